@@ -1,0 +1,52 @@
+"""How tasks are joined: thin faces on Trio's memory channels, one per kind of traffic.
+
+Lossless and ordered (private events, results) is a plain bounded channel whose overflow is a fault. The two
+kinds below are for traffic of which only the newest matters; both have one reader.
+"""
+
+from __future__ import annotations
+
+from typing import Generic, TypeVar
+
+import trio
+
+T = TypeVar("T")
+
+
+class Bell:
+    """"Something changed." Rings before the reader comes are one ring; none is lost."""
+
+    def __init__(self) -> None:
+        self._send, self._receive = trio.open_memory_channel[None](1)
+
+    def ring(self) -> None:
+        try:
+            self._send.send_nowait(None)
+        except trio.WouldBlock:
+            pass
+
+    async def wait(self) -> None:
+        await self._receive.receive()
+
+
+class Published(Generic[T]):
+    """A value with many readers, each waiting for something newer than it has seen."""
+
+    def __init__(self, value: T) -> None:
+        self.value = value
+        self.version = 0
+        self._changed = trio.Event()
+
+    def set(self, value: T) -> None:
+        self.value = value
+        self.version += 1
+        self._changed.set()
+        self._changed = trio.Event()
+
+    async def newer(self, seen: int) -> tuple[int, T]:
+        """Wait until the version differs from `seen`; returns the current version and value."""
+        if self.version != seen:
+            await trio.lowlevel.checkpoint()
+        while self.version == seen:
+            await self._changed.wait()
+        return self.version, self.value

@@ -1,0 +1,50 @@
+"""The one clock: every deadline and every venue stamp in the program comes from here.
+
+Trio's clock drives both. Deadlines use `trio.current_time()` directly; the venue's wall clock is an
+origin plus the same number, so that one `MockClock(rate=20)` speeds up bot and exchange together and a
+virtual clock makes both exact. `time.time` is read in this file only (tests/test_tidy.py checks).
+"""
+
+from __future__ import annotations
+
+import time
+
+import attrs
+import trio
+
+
+@attrs.frozen
+class Clock:
+    """Venue wall time derived from Trio's clock.
+
+    `origin_ms` is the Unix time in milliseconds at Trio time zero.
+    """
+
+    origin_ms: float
+
+    @classmethod
+    def starting_at(cls, unix_ms: float) -> Clock:
+        """Make a clock that reads `unix_ms` now. Call inside `trio.run`."""
+        return cls(unix_ms - trio.current_time() * 1000)
+
+    @classmethod
+    def from_system(cls) -> Clock:
+        """Make a clock that agrees with the machine's wall clock now. Call inside `trio.run`."""
+        return cls.starting_at(time.time() * 1000)
+
+    def now_ms(self) -> int:
+        """Unix time in whole milliseconds, as the venue would stamp it."""
+        return int(self.origin_ms + trio.current_time() * 1000)
+
+    def trio_time(self, unix_ms: float) -> float:
+        """Trio's time, in seconds, at venue time `unix_ms`: for deadlines."""
+        return (unix_ms - self.origin_ms) / 1000
+
+    async def sleep_until(self, unix_ms: float) -> None:
+        """Sleep until venue time `unix_ms`; return at once (after a checkpoint) if it has passed."""
+        await trio.sleep_until(self.trio_time(unix_ms))
+
+
+def wall_seconds() -> float:
+    """Real seconds on the machine's monotonic clock, whatever speed Trio's clock runs at."""
+    return time.monotonic()

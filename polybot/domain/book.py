@@ -1,0 +1,92 @@
+"""The order book of one token: integer prices to integer sizes, best prices always at hand.
+
+Pure: no wire, no clock. Two dicts hold the levels and two sorted lists their prices; a level's size
+changes without touching the lists, which is what nine updates in ten do.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_left, insort
+from collections.abc import Iterable
+
+import attrs
+
+from polybot.domain.market import Side
+from polybot.domain.units import ONE
+
+Level = tuple[int, int]  # price 10⁻⁴, size 10⁻⁶
+
+
+@attrs.define(eq=False)
+class Book:
+    """Bids and asks of one token. `best_bid` and `best_ask` are None on an empty side.
+
+    A book may be crossed for an instant while a batch is applied; it does not judge, its owner
+    does.
+    """
+
+    best_bid: int | None = attrs.field(default=None, init=False)
+    best_ask: int | None = attrs.field(default=None, init=False)
+    _bids: dict[int, int] = attrs.field(factory=dict, init=False)
+    _asks: dict[int, int] = attrs.field(factory=dict, init=False)
+    _bid_prices: list[int] = attrs.field(factory=list, init=False)  # both ascending
+    _ask_prices: list[int] = attrs.field(factory=list, init=False)
+
+    def set(self, side: Side, price: int, size: int) -> int:
+        """Make `size` the total at `price`; 0 removes the level. Returns the old total."""
+        if side is Side.BUY:
+            return self._set_bid(price, size)
+        return self._set_ask(price, size)
+
+    def _set_bid(self, price: int, size: int) -> int:
+        old = _store(self._bids, self._bid_prices, price, size)
+        prices = self._bid_prices
+        self.best_bid = prices[-1] if prices else None
+        return old
+
+    def _set_ask(self, price: int, size: int) -> int:
+        old = _store(self._asks, self._ask_prices, price, size)
+        prices = self._ask_prices
+        self.best_ask = prices[0] if prices else None
+        return old
+
+    def replace(self, bids: Iterable[Level], asks: Iterable[Level]) -> None:
+        """Forget everything and take these levels, in any order. Empty sizes are left out."""
+        self._bids = {price: size for price, size in bids if size}
+        self._asks = {price: size for price, size in asks if size}
+        self._bid_prices = sorted(self._bids)
+        self._ask_prices = sorted(self._asks)
+        self.best_bid = self._bid_prices[-1] if self._bid_prices else None
+        self.best_ask = self._ask_prices[0] if self._ask_prices else None
+
+    def size_at(self, side: Side, price: int) -> int:
+        """The total resting at one price, 0 if none."""
+        return (self._bids if side is Side.BUY else self._asks).get(price, 0)
+
+    def levels(self, side: Side, n: int | None = None) -> list[Level]:
+        """The best `n` levels (all if None), best first."""
+        if side is Side.BUY:
+            chosen = self._bid_prices[::-1] if n is None else self._bid_prices[: -n - 1 : -1]
+            return [(price, self._bids[price]) for price in chosen]
+        return [(price, self._asks[price]) for price in self._ask_prices[:n]]
+
+    def mirrored(self) -> Book:
+        """The same book seen from the other outcome: a bid at p is an ask at 1 - p."""
+        other = Book()
+        other.replace(
+            [(ONE - price, size) for price, size in self._asks.items()],
+            [(ONE - price, size) for price, size in self._bids.items()],
+        )
+        return other
+
+
+def _store(sizes: dict[int, int], prices: list[int], price: int, size: int) -> int:
+    old = sizes.get(price, 0)
+    if size:
+        sizes[price] = size
+        if not old:
+            insort(prices, price)
+    elif old:
+        del sizes[price]
+        del prices[bisect_left(prices, price)]
+    return old

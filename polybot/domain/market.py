@@ -1,0 +1,97 @@
+"""What a market is: identity, window, the rule it settles by, and the venue's terms for it."""
+
+from __future__ import annotations
+
+import enum
+
+import attrs
+
+from polybot.domain import units
+
+
+class Outcome(enum.Enum):
+    UP = "Up"
+    DOWN = "Down"
+
+    @property
+    def other(self) -> Outcome:
+        return Outcome.DOWN if self is Outcome.UP else Outcome.UP
+
+
+class Side(enum.Enum):
+    BUY = "BUY"
+    SELL = "SELL"
+
+
+@attrs.frozen
+class TwapPair:
+    """Up if the oracle's time-weighted average at the end is at or above that at the start."""
+
+    symbol: str  # "btcusd"
+    lookback_s: int
+
+
+@attrs.frozen
+class Candle:
+    """Up if the exchange candle over the window closes at or above its open."""
+
+    symbol: str  # "BTCUSDT"
+    interval: str  # "1h"
+
+
+@attrs.frozen
+class UnknownRule:
+    """Metadata we do not understand: never quoted."""
+
+    why: str
+
+
+Rule = TwapPair | Candle | UnknownRule
+
+
+@attrs.frozen
+class FeeSchedule:
+    """Taker fee per share = rate · (p(1-p))^exponent; rates in millionths. Makers pay nothing."""
+
+    rate_ppm: int
+    exponent: int
+    rebate_ppm: int  # share of a market's taker fees returned to its makers
+
+
+@attrs.frozen
+class Market:
+    """One interval of one series, as its metadata describes it."""
+
+    series: str  # "btc-5m"
+    slug: str
+    condition_id: str
+    up_token: str
+    down_token: str
+    start_ms: int
+    end_ms: int
+    rule: Rule
+    tick: int  # 10⁻⁴
+    min_size: int  # 10⁻⁶ shares
+    fees: FeeSchedule
+    neg_risk: bool = False
+    version: str = "v1"
+
+    def token(self, outcome: Outcome) -> str:
+        return self.up_token if outcome is Outcome.UP else self.down_token
+
+    def outcome_of(self, token: str) -> Outcome:
+        """The outcome of one of this market's two tokens; KeyError for any other token."""
+        return {self.up_token: Outcome.UP, self.down_token: Outcome.DOWN}[token]
+
+    @property
+    def length_s(self) -> int:
+        return (self.end_ms - self.start_ms) // 1000
+
+
+def taker_fee(fees: FeeSchedule, price: int, shares: int) -> int:
+    """Fee in 10⁻⁶ dollars, on the venue's grid of 10⁻⁵, rounded half up (clob.md 6.1)."""
+    curve: int = (price * (units.ONE - price)) ** fees.exponent
+    scale: int = units.ONE ** (2 * fees.exponent)
+    numerator = shares * fees.rate_ppm * curve
+    denominator = 1_000_000 * scale * 10
+    return (2 * numerator + denominator) // (2 * denominator) * 10

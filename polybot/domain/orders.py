@@ -1,0 +1,199 @@
+"""Orders as the bot means them, and the private facts the venue tells about them.
+
+An order is known by its hash, which exists before it is sent. Everything the venue later says – ack, fill,
+cancel, absence – is one of the frozen events below, whatever wire it came by, so that one owner can apply
+them in order and replay can apply them again.
+"""
+
+from __future__ import annotations
+
+import enum
+
+import attrs
+
+from polybot.domain.market import Market, Outcome, Side
+
+
+class TimeInForce(enum.Enum):
+    GTC = "GTC"
+    GTD = "GTD"
+    FOK = "FOK"
+    FAK = "FAK"
+
+
+@attrs.frozen
+class NewOrder:
+    """What we want to send. Price 10⁻⁴, size 10⁻⁶ shares (whole lots), expiry Unix seconds or 0."""
+
+    market: Market
+    outcome: Outcome
+    side: Side
+    price: int
+    size: int
+    tif: TimeInForce = TimeInForce.GTC
+    post_only: bool = True
+    expires_s: int = 0
+    level: int = 0
+    cause: str = "quote"
+
+    @property
+    def token(self) -> str:
+        return self.market.token(self.outcome)
+
+
+@attrs.frozen
+class SignedOrder:
+    """A NewOrder with its hash (the venue's orderID) and the exact JSON bytes to POST."""
+
+    id: str
+    order: NewOrder
+    body: bytes
+
+
+# --- what the venue says -----------------------------------------------------------------
+
+
+@attrs.frozen
+class OrderSeen:
+    """The state of one of our orders, by ack, user stream or REST.
+
+    `kind`: LIVE (resting or accepted), DELAYED (held, uncancellable), DEAD (will never match again:
+    cancelled, expired, rejected after acceptance), MATCHED (wholly filled). `matched` is cumulative, 10⁻⁶.
+    """
+
+    class Kind(enum.Enum):
+        LIVE = "live"
+        DELAYED = "delayed"
+        MATCHED = "matched"
+        DEAD = "dead"
+
+    order_id: str
+    kind: Kind
+    matched: int
+    text: str  # the venue's word, for the log
+    at_ms: int
+
+
+@attrs.frozen
+class FillLeg:
+    """One of our orders' part in one trade, in that order's own token, side and price."""
+
+    order_id: str
+    token: str
+    side: Side
+    price: int
+    shares: int
+    maker: bool
+
+
+class TradeStatus(enum.IntEnum):
+    """Rank grows with finality; a lower rank arriving late is a no-op. FAILED reverses."""
+
+    MATCHED = 0
+    RETRYING = 1
+    MINED = 2
+    CONFIRMED = 3
+    FAILED = 4
+
+
+@attrs.frozen
+class TradeSeen:
+    """A trade with every leg that is ours. The same (id, status) may come many times.
+
+    `fee`: pUSD (10⁻⁶) charged to us when we were the taker, None when the wire does not say.
+    """
+
+    trade_id: str
+    condition_id: str
+    status: TradeStatus
+    legs: tuple[FillLeg, ...]
+    at_ms: int
+
+
+PrivateEvent = OrderSeen | TradeSeen
+
+
+# --- what a request came to ----------------------------------------------------------------
+
+
+class Reject(enum.Enum):
+    """Why the venue refused an order, typed from its texts (clob.md 3.6)."""
+
+    POST_ONLY_CROSSES = "post-only would cross"
+    NOT_ENOUGH_BALANCE = "not enough balance or allowance"
+    TICK = "breaks the tick"
+    SIZE = "below the minimum size"
+    MARKETABLE_MINIMUM = "marketable below $1"
+    EXPIRATION = "invalid expiration"
+    DUPLICATE = "duplicated"
+    NO_MATCH = "nothing to match (FOK or FAK)"
+    MARKET_CLOSED = "book does not exist or market not ready"
+    SIGNATURE = "invalid signature or order version"
+    NOT_AUTHORISED = "credentials, owner or signer refused"
+    RATE_LIMITED = "rate limited"
+    RESTARTING = "engine restarting"
+    POST_ONLY_MODE = "venue in post-only mode"
+    CANCEL_ONLY = "venue cancel-only or disabled"
+    GEOBLOCKED = "region refused"
+    OTHER = "other refusal"
+
+
+@attrs.frozen
+class Acked:
+    order_id: str
+    status: str  # live | matched | delayed | unmatched
+    making: int
+    taking: int
+    trade_ids: tuple[str, ...]
+
+
+@attrs.frozen
+class Rejected:
+    """A definite refusal: the order does not and will not exist."""
+
+    order_id: str
+    reason: Reject
+    text: str
+
+
+@attrs.frozen
+class Unknown:
+    """No definite answer: the order may live. Never re-posted; resolved by its id."""
+
+    order_id: str
+    why: str
+
+
+PostResult = Acked | Rejected | Unknown
+
+
+@attrs.frozen
+class CancelResult:
+    """`cancelled` and `refused` (id → text) are the venue's word; ids in neither are unknown."""
+
+    cancelled: frozenset[str]
+    refused: dict[str, str]
+    failure: str | None = None  # transport trouble or an HTTP error: nothing is known
+
+
+@attrs.frozen
+class OrderRow:
+    """One order as a REST read shows it."""
+
+    order_id: str
+    condition_id: str
+    token: str
+    side: Side
+    price: int
+    size: int
+    matched: int
+    kind: OrderSeen.Kind
+    text: str
+    trade_ids: tuple[str, ...] = ()
+
+
+@attrs.frozen
+class Failure:
+    """A read that did not answer: transport, timeout, HTTP error or a body we cannot read."""
+
+    what: str

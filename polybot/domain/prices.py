@@ -1,0 +1,35 @@
+"""Reference prices as the streams tell them: what was seen, from whom, with whose stamp.
+
+Floats, because these are observations that models read; they never become money.
+"""
+
+from __future__ import annotations
+
+import enum
+
+import attrs
+
+
+class Feed(enum.Enum):
+    """Where a price comes from, and so what it may be used for."""
+
+    CHAINLINK = "chainlink"  # oracle spot: anchors the basis of a faster proxy
+    TWAP60 = "twap60"  # oracle 60 s average: strike and settlement of TWAP markets
+    BINANCE = "binance"  # exchange spot: the fast proxy, and the only source of volatility
+    CANDLE_OPEN = "candle_open"  # open of an exchange candle: the strike of candle markets
+
+
+@attrs.frozen
+class PriceUpdate:
+    """One observation of one symbol.
+
+    `symbol` is as the market's rule names it: "btcusd" for CHAINLINK and TWAP60, "BTCUSDT" for
+    BINANCE and CANDLE_OPEN. `stamp_ms` is the source's own stamp (for CANDLE_OPEN: the candle's
+    open time); `snapshot` marks history replayed on subscribing, which says nothing about freshness.
+    """
+
+    feed: Feed
+    symbol: str
+    value: float
+    stamp_ms: int
+    snapshot: bool = False

@@ -1,0 +1,316 @@
+"""One market's order desk: what we want against what rests, as actions. Pure; the orders task runs it.
+
+`act` is the only place where anything leaves. It may be called at any time: what it returns depends on the
+table, the wish and the clock alone, so live, replay and simulation agree. Three habits:
+
+- What rests and is still good stays (queue place is worth money); what breaks a cap goes at once.
+- A new order is recorded in the table before `act` returns it, so there is no moment at which the venue may
+  know an order that we do not.
+- An order whose fate is unknown blocks its outcome: nothing new is placed there until evidence came, so that
+  a lost reply can never become two orders.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Sequence
+
+import attrs
+
+from polybot.domain.market import Market, Outcome
+from polybot.domain.orders import (
+    CancelResult,
+    Failure,
+    NewOrder,
+    OrderRow,
+    OrderSeen,
+    PostResult,
+    PrivateEvent,
+    Reject,
+    Rejected,
+    SignedOrder,
+)
+from polybot.execution.firewall import Firewall, Standing
+from polybot.execution.lifecycle import Event, State
+from polybot.execution.params import OrderParams
+from polybot.execution.table import OrderTable, Tracked
+from polybot.execution.throttle import Bucket
+
+BATCH = 15  # clob.md 3.7
+LOOK_UP_AFTER_MS = (0, 200, 500, 1000, 2000)  # then every 2 s
+RECANCEL_MS = 1000  # a cancel is idempotent: ask again while there is no proof
+QUIET_MS = {
+    Reject.POST_ONLY_CROSSES: 200,
+    Reject.NOT_ENOUGH_BALANCE: 3000,
+    Reject.RATE_LIMITED: 2000,
+    Reject.RESTARTING: 5000,
+    Reject.CANCEL_ONLY: 5000,
+    Reject.POST_ONLY_MODE: 2000,
+}
+QUIET_OTHER_MS = 10_000  # a refusal we do not understand: do not drum on the venue
+
+
+@attrs.frozen
+class Desired:
+    """What should rest now: BUYs by outcome, best first, and the price each outcome may cost at most.
+
+    An empty `orders` means: nothing should rest. Caps and `pair_cap` in 10⁻⁴.
+    """
+
+    orders: tuple[NewOrder, ...] = ()
+    cap_up: int = 0
+    cap_down: int = 0
+    pair_cap: int = 0
+    fair_up: int | None = None
+    cause: str = "no quote"
+
+    def cap(self, outcome: Outcome) -> int:
+        return self.cap_up if outcome is Outcome.UP else self.cap_down
+
+
+@attrs.frozen
+class Post:
+    orders: tuple[SignedOrder, ...]
+
+
+@attrs.frozen
+class Cancel:
+    ids: tuple[str, ...]
+    cause: str
+
+
+@attrs.frozen
+class LookUp:
+    order_id: str
+
+
+Action = Post | Cancel | LookUp
+
+
+@attrs.define
+class Budget:
+    """Message budgets, shared by all desks of one wallet: the venue's limits are per signer."""
+
+    places: Bucket
+    cancels: Bucket
+    cancel_reserve: int
+
+    @classmethod
+    def from_params(cls, params: OrderParams) -> Budget:
+        return cls(
+            Bucket(params.orders_per_s, params.orders_per_s),
+            Bucket(params.cancels_per_s, params.cancels_per_s),
+            params.cancel_reserve,
+        )
+
+
+@attrs.define
+class DeskCounts:
+    orders: int = 0
+    rejects: Counter[str] = attrs.field(factory=Counter)
+    cancels: Counter[str] = attrs.field(factory=Counter)
+    withheld: Counter[str] = attrs.field(factory=Counter)
+    unknowns: int = 0
+
+
+@attrs.define(eq=False)
+class Desk:
+    market: Market
+    params: OrderParams
+    firewall: Firewall
+    budget: Budget
+    sign: Callable[[NewOrder], SignedOrder]
+    table: OrderTable = attrs.field(factory=OrderTable)
+    counts: DeskCounts = attrs.field(factory=DeskCounts)
+    desired: Desired = Desired()
+    closing: bool = False
+    _quiet_until_ms: dict[Outcome, int] = attrs.field(factory=dict)
+
+    # --- what we hear --------------------------------------------------------------------
+
+    def posted(self, results: Sequence[PostResult], now_ms: int) -> None:
+        for result in results:
+            self.table.posted(result, now_ms)
+            if isinstance(result, Rejected):
+                self.counts.rejects[result.reason.value] += 1
+                quiet = QUIET_MS.get(result.reason, QUIET_OTHER_MS)
+                outcome = self.table[result.order_id].order.outcome
+                self._quiet_until_ms[outcome] = now_ms + quiet
+            if self.table[result.order_id].state is State.UNKNOWN:
+                self.counts.unknowns += 1
+
+    def cancelled(self, ids: Sequence[str], result: CancelResult, now_ms: int) -> None:
+        """Apply a cancel's reply; ids it names nowhere stay CANCELLING and are asked for again."""
+        for order_id in ids:
+            if order_id not in self.table:
+                continue
+            tracked = self.table[order_id]
+            if order_id in result.cancelled:
+                self.table.move(tracked, Event.CANCEL_DONE, now_ms)
+            elif order_id in result.refused:
+                self.table.move(tracked, Event.CANCEL_REFUSED, now_ms)
+
+    def heard(self, event: PrivateEvent, now_ms: int) -> None:
+        if isinstance(event, OrderSeen):
+            self.table.seen(event, now_ms)
+        else:
+            self.table.traded(event, now_ms)
+
+    def missing(self, order_id: str, read_started_ms: int, now_ms: int) -> None:
+        """A list of open orders lacks this one. Only a read begun well after the order last moved counts."""
+        if order_id in self.table:
+            tracked = self.table[order_id]
+            if read_started_ms - tracked.changed_ms >= self.params.unknown_grace_s * 1000:
+                self.table.move(tracked, Event.MISSING, now_ms)
+
+    def looked_up(self, order_id: str, answer: OrderRow | Failure | None, now_ms: int) -> None:
+        """Apply a read by id. Absence counts only twice, after the grace (F17, F48)."""
+        tracked = self.table[order_id]
+        tracked.look_up_pending = False
+        if isinstance(answer, OrderRow):
+            tracked.absent_reads = 0
+            seen = OrderSeen(order_id, answer.kind, answer.matched, answer.text, now_ms)
+            self.table.seen(seen, now_ms)
+        elif answer is None:
+            tracked.absent_reads += 1
+            old = now_ms - tracked.sent_ms >= self.params.unknown_grace_s * 1000
+            if tracked.absent_reads >= 2 and old and tracked.state is State.UNKNOWN:
+                gone = Event.PROVEN_ABSENT if not tracked.fills else Event.SEEN_DEAD
+                self.table.move(tracked, gone, now_ms)
+
+    # --- what we do ------------------------------------------------------------------------
+
+    def act(self, now_ms: int, standing: Standing) -> list[Action]:
+        """Everything that should leave now, cancels first. New orders are in the table on return."""
+        self.table.forget(now_ms)
+        keep, missing = self._match()
+        actions: list[Action] = []
+        actions += self._cancels(keep, now_ms)
+        actions += self._look_ups(now_ms)
+        if not self.closing:
+            actions += self._posts(missing, now_ms, standing)
+        return actions
+
+    def _match(self) -> tuple[set[str], list[NewOrder]]:
+        """Pair what rests with what is wanted: (ids to keep, orders still missing)."""
+        keep: set[str] = set()
+        missing: list[NewOrder] = []
+        if self.closing:
+            return keep, missing
+        for outcome in Outcome:
+            resting = sorted(
+                (t for t in self.table.open() if t.order.outcome is outcome and self._stands(t)),
+                key=lambda t: -t.order.price,
+            )
+            wanted = [o for o in self.desired.orders if o.outcome is outcome]
+            for slack in (0, self.params.hysteresis_ticks * self.market.tick):
+                for order in list(wanted):
+                    match = next((t for t in resting if self._serves(t, order, slack)), None)
+                    if match is not None:
+                        keep.add(match.id)
+                        resting.remove(match)
+                        wanted.remove(order)
+            missing += wanted
+        return keep, missing
+
+    @staticmethod
+    def _stands(tracked: Tracked) -> bool:
+        return tracked.state in (State.IN_FLIGHT, State.LIVE, State.DELAYED)
+
+    def _serves(self, tracked: Tracked, wanted: NewOrder, slack: int) -> bool:
+        """Whether a resting order does for a wanted one: near enough, within its cap, about its size."""
+        price = tracked.order.price
+        if abs(price - wanted.price) > slack or price > self.desired.cap(wanted.outcome):
+            return False
+        if slack and price > wanted.price and not self._pairs_hold(wanted.outcome, price):
+            return False
+        return wanted.size <= 2 * tracked.remaining and 4 * tracked.remaining <= 5 * wanted.size
+
+    def _pairs_hold(self, outcome: Outcome, price: int) -> bool:
+        others = [o.price for o in self.desired.orders if o.outcome is not outcome]
+        return all(price + other <= self.desired.pair_cap for other in others)
+
+    def _cancels(self, keep: set[str], now_ms: int) -> list[Action]:
+        """Cancel what is not kept; urgent ones (a cap broken, or no quote at all) may use the reserve."""
+        by_cause: dict[str, list[str]] = {}
+        for tracked in list(self.table.open()):
+            if tracked.id in keep or not self._cancel_due(tracked, now_ms):
+                continue
+            cause, urgent = self._cause(tracked)
+            if not self.budget.cancels.take(
+                1, now_ms, keep=0 if urgent else self.budget.cancel_reserve
+            ):
+                continue
+            if tracked.cancel_sent_ms is None:
+                self.counts.cancels[cause] += 1
+            self.table.move(tracked, Event.CANCEL_SENT, now_ms)
+            tracked.cancel_sent_ms = now_ms
+            by_cause.setdefault(cause, []).append(tracked.id)
+        return [Cancel(tuple(ids), cause) for cause, ids in by_cause.items()]
+
+    def _cancel_due(self, tracked: Tracked, now_ms: int) -> bool:
+        if tracked.state in (State.IN_FLIGHT, State.DELAYED):
+            return False  # nothing to cancel yet: the ack or the delay's end brings it back here
+        if tracked.cancel_sent_ms is None:
+            return True
+        return now_ms - tracked.cancel_sent_ms >= RECANCEL_MS
+
+    def _cause(self, tracked: Tracked) -> tuple[str, bool]:
+        if self.closing:
+            return "closing", True
+        if tracked.state is State.UNKNOWN:
+            return "unknown", True
+        if not self.desired.orders:
+            return self.desired.cause, True
+        if tracked.order.price > self.desired.cap(tracked.order.outcome):
+            return "cap", True
+        return "requote", False
+
+    def _look_ups(self, now_ms: int) -> list[Action]:
+        due: list[Action] = []
+        for tracked in self.table.open():
+            if tracked.state is not State.UNKNOWN or tracked.look_up_pending:
+                continue
+            wait = LOOK_UP_AFTER_MS[min(tracked.look_ups, len(LOOK_UP_AFTER_MS) - 1)]
+            if now_ms - max(tracked.changed_ms, tracked.looked_up_ms) >= wait:
+                tracked.look_ups += 1
+                tracked.looked_up_ms = now_ms
+                tracked.look_up_pending = True
+                due.append(LookUp(tracked.id))
+        return due
+
+    def _posts(self, missing: list[NewOrder], now_ms: int, standing: Standing) -> list[Action]:
+        batch: list[SignedOrder] = []
+        for order in missing[:BATCH]:
+            refusal = self._blocked(order.outcome, now_ms) or self.firewall.check(
+                order, self.desired, list(self.table.open()), standing, now_ms
+            )
+            if refusal is None and not self.budget.places.take(1, now_ms):
+                refusal = "message budget"
+            if refusal is not None:
+                self.counts.withheld[refusal] += 1
+                continue
+            signed = self.sign(order)
+            self.table.record(signed, now_ms)
+            batch.append(signed)
+        self.counts.orders += len(batch)
+        return [Post(tuple(batch))] if batch else []
+
+    def _blocked(self, outcome: Outcome, now_ms: int) -> str | None:
+        if now_ms < self._quiet_until_ms.get(outcome, 0):
+            return "quiet after a refusal"
+        for tracked in self.table.open():
+            if tracked.order.outcome is outcome and tracked.state is State.UNKNOWN:
+                return "an order is unknown"
+        return None
+
+    @property
+    def reserved(self) -> int:
+        """Dollars (10⁻⁶) this market's open orders may still spend."""
+        return sum(tracked.reserved for tracked in self.table.open())
+
+    def next_due_ms(self, now_ms: int) -> int:
+        """When `act` has something to do even if nothing happens: look-ups, repeated cancels."""
+        doubtful = (State.UNKNOWN, State.CANCELLING, State.DELAYED)
+        waiting = any(t.state in doubtful for t in self.table.open())
+        return now_ms + (200 if waiting else 1000)

@@ -1,0 +1,169 @@
+"""The order table: every order of one market we may still hear of, keyed by its hash.
+
+Written by that market's orders task alone. It knows states and amounts, not what an order is for.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator
+
+import attrs
+
+from polybot.domain.orders import (
+    Acked,
+    NewOrder,
+    OrderSeen,
+    PostResult,
+    Rejected,
+    SignedOrder,
+    TradeSeen,
+    TradeStatus,
+)
+from polybot.domain.units import LOT, notional
+from polybot.execution.lifecycle import Event, State, next_state
+
+# Settlement arithmetic may leave up to a hundredth of a share unmatched (feeds.md 4.5): that is done.
+DUST = LOT
+
+# A dead order keeps listening for late fills this long; one minute is twice what the venue was seen to take.
+KEEP_DEAD_MS = 60_000
+
+
+@attrs.define(eq=False)
+class Tracked:
+    """One order: what we sent, what state it is in, how much of it is gone (10⁻⁶ shares)."""
+
+    signed: SignedOrder
+    sent_ms: int
+    changed_ms: int
+    state: State = State.IN_FLIGHT
+    matched: int = 0  # cumulative, by order messages
+    fills: dict[str, int] = attrs.field(factory=dict)  # trade id → shares, FAILED ones removed
+    cancel_sent_ms: int | None = None
+    cancel_cause: str | None = None
+    look_ups: int = 0
+    looked_up_ms: int = 0
+    look_up_pending: bool = False
+    absent_reads: int = 0
+
+    @property
+    def id(self) -> str:
+        return self.signed.id
+
+    @property
+    def order(self) -> NewOrder:
+        return self.signed.order
+
+    @property
+    def remaining(self) -> int:
+        """Shares that may still match: size less the larger of the two counts of what is gone."""
+        return max(0, self.order.size - max(self.matched, sum(self.fills.values())))
+
+    @property
+    def reserved(self) -> int:
+        """Dollars (10⁻⁶) this order may still spend."""
+        return notional(self.order.price, self.remaining)
+
+
+_ACKS = {
+    "live": Event.ACK_LIVE,
+    "matched": Event.ACK_MATCHED,
+    "delayed": Event.ACK_DELAYED,
+    "unmatched": Event.ACK_LIVE,
+}
+_SEEN = {
+    OrderSeen.Kind.LIVE: Event.SEEN_LIVE,
+    OrderSeen.Kind.DELAYED: Event.SEEN_DELAYED,
+    OrderSeen.Kind.MATCHED: Event.SEEN_FILLED,
+    OrderSeen.Kind.DEAD: Event.SEEN_DEAD,
+}
+
+
+@attrs.define(eq=False)
+class OrderTable:
+    _orders: dict[str, Tracked] = attrs.field(factory=dict)
+    faults: Counter[str] = attrs.field(factory=Counter)  # pairs outside the life-cycle table
+    unknown_resolved: int = 0
+
+    def __getitem__(self, order_id: str) -> Tracked:
+        return self._orders[order_id]
+
+    def __contains__(self, order_id: str) -> bool:
+        return order_id in self._orders
+
+    def __len__(self) -> int:
+        return len(self._orders)
+
+    def open(self) -> Iterator[Tracked]:
+        return (t for t in self._orders.values() if t.state.open)
+
+    def record(self, signed: SignedOrder, now_ms: int) -> None:
+        """Take an order in before its POST leaves. The same hash twice is our bug."""
+        if signed.id in self._orders:
+            raise AssertionError(f"order {signed.id} signed twice")
+        self._orders[signed.id] = Tracked(signed, now_ms, now_ms)
+
+    def move(self, tracked: Tracked, event: Event, now_ms: int) -> None:
+        after = next_state(tracked.state, event)
+        if after is None:
+            self.faults[f"{tracked.state.value} / {event.value}"] += 1
+            return
+        if after is not tracked.state:
+            if tracked.state is State.UNKNOWN:
+                self.unknown_resolved += 1
+                tracked.look_ups = tracked.absent_reads = 0
+            tracked.state = after
+            tracked.changed_ms = now_ms
+
+    def posted(self, result: PostResult, now_ms: int) -> None:
+        tracked = self._orders[result.order_id]
+        match result:
+            case Acked():
+                event = _ACKS.get(result.status, Event.ACK_LIVE)
+                if event is Event.ACK_MATCHED:
+                    tracked.matched = max(tracked.matched, result.taking)
+            case Rejected():
+                event = Event.REFUSED
+            case _:
+                event = Event.NO_ANSWER
+        self.move(tracked, event, now_ms)
+        self._settle(tracked, now_ms)
+
+    def seen(self, event: OrderSeen, now_ms: int) -> None:
+        tracked = self._orders.get(event.order_id)
+        if tracked is None:
+            return
+        tracked.matched = max(tracked.matched, event.matched)
+        kind = event.kind
+        if kind is OrderSeen.Kind.MATCHED and tracked.remaining > DUST:
+            # "MATCHED" has been said of orders partly filled and then cancelled: believe the amount (F25).
+            kind = OrderSeen.Kind.LIVE if tracked.state.open else OrderSeen.Kind.DEAD
+        self.move(tracked, _SEEN[kind], now_ms)
+        self._settle(tracked, now_ms)
+
+    def traded(self, trade: TradeSeen, now_ms: int) -> None:
+        """Count a trade's legs once per (trade, order); FAILED takes them back."""
+        for leg in trade.legs:
+            tracked = self._orders.get(leg.order_id)
+            if tracked is None:
+                continue
+            if trade.status is TradeStatus.FAILED:
+                tracked.fills.pop(trade.trade_id, None)
+            else:
+                tracked.fills.setdefault(trade.trade_id, leg.shares)
+            self._settle(tracked, now_ms)
+
+    def _settle(self, tracked: Tracked, now_ms: int) -> None:
+        if tracked.remaining <= DUST and tracked.state in (State.LIVE, State.CANCELLING):
+            self.move(tracked, Event.SEEN_FILLED, now_ms)
+
+    def forget(self, now_ms: int) -> None:
+        """Drop dead orders nobody will tell us about any more, so that a long run stays bounded."""
+        old = [
+            t.id
+            for t in self._orders.values()
+            if not t.state.open and now_ms - t.changed_ms > KEEP_DEAD_MS
+        ]
+        for order_id in old:
+            del self._orders[order_id]

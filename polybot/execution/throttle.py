@@ -1,0 +1,36 @@
+"""Message budgets: a token bucket per class, so that placing can never starve cancelling.
+
+The venue counts orders, not requests (clob.md 7.2): a batch of four costs four. We budget well below the
+lowest tier. Cancels have a bucket of their own, of which routine requotes may use only the part above the
+reserve; violations and stops may use it all, and cancel-all asks nobody.
+"""
+
+from __future__ import annotations
+
+import attrs
+
+
+@attrs.define
+class Bucket:
+    """Tokens refill at `rate` per second up to `burst`. Times in ms on the one clock."""
+
+    rate: float
+    burst: float
+    _tokens: float = attrs.field(init=False)
+    _at_ms: int | None = attrs.field(init=False, default=None)
+
+    def __attrs_post_init__(self) -> None:
+        self._tokens = self.burst
+
+    def available(self, now_ms: int) -> int:
+        if self._at_ms is not None and now_ms > self._at_ms:
+            earned = (now_ms - self._at_ms) / 1000 * self.rate
+            self._tokens = min(self.burst, self._tokens + earned)
+        self._at_ms = now_ms
+        return int(self._tokens)
+
+    def take(self, wanted: int, now_ms: int, *, keep: int = 0) -> int:
+        """Take up to `wanted` tokens, leaving at least `keep`; returns how many were granted."""
+        granted = max(0, min(wanted, self.available(now_ms) - keep))
+        self._tokens -= granted
+        return granted

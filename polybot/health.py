@@ -1,0 +1,62 @@
+"""What must be well before anything may be placed, and who is told when it is not.
+
+Each required input (user stream, heartbeat, reconciliation …) reports trouble here by name. Any trouble
+closes the admission gate in the same step, with no task switch in between, and wakes every market scope, which
+ends itself. The gate opens again only when every input has reported itself well.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+
+import attrs
+import trio
+
+from polybot.execution.firewall import Admission
+
+
+class Fault(Exception):
+    """The venue's or the network's doing: the market scope ends, its orders go, and it may start again."""
+
+
+@attrs.define(eq=False)
+class Health:
+    admission: Admission
+    troubles: dict[str, str] = attrs.field(factory=dict)
+    halts: Counter[str] = attrs.field(factory=Counter)
+    _changed: trio.Event = attrs.field(factory=trio.Event)
+
+    def require(self, name: str) -> None:
+        """Name an input that must report itself well before trading starts."""
+        self.troubles[name] = "not up yet"
+        self._tell()
+
+    def bad(self, name: str, trouble: str) -> None:
+        if name not in self.troubles:
+            self.halts[f"{name}: {trouble}"] += 1
+        self.troubles[name] = trouble
+        self._tell()
+
+    def good(self, name: str) -> None:
+        if self.troubles.pop(name, None) is not None:
+            self._tell()
+
+    def _tell(self) -> None:
+        self.admission.set(self.trouble)
+        self._changed.set()
+        self._changed = trio.Event()
+
+    @property
+    def trouble(self) -> str | None:
+        return next((f"{name}: {why}" for name, why in self.troubles.items()), None)
+
+    async def well(self) -> None:
+        """Wait until nothing is wrong."""
+        while self.troubles:
+            await self._changed.wait()
+
+    async def watch(self) -> None:
+        """Raise Fault as soon as anything is wrong: a child of every market scope."""
+        while not self.troubles:
+            await self._changed.wait()
+        raise Fault(self.trouble)
