@@ -268,7 +268,7 @@ class Desk:
 
     def _look_ups(self, now_ms: int) -> list[Action]:
         due: list[Action] = []
-        for tracked in self.table.open():
+        for tracked in list(self.table.open()):
             if tracked.state is not State.UNKNOWN or tracked.look_up_pending:
                 continue
             wait = LOOK_UP_AFTER_MS[min(tracked.look_ups, len(LOOK_UP_AFTER_MS) - 1)]

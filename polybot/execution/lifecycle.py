@@ -55,13 +55,9 @@ class State(enum.Enum):
     REJECTED = "rejected"
     ABSENT = "absent"
 
-    @property
-    def open(self) -> bool:
-        """Whether the order may still match, and so counts in exposure at its full remaining size."""
-        return self in _OPEN
 
-
-_OPEN = {State.IN_FLIGHT, State.LIVE, State.DELAYED, State.CANCELLING, State.UNKNOWN}
+# In these an order may still match, and so counts in exposure at its full remaining size.
+OPEN = frozenset({State.IN_FLIGHT, State.LIVE, State.DELAYED, State.CANCELLING, State.UNKNOWN})
 
 
 class Event(enum.Enum):

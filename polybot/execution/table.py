@@ -6,7 +6,7 @@ Written by that market's orders task alone. It knows states and amounts, not wha
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Collection
 
 import attrs
 
@@ -21,7 +21,7 @@ from polybot.domain.orders import (
     TradeStatus,
 )
 from polybot.domain.units import LOT, notional
-from polybot.execution.lifecycle import Event, State, next_state
+from polybot.execution.lifecycle import OPEN, Event, State, next_state
 
 # Settlement arithmetic may leave up to a hundredth of a share unmatched (feeds.md 4.5): that is done.
 DUST = LOT
@@ -83,8 +83,10 @@ _SEEN = {
 @attrs.define(eq=False)
 class OrderTable:
     _orders: dict[str, Tracked] = attrs.field(factory=dict)
+    _open: dict[str, Tracked] = attrs.field(factory=dict)  # the part of it that may still match
     faults: Counter[str] = attrs.field(factory=Counter)  # pairs outside the life-cycle table
     unknown_resolved: int = 0
+    _forget_at_ms: int = 0
 
     def __getitem__(self, order_id: str) -> Tracked:
         return self._orders[order_id]
@@ -95,14 +97,15 @@ class OrderTable:
     def __len__(self) -> int:
         return len(self._orders)
 
-    def open(self) -> Iterator[Tracked]:
-        return (t for t in self._orders.values() if t.state.open)
+    def open(self) -> Collection[Tracked]:
+        """The orders that may still match, oldest first."""
+        return self._open.values()
 
     def record(self, signed: SignedOrder, now_ms: int) -> None:
         """Take an order in before its POST leaves. The same hash twice is our bug."""
         if signed.id in self._orders:
             raise AssertionError(f"order {signed.id} signed twice")
-        self._orders[signed.id] = Tracked(signed, now_ms, now_ms)
+        self._orders[signed.id] = self._open[signed.id] = Tracked(signed, now_ms, now_ms)
 
     def move(self, tracked: Tracked, event: Event, now_ms: int) -> None:
         after = next_state(tracked.state, event)
@@ -115,6 +118,10 @@ class OrderTable:
                 tracked.look_ups = tracked.absent_reads = 0
             tracked.state = after
             tracked.changed_ms = now_ms
+            if after in OPEN:
+                self._open[tracked.id] = tracked
+            else:
+                self._open.pop(tracked.id, None)
 
     def posted(self, result: PostResult, now_ms: int) -> None:
         tracked = self._orders[result.order_id]
@@ -138,7 +145,7 @@ class OrderTable:
         kind = event.kind
         if kind is OrderSeen.Kind.MATCHED and tracked.remaining > DUST:
             # "MATCHED" has been said of orders partly filled and then cancelled: believe the amount (F25).
-            kind = OrderSeen.Kind.LIVE if tracked.state.open else OrderSeen.Kind.DEAD
+            kind = OrderSeen.Kind.LIVE if tracked.id in self._open else OrderSeen.Kind.DEAD
         self.move(tracked, _SEEN[kind], now_ms)
         self._settle(tracked, now_ms)
 
@@ -160,10 +167,13 @@ class OrderTable:
 
     def forget(self, now_ms: int) -> None:
         """Drop dead orders nobody will tell us about any more, so that a long run stays bounded."""
+        if now_ms < self._forget_at_ms:
+            return
+        self._forget_at_ms = now_ms + KEEP_DEAD_MS // 4
         old = [
             t.id
             for t in self._orders.values()
-            if not t.state.open and now_ms - t.changed_ms > KEEP_DEAD_MS
+            if t.id not in self._open and now_ms - t.changed_ms > KEEP_DEAD_MS
         ]
         for order_id in old:
             del self._orders[order_id]

@@ -1,0 +1,62 @@
+# Every verb does its own set-up: a virtual environment with the pinned, hash-checked packages. The set-up
+# is skipped while .venv/.installed is newer than the lock, so the second time needs no network.
+#
+#   make paper FOR=30m SPEED=20 SEED=7 SERIES=btc-5m WORLD=recording:PATH SUMMARY=summary.json
+#
+# What is not said is as in config.toml.
+
+CONFIG ?= config.toml
+VENV := .venv
+PYTHON := $(VENV)/bin/python
+STAMP := $(VENV)/.installed
+
+# The first interpreter that is new enough; an old `python3` in front of a new one is common.
+FIND_PYTHON := for p in python3 python3.11 python3.12 python3.13 python3.14; do \
+	$$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' >/dev/null 2>&1 && echo $$p && break; done
+
+COMMON = $(if $(WORLD),--world '$(WORLD)') $(if $(SERIES),--series '$(SERIES)') \
+	$(if $(SPEED),--speed '$(SPEED)') $(if $(SEED),--seed '$(SEED)')
+PAPER = --config '$(CONFIG)' --mode paper $(COMMON) \
+	$(if $(FOR),--for '$(FOR)') $(if $(SUMMARY),--summary '$(SUMMARY)')
+EXCHANGE = $(if $(PORT),--port '$(PORT)') $(COMMON) \
+	$(if $(INTENSITY),--intensity '$(INTENSITY)') $(if $(START),--start '$(START)')
+
+ASYNC_RULES := ASYNC101,ASYNC102,ASYNC103,ASYNC104,ASYNC113,ASYNC120,ASYNC121,ASYNC123
+
+.PHONY: help paper exchange test check bench clean
+.DEFAULT_GOAL := help
+
+help:  ## show the verbs
+	@grep -hE '^[a-z]+:.*##' Makefile | sed -E 's/^([a-z]+):.*## /\1\t/' | expand -t 12
+
+# `exec`: the shell becomes Python, so that a signal reaches the program and not a shell in front of it.
+paper: $(STAMP)  ## trade on the embedded exchange: FOR= SPEED= SEED= SERIES= WORLD= SUMMARY=
+	@exec $(PYTHON) -m polybot $(PAPER)
+
+exchange: $(STAMP)  ## run the embedded exchange alone: PORT= SPEED= SEED= SERIES= WORLD= INTENSITY= START=
+	@exec $(PYTHON) -m polybot exchange $(EXCHANGE)
+
+test: $(STAMP)  ## run the tests
+	@exec $(PYTHON) -m pytest -q
+
+check: $(STAMP)  ## lint, types, tests
+	$(PYTHON) -m ruff check .
+	$(VENV)/bin/flake8-async --enable=$(ASYNC_RULES) $$(find polybot tests -name '*.py')
+	$(PYTHON) -m mypy
+	@exec $(PYTHON) -m pytest -q
+
+bench: $(STAMP)  ## print the benchmarks
+	@exec $(PYTHON) -m polybot.lab.bench
+
+clean:  ## remove the environment and what tools leave behind
+	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	find polybot tests -name __pycache__ -type d -prune -exec rm -rf {} +
+
+# The stamp is written last: an interrupted install is started again, on top of what is there.
+$(STAMP): requirements.lock pyproject.toml
+	@python="$$($(FIND_PYTHON))"; \
+	if [ -z "$$python" ]; then echo "polybot needs Python 3.11 or later" >&2; exit 1; fi; \
+	test -x $(PYTHON) || "$$python" -m venv $(VENV)
+	@echo "installing the pinned packages (once)"
+	@$(PYTHON) -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock
+	@touch $@

@@ -1,0 +1,213 @@
+"""The configuration: one typed value, or every reason why not.
+
+A run is live only if the file says so, the command line says so, and the key in hand belongs to the
+wallet the file names: three independent statements of one intention.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+import tomllib
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any, TypeVar
+
+import attrs
+import orjson
+from attrs.validators import and_, ge, in_, le
+
+from polybot import options
+from polybot.config_read import ConfigError, Fault, read_section, unknown_key
+from polybot.execution.params import OrderParams
+from polybot.options import Overrides
+from polybot.pricing.params import PricingParams
+from polybot.quoting.params import QuoteParams
+from polybot.risk.limits import RiskParams
+from polybot.secrets_file import FUNDER, PRIVATE_KEY, LiveKeys, read_file, read_keys
+from polybot.venue.secret import Secret
+
+T = TypeVar("T", bound=attrs.AttrsInstance)
+
+_ADDRESS = re.compile(r"0x[0-9a-fA-F]{40}")
+
+
+def _passing(check: Callable[[Any], object]) -> Callable[[Any, attrs.Attribute[Any], Any], None]:
+    """Make an attrs validator of a function that raises ValueError."""
+
+    def validate(_instance: Any, _field: attrs.Attribute[Any], value: Any) -> None:
+        check(value)
+
+    return validate
+
+
+def _check_address(text: str | None) -> None:
+    if text is not None and _ADDRESS.fullmatch(text) is None:
+        raise ValueError(f"expected an address, 0x and 40 hex digits, was {text!r}")
+
+
+@attrs.frozen
+class BotParams:
+    """`[bot]`: what to run."""
+
+    mode: str = attrs.field(default="paper", validator=in_(options.MODES))
+    """paper or live; live needs `--mode live` and `[live] wallet` as well."""
+
+    series: tuple[str, ...] = attrs.field(
+        default=("btc-1h", "btc-5m"), validator=_passing(options.check_series)
+    )
+    """The series to make markets in."""
+
+
+@attrs.frozen
+class PaperParams:
+    """`[paper]`: the embedded exchange's world."""
+
+    world: str = attrs.field(default="synthetic", validator=_passing(options.check_world))
+    """synthetic, or recording:PATH."""
+
+    seed: int = attrs.field(default=1, validator=and_(ge(0), le(options.SEED_MAX)))
+    """Seed of everything random."""
+
+    speed: float = attrs.field(default=20.0, validator=_passing(options.check_speed))
+    """Venue seconds per second of ours."""
+
+    intensity: float = attrs.field(default=1.0, validator=_passing(options.check_intensity))
+    """Scale of the crowd's event rates."""
+
+
+@attrs.frozen
+class LiveParams:
+    """`[live]`: which wallet is meant. No secrets here."""
+
+    wallet: str | None = attrs.field(default=None, validator=_passing(_check_address))
+    """Address of the key that signs."""
+
+    funder: str | None = attrs.field(default=None, validator=_passing(_check_address))
+    """Address that holds the money, when it is not the wallet itself; PM_FUNDER must be the
+    same.
+    """
+
+    secrets_file: str | None = None
+    """File with PM_… lines, mode 0600, instead of environment variables."""
+
+
+@attrs.frozen
+class Config:
+    bot: BotParams
+    quote: QuoteParams
+    pricing: PricingParams
+    risk: RiskParams
+    orders: OrderParams
+    paper: PaperParams
+    live: LiveParams
+    keys: LiveKeys | None = None  # in live mode only
+
+    @property
+    def digest(self) -> str:
+        """SHA-256 of every effective setting, secrets left out: what a summary was made with."""
+        settings = attrs.asdict(self, filter=lambda field, _: field.name != "keys")
+        return hashlib.sha256(orjson.dumps(settings, option=orjson.OPT_SORT_KEYS)).hexdigest()
+
+
+def load(path: Path, env: Mapping[str, str], overrides: Overrides = Overrides()) -> Config:
+    """Read the file at `path`, put `overrides` over it, check everything. Raises ConfigError."""
+    faults: list[Fault] = []
+    tables = _toml(path)
+    sections = {field.name: field for field in attrs.fields(Config) if field.name != "keys"}
+    faults += [Fault(key, unknown_key(key, sections)) for key in tables if key not in sections]
+    asked_live = tables["bot"].get("mode") if isinstance(tables.get("bot"), dict) else None
+    _override(tables, overrides)
+
+    def section(cls: type[T], name: str) -> T:
+        # A section with faults becomes its defaults, so that the rest is still checked; with any
+        # fault the whole is thrown away below.
+        return read_section(cls, tables.get(name, {}), name, faults) or cls()
+
+    config = Config(
+        bot=section(BotParams, "bot"),
+        quote=section(QuoteParams, "quote"),
+        pricing=section(PricingParams, "pricing"),
+        risk=section(RiskParams, "risk"),
+        orders=section(OrderParams, "orders"),
+        paper=section(PaperParams, "paper"),
+        live=section(LiveParams, "live"),
+    )
+    if any(fault.path.startswith("live") for fault in faults):
+        raise ConfigError(faults)  # which wallet and which file are meant is not known
+    named = config.live.secrets_file
+    secrets = path.parent / Path(named).expanduser() if named else None
+    if "live" in (asked_live, overrides.mode) and overrides.mode != "paper":
+        config = attrs.evolve(
+            config, keys=_live(config, asked_live, overrides, secrets, env, faults)
+        )
+    elif secrets is not None and secrets.exists():
+        read_file(secrets, faults)  # paper needs no key, but a readable one is a fault today
+    if faults:
+        raise ConfigError(faults)
+    return config
+
+
+def _toml(path: Path) -> dict[str, Any]:
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise ConfigError([Fault(str(path), f"cannot read it: {error.strerror}")]) from None
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise ConfigError([Fault(str(path), f"not TOML: {error}")]) from None
+
+
+def _override(tables: dict[str, Any], overrides: Overrides) -> None:
+    places = {"mode": "bot", "series": "bot", "world": "paper", "speed": "paper", "seed": "paper"}
+    for key, section in places.items():
+        value = getattr(overrides, key)
+        table = tables.setdefault(section, {})
+        if value is not None and isinstance(table, dict):
+            table[key] = list(value) if isinstance(value, tuple) else value
+
+
+def _live(
+    config: Config,
+    asked: object,
+    overrides: Overrides,
+    secrets: Path | None,
+    env: Mapping[str, str],
+    faults: list[Fault],
+) -> LiveKeys | None:
+    """Check the three statements of intent; adds to `faults` whichever is missing."""
+    if asked != "live":
+        faults.append(Fault("bot.mode", 'live trading needs mode = "live" in the file as well'))
+    if overrides.mode != "live":
+        remedy = "add it, or say --mode paper"
+        faults.append(
+            Fault("bot.mode", f"live trading needs --mode live on the command line; {remedy}")
+        )
+    if (overrides.world, overrides.speed, overrides.seed) != (None, None, None):
+        faults.append(Fault("--world, --speed, --seed", "paper only; leave them out of a live run"))
+    keys = read_keys(env, secrets, faults)
+    if config.live.wallet is None:
+        faults.append(Fault("live.wallet", "missing; name the address that is to trade"))
+    elif keys is not None:
+        _match(config.live, config.live.wallet, keys, faults)
+    return keys
+
+
+def _match(live: LiveParams, wallet: str, keys: LiveKeys, faults: list[Fault]) -> None:
+    try:
+        address = _address(keys.private_key)
+    except ValueError:
+        faults.append(Fault(PRIVATE_KEY, "not a private key; expected 32 bytes in hex"))
+    else:
+        if address.lower() != wallet.lower():
+            problem = f"the key belongs to {address}, not to {wallet}; one of them is wrong"
+            faults.append(Fault("live.wallet", problem))
+    if (live.funder or "").lower() != (keys.funder or "").lower():
+        problem = f"must be the same address as {FUNDER}; set both or neither"
+        faults.append(Fault("live.funder", problem))
+
+
+def _address(private_key: Secret) -> str:
+    # Imported here because only a live run needs elliptic curves to read its configuration.
+    from polybot.venue.signing import Wallet  # noqa: PLC0415
+
+    return Wallet(private_key).address

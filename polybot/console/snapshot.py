@@ -1,0 +1,79 @@
+"""What the operator sees, as one immutable value: whoever owns a fact publishes it here, views only
+read.
+
+Prices of quotes and books are integers of 10⁻⁴, shares and dollars of 10⁻⁶; spot, strike and fair
+value are the model's floats. Times are venue milliseconds.
+"""
+
+from __future__ import annotations
+
+import attrs
+
+
+@attrs.frozen
+class QuoteLine:
+    """One of our resting orders, or several at the same price."""
+
+    price: int
+    size: int
+
+
+@attrs.frozen
+class MarketSnapshot:
+    """One market scope. `state` is its word for what it does; `reasons` say why it does not quote
+    more.
+    """
+
+    slug: str
+    state: str
+    start_ms: int
+    end_ms: int
+    spot: float | None = None
+    strike: float | None = None
+    fair: float | None = None  # probability of Up
+    bid: int | None = None  # of the Up book, ours included
+    ask: int | None = None
+    up_quotes: tuple[QuoteLine, ...] = ()
+    down_quotes: tuple[QuoteLine, ...] = ()
+    up: int = 0  # shares held, provisional ones included
+    down: int = 0
+    fills: int = 0
+    realised: int = 0
+    unrealised: int | None = None  # None while there is no fair price
+    reasons: tuple[str, ...] = ()
+
+    @property
+    def pairs(self) -> int:
+        """Shares held of both outcomes: worth a dollar each, whatever happens."""
+        return min(self.up, self.down)
+
+
+@attrs.frozen
+class Event:
+    """Something worth a line: a fill, a halt, a settlement. `number` grows by one with each
+    event.
+    """
+
+    number: int
+    at_ms: int
+    text: str
+
+
+@attrs.frozen
+class Snapshot:
+    """The whole bot at one moment. `events` are the last few, oldest first."""
+
+    mode: str
+    world: str
+    now_ms: int
+    speed: float
+    uptime_s: float  # venue seconds
+    state: str  # of the bot: "running", "stopping", "halted: …"
+    markets: tuple[MarketSnapshot, ...] = ()
+    equity: int = 0
+    cash: int = 0
+    realised: int = 0  # of settled and open markets together
+    fills: int = 0
+    open_orders: int = 0
+    intervals_settled: int = 0
+    events: tuple[Event, ...] = ()

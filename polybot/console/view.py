@@ -1,0 +1,179 @@
+"""One screen, or one line, out of a snapshot: pure text, no terminal.
+
+The screen is written over the one before it, line by line and without clearing first, so that it
+does not flicker. Texts from the venue (slugs, reasons) are stripped of control characters: they
+reach a terminal.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from datetime import datetime, timezone
+
+from polybot.console.snapshot import MarketSnapshot, QuoteLine, Snapshot
+
+HOME = "\x1b[H"
+CLEAR_LINE = "\x1b[K"
+CLEAR_BELOW = "\x1b[J"
+HIDE_CURSOR = "\x1b[?25l"
+SHOW_CURSOR = "\x1b[?25h"
+
+_BOLD, _DIM, _RED, _GREEN, _YELLOW, _PLAIN = (f"\x1b[{code}m" for code in (1, 2, 31, 32, 33, 0))
+
+_COLUMNS = (
+    ("market", 30),
+    ("state", 12),
+    ("left", 8),
+    ("spot", 11),
+    ("strike", 11),
+    ("fair", 7),
+    ("bid/ask Up", 12),
+    ("Up  D pairs", 17),
+    ("P&L", 10),
+    ("open P&L", 10),
+)
+NOTHING = "–"
+
+
+def render(snapshot: Snapshot, width: int, height: int) -> str:
+    """One screen of at most `height` lines of at most `width` columns, with ANSI codes."""
+    events = [
+        ("", f"  {clock_text(event.at_ms)}  {plain(event.text)}") for event in snapshot.events[-8:]
+    ]
+    lines = [
+        (_BOLD, _header(snapshot)),
+        (_state_colour(snapshot.state), f"state {plain(snapshot.state)}"),
+        ("", _totals(snapshot)),
+        ("", ""),
+        (_DIM, "".join(title.ljust(size) for title, size in _COLUMNS)),
+        *(line for market in snapshot.markets for line in _market(market, snapshot.now_ms)),
+        ("", ""),
+        (_DIM, "last events"),
+        *events,
+    ]
+    # The last line stays unused: a newline there would scroll the screen.
+    shown = lines[: max(1, height - 1)]
+    body = "\r\n".join(_coloured(colour, text[:width]) + CLEAR_LINE for colour, text in shown)
+    return f"{HOME}{body}{CLEAR_BELOW}"
+
+
+def plain_line(snapshot: Snapshot) -> str:
+    """One line for a log or a pipe: time, state, totals and each market in a few words."""
+    markets = "; ".join(
+        f"{plain(m.slug)} {plain(m.state)} fair {_fair(m.fair)} "
+        f"Up {shares_text(m.up)} Down {shares_text(m.down)} P&L {gain_text(m.realised)}"
+        + (f" ({plain(m.reasons[0])})" if m.reasons else "")
+        for m in snapshot.markets
+    )
+    head = f"{clock_text(snapshot.now_ms)} {plain(snapshot.state)} | {_totals(snapshot)}"
+    return f"{head} | {markets}" if markets else head
+
+
+def money_text(micro: int, plus: str = "") -> str:
+    """Dollars and cents, for reading: 10⁻⁶ dollars rounded half away from zero."""
+    cents = (abs(micro) + 5_000) // 10_000
+    sign = "-" if micro < 0 and cents else plus
+    return f"{sign}{cents // 100}.{cents % 100:02d}"
+
+
+def gain_text(micro: int) -> str:
+    """A profit or loss: dollars and cents with their sign."""
+    return money_text(micro, plus="+")
+
+
+def shares_text(micro: int) -> str:
+    """Shares to the lot (hundredths), trailing zeros dropped; 10⁻⁶ in."""
+    lots = abs(micro) // 10_000
+    text = f"{lots // 100}.{lots % 100:02d}".rstrip("0").rstrip(".")
+    return f"-{text}" if micro < 0 and lots else text
+
+
+def price_text(price: int | None) -> str:
+    """A price of 10⁻⁴ in cents, as traders say it: 5300 → 53, 5350 → 53.5."""
+    if price is None:
+        return NOTHING
+    return f"{price // 100}.{price % 100:02d}".rstrip("0").rstrip(".")
+
+
+def clock_text(unix_ms: int) -> str:
+    """The time of day, UTC."""
+    return datetime.fromtimestamp(unix_ms / 1000, tz=timezone.utc).strftime("%H:%M:%S")
+
+
+def duration_text(seconds: float) -> str:
+    """Whole seconds as 4:05 or 1:04:05; negative ones count as zero."""
+    whole = max(0, int(seconds))
+    hours, rest = divmod(whole, 3600)
+    minutes, left = divmod(rest, 60)
+    return f"{hours}:{minutes:02d}:{left:02d}" if hours else f"{minutes}:{left:02d}"
+
+
+def plain(text: str) -> str:
+    """`text` without anything a terminal would obey."""
+    return "".join(char if char.isprintable() else "?" for char in text)
+
+
+def _header(snapshot: Snapshot) -> str:
+    date = datetime.fromtimestamp(snapshot.now_ms / 1000, tz=timezone.utc).strftime("%Y-%m-%d")
+    where = "LIVE" if snapshot.mode == "live" else f"paper, {plain(snapshot.world)}"
+    return (
+        f"polybot  {where}  venue time {date} {clock_text(snapshot.now_ms)} UTC  "
+        f"speed ×{snapshot.speed:g}  up {duration_text(snapshot.uptime_s)}  Ctrl-C stops"
+    )
+
+
+def _totals(snapshot: Snapshot) -> str:
+    return (
+        f"equity {money_text(snapshot.equity)}  cash {money_text(snapshot.cash)}  "
+        f"P&L {gain_text(snapshot.realised)}  fills {snapshot.fills}  "
+        f"orders {snapshot.open_orders}  settled {snapshot.intervals_settled}"
+    )
+
+
+def _market(market: MarketSnapshot, now_ms: int) -> Iterable[tuple[str, str]]:
+    waiting = now_ms < market.start_ms
+    left = (market.start_ms if waiting else market.end_ms) - now_ms
+    held = (shares_text(amount) for amount in (market.up, market.down, market.pairs))
+    cells = (
+        plain(market.slug),
+        plain(market.state),
+        ("in " if waiting else "") + duration_text(left / 1000),
+        _observed(market.spot),
+        _observed(market.strike),
+        _fair(market.fair),
+        f"{price_text(market.bid)}/{price_text(market.ask)}",
+        " ".join(held),
+        gain_text(market.realised),
+        NOTHING if market.unrealised is None else gain_text(market.unrealised),
+    )
+    sizes = (size for _, size in _COLUMNS)
+    # A cell never runs into the next: the last column of each stays blank.
+    row = "".join(cell[: size - 1].ljust(size) for cell, size in zip(cells, sizes, strict=True))
+    yield _state_colour(market.state), row
+    yield "", f"    Up {_quotes(market.up_quotes)}   Down {_quotes(market.down_quotes)}"
+    if market.reasons:
+        yield _YELLOW, f"    {'; '.join(plain(reason) for reason in market.reasons[:3])}"
+
+
+def _quotes(quotes: tuple[QuoteLine, ...]) -> str:
+    if not quotes:
+        return NOTHING
+    return " ".join(f"{price_text(q.price)}×{shares_text(q.size)}" for q in quotes)
+
+
+def _observed(value: float | None) -> str:
+    return NOTHING if value is None else f"{value:.2f}"
+
+
+def _fair(value: float | None) -> str:
+    return NOTHING if value is None else f"{value * 100:.1f}"
+
+
+def _state_colour(state: str) -> str:
+    if state.startswith(("quoting", "running")):
+        return _GREEN
+    return _RED if state.startswith(("halted", "blind", "fault")) else _YELLOW
+
+
+def _coloured(colour: str, text: str) -> str:
+    return f"{colour}{text}{_PLAIN}" if colour else text

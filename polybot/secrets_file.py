@@ -1,0 +1,117 @@
+"""Keys: from the environment, or from a file nobody else can read; never from the configuration.
+
+The environment wins over the file. Values are wrapped at once, so that no repr, log or traceback
+shows them.
+"""
+
+from __future__ import annotations
+
+import os
+import stat
+import tomllib
+from collections.abc import Mapping
+from pathlib import Path
+
+import attrs
+
+from polybot.config_read import Fault, unknown_key
+from polybot.venue.secret import Secret
+
+PRIVATE_KEY = "PM_PRIVATE_KEY"
+FUNDER = "PM_FUNDER"
+API = ("PM_API_KEY", "PM_API_SECRET", "PM_PASSPHRASE")
+NAMES = (PRIVATE_KEY, FUNDER, *API)
+
+_SIZE_MAX = 64 * 1024
+
+
+@attrs.frozen
+class ApiKey:
+    """The venue's credentials for one wallet; without them they are derived from the key at
+    start.
+    """
+
+    key: str
+    secret: Secret
+    passphrase: Secret
+
+
+@attrs.frozen
+class LiveKeys:
+    """Everything secret a live run needs. `funder` is None when the wallet holds the money
+    itself.
+    """
+
+    private_key: Secret
+    funder: str | None
+    api: ApiKey | None
+
+
+def read_keys(env: Mapping[str, str], path: Path | None, faults: list[Fault]) -> LiveKeys | None:
+    """Gather the keys of a live run; add what is missing or unsafe to `faults`."""
+    found = read_file(path, faults) if path is not None else {}
+    found |= {name: env[name] for name in NAMES if env.get(name)}
+    if PRIVATE_KEY not in found:
+        faults.append(
+            Fault(PRIVATE_KEY, "missing; set it in the environment or in the secrets file")
+        )
+    absent = [name for name in API if name not in found]
+    if 0 < len(absent) < len(API):
+        remedy = f"set {', '.join(API)} together, or none to have them derived"
+        faults.extend(Fault(name, f"missing; {remedy}") for name in absent)
+    if PRIVATE_KEY not in found or 0 < len(absent) < len(API):
+        return None
+    key, secret, passphrase = (found.get(name, "") for name in API)
+    api = None if absent else ApiKey(key, Secret(secret), Secret(passphrase))
+    return LiveKeys(Secret(found[PRIVATE_KEY]), found.get(FUNDER), api)
+
+
+def read_file(path: Path, faults: list[Fault]) -> dict[str, str]:
+    """Read a TOML file of `PM_… = "…"` lines that must be ours alone; {} with faults if it is
+    not.
+    """
+    try:
+        descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
+    except OSError as error:
+        why = error.strerror or "unreadable"
+        faults.append(Fault("live.secrets_file", f"cannot open {path}: {why}"))
+        return {}
+    try:
+        # Asked of the open descriptor: by name, another file could answer than the one that is read.
+        problem = _unsafe(os.fstat(descriptor), path)
+        raw = b"" if problem else os.read(descriptor, _SIZE_MAX)
+    finally:
+        os.close(descriptor)
+    if problem is not None:
+        faults.append(Fault("live.secrets_file", problem))
+        return {}
+    return _parse(raw, path, faults)
+
+
+def _unsafe(status: os.stat_result, path: Path) -> str | None:
+    if not stat.S_ISREG(status.st_mode):
+        return f"{path} is not a regular file"
+    if status.st_uid != os.geteuid():
+        return f"{path} belongs to another user; chown it to the user who runs the bot"
+    if stat.S_IMODE(status.st_mode) & 0o077:
+        mode = stat.S_IMODE(status.st_mode)
+        return f"{path} can be read by others (mode {mode:04o}); run: chmod 600 {path}"
+    return None
+
+
+def _parse(raw: bytes, path: Path, faults: list[Fault]) -> dict[str, str]:
+    try:
+        table = tomllib.loads(raw.decode())
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError):
+        # The parser's own words may quote the line, and the line may be a key.
+        faults.append(Fault("live.secrets_file", f'{path} is not TOML; expected PM_… = "…" lines'))
+        return {}
+    known = dict.fromkeys(NAMES)
+    for name, value in table.items():
+        if name not in known:
+            faults.append(Fault(f"{path}: {name}", unknown_key(name, known)))
+        elif not isinstance(value, str) or not value:
+            faults.append(Fault(f"{path}: {name}", "expected a text in quotes"))
+    return {
+        name: value for name, value in table.items() if name in known and isinstance(value, str)
+    }

@@ -1,0 +1,164 @@
+"""What a run came to, as one JSON object on one line: written at every end, also a bad one.
+
+Money is in 10⁻⁶ dollars inside and a JSON number with exactly six decimals outside, by digit
+arithmetic: `equity_bot` and `equity_exchange` are equal as texts exactly when they are equal to the
+micro-dollar.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import tempfile
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+import attrs
+import orjson
+
+_MONEY = "10⁻⁶ dollars"
+
+
+def _money() -> Any:
+    """A field of 10⁻⁶ dollars, zero until somebody says more."""
+    return attrs.field(default=0, metadata={"unit": _MONEY})
+
+
+def _money_or_unknown() -> Any:
+    return attrs.field(default=None, metadata={"unit": _MONEY})
+
+
+@attrs.frozen(kw_only=True)
+class Activity:
+    """What was done: in one interval, or in all of them together.
+
+    `quotes` are decisions that wanted at least one order; `orders` were sent; `volume` is dollars
+    traded, `merged` and `redeemed` dollars received; `rebate_estimate` is the maker's share as we
+    reckon it.
+    """
+
+    quotes: int = 0
+    orders: int = 0
+    fills: int = 0
+    volume: int = _money()
+    fees: int = _money()
+    rebate_estimate: int = _money()
+    merged: int = _money()
+    redeemed: int = _money()
+    realised_pnl: int = _money()
+
+
+@attrs.frozen(kw_only=True)
+class Interval(Activity):
+    """One market interval. `outcome` is "Up", "Down" or None while it is not resolved."""
+
+    slug: str
+    rule: str
+    strike: float | None = None
+    outcome: str | None = None
+
+
+@attrs.frozen(kw_only=True)
+class Summary:
+    """Everything a run is judged by.
+
+    `live_orders_at_exit` is the venue's count, None when it could not be read. `quoted_share` is
+    the part of quotable time with a quote out, None when there was none. `equity_exchange` is None
+    in live mode. `latency_factor` is how much our own latency counted: the clock's speed.
+    """
+
+    mode: str
+    world: str
+    seed: int
+    config_hash: str
+    exit_reason: str
+    latency_factor: float = 1.0
+    venue_seconds: float = 0.0
+    wall_seconds: float = 0.0
+    intervals: tuple[Interval, ...] = ()
+    totals: Activity = Activity()
+    rejects: Mapping[str, int] = attrs.field(factory=dict)
+    cancels: Mapping[str, int] = attrs.field(factory=dict)
+    halts: Mapping[str, int] = attrs.field(factory=dict)
+    quoted_share: float | None = None
+    unknown_resolved: int = 0
+    live_orders_at_exit: int | None = None
+    equity_bot: int | None = _money_or_unknown()
+    equity_exchange: int | None = _money_or_unknown()
+    shutdown_ms: int | None = None
+    notes: tuple[str, ...] = ()
+
+
+def total(intervals: Iterable[Activity]) -> Activity:
+    """Add intervals up, field by field."""
+    parts = tuple(intervals)
+    names = [field.name for field in attrs.fields(Activity)]
+    return Activity(**{name: sum(getattr(part, name) for part in parts) for name in names})
+
+
+def money_json(micro: int) -> str:
+    """Write 10⁻⁶ dollars as a JSON number with six decimals: -1_500_000 → `-1.500000`."""
+    whole, fraction = divmod(abs(micro), 1_000_000)
+    return f"{'-' if micro < 0 else ''}{whole}.{fraction:06d}"
+
+
+def text(summary: Summary) -> str:
+    """The summary as one line of JSON."""
+    return orjson.dumps(_plain(summary)).decode()
+
+
+def write(summary: Summary, place: str) -> None:
+    """Write one line of JSON to the file `place`, whole or not at all; `-` is standard output.
+
+    Raises OSError when it cannot be written.
+    """
+    line = text(summary) + "\n"
+    if place == "-":
+        sys.stdout.write(line)
+        sys.stdout.flush()
+    else:
+        _replace(Path(place), line.encode())
+
+
+def _plain(value: Any) -> Any:
+    if attrs.has(type(value)):
+        return {field.name: _field(field, getattr(value, field.name)) for field in _ordered(value)}
+    if isinstance(value, Mapping):
+        return {str(key): _plain(value[key]) for key in sorted(value)}
+    if isinstance(value, tuple):
+        return [_plain(item) for item in value]
+    return value
+
+
+def _field(field: attrs.Attribute[Any], value: Any) -> Any:
+    if value is not None and field.metadata.get("unit") == _MONEY:
+        return orjson.Fragment(money_json(value))
+    return _plain(value)
+
+
+def _ordered(value: attrs.AttrsInstance) -> list[attrs.Attribute[Any]]:
+    """Own fields before inherited ones: a reader wants the slug first."""
+    return sorted(attrs.fields(type(value)), key=lambda field: bool(field.inherited))
+
+
+def _replace(path: Path, content: bytes) -> None:
+    """Put `content` in place of whatever is at `path`, so that no reader ever sees half of it."""
+    descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    try:
+        with os.fdopen(descriptor, "wb") as file:
+            # mkstemp makes files private; a summary is as readable as the umask lets any file be.
+            os.fchmod(descriptor, 0o666 & ~_umask())
+            file.write(content)
+            file.flush()
+            os.fsync(descriptor)
+        Path(name).replace(path)
+    except BaseException:
+        Path(name).unlink(missing_ok=True)
+        raise
+
+
+def _umask() -> int:
+    mask = os.umask(0o077)
+    os.umask(mask)
+    return mask

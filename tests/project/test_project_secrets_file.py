@@ -1,0 +1,105 @@
+"""Where keys come from, and from which files they are not taken."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+from polybot.config_read import Fault
+from polybot.secrets_file import read_file, read_keys
+
+KEY = "0x" + "22" * 32
+
+
+def private(path: Path, text: str) -> Path:
+    path.write_text(text)
+    path.chmod(0o600)
+    return path
+
+
+def test_a_private_file_is_read(tmp_path: Path) -> None:
+    """A regular file of ours with mode 0600 gives its keys."""
+    faults: list[Fault] = []
+    path = private(tmp_path / "s", f'PM_PRIVATE_KEY = "{KEY}"\nPM_FUNDER = "0x1"')
+
+    keys = read_keys({}, path, faults)
+
+    assert not faults
+    assert keys is not None
+    assert (keys.private_key.reveal(), keys.funder, keys.api) == (KEY, "0x1", None)
+
+
+@pytest.mark.parametrize("mode", [0o640, 0o604, 0o644, 0o660, 0o666, 0o610, 0o777])
+def test_a_file_others_can_read_is_refused(tmp_path: Path, mode: int) -> None:
+    """Any right for group or others is a fault that names the remedy, and nothing is read."""
+    faults: list[Fault] = []
+    path = private(tmp_path / "s", f'PM_PRIVATE_KEY = "{KEY}"')
+    path.chmod(mode)
+
+    assert read_file(path, faults) == {}
+    assert f"chmod 600 {path}" in faults[0].problem
+
+
+def test_another_users_file_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Who owns the file can change it: it must be us."""
+    faults: list[Fault] = []
+    path = private(tmp_path / "s", f'PM_PRIVATE_KEY = "{KEY}"')
+    monkeypatch.setattr(os, "geteuid", lambda: path.stat().st_uid + 1)
+
+    assert read_file(path, faults) == {}
+    assert "another user" in faults[0].problem
+
+
+def test_only_a_regular_file_will_do(tmp_path: Path) -> None:
+    """A link, a folder, a pipe (which would block) and a missing file are faults."""
+    real = private(tmp_path / "s", f'PM_PRIVATE_KEY = "{KEY}"')
+    link, pipe = tmp_path / "link", tmp_path / "pipe"
+    link.symlink_to(real)
+    os.mkfifo(pipe, 0o600)
+
+    for path in (link, pipe, tmp_path, tmp_path / "none"):
+        faults: list[Fault] = []
+        assert read_file(path, faults) == {}
+        assert len(faults) == 1
+
+
+def test_what_is_in_a_bad_file_is_not_repeated(tmp_path: Path) -> None:
+    """A parser's words may quote the line, and the line may be a key."""
+    faults: list[Fault] = []
+    path = private(tmp_path / "s", f"PM_PRIVATE_KEY = {KEY}zz")
+
+    assert read_file(path, faults) == {}
+    assert KEY not in str(faults[0])
+
+
+def test_unknown_names_and_values_that_are_not_texts_are_faults(tmp_path: Path) -> None:
+    """A misspelt name would be a key that silently does nothing."""
+    faults: list[Fault] = []
+    path = private(tmp_path / "s", f'PM_PRIVAT_KEY = "{KEY}"\nPM_API_KEY = 5')
+
+    read_file(path, faults)
+
+    assert "did you mean PM_PRIVATE_KEY" in faults[0].problem
+    assert "text in quotes" in faults[1].problem
+    assert KEY not in "".join(map(str, faults))
+
+
+def test_the_environment_wins(tmp_path: Path) -> None:
+    """What is set for this run counts before what lies on the disk; an empty value is none."""
+    faults: list[Fault] = []
+    path = private(tmp_path / "s", 'PM_PRIVATE_KEY = "file"\nPM_FUNDER = "file"')
+
+    keys = read_keys({"PM_PRIVATE_KEY": "env", "PM_FUNDER": ""}, path, faults)
+
+    assert keys is not None
+    assert (keys.private_key.reveal(), keys.funder) == ("env", "file")
+
+
+def test_api_keys_come_all_three_or_not_at_all() -> None:
+    """Two of three would be refused by the venue an hour later; each missing one is named now."""
+    faults: list[Fault] = []
+
+    assert read_keys({"PM_PRIVATE_KEY": KEY, "PM_API_KEY": "k"}, None, faults) is None
+    assert [fault.path for fault in faults] == ["PM_API_SECRET", "PM_PASSPHRASE"]
