@@ -25,7 +25,7 @@ class PriceUpdate:
 
     `symbol` is as the market's rule names it: "btcusd" for CHAINLINK and TWAP60, "BTCUSDT" for
     BINANCE and CANDLE_OPEN. `stamp_ms` is the source's own stamp (for CANDLE_OPEN: the candle's
-    open time); `snapshot` marks history replayed on subscribing, which says nothing about freshness.
+    open time); `snapshot` marks history replayed on subscribing, which is no sign of freshness.
     """
 
     feed: Feed

@@ -1,0 +1,80 @@
+"""What the operator may set about prices: the `[pricing]` section of the configuration."""
+
+from __future__ import annotations
+
+import attrs
+from attrs import validators as v
+
+_POSITIVE = v.and_(v.gt(0.0), v.lt(1e7))
+
+
+_Three = tuple[float, float, float]
+
+
+def _fractions(_: object, attribute: attrs.Attribute[_Three], value: _Three) -> None:
+    if not all(0.0 <= weight <= 1.0 for weight in value) or abs(sum(value) - 1.0) > 1e-9:
+        raise ValueError(f"expected {attribute.name} between 0 and 1, adding to 1, was {value}")
+
+
+def _lives(_: object, attribute: attrs.Attribute[_Three], value: _Three) -> None:
+    if not all(1.0 <= life <= 86_400.0 for life in value):
+        raise ValueError(f"expected {attribute.name} between 1 s and a day, was {value}")
+
+
+@attrs.frozen
+class PricingParams:
+    """Volatility, freshness and strike settings; defaults are those of strategy.md 1 and 3."""
+
+    vol_half_lives_s: _Three = attrs.field(default=(30.0, 120.0, 1800.0), validator=_lives)
+    """Half-lives of the fast, medium and slow volatility estimates."""
+
+    vol_weights: _Three = attrs.field(default=(0.2, 0.4, 0.4), validator=_fractions)
+    """How the three variances are mixed."""
+
+    vol_sample_s: float = attrs.field(default=1.0, validator=v.and_(v.ge(0.1), v.le(60.0)))
+    """Ticks closer than this are coalesced: faster sampling measures noise, not volatility."""
+
+    vol_gap_s: float = attrs.field(default=10.0, validator=_POSITIVE)
+    """A longer silence is not one step of the price and is left out."""
+
+    vol_forget_s: float = attrs.field(default=900.0, validator=_POSITIVE)
+    """After a silence this long the estimate starts again."""
+
+    vol_warmup_s: float = attrs.field(default=30.0, validator=v.and_(v.ge(0.0), v.le(3600.0)))
+    """Seconds of prices that must have been seen before the estimate is used."""
+
+    vol_prior_annual: float = attrs.field(default=0.0, validator=v.and_(v.ge(0.0), v.le(3.0)))
+    """Annual volatility to use until the warm-up is over (0.45 is 45 %); 0 means wait instead."""
+
+    vol_floor_annual: float = attrs.field(default=0.15, validator=v.and_(v.gt(0.0), v.le(1.0)))
+    """Lowest annual volatility ever used."""
+
+    vol_cap_annual: float = attrs.field(default=3.0, validator=v.and_(v.gt(1.0), v.le(10.0)))
+    """Highest annual volatility ever used."""
+
+    oracle_stale_s: float = attrs.field(default=2.5, validator=_POSITIVE)
+    """Oldest receipt of an oracle value (average or spot) that still counts as fresh."""
+
+    oracle_lag_s: float = attrs.field(default=6.0, validator=_POSITIVE)
+    """Oldest stamp of an oracle value that still counts as fresh; it is published 1 to 2 s late."""
+
+    spot_stale_s: float = attrs.field(default=2.5, validator=_POSITIVE)
+    """Oldest receipt, and oldest stamp, of an exchange price that still counts as fresh."""
+
+    frozen_s: float = attrs.field(default=20.0, validator=v.and_(v.ge(1.0), v.le(120.0)))
+    """A value unchanged for this long is frozen if the other source moved meanwhile."""
+
+    frozen_move_bp: float = attrs.field(default=2.0, validator=_POSITIVE)
+    """How far the other source must have moved, in basis points, to call a value frozen."""
+
+    basis_min_pairs: int = attrs.field(default=5, validator=v.and_(v.ge(1), v.le(60)))
+    """Seconds seen from both exchange and oracle before the exchange price stands in for it."""
+
+    basis_max_age_s: float = attrs.field(default=60.0, validator=_POSITIVE)
+    """How long the difference between exchange and oracle is believed without a new oracle tick."""
+
+    twap_lag_s: float = attrs.field(default=0.0, validator=v.and_(v.ge(0.0), v.le(6.0)))
+    """Seconds by which the published average trails its stamp; shortens the time that is left."""
+
+    strike_correction_bp: float = attrs.field(default=0.5, validator=_POSITIVE)
+    """An official strike differing from ours by more than this is reported as a correction."""

@@ -1,0 +1,69 @@
+"""What the quoter reads and what it answers."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import attrs
+
+from polybot.domain import units
+from polybot.domain.market import Market, Outcome
+from polybot.pricing.fair import Fair, NoFair
+from polybot.quoting.reasons import Reason
+
+
+@attrs.frozen
+class BookView:
+    """A few levels of one outcome's book, best first, our own orders still inside.
+
+    Levels are (price 10⁻⁴, size 10⁻⁶ shares).
+    """
+
+    bids: tuple[tuple[int, int], ...]
+    asks: tuple[tuple[int, int], ...]
+
+
+@attrs.frozen
+class QuoteInputs:
+    """Everything one decision depends on. `held_*` in 10⁻⁶ shares, provisional fills included."""
+
+    market: Market
+    now_ms: int
+    fair: Fair | NoFair
+    up: BookView | None
+    down: BookView | None
+    tick: int
+    held_up: int
+    held_down: int
+    own: Mapping[tuple[Outcome, int], int]  # our resting bids: (outcome, price) → size
+
+    @property
+    def net_shares(self) -> float:
+        """Shares Up minus shares Down: what is not paired (strategy.md 5.1)."""
+        return (self.held_up - self.held_down) / units.SHARE
+
+    def book(self, outcome: Outcome) -> BookView | None:
+        return self.up if outcome is Outcome.UP else self.down
+
+
+@attrs.frozen
+class Quote:
+    """One bid we want to have: always BUY, always post-only. Price 10⁻⁴, size 10⁻⁶."""
+
+    outcome: Outcome
+    price: int
+    size: int
+    level: int
+
+
+@attrs.frozen
+class Decision:
+    """Desired quotes with the figures behind them, and why anything is missing or smaller."""
+
+    quotes: tuple[Quote, ...]
+    reasons: tuple[Reason, ...]
+    fair: float | None = None  # blended with the market
+    reservation_up: float | None = None
+    edge: float | None = None
+    cap_up: float | None = None
+    cap_down: float | None = None

@@ -1,0 +1,83 @@
+"""What the operator may set about quotes: the `[quote]` section of the configuration."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import attrs
+from attrs import validators as v
+
+
+def _between(low: float, high: float) -> Callable[[Any, attrs.Attribute[Any], Any], None]:
+    return v.and_(v.ge(low), v.le(high))
+
+
+@attrs.frozen
+class QuoteParams:
+    """Quoting settings; defaults are the starting values of strategy.md 4 to 6.
+
+    Money here is a plain number in the unit its name ends with; it becomes an integer, rounded to
+    the safe side, when a quote is made.
+    """
+
+    levels: int = attrs.field(default=2, validator=_between(1, 3))
+    """Bids on each outcome."""
+
+    size_shares: float = attrs.field(default=10.0, validator=_between(0.01, 100_000.0))
+    """Shares of the first bid; below the market's minimum nothing is quoted."""
+
+    size_growth: float = attrs.field(default=1.0, validator=_between(1.0, 1.5))
+    """Each deeper bid is this many times larger."""
+
+    step_ticks: int = attrs.field(default=1, validator=_between(1, 20))
+    """Ticks from the first bid to the second; the third is twice as far."""
+
+    gamma_per_share: float = attrs.field(default=0.002, validator=_between(0.0, 0.1))
+    """Risk aversion: log-odds by which one net share moves the reservation price."""
+
+    max_inventory_shares: float = attrs.field(default=100.0, validator=_between(1.0, 1e6))
+    """Net shares that no combination of fills of our own bids may exceed."""
+
+    base_edge: float = attrs.field(default=0.002, validator=_between(0.0, 0.2))
+    """Dollars per share kept on every bid before the model's own risks are added."""
+
+    latency_s: float = attrs.field(default=0.15, validator=_between(0.01, 10.0))
+    """Seconds from a price move to our cancel taking effect; what is picked off in between."""
+
+    kappa: float = attrs.field(default=1.0, validator=_between(0.0, 5.0))
+    """Fair-price standard deviations over the latency that each bid keeps as edge."""
+
+    sigma_error: float = attrs.field(default=0.1, validator=_between(0.0, 1.0))
+    """Relative error of the volatility; widens bids away from even odds."""
+
+    model_weight_max: float = attrs.field(default=0.8, validator=_between(0.0, 1.0))
+    """Most that the model may count against the market's own mid."""
+
+    market_error: float = attrs.field(default=0.1, validator=_between(0.001, 2.0))
+    """Log-odds error granted to the market's mid before half its spread is added."""
+
+    disagree_log_odds: float = attrs.field(default=0.8, validator=_between(0.1, 5.0))
+    """Log-odds between model and market beyond which we are probably the one who is wrong."""
+
+    target_total_max: float = attrs.field(default=0.99, validator=_between(0.9, 0.999))
+    """Most dollars that one Up and one Down bid may cost together."""
+
+    stop_twap_s: float = attrs.field(default=120.0, validator=_between(0.0, 3600.0))
+    """Seconds before the end of an average-settled window when only the light side is quoted."""
+
+    stop_candle_s: float = attrs.field(default=60.0, validator=_between(0.0, 3600.0))
+    """The same for candle-settled windows."""
+
+    cutoff_twap_s: float = attrs.field(default=60.0, validator=_between(0.0, 3600.0))
+    """Seconds before the end of an average-settled window when nothing is quoted any more."""
+
+    cutoff_candle_s: float = attrs.field(default=15.0, validator=_between(0.0, 3600.0))
+    """The same for candle-settled windows."""
+
+    preopen_s: float = attrs.field(default=0.0, validator=_between(0.0, 3600.0))
+    """Seconds before the open when quoting may begin."""
+
+    def __attrs_post_init__(self) -> None:
+        if self.cutoff_twap_s > self.stop_twap_s or self.cutoff_candle_s > self.stop_candle_s:
+            raise ValueError("expected each cutoff no earlier than its stop")

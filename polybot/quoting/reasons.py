@@ -1,0 +1,36 @@
+"""Why a quote was withheld or reduced: typed, with figures, for counting and showing."""
+
+from __future__ import annotations
+
+import enum
+
+import attrs
+
+from polybot.domain.market import Outcome
+from polybot.pricing.fair import WhyNoFair
+
+
+class Why(enum.Enum):
+    """Reasons of the quoting room itself; those of pricing are `WhyNoFair`."""
+
+    NOT_OPEN = "window not open yet"
+    CUTOFF = "past the cutoff"
+    REDUCE_ONLY = "past the stop: only the light side is quoted"
+    BALANCED = "past the stop and nothing left to pair"
+    NO_BOOK = "book missing"
+    ONE_SIDED = "book empty on one side without our own orders"
+    CROSSED = "book crossed"
+    DISAGREE = "model and market disagree: model's weight halved, its cheap side withheld"
+    CAP_BELOW_TICK = "worth less than one tick after edge"
+    COMBINED_CAP = "lowered so that Up and Down together stay below the target"
+    INVENTORY = "reduced to what the inventory limit leaves"
+    BELOW_MINIMUM = "size below the market's minimum"
+
+
+@attrs.frozen
+class Reason:
+    """One link of the chain; `outcome` is None when it holds for both."""
+
+    why: Why | WhyNoFair
+    outcome: Outcome | None = None
+    figures: tuple[tuple[str, str], ...] = ()

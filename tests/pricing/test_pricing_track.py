@@ -1,0 +1,147 @@
+"""One stream's memory: whole seconds, holes, freshness and freezing."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given, strategies as st
+
+from polybot.pricing.track import BRIDGE_S, HISTORY_S, Track, basis, whole_second
+
+T0 = 1_790_000_000
+
+
+def feed(track: Track, prices: dict[int, float], *, snapshot: bool = False) -> None:
+    for second, price in prices.items():
+        track.take(price, (T0 + second) * 1000, (T0 + second) * 1000 + 100, snapshot=snapshot)
+
+
+def test_the_price_at_a_second_is_the_last_up_to_it() -> None:
+    """A tick within a second counts for the whole second that follows it."""
+    assert whole_second(5000) == 5
+    assert whole_second(4001) == 5
+    track = Track()
+    track.take(1.0, T0 * 1000 + 100, 0, snapshot=False)
+    track.take(2.0, T0 * 1000 + 900, 0, snapshot=False)
+    track.take(3.0, T0 * 1000 + 1001, 0, snapshot=False)
+
+    assert track.at(T0 + 1) == 2.0
+    assert track.at(T0 + 2) == 3.0
+    assert track.at(T0 + 3) is None
+    assert track.at(T0) is None
+
+
+def test_short_holes_are_carried_over_long_ones_are_not() -> None:
+    """A missing second takes the last value; after ten the history starts again."""
+    track = Track()
+    feed(track, {0: 1.0, 3: 4.0})
+    assert [track.at(T0 + k) for k in range(4)] == [1.0, 1.0, 1.0, 4.0]
+
+    feed(track, {3 + BRIDGE_S + 1: 9.0})
+
+    assert track.at(T0 + 3) is None
+    assert track.at(T0 + 14) == 9.0
+
+
+def test_mean_over_past_and_future() -> None:
+    """Seconds still to come count at the last value; seconds forgotten make no mean."""
+    track = Track()
+    feed(track, {0: 1.0, 1: 2.0, 2: 6.0})
+
+    assert track.mean(T0, T0 + 2) == 3.0
+    assert track.mean(T0 + 2, T0 + 5) == 6.0
+    assert track.mean(T0 - 1, T0 + 2) is None
+    assert track.mean(T0 + 2, T0 + 1) is None
+    assert Track().mean(T0, T0 + 1) is None
+
+
+@given(st.lists(st.integers(0, 3000), min_size=1, max_size=400))
+def test_history_is_bounded_and_contiguous(gaps_ms: list[int]) -> None:
+    """However the ticks fall, the last seconds are there without holes, and no more than 150."""
+    track, now = Track(), T0 * 1000
+    for n, gap in enumerate(gaps_ms):
+        now += gap
+        track.take(float(n + 1), now, now, snapshot=False)
+
+    last = whole_second(now)
+    held = [track.at(last - back) for back in range(HISTORY_S + 20)]
+    known = [price is not None for price in held]
+    assert held[0] == float(len(gaps_ms))
+    assert sum(known) <= HISTORY_S
+    assert known == sorted(known, reverse=True)
+
+
+def test_late_ticks_change_nothing() -> None:
+    """A tick older than what is held is refused, and does not count as life."""
+    track = Track()
+    feed(track, {5: 5.0})
+
+    assert not track.take(1.0, (T0 + 4) * 1000, (T0 + 60) * 1000, snapshot=False)
+    assert (track.value, track.live_ms) == (5.0, (T0 + 5) * 1000 + 100)
+
+
+@pytest.mark.parametrize(
+    ("wait_ms", "fresh"), [(0, True), (2400, True), (2700, False), (60_000, False)]
+)
+def test_freshness_counts_from_receipt(wait_ms: int, fresh: bool) -> None:
+    """A value published a second after its stamp is fresh for 2.5 s after we received it."""
+    track = Track()
+    track.take(1.0, T0 * 1000 - 1000, T0 * 1000, snapshot=False)
+
+    assert track.is_fresh(T0 * 1000 + wait_ms, 2.5, 6.0) is fresh
+
+
+def test_old_stamps_are_not_fresh_however_new_they_arrive() -> None:
+    """A stream that replays the past is stale by its stamps."""
+    track = Track()
+    track.take(1.0, T0 * 1000 - 7000, T0 * 1000, snapshot=False)
+
+    assert not track.is_fresh(T0 * 1000, 2.5, 6.0)
+
+
+def test_a_snapshot_is_not_life() -> None:
+    """Replayed history fills the seconds but proves nothing about the stream."""
+    track = Track()
+    feed(track, {0: 1.0, 1: 2.0}, snapshot=True)
+
+    assert track.at(T0) == 1.0
+    assert not track.is_fresh((T0 + 1) * 1000 + 100, 2.5, 6.0)
+
+
+def test_frozen_only_if_the_witness_moved() -> None:
+    """Standing still is suspicious only while the other source moves by two basis points."""
+    still, quiet, moving = Track(), Track(), Track()
+    feed(still, dict.fromkeys(range(40), 100_000.0))
+    feed(quiet, {k: 100_000.0 + (k % 2) for k in range(40)})
+    feed(moving, {k: 100_000.0 + k for k in range(40)})
+    now = (T0 + 39) * 1000
+
+    assert not still.is_frozen(now, quiet, 20, 2.0)
+    assert not still.is_frozen(now, moving, 20, 2.0)
+    feed(moving, {40: 100_060.0})
+    assert still.is_frozen(now, moving, 20, 2.0)
+    assert not moving.is_frozen(now, still, 20, 2.0)
+
+
+def test_basis_is_the_median_difference() -> None:
+    """A jump the oracle has not seen yet does not leak into the basis."""
+    oracle, exchange = Track(), Track()
+    for k in range(60):
+        price = 100_000.0 + k % 5
+        feed(exchange, {k: price + 24.0 + (500.0 if k >= 58 else 0.0)})
+        feed(oracle, {k: price})
+
+    found = basis(oracle, exchange, 5, 0)
+
+    assert found is not None
+    assert found.offset == -24.0
+    assert found.error == 0.0
+
+
+def test_basis_needs_pairs() -> None:
+    """Too few common seconds are no basis."""
+    oracle, exchange = Track(), Track()
+    feed(exchange, dict.fromkeys(range(4), 100.0))
+    feed(oracle, dict.fromkeys(range(10), 99.0))
+
+    assert basis(oracle, exchange, 5, 0) is None
+    assert basis(oracle, exchange, 4, 0) is not None

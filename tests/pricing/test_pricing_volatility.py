@@ -1,0 +1,162 @@
+"""Volatility: unbiased on irregular ticks, bounded, and honest about what it has not seen."""
+
+from __future__ import annotations
+
+import math
+import random
+
+import pytest
+from hypothesis import given, strategies as st
+
+from polybot.pricing.params import PricingParams
+from polybot.pricing.volatility import Volatility, per_root_second
+
+SIGMA = per_root_second(0.45)
+
+
+def walk(
+    vol: Volatility, rng: random.Random, *, seconds: float, gap_s: float, noise: float = 0.0
+) -> int:
+    """Feed a geometric walk with exponential gaps of mean `gap_s`; the last stamp."""
+    x, t = math.log(100_000.0), 0.0
+    while t < seconds:
+        step = rng.expovariate(1 / gap_s)
+        t += step
+        x += SIGMA * math.sqrt(step) * rng.gauss(0, 1)
+        vol.observe(math.exp(x + noise * rng.gauss(0, 1)), int(t * 1000))
+    return int(t * 1000)
+
+
+@pytest.mark.parametrize("gap_s", [0.1, 0.7, 3.0])
+def test_unbiased_on_irregular_ticks(gap_s: float) -> None:
+    """Whatever the spacing of the ticks, the estimate is the truth within its own error."""
+    rng = random.Random(3)
+    ratios = []
+    for _ in range(12):
+        vol = Volatility()
+        sigma = vol.sigma(walk(vol, rng, seconds=1500, gap_s=gap_s))
+        assert sigma is not None
+        ratios.append((sigma / SIGMA) ** 2)
+
+    assert sum(ratios) / len(ratios) == pytest.approx(1.0, abs=0.08)
+
+
+def test_bursts_with_noise_overstate_little() -> None:
+    """Ten noisy ticks a second add about the 12.5 % of one sample a second, not of ten."""
+    vol = Volatility()
+    sigma = vol.sigma(walk(vol, random.Random(4), seconds=4000, gap_s=0.1, noise=2e-5))
+
+    assert sigma is not None
+    assert 1.0 < (sigma / SIGMA) ** 2 < 1.35
+
+
+def test_waits_until_enough_is_seen() -> None:
+    """Less than half a minute of prices is no estimate."""
+    vol = Volatility()
+    for second in range(30):
+        vol.observe(100_000 + second % 2, second * 1000)
+        assert vol.sigma(second * 1000) is None
+    vol.observe(100_000, 30_000)
+
+    assert vol.sigma(30_000) is not None
+
+
+def test_a_prior_bridges_the_wait() -> None:
+    """A configured prior is used until the estimate is ready, and not after."""
+    vol = Volatility(PricingParams(vol_prior_annual=0.6))
+
+    assert vol.sigma(0) == per_root_second(0.6)
+    last = walk(vol, random.Random(1), seconds=60, gap_s=0.5)
+    assert vol.sigma(last) != per_root_second(0.6)
+
+
+def test_a_gap_is_not_a_step() -> None:
+    """The jump over a silence of more than ten seconds is not counted."""
+    vol = Volatility()
+    last = walk(vol, random.Random(2), seconds=120, gap_s=0.5)
+    before = vol.sigma(last)
+
+    vol.observe(200_000.0, last + 11_000)
+
+    assert vol.sigma(last + 11_000) == before
+
+
+def test_a_long_silence_starts_again() -> None:
+    """After a quarter of an hour the old estimate is forgotten, with or without a new tick."""
+    vol = Volatility()
+    last = walk(vol, random.Random(2), seconds=120, gap_s=0.5)
+
+    assert vol.sigma(last + 901_000) is None
+    vol.observe(100_000.0, last + 901_000)
+    assert vol.sigma(last + 901_000) is None
+
+
+def test_floor_and_cap() -> None:
+    """A dead market has 15 % a year, a mad one 300 %."""
+    dead, mad = Volatility(), Volatility()
+    for second in range(60):
+        dead.observe(100_000.0, second * 1000)
+        mad.observe(100_000.0 * (1 + 0.05 * (second % 2)), second * 1000)
+
+    assert dead.sigma(59_000) == per_root_second(0.15)
+    assert mad.sigma(59_000) == per_root_second(3.0)
+
+
+def test_reacts_to_a_change_of_regime() -> None:
+    """When the market calms down the estimate falls with the half-lives, not at once."""
+    vol = Volatility()
+    last = walk(vol, random.Random(7), seconds=600, gap_s=0.5)
+    lively = vol.sigma(last)
+    for second in range(1, 121):
+        vol.observe(100_000.0, last + second * 1000 + 11_000)
+    calm = vol.sigma(last + 131_000)
+
+    assert lively is not None
+    assert calm is not None
+    assert 0.3 * lively < calm < 0.9 * lively
+
+
+def test_late_and_crowded_ticks_are_skipped() -> None:
+    """A tick out of order or within the spacing changes nothing."""
+    vol = Volatility()
+    last = walk(vol, random.Random(9), seconds=60, gap_s=2.0)
+    before = vol.sigma(last)
+
+    vol.observe(1.0, last - 5000)
+    vol.observe(1e9, last + 10)
+
+    assert vol.sigma(last + 10) == before
+
+
+@pytest.mark.parametrize("bad", [math.nan, math.inf, 0.0, -1.0])
+def test_a_bad_price_is_a_bug(bad: float) -> None:
+    """The streams refuse bad prices; one that comes this far is an error, never a number."""
+    with pytest.raises(ValueError, match="positive price"):
+        Volatility().observe(bad, 0)
+
+
+@given(st.lists(st.tuples(st.floats(1e-3, 1e7), st.integers(0, 20_000)), min_size=1, max_size=60))
+def test_always_within_its_bounds(ticks: list[tuple[float, int]]) -> None:
+    """Any prices at any times give None or a number between floor and cap."""
+    vol, now = Volatility(), 0
+    for price, wait_ms in ticks:
+        now += wait_ms
+        vol.observe(price, now)
+        sigma = vol.sigma(now)
+        assert sigma is None or per_root_second(0.15) <= sigma <= per_root_second(3.0)
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"vol_weights": (0.5, 0.5, 0.5)},
+        {"vol_half_lives_s": (0.0, 120.0, 1800.0)},
+        {"vol_floor_annual": math.nan},
+        {"oracle_stale_s": -1.0},
+        {"basis_min_pairs": 0},
+    ],
+)
+def test_wrong_settings_are_refused(wrong: dict[str, object]) -> None:
+    """Settings outside their range are refused when read, not when used."""
+    with pytest.raises(ValueError):
+        PricingParams(**wrong)  # type: ignore[arg-type]

@@ -1,0 +1,164 @@
+"""The grid: combined cap, levels and sizes (strategy.md 6.2, 9)."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given, strategies as st
+
+from polybot.domain.market import Outcome
+from polybot.quoting.ladder import (
+    Top,
+    combine,
+    grid_floor,
+    level_prices,
+    sized,
+    target_total,
+)
+from polybot.quoting.params import QuoteParams
+from polybot.quoting.reasons import Why
+
+SHARES = 1_000_000
+TICKS = st.sampled_from([1000, 100, 50, 10, 1])
+
+
+@pytest.mark.parametrize(
+    ("up", "down", "net", "expected"),
+    [
+        (5300, 4600, 100, (5100, 4600)),
+        (5300, 4600, -100, (5300, 4400)),
+        (5000, 4900, 0, (4800, 4900)),
+        (4900, 5000, 0, (4900, 4800)),
+        (4900, 4900, 0, (4800, 4900)),
+        (4800, 4900, 100, (4800, 4900)),
+    ],
+)
+def test_combined_cap(up: int, down: int, net: float, expected: tuple[int, int]) -> None:
+    """Vectors of 6.2 with tick 0.01, target 0.975 and equal slack."""
+    tops = Top(up, up / 10_000 + 0.001), Top(down, down / 10_000 + 0.001)
+
+    assert combine(*tops, net, 9750, 100) == expected
+
+
+def test_when_flat_the_tighter_side_gives_way() -> None:
+    """With less slack to its cap a bid is the one we want less."""
+    assert combine(Top(5000, 0.52), Top(4900, 0.491), 0, 9750, 100) == (5000, 4700)
+    assert combine(Top(5000, 0.501), Top(4900, 0.52), 0, 9750, 100) == (4800, 4900)
+
+
+@given(st.integers(1, 99), st.integers(1, 99), st.floats(-5, 5), st.integers(9000, 9990), TICKS)
+def test_combined_bids_never_exceed_the_target(
+    up: int, down: int, net: float, target: int, tick: int
+) -> None:
+    """Whatever is held, the two first bids fit, on the grid, and neither is raised."""
+    high = (10_000 // tick - 1) * tick
+    tops = Top(up * high // 99 // tick * tick, 0.6), Top(down * high // 99 // tick * tick, 0.6)
+
+    found_up, found_down = combine(*tops, net, target, tick)
+
+    assert found_up + found_down <= target
+    assert found_up <= tops[0].price
+    assert found_down <= tops[1].price
+    assert found_up % tick == 0 == found_down % tick
+
+
+@pytest.mark.parametrize(
+    ("probability", "tick", "price"),
+    [
+        (0.53, 100, 5300),
+        (0.5399999, 100, 5300),
+        (0.5351, 10, 5350),
+        (0.0099, 100, 0),
+        (-1, 100, -10_000),
+    ],
+)
+def test_grid_floor(probability: float, tick: int, price: int) -> None:
+    """Bids round down, and binary noise does not cost a tick."""
+    assert grid_floor(probability, tick) == price
+
+
+@given(st.integers(1, 9999), TICKS)
+def test_grid_floor_is_exact_on_the_grid(units: int, tick: int) -> None:
+    """A price already on the grid stays where it is, however its float is written."""
+    price = units // tick * tick
+
+    assert grid_floor(price / 10_000, tick) == price
+
+
+@pytest.mark.parametrize(
+    ("base_edge", "most", "total"),
+    [(0.005, 0.99, 9900), (0.0, 0.99, 9900), (0.0125, 0.99, 9750), (0.2, 0.99, 9000)],
+)
+def test_target_total(base_edge: float, most: float, total: int) -> None:
+    """Twice the base edge below one dollar, between 0.90 and the limit set."""
+    assert target_total(QuoteParams(base_edge=base_edge, target_total_max=most)) == total
+
+
+def test_levels_widen() -> None:
+    """The third bid is twice as far from the first as the second."""
+    assert level_prices(5000, 0.49, 100, QuoteParams(levels=3)) == [5000, 4900, 4800]
+    assert level_prices(5000, 0.49, 10, QuoteParams(levels=3, step_ticks=2)) == [5000, 4900, 4890]
+
+
+def test_deeper_levels_keep_twice_the_edge() -> None:
+    """A deep bid is filled by jumps and stays below its own, lower cap."""
+    assert level_prices(5000, 0.455, 100, QuoteParams(levels=3)) == [5000, 4500, 4400]
+
+
+def test_levels_end_at_the_grid() -> None:
+    """Nothing is bid below one tick."""
+    assert level_prices(200, 0.5, 100, QuoteParams(levels=3)) == [200, 100]
+    assert level_prices(0, 0.5, 100, QuoteParams(levels=3)) == []
+    assert level_prices(200, -0.3, 100, QuoteParams(levels=3)) == [200]
+
+
+@given(st.integers(-20, 99), st.floats(-1, 1), TICKS, st.integers(1, 3), st.integers(1, 20))
+def test_levels_fall_strictly_on_the_grid(
+    top: int, deep: float, tick: int, levels: int, step: int
+) -> None:
+    """Any ladder is strictly falling, on the grid, at least a tick, and as short as asked."""
+    prices = level_prices(top * tick, deep, tick, QuoteParams(levels=levels, step_ticks=step))
+
+    assert len(prices) <= levels
+    assert prices == sorted(set(prices), reverse=True)
+    assert all(price >= tick and price % tick == 0 for price in prices)
+    assert all(price <= deep * 10_000 + 1e-6 for price in prices[1:])
+
+
+def test_sizes_grow_in_whole_lots() -> None:
+    """Deeper bids are larger, rounded down to hundredths of a share."""
+    params = QuoteParams(size_shares=10, size_growth=1.333)
+
+    quotes, reasons = sized(Outcome.UP, [5000, 4900, 4800], 1000 * SHARES, 5 * SHARES, params)
+
+    assert [quote.size for quote in quotes] == [10_000_000, 13_330_000, 17_760_000]
+    assert [quote.level for quote in quotes] == [0, 1, 2]
+    assert reasons == []
+
+
+def test_room_is_shared_by_all_levels() -> None:
+    """If every bid filled, the inventory limit would still hold."""
+    quotes, reasons = sized(
+        Outcome.DOWN, [5000, 4900, 4800], 16 * SHARES, 5 * SHARES, QuoteParams(size_shares=10)
+    )
+
+    assert [quote.size for quote in quotes] == [10 * SHARES, 6 * SHARES]
+    assert [reason.why for reason in reasons] == [Why.INVENTORY]
+
+
+def test_too_small_is_nothing() -> None:
+    """Below the market's minimum a bid is left out, never rounded up."""
+    short, reasons = sized(Outcome.UP, [5000, 4900], 14 * SHARES, 5 * SHARES, QuoteParams())
+    assert [quote.size for quote in short] == [10 * SHARES]
+    assert reasons[0].figures == (("level", "1"), ("wanted", "10"), ("left", "4"))
+
+    none, reasons = sized(Outcome.UP, [5000], 100 * SHARES, 5 * SHARES, QuoteParams(size_shares=4))
+    assert none == []
+    assert reasons[0].why is Why.BELOW_MINIMUM
+
+
+def test_no_room_is_nothing() -> None:
+    """A heavy side at its limit, or past it, stops."""
+    for room in (0, -50 * SHARES):
+        quotes, reasons = sized(Outcome.UP, [5000], room, 5 * SHARES, QuoteParams())
+        assert quotes == []
+        assert reasons[0].why is Why.INVENTORY
