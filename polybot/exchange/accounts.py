@@ -1,0 +1,146 @@
+"""Who owns what: cash, shares, what live orders have claimed of them, and the venue's own pots.
+
+Conservation, to the micro-unit: all cash + collateral behind outstanding pairs + fees = deposits.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import attrs
+
+from polybot.exchange.model import BUY, Order, Trade
+from polybot.exchange.money import ONE
+
+
+def resting_claim(order: Order) -> int:
+    """What a resting order keeps reserved: pUSD for a BUY (rounded up), shares for a SELL."""
+    if order.side == BUY:
+        return -(-order.price * order.remaining // ONE)
+    return order.remaining
+
+
+def leg_cash(taker: Order, maker: Order, shares: int) -> tuple[int, int]:
+    """pUSD that change hands in one leg: (maker's, taker's), both positive.
+
+    The maker's amount is floored to 10⁻⁶, as on chain (clob.md 3.2). With the same token on both
+    sides the taker's is the same number, so the buyer keeps the dust. In a mint or a merge the two
+    must make up exactly one dollar a pair, so the taker pays, or receives, the dust.
+    """
+    cash = maker.price * shares // ONE
+    return cash, cash if maker.token == taker.token else shares - cash
+
+
+@attrs.define(eq=False)
+class Wallet:
+    """One account's holdings and what its orders have claimed of them."""
+
+    cash: int = 0
+    claimed_cash: int = 0
+    shares: dict[str, int] = attrs.field(factory=dict)
+    claimed_shares: dict[str, int] = attrs.field(factory=dict)
+
+    def uncovered(self, order: Order) -> bool:
+        """Whether more of what this order would give is claimed than there is."""
+        if order.side == BUY:
+            return self.cash < self.claimed_cash
+        return self.shares.get(order.token, 0) < self.claimed_shares.get(order.token, 0)
+
+    def overdrawn(self) -> bool:
+        return self.cash < 0 or any(amount < 0 for amount in self.shares.values())
+
+    def overclaimed(self) -> bool:
+        return self.cash < self.claimed_cash or any(
+            self.shares.get(token, 0) < amount for token, amount in self.claimed_shares.items()
+        )
+
+
+def _add(amounts: dict[str, int], key: str, change: int) -> None:
+    """Add to an entry; a zero is not kept, so that old markets leave nothing behind."""
+    amount = amounts.get(key, 0) + change
+    if amount:
+        amounts[key] = amount
+    else:
+        amounts.pop(key, None)
+
+
+class Accounts:
+    """Every wallet, and the three venue totals: deposits, fees and collateral per market."""
+
+    def __init__(self) -> None:
+        self.wallets: dict[str, Wallet] = {}
+        self.deposited = 0
+        self.fees = 0
+        self.collateral: dict[str, int] = {}  # by condition id: pUSD behind outstanding shares
+        self.claims: dict[str, int] = {}  # by order id: what that order has reserved
+
+    def wallet(self, account: str) -> Wallet:
+        """The account's wallet, made empty at first sight."""
+        wallet = self.wallets.get(account)
+        if wallet is None:
+            wallet = self.wallets[account] = Wallet()
+        return wallet
+
+    def deposit(self, account: str, amount: int) -> None:
+        """Bring pUSD into the exchange: the only place where money appears."""
+        assert amount >= 0, "withdrawals are not modelled"
+        self.wallet(account).cash += amount
+        self.deposited += amount
+
+    def cash(self, account: str) -> int:
+        return self.wallet(account).cash
+
+    def shares(self, account: str, token: str) -> int:
+        return self.wallet(account).shares.get(token, 0)
+
+    def available(self, account: str, token: str | None = None) -> int:
+        """Free pUSD, or free shares of `token`: balance less the open remainder of own orders."""
+        wallet = self.wallet(account)
+        if token is None:
+            return wallet.cash - wallet.claimed_cash
+        return wallet.shares.get(token, 0) - wallet.claimed_shares.get(token, 0)
+
+    def available_to(self, order: Order) -> int:
+        """Free units of what the order would give."""
+        return self.available(order.account, None if order.side == BUY else order.token)
+
+    def claim(self, order: Order, amount: int) -> None:
+        """Set what the order has reserved, whatever it had before."""
+        change = amount - self.claims.pop(order.id, 0)
+        if amount:
+            self.claims[order.id] = amount
+        wallet = self.wallet(order.account)
+        if order.side == BUY:
+            wallet.claimed_cash += change
+        else:
+            _add(wallet.claimed_shares, order.token, change)
+
+    def settle(self, trade: Trade, sign: int = 1) -> None:
+        """Move a trade's shares, cash and fee; with sign -1 move exactly the same back."""
+        taker, taker_cash, minted = trade.taker, 0, 0
+        for fill in trade.makers:
+            theirs, ours = leg_cash(taker, fill.order, fill.shares)
+            self._swap(fill.order, sign * fill.shares, sign * theirs)
+            taker_cash += ours
+            if fill.order.token != taker.token:
+                minted += fill.shares if taker.side == BUY else -fill.shares
+        self._swap(taker, sign * trade.shares, sign * taker_cash)
+        self.wallet(taker.account).cash -= sign * trade.fee
+        self.fees += sign * trade.fee
+        self.back(trade.market.condition_id, sign * minted)
+
+    def _swap(self, order: Order, shares: int, cash: int) -> None:
+        wallet = self.wallet(order.account)
+        direction = 1 if order.side == BUY else -1
+        wallet.cash -= direction * cash
+        _add(wallet.shares, order.token, direction * shares)
+
+    def back(self, condition_id: str, amount: int) -> None:
+        """Change the collateral behind a market's shares."""
+        _add(self.collateral, condition_id, amount)
+
+    def add_shares(self, account: str, tokens: Iterable[str], amount: int) -> None:
+        """Mint (or with a negative amount burn) shares; the caller moves the money for it."""
+        wallet = self.wallet(account)
+        for token in tokens:
+            _add(wallet.shares, token, amount)

@@ -1,0 +1,151 @@
+"""Private reads: own orders, own trades, balances (clob.md 5.1)."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+from collections import deque
+from collections.abc import Sequence
+
+from polybot.exchange import eip712
+from polybot.exchange.auth import ApiKey, KeyStore
+from polybot.exchange.clob_orders import parse_json
+from polybot.exchange.engine import Engine
+from polybot.exchange.model import Event, Order, Status, Trade, Traded
+from polybot.exchange.money import ONE
+from polybot.exchange.request import Request, Response, error_response, json_response
+from polybot.exchange.wire_records import Record, order_row, trade_row
+
+PAGE = 100
+END_CURSOR = "LTE="  # base64 of -1
+KEPT_TRADES = 20_000  # per API key; the engine forgets resolved markets, the venue does not
+UNLIMITED = str(2**256 - 1)
+
+BAD_ORDER_QUERY = "invalid order params payload"
+BAD_TRADE_QUERY = "Invalid trade params payload"
+SCORING_SIZE = 50_000_000  # rewards: minimum size and maximum distance from the midpoint
+SCORING_SPREAD = 450
+
+
+class AccountReads:
+    """What an API key may read of its own."""
+
+    def __init__(self, engine: Engine, keys: KeyStore) -> None:
+        self._engine = engine
+        self._keys = keys
+        self._trades: dict[str, deque[Trade]] = {}  # by API key, oldest first
+
+    def on_event(self, event: Event) -> None:
+        """The engine's listener: remember the trades of every API key, and of nobody else."""
+        if not isinstance(event, Traded):
+            return
+        trade = event.trade
+        owners = {trade.taker.owner, *(fill.order.owner for fill in trade.makers)}
+        for owner in owners:
+            if owner in self._keys:
+                self._trades.setdefault(owner, deque(maxlen=KEPT_TRADES)).append(trade)
+
+    # --- orders ------------------------------------------------------------------------------
+
+    def orders(self, request: Request, key: ApiKey) -> Response:
+        """Live orders, oldest first; with `id` that one order whatever its status."""
+        query = request.query
+        if "id" in query:
+            order = self._own(query["id"], key)
+            found = [order] if order else []
+        else:
+            found = self._engine.live_orders(key.key)
+        rows = [order_row(order) for order in found if _order_matches(order, query)]
+        return _page(rows, query, BAD_ORDER_QUERY)
+
+    def order(self, request: Request, key: ApiKey) -> Response:
+        order = self._own(request.path.rpartition("/")[2], key)
+        return json_response(order_row(order)) if order else error_response("Order not found", 404)
+
+    def _own(self, order_id: str, key: ApiKey) -> Order | None:
+        order = self._engine.orders.get(order_id)
+        return order if order is not None and order.owner == key.key else None
+
+    def scoring(self, request: Request, key: ApiKey) -> Response:
+        order_id = request.query.get("order_id", "")
+        return json_response({"scoring": self._scores(order_id, key)})
+
+    def orders_scoring(self, request: Request, key: ApiKey) -> Response:
+        ids = parse_json(request.body)
+        if not isinstance(ids, list) or not all(isinstance(order_id, str) for order_id in ids):
+            return error_response("Invalid orderID")
+        return json_response({order_id: self._scores(order_id, key) for order_id in ids})
+
+    def _scores(self, order_id: str, key: ApiKey) -> bool:
+        """Whether an order earns rewards: live, large and near enough to the midpoint (6.3)."""
+        order = self._own(order_id, key)
+        if order is None or order.status is not Status.LIVE or order.remaining < SCORING_SIZE:
+            return False
+        bid, ask = self._engine.best(order.token)
+        middle = (bid or 0) + (ONE if ask is None else ask)  # doubled, to stay whole
+        return abs(2 * order.price - middle) <= 2 * SCORING_SPREAD
+
+    # --- trades ------------------------------------------------------------------------------
+
+    def trades(self, request: Request, key: ApiKey) -> Response:
+        """Own trades, newest first. Market and asset are matched against the taker order."""
+        query = request.query
+        if not all(_is_seconds(query.get(name, "0")) for name in ("before", "after")):
+            return error_response(BAD_TRADE_QUERY)
+        mine = reversed(self._trades.get(key.key, ()))
+        rows = [trade_row(trade, key.key) for trade in mine if _trade_matches(trade, query)]
+        return _page(rows, query, BAD_TRADE_QUERY)
+
+    # --- balances ----------------------------------------------------------------------------
+
+    def balance(self, request: Request, key: ApiKey) -> Response:
+        """Balance in base units; approvals are always given here."""
+        kind, token = request.query.get("asset_type"), request.query.get("token_id")
+        if request.query.get("signature_type", "0") not in {"0", "1", "2", "3"}:
+            return error_response("Invalid signature_type")
+        if kind == "COLLATERAL":
+            amount = self._engine.accounts.cash(key.address)
+        elif kind in ("CONDITIONAL", "CONDITIONAL-V2") and token in self._engine.by_token:
+            amount = self._engine.accounts.shares(key.address, token)
+        else:
+            return error_response("Invalid asset type")
+        spenders = (eip712.EXCHANGE, eip712.NEG_RISK_EXCHANGE, eip712.EXCHANGE_V3)
+        return json_response(
+            {"balance": str(amount), "allowances": dict.fromkeys(spenders, UNLIMITED)}
+        )
+
+
+def _order_matches(order: Order, query: dict[str, str]) -> bool:
+    market, token = query.get("market"), query.get("asset_id")
+    return market in (None, "", order.market.condition_id) and token in (None, "", order.token)
+
+
+def _is_seconds(text: str) -> bool:
+    return text.isascii() and text.isdigit() and len(text) <= 15
+
+
+def _trade_matches(trade: Trade, query: dict[str, str]) -> bool:
+    matched_s = trade.matched_ms // 1000
+    wallets = {trade.taker.account, *(fill.order.account for fill in trade.makers)}
+    wallet = query.get("maker_address")
+    return (
+        _order_matches(trade.taker, query)
+        and query.get("id") in (None, "", trade.id)
+        and (not wallet or eip712.parse_address(wallet) in wallets)
+        and matched_s >= int(query.get("after", "0"))
+        and ("before" not in query or matched_s <= int(query["before"]))
+    )
+
+
+def _page(rows: Sequence[Record], query: dict[str, str], refusal: str) -> Response:
+    """One page from the cursor's offset: base64 of its digits, `LTE=` at the end."""
+    try:
+        start = int(base64.b64decode(query.get("next_cursor") or "MA==", validate=True))
+    except (binascii.Error, ValueError):
+        return error_response(refusal)
+    chosen = rows[start : start + PAGE] if start >= 0 else []
+    more = start >= 0 and start + PAGE < len(rows)
+    cursor = base64.b64encode(str(start + PAGE).encode()).decode() if more else END_CURSOR
+    return json_response(
+        {"limit": PAGE, "next_cursor": cursor, "count": len(chosen), "data": chosen}
+    )

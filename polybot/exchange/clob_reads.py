@@ -1,0 +1,280 @@
+"""Public market data: books, prices, market parameters (clob.md 5.2)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import UTC, datetime
+
+import attrs
+
+from polybot.clock import Clock
+from polybot.exchange.book_wire import BookText, price_text
+from polybot.exchange.clob_orders import parse_json
+from polybot.exchange.engine import Engine
+from polybot.exchange.market_messages import OUTCOMES, describe
+from polybot.exchange.model import BUY, SELL, Market, Phase
+from polybot.exchange.money import ONE, UNIT
+from polybot.exchange.request import (
+    Request,
+    Response,
+    error_response,
+    json_response,
+    text_response,
+)
+
+MAX_BATCH = 500
+BASE_FEE = 1000  # legacy cap in basis points, never the rate (clob.md 5.2)
+NO_BOOK = "No orderbook exists for the requested token id"
+
+
+@attrs.frozen
+class _Quote:
+    """The top of one token's book. An empty side counts as the bound of the price range."""
+
+    bid: int
+    ask: int
+
+    def midpoint(self) -> str:
+        return price_text((self.bid + self.ask) // 2)
+
+    def spread(self) -> str:
+        return price_text(self.ask - self.bid)
+
+    def price(self, side: str) -> str:
+        return price_text(self.bid if side == BUY else self.ask)
+
+
+class PublicReads:
+    """Reads anybody may make. `book` gives a market's books as text, hash included."""
+
+    def __init__(self, engine: Engine, clock: Clock, book: Callable[[Market], BookText]) -> None:
+        self._engine = engine
+        self._clock = clock
+        self._book = book
+        self.last_taker_side: dict[str, str] = {}  # by condition id
+
+    def ok(self, request: Request) -> Response:
+        return json_response("OK")
+
+    def time(self, request: Request) -> Response:
+        return text_response(str(self._clock.now_ms() // 1000))
+
+    def version(self, request: Request) -> Response:
+        return json_response({"version": 2})
+
+    # --- parameters --------------------------------------------------------------------------
+
+    def _known(self, request: Request) -> Market | None:
+        return self._engine.by_token.get(request.query.get("token_id", ""))
+
+    def tick_size(self, request: Request) -> Response:
+        market = self._known(request)
+        if market is None:
+            return error_response("market not found", 404)
+        return json_response({"minimum_tick_size": market.tick / ONE})
+
+    def neg_risk(self, request: Request) -> Response:
+        market = self._known(request)
+        if market is None:
+            return error_response("market not found", 404)
+        return json_response({"neg_risk": market.neg_risk})
+
+    def fee_rate(self, request: Request) -> Response:
+        market = self._known(request)
+        if market is None:
+            return error_response("fee rate not found for market", 404)
+        return json_response({"base_fee": BASE_FEE if market.fee_rate_ppm else 0})
+
+    # --- books and prices --------------------------------------------------------------------
+
+    def _open(self, token: object) -> Market | None:
+        """The market of a token that has a book; gone as soon as trading stops (clob.md 8)."""
+        market = self._engine.by_token.get(token) if isinstance(token, str) else None
+        return market if market is not None and market.phase is Phase.OPEN else None
+
+    def _quote(self, token: object) -> _Quote | None:
+        if self._open(token) is None:
+            return None
+        bid, ask = self._engine.best(str(token))
+        return _Quote(bid or 0, ONE if ask is None else ask)
+
+    def _book_text(self, token: object) -> str | None:
+        market = self._open(token)
+        return self._book(market).rest(market.outcome_of(str(token))) if market else None
+
+    def book(self, request: Request) -> Response:
+        text = self._book_text(request.query.get("token_id"))
+        return error_response(NO_BOOK, 404) if text is None else _json_text(text)
+
+    def midpoint(self, request: Request) -> Response:
+        quote = self._quote(request.query.get("token_id"))
+        return json_response({"mid": quote.midpoint()}) if quote else error_response(NO_BOOK, 404)
+
+    def spread(self, request: Request) -> Response:
+        quote = self._quote(request.query.get("token_id"))
+        return json_response({"spread": quote.spread()}) if quote else error_response(NO_BOOK, 404)
+
+    def price(self, request: Request) -> Response:
+        """`side` BUY is the best bid, SELL the best ask."""
+        side = request.query.get("side", "").upper()
+        if side not in (BUY, SELL):
+            return error_response("Invalid side")
+        quote = self._quote(request.query.get("token_id"))
+        return (
+            json_response({"price": quote.price(side)}) if quote else error_response(NO_BOOK, 404)
+        )
+
+    def last_trade_price(self, request: Request) -> Response:
+        token = request.query.get("token_id")
+        if self._open(token) is None:
+            return error_response(NO_BOOK, 404)
+        return json_response(self._last_trade(str(token)))
+
+    def _last_trade(self, token: str) -> dict[str, str]:
+        market = self._engine.by_token[token]
+        price = market.last_trade_price
+        side = self.last_taker_side.get(market.condition_id, "")
+        return {"price": "0.5" if price is None else price_text(price), "side": side}
+
+    # --- the same for many tokens; unknown ones are left out ---------------------------------
+
+    def books(self, request: Request) -> Response:
+        entries = _entries(request)
+        if isinstance(entries, Response):
+            return entries
+        texts = [self._book_text(entry.get("token_id")) for entry in entries]
+        return _json_text(f"[{','.join(text for text in texts if text)}]")
+
+    def midpoints(self, request: Request) -> Response:
+        return self._many(request, lambda quote, _: quote.midpoint())
+
+    def spreads(self, request: Request) -> Response:
+        return self._many(request, lambda quote, _: quote.spread())
+
+    def prices(self, request: Request) -> Response:
+        def both_or_one(quote: _Quote, entry: dict[str, object]) -> object:
+            side = entry.get("side")
+            return {s: quote.price(s) for s in (BUY, SELL) if side in (s, None)}
+
+        return self._many(request, both_or_one)
+
+    def last_trades_prices(self, request: Request) -> Response:
+        entries = _entries(request)
+        if isinstance(entries, Response):
+            return entries
+        tokens = [str(e["token_id"]) for e in entries if self._open(e.get("token_id"))]
+        return json_response([{"token_id": t, **self._last_trade(t)} for t in tokens])
+
+    def _many(
+        self, request: Request, show: Callable[[_Quote, dict[str, object]], object]
+    ) -> Response:
+        entries = _entries(request)
+        if isinstance(entries, Response):
+            return entries
+        shown: dict[str, object] = {}
+        for entry in entries:
+            quote = self._quote(entry.get("token_id"))
+            if quote is not None:
+                shown[str(entry["token_id"])] = show(quote, entry)
+        return json_response(shown)
+
+    # --- markets -----------------------------------------------------------------------------
+
+    def _by_condition(self, request: Request) -> Market | None:
+        return self._engine.markets.get(request.path.rpartition("/")[2])
+
+    def clob_market(self, request: Request) -> Response:
+        market = self._by_condition(request)
+        return (
+            json_response(_short_form(market))
+            if market
+            else error_response("market not found", 404)
+        )
+
+    def market(self, request: Request) -> Response:
+        market = self._by_condition(request)
+        return (
+            json_response(_long_form(market)) if market else error_response("market not found", 404)
+        )
+
+    def market_by_token(self, request: Request) -> Response:
+        """The primary token is just the smaller id, not Up."""
+        market = self._engine.by_token.get(request.path.rpartition("/")[2])
+        if market is None:
+            return error_response("market not found", 404)
+        primary, secondary = sorted(market.tokens, key=int)
+        return json_response(
+            {
+                "condition_id": market.condition_id,
+                "primary_token_id": primary,
+                "secondary_token_id": secondary,
+            }
+        )
+
+
+def _json_text(text: str) -> Response:
+    return Response(200, text.encode(), (("content-type", "application/json"),))
+
+
+def _entries(request: Request) -> list[dict[str, object]] | Response:
+    payload = parse_json(request.body)
+    if not isinstance(payload, list) or not all(isinstance(entry, dict) for entry in payload):
+        return error_response("Invalid payload")
+    return error_response("Payload exceeds the limit") if len(payload) > MAX_BATCH else payload
+
+
+def _short_form(market: Market) -> dict[str, object]:
+    """`/clob-markets`: short keys; what is false or free is left out (clob.md 5.2)."""
+    reply: dict[str, object] = {
+        "c": market.condition_id,
+        "v": market.version,
+        "t": [{"t": t, "o": o} for t, o in zip(market.tokens, OUTCOMES, strict=True)],
+        "mos": market.min_size / UNIT,
+        "mts": market.tick / ONE,
+        "mbf": BASE_FEE,
+        "tbf": BASE_FEE,
+        "r": {"mi": 50, "ma": 4.5, "moas": 30},
+        "ao": market.phase is Phase.OPEN,
+    }
+    if market.fee_rate_ppm:
+        rate = market.fee_rate_ppm / UNIT
+        reply["fd"] = {"r": rate, "e": market.fee_exponent, "to": True}
+    if market.taker_delay_ms:
+        reply["itode"] = True
+    if market.neg_risk:
+        reply["nr"] = True
+    return reply
+
+
+def _long_form(market: Market) -> dict[str, object]:
+    resolved = market.phase is Phase.RESOLVED
+    tokens = [
+        {
+            "token_id": token,
+            "outcome": label,
+            "price": float(market.winner == outcome) if resolved else 0.5,
+            "winner": resolved and market.winner == outcome,
+        }
+        for outcome, (token, label) in enumerate(zip(market.tokens, OUTCOMES, strict=True))
+    ]
+    return {
+        "enable_order_book": True,
+        "active": True,
+        "closed": resolved,
+        "archived": False,
+        "accepting_orders": market.phase is Phase.OPEN,
+        "minimum_order_size": market.min_size / UNIT,
+        "minimum_tick_size": market.tick / ONE,
+        "condition_id": market.condition_id,
+        "question_id": market.question_id,
+        "question": market.question,
+        "description": describe(market),
+        "market_slug": market.slug,
+        "end_date_iso": datetime.fromtimestamp(market.end_ms // 1000, UTC).isoformat(),
+        "seconds_delay": 0,
+        "maker_base_fee": BASE_FEE,
+        "taker_base_fee": BASE_FEE,
+        "neg_risk": market.neg_risk,
+        "tokens": tokens,
+        "tags": ["Crypto"],
+    }

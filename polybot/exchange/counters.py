@@ -1,0 +1,74 @@
+"""How often things happened on the exchange, in all and by account: for admin pages and tests."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter, defaultdict
+
+import attrs
+
+from polybot.exchange.model import Event, OrderEvent, Trade, Traded, TradeUpdated
+
+REBATE_PERCENT = 20  # of taker fees, to the makers of the market (feeds.md 4.7)
+
+_IDENTITY = re.compile(r"0x[0-9a-fA-F]+|\d{8,}|[0-9a-f]{8}-[0-9a-f-]{27}")
+
+
+@attrs.define
+class Tally:
+    """One account's share. Money is in 10⁻⁶ pUSD; the rebate is estimated, nobody pays it here."""
+
+    placed: int = 0
+    cancelled: int = 0
+    refused: int = 0
+    fills: int = 0
+    volume: int = 0  # shares, 10⁻⁶
+    fees: int = 0
+    rebates_estimated: int = 0
+
+
+class Counters:
+    """Append `on_event` to the engine's listeners; the wire services call `count` and `refuse`."""
+
+    def __init__(self) -> None:
+        self.totals: Counter[str] = Counter()
+        self.accounts: defaultdict[str, Tally] = defaultdict(Tally)
+
+    def count(self, name: str) -> None:
+        self.totals[name] += 1
+
+    def refuse(self, account: str, error: str) -> None:
+        """An order was refused. Ids are cut out of the text, so that texts stay few."""
+        self.count(f"refused: {_IDENTITY.sub('…', error)}")
+        self.accounts[account].refused += 1
+
+    def on_event(self, event: Event) -> None:
+        if isinstance(event, OrderEvent):
+            self._on_order(event)
+        elif isinstance(event, Traded):
+            self.count("trades")
+            self._on_trade(event.trade, 1)
+        elif isinstance(event, TradeUpdated) and event.trade.status == "FAILED":
+            self.count("trades failed")
+            self._on_trade(event.trade, -1)
+
+    def _on_order(self, event: OrderEvent) -> None:
+        tally = self.accounts[event.order.account]
+        if event.kind == "PLACEMENT":
+            self.count("placed")
+            tally.placed += 1
+        elif event.kind == "CANCELLATION":
+            self.count(f"cancelled: {event.status}")
+            tally.cancelled += 1
+
+    def _on_trade(self, trade: Trade, sign: int) -> None:
+        taker = self.accounts[trade.taker.account]
+        taker.fees += sign * trade.fee
+        taker.fills += sign
+        taker.volume += sign * trade.shares
+        pool = trade.fee * REBATE_PERCENT // 100
+        for fill in trade.makers:
+            maker = self.accounts[fill.order.account]
+            maker.fills += sign
+            maker.volume += sign * fill.shares
+            maker.rebates_estimated += sign * (pool * fill.shares // trade.shares)

@@ -1,0 +1,122 @@
+"""One crowd member's hands: its account, its API key, and how it sends orders to the engine."""
+
+from __future__ import annotations
+
+import random
+import uuid
+
+import attrs
+
+from polybot.exchange.engine import Engine
+from polybot.exchange.model import (
+    BUY,
+    DOWN,
+    SELL,
+    UP,
+    Accepted,
+    Kind,
+    Market,
+    Order,
+    Refused,
+    Status,
+)
+from polybot.exchange.money import ONE, UNIT
+
+FUNDS = 10**9 * UNIT  # plenty: nobody in the crowd ever stops for want of money
+STOCK = 50_000 * UNIT  # pairs split at each market's opening, to have something to sell
+CENT = UNIT // 100
+LEAST = 5 * UNIT  # smallest order the venue accepts (clob.md 5, `mos`)
+SELL_SHARE = 0.3  # of resting orders; the rest are BUYs of the other token
+
+
+@attrs.define(eq=False)
+class Hand:
+    """Sends orders for one account; resting ones are given in Up terms whatever their token."""
+
+    engine: Engine
+    name: str
+    owner: str
+    account: str
+    refused: int = 0
+    _serial: int = 0
+
+    @classmethod
+    def make(cls, engine: Engine, name: str) -> Hand:
+        """A funded member; key and address are a function of the name, so equal in every run."""
+        rng = random.Random(f"crowd/{name}")
+        owner = str(uuid.UUID(int=rng.getrandbits(128), version=4))
+        account = f"0x{rng.getrandbits(160):040x}"
+        engine.accounts.deposit(account, FUNDS)
+        return cls(engine, name, owner, account)
+
+    def stock_up(self, market: Market, now_ms: int) -> None:
+        """Split pairs, so that this member can sell either token."""
+        self.engine.split(self.account, market, STOCK, now_ms)
+
+    def rest(
+        self, market: Market, side: str, price: int, size: int, now_ms: int,
+        *, sell: bool = False, post_only: bool = True,
+    ) -> Order | None:  # fmt: skip
+        """Rest on one side of the book (BUY bids, SELL asks) at an Up price.
+
+        `sell` uses shares at hand when there are enough, else the other token is bought. Returns
+        the order when it lives (or is held by the taker delay), None when refused or filled.
+        """
+        outcome = UP if (side == BUY) != sell else DOWN
+        order = self._order(
+            market, market.tokens[outcome], SELL if sell else BUY,
+            price if outcome == UP else ONE - price, size, Kind.GTC, now_ms,
+        )  # fmt: skip
+        order.post_only = post_only
+        answer = self._send(order, now_ms)
+        if isinstance(answer, Refused) and sell:
+            return self.rest(market, side, price, size, now_ms, post_only=post_only)
+        if isinstance(answer, Refused) or not alive(order):
+            return None
+        return order
+
+    def take(
+        self, market: Market, token: str, side: str, limit: int, shares: int, now_ms: int,
+        *, seen: int,
+    ) -> Accepted | Refused | None:  # fmt: skip
+        """A fill-and-kill order up to `limit`, both in the token's own terms.
+
+        BUYs are in dollars (at least one): what the shares cost at the price `seen`.
+        """
+        order = self._order(market, token, side, limit, shares, Kind.FAK, now_ms)
+        if side == BUY:  # whole cents, and shares to four decimals (clob.md 3.4)
+            order.dollars = max(UNIT, -(-shares * seen // ONE // CENT) * CENT)
+            order.size = max(LEAST, order.dollars * ONE // limit // 100 * 100)
+        return self._send(order, now_ms)
+
+    def pull(self, order: Order, now_ms: int) -> bool:
+        """Cancel; False when the venue would not (already gone, or held by the taker delay)."""
+        return self.engine.cancel(order.id, self.owner, now_ms) is None
+
+    def leave(self, market: Market, now_ms: int) -> None:
+        """Cancel everything resting in a market."""
+        self.engine.cancel_where(self.owner, now_ms, condition_id=market.condition_id)
+
+    def _order(
+        self, market: Market, token: str, side: str, price: int, size: int, kind: Kind, now_ms: int
+    ) -> Order:
+        self._serial += 1
+        return Order(
+            id=f"0x{self.account[2:]}{self._serial:024x}", owner=self.owner, account=self.account,
+            market=market, token=token, side=side, price=price, size=size, kind=kind,
+            created_ms=now_ms,
+        )  # fmt: skip
+
+    def _send(self, order: Order, now_ms: int) -> Accepted | Refused | None:
+        """The engine's answer, or None while the order is held by the taker delay."""
+        answers: list[Accepted | Refused] = []
+        self.engine.place(order, now_ms, answers.append)
+        answer = answers[0] if answers else None
+        if isinstance(answer, Refused):
+            self.refused += 1
+        return answer
+
+
+def alive(order: Order) -> bool:
+    """Whether the order still rests, or is held and may yet rest."""
+    return order.status in (Status.LIVE, Status.DELAYED) and order.remaining > 0

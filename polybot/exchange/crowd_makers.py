@@ -1,0 +1,217 @@
+"""Crowd makers: two-sided ladders around a late view of the true probability.
+
+Each maker reads the truth `lag_ms` late and keeps `edge` away from it: the fast ones make the
+touch, the slow ones stand behind. An act moves the ladder when the view has moved, and otherwise
+resizes one level, mostly at the touch; the more it changed, the longer the maker pauses. Figures
+from calibration.json (full_rate_btc5m, depth_by_ttc): 64 % of changes at the touch, almost all
+resize a level, by a median of 10 shares.
+"""
+
+from __future__ import annotations
+
+import math
+import random
+
+import attrs
+
+from polybot.exchange.crowd_hand import CENT, LEAST, SELL_SHARE, Hand, alive
+from polybot.exchange.crowd_odds import MarketOdds, View
+from polybot.exchange.model import BUY, SELL, UP, Market, Order
+from polybot.exchange.money import ONE
+
+Ladder = dict[int, list[Order]]  # by Up price, own first order of a level first
+
+CHANGES_PER_S = 480.0  # level changes by all makers of one busy market at intensity 1 (380–540)
+LONGEST_PAUSE = 2.0  # in lags: however low the intensity, nobody leaves quotes alone for longer
+BUILD_MS = 50  # between the acts that first build a ladder
+QUIET_BEFORE = 0.2  # activity before the window starts
+OPS_PER_ACT = 12  # placements in one act, so that no act stalls the exchange
+LEAST_STEP = 30  # of price: a fine tick is not worth following move by move
+RESTRAINT = 0.2  # of a second's movement: no touch follows every flicker of a fast market
+FAR_SLACK = 3  # steps a ladder may be longer than it should: fewer cancels for nothing
+BIAS = 0.003  # each maker's error of judgement, redrawn now and then
+BIAS_REDRAW = 0.01  # chance in each act
+AT_TOUCH = 0.9  # of resizes; the ladders' own moves dilute it (64 % of all changes measured)
+ADDED_MOST = 4  # small orders of one maker beside its first at a level
+
+
+@attrs.frozen
+class Persona:
+    """A maker's character.
+
+    Its distance from its view is `edge` (probability) plus `caution` times one standard deviation
+    of the fair price's move within its own lag. `patience` is by how many ticks the view may leave
+    a touch before the touch follows; `share` its part of all makers' changes.
+    """
+
+    name: str
+    lag_ms: int
+    edge: float
+    caution: float
+    patience: float
+    share: float
+    levels: int
+    touch_size: float  # median shares at its best level
+    deep_size: float  # and behind it
+    coarse: bool = False  # steps of one cent whatever the tick
+
+
+PERSONAS = (
+    Persona("swift", 300, 0.0015, 0.0, 0.9, 0.40, 4, 80, 80),
+    Persona("steady", 500, 0.0025, 0.05, 1.2, 0.30, 5, 90, 90),
+    Persona("calm", 900, 0.0040, 0.3, 1.6, 0.17, 6, 90, 110),
+    Persona("slow", 1400, 0.0120, 0.6, 2.5, 0.07, 7, 110, 120),
+    Persona("late", 2000, 0.0200, 0.8, 3.5, 0.05, 8, 120, 140),
+    Persona("deep", 2000, 0.0700, 1.0, 6.0, 0.01, 92, 300, 300, coarse=True),
+)
+
+
+def levels_left(levels: int, to_end_s: float) -> int:
+    """How deep a ladder stands near the end: depth behind the touch vanishes (depth_by_ttc)."""
+    if to_end_s < 10:
+        return min(levels, 1)
+    if to_end_s < 30:
+        return min(levels, 3)
+    return levels
+
+
+class Desk:
+    """One maker in one market. Sides are the book's, in Up terms: BUY bids, SELL asks."""
+
+    def __init__(
+        self, persona: Persona, hand: Hand, market: Market, odds: MarketOdds,
+        rng: random.Random, rate: float,
+    ) -> None:  # fmt: skip
+        """`rate`: level changes per second that this desk makes once the window runs."""
+        self.persona, self.hand, self.market, self.odds = persona, hand, market, odds
+        self._rng, self._rate = rng, rate
+        self._bias = rng.gauss(0, BIAS)
+        self._touch: tuple[int, int] | None = None
+        self._built = False
+        self.ladders: dict[str, Ladder] = {BUY: {}, SELL: {}}
+
+    def act(self, now_ms: int) -> int | None:
+        """One act at its due time; returns the next due time, None when this market is over."""
+        if now_ms >= self.market.end_ms:
+            self.hand.leave(self.market, now_ms)
+            return None
+        rng = self._rng
+        if rng.random() < BIAS_REDRAW:
+            self._bias = rng.gauss(0, BIAS)
+        bid, ask = self._targets(self.odds.at(now_ms - self.persona.lag_ms))
+        changes = self._requote(bid, ask, now_ms)
+        if not self._built:
+            self._built = changes < OPS_PER_ACT
+            return min(now_ms + BUILD_MS, self.market.end_ms)
+        changes = changes or self._resize(bid, ask, now_ms)
+        rate = self._rate * (QUIET_BEFORE if now_ms < self.market.start_ms else 1.0)
+        pause_ms = max(1, changes) * rng.expovariate(rate) * 1000
+        longest_ms = LONGEST_PAUSE * self.persona.lag_ms
+        return min(now_ms + 1 + round(min(pause_ms, longest_ms)), self.market.end_ms)
+
+    def _targets(self, view: View) -> tuple[int, int]:
+        """Own best bid and ask in Up terms, kept while the view stays near them."""
+        tick, persona = self.market.tick, self.persona
+        moved = view.speed * math.sqrt(persona.lag_ms / 1000)
+        edge = (persona.edge + persona.caution * moved) * ONE
+        fair = (view.up + self._bias) * ONE
+        low, high = fair - edge, fair + edge
+        bid, ask = math.floor(low / tick) * tick, math.ceil(high / tick) * tick
+        if self._touch is not None and self._touch[0] % tick == self._touch[1] % tick == 0:
+            was_bid, was_ask = self._touch
+            slack = persona.patience * max(tick, LEAST_STEP) + RESTRAINT * view.speed * ONE
+            if was_bid - slack <= low <= was_bid + tick + slack:
+                bid = was_bid
+            if was_ask - tick - slack <= high <= was_ask + slack:
+                ask = was_ask
+        self._touch = bid, max(ask, bid + tick)
+        return self._touch
+
+    def _requote(self, bid: int, ask: int, now_ms: int) -> int:
+        """Bring both ladders to their targets: cancels first, then what is missing. Counts both."""
+        depth = levels_left(self.persona.levels, (self.market.end_ms - now_ms) / 1000)
+        changes = self._drop(BUY, 0, bid, now_ms) + self._drop(SELL, ask, ONE, now_ms)
+        best_bid, best_ask = self._best()
+        tick, step = self.market.tick, 100 if self.persona.coarse else self.market.tick
+        if best_ask is not None:
+            bid = min(bid, best_ask - tick)
+        if best_bid is not None:
+            ask = max(ask, best_bid + tick)
+        bid, ask = bid // step * step, -(-ask // step) * step
+        reach = (depth + FAR_SLACK) * step
+        changes += self._drop(BUY, bid - reach, ONE, now_ms)
+        changes += self._drop(SELL, 0, ask + reach, now_ms)
+        bids, asks = range(bid, bid - depth * step, -step), range(ask, ask + depth * step, step)
+        placed = self._fill(BUY, bids, OPS_PER_ACT, now_ms)
+        return changes + placed + self._fill(SELL, asks, OPS_PER_ACT - placed, now_ms)
+
+    def _best(self) -> tuple[int | None, int | None]:
+        return self.hand.engine.best(self.market.tokens[UP])
+
+    def _drop(self, side: str, low: int, high: int, now_ms: int) -> int:
+        """Cancel whatever rests outside [low, high]; forget what is gone. Counts the cancels."""
+        cancelled, ladder = 0, self.ladders[side]
+        for price in [price for price in ladder if not low <= price <= high]:
+            for order in ladder.pop(price):
+                cancelled += alive(order) and self.hand.pull(order, now_ms)
+        return cancelled
+
+    def _fill(self, side: str, prices: range, budget: int, now_ms: int) -> int:
+        """Place missing levels from the touch outwards, at most `budget`. Counts them."""
+        placed, ladder = 0, self.ladders[side]
+        for price in prices:
+            if placed >= budget or not 0 < price < ONE:
+                break
+            if _standing(ladder, price):
+                continue
+            touch = price == prices[0]
+            median = self.persona.touch_size if touch else self.persona.deep_size
+            order = self._rest(side, price, self._rng.lognormvariate(math.log(median), 0.8), now_ms)
+            placed += 1
+            if order is not None:
+                ladder[price] = [order]
+        return placed
+
+    def _resize(self, bid: int, ask: int, now_ms: int) -> int:
+        """Add a little at one level, or take back what was added there. Counts the change."""
+        rng = self._rng
+        side, limit = (BUY, bid) if rng.random() < 0.5 else (SELL, ask)
+        ladder = self.ladders[side]
+        if not ladder:
+            return 0
+        price = self._resized_level(side, limit)
+        added = len(_standing(ladder, price)) - 1
+        if added > 0 and (added >= ADDED_MOST or rng.random() < 0.5):
+            self.hand.pull(ladder[price].pop(), now_ms)
+            return 1
+        order = self._rest(side, price, rng.lognormvariate(math.log(10), 0.86), now_ms)
+        if order is not None:
+            ladder.setdefault(price, []).append(order)
+        return 1
+
+    def _resized_level(self, side: str, limit: int) -> int:
+        """The market's touch where this maker's limit allows, its own best, or any level."""
+        ladder = self.ladders[side]
+        if self._rng.random() > AT_TOUCH:
+            return self._rng.choice(list(ladder))
+        best = self._best()[0 if side == BUY else 1]
+        if best is not None and (best <= limit if side == BUY else best >= limit):
+            return best
+        return max(ladder) if side == BUY else min(ladder)
+
+    def _rest(self, side: str, price: int, shares: float, now_ms: int) -> Order | None:
+        size = max(LEAST, round(shares * 100) * CENT)
+        sell = self._rng.random() < SELL_SHARE
+        return self.hand.rest(self.market, side, price, size, now_ms, sell=sell)
+
+
+def _standing(ladder: Ladder, price: int) -> list[Order]:
+    """The orders alive at a level; what has died there is forgotten."""
+    orders = ladder.get(price)
+    if orders is None:
+        return []
+    if not all(map(alive, orders)):
+        orders[:] = filter(alive, orders)
+        if not orders:
+            del ladder[price]
+    return orders

@@ -1,0 +1,193 @@
+"""The embedded exchange's engine: markets, orders, positions, time. Pure and synchronous.
+
+Every act first brings the engine up to its own time, so that what was due before it happens before
+it, stamped with its due time. State is complete before any listener hears of it.
+"""
+
+from __future__ import annotations
+
+import random
+
+from polybot.exchange import positions
+from polybot.exchange.accounts import Accounts
+from polybot.exchange.agenda import Agenda
+from polybot.exchange.book import Book, Levels
+from polybot.exchange.desk import Desk, Done
+from polybot.exchange.model import (
+    UP,
+    Market,
+    MarketListed,
+    MarketResolved,
+    Order,
+    Phase,
+    Refused,
+    Status,
+)
+from polybot.exchange.money import ONE
+from polybot.exchange.outbox import Listener, Outbox
+from polybot.exchange.settlement import FINAL, SettlementDelays
+
+GRACE_MS = 600_000  # how long a resolved market's orders and trades can still be read
+
+
+class Engine:
+    """One exchange. Times are Unix milliseconds and never run backwards from call to call."""
+
+    def __init__(
+        self,
+        *,
+        rng: random.Random,
+        delays: SettlementDelays = SettlementDelays(),
+        auto_tick: bool = True,
+    ) -> None:
+        self.accounts = Accounts()
+        self.markets: dict[str, Market] = {}  # by condition id
+        self.by_token: dict[str, Market] = {}
+        self._outbox, self._agenda = Outbox(), Agenda()
+        self.desk = Desk(
+            self.accounts, self._agenda, self._outbox, rng, delays, auto_tick=auto_tick
+        )
+        self.orders, self.trades = self.desk.orders, self.desk.trades
+        self.listeners: list[Listener] = self._outbox.listeners
+        self._now_ms = 0
+
+    # --- markets ---------------------------------------------------------------------
+
+    def list_market(self, market: Market, now_ms: int) -> None:
+        """Make a market known. Splitting is possible from now on; trading waits for the opening."""
+        assert market.condition_id not in self.markets, "a market is listed once"
+        self.advance(now_ms)
+        market.phase = Phase.LISTED
+        self.markets[market.condition_id] = market
+        self.by_token.update(dict.fromkeys(market.tokens, market))
+        self.desk.resting.books[market.condition_id] = Book()
+        self._outbox.tell(MarketListed(market, now_ms))
+
+    def open_market(self, market: Market, now_ms: int) -> None:
+        assert market.phase is Phase.LISTED, "only a listed market opens"
+        self.advance(now_ms)
+        market.phase = Phase.OPEN
+
+    def close_market(self, market: Market, now_ms: int) -> None:
+        """Take no more orders. What rests stays until it is cancelled or the market resolves."""
+        assert market.phase is Phase.OPEN, "only an open market closes"
+        self.advance(now_ms)
+        market.phase = Phase.CLOSED
+
+    def resolve_market(self, market: Market, winner: int, now_ms: int) -> None:
+        """Publish the winner; what still rests dies as CANCELED_MARKET_RESOLVED."""
+        assert market.phase is not Phase.RESOLVED, "a market resolves once"
+        self.advance(now_ms)
+        market.phase, market.winner, market.resolved_ms = Phase.RESOLVED, winner, now_ms
+        resting = self.desk.resting.books[market.condition_id].orders()
+        self.desk.resting.drop_all(resting, Status.CANCELED_MARKET_RESOLVED, now_ms)
+        self._outbox.tell(MarketResolved(market, now_ms))
+
+    def change_tick(self, market: Market, tick: int, now_ms: int) -> None:
+        """Change the tick; resting orders stay where they are, on the new grid or not."""
+        self.advance(now_ms)
+        self.desk.resting.change_tick(market, tick, now_ms)
+
+    def forget(self, market: Market) -> None:
+        """Drop a resolved market's orders and trades once it has been resolved for `GRACE_MS`.
+
+        Before that it does nothing. The market itself stays: its shares can still be redeemed.
+        """
+        if market.resolved_ms is None or self._now_ms - market.resolved_ms < GRACE_MS:
+            return
+        for order_id in [key for key, order in self.orders.items() if order.market is market]:
+            del self.orders[order_id]
+        for trade in [trade for trade in self.trades.values() if trade.market is market]:
+            assert trade.status in FINAL, "the grace outlasts any settlement"
+            del self.trades[trade.id]
+
+    # --- time ------------------------------------------------------------------------
+
+    def advance(self, now_ms: int) -> None:
+        """Do everything due by now: GTD expiries, ends of holds, trade statuses."""
+        self._agenda.run(now_ms)
+        self._now_ms = max(self._now_ms, now_ms)
+
+    def next_due_ms(self) -> int | None:
+        """When `advance` next has something to do. May name the expiry of an order already dead."""
+        return self._agenda.next_due_ms()
+
+    # --- orders ----------------------------------------------------------------------
+
+    def place(self, order: Order, now_ms: int, done: Done) -> None:
+        """Accept or refuse an order; `done` hears which, after the listeners have.
+
+        A marketable order of a market with a taker delay is held: `done` is called when the hold
+        ends. In every other case it is called before this returns. A refused order leaves no
+        trace and its id may come again, except for one that was held or killed (FOK, FAK).
+        """
+        self.advance(now_ms)
+        self.desk.place(order, now_ms, done)
+
+    def cancel(self, order_id: str, owner: str, now_ms: int) -> str | None:
+        """Cancel a resting order of this API key. None when done, else the venue's reason."""
+        self.advance(now_ms)
+        return self.desk.cancel(order_id, owner, now_ms)
+
+    def cancel_where(
+        self,
+        owner: str,
+        now_ms: int,
+        *,
+        condition_id: str | None = None,
+        token: str | None = None,
+    ) -> list[str]:
+        """Cancel all resting orders of this API key, of one market or token if given."""
+        self.advance(now_ms)
+        chosen = [
+            order
+            for order in self.live_orders(owner)
+            if condition_id in {None, order.market.condition_id} and token in {None, order.token}
+        ]
+        return self.desk.resting.drop_all(chosen, Status.CANCELED, now_ms)
+
+    def live_orders(self, owner: str) -> list[Order]:
+        """The resting orders of one API key, oldest first."""
+        return list(self.desk.resting.live.get(owner, {}).values())
+
+    # --- the book --------------------------------------------------------------------
+
+    def levels(self, token: str) -> tuple[Levels, Levels]:
+        """(bids ascending, asks descending) of one token as (price, shares): best last."""
+        market = self.by_token[token]
+        return self.desk.resting.books[market.condition_id].levels(market.outcome_of(token))
+
+    def best(self, token: str) -> tuple[int | None, int | None]:
+        """(best bid, best ask) of one token."""
+        market = self.by_token[token]
+        bid, ask = self.desk.resting.books[market.condition_id].best()
+        if market.outcome_of(token) == UP:
+            return bid, ask
+        return None if ask is None else ONE - ask, None if bid is None else ONE - bid
+
+    # --- positions -------------------------------------------------------------------
+
+    def split(self, account: str, market: Market, shares: int, now_ms: int) -> Refused | int:
+        """Turn pUSD into pairs; BUY orders it leaves without funds are cancelled."""
+        self.advance(now_ms)
+        moved = positions.split(self.accounts, account, market, shares)
+        self.desk.shed([account], now_ms)
+        return moved
+
+    def merge(self, account: str, market: Market, shares: int, now_ms: int) -> Refused | int:
+        """Turn pairs into pUSD; SELL orders it leaves without shares are cancelled."""
+        self.advance(now_ms)
+        moved = positions.merge(self.accounts, account, market, shares)
+        self.desk.shed([account], now_ms)
+        return moved
+
+    def redeem(self, account: str, market: Market, now_ms: int) -> Refused | int:
+        """Burn both balances of a resolved market for their payout, which is returned."""
+        self.advance(now_ms)
+        moved = positions.redeem(self.accounts, account, market)
+        self.desk.shed([account], now_ms)
+        return moved
+
+    def equity(self, account: str) -> int:
+        """The account's sure worth in 10⁻⁶ pUSD, see `positions.equity`."""
+        return positions.equity(self.accounts, account, self.by_token)

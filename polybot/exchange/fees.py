@@ -1,0 +1,20 @@
+"""The taker's fee (clob.md 6.1). Makers pay nothing."""
+
+from __future__ import annotations
+
+from polybot.exchange.model import Market
+from polybot.exchange.money import ONE, UNIT
+
+GRAIN = 10  # fees have five decimals: 0.00001 pUSD in units of 10⁻⁶
+
+
+def taker_fee(market: Market, shares: int, price: int) -> int:
+    """shares · rate · (p(1-p))^exponent in 10⁻⁶ pUSD, half-up to five decimals (clob.md 6.1).
+
+    What rounds below the smallest fee, 0.00001, is free. The rounding is per trade, that is per
+    taker and price level: the reference leaves open whether it is per maker leg.
+    """
+    curve: int = (price * (ONE - price)) ** market.fee_exponent
+    numerator = shares * market.fee_rate_ppm * curve
+    denominator: int = GRAIN * UNIT * (ONE * ONE) ** market.fee_exponent
+    return (2 * numerator + denominator) // (2 * denominator) * GRAIN

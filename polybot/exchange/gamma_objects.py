@@ -1,0 +1,297 @@
+"""Gamma's JSON for markets, events and series, field by field (feeds.md 8.4, 9, 10).
+
+The oddities are the venue's: arrays as JSON inside strings, `closedTime` with a space and `+00`,
+ids of a protocol that has no book on some v1 markets, prices that appear late.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from datetime import UTC, datetime, timedelta
+
+import orjson
+
+from polybot.exchange.calendar import COIN, SERIES
+from polybot.exchange.engine import Engine
+from polybot.exchange.lifecycle import Lifecycle
+from polybot.exchange.model import UP, Market, Phase, Series
+from polybot.exchange.money import ONE, decimal_text
+
+OUTCOMES = '["Up", "Down"]'
+_IMAGE = "https://polymarket-upload.s3.us-east-2.amazonaws.com/{}+fullsize.png"
+_SERIES_NAME = {"5m": "5m", "15m": "15m", "1h": "hourly"}
+_KNOWN_SERIES_IDS = {"btc-5m": "10684", "btc-1h": "10114"}  # feeds.md 8.2
+
+_TWAP_TEXT = (
+    'This market will resolve to "Up" if the {coin} TWAP at the end of the time range specified '
+    "in the title is greater than or equal to the TWAP at the beginning of that range. Otherwise, "
+    'it will resolve to "Down".\nThe resolution source for this market is information from '
+    "Chainlink, specifically the {asset}/USD 60-second TWAP data stream available at {source}.\n"
+    "Please note that this market is about the price according to Chainlink data stream "
+    "{asset}/USD, not according to other sources or spot markets."
+)
+_CANDLE_TEXT = (
+    'This market will resolve to "Up" if the close price is greater than or equal to the open '
+    "price for the {asset}/USDT 1 hour candle that begins on the time and date specified in the "
+    'title. Otherwise, this market will resolve to "Down".\nThe resolution source for this market '
+    "is information from Binance, specifically the {asset}/USDT pair ({source}). The close and "
+    "open displayed for the relevant 1H candle will be used once the data for that candle is "
+    "finalized.\nPlease note that this market is about the price according to Binance "
+    "{asset}/USDT, not according to other sources or spot markets."
+)
+
+
+def iso(at_ms: int, *, micros: bool = False) -> str:
+    """`2026-11-20T18:00:00Z`, or with six decimals."""
+    moment = datetime(1970, 1, 1, tzinfo=UTC) + timedelta(milliseconds=at_ms)
+    return moment.strftime("%Y-%m-%dT%H:%M:%S.%fZ" if micros else "%Y-%m-%dT%H:%M:%SZ")
+
+
+def resolution_source(series: Series) -> str:
+    if series.rule == "candle":
+        return f"https://www.binance.com/en/trade/{series.asset.upper()}_USDT"
+    return f"https://data.chain.link/streams/{series.asset}-usd-twap-60s-streams"
+
+
+def description(series: Series) -> str:
+    text = _CANDLE_TEXT if series.rule == "candle" else _TWAP_TEXT
+    return text.format(
+        coin=COIN[series.asset], asset=series.asset.upper(), source=resolution_source(series)
+    )
+
+
+def crypto_config(series: Series) -> dict[str, object]:
+    """`cryptoMarketConfig`: the rule in machine-readable form."""
+    twap = series.rule == "twap"
+    return {
+        "id": f"{series.key}-twap-60" if twap else series.key,
+        "asset": series.asset,
+        "duration": series.name,
+        "twapEnabled": twap,
+        "twapLookbackSeconds": 60 if twap else 0,
+    }
+
+
+def series_slug(series: Series) -> str:
+    return f"{series.asset}-up-or-down-{_SERIES_NAME[series.name]}"
+
+
+def series_id(series: Series) -> str:
+    return _KNOWN_SERIES_IDS.get(series.key) or str(11_300 + list(SERIES).index(series.key))
+
+
+def series_object(series: Series) -> dict[str, object]:
+    return {
+        "id": series_id(series),
+        "ticker": series_slug(series),
+        "slug": series_slug(series),
+        "title": f"{series.asset.upper()} Up or Down {series.name}",
+        "seriesType": "single",
+        "recurrence": series.name,
+        "active": True,
+        "closed": False,
+        "archived": False,
+        "createdAt": "2025-11-21T21:46:22.201627Z",
+        "commentCount": 0,
+        "requiresTranslation": False,
+    }
+
+
+def event_id(market: Market) -> str:
+    return "9" + market.gamma_id
+
+
+class GammaObjects:
+    """Builds the JSON objects of one exchange; nothing is cached, prices are the book's."""
+
+    def __init__(self, engine: Engine, lifecycle: Lifecycle) -> None:
+        self._engine = engine
+        self._lifecycle = lifecycle
+
+    def market(self, market: Market, now_ms: int) -> dict[str, object]:
+        """One market as `/markets` shows it, with its event."""
+        shown = self.bare_market(market, now_ms)
+        shown["events"] = [self.bare_event(market, now_ms)]
+        return shown
+
+    def event(self, market: Market, now_ms: int, *, with_markets: bool = True) -> dict[str, object]:
+        """One event as `/events` shows it; an Up/Down event has one market."""
+        shown = self.bare_event(market, now_ms)
+        if with_markets:
+            shown["markets"] = [self.bare_market(market, now_ms)]
+        return shown
+
+    def bare_event(self, market: Market, now_ms: int) -> dict[str, object]:
+        return {
+            "id": event_id(market),
+            "ticker": market.slug,
+            "title": market.question,
+            **_common(market, now_ms),
+            "creationDate": iso(market.listed_ms, micros=True),
+            "commentCount": 0,
+            "series": [series_object(market.series)],
+            "showAllOutcomes": True,
+            "showMarketImages": True,
+            "enableNegRisk": False,
+            "startTime": iso(market.start_ms),
+            "seriesSlug": series_slug(market.series),
+            "negRiskAugmented": False,
+            "eventMetadata": self._published_prices(market),
+        }
+
+    def bare_market(self, market: Market, now_ms: int) -> dict[str, object]:
+        config = crypto_config(market.series)
+        return {
+            "id": market.gamma_id,
+            "question": market.question,
+            "conditionId": market.condition_id,
+            "questionID": market.question_id,
+            **_common(market, now_ms),
+            "outcomes": OUTCOMES,
+            "clobTokenIds": _in_string(market.tokens),
+            "version": market.version,
+            "eventStartTime": iso(market.start_ms),
+            "endDateIso": iso(market.end_ms)[:10],
+            "startDateIso": iso(market.listed_ms)[:10],
+            "acceptingOrders": market.phase is Phase.OPEN,
+            "acceptingOrdersTimestamp": iso(market.listed_ms),
+            "orderPriceMinTickSize": market.tick / ONE,
+            "orderMinSize": market.min_size // 1_000_000,
+            "cryptoMarketConfigId": config["id"],
+            "cryptoMarketConfig": config,
+            "resolutionStatus": "",
+            **_fees(market),
+            **_FIXED,
+            **self._book(market),
+            **self._resolution(market),
+            **_bogus_positions(market),
+        }
+
+    def _book(self, market: Market) -> dict[str, object]:
+        """What the book says; a resolved market shows the payout instead."""
+        if market.winner is not None:
+            payout = ("1", "0") if market.winner == UP else ("0", "1")
+            return {"liquidity": "0", "liquidityNum": 0, "outcomePrices": _in_string(payout)}
+        up, _ = market.tokens
+        bids, asks = self._engine.levels(up)
+        resting = sum(p * s for p, s in bids) + sum((ONE - p) * s for p, s in asks)
+        dollars = resting / (ONE * 1_000_000)
+        shown: dict[str, object] = {"liquidity": f"{dollars:.4f}", "liquidityNum": dollars}
+        bid, ask = self._engine.best(up)
+        if bid is not None:
+            shown["bestBid"] = bid / ONE
+        if ask is not None:
+            shown["bestAsk"] = ask / ONE
+        if bid is not None and ask is not None:
+            shown["spread"] = (ask - bid) / ONE
+        if market.last_trade_price is not None:
+            shown["lastTradePrice"] = market.last_trade_price / ONE
+        shown["outcomePrices"] = _in_string(_outcome_prices(bid, ask))
+        return shown
+
+    def _resolution(self, market: Market) -> dict[str, object]:
+        shown: dict[str, object] = {"umaResolutionStatuses": "[]"}
+        if market.series.rule == "candle":
+            shown["customLiveness"] = 600
+        else:
+            shown["automaticallyResolved"] = True
+        if market.resolved_ms is not None:
+            closed = iso(market.resolved_ms)
+            shown["closedTime"] = closed.replace("T", " ").replace("Z", "+00")
+            shown["umaEndDate"] = closed
+            shown["umaResolutionStatus"] = "resolved"
+        elif market.condition_id in self._lifecycle.proposed_ms:
+            shown["umaResolutionStatus"] = "proposed"
+        return shown
+
+    def _published_prices(self, market: Market) -> dict[str, object]:
+        prices: dict[str, object] = {}
+        if market.strike_published_ms is not None:
+            prices["priceToBeat"] = market.strike
+        if market.condition_id in self._lifecycle.proposed_ms:
+            prices["finalPrice"] = market.final
+        return prices
+
+
+def _common(market: Market, now_ms: int) -> dict[str, object]:
+    """What a market and its event show alike."""
+    image = _IMAGE.format(market.series.asset.upper())
+    return {
+        "slug": market.slug,
+        "description": description(market.series),
+        "resolutionSource": resolution_source(market.series),
+        "startDate": iso(market.listed_ms, micros=True),
+        "endDate": iso(market.end_ms),
+        "createdAt": iso(market.listed_ms, micros=True),
+        "updatedAt": iso(now_ms, micros=True),
+        "image": image,
+        "icon": image,
+        "active": True,
+        "closed": market.phase is Phase.RESOLVED,
+        "archived": False,
+        "new": False,
+        "featured": False,
+        "restricted": True,
+        "enableOrderBook": True,
+        "negRisk": market.neg_risk,
+        "competitive": 0,
+        "cyom": False,
+        "automaticallyActive": True,
+        "pendingDeployment": False,
+        "deploying": False,
+        "requiresTranslation": False,
+    }
+
+
+def _fees(market: Market) -> dict[str, object]:
+    return {
+        "feesEnabled": True,
+        "feeType": "crypto_fees_v2",
+        "feeSchedule": {
+            "exponent": market.fee_exponent,
+            "rate": market.fee_rate_ppm / 1_000_000,
+            "takerOnly": True,
+            "rebateRate": 0.2,
+        },
+        "makerBaseFee": 1000,
+        "takerBaseFee": 1000,
+        "makerRebatesFeeShareBps": 10_000,
+    }
+
+
+_FIXED: dict[str, object] = {
+    "marketMakerAddress": "",
+    "groupItemThreshold": "0",
+    "hasReviewedDates": True,
+    "comboStatus": "disabled",
+    "ready": False,
+    "funded": False,
+    "approved": True,
+    "pagerDutyNotificationEnabled": False,
+    "rewardsMinSize": 50,
+    "rewardsMaxSpread": 4.5,
+    "clearBookOnStart": False,
+    "showGmpSeries": False,
+    "showGmpOutcome": False,
+    "manualActivation": False,
+    "negRiskOther": False,
+    "rfqEnabled": False,
+    "holdingRewardsEnabled": False,
+}
+
+
+def _outcome_prices(bid: int | None, ask: int | None) -> tuple[str, str]:
+    twice = ONE if bid is None or ask is None else bid + ask
+    return decimal_text(twice, 2 * ONE), decimal_text(2 * ONE - twice, 2 * ONE)
+
+
+def _bogus_positions(market: Market) -> dict[str, object]:
+    """A third of v1 markets carry ids of the other protocol, for which no book exists."""
+    if int(market.condition_id[-2:], 16) >= 90:
+        return {}
+    digest = hashlib.sha256(market.condition_id.encode()).hexdigest()[:62]
+    return {"positionIds": [str(int(digest + tail, 16)) for tail in ("00", "01")]}
+
+
+def _in_string(values: tuple[str, ...]) -> str:
+    return orjson.dumps(values).decode().replace(",", ", ")

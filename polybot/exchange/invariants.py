@@ -1,0 +1,107 @@
+"""What must be true of an engine after every act. Slow and obvious: for tests and drills."""
+
+from __future__ import annotations
+
+from collections import Counter
+
+from polybot.exchange.accounts import Accounts, resting_claim
+from polybot.exchange.book import Book, up_price, up_side
+from polybot.exchange.engine import Engine
+from polybot.exchange.model import BUY, DOWN, SELL, UP, Market, Order, Phase, Status
+
+
+def check(engine: Engine) -> None:
+    """Raise AssertionError, saying which rule is broken, unless all of them hold."""
+    _check_balances(engine.accounts)
+    _check_money(engine)
+    _check_claims(engine)
+    for condition_id, book in engine.desk.resting.books.items():
+        _check_book(engine.markets[condition_id], book)
+    _check_orders(engine)
+
+
+def _check_balances(accounts: Accounts) -> None:
+    for account, wallet in accounts.wallets.items():
+        assert wallet.cash >= 0, f"{account} has cash {wallet.cash}"
+        assert wallet.claimed_cash >= 0, f"{account} has claims of {wallet.claimed_cash}"
+        assert wallet.claimed_cash <= wallet.cash, f"{account} has claimed more cash than it has"
+        for token, amount in wallet.shares.items():
+            assert amount >= 0, f"{account} has {amount} of {token}"
+        for token, amount in wallet.claimed_shares.items():
+            held = wallet.shares.get(token, 0)
+            assert 0 < amount <= held, f"{account} has claimed {amount} of {held} of {token}"
+    assert accounts.fees >= 0, "fees are collected, not paid"
+
+
+def _check_money(engine: Engine) -> None:
+    """Cash + collateral + fees = deposits, and every share is backed by exactly its payout."""
+    accounts = engine.accounts
+    cash = sum(wallet.cash for wallet in accounts.wallets.values())
+    backing = sum(accounts.collateral.values())
+    assert cash + backing + accounts.fees == accounts.deposited, "money was made or lost"
+    outstanding: Counter[str] = Counter()
+    for wallet in accounts.wallets.values():
+        outstanding.update(wallet.shares)
+    for condition_id, market in engine.markets.items():
+        shares = [outstanding[token] for token in market.tokens]
+        behind = accounts.collateral.get(condition_id, 0)
+        if market.winner is None:
+            assert shares[UP] == shares[DOWN] == behind, f"{market.slug}: pairs do not match"
+        else:
+            assert shares[market.winner] == behind, f"{market.slug}: payouts are not backed"
+
+
+def _check_claims(engine: Engine) -> None:
+    """Every reserved unit belongs to one live or held order, and is what that order may cost."""
+    desk, accounts = engine.desk, engine.accounts
+    live = {key: order for mine in desk.resting.live.values() for key, order in mine.items()}
+    assert set(accounts.claims) == set(live) | set(desk.held), "claims without orders, or reverse"
+    for order in live.values():
+        assert accounts.claims[order.id] == resting_claim(order), f"{order.id} claims a wrong sum"
+    claimed: Counter[tuple[str, str]] = Counter()
+    for order in (*live.values(), *(held.order for held in desk.held.values())):
+        asset = "" if order.side == BUY else order.token
+        claimed[order.account, asset] += accounts.claims[order.id]
+    kept: Counter[tuple[str, str]] = Counter()
+    for account, wallet in accounts.wallets.items():
+        kept[account, ""] = wallet.claimed_cash
+        kept.update({(account, token): n for token, n in wallet.claimed_shares.items()})
+    assert +claimed == +kept, "wallets and orders disagree about what is reserved"
+
+
+def _check_book(market: Market, book: Book) -> None:
+    """Not crossed, empty unless trading or closed, totals right, priority by price, then time."""
+    bid, ask = book.best()
+    assert bid is None or ask is None or bid < ask, f"{market.slug}: crossed, {bid} and {ask}"
+    resting = book.orders()
+    assert not resting or market.phase in {Phase.OPEN, Phase.CLOSED}, f"{market.slug}: not empty"
+    bids = [order for order in resting if up_side(order) == BUY]
+    asks = [order for order in resting if up_side(order) == SELL]
+    assert bids == sorted(bids, key=lambda o: (-up_price(o), o.sequence)), "bids out of priority"
+    assert asks == sorted(asks, key=lambda o: (up_price(o), o.sequence)), "asks out of priority"
+    best_last = book.levels(UP)
+    for orders, levels in zip((bids, asks), best_last, strict=True):
+        assert levels == _totals(orders)[::-1], f"{market.slug}: a level's total is wrong"
+
+
+def _totals(orders: list[Order]) -> list[tuple[int, int]]:
+    totals: dict[int, int] = {}
+    for order in orders:
+        totals[up_price(order)] = totals.get(up_price(order), 0) + order.remaining
+    return list(totals.items())
+
+
+def _check_orders(engine: Engine) -> None:
+    """An order is live exactly when it rests, delayed exactly when it is held."""
+    desk = engine.desk
+    resting = {order.id for book in desk.resting.books.values() for order in book.orders()}
+    for order in engine.orders.values():
+        assert (order.status is Status.LIVE) == (order.id in resting), (
+            f"{order.id} is {order.status}"
+        )
+        assert (order.status is Status.DELAYED) == (order.id in desk.held), f"{order.id} not held"
+        if order.id in resting:
+            assert order.remaining > 0, f"{order.id} rests with nothing left"
+            assert order.id in desk.resting.live.get(order.owner, {}), f"{order.id} is on no list"
+    listed = sum(len(mine) for mine in desk.resting.live.values())
+    assert listed == len(resting), "an order is listed as live but does not rest"

@@ -1,0 +1,229 @@
+"""The exchange's nouns: markets, orders, trades, and the events its engine emits.
+
+Prices are integers of 10⁻⁴, shares and pUSD of 10⁻⁶, times Unix milliseconds on the injected clock.
+"""
+
+from __future__ import annotations
+
+import enum
+
+import attrs
+
+BUY, SELL = "BUY", "SELL"
+UP, DOWN = 0, 1  # outcome indices, as in Gamma's arrays
+
+
+class Phase(enum.Enum):
+    """A market's life. Trading is possible in OPEN only."""
+
+    LISTED = "listed"  # known to Gamma, book not there yet
+    OPEN = "open"
+    CLOSED = "closed"  # past its end, result not published, no new orders
+    RESOLVED = "resolved"
+
+
+@attrs.frozen
+class Series:
+    """A family of interval markets: `btc-5m` → asset btc, 300 s, settled by a TWAP pair."""
+
+    asset: str  # "btc"
+    name: str  # "5m" | "15m" | "1h"
+    length_s: int
+    rule: str  # "twap" | "candle"
+
+    @property
+    def key(self) -> str:
+        return f"{self.asset}-{self.name}"
+
+
+@attrs.define(eq=False)
+class Market:
+    condition_id: str
+    question_id: str
+    gamma_id: str
+    slug: str
+    question: str
+    series: Series
+    tokens: tuple[str, str]  # (Up, Down), decimal strings
+    listed_ms: int
+    start_ms: int
+    end_ms: int
+    tick: int = 100
+    min_size: int = 5_000_000
+    neg_risk: bool = False
+    version: str = "v1"
+    fee_rate_ppm: int = 70_000
+    fee_exponent: int = 1
+    taker_delay_ms: int = 150
+    phase: Phase = Phase.LISTED
+    last_trade_price: int | None = None  # one value per market, in the taker token's terms
+    strike: float | None = None  # what the rule reads at the start and end
+    final: float | None = None
+    strike_published_ms: int | None = None
+    winner: int | None = None  # UP | DOWN
+    resolved_ms: int | None = None
+
+    def outcome_of(self, token: str) -> int:
+        return self.tokens.index(token)
+
+
+class Kind(enum.Enum):
+    GTC = "GTC"
+    GTD = "GTD"
+    FOK = "FOK"
+    FAK = "FAK"
+
+
+class Status(enum.Enum):
+    """Order states as the REST and user stream spell them."""
+
+    LIVE = "LIVE"
+    DELAYED = "DELAYED"
+    MATCHED = "MATCHED"
+    CANCELED = "CANCELED"
+    CANCELED_EXPIRED_ORDER = "CANCELED_EXPIRED_ORDER"
+    CANCELED_MARKET_RESOLVED = "CANCELED_MARKET_RESOLVED"
+    CANCELED_NOT_ENOUGH_BALANCE = "CANCELED_NOT_ENOUGH_BALANCE"
+    INVALID = "INVALID"
+
+
+@attrs.define(eq=False)
+class Order:
+    """One order. `owner` is the API key that placed it, `account` the wallet whose funds it uses.
+
+    For market-type BUYs (FOK/FAK) the target is dollars: `dollars` is what may be spent; elsewhere None.
+    """
+
+    id: str
+    owner: str
+    account: str
+    market: Market
+    token: str
+    side: str
+    price: int
+    size: int
+    kind: Kind
+    post_only: bool = False
+    expiration_s: int = 0
+    created_ms: int = 0
+    dollars: int | None = None
+    matched: int = 0
+    status: Status = Status.LIVE
+    sequence: int = 0  # time priority
+    trades: list[str] = attrs.field(factory=list)
+
+    @property
+    def remaining(self) -> int:
+        return self.size - self.matched
+
+
+@attrs.frozen
+class MakerFill:
+    order: Order
+    shares: int
+    price: int  # of the maker's own order, in its own token's terms
+
+
+@attrs.define(eq=False)
+class Trade:
+    """One settlement: a taker order against one or more makers."""
+
+    id: str
+    market: Market
+    taker: Order
+    shares: int  # of the taker's token
+    price: int  # the level price, taker's terms (size-weighted average when several levels: per-level trades)
+    fee: int  # pUSD, paid by the taker
+    makers: tuple[MakerFill, ...]
+    matched_ms: int
+    status: str = "MATCHED"  # → MINED → CONFIRMED | RETRYING | FAILED
+    tx_hash: str = ""
+    updated_ms: int = 0
+
+
+# --- what the engine tells its listeners, in the order it happened -------------------
+
+
+@attrs.frozen
+class LevelChanged:
+    """The new total at one level of one token's book; the mirrored twin is the streams' business.
+
+    All changes of one engine act (one order, one match) come in one event.
+    """
+
+    market: Market
+    changes: tuple[tuple[str, str, int, int], ...]  # (token, side, price, new total size)
+    at_ms: int
+
+
+@attrs.frozen
+class Traded:
+    """A trade was matched (status MATCHED); also the moment of the public print."""
+
+    trade: Trade
+    at_ms: int
+
+
+@attrs.frozen
+class TradeUpdated:
+    """A trade moved on: MINED, CONFIRMED, RETRYING, FAILED."""
+
+    trade: Trade
+    at_ms: int
+
+
+@attrs.frozen
+class OrderEvent:
+    """For the user stream. kind: PLACEMENT | UPDATE | CANCELLATION."""
+
+    kind: str
+    order: Order
+    status: str  # as the wire shows it at this moment
+    matched: int
+    at_ms: int
+
+
+@attrs.frozen
+class TickChanged:
+    market: Market
+    old: int
+    new: int
+    at_ms: int
+
+
+@attrs.frozen
+class MarketListed:
+    market: Market
+    at_ms: int
+
+
+@attrs.frozen
+class MarketResolved:
+    market: Market
+    at_ms: int
+
+
+Event = LevelChanged | Traded | TradeUpdated | OrderEvent | TickChanged | MarketListed | MarketResolved
+
+
+# --- what a client's request comes to --------------------------------------------------
+
+
+@attrs.frozen
+class Accepted:
+    """status: live | matched | delayed; amounts in the taker's units (10⁻⁶), 0 when nothing matched."""
+
+    order: Order
+    status: str
+    making: int
+    taking: int
+    trades: tuple[str, ...]
+
+
+@attrs.frozen
+class Refused:
+    """The venue's error text, verbatim from the reference, and the HTTP status it goes with."""
+
+    error: str
+    order_id: str = ""
+    http_status: int = 400

@@ -1,0 +1,182 @@
+"""A small HTTP/1.1 and WebSocket server on Trio, loopback only.
+
+h11 parses and writes HTTP, wsproto the upgrade and the frames that come in. Whatever a client
+sends, the worst that happens is that its own connection ends: a bug in a handler is a 500 (or
+close 1011) for that request only and goes to the service's `on_error`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from functools import partial
+from urllib.parse import parse_qsl, urlsplit
+
+import attrs
+import h11
+import trio
+import wsproto
+from loguru import logger
+from wsproto.events import AcceptConnection
+from wsproto.utilities import RemoteProtocolError as BadHandshake
+
+from polybot.exchange.request import Headers, Request, Response, error_response, json_response
+from polybot.exchange.websocket import OnError, Socket, SocketClosed, frame
+
+__all__ = [
+    "Headers", "Request", "Response", "Service", "Socket", "SocketClosed",
+    "error_response", "frame", "json_response", "serve",
+]  # fmt: skip
+
+BODY_BYTES = 1 << 20
+HEAD_BYTES = 1 << 14
+IDLE_S = 75.0
+HANDLER_S = 30.0
+SEND_S = 10.0
+
+
+def log_error(error: Exception) -> None:
+    logger.opt(exception=error).error("the exchange failed on a request")
+
+
+@attrs.frozen
+class Service:
+    """What a port serves: plain requests, WebSocket sessions, or both."""
+
+    http: Callable[[Request], Awaitable[Response]] | None
+    socket: Callable[[Socket], Awaitable[None]] | None
+    on_error: OnError = log_error
+
+
+async def serve(
+    service: Service, port: int, *, task_status: trio.TaskStatus[int] = trio.TASK_STATUS_IGNORED
+) -> None:
+    """Serve on 127.0.0.1 until cancelled; port 0 takes a free one. Starts with the port bound.
+
+    Trio's streams set TCP_NODELAY. Raises OSError when the port is taken.
+    """
+    listeners = await trio.open_tcp_listeners(port, host="127.0.0.1")
+    task_status.started(listeners[0].socket.getsockname()[1])
+    await trio.serve_listeners(partial(_serve_connection, service), listeners)
+
+
+async def _serve_connection(service: Service, stream: trio.SocketStream) -> None:
+    try:
+        await _Connection(service, stream).run()
+    except (trio.BrokenResourceError, trio.ClosedResourceError, trio.TooSlowError):
+        pass  # the client went away, or dawdled
+    except Exception as error:  # noqa: BLE001  one client must not end the others
+        service.on_error(error)
+    finally:
+        await trio.aclose_forcefully(stream)
+
+
+class _Connection:
+    """One client's connection: requests one after the other, or an upgrade to a WebSocket."""
+
+    def __init__(self, service: Service, stream: trio.SocketStream) -> None:
+        self._service = service
+        self._stream = stream
+        self._http = h11.Connection(h11.SERVER, max_incomplete_event_size=HEAD_BYTES)
+
+    async def run(self) -> None:
+        try:
+            while await self._one_request():
+                self._http.start_next_cycle()
+        except h11.RemoteProtocolError as error:
+            await self._refuse(error)
+
+    async def _one_request(self) -> bool:
+        """Serve one request; False when the connection is finished."""
+        with trio.fail_after(IDLE_S):
+            head = await self._next_event()
+            if not isinstance(head, h11.Request):
+                return False
+            body = await self._read_body(head)
+        request = _to_request(head, body)
+        if self._service.socket is not None and _wants_websocket(request):
+            await self._upgrade(self._service.socket, head, request)
+            return False
+        await self._respond(await self._handle(request), request.method)
+        return self._http.our_state is h11.DONE and self._http.their_state is h11.DONE
+
+    async def _next_event(self) -> object:
+        while True:
+            event = self._http.next_event()
+            if event is not h11.NEED_DATA:
+                return event
+            self._http.receive_data(await self._stream.receive_some())
+
+    async def _read_body(self, head: h11.Request) -> bytes:
+        if int(dict(head.headers).get(b"content-length", b"0")) > BODY_BYTES:
+            raise h11.RemoteProtocolError("body too large", error_status_hint=413)
+        if self._http.they_are_waiting_for_100_continue:
+            go_on = self._http.send(h11.InformationalResponse(status_code=100, headers=[]))
+            await self._stream.send_all(go_on or b"")
+        body = bytearray()
+        while isinstance(event := await self._next_event(), h11.Data):
+            body += event.data
+            if len(body) > BODY_BYTES:
+                raise h11.RemoteProtocolError("body too large", error_status_hint=413)
+        if not isinstance(event, h11.EndOfMessage):
+            raise trio.BrokenResourceError("the client left in the middle of a request")
+        return bytes(body)
+
+    async def _handle(self, request: Request) -> Response:
+        if self._service.http is None:
+            return error_response("websocket only", 426)
+        try:
+            with trio.fail_after(HANDLER_S):
+                return await self._service.http(request)
+        except Exception as error:  # noqa: BLE001  a bug costs one request
+            self._service.on_error(error)
+            return error_response("internal error", 500)
+
+    async def _respond(self, response: Response, method: str, *, close: bool = False) -> None:
+        headers = [*response.headers, ("content-length", str(len(response.body)))]
+        if close:
+            headers.append(("connection", "close"))
+        out = [self._http.send(h11.Response(status_code=response.status, headers=headers))]
+        if method != "HEAD":
+            out.append(self._http.send(h11.Data(data=response.body)))
+        out.append(self._http.send(h11.EndOfMessage()))
+        with trio.fail_after(SEND_S):
+            await self._stream.send_all(b"".join(part or b"" for part in out))
+
+    async def _refuse(self, error: h11.RemoteProtocolError) -> None:
+        if self._http.our_state not in {h11.IDLE, h11.SEND_RESPONSE}:
+            return
+        refusal = error_response(str(error), error.error_status_hint)
+        await self._respond(refusal, "GET", close=True)
+        # A client still sending its oversized body would get a reset before it reads the refusal.
+        with trio.move_on_after(1):
+            await self._stream.send_eof()
+            while await self._stream.receive_some():
+                pass
+
+    async def _upgrade(
+        self, handler: Callable[[Socket], Awaitable[None]], head: h11.Request, request: Request
+    ) -> None:
+        protocol = wsproto.WSConnection(wsproto.ConnectionType.SERVER)
+        try:
+            protocol.initiate_upgrade_connection(list(head.headers), head.target.decode())
+            accepted = protocol.send(AcceptConnection())
+        except (BadHandshake, wsproto.utilities.LocalProtocolError) as error:
+            raise h11.RemoteProtocolError(str(error)) from None
+        with trio.fail_after(SEND_S):
+            await self._stream.send_all(accepted)
+        socket = Socket(request, self._stream, protocol)
+        await socket.run(handler, self._http.trailing_data[0], self._service.on_error)
+
+
+def _to_request(head: h11.Request, body: bytes) -> Request:
+    try:
+        target = urlsplit(head.target.decode("ascii"))
+        query = dict(parse_qsl(target.query, keep_blank_values=True))
+    except ValueError:
+        raise h11.RemoteProtocolError("bad request target") from None
+    headers = {name.decode("ascii"): value.decode("latin-1") for name, value in head.headers}
+    return Request(head.method.decode("ascii"), target.path, query, headers, body)
+
+
+def _wants_websocket(request: Request) -> bool:
+    return request.headers.get("upgrade", "").lower() == "websocket"

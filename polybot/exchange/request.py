@@ -1,0 +1,45 @@
+"""What the exchange's HTTP services speak: a request in, a response out."""
+
+from __future__ import annotations
+
+import attrs
+import orjson
+
+Headers = tuple[tuple[str, str], ...]
+
+
+@attrs.frozen
+class Request:
+    """One HTTP request, or the request that opened a WebSocket.
+
+    `path` is as sent, still percent-encoded, without the query: the private API signs exactly
+    that (clob.md 2.2). Header names are lower-case; of repeated names and query keys the last
+    one counts.
+    """
+
+    method: str
+    path: str
+    query: dict[str, str]
+    headers: dict[str, str]
+    body: bytes
+
+
+@attrs.frozen
+class Response:
+    status: int
+    body: bytes
+    headers: Headers = ()
+
+
+def json_response(value: object, status: int = 200, headers: Headers = ()) -> Response:
+    """`value` as compact JSON, keys in the order given."""
+    return Response(status, orjson.dumps(value), (("content-type", "application/json"), *headers))
+
+
+def text_response(text: str) -> Response:
+    return Response(200, text.encode(), (("content-type", "text/plain; charset=utf-8"),))
+
+
+def error_response(error: str, status: int = 400) -> Response:
+    """The venue's usual refusal: `{"error": "…"}` (clob.md 3.6)."""
+    return json_response({"error": error}, status)

@@ -1,0 +1,118 @@
+"""Orders that rest: in a book, on their owner's list, with a claim on the account's funds."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from functools import partial
+
+from polybot.exchange import rules
+from polybot.exchange.accounts import Accounts, resting_claim
+from polybot.exchange.agenda import Agenda
+from polybot.exchange.book import Book
+from polybot.exchange.model import Kind, Market, Order, Status, TickChanged
+from polybot.exchange.money import ONE
+from polybot.exchange.outbox import Act, Outbox
+
+EDGE = 9_600  # the coarse tick turns fine when Up's mid is at or beyond this, or 1 - this
+COARSE_TICK, FINE_TICK = 100, 10
+
+
+class Resting:
+    """The books of all markets and the live orders in them."""
+
+    def __init__(
+        self, accounts: Accounts, agenda: Agenda, outbox: Outbox, *, auto_tick: bool
+    ) -> None:
+        self.books: dict[str, Book] = {}  # by condition id
+        self.live: dict[str, dict[str, Order]] = {}  # by owner, then by order id
+        self._accounts, self._agenda, self._outbox = accounts, agenda, outbox
+        self._auto_tick = auto_tick
+
+    def act(self, market: Market, now_ms: int) -> Act:
+        """Begin an act on a market; `publish` ends it."""
+        return Act(market, self.books[market.condition_id], now_ms)
+
+    def publish(self, act: Act) -> None:
+        """Tell what an act changed, and follow the price with the tick."""
+        self._outbox.tell(*act.events())
+        if self._auto_tick and act.market.tick == COARSE_TICK and self._at_edge(act.market):
+            self.change_tick(act.market, FINE_TICK, act.now_ms)
+
+    def _at_edge(self, market: Market) -> bool:
+        bid, ask = self.books[market.condition_id].best()
+        if bid is None or ask is None:
+            return False
+        return bid + ask >= 2 * EDGE or bid + ask <= 2 * (ONE - EDGE)
+
+    def change_tick(self, market: Market, tick: int, now_ms: int) -> None:
+        """Resting orders stay: what happens to them is open (clob.md 3.8)."""
+        old, market.tick = market.tick, tick
+        self._outbox.tell(TickChanged(market, old, tick, now_ms))
+
+    def add(self, order: Order, act: Act) -> None:
+        """Rest what is left of an order, last in its price's queue."""
+        act.book.add(order)
+        act.touch(order)
+        self._accounts.claim(order, resting_claim(order))
+        self.live.setdefault(order.owner, {})[order.id] = order
+        if order.kind is Kind.GTD:
+            due_ms = order.expiration_s * 1000 - rules.GTD_EARLY_MS
+            self._agenda.add(due_ms, partial(self._expire, order))
+
+    def fill(self, maker: Order, shares: int, trade_id: str, act: Act) -> None:
+        """Count a match of a resting order, which leaves when nothing of it remains."""
+        maker.matched += shares
+        maker.trades.append(trade_id)
+        act.book.take(maker, shares)
+        act.touch(maker)
+        self._accounts.claim(maker, resting_claim(maker))
+        if maker.remaining == 0:
+            maker.status = Status.MATCHED
+            del self.live[maker.owner][maker.id]
+        act.order("UPDATE", maker, maker.status.value, maker.matched)
+
+    def drop_all(self, orders: Iterable[Order], status: Status, now_ms: int) -> list[str]:
+        """Take resting orders out of the book, one act per market. Returns their ids."""
+        acts: dict[Market, Act] = {}
+        dropped: list[str] = []
+        for order in orders:
+            act = acts.get(order.market)
+            if act is None:
+                act = acts[order.market] = self.act(order.market, now_ms)
+            self._drop(order, status, act)
+            dropped.append(order.id)
+        for act in acts.values():
+            self.publish(act)
+        return dropped
+
+    def _drop(self, order: Order, status: Status, act: Act) -> None:
+        act.book.remove(order)
+        act.touch(order)
+        self._accounts.claim(order, 0)
+        del self.live[order.owner][order.id]
+        order.status = status
+        act.order("CANCELLATION", order, status.value, order.matched)
+
+    def _expire(self, order: Order, now_ms: int) -> None:
+        if order.status is Status.LIVE:
+            self.drop_all([order], Status.CANCELED_EXPIRED_ORDER, now_ms)
+
+    def shed(self, account: str, now_ms: int) -> None:
+        """Cancel, newest first, orders that the account can no longer pay."""
+        if not self._accounts.wallet(account).overclaimed():
+            return
+        mine = [order for orders in self.live.values() for order in orders.values()]
+        unpaid = uncovered(self._accounts, account, mine)
+        self.drop_all(unpaid, Status.CANCELED_NOT_ENOUGH_BALANCE, now_ms)
+
+
+def uncovered(accounts: Accounts, account: str, orders: Iterable[Order]) -> Iterator[Order]:
+    """The account's orders whose claims exceed its holdings, newest first.
+
+    Lazily: an order that is dropped frees its claim, which may cover the next one.
+    """
+    wallet = accounts.wallet(account)
+    mine = [order for order in orders if order.account == account]
+    for order in sorted(mine, key=lambda order: order.sequence, reverse=True):
+        if wallet.uncovered(order):
+            yield order

@@ -1,0 +1,190 @@
+"""The embedded Polymarket, assembled and served: one engine, one world, every service on loopback.
+
+A service has a port of its own, as it has a host of its own on the real venue, so that a client's paths – and
+the HMAC over them – are the real ones. One pump task moves the world in the order of its due times.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import random
+from typing import Protocol
+
+import attrs
+import trio
+from coincurve import PrivateKey
+
+from polybot.clock import Clock
+from polybot.exchange import eip712
+from polybot.exchange.admin import AdminService
+from polybot.exchange.binance import BinanceService
+from polybot.exchange.clob import ClobServer
+from polybot.exchange.counters import Counters
+from polybot.exchange.engine import Engine
+from polybot.exchange.gamma import GammaService
+from polybot.exchange.lifecycle import Lifecycle
+from polybot.exchange.model import Refused
+from polybot.exchange.net import Request, Response, Service, log_error, serve
+from polybot.exchange.operations import OperationsService
+from polybot.exchange.oracle import Oracle
+from polybot.exchange.polybolt import PolyboltService
+from polybot.exchange.rtds import RtdsService
+from polybot.exchange.websocket import OnError
+from polybot.exchange.world import World
+
+DEMO_FUNDS = 2_000_000_000  # 10⁻⁶ pUSD
+PUMP_S = 0.02  # venue seconds between two moves of the world at most; acts keep their own stamps
+
+
+@attrs.frozen
+class DemoWallet:
+    """A funded wallet with API credentials: for trying things out, worth nothing anywhere else."""
+
+    private_key: str
+    address: str
+    api_key: str
+    api_secret: str
+    passphrase: str
+
+    @classmethod
+    def of_seed(cls, seed: int) -> DemoWallet:
+        secret = hashlib.sha256(f"polybot demo wallet {seed}".encode())
+        public = PrivateKey(secret.digest()).public_key.format(compressed=False)[1:]
+        rng = random.Random(secret.hexdigest())
+        raw = rng.randbytes(16).hex()
+        return cls(
+            "0x" + secret.hexdigest(),
+            eip712.checksum(eip712.keccak(public)[12:]),
+            f"{raw[:8]}-{raw[8:12]}-4{raw[13:16]}-8{raw[17:20]}-{raw[20:]}",
+            base64.urlsafe_b64encode(rng.randbytes(32)).decode(),
+            rng.randbytes(32).hex(),
+        )
+
+
+@attrs.frozen
+class Urls:
+    """Where every service listens. The relayer and the RPC node are not built yet."""
+
+    clob: str
+    gamma: str
+    market_ws: str
+    user_ws: str
+    prices_ws: str
+    rtds_ws: str
+    binance_rest: str
+    binance_ws: str
+    operations: str
+    admin: str
+
+
+class Moving(Protocol):
+    """A part of the exchange that time moves."""
+
+    def next_due_ms(self) -> int | None: ...
+    def advance(self, now_ms: int) -> None: ...
+
+
+class Exchange:
+    """One venue on one clock. `seed` draws everything the world does not."""
+
+    def __init__(
+        self, world: World, clock: Clock, seed: int, on_error: OnError = log_error
+    ) -> None:
+        self.world, self.clock = world, clock
+        self.wallet = DemoWallet.of_seed(seed)
+        self.counters = Counters()
+        start_ms = clock.now_ms()
+
+        def rng(name: str) -> random.Random:
+            return random.Random(f"{seed} {name}")
+
+        self.engine = Engine(rng=rng("engine"))
+        assets = sorted({series.asset for series in world.series})
+        self.oracle = Oracle(world.source, assets, start_ms, rng("oracle"))
+        self.clob = ClobServer(self.engine, clock, rng("clob"), on_error, self._on_refused)
+        self.engine.listeners.append(self.counters.on_event)
+        wallet = self.wallet
+        self.clob.keys.add_key(
+            wallet.address, wallet.api_key, wallet.api_secret, wallet.passphrase
+        )
+        self.engine.accounts.deposit(wallet.address, DEMO_FUNDS)
+        self.lifecycle = Lifecycle(
+            self.engine,
+            self.oracle,
+            world.series,
+            rng("lifecycle"),
+            start_ms,
+            settlement=world.settlement,
+        )
+        world.attach(self.engine, self.oracle, self.lifecycle)
+        self._rng = rng
+
+    def _on_refused(self, refused: Refused) -> None:
+        self.counters.refuse(self.wallet.address, refused.error)
+
+    def _services(self) -> list[tuple[tuple[str, ...], Service]]:
+        clob, clock = self.clob, self.clock
+        gamma = GammaService(self.engine, self.lifecycle, clock)
+        polybolt = PolyboltService(self.oracle, self._known, clock)
+        rtds = RtdsService(self.oracle, clock, self._rng("rtds"))
+        binance = BinanceService(self.oracle, clock)
+        moves = OperationsService(self.engine, clock, clob.authenticate, self._rng("operations"))
+        admin = AdminService(self.engine, self.counters, clock)
+        return [
+            (("clob http",), self._after_the_world(clob.service_rest)),
+            (("gamma http",), gamma.service),
+            (("market_ws ws /ws/market",), clob.service_market_ws),
+            (("user_ws ws /ws/user",), clob.service_user_ws),
+            (("prices_ws ws /ws",), polybolt.service),
+            (("rtds_ws ws",), rtds.service),
+            (("binance_rest http", "binance_ws ws"), binance.service),
+            (("operations http",), self._after_the_world(moves.service)),
+            (("admin http",), admin.service),
+        ]
+
+    def _after_the_world(self, service: Service) -> Service:
+        """Let everything due before a request happen before it, or the books' stamps would run backwards."""
+        handle = service.http
+        assert handle is not None, "a REST service answers requests"
+
+        async def answer(request: Request) -> Response:
+            self.advance(self.clock.now_ms())
+            return await handle(request)
+
+        return attrs.evolve(service, http=answer)
+
+    def _known(self, api_key: str, secret: str, passphrase: str) -> bool:
+        return self.clob.keys.valid(api_key, secret, passphrase) is not None
+
+    async def run(
+        self, port: int = 0, *, task_status: trio.TaskStatus[Urls] = trio.TASK_STATUS_IGNORED
+    ) -> None:
+        """Serve until cancelled. With a `port`, the services take it and those that follow it."""
+        async with trio.open_nursery() as nursery:
+            urls: dict[str, str] = {}
+            for number, (names, service) in enumerate(self._services()):
+                wanted = port + number if port else 0
+                bound = await nursery.start(serve, service, wanted)
+                for name in names:
+                    key, scheme, *path = name.split()
+                    urls[key] = f"{scheme}://127.0.0.1:{bound}{''.join(path)}"
+            nursery.start_soon(self.clob.run)
+            nursery.start_soon(self._pump)
+            task_status.started(Urls(**urls))
+
+    async def _pump(self) -> None:
+        while True:
+            self.advance(self.clock.now_ms())
+            await trio.sleep(PUMP_S)
+
+    def advance(self, now_ms: int) -> None:
+        """Move everything due by now, in the order of due times, each act at its own."""
+        parts: tuple[Moving, ...] = (self.oracle, self.lifecycle, self.engine, self.world)
+        while True:
+            due = [(when, n) for n, p in enumerate(parts) if (when := p.next_due_ms()) is not None]
+            when, first = min(due)
+            if when > now_ms:
+                break
+            parts[first].advance(when)
+        self.engine.advance(now_ms)

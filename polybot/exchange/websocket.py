@@ -1,0 +1,217 @@
+"""One server-side WebSocket session: wsproto reads, our own framing writes.
+
+The server's frames are unmasked and never fragmented, so a broadcast is framed once and the same
+bytes go to every session (`frame`, `Socket.send_frame`). Sending never waits: frames queue up, one
+writer task drains them, several to a `send_all`; a reader who lets the queue fill is closed with
+1013, as the venue does (feeds.md 2.2).
+"""
+
+from __future__ import annotations
+
+import math
+from collections import deque
+from collections.abc import Awaitable, Callable
+
+import trio
+import wsproto
+from wsproto.events import BytesMessage, CloseConnection, Event as ProtocolEvent, Ping, TextMessage
+
+from polybot.exchange.request import Request
+
+OnError = Callable[[Exception], None]
+
+QUEUE_FRAMES = 1024
+MESSAGE_CHARS = 1 << 20
+CLOSE_S = 5.0
+
+_INBOUND_MESSAGES = 64
+_WRITE_BYTES = 1 << 16
+_FIN_TEXT = 0x81
+
+
+class SocketClosed(Exception):
+    """The session has ended, by either side; there is nothing more to receive."""
+
+
+def frame(text: str) -> bytes:
+    """One unmasked, unfragmented text frame (RFC 6455, 5.2)."""
+    payload = text.encode()
+    size = len(payload)
+    if size < 126:
+        return bytes((_FIN_TEXT, size)) + payload
+    if size < 1 << 16:
+        return bytes((_FIN_TEXT, 126)) + size.to_bytes(2, "big") + payload
+    return bytes((_FIN_TEXT, 127)) + size.to_bytes(8, "big") + payload
+
+
+class Socket:
+    """One session, handed to the service's handler; `net.serve` makes it and runs it."""
+
+    def __init__(
+        self, request: Request, stream: trio.abc.Stream, protocol: wsproto.WSConnection
+    ) -> None:
+        self.request = request
+        self._stream = stream
+        self._protocol = protocol
+        self._outgoing: deque[bytes] = deque()
+        self._ready = trio.Event()
+        self._written = trio.Event()
+        self._peer_done = trio.Event()
+        self._closing = False
+        self._scope = trio.CancelScope()
+        self._parts: list[str] = []
+        self._parts_size = 0
+        self._inbound_send, self._inbound = trio.open_memory_channel[str](_INBOUND_MESSAGES)
+
+    # --- for the handler -----------------------------------------------------------------
+
+    async def receive(self) -> str:
+        """The next text message. Raises SocketClosed when there will be no more.
+
+        A handler that has nothing to do comes back here: this is how it learns of the end.
+        """
+        try:
+            return await self._inbound.receive()
+        except trio.EndOfChannel:
+            raise SocketClosed from None
+
+    def send(self, text: str) -> None:
+        """Queue one text message; see `send_frame`."""
+        self.send_frame(frame(text))
+
+    def send_frame(self, data: bytes) -> None:
+        """Queue an already framed message and return at once; a no-op once the session is closing.
+
+        With 1024 frames waiting the session is closed with 1013 instead.
+        """
+        if self._closing:
+            return
+        if len(self._outgoing) >= QUEUE_FRAMES:
+            # What waits is lost anyway: only the reason may still get through.
+            self._outgoing.clear()
+            self._finish(1013, "slow consumer: send buffer full")
+            return
+        self._outgoing.append(data)
+        self._ready.set()
+
+    async def close(self, code: int, reason: str) -> None:
+        """Send what is queued and a close frame, then wait for the peer's answer.
+
+        A peer that does not answer within 5 s is cut: the session, handler included, is cancelled.
+        """
+        if not self._closing:
+            self._finish(code, reason)
+        await self._written.wait()
+        await self._peer_done.wait()
+
+    def drop(self) -> None:
+        """Cut TCP without a close frame (the peer sees 1006), cancelling the handler."""
+        self._closing = True
+        self._scope.cancel()
+
+    # --- for the server ------------------------------------------------------------------
+
+    async def run(
+        self, handler: Callable[[Socket], Awaitable[None]], leftover: bytes, on_error: OnError
+    ) -> None:
+        """Run the session to its end. The caller closes the stream afterwards."""
+        with self._scope:
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(self._read, leftover)
+                nursery.start_soon(self._write)
+                await self._handle(handler, on_error)
+                nursery.cancel_scope.cancel()
+        self._closing = True
+
+    async def _handle(
+        self, handler: Callable[[Socket], Awaitable[None]], on_error: OnError
+    ) -> None:
+        try:
+            await handler(self)
+        except SocketClosed:
+            await self.close(1000, "")
+        except Exception as error:  # noqa: BLE001  a bug costs one session
+            on_error(error)
+            await self.close(1011, "internal error")
+        else:
+            await self.close(1000, "")
+
+    def _finish(self, code: int, reason: str) -> None:
+        self._queue_close(CloseConnection(code=code, reason=reason))
+
+    def _queue_close(self, event: CloseConnection) -> None:
+        self._outgoing.append(self._protocol.send(event))
+        self._closing = True
+        self._ready.set()
+        self._scope.deadline = min(self._scope.deadline, trio.current_time() + CLOSE_S)
+
+    async def _write(self) -> None:
+        try:
+            while True:
+                while self._outgoing:
+                    await self._stream.send_all(self._next_write())
+                if self._closing:
+                    return
+                self._ready = trio.Event()
+                await self._ready.wait()
+        except (trio.BrokenResourceError, trio.ClosedResourceError):
+            self._closing = True  # the reader sees the same end and tells the handler
+        finally:
+            self._written.set()
+
+    def _next_write(self) -> bytes:
+        first = self._outgoing.popleft()
+        chunk, size = [first], len(first)
+        while self._outgoing and size < _WRITE_BYTES:
+            data = self._outgoing.popleft()
+            chunk.append(data)
+            size += len(data)
+        return b"".join(chunk)
+
+    async def _read(self, leftover: bytes) -> None:
+        try:
+            with self._inbound_send:
+                data: bytes | bytearray = leftover
+                while await self._accept(data):
+                    data = await self._stream.receive_some()
+                    if not data:
+                        return
+        except (trio.BrokenResourceError, trio.ClosedResourceError):
+            pass
+        finally:
+            self._peer_done.set()
+            if self._scope.deadline == math.inf:
+                self._scope.deadline = trio.current_time() + CLOSE_S
+
+    async def _accept(self, data: bytes | bytearray) -> bool:
+        """Take in bytes from the peer; False when it has closed."""
+        if data:
+            self._protocol.receive_data(bytes(data))
+        for event in self._protocol.events():
+            if isinstance(event, CloseConnection):
+                if not self._closing:
+                    self._queue_close(event.response())
+                return False
+            await self._take(event)
+        return True
+
+    async def _take(self, event: ProtocolEvent) -> None:
+        if isinstance(event, TextMessage):
+            await self._take_text(event)
+        elif isinstance(event, Ping) and not self._closing:
+            self.send_frame(self._protocol.send(event.response()))
+        elif isinstance(event, BytesMessage) and not self._closing:
+            self._finish(1003, "text messages only")
+
+    async def _take_text(self, event: TextMessage) -> None:
+        self._parts.append(event.data)
+        self._parts_size += len(event.data)
+        if self._parts_size > MESSAGE_CHARS:
+            self._parts.clear()
+            if not self._closing:
+                self._finish(1009, "message too big")
+        elif event.message_finished:
+            text = "".join(self._parts)
+            self._parts.clear()
+            self._parts_size = 0
+            await self._inbound_send.send(text)

@@ -1,0 +1,121 @@
+"""Names, times and identities of the interval markets."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+import pytest
+from hypothesis import given, strategies as st
+
+from polybot.exchange.calendar import SERIES, market_for, slug_of, title_of, windows
+
+HOUR = 3_600_000
+
+
+def utc(text: str) -> int:
+    return int(datetime.fromisoformat(text).replace(tzinfo=UTC).timestamp() * 1000)
+
+
+@pytest.mark.parametrize(
+    ("key", "start", "slug", "title"),
+    [
+        (
+            "btc-5m", "2026-10-03T02:30", "btc-updown-5m-1790994600",
+            "Bitcoin Up or Down - October 2, 10:30PM-10:35PM ET",
+        ),
+        (
+            "btc-5m", "2026-07-23T23:55", "btc-updown-5m-1784850900",
+            "Bitcoin Up or Down - July 23, 7:55PM-8:00PM ET",
+        ),
+        (
+            "sol-15m", "2026-11-20T16:45", "sol-updown-15m-1795193100",
+            "Solana Up or Down - November 20, 11:45AM-12:00PM ET",
+        ),
+        (
+            "btc-1h", "2026-10-02T05:00", "bitcoin-up-or-down-october-2-2026-1am-et",
+            "Bitcoin Up or Down - October 2, 1AM ET",
+        ),
+        (
+            "btc-1h", "2026-11-20T18:00", "bitcoin-up-or-down-november-20-2026-1pm-et",
+            "Bitcoin Up or Down - November 20, 1PM ET",
+        ),
+        (
+            "xrp-1h", "2026-11-21T05:00", "xrp-up-or-down-november-21-2026-12am-et",
+            "XRP Up or Down - November 21, 12AM ET",
+        ),
+        (
+            "eth-1h", "2026-11-21T17:00", "ethereum-up-or-down-november-21-2026-12pm-et",
+            "Ethereum Up or Down - November 21, 12PM ET",
+        ),
+    ],
+)  # fmt: skip
+def test_slugs_and_titles_are_the_venues(key: str, start: str, slug: str, title: str) -> None:
+    """Names seen on the venue or spelled out in feeds.md 8.2, noon and midnight included."""
+    assert slug_of(SERIES[key], utc(start)) == slug
+    assert title_of(SERIES[key], utc(start)) == title
+
+
+def test_neither_hour_that_the_autumn_clock_shows_twice_exists() -> None:
+    """On 2026-11-01 the hourly series goes from 12am to 2am (feeds.md 8.2)."""
+    series = SERIES["btc-1h"]
+    starts = list(windows(series, utc("2026-11-01T04:00"), utc("2026-11-01T08:00")))
+    assert starts == [utc("2026-11-01T04:00"), utc("2026-11-01T07:00")]
+    slugs = [slug_of(series, start) for start in starts]
+    assert slugs[0] == "bitcoin-up-or-down-november-1-2026-12am-et"
+    assert slugs[1] == "bitcoin-up-or-down-november-1-2026-2am-et"
+    with pytest.raises(ValueError, match="no window"):
+        market_for(series, utc("2026-11-01T05:00"), 1)
+
+
+def test_the_spring_clock_skips_two_without_a_hole_in_time() -> None:
+    """On 2027-03-14 1am is followed an hour later by 3am."""
+    series = SERIES["btc-1h"]
+    starts = list(windows(series, utc("2027-03-14T06:00"), utc("2027-03-14T08:00")))
+    assert [slug_of(series, start) for start in starts] == [
+        "bitcoin-up-or-down-march-14-2027-1am-et",
+        "bitcoin-up-or-down-march-14-2027-3am-et",
+    ]
+
+
+def test_short_windows_run_through_the_clock_change() -> None:
+    """A 5m slug counts Unix seconds, so the night of 2026-11-01 has all of its windows."""
+    starts = list(windows(SERIES["eth-5m"], utc("2026-11-01T04:00"), utc("2026-11-01T08:00")))
+    assert len(starts) == 48
+    assert len({slug_of(SERIES["eth-5m"], start) for start in starts}) == 48
+
+
+def test_windows_lie_on_the_series_grid_and_inside_the_range() -> None:
+    """A start inside the range counts, its end does not."""
+    starts = list(windows(SERIES["btc-15m"], HOUR + 1, 2 * HOUR))
+    assert starts == [HOUR + 900_000, HOUR + 1_800_000, HOUR + 2_700_000]
+
+
+def test_identities_depend_on_slug_and_seed_and_look_like_the_real_ones() -> None:
+    """Same seed, same ids; another seed or window, others; 32-byte hex and decimal tokens."""
+    series, start = SERIES["btc-5m"], utc("2026-10-03T02:30")
+    market, again = market_for(series, start, 1), market_for(series, start, 1)
+    assert (market.condition_id, market.tokens) == (again.condition_id, again.tokens)
+    assert market_for(series, start, 2).condition_id != market.condition_id
+    assert market_for(series, start + 300_000, 1).tokens != market.tokens
+    assert len(market.condition_id) == len(market.question_id) == 66
+    assert all(0 < int(token) < 2**256 for token in market.tokens)
+    assert (market.end_ms - market.start_ms, market.start_ms - market.listed_ms) == (
+        300_000,
+        86_400_000,
+    )
+
+
+def test_a_window_off_the_grid_is_refused() -> None:
+    """A start that no series has is a mistake of the caller."""
+    with pytest.raises(ValueError, match="no window"):
+        market_for(SERIES["btc-15m"], utc("2026-10-03T02:35"), 1)
+
+
+@given(st.integers(utc("2026-01-01T00:00") // HOUR, utc("2029-01-01T00:00") // HOUR))
+def test_no_two_hours_share_a_name(hour: int) -> None:
+    """Around any hour, the named ones have different slugs and gamma ids."""
+    series = SERIES["btc-1h"]
+    starts = list(windows(series, (hour - 2) * HOUR, (hour + 3) * HOUR))
+    assert len({slug_of(series, start) for start in starts}) == len(starts) >= 3
+    markets = [market_for(one, start, 1) for one in SERIES.values() for start in starts]
+    assert len({market.gamma_id for market in markets}) == len(markets)
