@@ -1,0 +1,200 @@
+"""The bot: one nursery for what outlives markets, one scope inside it for trading.
+
+Order of an ordinary end, whatever caused it: the admission gate closes in the same step; a cancel-all goes out
+at once; the trading scope is cancelled and every market scope flattens itself; when all have ended, cancel-all is
+repeated until two reads show nothing; only then do the heartbeat and the user stream stop.
+"""
+
+from __future__ import annotations
+
+import attrs
+import trio
+from loguru import logger
+
+from polybot.clock import wall_seconds
+from polybot.console.snapshot import Snapshot
+from polybot.context import Context
+from polybot.discovery import Discovery
+from polybot.domain.ledger import MarketBooks
+from polybot.domain.orders import Failure
+from polybot.price_task import PriceTask
+from polybot.settlement import Settlement
+from polybot.summary import Summary, total
+from polybot.supervisor import Supervisor
+from polybot.user_task import UserTask
+
+EMPTY_S = 12.0  # to prove the account empty; G8 in reliability.md
+LAST_ACCOUNTS_S = 5.0  # to read the last results before the books are written
+START_S = 30.0
+VIEW_EVERY_S = 0.25
+REQUIRED = ("user stream", "heartbeat", "reconciler")
+
+
+class StartFailed(Exception):
+    """The venue could not be made ready for trading; the text says what to look at."""
+
+
+@attrs.define(eq=False, slots=False)
+class Bot:
+    ctx: Context
+    series: tuple[str, ...]
+    run_ms: int | None
+    settlement: Settlement
+    speed: float
+    world: str
+    exit_reason: str = ""
+    empty: bool = False  # the venue shows no order of ours
+    stopped_at: float | None = None
+    ended_at: float | None = None
+    started_ms: int = 0
+    started_wall: float = 0.0
+    cancel_sent_wall_ms: int | None = None
+
+    def __attrs_post_init__(self) -> None:
+        self.discovery = Discovery(self.ctx, self.series)
+        self.supervisor = Supervisor(self.ctx, self.discovery, self.settlement)
+
+    # --- running -----------------------------------------------------------------------------
+
+    async def run(self) -> None:
+        """Trade until stopped. Returns with `exit_reason` and `empty` set; a bug of ours is raised after."""
+        ctx = self.ctx
+        self.started_ms, self.started_wall = ctx.clock.now_ms(), wall_seconds()
+        for name in REQUIRED:
+            ctx.health.require(name)
+        async with trio.open_nursery() as services:
+            self._services = services
+            try:
+                await self._prepare()
+                self._start_services(services)
+                with ctx.trading:
+                    await self.supervisor.run(self.series)
+            except BaseException as error:
+                self.exit_reason = self.exit_reason or f"error: {type(error).__name__}"
+                raise
+            finally:
+                self.stop(self.exit_reason or "error: a service failed")
+                await self._empty_account()
+            with trio.move_on_after(LAST_ACCOUNTS_S):
+                await self._last_accounts()
+            services.cancel_scope.cancel()
+
+    async def _prepare(self) -> None:
+        """Before anything else: no order of an earlier run may rest, and our cash is known."""
+        with trio.move_on_after(START_S):
+            self.empty = await self.ctx.account.cancel_everything()
+        if not self.empty:
+            raise StartFailed("open orders could not be read back as none")
+        cash = await self.ctx.client.balance(None)
+        if isinstance(cash, Failure):
+            raise StartFailed(f"the balance could not be read: {cash.what}")
+        self.ctx.account.ledger.cash = cash
+
+    def _start_services(self, services: trio.Nursery) -> None:
+        account, assets = self.ctx.account, sorted({one.split("-")[0] for one in self.series})
+        services.start_soon(UserTask(self.ctx).run, name="user stream")
+        services.start_soon(account.keep_alive, name="heartbeat")
+        services.start_soon(account.reconcile_for_ever, name="reconciler")
+        services.start_soon(PriceTask(self.ctx, assets).run, name="prices")
+        services.start_soon(self.discovery.run, name="discovery")
+        services.start_soon(self.settlement.run, name="settlement")
+        services.start_soon(self._publish, name="view")
+        if self.run_ms is not None:
+            services.start_soon(self._stop_at, self.started_ms + self.run_ms, name="timer")
+
+    async def _stop_at(self, unix_ms: int) -> None:
+        await self.ctx.clock.sleep_until(unix_ms)
+        self.stop("time is up")
+
+    # --- stopping ----------------------------------------------------------------------------
+
+    def stop(self, reason: str) -> None:
+        """Begin the graceful end. Plain call: when it returns no order can leave any more."""
+        ctx = self.ctx
+        ctx.admission.stop(reason)
+        if ctx.stopping:
+            return
+        ctx.stopping = True
+        self.exit_reason = reason
+        self.stopped_at = wall_seconds()
+        self.supervisor.hurry()
+        self._services.start_soon(self._cancel_now, name="cancel-all")
+        ctx.trading.cancel(reason=reason)
+
+    async def _cancel_now(self) -> None:
+        """The first cancel-all: its only purpose is to be on the wire at once."""
+        with trio.move_on_after(EMPTY_S, shield=True):
+            await self.ctx.client.cancel_all()
+
+    async def _empty_account(self) -> None:
+        self.empty = False
+        with trio.move_on_after(EMPTY_S, shield=True):
+            self.empty = await self.ctx.account.cancel_everything()
+        if not self.empty:
+            logger.error("orders may still be live: the venue did not confirm that none rests")
+        self.ended_at = wall_seconds()
+
+    async def _last_accounts(self) -> None:
+        """Late fills and results, so that the books are complete when they are written."""
+        await self.ctx.account.reconcile()
+        await self.settlement.round(final=True)
+
+    # --- figures -----------------------------------------------------------------------------
+
+    async def _publish(self) -> None:
+        while True:
+            self.ctx.published.set(self.snapshot())
+            await trio.sleep(VIEW_EVERY_S * self.speed)
+
+    def snapshot(self) -> Snapshot:
+        ctx, now_ms = self.ctx, self.ctx.clock.now_ms()
+        scopes = sorted(self.supervisor.scopes.values(), key=lambda s: s.market.end_ms)
+        ledger = ctx.account.ledger
+        trouble = ctx.health.trouble
+        state = "stopping" if ctx.stopping else f"halted: {trouble}" if trouble else "running"
+        done = [r for r in ctx.records.by_market.values() if r.final is not None]
+        fills = sum(books.fills for books in ledger.books.values())
+        return Snapshot(
+            mode=ctx.config.bot.mode,
+            world=self.world,
+            now_ms=now_ms,
+            speed=self.speed,
+            uptime_s=(now_ms - self.started_ms) / 1000,
+            state=state,
+            markets=tuple(scope.snapshot() for scope in scopes),
+            equity=ledger.equity,
+            cash=ledger.cash,
+            realised=ledger.realised,
+            fills=fills + sum(r.final.fills for r in done if r.final is not None),
+            open_orders=sum(len(s.orders.desk.table.open()) for s in scopes),
+            intervals_settled=sum(r.outcome is not None for r in done),
+            events=tuple(ctx.events),
+        )
+
+    def summary(self) -> Summary:
+        """What the run came to so far; the exchange's own figures are added by whoever knows them."""
+        ctx, now = self.ctx, wall_seconds()
+        books: dict[str, MarketBooks] = ctx.account.ledger.books
+        intervals = tuple(
+            record.interval(books.get(key)) for key, record in ctx.records.by_market.items()
+        )
+        shutdown = (self.ended_at or now) - self.stopped_at if self.stopped_at else None
+        return Summary(
+            mode=ctx.config.bot.mode,
+            world=self.world,
+            seed=ctx.config.paper.seed,
+            config_hash=ctx.config.digest,
+            exit_reason=self.exit_reason,
+            latency_factor=self.speed,
+            venue_seconds=round((ctx.clock.now_ms() - self.started_ms) / 1000, 3),
+            wall_seconds=round(now - self.started_wall, 3),
+            intervals=intervals,
+            totals=total(intervals),
+            rejects=dict(ctx.records.rejects),
+            cancels=dict(ctx.records.cancels),
+            halts=dict(ctx.health.halts + ctx.records.faults),
+            quoted_share=ctx.records.quoted_share,
+            unknown_resolved=ctx.records.unknown_resolved,
+            equity_bot=ctx.account.ledger.equity,
+            shutdown_ms=round(shutdown * 1000) if shutdown is not None else None,
+        )

@@ -1,0 +1,70 @@
+"""What every part of the shell is handed: the configuration, the clock, and the owners of shared facts."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable
+
+import attrs
+import trio
+
+from polybot.account import Account
+from polybot.channels import Published
+from polybot.clock import Clock
+from polybot.config import Config
+from polybot.console.snapshot import Event, Snapshot
+from polybot.domain.orders import NewOrder, SignedOrder
+from polybot.execution.desk import Budget
+from polybot.execution.firewall import Admission
+from polybot.health import Health
+from polybot.pricing.board import PriceBoard
+from polybot.records import Records
+from polybot.venue.clob import ClobClient
+from polybot.venue.rest import Rest
+from polybot.venue.secret import Credentials
+from polybot.venue.signing import SALT_MAX, Wallet, sign_order
+from polybot.venue.site import Site
+
+EVENTS_KEPT = 12
+
+
+@attrs.define(eq=False)
+class Context:
+    config: Config
+    clock: Clock
+    site: Site
+    wallet: Wallet
+    credentials: Credentials
+    client: ClobClient
+    gamma: Rest
+    account: Account
+    admission: Admission
+    health: Health
+    board: PriceBoard
+    budget: Budget
+    rng: random.Random
+    records: Records
+    published: Published[Snapshot | None]
+    stopping: bool = False
+    trading: trio.CancelScope = attrs.field(factory=trio.CancelScope)
+    on_price: list[Callable[[], None]] = attrs.field(factory=list)
+    events: list[Event] = attrs.field(factory=list)
+
+    def sign(self, order: NewOrder) -> SignedOrder:
+        """Sign an order and note whose it is, before anybody can send it."""
+        signed = sign_order(
+            order,
+            wallet=self.wallet,
+            funder=None,
+            owner_key=self.credentials.api_key,
+            salt=self.rng.randint(0, SALT_MAX),
+            timestamp_ms=self.clock.now_ms(),
+        )
+        self.account.own(signed.id, order.market.condition_id)
+        return signed
+
+    def tell(self, text: str) -> None:
+        """Put a line before the operator: fills, halts, settlements."""
+        number = self.events[-1].number + 1 if self.events else 1
+        self.events = [*self.events, Event(number, self.clock.now_ms(), text)][-EVENTS_KEPT:]
+

@@ -1,0 +1,115 @@
+"""Discovery: which windows there are, what they settle by, and what they start from.
+
+Looks one window ahead in every series, so that a rollover never waits for metadata. A market is offered only
+when two sources agree about it: Gamma for rule and window, the CLOB for tokens, tick and size. Windows that
+do not check out are skipped with a reason, never guessed (F52–F55).
+"""
+
+from __future__ import annotations
+
+import attrs
+import trio
+from loguru import logger
+
+from polybot.context import Context
+from polybot.domain.market import Market, Outcome, UnknownRule
+from polybot.domain.orders import Failure
+from polybot.pricing.strikes import StrikeCorrection
+from polybot.venue.clob_reads import ClobMarket
+from polybot.venue.gamma import MarketMeta, market_by_slug
+from polybot.venue import slugs
+
+LOOK_EVERY_S = 5.0
+AHEAD = 2  # windows per series: the current and the next
+
+
+@attrs.define(eq=False)
+class Discovery:
+    ctx: Context
+    series: tuple[str, ...]
+    markets: dict[tuple[str, int], Market] = attrs.field(factory=dict)  # (series, start) → market
+    skipped: dict[str, str] = attrs.field(factory=dict)  # slug → why
+    _struck: set[str] = attrs.field(factory=set)
+    _found: trio.Event = attrs.field(factory=trio.Event)
+
+    async def run(self) -> None:
+        while True:
+            now_ms = self.ctx.clock.now_ms()
+            for series in self.series:
+                for window in slugs.windows_from(series, now_ms, AHEAD):
+                    await self._look(series, window.start_ms)
+            self._forget(now_ms)
+            await trio.sleep(LOOK_EVERY_S)
+
+    async def wait(self, series: str, start_ms: int) -> Market:
+        """Wait until a window is known and checked."""
+        while (series, start_ms) not in self.markets:
+            await self._found.wait()
+        return self.markets[series, start_ms]
+
+    async def _look(self, series: str, start_ms: int) -> None:
+        known = self.markets.get((series, start_ms))
+        slug = slugs.slug(series, start_ms)
+        if slug is None or (known is not None and slug in self._struck):
+            return
+        meta = await market_by_slug(self.ctx.gamma, series, slug)
+        if meta is None or isinstance(meta, Failure):
+            return  # not listed yet, or Gamma is slow: the next look is soon
+        if not isinstance(meta, MarketMeta):
+            self._skip(slug, meta.text)
+            return
+        if known is None and not await self._admit(meta, start_ms):
+            return
+        self._strike(meta, slug)
+
+    async def _admit(self, meta: MarketMeta, start_ms: int) -> bool:
+        market = meta.market
+        terms = await self.ctx.client.clob_market(market.condition_id)
+        if isinstance(terms, Failure):
+            return False
+        why = mismatch(market, start_ms, terms)
+        if why is not None:
+            self._skip(market.slug, why)
+            return False
+        self.skipped.pop(market.slug, None)
+        self.markets[market.series, start_ms] = attrs.evolve(
+            market, tick=terms.tick, min_size=terms.min_size
+        )
+        self._found.set()
+        self._found = trio.Event()
+        return True
+
+    def _skip(self, slug: str, why: str) -> None:
+        if self.skipped.get(slug) != why:
+            self.skipped[slug] = why
+            self.ctx.tell(f"{slug}: skipped, {why}")
+            logger.warning("{} skipped: {}", slug, why)
+
+    def _strike(self, meta: MarketMeta, slug: str) -> None:
+        """Hand the official price to beat to the board, once; a correction is told."""
+        if meta.price_to_beat is None:
+            return
+        self._struck.add(slug)
+        answer = self.ctx.board.official_strike(meta.market, meta.price_to_beat)
+        if isinstance(answer, StrikeCorrection):
+            self.ctx.tell(f"{slug}: strike corrected by {answer.basis_points:.2f} bp")
+
+    def _forget(self, now_ms: int) -> None:
+        self.markets = {k: m for k, m in self.markets.items() if m.end_ms > now_ms}
+        alive = {market.slug for market in self.markets.values()}
+        self._struck &= alive
+
+
+def mismatch(market: Market, start_ms: int, terms: ClobMarket) -> str | None:
+    """Why this market must not be traded, or None: identity first, then rule, then terms."""
+    if market.start_ms != start_ms:
+        return f"starts at {market.start_ms}, its slug says {start_ms}"
+    if isinstance(market.rule, UnknownRule):
+        return f"settlement rule not understood: {market.rule.why}"
+    tokens = {(token, label) for token, label in terms.tokens}
+    ours = {(market.token(outcome), outcome.value) for outcome in Outcome}
+    if tokens != ours or terms.condition_id != market.condition_id:
+        return "Gamma and the CLOB disagree about its tokens"
+    if not terms.accepting:
+        return "not accepting orders"
+    return None

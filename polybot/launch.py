@@ -1,0 +1,235 @@
+"""From a configuration to a running bot: the composition root, and the only place that knows both sides.
+
+Paper is live with other URLs: the embedded exchange is served on loopback and the bot is given its site and
+its demo wallet. After the bot has ended, the exchange is asked what it thinks of it.
+"""
+
+from __future__ import annotations
+
+import random
+import sys
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
+from typing import Any
+
+import attrs
+import httpx
+import trio
+from loguru import logger
+
+from polybot.account import Account
+from polybot.app import Bot, StartFailed
+from polybot.channels import Published
+from polybot.clock import Clock
+from polybot.config import Config
+from polybot.console.show import show
+from polybot.console.snapshot import Snapshot
+from polybot.context import Context
+from polybot.domain.orders import Failure
+from polybot.exchange.server import Exchange, Urls
+from polybot.exchange.world import World, make_world
+from polybot.execution.desk import Budget
+from polybot.execution.firewall import Admission
+from polybot.health import Health
+from polybot.options import BotOptions
+from polybot.pricing.board import PriceBoard
+from polybot.records import Records
+from polybot.settlement import Settlement
+from polybot.secrets_file import LiveKeys
+from polybot.signals import stop_on_signals
+from polybot.summary import Summary
+from polybot.venue.clob import ClobClient
+from polybot.venue.keys import derive_credentials
+from polybot.venue.operations import Operations
+from polybot.venue.rest import Rest
+from polybot.venue.secret import Credentials, Secret
+from polybot.venue.signing import Wallet
+from polybot.venue.site import POLYMARKET, Site
+
+# A Friday afternoon in New York, ninety seconds before the hour: a fixed start makes a seed one world.
+PAPER_START_MS = 1_795_201_110_000
+
+EXIT_CLEAN, EXIT_OTHER, EXIT_CONFIG, EXIT_ORDERS_LIVE = 0, 1, 2, 3
+
+
+@asynccontextmanager
+async def http_client() -> AsyncGenerator[httpx.AsyncClient]:
+    """One client for the process: kept connections, no redirects, no proxy from the environment."""
+    limits = httpx.Limits(max_connections=40, max_keepalive_connections=40, keepalive_expiry=60)
+    async with httpx.AsyncClient(
+        limits=limits, timeout=None, follow_redirects=False, trust_env=False
+    ) as client:
+        yield client
+
+
+def build(
+    config: Config,
+    options: BotOptions,
+    clock: Clock,
+    site: Site,
+    private_key: Secret,
+    credentials: Credentials,
+    http: httpx.AsyncClient,
+    *,
+    world: str,
+    speed: float,
+) -> Bot:
+    """Put a bot together for one venue. Nothing is sent before it runs."""
+    rng = random.Random(config.paper.seed) if config.bot.mode == "paper" else random.SystemRandom()
+    admission = Admission()
+    health = Health(admission)
+    client = ClobClient(http, site, credentials, clock, timeout_s=config.orders.post_timeout_s)
+    ctx = Context(
+        config=config,
+        clock=clock,
+        site=site,
+        wallet=Wallet(private_key),
+        credentials=credentials,
+        client=client,
+        gamma=Rest(http, site.gamma, clock),
+        account=Account(client, clock, health),
+        admission=admission,
+        health=health,
+        board=PriceBoard(config.pricing),
+        budget=Budget.from_params(config.orders),
+        rng=rng,
+        records=Records(),
+        published=Published(None),
+    )
+    operations = Operations.of(http, site, credentials, clock)
+    settlement = Settlement(ctx, None if isinstance(operations, Failure) else operations)
+    return Bot(ctx, config.bot.series, options.run_ms, settlement, speed, world)
+
+
+async def run_paper(config: Config, options: BotOptions) -> tuple[Summary, int]:
+    """Serve an exchange, trade on it, and let it have the last word. Call inside `trio.run`."""
+    world = paper_world(config)
+    clock = Clock.starting_at(world.start_ms)
+    series = tuple(series.key for series in world.series)
+    config = attrs.evolve(config, bot=attrs.evolve(config.bot, series=series))
+    async with trio.open_nursery() as nursery, http_client() as http:
+        exchange = Exchange(world, clock, config.paper.seed)
+        urls: Urls = await nursery.start(exchange.run)
+        wallet = exchange.wallet
+        credentials = Credentials(
+            wallet.address, wallet.api_key, Secret(wallet.api_secret), Secret(wallet.passphrase)
+        )
+        bot = build(
+            config,
+            options,
+            clock,
+            demo_site(urls),
+            Secret(wallet.private_key),
+            credentials,
+            http,
+            world=world.name,
+            speed=config.paper.speed,
+        )
+        code = await run_watched(bot)
+        verdict = await ask_exchange(http, urls.admin, wallet.address)
+        summary = judged(bot.summary(), verdict)
+        nursery.cancel_scope.cancel()
+    if summary.live_orders_at_exit:
+        code = EXIT_ORDERS_LIVE
+    return summary, code
+
+
+async def run_live(config: Config, options: BotOptions) -> tuple[Summary, int]:
+    """Trade on Polymarket. Call inside `trio.run`."""
+    assert config.keys is not None, "a live configuration has keys"
+    clock = Clock.from_system()
+    keys = config.keys
+    credentials = await live_credentials(keys)
+    async with http_client() as http:
+        bot = build(
+            config, options, clock, POLYMARKET, keys.private_key, credentials, http,
+            world="Polymarket", speed=1.0,
+        )  # fmt: skip
+        code = await run_watched(bot)
+        rows = await bot.ctx.client.open_orders()
+    live = None if isinstance(rows, Failure) else len(rows)
+    return attrs.evolve(bot.summary(), live_orders_at_exit=live), code
+
+
+async def live_credentials(keys: LiveKeys) -> Credentials:
+    """The API credentials given, or those the venue derives from the key. Raises StartFailed."""
+    if keys.api is not None:
+        address = Wallet(keys.private_key).address
+        return Credentials(address, keys.api.key, keys.api.secret, keys.api.passphrase)
+    derived = await derive_credentials(POLYMARKET, keys.private_key)
+    if isinstance(derived, Failure):
+        raise StartFailed(derived.what)
+    return derived
+
+
+async def run_watched(bot: Bot) -> int:
+    """Run a bot with signals and the screen around it; returns the exit code."""
+    published: Any = bot.ctx.published
+    published.set(bot.snapshot())
+    code = EXIT_CLEAN
+    async with trio.open_nursery() as nursery:
+        await nursery.start(stop_on_signals, bot.stop)
+        nursery.start_soon(_show, published, bot.speed)
+        try:
+            await bot.run()
+        except StartFailed as failed:
+            logger.error("cannot start: {}", failed)
+            code = EXIT_OTHER
+        except Exception:
+            logger.exception("stopped by a fault of our own")
+            code = EXIT_OTHER
+        nursery.cancel_scope.cancel()
+    return code if bot.empty else EXIT_ORDERS_LIVE
+
+
+async def _show(published: Published[Snapshot], speed: float) -> None:
+    await show(published, stream=sys.stderr, clock_speed=speed)
+
+
+def paper_world(config: Config) -> World:
+    """The world a paper configuration names. Raises ValueError with the remedy."""
+    paper = config.paper
+    return make_world(
+        paper.world,
+        seed=paper.seed,
+        start_ms=PAPER_START_MS if paper.world == "synthetic" else None,
+        series=config.bot.series,
+        intensity=paper.intensity,
+    )
+
+
+def demo_site(urls: Urls) -> Site:
+    """An embedded exchange as a site. It has no relayer and no RPC node yet; nothing asks for them."""
+    return Site(data="", relayer="", rpc="", **attrs.asdict(urls, filter=lambda f, _: f.name != "admin"))
+
+
+async def ask_exchange(http: httpx.AsyncClient, admin: str, address: str) -> dict[str, Any] | None:
+    """The exchange's own books on our wallet, None when it does not answer."""
+    try:
+        with trio.fail_after(10):
+            reply = await http.get(f"{admin}/state", params={"address": address})
+            state: dict[str, Any] = reply.json()
+            return state
+    except (httpx.HTTPError, trio.TooSlowError, ValueError):
+        return None
+
+
+def judged(summary: Summary, verdict: dict[str, Any] | None) -> Summary:
+    if verdict is None:
+        return summary
+    return attrs.evolve(
+        summary,
+        live_orders_at_exit=verdict["live_orders"],
+        equity_exchange=verdict["equity"],
+        notes=(*summary.notes, *notes(summary, verdict)),
+    )
+
+
+def notes(summary: Summary, verdict: dict[str, Any]) -> list[str]:
+    """What a reader of the figures must know."""
+    said = []
+    if summary.latency_factor != 1:
+        said.append(f"own latency counted {summary.latency_factor:g}-fold: not for judging profit")
+    if verdict["invalid_orders"]:
+        said.append(f"the exchange refused {verdict['invalid_orders']} orders")
+    return said

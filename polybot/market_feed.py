@@ -1,0 +1,121 @@
+"""The feed task of a market scope: market socket → verified book → "something changed".
+
+The reader only decodes and applies: no await between the socket and the book. Silence is judged by asking,
+not by waiting: a quiet market is normal (F03), so after some quiet the REST book is compared, and only a
+difference condemns the connection (F01).
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+
+import attrs
+import trio
+
+from polybot.channels import Bell
+from polybot.context import Context
+from polybot.domain.book import Book
+from polybot.domain.market import Market, Outcome, Side
+from polybot.domain.orders import Failure
+from polybot.venue.book_state import BookState
+from polybot.venue.market_book import MarketBook
+from polybot.venue.market_messages import BookMessage, decode_market, market_greeting
+from polybot.venue.sockets import SocketPhase, SocketState, run_socket
+
+CHECK_EVERY_S = 0.5
+QUIET_S = 10.0
+SNAPSHOT_S = 3.0  # F05
+SOCKET_SILENCE_S = 25.0  # two PONGs missing
+_MENDABLE = (BookState.MISMATCH, BookState.TICK_CHANGED)
+
+
+@attrs.define(eq=False)
+class MarketFeed:
+    ctx: Context
+    market: Market
+    changed: Bell
+    book: MarketBook = attrs.field(init=False)
+    heard_at: float = 0.0
+    messages: int = 0
+    bad: Counter[str] = attrs.field(factory=Counter)
+    _connection: trio.CancelScope = attrs.field(factory=trio.CancelScope)
+
+    def __attrs_post_init__(self) -> None:
+        self.book = MarketBook(self.market)
+
+    async def run(self) -> None:
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(self._watch)
+            while True:
+                self.heard_at = trio.current_time()
+                with trio.CancelScope() as self._connection:
+                    await self._connect()
+                self.book.restart()
+
+    async def _connect(self) -> None:
+        tokens = (self.market.up_token, self.market.down_token)
+        await run_socket(
+            self.ctx.site.market_ws,
+            greet=lambda: [market_greeting(tokens)],
+            on_text=self._on_text,
+            on_state=self._on_state,
+            ping=("PING", 10.0),
+            silence_s=SOCKET_SILENCE_S,
+            rng=self.ctx.rng,
+        )
+
+    def _on_state(self, state: SocketState) -> None:
+        if state.phase is not SocketPhase.OPEN:
+            self.book.restart()
+            self.changed.ring()
+        self.heard_at = trio.current_time()
+
+    def _on_text(self, text: str) -> None:
+        for message in decode_market(text):
+            self.messages += 1
+            if self.book.apply(message).changed:
+                self.heard_at = trio.current_time()
+                self.changed.ring()
+
+    async def _watch(self) -> None:
+        """Mend a book that fails its hash; condemn a connection that brings none, or missed a change."""
+        while True:
+            await trio.sleep(CHECK_EVERY_S)
+            quiet = trio.current_time() - self.heard_at
+            broken = [o for o in Outcome if self.book.state(o) in _MENDABLE]
+            if broken:
+                await self._mend(broken)
+            elif not self.book.valid and quiet > SNAPSHOT_S:
+                self._redial("no snapshot")
+            elif quiet > QUIET_S and await self._missed_something():
+                self._redial("silent while the book moved")
+
+    async def _mend(self, broken: list[Outcome]) -> None:
+        """Ask for a snapshot of each broken book; what is still broken next time costs the connection."""
+        for outcome in broken:
+            answer = await self.ctx.client.book(self.market.token(outcome))
+            if isinstance(answer, Failure):
+                self._redial("book broken and no snapshot to be had")
+                return
+            if self.book.apply(answer).changed:
+                self.ctx.records.bad_input["market stream: book mended from REST"] += 1
+                self.changed.ring()
+
+    async def _missed_something(self) -> bool:
+        before = self.messages
+        answer = await self.ctx.client.book(self.market.up_token)
+        if isinstance(answer, Failure) or self.messages != before:
+            return False
+        self.heard_at = trio.current_time()
+        return not _same(self.book.book(Outcome.UP), answer)
+
+    def _redial(self, why: str) -> None:
+        self.ctx.records.bad_input[f"market stream: {why}"] += 1
+        self.heard_at = trio.current_time()
+        self._connection.cancel()
+
+
+def _same(book: Book, answer: BookMessage) -> bool:
+    bids = {level.price: level.size for level in answer.bids}
+    asks = {level.price: level.size for level in answer.asks}
+    return dict(book.levels(Side.BUY)) == bids and dict(book.levels(Side.SELL)) == asks

@@ -1,0 +1,233 @@
+"""The quote task of a market scope: book, prices and inventory in; the orders we want, or reasons, out.
+
+Woken by any of the three, at most once per `requote_min_ms` and at least once per `requote_max_ms`: the same
+quote need not be derived twice, and time itself moves the fair price. The decision is a plain call.
+"""
+
+from __future__ import annotations
+
+import attrs
+import trio
+
+from polybot.channels import Bell
+from polybot.console.snapshot import MarketSnapshot, QuoteLine
+from polybot.context import Context
+from polybot.domain.ledger import Holdings
+from polybot.domain.market import Candle, Market, Outcome, Side
+from polybot.domain.orders import NewOrder, TimeInForce
+from polybot.domain.units import ONE, notional
+from polybot.execution.desk import Desired
+from polybot.execution.lifecycle import State
+from polybot.health import Fault
+from polybot.market_feed import MarketFeed
+from polybot.orders_task import OrdersTask
+from polybot.pricing.fair import Fair, NoFair, WhyNoFair
+from polybot.quoting.decide import Phase, decide, phase
+from polybot.quoting.model import BookView, Decision, Quote, QuoteInputs
+from polybot.quoting.params import QuoteParams
+from polybot.quoting.reasons import Reason
+from polybot.venue.book_state import BookState
+from polybot.venue.site import GTD_EARLY_S, GTD_LEAD_S
+
+BOOK_LEVELS = 5
+BLIND_S = 10.0  # a stale oracle withdraws quotes at once; after this long the scope starts afresh
+REASONS_SHOWN = 3
+
+
+def cutoff_ms(market: Market, params: QuoteParams) -> int:
+    """Milliseconds before the end when nothing of ours may rest any more."""
+    candle = isinstance(market.rule, Candle)
+    return int((params.cutoff_candle_s if candle else params.cutoff_twap_s) * 1000)
+
+
+@attrs.define(eq=False)
+class QuoteTask:
+    ctx: Context
+    feed: MarketFeed
+    orders: OrdersTask
+    bell: Bell
+    market: Market = attrs.field(init=False)
+    fair: Fair | NoFair = NoFair(WhyNoFair.SPOT_STALE)
+    decision: Decision = Decision((), ())
+    _last: Desired | None = None
+    _blind_since: float | None = None
+
+    def __attrs_post_init__(self) -> None:
+        self.market = self.feed.market
+
+    async def run(self) -> None:
+        pace = self.ctx.config.orders
+        self.ctx.on_price.append(self.bell.ring)
+        try:
+            while True:
+                self.step(self.ctx.clock.now_ms())
+                await trio.sleep(pace.requote_min_ms / 1000)
+                with trio.move_on_after((pace.requote_max_ms - pace.requote_min_ms) / 1000):
+                    await self.bell.wait()
+        finally:
+            self.ctx.on_price.remove(self.bell.ring)
+
+    def step(self, now_ms: int) -> None:
+        """Decide once, tell the orders task if the wish changed, and keep the time account."""
+        self._follow_tick()
+        self.fair = self.ctx.board.fair(self.market, now_ms)
+        self._watch_oracle()
+        params = self.ctx.config.quote
+        self.decision = decide(self._inputs(now_ms), params)
+        desired = wish(self.market, self.decision, params, now_ms)
+        record = self.ctx.records.of(self.market)
+        if desired != self._last:
+            self._last = desired
+            record.quotes += bool(desired.orders)
+            self.orders.wish(desired)
+        live = self._live_sides()
+        quotable = phase(self.market, now_ms, params) is Phase.QUOTING
+        record.time(
+            now_ms,
+            quotable=quotable,
+            bids_up=Outcome.UP in live,
+            bids_down=Outcome.DOWN in live,
+        )
+        if strike := self.ctx.board.strike(self.market):
+            record.strike = strike.value
+
+    def _follow_tick(self) -> None:
+        """A tick change makes a new market for everything that rounds."""
+        tick = self.feed.book.tick
+        if tick != self.market.tick:
+            self.market = attrs.evolve(self.market, tick=tick)
+            self.orders.desk.market = self.orders.desk.firewall.market = self.market
+
+    def _watch_oracle(self) -> None:
+        stale = isinstance(self.fair, NoFair) and self.fair.why in (
+            WhyNoFair.ORACLE_STALE,
+            WhyNoFair.SPOT_STALE,
+            WhyNoFair.FROZEN,
+        )
+        if not stale:
+            self._blind_since = None
+            return
+        now = trio.current_time()
+        self._blind_since = self._blind_since or now
+        if now - self._blind_since > BLIND_S:
+            raise Fault("prices stale")
+
+    def _inputs(self, now_ms: int) -> QuoteInputs:
+        held = self.holdings()
+        return QuoteInputs(
+            market=self.market,
+            now_ms=now_ms,
+            fair=self.fair,
+            up=self._view(Outcome.UP),
+            down=self._view(Outcome.DOWN),
+            tick=self.market.tick,
+            held_up=held.up,
+            held_down=held.down,
+            own=self._own(),
+        )
+
+    def holdings(self) -> Holdings:
+        books = self.ctx.account.ledger.books.get(self.market.condition_id)
+        return books.holdings() if books is not None else Holdings()
+
+    def _view(self, outcome: Outcome) -> BookView | None:
+        if self.feed.book.state(outcome) is not BookState.VALID:
+            return None
+        book = self.feed.book.book(outcome)
+        return BookView(
+            tuple(book.levels(Side.BUY, BOOK_LEVELS)), tuple(book.levels(Side.SELL, BOOK_LEVELS))
+        )
+
+    def _own(self) -> dict[tuple[Outcome, int], int]:
+        own: dict[tuple[Outcome, int], int] = {}
+        for tracked in self.orders.desk.table.open():
+            if tracked.state is State.LIVE or tracked.state is State.CANCELLING:
+                key = (tracked.order.outcome, tracked.order.price)
+                own[key] = own.get(key, 0) + tracked.remaining
+        return own
+
+    def _live_sides(self) -> set[Outcome]:
+        table = self.orders.desk.table
+        return {t.order.outcome for t in table.open() if t.state is State.LIVE}
+
+    # --- for the operator ---------------------------------------------------------------------
+
+    def snapshot(self, state: str) -> MarketSnapshot:
+        now_ms = self.ctx.clock.now_ms()
+        fair = self.fair if isinstance(self.fair, Fair) else None
+        strike = self.ctx.board.strike(self.market)
+        books = self.ctx.account.ledger.books.get(self.market.condition_id)
+        held = self.holdings()
+        up = self.feed.book.book(Outcome.UP)
+        own = sorted(self._own().items(), key=lambda item: -item[0][1])
+        lines = {
+            outcome: tuple(QuoteLine(p, size) for (o, p), size in own if o is outcome)
+            for outcome in Outcome
+        }
+        return MarketSnapshot(
+            slug=self.market.slug,
+            state=state or phase(self.market, now_ms, self.ctx.config.quote).value,
+            start_ms=self.market.start_ms,
+            end_ms=self.market.end_ms,
+            spot=fair.spot if fair else None,
+            strike=strike.value if strike else None,
+            fair=self.decision.fair or (fair.q if fair else None),
+            bid=up.best_bid,
+            ask=up.best_ask,
+            up_quotes=lines[Outcome.UP],
+            down_quotes=lines[Outcome.DOWN],
+            up=held.up,
+            down=held.down,
+            fills=books.fills if books else 0,
+            realised=books.realised if books else 0,
+            unrealised=_unrealised(held, fair),
+            reasons=tuple(reason_text(r) for r in self.decision.reasons[:REASONS_SHOWN]),
+        )
+
+
+def wish(market: Market, decision: Decision, params: QuoteParams, now_ms: int) -> Desired:
+    """A decision as orders: caps become integers, rounded down."""
+    if not decision.quotes or decision.fair is None:
+        cause = decision.reasons[0].why.value if decision.reasons else "no quote"
+        return Desired(cause=cause)
+    last_ms = market.end_ms - cutoff_ms(market, params)
+    return Desired(
+        orders=tuple(_order(market, quote, last_ms, now_ms) for quote in decision.quotes),
+        cap_up=int((decision.cap_up or 0) * ONE),
+        cap_down=int((decision.cap_down or 0) * ONE),
+        pair_cap=int(params.target_total_max * ONE),
+        fair_up=round(decision.fair * ONE),
+    )
+
+
+def _order(market: Market, quote: Quote, last_ms: int, now_ms: int) -> NewOrder:
+    """A quote as an order; it dies at the cutoff by the venue's own hand while GTD still reaches that far.
+
+    The venue kills a GTD order `GTD_EARLY_S` before its stated expiration and takes none closer than
+    `GTD_LEAD_S`: a backstop for the case that we are gone, not a tool for the last minutes.
+    """
+    expires_s = last_ms // 1000 + GTD_EARLY_S.value
+    reachable = expires_s * 1000 >= now_ms + (GTD_LEAD_S.value + 5) * 1000
+    return NewOrder(
+        market,
+        quote.outcome,
+        Side.BUY,
+        quote.price,
+        quote.size,
+        TimeInForce.GTD if reachable else TimeInForce.GTC,
+        expires_s=expires_s if reachable else 0,
+        level=quote.level,
+    )
+
+
+def reason_text(reason: Reason) -> str:
+    figures = " ".join(f"{name}={value}" for name, value in reason.figures)
+    side = f"{reason.outcome.value}: " if reason.outcome else ""
+    return f"{side}{reason.why.value}{' ' + figures if figures else ''}"
+
+
+def _unrealised(held: Holdings, fair: Fair | None) -> int | None:
+    if fair is None:
+        return None
+    up = round(fair.q * ONE)
+    return notional(up, held.up) + notional(ONE - up, held.down) - held.cost

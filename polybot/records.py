@@ -1,0 +1,106 @@
+"""What each interval came to, kept while the program runs and read by the summary and the screen.
+
+A record is written by its market's scope (quotes, orders, time) and by settlement (outcome); money figures
+are read from the ledger when they are asked for, so that there is one source for each.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+
+import attrs
+
+from polybot.domain.ledger import MarketBooks
+from polybot.domain.market import Candle, Market, Outcome, TwapPair
+from polybot.execution.desk import Desk
+from polybot.summary import Interval
+
+# A scope that decides less often than this did not run in between: that time counts as not quoted once.
+LONGEST_STEP_MS = 2_000
+
+
+@attrs.define(eq=False)
+class IntervalRecord:
+    market: Market
+    strike: float | None = None
+    outcome: Outcome | None = None
+    quotes: int = 0
+    orders: int = 0
+    quotable_ms: int = 0
+    quoted_ms: int = 0
+    two_sided_ms: int = 0
+    final: Interval | None = None  # set when the books are closed
+    _at_ms: int | None = None
+
+    def time(self, now_ms: int, *, quotable: bool, bids_up: bool, bids_down: bool) -> None:
+        """Account for the time since the last call, by the state now."""
+        since = now_ms - self._at_ms if self._at_ms is not None else 0
+        self._at_ms = now_ms
+        if not quotable:
+            return
+        self.quotable_ms += since
+        if since <= LONGEST_STEP_MS:
+            self.quoted_ms += since * (bids_up or bids_down)
+            self.two_sided_ms += since * (bids_up and bids_down)
+
+    def interval(self, books: MarketBooks | None) -> Interval:
+        if self.final is not None:
+            return self.final
+        done = books or MarketBooks(self.market)
+        return Interval(
+            slug=self.market.slug,
+            rule=rule_text(self.market),
+            strike=self.strike,
+            outcome=self.outcome.value if self.outcome else None,
+            quotes=self.quotes,
+            orders=self.orders,
+            fills=done.fills,
+            volume=done.volume,
+            fees=done.fees,
+            rebate_estimate=done.rebate_estimate,
+            merged=done.merged,
+            redeemed=done.redeemed,
+            realised_pnl=done.realised,
+        )
+
+
+@attrs.define(eq=False)
+class Records:
+    by_market: dict[str, IntervalRecord] = attrs.field(factory=dict)  # by condition id
+    rejects: Counter[str] = attrs.field(factory=Counter)
+    cancels: Counter[str] = attrs.field(factory=Counter)
+    withheld: Counter[str] = attrs.field(factory=Counter)
+    faults: Counter[str] = attrs.field(factory=Counter)
+    bad_input: Counter[str] = attrs.field(factory=Counter)
+    unknown_resolved: int = 0
+    unflattened: int = 0
+
+    def of(self, market: Market) -> IntervalRecord:
+        return self.by_market.setdefault(market.condition_id, IntervalRecord(market))
+
+    def take(self, record: IntervalRecord, desk: Desk) -> None:
+        """Add up what a desk did, when its scope ends."""
+        counts = desk.counts
+        record.orders += counts.orders
+        self.faults.update(desk.table.faults)
+        self.unknown_resolved += desk.table.unknown_resolved
+        self.rejects.update(counts.rejects)
+        self.cancels.update(counts.cancels)
+        self.withheld.update(counts.withheld)
+
+    @property
+    def quoted_share(self) -> float | None:
+        quotable = sum(record.quotable_ms for record in self.by_market.values())
+        if not quotable:
+            return None
+        return round(sum(r.quoted_ms for r in self.by_market.values()) / quotable, 4)
+
+
+def rule_text(market: Market) -> str:
+    match market.rule:
+        case TwapPair(symbol, lookback_s):
+            return f"twap{lookback_s} {symbol} end >= start"
+        case Candle(symbol, interval):
+            return f"candle {interval} {symbol} close >= open"
+        case unknown:
+            return f"unknown: {unknown.why}"

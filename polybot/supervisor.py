@@ -1,0 +1,85 @@
+"""The supervisor: starts each window's market scope in time, restarts it after faults, moves on at its end.
+
+A window's scope opens a little before the window so that its feed is warm; the window before has long passed
+its cutoff by then, so quotes of one series never overlap.
+"""
+
+from __future__ import annotations
+
+import attrs
+import trio
+
+from polybot.context import Context
+from polybot.discovery import Discovery
+from polybot.domain.market import Market
+from polybot.domain.orders import Failure
+from polybot.market_scope import Ended, MarketScope
+from polybot.settlement import Settlement
+from polybot.venue import slugs
+
+WARM_UP_S = 15.0
+RESTART_FIRST_S, RESTART_MOST_S = 0.5, 15.0
+
+
+@attrs.define(eq=False)
+class Supervisor:
+    ctx: Context
+    discovery: Discovery
+    settlement: Settlement
+    scopes: dict[str, MarketScope] = attrs.field(factory=dict)  # by slug, running ones
+
+    async def run(self, series: tuple[str, ...]) -> None:
+        async with trio.open_nursery() as nursery:
+            for one in series:
+                nursery.start_soon(self._run_series, one, name=f"series {one}")
+
+    async def _run_series(self, series: str) -> None:
+        window = slugs.window_at(series, self.ctx.clock.now_ms())
+        async with trio.open_nursery() as nursery:
+            while True:
+                await self.ctx.clock.sleep_until(window.start_ms - WARM_UP_S * 1000)
+                nursery.start_soon(self._run_window, series, window)
+                window = slugs.window_at(series, window.end_ms)
+
+    async def _run_window(self, series: str, window: slugs.Window) -> None:
+        market = None
+        # A window that nobody can describe is over at its end.
+        with trio.move_on_at(self.ctx.clock.trio_time(window.end_ms)):
+            market = await self.discovery.wait(series, window.start_ms)
+        if market is not None and await self._is_empty(market):
+            await self._keep(market)
+
+    async def _is_empty(self, market: Market) -> bool:
+        """Whether we start this window without shares in it: what they cost is not known here."""
+        while True:
+            balances = [
+                await self.ctx.client.balance(token)
+                for token in (market.up_token, market.down_token)
+            ]
+            if not any(isinstance(balance, Failure) for balance in balances):
+                break
+            await trio.sleep(RESTART_FIRST_S)
+        if any(balances):
+            self.ctx.tell(f"{market.slug}: skipped, the wallet already holds shares of it")
+        return not any(balances)
+
+    async def _keep(self, market: Market) -> None:
+        """Run scopes for one window until it closes, with growing pauses after faults."""
+        pause = RESTART_FIRST_S
+        self.ctx.account.ledger.open(market)
+        self.settlement.watch(market)
+        while self.ctx.clock.now_ms() < market.end_ms:
+            with trio.move_on_at(self.ctx.clock.trio_time(market.end_ms)):
+                await self.ctx.health.well()
+            scope = self.scopes[market.slug] = MarketScope(self.ctx, market)
+            try:
+                if await scope.run() is Ended.CLOSED:
+                    return
+            finally:
+                del self.scopes[market.slug]
+            await trio.sleep(pause)
+            pause = min(2 * pause, RESTART_MOST_S)
+
+    def hurry(self) -> None:
+        for scope in self.scopes.values():
+            scope.orders.hurry()

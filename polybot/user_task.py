@@ -1,0 +1,50 @@
+"""The user stream: every private event, losslessly, into the account; its loss stops trading at once.
+
+The venue replays nothing (feeds.md 4.1), so an open socket is not health: only a reconciliation made while it is
+open makes the stream good again.
+"""
+
+from __future__ import annotations
+
+import attrs
+
+from polybot.context import Context
+from polybot.venue.sockets import SocketPhase, SocketState, run_socket
+from polybot.venue.user_messages import decode_user, user_greeting
+
+SILENCE_S = 25.0  # PONGs come every ten seconds: two missing
+
+
+@attrs.define(eq=False)
+class UserTask:
+    ctx: Context
+
+    async def run(self) -> None:
+        await run_socket(
+            self.ctx.site.user_ws,
+            greet=lambda: [user_greeting(self.ctx.credentials)],
+            on_text=self._on_text,
+            on_state=self._on_state,
+            ping=("PING", 10.0),
+            silence_s=SILENCE_S,
+            rng=self.ctx.rng,
+        )
+
+    def _on_text(self, text: str) -> None:
+        account = self.ctx.account
+        batch = decode_user(text, account.client.me)
+        for event in batch.events:
+            account.hear(event)
+        if batch.bad:
+            # It may have been a fill: REST knows (F10).
+            self.ctx.records.bad_input["user stream: unreadable record"] += len(batch.bad)
+            account.doubt.ring()
+
+    def _on_state(self, state: SocketState) -> None:
+        account = self.ctx.account
+        account.stream_open = state.phase is SocketPhase.OPEN
+        if account.stream_open:
+            account.stream_sessions += 1
+            account.doubt.ring()
+        else:
+            self.ctx.health.bad("user stream", state.why or state.phase.value)

@@ -1,0 +1,190 @@
+"""Reads from the CLOB: our orders, trades and balances, and public market data (clob.md 5)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import TypeVar
+
+import attrs
+
+from polybot.domain import units
+from polybot.domain.market import FeeSchedule
+from polybot.domain.orders import Failure, OrderRow, TradeSeen
+from polybot.venue import fields
+from polybot.venue.market_messages import BookMessage, decode_book
+from polybot.venue.private_rows import Me, decode_order_row, decode_trade
+from polybot.venue.rest import Reply, Rest
+from polybot.venue.site import is_position_id
+
+T = TypeVar("T")
+
+_PAGES_MAX = 50
+_END = ("", "LTE=")  # base64 of -1
+
+
+@attrs.frozen
+class ClobMarket:
+    """A market's terms as the matching engine states them (clob.md 5.2).
+
+    `fees.rebate_ppm` is 0: this call does not tell it, Gamma does.
+    """
+
+    condition_id: str
+    version: str
+    tokens: tuple[tuple[str, str], ...]  # (token, outcome label)
+    tick: int
+    min_size: int
+    fees: FeeSchedule
+    accepting: bool
+    neg_risk: bool
+    taker_delay: bool
+
+
+@attrs.frozen
+class ClobReads:
+    """Every read answers with its value or a Failure; none raises for what the venue does."""
+
+    rest: Rest  # private: signed with the API key
+    me: Me
+    signature_type: int = 0
+
+    async def open_orders(self, condition_id: str | None = None) -> list[OrderRow] | Failure:
+        """All live orders of the key. An unreadable row fails the read: it may be live."""
+        params = {"market": condition_id} if condition_id else {}
+        rows = await self._pages("/data/orders", params, decode_order_row)
+        if isinstance(rows, Failure):
+            return rows
+        return list({row.order_id: row for row in rows}.values())
+
+    async def order(self, order_id: str) -> OrderRow | Failure | None:
+        """One order in any state; None if the venue says that it has none of this id."""
+        what = f"GET /data/order/{order_id}"
+        reply = await self.rest.call("GET", f"/data/order/{order_id}")
+        if isinstance(reply, Failure):
+            return reply
+        try:
+            value = reply.json() if reply.body.strip() else None
+            if reply.status == 404 and (value is None or fields.is_object(value)):
+                return None
+            if reply.status != 200:
+                return reply.failure(what)
+            # Some servers answer 200 with null or nothing instead of 404 (clob.md 5.1).
+            return decode_order_row(value) if value else None
+        except ValueError as error:
+            # A 404 page from a proxy lands here too: it is no evidence of absence.
+            return Failure(f"{what}: HTTP {reply.status}, unreadable: {error}")
+
+    async def trades(
+        self, *, after_s: int | None = None, trade_id: str | None = None
+    ) -> list[TradeSeen] | Failure:
+        """Trades with a leg of ours, listing only those; since Unix `after_s`, or by id."""
+        params = {"after": str(after_s)} if after_s is not None else {}
+        if trade_id is not None:
+            params["id"] = trade_id
+        rows = await self._pages("/data/trades", params, lambda row: decode_trade(row, self.me))
+        if isinstance(rows, Failure):
+            return rows
+        seen = {(trade.trade_id, trade.status): trade for trade in rows if trade.legs}
+        return list(seen.values())
+
+    async def balance(self, token: str | None) -> int | Failure:
+        """What the venue thinks the wallet holds, 10⁻⁶: of a token, or of collateral for None."""
+        params = {"asset_type": "COLLATERAL", "signature_type": str(self.signature_type)}
+        if token is not None:
+            kind = "CONDITIONAL-V2" if is_position_id(token) else "CONDITIONAL"
+            params |= {"asset_type": kind, "token_id": token}
+        return await self._read(
+            "/balance-allowance", params, lambda row: _base_units(fields.as_object(row))
+        )
+
+    async def book(self, token: str) -> BookMessage | Failure:
+        """The REST snapshot of one token, for a resync. Best level last, as on the socket."""
+        return await self._read(
+            "/book", {"token_id": token}, lambda row: decode_book(fields.as_object(row))
+        )
+
+    async def server_time(self) -> int | Failure:
+        """The venue's clock in Unix seconds."""
+        return await self._read("/time", {}, lambda value: fields.stamp_ms(value) // 1000)
+
+    async def clob_market(self, condition_id: str) -> ClobMarket | Failure:
+        """A market's terms. A Protocol V2 condition (62 hex digits) is padded (clob.md 3.2)."""
+        padded = "0x" + condition_id.removeprefix("0x").ljust(64, "0")
+        return await self._read(f"/clob-markets/{padded}", {}, decode_clob_market)
+
+    async def _read(
+        self, path: str, params: Mapping[str, str], decode: Callable[[object], T]
+    ) -> T | Failure:
+        reply = await self.rest.call("GET", path, params=params)
+        return _decoded(f"GET {path}", reply, decode)
+
+    async def _pages(
+        self, path: str, params: Mapping[str, str], decode: Callable[[object], T]
+    ) -> list[T] | Failure:
+        """Every page, at most `_PAGES_MAX`: half a list would be mistaken for the whole."""
+        rows: list[T] = []
+        cursor: str | None = None
+        for _ in range(_PAGES_MAX):
+            query = dict(params) if cursor is None else {**params, "next_cursor": cursor}
+            page = await self._read(path, query, lambda value: _page(value, decode))
+            if isinstance(page, Failure):
+                return page
+            found, cursor = page
+            rows += found
+            if cursor in _END:
+                return rows
+        return Failure(f"GET {path}: more than {_PAGES_MAX} pages")
+
+
+def _decoded(what: str, reply: Reply | Failure, decode: Callable[[object], T]) -> T | Failure:
+    if isinstance(reply, Failure):
+        return reply
+    if reply.status != 200:
+        return reply.failure(what)
+    try:
+        return decode(reply.json())
+    except ValueError as error:
+        return Failure(f"{what}: unreadable: {error}")
+
+
+def _page(value: object, decode: Callable[[object], T]) -> tuple[list[T], str]:
+    page = fields.as_object(value)
+    rows = [decode(row) for row in fields.as_list(page.get("data"))]
+    return rows, fields.optional_text(page, "next_cursor")
+
+
+def _base_units(row: fields.Json) -> int:
+    digits = fields.number_text(row.get("balance"))
+    if not (digits.isascii() and digits.isdigit()):
+        raise ValueError(f"expected base units, was {digits[:40]!r}")
+    return int(digits)
+
+
+def decode_clob_market(value: object) -> ClobMarket:
+    """The short keys of /clob-markets (clob.md 5.2). Raises ValueError."""
+    row = fields.as_object(value)
+    tokens = [fields.as_object(token) for token in fields.as_list(row.get("t"))]
+    tick = fields.price(row, "mts")
+    if not tick:
+        raise ValueError("a tick of zero")
+    return ClobMarket(
+        condition_id=fields.text(row, "c"),
+        version=fields.optional_text(row, "v") or "v1",
+        tokens=tuple((fields.text(token, "t"), fields.text(token, "o")) for token in tokens),
+        tick=tick,
+        min_size=fields.amount(row, "mos"),
+        fees=_fees(row.get("fd")),
+        accepting=row.get("ao") is True,
+        neg_risk=row.get("nr") is True,
+        taker_delay=row.get("itode") is True,
+    )
+
+
+def _fees(value: object) -> FeeSchedule:
+    if value is None:
+        return FeeSchedule(0, 1, 0)  # free markets have no `fd`
+    row = fields.as_object(value)
+    exponent = fields.amount(row, "e")
+    if exponent % units.USD:
+        raise ValueError(f"expected a whole fee exponent, was {row.get('e')!r}")
+    return FeeSchedule(fields.amount(row, "r"), exponent // units.USD, 0)

@@ -1,0 +1,109 @@
+"""Reading typed values out of decoded JSON. Everything here raises ValueError, and nothing else.
+
+Decoders are total because they catch exactly that: a missing key, a wrong type and a number off its
+grid are one kind of bad message.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Mapping
+from typing import TypeGuard
+
+from polybot.domain import units
+from polybot.domain.market import Side
+
+Json = Mapping[str, object]
+
+_SECONDS_BELOW = 10**11  # a Unix stamp above this is in milliseconds (feeds.md 4.2)
+
+# Level prices repeat without end; parsing one costs more than looking it up.
+price_of_text = functools.lru_cache(maxsize=20_000)(units.parse_price)
+
+
+def is_object(value: object) -> TypeGuard[Json]:
+    return isinstance(value, dict)
+
+
+def as_object(value: object) -> Json:
+    if not is_object(value):
+        raise ValueError(f"expected an object, was {type(value).__name__}")
+    return value
+
+
+def as_list(value: object) -> list[object]:
+    if not isinstance(value, list):
+        raise ValueError(f"expected a list, was {type(value).__name__}")
+    return value
+
+
+def as_text(value: object) -> str:
+    """A non-empty string."""
+    if not isinstance(value, str) or not value:
+        raise ValueError(f"expected a text, was {str(value)[:40]!r}")
+    return value
+
+
+def number_text(value: object) -> str:
+    """The decimal text of a JSON number or of a string that holds one."""
+    if isinstance(value, str):
+        return value
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        raise ValueError(f"expected a number, was {str(value)[:40]!r}")
+    return repr(value)
+
+
+def text(row: Json, key: str) -> str:
+    """A non-empty string under `key`."""
+    return as_text(row.get(key))
+
+
+def optional_text(row: Json, key: str) -> str:
+    """The string under `key`; empty if it is missing or null."""
+    value = row.get(key)
+    return value if isinstance(value, str) else ""
+
+
+def price(row: Json, key: str) -> int:
+    """A price in 10⁻⁴."""
+    return price_of_text(number_text(row.get(key)))
+
+
+def amount(row: Json, key: str) -> int:
+    """Shares or dollars in 10⁻⁶."""
+    return units.parse_amount(number_text(row.get(key)))
+
+
+def amount_or_zero(row: Json, key: str) -> int:
+    """As `amount`, where the venue writes an empty text, null or nothing for none."""
+    value = row.get(key)
+    return 0 if value is None or value == "" else units.parse_amount(number_text(value))
+
+
+def side(row: Json, key: str = "side") -> Side:
+    return Side(row.get(key))
+
+
+def stamp_ms(value: object) -> int:
+    """Unix milliseconds from a stamp in seconds or milliseconds, told apart by magnitude."""
+    digits = number_text(value)
+    if not digits.isascii() or not digits.isdigit() or len(digits) > 16:
+        raise ValueError(f"expected a Unix stamp, was {digits[:40]!r}")
+    number = int(digits)
+    return number * 1000 if number < _SECONDS_BELOW else number
+
+
+def first_stamp_ms(row: Json, *keys: str) -> int:
+    """The first of several stamps that is there, 0 if none is."""
+    for key in keys:
+        value = row.get(key)
+        if value is not None and value != "":
+            return stamp_ms(value)
+    return 0
+
+
+def texts(value: object) -> tuple[str, ...]:
+    """A list of strings, where null means none."""
+    if value is None:
+        return ()
+    return tuple(as_text(item) for item in as_list(value))

@@ -1,0 +1,194 @@
+"""Market metadata from Gamma, read strictly: one doubt and the market is refused (feeds.md 8, 9,
+10.2).
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import re
+
+import attrs
+import orjson
+
+from polybot.domain import units
+from polybot.domain.market import FeeSchedule, Market, Outcome
+from polybot.domain.orders import Failure
+from polybot.venue import fields
+from polybot.venue.fields import Json
+from polybot.venue.rest import Rest
+from polybot.venue.rules import read_rule
+from polybot.venue.slugs import Window, window_at
+
+_CONDITION = re.compile(r"0x[0-9a-fA-F]{62}([0-9a-fA-F]{2})?")  # Protocol V2 ids are a byte shorter
+
+
+@attrs.frozen
+class Refusal:
+    """Metadata we will not trade on, and why."""
+
+    text: str
+
+
+@attrs.frozen
+class MarketMeta:
+    """A market with what changes during its life.
+
+    `price_to_beat` and `final_price` appear about a minute after the start and the end; `outcome`
+    when Gamma has closed the market with a winner (None for open markets, and for a tie that pays
+    half).
+    """
+
+    market: Market
+    accepting: bool
+    closed: bool
+    price_to_beat: float | None
+    final_price: float | None
+    outcome: Outcome | None
+
+
+async def market_by_slug(
+    rest: Rest, series: str, slug: str
+) -> MarketMeta | Refusal | Failure | None:
+    """One market by its slug, closed ones too; None if Gamma knows none of this name.
+
+    `rest` is public with Gamma's base URL. A market under another slug than asked for is refused.
+    """
+    path = f"/markets/slug/{slug}"
+    reply = await rest.call("GET", path)
+    if isinstance(reply, Failure):
+        return reply
+    if reply.status == 404:
+        return None
+    if reply.status != 200:
+        return reply.failure(f"GET {path}")
+    try:
+        value = reply.json()
+    except ValueError as error:
+        return Failure(f"GET {path}: unreadable: {error}")
+    meta = parse_meta(value, series)
+    if isinstance(meta, MarketMeta) and meta.market.slug != slug:
+        return Refusal(f"asked for {slug}, got {meta.market.slug}")
+    return meta
+
+
+def parse_market(value: object, series: str) -> Market | Refusal:
+    """A Gamma market object as a Market of `series`. Never raises."""
+    try:
+        return _market(fields.as_object(value), series)
+    except ValueError as error:
+        return Refusal(str(error))
+
+
+def parse_meta(value: object, series: str) -> MarketMeta | Refusal:
+    """A Gamma market object with its state. Never raises."""
+    try:
+        row = fields.as_object(value)
+        market = _market(row, series)
+        told = _event_metadata(row)
+        closed = row.get("closed") is True
+        open_flags = ("active", "acceptingOrders", "enableOrderBook")
+        return MarketMeta(
+            market=market,
+            accepting=not closed and all(row.get(flag) is True for flag in open_flags),
+            closed=closed,
+            price_to_beat=_reference(told.get("priceToBeat")),
+            final_price=_reference(told.get("finalPrice")),
+            outcome=_winner(row) if closed else None,
+        )
+    except ValueError as error:
+        return Refusal(str(error))
+
+
+def _market(row: Json, series: str) -> Market:
+    condition = fields.text(row, "conditionId")
+    if not _CONDITION.fullmatch(condition):
+        raise ValueError(f"expected a condition id, was {condition[:80]!r}")
+    version = fields.optional_text(row, "version") or "v1"
+    tokens = _tokens(row, version)
+    window = Window(_iso_ms(row, "eventStartTime"), _iso_ms(row, "endDate"))
+    if window != window_at(series, window.start_ms):
+        raise ValueError(f"not a window of {series}: {window.start_ms} to {window.end_ms}")
+    tick = fields.price(row, "orderPriceMinTickSize")
+    if tick == 0 or units.ONE % tick:
+        raise ValueError(f"not a tick: {tick}")
+    return Market(
+        series=series,
+        slug=fields.text(row, "slug"),
+        condition_id=condition,
+        up_token=tokens[Outcome.UP],
+        down_token=tokens[Outcome.DOWN],
+        start_ms=window.start_ms,
+        end_ms=window.end_ms,
+        rule=read_rule(row, series),
+        tick=tick,
+        min_size=fields.amount(row, "orderMinSize"),
+        fees=_fees(row),
+        neg_risk=row.get("negRisk") is True,
+        version=version,
+    )
+
+
+def _tokens(row: Json, version: str) -> dict[Outcome, str]:
+    """Token ids by outcome label; the version says which list counts (clob.md 3.2)."""
+    if version not in ("v1", "v2"):
+        raise ValueError(f"unknown market version {version[:20]!r}")
+    ids = _embedded_list(row, "clobTokenIds" if version == "v1" else "positionIds")
+    labels = _outcomes(row)
+    if len(ids) != 2 or ids[0] == ids[1] or not all(i.isascii() and i.isdigit() for i in ids):
+        raise ValueError(f"expected two token ids, was {str(ids)[:80]}")
+    return dict(zip(labels, ids, strict=True))
+
+
+def _outcomes(row: Json) -> list[Outcome]:
+    labels = [Outcome(label) for label in _embedded_list(row, "outcomes")]
+    if sorted(label.value for label in labels) != ["Down", "Up"]:
+        raise ValueError("expected the outcomes Up and Down")
+    return labels
+
+
+def _embedded_list(row: Json, key: str) -> list[str]:
+    """A list that Gamma writes as a string of JSON, or as a list."""
+    value = row.get(key)
+    if isinstance(value, str):
+        value = orjson.loads(value)
+    return list(fields.texts(fields.as_list(value)))
+
+
+def _iso_ms(row: Json, key: str) -> int:
+    stamp = dt.datetime.fromisoformat(fields.text(row, key))
+    if stamp.tzinfo is None:
+        raise ValueError(f"{key} without a time zone")
+    return round(stamp.timestamp() * 1000)
+
+
+def _fees(row: Json) -> FeeSchedule:
+    """`feeSchedule` is the fee; `makerBaseFee` and `takerBaseFee` are ceilings (clob.md 6.1)."""
+    if row.get("feesEnabled") is not True:
+        return FeeSchedule(0, 1, 0)
+    terms = row.get("feeSchedule")
+    if not fields.is_object(terms):
+        raise ValueError("fees without a schedule")
+    exponent = terms.get("exponent")
+    if terms.get("takerOnly") is not True or exponent not in (1, 2):
+        raise ValueError(f"unknown fee schedule {str(terms)[:80]}")
+    rebate = fields.amount_or_zero(terms, "rebateRate")
+    return FeeSchedule(fields.amount(terms, "rate"), 1 if exponent == 1 else 2, rebate)
+
+
+def _event_metadata(row: Json) -> Json:
+    events = row.get("events")
+    first = events[0] if isinstance(events, list) and events else None
+    told = first.get("eventMetadata") if fields.is_object(first) else None
+    return told if fields.is_object(told) else {}
+
+
+def _reference(value: object) -> float | None:
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return None
+    return float(value) if 0 < value < float("inf") else None
+
+
+def _winner(row: Json) -> Outcome | None:
+    prices = [float(price) for price in _embedded_list(row, "outcomePrices")]
+    by_price = dict(zip(prices, _outcomes(row), strict=False))
+    return by_price.get(1.0) if sorted(prices) == [0.0, 1.0] else None

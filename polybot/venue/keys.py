@@ -1,0 +1,55 @@
+"""API credentials from the wallet's key, by py-clob-client-v2 in a thread.
+
+Once per start and never on the trading path, so the official package may be slow and blocking here:
+half a second to import, synchronous HTTP. It is imported inside the thread for that reason.
+"""
+
+from __future__ import annotations
+
+import trio
+
+from polybot.domain.orders import Failure
+from polybot.venue.secret import Credentials, Secret
+from polybot.venue.site import CHAIN, Site
+
+_one_at_a_time = trio.CapacityLimiter(1)
+
+
+async def derive_credentials(
+    site: Site, private_key: Secret, *, timeout_s: float = 30
+) -> Credentials | Failure:
+    """Create the wallet's API key, or derive it where it exists already (clob.md 2.1).
+
+    Asking again gives the same key. A timed-out thread is left to finish by itself.
+    """
+    try:
+        with trio.fail_after(timeout_s):
+            return await trio.to_thread.run_sync(
+                _create_or_derive,
+                site.clob,
+                private_key,
+                abandon_on_cancel=True,
+                limiter=_one_at_a_time,
+            )
+    except trio.TooSlowError:
+        return Failure(f"no API credentials within {timeout_s:g} s")
+
+
+def _create_or_derive(host: str, private_key: Secret) -> Credentials | Failure:
+    from py_clob_client_v2.client import (  # type: ignore[import-untyped]  # noqa: PLC0415
+        ClobClient,
+    )
+
+    try:
+        client = ClobClient(host, CHAIN, key=private_key.reveal())
+        made = client.create_or_derive_api_key()
+        return Credentials(
+            client.get_address(),
+            made.api_key,
+            Secret(made.api_secret),
+            Secret(made.api_passphrase),
+        )
+    except Exception as error:  # noqa: BLE001
+        # Whatever that package raises (its own, httpx's, KeyError on an odd reply) means the same
+        # here. Only the type is told: the text may quote what was sent.
+        return Failure(f"no API credentials: {type(error).__name__}")

@@ -1,0 +1,154 @@
+"""Our orders and trades as the venue writes them, on REST and on the user stream alike (clob.md
+5.1, feeds.md 4).
+
+The two wires differ in prefixes and in which numbers may be empty; the traps are the same, so they
+are dealt with once. Everything here raises ValueError for a row it cannot read.
+"""
+
+from __future__ import annotations
+
+import attrs
+
+from polybot.domain import units
+from polybot.domain.market import Side
+from polybot.domain.orders import FillLeg, OrderRow, OrderSeen, TradeSeen, TradeStatus
+from polybot.venue import fields
+from polybot.venue.fields import Json
+from polybot.venue.secret import Credentials
+
+_NEVER_REST = frozenset({"FOK", "FAK", "IOC"})
+_DEAD = ("CANCEL", "INVALID", "EXPIRED", "REJECTED", "KILLED")
+_TRADE_STATUS = {status.name: status for status in TradeStatus} | {
+    "MATCHED_NOT_BROADCASTED": TradeStatus.MATCHED
+}
+
+
+@attrs.frozen
+class Me:
+    """Who we are in a list of orders: an API key, or the wallet that holds the funds."""
+
+    api_key: str
+    wallet: str
+
+    @classmethod
+    def of(cls, credentials: Credentials, funder: str | None = None) -> Me:
+        return cls(credentials.api_key, (funder or credentials.address).lower())
+
+    def owns(self, row: Json) -> bool:
+        """Whether an order, or a maker's part of a trade, is ours (feeds.md 4.4)."""
+        owner = row.get("owner") or row.get("order_owner")
+        return (
+            owner == self.api_key
+            or fields.optional_text(row, "maker_address").lower() == self.wallet
+        )
+
+
+def order_kind(status: str, matched: int, size: int, order_type: str) -> OrderSeen.Kind:
+    """What a status means for the order's future.
+
+    MATCHED with a remainder is a partial fill: a resting order lives on, one that never rests is
+    done. A hundredth of a share is dust that the venue never fills (feeds.md 4.5). A status we do
+    not know is taken for alive, the assumption that cannot leave an orphan.
+    """
+    word = status.upper().removeprefix("ORDER_STATUS_")
+    if word.startswith(_DEAD):
+        return OrderSeen.Kind.DEAD
+    if word == "MATCHED":
+        if matched + units.LOT >= size:
+            return OrderSeen.Kind.MATCHED
+        return OrderSeen.Kind.DEAD if order_type in _NEVER_REST else OrderSeen.Kind.LIVE
+    return OrderSeen.Kind.DELAYED if word == "DELAYED" else OrderSeen.Kind.LIVE
+
+
+def decode_order_row(value: object) -> OrderRow:
+    """One row of /data/orders or the answer of /data/order/{id}."""
+    row = fields.as_object(value)
+    size = fields.amount(row, "original_size")
+    matched = fields.amount_or_zero(row, "size_matched")
+    status = fields.text(row, "status")
+    return OrderRow(
+        order_id=fields.text(row, "id"),
+        condition_id=fields.text(row, "market"),
+        token=fields.text(row, "asset_id"),
+        side=fields.side(row),
+        price=fields.price(row, "price"),
+        size=size,
+        matched=matched,
+        kind=order_kind(status, matched, size, fields.optional_text(row, "order_type")),
+        text=status,
+        trade_ids=fields.texts(row.get("associate_trades")),
+    )
+
+
+def decode_trade(value: object, me: Me) -> TradeSeen:
+    """One trade with the legs that are ours, perhaps none."""
+    row = fields.as_object(value)
+    word = fields.text(row, "status").upper().removeprefix("TRADE_STATUS_")
+    status = _TRADE_STATUS.get(word)
+    if status is None:
+        raise ValueError(f"unknown trade status {word[:40]!r}")
+    makers = [fields.as_object(maker) for maker in fields.as_list(row.get("maker_orders") or [])]
+    legs = [_maker_leg(row, maker) for maker in makers if me.owns(maker)]
+    if row.get("trader_side") == "TAKER":
+        legs += _taker_legs(row, makers)
+    return TradeSeen(
+        trade_id=fields.text(row, "id"),
+        condition_id=fields.text(row, "market"),
+        status=status,
+        legs=tuple(legs),
+        at_ms=fields.first_stamp_ms(row, "timestamp", "last_update", "match_time", "matchtime"),
+    )
+
+
+def _maker_leg(trade: Json, maker: Json) -> FillLeg:
+    """A maker's own token, side and price: mostly not those of the trade (feeds.md 4.4)."""
+    return FillLeg(
+        order_id=fields.text(maker, "order_id"),
+        token=fields.text(maker, "asset_id"),
+        side=fields.side(maker) if maker.get("side") else _implied_side(trade, maker),
+        price=fields.price(maker, "price"),
+        shares=fields.amount(maker, "matched_amount"),
+        maker=True,
+    )
+
+
+def _implied_side(trade: Json, maker: Json) -> Side:
+    """Same token: we are the taker's counterpart. Other token: both buy a mint, or both sell a
+    merge.
+    """
+    taker = fields.side(trade)
+    if trade.get("asset_id") != maker.get("asset_id"):
+        return taker
+    return Side.SELL if taker is Side.BUY else Side.BUY
+
+
+def _taker_legs(trade: Json, makers: list[Json]) -> list[FillLeg]:
+    """Our part as the taker: one leg per price the makers gave, if they add up to the trade's size.
+
+    The trade's own price is an average where several levels were hit; the makers' prices are exact.
+    """
+    token = fields.text(trade, "asset_id")
+    total = fields.amount(trade, "size")
+    side = fields.side(trade)
+    by_price: dict[int, int] = {}
+    for maker in makers:
+        price = fields.price(maker, "price")
+        ours = price if maker.get("asset_id") == token else units.ONE - price
+        by_price[ours] = by_price.get(ours, 0) + fields.amount(maker, "matched_amount")
+    if sum(by_price.values()) != total:
+        by_price = {_against_us(fields.text(trade, "price"), side): total}
+    order_id = fields.text(trade, "taker_order_id")
+    return [
+        FillLeg(order_id, token, side, price, shares, maker=False)
+        for price, shares in by_price.items()
+    ]
+
+
+def _against_us(text: str, side: Side) -> int:
+    """A price to four decimals: one that has more is rounded to our disadvantage, not refused."""
+    whole, _, fraction = text.partition(".")
+    price = units.parse_price(f"{whole}.{fraction[:4]}")
+    rest = fraction[4:]
+    if rest and not (rest.isascii() and rest.isdigit()):
+        raise ValueError(f"expected a price, was {text[:40]!r}")
+    return min(price + 1, units.ONE) if rest.strip("0") and side is Side.BUY else price

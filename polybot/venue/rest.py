@@ -1,0 +1,88 @@
+"""One HTTP call to the venue: a deadline over all of it, no redirects, no exceptions for what peers
+do.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import attrs
+import httpx
+import orjson
+import trio
+
+from polybot.clock import Clock
+from polybot.domain.orders import Failure
+from polybot.venue.auth import l2_headers
+from polybot.venue.secret import Credentials
+
+
+@attrs.frozen
+class Reply:
+    """An answer that arrived whole, whatever its status. Header names are lower-case."""
+
+    status: int
+    headers: Mapping[str, str]
+    body: bytes
+
+    def json(self) -> object:
+        """The decoded body. Raises ValueError (orjson's is one) if it is not JSON."""
+        return orjson.loads(self.body)
+
+    def error_text(self) -> str:
+        """What an error reply says, in either of its shapes, else the start of its body."""
+        try:
+            value = self.json()
+        except ValueError:
+            value = None
+        if isinstance(value, dict):
+            for key in ("error", "error_msg", "errorMsg", "message"):
+                said = value.get(key)
+                if isinstance(said, str) and said:
+                    return said
+        return self.body[:200].decode("utf-8", "replace")
+
+    def failure(self, what: str) -> Failure:
+        return Failure(f"{what}: HTTP {self.status} {self.error_text()}")
+
+
+@attrs.frozen
+class Rest:
+    """Calls to one base URL. Private calls are signed with the API key over the path without the
+    query.
+    """
+
+    http: httpx.AsyncClient
+    base: str
+    clock: Clock
+    credentials: Credentials | None = None
+    timeout_s: float = 5
+
+    async def call(
+        self,
+        method: str,
+        path: str,
+        *,
+        body: bytes = b"",
+        params: Mapping[str, str] | None = None,
+    ) -> Reply | Failure:
+        """Send and read the whole answer within `timeout_s`."""
+        headers = {"Content-Type": "application/json"} if body else {}
+        if self.credentials is not None:
+            stamp = self.clock.now_ms() // 1000
+            headers |= l2_headers(self.credentials, method, path, body, stamp)
+        try:
+            with trio.fail_after(self.timeout_s):
+                response = await self.http.request(
+                    method,
+                    self.base + path,
+                    content=body or None,
+                    params=dict(params) if params else None,
+                    headers=headers,
+                    follow_redirects=False,
+                )
+        except trio.TooSlowError:
+            return Failure(f"{method} {path}: no answer within {self.timeout_s:g} s")
+        except httpx.HTTPError as error:
+            return Failure(f"{method} {path}: {type(error).__name__} {error}")
+        return Reply(response.status_code, response.headers, response.content)

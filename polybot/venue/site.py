@@ -1,0 +1,111 @@
+"""Where Polymarket is, and what it allows: URLs, contracts and limits, each with its date.
+
+The bot knows an exchange only by a `Site`. Paper trading points one at the embedded exchange.
+"""
+
+from __future__ import annotations
+
+import attrs
+
+
+@attrs.frozen
+class Site:
+    """The URLs of one venue, without a trailing slash.
+
+    `operations` is the demo exchange's split/merge/redeem service; None on Polymarket, where those
+    go through the relayer.
+    """
+
+    clob: str
+    gamma: str
+    data: str
+    relayer: str
+    rpc: str
+    market_ws: str
+    user_ws: str
+    prices_ws: str
+    rtds_ws: str
+    binance_rest: str
+    binance_ws: str
+    operations: str | None = None
+
+
+# clob.md 1, feeds.md 1 (2026-11-20). The RPC is any Polygon node; the operator may name a better
+# one.
+POLYMARKET = Site(
+    clob="https://clob.polymarket.com",
+    gamma="https://gamma-api.polymarket.com",
+    data="https://data-api.polymarket.com",
+    relayer="https://relayer-v2.polymarket.com",
+    rpc="https://polygon-rpc.com",
+    market_ws="wss://ws-subscriptions-clob.polymarket.com/ws/market",
+    user_ws="wss://ws-subscriptions-clob.polymarket.com/ws/user",
+    prices_ws="wss://ws-live-v2.polymarket.com/ws",
+    rtds_ws="wss://ws-live-data.polymarket.com",
+    binance_rest="https://data-api.binance.vision",
+    binance_ws="wss://data-stream.binance.vision",
+)
+
+
+@attrs.frozen
+class Contracts:
+    """The contracts of one chain as of a date (clob.md 1)."""
+
+    as_of: str
+    collateral: str
+    exchange: str
+    neg_risk_exchange: str
+    exchange_v3: str
+    conditional_tokens: str
+    position_manager: str
+    router: str
+
+
+CHAIN = 137
+CONTRACTS: dict[int, Contracts] = {
+    CHAIN: Contracts(
+        as_of="2026-11-20",
+        collateral="0xC011a7E12a19f7B1f670d46F03B03f3342E82DFB",
+        exchange="0xE111180000d2663C0091e4f400237545B87B996B",
+        neg_risk_exchange="0xe2222d279d744050d28e00520010520000310F59",
+        exchange_v3="0xe3333700cA9d93003F00f0F71f8515005F6c00Aa",
+        conditional_tokens="0x4D97DCd97eC945f40cF65F87097ACe5EA0476045",
+        position_manager="0x006F54F7f9A22e0000CC2AB60031000000ae9fEF",
+        router="0x12121212006e4CD160D18e3f00711DA5c3372600",
+    ),
+}
+
+
+@attrs.frozen
+class Fact:
+    """A number of the venue's, with the day it was last seen to hold and where that is written."""
+
+    value: int
+    as_of: str
+    source: str
+
+
+ORDERS_PER_BATCH = Fact(15, "2026-10-06", "clob.md 3.7")
+# The venue takes 1000 ids in one request, but the Standard tier's cancel bucket holds 120 tokens.
+CANCELS_PER_BATCH = Fact(100, "2026-06-15", "clob.md 4.1, 7.2")
+ORDERS_PER_SECOND = Fact(40, "2026-09-30", "clob.md 7.2, Standard tier")
+ORDERS_BURST = Fact(60, "2026-09-30", "clob.md 7.2, Standard tier")
+CANCELS_PER_SECOND = Fact(80, "2026-09-30", "clob.md 7.2, Standard tier")
+CANCELS_BURST = Fact(120, "2026-09-30", "clob.md 7.2, Standard tier")
+HEARTBEAT_EVERY_S = Fact(5, "2026-10-05", "clob.md 4.2")
+HEARTBEAT_DEADLINE_S = Fact(10, "2026-10-05", "clob.md 4.2")
+GTD_LEAD_S = Fact(180, "2026-10-06", "clob.md 3.8: least distance of a stated expiration")
+GTD_EARLY_S = Fact(60, "2026-10-06", "clob.md 3.8: the order dies this long before it")
+TAKER_DELAY_MS = Fact(150, "2026-09-04", "clob.md 3.9")
+MARKETABLE_MINIMUM = Fact(1_000_000, "2026-09-04", "clob.md 3.8: 10⁻⁶ dollars of a crossing BUY")
+POST_ONLY_AFTER_RESTART_S = Fact(120, "2026-10-05", "clob.md 7.3")
+WS_PING_S = Fact(10, "2026-11-20", "feeds.md 2.2: CLOB market and user sockets")
+WS_DEAD_S = Fact(30, "2026-11-20", "feeds.md 2.2")
+RTDS_PING_S = Fact(5, "2026-10-03", "feeds.md 6")
+POLYBOLT_PING_S = Fact(30, "2026-11-20", "feeds.md 5.3")
+POLYBOLT_DEAD_S = Fact(90, "2026-11-20", "feeds.md 5.3")
+
+
+def is_position_id(token: str) -> bool:
+    """Whether a token id is a Protocol V2 position id: bits 40 to 103 all zero (clob.md 3.2)."""
+    return int(token) >> 40 & (1 << 64) - 1 == 0

@@ -1,0 +1,253 @@
+"""One WebSocket kept alive for ever: connect, greet, read, notice silence, come back.
+
+trio-websocket by itself waits for ever on a server that accepts and says nothing, and on pings and
+closes to a dead peer (trio.md 9). So this shell owns the TCP stream, puts a deadline on every
+await, keeps alive with texts the venue answers, and closes the stream itself at the end of a
+session.
+"""
+
+from __future__ import annotations
+
+import enum
+import random
+import ssl
+from collections.abc import Callable, Sequence
+from typing import NoReturn
+from urllib.parse import urlsplit
+
+import attrs
+import trio
+from trio_websocket import ConnectionClosed, HandshakeError, WebSocketConnection, wrap_client_stream
+from wsproto.utilities import LocalProtocolError
+
+_MESSAGE_MAX = 4 * 1024 * 1024
+_RECEIVE_BYTES = 64 * 1024
+_QUEUE = 64  # frames between trio-websocket's reader and ours, which never waits
+
+Stream = trio.SocketStream | trio.SSLStream[trio.SocketStream]
+OnText = Callable[[str], Sequence[str] | None]
+
+
+class SocketPhase(enum.Enum):
+    CONNECTING = "connecting"
+    OPEN = "open"  # greeted; says nothing yet about data
+    DOWN = "down"
+    AUTH_SUSPECT = "down, closed at once again and again: credentials?"
+
+
+@attrs.frozen
+class SocketState:
+    """`why` tells how the last session ended; `attempt` counts tries since a long one."""
+
+    phase: SocketPhase
+    why: str = ""
+    attempt: int = 0
+
+
+@attrs.frozen
+class SocketLimits:
+    """Seconds for each await that could hang, and when a session counts as what."""
+
+    connect_s: float = 10
+    send_s: float = 5
+    close_s: float = 0.5
+    first_delay_s: float = 0.25
+    longest_delay_s: float = 30
+    early_s: float = 2  # a session that ends this soon was refused (feeds.md 4.1)
+    settled_s: float = 30  # one that lasts this long forgives earlier failures
+    suspect_after: int = 3
+
+
+_LIMITS = SocketLimits()
+
+
+@attrs.frozen
+class _Session:
+    """What one connection needs to know."""
+
+    url: str
+    greet: Callable[[], Sequence[str]]
+    on_text: OnText
+    ping: tuple[str, float] | None
+    silence_s: float
+    limits: SocketLimits
+    opened: Callable[[], None]
+
+
+async def run_socket(
+    url: str,
+    *,
+    greet: Sequence[str] | Callable[[], Sequence[str]],
+    on_text: OnText,
+    on_state: Callable[[SocketState], None],
+    ping: tuple[str, float] | None,
+    silence_s: float,
+    rng: random.Random,
+    limits: SocketLimits = _LIMITS,
+) -> NoReturn:
+    """Keep one connection to `url`, until cancelled.
+
+    `greet`: the first frames of every connection. `on_text` gets every text frame, in order and at
+    once; it must not be slow, and what it returns is sent in answer. `ping`: a text and a period in
+    seconds. `silence_s`: the connection is dropped if nothing at all arrives for so long; whether
+    *data* arrives is for the owner to watch, for a dead subscription still answers pings. An
+    exception out of `on_text` is a bug and ends everything.
+    """
+    attempt = early = 0
+    while True:
+        on_state(SocketState(SocketPhase.CONNECTING, attempt=attempt))
+        opened_at: list[float] = []
+
+        def opened(stamps: list[float] = opened_at, attempt: int = attempt) -> None:
+            stamps.append(trio.current_time())
+            on_state(SocketState(SocketPhase.OPEN, attempt=attempt))
+
+        frames = greet if callable(greet) else (lambda fixed=greet: fixed)
+        session = _Session(url, frames, on_text, ping, silence_s, limits, opened)
+        why = await _run_session(session)
+        lived = trio.current_time() - opened_at[0] if opened_at else 0
+        early = early + 1 if opened_at and lived < limits.early_s else 0
+        attempt = 1 if lived >= limits.settled_s else attempt + 1
+        suspect = early >= limits.suspect_after
+        on_state(
+            SocketState(SocketPhase.AUTH_SUSPECT if suspect else SocketPhase.DOWN, why, attempt)
+        )
+        # Full jitter (feeds.md 2.2): a venue that drops everybody is not met by everybody at once.
+        ceiling = limits.first_delay_s * 2 ** min(attempt, 20)
+        await trio.sleep(rng.random() * min(ceiling, limits.longest_delay_s))
+
+
+async def _run_session(session: _Session) -> str:
+    """One connection from dial to end. Returns why it ended."""
+    try:
+        with trio.fail_after(session.limits.connect_s):
+            stream = await _dial(session.url)
+    except (trio.TooSlowError, OSError, trio.BrokenResourceError, ssl.CertificateError) as error:
+        return f"cannot connect: {type(error).__name__} {error}"
+    try:
+        async with trio.open_nursery() as nursery:
+            why = await _converse(session, nursery, stream)
+            nursery.cancel_scope.cancel()
+    except* LocalProtocolError:
+        # The library answered a ping on a connection that had just closed under it.
+        why = "closed while answering"
+    finally:
+        with trio.CancelScope(shield=True):
+            await trio.aclose_forcefully(stream)
+    return why
+
+
+async def _dial(url: str) -> Stream:
+    parts = urlsplit(url)
+    secure = parts.scheme == "wss"
+    if parts.hostname is None or parts.scheme not in ("ws", "wss"):
+        raise ValueError(f"expected a ws or wss URL, was {url!r}")
+    port = parts.port or (443 if secure else 80)
+    if not secure:
+        return await trio.open_tcp_stream(parts.hostname, port)
+    context = ssl.create_default_context()
+    stream = await trio.open_ssl_over_tcp_stream(
+        parts.hostname, port, ssl_context=context, https_compatible=True
+    )
+    try:
+        await stream.do_handshake()
+    except BaseException:
+        await trio.aclose_forcefully(stream)
+        raise
+    return stream
+
+
+async def _converse(session: _Session, nursery: trio.Nursery, stream: Stream) -> str:
+    limits = session.limits
+    parts = urlsplit(session.url)
+    resource = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
+    step = "handshake"
+    try:
+        with trio.fail_after(limits.connect_s):
+            socket = await wrap_client_stream(
+                nursery,
+                stream,
+                parts.netloc,
+                resource,
+                message_queue_size=_QUEUE,
+                max_message_size=_MESSAGE_MAX,
+                receive_buffer_size=_RECEIVE_BYTES,
+            )
+        step = "greeting"
+        await _send(socket, session.greet(), limits)
+        session.opened()
+        return await _exchange(session, socket)
+    except trio.TooSlowError:
+        return f"no {step} within its deadline"
+    except HandshakeError as error:
+        return f"handshake refused: {error!r}"
+    except ConnectionClosed as closed:
+        return _closing(closed)
+
+
+async def _exchange(session: _Session, socket: WebSocketConnection) -> str:
+    """Read until the connection ends or falls silent, with the keepalive beside it."""
+    ends: list[str] = []
+    async with trio.open_nursery() as nursery:
+
+        def end(why: str) -> None:
+            ends.append(why)
+            nursery.cancel_scope.cancel()
+
+        if session.ping is not None:
+            nursery.start_soon(_keep_alive, socket, session.ping, session.limits, end)
+        end(await _read(session, socket))
+    with trio.move_on_after(session.limits.close_s):
+        await socket.aclose()
+    return ends[0]
+
+
+async def _read(session: _Session, socket: WebSocketConnection) -> str:
+    with trio.move_on_after(session.silence_s) as watchdog:
+        while True:
+            try:
+                frame = await socket.get_message()
+            except ConnectionClosed as closed:
+                return _closing(closed)
+            watchdog.deadline = trio.current_time() + session.silence_s
+            text = frame if isinstance(frame, str) else frame.decode("utf-8", "replace")
+            answer = session.on_text(text)
+            if answer:
+                try:
+                    await _send(socket, answer, session.limits)
+                except ConnectionClosed as closed:
+                    return _closing(closed)
+                except trio.TooSlowError:
+                    return "peer does not read"
+    return f"silent for {session.silence_s:g} s"
+
+
+async def _keep_alive(
+    socket: WebSocketConnection,
+    ping: tuple[str, float],
+    limits: SocketLimits,
+    end: Callable[[str], None],
+) -> None:
+    text, period = ping
+    while True:
+        await trio.sleep(period)
+        try:
+            await _send(socket, (text,), limits)
+        except ConnectionClosed:
+            return  # the reader says why
+        except trio.TooSlowError:
+            end("peer does not read")
+
+
+async def _send(socket: WebSocketConnection, frames: Sequence[str], limits: SocketLimits) -> None:
+    """Send, or raise ConnectionClosed or TooSlowError. After the latter the stream is only good to
+    close.
+    """
+    with trio.fail_after(limits.send_s):
+        for frame in frames:
+            await socket.send_message(frame)
+
+
+def _closing(closed: ConnectionClosed) -> str:
+    reason = closed.reason
+    return "closed" if reason is None else f"closed {reason.code} {reason.reason or ''}".strip()
