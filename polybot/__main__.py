@@ -44,12 +44,14 @@ def run_bot(options: BotOptions) -> int:
         sys.stderr.write(f"{error}\n")
         return EXIT_CONFIG
     try:
-        run, speed = (run_live, 1.0) if config.bot.mode == "live" else (run_paper, config.paper.speed)
+        run, speed = (
+            (run_live, 1.0) if config.bot.mode == "live" else (run_paper, config.paper.speed)
+        )
         report, code = trio.run(run, config, options, clock=clock_at(speed))
     except ValueError as error:
         sys.stderr.write(f"cannot start: {error}\n")
         return EXIT_CONFIG
-    except Exception as error:
+    except Exception as error:  # noqa: BLE001 - the summary is written on failure too
         logger.exception("the run failed")
         report, code = _failed(config, error), EXIT_OTHER
     if options.summary is not None:

@@ -1,7 +1,8 @@
 """What belongs to the wallet: the ledger, who owns which order, and the tasks that keep both true.
 
-The account is the only writer of the ledger. Private events enter through `hear`, from the user stream and from
-REST alike: money first, then the event goes, losslessly and in order, to the market that owns the order.
+The account is the only writer of the ledger. Private events enter through `hear`, from the user
+stream and from REST alike: money first, then the event goes, losslessly and in order, to the market
+that owns the order.
 """
 
 from __future__ import annotations
@@ -11,12 +12,12 @@ from collections.abc import Callable
 import attrs
 import trio
 
+from polybot.channels import Bell
 from polybot.clock import Clock
 from polybot.domain.ledger import Ledger
 from polybot.domain.orders import Failure, OrderRow, OrderSeen, PrivateEvent, TradeSeen
 from polybot.execution.firewall import Standing
 from polybot.health import Health
-from polybot.channels import Bell
 from polybot.venue.clob import ClobClient, StaleHeartbeat
 
 HEARTBEAT_EVERY_S = 5.0  # clob.md 4.2: the venue cancels all after 10 s without one
@@ -26,13 +27,16 @@ RECONCILE_EVERY_S = 20.0
 TRADES_OVERLAP_S = 120
 
 
+@attrs.frozen
 class Route:
-    """How the account reaches one market's orders task."""
+    """How the account reaches one market's orders task.
 
-    def __init__(self, hear: Callable[[PrivateEvent], None], missing: Callable[[str, int], None]):
-        self.hear = hear
-        self.missing = missing
-        self.open_ids: Callable[[], list[str]] = list
+    `missing` hears of an open order that a read begun at the given time did not show.
+    """
+
+    hear: Callable[[PrivateEvent], None]
+    missing: Callable[[str, int], None]
+    open_ids: Callable[[], list[str]]
 
 
 @attrs.define(eq=False)
@@ -94,8 +98,8 @@ class Account:
     async def keep_alive(self) -> None:
         """Send the dead-man heartbeat every 5 s, chaining ids; any failure stops trading at once.
 
-        It beats until the process ends, also while everything else shuts down: while an order may rest,
-        the venue must neither forget us nor be asked to clean up for us.
+        It beats until the process ends, also while everything else shuts down: while an order may
+        rest, the venue must neither forget us nor be asked to clean up for us.
         """
         previous, due = "", trio.current_time()
         while True:
@@ -106,7 +110,8 @@ class Account:
                 previous = answer
                 self.heartbeats += 1
                 if "heartbeat" in self.health.troubles:
-                    self.doubt.ring()  # orders may be gone: the reconciler looks, then lets us trade
+                    # Orders may be gone: the reconciler looks, then lets us trade.
+                    self.doubt.ring()
                 lag = trio.current_time() - due
                 self.heartbeat_lag_ms = max(self.heartbeat_lag_ms, int(lag * 1000))
                 self._beating = True
@@ -126,7 +131,9 @@ class Account:
     # --- reconciliation ------------------------------------------------------------------
 
     async def reconcile_for_ever(self) -> None:
-        """Compare with the venue's books at start, on a cadence, and whenever something is in doubt."""
+        """Compare with the venue's books at start, on a cadence, and whenever something is in
+        doubt.
+        """
         while True:
             pause = RECONCILE_EVERY_S if await self.reconcile() else 1.0
             with trio.move_on_after(pause):

@@ -1,8 +1,9 @@
 """The bot: one nursery for what outlives markets, one scope inside it for trading.
 
-Order of an ordinary end, whatever caused it: the admission gate closes in the same step; a cancel-all goes out
-at once; the trading scope is cancelled and every market scope flattens itself; when all have ended, cancel-all is
-repeated until two reads show nothing; only then do the heartbeat and the user stream stop.
+Order of an ordinary end, whatever caused it: the admission gate closes in the same step; a
+cancel-all goes out at once; the trading scope is cancelled and every market scope flattens itself;
+when all have ended, cancel-all is repeated until two reads show nothing; only then do the heartbeat
+and the user stream stop.
 """
 
 from __future__ import annotations
@@ -48,7 +49,6 @@ class Bot:
     ended_at: float | None = None
     started_ms: int = 0
     started_wall: float = 0.0
-    cancel_sent_wall_ms: int | None = None
 
     def __attrs_post_init__(self) -> None:
         self.discovery = Discovery(self.ctx, self.series)
@@ -57,7 +57,9 @@ class Bot:
     # --- running -----------------------------------------------------------------------------
 
     async def run(self) -> None:
-        """Trade until stopped. Returns with `exit_reason` and `empty` set; a bug of ours is raised after."""
+        """Trade until stopped. Returns with `exit_reason` and `empty` set; a bug of ours is raised
+        after.
+        """
         ctx = self.ctx
         self.started_ms, self.started_wall = ctx.clock.now_ms(), wall_seconds()
         for name in REQUIRED:
@@ -74,7 +76,9 @@ class Bot:
                 raise
             finally:
                 self.stop(self.exit_reason or "error: a service failed")
-                await self._empty_account()
+                with trio.move_on_after(EMPTY_S, shield=True):
+                    self.empty = await self.ctx.account.cancel_everything()
+                self._note_end()
             with trio.move_on_after(LAST_ACCOUNTS_S):
                 await self._last_accounts()
             services.cancel_scope.cancel()
@@ -115,6 +119,7 @@ class Bot:
         if ctx.stopping:
             return
         ctx.stopping = True
+        self.empty = False  # until it is proven again
         self.exit_reason = reason
         self.stopped_at = wall_seconds()
         self.supervisor.hurry()
@@ -124,12 +129,12 @@ class Bot:
     async def _cancel_now(self) -> None:
         """The first cancel-all: its only purpose is to be on the wire at once."""
         with trio.move_on_after(EMPTY_S, shield=True):
-            await self.ctx.client.cancel_all()
+            answer = await self.ctx.client.cancel_all()
+            took_ms = (wall_seconds() - (self.stopped_at or 0)) * 1000
+            said = answer.failure or f"{len(answer.cancelled)} orders cancelled"
+            logger.info("cancel-all answered {:.0f} ms after the stop: {}", took_ms, said)
 
-    async def _empty_account(self) -> None:
-        self.empty = False
-        with trio.move_on_after(EMPTY_S, shield=True):
-            self.empty = await self.ctx.account.cancel_everything()
+    def _note_end(self) -> None:
         if not self.empty:
             logger.error("orders may still be live: the venue did not confirm that none rests")
         self.ended_at = wall_seconds()
@@ -172,7 +177,9 @@ class Bot:
         )
 
     def summary(self) -> Summary:
-        """What the run came to so far; the exchange's own figures are added by whoever knows them."""
+        """What the run came to so far; the exchange's own figures are added by whoever knows
+        them.
+        """
         ctx, now = self.ctx, wall_seconds()
         books: dict[str, MarketBooks] = ctx.account.ledger.books
         intervals = tuple(

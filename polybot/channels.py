@@ -1,11 +1,12 @@
 """How tasks are joined: thin faces on Trio's memory channels, one per kind of traffic.
 
-Lossless and ordered (private events, results) is a plain bounded channel whose overflow is a fault. The two
-kinds below are for traffic of which only the newest matters; both have one reader.
+Lossless and ordered (private events, results) is a plain bounded channel whose overflow is a fault.
+The two kinds below are for traffic of which only the newest matters; both have one reader.
 """
 
 from __future__ import annotations
 
+import contextlib
 from typing import Generic, TypeVar
 
 import trio
@@ -14,16 +15,14 @@ T = TypeVar("T")
 
 
 class Bell:
-    """"Something changed." Rings before the reader comes are one ring; none is lost."""
+    """Says that something changed. Rings before the reader comes are one ring; none is lost."""
 
     def __init__(self) -> None:
         self._send, self._receive = trio.open_memory_channel[None](1)
 
     def ring(self) -> None:
-        try:
+        with contextlib.suppress(trio.WouldBlock):
             self._send.send_nowait(None)
-        except trio.WouldBlock:
-            pass
 
     async def wait(self) -> None:
         await self._receive.receive()

@@ -1,8 +1,9 @@
 """The one clock: every deadline and every venue stamp in the program comes from here.
 
 Trio's clock drives both. Deadlines use `trio.current_time()` directly; the venue's wall clock is an
-origin plus the same number, so that one `MockClock(rate=20)` speeds up bot and exchange together and a
-virtual clock makes both exact. `time.time` is read in this file only (tests/test_tidy.py checks).
+origin plus the same number, so that one `MockClock(rate=20)` speeds up bot and exchange together
+and a virtual clock makes both exact. `time.time` is read in this file only (tests/test_tidy.py
+checks).
 """
 
 from __future__ import annotations
@@ -41,7 +42,9 @@ class Clock:
         return (unix_ms - self.origin_ms) / 1000
 
     async def sleep_until(self, unix_ms: float) -> None:
-        """Sleep until venue time `unix_ms`; return at once (after a checkpoint) if it has passed."""
+        """Sleep until venue time `unix_ms`; return at once (after a checkpoint) if it has
+        passed.
+        """
         await trio.sleep_until(self.trio_time(unix_ms))
 
 

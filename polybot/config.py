@@ -72,8 +72,8 @@ class PaperParams:
     speed: float = attrs.field(default=20.0, validator=_passing(options.check_speed))
     """Venue seconds per second of ours."""
 
-    intensity: float = attrs.field(default=1.0, validator=_passing(options.check_intensity))
-    """Scale of the crowd's event rates."""
+    intensity: float = attrs.field(default=0.1, validator=_passing(options.check_intensity))
+    """Scale of the crowd's event rates; 1.0 is a busy real market, which speed 20 cannot carry."""
 
 
 @attrs.frozen

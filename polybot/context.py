@@ -1,4 +1,6 @@
-"""What every part of the shell is handed: the configuration, the clock, and the owners of shared facts."""
+"""What every part of the shell is handed: the configuration, the clock, and the owners of shared
+facts.
+"""
 
 from __future__ import annotations
 
@@ -67,4 +69,3 @@ class Context:
         """Put a line before the operator: fills, halts, settlements."""
         number = self.events[-1].number + 1 if self.events else 1
         self.events = [*self.events, Event(number, self.clock.now_ms(), text)][-EVENTS_KEPT:]
-

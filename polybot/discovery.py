@@ -1,8 +1,8 @@
 """Discovery: which windows there are, what they settle by, and what they start from.
 
-Looks one window ahead in every series, so that a rollover never waits for metadata. A market is offered only
-when two sources agree about it: Gamma for rule and window, the CLOB for tokens, tick and size. Windows that
-do not check out are skipped with a reason, never guessed (F52–F55).
+Looks one window ahead in every series, so that a rollover never waits for metadata. A market is
+offered only when two sources agree about it: Gamma for rule and window, the CLOB for tokens, tick
+and size. Windows that do not check out are skipped with a reason, never guessed (F52–F55).
 """
 
 from __future__ import annotations
@@ -15,9 +15,9 @@ from polybot.context import Context
 from polybot.domain.market import Market, Outcome, UnknownRule
 from polybot.domain.orders import Failure
 from polybot.pricing.strikes import StrikeCorrection
+from polybot.venue import slugs
 from polybot.venue.clob_reads import ClobMarket
 from polybot.venue.gamma import MarketMeta, market_by_slug
-from polybot.venue import slugs
 
 LOOK_EVERY_S = 5.0
 AHEAD = 2  # windows per series: the current and the next

@@ -1,8 +1,9 @@
 """What must be well before anything may be placed, and who is told when it is not.
 
-Each required input (user stream, heartbeat, reconciliation …) reports trouble here by name. Any trouble
-closes the admission gate in the same step, with no task switch in between, and wakes every market scope, which
-ends itself. The gate opens again only when every input has reported itself well.
+Each required input (user stream, heartbeat, reconciliation …) reports trouble here by name. Any
+trouble closes the admission gate in the same step, with no task switch in between, and wakes every
+market scope, which ends itself. The gate opens again only when every input has reported itself
+well.
 """
 
 from __future__ import annotations
@@ -16,7 +17,9 @@ from polybot.execution.firewall import Admission
 
 
 class Fault(Exception):
-    """The venue's or the network's doing: the market scope ends, its orders go, and it may start again."""
+    """The venue's or the network's doing: the market scope ends, its orders go, and it may start
+    again.
+    """
 
 
 @attrs.define(eq=False)

@@ -1,7 +1,8 @@
-"""From a configuration to a running bot: the composition root, and the only place that knows both sides.
+"""From a configuration to a running bot: the composition root, and the only place that knows both
+sides.
 
-Paper is live with other URLs: the embedded exchange is served on loopback and the bot is given its site and
-its demo wallet. After the bot has ended, the exchange is asked what it thinks of it.
+Paper is live with other URLs: the embedded exchange is served on loopback and the bot is given its
+site and its demo wallet. After the bot has ended, the exchange is asked what it thinks of it.
 """
 
 from __future__ import annotations
@@ -34,8 +35,8 @@ from polybot.health import Health
 from polybot.options import BotOptions
 from polybot.pricing.board import PriceBoard
 from polybot.records import Records
-from polybot.settlement import Settlement
 from polybot.secrets_file import LiveKeys
+from polybot.settlement import Settlement
 from polybot.signals import stop_on_signals
 from polybot.summary import Summary
 from polybot.venue.clob import ClobClient
@@ -46,7 +47,8 @@ from polybot.venue.secret import Credentials, Secret
 from polybot.venue.signing import Wallet
 from polybot.venue.site import POLYMARKET, Site
 
-# A Friday afternoon in New York, ninety seconds before the hour: a fixed start makes a seed one world.
+# A Friday afternoon in New York, ninety seconds before the hour: a fixed start makes a seed one
+# world.
 PAPER_START_MS = 1_795_201_110_000
 
 EXIT_CLEAN, EXIT_OTHER, EXIT_CONFIG, EXIT_ORDERS_LIVE = 0, 1, 2, 3
@@ -57,7 +59,10 @@ async def http_client() -> AsyncGenerator[httpx.AsyncClient]:
     """One client for the process: kept connections, no redirects, no proxy from the environment."""
     limits = httpx.Limits(max_connections=40, max_keepalive_connections=40, keepalive_expiry=60)
     async with httpx.AsyncClient(
-        limits=limits, timeout=None, follow_redirects=False, trust_env=False
+        limits=limits,
+        timeout=None,  # noqa: S113 - each call has a total of its own, which httpx cannot give
+        follow_redirects=False,
+        trust_env=False,
     ) as client:
         yield client
 
@@ -107,6 +112,8 @@ async def run_paper(config: Config, options: BotOptions) -> tuple[Summary, int]:
     clock = Clock.starting_at(world.start_ms)
     series = tuple(series.key for series in world.series)
     config = attrs.evolve(config, bot=attrs.evolve(config.bot, series=series))
+    if options.run_ms is None and world.end_ms is not None:
+        options = attrs.evolve(options, run_ms=world.end_ms - world.start_ms)
     async with trio.open_nursery() as nursery, http_client() as http:
         exchange = Exchange(world, clock, config.paper.seed)
         urls: Urls = await nursery.start(exchange.run)
@@ -175,7 +182,7 @@ async def run_watched(bot: Bot) -> int:
         except StartFailed as failed:
             logger.error("cannot start: {}", failed)
             code = EXIT_OTHER
-        except Exception:
+        except Exception:  # noqa: BLE001 - whatever it was, exit code and summary must tell
             logger.exception("stopped by a fault of our own")
             code = EXIT_OTHER
         nursery.cancel_scope.cancel()
@@ -199,8 +206,12 @@ def paper_world(config: Config) -> World:
 
 
 def demo_site(urls: Urls) -> Site:
-    """An embedded exchange as a site. It has no relayer and no RPC node yet; nothing asks for them."""
-    return Site(data="", relayer="", rpc="", **attrs.asdict(urls, filter=lambda f, _: f.name != "admin"))
+    """An embedded exchange as a site. It has no relayer and no RPC node yet; nothing asks for
+    them.
+    """
+    return Site(
+        data="", relayer="", rpc="", **attrs.asdict(urls, filter=lambda f, _: f.name != "admin")
+    )
 
 
 async def ask_exchange(http: httpx.AsyncClient, admin: str, address: str) -> dict[str, Any] | None:

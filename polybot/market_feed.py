@@ -1,8 +1,8 @@
 """The feed task of a market scope: market socket → verified book → "something changed".
 
-The reader only decodes and applies: no await between the socket and the book. Silence is judged by asking,
-not by waiting: a quiet market is normal (F03), so after some quiet the REST book is compared, and only a
-difference condemns the connection (F01).
+The reader only decodes and applies: no await between the socket and the book. Silence is judged by
+asking, not by waiting: a quiet market is normal (F03), so after some quiet the REST book is
+compared, and only a difference condemns the connection (F01).
 """
 
 from __future__ import annotations
@@ -78,7 +78,9 @@ class MarketFeed:
                 self.changed.ring()
 
     async def _watch(self) -> None:
-        """Mend a book that fails its hash; condemn a connection that brings none, or missed a change."""
+        """Mend a book that fails its hash; condemn a connection that brings none, or missed a
+        change.
+        """
         while True:
             await trio.sleep(CHECK_EVERY_S)
             quiet = trio.current_time() - self.heard_at
@@ -91,7 +93,9 @@ class MarketFeed:
                 self._redial("silent while the book moved")
 
     async def _mend(self, broken: list[Outcome]) -> None:
-        """Ask for a snapshot of each broken book; what is still broken next time costs the connection."""
+        """Ask for a snapshot of each broken book; what is still broken next time costs the
+        connection.
+        """
         for outcome in broken:
             answer = await self.ctx.client.book(self.market.token(outcome))
             if isinstance(answer, Failure):

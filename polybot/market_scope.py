@@ -1,8 +1,9 @@
 """One market interval as a nursery: feed, quote and orders live and die together.
 
-The scope ends when the window closes, when any required input fails, when a task of it fails, or when the program
-stops. Whatever the reason, every task has ended before the flatten begins, so nothing can place an order
-behind it; the flatten is shielded and bounded, and says so when it could not prove the market empty.
+The scope ends when the window closes, when any required input fails, when a task of it fails, or
+when the program stops. Whatever the reason, every task has ended before the flatten begins, so
+nothing can place an order behind it; the flatten is shielded and bounded, and says so when it could
+not prove the market empty.
 """
 
 from __future__ import annotations
@@ -79,8 +80,11 @@ class MarketScope:
         else:
             ended = Ended.CLOSED
         finally:
-            await self._flatten()
-            del account.routes[key]
+            # Every task has ended, so nothing is placed after this begins.
+            self.state = "flattening"
+            with trio.move_on_after(FLATTEN_S, shield=True) as cleanup:
+                await self.orders.flatten()
+            self._close_books(emptied=not cleanup.cancelled_caught)
         return ended
 
     def _note_faults(self, group: BaseExceptionGroup[BaseException]) -> None:
@@ -89,17 +93,11 @@ class MarketScope:
             self.ctx.tell(f"{self.market.slug}: scope ended, {fault}")
             logger.warning("{}: {}", self.market.slug, fault)
 
-    async def _flatten(self) -> None:
-        """Empty the market. Every task has ended, so nothing is placed after this begins."""
-        self.state = "flattening"
-        try:
-            with trio.move_on_after(FLATTEN_S, shield=True) as cleanup:
-                await self.orders.flatten()
-        finally:
-            record = self.ctx.records.of(self.market)
-            self.ctx.records.take(record, self.orders.desk)
-            self.state = "ended"
-        if cleanup.cancelled_caught:
+    def _close_books(self, *, emptied: bool) -> None:
+        record = self.ctx.records.of(self.market)
+        self.ctx.records.take(record, self.orders.desk)
+        del self.ctx.account.routes[self.market.condition_id]
+        if not emptied:
             self.ctx.records.unflattened += 1
             self.ctx.admission.stop("a market could not be emptied")
             raise Unflattened(self.market.slug)

@@ -55,7 +55,7 @@ class ExchangeOptions:
     series: tuple[str, ...] = ("btc-5m", "btc-1h")
     seed: int = 1
     speed: float = 1.0
-    intensity: float = 1.0
+    intensity: float = 0.1
     start_ms: int | None = None
 
 

@@ -1,9 +1,11 @@
-"""The orders task of a market scope: runs one desk, alone writes its table, and empties it at the end.
+"""The orders task of a market scope: runs one desk, alone writes its table, and empties it at the
+end.
 
-Wishes come latest-only, private events and replies losslessly and in order through one bounded channel; an
-overflow of that channel is a fault, never a drop. Requests run beside the task so that a slow POST cannot
-hold up a cancel; each is shielded until its answer or its time-out, because a sent order is a fact whose id
-we want to know (trio.md 4), and what it came to returns through the same channel.
+Wishes come latest-only, private events and replies losslessly and in order through one bounded
+channel; an overflow of that channel is a fault, never a drop. Requests run beside the task so that
+a slow POST cannot hold up a cancel; each is shielded until its answer or its time-out, because a
+sent order is a fact whose id we want to know (trio.md 4), and what it came to returns through the
+same channel.
 """
 
 from __future__ import annotations
@@ -45,6 +47,11 @@ class Posted:
 
 
 @attrs.frozen
+class Unsent:
+    ids: tuple[str, ...]
+
+
+@attrs.frozen
 class CancelAnswered:
     ids: tuple[str, ...]
     result: CancelResult
@@ -62,7 +69,7 @@ class Missing:
     read_started_ms: int
 
 
-Message = Wish | Posted | CancelAnswered | LookedUp | Missing | PrivateEvent
+Message = Wish | Posted | Unsent | CancelAnswered | LookedUp | Missing | PrivateEvent
 
 
 @attrs.define(eq=False, slots=False)
@@ -78,8 +85,11 @@ class OrdersTask:
 
     def __attrs_post_init__(self) -> None:
         self._send, self._receive = trio.open_memory_channel[Message](INBOX)
-        self.route = Route(self._put, lambda o, at: self._put(Missing(o, at)))
-        self.route.open_ids = lambda: [t.id for t in self.desk.table.open()]
+        self.route = Route(
+            hear=self._put,
+            missing=lambda order_id, at_ms: self._put(Missing(order_id, at_ms)),
+            open_ids=lambda: [t.id for t in self.desk.table.open()],
+        )
 
     @property
     def condition_id(self) -> str:
@@ -128,6 +138,8 @@ class OrdersTask:
             case Posted(results):
                 self.desk.posted(results, now_ms)
                 self._tell_refusals(results)
+            case Unsent(ids):
+                self.desk.unsent(ids, now_ms)
             case CancelAnswered(ids, result):
                 self.desk.cancelled(ids, result, now_ms)
             case LookedUp(order_id, answer):
@@ -151,7 +163,9 @@ class OrdersTask:
             case Cancel(ids):
                 await self._shielded(lambda: self._cancel(ids), None)
             case LookUp(order_id):
-                await self._shielded(lambda: self._look_up(order_id), LookedUp(order_id, _NO_ANSWER))
+                await self._shielded(
+                    lambda: self._look_up(order_id), LookedUp(order_id, _NO_ANSWER)
+                )
 
     @staticmethod
     def _lost(orders: tuple[SignedOrder, ...]) -> Posted:
@@ -161,7 +175,9 @@ class OrdersTask:
         self, request: Callable[[], Awaitable[Message]], otherwise: Message | None
     ) -> None:
         limit = self.desk.params.post_timeout_s + 1
-        with trio.move_on_after(STOP_PATIENCE_S if self.stopping() else limit, shield=True) as scope:
+        with trio.move_on_after(
+            STOP_PATIENCE_S if self.stopping() else limit, shield=True
+        ) as scope:
             self._requests.add(scope)
             try:
                 otherwise = await request()
@@ -176,6 +192,9 @@ class OrdersTask:
             scope.deadline = min(scope.deadline, trio.current_time() + STOP_PATIENCE_S)
 
     async def _post(self, orders: tuple[SignedOrder, ...]) -> Message:
+        """Place, unless the gate has closed since the decision: a stop may come between the two."""
+        if self.desk.firewall.admission.closed_because is not None:
+            return Unsent(tuple(order.id for order in orders))
         return Posted(tuple(await self.client.place(orders)))
 
     async def _cancel(self, ids: tuple[str, ...]) -> Message:
@@ -189,8 +208,8 @@ class OrdersTask:
     async def flatten(self) -> None:
         """Cancel what rests in this market and prove it: returns only when nothing of ours is open.
 
-        Called when every task of the market has ended, so nothing can place an order behind it. The caller
-        shields and bounds it.
+        Called when every task of the market has ended, so nothing can place an order behind it. The
+        caller shields and bounds it.
         """
         self.desk.closing = True
         self._drain()

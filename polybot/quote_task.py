@@ -1,7 +1,9 @@
-"""The quote task of a market scope: book, prices and inventory in; the orders we want, or reasons, out.
+"""The quote task of a market scope: book, prices and inventory in; the orders we want, or reasons,
+out.
 
-Woken by any of the three, at most once per `requote_min_ms` and at least once per `requote_max_ms`: the same
-quote need not be derived twice, and time itself moves the fair price. The decision is a plain call.
+Woken by any of the three, at most once per `requote_min_ms` and at least once per `requote_max_ms`:
+the same quote need not be derived twice, and time itself moves the fair price. The decision is a
+plain call.
 """
 
 from __future__ import annotations
@@ -201,10 +203,11 @@ def wish(market: Market, decision: Decision, params: QuoteParams, now_ms: int) -
 
 
 def _order(market: Market, quote: Quote, last_ms: int, now_ms: int) -> NewOrder:
-    """A quote as an order; it dies at the cutoff by the venue's own hand while GTD still reaches that far.
+    """A quote as an order; it dies at the cutoff by the venue's own hand while GTD still reaches
+    that far.
 
-    The venue kills a GTD order `GTD_EARLY_S` before its stated expiration and takes none closer than
-    `GTD_LEAD_S`: a backstop for the case that we are gone, not a tool for the last minutes.
+    The venue kills a GTD order `GTD_EARLY_S` before its stated expiration and takes none closer
+    than `GTD_LEAD_S`: a backstop for the case that we are gone, not a tool for the last minutes.
     """
     expires_s = last_ms // 1000 + GTD_EARLY_S.value
     reachable = expires_s * 1000 >= now_ms + (GTD_LEAD_S.value + 5) * 1000

@@ -1,7 +1,7 @@
 """What each interval came to, kept while the program runs and read by the summary and the screen.
 
-A record is written by its market's scope (quotes, orders, time) and by settlement (outcome); money figures
-are read from the ledger when they are asked for, so that there is one source for each.
+A record is written by its market's scope (quotes, orders, time) and by settlement (outcome); money
+figures are read from the ledger when they are asked for, so that there is one source for each.
 """
 
 from __future__ import annotations
@@ -15,7 +15,8 @@ from polybot.domain.market import Candle, Market, Outcome, TwapPair
 from polybot.execution.desk import Desk
 from polybot.summary import Interval
 
-# A scope that decides less often than this did not run in between: that time counts as not quoted once.
+# A scope that decides less often than this did not run in between: that time counts as not quoted
+# once.
 LONGEST_STEP_MS = 2_000
 
 

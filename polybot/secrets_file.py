@@ -77,7 +77,8 @@ def read_file(path: Path, faults: list[Fault]) -> dict[str, str]:
         faults.append(Fault("live.secrets_file", f"cannot open {path}: {why}"))
         return {}
     try:
-        # Asked of the open descriptor: by name, another file could answer than the one that is read.
+        # Asked of the open descriptor: by name, another file could answer than the one that is
+        # read.
         problem = _unsafe(os.fstat(descriptor), path)
         raw = b"" if problem else os.read(descriptor, _SIZE_MAX)
     finally:

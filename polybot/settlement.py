@@ -1,7 +1,7 @@
 """Settlement: pairs merged, results read, winners redeemed, books closed.
 
-One task for the wallet. It asks for one operation at a time; an operation without a definite answer is settled by
-reading balances, never by asking again. Only confirmed shares are merged.
+One task for the wallet. It asks for one operation at a time; an operation without a definite answer
+is settled by reading balances, never by asking again. Only confirmed shares are merged.
 """
 
 from __future__ import annotations
@@ -39,12 +39,14 @@ class Settlement:
             await trio.sleep(ROUND_S)
 
     async def round(self, *, final: bool = False) -> None:
-        """Do what is due for every watched market; `final` asks for results without waiting for the poll."""
+        """Do what is due for every watched market; `final` asks for results without waiting for the
+        poll.
+        """
         for market in list(self.watched.values()):
             now_ms = self.ctx.clock.now_ms()
             await self._merge(market, ended=now_ms >= market.end_ms)
             if now_ms >= market.end_ms + QUIET_AFTER_END_S * 1000:
-                await self._settle(market, final)
+                await self._settle(market, final=final)
 
     async def _merge(self, market: Market, *, ended: bool) -> None:
         ledger = self.ctx.account.ledger
@@ -71,10 +73,10 @@ class Settlement:
             return False
         return all(was - now >= shares for was, now in zip(before, after, strict=True))
 
-    async def _settle(self, market: Market, final: bool) -> None:
+    async def _settle(self, market: Market, *, final: bool) -> None:
         record = self.ctx.records.of(market)
         if record.outcome is None:
-            record.outcome = await self._outcome(market, final)
+            record.outcome = await self._outcome(market, final=final)
             if record.outcome is None:
                 return
             self.ctx.account.ledger.resolve(market.condition_id, record.outcome)
@@ -82,7 +84,7 @@ class Settlement:
         if await self._redeem(market):
             self._close(market)
 
-    async def _outcome(self, market: Market, final: bool) -> Outcome | None:
+    async def _outcome(self, market: Market, *, final: bool) -> Outcome | None:
         now = trio.current_time()
         if not final and now < self._asked_at.get(market.slug, 0) + RESULT_POLL_S:
             return None
@@ -99,7 +101,9 @@ class Settlement:
         if self.operations is None:
             return False
         if held.up != held.up_confirmed or held.down != held.down_confirmed:
-            return False  # a fill is still on its way to the chain: its shares cannot be redeemed yet
+            return (
+                False  # a fill is still on its way to the chain: its shares cannot be redeemed yet
+            )
         answer = await self.operations.redeem(market.condition_id)
         if isinstance(answer, Failure):
             balances = await self._balances(market)

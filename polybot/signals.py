@@ -14,8 +14,8 @@ async def stop_on_signals(
 ) -> None:
     """Call `stop` with the first SIGINT or SIGTERM; on the second exit with 128 + its number.
 
-    Must live outside everything `stop` cancels, or nobody hears the second. By then a cancel-all is on the
-    wire: `stop` sends it before anything else.
+    Must live outside everything `stop` cancels, or nobody hears the second. By then a cancel-all is
+    on the wire: `stop` sends it before anything else.
     """
     with trio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as arrivals:
         task_status.started()

@@ -1,7 +1,8 @@
-"""The supervisor: starts each window's market scope in time, restarts it after faults, moves on at its end.
+"""The supervisor: starts each window's market scope in time, restarts it after faults, moves on at
+its end.
 
-A window's scope opens a little before the window so that its feed is warm; the window before has long passed
-its cutoff by then, so quotes of one series never overlap.
+A window's scope opens a little before the window so that its feed is warm; the window before has
+long passed its cutoff by then, so quotes of one series never overlap.
 """
 
 from __future__ import annotations

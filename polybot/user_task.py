@@ -1,7 +1,8 @@
-"""The user stream: every private event, losslessly, into the account; its loss stops trading at once.
+"""The user stream: every private event, losslessly, into the account; its loss stops trading at
+once.
 
-The venue replays nothing (feeds.md 4.1), so an open socket is not health: only a reconciliation made while it is
-open makes the stream good again.
+The venue replays nothing (feeds.md 4.1), so an open socket is not health: only a reconciliation
+made while it is open makes the stream good again.
 """
 
 from __future__ import annotations

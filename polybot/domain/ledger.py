@@ -1,11 +1,13 @@
 """The account's books: cash and shares in integers, each change with its evidence.
 
-The account's settlement task is the only writer. A match is provisional: it counts in holdings and equity
-at once (the venue moves balances at the match, and risk must see it), but merging and redeeming use confirmed shares
-only, and FAILED takes back exactly what MATCHED booked. The same trade is told many times (every status,
-every reconnect, every REST read): the key is the trade id, and only a rise in status rank does anything.
+The account's settlement task is the only writer. A match is provisional: it counts in holdings and
+equity at once (the venue moves balances at the match, and risk must see it), but merging and
+redeeming use confirmed shares only, and FAILED takes back exactly what MATCHED booked. The same
+trade is told many times (every status, every reconnect, every REST read): the key is the trade id,
+and only a rise in status rank does anything.
 
-Average cost per token, taker fees included (strategy.md 15). Realised profit on merge and redeem only.
+Average cost per token, taker fees included (strategy.md 15). Realised profit on merge and redeem
+only.
 """
 
 from __future__ import annotations
@@ -46,6 +48,7 @@ class _Position:
     shares: int = 0
     confirmed: int = 0
     cost: int = 0
+    confirmed_cost: int = 0  # a merge takes from this part, so that a fill may fail after it
 
     def cost_of(self, shares: int) -> int:
         """Average cost of `shares`; the last share takes the rounding with it."""
@@ -53,10 +56,12 @@ class _Position:
 
     def take(self, shares: int) -> int:
         """Remove confirmed shares and return their cost."""
-        cost = self.cost_of(shares)
+        all_of_it = shares >= self.confirmed
+        cost = self.confirmed_cost if all_of_it else self.confirmed_cost * shares // self.confirmed
         self.shares -= shares
         self.confirmed -= shares
         self.cost -= cost
+        self.confirmed_cost -= cost
         return cost
 
 
@@ -107,7 +112,9 @@ class MarketBooks:
 
     @property
     def worst_value(self) -> int:
-        """What the holdings are surely worth: pairs at 1, a resolved winner at 1, the rest nothing."""
+        """What the holdings are surely worth: pairs at 1, a resolved winner at 1, the rest
+        nothing.
+        """
         held = self.holdings()
         if self.winner is not None:
             return held.up if self.winner is Outcome.UP else held.down
@@ -127,7 +134,8 @@ class Ledger:
 
     def book(self, trade: TradeSeen) -> bool:
         """Apply a trade message; True if it changed anything. Trades of unknown markets are the
-        reconciler's business and change nothing here."""
+        reconciler's business and change nothing here.
+        """
         books = self.books.get(trade.condition_id)
         if books is None:
             return False
@@ -169,6 +177,7 @@ class Ledger:
         position.cost += sign * entry.cost
         if not entry.buy:
             position.confirmed += sign * shares  # what is sold can no longer be merged
+            position.confirmed_cost += sign * entry.cost
         books.fills += sign
         books.volume += sign * notional(leg.price, leg.shares)
         books.fees += sign * entry.fee
@@ -185,6 +194,7 @@ class Ledger:
             for entry in booked.entries:
                 self._apply(books, entry, -1)
             booked.entries = ()
+            self._sweep(books)
         elif status is TradeStatus.CONFIRMED:
             self._confirm(books, booked, 1)
         return True
@@ -195,6 +205,17 @@ class Ledger:
             if entry.buy:
                 position = books.positions[books.market.outcome_of(entry.leg.token)]
                 position.confirmed += sign * entry.leg.shares
+                position.confirmed_cost += sign * entry.cost
+
+    @staticmethod
+    def _sweep(books: MarketBooks) -> None:
+        """Where a reversal came after a merge or sale of the same shares, their averages differ:
+        what cost is left on nothing is result.
+        """
+        for position in books.positions.values():
+            if position.shares == position.confirmed == 0:
+                books.realised -= position.cost
+                position.cost = position.confirmed_cost = 0
 
     def merge(self, condition_id: str, shares: int) -> None:
         """Turn `shares` confirmed pairs into cash at 1."""
@@ -232,7 +253,9 @@ class Ledger:
 
     @property
     def equity(self) -> int:
-        """Cash plus what holdings are surely worth: the figure the exchange's books must agree with."""
+        """Cash plus what holdings are surely worth: the figure the exchange's books must agree
+        with.
+        """
         return self.cash + sum(books.worst_value for books in self.books.values())
 
     def marked(self, fair_up: dict[str, int]) -> int:

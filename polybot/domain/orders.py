@@ -1,8 +1,8 @@
 """Orders as the bot means them, and the private facts the venue tells about them.
 
-An order is known by its hash, which exists before it is sent. Everything the venue later says – ack, fill,
-cancel, absence – is one of the frozen events below, whatever wire it came by, so that one owner can apply
-them in order and replay can apply them again.
+An order is known by its hash, which exists before it is sent. Everything the venue later says –
+ack, fill, cancel, absence – is one of the frozen events below, whatever wire it came by, so that
+one owner can apply them in order and replay can apply them again.
 """
 
 from __future__ import annotations
@@ -58,7 +58,8 @@ class OrderSeen:
     """The state of one of our orders, by ack, user stream or REST.
 
     `kind`: LIVE (resting or accepted), DELAYED (held, uncancellable), DEAD (will never match again:
-    cancelled, expired, rejected after acceptance), MATCHED (wholly filled). `matched` is cumulative, 10⁻⁶.
+    cancelled, expired, rejected after acceptance), MATCHED (wholly filled). `matched` is
+    cumulative, 10⁻⁶.
     """
 
     class Kind(enum.Enum):

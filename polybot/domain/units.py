@@ -1,8 +1,8 @@
 """Exact integers for money: prices in 10⁻⁴, shares and collateral in 10⁻⁶, as on chain.
 
-Every tick the venue knows (0.1 … 0.0001) is a multiple of a price unit, and price × size of an on-grid
-order is exact: 10⁻⁴ × 10⁻² shares = 10⁻⁶ dollars. Texts become integers once, at the border, by digit
-arithmetic; floats and Decimal never touch money.
+Every tick the venue knows (0.1 … 0.0001) is a multiple of a price unit, and price × size of an
+on-grid order is exact: 10⁻⁴ × 10⁻² shares = 10⁻⁶ dollars. Texts become integers once, at the
+border, by digit arithmetic; floats and Decimal never touch money.
 """
 
 from __future__ import annotations

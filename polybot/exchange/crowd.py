@@ -26,6 +26,7 @@ from polybot.exchange.synthetic import SyntheticSource
 
 EARLY_MS = 90_000  # the crowd comes to a market this long before its window
 RETRY_MS = 1_000
+THINNEST = 0.1
 REDEEM_MS = 5_000  # after the resolution
 START_PRICES = {"btc": 90_000.0, "eth": 3_000.0, "sol": 140.0, "xrp": 2.2}
 # Activity against a BTC 5m window. Not measured: only that other series are quieter.
@@ -54,6 +55,8 @@ class Crowd:
     ) -> None:  # fmt: skip
         self.engine = engine
         self._source, self._seed, self._intensity = source, seed, intensity
+        # A quiet market is a thin one: the time a queue takes to be eaten stays what it is.
+        self._thickness = min(1.0, max(THINNEST, intensity))
         self._series = frozenset(series)
         self._now_ms = start_ms
         self._due: list[tuple[int, int, Member]] = []
@@ -91,7 +94,7 @@ class Crowd:
             hand, changes = self.makers[persona.name], rate * CHANGES_PER_S * persona.share
             hand.stock_up(market, now_ms)
             rng = self._stream(persona.name, market)
-            members.append(Desk(persona, hand, market, odds, rng, changes))
+            members.append(Desk(persona, hand, market, odds, rng, changes, self._thickness))
         self.noise.stock_up(market, now_ms)
         trades = rate * TRADES_PER_S
         members.append(Noise(self.noise, market, self._stream("noise", market), trades))
@@ -152,6 +155,7 @@ class SyntheticWorld:
     """Invented prices and the crowd that trades on them."""
 
     name = "synthetic"
+    end_ms: int | None = None
 
     def __init__(
         self, seed: int, start_ms: int, series: Sequence[Series], intensity: float

@@ -80,11 +80,14 @@ class Desk:
 
     def __init__(
         self, persona: Persona, hand: Hand, market: Market, odds: MarketOdds,
-        rng: random.Random, rate: float,
+        rng: random.Random, rate: float, thickness: float = 1.0,
     ) -> None:  # fmt: skip
-        """`rate`: level changes per second that this desk makes once the window runs."""
+        """`rate`: level changes per second that this desk makes once the window runs.
+
+        `thickness` scales the sizes it lays out.
+        """
         self.persona, self.hand, self.market, self.odds = persona, hand, market, odds
-        self._rng, self._rate = rng, rate
+        self._rng, self._rate, self._thickness = rng, rate, thickness
         self._bias = rng.gauss(0, BIAS)
         self._touch: tuple[int, int] | None = None
         self._built = False
@@ -166,6 +169,7 @@ class Desk:
                 continue
             touch = price == prices[0]
             median = self.persona.touch_size if touch else self.persona.deep_size
+            median *= self._thickness
             order = self._rest(side, price, self._rng.lognormvariate(math.log(median), 0.8), now_ms)
             placed += 1
             if order is not None:

@@ -15,10 +15,12 @@ from polybot.exchange.book import Book, Levels
 from polybot.exchange.desk import Desk, Done
 from polybot.exchange.model import (
     UP,
+    Event,
     Market,
     MarketListed,
     MarketResolved,
     Order,
+    OrderEvent,
     Phase,
     Refused,
     Status,
@@ -49,6 +51,10 @@ class Engine:
         )
         self.orders, self.trades = self.desk.orders, self.desk.trades
         self.listeners: list[Listener] = self._outbox.listeners
+        self.listeners.append(self._drop_unread)
+        # Owners who never ask about an order again, as the crowd: theirs are dropped when they die,
+        # or an hour of them would fill the memory.
+        self.unread: set[str] = set()
         self._now_ms = 0
 
     # --- markets ---------------------------------------------------------------------
@@ -100,6 +106,12 @@ class Engine:
         for trade in [trade for trade in self.trades.values() if trade.market is market]:
             assert trade.status in FINAL, "the grace outlasts any settlement"
             del self.trades[trade.id]
+
+    def _drop_unread(self, event: Event) -> None:
+        if not isinstance(event, OrderEvent) or event.order.owner not in self.unread:
+            return
+        if event.order.status not in {Status.LIVE, Status.DELAYED}:
+            self.orders.pop(event.order.id, None)
 
     # --- time ------------------------------------------------------------------------
 

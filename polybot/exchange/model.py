@@ -91,7 +91,8 @@ class Status(enum.Enum):
 class Order:
     """One order. `owner` is the API key that placed it, `account` the wallet whose funds it uses.
 
-    For market-type BUYs (FOK/FAK) the target is dollars: `dollars` is what may be spent; elsewhere None.
+    For market-type BUYs (FOK/FAK) the target is dollars: `dollars` is what may be spent; elsewhere
+    None.
     """
 
     id: str
@@ -132,7 +133,7 @@ class Trade:
     market: Market
     taker: Order
     shares: int  # of the taker's token
-    price: int  # the level price, taker's terms (size-weighted average when several levels: per-level trades)
+    price: int  # of the level, in the taker's terms: a taker has one trade per level
     fee: int  # pUSD, paid by the taker
     makers: tuple[MakerFill, ...]
     matched_ms: int
@@ -203,7 +204,9 @@ class MarketResolved:
     at_ms: int
 
 
-Event = LevelChanged | Traded | TradeUpdated | OrderEvent | TickChanged | MarketListed | MarketResolved
+Event = (
+    LevelChanged | Traded | TradeUpdated | OrderEvent | TickChanged | MarketListed | MarketResolved
+)
 
 
 # --- what a client's request comes to --------------------------------------------------
@@ -211,7 +214,9 @@ Event = LevelChanged | Traded | TradeUpdated | OrderEvent | TickChanged | Market
 
 @attrs.frozen
 class Accepted:
-    """status: live | matched | delayed; amounts in the taker's units (10⁻⁶), 0 when nothing matched."""
+    """status: live | matched | delayed; amounts in the taker's units (10⁻⁶), 0 when nothing
+    matched.
+    """
 
     order: Order
     status: str

@@ -95,6 +95,9 @@ class Oracle:
         self.source = source
         self.assets = tuple(assets)
         self.listeners: list[Callable[[PriceTick], None]] = []
+        # What the average reads at (asset, stamp) where a recording knows it: its markets settled
+        # by the rule of their day, and the strike on the stream must be the strike of the market.
+        self.fixings: dict[tuple[str, int], float] = {}
         self._rng = rng
         self._now_ms = start_ms
         self._due: list[tuple[int, int, str, str, int]] = []  # at, order, feed, asset, stamp
@@ -124,7 +127,11 @@ class Oracle:
         return self._due[0][0]
 
     def twap(self, asset: str, stamp_ms: int, lag_s: int = 0) -> float:
-        """Mean of the 60 whole-second Chainlink values ending at `stamp_ms` less `lag_s`."""
+        """Mean of the 60 whole-second Chainlink values ending at `stamp_ms` less `lag_s`, if not
+        fixed.
+        """
+        if (fixed := self.fixings.get((asset, stamp_ms))) is not None:
+            return fixed
         last = stamp_ms // 1000 * 1000 - lag_s * 1000
         value = self.source.chainlink
         return (

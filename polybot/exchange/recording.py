@@ -23,6 +23,7 @@ from polybot.exchange.model import BUY, SELL, UP, Event, Market, MarketListed, O
 from polybot.exchange.oracle import Oracle, PriceSource
 from polybot.exchange.recording_prices import NOMINAL_PRICE, InferredPrices, RecordedPrices
 
+SETTLE_MS = 200_000  # after the last window: resolution takes 162 s at most
 EARLY_MS = 90_000  # a world begins this long before its first window, if the recording allows
 HISTORY_MS = 60_000  # of prices wanted before the beginning: one settlement average
 NOMINAL_MOVE = 1e-4  # where only the winner is known, the final price is this far from the strike
@@ -138,6 +139,7 @@ class RecordedWorld:
         self._tapes.sort(key=lambda tape: tape.start_ms)
         first_ms = self._tapes[0].start_ms
         self.start_ms = min(max(first_ms - EARLY_MS, history_ms), first_ms)
+        self.end_ms: int | None = max(tape.end_ms for tape in self._tapes) + SETTLE_MS
         self.name = f"recording {path.name}: {len(self._tapes)} market(s), {told}"
         self._by_slug = {tape.slug: tape for tape in self._tapes}
         self._due = [(max(t.first_ms, self.start_ms), i) for i, t in enumerate(self._tapes)]
@@ -146,6 +148,9 @@ class RecordedWorld:
     def attach(self, engine: Engine, oracle: Oracle, lifecycle: Lifecycle) -> None:
         """Fund the replayer and find the markets by their slugs. Call once."""
         self._hand = Hand.make(engine, "replayer")
+        asset = self.series[0].asset
+        oracle.fixings |= {(asset, tape.end_ms): tape.final for tape in self._tapes}
+        oracle.fixings |= {(asset, tape.start_ms): tape.strike for tape in self._tapes}
         for market in engine.markets.values():
             self._recognise(market)
         engine.listeners.append(self._hear)

@@ -1,7 +1,8 @@
 """The embedded Polymarket, assembled and served: one engine, one world, every service on loopback.
 
-A service has a port of its own, as it has a host of its own on the real venue, so that a client's paths – and
-the HMAC over them – are the real ones. One pump task moves the world in the order of its due times.
+A service has a port of its own, as it has a host of its own on the real venue, so that a client's
+paths – and the HMAC over them – are the real ones. One pump task moves the world in the order of
+its due times.
 """
 
 from __future__ import annotations
@@ -105,9 +106,7 @@ class Exchange:
         self.clob = ClobServer(self.engine, clock, rng("clob"), on_error, self._on_refused)
         self.engine.listeners.append(self.counters.on_event)
         wallet = self.wallet
-        self.clob.keys.add_key(
-            wallet.address, wallet.api_key, wallet.api_secret, wallet.passphrase
-        )
+        self.clob.keys.add_key(wallet.address, wallet.api_key, wallet.api_secret, wallet.passphrase)
         self.engine.accounts.deposit(wallet.address, DEMO_FUNDS)
         self.lifecycle = Lifecycle(
             self.engine,
@@ -144,7 +143,9 @@ class Exchange:
         ]
 
     def _after_the_world(self, service: Service) -> Service:
-        """Let everything due before a request happen before it, or the books' stamps would run backwards."""
+        """Let everything due before a request happen before it, or the books' stamps would run
+        backwards.
+        """
         handle = service.http
         assert handle is not None, "a REST service answers requests"
 

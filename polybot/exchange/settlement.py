@@ -55,8 +55,8 @@ class Clearing:
 
     Balances move at MATCHED and move back exactly at FAILED. The chain settles in order, so a trade
     that was built upon cannot fail: when a wallet no longer holds what it would have to give back,
-    the retry succeeds instead. A reversal is told by `on_failed`, because it can leave orders of the
-    parties without funds, and nobody must hear of the one before the other is put right.
+    the retry succeeds instead. A reversal is told by `on_failed`, because it can leave orders of
+    the parties without funds, and nobody must hear of the one before the other is put right.
     """
 
     def __init__(

@@ -23,6 +23,7 @@ class World(Protocol):
     """
 
     start_ms: int  # when it begins
+    end_ms: int | None  # when nothing more comes of it; None: it goes on for ever
     series: tuple[Series, ...]  # which markets it brings to life
 
     @property

@@ -1,13 +1,14 @@
-"""One market's order desk: what we want against what rests, as actions. Pure; the orders task runs it.
+"""One market's order desk: what we want against what rests, as actions. Pure; the orders task runs
+it.
 
-`act` is the only place where anything leaves. It may be called at any time: what it returns depends on the
-table, the wish and the clock alone, so live, replay and simulation agree. Three habits:
+`act` is the only place where anything leaves. It may be called at any time: what it returns depends
+on the table, the wish and the clock alone, so live, replay and simulation agree. Three habits:
 
 - What rests and is still good stays (queue place is worth money); what breaks a cap goes at once.
-- A new order is recorded in the table before `act` returns it, so there is no moment at which the venue may
-  know an order that we do not.
-- An order whose fate is unknown blocks its outcome: nothing new is placed there until evidence came, so that
-  a lost reply can never become two orders.
+- A new order is recorded in the table before `act` returns it, so there is no moment at which the
+  venue may know an order that we do not.
+- An order whose fate is unknown blocks its outcome: nothing new is placed there until evidence
+  came, so that a lost reply can never become two orders.
 """
 
 from __future__ import annotations
@@ -52,7 +53,8 @@ QUIET_OTHER_MS = 10_000  # a refusal we do not understand: do not drum on the ve
 
 @attrs.frozen
 class Desired:
-    """What should rest now: BUYs by outcome, best first, and the price each outcome may cost at most.
+    """What should rest now: BUYs by outcome, best first, and the price each outcome may cost at
+    most.
 
     An empty `orders` means: nothing should rest. Caps and `pair_cap` in 10⁻⁴.
     """
@@ -139,6 +141,13 @@ class Desk:
             if self.table[result.order_id].state is State.UNKNOWN:
                 self.counts.unknowns += 1
 
+    def unsent(self, ids: Sequence[str], now_ms: int) -> None:
+        """Take back orders whose POST never left: the gate closed after they had been signed."""
+        for order_id in ids:
+            self.table.move(self.table[order_id], Event.REFUSED, now_ms)
+        self.counts.orders -= len(ids)
+        self.counts.withheld["gate closed before the wire"] += len(ids)
+
     def cancelled(self, ids: Sequence[str], result: CancelResult, now_ms: int) -> None:
         """Apply a cancel's reply; ids it names nowhere stay CANCELLING and are asked for again."""
         for order_id in ids:
@@ -157,7 +166,9 @@ class Desk:
             self.table.traded(event, now_ms)
 
     def missing(self, order_id: str, read_started_ms: int, now_ms: int) -> None:
-        """A list of open orders lacks this one. Only a read begun well after the order last moved counts."""
+        """A list of open orders lacks this one. Only a read begun well after the order last moved
+        counts.
+        """
         if order_id in self.table:
             tracked = self.table[order_id]
             if read_started_ms - tracked.changed_ms >= self.params.unknown_grace_s * 1000:
@@ -181,7 +192,9 @@ class Desk:
     # --- what we do ------------------------------------------------------------------------
 
     def act(self, now_ms: int, standing: Standing) -> list[Action]:
-        """Everything that should leave now, cancels first. New orders are in the table on return."""
+        """Everything that should leave now, cancels first. New orders are in the table on
+        return.
+        """
         self.table.forget(now_ms)
         keep, missing = self._match()
         actions: list[Action] = []
@@ -218,7 +231,9 @@ class Desk:
         return tracked.state in (State.IN_FLIGHT, State.LIVE, State.DELAYED)
 
     def _serves(self, tracked: Tracked, wanted: NewOrder, slack: int) -> bool:
-        """Whether a resting order does for a wanted one: near enough, within its cap, about its size."""
+        """Whether a resting order does for a wanted one: near enough, within its cap, about its
+        size.
+        """
         price = tracked.order.price
         if abs(price - wanted.price) > slack or price > self.desired.cap(wanted.outcome):
             return False
@@ -231,7 +246,9 @@ class Desk:
         return all(price + other <= self.desired.pair_cap for other in others)
 
     def _cancels(self, keep: set[str], now_ms: int) -> list[Action]:
-        """Cancel what is not kept; urgent ones (a cap broken, or no quote at all) may use the reserve."""
+        """Cancel what is not kept; urgent ones (a cap broken, or no quote at all) may use the
+        reserve.
+        """
         by_cause: dict[str, list[str]] = {}
         for tracked in list(self.table.open()):
             if tracked.id in keep or not self._cancel_due(tracked, now_ms):

@@ -1,7 +1,7 @@
 """The firewall: the one function every order passes on its way out, whoever asked for it.
 
-It knows limits and the market's terms, not why anybody wants the order. A refusal is a text that is counted
-and shown; it never raises, and it never changes the order to fit.
+It knows limits and the market's terms, not why anybody wants the order. A refusal is a text that is
+counted and shown; it never raises, and it never changes the order to fit.
 """
 
 from __future__ import annotations
@@ -63,6 +63,7 @@ class Firewall:
     limits: RiskParams
     cutoff_ms: int
     admission: Admission
+
     def check(
         self,
         order: NewOrder,

@@ -3,36 +3,40 @@
 What the states mean
 --------------------
 
-The venue has no idempotency key and no amend. An order's only identity is its hash, which we know before
-we send it, so an order exists here from the moment it is signed:
+The venue has no idempotency key and no amend. An order's only identity is its hash, which we know
+before we send it, so an order exists here from the moment it is signed:
 
 IN_FLIGHT   the POST may be on the wire. We know nothing; the order may already be filled.
-LIVE        the venue said it accepted the order (ack, user stream or a read). It may be resting or, after
-            a partial fill, still resting with less.
-DELAYED     accepted into a taker delay: held, cannot be cancelled, outcome unknown until the venue says.
+LIVE        the venue said it accepted the order (ack, user stream or a read). It may be resting
+            or, after a partial fill, still resting with less.
+DELAYED     accepted into a taker delay: held, cannot be cancelled, outcome unknown until the venue
+            says.
 CANCELLING  we asked for its removal and have no proof yet. It can still fill.
-UNKNOWN     a request ended without a definite answer, or two answers disagree. Counted as fully open and
-            looked up by its hash until evidence decides; a POST is never repeated.
+UNKNOWN     a request ended without a definite answer, or two answers disagree. Counted as fully
+            open and looked up by its hash until evidence decides; a POST is never repeated.
 FILLED      the venue says nothing is left to match.
 CANCELLED   the venue says it will never match again: cancelled, expired, market resolved.
 REJECTED    a definite refusal: the order never existed.
-ABSENT      proven never to have existed: a lost POST whose hash the venue does not know, read twice, after
-            the grace.
+ABSENT      proven never to have existed: a lost POST whose hash the venue does not know, read
+            twice, after the grace.
 
-The last four are terminal for *quoting*: the order no longer counts as open. They are not the end of its
-story: fills race with cancels on this venue (feeds.md 4.5 shows a fill arriving after the CANCELLATION), so
-fills are applied by trade id whatever the state. That is why fills are not in this table.
+The last four are terminal for *quoting*: the order no longer counts as open. They are not the end
+of its story: fills race with cancels on this venue (feeds.md 4.5 shows a fill arriving after the
+CANCELLATION), so fills are applied by trade id whatever the state. That is why fills are not in
+this table.
 
 Two rules decide the conflicts
 ------------------------------
 
-1. Evidence of life beats a missing answer; evidence of death beats evidence of life. Stream messages and
-   reads race, and an order never comes back from the dead on this venue, so LIVE seen after CANCELLED is an
-   old message and is ignored. The exception is ABSENT: it is our inference, not the venue's word, so any
-   sight of the order overrules it (a request queued 30 s at the edge, F18). REJECTED is the venue's word but
-   of another request path than the stream; being seen alive afterwards is a contradiction and becomes
-   UNKNOWN, to be looked up.
-2. A refused cancel proves nothing: "already canceled or matched" has been said of live orders. It leads to
+1. Evidence of life beats a missing answer; evidence of death beats evidence of life. Stream
+messages and
+   reads race, and an order never comes back from the dead on this venue, so LIVE seen after
+   CANCELLED is an old message and is ignored. The exception is ABSENT: it is our inference, not the
+   venue's word, so any sight of the order overrules it (a request queued 30 s at the edge, F18).
+   REJECTED is the venue's word but of another request path than the stream; being seen alive
+   afterwards is a contradiction and becomes UNKNOWN, to be looked up.
+2. A refused cancel proves nothing: "already canceled or matched" has been said of live orders. It
+leads to
    UNKNOWN, whose owner looks the order up.
 
 A pair that is not in the table is a fault of ours or of the venue: the state stays and the fault is
@@ -156,9 +160,8 @@ TRANSITIONS: dict[State, dict[Event, State]] = {
         E.MISSING: S.UNKNOWN,
         E.PROVEN_ABSENT: S.ABSENT,
     },
-    S.FILLED: {
-        e: S.FILLED
-        for e in (
+    S.FILLED: dict.fromkeys(
+        (
             E.ACK_LIVE,
             E.ACK_DELAYED,
             E.ACK_MATCHED,
@@ -169,11 +172,11 @@ TRANSITIONS: dict[State, dict[Event, State]] = {
             E.SEEN_DEAD,
             E.CANCEL_SENT,
             E.CANCEL_REFUSED,
-        )
-    },
-    S.CANCELLED: {
-        e: S.CANCELLED
-        for e in (
+        ),
+        S.FILLED,
+    ),
+    S.CANCELLED: dict.fromkeys(
+        (
             E.ACK_LIVE,
             E.ACK_DELAYED,
             E.ACK_MATCHED,
@@ -185,8 +188,9 @@ TRANSITIONS: dict[State, dict[Event, State]] = {
             E.CANCEL_SENT,
             E.CANCEL_DONE,
             E.CANCEL_REFUSED,
-        )
-    },
+        ),
+        S.CANCELLED,
+    ),
     S.REJECTED: {
         E.REFUSED: S.REJECTED,
         E.SEEN_DEAD: S.REJECTED,  # a killed order also shows as a CANCELLATION on the stream

@@ -23,10 +23,12 @@ from polybot.domain.orders import (
 from polybot.domain.units import LOT, notional
 from polybot.execution.lifecycle import OPEN, Event, State, next_state
 
-# Settlement arithmetic may leave up to a hundredth of a share unmatched (feeds.md 4.5): that is done.
+# Settlement arithmetic may leave up to a hundredth of a share unmatched (feeds.md 4.5): that is
+# done.
 DUST = LOT
 
-# A dead order keeps listening for late fills this long; one minute is twice what the venue was seen to take.
+# A dead order keeps listening for late fills this long; one minute is twice what the venue was seen
+# to take.
 KEEP_DEAD_MS = 60_000
 
 
@@ -144,21 +146,25 @@ class OrderTable:
         tracked.matched = max(tracked.matched, event.matched)
         kind = event.kind
         if kind is OrderSeen.Kind.MATCHED and tracked.remaining > DUST:
-            # "MATCHED" has been said of orders partly filled and then cancelled: believe the amount (F25).
+            # "MATCHED" has been said of orders partly filled and then cancelled: believe the amount
+            # (F25).
             kind = OrderSeen.Kind.LIVE if tracked.id in self._open else OrderSeen.Kind.DEAD
         self.move(tracked, _SEEN[kind], now_ms)
         self._settle(tracked, now_ms)
 
     def traded(self, trade: TradeSeen, now_ms: int) -> None:
         """Count a trade's legs once per (trade, order); FAILED takes them back."""
-        for leg in trade.legs:
-            tracked = self._orders.get(leg.order_id)
+        shares: Counter[str] = Counter()
+        for leg in trade.legs:  # a taker has one leg for each price it met
+            shares[leg.order_id] += leg.shares
+        for order_id, filled in shares.items():
+            tracked = self._orders.get(order_id)
             if tracked is None:
                 continue
             if trade.status is TradeStatus.FAILED:
                 tracked.fills.pop(trade.trade_id, None)
             else:
-                tracked.fills.setdefault(trade.trade_id, leg.shares)
+                tracked.fills.setdefault(trade.trade_id, filled)
             self._settle(tracked, now_ms)
 
     def _settle(self, tracked: Tracked, now_ms: int) -> None:

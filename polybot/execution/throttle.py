@@ -1,8 +1,8 @@
 """Message budgets: a token bucket per class, so that placing can never starve cancelling.
 
-The venue counts orders, not requests (clob.md 7.2): a batch of four costs four. We budget well below the
-lowest tier. Cancels have a bucket of their own, of which routine requotes may use only the part above the
-reserve; violations and stops may use it all, and cancel-all asks nobody.
+The venue counts orders, not requests (clob.md 7.2): a batch of four costs four. We budget well
+below the lowest tier. Cancels have a bucket of their own, of which routine requotes may use only
+the part above the reserve; violations and stops may use it all, and cancel-all asks nobody.
 """
 
 from __future__ import annotations

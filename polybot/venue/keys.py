@@ -36,9 +36,7 @@ async def derive_credentials(
 
 
 def _create_or_derive(host: str, private_key: Secret) -> Credentials | Failure:
-    from py_clob_client_v2.client import (  # type: ignore[import-untyped]  # noqa: PLC0415
-        ClobClient,
-    )
+    from py_clob_client_v2.client import ClobClient  # noqa: PLC0415
 
     try:
         client = ClobClient(host, CHAIN, key=private_key.reveal())

@@ -16,9 +16,10 @@ from typing import NoReturn
 from urllib.parse import urlsplit
 
 import attrs
+import h11
 import trio
+import wsproto.utilities
 from trio_websocket import ConnectionClosed, HandshakeError, WebSocketConnection, wrap_client_stream
-from wsproto.utilities import LocalProtocolError
 
 _MESSAGE_MAX = 4 * 1024 * 1024
 _RECEIVE_BYTES = 64 * 1024
@@ -128,9 +129,12 @@ async def _run_session(session: _Session) -> str:
         async with trio.open_nursery() as nursery:
             why = await _converse(session, nursery, stream)
             nursery.cancel_scope.cancel()
-    except* LocalProtocolError:
-        # The library answered a ping on a connection that had just closed under it.
-        why = "closed while answering"
+    except* HandshakeError as refused:
+        # Raised by the library's own reader task, so it comes through the nursery.
+        why = f"handshake refused: {_first(refused)!r}"
+    except* (h11.ProtocolError, wsproto.utilities.ProtocolError) as broken:
+        # So are these: a peer that speaks something else, or a ping on a connection just closed.
+        why = f"protocol broken: {_first(broken)}"
     finally:
         with trio.CancelScope(shield=True):
             await trio.aclose_forcefully(stream)
@@ -179,8 +183,6 @@ async def _converse(session: _Session, nursery: trio.Nursery, stream: Stream) ->
         return await _exchange(session, socket)
     except trio.TooSlowError:
         return f"no {step} within its deadline"
-    except HandshakeError as error:
-        return f"handshake refused: {error!r}"
     except ConnectionClosed as closed:
         return _closing(closed)
 
@@ -246,6 +248,13 @@ async def _send(socket: WebSocketConnection, frames: Sequence[str], limits: Sock
     with trio.fail_after(limits.send_s):
         for frame in frames:
             await socket.send_message(frame)
+
+
+def _first(group: BaseExceptionGroup[BaseException]) -> BaseException:
+    error: BaseException = group
+    while isinstance(error, BaseExceptionGroup):
+        error = error.exceptions[0]
+    return error
 
 
 def _closing(closed: ConnectionClosed) -> str:

@@ -16,6 +16,8 @@ from polybot.venue.fields import Json
 from polybot.venue.private_rows import Me, decode_trade, order_kind
 from polybot.venue.secret import Credentials
 
+_ORDER_ACTS = ("PLACEMENT", "UPDATE", "CANCELLATION")
+
 
 @attrs.frozen
 class UserBatch:
@@ -66,10 +68,11 @@ def decode_user(frame: str, me: Me) -> UserBatch:
 
 
 def _event(row: Json, me: Me) -> PrivateEvent | None:
-    kind = row.get("event_type")
-    if kind == "order":
+    # Some of the venue's own cancellations came without `event_type`: then `type` tells.
+    kind = row.get("event_type") or row.get("type")
+    if kind in ("order", *_ORDER_ACTS):
         return _order(row) if me.owns(row) else None
-    if kind == "trade":
+    if kind in ("trade", "TRADE"):
         trade = decode_trade(row, me)
         return trade if trade.legs else None
     return None

@@ -57,7 +57,9 @@ def lines(snapshot: Snapshot, width: int = 200, height: int = 60) -> list[str]:
 
 
 def test_the_screen_tells_everything() -> None:
-    """Mode, world, time, prices, fair, quotes, inventory, profit, state and reasons are all shown."""
+    """Mode, world, time, prices, fair, quotes, inventory, profit, state and reasons are all
+    shown.
+    """
     screen = "\n".join(lines(SNAPSHOT))
 
     for words in (

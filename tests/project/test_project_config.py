@@ -174,7 +174,7 @@ def test_the_command_line_wins(write: Write) -> None:
     )
 
     assert config.bot.series == ("btc-5m", "sol-15m")
-    assert config.paper == PaperParams("recording:a/b", 9, 40.0, 1.0)
+    assert config.paper == PaperParams("recording:a/b", 9, 40.0, 0.1)
     assert faults_of(path, {}, Overrides(speed=1000.0)) == ["paper.speed"]
 
 

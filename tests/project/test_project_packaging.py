@@ -43,7 +43,9 @@ def test_every_package_is_pinned_and_hashed() -> None:
 
 
 def test_the_lock_has_every_dependency() -> None:
-    """A dependency added to pyproject.toml and forgotten in the lock would fail on a fresh machine."""
+    """A dependency added to pyproject.toml and forgotten in the lock would fail on a fresh
+    machine.
+    """
     wanted = (
         PROJECT["project"]["dependencies"] + PROJECT["project"]["optional-dependencies"]["test"]
     )

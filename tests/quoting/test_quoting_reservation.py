@@ -117,7 +117,7 @@ def test_blend_of_the_reference() -> None:
 
 def test_blend_mixes_in_log_odds() -> None:
     """The function mixes as the formula says, with the errors it states."""
-    fair, params = at_probability(0.62), QuoteParams()
+    fair, params = at_probability(0.62), QuoteParams(sigma_error=0.2)
     mid = MarketMid(0.56, 0.01)
 
     found = blend(fair, mid, params)

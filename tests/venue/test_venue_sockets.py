@@ -1,0 +1,409 @@
+"""The socket shell against loopback peers that answer, close, refuse, fall silent, do not read.
+
+Time is virtual: it jumps when nothing has happened for a moment, so silence costs none.
+"""
+
+from __future__ import annotations
+
+import itertools
+import random
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import asynccontextmanager, suppress
+from functools import partial
+
+import attrs
+import pytest
+import trio
+from trio.testing import MockClock
+from trio_websocket import (
+    ConnectionClosed,
+    WebSocketConnection,
+    WebSocketRequest,
+    serve_websocket,
+)
+
+from polybot.venue.sockets import SocketLimits, SocketPhase, SocketState, run_socket
+
+Peer = Callable[[WebSocketConnection], Awaitable[None]]
+
+
+@pytest.fixture
+def clock() -> MockClock:
+    # Not zero: what a loopback peer has sent must have a moment to arrive.
+    return MockClock(autojump_threshold=0.02)
+
+
+@attrs.define
+class Log:
+    """What the shell told, and a bell to wait for it."""
+
+    texts: list[str] = attrs.field(factory=list)
+    states: list[SocketState] = attrs.field(factory=list)
+    times: list[float] = attrs.field(factory=list)
+    answers: dict[str, Sequence[str]] = attrs.field(factory=dict)
+    bell: trio.Event = attrs.field(factory=trio.Event)
+
+    def on_text(self, text: str) -> Sequence[str] | None:
+        self.texts.append(text)
+        self._ring()
+        return self.answers.get(text)
+
+    def on_state(self, state: SocketState) -> None:
+        self.states.append(state)
+        self.times.append(trio.current_time())
+        self._ring()
+
+    def _ring(self) -> None:
+        self.bell.set()
+        self.bell = trio.Event()
+
+    async def until(self, done: Callable[[], bool]) -> None:
+        with trio.fail_after(3600):
+            while not done():
+                await self.bell.wait()
+
+    def phases(self) -> list[SocketPhase]:
+        return [state.phase for state in self.states]
+
+    def downs(self) -> list[SocketState]:
+        ends = (SocketPhase.DOWN, SocketPhase.AUTH_SUSPECT)
+        return [state for state in self.states if state.phase in ends]
+
+
+@asynccontextmanager
+async def serving(peer: Peer) -> AsyncIterator[str]:
+    """A WebSocket server whose every connection is given to `peer`; yields its URL."""
+
+    async def handler(request: WebSocketRequest) -> None:
+        socket = await request.accept()
+        with suppress(ConnectionClosed):
+            await peer(socket)
+
+    async with trio.open_nursery() as nursery:
+        serve = partial(serve_websocket, handler, "127.0.0.1", 0, None, disconnect_timeout=1)
+        server = await nursery.start(serve)
+        yield f"ws://127.0.0.1:{server.port}/ws"
+        nursery.cancel_scope.cancel()
+
+
+@asynccontextmanager
+async def running(
+    url: str,
+    log: Log,
+    *,
+    greet: Sequence[str] = ("hello",),
+    ping: tuple[str, float] | None = ("PING", 10),
+    silence_s: float = 30,
+    limits: SocketLimits | None = None,
+) -> AsyncIterator[None]:
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(
+            partial(
+                run_socket,
+                url,
+                greet=greet,
+                on_text=log.on_text,
+                on_state=log.on_state,
+                ping=ping,
+                silence_s=silence_s,
+                rng=random.Random(7),
+                limits=limits or SocketLimits(),
+            )
+        )
+        yield
+        nursery.cancel_scope.cancel()
+
+
+async def test_frames_arrive_in_order_and_answers_are_sent(clock: MockClock) -> None:
+    """The greeting goes first, every text is seen once and in order, an answer goes back."""
+    heard: list[str | bytes] = []
+
+    async def peer(socket: WebSocketConnection) -> None:
+        heard.append(await socket.get_message())
+        for number in range(200):
+            await socket.send_message(str(number))
+        await socket.send_message(b"bytes")
+        await socket.send_message("question")
+        heard.append(await socket.get_message())
+        heard.append(await socket.get_message())
+        await trio.sleep_forever()
+
+    log = Log(answers={"question": ("answer", "and more")})
+    async with serving(peer) as url, running(url, log):
+        await log.until(lambda: "question" in log.texts)
+        await trio.sleep(1)
+
+    assert log.texts == [*map(str, range(200)), "bytes", "question"]
+    assert heard == ["hello", "answer", "and more"]
+    assert log.phases() == [SocketPhase.CONNECTING, SocketPhase.OPEN]
+
+
+async def test_a_new_connection_is_greeted_again(clock: MockClock) -> None:
+    """After a close the shell comes back and sends the whole greeting afresh."""
+    greetings: list[list[str | bytes]] = []
+
+    async def peer(socket: WebSocketConnection) -> None:
+        greetings.append([await socket.get_message(), await socket.get_message()])
+        await socket.aclose(1013, "slow consumer: send buffer full")
+
+    log = Log()
+    async with serving(peer) as url, running(url, log, greet=("auth", "subscribe")):
+        await log.until(lambda: len(log.downs()) >= 2)
+
+    assert greetings[:2] == [["auth", "subscribe"]] * 2
+    assert log.downs()[0].why == "closed 1013 slow consumer: send buffer full"
+
+
+async def test_a_keepalive_that_is_answered_keeps_it_open(clock: MockClock) -> None:
+    """PING every ten seconds, PONG each time: nothing else is needed to stay connected."""
+    pings: list[float] = []
+
+    async def peer(socket: WebSocketConnection) -> None:
+        assert await socket.get_message() == "hello"
+        while True:
+            assert await socket.get_message() == "PING"
+            pings.append(trio.current_time())
+            await socket.send_message("PONG")
+
+    log = Log()
+    async with serving(peer) as url, running(url, log, silence_s=25):
+        await trio.sleep(300)
+
+    assert log.phases() == [SocketPhase.CONNECTING, SocketPhase.OPEN]
+    assert len(pings) >= 29
+    assert set(log.texts) == {"PONG"}
+
+
+async def test_silence_is_loss(clock: MockClock) -> None:
+    """A connection that is up and says nothing is dropped after `silence_s` and dialled again."""
+
+    async def peer(socket: WebSocketConnection) -> None:
+        while True:
+            await socket.get_message()
+
+    log = Log()
+    async with serving(peer) as url, running(url, log, silence_s=25):
+        await log.until(lambda: log.phases().count(SocketPhase.OPEN) == 2)
+
+    (down, *_) = log.downs()
+    assert down.why == "silent for 25 s"
+    opened = log.times[log.phases().index(SocketPhase.OPEN)]
+    ended = log.times[log.phases().index(SocketPhase.DOWN)]
+    assert 25 <= ended - opened <= 26
+
+
+async def test_a_server_that_accepts_and_says_nothing(clock: MockClock) -> None:
+    """TCP accepted, no HTTP answer ever: given up after `connect_s`, again and again."""
+    async with trio.open_nursery() as nursery:
+
+        async def mute(stream: trio.SocketStream) -> None:
+            await trio.sleep_forever()
+
+        listeners = await nursery.start(partial(trio.serve_tcp, mute, 0, host="127.0.0.1"))
+        port = listeners[0].socket.getsockname()[1]
+        log = Log()
+        async with running(f"ws://127.0.0.1:{port}/ws", log):
+            await log.until(lambda: len(log.downs()) >= 2)
+        nursery.cancel_scope.cancel()
+
+    assert {down.why for down in log.downs()} == {"no handshake within its deadline"}
+    assert 10 <= log.times[1] - log.times[0] <= 11
+    assert SocketPhase.OPEN not in log.phases()
+
+
+async def test_a_server_that_hangs_up_before_the_handshake(clock: MockClock) -> None:
+    """A TCP close instead of an HTTP answer ends the try, with nothing left behind."""
+    async with trio.open_nursery() as nursery:
+
+        async def hang_up(stream: trio.SocketStream) -> None:
+            await stream.receive_some()
+
+        listeners = await nursery.start(partial(trio.serve_tcp, hang_up, 0, host="127.0.0.1"))
+        port = listeners[0].socket.getsockname()[1]
+        log = Log()
+        async with running(f"ws://127.0.0.1:{port}/ws", log):
+            await log.until(lambda: len(log.downs()) >= 2)
+        nursery.cancel_scope.cancel()
+
+    assert SocketPhase.OPEN not in log.phases()
+
+
+async def test_nobody_listens(clock: MockClock) -> None:
+    """Refused connections are retried with full jitter below a ceiling that doubles up to 30 s."""
+    listeners = await trio.open_tcp_listeners(0, host="127.0.0.1")
+    port = listeners[0].socket.getsockname()[1]
+    await listeners[0].aclose()
+    log = Log()
+
+    async with running(f"ws://127.0.0.1:{port}/ws", log):
+        await log.until(lambda: len(log.downs()) >= 15)
+
+    starts = [
+        at
+        for at, phase in zip(log.times, log.phases(), strict=True)
+        if phase is SocketPhase.CONNECTING
+    ]
+    waits = [after - before for before, after in itertools.pairwise(starts)]
+    for number, wait in enumerate(waits, 1):
+        assert wait <= min(0.25 * 2**number, 30) + 0.5
+    assert max(waits) > 5
+    assert [down.attempt for down in log.downs()] == list(range(1, len(log.downs()) + 1))
+    assert all(down.why.startswith("cannot connect") for down in log.downs())
+
+
+async def test_an_http_refusal_is_told(clock: MockClock) -> None:
+    """A server that answers the handshake with 403 is down, with the reason."""
+
+    async def handler(request: WebSocketRequest) -> None:
+        await request.reject(403)
+
+    async with trio.open_nursery() as nursery:
+        serve = partial(serve_websocket, handler, "127.0.0.1", 0, None)
+        server = await nursery.start(serve)
+        log = Log()
+        async with running(f"ws://127.0.0.1:{server.port}/ws", log):
+            await log.until(lambda: bool(log.downs()))
+        nursery.cancel_scope.cancel()
+
+    assert log.downs()[0].phase is SocketPhase.DOWN
+    assert "refused" in log.downs()[0].why
+    assert "403" in log.downs()[0].why
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nhi",
+        b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\n\r\n",
+        b"\x00\xff\x00garbage\r\n\r\n",
+        b"HTTP/1.1 503 Busy\r\nRetry-After: 5\r\nContent-Length: 0\r\n\r\n",
+    ],
+)
+async def test_a_peer_that_speaks_something_else(clock: MockClock, answer: bytes) -> None:
+    """Whatever comes instead of a handshake ends the try, and the next one follows."""
+    async with trio.open_nursery() as nursery:
+
+        async def babble(stream: trio.SocketStream) -> None:
+            await stream.receive_some()
+            await stream.send_all(answer)
+
+        listeners = await nursery.start(partial(trio.serve_tcp, babble, 0, host="127.0.0.1"))
+        port = listeners[0].socket.getsockname()[1]
+        log = Log()
+        async with running(f"ws://127.0.0.1:{port}/ws", log):
+            await log.until(lambda: len(log.downs()) >= 2)
+        nursery.cancel_scope.cancel()
+
+    assert SocketPhase.OPEN not in log.phases()
+
+
+async def test_closes_right_after_the_greeting_look_like_bad_credentials(
+    clock: MockClock,
+) -> None:
+    """Three sessions in a row that end at once are flagged, and the storm is slowed by back-off."""
+    sessions: list[float] = []
+
+    async def peer(socket: WebSocketConnection) -> None:
+        sessions.append(trio.current_time())
+        await socket.get_message()
+        await socket.aclose()
+
+    log = Log()
+    async with serving(peer) as url, running(url, log):
+        await log.until(lambda: len(log.downs()) >= 12)
+
+    phases = [down.phase for down in log.downs()]
+    assert phases[:2] == [SocketPhase.DOWN] * 2
+    assert set(phases[2:]) == {SocketPhase.AUTH_SUSPECT}
+    assert sessions[-1] - sessions[0] > 20
+
+
+async def test_a_long_session_forgives_earlier_failures(clock: MockClock) -> None:
+    """Back-off starts over after a session that lasted."""
+    count = 0
+
+    async def peer(socket: WebSocketConnection) -> None:
+        nonlocal count
+        count += 1
+        await socket.get_message()
+        if count == 4:
+            for _ in range(10):
+                await trio.sleep(5)
+                await socket.send_message("data")
+        await socket.aclose()
+
+    log = Log()
+    async with serving(peer) as url, running(url, log, ping=None):
+        await log.until(lambda: len(log.downs()) >= 4)
+
+    assert [down.attempt for down in log.downs()] == [1, 2, 3, 1]
+    assert log.downs()[3].phase is SocketPhase.DOWN
+
+
+async def test_a_peer_that_does_not_read_is_dropped(clock: MockClock) -> None:
+    """When the buffers are full, the keepalive cannot be sent: the session ends by its deadline."""
+
+    async def peer(socket: WebSocketConnection) -> None:
+        while True:
+            await trio.sleep(1)
+            await socket.send_message("still talking")
+
+    log = Log()
+    big = ("x" * 900_000, 0.5)
+    async with serving(peer) as url, running(url, log, ping=big):
+        await log.until(lambda: bool(log.downs()))
+
+    assert log.downs()[0].why == "peer does not read"
+
+
+async def test_cancelling_ends_at_once(clock: MockClock) -> None:
+    """With a peer that is deaf and mute the shell still goes away without waiting for it."""
+
+    async def peer(socket: WebSocketConnection) -> None:
+        await trio.sleep_forever()
+
+    log = Log()
+    async with serving(peer) as url:
+        async with running(url, log):
+            await log.until(lambda: SocketPhase.OPEN in log.phases())
+            before = trio.current_time()
+        assert trio.current_time() - before < 1
+
+
+async def test_a_bug_in_the_reader_is_not_swallowed(clock: MockClock) -> None:
+    """An exception out of `on_text` ends everything instead of reconnecting for ever."""
+
+    async def peer(socket: WebSocketConnection) -> None:
+        await socket.get_message()
+        await socket.send_message("poison")
+        await trio.sleep_forever()
+
+    def broken(text: str) -> None:
+        raise LookupError(text)
+
+    log = Log()
+    with pytest.RaisesGroup(LookupError, flatten_subgroups=True):
+        async with serving(peer) as url:
+            await run_socket(
+                url,
+                greet=("hello",),
+                on_text=broken,
+                on_state=log.on_state,
+                ping=None,
+                silence_s=30,
+                rng=random.Random(1),
+            )
+
+
+async def test_a_url_that_is_none_is_a_bug(clock: MockClock) -> None:
+    """Only ws and wss URLs are dialled."""
+    with pytest.raises(ValueError, match="expected a ws or wss URL"):
+        await run_socket(
+            "http://127.0.0.1",
+            greet=(),
+            on_text=lambda text: None,
+            on_state=lambda state: None,
+            ping=None,
+            silence_s=1,
+            rng=random.Random(1),
+        )
