@@ -19,7 +19,15 @@ from polybot.config_read import ConfigError
 from polybot.console.log import set_up_logs
 from polybot.exchange.server import Exchange, Urls
 from polybot.exchange.world import make_world
-from polybot.launch import EXIT_CLEAN, EXIT_CONFIG, EXIT_OTHER, run_live, run_paper
+from polybot.launch import (
+    EXIT_CLEAN,
+    EXIT_CONFIG,
+    EXIT_ORDERS_LIVE,
+    EXIT_OTHER,
+    EXIT_STORAGE,
+    run_live,
+    run_paper,
+)
 from polybot.options import BotOptions, ExchangeOptions
 from polybot.signals import stop_on_signals
 
@@ -54,9 +62,20 @@ def run_bot(options: BotOptions) -> int:
     except Exception as error:  # noqa: BLE001 - the summary is written on failure too
         logger.exception("the run failed")
         report, code = _failed(config, error), EXIT_OTHER
-    if options.summary is not None:
-        summary.write(report, options.summary)
+    if not _written(report, options.summary) and code != EXIT_ORDERS_LIVE:
+        return EXIT_STORAGE
     return code
+
+
+def _written(report: summary.Summary, place: str | None) -> bool:
+    if place is None:
+        return True
+    try:
+        summary.write(report, place)
+    except OSError as error:
+        sys.stderr.write(f"the summary could not be written: {error}\n{summary.text(report)}\n")
+        return False
+    return True
 
 
 def _failed(config: Config, error: Exception) -> summary.Summary:
@@ -70,11 +89,23 @@ def _failed(config: Config, error: Exception) -> summary.Summary:
 
 
 def run_exchange(options: ExchangeOptions) -> int:
+    code = EXIT_OTHER
     try:
-        return trio.run(_serve, options, clock=clock_at(options.speed))
-    except ValueError as error:
-        sys.stderr.write(f"cannot start: {error}\n")
-        return EXIT_CONFIG
+        code = trio.run(_serve, options, clock=clock_at(options.speed))
+    except* ValueError as errors:
+        code = EXIT_CONFIG
+        _complain(errors)
+    except* OSError as errors:  # a port is taken, a recording is not there
+        _complain(errors)
+    return code
+
+
+def _complain(errors: BaseExceptionGroup[Exception]) -> None:
+    """Say what is wrong in one line, however many nurseries have wrapped it."""
+    first: BaseException = errors
+    while isinstance(first, BaseExceptionGroup):
+        first = first.exceptions[0]
+    sys.stderr.write(f"cannot start: {first}\n")
 
 
 async def _serve(options: ExchangeOptions) -> int:
@@ -88,15 +119,22 @@ async def _serve(options: ExchangeOptions) -> int:
         series=options.series,
         intensity=options.intensity,
     )
+    exchange = Exchange(world, Clock.starting_at(world.start_ms), options.seed)
     async with trio.open_nursery() as nursery:
-        stop: Callable[[str], None] = lambda _: nursery.cancel_scope.cancel()  # noqa: E731
-        await nursery.start(stop_on_signals, stop)
-        exchange = Exchange(world, Clock.starting_at(world.start_ms), options.seed)
-        urls: Urls = await nursery.start(exchange.run, options.port)
+        with trio.CancelScope() as serving:
+            stop: Callable[[str], None] = lambda _: serving.cancel()  # noqa: E731
+            await nursery.start(stop_on_signals, stop)
+            await _serve_until_cancelled(exchange, options.port)
+        nursery.cancel_scope.cancel()
+    return EXIT_CLEAN
+
+
+async def _serve_until_cancelled(exchange: Exchange, port: int) -> None:
+    async with trio.open_nursery() as nursery:
+        urls: Urls = await nursery.start(exchange.run, port)
         line = {**attrs.asdict(urls), "wallet": attrs.asdict(exchange.wallet)}
         sys.stdout.write(json.dumps(line) + "\n")
         sys.stdout.flush()
-    return EXIT_CLEAN
 
 
 if __name__ == "__main__":

@@ -47,6 +47,8 @@ class Context:
     rng: random.Random
     records: Records
     published: Published[Snapshot | None]
+    funder: str | None = None  # None: the wallet's own address holds the money
+    signature_type: int = 0
     stopping: bool = False
     trading: trio.CancelScope = attrs.field(factory=trio.CancelScope)
     on_price: list[Callable[[], None]] = attrs.field(factory=list)
@@ -57,7 +59,8 @@ class Context:
         signed = sign_order(
             order,
             wallet=self.wallet,
-            funder=None,
+            funder=self.funder,
+            signature_type=self.signature_type,
             owner_key=self.credentials.api_key,
             salt=self.rng.randint(0, SALT_MAX),
             timestamp_ms=self.clock.now_ms(),

@@ -22,7 +22,7 @@ from polybot.account import Account
 from polybot.app import Bot, StartFailed
 from polybot.channels import Published
 from polybot.clock import Clock
-from polybot.config import Config
+from polybot.config import Config, LiveParams
 from polybot.console.show import show
 from polybot.console.snapshot import Snapshot
 from polybot.context import Context
@@ -51,7 +51,7 @@ from polybot.venue.site import POLYMARKET, Site
 # world.
 PAPER_START_MS = 1_795_201_110_000
 
-EXIT_CLEAN, EXIT_OTHER, EXIT_CONFIG, EXIT_ORDERS_LIVE = 0, 1, 2, 3
+EXIT_CLEAN, EXIT_OTHER, EXIT_CONFIG, EXIT_ORDERS_LIVE, EXIT_STORAGE = range(5)
 
 
 @asynccontextmanager
@@ -83,7 +83,17 @@ def build(
     rng = random.Random(config.paper.seed) if config.bot.mode == "paper" else random.SystemRandom()
     admission = Admission()
     health = Health(admission)
-    client = ClobClient(http, site, credentials, clock, timeout_s=config.orders.post_timeout_s)
+    # On paper the demo wallet trades for itself, whatever `[live]` says.
+    live = config.live if config.keys is not None else LiveParams()
+    client = ClobClient(
+        http,
+        site,
+        credentials,
+        clock,
+        funder=live.funder,
+        signature_type=live.signature_type,
+        timeout_s=config.orders.post_timeout_s,
+    )
     ctx = Context(
         config=config,
         clock=clock,
@@ -100,6 +110,8 @@ def build(
         rng=rng,
         records=Records(),
         published=Published(None),
+        funder=live.funder,
+        signature_type=live.signature_type,
     )
     operations = Operations.of(http, site, credentials, clock)
     settlement = Settlement(ctx, None if isinstance(operations, Failure) else operations)

@@ -29,6 +29,8 @@ class Settlement:
     operations: Operations | None  # None where the site has none: shares stay, with the reason told
     watched: dict[str, Market] = attrs.field(factory=dict)
     _asked_at: dict[str, float] = attrs.field(factory=dict)
+    # The last round may come while the task's own is under way: the same pairs are merged once.
+    _one_round: trio.Lock = attrs.field(factory=trio.Lock)
 
     def watch(self, market: Market) -> None:
         self.watched.setdefault(market.condition_id, market)
@@ -42,11 +44,12 @@ class Settlement:
         """Do what is due for every watched market; `final` asks for results without waiting for the
         poll.
         """
-        for market in list(self.watched.values()):
-            now_ms = self.ctx.clock.now_ms()
-            await self._merge(market, ended=now_ms >= market.end_ms)
-            if now_ms >= market.end_ms + QUIET_AFTER_END_S * 1000:
-                await self._settle(market, final=final)
+        async with self._one_round:
+            for market in list(self.watched.values()):
+                now_ms = self.ctx.clock.now_ms()
+                await self._merge(market, ended=now_ms >= market.end_ms)
+                if now_ms >= market.end_ms + QUIET_AFTER_END_S * 1000:
+                    await self._settle(market, final=final)
 
     async def _merge(self, market: Market, *, ended: bool) -> None:
         ledger = self.ctx.account.ledger

@@ -21,7 +21,7 @@ SHOW_CURSOR = "\x1b[?25h"
 _BOLD, _DIM, _RED, _GREEN, _YELLOW, _PLAIN = (f"\x1b[{code}m" for code in (1, 2, 31, 32, 33, 0))
 
 _COLUMNS = (
-    ("market", 30),
+    ("market", 33),
     ("state", 12),
     ("left", 8),
     ("spot", 11),
@@ -135,7 +135,8 @@ def _market(market: MarketSnapshot, now_ms: int) -> Iterable[tuple[str, str]]:
     left = (market.start_ms if waiting else market.end_ms) - now_ms
     held = (shares_text(amount) for amount in (market.up, market.down, market.pairs))
     cells = (
-        plain(market.slug),
+        # What tells one market from the next stands at the end of its slug.
+        plain(market.slug).replace("-up-or-down-", " ").replace("-updown-", " "),
         plain(market.state),
         ("in " if waiting else "") + duration_text(left / 1000),
         _observed(market.spot),

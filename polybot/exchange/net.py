@@ -54,7 +54,10 @@ async def serve(
 
     Trio's streams set TCP_NODELAY. Raises OSError when the port is taken.
     """
-    listeners = await trio.open_tcp_listeners(port, host="127.0.0.1")
+    try:
+        listeners = await trio.open_tcp_listeners(port, host="127.0.0.1")
+    except OSError as error:
+        raise OSError(error.errno, f"port {port}: {error.strerror}") from None
     task_status.started(listeners[0].socket.getsockname()[1])
     await trio.serve_listeners(partial(_serve_connection, service), listeners)
 

@@ -35,6 +35,7 @@ from polybot.exchange.websocket import OnError
 from polybot.exchange.world import World
 
 DEMO_FUNDS = 2_000_000_000  # 10⁻⁶ pUSD
+PORT_MOST = 65_535
 PUMP_S = 0.02  # venue seconds between two moves of the world at most; acts keep their own stamps
 
 
@@ -161,10 +162,16 @@ class Exchange:
     async def run(
         self, port: int = 0, *, task_status: trio.TaskStatus[Urls] = trio.TASK_STATUS_IGNORED
     ) -> None:
-        """Serve until cancelled. With a `port`, the services take it and those that follow it."""
+        """Serve until cancelled. With a `port`, the services take it and those that follow it.
+
+        Raises ValueError when too few ports follow, OSError when one is taken (in a group).
+        """
+        services = self._services()
+        if port + len(services) - 1 > PORT_MOST:
+            raise ValueError(f"the exchange takes {len(services)} ports, {port} leaves too few")
         async with trio.open_nursery() as nursery:
             urls: dict[str, str] = {}
-            for number, (names, service) in enumerate(self._services()):
+            for number, (names, service) in enumerate(services):
                 wanted = port + number if port else 0
                 bound = await nursery.start(serve, service, wanted)
                 for name in names:

@@ -74,7 +74,7 @@ def test_the_screen_tells_everything() -> None:
         "fills 4",
         "orders 3",
         "settled 2",
-        "btc-updown-5m-1795176000",
+        "btc 5m-1795176000",
         "4:05",
         "91234.50",
         "91200.25",

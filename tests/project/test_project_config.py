@@ -245,7 +245,10 @@ def test_the_funder_is_named_twice_or_not_at_all(write: Write) -> None:
     odd = write(f'[bot]\nmode = "live"\n[live]\nwallet = "{ADDRESS}"\nfunder = "0x12"')
     assert faults_of(odd, env, Overrides(mode="live")) == ["live.funder"]
 
-    both = write(f'[bot]\nmode = "live"\n[live]\nwallet = "{ADDRESS}"\nfunder = "{OTHER}"')
+    live = f'[bot]\nmode = "live"\n[live]\nwallet = "{ADDRESS}"\nfunder = "{OTHER}"'
+    assert faults_of(write(live), env, Overrides(mode="live")) == ["live.signature_type"]
+
+    both = write(f"{live}\nsignature_type = 2")
     keys = load(both, env, Overrides(mode="live")).keys
     assert keys is not None
     assert keys.funder == OTHER
