@@ -17,6 +17,7 @@ from polybot.clock import Clock
 from polybot.config import Config, load
 from polybot.config_read import ConfigError
 from polybot.console.log import set_up_logs
+from polybot.console.report import closing_report
 from polybot.exchange.server import Exchange, Urls
 from polybot.exchange.world import make_world
 from polybot.launch import (
@@ -62,6 +63,7 @@ def run_bot(options: BotOptions) -> int:
     except Exception as error:  # noqa: BLE001 - the summary is written on failure too
         logger.exception("the run failed")
         report, code = _failed(config, error), EXIT_OTHER
+    sys.stderr.write(closing_report(report))
     if not _written(report, options.summary) and code != EXIT_ORDERS_LIVE:
         return EXIT_STORAGE
     return code

@@ -73,7 +73,7 @@ class PaperParams:
     """Venue seconds per second of ours."""
 
     intensity: float = attrs.field(default=0.1, validator=_passing(options.check_intensity))
-    """Scale of the crowd's event rates; 1.0 is a busy real market, which speed 20 cannot carry."""
+    """Scale of the crowd's event rates; 1.0 is a busy real market, too much for speed 20."""
 
 
 @attrs.frozen

@@ -243,16 +243,14 @@ def judged(summary: Summary, verdict: dict[str, Any] | None) -> Summary:
     return attrs.evolve(
         summary,
         live_orders_at_exit=verdict["live_orders"],
+        invalid_orders=verdict["invalid_orders"],
         equity_exchange=verdict["equity"],
-        notes=(*summary.notes, *notes(summary, verdict)),
+        notes=notes(summary),
     )
 
 
-def notes(summary: Summary, verdict: dict[str, Any]) -> list[str]:
+def notes(summary: Summary) -> tuple[str, ...]:
     """What a reader of the figures must know."""
-    said = []
-    if summary.latency_factor != 1:
-        said.append(f"own latency counted {summary.latency_factor:g}-fold: not for judging profit")
-    if verdict["invalid_orders"]:
-        said.append(f"the exchange refused {verdict['invalid_orders']} orders")
-    return said
+    if summary.latency_factor == 1:
+        return ()
+    return (f"own latency counted {summary.latency_factor:g}-fold: not for judging profit",)

@@ -63,7 +63,8 @@ class Interval(Activity):
 class Summary:
     """Everything a run is judged by.
 
-    `live_orders_at_exit` is the venue's count, None when it could not be read. `quoted_share` is
+    `live_orders_at_exit` is the venue's count, None when it could not be read; `invalid_orders` are
+    those the exchange refused for more than a book that had moved (paper only). `quoted_share` is
     the part of quotable time with a quote out, None when there was none. `equity_exchange` is None
     in live mode. `latency_factor` is how much our own latency counted: the clock's speed.
     """
@@ -84,6 +85,7 @@ class Summary:
     quoted_share: float | None = None
     unknown_resolved: int = 0
     live_orders_at_exit: int | None = None
+    invalid_orders: int | None = None
     equity_bot: int | None = _money_or_unknown()
     equity_exchange: int | None = _money_or_unknown()
     shutdown_ms: int | None = None

@@ -175,7 +175,8 @@ ROOMS: dict[str, set[str]] = {
     "execution": {"domain", "risk"},
     "venue": {"domain", "clock"},
     "journal": {"domain", "clock"},
-    "console": {"domain", "clock", "venue"},  # venue.secret: the redactor's subject
+    # venue.secret: the redactor's subject; summary: the closing report's.
+    "console": {"domain", "clock", "venue", "summary"},
     "exchange": {"clock"},
 }
 

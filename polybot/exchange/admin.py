@@ -53,7 +53,7 @@ class AdminService:
             "reserved": accounts.cash(address) - accounts.available(address),
             "equity": self._engine.equity(address),
             "orders_received": tally.placed + tally.refused,
-            "invalid_orders": tally.refused,
+            "invalid_orders": tally.invalid,
             **attrs.asdict(tally),
             "markets": [
                 self._market(market, address)

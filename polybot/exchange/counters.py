@@ -7,7 +7,11 @@ from collections import Counter, defaultdict
 
 import attrs
 
+from polybot.exchange import rules
 from polybot.exchange.model import Event, OrderEvent, Trade, Traded, TradeUpdated
+
+# A sound order is refused with these when the book moves while it is on its way.
+_RACES = frozenset({rules.POST_ONLY_CROSSES, rules.FOK_KILLED, rules.FAK_KILLED})
 
 REBATE_PERCENT = 20  # of taker fees, to the makers of the market (feeds.md 4.7)
 
@@ -21,6 +25,7 @@ class Tally:
     placed: int = 0
     cancelled: int = 0
     refused: int = 0
+    invalid: int = 0  # refused for what the client could have known
     fills: int = 0
     volume: int = 0  # shares, 10⁻⁶
     fees: int = 0
@@ -41,6 +46,7 @@ class Counters:
         """An order was refused. Ids are cut out of the text, so that texts stay few."""
         self.count(f"refused: {_IDENTITY.sub('…', error)}")
         self.accounts[account].refused += 1
+        self.accounts[account].invalid += error not in _RACES
 
     def on_event(self, event: Event) -> None:
         if isinstance(event, OrderEvent):

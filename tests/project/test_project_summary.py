@@ -33,6 +33,7 @@ NAMES = {
     "equity_exchange",
     "shutdown_ms",
     "exit_reason",
+    "invalid_orders",
     "latency_factor",
     "notes",
 }

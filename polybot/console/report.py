@@ -1,0 +1,56 @@
+"""The last words of a run: what each interval came to, and what is left behind. Pure text."""
+
+from __future__ import annotations
+
+from polybot.console.view import gain_text, money_text
+from polybot.summary import Interval, Summary
+
+_HEAD = f"{'interval':<44}{'result':<8}{'fills':>6}{'volume':>10}{'merged':>10}{'P&L':>10}"
+
+
+def closing_report(summary: Summary) -> str:
+    """A table of the intervals that were touched, then the totals, line by line."""
+    touched = [interval for interval in summary.intervals if interval.orders or interval.fills]
+    lines = ["", _HEAD, *(_row(interval) for interval in touched), ""]
+    totals = summary.totals
+    lines.append(
+        f"ended: {summary.exit_reason}.  {len(touched)} intervals, {totals.fills} fills, "
+        f"realised {gain_text(totals.realised_pnl)}, quoted {_share(summary.quoted_share)} of the "
+        "time it could"
+    )
+    lines.append(_equity(summary))
+    lines.append(_resting(summary.live_orders_at_exit))
+    lines += [f"note: {note}" for note in summary.notes]
+    return "\n".join(lines) + "\n"
+
+
+def _row(interval: Interval) -> str:
+    return (
+        f"{interval.slug:<44}{interval.outcome or 'open':<8}{interval.fills:>6}"
+        f"{money_text(interval.volume):>10}{money_text(interval.merged):>10}"
+        f"{gain_text(interval.realised_pnl):>10}"
+    )
+
+
+def _share(share: float | None) -> str:
+    return "none" if share is None else f"{share:.1%}"
+
+
+def _equity(summary: Summary) -> str:
+    ours, theirs = summary.equity_bot, summary.equity_exchange
+    if ours is None:
+        return "equity unknown"
+    said = f"equity {money_text(ours)} by our ledger (open pairs at 1, other open shares at 0)"
+    if theirs is None:
+        return said
+    return said + (
+        ", and by the exchange's books to the micro-dollar"
+        if ours == theirs
+        else f", BUT {money_text(theirs)} BY THE EXCHANGE'S BOOKS"
+    )
+
+
+def _resting(live: int | None) -> str:
+    if live is None:
+        return "ORDERS MAY STILL BE LIVE: the venue could not be asked. Look there now."
+    return "no order rests, the venue says" if live == 0 else f"{live} ORDERS ARE STILL LIVE"
