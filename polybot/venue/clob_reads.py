@@ -164,15 +164,12 @@ def decode_clob_market(value: object) -> ClobMarket:
     """The short keys of /clob-markets (clob.md 5.2). Raises ValueError."""
     row = fields.as_object(value)
     tokens = [fields.as_object(token) for token in fields.as_list(row.get("t"))]
-    tick = fields.price(row, "mts")
-    if not tick:
-        raise ValueError("a tick of zero")
     return ClobMarket(
         condition_id=fields.text(row, "c"),
         version=fields.optional_text(row, "v") or "v1",
         tokens=tuple((fields.text(token, "t"), fields.text(token, "o")) for token in tokens),
-        tick=tick,
-        min_size=fields.amount(row, "mos"),
+        tick=fields.tick_of_text(fields.number_text(row.get("mts"))),
+        min_size=fields.min_size(row, "mos"),
         fees=_fees(row.get("fd")),
         accepting=row.get("ao") is True,
         neg_risk=row.get("nr") is True,

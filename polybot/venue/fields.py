@@ -21,6 +21,14 @@ _SECONDS_BELOW = 10**11  # a Unix stamp above this is in milliseconds (feeds.md 
 price_of_text = functools.lru_cache(maxsize=20_000)(units.parse_price)
 
 
+def tick_of_text(text: str) -> int:
+    """A tick in 10⁻⁴: a part of a dollar, for everything that rounds divides by it."""
+    tick = price_of_text(text)
+    if tick == 0 or units.ONE % tick:
+        raise ValueError(f"not a tick: {text[:40]!r}")
+    return tick
+
+
 def is_object(value: object) -> TypeGuard[Json]:
     return isinstance(value, dict)
 
@@ -72,6 +80,14 @@ def price(row: Json, key: str) -> int:
 def amount(row: Json, key: str) -> int:
     """Shares or dollars in 10⁻⁶."""
     return units.parse_amount(number_text(row.get(key)))
+
+
+def min_size(row: Json, key: str) -> int:
+    """A market's smallest order: never nothing, or an order of no shares would pass for one."""
+    size = amount(row, key)
+    if size == 0:
+        raise ValueError(f"{key} of zero")
+    return size
 
 
 def amount_or_zero(row: Json, key: str) -> int:

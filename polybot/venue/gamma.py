@@ -10,7 +10,6 @@ import re
 import attrs
 import orjson
 
-from polybot.domain import units
 from polybot.domain.market import FeeSchedule, Market, Outcome
 from polybot.domain.orders import Failure
 from polybot.venue import fields
@@ -108,9 +107,6 @@ def _market(row: Json, series: str) -> Market:
     window = Window(_iso_ms(row, "eventStartTime"), _iso_ms(row, "endDate"))
     if window != window_at(series, window.start_ms):
         raise ValueError(f"not a window of {series}: {window.start_ms} to {window.end_ms}")
-    tick = fields.price(row, "orderPriceMinTickSize")
-    if tick == 0 or units.ONE % tick:
-        raise ValueError(f"not a tick: {tick}")
     return Market(
         series=series,
         slug=fields.text(row, "slug"),
@@ -120,8 +116,8 @@ def _market(row: Json, series: str) -> Market:
         start_ms=window.start_ms,
         end_ms=window.end_ms,
         rule=read_rule(row, series),
-        tick=tick,
-        min_size=fields.amount(row, "orderMinSize"),
+        tick=fields.tick_of_text(fields.number_text(row.get("orderPriceMinTickSize"))),
+        min_size=fields.min_size(row, "orderMinSize"),
         fees=_fees(row),
         neg_risk=row.get("negRisk") is True,
         version=version,

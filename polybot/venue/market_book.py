@@ -14,6 +14,7 @@ import attrs
 from polybot.domain import units
 from polybot.domain.book import Book
 from polybot.domain.market import Market, Outcome
+from polybot.venue import fields
 from polybot.venue.book_hash import HashedBook
 from polybot.venue.book_state import Applied, BookCounts, BookState
 from polybot.venue.last_trade import LastTradeBelief
@@ -231,7 +232,7 @@ class MarketBook:
         """The tick and the last trade of a dump; later snapshots leave them out."""
         if message.tick_text:
             try:
-                self.tick = units.parse_price(message.tick_text) or self.tick
+                self.tick = fields.tick_of_text(message.tick_text)
             except ValueError:
                 self.counts.bad += 1
             else:

@@ -244,15 +244,12 @@ def _last_trade(row: Json) -> LastTrade:
 
 def _tick_size(row: Json) -> TickSize:
     new = fields.number_text(row.get("new_tick_size"))
-    tick = price_of_text(new)
-    if tick == 0:
-        raise ValueError("a tick of zero")
     return TickSize(
         fields.text(row, "market"),
         fields.text(row, "asset_id"),
         fields.optional_text(row, "old_tick_size"),
         new,
-        tick,
+        fields.tick_of_text(new),
         fields.first_stamp_ms(row, "timestamp"),
     )
 

@@ -9,6 +9,7 @@ session.
 from __future__ import annotations
 
 import enum
+import functools
 import random
 import ssl
 from collections.abc import Callable, Sequence
@@ -141,6 +142,14 @@ async def _run_session(session: _Session) -> str:
     return why
 
 
+@functools.cache
+def tls_context() -> ssl.SSLContext:
+    """The one TLS context: building it reads every root certificate and stops the loop for 20 ms
+    (trio.md 1), which a reconnect must not cost.
+    """
+    return ssl.create_default_context()
+
+
 async def _dial(url: str) -> Stream:
     parts = urlsplit(url)
     secure = parts.scheme == "wss"
@@ -149,9 +158,8 @@ async def _dial(url: str) -> Stream:
     port = parts.port or (443 if secure else 80)
     if not secure:
         return await trio.open_tcp_stream(parts.hostname, port)
-    context = ssl.create_default_context()
     stream = await trio.open_ssl_over_tcp_stream(
-        parts.hostname, port, ssl_context=context, https_compatible=True
+        parts.hostname, port, ssl_context=tls_context(), https_compatible=True
     )
     try:
         await stream.do_handshake()

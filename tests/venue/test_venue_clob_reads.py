@@ -15,7 +15,7 @@ from polybot.domain.orders import (
     TradeStatus,
 )
 from polybot.venue.auth import l2_headers
-from polybot.venue.clob_reads import ClobMarket
+from polybot.venue.clob_reads import ClobMarket, decode_clob_market
 from polybot.venue.market_messages import BookMessage
 
 A, B = "0x" + "a" * 64, "0x" + "b" * 64
@@ -247,6 +247,16 @@ async def test_unreadable_public_answers_are_failures(body: object) -> None:
     assert isinstance(await client.book(UP), Failure)
     assert isinstance(await client.clob_market(CONDITION), Failure)
     assert isinstance(await make_client(answering(b"", 404)).book(UP), Failure)
+
+
+@pytest.mark.parametrize("change", [{"mts": 0}, {"mts": 0.003}, {"mts": 0.9}, {"mos": 0}])
+def test_terms_nobody_can_quote_by_are_refused(change: dict[str, object]) -> None:
+    """A tick that is no part of a dollar, or orders of no shares, would break whoever rounds."""
+    terms: dict[str, object] = {"c": CONDITION, "t": [], "mts": 0.01, "mos": 5}
+
+    assert decode_clob_market(terms).tick == 100
+    with pytest.raises(ValueError, match=r"tick|mos"):
+        decode_clob_market(terms | change)
 
 
 async def test_a_protocol_v2_condition_is_padded() -> None:

@@ -182,6 +182,7 @@ def test_hourly_rules_that_disagree_are_unknown(changes: dict[str, object]) -> N
         {"orderPriceMinTickSize": 0.003},
         {"orderPriceMinTickSize": "NaN"},
         {"orderMinSize": None},
+        {"orderMinSize": 0},
         {"feeSchedule": None},
         {"feeSchedule": {"exponent": 1, "rate": 0.07, "takerOnly": False}},
         {"feeSchedule": {"exponent": 3, "rate": 0.07, "takerOnly": True}},

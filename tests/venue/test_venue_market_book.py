@@ -177,6 +177,17 @@ def test_a_tick_change_waits_for_the_next_book() -> None:
     assert book.counts.mismatches == 0
 
 
+@pytest.mark.parametrize("told", ["0", "0.003", "nonsense"])
+def test_a_dump_with_an_impossible_tick_keeps_the_old_one(told: str) -> None:
+    """The tick of a dump is believed only if it divides a dollar; the rest of the dump is used."""
+    venue, book = opened()
+
+    book.apply(attrs.evolve(venue.snapshot(UP, 2000), tick_text=told))
+
+    assert book.tick == 100
+    assert book.counts.bad == 1
+
+
 def test_a_print_is_only_a_candidate() -> None:
     """The venue may hash the trade in the other token's terms: a print changes no belief."""
     venue, book = opened()

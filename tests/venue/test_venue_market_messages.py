@@ -151,6 +151,16 @@ def test_numbers_off_their_grid_are_bad(change: dict[str, object]) -> None:
     assert isinstance(record, Bad)
 
 
+@pytest.mark.parametrize("tick", ["0", "0.003", "0.9", "x", "", None])
+def test_a_tick_that_is_no_part_of_a_dollar_is_bad(tick: object) -> None:
+    """Whoever rounds divides by the tick: one that does not divide a dollar never reaches them."""
+    row = {"event_type": "tick_size_change", "asset_id": UP, "new_tick_size": tick}
+
+    (record,) = decode_market(frame(**row))
+
+    assert isinstance(record, Bad)
+
+
 def test_the_greeting_asks_for_both_tokens_and_the_extra_events() -> None:
     """The first frame of feeds.md 2.1."""
     assert json.loads(market_greeting([UP, DOWN])) == {

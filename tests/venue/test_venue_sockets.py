@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import itertools
 import random
+import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager, suppress
 from functools import partial
@@ -22,7 +23,13 @@ from trio_websocket import (
     serve_websocket,
 )
 
-from polybot.venue.sockets import SocketLimits, SocketPhase, SocketState, run_socket
+from polybot.venue.sockets import (
+    SocketLimits,
+    SocketPhase,
+    SocketState,
+    run_socket,
+    tls_context,
+)
 
 Peer = Callable[[WebSocketConnection], Awaitable[None]]
 
@@ -393,6 +400,15 @@ async def test_a_bug_in_the_reader_is_not_swallowed(clock: MockClock) -> None:
                 silence_s=30,
                 rng=random.Random(1),
             )
+
+
+def test_tls_is_checked_and_set_up_once() -> None:
+    """Certificates and names are verified, and a reconnect does not read the root store again."""
+    context = tls_context()
+
+    assert context is tls_context()
+    assert context.verify_mode is ssl.CERT_REQUIRED
+    assert context.check_hostname
 
 
 async def test_a_url_that_is_none_is_a_bug(clock: MockClock) -> None:
