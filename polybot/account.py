@@ -11,6 +11,7 @@ from collections.abc import Callable
 
 import attrs
 import trio
+from loguru import logger
 
 from polybot.channels import Bell
 from polybot.clock import Clock
@@ -24,6 +25,9 @@ HEARTBEAT_EVERY_S = 5.0  # clob.md 4.2: the venue cancels all after 10 s without
 HEARTBEAT_RETRY_S = 0.5
 HEARTBEAT_PATIENCE_S = 4.0  # two attempts must fit before the venue's ten seconds are over
 RECONCILE_EVERY_S = 20.0
+RECONCILE_RETRY_S = 1.0
+BLIND_AFTER = 2
+CLOCK_OFF_S = 2.0
 TRADES_OVERLAP_S = 120
 
 
@@ -31,12 +35,14 @@ TRADES_OVERLAP_S = 120
 class Route:
     """How the account reaches one market's orders task.
 
-    `missing` hears of an open order that a read begun at the given time did not show.
+    `missing` hears of an open order that a read begun at the given time did not show; `knows` says
+    whether an order is in the task's table.
     """
 
     hear: Callable[[PrivateEvent], None]
     missing: Callable[[str, int], None]
     open_ids: Callable[[], list[str]]
+    knows: Callable[[str], bool]
 
 
 @attrs.define(eq=False)
@@ -51,12 +57,12 @@ class Account:
     doubt: Bell = attrs.field(factory=Bell)  # rung when the reconciler should look now
     stream_open: bool = False
     stream_sessions: int = 0  # how often the user stream was opened
-    foreign: int = 0
     heartbeats: int = 0
-    heartbeat_lag_ms: int = 0
-    reconciled_at_ms: int = 0
+    started_s: int = 0  # trades before this are in the balance that was read at the start
     _owners: dict[str, str] = attrs.field(factory=dict)  # order id → condition id
-    _trades_since_s: int = 0
+    _placed_in: set[str] = attrs.field(factory=set)  # markets that ever had an order of ours
+    _read_until_s: int = 0
+    _misses: int = 0  # reconciliations in a row that failed
     _beating: bool = False
 
     # --- facts in ------------------------------------------------------------------------
@@ -64,6 +70,13 @@ class Account:
     def own(self, order_id: str, condition_id: str) -> None:
         """Note whose order this is, before it is sent."""
         self._owners[order_id] = condition_id
+        self._placed_in.add(condition_id)
+
+    def placed_in(self, condition_id: str) -> bool:
+        """Whether a market ever had an order of ours, so that it must be read to be called
+        empty.
+        """
+        return condition_id in self._placed_in
 
     def hear(self, event: PrivateEvent) -> None:
         if isinstance(event, TradeSeen):
@@ -78,6 +91,7 @@ class Account:
     def release(self, condition_id: str) -> None:
         """Forget a settled market's order ids."""
         self._owners = {o: c for o, c in self._owners.items() if c != condition_id}
+        self._placed_in.discard(condition_id)
         self.reserved.pop(condition_id, None)
         self.changed.pop(condition_id, None)
 
@@ -112,8 +126,6 @@ class Account:
                 if "heartbeat" in self.health.troubles:
                     # Orders may be gone: the reconciler looks, then lets us trade.
                     self.doubt.ring()
-                lag = trio.current_time() - due
-                self.heartbeat_lag_ms = max(self.heartbeat_lag_ms, int(lag * 1000))
                 self._beating = True
                 due = max(due + HEARTBEAT_EVERY_S, trio.current_time())
             else:
@@ -135,49 +147,87 @@ class Account:
         doubt.
         """
         while True:
-            pause = RECONCILE_EVERY_S if await self.reconcile() else 1.0
+            pause = RECONCILE_EVERY_S if await self.reconcile() else RECONCILE_RETRY_S
             with trio.move_on_after(pause):
                 await self.doubt.wait()
 
     async def reconcile(self) -> bool:
-        """One look: trades since the watermark, open orders, then everything they imply."""
+        """One look: the clock, trades since the watermark, open orders, and what they imply.
+
+        A single failed read proves nothing; two in a row mean that we are blind.
+        """
         started_ms = self.clock.now_ms()
         session, was_beating = self.stream_sessions, self._beating
-        since = max(0, self._trades_since_s - TRADES_OVERLAP_S)
-        trades = await self.client.trades(after_s=since or None)
+        trades = await self.client.trades(after_s=self._trades_wanted_from_s())
         rows = await self.client.open_orders()
-        if isinstance(trades, Failure) or isinstance(rows, Failure):
-            what = trades if isinstance(trades, Failure) else rows
-            self.health.bad("reconciler", what.what if isinstance(what, Failure) else "")
+        venue_s = await self.client.server_time()
+        failed = [r for r in (trades, rows, venue_s) if isinstance(r, Failure)]
+        if isinstance(trades, Failure) or isinstance(rows, Failure) or isinstance(venue_s, Failure):
+            self._misses += 1
+            if self._misses >= BLIND_AFTER:
+                self.health.bad("reconciler", failed[0].what)
             return False
+        self._misses = 0
         for trade in trades:
             self.hear(trade)
-        self._trades_since_s = started_ms // 1000
-        self.reconciled_at_ms = started_ms
-        self._compare(rows, started_ms)
+        self._read_until_s = started_ms // 1000
+        self._judge_clock(venue_s - self.clock.now_ms() / 1000)
+        await self._compare(rows, started_ms)
         self.health.good("reconciler")
+        self.health.good("orders inbox")
         if self.stream_open and session == self.stream_sessions:
             self.health.good("user stream")
         if was_beating and self._beating:
             self.health.good("heartbeat")
         return True
 
-    def _compare(self, rows: list[OrderRow], started_ms: int) -> None:
-        there = {row.order_id for row in rows}
+    def _trades_wanted_from_s(self) -> int:
+        """From the watermark, or the oldest trade still unsettled, less an overlap; never from
+        before our start, for those trades are in the balance we began with.
+        """
+        unsettled_ms = self.ledger.oldest_unsettled_ms()
+        until_s = self._read_until_s
+        if unsettled_ms is not None:
+            until_s = min(until_s, unsettled_ms // 1000)
+        return max(self.started_s, until_s - TRADES_OVERLAP_S)
+
+    def _judge_clock(self, offset_s: float) -> None:
+        """The venue tells whole seconds only, so up to a second of difference is none."""
+        if abs(offset_s) > CLOCK_OFF_S:
+            self.health.bad("clock", f"{offset_s:+.0f} s off the venue's: check the time service")
+        else:
+            self.health.good("clock")
+
+    async def _compare(self, rows: list[OrderRow], started_ms: int) -> None:
+        orphans: list[str] = []
         for row in rows:
-            if row.order_id in self._owners:
+            owner = self._owners.get(row.order_id)
+            route = self.routes.get(owner) if owner is not None else None
+            if route is not None and route.knows(row.order_id):
                 at = self.clock.now_ms()
-                self.hear(OrderSeen(row.order_id, row.kind, row.matched, row.text, at))
-        foreign = len(there - self._owners.keys())
+                route.hear(OrderSeen(row.order_id, row.kind, row.matched, row.text, at))
+            elif owner is not None:
+                orphans.append(row.order_id)
+        await self._cancel_orphans(orphans)
+        foreign = sum(row.order_id not in self._owners for row in rows)
         if foreign:
-            self.foreign += foreign
             self.health.bad("foreign orders", f"{foreign} we did not place")
         else:
             self.health.good("foreign orders")
+        there = {row.order_id for row in rows}
         for route in self.routes.values():
             for order_id in route.open_ids():
                 if order_id not in there:
                     route.missing(order_id, started_ms)
+
+    async def _cancel_orphans(self, orphans: list[str]) -> None:
+        """Orders of ours that no desk knows any more, from a request that the edge held back
+        (F18).
+        """
+        if orphans:
+            logger.warning("{} late orders appeared and are cancelled", len(orphans))
+            await self.client.cancel(orphans)
+            self.doubt.ring()
 
     # --- emptying the account ------------------------------------------------------------
 

@@ -28,6 +28,7 @@ EMPTY_S = 12.0  # to prove the account empty; G8 in reliability.md
 LAST_ACCOUNTS_S = 5.0  # to read the last results before the books are written
 START_S = 30.0
 VIEW_EVERY_S = 0.25
+FAILED = "error"  # nobody asked for this end
 REQUIRED = ("user stream", "heartbeat", "reconciler")
 
 
@@ -46,9 +47,11 @@ class Bot:
     exit_reason: str = ""
     empty: bool = False  # the venue shows no order of ours
     stopped_at: float | None = None
+    stopped_ms: int | None = None
     ended_at: float | None = None
     started_ms: int = 0
     started_wall: float = 0.0
+    _services: trio.Nursery | None = None
 
     def __attrs_post_init__(self) -> None:
         self.discovery = Discovery(self.ctx, self.series)
@@ -58,30 +61,34 @@ class Bot:
 
     async def run(self) -> None:
         """Trade until stopped. Returns with `exit_reason` and `empty` set; a bug of ours is raised
-        after.
+        after everything has been cancelled.
         """
-        ctx = self.ctx
-        self.started_ms, self.started_wall = ctx.clock.now_ms(), wall_seconds()
+        self.started_ms, self.started_wall = self.ctx.clock.now_ms(), wall_seconds()
         for name in REQUIRED:
-            ctx.health.require(name)
-        async with trio.open_nursery() as services:
-            self._services = services
-            try:
+            self.ctx.health.require(name)
+        try:
+            async with trio.open_nursery() as services:
+                self._services = services
+                await self._trade(services)
+                services.cancel_scope.cancel()
+        except BaseException as error:
+            if self.exit_reason == FAILED:
+                self.exit_reason = f"{FAILED}: {_names(error)}"
+            raise
+
+    async def _trade(self, services: trio.Nursery) -> None:
+        try:
+            with self.ctx.trading:
                 await self._prepare()
                 self._start_services(services)
-                with ctx.trading:
-                    await self.supervisor.run(self.series)
-            except BaseException as error:
-                self.exit_reason = self.exit_reason or f"error: {type(error).__name__}"
-                raise
-            finally:
-                self.stop(self.exit_reason or "error: a service failed")
-                with trio.move_on_after(EMPTY_S, shield=True):
-                    self.empty = await self.ctx.account.cancel_everything()
-                self._note_end()
-            with trio.move_on_after(LAST_ACCOUNTS_S):
-                await self._last_accounts()
-            services.cancel_scope.cancel()
+                await self.supervisor.run(self.series)
+        finally:
+            self.stop(FAILED)  # says nothing where somebody has stopped us already
+            with trio.move_on_after(EMPTY_S, shield=True):
+                self.empty = await self.ctx.account.cancel_everything()
+            self._note_end()
+        with trio.move_on_after(LAST_ACCOUNTS_S):
+            await self._last_accounts()
 
     async def _prepare(self) -> None:
         """Before anything else: no order of an earlier run may rest, and our cash is known."""
@@ -93,6 +100,7 @@ class Bot:
         if isinstance(cash, Failure):
             raise StartFailed(f"the balance could not be read: {cash.what}")
         self.ctx.account.ledger.cash = cash
+        self.ctx.account.started_s = self.ctx.clock.now_ms() // 1000
 
     def _start_services(self, services: trio.Nursery) -> None:
         account, assets = self.ctx.account, sorted({one.split("-")[0] for one in self.series})
@@ -121,9 +129,11 @@ class Bot:
         ctx.stopping = True
         self.empty = False  # until it is proven again
         self.exit_reason = reason
-        self.stopped_at = wall_seconds()
-        self.supervisor.hurry()
-        self._services.start_soon(self._cancel_now, name="cancel-all")
+        self.stopped_at, self.stopped_ms = wall_seconds(), ctx.clock.now_ms()
+        for scope in self.supervisor.scopes.values():
+            scope.hurry()
+        if self._services is not None:
+            self._services.start_soon(self._cancel_now, name="cancel-all")
         ctx.trading.cancel(reason=reason)
 
     async def _cancel_now(self) -> None:
@@ -176,11 +186,14 @@ class Bot:
             events=tuple(ctx.events),
         )
 
+    def _ended_ms(self) -> int:
+        return self.stopped_ms if self.stopped_ms is not None else self.ctx.clock.now_ms()
+
     def summary(self) -> Summary:
         """What the run came to so far; the exchange's own figures are added by whoever knows
         them.
         """
-        ctx, now = self.ctx, wall_seconds()
+        ctx, now, ended_ms = self.ctx, wall_seconds(), self._ended_ms()
         books: dict[str, MarketBooks] = ctx.account.ledger.books
         intervals = tuple(
             record.interval(books.get(key)) for key, record in ctx.records.by_market.items()
@@ -199,9 +212,24 @@ class Bot:
             totals=total(intervals),
             rejects=dict(ctx.records.rejects),
             cancels=dict(ctx.records.cancels),
-            halts=dict(ctx.health.halts + ctx.records.faults),
-            quoted_share=ctx.records.quoted_share,
+            halts=dict(ctx.health.halts),
+            withheld=dict(ctx.records.withheld),
+            faults=dict(ctx.records.faults),
+            bad_input=dict(ctx.records.bad_input),
+            quoted_share=ctx.records.share(lambda record: record.quoted_ms, ended_ms),
+            two_sided_share=ctx.records.share(lambda record: record.two_sided_ms, ended_ms),
             unknown_resolved=ctx.records.unknown_resolved,
-            equity_bot=ctx.account.ledger.equity,
+            # Before our cash has been read there is no equity to tell.
+            equity_bot=ctx.account.ledger.equity if ctx.account.started_s else None,
             shutdown_ms=round(shutdown * 1000) if shutdown is not None else None,
         )
+
+
+def _names(error: BaseException) -> str:
+    """The kinds of failure in a group, without the cancellations they caused."""
+    if isinstance(error, BaseExceptionGroup):
+        inner = [_names(one) for one in error.exceptions]
+        return ", ".join(dict.fromkeys(name for name in inner if name))
+    if isinstance(error, StartFailed):
+        return str(error)
+    return "" if isinstance(error, trio.Cancelled) else type(error).__name__

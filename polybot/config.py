@@ -89,7 +89,8 @@ class LiveParams:
     """
 
     signature_type: int = attrs.field(default=0, validator=in_((0, 1, 2)))
-    """How the venue knows the wallet: 0 its own key, 1 a proxy, 2 a Safe; the last two need `funder`.
+    """How the venue knows the wallet: 0 its own key, 1 a proxy, 2 a Safe; the last two need
+    `funder`.
 
     Deposit wallets (type 3) are not built yet.
     """

@@ -108,8 +108,15 @@ def mismatch(market: Market, start_ms: int, terms: ClobMarket) -> str | None:
         return f"settlement rule not understood: {market.rule.why}"
     tokens = {(token, label) for token, label in terms.tokens}
     ours = {(market.token(outcome), outcome.value) for outcome in Outcome}
-    if tokens != ours or terms.condition_id != market.condition_id:
+    if tokens != ours or _padded(terms.condition_id) != _padded(market.condition_id):
         return "Gamma and the CLOB disagree about its tokens"
+    if (terms.version, terms.neg_risk) != (market.version, market.neg_risk):
+        return "Gamma and the CLOB disagree about its exchange"
     if not terms.accepting:
         return "not accepting orders"
     return None
+
+
+def _padded(condition_id: str) -> str:
+    """Protocol V2 ids are a byte shorter and come with and without padding (clob.md 3.2)."""
+    return condition_id.lower().ljust(66, "0")

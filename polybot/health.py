@@ -15,11 +15,21 @@ import trio
 
 from polybot.execution.firewall import Admission
 
+KINDS_MOST, TEXT_MOST = 50, 100
+
 
 class Fault(Exception):
     """The venue's or the network's doing: the market scope ends, its orders go, and it may start
     again.
     """
+
+
+def leaves(group: BaseExceptionGroup[BaseException]) -> list[BaseException]:
+    """The single exceptions of a group, however nested."""
+    found: list[BaseException] = []
+    for error in group.exceptions:
+        found += leaves(error) if isinstance(error, BaseExceptionGroup) else [error]
+    return found
 
 
 @attrs.define(eq=False)
@@ -36,7 +46,9 @@ class Health:
 
     def bad(self, name: str, trouble: str) -> None:
         if name not in self.troubles:
-            self.halts[f"{name}: {trouble}"] += 1
+            # Texts may come from the peer: the kinds that are counted stay few.
+            known = f"{name}: {trouble}"[:TEXT_MOST]
+            self.halts[known if len(self.halts) < KINDS_MOST else name] += 1
         self.troubles[name] = trouble
         self._tell()
 

@@ -23,6 +23,7 @@ from polybot.app import Bot, StartFailed
 from polybot.channels import Published
 from polybot.clock import Clock
 from polybot.config import Config, LiveParams
+from polybot.console.log import set_up_logs
 from polybot.console.show import show
 from polybot.console.snapshot import Snapshot
 from polybot.context import Context
@@ -31,7 +32,7 @@ from polybot.exchange.server import Exchange, Urls
 from polybot.exchange.world import World, make_world
 from polybot.execution.desk import Budget
 from polybot.execution.firewall import Admission
-from polybot.health import Health
+from polybot.health import Health, leaves
 from polybot.options import BotOptions
 from polybot.pricing.board import PriceBoard
 from polybot.records import Records
@@ -159,6 +160,7 @@ async def run_live(config: Config, options: BotOptions) -> tuple[Summary, int]:
     clock = Clock.from_system()
     keys = config.keys
     credentials = await live_credentials(keys)
+    set_up_logs(sys.stderr, secrets=(keys.private_key, credentials.secret, credentials.passphrase))
     async with http_client() as http:
         bot = build(
             config, options, clock, POLYMARKET, keys.private_key, credentials, http,
@@ -167,6 +169,8 @@ async def run_live(config: Config, options: BotOptions) -> tuple[Summary, int]:
         code = await run_watched(bot)
         rows = await bot.ctx.client.open_orders()
     live = None if isinstance(rows, Failure) else len(rows)
+    if live != 0:
+        code = EXIT_ORDERS_LIVE
     return attrs.evolve(bot.summary(), live_orders_at_exit=live), code
 
 
@@ -182,22 +186,26 @@ async def live_credentials(keys: LiveKeys) -> Credentials:
 
 
 async def run_watched(bot: Bot) -> int:
-    """Run a bot with signals and the screen around it; returns the exit code."""
+    """Run a bot with signals and the screen around it; returns the exit code.
+
+    Whatever fails, the bot's own figures and its proof that nothing rests outlive it.
+    """
     published: Any = bot.ctx.published
     published.set(bot.snapshot())
     code = EXIT_CLEAN
-    async with trio.open_nursery() as nursery:
-        await nursery.start(stop_on_signals, bot.stop)
-        nursery.start_soon(_show, published, bot.speed)
-        try:
+    try:
+        async with trio.open_nursery() as nursery:
+            await nursery.start(stop_on_signals, bot.stop)
+            nursery.start_soon(_show, published, bot.speed)
             await bot.run()
-        except StartFailed as failed:
+            nursery.cancel_scope.cancel()
+    except* StartFailed as group:
+        for failed in leaves(group):
             logger.error("cannot start: {}", failed)
-            code = EXIT_OTHER
-        except Exception:  # noqa: BLE001 - whatever it was, exit code and summary must tell
-            logger.exception("stopped by a fault of our own")
-            code = EXIT_OTHER
-        nursery.cancel_scope.cancel()
+        code = EXIT_OTHER
+    except* Exception as group:  # noqa: BLE001 - whatever it was, exit code and summary must tell
+        logger.opt(exception=group).error("stopped by a fault of our own")
+        code = EXIT_OTHER
     return code if bot.empty else EXIT_ORDERS_LIVE
 
 

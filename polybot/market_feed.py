@@ -7,8 +7,6 @@ compared, and only a difference condemns the connection (F01).
 
 from __future__ import annotations
 
-from collections import Counter
-
 import attrs
 import trio
 
@@ -19,11 +17,12 @@ from polybot.domain.market import Market, Outcome, Side
 from polybot.domain.orders import Failure
 from polybot.venue.book_state import BookState
 from polybot.venue.market_book import MarketBook
-from polybot.venue.market_messages import BookMessage, decode_market, market_greeting
+from polybot.venue.market_messages import Bad, BookMessage, decode_market, market_greeting
 from polybot.venue.sockets import SocketPhase, SocketState, run_socket
 
 CHECK_EVERY_S = 0.5
 QUIET_S = 10.0
+MENDS_MOST = 4  # checks that a broken book is given before it costs the connection
 SNAPSHOT_S = 3.0  # F05
 SOCKET_SILENCE_S = 25.0  # two PONGs missing
 _MENDABLE = (BookState.MISMATCH, BookState.TICK_CHANGED)
@@ -37,7 +36,8 @@ class MarketFeed:
     book: MarketBook = attrs.field(init=False)
     heard_at: float = 0.0
     messages: int = 0
-    bad: Counter[str] = attrs.field(factory=Counter)
+    _open: bool = False
+    _broken_for: int = 0  # checks in a row that found a book broken
     _connection: trio.CancelScope = attrs.field(factory=trio.CancelScope)
 
     def __attrs_post_init__(self) -> None:
@@ -65,7 +65,8 @@ class MarketFeed:
         )
 
     def _on_state(self, state: SocketState) -> None:
-        if state.phase is not SocketPhase.OPEN:
+        self._open = state.phase is SocketPhase.OPEN
+        if not self._open:
             self.book.restart()
             self.changed.ring()
         self.heard_at = trio.current_time()
@@ -73,6 +74,8 @@ class MarketFeed:
     def _on_text(self, text: str) -> None:
         for message in decode_market(text):
             self.messages += 1
+            if isinstance(message, Bad):
+                self.ctx.records.note_bad("market stream: unreadable message")
             if self.book.apply(message).changed:
                 self.heard_at = trio.current_time()
                 self.changed.ring()
@@ -85,7 +88,12 @@ class MarketFeed:
             await trio.sleep(CHECK_EVERY_S)
             quiet = trio.current_time() - self.heard_at
             broken = [o for o in Outcome if self.book.state(o) in _MENDABLE]
-            if broken:
+            self._broken_for = self._broken_for + 1 if broken else 0
+            if not self._open:
+                continue  # dialling: `run_socket` has its own patience
+            if self._broken_for > MENDS_MOST:
+                self._redial("book stays broken")
+            elif broken:
                 await self._mend(broken)
             elif not self.book.valid and quiet > SNAPSHOT_S:
                 self._redial("no snapshot")
@@ -93,16 +101,14 @@ class MarketFeed:
                 self._redial("silent while the book moved")
 
     async def _mend(self, broken: list[Outcome]) -> None:
-        """Ask for a snapshot of each broken book; what is still broken next time costs the
-        connection.
-        """
+        """Ask for a snapshot of each broken book."""
         for outcome in broken:
             answer = await self.ctx.client.book(self.market.token(outcome))
             if isinstance(answer, Failure):
                 self._redial("book broken and no snapshot to be had")
                 return
             if self.book.apply(answer).changed:
-                self.ctx.records.bad_input["market stream: book mended from REST"] += 1
+                self.ctx.records.note_bad("market stream: book mended from REST")
                 self.changed.ring()
 
     async def _missed_something(self) -> bool:
@@ -114,7 +120,7 @@ class MarketFeed:
         return not _same(self.book.book(Outcome.UP), answer)
 
     def _redial(self, why: str) -> None:
-        self.ctx.records.bad_input[f"market stream: {why}"] += 1
+        self.ctx.records.note_bad(f"market stream: {why}")
         self.heard_at = trio.current_time()
         self._connection.cancel()
 

@@ -20,12 +20,13 @@ from polybot.context import Context
 from polybot.domain.market import Market
 from polybot.execution.desk import Desk
 from polybot.execution.firewall import Firewall
-from polybot.health import Fault
+from polybot.health import Fault, leaves
 from polybot.market_feed import MarketFeed
 from polybot.orders_task import OrdersTask
 from polybot.quote_task import QuoteTask, cutoff_ms
 
 FLATTEN_S = 15.0  # L4 in reliability.md: by then the orders are gone or the operator must know
+LAST_FLATTEN_S = 5.0
 
 
 class Ended(enum.Enum):
@@ -34,7 +35,7 @@ class Ended(enum.Enum):
 
 
 class Unflattened(Exception):
-    """Orders may still rest in this market: nothing more may be placed by this process."""
+    """The program ends and orders may still rest in this market."""
 
 
 @attrs.define(eq=False)
@@ -45,6 +46,7 @@ class MarketScope:
     feed: MarketFeed = attrs.field(init=False)
     quote: QuoteTask = attrs.field(init=False)
     orders: OrdersTask = attrs.field(init=False)
+    _cleanup: trio.CancelScope = attrs.field(factory=trio.CancelScope)
 
     def __attrs_post_init__(self) -> None:
         ctx, market = self.ctx, self.market
@@ -58,7 +60,7 @@ class MarketScope:
             ctx.admission,
         )
         desk = Desk(market, ctx.config.orders, firewall, ctx.budget, ctx.sign)
-        self.orders = OrdersTask(desk, ctx.client, ctx.account, ctx.clock, lambda: ctx.stopping)
+        self.orders = OrdersTask(desk, ctx.client, ctx.account, ctx.clock)
         self.feed = MarketFeed(ctx, market, bell)
         self.quote = QuoteTask(ctx, self.feed, self.orders, bell)
 
@@ -81,15 +83,34 @@ class MarketScope:
             ended = Ended.CLOSED
         finally:
             # Every task has ended, so nothing is placed after this begins.
-            self.state = "flattening"
-            with trio.move_on_after(FLATTEN_S, shield=True) as cleanup:
-                await self.orders.flatten()
-            self._close_books(emptied=not cleanup.cancelled_caught)
+            self.state, emptied = "flattening", False
+            while not emptied:
+                with trio.move_on_after(FLATTEN_S, shield=True) as self._cleanup:
+                    await self.orders.flatten()
+                emptied = not self._cleanup.cancelled_caught
+                if not self._goes_on(emptied=emptied):
+                    break
+            self._close_books(emptied=emptied)
         return ended
 
+    def _goes_on(self, *, emptied: bool) -> bool:
+        """Whether to try again: while the venue does not answer, nothing is placed anywhere and we
+        keep asking, until the program is stopped; then the exit code must tell.
+        """
+        name = f"market {self.market.slug}"
+        if emptied:
+            self.ctx.health.good(name)
+        else:
+            self.ctx.health.bad(name, "not proven empty")
+        return not self.ctx.stopping
+
+    def hurry(self) -> None:
+        """The program stops: a flatten that cannot prove itself gets little more time."""
+        soon = trio.current_time() + LAST_FLATTEN_S
+        self._cleanup.deadline = min(self._cleanup.deadline, soon)
+
     def _note_faults(self, group: BaseExceptionGroup[BaseException]) -> None:
-        for fault in _leaves(group):
-            self.ctx.records.faults[str(fault)] += 1
+        for fault in leaves(group):
             self.ctx.tell(f"{self.market.slug}: scope ended, {fault}")
             logger.warning("{}: {}", self.market.slug, fault)
 
@@ -98,16 +119,7 @@ class MarketScope:
         self.ctx.records.take(record, self.orders.desk)
         del self.ctx.account.routes[self.market.condition_id]
         if not emptied:
-            self.ctx.records.unflattened += 1
-            self.ctx.admission.stop("a market could not be emptied")
             raise Unflattened(self.market.slug)
 
     def snapshot(self) -> MarketSnapshot:
         return self.quote.snapshot(self.state)
-
-
-def _leaves(group: BaseExceptionGroup[BaseException]) -> list[BaseException]:
-    found: list[BaseException] = []
-    for error in group.exceptions:
-        found += _leaves(error) if isinstance(error, BaseExceptionGroup) else [error]
-    return found

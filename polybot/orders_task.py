@@ -10,7 +10,7 @@ same channel.
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Sequence
 
 import attrs
 import trio
@@ -24,15 +24,15 @@ from polybot.domain.orders import (
     OrderRow,
     PostResult,
     PrivateEvent,
-    SignedOrder,
+    Reject,
+    Rejected,
     Unknown,
 )
 from polybot.execution.desk import Action, Cancel, Desired, Desk, LookUp, Post
-from polybot.health import Fault
 from polybot.venue.clob import ClobClient
 
 INBOX = 10_000  # a burst of two minutes at the busiest rate ever seen on a user stream
-STOP_PATIENCE_S = 1.0  # how long a POST on the wire may still tell its fate once we are stopping
+LAST_PATIENCE_S = 1.0  # how long a request may still tell its fate once the scope is ending
 FLATTEN_PAUSE_S = 0.05  # between reads: long enough for a POST in flight to land on a quick venue
 
 
@@ -69,6 +69,14 @@ class Missing:
     read_started_ms: int
 
 
+@attrs.frozen
+class CancelMarket:
+    """The one action that is not the desk's: everything of this market, by the venue's own list."""
+
+
+# Refusals that no other order will escape.
+FATAL = frozenset({Reject.NOT_AUTHORISED, Reject.GEOBLOCKED})
+
 Message = Wish | Posted | Unsent | CancelAnswered | LookedUp | Missing | PrivateEvent
 
 
@@ -78,9 +86,9 @@ class OrdersTask:
     client: ClobClient
     account: Account
     clock: Clock
-    stopping: Callable[[], bool]
-    on_change: Callable[[], None] = lambda: None
     _wish: Desired | None = None
+    _ending: bool = False
+    _told: set[Reject] = attrs.field(factory=set)
     _requests: set[trio.CancelScope] = attrs.field(factory=set)
 
     def __attrs_post_init__(self) -> None:
@@ -89,6 +97,7 @@ class OrdersTask:
             hear=self._put,
             missing=lambda order_id, at_ms: self._put(Missing(order_id, at_ms)),
             open_ids=lambda: [t.id for t in self.desk.table.open()],
+            knows=self.desk.table.__contains__,
         )
 
     @property
@@ -96,10 +105,14 @@ class OrdersTask:
         return self.desk.market.condition_id
 
     def _put(self, message: Message) -> None:
+        """Hand over a message. One that finds no room ends every scope; the reconciler finds out
+        what it said.
+        """
         try:
             self._send.send_nowait(message)
         except trio.WouldBlock:
-            raise Fault("orders inbox overflows") from None
+            self.account.health.bad("orders inbox", "overflow")
+            self.account.doubt.ring()
 
     def wish(self, desired: Desired) -> None:
         """Replace the wish; only the newest is ever acted on."""
@@ -111,16 +124,26 @@ class OrdersTask:
 
     async def run(self) -> None:
         async with trio.open_nursery() as requests:
-            while True:
-                now_ms = self.clock.now_ms()
-                for action in self.desk.act(now_ms, self.account.standing(self.condition_id)):
-                    requests.start_soon(self._perform, action)
-                self.account.reserved[self.condition_id] = self.desk.reserved
-                self.on_change()
-                due = self.clock.trio_time(self.desk.next_due_ms(now_ms))
-                with trio.move_on_at(due):
-                    self._apply(await self._receive.receive())
-                self._drain()
+            try:
+                await self._work(requests)
+            finally:
+                # Whatever ended us: no waiting for a slow POST before the first cancel leaves.
+                self._ending = True
+                for scope in self._requests:
+                    scope.deadline = min(scope.deadline, trio.current_time() + LAST_PATIENCE_S)
+                if self._anything_open():
+                    requests.start_soon(self._perform, CancelMarket())
+
+    async def _work(self, requests: trio.Nursery) -> None:
+        while True:
+            now_ms = self.clock.now_ms()
+            for action in self.desk.act(now_ms, self.account.standing(self.condition_id)):
+                requests.start_soon(self._perform, action)
+            self.account.reserved[self.condition_id] = self.desk.reserved
+            due = self.clock.trio_time(self.desk.next_due_ms(now_ms))
+            with trio.move_on_at(due):
+                self._apply(await self._receive.receive())
+            self._drain()
 
     def _drain(self) -> None:
         while True:
@@ -153,55 +176,44 @@ class OrdersTask:
         for result in results:
             if isinstance(result, Unknown):
                 logger.warning("order {} has no answer: {}", result.order_id[:10], result.why)
+            elif isinstance(result, Rejected):
+                if result.reason not in self._told:
+                    logger.info("refused: {} ({})", result.reason.value, result.text)
+                self._told.add(result.reason)
+                if result.reason in FATAL:
+                    # Nothing we send will be taken any more: an operator has to look (F42, F43).
+                    self.account.health.bad("venue refuses us", result.reason.value)
 
     # --- requests ----------------------------------------------------------------------------
 
-    async def _perform(self, action: Action) -> None:
-        match action:
-            case Post(orders):
-                await self._shielded(lambda: self._post(orders), self._lost(orders))
-            case Cancel(ids):
-                await self._shielded(lambda: self._cancel(ids), None)
-            case LookUp(order_id):
-                await self._shielded(
-                    lambda: self._look_up(order_id), LookedUp(order_id, _NO_ANSWER)
-                )
-
-    @staticmethod
-    def _lost(orders: tuple[SignedOrder, ...]) -> Posted:
-        return Posted(tuple(Unknown(o.id, "given up while stopping") for o in orders))
-
-    async def _shielded(
-        self, request: Callable[[], Awaitable[Message]], otherwise: Message | None
-    ) -> None:
-        limit = self.desk.params.post_timeout_s + 1
-        with trio.move_on_after(
-            STOP_PATIENCE_S if self.stopping() else limit, shield=True
-        ) as scope:
+    async def _perform(self, action: Action | CancelMarket) -> None:
+        """Ask, shielded until the answer or the time-out, and put what it came to in the inbox."""
+        limit = LAST_PATIENCE_S if self._ending else self.desk.params.post_timeout_s + 1
+        answer = _given_up(action)
+        with trio.move_on_after(limit, shield=True) as scope:
             self._requests.add(scope)
             try:
-                otherwise = await request()
+                answer = await self._ask(action)
             finally:
                 self._requests.discard(scope)
-        if otherwise is not None:
-            self._put(otherwise)
+        if answer is not None:
+            self._put(answer)
 
-    def hurry(self) -> None:
-        """The program stops: requests on the wire get a second more, not their whole time-out."""
-        for scope in self._requests:
-            scope.deadline = min(scope.deadline, trio.current_time() + STOP_PATIENCE_S)
-
-    async def _post(self, orders: tuple[SignedOrder, ...]) -> Message:
-        """Place, unless the gate has closed since the decision: a stop may come between the two."""
-        if self.desk.firewall.admission.closed_because is not None:
-            return Unsent(tuple(order.id for order in orders))
-        return Posted(tuple(await self.client.place(orders)))
-
-    async def _cancel(self, ids: tuple[str, ...]) -> Message:
-        return CancelAnswered(ids, await self.client.cancel(ids))
-
-    async def _look_up(self, order_id: str) -> Message:
-        return LookedUp(order_id, await self.client.order(order_id))
+    async def _ask(self, action: Action | CancelMarket) -> Message:
+        match action:
+            case Post(orders):
+                # A stop may come between the decision and this line: then nothing leaves any more.
+                if self._ending or self.desk.firewall.admission.closed_because is not None:
+                    return Unsent(tuple(order.id for order in orders))
+                return Posted(tuple(await self.client.place(orders)))
+            case Cancel(ids):
+                return CancelAnswered(ids, await self.client.cancel(ids))
+            case LookUp(order_id):
+                return LookedUp(order_id, await self.client.order(order_id))
+            case CancelMarket():
+                answer = await self.client.cancel_market(self.condition_id)
+                ids = tuple(tracked.id for tracked in self.desk.table.open())
+                return CancelAnswered(ids, answer)
 
     # --- the end -------------------------------------------------------------------------------
 
@@ -213,7 +225,8 @@ class OrdersTask:
         """
         self.desk.closing = True
         self._drain()
-        resting: list[OrderRow] | Failure | None = None if self.desk.counts.orders else []
+        ever = self.account.placed_in(self.condition_id)
+        resting: list[OrderRow] | Failure | None = None if ever else []
         while self._anything_open() or resting != []:
             if self._anything_open() or resting:
                 await self._cancel_round()
@@ -227,13 +240,22 @@ class OrdersTask:
         return len(self.desk.table.open()) > 0
 
     async def _cancel_round(self) -> None:
-        answer = await self.client.cancel_market(self.condition_id)
-        open_ids = tuple(t.id for t in self.desk.table.open())
-        self._apply(CancelAnswered(open_ids, answer))
+        """All of the market first, then what the desk still doubts, one by one."""
+        self._apply(await self._ask(CancelMarket()))
         self._drain()
-        for order_id in [t.id for t in self.desk.table.open()]:
-            self._apply(await self._look_up(order_id))
+        standing = self.account.standing(self.condition_id)
+        for action in self.desk.act(self.clock.now_ms(), standing):
+            self._apply(await self._ask(action))
             self._drain()
 
 
-_NO_ANSWER = Failure("given up while stopping")
+def _given_up(action: Action | CancelMarket) -> Message | None:
+    """What we know of a request that we stopped waiting for: nothing, which is said in its
+    terms.
+    """
+    match action:
+        case Post(orders):
+            return Posted(tuple(Unknown(o.id, "given up while ending") for o in orders))
+        case LookUp(order_id):
+            return LookedUp(order_id, Failure("given up while ending"))
+    return None

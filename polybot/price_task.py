@@ -8,6 +8,7 @@ from collections.abc import Sequence
 
 import attrs
 import trio
+from loguru import logger
 
 from polybot.context import Context
 from polybot.venue.price_messages import (
@@ -67,7 +68,7 @@ class PriceTask:
 
     def _note(self, source: str, state: SocketState) -> None:
         if state.why:
-            self.ctx.records.bad_input[f"{source}: {state.why}"] += 1
+            self.ctx.records.note_bad(f"{source}: connection lost")
 
     def _take(self, source: str, batch: PriceBatch) -> tuple[str, ...]:
         """Give a frame's prices to the board; returns what the dialogue wants answered."""
@@ -82,9 +83,11 @@ class PriceTask:
                 snapshot=update.snapshot,
             )
         if batch.bad is not None:
-            self.ctx.records.bad_input[f"{source}: unreadable frame"] += 1
+            self.ctx.records.note_bad(f"{source}: unreadable frame")
         if batch.lost:
-            self.ctx.records.bad_input[f"{source}: lost updates"] += batch.lost
+            self.ctx.records.note_bad(f"{source}: lost updates")
+        if batch.notice is not None:
+            logger.info("{}: {}", source, batch.notice)
         if batch.updates:
             for ring in self.ctx.on_price:
                 ring()

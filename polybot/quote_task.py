@@ -24,7 +24,8 @@ from polybot.health import Fault
 from polybot.market_feed import MarketFeed
 from polybot.orders_task import OrdersTask
 from polybot.pricing.fair import Fair, NoFair, WhyNoFair
-from polybot.quoting.decide import Phase, decide, phase
+from polybot.quoting.decide import decide, phase
+from polybot.quoting.ladder import grid_floor
 from polybot.quoting.model import BookView, Decision, Quote, QuoteInputs
 from polybot.quoting.params import QuoteParams
 from polybot.quoting.reasons import Reason
@@ -40,6 +41,12 @@ def cutoff_ms(market: Market, params: QuoteParams) -> int:
     """Milliseconds before the end when nothing of ours may rest any more."""
     candle = isinstance(market.rule, Candle)
     return int((params.cutoff_candle_s if candle else params.cutoff_twap_s) * 1000)
+
+
+def stop_ms(market: Market, params: QuoteParams) -> int:
+    """Milliseconds before the end when only the light side is still quoted."""
+    candle = isinstance(market.rule, Candle)
+    return int((params.stop_candle_s if candle else params.stop_twap_s) * 1000)
 
 
 @attrs.define(eq=False)
@@ -83,13 +90,7 @@ class QuoteTask:
             record.quotes += bool(desired.orders)
             self.orders.wish(desired)
         live = self._live_sides()
-        quotable = phase(self.market, now_ms, params) is Phase.QUOTING
-        record.time(
-            now_ms,
-            quotable=quotable,
-            bids_up=Outcome.UP in live,
-            bids_down=Outcome.DOWN in live,
-        )
+        record.time(now_ms, bids_up=Outcome.UP in live, bids_down=Outcome.DOWN in live)
         if strike := self.ctx.board.strike(self.market):
             record.strike = strike.value
 
@@ -112,6 +113,7 @@ class QuoteTask:
         now = trio.current_time()
         self._blind_since = self._blind_since or now
         if now - self._blind_since > BLIND_S:
+            self.ctx.health.halts["prices stale"] += 1
             raise Fault("prices stale")
 
     def _inputs(self, now_ms: int) -> QuoteInputs:
@@ -188,15 +190,15 @@ class QuoteTask:
 
 
 def wish(market: Market, decision: Decision, params: QuoteParams, now_ms: int) -> Desired:
-    """A decision as orders: caps become integers, rounded down."""
+    """A decision as orders: caps are rounded down to the tick, exactly as the ladder did."""
     if not decision.quotes or decision.fair is None:
         cause = decision.reasons[0].why.value if decision.reasons else "no quote"
         return Desired(cause=cause)
     last_ms = market.end_ms - cutoff_ms(market, params)
     return Desired(
         orders=tuple(_order(market, quote, last_ms, now_ms) for quote in decision.quotes),
-        cap_up=int((decision.cap_up or 0) * ONE),
-        cap_down=int((decision.cap_down or 0) * ONE),
+        cap_up=grid_floor(decision.cap_up or 0, market.tick),
+        cap_down=grid_floor(decision.cap_down or 0, market.tick),
         pair_cap=int(params.target_total_max * ONE),
         fair_up=round(decision.fair * ONE),
     )

@@ -7,42 +7,49 @@ figures are read from the ledger when they are asked for, so that there is one s
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Callable
 
 import attrs
+from loguru import logger
 
 from polybot.domain.ledger import MarketBooks
 from polybot.domain.market import Candle, Market, Outcome, TwapPair
 from polybot.execution.desk import Desk
 from polybot.summary import Interval
 
-# A scope that decides less often than this did not run in between: that time counts as not quoted
-# once.
+# A step longer than this was not one: the scope was gone or stalled, and what rested is not known.
 LONGEST_STEP_MS = 2_000
 
 
 @attrs.define(eq=False)
 class IntervalRecord:
+    """`quotable_*`: from when on, and until when, this market should have had quotes of ours."""
+
     market: Market
     strike: float | None = None
     outcome: Outcome | None = None
     quotes: int = 0
     orders: int = 0
-    quotable_ms: int = 0
+    quotable_from_ms: int = 0
+    quotable_to_ms: int = 0
     quoted_ms: int = 0
     two_sided_ms: int = 0
     final: Interval | None = None  # set when the books are closed
     _at_ms: int | None = None
 
-    def time(self, now_ms: int, *, quotable: bool, bids_up: bool, bids_down: bool) -> None:
-        """Account for the time since the last call, by the state now."""
+    def time(self, now_ms: int, *, bids_up: bool, bids_down: bool) -> None:
+        """Account for the time since the last call, by what rests now."""
         since = now_ms - self._at_ms if self._at_ms is not None else 0
         self._at_ms = now_ms
-        if not quotable:
-            return
-        self.quotable_ms += since
-        if since <= LONGEST_STEP_MS:
+        if self.quotable_from_ms <= now_ms <= self.quotable_to_ms and since <= LONGEST_STEP_MS:
             self.quoted_ms += since * (bids_up or bids_down)
             self.two_sided_ms += since * (bids_up and bids_down)
+
+    def quotable_ms(self, ended_ms: int) -> int:
+        """Milliseconds until `ended_ms` in which quotes should have rested, whether or not any
+        scope was there to place them.
+        """
+        return max(0, min(self.quotable_to_ms, ended_ms) - self.quotable_from_ms)
 
     def interval(self, books: MarketBooks | None) -> Interval:
         if self.final is not None:
@@ -74,7 +81,6 @@ class Records:
     faults: Counter[str] = attrs.field(factory=Counter)
     bad_input: Counter[str] = attrs.field(factory=Counter)
     unknown_resolved: int = 0
-    unflattened: int = 0
 
     def of(self, market: Market) -> IntervalRecord:
         return self.by_market.setdefault(market.condition_id, IntervalRecord(market))
@@ -89,12 +95,17 @@ class Records:
         self.cancels.update(counts.cancels)
         self.withheld.update(counts.withheld)
 
-    @property
-    def quoted_share(self) -> float | None:
-        quotable = sum(record.quotable_ms for record in self.by_market.values())
-        if not quotable:
-            return None
-        return round(sum(r.quoted_ms for r in self.by_market.values()) / quotable, 4)
+    def share(self, part: Callable[[IntervalRecord], int], ended_ms: int) -> float | None:
+        """The part of all quotable time that `part` counts; None if there was none."""
+        records = self.by_market.values()
+        quotable = sum(record.quotable_ms(ended_ms) for record in records)
+        return round(sum(map(part, records)) / quotable, 4) if quotable else None
+
+    def note_bad(self, what: str) -> None:
+        """Count something unreadable or missing; say it the first time only. Kinds are few."""
+        if what not in self.bad_input:
+            logger.warning("bad input: {}", what)
+        self.bad_input[what] += 1
 
 
 def rule_text(market: Market) -> str:

@@ -11,6 +11,7 @@ import trio
 from loguru import logger
 
 from polybot.context import Context
+from polybot.domain.ledger import Holdings
 from polybot.domain.market import Market, Outcome
 from polybot.domain.orders import Failure
 from polybot.domain.units import SHARE, amount_text
@@ -23,13 +24,22 @@ RESULT_POLL_S = 5.0  # how often Gamma is asked about an ended market
 QUIET_AFTER_END_S = 10.0  # late trades of the last second are told by then
 
 
+@attrs.frozen
+class Operation:
+    """A merge or redemption that was asked for. `shares` is None for a redemption: it takes all."""
+
+    shares: int | None
+
+
 @attrs.define(eq=False)
 class Settlement:
     ctx: Context
     operations: Operations | None  # None where the site has none: shares stay, with the reason told
     watched: dict[str, Market] = attrs.field(factory=dict)
+    # Operations without a definite answer, one a market: balances decide, and nothing more is asked
+    # of that market until they have.
+    in_doubt: dict[str, Operation] = attrs.field(factory=dict)
     _asked_at: dict[str, float] = attrs.field(factory=dict)
-    # The last round may come while the task's own is under way: the same pairs are merged once.
     _one_round: trio.Lock = attrs.field(factory=trio.Lock)
 
     def watch(self, market: Market) -> None:
@@ -47,34 +57,81 @@ class Settlement:
         async with self._one_round:
             for market in list(self.watched.values()):
                 now_ms = self.ctx.clock.now_ms()
+                if market.condition_id in self.in_doubt:
+                    await self._resolve_doubt(market)
+                    continue
                 await self._merge(market, ended=now_ms >= market.end_ms)
                 if now_ms >= market.end_ms + QUIET_AFTER_END_S * 1000:
                     await self._settle(market, final=final)
 
+    # --- operations ----------------------------------------------------------------------
+
     async def _merge(self, market: Market, *, ended: bool) -> None:
-        ledger = self.ctx.account.ledger
-        shares = ledger.books[market.condition_id].holdings().mergeable
+        shares = self._held(market).mergeable
         if self.operations is None or shares < (SHARE if ended else MERGE_AT):
             return
-        before = await self._balances(market)
         answer = await self.operations.merge(market.condition_id, shares)
-        if isinstance(answer, Failure) and not await self._left(market, before, shares):
-            logger.warning("merge in {} did not happen: {}", market.slug, answer.what)
-            return
-        ledger.merge(market.condition_id, shares)
-        self.ctx.tell(f"{market.slug}: merged {amount_text(shares)} pairs")
+        if isinstance(answer, Failure):
+            self._doubt(market, Operation(shares), answer)
+        else:
+            self._booked(market, Operation(shares), answer)
 
-    async def _balances(self, market: Market) -> tuple[int, ...] | None:
-        tokens = (market.up_token, market.down_token)
-        read = [await self.ctx.client.balance(token) for token in tokens]
-        return tuple(b for b in read if isinstance(b, int)) if len(read) == 2 else None
-
-    async def _left(self, market: Market, before: tuple[int, ...] | None, shares: int) -> bool:
-        """After an answerless merge: whether the shares are gone from both balances."""
-        after = await self._balances(market)
-        if before is None or after is None or len(before) != 2 or len(after) != 2:
+    async def _redeem(self, market: Market) -> bool:
+        """Redeem what is held; True when nothing is left to redeem."""
+        held = self._held(market)
+        if held.up == held.down == 0:
+            return True
+        if self.operations is None:
             return False
-        return all(was - now >= shares for was, now in zip(before, after, strict=True))
+        if held.up != held.up_confirmed or held.down != held.down_confirmed:
+            return False  # a fill is still on its way to the chain: its shares cannot be redeemed
+        answer = await self.operations.redeem(market.condition_id)
+        if isinstance(answer, Failure):
+            self._doubt(market, Operation(None), answer)
+            return False
+        self._booked(market, Operation(None), answer)
+        return True
+
+    def _held(self, market: Market) -> Holdings:
+        return self.ctx.account.ledger.books[market.condition_id].holdings()
+
+    def _doubt(self, market: Market, operation: Operation, answer: Failure) -> None:
+        logger.warning("{}: an operation has no answer: {}", market.slug, answer.what)
+        self.in_doubt[market.condition_id] = operation
+
+    def _booked(self, market: Market, operation: Operation, moved: int | None) -> None:
+        """Enter a done operation in the ledger. A sum that is not ours stops trading for good."""
+        ledger = self.ctx.account.ledger
+        if operation.shares is None:
+            expected, what = ledger.redeem(market.condition_id), "redeemed"
+        else:
+            ledger.merge(market.condition_id, operation.shares)
+            expected, what = operation.shares, "merged"
+        self.ctx.tell(f"{market.slug}: {what} {amount_text(expected)}")
+        if moved is not None and moved != expected:
+            drift = f"{market.slug} {what} {amount_text(moved)}, expected {amount_text(expected)}"
+            self.ctx.health.bad("ledger drift", drift)
+
+    async def _resolve_doubt(self, market: Market) -> None:
+        """Compare balances with the ledger until they say whether the operation happened.
+
+        They fit one of the two, or a fill is on its way and they fit neither: then look again.
+        """
+        operation = self.in_doubt[market.condition_id]
+        held = self._held(market)
+        shares = operation.shares
+        after = (0, 0) if shares is None else (held.up - shares, held.down - shares)
+        tokens = (market.up_token, market.down_token)
+        there = tuple([await self.ctx.client.balance(token) for token in tokens])
+        if held != self._held(market):
+            return
+        if there == after:
+            del self.in_doubt[market.condition_id]
+            self._booked(market, operation, None)
+        elif there == (held.up, held.down):
+            del self.in_doubt[market.condition_id]
+
+    # --- results -------------------------------------------------------------------------
 
     async def _settle(self, market: Market, *, final: bool) -> None:
         record = self.ctx.records.of(market)
@@ -86,6 +143,8 @@ class Settlement:
             self.ctx.tell(f"{market.slug}: resolved {record.outcome.value}")
         if await self._redeem(market):
             self._close(market)
+        elif self.operations is None:
+            self.ctx.account.release(market.condition_id)  # nothing more is heard of its orders
 
     async def _outcome(self, market: Market, *, final: bool) -> Outcome | None:
         now = trio.current_time()
@@ -94,30 +153,6 @@ class Settlement:
         self._asked_at[market.slug] = now
         meta = await market_by_slug(self.ctx.gamma, market.series, market.slug)
         return meta.outcome if isinstance(meta, MarketMeta) else None
-
-    async def _redeem(self, market: Market) -> bool:
-        """Redeem what is held; True when nothing is left to redeem."""
-        ledger = self.ctx.account.ledger
-        held = ledger.books[market.condition_id].holdings()
-        if held.up == held.down == 0:
-            return True
-        if self.operations is None:
-            return False
-        if held.up != held.up_confirmed or held.down != held.down_confirmed:
-            return (
-                False  # a fill is still on its way to the chain: its shares cannot be redeemed yet
-            )
-        answer = await self.operations.redeem(market.condition_id)
-        if isinstance(answer, Failure):
-            balances = await self._balances(market)
-            if balances != (0, 0):
-                logger.warning("redeem in {} did not happen: {}", market.slug, answer.what)
-                return False
-        paid = ledger.redeem(market.condition_id)
-        if isinstance(answer, int) and answer != paid:
-            raise AssertionError(f"{market.slug}: redeemed {answer}, the ledger expected {paid}")
-        self.ctx.tell(f"{market.slug}: redeemed {amount_text(paid)}")
-        return True
 
     def _close(self, market: Market) -> None:
         """Freeze the interval's figures and forget the market."""

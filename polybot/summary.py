@@ -64,9 +64,12 @@ class Summary:
     """Everything a run is judged by.
 
     `live_orders_at_exit` is the venue's count, None when it could not be read; `invalid_orders` are
-    those the exchange refused for more than a book that had moved (paper only). `quoted_share` is
-    the part of quotable time with a quote out, None when there was none. `equity_exchange` is None
-    in live mode. `latency_factor` is how much our own latency counted: the clock's speed.
+    those the exchange refused for more than a book that had moved (paper only). `withheld` counts
+    what the firewall refused, `faults` order events outside the life-cycle table, `bad_input` what
+    could not be read. Quotable time runs from a window's start, or ours if later, to its stop,
+    whether or not we could quote; `quoted_share` is the part of it with a bid resting on either
+    outcome, `two_sided_share` on both, None when there was none. `equity_exchange` is None in live
+    mode. `latency_factor` is how much our own latency counted: the clock's speed.
     """
 
     mode: str
@@ -82,7 +85,11 @@ class Summary:
     rejects: Mapping[str, int] = attrs.field(factory=dict)
     cancels: Mapping[str, int] = attrs.field(factory=dict)
     halts: Mapping[str, int] = attrs.field(factory=dict)
+    withheld: Mapping[str, int] = attrs.field(factory=dict)
+    faults: Mapping[str, int] = attrs.field(factory=dict)
+    bad_input: Mapping[str, int] = attrs.field(factory=dict)
     quoted_share: float | None = None
+    two_sided_share: float | None = None
     unknown_resolved: int = 0
     live_orders_at_exit: int | None = None
     invalid_orders: int | None = None

@@ -15,6 +15,7 @@ from polybot.discovery import Discovery
 from polybot.domain.market import Market
 from polybot.domain.orders import Failure
 from polybot.market_scope import Ended, MarketScope
+from polybot.quote_task import stop_ms
 from polybot.settlement import Settlement
 from polybot.venue import slugs
 
@@ -44,10 +45,11 @@ class Supervisor:
 
     async def _run_window(self, series: str, window: slugs.Window) -> None:
         market = None
-        # A window that nobody can describe is over at its end.
+        # A window that nobody can describe, or whose balances cannot be read, is over at its end.
         with trio.move_on_at(self.ctx.clock.trio_time(window.end_ms)):
-            market = await self.discovery.wait(series, window.start_ms)
-        if market is not None and await self._is_empty(market):
+            known = await self.discovery.wait(series, window.start_ms)
+            market = known if await self._is_empty(known) else None
+        if market is not None:
             await self._keep(market)
 
     async def _is_empty(self, market: Market) -> bool:
@@ -69,6 +71,9 @@ class Supervisor:
         pause = RESTART_FIRST_S
         self.ctx.account.ledger.open(market)
         self.settlement.watch(market)
+        record = self.ctx.records.of(market)
+        record.quotable_from_ms = max(market.start_ms, self.ctx.clock.now_ms())
+        record.quotable_to_ms = market.end_ms - stop_ms(market, self.ctx.config.quote)
         while self.ctx.clock.now_ms() < market.end_ms:
             with trio.move_on_at(self.ctx.clock.trio_time(market.end_ms)):
                 await self.ctx.health.well()
@@ -80,7 +85,3 @@ class Supervisor:
                 del self.scopes[market.slug]
             await trio.sleep(pause)
             pause = min(2 * pause, RESTART_MOST_S)
-
-    def hurry(self) -> None:
-        for scope in self.scopes.values():
-            scope.orders.hurry()

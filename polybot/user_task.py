@@ -13,7 +13,9 @@ from polybot.context import Context
 from polybot.venue.sockets import SocketPhase, SocketState, run_socket
 from polybot.venue.user_messages import decode_user, user_greeting
 
-SILENCE_S = 25.0  # PONGs come every ten seconds: two missing
+# The venue asks for a PING every ten seconds; more often, because a dead stream hides our fills.
+PING_S = 3.0
+SILENCE_S = 9.0
 
 
 @attrs.define(eq=False)
@@ -26,7 +28,7 @@ class UserTask:
             greet=lambda: [user_greeting(self.ctx.credentials)],
             on_text=self._on_text,
             on_state=self._on_state,
-            ping=("PING", 10.0),
+            ping=("PING", PING_S),
             silence_s=SILENCE_S,
             rng=self.ctx.rng,
         )
@@ -38,7 +40,7 @@ class UserTask:
             account.hear(event)
         if batch.bad:
             # It may have been a fill: REST knows (F10).
-            self.ctx.records.bad_input["user stream: unreadable record"] += len(batch.bad)
+            self.ctx.records.note_bad("user stream: unreadable record")
             account.doubt.ring()
 
     def _on_state(self, state: SocketState) -> None:

@@ -1,10 +1,10 @@
 """The account's books: cash and shares in integers, each change with its evidence.
 
-The account's settlement task is the only writer. A match is provisional: it counts in holdings and
-equity at once (the venue moves balances at the match, and risk must see it), but merging and
+Written by the account and by settlement, nobody else. A match is provisional: it counts in holdings
+and equity at once (the venue moves balances at the match, and risk must see it), but merging and
 redeeming use confirmed shares only, and FAILED takes back exactly what MATCHED booked. The same
-trade is told many times (every status, every reconnect, every REST read): the key is the trade id,
-and only a rise in status rank does anything.
+trade is told many times (every status, every reconnect, every REST read), now and then with more of
+our orders than before: the key is (trade, order), and only a rise in status rank does anything.
 
 Average cost per token, taker fees included (strategy.md 15). Realised profit on merge and redeem
 only.
@@ -83,7 +83,10 @@ class _Entry:
 
 @attrs.define
 class _Booked:
+    """One order's part in one trade; `at_ms` is when the venue first told of it."""
+
     status: TradeStatus
+    at_ms: int
     entries: tuple[_Entry, ...]
 
 
@@ -95,7 +98,7 @@ class MarketBooks:
     positions: dict[Outcome, _Position] = attrs.field(
         factory=lambda: {outcome: _Position() for outcome in Outcome}
     )
-    trades: dict[str, _Booked] = attrs.field(factory=dict)
+    trades: dict[tuple[str, str], _Booked] = attrs.field(factory=dict)  # (trade, order) → legs
     fills: int = 0
     volume: int = 0
     fees: int = 0
@@ -139,17 +142,33 @@ class Ledger:
         books = self.books.get(trade.condition_id)
         if books is None:
             return False
-        booked = books.trades.get(trade.trade_id)
-        if booked is None:
-            if trade.status is TradeStatus.FAILED:
-                books.trades[trade.trade_id] = _Booked(trade.status, ())
-                return False
-            entries = tuple(self._entry(books, leg) for leg in trade.legs)
-            booked = books.trades[trade.trade_id] = _Booked(trade.status, entries)
-            if trade.status is TradeStatus.CONFIRMED:
-                self._confirm(books, booked, 1)
-            return True
-        return self._advance(books, booked, trade.status)
+        tokens = (books.market.up_token, books.market.down_token)
+        if any(leg.token not in tokens for leg in trade.legs):
+            return False  # of another market: nothing of it may be believed
+        by_order: dict[str, list[FillLeg]] = {}
+        for leg in trade.legs:
+            by_order.setdefault(leg.order_id, []).append(leg)
+        changed = [self._book(books, trade, order, legs) for order, legs in by_order.items()]
+        return any(changed)
+
+    def _book(
+        self, books: MarketBooks, trade: TradeSeen, order_id: str, legs: list[FillLeg]
+    ) -> bool:
+        """Book one order's part. A trade may be told with more of our orders later (feeds.md
+        4.5).
+        """
+        key = (trade.trade_id, order_id)
+        booked = books.trades.get(key)
+        if booked is not None:
+            return self._advance(books, booked, trade.status)
+        if trade.status is TradeStatus.FAILED:
+            books.trades[key] = _Booked(trade.status, trade.at_ms, ())
+            return False
+        entries = tuple(self._entry(books, leg) for leg in legs)
+        booked = books.trades[key] = _Booked(trade.status, trade.at_ms, entries)
+        if trade.status is TradeStatus.CONFIRMED:
+            self._confirm(books, booked, 1)
+        return True
 
     def _entry(self, books: MarketBooks, leg: FillLeg) -> _Entry:
         """Work out what a leg moves, and move it."""
@@ -216,6 +235,19 @@ class Ledger:
             if position.shares == position.confirmed == 0:
                 books.realised -= position.cost
                 position.cost = position.confirmed_cost = 0
+
+    def oldest_unsettled_ms(self) -> int | None:
+        """When the oldest trade that is neither confirmed nor failed was told; None if all are."""
+        final = (TradeStatus.CONFIRMED, TradeStatus.FAILED)
+        return min(
+            (
+                booked.at_ms
+                for books in self.books.values()
+                for booked in books.trades.values()
+                if booked.status not in final
+            ),
+            default=None,
+        )
 
     def merge(self, condition_id: str, shares: int) -> None:
         """Turn `shares` confirmed pairs into cash at 1."""

@@ -99,10 +99,7 @@ class TradeStatus(enum.IntEnum):
 
 @attrs.frozen
 class TradeSeen:
-    """A trade with every leg that is ours. The same (id, status) may come many times.
-
-    `fee`: pUSD (10⁻⁶) charged to us when we were the taker, None when the wire does not say.
-    """
+    """A trade with the legs of it that are ours. The same (id, status) may come many times."""
 
     trade_id: str
     condition_id: str

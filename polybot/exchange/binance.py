@@ -13,12 +13,21 @@ import attrs
 import orjson
 
 from polybot.clock import Clock
-from polybot.exchange.net import Request, Response, Service, Socket, SocketClosed, json_response
+from polybot.exchange.net import (
+    Keepalive,
+    Request,
+    Response,
+    Service,
+    Socket,
+    SocketClosed,
+    json_response,
+)
 from polybot.exchange.oracle import Kline, Oracle, PriceTick
 
 INTERVALS = {"1s": 1, "1m": 60, "1h": 3600}
 STREAMS_MOST = 1024
 ROWS_MOST = 1000
+KEEPALIVE = Keepalive(every_s=20, misses=3, code=1008, reason="Pong timeout")
 
 Message = dict[str, object]
 
@@ -48,7 +57,7 @@ class BinanceService:
         self._readers: dict[str, set[_Session]] = {}  # by stream name; no empty sets
         self._candles: dict[str, _Candle] = {}
         oracle.listeners.append(self._on_tick)
-        self.service = Service(self._answer, self._serve)
+        self.service = Service(self._answer, self._serve, keepalive=KEEPALIVE)
 
     # --- streams ---------------------------------------------------------------------------
 

@@ -72,7 +72,10 @@ class _Levels:
 
 
 class BookText:
-    """Both books of one market, kept up to date by `apply`; tick and last trade are read live."""
+    """Both books of one market, kept up to date by `apply`; the last trade is read live.
+
+    `tick` is what subscribers have been told: the engine's own can be ahead of events under way.
+    """
 
     def __init__(
         self,
@@ -84,6 +87,7 @@ class BookText:
         """`bids` and `asks`: the Up token's levels (price 10⁻⁴, size 10⁻⁶), in any order."""
         self.market = market
         self.changed_ms = changed_ms
+        self.tick = market.tick
         self._sides = {BUY: _Levels(1), SELL: _Levels(-1)}
         for side, levels in ((BUY, bids), (SELL, asks)):
             for price, size in levels:
@@ -117,7 +121,7 @@ class BookText:
         return (
             f'{self._heads[outcome]}{self.changed_ms}","hash":"{book_hash}","bids":[{bids}],'
             f'"asks":[{asks}],"min_order_size":"{size_text(market.min_size)}",'
-            f'"tick_size":"{price_text(market.tick)}",'
+            f'"tick_size":"{price_text(self.tick)}",'
             f'"neg_risk":{"true" if market.neg_risk else "false"},'
             f'"last_trade_price":"{last_trade_text(market.last_trade_price)}"}}'
         )
@@ -136,7 +140,7 @@ class BookText:
         bids, asks = self._levels(outcome)
         return (
             f'{self._heads[outcome]}{self.changed_ms}","hash":"{self.hash(outcome)}",'
-            f'"bids":[{bids}],"asks":[{asks}],"tick_size":"{price_text(self.market.tick)}",'
+            f'"bids":[{bids}],"asks":[{asks}],"tick_size":"{price_text(self.tick)}",'
             f'"event_type":"book",'
             f'"last_trade_price":"{last_trade_text(self.market.last_trade_price)}"}}'
         )

@@ -9,6 +9,7 @@ import orjson
 import trio
 
 from polybot.clock import Clock
+from polybot.exchange import rules
 from polybot.exchange.auth import ApiKey
 from polybot.exchange.engine import Engine
 from polybot.exchange.heartbeats import Heartbeats, Mismatch
@@ -141,15 +142,23 @@ class OrderCalls:
             return error_response(BAD_PAYLOAD)
         if not all(value is None or isinstance(value, str) for value in (condition, token)):
             return error_response(BAD_PAYLOAD)
-        canceled = self._engine.cancel_where(
-            key.key, self._clock.now_ms(), condition_id=condition, token=token
-        )
-        return json_response({"canceled": canceled, "not_canceled": {}})
+        return self._cancel_where(key, condition, token)
 
     def cancel_all(self, request: Request, key: ApiKey) -> Response:
         """DELETE /cancel-all: every open order of this API key."""
-        canceled = self._engine.cancel_where(key.key, self._clock.now_ms())
-        return json_response({"canceled": canceled, "not_canceled": {}})
+        return self._cancel_where(key, None, None)
+
+    def _cancel_where(self, key: ApiKey, condition: str | None, token: str | None) -> Response:
+        """Orders held by the taker delay are refused (clob.md 3.9), or they would rest unseen."""
+        canceled = self._engine.cancel_where(
+            key.key, self._clock.now_ms(), condition_id=condition, token=token
+        )
+        refused = {
+            order.id: rules.DELAYED
+            for order in self._engine.held_orders(key.key)
+            if condition in {None, order.market.condition_id} and token in {None, order.token}
+        }
+        return json_response({"canceled": canceled, "not_canceled": refused})
 
     # --- the dead-man switch ---------------------------------------------------------------
 

@@ -11,7 +11,8 @@ from polybot.clock import Clock
 from polybot.exchange.book_wire import BookText, price_text
 from polybot.exchange.clob_orders import parse_json
 from polybot.exchange.engine import Engine
-from polybot.exchange.market_messages import OUTCOMES, describe
+from polybot.exchange.gamma_objects import description
+from polybot.exchange.market_messages import OUTCOMES
 from polybot.exchange.model import BUY, SELL, Market, Phase
 from polybot.exchange.money import ONE, UNIT
 from polybot.exchange.request import (
@@ -229,7 +230,7 @@ def _short_form(market: Market) -> dict[str, object]:
         "c": market.condition_id,
         "v": market.version,
         "t": [{"t": t, "o": o} for t, o in zip(market.tokens, OUTCOMES, strict=True)],
-        "mos": market.min_size / UNIT,
+        "mos": market.min_size // UNIT,
         "mts": market.tick / ONE,
         "mbf": BASE_FEE,
         "tbf": BASE_FEE,
@@ -263,12 +264,12 @@ def _long_form(market: Market) -> dict[str, object]:
         "closed": resolved,
         "archived": False,
         "accepting_orders": market.phase is Phase.OPEN,
-        "minimum_order_size": market.min_size / UNIT,
+        "minimum_order_size": market.min_size // UNIT,
         "minimum_tick_size": market.tick / ONE,
         "condition_id": market.condition_id,
         "question_id": market.question_id,
         "question": market.question,
-        "description": describe(market),
+        "description": description(market.series),
         "market_slug": market.slug,
         "end_date_iso": datetime.fromtimestamp(market.end_ms // 1000, UTC).isoformat(),
         "seconds_delay": 0,

@@ -158,6 +158,10 @@ class Engine:
         ]
         return self.desk.resting.drop_all(chosen, Status.CANCELED, now_ms)
 
+    def held_orders(self, owner: str) -> list[Order]:
+        """The orders of one API key that wait for the taker delay to end: not cancellable yet."""
+        return [held.order for held in self.desk.held.values() if held.order.owner == owner]
+
     def live_orders(self, owner: str) -> list[Order]:
         """The resting orders of one API key, oldest first."""
         return list(self.desk.resting.live.get(owner, {}).values())

@@ -62,8 +62,7 @@ class GammaService:
             case ["markets" | "events" as kind, number]:
                 return self._one(kind, self._by_id(kind, number), "id")
             case ["series"]:
-                known = (one for one in self._lifecycle.series)
-                wanted = query.get("slug")
+                known, wanted = self._lifecycle.series, query.get("slug")
                 return json_response(
                     [series_object(one) for one in known if wanted in {None, series_slug(one)}]
                 )
@@ -121,14 +120,14 @@ class GammaService:
 def _filters(query: dict[str, str]) -> Iterator[Wanted]:
     closed = query.get("closed", "false") == "true"
     yield lambda market: (market.phase is Phase.RESOLVED) == closed
-    if slug := query.get("slug"):
-        yield lambda market: market.slug == slug
+    if slugs := set(_values(query, "slug")):
+        yield lambda market: market.slug in slugs
     if conditions := set(_values(query, "condition_ids")):
         yield lambda market: market.condition_id in conditions
     if tokens := set(_values(query, "clob_token_ids")):
         yield lambda market: not tokens.isdisjoint(market.tokens)
-    if series := query.get("series_id"):
-        yield lambda market: series_id(market.series) == series
+    if series := set(_values(query, "series_id")):
+        yield lambda market: series_id(market.series) in series
 
 
 def _values(query: dict[str, str], name: str) -> list[str]:

@@ -159,7 +159,6 @@ class GammaObjects:
             "orderMinSize": market.min_size // 1_000_000,
             "cryptoMarketConfigId": config["id"],
             "cryptoMarketConfig": config,
-            "resolutionStatus": "",
             **_fees(market),
             **_FIXED,
             **self._book(market),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 
 from polybot.exchange.book_wire import price_text, size_text
+from polybot.exchange.gamma_objects import description, event_id
 from polybot.exchange.model import Market, Phase, Trade
 from polybot.exchange.money import UNIT, decimal_text
 
@@ -47,29 +48,24 @@ def tick_size_change(market: Market, token: str, old: int, new: int, at_ms: int)
     )
 
 
-def describe(market: Market) -> str:
-    window = f"{market.series.length_s} s from {market.start_ms // 1000} (Unix time)"
-    return f'This market resolves to "Up" or "Down" for {market.series.asset.upper()}, {window}.'
-
-
 def new_market(market: Market, at_ms: int) -> str:
     """Sent for every market of the venue, about a day before its window."""
-    description = describe(market)
+    text = description(market.series)
     return _spaced(
         {
             "id": market.gamma_id,
             "question": market.question,
             "market": market.condition_id,
             "slug": market.slug,
-            "description": description,
+            "description": text,
             "assets_ids": list(market.tokens),
             "outcomes": list(OUTCOMES),
             "event_message": {
-                "id": market.gamma_id,
+                "id": event_id(market),
                 "ticker": market.slug,
                 "slug": market.slug,
                 "title": market.question,
-                "description": description,
+                "description": text,
             },
             "timestamp": str(at_ms),
             "event_type": "new_market",

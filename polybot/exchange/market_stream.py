@@ -128,7 +128,7 @@ class MarketStream:
         watched = self._watched.get(event.market.condition_id)
         if watched is None:
             return
-        watched.book.changed_ms = event.at_ms
+        watched.book.tick, watched.book.changed_ms = event.new, event.at_ms
         for token in event.market.tokens:
             text = market_messages.tick_size_change(
                 event.market, token, event.old, event.new, event.at_ms

@@ -20,10 +20,10 @@ from wsproto.events import AcceptConnection
 from wsproto.utilities import RemoteProtocolError as BadHandshake
 
 from polybot.exchange.request import Headers, Request, Response, error_response, json_response
-from polybot.exchange.websocket import OnError, Socket, SocketClosed, frame
+from polybot.exchange.websocket import Keepalive, OnError, Socket, SocketClosed, frame
 
 __all__ = [
-    "Headers", "Request", "Response", "Service", "Socket", "SocketClosed",
+    "Headers", "Keepalive", "Request", "Response", "Service", "Socket", "SocketClosed",
     "error_response", "frame", "json_response", "serve",
 ]  # fmt: skip
 
@@ -45,6 +45,7 @@ class Service:
     http: Callable[[Request], Awaitable[Response]] | None
     socket: Callable[[Socket], Awaitable[None]] | None
     on_error: OnError = log_error
+    keepalive: Keepalive | None = None
 
 
 async def serve(
@@ -168,15 +169,20 @@ class _Connection:
         with trio.fail_after(SEND_S):
             await self._stream.send_all(accepted)
         socket = Socket(request, self._stream, protocol)
-        await socket.run(handler, self._http.trailing_data[0], self._service.on_error)
+        service = self._service
+        leftover = self._http.trailing_data[0]
+        await socket.run(handler, leftover, service.on_error, service.keepalive)
 
 
 def _to_request(head: h11.Request, body: bytes) -> Request:
     try:
         target = urlsplit(head.target.decode("ascii"))
-        query = dict(parse_qsl(target.query, keep_blank_values=True))
+        pairs = parse_qsl(target.query, keep_blank_values=True)
     except ValueError:
         raise h11.RemoteProtocolError("bad request target") from None
+    query: dict[str, str] = {}
+    for name, value in pairs:
+        query[name] = f"{query[name]},{value}" if name in query else value
     headers = {name.decode("ascii"): value.decode("latin-1") for name, value in head.headers}
     return Request(head.method.decode("ascii"), target.path, query, headers, body)
 

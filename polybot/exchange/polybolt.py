@@ -14,7 +14,7 @@ import attrs
 import orjson
 
 from polybot.clock import Clock
-from polybot.exchange.net import Service, Socket, SocketClosed
+from polybot.exchange.net import Keepalive, Service, Socket, SocketClosed
 from polybot.exchange.oracle import HISTORY_MS, Oracle, PriceTick
 
 SPOT, TWAP = "price.crypto", "price.crypto.twap"
@@ -24,6 +24,7 @@ PAIRS_MOST = 64
 SUBSCRIBES_PER_S = 20
 AUTHS_MOST = 8
 FRAME_CHARS = 65_536
+KEEPALIVE = Keepalive(every_s=25, misses=2, code=4002, reason="missed pongs")
 
 Check = Callable[[str, str, str], bool]
 
@@ -69,7 +70,7 @@ class PolyboltService:
         self._symbols = {f"{asset}usd": asset for asset in oracle.assets}
         self._readers: dict[tuple[str, str], set[_Session]] = {}  # (feed, asset) → sessions
         oracle.listeners.append(self._on_tick)
-        self.service = Service(None, self._serve)
+        self.service = Service(None, self._serve, keepalive=KEEPALIVE)
 
     async def _serve(self, socket: Socket) -> None:
         session = _Session(socket)

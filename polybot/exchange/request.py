@@ -13,8 +13,8 @@ class Request:
     """One HTTP request, or the request that opened a WebSocket.
 
     `path` is as sent, still percent-encoded, without the query: the private API signs exactly
-    that (clob.md 2.2). Header names are lower-case; of repeated names and query keys the last
-    one counts.
+    that (clob.md 2.2). Header names are lower-case, of repeated ones the last counts; the values of
+    a repeated query key are joined by commas, as lists are sent either way.
     """
 
     method: str

@@ -12,9 +12,17 @@ import math
 from collections import deque
 from collections.abc import Awaitable, Callable
 
+import attrs
 import trio
 import wsproto
-from wsproto.events import BytesMessage, CloseConnection, Event as ProtocolEvent, Ping, TextMessage
+from wsproto.events import (
+    BytesMessage,
+    CloseConnection,
+    Event as ProtocolEvent,
+    Ping,
+    Pong,
+    TextMessage,
+)
 
 from polybot.exchange.request import Request
 
@@ -27,10 +35,21 @@ CLOSE_S = 5.0
 _INBOUND_MESSAGES = 64
 _WRITE_BYTES = 1 << 16
 _FIN_TEXT = 0x81
+_EMPTY_PING = b"\x89\x00"
 
 
 class SocketClosed(Exception):
     """The session has ended, by either side; there is nothing more to receive."""
+
+
+@attrs.frozen
+class Keepalive:
+    """Protocol pings, and the close of a client that left the last `misses` of them unanswered."""
+
+    every_s: float
+    misses: int
+    code: int
+    reason: str
 
 
 def frame(text: str) -> bytes:
@@ -61,6 +80,7 @@ class Socket:
         self._scope = trio.CancelScope()
         self._parts: list[str] = []
         self._parts_size = 0
+        self._unanswered = 0  # pings since the peer's last pong
         self._inbound_send, self._inbound = trio.open_memory_channel[str](_INBOUND_MESSAGES)
 
     # --- for the handler -----------------------------------------------------------------
@@ -112,13 +132,19 @@ class Socket:
     # --- for the server ------------------------------------------------------------------
 
     async def run(
-        self, handler: Callable[[Socket], Awaitable[None]], leftover: bytes, on_error: OnError
+        self,
+        handler: Callable[[Socket], Awaitable[None]],
+        leftover: bytes,
+        on_error: OnError,
+        keepalive: Keepalive | None = None,
     ) -> None:
         """Run the session to its end. The caller closes the stream afterwards."""
         with self._scope:
             async with trio.open_nursery() as nursery:
                 nursery.start_soon(self._read, leftover)
                 nursery.start_soon(self._write)
+                if keepalive is not None:
+                    nursery.start_soon(self._ping, keepalive)
                 await self._handle(handler, on_error)
                 nursery.cancel_scope.cancel()
         self._closing = True
@@ -168,6 +194,15 @@ class Socket:
             size += len(data)
         return b"".join(chunk)
 
+    async def _ping(self, keepalive: Keepalive) -> None:
+        await trio.sleep(keepalive.every_s)
+        while self._unanswered < keepalive.misses:
+            self._unanswered += 1
+            self.send_frame(_EMPTY_PING)
+            await trio.sleep(keepalive.every_s)
+        if not self._closing:
+            self._finish(keepalive.code, keepalive.reason)
+
     async def _read(self, leftover: bytes) -> None:
         try:
             with self._inbound_send:
@@ -200,6 +235,8 @@ class Socket:
             await self._take_text(event)
         elif isinstance(event, Ping) and not self._closing:
             self.send_frame(self._protocol.send(event.response()))
+        elif isinstance(event, Pong):
+            self._unanswered = 0
         elif isinstance(event, BytesMessage) and not self._closing:
             self._finish(1003, "text messages only")
 

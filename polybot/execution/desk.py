@@ -39,6 +39,7 @@ from polybot.execution.throttle import Bucket
 
 BATCH = 15  # clob.md 3.7
 LOOK_UP_AFTER_MS = (0, 200, 500, 1000, 2000)  # then every 2 s
+DELAY_MOST_MS = 3000  # many times any taker delay there has been (clob.md 3.9)
 RECANCEL_MS = 1000  # a cancel is idempotent: ask again while there is no proof
 QUIET_MS = {
     Reject.POST_ONLY_CROSSES: 200,
@@ -182,10 +183,10 @@ class Desk:
             tracked.absent_reads = 0
             seen = OrderSeen(order_id, answer.kind, answer.matched, answer.text, now_ms)
             self.table.seen(seen, now_ms)
-        elif answer is None:
+        elif answer is None and tracked.state is State.UNKNOWN:
             tracked.absent_reads += 1
             old = now_ms - tracked.sent_ms >= self.params.unknown_grace_s * 1000
-            if tracked.absent_reads >= 2 and old and tracked.state is State.UNKNOWN:
+            if tracked.absent_reads >= 2 and old:
                 gone = Event.PROVEN_ABSENT if not tracked.fills else Event.SEEN_DEAD
                 self.table.move(tracked, gone, now_ms)
 
@@ -286,9 +287,11 @@ class Desk:
     def _look_ups(self, now_ms: int) -> list[Action]:
         due: list[Action] = []
         for tracked in list(self.table.open()):
-            if tracked.state is not State.UNKNOWN or tracked.look_up_pending:
+            if tracked.state not in (State.UNKNOWN, State.DELAYED) or tracked.look_up_pending:
                 continue
             wait = LOOK_UP_AFTER_MS[min(tracked.look_ups, len(LOOK_UP_AFTER_MS) - 1)]
+            if tracked.state is State.DELAYED:
+                wait = max(wait, DELAY_MOST_MS)
             if now_ms - max(tracked.changed_ms, tracked.looked_up_ms) >= wait:
                 tracked.look_ups += 1
                 tracked.looked_up_ms = now_ms
@@ -298,6 +301,12 @@ class Desk:
 
     def _posts(self, missing: list[NewOrder], now_ms: int, standing: Standing) -> list[Action]:
         batch: list[SignedOrder] = []
+        unbooked = self.table.unbooked
+        standing = attrs.evolve(
+            standing,
+            free_cash=standing.free_cash - unbooked,
+            position_cost=standing.position_cost + unbooked,
+        )
         for order in missing[:BATCH]:
             refusal = self._blocked(order.outcome, now_ms) or self.firewall.check(
                 order, self.desired, list(self.table.open()), standing, now_ms
@@ -323,8 +332,8 @@ class Desk:
 
     @property
     def reserved(self) -> int:
-        """Dollars (10⁻⁶) this market's open orders may still spend."""
-        return sum(tracked.reserved for tracked in self.table.open())
+        """Dollars (10⁻⁶) this market's orders may still spend, or spent without the ledger yet."""
+        return sum(tracked.reserved for tracked in self.table.open()) + self.table.unbooked
 
     def next_due_ms(self, now_ms: int) -> int:
         """When `act` has something to do even if nothing happens: look-ups, repeated cancels."""

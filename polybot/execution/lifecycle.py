@@ -98,6 +98,8 @@ TRANSITIONS: dict[State, dict[Event, State]] = {
         # Cancel-all reaches orders whose ack is still under way.
         E.CANCEL_SENT: S.UNKNOWN,
         E.CANCEL_DONE: S.CANCELLED,
+        # A slow POST: the list was read while it was under way.
+        E.MISSING: S.IN_FLIGHT,
     },
     S.LIVE: {
         E.ACK_LIVE: S.LIVE,
@@ -171,12 +173,14 @@ TRANSITIONS: dict[State, dict[Event, State]] = {
             E.SEEN_FILLED,
             E.SEEN_DEAD,
             E.CANCEL_SENT,
+            E.CANCEL_DONE,  # of the dust that we count as filled
             E.CANCEL_REFUSED,
         ),
         S.FILLED,
     ),
     S.CANCELLED: dict.fromkeys(
         (
+            E.REFUSED,  # a killed order's CANCELLATION may outrun the reply
             E.ACK_LIVE,
             E.ACK_DELAYED,
             E.ACK_MATCHED,

@@ -41,7 +41,8 @@ class Tracked:
     changed_ms: int
     state: State = State.IN_FLIGHT
     matched: int = 0  # cumulative, by order messages
-    fills: dict[str, int] = attrs.field(factory=dict)  # trade id → shares, FAILED ones removed
+    fills: dict[str, int] = attrs.field(factory=dict)  # trade id → shares, FAILED ones 0
+    told: int = 0  # shares of all trades told, also of those that FAILED
     cancel_sent_ms: int | None = None
     cancel_cause: str | None = None
     look_ups: int = 0
@@ -67,6 +68,11 @@ class Tracked:
         """Dollars (10⁻⁶) this order may still spend."""
         return notional(self.order.price, self.remaining)
 
+    @property
+    def unbooked(self) -> int:
+        """Dollars (10⁻⁶) spent by order messages whose trades, and so the ledger, lag behind."""
+        return notional(self.order.price, max(0, self.matched - self.told))
+
 
 _ACKS = {
     "live": Event.ACK_LIVE,
@@ -86,6 +92,7 @@ _SEEN = {
 class OrderTable:
     _orders: dict[str, Tracked] = attrs.field(factory=dict)
     _open: dict[str, Tracked] = attrs.field(factory=dict)  # the part of it that may still match
+    _unbooked: dict[str, Tracked] = attrs.field(factory=dict)  # the part whose trades lag behind
     faults: Counter[str] = attrs.field(factory=Counter)  # pairs outside the life-cycle table
     unknown_resolved: int = 0
     _forget_at_ms: int = 0
@@ -102,6 +109,11 @@ class OrderTable:
     def open(self) -> Collection[Tracked]:
         """The orders that may still match, oldest first."""
         return self._open.values()
+
+    @property
+    def unbooked(self) -> int:
+        """Dollars (10⁻⁶) that neither open orders nor the ledger count (S7)."""
+        return sum(tracked.unbooked for tracked in self._unbooked.values())
 
     def record(self, signed: SignedOrder, now_ms: int) -> None:
         """Take an order in before its POST leaves. The same hash twice is our bug."""
@@ -161,8 +173,10 @@ class OrderTable:
             tracked = self._orders.get(order_id)
             if tracked is None:
                 continue
+            if trade.trade_id not in tracked.fills:
+                tracked.told += filled
             if trade.status is TradeStatus.FAILED:
-                tracked.fills.pop(trade.trade_id, None)
+                tracked.fills[trade.trade_id] = 0  # stays failed if an old message comes late
             else:
                 tracked.fills.setdefault(trade.trade_id, filled)
             self._settle(tracked, now_ms)
@@ -170,6 +184,10 @@ class OrderTable:
     def _settle(self, tracked: Tracked, now_ms: int) -> None:
         if tracked.remaining <= DUST and tracked.state in (State.LIVE, State.CANCELLING):
             self.move(tracked, Event.SEEN_FILLED, now_ms)
+        if tracked.unbooked:
+            self._unbooked[tracked.id] = tracked
+        else:
+            self._unbooked.pop(tracked.id, None)
 
     def forget(self, now_ms: int) -> None:
         """Drop dead orders nobody will tell us about any more, so that a long run stays bounded."""
@@ -183,3 +201,4 @@ class OrderTable:
         ]
         for order_id in old:
             del self._orders[order_id]
+            self._unbooked.pop(order_id, None)

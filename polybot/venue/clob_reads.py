@@ -84,8 +84,7 @@ class ClobReads:
         rows = await self._pages("/data/trades", params, lambda row: decode_trade(row, self.me))
         if isinstance(rows, Failure):
             return rows
-        seen = {(trade.trade_id, trade.status): trade for trade in rows if trade.legs}
-        return list(seen.values())
+        return [trade for trade in rows if trade.legs]
 
     async def balance(self, token: str | None) -> int | Failure:
         """What the venue thinks the wallet holds, 10⁻⁶: of a token, or of collateral for None."""

@@ -109,6 +109,18 @@ def test_timestamps_have_a_tolerance(age_s: int, accepted: bool) -> None:
     assert (not isinstance(answer, Response)) == accepted
 
 
+@pytest.mark.parametrize(("age_s", "accepted"), [(300, True), (-301, False), (301, False)])
+def test_private_calls_have_the_same_tolerance(
+    age_s: int, accepted: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A rightly signed request from another time is refused: a captured one cannot be replayed."""
+    wallet = Wallet(0x11)
+    keys = store(wallet)
+    monkeypatch.setattr(Clock, "now_ms", lambda self: T0 + age_s * 1000)
+    answer = keys.authenticate(wallet.request("GET", "/data/orders"))
+    assert (not isinstance(answer, Response)) == accepted
+
+
 def test_create_derive_list_delete() -> None:
     """One key per wallet and nonce; derive finds it again; delete removes it."""
     wallet = Wallet(0x44)

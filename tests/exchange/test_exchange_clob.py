@@ -25,6 +25,7 @@ from polybot.exchange.model import BUY, DOWN, SELL, UP
 from polybot.exchange.money import UNIT
 from polybot.exchange.net import serve
 from polybot.exchange.request import Request
+from polybot.exchange.rules import DELAYED
 
 
 # The clock is an argument of each test: pytest-trio looks for it there only.
@@ -114,6 +115,28 @@ async def test_a_held_order_answers_when_its_delay_is_over(
     kit.engine.advance(kit.clock.now_ms())
     await trio.testing.wait_all_tasks_blocked()
     assert [(status, reply["status"]) for status, reply in replies] == [(200, "matched")]
+
+
+@pytest.mark.parametrize("path", ["/cancel-all", "/cancel-market-orders", "/order"])
+async def test_a_cancel_during_the_delay_says_what_it_left(
+    nursery: trio.Nursery, mock_clock: MockClock, path: str
+) -> None:
+    """A held order cannot be cancelled, and no cancel may pretend that nothing is left."""
+    kit = ClobKit(taker_delay_ms=150)
+    await place(kit, kit.ann, SELL, UP_TOKEN, 52, 10)
+    taker = kit.bob.limit(BUY, UP_TOKEN, 52, 20)
+    nursery.start_soon(kit.call, kit.bob, "POST", "/order", taker)
+    await trio.testing.wait_all_tasks_blocked()
+    ((held, _),) = kit.engine.desk.held.items()
+    body = {"orderID": held, "market": kit.market.condition_id}
+    expected = {"canceled": [], "not_canceled": {held: DELAYED}}
+    assert await kit.call(kit.bob, "DELETE", path, body) == (200, expected)
+    other = {"market": "0x" + "00" * 32}
+    _, elsewhere = await kit.call(kit.bob, "DELETE", "/cancel-market-orders", other)
+    assert elsewhere == {"canceled": [], "not_canceled": {}}
+    kit.engine.advance(T0 + 150)
+    _, now = await kit.call(kit.bob, "DELETE", "/cancel-all")
+    assert now == {"canceled": [held], "not_canceled": {}}
 
 
 async def test_a_batch_has_independent_entries(kit: ClobKit, autojump_clock: MockClock) -> None:
@@ -421,6 +444,8 @@ async def test_market_forms(kit: ClobKit, autojump_clock: MockClock) -> None:
     _, short = await kit.get(f"/clob-markets/{condition}")
     assert short["t"] == [{"t": UP_TOKEN, "o": "Up"}, {"t": DOWN_TOKEN, "o": "Down"}]
     assert (short["mos"], short["mts"], short["v"]) == (5, 0.01, "v1")
+    assert type(short["mos"]) is int
+    assert (short["mbf"], short["tbf"], short["ao"]) == (1000, 1000, True)
     assert short["fd"] == {"r": 0.07, "e": 1, "to": True}
     assert "itode" not in short
     assert "nr" not in short
@@ -489,7 +514,11 @@ ROUTES = st.sampled_from(
      "/balance-allowance", "/orders-scoring", "/books", "/prices", "/last-trades-prices"]
 )  # fmt: skip
 JSON = st.recursive(
-    st.none() | st.booleans() | st.integers() | st.text(max_size=20),
+    # The official client signs ' as " (clob.md 2.2), so such a body would only be a 401.
+    st.none()
+    | st.booleans()
+    | st.integers()
+    | st.text(st.characters(exclude_characters="'"), max_size=20),
     lambda inner: (
         st.lists(inner, max_size=3)
         | st.dictionaries(

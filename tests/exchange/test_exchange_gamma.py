@@ -206,6 +206,16 @@ async def test_lists_hide_closed_markets_and_lookups_do_not() -> None:
     assert (await get(gamma, f"/events/slug/{SLUG}"))["closed"]
 
 
+async def test_a_list_filter_may_repeat_its_name_or_use_commas() -> None:
+    """The official SDK repeats the name for each value; no value may be lost."""
+    gamma = Gamma()
+    slugs = [SLUG, HOUR_SLUG]
+    for query in (f"slug={slugs[0]}&slug={slugs[1]}", f"slug={','.join(slugs)}"):
+        assert {row["slug"] for row in await get(gamma, f"/markets?{query}")} == set(slugs)
+    ids = "&".join(f"condition_ids={gamma.lifecycle.by_slug[s].condition_id}" for s in slugs)
+    assert len(await get(gamma, f"/markets?{ids}")) == 2
+
+
 async def test_keyset_pages_cover_everything_once() -> None:
     """Following the cursor gives every open market exactly once; the last page has none."""
     gamma = Gamma()

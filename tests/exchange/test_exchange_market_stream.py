@@ -12,7 +12,9 @@ from polymarket.models.clob.market_events import parse_market_event
 from wire_kit import Wire, kinds
 
 from polybot.exchange import market_messages
-from polybot.exchange.model import BUY, DOWN, SELL, UP, TickChanged
+from polybot.exchange.book_wire import BookText
+from polybot.exchange.gamma_objects import description, event_id
+from polybot.exchange.model import BUY, DOWN, SELL, UP, LevelChanged, TickChanged
 
 
 def subscription(*tokens: str, **more: object) -> dict[str, object]:
@@ -157,10 +159,34 @@ async def test_listings_and_results_are_custom_events(
     assert kinds(lifecycle.take()) == kinds(told := custom.take())
     assert kinds(told) == ["new_market", "market_resolved"]
     assert told[0]["slug"] == "other"
+    assert told[0]["description"] == description(other.series)  # as Gamma has it: the rule
+    assert told[0]["event_message"]["id"] == event_id(other)
     assert (told[1]["winning_asset_id"], told[1]["winning_outcome"]) == (DOWN_TOKEN, "Down")
     kit.engine.resolve_market(other, UP, T0 + 2)
     assert kinds(custom.take()) == []
     assert kinds(lifecycle.take()) == ["market_resolved"]
+
+
+async def test_a_delta_that_is_told_late_has_the_tick_of_its_moment(
+    nursery: trio.Nursery, autojump_clock: trio.testing.MockClock
+) -> None:
+    """When acts follow each other at once, no delta is hashed with a tick not yet announced."""
+    kit = ClobKit()
+    wire = await watcher(kit, nursery, UP_TOKEN)
+
+    def follow(event: object) -> None:
+        if isinstance(event, LevelChanged) and not hashes:
+            hashes.append("")
+            kit.crowd(SELL, UP_TOKEN, 9700, 10)
+            hashes.append(BookText(kit.market, *kit.engine.levels(UP_TOKEN), T0).hash(UP))
+            kit.engine.change_tick(kit.market, 10, T0)
+
+    hashes: list[str] = []
+    kit.engine.listeners.append(follow)
+    kit.crowd(BUY, UP_TOKEN, 9600, 10)
+    heard = wire.take()
+    assert kinds(heard) == 2 * ["price_change"] + 4 * ["tick_size_change"]
+    assert heard[1]["price_changes"][0]["hash"] == hashes[1]
 
 
 async def test_a_resolved_market_is_forgotten(

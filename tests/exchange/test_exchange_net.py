@@ -75,7 +75,7 @@ async def test_a_request_arrives_whole() -> None:
     assert reply.json() == {
         "method": "DELETE",
         "path": "/data/a%20b",
-        "query": {"x": "2", "empty": ""},
+        "query": {"x": "1,2", "empty": ""},
         "body": '{"a":1}',
         "header": "0xabc",
     }

@@ -8,6 +8,8 @@ from typing import Any
 import pytest
 from clob_kit import DOWN_TOKEN, SECRET, T0, UP_TOKEN, Wallet, make_market
 from hypothesis import given, settings, strategies as st
+from py_clob_client_v2.order_utils.model.order_data_v2 import OrderDataV2, order_to_json_v2
+from py_clob_client_v2.order_utils.model.side import Side
 
 from polybot.exchange import eip712
 from polybot.exchange.auth import ApiKey
@@ -104,6 +106,21 @@ def test_the_signer_is_the_keys_wallet() -> None:
     """An order of another wallet, even well signed, is refused."""
     payload = Wallet(0x22).limit(BUY, UP_TOKEN, 50, 10) | {"owner": KEY.key}
     assert refused(payload) == WRONG_SIGNER
+
+
+def test_nobody_signs_for_another_wallets_funds() -> None:
+    """An EOA order (type 0) whose maker is somebody else is refused, however well it is signed."""
+    data = OrderDataV2(
+        maker=Wallet(0x22).address,
+        signer=ANN.address,
+        tokenId=UP_TOKEN,
+        makerAmount=str(5 * UNIT),
+        takerAmount=str(10 * UNIT),
+        side=Side.BUY,
+        timestamp=str(T0),
+    )
+    signed = ANN._builder.build_signed_order(data)
+    assert refused(order_to_json_v2(signed, KEY.key, "GTC")) == BAD_SIGNATURE
 
 
 @pytest.mark.parametrize(

@@ -61,6 +61,7 @@ async def test_an_orders_life(users: Users, autojump_clock: MockClock) -> None:
     assert (placed["type"], placed["status"], placed["size_matched"]) == ("PLACEMENT", "LIVE", "0")
     assert (placed["id"], placed["outcome"], placed["price"]) == (order_id, "Up", "0.5")
     assert placed["timestamp"] == str(T0)
+    assert placed["associate_trades"] is None
     await users.kit.call(users.kit.ann, "DELETE", "/order", {"orderID": order_id})
     (gone,) = users.ann.take()
     assert (gone["type"], gone["status"], gone["size_matched"]) == ("CANCELLATION", "CANCELED", "0")
@@ -84,6 +85,7 @@ async def test_a_trade_is_told_to_both_sides(users: Users, autojump_clock: MockC
     assert (leg["side"], leg["matched_amount"], leg["outcome"]) == (BUY, "6", "Down")
     update = next(m for m in mine if m["event_type"] == "order")
     assert (update["type"], update["size_matched"]) == ("UPDATE", "6")
+    assert update["associate_trades"] == [trade["id"]]
     theirs = [m for m in users.bob.take() if m["event_type"] == "trade"]
     assert [m["trader_side"] for m in theirs] == ["TAKER"]
     assert theirs[0]["maker_orders"] == trade["maker_orders"]
@@ -98,6 +100,8 @@ async def test_a_trade_goes_on_to_be_mined_and_confirmed(
     users.kit.engine.advance(T0 + 600_000)
     trades = [m for m in users.ann.take() if m["event_type"] == "trade"]
     assert [m["status"] for m in trades] == ["MATCHED", "MINED", "CONFIRMED"]
+    assert [m["match_time"] for m in trades] == 3 * [str(T0 // 1000)]
+    assert trades[0]["last_update"] == str(T0 // 1000) < trades[1]["last_update"]
     assert len({m["id"] for m in trades}) == 1
     assert trades[1]["transaction_hash"].startswith("0x")
     assert int(trades[2]["timestamp"]) > T0

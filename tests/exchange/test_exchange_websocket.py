@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
+from typing import Any
 
 import pytest
 import trio
@@ -12,9 +13,11 @@ from trio_websocket import ConnectionClosed, WebSocketConnection
 from websocket_client import open_client
 from wsproto import ConnectionType
 from wsproto.connection import Connection
-from wsproto.events import TextMessage
+from wsproto.events import CloseConnection, Ping, TextMessage
 
-from polybot.exchange.net import Service, Socket, SocketClosed, frame, serve
+from polybot.exchange.net import Service, Socket, SocketClosed, frame, log_error, serve
+from polybot.exchange.polybolt import KEEPALIVE
+from polybot.exchange.request import Request
 from polybot.exchange.websocket import QUEUE_FRAMES
 
 Session = Callable[[Socket], Awaitable[None]]
@@ -64,6 +67,29 @@ def test_our_frames_are_what_wsproto_reads(text: str) -> None:
     parser.receive_data(frame(text))
     events = list(parser.events())
     assert "".join(e.data for e in events if isinstance(e, TextMessage)) == text
+
+
+async def test_a_client_is_pinged_and_closed_when_it_stops_answering(
+    autojump_clock: trio.testing.MockClock,
+) -> None:
+    """PolyBolt: a ping each 25 s; two unanswered ones end the session with 4002 (feeds.md 5.3)."""
+    ours, theirs = trio.testing.memory_stream_pair()
+    server: Any = Connection(ConnectionType.SERVER)
+    socket = Socket(Request("GET", "/ws", {}, {}, b""), ours, server)
+    client, heard, start = Connection(ConnectionType.CLIENT), [], trio.current_time()
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(socket.run, echo, b"", log_error, KEEPALIVE)
+        while not heard or isinstance(heard[-1][1], Ping):
+            client.receive_data(await theirs.receive_some())
+            for event in client.events():
+                heard.append((round(trio.current_time() - start), event))
+                if isinstance(event, Ping) and len(heard) < 3:
+                    await theirs.send_all(client.send(event.response()))
+        await theirs.aclose()
+    assert [at for at, _ in heard] == [25, 50, 75, 100, 125]
+    last = heard[-1][1]
+    assert isinstance(last, CloseConnection)
+    assert (last.code, last.reason) == (4002, "missed pongs")
 
 
 async def test_the_upgrade_request_is_kept() -> None:

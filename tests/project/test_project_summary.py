@@ -34,6 +34,10 @@ NAMES = {
     "shutdown_ms",
     "exit_reason",
     "invalid_orders",
+    "withheld",
+    "faults",
+    "bad_input",
+    "two_sided_share",
     "latency_factor",
     "notes",
 }

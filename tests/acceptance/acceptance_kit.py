@@ -1,0 +1,127 @@
+"""The exchange command as a real process, and what an outsider knows of it: one JSON line."""
+
+from __future__ import annotations
+
+import json
+import select
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import IO, Any
+
+import attrs
+import httpx
+
+ROOT = Path(__file__).resolve().parents[2]
+CHAIN_ID = 137
+START_S = 20  # no hang, only a limit for a machine that is busy
+WINDOW_S = 300
+USUAL = ("--port", "0", "--speed", "1", "--seed", "3", "--series", "btc-5m", "--intensity", "0.05")
+
+
+@attrs.frozen(eq=False)
+class Command:
+    """One `python -m polybot exchange`, every warning an error in it too."""
+
+    process: subprocess.Popen[str]
+    complaints: IO[str]
+
+    def first_line(self) -> str:
+        assert self.process.stdout is not None
+        ready, _, _ = select.select([self.process.stdout], [], [], START_S)
+        assert ready, "the exchange says nothing"
+        return self.process.stdout.readline()
+
+    def stop(self, *signals: signal.Signals) -> int:
+        """Send the signals, one right after the other; returns the exit code."""
+        for one in signals:
+            self.process.send_signal(one)
+        return self.wait()
+
+    def wait(self) -> int:
+        return self.process.wait(START_S)
+
+    def stderr(self) -> str:
+        self.complaints.seek(0)
+        return self.complaints.read()
+
+
+@contextmanager
+def command(*words: str) -> Iterator[Command]:
+    """Start the exchange; whatever happens, it is gone at the end."""
+    line = [sys.executable, "-W", "error", "-m", "polybot", "exchange", *words]
+    with (
+        tempfile.TemporaryFile("w+") as complaints,
+        subprocess.Popen(  # noqa: S603 - our own program
+            line, cwd=ROOT, stdout=subprocess.PIPE, stderr=complaints, text=True
+        ) as process,
+    ):
+        try:
+            yield Command(process, complaints)
+        finally:
+            process.kill()
+
+
+@attrs.frozen
+class Wallet:
+    """The funded wallet of the JSON line."""
+
+    private_key: str
+    address: str
+    api_key: str
+    api_secret: str
+    passphrase: str
+
+
+@attrs.frozen
+class Market:
+    """What a client needs to trade a market, as Gamma has it."""
+
+    slug: str
+    condition_id: str
+    up: str
+    down: str
+
+
+@attrs.frozen
+class Venue:
+    """A running exchange by its URLs."""
+
+    urls: dict[str, str]
+    wallet: Wallet
+
+    @classmethod
+    def from_line(cls, line: str) -> Venue:
+        said: dict[str, Any] = json.loads(line)
+        return cls({key: said[key] for key in said if key != "wallet"}, Wallet(**said["wallet"]))
+
+    def get(self, service: str, path: str, **query: str) -> Any:
+        """Plain HTTP, as a browser would."""
+        reply = httpx.get(self.urls[service] + path, params=query, timeout=10)
+        reply.raise_for_status()
+        return reply.json()
+
+    def now_s(self) -> int:
+        return int(httpx.get(self.urls["clob"] + "/time", timeout=10).text)
+
+    def current_market(self) -> Market:
+        """The market of the running window, found by its slug as any bot does."""
+        slug = f"btc-updown-5m-{self.now_s() // WINDOW_S * WINDOW_S}"
+        found = self.get("gamma", f"/markets/slug/{slug}")
+        up, down = json.loads(found["clobTokenIds"])
+        return Market(slug, found["conditionId"], up, down)
+
+
+def window_start_s(phase_s: int) -> int:
+    """The moment nearest to now that lies `phase_s` into a window.
+
+    A test that began just before a rollover would lose its market. At most half a window off, the
+    exchange's clock stays within what its HMAC check tolerates.
+    """
+    now_s = int(time.time())
+    return (now_s - phase_s + WINDOW_S // 2) // WINDOW_S * WINDOW_S + phase_s

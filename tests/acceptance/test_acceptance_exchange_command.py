@@ -1,0 +1,162 @@
+"""`python -m polybot exchange` as its user meets it: one line, signals, refusals, exit codes."""
+
+from __future__ import annotations
+
+import json
+import signal
+import socket
+
+import attrs
+import httpx
+import pytest
+from acceptance_kit import USUAL, Venue, command
+
+SERVICES = {
+    "clob": "http",
+    "gamma": "http",
+    "market_ws": "ws",
+    "user_ws": "ws",
+    "prices_ws": "ws",
+    "rtds_ws": "ws",
+    "binance_rest": "http",
+    "binance_ws": "ws",
+    "operations": "http",
+    "admin": "http",
+}
+WALLET = {"private_key", "address", "api_key", "api_secret", "passphrase"}
+
+
+def test_the_line_tells_everything_a_client_needs(venue: Venue) -> None:
+    """One JSON object with every URL and a wallet – the seed's – and nothing after it."""
+    with command(*USUAL) as running:
+        line = running.first_line()
+        code = running.stop(signal.SIGINT)
+        assert running.process.stdout is not None
+        rest = running.process.stdout.read()
+
+    said = json.loads(line)
+    wallet = said.pop("wallet")
+    assert {key: url.partition("://")[0] for key, url in said.items()} == SERVICES
+    assert all("://127.0.0.1:" in url for url in said.values()), "loopback only"
+    assert wallet.keys() == WALLET
+    assert all(isinstance(value, str) and value for value in wallet.values())
+    assert wallet == attrs.asdict(venue.wallet), "a seed has one wallet"
+    assert (code, rest) == (0, "")
+
+
+def test_a_fixed_port_is_kept() -> None:
+    """With a port given, the CLOB takes it and the other services those that follow."""
+    port = free_ports()
+    with command("--port", str(port)) as running:
+        venue = Venue.from_line(running.first_line())
+
+        assert venue.urls["clob"] == f"http://127.0.0.1:{port}"
+        assert venue.urls["gamma"] == f"http://127.0.0.1:{port + 1}"
+        assert running.stop(signal.SIGINT) == 0
+
+
+def free_ports() -> int:
+    """The first of ten ports in a row that nobody listens on, as far as one can know."""
+    for first in range(21_000, 30_000, 10):
+        sockets = [socket.socket() for _ in range(10)]
+        try:
+            for number, one in enumerate(sockets):
+                one.bind(("127.0.0.1", first + number))
+        except OSError:
+            continue
+        else:
+            return first
+        finally:
+            for one in sockets:
+                one.close()
+    raise AssertionError("no ten free ports in a row")
+
+
+@pytest.mark.parametrize(
+    "signals",
+    [(signal.SIGTERM,), (signal.SIGINT, signal.SIGINT)],
+    ids=lambda signals: "+".join(one.name for one in signals),
+)
+def test_signals_end_it(signals: tuple[signal.Signals, ...]) -> None:
+    """One signal ends it with 0, connected clients or not. A second one may be quicker than the
+    end: then it ends with 128 + its number or dies of it, but never with a traceback.
+    """
+    with command(*USUAL) as running, httpx.Client() as client:
+        venue = Venue.from_line(running.first_line())
+        client.get(venue.urls["clob"] + "/time")
+        code = running.stop(*signals)
+        complaint = running.stderr()
+
+    allowed = {0} if len(signals) == 1 else {0, 128 + signals[1], -signals[1]}
+    assert code in allowed
+    assert complaint == ""
+
+
+def test_a_taken_port_is_said_in_one_line() -> None:
+    """Somebody else's port: no traceback but the port and the reason, and exit code 1."""
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+        with command("--port", str(port)) as running:
+            code = running.wait()
+            complaint = running.stderr()
+
+    assert code == 1
+    assert complaint.startswith("cannot start: ")
+    assert f"port {port}: " in complaint
+    assert complaint.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    ("words", "complaint"),
+    [
+        (("--port", "65530"), "cannot start: the exchange takes 9 ports, 65530 leaves too few"),
+        (("--mode", "live"), "unrecognized arguments: --mode live"),
+    ],
+    ids=["too high a port", "a word of the bot"],
+)
+def test_a_bad_word_is_exit_code_two(words: tuple[str, ...], complaint: str) -> None:
+    """What the command line cannot mean is told, and nothing is served."""
+    with command(*words) as running:
+        code = running.wait()
+
+        assert complaint in running.stderr()
+    assert code == 2
+
+
+def test_a_recording_that_is_not_there_is_told() -> None:
+    """A path nobody has recorded to is a message and a failure, not a traceback."""
+    with command("--world", "recording:nowhere") as running:
+        code = running.wait()
+        complaint = running.stderr()
+
+    assert code in {1, 2}
+    assert complaint.startswith("cannot start: ")
+    assert "nowhere" in complaint
+
+
+def test_the_time_is_plain_text(venue: Venue) -> None:
+    """`/time` is Unix seconds as text (clob.md 5.2), and near the clock that clients sign with."""
+    reply = httpx.get(venue.urls["clob"] + "/time")
+
+    assert reply.headers["content-type"].startswith("text/plain")
+    assert reply.text.isdigit()
+    assert abs(int(reply.text) - venue.now_s()) <= 1
+
+
+def test_every_service_answers(venue: Venue) -> None:
+    """Each REST service of the line is there and is what its name says."""
+    assert venue.get("clob", "/ok") == "OK"
+    assert venue.get("gamma", "/markets", limit="1")[0]["acceptingOrders"]
+    assert venue.get("binance_rest", "/api/v3/time").keys() == {"serverTime"}
+    assert venue.get("admin", "/state", address=venue.wallet.address)["invalid_orders"] >= 0
+
+
+def test_private_calls_need_credentials(venue: Venue) -> None:
+    """Nobody trades or reads without a key: the venue's 401."""
+    for method, path in (("POST", "/order"), ("DELETE", "/cancel-all"), ("GET", "/data/orders")):
+        reply = httpx.request(method, venue.urls["clob"] + path)
+
+        assert reply.status_code == 401, path
+        assert reply.json() == {"error": "Unauthorized/Invalid api key"}

@@ -1,0 +1,263 @@
+"""The ledger: the worked example, every order of statuses, and exact reversals."""
+
+from __future__ import annotations
+
+import itertools
+
+import pytest
+from ledger_kit import BUY, DOWN, MARKET, SELL, UP, leg, market, trade
+
+from polybot.domain.ledger import Holdings, Ledger, MarketBooks
+from polybot.domain.market import Outcome, taker_fee
+from polybot.domain.orders import TradeStatus
+from polybot.domain.units import SHARE
+
+KEY = MARKET.condition_id
+MATCHED, RETRYING, MINED, CONFIRMED, FAILED = TradeStatus
+
+
+def opened(cash: int = 0) -> tuple[Ledger, MarketBooks]:
+    ledger = Ledger(cash=cash)
+    return ledger, ledger.open(MARKET)
+
+
+def figures(ledger: Ledger) -> tuple[object, ...]:
+    """Everything a reversal must bring back."""
+    books = ledger.books[KEY]
+    return (
+        ledger.cash,
+        ledger.realised,
+        books.holdings(),
+        books.fills,
+        books.volume,
+        books.fees,
+        books.rebate_estimate,
+    )
+
+
+def test_the_worked_ledger() -> None:
+    """Every figure of strategy.md 15, to the micro-dollar."""
+    ledger, books = opened()
+    ledger.book(trade("a", leg(UP, 4800, 100), status=CONFIRMED))
+    ledger.book(trade("b", leg(UP, 4600, 50), status=CONFIRMED))
+    ledger.book(trade("c", leg(DOWN, 4900, 80), status=CONFIRMED))
+    assert ledger.cash == -110_200_000
+    assert books.positions[UP].cost == 71_000_000  # 150 at 0.473333
+
+    ledger.book(trade("d", leg(DOWN, 5050, 40, maker=False), status=CONFIRMED))
+    assert books.fees == 699_930
+    assert ledger.cash == -131_099_930
+    assert books.positions[DOWN].cost == 60_099_930  # 120 at 0.500833
+
+    ledger.merge(KEY, 120 * SHARE)
+    assert ledger.realised == 3_100_070
+    assert ledger.cash == -11_099_930
+
+    ledger.resolve(KEY, UP)
+    assert ledger.redeem(KEY) == 30 * SHARE
+    assert ledger.realised == ledger.cash == 18_900_070
+    assert books.rebate_estimate == 803_208
+    assert books.volume == 130_400_000
+
+
+def ends() -> list[tuple[TradeStatus, ...]]:
+    """Every order in which all five statuses, or some of them, may arrive."""
+    return [order for n in range(1, 6) for order in itertools.permutations(tuple(TradeStatus), n)]
+
+
+def test_every_order_of_statuses_ends_the_same() -> None:
+    """Only the highest rank counts, however late or early lower ones come (F14, S23)."""
+    for order in ends():
+        ledger, books = opened()
+        for status in order:
+            ledger.book(trade("t", leg(UP, 4000, 10), status=status))
+        shares = 0 if FAILED in order else 10 * SHARE
+        confirmed = shares if CONFIRMED in order else 0
+
+        assert books.holdings() == Holdings(shares, 0, confirmed, 0, shares * 4 // 10)
+        assert ledger.cash == -shares * 4 // 10
+        assert ledger.realised == 0
+
+
+@pytest.mark.parametrize("status", list(TradeStatus))
+def test_a_repeated_message_changes_nothing(status: TradeStatus) -> None:
+    """The same trade at the same status is told often and counted once (F13, S5)."""
+    ledger, _ = opened()
+    told = trade("t", leg(UP), leg(DOWN, order_id="0x2"), status=status)
+    ledger.book(told)
+    once = figures(ledger)
+
+    assert not any(ledger.book(told) for _ in range(4))
+    assert figures(ledger) == once
+
+
+def test_booking_says_whether_anything_changed() -> None:
+    """A rise in rank is news; a repeat, a lower rank or a stranger is not."""
+    ledger, _ = opened()
+
+    assert ledger.book(trade("t", leg(), status=MATCHED))
+    assert ledger.book(trade("t", leg(), status=MINED))
+    assert not ledger.book(trade("t", leg(), status=RETRYING))
+    assert not ledger.book(trade("u", leg(), status=FAILED))
+    assert not ledger.book(trade("v", leg(of=market("0xd")), of=market("0xd")))
+
+
+@pytest.mark.parametrize("confirmed_first", [False, True])
+@pytest.mark.parametrize("side", [BUY, SELL])
+@pytest.mark.parametrize("maker", [True, False])
+def test_failed_takes_back_exactly_what_was_booked(
+    confirmed_first: bool, side: object, maker: bool
+) -> None:
+    """Shares, cash, fees, rebate and result return to the unit, also after CONFIRMED (F31, F38)."""
+    ledger, _ = opened(cash=100 * SHARE)
+    ledger.book(trade("base", leg(UP, 3700, 33, maker=False), status=CONFIRMED))
+    before = figures(ledger)
+    legs = (leg(UP, 4100, 7, side=SELL if side is SELL else BUY, maker=maker),)
+    ledger.book(trade("ghost", *legs))
+    assert figures(ledger) != before
+    if confirmed_first:
+        ledger.book(trade("ghost", *legs, status=CONFIRMED))
+
+    assert ledger.book(trade("ghost", *legs, status=FAILED))
+    assert figures(ledger) == before
+    assert not ledger.book(trade("ghost", *legs, status=FAILED))
+    assert figures(ledger) == before
+
+
+def test_legs_of_one_trade_are_each_booked_in_their_own_token() -> None:
+    """Two of our orders in one trade, on both outcomes: each leg counts as itself (F26)."""
+    ledger, books = opened()
+    ledger.book(trade("t", leg(UP, 4000, 10), leg(DOWN, 3000, 20, order_id="0x2")))
+
+    assert books.holdings() == Holdings(10 * SHARE, 20 * SHARE, 0, 0, 10 * SHARE)
+    assert books.fills == 2
+
+
+def test_a_maker_pays_no_fee_and_a_taker_no_rebate() -> None:
+    """Fees belong to the taker's cost; rebates are an estimate and never cash."""
+    ledger, books = opened()
+    fee = taker_fee(MARKET.fees, 5000, 10 * SHARE)
+    ledger.book(trade("maker", leg(UP, 5000, 10)))
+    assert (books.fees, books.rebate_estimate) == (0, fee // 5)
+
+    ledger.book(trade("taker", leg(UP, 5000, 10, maker=False)))
+    assert (books.fees, books.rebate_estimate) == (fee, fee // 5)
+    assert ledger.cash == -10 * SHARE - fee
+    assert books.holdings().cost == 10 * SHARE + fee
+
+
+def test_a_sale_realises_against_the_average_cost() -> None:
+    """Half of what is held takes half of its cost, and can no longer be merged."""
+    ledger, books = opened()
+    ledger.book(trade("a", leg(UP, 4000, 10), status=CONFIRMED))
+    ledger.book(trade("b", leg(UP, 6000, 10), status=CONFIRMED))
+    ledger.book(trade("c", leg(UP, 7000, 10, side=SELL)))
+
+    assert ledger.realised == 2 * SHARE
+    assert books.holdings() == Holdings(10 * SHARE, 0, 10 * SHARE, 0, 5 * SHARE)
+
+
+def test_provisional_shares_are_held_but_not_merged() -> None:
+    """A match counts in holdings at once and in `mergeable` only when confirmed (S8, F32)."""
+    ledger, books = opened()
+    ledger.book(trade("a", leg(UP, 4000, 10), status=CONFIRMED))
+    ledger.book(trade("b", leg(DOWN, 5000, 8), status=RETRYING))
+    held = books.holdings()
+    assert (held.pairs, held.mergeable, held.net) == (8 * SHARE, 0, 2 * SHARE)
+    with pytest.raises(AssertionError):
+        ledger.merge(KEY, SHARE)
+
+    ledger.book(trade("b", leg(DOWN, 5000, 8), status=CONFIRMED))
+    assert books.holdings().mergeable == 8 * SHARE
+
+
+def test_a_merge_takes_the_cost_of_confirmed_shares_only() -> None:
+    """A fill that fails after a merge leaves no trace in result or cost (S8, F31)."""
+    ledger, books = opened()
+    ledger.book(trade("a", leg(UP, 1000, 200), status=CONFIRMED))
+    ledger.book(trade("b", leg(DOWN, 5000, 100), status=CONFIRMED))
+    ledger.book(trade("ghost", leg(UP, 9000, 100)))
+    ledger.merge(KEY, 100 * SHARE)
+    assert ledger.realised == 40 * SHARE
+
+    ledger.book(trade("ghost", leg(UP, 9000, 100), status=FAILED))
+    assert ledger.realised == 40 * SHARE
+    assert books.holdings() == Holdings(100 * SHARE, 0, 100 * SHARE, 0, 10 * SHARE)
+
+
+def test_a_reversal_after_its_merge_still_sums_up() -> None:
+    """When a confirmed fill fails late and nothing is left, no cost is left either (F38, S22)."""
+    ledger, books = opened()
+    ledger.book(trade("a", leg(UP, 1000, 100), status=CONFIRMED))
+    ledger.book(trade("b", leg(UP, 9000, 100), status=CONFIRMED))
+    ledger.book(trade("c", leg(DOWN, 3000, 100), status=CONFIRMED))
+    ledger.merge(KEY, 100 * SHARE)
+    ledger.book(trade("b", leg(UP, 9000, 100), status=FAILED))
+
+    assert books.holdings() == Holdings()
+    ledger.close(KEY)
+    assert ledger.realised == ledger.cash == 60 * SHARE
+
+
+def test_redeeming_pays_the_winner_and_writes_off_the_loser() -> None:
+    """The winner's shares pay one dollar each, the loser's cost is lost, nothing stays."""
+    ledger, books = opened()
+    ledger.book(trade("a", leg(UP, 4000, 10), status=CONFIRMED))
+    ledger.book(trade("b", leg(DOWN, 3000, 20), status=CONFIRMED))
+    with pytest.raises(AssertionError):
+        ledger.redeem(KEY)
+
+    ledger.resolve(KEY, DOWN)
+    assert ledger.redeem(KEY) == 20 * SHARE
+    assert books.holdings() == Holdings()
+    assert ledger.realised == ledger.cash == 10 * SHARE
+    assert books.redeemed == 20 * SHARE
+
+
+@pytest.mark.parametrize(
+    ("winner", "worst"), [(None, 8 * SHARE), (Outcome.UP, 10 * SHARE), (Outcome.DOWN, 8 * SHARE)]
+)
+def test_equity_counts_only_what_is_sure(winner: Outcome | None, worst: int) -> None:
+    """Before the result a pair is worth a dollar and the rest nothing; then the winner is."""
+    ledger, books = opened(cash=50 * SHARE)
+    ledger.book(trade("a", leg(UP, 4000, 10)))
+    ledger.book(trade("b", leg(DOWN, 5000, 8)))
+    books.winner = winner
+
+    assert books.worst_value == worst
+    assert ledger.equity == 50 * SHARE - 8 * SHARE + worst
+
+
+def test_a_mark_values_what_is_unpaired_at_fair() -> None:
+    """Up at fair and Down at its complement, where there is a fair price; else the sure value."""
+    ledger, _ = opened(cash=100 * SHARE)
+    ledger.book(trade("a", leg(UP, 4000, 10)))
+    cash = ledger.cash
+
+    assert ledger.marked({KEY: 6000}) == cash + 6 * SHARE
+    assert ledger.marked({}) == cash
+    ledger.resolve(KEY, UP)
+    assert ledger.marked({KEY: 6000}) == cash + 10 * SHARE
+
+
+def test_a_closed_market_leaves_its_result() -> None:
+    """Closing forgets the books and keeps the profit; a late message for it changes nothing."""
+    ledger, _ = opened()
+    ledger.book(trade("a", leg(UP, 4000, 10), status=CONFIRMED))
+    ledger.resolve(KEY, UP)
+    ledger.redeem(KEY)
+    ledger.close(KEY)
+
+    assert KEY not in ledger.books
+    assert ledger.realised == 6 * SHARE
+    assert not ledger.book(trade("a", leg(UP, 4000, 10), status=FAILED))
+    assert ledger.cash == 6 * SHARE
+
+
+def test_opening_twice_keeps_the_books() -> None:
+    """A scope that starts again in the same window finds what it held."""
+    ledger, books = opened()
+    ledger.book(trade("a", leg(UP)))
+
+    assert ledger.open(MARKET) is books
+    assert books.holdings().up == 10 * SHARE

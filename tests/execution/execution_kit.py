@@ -1,0 +1,144 @@
+"""A market, orders, a desk and the venue's words, for the tests of execution."""
+
+from __future__ import annotations
+
+from itertools import count
+
+from polybot.domain.market import FeeSchedule, Market, Outcome, Side, TwapPair
+from polybot.domain.orders import (
+    Acked,
+    FillLeg,
+    NewOrder,
+    OrderRow,
+    OrderSeen,
+    Reject,
+    Rejected,
+    SignedOrder,
+    TradeSeen,
+    TradeStatus,
+    Unknown,
+)
+from polybot.domain.units import SHARE
+from polybot.execution.desk import Action, Budget, Cancel, Desired, Desk, LookUp, Post
+from polybot.execution.firewall import Admission, Firewall, Standing
+from polybot.execution.params import OrderParams
+from polybot.risk.limits import RiskParams
+
+UP, DOWN = Outcome.UP, Outcome.DOWN
+Kind = OrderSeen.Kind
+
+T0 = 1_790_000_100_000
+CUTOFF = T0 + 240_000
+MARKET = Market(
+    series="btc-5m",
+    slug="btc-updown-5m",
+    condition_id="0xc",
+    up_token="111",
+    down_token="222",
+    start_ms=T0,
+    end_ms=T0 + 300_000,
+    rule=TwapPair("btcusd", 60),
+    tick=100,
+    min_size=5 * SHARE,
+    fees=FeeSchedule(70_000, 1, 200_000),
+)
+RICH = Standing(free_cash=10_000 * SHARE, position_cost=0, others_at_risk=0)
+
+
+def order(
+    outcome: Outcome = UP, price: int = 4800, shares: int = 10, *, level: int = 0
+) -> NewOrder:
+    """A post-only bid; `shares` in whole shares."""
+    return NewOrder(MARKET, outcome, Side.BUY, price, shares * SHARE, level=level)
+
+
+def signed(order_id: str, made: NewOrder | None = None) -> SignedOrder:
+    return SignedOrder(order_id, made or order(), b"{}")
+
+
+class Signer:
+    """Ids in the order of signing: 0x1, 0x2, …"""
+
+    def __init__(self) -> None:
+        self._ids = count(1)
+
+    def __call__(self, made: NewOrder) -> SignedOrder:
+        return signed(f"0x{next(self._ids)}", made)
+
+
+def desk(
+    *,
+    params: OrderParams | None = None,
+    limits: RiskParams | None = None,
+    admission: Admission | None = None,
+) -> Desk:
+    params = params or OrderParams()
+    firewall = Firewall(MARKET, limits or RiskParams(), CUTOFF, admission or Admission())
+    return Desk(MARKET, params, firewall, Budget.from_params(params), Signer())
+
+
+def wanting(*orders: NewOrder, cap: int = 9900, pair_cap: int = 9900) -> Desired:
+    """A wish for these orders with wide caps, at fair 0.50."""
+    return Desired(orders, cap_up=cap, cap_down=cap, pair_cap=pair_cap, fair_up=5000)
+
+
+def posts(actions: list[Action]) -> list[SignedOrder]:
+    return [each for action in actions if isinstance(action, Post) for each in action.orders]
+
+
+def cancels(actions: list[Action]) -> list[str]:
+    return [each for action in actions if isinstance(action, Cancel) for each in action.ids]
+
+
+def look_ups(actions: list[Action]) -> list[str]:
+    return [action.order_id for action in actions if isinstance(action, LookUp)]
+
+
+def acked(order_id: str, status: str = "live", taking: int = 0) -> Acked:
+    return Acked(order_id, status, 0, taking * SHARE, ())
+
+
+def refused(order_id: str, reason: Reject = Reject.POST_ONLY_CROSSES) -> Rejected:
+    return Rejected(order_id, reason, reason.value)
+
+
+def unknown(order_id: str) -> Unknown:
+    return Unknown(order_id, "timed out")
+
+
+def seen(order_id: str, kind: Kind = Kind.LIVE, matched: int = 0) -> OrderSeen:
+    return OrderSeen(order_id, kind, matched * SHARE, kind.value, T0)
+
+
+def row(order_id: str, kind: Kind = Kind.LIVE, matched: int = 0, size: int = 10) -> OrderRow:
+    return OrderRow(
+        order_id,
+        MARKET.condition_id,
+        MARKET.up_token,
+        Side.BUY,
+        4800,
+        size * SHARE,
+        matched * SHARE,
+        kind,
+        kind.value,
+    )
+
+
+def fill(
+    order_id: str,
+    shares: int,
+    trade_id: str = "t1",
+    status: TradeStatus = TradeStatus.MATCHED,
+    *,
+    outcome: Outcome = UP,
+) -> TradeSeen:
+    leg = FillLeg(order_id, MARKET.token(outcome), Side.BUY, 4800, shares * SHARE, maker=True)
+    return TradeSeen(trade_id, MARKET.condition_id, status, (leg,), T0)
+
+
+def resting(made: Desk, *orders: NewOrder, now_ms: int = T0) -> list[str]:
+    """Wish for these orders, post them and have them acknowledged; returns their ids."""
+    made.desired = wanting(*orders)
+    ids = [each.id for each in posts(made.act(now_ms, RICH))]
+    made.posted([acked(order_id) for order_id in ids], now_ms)
+    return ids

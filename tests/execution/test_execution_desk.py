@@ -1,0 +1,255 @@
+"""The desk in calm weather: what it keeps, what it replaces, what it withholds, how it ends."""
+
+from __future__ import annotations
+
+import attrs
+import pytest
+from execution_kit import (
+    CUTOFF,
+    DOWN,
+    RICH,
+    T0,
+    UP,
+    acked,
+    cancels,
+    desk,
+    fill,
+    look_ups,
+    order,
+    posts,
+    refused,
+    resting,
+    seen,
+    unknown,
+    wanting,
+)
+
+from polybot.domain.orders import CancelResult, Failure, OrderSeen, Reject
+from polybot.domain.units import SHARE
+from polybot.execution.desk import BATCH, QUIET_MS, QUIET_OTHER_MS, Cancel, Desired, Post
+from polybot.execution.firewall import Admission, Standing
+from polybot.execution.lifecycle import State
+from polybot.execution.params import OrderParams
+from polybot.risk.limits import RiskParams
+
+DONE = CancelResult(frozenset({"0x1"}), {})
+
+
+def test_a_wish_becomes_orders_once() -> None:
+    """Both outcomes leave in one batch; asking again while they are on the wire sends nothing."""
+    made = desk()
+    made.desired = wanting(order(UP, 4800), order(DOWN, 4900))
+
+    sent = posts(made.act(T0, RICH))
+    assert [(each.order.outcome, each.order.price) for each in sent] == [(UP, 4800), (DOWN, 4900)]
+    assert made.act(T0, RICH) == []
+    assert made.counts.orders == 2
+
+
+def test_orders_are_in_the_table_before_they_leave() -> None:
+    """On return of `act`, every order of a POST is tracked and reserved (S4)."""
+    made = desk()
+    made.desired = wanting(order())
+    (sent,) = posts(made.act(T0, RICH))
+
+    assert made.table[sent.id].state is State.IN_FLIGHT
+    assert made.reserved == 4_800_000
+
+
+def test_a_batch_is_no_larger_than_the_venue_takes() -> None:
+    """At most fifteen orders in one POST (clob.md 3.7)."""
+    made = desk(limits=RiskParams(max_open_orders_per_market=40))
+    made.desired = wanting(*(order(UP, 4800 - 100 * n, level=n) for n in range(20)))
+
+    (first,) = [a for a in made.act(T0, RICH) if isinstance(a, Post)]
+    assert len(first.orders) == BATCH == 15
+
+
+def test_what_is_good_enough_keeps_its_place() -> None:
+    """Within the hysteresis a resting order serves the new wish; one tick further it does not."""
+    made = desk(params=OrderParams(hysteresis_ticks=1))
+    resting(made, order(UP, 4800))
+    made.desired = wanting(order(UP, 4700))
+    assert made.act(T0, RICH) == []
+
+    made.desired = wanting(order(UP, 4600))
+    actions = made.act(T0, RICH)
+    assert cancels(actions) == ["0x1"]
+    assert [each.order.price for each in posts(actions)] == [4600]
+
+
+@pytest.mark.parametrize(
+    ("shares", "kept"), [(4, False), (8, True), (10, True), (20, True), (21, False), (7, False)]
+)
+def test_a_resting_size_serves_when_it_is_about_right(shares: int, kept: bool) -> None:
+    """Half to five quarters of what is wanted will do; anything else is replaced."""
+    made = desk()
+    resting(made, order(UP, 4800, 10))
+    made.desired = wanting(attrs.evolve(order(UP, 4800), size=shares * SHARE))
+
+    assert (cancels(made.act(T0, RICH)) == []) == kept
+
+
+def test_an_exact_match_goes_before_a_near_one() -> None:
+    """Two resting orders each serve the wish at their own price: nothing moves."""
+    made = desk()
+    resting(made, order(UP, 4800), order(UP, 4700, level=1))
+    made.desired = wanting(order(UP, 4700), order(UP, 4800, level=1))
+
+    assert made.act(T0, RICH) == []
+
+
+def test_above_its_cap_nothing_stays() -> None:
+    """A cap that fell below a resting price cancels it at once, hysteresis or not."""
+    made = desk()
+    resting(made, order(UP, 4800))
+    made.desired = wanting(order(UP, 4700), cap=4799)
+
+    (action,) = [a for a in made.act(T0, RICH) if isinstance(a, Cancel)]
+    assert action == Cancel(("0x1",), "cap")
+
+
+def test_hysteresis_never_breaks_the_pair() -> None:
+    """A dearer resting bid is not kept where it would make the pair too dear (S24)."""
+    made = desk()
+    resting(made, order(UP, 4900))
+    made.desired = wanting(order(UP, 4800), order(DOWN, 5100))
+    assert cancels(made.act(T0, RICH)) == ["0x1"]
+
+    made = desk()
+    resting(made, order(UP, 4900))
+    made.desired = wanting(order(UP, 4800), order(DOWN, 5000))
+    assert cancels(made.act(T0, RICH)) == []
+
+
+def test_the_other_side_waits_until_the_dear_bid_is_gone() -> None:
+    """While a cancel is unproven its order counts, so the dearer pair is withheld (S24)."""
+    made = desk()
+    resting(made, order(UP, 5500))
+    made.desired = wanting(order(UP, 4500), order(DOWN, 5000))
+    actions = made.act(T0, RICH)
+    assert cancels(actions) == ["0x1"]
+    assert [each.order.outcome for each in posts(actions)] == [UP]
+    assert made.counts.withheld == {"pair with a resting order too dear": 1}
+
+    made.cancelled(["0x1"], DONE, T0)
+    assert [each.order.outcome for each in posts(made.act(T0, RICH))] == [DOWN]
+
+
+def test_old_and_new_are_both_counted_until_the_cancel_is_proven() -> None:
+    """A replacement waits while the old order's money is still committed (S7)."""
+    made = desk(limits=RiskParams(max_order_usd=6, max_position_usd_per_market=6))
+    resting(made, order(UP, 4800))
+    made.desired = wanting(order(UP, 4400))
+    assert posts(made.act(T0, RICH)) == []
+
+    made.cancelled(["0x1"], DONE, T0)
+    assert len(posts(made.act(T0, RICH))) == 1
+
+
+def test_fills_the_ledger_has_not_booked_count_against_the_limits() -> None:
+    """Filled by an order message whose trade lags: the money is spent, not free again (S7)."""
+    made = desk(limits=RiskParams(max_order_usd=6, max_position_usd_per_market=6))
+    resting(made, order(UP, 4800))
+    made.heard(seen("0x1", OrderSeen.Kind.MATCHED, 10), T0)
+    assert made.reserved == 4_800_000
+    assert posts(made.act(T0, RICH)) == []
+    assert made.counts.withheld == {"market limit": 1}
+
+    made.heard(fill("0x1", 10), T0)
+    assert made.reserved == 0
+    assert posts(made.act(T0, Standing(100 * SHARE, 4_800_000, 0))) == []
+    assert made.counts.withheld == {"market limit": 2}
+
+
+def test_no_wish_withdraws_everything_with_its_cause() -> None:
+    """Nothing wanted means nothing rests, and the reason is counted once."""
+    made = desk()
+    resting(made, order(UP, 4800), order(DOWN, 4900))
+    made.desired = Desired(cause="oracle average stale")
+
+    assert made.act(T0, RICH) == [Cancel(("0x1", "0x2"), "oracle average stale")]
+    made.act(T0 + 5000, RICH)
+    assert made.counts.cancels == {"oracle average stale": 2}
+
+
+def test_an_order_on_the_wire_is_cancelled_when_it_has_landed() -> None:
+    """Before its ack there is nothing to cancel; after it, at once."""
+    made = desk()
+    made.desired = wanting(order())
+    (sent,) = posts(made.act(T0, RICH))
+    made.desired = Desired()
+    assert made.act(T0, RICH) == []
+
+    made.posted([acked(sent.id)], T0 + 50)
+    assert cancels(made.act(T0 + 50, RICH)) == [sent.id]
+
+
+@pytest.mark.parametrize("reason", list(Reject))
+def test_a_refusal_is_answered_with_quiet(reason: Reject) -> None:
+    """The outcome rests a while after a refusal; the other outcome does not (F24, F34)."""
+    made = desk()
+    made.desired = wanting(order(UP, 4800))
+    (sent,) = posts(made.act(T0, RICH))
+    made.posted([refused(sent.id, reason)], T0)
+    quiet = QUIET_MS.get(reason, QUIET_OTHER_MS)
+    made.desired = wanting(order(UP, 4800), order(DOWN, 4900))
+
+    assert [each.order.outcome for each in posts(made.act(T0 + quiet - 1, RICH))] == [DOWN]
+    assert [each.order.outcome for each in posts(made.act(T0 + quiet, RICH))] == [UP]
+    assert made.counts.rejects == {reason.value: 1}
+
+
+@pytest.mark.parametrize("now_ms", [T0, CUTOFF])
+def test_nothing_is_sent_through_a_closed_gate_or_past_the_cutoff(now_ms: int) -> None:
+    """Orders are withheld and counted; cancels still leave (S1, S9)."""
+    gate = Admission()
+    made = desk(admission=gate)
+    resting(made, order(UP, 4800))
+    if now_ms < CUTOFF:
+        gate.set("user stream: closed")
+    made.desired = wanting(order(UP, 4500))
+
+    actions = made.act(now_ms, RICH)
+    assert cancels(actions) == ["0x1"]
+    assert posts(actions) == []
+    assert sum(made.counts.withheld.values()) == 1
+
+
+def test_closing_cancels_everything_and_places_nothing() -> None:
+    """When the scope ends the wish no longer counts."""
+    made = desk()
+    resting(made, order(UP, 4800), order(DOWN, 4900))
+    made.closing = True
+
+    assert made.act(T0, RICH) == [Cancel(("0x1", "0x2"), "closing")]
+    made.cancelled(["0x1", "0x2"], CancelResult(frozenset({"0x1", "0x2"}), {}), T0)
+    assert made.act(T0, RICH) == []
+    assert made.reserved == 0
+
+
+def test_the_desk_looks_again_soon_while_in_doubt() -> None:
+    """With something unproven the next look is near, otherwise a second away."""
+    made = desk()
+    resting(made, order(UP, 4800))
+    assert made.next_due_ms(T0) == T0 + 1000
+
+    made.desired = Desired()
+    made.act(T0, RICH)
+    assert made.next_due_ms(T0) == T0 + 200
+
+
+def test_look_ups_back_off_and_never_overlap() -> None:
+    """Reads by id come after 0, 200, 500, 1000 and then every 2000 ms, one at a time (F16)."""
+    made = desk()
+    made.desired = wanting(order())
+    (sent,) = posts(made.act(T0, RICH))
+    made.posted([unknown(sent.id)], T0)
+    asked = []
+    for ms in range(0, 8000, 50):
+        if look_ups(made.act(T0 + ms, RICH)):
+            asked.append(ms)
+            assert look_ups(made.act(T0 + ms, RICH)) == []
+            made.looked_up(sent.id, Failure("timed out"), T0 + ms)
+
+    assert asked == [0, 200, 700, 1700, 3700, 5700, 7700]

@@ -1,0 +1,358 @@
+"""The order faults of the catalogue, one by one: F13 to F26 and F28 (reliability.md 2B)."""
+
+from __future__ import annotations
+
+import itertools
+
+import attrs
+import pytest
+from execution_kit import (
+    DOWN,
+    RICH,
+    T0,
+    UP,
+    acked,
+    cancels,
+    desk,
+    fill,
+    look_ups,
+    order,
+    posts,
+    refused,
+    resting,
+    row,
+    seen,
+    signed,
+    unknown,
+    wanting,
+)
+
+from polybot.domain.market import Side
+from polybot.domain.orders import (
+    CancelResult,
+    Failure,
+    FillLeg,
+    OrderSeen,
+    Reject,
+    TimeInForce,
+    TradeSeen,
+    TradeStatus,
+)
+from polybot.domain.units import SHARE
+from polybot.execution.desk import RECANCEL_MS, Desired, Desk
+from polybot.execution.lifecycle import State
+from polybot.execution.table import OrderTable
+
+Kind = OrderSeen.Kind
+GRACE = 3000
+NOTHING = CancelResult(frozenset(), {}, "timed out")
+
+
+def sent(*, answer: bool = True) -> Desk:
+    """A desk whose one order, 0x1, 10 Up at 0.48, is on the wire or has lost its answer."""
+    made = desk()
+    made.desired = wanting(order())
+    assert [each.id for each in posts(made.act(T0, RICH))] == ["0x1"]
+    if not answer:
+        made.posted([unknown("0x1")], T0)
+    return made
+
+
+def withdrawing() -> Desk:
+    """A desk that has asked for the cancel of its one order."""
+    made = desk()
+    resting(made, order())
+    made.desired = Desired()
+    assert cancels(made.act(T0, RICH)) == ["0x1"]
+    return made
+
+
+def test_f13_repeated_events_count_once() -> None:
+    """The same order message and the same trade, five times each: one fill of four shares."""
+    made = desk()
+    resting(made, order())
+    for _ in range(5):
+        made.heard(seen("0x1", matched=4), T0)
+        made.heard(fill("0x1", 4), T0)
+
+    assert made.table["0x1"].remaining == 6 * SHARE
+    assert not made.table.faults
+
+
+@pytest.mark.parametrize("statuses", list(itertools.permutations(TradeStatus, 3)))
+def test_f14_statuses_in_any_order(statuses: tuple[TradeStatus, ...]) -> None:
+    """Whatever the order, the shares are gone once, or back if the trade failed."""
+    made = desk()
+    resting(made, order())
+    for status in statuses:
+        made.heard(fill("0x1", 4, status=status), T0)
+
+    failed = TradeStatus.FAILED in statuses
+    assert made.table["0x1"].remaining == (10 if failed else 6) * SHARE
+
+
+def test_f15_a_fill_before_its_ack() -> None:
+    """The hash is known before the POST, so the fill finds its order and the ack adds nothing."""
+    made = sent()
+    made.heard(fill("0x1", 10), T0)
+    assert made.reserved == 0
+    made.posted([acked("0x1")], T0 + 50)
+
+    assert made.table["0x1"].state is State.FILLED
+    assert not made.table.faults
+
+
+def test_f16_a_lost_ack_is_looked_up_cancelled_and_never_sent_again() -> None:
+    """The order counts in full, is asked for by hash at once, and blocks its outcome."""
+    made = sent(answer=False)
+    assert made.counts.unknowns == 1
+    assert made.reserved == 4_800_000
+
+    actions = made.act(T0, RICH)
+    assert look_ups(actions) == cancels(actions) == ["0x1"]
+    assert posts(actions) == []
+    assert made.counts.withheld == {"an order is unknown": 1}
+
+    made.looked_up("0x1", row("0x1", matched=3), T0 + 200)
+    assert made.table["0x1"].state is State.LIVE
+    assert made.table["0x1"].remaining == 7 * SHARE
+    assert made.table.unknown_resolved == 1
+    assert posts(made.act(T0 + 200, RICH)) == []
+
+
+def test_f16_the_other_outcome_goes_on() -> None:
+    """Doubt about Up keeps nothing from Down."""
+    made = sent(answer=False)
+    made.desired = wanting(order(), order(DOWN, 4900))
+
+    assert [each.order.outcome for each in posts(made.act(T0, RICH))] == [DOWN]
+
+
+def test_f17_absence_is_proven_by_two_reads_and_the_grace() -> None:
+    """One absent read proves nothing, nor do two that come too early; then the outcome is free."""
+    made = sent(answer=False)
+    made.looked_up("0x1", None, T0 + GRACE)
+    assert made.table["0x1"].state is State.UNKNOWN
+
+    made = sent(answer=False)
+    for ms in (0, 200, 700, GRACE - 1):
+        made.looked_up("0x1", None, T0 + ms)
+        assert made.table["0x1"].state is State.UNKNOWN
+        assert posts(made.act(T0 + ms, RICH)) == []
+    made.looked_up("0x1", None, T0 + GRACE)
+    assert made.table["0x1"].state is State.ABSENT
+    assert made.reserved == 0
+    assert [each.id for each in posts(made.act(T0 + GRACE, RICH))] == ["0x2"]
+
+
+def test_f17_a_read_without_an_answer_is_no_absence() -> None:
+    """However often a look-up fails, the order stays open."""
+    made = sent(answer=False)
+    for ms in range(0, 60_000, 2000):
+        made.looked_up("0x1", Failure("timed out"), T0 + ms)
+
+    assert made.table["0x1"].state is State.UNKNOWN
+
+
+def test_f17_an_order_with_a_fill_did_exist() -> None:
+    """When reads no longer show an order that traded, it is over, not absent."""
+    made = sent(answer=False)
+    made.heard(fill("0x1", 4), T0)
+    for ms in (GRACE, GRACE + 200):
+        made.looked_up("0x1", None, T0 + ms)
+
+    assert made.table["0x1"].state is State.CANCELLED
+
+
+def test_f17_an_old_absence_does_not_count_in_a_new_doubt() -> None:
+    """A read begun before the stream showed the order says nothing about a later doubt (F48)."""
+    made = sent(answer=False)
+    made.act(T0, RICH)
+    made.heard(seen("0x1"), T0 + 100)
+    made.looked_up("0x1", None, T0 + 150)
+    made.cancelled(["0x1"], CancelResult(frozenset(), {"0x1": "not found"}), T0 + 9000)
+    assert made.table["0x1"].state is State.UNKNOWN
+
+    made.looked_up("0x1", None, T0 + 9100)
+    assert made.table["0x1"].state is State.UNKNOWN
+
+
+def test_f18_an_order_that_lands_late_is_adopted_and_cancelled() -> None:
+    """Thirty seconds after its POST an order proven absent shows up: it counts and must go."""
+    made = sent(answer=False)
+    for ms in (GRACE, GRACE + 200):
+        made.looked_up("0x1", None, T0 + ms)
+    made.desired = Desired()
+    made.heard(seen("0x1"), T0 + 30_000)
+
+    assert made.reserved == 4_800_000
+    assert cancels(made.act(T0 + 30_000, RICH)) == ["0x1"]
+    assert not made.table.faults
+
+
+def test_f19_a_refused_cancel_frees_nothing_until_the_order_is_seen() -> None:
+    """`already matched` leads to a look-up; that shows the fill, and its trade frees the money."""
+    made = withdrawing()
+    made.cancelled(["0x1"], CancelResult(frozenset(), {"0x1": "already matched"}), T0 + 50)
+    tracked = made.table["0x1"]
+    assert tracked.state is State.UNKNOWN
+    assert made.reserved == 4_800_000
+    assert look_ups(made.act(T0 + 50, RICH)) == ["0x1"]
+
+    made.looked_up("0x1", row("0x1", Kind.MATCHED, matched=10), T0 + 100)
+    assert not made.table.open()
+    assert made.reserved == 4_800_000  # spent: the trade has not reached the ledger yet
+    made.heard(fill("0x1", 10), T0 + 150)
+    assert made.reserved == 0
+
+
+def test_f19_a_refused_cancel_of_a_living_order_is_asked_again() -> None:
+    """The same words have been said of live orders: seen alive, it is cancelled once more."""
+    made = withdrawing()
+    made.cancelled(["0x1"], CancelResult(frozenset(), {"0x1": "already canceled"}), T0 + 50)
+    made.looked_up("0x1", row("0x1"), T0 + 100)
+
+    assert cancels(made.act(T0 + RECANCEL_MS, RICH)) == ["0x1"]
+
+
+def test_f20_a_fill_after_the_cancel_is_a_fill() -> None:
+    """The match came first: shares count, nothing goes negative, the order stays dead."""
+    made = withdrawing()
+    made.cancelled(["0x1"], CancelResult(frozenset({"0x1"}), {}), T0 + 50)
+    made.heard(fill("0x1", 4), T0 + 80)
+    made.heard(seen("0x1", Kind.DEAD, 10), T0 + 90)
+    made.heard(fill("0x1", 6, "t2"), T0 + 95)
+
+    tracked = made.table["0x1"]
+    assert (tracked.state, tracked.remaining) == (State.CANCELLED, 0)
+    assert sum(tracked.fills.values()) == 10 * SHARE
+    assert not made.table.faults
+
+
+@pytest.mark.parametrize("answer", [None, NOTHING, CancelResult(frozenset(), {})])
+def test_f21_a_cancel_without_proof_is_asked_again(answer: CancelResult | None) -> None:
+    """No reply, a lost one, or one that names nothing: the order counts, and we ask each second."""
+    made = withdrawing()
+    for n in range(1, 5):
+        if answer is not None:
+            made.cancelled(["0x1"], answer, T0 + n * RECANCEL_MS - 500)
+        assert made.reserved == 4_800_000
+        assert cancels(made.act(T0 + n * RECANCEL_MS - 1, RICH)) == []
+        assert cancels(made.act(T0 + n * RECANCEL_MS, RICH)) == ["0x1"]
+    assert made.counts.cancels == {"no quote": 1}
+
+
+def test_f22_each_leg_of_a_batch_has_its_own_fate() -> None:
+    """One accepted, one refused, one unanswered: matched by hash, in any order."""
+    made = desk()
+    made.desired = wanting(order(), order(UP, 4700, level=1), order(DOWN, 4900))
+    assert len(posts(made.act(T0, RICH))) == 3
+    made.posted([unknown("0x3"), acked("0x1"), refused("0x2")], T0)
+
+    states = [made.table[i].state for i in ("0x1", "0x2", "0x3")]
+    assert states == [State.LIVE, State.REJECTED, State.UNKNOWN]
+    assert made.reserved == 4_800_000 + 4_900_000
+
+
+def test_f23_a_whole_batch_without_an_answer_is_all_unknown() -> None:
+    """After a 500 every leg counts, every leg is looked up, and none is sent again."""
+    made = desk()
+    made.desired = wanting(order(), order(DOWN, 4900))
+    ids = [each.id for each in posts(made.act(T0, RICH))]
+    made.posted([unknown(i) for i in ids], T0)
+
+    for ms in range(0, GRACE, 50):
+        actions = made.act(T0 + ms, RICH)
+        assert posts(actions) == []
+        if ms == 0:
+            assert look_ups(actions) == ids
+    assert made.reserved == 9_700_000
+    assert made.counts.unknowns == 2
+
+
+def test_f24_a_post_only_refusal_is_no_loop() -> None:
+    """Refused because the book moved: the same wish is tried again only after the quiet."""
+    made = sent()
+    made.posted([refused("0x1", Reject.POST_ONLY_CROSSES)], T0)
+    tries = sum(len(posts(made.act(T0 + ms, RICH))) for ms in range(0, 200, 10))
+    assert tries == 0
+
+    assert len(posts(made.act(T0 + 200, RICH))) == 1
+    assert made.counts.rejects == {"post-only would cross": 1}
+
+
+def test_f25_the_word_matched_is_believed_only_with_the_amount() -> None:
+    """`MATCHED` with a remainder is a partial fill: open stays open, dead stays dead."""
+    table = OrderTable()
+    for order_id in ("0x1", "0x2"):
+        table.record(signed(order_id), T0)
+        table.posted(acked(order_id), T0)
+    table.seen(seen("0x2", Kind.DEAD), T0)
+    for order_id in ("0x1", "0x2"):
+        table.seen(seen(order_id, Kind.MATCHED, 4), T0)
+
+    assert (table["0x1"].state, table["0x1"].remaining) == (State.LIVE, 6 * SHARE)
+    assert (table["0x2"].state, table["0x2"].remaining) == (State.CANCELLED, 6 * SHARE)
+
+
+def test_f26_one_trade_may_fill_several_of_our_orders() -> None:
+    """Two of our bids on both outcomes under one taker: each leg reaches its own order."""
+    made = desk()
+    resting(made, order(), order(DOWN, 4900))
+    up = FillLeg("0x1", "111", Side.BUY, 4800, 4 * SHARE, maker=True)
+    down = attrs.evolve(up, order_id="0x2", token="222", price=4900, shares=7 * SHARE)
+    stranger = attrs.evolve(up, order_id="0x9")
+    trade = TradeSeen("t1", "0xc", TradeStatus.MATCHED, (up, down, stranger), T0)
+    for _ in range(2):
+        made.heard(trade, T0)
+
+    assert made.table["0x1"].remaining == 6 * SHARE
+    assert made.table["0x2"].remaining == 3 * SHARE
+
+
+def test_f28_delayed_is_neither_failure_nor_life() -> None:
+    """A held order counts in full, is not cancelled while it cannot be, and ends either way."""
+    made = sent()
+    made.posted([acked("0x1", "delayed")], T0)
+    made.desired = Desired()
+    assert made.table["0x1"].state is State.DELAYED
+    assert made.reserved == 4_800_000
+    assert made.act(T0, RICH) == []
+
+    made.heard(seen("0x1"), T0 + 150)
+    assert cancels(made.act(T0 + 150, RICH)) == ["0x1"]
+
+
+def test_f28_nothing_to_match_is_a_normal_end() -> None:
+    """A FAK without a counterpart is over; its CANCELLATION may come before the reply or after."""
+    fak = attrs.evolve(order(), tif=TimeInForce.FAK, post_only=False)
+    for stream_first in (False, True):
+        table = OrderTable()
+        table.record(signed("0x1", fak), T0)
+        if stream_first:
+            table.seen(seen("0x1", Kind.DEAD), T0)
+        table.posted(refused("0x1", Reject.NO_MATCH), T0)
+        if not stream_first:
+            table.seen(seen("0x1", Kind.DEAD), T0)
+
+        assert not table.open()
+        assert not table.faults
+
+
+@pytest.mark.parametrize(("begun_ms", "state"), [(2999, State.LIVE), (3000, State.UNKNOWN)])
+def test_f48_a_list_read_too_early_proves_nothing(begun_ms: int, state: State) -> None:
+    """Missing from a list counts only if the list was begun well after the order last moved."""
+    made = desk()
+    resting(made, order())
+    made.missing("0x1", T0 + begun_ms, T0 + begun_ms + 100)
+
+    assert made.table["0x1"].state is state
+
+
+def test_f48_a_slow_post_is_no_fault() -> None:
+    """An order still on the wire is not missed from a list read in the meantime."""
+    made = sent()
+    made.missing("0x1", T0 + 4000, T0 + 4100)
+
+    assert made.table["0x1"].state is State.IN_FLIGHT
+    assert not made.table.faults

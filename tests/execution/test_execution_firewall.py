@@ -1,0 +1,217 @@
+"""The firewall: one case per refusal, and a good order passes."""
+
+from __future__ import annotations
+
+import ast
+import inspect
+from collections.abc import Callable
+from typing import Any
+
+import attrs
+import pytest
+from execution_kit import CUTOFF, DOWN, MARKET, T0, UP, order, seen, signed, wanting
+from hypothesis import given, strategies as st
+
+from polybot.domain.market import Side
+from polybot.domain.orders import NewOrder
+from polybot.domain.units import LOT, SHARE
+from polybot.execution import firewall as module
+from polybot.execution.desk import Desired
+from polybot.execution.firewall import Admission, Firewall, Standing
+from polybot.execution.table import OrderTable, Tracked
+from polybot.risk.limits import RiskParams
+
+LIMITS = RiskParams(
+    max_order_shares=200,
+    max_order_usd=100,
+    max_open_orders_per_market=3,
+    max_position_usd_per_market=150,
+    max_total_usd=400,
+    price_collar=0.10,
+)
+
+
+GOOD = order()
+
+
+@attrs.define
+class Case:
+    """A good order, 10 Up at 0.48; a test spoils one thing about it."""
+
+    order: NewOrder = GOOD
+    wish: Desired = wanting(GOOD)
+    resting: tuple[Tracked, ...] = ()
+    standing: Standing = Standing(100 * SHARE, 0, 0)
+    limits: RiskParams = LIMITS
+    now_ms: int = T0
+    admission: Admission = attrs.field(factory=Admission)
+
+    def check(self) -> str | None:
+        firewall = Firewall(MARKET, self.limits, CUTOFF, self.admission)
+        return firewall.check(self.order, self.wish, self.resting, self.standing, self.now_ms)
+
+
+def tracked(made: NewOrder, *, matched: int = 0) -> Tracked:
+    table = OrderTable()
+    table.record(signed("0x1", made), T0)
+    table.seen(seen("0x1", matched=matched), T0)
+    return table["0x1"]
+
+
+def with_order(**changes: Any) -> Callable[[Case], None]:
+    def spoil(case: Case) -> None:
+        case.order = attrs.evolve(case.order, **changes)
+
+    return spoil
+
+
+def with_case(**changes: Any) -> Callable[[Case], None]:
+    def spoil(case: Case) -> None:
+        for name, value in changes.items():
+            setattr(case, name, value)
+
+    return spoil
+
+
+ELSEWHERE = attrs.evolve(MARKET, condition_id="0xd")
+THREE = tuple(tracked(order(UP, price)) for price in (4500, 4600, 4700))
+
+CASES: list[tuple[str, Callable[[Case], None]]] = [
+    ("another market's order", with_order(market=ELSEWHERE)),
+    ("past the cutoff", with_case(now_ms=CUTOFF)),
+    ("off the tick", with_order(price=4850)),
+    ("off the tick", with_order(price=0)),
+    ("off the tick", with_order(price=10_000)),
+    ("below the minimum size", with_order(size=5 * SHARE - LOT)),
+    ("below the minimum size", with_order(size=10 * SHARE + 1)),
+    ("above the largest order", with_order(size=200 * SHARE + LOT, price=100)),
+    ("above the largest order value", with_order(size=200 * SHARE, price=5100)),
+    ("not a post-only bid", with_order(side=Side.SELL)),
+    ("not a post-only bid", with_order(post_only=False)),
+    ("above its cap", with_case(wish=wanting(cap=4799))),
+    ("above its cap", with_case(wish=Desired(cap_down=9900, pair_cap=9900, fair_up=5000))),
+    ("no fair price", with_case(wish=attrs.evolve(wanting(), fair_up=None))),
+    ("outside the price collar", with_case(wish=attrs.evolve(wanting(), fair_up=3799))),
+    (
+        "outside the price collar",
+        with_case(order=order(DOWN), wish=attrs.evolve(wanting(), fair_up=6201)),
+    ),
+    ("pair with a resting order too dear", with_case(resting=(tracked(order(DOWN, 5200)),))),
+    (
+        "pair with a resting order too dear",
+        with_case(resting=(tracked(order(DOWN, 5200)),), wish=wanting(pair_cap=10_100)),
+    ),
+    ("too many open orders", with_case(resting=THREE)),
+    ("not enough free cash", with_case(standing=Standing(4_799_999, 0, 0))),
+    (
+        "not enough free cash",
+        with_case(standing=Standing(9 * SHARE, 0, 0), resting=THREE[:1]),
+    ),
+    ("market limit", with_case(standing=Standing(100 * SHARE, 145_200_001, 0))),
+    ("total limit", with_case(standing=Standing(100 * SHARE, 0, 395_200_001))),
+]
+
+
+NAMES = [f"{text} {n}" for n, (text, _) in enumerate(CASES)]
+
+
+@pytest.mark.parametrize(("refusal", "spoil"), CASES, ids=NAMES)
+def test_one_fault_is_one_refusal(refusal: str, spoil: Callable[[Case], None]) -> None:
+    """A single thing wrong with an otherwise good order is refused by its name."""
+    case = Case()
+    assert case.check() is None
+
+    spoil(case)
+    assert case.check() == refusal
+
+
+def test_every_refusal_has_its_case() -> None:
+    """No refusal text of the firewall without a case above."""
+    tree = ast.parse(inspect.getsource(module))
+    returns = [n.value for n in ast.walk(tree) if isinstance(n, ast.Return)]
+    texts = {v.value for v in returns if isinstance(v, ast.Constant) and v.value is not None}
+
+    assert texts == {text for text, _ in CASES}
+
+
+ALLOWED: dict[str, Callable[[Case], None]] = {
+    "just before the cutoff": with_case(now_ms=CUTOFF - 1),
+    "smallest size": with_order(size=5 * SHARE),
+    "largest size": with_order(size=200 * SHARE, price=4900),
+    "cap": with_case(wish=wanting(cap=4800)),
+    "collar": with_case(wish=attrs.evolve(wanting(), fair_up=3800)),
+    "pair cap": with_case(resting=(tracked(order(DOWN, 5100)),)),
+    "same outcome": with_case(resting=(tracked(order(UP, 9000)),)),
+    "one place left": with_case(resting=THREE[:2]),
+    "all the cash": with_case(standing=Standing(4_800_000, 0, 0)),
+    "market limit": with_case(standing=Standing(100 * SHARE, 145_200_000, 0)),
+    "total limit": with_case(standing=Standing(100 * SHARE, 0, 395_200_000)),
+}
+
+
+@pytest.mark.parametrize("spoil", ALLOWED.values(), ids=ALLOWED)
+def test_a_limit_itself_is_allowed(spoil: Callable[[Case], None]) -> None:
+    """Exactly at a limit is inside it."""
+    case = Case(limits=attrs.evolve(LIMITS, max_order_usd=100))
+    spoil(case)
+
+    assert case.check() is None
+
+
+def test_what_is_filled_is_not_reserved_twice() -> None:
+    """A resting order counts with what it may still spend, not with what it spent."""
+    half = tracked(order(UP, 4700), matched=5)
+
+    case = Case(resting=(half,), standing=Standing(4_800_000 + 2_350_000, 0, 0))
+    assert case.check() is None
+    case.standing = Standing(4_800_000 + 2_349_999, 0, 0)
+    assert case.check() == "not enough free cash"
+
+
+def test_a_closed_gate_is_the_first_answer() -> None:
+    """While anything required is unwell nothing passes, and the reason names it (S9)."""
+    case = Case(now_ms=CUTOFF)
+    case.admission.set("user stream: closed")
+
+    assert case.check() == "gate closed: user stream: closed"
+
+
+def test_trouble_passes_and_a_stop_does_not() -> None:
+    """The gate opens when trouble ends, never after a stop, and the first stop keeps its word."""
+    gate = Admission()
+    gate.set("heartbeat: late")
+    gate.set(None)
+    assert gate.closed_because is None
+
+    gate.stop("operator")
+    gate.stop("later reason")
+    gate.set(None)
+    assert gate.closed_because == "operator"
+    case = Case(admission=gate)
+    assert case.check() == "gate closed: operator"
+
+
+@given(
+    st.integers(0, 10_000),
+    st.integers(0, 300 * SHARE),
+    st.integers(0, 10_000),
+    st.integers(0, 10_000),
+    st.integers(0, 200 * SHARE),
+)
+def test_what_passes_breaks_nothing(
+    price: int, size: int, cap: int, other: int, spent: int
+) -> None:
+    """Whatever is asked, an admitted order is on the grid, under its caps and inside all limits."""
+    made = attrs.evolve(order(), price=price, size=size)
+    rest = tracked(order(DOWN, other))
+    standing = Standing(150 * SHARE, spent, 0)
+    case = Case(made, wanting(cap=cap), (rest,), standing)
+
+    if case.check() is None:
+        assert price % 100 == 0
+        assert 0 < price <= min(cap, 6000)
+        assert price + other <= 9900
+        assert 5 * SHARE <= size <= 200 * SHARE
+        total = price * size // 10_000 + rest.reserved
+        assert total <= standing.free_cash
+        assert total + spent <= 150 * SHARE

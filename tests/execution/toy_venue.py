@@ -1,0 +1,235 @@
+"""A small venue that keeps the truth about one market's orders and answers as badly as told.
+
+It has three queues, so that every delay and every order of arrival can be chosen by a test:
+requests that have not reached it, replies and private messages that have not reached us. An order
+held "at the edge" has outlived its request and is accepted later (F18).
+"""
+
+from __future__ import annotations
+
+import enum
+from itertools import cycle
+
+import attrs
+
+from polybot.domain.orders import (
+    Acked,
+    CancelResult,
+    Failure,
+    FillLeg,
+    OrderRow,
+    OrderSeen,
+    PostResult,
+    PrivateEvent,
+    Reject,
+    Rejected,
+    SignedOrder,
+    TradeSeen,
+    TradeStatus,
+    Unknown,
+)
+from polybot.domain.units import LOT, notional
+from polybot.execution.desk import Action, Cancel, LookUp, Post
+
+Kind = OrderSeen.Kind
+
+EDGE_MS = 30_000  # the longest the edge ever held a request (F18)
+
+
+class PostFate(enum.Enum):
+    ACCEPT = "accepted"
+    DELAY = "accepted, held"
+    REFUSE = "refused"
+    LOSE_REPLY = "accepted, reply lost"
+    LOSE_REQUEST = "never arrived"
+    EDGE = "arrives long after its time-out"
+
+
+class CancelFate(enum.Enum):
+    DO = "done"
+    REFUSE = "refused, whatever is true"
+    LOSE_REPLY = "done, reply lost"
+    LOSE_REQUEST = "never arrived"
+    SKIP = "answered without naming anything"
+
+
+class ReadFate(enum.Enum):
+    ANSWER = "the truth"
+    FAIL = "no answer"
+    LAG = "does not show orders younger than a second"
+
+
+@attrs.frozen
+class Fates:
+    """What happens to the next request, by its kind; by default what should."""
+
+    posts: tuple[PostFate, ...] = (PostFate.ACCEPT,)
+    cancel: CancelFate = CancelFate.DO
+    read: ReadFate = ReadFate.ANSWER
+
+
+@attrs.define
+class Resting:
+    """One order as the venue has it."""
+
+    signed: SignedOrder
+    accepted_ms: int
+    matched: int = 0
+    kind: Kind = Kind.LIVE
+
+    @property
+    def remaining(self) -> int:
+        return self.signed.order.size - self.matched
+
+    @property
+    def alive(self) -> bool:
+        return self.kind in (Kind.LIVE, Kind.DELAYED)
+
+
+@attrs.frozen
+class Posted:
+    results: tuple[PostResult, ...]
+
+
+@attrs.frozen
+class Cancelled:
+    ids: tuple[str, ...]
+    result: CancelResult
+
+
+@attrs.frozen
+class Read:
+    order_id: str
+    answer: OrderRow | Failure | None
+
+
+Reply = Posted | Cancelled | Read
+
+
+@attrs.define(eq=False)
+class ToyVenue:
+    orders: dict[str, Resting] = attrs.field(factory=dict)
+    requests: list[Action] = attrs.field(factory=list)
+    replies: list[Reply] = attrs.field(factory=list)
+    stream: list[PrivateEvent] = attrs.field(factory=list)
+    edge: list[tuple[int, SignedOrder]] = attrs.field(factory=list)
+    trades: dict[str, TradeSeen] = attrs.field(factory=dict)
+    late: set[str] = attrs.field(factory=set)  # every order the edge ever held
+
+    def possible(self) -> list[tuple[SignedOrder, int]]:
+        """Every order that may still match, now or once it arrives, with what is left of it."""
+        here = [(o.signed, o.remaining) for o in self.orders.values() if o.alive]
+        posts = [r for r in self.requests if isinstance(r, Post)]
+        coming = [(each, each.order.size) for post in posts for each in post.orders]
+        return here + coming + [(each, each.order.size) for _, each in self.edge]
+
+    def exposure(self, without: set[str]) -> int:
+        """Dollars (10⁻⁶) that live and coming orders, `without` some, may still spend."""
+        possible = [(o, left) for o, left in self.possible() if o.id not in without]
+        return sum(notional(o.order.price, left) for o, left in possible)
+
+    # --- requests arrive -----------------------------------------------------------------
+
+    def take(self, n: int, now_ms: int, fates: Fates | None = None) -> None:
+        """Let request `n` arrive; a batch of orders goes through `fates.posts` in turn."""
+        fates = fates or Fates()
+        match self.requests.pop(n):
+            case Post(orders):
+                turns = zip(orders, cycle(fates.posts), strict=False)
+                results = tuple(self._post(each, fate, now_ms) for each, fate in turns)
+                self.replies.append(Posted(results))
+            case Cancel(ids, _):
+                self.replies.append(Cancelled(ids, self._cancel(ids, fates.cancel, now_ms)))
+            case LookUp(order_id):
+                self.replies.append(Read(order_id, self._read(order_id, fates.read, now_ms)))
+
+    def _post(self, each: SignedOrder, fate: PostFate, now_ms: int) -> PostResult:
+        if fate is PostFate.REFUSE:
+            return Rejected(each.id, Reject.POST_ONLY_CROSSES, "would cross")
+        if fate is PostFate.EDGE:
+            self.edge.append((now_ms + EDGE_MS, each))
+            self.late.add(each.id)
+        elif fate is not PostFate.LOSE_REQUEST:
+            self._accept(each, Kind.DELAYED if fate is PostFate.DELAY else Kind.LIVE, now_ms)
+        if fate in (PostFate.ACCEPT, PostFate.DELAY):
+            return Acked(each.id, self.orders[each.id].kind.value, 0, 0, ())
+        return Unknown(each.id, fate.value)
+
+    def _accept(self, each: SignedOrder, kind: Kind, now_ms: int) -> None:
+        if each.id in self.orders:
+            raise AssertionError(f"{each.id} was sent twice")
+        self.orders[each.id] = Resting(each, now_ms, kind=kind)
+        self._say(each.id, now_ms)
+
+    def _cancel(self, ids: tuple[str, ...], fate: CancelFate, now_ms: int) -> CancelResult:
+        if fate is CancelFate.REFUSE:
+            text = "order can't be found - already canceled or matched"
+            return CancelResult(frozenset(), dict.fromkeys(ids, text))
+        if fate is CancelFate.SKIP:
+            return CancelResult(frozenset(), {})
+        done = [i for i in ids if i in self.orders and self.orders[i].kind is Kind.LIVE]
+        if fate is not CancelFate.LOSE_REQUEST:
+            for order_id in done:
+                self._end(order_id, Kind.DEAD, now_ms)
+        if fate in (CancelFate.LOSE_REPLY, CancelFate.LOSE_REQUEST):
+            return CancelResult(frozenset(), {}, "timed out")
+        refused = {i: "already canceled or matched" for i in ids if i not in done}
+        return CancelResult(frozenset(done), refused)
+
+    def _read(self, order_id: str, fate: ReadFate, now_ms: int) -> OrderRow | Failure | None:
+        if fate is ReadFate.FAIL:
+            return Failure("timed out")
+        found = self.orders.get(order_id)
+        if found is None or (fate is ReadFate.LAG and now_ms - found.accepted_ms < 1000):
+            return None
+        return self._row(found)
+
+    @staticmethod
+    def _row(found: Resting) -> OrderRow:
+        made, order_id = found.signed.order, found.signed.id
+        where = (order_id, made.market.condition_id, made.token, made.side)
+        return OrderRow(*where, made.price, made.size, found.matched, found.kind, found.kind.value)
+
+    def open_orders(self) -> list[OrderRow]:
+        return [self._row(found) for found in self.orders.values() if found.alive]
+
+    # --- things happen there -------------------------------------------------------------
+
+    def _say(self, order_id: str, now_ms: int) -> None:
+        found = self.orders[order_id]
+        word = found.kind.value
+        self.stream.append(OrderSeen(order_id, found.kind, found.matched, word, now_ms))
+
+    def _end(self, order_id: str, kind: Kind, now_ms: int) -> None:
+        self.orders[order_id].kind = kind
+        self._say(order_id, now_ms)
+
+    def fill(self, order_id: str, shares: int, now_ms: int) -> None:
+        """Match up to `shares`; a rest no larger than the dust is gone with it (feeds.md 4.5)."""
+        found = self.orders[order_id]
+        shares = min(shares, found.remaining)
+        found.matched += shares
+        made = found.signed.order
+        leg = FillLeg(order_id, made.token, made.side, made.price, shares, maker=True)
+        trade_id = f"t{len(self.trades)}"
+        told = TradeSeen(trade_id, made.market.condition_id, TradeStatus.MATCHED, (leg,), now_ms)
+        self.trades[trade_id] = told
+        self.stream.append(told)
+        if found.remaining <= LOT:
+            self._end(order_id, Kind.MATCHED, now_ms)
+        else:
+            self._say(order_id, now_ms)
+
+    def tell_trade(self, trade_id: str, status: TradeStatus) -> None:
+        self.stream.append(attrs.evolve(self.trades[trade_id], status=status))
+
+    def pass_time(self, now_ms: int) -> None:
+        """Let the edge give up what it has held long enough, and every taker delay end."""
+        for until, each in list(self.edge):
+            if now_ms >= until:
+                self.edge.remove((until, each))
+                self._accept(each, Kind.LIVE, now_ms)
+        for order_id, found in self.orders.items():
+            if found.kind is Kind.DELAYED and now_ms - found.accepted_ms >= 150:
+                found.kind = Kind.LIVE
+                self._say(order_id, now_ms)
