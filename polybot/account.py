@@ -20,8 +20,8 @@ from polybot.domain.orders import Failure, OrderRow, OrderSeen, PrivateEvent, Tr
 from polybot.execution.firewall import Standing
 from polybot.health import Health
 from polybot.venue.clob import ClobClient, StaleHeartbeat
+from polybot.venue.site import HEARTBEAT_EVERY_S
 
-HEARTBEAT_EVERY_S = 5.0  # clob.md 4.2: the venue cancels all after 10 s without one
 HEARTBEAT_RETRY_S = 0.5
 HEARTBEAT_PATIENCE_S = 4.0  # two attempts must fit before the venue's ten seconds are over
 RECONCILE_EVERY_S = 20.0
@@ -127,7 +127,7 @@ class Account:
                     # Orders may be gone: the reconciler looks, then lets us trade.
                     self.doubt.ring()
                 self._beating = True
-                due = max(due + HEARTBEAT_EVERY_S, trio.current_time())
+                due = max(due + HEARTBEAT_EVERY_S.value, trio.current_time())
             else:
                 self._beating = False
                 what = answer.what if isinstance(answer, Failure) else "id refused twice"

@@ -18,11 +18,13 @@ from polybot.domain.orders import Failure
 from polybot.venue.book_state import BookState
 from polybot.venue.market_book import MarketBook
 from polybot.venue.market_messages import Bad, BookMessage, decode_market, market_greeting
+from polybot.venue.site import WS_PING_S
 from polybot.venue.sockets import SocketPhase, SocketState, run_socket
 
 CHECK_EVERY_S = 0.5
 QUIET_S = 10.0
-MENDS_MOST = 4  # checks that a broken book is given before it costs the connection
+MEND_AFTER = 2  # checks: most mismatches heal with the next message (feeds.md 3)
+MENDS_MOST = 6  # checks that a broken book is given before it costs the connection
 SNAPSHOT_S = 3.0  # F05
 SOCKET_SILENCE_S = 25.0  # two PONGs missing
 _MENDABLE = (BookState.MISMATCH, BookState.TICK_CHANGED)
@@ -59,7 +61,7 @@ class MarketFeed:
             greet=lambda: [market_greeting(tokens)],
             on_text=self._on_text,
             on_state=self._on_state,
-            ping=("PING", 10.0),
+            ping=("PING", WS_PING_S.value),
             silence_s=SOCKET_SILENCE_S,
             rng=self.ctx.rng,
         )
@@ -93,7 +95,7 @@ class MarketFeed:
                 continue  # dialling: `run_socket` has its own patience
             if self._broken_for > MENDS_MOST:
                 self._redial("book stays broken")
-            elif broken:
+            elif self._broken_for >= MEND_AFTER:
                 await self._mend(broken)
             elif not self.book.valid and quiet > SNAPSHOT_S:
                 self._redial("no snapshot")

@@ -16,7 +16,7 @@ import attrs
 
 from polybot.domain.market import Market, Outcome, Side, taker_fee
 from polybot.domain.orders import FillLeg, TradeSeen, TradeStatus
-from polybot.domain.units import ONE, notional
+from polybot.domain.units import notional
 
 
 @attrs.frozen
@@ -289,14 +289,3 @@ class Ledger:
         with.
         """
         return self.cash + sum(books.worst_value for books in self.books.values())
-
-    def marked(self, fair_up: dict[str, int]) -> int:
-        """Equity with unpaired shares at fair (10⁻⁴ by condition id): a mark, not a fact."""
-        total = self.cash
-        for condition_id, books in self.books.items():
-            held, fair = books.holdings(), fair_up.get(condition_id)
-            if books.winner is not None or fair is None:
-                total += books.worst_value
-            else:
-                total += notional(fair, held.up) + notional(ONE - fair, held.down)
-        return total

@@ -4,7 +4,7 @@ do.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Mapping
 
 import attrs
 import httpx
@@ -47,6 +47,28 @@ class Reply:
 
 
 @attrs.frozen
+class _Body(httpx.AsyncByteStream):
+    """A whole body that may be left halfway. httpx's own is an async generator, which a request
+    cancelled while sending leaves to the garbage collector, against Trio's rules.
+    """
+
+    content: bytes
+
+    def __aiter__(self) -> AsyncIterator[bytes]:
+        return _Parts([self.content])
+
+
+@attrs.define
+class _Parts(AsyncIterator[bytes]):
+    left: list[bytes]
+
+    async def __anext__(self) -> bytes:
+        if not self.left:
+            raise StopAsyncIteration
+        return self.left.pop()
+
+
+@attrs.frozen
 class Rest:
     """Calls to one base URL. Private calls are signed with the API key over the path without the
     query.
@@ -71,16 +93,17 @@ class Rest:
         if self.credentials is not None:
             stamp = self.clock.now_ms() // 1000
             headers |= l2_headers(self.credentials, method, path, body, stamp)
+        request = self.http.build_request(
+            method,
+            self.base + path,
+            content=body or None,
+            params=dict(params) if params else None,
+            headers=headers,
+        )
+        request.stream = _Body(body)
         try:
             with trio.fail_after(self.timeout_s):
-                response = await self.http.request(
-                    method,
-                    self.base + path,
-                    content=body or None,
-                    params=dict(params) if params else None,
-                    headers=headers,
-                    follow_redirects=False,
-                )
+                response = await self.http.send(request, follow_redirects=False)
         except trio.TooSlowError:
             return Failure(f"{method} {path}: no answer within {self.timeout_s:g} s")
         except httpx.HTTPError as error:

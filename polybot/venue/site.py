@@ -88,22 +88,12 @@ class Fact:
 ORDERS_PER_BATCH = Fact(15, "2026-10-06", "clob.md 3.7")
 # The venue takes 1000 ids in one request, but the Standard tier's cancel bucket holds 120 tokens.
 CANCELS_PER_BATCH = Fact(100, "2026-06-15", "clob.md 4.1, 7.2")
-ORDERS_PER_SECOND = Fact(40, "2026-09-30", "clob.md 7.2, Standard tier")
-ORDERS_BURST = Fact(60, "2026-09-30", "clob.md 7.2, Standard tier")
-CANCELS_PER_SECOND = Fact(80, "2026-09-30", "clob.md 7.2, Standard tier")
-CANCELS_BURST = Fact(120, "2026-09-30", "clob.md 7.2, Standard tier")
 HEARTBEAT_EVERY_S = Fact(5, "2026-10-05", "clob.md 4.2")
-HEARTBEAT_DEADLINE_S = Fact(10, "2026-10-05", "clob.md 4.2")
 GTD_LEAD_S = Fact(180, "2026-10-06", "clob.md 3.8: least distance of a stated expiration")
 GTD_EARLY_S = Fact(60, "2026-10-06", "clob.md 3.8: the order dies this long before it")
-TAKER_DELAY_MS = Fact(150, "2026-09-04", "clob.md 3.9")
 MARKETABLE_MINIMUM = Fact(1_000_000, "2026-09-04", "clob.md 3.8: 10⁻⁶ dollars of a crossing BUY")
-POST_ONLY_AFTER_RESTART_S = Fact(120, "2026-10-05", "clob.md 7.3")
 WS_PING_S = Fact(10, "2026-11-20", "feeds.md 2.2: CLOB market and user sockets")
-WS_DEAD_S = Fact(30, "2026-11-20", "feeds.md 2.2")
-RTDS_PING_S = Fact(5, "2026-10-03", "feeds.md 6")
 POLYBOLT_PING_S = Fact(30, "2026-11-20", "feeds.md 5.3")
-POLYBOLT_DEAD_S = Fact(90, "2026-11-20", "feeds.md 5.3")
 
 
 def is_position_id(token: str) -> bool:

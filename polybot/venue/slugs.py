@@ -15,7 +15,6 @@ import attrs
 NEW_YORK = ZoneInfo("America/New_York")
 
 _ON_GRID_S = {"5m": 300, "15m": 900, "1h": 3600}
-_HOUR_MS = 3_600_000
 _LONG_NAMES = {
     "btc": "bitcoin",
     "eth": "ethereum",

@@ -228,18 +228,6 @@ def test_equity_counts_only_what_is_sure(winner: Outcome | None, worst: int) -> 
     assert ledger.equity == 50 * SHARE - 8 * SHARE + worst
 
 
-def test_a_mark_values_what_is_unpaired_at_fair() -> None:
-    """Up at fair and Down at its complement, where there is a fair price; else the sure value."""
-    ledger, _ = opened(cash=100 * SHARE)
-    ledger.book(trade("a", leg(UP, 4000, 10)))
-    cash = ledger.cash
-
-    assert ledger.marked({KEY: 6000}) == cash + 6 * SHARE
-    assert ledger.marked({}) == cash
-    ledger.resolve(KEY, UP)
-    assert ledger.marked({KEY: 6000}) == cash + 10 * SHARE
-
-
 def test_a_closed_market_leaves_its_result() -> None:
     """Closing forgets the books and keeps the profit; a late message for it changes nothing."""
     ledger, _ = opened()
