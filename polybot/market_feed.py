@@ -114,9 +114,12 @@ class MarketFeed:
                 self.changed.ring()
 
     async def _missed_something(self) -> bool:
-        before = self.messages
+        """Compare with the venue's own book. Only a change proves life meanwhile: a dead subscription
+        may still bring prints, or frames that mean nothing (F01, F10).
+        """
+        before = self.heard_at
         answer = await self.ctx.client.book(self.market.up_token)
-        if isinstance(answer, Failure) or self.messages != before:
+        if isinstance(answer, Failure) or self.heard_at != before:
             return False
         self.heard_at = trio.current_time()
         return not _same(self.book.book(Outcome.UP), answer)

@@ -1,5 +1,4 @@
-"""One market's order desk: what we want against what rests, as actions. Pure; the orders task runs
-it.
+"""One market's order desk: what we want against what rests, as actions. Pure.
 
 `act` is the only place where anything leaves. It may be called at any time: what it returns depends
 on the table, the wish and the clock alone, so live, replay and simulation agree. Three habits:
@@ -187,7 +186,8 @@ class Desk:
             tracked.absent_reads += 1
             old = now_ms - tracked.sent_ms >= self.params.unknown_grace_s * 1000
             if tracked.absent_reads >= 2 and old:
-                gone = Event.PROVEN_ABSENT if not tracked.fills else Event.SEEN_DEAD
+                existed = bool(tracked.fills) or tracked.matched > 0
+                gone = Event.SEEN_DEAD if existed else Event.PROVEN_ABSENT
                 self.table.move(tracked, gone, now_ms)
 
     # --- what we do ------------------------------------------------------------------------

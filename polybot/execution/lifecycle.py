@@ -28,16 +28,14 @@ this table.
 Two rules decide the conflicts
 ------------------------------
 
-1. Evidence of life beats a missing answer; evidence of death beats evidence of life. Stream
-messages and
+1. Evidence of life beats a missing answer; evidence of death beats evidence of life. Messages and
    reads race, and an order never comes back from the dead on this venue, so LIVE seen after
    CANCELLED is an old message and is ignored. The exception is ABSENT: it is our inference, not the
    venue's word, so any sight of the order overrules it (a request queued 30 s at the edge, F18).
    REJECTED is the venue's word but of another request path than the stream; being seen alive
    afterwards is a contradiction and becomes UNKNOWN, to be looked up.
 2. A refused cancel proves nothing: "already canceled or matched" has been said of live orders. It
-leads to
-   UNKNOWN, whose owner looks the order up.
+   leads to UNKNOWN, whose owner looks the order up.
 
 A pair that is not in the table is a fault of ours or of the venue: the state stays and the fault is
 counted and shown, never raised, because the order still has to be managed.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 
+import attrs
 import pytest
 from ledger_kit import BUY, DOWN, MARKET, SELL, UP, leg, market, trade
 
@@ -131,6 +132,42 @@ def test_legs_of_one_trade_are_each_booked_in_their_own_token() -> None:
 
     assert books.holdings() == Holdings(10 * SHARE, 20 * SHARE, 0, 0, 10 * SHARE)
     assert books.fills == 2
+
+
+def test_a_trade_may_be_told_with_more_of_our_orders_later() -> None:
+    """The key is (trade, order): what was booked stays, what is new is added (feeds.md 4.5)."""
+    ledger, books = opened()
+    first, second = leg(UP, 4000, 10), leg(DOWN, 3000, 20, order_id="0x2")
+    assert ledger.book(trade("t", first))
+    assert ledger.book(trade("t", first, second))
+    assert not ledger.book(trade("t", second, first))
+
+    assert books.holdings() == Holdings(10 * SHARE, 20 * SHARE, 0, 0, 10 * SHARE)
+
+
+def test_a_trade_with_another_markets_token_is_not_believed() -> None:
+    """One leg in a token that is not this market's, and nothing of the trade is booked (F12)."""
+    ledger, books = opened()
+
+    assert not ledger.book(trade("t", leg(UP), leg(of=market("0xd"), order_id="0x2")))
+    assert books.holdings() == Holdings()
+    assert ledger.cash == 0
+
+
+def test_the_oldest_open_question_is_known() -> None:
+    """The first trade neither confirmed nor failed says how far back to read (F29)."""
+    ledger, _ = opened()
+    assert ledger.oldest_unsettled_ms() is None
+    for n, status in enumerate((CONFIRMED, MINED, MATCHED, FAILED)):
+        told = attrs.evolve(trade(f"t{n}", leg()), at_ms=100 + n)
+        ledger.book(attrs.evolve(told, status=MATCHED))
+        ledger.book(attrs.evolve(told, status=status, at_ms=900))
+
+    assert ledger.oldest_unsettled_ms() == 101
+    ledger.book(trade("t1", leg(), status=CONFIRMED))
+    assert ledger.oldest_unsettled_ms() == 102
+    ledger.book(trade("t2", leg(), status=FAILED))
+    assert ledger.oldest_unsettled_ms() is None
 
 
 def test_a_maker_pays_no_fee_and_a_taker_no_rebate() -> None:

@@ -65,8 +65,8 @@ class Desks(RuleBasedStateMachine):
         self.venue.pass_time(self.now)
         standing = Standing(100 * SHARE, sum(self.spent.values()), 0)
         actions = self.desk.act(self.now, standing)
-        self._check(actions, standing)
         self.venue.requests += actions
+        self._check(actions, standing)
 
     def _check(self, actions: list[Action], standing: Standing) -> None:
         """What may leave: each order once, none into doubt, none past a limit or a closed gate."""
@@ -90,7 +90,8 @@ class Desks(RuleBasedStateMachine):
     def _no_twin(self, each: SignedOrder) -> None:
         """One intent, one POST: nothing that stands already serves what the new order is for."""
         for other in self.desk.table.open():
-            if other.id != each.id and other.state in (State.IN_FLIGHT, State.LIVE):
+            serves = each.order.size <= 2 * other.remaining
+            if other.id != each.id and other.state in (State.IN_FLIGHT, State.LIVE) and serves:
                 same = other.order.price == each.order.price and other.order.size == each.order.size
                 level = other.order.level == each.order.level
                 assert not (same and level and other.order.outcome is each.order.outcome)

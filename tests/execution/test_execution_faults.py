@@ -39,7 +39,7 @@ from polybot.domain.orders import (
     TradeStatus,
 )
 from polybot.domain.units import SHARE
-from polybot.execution.desk import RECANCEL_MS, Desired, Desk
+from polybot.execution.desk import DELAY_MOST_MS, RECANCEL_MS, Desired, Desk
 from polybot.execution.lifecycle import State
 from polybot.execution.table import OrderTable
 
@@ -321,6 +321,18 @@ def test_f28_delayed_is_neither_failure_nor_life() -> None:
 
     made.heard(seen("0x1"), T0 + 150)
     assert cancels(made.act(T0 + 150, RICH)) == ["0x1"]
+
+
+def test_f28_a_delay_that_nobody_ended_is_looked_up() -> None:
+    """Longer than any taker delay without a word: it is read by its hash, and then cancelled."""
+    made = sent()
+    made.posted([acked("0x1", "delayed")], T0)
+    made.desired = Desired()
+    assert made.act(T0 + DELAY_MOST_MS - 1, RICH) == []
+    assert look_ups(made.act(T0 + DELAY_MOST_MS, RICH)) == ["0x1"]
+
+    made.looked_up("0x1", row("0x1"), T0 + DELAY_MOST_MS + 50)
+    assert cancels(made.act(T0 + DELAY_MOST_MS + 50, RICH)) == ["0x1"]
 
 
 def test_f28_nothing_to_match_is_a_normal_end() -> None:
