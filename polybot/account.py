@@ -73,8 +73,8 @@ class Account:
         self._placed_in.add(condition_id)
 
     def placed_in(self, condition_id: str) -> bool:
-        """Whether a market ever had an order of ours, so that it must be read to be called
-        empty.
+        """Whether a market ever had an order of ours, so that it must
+        be read to be called empty.
         """
         return condition_id in self._placed_in
 
@@ -143,8 +143,8 @@ class Account:
     # --- reconciliation ------------------------------------------------------------------
 
     async def reconcile_for_ever(self) -> None:
-        """Compare with the venue's books at start, on a cadence, and whenever something is in
-        doubt.
+        """Compare with the venue's books at start, on a cadence, and
+        whenever something is in doubt.
         """
         while True:
             pause = RECONCILE_EVERY_S if await self.reconcile() else RECONCILE_RETRY_S
@@ -221,8 +221,8 @@ class Account:
                     route.missing(order_id, started_ms)
 
     async def _cancel_orphans(self, orphans: list[str]) -> None:
-        """Orders of ours that no desk knows any more, from a request that the edge held back
-        (F18).
+        """Orders of ours that no desk knows any more, from a request
+        that the edge held back (F18).
         """
         if orphans:
             logger.warning("{} late orders appeared and are cancelled", len(orphans))

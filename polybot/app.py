@@ -190,8 +190,8 @@ class Bot:
         return self.stopped_ms if self.stopped_ms is not None else self.ctx.clock.now_ms()
 
     def summary(self) -> Summary:
-        """What the run came to so far; the exchange's own figures are added by whoever knows
-        them.
+        """What the run came to so far; the exchange's own figures are
+        added by whoever knows them.
         """
         ctx, now, ended_ms = self.ctx, wall_seconds(), self._ended_ms()
         books: dict[str, MarketBooks] = ctx.account.ledger.books

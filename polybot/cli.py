@@ -1,5 +1,5 @@
-"""The command line: words in, a frozen `Options` out; a bad word is one clear line and exit code
-2.
+"""The command line: words in, a frozen `Options` out; a bad
+word is one clear line and exit code 2.
 """
 
 from __future__ import annotations
@@ -20,8 +20,8 @@ exit codes: 0 clean, 2 bad configuration, 3 orders may be live, 4 journal or sto
 
 
 def parse(argv: Sequence[str]) -> Options:
-    """Read the command line (without the program's name). Raises SystemExit: 2 if bad, 0 for
-    help.
+    """Read the command line (without the program's name). Raises
+    SystemExit: 2 if bad, 0 for help.
     """
     if argv and argv[0] == "exchange":
         return _exchange(argv[1:])

@@ -42,8 +42,8 @@ class Clock:
         return (unix_ms - self.origin_ms) / 1000
 
     async def sleep_until(self, unix_ms: float) -> None:
-        """Sleep until venue time `unix_ms`; return at once (after a checkpoint) if it has
-        passed.
+        """Sleep until venue time `unix_ms`; return at once (after a
+        checkpoint) if it has passed.
         """
         await trio.sleep_until(self.trio_time(unix_ms))
 

@@ -84,8 +84,8 @@ class LiveParams:
     """Address of the key that signs."""
 
     funder: str | None = attrs.field(default=None, validator=_passing(_check_address))
-    """Address that holds the money, when it is not the wallet itself; PM_FUNDER must be the
-    same.
+    """Address that holds the money, when it is not the wallet
+    itself; PM_FUNDER must be the same.
     """
 
     signature_type: int = attrs.field(default=0, validator=in_((0, 1, 2)))

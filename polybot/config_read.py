@@ -136,8 +136,8 @@ def _is_optional(hint: Any) -> bool:
 
 
 def _optional(value: object, hint: Any) -> Any:
-    """TOML has no null: a key that is there has a value, and a key that is not keeps the
-    default.
+    """TOML has no null: a key that is there has a value, and a key
+    that is not keeps the default.
     """
     (inner,) = (arg for arg in get_args(hint) if arg is not type(None))
     return _CONVERTER.structure(value, inner)

@@ -1,5 +1,5 @@
-"""What every part of the shell is handed: the configuration, the clock, and the owners of shared
-facts.
+"""What every part of the shell is handed: the configuration,
+the clock, and the owners of shared facts.
 """
 
 from __future__ import annotations

@@ -19,8 +19,8 @@ KINDS_MOST, TEXT_MOST = 50, 100
 
 
 class Fault(Exception):
-    """The venue's or the network's doing: the market scope ends, its orders go, and it may start
-    again.
+    """The venue's or the network's doing: the market scope ends,
+    its orders go, and it may start again.
     """
 
 

@@ -226,8 +226,8 @@ def paper_world(config: Config) -> World:
 
 
 def demo_site(urls: Urls) -> Site:
-    """An embedded exchange as a site. It has no relayer and no RPC node yet; nothing asks for
-    them.
+    """An embedded exchange as a site. It has no relayer and no RPC
+    node yet; nothing asks for them.
     """
     return Site(
         data="", relayer="", rpc="", **attrs.asdict(urls, filter=lambda f, _: f.name != "admin")

@@ -37,7 +37,6 @@ class MarketFeed:
     changed: Bell
     book: MarketBook = attrs.field(init=False)
     heard_at: float = 0.0
-    messages: int = 0
     _open: bool = False
     _broken_for: int = 0  # checks in a row that found a book broken
     _connection: trio.CancelScope = attrs.field(factory=trio.CancelScope)
@@ -75,7 +74,6 @@ class MarketFeed:
 
     def _on_text(self, text: str) -> None:
         for message in decode_market(text):
-            self.messages += 1
             if isinstance(message, Bad):
                 self.ctx.records.note_bad("market stream: unreadable message")
             if self.book.apply(message).changed:
@@ -83,8 +81,8 @@ class MarketFeed:
                 self.changed.ring()
 
     async def _watch(self) -> None:
-        """Mend a book that fails its hash; condemn a connection that brings none, or missed a
-        change.
+        """Mend a book that fails its hash; condemn a connection that
+        brings none, or missed a change.
         """
         while True:
             await trio.sleep(CHECK_EVERY_S)

@@ -46,8 +46,8 @@ class BotOptions:
 
 @attrs.frozen
 class ExchangeOptions:
-    """`python -m polybot exchange`: run the exchange alone. `start_ms` None means the world's
-    own.
+    """`python -m polybot exchange`: run the exchange alone.
+    `start_ms` None means the world's own.
     """
 
     port: int = 0

@@ -105,8 +105,8 @@ class OrdersTask:
         return self.desk.market.condition_id
 
     def _put(self, message: Message) -> None:
-        """Hand over a message. One that finds no room ends every scope; the reconciler finds out
-        what it said.
+        """Hand over a message. One that finds no room ends every
+        scope; the reconciler finds out what it said.
         """
         try:
             self._send.send_nowait(message)
@@ -252,8 +252,8 @@ class OrdersTask:
 
 
 def _given_up(action: Action | CancelMarket) -> Message | None:
-    """What we know of a request that we stopped waiting for: nothing, which is said in its
-    terms.
+    """What we know of a request that we stopped waiting for:
+    nothing, which is said in its terms.
     """
     match action:
         case Post(orders):

@@ -1,5 +1,5 @@
-"""The price task: PolyBolt and Binance streams into the one price board, for the assets we
-trade.
+"""The price task: PolyBolt and Binance streams into the one
+price board, for the assets we trade.
 """
 
 from __future__ import annotations

@@ -27,8 +27,8 @@ _SIZE_MAX = 64 * 1024
 
 @attrs.frozen
 class ApiKey:
-    """The venue's credentials for one wallet; without them they are derived from the key at
-    start.
+    """The venue's credentials for one wallet; without them they
+    are derived from the key at start.
     """
 
     key: str
@@ -38,8 +38,8 @@ class ApiKey:
 
 @attrs.frozen
 class LiveKeys:
-    """Everything secret a live run needs. `funder` is None when the wallet holds the money
-    itself.
+    """Everything secret a live run needs. `funder` is None when
+    the wallet holds the money itself.
     """
 
     private_key: Secret

@@ -51,8 +51,8 @@ class Settlement:
             await trio.sleep(ROUND_S)
 
     async def round(self, *, final: bool = False) -> None:
-        """Do what is due for every watched market; `final` asks for results without waiting for the
-        poll.
+        """Do what is due for every watched market; `final` asks for
+        results without waiting for the poll.
         """
         async with self._one_round:
             for market in list(self.watched.values()):

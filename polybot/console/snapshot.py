@@ -20,8 +20,8 @@ class QuoteLine:
 
 @attrs.frozen
 class MarketSnapshot:
-    """One market scope. `state` is its word for what it does; `reasons` say why it does not quote
-    more.
+    """One market scope. `state` is its word for what it does;
+    `reasons` say why it does not quote more.
     """
 
     slug: str
@@ -50,8 +50,8 @@ class MarketSnapshot:
 
 @attrs.frozen
 class Event:
-    """Something worth a line: a fill, a halt, a settlement. `number` grows by one with each
-    event.
+    """Something worth a line: a fill, a halt, a settlement.
+    `number` grows by one with each event.
     """
 
     number: int

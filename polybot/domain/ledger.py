@@ -115,8 +115,8 @@ class MarketBooks:
 
     @property
     def worst_value(self) -> int:
-        """What the holdings are surely worth: pairs at 1, a resolved winner at 1, the rest
-        nothing.
+        """What the holdings are surely worth: pairs at 1, a resolved
+        winner at 1, the rest nothing.
         """
         held = self.holdings()
         if self.winner is not None:
@@ -154,8 +154,8 @@ class Ledger:
     def _book(
         self, books: MarketBooks, trade: TradeSeen, order_id: str, legs: list[FillLeg]
     ) -> bool:
-        """Book one order's part. A trade may be told with more of our orders later (feeds.md
-        4.5).
+        """Book one order's part. A trade may be told with more of our
+        orders later (feeds.md 4.5).
         """
         key = (trade.trade_id, order_id)
         booked = books.trades.get(key)
@@ -285,7 +285,7 @@ class Ledger:
 
     @property
     def equity(self) -> int:
-        """Cash plus what holdings are surely worth: the figure the exchange's books must agree
-        with.
+        """Cash plus what holdings are surely worth: the figure the
+        exchange's books must agree with.
         """
         return self.cash + sum(books.worst_value for books in self.books.values())

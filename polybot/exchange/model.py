@@ -214,8 +214,8 @@ Event = (
 
 @attrs.frozen
 class Accepted:
-    """status: live | matched | delayed; amounts in the taker's units (10⁻⁶), 0 when nothing
-    matched.
+    """status: live | matched | delayed; amounts in the taker's
+    units (10⁻⁶), 0 when nothing matched.
     """
 
     order: Order

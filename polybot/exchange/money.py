@@ -1,5 +1,5 @@
-"""The exchange's own integers: prices in 10⁻⁴, shares and pUSD in 10⁻⁶. Shares no code with the
-bot.
+"""The exchange's own integers: prices in 10⁻⁴, shares and pUSD
+in 10⁻⁶. Shares no code with the bot.
 """
 
 from __future__ import annotations

@@ -127,8 +127,8 @@ class Oracle:
         return self._due[0][0]
 
     def twap(self, asset: str, stamp_ms: int, lag_s: int = 0) -> float:
-        """Mean of the 60 whole-second Chainlink values ending at `stamp_ms` less `lag_s`, if not
-        fixed.
+        """Mean of the 60 whole-second Chainlink values ending at
+        `stamp_ms` less `lag_s`, if not fixed.
         """
         if (fixed := self.fixings.get((asset, stamp_ms))) is not None:
             return fixed

@@ -144,8 +144,8 @@ class Exchange:
         ]
 
     def _after_the_world(self, service: Service) -> Service:
-        """Let everything due before a request happen before it, or the books' stamps would run
-        backwards.
+        """Let everything due before a request happen before it, or the
+        books' stamps would run backwards.
         """
         handle = service.http
         assert handle is not None, "a REST service answers requests"

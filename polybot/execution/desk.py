@@ -166,8 +166,8 @@ class Desk:
             self.table.traded(event, now_ms)
 
     def missing(self, order_id: str, read_started_ms: int, now_ms: int) -> None:
-        """A list of open orders lacks this one. Only a read begun well after the order last moved
-        counts.
+        """A list of open orders lacks this one. Only a read begun well
+        after the order last moved counts.
         """
         if order_id in self.table:
             tracked = self.table[order_id]
@@ -193,8 +193,8 @@ class Desk:
     # --- what we do ------------------------------------------------------------------------
 
     def act(self, now_ms: int, standing: Standing) -> list[Action]:
-        """Everything that should leave now, cancels first. New orders are in the table on
-        return.
+        """Everything that should leave now, cancels first. New orders
+        are in the table on return.
         """
         self.table.forget(now_ms)
         keep, missing = self._match()
@@ -232,8 +232,8 @@ class Desk:
         return tracked.state in (State.IN_FLIGHT, State.LIVE, State.DELAYED)
 
     def _serves(self, tracked: Tracked, wanted: NewOrder, slack: int) -> bool:
-        """Whether a resting order does for a wanted one: near enough, within its cap, about its
-        size.
+        """Whether a resting order does for a wanted one: near enough,
+        within its cap, about its size.
         """
         price = tracked.order.price
         if abs(price - wanted.price) > slack or price > self.desired.cap(wanted.outcome):
@@ -247,8 +247,8 @@ class Desk:
         return all(price + other <= self.desired.pair_cap for other in others)
 
     def _cancels(self, keep: set[str], now_ms: int) -> list[Action]:
-        """Cancel what is not kept; urgent ones (a cap broken, or no quote at all) may use the
-        reserve.
+        """Cancel what is not kept; urgent ones (a cap broken, or no
+        quote at all) may use the reserve.
         """
         by_cause: dict[str, list[str]] = {}
         for tracked in list(self.table.open()):

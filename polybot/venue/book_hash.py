@@ -35,8 +35,8 @@ class HashedBook:
     _ask_texts: list[str] = attrs.field(factory=list, init=False)
 
     def replace(self, bids: Iterable[WireLevel], asks: Iterable[WireLevel]) -> None:
-        """Take a snapshot. The wire promises an order, but sorting costs little and assumes
-        nothing.
+        """Take a snapshot. The wire promises an order, but sorting
+        costs little and assumes nothing.
         """
         bid_rows = {level.price: level for level in bids if level.size}
         ask_rows = {level.price: level for level in asks if level.size}

@@ -1,5 +1,5 @@
-"""Market metadata from Gamma, read strictly: one doubt and the market is refused (feeds.md 8, 9,
-10.2).
+"""Market metadata from Gamma, read strictly: one doubt and the
+market is refused (feeds.md 8, 9, 10.2).
 """
 
 from __future__ import annotations

@@ -275,8 +275,8 @@ class MarketBook:
         return Applied((token.outcome,))
 
     def _top(self, message: BestBidAsk) -> Applied:
-        """Only counted: the hash of the next change says more, and stamps of the two do not order
-        them.
+        """Only counted: the hash of the next change says more, and
+        stamps of the two do not order them.
         """
         token = self._tokens.get(message.asset)
         if token is None:

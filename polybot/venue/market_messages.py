@@ -120,8 +120,8 @@ class Resolved:
 
 @attrs.frozen
 class Noise:
-    """A frame that is right but not for us: `PONG`, `NO NEW ASSETS`, `new_market`, an unknown
-    event.
+    """A frame that is right but not for us: `PONG`, `NO NEW
+    ASSETS`, `new_market`, an unknown event.
     """
 
     kind: str

@@ -1,5 +1,5 @@
-"""Split, merge and redeem on the demo exchange; Polymarket's relayer will answer to the same three
-verbs.
+"""Split, merge and redeem on the demo exchange; Polymarket's
+relayer will answer to the same three verbs.
 """
 
 from __future__ import annotations

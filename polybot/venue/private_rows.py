@@ -113,8 +113,8 @@ def _maker_leg(trade: Json, maker: Json) -> FillLeg:
 
 
 def _implied_side(trade: Json, maker: Json) -> Side:
-    """Same token: we are the taker's counterpart. Other token: both buy a mint, or both sell a
-    merge.
+    """Same token: we are the taker's counterpart. Other token:
+    both buy a mint, or both sell a merge.
     """
     taker = fields.side(trade)
     if trade.get("asset_id") != maker.get("asset_id"):

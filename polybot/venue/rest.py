@@ -1,5 +1,5 @@
-"""One HTTP call to the venue: a deadline over all of it, no redirects, no exceptions for what peers
-do.
+"""One HTTP call to the venue: a deadline over all of it, no
+redirects, no exceptions for what peers do.
 """
 
 from __future__ import annotations
@@ -70,8 +70,8 @@ class _Parts(AsyncIterator[bytes]):
 
 @attrs.frozen
 class Rest:
-    """Calls to one base URL. Private calls are signed with the API key over the path without the
-    query.
+    """Calls to one base URL. Private calls are signed with the API
+    key over the path without the query.
     """
 
     http: httpx.AsyncClient

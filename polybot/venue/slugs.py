@@ -105,8 +105,8 @@ def _unix_ms(local: dt.datetime) -> int:
 
 
 def _window_in_new_york(length: str, now_ms: int) -> Window:
-    """Boundaries on New York's wall clock: a window is an hour short or long when the clocks
-    change.
+    """Boundaries on New York's wall clock: a window is an hour
+    short or long when the clocks change.
     """
     local = _local(now_ms)
     midnight = local.replace(hour=0, minute=0, second=0, microsecond=0, fold=0)

@@ -250,8 +250,8 @@ async def _keep_alive(
 
 
 async def _send(socket: WebSocketConnection, frames: Sequence[str], limits: SocketLimits) -> None:
-    """Send, or raise ConnectionClosed or TooSlowError. After the latter the stream is only good to
-    close.
+    """Send, or raise ConnectionClosed or TooSlowError. After the
+    latter the stream is only good to close.
     """
     with trio.fail_after(limits.send_s):
         for frame in frames:
