@@ -15,7 +15,7 @@ from loguru import logger
 
 from polybot.channels import Bell
 from polybot.clock import Clock
-from polybot.domain.ledger import Ledger
+from polybot.domain.ledger import Holdings, Ledger
 from polybot.domain.orders import Failure, OrderRow, OrderSeen, PrivateEvent, TradeSeen
 from polybot.execution.firewall import Standing
 from polybot.health import Health
@@ -27,7 +27,7 @@ HEARTBEAT_PATIENCE_S = 4.0  # two attempts must fit before the venue's ten secon
 RECONCILE_EVERY_S = 20.0
 RECONCILE_RETRY_S = 1.0
 BLIND_AFTER = 2
-CLOCK_OFF_S = 2.0
+CLOCK_OFF_S = 2
 TRADES_OVERLAP_S = 120
 
 
@@ -99,13 +99,14 @@ class Account:
         """Where the wallet stands, seen from one market's desk."""
         others = sum(usd for market, usd in self.reserved.items() if market != condition_id)
         here = self.ledger.books.get(condition_id)
-        cost = here.holdings().cost if here else 0
+        held = here.holdings() if here else Holdings()
         elsewhere = sum(
             books.holdings().cost
             for market, books in self.ledger.books.items()
             if market != condition_id and books.winner is None
         )
-        return Standing(self.ledger.cash - others, cost, others + elsewhere)
+        free = self.ledger.cash - others
+        return Standing(free, held.cost, others + elsewhere, held.net)
 
     # --- the heartbeat -------------------------------------------------------------------
 
@@ -160,6 +161,7 @@ class Account:
         session, was_beating = self.stream_sessions, self._beating
         trades = await self.client.trades(after_s=self._trades_wanted_from_s())
         rows = await self.client.open_orders()
+        asked_ms = self.clock.now_ms()
         venue_s = await self.client.server_time()
         failed = [r for r in (trades, rows, venue_s) if isinstance(r, Failure)]
         if isinstance(trades, Failure) or isinstance(rows, Failure) or isinstance(venue_s, Failure):
@@ -171,7 +173,7 @@ class Account:
         for trade in trades:
             self.hear(trade)
         self._read_until_s = started_ms // 1000
-        self._judge_clock(venue_s - self.clock.now_ms() / 1000)
+        self._judge_clock(asked_ms // 1000, venue_s, self.clock.now_ms() // 1000)
         await self._compare(rows, started_ms)
         self.health.good("reconciler")
         self.health.good("orders inbox")
@@ -191,10 +193,13 @@ class Account:
             until_s = min(until_s, unsettled_ms // 1000)
         return max(self.started_s, until_s - TRADES_OVERLAP_S)
 
-    def _judge_clock(self, offset_s: float) -> None:
-        """The venue tells whole seconds only, so up to a second of difference is none."""
-        if abs(offset_s) > CLOCK_OFF_S:
-            self.health.bad("clock", f"{offset_s:+.0f} s off the venue's: check the time service")
+    def _judge_clock(self, asked_s: int, venue_s: int, told_s: int) -> None:
+        """The venue's second should lie between our asking and its answer; it tells no
+        fractions.
+        """
+        off_s = max(asked_s - venue_s, venue_s - told_s)
+        if off_s > CLOCK_OFF_S:
+            self.health.bad("clock", f"{off_s} s off the venue's: check the time service")
         else:
             self.health.good("clock")
 

@@ -17,12 +17,20 @@ from polybot.domain.market import Market, Outcome, Side
 from polybot.domain.orders import Failure
 from polybot.venue.book_state import BookState
 from polybot.venue.market_book import MarketBook
-from polybot.venue.market_messages import Bad, BookMessage, decode_market, market_greeting
+from polybot.venue.market_messages import (
+    Bad,
+    BookMessage,
+    PriceChange,
+    decode_market,
+    market_greeting,
+)
 from polybot.venue.site import WS_PING_S
 from polybot.venue.sockets import SocketPhase, SocketState, run_socket
 
 CHECK_EVERY_S = 0.5
 QUIET_S = 10.0
+LATE_MS = 1500
+LATE_FOR_S = 1.0
 MEND_AFTER = 2  # checks: most mismatches heal with the next message (feeds.md 3)
 MENDS_MOST = 6  # checks that a broken book is given before it costs the connection
 SNAPSHOT_S = 3.0  # F05
@@ -37,6 +45,7 @@ class MarketFeed:
     changed: Bell
     book: MarketBook = attrs.field(init=False)
     heard_at: float = 0.0
+    _lag_ms: int = 0  # of the last change when it was read
     _open: bool = False
     _broken_for: int = 0  # checks in a row that found a book broken
     _connection: trio.CancelScope = attrs.field(factory=trio.CancelScope)
@@ -63,6 +72,7 @@ class MarketFeed:
             ping=("PING", WS_PING_S.value),
             silence_s=SOCKET_SILENCE_S,
             rng=self.ctx.rng,
+            lean=True,
         )
 
     def _on_state(self, state: SocketState) -> None:
@@ -76,9 +86,19 @@ class MarketFeed:
         for message in decode_market(text):
             if isinstance(message, Bad):
                 self.ctx.records.note_bad("market stream: unreadable message")
+            if isinstance(message, PriceChange):
+                self._lag_ms = self.ctx.clock.now_ms() - message.timestamp_ms
             if self.book.apply(message).changed:
                 self.heard_at = trio.current_time()
                 self.changed.ring()
+
+    @property
+    def late(self) -> bool:
+        """Whether frames wait unread: the hashes agree, and the book is still one of the past.
+
+        A change read late with nothing after it for a while was the last one waiting.
+        """
+        return self._lag_ms > LATE_MS and trio.current_time() - self.heard_at < LATE_FOR_S
 
     async def _watch(self) -> None:
         """Mend a book that fails its hash; condemn a connection that
@@ -112,8 +132,8 @@ class MarketFeed:
                 self.changed.ring()
 
     async def _missed_something(self) -> bool:
-        """Compare with the venue's own book. Only a change proves life meanwhile: a dead subscription
-        may still bring prints, or frames that mean nothing (F01, F10).
+        """Compare with the venue's own book. Only a change proves life meanwhile: a dead
+        subscription may still bring prints, or frames that mean nothing (F01, F10).
         """
         before = self.heard_at
         answer = await self.ctx.client.book(self.market.up_token)

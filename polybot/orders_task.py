@@ -226,7 +226,7 @@ class OrdersTask:
         self.desk.closing = True
         self._drain()
         for tracked in self.desk.table.open():
-            tracked.look_up_pending = False  # an earlier flatten may have been cut off in the middle
+            tracked.look_up_pending = False  # an earlier flatten may have been cut off
         ever = self.account.placed_in(self.condition_id)
         resting: list[OrderRow] | Failure | None = None if ever else []
         while self._anything_open() or resting != []:

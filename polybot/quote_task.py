@@ -17,7 +17,7 @@ from polybot.context import Context
 from polybot.domain.ledger import Holdings
 from polybot.domain.market import Candle, Market, Outcome, Side
 from polybot.domain.orders import NewOrder, TimeInForce
-from polybot.domain.units import ONE, notional
+from polybot.domain.units import ONE, SHARE, notional
 from polybot.execution.desk import Desired
 from polybot.execution.lifecycle import State
 from polybot.health import Fault
@@ -82,6 +82,8 @@ class QuoteTask:
         self.fair = self.ctx.board.fair(self.market, now_ms)
         self._watch_oracle()
         params = self.ctx.config.quote
+        if self.feed.late:
+            self.ctx.records.note_bad("market stream: changes read late, book held back")
         self.decision = decide(self._inputs(now_ms), params)
         desired = wish(self.market, self.decision, params, now_ms)
         record = self.ctx.records.of(self.market)
@@ -135,7 +137,7 @@ class QuoteTask:
         return books.holdings() if books is not None else Holdings()
 
     def _view(self, outcome: Outcome) -> BookView | None:
-        if self.feed.book.state(outcome) is not BookState.VALID:
+        if self.feed.late or self.feed.book.state(outcome) is not BookState.VALID:
             return None
         book = self.feed.book.book(outcome)
         return BookView(
@@ -200,6 +202,7 @@ def wish(market: Market, decision: Decision, params: QuoteParams, now_ms: int) -
         cap_up=grid_floor(decision.cap_up or 0, market.tick),
         cap_down=grid_floor(decision.cap_down or 0, market.tick),
         pair_cap=int(params.target_total_max * ONE),
+        net_cap=int(params.max_inventory_shares * SHARE),
         fair_up=round(decision.fair * ONE),
     )
 

@@ -56,13 +56,15 @@ class Desired:
     """What should rest now: BUYs by outcome, best first, and the price each outcome may cost at
     most.
 
-    An empty `orders` means: nothing should rest. Caps and `pair_cap` in 10⁻⁴.
+    An empty `orders` means: nothing should rest. Caps and `pair_cap` in 10⁻⁴; `net_cap` is how many
+    shares (10⁻⁶) of one outcome over the other all fills together may come to.
     """
 
     orders: tuple[NewOrder, ...] = ()
     cap_up: int = 0
     cap_down: int = 0
     pair_cap: int = 0
+    net_cap: int = 0
     fair_up: int | None = None
     cause: str = "no quote"
 

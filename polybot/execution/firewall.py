@@ -26,6 +26,8 @@ class Caps(Protocol):
     @property
     def pair_cap(self) -> int: ...
     @property
+    def net_cap(self) -> int: ...
+    @property
     def fair_up(self) -> int | None: ...
     def cap(self, outcome: Outcome) -> int: ...
 
@@ -37,6 +39,7 @@ class Standing:
     free_cash: int  # net of what other markets' open orders may still spend
     position_cost: int  # what this market's holdings cost
     others_at_risk: int  # holdings' cost and open orders of all other markets
+    net: int = 0  # shares Up less shares Down in this market
 
 
 @attrs.define(eq=False)
@@ -79,6 +82,7 @@ class Firewall:
             self._shape(order, now_ms)
             or self._price(order, wish, resting)
             or self._exposure(order, resting, standing)
+            or self._net(order, wish, resting, standing)
         )
 
     def _shape(self, order: NewOrder, now_ms: int) -> str | None:
@@ -128,4 +132,15 @@ class Firewall:
             return "market limit"
         if here + standing.others_at_risk > limits.max_total_usd * USD:
             return "total limit"
+        return None
+
+    @staticmethod
+    def _net(
+        order: NewOrder, wish: Caps, resting: Sequence[Tracked], standing: Standing
+    ) -> str | None:
+        """Counts what is being cancelled too: it can still fill beside its replacement."""
+        toward = standing.net if order.outcome is Outcome.UP else -standing.net
+        same = sum(t.remaining for t in resting if t.order.outcome is order.outcome)
+        if toward + same + order.size > wish.net_cap:
+            return "net share limit"
         return None

@@ -22,10 +22,13 @@ import trio
 import wsproto.utilities
 from trio_websocket import ConnectionClosed, HandshakeError, WebSocketConnection, wrap_client_stream
 
+from polybot.venue.lean_socket import LeanSocket
+
 _MESSAGE_MAX = 4 * 1024 * 1024
 _RECEIVE_BYTES = 64 * 1024
 _QUEUE = 64  # frames between trio-websocket's reader and ours, which never waits
 
+Socket = WebSocketConnection | LeanSocket
 Stream = trio.SocketStream | trio.SSLStream[trio.SocketStream]
 OnText = Callable[[str], Sequence[str] | None]
 
@@ -74,6 +77,7 @@ class _Session:
     silence_s: float
     limits: SocketLimits
     opened: Callable[[], None]
+    lean: bool
 
 
 async def run_socket(
@@ -86,6 +90,7 @@ async def run_socket(
     silence_s: float,
     rng: random.Random,
     limits: SocketLimits = _LIMITS,
+    lean: bool = False,
 ) -> NoReturn:
     """Keep one connection to `url`, until cancelled.
 
@@ -105,7 +110,7 @@ async def run_socket(
             on_state(SocketState(SocketPhase.OPEN, attempt=attempt))
 
         frames = greet if callable(greet) else (lambda fixed=greet: fixed)
-        session = _Session(url, frames, on_text, ping, silence_s, limits, opened)
+        session = _Session(url, frames, on_text, ping, silence_s, limits, opened, lean)
         why = await _run_session(session)
         lived = trio.current_time() - opened_at[0] if opened_at else 0
         early = early + 1 if opened_at and lived < limits.early_s else 0
@@ -176,15 +181,21 @@ async def _converse(session: _Session, nursery: trio.Nursery, stream: Stream) ->
     step = "handshake"
     try:
         with trio.fail_after(limits.connect_s):
-            socket = await wrap_client_stream(
-                nursery,
-                stream,
-                parts.netloc,
-                resource,
-                message_queue_size=_QUEUE,
-                max_message_size=_MESSAGE_MAX,
-                receive_buffer_size=_RECEIVE_BYTES,
-            )
+            socket: Socket
+            if session.lean:
+                socket = await LeanSocket.open(
+                    stream, parts.netloc, resource, most_bytes=_MESSAGE_MAX
+                )
+            else:
+                socket = await wrap_client_stream(
+                    nursery,
+                    stream,
+                    parts.netloc,
+                    resource,
+                    message_queue_size=_QUEUE,
+                    max_message_size=_MESSAGE_MAX,
+                    receive_buffer_size=_RECEIVE_BYTES,
+                )
         step = "greeting"
         await _send(socket, session.greet(), limits)
         session.opened()
@@ -195,7 +206,7 @@ async def _converse(session: _Session, nursery: trio.Nursery, stream: Stream) ->
         return _closing(closed)
 
 
-async def _exchange(session: _Session, socket: WebSocketConnection) -> str:
+async def _exchange(session: _Session, socket: Socket) -> str:
     """Read until the connection ends or falls silent, with the keepalive beside it."""
     ends: list[str] = []
     async with trio.open_nursery() as nursery:
@@ -212,7 +223,7 @@ async def _exchange(session: _Session, socket: WebSocketConnection) -> str:
     return ends[0]
 
 
-async def _read(session: _Session, socket: WebSocketConnection) -> str:
+async def _read(session: _Session, socket: Socket) -> str:
     with trio.move_on_after(session.silence_s) as watchdog:
         while True:
             try:
@@ -233,7 +244,7 @@ async def _read(session: _Session, socket: WebSocketConnection) -> str:
 
 
 async def _keep_alive(
-    socket: WebSocketConnection,
+    socket: Socket,
     ping: tuple[str, float],
     limits: SocketLimits,
     end: Callable[[str], None],
@@ -249,7 +260,7 @@ async def _keep_alive(
             end("peer does not read")
 
 
-async def _send(socket: WebSocketConnection, frames: Sequence[str], limits: SocketLimits) -> None:
+async def _send(socket: Socket, frames: Sequence[str], limits: SocketLimits) -> None:
     """Send, or raise ConnectionClosed or TooSlowError. After the
     latter the stream is only good to close.
     """

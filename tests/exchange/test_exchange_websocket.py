@@ -13,7 +13,7 @@ from trio_websocket import ConnectionClosed, WebSocketConnection
 from websocket_client import open_client
 from wsproto import ConnectionType
 from wsproto.connection import Connection
-from wsproto.events import CloseConnection, Ping, TextMessage
+from wsproto.events import CloseConnection, Event, Ping, TextMessage
 
 from polybot.exchange.net import Service, Socket, SocketClosed, frame, log_error, serve
 from polybot.exchange.polybolt import KEEPALIVE
@@ -76,11 +76,12 @@ async def test_a_client_is_pinged_and_closed_when_it_stops_answering(
     ours, theirs = trio.testing.memory_stream_pair()
     server: Any = Connection(ConnectionType.SERVER)
     socket = Socket(Request("GET", "/ws", {}, {}, b""), ours, server)
-    client, heard, start = Connection(ConnectionType.CLIENT), [], trio.current_time()
+    client, start = Connection(ConnectionType.CLIENT), trio.current_time()
+    heard: list[tuple[int, Event]] = []
     async with trio.open_nursery() as nursery:
         nursery.start_soon(socket.run, echo, b"", log_error, KEEPALIVE)
         while not heard or isinstance(heard[-1][1], Ping):
-            client.receive_data(await theirs.receive_some())
+            client.receive_data(bytes(await theirs.receive_some()))
             for event in client.events():
                 heard.append((round(trio.current_time() - start), event))
                 if isinstance(event, Ping) and len(heard) < 3:

@@ -79,7 +79,8 @@ def desk(
 
 def wanting(*orders: NewOrder, cap: int = 9900, pair_cap: int = 9900) -> Desired:
     """A wish for these orders with wide caps, at fair 0.50."""
-    return Desired(orders, cap_up=cap, cap_down=cap, pair_cap=pair_cap, fair_up=5000)
+    net_cap = 1_000_000 * SHARE
+    return Desired(orders, cap, cap, pair_cap, net_cap, fair_up=5000)
 
 
 def posts(actions: list[Action]) -> list[SignedOrder]:

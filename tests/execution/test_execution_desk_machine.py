@@ -56,7 +56,7 @@ class Desks(RuleBasedStateMachine):
             for outcome, price in ((UP, up), (DOWN, down))
             for level in range(levels)
         ]
-        caps = (up + 200, down + 200, PAIR_CAP, (up + PAIR_CAP - down) // 2)
+        caps = (up + 200, down + 200, PAIR_CAP, 10**12, (up + PAIR_CAP - down) // 2)
         self.desk.desired = Desired(tuple(wanted), *caps) if wanted else Desired()
 
     @rule(ms=st.sampled_from((0, 1, 50, 200, 1000, 2500)))

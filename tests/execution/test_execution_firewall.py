@@ -90,6 +90,7 @@ CASES: list[tuple[str, Callable[[Case], None]]] = [
     ("not a post-only bid", with_order(post_only=False)),
     ("above its cap", with_case(wish=wanting(cap=4799))),
     ("above its cap", with_case(wish=Desired(cap_down=9900, pair_cap=9900, fair_up=5000))),
+    ("net share limit", with_case(wish=attrs.evolve(wanting(), net_cap=0))),
     ("no fair price", with_case(wish=attrs.evolve(wanting(), fair_up=None))),
     ("outside the price collar", with_case(wish=attrs.evolve(wanting(), fair_up=3799))),
     (

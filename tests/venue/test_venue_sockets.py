@@ -34,6 +34,15 @@ from polybot.venue.sockets import (
 Peer = Callable[[WebSocketConnection], Awaitable[None]]
 
 
+KIND = {"lean": False}
+
+
+@pytest.fixture(autouse=True, params=[False, True], ids=["library", "lean"])
+def _kind(request: pytest.FixtureRequest) -> None:
+    """Every test holds for both ways of speaking WebSocket."""
+    KIND["lean"] = request.param
+
+
 @pytest.fixture
 def clock() -> MockClock:
     # Not zero: what a loopback peer has sent must have a moment to arrive.
@@ -115,6 +124,7 @@ async def running(
                 silence_s=silence_s,
                 rng=random.Random(7),
                 limits=limits or SocketLimits(),
+                lean=KIND["lean"],
             )
         )
         yield
@@ -399,6 +409,7 @@ async def test_a_bug_in_the_reader_is_not_swallowed(clock: MockClock) -> None:
                 ping=None,
                 silence_s=30,
                 rng=random.Random(1),
+                lean=KIND["lean"],
             )
 
 

@@ -1,0 +1,167 @@
+"""The memory drill: many intervals on a fast clock, and what the bot's process has grown by.
+
+The exchange runs in a process of its own, so that the figure is the bot's alone. The process is
+measured by what it really occupies, after a collection; tracing allocations would slow the bot
+down into time-outs that no operator ever sees.
+"""
+
+from __future__ import annotations
+
+import gc
+import os
+import subprocess
+import sys
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import attrs
+import httpx
+import orjson
+import trio
+
+from polybot.app import Bot
+from polybot.clock import Clock
+from polybot.exchange.server import Urls
+from polybot.lab.stage import SERIES, lab_config, until
+from polybot.launch import PAPER_START_MS, ask_exchange, build, demo_site, http_client
+from polybot.options import BotOptions
+from polybot.venue.secret import Credentials, Secret
+
+INTENSITY = 0.1
+READY_S = 2_000.0  # venue time; a process takes a second to start
+INTERVAL_PATIENCE_S = 900.0
+QUESTIONS, PROMPT_S = 20, 1.0
+LOOK_EVERY_S = 10.0
+
+
+@attrs.frozen
+class Memory:
+    """Sizes in bytes, of the bot's process and of the exchange's."""
+
+    warm_up: int  # intervals settled before the first measurement
+    intervals: int  # settled between the two
+    before: int
+    after: int
+    exchange_before: int
+    exchange_after: int
+    halts: int
+    fills: int
+    live_orders: int
+    equity_bot: int | None
+    equity_exchange: int
+
+    @property
+    def growth(self) -> int:
+        return self.after - self.before
+
+
+async def memory_drill(*, warm_up: int, intervals: int, speed: float, seed: int) -> Memory:
+    """Trade until so many intervals have settled; call under a clock that runs at `speed`."""
+    async with _exchange(speed, seed) as (process, line), http_client() as http:
+        clock = await _same_clock(http, line)
+        bot = _bot(http, clock, line, speed, seed)
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(bot.run)
+            await _settled(bot, warm_up)
+            before, exchange_before = resident(os.getpid()), resident(process.pid)
+            await _settled(bot, warm_up + intervals)
+            after, exchange_after = resident(os.getpid()), resident(process.pid)
+            bot.stop("drill")
+        state = await ask_exchange(http, line["admin"], line["wallet"]["address"])
+        assert state is not None, "the exchange answers to the end"
+        return Memory(
+            warm_up=warm_up,
+            intervals=intervals,
+            before=before,
+            after=after,
+            exchange_before=exchange_before,
+            exchange_after=exchange_after,
+            halts=sum(bot.summary().halts.values()),
+            fills=bot.summary().totals.fills,
+            live_orders=state["live_orders"],
+            equity_bot=bot.summary().equity_bot,
+            equity_exchange=state["equity"],
+        )
+
+
+def resident(pid: int) -> int:
+    """Bytes of real memory a process occupies; our own after a collection."""
+    if pid == os.getpid():
+        gc.collect()
+    pages = int(Path(f"/proc/{pid}/statm").read_text(encoding="ascii").split()[1])
+    return pages * os.sysconf("SC_PAGE_SIZE")
+
+
+@asynccontextmanager
+async def _exchange(speed: float, seed: int) -> AsyncGenerator[tuple[trio.Process, dict[str, Any]]]:
+    """The exchange alone in a process, and the line it says where it is with."""
+    world = ["--series", SERIES, "--seed", str(seed), "--intensity", str(INTENSITY)]
+    time = ["--speed", str(speed), "--start", str(PAPER_START_MS // 1000)]
+    command = [sys.executable, "-m", "polybot", "exchange", *world, *time]
+    process = await trio.lowlevel.open_process(command, stdout=subprocess.PIPE)
+    try:
+        said = b""
+        with trio.fail_after(READY_S):
+            while not said.endswith(b"\n"):
+                assert process.stdout is not None
+                said += await process.stdout.receive_some()
+        yield process, orjson.loads(said)
+    finally:
+        process.terminate()
+        with trio.CancelScope(shield=True):
+            await process.wait()
+
+
+async def _same_clock(http: httpx.AsyncClient, line: dict[str, Any]) -> Clock:
+    """A clock that agrees with the exchange's, to half a round trip; both run at one rate.
+
+    The first question may find the exchange busy with its own beginning; the answer to the second
+    has come at once.
+    """
+    for _ in range(QUESTIONS):
+        asked = trio.current_time()
+        state = await ask_exchange(http, line["admin"], line["wallet"]["address"])
+        if state is not None and trio.current_time() - asked < PROMPT_S:
+            return Clock(state["now_ms"] - (asked + trio.current_time()) / 2 * 1000)
+    raise TimeoutError("the exchange does not answer promptly")
+
+
+def _bot(
+    http: httpx.AsyncClient, clock: Clock, line: dict[str, Any], speed: float, seed: int
+) -> Bot:
+    wallet = line["wallet"]
+    urls = Urls(**{field.name: line[field.name] for field in attrs.fields(Urls)})
+    credentials = Credentials(
+        wallet["address"],
+        wallet["api_key"],
+        Secret(wallet["api_secret"]),
+        Secret(wallet["passphrase"]),
+    )
+    return build(
+        lab_config(seed, speed),
+        BotOptions(Path("config.toml")),
+        clock,
+        demo_site(urls),
+        Secret(wallet["private_key"]),
+        credentials,
+        http,
+        world="synthetic",
+        speed=speed,
+    )
+
+
+async def _settled(bot: Bot, intervals: int) -> None:
+    """Wait until so many intervals have settled. Raises TooSlowError when one takes too long."""
+    while bot.snapshot().intervals_settled < intervals:
+        await until(
+            partial(_more, bot, bot.snapshot().intervals_settled),
+            every_s=LOOK_EVERY_S,
+            within_s=INTERVAL_PATIENCE_S,
+        )
+
+
+def _more(bot: Bot, than: int) -> bool:
+    return bot.snapshot().intervals_settled > than

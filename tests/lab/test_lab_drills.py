@@ -1,0 +1,143 @@
+"""The drills as tests: stopping is safe at any moment, and so is losing the heartbeat.
+
+The bench measures how long things take; here only what must be true is asserted, on any machine.
+"""
+
+from __future__ import annotations
+
+import gc
+from collections.abc import Awaitable, Callable
+from functools import partial
+from typing import TypeVar
+
+import pytest
+import trio
+from attrs import evolve
+from trio.testing import MockClock
+
+from polybot.lab.heartbeat_drill import Failing, Heartbeats, heartbeat_drill
+from polybot.lab.stage import Taps, Verdict, staged
+from polybot.lab.stop_drill import SPEED, Moment, When, one_moment, stop_drill
+
+# A request cancelled while it is written leaves httpx's one-chunk body generator behind.
+pytestmark = pytest.mark.filterwarnings(
+    "ignore:Async generator 'httpx._content.ByteStream:ResourceWarning"
+)
+
+CLEAN = Verdict(
+    live_orders=0,
+    equity_exchange=2_000_000_000,
+    equity_bot=2_000_000_000,
+    proven_empty=True,
+    orders=8,
+    fills=1,
+)
+
+
+T = TypeVar("T")
+
+
+def at_speed(drill: Callable[[], Awaitable[T]]) -> T:
+    """Run a drill on a fast clock; what it leaves to the collector is collected here."""
+    try:
+        return trio.run(drill, clock=MockClock(rate=SPEED))
+    finally:
+        gc.collect()
+
+
+@pytest.fixture(scope="module")
+def moments() -> list[Moment]:
+    """One run for all assertions: two of each kind, and one merge."""
+    return at_speed(partial(stop_drill, range(25), 7))
+
+
+def test_nothing_rests_after_a_stop_at_any_moment(moments: list[Moment]) -> None:
+    """After every stop the exchange counts no order of the wallet, and the bot has proof of it."""
+    for one in moments:
+        assert one.verdict.live_orders == 0, one
+        assert one.verdict.proven_empty, one
+
+
+def test_the_books_agree_after_a_stop_at_any_moment(moments: list[Moment]) -> None:
+    """After every stop bot and exchange have the same equity to the micro-dollar."""
+    for one in moments:
+        assert one.verdict.agreed, one
+
+
+def test_no_order_sets_out_after_the_stop(moments: list[Moment]) -> None:
+    """Once `stop` has returned no POST begins, also not for an order that was signed before."""
+    assert [one for one in moments if one.posts_after] == []
+
+
+def test_every_stop_sends_a_cancel_all(moments: list[Moment]) -> None:
+    """The exchange has read a cancel-all after every stop, whatever else was going on."""
+    assert [one for one in moments if one.cancel_s is None] == []
+
+
+def test_the_moments_are_not_idle(moments: list[Moment]) -> None:
+    """The drill proves something: all kinds of moments, with many orders and fills among them."""
+    assert {one.when for one in moments} == set(When)
+    assert sum(one.verdict.orders for one in moments) > 50
+    assert sum(one.verdict.fills for one in moments) > 10
+
+
+def test_pairs_on_their_way_are_merged_once() -> None:
+    """A stop while a merge is under way neither repeats it nor loses it."""
+    one = at_speed(partial(one_moment, When.MERGING, 3))
+
+    assert one.verdict.clean, one
+    assert one.merges_at_once == 1
+
+
+@pytest.fixture(scope="module")
+def heartbeats() -> Heartbeats:
+    drill = partial(
+        heartbeat_drill,
+        failing=Failing.SILENT,
+        beats=2,
+        seed=1,
+        speed=SPEED,
+        intensity=0.1,
+    )
+    return at_speed(drill)
+
+
+def test_no_order_sets_out_without_a_heartbeat(heartbeats: Heartbeats) -> None:
+    """Once the heartbeat is known to be lost nothing is sent, and what rested is withdrawn."""
+    assert heartbeats.posts_after == 0
+    assert heartbeats.resting == 0 or heartbeats.cancel_s is not None
+
+
+def test_a_heartbeat_that_comes_back_lets_quoting_begin_again(heartbeats: Heartbeats) -> None:
+    """After the venue answers again the bot quotes again, and its end is as clean as any."""
+    assert heartbeats.again_s > 0
+    assert heartbeats.verdict.clean
+
+
+@pytest.mark.parametrize(
+    "spoilt",
+    [
+        evolve(CLEAN, live_orders=1),
+        evolve(CLEAN, proven_empty=False),
+        evolve(CLEAN, equity_bot=1),
+        evolve(CLEAN, equity_bot=None),
+    ],
+)
+def test_a_verdict_needs_all_three(spoilt: Verdict) -> None:
+    """Clean means no order left, proof of it, and equal books: each missing one spoils it."""
+    assert CLEAN.clean
+    assert not spoilt.clean
+
+
+def test_books_not_begun_agree_with_anything() -> None:
+    """A bot stopped before it had read its balance says so; it is wrong only after an order."""
+    assert evolve(CLEAN, equity_bot=None, orders=0, fills=0).clean
+
+
+async def test_the_stage_gives_the_exchanges_word(autojump_clock: MockClock) -> None:
+    """Before any trade the stage's verdict is the exchange's: no orders, the demo funds."""
+    async with staged(seed=1, speed=1, intensity=0.1, taps=Taps()) as stage:
+        verdict = await stage.verdict()
+
+    assert (verdict.live_orders, verdict.orders) == (0, 0)
+    assert verdict.equity_exchange == 2_000_000_000

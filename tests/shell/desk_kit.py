@@ -1,0 +1,39 @@
+"""A market and a desk for the tests of the shell."""
+
+from __future__ import annotations
+
+from itertools import count
+
+from polybot.domain.market import FeeSchedule, Market, TwapPair
+from polybot.domain.orders import NewOrder, SignedOrder
+from polybot.domain.units import SHARE
+from polybot.execution.desk import Budget, Desk
+from polybot.execution.firewall import Admission, Firewall
+from polybot.execution.params import OrderParams
+from polybot.risk.limits import RiskParams
+
+START = 1_790_000_100_000
+MARKET = Market(
+    series="btc-5m",
+    slug="btc-updown-5m-1790000100",
+    condition_id="0xc",
+    up_token="111",
+    down_token="222",
+    start_ms=START,
+    end_ms=START + 300_000,
+    rule=TwapPair("btcusd", 60),
+    tick=100,
+    min_size=5 * SHARE,
+    fees=FeeSchedule(70_000, 1, 200_000),
+)
+
+
+def desk() -> Desk:
+    ids = count(1)
+
+    def sign(made: NewOrder) -> SignedOrder:
+        return SignedOrder(f"0x{next(ids)}", made, b"{}")
+
+    params = OrderParams()
+    firewall = Firewall(MARKET, RiskParams(), MARKET.end_ms - 60_000, Admission())
+    return Desk(MARKET, params, firewall, Budget.from_params(params), sign)

@@ -1,0 +1,224 @@
+"""A scene: the production graph on one venue that can be bent, with real sockets on a fast clock.
+
+The bot is put together by `launch.build` and run by `launch.run_watched`, as `make paper` does it.
+Tests wait for conditions on the venue's clock, never for a time to have passed on the wall.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator, Callable
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import attrs
+import httpx
+import trio
+from venue_bent import Venue
+
+from polybot.app import Bot
+from polybot.clock import Clock
+from polybot.config import BotParams, Config, LiveParams, PaperParams
+from polybot.exchange.model import Market, Order
+from polybot.exchange.server import Urls
+from polybot.exchange.world import make_world
+from polybot.execution.params import OrderParams
+from polybot.launch import (
+    PAPER_START_MS,
+    ask_exchange,
+    build,
+    demo_site,
+    http_client,
+    judged,
+    run_watched,
+)
+from polybot.options import BotOptions
+from polybot.pricing.params import PricingParams
+from polybot.quoting.params import QuoteParams
+from polybot.risk.limits import RiskParams
+from polybot.summary import Summary
+from polybot.venue.secret import Credentials, Secret
+
+RATE = 40.0
+SERIES = "btc-5m"
+SEED = 1
+INTENSITY = 0.02  # of the crowd: there, and no busier than a test needs
+HOUR_MS = PAPER_START_MS + 90_000  # a window of the series begins here
+CUTOFF_S = 10.0
+QUIET_MS = 2_000
+POLL_S = 0.1
+WITHIN_S = 60.0  # of venue time, for anything a test waits for
+
+
+def shell_config(series: str = SERIES, **quote: float) -> Config:
+    """Defaults, but a volatility to quote with before any has been measured, and late cutoffs."""
+    late = {"stop_twap_s": 20.0, "cutoff_twap_s": CUTOFF_S}
+    return Config(
+        bot=BotParams(series=(series,)),
+        quote=QuoteParams(**(late | quote)),  # type: ignore[arg-type]  # all are numbers
+        pricing=PricingParams(vol_prior_annual=0.45),
+        risk=RiskParams(),
+        orders=OrderParams(),
+        paper=PaperParams(seed=SEED, speed=RATE),
+        live=LiveParams(),
+    )
+
+
+@attrs.define(eq=False)
+class Scene:
+    """One venue, one bot, and what became of them."""
+
+    venue: Venue
+    bot: Bot
+    urls: Urls
+    http: httpx.AsyncClient
+    code: int | None = None
+    summary: Summary | None = None
+    ended: trio.Event = attrs.field(factory=trio.Event)
+
+    async def run(self) -> None:
+        """Run the bot to its end, then let the venue have its word."""
+        self.code = await run_watched(self.bot)
+        verdict = await ask_exchange(self.http, self.urls.admin, self.venue.wallet.address)
+        self.summary = judged(self.bot.summary(), verdict)
+        self.ended.set()
+
+    async def until(
+        self, condition: Callable[[], object], what: str, within_s: float = WITHIN_S
+    ) -> None:
+        """Look every tenth of a second of the venue until it holds; fail after `within_s`."""
+        for _ in range(int(within_s / POLL_S)):
+            if condition():
+                return
+            await trio.sleep(POLL_S)
+        raise AssertionError(f"within {within_s:g} s: {what}; {self.state()}")
+
+    async def end(self, reason: str = "test") -> Summary:
+        """Stop the bot and wait until it has ended."""
+        self.bot.stop(reason)
+        return await self.ending()
+
+    async def ending(self, within_s: float = WITHIN_S) -> Summary:
+        await self.until(self.ended.is_set, "the bot ends", within_s)
+        assert self.summary is not None
+        return self.summary
+
+    def state(self) -> str:
+        """For the message of a test that waited in vain."""
+        ctx, scopes = self.bot.ctx, self.bot.supervisor.scopes
+        reasons = [(slug, scope.quote.decision.reasons[:1]) for slug, scope in scopes.items()]
+        troubles = (ctx.health.troubles, dict(ctx.health.halts), dict(ctx.records.faults))
+        return f"{troubles} {reasons} {[event.text for event in ctx.events]}"
+
+    # --- what tests ask for again and again -------------------------------------------------------
+
+    @property
+    def gate(self) -> str | None:
+        """Why no order may leave, None while the gate is open."""
+        return self.bot.ctx.admission.closed_because
+
+    async def quoting(self) -> None:
+        """Wait until the bot has bids on both outcomes."""
+        await self.until(lambda: len({o.token for o in self.venue.live}) == 2, "two-sided quotes")
+
+    async def requoting(self) -> None:
+        """Wait until the bot has placed something from now on, and the venue shows it."""
+        after = len(self.venue.seen)
+        await self.until(lambda: self.venue.placed(after=after), "a new order")
+
+    async def withdrawn(self, within_s: float = WITHIN_S) -> None:
+        """Wait until no quote of ours is left, and none has come for a while: between a cancel and
+        its replacement there is none either.
+        """
+
+        def gone() -> bool:
+            latest = max((event.at_ms for event in self.venue.placed()), default=0)
+            return not self.venue.live and self.venue.clock.now_ms() > latest + QUIET_MS
+
+        await self.until(gone, "no quote of ours left", within_s)
+
+    async def filled(self, more: int = 1) -> None:
+        """Let somebody hit our bids until they have filled so many times more."""
+        wanted = self.venue.fills + more
+
+        def hit() -> bool:
+            for order in self.venue.live[:1]:
+                self.venue.hit(order)
+            return self.venue.fills >= wanted
+
+        await self.until(hit, f"{more} fills")
+
+    @property
+    def market(self) -> Market:
+        """The window under way."""
+        now_ms = self.venue.clock.now_ms()
+        markets = self.venue.lifecycle.by_slug.values()
+        return next(m for m in markets if m.start_ms <= now_ms < m.end_ms)
+
+    @property
+    def best(self) -> Order:
+        return max(self.venue.live, key=lambda order: order.price)
+
+
+@asynccontextmanager
+async def scene(
+    *,
+    at_ms: int = HOUR_MS - 5_000,
+    config: Config | None = None,
+    run_ms: int | None = None,
+    seed: int = SEED,
+) -> AsyncGenerator[Scene]:
+    """Serve a venue and put a bot before it that has not been started."""
+    config = config or shell_config()
+    world = make_world(
+        "synthetic", seed=seed, start_ms=at_ms, series=config.bot.series, intensity=INTENSITY
+    )
+    clock = Clock.starting_at(at_ms)
+    venue = Venue(world, clock, seed)
+    async with trio.open_nursery() as nursery, http_client() as http:
+        urls: Urls = await nursery.start(venue.run)
+        yield Scene(venue, put_together(venue, urls, http, config, run_ms), urls, http)
+        nursery.cancel_scope.cancel()
+    assert not venue.errors, "the exchange itself stayed sound"
+
+
+def put_together(
+    venue: Venue, urls: Urls, http: httpx.AsyncClient, config: Config, run_ms: int | None
+) -> Bot:
+    wallet = venue.wallet
+    return build(
+        config,
+        BotOptions(Path("config.toml"), run_ms=run_ms),
+        venue.clock,
+        demo_site(urls),
+        Secret(wallet.private_key),
+        Credentials(
+            wallet.address, wallet.api_key, Secret(wallet.api_secret), Secret(wallet.passphrase)
+        ),
+        http,
+        world=venue.world.name,
+        speed=RATE,
+    )
+
+
+@asynccontextmanager
+async def playing(
+    *,
+    at_ms: int = HOUR_MS - 5_000,
+    config: Config | None = None,
+    run_ms: int | None = None,
+    seed: int = SEED,
+) -> AsyncGenerator[Scene]:
+    """A scene whose bot runs and quotes; at the end of the block it is stopped if it still runs."""
+    staged = scene(at_ms=at_ms, config=config, run_ms=run_ms, seed=seed)
+    async with staged as it, trio.open_nursery() as nursery:
+        nursery.start_soon(it.run)
+        await it.quoting()
+        yield it
+        if not it.ended.is_set():
+            await it.end()
+
+
+def clean(summary: Summary) -> None:
+    """Nothing rests, and both books agree to the micro-dollar."""
+    assert summary.live_orders_at_exit == 0
+    assert summary.equity_bot == summary.equity_exchange

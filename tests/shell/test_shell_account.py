@@ -1,0 +1,141 @@
+from __future__ import annotations
+
+import pytest
+import trio
+from patient_clock import PatientClock
+from shell_kit import HOUR_MS, Scene, clean, playing, scene
+from venue_bent import Act, answer, silence
+
+from polybot.domain.units import SHARE
+from polybot.exchange.model import BUY, Kind, Market, Order
+
+BEATS = "/v1/heartbeats"
+
+
+def rest_by_hand(it: Scene, market: Market, number: int) -> Order:
+    """An order of our wallet that the bot did not place: a second program, or a web page."""
+    wallet = it.venue.wallet
+    order = Order(
+        f"0x{number:064x}", wallet.api_key, wallet.address, market, market.tokens[0], BUY, 100,
+        5 * SHARE, Kind.GTC, post_only=True, created_ms=it.venue.clock.now_ms(),
+    )  # fmt: skip
+    it.venue.engine.place(order, it.venue.clock.now_ms(), lambda _: None)
+    assert order in it.venue.live
+    return order
+
+
+def next_window(it: Scene) -> Market:
+    now_ms = it.venue.clock.now_ms()
+    return min(
+        (m for m in it.venue.lifecycle.by_slug.values() if m.start_ms > now_ms),
+        key=lambda m: m.start_ms,
+    )
+
+
+@pytest.mark.parametrize("act", [answer(503), silence], ids=["refused", "no answer"])
+async def test_heartbeats_fail(act: Act, fast_clock: PatientClock) -> None:
+    """Without heartbeats the gate closes, our own cancels leave before the venue would clean up,
+    and trading begins again only after our orders have been read back.
+    """
+    async with playing() as it:
+        bend = it.venue.bend("POST", BEATS, act=act)
+        await it.until(lambda: it.gate, "the gate closes", 15)
+        closed = len(it.venue.seen)
+        assert it.gate is not None
+        assert it.gate.startswith("heartbeat")
+        await it.withdrawn(15)
+        assert it.venue.asked("DELETE", "/order", "/orders", "/cancel-market-orders")
+        blind = len(it.venue.seen)
+        await trio.sleep(10)
+        assert it.venue.placed(after=blind) == []
+
+        it.venue.bends.remove(bend)
+        lifted = len(it.venue.seen)
+        await it.requoting()
+        posted = it.venue.asked("POST", "/order", "/orders", after=lifted)[0].number
+        beat = it.venue.asked("POST", BEATS, after=lifted)[0].number
+        reads = [seen.number for seen in it.venue.asked("GET", "/data/orders", after=beat)]
+        assert any(beat < read < posted for read in reads), "read back before the gate opened"
+        report = await it.end()
+
+    assert closed < lifted
+    assert [halt for halt in report.halts if halt.startswith("heartbeat")]
+    clean(report)
+
+
+async def test_a_foreign_order_halts_trading(fast_clock: PatientClock) -> None:
+    """An order that we did not place means that somebody else has the wallet: everything of ours is
+    withdrawn, theirs is left alone, and when it has gone we go on.
+    """
+    async with playing() as it:
+        foreign = rest_by_hand(it, next_window(it), 0xF0)
+        await it.until(lambda: (it.gate or "").startswith("foreign orders"), "the gate closes", 30)
+        await it.until(lambda: it.venue.live == [foreign], "ours are gone, theirs is not", 20)
+        quiet = len(it.venue.seen)
+        await trio.sleep(10)
+        assert it.venue.placed(after=quiet) == []
+
+        it.venue.engine.cancel(foreign.id, foreign.owner, it.venue.clock.now_ms())
+        await it.requoting()
+        report = await it.end()
+
+    assert [halt for halt in report.halts if halt.startswith("foreign orders")]
+    clean(report)
+
+
+async def test_orders_left_over_from_an_earlier_run(fast_clock: PatientClock) -> None:
+    """What an earlier run left resting is cancelled before the first quote."""
+    async with scene() as it, trio.open_nursery() as nursery:
+        left = [rest_by_hand(it, m, n) for n, m in enumerate((it.market, next_window(it)))]
+        nursery.start_soon(it.run)
+        await it.until(lambda: set(it.venue.live) - set(left), "the first quote")
+        events = [event for _, event in it.venue.events]
+        gone = [e.order for e in events if e.kind == "CANCELLATION"][: len(left)]
+        first = next(n for n, e in enumerate(events) if e.order not in left)
+        report = await it.end()
+
+    assert set(gone) == set(left)
+    assert all(order in [e.order for e in events[:first]] for order in gone)
+    assert all(order.remaining == order.size for order in left)
+    clean(report)
+
+
+async def test_shares_left_over_from_an_earlier_run(fast_clock: PatientClock) -> None:
+    """A window whose shares we hold at the start is skipped, for their cost is not known here; the
+    next one is traded.
+    """
+    async with scene(at_ms=HOUR_MS + 270_000) as it, trio.open_nursery() as nursery:
+        held, wallet = it.market, it.venue.wallet.address
+        it.venue.engine.split(wallet, held, 10 * SHARE, it.venue.clock.now_ms())
+        nursery.start_soon(it.run)
+        await it.quoting()
+        assert {event.order.market for event in it.venue.placed()} == {it.market}
+        assert it.market is not held
+        told = [event.text for event in it.bot.ctx.events]
+        report = await it.end()
+
+    assert [text for text in told if held.slug in text and "holds shares" in text]
+    assert report.live_orders_at_exit == 0
+
+
+async def test_credentials_revoked(fast_clock: PatientClock) -> None:
+    """When the venue refuses our key, trading halts for good (F42): what has happened is for the
+    operator to find out. The venue itself clears our orders, for it hears no heartbeat.
+    """
+    async with playing() as it:
+        methods = ("GET", "POST", "DELETE")
+        paths = ("/data", "/order", "/orders", BEATS, "/cancel-market-orders", "/cancel-all")
+        no = answer(401, b'{"error": "Unauthorized/Invalid api key"}')
+        bends = [it.venue.bend(method, *paths, act=no) for method in methods]
+        await it.until(lambda: it.gate, "the gate closes", 15)
+        await it.withdrawn()
+        for bend in bends:
+            it.venue.bends.remove(bend)
+        quiet = len(it.venue.seen)
+        await trio.sleep(20)
+        assert it.venue.placed(after=quiet) == []
+        report = await it.end()
+
+    assert it.code == 0
+    assert report.halts
+    clean(report)

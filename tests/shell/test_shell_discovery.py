@@ -1,0 +1,163 @@
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+import trio
+from patient_clock import PatientClock
+from shell_kit import HOUR_MS, Scene, clean, playing, scene
+from venue_bent import HTML, PLACING, Act, Handler, answer, changed
+
+from polybot.exchange.request import Request, Response
+
+SLUG = f"btc-updown-5m-{HOUR_MS // 1000}"
+PATH = f"/markets/slug/{SLUG}"
+
+
+def wrong_rule(row: Any) -> None:
+    row["resolutionSource"] = "https://example.com/prices"
+
+
+def other_average(row: Any) -> None:
+    row["cryptoMarketConfig"]["twapLookbackSeconds"] = 30
+
+
+def swapped_tokens(row: Any) -> None:
+    row["outcomes"] = '["Down", "Up"]'
+
+
+def shuffled_arrays(row: Any) -> None:
+    for key in ("outcomes", "clobTokenIds", "outcomePrices"):
+        row[key] = "[" + ", ".join(reversed(row[key].strip("[]").split(", "))) + "]"
+
+
+def wrong_start(row: Any) -> None:
+    row["eventStartTime"] = "2026-11-20T19:05:00Z"
+    row["endDate"] = "2026-11-20T19:10:00Z"
+
+
+def empty_tokens(row: Any) -> None:
+    row["clobTokenIds"] = "[]"
+
+
+def other_slug(row: Any) -> None:
+    row["slug"] = "btc-updown-5m-1"
+
+
+def closed_book(row: Any) -> None:
+    row["ao"] = False
+
+
+def no_strike(row: Any) -> None:
+    for event in row["events"]:
+        event.pop("eventMetadata", None)
+
+
+def posted(it: Scene) -> bool:
+    return bool(it.venue.asked("POST", *PLACING))
+
+
+BENT: dict[str, tuple[Callable[[Any], None], str]] = {
+    "another source": (wrong_rule, "rule"),
+    "another average": (other_average, "rule"),
+    "tokens swapped": (swapped_tokens, "disagree about its tokens"),
+    "another window": (wrong_start, "starts at"),
+    "no tokens": (empty_tokens, "two token ids"),
+    "another market": (other_slug, "asked for"),
+}
+
+
+@pytest.mark.parametrize("how", BENT)
+async def test_a_window_that_does_not_check_out(how: str, fast_clock: PatientClock) -> None:
+    """A window whose description is not what its name promises is skipped with a reason, and
+    nothing is ever sent for it (F52–F55).
+    """
+    change, words = BENT[how]
+    async with scene() as it, trio.open_nursery() as nursery:
+        it.venue.bend("GET", PATH, act=changed(change), service="gamma")
+        nursery.start_soon(it.run)
+        skipped = it.bot.discovery.skipped
+        await it.until(lambda: SLUG in skipped, "a reason")
+        assert words in skipped[SLUG]
+        await it.until(lambda: it.venue.clock.now_ms() > HOUR_MS + 10_000, "the window is open")
+        assert not posted(it)
+        assert [event for event in it.bot.ctx.events if SLUG in event.text]
+        report = await it.end()
+
+    assert it.code == 0
+    clean(report)
+
+
+async def test_the_book_takes_no_orders(fast_clock: PatientClock) -> None:
+    """A market whose book is not open is waited for, not guessed at (F51)."""
+    async with scene() as it, trio.open_nursery() as nursery:
+        bend = it.venue.bend("GET", "/clob-markets", act=changed(closed_book))
+        nursery.start_soon(it.run)
+        await it.until(
+            lambda: "not accepting" in it.bot.discovery.skipped.get(SLUG, ""), "a reason"
+        )
+        assert not posted(it)
+        it.venue.bends.remove(bend)
+        await it.quoting()
+        assert SLUG not in it.bot.discovery.skipped
+        clean(await it.end())
+
+
+async def test_arrays_in_another_order(fast_clock: PatientClock) -> None:
+    """Outcomes and tokens in another order, but belonging together, are the same market (F53)."""
+    async with scene() as it, trio.open_nursery() as nursery:
+        it.venue.bend("GET", PATH, act=changed(shuffled_arrays), service="gamma")
+        nursery.start_soon(it.run)
+        await it.quoting()
+        market = it.bot.supervisor.scopes[SLUG].market
+        assert (market.up_token, market.down_token) == it.market.tokens
+        clean(await it.end())
+
+
+async def late_answer(request: Request, handle: Handler) -> Response:
+    await trio.sleep(20)
+    return await handle(request)
+
+
+@pytest.mark.parametrize(
+    "act",
+    [answer(404), answer(200, HTML), late_answer],
+    ids=["404", "HTML", "slow"],
+)
+async def test_gamma_is_late(act: Act, fast_clock: PatientClock) -> None:
+    """A window that Gamma cannot describe yet is asked for again, and traded when it is there."""
+    async with scene() as it, trio.open_nursery() as nursery:
+        bend = it.venue.bend("GET", PATH, act=act, service="gamma")
+        nursery.start_soon(it.run)
+        await it.until(lambda: it.venue.clock.now_ms() > HOUR_MS + 5_000, "the window is open")
+        assert bend.met
+        assert not posted(it)
+        it.venue.bends.remove(bend)
+        await it.quoting()
+        clean(await it.end())
+
+
+async def test_no_price_to_beat(fast_clock: PatientClock) -> None:
+    """Who comes in the middle of a window waits for its price to beat; nothing is quoted on a
+    guess (F57).
+    """
+    at_ms = HOUR_MS + 170_000
+    async with scene(at_ms=at_ms) as it, trio.open_nursery() as nursery:
+        bend = it.venue.bend("GET", PATH, act=changed(no_strike), service="gamma")
+        nursery.start_soon(it.run)
+        await it.until(lambda: it.venue.clock.now_ms() > at_ms + 15_000, "some time")
+        assert SLUG in it.bot.supervisor.scopes
+        assert not posted(it)
+        it.venue.bends.remove(bend)
+        await it.quoting()
+        clean(await it.end())
+
+
+async def test_gamma_away_while_trading(fast_clock: PatientClock) -> None:
+    """A window under way needs Gamma no more."""
+    async with playing() as it:
+        it.venue.bend("GET", "/markets", act=answer(503), service="gamma")
+        await trio.sleep(15)
+        await it.requoting()
+        clean(await it.end())

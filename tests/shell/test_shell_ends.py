@@ -1,0 +1,131 @@
+from __future__ import annotations
+
+import pytest
+import trio
+from patient_clock import PatientClock
+from shell_kit import clean, playing, scene
+from venue_bent import answer, lose_reply, silence
+
+from polybot.discovery import Discovery
+from polybot.price_task import PriceTask
+from polybot.quote_task import QuoteTask
+from polybot.settlement import Settlement
+
+CANCELS = ("/order", "/orders", "/cancel-market-orders", "/cancel-all")
+
+
+class Bug(Exception):
+    """Something no code of ours expects."""
+
+
+def boom(*_: object) -> None:
+    raise Bug("the wheel came off")
+
+
+async def boom_later(*_: object) -> None:
+    boom()
+
+
+async def test_a_bug_in_a_market(monkeypatch: pytest.MonkeyPatch, fast_clock: PatientClock) -> None:
+    """A bug in the task of one market ends the program: all orders are cancelled first, the exit
+    code is 1 and the summary names the bug.
+    """
+    async with playing() as it:
+        monkeypatch.setattr(QuoteTask, "step", boom)
+        report = await it.ending()
+
+    assert it.code == 1
+    assert "Bug" in report.exit_reason
+    clean(report)
+
+
+@pytest.mark.parametrize(
+    ("where", "what"),
+    [(Settlement, "round"), (Discovery, "_look"), (PriceTask, "_take")],
+    ids=["settlement", "discovery", "prices"],
+)
+async def test_a_bug_in_a_service(
+    where: type, what: str, monkeypatch: pytest.MonkeyPatch, fast_clock: PatientClock
+) -> None:
+    """A bug outside the markets ends the program no less orderly, and is named as well."""
+    async with playing() as it:
+        monkeypatch.setattr(where, what, boom if what == "_take" else boom_later)
+        report = await it.ending()
+
+    assert it.code == 1
+    assert "Bug" in report.exit_reason
+    clean(report)
+
+
+async def test_a_venue_that_cannot_be_emptied(fast_clock: PatientClock) -> None:
+    """When cancels and reads fail at the stop, the exit code is 3 and the summary says that orders
+    may be live.
+    """
+    async with playing() as it:
+        it.venue.bend("DELETE", *CANCELS, act=answer(503))
+        it.venue.bend("GET", "/data", act=silence)
+        report = await it.end("SIGINT")
+
+    assert it.code == 3
+    assert report.exit_reason == "SIGINT"
+    assert report.live_orders_at_exit is not None
+    assert report.live_orders_at_exit > 0
+
+
+async def test_cancels_that_are_done_but_not_answered(fast_clock: PatientClock) -> None:
+    """When only the answers to cancels are lost, reading back proves the account empty: exit 0."""
+    async with playing() as it:
+        it.venue.bend("DELETE", *CANCELS, act=lose_reply)
+        report = await it.end("SIGINT")
+
+    assert it.code == 0
+    clean(report)
+
+
+async def test_a_venue_that_comes_back_in_time(fast_clock: PatientClock) -> None:
+    """A venue that refuses cancels for some seconds at the stop is asked again until it does it."""
+    async with playing() as it:
+        bend = it.venue.bend("DELETE", *CANCELS, act=answer(425))
+        it.bot.stop("SIGTERM")
+        await it.until(lambda: bend.met >= 4, "it keeps asking")
+        it.venue.bends.remove(bend)
+        report = await it.ending()
+
+    assert it.code == 0
+    clean(report)
+
+
+async def test_a_venue_that_cannot_be_read_at_the_start(fast_clock: PatientClock) -> None:
+    """Without proof that nothing rests the bot does not start, and says so: exit 3, no order."""
+    async with scene() as it, trio.open_nursery() as nursery:
+        it.venue.bend("GET", "/data/orders", act=answer(500))
+        nursery.start_soon(it.run)
+        report = await it.ending()
+
+    assert it.code == 3
+    assert "open orders" in report.exit_reason
+    assert it.venue.events == []
+
+
+async def test_a_balance_that_cannot_be_read_at_the_start(fast_clock: PatientClock) -> None:
+    """Without knowing its cash the bot does not start: exit 1, with the reason."""
+    async with scene() as it, trio.open_nursery() as nursery:
+        it.venue.bend("GET", "/balance-allowance", act=answer(500))
+        nursery.start_soon(it.run)
+        report = await it.ending()
+
+    assert it.code == 1
+    assert "balance" in report.exit_reason
+    assert it.venue.events == []
+
+
+async def test_a_stop_during_the_start(fast_clock: PatientClock) -> None:
+    """A stop that comes before anything was quoted ends as cleanly as any other."""
+    async with scene() as it, trio.open_nursery() as nursery:
+        nursery.start_soon(it.run)
+        await it.until(lambda: it.venue.asked("DELETE", "/cancel-all"), "the first request")
+        report = await it.end("SIGINT")
+
+    assert (it.code, report.exit_reason) == (0, "SIGINT")
+    assert report.live_orders_at_exit == 0
+    assert report.equity_bot in (None, report.equity_exchange), "what was not read is not told"

@@ -1,0 +1,53 @@
+from __future__ import annotations
+
+import trio
+from patient_clock import SLACK_S, PatientClock
+
+RATE = 1000.0
+
+
+async def test_it_runs_fast() -> None:
+    """A sleep ends at its deadline of this clock, though far less time has passed on the wall."""
+    clock = PatientClock(RATE)
+    clock.start_clock()
+    begun = clock.current_time()
+
+    wait_s = clock.deadline_to_sleep_time(begun + 60)
+
+    assert 0 < wait_s <= 60 / RATE
+
+
+def test_it_waits_for_the_program() -> None:
+    """However long the machine was away, one step is the sleep that was asked for, and a little."""
+
+    async def main() -> None:
+        clock = trio.lowlevel.current_clock()
+        assert isinstance(clock, PatientClock)
+        begun = trio.current_time()
+        clock._seen -= 3600  # an hour of the wall is lost
+        assert trio.current_time() <= begun + SLACK_S
+        clock.deadline_to_sleep_time(begun + 5)
+        clock._seen -= 3600
+        assert trio.current_time() <= begun + 5 + 3 * SLACK_S
+
+    trio.run(main, clock=PatientClock(RATE))
+
+
+def test_it_never_runs_backwards() -> None:
+    """Sleeps on it end in the order of their deadlines, and never early."""
+    ended: list[float] = []
+
+    async def sleep(seconds: float) -> None:
+        begun = trio.current_time()
+        await trio.sleep(seconds)
+        assert trio.current_time() >= begun + seconds
+        ended.append(seconds)
+
+    async def main() -> None:
+        async with trio.open_nursery() as nursery:
+            for seconds in (30.0, 10.0, 20.0):
+                nursery.start_soon(sleep, seconds)
+
+    trio.run(main, clock=PatientClock(RATE))
+
+    assert ended == [10.0, 20.0, 30.0]

@@ -1,0 +1,157 @@
+"""Interval records: time kept honestly, counts added once, money read from the ledger."""
+
+from __future__ import annotations
+
+import attrs
+import pytest
+from desk_kit import MARKET, START, desk
+
+from polybot.domain.ledger import Ledger
+from polybot.domain.market import Candle, Outcome, Rule, Side, TwapPair, UnknownRule
+from polybot.domain.orders import FillLeg, TradeSeen, TradeStatus
+from polybot.domain.units import SHARE
+from polybot.records import LONGEST_STEP_MS, IntervalRecord, Records, rule_text
+
+OTHER = attrs.evolve(MARKET, condition_id="0xd", slug="other")
+
+
+def timed(
+    *steps: tuple[int, bool, bool], quotable: tuple[int, int] = (0, 100_000)
+) -> IntervalRecord:
+    """Steps of (milliseconds, bid on Up, bid on Down) in a window quotable from, and until."""
+    record = IntervalRecord(
+        MARKET, quotable_from_ms=START + quotable[0], quotable_to_ms=START + quotable[1]
+    )
+    for at, up, down in steps:
+        record.time(START + at, bids_up=up, bids_down=down)
+    return record
+
+
+def test_time_is_credited_by_what_rests() -> None:
+    """Any bid is quoted time, bids on both outcomes two-sided time."""
+    record = timed((0, False, False), (100, False, False), (300, True, False), (600, True, True))
+
+    assert record.quoted_ms == 500
+    assert record.two_sided_ms == 300
+
+
+def test_time_when_nothing_should_be_quoted_counts_nowhere() -> None:
+    """Bids before the window is quotable, or after, earn nothing."""
+    record = timed((0, True, True), (500, True, True), (1500, True, True), quotable=(600, 1400))
+
+    assert (record.quoted_ms, record.two_sided_ms) == (0, 0)
+
+
+@pytest.mark.parametrize(
+    ("step", "quoted"), [(LONGEST_STEP_MS, LONGEST_STEP_MS), (LONGEST_STEP_MS + 1, 0)]
+)
+def test_a_gap_is_time_not_quoted(step: int, quoted: int) -> None:
+    """A scope that did not run cannot claim it quoted meanwhile."""
+    assert timed((0, True, True), (step, True, True)).quoted_ms == quoted
+
+
+@pytest.mark.parametrize(
+    ("ended", "quotable"), [(-10, 0), (100, 0), (101, 1), (400, 300), (500, 400), (10**9, 400)]
+)
+def test_time_is_quotable_whether_or_not_anybody_was_there(ended: int, quotable: int) -> None:
+    """From the window's beginning to its stop, or to the end of the run if that is first."""
+    assert timed(quotable=(100, 500)).quotable_ms(START + ended) == quotable
+
+
+def test_one_record_for_one_market() -> None:
+    """A scope that starts again in the same window goes on with its record."""
+    records = Records()
+
+    assert records.of(MARKET) is records.of(MARKET)
+    assert records.of(MARKET) is not records.of(OTHER)
+
+
+def test_the_share_quoted_is_over_all_intervals() -> None:
+    """Time, not intervals, is the weight; without quotable time there is no share."""
+    records = Records()
+    assert records.share(lambda record: record.quoted_ms, START) is None
+    records.by_market["0xc"] = timed((0, True, True), (1000, True, False), quotable=(0, 1000))
+    records.by_market["0xd"] = timed(quotable=(0, 2000))
+
+    assert records.share(lambda record: record.quoted_ms, START + 9000) == pytest.approx(0.3333)
+    assert records.share(lambda record: record.two_sided_ms, START + 9000) == 0
+
+
+def test_bad_input_is_counted_by_kind() -> None:
+    """Each unreadable thing counts, under one of few names."""
+    records = Records()
+    for what in ("gamma", "gamma", "user stream"):
+        records.note_bad(what)
+
+    assert records.bad_input == {"gamma": 2, "user stream": 1}
+
+
+def test_what_desks_did_adds_up() -> None:
+    """Each scope's counts are added to what earlier scopes of the same market did."""
+    records = Records()
+    record = records.of(MARKET)
+    for _ in range(2):
+        made = desk()
+        made.counts.orders = 3
+        made.counts.rejects["post-only would cross"] = 1
+        made.counts.cancels["requote"] = 2
+        made.counts.withheld["message budget"] = 4
+        made.table.faults["filled / refused"] = 1
+        made.table.unknown_resolved = 5
+        records.take(record, made)
+
+    assert record.orders == 6
+    assert records.rejects == {"post-only would cross": 2}
+    assert records.cancels == {"requote": 4}
+    assert records.withheld == {"message budget": 8}
+    assert records.faults == {"filled / refused": 2}
+    assert records.unknown_resolved == 10
+
+
+def test_money_comes_from_the_ledger() -> None:
+    """Fills, volume and result are the books'; quotes, orders and outcome the record's."""
+    ledger = Ledger()
+    books = ledger.open(MARKET)
+    leg = FillLeg("0x1", MARKET.up_token, Side.BUY, 4000, 10 * SHARE, maker=True)
+    ledger.book(TradeSeen("t", MARKET.condition_id, TradeStatus.CONFIRMED, (leg,), 0))
+    ledger.resolve(MARKET.condition_id, Outcome.UP)
+    ledger.redeem(MARKET.condition_id)
+    record = IntervalRecord(MARKET, strike=100_000.5, outcome=Outcome.UP, quotes=9, orders=4)
+    told = record.interval(books)
+
+    assert (told.slug, told.outcome, told.strike) == (MARKET.slug, "Up", 100_000.5)
+    assert (told.quotes, told.orders, told.fills) == (9, 4, 1)
+    assert (told.volume, told.fees, told.redeemed) == (4 * SHARE, 0, 10 * SHARE)
+    assert told.realised_pnl == 6 * SHARE
+    assert told.rebate_estimate == 33_600
+
+
+def test_without_books_an_interval_made_nothing() -> None:
+    """A market that was never opened, or not traded, has zeros and no outcome."""
+    told = IntervalRecord(MARKET).interval(None)
+
+    assert told.outcome is None
+    assert (told.fills, told.realised_pnl) == (0, 0)
+
+
+def test_a_closed_interval_does_not_change() -> None:
+    """Once its books are closed, the figures of that moment are shown for ever."""
+    record = IntervalRecord(MARKET)
+    record.final = record.interval(None)
+    record.quotes = 99
+
+    assert record.interval(None) is record.final
+    assert record.final.quotes == 0
+
+
+@pytest.mark.parametrize(
+    ("rule", "text"),
+    [
+        (TwapPair("btcusd", 60), "twap60 btcusd end >= start"),
+        (Candle("BTCUSDT", "1h"), "candle 1h BTCUSDT close >= open"),
+        (UnknownRule("no resolutionSource"), "unknown: no resolutionSource"),
+    ],
+)
+def test_the_rule_is_told_in_words(rule: Rule, text: str) -> None:
+    """The summary says by which rule an interval settled."""
+    assert rule_text(attrs.evolve(MARKET, rule=rule)) == text

@@ -1,0 +1,216 @@
+from __future__ import annotations
+
+import itertools
+
+import pytest
+import trio
+from patient_clock import PatientClock
+from shell_kit import Scene, clean, playing, shell_config
+from venue_bent import GARBAGE
+
+from polybot.domain.book import Book
+from polybot.domain.market import Outcome, Side
+from polybot.exchange.websocket import frame
+from polybot.market_feed import MarketFeed
+from polybot.venue.book_state import BookState
+
+STREAMS = ("market_ws", "user_ws", "prices_ws", "binance_ws")
+
+
+def feed_of(it: Scene) -> MarketFeed:
+    return it.bot.supervisor.scopes[it.market.slug].feed
+
+
+def same_book(it: Scene) -> bool:
+    """Whether the bot believes in its books and they are the venue's."""
+    if it.market.slug not in it.bot.supervisor.scopes:
+        return False
+    feed = feed_of(it)
+    for outcome, token in zip((Outcome.UP, Outcome.DOWN), it.market.tokens, strict=True):
+        bids, asks = it.venue.engine.levels(token)
+        if feed.book.state(outcome) is not BookState.VALID:
+            return False
+        if levels(feed.book.book(outcome)) != (dict(bids), dict(asks)):
+            return False
+    return True
+
+
+async def books_agree(it: Scene) -> None:
+    it.venue.crowd.hushed = True
+    await it.until(lambda: same_book(it), "the book is the venue's", 30)
+
+
+def levels(book: Book) -> tuple[dict[int, int], dict[int, int]]:
+    return dict(book.levels(Side.BUY)), dict(book.levels(Side.SELL))
+
+
+async def test_blind_on_the_user_stream(fast_clock: PatientClock) -> None:
+    """When the private stream is cut during fills, the gate closes and the quotes go at once; the
+    fills of the blind time are read from the venue, and only then trading goes on.
+    """
+    async with playing() as it:
+        line = it.venue.lines["user_ws"]
+        await it.filled()
+        before = it.venue.fills
+        line.cut()
+        for order in it.venue.live[:2]:
+            it.venue.hit(order)
+        await it.until(lambda: it.gate, "the gate closes", 5)
+        assert it.gate is not None
+        assert it.gate.startswith("user stream")
+        await it.withdrawn(10)
+        quiet = len(it.venue.seen)
+        await trio.sleep(10)
+        assert it.venue.fills > before, "somebody traded with us meanwhile"
+        assert it.venue.placed(after=quiet) == []
+
+        line.flow()
+        await it.requoting()
+        ledger = it.bot.ctx.account.ledger
+        assert ledger.books[it.market.condition_id].fills == it.venue.fills
+        report = await it.end()
+
+    assert [halt for halt in report.halts if halt.startswith("user stream")]
+    clean(report)
+
+
+async def test_a_stalled_user_stream(fast_clock: PatientClock) -> None:
+    """A private stream that only answers pings hides fills for one reconciliation, not longer."""
+    async with playing() as it:
+        it.venue.lines["user_ws"].stall()
+        await it.filled(2)
+        ledger = it.bot.ctx.account.ledger
+        hidden, books = it.venue.fills, ledger.books[it.market.condition_id]
+        assert books.fills < hidden
+        await it.until(lambda: books.fills >= hidden, "they are booked", 30)
+        clean(await it.end())
+
+
+# Averages can be quoted without Binance, from the oracle's own prices; its candles cannot.
+NEEDED = [("market_ws", "btc-5m"), ("prices_ws", "btc-5m"), ("binance_ws", "btc-1h")]
+
+
+@pytest.mark.parametrize(("name", "series"), NEEDED)
+@pytest.mark.parametrize("how", ["stall", "cut"])
+async def test_a_stream_is_lost_and_comes_back(
+    name: str, series: str, how: str, fast_clock: PatientClock
+) -> None:
+    """Without live books and prices nothing rests; a connection that only answers pings is
+    replaced; and when data flows again quoting goes on by itself.
+    """
+    async with playing(config=shell_config(series)) as it:
+        line = it.venue.lines[name]
+        opened = line.opened
+        line.stall() if how == "stall" else line.cut()
+        await it.withdrawn()
+        await it.until(lambda: line.opened > opened, "a new connection")
+        quiet = len(it.venue.seen)
+        await trio.sleep(10)
+        assert it.venue.placed(after=quiet) == [], "nothing is placed while blind"
+        line.flow()
+        await it.requoting()
+        report = await it.end()
+
+    assert it.code == 0
+    clean(report)
+
+
+async def test_averages_without_binance(fast_clock: PatientClock) -> None:
+    """Without Binance a market on averages is still quoted, and the stream is dialled again."""
+    async with playing() as it:
+        line = it.venue.lines["binance_ws"]
+        opened = line.opened
+        line.stall()
+        await it.until(lambda: line.opened > opened, "a new connection")
+        await it.requoting()
+        report = await it.end()
+
+    assert (report.halts, report.faults) == ({}, {})
+    clean(report)
+
+
+@pytest.mark.parametrize(("name", "series"), NEEDED[1:])
+async def test_prices_gone_for_long(name: str, series: str, fast_clock: PatientClock) -> None:
+    """Prices gone for longer than a hiccup end the scope, with that as the reason told."""
+    async with playing(config=shell_config(series)) as it:
+        it.venue.lines[name].cut()
+        await it.until(lambda: it.bot.ctx.health.halts["prices stale"], "the scope ends")
+        it.venue.lines[name].flow()
+        await it.requoting()
+        report = await it.end()
+
+    assert report.halts["prices stale"] >= 1
+    clean(report)
+
+
+async def test_a_delta_is_lost(fast_clock: PatientClock) -> None:
+    """A book that missed a change is known to be wrong by its hash, not quoted from, and mended."""
+    async with playing() as it:
+        line = it.venue.lines["market_ws"]
+        counts = feed_of(it).book.counts
+        wrong = counts.mismatches
+        line.passes = lambda data: b"price_change" not in data
+        await trio.sleep(2)
+        line.flow()
+        await it.until(lambda: counts.mismatches > wrong, "the hash differs")
+        await it.requoting()
+        await books_agree(it)
+        clean(await it.end())
+
+
+async def test_a_delta_comes_twice(fast_clock: PatientClock) -> None:
+    """An old change told again does not stay in the book."""
+    async with playing() as it:
+        line = it.venue.lines["market_ws"]
+        kept: list[bytes] = []
+
+        def keep(data: bytes) -> bool:
+            if b"price_change" in data:
+                kept.append(data)
+            return True
+
+        line.passes = keep
+        await it.until(lambda: len(kept) > 20, "changes")
+        for data, socket in itertools.product(kept[:5], list(line.sockets)):
+            socket.send_frame(data)
+        await it.requoting()
+        await books_agree(it)
+        clean(await it.end())
+
+
+@pytest.mark.parametrize("name", STREAMS)
+async def test_garbage(name: str, fast_clock: PatientClock) -> None:
+    """Frames that mean nothing end no task and no quoting, whatever stream they come on."""
+    async with playing() as it:
+        for text in GARBAGE:
+            it.venue.lines[name].say(text)
+            await trio.sleep(0.2)
+        await it.requoting()
+        await books_agree(it)
+        report = await it.end()
+
+    assert it.code == 0
+    clean(report)
+
+
+async def test_garbage_is_no_sign_of_life(fast_clock: PatientClock) -> None:
+    """A stream that brings garbage instead of changes is as dead as a silent one (F01, F10)."""
+    async with playing() as it:
+        line = it.venue.lines["market_ws"]
+        data = frame('{"event_type": "moon"}')
+        opened = line.opened
+        line.passes = lambda sent: sent == data
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(talk, it, data)
+            await it.until(lambda: line.opened > opened, "a new connection", 40)
+            nursery.cancel_scope.cancel()
+        line.flow()
+        await it.requoting()
+        clean(await it.end())
+
+
+async def talk(it: Scene, data: bytes) -> None:
+    while True:
+        for socket in it.venue.lines["market_ws"].sockets:
+            socket.send_frame(data)
+        await trio.sleep(0.05)

@@ -1,0 +1,128 @@
+"""From a decision to orders: rounded to the safe side, with a backstop while GTD reaches."""
+
+from __future__ import annotations
+
+import attrs
+import pytest
+from desk_kit import MARKET, START
+from hypothesis import given, strategies as st
+
+from polybot.domain.market import Candle, Market, Outcome, Side
+from polybot.domain.orders import TimeInForce
+from polybot.domain.units import ONE, SHARE
+from polybot.execution.desk import Desired
+from polybot.pricing.fair import WhyNoFair
+from polybot.quote_task import cutoff_ms, wish
+from polybot.quoting.ladder import grid_floor
+from polybot.quoting.model import Decision, Quote
+from polybot.quoting.params import QuoteParams
+from polybot.quoting.reasons import Reason, Why
+
+PARAMS = QuoteParams()
+UP, DOWN = Outcome.UP, Outcome.DOWN
+HOUR = attrs.evolve(MARKET, rule=Candle("BTCUSDT", "1h"), end_ms=START + 3_600_000)
+
+
+def decided(price: int = 4800, cap: float = 0.49, fair: float | None = 0.5) -> Decision:
+    quotes = (Quote(UP, price, 10 * SHARE, 0), Quote(DOWN, price - 100, 12 * SHARE, 1))
+    return Decision(quotes, (), fair, 0.5, 0.01, cap, cap)
+
+
+def test_quotes_become_post_only_bids() -> None:
+    """Outcome, price, size and level are the quote's; every order is a post-only BUY."""
+    made = wish(MARKET, decided(), PARAMS, START)
+
+    assert [(o.outcome, o.price, o.size, o.level) for o in made.orders] == [
+        (UP, 4800, 10 * SHARE, 0),
+        (DOWN, 4700, 12 * SHARE, 1),
+    ]
+    assert all(o.side is Side.BUY and o.post_only and o.market is MARKET for o in made.orders)
+    assert (made.cap_up, made.cap_down) == (4900, 4900)
+    assert (made.pair_cap, made.fair_up) == (9900, 5000)
+
+
+def test_caps_belong_to_their_outcome() -> None:
+    """Up's cap never stands in for Down's."""
+    made = wish(MARKET, attrs.evolve(decided(), cap_up=0.61, cap_down=0.37), PARAMS, START)
+
+    assert (made.cap(UP), made.cap(DOWN)) == (6100, 3700)
+
+
+def test_a_cap_between_ticks_is_rounded_down() -> None:
+    """A bid one tick above what the cap allows is never inside it."""
+    made = wish(MARKET, decided(cap=0.4899999), PARAMS, START)
+
+    assert made.cap_up == 4800
+
+
+@given(st.integers(1, 99), st.sampled_from((100, 50, 25, 10)))
+def test_what_the_ladder_allowed_is_inside_its_cap(cents: int, tick: int) -> None:
+    """A quote at its own cap is not refused as above it, whatever binary noise the cap has."""
+    market = attrs.evolve(MARKET, tick=tick)
+    cap = cents / 100
+    top = grid_floor(cap, tick)
+
+    assert wish(market, decided(top, cap), PARAMS, START).cap_up == top == cents * 100
+
+
+@given(st.floats(-0.1, 1.1), st.sampled_from((100, 50, 25, 10, 1)))
+def test_a_cap_is_never_rounded_up(cap: float, tick: int) -> None:
+    """The integer cap is at most the cap itself, and less by under one tick."""
+    made = wish(attrs.evolve(MARKET, tick=tick), decided(cap=cap), PARAMS, START)
+
+    assert made.cap_up <= cap * ONE + 1e-6
+    assert made.cap_up > cap * ONE - tick - 1e-6
+
+
+@given(st.floats(0.9, 0.999))
+def test_the_pair_cap_stays_below_its_setting(total: float) -> None:
+    """The dearest pair is never above the configured target."""
+    params = QuoteParams(target_total_max=total)
+
+    assert total * ONE - 1 < wish(MARKET, decided(), params, START).pair_cap <= total * ONE
+
+
+@pytest.mark.parametrize("decision", [Decision((), ()), decided(fair=None)])
+def test_nothing_decided_is_nothing_wanted(decision: Decision) -> None:
+    """Without quotes, or without a fair price to hold them against, nothing rests."""
+    assert wish(MARKET, decision, PARAMS, START) == Desired(cause="no quote")
+
+
+@pytest.mark.parametrize("why", [Why.CUTOFF, WhyNoFair.ORACLE_STALE])
+def test_the_first_reason_is_the_cause(why: Why | WhyNoFair) -> None:
+    """What withdraws the orders is told with its reason."""
+    reasons = (Reason(why), Reason(Why.NO_BOOK, UP))
+
+    assert wish(MARKET, Decision((), reasons), PARAMS, START) == Desired(cause=why.value)
+
+
+def test_the_same_decision_is_the_same_wish() -> None:
+    """Equal wishes compare equal, so that an unchanged quote is not sent again."""
+    assert wish(MARKET, decided(), PARAMS, START) == wish(MARKET, decided(), PARAMS, START + 99)
+
+
+def test_the_cutoff_depends_on_the_rule() -> None:
+    """Candle markets may be quoted longer (strategy.md 6.3)."""
+    assert cutoff_ms(MARKET, PARAMS) == 60_000
+    assert cutoff_ms(HOUR, PARAMS) == 15_000
+
+
+@pytest.mark.parametrize("market", [MARKET, HOUR])
+def test_early_orders_die_at_the_cutoff_by_themselves(market: Market) -> None:
+    """GTD, stated 60 s beyond the cutoff because the venue ends it that early (clob.md 3.8)."""
+    last_s = (market.end_ms - cutoff_ms(market, PARAMS)) // 1000
+    for made in wish(market, decided(), PARAMS, START).orders:
+        assert made.tif is TimeInForce.GTD
+        assert made.expires_s == last_s + 60
+
+
+@pytest.mark.parametrize(
+    ("left_s", "tif"), [(186, TimeInForce.GTD), (185, TimeInForce.GTD), (184, TimeInForce.GTC)]
+)
+def test_late_orders_rest_until_cancelled(left_s: int, tif: TimeInForce) -> None:
+    """Closer than the venue's 180 s, and five for the way, an expiration would be refused."""
+    expires_s = MARKET.end_ms // 1000  # cutoff 60 s before the end, and 60 s beyond it
+    made = wish(MARKET, decided(), PARAMS, (expires_s - left_s) * 1000).orders[0]
+
+    assert made.tif is tif
+    assert made.expires_s == (expires_s if tif is TimeInForce.GTD else 0)
