@@ -17,6 +17,8 @@ from polybot.exchange.money import ONE, UNIT
 TRADES_PER_S = 8.0  # of one busy market at intensity 1 (7–11 measured)
 BUY_SHARE = 0.66
 NOISE_MEDIAN, NOISE_SIGMA, NOISE_MOST = 7.1, 1.17, 150.0
+# Some want it done, not cheap: they sweep (7 % of settlements span levels, feeds.md 2.3).
+HURRIED_SHARE, HURRIED_MEDIAN, HURRIED_TICKS = 0.12, 40.0, 4
 INFORMED_MEDIAN, INFORMED_SIGMA, INFORMED_MOST = 48.0, 0.5, 150.0
 GLANCE_S = 0.25  # mean time between the informed trader's looks at the book
 SHOTS_PER_S = 2.0  # at most, at intensity 1: about a fifth of all trades
@@ -44,15 +46,18 @@ class Noise:
             return None
         token = market.tokens[UP if rng.random() < 0.5 else DOWN]
         side = BUY if rng.random() < BUY_SHARE else SELL
-        shares = _shares(rng, NOISE_MEDIAN, NOISE_SIGMA, NOISE_MOST)
+        hurried = rng.random() < HURRIED_SHARE
+        median = HURRIED_MEDIAN if hurried else NOISE_MEDIAN
+        reach = (HURRIED_TICKS if hurried else 1) * market.tick
+        shares = _shares(rng, median, NOISE_SIGMA, NOISE_MOST)
         rate = self._rate * (QUIET_BEFORE if now_ms < market.start_ms else 1.0)
         due = now_ms + 1 + round(rng.expovariate(rate) * 1000)
         bid, ask = self.hand.engine.best(token)
         if side == BUY and ask is not None:
-            limit = min(ask + market.tick, ONE - market.tick)
+            limit = min(ask + reach, ONE - market.tick)
             self.hand.take(market, token, BUY, limit, shares, now_ms, seen=ask)
         elif side == SELL and bid is not None:
-            limit = max(bid - market.tick, market.tick)
+            limit = max(bid - reach, market.tick)
             self.hand.take(market, token, SELL, limit, shares, now_ms, seen=bid)
         return min(due, market.end_ms)
 
