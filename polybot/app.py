@@ -8,6 +8,8 @@ and the user stream stop.
 
 from __future__ import annotations
 
+import gc
+
 import attrs
 import trio
 from loguru import logger
@@ -80,6 +82,9 @@ class Bot:
         try:
             with self.ctx.trading:
                 await self._prepare()
+                # What is there now stays: a collection that walks it all stops the loop for 60 ms.
+                gc.collect()
+                gc.freeze()
                 self._start_services(services)
                 await self.supervisor.run(self.series)
         finally:

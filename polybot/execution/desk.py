@@ -128,6 +128,8 @@ class Desk:
     counts: DeskCounts = attrs.field(factory=DeskCounts)
     desired: Desired = Desired()
     closing: bool = False
+    _routine_at_ms: int = 0
+    _held_back: bool = False  # something waits for the next routine moment
     _quiet_until_ms: dict[Outcome, int] = attrs.field(factory=dict)
 
     # --- what we hear --------------------------------------------------------------------
@@ -200,12 +202,24 @@ class Desk:
         """
         self.table.forget(now_ms)
         keep, missing = self._match()
+        routine = self._routine_due(now_ms)
+        self._held_back = False
         actions: list[Action] = []
-        actions += self._cancels(keep, now_ms)
+        actions += self._cancels(keep, now_ms, routine=routine)
         actions += self._look_ups(now_ms)
-        if not self.closing:
+        if missing and routine:
             actions += self._posts(missing, now_ms, standing)
+        self._held_back |= bool(missing) and not routine
+        if any(isinstance(action, Post) for action in actions):
+            self._routine_at_ms = now_ms
         return actions
+
+    def _routine_due(self, now_ms: int) -> bool:
+        """Whether moves that can wait may leave: together and not too often, for each request costs
+        the venue and us, and most quotes of a fast second are gone by the next.
+        """
+        waited_ms = now_ms - self._routine_at_ms
+        return waited_ms >= self.params.routine_every_ms or not self.table.open()
 
     def _match(self) -> tuple[set[str], list[NewOrder]]:
         """Pair what rests with what is wanted: (ids to keep, orders still missing)."""
@@ -248,7 +262,7 @@ class Desk:
         others = [o.price for o in self.desired.orders if o.outcome is not outcome]
         return all(price + other <= self.desired.pair_cap for other in others)
 
-    def _cancels(self, keep: set[str], now_ms: int) -> list[Action]:
+    def _cancels(self, keep: set[str], now_ms: int, *, routine: bool) -> list[Action]:
         """Cancel what is not kept; urgent ones (a cap broken, or no
         quote at all) may use the reserve.
         """
@@ -257,6 +271,9 @@ class Desk:
             if tracked.id in keep or not self._cancel_due(tracked, now_ms):
                 continue
             cause, urgent = self._cause(tracked)
+            if not urgent and not routine:
+                self._held_back = True
+                continue
             if not self.budget.cancels.take(
                 1, now_ms, keep=0 if urgent else self.budget.cancel_reserve
             ):
@@ -339,6 +356,8 @@ class Desk:
 
     def next_due_ms(self, now_ms: int) -> int:
         """When `act` has something to do even if nothing happens: look-ups, repeated cancels."""
+        if self._held_back:
+            return max(now_ms + 1, self._routine_at_ms + self.params.routine_every_ms)
         doubtful = (State.UNKNOWN, State.CANCELLING, State.DELAYED)
         waiting = any(t.state in doubtful for t in self.table.open())
         return now_ms + (200 if waiting else 1000)

@@ -25,6 +25,12 @@ class OrderParams:
     requote_max_ms: int = attrs.field(default=250, validator=and_(ge(1), le(10_000)))
     """Longest time between two comparisons, even when nothing has changed, in milliseconds."""
 
+    routine_every_ms: int = attrs.field(default=200, validator=and_(ge(0), le(10_000)))
+    """New orders and routine moves leave a market together, at most this often, in milliseconds.
+
+    What breaks a cap, and the first quote of an empty market, waits for nothing.
+    """
+
     hysteresis_ticks: int = attrs.field(default=1, validator=and_(ge(0), le(20)))
     """An order this many ticks or fewer from the wanted price keeps its place in the queue."""
 

@@ -67,7 +67,7 @@ def test_a_batch_is_no_larger_than_the_venue_takes() -> None:
 
 def test_what_is_good_enough_keeps_its_place() -> None:
     """Within the hysteresis a resting order serves the new wish; one tick further it does not."""
-    made = desk(params=OrderParams(hysteresis_ticks=1))
+    made = desk(params=OrderParams(routine_every_ms=0, hysteresis_ticks=1))
     resting(made, order(UP, 4800))
     made.desired = wanting(order(UP, 4700))
     assert made.act(T0, RICH) == []
@@ -107,6 +107,37 @@ def test_above_its_cap_nothing_stays() -> None:
 
     (action,) = [a for a in made.act(T0, RICH) if isinstance(a, Cancel)]
     assert action == Cancel(("0x1",), "cap")
+
+
+def test_routine_moves_wait_for_their_moment_together() -> None:
+    """Within the pace nothing routine leaves; when it is over, cancels and posts leave at once."""
+    made = desk(params=OrderParams(routine_every_ms=200))
+    made.desired = wanting(order(UP, 4800))
+    first = posts(made.act(T0, RICH))
+    assert len(first) == 1  # an empty market does not wait
+    made.posted([acked(first[0].id)], T0)
+    made.desired = wanting(order(UP, 4600), order(DOWN, 5000))
+
+    assert made.act(T0 + 199, RICH) == []
+    assert made.next_due_ms(T0 + 199) == T0 + 200
+    actions = made.act(T0 + 200, RICH)
+
+    assert cancels(actions) == [first[0].id]
+    assert sorted(each.order.price for each in posts(actions)) == [4600, 5000]
+
+
+def test_a_broken_cap_does_not_wait() -> None:
+    """The pace holds back what earns, never what protects."""
+    made = desk(params=OrderParams(routine_every_ms=10_000))
+    made.desired = wanting(order(UP, 4800))
+    (first,) = posts(made.act(T0, RICH))
+    made.posted([acked(first.id)], T0)
+    made.desired = wanting(order(UP, 4700), cap=4799)
+
+    actions = made.act(T0 + 1, RICH)
+
+    assert cancels(actions) == [first.id]
+    assert posts(actions) == []
 
 
 def test_hysteresis_never_breaks_the_pair() -> None:

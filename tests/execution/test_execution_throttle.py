@@ -78,7 +78,7 @@ def test_the_budget_has_a_bucket_for_each_class() -> None:
 
 def test_an_exhausted_place_budget_withholds_orders() -> None:
     """Orders beyond the budget wait, are counted, and leave when it has refilled."""
-    made = desk(params=OrderParams(orders_per_s=2))
+    made = desk(params=OrderParams(routine_every_ms=0, orders_per_s=2))
     made.desired = wanting(*(order(UP, 4800 - 100 * n, level=n) for n in range(3)))
     sent = posts(made.act(T0, RICH))
     assert len(sent) == 2
@@ -90,7 +90,7 @@ def test_an_exhausted_place_budget_withholds_orders() -> None:
 
 def test_placing_never_starves_cancelling() -> None:
     """With the place budget spent to the last token, every cancel still leaves at once (S13)."""
-    made = desk(params=OrderParams(orders_per_s=4))
+    made = desk(params=OrderParams(routine_every_ms=0, orders_per_s=4))
     made.desired = wanting(*(order(UP, 4800 - 100 * n, level=n) for n in range(6)))
     sent = posts(made.act(T0, RICH))
     made.posted([acked(each.id) for each in sent], T0)
@@ -102,7 +102,7 @@ def test_placing_never_starves_cancelling() -> None:
 @pytest.mark.parametrize("urgent", [False, True])
 def test_requotes_leave_the_reserve_to_withdrawals(urgent: bool) -> None:
     """A routine requote stops at the reserve; a withdrawal may use all of it (S13)."""
-    made = desk(params=OrderParams(cancels_per_s=10, cancel_reserve=4))
+    made = desk(params=OrderParams(routine_every_ms=0, cancels_per_s=10, cancel_reserve=4))
     orders = [order(UP, 4800 - 100 * n, level=n) for n in range(8)]
     made.desired = wanting(*orders)
     sent = posts(made.act(T0, RICH))

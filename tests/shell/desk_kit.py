@@ -34,6 +34,6 @@ def desk() -> Desk:
     def sign(made: NewOrder) -> SignedOrder:
         return SignedOrder(f"0x{next(ids)}", made, b"{}")
 
-    params = OrderParams()
+    params = OrderParams(routine_every_ms=0)
     firewall = Firewall(MARKET, RiskParams(), MARKET.end_ms - 60_000, Admission())
     return Desk(MARKET, params, firewall, Budget.from_params(params), sign)
