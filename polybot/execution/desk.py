@@ -161,6 +161,7 @@ class Desk:
             if order_id in result.cancelled:
                 self.table.move(tracked, Event.CANCEL_DONE, now_ms)
             elif order_id in result.refused:
+                tracked.cancel_refused = True
                 self.table.move(tracked, Event.CANCEL_REFUSED, now_ms)
 
     def heard(self, event: PrivateEvent, now_ms: int) -> None:
@@ -184,7 +185,12 @@ class Desk:
         tracked.look_up_pending = False
         if isinstance(answer, OrderRow):
             tracked.absent_reads = 0
-            seen = OrderSeen(order_id, answer.kind, answer.matched, answer.text, now_ms)
+            kind = answer.kind
+            if tracked.cancel_refused and "MATCHED" in answer.text.upper():
+                # Said of a partly filled order that will match no more (F25): it refuses its cancel,
+                # so nothing of it rests. Without the refusal the same word is said of live ones.
+                kind = OrderSeen.Kind.DEAD
+            seen = OrderSeen(order_id, kind, answer.matched, answer.text, now_ms)
             self.table.seen(seen, now_ms)
         elif answer is None and tracked.state is State.UNKNOWN:
             tracked.absent_reads += 1

@@ -44,6 +44,7 @@ class Tracked:
     fills: dict[str, int] = attrs.field(factory=dict)  # trade id → shares, FAILED ones 0
     told: int = 0  # shares of all trades told, also of those that FAILED
     cancel_sent_ms: int | None = None
+    cancel_refused: bool = False
     look_ups: int = 0
     looked_up_ms: int = 0
     look_up_pending: bool = False

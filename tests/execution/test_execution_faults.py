@@ -295,6 +295,33 @@ def test_f25_the_word_matched_is_believed_only_with_the_amount() -> None:
     assert (table["0x2"].state, table["0x2"].remaining) == (State.CANCELLED, 6 * SHARE)
 
 
+def test_f25_matched_and_a_refused_cancel_are_the_end_of_an_order() -> None:
+    """Partly filled, then cancelled, then told as MATCHED for ever: closing must still come to an
+    end, and only the refusal of its cancel says so.
+    """
+    made = desk()
+    resting(made, order())
+    told = attrs.evolve(row("0x1", matched=4), text="MATCHED")
+    made.closing = True
+    assert cancels(made.act(T0, RICH)) == ["0x1"]
+    refusal = {"0x1": "order can't be found - already canceled or matched"}
+    made.cancelled(["0x1"], CancelResult(frozenset(), refusal), T0)
+    assert look_ups(made.act(T0, RICH)) == ["0x1"]
+
+    made.looked_up("0x1", told, T0)
+
+    assert (made.table["0x1"].state, len(made.table.open())) == (State.CANCELLED, 0)
+
+
+def test_f25_a_live_order_is_not_ended_by_the_word_matched() -> None:
+    """Without a refused cancel the same answer means a partial fill with a rest that lives."""
+    made = desk()
+    resting(made, order())
+    made.looked_up("0x1", attrs.evolve(row("0x1", matched=4), text="MATCHED"), T0)
+
+    assert made.table["0x1"].state is State.LIVE
+
+
 def test_f26_one_trade_may_fill_several_of_our_orders() -> None:
     """Two of our bids on both outcomes under one taker: each leg reaches its own order."""
     made = desk()
