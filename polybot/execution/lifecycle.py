@@ -81,6 +81,23 @@ class Event(enum.Enum):
 
 S, E = State, Event
 
+# What may still be heard of an order that has ended: old news, repeats, and the answers to requests
+# that crossed its end. A cancel may be confirmed for dust that we count as filled; a killed order's
+# CANCELLATION may outrun the reply that refuses it (the one thing a filled order never gets).
+_AFTER_THE_END = (
+    E.ACK_LIVE,
+    E.ACK_DELAYED,
+    E.ACK_MATCHED,
+    E.NO_ANSWER,
+    E.SEEN_LIVE,
+    E.SEEN_DELAYED,
+    E.SEEN_FILLED,
+    E.SEEN_DEAD,
+    E.CANCEL_SENT,
+    E.CANCEL_DONE,
+    E.CANCEL_REFUSED,
+)
+
 TRANSITIONS: dict[State, dict[Event, State]] = {
     S.IN_FLIGHT: {
         E.ACK_LIVE: S.LIVE,
@@ -160,39 +177,8 @@ TRANSITIONS: dict[State, dict[Event, State]] = {
         E.MISSING: S.UNKNOWN,
         E.PROVEN_ABSENT: S.ABSENT,
     },
-    S.FILLED: dict.fromkeys(
-        (
-            E.ACK_LIVE,
-            E.ACK_DELAYED,
-            E.ACK_MATCHED,
-            E.NO_ANSWER,
-            E.SEEN_LIVE,
-            E.SEEN_DELAYED,
-            E.SEEN_FILLED,
-            E.SEEN_DEAD,
-            E.CANCEL_SENT,
-            E.CANCEL_DONE,  # of the dust that we count as filled
-            E.CANCEL_REFUSED,
-        ),
-        S.FILLED,
-    ),
-    S.CANCELLED: dict.fromkeys(
-        (
-            E.REFUSED,  # a killed order's CANCELLATION may outrun the reply
-            E.ACK_LIVE,
-            E.ACK_DELAYED,
-            E.ACK_MATCHED,
-            E.NO_ANSWER,
-            E.SEEN_LIVE,
-            E.SEEN_DELAYED,
-            E.SEEN_FILLED,
-            E.SEEN_DEAD,
-            E.CANCEL_SENT,
-            E.CANCEL_DONE,
-            E.CANCEL_REFUSED,
-        ),
-        S.CANCELLED,
-    ),
+    S.FILLED: dict.fromkeys(_AFTER_THE_END, S.FILLED),
+    S.CANCELLED: dict.fromkeys((*_AFTER_THE_END, E.REFUSED), S.CANCELLED),
     S.REJECTED: {
         E.REFUSED: S.REJECTED,
         E.SEEN_DEAD: S.REJECTED,  # a killed order also shows as a CANCELLATION on the stream
