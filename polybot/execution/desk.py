@@ -187,8 +187,8 @@ class Desk:
             tracked.absent_reads = 0
             kind = answer.kind
             if tracked.cancel_refused and "MATCHED" in answer.text.upper():
-                # Said of a partly filled order that will match no more (F25): it refuses its cancel,
-                # so nothing of it rests. Without the refusal the same word is said of live ones.
+                # Said of a partly filled order that will match no more (F25): it refuses its
+                # cancel, so nothing of it rests. Without that the same is said of live ones.
                 kind = OrderSeen.Kind.DEAD
             seen = OrderSeen(order_id, kind, answer.matched, answer.text, now_ms)
             self.table.seen(seen, now_ms)
