@@ -91,6 +91,10 @@ class QuoteTask:
             self._last = desired
             record.quotes += bool(desired.orders)
             self.orders.wish(desired)
+        if self.feed.book.valid:
+            top = self.feed.book.book(Outcome.UP)
+            record.book_read = True
+            record.book_two_sided |= top.best_bid is not None and top.best_ask is not None
         live = self._live_sides()
         record.time(now_ms, bids_up=Outcome.UP in live, bids_down=Outcome.DOWN in live)
         if strike := self.ctx.board.strike(self.market):

@@ -32,6 +32,8 @@ class IntervalRecord:
     orders: int = 0
     quotable_from_ms: int = 0
     quotable_to_ms: int = 0
+    book_read: bool = False  # we had a verified book of it at some time …
+    book_two_sided: bool = False  # … and others bid and asked in it
     quoted_ms: int = 0
     two_sided_ms: int = 0
     final: Interval | None = None  # set when the books are closed
@@ -49,6 +51,8 @@ class IntervalRecord:
         """Milliseconds until `ended_ms` in which quotes should have rested, whether or not any
         scope was there to place them.
         """
+        if self.book_read and not self.book_two_sided:
+            return 0  # nobody trades it: not ours to quote, as the windows around a recording
         return max(0, min(self.quotable_to_ms, ended_ms) - self.quotable_from_ms)
 
     def interval(self, books: MarketBooks | None) -> Interval:

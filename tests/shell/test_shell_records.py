@@ -58,6 +58,19 @@ def test_time_is_quotable_whether_or_not_anybody_was_there(ended: int, quotable:
     assert timed(quotable=(100, 500)).quotable_ms(START + ended) == quotable
 
 
+@pytest.mark.parametrize(
+    ("read", "two_sided", "quotable"), [(True, False, 0), (True, True, 400), (False, False, 400)]
+)
+def test_an_empty_market_is_not_quotable_but_a_blind_bot_is_no_excuse(
+    read: bool, two_sided: bool, quotable: int
+) -> None:
+    """Only a verified book that never had two sides takes a window out of the account."""
+    record = timed(quotable=(100, 500))
+    record.book_read, record.book_two_sided = read, two_sided
+
+    assert record.quotable_ms(START + 1000) == quotable
+
+
 def test_one_record_for_one_market() -> None:
     """A scope that starts again in the same window goes on with its record."""
     records = Records()
