@@ -16,7 +16,7 @@ from polybot import cli, summary
 from polybot.clock import Clock
 from polybot.config import Config, load
 from polybot.config_read import ConfigError
-from polybot.console.log import set_up_logs
+from polybot.console.log import bot_log, set_up_logs
 from polybot.console.report import closing_report
 from polybot.exchange.server import Exchange, Urls
 from polybot.exchange.world import make_world
@@ -35,8 +35,8 @@ from polybot.signals import stop_on_signals
 
 def main(argv: list[str]) -> int:
     options = cli.parse(argv)
-    set_up_logs(sys.stderr)
     if isinstance(options, ExchangeOptions):
+        set_up_logs(sys.stderr)
         return run_exchange(options)
     return run_bot(options)
 
@@ -52,6 +52,7 @@ def run_bot(options: BotOptions) -> int:
     except ConfigError as error:
         sys.stderr.write(f"{error}\n")
         return EXIT_CONFIG
+    set_up_logs(bot_log(), secrets=[config.keys.private_key] if config.keys is not None else [])
     try:
         run, speed = (
             (run_live, 1.0) if config.bot.mode == "live" else (run_paper, config.paper.speed)

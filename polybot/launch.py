@@ -23,7 +23,7 @@ from polybot.app import Bot, StartFailed
 from polybot.channels import Published
 from polybot.clock import Clock
 from polybot.config import Config, LiveParams
-from polybot.console.log import set_up_logs
+from polybot.console.log import bot_log, set_up_logs
 from polybot.console.show import show
 from polybot.console.snapshot import Snapshot
 from polybot.context import Context
@@ -160,7 +160,7 @@ async def run_live(config: Config, options: BotOptions) -> tuple[Summary, int]:
     clock = Clock.from_system()
     keys = config.keys
     credentials = await live_credentials(keys)
-    set_up_logs(sys.stderr, secrets=(keys.private_key, credentials.secret, credentials.passphrase))
+    set_up_logs(bot_log(), secrets=(keys.private_key, credentials.secret, credentials.passphrase))
     async with http_client() as http:
         bot = build(
             config, options, clock, POLYMARKET, keys.private_key, credentials, http,

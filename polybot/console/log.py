@@ -10,11 +10,14 @@ from __future__ import annotations
 
 import base64
 import contextlib
+import functools
 import json
 import logging
 import re
+import sys
 import traceback
 from collections.abc import Callable, Iterable
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO
 from urllib.parse import quote
 
@@ -26,6 +29,7 @@ if TYPE_CHECKING:
     from loguru import Message
 
 REDACTED = "[redacted]"
+LOG_FILE = Path("polybot.log")
 
 _NAMED = re.compile(
     r"((?:api[_-]?key|api[_-]?secret|secret|passphrase|signature|private[_-]?key|authorization)"
@@ -98,6 +102,17 @@ class _ToLoguru(logging.Handler):
             level = record.levelno
         named = logger.patch(lambda line: line.update({"name": record.name}))
         named.opt(exception=record.exc_info).log(level, "{}", record.getMessage())
+
+
+@functools.cache
+def bot_log() -> TextIO:
+    """Where the bot logs: stderr, or a file where stderr is the terminal that the view draws on."""
+    if not sys.stderr.isatty():
+        return sys.stderr
+    try:
+        return LOG_FILE.open("a", encoding="utf-8")
+    except OSError:
+        return sys.stderr  # a torn screen is better than no log
 
 
 def set_up_logs(stream: TextIO, *, level: str = "INFO", secrets: Iterable[Secret] = ()) -> None:

@@ -22,6 +22,7 @@ import orjson
 import trio
 
 from polybot.clock import wall_seconds
+from polybot.console.log import LOG_FILE
 
 # At its start the world is three and a half minutes into a window: quoting goes on for a minute.
 CONFIG = """
@@ -35,6 +36,8 @@ vol_prior_annual = 0.45
 """
 QUOTING_S = 60.0
 ENDING_S = 20.0
+LOOK_S = 0.001
+ROOT = Path(__file__).resolve().parents[2]
 _RESTING = re.compile(rb"orders [1-9]")
 _CANCELLED = re.compile(rb"cancel-all answered (\d+) ms")
 
@@ -94,6 +97,7 @@ class _Running:
     process: trio.Process
     screen: _Screen
     summary: Path
+    log: Path
 
     def interrupt(self) -> float:
         at = wall_seconds()
@@ -106,7 +110,14 @@ class _Running:
             await self.screen.wait_for(_RESTING)
         begun = self.interrupt()
         with trio.fail_after(ENDING_S):
-            return begun, await self.screen.wait_for(_CANCELLED)
+            # Another process writes it: there is no event to wait for.
+            while _CANCELLED.search(self._log()) is None:  # noqa: ASYNC110
+                await trio.sleep(LOOK_S)
+        return begun, wall_seconds()
+
+    def _log(self) -> bytes:
+        """On a terminal the program logs to a file beside it."""
+        return self.log.read_bytes() if self.log.exists() else b""
 
     async def ended(self) -> tuple[float, int]:
         """When the process ended, and its exit code."""
@@ -128,12 +139,16 @@ async def _running() -> AsyncGenerator[_Running]:
         terminal, slave = os.openpty()
         command = [sys.executable, "-m", "polybot", "--config", str(config), "--speed", "1"]
         process = await trio.lowlevel.open_process(
-            [*command, "--summary", str(summary)], stderr=slave, stdout=subprocess.DEVNULL
+            [*command, "--summary", str(summary)],
+            stderr=slave,
+            stdout=subprocess.DEVNULL,
+            cwd=folder,
+            env={**os.environ, "PYTHONPATH": str(ROOT)},
         )
         os.close(slave)
         try:
             async with trio.lowlevel.FdStream(terminal) as stream:
-                yield _Running(process, _Screen(stream), summary)
+                yield _Running(process, _Screen(stream), summary, Path(folder, LOG_FILE))
         finally:
             if process.returncode is None:
                 process.kill()

@@ -8,6 +8,7 @@ import json
 import logging
 import warnings
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
@@ -15,7 +16,7 @@ import pytest
 from hypothesis import given, strategies as st
 from loguru import logger
 
-from polybot.console.log import REDACTED, Redactor, set_up_logs
+from polybot.console.log import LOG_FILE, REDACTED, Redactor, bot_log, set_up_logs
 from polybot.venue.secret import Secret
 
 KEY = "0x" + "5c" * 31 + "f0"
@@ -173,3 +174,49 @@ def test_a_full_disk_does_not_raise() -> None:
         logger.remove()
         logging.captureWarnings(capture=False)
         root.handlers[:], root.level = before
+
+
+class Terminal(io.StringIO):
+    """A stderr that says it is a terminal."""
+
+    def isatty(self) -> bool:
+        return True
+
+
+@pytest.fixture
+def fresh_choice() -> Iterator[None]:
+    """The choice is made once a process; each test makes its own."""
+    bot_log.cache_clear()
+    yield
+    bot_log.cache_clear()
+
+
+@pytest.mark.usefixtures("fresh_choice")
+def test_on_a_terminal_the_log_goes_to_a_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The view has the screen to itself; two questions have one answer."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("sys.stderr", Terminal())
+
+    with bot_log() as stream:
+        assert bot_log() is stream
+        stream.write("line\n")
+
+    assert (tmp_path / LOG_FILE).read_text() == "line\n"
+
+
+@pytest.mark.usefixtures("fresh_choice")
+def test_elsewhere_or_where_no_file_can_be_the_log_is_stderr(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A pipe gets the lines; a folder in the file's place does not stop the bot."""
+    plain, terminal = io.StringIO(), Terminal()
+    monkeypatch.setattr("sys.stderr", plain)
+    assert bot_log() is plain
+
+    bot_log.cache_clear()
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / LOG_FILE).mkdir()
+    monkeypatch.setattr("sys.stderr", terminal)
+    assert bot_log() is terminal
