@@ -118,8 +118,7 @@ async def test_filled_but_not_heard(fast_clock: PatientClock) -> None:
         it.venue.bend("POST", *PLACING, act=lose_reply, times=1)
         nursery.start_soon(it.run)
         await it.until(lambda: it.venue.live, "orders that nobody knows")
-        it.venue.hit(it.best)
-        await it.until(lambda: it.venue.fills, "the fill")
+        await it.filled()
         ledger = it.bot.ctx.account.ledger
         await it.until(
             lambda: ledger.books[it.market.condition_id].fills == it.venue.fills, "it is booked"
