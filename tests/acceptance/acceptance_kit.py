@@ -9,19 +9,20 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, Any, TypeVar
 
 import attrs
 import httpx
 
+T = TypeVar("T")
 ROOT = Path(__file__).resolve().parents[2]
 CHAIN_ID = 137
 START_S = 20  # no hang, only a limit for a machine that is busy
 WINDOW_S = 300
-USUAL = ("--port", "0", "--speed", "1", "--seed", "3", "--series", "btc-5m", "--intensity", "0.05")
+USUAL = ("--port", "0", "--speed", "1", "--seed", "3", "--series", "btc-5m", "--intensity", "0.5")
 
 
 @attrs.frozen(eq=False)
@@ -115,6 +116,19 @@ class Venue:
         found = self.get("gamma", f"/markets/slug/{slug}")
         up, down = json.loads(found["clobTokenIds"])
         return Market(slug, found["conditionId"], up, down)
+
+
+def until_matched(post: Callable[[], T]) -> T:
+    """A market order may find its level gone after the taker delay: then the crowd has moved, and
+    the next try meets it where it is.
+    """
+    for _ in range(9):
+        try:
+            return post()
+        except Exception as error:
+            if "no orders found to match" not in str(error):
+                raise
+    return post()
 
 
 def window_start_s(phase_s: int) -> int:

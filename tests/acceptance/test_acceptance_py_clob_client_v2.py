@@ -10,7 +10,7 @@ from typing import Any
 
 import httpx
 import pytest
-from acceptance_kit import CHAIN_ID, Market, Venue
+from acceptance_kit import CHAIN_ID, Market, Venue, until_matched
 from py_clob_client_v2.client import ClobClient
 from py_clob_client_v2.clob_types import (
     ApiCreds,
@@ -311,8 +311,11 @@ def test_a_market_order_fills_against_the_crowd(client: Any, market: Market) -> 
     shares = BalanceAllowanceParams(AssetType.CONDITIONAL, market.down)
     before, held = (int(client.get_balance_allowance(what)["balance"]) for what in (cash, shares))
 
-    order = client.create_market_order(MarketOrderArgsV2(market.down, 3, "BUY", 0, OrderType.FAK))
-    reply = client.post_order(order, OrderType.FAK)
+    def buy() -> Any:
+        wanted = MarketOrderArgsV2(market.down, 3, "BUY", 0, OrderType.FAK)
+        return client.post_order(client.create_market_order(wanted), OrderType.FAK)
+
+    reply = until_matched(buy)
 
     assert (reply["status"], reply["success"]) == ("matched", True)
     spent, got = float(reply["makingAmount"]), float(reply["takingAmount"])
