@@ -6,6 +6,8 @@ prices of 10⁻⁴.
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import attrs
 
 from polybot.clock import Clock
@@ -18,26 +20,33 @@ RECENT_MS = 7_200_000
 
 
 class AdminService:
-    """Reads the engine and the counters; changes nothing."""
+    """Reads the engine and the counters; what else it can do, others have put into `routes`."""
 
     def __init__(self, engine: Engine, counters: Counters, clock: Clock) -> None:
         self._engine = engine
         self._counters = counters
         self._clock = clock
+        # Other parts of the exchange add their own calls here.
+        self.routes: dict[tuple[str, str], Callable[[Request], Response]] = {
+            ("GET", "/state"): self._state,
+            ("GET", "/live-orders"): self._live_orders,
+            ("GET", "/counters"): self._totals,
+        }
         self.service = Service(self._answer, None)
 
     async def _answer(self, request: Request) -> Response:
-        if request.method != "GET":
-            return error_response("not found", 404)
-        match request.path:
-            case "/state":
-                return json_response(self.state(request.query.get("address", "")))
-            case "/live-orders":
-                orders = self._engine.live_orders(request.query.get("owner", ""))
-                return json_response([*map(_order, orders)])
-            case "/counters":
-                return json_response(dict(sorted(self._counters.totals.items())))
-        return error_response("not found", 404)
+        route = self.routes.get((request.method, request.path))
+        return error_response("not found", 404) if route is None else route(request)
+
+    def _state(self, request: Request) -> Response:
+        return json_response(self.state(request.query.get("address", "")))
+
+    def _live_orders(self, request: Request) -> Response:
+        orders = self._engine.live_orders(request.query.get("owner", ""))
+        return json_response([*map(_order, orders)])
+
+    def _totals(self, request: Request) -> Response:
+        return json_response(dict(sorted(self._counters.totals.items())))
 
     def state(self, address: str) -> dict[str, object]:
         """One account as the exchange's books have it, and the markets of the last two hours."""

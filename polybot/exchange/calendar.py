@@ -13,6 +13,7 @@ from datetime import UTC, datetime, timedelta
 from zoneinfo import ZoneInfo
 
 from polybot.exchange.model import Market, Series
+from polybot.exchange.terms import Terms
 
 NEW_YORK = ZoneInfo("America/New_York")
 LISTED_AHEAD_MS = 86_400_000
@@ -57,7 +58,7 @@ def windows(series: Series, from_ms: int, to_ms: int) -> Iterator[int]:
             yield start_ms
 
 
-def market_for(series: Series, start_ms: int, seed: int) -> Market:
+def market_for(series: Series, start_ms: int, seed: int, terms: Terms = Terms()) -> Market:
     """The market of one window, LISTED. ValueError for a window that does not exist."""
     slug = slug_of(series, start_ms)
     if slug is None or start_ms % (series.length_s * 1000):
@@ -73,6 +74,7 @@ def market_for(series: Series, start_ms: int, seed: int) -> Market:
         listed_ms=start_ms - LISTED_AHEAD_MS,
         start_ms=start_ms,
         end_ms=start_ms + series.length_s * 1000,
+        taker_delay_ms=terms.taker_delay_ms,
     )
 
 

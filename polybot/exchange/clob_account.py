@@ -7,7 +7,7 @@ import binascii
 from collections import deque
 from collections.abc import Sequence
 
-from polybot.exchange import eip712
+from polybot.exchange import contracts, eip712
 from polybot.exchange.auth import ApiKey, KeyStore
 from polybot.exchange.clob_orders import parse_json
 from polybot.exchange.engine import Engine
@@ -109,7 +109,7 @@ class AccountReads:
             amount = self._engine.accounts.shares(key.address, token)
         else:
             return error_response("Invalid asset type")
-        spenders = (eip712.EXCHANGE, eip712.NEG_RISK_EXCHANGE, eip712.EXCHANGE_V3)
+        spenders = (contracts.EXCHANGE, contracts.NEG_RISK_EXCHANGE, contracts.EXCHANGE_V3)
         return json_response(
             {"balance": str(amount), "allowances": dict.fromkeys(spenders, UNLIMITED)}
         )

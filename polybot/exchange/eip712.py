@@ -12,12 +12,7 @@ import attrs
 from coincurve import PublicKey
 from Crypto.Hash import keccak as _keccak
 
-CHAIN_ID = 137
-
-# Verifying contracts on chain 137 (clob.md 1, 2026-11-20).
-EXCHANGE = "0xE111180000d2663C0091e4f400237545B87B996B"
-NEG_RISK_EXCHANGE = "0xe2222d279d744050d28e00520010520000310F59"
-EXCHANGE_V3 = "0xe3333700cA9d93003F00f0F71f8515005F6c00Aa"
+from polybot.exchange.contracts import CHAIN_ID, EXCHANGE, EXCHANGE_V3, NEG_RISK_EXCHANGE
 
 ORDER_TYPE = (
     "Order(uint256 salt,address maker,address signer,uint256 tokenId,uint256 makerAmount,"

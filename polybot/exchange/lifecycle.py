@@ -18,6 +18,7 @@ from polybot.exchange.calendar import LISTED_AHEAD_MS, market_for, windows
 from polybot.exchange.engine import GRACE_MS, Engine
 from polybot.exchange.model import DOWN, UP, Market, Series
 from polybot.exchange.oracle import Kline, Oracle
+from polybot.exchange.terms import Terms
 
 Settlement = Callable[[Market], tuple[float, float] | None]
 
@@ -58,6 +59,7 @@ class Lifecycle:
         settlement: Settlement | None = None,
         hydration_ms: int = 0,
         keep_ms: int = 3_600_000,
+        terms: Terms = Terms(),
     ) -> None:
         self.series = tuple(series)
         self.by_slug: dict[str, Market] = {}
@@ -68,6 +70,7 @@ class Lifecycle:
         self._settlement = settlement
         self._hydration_ms = hydration_ms
         self._keep_ms = keep_ms
+        self._terms = terms
         self._seed = rng.getrandbits(64)
         self._start_ms = start_ms
         self._steps: list[tuple[int, int, Step, Market]] = []
@@ -83,7 +86,7 @@ class Lifecycle:
             stamp_ms = max(due_ms, self._start_ms)
             if self._listings and self._listings[0][0] == due_ms:
                 _, _, series, window_ms = heapq.heappop(self._listings)
-                self._list(market_for(series, window_ms, self._seed), stamp_ms)
+                self._list(market_for(series, window_ms, self._seed, self._terms), stamp_ms)
                 self._await_listing(series, window_ms + 1)
             else:
                 _, _, step, market = heapq.heappop(self._steps)

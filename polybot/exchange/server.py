@@ -31,6 +31,7 @@ from polybot.exchange.operations import OperationsService
 from polybot.exchange.oracle import Oracle
 from polybot.exchange.polybolt import PolyboltService
 from polybot.exchange.rtds import RtdsService
+from polybot.exchange.terms import Terms
 from polybot.exchange.websocket import OnError
 from polybot.exchange.world import World
 
@@ -91,7 +92,13 @@ class Exchange:
     """One venue on one clock. `seed` draws everything the world does not."""
 
     def __init__(
-        self, world: World, clock: Clock, seed: int, on_error: OnError = log_error
+        self,
+        world: World,
+        clock: Clock,
+        seed: int,
+        on_error: OnError = log_error,
+        *,
+        terms: Terms = Terms(),
     ) -> None:
         self.world, self.clock = world, clock
         self.wallet = DemoWallet.of_seed(seed)
@@ -116,6 +123,7 @@ class Exchange:
             rng("lifecycle"),
             start_ms,
             settlement=world.settlement,
+            terms=terms,
         )
         world.attach(self.engine, self.oracle, self.lifecycle)
         self._rng = rng

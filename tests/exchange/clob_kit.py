@@ -14,7 +14,7 @@ from py_clob_client_v2.order_utils.model.side import Side
 from py_clob_client_v2.signer import Signer
 
 from polybot.clock import Clock
-from polybot.exchange import eip712
+from polybot.exchange import contracts
 from polybot.exchange.clob import ClobServer
 from polybot.exchange.engine import Engine
 from polybot.exchange.model import BUY, Kind, Market, Order, Series
@@ -48,7 +48,9 @@ def make_market(**changes: Any) -> Market:
 class Wallet:
     """A private key with API credentials; builds what a client would send."""
 
-    def __init__(self, byte: int, *, contract: str = eip712.EXCHANGE, version: str = "2") -> None:
+    def __init__(
+        self, byte: int, *, contract: str = contracts.EXCHANGE, version: str = "2"
+    ) -> None:
         self.signer = Signer("0x" + f"{byte:02x}" * 32, 137)
         self.address: str = self.signer.address()
         self.creds = ApiCreds(f"key-{byte}", SECRET, f"pass-{byte}")

@@ -9,7 +9,7 @@ from py_clob_client_v2.order_utils.exchange_order_builder_v2 import ExchangeOrde
 from py_clob_client_v2.order_utils.model.order_data_v2 import OrderDataV2
 from py_clob_client_v2.order_utils.model.side import Side
 
-from polybot.exchange import eip712
+from polybot.exchange import contracts, eip712
 from polybot.exchange.eip712 import OrderFields, domain_separator, order_digest, recover
 
 EOA = "0x19E7E376E7C213B7E7e7e46cc70A5dD086DAff2A"
@@ -42,15 +42,19 @@ def test_the_order_type_is_the_contracts() -> None:
 @pytest.mark.parametrize(
     ("version", "contract", "expected"),
     [
-        ("2", eip712.EXCHANGE, "3264e159346253e26a64e00b69032db0e7d32f94628de3e6eecb50304d7af3d2"),
         (
             "2",
-            eip712.NEG_RISK_EXCHANGE,
+            contracts.EXCHANGE,
+            "3264e159346253e26a64e00b69032db0e7d32f94628de3e6eecb50304d7af3d2",
+        ),
+        (
+            "2",
+            contracts.NEG_RISK_EXCHANGE,
             "9b858f53327b0bd13af8ec14cfb35234fb9eb7b0504d1a4e61f433840d30e81a",
         ),
         (
             "3",
-            eip712.EXCHANGE_V3,
+            contracts.EXCHANGE_V3,
             "466c63910185bbd55e8679264200c4e0abdcbb0c6264eb3d41d13326022e095b",
         ),
     ],
@@ -121,7 +125,7 @@ def test_the_official_client_computes_the_same(
 ) -> None:
     """For any order our digest and signer equal those of py_clob_client_v2."""
     wallet = Wallet(0x33)
-    builder = ExchangeOrderBuilderV2(eip712.EXCHANGE, 137, wallet.signer, lambda: str(salt))
+    builder = ExchangeOrderBuilderV2(contracts.EXCHANGE, 137, wallet.signer, lambda: str(salt))
     data = OrderDataV2(
         wallet.address, str(token), str(amounts[0]), str(amounts[1]), Side(side),
         timestamp=str(stamp),

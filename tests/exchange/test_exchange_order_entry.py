@@ -11,7 +11,7 @@ from hypothesis import given, settings, strategies as st
 from py_clob_client_v2.order_utils.model.order_data_v2 import OrderDataV2, order_to_json_v2
 from py_clob_client_v2.order_utils.model.side import Side
 
-from polybot.exchange import eip712
+from polybot.exchange import contracts
 from polybot.exchange.auth import ApiKey
 from polybot.exchange.model import BUY, SELL, Kind, Market, Order, Refused
 from polybot.exchange.money import UNIT
@@ -149,8 +149,8 @@ def test_every_signed_field_is_covered(name: str, value: object) -> None:
 def test_each_kind_of_market_has_its_exchange() -> None:
     """Normal, neg-risk and V3 orders are valid on their own kind only."""
     normal = ANN.limit(BUY, UP_TOKEN, 50, 10)
-    neg_risk = Wallet(0x11, contract=eip712.NEG_RISK_EXCHANGE).limit(BUY, UP_TOKEN, 50, 10)
-    third = Wallet(0x11, contract=eip712.EXCHANGE_V3, version="3").limit(BUY, UP_TOKEN, 50, 10)
+    neg_risk = Wallet(0x11, contract=contracts.NEG_RISK_EXCHANGE).limit(BUY, UP_TOKEN, 50, 10)
+    third = Wallet(0x11, contract=contracts.EXCHANGE_V3, version="3").limit(BUY, UP_TOKEN, 50, 10)
     accepted(normal)
     accepted(neg_risk, neg_risk=True)
     accepted(third, version="v2", neg_risk=True)

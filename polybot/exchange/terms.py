@@ -1,0 +1,20 @@
+"""The venue's conduct as data: what the references leave open or the venue has changed before.
+
+Every value is the venue's as of November 2026 unless its comment says otherwise. One frozen object
+for a whole exchange; a TOML table `[venue]` of the same keys reads into it. What goes *wrong* is no
+term but a fault, see `faults`.
+"""
+
+from __future__ import annotations
+
+import attrs
+
+
+@attrs.frozen
+class Terms:
+    """How this exchange behaves."""
+
+    # Which protocol new interval markets use: "v1", "v2" or "mixed" (clob.md 3.2 leaves it open).
+    protocol: str = "v1"
+    # Hold of a marketable order on crypto markets (clob.md 3.9: 150 ms since 2026-09-04).
+    taker_delay_ms: int = 150
