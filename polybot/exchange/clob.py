@@ -22,9 +22,12 @@ from polybot.exchange.market_stream import MarketStream
 from polybot.exchange.model import Event, MarketResolved, Refused, Traded
 from polybot.exchange.modes import Modes
 from polybot.exchange.net import Service, log_error
-from polybot.exchange.request import Request, Response, error_response
+from polybot.exchange.request import Request, Response, error_response, json_response
+from polybot.exchange.signer_limits import SignerLimits
 from polybot.exchange.terms import Terms
+from polybot.exchange.token_limits import TokenLimits
 from polybot.exchange.user_stream import UserStream
+from polybot.exchange.volumes import Volumes
 from polybot.exchange.websocket import OnError
 
 Route = tuple[str, str]  # method, path; a last segment "*" stands for any
@@ -60,12 +63,20 @@ class ClobServer:
         terms: Terms = Terms(),
     ) -> None:
         self._clock = clock
-        self.keys = KeyStore(clock, rng)
+        self.keys = KeyStore(clock, rng, tolerance_s=terms.timestamp_tolerance_s)
         self._market_stream = MarketStream(engine, clock, rng)
         self._user_stream = UserStream(self.keys)
         wipe = _nothing if terms.orders_survive_restart else engine.clear_books
         self.modes, self.geoblock = Modes(terms, on_restart=wipe), Geoblock(terms)
-        self._door = Door(clock, self.geoblock, self.modes)
+        self.volumes = Volumes(terms.signer_tier)
+        self._door = Door(
+            clock,
+            self.geoblock,
+            self.modes,
+            self.volumes,
+            SignerLimits(enforced=terms.signer_limits_enforced),
+            TokenLimits(terms.orders_per_token_per_s),
+        )
         self._orders = OrderCalls(engine, clock, Heartbeats(rng), on_refused, self._door.entry)
         self._account = AccountReads(engine, self.keys)
         self._reads = PublicReads(engine, clock, self._market_stream.book)
@@ -74,13 +85,22 @@ class ClobServer:
             self._account.on_event,
             self._market_stream.on_event,
             self._user_stream.on_event,
+            self.volumes.on_event,
         ]
         auth = AuthCalls(self.keys)
         self._public = _public_routes(self._reads, auth)
         self._private = _private_routes(self._orders, self._account, auth)
-        self._placing: dict[str, Placing] = {
-            "/order": self._orders.place,
-            "/orders": self._orders.place_many,
+        self._private["GET", "/v1/user/rate-limit-tier"] = self._tier
+        orders = self._orders
+        self._placing: dict[Kind, Placing] = {
+            Kind.PLACE: orders.place,
+            Kind.PLACE_MANY: orders.place_many,
+        }
+        self._cancelling: dict[Kind, Private] = {
+            Kind.CANCEL: orders.cancel,
+            Kind.CANCEL_MANY: orders.cancel_many,
+            Kind.CANCEL_MARKET: orders.cancel_market,
+            Kind.CANCEL_ALL: orders.cancel_all,
         }
         self.service_rest = Service(self.handle, None, on_error)
         self.service_market_ws = Service(None, self._market_stream.session, on_error)
@@ -88,25 +108,41 @@ class ClobServer:
 
     async def handle(self, request: Request) -> Response:
         """Answer one REST request."""
-        public = _find(request, self._public)
-        reply = self._public[public](request) if public else await self._answer_private(request)
+        kind = Kind.of(request)
+        reply = self._read(request) if kind is None else await self._trade(kind, request)
         return with_forced_status(reply)
 
-    async def _answer_private(self, request: Request) -> Response:
-        """The checks in the order of clob.md 10: each may end it."""
-        kind, route = Kind.of(request), _find(request, self._private)
-        if kind is None and route is None:
-            return self._unknown(request)
-        if kind is not None and (refusal := self._door.before_auth()):
+    async def _trade(self, kind: Kind, request: Request) -> Response:
+        """An order endpoint: the checks in the order of clob.md 10, each of which may end it."""
+        refusal = self._door.before_auth()
+        if refusal is not None:
             return refusal
         key = self.keys.authenticate(request)
         if isinstance(key, Response):
             return key
-        if kind is not None and (refusal := self._door.after_auth(kind, request)):
-            return refusal
-        if route is None:
-            return await self._placing[request.path](request, key)
-        return self._private[route](request, key)
+        passage = self._door.after_auth(kind, request, key)
+        if isinstance(passage, Response):
+            return passage
+        if kind.places:
+            reply = await self._placing[kind](request, key)
+        else:
+            reply = self._cancelling[kind](request, key)
+        return self._door.leave(passage, reply)
+
+    def _read(self, request: Request) -> Response:
+        """Everything else: no mode, region or signer limit stands before it."""
+        public = _find(request, self._public)
+        if public is not None:
+            return self._public[public](request)
+        private = _find(request, self._private)
+        if private is None:
+            return self._unknown(request)
+        key = self.keys.authenticate(request)
+        return key if isinstance(key, Response) else self._private[private](request, key)
+
+    def _tier(self, request: Request, key: ApiKey) -> Response:
+        """GET /v1/user/rate-limit-tier; its keys are not documented (clob.md 5.1)."""
+        return json_response({"tier": self.volumes.tier(key.address, self._clock.now_ms()).name})
 
     def _unknown(self, request: Request) -> Response:
         """404, or 405 where another method would do."""
@@ -180,10 +216,6 @@ def _private_routes(
     orders: OrderCalls, account: AccountReads, auth: AuthCalls
 ) -> dict[Route, Private]:
     return {
-        ("DELETE", "/order"): orders.cancel,
-        ("DELETE", "/orders"): orders.cancel_many,
-        ("DELETE", "/cancel-market-orders"): orders.cancel_market,
-        ("DELETE", "/cancel-all"): orders.cancel_all,
         ("POST", "/v1/heartbeats"): orders.heartbeat,
         ("GET", "/data/orders"): account.orders,
         ("GET", "/data/order/*"): account.order,

@@ -57,7 +57,7 @@ class OrderCalls:
         clock: Clock,
         heartbeats: Heartbeats,
         on_refused: Callable[[Refused], None],
-        screen: Callable[[object], Refused | None],
+        screen: Callable[[object, ApiKey], Refused | None],
     ) -> None:
         self._engine = engine
         self._clock = clock
@@ -96,7 +96,8 @@ class OrderCalls:
                 self._on_refused(outcome)
             placing.done(outcome)
 
-        order = self._screen(payload) or read_order(payload, key, self._engine.by_token, now_ms)
+        refused = self._screen(payload, key)
+        order = refused or read_order(payload, key, self._engine.by_token, now_ms)
         if isinstance(order, Order):
             self._engine.place(order, now_ms, done)
         else:

@@ -11,7 +11,7 @@ import attrs
 from attrs.validators import and_, ge, in_, le
 
 TIERS = (
-    "standard", "copper", "bronze", "silver", "gold", "platinum", "diamond", "elite",
+    "volume", "standard", "copper", "bronze", "silver", "gold", "platinum", "diamond", "elite",
 )  # fmt: skip
 
 
@@ -55,3 +55,14 @@ class Terms:
     blocked_regions: tuple[str, ...] = ("CA-ON", "UA-43", "UA-14", "UA-09")
     # Positions may be reduced, none opened.
     close_only_countries: tuple[str, ...] = ("PL", "SG", "TH", "TW")
+
+    # --- rate limits (clob.md 7.1, 7.2) ----------------------------------------------
+    # Per signer: enforced, or only warned of as in the first weeks (clob.md 7.2: the end of the
+    # warnings was never confirmed; treat as enforced).
+    signer_limits_enforced: bool = True
+    # Everybody's tier; "volume": what thirty days of trading earn, refreshed every three hours.
+    signer_tier: str = attrs.field(default="volume", validator=in_(TIERS))
+    # Orders per signer, token and second (clob.md 3.6 has the text, nobody a figure); 0: no limit.
+    orders_per_token_per_s: int = _at_least(0, 0)
+    # How far from our clock the timestamp of a signed request may be: not documented (clob.md 2.2).
+    timestamp_tolerance_s: int = _at_least(1, 300)
