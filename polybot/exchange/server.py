@@ -10,6 +10,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import random
+from collections.abc import Sequence
 from typing import Protocol
 
 import attrs
@@ -25,6 +26,7 @@ from polybot.exchange.conduct_calls import ConductCalls
 from polybot.exchange.counters import Counters
 from polybot.exchange.engine import Engine
 from polybot.exchange.gamma import GammaService
+from polybot.exchange.ip_limits import CLOB_RULES, GAMMA_RULES, Rule, limited
 from polybot.exchange.lifecycle import Lifecycle
 from polybot.exchange.model import Refused
 from polybot.exchange.net import Request, Response, Service, log_error, serve
@@ -132,6 +134,7 @@ class Exchange:
         )
         world.attach(self.engine, self.oracle, self.lifecycle)
         self._rng = rng
+        self._terms = terms
 
     def _on_refused(self, refused: Refused) -> None:
         self.counters.refuse(self.wallet.address, refused.error)
@@ -146,8 +149,8 @@ class Exchange:
         admin = AdminService(self.engine, self.counters, clock)
         admin.routes |= ConductCalls(clock, clob.modes, clob.geoblock).routes
         return [
-            (("clob http",), self._after_the_world(clob.service_rest)),
-            (("gamma http",), gamma.service),
+            (("clob http",), self._edge(CLOB_RULES, self._after_the_world(clob.service_rest))),
+            (("gamma http",), self._edge(GAMMA_RULES, gamma.service)),
             (("market_ws ws /ws/market",), clob.service_market_ws),
             (("user_ws ws /ws/user",), clob.service_user_ws),
             (("prices_ws ws /ws",), polybolt.service),
@@ -157,6 +160,12 @@ class Exchange:
             (("admin http",), admin.service),
             (("site http",), SiteService(clob.geoblock).service),
         ]
+
+    def _edge(self, rules: Sequence[Rule], service: Service) -> Service:
+        terms = self._terms
+        return (
+            limited(service, rules, self.clock, terms.ip_delay_ms) if terms.ip_limits else service
+        )
 
     def _after_the_world(self, service: Service) -> Service:
         """Let everything due before a request happen before it, or the

@@ -66,3 +66,7 @@ class Terms:
     orders_per_token_per_s: int = _at_least(0, 0)
     # How far from our clock the timestamp of a signed request may be: not documented (clob.md 2.2).
     timestamp_tolerance_s: int = _at_least(1, 300)
+    # Per IP address, as the venue's edge counts them.
+    ip_limits: bool = True
+    # How long excess is held before it is refused: "queued", nobody says how long (clob.md 7.1).
+    ip_delay_ms: int = attrs.field(default=2_000, validator=and_(ge(0), le(20_000)))
