@@ -18,7 +18,10 @@ from polybot.exchange.heartbeats import SWEEP_MS, Heartbeats
 from polybot.exchange.market_stream import MarketStream
 from polybot.exchange.model import Event, MarketResolved, Refused, Traded
 from polybot.exchange.net import Service, log_error
+from polybot.exchange.order_entry import OrderReader
 from polybot.exchange.request import Request, Response, error_response
+from polybot.exchange.session_signers import SessionSigners
+from polybot.exchange.terms import Terms
 from polybot.exchange.user_stream import UserStream
 from polybot.exchange.websocket import OnError
 
@@ -35,7 +38,8 @@ def _ignore(refused: Refused) -> None:
 class ClobServer:
     """One CLOB on one engine. Serve the three services with `net.serve` and keep `run` running.
 
-    `keys` holds the API keys; an order's account is its wallet's checksum address. `on_refused`
+    `keys` holds the API keys, `sessions` the session keys that deposit wallets have authorised; an
+    order's account is the checksum address of the wallet it names as maker. `on_refused`
     hears of every refused order, `on_error` of every bug in a handler.
     """
 
@@ -46,12 +50,16 @@ class ClobServer:
         rng: random.Random,
         on_error: OnError = log_error,
         on_refused: Callable[[Refused], None] = _ignore,
+        *,
+        terms: Terms = Terms(),
     ) -> None:
         self._clock = clock
         self.keys = KeyStore(clock, rng)
+        self.sessions = SessionSigners()
         self._market_stream = MarketStream(engine, clock, rng)
         self._user_stream = UserStream(self.keys)
-        self._orders = OrderCalls(engine, clock, Heartbeats(rng), on_refused)
+        reader = OrderReader(engine.by_token, self.sessions, terms)
+        self._orders = OrderCalls(engine, clock, Heartbeats(rng), reader, on_refused)
         self._account = AccountReads(engine, self.keys)
         self._reads = PublicReads(engine, clock, self._market_stream.book)
         engine.listeners += [

@@ -15,7 +15,7 @@ from polybot.exchange.engine import Engine
 from polybot.exchange.heartbeats import Heartbeats, Mismatch
 from polybot.exchange.model import Accepted, Order, Refused
 from polybot.exchange.money import UNIT, decimal_text
-from polybot.exchange.order_entry import BAD_PAYLOAD, read_order
+from polybot.exchange.order_entry import BAD_PAYLOAD, OrderReader
 from polybot.exchange.request import Request, Response, error_response, json_response
 
 MAX_ORDERS = 15
@@ -55,11 +55,13 @@ class OrderCalls:
         engine: Engine,
         clock: Clock,
         heartbeats: Heartbeats,
+        reader: OrderReader,
         on_refused: Callable[[Refused], None],
     ) -> None:
         self._engine = engine
         self._clock = clock
         self._heartbeats = heartbeats
+        self._reader = reader
         self._on_refused = on_refused
 
     # --- placing -------------------------------------------------------------------------
@@ -93,7 +95,7 @@ class OrderCalls:
                 self._on_refused(outcome)
             placing.done(outcome)
 
-        order = read_order(payload, key, self._engine.by_token, now_ms)
+        order = self._reader.read(payload, key, now_ms)
         if isinstance(order, Order):
             self._engine.place(order, now_ms, done)
         else:

@@ -18,3 +18,6 @@ class Terms:
     protocol: str = "v1"
     # Hold of a marketable order on crypto markets (clob.md 3.9: 150 ms since 2026-09-04).
     taker_delay_ms: int = 150
+    # Refuse the wallets of old accounts, as the venue does for accounts made since May 2026
+    # (signature types 0 to 2; clob.md 3.3, third-party reports). Off: all four types trade.
+    deposit_wallets_only: bool = False
