@@ -11,6 +11,7 @@ from polybot.clock import Clock
 from polybot.exchange.auth import ApiKey, KeyStore
 from polybot.exchange.clob_account import AccountReads
 from polybot.exchange.clob_auth import AuthCalls
+from polybot.exchange.clob_balances import BalanceReads
 from polybot.exchange.clob_orders import OrderCalls
 from polybot.exchange.clob_reads import PublicReads
 from polybot.exchange.engine import Engine
@@ -61,6 +62,7 @@ class ClobServer:
         reader = OrderReader(engine.by_token, self.sessions, terms)
         self._orders = OrderCalls(engine, clock, Heartbeats(rng), reader, on_refused)
         self._account = AccountReads(engine, self.keys)
+        self.balances = BalanceReads(engine, clock, self.sessions)
         self._reads = PublicReads(engine, clock, self._market_stream.book)
         engine.listeners += [
             self._note_taker_side,
@@ -70,7 +72,7 @@ class ClobServer:
         ]
         auth = AuthCalls(self.keys)
         self._public = _public_routes(self._reads, auth)
-        self._private = _private_routes(self._orders, self._account, auth)
+        self._private = _private_routes(self._orders, self._account, self.balances, auth)
         self._placing: dict[str, Placing] = {
             "/order": self._orders.place,
             "/orders": self._orders.place_many,
@@ -157,7 +159,7 @@ def _public_routes(reads: PublicReads, auth: AuthCalls) -> dict[Route, Public]:
 
 
 def _private_routes(
-    orders: OrderCalls, account: AccountReads, auth: AuthCalls
+    orders: OrderCalls, account: AccountReads, balances: BalanceReads, auth: AuthCalls
 ) -> dict[Route, Private]:
     return {
         ("DELETE", "/order"): orders.cancel,
@@ -168,8 +170,8 @@ def _private_routes(
         ("GET", "/data/orders"): account.orders,
         ("GET", "/data/order/*"): account.order,
         ("GET", "/data/trades"): account.trades,
-        ("GET", "/balance-allowance"): account.balance,
-        ("GET", "/balance-allowance/update"): account.balance,
+        ("GET", "/balance-allowance"): balances.balance,
+        ("GET", "/balance-allowance/update"): balances.update,
         ("GET", "/order-scoring"): account.scoring,
         ("POST", "/orders-scoring"): account.orders_scoring,
         ("GET", "/auth/api-keys"): auth.list_keys,
