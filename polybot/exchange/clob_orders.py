@@ -13,6 +13,7 @@ from polybot.exchange import rules
 from polybot.exchange.auth import ApiKey
 from polybot.exchange.engine import Engine
 from polybot.exchange.heartbeats import Heartbeats, Mismatch
+from polybot.exchange.identities import full_condition_id
 from polybot.exchange.model import Accepted, Order, Refused
 from polybot.exchange.money import UNIT, decimal_text
 from polybot.exchange.order_entry import BAD_PAYLOAD, OrderReader
@@ -144,7 +145,9 @@ class OrderCalls:
             return error_response(BAD_PAYLOAD)
         if not all(value is None or isinstance(value, str) for value in (condition, token)):
             return error_response(BAD_PAYLOAD)
-        return self._cancel_where(key, condition, token)
+        # Which width a V2 condition must have here is not known (clob.md 3.2): both will do.
+        full = condition and full_condition_id(condition)
+        return self._cancel_where(key, full, token)
 
     def cancel_all(self, request: Request, key: ApiKey) -> Response:
         """DELETE /cancel-all: every open order of this API key."""

@@ -78,6 +78,7 @@ class Wallet:
         *,
         post_only: bool = False,
         expiration: int = 0,
+        timestamp: int = T0,
     ) -> dict[str, Any]:
         """The POST /order object for exact amounts in base units."""
         data = OrderDataV2(
@@ -88,7 +89,7 @@ class Wallet:
             makerAmount=str(maker_amount),
             takerAmount=str(taker_amount),
             side=Side.BUY if side == BUY else Side.SELL,
-            timestamp=str(T0),
+            timestamp=str(timestamp),
             expiration=str(expiration),
         )
         signed = self._builder.build_signed_order(data)
