@@ -11,6 +11,7 @@ from polybot.clock import Clock
 from polybot.exchange.auth import ApiKey, KeyStore
 from polybot.exchange.clob_account import AccountReads
 from polybot.exchange.clob_auth import AuthCalls
+from polybot.exchange.clob_balances import BalanceReads
 from polybot.exchange.clob_orders import OrderCalls
 from polybot.exchange.clob_reads import PublicReads
 from polybot.exchange.engine import Engine
@@ -18,7 +19,10 @@ from polybot.exchange.heartbeats import SWEEP_MS, Heartbeats
 from polybot.exchange.market_stream import MarketStream
 from polybot.exchange.model import Event, MarketResolved, Refused, Traded
 from polybot.exchange.net import Service, log_error
+from polybot.exchange.order_entry import OrderReader
 from polybot.exchange.request import Request, Response, error_response
+from polybot.exchange.session_signers import SessionSigners
+from polybot.exchange.terms import Terms
 from polybot.exchange.user_stream import UserStream
 from polybot.exchange.websocket import OnError
 
@@ -35,7 +39,8 @@ def _ignore(refused: Refused) -> None:
 class ClobServer:
     """One CLOB on one engine. Serve the three services with `net.serve` and keep `run` running.
 
-    `keys` holds the API keys; an order's account is its wallet's checksum address. `on_refused`
+    `keys` holds the API keys, `sessions` the session keys that deposit wallets have authorised; an
+    order's account is the checksum address of the wallet it names as maker. `on_refused`
     hears of every refused order, `on_error` of every bug in a handler.
     """
 
@@ -46,13 +51,18 @@ class ClobServer:
         rng: random.Random,
         on_error: OnError = log_error,
         on_refused: Callable[[Refused], None] = _ignore,
+        *,
+        terms: Terms = Terms(),
     ) -> None:
         self._clock = clock
         self.keys = KeyStore(clock, rng)
+        self.sessions = SessionSigners()
         self._market_stream = MarketStream(engine, clock, rng)
         self._user_stream = UserStream(self.keys)
-        self._orders = OrderCalls(engine, clock, Heartbeats(rng), on_refused)
+        reader = OrderReader(engine.by_token, self.sessions, terms)
+        self._orders = OrderCalls(engine, clock, Heartbeats(rng), reader, on_refused)
         self._account = AccountReads(engine, self.keys)
+        self.balances = BalanceReads(engine, clock, self.sessions)
         self._reads = PublicReads(engine, clock, self._market_stream.book)
         engine.listeners += [
             self._note_taker_side,
@@ -62,7 +72,7 @@ class ClobServer:
         ]
         auth = AuthCalls(self.keys)
         self._public = _public_routes(self._reads, auth)
-        self._private = _private_routes(self._orders, self._account, auth)
+        self._private = _private_routes(self._orders, self._account, self.balances, auth)
         self._placing: dict[str, Placing] = {
             "/order": self._orders.place,
             "/orders": self._orders.place_many,
@@ -149,7 +159,7 @@ def _public_routes(reads: PublicReads, auth: AuthCalls) -> dict[Route, Public]:
 
 
 def _private_routes(
-    orders: OrderCalls, account: AccountReads, auth: AuthCalls
+    orders: OrderCalls, account: AccountReads, balances: BalanceReads, auth: AuthCalls
 ) -> dict[Route, Private]:
     return {
         ("DELETE", "/order"): orders.cancel,
@@ -160,8 +170,8 @@ def _private_routes(
         ("GET", "/data/orders"): account.orders,
         ("GET", "/data/order/*"): account.order,
         ("GET", "/data/trades"): account.trades,
-        ("GET", "/balance-allowance"): account.balance,
-        ("GET", "/balance-allowance/update"): account.balance,
+        ("GET", "/balance-allowance"): balances.balance,
+        ("GET", "/balance-allowance/update"): balances.update,
         ("GET", "/order-scoring"): account.scoring,
         ("POST", "/orders-scoring"): account.orders_scoring,
         ("GET", "/auth/api-keys"): auth.list_keys,
