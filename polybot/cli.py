@@ -10,7 +10,8 @@ from pathlib import Path
 from typing import TypeVar
 
 from polybot import options
-from polybot.options import BotOptions, ExchangeOptions, Options, Overrides
+from polybot.lab.commands import COMMANDS
+from polybot.options import BotOptions, ExchangeOptions, LabOptions, Options, Overrides
 
 T = TypeVar("T")
 
@@ -26,6 +27,8 @@ def parse(argv: Sequence[str]) -> Options:
     """
     if argv and argv[0] == "exchange":
         return _exchange(argv[1:])
+    if argv and argv[0] == "lab":
+        return _lab(argv[1:])
     return _bot(argv)
 
 
@@ -91,6 +94,14 @@ def _exchange(argv: Sequence[str]) -> ExchangeOptions:
         said.port, said.world, said.series, said.seed, said.speed, said.intensity, said.start,
         said.terms,
     )  # fmt: skip
+
+
+def _lab(argv: Sequence[str]) -> LabOptions:
+    parser = argparse.ArgumentParser(
+        prog="polybot lab", description="Measure and prove.", allow_abbrev=False
+    )
+    parser.add_argument("name", choices=sorted(COMMANDS))
+    return LabOptions(parser.parse_args(argv[:1]).name, tuple(argv[1:]))
 
 
 def _reader(read: Callable[[str], T]) -> Callable[[str], T]:

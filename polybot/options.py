@@ -61,7 +61,15 @@ class ExchangeOptions:
     terms: Path | None = None
 
 
-Options = BotOptions | ExchangeOptions
+@attrs.frozen
+class LabOptions:
+    """`python -m polybot lab NAME …`: a command of the laboratory, which reads its own words."""
+
+    name: str
+    words: tuple[str, ...] = ()
+
+
+Options = BotOptions | ExchangeOptions | LabOptions
 
 
 def parse_duration_ms(text: str) -> int:

@@ -12,6 +12,7 @@ from polybot.clock import Clock
 from polybot.exchange.auth import ApiKey, KeyStore
 from polybot.exchange.clob_account import AccountReads
 from polybot.exchange.clob_auth import AuthCalls
+from polybot.exchange.clob_balances import BalanceReads
 from polybot.exchange.clob_orders import OrderCalls
 from polybot.exchange.clob_reads import PublicReads
 from polybot.exchange.door import Door, Kind, with_forced_status
@@ -22,7 +23,9 @@ from polybot.exchange.market_stream import MarketStream
 from polybot.exchange.model import Event, MarketResolved, Refused, Traded
 from polybot.exchange.modes import Modes
 from polybot.exchange.net import Service, log_error
+from polybot.exchange.order_entry import OrderReader
 from polybot.exchange.request import Request, Response, error_response, json_response
+from polybot.exchange.session_signers import SessionSigners
 from polybot.exchange.signer_limits import SignerLimits
 from polybot.exchange.terms import Terms
 from polybot.exchange.token_limits import TokenLimits
@@ -47,9 +50,10 @@ def _nothing(now_ms: int) -> None:
 class ClobServer:
     """One CLOB on one engine. Serve the three services with `net.serve` and keep `run` running.
 
-    `keys` holds the API keys; an order's account is its wallet's checksum address. `on_refused`
-    hears of every refused order, `on_error` of every bug in a handler. `modes` and `geoblock` can
-    be switched while it runs.
+    `keys` holds the API keys, `sessions` the session keys that deposit wallets have authorised; an
+    order's account is the checksum address of the wallet it names as maker. `on_refused` hears of
+    every refused order, `on_error` of every bug in a handler. `modes` and `geoblock` can be
+    switched while it runs.
     """
 
     def __init__(
@@ -64,8 +68,10 @@ class ClobServer:
     ) -> None:
         self._clock = clock
         self.keys = KeyStore(clock, rng, tolerance_s=terms.timestamp_tolerance_s)
+        self.sessions = SessionSigners()
         self._market_stream = MarketStream(engine, clock, rng)
         self._user_stream = UserStream(self.keys)
+        reader = OrderReader(engine.by_token, self.sessions, terms)
         wipe = _nothing if terms.orders_survive_restart else engine.clear_books
         self.modes, self.geoblock = Modes(terms, on_restart=wipe), Geoblock(terms)
         self.volumes = Volumes(terms.signer_tier)
@@ -77,8 +83,11 @@ class ClobServer:
             SignerLimits(enforced=terms.signer_limits_enforced),
             TokenLimits(terms.orders_per_token_per_s),
         )
-        self._orders = OrderCalls(engine, clock, Heartbeats(rng), on_refused, self._door.entry)
+        self._orders = OrderCalls(
+            engine, clock, Heartbeats(rng), reader, on_refused, self._door.entry
+        )
         self._account = AccountReads(engine, self.keys)
+        self.balances = BalanceReads(engine, clock, self.sessions)
         self._reads = PublicReads(engine, clock, self._market_stream.book)
         engine.listeners += [
             self._note_taker_side,
@@ -89,7 +98,7 @@ class ClobServer:
         ]
         auth = AuthCalls(self.keys)
         self._public = _public_routes(self._reads, auth)
-        self._private = _private_routes(self._orders, self._account, auth)
+        self._private = _private_routes(self._orders, self._account, self.balances, auth)
         self._private["GET", "/v1/user/rate-limit-tier"] = self._tier
         orders = self._orders
         self._placing: dict[Kind, Placing] = {
@@ -213,15 +222,15 @@ def _public_routes(reads: PublicReads, auth: AuthCalls) -> dict[Route, Public]:
 
 
 def _private_routes(
-    orders: OrderCalls, account: AccountReads, auth: AuthCalls
+    orders: OrderCalls, account: AccountReads, balances: BalanceReads, auth: AuthCalls
 ) -> dict[Route, Private]:
     return {
         ("POST", "/v1/heartbeats"): orders.heartbeat,
         ("GET", "/data/orders"): account.orders,
         ("GET", "/data/order/*"): account.order,
         ("GET", "/data/trades"): account.trades,
-        ("GET", "/balance-allowance"): account.balance,
-        ("GET", "/balance-allowance/update"): account.balance,
+        ("GET", "/balance-allowance"): balances.balance,
+        ("GET", "/balance-allowance/update"): balances.update,
         ("GET", "/order-scoring"): account.scoring,
         ("POST", "/orders-scoring"): account.orders_scoring,
         ("GET", "/auth/api-keys"): auth.list_keys,

@@ -12,9 +12,10 @@ from polybot.exchange import rules
 from polybot.exchange.auth import ApiKey
 from polybot.exchange.engine import Engine
 from polybot.exchange.heartbeats import Heartbeats, Mismatch
+from polybot.exchange.identities import full_condition_id
 from polybot.exchange.model import Accepted, Order, Refused
 from polybot.exchange.money import UNIT, decimal_text
-from polybot.exchange.order_entry import BAD_PAYLOAD, read_order
+from polybot.exchange.order_entry import BAD_PAYLOAD, OrderReader
 from polybot.exchange.request import (
     Request,
     Response,
@@ -56,12 +57,14 @@ class OrderCalls:
         engine: Engine,
         clock: Clock,
         heartbeats: Heartbeats,
+        reader: OrderReader,
         on_refused: Callable[[Refused], None],
         screen: Callable[[object, ApiKey], Refused | None],
     ) -> None:
         self._engine = engine
         self._clock = clock
         self._heartbeats = heartbeats
+        self._reader = reader
         self._on_refused = on_refused
         self._screen = screen
 
@@ -96,8 +99,7 @@ class OrderCalls:
                 self._on_refused(outcome)
             placing.done(outcome)
 
-        refused = self._screen(payload, key)
-        order = refused or read_order(payload, key, self._engine.by_token, now_ms)
+        order = self._screen(payload, key) or self._reader.read(payload, key, now_ms)
         if isinstance(order, Order):
             self._engine.place(order, now_ms, done)
         else:
@@ -146,7 +148,9 @@ class OrderCalls:
             return error_response(BAD_PAYLOAD)
         if not all(value is None or isinstance(value, str) for value in (condition, token)):
             return error_response(BAD_PAYLOAD)
-        return self._cancel_where(key, condition, token)
+        # Which width a V2 condition must have here is not known (clob.md 3.2): both will do.
+        full = condition and full_condition_id(condition)
+        return self._cancel_where(key, full, token)
 
     def cancel_all(self, request: Request, key: ApiKey) -> Response:
         """DELETE /cancel-all: every open order of this API key."""

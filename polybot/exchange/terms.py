@@ -33,6 +33,9 @@ class Terms:
     protocol: str = attrs.field(default="v1", validator=in_(("v1", "v2", "mixed")))
     # Hold of a marketable order on crypto markets (clob.md 3.9: 150 ms since 2026-09-04).
     taker_delay_ms: int = _at_least(0, 150)
+    # Refuse the wallets of old accounts, as the venue does for accounts made since May 2026
+    # (signature types 0 to 2; clob.md 3.3, third-party reports). Off: all four types trade.
+    deposit_wallets_only: bool = False
 
     # --- trading modes (clob.md 7.3) -------------------------------------------------
     # Post-only time after an engine restart: two minutes.

@@ -166,6 +166,7 @@ def test_a_recording_that_is_not_there_is_told() -> None:
     assert "nowhere" in complaint
 
 
+@pytest.mark.conforms("clob-2.2-time-text")
 def test_the_time_is_plain_text(venue: Venue) -> None:
     """`/time` is Unix seconds as text (clob.md 5.2), and near the clock that clients sign with."""
     reply = httpx.get(venue.urls["clob"] + "/time")
