@@ -226,6 +226,7 @@ def _private_routes(
 ) -> dict[Route, Private]:
     return {
         ("POST", "/v1/heartbeats"): orders.heartbeat,
+        ("POST", "/heartbeats"): orders.legacy_heartbeat,
         ("GET", "/data/orders"): account.orders,
         ("GET", "/data/order/*"): account.order,
         ("GET", "/data/trades"): account.trades,

@@ -182,6 +182,11 @@ class OrderCalls:
             return json_response(error, 400)
         return json_response({"heartbeat_id": answer.heartbeat_id})
 
+    def legacy_heartbeat(self, request: Request, key: ApiKey) -> Response:
+        """POST /heartbeats, without version, body or id; its timing is taken to be the same."""
+        self._heartbeats.legacy_beat(key.key, self._clock.now_ms())
+        return json_response({"status": "ok"})
+
     def sweep(self) -> None:
         """Cancel the orders of every key whose heartbeat stopped; to be called each 5 s."""
         now_ms = self._clock.now_ms()

@@ -10,9 +10,7 @@ from __future__ import annotations
 import attrs
 from attrs.validators import and_, ge, in_, le
 
-TIERS = (
-    "volume", "standard", "copper", "bronze", "silver", "gold", "platinum", "diamond", "elite",
-)  # fmt: skip
+from polybot.exchange.signer_limits import TIERS
 
 
 def _at_least(least: int, default: int) -> int:
@@ -64,7 +62,7 @@ class Terms:
     # warnings was never confirmed; treat as enforced).
     signer_limits_enforced: bool = True
     # Everybody's tier; "volume": what thirty days of trading earn, refreshed every three hours.
-    signer_tier: str = attrs.field(default="volume", validator=in_(TIERS))
+    signer_tier: str = attrs.field(default="volume", validator=in_(("volume", *TIERS)))
     # Orders per signer, token and second (clob.md 3.6 has the text, nobody a figure); 0: no limit.
     orders_per_token_per_s: int = _at_least(0, 0)
     # How far from our clock the timestamp of a signed request may be: not documented (clob.md 2.2).

@@ -57,6 +57,7 @@ def test_every_request_is_counted_where_the_page_says() -> None:
         ("GET", "/ok", 100, None),
     ],
 )
+@pytest.mark.conforms("clob-7.1-ip-limits")
 def test_the_figures(method: str, path: str, short: int, long: int | None) -> None:
     """So many in one instant and not one more (clob.md 7.1)."""
     limits = IpLimits(CLOB_RULES)
@@ -148,6 +149,7 @@ class Edge:
         self.replies.append((await self._http(request)).status)
 
 
+@pytest.mark.conforms("clob-7.1-ip-queue")
 async def test_excess_is_held_and_then_served_in_order(autojump_clock: MockClock) -> None:
     """First a delay, no error: the silent throttling of reliability.md F41 (clob.md 7.1)."""
     edge = Edge(delay_ms=20_000)
@@ -162,6 +164,7 @@ async def test_excess_is_held_and_then_served_in_order(autojump_clock: MockClock
     assert [at_ms for _, at_ms in held] == [13_334, 16_667]
 
 
+@pytest.mark.conforms("clob-7.1-ip-queue")
 async def test_excess_that_waits_too_long_is_refused(autojump_clock: MockClock) -> None:
     """429 without the signer's headers, the service never reached (clob.md 7.1, 7.3)."""
     edge = Edge(delay_ms=2_000)
@@ -175,6 +178,7 @@ async def test_excess_that_waits_too_long_is_refused(autojump_clock: MockClock) 
     assert edge.replies[-1] == 200, "the line is open again"
 
 
+@pytest.mark.conforms("clob-7.1-ip-alone")
 async def test_others_do_not_wait_in_that_line(autojump_clock: MockClock) -> None:
     """Another address passes at once."""
     edge = Edge(delay_ms=5_000)

@@ -56,6 +56,7 @@ def batch(kit: ClobKit, size: int) -> list[dict[str, Any]]:
     return [kit.ann.limit(BUY, UP_TOKEN, 40, 5, post_only=True) for _ in range(size)]
 
 
+@pytest.mark.conforms("clob-7.2-headers")
 async def test_the_official_client_reads_every_reply(
     kit: ClobKit, autojump_clock: MockClock
 ) -> None:
@@ -77,6 +78,7 @@ async def test_reads_carry_no_such_headers(kit: ClobKit, autojump_clock: MockClo
     assert update(await send(kit, "DELETE", "/cancel-all")) is None
 
 
+@pytest.mark.conforms("clob-7.2-costs")
 async def test_costs(kit: ClobKit, autojump_clock: MockClock) -> None:
     """A batch its length, DELETE orders the ids sent, mass cancels 1 + cancelled (clob.md 7.2)."""
     assert await remaining(kit, "POST", "/orders", batch(kit, 15)) == 45
@@ -109,6 +111,7 @@ async def test_an_oversized_batch_is_counted_before_it_is_refused(
     assert update(reply) == RateLimitUpdate(remaining=40, reset=T0 // 1000, tier="standard")
 
 
+@pytest.mark.conforms("clob-7.2-refused", "clob-7.2-all-or-nothing")
 async def test_429_is_what_the_official_client_expects(
     kit: ClobKit, autojump_clock: MockClock
 ) -> None:
@@ -149,6 +152,7 @@ async def test_all_keys_of_a_signer_share_its_buckets(
     assert said.remaining == 119
 
 
+@pytest.mark.conforms("clob-7.2-warning")
 async def test_warning_mode(autojump_clock: MockClock) -> None:
     """The term of the first weeks: processed, and marked for those who look (clob.md 7.2)."""
     kit = ClobKit(terms=Terms(signer_limits_enforced=False))
@@ -174,6 +178,7 @@ async def test_a_busy_token_refuses_entries_of_a_batch(autojump_clock: MockClock
 # --- tiers -------------------------------------------------------------------------------
 
 
+@pytest.mark.conforms("clob-5.1-tier")
 async def test_the_tier_can_be_asked_for(kit: ClobKit, autojump_clock: MockClock) -> None:
     """GET /v1/user/rate-limit-tier (clob.md 5.1)."""
     path = "/v1/user/rate-limit-tier"

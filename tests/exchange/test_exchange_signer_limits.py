@@ -44,6 +44,7 @@ def test_volume_earns_a_tier(usd: int, name: str) -> None:
     assert tier_of_volume(usd).name == name
 
 
+@pytest.mark.conforms("clob-7.2-buckets")
 def test_a_full_bucket_is_spent_at_once_and_refills_steadily() -> None:
     """Standard: 60 orders in one instant, then one each 25 ms (clob.md 7.2)."""
     limits = SignerLimits()
@@ -65,6 +66,7 @@ def test_signers_and_buckets_are_apart() -> None:
     assert limits.admit("b", Bucket.ORDERS, 60, STANDARD, T0).level == 0
 
 
+@pytest.mark.conforms("clob-7.2-all-or-nothing")
 def test_a_batch_passes_whole_or_not_at_all() -> None:
     """A refused batch takes nothing; one larger than the bucket never passes (clob.md 7.2)."""
     limits = SignerLimits()
@@ -76,6 +78,7 @@ def test_a_batch_passes_whole_or_not_at_all() -> None:
     assert "retry-after" not in headers(hopeless)
 
 
+@pytest.mark.conforms("clob-7.2-debt")
 def test_a_mass_cancel_may_run_into_debt() -> None:
     """Standard to Gold: later cancels wait until it is paid back (clob.md 7.2)."""
     limits = SignerLimits()
@@ -87,12 +90,14 @@ def test_a_mass_cancel_may_run_into_debt() -> None:
     assert limits.admit("a", Bucket.CANCELS, 1, STANDARD, T0 + 1_025).admitted
 
 
+@pytest.mark.conforms("clob-7.2-debt")
 def test_the_highest_tiers_never_owe() -> None:
     """Their balance stops at zero, however many orders were cancelled (clob.md 7.2)."""
     limits = SignerLimits()
     assert limits.debit("a", Bucket.CANCELS, 5_000, ELITE, T0).level == 0
 
 
+@pytest.mark.conforms("clob-7.2-warning")
 def test_warning_mode_lets_everything_pass_and_says_so() -> None:
     """What would have been refused is marked and costs nothing (clob.md 7.2)."""
     limits = SignerLimits(enforced=False)
