@@ -22,9 +22,14 @@ from polybot.exchange.heartbeats import SWEEP_MS, Heartbeats
 from polybot.exchange.market_stream import MarketStream
 from polybot.exchange.model import Event, MarketResolved, Refused, Traded
 from polybot.exchange.modes import Modes
+from polybot.exchange.money import UNIT
 from polybot.exchange.net import Service, log_error
 from polybot.exchange.order_entry import OrderReader
+from polybot.exchange.rebates import Rebates
 from polybot.exchange.request import Request, Response, error_response, json_response
+from polybot.exchange.rewards import Rewards
+from polybot.exchange.rewards_reads import RewardsReads, private_reads, public_reads
+from polybot.exchange.scoring import RewardRule
 from polybot.exchange.session_signers import SessionSigners
 from polybot.exchange.signer_limits import SignerLimits
 from polybot.exchange.terms import Terms
@@ -97,8 +102,13 @@ class ClobServer:
             self.volumes.on_event,
         ]
         auth = AuthCalls(self.keys)
-        self._public = _public_routes(self._reads, auth)
+        start_ms, seed = clock.now_ms(), f"{rng.getrandbits(64)}"
+        self.rewards = Rewards(engine, _rule(terms), terms.rewards_daily_pool, seed, start_ms)
+        self.rebates = Rebates(engine, terms.maker_rebate_percent, start_ms)
+        programs = RewardsReads(engine, clock, self.rewards, self.rebates)
+        self._public = _public_routes(self._reads, auth) | public_reads(programs)
         self._private = _private_routes(self._orders, self._account, self.balances, auth)
+        self._private |= private_reads(programs)
         self._private["GET", "/v1/user/rate-limit-tier"] = self._tier
         orders = self._orders
         self._placing: dict[Kind, Placing] = {
@@ -187,6 +197,11 @@ class ClobServer:
             self._reads.last_taker_side.pop(event.market.condition_id, None)
 
 
+def _rule(terms: Terms) -> RewardRule:
+    size, age_ms = terms.rewards_min_size * UNIT, terms.rewards_min_age_s * 1000
+    return RewardRule(size, terms.rewards_max_spread, age_ms)
+
+
 def _find(request: Request, routes: dict[Route, Public] | dict[Route, Private]) -> Route | None:
     exact = (request.method, request.path)
     if exact in routes:
@@ -232,8 +247,6 @@ def _private_routes(
         ("GET", "/data/trades"): account.trades,
         ("GET", "/balance-allowance"): balances.balance,
         ("GET", "/balance-allowance/update"): balances.update,
-        ("GET", "/order-scoring"): account.scoring,
-        ("POST", "/orders-scoring"): account.orders_scoring,
         ("GET", "/auth/api-keys"): auth.list_keys,
         ("DELETE", "/auth/api-key"): auth.delete,
         ("GET", "/auth/ban-status/closed-only"): auth.closed_only,

@@ -148,6 +148,7 @@ class Exchange:
         moves = OperationsService(self.engine, clock, clob.authenticate, self._rng("operations"))
         admin = AdminService(self.engine, self.counters, clock)
         admin.routes |= ConductCalls(clock, clob.modes, clob.geoblock).routes
+        admin.figures.append(self._program_figures)
         return [
             (("clob http",), self._edge(CLOB_RULES, self._after_the_world(clob.service_rest))),
             (("gamma http",), self._edge(GAMMA_RULES, gamma.service)),
@@ -160,6 +161,15 @@ class Exchange:
             (("admin http",), admin.service),
             (("site http",), SiteService(clob.geoblock).service),
         ]
+
+    def _program_figures(self, address: str) -> dict[str, int]:
+        """What the makers' programs owe and have paid a wallet, 10⁻⁶ pUSD."""
+        rewards, rebates = self.clob.rewards, self.clob.rebates
+        return {
+            "rebates_accrued": rebates.accrued(address),
+            "rebates_paid": rebates.paid[address],
+            "rewards_paid": rewards.paid[address],
+        }
 
     def _edge(self, rules: Sequence[Rule], service: Service) -> Service:
         terms = self._terms
@@ -212,7 +222,10 @@ class Exchange:
 
     def advance(self, now_ms: int) -> None:
         """Move everything due by now, in the order of due times, each act at its own."""
-        parts: tuple[Moving, ...] = (self.oracle, self.lifecycle, self.engine, self.world)
+        clob = self.clob
+        parts: tuple[Moving, ...] = (
+            self.oracle, self.lifecycle, self.engine, self.world, clob.rewards, clob.rebates,
+        )  # fmt: skip
         while True:
             due = [(when, n) for n, p in enumerate(parts) if (when := p.next_due_ms()) is not None]
             when, first = min(due)

@@ -18,11 +18,6 @@ def _at_least(least: int, default: int) -> int:
     return field
 
 
-def _percent(default: int) -> int:
-    field: int = attrs.field(default=default, validator=and_(ge(0), le(100)))
-    return field
-
-
 @attrs.frozen
 class Terms:
     """How this exchange behaves."""
@@ -71,3 +66,13 @@ class Terms:
     ip_limits: bool = True
     # How long excess is held before it is refused: "queued", nobody says how long (clob.md 7.1).
     ip_delay_ms: int = attrs.field(default=2_000, validator=and_(ge(0), le(20_000)))
+
+    # --- programs for makers (clob.md 6.2, 6.3; feeds.md 4.7) ------------------------------
+    # Makers' share of a market's taker fees: crypto's.
+    maker_rebate_percent: int = attrs.field(default=20, validator=and_(ge(0), le(25)))
+    # Daily pool of liquidity rewards of each open market; up/down windows have none today.
+    rewards_daily_pool: int = _at_least(0, 0)
+    # What must rest to share it: shares, distance in 10⁻⁴, seconds (`r` of /clob-markets).
+    rewards_min_size: int = _at_least(0, 50)
+    rewards_max_spread: int = _at_least(1, 450)
+    rewards_min_age_s: int = _at_least(0, 30)

@@ -361,11 +361,12 @@ async def test_balances_are_base_units(kit: ClobKit, autojump_clock: MockClock) 
 
 @pytest.mark.conforms("clob-5.1-scoring")
 async def test_scoring(kit: ClobKit, autojump_clock: MockClock) -> None:
-    """Live, at least fifty shares, within 4.5 cents of the midpoint."""
-    kit.crowd(SELL, UP_TOKEN, 5300, 10)
+    """Live, at least fifty shares, within 4.5 cents of the midpoint, for half a minute."""
+    kit.crowd(SELL, UP_TOKEN, 5300, 50)
     near = await place(kit, kit.ann, BUY, UP_TOKEN, 51, 50)
     small = await place(kit, kit.ann, BUY, UP_TOKEN, 51, 49)
     far = await place(kit, kit.ann, BUY, UP_TOKEN, 40, 50)
+    await trio.sleep(30)
     _, scores = await kit.call(kit.ann, "POST", "/orders-scoring", [near, small, far, "0x1"])
     assert list(scores.values()) == [True, False, False, False]
     _, one = await kit.call(kit.ann, "GET", "/order-scoring", order_id=near)
