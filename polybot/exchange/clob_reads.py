@@ -11,9 +11,8 @@ from polybot.clock import Clock
 from polybot.exchange.book_wire import BookText, price_text
 from polybot.exchange.clob_orders import parse_json
 from polybot.exchange.engine import Engine
-from polybot.exchange.gamma_objects import description
-from polybot.exchange.market_messages import OUTCOMES
-from polybot.exchange.model import BUY, SELL, Market, Phase
+from polybot.exchange.gamma_objects import description, plain_number
+from polybot.exchange.model import BUY, SELL, STANDING, Market, Phase
 from polybot.exchange.money import ONE, UNIT
 from polybot.exchange.request import (
     Request,
@@ -84,7 +83,7 @@ class PublicReads:
         market = self._known(request)
         if market is None:
             return error_response("fee rate not found for market", 404)
-        return json_response({"base_fee": BASE_FEE if market.fee_rate_ppm else 0})
+        return json_response({"base_fee": _base_fee(market)})
 
     # --- books and prices --------------------------------------------------------------------
 
@@ -224,16 +223,20 @@ def _entries(request: Request) -> list[dict[str, object]] | Response:
     return error_response("Payload exceeds the limit") if len(payload) > MAX_BATCH else payload
 
 
+def _base_fee(market: Market) -> int:
+    return BASE_FEE if market.fee_rate_ppm else 0
+
+
 def _short_form(market: Market) -> dict[str, object]:
     """`/clob-markets`: short keys; what is false or free is left out (clob.md 5.2)."""
     reply: dict[str, object] = {
         "c": market.condition_id,
         "v": market.version,
-        "t": [{"t": t, "o": o} for t, o in zip(market.tokens, OUTCOMES, strict=True)],
-        "mos": market.min_size // UNIT,
+        "t": [{"t": t, "o": o} for t, o in zip(market.tokens, market.outcomes, strict=True)],
+        "mos": plain_number(market.min_size, UNIT),
         "mts": market.tick / ONE,
-        "mbf": BASE_FEE,
-        "tbf": BASE_FEE,
+        "mbf": _base_fee(market),
+        "tbf": _base_fee(market),
         "r": {"mi": 50, "ma": 4.5, "moas": 30},
         "ao": market.phase is Phase.OPEN,
     }
@@ -256,7 +259,7 @@ def _long_form(market: Market) -> dict[str, object]:
             "price": float(market.winner == outcome) if resolved else 0.5,
             "winner": resolved and market.winner == outcome,
         }
-        for outcome, (token, label) in enumerate(zip(market.tokens, OUTCOMES, strict=True))
+        for outcome, (token, label) in enumerate(zip(market.tokens, market.outcomes, strict=True))
     ]
     return {
         "enable_order_book": True,
@@ -264,18 +267,18 @@ def _long_form(market: Market) -> dict[str, object]:
         "closed": resolved,
         "archived": False,
         "accepting_orders": market.phase is Phase.OPEN,
-        "minimum_order_size": market.min_size // UNIT,
+        "minimum_order_size": plain_number(market.min_size, UNIT),
         "minimum_tick_size": market.tick / ONE,
         "condition_id": market.condition_id,
         "question_id": market.question_id,
         "question": market.question,
-        "description": description(market.series),
+        "description": description(market),
         "market_slug": market.slug,
         "end_date_iso": datetime.fromtimestamp(market.end_ms // 1000, UTC).isoformat(),
         "seconds_delay": 0,
-        "maker_base_fee": BASE_FEE,
-        "taker_base_fee": BASE_FEE,
+        "maker_base_fee": _base_fee(market),
+        "taker_base_fee": _base_fee(market),
         "neg_risk": market.neg_risk,
         "tokens": tokens,
-        "tags": ["Crypto"],
+        "tags": [] if market.series is STANDING else ["Crypto"],
     }

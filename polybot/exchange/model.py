@@ -29,11 +29,15 @@ class Series:
     asset: str  # "btc"
     name: str  # "5m" | "15m" | "1h"
     length_s: int
-    rule: str  # "twap" | "candle"
+    rule: str  # "twap" | "candle" | "operator": decided by whoever runs the exchange
 
     @property
     def key(self) -> str:
         return f"{self.asset}-{self.name}"
+
+
+# The series of markets that belong to none: about anything, without windows or prices.
+STANDING = Series("", "standing", 0, "operator")
 
 
 @attrs.define(eq=False)
@@ -56,6 +60,8 @@ class Market:
     fee_rate_ppm: int = 70_000
     fee_exponent: int = 1
     taker_delay_ms: int = 150
+    outcomes: tuple[str, str] = ("Up", "Down")  # the labels, in the order of `tokens`
+    description: str = ""  # of a standing market; interval markets tell their series' rule
     phase: Phase = Phase.LISTED
     last_trade_price: int | None = None  # one value per market, in the taker token's terms
     strike: float | None = None  # what the rule reads at the start and end

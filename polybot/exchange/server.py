@@ -31,6 +31,7 @@ from polybot.exchange.operations import OperationsService
 from polybot.exchange.oracle import Oracle
 from polybot.exchange.polybolt import PolyboltService
 from polybot.exchange.rtds import RtdsService
+from polybot.exchange.standing import StandingMarkets
 from polybot.exchange.terms import Terms
 from polybot.exchange.websocket import OnError
 from polybot.exchange.world import World
@@ -127,6 +128,9 @@ class Exchange:
             settlement=world.settlement,
             terms=terms,
         )
+        self.standing = StandingMarkets(
+            self.engine, self.lifecycle, clock, rng("standing").getrandbits(64)
+        )
         world.attach(self.engine, self.oracle, self.lifecycle)
         self._rng = rng
 
@@ -141,6 +145,7 @@ class Exchange:
         binance = BinanceService(self.oracle, clock)
         moves = OperationsService(self.engine, clock, clob.authenticate, self._rng("operations"))
         admin = AdminService(self.engine, self.counters, clock)
+        admin.routes |= self.standing.routes
         return [
             (("clob http",), self._after_the_world(clob.service_rest)),
             (("gamma http",), gamma.service),
