@@ -196,6 +196,19 @@ class Ledger:
         self.accounts.post(postings)
         self.transactions.append(Transaction(at_ms, evidence, tuple(postings)))
 
+    def carry(self, realised: int, fees: int, rebates_due: int, evidence: str) -> None:
+        """Take over the sums of markets that were closed before: their dollars are in the cash."""
+        memo = Account(Kind.MEMO)
+        self._post(
+            0,
+            evidence,
+            [
+                (CASH, realised), (Account(Kind.SOLD), -realised),
+                (Account(Kind.FEES), fees), (memo, -fees),
+                (Account(Kind.REBATES_DUE), rebates_due), (memo, -rebates_due),
+            ],
+        )  # fmt: skip
+
     # --- trades -------------------------------------------------------------------------------
 
     def book(self, trade: TradeSeen) -> bool:
@@ -297,6 +310,10 @@ class Ledger:
     def paid_by_venue(self) -> int:
         """Rebates and rewards received so far."""
         return -self.accounts.total(*PAID)
+
+    def closed(self, *kinds: Kind) -> int:
+        """The wallet's own balance of these kinds: that of closed markets."""
+        return sum(self.accounts[Account(kind)] for kind in kinds)
 
     @property
     def capital(self) -> int:

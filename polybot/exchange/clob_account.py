@@ -9,11 +9,16 @@ from collections.abc import Sequence
 
 from polybot.exchange import eip712
 from polybot.exchange.auth import ApiKey, KeyStore
-from polybot.exchange.clob_orders import parse_json
 from polybot.exchange.engine import Engine
 from polybot.exchange.model import Event, Order, Status, Trade, Traded
 from polybot.exchange.money import ONE
-from polybot.exchange.request import Request, Response, error_response, json_response
+from polybot.exchange.request import (
+    Request,
+    Response,
+    error_response,
+    json_response,
+    parse_json,
+)
 from polybot.exchange.wire_records import Record, order_row, trade_row
 
 PAGE = 100

@@ -9,7 +9,6 @@ import attrs
 
 from polybot.clock import Clock
 from polybot.exchange.book_wire import BookText, price_text
-from polybot.exchange.clob_orders import parse_json
 from polybot.exchange.engine import Engine
 from polybot.exchange.gamma_objects import description, plain_number
 from polybot.exchange.model import BUY, SELL, STANDING, Market, Phase
@@ -19,6 +18,7 @@ from polybot.exchange.request import (
     Response,
     error_response,
     json_response,
+    parse_json,
     text_response,
 )
 
