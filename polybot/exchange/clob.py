@@ -25,6 +25,7 @@ from polybot.exchange.modes import Modes
 from polybot.exchange.net import Service, log_error
 from polybot.exchange.order_entry import OrderReader
 from polybot.exchange.request import Request, Response, error_response
+from polybot.exchange.restrictions import Restrictions
 from polybot.exchange.session_signers import SessionSigners
 from polybot.exchange.terms import Terms
 from polybot.exchange.user_stream import UserStream
@@ -68,9 +69,10 @@ class ClobServer:
         self.sessions = SessionSigners()
         self._market_stream = MarketStream(engine, clock, rng)
         self._user_stream = UserStream(self.keys)
-        reader = OrderReader(engine.by_token, self.sessions, terms)
         wipe = _nothing if terms.orders_survive_restart else engine.clear_books
         self.modes, self.geoblock = Modes(terms, on_restart=wipe), Geoblock(terms)
+        self.restrictions = Restrictions(lambda: self.geoblock.close_only)
+        reader = OrderReader(engine.by_token, self.sessions, self.restrictions, terms)
         self._door = Door(clock, self.geoblock, self.modes)
         self._orders = OrderCalls(
             engine, clock, Heartbeats(rng), reader, on_refused, self._door.entry
@@ -84,7 +86,7 @@ class ClobServer:
             self._market_stream.on_event,
             self._user_stream.on_event,
         ]
-        auth = AuthCalls(self.keys)
+        auth = AuthCalls(self.keys, self.restrictions)
         self._public = _public_routes(self._reads, auth)
         self._private = _private_routes(self._orders, self._account, self.balances, auth)
         self._placing: dict[str, Placing] = {
@@ -203,5 +205,8 @@ def _private_routes(
         ("POST", "/orders-scoring"): account.orders_scoring,
         ("GET", "/auth/api-keys"): auth.list_keys,
         ("DELETE", "/auth/api-key"): auth.delete,
+        ("POST", "/auth/readonly-api-key"): auth.create_reader,
+        ("GET", "/auth/readonly-api-keys"): auth.list_readers,
+        ("DELETE", "/auth/readonly-api-key"): auth.delete_reader,
         ("GET", "/auth/ban-status/closed-only"): auth.closed_only,
     }

@@ -148,7 +148,7 @@ class Exchange:
         binance = BinanceService(self.oracle, clock)
         moves = OperationsService(self.engine, clock, clob.authenticate, self._rng("operations"))
         admin = AdminService(self.engine, self.counters, clock)
-        admin.routes |= self.standing.routes
+        admin.routes |= self.standing.routes | clob.restrictions.routes
         admin.routes |= ConductCalls(clock, clob.modes, clob.geoblock).routes
         return [
             (("clob http",), self._after_the_world(clob.service_rest)),
