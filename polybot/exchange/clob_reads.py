@@ -275,7 +275,7 @@ def _long_form(market: Market) -> dict[str, object]:
         "description": description(market),
         "market_slug": market.slug,
         "end_date_iso": datetime.fromtimestamp(market.end_ms // 1000, UTC).isoformat(),
-        "seconds_delay": 0,
+        "seconds_delay": market.seconds_delay,
         "maker_base_fee": _base_fee(market),
         "taker_base_fee": _base_fee(market),
         "neg_risk": market.neg_risk,

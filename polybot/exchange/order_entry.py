@@ -17,7 +17,7 @@ from polybot.exchange.auth import ApiKey
 from polybot.exchange.eip712 import OrderFields
 from polybot.exchange.model import BUY, SELL, Kind, Market, Order, Refused
 from polybot.exchange.money import ONE, decimal_text
-from polybot.exchange.order_shape import Entry, read_entry
+from polybot.exchange.order_shape import Entry, is_v1, read_entry
 from polybot.exchange.order_signatures import Domains
 from polybot.exchange.restrictions import Restrictions
 from polybot.exchange.session_signers import SessionSigners
@@ -43,7 +43,8 @@ class OrderReader:
         """The order one entry stands for; its account is the maker's wallet."""
         entry = read_entry(payload)
         if entry is None:
-            return Refused(BAD_PAYLOAD)
+            wrong = order_signatures.WRONG_VERSION if is_v1(payload) else BAD_PAYLOAD
+            return Refused(wrong)
         if entry.owner != key.key:
             return Refused(WRONG_OWNER)
         fields = entry.fields

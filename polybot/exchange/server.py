@@ -31,6 +31,7 @@ from polybot.exchange.net import Request, Response, Service, log_error, serve
 from polybot.exchange.operations import OperationsService
 from polybot.exchange.oracle import Oracle
 from polybot.exchange.polybolt import PolyboltService
+from polybot.exchange.resting import TickRule
 from polybot.exchange.rtds import RtdsService
 from polybot.exchange.site_service import SiteService
 from polybot.exchange.standing import StandingMarkets
@@ -112,7 +113,8 @@ class Exchange:
         def rng(name: str) -> random.Random:
             return random.Random(f"{seed} {name}")
 
-        self.engine = Engine(rng=rng("engine"))
+        ticks = TickRule(terms.tick_fine_at, terms.tick_coarse_at)
+        self.engine = Engine(rng=rng("engine"), tick_rule=ticks)
         assets = sorted({series.asset for series in world.series})
         self.oracle = Oracle(world.source, assets, start_ms, rng("oracle"))
         self.clob = ClobServer(

@@ -114,6 +114,7 @@ KNOWN = frozenset(
         "version",
         "fee_rate",
         "taker_delay_ms",
+        "seconds_delay",
         "end",
     ]
 )
@@ -178,6 +179,7 @@ class StandingMarkets:
             other_ids=ids.others,
             fee_rate_ppm=reader.units("fee_rate", 1_000_000, "0"),
             taker_delay_ms=reader.whole("taker_delay_ms", _LONGEST_DELAY_MS),
+            seconds_delay=reader.whole("seconds_delay", _LONGEST_DELAY_MS // 1000),
             outcomes=reader.outcomes(),
             description=reader.text("description", ""),
         )

@@ -5,7 +5,9 @@ from __future__ import annotations
 import json
 from typing import Any
 
+import httpx
 import pytest
+import trio
 from clob_kit import UP_TOKEN, ClobKit, Wallet, decoded
 from polymarket._internal.actions.auth import parse_api_key_creds, parse_api_keys_response
 from trio.testing import MockClock
@@ -13,6 +15,7 @@ from trio.testing import MockClock
 from polybot.exchange.auth import READ_ONLY, UNAUTHORIZED
 from polybot.exchange.model import BUY, SELL
 from polybot.exchange.money import UNIT
+from polybot.exchange.net import serve
 from polybot.exchange.request import Request
 from polybot.exchange.terms import Terms
 from polybot.exchange.wallets import WalletKind, wallets_of
@@ -84,6 +87,21 @@ async def test_a_deleted_key_takes_its_readers_along(kit: ClobKit) -> None:
     reader = await reader_of(kit, kit.ann)
     assert await kit.call(kit.ann, "DELETE", "/auth/api-key") == (200, "OK")
     assert (await read(kit, kit.ann, reader, "GET", "/data/orders"))[0] == 401
+
+
+@pytest.mark.conforms("clob-2.2-header-case")
+async def test_header_names_count_in_any_case(kit: ClobKit) -> None:
+    """HTTP/2 clients send `poly_address`; underscores are kept (clob.md 2.2)."""
+    async with trio.open_nursery() as nursery:
+        port = await nursery.start(serve, kit.server.service_rest, 0)
+        async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}") as client:
+            for change in (str.lower, str.upper, str.title):
+                headers = kit.ann.headers("GET", "/data/orders")
+                named = {change(name): value for name, value in headers.items()}
+                assert (await client.get("/data/orders", headers=named)).status_code == 200
+                dashed = {name.replace("_", "-"): value for name, value in headers.items()}
+                assert (await client.get("/data/orders", headers=dashed)).status_code == 401
+        nursery.cancel_scope.cancel()
 
 
 def l1(wallet: Wallet, method: str, path: str, nonce: int) -> Request:

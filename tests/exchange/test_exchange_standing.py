@@ -142,6 +142,7 @@ async def test_a_fraction_of_a_share_can_be_the_minimum(venue: Venue) -> None:
     assert [entry["o"] for entry in short["t"]] == ["Rain", "Sun"]
 
 
+@pytest.mark.conforms("clob-3.8-tick-follows")
 async def test_the_operator_moves_the_tick(venue: Venue) -> None:
     """Finer and back; what rests off the coarse grid stays, new orders obey it (clob.md 3.8)."""
     shown = await listed(venue)
@@ -150,6 +151,10 @@ async def test_the_operator_moves_the_tick(venue: Venue) -> None:
     yes = shown["tokens"][UP]
     fine = {"market": ELECTION["slug"], "tick": "0.001"}
     assert (await venue.admin("/markets/tick", fine))[1]["tick"] == "0.001"
+    assert await venue.clob("/tick-size", token_id=yes) == (200, {"minimum_tick_size": 0.001})
+    assert (await venue.clob(f"/clob-markets/{shown['condition_id']}"))[1]["mts"] == 0.001
+    row = await venue.gamma(f"/markets/slug/{ELECTION['slug']}")
+    assert row["orderPriceMinTickSize"] == 0.001
     order = ann.order(BUY, yes, 4_010_000, 10 * UNIT)
     assert (await venue.place(ann, order))[1]["status"] == "live"
     coarse = fine | {"tick": "0.01"}
