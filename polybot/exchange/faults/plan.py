@@ -173,7 +173,8 @@ class _Reader:
         if not _is_number(given) or not low <= given <= TIME_MOST_S:
             self._refuse(key, f"seconds from {low} to {TIME_MOST_S}")
             return None
-        return round(given * 1000)
+        rounded: int = round(given * 1000)
+        return rounded
 
     def probability(self) -> float:
         given = self.row.get("probability", 1.0)

@@ -19,14 +19,15 @@ from polybot.exchange.faults.kinds import When
 from polybot.exchange.faults.plan import Entry, Plan, StormTerms, to_json
 from polybot.exchange.faults.storm import draw_round
 
-Act = Callable[["Strike", int], None]  # the strike, and the time it is due
+Act = Callable[["Strike", int], None]  # the strike, which it lands, and the time it is due
 
 
 @attrs.frozen
 class Strike:
     """One blow: the fault, its parameters as drawn for this once, and what its entry remembers.
 
-    `memory` lasts for one window of the entry; `rng` is the entry's own stream.
+    `memory` lasts for one window of the entry; `rng` is the entry's own stream. Whoever deals the
+    blow calls `land` if it changed anything: only that is counted.
     """
 
     fault: str
@@ -34,6 +35,7 @@ class Strike:
     rng: random.Random
     match: tuple[str, ...]
     memory: dict[Any, Any]
+    land: Callable[[], None]
 
     def __getitem__(self, name: str) -> int:
         return self.values[name]
@@ -47,6 +49,7 @@ class Running:
     entry: Entry
     base_ms: int
     rng: random.Random
+    count: Callable[[str], None]
     struck: int = 0
     windows: int = 0
     removed: bool = False
@@ -66,9 +69,12 @@ class Running:
             self.windows += self._chosen
         if not self._chosen or (each and (self.spent or not self._drawn())):
             return None
-        self.struck += 1
         match = entry.match or entry.kind.match
-        return Strike(entry.fault, self._values(), self.rng, match, self._memory)
+        return Strike(entry.fault, self._values(), self.rng, match, self._memory, self._land)
+
+    def _land(self) -> None:
+        self.struck += 1
+        self.count(self.entry.fault)
 
     def _window_at(self, now_ms: int) -> int | None:
         """The number of the window that is on, None between windows."""
@@ -154,7 +160,7 @@ class Faults:
         for entry in entries:
             self._numbers += 1
             rng = random.Random(f"{self._seed} {self._numbers} {entry.fault}")
-            running = Running(self._numbers, entry, now_ms, rng)
+            running = Running(self._numbers, entry, now_ms, rng, self._count)
             self.running[self._numbers] = running
             added.append(self._numbers)
             if entry.kind.when is When.ONCE:
@@ -193,19 +199,16 @@ class Faults:
         """The entries of a place, on or not; empty costs nothing more than this look."""
         return self._at.get(place, ())
 
-    def meet(self, running: Running, now_ms: int) -> Strike | None:
-        """Whether a thing that the caller found to match is struck."""
-        strike = running.meet(now_ms)
-        if strike is not None:
-            self.struck[strike.fault] += 1
-        return strike
-
     def strike(self, place: str, fault: str, now_ms: int) -> Strike | None:
-        """For hooks inside services: whether this fault strikes now."""
+        """For hooks inside services: whether this fault strikes now. It has landed then."""
         for running in self.at(place):
-            if running.entry.fault == fault and (strike := self.meet(running, now_ms)):
+            if running.entry.fault == fault and (strike := running.meet(now_ms)):
+                strike.land()
                 return strike
         return None
+
+    def _count(self, fault: str) -> None:
+        self.struck[fault] += 1
 
     # --- acts, and other things that happen later ----------------------------------------------
 
@@ -225,7 +228,7 @@ class Faults:
     def _act(self, running: Running, due_ms: int) -> None:
         if running.removed:
             return
-        strike = self.meet(running, due_ms)
+        strike = running.meet(due_ms)
         if strike is not None:
             for place in running.entry.places:
                 act = self._acts.get((place, strike.fault))
@@ -238,7 +241,7 @@ class Faults:
     # --- shown ----------------------------------------------------------------------------------
 
     def shown(self) -> dict[str, object]:
-        """What admin pages show: the entries with their numbers, and how often each fault struck."""
+        """What admin pages show: the entries by number, and how often each fault struck."""
         return {
             "faults": [
                 {"number": it.number, "struck": it.struck, "since_ms": it.base_ms}
@@ -247,6 +250,11 @@ class Faults:
             ],
             "struck": dict(sorted(self.struck.items())),
         }
+
+
+def quiet() -> Faults:
+    """No faults, for services that stand alone."""
+    return Faults(0, 0)
 
 
 def _over(it: Running, now_ms: int) -> bool:
