@@ -29,6 +29,7 @@ from polybot.console.show import show
 from polybot.console.snapshot import Snapshot
 from polybot.context import Context
 from polybot.domain.orders import Failure
+from polybot.exchange.faults.plan import load as load_plan
 from polybot.exchange.server import Exchange, Urls
 from polybot.exchange.terms import Terms
 from polybot.exchange.terms_file import read_terms
@@ -173,7 +174,9 @@ async def run_paper(config: Config, options: BotOptions) -> tuple[Summary, int]:
         options = attrs.evolve(options, run_ms=world.end_ms - world.start_ms)
     store = paper_journal(Path(config.journal.folder))
     async with trio.open_nursery() as nursery, http_client() as http:
-        exchange = Exchange(world, clock, config.paper.seed, terms=terms)
+        exchange = Exchange(
+            world, clock, config.paper.seed, terms=terms, faults=load_plan(config.paper.faults)
+        )
         urls: Urls = await nursery.start(exchange.run)
         wallet = exchange.wallet
         credentials = Credentials(
