@@ -17,6 +17,7 @@ from polybot.exchange.model import Refused
 from polybot.exchange.modes import Call, Mode, Modes
 from polybot.exchange.request import Request, Response, json_response, parse_json
 from polybot.exchange.signer_limits import Bucket, SignerLimits, Verdict
+from polybot.exchange.terms import Terms
 from polybot.exchange.token_limits import TokenLimits
 from polybot.exchange.volumes import Volumes
 
@@ -64,18 +65,17 @@ class Door:
     def __init__(
         self,
         clock: Clock,
+        terms: Terms,
         geoblock: Geoblock,
         modes: Modes,
         volumes: Volumes,
-        limits: SignerLimits,
-        token_limits: TokenLimits,
     ) -> None:
         self._clock = clock
         self._geoblock = geoblock
         self._modes = modes
         self._volumes = volumes
-        self._limits = limits
-        self._token_limits = token_limits
+        self._limits = SignerLimits(enforced=terms.signer_limits_enforced)
+        self._token_limits = TokenLimits(terms.orders_per_token_per_s)
 
     def before_auth(self) -> Response | None:
         """Checks 1 and 2: the caller's region, then a restarting engine. Nobody is known yet."""

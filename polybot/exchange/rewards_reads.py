@@ -6,8 +6,6 @@ without one every list here is empty.
 
 from __future__ import annotations
 
-import base64
-import binascii
 from collections.abc import Callable, Sequence
 from datetime import UTC, date, datetime
 
@@ -17,17 +15,16 @@ from polybot.exchange.auth import ApiKey
 from polybot.exchange.book_wire import price_text
 from polybot.exchange.engine import Engine
 from polybot.exchange.gamma_objects import event_id
-from polybot.exchange.market_messages import OUTCOMES
 from polybot.exchange.model import Market, Phase
 from polybot.exchange.money import ONE, UNIT, decimal_text
+from polybot.exchange.paging import PAGE, page
 from polybot.exchange.payday import DAY_MS
 from polybot.exchange.rebates import Rebates
 from polybot.exchange.request import Request, Response, error_response, json_response, parse_json
 from polybot.exchange.rewards import Rewards
 from polybot.exchange.wallets import WalletKind, wallets_of
 
-PAGE, PAGE_MOST = 100, 500
-END_CURSOR = "LTE="
+PAGE_MOST = 500
 Row = dict[str, object]
 
 
@@ -215,7 +212,7 @@ class RewardsReads:
             "market_competitiveness": len(competing),
             "tokens": [
                 {"token_id": token, "outcome": outcome, "price": self._price(token)}
-                for token, outcome in zip(market.tokens, OUTCOMES, strict=True)
+                for token, outcome in zip(market.tokens, market.outcomes, strict=True)
             ],
         }
 
@@ -286,15 +283,9 @@ def _earning(day: int, wallet: str, amount: int) -> Row:
 
 
 def _page(rows: Sequence[Row], request: Request, **more: int) -> Response:
-    """One page from the cursor's offset; `page_size` up to 500."""
+    """A hundred rows, or `page_size` up to 500."""
     size = request.query.get("page_size", str(PAGE))
-    try:
-        start = int(base64.b64decode(request.query.get("next_cursor") or "MA==", validate=True))
-        length = min(max(int(size), 1), PAGE_MOST)
-    except (binascii.Error, ValueError):
-        return error_response("Invalid next_cursor or page_size")
-    chosen = rows[start : start + length] if start >= 0 else []
-    ends = start < 0 or start + length >= len(rows)
-    cursor = END_CURSOR if ends else base64.b64encode(str(start + length).encode()).decode()
-    page = {"limit": length, "count": len(chosen), "next_cursor": cursor, **more, "data": chosen}
-    return json_response(page)
+    if not (size.isascii() and size.isdigit() and 1 <= len(size) <= 4):
+        return error_response("Invalid page_size")
+    length = min(max(int(size), 1), PAGE_MOST)
+    return page(rows, request.query, "Invalid next_cursor", lambda row: row, length=length, **more)

@@ -25,6 +25,13 @@ from polybot.exchange.clob import ClobServer
 from polybot.exchange.conduct_calls import ConductCalls
 from polybot.exchange.counters import Counters
 from polybot.exchange.engine import Engine
+from polybot.exchange.faults.admin_calls import FaultCalls
+from polybot.exchange.faults.kinds import REST, STREAMS
+from polybot.exchange.faults.plan import Plan
+from polybot.exchange.faults.rest_link import faulty_http
+from polybot.exchange.faults.state import Faults
+from polybot.exchange.faults.stream_link import StreamLink
+from polybot.exchange.faults.venue_acts import VenueActs
 from polybot.exchange.gamma import GammaService
 from polybot.exchange.ip_limits import CLOB_RULES, GAMMA_RULES, Rule, limited
 from polybot.exchange.lifecycle import Lifecycle
@@ -33,8 +40,10 @@ from polybot.exchange.net import Request, Response, Service, log_error, serve
 from polybot.exchange.operations import OperationsService
 from polybot.exchange.oracle import Oracle
 from polybot.exchange.polybolt import PolyboltService
+from polybot.exchange.resting import TickRule
 from polybot.exchange.rtds import RtdsService
 from polybot.exchange.site_service import SiteService
+from polybot.exchange.standing import StandingMarkets
 from polybot.exchange.terms import Terms
 from polybot.exchange.websocket import OnError
 from polybot.exchange.world import World
@@ -104,6 +113,7 @@ class Exchange:
         on_error: OnError = log_error,
         *,
         terms: Terms = Terms(),
+        faults: Plan = Plan(),
     ) -> None:
         self.world, self.clock = world, clock
         self.wallet = DemoWallet.of_seed(seed)
@@ -113,11 +123,19 @@ class Exchange:
         def rng(name: str) -> random.Random:
             return random.Random(f"{seed} {name}")
 
-        self.engine = Engine(rng=rng("engine"))
+        ticks = TickRule(terms.tick_fine_at, terms.tick_coarse_at)
+        self.engine = Engine(rng=rng("engine"), tick_rule=ticks)
         assets = sorted({series.asset for series in world.series})
         self.oracle = Oracle(world.source, assets, start_ms, rng("oracle"))
+        self.faults = Faults(seed, start_ms, faults)
         self.clob = ClobServer(
-            self.engine, clock, rng("clob"), on_error, self._on_refused, terms=terms
+            self.engine,
+            clock,
+            rng("clob"),
+            on_error,
+            self._on_refused,
+            terms=terms,
+            faults=self.faults,
         )
         self.engine.listeners.append(self.counters.on_event)
         wallet = self.wallet
@@ -132,7 +150,18 @@ class Exchange:
             settlement=world.settlement,
             terms=terms,
         )
+        self.standing = StandingMarkets(
+            self.engine, self.lifecycle, clock, rng("standing").getrandbits(64)
+        )
         world.attach(self.engine, self.oracle, self.lifecycle)
+        VenueActs(
+            self.faults,
+            self.engine,
+            self.clob.modes,
+            self.clob.heartbeats,
+            wallet.address,
+            wallet.api_key,
+        )
         self._rng = rng
         self._terms = terms
 
@@ -147,7 +176,9 @@ class Exchange:
         binance = BinanceService(self.oracle, clock)
         moves = OperationsService(self.engine, clock, clob.authenticate, self._rng("operations"))
         admin = AdminService(self.engine, self.counters, clock)
+        admin.routes |= self.standing.routes | clob.restrictions.routes
         admin.routes |= ConductCalls(clock, clob.modes, clob.geoblock).routes
+        admin.routes |= FaultCalls(self.faults, clock).routes
         admin.figures.append(self._program_figures)
         return [
             (("clob http",), self._edge(CLOB_RULES, self._after_the_world(clob.service_rest))),
@@ -177,6 +208,15 @@ class Exchange:
             limited(service, rules, self.clock, terms.ip_delay_ms) if terms.ip_limits else service
         )
 
+    def _over_links(self, names: tuple[str, ...], service: Service) -> Service:
+        """The service as its clients meet it: over links that a fault plan may spoil."""
+        for name in (text.split()[0] for text in names):
+            if name in REST:
+                service = faulty_http(service, name, self.faults, self.clock)
+            elif name in STREAMS:
+                service = StreamLink(name, self.faults, self.clock).faulty(service)
+        return service
+
     def _after_the_world(self, service: Service) -> Service:
         """Let everything due before a request happen before it, or the
         books' stamps would run backwards.
@@ -200,7 +240,7 @@ class Exchange:
 
         Raises ValueError when too few ports follow, OSError when one is taken (in a group).
         """
-        services = self._services()
+        services = [(names, self._over_links(names, one)) for names, one in self._services()]
         if port + len(services) - 1 > PORT_MOST:
             raise ValueError(f"the exchange takes {len(services)} ports, {port} leaves too few")
         async with trio.open_nursery() as nursery:
@@ -224,7 +264,8 @@ class Exchange:
         """Move everything due by now, in the order of due times, each act at its own."""
         clob = self.clob
         parts: tuple[Moving, ...] = (
-            self.oracle, self.lifecycle, self.engine, self.world, clob.rewards, clob.rebates,
+            self.oracle, self.lifecycle, self.engine, self.world, self.faults,
+            clob.rewards, clob.rebates,
         )  # fmt: skip
         while True:
             due = [(when, n) for n, p in enumerate(parts) if (when := p.next_due_ms()) is not None]
