@@ -22,7 +22,7 @@ from polybot.exchange.geoblock import Geoblock
 from polybot.exchange.heartbeats import SWEEP_MS, Heartbeats
 from polybot.exchange.market_stream import MarketStream
 from polybot.exchange.model import Event, MarketResolved, Refused, Traded
-from polybot.exchange.modes import Modes
+from polybot.exchange.modes import Mode, Modes
 from polybot.exchange.money import UNIT
 from polybot.exchange.net import Service, log_error
 from polybot.exchange.notifications import Notifications
@@ -80,7 +80,8 @@ class ClobServer:
         self._market_stream = MarketStream(engine, clock, rng)
         self._user_stream = UserStream(self.keys)
         wipe = _nothing if terms.orders_survive_restart else engine.clear_books
-        self.modes, self.geoblock = Modes(terms, on_restart=wipe), Geoblock(terms)
+        self.modes = engine.modes = Modes(terms, on_restart=wipe)
+        self.geoblock = Geoblock(terms)
         self.restrictions = Restrictions(lambda: self.geoblock.close_only)
         reader = OrderReader(engine.by_token, self.sessions, self.restrictions, terms)
         self.volumes = Volumes(terms.signer_tier)
@@ -191,7 +192,9 @@ class ClobServer:
         while True:
             due_ms += SWEEP_MS
             await self._clock.sleep_until(due_ms)
-            self._orders.sweep()
+            # An engine that restarts cancels nothing: whoever fell silent is found afterwards.
+            if self.modes.at(self._clock.now_ms()) is not Mode.RESTARTING:
+                self._orders.sweep()
 
     def _note_taker_side(self, event: Event) -> None:
         if isinstance(event, Traded):

@@ -26,6 +26,7 @@ from polybot.exchange.model import (
     Refused,
     Status,
 )
+from polybot.exchange.modes import Modes
 from polybot.exchange.money import ONE
 from polybot.exchange.outbox import Listener, Outbox
 from polybot.exchange.resting import TickRule
@@ -63,6 +64,9 @@ class Engine:
         # Owners who never ask about an order again, as the crowd: theirs are dropped when they die,
         # or an hour of them would fill the memory.
         self.unread: set[str] = set()
+        # The venue's trading mode. The engine itself obeys anybody, as recorded liquidity needs;
+        # whoever enters orders asks first: the CLOB's door for its clients, the crowd's hands.
+        self.modes = Modes()
         self._now_ms = 0
 
     # --- markets ---------------------------------------------------------------------

@@ -289,3 +289,18 @@ async def test_the_switch_covers_orders_of_exchange_v3(
     await trio.sleep(5.2)
     assert kit.engine.orders[placed["orderID"]].status is Status.CANCELED
     nursery.cancel_scope.cancel()
+
+
+async def test_a_lapse_during_a_restart_is_punished_after_it(
+    kit: ClobKit, autojump_clock: MockClock, nursery: trio.Nursery
+) -> None:
+    """Nothing moves while the engine restarts; the first sweep after it cancels (clob.md 4.2)."""
+    nursery.start_soon(kit.server.run)
+    order_id = await rest_one(kit)
+    assert (await kit.call(kit.ann, "POST", "/v1/heartbeats", {"heartbeat_id": ""}))[0] == 200
+    kit.server.modes.restart(kit.clock.now_ms(), for_s=31)
+    await trio.sleep(30.5)
+    assert kit.engine.orders[order_id].status is Status.LIVE
+    await trio.sleep(5)
+    assert kit.engine.orders[order_id].status is Status.CANCELED
+    nursery.cancel_scope.cancel()
