@@ -30,7 +30,7 @@ class _Pool:
 
 
 class Rebates:
-    """Append `on_event` to the engine's listeners, and let time move it."""
+    """Listens to the engine from its making on; let time move it."""
 
     def __init__(self, engine: Engine, percent: int, start_ms: int) -> None:
         engine.listeners.append(self.on_event)

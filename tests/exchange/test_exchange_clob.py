@@ -545,7 +545,10 @@ async def test_end_to_end_over_sockets() -> None:
 
 ROUTES = st.sampled_from(
     ["/order", "/orders", "/cancel-market-orders", "/v1/heartbeats", "/data/orders", "/data/trades",
-     "/balance-allowance", "/orders-scoring", "/books", "/prices", "/last-trades-prices"]
+     "/balance-allowance", "/orders-scoring", "/books", "/prices", "/last-trades-prices",
+     "/cancel-all", "/heartbeats", "/order-scoring", "/rewards/user", "/rewards/user/total",
+     "/rewards/user/percentages", "/rewards/user/markets", "/rewards/markets/multi",
+     "/rewards/markets/current", "/rebates/current", "/v1/user/rate-limit-tier"]
 )  # fmt: skip
 JSON = st.recursive(
     # The official client signs ' as " (clob.md 2.2), so such a body would only be a 401.
@@ -563,7 +566,8 @@ JSON = st.recursive(
 )
 QUERY = st.dictionaries(
     st.sampled_from(["next_cursor", "id", "market", "asset_id", "before", "after", "maker_address",
-                     "asset_type", "token_id", "signature_type"]), st.text(max_size=20), max_size=4,
+                     "asset_type", "token_id", "signature_type", "date", "page_size", "order_id",
+                     "q"]), st.text(max_size=20), max_size=4,
 )  # fmt: skip
 
 

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 import trio
 from clob_kit import SECRET, T0, UP_TOKEN, ClobKit, Wallet
+from polymarket._internal.actions.orders.market_data import _parse_platform_fee_info
 from polymarket._internal.actions.rewards import (
     parse_current_rebates,
     parse_current_rewards_page,
@@ -24,6 +25,7 @@ from polymarket._internal.actions.rewards import (
 from trio.testing import MockClock
 
 from polybot.exchange import contracts
+from polybot.exchange.gamma_objects import _fees
 from polybot.exchange.invariants import check
 from polybot.exchange.model import BUY, SELL
 from polybot.exchange.payday import DAY_MS
@@ -192,3 +194,39 @@ async def test_rebates_of_a_day(kit: ClobKit, autojump_clock: MockClock) -> None
         assert (reply, parse_current_rebates(reply)) == (None, ())
     assert (await kit.get("/rebates/current", date=TODAY, maker_address="0x1"))[0] == 400
     assert (await kit.get("/rebates/current", maker_address=kit.ann.address))[0] == 400
+
+
+@pytest.mark.conforms("clob-6.1-fee-metadata")
+async def test_the_fee_that_is_charged_is_the_one_that_is_published(
+    kit: ClobKit, autojump_clock: MockClock
+) -> None:
+    """`fd` of /clob-markets as the official client reads it, and Gamma's schedule (clob.md 6.1)."""
+    assert _fees(kit.market)["feeSchedule"] == {
+        "exponent": 1, "rate": 0.07, "takerOnly": True, "rebateRate": 0.2,
+    }  # fmt: skip
+    _, reply = await kit.get(f"/clob-markets/{kit.market.condition_id}")
+    published = _parse_platform_fee_info(reply)
+    assert (published.rate, published.exponent) == (Decimal("0.07"), Decimal(1))
+    price, shares = Decimal("0.51"), Decimal(100)
+    fee = shares * published.rate * price * (1 - price)
+    taker = Wallet(0x33)
+    kit.server.keys.add_key(taker.address, "key-51", SECRET, "pass-51")
+    kit.engine.accounts.deposit(taker.address, 10**9)
+    await kit.call(taker, "POST", "/order", taker.limit(BUY, UP_TOKEN, 51, 100))
+    assert Decimal(kit.engine.accounts.fees) / 1_000_000 == fee.quantize(Decimal("0.00001"))
+
+
+@pytest.mark.conforms("clob-4.1-late-fill")
+async def test_a_fill_that_was_first_outlives_the_cancel(
+    kit: ClobKit, autojump_clock: MockClock
+) -> None:
+    """The cancel takes what is left, and the trade is there all the same (clob.md 4.1)."""
+    ask = kit.engine.live_orders(kit.ann.creds.api_key)[1]
+    taken = await kit.call(kit.bob, "POST", "/order", kit.bob.limit(BUY, UP_TOKEN, 51, 40))
+    assert taken[1]["status"] == "matched"
+    _, reply = await kit.call(kit.ann, "DELETE", "/order", {"orderID": ask.id})
+    assert reply["canceled"] == [ask.id]
+    _, trades = await kit.call(kit.ann, "GET", "/data/trades")
+    assert [leg["order_id"] for row in trades["data"] for leg in row["maker_orders"]] == [ask.id]
+    _, row = await kit.call(kit.ann, "GET", f"/data/order/{ask.id}")
+    assert (row["status"], row["size_matched"]) == ("CANCELED", "40")
