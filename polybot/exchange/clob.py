@@ -17,6 +17,7 @@ from polybot.exchange.clob_orders import OrderCalls
 from polybot.exchange.clob_reads import PublicReads
 from polybot.exchange.door import Door, Kind, with_forced_status
 from polybot.exchange.engine import Engine
+from polybot.exchange.faults.state import Faults, quiet
 from polybot.exchange.geoblock import Geoblock
 from polybot.exchange.heartbeats import SWEEP_MS, Heartbeats
 from polybot.exchange.market_stream import MarketStream
@@ -65,6 +66,7 @@ class ClobServer:
         on_refused: Callable[[Refused], None] = _ignore,
         *,
         terms: Terms = Terms(),
+        faults: Faults | None = None,
     ) -> None:
         self._clock = clock
         self.keys = KeyStore(clock, rng)
@@ -76,8 +78,9 @@ class ClobServer:
         self.restrictions = Restrictions(lambda: self.geoblock.close_only)
         reader = OrderReader(engine.by_token, self.sessions, self.restrictions, terms)
         self._door = Door(clock, self.geoblock, self.modes)
+        self.heartbeats = Heartbeats(rng)
         self._orders = OrderCalls(
-            engine, clock, Heartbeats(rng), reader, on_refused, self._door.entry
+            engine, clock, self.heartbeats, reader, on_refused, self._door.entry, faults or quiet()
         )
         self._account = AccountReads(engine, self.keys)
         self.balances = BalanceReads(engine, clock, self.sessions)

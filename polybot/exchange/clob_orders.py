@@ -11,6 +11,8 @@ from polybot.clock import Clock
 from polybot.exchange import rules
 from polybot.exchange.auth import ApiKey
 from polybot.exchange.engine import Engine
+from polybot.exchange.faults.kinds import VENUE
+from polybot.exchange.faults.state import Faults
 from polybot.exchange.heartbeats import Heartbeats, Mismatch
 from polybot.exchange.identities import full_condition_id
 from polybot.exchange.model import Accepted, Order, Refused
@@ -60,6 +62,7 @@ class OrderCalls:
         reader: OrderReader,
         on_refused: Callable[[Refused], None],
         screen: Callable[[object], Refused | None],
+        faults: Faults,
     ) -> None:
         self._engine = engine
         self._clock = clock
@@ -67,6 +70,7 @@ class OrderCalls:
         self._reader = reader
         self._on_refused = on_refused
         self._screen = screen
+        self._faults = faults
 
     # --- placing -------------------------------------------------------------------------
 
@@ -87,6 +91,11 @@ class OrderCalls:
         if len(entries) > MAX_ORDERS:
             count = len(entries)
             return error_response(f"Too many orders in payload: {count}, max allowed: {MAX_ORDERS}")
+        broken = self._faults.strike("clob", "batch_partly_done", self._clock.now_ms())
+        if broken is not None:
+            for entry in entries[: broken["keep"]]:
+                self._start(entry, key)
+            return error_response("could not insert orders", 500)
         placings = [self._start(entry, key) for entry in entries]
         outcomes = [await placing.result() for placing in placings]
         return json_response([self._entry_json(outcome) for outcome in outcomes])
@@ -209,6 +218,8 @@ class OrderCalls:
         """Cancel the orders of every key whose heartbeat stopped; to be called each 5 s."""
         now_ms = self._clock.now_ms()
         for key in self._heartbeats.sweep(now_ms):
+            if self._faults.strike(VENUE, "heartbeat_lapse_ignored", now_ms):
+                continue
             self._engine.cancel_where(key, now_ms)
 
 

@@ -163,12 +163,34 @@ class Desk:
         self.trades[trade.id] = trade
         act.traded(trade)
         for fill in match.makers:
-            self.resting.fill(fill.order, fill.shares, trade.id, act)
+            if fill.order.sequence:  # else it never rested here: see `print_outside`
+                self.resting.fill(fill.order, fill.shares, trade.id, act)
         taker.matched += match.shares
         taker.trades.append(trade.id)
         taker.market.last_trade_price = match.price
         self._clearing.begin(trade)
         return trade.id
+
+    def lay(self, order: Order, act: Act, before: Order | None = None) -> None:
+        """Rest an order that stands for outside liquidity: unchecked, untold, its level apart.
+
+        It goes last in its level, or in front of `before`, whose time it then shares.
+        """
+        self.orders[order.id] = order
+        order.created_ms = act.now_ms
+        if before is None:
+            order.sequence = self._next_sequence()
+            self.resting.add(order, act)
+        else:
+            order.sequence = before.sequence - 1
+            self.resting.squeeze_in(order, before, act)
+
+    def print_outside(self, taker: Order, match: LevelMatch, act: Act) -> None:
+        """A trade that happened elsewhere, with whichever resting orders here it would have met.
+
+        Makers without a sequence stand for liquidity that has left the mirrored book already.
+        """
+        self._trade(taker, match, act)
 
     def _finish(self, order: Order, plan: Plan, act: Act) -> None:
         """Tell the taker's fills; then what is not matched is cancelled (FAK) or rests."""

@@ -84,6 +84,27 @@ class Resting:
             due_ms = order.expiration_s * 1000 - rules.GTD_EARLY_MS
             self._agenda.add(due_ms, partial(self._expire, order))
 
+    def squeeze_in(self, order: Order, before: Order, act: Act) -> None:
+        """Rest an order in front of another one of its level: see `outside_book`."""
+        act.book.squeeze_in(order, before)
+        act.touch(order)
+        self._accounts.claim(order, resting_claim(order))
+        self.live.setdefault(order.owner, {})[order.id] = order
+
+    def resize(self, order: Order, change: int, act: Act) -> None:
+        """Change what an order has left; it keeps its place, and goes when nothing remains.
+
+        No client can do this. It is how outside liquidity follows its origin, and silent: an order
+        that stands for a level is nobody's, so only the level is told.
+        """
+        order.size += change
+        act.book.resize(order, change)
+        act.touch(order)
+        self._accounts.claim(order, resting_claim(order))
+        if order.remaining == 0:
+            order.status = Status.CANCELED
+            del self.live[order.owner][order.id]
+
     def fill(self, maker: Order, shares: int, trade_id: str, act: Act) -> None:
         """Count a match of a resting order, which leaves when nothing of it remains."""
         maker.matched += shares
