@@ -7,6 +7,7 @@ from collections import deque
 from polybot.exchange import eip712
 from polybot.exchange.auth import ApiKey, KeyStore
 from polybot.exchange.engine import Engine
+from polybot.exchange.identities import full_condition_id
 from polybot.exchange.model import Event, Order, Trade, Traded
 from polybot.exchange.paging import page
 from polybot.exchange.request import (
@@ -75,8 +76,8 @@ class AccountReads:
 
 
 def _order_matches(order: Order, query: dict[str, str]) -> bool:
-    market, token = query.get("market"), query.get("asset_id")
-    return market in (None, "", order.market.condition_id) and token in (None, "", order.token)
+    market, token = full_condition_id(query.get("market", "")), query.get("asset_id")
+    return market in ("", order.market.condition_id) and token in (None, "", order.token)
 
 
 def _is_seconds(text: str) -> bool:
