@@ -1,4 +1,4 @@
-"""`python -m polybot`: the bot; `python -m polybot exchange`: the exchange alone."""
+"""`python -m polybot`: the bot; with `exchange`: the exchange alone; with `lab`: the laboratory."""
 
 from __future__ import annotations
 
@@ -21,7 +21,10 @@ from polybot.config_read import ConfigError
 from polybot.console.log import bot_log, set_up_logs
 from polybot.console.report import closing_report
 from polybot.exchange.server import Exchange, Urls
+from polybot.exchange.terms import Terms
+from polybot.exchange.terms_file import read_terms
 from polybot.exchange.world import make_world
+from polybot.lab import commands
 from polybot.launch import (
     EXIT_CLEAN,
     EXIT_CONFIG,
@@ -31,7 +34,7 @@ from polybot.launch import (
     run_live,
     run_paper,
 )
-from polybot.options import BotOptions, ExchangeOptions
+from polybot.options import BotOptions, ExchangeOptions, LabOptions
 from polybot.signals import stop_on_signals
 
 
@@ -40,6 +43,8 @@ def main(argv: list[str]) -> int:
     if isinstance(options, ExchangeOptions):
         set_up_logs(sys.stderr)
         return run_exchange(options)
+    if isinstance(options, LabOptions):
+        return commands.run(options.name, options.words)
     return run_bot(options)
 
 
@@ -124,7 +129,8 @@ async def _serve(options: ExchangeOptions) -> int:
         series=options.series,
         intensity=options.intensity,
     )
-    exchange = Exchange(world, Clock.starting_at(world.start_ms), options.seed)
+    terms = Terms() if options.terms is None else read_terms(options.terms)
+    exchange = Exchange(world, Clock.starting_at(world.start_ms), options.seed, terms=terms)
     async with trio.open_nursery() as nursery:
         with trio.CancelScope() as serving:
             stop: Callable[[str], None] = lambda _: serving.cancel()  # noqa: E731
@@ -137,7 +143,8 @@ async def _serve(options: ExchangeOptions) -> int:
 async def _serve_until_cancelled(exchange: Exchange, port: int) -> None:
     async with trio.open_nursery() as nursery:
         urls: Urls = await nursery.start(exchange.run, port)
-        line = {**attrs.asdict(urls), "wallet": attrs.asdict(exchange.wallet)}
+        wallet = attrs.asdict(exchange.wallet) | attrs.asdict(exchange.demo_wallets)
+        line = {**attrs.asdict(urls), "wallet": wallet}
         sys.stdout.write(json.dumps(line) + "\n")
         sys.stdout.flush()
 

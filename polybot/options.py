@@ -32,6 +32,7 @@ class Overrides:
     series: tuple[str, ...] | None = None
     speed: float | None = None
     seed: int | None = None
+    terms: str | None = None
 
 
 @attrs.frozen
@@ -57,9 +58,18 @@ class ExchangeOptions:
     speed: float = 1.0
     intensity: float = 0.1
     start_ms: int | None = None
+    terms: Path | None = None
 
 
-Options = BotOptions | ExchangeOptions
+@attrs.frozen
+class LabOptions:
+    """`python -m polybot lab NAME …`: a command of the laboratory, which reads its own words."""
+
+    name: str
+    words: tuple[str, ...] = ()
+
+
+Options = BotOptions | ExchangeOptions | LabOptions
 
 
 def parse_duration_ms(text: str) -> int:

@@ -89,6 +89,10 @@ class Accounts:
             wallet = self.wallets[account] = Wallet()
         return wallet
 
+    def _look(self, account: str) -> Wallet:
+        """The account's wallet for a read, which must not make one: having one is a fact."""
+        return self.wallets.get(account) or Wallet()
+
     def deposit(self, account: str, amount: int, *, approved: bool = True) -> None:
         """Bring pUSD into the exchange: the only place where money appears.
 
@@ -112,14 +116,14 @@ class Accounts:
         self.wallet(recipient).cash += amount
 
     def cash(self, account: str) -> int:
-        return self.wallet(account).cash
+        return self._look(account).cash
 
     def shares(self, account: str, token: str) -> int:
-        return self.wallet(account).shares.get(token, 0)
+        return self._look(account).shares.get(token, 0)
 
     def available(self, account: str, token: str | None = None) -> int:
         """Free pUSD, or free shares of `token`: balance less the open remainder of own orders."""
-        wallet = self.wallet(account)
+        wallet = self._look(account)
         if token is None:
             return wallet.cash - wallet.claimed_cash
         return wallet.shares.get(token, 0) - wallet.claimed_shares.get(token, 0)

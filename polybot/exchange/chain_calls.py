@@ -45,7 +45,7 @@ def _pay(state: State, sender: str, call: Call) -> None:
 
 
 def _proxy(state: State, sender: str, _factory: str, args: Args) -> list[Log]:
-    """The caller's own proxy makes the calls; the factory deploys it at the first (onchain.md 5)."""
+    """The caller's own proxy makes the calls; the factory deploys it at the first (7.3)."""
     proxy = wallets_of(sender).proxy
     state.deployed.add(proxy)
     logs: list[Log] = []

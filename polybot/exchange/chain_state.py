@@ -94,6 +94,9 @@ class _Copy(Accounts):
             self.wallets[account] = attrs.evolve(known, shares=dict(known.shares))
         return super().wallet(account)
 
+    def _look(self, account: str) -> Wallet:
+        return self.wallet(account)
+
 
 class _Trial(State):
     """The effects alone, on the copy: no order is cancelled for them."""

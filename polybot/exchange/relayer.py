@@ -38,7 +38,7 @@ class Relayer:
         self._chain, self._keys, self._clock = chain, keys, clock
         self._recent: deque[int] = deque()  # times of the last minute's submissions
         self._today: Counter[tuple[str, int]] = Counter()  # by key and day
-        self._answers: dict[str, Response] = {}  # by idempotency key
+        self._answers: dict[str, Response] = {}  # by key, path and idempotency key
         self._public: dict[str, Callable[[Request], Response]] = {
             "/deployed": self._deployed,
             "/v1/account/transactions/params": self._params,
@@ -220,9 +220,10 @@ class Relayer:
         answer: Callable[[SessionWork, Transaction], dict[str, object]],
     ) -> Response:
         """Do it, or say again what was answered to the same idempotency key."""
-        name = request.headers.get("idempotency-key", "")
-        if not name:
+        given = request.headers.get("idempotency-key", "")
+        if not given:
             return error_response("Idempotency-Key header is required")
+        name = f"{key} {request.path} {given}"
         if name in self._answers:
             return self._answers[name]
         limited = self._limited(key)

@@ -15,7 +15,7 @@ import attrs
 
 from polybot.clock import Clock
 from polybot.exchange import eip712
-from polybot.exchange.auth import ApiKey, hmac_signature
+from polybot.exchange.auth import TOLERANCE_S, ApiKey, hmac_signature
 from polybot.exchange.request import Request, Response, error_response, json_response
 
 
@@ -33,7 +33,7 @@ class BuilderKey:
 class RelayerKeys:
     """All keys of the relayer. New ones come from `rng`: a seed gives the same keys."""
 
-    def __init__(self, clock: Clock, rng: random.Random, tolerance_s: int) -> None:
+    def __init__(self, clock: Clock, rng: random.Random, *, tolerance_s: int = TOLERANCE_S) -> None:
         self._clock, self._rng, self._tolerance_s = clock, rng, tolerance_s
         self._relayer: dict[str, str] = {}  # key → address
         self._builder: dict[str, BuilderKey] = {}

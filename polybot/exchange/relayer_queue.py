@@ -116,8 +116,8 @@ class Queue:
 
     def _plan(self, tx: Transaction, now_ms: int) -> None:
         terms, rng, agenda = self._chain.terms, self._rng, self._chain.agenda
-        mined = rng.randint(terms.relayer_mined_least_ms, terms.relayer_mined_most_ms)
-        confirmed = rng.randint(terms.relayer_confirmed_least_ms, terms.relayer_confirmed_most_ms)
+        mined = _between(rng, terms.relayer_mined_least_ms, terms.relayer_mined_most_ms)
+        confirmed = _between(rng, terms.relayer_confirmed_least_ms, terms.relayer_confirmed_most_ms)
         block_ms = self._chain.blocks.next_ms(now_ms + mined + self.policy.extra_ms)
         end_ms = max(now_ms + confirmed, block_ms + terms.block_ms)
         agenda.add(now_ms + mined // 2, lambda at_ms: self._send(tx, at_ms))
@@ -136,7 +136,7 @@ class Queue:
         tx.tx_hash = f"0x{self._rng.getrandbits(256):064x}"
 
     def _mine(self, tx: Transaction, now_ms: int, *, fails: bool) -> None:
-        """Run it in its block. A revert leaves the nonce, except a proxy's: the hub counts those."""
+        """Run it in its block. A revert leaves the nonce, but a proxy's: the hub counts those."""
         work = tx.work
         if work.deadline_s is not None and work.deadline_s * 1000 < now_ms:
             tx.tx_hash = ""
@@ -171,3 +171,7 @@ class Queue:
     def _end(self, tx: Transaction, state: str, now_ms: int, error: str) -> None:
         tx.state, tx.updated_ms, tx.error = state, now_ms, error
         self._busy.pop(tx.work.wallet, None)
+
+
+def _between(rng: random.Random, least: int, most: int) -> int:
+    return rng.randint(least, max(least, most))

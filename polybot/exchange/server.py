@@ -20,7 +20,9 @@ from polybot.clock import Clock
 from polybot.exchange import eip712
 from polybot.exchange.admin import AdminService
 from polybot.exchange.binance import BinanceService
+from polybot.exchange.chain_services import ChainServices
 from polybot.exchange.clob import ClobServer
+from polybot.exchange.conduct_calls import ConductCalls
 from polybot.exchange.counters import Counters
 from polybot.exchange.engine import Engine
 from polybot.exchange.gamma import GammaService
@@ -31,6 +33,7 @@ from polybot.exchange.operations import OperationsService
 from polybot.exchange.oracle import Oracle
 from polybot.exchange.polybolt import PolyboltService
 from polybot.exchange.rtds import RtdsService
+from polybot.exchange.site_service import SiteService
 from polybot.exchange.terms import Terms
 from polybot.exchange.websocket import OnError
 from polybot.exchange.world import World
@@ -67,7 +70,7 @@ class DemoWallet:
 
 @attrs.frozen
 class Urls:
-    """Where every service listens. The relayer and the RPC node are not built yet."""
+    """Where every service listens."""
 
     clob: str
     gamma: str
@@ -79,6 +82,9 @@ class Urls:
     binance_ws: str
     operations: str
     admin: str
+    site: str
+    relayer: str
+    rpc: str
 
 
 class Moving(Protocol):
@@ -111,11 +117,15 @@ class Exchange:
         self.engine = Engine(rng=rng("engine"))
         assets = sorted({series.asset for series in world.series})
         self.oracle = Oracle(world.source, assets, start_ms, rng("oracle"))
-        self.clob = ClobServer(self.engine, clock, rng("clob"), on_error, self._on_refused)
+        self.clob = ClobServer(
+            self.engine, clock, rng("clob"), on_error, self._on_refused, terms=terms
+        )
         self.engine.listeners.append(self.counters.on_event)
         wallet = self.wallet
         self.clob.keys.add_key(wallet.address, wallet.api_key, wallet.api_secret, wallet.passphrase)
         self.engine.accounts.deposit(wallet.address, DEMO_FUNDS)
+        self.chain = ChainServices(self.engine, self.clob, clock, rng("chain"), terms, on_error)
+        self.demo_wallets = self.chain.set_up_demo(wallet.address, DEMO_FUNDS)
         self.lifecycle = Lifecycle(
             self.engine,
             self.oracle,
@@ -139,6 +149,8 @@ class Exchange:
         binance = BinanceService(self.oracle, clock)
         moves = OperationsService(self.engine, clock, clob.authenticate, self._rng("operations"))
         admin = AdminService(self.engine, self.counters, clock)
+        admin.routes |= self.chain.faucet.routes
+        admin.routes |= ConductCalls(clock, clob.modes, clob.geoblock).routes
         return [
             (("clob http",), self._after_the_world(clob.service_rest)),
             (("gamma http",), gamma.service),
@@ -149,6 +161,9 @@ class Exchange:
             (("binance_rest http", "binance_ws ws"), binance.service),
             (("operations http",), self._after_the_world(moves.service)),
             (("admin http",), admin.service),
+            (("site http",), SiteService(clob.geoblock).service),
+            (("relayer http",), self._after_the_world(self.chain.service_relayer)),
+            (("rpc http",), self._after_the_world(self.chain.service_rpc)),
         ]
 
     def _after_the_world(self, service: Service) -> Service:
@@ -196,7 +211,8 @@ class Exchange:
 
     def advance(self, now_ms: int) -> None:
         """Move everything due by now, in the order of due times, each act at its own."""
-        parts: tuple[Moving, ...] = (self.oracle, self.lifecycle, self.engine, self.world)
+        chain = self.chain.chain
+        parts: tuple[Moving, ...] = (self.oracle, self.lifecycle, self.engine, chain, self.world)
         while True:
             due = [(when, n) for n, p in enumerate(parts) if (when := p.next_due_ms()) is not None]
             when, first = min(due)

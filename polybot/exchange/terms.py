@@ -1,13 +1,28 @@
 """The venue's conduct as data: what the references leave open or the venue has changed before.
 
 Every value is the venue's as of November 2026 unless its comment says otherwise. One frozen object
-for a whole exchange; a TOML table `[venue]` of the same keys reads into it. What goes *wrong* is no
-term but a fault, see `faults`.
+for a whole exchange; a TOML table `[venue]` of the same keys reads into it (`terms_file.py`). What
+goes *wrong* is no term but a fault, see `faults`. Money is in 10⁻⁶ pUSD.
 """
 
 from __future__ import annotations
 
 import attrs
+from attrs.validators import and_, ge, in_, le
+
+TIERS = (
+    "standard", "copper", "bronze", "silver", "gold", "platinum", "diamond", "elite",
+)  # fmt: skip
+
+
+def _at_least(least: int, default: int) -> int:
+    field: int = attrs.field(default=default, validator=ge(least))
+    return field
+
+
+def _percent(default: int) -> int:
+    field: int = attrs.field(default=default, validator=and_(ge(0), le(100)))
+    return field
 
 
 @attrs.frozen
@@ -15,18 +30,45 @@ class Terms:
     """How this exchange behaves."""
 
     # Which protocol new interval markets use: "v1", "v2" or "mixed" (clob.md 3.2 leaves it open).
-    protocol: str = "v1"
+    protocol: str = attrs.field(default="v1", validator=in_(("v1", "v2", "mixed")))
     # Hold of a marketable order on crypto markets (clob.md 3.9: 150 ms since 2026-09-04).
-    taker_delay_ms: int = 150
+    taker_delay_ms: int = _at_least(0, 150)
+    # Refuse the wallets of old accounts, as the venue does for accounts made since May 2026
+    # (signature types 0 to 2; clob.md 3.3, third-party reports). Off: all four types trade.
+    deposit_wallets_only: bool = False
+
+    # --- trading modes (clob.md 7.3) -------------------------------------------------
+    # Post-only time after an engine restart: two minutes.
+    post_only_s: int = _at_least(1, 120)
+    # `Retry-After` of a 425, which is optional; 0 sends none.
+    restart_retry_after_s: int = _at_least(0, 0)
+    # Whether resting orders live through a restart: no source says (clob.md 7.3, UNSURE).
+    orders_survive_restart: bool = True
+
+    # --- where callers are (clob.md 1, 7.3; the page of geographic restrictions, mid-2026) ------
+    # Everybody's country and region, ISO 3166; Ireland is the nearest that may trade.
+    country: str = "IE"
+    region: str = ""
+    # Order endpoints answer 403.
+    blocked_countries: tuple[str, ...] = (
+        "AU", "BE", "BI", "BY", "CD", "CF", "CU", "DE", "ET", "FR", "GB", "IQ", "IR", "IT", "KP",
+        "LB", "LY", "MM", "NI", "NL", "RU", "SD", "SO", "SS", "SY", "UM", "US", "VE", "YE", "ZW",
+    )  # fmt: skip
+    # Parts of countries that are open otherwise.
+    blocked_regions: tuple[str, ...] = ("CA-ON", "UA-43", "UA-14", "UA-09")
+    # Positions may be reduced, none opened.
+    close_only_countries: tuple[str, ...] = ("PL", "SG", "TH", "TW")
+
+    # --- the chain and the relayer (onchain.md 7, 9) ----------------------------------
     # Polygon's block time (onchain.md 7.5: 1.5–2 s).
-    block_ms: int = 2_000
+    block_ms: int = _at_least(1, 2_000)
     # Gas price of the RPC node in wei; a common figure on Polygon, no source gives the venue's.
-    gas_price_wei: int = 30_000_000_000
+    gas_price_wei: int = _at_least(0, 30_000_000_000)
     # Relayer, from /submit to the block and to CONFIRMED (onchain.md 7.5: 5–30 s, UNSURE).
-    relayer_mined_least_ms: int = 2_500
-    relayer_mined_most_ms: int = 8_000
-    relayer_confirmed_least_ms: int = 5_000
-    relayer_confirmed_most_ms: int = 30_000
+    relayer_mined_least_ms: int = _at_least(0, 2_500)
+    relayer_mined_most_ms: int = _at_least(0, 8_000)
+    relayer_confirmed_least_ms: int = _at_least(0, 5_000)
+    relayer_confirmed_most_ms: int = _at_least(0, 30_000)
     # /submit per minute and IP (onchain.md 7.4), and per key and day (7.4: size UNSURE).
-    relayer_submits_per_minute: int = 25
-    relayer_submits_per_day: int = 1_000
+    relayer_submits_per_minute: int = _at_least(1, 25)
+    relayer_submits_per_day: int = _at_least(0, 1_000)

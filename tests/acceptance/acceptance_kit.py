@@ -70,13 +70,17 @@ def command(*words: str) -> Iterator[Command]:
 
 @attrs.frozen
 class Wallet:
-    """The funded wallet of the JSON line."""
+    """The funded wallet of the JSON line, and the other wallets of its key."""
 
     private_key: str
     address: str
     api_key: str
     api_secret: str
     passphrase: str
+    relayer_api_key: str
+    proxy: str
+    safe: str
+    deposit: str
 
 
 @attrs.frozen

@@ -1,0 +1,22 @@
+"""`python -m polybot lab NAME …`: the laboratory's commands by name.
+
+Each takes the words after its name and returns an exit code. They are imported when called:
+a bot that trades has no use for what the laboratory needs.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from importlib import import_module
+
+Command = Callable[[Sequence[str]], int]
+
+COMMANDS: dict[str, str] = {
+    "conformance": "polybot.lab.conformance",
+}
+
+
+def run(name: str, words: Sequence[str]) -> int:
+    """Run the command of that name, a key of `COMMANDS`."""
+    command: Command = import_module(COMMANDS[name]).main
+    return command(words)
