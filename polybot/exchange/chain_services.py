@@ -48,7 +48,7 @@ class ChainServices:
         on_error: OnError,
     ) -> None:
         self.chain = Chain(engine, clob.sessions, terms)
-        self.keys = RelayerKeys(clock, rng)
+        self.keys = RelayerKeys(clock, rng, tolerance_s=terms.timestamp_tolerance_s)
         self.relayer = Relayer(self.chain, self.keys, clock, rng)
         self.faucet = Faucet(self.chain, self.keys)
         rpc = RpcService(self.chain, Mempool(self.chain), clock)

@@ -64,7 +64,7 @@ class ClobServer:
         terms: Terms = Terms(),
     ) -> None:
         self._clock = clock
-        self.keys = KeyStore(clock, rng)
+        self.keys = KeyStore(clock, rng, tolerance_s=terms.timestamp_tolerance_s)
         self.sessions = SessionSigners()
         self._market_stream = MarketStream(engine, clock, rng)
         self._user_stream = UserStream(self.keys)

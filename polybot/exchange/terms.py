@@ -59,6 +59,9 @@ class Terms:
     # Positions may be reduced, none opened.
     close_only_countries: tuple[str, ...] = ("PL", "SG", "TH", "TW")
 
+    # How far from our clock the timestamp of a signed request may be: not documented (clob.md 2.2).
+    timestamp_tolerance_s: int = _at_least(1, 300)
+
     # --- the chain and the relayer (onchain.md 7, 9) ----------------------------------
     # Polygon's block time (onchain.md 7.5: 1.5–2 s).
     block_ms: int = _at_least(1, 2_000)

@@ -116,7 +116,11 @@ class Venue:
 
     def current_market(self) -> Market:
         """The market of the running window, found by its slug as any bot does."""
-        slug = f"btc-updown-5m-{self.now_s() // WINDOW_S * WINDOW_S}"
+        return self.window_market("5m", WINDOW_S)
+
+    def window_market(self, name: str, length_s: int) -> Market:
+        """The running window of one of the BTC series."""
+        slug = f"btc-updown-{name}-{self.now_s() // length_s * length_s}"
         found = self.get("gamma", f"/markets/slug/{slug}")
         up, down = json.loads(found["clobTokenIds"])
         return Market(slug, found["conditionId"], up, down)
