@@ -122,7 +122,8 @@ class Venue:
         """The running window of one of the BTC series."""
         slug = f"btc-updown-{name}-{self.now_s() // length_s * length_s}"
         found = self.get("gamma", f"/markets/slug/{slug}")
-        up, down = json.loads(found["clobTokenIds"])
+        modern = found["version"] == "v2"
+        up, down = found["positionIds"] if modern else json.loads(found["clobTokenIds"])
         return Market(slug, found["conditionId"], up, down)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from decimal import Decimal
-from typing import Any
+from typing import Any, Literal
 
 import attrs
 import httpx
@@ -74,13 +74,16 @@ class Life:
     venue: Venue
     client: SecureClient
     market: Market
+    modern: bool = False  # a market of Protocol V2
 
     @property
     def cash(self) -> int:
         return self.client.get_balance_allowance(asset_type="COLLATERAL").balance
 
     def shares(self, token: str) -> int:
-        return self.client.get_balance_allowance(asset_type="CONDITIONAL", asset_id=token).balance
+        asset: Literal["CONDITIONAL", "CONDITIONAL-V2"]
+        asset = "CONDITIONAL-V2" if self.modern else "CONDITIONAL"
+        return self.client.get_balance_allowance(asset_type=asset, asset_id=token).balance
 
     def phase(self) -> str:
         return str(self._state()["phase"])

@@ -10,7 +10,9 @@ from __future__ import annotations
 import signal
 import time
 from collections.abc import Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from pathlib import Path
 
 import pytest
 from acceptance_kit import Venue, command
@@ -27,40 +29,44 @@ FRESH, OTHER = "0x" + "42" * 32, "0x" + "43" * 32
 NO_FUNDS = "not enough balance / allowance"
 
 
-@pytest.fixture(scope="module")
-def venue(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Venue]:
-    """Its clock runs away from the clients': it takes their timestamps for what they are."""
-    terms = tmp_path_factory.mktemp("terms") / "terms.toml"
-    terms.write_text("[venue]\ntimestamp_tolerance_s = 1000000\n", encoding="utf-8")
+@contextmanager
+def exchange(folder: Path, **terms: str) -> Iterator[Venue]:
+    """It takes the clients' timestamps for what they are: its clock runs away from theirs."""
+    path = folder / "terms.toml"
+    lines = ["[venue]", "timestamp_tolerance_s = 1000000"]
+    lines += [f'{name} = "{value}"' for name, value in terms.items()]
+    path.write_text("\n".join(lines), encoding="utf-8")
     start_s = int(time.time()) // WINDOW_S * WINDOW_S + PHASE_S
     words = ("--port", "0", "--speed", str(SPEED), "--seed", "5", "--intensity", "0.3")
-    more = ("--series", "btc-15m", "--start", str(start_s), "--terms", str(terms))
+    more = ("--series", "btc-15m", "--start", str(start_s), "--terms", str(path))
     with command(*words, *more) as running:
         yield Venue.from_line(running.first_line())
         assert running.stop(signal.SIGINT) == 0
         assert running.stderr() == ""
 
 
-def test_four_wallets_live_side_by_side(venue: Venue) -> None:
-    """Deposit wallet, EOA, Safe and proxy are made ready, trade, split, merge and redeem
-    (onchain.md 5, 6, 7; clob.md 3.3).
+@pytest.mark.conforms("onchain-4-sdk-setup", "onchain-9.4-sdk-round")
+def test_five_wallets_live_side_by_side(tmp_path_factory: pytest.TempPathFactory) -> None:
+    """Deposit wallet, EOA, Safe and proxy are made ready, trade, split, merge and redeem, and a
+    deposit wallet does it in markets of Protocol V2 (onchain.md 5, 6, 7; clob.md 3.2, 3.3).
     """
-    with ThreadPoolExecutor(4) as threads:
-        lives = [
-            future.result()
-            for future in [
-                threads.submit(deposit_wallet, venue),
-                threads.submit(eoa, venue),
-                threads.submit(old_wallet, venue, venue.wallet.safe, 101),
-                threads.submit(old_wallet, venue, venue.wallet.proxy, 102),
-            ]
-        ]
-        redeemed: list[Future[None]] = [threads.submit(redeem_at_last, life) for life in lives]
-        for future in redeemed:
+    make = tmp_path_factory.mktemp
+    with (
+        exchange(make("v1")) as venue,
+        exchange(make("v2"), protocol="v2") as modern,
+        ThreadPoolExecutor(5) as threads,
+    ):
+        for future in [
+            threads.submit(deposit_wallet, venue),
+            threads.submit(eoa, venue),
+            threads.submit(old_wallet, venue, venue.wallet.safe, 101),
+            threads.submit(old_wallet, venue, venue.wallet.proxy, 102),
+            threads.submit(deposit_wallet, modern, modern=True),
+        ]:
             future.result()
 
 
-def deposit_wallet(venue: Venue) -> Life:
+def deposit_wallet(venue: Venue, *, modern: bool = False) -> None:
     """The default of the SDK: nothing there but a key, the wallet is deployed on the way."""
     owner = address_of(FRESH)
     relayer_key = admin(venue, "/relayer-key", address=owner)["key"]
@@ -70,10 +76,10 @@ def deposit_wallet(venue: Venue) -> Life:
     admin(venue, "/fund", address=str(client.wallet), amount="100")
     assert NO_FUNDS in refused(client, market_with(venue, NEEDS_S))
     client.setup_trading_approvals()
-    return lived(venue, client)
+    live(venue, client, modern=modern)
 
 
-def eoa(venue: Venue) -> Life:
+def eoa(venue: Venue) -> None:
     """Raw transactions, gas of its own. Of the approvals one is missing: 17 would take a minute."""
     owner = address_of(OTHER)
     client = client_for(venue, OTHER, wallet=owner)
@@ -86,10 +92,10 @@ def eoa(venue: Venue) -> Life:
     ).wait()
     assert NO_FUNDS in refused(client, market_with(venue, NEEDS_S))
     client.setup_trading_approvals()
-    return lived(venue, client)
+    live(venue, client)
 
 
-def old_wallet(venue: Venue, wallet: str, nonce: int) -> Life:
+def old_wallet(venue: Venue, wallet: str, nonce: int) -> None:
     """A Safe or a proxy of the demo key, deployed already; two calls go in one transaction."""
     key = venue.wallet
     client = client_for(venue, key.private_key, key.relayer_api_key, wallet, nonce)
@@ -102,7 +108,7 @@ def old_wallet(venue: Venue, wallet: str, nonce: int) -> Life:
     ).wait()
     assert NO_FUNDS in refused(client, market_with(venue, NEEDS_S))
     client.setup_trading_approvals()
-    return lived(venue, client)
+    live(venue, client)
 
 
 def admin_wallets(venue: Venue, owner: str) -> dict[str, dict[str, str]]:
@@ -110,18 +116,13 @@ def admin_wallets(venue: Venue, owner: str) -> dict[str, dict[str, str]]:
     return found
 
 
-def lived(venue: Venue, client: SecureClient) -> Life:
+def live(venue: Venue, client: SecureClient, *, modern: bool = False) -> None:
     """What every wallet does once it is ready, in a market that outlasts it."""
-    life = Life(venue, client, market_with(venue, NEEDS_S))
+    life = Life(venue, client, market_with(venue, NEEDS_S), modern)
     life.trade()
     life.split_and_merge()
-    return life
-
-
-def redeem_at_last(life: Life) -> None:
-    """Before the resolution there is no closed market to redeem; after it the shares are paid."""
     with pytest.raises(UserInputError, match="No market found"):
-        life.client.redeem_positions(condition_id=life.market.condition_id)
+        client.redeem_positions(condition_id=life.market.condition_id)
     until("the resolution", lambda: life.phase() == "resolved")
     life.redeem()
-    life.client.close()
+    client.close()
