@@ -56,7 +56,7 @@ class ChainServices:
         self.service_rpc = Service(rpc.handle, None, on_error)
         clob.balances.allowances = engine.accounts.approvals.allowances
         clob.add_routes(
-            {("DELETE", "/auth/builder-api-key"): self.keys.revoke},
+            {("DELETE", "/auth/builder-api-key"): lambda asked: self.keys.revoke(asked, clob.keys)},
             {
                 ("POST", "/auth/builder-api-key"): self.keys.create,
                 ("GET", "/auth/builder-api-key"): self.keys.list_builder_keys,

@@ -15,7 +15,7 @@ import attrs
 
 from polybot.clock import Clock
 from polybot.exchange import eip712
-from polybot.exchange.auth import TOLERANCE_S, ApiKey, hmac_signature
+from polybot.exchange.auth import TOLERANCE_S, ApiKey, KeyStore, hmac_signature
 from polybot.exchange.request import Request, Response, error_response, json_response
 
 
@@ -102,10 +102,19 @@ class RelayerKeys:
         mine = [one.key for one in self._builder.values() if one.address == key.address]
         return json_response([{"key": one} for one in mine])
 
-    def revoke(self, request: Request) -> Response:
-        """DELETE /auth/builder-api-key, proven by the builder headers themselves."""
-        key = self._builder_of(request)
+    def revoke(self, request: Request, keys: KeyStore) -> Response:
+        """DELETE /auth/builder-api-key, proven by the key itself, as the unified SDK does.
+
+        py-clob-client-v2 sends the account's L2 headers and names no key: the newest goes.
+        """
+        key = self._builder_of(request) or self._newest_of(keys.authenticate(request))
         if key is None:
             return error_response("Unauthorized/Invalid api key", 401)
         del self._builder[key]
         return json_response("OK")
+
+    def _newest_of(self, account: ApiKey | Response) -> str | None:
+        if isinstance(account, Response):
+            return None
+        mine = [one.key for one in self._builder.values() if one.address == account.address]
+        return mine[-1] if mine else None

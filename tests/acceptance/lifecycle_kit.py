@@ -12,7 +12,7 @@ import httpx
 import pytest
 from acceptance_kit import Market, Venue, until_matched
 from coincurve import PrivateKey
-from polymarket import RelayerApiKey, SecureClient
+from polymarket import BuilderApiKey, RelayerApiKey, SecureClient
 from polymarket.errors import RequestRejectedError
 from polymarket.models.clob.order_response import AcceptedOrder, OrderResponse
 from polymarket.types import EvmAddress
@@ -152,7 +152,7 @@ class Life:
 def client_for(
     venue: Venue,
     private_key: str,
-    relayer_key: str | None = None,
+    relayer_key: str | BuilderApiKey | None = None,
     wallet: str | None = None,
     nonce: int = 0,
 ) -> SecureClient:
@@ -161,7 +161,11 @@ def client_for(
     The wallets of one key share its API keys, and so a cancel-all: a nonce gives each its own.
     """
     owner = EvmAddress(address_of(private_key))
-    key = None if relayer_key is None else RelayerApiKey(key=relayer_key, address=owner)
+    key: RelayerApiKey | BuilderApiKey | None = None
+    if isinstance(relayer_key, str):
+        key = RelayerApiKey(key=relayer_key, address=owner)
+    elif relayer_key is not None:
+        key = relayer_key
     return SecureClient.create(
         private_key=private_key,
         wallet=wallet,

@@ -15,17 +15,29 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
-from acceptance_kit import Venue, command
-from lifecycle_kit import WINDOW_S, Life, address_of, admin, client_for, market_with, refused, until
+from acceptance_kit import Market, Venue, command
+from lifecycle_kit import (
+    LOW,
+    WINDOW_S,
+    Life,
+    accepted,
+    address_of,
+    admin,
+    client_for,
+    market_with,
+    refused,
+    until,
+)
 from polymarket import SecureClient
-from polymarket.errors import UserInputError
+from polymarket.errors import RequestRejectedError, UserInputError
+from polymarket.models.clob.order_response import OrderResponse
 
 from polybot.exchange import contracts
 
 SPEED = 20
 NEEDS_S = 200  # venue seconds that a wallet wants for its trades; some 10 s of the wall's
-PHASE_S = 400  # into its window the market is when the exchange starts: 25 s of the wall's are left
-FRESH, OTHER = "0x" + "42" * 32, "0x" + "43" * 32
+PHASE_S = 300  # into its window the market is when the exchange starts: 30 s of the wall's are left
+FRESH, OTHER, LENDER, SESSION = ("0x" + f"{byte}" * 32 for byte in (42, 43, 44, 45))
 NO_FUNDS = "not enough balance / allowance"
 
 
@@ -37,7 +49,7 @@ def exchange(folder: Path, **terms: str) -> Iterator[Venue]:
     lines += [f'{name} = "{value}"' for name, value in terms.items()]
     path.write_text("\n".join(lines), encoding="utf-8")
     start_s = int(time.time()) // WINDOW_S * WINDOW_S + PHASE_S
-    words = ("--port", "0", "--speed", str(SPEED), "--seed", "5", "--intensity", "0.3")
+    words = ("--port", "0", "--speed", str(SPEED), "--seed", "5", "--intensity", "0.1")
     more = ("--series", "btc-15m", "--start", str(start_s), "--terms", str(path))
     with command(*words, *more) as running:
         yield Venue.from_line(running.first_line())
@@ -46,15 +58,16 @@ def exchange(folder: Path, **terms: str) -> Iterator[Venue]:
 
 
 @pytest.mark.conforms("onchain-4-sdk-setup", "onchain-9.4-sdk-round")
-def test_five_wallets_live_side_by_side(tmp_path_factory: pytest.TempPathFactory) -> None:
+def test_wallets_live_side_by_side(tmp_path_factory: pytest.TempPathFactory) -> None:
     """Deposit wallet, EOA, Safe and proxy are made ready, trade, split, merge and redeem, and a
-    deposit wallet does it in markets of Protocol V2 (onchain.md 5, 6, 7; clob.md 3.2, 3.3).
+    deposit wallet does it in markets of Protocol V2; another lends itself to a session key
+    (onchain.md 5, 6, 7; clob.md 3.2, 3.3).
     """
     make = tmp_path_factory.mktemp
     with (
         exchange(make("v1")) as venue,
         exchange(make("v2"), protocol="v2") as modern,
-        ThreadPoolExecutor(5) as threads,
+        ThreadPoolExecutor(6) as threads,
     ):
         for future in [
             threads.submit(deposit_wallet, venue),
@@ -62,6 +75,7 @@ def test_five_wallets_live_side_by_side(tmp_path_factory: pytest.TempPathFactory
             threads.submit(old_wallet, venue, venue.wallet.safe, 101),
             threads.submit(old_wallet, venue, venue.wallet.proxy, 102),
             threads.submit(deposit_wallet, modern, modern=True),
+            threads.submit(lender, modern),
         ]:
             future.result()
 
@@ -109,6 +123,41 @@ def old_wallet(venue: Venue, wallet: str, nonce: int) -> None:
     assert NO_FUNDS in refused(client, market_with(venue, NEEDS_S))
     client.setup_trading_approvals()
     live(venue, client)
+
+
+def lender(venue: Venue) -> None:
+    """A session key trades for a deposit wallet while it is authorised, under an API key of its own
+    (onchain.md 5; clob.md 3.3).
+    """
+    relayer_key = admin(venue, "/relayer-key", address=address_of(LENDER))["key"]
+    client_for(venue, LENDER, relayer_key).close()
+    with client_for(venue, LENDER) as plain:
+        builder = plain.create_builder_api_key()
+        assert [one.key for one in plain.fetch_builder_api_keys()] == [builder.key]
+    owner = client_for(venue, LENDER, builder)
+    admin(venue, "/fund", address=str(owner.wallet), amount="100")
+    admin(venue, "/approve", address=str(owner.wallet))
+    result = owner.authorize_session_key(address=address_of(SESSION))
+    assert owner.fetch_session_keys() == (result.session_key,)
+
+    with client_for(venue, SESSION, builder, str(owner.wallet)) as session:
+        market = market_with(venue, NEEDS_S)
+        placed = accepted(bid(session, market))
+        assert session.get_order(order_id=placed.order_id).maker_address == owner.wallet
+        assert owner.list_open_orders().first_page().items == ()
+        session.split_position(condition_id=market.condition_id, amount=3_000_000).wait()
+        assert owner.get_balance_allowance(asset_type="COLLATERAL").balance == 97_000_000
+        owner.revoke_session_key(address=address_of(SESSION))
+        assert owner.fetch_session_keys() == ()
+        with pytest.raises(RequestRejectedError):
+            bid(session, market)
+    owner.revoke_builder_api_key()
+    assert owner.fetch_builder_api_keys() == ()
+    owner.close()
+
+
+def bid(client: SecureClient, market: Market) -> OrderResponse:
+    return client.place_limit_order(asset_id=market.up, price=LOW, size=10, side="BUY")
 
 
 def admin_wallets(venue: Venue, owner: str) -> dict[str, dict[str, str]]:

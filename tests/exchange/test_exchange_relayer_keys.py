@@ -14,7 +14,7 @@ from polymarket._internal.hmac import build_hmac_signature
 from polymarket.auth import BuilderApiKey
 
 from polybot.clock import Clock
-from polybot.exchange.auth import ApiKey, hmac_signature
+from polybot.exchange.auth import ApiKey, KeyStore, hmac_signature
 from polybot.exchange.relayer_keys import RelayerKeys
 from polybot.exchange.request import Request
 
@@ -28,11 +28,15 @@ class Hands:
     def __init__(self) -> None:
         self.now = T0
         self.keys = RelayerKeys(cast("Clock", self), random.Random(4))
+        self.store = KeyStore(cast("Clock", self), random.Random(5))
         made = json.loads(self.keys.create(_request("POST", b""), OWNER).body)
         self.builder = BuilderApiKey(**made)
 
     def now_ms(self) -> int:
         return self.now
+
+    def revoke(self, headers: dict[str, str]) -> int:
+        return self.keys.revoke(_request("DELETE", b"", headers), self.store).status
 
     def headers(self, method: str, body: str = "", stamp_s: int = T0 // 1000) -> dict[str, str]:
         signature = build_hmac_signature(
@@ -110,6 +114,6 @@ def test_builder_keys_are_listed_and_revoked() -> None:
     stranger = attrs.evolve(OWNER, address="0x" + "12" * 20)
     assert json.loads(hands.keys.list_builder_keys(_request("GET", b""), stranger).body) == []
 
-    assert hands.keys.revoke(_request("DELETE", b"", hands.headers("GET"))).status == 401
-    assert hands.keys.revoke(_request("DELETE", b"", hands.headers("DELETE"))).status == 200
+    assert hands.revoke(hands.headers("GET")) == 401
+    assert hands.revoke(hands.headers("DELETE")) == 200
     assert hands.keys.authenticate(_request("GET", b"", hands.headers("GET"))) is None
