@@ -10,7 +10,7 @@ from typing import Any, Literal
 import attrs
 import httpx
 import pytest
-from acceptance_kit import Market, Venue, until_matched
+from acceptance_kit import WINDOW_S, Market, Venue, until_matched
 from coincurve import PrivateKey
 from polymarket import BuilderApiKey, RelayerApiKey, SecureClient
 from polymarket.errors import RequestRejectedError
@@ -22,7 +22,6 @@ from polybot.exchange.eip712 import checksum, keccak
 
 LOW = Decimal("0.01")
 WAIT_S = 40  # no hang, only a limit
-WINDOW_S = 900
 
 
 def address_of(private_key: str) -> str:
@@ -30,21 +29,28 @@ def address_of(private_key: str) -> str:
     return checksum(keccak(key.public_key.format(compressed=False)[1:])[12:])
 
 
-def admin(venue: Venue, path: str, **body: str) -> Any:
+def admin(venue: Venue, path: str, **body: str | bool) -> Any:
     """One call of the faucet."""
     reply = httpx.post(venue.urls["admin"] + path, json=body, timeout=10)
     reply.raise_for_status()
     return reply.json()
 
 
-def market_with(venue: Venue, needs_s: int) -> Market:
-    """The running quarter-hour market if it has so many venue seconds left, else the next one."""
-    until("a market that is young enough", lambda: left_s(venue) >= needs_s)
-    return venue.window_market("15m", WINDOW_S)
+def standing_market(
+    venue: Venue, slug: str, version: str = "v1", *, neg_risk: bool = False
+) -> Market:
+    """A market of the operator's: no crowd, no clock, resolved when the test says so."""
+    end = "2040-01-01T00:00:00Z"
+    body = {"slug": slug, "question": f"{slug}?", "end": end, "version": version}
+    made = admin(venue, "/markets", neg_risk=neg_risk, **body)
+    up, down = made["tokens"]
+    return Market(slug, made["condition_id"], up, down)
 
 
-def left_s(venue: Venue) -> int:
-    return WINDOW_S - venue.now_s() % WINDOW_S
+def interval_market(venue: Venue, needs_s: int) -> Market:
+    """The running five-minute market if it has so many venue seconds left, else the next one."""
+    until("a market that is young enough", lambda: WINDOW_S - venue.now_s() % WINDOW_S >= needs_s)
+    return venue.current_market()
 
 
 def until(what: str, holds: Callable[[], bool]) -> None:
@@ -97,7 +103,7 @@ class Life:
 
     # --- what a wallet does ----------------------------------------------------------------
 
-    def trade(self) -> None:
+    def trade(self, maker: SecureClient) -> None:
         """Limit, batch, cancels, market order and trades, all with this wallet's own orders."""
         client, market = self.client, self.market
         placed = accepted(
@@ -112,10 +118,11 @@ class Life:
         ]
         ids = {accepted(one).order_id for one in client.post_orders(batch)}
         assert set(client.cancel_all().canceled) == ids
-        self._take()
+        accepted(maker.place_limit_order(asset_id=market.up, price="0.5", size=20, side="BUY"))
+        self.take()
         client.send_order_heartbeat()
 
-    def _take(self) -> None:
+    def take(self) -> None:
         """Six dollars of Down at the market, found again among the account's trades."""
         bought = accepted(
             until_matched(
