@@ -29,6 +29,7 @@ from polybot.console.show import show
 from polybot.console.snapshot import Snapshot
 from polybot.context import Context
 from polybot.domain.orders import Failure
+from polybot.exchange.mirror_live import LiveWorld
 from polybot.exchange.server import Exchange, Urls
 from polybot.exchange.terms import Terms
 from polybot.exchange.terms_file import read_terms
@@ -36,7 +37,7 @@ from polybot.exchange.world import World, make_world
 from polybot.execution.desk import Budget
 from polybot.execution.firewall import Admission
 from polybot.health import Health, leaves
-from polybot.options import BotOptions
+from polybot.options import BotOptions, check_pace
 from polybot.pricing.board import PriceBoard
 from polybot.records import Records
 from polybot.secrets_file import LiveKeys
@@ -125,6 +126,8 @@ def build(
 async def run_paper(config: Config, options: BotOptions) -> tuple[Summary, int]:
     """Serve an exchange, trade on it, and let it have the last word. Call inside `trio.run`."""
     world = paper_world(config)
+    if isinstance(world, LiveWorld):
+        await world.prepare()
     terms = Terms() if config.paper.terms is None else read_terms(Path(config.paper.terms))
     clock = Clock.starting_at(world.start_ms)
     series = tuple(series.key for series in world.series)
@@ -220,6 +223,7 @@ async def _show(published: Published[Snapshot], speed: float) -> None:
 def paper_world(config: Config) -> World:
     """The world a paper configuration names. Raises ValueError with the remedy."""
     paper = config.paper
+    check_pace(paper.world, paper.speed)
     return make_world(
         paper.world,
         seed=paper.seed,

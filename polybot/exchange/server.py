@@ -26,6 +26,8 @@ from polybot.exchange.counters import Counters
 from polybot.exchange.engine import Engine
 from polybot.exchange.gamma import GammaService
 from polybot.exchange.lifecycle import Lifecycle
+from polybot.exchange.mirror_live import LiveWorld
+from polybot.exchange.mirror_world import MirrorWorld
 from polybot.exchange.model import Refused
 from polybot.exchange.net import Request, Response, Service, log_error, serve
 from polybot.exchange.operations import OperationsService
@@ -111,7 +113,8 @@ class Exchange:
         def rng(name: str) -> random.Random:
             return random.Random(f"{seed} {name}")
 
-        self.engine = Engine(rng=rng("engine"))
+        mirrored = isinstance(world, MirrorWorld)
+        self.engine = Engine(rng=rng("engine"), auto_tick=not mirrored)
         assets = sorted({series.asset for series in world.series})
         self.oracle = Oracle(world.source, assets, start_ms, rng("oracle"))
         self.clob = ClobServer(
@@ -121,17 +124,24 @@ class Exchange:
         wallet = self.wallet
         self.clob.keys.add_key(wallet.address, wallet.api_key, wallet.api_secret, wallet.passphrase)
         self.engine.accounts.deposit(wallet.address, DEMO_FUNDS)
-        self.lifecycle = Lifecycle(
+        self.lifecycle = self._life(rng("lifecycle"), start_ms, terms)
+        world.attach(self.engine, self.oracle, self.lifecycle)
+        self._rng = rng
+
+    def _life(self, rng: random.Random, start_ms: int, terms: Terms) -> Lifecycle:
+        """Markets live by the calendar, or as another venue says that they do."""
+        world = self.world
+        if isinstance(world, MirrorWorld):
+            return world.make_life(self.engine, self.oracle, rng, start_ms)
+        return Lifecycle(
             self.engine,
             self.oracle,
             world.series,
-            rng("lifecycle"),
+            rng,
             start_ms,
             settlement=world.settlement,
             terms=terms,
         )
-        world.attach(self.engine, self.oracle, self.lifecycle)
-        self._rng = rng
 
     def _on_refused(self, refused: Refused) -> None:
         self.counters.refuse(self.wallet.address, refused.error)
@@ -194,6 +204,8 @@ class Exchange:
                     urls[key] = f"{scheme}://127.0.0.1:{bound}{''.join(path)}"
             nursery.start_soon(self.clob.run)
             nursery.start_soon(self._pump)
+            if isinstance(self.world, LiveWorld):
+                nursery.start_soon(self.world.run, self.clock)
             task_status.started(Urls(**urls))
 
     async def _pump(self) -> None:
