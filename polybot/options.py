@@ -16,6 +16,7 @@ ASSETS = ("btc", "eth", "sol", "xrp")
 LENGTHS = ("5m", "15m", "1h")
 MODES = ("paper", "live")
 LIVE_FEEDS = "live-feeds"
+PATH_WORLDS = ("recording", "exchange", LIVE_FEEDS)
 SPEED_MAX = 100.0
 INTENSITY_MAX = 20.0
 SEED_MAX = 2**63 - 1
@@ -34,6 +35,7 @@ class Overrides:
     speed: float | None = None
     seed: int | None = None
     terms: str | None = None
+    faults: str | None = None
 
 
 @attrs.frozen
@@ -60,6 +62,7 @@ class ExchangeOptions:
     intensity: float = 0.1
     start_ms: int | None = None
     terms: Path | None = None
+    faults: str = "none"
 
 
 @attrs.frozen
@@ -103,9 +106,9 @@ def check_series(series: tuple[str, ...]) -> tuple[str, ...]:
 def check_world(text: str) -> str:
     """Return `text` if it names a world this program can make; raises ValueError."""
     kind, _, path = text.partition(":")
-    if text in {"synthetic", LIVE_FEEDS} or (kind in {"recording", LIVE_FEEDS} and path):
+    if text in {"synthetic", LIVE_FEEDS} or (kind in PATH_WORLDS and path):
         return text
-    known = f"synthetic, recording:PATH, {LIVE_FEEDS} or {LIVE_FEEDS}:SITE.toml"
+    known = f"synthetic, recording:PATH, exchange:FILE, {LIVE_FEEDS} or {LIVE_FEEDS}:SITE.toml"
     raise ValueError(f"expected {known}, was {text!r}")
 
 

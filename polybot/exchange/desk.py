@@ -32,7 +32,7 @@ from polybot.exchange.model import (
 )
 from polybot.exchange.money import ONE
 from polybot.exchange.outbox import Act, Outbox
-from polybot.exchange.resting import Resting, uncovered
+from polybot.exchange.resting import Resting, TickRule, uncovered
 from polybot.exchange.settlement import Clearing, SettlementDelays, parties
 
 Done = Callable[[Accepted | Refused], None]
@@ -57,12 +57,12 @@ class Desk:
         rng: random.Random,
         delays: SettlementDelays,
         *,
-        auto_tick: bool,
+        tick_rule: TickRule | None,
     ) -> None:
         self.orders: dict[str, Order] = {}
         self.trades: dict[str, Trade] = {}
         self.held: dict[str, Held] = {}
-        self.resting = Resting(accounts, agenda, outbox, auto_tick=auto_tick)
+        self.resting = Resting(accounts, agenda, outbox, tick_rule)
         self._accounts, self._agenda, self._outbox, self._rng = accounts, agenda, outbox, rng
         self._clearing = Clearing(accounts, agenda, rng, delays, outbox.tell, self._failed)
         self._sequence = 0
@@ -80,7 +80,7 @@ class Desk:
             return
         order.created_ms = now_ms
         self.orders[order.id] = order
-        if crosses and market.taker_delay_ms:
+        if crosses and (market.taker_delay_ms or market.seconds_delay):
             self._hold(order, now_ms, done)
         else:
             done(self._enter(order, now_ms))
@@ -102,8 +102,14 @@ class Desk:
     def _hold(self, order: Order, now_ms: int, done: Done) -> None:
         order.status, order.sequence = Status.DELAYED, self._next_sequence()
         self._accounts.claim(order, rules.needed(order, marketable=True))
+        delay_ms = order.market.taker_delay_ms
+        if order.market.seconds_delay:
+            # Told at once; how it ends is for the user stream and the reads (clob.md 3.6).
+            delay_ms = order.market.seconds_delay * 1000
+            done(Accepted(order, "delayed", 0, 0, ()))
+            done = _nobody
         self.held[order.id] = Held(order, done)
-        self._agenda.add(now_ms + order.market.taker_delay_ms, partial(self._release, order))
+        self._agenda.add(now_ms + delay_ms, partial(self._release, order))
 
     def _release(self, order: Order, now_ms: int) -> None:
         """End a hold: validate once more what can have changed, then match or book."""
@@ -114,7 +120,7 @@ class Desk:
         # Its funds are still there: `shed` rejects a held order at the moment they go.
         error = rules.market_refusal(order.market, order.token) or rules.tick_refusal(order)
         outcome = self._reject(order, error, now_ms) if error else self._enter(order, now_ms)
-        held.done(outcome)
+        held.done(outcome if isinstance(outcome, Refused) else attrs.evolve(outcome, held=True))
 
     def _enter(self, order: Order, now_ms: int) -> Accepted | Refused:
         """Match a checked order and rest, cancel or kill what remains."""
@@ -261,6 +267,10 @@ class Desk:
     def _next_sequence(self) -> int:
         self._sequence += 1
         return self._sequence
+
+
+def _nobody(_: Accepted | Refused) -> None:
+    """Who waits for the outcome of an order that has been answered already."""
 
 
 def _killed(order: Order, plan: Plan) -> str | None:
