@@ -9,8 +9,11 @@ from clob_kit import UP_TOKEN
 from fault_kit import HUNG_UP, RestStage, rest_stage
 from trio.testing import MockClock
 
-from polybot.exchange.faults.kinds_rest import CONDUCT, LIES, TRANSPORT
-from polybot.exchange.faults.rest_acts import WORDS, route_matches
+from polybot.exchange.faults import rest_lies
+from polybot.exchange.faults.gamma_lies import MARKET_CHANGES, METADATA_CHANGES
+from polybot.exchange.faults.kinds_rest import CONDUCT, KINDS, LIES, TRANSPORT
+from polybot.exchange.faults.rest_acts import ACTS, WORDS, route_matches
+from polybot.exchange.faults.rest_lies import FRONT
 from polybot.exchange.geoblock import RESTRICTED
 from polybot.exchange.model import SELL
 from polybot.exchange.request import Request
@@ -99,6 +102,8 @@ def test_every_transport_fault_is_tried() -> None:
     tried = {case.partition(",")[0] for case in HEARD}
 
     assert tried | elsewhere == {kind.name for kind in TRANSPORT + CONDUCT}
+    dealt = {*ACTS, *FRONT, *rest_lies.LIES, *MARKET_CHANGES, *METADATA_CHANGES, "market_missing"}
+    assert dealt == {kind.name for kind in KINDS}
     assert {name.removeprefix("test_") for name in globals()} >= {kind.name for kind in LIES} - {
         "executed_twice", "reverted"
     }  # fmt: skip

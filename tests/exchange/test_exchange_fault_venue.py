@@ -274,6 +274,7 @@ def test_every_act_of_the_venue_is_tried() -> None:
     assert {kind.name for kind in KINDS} == {
         "engine_restarted", "cancel_only", "trading_disabled", "tick_changed", "foreign_order",
         "heartbeat_rotated", "heartbeat_lapse_ignored",
+        "batch_partly_done",  # with the other batches, where an order's sender is at hand
     }  # fmt: skip
 
 
