@@ -26,6 +26,7 @@ from polybot.exchange.server import Exchange, Urls
 from polybot.exchange.terms import Terms
 from polybot.exchange.terms_file import read_terms
 from polybot.exchange.world import make_world
+from polybot.journal.store import JournalFailed
 from polybot.lab import commands
 from polybot.launch import (
     EXIT_CLEAN,
@@ -73,6 +74,9 @@ def run_bot(options: BotOptions) -> int:
     except ValueError as error:
         sys.stderr.write(f"cannot start: {error}\n")
         return EXIT_CONFIG
+    except JournalFailed as error:
+        sys.stderr.write(f"cannot start: {error}\n")
+        return EXIT_STORAGE
     except Exception as error:  # noqa: BLE001 - the summary is written on failure too
         logger.exception("the run failed")
         report, code = _failed(config, error), EXIT_OTHER

@@ -92,6 +92,14 @@ class PaperParams:
 
 
 @attrs.frozen
+class JournalParams:
+    """`[journal]`: where facts are kept that a restart cannot do without."""
+
+    folder: str = "journal"
+    """Folder of the journals, one file per wallet; on paper one that begins anew with each run."""
+
+
+@attrs.frozen
 class LiveParams:
     """`[live]`: which wallet is meant. No secrets here."""
 
@@ -123,6 +131,7 @@ class Config:
     orders: OrderParams
     paper: PaperParams
     live: LiveParams
+    journal: JournalParams = JournalParams()
     keys: LiveKeys | None = None  # in live mode only
 
     @property
@@ -155,6 +164,7 @@ def load(path: Path, env: Mapping[str, str], overrides: Overrides = Overrides())
         orders=section(OrderParams, "orders"),
         paper=section(PaperParams, "paper"),
         live=section(LiveParams, "live"),
+        journal=section(JournalParams, "journal"),
     )
     if any(fault.path.startswith("live") for fault in faults):
         raise ConfigError(faults)  # which wallet and which file are meant is not known

@@ -77,9 +77,11 @@ class OrderCalls:
     async def place(self, request: Request, key: ApiKey) -> Response:
         """POST /order. The reply to a marketable order waits for the taker delay (clob.md 3.6)."""
         outcome = await self._start(parse_json(request.body), key).result()
-        if isinstance(outcome, Refused):
-            return error_response(outcome.error, outcome.http_status)
-        return json_response(_accepted_json(outcome))
+        if not isinstance(outcome, Refused):
+            return json_response(self._accepted_json(outcome))
+        if outcome.error == rules.FOK_KILLED and self._reader.terms.killed_fok_is_200:
+            return json_response(_refused_json(outcome) | {"orderID": outcome.order_id})
+        return error_response(outcome.error, outcome.http_status)
 
     async def place_many(self, request: Request, key: ApiKey) -> Response:
         """POST /orders: entries are independent; each refusal is its own entry's."""
@@ -96,7 +98,7 @@ class OrderCalls:
             return error_response("could not insert orders", 500)
         placings = [self._start(entry, key) for entry in entries]
         outcomes = [await placing.result() for placing in placings]
-        return json_response([_entry_json(outcome) for outcome in outcomes])
+        return json_response([self._entry_json(outcome) for outcome in outcomes])
 
     def _start(self, payload: object, key: ApiKey) -> _Placing:
         """Hand an order to the engine; from here on a lost connection changes nothing."""
@@ -114,6 +116,27 @@ class OrderCalls:
         else:
             done(order)
         return placing
+
+    def _entry_json(self, outcome: Accepted | Refused) -> dict[str, object]:
+        if isinstance(outcome, Accepted):
+            return self._accepted_json(outcome)
+        return _refused_json(outcome)
+
+    def _accepted_json(self, outcome: Accepted) -> dict[str, object]:
+        """A reply object. A resting order's amounts are empty, as on the page (clob.md 3.6)."""
+        live = outcome.status == "live"
+        unmatched = live and outcome.held and self._reader.terms.unmatched_is_told
+        reply: dict[str, object] = {
+            "errorMsg": "",
+            "orderID": outcome.order.id,
+            "takingAmount": "" if live else decimal_text(outcome.taking, UNIT),
+            "makingAmount": "" if live else decimal_text(outcome.making, UNIT),
+            "status": "unmatched" if unmatched else outcome.status,
+            "success": True,
+        }
+        if outcome.trades:
+            reply["tradeIDs"] = list(outcome.trades)
+        return reply
 
     # --- cancelling ----------------------------------------------------------------------
 
@@ -204,26 +227,8 @@ def _is_order_id(value: object) -> bool:
     return isinstance(value, str) and value.startswith("0x") and len(value) == _ID_CHARS
 
 
-def _accepted_json(outcome: Accepted) -> dict[str, object]:
-    """A reply object. A resting order's amounts are empty, as on the page (clob.md 3.6)."""
-    live = outcome.status == "live"
-    reply: dict[str, object] = {
-        "errorMsg": "",
-        "orderID": outcome.order.id,
-        "takingAmount": "" if live else decimal_text(outcome.taking, UNIT),
-        "makingAmount": "" if live else decimal_text(outcome.making, UNIT),
-        "status": outcome.status,
-        "success": True,
-    }
-    if outcome.trades:
-        reply["tradeIDs"] = list(outcome.trades)
-    return reply
-
-
-def _entry_json(outcome: Accepted | Refused) -> dict[str, object]:
+def _refused_json(outcome: Refused) -> dict[str, object]:
     """One entry of a batch reply. The venue says success even of a refused entry (clob.md 3.6)."""
-    if isinstance(outcome, Accepted):
-        return _accepted_json(outcome)
     return {
         "errorMsg": outcome.error,
         "orderID": "",

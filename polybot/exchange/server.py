@@ -38,8 +38,10 @@ from polybot.exchange.net import Request, Response, Service, log_error, serve
 from polybot.exchange.operations import OperationsService
 from polybot.exchange.oracle import Oracle
 from polybot.exchange.polybolt import PolyboltService
+from polybot.exchange.resting import TickRule
 from polybot.exchange.rtds import RtdsService
 from polybot.exchange.site_service import SiteService
+from polybot.exchange.standing import StandingMarkets
 from polybot.exchange.terms import Terms
 from polybot.exchange.websocket import OnError
 from polybot.exchange.world import World
@@ -119,7 +121,8 @@ class Exchange:
         def rng(name: str) -> random.Random:
             return random.Random(f"{seed} {name}")
 
-        self.engine = Engine(rng=rng("engine"))
+        ticks = TickRule(terms.tick_fine_at, terms.tick_coarse_at)
+        self.engine = Engine(rng=rng("engine"), tick_rule=ticks)
         assets = sorted({series.asset for series in world.series})
         self.oracle = Oracle(world.source, assets, start_ms, rng("oracle"))
         self.faults = Faults(seed, start_ms, faults)
@@ -145,6 +148,9 @@ class Exchange:
             settlement=world.settlement,
             terms=terms,
         )
+        self.standing = StandingMarkets(
+            self.engine, self.lifecycle, clock, rng("standing").getrandbits(64)
+        )
         world.attach(self.engine, self.oracle, self.lifecycle)
         VenueActs(
             self.faults,
@@ -167,6 +173,7 @@ class Exchange:
         binance = BinanceService(self.oracle, clock)
         moves = OperationsService(self.engine, clock, clob.authenticate, self._rng("operations"))
         admin = AdminService(self.engine, self.counters, clock)
+        admin.routes |= self.standing.routes | clob.restrictions.routes
         admin.routes |= ConductCalls(clock, clob.modes, clob.geoblock).routes
         admin.routes |= FaultCalls(self.faults, clock).routes
         return [
