@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 from clob_kit import UP_TOKEN
-from fault_kit import HUNG_UP, RestStage, rest_stage
+from fault_kit import HUNG_UP, RestStage, jumping, rest_stage
 from trio.testing import MockClock
 
 from polybot.exchange.faults import rest_lies
@@ -20,6 +20,11 @@ from polybot.exchange.request import Request
 from polybot.exchange.rules import NO_BALANCE, NOT_CANCELABLE
 
 UNIT = 1_000_000
+
+
+@pytest.fixture
+def patient_jumps() -> MockClock:
+    return jumping()
 
 
 # --- transport: what became of the order, and what its sender heard ------------------------------

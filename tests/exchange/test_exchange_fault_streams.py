@@ -10,7 +10,7 @@ from typing import Any
 import attrs
 import pytest
 import trio
-from fault_kit import planned
+from fault_kit import jumping, planned
 from trio.testing import MockClock
 from trio_websocket import ConnectionClosed, HandshakeError, WebSocketConnection
 from websocket_client import open_client
@@ -26,6 +26,13 @@ from polybot.exchange.net import Service, serve
 from polybot.exchange.websocket import Socket, frame
 
 T0 = 1_795_132_800_000
+
+
+@pytest.fixture
+def patient_jumps() -> MockClock:
+    return jumping()
+
+
 UP, DOWN = "11112", "22223"
 
 

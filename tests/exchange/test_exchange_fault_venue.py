@@ -13,7 +13,7 @@ import httpx
 import pytest
 import trio
 from clob_kit import UP_TOKEN, ClobKit
-from fault_kit import planned
+from fault_kit import jumping, planned
 from trio.testing import MockClock
 from world_kit import START_MS, WINDOW_MS, synthetic
 
@@ -31,6 +31,11 @@ from polybot.exchange.modes import Mode
 from polybot.exchange.server import Exchange, Urls
 
 T1 = START_MS + 90_000  # half a minute into a window
+
+
+@pytest.fixture
+def patient_jumps() -> MockClock:
+    return jumping()
 
 
 @attrs.define(eq=False)
