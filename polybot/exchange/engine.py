@@ -7,6 +7,7 @@ it, stamped with its due time. State is complete before any listener hears of it
 from __future__ import annotations
 
 import random
+from collections.abc import Iterable
 
 from polybot.exchange import positions
 from polybot.exchange.accounts import Accounts
@@ -21,10 +22,12 @@ from polybot.exchange.model import (
     MarketResolved,
     Order,
     OrderEvent,
+    Paid,
     Phase,
     Refused,
     Status,
 )
+from polybot.exchange.modes import Modes
 from polybot.exchange.money import ONE
 from polybot.exchange.outbox import Listener, Outbox
 from polybot.exchange.resting import TickRule
@@ -62,6 +65,9 @@ class Engine:
         # Owners who never ask about an order again, as the crowd: theirs are dropped when they die,
         # or an hour of them would fill the memory.
         self.unread: set[str] = set()
+        # The venue's trading mode. The engine itself obeys anybody, as recorded liquidity needs;
+        # whoever enters orders asks first: the CLOB's door for its clients, the crowd's hands.
+        self.modes = Modes()
         self._now_ms = 0
 
     # --- markets ---------------------------------------------------------------------
@@ -179,6 +185,24 @@ class Engine:
         """The resting orders of one API key, oldest first."""
         return list(self.desk.resting.live.get(owner, {}).values())
 
+    def resting_orders(self, market: Market) -> list[Order]:
+        """Everybody's resting orders of one market."""
+        return self.desk.resting.books[market.condition_id].orders()
+
+    # --- programs --------------------------------------------------------------------
+
+    def pay_rebate(self, account: str, amount: int, now_ms: int) -> None:
+        """Pay a maker out of the collected fees (clob.md 6.2)."""
+        self.advance(now_ms)
+        self.accounts.rebate(account, amount)
+        self._outbox.tell(Paid("MAKER_REBATE", account, amount, now_ms))
+
+    def pay_reward(self, account: str, amount: int, now_ms: int) -> None:
+        """Pay a maker out of the venue's purse, which is new money here (clob.md 6.3)."""
+        self.advance(now_ms)
+        self.accounts.deposit(account, amount)
+        self._outbox.tell(Paid("REWARD", account, amount, now_ms))
+
     # --- the book --------------------------------------------------------------------
 
     def levels(self, token: str) -> tuple[Levels, Levels]:
@@ -210,12 +234,29 @@ class Engine:
         self.desk.shed([account], now_ms)
         return moved
 
-    def redeem(self, account: str, market: Market, now_ms: int) -> Refused | int:
-        """Burn both balances of a resolved market for their payout, which is returned."""
+    def redeem(
+        self,
+        account: str,
+        market: Market,
+        now_ms: int,
+        burn: tuple[int, int] | None = None,
+    ) -> Refused | int:
+        """Burn shares of a resolved market for their payout, which is returned.
+
+        See `positions.redeem` for what `burn` names.
+        """
         self.advance(now_ms)
-        moved = positions.redeem(self.accounts, account, market)
+        moved = positions.redeem(self.accounts, account, market, burn)
         self.desk.shed([account], now_ms)
         return moved
+
+    def shed(self, accounts: Iterable[str], now_ms: int) -> None:
+        """Cancel what these accounts can no longer pay: the chain moved their money or approvals.
+
+        Approvals and plain transfers happen in `accounts` without the engine; call this after them.
+        """
+        self.advance(now_ms)
+        self.desk.shed(accounts, now_ms)
 
     def equity(self, account: str) -> int:
         """The account's sure worth in 10⁻⁶ pUSD, see `positions.equity`."""

@@ -10,6 +10,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import random
+from collections.abc import Sequence
 from typing import Protocol
 
 import attrs
@@ -20,6 +21,7 @@ from polybot.clock import Clock
 from polybot.exchange import eip712
 from polybot.exchange.admin import AdminService
 from polybot.exchange.binance import BinanceService
+from polybot.exchange.chain_services import ChainServices
 from polybot.exchange.clob import ClobServer
 from polybot.exchange.conduct_calls import ConductCalls
 from polybot.exchange.counters import Counters
@@ -32,6 +34,7 @@ from polybot.exchange.faults.state import Faults
 from polybot.exchange.faults.stream_link import StreamLink
 from polybot.exchange.faults.venue_acts import VenueActs
 from polybot.exchange.gamma import GammaService
+from polybot.exchange.ip_limits import CLOB_RULES, GAMMA_RULES, Rule, limited
 from polybot.exchange.lifecycle import Lifecycle
 from polybot.exchange.model import Refused
 from polybot.exchange.net import Request, Response, Service, log_error, serve
@@ -78,7 +81,7 @@ class DemoWallet:
 
 @attrs.frozen
 class Urls:
-    """Where every service listens. The relayer and the RPC node are not built yet."""
+    """Where every service listens."""
 
     clob: str
     gamma: str
@@ -91,6 +94,8 @@ class Urls:
     operations: str
     admin: str
     site: str
+    relayer: str
+    rpc: str
 
 
 class Moving(Protocol):
@@ -139,6 +144,8 @@ class Exchange:
         wallet = self.wallet
         self.clob.keys.add_key(wallet.address, wallet.api_key, wallet.api_secret, wallet.passphrase)
         self.engine.accounts.deposit(wallet.address, DEMO_FUNDS)
+        self.chain = ChainServices(self.engine, self.clob, clock, rng("chain"), terms, on_error)
+        self.demo_wallets = self.chain.set_up_demo(wallet.address, DEMO_FUNDS)
         self.lifecycle = Lifecycle(
             self.engine,
             self.oracle,
@@ -161,6 +168,7 @@ class Exchange:
             wallet.api_key,
         )
         self._rng = rng
+        self._terms = terms
 
     def _on_refused(self, refused: Refused) -> None:
         self.counters.refuse(self.wallet.address, refused.error)
@@ -174,11 +182,13 @@ class Exchange:
         moves = OperationsService(self.engine, clock, clob.authenticate, self._rng("operations"))
         admin = AdminService(self.engine, self.counters, clock)
         admin.routes |= self.standing.routes | clob.restrictions.routes
+        admin.routes |= self.chain.faucet.routes
         admin.routes |= ConductCalls(clock, clob.modes, clob.geoblock).routes
         admin.routes |= FaultCalls(self.faults, clock).routes
+        admin.figures.append(self._program_figures)
         return [
-            (("clob http",), self._after_the_world(clob.service_rest)),
-            (("gamma http",), gamma.service),
+            (("clob http",), self._edge(CLOB_RULES, self._after_the_world(clob.service_rest))),
+            (("gamma http",), self._edge(GAMMA_RULES, gamma.service)),
             (("market_ws ws /ws/market",), clob.service_market_ws),
             (("user_ws ws /ws/user",), clob.service_user_ws),
             (("prices_ws ws /ws",), polybolt.service),
@@ -187,7 +197,24 @@ class Exchange:
             (("operations http",), self._after_the_world(moves.service)),
             (("admin http",), admin.service),
             (("site http",), SiteService(clob.geoblock).service),
+            (("relayer http",), self._after_the_world(self.chain.service_relayer)),
+            (("rpc http",), self._after_the_world(self.chain.service_rpc)),
         ]
+
+    def _program_figures(self, address: str) -> dict[str, int]:
+        """What the makers' programs owe and have paid a wallet, 10⁻⁶ pUSD."""
+        rewards, rebates = self.clob.rewards, self.clob.rebates
+        return {
+            "rebates_accrued": rebates.accrued(address),
+            "rebates_paid": rebates.paid[address],
+            "rewards_paid": rewards.paid[address],
+        }
+
+    def _edge(self, rules: Sequence[Rule], service: Service) -> Service:
+        terms = self._terms
+        return (
+            limited(service, rules, self.clock, terms.ip_delay_ms) if terms.ip_limits else service
+        )
 
     def _over_links(self, names: tuple[str, ...], service: Service) -> Service:
         """The service as its clients meet it: over links that a fault plan may spoil."""
@@ -243,8 +270,10 @@ class Exchange:
 
     def advance(self, now_ms: int) -> None:
         """Move everything due by now, in the order of due times, each act at its own."""
+        clob = self.clob
         parts: tuple[Moving, ...] = (
-            self.oracle, self.lifecycle, self.engine, self.world, self.faults,
+            self.oracle, self.lifecycle, self.engine, self.chain.chain, self.world, self.faults,
+            clob.rewards, clob.rebates,
         )  # fmt: skip
         while True:
             due = [(when, n) for n, p in enumerate(parts) if (when := p.next_due_ms()) is not None]

@@ -24,8 +24,13 @@ SERVICES = {
     "operations": "http",
     "admin": "http",
     "site": "http",
+    "relayer": "http",
+    "rpc": "http",
 }
-WALLET = {"private_key", "address", "api_key", "api_secret", "passphrase"}
+WALLET = {
+    "private_key", "address", "api_key", "api_secret", "passphrase",
+    "relayer_api_key", "proxy", "safe", "deposit",
+}  # fmt: skip
 
 
 def test_the_line_tells_everything_a_client_needs(venue: Venue) -> None:
@@ -37,7 +42,8 @@ def test_the_line_tells_everything_a_client_needs(venue: Venue) -> None:
         rest = running.process.stdout.read()
 
     said = json.loads(line)
-    wallet = said.pop("wallet")
+    wallet, speed = said.pop("wallet"), said.pop("speed")
+    assert speed == 1.0
     assert {key: url.partition("://")[0] for key, url in said.items()} == SERVICES
     assert all("://127.0.0.1:" in url for url in said.values()), "loopback only"
     assert wallet.keys() == WALLET
