@@ -1,4 +1,4 @@
-"""`python -m polybot`: the bot; `python -m polybot exchange`: the exchange alone."""
+"""`python -m polybot`: the bot; `… exchange`: the exchange alone; `… lab`: measure."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ from polybot.launch import (
     run_live,
     run_paper,
 )
-from polybot.options import BotOptions, ExchangeOptions
+from polybot.options import BotOptions, ExchangeOptions, LabOptions
 from polybot.signals import stop_on_signals
 
 
@@ -40,6 +40,10 @@ def main(argv: list[str]) -> int:
     if isinstance(options, ExchangeOptions):
         set_up_logs(sys.stderr)
         return run_exchange(options)
+    if isinstance(options, LabOptions):
+        from polybot.lab import commands  # noqa: PLC0415 - the bot must start without it
+
+        return commands.main(options.words)
     return run_bot(options)
 
 

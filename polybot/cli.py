@@ -10,13 +10,14 @@ from pathlib import Path
 from typing import TypeVar
 
 from polybot import options
-from polybot.options import BotOptions, ExchangeOptions, Options, Overrides
+from polybot.options import BotOptions, ExchangeOptions, LabOptions, Options, Overrides
 
 T = TypeVar("T")
 
 _EPILOG = """\
 exit codes: 0 clean, 2 bad configuration, 3 orders may be live, 4 journal or storage failed,
-1 anything else. `python -m polybot exchange --help` tells how to run the exchange alone."""
+1 anything else. `python -m polybot exchange --help` tells how to run the exchange alone,
+`python -m polybot lab --help` what can be measured."""
 
 
 def parse(argv: Sequence[str]) -> Options:
@@ -25,6 +26,8 @@ def parse(argv: Sequence[str]) -> Options:
     """
     if argv and argv[0] == "exchange":
         return _exchange(argv[1:])
+    if argv and argv[0] == "lab":
+        return LabOptions(tuple(argv[1:]))
     return _bot(argv)
 
 

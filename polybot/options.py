@@ -59,7 +59,14 @@ class ExchangeOptions:
     start_ms: int | None = None
 
 
-Options = BotOptions | ExchangeOptions
+@attrs.frozen
+class LabOptions:
+    """`python -m polybot lab`: a command of the laboratory, which reads its own words."""
+
+    words: tuple[str, ...]
+
+
+Options = BotOptions | ExchangeOptions | LabOptions
 
 
 def parse_duration_ms(text: str) -> int:
