@@ -15,7 +15,7 @@ from polybot.exchange.model import Market
 from polybot.exchange.oracle import PriceSource
 
 WINDOW_S = 60  # samples in a settlement average, one a second (strategy.md 1)
-LEAD_S = 2.0  # Binance shows a move about this long before Chainlink (calibration, lead_lag_1hz)
+LEAD_S = 1.0  # Binance shows a move this long before Chainlink's stamps do, on average
 SLOT_MS = 100  # beliefs change on this grid
 KEPT_SLOTS = 64
 BASIS_WEIGHT = 0.005  # per slot: the basis is learnt over about 20 s
