@@ -1,4 +1,4 @@
-"""`python -m polybot`: the bot; `… exchange`: the exchange alone; `… lab`: measure."""
+"""`python -m polybot`: the bot; with `exchange`: the exchange alone; with `lab`: the laboratory."""
 
 from __future__ import annotations
 
@@ -21,7 +21,10 @@ from polybot.config_read import ConfigError
 from polybot.console.log import bot_log, set_up_logs
 from polybot.console.report import closing_report
 from polybot.exchange.server import Exchange, Urls
+from polybot.exchange.terms import Terms
+from polybot.exchange.terms_file import read_terms
 from polybot.exchange.world import make_world
+from polybot.lab import commands
 from polybot.launch import (
     EXIT_CLEAN,
     EXIT_CONFIG,
@@ -41,9 +44,7 @@ def main(argv: list[str]) -> int:
         set_up_logs(sys.stderr)
         return run_exchange(options)
     if isinstance(options, LabOptions):
-        from polybot.lab import commands  # noqa: PLC0415 - the bot must start without it
-
-        return commands.main(options.words)
+        return commands.run(options.name, options.words)
     return run_bot(options)
 
 
@@ -128,7 +129,8 @@ async def _serve(options: ExchangeOptions) -> int:
         series=options.series,
         intensity=options.intensity,
     )
-    exchange = Exchange(world, Clock.starting_at(world.start_ms), options.seed)
+    terms = Terms() if options.terms is None else read_terms(options.terms)
+    exchange = Exchange(world, Clock.starting_at(world.start_ms), options.seed, terms=terms)
     async with trio.open_nursery() as nursery:
         with trio.CancelScope() as serving:
             stop: Callable[[str], None] = lambda _: serving.cancel()  # noqa: E731

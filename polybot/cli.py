@@ -10,14 +10,15 @@ from pathlib import Path
 from typing import TypeVar
 
 from polybot import options
+from polybot.lab.commands import COMMANDS
 from polybot.options import BotOptions, ExchangeOptions, LabOptions, Options, Overrides
 
 T = TypeVar("T")
 
+_TERMS = "TOML with a [venue] table: how the exchange behaves"
 _EPILOG = """\
 exit codes: 0 clean, 2 bad configuration, 3 orders may be live, 4 journal or storage failed,
-1 anything else. `python -m polybot exchange --help` tells how to run the exchange alone,
-`python -m polybot lab --help` what can be measured."""
+1 anything else. `python -m polybot exchange --help` tells how to run the exchange alone."""
 
 
 def parse(argv: Sequence[str]) -> Options:
@@ -27,7 +28,7 @@ def parse(argv: Sequence[str]) -> Options:
     if argv and argv[0] == "exchange":
         return _exchange(argv[1:])
     if argv and argv[0] == "lab":
-        return LabOptions(tuple(argv[1:]))
+        return _lab(argv[1:])
     return _bot(argv)
 
 
@@ -58,11 +59,12 @@ def _bot(argv: Sequence[str]) -> BotOptions:
     )
     parser.add_argument("--speed", type=_speed, help="venue seconds per second (paper only)")
     parser.add_argument("--seed", type=_seed, help="seed of the world and the bot (paper only)")
+    parser.add_argument("--terms", metavar="FILE", help=f"{_TERMS} (paper only)")
     parser.add_argument(
         "--summary", metavar="PATH", help="write the JSON summary there; - prints it"
     )
     said = parser.parse_args(argv)
-    overrides = Overrides(said.mode, said.world, said.series, said.speed, said.seed)
+    overrides = Overrides(said.mode, said.world, said.series, said.speed, said.seed, said.terms)
     return BotOptions(said.config, overrides, said.run_ms, said.summary)
 
 
@@ -86,10 +88,20 @@ def _exchange(argv: Sequence[str]) -> ExchangeOptions:
         help="Unix seconds or ISO 8601",
         metavar="TIME",
     )
+    parser.add_argument("--terms", type=Path, metavar="FILE", help=_TERMS)
     said = parser.parse_args(argv)
     return ExchangeOptions(
-        said.port, said.world, said.series, said.seed, said.speed, said.intensity, said.start
+        said.port, said.world, said.series, said.seed, said.speed, said.intensity, said.start,
+        said.terms,
+    )  # fmt: skip
+
+
+def _lab(argv: Sequence[str]) -> LabOptions:
+    parser = argparse.ArgumentParser(
+        prog="polybot lab", description="Measure and prove.", allow_abbrev=False
     )
+    parser.add_argument("name", choices=sorted(COMMANDS))
+    return LabOptions(parser.parse_args(argv[:1]).name, tuple(argv[1:]))
 
 
 def _reader(read: Callable[[str], T]) -> Callable[[str], T]:

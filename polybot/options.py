@@ -32,6 +32,7 @@ class Overrides:
     series: tuple[str, ...] | None = None
     speed: float | None = None
     seed: int | None = None
+    terms: str | None = None
 
 
 @attrs.frozen
@@ -57,13 +58,15 @@ class ExchangeOptions:
     speed: float = 1.0
     intensity: float = 0.1
     start_ms: int | None = None
+    terms: Path | None = None
 
 
 @attrs.frozen
 class LabOptions:
-    """`python -m polybot lab`: a command of the laboratory, which reads its own words."""
+    """`python -m polybot lab NAME …`: a command of the laboratory, which reads its own words."""
 
-    words: tuple[str, ...]
+    name: str
+    words: tuple[str, ...] = ()
 
 
 Options = BotOptions | ExchangeOptions | LabOptions

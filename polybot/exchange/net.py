@@ -81,6 +81,7 @@ class _Connection:
         self._service = service
         self._stream = stream
         self._http = h11.Connection(h11.SERVER, max_incomplete_event_size=HEAD_BYTES)
+        self._peer: str = stream.socket.getpeername()[0]
 
     async def run(self) -> None:
         try:
@@ -96,7 +97,7 @@ class _Connection:
             if not isinstance(head, h11.Request):
                 return False
             body = await self._read_body(head)
-        request = _to_request(head, body)
+        request = _to_request(head, body, self._peer)
         if self._service.socket is not None and _wants_websocket(request):
             await self._upgrade(self._service.socket, head, request)
             return False
@@ -174,7 +175,7 @@ class _Connection:
         await socket.run(handler, leftover, service.on_error, service.keepalive)
 
 
-def _to_request(head: h11.Request, body: bytes) -> Request:
+def _to_request(head: h11.Request, body: bytes, peer: str) -> Request:
     try:
         target = urlsplit(head.target.decode("ascii"))
         pairs = parse_qsl(target.query, keep_blank_values=True)
@@ -184,7 +185,7 @@ def _to_request(head: h11.Request, body: bytes) -> Request:
     for name, value in pairs:
         query[name] = f"{query[name]},{value}" if name in query else value
     headers = {name.decode("ascii"): value.decode("latin-1") for name, value in head.headers}
-    return Request(head.method.decode("ascii"), target.path, query, headers, body)
+    return Request(head.method.decode("ascii"), target.path, query, headers, body, peer)
 
 
 def _wants_websocket(request: Request) -> bool:

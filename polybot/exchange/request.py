@@ -14,7 +14,8 @@ class Request:
 
     `path` is as sent, still percent-encoded, without the query: the private API signs exactly
     that (clob.md 2.2). Header names are lower-case, of repeated ones the last counts; the values of
-    a repeated query key are joined by commas, as lists are sent either way.
+    a repeated query key are joined by commas, as lists are sent either way. `peer` is the client's
+    IP address, empty where there is no network.
     """
 
     method: str
@@ -22,6 +23,7 @@ class Request:
     query: dict[str, str]
     headers: dict[str, str]
     body: bytes
+    peer: str = ""
 
 
 @attrs.frozen
@@ -29,6 +31,14 @@ class Response:
     status: int
     body: bytes
     headers: Headers = ()
+
+
+def parse_json(body: bytes) -> object:
+    """The body as JSON; None, which no call accepts, for anything else."""
+    try:
+        return orjson.loads(body)
+    except orjson.JSONDecodeError:
+        return None
 
 
 def json_response(value: object, status: int = 200, headers: Headers = ()) -> Response:

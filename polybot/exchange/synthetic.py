@@ -75,8 +75,8 @@ class SyntheticSource:
     """A seeded path per asset: stochastic volatility near 40 % a year (10–150 %), and jumps.
 
     Binance is the path, rounded to its tick; Chainlink the mean of its last two seconds, 3–8 bp
-    below (feeds.md 7). The path begins an hour before `start_ms` at `start_prices`, so that candles and
-    averages that are under way at the start have their past; two hours of it are kept.
+    below (feeds.md 7). The path begins an hour before `start_ms` at `start_prices`, so that candles
+    and averages that are under way at the start have their past; two hours of it are kept.
     """
 
     PAST_MS = 3_660_000

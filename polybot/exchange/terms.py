@@ -1,13 +1,28 @@
 """The venue's conduct as data: what the references leave open or the venue has changed before.
 
 Every value is the venue's as of November 2026 unless its comment says otherwise. One frozen object
-for a whole exchange; a TOML table `[venue]` of the same keys reads into it. What goes *wrong* is no
-term but a fault, see `faults`.
+for a whole exchange; a TOML table `[venue]` of the same keys reads into it (`terms_file.py`). What
+goes *wrong* is no term but a fault, see `faults`. Money is in 10⁻⁶ pUSD.
 """
 
 from __future__ import annotations
 
 import attrs
+from attrs.validators import and_, ge, in_, le
+
+TIERS = (
+    "standard", "copper", "bronze", "silver", "gold", "platinum", "diamond", "elite",
+)  # fmt: skip
+
+
+def _at_least(least: int, default: int) -> int:
+    field: int = attrs.field(default=default, validator=ge(least))
+    return field
+
+
+def _percent(default: int) -> int:
+    field: int = attrs.field(default=default, validator=and_(ge(0), le(100)))
+    return field
 
 
 @attrs.frozen
@@ -15,6 +30,31 @@ class Terms:
     """How this exchange behaves."""
 
     # Which protocol new interval markets use: "v1", "v2" or "mixed" (clob.md 3.2 leaves it open).
-    protocol: str = "v1"
+    protocol: str = attrs.field(default="v1", validator=in_(("v1", "v2", "mixed")))
     # Hold of a marketable order on crypto markets (clob.md 3.9: 150 ms since 2026-09-04).
-    taker_delay_ms: int = 150
+    taker_delay_ms: int = _at_least(0, 150)
+    # Refuse the wallets of old accounts, as the venue does for accounts made since May 2026
+    # (signature types 0 to 2; clob.md 3.3, third-party reports). Off: all four types trade.
+    deposit_wallets_only: bool = False
+
+    # --- trading modes (clob.md 7.3) -------------------------------------------------
+    # Post-only time after an engine restart: two minutes.
+    post_only_s: int = _at_least(1, 120)
+    # `Retry-After` of a 425, which is optional; 0 sends none.
+    restart_retry_after_s: int = _at_least(0, 0)
+    # Whether resting orders live through a restart: no source says (clob.md 7.3, UNSURE).
+    orders_survive_restart: bool = True
+
+    # --- where callers are (clob.md 1, 7.3; the page of geographic restrictions, mid-2026) ------
+    # Everybody's country and region, ISO 3166; Ireland is the nearest that may trade.
+    country: str = "IE"
+    region: str = ""
+    # Order endpoints answer 403.
+    blocked_countries: tuple[str, ...] = (
+        "AU", "BE", "BI", "BY", "CD", "CF", "CU", "DE", "ET", "FR", "GB", "IQ", "IR", "IT", "KP",
+        "LB", "LY", "MM", "NI", "NL", "RU", "SD", "SO", "SS", "SY", "UM", "US", "VE", "YE", "ZW",
+    )  # fmt: skip
+    # Parts of countries that are open otherwise.
+    blocked_regions: tuple[str, ...] = ("CA-ON", "UA-43", "UA-14", "UA-09")
+    # Positions may be reduced, none opened.
+    close_only_countries: tuple[str, ...] = ("PL", "SG", "TH", "TW")

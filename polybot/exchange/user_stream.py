@@ -8,6 +8,7 @@ import attrs
 import orjson
 
 from polybot.exchange.auth import ApiKey, KeyStore
+from polybot.exchange.identities import full_condition_id
 from polybot.exchange.model import Event, Market, OrderEvent, Trade, Traded, TradeUpdated
 from polybot.exchange.websocket import Socket, SocketClosed, frame
 from polybot.exchange.wire_records import Record, order_event, trade_event
@@ -101,4 +102,4 @@ def _markets(message: Record) -> Iterable[str]:
     markets = message.get("markets")
     if not isinstance(markets, list):
         return []
-    return [market for market in markets if isinstance(market, str)]
+    return [full_condition_id(market) for market in markets if isinstance(market, str)]

@@ -18,22 +18,22 @@ from polybot.lab.crowd_meter import Meters, Tally
 from polybot.lab.crowd_targets import BOOKS, PRICES, Target
 from polybot.lab.crowd_venue import SAMPLE_DAY, CrowdVenue
 
-HELP = "the crowd's figures against those measured on the venue"
 WIDTHS = (66, 11, 11, 9)
 
 
-def configure(parser: argparse.ArgumentParser) -> None:
-    """The command's own words."""
-    parser.add_argument("--markets", type=int, default=12, help="windows to measure (12)")
+def main(argv: Sequence[str]) -> int:
+    """The command; its exit code."""
+    parser = argparse.ArgumentParser(
+        prog="polybot lab calibrate-crowd", allow_abbrev=False,
+        description="The crowd's figures against those measured on the venue.",
+    )  # fmt: skip
+    parser.add_argument("--markets", type=int, default=16, help="windows to measure (16)")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--json", action="store_true", help="rows as JSON instead of a table")
-
-
-def run(said: argparse.Namespace, out: TextIO, progress: TextIO) -> int:
-    """Measure, write, and judge."""
-    figures = measure(said.seed, said.markets, progress) | price_figures(said.seed)
+    said = parser.parse_args(argv)
+    figures = measure(said.seed, said.markets, sys.stderr) | price_figures(said.seed)
     rows = [(target, figures.get(target.path, math.nan)) for target in (*BOOKS, *PRICES)]
-    out.write(as_json(rows) if said.json else as_table(rows))
+    sys.stdout.write(as_json(rows) if said.json else as_table(rows))
     return 0 if all(target.met(ours) for target, ours in rows) else 1
 
 
@@ -77,9 +77,3 @@ def _line(cells: Sequence[str]) -> str:
     figures = (target, ours, tolerance)
     padded = "".join(cell.rjust(width) for cell, width in zip(figures, WIDTHS[1:], strict=True))
     return f"{name.ljust(WIDTHS[0])}{padded}  {verdict}"
-
-
-if __name__ == "__main__":
-    words = argparse.ArgumentParser(description=HELP)
-    configure(words)
-    sys.exit(run(words.parse_args(), sys.stdout, sys.stderr))

@@ -36,7 +36,7 @@ DEPTH_EVERY, DEPTH_LEVELS = 5, 10
 # The full-rate sample is ten quiet seconds, 85 to 75 before the close: so are these, and the ones
 # compared with it are those whose touch stood as still as the sample's.
 SPAN_MS, SPANS_FROM_MS, SPANS_TO_MS = 10_000, 120_000, 60_000
-STILL = 0.9
+STILL = 0.8
 
 Touch = tuple[int | None, int | None]
 

@@ -74,6 +74,7 @@ def test_gamma_and_book_parse(client: SecureClient, market: Market) -> None:
     assert book.bids[0].price <= book.bids[-1].price, "the best is last"
 
 
+@pytest.mark.conforms("feeds-12.6-keyset")
 def test_lists_of_markets_and_events_parse(client: SecureClient, market: Market) -> None:
     """Discovery by condition and by slug through the SDK's keyset pages."""
     by_condition = client.list_markets(condition_ids=[market.condition_id]).first_page()
@@ -107,6 +108,7 @@ def test_balances_parse(client: SecureClient, market: Market) -> None:
     assert all(allowed > cash.balance for allowed in cash.allowances.values())
 
 
+@pytest.mark.conforms("clob-5.1-scoring")
 def test_the_life_of_a_limit_order(client: SecureClient, market: Market) -> None:
     """Placed, listed, read, scored, cancelled, gone."""
     placed = accepted(
@@ -146,6 +148,7 @@ def test_an_expiration_travels(client: SecureClient, venue: Venue, market: Marke
     assert int(row.expires_at.timestamp()) == expiration
 
 
+@pytest.mark.conforms("clob-4.1-cancel-many")
 def test_a_batch_and_its_cancels(client: SecureClient, market: Market) -> None:
     """Each entry of a batch is accepted or refused with a code of its own; cancels by list,
     by market and of all.

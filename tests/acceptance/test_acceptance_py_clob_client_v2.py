@@ -85,6 +85,7 @@ def test_the_gamma_market_has_a_book(client: Any, venue: Venue, market: Market) 
     assert client.get_version() == 2
 
 
+@pytest.mark.conforms("clob-5.2-book-hash", "clob-5.2-book")
 def test_a_book_has_the_hash_the_client_computes(client: Any, market: Market) -> None:
     """The best is last on both sides, and the hash is over what was sent."""
     book = client.get_order_book(market.up)
@@ -189,6 +190,7 @@ def test_the_life_of_a_resting_order(client: Any, market: Market) -> None:
     assert again["not_canceled"].keys() == {order_id}
 
 
+@pytest.mark.conforms("clob-3.7-batch")
 def test_a_batch_is_judged_entry_by_entry(client: Any, market: Market) -> None:
     """Good entries rest; a bad one has an empty id and the reason, and stops no other."""
     good, small, other = (
@@ -208,6 +210,7 @@ def test_a_batch_is_judged_entry_by_entry(client: Any, market: Market) -> None:
     assert {row["id"] for row in client.get_open_orders()} == ids
 
 
+@pytest.mark.conforms("clob-4.1-cancel-market", "clob-4.1-cancel-all")
 def test_every_way_to_cancel_many(client: Any, market: Market) -> None:
     """By ids, by token, by market and all at once: each takes what it names and nothing else."""
     tokens = [market.up, market.down] * 2
@@ -226,6 +229,7 @@ def test_every_way_to_cancel_many(client: Any, market: Market) -> None:
     assert client.get_open_orders() == []
 
 
+@pytest.mark.conforms("clob-5.1-others-invisible", "clob-4.1-cancel-all")
 def test_keys_of_one_wallet_do_not_see_each_other(
     client: Any, stranger: Any, market: Market
 ) -> None:
@@ -240,6 +244,7 @@ def test_keys_of_one_wallet_do_not_see_each_other(
 # --- refusals in the venue's words ----------------------------------------------------------------
 
 
+@pytest.mark.conforms("clob-3.6-post-only-crosses")
 def test_a_post_only_order_that_crosses_is_refused(client: Any, market: Market) -> None:
     """The official text, because clients compare it."""
     crossing = bid(client, market.up, price=0.99)
@@ -289,6 +294,7 @@ def test_a_killed_market_order_says_why(client: Any, market: Market, kind: str, 
     assert refusal(refused) == (400, text)
 
 
+@pytest.mark.conforms("clob-3.6-no-balance")
 def test_more_than_the_wallet_has_is_refused(client: Any, market: Market) -> None:
     """An order beyond the balance is refused with the text the SDKs look for."""
     with pytest.raises(PolyApiException) as refused:

@@ -34,6 +34,7 @@ def _frozen_time(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Clock, "now_ms", lambda self: T0)
 
 
+@pytest.mark.conforms("clob-2.2-hmac-vectors", "clob-2.2-secret-padding")
 @pytest.mark.parametrize(
     ("message", "expected"),
     [
@@ -50,6 +51,7 @@ def test_hmac_vectors(message: bytes, expected: str) -> None:
     assert hmac_signature(SECRET.rstrip("="), message) == expected
 
 
+@pytest.mark.conforms("clob-2.2-message")
 def test_the_official_clients_l2_headers_are_accepted() -> None:
     """With and without a body; the query is not signed."""
     wallet = Wallet(0x11)
@@ -62,6 +64,7 @@ def test_the_official_clients_l2_headers_are_accepted() -> None:
         assert key.address == wallet.address
 
 
+@pytest.mark.conforms("clob-2.2-five-headers", "clob-2.2-unauthorized")
 @pytest.mark.parametrize(
     "change",
     [
@@ -86,6 +89,7 @@ def test_any_wrong_l2_header_is_a_401(change: dict[str, str]) -> None:
     assert (answer.status, answer.body) == (401, b'{"error":"Unauthorized/Invalid api key"}')
 
 
+@pytest.mark.conforms("clob-2.2-message")
 def test_the_signature_covers_method_path_and_raw_body() -> None:
     """Changing any of them afterwards invalidates the request."""
     wallet = Wallet(0x11)
@@ -99,6 +103,7 @@ def test_the_signature_covers_method_path_and_raw_body() -> None:
         assert isinstance(keys.authenticate(changed), Response)
 
 
+@pytest.mark.conforms("clob-2.2-tolerance")
 @pytest.mark.parametrize(("age_s", "accepted"), [(300, True), (-300, True), (301, False)])
 def test_timestamps_have_a_tolerance(age_s: int, accepted: bool) -> None:
     """Five minutes either way by default."""
@@ -109,6 +114,7 @@ def test_timestamps_have_a_tolerance(age_s: int, accepted: bool) -> None:
     assert (not isinstance(answer, Response)) == accepted
 
 
+@pytest.mark.conforms("clob-2.2-tolerance")
 @pytest.mark.parametrize(("age_s", "accepted"), [(300, True), (-301, False), (301, False)])
 def test_private_calls_have_the_same_tolerance(
     age_s: int, accepted: bool, monkeypatch: pytest.MonkeyPatch
@@ -121,6 +127,15 @@ def test_private_calls_have_the_same_tolerance(
     assert (not isinstance(answer, Response)) == accepted
 
 
+@pytest.mark.conforms(
+    "clob-2.1-create",
+    "clob-2.1-create-twice",
+    "clob-2.1-derive",
+    "clob-2.1-derive-none",
+    "clob-2.1-nonces",
+    "clob-2.1-list",
+    "clob-2.1-delete",
+)
 def test_create_derive_list_delete() -> None:
     """One key per wallet and nonce; derive finds it again; delete removes it."""
     wallet = Wallet(0x44)
@@ -144,6 +159,7 @@ def test_a_seed_gives_the_same_keys() -> None:
     assert made[0] == made[1]
 
 
+@pytest.mark.conforms("clob-2.1-l1-refused")
 @pytest.mark.parametrize(
     "change",
     [

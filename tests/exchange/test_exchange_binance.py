@@ -54,6 +54,7 @@ def prints(oracle: Oracle, seconds: float) -> list[PriceTick]:
     return [t for t in ticks if t.feed == "binance" and t.asset == "btc"]
 
 
+@pytest.mark.conforms("feeds-12.7-trade")
 async def test_a_raw_stream_carries_every_trade() -> None:
     """`/ws/btcusdt@trade`: one message per print, strings for numbers, its own millisecond."""
     async with (
@@ -70,6 +71,7 @@ async def test_a_raw_stream_carries_every_trade() -> None:
         assert float(message["q"]) > 0
 
 
+@pytest.mark.conforms("feeds-12.7-raw-combined", "feeds-12.7-book-ticker", "feeds-12.7-agg-trade")
 async def test_the_combined_stream_wraps_and_mixes() -> None:
     """`/stream?streams=a/b` says which stream each message belongs to."""
     names = ["btcusdt@bookTicker", "btcusdt@aggTrade"]
@@ -88,6 +90,7 @@ async def test_the_combined_stream_wraps_and_mixes() -> None:
     assert all(trade["f"] == trade["l"] == trade["a"] for trade in trades)
 
 
+@pytest.mark.conforms("feeds-12.7-kline-1h")
 async def test_the_hour_ends_with_one_final_candle() -> None:
     """Every two seconds the running hour, then once `x:true`, right after the hour."""
     async with exchange() as (oracle, host), open_websocket_url(f"ws://{host}/ws") as socket:
@@ -114,6 +117,7 @@ async def test_the_hour_ends_with_one_final_candle() -> None:
     assert all(2000 <= b - a <= 2800 or a < HOUR <= b for a, b in pairwise(running))
 
 
+@pytest.mark.conforms("feeds-12.7-subscribe")
 async def test_unsubscribing_stops_a_stream_and_bad_commands_are_answered() -> None:
     """Unknown methods and bad parameters get a code; unknown streams stay silent."""
     async with (
@@ -130,6 +134,7 @@ async def test_unsubscribing_stops_a_stream_and_bad_commands_are_answered() -> N
         assert (await command(socket, "LIST_SUBSCRIPTIONS"))["result"] == ["dogeusdt@trade"]
 
 
+@pytest.mark.conforms("feeds-12.7-rest-klines")
 async def test_rest_candles_are_the_oracles() -> None:
     """Twelve columns; `startTime` and `limit` select; the open of the hour is its first print."""
     async with exchange() as (oracle, host), httpx.AsyncClient(base_url=f"http://{host}") as web:

@@ -46,6 +46,7 @@ def book_of(frame: dict[str, Any], last_trade: str) -> BookText:
     return BookText(market, levels[0], levels[1], int(frame["timestamp"]))
 
 
+@pytest.mark.conforms("feeds-12.1-hash", "clob-5.2-book-hash")
 @needs_data
 @pytest.mark.parametrize(
     ("name", "index", "last_trade"),
@@ -62,6 +63,7 @@ def test_captured_books_have_their_hash(name: str, index: int | None, last_trade
     assert book_of(frame, last_trade).hash(UP) == frame["hash"]
 
 
+@pytest.mark.conforms("feeds-12.1-hash", "feeds-12.1-hash-last-trade")
 @needs_data
 @pytest.mark.parametrize(
     ("day", "index", "entry", "last_trade"),
@@ -80,6 +82,7 @@ def test_captured_deltas_have_their_hash(day: str, index: int, entry: int, last_
     assert ours == row
 
 
+@pytest.mark.conforms("clob-5.2-book-hash")
 @needs_data
 def test_captured_rest_books_are_ours_byte_for_byte() -> None:
     """Hundreds of real `/book` replies: same hash, same text."""
@@ -96,6 +99,7 @@ def test_captured_rest_books_are_ours_byte_for_byte() -> None:
     assert checked > 100
 
 
+@pytest.mark.conforms("feeds-12.1-later-spaced")
 @needs_data
 def test_later_frames_are_spaced_like_the_captured_ones() -> None:
     """A space after each comma, none after colons: the text itself, not only the JSON."""
@@ -118,6 +122,7 @@ def simple_book(**market: Any) -> BookText:
     )
 
 
+@pytest.mark.conforms("feeds-12.1-worst-first")
 def test_the_two_tokens_are_mirrors() -> None:
     """Up's bids are Down's asks at one minus the price, both worst level first."""
     book = simple_book()
@@ -129,6 +134,7 @@ def test_the_two_tokens_are_mirrors() -> None:
     assert (book.best(UP), book.best(DOWN)) == ((5000, 5300), (4700, 5000))
 
 
+@pytest.mark.conforms("feeds-12.1-mirrored", "feeds-12.1-delta-top", "feeds-12.1-delta-total")
 def test_a_delta_has_two_entries_and_the_new_top() -> None:
     """One change: Up's entry, Down's mirrored one, each with its own hash and best prices."""
     book = simple_book()
@@ -147,6 +153,7 @@ def test_a_delta_has_two_entries_and_the_new_top() -> None:
     assert message["timestamp"] == str(T0 + 1)
 
 
+@pytest.mark.conforms("feeds-12.1-empty-sides")
 def test_an_empty_side_reads_as_the_bound_or_as_nothing() -> None:
     """price_change says 0 and 1, best_bid_ask says nothing (feeds.md 2.3)."""
     book = BookText(make_market(), [], [], T0)
@@ -158,6 +165,7 @@ def test_an_empty_side_reads_as_the_bound_or_as_nothing() -> None:
     assert (best["best_bid"], best["best_ask"], best["spread"]) == ("0.01", "", "")
 
 
+@pytest.mark.conforms("feeds-12.1-dump-compact", "feeds-12.1-later-spaced")
 def test_the_dump_is_compact_and_later_books_are_spaced() -> None:
     """Key orders and spacing of the two forms (feeds.md 2.2, 2.3)."""
     book = simple_book()
@@ -181,6 +189,7 @@ def test_a_v2_market_says_so_in_its_rest_book_only() -> None:
     assert second.hash(UP) == plain.hash(UP)
 
 
+@pytest.mark.conforms("feeds-12.1-last-trade-text")
 @pytest.mark.parametrize(
     ("price", "text"), [(None, ""), (8500, "0.850"), (5, "0.0005"), (9990, "0.999"), (85, "0.0085")]
 )

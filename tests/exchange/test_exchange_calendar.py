@@ -16,6 +16,7 @@ def utc(text: str) -> int:
     return int(datetime.fromisoformat(text).replace(tzinfo=UTC).timestamp() * 1000)
 
 
+@pytest.mark.conforms("feeds-12.6-slugs")
 @pytest.mark.parametrize(
     ("key", "start", "slug", "title"),
     [
@@ -55,6 +56,7 @@ def test_slugs_and_titles_are_the_venues(key: str, start: str, slug: str, title:
     assert title_of(SERIES[key], utc(start)) == title
 
 
+@pytest.mark.conforms("feeds-12.6-dst")
 def test_neither_hour_that_the_autumn_clock_shows_twice_exists() -> None:
     """On 2026-11-01 the hourly series goes from 12am to 2am (feeds.md 8.2)."""
     series = SERIES["btc-1h"]

@@ -43,6 +43,7 @@ async def place(kit: ClobKit, wallet: Wallet, *order: Any, **more: Any) -> str:
 # --- placing ---------------------------------------------------------------------------------
 
 
+@pytest.mark.conforms("clob-3.6-live")
 async def test_a_resting_order_is_live(kit: ClobKit, autojump_clock: MockClock) -> None:
     """200, the order's hash as id, empty amounts; the SDK reads it as accepted."""
     payload = kit.ann.limit(BUY, UP_TOKEN, 50, 10, post_only=True)
@@ -56,6 +57,7 @@ async def test_a_resting_order_is_live(kit: ClobKit, autojump_clock: MockClock) 
     assert kit.engine.orders[reply["orderID"]].price == 5000
 
 
+@pytest.mark.conforms("clob-3.6-matched", "clob-3.6-trade-ids", "clob-3.6-improvement")
 async def test_a_match_tells_human_amounts_and_trade_ids(
     kit: ClobKit, autojump_clock: MockClock
 ) -> None:
@@ -72,6 +74,7 @@ async def test_a_match_tells_human_amounts_and_trade_ids(
     assert "transactionsHashes" not in reply
 
 
+@pytest.mark.conforms("clob-3.6-refusal-shape")
 async def test_refusals_are_400_with_the_venues_words(
     kit: ClobKit, autojump_clock: MockClock
 ) -> None:
@@ -84,6 +87,7 @@ async def test_refusals_are_400_with_the_venues_words(
     assert (status, reply) == (400, {"error": "Invalid order payload"})
 
 
+@pytest.mark.conforms("clob-3.6-duplicate")
 async def test_the_same_signed_order_twice_is_a_duplicate(
     kit: ClobKit, autojump_clock: MockClock
 ) -> None:
@@ -95,6 +99,7 @@ async def test_the_same_signed_order_twice_is_a_duplicate(
     assert reply["error"].endswith("is invalid. Duplicated.")
 
 
+@pytest.mark.conforms("clob-3.6-http-waits", "clob-3.9-hold")
 async def test_a_held_order_answers_when_its_delay_is_over(
     nursery: trio.Nursery, mock_clock: MockClock
 ) -> None:
@@ -117,6 +122,7 @@ async def test_a_held_order_answers_when_its_delay_is_over(
     assert [(status, reply["status"]) for status, reply in replies] == [(200, "matched")]
 
 
+@pytest.mark.conforms("clob-3.9-hold-uncancellable")
 @pytest.mark.parametrize("path", ["/cancel-all", "/cancel-market-orders", "/order"])
 async def test_a_cancel_during_the_delay_says_what_it_left(
     nursery: trio.Nursery, mock_clock: MockClock, path: str
@@ -139,6 +145,7 @@ async def test_a_cancel_during_the_delay_says_what_it_left(
     assert now == {"canceled": [held], "not_canceled": {}}
 
 
+@pytest.mark.conforms("clob-3.7-batch", "clob-3.6-refusal-shape")
 async def test_a_batch_has_independent_entries(kit: ClobKit, autojump_clock: MockClock) -> None:
     """Replies in order; a refused entry says why and has no id."""
     good, bad = kit.ann.limit(BUY, UP_TOKEN, 50, 10), kit.ann.limit(BUY, UP_TOKEN, 50, 1)
@@ -149,6 +156,7 @@ async def test_a_batch_has_independent_entries(kit: ClobKit, autojump_clock: Moc
     assert [order.ok for order in parse_order_responses(replies)] == [False, False, True]
 
 
+@pytest.mark.conforms("clob-3.7-too-many", "clob-3.7-empty")
 async def test_batches_are_bounded(kit: ClobKit, autojump_clock: MockClock) -> None:
     """At most fifteen, at least one."""
     order = kit.ann.limit(BUY, UP_TOKEN, 50, 10)
@@ -160,6 +168,7 @@ async def test_batches_are_bounded(kit: ClobKit, autojump_clock: MockClock) -> N
     assert not kit.engine.orders
 
 
+@pytest.mark.conforms("clob-3.6-market-buy-more")
 async def test_a_market_buy_buys_more_at_better_prices(
     kit: ClobKit, autojump_clock: MockClock
 ) -> None:
@@ -173,6 +182,7 @@ async def test_a_market_buy_buys_more_at_better_prices(
 # --- cancelling ------------------------------------------------------------------------------
 
 
+@pytest.mark.conforms("clob-4.1-cancel-one", "clob-4.1-reasons")
 async def test_cancelling_one_and_many(kit: ClobKit, autojump_clock: MockClock) -> None:
     """What is gone, and a reason for what is not, in one 200."""
     first, second = [await place(kit, kit.ann, BUY, UP_TOKEN, c, 10) for c in (50, 51)]
@@ -185,6 +195,7 @@ async def test_cancelling_one_and_many(kit: ClobKit, autojump_clock: MockClock) 
     parse_cancel_orders_response(reply)
 
 
+@pytest.mark.conforms("clob-4.1-reasons")
 async def test_nobody_cancels_anothers_order(kit: ClobKit, autojump_clock: MockClock) -> None:
     """It stays live and the answer is the usual reason."""
     order_id = await place(kit, kit.ann, BUY, UP_TOKEN, 50, 10)
@@ -194,6 +205,7 @@ async def test_nobody_cancels_anothers_order(kit: ClobKit, autojump_clock: MockC
     assert len(kit.engine.live_orders(kit.ann.creds.api_key)) == 1
 
 
+@pytest.mark.conforms("clob-4.1-cancel-market", "clob-4.1-cancel-all")
 async def test_cancelling_by_market_token_and_all(kit: ClobKit, autojump_clock: MockClock) -> None:
     """One of the two keys is enough; an empty one counts as absent."""
     up = await place(kit, kit.ann, BUY, UP_TOKEN, 50, 10)
@@ -207,6 +219,7 @@ async def test_cancelling_by_market_token_and_all(kit: ClobKit, autojump_clock: 
     assert (await kit.call(kit.ann, "DELETE", "/cancel-all"))[1]["canceled"] == [last]
 
 
+@pytest.mark.conforms("clob-4.1-bad-id", "clob-4.1-bad-payload", "clob-4.1-cancel-too-many")
 @pytest.mark.parametrize(
     ("path", "body", "error"),
     [
@@ -230,6 +243,7 @@ async def test_bad_cancels(
 # --- heartbeats ------------------------------------------------------------------------------
 
 
+@pytest.mark.conforms("clob-4.2-expiry")
 async def test_a_lost_heartbeat_cancels_everything_of_that_key(
     kit: ClobKit, autojump_clock: MockClock, nursery: trio.Nursery
 ) -> None:
@@ -262,6 +276,7 @@ async def test_a_heartbeat_needs_its_id(kit: ClobKit, autojump_clock: MockClock)
 # --- private reads ---------------------------------------------------------------------------
 
 
+@pytest.mark.conforms("clob-5.1-orders", "clob-5.1-paging", "clob-5.1-order-keys")
 async def test_open_orders_are_paged_and_filtered(kit: ClobKit, autojump_clock: MockClock) -> None:
     """A hundred a page, cursors as base64 offsets, the end as -1; the SDK reads the page."""
     for cents in range(1, 52):
@@ -280,6 +295,7 @@ async def test_open_orders_are_paged_and_filtered(kit: ClobKit, autojump_clock: 
     assert (status, reply["error"]) == (400, "invalid order params payload")
 
 
+@pytest.mark.conforms("clob-5.1-order", "clob-5.1-others-invisible")
 async def test_one_order_in_any_status(kit: ClobKit, autojump_clock: MockClock) -> None:
     """Cancelled orders can still be read by their owner, and by nobody else."""
     order_id = await place(kit, kit.ann, BUY, UP_TOKEN, 50, 10)
@@ -296,6 +312,7 @@ async def test_one_order_in_any_status(kit: ClobKit, autojump_clock: MockClock) 
     assert await kit.call(kit.ann, "GET", "/data/order/0x1") == missing
 
 
+@pytest.mark.conforms("clob-5.1-trades", "clob-5.1-trade-keys", "clob-5.1-trade-filter-taker")
 async def test_trades_from_both_sides(kit: ClobKit, autojump_clock: MockClock) -> None:
     """Each side sees the trade with its own role; filters look at the taker order."""
     await place(kit, kit.ann, BUY, DOWN_TOKEN, 48, 10)
@@ -326,6 +343,7 @@ async def test_only_keys_trades_are_remembered(kit: ClobKit, autojump_clock: Moc
     assert not kit.server._account._trades
 
 
+@pytest.mark.conforms("clob-5.1-balance")
 async def test_balances_are_base_units(kit: ClobKit, autojump_clock: MockClock) -> None:
     """pUSD and shares; the update call answers too; bad kinds are refused."""
     _, cash = await kit.call(kit.ann, "GET", "/balance-allowance", asset_type="COLLATERAL")
@@ -341,6 +359,7 @@ async def test_balances_are_base_units(kit: ClobKit, autojump_clock: MockClock) 
         )  # fmt: skip
 
 
+@pytest.mark.conforms("clob-5.1-scoring")
 async def test_scoring(kit: ClobKit, autojump_clock: MockClock) -> None:
     """Live, at least fifty shares, within 4.5 cents of the midpoint."""
     kit.crowd(SELL, UP_TOKEN, 5300, 10)
@@ -353,6 +372,7 @@ async def test_scoring(kit: ClobKit, autojump_clock: MockClock) -> None:
     assert one == {"scoring": True}
 
 
+@pytest.mark.conforms("clob-2.2-unauthorized")
 @pytest.mark.parametrize(
     ("method", "path"),
     [
@@ -370,6 +390,7 @@ async def test_private_calls_need_credentials(
     assert reply == (401, {"error": "Unauthorized/Invalid api key"})
 
 
+@pytest.mark.conforms("clob-2.1-closed-only-flag", "clob-2.1-delete")
 async def test_the_key_calls_behind_l2(kit: ClobKit, autojump_clock: MockClock) -> None:
     """Listing, the closed-only flag and deletion, after which the key is dead."""
     assert (await kit.call(kit.ann, "GET", "/auth/api-keys"))[1] == {"apiKeys": ["key-17"]}
@@ -382,6 +403,13 @@ async def test_the_key_calls_behind_l2(kit: ClobKit, autojump_clock: MockClock) 
 # --- public reads ----------------------------------------------------------------------------
 
 
+@pytest.mark.conforms(
+    "clob-5.2-ok",
+    "clob-5.2-tick-size",
+    "clob-5.2-neg-risk",
+    "clob-5.2-fee-rate",
+    "clob-3.2-version-route",
+)
 async def test_the_simple_public_calls(kit: ClobKit, autojump_clock: MockClock) -> None:
     """Constant and per-token answers (clob.md 5.2)."""
     assert await kit.get("/ok") == (200, "OK")
@@ -396,6 +424,7 @@ async def test_the_simple_public_calls(kit: ClobKit, autojump_clock: MockClock) 
     assert (await kit.get("/nowhere"))[0] == 404
 
 
+@pytest.mark.conforms("clob-5.2-midpoint", "clob-5.2-price", "clob-5.2-spread")
 async def test_prices_from_the_book(kit: ClobKit, autojump_clock: MockClock) -> None:
     """Midpoint, sides and spread of either token, one by one and in bulk."""
     kit.crowd(BUY, UP_TOKEN, 5000, 10)
@@ -416,6 +445,7 @@ async def test_prices_from_the_book(kit: ClobKit, autojump_clock: MockClock) -> 
     assert (await kit.post("/books", {"a": 1}))[0] == 400
 
 
+@pytest.mark.conforms("clob-5.2-last-trade")
 async def test_the_last_trade(kit: ClobKit, autojump_clock: MockClock) -> None:
     """A half and no side until there was one; then the taker's."""
     assert await kit.get("/last-trade-price", token_id=UP_TOKEN) == (
@@ -429,6 +459,7 @@ async def test_the_last_trade(kit: ClobKit, autojump_clock: MockClock) -> None:
     assert many == [{"token_id": UP_TOKEN, **expected}]
 
 
+@pytest.mark.conforms("clob-5.2-book-missing", "clob-8-resolved-book")
 async def test_a_book_is_gone_when_trading_stops(kit: ClobKit, autojump_clock: MockClock) -> None:
     """404 for unknown and closed books (clob.md 8)."""
     gone = (404, {"error": "No orderbook exists for the requested token id"})
@@ -438,6 +469,7 @@ async def test_a_book_is_gone_when_trading_stops(kit: ClobKit, autojump_clock: M
         assert await kit.get(path, token_id=UP_TOKEN) == gone
 
 
+@pytest.mark.conforms("clob-5.2-clob-market", "clob-5.2-by-token")
 async def test_market_forms(kit: ClobKit, autojump_clock: MockClock) -> None:
     """Short keys, long form with the winner, and the token look-up."""
     condition = kit.market.condition_id
@@ -460,6 +492,7 @@ async def test_market_forms(kit: ClobKit, autojump_clock: MockClock) -> None:
         assert (await kit.get(path))[0] == 404
 
 
+@pytest.mark.conforms("clob-5.2-clob-market-omits")
 async def test_a_delayed_market_says_so(autojump_clock: MockClock) -> None:
     """`itode` and `nr` appear when true."""
     kit = ClobKit(taker_delay_ms=150, neg_risk=True, fee_rate_ppm=0)
@@ -543,7 +576,7 @@ def test_no_request_breaks_the_router(
     async def main() -> None:
         kit = ClobKit()
         response = await kit.server.handle(kit.ann.request(method, path, body, query))
-        assert response.status in {200, 400, 404}
+        assert response.status in {200, 400, 404, 405}
         assert kit.market.outcome_of(UP_TOKEN) == UP
 
     trio.run(main, clock=MockClock())

@@ -32,6 +32,7 @@ def fields(token: int = int(UP_TOKEN)) -> OrderFields:
     )
 
 
+@pytest.mark.conforms("clob-3.1-type-hash")
 def test_the_order_type_is_the_contracts() -> None:
     """The type string's length and hash are those of clob.md 2.3."""
     assert len(eip712.ORDER_TYPE) == 186
@@ -39,6 +40,7 @@ def test_the_order_type_is_the_contracts() -> None:
     assert eip712.keccak(eip712.ORDER_TYPE.encode()).hex() == expected
 
 
+@pytest.mark.conforms("clob-3.1-type-hash")
 @pytest.mark.parametrize(
     ("version", "contract", "expected"),
     [
@@ -95,6 +97,7 @@ ORDER_VECTORS = [
 ]
 
 
+@pytest.mark.conforms("clob-3.1-order-hash")
 @pytest.mark.parametrize(("domain", "token", "digest", "signature"), ORDER_VECTORS)
 def test_order_vectors(domain: bytes, token: int, digest: str, signature: str) -> None:
     """The reference's orders have the reference's ids, and their signer is found."""
@@ -103,6 +106,7 @@ def test_order_vectors(domain: bytes, token: int, digest: str, signature: str) -
     assert recover(computed, bytes.fromhex(signature)) == EOA
 
 
+@pytest.mark.conforms("clob-2.1-l1-vector", "clob-2.1-l1-typed-data")
 def test_the_auth_vector() -> None:
     """The reference's L1 signature is the wallet's."""
     signature = bytes.fromhex(
@@ -112,6 +116,7 @@ def test_the_auth_vector() -> None:
     assert recover(eip712.auth_digest(EOA, "1795132800", 0), signature) == EOA
 
 
+@pytest.mark.conforms("clob-3.1-order-hash")
 @given(
     salt=st.integers(0, 2**53 - 1),
     token=st.integers(1, 2**256 - 1),

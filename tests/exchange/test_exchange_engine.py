@@ -94,6 +94,7 @@ def test_events_of_a_reaction_follow_what_it_reacted_to() -> None:
 # --- time in force -------------------------------------------------------------------
 
 
+@pytest.mark.conforms("clob-3.8-gtd-early", "clob-3.8-gtd-end")
 def test_gtd_dies_a_minute_before_its_expiration() -> None:
     """Stated three minutes ahead it lives two, and dies as a cancellation at its own due time."""
     kit = Kit()
@@ -131,6 +132,12 @@ def test_a_gtd_order_that_ended_otherwise_does_not_expire() -> None:
 # --- the taker delay -----------------------------------------------------------------
 
 
+@pytest.mark.conforms(
+    "clob-3.9-hold",
+    "clob-3.9-hold-reserves",
+    "clob-3.9-hold-uncancellable",
+    "clob-3.9-hold-duplicate",
+)
 def test_a_marketable_order_is_held_then_matched() -> None:
     """It waits out the delay with its funds reserved, uncancellable, and cannot be sent again."""
     kit = Kit(taker_delay_ms=150)
@@ -150,6 +157,7 @@ def test_a_marketable_order_is_held_then_matched() -> None:
     assert kit.engine.trades[reply.trades[0]].matched_ms == T0 + 150
 
 
+@pytest.mark.conforms("clob-3.9-makers-immediate")
 def test_makers_may_leave_during_the_hold() -> None:
     """Cancels act at once: the delay is the maker's protection, and the taker then rests."""
     kit = Kit(taker_delay_ms=150)
@@ -174,6 +182,7 @@ def test_a_held_fak_finds_nothing_any_more() -> None:
     assert taker.status is Status.CANCELED
 
 
+@pytest.mark.conforms("clob-3.9-hold-market-closed", "clob-3.9-hold-revalidates")
 def test_a_market_that_closes_during_the_hold_rejects() -> None:
     """The second validation sees the closed market (clob.md 8)."""
     kit = Kit(taker_delay_ms=150)
@@ -188,6 +197,7 @@ def test_a_market_that_closes_during_the_hold_rejects() -> None:
     assert kit.engine.accounts.available("bob") == CASH
 
 
+@pytest.mark.conforms("clob-3.9-hold-revalidates")
 def test_a_tick_that_changes_during_the_hold_rejects() -> None:
     """The second validation sees the grid of its own moment."""
     kit = Kit(taker_delay_ms=150, tick=10)
@@ -260,6 +270,7 @@ def test_cancel_where_chooses_by_market_and_token() -> None:
 # --- phases and ticks ----------------------------------------------------------------
 
 
+@pytest.mark.conforms("clob-8-resolved-orders")
 def test_a_closed_market_keeps_its_book_until_it_resolves() -> None:
     """No new orders, cancels work, the rest dies with the resolution."""
     kit = Kit()
@@ -279,6 +290,7 @@ def test_a_closed_market_keeps_its_book_until_it_resolves() -> None:
     assert kit.engine.accounts.available("ann") == CASH
 
 
+@pytest.mark.conforms("clob-3.8-tick-resting")
 @pytest.mark.parametrize(("bid", "ask", "fine"), [(95, 97, True), (3, 5, True), (94, 97, False)])
 def test_the_tick_turns_fine_at_the_edge(bid: float, ask: float, fine: bool) -> None:
     """When Up's mid reaches 0.96 or 0.04 the tick goes to 0.001, once; orders stay."""
@@ -315,6 +327,7 @@ def test_split_and_merge_exchange_pairs_for_dollars() -> None:
     check(kit.engine)
 
 
+@pytest.mark.conforms("onchain-6.4-merge-cancels", "onchain-4-resting-cancelled")
 def test_a_merge_cancels_the_sells_it_leaves_uncovered() -> None:
     """Newest first, and only as many as needed (onchain.md 6.4)."""
     kit = Kit()

@@ -92,6 +92,7 @@ async def test_an_open_market_has_the_keys_and_types_of_a_real_one() -> None:
     assert ours["feeSchedule"] == sample["feeSchedule"]
 
 
+@pytest.mark.conforms("feeds-12.6-closed-time")
 async def test_a_closed_market_has_the_keys_of_a_real_one() -> None:
     """After the resolution the closing keys are there, in their odd formats."""
     sample = real("wire/gamma_markets_btc_5m_closed_2026-07-24.json")[0]["market"]
@@ -112,6 +113,7 @@ async def test_an_event_has_the_keys_of_a_real_one() -> None:
     assert set(sample["series"][0]) - set(ours["series"][0]) <= optional
 
 
+@pytest.mark.conforms("feeds-12.6-json-in-string")
 async def test_strings_that_hold_arrays_and_rules_in_two_places() -> None:
     """Arrays are JSON inside strings; source, config and text name the same rule."""
     gamma = Gamma()
@@ -155,6 +157,7 @@ async def test_prices_follow_the_book() -> None:
     assert shown["liquidityNum"] == pytest.approx(10 * 0.5 + 10 * 0.49)
 
 
+@pytest.mark.conforms("feeds-12.6-strike-late")
 async def test_prices_to_beat_and_results_appear_when_they_are_published() -> None:
     """priceToBeat after the window before resolved, finalPrice and closing with the result."""
     gamma = Gamma()
@@ -181,6 +184,7 @@ async def test_prices_to_beat_and_results_appear_when_they_are_published() -> No
     }
 
 
+@pytest.mark.conforms("feeds-12.6-resolution-hourly")
 async def test_an_hour_is_proposed_with_both_prices_while_still_open() -> None:
     """Between proposal and resolution the hour shows both prices, market odds, and not closed."""
     gamma = Gamma()
@@ -191,6 +195,7 @@ async def test_an_hour_is_proposed_with_both_prices_while_still_open() -> None:
     assert hour["outcomePrices"] == '["0.5", "0.5"]'
 
 
+@pytest.mark.conforms("feeds-12.6-closed-hidden")
 async def test_lists_hide_closed_markets_and_lookups_do_not() -> None:
     """`closed` defaults to false on every list (feeds.md 8.3)."""
     gamma = Gamma()
@@ -216,6 +221,7 @@ async def test_a_list_filter_may_repeat_its_name_or_use_commas() -> None:
     assert len(await get(gamma, f"/markets?{ids}")) == 2
 
 
+@pytest.mark.conforms("feeds-12.6-keyset")
 async def test_keyset_pages_cover_everything_once() -> None:
     """Following the cursor gives every open market exactly once; the last page has none."""
     gamma = Gamma()
@@ -281,6 +287,7 @@ async def test_the_official_sdk_understands_the_objects() -> None:
     assert event.slug == SLUG
 
 
+@pytest.mark.conforms("feeds-12.6-version-trap", "clob-3.2-bogus-positions")
 async def test_some_v1_markets_carry_ids_that_have_no_book() -> None:
     """About a third show `positionIds`, none of which is a token of any market (feeds.md 8.4)."""
     gamma = Gamma()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 
+import pytest
 from hypothesis import given, strategies as st
 
 from polybot.exchange.heartbeats import Beat, Heartbeats, Mismatch
@@ -16,6 +17,7 @@ def armed(now_ms: int = 0) -> tuple[Heartbeats, str]:
     return beats, first.heartbeat_id
 
 
+@pytest.mark.conforms("clob-4.2-first", "clob-4.2-chain")
 def test_the_first_beat_is_empty_and_each_reply_is_the_next_id() -> None:
     """A chain: every accepted beat gives a fresh id which the next must carry."""
     beats, first = armed()
@@ -25,6 +27,7 @@ def test_the_first_beat_is_empty_and_each_reply_is_the_next_id() -> None:
     assert isinstance(beats.beat("k", second.heartbeat_id, 10_000), Beat)
 
 
+@pytest.mark.conforms("clob-4.2-stale")
 def test_a_stale_id_is_refused_with_the_expected_one() -> None:
     """A lost reply is survived: the refusal names the id, and a beat with it is accepted."""
     beats, first = armed()
@@ -40,6 +43,7 @@ def test_an_unregistered_key_is_told_to_start_with_nothing() -> None:
     assert Heartbeats(random.Random(1)).beat("k", "old", 0) == Mismatch("")
 
 
+@pytest.mark.conforms("clob-4.2-expiry", "clob-4.2-rearm")
 def test_ten_silent_seconds_expire_at_the_next_sweep() -> None:
     """Not before ten seconds, and only once; the registration is gone afterwards."""
     beats, first = armed(100)
@@ -49,6 +53,7 @@ def test_ten_silent_seconds_expire_at_the_next_sweep() -> None:
     assert beats.beat("k", first, 15_200) == Mismatch("")
 
 
+@pytest.mark.conforms("clob-4.2-stale-no-extend")
 def test_a_refused_beat_does_not_extend_the_deadline() -> None:
     """Only accepted beats count."""
     beats, _ = armed()

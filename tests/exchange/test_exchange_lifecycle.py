@@ -6,6 +6,8 @@ import random
 import statistics
 from collections.abc import Callable
 
+import pytest
+
 from polybot.exchange.calendar import LISTED_AHEAD_MS, SERIES
 from polybot.exchange.engine import GRACE_MS, Engine
 from polybot.exchange.lifecycle import PRINT_WAIT_MS, Lifecycle
@@ -76,6 +78,7 @@ def test_at_the_start_a_day_of_windows_is_listed_and_open() -> None:
     assert set(world.engine.markets) == set(world.lifecycle.by_condition)
 
 
+@pytest.mark.conforms("feeds-12.6-early-listing", "clob-8-early-listing")
 def test_a_new_window_is_listed_a_day_ahead() -> None:
     """When a window starts, the one a day later is listed, stamped with its own time."""
     world = World("btc-5m")
@@ -87,6 +90,7 @@ def test_a_new_window_is_listed_a_day_ahead() -> None:
     ]
 
 
+@pytest.mark.conforms("feeds-12.6-hydration")
 def test_a_listed_market_waits_for_its_book() -> None:
     """With a hydration delay a market is known before it can be traded."""
     world = World("btc-5m", hydration_ms=60_000)
@@ -137,6 +141,7 @@ def test_the_market_under_way_at_the_start_has_its_strike() -> None:
     assert hour.strike == world.oracle.candle("btc", 3600, HOUR_START).open
 
 
+@pytest.mark.conforms("feeds-12.6-resolution-hourly")
 def test_an_hour_settles_on_the_candle_and_is_proposed_before_it_is_paid() -> None:
     """Open and close of the Binance hour; proposed within 90 s, resolved after 12–13 min."""
     world = World("btc-1h")
@@ -155,6 +160,7 @@ def test_an_hour_settles_on_the_candle_and_is_proposed_before_it_is_paid() -> No
     assert hour.winner == (UP if candle.close >= candle.open else DOWN)
 
 
+@pytest.mark.conforms("feeds-12.6-resolution-short", "clob-8-resolution-delay")
 def test_resolution_delays_are_the_measured_ones() -> None:
     """Median about 54 s, p90 about 87 s, never above 162 s (feeds.md 10.2)."""
     lifecycle = World("btc-5m").lifecycle
@@ -210,6 +216,7 @@ def test_old_markets_are_forgotten() -> None:
     assert len(world.lifecycle._steps) == len(world.lifecycle.by_slug)
 
 
+@pytest.mark.conforms("feeds-12.6-dst")
 def test_the_series_steps_over_the_autumn_hole() -> None:
     """Listing goes on behind the two hours that do not exist."""
     start = 1_793_400_000_000  # 2026-10-30 22:40 UTC, so the hole is a day and a half away

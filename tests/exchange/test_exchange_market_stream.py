@@ -29,6 +29,14 @@ async def watcher(kit: ClobKit, nursery: trio.Nursery, *tokens: str, **more: obj
     return wire
 
 
+@pytest.mark.conforms(
+    "feeds-12.1-dump-one-frame",
+    "feeds-12.1-unknown-ids",
+    "feeds-12.1-no-new-assets",
+    "feeds-12.1-pong",
+    "feeds-12.1-subscribe-more",
+    "feeds-12.1-unsubscribe",
+)
 async def test_the_dialogue_of_subscribing(
     nursery: trio.Nursery, autojump_clock: trio.testing.MockClock
 ) -> None:
@@ -47,6 +55,7 @@ async def test_the_dialogue_of_subscribing(
     assert [book["asset_id"] for book in again] == [UP_TOKEN]
 
 
+@pytest.mark.conforms("feeds-12.1-dump-off")
 async def test_the_dump_can_be_declined(
     nursery: trio.Nursery, autojump_clock: trio.testing.MockClock
 ) -> None:
@@ -59,6 +68,7 @@ async def test_the_dump_can_be_declined(
     assert kinds(wire.take()) == ["price_change"]
 
 
+@pytest.mark.conforms("feeds-12.1-both-outcomes", "feeds-12.1-mirrored")
 async def test_a_subscription_to_one_token_hears_both_sides(
     nursery: trio.Nursery, autojump_clock: trio.testing.MockClock
 ) -> None:
@@ -71,6 +81,7 @@ async def test_a_subscription_to_one_token_hears_both_sides(
     assert entries == [(UP_TOKEN, BUY, "0.53"), (DOWN_TOKEN, SELL, "0.47")]
 
 
+@pytest.mark.conforms("feeds-12.1-two-books", "feeds-12.1-print-late", "feeds-12.1-print-text")
 async def test_a_trade_is_delta_two_books_and_a_later_print(
     nursery: trio.Nursery, mock_clock: trio.testing.MockClock
 ) -> None:
@@ -96,6 +107,7 @@ async def test_a_trade_is_delta_two_books_and_a_later_print(
     assert (printed["asset_id"], printed["timestamp"]) == (UP_TOKEN, str(T0))
 
 
+@pytest.mark.conforms("feeds-12.1-rest-agrees")
 async def test_deltas_and_books_agree_with_rest(
     nursery: trio.Nursery, autojump_clock: trio.testing.MockClock
 ) -> None:
@@ -111,6 +123,9 @@ async def test_deltas_and_books_agree_with_rest(
         assert (book["hash"], book["timestamp"]) == (entry["hash"], last["timestamp"])
 
 
+@pytest.mark.conforms(
+    "feeds-12.1-best-bid-ask", "feeds-12.1-custom-off", "feeds-12.1-no-new-assets"
+)
 async def test_the_custom_flag_adds_best_prices_and_can_be_toggled(
     nursery: trio.Nursery, autojump_clock: trio.testing.MockClock
 ) -> None:
@@ -128,6 +143,7 @@ async def test_the_custom_flag_adds_best_prices_and_can_be_toggled(
     assert (messages[1]["best_bid"], messages[2]["best_ask"]) == ("0.51", "0.49")
 
 
+@pytest.mark.conforms("feeds-12.1-tick-twice", "feeds-12.1-tick-in-hash")
 async def test_a_tick_change_is_told_twice_for_each_token(
     nursery: trio.Nursery, autojump_clock: trio.testing.MockClock
 ) -> None:
@@ -143,6 +159,12 @@ async def test_a_tick_change_is_told_twice_for_each_token(
     assert (book["tick_size"], book["timestamp"]) == ("0.001", str(T0 + 5))
 
 
+@pytest.mark.conforms(
+    "feeds-12.1-new-market",
+    "feeds-12.1-market-resolved",
+    "feeds-12.1-custom-off",
+    "clob-8-no-closed-push",
+)
 async def test_listings_and_results_are_custom_events(
     nursery: trio.Nursery, autojump_clock: trio.testing.MockClock
 ) -> None:
@@ -189,6 +211,7 @@ async def test_a_delta_that_is_told_late_has_the_tick_of_its_moment(
     assert heard[1]["price_changes"][0]["hash"] == hashes[1]
 
 
+@pytest.mark.conforms("feeds-12.1-unknown-ids")
 async def test_a_resolved_market_is_forgotten(
     nursery: trio.Nursery, autojump_clock: trio.testing.MockClock
 ) -> None:
@@ -227,6 +250,7 @@ async def test_what_nobody_watches_is_not_laid_out(
     assert len(stream._watchers) == 1
 
 
+@pytest.mark.conforms("feeds-12.1-bad-first-frame")
 @pytest.mark.parametrize(
     "noise", ["", "{", "[]", "5", "null", '{"assets_ids":5}', '{"type":"market","assets_ids":[1]}']
 )
@@ -257,6 +281,7 @@ ACT = st.tuples(
 )  # fmt: skip
 
 
+@pytest.mark.conforms("feeds-12.1-delta-total")
 @given(st.lists(ACT, min_size=1, max_size=25))
 @settings(max_examples=25, deadline=None)
 def test_a_client_that_applies_every_delta_has_the_book(

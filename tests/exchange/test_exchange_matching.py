@@ -28,6 +28,7 @@ KINDS = {
 }
 
 
+@pytest.mark.conforms("clob-6.1-fee", "clob-6.1-fee-in-pusd")
 @pytest.mark.parametrize("name", KINDS)
 def test_each_kind_of_match_moves_exactly_this(name: str) -> None:
     """Both sides' cash and shares change by the maker's price; the taker alone pays a fee."""
@@ -72,6 +73,7 @@ def test_one_book_seen_from_two_tokens() -> None:
     assert kit.engine.best(down) == (4100, 5800)
 
 
+@pytest.mark.conforms("clob-3.6-improvement")
 def test_price_first_then_time_across_tokens() -> None:
     """The best price trades first; at one price the oldest order, whichever token it names."""
     kit = Kit()
@@ -134,6 +136,7 @@ def test_own_orders_match_each_other() -> None:
     assert kit.share_change("ann", UP) == 0
 
 
+@pytest.mark.conforms("clob-3.8-fok", "clob-3.6-fok-killed")
 def test_fok_is_all_or_nothing() -> None:
     """A FOK that cannot be filled whole changes no balance and no book, and says so."""
     kit = Kit()
@@ -147,6 +150,7 @@ def test_fok_is_all_or_nothing() -> None:
     assert kit.place("bob", BUY, UP, 50, 10, kind=Kind.FOK).status is Status.MATCHED
 
 
+@pytest.mark.conforms("clob-3.8-fak", "clob-3.6-fak-killed")
 def test_fak_takes_what_is_there_and_never_rests() -> None:
     """A FAK's remainder is cancelled; with nothing to take it is refused."""
     kit = Kit()
@@ -158,6 +162,7 @@ def test_fak_takes_what_is_there_and_never_rests() -> None:
     assert kit.refused("bob", BUY, UP, 50, 30, kind=Kind.FAK) == FAK_KILLED
 
 
+@pytest.mark.conforms("clob-3.6-market-buy-more")
 def test_dollars_buy_more_shares_at_better_prices() -> None:
     """A market BUY spends its dollars at the makers' prices (clob.md 3.6)."""
     kit = Kit()
@@ -195,6 +200,7 @@ def test_a_fok_of_dollars_needs_all_of_them() -> None:
     assert isinstance(reply, Accepted)
 
 
+@pytest.mark.conforms("clob-6.1-fee", "clob-6.1-fee-rounding")
 @pytest.mark.parametrize(
     ("shares", "cents", "fee"),
     [

@@ -100,6 +100,7 @@ async def test_a_bug_costs_one_request() -> None:
     assert [str(error) for error in errors] == ["a bug"]
 
 
+@pytest.mark.conforms("clob-7.3-exhausted-body")
 @pytest.mark.parametrize(
     ("sent", "status"),
     [

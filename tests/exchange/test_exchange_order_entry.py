@@ -17,13 +17,13 @@ from polybot.exchange.model import BUY, SELL, Kind, Market, Order, Refused
 from polybot.exchange.money import UNIT
 from polybot.exchange.order_entry import (
     BAD_PAYLOAD,
-    BAD_SIGNATURE,
     WRONG_OWNER,
     WRONG_SIGNER,
-    WRONG_VERSION,
+    OrderReader,
     implied_limit,
-    read_order,
 )
+from polybot.exchange.order_signatures import BAD_SIGNATURE, WRONG_VERSION
+from polybot.exchange.session_signers import SessionSigners
 
 ANN = Wallet(0x11)
 KEY = ApiKey(ANN.creds.api_key, SECRET, ANN.creds.api_passphrase, ANN.address)
@@ -34,7 +34,7 @@ def by_token(**market: Any) -> dict[str, Market]:
 
 
 def read(payload: object, **market: Any) -> Order | Refused:
-    return read_order(payload, KEY, by_token(**market), T0)
+    return OrderReader(by_token(**market), SessionSigners()).read(payload, KEY, T0)
 
 
 def accepted(payload: object, **market: Any) -> Order:
@@ -49,6 +49,7 @@ def refused(payload: object, **market: Any) -> str:
     return answer.error
 
 
+@pytest.mark.conforms("clob-3.4-exact-quote")
 def test_a_gtc_buy_becomes_an_order() -> None:
     """21.37 shares at 0.53: exact integers, the wallet as account, the digest as id."""
     order = accepted(ANN.order(BUY, UP_TOKEN, 11_326_100, 21_370_000, post_only=True))
@@ -65,6 +66,7 @@ def test_a_sell_gives_shares() -> None:
     assert order.expiration_s == 99
 
 
+@pytest.mark.conforms("clob-3.4-market-rounding")
 def test_a_market_buy_spends_dollars() -> None:
     """The reference's $10 at a limit of 0.52 (clob.md 3.4): rounded shares, limit on the grid."""
     order = accepted(ANN.order(BUY, UP_TOKEN, 10 * UNIT, 19_230_700, "FOK"))
@@ -96,18 +98,21 @@ def test_a_limit_price_must_be_exact() -> None:
     assert "Price (0.533333) breaks" in error
 
 
+@pytest.mark.conforms("clob-3.6-owner-refused", "clob-3.5-owner-uuid")
 def test_the_owner_is_the_key_that_calls() -> None:
     """Another key's uuid is refused (clob.md 3.6)."""
     payload = ANN.limit(BUY, UP_TOKEN, 50, 10) | {"owner": "somebody"}
     assert refused(payload) == WRONG_OWNER
 
 
+@pytest.mark.conforms("clob-3.6-signer-refused")
 def test_the_signer_is_the_keys_wallet() -> None:
     """An order of another wallet, even well signed, is refused."""
     payload = Wallet(0x22).limit(BUY, UP_TOKEN, 50, 10) | {"owner": KEY.key}
     assert refused(payload) == WRONG_SIGNER
 
 
+@pytest.mark.conforms("clob-3.3-foreign-maker")
 def test_nobody_signs_for_another_wallets_funds() -> None:
     """An EOA order (type 0) whose maker is somebody else is refused, however well it is signed."""
     data = OrderDataV2(
@@ -123,6 +128,7 @@ def test_nobody_signs_for_another_wallets_funds() -> None:
     assert refused(order_to_json_v2(signed, KEY.key, "GTC")) == BAD_SIGNATURE
 
 
+@pytest.mark.conforms("clob-3.6-bad-signature")
 @pytest.mark.parametrize(
     ("name", "value"),
     [
@@ -131,7 +137,6 @@ def test_nobody_signs_for_another_wallets_funds() -> None:
         ("timestamp", "1"),
         ("side", SELL),
         ("signatureType", 1),
-        ("signatureType", 3),
         ("maker", "0x" + "22" * 20),
         ("builder", "0x" + "01" * 32),
         ("signature", "0x" + "11" * 65),
@@ -140,12 +145,15 @@ def test_nobody_signs_for_another_wallets_funds() -> None:
     ],
 )
 def test_every_signed_field_is_covered(name: str, value: object) -> None:
-    """Changing any field after signing is an invalid signature; so is any type but 0."""
+    """Changing any field after signing is an invalid signature (clob.md 3.1)."""
     payload = ANN.limit(BUY, UP_TOKEN, 50, 10)
     payload["order"][name] = value
     assert refused(payload) == BAD_SIGNATURE
 
 
+@pytest.mark.conforms(
+    "clob-3.2-normal", "clob-3.2-neg-risk", "clob-3.2-v3", "clob-3.2-wrong-exchange"
+)
 def test_each_kind_of_market_has_its_exchange() -> None:
     """Normal, neg-risk and V3 orders are valid on their own kind only."""
     normal = ANN.limit(BUY, UP_TOKEN, 50, 10)
@@ -165,6 +173,7 @@ def test_an_unknown_token_has_no_book() -> None:
     assert refused(ANN.limit(BUY, "12345", 50, 10)) == "the orderbook 12345 does not exist"
 
 
+@pytest.mark.conforms("clob-3.5-default-gtc", "clob-3.5-post-only-optional")
 def test_optional_keys_have_the_servers_defaults() -> None:
     """Without orderType and postOnly it is a plain GTC."""
     payload = ANN.limit(BUY, UP_TOKEN, 50, 10)
@@ -184,6 +193,7 @@ MALFORMED: list[tuple[str, object]] = [
 ]  # fmt: skip
 
 
+@pytest.mark.conforms("clob-3.5-json-types", "clob-3.5-side-word", "clob-3.1-salt")
 @pytest.mark.parametrize(("name", "value"), MALFORMED)
 def test_malformed_fields(name: str, value: object) -> None:
     """JSON types and ranges are the reference's (clob.md 3.5)."""
@@ -192,6 +202,7 @@ def test_malformed_fields(name: str, value: object) -> None:
     assert refused(payload) == BAD_PAYLOAD
 
 
+@pytest.mark.conforms("clob-3.5-bad-shape")
 @pytest.mark.parametrize(
     "payload",
     [None, [], "x", 5, {}, {"order": []}, {"order": {}}],

@@ -62,6 +62,7 @@ async def connected(oracle: Oracle, *, clients: int = 1) -> AsyncIterator[list[C
         nursery.cancel_scope.cancel()
 
 
+@pytest.mark.conforms("feeds-12.4-acks", "feeds-12.4-snapshot")
 async def test_authenticated_subscriptions_are_acknowledged_in_order_with_snapshots() -> None:
     """One ack per item in request order, each followed by two minutes of history, seq from 1."""
     async with connected(make_oracle()) as (client,):
@@ -79,6 +80,7 @@ async def test_authenticated_subscriptions_are_acknowledged_in_order_with_snapsh
     assert spot["payload"]["source"] == "chainlink"
 
 
+@pytest.mark.conforms("feeds-12.4-seq", "feeds-12.4-accuracy")
 async def test_updates_carry_exact_values_and_consecutive_numbers() -> None:
     """Each second one update per channel; seq goes on from the snapshot, per channel."""
     oracle = make_oracle()
@@ -112,6 +114,7 @@ async def test_the_official_sdk_reads_every_data_frame() -> None:
     ]
 
 
+@pytest.mark.conforms("feeds-12.4-ping")
 async def test_nothing_is_given_without_authentication() -> None:
     """A subscription before `auth` is refused, and so are wrong credentials; both stay open."""
     oracle = make_oracle()
@@ -128,6 +131,7 @@ async def test_nothing_is_given_without_authentication() -> None:
         assert await client.next() == {"op": "pong", "rid": "p1"}
 
 
+@pytest.mark.conforms("feeds-12.4-auth-attempts")
 async def test_too_many_attempts_to_authenticate_are_told_so() -> None:
     """After eight `auth` frames even the right credentials are refused (feeds.md 5.3)."""
     async with connected(make_oracle()) as (client,):
@@ -136,6 +140,7 @@ async def test_too_many_attempts_to_authenticate_are_told_so() -> None:
     assert [a["code"] for a in answers] == ["auth_invalid"] * 8 + ["auth_attempts"]
 
 
+@pytest.mark.conforms("feeds-12.4-repeated", "feeds-12.4-single-form")
 async def test_a_repeated_subscription_is_acknowledged_without_a_snapshot() -> None:
     """The second ack comes alone, and updates are not doubled."""
     oracle = make_oracle()
@@ -149,6 +154,7 @@ async def test_a_repeated_subscription_is_acknowledged_without_a_snapshot() -> N
         assert await client.next() == {"op": "pong"}
 
 
+@pytest.mark.conforms("feeds-12.4-unsubscribe")
 async def test_unsubscribing_stops_one_stream_only() -> None:
     """After `unsubscribed` only the other channel goes on."""
     oracle = make_oracle()
@@ -162,6 +168,7 @@ async def test_unsubscribing_stops_one_stream_only() -> None:
         assert {(await client.next())["channel"] for _ in range(4)} == {"price.crypto.twap"}
 
 
+@pytest.mark.conforms("feeds-12.4-windows", "feeds-12.4-snapshot")
 async def test_feeds_this_exchange_does_not_have_stay_silent() -> None:
     """Pyth and other windows are accepted, their snapshot is empty, and nothing follows."""
     oracle = make_oracle()
@@ -189,6 +196,7 @@ async def test_each_reader_has_its_own_numbers() -> None:
     assert (mine["seq"], theirs["seq"]) == (3, 2)
 
 
+@pytest.mark.conforms("feeds-12.4-errors", "feeds-12.4-symbols")
 async def test_bad_requests_are_named_and_survived() -> None:
     """Each kind of bad frame gets its error code and the session goes on."""
     bad_symbol = {"channel": "price.crypto", "filter": {"symbol": "BTCUSD"}}
@@ -217,6 +225,7 @@ async def test_bad_requests_are_named_and_survived() -> None:
             assert (answer["op"], answer["code"]) == ("error", code), frame
 
 
+@pytest.mark.conforms("feeds-12.4-frame-rate")
 async def test_more_than_twenty_subscribe_frames_a_second_are_limited() -> None:
     """The twenty-first frame within a second is refused (feeds.md 5.3)."""
     async with connected(make_oracle()) as (client,):
@@ -225,6 +234,7 @@ async def test_more_than_twenty_subscribe_frames_a_second_are_limited() -> None:
     assert codes == ["auth_required"] * 20 + ["rate_limited"]
 
 
+@pytest.mark.conforms("feeds-12.4-frame-size")
 async def test_a_giant_frame_ends_the_session() -> None:
     """A frame above 64 KB is a policy violation: close 4008."""
     async with connected(make_oracle()) as (client,):
@@ -237,6 +247,7 @@ async def test_a_giant_frame_ends_the_session() -> None:
         await client.socket._stream.aclose()
 
 
+@pytest.mark.conforms("feeds-12.4-accuracy")
 def test_exact_values_are_plain_decimals() -> None:
     """Never an exponent, and the float comes back the same."""
     assert exact(78803.9) == "78803.9"

@@ -120,6 +120,7 @@ def test_refusal(
     assert kit.engine.accounts.available("ann") == CASH
 
 
+@pytest.mark.conforms("clob-3.8-one-dollar")
 def test_small_resting_orders_need_no_dollar() -> None:
     """The dollar is for marketable BUYs: five shares may rest at a cent, and post-only below it."""
     kit = Kit()
@@ -129,6 +130,7 @@ def test_small_resting_orders_need_no_dollar() -> None:
     kit.place("bob", SELL, UP, 1, 5)
 
 
+@pytest.mark.conforms("clob-3.4-price-range")
 def test_a_finer_tick_allows_more_decimals() -> None:
     """Grid and decimals follow the market's tick of the moment."""
     kit = Kit(auto_tick=False)
@@ -138,6 +140,7 @@ def test_a_finer_tick_allows_more_decimals() -> None:
     kit.place("ann", SELL, UP, 99.9, 10)
 
 
+@pytest.mark.conforms("clob-3.6-market-not-ready", "clob-3.6-no-orderbook")
 def test_where_there_is_no_book() -> None:
     """Before the opening not ready; after the close, and for a stranger's token, no book."""
     kit = Kit()
@@ -168,6 +171,7 @@ def test_the_first_fault_is_the_one_told() -> None:
     assert kit.refused("ann", BUY, UP, 10, 100, **bad) == POST_ONLY_CROSSES
 
 
+@pytest.mark.conforms("clob-3.8-balance-rule")
 def test_open_orders_reserve_what_they_would_give() -> None:
     """An order may use the balance minus the open remainder of the account's other orders."""
     kit = Kit()

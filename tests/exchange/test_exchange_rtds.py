@@ -60,30 +60,34 @@ async def silent(socket: WebSocketConnection) -> bool:
     return await read(socket) == ""
 
 
+@pytest.mark.conforms("feeds-12.5-empty-pong")
 async def test_ping_is_answered_by_an_empty_text_frame() -> None:
     """No PONG here (feeds.md 6)."""
     async with connected(make_oracle()) as socket:
         assert await silent(socket)
 
 
+@pytest.mark.conforms(
+    "feeds-12.5-mislabelled", "feeds-12.5-scaled", "feeds-12.5-filter-exact", "feeds-12.5-lag"
+)
 async def test_a_chainlink_snapshot_is_mislabelled_and_its_updates_are_scaled() -> None:
     """Snapshot under `crypto_prices` with about a minute; updates are integers ×10¹⁸."""
     oracle = make_oracle()
     async with connected(oracle) as socket:
         await socket.send_message(request("crypto_prices_chainlink", '{"symbol":"btc/usd"}'))
         (snapshot,) = await read_json(socket, 1)
-        oracle.advance(START + 2900)
-        updates = await read_json(socket, 3)
+        oracle.advance(START + 6000)
+        updates = await read_json(socket, 5)
         assert await silent(socket)
     assert (snapshot["topic"], snapshot["type"]) == ("crypto_prices", "subscribe")
     assert snapshot["payload"]["symbol"] == "btc/usd"
-    assert 55 <= len(snapshot["payload"]["data"]) <= 59
+    assert 52 <= len(snapshot["payload"]["data"]) <= 59
     for update in updates:
         assert (update["topic"], update["type"]) == ("crypto_prices_chainlink", "update")
         payload = update["payload"]
         assert int(payload["full_accuracy_value"]) / 1e18 == pytest.approx(payload["value"])
         assert payload["value"] == oracle.source.chainlink("btc", payload["timestamp"])
-        assert 1100 <= update["timestamp"] - payload["timestamp"] <= 1500
+        assert 900 <= update["timestamp"] - payload["timestamp"] <= 2900
 
 
 async def test_binance_prices_come_once_a_second_on_whole_seconds() -> None:
@@ -128,6 +132,7 @@ async def test_without_a_filter_every_symbol_comes() -> None:
         assert {frame["payload"]["symbol"] for frame in frames} == {"btc/usd", "eth/usd"}
 
 
+@pytest.mark.conforms("feeds-12.5-filter-space")
 async def test_a_space_in_the_filter_gives_the_snapshot_and_then_silence() -> None:
     """The trap that makes a subscription look alive (feeds.md 6)."""
     oracle = make_oracle()
@@ -161,6 +166,7 @@ async def test_a_bad_request_is_refused_whole(frame: str) -> None:
         assert await silent(socket)
 
 
+@pytest.mark.conforms("feeds-12.5-bad-topic")
 async def test_one_unknown_topic_refuses_the_good_ones_with_it() -> None:
     """No snapshot of the valid topic is sent either."""
     good = {"topic": "crypto_prices", "type": "update"}

@@ -37,6 +37,7 @@ def through_all(kit: Kit) -> list[str]:
     return seen
 
 
+@pytest.mark.conforms("feeds-12.3-trade-delays")
 def test_times_to_the_block_look_like_the_chain() -> None:
     """Median 2.2 s, p90 about 3 s, never outside 0.65–5 s (feeds.md 4.5)."""
     rng, delays = random.Random(1), SettlementDelays()
@@ -54,6 +55,7 @@ def test_the_schedule_fails_as_often_as_told() -> None:
     assert {schedule(SettlementDelays(), rng)[-1][0] for _ in range(100)} == {"CONFIRMED"}
 
 
+@pytest.mark.conforms("feeds-12.3-trade-matched")
 def test_matched_mined_confirmed() -> None:
     """Balances move at MATCHED; a hash appears with the block; each status has its own time."""
     kit = Kit()
@@ -75,6 +77,7 @@ def test_matched_mined_confirmed() -> None:
     assert kit.engine.next_due_ms() is None
 
 
+@pytest.mark.conforms("feeds-12.3-trade-failed")
 @pytest.mark.parametrize(
     ("maker", "taker"),
     [

@@ -54,6 +54,7 @@ async def users(
     return await Users(nursery).start()
 
 
+@pytest.mark.conforms("feeds-12.3-placement", "feeds-12.3-cancellation", "feeds-12.3-own-only")
 async def test_an_orders_life(users: Users, autojump_clock: MockClock) -> None:
     """PLACEMENT and CANCELLATION, to the owner only, with the reference's keys."""
     order_id = await users.place(users.kit.ann, BUY, UP_TOKEN, 50, 10)
@@ -68,6 +69,7 @@ async def test_an_orders_life(users: Users, autojump_clock: MockClock) -> None:
     assert users.bob.take() == []
 
 
+@pytest.mark.conforms("feeds-12.3-taker-view", "feeds-12.3-cross-outcome")
 async def test_a_trade_is_told_to_both_sides(users: Users, autojump_clock: MockClock) -> None:
     """The taker hears TAKER, the maker MAKER; both see the taker's view and all maker orders."""
     maker = await users.place(users.kit.ann, BUY, DOWN_TOKEN, 48, 10)
@@ -91,6 +93,7 @@ async def test_a_trade_is_told_to_both_sides(users: Users, autojump_clock: MockC
     assert theirs[0]["maker_orders"] == trade["maker_orders"]
 
 
+@pytest.mark.conforms("feeds-12.3-trade-matched")
 async def test_a_trade_goes_on_to_be_mined_and_confirmed(
     users: Users, autojump_clock: MockClock
 ) -> None:
@@ -117,6 +120,7 @@ async def test_a_key_on_both_sides_hears_both_roles(
     assert roles == ["TAKER", "MAKER"]
 
 
+@pytest.mark.conforms("feeds-12.3-several-own")
 async def test_several_own_makers_come_in_one_message(
     users: Users, autojump_clock: MockClock
 ) -> None:
@@ -141,6 +145,7 @@ async def test_the_official_sdk_reads_every_event(users: Users, autojump_clock: 
     assert (len(events), ignored) == (len(messages), 0)
 
 
+@pytest.mark.conforms("feeds-12.3-markets-filter", "feeds-12.3-dynamic-filter")
 async def test_filters_can_be_set_and_changed(users: Users, autojump_clock: MockClock) -> None:
     """With a filter only its markets are told; without one, all."""
     await users.ann.tell({"operation": "subscribe", "markets": ["0xother"]})
@@ -155,6 +160,7 @@ async def test_filters_can_be_set_and_changed(users: Users, autojump_clock: Mock
     assert len(users.ann.take()) == 1
 
 
+@pytest.mark.conforms("feeds-12.3-bad-auth-drop")
 @pytest.mark.parametrize(
     "first",
     [
@@ -178,6 +184,7 @@ async def test_bad_credentials_cut_tcp(
     assert wire.dropped
 
 
+@pytest.mark.conforms("feeds-12.3-user-pong")
 async def test_pings_are_answered_before_and_after_login(
     users: Users, autojump_clock: MockClock
 ) -> None:

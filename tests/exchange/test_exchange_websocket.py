@@ -69,6 +69,7 @@ def test_our_frames_are_what_wsproto_reads(text: str) -> None:
     assert "".join(e.data for e in events if isinstance(e, TextMessage)) == text
 
 
+@pytest.mark.conforms("feeds-12.4-pings")
 async def test_a_client_is_pinged_and_closed_when_it_stops_answering(
     autojump_clock: trio.testing.MockClock,
 ) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
 import io
 import json
 import math
@@ -11,7 +10,6 @@ from typing import Any
 
 import pytest
 
-from polybot import cli
 from polybot.exchange.crowd_hand import Hand
 from polybot.exchange.invariants import check
 from polybot.exchange.model import BUY, DOWN, SELL, UP, Market
@@ -21,7 +19,6 @@ from polybot.lab.crowd_figures import book_figures, quantile
 from polybot.lab.crowd_meter import Meters, Span, Tally, bucket_of
 from polybot.lab.crowd_targets import BOOKS, PRICES, Target
 from polybot.lab.crowd_venue import SAMPLE_DAY, TODAY, CrowdVenue
-from polybot.options import LabOptions
 
 CALIBRATION = Path(__file__).resolve().parents[2].parent / "shared" / "data" / "calibration.json"
 
@@ -168,39 +165,20 @@ def test_every_target_has_a_figure_of_that_name() -> None:
 # --- the command ----------------------------------------------------------------------------------
 
 
-def test_the_command_line_hands_the_words_on() -> None:
-    """`polybot lab …` keeps its words for the laboratory's own table of commands."""
-    assert cli.parse(["lab", "calibrate-crowd", "--json"]) == LabOptions(
-        ("calibrate-crowd", "--json")
-    )
-
-
-def test_an_unknown_command_ends_with_2(capsys: pytest.CaptureFixture[str]) -> None:
-    """The error names what there is."""
-    with pytest.raises(SystemExit) as stop:
-        commands.main(["make-coffee"])
-
-    assert stop.value.code == 2
-    assert "calibrate-crowd" in capsys.readouterr().err
-
-
-def test_the_table_says_what_is_out(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_table_says_what_is_out(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     """Exit 0 and `ok` when every figure is at its target, else 1, `OUT`, and the JSON agrees."""
     perfect = {target.path: target.value for target in (*BOOKS, *PRICES)}
     monkeypatch.setattr(calibrate_crowd, "measure", lambda *_: dict(perfect))
     monkeypatch.setattr(calibrate_crowd, "price_figures", lambda _: {})
-    assert calibrated("--json")[0] == 0
+    assert commands.run("calibrate-crowd", ["--json"]) == 0
     perfect[BOOKS[0].path] = math.nan
-    code, text = calibrated()
-    failed, rows = calibrated("--json")
+    capsys.readouterr()
+    assert commands.run("calibrate-crowd", []) == 1
+    assert capsys.readouterr().out.splitlines()[1].endswith("OUT")
+    assert commands.run("calibrate-crowd", ["--json"]) == 1
 
-    assert (code, failed) == (1, 1)
-    assert text.splitlines()[1].endswith("OUT")
-    assert json.loads(rows)[0]["ok"] is False
-    assert sum(row["ok"] for row in json.loads(rows)) == len(perfect) - 1
-
-
-def calibrated(*words: str) -> tuple[int, str]:
-    parser, out = argparse.ArgumentParser(), io.StringIO()
-    calibrate_crowd.configure(parser)
-    return calibrate_crowd.run(parser.parse_args(words), out, io.StringIO()), out.getvalue()
+    rows = json.loads(capsys.readouterr().out)
+    assert rows[0]["ok"] is False
+    assert sum(row["ok"] for row in rows) == len(perfect) - 1

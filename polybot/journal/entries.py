@@ -1,0 +1,211 @@
+"""What the journal holds: the facts a restart cannot do without, one frozen value each.
+
+An entry is written once and never changed. Together, in order, they are enough to rebuild which
+orders may live, what the wallet holds and what it cost, and why trading is halted:
+
+Session     the program started (or ended): version, wallet, venue, settings, cash
+Known       a market we may trade; its rule and terms, so that a restart needs no metadata
+Intent      an order, signed and about to be sent. Durable *before* its POST leaves
+Answered    what the POST came to; for the record, a restart looks the order up in any case
+Told        a private event of the venue (order or trade), durable before it influences a quote
+Ended       an order that will match no more, and by what evidence
+Moved       a merge, split or redemption: asked for, done, or failed
+Paid        money in or out that no trade explains: deposits, rebates, rewards
+Carried     the wallet's accounts as they stand, in place of everything earlier about the wallet
+Resolved    who won, and who said so
+Closed      a market's books, closed: its result
+Halted      trading stopped until an operator has looked; Rearmed is that operator
+Baseline    the equity that the loss limits are measured from
+
+Bodies are JSON, so that any tool can read them; money stays integer (10⁻⁶), prices 10⁻⁴.
+"""
+
+from __future__ import annotations
+
+import base64
+from typing import Any, Union
+
+import attrs
+import cattrs
+import orjson
+from cattrs.strategies import configure_tagged_union
+
+from polybot.domain.market import Market, Outcome, Rule, Side
+from polybot.domain.orders import OrderSeen, PostResult, PrivateEvent, TimeInForce
+
+
+@attrs.frozen
+class Session:
+    """A start (`what` "start") or an orderly end ("end")."""
+
+    what: str
+    version: str
+    config_digest: str
+
+
+@attrs.frozen
+class Known:
+    market: Market
+
+
+@attrs.frozen
+class Intent:
+    """An order we are about to send, with the exact bytes; `cause` is why it exists."""
+
+    order_id: str
+    condition_id: str
+    outcome: Outcome
+    side: Side
+    price: int
+    size: int
+    tif: TimeInForce
+    expires_s: int
+    post_only: bool
+    level: int
+    cause: str
+    body: bytes
+
+
+@attrs.frozen
+class Answered:
+    condition_id: str
+    result: PostResult
+
+
+@attrs.frozen
+class Told:
+    """`condition_id` is that of the market that owns the order, also where the event lacks it."""
+
+    condition_id: str
+    event: PrivateEvent
+
+
+@attrs.frozen
+class Ended:
+    condition_id: str
+    order_id: str
+    state: str
+
+
+@attrs.frozen
+class Moved:
+    """`kind` split | merge | redeem, `step` asked | done | failed; `shares` 10⁻⁶, `paid` dollars.
+
+    `operation_id` is ours, the same for all steps; `evidence` the venue's: a transaction's id or
+    hash, or the balances that decided.
+    """
+
+    condition_id: str
+    kind: str
+    step: str
+    operation_id: str
+    shares: int
+    paid: int = 0
+    evidence: str = ""
+
+
+@attrs.frozen
+class Paid:
+    """`account` deposit | rebate | reward; `amount` signed, 10⁻⁶ dollars."""
+
+    account: str
+    amount: int
+    evidence: str
+
+
+@attrs.frozen
+class Resolved:
+    """`up_payout` is what one Up share pays, 10⁻⁶ dollars: 1 000 000, 0, or 500 000 for a void."""
+
+    condition_id: str
+    up_payout: int
+    evidence: str
+
+
+@attrs.frozen
+class Closed:
+    """A market's books are closed: its result, the fees in it, and the rebate we expect."""
+
+    condition_id: str
+    realised: int
+    fees: int
+    rebates_due: int
+
+
+@attrs.frozen
+class Carried:
+    """Sums over everything before, markets still open left out; dollars 10⁻⁶.
+
+    `since_s`: trades before this Unix second were in the wallet before its first journal.
+    """
+
+    capital: int
+    realised: int
+    fees: int
+    rebates_due: int
+    rebates: int
+    rewards: int
+    since_s: int
+
+
+@attrs.frozen
+class Halted:
+    name: str
+    why: str
+
+
+@attrs.frozen
+class Rearmed:
+    by: str
+
+
+@attrs.frozen
+class Baseline:
+    """Equity at the start of a UTC day and its highest since, 10⁻⁶ dollars."""
+
+    day: str
+    equity: int
+    peak: int
+
+
+Entry = Union[  # noqa: UP007 - cattrs reads the union at run time
+    Session, Known, Intent, Answered, Told, Ended, Moved, Paid, Resolved, Closed, Carried, Halted,
+    Rearmed, Baseline,
+]  # fmt: skip
+
+
+def market_of(entry: Entry) -> str:
+    """The condition id an entry belongs to; "" for those of the wallet as a whole."""
+    if isinstance(entry, Known):
+        return entry.market.condition_id
+    return getattr(entry, "condition_id", "")
+
+
+def _make_converter() -> cattrs.Converter:
+    converter = cattrs.Converter(forbid_extra_keys=True)
+    converter.register_unstructure_hook(bytes, lambda raw: base64.b64encode(raw).decode())
+    converter.register_structure_hook(bytes, lambda text, _: base64.b64decode(text))
+    for union in (Rule, PrivateEvent, PostResult, Entry):
+        configure_tagged_union(union, converter, tag_name="is")
+    # A nested enum's name is not enough for cattrs under postponed annotations.
+    converter.register_structure_hook(OrderSeen.Kind, lambda text, _: OrderSeen.Kind(text))
+    return converter
+
+
+_CONVERTER = _make_converter()
+
+
+def encode(entry: Entry) -> tuple[str, str]:
+    """(kind, body): the class's name and its fields as JSON."""
+    fields: dict[str, Any] = _CONVERTER.unstructure(entry, unstructure_as=Entry)
+    return fields.pop("is"), orjson.dumps(fields).decode()
+
+
+def decode(kind: str, body: str) -> Entry:
+    """The entry again. Raises ValueError for what this version cannot read."""
+    try:
+        fields = {**orjson.loads(body), "is": kind}
+        entry: Entry = _CONVERTER.structure(fields, Entry)  # type: ignore[arg-type]  # a union
+    except (cattrs.BaseValidationError, KeyError, TypeError, ValueError) as error:
+        raise ValueError(f"journal entry of kind {kind!r} cannot be read: {error}") from error
+    return entry

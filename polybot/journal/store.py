@@ -1,0 +1,194 @@
+"""The journal's file: an append-only SQLite table that survives the death of the process.
+
+WAL with `synchronous=FULL`: an append that has returned is on the disk, also after a power cut
+(NORMAL may lose the last commits, reliability.md 1.6). One writer: a lock file beside the database
+is held for the life of the process, so that two engines on one wallet are refused at the start
+(F76) and a killed one leaves nothing to clean up.
+
+A market's entries stay `live` until its books are closed; a restart reads only live ones, so its
+time depends on what is open, not on how long we have traded. Closed ones stay as evidence.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import sqlite3
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import attrs
+
+from polybot.journal.entries import Carried, Closed, Entry, decode, encode, market_of
+
+SCHEMA = 1  # raised with every change of the table or of an entry's fields
+
+_TABLES = """
+CREATE TABLE IF NOT EXISTS meta (key TEXT PRIMARY KEY, value TEXT NOT NULL) STRICT;
+CREATE TABLE IF NOT EXISTS entries (
+    seq INTEGER PRIMARY KEY,
+    at_ms INTEGER NOT NULL,
+    kind TEXT NOT NULL,
+    market TEXT NOT NULL,
+    live INTEGER NOT NULL DEFAULT 1,
+    body TEXT NOT NULL
+) STRICT;
+CREATE INDEX IF NOT EXISTS live_entries ON entries (seq) WHERE live = 1;
+CREATE INDEX IF NOT EXISTS market_entries ON entries (market) WHERE live = 1;
+"""
+
+
+class JournalFailed(Exception):
+    """The journal cannot be used; the text says why and what to do."""
+
+
+class JournalCorrupt(JournalFailed):
+    """The file is damaged. `Store.open(…, quarantine=True)` puts it aside and starts a new one."""
+
+
+@attrs.frozen
+class Stamped:
+    """An entry and when it was written, in the order of writing."""
+
+    seq: int
+    at_ms: int
+    entry: Entry
+
+
+class Store:
+    """One wallet's journal. Synchronous; used by one thread at a time."""
+
+    def __init__(self, database: sqlite3.Connection, lock: int) -> None:
+        self._database, self._lock = database, lock
+
+    @classmethod
+    def open(cls, path: Path, owner: str) -> Store:
+        """Open or create the journal of `owner` (wallet and venue as one text).
+
+        Raises JournalFailed when another process has it, when it belongs to somebody else or was
+        written by a newer version; JournalCorrupt when it is damaged.
+        """
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            lock = _take_lock(path)
+        except OSError as error:
+            raise JournalFailed(f"{path}: cannot be opened: {error.strerror}") from error
+        try:
+            database = _connect(path)
+            _check_owner(database, path, owner)
+        except sqlite3.DatabaseError as error:
+            os.close(lock)
+            kind = JournalFailed if isinstance(error, sqlite3.OperationalError) else JournalCorrupt
+            raise kind(f"{path}: {error}") from error
+        except JournalFailed:
+            os.close(lock)
+            raise
+        return cls(database, lock)
+
+    def append(self, entries: Sequence[tuple[int, Entry]]) -> None:
+        """Write (at_ms, entry) pairs in one transaction; durable when this returns.
+
+        Raises JournalFailed; then nothing of it was written.
+        """
+        rows = [(at_ms, *encode(entry), market_of(entry)) for at_ms, entry in entries]
+        try:
+            with self._database:
+                self._database.execute("BEGIN IMMEDIATE")
+                self._database.executemany(
+                    "INSERT INTO entries (at_ms, kind, body, market) VALUES (?, ?, ?, ?)", rows
+                )
+                for _, entry in entries:
+                    self._retire(entry)
+        except (sqlite3.Error, OSError) as error:
+            raise JournalFailed(f"the journal could not be written: {error}") from error
+
+    def _retire(self, entry: Entry) -> None:
+        """What an entry makes mere evidence: a closed market's entries but for its result, and by a
+        sum of the wallet what has gone into it.
+        """
+        if isinstance(entry, Closed):
+            self._database.execute(
+                "UPDATE entries SET live = 0 WHERE live = 1 AND market = ? AND kind != 'Closed'",
+                (entry.condition_id,),
+            )
+        elif isinstance(entry, Carried):
+            self._database.execute(
+                "UPDATE entries SET live = 0 WHERE live = 1 "
+                "AND kind IN ('Session', 'Paid', 'Closed', 'Carried') "
+                "AND seq < (SELECT max(seq) FROM entries WHERE kind = 'Carried')"
+            )
+
+    def live(self) -> Iterator[Stamped]:
+        """What a restart must know, oldest first. Raises JournalFailed for an unreadable entry."""
+        rows = self._database.execute(
+            "SELECT seq, at_ms, kind, body FROM entries WHERE live = 1 ORDER BY seq"
+        )
+        for seq, at_ms, kind, body in rows:
+            try:
+                yield Stamped(seq, at_ms, decode(kind, body))
+            except ValueError as error:
+                raise JournalFailed(f"entry {seq}: {error}") from error
+
+    def close(self) -> None:
+        self._database.close()
+        os.close(self._lock)
+
+
+def quarantine(path: Path, at_ms: int) -> Path:
+    """Put a damaged journal aside, with its companions, and return its new name."""
+    aside = path.with_name(f"{path.name}.damaged-{at_ms}")
+    for tail in ("", "-wal", "-shm"):
+        part = path.with_name(path.name + tail)
+        if part.exists():
+            part.rename(aside.with_name(aside.name + tail))
+    return aside
+
+
+def _take_lock(path: Path) -> int:
+    """Hold the lock file for as long as the process lives; the kernel releases it at its death."""
+    lock = os.open(
+        path.with_name(path.name + ".lock"), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600
+    )
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        holder = os.pread(lock, 32, 0).decode(errors="replace").strip() or "unknown"
+        os.close(lock)
+        text = f"{path} is in use by process {holder}: one engine per wallet; stop the other first"
+        raise JournalFailed(text) from None
+    os.ftruncate(lock, 0)
+    os.pwrite(lock, f"{os.getpid()}\n".encode(), 0)
+    return lock
+
+
+def _connect(path: Path) -> sqlite3.Connection:
+    # The limiter of `Journal` guarantees one user at a time; threads may differ (trio.md 12).
+    database = sqlite3.connect(path, isolation_level=None, check_same_thread=False, timeout=2)
+    path.chmod(0o600)
+    database.execute("PRAGMA journal_mode = WAL")
+    database.execute("PRAGMA synchronous = FULL")
+    (verdict,) = database.execute("PRAGMA quick_check").fetchone()
+    if verdict != "ok":
+        raise sqlite3.DatabaseError(f"damaged: {verdict}")
+    database.executescript(_TABLES)
+    return database
+
+
+def _check_owner(database: sqlite3.Connection, path: Path, owner: str) -> None:
+    meta = dict(database.execute("SELECT key, value FROM meta"))
+    if not meta:
+        # One statement: a file cut between two of them would belong to nobody.
+        database.execute(
+            "INSERT INTO meta VALUES ('schema', ?), ('owner', ?)", (str(SCHEMA), owner)
+        )
+        return
+    if meta.get("owner") != owner:
+        raise JournalFailed(f"{path} belongs to {meta.get('owner')}, not to {owner}")
+    written = int(meta.get("schema", "0"))
+    if written > SCHEMA:
+        raise JournalFailed(
+            f"{path} was written by a newer polybot (schema {written}, ours is {SCHEMA}): "
+            "run that version; a downgrade would misread it"
+        )
+    if written < SCHEMA:
+        database.execute("UPDATE meta SET value = ? WHERE key = 'schema'", (str(SCHEMA),))

@@ -1,0 +1,105 @@
+"""The journal as tasks see it: hand entries over, wait until they are on the disk.
+
+One task writes, in a worker thread, everything that has been handed over since its last write:
+while one `fsync` runs the next batch gathers, so the price of durability is one disk write for
+however many entries. A failure is for good: nothing may be placed any more (cancels need no
+journal), and the process ends with its own exit code.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+
+import attrs
+import trio
+
+from polybot.clock import Clock
+from polybot.journal.entries import Entry
+from polybot.journal.store import JournalFailed, Store
+
+
+@attrs.define(eq=False)
+class _Batch:
+    entries: list[tuple[int, Entry]] = attrs.field(factory=list)
+    written: trio.Event = attrs.field(factory=trio.Event)
+
+
+@attrs.define(eq=False)
+class Journal:
+    """`on_failure` hears once, with the reason. With `inline` the disk is written in the loop: for
+    simulation on virtual time, which would run ahead while a thread works.
+    """
+
+    store: Store
+    clock: Clock
+    on_failure: Callable[[str], None] = lambda _: None
+    inline: bool = False
+    failed: str | None = None
+    written: int = 0  # entries on the disk
+    _gathering: _Batch = attrs.field(factory=_Batch)
+    _handed_over: trio.Event = attrs.field(factory=trio.Event)
+    _limiter: trio.CapacityLimiter = attrs.field(factory=lambda: trio.CapacityLimiter(1))
+
+    def note(self, *entries: Entry) -> None:
+        """Hand entries over without waiting: they are written soon, and in order."""
+        self._hand_over(entries)
+
+    async def append(self, *entries: Entry) -> None:
+        """Hand entries over and wait until they are durable. Raises JournalFailed.
+
+        Cancelled while waiting, the entries are written all the same.
+        """
+        batch = self._hand_over(entries)
+        await batch.written.wait()
+        if self.failed is not None:
+            raise JournalFailed(self.failed)
+
+    async def flush(self) -> None:
+        """Wait until everything handed over is durable. Raises JournalFailed."""
+        await self.append()
+
+    def _hand_over(self, entries: tuple[Entry, ...]) -> _Batch:
+        now_ms = self.clock.now_ms()
+        batch = self._gathering
+        batch.entries += [(now_ms, entry) for entry in entries]
+        if self.failed is not None:
+            batch.written.set()
+        self._handed_over.set()
+        return batch
+
+    async def run(self) -> None:
+        """Write until cancelled; what was handed over before that is written first."""
+        try:
+            while self.failed is None:
+                await self._handed_over.wait()
+                await self._write()
+        finally:
+            with trio.CancelScope(shield=True):
+                if self.failed is None and self._gathering.entries:
+                    await self._write()
+
+    async def _write(self) -> None:
+        batch, self._gathering = self._gathering, _Batch()
+        self._handed_over = trio.Event()
+        try:
+            if batch.entries:
+                await self._on_disk(batch.entries)
+        except JournalFailed as error:
+            self.failed = str(error)
+            self._gathering.written.set()
+            self.on_failure(self.failed)
+        else:
+            self.written += len(batch.entries)
+        finally:
+            batch.written.set()
+
+    async def _on_disk(self, entries: list[tuple[int, Entry]]) -> None:
+        if self.inline:
+            self.store.append(entries)
+            await trio.lowlevel.checkpoint()
+        else:
+            # Not abandoned when cancelled: an entry half known is worse than a moment's wait.
+            await trio.to_thread.run_sync(
+                partial(self.store.append, entries), limiter=self._limiter
+            )

@@ -1,0 +1,193 @@
+"""The journal's file: what was appended is there after any death of the process."""
+
+from __future__ import annotations
+
+import random
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import attrs
+import pytest
+from journal_kit import CONDITION, ONE_OF_EACH, OWNER, T0, intent, market
+
+from polybot.journal import entries as e, store as store_module
+from polybot.journal.store import JournalCorrupt, JournalFailed, Store, quarantine
+
+OTHER = "0x" + "cd" * 32
+POINTS = 1_000
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return tmp_path / "deep" / "wallet.sqlite3"
+
+
+def reopened(path: Path) -> list[e.Entry]:
+    store = Store.open(path, OWNER)
+    try:
+        return [stamped.entry for stamped in store.live()]
+    finally:
+        store.close()
+
+
+def test_appended_is_read_back_in_order(path: Path) -> None:
+    """Entries come back in the order of writing, stamped, after the file was closed."""
+    store = Store.open(path, OWNER)
+    written = ONE_OF_EACH[:-2]
+    store.append([(T0 + n, entry) for n, entry in enumerate(written)])
+    found = list(store.live())
+    store.close()
+
+    assert [stamped.entry for stamped in found] == list(written)
+    assert [stamped.at_ms for stamped in found] == [T0 + n for n in range(len(found))]
+    assert [stamped.seq for stamped in found] == sorted({stamped.seq for stamped in found})
+    assert reopened(path) == list(written)
+    assert path.stat().st_mode & 0o777 == 0o600
+
+
+def test_closing_a_market_retires_its_entries(path: Path) -> None:
+    """A restart reads what is open: a closed market leaves its result, others stay whole."""
+    store = Store.open(path, OWNER)
+    other = intent(2, OTHER)
+    store.append([(T0, e.Known(market())), (T0, intent()), (T0, other), (T0, e.Rearmed("me"))])
+    store.append([(T0, e.Closed(CONDITION, 5, 2, 1))])
+
+    assert [s.entry for s in store.live()] == [other, e.Rearmed("me"), e.Closed(CONDITION, 5, 2, 1)]
+    store.close()
+
+
+def test_a_sum_takes_the_place_of_its_parts(path: Path) -> None:
+    """Sessions, payments and results give way to the wallet's sum; open markets and halts stay."""
+    store = Store.open(path, OWNER)
+    early: tuple[e.Entry, ...] = (
+        e.Session("start", "1", "d"),
+        e.Paid("deposit", 5, "x"),
+        e.Closed(OTHER, 1, 0, 0),
+    )
+    store.append([(T0, entry) for entry in (*early, e.Halted("a", "b"), intent())])
+    carried = e.Carried(5, 1, 0, 0, 0, 0, 7)
+    store.append([(T0, e.Session("start", "2", "d")), (T0, carried)])
+    store.append([(T0, e.Paid("rebate", 2, "y"))])
+
+    kept = [e.Halted("a", "b"), intent(), carried, e.Paid("rebate", 2, "y")]
+    assert [stamped.entry for stamped in store.live()] == kept
+    store.close()
+
+
+def test_a_second_engine_is_refused(path: Path) -> None:
+    """One engine per wallet (F76): the second is told who has the journal."""
+    store = Store.open(path, OWNER)
+    with pytest.raises(JournalFailed, match=r"in use by process \d+"):
+        Store.open(path, OWNER)
+    store.close()
+
+    Store.open(path, OWNER).close()
+
+
+def test_a_killed_process_leaves_no_lock(path: Path) -> None:
+    """kill −9: what it had appended is there, and nothing needs cleaning up."""
+    program = (
+        "import os, pathlib, signal, sys\n"
+        "from polybot.journal.store import Store\n"
+        "from polybot.journal.entries import Rearmed\n"
+        f"store = Store.open(pathlib.Path(sys.argv[1]), {OWNER!r})\n"
+        "store.append([(1, Rearmed('before the kill'))])\n"
+        "os.kill(os.getpid(), signal.SIGKILL)\n"
+    )
+    done = subprocess.run([sys.executable, "-c", program, str(path)], check=False)  # noqa: S603
+
+    assert done.returncode == -9
+    assert reopened(path) == [e.Rearmed("before the kill")]
+
+
+def test_the_wrong_wallet_is_refused(path: Path) -> None:
+    """A journal answers to one wallet at one venue."""
+    Store.open(path, OWNER).close()
+    with pytest.raises(JournalFailed, match="belongs to"):
+        Store.open(path, "0xsomebody else")
+
+    Store.open(path, OWNER).close()  # and the refusal has let the lock go
+
+
+def test_a_downgrade_is_refused(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An older program may not read what a newer one wrote (F77); a newer one may read the old."""
+    monkeypatch.setattr(store_module, "SCHEMA", 2)
+    Store.open(path, OWNER).close()
+    monkeypatch.setattr(store_module, "SCHEMA", 1)
+    with pytest.raises(JournalFailed, match="newer polybot"):
+        Store.open(path, OWNER)
+    monkeypatch.setattr(store_module, "SCHEMA", 3)
+
+    Store.open(path, OWNER).close()
+
+
+def test_a_damaged_file_is_refused_and_put_aside(path: Path) -> None:
+    """Flipped bytes are noticed at the start; the file is kept for whoever wants to look (F67)."""
+    store = Store.open(path, OWNER)
+    store.append([(T0, intent(n)) for n in range(200)])
+    store.close()
+    raw = bytearray(path.read_bytes())
+    rng = random.Random(1)
+    for _ in range(400):
+        raw[rng.randrange(len(raw))] ^= 0xFF
+    path.write_bytes(raw)
+    with pytest.raises(JournalCorrupt):
+        Store.open(path, OWNER)
+
+    aside = quarantine(path, T0)
+
+    assert aside.exists()
+    assert reopened(path) == []
+
+
+def test_no_journal_at_all(tmp_path: Path) -> None:
+    """A folder that cannot be made: the reason, not a traceback."""
+    (tmp_path / "file").write_text("")
+    with pytest.raises(JournalFailed, match="cannot be opened"):
+        Store.open(tmp_path / "file" / "journal", OWNER)
+
+
+def test_a_full_disk(path: Path) -> None:
+    """An append that fails says so and leaves nothing half written (F66)."""
+    store = Store.open(path, OWNER)
+    store.append([(T0, e.Rearmed("before"))])
+    pages = store._database.execute("PRAGMA page_count").fetchone()[0]
+    store._database.execute(f"PRAGMA max_page_count = {pages + 1}")
+    with pytest.raises(JournalFailed, match="could not be written"):
+        store.append([(T0, intent(n)) for n in range(500)])
+
+    assert [s.entry for s in store.live()] == [e.Rearmed("before")]
+    store.close()
+
+
+def test_every_cut_of_the_file_is_a_prefix(path: Path, tmp_path: Path) -> None:
+    """Crash points: the log cut at any byte opens, and holds whole appends from the first on."""
+    store = Store.open(path, OWNER)
+    appends = [[(T0 + n, intent(2 * n)), (T0 + n, intent(2 * n + 1))] for n in range(60)]
+    for append in appends:
+        store.append(append)
+    written = [entry for append in appends for _, entry in append]
+    log = path.with_name(path.name + "-wal")
+    raw, rng, longest = log.read_bytes(), random.Random(2), 0
+    assert len(raw) > 100_000
+    for point in range(POINTS):
+        cut = tmp_path / f"cut{point}" / path.name
+        cut.parent.mkdir()
+        shutil.copy(path, cut)
+        cut.with_name(log.name).write_bytes(raw[: rng.randrange(len(raw) + 1)])
+        found = reopened(cut)
+        assert found == written[: len(found)], f"cut {point} is no prefix"
+        assert len(found) % 2 == 0, f"cut {point} has half an append"
+        longest = max(longest, len(found))
+        shutil.rmtree(cut.parent)
+    store.close()
+
+    assert longest > 100
+
+
+def test_stamped_is_frozen() -> None:
+    """What was read is not changed."""
+    with pytest.raises(attrs.exceptions.FrozenInstanceError):
+        store_module.Stamped(1, T0, e.Rearmed("x")).seq = 2  # type: ignore[misc]
