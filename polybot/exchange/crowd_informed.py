@@ -16,7 +16,7 @@ from polybot.exchange.crowd_takers import lognormal, over
 from polybot.exchange.model import BUY, DOWN, UP, Market
 from polybot.exchange.money import ONE
 
-INFORMED_MEDIAN, INFORMED_SIGMA, INFORMED_MOST = 18.0, 0.7, 150.0
+INFORMED_MEDIAN, INFORMED_SIGMA, INFORMED_MOST = 15.0, 0.7, 150.0
 GLANCE_S = 0.25  # mean time between a racer's looks at the book
 SHOTS_PER_S = 0.8  # of each racer at most, at intensity 1
 REST_MS = 400  # after a shot: the taker delay must be over before the book can be judged again

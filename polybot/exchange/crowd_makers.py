@@ -30,9 +30,10 @@ OPS_PER_ACT = 12  # placements in one act, so that no act stalls the exchange
 LEAST_STEP = 30  # of price: a fine tick is not worth following move by move
 RESTRAINT = 0.2  # of a second's movement: no touch follows every flicker of a fast market
 FAR_SLACK = 3  # steps a ladder may be longer than it should: fewer cancels for nothing
+_OTHER = {BUY: SELL, SELL: BUY}
 BIAS = 0.003  # each maker's error of judgement, redrawn now and then
 BIAS_REDRAW = 0.01  # chance in each act
-AT_TOUCH = 0.93  # of resizes; the ladders' own moves dilute it (64 % of all changes measured)
+AT_TOUCH = 0.8  # of resizes; the ladders' own moves dilute it (64 % of all changes measured)
 ADDED_MOST = 4  # small orders of one maker beside its first at a level
 
 
@@ -59,10 +60,10 @@ class Persona:
 
 
 PERSONAS = (
-    Persona("swift", 300, 0.0025, 0.05, 0.9, 0.48, 4, 125, 70),
-    Persona("steady", 500, 0.0040, 0.1, 1.2, 0.32, 5, 125, 80),
-    Persona("calm", 900, 0.0060, 0.3, 1.6, 0.08, 6, 90, 90),
-    Persona("slow", 1400, 0.0120, 0.6, 2.5, 0.02, 7, 90, 90),
+    Persona("swift", 300, 0.0025, 0.05, 0.9, 0.48, 4, 150, 55),
+    Persona("steady", 500, 0.0040, 0.1, 1.2, 0.32, 5, 150, 65),
+    Persona("calm", 900, 0.0060, 0.3, 1.6, 0.08, 6, 100, 75),
+    Persona("slow", 1400, 0.0120, 0.6, 2.5, 0.02, 7, 80, 80),
     Persona("late", 2000, 0.0200, 0.8, 3.5, 0.02, 8, 90, 100),
     Persona("deep", 2000, 0.0700, 1.0, 6.0, 0.08, 92, 250, 250, coarse=True, slope=0.06),
 )
@@ -71,7 +72,7 @@ PERSONAS = (
 def levels_left(levels: int, to_end_s: float) -> int:
     """How deep a ladder stands near the end: depth behind the touch vanishes (depth_by_ttc)."""
     if to_end_s < 10:
-        return min(levels, 1)
+        return min(levels, 2)
     if to_end_s < 30:
         return min(levels, 3)
     if to_end_s < 60:
@@ -137,7 +138,9 @@ class Desk:
 
     def _requote(self, bid: int, ask: int, now_ms: int) -> int:
         """Bring both ladders to their targets: cancels first, then what is missing. Counts both."""
-        depth = levels_left(self.persona.levels, (self.market.end_ms - now_ms) / 1000)
+        depth, left_s = self.persona.levels, (self.market.end_ms - now_ms) / 1000
+        if not self.persona.coarse:
+            depth = levels_left(depth, left_s)
         changes = self._drop(BUY, 0, bid, now_ms) + self._drop(SELL, ask, ONE, now_ms)
         best_bid, best_ask = self._best()
         tick, step = self.market.tick, 100 if self.persona.coarse else self.market.tick
@@ -183,11 +186,13 @@ class Desk:
     def _resize(self, bid: int, ask: int, now_ms: int) -> int:
         """Add a little at one level, or take back what was added there. Counts the change."""
         rng = self._rng
-        side, limit = (BUY, bid) if rng.random() < 0.5 else (SELL, ask)
+        side = BUY if rng.random() < 0.5 else SELL
+        if not self._at_touch(side, bid, ask) and self._at_touch(_OTHER[side], bid, ask):
+            side = _OTHER[side]
         ladder = self.ladders[side]
         if not ladder:
             return 0
-        price = self._resized_level(side, limit)
+        price = self._resized_level(side, at_touch=self._at_touch(side, bid, ask))
         added = len(_standing(ladder, price)) - 1
         if added > 0 and (added >= ADDED_MOST or rng.random() < 0.5):
             self.hand.pull(ladder[price].pop(), now_ms)
@@ -197,14 +202,19 @@ class Desk:
             ladder.setdefault(price, []).append(order)
         return 1
 
-    def _resized_level(self, side: str, limit: int) -> int:
-        """The market's touch where this maker's limit allows, else any level of its own."""
-        ladder = self.ladders[side]
+    def _at_touch(self, side: str, bid: int, ask: int) -> bool:
+        """Whether this maker's own limits let it rest at the market's touch."""
+        best_bid, best_ask = self._best()
+        if side == BUY:
+            return best_bid is not None and best_bid <= bid
+        return best_ask is not None and best_ask >= ask
+
+    def _resized_level(self, side: str, *, at_touch: bool) -> int:
+        """The market's touch where that is allowed, nearly always; else any level of its own."""
         best = self._best()[0 if side == BUY else 1]
-        allowed = best is not None and (best <= limit if side == BUY else best >= limit)
-        if best is not None and allowed and self._rng.random() < AT_TOUCH:
+        if best is not None and at_touch and self._rng.random() < AT_TOUCH:
             return best
-        return self._rng.choice(list(ladder))
+        return self._rng.choice(list(self.ladders[side]))
 
     def _rest(self, side: str, price: int, shares: float, now_ms: int) -> Order | None:
         size = max(LEAST, round(shares * 100) * CENT)

@@ -18,9 +18,10 @@ from polybot.exchange.money import ONE, UNIT
 TRADES_PER_S = 13.0  # small orders of one busy market at intensity 1 (7–11 trades measured)
 QUIET_BEFORE = 0.2  # activity before the window starts
 BUY_SHARE = 0.66
-NOISE_MEDIAN, NOISE_SIGMA, NOISE_MOST = 5.0, 1.25, 150.0
+NOISE_MEDIAN, NOISE_SIGMA, NOISE_MOST = 6.5, 1.0, 150.0
+DOLLAR_SHARE = 0.4  # of small buys: one dollar, the least there is
 # Some want it done, not cheap: they sweep (7 % of settlements span levels, feeds.md 2.3).
-HURRIED_SHARE, HURRIED_MEDIAN, HURRIED_TICKS = 0.08, 25.0, 4
+HURRIED_SHARE, HURRIED_MEDIAN, HURRIED_TICKS = 0.08, 20.0, 4
 # Orders come in runs a few hundredths of a second apart: half of all gaps are under 32 ms.
 RUN_MEAN = 2.6  # orders
 RUN_GAP_MS, RUN_GAP_SIGMA = 14.0, 0.9
@@ -29,7 +30,7 @@ STORM_SHARE, STORM, STORM_GAP_MS = 0.004, (15, 40), 3.0  # of runs: a script gon
 HEAT_SIGMA, HEAT_MEMORY_S = 1.0, 4.0
 WHALES_PER_S = 1 / 90  # at intensity 1
 WHALE_MEDIAN, WHALE_SIGMA, WHALE_MOST, WHALE_TICKS = 500.0, 0.6, 3000.0, 6
-LINGER_S, LINGER_MOST_S = 2.5, 5.0  # the last trades come this long after the close
+LINGER_S, LINGER_MOST_S = 2.8, 5.0  # the last trades come this long after the close
 
 
 def over(market: Market, now_ms: int, linger_ms: int = 0) -> bool:
@@ -89,6 +90,8 @@ class Noise:
         median = HURRIED_MEDIAN if hurried else NOISE_MEDIAN
         reach = (HURRIED_TICKS if hurried else 1) * market.tick
         shares = lognormal(rng, median, NOISE_SIGMA, NOISE_MOST)
+        if self._side == BUY and not hurried and rng.random() < DOLLAR_SHARE:
+            shares = UNIT  # what it costs is raised to a dollar
         _take(self.hand, market, self._token, self._side, reach, shares, now_ms)
         self._left -= 1
         if self._left > 0:

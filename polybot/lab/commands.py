@@ -14,6 +14,7 @@ Command = Callable[[Sequence[str]], int]
 COMMANDS: dict[str, str] = {
     "calibrate-crowd": "polybot.lab.calibrate_crowd",
     "conformance": "polybot.lab.conformance",
+    "naive-maker": "polybot.lab.naive_maker",
 }
 
 

@@ -36,7 +36,7 @@ DEPTH_EVERY, DEPTH_LEVELS = 5, 10
 # The full-rate sample is ten quiet seconds, 85 to 75 before the close: so are these, and the ones
 # compared with it are those whose touch stood as still as the sample's.
 SPAN_MS, SPANS_FROM_MS, SPANS_TO_MS = 10_000, 120_000, 60_000
-STILL = 0.8
+STILL = 0.7
 
 Touch = tuple[int | None, int | None]
 
@@ -107,7 +107,6 @@ class Meter:
         """Close the books of this market."""
         market, tally = self._market, self._tally
         self._elapse(market.end_ms)
-        self._mids.append(_mid(self._touch))
         for number, (before, after) in enumerate(pairwise(self._mids)):
             left_ms = market.end_ms - market.start_ms - number * 1000
             tally.moves[bucket_of(left_ms)].append((after - before) / 2 / ONE)
@@ -150,7 +149,7 @@ class Meter:
         """Time passes with the touch as it is: up to the end of the window at most."""
         end_ms = self._market.end_ms
         now_ms = min(now_ms, end_ms)
-        while self._second_ms <= now_ms and self._second_ms < end_ms:
+        while self._second_ms <= now_ms:  # the end is a whole second, too, and the last
             self._spend(self._second_ms)
             self._mids.append(_mid(self._touch))
             self._second_ms += 1000

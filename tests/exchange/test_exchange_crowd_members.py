@@ -235,7 +235,7 @@ def test_a_desk_leaves_at_the_end(closed: bool, stays_ms: int) -> None:
 
 def test_ladders_thin_out_near_the_end() -> None:
     """Depth behind the touch vanishes in the last minute."""
-    assert [levels_left(8, left) for left in (300, 59, 29, 9)] == [8, 4, 3, 1]
+    assert [levels_left(8, left) for left in (300, 59, 29, 9)] == [8, 4, 3, 2]
 
 
 def test_before_the_window_everybody_is_slower() -> None:
