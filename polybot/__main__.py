@@ -7,6 +7,7 @@ import os
 import signal
 import sys
 from collections.abc import Callable
+from importlib import import_module
 from types import FrameType
 
 import attrs
@@ -20,10 +21,14 @@ from polybot.config import Config, load
 from polybot.config_read import ConfigError
 from polybot.console.log import bot_log, set_up_logs
 from polybot.console.report import closing_report
+from polybot.exchange.faults.catalogue import table
+from polybot.exchange.faults.plan import load as load_plan
 from polybot.exchange.server import Exchange, Urls
 from polybot.exchange.terms import Terms
 from polybot.exchange.terms_file import read_terms
 from polybot.exchange.world import make_world
+from polybot.guest import host_of, run_guest
+from polybot.journal.store import JournalFailed
 from polybot.lab import commands
 from polybot.launch import (
     EXIT_CLEAN,
@@ -39,8 +44,14 @@ from polybot.signals import stop_on_signals
 
 
 def main(argv: list[str]) -> int:
+    if argv and argv[0] in cli.OPERATOR:
+        code: int = import_module(cli.OPERATOR[argv[0]]).main(argv[1:])
+        return code
     options = cli.parse(argv)
     if isinstance(options, ExchangeOptions):
+        if options.faults == "list":
+            sys.stdout.write(f"{table()}\n")
+            return EXIT_CLEAN
         set_up_logs(sys.stderr)
         return run_exchange(options)
     if isinstance(options, LabOptions):
@@ -61,13 +72,13 @@ def run_bot(options: BotOptions) -> int:
         return EXIT_CONFIG
     set_up_logs(bot_log(), secrets=[config.keys.private_key] if config.keys is not None else [])
     try:
-        run, speed = (
-            (run_live, 1.0) if config.bot.mode == "live" else (run_paper, config.paper.speed)
-        )
-        report, code = trio.run(run, config, options, clock=clock_at(speed))
+        report, code = _trade(config, options)
     except ValueError as error:
         sys.stderr.write(f"cannot start: {error}\n")
         return EXIT_CONFIG
+    except JournalFailed as error:
+        sys.stderr.write(f"cannot start: {error}\n")
+        return EXIT_STORAGE
     except Exception as error:  # noqa: BLE001 - the summary is written on failure too
         logger.exception("the run failed")
         report, code = _failed(config, error), EXIT_OTHER
@@ -75,6 +86,16 @@ def run_bot(options: BotOptions) -> int:
     if not _written(report, options.summary) and code != EXIT_ORDERS_LIVE:
         return EXIT_STORAGE
     return code
+
+
+def _trade(config: Config, options: BotOptions) -> tuple[summary.Summary, int]:
+    """Run live, as a guest of a running exchange, or on one of our own, each on its clock."""
+    if config.bot.mode == "live":
+        return trio.run(run_live, config, options)
+    host = host_of(config.paper.world)
+    if host is not None:
+        return trio.run(run_guest, config, options, host, clock=clock_at(host.speed))
+    return trio.run(run_paper, config, options, clock=clock_at(config.paper.speed))
 
 
 def _written(report: summary.Summary, place: str | None) -> bool:
@@ -130,20 +151,30 @@ async def _serve(options: ExchangeOptions) -> int:
         intensity=options.intensity,
     )
     terms = Terms() if options.terms is None else read_terms(options.terms)
-    exchange = Exchange(world, Clock.starting_at(world.start_ms), options.seed, terms=terms)
+    exchange = Exchange(
+        world,
+        Clock.starting_at(world.start_ms),
+        options.seed,
+        terms=terms,
+        faults=load_plan(options.faults),
+    )
     async with trio.open_nursery() as nursery:
         with trio.CancelScope() as serving:
             stop: Callable[[str], None] = lambda _: serving.cancel()  # noqa: E731
             await nursery.start(stop_on_signals, stop)
-            await _serve_until_cancelled(exchange, options.port)
+            await _serve_until_cancelled(exchange, options.port, options.speed)
         nursery.cancel_scope.cancel()
     return EXIT_CLEAN
 
 
-async def _serve_until_cancelled(exchange: Exchange, port: int) -> None:
+async def _serve_until_cancelled(exchange: Exchange, port: int, speed: float) -> None:
     async with trio.open_nursery() as nursery:
         urls: Urls = await nursery.start(exchange.run, port)
-        line = {**attrs.asdict(urls), "wallet": attrs.asdict(exchange.wallet)}
+        line = {
+            **attrs.asdict(urls),
+            "speed": speed,
+            "wallet": attrs.asdict(exchange.wallet),
+        }
         sys.stdout.write(json.dumps(line) + "\n")
         sys.stdout.flush()
 

@@ -2,33 +2,26 @@
 
 from __future__ import annotations
 
-import base64
-import binascii
 from collections import deque
-from collections.abc import Sequence
 
 from polybot.exchange import eip712
 from polybot.exchange.auth import ApiKey, KeyStore
 from polybot.exchange.engine import Engine
-from polybot.exchange.model import Event, Order, Status, Trade, Traded
-from polybot.exchange.money import ONE
+from polybot.exchange.identities import full_condition_id
+from polybot.exchange.model import Event, Order, Trade, Traded
+from polybot.exchange.paging import page
 from polybot.exchange.request import (
     Request,
     Response,
     error_response,
     json_response,
-    parse_json,
 )
-from polybot.exchange.wire_records import Record, order_row, trade_row
+from polybot.exchange.wire_records import order_row, trade_row
 
-PAGE = 100
-END_CURSOR = "LTE="  # base64 of -1
 KEPT_TRADES = 20_000  # per API key; the engine forgets resolved markets, the venue does not
 
 BAD_ORDER_QUERY = "invalid order params payload"
 BAD_TRADE_QUERY = "Invalid trade params payload"
-SCORING_SIZE = 50_000_000  # rewards: minimum size and maximum distance from the midpoint
-SCORING_SPREAD = 450
 
 
 class AccountReads:
@@ -59,8 +52,8 @@ class AccountReads:
             found = [order] if order else []
         else:
             found = self._engine.live_orders(key.key)
-        rows = [order_row(order) for order in found if _order_matches(order, query)]
-        return _page(rows, query, BAD_ORDER_QUERY)
+        chosen = [order for order in found if _order_matches(order, query)]
+        return page(chosen, query, BAD_ORDER_QUERY, order_row)
 
     def order(self, request: Request, key: ApiKey) -> Response:
         order = self._own(request.path.rpartition("/")[2], key)
@@ -70,25 +63,6 @@ class AccountReads:
         order = self._engine.orders.get(order_id)
         return order if order is not None and order.owner == key.key else None
 
-    def scoring(self, request: Request, key: ApiKey) -> Response:
-        order_id = request.query.get("order_id", "")
-        return json_response({"scoring": self._scores(order_id, key)})
-
-    def orders_scoring(self, request: Request, key: ApiKey) -> Response:
-        ids = parse_json(request.body)
-        if not isinstance(ids, list) or not all(isinstance(order_id, str) for order_id in ids):
-            return error_response("Invalid orderID")
-        return json_response({order_id: self._scores(order_id, key) for order_id in ids})
-
-    def _scores(self, order_id: str, key: ApiKey) -> bool:
-        """Whether an order earns rewards: live, large and near enough to the midpoint (6.3)."""
-        order = self._own(order_id, key)
-        if order is None or order.status is not Status.LIVE or order.remaining < SCORING_SIZE:
-            return False
-        bid, ask = self._engine.best(order.token)
-        middle = (bid or 0) + (ONE if ask is None else ask)  # doubled, to stay whole
-        return abs(2 * order.price - middle) <= 2 * SCORING_SPREAD
-
     # --- trades ------------------------------------------------------------------------------
 
     def trades(self, request: Request, key: ApiKey) -> Response:
@@ -97,13 +71,13 @@ class AccountReads:
         if not all(_is_seconds(query.get(name, "0")) for name in ("before", "after")):
             return error_response(BAD_TRADE_QUERY)
         mine = reversed(self._trades.get(key.key, ()))
-        rows = [trade_row(trade, key.key) for trade in mine if _trade_matches(trade, query)]
-        return _page(rows, query, BAD_TRADE_QUERY)
+        chosen = [trade for trade in mine if _trade_matches(trade, query)]
+        return page(chosen, query, BAD_TRADE_QUERY, lambda trade: trade_row(trade, key.key))
 
 
 def _order_matches(order: Order, query: dict[str, str]) -> bool:
-    market, token = query.get("market"), query.get("asset_id")
-    return market in (None, "", order.market.condition_id) and token in (None, "", order.token)
+    market, token = full_condition_id(query.get("market", "")), query.get("asset_id")
+    return market in ("", order.market.condition_id) and token in (None, "", order.token)
 
 
 def _is_seconds(text: str) -> bool:
@@ -120,18 +94,4 @@ def _trade_matches(trade: Trade, query: dict[str, str]) -> bool:
         and (not wallet or eip712.parse_address(wallet) in wallets)
         and matched_s >= int(query.get("after", "0"))
         and ("before" not in query or matched_s <= int(query["before"]))
-    )
-
-
-def _page(rows: Sequence[Record], query: dict[str, str], refusal: str) -> Response:
-    """One page from the cursor's offset: base64 of its digits, `LTE=` at the end."""
-    try:
-        start = int(base64.b64decode(query.get("next_cursor") or "MA==", validate=True))
-    except (binascii.Error, ValueError):
-        return error_response(refusal)
-    chosen = rows[start : start + PAGE] if start >= 0 else []
-    more = start >= 0 and start + PAGE < len(rows)
-    cursor = base64.b64encode(str(start + PAGE).encode()).decode() if more else END_CURSOR
-    return json_response(
-        {"limit": PAGE, "next_cursor": cursor, "count": len(chosen), "data": chosen}
     )

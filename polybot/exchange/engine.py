@@ -21,12 +21,15 @@ from polybot.exchange.model import (
     MarketResolved,
     Order,
     OrderEvent,
+    Paid,
     Phase,
     Refused,
     Status,
 )
+from polybot.exchange.modes import Modes
 from polybot.exchange.money import ONE
 from polybot.exchange.outbox import Listener, Outbox
+from polybot.exchange.resting import TickRule
 from polybot.exchange.settlement import FINAL, SettlementDelays
 
 GRACE_MS = 600_000  # how long a resolved market's orders and trades can still be read
@@ -41,13 +44,19 @@ class Engine:
         rng: random.Random,
         delays: SettlementDelays = SettlementDelays(),
         auto_tick: bool = True,
+        tick_rule: TickRule = TickRule(),
     ) -> None:
         self.accounts = Accounts()
         self.markets: dict[str, Market] = {}  # by condition id
         self.by_token: dict[str, Market] = {}
         self._outbox, self._agenda = Outbox(), Agenda()
         self.desk = Desk(
-            self.accounts, self._agenda, self._outbox, rng, delays, auto_tick=auto_tick
+            self.accounts,
+            self._agenda,
+            self._outbox,
+            rng,
+            delays,
+            tick_rule=tick_rule if auto_tick else None,
         )
         self.orders, self.trades = self.desk.orders, self.desk.trades
         self.listeners: list[Listener] = self._outbox.listeners
@@ -55,6 +64,9 @@ class Engine:
         # Owners who never ask about an order again, as the crowd: theirs are dropped when they die,
         # or an hour of them would fill the memory.
         self.unread: set[str] = set()
+        # The venue's trading mode. The engine itself obeys anybody, as recorded liquidity needs;
+        # whoever enters orders asks first: the CLOB's door for its clients, the crowd's hands.
+        self.modes = Modes()
         self._now_ms = 0
 
     # --- markets ---------------------------------------------------------------------
@@ -171,6 +183,24 @@ class Engine:
     def live_orders(self, owner: str) -> list[Order]:
         """The resting orders of one API key, oldest first."""
         return list(self.desk.resting.live.get(owner, {}).values())
+
+    def resting_orders(self, market: Market) -> list[Order]:
+        """Everybody's resting orders of one market."""
+        return self.desk.resting.books[market.condition_id].orders()
+
+    # --- programs --------------------------------------------------------------------
+
+    def pay_rebate(self, account: str, amount: int, now_ms: int) -> None:
+        """Pay a maker out of the collected fees (clob.md 6.2)."""
+        self.advance(now_ms)
+        self.accounts.rebate(account, amount)
+        self._outbox.tell(Paid("MAKER_REBATE", account, amount, now_ms))
+
+    def pay_reward(self, account: str, amount: int, now_ms: int) -> None:
+        """Pay a maker out of the venue's purse, which is new money here (clob.md 6.3)."""
+        self.advance(now_ms)
+        self.accounts.deposit(account, amount)
+        self._outbox.tell(Paid("REWARD", account, amount, now_ms))
 
     # --- the book --------------------------------------------------------------------
 

@@ -2,7 +2,7 @@
 
 Pure; time is passed in. The first accepted beat arms it. Each accepted beat gives the id the next
 one must carry. A key whose last accepted beat is 10 s old at a sweep has all its orders cancelled
-and its registration removed.
+and its registration removed. There is no disarming.
 """
 
 from __future__ import annotations
@@ -48,9 +48,24 @@ class Heartbeats:
         expected = known.heartbeat_id if known else ""
         if heartbeat_id != expected:
             return Mismatch(expected)
-        fresh = str(uuid.UUID(int=self._rng.getrandbits(128), version=4))
+        fresh = self._fresh()
         self._registered[key] = _Registration(fresh, now_ms)
         return Beat(fresh)
+
+    def legacy_beat(self, key: str, now_ms: int) -> None:
+        """Take in a beat without an id. It counts like any other and ends the chain: the next
+        chained beat begins with an empty id, as the official client says.
+        """
+        self._registered[key] = _Registration("", now_ms)
+
+    def rotate(self) -> int:
+        """Give every registered key another id without telling it; how many there were (F45)."""
+        for key, known in self._registered.items():
+            self._registered[key] = attrs.evolve(known, heartbeat_id=self._fresh())
+        return len(self._registered)
+
+    def _fresh(self) -> str:
+        return str(uuid.UUID(int=self._rng.getrandbits(128), version=4))
 
     def sweep(self, now_ms: int) -> list[str]:
         """Forget the keys that have been silent too long and name them: their orders must go."""

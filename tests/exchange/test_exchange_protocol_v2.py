@@ -8,6 +8,7 @@ from typing import Any
 
 import attrs
 import pytest
+import trio
 from clob_kit import ClobKit, Wallet, make_market
 from engine_kit import Kit
 from hypothesis import given, strategies as st
@@ -15,6 +16,7 @@ from polymarket._internal import protocol as sdk
 from polymarket.models.gamma.market import Market as SdkMarket
 from polymarket.models.types import to_market_condition_id
 from trio.testing import MockClock
+from wire_kit import Wire
 
 from polybot.exchange import contracts
 from polybot.exchange.calendar import SERIES, market_for
@@ -104,6 +106,7 @@ def shown(terms: Terms) -> list[tuple[Market, dict[str, Any]]]:
     return [(m, objects.market(m, START)) for m in lifecycle.by_slug.values()]
 
 
+@pytest.mark.conforms("clob-3.2-position-ids")
 def test_v2_markets_trade_their_position_ids() -> None:
     """`positionIds` is a true array; `clobTokenIds` may be there, too, or not (clob.md 3.2)."""
     rows = shown(Terms(protocol="v2"))
@@ -160,6 +163,7 @@ async def kit(autojump_clock: MockClock) -> ClobKit:
     return kit
 
 
+@pytest.mark.conforms("clob-3.2-padded-condition", "clob-3.2-version-text")
 async def test_the_clob_knows_the_padded_form_only(kit: ClobKit) -> None:
     """404 to the 62-hex form, 200 with `"v":"v2"` to the padded one (clob.md 3.2)."""
     status, reply = await kit.get(f"/clob-markets/{IDS.condition_id}")
@@ -181,8 +185,9 @@ async def test_orders_trade_and_cancel(kit: ClobKit) -> None:
     await kit.call(kit.ann, "POST", "/order", kit.ann.limit(BUY, up, 50, 10))
     _, taken = await kit.call(kit.bob, "POST", "/order", kit.bob.limit(SELL, up, 50, 10))
     assert (taken["status"], taken["takingAmount"]) == ("matched", "5")
-    _, page = await kit.call(kit.ann, "GET", "/data/trades", market=IDS.condition_id)
-    assert [row["asset_id"] for row in page["data"]] == [up]
+    for condition in (IDS.condition_id, IDS.condition_id[:-2]):
+        _, page = await kit.call(kit.ann, "GET", "/data/trades", market=condition)
+        assert [row["asset_id"] for row in page["data"]] == [up]
 
 
 async def test_timestamps_may_be_in_seconds(kit: ClobKit) -> None:
@@ -192,9 +197,41 @@ async def test_timestamps_may_be_in_seconds(kit: ClobKit) -> None:
     assert (status, reply["status"]) == (200, "live")
 
 
+@pytest.mark.parametrize("condition", [IDS.condition_id, IDS.condition_id[:-2]])
+async def test_the_streams_carry_v2_markets(
+    kit: ClobKit, nursery: trio.Nursery, condition: str
+) -> None:
+    """Books, deltas and own events by position id and padded condition; the user filter takes
+    either width (clob.md 3.2); the hash of a delta is the one REST gives.
+    """
+    server, up = kit.server, IDS.tokens[UP]
+    market, user = Wire(), Wire()
+    nursery.start_soon(server._market_stream.session, market)
+    nursery.start_soon(server._user_stream.session, user)
+    (dump,) = await market.tell({"type": "market", "assets_ids": list(IDS.tokens)})
+    assert [(book["asset_id"], book["market"]) for book in dump] == [
+        (token, IDS.condition_id) for token in IDS.tokens
+    ]
+    creds = kit.ann.creds
+    auth = {
+        "apiKey": creds.api_key,
+        "secret": creds.api_secret,
+        "passphrase": creds.api_passphrase,
+    }
+    await user.tell({"type": "user", "auth": auth, "markets": [condition]})
+    await kit.call(kit.ann, "POST", "/order", kit.ann.limit(BUY, up, 50, 10))
+    (delta,) = market.take()
+    _, book = await kit.get("/book", token_id=up)
+    (change,) = [one for one in delta["price_changes"] if one["asset_id"] == up]
+    assert (delta["market"], change["hash"]) == (IDS.condition_id, book["hash"])
+    (placed,) = user.take()
+    assert (placed["asset_id"], placed["market"]) == (up, IDS.condition_id)
+
+
 # --- fill arithmetic -----------------------------------------------------------------------
 
 
+@pytest.mark.conforms("clob-3.2-v3-arithmetic")
 @given(
     price=st.integers(1, 99),
     dollars=st.integers(100, 20_000),
