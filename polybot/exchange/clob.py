@@ -19,8 +19,12 @@ from polybot.exchange.market_stream import MarketStream
 from polybot.exchange.model import Event, MarketResolved, Refused, Traded
 from polybot.exchange.net import Service, log_error
 from polybot.exchange.request import Request, Response, error_response
+from polybot.exchange.terms import Terms
 from polybot.exchange.user_stream import UserStream
-from polybot.exchange.websocket import OnError
+from polybot.exchange.websocket import Keepalive, OnError
+
+# The venue pings too (feeds.md 2.2); how often is not known, the close's words are.
+KEEPALIVE = Keepalive(every_s=30, misses=2, code=1011, reason="keepalive ping timeout")
 
 Route = tuple[str, str]  # method, path; a last segment "*" stands for any
 Public = Callable[[Request], Response]
@@ -46,11 +50,13 @@ class ClobServer:
         rng: random.Random,
         on_error: OnError = log_error,
         on_refused: Callable[[Refused], None] = _ignore,
+        *,
+        terms: Terms = Terms(),
     ) -> None:
         self._clock = clock
         self.keys = KeyStore(clock, rng)
-        self._market_stream = MarketStream(engine, clock, rng)
-        self._user_stream = UserStream(self.keys)
+        self._market_stream = MarketStream(engine, clock, rng, terms)
+        self._user_stream = UserStream(self.keys, clock, rng, terms)
         self._orders = OrderCalls(engine, clock, Heartbeats(rng), on_refused)
         self._account = AccountReads(engine, self.keys)
         self._reads = PublicReads(engine, clock, self._market_stream.book)
@@ -68,8 +74,8 @@ class ClobServer:
             "/orders": self._orders.place_many,
         }
         self.service_rest = Service(self.handle, None, on_error)
-        self.service_market_ws = Service(None, self._market_stream.session, on_error)
-        self.service_user_ws = Service(None, self._user_stream.session, on_error)
+        self.service_market_ws = Service(None, self._market_stream.session, on_error, KEEPALIVE)
+        self.service_user_ws = Service(None, self._user_stream.session, on_error, KEEPALIVE)
 
     async def handle(self, request: Request) -> Response:
         """Answer one REST request."""
@@ -97,6 +103,7 @@ class ClobServer:
         """The background work: the heartbeat sweep and the delayed prints. Never returns."""
         async with trio.open_nursery() as nursery:
             nursery.start_soon(self._market_stream.run)
+            nursery.start_soon(self._user_stream.run)
             nursery.start_soon(self._sweep)
 
     async def _sweep(self) -> None:

@@ -20,11 +20,18 @@ from wsproto.events import AcceptConnection
 from wsproto.utilities import RemoteProtocolError as BadHandshake
 
 from polybot.exchange.request import Headers, Request, Response, error_response, json_response
-from polybot.exchange.websocket import Keepalive, OnError, Socket, SocketClosed, frame
+from polybot.exchange.websocket import (
+    Keepalive,
+    OnError,
+    SlowConsumer,
+    Socket,
+    SocketClosed,
+    frame,
+)
 
 __all__ = [
-    "Headers", "Keepalive", "Request", "Response", "Service", "Socket", "SocketClosed",
-    "error_response", "frame", "json_response", "serve",
+    "Headers", "Keepalive", "Request", "Response", "Service", "SlowConsumer", "Socket",
+    "SocketClosed", "error_response", "frame", "json_response", "serve",
 ]  # fmt: skip
 
 BODY_BYTES = 1 << 20
@@ -40,12 +47,17 @@ def log_error(error: Exception) -> None:
 
 @attrs.frozen
 class Service:
-    """What a port serves: plain requests, WebSocket sessions, or both."""
+    """What a port serves: plain requests, WebSocket sessions, or both.
+
+    `admit` may refuse a WebSocket handshake with a plain reply.
+    """
 
     http: Callable[[Request], Awaitable[Response]] | None
     socket: Callable[[Socket], Awaitable[None]] | None
     on_error: OnError = log_error
     keepalive: Keepalive | None = None
+    slow: SlowConsumer = SlowConsumer()
+    admit: Callable[[Request], Response | None] | None = None
 
 
 async def serve(
@@ -81,6 +93,7 @@ class _Connection:
         self._service = service
         self._stream = stream
         self._http = h11.Connection(h11.SERVER, max_incomplete_event_size=HEAD_BYTES)
+        self._peer: str = stream.socket.getpeername()[0]
 
     async def run(self) -> None:
         try:
@@ -96,8 +109,13 @@ class _Connection:
             if not isinstance(head, h11.Request):
                 return False
             body = await self._read_body(head)
-        request = _to_request(head, body)
+        request = _to_request(head, body, self._peer)
         if self._service.socket is not None and _wants_websocket(request):
+            admit = self._service.admit
+            refusal = admit(request) if admit is not None else None
+            if refusal is not None:
+                await self._respond(refusal, request.method, close=True)
+                return False
             await self._upgrade(self._service.socket, head, request)
             return False
         await self._respond(await self._handle(request), request.method)
@@ -168,13 +186,13 @@ class _Connection:
             raise h11.RemoteProtocolError(str(error)) from None
         with trio.fail_after(SEND_S):
             await self._stream.send_all(accepted)
-        socket = Socket(request, self._stream, protocol)
         service = self._service
+        socket = Socket(request, self._stream, protocol, service.slow)
         leftover = self._http.trailing_data[0]
         await socket.run(handler, leftover, service.on_error, service.keepalive)
 
 
-def _to_request(head: h11.Request, body: bytes) -> Request:
+def _to_request(head: h11.Request, body: bytes, peer: str) -> Request:
     try:
         target = urlsplit(head.target.decode("ascii"))
         pairs = parse_qsl(target.query, keep_blank_values=True)
@@ -184,7 +202,7 @@ def _to_request(head: h11.Request, body: bytes) -> Request:
     for name, value in pairs:
         query[name] = f"{query[name]},{value}" if name in query else value
     headers = {name.decode("ascii"): value.decode("latin-1") for name, value in head.headers}
-    return Request(head.method.decode("ascii"), target.path, query, headers, body)
+    return Request(head.method.decode("ascii"), target.path, query, headers, body, peer)
 
 
 def _wants_websocket(request: Request) -> bool:

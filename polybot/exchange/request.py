@@ -14,7 +14,8 @@ class Request:
 
     `path` is as sent, still percent-encoded, without the query: the private API signs exactly
     that (clob.md 2.2). Header names are lower-case, of repeated ones the last counts; the values of
-    a repeated query key are joined by commas, as lists are sent either way.
+    a repeated query key are joined by commas, as lists are sent either way. `peer` is the client's
+    IP address, empty where there is no network.
     """
 
     method: str
@@ -22,6 +23,7 @@ class Request:
     query: dict[str, str]
     headers: dict[str, str]
     body: bytes
+    peer: str = ""
 
 
 @attrs.frozen

@@ -111,7 +111,9 @@ class Exchange:
         self.engine = Engine(rng=rng("engine"))
         assets = sorted({series.asset for series in world.series})
         self.oracle = Oracle(world.source, assets, start_ms, rng("oracle"))
-        self.clob = ClobServer(self.engine, clock, rng("clob"), on_error, self._on_refused)
+        self.clob = ClobServer(
+            self.engine, clock, rng("clob"), on_error, self._on_refused, terms=terms
+        )
         self.engine.listeners.append(self.counters.on_event)
         wallet = self.wallet
         self.clob.keys.add_key(wallet.address, wallet.api_key, wallet.api_secret, wallet.passphrase)

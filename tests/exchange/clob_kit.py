@@ -20,6 +20,7 @@ from polybot.exchange.engine import Engine
 from polybot.exchange.model import BUY, Kind, Market, Order, Series
 from polybot.exchange.money import UNIT
 from polybot.exchange.request import Request, Response
+from polybot.exchange.terms import Terms
 
 T0 = 1_795_132_800_000
 UP_TOKEN = "104173557214744537570424345347209544585775842950109756851652855913015295701992"
@@ -114,12 +115,12 @@ class Wallet:
 class ClobKit:
     """A server with one open market, and wallets `ann` and `bob`, funded with pUSD and pairs."""
 
-    def __init__(self, **market: Any) -> None:
+    def __init__(self, *, terms: Terms = Terms(), **market: Any) -> None:
         self.clock = Clock.starting_at(T0)
         self.engine = Engine(rng=random.Random(1), auto_tick=False)
         self.errors: list[Exception] = []
         self.server = ClobServer(
-            self.engine, self.clock, random.Random(2), on_error=self.errors.append
+            self.engine, self.clock, random.Random(2), on_error=self.errors.append, terms=terms
         )
         self.market = make_market(**market)
         self.engine.list_market(self.market, T0)
