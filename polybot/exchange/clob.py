@@ -9,6 +9,7 @@ import trio
 
 from polybot.clock import Clock
 from polybot.exchange.auth import ApiKey, KeyStore
+from polybot.exchange.book_wire import BookText
 from polybot.exchange.clob_account import AccountReads
 from polybot.exchange.clob_auth import AuthCalls
 from polybot.exchange.clob_orders import OrderCalls
@@ -53,7 +54,7 @@ class ClobServer:
         *,
         terms: Terms = Terms(),
     ) -> None:
-        self._clock = clock
+        self._engine, self._clock = engine, clock
         self.keys = KeyStore(clock, rng)
         self._market_stream = MarketStream(engine, clock, rng, terms)
         self._user_stream = UserStream(self.keys, clock, rng, terms)
@@ -98,6 +99,11 @@ class ClobServer:
         """For other private services: the wallet address behind the L2 headers, or the 401."""
         key = self.keys.authenticate(request)
         return key if isinstance(key, Response) else key.address
+
+    def book_of(self, token: str) -> BookText | None:
+        """The book behind a token as the streams tell it, if there is one."""
+        market = self._engine.by_token.get(token)
+        return None if market is None else self._market_stream.book(market)
 
     async def run(self) -> None:
         """The background work: the heartbeat sweep and the delayed prints. Never returns."""

@@ -100,7 +100,7 @@ class Exchange:
         *,
         terms: Terms = Terms(),
     ) -> None:
-        self.world, self.clock = world, clock
+        self.world, self.clock, self.terms = world, clock, terms
         self.wallet = DemoWallet.of_seed(seed)
         self.counters = Counters()
         start_ms = clock.now_ms()
@@ -136,9 +136,11 @@ class Exchange:
     def _services(self) -> list[tuple[tuple[str, ...], Service]]:
         clob, clock = self.clob, self.clock
         gamma = GammaService(self.engine, self.lifecycle, clock)
-        polybolt = PolyboltService(self.oracle, self._known, clock)
-        rtds = RtdsService(self.oracle, clock, self._rng("rtds"))
-        binance = BinanceService(self.oracle, clock)
+        polybolt = PolyboltService(self.oracle, self._known, clock, clob.book_of, self.terms)
+        self.engine.listeners.append(polybolt.on_event)
+        rtds = RtdsService(self.oracle, clock, self._rng("rtds"), self.terms)
+        self.engine.listeners.append(rtds.on_event)
+        binance = BinanceService(self.oracle, clock, self.terms)
         moves = OperationsService(self.engine, clock, clob.authenticate, self._rng("operations"))
         admin = AdminService(self.engine, self.counters, clock)
         return [
