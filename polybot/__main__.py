@@ -21,6 +21,8 @@ from polybot.config_read import ConfigError
 from polybot.console.log import bot_log, set_up_logs
 from polybot.console.report import closing_report
 from polybot.exchange.server import Exchange, Urls
+from polybot.exchange.terms import Terms
+from polybot.exchange.terms_file import read_terms
 from polybot.exchange.world import make_world
 from polybot.lab import commands
 from polybot.launch import (
@@ -127,7 +129,8 @@ async def _serve(options: ExchangeOptions) -> int:
         series=options.series,
         intensity=options.intensity,
     )
-    exchange = Exchange(world, Clock.starting_at(world.start_ms), options.seed)
+    terms = Terms() if options.terms is None else read_terms(options.terms)
+    exchange = Exchange(world, Clock.starting_at(world.start_ms), options.seed, terms=terms)
     async with trio.open_nursery() as nursery:
         with trio.CancelScope() as serving:
             stop: Callable[[str], None] = lambda _: serving.cancel()  # noqa: E731

@@ -103,7 +103,7 @@ class Account:
         elsewhere = sum(
             books.holdings().cost
             for market, books in self.ledger.books.items()
-            if market != condition_id and books.winner is None
+            if market != condition_id and books.up_payout is None
         )
         free = self.ledger.cash - others
         return Standing(free, held.cost, others + elsewhere, held.net)

@@ -104,7 +104,7 @@ class Bot:
         cash = await self.ctx.client.balance(None)
         if isinstance(cash, Failure):
             raise StartFailed(f"the balance could not be read: {cash.what}")
-        self.ctx.account.ledger.cash = cash
+        self.ctx.account.ledger.deposit(cash, "balance at the start", self.ctx.clock.now_ms())
         self.ctx.account.started_s = self.ctx.clock.now_ms() // 1000
 
     def _start_services(self, services: trio.Nursery) -> None:

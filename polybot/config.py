@@ -29,6 +29,8 @@ from polybot.venue.secret import Secret
 
 T = TypeVar("T", bound=attrs.AttrsInstance)
 
+PAPER_ONLY = ("world", "speed", "seed", "terms")  # overrides that a live run must not have
+
 _ADDRESS = re.compile(r"0x[0-9a-fA-F]{40}")
 
 
@@ -74,6 +76,9 @@ class PaperParams:
 
     intensity: float = attrs.field(default=0.1, validator=_passing(options.check_intensity))
     """Scale of the crowd's event rates; 1.0 is a busy real market, too much for speed 20."""
+
+    terms: str | None = None
+    """File with a [venue] table: how the exchange behaves where it may behave otherwise."""
 
 
 @attrs.frozen
@@ -124,6 +129,7 @@ def load(path: Path, env: Mapping[str, str], overrides: Overrides = Overrides())
     sections = {field.name: field for field in attrs.fields(Config) if field.name != "keys"}
     faults += [Fault(key, unknown_key(key, sections)) for key in tables if key not in sections]
     asked_live = tables["bot"].get("mode") if isinstance(tables.get("bot"), dict) else None
+    _place_terms(tables, path.parent)
     _override(tables, overrides)
 
     def section(cls: type[T], name: str) -> T:
@@ -164,8 +170,17 @@ def _toml(path: Path) -> dict[str, Any]:
         raise ConfigError([Fault(str(path), f"not TOML: {error}")]) from None
 
 
+def _place_terms(tables: dict[str, Any], folder: Path) -> None:
+    """A file named in the configuration lies beside it, one named on the command line where the
+    operator stands.
+    """
+    paper = tables.get("paper")
+    if isinstance(paper, dict) and isinstance(paper.get("terms"), str):
+        paper["terms"] = str(folder / Path(paper["terms"]).expanduser())
+
+
 def _override(tables: dict[str, Any], overrides: Overrides) -> None:
-    places = {"mode": "bot", "series": "bot", "world": "paper", "speed": "paper", "seed": "paper"}
+    places = dict.fromkeys(PAPER_ONLY, "paper") | {"mode": "bot", "series": "bot"}
     for key, section in places.items():
         value = getattr(overrides, key)
         table = tables.setdefault(section, {})
@@ -189,8 +204,9 @@ def _live(
         faults.append(
             Fault("bot.mode", f"live trading needs --mode live on the command line; {remedy}")
         )
-    if (overrides.world, overrides.speed, overrides.seed) != (None, None, None):
-        faults.append(Fault("--world, --speed, --seed", "paper only; leave them out of a live run"))
+    if any(getattr(overrides, name) is not None for name in PAPER_ONLY):
+        words = ", ".join(f"--{name}" for name in PAPER_ONLY)
+        faults.append(Fault(words, "paper only; leave them out of a live run"))
     keys = read_keys(env, secrets, faults)
     if config.live.wallet is None:
         faults.append(Fault("live.wallet", "missing; name the address that is to trade"))

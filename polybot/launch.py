@@ -11,6 +11,7 @@ import random
 import sys
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
+from pathlib import Path
 from typing import Any
 
 import attrs
@@ -29,6 +30,8 @@ from polybot.console.snapshot import Snapshot
 from polybot.context import Context
 from polybot.domain.orders import Failure
 from polybot.exchange.server import Exchange, Urls
+from polybot.exchange.terms import Terms
+from polybot.exchange.terms_file import read_terms
 from polybot.exchange.world import World, make_world
 from polybot.execution.desk import Budget
 from polybot.execution.firewall import Admission
@@ -122,13 +125,14 @@ def build(
 async def run_paper(config: Config, options: BotOptions) -> tuple[Summary, int]:
     """Serve an exchange, trade on it, and let it have the last word. Call inside `trio.run`."""
     world = paper_world(config)
+    terms = Terms() if config.paper.terms is None else read_terms(Path(config.paper.terms))
     clock = Clock.starting_at(world.start_ms)
     series = tuple(series.key for series in world.series)
     config = attrs.evolve(config, bot=attrs.evolve(config.bot, series=series))
     if options.run_ms is None and world.end_ms is not None:
         options = attrs.evolve(options, run_ms=world.end_ms - world.start_ms)
     async with trio.open_nursery() as nursery, http_client() as http:
-        exchange = Exchange(world, clock, config.paper.seed)
+        exchange = Exchange(world, clock, config.paper.seed, terms=terms)
         urls: Urls = await nursery.start(exchange.run)
         wallet = exchange.wallet
         credentials = Credentials(
@@ -229,9 +233,8 @@ def demo_site(urls: Urls) -> Site:
     """An embedded exchange as a site. It has no relayer and no RPC
     node yet; nothing asks for them.
     """
-    return Site(
-        data="", relayer="", rpc="", **attrs.asdict(urls, filter=lambda f, _: f.name != "admin")
-    )
+    served = attrs.asdict(urls)
+    return Site(**{field.name: served.get(field.name, "") for field in attrs.fields(Site)})
 
 
 async def ask_exchange(http: httpx.AsyncClient, admin: str, address: str) -> dict[str, Any] | None:

@@ -32,6 +32,7 @@ class Overrides:
     series: tuple[str, ...] | None = None
     speed: float | None = None
     seed: int | None = None
+    terms: str | None = None
 
 
 @attrs.frozen
@@ -57,6 +58,7 @@ class ExchangeOptions:
     speed: float = 1.0
     intensity: float = 0.1
     start_ms: int | None = None
+    terms: Path | None = None
 
 
 @attrs.frozen

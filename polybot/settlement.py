@@ -101,11 +101,12 @@ class Settlement:
 
     def _booked(self, market: Market, operation: Operation, moved: int | None) -> None:
         """Enter a done operation in the ledger. A sum that is not ours stops trading for good."""
-        ledger = self.ctx.account.ledger
+        ledger, now_ms = self.ctx.account.ledger, self.ctx.clock.now_ms()
+        evidence = "balances" if moved is None else "operation"
         if operation.shares is None:
-            expected, what = ledger.redeem(market.condition_id), "redeemed"
+            expected, what = ledger.redeem(market.condition_id, evidence, now_ms), "redeemed"
         else:
-            ledger.merge(market.condition_id, operation.shares)
+            ledger.merge(market.condition_id, operation.shares, evidence, now_ms)
             expected, what = operation.shares, "merged"
         self.ctx.tell(f"{market.slug}: {what} {amount_text(expected)}")
         if moved is not None and moved != expected:
@@ -139,9 +140,11 @@ class Settlement:
             record.outcome = await self._outcome(market, final=final)
             if record.outcome is None:
                 return
-            self.ctx.account.ledger.resolve(market.condition_id, record.outcome)
+            payout = SHARE if record.outcome is Outcome.UP else 0
+            self.ctx.account.ledger.resolve(market.condition_id, payout)
             self.ctx.tell(f"{market.slug}: resolved {record.outcome.value}")
-        if await self._redeem(market):
+        books = self.ctx.account.ledger.books[market.condition_id]
+        if await self._redeem(market) and not books.unsettled():
             self._close(market)
         elif self.operations is None:
             self.ctx.account.release(market.condition_id)  # nothing more is heard of its orders

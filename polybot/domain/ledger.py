@@ -1,22 +1,41 @@
-"""The account's books: cash and shares in integers, each change with its evidence.
+"""The account's books: what we hold, what it cost, what came of it, each change with its evidence.
 
 Written by the account and by settlement, nobody else. A match is provisional: it counts in holdings
-and equity at once (the venue moves balances at the match, and risk must see it), but merging and
-redeeming use confirmed shares only, and FAILED takes back exactly what MATCHED booked. The same
-trade is told many times (every status, every reconnect, every REST read), now and then with more of
-our orders than before: the key is (trade, order), and only a rise in status rank does anything.
+and equity at once (the venue moves balances at the match, and risk must see it), but merging,
+selling and redeeming use confirmed shares only, and FAILED posts exactly the opposite of what the
+trade had posted. The same trade is told many times (every status, every reconnect, every REST
+read), now and then with more of our orders than before: the key is (trade, order), and only a rise
+in status rank does anything.
 
-Average cost per token, taker fees included (strategy.md 15). Realised profit on merge and redeem
-only.
+Average cost per token, taker fees included (strategy.md 15). Results arise on merge, sale and
+redemption only. Identity at every step: cash + cost of holdings = capital + results + rebates and
+rewards paid.
 """
 
 from __future__ import annotations
 
+from collections import deque
+from collections.abc import Sequence
+
 import attrs
 
+from polybot.domain.accounts import (
+    PAID,
+    RESULTS,
+    Account,
+    Accounts,
+    Kind,
+    Posting,
+    Transaction,
+    confirmed,
+    opposite,
+)
 from polybot.domain.market import Market, Outcome, Side, taker_fee
 from polybot.domain.orders import FillLeg, TradeSeen, TradeStatus
-from polybot.domain.units import notional
+from polybot.domain.units import ONE, SHARE, notional
+
+CASH = Account(Kind.CASH)
+SETTLED = (TradeStatus.CONFIRMED, TradeStatus.FAILED)
 
 
 @attrs.frozen
@@ -44,96 +63,153 @@ class Holdings:
 
 
 @attrs.define
-class _Position:
-    shares: int = 0
-    confirmed: int = 0
-    cost: int = 0
-    confirmed_cost: int = 0  # a merge takes from this part, so that a fill may fail after it
-
-    def cost_of(self, shares: int) -> int:
-        """Average cost of `shares`; the last share takes the rounding with it."""
-        return self.cost if shares >= self.shares else self.cost * shares // self.shares
-
-    def take(self, shares: int) -> int:
-        """Remove confirmed shares and return their cost."""
-        all_of_it = shares >= self.confirmed
-        cost = self.confirmed_cost if all_of_it else self.confirmed_cost * shares // self.confirmed
-        self.shares -= shares
-        self.confirmed -= shares
-        self.cost -= cost
-        self.confirmed_cost -= cost
-        return cost
-
-
-@attrs.frozen
-class _Entry:
-    """What one leg moved, so that a reversal is this with the signs turned."""
-
-    leg: FillLeg
-    cash: int
-    fee: int
-    cost: int
-    realised: int
-    rebate: int
-
-    @property
-    def buy(self) -> bool:
-        return self.leg.side is Side.BUY
-
-
-@attrs.define
 class _Booked:
     """One order's part in one trade; `at_ms` is when the venue first told of it."""
 
     status: TradeStatus
     at_ms: int
-    entries: tuple[_Entry, ...]
+    postings: list[Posting] = attrs.field(factory=list)
+    fills: int = 0
+    volume: int = 0
 
 
 @attrs.define(eq=False)
 class MarketBooks:
-    """One market's account. Money 10⁻⁶ dollars, sizes 10⁻⁶ shares."""
+    """One market's part of the ledger. Money 10⁻⁶ dollars, sizes 10⁻⁶ shares."""
 
     market: Market
-    positions: dict[Outcome, _Position] = attrs.field(
-        factory=lambda: {outcome: _Position() for outcome in Outcome}
-    )
-    trades: dict[tuple[str, str], _Booked] = attrs.field(factory=dict)  # (trade, order) → legs
+    accounts: Accounts = attrs.field(factory=Accounts)
+    transactions: list[Transaction] = attrs.field(factory=list)
+    trades: dict[tuple[str, str], _Booked] = attrs.field(factory=dict)  # (trade, order)
     fills: int = 0
     volume: int = 0
-    fees: int = 0
-    rebate_estimate: int = 0
     merged: int = 0
     redeemed: int = 0
-    realised: int = 0
-    winner: Outcome | None = None
+    up_payout: int | None = None  # what one Up share pays, 10⁻⁶ dollars; a void pays half
+    _holdings: Holdings | None = None
+
+    def post(self, at_ms: int, evidence: str, postings: Sequence[Posting]) -> None:
+        self.accounts.post(postings)
+        self.transactions.append(Transaction(at_ms, evidence, tuple(postings)))
+        self._holdings = None
+
+    def account(self, kind: Kind, token: str = "", *, final: bool = True) -> Account:
+        return Account(kind, self.market.condition_id, token, final)
+
+    def shares(self, outcome: Outcome, *, final: bool = False) -> int:
+        """Shares held of one outcome, or only those that the chain has confirmed."""
+        key, token = self.market.condition_id, self.market.token(outcome)
+        if final:
+            return self.accounts[Account(Kind.SHARES, key, token)]
+        return self.accounts.both(Kind.SHARES, key, token)
+
+    def cost(self, outcome: Outcome, *, final: bool = False) -> int:
+        """What the shares held of one outcome cost, fees included."""
+        key, token = self.market.condition_id, self.market.token(outcome)
+        if final:
+            return self.accounts[Account(Kind.COST, key, token)]
+        return self.accounts.both(Kind.COST, key, token)
 
     def holdings(self) -> Holdings:
-        up, down = self.positions[Outcome.UP], self.positions[Outcome.DOWN]
-        cost = up.cost + down.cost
-        return Holdings(up.shares, down.shares, up.confirmed, down.confirmed, cost)
+        """Computed once after each change: the quote task asks on every decision."""
+        if self._holdings is None:
+            up, down = Outcome.UP, Outcome.DOWN
+            self._holdings = Holdings(
+                self.shares(up), self.shares(down),
+                self.shares(up, final=True), self.shares(down, final=True),
+                self.cost(up) + self.cost(down),
+            )  # fmt: skip
+        return self._holdings
+
+    def of(self, *kinds: Kind) -> int:
+        """The balance of this market's accounts of these kinds."""
+        return self.accounts.total(*kinds, market=self.market.condition_id)
+
+    @property
+    def realised(self) -> int:
+        return -self.of(*RESULTS)
+
+    @property
+    def fees(self) -> int:
+        return self.of(Kind.FEES)
+
+    @property
+    def rebate_estimate(self) -> int:
+        return self.of(Kind.REBATES_DUE)
 
     @property
     def worst_value(self) -> int:
-        """What the holdings are surely worth: pairs at 1, a resolved
-        winner at 1, the rest nothing.
-        """
+        """What the holdings are surely worth: pairs at 1, or everything at its payout."""
         held = self.holdings()
-        if self.winner is not None:
-            return held.up if self.winner is Outcome.UP else held.down
+        if self.up_payout is not None:
+            return _paid(held.up, self.up_payout) + _paid(held.down, SHARE - self.up_payout)
         return held.pairs
+
+    def marked(self, fair_up: int) -> int:
+        """What the holdings are worth with Up at `fair_up` (10⁻⁴): pairs at 1, the rest at fair."""
+        held = self.holdings()
+        if self.up_payout is not None:
+            return self.worst_value
+        fair = fair_up if held.net >= 0 else ONE - fair_up
+        return held.pairs + notional(fair, abs(held.net))
+
+    def unsettled(self) -> bool:
+        """Whether a trade of this market may still confirm or fail."""
+        return any(booked.status not in SETTLED for booked in self.trades.values())
+
+
+def _paid(shares: int, payout: int) -> int:
+    """Dollars for `shares` at a payout per share: the chain rounds down."""
+    return shares * payout // SHARE
+
+
+def _part(whole: int, part: int, of: int) -> int:
+    """`part` of `of`'s share in `whole`; the last part takes the rounding with it."""
+    return whole if part >= of else whole * part // of
 
 
 @attrs.define(eq=False)
 class Ledger:
-    """The wallet. `cash` is pUSD in 10⁻⁶, open orders not deducted."""
+    """The wallet."""
 
-    cash: int = 0
+    accounts: Accounts = attrs.field(factory=Accounts)
     books: dict[str, MarketBooks] = attrs.field(factory=dict)
-    closed_realised: int = 0
+    # Of the wallet as a whole, the latest; the journal has them all.
+    transactions: deque[Transaction] = attrs.field(factory=lambda: deque(maxlen=1_000))
 
     def open(self, market: Market) -> MarketBooks:
-        return self.books.setdefault(market.condition_id, MarketBooks(market))
+        return self.books.setdefault(market.condition_id, MarketBooks(market, self.accounts))
+
+    # --- money from and to outside ----------------------------------------------------------
+
+    def deposit(self, amount: int, evidence: str, at_ms: int = 0) -> None:
+        """Bring dollars in, or with a negative amount take them out."""
+        self._post(at_ms, evidence, [(CASH, amount), (Account(Kind.CAPITAL), -amount)])
+
+    def receive(self, kind: Kind, amount: int, evidence: str, at_ms: int = 0) -> None:
+        """Book a rebate or a reward that the venue has paid (`Kind.REBATES` or `Kind.REWARDS`)."""
+        if kind not in PAID:
+            raise AssertionError(f"{kind} is not paid by the venue")
+        self._post(at_ms, evidence, [(CASH, amount), (Account(kind), -amount)])
+
+    def _post(self, at_ms: int, evidence: str, postings: list[Posting]) -> None:
+        self.accounts.post(postings)
+        self.transactions.append(Transaction(at_ms, evidence, tuple(postings)))
+
+    def carry(self, realised: int, fees: int, rebates_due: int, evidence: str) -> None:
+        """Take over the sums of markets that were closed before: their dollars are in the cash."""
+        memo = Account(Kind.MEMO)
+        self._post(
+            0,
+            evidence,
+            [
+                (CASH, realised), (Account(Kind.SOLD), -realised),
+                (Account(Kind.FEES), fees), (memo, -fees),
+                (Account(Kind.REBATES_DUE), rebates_due), (memo, -rebates_due),
+            ],
+        )  # fmt: skip
+
+    # --- trades -------------------------------------------------------------------------------
 
     def book(self, trade: TradeSeen) -> bool:
         """Apply a trade message; True if it changed anything. Trades of unknown markets are the
@@ -148,140 +224,100 @@ class Ledger:
         by_order: dict[str, list[FillLeg]] = {}
         for leg in trade.legs:
             by_order.setdefault(leg.order_id, []).append(leg)
-        changed = [self._book(books, trade, order, legs) for order, legs in by_order.items()]
+        changed = [_book(books, trade, order, legs) for order, legs in by_order.items()]
         return any(changed)
-
-    def _book(
-        self, books: MarketBooks, trade: TradeSeen, order_id: str, legs: list[FillLeg]
-    ) -> bool:
-        """Book one order's part. A trade may be told with more of our
-        orders later (feeds.md 4.5).
-        """
-        key = (trade.trade_id, order_id)
-        booked = books.trades.get(key)
-        if booked is not None:
-            return self._advance(books, booked, trade.status)
-        if trade.status is TradeStatus.FAILED:
-            books.trades[key] = _Booked(trade.status, trade.at_ms, ())
-            return False
-        entries = tuple(self._entry(books, leg) for leg in legs)
-        booked = books.trades[key] = _Booked(trade.status, trade.at_ms, entries)
-        if trade.status is TradeStatus.CONFIRMED:
-            self._confirm(books, booked, 1)
-        return True
-
-    def _entry(self, books: MarketBooks, leg: FillLeg) -> _Entry:
-        """Work out what a leg moves, and move it."""
-        fees = books.market.fees
-        dollars = notional(leg.price, leg.shares)
-        taken = taker_fee(fees, leg.price, leg.shares)
-        fee, rebate = (0, taken * fees.rebate_ppm // 1_000_000) if leg.maker else (taken, 0)
-        if leg.side is Side.BUY:
-            entry = _Entry(leg, -dollars - fee, fee, dollars + fee, 0, rebate)
-        else:
-            position = books.positions[books.market.outcome_of(leg.token)]
-            cost = position.cost_of(leg.shares)
-            proceeds = dollars - fee
-            entry = _Entry(leg, proceeds, fee, -cost, proceeds - cost, rebate)
-        self._apply(books, entry, 1)
-        return entry
-
-    def _apply(self, books: MarketBooks, entry: _Entry, sign: int) -> None:
-        """Book an entry (sign 1) or take it back (sign -1)."""
-        leg = entry.leg
-        position = books.positions[books.market.outcome_of(leg.token)]
-        shares = leg.shares if entry.buy else -leg.shares
-        self.cash += sign * entry.cash
-        position.shares += sign * shares
-        position.cost += sign * entry.cost
-        if not entry.buy:
-            position.confirmed += sign * shares  # what is sold can no longer be merged
-            position.confirmed_cost += sign * entry.cost
-        books.fills += sign
-        books.volume += sign * notional(leg.price, leg.shares)
-        books.fees += sign * entry.fee
-        books.rebate_estimate += sign * entry.rebate
-        books.realised += sign * entry.realised
-
-    def _advance(self, books: MarketBooks, booked: _Booked, status: TradeStatus) -> bool:
-        if status <= booked.status:
-            return False
-        was, booked.status = booked.status, status
-        if status is TradeStatus.FAILED:
-            if was is TradeStatus.CONFIRMED:
-                self._confirm(books, booked, -1)
-            for entry in booked.entries:
-                self._apply(books, entry, -1)
-            booked.entries = ()
-            self._sweep(books)
-        elif status is TradeStatus.CONFIRMED:
-            self._confirm(books, booked, 1)
-        return True
-
-    @staticmethod
-    def _confirm(books: MarketBooks, booked: _Booked, sign: int) -> None:
-        for entry in booked.entries:
-            if entry.buy:
-                position = books.positions[books.market.outcome_of(entry.leg.token)]
-                position.confirmed += sign * entry.leg.shares
-                position.confirmed_cost += sign * entry.cost
-
-    @staticmethod
-    def _sweep(books: MarketBooks) -> None:
-        """Where a reversal came after a merge or sale of the same shares, their averages differ:
-        what cost is left on nothing is result.
-        """
-        for position in books.positions.values():
-            if position.shares == position.confirmed == 0:
-                books.realised -= position.cost
-                position.cost = position.confirmed_cost = 0
 
     def oldest_unsettled_ms(self) -> int | None:
         """When the oldest trade that is neither confirmed nor failed was told; None if all are."""
-        final = (TradeStatus.CONFIRMED, TradeStatus.FAILED)
         return min(
             (
                 booked.at_ms
                 for books in self.books.values()
                 for booked in books.trades.values()
-                if booked.status not in final
+                if booked.status not in SETTLED
             ),
             default=None,
         )
 
-    def merge(self, condition_id: str, shares: int) -> None:
+    # --- what we do with shares -----------------------------------------------------------------
+
+    def split(self, condition_id: str, shares: int, evidence: str, at_ms: int = 0) -> None:
+        """Turn cash into pairs; each outcome is taken to cost half a dollar."""
+        books = self.books[condition_id]
+        postings: list[Posting] = [(CASH, -shares)]
+        for outcome, cost in ((Outcome.UP, shares // 2), (Outcome.DOWN, shares - shares // 2)):
+            postings += _moved(books, outcome, shares, cost)
+        books.post(at_ms, evidence, postings)
+
+    def merge(self, condition_id: str, shares: int, evidence: str, at_ms: int = 0) -> None:
         """Turn `shares` confirmed pairs into cash at 1."""
         books = self.books[condition_id]
         if shares > books.holdings().mergeable:
             raise AssertionError(f"merge of {shares} exceeds confirmed pairs")
-        cost = sum(position.take(shares) for position in books.positions.values())
-        self.cash += shares
+        postings: list[Posting] = [(CASH, shares)]
+        result = shares
+        for outcome in Outcome:
+            cost = _part(books.cost(outcome, final=True), shares, books.shares(outcome, final=True))
+            postings += _moved(books, outcome, -shares, -cost)
+            result -= cost
+        postings.append((books.account(Kind.MERGED), -result))
+        books.post(at_ms, evidence, postings)
         books.merged += shares
-        books.realised += shares - cost
 
-    def resolve(self, condition_id: str, winner: Outcome) -> None:
-        self.books[condition_id].winner = winner
+    def resolve(self, condition_id: str, up_payout: int) -> None:
+        """The chain's payout of one Up share, 10⁻⁶ dollars; Down pays the rest of the dollar."""
+        self.books[condition_id].up_payout = up_payout
 
-    def redeem(self, condition_id: str) -> int:
-        """Burn everything held, pay the winner at 1; returns the dollars received."""
+    def redeem(self, condition_id: str, evidence: str, at_ms: int = 0) -> int:
+        """Burn everything held for its payout; returns the dollars received."""
         books = self.books[condition_id]
-        if books.winner is None:
+        if books.up_payout is None:
             raise AssertionError("redeem before resolution")
-        paid = books.positions[books.winner].shares
-        cost = sum(position.cost for position in books.positions.values())
-        books.positions = {outcome: _Position() for outcome in Outcome}
-        self.cash += paid
+        paid, cost = books.worst_value, books.holdings().cost
+        postings: list[Posting] = [(CASH, paid), (books.account(Kind.REDEEMED), cost - paid)]
+        for account, balance in self.accounts.of_market(condition_id):
+            if account.kind is Kind.COST:
+                postings.append((account, -balance))
+            elif account.kind is Kind.SHARES:
+                outside = books.account(Kind.OUTSIDE, account.token)
+                postings += [(account, -balance), (outside, balance)]
+        books.post(at_ms, evidence, postings)
         books.redeemed += paid
-        books.realised += paid - cost
         return paid
 
     def close(self, condition_id: str) -> None:
-        """Forget a settled market; its result stays in `closed_realised`."""
-        self.closed_realised += self.books.pop(condition_id).realised
+        """Forget a settled market; its results, fees and estimates go to the wallet's accounts."""
+        books = self.books.pop(condition_id)
+        left = self.accounts.of_market(condition_id)
+        held = {Kind.SHARES, Kind.COST}
+        if books.unsettled() or any(account.kind in held for account, _ in left):
+            raise AssertionError(f"{books.market.slug} closed before it was settled")
+        postings = opposite(left) + [(account._replace(market=""), n) for account, n in left]
+        self._post(0, f"closed {books.market.slug}", postings)
+
+    # --- figures ----------------------------------------------------------------------------------
+
+    @property
+    def cash(self) -> int:
+        """Dollars in the wallet (10⁻⁶), open orders not deducted."""
+        return self.accounts.both(Kind.CASH)
 
     @property
     def realised(self) -> int:
-        return self.closed_realised + sum(books.realised for books in self.books.values())
+        return -self.accounts.total(*RESULTS)
+
+    @property
+    def paid_by_venue(self) -> int:
+        """Rebates and rewards received so far."""
+        return -self.accounts.total(*PAID)
+
+    def closed(self, *kinds: Kind) -> int:
+        """The wallet's own balance of these kinds: that of closed markets."""
+        return sum(self.accounts[Account(kind)] for kind in kinds)
+
+    @property
+    def capital(self) -> int:
+        return -self.accounts[Account(Kind.CAPITAL)]
 
     @property
     def equity(self) -> int:
@@ -289,3 +325,95 @@ class Ledger:
         exchange's books must agree with.
         """
         return self.cash + sum(books.worst_value for books in self.books.values())
+
+
+def _moved(books: MarketBooks, outcome: Outcome, shares: int, cost: int) -> list[Posting]:
+    """Confirmed shares that come (or with negative amounts go) at a cost."""
+    token = books.market.token(outcome)
+    return [
+        (books.account(Kind.COST, token), cost),
+        (books.account(Kind.SHARES, token), shares),
+        (books.account(Kind.OUTSIDE, token), -shares),
+    ]
+
+
+def _book(books: MarketBooks, trade: TradeSeen, order_id: str, legs: list[FillLeg]) -> bool:
+    """Book one order's part. A trade may be told with more of our orders later (feeds.md 4.5)."""
+    key = (trade.trade_id, order_id)
+    booked = books.trades.get(key)
+    if booked is None:
+        booked = books.trades[key] = _Booked(trade.status, trade.at_ms)
+        if trade.status is TradeStatus.FAILED:
+            return False
+        for leg in legs:
+            _post(books, booked, trade, _postings(books, leg))
+            booked.fills += 1
+            booked.volume += notional(leg.price, leg.shares)
+        _count(books, booked, 1)
+    elif trade.status <= booked.status:
+        return False
+    booked.status = trade.status
+    if trade.status is TradeStatus.CONFIRMED:
+        _post(books, booked, trade, confirmed(booked.postings))
+    elif trade.status is TradeStatus.FAILED:
+        _post(books, booked, trade, opposite(booked.postings))
+        _count(books, booked, -1)
+        _sweep(books, trade)
+    return True
+
+
+def _post(books: MarketBooks, booked: _Booked, trade: TradeSeen, postings: list[Posting]) -> None:
+    source = f" by {trade.source}" if trade.source else ""
+    books.post(trade.at_ms, f"trade {trade.trade_id} {trade.status.name}{source}", postings)
+    booked.postings += postings
+
+
+def _count(books: MarketBooks, booked: _Booked, sign: int) -> None:
+    books.fills += sign * booked.fills
+    books.volume += sign * booked.volume
+
+
+def _postings(books: MarketBooks, leg: FillLeg) -> list[Posting]:
+    """What a matched leg moves: bought shares are promised, sold ones are gone at once."""
+    fees, outcome = books.market.fees, books.market.outcome_of(leg.token)
+    dollars, taken = notional(leg.price, leg.shares), taker_fee(fees, leg.price, leg.shares)
+    fee, rebate = (0, taken * fees.rebate_ppm // 1_000_000) if leg.maker else (taken, 0)
+    promised = CASH._replace(final=False)
+    outside = books.account(Kind.OUTSIDE, leg.token)
+    if leg.side is Side.BUY:
+        spent = dollars + fee
+        postings = [
+            (promised, -spent),
+            (books.account(Kind.COST, leg.token, final=False), spent),
+            (books.account(Kind.SHARES, leg.token, final=False), leg.shares),
+            (outside, -leg.shares),
+        ]
+    else:
+        proceeds = dollars - fee
+        cost = _part(books.cost(outcome), leg.shares, books.shares(outcome))
+        postings = [
+            (promised, proceeds),
+            (books.account(Kind.COST, leg.token), -cost),
+            (books.account(Kind.SOLD), cost - proceeds),
+            (books.account(Kind.SHARES, leg.token), -leg.shares),
+            (outside, leg.shares),
+        ]
+    memo = [(books.account(Kind.FEES), fee), (books.account(Kind.REBATES_DUE), rebate)]
+    return [*postings, *memo, (books.account(Kind.MEMO), -fee - rebate)]
+
+
+def _sweep(books: MarketBooks, trade: TradeSeen) -> None:
+    """Where a reversal came after a merge or sale of the same shares, their averages differ: what
+    cost is left on nothing is result.
+    """
+    postings: list[Posting] = []
+    for outcome in Outcome:
+        if books.shares(outcome) == books.shares(outcome, final=True) == 0:
+            token = books.market.token(outcome)
+            for final in (True, False):
+                account = books.account(Kind.COST, token, final=final)
+                postings.append((account, -books.accounts[account]))
+    left = -sum(amount for _, amount in postings)
+    if any(amount for _, amount in postings):
+        postings.append((books.account(Kind.CORRECTED), left))
+        books.post(trade.at_ms, f"after trade {trade.trade_id} FAILED", postings)

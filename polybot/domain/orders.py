@@ -106,6 +106,7 @@ class TradeSeen:
     status: TradeStatus
     legs: tuple[FillLeg, ...]
     at_ms: int
+    source: str = ""  # which wire told us, for the evidence
 
 
 PrivateEvent = OrderSeen | TradeSeen

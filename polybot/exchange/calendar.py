@@ -7,11 +7,11 @@ milliseconds; identities are derived from the slug and a seed, so a world can be
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from zoneinfo import ZoneInfo
 
+from polybot.exchange import identities
 from polybot.exchange.model import Market, Series
 from polybot.exchange.terms import Terms
 
@@ -63,14 +63,18 @@ def market_for(series: Series, start_ms: int, seed: int, terms: Terms = Terms())
     slug = slug_of(series, start_ms)
     if slug is None or start_ms % (series.length_s * 1000):
         raise ValueError(f"{series.key} has no window at {start_ms}")
+    version = identities.drawn_version(seed, slug, terms.protocol)
+    ids = identities.identity(seed, slug, version)
     return Market(
-        condition_id="0x" + _digest(seed, slug, "condition"),
-        question_id="0x" + _digest(seed, slug, "question"),
+        condition_id=ids.condition_id,
+        question_id=ids.question_id,
         gamma_id=_gamma_id(series, start_ms),
         slug=slug,
         question=title_of(series, start_ms),
         series=series,
-        tokens=(_token(seed, slug, "Up"), _token(seed, slug, "Down")),
+        tokens=ids.tokens,
+        other_ids=ids.others,
+        version=version,
         listed_ms=start_ms - LISTED_AHEAD_MS,
         start_ms=start_ms,
         end_ms=start_ms + series.length_s * 1000,
@@ -92,14 +96,6 @@ def _hour(local: datetime) -> str:
 
 def _minute(local: datetime) -> str:
     return f"{local.hour % 12 or 12}:{local.minute:02d}{'AM' if local.hour < 12 else 'PM'}"
-
-
-def _digest(seed: int, slug: str, what: str) -> str:
-    return hashlib.sha256(f"{seed}:{slug}:{what}".encode()).hexdigest()
-
-
-def _token(seed: int, slug: str, outcome: str) -> str:
-    return str(int(_digest(seed, slug, outcome), 16))
 
 
 def _gamma_id(series: Series, start_ms: int) -> str:

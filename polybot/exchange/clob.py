@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 from collections.abc import Awaitable, Callable
 
+import attrs
 import trio
 
 from polybot.clock import Clock
@@ -12,14 +13,20 @@ from polybot.exchange.auth import ApiKey, KeyStore
 from polybot.exchange.book_wire import BookText
 from polybot.exchange.clob_account import AccountReads
 from polybot.exchange.clob_auth import AuthCalls
+from polybot.exchange.clob_balances import BalanceReads
 from polybot.exchange.clob_orders import OrderCalls
 from polybot.exchange.clob_reads import PublicReads
+from polybot.exchange.door import Door, Kind, with_forced_status
 from polybot.exchange.engine import Engine
+from polybot.exchange.geoblock import Geoblock
 from polybot.exchange.heartbeats import SWEEP_MS, Heartbeats
 from polybot.exchange.market_stream import MarketStream
 from polybot.exchange.model import Event, MarketResolved, Refused, Traded
+from polybot.exchange.modes import Modes
 from polybot.exchange.net import Service, log_error
+from polybot.exchange.order_entry import OrderReader
 from polybot.exchange.request import Request, Response, error_response
+from polybot.exchange.session_signers import SessionSigners
 from polybot.exchange.terms import Terms
 from polybot.exchange.user_stream import UserStream
 from polybot.exchange.websocket import Keepalive, OnError
@@ -37,11 +44,17 @@ def _ignore(refused: Refused) -> None:
     pass
 
 
+def _nothing(now_ms: int) -> None:
+    pass
+
+
 class ClobServer:
     """One CLOB on one engine. Serve the three services with `net.serve` and keep `run` running.
 
-    `keys` holds the API keys; an order's account is its wallet's checksum address. `on_refused`
-    hears of every refused order, `on_error` of every bug in a handler.
+    `keys` holds the API keys, `sessions` the session keys that deposit wallets have authorised; an
+    order's account is the checksum address of the wallet it names as maker. `on_refused` hears of
+    every refused order, `on_error` of every bug in a handler. `modes` and `geoblock` can be
+    switched while it runs.
     """
 
     def __init__(
@@ -56,10 +69,18 @@ class ClobServer:
     ) -> None:
         self._engine, self._clock = engine, clock
         self.keys = KeyStore(clock, rng)
+        self.sessions = SessionSigners()
         self._market_stream = MarketStream(engine, clock, rng, terms)
         self._user_stream = UserStream(self.keys, clock, rng, terms)
-        self._orders = OrderCalls(engine, clock, Heartbeats(rng), on_refused)
+        reader = OrderReader(engine.by_token, self.sessions, terms)
+        wipe = _nothing if terms.orders_survive_restart else engine.clear_books
+        self.modes, self.geoblock = Modes(terms, on_restart=wipe), Geoblock(terms)
+        self._door = Door(clock, self.geoblock, self.modes)
+        self._orders = OrderCalls(
+            engine, clock, Heartbeats(rng), reader, on_refused, self._door.entry
+        )
         self._account = AccountReads(engine, self.keys)
+        self.balances = BalanceReads(engine, clock, self.sessions)
         self._reads = PublicReads(engine, clock, self._market_stream.book)
         engine.listeners += [
             self._note_taker_side,
@@ -69,7 +90,7 @@ class ClobServer:
         ]
         auth = AuthCalls(self.keys)
         self._public = _public_routes(self._reads, auth)
-        self._private = _private_routes(self._orders, self._account, auth)
+        self._private = _private_routes(self._orders, self._account, self.balances, auth)
         self._placing: dict[str, Placing] = {
             "/order": self._orders.place,
             "/orders": self._orders.place_many,
@@ -80,20 +101,33 @@ class ClobServer:
 
     async def handle(self, request: Request) -> Response:
         """Answer one REST request."""
-        route = _find(request, self._public)
-        if route is not None:
-            return self._public[route](request)
-        placing = self._placing.get(request.path) if request.method == "POST" else None
-        route = _find(request, self._private)
-        if placing is None and route is None:
-            return error_response("not found", 404)
+        public = _find(request, self._public)
+        reply = self._public[public](request) if public else await self._answer_private(request)
+        return with_forced_status(reply)
+
+    async def _answer_private(self, request: Request) -> Response:
+        """The checks in the order of clob.md 10: each may end it."""
+        kind, route = Kind.of(request), _find(request, self._private)
+        if kind is None and route is None:
+            return self._unknown(request)
+        if kind is not None and (refusal := self._door.before_auth()):
+            return refusal
         key = self.keys.authenticate(request)
         if isinstance(key, Response):
             return key
-        if placing is not None:
-            return await placing(request, key)
-        assert route is not None
+        if kind is not None and (refusal := self._door.after_auth(kind, request)):
+            return refusal
+        if route is None:
+            return await self._placing[request.path](request, key)
         return self._private[route](request, key)
+
+    def _unknown(self, request: Request) -> Response:
+        """404, or 405 where another method would do."""
+        methods = ("GET", "POST", "DELETE")
+        others = [attrs.evolve(request, method=method) for method in methods]
+        if any(Kind.of(o) or _find(o, self._public) or _find(o, self._private) for o in others):
+            return error_response("method not allowed", 405)
+        return error_response("not found", 404)
 
     def authenticate(self, request: Request) -> str | Response:
         """For other private services: the wallet address behind the L2 headers, or the 401."""
@@ -162,7 +196,7 @@ def _public_routes(reads: PublicReads, auth: AuthCalls) -> dict[Route, Public]:
 
 
 def _private_routes(
-    orders: OrderCalls, account: AccountReads, auth: AuthCalls
+    orders: OrderCalls, account: AccountReads, balances: BalanceReads, auth: AuthCalls
 ) -> dict[Route, Private]:
     return {
         ("DELETE", "/order"): orders.cancel,
@@ -173,8 +207,8 @@ def _private_routes(
         ("GET", "/data/orders"): account.orders,
         ("GET", "/data/order/*"): account.order,
         ("GET", "/data/trades"): account.trades,
-        ("GET", "/balance-allowance"): account.balance,
-        ("GET", "/balance-allowance/update"): account.balance,
+        ("GET", "/balance-allowance"): balances.balance,
+        ("GET", "/balance-allowance/update"): balances.update,
         ("GET", "/order-scoring"): account.scoring,
         ("POST", "/orders-scoring"): account.orders_scoring,
         ("GET", "/auth/api-keys"): auth.list_keys,

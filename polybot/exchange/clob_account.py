@@ -1,4 +1,4 @@
-"""Private reads: own orders, own trades, balances (clob.md 5.1)."""
+"""Private reads: own orders, own trades (clob.md 5.1)."""
 
 from __future__ import annotations
 
@@ -7,19 +7,23 @@ import binascii
 from collections import deque
 from collections.abc import Sequence
 
-from polybot.exchange import contracts, eip712
+from polybot.exchange import eip712
 from polybot.exchange.auth import ApiKey, KeyStore
-from polybot.exchange.clob_orders import parse_json
 from polybot.exchange.engine import Engine
 from polybot.exchange.model import Event, Order, Status, Trade, Traded
 from polybot.exchange.money import ONE
-from polybot.exchange.request import Request, Response, error_response, json_response
+from polybot.exchange.request import (
+    Request,
+    Response,
+    error_response,
+    json_response,
+    parse_json,
+)
 from polybot.exchange.wire_records import Record, order_row, trade_row
 
 PAGE = 100
 END_CURSOR = "LTE="  # base64 of -1
 KEPT_TRADES = 20_000  # per API key; the engine forgets resolved markets, the venue does not
-UNLIMITED = str(2**256 - 1)
 
 BAD_ORDER_QUERY = "invalid order params payload"
 BAD_TRADE_QUERY = "Invalid trade params payload"
@@ -95,24 +99,6 @@ class AccountReads:
         mine = reversed(self._trades.get(key.key, ()))
         rows = [trade_row(trade, key.key) for trade in mine if _trade_matches(trade, query)]
         return _page(rows, query, BAD_TRADE_QUERY)
-
-    # --- balances ----------------------------------------------------------------------------
-
-    def balance(self, request: Request, key: ApiKey) -> Response:
-        """Balance in base units; approvals are always given here."""
-        kind, token = request.query.get("asset_type"), request.query.get("token_id")
-        if request.query.get("signature_type", "0") not in {"0", "1", "2", "3"}:
-            return error_response("Invalid signature_type")
-        if kind == "COLLATERAL":
-            amount = self._engine.accounts.cash(key.address)
-        elif kind in ("CONDITIONAL", "CONDITIONAL-V2") and token in self._engine.by_token:
-            amount = self._engine.accounts.shares(key.address, token)
-        else:
-            return error_response("Invalid asset type")
-        spenders = (contracts.EXCHANGE, contracts.NEG_RISK_EXCHANGE, contracts.EXCHANGE_V3)
-        return json_response(
-            {"balance": str(amount), "allowances": dict.fromkeys(spenders, UNLIMITED)}
-        )
 
 
 def _order_matches(order: Order, query: dict[str, str]) -> bool:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import attrs
-import orjson
 import trio
 
 from polybot.clock import Clock
@@ -13,10 +12,17 @@ from polybot.exchange import rules
 from polybot.exchange.auth import ApiKey
 from polybot.exchange.engine import Engine
 from polybot.exchange.heartbeats import Heartbeats, Mismatch
+from polybot.exchange.identities import full_condition_id
 from polybot.exchange.model import Accepted, Order, Refused
 from polybot.exchange.money import UNIT, decimal_text
-from polybot.exchange.order_entry import BAD_PAYLOAD, read_order
-from polybot.exchange.request import Request, Response, error_response, json_response
+from polybot.exchange.order_entry import BAD_PAYLOAD, OrderReader
+from polybot.exchange.request import (
+    Request,
+    Response,
+    error_response,
+    json_response,
+    parse_json,
+)
 
 MAX_ORDERS = 15
 MAX_CANCELS = 1000
@@ -39,28 +45,28 @@ class _Placing:
         return self.outcome[0]
 
 
-def parse_json(body: bytes) -> object:
-    """The body as JSON; None, which no call accepts, for anything else."""
-    try:
-        return orjson.loads(body)
-    except orjson.JSONDecodeError:
-        return None
-
-
 class OrderCalls:
-    """The trading calls of one exchange. `on_refused` hears of every refused order."""
+    """The trading calls of one exchange.
+
+    `on_refused` hears of every refused order. `screen` refuses single entries of a batch before
+    anybody reads them.
+    """
 
     def __init__(
         self,
         engine: Engine,
         clock: Clock,
         heartbeats: Heartbeats,
+        reader: OrderReader,
         on_refused: Callable[[Refused], None],
+        screen: Callable[[object], Refused | None],
     ) -> None:
         self._engine = engine
         self._clock = clock
         self._heartbeats = heartbeats
+        self._reader = reader
         self._on_refused = on_refused
+        self._screen = screen
 
     # --- placing -------------------------------------------------------------------------
 
@@ -93,7 +99,7 @@ class OrderCalls:
                 self._on_refused(outcome)
             placing.done(outcome)
 
-        order = read_order(payload, key, self._engine.by_token, now_ms)
+        order = self._screen(payload) or self._reader.read(payload, key, now_ms)
         if isinstance(order, Order):
             self._engine.place(order, now_ms, done)
         else:
@@ -142,7 +148,9 @@ class OrderCalls:
             return error_response(BAD_PAYLOAD)
         if not all(value is None or isinstance(value, str) for value in (condition, token)):
             return error_response(BAD_PAYLOAD)
-        return self._cancel_where(key, condition, token)
+        # Which width a V2 condition must have here is not known (clob.md 3.2): both will do.
+        full = condition and full_condition_id(condition)
+        return self._cancel_where(key, full, token)
 
     def cancel_all(self, request: Request, key: ApiKey) -> Response:
         """DELETE /cancel-all: every open order of this API key."""

@@ -9,7 +9,6 @@ import attrs
 
 from polybot.clock import Clock
 from polybot.exchange.book_wire import BookText, price_text
-from polybot.exchange.clob_orders import parse_json
 from polybot.exchange.engine import Engine
 from polybot.exchange.gamma_objects import description
 from polybot.exchange.market_messages import OUTCOMES
@@ -20,6 +19,7 @@ from polybot.exchange.request import (
     Response,
     error_response,
     json_response,
+    parse_json,
     text_response,
 )
 

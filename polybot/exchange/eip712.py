@@ -113,9 +113,9 @@ class OrderFields:
 _ORDER_TYPE_HASH = _keccak_text(ORDER_TYPE)
 
 
-def order_digest(fields: OrderFields, domain: bytes) -> bytes:
-    """The digest that is signed, and the order's id."""
-    struct = keccak(
+def order_struct(fields: OrderFields) -> bytes:
+    """The struct's hash: what a deposit wallet's signature calls its contents."""
+    return keccak(
         _ORDER_TYPE_HASH
         + _word(fields.salt)
         + _address_word(fields.maker)
@@ -129,7 +129,11 @@ def order_digest(fields: OrderFields, domain: bytes) -> bytes:
         + fields.metadata
         + fields.builder
     )
-    return keccak(b"\x19\x01" + domain + struct)
+
+
+def order_digest(fields: OrderFields, domain: bytes) -> bytes:
+    """The order's id, and what types 0 to 2 sign (clob.md 3.1)."""
+    return keccak(b"\x19\x01" + domain + order_struct(fields))
 
 
 @functools.cache

@@ -94,6 +94,12 @@ class Engine:
         self.advance(now_ms)
         self.desk.resting.change_tick(market, tick, now_ms)
 
+    def clear_books(self, now_ms: int) -> None:
+        """Cancel whatever rests, of everybody: what a restart does where orders do not survive."""
+        self.advance(now_ms)
+        resting = [order for mine in self.desk.resting.live.values() for order in mine.values()]
+        self.desk.resting.drop_all(resting, Status.CANCELED, now_ms)
+
     def forget(self, market: Market) -> None:
         """Drop a resolved market's orders and trades once it has been resolved for `GRACE_MS`.
 

@@ -19,6 +19,7 @@ from polybot.exchange.gamma_objects import (
     series_object,
     series_slug,
 )
+from polybot.exchange.identities import full_condition_id
 from polybot.exchange.lifecycle import Lifecycle
 from polybot.exchange.model import Market, Phase
 from polybot.exchange.net import Request, Response, Service, json_response
@@ -123,7 +124,8 @@ def _filters(query: dict[str, str]) -> Iterator[Wanted]:
     if slugs := set(_values(query, "slug")):
         yield lambda market: market.slug in slugs
     if conditions := set(_values(query, "condition_ids")):
-        yield lambda market: market.condition_id in conditions
+        full = set(map(full_condition_id, conditions))
+        yield lambda market: market.condition_id in full
     if tokens := set(_values(query, "clob_token_ids")):
         yield lambda market: not tokens.isdisjoint(market.tokens)
     if series := set(_values(query, "series_id")):

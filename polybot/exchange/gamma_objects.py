@@ -6,7 +6,6 @@ ids of a protocol that has no book on some v1 markets, prices that appear late.
 
 from __future__ import annotations
 
-import hashlib
 from datetime import UTC, datetime, timedelta
 
 import orjson
@@ -148,8 +147,6 @@ class GammaObjects:
             "questionID": market.question_id,
             **_common(market, now_ms),
             "outcomes": OUTCOMES,
-            "clobTokenIds": _in_string(market.tokens),
-            "version": market.version,
             "eventStartTime": iso(market.start_ms),
             "endDateIso": iso(market.end_ms)[:10],
             "startDateIso": iso(market.listed_ms)[:10],
@@ -163,7 +160,8 @@ class GammaObjects:
             **_FIXED,
             **self._book(market),
             **self._resolution(market),
-            **_bogus_positions(market),
+            **_ids(market),
+            **_oracle_ids(market),
         }
 
     def _book(self, market: Market) -> dict[str, object]:
@@ -284,12 +282,33 @@ def _outcome_prices(bid: int | None, ask: int | None) -> tuple[str, str]:
     return decimal_text(twice, 2 * ONE), decimal_text(2 * ONE - twice, 2 * ONE)
 
 
-def _bogus_positions(market: Market) -> dict[str, object]:
-    """A third of v1 markets carry ids of the other protocol, for which no book exists."""
-    if int(market.condition_id[-2:], 16) >= 90:
+def _ids(market: Market) -> dict[str, object]:
+    """Token ids in a string, position ids in a true array; `version` says which ones trade.
+
+    The others have no book: a third of v1 markets carry such position ids (feeds.md 8.4), and a v2
+    market may or may not carry token ids (clob.md 3.2).
+    """
+    foreign = market.other_ids if int(market.question_id[-2:], 16) < 90 else None
+    v2 = market.version == "v2"
+    tokens, positions = (foreign, market.tokens) if v2 else (market.tokens, foreign)
+    shown: dict[str, object] = {"version": market.version}
+    if tokens is not None:
+        shown["clobTokenIds"] = _in_string(tokens)
+    if positions is not None:
+        shown["positionIds"] = list(positions)
+    return shown
+
+
+def _oracle_ids(market: Market) -> dict[str, object]:
+    """Protocol V2 alone: the oracle's ids and its view of the resolution (feeds.md 8.4)."""
+    if market.version != "v2":
         return {}
-    digest = hashlib.sha256(market.condition_id.encode()).hexdigest()[:62]
-    return {"positionIds": [str(int(digest + tail, 16)) for tail in ("00", "01")]}
+    status = "resolved" if market.phase is Phase.RESOLVED else "active"
+    return {
+        "resolutionStatus": "inactive" if market.phase is Phase.LISTED else status,
+        "onchainEventId": market.condition_id[:-6] + "000000",
+        "requestId": market.condition_id,
+    }
 
 
 def _in_string(values: tuple[str, ...]) -> str:

@@ -58,10 +58,12 @@ class _Appetite:
 
     left: int
     in_dollars: bool
+    grain: int  # shares come in multiples of it
 
     def at(self, price: int) -> int:
         """Shares wanted at `price`. Rounded down, so that their cost never exceeds what is left."""
-        return self.left * ONE // price if self.in_dollars else self.left
+        shares = self.left * ONE // price if self.in_dollars else self.left
+        return shares - shares % self.grain
 
     def eat(self, shares: int, cash: int) -> None:
         self.left -= cash if self.in_dollars else shares
@@ -74,21 +76,35 @@ class _Appetite:
 def plan(book: Book, taker: Order) -> Plan:
     """Walk the levels that the taker crosses: best price first, then the oldest order."""
     in_dollars = taker.dollars is not None
-    appetite = _Appetite(taker.remaining if taker.dollars is None else taker.dollars, in_dollars)
+    wanted = taker.remaining if taker.dollars is None else taker.dollars
+    appetite = _Appetite(wanted, in_dollars, _grain(taker) if in_dollars else 1)
     matches: list[LevelMatch] = []
     for level in book.facing(taker):
-        match = _match_level(level, taker, appetite)
+        price = level.price if is_up(taker) else ONE - level.price
+        if not appetite.at(price):
+            break
+        match = _match_level(level, price, taker, appetite)
         matches.append(match)
         last = match.makers[-1]
         # Dollars too few for one more micro-share here must not buy one at a worse price.
-        if last.shares < last.order.remaining or not appetite.left:
+        if last.shares < last.order.remaining:
             break
     return Plan(tuple(matches), appetite.satisfied(taker.price))
 
 
-def _match_level(level: Level, taker: Order, appetite: _Appetite) -> LevelMatch:
-    """Fill from the level's oldest order on. Anything left buys at least a micro-share."""
-    price = level.price if is_up(taker) else ONE - level.price
+def _grain(taker: Order) -> int:
+    """The shares that a sum of dollars buys are a multiple of this.
+
+    Exchange V3 reckons what an order gets as floor(given · taker amount / maker amount) (clob.md
+    3.2). A maker's BUY gives pUSD, and only some numbers of shares can come out of that; in whole
+    lots every amount is exact, whichever side one starts from, and no order is left with dust that
+    nobody can fill. Under Exchange V2 micro-shares are seen in real replies (clob.md 3.6).
+    """
+    return LOT if taker.market.version == "v2" else 1
+
+
+def _match_level(level: Level, price: int, taker: Order, appetite: _Appetite) -> LevelMatch:
+    """Fill from the level's oldest order on; the appetite is for something at least."""
     fills: list[MakerFill] = []
     shares = cash = 0
     for maker in level.orders.values():

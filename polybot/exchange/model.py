@@ -44,7 +44,7 @@ class Market:
     slug: str
     question: str
     series: Series
-    tokens: tuple[str, str]  # (Up, Down), decimal strings
+    tokens: tuple[str, str]  # (Up, Down), decimal strings; position ids on protocol v2
     listed_ms: int
     start_ms: int
     end_ms: int
@@ -52,6 +52,7 @@ class Market:
     min_size: int = 5_000_000
     neg_risk: bool = False
     version: str = "v1"
+    other_ids: tuple[str, str] | None = None  # of the protocol it does not trade in; no book
     fee_rate_ppm: int = 70_000
     fee_exponent: int = 1
     taker_delay_ms: int = 150

@@ -33,6 +33,14 @@ class Response:
     headers: Headers = ()
 
 
+def parse_json(body: bytes) -> object:
+    """The body as JSON; None, which no call accepts, for anything else."""
+    try:
+        return orjson.loads(body)
+    except orjson.JSONDecodeError:
+        return None
+
+
 def json_response(value: object, status: int = 200, headers: Headers = ()) -> Response:
     """`value` as compact JSON, keys in the order given."""
     return Response(status, orjson.dumps(value), (("content-type", "application/json"), *headers))

@@ -21,6 +21,7 @@ from polybot.exchange import eip712
 from polybot.exchange.admin import AdminService
 from polybot.exchange.binance import BinanceService
 from polybot.exchange.clob import ClobServer
+from polybot.exchange.conduct_calls import ConductCalls
 from polybot.exchange.counters import Counters
 from polybot.exchange.engine import Engine
 from polybot.exchange.gamma import GammaService
@@ -31,6 +32,7 @@ from polybot.exchange.operations import OperationsService
 from polybot.exchange.oracle import Oracle
 from polybot.exchange.polybolt import PolyboltService
 from polybot.exchange.rtds import RtdsService
+from polybot.exchange.site_service import SiteService
 from polybot.exchange.terms import Terms
 from polybot.exchange.websocket import OnError
 from polybot.exchange.world import World
@@ -79,6 +81,7 @@ class Urls:
     binance_ws: str
     operations: str
     admin: str
+    site: str
 
 
 class Moving(Protocol):
@@ -143,6 +146,7 @@ class Exchange:
         binance = BinanceService(self.oracle, clock, self.terms)
         moves = OperationsService(self.engine, clock, clob.authenticate, self._rng("operations"))
         admin = AdminService(self.engine, self.counters, clock)
+        admin.routes |= ConductCalls(clock, clob.modes, clob.geoblock).routes
         return [
             (("clob http",), self._after_the_world(clob.service_rest)),
             (("gamma http",), gamma.service),
@@ -153,6 +157,7 @@ class Exchange:
             (("binance_rest http", "binance_ws ws"), binance.service),
             (("operations http",), self._after_the_world(moves.service)),
             (("admin http",), admin.service),
+            (("site http",), SiteService(clob.geoblock).service),
         ]
 
     def _after_the_world(self, service: Service) -> Service:

@@ -1,13 +1,28 @@
 """The venue's conduct as data: what the references leave open or the venue has changed before.
 
 Every value is the venue's as of November 2026 unless its comment says otherwise. One frozen object
-for a whole exchange; a TOML table `[venue]` of the same keys reads into it. What goes *wrong* is no
-term but a fault, see `faults`.
+for a whole exchange; a TOML table `[venue]` of the same keys reads into it (`terms_file.py`). What
+goes *wrong* is no term but a fault, see `faults`. Money is in 10⁻⁶ pUSD.
 """
 
 from __future__ import annotations
 
 import attrs
+from attrs.validators import and_, ge, in_, le
+
+TIERS = (
+    "standard", "copper", "bronze", "silver", "gold", "platinum", "diamond", "elite",
+)  # fmt: skip
+
+
+def _at_least(least: int, default: int) -> int:
+    field: int = attrs.field(default=default, validator=ge(least))
+    return field
+
+
+def _percent(default: int) -> int:
+    field: int = attrs.field(default=default, validator=and_(ge(0), le(100)))
+    return field
 
 
 @attrs.frozen
@@ -15,32 +30,58 @@ class Terms:
     """How this exchange behaves."""
 
     # Which protocol new interval markets use: "v1", "v2" or "mixed" (clob.md 3.2 leaves it open).
-    protocol: str = "v1"
+    protocol: str = attrs.field(default="v1", validator=in_(("v1", "v2", "mixed")))
     # Hold of a marketable order on crypto markets (clob.md 3.9: 150 ms since 2026-09-04).
-    taker_delay_ms: int = 150
+    taker_delay_ms: int = _at_least(0, 150)
+    # Refuse the wallets of old accounts, as the venue does for accounts made since May 2026
+    # (signature types 0 to 2; clob.md 3.3, third-party reports). Off: all four types trade.
+    deposit_wallets_only: bool = False
+
+    # --- trading modes (clob.md 7.3) -------------------------------------------------
+    # Post-only time after an engine restart: two minutes.
+    post_only_s: int = _at_least(1, 120)
+    # `Retry-After` of a 425, which is optional; 0 sends none.
+    restart_retry_after_s: int = _at_least(0, 0)
+    # Whether resting orders live through a restart: no source says (clob.md 7.3, UNSURE).
+    orders_survive_restart: bool = True
+
+    # --- where callers are (clob.md 1, 7.3; the page of geographic restrictions, mid-2026) ------
+    # Everybody's country and region, ISO 3166; Ireland is the nearest that may trade.
+    country: str = "IE"
+    region: str = ""
+    # Order endpoints answer 403.
+    blocked_countries: tuple[str, ...] = (
+        "AU", "BE", "BI", "BY", "CD", "CF", "CU", "DE", "ET", "FR", "GB", "IQ", "IR", "IT", "KP",
+        "LB", "LY", "MM", "NI", "NL", "RU", "SD", "SO", "SS", "SY", "UM", "US", "VE", "YE", "ZW",
+    )  # fmt: skip
+    # Parts of countries that are open otherwise.
+    blocked_regions: tuple[str, ...] = ("CA-ON", "UA-43", "UA-14", "UA-09")
+    # Positions may be reduced, none opened.
+    close_only_countries: tuple[str, ...] = ("PL", "SG", "TH", "TW")
 
     # --- market channel (feeds.md 2) -------------------------------------------------
     # `new_market` of markets this exchange does not run. The up/down windows of eight coins alone
     # are 120 an hour (feeds.md 8.1); sports, politics and the rest are put at half of that (INF).
-    foreign_markets_per_hour: int = 180
+    foreign_markets_per_hour: int = _at_least(0, 180)
     # Whether who watches one outcome gets the other's entries and books too (feeds.md 2.3, UNSURE).
     both_outcomes: bool = True
     # Above so many tokens a connection gets no snapshots (feeds.md 2.1: about 500).
-    snapshot_tokens_most: int = 500
+    snapshot_tokens_most: int = _at_least(0, 500)
 
     # --- user channel (feeds.md 4.5) -------------------------------------------------
-    # How much later than order events the stream hears of a match, from and to. With more than 0 a
-    # cancellation can overtake a fill and is then repeated with a grown size_matched, as was seen.
-    fill_lag_ms: tuple[int, int] = (0, 0)
+    # How much later than order events the stream hears of a match: from half of it to the whole.
+    # With more than 0 a cancellation can overtake a fill and is then repeated with a grown
+    # size_matched, as was seen. The 650 ms until a trade is mined at the earliest bound it.
+    fill_lag_ms: int = attrs.field(default=0, validator=and_(ge(0), le(600)))
 
     # --- PolyBolt (feeds.md 5) -------------------------------------------------------
     # What `price.crypto` means without a provider: Pyth in the migration page, Chainlink since
     # 2026-10-02 in a developer's note.
-    prices_provider: str = "chainlink"
+    prices_provider: str = attrs.field(default="chainlink", validator=in_(("chainlink", "pyth")))
     # How long an authentication lasts; 0 is for ever (feeds.md 14.6 leaves it open).
-    prices_auth_s: int = 0
+    prices_auth_s: int = _at_least(0, 0)
     # Connections of one address at a time, above which the handshake is 429 (INF: no number known).
-    prices_connections_most: int = 256
+    prices_connections_most: int = _at_least(1, 256)
 
     # --- RTDS (feeds.md 6) -----------------------------------------------------------
     # Chainlink topics of a session stop after 14 to 63 minutes while Binance goes on.
@@ -49,5 +90,5 @@ class Terms:
     rtds_needs_ping: bool = True
 
     # --- Binance (feeds.md 7) --------------------------------------------------------
-    binance_life_s: int = 86_400
-    binance_connections_most: int = 300  # per address and five minutes
+    binance_life_s: int = _at_least(11, 86_400)
+    binance_connections_most: int = _at_least(1, 300)  # per address and five minutes

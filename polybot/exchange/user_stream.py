@@ -8,9 +8,8 @@ the order it happened.
 
 from __future__ import annotations
 
-import heapq
-import itertools
 import random
+from collections import deque
 from collections.abc import Iterable
 
 import attrs
@@ -19,6 +18,7 @@ import trio
 
 from polybot.clock import Clock
 from polybot.exchange.auth import ApiKey, KeyStore
+from polybot.exchange.identities import full_condition_id
 from polybot.exchange.model import Event, Market, OrderEvent, Trade, Traded, TradeUpdated
 from polybot.exchange.terms import Terms
 from polybot.exchange.websocket import Socket, SocketClosed, frame
@@ -42,8 +42,7 @@ class UserStream:
         self._rng = rng
         self._lag_ms = terms.fill_lag_ms
         self._listeners: dict[str, list[_Listener]] = {}  # by API key
-        self._late: list[tuple[int, int, OrderEvent | Traded]] = []  # heap by due time
-        self._numbers = itertools.count()
+        self._late: deque[tuple[int, OrderEvent | Traded]] = deque()  # with due times, in order
         self._queued = trio.Event()
         # By order id, while it is partly filled: the size told, the fills not told, and the
         # cancellation that was told before them.
@@ -53,7 +52,7 @@ class UserStream:
 
     def on_event(self, event: Event) -> None:
         """The engine's listener."""
-        late = self._lag_ms[1] > 0
+        late = self._lag_ms > 0
         if isinstance(event, OrderEvent):
             if event.order.owner not in self._listeners:
                 return
@@ -72,8 +71,10 @@ class UserStream:
     # --- what is told late -------------------------------------------------------------------
 
     def _put_off(self, event: OrderEvent | Traded) -> None:
-        due_ms = event.at_ms + self._rng.randint(*self._lag_ms)
-        heapq.heappush(self._late, (due_ms, next(self._numbers), event))
+        due_ms = event.at_ms + self._rng.randint(self._lag_ms // 2, self._lag_ms)
+        if self._late:
+            due_ms = max(due_ms, self._late[-1][0])
+        self._late.append((due_ms, event))
         self._queued.set()
 
     def _cancel_as_known(self, event: OrderEvent) -> None:
@@ -93,7 +94,7 @@ class UserStream:
                 await self._queued.wait()
             await self._clock.sleep_until(self._late[0][0])
             while self._late and self._late[0][0] <= self._clock.now_ms():
-                event = heapq.heappop(self._late)[2]
+                event = self._late.popleft()[1]
                 if isinstance(event, OrderEvent):
                     self._tell_fill(event)
                 else:
@@ -187,4 +188,4 @@ def _markets(message: Record) -> Iterable[str]:
     markets = message.get("markets")
     if not isinstance(markets, list):
         return []
-    return [market for market in markets if isinstance(market, str)]
+    return [full_condition_id(market) for market in markets if isinstance(market, str)]

@@ -11,6 +11,7 @@ Told        a private event of the venue (order or trade), durable before it inf
 Ended       an order that will match no more, and by what evidence
 Moved       a merge, split or redemption: asked for, done, or failed
 Paid        money in or out that no trade explains: deposits, rebates, rewards
+Carried     the wallet's accounts as they stand, in place of everything earlier about the wallet
 Resolved    who won, and who said so
 Closed      a market's books, closed: its result
 Halted      trading stopped until an operator has looked; Rearmed is that operator
@@ -35,12 +36,11 @@ from polybot.domain.orders import OrderSeen, PostResult, PrivateEvent, TimeInFor
 
 @attrs.frozen
 class Session:
-    """A start (`what` "start") or an orderly end ("end"); `cash` is the venue's figure, 10⁻⁶."""
+    """A start (`what` "start") or an orderly end ("end")."""
 
     what: str
     version: str
     config_digest: str
-    cash: int | None = None
 
 
 @attrs.frozen
@@ -106,7 +106,7 @@ class Moved:
 
 @attrs.frozen
 class Paid:
-    """`account` deposit | rebate | reward | withdrawal; `amount` signed, 10⁻⁶ dollars."""
+    """`account` deposit | rebate | reward; `amount` signed, 10⁻⁶ dollars."""
 
     account: str
     amount: int
@@ -124,11 +124,28 @@ class Resolved:
 
 @attrs.frozen
 class Closed:
-    """A market's books are closed; `cash` is the sum of all its movements."""
+    """A market's books are closed: its result, the fees in it, and the rebate we expect."""
 
     condition_id: str
     realised: int
-    cash: int
+    fees: int
+    rebates_due: int
+
+
+@attrs.frozen
+class Carried:
+    """Sums over everything before, markets still open left out; dollars 10⁻⁶.
+
+    `since_s`: trades before this Unix second were in the wallet before its first journal.
+    """
+
+    capital: int
+    realised: int
+    fees: int
+    rebates_due: int
+    rebates: int
+    rewards: int
+    since_s: int
 
 
 @attrs.frozen
@@ -152,8 +169,8 @@ class Baseline:
 
 
 Entry = Union[  # noqa: UP007 - cattrs reads the union at run time
-    Session, Known, Intent, Answered, Told, Ended, Moved, Paid, Resolved, Closed, Halted, Rearmed,
-    Baseline,
+    Session, Known, Intent, Answered, Told, Ended, Moved, Paid, Resolved, Closed, Carried, Halted,
+    Rearmed, Baseline,
 ]  # fmt: skip
 
 

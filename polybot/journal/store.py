@@ -19,7 +19,7 @@ from pathlib import Path
 
 import attrs
 
-from polybot.journal.entries import Closed, Entry, decode, encode, market_of
+from polybot.journal.entries import Carried, Closed, Entry, decode, encode, market_of
 
 SCHEMA = 1  # raised with every change of the table or of an entry's fields
 
@@ -91,24 +91,32 @@ class Store:
         Raises JournalFailed; then nothing of it was written.
         """
         rows = [(at_ms, *encode(entry), market_of(entry)) for at_ms, entry in entries]
-        closed = [entry.condition_id for _, entry in entries if isinstance(entry, Closed)]
         try:
             with self._database:
                 self._database.execute("BEGIN IMMEDIATE")
                 self._database.executemany(
                     "INSERT INTO entries (at_ms, kind, body, market) VALUES (?, ?, ?, ?)", rows
                 )
-                for condition_id in closed:
-                    self._retire(condition_id)
+                for _, entry in entries:
+                    self._retire(entry)
         except (sqlite3.Error, OSError) as error:
             raise JournalFailed(f"the journal could not be written: {error}") from error
 
-    def _retire(self, condition_id: str) -> None:
-        """A closed market's entries are evidence only; its result stays live."""
-        self._database.execute(
-            "UPDATE entries SET live = 0 WHERE live = 1 AND market = ? AND kind != 'Closed'",
-            (condition_id,),
-        )
+    def _retire(self, entry: Entry) -> None:
+        """What an entry makes mere evidence: a closed market's entries but for its result, and by a
+        sum of the wallet what has gone into it.
+        """
+        if isinstance(entry, Closed):
+            self._database.execute(
+                "UPDATE entries SET live = 0 WHERE live = 1 AND market = ? AND kind != 'Closed'",
+                (entry.condition_id,),
+            )
+        elif isinstance(entry, Carried):
+            self._database.execute(
+                "UPDATE entries SET live = 0 WHERE live = 1 "
+                "AND kind IN ('Session', 'Paid', 'Closed', 'Carried') "
+                "AND seq < (SELECT max(seq) FROM entries WHERE kind = 'Carried')"
+            )
 
     def live(self) -> Iterator[Stamped]:
         """What a restart must know, oldest first. Raises JournalFailed for an unreadable entry."""

@@ -81,7 +81,9 @@ class ClobReads:
         params = {"after": str(after_s)} if after_s is not None else {}
         if trade_id is not None:
             params["id"] = trade_id
-        rows = await self._pages("/data/trades", params, lambda row: decode_trade(row, self.me))
+        rows = await self._pages(
+            "/data/trades", params, lambda row: decode_trade(row, self.me, "REST")
+        )
         if isinstance(rows, Failure):
             return rows
         return [trade for trade in rows if trade.legs]

@@ -80,8 +80,8 @@ def decode_order_row(value: object) -> OrderRow:
     )
 
 
-def decode_trade(value: object, me: Me) -> TradeSeen:
-    """One trade with the legs that are ours, perhaps none."""
+def decode_trade(value: object, me: Me, source: str) -> TradeSeen:
+    """One trade with the legs that are ours, perhaps none; `source` names the wire."""
     row = fields.as_object(value)
     word = fields.text(row, "status").upper().removeprefix("TRADE_STATUS_")
     status = _TRADE_STATUS.get(word)
@@ -97,6 +97,7 @@ def decode_trade(value: object, me: Me) -> TradeSeen:
         status=status,
         legs=tuple(legs),
         at_ms=fields.first_stamp_ms(row, "timestamp", "last_update", "match_time", "matchtime"),
+        source=source,
     )
 
 

@@ -73,7 +73,7 @@ def _event(row: Json, me: Me) -> PrivateEvent | None:
     if kind in ("order", *_ORDER_ACTS):
         return _order(row) if me.owns(row) else None
     if kind in ("trade", "TRADE"):
-        trade = decode_trade(row, me)
+        trade = decode_trade(row, me, "user stream")
         return trade if trade.legs else None
     return None
 

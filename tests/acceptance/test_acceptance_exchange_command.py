@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import signal
 import socket
+from pathlib import Path
 
 import attrs
 import httpx
@@ -22,6 +23,7 @@ SERVICES = {
     "binance_ws": "ws",
     "operations": "http",
     "admin": "http",
+    "site": "http",
 }
 WALLET = {"private_key", "address", "api_key", "api_secret", "passphrase"}
 
@@ -56,9 +58,9 @@ def test_a_fixed_port_is_kept() -> None:
 
 
 def free_ports() -> int:
-    """The first of ten ports in a row that nobody listens on, as far as one can know."""
-    for first in range(21_000, 30_000, 10):
-        sockets = [socket.socket() for _ in range(10)]
+    """The first of twenty ports in a row that nobody listens on, as far as one can know."""
+    for first in range(21_000, 30_000, 20):
+        sockets = [socket.socket() for _ in range(20)]
         try:
             for number, one in enumerate(sockets):
                 one.bind(("127.0.0.1", first + number))
@@ -69,7 +71,7 @@ def free_ports() -> int:
         finally:
             for one in sockets:
                 one.close()
-    raise AssertionError("no ten free ports in a row")
+    raise AssertionError("no twenty free ports in a row")
 
 
 @pytest.mark.parametrize(
@@ -111,7 +113,7 @@ def test_a_taken_port_is_said_in_one_line() -> None:
 @pytest.mark.parametrize(
     ("words", "complaint"),
     [
-        (("--port", "65530"), "cannot start: the exchange takes 9 ports, 65530 leaves too few"),
+        (("--port", "65530"), "ports, 65530 leaves too few"),
         (("--mode", "live"), "unrecognized arguments: --mode live"),
     ],
     ids=["too high a port", "a word of the bot"],
@@ -123,6 +125,34 @@ def test_a_bad_word_is_exit_code_two(words: tuple[str, ...], complaint: str) -> 
 
         assert complaint in running.stderr()
     assert code == 2
+
+
+def test_terms_and_modes_reach_the_running_exchange(tmp_path: Path) -> None:
+    """A terms file decides what a client meets, an admin call changes it (clob.md 7.3)."""
+    terms = tmp_path / "terms.toml"
+    terms.write_text('[venue]\ncountry = "FR"\nrestart_retry_after_s = 3\n', encoding="utf-8")
+    with command(*USUAL, "--terms", str(terms)) as running, httpx.Client() as client:
+        urls = Venue.from_line(running.first_line()).urls
+        assert client.get(urls["site"] + "/api/geoblock").json()["blocked"] is True
+        assert client.delete(urls["clob"] + "/cancel-all").status_code == 403
+        client.post(urls["admin"] + "/region", json={"country": "IE"})
+        client.post(urls["admin"] + "/mode", json={"mode": "restarting"})
+        refused = client.delete(urls["clob"] + "/cancel-all")
+        assert (refused.status_code, refused.headers["retry-after"]) == (425, "3")
+        assert running.stop(signal.SIGINT) == 0
+
+
+def test_bad_terms_are_told_and_nothing_is_served(tmp_path: Path) -> None:
+    """Every fault of the file, and exit code 2."""
+    terms = tmp_path / "terms.toml"
+    terms.write_text("[venue]\ncuntry = 1\npost_only_s = 0\n", encoding="utf-8")
+    with command("--terms", str(terms)) as running:
+        code = running.wait()
+        complaint = running.stderr()
+
+    assert code == 2
+    assert complaint.startswith("cannot start: venue.cuntry: unknown key; did you mean country?")
+    assert "venue.post_only_s:" in complaint
 
 
 def test_a_recording_that_is_not_there_is_told() -> None:

@@ -6,6 +6,7 @@ from fractions import Fraction
 
 import attrs
 
+from polybot.domain.ledger import Ledger
 from polybot.domain.market import FeeSchedule, Market, Outcome, Side, TwapPair, taker_fee
 from polybot.domain.orders import FillLeg, TradeSeen, TradeStatus
 from polybot.domain.units import ONE, SHARE
@@ -31,6 +32,13 @@ def market(name: str = "0xc") -> Market:
 
 
 MARKET = market()
+
+
+def funded(cash: int = 0) -> Ledger:
+    """A ledger that begins with so many micro-dollars."""
+    ledger = Ledger()
+    ledger.deposit(cash, "start")
+    return ledger
 
 
 def leg(
@@ -156,8 +164,18 @@ class SlowBooks:
             holding.confirmed_cost -= cost
             self.realised -= cost
 
-    def redeem(self, winner: Outcome) -> int:
-        paid = self.held[winner].shares
+    def split(self, shares: int) -> None:
+        self.cash -= shares
+        for outcome, cost in ((UP, shares // 2), (DOWN, shares - shares // 2)):
+            holding = self.held[outcome]
+            holding.shares += shares
+            holding.confirmed += shares
+            holding.cost += cost
+            holding.confirmed_cost += cost
+
+    def redeem(self, up_payout: int) -> int:
+        payouts = ((UP, up_payout), (DOWN, SHARE - up_payout))
+        paid = sum(self.held[outcome].shares * payout // SHARE for outcome, payout in payouts)
         self.cash += paid
         self.realised += paid - sum(holding.cost for holding in self.held.values())
         self.held = {outcome: Holding() for outcome in Outcome}

@@ -6,10 +6,10 @@ import itertools
 
 import attrs
 import pytest
-from ledger_kit import BUY, DOWN, MARKET, SELL, UP, leg, market, trade
+from ledger_kit import BUY, DOWN, MARKET, SELL, UP, funded, leg, market, trade
 
 from polybot.domain.ledger import Holdings, Ledger, MarketBooks
-from polybot.domain.market import Outcome, taker_fee
+from polybot.domain.market import taker_fee
 from polybot.domain.orders import TradeStatus
 from polybot.domain.units import SHARE
 
@@ -18,7 +18,7 @@ MATCHED, RETRYING, MINED, CONFIRMED, FAILED = TradeStatus
 
 
 def opened(cash: int = 0) -> tuple[Ledger, MarketBooks]:
-    ledger = Ledger(cash=cash)
+    ledger = funded(cash)
     return ledger, ledger.open(MARKET)
 
 
@@ -43,19 +43,19 @@ def test_the_worked_ledger() -> None:
     ledger.book(trade("b", leg(UP, 4600, 50), status=CONFIRMED))
     ledger.book(trade("c", leg(DOWN, 4900, 80), status=CONFIRMED))
     assert ledger.cash == -110_200_000
-    assert books.positions[UP].cost == 71_000_000  # 150 at 0.473333
+    assert books.cost(UP) == 71_000_000  # 150 at 0.473333
 
     ledger.book(trade("d", leg(DOWN, 5050, 40, maker=False), status=CONFIRMED))
     assert books.fees == 699_930
     assert ledger.cash == -131_099_930
-    assert books.positions[DOWN].cost == 60_099_930  # 120 at 0.500833
+    assert books.cost(DOWN) == 60_099_930  # 120 at 0.500833
 
-    ledger.merge(KEY, 120 * SHARE)
+    ledger.merge(KEY, 120 * SHARE, "receipt")
     assert ledger.realised == 3_100_070
     assert ledger.cash == -11_099_930
 
-    ledger.resolve(KEY, UP)
-    assert ledger.redeem(KEY) == 30 * SHARE
+    ledger.resolve(KEY, SHARE)
+    assert ledger.redeem(KEY, "receipt") == 30 * SHARE
     assert ledger.realised == ledger.cash == 18_900_070
     assert books.rebate_estimate == 803_208
     assert books.volume == 130_400_000
@@ -202,7 +202,7 @@ def test_provisional_shares_are_held_but_not_merged() -> None:
     held = books.holdings()
     assert (held.pairs, held.mergeable, held.net) == (8 * SHARE, 0, 2 * SHARE)
     with pytest.raises(AssertionError):
-        ledger.merge(KEY, SHARE)
+        ledger.merge(KEY, SHARE, "receipt")
 
     ledger.book(trade("b", leg(DOWN, 5000, 8), status=CONFIRMED))
     assert books.holdings().mergeable == 8 * SHARE
@@ -214,7 +214,7 @@ def test_a_merge_takes_the_cost_of_confirmed_shares_only() -> None:
     ledger.book(trade("a", leg(UP, 1000, 200), status=CONFIRMED))
     ledger.book(trade("b", leg(DOWN, 5000, 100), status=CONFIRMED))
     ledger.book(trade("ghost", leg(UP, 9000, 100)))
-    ledger.merge(KEY, 100 * SHARE)
+    ledger.merge(KEY, 100 * SHARE, "receipt")
     assert ledger.realised == 40 * SHARE
 
     ledger.book(trade("ghost", leg(UP, 9000, 100), status=FAILED))
@@ -228,7 +228,7 @@ def test_a_reversal_after_its_merge_still_sums_up() -> None:
     ledger.book(trade("a", leg(UP, 1000, 100), status=CONFIRMED))
     ledger.book(trade("b", leg(UP, 9000, 100), status=CONFIRMED))
     ledger.book(trade("c", leg(DOWN, 3000, 100), status=CONFIRMED))
-    ledger.merge(KEY, 100 * SHARE)
+    ledger.merge(KEY, 100 * SHARE, "receipt")
     ledger.book(trade("b", leg(UP, 9000, 100), status=FAILED))
 
     assert books.holdings() == Holdings()
@@ -242,24 +242,25 @@ def test_redeeming_pays_the_winner_and_writes_off_the_loser() -> None:
     ledger.book(trade("a", leg(UP, 4000, 10), status=CONFIRMED))
     ledger.book(trade("b", leg(DOWN, 3000, 20), status=CONFIRMED))
     with pytest.raises(AssertionError):
-        ledger.redeem(KEY)
+        ledger.redeem(KEY, "receipt")
 
-    ledger.resolve(KEY, DOWN)
-    assert ledger.redeem(KEY) == 20 * SHARE
+    ledger.resolve(KEY, 0)
+    assert ledger.redeem(KEY, "receipt") == 20 * SHARE
     assert books.holdings() == Holdings()
     assert ledger.realised == ledger.cash == 10 * SHARE
     assert books.redeemed == 20 * SHARE
 
 
 @pytest.mark.parametrize(
-    ("winner", "worst"), [(None, 8 * SHARE), (Outcome.UP, 10 * SHARE), (Outcome.DOWN, 8 * SHARE)]
+    ("payout", "worst"),
+    [(None, 8 * SHARE), (SHARE, 10 * SHARE), (0, 8 * SHARE), (SHARE // 2, 9 * SHARE)],
 )
-def test_equity_counts_only_what_is_sure(winner: Outcome | None, worst: int) -> None:
-    """Before the result a pair is worth a dollar and the rest nothing; then the winner is."""
+def test_equity_counts_only_what_is_sure(payout: int | None, worst: int) -> None:
+    """Before the result a pair is worth a dollar and the rest nothing; then the payout is."""
     ledger, books = opened(cash=50 * SHARE)
     ledger.book(trade("a", leg(UP, 4000, 10)))
     ledger.book(trade("b", leg(DOWN, 5000, 8)))
-    books.winner = winner
+    books.up_payout = payout
 
     assert books.worst_value == worst
     assert ledger.equity == 50 * SHARE - 8 * SHARE + worst
@@ -269,8 +270,8 @@ def test_a_closed_market_leaves_its_result() -> None:
     """Closing forgets the books and keeps the profit; a late message for it changes nothing."""
     ledger, _ = opened()
     ledger.book(trade("a", leg(UP, 4000, 10), status=CONFIRMED))
-    ledger.resolve(KEY, UP)
-    ledger.redeem(KEY)
+    ledger.resolve(KEY, SHARE)
+    ledger.redeem(KEY, "receipt")
     ledger.close(KEY)
 
     assert KEY not in ledger.books

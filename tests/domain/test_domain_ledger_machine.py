@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections import Counter
+
 import attrs
 from hypothesis import settings, strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
-from ledger_kit import BUY, SELL, SlowBooks, market
+from ledger_kit import BUY, SELL, SlowBooks, funded, market
 
-from polybot.domain.ledger import Ledger, MarketBooks
+from polybot.domain.accounts import PAID, RESULTS, Kind
+from polybot.domain.ledger import MarketBooks
 from polybot.domain.market import Market, Outcome, Side
 from polybot.domain.orders import FillLeg, TradeSeen, TradeStatus
 from polybot.domain.units import SHARE
@@ -27,7 +30,7 @@ class Books(RuleBasedStateMachine):
 
     def __init__(self) -> None:
         super().__init__()
-        self.ledger = Ledger(cash=START)
+        self.ledger = funded(START)
         self.markets = [market("0xa"), market("0xb")]
         self.twins = [SlowBooks(each) for each in self.markets]
         self.told: list[tuple[int, TradeSeen]] = []
@@ -55,8 +58,8 @@ class Books(RuleBasedStateMachine):
     @rule(n=which, o=outcomes, price=prices, part=st.integers(1, 4), maker=st.booleans())
     def sell(self, n: int, o: Outcome, price: int, part: int, maker: bool) -> None:
         """Only what is confirmed is ever sold (S8)."""
-        position = self._books(n).positions[o]
-        shares = min(position.shares, position.confirmed) * part // 4
+        books = self._books(n)
+        shares = min(books.shares(o), books.shares(o, final=True)) * part // 4
         if shares > 0:
             leg = self._leg(self.markets[n], SELL, o, price, shares, maker)
             self._trade(n, [leg], TradeStatus.MATCHED)
@@ -76,17 +79,22 @@ class Books(RuleBasedStateMachine):
         shares = self._books(n).holdings().mergeable * part // 3
         if shares > 0:
             self.twins[n].merge(shares)
-            self.ledger.merge(self.markets[n].condition_id, shares)
+            self.ledger.merge(self.markets[n].condition_id, shares, "receipt")
 
-    @rule(n=which, winner=outcomes)
-    def resolve_and_redeem(self, n: int, winner: Outcome) -> None:
+    @rule(n=which, shares=sizes)
+    def split(self, n: int, shares: int) -> None:
+        self.twins[n].split(shares)
+        self.ledger.split(self.markets[n].condition_id, shares, "receipt")
+
+    @rule(n=which, payout=st.sampled_from((0, SHARE // 2, SHARE)))
+    def resolve_and_redeem(self, n: int, payout: int) -> None:
         """Redeemed once everything held is final, as settlement does."""
         held = self._books(n).holdings()
         if held.up == held.up_confirmed >= 0 and held.down == held.down_confirmed >= 0:
             key = self.markets[n].condition_id
-            self.ledger.resolve(key, winner)
-            assert self.ledger.redeem(key) == self.twins[n].redeem(winner)
-            self._books(n).winner = None
+            self.ledger.resolve(key, payout)
+            assert self.ledger.redeem(key, "receipt") == self.twins[n].redeem(payout)
+            self._books(n).up_payout = None
 
     @invariant()
     def integers_are_exact(self) -> None:
@@ -97,8 +105,8 @@ class Books(RuleBasedStateMachine):
             books = self._books(n)
             assert (books.fees, books.fills) == (twin.fees, twin.fills)
             for outcome, held in twin.held.items():
-                position = books.positions[outcome]
-                assert (position.shares, position.confirmed) == (held.shares, held.confirmed)
+                found = books.shares(outcome), books.shares(outcome, final=True)
+                assert found == (held.shares, held.confirmed)
 
     @invariant()
     def result_and_cost_are_the_twins(self) -> None:
@@ -106,8 +114,7 @@ class Books(RuleBasedStateMachine):
         for n, twin in enumerate(self.twins):
             assert abs(self._books(n).realised - twin.realised) <= 4 * self.steps
             for outcome, held in twin.held.items():
-                cost = self._books(n).positions[outcome].cost
-                assert abs(cost - held.cost) <= 4 * self.steps
+                assert abs(self._books(n).cost(outcome) - held.cost) <= 4 * self.steps
 
     @invariant()
     def result_less_cost_is_the_change_of_cash(self) -> None:
@@ -119,17 +126,37 @@ class Books(RuleBasedStateMachine):
     def nothing_costs_nothing(self) -> None:
         """An empty position has no cost left, so closing it loses no result."""
         for books in self.ledger.books.values():
-            for position in books.positions.values():
-                if position.shares == position.confirmed == 0:
-                    assert position.cost == position.confirmed_cost == 0
+            for outcome in Outcome:
+                if books.shares(outcome) == books.shares(outcome, final=True) == 0:
+                    assert books.cost(outcome) == books.cost(outcome, final=True) == 0
+
+    @invariant()
+    def the_accounts_balance(self) -> None:
+        """Cash and cost on one side, capital, results and payments on the other; shares alike."""
+        total = self.ledger.accounts.total
+        assert total(Kind.CASH, Kind.COST, Kind.CAPITAL, *RESULTS, *PAID) == 0
+        assert total(Kind.FEES, Kind.REBATES_DUE, Kind.MEMO) == 0
+        assert total(Kind.SHARES, Kind.OUTSIDE) == 0
+
+    @invariant()
+    def every_balance_is_the_sum_of_its_evidence(self) -> None:
+        """Adding up what was booked gives the balances: nothing changes without a transaction."""
+        posted: Counter[object] = Counter()
+        booked = [self.ledger.transactions, *(b.transactions for b in self.ledger.books.values())]
+        for transactions in booked:
+            for transaction in transactions:
+                assert transaction.evidence
+                for account, amount in transaction.postings:
+                    posted[account] += amount
+        assert {a: n for a, n in posted.items() if n} == self.ledger.accounts._balances
 
     def teardown(self) -> None:
         """Once all is final and redeemed, the results of closed markets are the cash made."""
         for n, each in enumerate(self.markets):
             for trade in [told for m, told in self.told if m == n]:
                 self.ledger.book(attrs.evolve(trade, status=TradeStatus.FAILED))
-            self.ledger.resolve(each.condition_id, Outcome.UP)
-            self.ledger.redeem(each.condition_id)
+            self.ledger.resolve(each.condition_id, SHARE)
+            self.ledger.redeem(each.condition_id, "receipt")
             self.ledger.close(each.condition_id)
         assert self.ledger.realised == self.ledger.cash - START == self.ledger.equity - START
 

@@ -11,6 +11,7 @@ from py_clob_client_v2.headers.headers import create_level_1_headers, create_lev
 from py_clob_client_v2.order_utils.exchange_order_builder_v2 import ExchangeOrderBuilderV2
 from py_clob_client_v2.order_utils.model.order_data_v2 import OrderDataV2, order_to_json_v2
 from py_clob_client_v2.order_utils.model.side import Side
+from py_clob_client_v2.order_utils.model.signature_type_v2 import SignatureTypeV2
 from py_clob_client_v2.signer import Signer
 
 from polybot.clock import Clock
@@ -21,6 +22,7 @@ from polybot.exchange.model import BUY, Kind, Market, Order, Series
 from polybot.exchange.money import UNIT
 from polybot.exchange.request import Request, Response
 from polybot.exchange.terms import Terms
+from polybot.exchange.wallets import WalletKind, wallets_of
 
 T0 = 1_795_132_800_000
 UP_TOKEN = "104173557214744537570424345347209544585775842950109756851652855913015295701992"
@@ -50,10 +52,17 @@ class Wallet:
     """A private key with API credentials; builds what a client would send."""
 
     def __init__(
-        self, byte: int, *, contract: str = contracts.EXCHANGE, version: str = "2"
+        self,
+        byte: int,
+        *,
+        contract: str = contracts.EXCHANGE,
+        version: str = "2",
+        kind: WalletKind = WalletKind.EOA,
     ) -> None:
         self.signer = Signer("0x" + f"{byte:02x}" * 32, 137)
         self.address: str = self.signer.address()
+        self.kind = kind
+        self.maker = wallets_of(self.address).of(kind)[0]  # whose funds its orders use
         self.creds = ApiCreds(f"key-{byte}", SECRET, f"pass-{byte}")
         self._salts = iter(range(byte * 1000, byte * 1000 + 1000))
         self._builder = ExchangeOrderBuilderV2(
@@ -70,15 +79,18 @@ class Wallet:
         *,
         post_only: bool = False,
         expiration: int = 0,
+        timestamp: int = T0,
     ) -> dict[str, Any]:
         """The POST /order object for exact amounts in base units."""
         data = OrderDataV2(
-            maker=self.address,
+            maker=self.maker,
+            signer=self.maker if self.kind is WalletKind.DEPOSIT else self.address,
+            signatureType=SignatureTypeV2(self.kind),
             tokenId=token,
             makerAmount=str(maker_amount),
             takerAmount=str(taker_amount),
             side=Side.BUY if side == BUY else Side.SELL,
-            timestamp=str(T0),
+            timestamp=str(timestamp),
             expiration=str(expiration),
         )
         signed = self._builder.build_signed_order(data)

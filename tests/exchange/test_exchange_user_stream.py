@@ -212,7 +212,7 @@ async def test_a_session_that_ends_leaves_nothing(users: Users, autojump_clock: 
 async def lagging(nursery: trio.Nursery) -> Users:
     """A venue whose user channel hears of matches 50 ms late."""
     users = Users(nursery)
-    users.kit = ClobKit(terms=Terms(fill_lag_ms=(50, 50)))
+    users.kit = ClobKit(terms=Terms(fill_lag_ms=50))
     nursery.start_soon(users.kit.server.run)
     return await users.start()
 

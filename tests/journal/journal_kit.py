@@ -76,7 +76,7 @@ def seen(kind: OrderSeen.Kind = OrderSeen.Kind.LIVE, number: int = 1) -> OrderSe
 
 
 ONE_OF_EACH: tuple[e.Entry, ...] = (
-    e.Session("start", "0.1.0", "digest", 2_000_000_000),
+    e.Session("start", "0.1.0", "digest"),
     e.Session("end", "0.1.0", "digest"),
     e.Known(market()),
     e.Known(market(Candle("BTCUSDT", "1h"))),
@@ -94,12 +94,13 @@ ONE_OF_EACH: tuple[e.Entry, ...] = (
     e.Halted("foreign orders", "1 we did not place"),
     e.Rearmed("operator"),
     e.Baseline("2026-11-26", 2_000_000_000, 2_010_000_000),
-    e.Closed(CONDITION, 3_100_070, -11_099_930),
+    e.Carried(2_000_000_000, 5, 4, 3, 2, 1, 1_795_132_800),
+    e.Closed(CONDITION, 3_100_070, 699_930, 803_208),
 )
 
 numbers = st.integers(0, 99)
 drawn = st.one_of(
-    st.sampled_from(ONE_OF_EACH[:-1]),
+    st.sampled_from(ONE_OF_EACH),
     st.builds(intent, st.integers(0, 2**200)),
     st.builds(e.Told, st.just(CONDITION), st.builds(trade, st.sampled_from(TradeStatus), numbers)),
     st.builds(

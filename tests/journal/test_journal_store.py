@@ -35,14 +35,15 @@ def reopened(path: Path) -> list[e.Entry]:
 def test_appended_is_read_back_in_order(path: Path) -> None:
     """Entries come back in the order of writing, stamped, after the file was closed."""
     store = Store.open(path, OWNER)
-    store.append([(T0 + n, entry) for n, entry in enumerate(ONE_OF_EACH[:-1])])
+    written = ONE_OF_EACH[:-2]
+    store.append([(T0 + n, entry) for n, entry in enumerate(written)])
     found = list(store.live())
     store.close()
 
-    assert [stamped.entry for stamped in found] == list(ONE_OF_EACH[:-1])
+    assert [stamped.entry for stamped in found] == list(written)
     assert [stamped.at_ms for stamped in found] == [T0 + n for n in range(len(found))]
     assert [stamped.seq for stamped in found] == sorted({stamped.seq for stamped in found})
-    assert reopened(path) == list(ONE_OF_EACH[:-1])
+    assert reopened(path) == list(written)
     assert path.stat().st_mode & 0o777 == 0o600
 
 
@@ -51,9 +52,27 @@ def test_closing_a_market_retires_its_entries(path: Path) -> None:
     store = Store.open(path, OWNER)
     other = intent(2, OTHER)
     store.append([(T0, e.Known(market())), (T0, intent()), (T0, other), (T0, e.Rearmed("me"))])
-    store.append([(T0, e.Closed(CONDITION, 5, -5))])
+    store.append([(T0, e.Closed(CONDITION, 5, 2, 1))])
 
-    assert [s.entry for s in store.live()] == [other, e.Rearmed("me"), e.Closed(CONDITION, 5, -5)]
+    assert [s.entry for s in store.live()] == [other, e.Rearmed("me"), e.Closed(CONDITION, 5, 2, 1)]
+    store.close()
+
+
+def test_a_sum_takes_the_place_of_its_parts(path: Path) -> None:
+    """Sessions, payments and results give way to the wallet's sum; open markets and halts stay."""
+    store = Store.open(path, OWNER)
+    early: tuple[e.Entry, ...] = (
+        e.Session("start", "1", "d"),
+        e.Paid("deposit", 5, "x"),
+        e.Closed(OTHER, 1, 0, 0),
+    )
+    store.append([(T0, entry) for entry in (*early, e.Halted("a", "b"), intent())])
+    carried = e.Carried(5, 1, 0, 0, 0, 0, 7)
+    store.append([(T0, e.Session("start", "2", "d")), (T0, carried)])
+    store.append([(T0, e.Paid("rebate", 2, "y"))])
+
+    kept = [e.Halted("a", "b"), intent(), carried, e.Paid("rebate", 2, "y")]
+    assert [stamped.entry for stamped in store.live()] == kept
     store.close()
 
 

@@ -215,13 +215,21 @@ def test_a_live_file_runs_on_paper_when_told_to(write: Write) -> None:
     assert (config.bot.mode, config.keys) == ("paper", None)
 
 
+def test_terms_named_in_the_file_lie_beside_it(write: Write) -> None:
+    """The command line's path is the operator's own, as he wrote it."""
+    path = write('[paper]\nterms = "venue.toml"')
+
+    assert load(path, {}).paper.terms == str(path.parent / "venue.toml")
+    assert load(path, {}, Overrides(terms="other.toml")).paper.terms == "other.toml"
+
+
 def test_paper_settings_are_refused_in_a_live_run(write: Write) -> None:
     """A world, a speed or a seed on a live command line means somebody is mistaken."""
     path = write(f'[bot]\nmode = "live"\n[live]\nwallet = "{ADDRESS}"')
 
     faults = faults_of(path, {"PM_PRIVATE_KEY": KEY}, Overrides(mode="live", speed=20.0))
 
-    assert faults == ["--world, --speed, --seed"]
+    assert faults == ["--world, --speed, --seed, --terms"]
 
 
 @pytest.mark.parametrize("key", ["", "0x12", "zz" * 32, "0" * 64])

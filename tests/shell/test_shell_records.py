@@ -127,8 +127,8 @@ def test_money_comes_from_the_ledger() -> None:
     books = ledger.open(MARKET)
     leg = FillLeg("0x1", MARKET.up_token, Side.BUY, 4000, 10 * SHARE, maker=True)
     ledger.book(TradeSeen("t", MARKET.condition_id, TradeStatus.CONFIRMED, (leg,), 0))
-    ledger.resolve(MARKET.condition_id, Outcome.UP)
-    ledger.redeem(MARKET.condition_id)
+    ledger.resolve(MARKET.condition_id, SHARE)
+    ledger.redeem(MARKET.condition_id, "receipt")
     record = IntervalRecord(MARKET, strike=100_000.5, outcome=Outcome.UP, quotes=9, orders=4)
     told = record.interval(books)
 

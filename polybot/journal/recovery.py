@@ -1,0 +1,171 @@
+"""From the journal's entries to what a restart must know. Pure.
+
+The ledger is rebuilt by applying the same facts in the same order as when they were new: `apply` is
+what the running program uses, too, so that the books after a restart are the books before it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import attrs
+
+from polybot.domain.accounts import RESULTS, Kind
+from polybot.domain.ledger import Ledger
+from polybot.domain.market import Market
+from polybot.domain.orders import TradeSeen
+from polybot.journal.entries import (
+    Baseline,
+    Carried,
+    Closed,
+    Ended,
+    Entry,
+    Halted,
+    Intent,
+    Known,
+    Moved,
+    Paid,
+    Rearmed,
+    Resolved,
+    Session,
+    Told,
+)
+from polybot.journal.store import Stamped
+
+_PAID = {"rebate": Kind.REBATES, "reward": Kind.REWARDS}
+
+
+@attrs.define(eq=False)
+class Recovered:
+    """What the journal knows at a start. `last_ms`: when we were last seen alive, 0 if never.
+
+    `intents` are all orders of markets still open, `doubtful` those of them without a proven end;
+    `operations` those asked for and neither done nor failed; `since_s` as in `Carried`.
+    """
+
+    ledger: Ledger = attrs.field(factory=Ledger)
+    markets: dict[str, Market] = attrs.field(factory=dict)
+    intents: dict[str, Intent] = attrs.field(factory=dict)
+    ended: set[str] = attrs.field(factory=set)
+    operations: dict[str, Moved] = attrs.field(factory=dict)
+    halts: dict[str, str] = attrs.field(factory=dict)
+    baseline: Baseline | None = None
+    since_s: int | None = None
+    last_ms: int = 0
+    orderly: bool = True  # the last session ended by its own hand
+
+    @property
+    def doubtful(self) -> list[Intent]:
+        return [intent for key, intent in self.intents.items() if key not in self.ended]
+
+
+def recover(entries: Iterable[Stamped]) -> Recovered:
+    """Fold the live entries, oldest first."""
+    found = Recovered()
+    for stamped in entries:
+        found.last_ms = stamped.at_ms
+        apply(found.ledger, stamped.entry, stamped.at_ms)
+        _remember(found, stamped.entry)
+    return found
+
+
+def apply(ledger: Ledger, entry: Entry, at_ms: int) -> bool:
+    """Book what an entry says about money; True if it changed anything."""
+    match entry:
+        case Known(market):
+            ledger.open(market)
+        case Told(event=TradeSeen() as trade):
+            return ledger.book(trade)
+        case Moved(step="done"):
+            return _move(ledger, entry, at_ms)
+        case Paid(account, amount, evidence):
+            if account == "deposit":
+                ledger.deposit(amount, evidence, at_ms)
+            else:
+                ledger.receive(_PAID[account], amount, evidence, at_ms)
+        case Resolved(condition_id, up_payout):
+            ledger.resolve(condition_id, up_payout)
+        case Closed():
+            _close(ledger, entry)
+        case Carried():
+            _carry(ledger, entry)
+        case _:
+            return False
+    return True
+
+
+def _move(ledger: Ledger, entry: Moved, at_ms: int) -> bool:
+    evidence = f"{entry.operation_id} {entry.evidence}".rstrip()
+    match entry.kind:
+        case "merge":
+            ledger.merge(entry.condition_id, entry.shares, evidence, at_ms)
+        case "split":
+            ledger.split(entry.condition_id, entry.shares, evidence, at_ms)
+        case _:
+            ledger.redeem(entry.condition_id, evidence, at_ms)
+    return True
+
+
+def _close(ledger: Ledger, entry: Closed) -> None:
+    """Close books that are open, or take over the result of those closed before this start."""
+    if entry.condition_id in ledger.books:
+        ledger.close(entry.condition_id)
+    else:
+        evidence = f"closed {entry.condition_id}"
+        ledger.carry(entry.realised, entry.fees, entry.rebates_due, evidence)
+
+
+def _carry(ledger: Ledger, entry: Carried) -> None:
+    """A sum of everything before: it says nothing new to a ledger that has gone all the way."""
+    if ledger.capital or ledger.closed(*RESULTS):
+        return
+    ledger.deposit(entry.capital, "carried")
+    ledger.carry(entry.realised, entry.fees, entry.rebates_due, "carried")
+    ledger.receive(Kind.REBATES, entry.rebates, "carried")
+    ledger.receive(Kind.REWARDS, entry.rewards, "carried")
+
+
+def carried(ledger: Ledger, since_s: int) -> Carried:
+    """The sums of a wallet as they stand."""
+    return Carried(
+        capital=ledger.capital,
+        realised=-ledger.closed(*RESULTS),
+        fees=ledger.closed(Kind.FEES),
+        rebates_due=ledger.closed(Kind.REBATES_DUE),
+        rebates=-ledger.closed(Kind.REBATES),
+        rewards=-ledger.closed(Kind.REWARDS),
+        since_s=since_s,
+    )
+
+
+def _remember(found: Recovered, entry: Entry) -> None:
+    match entry:
+        case Known(market):
+            found.markets[market.condition_id] = market
+        case Intent():
+            found.intents[entry.order_id] = entry
+            found.ended.discard(entry.order_id)
+        case Ended(order_id=order_id):
+            found.ended.add(order_id)
+        case Moved():
+            if entry.step == "asked":
+                found.operations[entry.operation_id] = entry
+            else:
+                found.operations.pop(entry.operation_id, None)
+        case Closed(condition_id):
+            found.markets.pop(condition_id, None)
+            mine = [key for key, i in found.intents.items() if i.condition_id == condition_id]
+            for key in mine:
+                del found.intents[key]
+        case Halted(name, why):
+            found.halts.setdefault(name, why)
+        case Rearmed():
+            found.halts.clear()
+        case Baseline():
+            found.baseline = entry
+        case Carried(since_s=since_s):
+            found.since_s = since_s
+        case Session(what):
+            found.orderly = what == "end"
+        case _:
+            pass

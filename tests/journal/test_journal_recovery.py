@@ -1,0 +1,173 @@
+"""What a restart knows: the books as they were, and everything that is not yet certain."""
+
+from __future__ import annotations
+
+import random
+from pathlib import Path
+
+from journal_kit import CONDITION, OWNER, T0, intent, market
+
+from polybot.domain.accounts import Kind
+from polybot.domain.ledger import Holdings, Ledger
+from polybot.domain.market import Outcome, Side
+from polybot.domain.orders import FillLeg, TradeSeen, TradeStatus
+from polybot.domain.units import SHARE
+from polybot.journal import entries as e
+from polybot.journal.recovery import Recovered, apply, carried, recover
+from polybot.journal.store import Stamped, Store
+
+MARKET = market()
+
+
+def told(n: int, outcome: Outcome, shares: int, status: TradeStatus) -> e.Told:
+    leg = FillLeg(f"0x{n:064x}", MARKET.token(outcome), Side.BUY, 4_000, shares * SHARE, maker=True)
+    return e.Told(CONDITION, TradeSeen(f"t{n}", CONDITION, status, (leg,), T0 + n))
+
+
+def recovered(*entries: e.Entry) -> Recovered:
+    return recover(Stamped(n, T0 + n, entry) for n, entry in enumerate(entries, 1))
+
+
+FIRST = (e.Paid("deposit", 100 * SHARE, "start"), e.Known(MARKET))
+PAIRS = (
+    told(1, Outcome.UP, 20, TradeStatus.CONFIRMED),
+    told(2, Outcome.DOWN, 20, TradeStatus.CONFIRMED),
+)
+
+
+def test_an_empty_journal() -> None:
+    """Nothing is known, nothing is wrong."""
+    found = recovered()
+
+    assert (found.last_ms, found.orderly, found.since_s) == (0, True, None)
+    assert found.doubtful == []
+    assert found.ledger.cash == 0
+
+
+def test_positions_come_back_with_their_cost() -> None:
+    """Shares, what they cost and what is only promised: as before the end (item 6)."""
+    found = recovered(*FIRST, *PAIRS, told(3, Outcome.UP, 5, TradeStatus.MATCHED))
+    books = found.ledger.books[CONDITION]
+
+    assert books.holdings() == Holdings(25 * SHARE, 20 * SHARE, 20 * SHARE, 20 * SHARE, 18 * SHARE)
+    assert found.ledger.cash == 82 * SHARE
+    assert found.ledger.oldest_unsettled_ms() == T0 + 3
+    assert found.markets == {CONDITION: MARKET}
+
+
+def test_a_merge_is_booked_once_it_is_done() -> None:
+    """Asked for is a doubt to be resolved; done is money; failed is neither."""
+    asked = e.Moved(CONDITION, "merge", "asked", "m1", 20 * SHARE)
+    done = e.Moved(CONDITION, "merge", "done", "m1", 20 * SHARE, 20 * SHARE, "0xhash")
+    failed = e.Moved(CONDITION, "merge", "failed", "m1", 20 * SHARE)
+
+    assert recovered(*FIRST, *PAIRS, asked).operations == {"m1": asked}
+    assert recovered(*FIRST, *PAIRS, asked).ledger.cash == 84 * SHARE
+    after = recovered(*FIRST, *PAIRS, asked, done)
+    assert (after.operations, after.ledger.cash, after.ledger.realised) == (
+        {}, 104 * SHARE, 4 * SHARE,
+    )  # fmt: skip
+    assert recovered(*FIRST, *PAIRS, asked, failed).operations == {}
+
+
+def test_orders_without_an_end_are_doubtful() -> None:
+    """An intent may live until its end is on record, however little else is known of it (F63)."""
+    ended = e.Ended(CONDITION, intent(1).order_id, "cancelled")
+    found = recovered(*FIRST, intent(1), intent(2), ended)
+
+    assert found.doubtful == [intent(2)]
+    assert set(found.intents) == {intent(1).order_id, intent(2).order_id}
+
+
+def test_a_halt_stays_until_it_is_rearmed() -> None:
+    """A restart does not clear a halt; an operator does (S12)."""
+    halted = e.Halted("foreign orders", "1 we did not place")
+
+    assert recovered(*FIRST, halted).halts == {"foreign orders": "1 we did not place"}
+    assert recovered(*FIRST, halted, e.Rearmed("operator")).halts == {}
+    assert list(recovered(halted, e.Rearmed("operator"), halted).halts) == ["foreign orders"]
+
+
+def test_the_loss_baseline_is_kept() -> None:
+    """What losses are measured from survives, or a restart would be a way round a stop."""
+    baseline = e.Baseline("2026-11-26", 5, 7)
+
+    assert recovered(*FIRST, baseline).baseline == baseline
+
+
+def test_a_session_that_did_not_end_is_known() -> None:
+    """A start without an end means that we were killed."""
+    start, end = e.Session("start", "1", "d"), e.Session("end", "1", "d")
+
+    assert not recovered(start).orderly
+    assert recovered(start, end).orderly
+    assert not recovered(start, end, start).orderly
+
+
+def test_a_closed_market_is_only_its_result() -> None:
+    """After the end of its books a market's orders, positions and doubts are gone."""
+    close = (
+        *FIRST, *PAIRS, intent(1),
+        e.Moved(CONDITION, "merge", "done", "m", 20 * SHARE),
+        e.Resolved(CONDITION, SHARE, "gamma"),
+        e.Closed(CONDITION, 4 * SHARE, 0, 0),
+    )  # fmt: skip
+    found = recovered(*close)
+
+    assert found.ledger.books == {}
+    assert (found.markets, found.intents) == ({}, {})
+    assert found.ledger.realised == 4 * SHARE
+    assert found.ledger.cash == 104 * SHARE
+
+
+def run_of_markets(rng: random.Random) -> list[e.Entry]:
+    """Several markets' whole lives, one after the other, and payments between them."""
+    entries: list[e.Entry] = [e.Paid("deposit", 1_000 * SHARE, "start")]
+    for number in range(rng.randint(1, 4)):
+        key = f"0x{number:064x}"
+        here = market(condition_id=key)
+        legs = tuple(
+            FillLeg("0x1", here.token(o), Side.BUY, rng.randrange(100, 9_900, 100), n, maker)
+            for o in Outcome
+            for n, maker in [(rng.randrange(1, 10**7), rng.random() < 0.5)]
+        )
+        trade = TradeSeen(f"t{number}", key, TradeStatus.CONFIRMED, legs, T0)
+        payout = rng.choice((0, SHARE // 2, SHARE))
+        entries += [
+            e.Known(here),
+            e.Told(key, trade),
+            e.Moved(key, "merge", "done", f"m{number}", min(leg.shares for leg in legs)),
+            e.Resolved(key, payout, "chain"),
+            e.Moved(key, "redeem", "done", f"r{number}", 0),
+        ]
+        entries.append(e.Paid(rng.choice(("rebate", "reward", "deposit")), 7, "row"))
+    return entries
+
+
+def test_closing_and_carrying_change_no_figure(tmp_path: Path) -> None:
+    """Through the file, closed and summed up, restarted at any point: cash, results, fees and
+    payments are those of a ledger that never stopped.
+    """
+    for seed in range(60):
+        rng = random.Random(seed)
+        straight = Ledger()
+        store = Store.open(tmp_path / f"j{seed}", OWNER)
+        for entry in run_of_markets(rng):
+            apply(straight, entry, T0)
+            store.append([(T0, entry)])
+            if isinstance(entry, e.Moved) and entry.kind == "redeem":
+                books = straight.books[entry.condition_id]
+                result = e.Closed(
+                    entry.condition_id, books.realised, books.fees, books.rebate_estimate
+                )
+                straight.close(entry.condition_id)
+                store.append([(T0, result)])
+            if rng.random() < 0.3:
+                again = recover(store.live()).ledger
+                store.append([(T0, carried(again, 1))])
+        final = recover(store.live()).ledger
+        store.close()
+        for figure in ("cash", "realised", "capital", "paid_by_venue", "equity"):
+            assert getattr(final, figure) == getattr(straight, figure), (seed, figure)
+        for kind in (Kind.FEES, Kind.REBATES_DUE):
+            assert final.closed(kind) == straight.closed(kind), (seed, kind)
