@@ -27,6 +27,7 @@ from polybot.exchange.model import (
 )
 from polybot.exchange.money import ONE
 from polybot.exchange.outbox import Listener, Outbox
+from polybot.exchange.resting import TickRule
 from polybot.exchange.settlement import FINAL, SettlementDelays
 
 GRACE_MS = 600_000  # how long a resolved market's orders and trades can still be read
@@ -41,13 +42,19 @@ class Engine:
         rng: random.Random,
         delays: SettlementDelays = SettlementDelays(),
         auto_tick: bool = True,
+        tick_rule: TickRule = TickRule(),
     ) -> None:
         self.accounts = Accounts()
         self.markets: dict[str, Market] = {}  # by condition id
         self.by_token: dict[str, Market] = {}
         self._outbox, self._agenda = Outbox(), Agenda()
         self.desk = Desk(
-            self.accounts, self._agenda, self._outbox, rng, delays, auto_tick=auto_tick
+            self.accounts,
+            self._agenda,
+            self._outbox,
+            rng,
+            delays,
+            tick_rule=tick_rule if auto_tick else None,
         )
         self.orders, self.trades = self.desk.orders, self.desk.trades
         self.listeners: list[Listener] = self._outbox.listeners

@@ -13,10 +13,9 @@ import orjson
 from polybot.exchange.calendar import COIN, SERIES
 from polybot.exchange.engine import Engine
 from polybot.exchange.lifecycle import Lifecycle
-from polybot.exchange.model import UP, Market, Phase, Series
-from polybot.exchange.money import ONE, decimal_text
+from polybot.exchange.model import STANDING, UP, Market, Phase, Series
+from polybot.exchange.money import ONE, UNIT, decimal_text
 
-OUTCOMES = '["Up", "Down"]'
 _IMAGE = "https://polymarket-upload.s3.us-east-2.amazonaws.com/{}+fullsize.png"
 _SERIES_NAME = {"5m": "5m", "15m": "15m", "1h": "hourly"}
 _KNOWN_SERIES_IDS = {"btc-5m": "10684", "btc-1h": "10114"}  # feeds.md 8.2
@@ -46,13 +45,23 @@ def iso(at_ms: int, *, micros: bool = False) -> str:
     return moment.strftime("%Y-%m-%dT%H:%M:%S.%fZ" if micros else "%Y-%m-%dT%H:%M:%SZ")
 
 
+def plain_number(value: int, scale: int) -> object:
+    """value/scale as JSON shows a number: `5`, or `2.5` where it has a fraction."""
+    return value / scale if value % scale else value // scale
+
+
 def resolution_source(series: Series) -> str:
+    if series is STANDING:
+        return ""
     if series.rule == "candle":
         return f"https://www.binance.com/en/trade/{series.asset.upper()}_USDT"
     return f"https://data.chain.link/streams/{series.asset}-usd-twap-60s-streams"
 
 
-def description(series: Series) -> str:
+def description(market: Market) -> str:
+    series = market.series
+    if series is STANDING:
+        return market.description
     text = _CANDLE_TEXT if series.rule == "candle" else _TWAP_TEXT
     return text.format(
         coin=COIN[series.asset], asset=series.asset.upper(), source=resolution_source(series)
@@ -128,34 +137,31 @@ class GammaObjects:
             **_common(market, now_ms),
             "creationDate": iso(market.listed_ms, micros=True),
             "commentCount": 0,
-            "series": [series_object(market.series)],
             "showAllOutcomes": True,
             "showMarketImages": True,
-            "enableNegRisk": False,
+            "enableNegRisk": market.neg_risk,
             "startTime": iso(market.start_ms),
-            "seriesSlug": series_slug(market.series),
             "negRiskAugmented": False,
             "eventMetadata": self._published_prices(market),
+            **_series(market),
         }
 
     def bare_market(self, market: Market, now_ms: int) -> dict[str, object]:
-        config = crypto_config(market.series)
         return {
             "id": market.gamma_id,
             "question": market.question,
             "conditionId": market.condition_id,
             "questionID": market.question_id,
             **_common(market, now_ms),
-            "outcomes": OUTCOMES,
+            "outcomes": _in_string(market.outcomes),
             "eventStartTime": iso(market.start_ms),
             "endDateIso": iso(market.end_ms)[:10],
             "startDateIso": iso(market.listed_ms)[:10],
             "acceptingOrders": market.phase is Phase.OPEN,
             "acceptingOrdersTimestamp": iso(market.listed_ms),
             "orderPriceMinTickSize": market.tick / ONE,
-            "orderMinSize": market.min_size // 1_000_000,
-            "cryptoMarketConfigId": config["id"],
-            "cryptoMarketConfig": config,
+            "orderMinSize": plain_number(market.min_size, UNIT),
+            **_rule(market),
             **_fees(market),
             **_FIXED,
             **self._book(market),
@@ -188,7 +194,7 @@ class GammaObjects:
 
     def _resolution(self, market: Market) -> dict[str, object]:
         shown: dict[str, object] = {"umaResolutionStatuses": "[]"}
-        if market.series.rule == "candle":
+        if market.series.rule != "twap":
             shown["customLiveness"] = 600
         else:
             shown["automaticallyResolved"] = True
@@ -212,10 +218,10 @@ class GammaObjects:
 
 def _common(market: Market, now_ms: int) -> dict[str, object]:
     """What a market and its event show alike."""
-    image = _IMAGE.format(market.series.asset.upper())
+    image = _IMAGE.format(market.series.asset.upper()) if market.series.asset else ""
     return {
         "slug": market.slug,
-        "description": description(market.series),
+        "description": description(market),
         "resolutionSource": resolution_source(market.series),
         "startDate": iso(market.listed_ms, micros=True),
         "endDate": iso(market.end_ms),
@@ -240,10 +246,30 @@ def _common(market: Market, now_ms: int) -> dict[str, object]:
     }
 
 
+def _series(market: Market) -> dict[str, object]:
+    if market.series is STANDING:
+        return {"series": []}
+    series = market.series
+    return {"series": [series_object(series)], "seriesSlug": series_slug(series)}
+
+
+def _rule(market: Market) -> dict[str, object]:
+    """The machine-readable rule of an interval market and the kind of its fees."""
+    if market.series is STANDING:
+        return {}
+    config = crypto_config(market.series)
+    return {
+        "cryptoMarketConfigId": config["id"],
+        "cryptoMarketConfig": config,
+        "feeType": "crypto_fees_v2",
+    }
+
+
 def _fees(market: Market) -> dict[str, object]:
+    if not market.fee_rate_ppm:
+        return {"feesEnabled": False, "makerBaseFee": 0, "takerBaseFee": 0}
     return {
         "feesEnabled": True,
-        "feeType": "crypto_fees_v2",
         "feeSchedule": {
             "exponent": market.fee_exponent,
             "rate": market.fee_rate_ppm / 1_000_000,

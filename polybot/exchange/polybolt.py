@@ -116,7 +116,7 @@ class PolyboltService:
         """Close every session with 4003 and take none for so long, as before a restart."""
         self._drained_until = trio.current_time() + seconds
         for session in self._sessions:
-            session.socket.finish(4003, "server draining")
+            session.socket.end(4003, "server draining")
 
     def _admit(self, request: Request) -> Response | None:
         left_s = self._drained_until - trio.current_time()

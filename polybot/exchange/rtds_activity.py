@@ -10,7 +10,6 @@ from collections import deque
 
 import orjson
 
-from polybot.exchange.market_messages import OUTCOMES
 from polybot.exchange.model import Event, Trade, Traded
 from polybot.exchange.money import ONE, UNIT
 
@@ -49,7 +48,7 @@ def row(trade: Trade) -> dict[str, object]:
         "conditionId": market.condition_id,
         "eventSlug": market.slug,
         "name": "",
-        "outcome": OUTCOMES[outcome],
+        "outcome": market.outcomes[outcome],
         "outcomeIndex": outcome,
         "price": trade.price / ONE,
         "proxyWallet": taker.account,

@@ -37,6 +37,17 @@ class Terms:
     # (signature types 0 to 2; clob.md 3.3, third-party reports). Off: all four types trade.
     deposit_wallets_only: bool = False
 
+    # Reply of a FOK that cannot be filled: 400, or 200 with an order id and the text (clob.md 3.6
+    # has both, the latter from one client's documentation of August 2026).
+    killed_fok_is_200: bool = False
+    # Status of a reply when a held order found nothing and rests: "live", or "unmatched" as the
+    # lifecycle page calls it (clob.md 3.6). The official SDK takes the latter for a rejection.
+    unmatched_is_told: bool = False
+    # Where the tick turns 0.001 and where 0.01 again, as Up's midpoint in 10⁻⁴ (clob.md 3.8: the
+    # first from older pages, "approaches limits" today; the way back is a guess).
+    tick_fine_at: int = attrs.field(default=9_600, validator=and_(ge(5_000), le(10_000)))
+    tick_coarse_at: int = attrs.field(default=9_000, validator=and_(ge(5_000), le(10_000)))
+
     # --- trading modes (clob.md 7.3) -------------------------------------------------
     # Post-only time after an engine restart: two minutes.
     post_only_s: int = _at_least(1, 120)

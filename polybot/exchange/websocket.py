@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import math
 from collections import deque
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable
 
 import attrs
 import trio
@@ -88,6 +88,10 @@ class Socket:
         slow: SlowConsumer = SlowConsumer(),
     ) -> None:
         self.request = request
+        # Whoever stands between the service and the wire: gets each framed message, gives those
+        # that go out in its place. None for nobody, which costs nothing.
+        self.tap: Callable[[Socket, bytes], Iterable[bytes]] | None = None
+        self._muted = False
         self._stream = stream
         self._protocol = protocol
         self._slow = slow
@@ -125,12 +129,16 @@ class Socket:
 
         With too much waiting the session is closed instead, see `SlowConsumer`.
         """
+        if self.tap is not None:
+            for piece in self.tap(self, data):
+                self.put(piece)
+            return
         if self._closing:
             return
         if self._outgoing and self._too_slow():
             # What waits is lost anyway: only the reason may still get through.
             self._outgoing.clear()
-            self.finish(self._slow.code, self._slow.reason)
+            self.end(self._slow.code, self._slow.reason)
             return
         self._outgoing.append(data)
         self._waiting_bytes += len(data)
@@ -149,17 +157,18 @@ class Socket:
         """How many frames the reader has not taken yet."""
         return len(self._outgoing)
 
-    def finish(self, code: int, reason: str) -> None:
-        """Begin to close, without waiting: what is queued, then the close frame."""
-        if not self._closing:
-            self._queue_close(CloseConnection(code=code, reason=reason))
+    def put(self, data: bytes) -> None:
+        """Queue a framed message past the tap."""
+        tap, self.tap = self.tap, None
+        self.send_frame(data)
+        self.tap = tap
 
     async def close(self, code: int, reason: str) -> None:
         """Send what is queued and a close frame, then wait for the peer's answer.
 
         A peer that does not answer within 5 s is cut: the session, handler included, is cancelled.
         """
-        self.finish(code, reason)
+        self.end(code, reason)
         await self._written.wait()
         await self._peer_done.wait()
 
@@ -167,6 +176,17 @@ class Socket:
         """Cut TCP without a close frame (the peer sees 1006), cancelling the handler."""
         self._closing = True
         self._scope.cancel()
+
+    def end(self, code: int, reason: str) -> None:
+        """Queue a close frame, unless there is one, and return; the session ends when the peer
+        answers, or in 5 s.
+        """
+        if not self._closing:
+            self._queue_close(CloseConnection(code=code, reason=reason))
+
+    def mute(self) -> None:
+        """Become half-open: TCP stays, nothing goes out any more, nothing that comes is heard."""
+        self._muted = True
 
     # --- for the server ------------------------------------------------------------------
 
@@ -211,10 +231,11 @@ class Socket:
         try:
             while True:
                 while self._outgoing:
-                    chunk = self._next_write()
-                    self._blocked_at = trio.current_time()
-                    await self._stream.send_all(chunk)
-                    self._blocked_at = math.inf
+                    data = self._next_write()
+                    if not self._muted:
+                        self._blocked_at = trio.current_time()
+                        await self._stream.send_all(data)
+                        self._blocked_at = math.inf
                 if self._closing:
                     return
                 self._ready = trio.Event()
@@ -240,13 +261,14 @@ class Socket:
             self._unanswered += 1
             self.send_frame(_EMPTY_PING)
             await trio.sleep(keepalive.every_s)
-        self.finish(keepalive.code, keepalive.reason)
+        if not self._muted:
+            self.end(keepalive.code, keepalive.reason)
 
     async def _read(self, leftover: bytes) -> None:
         try:
             with self._inbound_send:
                 data: bytes | bytearray = leftover
-                while await self._accept(data):
+                while self._muted or await self._accept(data):
                     data = await self._stream.receive_some()
                     if not data:
                         return
@@ -277,14 +299,14 @@ class Socket:
         elif isinstance(event, Pong):
             self._unanswered = 0
         elif isinstance(event, BytesMessage) and not self._closing:
-            self.finish(1003, "text messages only")
+            self.end(1003, "text messages only")
 
     async def _take_text(self, event: TextMessage) -> None:
         self._parts.append(event.data)
         self._parts_size += len(event.data)
         if self._parts_size > MESSAGE_CHARS:
             self._parts.clear()
-            self.finish(1009, "message too big")
+            self.end(1009, "message too big")
         elif event.message_finished:
             text = "".join(self._parts)
             self._parts.clear()

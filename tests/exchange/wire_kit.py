@@ -29,13 +29,13 @@ class Wire(Socket):
     def waiting(self) -> int:
         return self.backlog
 
-    def finish(self, code: int, reason: str) -> None:
+    def end(self, code: int, reason: str) -> None:
         if self.closed is None:
             self.closed = code, reason
             self.say.close()
 
     async def close(self, code: int, reason: str) -> None:
-        self.finish(code, reason)
+        self.end(code, reason)
 
     async def receive(self) -> str:
         try:
