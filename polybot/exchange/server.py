@@ -165,7 +165,8 @@ class Exchange:
     def _on_refused(self, refused: Refused) -> None:
         self.counters.refuse(self.wallet.address, refused.error)
 
-    def _services(self) -> list[tuple[tuple[str, ...], Service]]:
+    def services(self) -> list[tuple[tuple[str, ...], Service]]:
+        """Every service by its URL names, each `name scheme [path]`. Call it once."""
         clob, clock = self.clob, self.clock
         gamma = GammaService(self.engine, self.lifecycle, clock)
         polybolt = PolyboltService(self.oracle, self._known, clock, clob.book_of, self.terms)
@@ -223,7 +224,7 @@ class Exchange:
 
         Raises ValueError when too few ports follow, OSError when one is taken (in a group).
         """
-        services = [(names, self._over_links(names, one)) for names, one in self._services()]
+        services = [(names, self._over_links(names, one)) for names, one in self.services()]
         if port + len(services) - 1 > PORT_MOST:
             raise ValueError(f"the exchange takes {len(services)} ports, {port} leaves too few")
         async with trio.open_nursery() as nursery:

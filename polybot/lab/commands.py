@@ -13,6 +13,7 @@ Command = Callable[[Sequence[str]], int]
 
 COMMANDS: dict[str, str] = {
     "conformance": "polybot.lab.conformance",
+    "fuzz": "polybot.lab.fuzz",
     "exchange-speed": "polybot.lab.exchange_speed",
 }
 

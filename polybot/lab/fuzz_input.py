@@ -28,7 +28,22 @@ ODD: tuple[object, ...] = (
     "", "0", "-1", "1e9", "NaN", "Infinity", "0x", "0x" + "f" * 64, "0x" + "0" * 40, "١٢", "\x00",
     "\ud7ff", "a" * 3000, "';--", "9" * 400, [], [[]], {}, {"": {}}, ["0x1"] * 30,
 )  # fmt: skip
-NUMBERS = ("0", "1", "-1", "5", "100", "500", "1001", "10000000000", "x", "", "1e3", "٣", "MA==", "LTE=")
+NUMBERS = (
+    "0",
+    "1",
+    "-1",
+    "5",
+    "100",
+    "500",
+    "1001",
+    "10000000000",
+    "x",
+    "",
+    "1e3",
+    "٣",
+    "MA==",
+    "LTE=",
+)
 
 PRIVATE_READS = (
     "/data/orders", "/data/trades", "/data/order/0x1", "/balance-allowance",
@@ -40,7 +55,8 @@ PUBLIC_READS = (
     "/ok", "/time", "/version", "/tick-size", "/neg-risk", "/fee-rate", "/book", "/midpoint",
     "/price", "/spread", "/last-trade-price", "/clob-markets/0x1", "/markets/0x1", "/markets",
     "/markets-by-token/1", "/sampling-markets", "/simplified-markets", "/rebates/current",
-    "/rewards/markets/current", "/prices-history", "/", "//", "/%00", "/../..", "/fees/builder-fees/x",
+    "/rewards/markets/current", "/prices-history", "/", "//", "/%00", "/../..",
+    "/fees/builder-fees/x",
 )  # fmt: skip
 BULK_READS = ("/books", "/midpoints", "/prices", "/spreads", "/last-trades-prices")
 GAMMA = (
@@ -68,7 +84,11 @@ class Fuzzer:
     """Draws inputs for the services of one exchange. `markets` may be traded, some of them."""
 
     def __init__(
-        self, rng: random.Random, traders: list[Trader], markets: list[Market], now_s: Callable[[], int]
+        self,
+        rng: random.Random,
+        traders: list[Trader],
+        markets: list[Market],
+        now_s: Callable[[], int],
     ) -> None:
         self._rng = rng
         self._traders = traders
@@ -162,7 +182,9 @@ class Fuzzer:
         return self._read(PUBLIC_READS)
 
     def _bulk_read(self) -> Request:
-        asked = [{"token_id": self._token(), "side": "BUY"} for _ in range(self._rng.choice((1, 3, 600)))]
+        asked = [
+            {"token_id": self._token(), "side": "BUY"} for _ in range(self._rng.choice((1, 3, 600)))
+        ]
         return self._bare("POST", self._rng.choice(BULK_READS), self._maybe_bent(asked))
 
     def _operation(self) -> Request:
@@ -177,7 +199,7 @@ class Fuzzer:
     def _read(self, paths: tuple[str, ...]) -> Request:
         method = self._rng.choice(("GET", "GET", "GET", "GET", "POST", "DELETE", "HEAD"))
         path = self._rng.choice(paths)
-        if path.endswith("/1") or path.endswith("/x"):
+        if path.endswith(("/1", "/x")):
             market = self._rng.choice(self._markets)
             tail = self._rng.choice((market.slug, market.condition_id, market.up_token, "", "%ff"))
             path = path[:-1] + tail
@@ -256,7 +278,8 @@ class Fuzzer:
         match service:
             case "market_ws":
                 return [
-                    "PING", {"type": "market", "assets_ids": tokens, "custom_feature_enabled": True},
+                    "PING",
+                    {"type": "market", "assets_ids": tokens, "custom_feature_enabled": True},
                     {"operation": "unsubscribe", "assets_ids": tokens},
                     {"operation": "subscribe", "assets_ids": tokens, "initial_dump": False},
                 ]  # fmt: skip
@@ -270,13 +293,17 @@ class Fuzzer:
                 channel = {"channel": "price.crypto.twap", "filter": twap}
                 top = {"channel": "price.polymarket", "filter": {"asset_id": self._token()}}
                 return [
-                    {"op": "auth", "auth": auth}, {"op": "subscribe", "subscriptions": [channel, top]},
+                    {"op": "auth", "auth": auth},
+                    {"op": "subscribe", "subscriptions": [channel, top]},
                     {"op": "unsubscribe", **channel}, {"op": "ping", "rid": "1"},
                 ]  # fmt: skip
             case "rtds_ws":
                 items = [{"topic": "crypto_prices", "type": "update", "filters": ""}]
                 items += [{"topic": "activity", "type": "*", "filters": '{"event_slug":"x"}'}]
-                return ["PING", *({"action": a, "subscriptions": items} for a in ("subscribe", "unsubscribe"))]
+                return [
+                    "PING",
+                    *({"action": a, "subscriptions": items} for a in ("subscribe", "unsubscribe")),
+                ]
             case _:
                 names = ["btcusdt@trade", "btcusdt@depth5", "x@y", "btcusdt@kline_1h"]
                 return [
