@@ -36,6 +36,7 @@ def test_a_venue_begins_normal() -> None:
     assert passing(Modes(), T0) == set(Call)
 
 
+@pytest.mark.conforms("clob-7.3-restarting")
 def test_a_restart_is_followed_by_two_minutes_of_post_only() -> None:
     """425 for all order calls, then post-only orders and cancels, then all (clob.md 7.3)."""
     modes = Modes()
@@ -124,6 +125,7 @@ def test_the_official_client_knows_each_mode() -> None:
     assert _detect_trading_restriction(official(refusal)) == "cancel_only"
 
 
+@pytest.mark.conforms("clob-7.3-disabled")
 def test_disabled_trading_has_two_texts() -> None:
     """Both of the venue's texts appear, and neither is taken for another mode (clob.md 7.3)."""
     modes = Modes()
