@@ -1,8 +1,8 @@
 """Paper on an exchange that somebody else started: `--world exchange:FILE`.
 
 FILE holds the JSON line of `python -m polybot exchange`: URLs, a funded wallet, the speed of its
-clock. The exchange outlives the bot, so the journal is kept as in a live run: this is how deaths and
-restarts are rehearsed.
+clock. The exchange outlives the bot, so the journal is kept as in a live run: this is how deaths
+and restarts are rehearsed.
 """
 
 from __future__ import annotations

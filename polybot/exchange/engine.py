@@ -21,10 +21,12 @@ from polybot.exchange.model import (
     MarketResolved,
     Order,
     OrderEvent,
+    Paid,
     Phase,
     Refused,
     Status,
 )
+from polybot.exchange.modes import Modes
 from polybot.exchange.money import ONE
 from polybot.exchange.outbox import Listener, Outbox
 from polybot.exchange.resting import TickRule
@@ -62,6 +64,9 @@ class Engine:
         # Owners who never ask about an order again, as the crowd: theirs are dropped when they die,
         # or an hour of them would fill the memory.
         self.unread: set[str] = set()
+        # The venue's trading mode. The engine itself obeys anybody, as recorded liquidity needs;
+        # whoever enters orders asks first: the CLOB's door for its clients, the crowd's hands.
+        self.modes = Modes()
         self._now_ms = 0
 
     # --- markets ---------------------------------------------------------------------
@@ -178,6 +183,24 @@ class Engine:
     def live_orders(self, owner: str) -> list[Order]:
         """The resting orders of one API key, oldest first."""
         return list(self.desk.resting.live.get(owner, {}).values())
+
+    def resting_orders(self, market: Market) -> list[Order]:
+        """Everybody's resting orders of one market."""
+        return self.desk.resting.books[market.condition_id].orders()
+
+    # --- programs --------------------------------------------------------------------
+
+    def pay_rebate(self, account: str, amount: int, now_ms: int) -> None:
+        """Pay a maker out of the collected fees (clob.md 6.2)."""
+        self.advance(now_ms)
+        self.accounts.rebate(account, amount)
+        self._outbox.tell(Paid("MAKER_REBATE", account, amount, now_ms))
+
+    def pay_reward(self, account: str, amount: int, now_ms: int) -> None:
+        """Pay a maker out of the venue's purse, which is new money here (clob.md 6.3)."""
+        self.advance(now_ms)
+        self.accounts.deposit(account, amount)
+        self._outbox.tell(Paid("REWARD", account, amount, now_ms))
 
     # --- the book --------------------------------------------------------------------
 

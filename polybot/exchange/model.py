@@ -212,8 +212,25 @@ class MarketResolved:
     at_ms: int
 
 
+@attrs.frozen
+class Paid:
+    """A program paid a wallet. kind: REWARD | MAKER_REBATE, as the Data API's activity has it."""
+
+    kind: str
+    account: str
+    amount: int  # 10⁻⁶ pUSD
+    at_ms: int
+
+
 Event = (
-    LevelChanged | Traded | TradeUpdated | OrderEvent | TickChanged | MarketListed | MarketResolved
+    LevelChanged
+    | Traded
+    | TradeUpdated
+    | OrderEvent
+    | TickChanged
+    | MarketListed
+    | MarketResolved
+    | Paid
 )
 
 

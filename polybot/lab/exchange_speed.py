@@ -14,6 +14,7 @@ import random
 import resource
 import subprocess
 import sys
+import tempfile
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -44,6 +45,7 @@ SERIES = [
 MARKETS = 20
 CONNECTIONS = 8
 WARM_S = 5.0
+WITHOUT_LIMITS = "[venue]\nsigner_limits_enforced = false\nip_limits = false\n"
 
 
 # --- the engine alone -------------------------------------------------------------------------
@@ -89,7 +91,15 @@ def _engine_order(market: model.Market, number: int, rng: random.Random) -> mode
 
 async def http_rate(orders: int) -> float:
     """Placements and cancels, half each, per second of the exchange's processor time."""
-    async with exchange_process("--series", "btc-5m", "--intensity", "0.01") as (pid, line):
+    with tempfile.TemporaryDirectory() as folder:
+        terms = Path(folder) / "terms.toml"
+        terms.write_text(WITHOUT_LIMITS)
+        words = ["--series", "btc-5m", "--intensity", "0.01", "--terms", str(terms)]
+        return await _http_rate(orders, words)
+
+
+async def _http_rate(orders: int, words: list[str]) -> float:
+    async with exchange_process(*words) as (pid, line):
         market, wallet = await _market(line), line["wallet"]
         sign = _Signer(line, market)
         now_s = int((await _get(line["clob"] + "/time")).text)
