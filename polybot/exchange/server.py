@@ -120,7 +120,7 @@ class Exchange:
         terms: Terms = Terms(),
         faults: Plan = Plan(),
     ) -> None:
-        self.world, self.clock = world, clock
+        self.world, self.clock, self.terms = world, clock, terms
         self.wallet = DemoWallet.of_seed(seed)
         self.counters = Counters()
         start_ms = clock.now_ms()
@@ -183,12 +183,15 @@ class Exchange:
     def _on_refused(self, refused: Refused) -> None:
         self.counters.refuse(self.wallet.address, refused.error)
 
-    def _services(self) -> list[tuple[tuple[str, ...], Service]]:
+    def services(self) -> list[tuple[tuple[str, ...], Service]]:
+        """Every service by its URL names, each `name scheme [path]`. Call it once."""
         clob, clock = self.clob, self.clock
         gamma = GammaService(self.engine, self.lifecycle, clock)
-        polybolt = PolyboltService(self.oracle, self._known, clock)
-        rtds = RtdsService(self.oracle, clock, self._rng("rtds"))
-        binance = BinanceService(self.oracle, clock)
+        polybolt = PolyboltService(self.oracle, self._known, clock, clob.book_of, self.terms)
+        self.engine.listeners.append(polybolt.on_event)
+        rtds = RtdsService(self.oracle, clock, self._rng("rtds"), self.terms)
+        self.engine.listeners.append(rtds.on_event)
+        binance = BinanceService(self.oracle, clock, self.terms)
         moves = OperationsService(self.engine, clock, clob.authenticate, self._rng("operations"))
         admin = AdminService(self.engine, self.counters, clock)
         admin.routes |= self.standing.routes | clob.restrictions.routes
@@ -258,7 +261,7 @@ class Exchange:
 
         Raises ValueError when too few ports follow, OSError when one is taken (in a group).
         """
-        services = [(names, self._over_links(names, one)) for names, one in self._services()]
+        services = [(names, self._over_links(names, one)) for names, one in self.services()]
         if port + len(services) - 1 > PORT_MOST:
             raise ValueError(f"the exchange takes {len(services)} ports, {port} leaves too few")
         async with trio.open_nursery() as nursery:

@@ -188,6 +188,7 @@ def test_every_fault_of_gamma_is_tried() -> None:
 # --- the venue's own acts -----------------------------------------------------------------------
 
 
+@pytest.mark.conforms("feeds-12.2-engine-restart")
 @pytest.mark.parametrize(
     ("fault", "mode"),
     [
