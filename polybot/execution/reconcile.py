@@ -165,13 +165,14 @@ class Belief:
 class _Watched:
     belief: Belief
     since_ms: int | None = None  # when the present difference was first seen
+    off: int = 0  # and how large it was at the last look
     past: deque[tuple[int, Belief]] = attrs.field(factory=deque)  # (until when, belief)
 
 
 @attrs.define(eq=False)
 class DriftWatch:
-    """Balances under comparison. A difference counts from when it is first seen under a belief that
-    does not change, and is drift once it has lasted `DRIFT_MS`.
+    """Balances under comparison. A difference is drift once it has lasted `DRIFT_MS`. News that
+    change it start it anew, for they were part of it; news that leave it as it is do not.
 
     A figure that we believed ourselves within `STALE_MS` is the venue's cache, which lags (F34).
     """
@@ -187,20 +188,20 @@ class DriftWatch:
     def judge(self, belief: Belief, there: int, now_ms: int) -> Difference | None:
         """Compare one balance; the difference, if it has lasted."""
         watched = self._watched.setdefault(belief.subject, _Watched(belief))
-        if watched.belief != belief:
+        off, news = belief.off(there), watched.belief != belief
+        if news:
             watched.past.append((now_ms, watched.belief))
-            watched.belief, watched.since_ms = belief, None
+            watched.belief = belief
         while watched.past and now_ms - watched.past[0][0] > STALE_MS:
             watched.past.popleft()
-        if not belief.off(there):
+        stale = off != 0 and any(not before.off(there) for _, before in watched.past)
+        self.stale += stale
+        if not off or stale:
             watched.since_ms = None
             return None
-        if any(not before.off(there) for _, before in watched.past):
-            self.stale += 1
-            watched.since_ms = None
-            return None
-        if watched.since_ms is None:
+        if watched.since_ms is None or (news and abs(off - watched.off) > TOLERANCE):
             watched.since_ms = now_ms
+        watched.off = off
         if now_ms - watched.since_ms <= DRIFT_MS:
             return None
         return Difference(belief.kind, belief.subject, belief.condition_id, belief.total, there)

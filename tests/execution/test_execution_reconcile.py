@@ -177,6 +177,17 @@ def test_news_in_between_starts_anew() -> None:
     assert judged(watch, more, 30 * SHARE, 6000, 11_000, 11_001) == [False, False, True]
 
 
+def test_news_that_explain_nothing_do_not_hide_drift() -> None:
+    """In a busy market fills come all the time; what they leave as it was goes on counting."""
+    watch = DriftWatch()
+    found = []
+    for n in range(8):
+        held = attrs.evolve(TEN, final=(10 + n) * SHARE, total=(10 + n) * SHARE)
+        found += judged(watch, held, (110 + n) * SHARE, 1000 * n)
+
+    assert found == [False] * 6 + [True] * 2
+
+
 @pytest.mark.parametrize(("there", "off"), [(9, -1), (10, 0), (12, 0), (15, 0), (16, 1)])
 def test_trades_under_way_explain_their_own_shares(there: int, off: int) -> None:
     """Whether the venue moves balances at the match or when it is confirmed, both are right."""
