@@ -97,7 +97,8 @@ class AccountReads:
         if not all(_is_seconds(query.get(name, "0")) for name in ("before", "after")):
             return error_response(BAD_TRADE_QUERY)
         mine = reversed(self._trades.get(key.key, ()))
-        rows = [trade_row(trade, key.key) for trade in mine if _trade_matches(trade, query)]
+        now_ms = self._engine.now_ms
+        rows = [trade_row(trade, key.key, now_ms) for trade in mine if _trade_matches(trade, query)]
         return _page(rows, query, BAD_TRADE_QUERY)
 
 

@@ -61,7 +61,8 @@ class Market:
     strike: float | None = None  # what the rule reads at the start and end
     final: float | None = None
     strike_published_ms: int | None = None
-    winner: int | None = None  # UP | DOWN
+    winner: int | None = None  # UP | DOWN, as the venue's services tell it; None also for a void
+    payouts: tuple[int, int] | None = None  # the chain's: (1, 0), (0, 1), or (1, 1) for a void
     resolved_ms: int | None = None
 
     def outcome_of(self, token: str) -> int:
@@ -128,19 +129,21 @@ class MakerFill:
 
 @attrs.define(eq=False)
 class Trade:
-    """One settlement: a taker order against one or more makers."""
+    """One settlement: a taker order against all the makers it met, over however many levels."""
 
     id: str
     market: Market
     taker: Order
     shares: int  # of the taker's token
-    price: int  # of the level, in the taker's terms: a taker has one trade per level
+    price: int  # of the last level reached, in the taker's terms; the makers' own are exact
     fee: int  # pUSD, paid by the taker
     makers: tuple[MakerFill, ...]
     matched_ms: int
     status: str = "MATCHED"  # → MINED → CONFIRMED | RETRYING | FAILED
     tx_hash: str = ""
     updated_ms: int = 0
+    broadcast_ms: int = 0  # when the venue sends the transaction off
+    block_ms: int | None = None  # of the block that holds it
 
 
 # --- what the engine tells its listeners, in the order it happened -------------------
@@ -205,8 +208,38 @@ class MarketResolved:
     at_ms: int
 
 
+class Move(enum.Enum):
+    """What moves a wallet's holdings beside trades, as the activity feed calls it."""
+
+    SPLIT = "SPLIT"
+    MERGE = "MERGE"
+    REDEEM = "REDEEM"
+    DEPOSIT = "DEPOSIT"
+    REWARD = "REWARD"
+    MAKER_REBATE = "MAKER_REBATE"
+
+
+@attrs.frozen
+class Moved:
+    """A wallet's pUSD or pairs moved. `shares`: burnt or made, of (Up, Down); `cash`: received."""
+
+    move: Move
+    account: str
+    market: Market | None  # None for what belongs to no market
+    shares: tuple[int, int]
+    cash: int
+    at_ms: int
+
+
 Event = (
-    LevelChanged | Traded | TradeUpdated | OrderEvent | TickChanged | MarketListed | MarketResolved
+    LevelChanged
+    | Traded
+    | TradeUpdated
+    | OrderEvent
+    | TickChanged
+    | MarketListed
+    | MarketResolved
+    | Moved
 )
 
 

@@ -1,11 +1,16 @@
-"""Split, merge, redeem and what an account is worth (onchain.md 6.1 and 6.4; effects only)."""
+"""Split, merge, redeem and what an account is worth (onchain.md 6.1 and 6.4; effects only).
+
+These are acts on chain: they can use what the chain has of a wallet, not the shares of a trade that
+no block holds yet. The chain knows nothing of orders and takes what they count on, too.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 
 from polybot.exchange.accounts import Accounts
-from polybot.exchange.model import Market, Phase, Refused
+from polybot.exchange.model import DOWN, UP, Market, Phase, Refused
+from polybot.exchange.settlement import Clearing
 
 NO_CASH = "ERC20: transfer amount exceeds balance"
 NO_SHARES = "ERC1155: burn amount exceeds balance"
@@ -13,15 +18,14 @@ NO_RESULT = "result for condition not received yet"
 RESOLVED = "the market is resolved"
 
 
-def split(accounts: Accounts, account: str, market: Market, shares: int) -> Refused | int:
-    """Turn pUSD into the same number of both tokens; possible until the resolution.
-
-    The chain does not know of orders: it takes cash that they count on, too.
-    """
+def split(
+    accounts: Accounts, clearing: Clearing, account: str, market: Market, shares: int
+) -> Refused | int:
+    """Turn pUSD into the same number of both tokens; possible until the resolution."""
     assert shares >= 0, "amounts are unsigned on chain"
     if market.phase is Phase.RESOLVED:
         return Refused(RESOLVED)
-    if accounts.cash(account) < shares:
+    if clearing.movable(account, None) < shares:
         return Refused(NO_CASH)
     accounts.wallet(account).cash -= shares
     accounts.add_shares(account, market.tokens, shares)
@@ -29,10 +33,12 @@ def split(accounts: Accounts, account: str, market: Market, shares: int) -> Refu
     return shares
 
 
-def merge(accounts: Accounts, account: str, market: Market, shares: int) -> Refused | int:
+def merge(
+    accounts: Accounts, clearing: Clearing, account: str, market: Market, shares: int
+) -> Refused | int:
     """Turn the same number of both tokens back into pUSD, before or after the resolution."""
     assert shares >= 0, "amounts are unsigned on chain"
-    if min(accounts.shares(account, token) for token in market.tokens) < shares:
+    if min(clearing.movable(account, token) for token in market.tokens) < shares:
         return Refused(NO_SHARES)
     accounts.add_shares(account, market.tokens, -shares)
     accounts.wallet(account).cash += shares
@@ -40,16 +46,30 @@ def merge(accounts: Accounts, account: str, market: Market, shares: int) -> Refu
     return shares
 
 
-def redeem(accounts: Accounts, account: str, market: Market) -> Refused | int:
-    """Burn the account's whole balance of both tokens and pay one dollar per winning share."""
-    if market.phase is not Phase.RESOLVED or market.winner is None:
+def redeem(
+    accounts: Accounts, clearing: Clearing, account: str, market: Market
+) -> Refused | tuple[int, int]:
+    """Burn the wallet's whole settled balance of both tokens for its payout.
+
+    Returns the shares burnt, (Up, Down); `payout` says what they bring. Shares of trades still on
+    their way stay and can be redeemed later.
+    """
+    if market.phase is not Phase.RESOLVED or market.payouts is None:
         return Refused(NO_RESULT)
-    payout = accounts.shares(account, market.tokens[market.winner])
-    for token in market.tokens:
-        accounts.add_shares(account, (token,), -accounts.shares(account, token))
-    accounts.wallet(account).cash += payout
-    accounts.back(market.condition_id, -payout)
-    return payout
+    up, down = (clearing.movable(account, token) for token in market.tokens)
+    paid = payout(market, (up, down))
+    for token, shares in zip(market.tokens, (up, down), strict=True):
+        accounts.add_shares(account, (token,), -shares)
+    accounts.wallet(account).cash += paid
+    accounts.back(market.condition_id, -paid)
+    return up, down
+
+
+def payout(market: Market, shares: tuple[int, int]) -> int:
+    """pUSD for so many shares of a resolved market, each outcome floored as the CTF does it."""
+    assert market.payouts is not None, "the payouts come with the resolution"
+    whole = sum(market.payouts)
+    return sum(n * part // whole for n, part in zip(shares, market.payouts, strict=True))
 
 
 def equity(accounts: Accounts, account: str, by_token: Mapping[str, Market]) -> int:
@@ -63,6 +83,5 @@ def equity(accounts: Accounts, account: str, by_token: Mapping[str, Market]) -> 
 
 
 def _worth(accounts: Accounts, account: str, market: Market) -> int:
-    if market.winner is not None:
-        return accounts.shares(account, market.tokens[market.winner])
-    return min(accounts.shares(account, token) for token in market.tokens)
+    up, down = (accounts.shares(account, market.tokens[outcome]) for outcome in (UP, DOWN))
+    return min(up, down) if market.payouts is None else payout(market, (up, down))

@@ -24,7 +24,7 @@ from polybot.exchange.model import (
     TradeUpdated,
 )
 from polybot.exchange.money import UNIT
-from polybot.exchange.settlement import SettlementDelays
+from polybot.exchange.settlement import ClearingPolicy
 
 T0 = 1_795_132_800_000
 FIVE_MINUTES = Series("btc", "5m", 300, "twap")
@@ -57,7 +57,7 @@ class Kit:
 
     def __init__(self, *, fail_ppm: int = 0, auto_tick: bool = True, **market: Any) -> None:
         self.engine = Engine(
-            rng=random.Random(7), delays=SettlementDelays(fail_ppm=fail_ppm), auto_tick=auto_tick
+            rng=random.Random(7), policy=ClearingPolicy(fail_ppm=fail_ppm), auto_tick=auto_tick
         )
         self.events: list[Event] = []
         self.replies: list[Accepted | Refused] = []
@@ -157,7 +157,7 @@ def _word(event: Event) -> str:
             return type(event).__name__
 
 
-def resolved(kit: Kit, winner: int) -> None:
+def resolved(kit: Kit, winner: int | None) -> None:
     """Close (if still open) and resolve the kit's market now."""
     if kit.market.phase is Phase.OPEN:
         kit.engine.close_market(kit.market, kit.now)
