@@ -247,13 +247,18 @@ def _short_form(market: Market) -> dict[str, object]:
     return reply
 
 
+def _payout_price(market: Market, outcome: int) -> float:
+    """The settled price; half a dollar in a void, and (as there is no other) before the result."""
+    return 0.5 if market.winner is None else float(market.winner == outcome)
+
+
 def _long_form(market: Market) -> dict[str, object]:
     resolved = market.phase is Phase.RESOLVED
     tokens = [
         {
             "token_id": token,
             "outcome": label,
-            "price": float(market.winner == outcome) if resolved else 0.5,
+            "price": _payout_price(market, outcome),
             "winner": resolved and market.winner == outcome,
         }
         for outcome, (token, label) in enumerate(zip(market.tokens, OUTCOMES, strict=True))

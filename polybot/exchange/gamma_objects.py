@@ -13,10 +13,13 @@ import orjson
 from polybot.exchange.calendar import COIN, SERIES
 from polybot.exchange.engine import Engine
 from polybot.exchange.lifecycle import Lifecycle
-from polybot.exchange.model import UP, Market, Phase, Series
+from polybot.exchange.model import DOWN, UP, Market, Phase, Series
 from polybot.exchange.money import ONE, decimal_text
 
 OUTCOMES = '["Up", "Down"]'
+OUTCOME_PRICES: dict[int | None, tuple[str, str]] = {
+    UP: ("1", "0"), DOWN: ("0", "1"), None: ("0.5", "0.5"),
+}  # fmt: skip
 _IMAGE = "https://polymarket-upload.s3.us-east-2.amazonaws.com/{}+fullsize.png"
 _SERIES_NAME = {"5m": "5m", "15m": "15m", "1h": "hourly"}
 _KNOWN_SERIES_IDS = {"btc-5m": "10684", "btc-1h": "10114"}  # feeds.md 8.2
@@ -135,7 +138,7 @@ class GammaObjects:
             "startTime": iso(market.start_ms),
             "seriesSlug": series_slug(market.series),
             "negRiskAugmented": False,
-            "eventMetadata": self._published_prices(market),
+            "eventMetadata": self._published_prices(market, now_ms),
         }
 
     def bare_market(self, market: Market, now_ms: int) -> dict[str, object]:
@@ -166,8 +169,8 @@ class GammaObjects:
 
     def _book(self, market: Market) -> dict[str, object]:
         """What the book says; a resolved market shows the payout instead."""
-        if market.winner is not None:
-            payout = ("1", "0") if market.winner == UP else ("0", "1")
+        if market.phase is Phase.RESOLVED:
+            payout = OUTCOME_PRICES[market.winner]
             return {"liquidity": "0", "liquidityNum": 0, "outcomePrices": _in_string(payout)}
         up, _ = market.tokens
         bids, asks = self._engine.levels(up)
@@ -201,10 +204,11 @@ class GammaObjects:
             shown["umaResolutionStatus"] = "proposed"
         return shown
 
-    def _published_prices(self, market: Market) -> dict[str, object]:
+    def _published_prices(self, market: Market, now_ms: int) -> dict[str, object]:
         prices: dict[str, object] = {}
-        if market.strike_published_ms is not None:
-            prices["priceToBeat"] = market.strike
+        strike = self._lifecycle.shown_strike(market, now_ms)
+        if strike is not None:
+            prices["priceToBeat"] = strike
         if market.condition_id in self._lifecycle.proposed_ms:
             prices["finalPrice"] = market.final
         return prices

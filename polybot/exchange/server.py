@@ -19,6 +19,7 @@ from coincurve import PrivateKey
 from polybot.clock import Clock
 from polybot.exchange import eip712
 from polybot.exchange.admin import AdminService
+from polybot.exchange.balance_cache import BalanceCache
 from polybot.exchange.binance import BinanceService
 from polybot.exchange.clob import ClobServer
 from polybot.exchange.conduct_calls import ConductCalls
@@ -117,6 +118,9 @@ class Exchange:
         self.clob = ClobServer(
             self.engine, clock, rng("clob"), on_error, self._on_refused, terms=terms
         )
+        self.balances = BalanceCache(self.engine, terms.balance_lag_ms)
+        self.clob.balances.figure = self.balances.read
+        self.clob.balances.refresh = self.balances.refresh
         self.engine.listeners.append(self.counters.on_event)
         wallet = self.wallet
         self.clob.keys.add_key(wallet.address, wallet.api_key, wallet.api_secret, wallet.passphrase)
@@ -128,6 +132,7 @@ class Exchange:
             rng("lifecycle"),
             start_ms,
             settlement=world.settlement,
+            hydration_ms=terms.hydration_ms,
             terms=terms,
         )
         world.attach(self.engine, self.oracle, self.lifecycle)

@@ -37,6 +37,20 @@ class Terms:
     # (signature types 0 to 2; clob.md 3.3, third-party reports). Off: all four types trade.
     deposit_wallets_only: bool = False
 
+    # --- the end of a market (clob.md 8) -----------------------------------------------
+    # Stop matching at `endDate`. No page says so; books appear to stay open until the resolution.
+    close_at_end: bool = False
+    # What rests at the close ends as INVALID, as one client saw, not CANCELED_MARKET_RESOLVED.
+    close_invalidates: bool = False
+    # How long a listed market has no book, and Gamma no token ids of it: minutes have been seen
+    # (feeds.md 8.3); a day ahead of its window nobody is there to see it.
+    hydration_ms: int = _at_least(0, 0)
+
+    # --- balances (clob.md 5.1, reliability.md F34) --------------------------------------
+    # How old the balances that `/balance-allowance` shows may be; `/update` reads the chain anew.
+    # No source measures it.
+    balance_lag_ms: int = _at_least(0, 2_000)
+
     # --- trading modes (clob.md 7.3) -------------------------------------------------
     # Post-only time after an engine restart: two minutes.
     post_only_s: int = _at_least(1, 120)
