@@ -21,7 +21,8 @@ OUTCOME_PRICES: dict[int | None, tuple[str, str]] = {
     UP: ("1", "0"), DOWN: ("0", "1"), None: ("0.5", "0.5"),
 }  # fmt: skip
 _IMAGE = "https://polymarket-upload.s3.us-east-2.amazonaws.com/{}+fullsize.png"
-_SERIES_NAME = {"5m": "5m", "15m": "15m", "1h": "hourly"}
+_SERIES_NAME = {"5m": "5m", "15m": "15m", "1h": "hourly", "4h": "4h", "daily": "daily"}
+FIRST_EVENT_ID = 1_000_000_000  # the SDK takes positive 32-bit integers only
 _KNOWN_SERIES_IDS = {"btc-5m": "10684", "btc-1h": "10114"}  # feeds.md 8.2
 
 _TWAP_TEXT = (
@@ -41,6 +42,15 @@ _CANDLE_TEXT = (
     "finalized.\nPlease note that this market is about the price according to Binance "
     "{asset}/USDT, not according to other sources or spot markets."
 )
+_NOON_TEXT = (
+    'This market will resolve to "Up" if the "Close" price for the Binance 1 minute candle for '
+    "{asset}/USDT at 12:00 in the ET timezone (noon) on the day specified in the title is higher "
+    "than the same price on the day before. If it is lower, it will resolve to "
+    '"Down". If the two are equal, this market will resolve 50-50.\nThe resolution source for this '
+    'market is Binance, specifically the {asset}/USDT "Close" prices available at {source} with '
+    '"1m" and "Candles" selected on the top bar.'
+)
+_TEXT = {"twap": _TWAP_TEXT, "candle": _CANDLE_TEXT, "noon": _NOON_TEXT}
 
 
 def iso(at_ms: int, *, micros: bool = False) -> str:
@@ -50,14 +60,13 @@ def iso(at_ms: int, *, micros: bool = False) -> str:
 
 
 def resolution_source(series: Series) -> str:
-    if series.rule == "candle":
+    if series.rule != "twap":
         return f"https://www.binance.com/en/trade/{series.asset.upper()}_USDT"
     return f"https://data.chain.link/streams/{series.asset}-usd-twap-60s-streams"
 
 
 def description(series: Series) -> str:
-    text = _CANDLE_TEXT if series.rule == "candle" else _TWAP_TEXT
-    return text.format(
+    return _TEXT[series.rule].format(
         coin=COIN[series.asset], asset=series.asset.upper(), source=resolution_source(series)
     )
 
@@ -100,7 +109,7 @@ def series_object(series: Series) -> dict[str, object]:
 
 
 def event_id(market: Market) -> str:
-    return "9" + market.gamma_id
+    return str(FIRST_EVENT_ID + int(market.gamma_id))
 
 
 class GammaObjects:
@@ -191,7 +200,7 @@ class GammaObjects:
 
     def _resolution(self, market: Market) -> dict[str, object]:
         shown: dict[str, object] = {"umaResolutionStatuses": "[]"}
-        if market.series.rule == "candle":
+        if market.series.rule != "twap":
             shown["customLiveness"] = 600
         else:
             shown["automaticallyResolved"] = True

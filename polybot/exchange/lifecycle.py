@@ -13,7 +13,7 @@ import heapq
 import random
 from collections.abc import Sequence
 
-from polybot.exchange.calendar import LISTED_AHEAD_MS, market_for, windows
+from polybot.exchange.calendar import LISTED_AHEAD_MS, market_for, under_way, windows
 from polybot.exchange.engine import GRACE_MS, Engine
 from polybot.exchange.model import Market, Phase, Series, Status
 from polybot.exchange.oracle import Oracle
@@ -84,7 +84,7 @@ class Lifecycle:
         self._listings: list[tuple[int, int, Series, int]] = []  # due, order, series, window start
         self._order = 0
         for one in self.series:
-            self._await_listing(one, start_ms - one.length_s * 1000 + 1)
+            self._await_listing(one, under_way(one, start_ms))
         self.advance(start_ms)
 
     def advance(self, now_ms: int) -> None:
@@ -108,8 +108,8 @@ class Lifecycle:
         return min(listing_ms, self._steps[0][0]) if self._steps else listing_ms
 
     def _await_listing(self, series: Series, after_ms: int) -> None:
-        """Windows are listed a day ahead; the autumn hole is two hours, so a day finds the next."""
-        window_ms = next(windows(series, after_ms, after_ms + LISTED_AHEAD_MS))
+        """Windows are listed a day ahead; two days hold one of any series, whatever the clocks."""
+        window_ms = next(windows(series, after_ms, after_ms + 2 * LISTED_AHEAD_MS))
         self._order += 1
         heapq.heappush(
             self._listings, (window_ms - LISTED_AHEAD_MS, self._order, series, window_ms)

@@ -27,9 +27,9 @@ class Series:
     """A family of interval markets: `btc-5m` → asset btc, 300 s, settled by a TWAP pair."""
 
     asset: str  # "btc"
-    name: str  # "5m" | "15m" | "1h"
-    length_s: int
-    rule: str  # "twap" | "candle"
+    name: str  # "5m" | "15m" | "1h" | "4h" | "daily"
+    length_s: int  # of an ordinary window: New York's clocks may change in a long one
+    rule: str  # "twap" | "candle" (open and close of the hour) | "noon" (closes of two minutes)
 
     @property
     def key(self) -> str:
