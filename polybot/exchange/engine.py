@@ -59,8 +59,8 @@ class Engine:
         self.orders, self.trades = self.desk.orders, self.desk.trades
         self.listeners: list[Listener] = self._outbox.listeners
         self.listeners.append(self._drop_unread)
-        # Owners who never ask about an order again, as the crowd: theirs are dropped when they die,
-        # or an hour of them would fill the memory.
+        # Owners, and their accounts, who never ask about an order again, as the crowd: theirs are
+        # dropped when they die, or an hour of them would fill the memory.
         self.unread: set[str] = set()
         self._now_ms = 0
 
@@ -233,36 +233,43 @@ class Engine:
         self.accounts.deposit(account, amount)
         self._outbox.tell(Moved(move, account, None, (0, 0), amount, now_ms))
 
-    def split(self, account: str, market: Market, shares: int, now_ms: int) -> Refused | int:
+    def split(
+        self, account: str, market: Market, shares: int, now_ms: int, *, tx_hash: str = ""
+    ) -> Refused | int:
         """Turn pUSD into pairs; BUY orders it leaves without funds are cancelled."""
         self.advance(now_ms)
         moved = positions.split(self.accounts, self.desk.clearing, account, market, shares)
         if not isinstance(moved, Refused):
-            self._moved(Move.SPLIT, account, market, (moved, moved), -moved)
+            self._moved(Move.SPLIT, account, market, (moved, moved), -moved, tx_hash)
         return moved
 
-    def merge(self, account: str, market: Market, shares: int, now_ms: int) -> Refused | int:
+    def merge(
+        self, account: str, market: Market, shares: int, now_ms: int, *, tx_hash: str = ""
+    ) -> Refused | int:
         """Turn pairs into pUSD; SELL orders it leaves without shares are cancelled."""
         self.advance(now_ms)
         moved = positions.merge(self.accounts, self.desk.clearing, account, market, shares)
         if not isinstance(moved, Refused):
-            self._moved(Move.MERGE, account, market, (-moved, -moved), moved)
+            self._moved(Move.MERGE, account, market, (-moved, -moved), moved, tx_hash)
         return moved
 
-    def redeem(self, account: str, market: Market, now_ms: int) -> Refused | int:
+    def redeem(
+        self, account: str, market: Market, now_ms: int, *, tx_hash: str = ""
+    ) -> Refused | int:
         """Burn both settled balances of a resolved market for their payout, which is returned."""
         self.advance(now_ms)
         burnt = positions.redeem(self.accounts, self.desk.clearing, account, market)
         if isinstance(burnt, Refused):
             return burnt
         paid = positions.payout(market, burnt)
-        self._moved(Move.REDEEM, account, market, (-burnt[UP], -burnt[DOWN]), paid)
+        self._moved(Move.REDEEM, account, market, (-burnt[UP], -burnt[DOWN]), paid, tx_hash)
         return paid
 
     def _moved(
-        self, move: Move, account: str, market: Market, shares: tuple[int, int], cash: int
-    ) -> None:
-        cause = Moved(move, account, market, shares, cash, self._now_ms)
+        self, move: Move, account: str, market: Market, shares: tuple[int, int], cash: int,
+        tx_hash: str,
+    ) -> None:  # fmt: skip
+        cause = Moved(move, account, market, shares, cash, self._now_ms, tx_hash)
         self.desk.shed([account], self._now_ms, cause)
 
     def equity(self, account: str) -> int:

@@ -108,6 +108,10 @@ def series_object(series: Series) -> dict[str, object]:
     }
 
 
+def icon(market: Market) -> str:
+    return _IMAGE.format(market.series.asset.upper())
+
+
 def event_id(market: Market) -> str:
     return str(FIRST_EVENT_ID + int(market.gamma_id))
 
@@ -225,7 +229,7 @@ class GammaObjects:
 
 def _common(market: Market, now_ms: int) -> dict[str, object]:
     """What a market and its event show alike."""
-    image = _IMAGE.format(market.series.asset.upper())
+    image = icon(market)
     return {
         "slug": market.slug,
         "description": description(market.series),

@@ -229,6 +229,7 @@ class Moved:
     shares: tuple[int, int]
     cash: int
     at_ms: int
+    tx_hash: str = ""  # of the transaction, where somebody knows it
 
 
 Event = (

@@ -24,6 +24,7 @@ from polybot.exchange.binance import BinanceService
 from polybot.exchange.clob import ClobServer
 from polybot.exchange.conduct_calls import ConductCalls
 from polybot.exchange.counters import Counters
+from polybot.exchange.data_api import OWN_LAG_MS, DataService
 from polybot.exchange.engine import Engine
 from polybot.exchange.gamma import GammaService
 from polybot.exchange.lifecycle import Lifecycle
@@ -35,6 +36,7 @@ from polybot.exchange.polybolt import PolyboltService
 from polybot.exchange.rtds import RtdsService
 from polybot.exchange.site_service import SiteService
 from polybot.exchange.terms import Terms
+from polybot.exchange.wallet_history import WalletHistory
 from polybot.exchange.websocket import OnError
 from polybot.exchange.world import World
 
@@ -83,6 +85,7 @@ class Urls:
     operations: str
     admin: str
     site: str
+    data: str
 
 
 class Moving(Protocol):
@@ -135,6 +138,11 @@ class Exchange:
             hydration_ms=terms.hydration_ms,
             terms=terms,
         )
+        history = WalletHistory(self.engine.unread, OWN_LAG_MS)
+        self.engine.listeners.append(history.on_event)
+        self.data = DataService(
+            self.engine, self.lifecycle, history, clock, cached=terms.data_caches
+        )
         world.attach(self.engine, self.oracle, self.lifecycle)
         self._rng = rng
 
@@ -161,6 +169,7 @@ class Exchange:
             (("operations http",), self._after_the_world(moves.service)),
             (("admin http",), admin.service),
             (("site http",), SiteService(clob.geoblock).service),
+            (("data http",), self.data.service),
         ]
 
     def _after_the_world(self, service: Service) -> Service:

@@ -50,6 +50,8 @@ class Terms:
     # How old the balances that `/balance-allowance` shows may be; `/update` reads the chain anew.
     # No source measures it.
     balance_lag_ms: int = _at_least(0, 2_000)
+    # The stale caches before the Data API: trades 300 s, activity 15 s, positions 5 s (feeds.md 11).
+    data_caches: bool = True
 
     # --- trading modes (clob.md 7.3) -------------------------------------------------
     # Post-only time after an engine restart: two minutes.
