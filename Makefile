@@ -15,7 +15,8 @@ FIND_PYTHON := for p in python3 python3.11 python3.12 python3.13 python3.14; do 
 	$$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' >/dev/null 2>&1 && echo $$p && break; done
 
 COMMON = $(if $(WORLD),--world '$(WORLD)') $(if $(SERIES),--series '$(SERIES)') \
-	$(if $(SPEED),--speed '$(SPEED)') $(if $(SEED),--seed '$(SEED)') $(if $(TERMS),--terms '$(TERMS)')
+	$(if $(SPEED),--speed '$(SPEED)') $(if $(SEED),--seed '$(SEED)') $(if $(TERMS),--terms '$(TERMS)') \
+	$(if $(FAULTS),--faults '$(FAULTS)')
 PAPER = --config '$(CONFIG)' --mode paper $(COMMON) \
 	$(if $(FOR),--for '$(FOR)') $(if $(SUMMARY),--summary '$(SUMMARY)')
 EXCHANGE = $(if $(PORT),--port '$(PORT)') $(COMMON) \
@@ -30,10 +31,10 @@ help:  ## show the verbs
 	@grep -hE '^[a-z]+:.*##' Makefile | sed -E 's/^([a-z]+):.*## /\1\t/' | expand -t 12
 
 # `exec`: the shell becomes Python, so that a signal reaches the program and not a shell in front of it.
-paper: $(STAMP)  ## trade on the embedded exchange: FOR= SPEED= SEED= SERIES= WORLD= TERMS= SUMMARY=
+paper: $(STAMP)  ## trade on the embedded exchange: FOR= SPEED= SEED= SERIES= WORLD= TERMS= FAULTS= SUMMARY=
 	@exec $(PYTHON) -m polybot $(PAPER)
 
-exchange: $(STAMP)  ## run the embedded exchange alone: PORT= SPEED= SEED= SERIES= WORLD= INTENSITY= START= TERMS=
+exchange: $(STAMP)  ## run the embedded exchange alone: PORT= SPEED= SEED= SERIES= WORLD= INTENSITY= START= TERMS= FAULTS=
 	@exec $(PYTHON) -m polybot exchange $(EXCHANGE)
 
 test: $(STAMP)  ## run the tests

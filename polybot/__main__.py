@@ -20,10 +20,13 @@ from polybot.config import Config, load
 from polybot.config_read import ConfigError
 from polybot.console.log import bot_log, set_up_logs
 from polybot.console.report import closing_report
+from polybot.exchange.faults.catalogue import table
+from polybot.exchange.faults.plan import load as load_plan
 from polybot.exchange.server import Exchange, Urls
 from polybot.exchange.terms import Terms
 from polybot.exchange.terms_file import read_terms
 from polybot.exchange.world import make_world
+from polybot.journal.store import JournalFailed
 from polybot.lab import commands
 from polybot.launch import (
     EXIT_CLEAN,
@@ -41,6 +44,9 @@ from polybot.signals import stop_on_signals
 def main(argv: list[str]) -> int:
     options = cli.parse(argv)
     if isinstance(options, ExchangeOptions):
+        if options.faults == "list":
+            sys.stdout.write(f"{table()}\n")
+            return EXIT_CLEAN
         set_up_logs(sys.stderr)
         return run_exchange(options)
     if isinstance(options, LabOptions):
@@ -68,6 +74,9 @@ def run_bot(options: BotOptions) -> int:
     except ValueError as error:
         sys.stderr.write(f"cannot start: {error}\n")
         return EXIT_CONFIG
+    except JournalFailed as error:
+        sys.stderr.write(f"cannot start: {error}\n")
+        return EXIT_STORAGE
     except Exception as error:  # noqa: BLE001 - the summary is written on failure too
         logger.exception("the run failed")
         report, code = _failed(config, error), EXIT_OTHER
@@ -130,7 +139,13 @@ async def _serve(options: ExchangeOptions) -> int:
         intensity=options.intensity,
     )
     terms = Terms() if options.terms is None else read_terms(options.terms)
-    exchange = Exchange(world, Clock.starting_at(world.start_ms), options.seed, terms=terms)
+    exchange = Exchange(
+        world,
+        Clock.starting_at(world.start_ms),
+        options.seed,
+        terms=terms,
+        faults=load_plan(options.faults),
+    )
     async with trio.open_nursery() as nursery:
         with trio.CancelScope() as serving:
             stop: Callable[[str], None] = lambda _: serving.cancel()  # noqa: E731

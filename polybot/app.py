@@ -19,8 +19,8 @@ from polybot.console.snapshot import Snapshot
 from polybot.context import Context
 from polybot.discovery import Discovery
 from polybot.domain.ledger import MarketBooks
-from polybot.domain.orders import Failure
 from polybot.price_task import PriceTask
+from polybot.restart import Restart, StartFailed, end_of
 from polybot.settlement import Settlement
 from polybot.summary import Summary, total
 from polybot.supervisor import Supervisor
@@ -28,14 +28,9 @@ from polybot.user_task import UserTask
 
 EMPTY_S = 12.0  # to prove the account empty; G8 in reliability.md
 LAST_ACCOUNTS_S = 5.0  # to read the last results before the books are written
-START_S = 30.0
 VIEW_EVERY_S = 0.25
 FAILED = "error"  # nobody asked for this end
 REQUIRED = ("user stream", "heartbeat", "reconciler")
-
-
-class StartFailed(Exception):
-    """The venue could not be made ready for trading; the text says what to look at."""
 
 
 @attrs.define(eq=False, slots=False)
@@ -48,6 +43,7 @@ class Bot:
     world: str
     exit_reason: str = ""
     empty: bool = False  # the venue shows no order of ours
+    ready: bool = False  # venue and journal have been made to agree
     stopped_at: float | None = None
     stopped_ms: int | None = None
     ended_at: float | None = None
@@ -58,6 +54,7 @@ class Bot:
     def __attrs_post_init__(self) -> None:
         self.discovery = Discovery(self.ctx, self.series)
         self.supervisor = Supervisor(self.ctx, self.discovery, self.settlement)
+        self.ctx.account.journal.on_failure = self._journal_failed
 
     # --- running -----------------------------------------------------------------------------
 
@@ -79,9 +76,10 @@ class Bot:
             raise
 
     async def _trade(self, services: trio.Nursery) -> None:
+        services.start_soon(self.ctx.account.journal.run, name="journal")
         try:
             with self.ctx.trading:
-                await self._prepare()
+                await self._take_over()
                 # What is there now stays: a collection that walks it all stops the loop for 60 ms.
                 gc.collect()
                 gc.freeze()
@@ -90,28 +88,30 @@ class Bot:
         finally:
             self.stop(FAILED)  # says nothing where somebody has stopped us already
             with trio.move_on_after(EMPTY_S, shield=True):
-                self.empty = await self.ctx.account.cancel_everything()
+                self.empty = await self.ctx.reconciler.cancel_everything()
             self._note_end()
         with trio.move_on_after(LAST_ACCOUNTS_S):
             await self._last_accounts()
 
-    async def _prepare(self) -> None:
-        """Before anything else: no order of an earlier run may rest, and our cash is known."""
-        with trio.move_on_after(START_S):
-            self.empty = await self.ctx.account.cancel_everything()
-        if not self.empty:
-            raise StartFailed("open orders could not be read back as none")
-        cash = await self.ctx.client.balance(None)
-        if isinstance(cash, Failure):
-            raise StartFailed(f"the balance could not be read: {cash.what}")
-        self.ctx.account.ledger.deposit(cash, "balance at the start", self.ctx.clock.now_ms())
-        self.ctx.account.started_s = self.ctx.clock.now_ms() // 1000
+    async def _take_over(self) -> None:
+        """Before anything else: no order of an earlier run may rest, and the books are right."""
+        restart = Restart(self.ctx)
+        try:
+            await restart.run()
+        finally:
+            self.empty = restart.empty
+        self.ready = True
+        for market in self.ctx.recovered.markets.values():
+            self.settlement.watch(market)
+        for operation in self.ctx.recovered.operations.values():
+            self.settlement.in_doubt[operation.condition_id] = operation
 
     def _start_services(self, services: trio.Nursery) -> None:
         account, assets = self.ctx.account, sorted({one.split("-")[0] for one in self.series})
         services.start_soon(UserTask(self.ctx).run, name="user stream")
-        services.start_soon(account.keep_alive, name="heartbeat")
-        services.start_soon(account.reconcile_for_ever, name="reconciler")
+        services.start_soon(account.listen, name="private events")
+        services.start_soon(self.ctx.heartbeat.run, name="heartbeat")
+        services.start_soon(self.ctx.reconciler.run, name="reconciler")
         services.start_soon(PriceTask(self.ctx, assets).run, name="prices")
         services.start_soon(self.discovery.run, name="discovery")
         services.start_soon(self.settlement.run, name="settlement")
@@ -122,6 +122,11 @@ class Bot:
     async def _stop_at(self, unix_ms: int) -> None:
         await self.ctx.clock.sleep_until(unix_ms)
         self.stop("time is up")
+
+    def _journal_failed(self, why: str) -> None:
+        """Without a journal nothing may be placed; cancels need none (F66)."""
+        self.ctx.health.bad("journal", why)
+        self.stop(f"the journal failed: {why}")
 
     # --- stopping ----------------------------------------------------------------------------
 
@@ -150,13 +155,15 @@ class Bot:
             logger.info("cancel-all answered {:.0f} ms after the stop: {}", took_ms, said)
 
     def _note_end(self) -> None:
-        if not self.empty:
+        if self.empty:
+            self.ctx.account.journal.note(end_of(self.ctx))
+        else:
             logger.error("orders may still be live: the venue did not confirm that none rests")
         self.ended_at = wall_seconds()
 
     async def _last_accounts(self) -> None:
         """Late fills and results, so that the books are complete when they are written."""
-        await self.ctx.account.reconcile()
+        await self.ctx.reconciler.reconcile()
         await self.settlement.round(final=True)
 
     # --- figures -----------------------------------------------------------------------------
@@ -225,7 +232,7 @@ class Bot:
             two_sided_share=ctx.records.share(lambda record: record.two_sided_ms, ended_ms),
             unknown_resolved=ctx.records.unknown_resolved,
             # Before our cash has been read there is no equity to tell.
-            equity_bot=ctx.account.ledger.equity if ctx.account.started_s else None,
+            equity_bot=ctx.account.ledger.equity if self.ready else None,
             shutdown_ms=round(shutdown * 1000) if shutdown is not None else None,
         )
 

@@ -16,6 +16,7 @@ from polybot.options import BotOptions, ExchangeOptions, LabOptions, Options, Ov
 T = TypeVar("T")
 
 _TERMS = "TOML with a [venue] table: how the exchange behaves"
+_FAULTS = "a plan of faults: none, storm, feeds, orders, … or a TOML file"
 _EPILOG = """\
 exit codes: 0 clean, 2 bad configuration, 3 orders may be live, 4 journal or storage failed,
 1 anything else. `python -m polybot exchange --help` tells how to run the exchange alone."""
@@ -60,11 +61,14 @@ def _bot(argv: Sequence[str]) -> BotOptions:
     parser.add_argument("--speed", type=_speed, help="venue seconds per second (paper only)")
     parser.add_argument("--seed", type=_seed, help="seed of the world and the bot (paper only)")
     parser.add_argument("--terms", metavar="FILE", help=f"{_TERMS} (paper only)")
+    parser.add_argument("--faults", metavar="NAME|FILE", help=f"{_FAULTS} (paper only)")
     parser.add_argument(
         "--summary", metavar="PATH", help="write the JSON summary there; - prints it"
     )
     said = parser.parse_args(argv)
-    overrides = Overrides(said.mode, said.world, said.series, said.speed, said.seed, said.terms)
+    overrides = Overrides(
+        said.mode, said.world, said.series, said.speed, said.seed, said.terms, said.faults
+    )
     return BotOptions(said.config, overrides, said.run_ms, said.summary)
 
 
@@ -89,10 +93,16 @@ def _exchange(argv: Sequence[str]) -> ExchangeOptions:
         metavar="TIME",
     )
     parser.add_argument("--terms", type=Path, metavar="FILE", help=_TERMS)
+    parser.add_argument(
+        "--faults",
+        default=usual.faults,
+        metavar="NAME|FILE",
+        help=f"{_FAULTS}; `list` prints them all",
+    )
     said = parser.parse_args(argv)
     return ExchangeOptions(
         said.port, said.world, said.series, said.seed, said.speed, said.intensity, said.start,
-        said.terms,
+        said.terms, said.faults,
     )  # fmt: skip
 
 

@@ -19,6 +19,7 @@ from attrs.validators import and_, ge, in_, le
 
 from polybot import options
 from polybot.config_read import ConfigError, Fault, read_section, unknown_key
+from polybot.exchange.faults.plan import load as load_plan, presets
 from polybot.execution.params import OrderParams
 from polybot.options import Overrides
 from polybot.pricing.params import PricingParams
@@ -29,7 +30,13 @@ from polybot.venue.secret import Secret
 
 T = TypeVar("T", bound=attrs.AttrsInstance)
 
-PAPER_ONLY = ("world", "speed", "seed", "terms")  # overrides that a live run must not have
+PAPER_ONLY = (
+    "world",
+    "speed",
+    "seed",
+    "terms",
+    "faults",
+)  # overrides that a live run must not have
 
 _ADDRESS = re.compile(r"0x[0-9a-fA-F]{40}")
 
@@ -80,6 +87,17 @@ class PaperParams:
     terms: str | None = None
     """File with a [venue] table: how the exchange behaves where it may behave otherwise."""
 
+    faults: str = attrs.field(default="none", validator=_passing(load_plan))
+    """What goes wrong at the exchange: none, feeds, orders, metadata, venue, storm, or a file."""
+
+
+@attrs.frozen
+class JournalParams:
+    """`[journal]`: where facts are kept that a restart cannot do without."""
+
+    folder: str = "journal"
+    """Folder of the journals, one file per wallet; on paper one that begins anew with each run."""
+
 
 @attrs.frozen
 class LiveParams:
@@ -113,6 +131,7 @@ class Config:
     orders: OrderParams
     paper: PaperParams
     live: LiveParams
+    journal: JournalParams = JournalParams()
     keys: LiveKeys | None = None  # in live mode only
 
     @property
@@ -129,7 +148,7 @@ def load(path: Path, env: Mapping[str, str], overrides: Overrides = Overrides())
     sections = {field.name: field for field in attrs.fields(Config) if field.name != "keys"}
     faults += [Fault(key, unknown_key(key, sections)) for key in tables if key not in sections]
     asked_live = tables["bot"].get("mode") if isinstance(tables.get("bot"), dict) else None
-    _place_terms(tables, path.parent)
+    _place_files(tables, path.parent)
     _override(tables, overrides)
 
     def section(cls: type[T], name: str) -> T:
@@ -145,6 +164,7 @@ def load(path: Path, env: Mapping[str, str], overrides: Overrides = Overrides())
         orders=section(OrderParams, "orders"),
         paper=section(PaperParams, "paper"),
         live=section(LiveParams, "live"),
+        journal=section(JournalParams, "journal"),
     )
     if any(fault.path.startswith("live") for fault in faults):
         raise ConfigError(faults)  # which wallet and which file are meant is not known
@@ -170,13 +190,15 @@ def _toml(path: Path) -> dict[str, Any]:
         raise ConfigError([Fault(str(path), f"not TOML: {error}")]) from None
 
 
-def _place_terms(tables: dict[str, Any], folder: Path) -> None:
+def _place_files(tables: dict[str, Any], folder: Path) -> None:
     """A file named in the configuration lies beside it, one named on the command line where the
     operator stands.
     """
     paper = tables.get("paper")
-    if isinstance(paper, dict) and isinstance(paper.get("terms"), str):
-        paper["terms"] = str(folder / Path(paper["terms"]).expanduser())
+    for key in ("terms", "faults"):
+        named = paper.get(key) if isinstance(paper, dict) else None
+        if isinstance(paper, dict) and isinstance(named, str) and named not in presets():
+            paper[key] = str(folder / Path(named).expanduser())
 
 
 def _override(tables: dict[str, Any], overrides: Overrides) -> None:

@@ -19,7 +19,10 @@ from polybot.domain.orders import NewOrder, SignedOrder
 from polybot.execution.desk import Budget
 from polybot.execution.firewall import Admission
 from polybot.health import Health
+from polybot.heartbeat import Heartbeat
+from polybot.journal.recovery import Recovered
 from polybot.pricing.board import PriceBoard
+from polybot.reconciler import Reconciler
 from polybot.records import Records
 from polybot.venue.clob import ClobClient
 from polybot.venue.rest import Rest
@@ -40,6 +43,9 @@ class Context:
     client: ClobClient
     gamma: Rest
     account: Account
+    heartbeat: Heartbeat
+    reconciler: Reconciler
+    recovered: Recovered  # what the journal knew at the start
     admission: Admission
     health: Health
     board: PriceBoard

@@ -9,6 +9,7 @@ well.
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Callable
 
 import attrs
 import trio
@@ -36,6 +37,8 @@ def leaves(group: BaseExceptionGroup[BaseException]) -> list[BaseException]:
 class Health:
     admission: Admission
     troubles: dict[str, str] = attrs.field(factory=dict)
+    halted: dict[str, str] = attrs.field(factory=dict)  # troubles that only an operator ends
+    on_halt: Callable[[str, str], None] = lambda *_: None
     halts: Counter[str] = attrs.field(factory=Counter)
     _changed: trio.Event = attrs.field(factory=trio.Event)
 
@@ -52,8 +55,15 @@ class Health:
         self.troubles[name] = trouble
         self._tell()
 
+    def halt(self, name: str, why: str) -> None:
+        """Trouble for good: nothing ends it but an operator's word, also not a restart (S12)."""
+        if name not in self.halted:
+            self.halted[name] = why
+            self.on_halt(name, why)
+        self.bad(name, why)
+
     def good(self, name: str) -> None:
-        if self.troubles.pop(name, None) is not None:
+        if name not in self.halted and self.troubles.pop(name, None) is not None:
             self._tell()
 
     def _tell(self) -> None:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import random
 import sys
 from collections.abc import AsyncGenerator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +20,7 @@ import trio
 from loguru import logger
 
 from polybot.account import Account
-from polybot.app import Bot, StartFailed
+from polybot.app import Bot
 from polybot.channels import Published
 from polybot.clock import Clock
 from polybot.config import Config, LiveParams
@@ -29,6 +29,7 @@ from polybot.console.show import show
 from polybot.console.snapshot import Snapshot
 from polybot.context import Context
 from polybot.domain.orders import Failure
+from polybot.exchange.faults.plan import load as load_plan
 from polybot.exchange.server import Exchange, Urls
 from polybot.exchange.terms import Terms
 from polybot.exchange.terms_file import read_terms
@@ -36,9 +37,16 @@ from polybot.exchange.world import World, make_world
 from polybot.execution.desk import Budget
 from polybot.execution.firewall import Admission
 from polybot.health import Health, leaves
+from polybot.heartbeat import Heartbeat
+from polybot.journal.entries import Halted
+from polybot.journal.recovery import Recovered, recover
+from polybot.journal.store import JournalFailed, JournalInUse, Store
+from polybot.journal.writer import Journal
 from polybot.options import BotOptions
 from polybot.pricing.board import PriceBoard
+from polybot.reconciler import Reconciler
 from polybot.records import Records
+from polybot.restart import StartFailed
 from polybot.secrets_file import LiveKeys
 from polybot.settlement import Settlement
 from polybot.signals import stop_on_signals
@@ -54,6 +62,7 @@ from polybot.venue.site import POLYMARKET, Site
 # A Friday afternoon in New York, ninety seconds before the hour: a fixed start makes a seed one
 # world.
 PAPER_START_MS = 1_795_201_110_000
+PAPER_RUNS_MOST = 100
 
 EXIT_CLEAN, EXIT_OTHER, EXIT_CONFIG, EXIT_ORDERS_LIVE, EXIT_STORAGE = range(5)
 
@@ -79,14 +88,20 @@ def build(
     private_key: Secret,
     credentials: Credentials,
     http: httpx.AsyncClient,
+    store: Store,
     *,
     world: str,
     speed: float,
 ) -> Bot:
-    """Put a bot together for one venue. Nothing is sent before it runs."""
+    """Put a bot together for one venue, with what its journal knows. Nothing is sent before it
+    runs. Raises JournalFailed for a journal that cannot be read.
+    """
     rng = random.Random(config.paper.seed) if config.bot.mode == "paper" else random.SystemRandom()
     admission = Admission()
     health = Health(admission)
+    # On a clock that runs fast, the moments a worker thread takes would count manifold.
+    journal = Journal(store, clock, inline=speed != 1)
+    recovered = recover(store.live())
     # On paper the demo wallet trades for itself, whatever `[live]` says.
     live = config.live if config.keys is not None else LiveParams()
     client = ClobClient(
@@ -98,6 +113,9 @@ def build(
         signature_type=live.signature_type,
         timeout_s=config.orders.post_timeout_s,
     )
+    account = Account(client, clock, health, journal, recovered.ledger)
+    heartbeat = Heartbeat(client, health, account.doubt)
+    _keep_halts(health, journal, recovered)
     ctx = Context(
         config=config,
         clock=clock,
@@ -106,7 +124,10 @@ def build(
         credentials=credentials,
         client=client,
         gamma=Rest(http, site.gamma, clock),
-        account=Account(client, clock, health),
+        account=account,
+        heartbeat=heartbeat,
+        reconciler=Reconciler(client, clock, health, account, heartbeat),
+        recovered=recovered,
         admission=admission,
         health=health,
         board=PriceBoard(config.pricing),
@@ -122,6 +143,26 @@ def build(
     return Bot(ctx, config.bot.series, options.run_ms, settlement, speed, world)
 
 
+def _keep_halts(health: Health, journal: Journal, recovered: Recovered) -> None:
+    """Halts of earlier runs stand, and new ones will stand after us."""
+    for name, why in recovered.halts.items():
+        health.halt(name, f"{why} (of an earlier run; see `python -m polybot rearm --help`)")
+    health.on_halt = lambda name, why: journal.note(Halted(name, why))
+
+
+def paper_journal(folder: Path) -> Store:
+    """A new journal: a paper run's venue begins anew with it. Several may go on at once."""
+    for number in range(1, PAPER_RUNS_MOST):
+        with suppress(JournalInUse):
+            return Store.open(folder / f"paper-{number}.sqlite3", "paper", fresh=True)
+    raise JournalFailed(f"{folder}: {PAPER_RUNS_MOST} paper runs are under way; stop some")
+
+
+def live_journal(folder: Path, wallet: str) -> Store:
+    """The wallet's own journal, opened or begun. Raises JournalFailed with the remedy."""
+    return Store.open(folder / f"{wallet.lower()}.sqlite3", f"{wallet.lower()} on Polymarket")
+
+
 async def run_paper(config: Config, options: BotOptions) -> tuple[Summary, int]:
     """Serve an exchange, trade on it, and let it have the last word. Call inside `trio.run`."""
     world = paper_world(config)
@@ -131,8 +172,11 @@ async def run_paper(config: Config, options: BotOptions) -> tuple[Summary, int]:
     config = attrs.evolve(config, bot=attrs.evolve(config.bot, series=series))
     if options.run_ms is None and world.end_ms is not None:
         options = attrs.evolve(options, run_ms=world.end_ms - world.start_ms)
+    store = paper_journal(Path(config.journal.folder))
     async with trio.open_nursery() as nursery, http_client() as http:
-        exchange = Exchange(world, clock, config.paper.seed, terms=terms)
+        exchange = Exchange(
+            world, clock, config.paper.seed, terms=terms, faults=load_plan(config.paper.faults)
+        )
         urls: Urls = await nursery.start(exchange.run)
         wallet = exchange.wallet
         credentials = Credentials(
@@ -146,6 +190,7 @@ async def run_paper(config: Config, options: BotOptions) -> tuple[Summary, int]:
             Secret(wallet.private_key),
             credentials,
             http,
+            store,
             world=world.name,
             speed=config.paper.speed,
         )
@@ -153,6 +198,7 @@ async def run_paper(config: Config, options: BotOptions) -> tuple[Summary, int]:
         verdict = await ask_exchange(http, urls.admin, wallet.address)
         summary = judged(bot.summary(), verdict)
         nursery.cancel_scope.cancel()
+    store.close()
     if summary.live_orders_at_exit:
         code = EXIT_ORDERS_LIVE
     return summary, code
@@ -165,13 +211,15 @@ async def run_live(config: Config, options: BotOptions) -> tuple[Summary, int]:
     keys = config.keys
     credentials = await live_credentials(keys)
     set_up_logs(bot_log(), secrets=(keys.private_key, credentials.secret, credentials.passphrase))
+    store = live_journal(Path(config.journal.folder), credentials.address)
     async with http_client() as http:
         bot = build(
-            config, options, clock, POLYMARKET, keys.private_key, credentials, http,
+            config, options, clock, POLYMARKET, keys.private_key, credentials, http, store,
             world="Polymarket", speed=1.0,
         )  # fmt: skip
         code = await run_watched(bot)
         rows = await bot.ctx.client.open_orders()
+    store.close()
     live = None if isinstance(rows, Failure) else len(rows)
     if live != 0:
         code = EXIT_ORDERS_LIVE
@@ -210,6 +258,8 @@ async def run_watched(bot: Bot) -> int:
     except* Exception as group:  # noqa: BLE001 - whatever it was, exit code and summary must tell
         logger.opt(exception=group).error("stopped by a fault of our own")
         code = EXIT_OTHER
+    if bot.ctx.account.journal.failed is not None:
+        code = EXIT_STORAGE
     return code if bot.empty else EXIT_ORDERS_LIVE
 
 

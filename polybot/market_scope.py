@@ -9,6 +9,7 @@ not prove the market empty.
 from __future__ import annotations
 
 import enum
+import sys
 
 import attrs
 import trio
@@ -51,7 +52,6 @@ class MarketScope:
     def __attrs_post_init__(self) -> None:
         ctx, market = self.ctx, self.market
         bell = Bell()
-        ctx.account.ledger.open(market)
         ctx.account.changed[market.condition_id] = bell
         firewall = Firewall(
             market,
@@ -82,13 +82,15 @@ class MarketScope:
         else:
             ended = Ended.CLOSED
         finally:
-            # Every task has ended, so nothing is placed after this begins.
+            # Every task has ended, so nothing is placed after this begins. Cancelled from outside,
+            # or broken, nobody would end the asking: then it is bounded as at a stop.
             self.state, emptied = "flattening", False
+            leaving = sys.exc_info()[0] is not None
             while not emptied:
                 with trio.move_on_after(FLATTEN_S, shield=True) as self._cleanup:
                     await self.orders.flatten()
                 emptied = not self._cleanup.cancelled_caught
-                if not self._goes_on(emptied=emptied):
+                if leaving or not self._goes_on(emptied=emptied):
                     break
             self._close_books(emptied=emptied)
         return ended

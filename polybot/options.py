@@ -34,6 +34,7 @@ class Overrides:
     speed: float | None = None
     seed: int | None = None
     terms: str | None = None
+    faults: str | None = None
 
 
 @attrs.frozen
@@ -60,6 +61,7 @@ class ExchangeOptions:
     intensity: float = 0.1
     start_ms: int | None = None
     terms: Path | None = None
+    faults: str = "none"
 
 
 @attrs.frozen

@@ -26,9 +26,13 @@ from polybot.domain.orders import (
     PrivateEvent,
     Reject,
     Rejected,
+    SignedOrder,
     Unknown,
 )
 from polybot.execution.desk import Action, Cancel, Desired, Desk, LookUp, Post
+from polybot.execution.table import Tracked
+from polybot.journal.entries import Answered, Ended, Intent
+from polybot.journal.store import JournalFailed
 from polybot.venue.clob import ClobClient
 
 INBOX = 10_000  # a burst of two minutes at the busiest rate ever seen on a user stream
@@ -99,6 +103,7 @@ class OrdersTask:
             open_ids=lambda: [t.id for t in self.desk.table.open()],
             knows=self.desk.table.__contains__,
         )
+        self.desk.table.on_end = self._note_end
 
     @property
     def condition_id(self) -> str:
@@ -159,6 +164,7 @@ class OrdersTask:
                 if self._wish is not None:
                     self.desk.desired, self._wish = self._wish, None
             case Posted(results):
+                self.account.journal.note(*(Answered(self.condition_id, r) for r in results))
                 self.desk.posted(results, now_ms)
                 self._tell_refusals(results)
             case Unsent(ids):
@@ -171,6 +177,11 @@ class OrdersTask:
                 self.desk.missing(order_id, started_ms, now_ms)
             case _:
                 self.desk.heard(message, now_ms)
+
+    def _note_end(self, tracked: Tracked) -> None:
+        """An order that matches no more needs no look-up after a restart."""
+        ended = Ended(self.condition_id, tracked.id, tracked.state.value)
+        self.account.journal.note(ended)
 
     def _tell_refusals(self, results: Sequence[PostResult]) -> None:
         for result in results:
@@ -202,8 +213,7 @@ class OrdersTask:
     async def _ask(self, action: Action | CancelMarket) -> Message:
         match action:
             case Post(orders):
-                # A stop may come between the decision and this line: then nothing leaves any more.
-                if self._ending or self.desk.firewall.admission.closed_because is not None:
+                if not await self._may_leave(orders):
                     return Unsent(tuple(order.id for order in orders))
                 return Posted(tuple(await self.client.place(orders)))
             case Cancel(ids):
@@ -214,6 +224,20 @@ class OrdersTask:
                 answer = await self.client.cancel_market(self.condition_id)
                 ids = tuple(tracked.id for tracked in self.desk.table.open())
                 return CancelAnswered(ids, answer)
+
+    async def _may_leave(self, orders: Sequence[SignedOrder]) -> bool:
+        """Write the intents down first (S16); then nothing may have closed the gate meanwhile."""
+        if self._closed():
+            return False
+        try:
+            await self.account.journal.append(*(intent_of(order) for order in orders))
+        except JournalFailed as failed:
+            self.account.health.bad("journal", str(failed))
+        return not self._closed()
+
+    def _closed(self) -> bool:
+        """A stop may come between the decision and the wire: then nothing leaves any more."""
+        return self._ending or self.desk.firewall.admission.closed_because is not None
 
     # --- the end -------------------------------------------------------------------------------
 
@@ -249,6 +273,25 @@ class OrdersTask:
         for action in self.desk.act(self.clock.now_ms(), standing):
             self._apply(await self._ask(action))
             self._drain()
+
+
+def intent_of(signed: SignedOrder) -> Intent:
+    """What the journal must know of an order before it is sent."""
+    order = signed.order
+    return Intent(
+        order_id=signed.id,
+        condition_id=order.market.condition_id,
+        outcome=order.outcome,
+        side=order.side,
+        price=order.price,
+        size=order.size,
+        tif=order.tif,
+        expires_s=order.expires_s,
+        post_only=order.post_only,
+        level=order.level,
+        cause=order.cause,
+        body=signed.body,
+    )
 
 
 def _given_up(action: Action | CancelMarket) -> Message | None:

@@ -15,6 +15,8 @@ from polybot.domain.ledger import Holdings
 from polybot.domain.market import Market, Outcome
 from polybot.domain.orders import Failure
 from polybot.domain.units import SHARE, amount_text
+from polybot.journal.entries import Closed, Moved, Resolved
+from polybot.journal.store import JournalFailed
 from polybot.venue.gamma import MarketMeta, market_by_slug
 from polybot.venue.operations import Operations
 
@@ -24,13 +26,6 @@ RESULT_POLL_S = 5.0  # how often Gamma is asked about an ended market
 QUIET_AFTER_END_S = 10.0  # late trades of the last second are told by then
 
 
-@attrs.frozen
-class Operation:
-    """A merge or redemption that was asked for. `shares` is None for a redemption: it takes all."""
-
-    shares: int | None
-
-
 @attrs.define(eq=False)
 class Settlement:
     ctx: Context
@@ -38,7 +33,7 @@ class Settlement:
     watched: dict[str, Market] = attrs.field(factory=dict)
     # Operations without a definite answer, one a market: balances decide, and nothing more is asked
     # of that market until they have.
-    in_doubt: dict[str, Operation] = attrs.field(factory=dict)
+    in_doubt: dict[str, Moved] = attrs.field(factory=dict)
     _asked_at: dict[str, float] = attrs.field(factory=dict)
     _one_round: trio.Lock = attrs.field(factory=trio.Lock)
 
@@ -70,11 +65,10 @@ class Settlement:
         shares = self._held(market).mergeable
         if self.operations is None or shares < (SHARE if ended else MERGE_AT):
             return
-        answer = await self.operations.merge(market.condition_id, shares)
-        if isinstance(answer, Failure):
-            self._doubt(market, Operation(shares), answer)
-        else:
-            self._booked(market, Operation(shares), answer)
+        asked = await self._asking(market, "merge", shares)
+        if asked is not None:
+            answer = await self.operations.merge(market.condition_id, shares)
+            await self._answered(market, asked, answer)
 
     async def _redeem(self, market: Market) -> bool:
         """Redeem what is held; True when nothing is left to redeem."""
@@ -85,52 +79,64 @@ class Settlement:
             return False
         if held.up != held.up_confirmed or held.down != held.down_confirmed:
             return False  # a fill is still on its way to the chain: its shares cannot be redeemed
-        answer = await self.operations.redeem(market.condition_id)
-        if isinstance(answer, Failure):
-            self._doubt(market, Operation(None), answer)
+        asked = await self._asking(market, "redeem", held.up + held.down)
+        if asked is None:
             return False
-        self._booked(market, Operation(None), answer)
+        answer = await self.operations.redeem(market.condition_id)
+        return await self._answered(market, asked, answer)
+
+    async def _asking(self, market: Market, kind: str, shares: int) -> Moved | None:
+        """Write down what we are about to ask for; None, and nothing is asked, when that fails."""
+        operation_id = f"{kind}-{market.slug}-{self.ctx.clock.now_ms()}"
+        asked = Moved(market.condition_id, kind, "asked", operation_id, shares)
+        try:
+            await self.ctx.account.journal.append(asked)
+        except JournalFailed:
+            return None
+        return asked
+
+    async def _answered(self, market: Market, asked: Moved, answer: int | Failure) -> bool:
+        """Book a definite answer; anything else is a doubt that balances will decide."""
+        if isinstance(answer, Failure):
+            logger.warning("{}: an operation has no answer: {}", market.slug, answer.what)
+            self.in_doubt[market.condition_id] = asked
+            return False
+        await self._booked(market, asked, answer)
         return True
 
     def _held(self, market: Market) -> Holdings:
         return self.ctx.account.ledger.books[market.condition_id].holdings()
 
-    def _doubt(self, market: Market, operation: Operation, answer: Failure) -> None:
-        logger.warning("{}: an operation has no answer: {}", market.slug, answer.what)
-        self.in_doubt[market.condition_id] = operation
-
-    def _booked(self, market: Market, operation: Operation, moved: int | None) -> None:
+    async def _booked(self, market: Market, asked: Moved, moved: int | None) -> None:
         """Enter a done operation in the ledger. A sum that is not ours stops trading for good."""
-        ledger, now_ms = self.ctx.account.ledger, self.ctx.clock.now_ms()
+        books = self.ctx.account.ledger.books[market.condition_id]
+        expected = books.worst_value if asked.kind == "redeem" else asked.shares
         evidence = "balances" if moved is None else "operation"
-        if operation.shares is None:
-            expected, what = ledger.redeem(market.condition_id, evidence, now_ms), "redeemed"
-        else:
-            ledger.merge(market.condition_id, operation.shares, evidence, now_ms)
-            expected, what = operation.shares, "merged"
-        self.ctx.tell(f"{market.slug}: {what} {amount_text(expected)}")
+        done = attrs.evolve(asked, step="done", paid=expected, evidence=evidence)
+        await self.ctx.account.learn(done)
+        self.ctx.tell(f"{market.slug}: {asked.kind}d {amount_text(expected)}")
         if moved is not None and moved != expected:
-            drift = f"{market.slug} {what} {amount_text(moved)}, expected {amount_text(expected)}"
-            self.ctx.health.bad("ledger drift", drift)
+            said = f"{asked.kind}d {amount_text(moved)}, expected {amount_text(expected)}"
+            self.ctx.health.halt("ledger drift", f"{market.slug} {said}")
 
     async def _resolve_doubt(self, market: Market) -> None:
         """Compare balances with the ledger until they say whether the operation happened.
 
         They fit one of the two, or a fill is on its way and they fit neither: then look again.
         """
-        operation = self.in_doubt[market.condition_id]
-        held = self._held(market)
-        shares = operation.shares
-        after = (0, 0) if shares is None else (held.up - shares, held.down - shares)
+        asked = self.in_doubt[market.condition_id]
+        held, shares = self._held(market), asked.shares
+        after = (0, 0) if asked.kind == "redeem" else (held.up - shares, held.down - shares)
         tokens = (market.up_token, market.down_token)
         there = tuple([await self.ctx.client.balance(token) for token in tokens])
         if held != self._held(market):
             return
         if there == after:
             del self.in_doubt[market.condition_id]
-            self._booked(market, operation, None)
+            await self._booked(market, asked, None)
         elif there == (held.up, held.down):
             del self.in_doubt[market.condition_id]
+            self.ctx.account.journal.note(attrs.evolve(asked, step="failed", evidence="balances"))
 
     # --- results -------------------------------------------------------------------------
 
@@ -141,11 +147,11 @@ class Settlement:
             if record.outcome is None:
                 return
             payout = SHARE if record.outcome is Outcome.UP else 0
-            self.ctx.account.ledger.resolve(market.condition_id, payout)
+            await self.ctx.account.learn(Resolved(market.condition_id, payout, "Gamma"))
             self.ctx.tell(f"{market.slug}: resolved {record.outcome.value}")
         books = self.ctx.account.ledger.books[market.condition_id]
         if await self._redeem(market) and not books.unsettled():
-            self._close(market)
+            await self._close(market)
         elif self.operations is None:
             self.ctx.account.release(market.condition_id)  # nothing more is heard of its orders
 
@@ -157,11 +163,14 @@ class Settlement:
         meta = await market_by_slug(self.ctx.gamma, market.series, market.slug)
         return meta.outcome if isinstance(meta, MarketMeta) else None
 
-    def _close(self, market: Market) -> None:
+    async def _close(self, market: Market) -> None:
         """Freeze the interval's figures and forget the market."""
         account, record = self.ctx.account, self.ctx.records.of(market)
-        record.final = record.interval(account.ledger.books[market.condition_id])
-        account.ledger.close(market.condition_id)
+        books = account.ledger.books[market.condition_id]
+        final = record.final = record.interval(books)
+        await account.learn(
+            Closed(market.condition_id, books.realised, final.fees, final.rebate_estimate)
+        )
         account.release(market.condition_id)
         del self.watched[market.condition_id]
         self._asked_at.pop(market.slug, None)

@@ -12,8 +12,10 @@ import trio
 
 from polybot.context import Context
 from polybot.discovery import Discovery
+from polybot.domain.ledger import Holdings
 from polybot.domain.market import Market
 from polybot.domain.orders import Failure
+from polybot.journal.entries import Known
 from polybot.market_scope import Ended, MarketScope
 from polybot.quote_task import stop_ms
 from polybot.settlement import Settlement
@@ -53,7 +55,9 @@ class Supervisor:
             await self._keep(market)
 
     async def _is_empty(self, market: Market) -> bool:
-        """Whether we start this window without shares in it: what they cost is not known here."""
+        """Whether we start this window with no more shares in it than our books explain: what
+        others cost is not known here.
+        """
         while True:
             balances = [
                 await self.ctx.client.balance(token)
@@ -62,14 +66,18 @@ class Supervisor:
             if not any(isinstance(balance, Failure) for balance in balances):
                 break
             await trio.sleep(RESTART_FIRST_S)
-        if any(balances):
+        books = self.ctx.account.ledger.books.get(market.condition_id)
+        held = books.holdings() if books is not None else Holdings()
+        explained = balances == [held.up, held.down]
+        if not explained:
             self.ctx.tell(f"{market.slug}: skipped, the wallet already holds shares of it")
-        return not any(balances)
+        return explained
 
     async def _keep(self, market: Market) -> None:
         """Run scopes for one window until it closes, with growing pauses after faults."""
         pause = RESTART_FIRST_S
-        self.ctx.account.ledger.open(market)
+        if market.condition_id not in self.ctx.account.ledger.books:
+            await self.ctx.account.learn(Known(market))
         self.settlement.watch(market)
         record = self.ctx.records.of(market)
         record.quotable_from_ms = max(market.start_ms, self.ctx.clock.now_ms())

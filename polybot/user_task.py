@@ -36,18 +36,17 @@ class UserTask:
     def _on_text(self, text: str) -> None:
         account = self.ctx.account
         batch = decode_user(text, account.client.me)
-        for event in batch.events:
-            account.hear(event)
+        account.heard(batch.events)
         if batch.bad:
             # It may have been a fill: REST knows (F10).
             self.ctx.records.note_bad("user stream: unreadable record")
             account.doubt.ring()
 
     def _on_state(self, state: SocketState) -> None:
-        account = self.ctx.account
-        account.stream_open = state.phase is SocketPhase.OPEN
-        if account.stream_open:
-            account.stream_sessions += 1
-            account.doubt.ring()
+        stream = self.ctx.reconciler.stream
+        stream.open = state.phase is SocketPhase.OPEN
+        if stream.open:
+            stream.sessions += 1
+            self.ctx.account.doubt.ring()
         else:
             self.ctx.health.bad("user stream", state.why or state.phase.value)

@@ -227,6 +227,14 @@ class Ledger:
         changed = [_book(books, trade, order, legs) for order, legs in by_order.items()]
         return any(changed)
 
+    def knows(self, trade: TradeSeen) -> bool:
+        """Whether a trade message says nothing that is not booked already."""
+        books = self.books.get(trade.condition_id)
+        if books is None:
+            return not trade.legs
+        booked = [books.trades.get((trade.trade_id, leg.order_id)) for leg in trade.legs]
+        return all(part is not None and trade.status <= part.status for part in booked)
+
     def oldest_unsettled_ms(self) -> int | None:
         """When the oldest trade that is neither confirmed nor failed was told; None if all are."""
         return min(

@@ -18,6 +18,8 @@ from polybot.clock import Clock
 from polybot.exchange import eip712
 from polybot.exchange.request import Request, Response, error_response
 
+UNAUTHORIZED = "Unauthorized/Invalid api key"
+READ_ONLY = "this api key is read-only"
 TOLERANCE_S = 300  # the venue's is not documented (clob.md 2.2): a parameter
 
 
@@ -53,6 +55,7 @@ class KeyStore:
         self._rng = rng
         self._tolerance_s = tolerance_s
         self._keys: dict[str, ApiKey] = {}
+        self._read_only: dict[str, str] = {}  # read-only key → the key it reads for
 
     def __contains__(self, key: str) -> bool:
         return key in self._keys
@@ -88,7 +91,35 @@ class KeyStore:
         return [key for key in self._keys.values() if key.address == address]
 
     def delete(self, key: str) -> None:
+        """Forget a key and the read-only keys that read for it."""
         self._keys.pop(key, None)
+        for reader in self.readers_of(key):
+            del self._read_only[reader]
+
+    # --- read-only keys ----------------------------------------------------------------------
+    #
+    # The venue answers their creation with a uuid and no secret, so the uuid itself is the proof:
+    # with POLY_ADDRESS it reads what the key that made it reads, and nothing else (clob.md 2.1).
+
+    def create_reader(self, key: ApiKey) -> str:
+        reader = str(uuid.UUID(int=self._rng.getrandbits(128), version=4))
+        self._read_only[reader] = key.key
+        return reader
+
+    def readers_of(self, key: str) -> list[str]:
+        return [reader for reader, read_for in self._read_only.items() if read_for == key]
+
+    def delete_reader(self, reader: str, key: ApiKey) -> bool:
+        """Whether there was such a read-only key of this key."""
+        if self._read_only.get(reader) != key.key:
+            return False
+        del self._read_only[reader]
+        return True
+
+    def _reading(self, request: Request, key: ApiKey) -> ApiKey | Response:
+        if eip712.parse_address(request.headers.get("poly_address", "")) != key.address:
+            return error_response(UNAUTHORIZED, 401)
+        return key if _only_reads(request) else error_response(READ_ONLY, 403)
 
     def valid(self, key: str, secret: str, passphrase: str) -> ApiKey | None:
         """The key when all three credentials are right: how the streams authenticate."""
@@ -99,9 +130,15 @@ class KeyStore:
         return known if right else None
 
     def authenticate(self, request: Request) -> ApiKey | Response:
-        """Check the five L2 headers over the raw body (clob.md 2.2)."""
-        refusal = error_response("Unauthorized/Invalid api key", 401)
+        """Check the five L2 headers over the raw body (clob.md 2.2).
+
+        A read-only key is answered as the key it reads for, or with a 403.
+        """
+        refusal = error_response(UNAUTHORIZED, 401)
         headers = request.headers
+        read_for = self._read_only.get(headers.get("poly_api_key", ""))
+        if read_for is not None:
+            return self._reading(request, self._keys[read_for])
         key = self._keys.get(headers.get("poly_api_key", ""))
         timestamp = headers.get("poly_timestamp", "")
         if key is None or not self._timely(timestamp):
@@ -132,6 +169,13 @@ class KeyStore:
         if not _is_number(timestamp):
             return False
         return abs(int(timestamp) - self._clock.now_ms() // 1000) <= self._tolerance_s
+
+
+def _only_reads(request: Request) -> bool:
+    """Whether a request changes nothing; keys themselves are nothing a reader may see."""
+    if request.path == "/orders-scoring":
+        return True
+    return request.method == "GET" and not request.path.startswith("/auth/")
 
 
 def _is_number(text: str) -> bool:

@@ -67,6 +67,23 @@ class Ladder:
             del level.orders[order.id]
             self._drop_if_empty(level)
 
+    def resize(self, price: int, order: Order, change: int) -> None:
+        """Let the level follow a change of the order's size; the order keeps its place."""
+        self.take(price, order, -change)
+
+    def squeeze_in(self, price: int, order: Order, before: Order) -> None:
+        """Put the order into the queue in front of another one."""
+        level = self._levels[price]
+        queue = list(level.orders.values())
+        queue.insert(queue.index(before), order)
+        level.orders = {one.id: one for one in queue}
+        level.total += order.remaining
+
+    def queue(self, price: int) -> list[Order]:
+        """The orders at one price, the oldest first."""
+        level = self._levels.get(price)
+        return [] if level is None else list(level.orders.values())
+
     def remove(self, price: int, order: Order) -> None:
         """Take the order's open remainder out of the book."""
         level = self._levels[price]
@@ -110,6 +127,18 @@ class Book:
     def take(self, order: Order, shares: int) -> None:
         """Lower the order's level by a fill already counted in `order.matched`."""
         self._sides[up_side(order)].take(up_price(order), order, shares)
+
+    def resize(self, order: Order, change: int) -> None:
+        """Follow a change already made to `order.size`."""
+        self._sides[up_side(order)].resize(up_price(order), order, change)
+
+    def squeeze_in(self, order: Order, before: Order) -> None:
+        """Rest the order in front of another one of its level."""
+        self._sides[up_side(order)].squeeze_in(up_price(order), order, before)
+
+    def queue(self, side: str, price: int) -> list[Order]:
+        """The orders of one level, the oldest first."""
+        return self._sides[side].queue(price)
 
     def remove(self, order: Order) -> None:
         self._sides[up_side(order)].remove(up_price(order), order)

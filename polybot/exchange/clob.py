@@ -17,14 +17,18 @@ from polybot.exchange.clob_orders import OrderCalls
 from polybot.exchange.clob_reads import PublicReads
 from polybot.exchange.door import Door, Kind, with_forced_status
 from polybot.exchange.engine import Engine
+from polybot.exchange.faults.state import Faults, quiet
 from polybot.exchange.geoblock import Geoblock
 from polybot.exchange.heartbeats import SWEEP_MS, Heartbeats
 from polybot.exchange.market_stream import MarketStream
 from polybot.exchange.model import Event, MarketResolved, Refused, Traded
 from polybot.exchange.modes import Modes
 from polybot.exchange.net import Service, log_error
+from polybot.exchange.notifications import Notifications
 from polybot.exchange.order_entry import OrderReader
+from polybot.exchange.price_history import PriceHistory
 from polybot.exchange.request import Request, Response, error_response
+from polybot.exchange.restrictions import Restrictions
 from polybot.exchange.session_signers import SessionSigners
 from polybot.exchange.terms import Terms
 from polybot.exchange.user_stream import UserStream
@@ -62,31 +66,40 @@ class ClobServer:
         on_refused: Callable[[Refused], None] = _ignore,
         *,
         terms: Terms = Terms(),
+        faults: Faults | None = None,
     ) -> None:
         self._clock = clock
         self.keys = KeyStore(clock, rng)
         self.sessions = SessionSigners()
         self._market_stream = MarketStream(engine, clock, rng)
         self._user_stream = UserStream(self.keys)
-        reader = OrderReader(engine.by_token, self.sessions, terms)
         wipe = _nothing if terms.orders_survive_restart else engine.clear_books
         self.modes, self.geoblock = Modes(terms, on_restart=wipe), Geoblock(terms)
+        self.restrictions = Restrictions(lambda: self.geoblock.close_only)
+        reader = OrderReader(engine.by_token, self.sessions, self.restrictions, terms)
         self._door = Door(clock, self.geoblock, self.modes)
+        self.heartbeats = Heartbeats(rng)
         self._orders = OrderCalls(
-            engine, clock, Heartbeats(rng), reader, on_refused, self._door.entry
+            engine, clock, self.heartbeats, reader, on_refused, self._door.entry, faults or quiet()
         )
         self._account = AccountReads(engine, self.keys)
         self.balances = BalanceReads(engine, clock, self.sessions)
         self._reads = PublicReads(engine, clock, self._market_stream.book)
+        self.prices, bell = PriceHistory(engine, clock), Notifications(engine, self.keys)
         engine.listeners += [
             self._note_taker_side,
             self._account.on_event,
+            self.prices.on_event,
+            bell.on_event,
             self._market_stream.on_event,
             self._user_stream.on_event,
         ]
-        auth = AuthCalls(self.keys)
+        auth = AuthCalls(self.keys, self.restrictions)
         self._public = _public_routes(self._reads, auth)
+        self._public["GET", "/prices-history"] = self.prices.answer
         self._private = _private_routes(self._orders, self._account, self.balances, auth)
+        self._private["GET", "/notifications"] = bell.list
+        self._private["DELETE", "/notifications"] = bell.drop
         self._placing: dict[str, Placing] = {
             "/order": self._orders.place,
             "/orders": self._orders.place_many,
@@ -178,7 +191,11 @@ def _public_routes(reads: PublicReads, auth: AuthCalls) -> dict[Route, Public]:
         ("GET", "/last-trade-price"): reads.last_trade_price,
         ("POST", "/last-trades-prices"): reads.last_trades_prices,
         ("GET", "/clob-markets/*"): reads.clob_market,
+        ("GET", "/markets"): reads.markets,
         ("GET", "/markets/*"): reads.market,
+        ("GET", "/simplified-markets"): reads.simplified_markets,
+        ("GET", "/sampling-markets"): reads.sampling_markets,
+        ("GET", "/sampling-simplified-markets"): reads.sampling_simplified_markets,
         ("GET", "/markets-by-token/*"): reads.market_by_token,
         ("POST", "/auth/api-key"): auth.create,
         ("GET", "/auth/derive-api-key"): auth.derive,
@@ -203,5 +220,8 @@ def _private_routes(
         ("POST", "/orders-scoring"): account.orders_scoring,
         ("GET", "/auth/api-keys"): auth.list_keys,
         ("DELETE", "/auth/api-key"): auth.delete,
+        ("POST", "/auth/readonly-api-key"): auth.create_reader,
+        ("GET", "/auth/readonly-api-keys"): auth.list_readers,
+        ("DELETE", "/auth/readonly-api-key"): auth.delete_reader,
         ("GET", "/auth/ban-status/closed-only"): auth.closed_only,
     }

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import base64
-import binascii
 from collections import deque
-from collections.abc import Sequence
 
 from polybot.exchange import eip712
 from polybot.exchange.auth import ApiKey, KeyStore
 from polybot.exchange.engine import Engine
 from polybot.exchange.model import Event, Order, Status, Trade, Traded
 from polybot.exchange.money import ONE
+from polybot.exchange.paging import page
 from polybot.exchange.request import (
     Request,
     Response,
@@ -19,10 +17,8 @@ from polybot.exchange.request import (
     json_response,
     parse_json,
 )
-from polybot.exchange.wire_records import Record, order_row, trade_row
+from polybot.exchange.wire_records import order_row, trade_row
 
-PAGE = 100
-END_CURSOR = "LTE="  # base64 of -1
 KEPT_TRADES = 20_000  # per API key; the engine forgets resolved markets, the venue does not
 
 BAD_ORDER_QUERY = "invalid order params payload"
@@ -59,8 +55,8 @@ class AccountReads:
             found = [order] if order else []
         else:
             found = self._engine.live_orders(key.key)
-        rows = [order_row(order) for order in found if _order_matches(order, query)]
-        return _page(rows, query, BAD_ORDER_QUERY)
+        chosen = [order for order in found if _order_matches(order, query)]
+        return page(chosen, query, BAD_ORDER_QUERY, order_row)
 
     def order(self, request: Request, key: ApiKey) -> Response:
         order = self._own(request.path.rpartition("/")[2], key)
@@ -98,8 +94,8 @@ class AccountReads:
             return error_response(BAD_TRADE_QUERY)
         mine = reversed(self._trades.get(key.key, ()))
         now_ms = self._engine.now_ms
-        rows = [trade_row(trade, key.key, now_ms) for trade in mine if _trade_matches(trade, query)]
-        return _page(rows, query, BAD_TRADE_QUERY)
+        chosen = [trade for trade in mine if _trade_matches(trade, query)]
+        return page(chosen, query, BAD_TRADE_QUERY, lambda trade: trade_row(trade, key.key, now_ms))
 
 
 def _order_matches(order: Order, query: dict[str, str]) -> bool:
@@ -121,18 +117,4 @@ def _trade_matches(trade: Trade, query: dict[str, str]) -> bool:
         and (not wallet or eip712.parse_address(wallet) in wallets)
         and matched_s >= int(query.get("after", "0"))
         and ("before" not in query or matched_s <= int(query["before"]))
-    )
-
-
-def _page(rows: Sequence[Record], query: dict[str, str], refusal: str) -> Response:
-    """One page from the cursor's offset: base64 of its digits, `LTE=` at the end."""
-    try:
-        start = int(base64.b64decode(query.get("next_cursor") or "MA==", validate=True))
-    except (binascii.Error, ValueError):
-        return error_response(refusal)
-    chosen = rows[start : start + PAGE] if start >= 0 else []
-    more = start >= 0 and start + PAGE < len(rows)
-    cursor = base64.b64encode(str(start + PAGE).encode()).decode() if more else END_CURSOR
-    return json_response(
-        {"limit": PAGE, "next_cursor": cursor, "count": len(chosen), "data": chosen}
     )

@@ -11,6 +11,8 @@ from polybot.clock import Clock
 from polybot.exchange import rules
 from polybot.exchange.auth import ApiKey
 from polybot.exchange.engine import Engine
+from polybot.exchange.faults.kinds import VENUE
+from polybot.exchange.faults.state import Faults
 from polybot.exchange.heartbeats import Heartbeats, Mismatch
 from polybot.exchange.identities import full_condition_id
 from polybot.exchange.model import Accepted, Order, Refused
@@ -60,6 +62,7 @@ class OrderCalls:
         reader: OrderReader,
         on_refused: Callable[[Refused], None],
         screen: Callable[[object], Refused | None],
+        faults: Faults,
     ) -> None:
         self._engine = engine
         self._clock = clock
@@ -67,15 +70,18 @@ class OrderCalls:
         self._reader = reader
         self._on_refused = on_refused
         self._screen = screen
+        self._faults = faults
 
     # --- placing -------------------------------------------------------------------------
 
     async def place(self, request: Request, key: ApiKey) -> Response:
         """POST /order. The reply to a marketable order waits for the taker delay (clob.md 3.6)."""
         outcome = await self._start(parse_json(request.body), key).result()
-        if isinstance(outcome, Refused):
-            return error_response(outcome.error, outcome.http_status)
-        return json_response(_accepted_json(outcome))
+        if not isinstance(outcome, Refused):
+            return json_response(self._accepted_json(outcome))
+        if outcome.error == rules.FOK_KILLED and self._reader.terms.killed_fok_is_200:
+            return json_response(_refused_json(outcome) | {"orderID": outcome.order_id})
+        return error_response(outcome.error, outcome.http_status)
 
     async def place_many(self, request: Request, key: ApiKey) -> Response:
         """POST /orders: entries are independent; each refusal is its own entry's."""
@@ -85,9 +91,14 @@ class OrderCalls:
         if len(entries) > MAX_ORDERS:
             count = len(entries)
             return error_response(f"Too many orders in payload: {count}, max allowed: {MAX_ORDERS}")
+        broken = self._faults.strike("clob", "batch_partly_done", self._clock.now_ms())
+        if broken is not None:
+            for entry in entries[: broken["keep"]]:
+                self._start(entry, key)
+            return error_response("could not insert orders", 500)
         placings = [self._start(entry, key) for entry in entries]
         outcomes = [await placing.result() for placing in placings]
-        return json_response([_entry_json(outcome) for outcome in outcomes])
+        return json_response([self._entry_json(outcome) for outcome in outcomes])
 
     def _start(self, payload: object, key: ApiKey) -> _Placing:
         """Hand an order to the engine; from here on a lost connection changes nothing."""
@@ -105,6 +116,27 @@ class OrderCalls:
         else:
             done(order)
         return placing
+
+    def _entry_json(self, outcome: Accepted | Refused) -> dict[str, object]:
+        if isinstance(outcome, Accepted):
+            return self._accepted_json(outcome)
+        return _refused_json(outcome)
+
+    def _accepted_json(self, outcome: Accepted) -> dict[str, object]:
+        """A reply object. A resting order's amounts are empty, as on the page (clob.md 3.6)."""
+        live = outcome.status == "live"
+        unmatched = live and outcome.held and self._reader.terms.unmatched_is_told
+        reply: dict[str, object] = {
+            "errorMsg": "",
+            "orderID": outcome.order.id,
+            "takingAmount": "" if live else decimal_text(outcome.taking, UNIT),
+            "makingAmount": "" if live else decimal_text(outcome.making, UNIT),
+            "status": "unmatched" if unmatched else outcome.status,
+            "success": True,
+        }
+        if outcome.trades:
+            reply["tradeIDs"] = list(outcome.trades)
+        return reply
 
     # --- cancelling ----------------------------------------------------------------------
 
@@ -186,6 +218,8 @@ class OrderCalls:
         """Cancel the orders of every key whose heartbeat stopped; to be called each 5 s."""
         now_ms = self._clock.now_ms()
         for key in self._heartbeats.sweep(now_ms):
+            if self._faults.strike(VENUE, "heartbeat_lapse_ignored", now_ms):
+                continue
             self._engine.cancel_where(key, now_ms)
 
 
@@ -193,26 +227,8 @@ def _is_order_id(value: object) -> bool:
     return isinstance(value, str) and value.startswith("0x") and len(value) == _ID_CHARS
 
 
-def _accepted_json(outcome: Accepted) -> dict[str, object]:
-    """A reply object. A resting order's amounts are empty, as on the page (clob.md 3.6)."""
-    live = outcome.status == "live"
-    reply: dict[str, object] = {
-        "errorMsg": "",
-        "orderID": outcome.order.id,
-        "takingAmount": "" if live else decimal_text(outcome.taking, UNIT),
-        "makingAmount": "" if live else decimal_text(outcome.making, UNIT),
-        "status": outcome.status,
-        "success": True,
-    }
-    if outcome.trades:
-        reply["tradeIDs"] = list(outcome.trades)
-    return reply
-
-
-def _entry_json(outcome: Accepted | Refused) -> dict[str, object]:
+def _refused_json(outcome: Refused) -> dict[str, object]:
     """One entry of a batch reply. The venue says success even of a refused entry (clob.md 3.6)."""
-    if isinstance(outcome, Accepted):
-        return _accepted_json(outcome)
     return {
         "errorMsg": outcome.error,
         "orderID": "",

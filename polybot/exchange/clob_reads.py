@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from datetime import UTC, datetime
 
 import attrs
 
 from polybot.clock import Clock
 from polybot.exchange.book_wire import BookText, price_text
 from polybot.exchange.engine import Engine
-from polybot.exchange.gamma_objects import description
-from polybot.exchange.market_messages import OUTCOMES
+from polybot.exchange.market_forms import base_fee, long_form, short_form, simplified_form
 from polybot.exchange.model import BUY, SELL, Market, Phase
-from polybot.exchange.money import ONE, UNIT
+from polybot.exchange.money import ONE
+from polybot.exchange.paging import page
 from polybot.exchange.request import (
     Request,
     Response,
@@ -24,7 +23,7 @@ from polybot.exchange.request import (
 )
 
 MAX_BATCH = 500
-BASE_FEE = 1000  # legacy cap in basis points, never the rate (clob.md 5.2)
+BAD_CURSOR = "Invalid next_cursor"
 NO_BOOK = "No orderbook exists for the requested token id"
 
 
@@ -84,7 +83,7 @@ class PublicReads:
         market = self._known(request)
         if market is None:
             return error_response("fee rate not found for market", 404)
-        return json_response({"base_fee": BASE_FEE if market.fee_rate_ppm else 0})
+        return json_response({"base_fee": base_fee(market)})
 
     # --- books and prices --------------------------------------------------------------------
 
@@ -187,16 +186,31 @@ class PublicReads:
     def clob_market(self, request: Request) -> Response:
         market = self._by_condition(request)
         return (
-            json_response(_short_form(market))
-            if market
-            else error_response("market not found", 404)
+            json_response(short_form(market)) if market else error_response("market not found", 404)
         )
 
     def market(self, request: Request) -> Response:
         market = self._by_condition(request)
         return (
-            json_response(_long_form(market)) if market else error_response("market not found", 404)
+            json_response(long_form(market)) if market else error_response("market not found", 404)
         )
+
+    def markets(self, request: Request) -> Response:
+        """Every market, the oldest first."""
+        return page([*self._engine.markets.values()], request.query, BAD_CURSOR, long_form)
+
+    def simplified_markets(self, request: Request) -> Response:
+        return page([*self._engine.markets.values()], request.query, BAD_CURSOR, simplified_form)
+
+    def sampling_markets(self, request: Request) -> Response:
+        """Those whose orders can earn rewards: the open ones."""
+        return page(self._sampled(), request.query, BAD_CURSOR, long_form)
+
+    def sampling_simplified_markets(self, request: Request) -> Response:
+        return page(self._sampled(), request.query, BAD_CURSOR, simplified_form)
+
+    def _sampled(self) -> list[Market]:
+        return [one for one in self._engine.markets.values() if one.phase is Phase.OPEN]
 
     def market_by_token(self, request: Request) -> Response:
         """The primary token is just the smaller id, not Up."""
@@ -222,65 +236,3 @@ def _entries(request: Request) -> list[dict[str, object]] | Response:
     if not isinstance(payload, list) or not all(isinstance(entry, dict) for entry in payload):
         return error_response("Invalid payload")
     return error_response("Payload exceeds the limit") if len(payload) > MAX_BATCH else payload
-
-
-def _short_form(market: Market) -> dict[str, object]:
-    """`/clob-markets`: short keys; what is false or free is left out (clob.md 5.2)."""
-    reply: dict[str, object] = {
-        "c": market.condition_id,
-        "v": market.version,
-        "t": [{"t": t, "o": o} for t, o in zip(market.tokens, OUTCOMES, strict=True)],
-        "mos": market.min_size // UNIT,
-        "mts": market.tick / ONE,
-        "mbf": BASE_FEE,
-        "tbf": BASE_FEE,
-        "r": {"mi": 50, "ma": 4.5, "moas": 30},
-        "ao": market.phase is Phase.OPEN,
-    }
-    if market.fee_rate_ppm:
-        rate = market.fee_rate_ppm / UNIT
-        reply["fd"] = {"r": rate, "e": market.fee_exponent, "to": True}
-    if market.taker_delay_ms:
-        reply["itode"] = True
-    if market.neg_risk:
-        reply["nr"] = True
-    return reply
-
-
-def _payout_price(market: Market, outcome: int) -> float:
-    """The settled price; half a dollar in a void, and (as there is no other) before the result."""
-    return 0.5 if market.winner is None else float(market.winner == outcome)
-
-
-def _long_form(market: Market) -> dict[str, object]:
-    resolved = market.phase is Phase.RESOLVED
-    tokens = [
-        {
-            "token_id": token,
-            "outcome": label,
-            "price": _payout_price(market, outcome),
-            "winner": resolved and market.winner == outcome,
-        }
-        for outcome, (token, label) in enumerate(zip(market.tokens, OUTCOMES, strict=True))
-    ]
-    return {
-        "enable_order_book": True,
-        "active": True,
-        "closed": resolved,
-        "archived": False,
-        "accepting_orders": market.phase is Phase.OPEN,
-        "minimum_order_size": market.min_size // UNIT,
-        "minimum_tick_size": market.tick / ONE,
-        "condition_id": market.condition_id,
-        "question_id": market.question_id,
-        "question": market.question,
-        "description": description(market.series),
-        "market_slug": market.slug,
-        "end_date_iso": datetime.fromtimestamp(market.end_ms // 1000, UTC).isoformat(),
-        "seconds_delay": 0,
-        "maker_base_fee": BASE_FEE,
-        "taker_base_fee": BASE_FEE,
-        "neg_risk": market.neg_risk,
-        "tokens": tokens,
-        "tags": ["Crypto"],
-    }

@@ -102,12 +102,13 @@ class DataService:
         kind = ask.choice(query, "filter_type", ("CASH", "TOKENS")) or "TOKENS"
         least = ask.amount(query, "filter_amount") / UNIT
         size = "current_value" if kind == "CASH" else "current_size"
+        within = _window(query)
         shown = [
             row
             for wallet, holding in self._held(user, markets, now_ms)
             if (row := self._position(wallet, holding, now_ms)) and _has_status(row, status)
             if title in holding.market.question.lower() and _figure(row, size) >= least
-            if _within(_figure(row, "last_event_at"), query)
+            if within(_figure(row, "last_event_at"))
         ]
         shown.sort(key=lambda row: (_figure(row, order), str(row["token_id"])), reverse=falling)
         return ask.page(query, shown)
@@ -192,13 +193,13 @@ class DataService:
     def _filtered(self, entries: Iterable[Entry], query: Query) -> list[Entry]:
         markets = ask.markets_of(query, self._markets())
         wanted = None if markets is None else {market.condition_id for market in markets}
-        side = ask.choice(query, "side", (BUY, SELL))
+        side, within = ask.choice(query, "side", (BUY, SELL)), _window(query)
         return [
             one
             for one in entries
             if (wanted is None or (one.market and one.market.condition_id in wanted))
             and side in {None, one.side}
-            and _within(one.block_ms // 1000, query)
+            and within(one.block_ms // 1000)
         ]
 
     # --- what a market is ----------------------------------------------------------------
@@ -329,6 +330,7 @@ def _figure(row: rows.Row, name: str) -> float:
     return value
 
 
-def _within(at_s: float, query: Query) -> bool:
+def _window(query: Query) -> Callable[[float], bool]:
+    """Whether a second lies between `start` and `end`, both counted in."""
     start, end = ask.seconds(query, "start"), ask.seconds(query, "end")
-    return (start is None or at_s >= start) and (end is None or at_s <= end)
+    return lambda at_s: (start is None or at_s >= start) and (end is None or at_s <= end)

@@ -11,7 +11,6 @@ import hashlib
 
 from polybot.exchange.engine import Engine
 from polybot.exchange.gamma_objects import event_id, icon, iso
-from polybot.exchange.market_messages import OUTCOMES
 from polybot.exchange.model import Market, Phase
 from polybot.exchange.money import ONE, UNIT
 from polybot.exchange.wallet_history import Entry, Holding
@@ -70,7 +69,7 @@ def trade_row(entry: Entry) -> Row:
         "price": round(entry.cash / entry.shares, 6),
         "timestamp": entry.block_ms // 1000,
         **_about(entry.market),
-        "outcome": OUTCOMES[outcome],
+        "outcome": entry.market.outcomes[outcome],
         "outcome_index": outcome,
         **_NOBODY,
         "transaction_hash": entry.tx_hash,
@@ -137,9 +136,9 @@ def position_row(wallet: str, holding: Holding, opposite: int, engine: Engine, n
         "verified": False,
         **_about(market),
         "event_id": int(event_id(market)),
-        "outcome": OUTCOMES[holding.outcome],
+        "outcome": market.outcomes[holding.outcome],
         "outcome_index": holding.outcome,
-        "opposite_outcome": OUTCOMES[1 - holding.outcome],
+        "opposite_outcome": market.outcomes[1 - holding.outcome],
         "opposite_token_id": market.tokens[1 - holding.outcome],
         "end_date": iso(market.end_ms)[:10],
         "last_event_at": holding.last_ms // 1000,
@@ -225,7 +224,7 @@ def token_row(market: Market, outcome: int) -> Row:
         "module": ("neg_risk" if market.neg_risk else "binary") if v2 else "v1_ctf",
         "outcome_index": outcome,
         "clob_index": outcome,
-        "outcome": OUTCOMES[outcome],
+        "outcome": market.outcomes[outcome],
         "opposite_token_id": market.tokens[1 - outcome],
         "resolved": resolved,
         "final_price": None,

@@ -17,7 +17,7 @@ import attrs
 from polybot.exchange import matching, rules
 from polybot.exchange.accounts import Accounts
 from polybot.exchange.agenda import Agenda
-from polybot.exchange.matching import Plan
+from polybot.exchange.matching import LevelMatch, Plan
 from polybot.exchange.model import (
     BUY,
     Accepted,
@@ -32,7 +32,7 @@ from polybot.exchange.model import (
 )
 from polybot.exchange.money import ONE
 from polybot.exchange.outbox import Act, Outbox
-from polybot.exchange.resting import Resting, uncovered
+from polybot.exchange.resting import Resting, TickRule, uncovered
 from polybot.exchange.settlement import Clearing, ClearingPolicy, parties
 
 Done = Callable[[Accepted | Refused], None]
@@ -57,12 +57,12 @@ class Desk:
         rng: random.Random,
         policy: ClearingPolicy,
         *,
-        auto_tick: bool,
+        tick_rule: TickRule | None,
     ) -> None:
         self.orders: dict[str, Order] = {}
         self.trades: dict[str, Trade] = {}
         self.held: dict[str, Held] = {}
-        self.resting = Resting(accounts, agenda, outbox, auto_tick=auto_tick)
+        self.resting = Resting(accounts, agenda, outbox, tick_rule)
         self._accounts, self._agenda, self._outbox, self._rng = accounts, agenda, outbox, rng
         self.clearing = Clearing(accounts, agenda, rng, policy, outbox.tell, self._failed)
         self._sequence = 0
@@ -80,7 +80,7 @@ class Desk:
             return
         order.created_ms = now_ms
         self.orders[order.id] = order
-        if crosses and market.taker_delay_ms:
+        if crosses and (market.taker_delay_ms or market.seconds_delay):
             self._hold(order, now_ms, done)
         else:
             done(self._enter(order, now_ms))
@@ -102,8 +102,14 @@ class Desk:
     def _hold(self, order: Order, now_ms: int, done: Done) -> None:
         order.status, order.sequence = Status.DELAYED, self._next_sequence()
         self._accounts.claim(order, rules.needed(order, marketable=True))
+        delay_ms = order.market.taker_delay_ms
+        if order.market.seconds_delay:
+            # Told at once; how it ends is for the user stream and the reads (clob.md 3.6).
+            delay_ms = order.market.seconds_delay * 1000
+            done(Accepted(order, "delayed", 0, 0, ()))
+            done = _nobody
         self.held[order.id] = Held(order, done)
-        self._agenda.add(now_ms + order.market.taker_delay_ms, partial(self._release, order))
+        self._agenda.add(now_ms + delay_ms, partial(self._release, order))
 
     def _release(self, order: Order, now_ms: int) -> None:
         """End a hold: validate once more what can have changed, then match or book."""
@@ -114,7 +120,7 @@ class Desk:
         # Its funds are still there: `shed` rejects a held order at the moment they go.
         error = rules.market_refusal(order.market, order.token) or rules.tick_refusal(order)
         outcome = self._reject(order, error, now_ms) if error else self._enter(order, now_ms)
-        held.done(outcome)
+        held.done(outcome if isinstance(outcome, Refused) else attrs.evolve(outcome, held=True))
 
     def _enter(self, order: Order, now_ms: int) -> Accepted | Refused:
         """Match a checked order and rest, cancel or kill what remains."""
@@ -164,12 +170,34 @@ class Desk:
         self.trades[trade.id] = trade
         act.traded(trade)
         for fill in trade.makers:
-            self.resting.fill(fill.order, fill.shares, trade.id, act)
+            if fill.order.sequence:  # else it never rested here: see `print_outside`
+                self.resting.fill(fill.order, fill.shares, trade.id, act)
         taker.matched += trade.shares
         taker.trades.append(trade.id)
         taker.market.last_trade_price = trade.price
         self.clearing.begin(trade)
         return trade.id
+
+    def lay(self, order: Order, act: Act, before: Order | None = None) -> None:
+        """Rest an order that stands for outside liquidity: unchecked, untold, its level apart.
+
+        It goes last in its level, or in front of `before`, whose time it then shares.
+        """
+        self.orders[order.id] = order
+        order.created_ms = act.now_ms
+        if before is None:
+            order.sequence = self._next_sequence()
+            self.resting.add(order, act)
+        else:
+            order.sequence = before.sequence - 1
+            self.resting.squeeze_in(order, before, act)
+
+    def print_outside(self, taker: Order, match: LevelMatch, act: Act) -> None:
+        """A trade that happened elsewhere, with whichever resting orders here it would have met.
+
+        Makers without a sequence stand for liquidity that has left the mirrored book already.
+        """
+        self._trade(taker, Plan((match,), complete=True), act)
 
     def _finish(self, order: Order, plan: Plan, act: Act) -> None:
         """Tell the taker's fill; then what is not matched is cancelled (FAK) or rests."""
@@ -243,6 +271,10 @@ class Desk:
     def _next_sequence(self) -> int:
         self._sequence += 1
         return self._sequence
+
+
+def _nobody(_: Accepted | Refused) -> None:
+    """Who waits for the outcome of an order that has been answered already."""
 
 
 def _killed(order: Order, plan: Plan) -> str | None:

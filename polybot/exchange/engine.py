@@ -31,6 +31,7 @@ from polybot.exchange.model import (
 )
 from polybot.exchange.money import ONE
 from polybot.exchange.outbox import Listener, Outbox
+from polybot.exchange.resting import TickRule
 from polybot.exchange.settlement import FINAL, ClearingPolicy
 
 PAYOUTS: dict[int | None, tuple[int, int]] = {UP: (1, 0), DOWN: (0, 1), None: (1, 1)}
@@ -46,6 +47,7 @@ class Engine:
         rng: random.Random,
         policy: ClearingPolicy | None = None,
         auto_tick: bool = True,
+        tick_rule: TickRule = TickRule(),
     ) -> None:
         self.accounts = Accounts()
         self.markets: dict[str, Market] = {}  # by condition id
@@ -53,9 +55,13 @@ class Engine:
         self._outbox, self._agenda = Outbox(), Agenda()
         self.clearing_policy = policy or ClearingPolicy()  # may be changed at any time
         self.desk = Desk(
-            self.accounts, self._agenda, self._outbox, rng, self.clearing_policy,
-            auto_tick=auto_tick,
-        )  # fmt: skip
+            self.accounts,
+            self._agenda,
+            self._outbox,
+            rng,
+            self.clearing_policy,
+            tick_rule=tick_rule if auto_tick else None,
+        )
         self.orders, self.trades = self.desk.orders, self.desk.trades
         self.listeners: list[Listener] = self._outbox.listeners
         self.listeners.append(self._drop_unread)

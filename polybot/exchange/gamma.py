@@ -21,7 +21,7 @@ from polybot.exchange.gamma_objects import (
 )
 from polybot.exchange.identities import full_condition_id
 from polybot.exchange.lifecycle import Lifecycle
-from polybot.exchange.model import Market, Phase
+from polybot.exchange.model import STANDING, Market, Phase
 from polybot.exchange.net import Request, Response, Service, json_response
 
 PAGE_MOST = 100
@@ -129,7 +129,7 @@ def _filters(query: dict[str, str]) -> Iterator[Wanted]:
     if tokens := set(_values(query, "clob_token_ids")):
         yield lambda market: not tokens.isdisjoint(market.tokens)
     if series := set(_values(query, "series_id")):
-        yield lambda market: series_id(market.series) in series
+        yield lambda market: market.series is not STANDING and series_id(market.series) in series
 
 
 def _values(query: dict[str, str], name: str) -> list[str]:

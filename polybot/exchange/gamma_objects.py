@@ -13,10 +13,9 @@ import orjson
 from polybot.exchange.calendar import COIN, SERIES
 from polybot.exchange.engine import Engine
 from polybot.exchange.lifecycle import Lifecycle
-from polybot.exchange.model import DOWN, UP, Market, Phase, Series
-from polybot.exchange.money import ONE, decimal_text
+from polybot.exchange.model import DOWN, STANDING, UP, Market, Phase, Series
+from polybot.exchange.money import ONE, UNIT, decimal_text
 
-OUTCOMES = '["Up", "Down"]'
 OUTCOME_PRICES: dict[int | None, tuple[str, str]] = {
     UP: ("1", "0"), DOWN: ("0", "1"), None: ("0.5", "0.5"),
 }  # fmt: skip
@@ -59,13 +58,23 @@ def iso(at_ms: int, *, micros: bool = False) -> str:
     return moment.strftime("%Y-%m-%dT%H:%M:%S.%fZ" if micros else "%Y-%m-%dT%H:%M:%SZ")
 
 
+def plain_number(value: int, scale: int) -> object:
+    """value/scale as JSON shows a number: `5`, or `2.5` where it has a fraction."""
+    return value / scale if value % scale else value // scale
+
+
 def resolution_source(series: Series) -> str:
+    if series is STANDING:
+        return ""
     if series.rule != "twap":
         return f"https://www.binance.com/en/trade/{series.asset.upper()}_USDT"
     return f"https://data.chain.link/streams/{series.asset}-usd-twap-60s-streams"
 
 
-def description(series: Series) -> str:
+def description(market: Market) -> str:
+    series = market.series
+    if series is STANDING:
+        return market.description
     return _TEXT[series.rule].format(
         coin=COIN[series.asset], asset=series.asset.upper(), source=resolution_source(series)
     )
@@ -109,7 +118,7 @@ def series_object(series: Series) -> dict[str, object]:
 
 
 def icon(market: Market) -> str:
-    return _IMAGE.format(market.series.asset.upper())
+    return _IMAGE.format(market.series.asset.upper()) if market.series.asset else ""
 
 
 def event_id(market: Market) -> str:
@@ -144,34 +153,31 @@ class GammaObjects:
             **_common(market, now_ms),
             "creationDate": iso(market.listed_ms, micros=True),
             "commentCount": 0,
-            "series": [series_object(market.series)],
             "showAllOutcomes": True,
             "showMarketImages": True,
-            "enableNegRisk": False,
+            "enableNegRisk": market.neg_risk,
             "startTime": iso(market.start_ms),
-            "seriesSlug": series_slug(market.series),
             "negRiskAugmented": False,
             "eventMetadata": self._published_prices(market, now_ms),
+            **_series(market),
         }
 
     def bare_market(self, market: Market, now_ms: int) -> dict[str, object]:
-        config = crypto_config(market.series)
         return {
             "id": market.gamma_id,
             "question": market.question,
             "conditionId": market.condition_id,
             "questionID": market.question_id,
             **_common(market, now_ms),
-            "outcomes": OUTCOMES,
+            "outcomes": _in_string(market.outcomes),
             "eventStartTime": iso(market.start_ms),
             "endDateIso": iso(market.end_ms)[:10],
             "startDateIso": iso(market.listed_ms)[:10],
             "acceptingOrders": market.phase is Phase.OPEN,
             "acceptingOrdersTimestamp": iso(market.listed_ms),
             "orderPriceMinTickSize": market.tick / ONE,
-            "orderMinSize": market.min_size // 1_000_000,
-            "cryptoMarketConfigId": config["id"],
-            "cryptoMarketConfig": config,
+            "orderMinSize": plain_number(market.min_size, UNIT),
+            **_rule(market),
             **_fees(market),
             **_FIXED,
             **self._book(market),
@@ -232,7 +238,7 @@ def _common(market: Market, now_ms: int) -> dict[str, object]:
     image = icon(market)
     return {
         "slug": market.slug,
-        "description": description(market.series),
+        "description": description(market),
         "resolutionSource": resolution_source(market.series),
         "startDate": iso(market.listed_ms, micros=True),
         "endDate": iso(market.end_ms),
@@ -257,10 +263,30 @@ def _common(market: Market, now_ms: int) -> dict[str, object]:
     }
 
 
+def _series(market: Market) -> dict[str, object]:
+    if market.series is STANDING:
+        return {"series": []}
+    series = market.series
+    return {"series": [series_object(series)], "seriesSlug": series_slug(series)}
+
+
+def _rule(market: Market) -> dict[str, object]:
+    """The machine-readable rule of an interval market and the kind of its fees."""
+    if market.series is STANDING:
+        return {}
+    config = crypto_config(market.series)
+    return {
+        "cryptoMarketConfigId": config["id"],
+        "cryptoMarketConfig": config,
+        "feeType": "crypto_fees_v2",
+    }
+
+
 def _fees(market: Market) -> dict[str, object]:
+    if not market.fee_rate_ppm:
+        return {"feesEnabled": False, "makerBaseFee": 0, "takerBaseFee": 0}
     return {
         "feesEnabled": True,
-        "feeType": "crypto_fees_v2",
         "feeSchedule": {
             "exponent": market.fee_exponent,
             "rate": market.fee_rate_ppm / 1_000_000,

@@ -48,9 +48,18 @@ class Heartbeats:
         expected = known.heartbeat_id if known else ""
         if heartbeat_id != expected:
             return Mismatch(expected)
-        fresh = str(uuid.UUID(int=self._rng.getrandbits(128), version=4))
+        fresh = self._fresh()
         self._registered[key] = _Registration(fresh, now_ms)
         return Beat(fresh)
+
+    def rotate(self) -> int:
+        """Give every registered key another id without telling it; how many there were (F45)."""
+        for key, known in self._registered.items():
+            self._registered[key] = attrs.evolve(known, heartbeat_id=self._fresh())
+        return len(self._registered)
+
+    def _fresh(self) -> str:
+        return str(uuid.UUID(int=self._rng.getrandbits(128), version=4))
 
     def sweep(self, now_ms: int) -> list[str]:
         """Forget the keys that have been silent too long and name them: their orders must go."""

@@ -9,7 +9,6 @@ from polybot.exchange.gamma_objects import description, event_id
 from polybot.exchange.model import Market, Phase, Trade
 from polybot.exchange.money import UNIT, decimal_text
 
-OUTCOMES = ("Up", "Down")
 REBATE = "0.2"  # crypto makers' share of taker fees (clob.md 6.1)
 
 
@@ -50,7 +49,7 @@ def tick_size_change(market: Market, token: str, old: int, new: int, at_ms: int)
 
 def new_market(market: Market, at_ms: int) -> str:
     """Sent for every market of the venue, about a day before its window."""
-    text = description(market.series)
+    text = description(market)
     return _spaced(
         {
             "id": market.gamma_id,
@@ -59,7 +58,7 @@ def new_market(market: Market, at_ms: int) -> str:
             "slug": market.slug,
             "description": text,
             "assets_ids": list(market.tokens),
-            "outcomes": list(OUTCOMES),
+            "outcomes": list(market.outcomes),
             "event_message": {
                 "id": event_id(market),
                 "ticker": market.slug,
@@ -78,7 +77,7 @@ def new_market(market: Market, at_ms: int) -> str:
             "game_start_time": "",
             "order_price_min_tick_size": price_text(market.tick),
             "group_item_title": "",
-            "taker_base_fee": "1000",
+            "taker_base_fee": "1000" if market.fee_rate_ppm else "0",
             "fees_enabled": market.fee_rate_ppm > 0,
             "fee_schedule": {
                 "exponent": str(market.fee_exponent),
@@ -98,12 +97,12 @@ def market_resolved(market: Market, winner: int | None, at_ms: int) -> str:
             "market": market.condition_id,
             "assets_ids": list(market.tokens),
             "winning_asset_id": "" if winner is None else market.tokens[winner],
-            "winning_outcome": "" if winner is None else OUTCOMES[winner],
+            "winning_outcome": "" if winner is None else market.outcomes[winner],
             "timestamp": str(at_ms),
             "event_type": "market_resolved",
             "tags": [],
             "question": market.question,
             "slug": market.slug,
-            "outcomes": list(OUTCOMES),
+            "outcomes": list(market.outcomes),
         }
     )

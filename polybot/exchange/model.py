@@ -29,11 +29,17 @@ class Series:
     asset: str  # "btc"
     name: str  # "5m" | "15m" | "1h" | "4h" | "daily"
     length_s: int  # of an ordinary window: New York's clocks may change in a long one
-    rule: str  # "twap" | "candle" (open and close of the hour) | "noon" (closes of two minutes)
+    # "twap" | "candle" (open and close of the hour) | "noon" (closes of two minutes) | "operator":
+    # decided by whoever runs the exchange
+    rule: str
 
     @property
     def key(self) -> str:
         return f"{self.asset}-{self.name}"
+
+
+# The series of markets that belong to none: about anything, without windows or prices.
+STANDING = Series("", "standing", 0, "operator")
 
 
 @attrs.define(eq=False)
@@ -55,7 +61,10 @@ class Market:
     other_ids: tuple[str, str] | None = None  # of the protocol it does not trade in; no book
     fee_rate_ppm: int = 70_000
     fee_exponent: int = 1
-    taker_delay_ms: int = 150
+    taker_delay_ms: int = 150  # the reply to a marketable order waits for it
+    seconds_delay: int = 0  # the older, longer hold: the reply says `delayed` at once
+    outcomes: tuple[str, str] = ("Up", "Down")  # the labels, in the order of `tokens`
+    description: str = ""  # of a standing market; interval markets tell their series' rule
     phase: Phase = Phase.LISTED
     last_trade_price: int | None = None  # one value per market, in the taker token's terms
     strike: float | None = None  # what the rule reads at the start and end
@@ -250,7 +259,7 @@ Event = (
 @attrs.frozen
 class Accepted:
     """status: live | matched | delayed; amounts in the taker's
-    units (10⁻⁶), 0 when nothing matched.
+    units (10⁻⁶), 0 when nothing matched. `held`: it was marketable when it came and waited.
     """
 
     order: Order
@@ -258,6 +267,7 @@ class Accepted:
     making: int
     taking: int
     trades: tuple[str, ...]
+    held: bool = False
 
 
 @attrs.frozen

@@ -19,11 +19,18 @@ from loguru import logger
 from wsproto.events import AcceptConnection
 from wsproto.utilities import RemoteProtocolError as BadHandshake
 
-from polybot.exchange.request import Headers, Request, Response, error_response, json_response
+from polybot.exchange.request import (
+    Hangup,
+    Headers,
+    Request,
+    Response,
+    error_response,
+    json_response,
+)
 from polybot.exchange.websocket import Keepalive, OnError, Socket, SocketClosed, frame
 
 __all__ = [
-    "Headers", "Keepalive", "Request", "Response", "Service", "Socket", "SocketClosed",
+    "Hangup", "Headers", "Keepalive", "Request", "Response", "Service", "Socket", "SocketClosed",
     "error_response", "frame", "json_response", "serve",
 ]  # fmt: skip
 
@@ -40,12 +47,16 @@ def log_error(error: Exception) -> None:
 
 @attrs.frozen
 class Service:
-    """What a port serves: plain requests, WebSocket sessions, or both."""
+    """What a port serves: plain requests, WebSocket sessions, or both.
+
+    A request that is not answered within `patience_s` is a bug of the service, and a 500.
+    """
 
     http: Callable[[Request], Awaitable[Response]] | None
     socket: Callable[[Socket], Awaitable[None]] | None
     on_error: OnError = log_error
     keepalive: Keepalive | None = None
+    patience_s: float = HANDLER_S
 
 
 async def serve(
@@ -130,8 +141,10 @@ class _Connection:
         if self._service.http is None:
             return error_response("websocket only", 426)
         try:
-            with trio.fail_after(HANDLER_S):
+            with trio.fail_after(self._service.patience_s):
                 return await self._service.http(request)
+        except Hangup:
+            raise trio.BrokenResourceError("the service hangs up") from None
         except Exception as error:  # noqa: BLE001  a bug costs one request
             self._service.on_error(error)
             return error_response("internal error", 500)

@@ -17,8 +17,9 @@ from polybot.exchange.auth import ApiKey
 from polybot.exchange.eip712 import OrderFields
 from polybot.exchange.model import BUY, SELL, Kind, Market, Order, Refused
 from polybot.exchange.money import ONE, decimal_text
-from polybot.exchange.order_shape import Entry, read_entry
+from polybot.exchange.order_shape import Entry, is_v1, read_entry
 from polybot.exchange.order_signatures import Domains
+from polybot.exchange.restrictions import Restrictions
 from polybot.exchange.session_signers import SessionSigners
 from polybot.exchange.terms import Terms
 from polybot.exchange.wallets import WalletKind
@@ -35,13 +36,15 @@ class OrderReader:
 
     by_token: Mapping[str, Market]
     sessions: SessionSigners
+    restrictions: Restrictions
     terms: Terms = Terms()
 
     def read(self, payload: object, key: ApiKey, now_ms: int) -> Order | Refused:
         """The order one entry stands for; its account is the maker's wallet."""
         entry = read_entry(payload)
         if entry is None:
-            return Refused(BAD_PAYLOAD)
+            wrong = order_signatures.WRONG_VERSION if is_v1(payload) else BAD_PAYLOAD
+            return Refused(wrong)
         if entry.owner != key.key:
             return Refused(WRONG_OWNER)
         fields = entry.fields
@@ -58,7 +61,10 @@ class OrderReader:
         if error is not None:
             return Refused(error)
         order_id = "0x" + eip712.order_digest(fields, domains.right).hex()
-        return _to_order(entry, market, order_id, now_ms)
+        order = _to_order(entry, market, order_id, now_ms)
+        if isinstance(order, Refused):
+            return order
+        return self.restrictions.refusal(order, key.address) or order
 
     def _by_session(self, fields: OrderFields, key: ApiKey, now_ms: int) -> bool:
         """Whether the key is one that the maker, a deposit wallet, has let sign for it."""

@@ -29,6 +29,12 @@ class _Malformed(Exception):
     """The JSON is not an order; never leaves this module."""
 
 
+def is_v1(payload: object) -> bool:
+    """Whether this is an order of the struct that CLOB V1 had (clob.md 9)."""
+    order = payload.get("order") if isinstance(payload, dict) else None
+    return isinstance(order, dict) and "nonce" in order and "timestamp" not in order
+
+
 def read_entry(payload: object) -> Entry | None:
     """One entry; None when it is not an order at all."""
     try:
@@ -56,6 +62,7 @@ def _entry(payload: object) -> Entry:
         metadata=_bytes(order.get("metadata"), 32),
         builder=_bytes(order.get("builder"), 32),
     )
+    _flag(outer.get("deferExec", False))  # what it does is not known (clob.md 3.5): nothing here
     if not fields.maker_amount or not fields.taker_amount:
         raise _Malformed
     return Entry(

@@ -33,6 +33,10 @@ class Response:
     headers: Headers = ()
 
 
+class Hangup(Exception):
+    """Raised by a handler: the connection ends here, without an answer."""
+
+
 def parse_json(body: bytes) -> object:
     """The body as JSON; None, which no call accepts, for anything else."""
     try:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from functools import partial
 
+import attrs
+
 from polybot.exchange import rules
 from polybot.exchange.accounts import Accounts, resting_claim
 from polybot.exchange.agenda import Agenda
@@ -13,20 +15,36 @@ from polybot.exchange.model import Kind, Market, Order, Status, TickChanged
 from polybot.exchange.money import ONE
 from polybot.exchange.outbox import Act, Outbox
 
-EDGE = 9_600  # the coarse tick turns fine when Up's mid is at or beyond this, or 1 - this
 COARSE_TICK, FINE_TICK = 100, 10
+
+
+@attrs.frozen
+class TickRule:
+    """When the tick follows the price; thresholds are of Up's midpoint, 10⁻⁴ (clob.md 3.8).
+
+    At `fine` or beyond, or one minus it, the coarse tick turns fine; back at `coarse`, which lies
+    nearer the middle, so that a price that hovers does not make the tick flicker.
+    """
+
+    fine: int = 9_600
+    coarse: int = 9_000
 
 
 class Resting:
     """The books of all markets and the live orders in them."""
 
     def __init__(
-        self, accounts: Accounts, agenda: Agenda, outbox: Outbox, *, auto_tick: bool
+        self,
+        accounts: Accounts,
+        agenda: Agenda,
+        outbox: Outbox,
+        tick_rule: TickRule | None,
     ) -> None:
         self.books: dict[str, Book] = {}  # by condition id
         self.live: dict[str, dict[str, Order]] = {}  # by owner, then by order id
         self._accounts, self._agenda, self._outbox = accounts, agenda, outbox
-        self._auto_tick = auto_tick
+        self._tick_rule = tick_rule
+        self._fined: set[str] = set()  # condition ids whose tick the rule has turned fine
 
     def act(self, market: Market, now_ms: int) -> Act:
         """Begin an act on a market; `publish` ends it."""
@@ -35,17 +53,24 @@ class Resting:
     def publish(self, act: Act) -> None:
         """Tell what an act changed, and follow the price with the tick."""
         self._outbox.tell(*act.events())
-        if self._auto_tick and act.market.tick == COARSE_TICK and self._at_edge(act.market):
-            self.change_tick(act.market, FINE_TICK, act.now_ms)
+        if self._tick_rule is not None:
+            self._follow(act.market, self._tick_rule, act.now_ms)
 
-    def _at_edge(self, market: Market) -> bool:
+    def _follow(self, market: Market, rule: TickRule, now_ms: int) -> None:
+        """Only what the rule turned fine does it turn back: a tick set by hand stays."""
         bid, ask = self.books[market.condition_id].best()
         if bid is None or ask is None:
-            return False
-        return bid + ask >= 2 * EDGE or bid + ask <= 2 * (ONE - EDGE)
+            return
+        outward = max(bid + ask, 2 * ONE - bid - ask)  # doubled: how far the mid is from 0
+        if market.tick == COARSE_TICK and outward >= 2 * rule.fine:
+            self.change_tick(market, FINE_TICK, now_ms)
+            self._fined.add(market.condition_id)
+        elif market.condition_id in self._fined and outward <= 2 * rule.coarse:
+            self.change_tick(market, COARSE_TICK, now_ms)
 
     def change_tick(self, market: Market, tick: int, now_ms: int) -> None:
-        """Resting orders stay: what happens to them is open (clob.md 3.8)."""
+        """Resting orders stay where they are: what happens to them is open (clob.md 3.8)."""
+        self._fined.discard(market.condition_id)
         old, market.tick = market.tick, tick
         self._outbox.tell(TickChanged(market, old, tick, now_ms))
 
@@ -58,6 +83,27 @@ class Resting:
         if order.kind is Kind.GTD:
             due_ms = order.expiration_s * 1000 - rules.GTD_EARLY_MS
             self._agenda.add(due_ms, partial(self._expire, order))
+
+    def squeeze_in(self, order: Order, before: Order, act: Act) -> None:
+        """Rest an order in front of another one of its level: see `outside_book`."""
+        act.book.squeeze_in(order, before)
+        act.touch(order)
+        self._accounts.claim(order, resting_claim(order))
+        self.live.setdefault(order.owner, {})[order.id] = order
+
+    def resize(self, order: Order, change: int, act: Act) -> None:
+        """Change what an order has left; it keeps its place, and goes when nothing remains.
+
+        No client can do this. It is how outside liquidity follows its origin, and silent: an order
+        that stands for a level is nobody's, so only the level is told.
+        """
+        order.size += change
+        act.book.resize(order, change)
+        act.touch(order)
+        self._accounts.claim(order, resting_claim(order))
+        if order.remaining == 0:
+            order.status = Status.CANCELED
+            del self.live[order.owner][order.id]
 
     def fill(self, maker: Order, shares: int, trade_id: str, act: Act) -> None:
         """Count a match of a resting order, which leaves when nothing of it remains."""

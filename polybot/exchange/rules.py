@@ -29,6 +29,7 @@ DELAYED = "order is delayed and can't be canceled until it is matched or booked"
 
 # Decimals that the share side of a market BUY may have (clob.md 3.4, "amount decimals").
 AMOUNT_DECIMALS = {1000: 3, 100: 4, 50: 5, 25: 6, 10: 5, 1: 6}
+TICKS = tuple(AMOUNT_DECIMALS)
 
 
 def is_market_kind(order: Order) -> bool:

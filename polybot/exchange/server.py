@@ -26,6 +26,13 @@ from polybot.exchange.conduct_calls import ConductCalls
 from polybot.exchange.counters import Counters
 from polybot.exchange.data_api import OWN_LAG_MS, DataService
 from polybot.exchange.engine import Engine
+from polybot.exchange.faults.admin_calls import FaultCalls
+from polybot.exchange.faults.kinds import REST, STREAMS
+from polybot.exchange.faults.plan import Plan
+from polybot.exchange.faults.rest_link import faulty_http
+from polybot.exchange.faults.state import Faults
+from polybot.exchange.faults.stream_link import StreamLink
+from polybot.exchange.faults.venue_acts import VenueActs
 from polybot.exchange.gamma import GammaService
 from polybot.exchange.lifecycle import Lifecycle
 from polybot.exchange.model import Refused
@@ -33,8 +40,10 @@ from polybot.exchange.net import Request, Response, Service, log_error, serve
 from polybot.exchange.operations import OperationsService
 from polybot.exchange.oracle import Oracle
 from polybot.exchange.polybolt import PolyboltService
+from polybot.exchange.resting import TickRule
 from polybot.exchange.rtds import RtdsService
 from polybot.exchange.site_service import SiteService
+from polybot.exchange.standing import StandingMarkets
 from polybot.exchange.terms import Terms
 from polybot.exchange.wallet_history import WalletHistory
 from polybot.exchange.websocket import OnError
@@ -106,6 +115,7 @@ class Exchange:
         on_error: OnError = log_error,
         *,
         terms: Terms = Terms(),
+        faults: Plan = Plan(),
     ) -> None:
         self.world, self.clock = world, clock
         self.wallet = DemoWallet.of_seed(seed)
@@ -115,11 +125,19 @@ class Exchange:
         def rng(name: str) -> random.Random:
             return random.Random(f"{seed} {name}")
 
-        self.engine = Engine(rng=rng("engine"))
+        ticks = TickRule(terms.tick_fine_at, terms.tick_coarse_at)
+        self.engine = Engine(rng=rng("engine"), tick_rule=ticks)
         assets = sorted({series.asset for series in world.series})
         self.oracle = Oracle(world.source, assets, start_ms, rng("oracle"))
+        self.faults = Faults(seed, start_ms, faults)
         self.clob = ClobServer(
-            self.engine, clock, rng("clob"), on_error, self._on_refused, terms=terms
+            self.engine,
+            clock,
+            rng("clob"),
+            on_error,
+            self._on_refused,
+            terms=terms,
+            faults=self.faults,
         )
         self.balances = BalanceCache(self.engine, terms.balance_lag_ms)
         self.clob.balances.figure = self.balances.read
@@ -143,7 +161,18 @@ class Exchange:
         self.data = DataService(
             self.engine, self.lifecycle, history, clock, cached=terms.data_caches
         )
+        self.standing = StandingMarkets(
+            self.engine, self.lifecycle, clock, rng("standing").getrandbits(64)
+        )
         world.attach(self.engine, self.oracle, self.lifecycle)
+        VenueActs(
+            self.faults,
+            self.engine,
+            self.clob.modes,
+            self.clob.heartbeats,
+            wallet.address,
+            wallet.api_key,
+        )
         self._rng = rng
 
     def _on_refused(self, refused: Refused) -> None:
@@ -157,7 +186,9 @@ class Exchange:
         binance = BinanceService(self.oracle, clock)
         moves = OperationsService(self.engine, clock, clob.authenticate, self._rng("operations"))
         admin = AdminService(self.engine, self.counters, clock)
+        admin.routes |= self.standing.routes | clob.restrictions.routes
         admin.routes |= ConductCalls(clock, clob.modes, clob.geoblock).routes
+        admin.routes |= FaultCalls(self.faults, clock).routes
         return [
             (("clob http",), self._after_the_world(clob.service_rest)),
             (("gamma http",), gamma.service),
@@ -171,6 +202,15 @@ class Exchange:
             (("site http",), SiteService(clob.geoblock).service),
             (("data http",), self.data.service),
         ]
+
+    def _over_links(self, names: tuple[str, ...], service: Service) -> Service:
+        """The service as its clients meet it: over links that a fault plan may spoil."""
+        for name in (text.split()[0] for text in names):
+            if name in REST:
+                service = faulty_http(service, name, self.faults, self.clock)
+            elif name in STREAMS:
+                service = StreamLink(name, self.faults, self.clock).faulty(service)
+        return service
 
     def _after_the_world(self, service: Service) -> Service:
         """Let everything due before a request happen before it, or the
@@ -195,7 +235,7 @@ class Exchange:
 
         Raises ValueError when too few ports follow, OSError when one is taken (in a group).
         """
-        services = self._services()
+        services = [(names, self._over_links(names, one)) for names, one in self._services()]
         if port + len(services) - 1 > PORT_MOST:
             raise ValueError(f"the exchange takes {len(services)} ports, {port} leaves too few")
         async with trio.open_nursery() as nursery:
@@ -217,7 +257,9 @@ class Exchange:
 
     def advance(self, now_ms: int) -> None:
         """Move everything due by now, in the order of due times, each act at its own."""
-        parts: tuple[Moving, ...] = (self.oracle, self.lifecycle, self.engine, self.world)
+        parts: tuple[Moving, ...] = (
+            self.oracle, self.lifecycle, self.engine, self.world, self.faults,
+        )  # fmt: skip
         while True:
             due = [(when, n) for n, p in enumerate(parts) if (when := p.next_due_ms()) is not None]
             when, first = min(due)

@@ -37,6 +37,16 @@ class Terms:
     # (signature types 0 to 2; clob.md 3.3, third-party reports). Off: all four types trade.
     deposit_wallets_only: bool = False
 
+    # Reply of a FOK that cannot be filled: 400, or 200 with an order id and the text (clob.md 3.6
+    # has both, the latter from one client's documentation of August 2026).
+    killed_fok_is_200: bool = False
+    # Status of a reply when a held order found nothing and rests: "live", or "unmatched" as the
+    # lifecycle page calls it (clob.md 3.6). The official SDK takes the latter for a rejection.
+    unmatched_is_told: bool = False
+    # Where the tick turns 0.001 and where 0.01 again, as Up's midpoint in 10⁻⁴ (clob.md 3.8: the
+    # first from older pages, "approaches limits" today; the way back is a guess).
+    tick_fine_at: int = attrs.field(default=9_600, validator=and_(ge(5_000), le(10_000)))
+    tick_coarse_at: int = attrs.field(default=9_000, validator=and_(ge(5_000), le(10_000)))
     # --- the end of a market (clob.md 8) -----------------------------------------------
     # Stop matching at `endDate`. No page says so; books appear to stay open until the resolution.
     close_at_end: bool = False
@@ -50,7 +60,7 @@ class Terms:
     # How old the balances that `/balance-allowance` shows may be; `/update` reads the chain anew.
     # No source measures it.
     balance_lag_ms: int = _at_least(0, 2_000)
-    # The stale caches before the Data API: trades 300 s, activity 15 s, positions 5 s (feeds.md 11).
+    # The stale caches before the Data API: trades 300 s, activity 15 s, positions 5 s (feeds 11).
     data_caches: bool = True
 
     # --- trading modes (clob.md 7.3) -------------------------------------------------

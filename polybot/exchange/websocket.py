@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import math
 from collections import deque
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable
 
 import attrs
 import trio
@@ -70,6 +70,10 @@ class Socket:
         self, request: Request, stream: trio.abc.Stream, protocol: wsproto.WSConnection
     ) -> None:
         self.request = request
+        # Whoever stands between the service and the wire: gets each framed message, gives those
+        # that go out in its place. None for nobody, which costs nothing.
+        self.tap: Callable[[Socket, bytes], Iterable[bytes]] | None = None
+        self._muted = False
         self._stream = stream
         self._protocol = protocol
         self._outgoing: deque[bytes] = deque()
@@ -104,6 +108,10 @@ class Socket:
 
         With 1024 frames waiting the session is closed with 1013 instead.
         """
+        if self.tap is not None:
+            for piece in self.tap(self, data):
+                self.put(piece)
+            return
         if self._closing:
             return
         if len(self._outgoing) >= QUEUE_FRAMES:
@@ -113,6 +121,12 @@ class Socket:
             return
         self._outgoing.append(data)
         self._ready.set()
+
+    def put(self, data: bytes) -> None:
+        """Queue a framed message past the tap."""
+        tap, self.tap = self.tap, None
+        self.send_frame(data)
+        self.tap = tap
 
     async def close(self, code: int, reason: str) -> None:
         """Send what is queued and a close frame, then wait for the peer's answer.
@@ -128,6 +142,15 @@ class Socket:
         """Cut TCP without a close frame (the peer sees 1006), cancelling the handler."""
         self._closing = True
         self._scope.cancel()
+
+    def end(self, code: int, reason: str) -> None:
+        """Queue a close frame and return; the session ends when the peer answers, or in 5 s."""
+        if not self._closing:
+            self._finish(code, reason)
+
+    def mute(self) -> None:
+        """Become half-open: TCP stays, nothing goes out any more, nothing that comes is heard."""
+        self._muted = True
 
     # --- for the server ------------------------------------------------------------------
 
@@ -175,7 +198,9 @@ class Socket:
         try:
             while True:
                 while self._outgoing:
-                    await self._stream.send_all(self._next_write())
+                    data = self._next_write()
+                    if not self._muted:
+                        await self._stream.send_all(data)
                 if self._closing:
                     return
                 self._ready = trio.Event()
@@ -200,14 +225,14 @@ class Socket:
             self._unanswered += 1
             self.send_frame(_EMPTY_PING)
             await trio.sleep(keepalive.every_s)
-        if not self._closing:
+        if not (self._closing or self._muted):
             self._finish(keepalive.code, keepalive.reason)
 
     async def _read(self, leftover: bytes) -> None:
         try:
             with self._inbound_send:
                 data: bytes | bytearray = leftover
-                while await self._accept(data):
+                while self._muted or await self._accept(data):
                     data = await self._stream.receive_some()
                     if not data:
                         return

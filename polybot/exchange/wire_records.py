@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from polybot.exchange.book_wire import price_text, size_text
-from polybot.exchange.market_messages import OUTCOMES
 from polybot.exchange.model import MakerFill, Order, Trade
 
 Record = dict[str, object]
 
 
 def outcome_text(order: Order) -> str:
-    return OUTCOMES[order.market.outcome_of(order.token)]
+    return order.market.outcomes[order.market.outcome_of(order.token)]
 
 
 def order_row(order: Order) -> Record:

@@ -6,7 +6,7 @@ Written by that market's orders task alone. It knows states and amounts, not wha
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 
 import attrs
 
@@ -95,6 +95,7 @@ class OrderTable:
     _unbooked: dict[str, Tracked] = attrs.field(factory=dict)  # the part whose trades lag behind
     faults: Counter[str] = attrs.field(factory=Counter)  # pairs outside the life-cycle table
     unknown_resolved: int = 0
+    on_end: Callable[[Tracked], None] = lambda _: None  # told of every order that has ended
     _forget_at_ms: int = 0
 
     def __getitem__(self, order_id: str) -> Tracked:
@@ -134,8 +135,8 @@ class OrderTable:
             tracked.changed_ms = now_ms
             if after in OPEN:
                 self._open[tracked.id] = tracked
-            else:
-                self._open.pop(tracked.id, None)
+            elif self._open.pop(tracked.id, None) is not None:
+                self.on_end(tracked)
 
     def posted(self, result: PostResult, now_ms: int) -> None:
         tracked = self._orders[result.order_id]

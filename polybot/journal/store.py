@@ -42,6 +42,10 @@ class JournalFailed(Exception):
     """The journal cannot be used; the text says why and what to do."""
 
 
+class JournalInUse(JournalFailed):
+    """Another process has it."""
+
+
 class JournalCorrupt(JournalFailed):
     """The file is damaged. `Store.open(…, quarantine=True)` puts it aside and starts a new one."""
 
@@ -59,11 +63,13 @@ class Store:
     """One wallet's journal. Synchronous; used by one thread at a time."""
 
     def __init__(self, database: sqlite3.Connection, lock: int) -> None:
-        self._database, self._lock = database, lock
+        self._database = database
+        self._lock: int | None = lock
 
     @classmethod
-    def open(cls, path: Path, owner: str) -> Store:
-        """Open or create the journal of `owner` (wallet and venue as one text).
+    def open(cls, path: Path, owner: str, *, fresh: bool = False) -> Store:
+        """Open or create the journal of `owner` (wallet and venue as one text). With `fresh`
+        whatever is there is removed first: a venue that begins anew knows nothing of it.
 
         Raises JournalFailed when another process has it, when it belongs to somebody else or was
         written by a newer version; JournalCorrupt when it is damaged.
@@ -74,6 +80,8 @@ class Store:
         except OSError as error:
             raise JournalFailed(f"{path}: cannot be opened: {error.strerror}") from error
         try:
+            if fresh:
+                _remove(path)
             database = _connect(path)
             _check_owner(database, path, owner)
         except sqlite3.DatabaseError as error:
@@ -130,8 +138,11 @@ class Store:
                 raise JournalFailed(f"entry {seq}: {error}") from error
 
     def close(self) -> None:
+        """Let the file and the lock go. Once is enough, more is no fault."""
         self._database.close()
-        os.close(self._lock)
+        if self._lock is not None:
+            os.close(self._lock)
+            self._lock = None
 
 
 def quarantine(path: Path, at_ms: int) -> Path:
@@ -142,6 +153,11 @@ def quarantine(path: Path, at_ms: int) -> Path:
         if part.exists():
             part.rename(aside.with_name(aside.name + tail))
     return aside
+
+
+def _remove(path: Path) -> None:
+    for tail in ("", "-wal", "-shm"):
+        path.with_name(path.name + tail).unlink(missing_ok=True)
 
 
 def _take_lock(path: Path) -> int:
@@ -155,7 +171,7 @@ def _take_lock(path: Path) -> int:
         holder = os.pread(lock, 32, 0).decode(errors="replace").strip() or "unknown"
         os.close(lock)
         text = f"{path} is in use by process {holder}: one engine per wallet; stop the other first"
-        raise JournalFailed(text) from None
+        raise JournalInUse(text) from None
     os.ftruncate(lock, 0)
     os.pwrite(lock, f"{os.getpid()}\n".encode(), 0)
     return lock

@@ -28,7 +28,7 @@ class _Batch:
 @attrs.define(eq=False)
 class Journal:
     """`on_failure` hears once, with the reason. With `inline` the disk is written in the loop: for
-    simulation on virtual time, which would run ahead while a thread works.
+    clocks that are not the wall's, which would run ahead while a thread works.
     """
 
     store: Store
@@ -62,9 +62,10 @@ class Journal:
     def _hand_over(self, entries: tuple[Entry, ...]) -> _Batch:
         now_ms = self.clock.now_ms()
         batch = self._gathering
-        batch.entries += [(now_ms, entry) for entry in entries]
         if self.failed is not None:
             batch.written.set()
+            return batch
+        batch.entries += [(now_ms, entry) for entry in entries]
         self._handed_over.set()
         return batch
 

@@ -12,7 +12,7 @@ import os
 import subprocess
 import sys
 from collections.abc import AsyncGenerator
-from contextlib import asynccontextmanager
+from contextlib import ExitStack, asynccontextmanager
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -25,7 +25,8 @@ import trio
 from polybot.app import Bot
 from polybot.clock import Clock
 from polybot.exchange.server import Urls
-from polybot.lab.stage import SERIES, lab_config, until
+from polybot.journal.store import Store
+from polybot.lab.stage import SERIES, lab_config, scratch_journal, until
 from polybot.launch import PAPER_START_MS, ask_exchange, build, demo_site, http_client
 from polybot.options import BotOptions
 from polybot.venue.secret import Credentials, Secret
@@ -60,9 +61,11 @@ class Memory:
 
 async def memory_drill(*, warm_up: int, intervals: int, speed: float, seed: int) -> Memory:
     """Trade until so many intervals have settled; call under a clock that runs at `speed`."""
+    journal = ExitStack()
     async with _exchange(speed, seed) as (process, line), http_client() as http:
         clock = await _same_clock(http, line)
-        bot = _bot(http, clock, line, speed, seed)
+        store = journal.enter_context(scratch_journal())
+        bot = _bot(http, store, clock, line, speed, seed)
         async with trio.open_nursery() as nursery:
             nursery.start_soon(bot.run)
             await _settled(bot, warm_up)
@@ -71,6 +74,7 @@ async def memory_drill(*, warm_up: int, intervals: int, speed: float, seed: int)
             after, exchange_after = resident(os.getpid()), resident(process.pid)
             bot.stop("drill")
         state = await ask_exchange(http, line["admin"], line["wallet"]["address"])
+        journal.close()
         assert state is not None, "the exchange answers to the end"
         return Memory(
             warm_up=warm_up,
@@ -130,7 +134,12 @@ async def _same_clock(http: httpx.AsyncClient, line: dict[str, Any]) -> Clock:
 
 
 def _bot(
-    http: httpx.AsyncClient, clock: Clock, line: dict[str, Any], speed: float, seed: int
+    http: httpx.AsyncClient,
+    store: Store,
+    clock: Clock,
+    line: dict[str, Any],
+    speed: float,
+    seed: int,
 ) -> Bot:
     wallet = line["wallet"]
     urls = Urls(**{field.name: line[field.name] for field in attrs.fields(Urls)})
@@ -148,6 +157,7 @@ def _bot(
         Secret(wallet["private_key"]),
         credentials,
         http,
+        store,
         world="synthetic",
         speed=speed,
     )

@@ -6,8 +6,9 @@ may hold it up; it changes nothing of the bot or of the exchange.
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Awaitable, Callable
-from contextlib import asynccontextmanager
+import tempfile
+from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 
 import attrs
@@ -23,6 +24,7 @@ from polybot.exchange.request import Request, Response
 from polybot.exchange.server import Exchange, Urls
 from polybot.exchange.world import make_world
 from polybot.execution.params import OrderParams
+from polybot.journal.store import Store
 from polybot.launch import PAPER_START_MS, ask_exchange, build, demo_site, http_client
 from polybot.options import BotOptions
 from polybot.pricing.params import PricingParams
@@ -137,27 +139,43 @@ async def staged(*, seed: int, speed: float, intensity: float, taps: Taps) -> As
     clock = Clock.starting_at(world.start_ms)
     exchange = Exchange(world, clock, seed)
     _tap_exchange(exchange, taps)
-    async with trio.open_nursery() as nursery, http_client() as http:
-        _tap_client(http, taps)
-        urls: Urls = await nursery.start(exchange.run)
-        wallet = exchange.wallet
-        bot = build(
-            lab_config(seed, speed),
-            BotOptions(Path("config.toml")),
-            clock,
-            demo_site(urls),
-            Secret(wallet.private_key),
-            Credentials(
-                wallet.address, wallet.api_key, Secret(wallet.api_secret), Secret(wallet.passphrase)
-            ),
-            http,
-            world=world.name,
-            speed=speed,
-        )
-        stage = Stage(exchange, bot, urls, http)
-        exchange.engine.listeners.append(stage.hear)
-        yield stage
-        nursery.cancel_scope.cancel()
+    with scratch_journal() as store:
+        async with trio.open_nursery() as nursery, http_client() as http:
+            _tap_client(http, taps)
+            urls: Urls = await nursery.start(exchange.run)
+            wallet = exchange.wallet
+            bot = build(
+                lab_config(seed, speed),
+                BotOptions(Path("config.toml")),
+                clock,
+                demo_site(urls),
+                Secret(wallet.private_key),
+                Credentials(
+                    wallet.address,
+                    wallet.api_key,
+                    Secret(wallet.api_secret),
+                    Secret(wallet.passphrase),
+                ),
+                http,
+                store,
+                world=world.name,
+                speed=speed,
+            )
+            stage = Stage(exchange, bot, urls, http)
+            exchange.engine.listeners.append(stage.hear)
+            yield stage
+            nursery.cancel_scope.cancel()
+
+
+@contextmanager
+def scratch_journal() -> Iterator[Store]:
+    """A journal that nobody needs afterwards."""
+    with tempfile.TemporaryDirectory() as folder:
+        store = Store.open(Path(folder) / "journal", "drill")
+        try:
+            yield store
+        finally:
+            store.close()
 
 
 def _tap_exchange(exchange: Exchange, taps: Taps) -> None:

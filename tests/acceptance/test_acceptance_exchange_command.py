@@ -191,3 +191,27 @@ def test_private_calls_need_credentials(venue: Venue) -> None:
 
         assert reply.status_code == 401, path
         assert reply.json() == {"error": "Unauthorized/Invalid api key"}
+
+
+def test_faults_strike_from_the_start_and_by_admin_call(tmp_path: Path) -> None:
+    """A plan decides what a client meets, an admin call ends it (reliability.md F44)."""
+    faults = tmp_path / "mine.toml"
+    faults.write_text('[[fault]]\nfault = "html_page"\nat = "clob"\nstatus = 503\n', "utf-8")
+    with command(*USUAL, "--faults", str(faults)) as running, httpx.Client() as client:
+        urls = Venue.from_line(running.first_line()).urls
+        assert client.get(f"{urls['clob']}/time").status_code == 503
+        shown = client.post(f"{urls['admin']}/faults", json={"clear": True}).json()
+        assert shown == {"faults": [], "struck": {"html_page": 1}}
+        assert client.get(f"{urls['clob']}/time").status_code == 200
+        assert running.stop(signal.SIGINT) == 0
+
+
+def test_the_catalogue_of_faults_is_printed() -> None:
+    """`--faults list` is a table, and nothing is served."""
+    with command("--faults", "list") as running:
+        assert running.process.stdout is not None
+        printed = running.process.stdout.read()
+        code = running.wait()
+
+    assert code == 0
+    assert "reply_lost" in printed

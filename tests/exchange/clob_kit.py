@@ -18,6 +18,7 @@ from polybot.clock import Clock
 from polybot.exchange import contracts
 from polybot.exchange.clob import ClobServer
 from polybot.exchange.engine import Engine
+from polybot.exchange.faults.state import Faults
 from polybot.exchange.model import BUY, Kind, Market, Order, Series
 from polybot.exchange.money import UNIT
 from polybot.exchange.request import Request, Response
@@ -130,9 +131,15 @@ class ClobKit:
     def __init__(self, *, terms: Terms = Terms(), **market: Any) -> None:
         self.clock = Clock.starting_at(T0)
         self.engine = Engine(rng=random.Random(1), auto_tick=False)
+        self.faults = Faults(1, T0)
         self.errors: list[Exception] = []
         self.server = ClobServer(
-            self.engine, self.clock, random.Random(2), on_error=self.errors.append, terms=terms
+            self.engine,
+            self.clock,
+            random.Random(2),
+            on_error=self.errors.append,
+            terms=terms,
+            faults=self.faults,
         )
         self.market = make_market(**market)
         self.engine.list_market(self.market, T0)

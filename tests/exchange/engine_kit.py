@@ -24,6 +24,7 @@ from polybot.exchange.model import (
     TradeUpdated,
 )
 from polybot.exchange.money import UNIT
+from polybot.exchange.resting import TickRule
 from polybot.exchange.settlement import ClearingPolicy
 
 T0 = 1_795_132_800_000
@@ -55,9 +56,19 @@ class Kit:
     Prices are given in hundredths of a dollar and may have a fraction (52.5), sizes in shares.
     """
 
-    def __init__(self, *, fail_ppm: int = 0, auto_tick: bool = True, **market: Any) -> None:
+    def __init__(
+        self,
+        *,
+        fail_ppm: int = 0,
+        auto_tick: bool = True,
+        tick_rule: TickRule = TickRule(),
+        **market: Any,
+    ) -> None:
         self.engine = Engine(
-            rng=random.Random(7), policy=ClearingPolicy(fail_ppm=fail_ppm), auto_tick=auto_tick
+            rng=random.Random(7),
+            policy=ClearingPolicy(fail_ppm=fail_ppm),
+            auto_tick=auto_tick,
+            tick_rule=tick_rule,
         )
         self.events: list[Event] = []
         self.replies: list[Accepted | Refused] = []

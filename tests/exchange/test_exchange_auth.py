@@ -13,6 +13,7 @@ from polybot.clock import Clock
 from polybot.exchange.auth import ApiKey, KeyStore, hmac_signature
 from polybot.exchange.clob_auth import AuthCalls
 from polybot.exchange.request import Request, Response
+from polybot.exchange.restrictions import Restrictions
 
 STILL = Clock(T0)  # read under virtual time zero
 
@@ -140,7 +141,7 @@ def test_create_derive_list_delete() -> None:
     """One key per wallet and nonce; derive finds it again; delete removes it."""
     wallet = Wallet(0x44)
     keys = KeyStore(STILL, random.Random(5))
-    calls = AuthCalls(keys)
+    calls = AuthCalls(keys, Restrictions(lambda: False))
     assert calls.derive(l1(wallet)).status == 400
     created = calls.create(l1(wallet))
     assert created.status == 200

@@ -15,7 +15,8 @@ from polybot.exchange.calendar import (
     title_of,
     under_way,
     windows,
-)  # fmt: skip
+)
+from polybot.exchange.terms import Terms
 from polybot.venue import slugs
 
 HOUR = 3_600_000
@@ -126,6 +127,14 @@ def test_identities_depend_on_slug_and_seed_and_look_like_the_real_ones() -> Non
         300_000,
         86_400_000,
     )
+
+
+@pytest.mark.conforms("clob-3.9-hold-parameter")
+def test_the_hold_is_a_term() -> None:
+    """150 ms unless told otherwise (clob.md 3.9)."""
+    series, start = SERIES["btc-5m"], utc("2026-10-03T02:30")
+    assert market_for(series, start, 1).taker_delay_ms == 150
+    assert market_for(series, start, 1, Terms(taker_delay_ms=50)).taker_delay_ms == 50
 
 
 def test_a_window_off_the_grid_is_refused() -> None:

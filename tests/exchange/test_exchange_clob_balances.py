@@ -69,6 +69,7 @@ async def test_a_session_key_reads_its_owners_wallet(kit: ClobKit) -> None:
     assert (await read(kit, **query))[0] == 9 * UNIT
 
 
+@pytest.mark.conforms("clob-3.2-conditional-v2")
 async def test_each_protocol_has_its_own_tokens(kit: ClobKit) -> None:
     """CONDITIONAL reads the old token contract, CONDITIONAL-V2 the new one (clob.md 3.2)."""
     second = make_market(
@@ -87,6 +88,7 @@ async def test_each_protocol_has_its_own_tokens(kit: ClobKit) -> None:
         assert allowances[contracts.EXCHANGE_V3] == UNLIMITED
 
 
+@pytest.mark.conforms("clob-5.1-refusals")
 @pytest.mark.parametrize(
     ("query", "error"),
     [
@@ -107,6 +109,7 @@ async def test_what_is_refused(kit: ClobKit, query: dict[str, str], error: str) 
         assert await kit.call(kit.ann, "GET", path, **query) == (400, {"error": error})
 
 
+@pytest.mark.conforms("clob-5.1-balance-update")
 async def test_the_sources_can_be_replaced(kit: ClobKit) -> None:
     """A stale cache and real approvals stand in one place each; `/update` refreshes (5.1)."""
     balances = kit.server.balances

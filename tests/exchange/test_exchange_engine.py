@@ -22,6 +22,7 @@ from polybot.exchange.model import (
     TickChanged,
 )
 from polybot.exchange.money import UNIT
+from polybot.exchange.resting import TickRule
 from polybot.exchange.rules import DELAYED, NO_BALANCE, NOT_CANCELABLE
 
 S = T0 // 1000
@@ -301,6 +302,42 @@ def test_the_tick_turns_fine_at_the_edge(bid: float, ask: float, fine: bool) -> 
     ticks = [event for event in kit.events if isinstance(event, TickChanged)]
     assert [(event.old, event.new) for event in ticks] == ([(100, 10)] if fine else [])
     assert kit.up_book() == ([(bid, 10)], [(ask, 10)])
+
+
+@pytest.mark.conforms("clob-3.8-tick-back")
+def test_the_tick_turns_coarse_again_near_the_middle() -> None:
+    """At a mid of 0.90 or less, not before; what rests off the coarse grid stays (clob.md 3.8)."""
+    kit = Kit()
+    first = kit.place("ann", BUY, UP, 95, 10)
+    kit.place("bob", SELL, UP, 97, 10)
+    odd = kit.place("ann", BUY, UP, 81.3, 10)
+    kit.engine.cancel(first.id, "key-ann", kit.now)
+    assert kit.market.tick == 100  # (81.3 + 97) / 2 is below 0.90
+    assert odd.status is Status.LIVE
+    assert kit.refused("ann", BUY, UP, 81.4, 10).endswith("tick size rule: 0.01")
+    kit.place("cy", SELL, UP, 82, 10)
+    ticks = [(e.old, e.new) for e in kit.events if isinstance(e, TickChanged)]
+    assert ticks == [(100, 10), (10, 100)]
+
+
+@pytest.mark.parametrize(("second", "tick"), [(94.9, 10), (83.1, 10), (83, 100), (50, 100)])
+def test_a_price_that_hovers_does_not_flicker(second: float, tick: int) -> None:
+    """Between the thresholds the tick stays as it is (clob.md 3.8)."""
+    kit = Kit()
+    first = kit.place("ann", BUY, UP, 95, 10)
+    kit.place("bob", SELL, UP, 97, 10)
+    kit.place("ann", BUY, UP, second, 10)
+    kit.engine.cancel(first.id, "key-ann", kit.now)
+    assert kit.market.tick == tick
+
+
+def test_a_tick_set_by_hand_stays() -> None:
+    """The rule turns back only what it turned itself (clob.md 3.8: thresholds are terms)."""
+    kit = Kit(tick_rule=TickRule(fine=9_000, coarse=6_000))
+    kit.engine.change_tick(kit.market, 10, kit.now)
+    kit.place("ann", BUY, UP, 50, 10)
+    kit.place("bob", SELL, UP, 52, 10)
+    assert kit.market.tick == 10
 
 
 def test_ticks_stay_when_told_to() -> None:

@@ -181,7 +181,7 @@ async def test_listings_and_results_are_custom_events(
     assert kinds(lifecycle.take()) == kinds(told := custom.take())
     assert kinds(told) == ["new_market", "market_resolved"]
     assert told[0]["slug"] == "other"
-    assert told[0]["description"] == description(other.series)  # as Gamma has it: the rule
+    assert told[0]["description"] == description(other)  # as Gamma has it: the rule
     assert told[0]["event_message"]["id"] == event_id(other)
     assert (told[1]["winning_asset_id"], told[1]["winning_outcome"]) == (DOWN_TOKEN, "Down")
     kit.engine.resolve_market(other, UP, T0 + 2)

@@ -23,6 +23,7 @@ from polybot.exchange.order_entry import (
     implied_limit,
 )
 from polybot.exchange.order_signatures import BAD_SIGNATURE, WRONG_VERSION
+from polybot.exchange.restrictions import Restrictions
 from polybot.exchange.session_signers import SessionSigners
 
 ANN = Wallet(0x11)
@@ -34,7 +35,9 @@ def by_token(**market: Any) -> dict[str, Market]:
 
 
 def read(payload: object, **market: Any) -> Order | Refused:
-    return OrderReader(by_token(**market), SessionSigners()).read(payload, KEY, T0)
+    return OrderReader(by_token(**market), SessionSigners(), Restrictions(lambda: False)).read(
+        payload, KEY, T0
+    )
 
 
 def accepted(payload: object, **market: Any) -> Order:

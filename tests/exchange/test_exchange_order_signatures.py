@@ -27,6 +27,7 @@ from polybot.exchange.model import BUY, Market, Order, Refused
 from polybot.exchange.money import UNIT
 from polybot.exchange.order_entry import OLD_WALLET, WRONG_SIGNER, OrderReader
 from polybot.exchange.order_signatures import BAD_SIGNATURE, WRONG_VERSION, Domains, refusal
+from polybot.exchange.restrictions import Restrictions
 from polybot.exchange.session_signers import LONGEST_S, SessionSigners
 from polybot.exchange.terms import Terms
 from polybot.exchange.wallets import WalletKind, wallets_of
@@ -52,7 +53,8 @@ def reader(
     token: str, *, sessions: SessionSigners | None = None, terms: Terms = Terms(), **market: Any
 ) -> OrderReader:
     by_token: dict[str, Market] = {token: make_market(tokens=(token, "1"), **market)}
-    return OrderReader(by_token, sessions or SessionSigners(), terms)
+    unrestricted = Restrictions(lambda: False)
+    return OrderReader(by_token, sessions or SessionSigners(), unrestricted, terms)
 
 
 def sdk_payload(
@@ -90,6 +92,7 @@ def sdk_payload(
     return request[1]
 
 
+@pytest.mark.conforms("clob-3.3-eoa", "clob-3.3-proxy", "clob-3.3-safe", "clob-3.3-deposit")
 @MARKETS
 @KINDS
 def test_py_clob_client_v2s_orders_are_accepted(kind: WalletKind, kind_of_market: Any) -> None:
@@ -189,6 +192,7 @@ def test_another_versions_domain_is_told_apart(kind: WalletKind) -> None:
         assert answer == Refused(expected)
 
 
+@pytest.mark.conforms("clob-3.3-deposit-tampered")
 @pytest.mark.parametrize("at", [0, 40, 64, 65, 96, 97, 128, 129, 200, 314, 315, 316])
 def test_every_part_of_the_trailer_is_checked(at: int) -> None:
     """Signature, domain, contents, type string and its length (clob.md 3.3, step 4)."""
@@ -239,6 +243,7 @@ def test_a_wallet_of_another_type_is_refused(kind: WalletKind) -> None:
     assert isinstance(answer, Refused)
 
 
+@pytest.mark.conforms("clob-3.3-old-types-refused")
 @KINDS
 def test_old_wallet_kinds_can_be_turned_away(kind: WalletKind) -> None:
     """The term for what new accounts meet since May 2026 (clob.md 3.3); off by default."""
@@ -269,6 +274,7 @@ def authorised(until_s: int = NOW_S + 3600) -> SessionSigners:
     return sessions
 
 
+@pytest.mark.conforms("clob-3.3-session-key")
 def test_a_session_key_signs_for_the_wallet_that_authorised_it() -> None:
     """The SDK's 0x6492… wrapping is accepted; the order is the session's own API key's, the
     account the owner's wallet (clob.md 3.3).

@@ -104,6 +104,7 @@ def shown(terms: Terms) -> list[tuple[Market, dict[str, Any]]]:
     return [(m, objects.market(m, START)) for m in lifecycle.by_slug.values()]
 
 
+@pytest.mark.conforms("clob-3.2-position-ids")
 def test_v2_markets_trade_their_position_ids() -> None:
     """`positionIds` is a true array; `clobTokenIds` may be there, too, or not (clob.md 3.2)."""
     rows = shown(Terms(protocol="v2"))
@@ -160,6 +161,7 @@ async def kit(autojump_clock: MockClock) -> ClobKit:
     return kit
 
 
+@pytest.mark.conforms("clob-3.2-padded-condition", "clob-3.2-version-text")
 async def test_the_clob_knows_the_padded_form_only(kit: ClobKit) -> None:
     """404 to the 62-hex form, 200 with `"v":"v2"` to the padded one (clob.md 3.2)."""
     status, reply = await kit.get(f"/clob-markets/{IDS.condition_id}")
@@ -195,6 +197,7 @@ async def test_timestamps_may_be_in_seconds(kit: ClobKit) -> None:
 # --- fill arithmetic -----------------------------------------------------------------------
 
 
+@pytest.mark.conforms("clob-3.2-v3-arithmetic")
 @given(
     price=st.integers(1, 99),
     dollars=st.integers(100, 20_000),

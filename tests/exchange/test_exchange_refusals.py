@@ -106,6 +106,17 @@ CASES: list[tuple[str, tuple[str, int, float, float], dict[str, Any], str]] = [
 ]
 
 
+@pytest.mark.conforms(
+    "clob-3.6-tick-text",
+    "clob-3.6-size-text",
+    "clob-3.6-marketable-minimum",
+    "clob-3.6-expiration-text",
+    "clob-3.4-lot-size",
+    "clob-3.8-gtd-minimum",
+    "clob-3.8-no-expiration",
+    "clob-3.8-post-only-kinds",
+    "clob-3.8-minimum-size",
+)
 @pytest.mark.parametrize(("what", "terms", "changes", "text"), CASES, ids=[c[0] for c in CASES])
 def test_refusal(
     what: str, terms: tuple[str, int, float, float], changes: dict[str, Any], text: str

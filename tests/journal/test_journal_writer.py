@@ -20,6 +20,7 @@ class SpyStore(Store):
     """A store that remembers its appends and can be told to fail."""
 
     def __init__(self, real: Store) -> None:
+        assert real._lock is not None
         super().__init__(real._database, real._lock)
         self.appends: list[list[Entry]] = []
         self.broken = ""

@@ -17,12 +17,14 @@ def test_the_full_bot_line() -> None:
     """All options of the bot come out typed."""
     line = (
         "--config c.toml --mode paper --world recording:a/b --series btc-5m,btc-1h "
-        "--for 30m --speed 20 --seed 7 --terms t.toml --summary -"
+        "--for 30m --speed 20 --seed 7 --terms t.toml --faults storm --summary -"
     )
 
     said = parse(line.split())
 
-    overrides = Overrides("paper", "recording:a/b", ("btc-5m", "btc-1h"), 20.0, 7, "t.toml")
+    overrides = Overrides(
+        "paper", "recording:a/b", ("btc-5m", "btc-1h"), 20.0, 7, "t.toml", "storm"
+    )
     assert said == BotOptions(Path("c.toml"), overrides, 1_800_000, "-")
 
 
@@ -35,13 +37,14 @@ def test_the_full_exchange_line() -> None:
     """All options of the exchange come out typed; port 0 means a free one."""
     line = (
         "exchange --port 0 --world synthetic --series eth-15m --seed 3 --speed 2.5 "
-        "--intensity 0.5 --start 2026-11-20T12:00:00Z --terms t.toml"
+        "--intensity 0.5 --start 2026-11-20T12:00:00Z --terms t.toml "
+        "--faults storm"
     )
 
     said = parse(line.split())
 
     assert said == ExchangeOptions(
-        0, "synthetic", ("eth-15m",), 3, 2.5, 0.5, 1_795_176_000_000, Path("t.toml")
+        0, "synthetic", ("eth-15m",), 3, 2.5, 0.5, 1_795_176_000_000, Path("t.toml"), "storm"
     )
     assert parse(["exchange"]) == ExchangeOptions()
 

@@ -229,7 +229,7 @@ def test_paper_settings_are_refused_in_a_live_run(write: Write) -> None:
 
     faults = faults_of(path, {"PM_PRIVATE_KEY": KEY}, Overrides(mode="live", speed=20.0))
 
-    assert faults == ["--world, --speed, --seed, --terms"]
+    assert faults == ["--world, --speed, --seed, --terms, --faults"]
 
 
 @pytest.mark.parametrize("key", ["", "0x12", "zz" * 32, "0" * 64])
@@ -316,3 +316,25 @@ def test_any_table_is_a_value_or_faults(table: object) -> None:
     if value is not None:
         assert isinstance(value.price_collar, float)
         assert type(value.max_total_usd) is int
+
+
+def test_a_fault_plan_is_a_preset_or_a_file_beside(write: Write) -> None:
+    """A preset's name stays a name; a file lies beside the configuration that names it."""
+    path = write('[paper]\nfaults = "storm"')
+    (path.parent / "mine.toml").write_text('[[fault]]\nfault = "stall"\n', encoding="utf-8")
+
+    assert load(path, {}).paper.faults == "storm"
+    path = write('[paper]\nfaults = "mine.toml"')
+    assert load(path, {}).paper.faults == str(path.parent / "mine.toml")
+    assert load(path, {}, Overrides(faults="feeds")).paper.faults == "feeds"
+
+
+def test_a_bad_fault_plan_is_told_before_the_start(write: Write) -> None:
+    """An unknown name, and every problem of a file, with exit code 2 as for any setting."""
+    path = write("")
+    (path.parent / "bad.toml").write_text('[[fault]]\nfault = "stal"\n', encoding="utf-8")
+
+    with pytest.raises(ConfigError, match=r"paper\.faults: nowhere: .* expected a file, or one of"):
+        load(path, {}, Overrides(faults="nowhere"))
+    with pytest.raises(ConfigError, match=r"did you mean stall\?"):
+        load(write('[paper]\nfaults = "bad.toml"'), {})

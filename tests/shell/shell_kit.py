@@ -6,6 +6,7 @@ Tests wait for conditions on the venue's clock, never for a time to have passed 
 
 from __future__ import annotations
 
+import tempfile
 from collections.abc import AsyncGenerator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -22,6 +23,7 @@ from polybot.exchange.model import Market, Order
 from polybot.exchange.server import Urls
 from polybot.exchange.world import make_world
 from polybot.execution.params import OrderParams
+from polybot.journal.store import Store
 from polybot.launch import (
     PAPER_START_MS,
     ask_exchange,
@@ -39,6 +41,7 @@ from polybot.summary import Summary
 from polybot.venue.secret import Credentials, Secret
 
 RATE = 40.0
+OWNER = "scene"
 SERIES = "btc-5m"
 SEED = 1
 INTENSITY = 0.02  # of the crowd: there, and no busier than a test needs
@@ -71,6 +74,7 @@ class Scene:
     bot: Bot
     urls: Urls
     http: httpx.AsyncClient
+    journal: Path
     code: int | None = None
     summary: Summary | None = None
     ended: trio.Event = attrs.field(factory=trio.Event)
@@ -176,13 +180,22 @@ async def scene(
     venue = Venue(world, clock, seed)
     async with trio.open_nursery() as nursery, http_client() as http:
         urls: Urls = await nursery.start(venue.run)
-        yield Scene(venue, put_together(venue, urls, http, config, run_ms), urls, http)
-        nursery.cancel_scope.cancel()
+        with tempfile.TemporaryDirectory() as folder:
+            journal = Path(folder) / "journal"
+            bot = put_together(venue, urls, http, config, run_ms, Store.open(journal, OWNER))
+            yield Scene(venue, bot, urls, http, journal)
+            bot.ctx.account.journal.store.close()
+            nursery.cancel_scope.cancel()
     assert not venue.errors, "the exchange itself stayed sound"
 
 
 def put_together(
-    venue: Venue, urls: Urls, http: httpx.AsyncClient, config: Config, run_ms: int | None
+    venue: Venue,
+    urls: Urls,
+    http: httpx.AsyncClient,
+    config: Config,
+    run_ms: int | None,
+    store: Store,
 ) -> Bot:
     wallet = venue.wallet
     return build(
@@ -195,6 +208,7 @@ def put_together(
             wallet.address, wallet.api_key, Secret(wallet.api_secret), Secret(wallet.passphrase)
         ),
         http,
+        store,
         world=venue.world.name,
         speed=RATE,
     )

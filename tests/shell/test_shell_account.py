@@ -8,6 +8,7 @@ from venue_bent import Act, answer, silence
 
 from polybot.domain.units import SHARE
 from polybot.exchange.model import BUY, Kind, Market, Order
+from polybot.journal.recovery import recover
 
 BEATS = "/v1/heartbeats"
 
@@ -65,7 +66,8 @@ async def test_heartbeats_fail(act: Act, fast_clock: PatientClock) -> None:
 
 async def test_a_foreign_order_halts_trading(fast_clock: PatientClock) -> None:
     """An order that we did not place means that somebody else has the wallet: everything of ours is
-    withdrawn, theirs is left alone, and when it has gone we go on.
+    withdrawn, theirs is left alone, and also when it has gone nothing is placed until an operator
+    has looked (F27, S12).
     """
     async with playing() as it:
         foreign = rest_by_hand(it, next_window(it), 0xF0)
@@ -76,10 +78,14 @@ async def test_a_foreign_order_halts_trading(fast_clock: PatientClock) -> None:
         assert it.venue.placed(after=quiet) == []
 
         it.venue.engine.cancel(foreign.id, foreign.owner, it.venue.clock.now_ms())
-        await it.requoting()
+        await trio.sleep(45)
+        assert it.venue.placed(after=quiet) == []
+        assert (it.gate or "").startswith("foreign orders")
         report = await it.end()
+        halts = recover(it.bot.ctx.account.journal.store.live()).halts
 
     assert [halt for halt in report.halts if halt.startswith("foreign orders")]
+    assert list(halts) == ["foreign orders"]
     clean(report)
 
 

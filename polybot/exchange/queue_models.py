@@ -1,0 +1,84 @@
+"""How the volume ahead of a resting order shrinks, where only levels are known (strategy.md 17).
+
+A print says what traded, and trades take the front of the queue: that part is the same in all
+models. A level that shrinks without a print was cancelled, nobody says where in the queue. The
+models differ in that, and in when a print at our own price fills us.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import attrs
+
+Advance = Callable[[int, int, int], int]
+
+
+@attrs.frozen
+class QueueModel:
+    """One model. Sizes are shares of 10⁻⁶.
+
+    `advance(ahead, behind, decrease)` is how much of an unexplained decrease was ahead of us; the
+    book holds it between what must have been ahead and what can have been.
+    """
+
+    name: str
+    advance: Advance
+    fills_at_price: bool = True  # False: only a print strictly through our price fills
+    queues: bool = True  # False: any print at our price fills, whatever is ahead
+
+
+def _in_front(ahead: int, _behind: int, decrease: int) -> int:
+    return min(ahead, decrease)
+
+
+def _at_the_back(_ahead: int, behind: int, decrease: int) -> int:
+    return max(0, decrease - behind)
+
+
+def _in_proportion(ahead: int, behind: int, decrease: int) -> int:
+    return decrease * ahead // (ahead + behind) if ahead + behind else 0
+
+
+# Cancels come off the queue ahead first: the default, and the upper end of what a queue allows.
+AHEAD_FIRST = QueueModel("ahead-first", _in_front)
+# hftbacktest's risk-averse queue: cancels are behind us as long as there is anything behind.
+PESSIMISTIC = QueueModel("pessimistic", _at_the_back)
+PROPORTIONAL = QueueModel("proportional", _in_proportion)
+TRADE_THROUGH = QueueModel("trade-through", _at_the_back, fills_at_price=False)
+TOUCH = QueueModel("touch", _in_front, queues=False)
+
+_NAMED = {m.name: m for m in (AHEAD_FIRST, PESSIMISTIC, PROPORTIONAL, TRADE_THROUGH, TOUCH)}
+_POWER = "probabilistic"
+
+
+def probabilistic(exponent: float) -> QueueModel:
+    """The share behind us is f(behind) / (f(behind) + f(ahead)) with f = xⁿ.
+
+    n is fitted to live fills (2–3 in hftbacktest's examples). ValueError unless it is in (0, 20].
+    """
+    if not 0 < exponent <= 20:
+        raise ValueError(f"the exponent is above 0 and at most 20, not {exponent!r}")
+
+    def advance(ahead: int, behind: int, decrease: int) -> int:
+        total = ahead + behind
+        if not total:
+            return 0
+        front, back = (ahead / total) ** exponent, (behind / total) ** exponent
+        return int(decrease * front / (front + back))
+
+    return QueueModel(f"{_POWER}:{exponent:g}", advance)
+
+
+def queue_model(text: str) -> QueueModel:
+    """Read `"pessimistic"`, `"probabilistic:2.5"` and so on; ValueError with the choices."""
+    name, colon, number = text.partition(":")
+    if name == _POWER and colon:
+        try:
+            return probabilistic(float(number))
+        except ValueError as error:
+            raise ValueError(f"{text!r}: {error}") from None
+    if text not in _NAMED:
+        choices = ", ".join([*_NAMED, f"{_POWER}:EXPONENT"])
+        raise ValueError(f"unknown queue model {text!r}: choose from {choices}")
+    return _NAMED[text]

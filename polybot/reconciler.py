@@ -1,0 +1,196 @@
+"""The reconciler: the venue's books beside ours, at the start, on a cadence and after every doubt.
+
+It brings in trades that no stream has told us of, finds orders that we think open and the venue
+does not show, and orders that it shows and we do not know. Nothing is decided on one absent read.
+"""
+
+from __future__ import annotations
+
+import attrs
+import trio
+from loguru import logger
+
+from polybot.account import Account
+from polybot.clock import Clock
+from polybot.domain.orders import Failure, OrderRow, OrderSeen
+from polybot.domain.units import notional
+from polybot.health import Health
+from polybot.heartbeat import Heartbeat
+from polybot.journal.entries import Ended, Entry, Intent, Told
+from polybot.venue.clob import ClobClient
+
+RECONCILE_EVERY_S = 20.0
+RECONCILE_RETRY_S = 1.0
+BLIND_AFTER = 2
+CLOCK_OFF_S = 2
+TRADES_OVERLAP_S = 120
+EDGE_S = 60  # a request held back at the edge has appeared by then, or never will (F18: 30 s)
+DOUBTFUL = "orders of an earlier run"  # whose exposure is counted until their end is proven
+
+
+@attrs.define
+class Stream:
+    """Whether the user stream is open, and how often it was opened."""
+
+    open: bool = False
+    sessions: int = 0
+
+
+@attrs.define(eq=False)
+class Reconciler:
+    """`since_s`: trades before this Unix second are in the balance we began with; `read_until_s`:
+    those before this have been read.
+    """
+
+    client: ClobClient
+    clock: Clock
+    health: Health
+    account: Account
+    heartbeat: Heartbeat
+    stream: Stream = attrs.field(factory=Stream)
+    since_s: int = 0
+    read_until_s: int = 0
+    doubtful: dict[str, Intent] = attrs.field(factory=dict)  # of earlier runs, by order id
+    _misses: int = 0  # reconciliations in a row that failed
+    _started_at: float = attrs.field(factory=trio.current_time)
+
+    async def run(self) -> None:
+        """Compare with the venue's books at start, on a cadence, and
+        whenever something is in doubt.
+        """
+        while True:
+            pause = RECONCILE_EVERY_S if await self.reconcile() else RECONCILE_RETRY_S
+            with trio.move_on_after(pause):
+                await self.account.doubt.wait()
+
+    async def reconcile(self) -> bool:
+        """One look: the clock, trades since the watermark, open orders, and what they imply.
+
+        A single failed read proves nothing; two in a row mean that we are blind.
+        """
+        started_ms = self.clock.now_ms()
+        session, was_beating = self.stream.sessions, self.heartbeat.beating
+        known = await self.read_trades()
+        rows = await self.client.open_orders()
+        asked_ms = self.clock.now_ms()
+        venue_s = await self.client.server_time()
+        if not known or isinstance(rows, Failure) or isinstance(venue_s, Failure):
+            self._misses += 1
+            if self._misses >= BLIND_AFTER:
+                failed = [r.what for r in (rows, venue_s) if isinstance(r, Failure)]
+                self.health.bad("reconciler", (failed or ["trades could not be read"])[0])
+            return False
+        self._misses = 0
+        self._judge_clock(asked_ms // 1000, venue_s, self.clock.now_ms() // 1000)
+        await self._compare(rows, started_ms)
+        await self._visit_doubtful()
+        self.health.good("reconciler")
+        self.health.good("orders inbox")
+        self.health.good("private events")
+        if self.stream.open and session == self.stream.sessions:
+            self.health.good("user stream")
+        if was_beating and self.heartbeat.beating:
+            self.health.good("heartbeat")
+        return True
+
+    async def read_trades(self) -> bool:
+        """Learn trades since the watermark; False when they could not be read."""
+        started_ms = self.clock.now_ms()
+        trades = await self.client.trades(after_s=self._trades_wanted_from_s())
+        if isinstance(trades, Failure):
+            return False
+        await self.account.learn_of(trades)
+        self.read_until_s = started_ms // 1000
+        return True
+
+    def _trades_wanted_from_s(self) -> int:
+        """From the watermark, or the oldest trade still unsettled, less an overlap; never from
+        before our start, for those trades are in the balance we began with.
+        """
+        unsettled_ms = self.account.ledger.oldest_unsettled_ms()
+        until_s = self.read_until_s
+        if unsettled_ms is not None:
+            until_s = min(until_s, unsettled_ms // 1000)
+        return max(self.since_s, until_s - TRADES_OVERLAP_S)
+
+    def _judge_clock(self, asked_s: int, venue_s: int, told_s: int) -> None:
+        """The venue's second should lie between our asking and its answer; it tells no
+        fractions.
+        """
+        off_s = max(asked_s - venue_s, venue_s - told_s)
+        if off_s > CLOCK_OFF_S:
+            self.health.bad("clock", f"{off_s} s off the venue's: check the time service")
+        else:
+            self.health.good("clock")
+
+    async def _compare(self, rows: list[OrderRow], started_ms: int) -> None:
+        orphans: list[str] = []
+        for row in rows:
+            owner = self.account.owner(row.order_id)
+            route = self.account.routes.get(owner) if owner is not None else None
+            if route is not None and route.knows(row.order_id):
+                at = self.clock.now_ms()
+                route.hear(OrderSeen(row.order_id, row.kind, row.matched, row.text, at))
+            elif owner is not None:
+                orphans.append(row.order_id)
+        await self._cancel_orphans(orphans)
+        foreign = sum(self.account.owner(row.order_id) is None for row in rows)
+        if foreign:
+            self.health.halt("foreign orders", f"{foreign} we did not place")
+        there = {row.order_id for row in rows}
+        for route in self.account.routes.values():
+            for order_id in route.open_ids():
+                if order_id not in there:
+                    route.missing(order_id, started_ms)
+
+    async def _cancel_orphans(self, orphans: list[str]) -> None:
+        """Orders of ours that no desk knows any more, from a request
+        that the edge held back (F18).
+        """
+        if orphans:
+            logger.warning("{} late orders appeared and are cancelled", len(orphans))
+            await self.client.cancel(orphans)
+            self.account.doubt.ring()
+
+    # --- orders of earlier runs ------------------------------------------------------------
+
+    async def found(self, intent: Intent, row: OrderRow) -> None:
+        """A look-up of a doubtful order has found it: learn what it proves."""
+        seen = OrderSeen(row.order_id, row.kind, row.matched, row.text, self.clock.now_ms())
+        facts: list[Entry] = [Told(intent.condition_id, seen)]
+        if row.kind in (OrderSeen.Kind.DEAD, OrderSeen.Kind.MATCHED):
+            facts.append(Ended(intent.condition_id, intent.order_id, row.kind.value))
+            self.doubtful.pop(intent.order_id, None)
+        await self.account.learn(*facts)
+
+    async def _visit_doubtful(self) -> None:
+        """Look again for orders that nobody has seen; after the edge's patience they never were.
+
+        Until then they count as exposure, like every order whose fate is not known.
+        """
+        late = trio.current_time() - self._started_at >= EDGE_S
+        for intent in list(self.doubtful.values()):
+            row = await self.client.order(intent.order_id)
+            if isinstance(row, OrderRow):
+                await self.found(intent, row)
+            elif row is None and late:
+                await self.account.learn(Ended(intent.condition_id, intent.order_id, "absent"))
+                del self.doubtful[intent.order_id]
+        self.account.reserved[DOUBTFUL] = sum(
+            notional(intent.price, intent.size) for intent in self.doubtful.values()
+        )
+
+    # --- emptying the account ------------------------------------------------------------
+
+    async def cancel_everything(self) -> bool:
+        """Cancel all and read back until nothing rests; True when the venue shows none twice.
+
+        Twice, a little apart, because a POST sent just before may land just after the first read.
+        """
+        clean = 0
+        while clean < 2:
+            await self.client.cancel_all()
+            rows = await self.client.open_orders()
+            clean = clean + 1 if rows == [] else 0
+            await trio.sleep(0.05)
+        return True

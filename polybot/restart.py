@@ -1,0 +1,145 @@
+"""The start: make the venue and the journal agree before the first quote.
+
+Nothing of an earlier run may rest; every order whose end is not on record is looked up; trades that
+happened while we were away are learnt; cash and shares are compared with the books. What does not
+agree is never explained away: cash that came or went is booked as such and told, shares that differ
+stop trading until an operator has looked.
+"""
+
+from __future__ import annotations
+
+from importlib.metadata import PackageNotFoundError, version
+
+import attrs
+import trio
+from loguru import logger
+
+from polybot.context import Context
+from polybot.domain.market import Market
+from polybot.domain.orders import Failure, OrderRow
+from polybot.domain.units import amount_text
+from polybot.journal.entries import Intent, Paid, Session
+from polybot.journal.recovery import carried
+
+START_S = 30.0
+AGREE_S = 10.0  # how long a balance may lag behind trades we know of
+AGREE_POLL_S = 0.5
+LOOK_UPS = 10  # at a time
+
+
+class StartFailed(Exception):
+    """The venue could not be made ready for trading; the text says what to look at."""
+
+
+@attrs.define(eq=False)
+class Restart:
+    """One start of the program. `empty`: the venue has shown no order of ours."""
+
+    ctx: Context
+    empty: bool = False
+
+    async def run(self) -> None:
+        """Raises StartFailed when the venue does not let us find out where we stand."""
+        with trio.move_on_after(START_S):
+            self.empty = await self.ctx.reconciler.cancel_everything()
+        if not self.empty:
+            raise StartFailed("open orders could not be read back as none")
+        self._take_over_orders()
+        await self._resolve_orders()
+        await self._catch_up()
+        await self._agree_on_cash()
+        for market in self.ctx.recovered.markets.values():
+            await self._agree_on_shares(market)
+        self._write_start()
+
+    # --- orders ---------------------------------------------------------------------------
+
+    def _take_over_orders(self) -> None:
+        """Orders of the journal are ours, wherever they may still show up."""
+        for intent in self.ctx.recovered.intents.values():
+            self.ctx.account.own(intent.order_id, intent.condition_id)
+        self.ctx.reconciler.doubtful = {i.order_id: i for i in self.ctx.recovered.doubtful}
+        doubtful = len(self.ctx.reconciler.doubtful)
+        if not self.ctx.recovered.orderly:
+            logger.warning("the last run did not end by itself; {} orders to look up", doubtful)
+
+    async def _resolve_orders(self) -> None:
+        limit = trio.CapacityLimiter(LOOK_UPS)
+        async with trio.open_nursery() as nursery:
+            for intent in self.ctx.recovered.doubtful:
+                nursery.start_soon(self._look_up, intent, limit)
+
+    async def _look_up(self, intent: Intent, limit: trio.CapacityLimiter) -> None:
+        async with limit:
+            row = await self.ctx.client.order(intent.order_id)
+        if isinstance(row, OrderRow):
+            await self.ctx.reconciler.found(intent, row)
+
+    # --- money ----------------------------------------------------------------------------
+
+    async def _catch_up(self) -> None:
+        """Learn the trades of the time we were away; a first start has none to learn."""
+        reconciler, recovered = self.ctx.reconciler, self.ctx.recovered
+        now_s = self.ctx.clock.now_ms() // 1000
+        reconciler.since_s = now_s if recovered.since_s is None else recovered.since_s
+        reconciler.read_until_s = recovered.last_ms // 1000
+        if recovered.since_s is None:
+            return
+        if not await reconciler.read_trades():
+            raise StartFailed("the trades of the time since the last run could not be read")
+
+    async def _agree_on_cash(self) -> None:
+        """Cash the books do not explain came from, or went, outside: it is booked and told."""
+        ledger = self.ctx.account.ledger
+        cash = await self._balance(None, expected=ledger.cash)
+        if cash == ledger.cash:
+            return
+        first = self.ctx.recovered.since_s is None
+        change = cash - ledger.cash
+        what = "balance at the start" if first else "found at the start, of unknown origin"
+        await self.ctx.account.learn(Paid("deposit", change, what))
+        if not first:
+            self.ctx.tell(f"cash differs from the journal by {amount_text(change)}: booked")
+
+    async def _agree_on_shares(self, market: Market) -> None:
+        held = self.ctx.account.ledger.books[market.condition_id].holdings()
+        for token, expected in ((market.up_token, held.up), (market.down_token, held.down)):
+            there = await self._balance(token, expected=expected)
+            if there != expected:
+                found, known = amount_text(there), amount_text(expected)
+                why = f"{market.slug}: the venue shows {found} shares, the journal knows {known}"
+                self.ctx.health.halt("shares differ", why)
+
+    async def _balance(self, token: str | None, *, expected: int) -> int:
+        """The venue's figure, given time to catch up with trades that we know of."""
+        answer: int | Failure = Failure("not asked")
+        with trio.move_on_after(AGREE_S):
+            while True:
+                answer = await self.ctx.client.balance(token)
+                patient = self.ctx.recovered.since_s is not None
+                if answer == expected or (isinstance(answer, int) and not patient):
+                    return answer
+                await trio.sleep(AGREE_POLL_S)
+        if isinstance(answer, Failure):
+            raise StartFailed(f"the balance could not be read: {answer.what}")
+        return answer
+
+    # --- the record -----------------------------------------------------------------------
+
+    def _write_start(self) -> None:
+        ctx = self.ctx
+        start = Session("start", program_version(), ctx.config.digest)
+        sums = carried(ctx.account.ledger, ctx.reconciler.since_s)
+        ctx.account.journal.note(sums, start)
+
+
+def program_version() -> str:
+    try:
+        return version("polybot")
+    except PackageNotFoundError:  # run from a checkout
+        return "checkout"
+
+
+def end_of(ctx: Context) -> Session:
+    """What an orderly end writes."""
+    return Session("end", program_version(), ctx.config.digest)

@@ -1,0 +1,186 @@
+"""Dying and starting again: the venue and the journal together know everything that counts."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
+from functools import partial
+
+import attrs
+import trio
+from patient_clock import PatientClock
+from shell_kit import OWNER, Scene, clean, put_together, scene
+from venue_bent import silence
+
+from polybot.domain.ledger import Holdings
+from polybot.domain.units import SHARE
+from polybot.exchange.model import UP
+from polybot.journal.entries import Halted, Rearmed
+from polybot.journal.recovery import recover
+from polybot.journal.store import Store
+
+METHODS = ("GET", "POST", "DELETE")
+PATHS = ("/order", "/orders", "/data", "/cancel-all", "/cancel-market-orders", "/v1/heartbeats")
+
+
+@asynccontextmanager
+async def killed(it: Scene) -> AsyncGenerator[Scene]:
+    """End the scene's bot as `kill -9` does, from the venue's point of view: from one moment on
+    nothing more is heard of it. Then put another before the same venue, with the same journal.
+    """
+    bends = [it.venue.bend(method, *PATHS, act=silence) for method in METHODS]
+    bends += [it.venue.bend("POST", "/merge", "/redeem", act=silence, service="operations")]
+    for line in it.venue.lines.values():
+        line.cut()
+    old = it.bot.ctx.account.journal
+    old.failed = "killed"  # nothing is written any more either
+    it.bot.stop("killed")
+    await it.until(it.ended.is_set, "the old bot is gone")
+    old.store.close()
+    for bend in bends:
+        it.venue.bends.remove(bend)
+    for line in it.venue.lines.values():
+        line.flow()
+    store = Store.open(it.journal, OWNER)
+    bot = put_together(it.venue, it.urls, it.http, it.bot.ctx.config, None, store)
+    again = attrs.evolve(it, bot=bot, code=None, summary=None, ended=trio.Event())
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(again.run)
+        yield again
+        if not again.ended.is_set():
+            await again.end()
+    store.close()
+
+
+@asynccontextmanager
+async def started() -> AsyncGenerator[Scene]:
+    async with scene() as it, trio.open_nursery() as nursery:
+        nursery.start_soon(it.run)
+        await it.quoting()
+        yield it
+
+
+def holdings(it: Scene) -> Holdings:
+    return it.bot.ctx.account.ledger.books[it.market.condition_id].holdings()
+
+
+async def test_a_killed_bot_is_taken_over(fast_clock: PatientClock) -> None:
+    """Orders left behind are cancelled before the first quote, shares and what they cost are back,
+    the window goes on, and at its end both books agree to the micro-dollar (F63, G11).
+    """
+    async with started() as it:
+        await it.filled(3)
+        await it.until(lambda: holdings(it).up + holdings(it).down, "we know of the fills")
+        before, cash = holdings(it), it.bot.ctx.account.ledger.cash
+        left = list(it.venue.live)
+        dead = len(it.venue.seen)
+        async with killed(it) as again:
+            await again.until(lambda: again.bot.ready, "venue and journal agree")
+            assert again.bot.ctx.recovered.orderly is False
+            recovered = again.bot.ctx.account.ledger
+            assert recovered.realised == it.bot.ctx.account.ledger.realised
+            assert holdings(again).cost >= before.cost - 1 or recovered.cash >= cash
+            await again.requoting()
+            first = again.venue.placed(after=dead)[0]
+            assert all(order.status.value != "LIVE" for order in left), "none of them rests"
+            gone = [
+                n for n, e in again.venue.events if e.kind == "CANCELLATION" and e.order in left
+            ]
+            placed = [n for n, e in again.venue.events if e is first]
+            assert all(n <= placed[0] for n in gone)
+            assert not [e.text for e in again.bot.ctx.events if "skipped" in e.text]
+            report = await again.end()
+
+    clean(report)
+
+
+async def test_fills_while_we_were_dead_are_learnt(fast_clock: PatientClock) -> None:
+    """What traded between the death and the next start is read from the venue before the first
+    quote, at its own price (F29, F63).
+    """
+    async with started() as it, killed_with_fills(it) as (again, bought):
+        await again.until(lambda: again.bot.ready, "venue and journal agree")
+        held = holdings(again)
+        assert (
+            held.up
+            + held.down
+            + 2 * again.bot.ctx.account.ledger.books[again.market.condition_id].merged
+            >= bought
+        )
+        report = await again.end()
+
+    clean(report)
+
+
+@asynccontextmanager
+async def killed_with_fills(it: Scene) -> AsyncGenerator[tuple[Scene, int]]:
+    """As `killed`, but somebody takes every bid of ours while nobody is at home."""
+    orders = list(it.venue.live)
+    matched = sum(order.matched for order in orders)
+    for line in it.venue.lines.values():
+        line.cut()
+    bends = [it.venue.bend(method, *PATHS, act=silence) for method in METHODS]
+    for order in orders:
+        it.venue.hit(order)
+    await trio.sleep(1)  # the taker delay
+    bought = sum(order.matched for order in orders) - matched
+    assert bought > 0
+    for bend in bends:
+        it.venue.bends.remove(bend)
+    async with killed(it) as again:
+        yield again, bought
+
+
+async def test_a_halt_stands_after_a_restart(fast_clock: PatientClock) -> None:
+    """A halted bot that is started again places nothing until an operator has re-armed it (S12)."""
+    async with started() as it:
+        it.bot.ctx.health.halt("balance drift", "1 share too many")
+        await it.withdrawn()
+        await it.end()
+        it.bot.ctx.account.journal.store.close()
+        store = Store.open(it.journal, OWNER)
+        assert "balance drift" in recover(store.live()).halts
+        for rearmed in (False, True):
+            if rearmed:
+                store.append([(it.venue.clock.now_ms(), Rearmed("operator"))])
+            after = len(it.venue.seen)
+            bot = put_together(it.venue, it.urls, it.http, it.bot.ctx.config, None, store)
+            again = attrs.evolve(it, bot=bot, code=None, summary=None, ended=trio.Event())
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(again.run)
+                await again.until(partial(getattr, bot, "ready"), "it is up")
+                if rearmed:
+                    await again.requoting()
+                else:
+                    await trio.sleep(20)
+                    assert again.venue.placed(after=after) == []
+                    assert (again.gate or "").startswith("balance drift")
+                await again.end()
+        halted = [e.entry for e in store.live() if isinstance(e.entry, Halted)]
+        store.close()
+
+    assert len(halted) == 1, "the same halt is not written again at every start"
+
+
+async def test_shares_that_the_journal_cannot_explain_halt(fast_clock: PatientClock) -> None:
+    """Somebody moved shares while we were away: trading stops until somebody has looked (G14)."""
+    async with started() as it:
+        await it.filled(2)
+        await it.until(lambda: holdings(it).up + holdings(it).down, "we know of the fills")
+        market = it.market
+        await it.end()
+        it.bot.ctx.account.journal.store.close()
+        accounts = it.venue.engine.accounts
+        accounts.add_shares(it.venue.wallet.address, (market.tokens[UP],), SHARE)
+        accounts.add_shares("0xsomebody", (market.tokens[UP],), -SHARE)
+        store = Store.open(it.journal, OWNER)
+        bot = put_together(it.venue, it.urls, it.http, it.bot.ctx.config, None, store)
+        again = attrs.evolve(it, bot=bot, code=None, summary=None, ended=trio.Event())
+        after = len(it.venue.seen)
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(again.run)
+            await again.until(lambda: again.gate and "shares differ" in again.gate, "it halts")
+            await trio.sleep(10)
+            assert again.venue.placed(after=after) == []
+            await again.end()
+        store.close()
