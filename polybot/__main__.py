@@ -7,6 +7,7 @@ import os
 import signal
 import sys
 from collections.abc import Callable
+from importlib import import_module
 from types import FrameType
 
 import attrs
@@ -26,6 +27,7 @@ from polybot.exchange.server import Exchange, Urls
 from polybot.exchange.terms import Terms
 from polybot.exchange.terms_file import read_terms
 from polybot.exchange.world import make_world
+from polybot.guest import host_of, run_guest
 from polybot.journal.store import JournalFailed
 from polybot.lab import commands
 from polybot.launch import (
@@ -42,6 +44,9 @@ from polybot.signals import stop_on_signals
 
 
 def main(argv: list[str]) -> int:
+    if argv and argv[0] in cli.OPERATOR:
+        code: int = import_module(cli.OPERATOR[argv[0]]).main(argv[1:])
+        return code
     options = cli.parse(argv)
     if isinstance(options, ExchangeOptions):
         if options.faults == "list":
@@ -67,10 +72,7 @@ def run_bot(options: BotOptions) -> int:
         return EXIT_CONFIG
     set_up_logs(bot_log(), secrets=[config.keys.private_key] if config.keys is not None else [])
     try:
-        run, speed = (
-            (run_live, 1.0) if config.bot.mode == "live" else (run_paper, config.paper.speed)
-        )
-        report, code = trio.run(run, config, options, clock=clock_at(speed))
+        report, code = _trade(config, options)
     except ValueError as error:
         sys.stderr.write(f"cannot start: {error}\n")
         return EXIT_CONFIG
@@ -84,6 +86,16 @@ def run_bot(options: BotOptions) -> int:
     if not _written(report, options.summary) and code != EXIT_ORDERS_LIVE:
         return EXIT_STORAGE
     return code
+
+
+def _trade(config: Config, options: BotOptions) -> tuple[summary.Summary, int]:
+    """Run live, as a guest of a running exchange, or on one of our own, each on its clock."""
+    if config.bot.mode == "live":
+        return trio.run(run_live, config, options)
+    host = host_of(config.paper.world)
+    if host is not None:
+        return trio.run(run_guest, config, options, host, clock=clock_at(host.speed))
+    return trio.run(run_paper, config, options, clock=clock_at(config.paper.speed))
 
 
 def _written(report: summary.Summary, place: str | None) -> bool:
@@ -150,15 +162,19 @@ async def _serve(options: ExchangeOptions) -> int:
         with trio.CancelScope() as serving:
             stop: Callable[[str], None] = lambda _: serving.cancel()  # noqa: E731
             await nursery.start(stop_on_signals, stop)
-            await _serve_until_cancelled(exchange, options.port)
+            await _serve_until_cancelled(exchange, options.port, options.speed)
         nursery.cancel_scope.cancel()
     return EXIT_CLEAN
 
 
-async def _serve_until_cancelled(exchange: Exchange, port: int) -> None:
+async def _serve_until_cancelled(exchange: Exchange, port: int, speed: float) -> None:
     async with trio.open_nursery() as nursery:
         urls: Urls = await nursery.start(exchange.run, port)
-        line = {**attrs.asdict(urls), "wallet": attrs.asdict(exchange.wallet)}
+        line = {
+            **attrs.asdict(urls),
+            "speed": speed,
+            "wallet": attrs.asdict(exchange.wallet),
+        }
         sys.stdout.write(json.dumps(line) + "\n")
         sys.stdout.flush()
 

@@ -48,6 +48,11 @@ class Clock:
         await trio.sleep_until(self.trio_time(unix_ms))
 
 
+def system_ms() -> int:
+    """The machine's Unix time in milliseconds, for commands that run without Trio."""
+    return int(time.time() * 1000)
+
+
 def wall_seconds() -> float:
     """Real seconds on the machine's monotonic clock, whatever speed Trio's clock runs at."""
     return time.monotonic()

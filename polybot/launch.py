@@ -160,7 +160,13 @@ def paper_journal(folder: Path) -> Store:
 
 def live_journal(folder: Path, wallet: str) -> Store:
     """The wallet's own journal, opened or begun. Raises JournalFailed with the remedy."""
-    return Store.open(folder / f"{wallet.lower()}.sqlite3", f"{wallet.lower()} on Polymarket")
+    return Store.open(*live_journal_place(folder, wallet))
+
+
+def live_journal_place(folder: Path, wallet: str) -> tuple[Path, str]:
+    """A live wallet's journal: its file, and whose it is."""
+    name = wallet.lower()
+    return folder / f"{name}.sqlite3", f"{name} on Polymarket"
 
 
 async def run_paper(config: Config, options: BotOptions) -> tuple[Summary, int]:

@@ -105,9 +105,9 @@ def check_series(series: tuple[str, ...]) -> tuple[str, ...]:
 def check_world(text: str) -> str:
     """Return `text` if it names a world this program can make; raises ValueError."""
     kind, colon, path = text.partition(":")
-    if text == "synthetic" or (kind == "recording" and colon and path):
+    if text == "synthetic" or (kind in {"recording", "exchange"} and colon and path):
         return text
-    raise ValueError(f"expected synthetic or recording:PATH, was {text!r}")
+    raise ValueError(f"expected synthetic, recording:PATH or exchange:FILE, was {text!r}")
 
 
 def check_speed(speed: float) -> float:

@@ -1,6 +1,7 @@
 """Who owns what: cash, shares, what live orders have claimed of them, and the venue's own pots.
 
 Conservation, to the micro-unit: all cash + collateral behind outstanding pairs + fees = deposits.
+Fees are what the venue still has of them: rebates come out of them and are counted on their own.
 """
 
 from __future__ import annotations
@@ -71,6 +72,7 @@ class Accounts:
         self.wallets: dict[str, Wallet] = {}
         self.deposited = 0
         self.fees = 0
+        self.rebated = 0
         self.collateral: dict[str, int] = {}  # by condition id: pUSD behind outstanding shares
         self.claims: dict[str, int] = {}  # by order id: what that order has reserved
 
@@ -86,6 +88,13 @@ class Accounts:
         assert amount >= 0, "withdrawals are not modelled"
         self.wallet(account).cash += amount
         self.deposited += amount
+
+    def rebate(self, account: str, amount: int) -> None:
+        """Give a part of the collected fees to a maker."""
+        assert 0 <= amount <= self.fees, "a rebate comes out of the fees"
+        self.wallet(account).cash += amount
+        self.fees -= amount
+        self.rebated += amount
 
     def cash(self, account: str) -> int:
         return self.wallet(account).cash

@@ -32,6 +32,8 @@ class AdminService:
             ("GET", "/live-orders"): self._live_orders,
             ("GET", "/counters"): self._totals,
         }
+        # And what they know of an account: the keys go into its state.
+        self.figures: list[Callable[[str], dict[str, int]]] = []
         self.service = Service(self._answer, None)
 
     async def _answer(self, request: Request) -> Response:
@@ -64,6 +66,7 @@ class AdminService:
             "orders_received": tally.placed + tally.refused,
             "invalid_orders": tally.invalid,
             **attrs.asdict(tally),
+            **{key: n for figures in self.figures for key, n in figures(address).items()},
             "markets": [
                 self._market(market, address)
                 for market in self._engine.markets.values()

@@ -22,16 +22,22 @@ from polybot.exchange.geoblock import Geoblock
 from polybot.exchange.heartbeats import SWEEP_MS, Heartbeats
 from polybot.exchange.market_stream import MarketStream
 from polybot.exchange.model import Event, MarketResolved, Refused, Traded
-from polybot.exchange.modes import Modes
+from polybot.exchange.modes import Mode, Modes
+from polybot.exchange.money import UNIT
 from polybot.exchange.net import Service, log_error
 from polybot.exchange.notifications import Notifications
 from polybot.exchange.order_entry import OrderReader
 from polybot.exchange.price_history import PriceHistory
-from polybot.exchange.request import Request, Response, error_response
+from polybot.exchange.rebates import Rebates
+from polybot.exchange.request import Request, Response, error_response, json_response
 from polybot.exchange.restrictions import Restrictions
+from polybot.exchange.rewards import Rewards
+from polybot.exchange.rewards_reads import RewardsReads, private_reads, public_reads
+from polybot.exchange.scoring import RewardRule
 from polybot.exchange.session_signers import SessionSigners
 from polybot.exchange.terms import Terms
 from polybot.exchange.user_stream import UserStream
+from polybot.exchange.volumes import Volumes
 from polybot.exchange.websocket import OnError
 
 Route = tuple[str, str]  # method, path; a last segment "*" stands for any
@@ -69,15 +75,17 @@ class ClobServer:
         faults: Faults | None = None,
     ) -> None:
         self._clock = clock
-        self.keys = KeyStore(clock, rng)
+        self.keys = KeyStore(clock, rng, tolerance_s=terms.timestamp_tolerance_s)
         self.sessions = SessionSigners()
         self._market_stream = MarketStream(engine, clock, rng)
         self._user_stream = UserStream(self.keys)
         wipe = _nothing if terms.orders_survive_restart else engine.clear_books
-        self.modes, self.geoblock = Modes(terms, on_restart=wipe), Geoblock(terms)
+        self.modes = engine.modes = Modes(terms, on_restart=wipe)
+        self.geoblock = Geoblock(terms)
         self.restrictions = Restrictions(lambda: self.geoblock.close_only)
         reader = OrderReader(engine.by_token, self.sessions, self.restrictions, terms)
-        self._door = Door(clock, self.geoblock, self.modes)
+        self.volumes = Volumes(terms.signer_tier)
+        self._door = Door(clock, terms, self.geoblock, self.modes, self.volumes)
         self.heartbeats = Heartbeats(rng)
         self._orders = OrderCalls(
             engine, clock, self.heartbeats, reader, on_refused, self._door.entry, faults or quiet()
@@ -93,16 +101,30 @@ class ClobServer:
             bell.on_event,
             self._market_stream.on_event,
             self._user_stream.on_event,
+            self.volumes.on_event,
         ]
         auth = AuthCalls(self.keys, self.restrictions)
-        self._public = _public_routes(self._reads, auth)
+        start_ms, seed = clock.now_ms(), f"{rng.getrandbits(64)}"
+        self.rewards = Rewards(engine, _rule(terms), terms.rewards_daily_pool, seed, start_ms)
+        self.rebates = Rebates(engine, terms.maker_rebate_percent, start_ms)
+        programs = RewardsReads(engine, clock, self.rewards, self.rebates)
+        self._public = _public_routes(self._reads, auth) | public_reads(programs)
         self._public["GET", "/prices-history"] = self.prices.answer
         self._private = _private_routes(self._orders, self._account, self.balances, auth)
+        self._private |= private_reads(programs)
+        self._private["GET", "/v1/user/rate-limit-tier"] = self._tier
         self._private["GET", "/notifications"] = bell.list
         self._private["DELETE", "/notifications"] = bell.drop
-        self._placing: dict[str, Placing] = {
-            "/order": self._orders.place,
-            "/orders": self._orders.place_many,
+        orders = self._orders
+        self._placing: dict[Kind, Placing] = {
+            Kind.PLACE: orders.place,
+            Kind.PLACE_MANY: orders.place_many,
+        }
+        self._cancelling: dict[Kind, Private] = {
+            Kind.CANCEL: orders.cancel,
+            Kind.CANCEL_MANY: orders.cancel_many,
+            Kind.CANCEL_MARKET: orders.cancel_market,
+            Kind.CANCEL_ALL: orders.cancel_all,
         }
         self.service_rest = Service(self.handle, None, on_error)
         self.service_market_ws = Service(None, self._market_stream.session, on_error)
@@ -110,25 +132,41 @@ class ClobServer:
 
     async def handle(self, request: Request) -> Response:
         """Answer one REST request."""
-        public = _find(request, self._public)
-        reply = self._public[public](request) if public else await self._answer_private(request)
+        kind = Kind.of(request)
+        reply = self._read(request) if kind is None else await self._trade(kind, request)
         return with_forced_status(reply)
 
-    async def _answer_private(self, request: Request) -> Response:
-        """The checks in the order of clob.md 10: each may end it."""
-        kind, route = Kind.of(request), _find(request, self._private)
-        if kind is None and route is None:
-            return self._unknown(request)
-        if kind is not None and (refusal := self._door.before_auth()):
+    async def _trade(self, kind: Kind, request: Request) -> Response:
+        """An order endpoint: the checks in the order of clob.md 10, each of which may end it."""
+        refusal = self._door.before_auth()
+        if refusal is not None:
             return refusal
         key = self.keys.authenticate(request)
         if isinstance(key, Response):
             return key
-        if kind is not None and (refusal := self._door.after_auth(kind, request)):
-            return refusal
-        if route is None:
-            return await self._placing[request.path](request, key)
-        return self._private[route](request, key)
+        passage = self._door.after_auth(kind, request, key)
+        if isinstance(passage, Response):
+            return passage
+        if kind.places:
+            reply = await self._placing[kind](request, key)
+        else:
+            reply = self._cancelling[kind](request, key)
+        return self._door.leave(passage, reply)
+
+    def _read(self, request: Request) -> Response:
+        """Everything else: no mode, region or signer limit stands before it."""
+        public = _find(request, self._public)
+        if public is not None:
+            return self._public[public](request)
+        private = _find(request, self._private)
+        if private is None:
+            return self._unknown(request)
+        key = self.keys.authenticate(request)
+        return key if isinstance(key, Response) else self._private[private](request, key)
+
+    def _tier(self, request: Request, key: ApiKey) -> Response:
+        """GET /v1/user/rate-limit-tier; its keys are not documented (clob.md 5.1)."""
+        return json_response({"tier": self.volumes.tier(key.address, self._clock.now_ms()).name})
 
     def _unknown(self, request: Request) -> Response:
         """404, or 405 where another method would do."""
@@ -154,7 +192,9 @@ class ClobServer:
         while True:
             due_ms += SWEEP_MS
             await self._clock.sleep_until(due_ms)
-            self._orders.sweep()
+            # An engine that restarts cancels nothing: whoever fell silent is found afterwards.
+            if self.modes.at(self._clock.now_ms()) is not Mode.RESTARTING:
+                self._orders.sweep()
 
     def _note_taker_side(self, event: Event) -> None:
         if isinstance(event, Traded):
@@ -162,6 +202,11 @@ class ClobServer:
             self._reads.last_taker_side[trade.market.condition_id] = trade.taker.side
         elif isinstance(event, MarketResolved):
             self._reads.last_taker_side.pop(event.market.condition_id, None)
+
+
+def _rule(terms: Terms) -> RewardRule:
+    size, age_ms = terms.rewards_min_size * UNIT, terms.rewards_min_age_s * 1000
+    return RewardRule(size, terms.rewards_max_spread, age_ms)
 
 
 def _find(request: Request, routes: dict[Route, Public] | dict[Route, Private]) -> Route | None:
@@ -206,18 +251,13 @@ def _private_routes(
     orders: OrderCalls, account: AccountReads, balances: BalanceReads, auth: AuthCalls
 ) -> dict[Route, Private]:
     return {
-        ("DELETE", "/order"): orders.cancel,
-        ("DELETE", "/orders"): orders.cancel_many,
-        ("DELETE", "/cancel-market-orders"): orders.cancel_market,
-        ("DELETE", "/cancel-all"): orders.cancel_all,
         ("POST", "/v1/heartbeats"): orders.heartbeat,
+        ("POST", "/heartbeats"): orders.legacy_heartbeat,
         ("GET", "/data/orders"): account.orders,
         ("GET", "/data/order/*"): account.order,
         ("GET", "/data/trades"): account.trades,
         ("GET", "/balance-allowance"): balances.balance,
         ("GET", "/balance-allowance/update"): balances.update,
-        ("GET", "/order-scoring"): account.scoring,
-        ("POST", "/orders-scoring"): account.orders_scoring,
         ("GET", "/auth/api-keys"): auth.list_keys,
         ("DELETE", "/auth/api-key"): auth.delete,
         ("POST", "/auth/readonly-api-key"): auth.create_reader,

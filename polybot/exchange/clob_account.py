@@ -7,15 +7,14 @@ from collections import deque
 from polybot.exchange import eip712
 from polybot.exchange.auth import ApiKey, KeyStore
 from polybot.exchange.engine import Engine
-from polybot.exchange.model import Event, Order, Status, Trade, Traded
-from polybot.exchange.money import ONE
+from polybot.exchange.identities import full_condition_id
+from polybot.exchange.model import Event, Order, Trade, Traded
 from polybot.exchange.paging import page
 from polybot.exchange.request import (
     Request,
     Response,
     error_response,
     json_response,
-    parse_json,
 )
 from polybot.exchange.wire_records import order_row, trade_row
 
@@ -23,8 +22,6 @@ KEPT_TRADES = 20_000  # per API key; the engine forgets resolved markets, the ve
 
 BAD_ORDER_QUERY = "invalid order params payload"
 BAD_TRADE_QUERY = "Invalid trade params payload"
-SCORING_SIZE = 50_000_000  # rewards: minimum size and maximum distance from the midpoint
-SCORING_SPREAD = 450
 
 
 class AccountReads:
@@ -66,25 +63,6 @@ class AccountReads:
         order = self._engine.orders.get(order_id)
         return order if order is not None and order.owner == key.key else None
 
-    def scoring(self, request: Request, key: ApiKey) -> Response:
-        order_id = request.query.get("order_id", "")
-        return json_response({"scoring": self._scores(order_id, key)})
-
-    def orders_scoring(self, request: Request, key: ApiKey) -> Response:
-        ids = parse_json(request.body)
-        if not isinstance(ids, list) or not all(isinstance(order_id, str) for order_id in ids):
-            return error_response("Invalid orderID")
-        return json_response({order_id: self._scores(order_id, key) for order_id in ids})
-
-    def _scores(self, order_id: str, key: ApiKey) -> bool:
-        """Whether an order earns rewards: live, large and near enough to the midpoint (6.3)."""
-        order = self._own(order_id, key)
-        if order is None or order.status is not Status.LIVE or order.remaining < SCORING_SIZE:
-            return False
-        bid, ask = self._engine.best(order.token)
-        middle = (bid or 0) + (ONE if ask is None else ask)  # doubled, to stay whole
-        return abs(2 * order.price - middle) <= 2 * SCORING_SPREAD
-
     # --- trades ------------------------------------------------------------------------------
 
     def trades(self, request: Request, key: ApiKey) -> Response:
@@ -99,8 +77,8 @@ class AccountReads:
 
 
 def _order_matches(order: Order, query: dict[str, str]) -> bool:
-    market, token = query.get("market"), query.get("asset_id")
-    return market in (None, "", order.market.condition_id) and token in (None, "", order.token)
+    market, token = full_condition_id(query.get("market", "")), query.get("asset_id")
+    return market in ("", order.market.condition_id) and token in (None, "", order.token)
 
 
 def _is_seconds(text: str) -> bool:

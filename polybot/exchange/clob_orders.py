@@ -61,7 +61,7 @@ class OrderCalls:
         heartbeats: Heartbeats,
         reader: OrderReader,
         on_refused: Callable[[Refused], None],
-        screen: Callable[[object], Refused | None],
+        screen: Callable[[object, ApiKey], Refused | None],
         faults: Faults,
     ) -> None:
         self._engine = engine
@@ -110,7 +110,7 @@ class OrderCalls:
                 self._on_refused(outcome)
             placing.done(outcome)
 
-        order = self._screen(payload) or self._reader.read(payload, key, now_ms)
+        order = self._screen(payload, key) or self._reader.read(payload, key, now_ms)
         if isinstance(order, Order):
             self._engine.place(order, now_ms, done)
         else:
@@ -213,6 +213,11 @@ class OrderCalls:
             error = {"error_msg": "Invalid Heartbeat ID", "heartbeat_id": answer.expected}
             return json_response(error, 400)
         return json_response({"heartbeat_id": answer.heartbeat_id})
+
+    def legacy_heartbeat(self, request: Request, key: ApiKey) -> Response:
+        """POST /heartbeats, without version, body or id; its timing is taken to be the same."""
+        self._heartbeats.legacy_beat(key.key, self._clock.now_ms())
+        return json_response({"status": "ok"})
 
     def sweep(self) -> None:
         """Cancel the orders of every key whose heartbeat stopped; to be called each 5 s."""

@@ -13,14 +13,12 @@ from polybot.exchange.model import Event, OrderEvent, Trade, Traded, TradeUpdate
 # A sound order is refused with these when the book moves while it is on its way.
 _RACES = frozenset({rules.POST_ONLY_CROSSES, rules.FOK_KILLED, rules.FAK_KILLED})
 
-REBATE_PERCENT = 20  # of taker fees, to the makers of the market (feeds.md 4.7)
-
 _IDENTITY = re.compile(r"0x[0-9a-fA-F]+|\d{8,}|[0-9a-f]{8}-[0-9a-f-]{27}")
 
 
 @attrs.define
 class Tally:
-    """One account's share. Money is in 10⁻⁶ pUSD; the rebate is estimated, nobody pays it here."""
+    """One account's share. Money is in 10⁻⁶ pUSD; rebates have an account of their own."""
 
     placed: int = 0
     cancelled: int = 0
@@ -29,7 +27,6 @@ class Tally:
     fills: int = 0
     volume: int = 0  # shares, 10⁻⁶
     fees: int = 0
-    rebates_estimated: int = 0
 
 
 class Counters:
@@ -72,9 +69,7 @@ class Counters:
         taker.fees += sign * trade.fee
         taker.fills += sign
         taker.volume += sign * trade.shares
-        pool = trade.fee * REBATE_PERCENT // 100
         for fill in trade.makers:
             maker = self.accounts[fill.order.account]
             maker.fills += sign
             maker.volume += sign * fill.shares
-            maker.rebates_estimated += sign * (pool * fill.shares // trade.shares)

@@ -20,6 +20,7 @@ from polybot.exchange.model import (
     Refused,
     Status,
 )
+from polybot.exchange.modes import Answer, Call
 from polybot.exchange.money import ONE, UNIT
 
 FUNDS = 10**9 * UNIT  # plenty: nobody in the crowd ever stops for want of money
@@ -92,11 +93,14 @@ class Hand:
 
     def pull(self, order: Order, now_ms: int) -> bool:
         """Cancel; False when the venue would not (already gone, or held by the taker delay)."""
+        if self._shut(Call.CANCEL, now_ms):
+            return False
         return self.engine.cancel(order.id, self.owner, now_ms) is None
 
     def leave(self, market: Market, now_ms: int) -> None:
-        """Cancel everything resting in a market."""
-        self.engine.cancel_where(self.owner, now_ms, condition_id=market.condition_id)
+        """Cancel everything resting in a market, if the venue takes cancels now."""
+        if not self._shut(Call.CANCEL, now_ms):
+            self.engine.cancel_where(self.owner, now_ms, condition_id=market.condition_id)
 
     def _order(
         self, market: Market, token: str, side: str, price: int, size: int, kind: Kind, now_ms: int
@@ -108,8 +112,16 @@ class Hand:
             created_ms=now_ms,
         )  # fmt: skip
 
+    def _shut(self, call: Call, now_ms: int) -> Answer | None:
+        """What the venue's trading mode has against such a call: the crowd is no exception."""
+        return self.engine.modes.answer(call, now_ms)
+
     def _send(self, order: Order, now_ms: int) -> Accepted | Refused | None:
         """The engine's answer, or None while the order is held by the taker delay."""
+        shut = self._shut(Call.POST if order.post_only else Call.TAKE, now_ms)
+        if shut is not None:
+            self.refused += 1
+            return Refused(shut.error, order.id, shut.status)
         answers: list[Accepted | Refused] = []
         self.engine.place(order, now_ms, answers.append)
         answer = answers[0] if answers else None

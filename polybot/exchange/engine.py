@@ -25,10 +25,12 @@ from polybot.exchange.model import (
     Moved,
     Order,
     OrderEvent,
+    Paid,
     Phase,
     Refused,
     Status,
 )
+from polybot.exchange.modes import Modes
 from polybot.exchange.money import ONE
 from polybot.exchange.outbox import Listener, Outbox
 from polybot.exchange.resting import TickRule
@@ -68,6 +70,9 @@ class Engine:
         # Owners, and their accounts, who never ask about an order again, as the crowd: theirs are
         # dropped when they die, or an hour of them would fill the memory.
         self.unread: set[str] = set()
+        # The venue's trading mode. The engine itself obeys anybody, as recorded liquidity needs;
+        # whoever enters orders asks first: the CLOB's door for its clients, the crowd's hands.
+        self.modes = Modes()
         self._now_ms = 0
 
     # --- markets ---------------------------------------------------------------------
@@ -208,6 +213,24 @@ class Engine:
         """The resting orders of one API key, oldest first."""
         return list(self.desk.resting.live.get(owner, {}).values())
 
+    def resting_orders(self, market: Market) -> list[Order]:
+        """Everybody's resting orders of one market."""
+        return self.desk.resting.books[market.condition_id].orders()
+
+    # --- programs --------------------------------------------------------------------
+
+    def pay_rebate(self, account: str, amount: int, now_ms: int) -> None:
+        """Pay a maker out of the collected fees (clob.md 6.2)."""
+        self.advance(now_ms)
+        self.accounts.rebate(account, amount)
+        self._outbox.tell(Paid("MAKER_REBATE", account, amount, now_ms))
+
+    def pay_reward(self, account: str, amount: int, now_ms: int) -> None:
+        """Pay a maker out of the venue's purse, which is new money here (clob.md 6.3)."""
+        self.advance(now_ms)
+        self.accounts.deposit(account, amount)
+        self._outbox.tell(Paid("REWARD", account, amount, now_ms))
+
     # --- the book --------------------------------------------------------------------
 
     def levels(self, token: str) -> tuple[Levels, Levels]:
@@ -233,11 +256,11 @@ class Engine:
         """The shares of `token` that the chain shows."""
         return self.desk.clearing.settled(account, token)
 
-    def bring(self, move: Move, account: str, amount: int, now_ms: int) -> None:
-        """Bring pUSD into the exchange and say what for: a deposit, or the venue's own money."""
+    def deposit(self, account: str, amount: int, now_ms: int) -> None:
+        """Bring pUSD into the exchange, and say so."""
         self.advance(now_ms)
         self.accounts.deposit(account, amount)
-        self._outbox.tell(Moved(move, account, None, (0, 0), amount, now_ms))
+        self._outbox.tell(Moved(Move.DEPOSIT, account, None, (0, 0), amount, now_ms))
 
     def split(
         self, account: str, market: Market, shares: int, now_ms: int, *, tx_hash: str = ""

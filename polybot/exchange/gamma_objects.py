@@ -273,7 +273,7 @@ def _series(market: Market) -> dict[str, object]:
 def _rule(market: Market) -> dict[str, object]:
     """The machine-readable rule of an interval market and the kind of its fees."""
     if market.series is STANDING:
-        return {}
+        return {"secondsDelay": market.seconds_delay} if market.seconds_delay else {}
     config = crypto_config(market.series)
     return {
         "cryptoMarketConfigId": config["id"],

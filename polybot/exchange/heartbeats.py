@@ -2,7 +2,7 @@
 
 Pure; time is passed in. The first accepted beat arms it. Each accepted beat gives the id the next
 one must carry. A key whose last accepted beat is 10 s old at a sweep has all its orders cancelled
-and its registration removed.
+and its registration removed. There is no disarming.
 """
 
 from __future__ import annotations
@@ -51,6 +51,12 @@ class Heartbeats:
         fresh = self._fresh()
         self._registered[key] = _Registration(fresh, now_ms)
         return Beat(fresh)
+
+    def legacy_beat(self, key: str, now_ms: int) -> None:
+        """Take in a beat without an id. It counts like any other and ends the chain: the next
+        chained beat begins with an empty id, as the official client says.
+        """
+        self._registered[key] = _Registration("", now_ms)
 
     def rotate(self) -> int:
         """Give every registered key another id without telling it; how many there were (F45)."""

@@ -10,6 +10,8 @@ from polybot.exchange.engine import Engine
 from polybot.exchange.model import BUY, DOWN, SELL, UP, Market, Order, Phase, Status
 from polybot.exchange.money import UNIT
 
+REBATE_PERCENT_MAX = 25  # the largest share any category has (clob.md 6.1)
+
 
 def check(engine: Engine) -> None:
     """Raise AssertionError, saying which rule is broken, unless all of them hold."""
@@ -33,6 +35,9 @@ def _check_balances(accounts: Accounts) -> None:
             held = wallet.shares.get(token, 0)
             assert 0 < amount <= held, f"{account} has claimed {amount} of {held} of {token}"
     assert accounts.fees >= 0, "fees are collected, not paid"
+    collected = accounts.fees + accounts.rebated
+    most = collected * REBATE_PERCENT_MAX // 100
+    assert 0 <= accounts.rebated <= most, "rebates are a share of the fees"
 
 
 def _check_unmined(engine: Engine) -> None:

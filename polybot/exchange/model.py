@@ -224,8 +224,6 @@ class Move(enum.Enum):
     MERGE = "MERGE"
     REDEEM = "REDEEM"
     DEPOSIT = "DEPOSIT"
-    REWARD = "REWARD"
-    MAKER_REBATE = "MAKER_REBATE"
 
 
 @attrs.frozen
@@ -241,6 +239,16 @@ class Moved:
     tx_hash: str = ""  # of the transaction, where somebody knows it
 
 
+@attrs.frozen
+class Paid:
+    """A program paid a wallet. kind: REWARD | MAKER_REBATE, as the Data API's activity has it."""
+
+    kind: str
+    account: str
+    amount: int  # 10⁻⁶ pUSD
+    at_ms: int
+
+
 Event = (
     LevelChanged
     | Traded
@@ -250,6 +258,7 @@ Event = (
     | MarketListed
     | MarketResolved
     | Moved
+    | Paid
 )
 
 

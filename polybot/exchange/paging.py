@@ -16,15 +16,27 @@ T = TypeVar("T")
 
 
 def page(
-    items: Sequence[T], query: dict[str, str], refusal: str, show: Callable[[T], object]
+    items: Sequence[T],
+    query: dict[str, str],
+    refusal: str,
+    show: Callable[[T], object],
+    *,
+    length: int = PAGE,
+    **more: int,
 ) -> Response:
-    """The page that `next_cursor` asks for; past the end it is empty. 400 for no cursor."""
+    """The page that `next_cursor` asks for; past the end it is empty. 400 for no cursor.
+
+    `more` are further keys of the page, like a total count.
+    """
     try:
         start = int(base64.b64decode(query.get("next_cursor") or START_CURSOR, validate=True))
     except (binascii.Error, ValueError):
         return error_response(refusal)
-    chosen = items[start : start + PAGE] if start >= 0 else []
-    more = start >= 0 and start + PAGE < len(items)
-    cursor = base64.b64encode(str(start + PAGE).encode()).decode() if more else END_CURSOR
+    chosen = items[start : start + length] if start >= 0 else []
+    follows = start >= 0 and start + length < len(items)
+    cursor = base64.b64encode(str(start + length).encode()).decode() if follows else END_CURSOR
     rows = [show(item) for item in chosen]
-    return json_response({"limit": PAGE, "next_cursor": cursor, "count": len(rows), "data": rows})
+    count = len(rows)
+    return json_response(
+        {"limit": length, "next_cursor": cursor, "count": count, **more, "data": rows}
+    )

@@ -10,6 +10,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import random
+from collections.abc import Sequence
 from typing import Protocol
 
 import attrs
@@ -34,6 +35,7 @@ from polybot.exchange.faults.state import Faults
 from polybot.exchange.faults.stream_link import StreamLink
 from polybot.exchange.faults.venue_acts import VenueActs
 from polybot.exchange.gamma import GammaService
+from polybot.exchange.ip_limits import CLOB_RULES, GAMMA_RULES, Rule, limited
 from polybot.exchange.lifecycle import Lifecycle
 from polybot.exchange.model import Refused
 from polybot.exchange.net import Request, Response, Service, log_error, serve
@@ -174,6 +176,7 @@ class Exchange:
             wallet.api_key,
         )
         self._rng = rng
+        self._terms = terms
 
     def _on_refused(self, refused: Refused) -> None:
         self.counters.refuse(self.wallet.address, refused.error)
@@ -189,9 +192,10 @@ class Exchange:
         admin.routes |= self.standing.routes | clob.restrictions.routes
         admin.routes |= ConductCalls(clock, clob.modes, clob.geoblock).routes
         admin.routes |= FaultCalls(self.faults, clock).routes
+        admin.figures.append(self._program_figures)
         return [
-            (("clob http",), self._after_the_world(clob.service_rest)),
-            (("gamma http",), gamma.service),
+            (("clob http",), self._edge(CLOB_RULES, self._after_the_world(clob.service_rest))),
+            (("gamma http",), self._edge(GAMMA_RULES, gamma.service)),
             (("market_ws ws /ws/market",), clob.service_market_ws),
             (("user_ws ws /ws/user",), clob.service_user_ws),
             (("prices_ws ws /ws",), polybolt.service),
@@ -202,6 +206,21 @@ class Exchange:
             (("site http",), SiteService(clob.geoblock).service),
             (("data http",), self.data.service),
         ]
+
+    def _program_figures(self, address: str) -> dict[str, int]:
+        """What the makers' programs owe and have paid a wallet, 10⁻⁶ pUSD."""
+        rewards, rebates = self.clob.rewards, self.clob.rebates
+        return {
+            "rebates_accrued": rebates.accrued(address),
+            "rebates_paid": rebates.paid[address],
+            "rewards_paid": rewards.paid[address],
+        }
+
+    def _edge(self, rules: Sequence[Rule], service: Service) -> Service:
+        terms = self._terms
+        return (
+            limited(service, rules, self.clock, terms.ip_delay_ms) if terms.ip_limits else service
+        )
 
     def _over_links(self, names: tuple[str, ...], service: Service) -> Service:
         """The service as its clients meet it: over links that a fault plan may spoil."""
@@ -257,8 +276,10 @@ class Exchange:
 
     def advance(self, now_ms: int) -> None:
         """Move everything due by now, in the order of due times, each act at its own."""
+        clob = self.clob
         parts: tuple[Moving, ...] = (
             self.oracle, self.lifecycle, self.engine, self.world, self.faults,
+            clob.rewards, clob.rebates,
         )  # fmt: skip
         while True:
             due = [(when, n) for n, p in enumerate(parts) if (when := p.next_due_ms()) is not None]

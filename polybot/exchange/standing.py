@@ -126,7 +126,7 @@ class StandingMarkets:
     def __init__(self, engine: Engine, lifecycle: Lifecycle, clock: Clock, seed: int) -> None:
         self._engine, self._lifecycle = engine, lifecycle
         self._clock, self._seed = clock, seed
-        self._listed = 0
+        self._markets: list[Market] = []
         self.routes: dict[tuple[str, str], Callable[[Request], Response]] = {
             ("POST", "/markets"): self._call(self._list),
             ("POST", "/markets/tick"): self._call(self._tick),
@@ -149,7 +149,9 @@ class StandingMarkets:
     def _list(self, reader: _Reader) -> Fields:
         market = self._market(reader)
         now_ms = self._clock.now_ms()
-        self._listed += 1
+        for old in self._markets:
+            self._engine.forget(old)  # no-op until its grace is over; the market itself stays
+        self._markets.append(market)
         self._lifecycle.by_slug[market.slug] = market
         self._lifecycle.by_condition[market.condition_id] = market
         self._engine.list_market(market, now_ms)
@@ -164,7 +166,7 @@ class StandingMarkets:
         market = Market(
             condition_id=ids.condition_id,
             question_id=ids.question_id,
-            gamma_id=str(_FIRST_ID + self._listed),
+            gamma_id=str(_FIRST_ID + len(self._markets)),
             slug=slug,
             question=reader.text("question"),
             series=STANDING,

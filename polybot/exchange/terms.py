@@ -10,18 +10,11 @@ from __future__ import annotations
 import attrs
 from attrs.validators import and_, ge, in_, le
 
-TIERS = (
-    "standard", "copper", "bronze", "silver", "gold", "platinum", "diamond", "elite",
-)  # fmt: skip
+from polybot.exchange.signer_limits import TIERS
 
 
 def _at_least(least: int, default: int) -> int:
     field: int = attrs.field(default=default, validator=ge(least))
-    return field
-
-
-def _percent(default: int) -> int:
-    field: int = attrs.field(default=default, validator=and_(ge(0), le(100)))
     return field
 
 
@@ -84,3 +77,28 @@ class Terms:
     blocked_regions: tuple[str, ...] = ("CA-ON", "UA-43", "UA-14", "UA-09")
     # Positions may be reduced, none opened.
     close_only_countries: tuple[str, ...] = ("PL", "SG", "TH", "TW")
+
+    # --- rate limits (clob.md 7.1, 7.2) ----------------------------------------------
+    # Per signer: enforced, or only warned of as in the first weeks (clob.md 7.2: the end of the
+    # warnings was never confirmed; treat as enforced).
+    signer_limits_enforced: bool = True
+    # Everybody's tier; "volume": what thirty days of trading earn, refreshed every three hours.
+    signer_tier: str = attrs.field(default="volume", validator=in_(("volume", *TIERS)))
+    # Orders per signer, token and second (clob.md 3.6 has the text, nobody a figure); 0: no limit.
+    orders_per_token_per_s: int = _at_least(0, 0)
+    # How far from our clock the timestamp of a signed request may be: not documented (clob.md 2.2).
+    timestamp_tolerance_s: int = _at_least(1, 300)
+    # Per IP address, as the venue's edge counts them.
+    ip_limits: bool = True
+    # How long excess is held before it is refused: "queued", nobody says how long (clob.md 7.1).
+    ip_delay_ms: int = attrs.field(default=2_000, validator=and_(ge(0), le(20_000)))
+
+    # --- programs for makers (clob.md 6.2, 6.3; feeds.md 4.7) ------------------------------
+    # Makers' share of a market's taker fees: crypto's.
+    maker_rebate_percent: int = attrs.field(default=20, validator=and_(ge(0), le(25)))
+    # Daily pool of liquidity rewards of each open market; up/down windows have none today.
+    rewards_daily_pool: int = _at_least(0, 0)
+    # What must rest to share it: shares, distance in 10⁻⁴, seconds (`r` of /clob-markets).
+    rewards_min_size: int = _at_least(0, 50)
+    rewards_max_spread: int = _at_least(1, 450)
+    rewards_min_age_s: int = _at_least(0, 30)

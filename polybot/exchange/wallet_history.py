@@ -23,6 +23,7 @@ from polybot.exchange.model import (
     Move,
     Moved,
     Order,
+    Paid,
     Trade,
     TradeUpdated,
 )
@@ -37,7 +38,7 @@ class Entry:
     """One row of a wallet's history: its side of a trade, or a move."""
 
     number: int  # rising
-    kind: str  # "TRADE" or a `Move`'s name
+    kind: str  # "TRADE", a `Move`'s name or what the venue paid: REWARD, MAKER_REBATE
     wallet: str
     market: Market | None
     token: str  # "" but for a trade
@@ -123,7 +124,10 @@ class WalletHistory:
             elif trade.status == "FAILED" and trade.block_ms is not None:
                 self._on_trade(trade, event.at_ms, -1)
         elif isinstance(event, Moved):
-            self._on_move(event)
+            self._on_move(event, event.move.value)
+        elif isinstance(event, Paid):
+            paid = Moved(Move.DEPOSIT, event.account, None, (0, 0), event.amount, event.at_ms)
+            self._on_move(paid, event.kind)
 
     def wallet(self, wallet: str, now_ms: int) -> Wallet:
         """What can be seen of a wallet now; empty for one that never did anything."""
@@ -176,14 +180,14 @@ class WalletHistory:
         if order.owner not in self._unread:
             self._pending.append(entry)
 
-    def _on_move(self, event: Moved) -> None:
+    def _on_move(self, event: Moved, kind: str) -> None:
         if event.account in self._unread:
             return
         number = self._next()
         digest = hashlib.sha256(f"{event.account}:{event.at_ms}:{number}".encode()).hexdigest()
         self._pending.append(
             Entry(
-                number=number, kind=event.move.value, wallet=event.account, market=event.market,
+                number=number, kind=kind, wallet=event.account, market=event.market,
                 token="", side="", shares=max(map(abs, event.shares)), cash=abs(event.cash), fee=0,
                 block_ms=event.at_ms, tx_hash=event.tx_hash or "0x" + digest,
                 burnt=event.shares,

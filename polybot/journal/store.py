@@ -160,6 +160,23 @@ def _remove(path: Path) -> None:
         path.with_name(path.name + tail).unlink(missing_ok=True)
 
 
+def holder(path: Path) -> int | None:
+    """The process that has this journal open; None when none has."""
+    try:
+        lock = os.open(path.with_name(path.name + ".lock"), os.O_RDONLY | os.O_CLOEXEC)
+    except OSError:
+        return None
+    try:
+        fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except OSError:
+        text = os.pread(lock, 32, 0).decode(errors="replace").strip()
+        return int(text) if text.isdigit() else None
+    else:
+        return None
+    finally:
+        os.close(lock)
+
+
 def _take_lock(path: Path) -> int:
     """Hold the lock file for as long as the process lives; the kernel releases it at its death."""
     lock = os.open(

@@ -24,17 +24,16 @@ import trio
 
 from polybot.app import Bot
 from polybot.clock import Clock
-from polybot.exchange.server import Urls
+from polybot.guest import Host, clock_of
 from polybot.journal.store import Store
 from polybot.lab.stage import SERIES, lab_config, scratch_journal, until
 from polybot.launch import PAPER_START_MS, ask_exchange, build, demo_site, http_client
 from polybot.options import BotOptions
-from polybot.venue.secret import Credentials, Secret
+from polybot.venue.secret import Secret
 
 INTENSITY = 0.1
 READY_S = 2_000.0  # venue time; a process takes a second to start
 INTERVAL_PATIENCE_S = 900.0
-QUESTIONS, PROMPT_S = 20, 1.0
 LOOK_EVERY_S = 10.0
 
 
@@ -63,9 +62,10 @@ async def memory_drill(*, warm_up: int, intervals: int, speed: float, seed: int)
     """Trade until so many intervals have settled; call under a clock that runs at `speed`."""
     journal = ExitStack()
     async with _exchange(speed, seed) as (process, line), http_client() as http:
-        clock = await _same_clock(http, line)
+        host = Host.of_line(line)
+        clock = await clock_of(http, host)
         store = journal.enter_context(scratch_journal())
-        bot = _bot(http, store, clock, line, speed, seed)
+        bot = _bot(http, store, clock, host, speed, seed)
         async with trio.open_nursery() as nursery:
             nursery.start_soon(bot.run)
             await _settled(bot, warm_up)
@@ -73,7 +73,7 @@ async def memory_drill(*, warm_up: int, intervals: int, speed: float, seed: int)
             await _settled(bot, warm_up + intervals)
             after, exchange_after = resident(os.getpid()), resident(process.pid)
             bot.stop("drill")
-        state = await ask_exchange(http, line["admin"], line["wallet"]["address"])
+        state = await ask_exchange(http, host.urls.admin, host.wallet.address)
         journal.close()
         assert state is not None, "the exchange answers to the end"
         return Memory(
@@ -119,43 +119,16 @@ async def _exchange(speed: float, seed: int) -> AsyncGenerator[tuple[trio.Proces
             await process.wait()
 
 
-async def _same_clock(http: httpx.AsyncClient, line: dict[str, Any]) -> Clock:
-    """A clock that agrees with the exchange's, to half a round trip; both run at one rate.
-
-    The first question may find the exchange busy with its own beginning; the answer to the second
-    has come at once.
-    """
-    for _ in range(QUESTIONS):
-        asked = trio.current_time()
-        state = await ask_exchange(http, line["admin"], line["wallet"]["address"])
-        if state is not None and trio.current_time() - asked < PROMPT_S:
-            return Clock(state["now_ms"] - (asked + trio.current_time()) / 2 * 1000)
-    raise TimeoutError("the exchange does not answer promptly")
-
-
 def _bot(
-    http: httpx.AsyncClient,
-    store: Store,
-    clock: Clock,
-    line: dict[str, Any],
-    speed: float,
-    seed: int,
+    http: httpx.AsyncClient, store: Store, clock: Clock, host: Host, speed: float, seed: int
 ) -> Bot:
-    wallet = line["wallet"]
-    urls = Urls(**{field.name: line[field.name] for field in attrs.fields(Urls)})
-    credentials = Credentials(
-        wallet["address"],
-        wallet["api_key"],
-        Secret(wallet["api_secret"]),
-        Secret(wallet["passphrase"]),
-    )
     return build(
         lab_config(seed, speed),
         BotOptions(Path("config.toml")),
         clock,
-        demo_site(urls),
-        Secret(wallet["private_key"]),
-        credentials,
+        demo_site(host.urls),
+        Secret(host.wallet.private_key),
+        host.credentials,
         http,
         store,
         world="synthetic",

@@ -100,7 +100,10 @@ class Venue:
     @classmethod
     def from_line(cls, line: str) -> Venue:
         said: dict[str, Any] = json.loads(line)
-        return cls({key: said[key] for key in said if key != "wallet"}, Wallet(**said["wallet"]))
+        return cls(
+            {key: said[key] for key in said if key not in {"wallet", "speed"}},
+            Wallet(**said["wallet"]),
+        )
 
     def get(self, service: str, path: str, **query: str) -> Any:
         """Plain HTTP, as a browser would."""

@@ -37,7 +37,8 @@ def test_the_line_tells_everything_a_client_needs(venue: Venue) -> None:
         rest = running.process.stdout.read()
 
     said = json.loads(line)
-    wallet = said.pop("wallet")
+    wallet, speed = said.pop("wallet"), said.pop("speed")
+    assert speed == 1.0
     assert {key: url.partition("://")[0] for key, url in said.items()} == SERVICES
     assert all("://127.0.0.1:" in url for url in said.values()), "loopback only"
     assert wallet.keys() == WALLET

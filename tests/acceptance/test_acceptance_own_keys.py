@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import attrs
 import httpx
 from acceptance_kit import Venue
 
@@ -15,8 +16,7 @@ from polybot.venue.site import Site
 
 def site_of(venue: Venue) -> Site:
     """The exchange as the bot sees it; what it does not serve is not asked for."""
-    urls = {key: url for key, url in venue.urls.items() if key != "admin"}
-    return Site(data="", relayer="", rpc="", **urls)
+    return Site(**{field.name: venue.urls.get(field.name, "") for field in attrs.fields(Site)})
 
 
 async def test_derived_credentials_open_the_private_calls(venue: Venue) -> None:

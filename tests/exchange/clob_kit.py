@@ -26,6 +26,7 @@ from polybot.exchange.terms import Terms
 from polybot.exchange.wallets import WalletKind, wallets_of
 
 T0 = 1_795_132_800_000
+PLENTY = Terms(signer_tier="elite")  # a test in one instant must not meet the rate limits
 UP_TOKEN = "104173557214744537570424345347209544585775842950109756851652855913015295701992"
 DOWN_TOKEN = "25245433628208476987364023432306599125597948324625578977436890641930158259698"
 SECRET = "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8="
@@ -128,7 +129,7 @@ class Wallet:
 class ClobKit:
     """A server with one open market, and wallets `ann` and `bob`, funded with pUSD and pairs."""
 
-    def __init__(self, *, terms: Terms = Terms(), **market: Any) -> None:
+    def __init__(self, *, terms: Terms = PLENTY, **market: Any) -> None:
         self.clock = Clock.starting_at(T0)
         self.engine = Engine(rng=random.Random(1), auto_tick=False)
         self.faults = Faults(1, T0)

@@ -364,11 +364,12 @@ async def test_balances_are_base_units(kit: ClobKit, autojump_clock: MockClock) 
 
 @pytest.mark.conforms("clob-5.1-scoring")
 async def test_scoring(kit: ClobKit, autojump_clock: MockClock) -> None:
-    """Live, at least fifty shares, within 4.5 cents of the midpoint."""
-    kit.crowd(SELL, UP_TOKEN, 5300, 10)
+    """Live, at least fifty shares, within 4.5 cents of the midpoint, for half a minute."""
+    kit.crowd(SELL, UP_TOKEN, 5300, 50)
     near = await place(kit, kit.ann, BUY, UP_TOKEN, 51, 50)
     small = await place(kit, kit.ann, BUY, UP_TOKEN, 51, 49)
     far = await place(kit, kit.ann, BUY, UP_TOKEN, 40, 50)
+    await trio.sleep(30)
     _, scores = await kit.call(kit.ann, "POST", "/orders-scoring", [near, small, far, "0x1"])
     assert list(scores.values()) == [True, False, False, False]
     _, one = await kit.call(kit.ann, "GET", "/order-scoring", order_id=near)
@@ -547,7 +548,10 @@ async def test_end_to_end_over_sockets() -> None:
 
 ROUTES = st.sampled_from(
     ["/order", "/orders", "/cancel-market-orders", "/v1/heartbeats", "/data/orders", "/data/trades",
-     "/balance-allowance", "/orders-scoring", "/books", "/prices", "/last-trades-prices"]
+     "/balance-allowance", "/orders-scoring", "/books", "/prices", "/last-trades-prices",
+     "/cancel-all", "/heartbeats", "/order-scoring", "/rewards/user", "/rewards/user/total",
+     "/rewards/user/percentages", "/rewards/user/markets", "/rewards/markets/multi",
+     "/rewards/markets/current", "/rebates/current", "/v1/user/rate-limit-tier"]
 )  # fmt: skip
 JSON = st.recursive(
     # The official client signs ' as " (clob.md 2.2), so such a body would only be a 401.
@@ -565,7 +569,8 @@ JSON = st.recursive(
 )
 QUERY = st.dictionaries(
     st.sampled_from(["next_cursor", "id", "market", "asset_id", "before", "after", "maker_address",
-                     "asset_type", "token_id", "signature_type"]), st.text(max_size=20), max_size=4,
+                     "asset_type", "token_id", "signature_type", "date", "page_size", "order_id",
+                     "q"]), st.text(max_size=20), max_size=4,
 )  # fmt: skip
 
 

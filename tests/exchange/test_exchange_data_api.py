@@ -12,7 +12,7 @@ from polymarket._internal.actions import data as sdk
 from polymarket.models.data import PositionStatus
 
 from polybot.exchange.data_rows import LATE_MS
-from polybot.exchange.model import DOWN, UP, Move, Series
+from polybot.exchange.model import DOWN, UP, Paid, Series
 from polybot.exchange.money import UNIT
 
 
@@ -132,11 +132,11 @@ def test_trades_are_filtered(data: DataKit) -> None:
 def test_activity_tells_everything_a_wallet_did(data: DataKit) -> None:
     """Trades, splits, merges, redemptions, money in and paid, newest first (feeds.md 11)."""
     engine, kit = data.engine, data.kit
-    engine.bring(Move.DEPOSIT, BOB, 5 * UNIT, kit.now)
+    engine.deposit(BOB, 5 * UNIT, kit.now)
     data.buy(BOB, ANN, UP, 60, 100)
     data.settle()
     engine.merge(BOB, data.market, 40 * UNIT, kit.now)
-    engine.bring(Move.MAKER_REBATE, BOB, 2 * UNIT, kit.now)
+    data.history.on_event(Paid("MAKER_REBATE", BOB, 2 * UNIT, kit.now))
     resolved(kit, UP)
     engine.redeem(BOB, data.market, kit.now)
     data.settle()

@@ -8,9 +8,10 @@ import attrs
 import httpx
 import pytest
 import trio
-from clob_kit import UP_TOKEN, ClobKit, decoded
+from clob_kit import UP_TOKEN, ClobKit, Wallet, decoded
 from trio.testing import MockClock
 
+from polybot.exchange import contracts
 from polybot.exchange.conduct_calls import ConductCalls
 from polybot.exchange.door import with_forced_status
 from polybot.exchange.geoblock import RESTRICTED, Geoblock
@@ -40,6 +41,7 @@ async def answer(kit: ClobKit, method: str, path: str, **changes: Any) -> tuple[
 
 
 @pytest.mark.parametrize(("method", "path"), ORDER_CALLS)
+@pytest.mark.conforms("clob-7.3-geoblock")
 async def test_each_check_hides_those_behind_it(
     kit: ClobKit, autojump_clock: MockClock, method: str, path: str
 ) -> None:
@@ -74,6 +76,7 @@ async def test_reads_and_heartbeats_pass_in_every_mode(
 # --- post-only mode ----------------------------------------------------------------------
 
 
+@pytest.mark.conforms("clob-4.1-cancel-only-mode", "clob-7.3-post-only-after")
 async def test_post_only_mode_takes_what_can_only_rest(
     kit: ClobKit, autojump_clock: MockClock
 ) -> None:
@@ -90,6 +93,7 @@ async def test_post_only_mode_takes_what_can_only_rest(
     assert (await kit.call(kit.ann, "DELETE", "/order", cancel))[1]["canceled"]
 
 
+@pytest.mark.conforms("clob-7.3-post-only-batch")
 async def test_a_batch_in_post_only_mode_is_200_with_errors_of_its_entries(
     kit: ClobKit, autojump_clock: MockClock
 ) -> None:
@@ -105,6 +109,7 @@ async def test_a_batch_in_post_only_mode_is_200_with_errors_of_its_entries(
     assert [bool(entry["orderID"]) for entry in entries] == [False, True, False]
 
 
+@pytest.mark.conforms("clob-7.3-cancel-only")
 async def test_a_batch_in_cancel_only_mode_is_refused_as_a_whole(
     kit: ClobKit, autojump_clock: MockClock
 ) -> None:
@@ -126,6 +131,7 @@ async def rest_one(kit: ClobKit) -> str:
     return str(reply["orderID"])
 
 
+@pytest.mark.conforms("clob-7.3-restart-resting")
 async def test_resting_orders_survive_a_restart(kit: ClobKit, autojump_clock: MockClock) -> None:
     """The default where no source says (clob.md 7.3)."""
     order_id = await rest_one(kit)
@@ -164,6 +170,7 @@ def test_countries_and_regions(country: str, region: str, blocked: bool, close_o
     assert (place.refusal() is not None) == blocked
 
 
+@pytest.mark.conforms("clob-7.3-geoblock")
 async def test_the_probe_tells_where_the_caller_is(
     nursery: trio.Nursery,
 ) -> None:
@@ -191,6 +198,7 @@ async def test_the_probe_tells_where_the_caller_is(
         ("Invalid orderID", 400, 400),
     ],
 )
+@pytest.mark.conforms("clob-7.3-not-found-404")
 def test_some_words_force_a_status(error: str, status: int, forced: int) -> None:
     """Whatever the handler meant, the text decides; the body stays (clob.md 7.3)."""
     reply = with_forced_status(error_response(error, status))
@@ -251,3 +259,48 @@ async def test_a_bad_admin_call_changes_nothing(
     assert said(calls, "POST", path, body)[0] == 400
     assert said(calls, "GET", "/mode")[1]["mode"] == "normal"
     assert kit.server.geoblock.country == "IE"
+
+
+# --- heartbeats on the wire (clob.md 4.2) ----------------------------------------------------
+
+
+@pytest.mark.conforms("clob-4.2-legacy")
+async def test_the_unversioned_heartbeat(kit: ClobKit, autojump_clock: MockClock) -> None:
+    """No body, `{"status":"ok"}`; the chained call then starts with an empty id (clob.md 4.2)."""
+    assert await kit.call(kit.ann, "POST", "/heartbeats") == (200, {"status": "ok"})
+    status, _ = await kit.call(kit.ann, "POST", "/v1/heartbeats", {"heartbeat_id": ""})
+    assert status == 200
+
+
+@pytest.mark.conforms("clob-4.2-v3-covered")
+async def test_the_switch_covers_orders_of_exchange_v3(
+    autojump_clock: MockClock, nursery: trio.Nursery
+) -> None:
+    """It goes by the API key, whatever contract an order is signed for (clob.md 4.2)."""
+    kit = ClobKit(version="v2")
+    nursery.start_soon(kit.server.run)
+    wallet = Wallet(0x11, contract=contracts.EXCHANGE_V3, version="3")
+    order = wallet.limit(BUY, UP_TOKEN, 40, 5, post_only=True)
+    status, placed = await kit.call(wallet, "POST", "/order", order)
+    assert status == 200, placed
+    assert (await kit.call(wallet, "POST", "/v1/heartbeats", {"heartbeat_id": ""}))[0] == 200
+    await trio.sleep(9.9)
+    assert kit.engine.orders[placed["orderID"]].status is Status.LIVE
+    await trio.sleep(5.2)
+    assert kit.engine.orders[placed["orderID"]].status is Status.CANCELED
+    nursery.cancel_scope.cancel()
+
+
+async def test_a_lapse_during_a_restart_is_punished_after_it(
+    kit: ClobKit, autojump_clock: MockClock, nursery: trio.Nursery
+) -> None:
+    """Nothing moves while the engine restarts; the first sweep after it cancels (clob.md 4.2)."""
+    nursery.start_soon(kit.server.run)
+    order_id = await rest_one(kit)
+    assert (await kit.call(kit.ann, "POST", "/v1/heartbeats", {"heartbeat_id": ""}))[0] == 200
+    kit.server.modes.restart(kit.clock.now_ms(), for_s=31)
+    await trio.sleep(30.5)
+    assert kit.engine.orders[order_id].status is Status.LIVE
+    await trio.sleep(5)
+    assert kit.engine.orders[order_id].status is Status.CANCELED
+    nursery.cancel_scope.cancel()

@@ -75,6 +75,36 @@ def test_keys_are_independent() -> None:
     assert beats.sweep(10_000) == ["k"]
 
 
+@pytest.mark.conforms("clob-4.2-unarmed")
+def test_who_never_sends_is_never_swept() -> None:
+    """No opt-in, no cancellation; a refused first beat is no opt-in (clob.md 4.2)."""
+    beats = Heartbeats(random.Random(1))
+    beats.beat("k", "wrong", 0)
+    assert beats.sweep(10**9) == []
+
+
+@pytest.mark.conforms("clob-4.2-legacy")
+def test_the_old_call_beats_too_and_ends_the_chain() -> None:
+    """It extends the deadline, and the id expected next is empty (clob.md 4.2)."""
+    beats, first = armed()
+    beats.legacy_beat("k", 9_000)
+    assert beats.sweep(15_000) == []
+    assert beats.beat("k", first, 16_000) == Mismatch("")
+    assert isinstance(beats.beat("k", "", 17_000), Beat)
+    beats.legacy_beat("fresh", 0)
+    assert beats.sweep(17_000) == ["fresh"], "it arms as well"
+
+
+def test_a_chain_belongs_to_the_key_not_to_the_process() -> None:
+    """Two senders with one key each break the other's chain, and both keep it alive (4.2)."""
+    beats, first = armed()
+    theirs = beats.beat("k", first, 5_000)
+    assert isinstance(theirs, Beat)
+    assert beats.beat("k", first, 9_000) == Mismatch(theirs.heartbeat_id)
+    assert beats.sweep(14_999) == []
+    assert beats.sweep(15_000) == ["k"]
+
+
 @given(st.lists(st.tuples(st.booleans(), st.integers(0, 6_000)), max_size=40))
 def test_whoever_beats_in_time_is_never_expired(steps: list[tuple[bool, int]]) -> None:
     """With sweeps each 5 s, a key is expired exactly when its last accepted beat is 10 s old."""

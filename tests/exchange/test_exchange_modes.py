@@ -36,6 +36,7 @@ def test_a_venue_begins_normal() -> None:
     assert passing(Modes(), T0) == set(Call)
 
 
+@pytest.mark.conforms("clob-7.3-post-only-after", "clob-7.3-restarting")
 def test_a_restart_is_followed_by_two_minutes_of_post_only() -> None:
     """425 for all order calls, then post-only orders and cancels, then all (clob.md 7.3)."""
     modes = Modes()
@@ -54,6 +55,7 @@ def test_nobody_has_to_look_in_between() -> None:
     assert modes.at(T0 + 3_600_000) is Mode.NORMAL
 
 
+@pytest.mark.conforms("clob-4.1-cancel-only-mode")
 def test_cancel_only_and_disabled_last_until_they_are_ended() -> None:
     """Without an end they stay; with one they end in normal trading (clob.md 7.3)."""
     modes = Modes()
@@ -96,6 +98,7 @@ def test_a_restart_tells_when_it_begins() -> None:
 # --- on the wire, read by the official client --------------------------------------------
 
 
+@pytest.mark.conforms("clob-7.3-restarting", "clob-7.3-post-only-after", "clob-7.3-cancel-only")
 def test_the_official_client_knows_each_mode() -> None:
     """`restriction` and `retry_after` of its errors, for every kind of refusal (clob.md 7.3)."""
     modes = Modes()
@@ -124,6 +127,7 @@ def test_the_official_client_knows_each_mode() -> None:
     assert _detect_trading_restriction(official(refusal)) == "cancel_only"
 
 
+@pytest.mark.conforms("clob-7.3-disabled")
 def test_disabled_trading_has_two_texts() -> None:
     """Both of the venue's texts appear, and neither is taken for another mode (clob.md 7.3)."""
     modes = Modes()
@@ -138,6 +142,7 @@ def test_disabled_trading_has_two_texts() -> None:
     assert texts == {Call.TAKE: long, Call.POST: long, Call.CANCEL: "trading is disabled"}
 
 
+@pytest.mark.conforms("clob-7.3-restarting")
 def test_a_425_may_say_when_to_come_back() -> None:
     """`Retry-After` is optional: a term (clob.md 7.3)."""
     modes = Modes(Terms(restart_retry_after_s=7))

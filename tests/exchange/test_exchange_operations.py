@@ -19,6 +19,7 @@ from polybot.exchange.engine import Engine
 from polybot.exchange.model import BUY, DOWN, SELL, UP, Kind, Market, Order, Refused
 from polybot.exchange.net import Request, Response, Service, error_response, serve
 from polybot.exchange.operations import OperationsService
+from polybot.exchange.rebates import Rebates
 from polybot.exchange.settlement import ClearingPolicy
 
 START = 1_795_197_600_000
@@ -40,7 +41,9 @@ class Desk:
             self.engine.accounts.deposit(account, 100_000_000)
         clock = Clock.starting_at(START + 10_000)
         self.operations = OperationsService(self.engine, clock, authenticate, random.Random(2))
+        self.rebates = Rebates(self.engine, 20, START)
         self.admin = AdminService(self.engine, self.counters, clock)
+        self.admin.figures.append(lambda w: {"rebates_accrued": self.rebates.accrued(w)})
         self._number = 0
 
     def place(self, account: str, side: str, price: int, size: int, *, outcome: int = UP) -> str:
@@ -164,7 +167,7 @@ async def test_the_state_is_the_exchanges_own_count() -> None:
     assert mine["reserved"] == 4_900_000
     assert (mine["fills"], mine["volume"], mine["fees"]) == (1, 5_000_000, 0)
     assert theirs["fees"] == 5_000_000 * 7 // 100 // 4
-    assert mine["rebates_estimated"] == theirs["fees"] * 20 // 100
+    assert mine["rebates_accrued"] == theirs["fees"] * 20 // 100
     (shown,) = mine["markets"]
     assert (shown["slug"], shown["phase"], shown["shares"]) == (
         desk.market.slug,
@@ -196,11 +199,11 @@ async def test_a_failed_trade_takes_its_figures_back() -> None:
     desk.engine.split("other", desk.market, PAIRS, START)
     desk.place(WALLET, BUY, 5_000, 5_000_000)
     desk.place("other", SELL, 5_000, 5_000_000)
-    assert desk.counters.accounts[WALLET].rebates_estimated > 0
+    assert desk.rebates.accrued(WALLET) > 0
     desk.engine.advance(START + 120_000)
     tally = desk.counters.accounts["other"]
     assert (tally.fees, tally.fills, tally.volume) == (0, 0, 0)
-    assert desk.counters.accounts[WALLET].rebates_estimated == 0
+    assert desk.rebates.accrued(WALLET) == 0
     assert desk.counters.totals["trades failed"] == 1
 
 

@@ -20,7 +20,7 @@ from py_clob_client_v2.order_utils.model.order_data_v2 import OrderV2
 from py_clob_client_v2.order_utils.model.side import Side
 from py_clob_client_v2.order_utils.model.signature_type_v2 import SignatureTypeV2
 
-from polybot.exchange import contracts, eip712
+from polybot.exchange import contracts, eip712, order_signatures
 from polybot.exchange.auth import ApiKey
 from polybot.exchange.eip712 import OrderFields
 from polybot.exchange.model import BUY, Market, Order, Refused
@@ -171,6 +171,12 @@ def test_the_reference_vector_of_type_3() -> None:
     assert len(signature) == 317
     assert refusal(fields, signature, key.address, domains, session=False) is None
     assert refusal(fields, signature, Wallet(0x12).address, domains, session=False)
+
+
+def test_the_nested_types_hash_is_the_wallets() -> None:
+    """The keccak of the TypedDataSign type string is clob.md 2.3's."""
+    expected = "6ba028565cb324c2aa02bb714b9816d0bddd557a2f33bb36cf13272a4256bd42"
+    assert order_signatures._NESTED_TYPE_HASH.hex() == expected
 
 
 def _vector_fields(wallet: str) -> dict[str, Any]:

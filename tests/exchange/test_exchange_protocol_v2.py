@@ -8,6 +8,7 @@ from typing import Any
 
 import attrs
 import pytest
+import trio
 from clob_kit import ClobKit, Wallet, make_market
 from engine_kit import Kit
 from hypothesis import given, strategies as st
@@ -15,6 +16,7 @@ from polymarket._internal import protocol as sdk
 from polymarket.models.gamma.market import Market as SdkMarket
 from polymarket.models.types import to_market_condition_id
 from trio.testing import MockClock
+from wire_kit import Wire
 
 from polybot.exchange import contracts
 from polybot.exchange.calendar import SERIES, market_for
@@ -183,8 +185,9 @@ async def test_orders_trade_and_cancel(kit: ClobKit) -> None:
     await kit.call(kit.ann, "POST", "/order", kit.ann.limit(BUY, up, 50, 10))
     _, taken = await kit.call(kit.bob, "POST", "/order", kit.bob.limit(SELL, up, 50, 10))
     assert (taken["status"], taken["takingAmount"]) == ("matched", "5")
-    _, page = await kit.call(kit.ann, "GET", "/data/trades", market=IDS.condition_id)
-    assert [row["asset_id"] for row in page["data"]] == [up]
+    for condition in (IDS.condition_id, IDS.condition_id[:-2]):
+        _, page = await kit.call(kit.ann, "GET", "/data/trades", market=condition)
+        assert [row["asset_id"] for row in page["data"]] == [up]
 
 
 async def test_timestamps_may_be_in_seconds(kit: ClobKit) -> None:
@@ -192,6 +195,37 @@ async def test_timestamps_may_be_in_seconds(kit: ClobKit) -> None:
     payload = kit.ann.order(BUY, IDS.tokens[UP], 5_000_000, 10 * UNIT, timestamp=START // 1000)
     status, reply = await kit.call(kit.ann, "POST", "/order", payload)
     assert (status, reply["status"]) == (200, "live")
+
+
+@pytest.mark.parametrize("condition", [IDS.condition_id, IDS.condition_id[:-2]])
+async def test_the_streams_carry_v2_markets(
+    kit: ClobKit, nursery: trio.Nursery, condition: str
+) -> None:
+    """Books, deltas and own events by position id and padded condition; the user filter takes
+    either width (clob.md 3.2); the hash of a delta is the one REST gives.
+    """
+    server, up = kit.server, IDS.tokens[UP]
+    market, user = Wire(), Wire()
+    nursery.start_soon(server._market_stream.session, market)
+    nursery.start_soon(server._user_stream.session, user)
+    (dump,) = await market.tell({"type": "market", "assets_ids": list(IDS.tokens)})
+    assert [(book["asset_id"], book["market"]) for book in dump] == [
+        (token, IDS.condition_id) for token in IDS.tokens
+    ]
+    creds = kit.ann.creds
+    auth = {
+        "apiKey": creds.api_key,
+        "secret": creds.api_secret,
+        "passphrase": creds.api_passphrase,
+    }
+    await user.tell({"type": "user", "auth": auth, "markets": [condition]})
+    await kit.call(kit.ann, "POST", "/order", kit.ann.limit(BUY, up, 50, 10))
+    (delta,) = market.take()
+    _, book = await kit.get("/book", token_id=up)
+    (change,) = [one for one in delta["price_changes"] if one["asset_id"] == up]
+    assert (delta["market"], change["hash"]) == (IDS.condition_id, book["hash"])
+    (placed,) = user.take()
+    assert (placed["asset_id"], placed["market"]) == (up, IDS.condition_id)
 
 
 # --- fill arithmetic -----------------------------------------------------------------------

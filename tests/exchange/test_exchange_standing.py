@@ -16,6 +16,7 @@ from trio.testing import MockClock
 
 from polybot.clock import Clock
 from polybot.exchange import contracts
+from polybot.exchange.engine import GRACE_MS
 from polybot.exchange.invariants import check
 from polybot.exchange.model import BUY, DOWN, UP
 from polybot.exchange.money import UNIT
@@ -209,6 +210,30 @@ async def test_all_faults_are_told_at_once(venue: Venue) -> None:
     assert [part.split(":")[0] for part in reply["error"].split("; ")] == [
         "question", "end", "tick", "when",
     ]  # fmt: skip
+
+
+async def test_a_seconds_delay_shows(venue: Venue) -> None:
+    """The hold of sports markets is on Gamma and in the long form (clob.md 3.6)."""
+    shown = await listed(venue, seconds_delay=3)
+    assert (await venue.gamma(f"/markets/slug/{shown['slug']}"))["secondsDelay"] == 3
+    _, form = await venue.clob(f"/markets/{shown['condition_id']}")
+    assert form["seconds_delay"] == 3
+
+
+async def test_what_is_long_resolved_is_forgotten(venue: Venue) -> None:
+    """Orders go with the next listing after the grace; the market stays for its shares."""
+    shown = await listed(venue)
+    ann, engine = Wallet(0x11), venue.exchange.engine
+    venue.fund(ann)
+    await venue.place(ann, ann.limit(BUY, shown["tokens"][UP], 40, 10))
+    await venue.admin("/markets/resolve", {"market": shown["slug"], "winner": "Yes"})
+    engine.advance(T0 + GRACE_MS - 1)
+    await listed(venue, slug="second")
+    assert [one for one in engine.orders.values() if one.owner == ann.creds.api_key]
+    engine.advance(T0 + 2 * GRACE_MS)
+    await listed(venue, slug="third")
+    assert not [one for one in engine.orders.values() if one.owner == ann.creds.api_key]
+    assert shown["condition_id"] in engine.markets
 
 
 async def test_a_name_is_given_once(venue: Venue) -> None:

@@ -1,0 +1,48 @@
+"""`python -m polybot rearm`: an operator has looked at why trading is halted, and lets it go on."""
+
+from __future__ import annotations
+
+import getpass
+import sys
+from collections.abc import Sequence
+
+from polybot.clock import system_ms
+from polybot.config_read import ConfigError
+from polybot.journal.entries import Rearmed
+from polybot.journal.recovery import recover
+from polybot.journal.store import JournalFailed, Store
+from polybot.operator.access import Access, parser
+
+EXIT_CLEAN, EXIT_CONFIG, EXIT_STORAGE = 0, 2, 4
+
+
+def main(words: Sequence[str]) -> int:
+    """Show the halts and end them; with `--show` only show them."""
+    made = parser("rearm", "End the halts of a wallet: say that you have looked at their causes.")
+    made.add_argument("--show", action="store_true", help="show the halts and change nothing")
+    said = made.parse_args(words)
+    try:
+        access = Access.of(said)
+        store = Store.open(access.journal, access.owner)
+    except (ConfigError, ValueError) as error:
+        sys.stderr.write(f"{error}\n")
+        return EXIT_CONFIG
+    except JournalFailed as error:
+        sys.stderr.write(f"{error}\n")
+        return EXIT_STORAGE
+    try:
+        return _rearm(store, show_only=said.show)
+    finally:
+        store.close()
+
+
+def _rearm(store: Store, *, show_only: bool) -> int:
+    halts = recover(store.live()).halts
+    for name, why in halts.items():
+        sys.stdout.write(f"halted: {name}: {why}\n")
+    if not halts:
+        sys.stdout.write("nothing is halted\n")
+    elif not show_only:
+        store.append([(system_ms(), Rearmed(getpass.getuser()))])
+        sys.stdout.write("re-armed: the next start may trade\n")
+    return EXIT_CLEAN
