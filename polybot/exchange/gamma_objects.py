@@ -334,6 +334,8 @@ def _ids(market: Market) -> dict[str, object]:
     foreign = market.other_ids if int(market.question_id[-2:], 16) < 90 else None
     v2 = market.version == "v2"
     tokens, positions = (foreign, market.tokens) if v2 else (market.tokens, foreign)
+    if market.phase is Phase.LISTED:  # not yet hydrated: seen with an empty list (feeds.md 8.3)
+        return {"version": market.version, "clobTokenIds": "[]"}
     shown: dict[str, object] = {"version": market.version}
     if tokens is not None:
         shown["clobTokenIds"] = _in_string(tokens)
