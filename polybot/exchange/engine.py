@@ -7,6 +7,7 @@ it, stamped with its due time. State is complete before any listener hears of it
 from __future__ import annotations
 
 import random
+from collections.abc import Iterable
 from functools import partial
 
 from polybot.exchange import positions
@@ -267,7 +268,7 @@ class Engine:
     ) -> Refused | int:
         """Turn pUSD into pairs; BUY orders it leaves without funds are cancelled."""
         self.advance(now_ms)
-        moved = positions.split(self.accounts, self.desk.clearing, account, market, shares)
+        moved = positions.split(self.accounts, self.desk.clearing.movable, account, market, shares)
         if not isinstance(moved, Refused):
             self._moved(Move.SPLIT, account, market, (moved, moved), -moved, tx_hash)
         return moved
@@ -277,17 +278,26 @@ class Engine:
     ) -> Refused | int:
         """Turn pairs into pUSD; SELL orders it leaves without shares are cancelled."""
         self.advance(now_ms)
-        moved = positions.merge(self.accounts, self.desk.clearing, account, market, shares)
+        moved = positions.merge(self.accounts, self.desk.clearing.movable, account, market, shares)
         if not isinstance(moved, Refused):
             self._moved(Move.MERGE, account, market, (-moved, -moved), moved, tx_hash)
         return moved
 
     def redeem(
-        self, account: str, market: Market, now_ms: int, *, tx_hash: str = ""
+        self,
+        account: str,
+        market: Market,
+        now_ms: int,
+        burn: tuple[int, int] | None = None,
+        *,
+        tx_hash: str = "",
     ) -> Refused | int:
-        """Burn both settled balances of a resolved market for their payout, which is returned."""
+        """Burn settled shares of a resolved market for their payout, which is returned.
+
+        See `positions.redeem` for what `burn` names.
+        """
         self.advance(now_ms)
-        burnt = positions.redeem(self.accounts, self.desk.clearing, account, market)
+        burnt = positions.redeem(self.accounts, self.desk.clearing.movable, account, market, burn)
         if isinstance(burnt, Refused):
             return burnt
         paid = positions.payout(market, burnt)
@@ -300,6 +310,14 @@ class Engine:
     ) -> None:  # fmt: skip
         cause = Moved(move, account, market, shares, cash, self._now_ms, tx_hash)
         self.desk.shed([account], self._now_ms, cause)
+
+    def shed(self, accounts: Iterable[str], now_ms: int) -> None:
+        """Cancel what these accounts can no longer pay: the chain moved their money or approvals.
+
+        Approvals and plain transfers happen in `accounts` without the engine; call this after them.
+        """
+        self.advance(now_ms)
+        self.desk.shed(accounts, now_ms)
 
     def equity(self, account: str) -> int:
         """The account's sure worth in 10⁻⁶ pUSD, see `positions.equity`."""

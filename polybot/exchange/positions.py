@@ -6,26 +6,28 @@ no block holds yet. The chain knows nothing of orders and takes what they count 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 from polybot.exchange.accounts import Accounts
 from polybot.exchange.model import DOWN, UP, Market, Phase, Refused
-from polybot.exchange.settlement import Clearing
 
 NO_CASH = "ERC20: transfer amount exceeds balance"
 NO_SHARES = "ERC1155: burn amount exceeds balance"
 NO_RESULT = "result for condition not received yet"
 RESOLVED = "the market is resolved"
 
+# (account, token or None for pUSD) → what a transaction of the account can move now
+Movable = Callable[[str, str | None], int]
+
 
 def split(
-    accounts: Accounts, clearing: Clearing, account: str, market: Market, shares: int
+    accounts: Accounts, movable: Movable, account: str, market: Market, shares: int
 ) -> Refused | int:
     """Turn pUSD into the same number of both tokens; possible until the resolution."""
     assert shares >= 0, "amounts are unsigned on chain"
     if market.phase is Phase.RESOLVED:
         return Refused(RESOLVED)
-    if clearing.movable(account, None) < shares:
+    if movable(account, None) < shares:
         return Refused(NO_CASH)
     accounts.wallet(account).cash -= shares
     accounts.add_shares(account, market.tokens, shares)
@@ -34,11 +36,11 @@ def split(
 
 
 def merge(
-    accounts: Accounts, clearing: Clearing, account: str, market: Market, shares: int
+    accounts: Accounts, movable: Movable, account: str, market: Market, shares: int
 ) -> Refused | int:
     """Turn the same number of both tokens back into pUSD, before or after the resolution."""
     assert shares >= 0, "amounts are unsigned on chain"
-    if min(clearing.movable(account, token) for token in market.tokens) < shares:
+    if min(movable(account, token) for token in market.tokens) < shares:
         return Refused(NO_SHARES)
     accounts.add_shares(account, market.tokens, -shares)
     accounts.wallet(account).cash += shares
@@ -46,23 +48,36 @@ def merge(
     return shares
 
 
-def redeem(
-    accounts: Accounts, clearing: Clearing, account: str, market: Market
-) -> Refused | tuple[int, int]:
-    """Burn the wallet's whole settled balance of both tokens for its payout.
+def payouts(market: Market) -> tuple[int, int] | None:
+    """The payout vector (Up, Down) of a resolved condition; None before (onchain.md 6.1)."""
+    return market.payouts if market.phase is Phase.RESOLVED else None
 
-    Returns the shares burnt, (Up, Down); `payout` says what they bring. Shares of trades still on
-    their way stay and can be redeemed later.
+
+def redeem(
+    accounts: Accounts,
+    movable: Movable,
+    account: str,
+    market: Market,
+    burn: tuple[int, int] | None = None,
+) -> Refused | tuple[int, int]:
+    """Burn settled shares for their payout; returns how many, (Up, Down).
+
+    `burn` is how many of each outcome (Protocol V2's redeem names them, 6.2); None burns the
+    wallet's whole settled balance of both, losers included, as the CTF does (6.1). Shares of trades
+    still on their way stay and can be redeemed later.
     """
-    if market.phase is not Phase.RESOLVED or market.payouts is None:
+    if payouts(market) is None:
         return Refused(NO_RESULT)
-    up, down = (clearing.movable(account, token) for token in market.tokens)
-    paid = payout(market, (up, down))
-    for token, shares in zip(market.tokens, (up, down), strict=True):
+    up, down = (movable(account, token) for token in market.tokens)
+    if burn is not None and (burn[UP] > up or burn[DOWN] > down):
+        return Refused(NO_SHARES)
+    burnt = (up, down) if burn is None else burn
+    for token, shares in zip(market.tokens, burnt, strict=True):
         accounts.add_shares(account, (token,), -shares)
+    paid = payout(market, burnt)
     accounts.wallet(account).cash += paid
     accounts.back(market.condition_id, -paid)
-    return up, down
+    return burnt
 
 
 def payout(market: Market, shares: tuple[int, int]) -> int:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import random
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Protocol
 
 import attrs
@@ -20,8 +20,10 @@ from coincurve import PrivateKey
 from polybot.clock import Clock
 from polybot.exchange import eip712
 from polybot.exchange.admin import AdminService
+from polybot.exchange.approvals import STANDARD
 from polybot.exchange.balance_cache import BalanceCache
 from polybot.exchange.binance import BinanceService
+from polybot.exchange.chain_services import ChainServices
 from polybot.exchange.clob import ClobServer
 from polybot.exchange.conduct_calls import ConductCalls
 from polybot.exchange.counters import Counters
@@ -83,7 +85,7 @@ class DemoWallet:
 
 @attrs.frozen
 class Urls:
-    """Where every service listens. The relayer and the RPC node are not built yet."""
+    """Where every service listens."""
 
     clob: str
     gamma: str
@@ -97,6 +99,8 @@ class Urls:
     admin: str
     site: str
     data: str
+    relayer: str
+    rpc: str
 
 
 class Moving(Protocol):
@@ -148,6 +152,8 @@ class Exchange:
         wallet = self.wallet
         self.clob.keys.add_key(wallet.address, wallet.api_key, wallet.api_secret, wallet.passphrase)
         self.engine.accounts.deposit(wallet.address, DEMO_FUNDS)
+        self.chain = ChainServices(self.engine, self.clob, clock, rng("chain"), terms, on_error)
+        self.demo_wallets = self.chain.set_up_demo(wallet.address, DEMO_FUNDS)
         self.lifecycle = Lifecycle(
             self.engine,
             self.oracle,
@@ -158,11 +164,7 @@ class Exchange:
             hydration_ms=terms.hydration_ms,
             terms=terms,
         )
-        history = WalletHistory(self.engine.unread, OWN_LAG_MS)
-        self.engine.listeners.append(history.on_event)
-        self.data = DataService(
-            self.engine, self.lifecycle, history, clock, cached=terms.data_caches
-        )
+        self.data = self._index(terms)
         self.standing = StandingMarkets(
             self.engine, self.lifecycle, clock, rng("standing").getrandbits(64)
         )
@@ -178,6 +180,21 @@ class Exchange:
         self._rng = rng
         self._terms = terms
 
+    def _index(self, terms: Terms) -> DataService:
+        history = WalletHistory(self.engine.unread, OWN_LAG_MS)
+        self.engine.listeners.append(history.on_event)
+        data = DataService(
+            self.engine, self.lifecycle, history, self.clock, cached=terms.data_caches
+        )
+        data.approvals = self._approvals
+        return data
+
+    def _approvals(self, wallet: str) -> Iterator[tuple[str, str, int]]:
+        """The standard pairs as the Data API's index shows them."""
+        allowed = self.engine.accounts.approvals
+        for token, spender in STANDARD:
+            yield token, spender, allowed.allowance(wallet, token, spender)
+
     def _on_refused(self, refused: Refused) -> None:
         self.counters.refuse(self.wallet.address, refused.error)
 
@@ -190,6 +207,7 @@ class Exchange:
         moves = OperationsService(self.engine, clock, clob.authenticate, self._rng("operations"))
         admin = AdminService(self.engine, self.counters, clock)
         admin.routes |= self.standing.routes | clob.restrictions.routes
+        admin.routes |= self.chain.faucet.routes
         admin.routes |= ConductCalls(clock, clob.modes, clob.geoblock).routes
         admin.routes |= FaultCalls(self.faults, clock).routes
         admin.figures.append(self._program_figures)
@@ -205,6 +223,8 @@ class Exchange:
             (("admin http",), admin.service),
             (("site http",), SiteService(clob.geoblock).service),
             (("data http",), self.data.service),
+            (("relayer http",), self._after_the_world(self.chain.service_relayer)),
+            (("rpc http",), self._after_the_world(self.chain.service_rpc)),
         ]
 
     def _program_figures(self, address: str) -> dict[str, int]:
@@ -278,7 +298,7 @@ class Exchange:
         """Move everything due by now, in the order of due times, each act at its own."""
         clob = self.clob
         parts: tuple[Moving, ...] = (
-            self.oracle, self.lifecycle, self.engine, self.world, self.faults,
+            self.oracle, self.lifecycle, self.engine, self.chain.chain, self.world, self.faults,
             clob.rewards, clob.rebates,
         )  # fmt: skip
         while True:

@@ -52,3 +52,9 @@ def test_the_market_is_known_to_the_index(client: SecureClient, market: Market) 
     assert {group.asset_id for group in holders} == {market.up, market.down}
     tokens = client.get_token_references(condition_ids=market.condition_id)
     assert [one.asset_id for one in tokens] == [market.up, market.down]
+
+
+def test_the_index_knows_the_approvals(client: SecureClient) -> None:
+    """All seventeen of the demo wallet are there (onchain.md 4)."""
+    state = client.get_trading_approvals_state()
+    assert state.is_fully_approved, state.missing
