@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import orjson
 import trio
-from patient_clock import PatientClock
 from shell_kit import Scene, clean, playing
 from venue_bent import Handler, changed
 
@@ -13,6 +12,7 @@ from polybot.exchange.faults import plan
 from polybot.exchange.model import Order
 from polybot.exchange.request import Request, Response
 from polybot.execution.reconcile import STALE_MS
+from polybot.patient_clock import PatientClock
 
 DRIFT = "ledger drift"
 

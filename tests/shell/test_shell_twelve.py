@@ -16,7 +16,6 @@ import attrs
 import orjson
 import pytest
 import trio
-from patient_clock import PatientClock
 from shell_kit import Scene, clean, playing, scene
 from venue_bent import PLACING, answer, changed, lose_reply, silence
 
@@ -44,6 +43,7 @@ from polybot.execution.lifecycle import OPEN, State
 from polybot.execution.table import OrderTable
 from polybot.health import Health
 from polybot.market_feed import MarketFeed
+from polybot.patient_clock import PatientClock
 from polybot.venue import clob_reads, gamma, private_rows, user_messages
 from polybot.venue.clob import ClobClient
 from polybot.venue.private_rows import Me
