@@ -12,6 +12,7 @@ from loguru import logger
 
 from polybot.account import Account
 from polybot.clock import Clock
+from polybot.domain.halts import Halt
 from polybot.domain.orders import Failure, OrderRow, OrderSeen
 from polybot.domain.units import notional
 from polybot.health import Health
@@ -136,7 +137,7 @@ class Reconciler:
         await self._cancel_orphans(orphans)
         foreign = sum(self.account.owner(row.order_id) is None for row in rows)
         if foreign:
-            self.health.halt("foreign orders", f"{foreign} we did not place")
+            self.health.halt(Halt.FOREIGN_ORDERS, f"{foreign} we did not place")
         there = {row.order_id for row in rows}
         for route in self.account.routes.values():
             for order_id in route.open_ids():

@@ -145,6 +145,12 @@ class Store:
             self._lock = None
 
 
+def live_journal_place(folder: Path, wallet: str) -> tuple[Path, str]:
+    """A live wallet's journal: its file, and whose it is."""
+    name = wallet.lower()
+    return folder / f"{name}.sqlite3", f"{name} on Polymarket"
+
+
 def quarantine(path: Path, at_ms: int) -> Path:
     """Put a damaged journal aside, with its companions, and return its new name."""
     aside = path.with_name(f"{path.name}.damaged-{at_ms}")

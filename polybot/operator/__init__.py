@@ -1,0 +1,8 @@
+"""The operator's commands: modules with a `main(words)` of their own, imported when asked for."""
+
+from __future__ import annotations
+
+COMMANDS = {
+    "rearm": "polybot.operator.rearm",
+    "stop": "polybot.operator.stop",
+}

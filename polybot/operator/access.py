@@ -17,8 +17,8 @@ import httpx
 from polybot.clock import Clock
 from polybot.config import Config, load
 from polybot.domain.orders import Failure
-from polybot.guest import clock_of, host_of
-from polybot.launch import demo_site, live_journal_place
+from polybot.host import clock_of, host_of
+from polybot.journal.store import live_journal_place
 from polybot.options import Overrides
 from polybot.venue.clob import ClobClient
 from polybot.venue.keys import derive_credentials
@@ -59,8 +59,8 @@ class Access:
                 raise ValueError(f"{said.world}: expected exchange:FILE")
             config = load(said.config, os.environ, Overrides(mode="paper"))
             path = host.journal_path(Path(config.journal.folder))
-            key = Secret(host.wallet.private_key)
-            return cls(config, demo_site(host.urls), key, host.credentials, path, host.owner)
+            key = host.private_key
+            return cls(config, host.site, key, host.credentials, path, host.owner)
         config = load(said.config, os.environ, Overrides(mode="live"))
         assert config.keys is not None, "a live configuration has keys"
         address = Wallet(config.keys.private_key).address

@@ -20,12 +20,13 @@ import trio
 
 from polybot.clock import system_ms
 from polybot.config_read import ConfigError
+from polybot.domain.halts import Halt
 from polybot.domain.orders import Failure
 from polybot.journal.entries import Halted
 from polybot.journal.store import JournalFailed, Store, holder
-from polybot.launch import http_client
 from polybot.operator.access import Access, parser
 from polybot.venue.clob import ClobClient
+from polybot.venue.rest import http_client
 
 EXIT_CLEAN, EXIT_CONFIG, EXIT_ORDERS_LIVE, EXIT_STORAGE = 0, 2, 3, 4
 REQUEST_S = 2.0
@@ -74,8 +75,10 @@ async def _empty(access: Access, world: str | None, outcome: Outcome) -> None:
             outcome.said = client.what
             return
         clean = 0
-        while clean < 2:
+        while True:
             clean = clean + 1 if await _look(client, outcome) else 0
+            if clean == 2:
+                break
             await trio.sleep(PAUSE_S)
         outcome.empty = True
 
@@ -113,7 +116,7 @@ def _halt(access: Access) -> int:
         sys.stderr.write(f"not halted: {error}\n")
         return EXIT_STORAGE
     why = "python -m polybot stop --now"
-    store.append([(system_ms(), Halted("stopped by the operator", why))])
+    store.append([(system_ms(), Halted(Halt.STOPPED.value, why))])
     store.close()
     sys.stdout.write("halted until `python -m polybot rearm`\n")
     return EXIT_CLEAN

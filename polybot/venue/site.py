@@ -13,7 +13,7 @@ class Site:
     """The URLs of one venue, without a trailing slash.
 
     `operations` is the demo exchange's split/merge/redeem service; None on Polymarket, where those
-    go through the relayer.
+    go through the relayer. `site` is the website, where only the geoblock probe lives.
     """
 
     clob: str
@@ -28,6 +28,7 @@ class Site:
     binance_rest: str
     binance_ws: str
     operations: str | None = None
+    site: str = ""
 
 
 # clob.md 1, feeds.md 1 (2026-11-20). The RPC is any Polygon node; the operator may name a better
@@ -44,6 +45,7 @@ POLYMARKET = Site(
     rtds_ws="wss://ws-live-data.polymarket.com",
     binance_rest="https://data-api.binance.vision",
     binance_ws="wss://data-stream.binance.vision",
+    site="https://polymarket.com",
 )
 
 
