@@ -12,7 +12,11 @@ from importlib import import_module
 Command = Callable[[Sequence[str]], int]
 
 COMMANDS: dict[str, str] = {
+    "calibrate-crowd": "polybot.lab.calibrate_crowd",
     "conformance": "polybot.lab.conformance",
+    "fuzz": "polybot.lab.fuzz",
+    "exchange-speed": "polybot.lab.exchange_speed",
+    "naive-maker": "polybot.lab.naive_maker",
 }
 
 

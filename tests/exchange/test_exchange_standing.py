@@ -37,7 +37,7 @@ class Venue:
     def __init__(self) -> None:
         world = make_world("synthetic", seed=1, start_ms=T0, series=["btc-5m"], intensity=0.01)
         self.exchange = Exchange(world, Clock.starting_at(T0), 1)
-        services = {names[0]: service for names, service in self.exchange._services()}
+        services = {names[0]: service for names, service in self.exchange.services()}
         self._gamma, self._admin = services["gamma http"], services["admin http"]
 
     async def admin(self, path: str, body: object) -> tuple[int, Any]:

@@ -123,7 +123,7 @@ def test_every_fault_is_named_at_once(write: Write) -> None:
         ('[bot]\nseries = ["btc-5m", "btc-5m"]', "bot.series"),
         ("[bot]\nseries = [5]", "bot.series"),
         ('[paper]\nworld = "recording:"', "paper.world"),
-        ('[paper]\nworld = "live-feeds"', "paper.world"),
+        ('[paper]\nworld = "moon"', "paper.world"),
         ("[paper]\nspeed = 0", "paper.speed"),
         ("[paper]\nspeed = 1e9", "paper.speed"),
         ("[paper]\nseed = -1", "paper.seed"),
