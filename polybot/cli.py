@@ -20,7 +20,7 @@ _FAULTS = "a plan of faults: none, storm, feeds, orders, … or a TOML file"
 _EPILOG = """\
 exit codes: 0 clean, 2 bad configuration, 3 orders may be live, 4 journal or storage failed,
 1 anything else. `python -m polybot exchange --help` tells how to run the exchange alone;
-`stop` and `rearm` are the operator's (docs/operations.md), each with `--help`."""
+`doctor`, `stop` and `rearm` are the operator's (docs/operations.md), each with `--help`."""
 
 
 def parse(argv: Sequence[str]) -> Options:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 COMMANDS = {
+    "doctor": "polybot.operator.doctor",
     "rearm": "polybot.operator.rearm",
     "stop": "polybot.operator.stop",
 }

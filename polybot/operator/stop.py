@@ -44,7 +44,7 @@ def main(words: Sequence[str]) -> int:
     except (ConfigError, ValueError) as error:
         sys.stderr.write(f"{error}\n")
         return EXIT_CONFIG
-    return trio.run(_stop, access, said.world)
+    return trio.run(_stop, access)
 
 
 @attrs.define
@@ -53,12 +53,12 @@ class Outcome:
     said: str = ""
 
 
-async def _stop(access: Access, world: str | None) -> int:
+async def _stop(access: Access) -> int:
     outcome = Outcome()
     async with trio.open_nursery() as nursery:
         nursery.start_soon(_end_engine, access.journal)
         with trio.move_on_after(PATIENCE_S):
-            await _empty(access, world, outcome)
+            await _empty(access, outcome)
     if not outcome.empty:
         sys.stderr.write(f"ORDERS MAY STILL BE LIVE: {outcome.said}. Look at the venue now.\n")
     else:
@@ -67,10 +67,13 @@ async def _stop(access: Access, world: str | None) -> int:
     return EXIT_ORDERS_LIVE if not outcome.empty else halted
 
 
-async def _empty(access: Access, world: str | None, outcome: Outcome) -> None:
+async def _empty(access: Access, outcome: Outcome) -> None:
     """Cancel all and read back, until two reads in a row show nothing."""
     async with http_client() as http:
-        client = await access.client(http, world, REQUEST_S)
+        try:
+            client = await access.client(http, REQUEST_S)
+        except TimeoutError as error:
+            client = Failure(str(error))
         if isinstance(client, Failure):
             outcome.said = client.what
             return
