@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import random
 import sys
+from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -43,6 +44,8 @@ from polybot.journal.entries import Halted
 from polybot.journal.recovery import Recovered, recover
 from polybot.journal.store import JournalFailed, JournalInUse, Store, live_journal_place
 from polybot.journal.writer import Journal
+from polybot.operator.patient import Patient
+from polybot.operator.preflight import preflight
 from polybot.options import BotOptions, check_pace
 from polybot.pricing.board import PriceBoard
 from polybot.reconciler import Reconciler
@@ -80,6 +83,7 @@ def build(
     *,
     world: str,
     speed: float,
+    certify: bool = False,
 ) -> Bot:
     """Put a bot together for one venue, with what its journal knows. Nothing is sent before it
     runs. Raises JournalFailed for a journal that cannot be read.
@@ -128,7 +132,7 @@ def build(
     )
     operations = Operations.of(http, site, credentials, clock)
     settlement = Settlement(ctx, None if isinstance(operations, Failure) else operations)
-    return Bot(ctx, config.bot.series, options.run_ms, settlement, speed, world)
+    return Bot(ctx, config.bot.series, options.run_ms, settlement, speed, world, certify)
 
 
 def _keep_halts(health: Health, journal: Journal, recovered: Recovered) -> None:
@@ -205,8 +209,12 @@ async def run_live(config: Config, options: BotOptions) -> tuple[Summary, int]:
     async with http_client() as http:
         bot = build(
             config, options, clock, POLYMARKET, keys.private_key, credentials, http, store,
-            world="Polymarket", speed=1.0,
+            world="Polymarket", speed=1.0, certify=config.live.certify,
         )  # fmt: skip
+        forbidding = await preflight(patient_of(bot.ctx, http))
+        if forbidding:
+            store.close()
+            raise StartRefused(forbidding)
         code = await run_watched(bot)
         rows = await bot.ctx.client.open_orders()
     store.close()
@@ -214,6 +222,21 @@ async def run_live(config: Config, options: BotOptions) -> tuple[Summary, int]:
     if live != 0:
         code = EXIT_ORDERS_LIVE
     return attrs.evolve(bot.summary(), live_orders_at_exit=live), code
+
+
+class StartRefused(ValueError):
+    """The preflight forbids a live start; the text is what it found, with remedies."""
+
+    def __init__(self, forbidding: Sequence[str]) -> None:
+        super().__init__("\n".join(("the preflight found:", *forbidding)))
+
+
+def patient_of(ctx: Context, http: httpx.AsyncClient) -> Patient:
+    """The wallet and venue of a bot, for the preflight: its journal is open already."""
+    return Patient(
+        config=ctx.config, site=ctx.site, wallet=ctx.wallet, client=ctx.client, http=http,
+        rng=ctx.rng, journal=None, owner="",
+    )  # fmt: skip
 
 
 async def live_credentials(keys: LiveKeys) -> Credentials:

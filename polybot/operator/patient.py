@@ -11,12 +11,9 @@ import trio
 
 from polybot.clock import Clock
 from polybot.config import Config
-from polybot.discovery import mismatch
+from polybot.discovery import current_market
 from polybot.domain.market import Market
-from polybot.domain.orders import Failure
-from polybot.venue import slugs
 from polybot.venue.clob import ClobClient
-from polybot.venue.gamma import MarketMeta, market_by_slug
 from polybot.venue.rest import Rest
 from polybot.venue.secret import Credentials
 from polybot.venue.signing import Wallet
@@ -70,29 +67,13 @@ class Patient:
     async def windows(self) -> dict[str, Market | str]:
         async with self._reading:
             if self._windows is None:
-                self._windows = {one: await self._window(one) for one in self.config.bot.series}
+                gamma = self.rest(self.site.gamma)
+                self._windows = {
+                    one: await current_market(self.client, gamma, one, self.clock.now_ms())
+                    for one in self.config.bot.series
+                }
             return self._windows
 
     async def markets(self) -> list[Market]:
         """The current windows that may be traded."""
         return [one for one in (await self.windows()).values() if isinstance(one, Market)]
-
-    async def _window(self, series: str) -> Market | str:
-        start_ms = slugs.window_at(series, self.clock.now_ms()).start_ms
-        slug = slugs.slug(series, start_ms)
-        if slug is None:
-            return "no market in the hour that New York's clocks repeat"
-        meta = await market_by_slug(self.rest(self.site.gamma), series, slug)
-        if not isinstance(meta, MarketMeta):
-            return f"{slug} is not listed" if meta is None else str(_said(meta))
-        terms = await self.client.clob_market(meta.market.condition_id)
-        if isinstance(terms, Failure):
-            return terms.what
-        why = mismatch(meta.market, start_ms, terms)
-        if why is not None:
-            return f"{slug}: {why}"
-        return attrs.evolve(meta.market, tick=terms.tick, min_size=terms.min_size)
-
-
-def _said(answer: object) -> object:
-    return answer.what if isinstance(answer, Failure) else getattr(answer, "text", answer)

@@ -10,20 +10,23 @@ from pathlib import Path
 import attrs
 import orjson
 import pytest
-from patient_clock import PatientClock
 from shell_kit import HOUR_MS, Scene, scene
 from venue_bent import Act, answer, changed
 
-from polybot.config import LiveParams
+from polybot import launch
+from polybot.config import JournalParams, LiveParams
 from polybot.journal.entries import Halted
+from polybot.journal.store import Store, live_journal_place
 from polybot.operator.checks_here import CHECKS as HERE, disk_space, halts, key_and_funder
 from polybot.operator.doctor import examine, in_turn
 from polybot.operator.findings import Grade, json_text, text, well
 from polybot.operator.patient import Patient
 from polybot.operator.preflight import CHECKS as PREFLIGHT, preflight
+from polybot.options import BotOptions
+from polybot.patient_clock import PatientClock
 from polybot.quoting.params import QuoteParams
 from polybot.risk.limits import RiskParams
-from polybot.secrets_file import LiveKeys
+from polybot.secrets_file import ApiKey, LiveKeys
 from polybot.venue.clob import ClobClient
 from polybot.venue.secret import Secret
 
@@ -217,3 +220,24 @@ def test_the_preflight_is_a_part_of_the_doctor() -> None:
         "key and funder", "disk space", "API credentials", "closed-only flag", "geoblock", "clock",
         "cash and sizes", "allowances",
     ]  # fmt: skip
+
+
+async def test_a_start_that_is_refused(
+    fast_clock: PatientClock, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """A live start whose preflight fails – here the clocks differ by years – raises what was found,
+    has placed nothing, and lets the journal go.
+    """
+    async with patient() as (it, one):
+        monkeypatch.setattr(launch, "POLYMARKET", one.site)
+        wallet, known = it.venue.wallet, one.credentials
+        api = ApiKey(known.api_key, known.secret, known.passphrase)
+        config = attrs.evolve(
+            one.config,
+            keys=LiveKeys(Secret(wallet.private_key), None, api),
+            journal=JournalParams(str(tmp_path)),
+        )
+        with pytest.raises(launch.StartRefused, match=r"(?s)preflight found.*clock"):
+            await launch.run_live(config, BotOptions(Path("config.toml")))
+        assert it.venue.placed() == []
+    Store.open(*live_journal_place(tmp_path, wallet.address)).close()
