@@ -18,6 +18,9 @@ class Halt(enum.Enum):
     FOREIGN_ORDERS = "foreign orders"
     SHARES_DIFFER = "shares differ"
     LEDGER_DRIFT = "ledger drift"
+    ORDER_TERMS = "order terms"
+    OVERFILLED = "overfilled"
+    VENUE_REFUSES = "venue refuses us"
 
     @property
     def means(self) -> str:
@@ -52,9 +55,21 @@ _EXPLAINED = {
         "explained, move the journal away, so that a new one begins with what the venue shows.",
     ),
     Halt.LEDGER_DRIFT: _Explained(
-        "After an interval the books and the venue's balances did not agree.",
+        "The books and the venue's balances did not agree for longer than a settlement takes.",
         "Compare the interval's trades in the journal with the venue's. A difference that nobody "
         "else's trade explains is a bug: report it, and re-arm only when it is understood.",
+    ),
+    Halt.ORDER_TERMS: _Explained(
+        "An order of ours rests at the venue on terms that we did not sign.",
+        "Keep the journal and the log and ask the venue. Re-arm only when it is understood.",
+    ),
+    Halt.OVERFILLED: _Explained(
+        "More of an order was matched than it had left.",
+        "Compare its trades in the journal with the venue's: one is counted twice, there or here.",
+    ),
+    Halt.VENUE_REFUSES: _Explained(
+        "The venue refuses our requests for good: credentials, region, or a banned account.",
+        "Run `python -m polybot doctor`, mend what it names, re-arm.",
     ),
 }
 
