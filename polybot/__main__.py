@@ -170,11 +170,8 @@ async def _serve(options: ExchangeOptions) -> int:
 async def _serve_until_cancelled(exchange: Exchange, port: int, speed: float) -> None:
     async with trio.open_nursery() as nursery:
         urls: Urls = await nursery.start(exchange.run, port)
-        line = {
-            **attrs.asdict(urls),
-            "speed": speed,
-            "wallet": attrs.asdict(exchange.wallet),
-        }
+        wallet = attrs.asdict(exchange.wallet) | attrs.asdict(exchange.demo_wallets)
+        line = {**attrs.asdict(urls), "speed": speed, "wallet": wallet}
         sys.stdout.write(json.dumps(line) + "\n")
         sys.stdout.flush()
 

@@ -286,9 +286,7 @@ def paper_world(config: Config) -> World:
 
 
 def demo_site(urls: Urls) -> Site:
-    """An embedded exchange as a site. It has no relayer and no RPC
-    node yet; nothing asks for them.
-    """
+    """An embedded exchange as a site."""
     served = attrs.asdict(urls)
     return Site(**{field.name: served.get(field.name, "") for field in attrs.fields(Site)})
 

@@ -7,11 +7,16 @@ Fees are what the venue still has of them: rebates come out of them and are coun
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import TypeVar
 
 import attrs
 
+from polybot.exchange import contracts
+from polybot.exchange.approvals import UNLIMITED, Approvals, Pair, exchange_of, route_of
 from polybot.exchange.model import BUY, Order, Trade
 from polybot.exchange.money import ONE
+
+K = TypeVar("K")
 
 
 def resting_claim(order: Order) -> int:
@@ -40,6 +45,8 @@ class Wallet:
     claimed_cash: int = 0
     shares: dict[str, int] = attrs.field(factory=dict)
     claimed_shares: dict[str, int] = attrs.field(factory=dict)
+    # The same claims by the token and the exchange that must be allowed to take it.
+    claimed_by: dict[Pair, int] = attrs.field(factory=dict)
 
     def uncovered(self, order: Order) -> bool:
         """Whether more of what this order would give is claimed than there is."""
@@ -56,7 +63,7 @@ class Wallet:
         )
 
 
-def _add(amounts: dict[str, int], key: str, change: int) -> None:
+def _add(amounts: dict[K, int], key: K, change: int) -> None:
     """Add to an entry; a zero is not kept, so that old markets leave nothing behind."""
     amount = amounts.get(key, 0) + change
     if amount:
@@ -75,6 +82,7 @@ class Accounts:
         self.rebated = 0
         self.collateral: dict[str, int] = {}  # by condition id: pUSD behind outstanding shares
         self.claims: dict[str, int] = {}  # by order id: what that order has reserved
+        self.approvals = Approvals()
 
     def wallet(self, account: str) -> Wallet:
         """The account's wallet, made empty at first sight."""
@@ -83,11 +91,31 @@ class Accounts:
             wallet = self.wallets[account] = Wallet()
         return wallet
 
-    def deposit(self, account: str, amount: int) -> None:
-        """Bring pUSD into the exchange: the only place where money appears."""
-        assert amount >= 0, "withdrawals are not modelled"
+    def _look(self, account: str) -> Wallet:
+        """The account's wallet for a read, which must not make one: having one is a fact."""
+        return self.wallets.get(account) or Wallet()
+
+    def deposit(self, account: str, amount: int, *, approved: bool = True) -> None:
+        """Bring pUSD into the exchange: the only place where money appears.
+
+        The operator's own accounts start with the standard approvals; a wallet that is to find its
+        approvals missing, like one on chain, is funded with `approved=False`.
+        """
+        assert amount >= 0, "taking pUSD out is a withdrawal"
         self.wallet(account).cash += amount
         self.deposited += amount
+        if approved:
+            self.approvals.introduce(account)
+
+    def withdraw(self, account: str, amount: int) -> None:
+        """Take pUSD out of the exchange; the caller has checked that it is there."""
+        self.wallet(account).cash -= amount
+        self.deposited -= amount
+
+    def transfer(self, sender: str, recipient: str, amount: int) -> None:
+        """Move pUSD between wallets; the caller has checked that it is there."""
+        self.wallet(sender).cash -= amount
+        self.wallet(recipient).cash += amount
 
     def rebate(self, account: str, amount: int) -> None:
         """Give a part of the collected fees to a maker."""
@@ -97,21 +125,45 @@ class Accounts:
         self.rebated += amount
 
     def cash(self, account: str) -> int:
-        return self.wallet(account).cash
+        return self._look(account).cash
 
     def shares(self, account: str, token: str) -> int:
-        return self.wallet(account).shares.get(token, 0)
+        return self._look(account).shares.get(token, 0)
 
     def available(self, account: str, token: str | None = None) -> int:
         """Free pUSD, or free shares of `token`: balance less the open remainder of own orders."""
-        wallet = self.wallet(account)
+        wallet = self._look(account)
         if token is None:
             return wallet.cash - wallet.claimed_cash
         return wallet.shares.get(token, 0) - wallet.claimed_shares.get(token, 0)
 
     def available_to(self, order: Order) -> int:
-        """Free units of what the order would give."""
-        return self.available(order.account, None if order.side == BUY else order.token)
+        """Free units of what the order would give, as far as its exchange may take them.
+
+        What other orders have claimed uses up the allowance as it does the balance (clob.md 3.8).
+        """
+        free = self.available(order.account, None if order.side == BUY else order.token)
+        route = route_of(order)
+        allowed = self.approvals.allowance(order.account, *route)
+        if allowed == UNLIMITED:
+            return free
+        return min(free, allowed - self.wallet(order.account).claimed_by.get(route, 0))
+
+    def uncovered(self, order: Order) -> bool:
+        """Whether more of what this order would give is claimed than there is, or is allowed."""
+        wallet, route = self.wallet(order.account), route_of(order)
+        return wallet.uncovered(order) or self._exceeds(order.account, route)
+
+    def overclaimed(self, account: str) -> bool:
+        """Whether any order of the account is uncovered."""
+        wallet = self.wallet(account)
+        return wallet.overclaimed() or any(
+            self._exceeds(account, route) for route in wallet.claimed_by
+        )
+
+    def _exceeds(self, account: str, route: Pair) -> bool:
+        claimed = self.wallet(account).claimed_by.get(route, 0)
+        return claimed > self.approvals.allowance(account, *route)
 
     def claim(self, order: Order, amount: int) -> None:
         """Set what the order has reserved, whatever it had before."""
@@ -123,6 +175,7 @@ class Accounts:
             wallet.claimed_cash += change
         else:
             _add(wallet.claimed_shares, order.token, change)
+        _add(wallet.claimed_by, route_of(order), change)
 
     def settle(self, trade: Trade, sign: int = 1) -> None:
         """Move a trade's shares, cash and fee; with sign -1 move exactly the same back."""
@@ -135,6 +188,8 @@ class Accounts:
                 minted += fill.shares if taker.side == BUY else -fill.shares
         self._swap(taker, sign * trade.shares, sign * taker_cash)
         self.wallet(taker.account).cash -= sign * trade.fee
+        if taker.side == BUY:  # a SELL pays its fee out of what it receives
+            self._use(taker, sign * trade.fee)
         self.fees += sign * trade.fee
         self.back(trade.market.condition_id, sign * minted)
 
@@ -143,6 +198,12 @@ class Accounts:
         direction = 1 if order.side == BUY else -1
         wallet.cash -= direction * cash
         _add(wallet.shares, order.token, direction * shares)
+        if order.side == BUY:
+            self._use(order, cash)
+
+    def _use(self, order: Order, cash: int) -> None:
+        exchange = exchange_of(order.market)
+        self.approvals.spend(order.account, contracts.COLLATERAL, exchange, cash)
 
     def back(self, condition_id: str, amount: int) -> None:
         """Change the collateral behind a market's shares."""

@@ -176,6 +176,11 @@ class ClobServer:
             return error_response("method not allowed", 405)
         return error_response("not found", 404)
 
+    def add_routes(self, public: dict[Route, Public], private: dict[Route, Private]) -> None:
+        """Calls that other parts of the exchange answer on this host."""
+        self._public |= public
+        self._private |= private
+
     def authenticate(self, request: Request) -> str | Response:
         """For other private services: the wallet address behind the L2 headers, or the 401."""
         key = self.keys.authenticate(request)

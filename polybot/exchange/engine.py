@@ -7,6 +7,7 @@ it, stamped with its due time. State is complete before any listener hears of it
 from __future__ import annotations
 
 import random
+from collections.abc import Iterable
 
 from polybot.exchange import positions
 from polybot.exchange.accounts import Accounts
@@ -233,12 +234,29 @@ class Engine:
         self.desk.shed([account], now_ms)
         return moved
 
-    def redeem(self, account: str, market: Market, now_ms: int) -> Refused | int:
-        """Burn both balances of a resolved market for their payout, which is returned."""
+    def redeem(
+        self,
+        account: str,
+        market: Market,
+        now_ms: int,
+        burn: tuple[int, int] | None = None,
+    ) -> Refused | int:
+        """Burn shares of a resolved market for their payout, which is returned.
+
+        See `positions.redeem` for what `burn` names.
+        """
         self.advance(now_ms)
-        moved = positions.redeem(self.accounts, account, market)
+        moved = positions.redeem(self.accounts, account, market, burn)
         self.desk.shed([account], now_ms)
         return moved
+
+    def shed(self, accounts: Iterable[str], now_ms: int) -> None:
+        """Cancel what these accounts can no longer pay: the chain moved their money or approvals.
+
+        Approvals and plain transfers happen in `accounts` without the engine; call this after them.
+        """
+        self.advance(now_ms)
+        self.desk.shed(accounts, now_ms)
 
     def equity(self, account: str) -> int:
         """The account's sure worth in 10⁻⁶ pUSD, see `positions.equity`."""

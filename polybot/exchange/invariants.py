@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 
 from polybot.exchange.accounts import Accounts, resting_claim
+from polybot.exchange.approvals import route_of
 from polybot.exchange.book import Book, up_price, up_side
 from polybot.exchange.engine import Engine
 from polybot.exchange.model import BUY, DOWN, SELL, UP, Market, Order, Phase, Status
@@ -64,14 +65,22 @@ def _check_claims(engine: Engine) -> None:
     for order in live.values():
         assert accounts.claims[order.id] == resting_claim(order), f"{order.id} claims a wrong sum"
     claimed: Counter[tuple[str, str]] = Counter()
+    approved: Counter[tuple[str, str, str]] = Counter()
     for order in (*live.values(), *(held.order for held in desk.held.values())):
         asset = "" if order.side == BUY else order.token
         claimed[order.account, asset] += accounts.claims[order.id]
+        approved[(order.account, *route_of(order))] += accounts.claims[order.id]
     kept: Counter[tuple[str, str]] = Counter()
+    routes: Counter[tuple[str, str, str]] = Counter()
     for account, wallet in accounts.wallets.items():
         kept[account, ""] = wallet.claimed_cash
         kept.update({(account, token): n for token, n in wallet.claimed_shares.items()})
+        routes.update({(account, *route): n for route, n in wallet.claimed_by.items()})
     assert +claimed == +kept, "wallets and orders disagree about what is reserved"
+    assert +approved == +routes, "wallets and orders disagree about what approvals are used"
+    for (account, token, exchange), amount in routes.items():
+        allowed = accounts.approvals.allowance(account, token, exchange)
+        assert amount <= allowed, f"{account} has claimed {amount} of {allowed} allowed"
 
 
 def _check_book(market: Market, book: Book) -> None:

@@ -1,11 +1,11 @@
-"""Split, merge, redeem and what an account is worth (onchain.md 6.1 and 6.4; effects only)."""
+"""Split, merge, redeem and what an account is worth (onchain.md 6; effects only)."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 
 from polybot.exchange.accounts import Accounts
-from polybot.exchange.model import Market, Phase, Refused
+from polybot.exchange.model import UP, Market, Phase, Refused
 
 NO_CASH = "ERC20: transfer amount exceeds balance"
 NO_SHARES = "ERC1155: burn amount exceeds balance"
@@ -40,13 +40,34 @@ def merge(accounts: Accounts, account: str, market: Market, shares: int) -> Refu
     return shares
 
 
-def redeem(accounts: Accounts, account: str, market: Market) -> Refused | int:
-    """Burn the account's whole balance of both tokens and pay one dollar per winning share."""
+def payouts(market: Market) -> tuple[int, int] | None:
+    """The payout vector (Up, Down) of a resolved condition; None before (onchain.md 6.1).
+
+    The one place that knows it: a share pays its numerator over the sum of both.
+    """
     if market.phase is not Phase.RESOLVED or market.winner is None:
+        return None
+    return (1, 0) if market.winner == UP else (0, 1)
+
+
+def redeem(
+    accounts: Accounts, account: str, market: Market, burn: tuple[int, int] | None = None
+) -> Refused | int:
+    """Burn shares of a resolved market and pay them out; the payout is returned.
+
+    `burn` is how many of each outcome (Protocol V2's redeem names them, 6.2); None burns the
+    account's whole balance of both, losers included, as the CTF does (6.1).
+    """
+    vector = payouts(market)
+    if vector is None:
         return Refused(NO_RESULT)
-    payout = accounts.shares(account, market.tokens[market.winner])
-    for token in market.tokens:
-        accounts.add_shares(account, (token,), -accounts.shares(account, token))
+    held = [accounts.shares(account, token) for token in market.tokens]
+    amounts = tuple(held) if burn is None else burn
+    if any(amount > owned for amount, owned in zip(amounts, held, strict=True)):
+        return Refused(NO_SHARES)
+    payout = sum(a * n for a, n in zip(amounts, vector, strict=True)) // sum(vector)
+    for token, amount in zip(market.tokens, amounts, strict=True):
+        accounts.add_shares(account, (token,), -amount)
     accounts.wallet(account).cash += payout
     accounts.back(market.condition_id, -payout)
     return payout

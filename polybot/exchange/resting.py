@@ -145,7 +145,7 @@ class Resting:
 
     def shed(self, account: str, now_ms: int) -> None:
         """Cancel, newest first, orders that the account can no longer pay."""
-        if not self._accounts.wallet(account).overclaimed():
+        if not self._accounts.overclaimed(account):
             return
         mine = [order for orders in self.live.values() for order in orders.values()]
         unpaid = uncovered(self._accounts, account, mine)
@@ -153,12 +153,11 @@ class Resting:
 
 
 def uncovered(accounts: Accounts, account: str, orders: Iterable[Order]) -> Iterator[Order]:
-    """The account's orders whose claims exceed its holdings, newest first.
+    """The account's orders whose claims exceed its holdings or approvals, newest first.
 
     Lazily: an order that is dropped frees its claim, which may cover the next one.
     """
-    wallet = accounts.wallet(account)
     mine = [order for order in orders if order.account == account]
     for order in sorted(mine, key=lambda order: order.sequence, reverse=True):
-        if wallet.uncovered(order):
+        if accounts.uncovered(order):
             yield order

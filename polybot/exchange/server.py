@@ -21,6 +21,7 @@ from polybot.clock import Clock
 from polybot.exchange import eip712
 from polybot.exchange.admin import AdminService
 from polybot.exchange.binance import BinanceService
+from polybot.exchange.chain_services import ChainServices
 from polybot.exchange.clob import ClobServer
 from polybot.exchange.conduct_calls import ConductCalls
 from polybot.exchange.counters import Counters
@@ -80,7 +81,7 @@ class DemoWallet:
 
 @attrs.frozen
 class Urls:
-    """Where every service listens. The relayer and the RPC node are not built yet."""
+    """Where every service listens."""
 
     clob: str
     gamma: str
@@ -93,6 +94,8 @@ class Urls:
     operations: str
     admin: str
     site: str
+    relayer: str
+    rpc: str
 
 
 class Moving(Protocol):
@@ -141,6 +144,8 @@ class Exchange:
         wallet = self.wallet
         self.clob.keys.add_key(wallet.address, wallet.api_key, wallet.api_secret, wallet.passphrase)
         self.engine.accounts.deposit(wallet.address, DEMO_FUNDS)
+        self.chain = ChainServices(self.engine, self.clob, clock, rng("chain"), terms, on_error)
+        self.demo_wallets = self.chain.set_up_demo(wallet.address, DEMO_FUNDS)
         self.lifecycle = Lifecycle(
             self.engine,
             self.oracle,
@@ -177,6 +182,7 @@ class Exchange:
         moves = OperationsService(self.engine, clock, clob.authenticate, self._rng("operations"))
         admin = AdminService(self.engine, self.counters, clock)
         admin.routes |= self.standing.routes | clob.restrictions.routes
+        admin.routes |= self.chain.faucet.routes
         admin.routes |= ConductCalls(clock, clob.modes, clob.geoblock).routes
         admin.routes |= FaultCalls(self.faults, clock).routes
         admin.figures.append(self._program_figures)
@@ -191,6 +197,8 @@ class Exchange:
             (("operations http",), self._after_the_world(moves.service)),
             (("admin http",), admin.service),
             (("site http",), SiteService(clob.geoblock).service),
+            (("relayer http",), self._after_the_world(self.chain.service_relayer)),
+            (("rpc http",), self._after_the_world(self.chain.service_rpc)),
         ]
 
     def _program_figures(self, address: str) -> dict[str, int]:
@@ -264,7 +272,7 @@ class Exchange:
         """Move everything due by now, in the order of due times, each act at its own."""
         clob = self.clob
         parts: tuple[Moving, ...] = (
-            self.oracle, self.lifecycle, self.engine, self.world, self.faults,
+            self.oracle, self.lifecycle, self.engine, self.chain.chain, self.world, self.faults,
             clob.rewards, clob.rebates,
         )  # fmt: skip
         while True:

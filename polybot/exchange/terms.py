@@ -87,3 +87,17 @@ class Terms:
     rewards_min_size: int = _at_least(0, 50)
     rewards_max_spread: int = _at_least(1, 450)
     rewards_min_age_s: int = _at_least(0, 30)
+
+    # --- the chain and the relayer (onchain.md 7, 9) ----------------------------------
+    # Polygon's block time (onchain.md 7.5: 1.5–2 s).
+    block_ms: int = _at_least(1, 2_000)
+    # Gas price of the RPC node in wei; a common figure on Polygon, no source gives the venue's.
+    gas_price_wei: int = _at_least(0, 30_000_000_000)
+    # Relayer, from /submit to the block and to CONFIRMED (onchain.md 7.5: 5–30 s, UNSURE).
+    relayer_mined_least_ms: int = _at_least(0, 2_500)
+    relayer_mined_most_ms: int = _at_least(0, 8_000)
+    relayer_confirmed_least_ms: int = _at_least(0, 5_000)
+    relayer_confirmed_most_ms: int = _at_least(0, 30_000)
+    # /submit per minute and IP (onchain.md 7.4), and per key and day (7.4: size UNSURE).
+    relayer_submits_per_minute: int = _at_least(1, 25)
+    relayer_submits_per_day: int = _at_least(0, 1_000)

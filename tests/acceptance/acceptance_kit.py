@@ -70,13 +70,17 @@ def command(*words: str) -> Iterator[Command]:
 
 @attrs.frozen
 class Wallet:
-    """The funded wallet of the JSON line."""
+    """The funded wallet of the JSON line, and the other wallets of its key."""
 
     private_key: str
     address: str
     api_key: str
     api_secret: str
     passphrase: str
+    relayer_api_key: str
+    proxy: str
+    safe: str
+    deposit: str
 
 
 @attrs.frozen
@@ -115,9 +119,14 @@ class Venue:
 
     def current_market(self) -> Market:
         """The market of the running window, found by its slug as any bot does."""
-        slug = f"btc-updown-5m-{self.now_s() // WINDOW_S * WINDOW_S}"
+        return self.window_market("5m", WINDOW_S)
+
+    def window_market(self, name: str, length_s: int) -> Market:
+        """The running window of one of the BTC series."""
+        slug = f"btc-updown-{name}-{self.now_s() // length_s * length_s}"
         found = self.get("gamma", f"/markets/slug/{slug}")
-        up, down = json.loads(found["clobTokenIds"])
+        modern = found["version"] == "v2"
+        up, down = found["positionIds"] if modern else json.loads(found["clobTokenIds"])
         return Market(slug, found["conditionId"], up, down)
 
 

@@ -23,6 +23,9 @@ SERVED = {
     "gamma_url": "gamma",
     "rtds_ws_url": "rtds_ws",
     "realtime_ws_url": "prices_ws",
+    "relayer_url": "relayer",
+    "rpc_url": "rpc",
+    "data_url": "data",
 }
 
 

@@ -24,8 +24,13 @@ SERVICES = {
     "operations": "http",
     "admin": "http",
     "site": "http",
+    "relayer": "http",
+    "rpc": "http",
 }
-WALLET = {"private_key", "address", "api_key", "api_secret", "passphrase"}
+WALLET = {
+    "private_key", "address", "api_key", "api_secret", "passphrase",
+    "relayer_api_key", "proxy", "safe", "deposit",
+}  # fmt: skip
 
 
 def test_the_line_tells_everything_a_client_needs(venue: Venue) -> None:

@@ -1,0 +1,182 @@
+"""One wallet's whole life with the official unified SDK, told step by step by the tests."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from decimal import Decimal
+from typing import Any, Literal
+
+import attrs
+import httpx
+import pytest
+from acceptance_kit import WINDOW_S, Market, Venue, until_matched
+from coincurve import PrivateKey
+from polymarket import BuilderApiKey, RelayerApiKey, SecureClient
+from polymarket.errors import RequestRejectedError
+from polymarket.models.clob.order_response import AcceptedOrder, OrderResponse
+from polymarket.types import EvmAddress
+from polymarket_kit import environment_of
+
+from polybot.exchange.eip712 import checksum, keccak
+
+LOW = Decimal("0.01")
+WAIT_S = 40  # no hang, only a limit
+
+
+def address_of(private_key: str) -> str:
+    key = PrivateKey(bytes.fromhex(private_key[2:]))
+    return checksum(keccak(key.public_key.format(compressed=False)[1:])[12:])
+
+
+def admin(venue: Venue, path: str, **body: str | bool) -> Any:
+    """One call of the faucet."""
+    reply = httpx.post(venue.urls["admin"] + path, json=body, timeout=10)
+    reply.raise_for_status()
+    return reply.json()
+
+
+def standing_market(
+    venue: Venue, slug: str, version: str = "v1", *, neg_risk: bool = False
+) -> Market:
+    """A market of the operator's: no crowd, no clock, resolved when the test says so."""
+    end = "2040-01-01T00:00:00Z"
+    body = {"slug": slug, "question": f"{slug}?", "end": end, "version": version}
+    made = admin(venue, "/markets", neg_risk=neg_risk, **body)
+    up, down = made["tokens"]
+    return Market(slug, made["condition_id"], up, down)
+
+
+def interval_market(venue: Venue, needs_s: int) -> Market:
+    """The running five-minute market if it has so many venue seconds left, else the next one."""
+    until("a market that is young enough", lambda: WINDOW_S - venue.now_s() % WINDOW_S >= needs_s)
+    return venue.current_market()
+
+
+def until(what: str, holds: Callable[[], bool]) -> None:
+    """Ask every quarter of a second until it holds."""
+    limit = time.monotonic() + WAIT_S
+    while not holds():
+        assert time.monotonic() < limit, f"waited {WAIT_S} s in vain for: {what}"
+        time.sleep(0.25)
+
+
+def accepted(response: OrderResponse) -> AcceptedOrder:
+    assert isinstance(response, AcceptedOrder), response
+    return response
+
+
+def refused(client: SecureClient, market: Market) -> str:
+    """The words with which a sound bid is refused."""
+    with pytest.raises(RequestRejectedError) as caught:
+        client.place_limit_order(asset_id=market.up, price=LOW, size=10, side="BUY")
+    return str(caught.value)
+
+
+@attrs.define(eq=False)
+class Life:
+    """A client of one wallet, and the market whose shares it holds."""
+
+    venue: Venue
+    client: SecureClient
+    market: Market
+    modern: bool = False  # a market of Protocol V2
+
+    @property
+    def cash(self) -> int:
+        return self.client.get_balance_allowance(asset_type="COLLATERAL").balance
+
+    def shares(self, token: str) -> int:
+        asset: Literal["CONDITIONAL", "CONDITIONAL-V2"]
+        asset = "CONDITIONAL-V2" if self.modern else "CONDITIONAL"
+        return self.client.get_balance_allowance(asset_type=asset, asset_id=token).balance
+
+    def phase(self) -> str:
+        return str(self._state()["phase"])
+
+    def _state(self) -> dict[str, Any]:
+        state = self.venue.get("admin", "/state", address=str(self.client.wallet))
+        found: dict[str, Any] = next(
+            one for one in state["markets"] if one["slug"] == self.market.slug
+        )
+        return found
+
+    # --- what a wallet does ----------------------------------------------------------------
+
+    def trade(self, maker: SecureClient) -> None:
+        """Limit, batch, cancels, market order and trades, all with this wallet's own orders."""
+        client, market = self.client, self.market
+        placed = accepted(
+            client.place_limit_order(asset_id=market.up, price=LOW, size=10, side="BUY")
+        )
+        row = client.get_order(order_id=placed.order_id)
+        assert (row.status, row.maker_address) == ("LIVE", client.wallet)
+        assert client.cancel_order(order_id=placed.order_id).canceled == (placed.order_id,)
+        batch = [
+            client.create_limit_order(asset_id=token, price=LOW, size=5, side="BUY")
+            for token in (market.up, market.down)
+        ]
+        ids = {accepted(one).order_id for one in client.post_orders(batch)}
+        assert set(client.cancel_all().canceled) == ids
+        accepted(maker.place_limit_order(asset_id=market.up, price="0.5", size=20, side="BUY"))
+        self.take()
+        client.send_order_heartbeat()
+
+    def take(self) -> None:
+        """Six dollars of Down at the market, found again among the account's trades."""
+        bought = accepted(
+            until_matched(
+                lambda: self.client.place_market_order(
+                    asset_id=self.market.down, side="BUY", amount=6, order_type="FAK"
+                )
+            )
+        )
+        (trade, *_) = self.client.list_account_trades(id=bought.trade_ids[0]).first_page().items
+        assert trade.taker_order_id == bought.order_id
+        assert trade.trader_side == "TAKER"
+
+    def split_and_merge(self) -> None:
+        """Pairs for dollars, dollars for pairs, and more pairs, merged by "max"."""
+        client, condition_id = self.client, self.market.condition_id
+        before = self.cash
+        client.split_position(condition_id=condition_id, amount=20_000_000).wait()
+        assert self.cash == before - 20_000_000
+        assert self.shares(self.market.up) == 20_000_000
+        client.merge_positions(condition_id=condition_id, amount=5_000_000).wait()
+        assert self.cash == before - 15_000_000
+        client.merge_positions(condition_id=condition_id, amount="max").wait()
+        assert self.cash == before
+
+    def redeem(self) -> None:
+        """Every share of the resolved market becomes its payout, one dollar or nothing."""
+        state, before = self._state(), self.cash
+        assert state["shares"] != [0, 0], "there is something to redeem"
+        self.client.redeem_positions(condition_id=self.market.condition_id).wait()
+        assert self.cash == before + state["shares"][state["winner"]]
+        assert [self.shares(token) for token in (self.market.up, self.market.down)] == [0, 0]
+
+
+def client_for(
+    venue: Venue,
+    private_key: str,
+    relayer_key: str | BuilderApiKey | None = None,
+    wallet: str | None = None,
+    nonce: int = 0,
+) -> SecureClient:
+    """The SDK's client. Without a wallet it takes the key's deposit wallet, deployed if need be.
+
+    The wallets of one key share its API keys, and so a cancel-all: a nonce gives each its own.
+    """
+    owner = EvmAddress(address_of(private_key))
+    key: RelayerApiKey | BuilderApiKey | None = None
+    if isinstance(relayer_key, str):
+        key = RelayerApiKey(key=relayer_key, address=owner)
+    elif relayer_key is not None:
+        key = relayer_key
+    return SecureClient.create(
+        private_key=private_key,
+        wallet=wallet,
+        environment=environment_of(venue),
+        api_key=key,
+        nonce=nonce,
+    )
