@@ -23,6 +23,7 @@ from polybot.console.log import bot_log, set_up_logs
 from polybot.console.report import closing_report
 from polybot.exchange.faults.catalogue import table
 from polybot.exchange.faults.plan import load as load_plan
+from polybot.exchange.mirror_live import LiveWorld
 from polybot.exchange.server import Exchange, Urls
 from polybot.exchange.terms import Terms
 from polybot.exchange.terms_file import read_terms
@@ -39,7 +40,7 @@ from polybot.launch import (
     run_live,
     run_paper,
 )
-from polybot.options import BotOptions, ExchangeOptions, LabOptions
+from polybot.options import BotOptions, ExchangeOptions, LabOptions, check_pace
 from polybot.signals import stop_on_signals
 
 
@@ -143,6 +144,7 @@ async def _serve(options: ExchangeOptions) -> int:
     start_ms = options.start_ms
     if start_ms is None and options.world == "synthetic":
         start_ms = Clock.from_system().now_ms()
+    check_pace(options.world, options.speed)
     world = make_world(
         options.world,
         seed=options.seed,
@@ -151,6 +153,8 @@ async def _serve(options: ExchangeOptions) -> int:
         intensity=options.intensity,
     )
     terms = Terms() if options.terms is None else read_terms(options.terms)
+    if isinstance(world, LiveWorld):
+        await world.prepare()
     exchange = Exchange(
         world,
         Clock.starting_at(world.start_ms),

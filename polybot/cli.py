@@ -49,7 +49,7 @@ def _bot(argv: Sequence[str]) -> BotOptions:
     parser.add_argument(
         "--world",
         type=_reader(options.check_world),
-        help="synthetic or recording:PATH (paper only)",
+        help="synthetic, recording:PATH or live-feeds[:SITE.toml] (paper only)",
     )
     parser.add_argument(
         "--series", type=_reader(options.parse_series), help="btc-5m,btc-1h,… instead of the file's"

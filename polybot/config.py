@@ -73,7 +73,9 @@ class PaperParams:
     """`[paper]`: the embedded exchange's world."""
 
     world: str = attrs.field(default="synthetic", validator=_passing(options.check_world))
-    """synthetic, or recording:PATH."""
+    """synthetic, recording:PATH, live-feeds (Polymarket's public streams, at speed 1), or
+    live-feeds:SITE.toml with another exchange's URLs.
+    """
 
     seed: int = attrs.field(default=1, validator=and_(ge(0), le(options.SEED_MAX)))
     """Seed of everything random."""

@@ -30,6 +30,7 @@ from polybot.console.snapshot import Snapshot
 from polybot.context import Context
 from polybot.domain.orders import Failure
 from polybot.exchange.faults.plan import load as load_plan
+from polybot.exchange.mirror_live import LiveWorld
 from polybot.exchange.server import Exchange, Urls
 from polybot.exchange.terms import Terms
 from polybot.exchange.terms_file import read_terms
@@ -42,7 +43,7 @@ from polybot.journal.entries import Halted
 from polybot.journal.recovery import Recovered, recover
 from polybot.journal.store import JournalFailed, JournalInUse, Store
 from polybot.journal.writer import Journal
-from polybot.options import BotOptions
+from polybot.options import BotOptions, check_pace
 from polybot.pricing.board import PriceBoard
 from polybot.reconciler import Reconciler
 from polybot.records import Records
@@ -172,6 +173,8 @@ def live_journal_place(folder: Path, wallet: str) -> tuple[Path, str]:
 async def run_paper(config: Config, options: BotOptions) -> tuple[Summary, int]:
     """Serve an exchange, trade on it, and let it have the last word. Call inside `trio.run`."""
     world = paper_world(config)
+    if isinstance(world, LiveWorld):
+        await world.prepare()
     terms = Terms() if config.paper.terms is None else read_terms(Path(config.paper.terms))
     clock = Clock.starting_at(world.start_ms)
     series = tuple(series.key for series in world.series)
@@ -276,6 +279,7 @@ async def _show(published: Published[Snapshot], speed: float) -> None:
 def paper_world(config: Config) -> World:
     """The world a paper configuration names. Raises ValueError with the remedy."""
     paper = config.paper
+    check_pace(paper.world, paper.speed)
     return make_world(
         paper.world,
         seed=paper.seed,

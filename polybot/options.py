@@ -15,6 +15,8 @@ import attrs
 ASSETS = ("btc", "eth", "sol", "xrp")
 LENGTHS = ("5m", "15m", "1h")
 MODES = ("paper", "live")
+LIVE_FEEDS = "live-feeds"
+PATH_WORLDS = ("recording", "exchange", LIVE_FEEDS)
 SPEED_MAX = 100.0
 INTENSITY_MAX = 20.0
 SEED_MAX = 2**63 - 1
@@ -103,10 +105,22 @@ def check_series(series: tuple[str, ...]) -> tuple[str, ...]:
 
 def check_world(text: str) -> str:
     """Return `text` if it names a world this program can make; raises ValueError."""
-    kind, colon, path = text.partition(":")
-    if text == "synthetic" or (kind in {"recording", "exchange"} and colon and path):
+    kind, _, path = text.partition(":")
+    if text in {"synthetic", LIVE_FEEDS} or (kind in PATH_WORLDS and path):
         return text
-    raise ValueError(f"expected synthetic, recording:PATH or exchange:FILE, was {text!r}")
+    known = f"synthetic, recording:PATH, exchange:FILE, {LIVE_FEEDS} or {LIVE_FEEDS}:SITE.toml"
+    raise ValueError(f"expected {known}, was {text!r}")
+
+
+def is_live_feeds(world: str) -> bool:
+    """Whether the world is another venue's, whose time cannot be sped up."""
+    return world.partition(":")[0] == LIVE_FEEDS
+
+
+def check_pace(world: str, speed: float) -> None:
+    """Raises ValueError when the world cannot go at this speed."""
+    if is_live_feeds(world) and speed != 1:
+        raise ValueError(f"{LIVE_FEEDS} goes at speed 1 only, was {speed:g}: say --speed 1")
 
 
 def check_speed(speed: float) -> float:

@@ -91,7 +91,7 @@ class OrderCalls:
         if len(entries) > MAX_ORDERS:
             count = len(entries)
             return error_response(f"Too many orders in payload: {count}, max allowed: {MAX_ORDERS}")
-        broken = self._faults.strike("clob", "batch_partly_done", self._clock.now_ms())
+        broken = self._faults.strike(VENUE, "batch_partly_done", self._clock.now_ms())
         if broken is not None:
             for entry in entries[: broken["keep"]]:
                 self._start(entry, key)

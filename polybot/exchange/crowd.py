@@ -9,15 +9,17 @@ from __future__ import annotations
 
 import heapq
 import random
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Protocol
 
 import attrs
 
+from polybot.exchange.crowd_farmer import Farmer
 from polybot.exchange.crowd_hand import Hand
+from polybot.exchange.crowd_informed import RACERS, SHOTS_PER_S, Informed, Parity
 from polybot.exchange.crowd_makers import CHANGES_PER_S, PERSONAS, Desk
 from polybot.exchange.crowd_odds import MarketOdds
-from polybot.exchange.crowd_takers import SHOTS_PER_S, TRADES_PER_S, Informed, Noise
+from polybot.exchange.crowd_takers import TRADES_PER_S, WHALES_PER_S, Noise, Whale
 from polybot.exchange.engine import Engine
 from polybot.exchange.lifecycle import Lifecycle
 from polybot.exchange.model import Event, Market, MarketListed, MarketResolved, Phase, Series
@@ -61,8 +63,12 @@ class Crowd:
         self._now_ms = start_ms
         self._due: list[tuple[int, int, Member]] = []
         self._order = 0
+        self._entered: list[Market] = []  # those that may share their end with a later one
         self.makers = {one.name: Hand.make(engine, one.name) for one in PERSONAS}
-        self.noise, self.informed = Hand.make(engine, "noise"), Hand.make(engine, "informed")
+        self.farmer = Hand.make(engine, "farmer")
+        self.noise, self.whale = Hand.make(engine, "noise"), Hand.make(engine, "whale")
+        self.informed = {one.name: Hand.make(engine, one.name) for one in RACERS}
+        self.parity = Hand.make(engine, "parity")
         for market in list(engine.markets.values()):
             self._expect(market, start_ms)
         engine.listeners.append(self._hear)
@@ -70,7 +76,13 @@ class Crowd:
     @property
     def hands(self) -> tuple[Hand, ...]:
         """Every member's account."""
-        return (*self.makers.values(), self.noise, self.informed)
+        makers, takers = self.resting, self.informed.values()
+        return (*makers, self.noise, self.whale, *takers, self.parity)
+
+    @property
+    def resting(self) -> tuple[Hand, ...]:
+        """The accounts of those who only ever rest."""
+        return (*self.makers.values(), self.farmer)
 
     def advance(self, now_ms: int) -> None:
         """Every act due by now, in order, each at its own due time."""
@@ -89,20 +101,32 @@ class Crowd:
         """Send every member into a market that has just become interesting."""
         rate = self._intensity * activity(market.series)
         odds = MarketOdds(market, self._source)
-        members: list[Member] = []
-        for persona in PERSONAS:
-            hand, changes = self.makers[persona.name], rate * CHANGES_PER_S * persona.share
+        for hand in (*self.resting, self.noise, self.whale):
             hand.stock_up(market, now_ms)
-            rng = self._stream(persona.name, market)
-            members.append(Desk(persona, hand, market, odds, rng, changes, self._thickness))
-        self.noise.stock_up(market, now_ms)
-        trades = rate * TRADES_PER_S
-        members.append(Noise(self.noise, market, self._stream("noise", market), trades))
-        shots = rate * SHOTS_PER_S
-        rng = self._stream("informed", market)
-        members.append(Informed(self.informed, market, odds, rng, shots))
+        members = [*self._makers(market, odds, rate), *self._takers(market, odds, rate)]
         for place, member in enumerate(members):
             self._schedule(now_ms + 1 + place, member)
+        self._entered.append(market)
+
+    def _makers(self, market: Market, odds: MarketOdds, rate: float) -> Iterator[Member]:
+        for persona in PERSONAS:
+            hand, changes = self.makers[persona.name], rate * CHANGES_PER_S * persona.share
+            rng = self._stream(persona.name, market)
+            yield Desk(persona, hand, market, odds, rng, changes, self._thickness)
+        yield Farmer(self.farmer, market, self._stream("farmer", market), self._thickness)
+
+    def _takers(self, market: Market, odds: MarketOdds, rate: float) -> Iterator[Member]:
+        yield Noise(self.noise, market, self._stream("noise", market), rate * TRADES_PER_S)
+        rng = self._stream("whale", market)
+        yield Whale(self.whale, market, rng, rate * WHALES_PER_S, self._thickness)
+        for racer in RACERS:
+            hand, rng = self.informed[racer.name], self._stream(racer.name, market)
+            yield Informed(hand, market, odds, rng, rate * SHOTS_PER_S, racer)
+        self._entered = [one for one in self._entered if one.end_ms >= market.end_ms]
+        for other in self._entered:
+            same = other.series.asset, other.series.rule, other.end_ms
+            if same == (market.series.asset, market.series.rule, market.end_ms):
+                yield Parity(self.parity, other, market)
 
     def _stream(self, member: str, market: Market) -> random.Random:
         return random.Random(f"{self._seed}/{member}/{market.slug}")

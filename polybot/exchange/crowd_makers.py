@@ -16,22 +16,24 @@ import attrs
 
 from polybot.exchange.crowd_hand import CENT, LEAST, SELL_SHARE, Hand, alive
 from polybot.exchange.crowd_odds import MarketOdds, View
+from polybot.exchange.crowd_takers import over, pace
 from polybot.exchange.model import BUY, SELL, UP, Market, Order
 from polybot.exchange.money import ONE
 
 Ladder = dict[int, list[Order]]  # by Up price, own first order of a level first
 
-CHANGES_PER_S = 480.0  # level changes by all makers of one busy market at intensity 1 (380–540)
+CHANGES_PER_S = 540.0  # level changes by all makers of one busy market at intensity 1 (380–540)
 LONGEST_PAUSE = 2.0  # in lags: however low the intensity, nobody leaves quotes alone for longer
+LINGER_MS = 6_000  # makers stay this long after the close, if the venue lets them
 BUILD_MS = 50  # between the acts that first build a ladder
-QUIET_BEFORE = 0.2  # activity before the window starts
 OPS_PER_ACT = 12  # placements in one act, so that no act stalls the exchange
 LEAST_STEP = 30  # of price: a fine tick is not worth following move by move
 RESTRAINT = 0.2  # of a second's movement: no touch follows every flicker of a fast market
 FAR_SLACK = 3  # steps a ladder may be longer than it should: fewer cancels for nothing
+_OTHER = {BUY: SELL, SELL: BUY}
 BIAS = 0.003  # each maker's error of judgement, redrawn now and then
 BIAS_REDRAW = 0.01  # chance in each act
-AT_TOUCH = 0.9  # of resizes; the ladders' own moves dilute it (64 % of all changes measured)
+AT_TOUCH = 0.8  # of resizes; the ladders' own moves dilute it (64 % of all changes measured)
 ADDED_MOST = 4  # small orders of one maker beside its first at a level
 
 
@@ -54,24 +56,27 @@ class Persona:
     touch_size: float  # median shares at its best level
     deep_size: float  # and behind it
     coarse: bool = False  # steps of one cent whatever the tick
+    slope: float = 0.0  # how much more, relative to that, at each further level
 
 
 PERSONAS = (
-    Persona("swift", 300, 0.0015, 0.0, 0.9, 0.40, 4, 80, 80),
-    Persona("steady", 500, 0.0025, 0.05, 1.2, 0.30, 5, 90, 90),
-    Persona("calm", 900, 0.0040, 0.3, 1.6, 0.17, 6, 90, 110),
-    Persona("slow", 1400, 0.0120, 0.6, 2.5, 0.07, 7, 110, 120),
-    Persona("late", 2000, 0.0200, 0.8, 3.5, 0.05, 8, 120, 140),
-    Persona("deep", 2000, 0.0700, 1.0, 6.0, 0.01, 92, 300, 300, coarse=True),
+    Persona("swift", 300, 0.0025, 0.05, 0.9, 0.48, 4, 150, 55),
+    Persona("steady", 500, 0.0040, 0.1, 1.2, 0.32, 5, 150, 65),
+    Persona("calm", 900, 0.0060, 0.3, 1.6, 0.08, 6, 100, 75),
+    Persona("slow", 1400, 0.0120, 0.6, 2.5, 0.02, 7, 80, 80),
+    Persona("late", 2000, 0.0200, 0.8, 3.5, 0.02, 8, 90, 100),
+    Persona("deep", 2000, 0.0700, 1.0, 6.0, 0.08, 92, 250, 250, coarse=True, slope=0.06),
 )
 
 
 def levels_left(levels: int, to_end_s: float) -> int:
     """How deep a ladder stands near the end: depth behind the touch vanishes (depth_by_ttc)."""
     if to_end_s < 10:
-        return min(levels, 1)
+        return min(levels, 2)
     if to_end_s < 30:
         return min(levels, 3)
+    if to_end_s < 60:
+        return levels // 2
     return levels
 
 
@@ -95,7 +100,8 @@ class Desk:
 
     def act(self, now_ms: int) -> int | None:
         """One act at its due time; returns the next due time, None when this market is over."""
-        if now_ms >= self.market.end_ms:
+        market = self.market
+        if over(market, now_ms, LINGER_MS):
             self.hand.leave(self.market, now_ms)
             return None
         rng = self._rng
@@ -105,12 +111,12 @@ class Desk:
         changes = self._requote(bid, ask, now_ms)
         if not self._built:
             self._built = changes < OPS_PER_ACT
-            return min(now_ms + BUILD_MS, self.market.end_ms)
+            return now_ms + BUILD_MS
         changes = changes or self._resize(bid, ask, now_ms)
-        rate = self._rate * (QUIET_BEFORE if now_ms < self.market.start_ms else 1.0)
+        rate = self._rate * pace(market, now_ms)
         pause_ms = max(1, changes) * rng.expovariate(rate) * 1000
-        longest_ms = LONGEST_PAUSE * self.persona.lag_ms
-        return min(now_ms + 1 + round(min(pause_ms, longest_ms)), self.market.end_ms)
+        due = now_ms + 1 + round(min(pause_ms, LONGEST_PAUSE * self.persona.lag_ms))
+        return min(due, market.end_ms) if now_ms < market.end_ms else due
 
     def _targets(self, view: View) -> tuple[int, int]:
         """Own best bid and ask in Up terms, kept while the view stays near them."""
@@ -132,7 +138,9 @@ class Desk:
 
     def _requote(self, bid: int, ask: int, now_ms: int) -> int:
         """Bring both ladders to their targets: cancels first, then what is missing. Counts both."""
-        depth = levels_left(self.persona.levels, (self.market.end_ms - now_ms) / 1000)
+        depth, left_s = self.persona.levels, (self.market.end_ms - now_ms) / 1000
+        if not self.persona.coarse:
+            depth = levels_left(depth, left_s)
         changes = self._drop(BUY, 0, bid, now_ms) + self._drop(SELL, ask, ONE, now_ms)
         best_bid, best_ask = self._best()
         tick, step = self.market.tick, 100 if self.persona.coarse else self.market.tick
@@ -162,14 +170,13 @@ class Desk:
     def _fill(self, side: str, prices: range, budget: int, now_ms: int) -> int:
         """Place missing levels from the touch outwards, at most `budget`. Counts them."""
         placed, ladder = 0, self.ladders[side]
-        for price in prices:
+        for level, price in enumerate(prices):
             if placed >= budget or not 0 < price < ONE:
                 break
             if _standing(ladder, price):
                 continue
-            touch = price == prices[0]
-            median = self.persona.touch_size if touch else self.persona.deep_size
-            median *= self._thickness
+            median = self.persona.deep_size if level else self.persona.touch_size
+            median *= self._thickness * (1 + self.persona.slope * level)
             order = self._rest(side, price, self._rng.lognormvariate(math.log(median), 0.8), now_ms)
             placed += 1
             if order is not None:
@@ -179,11 +186,13 @@ class Desk:
     def _resize(self, bid: int, ask: int, now_ms: int) -> int:
         """Add a little at one level, or take back what was added there. Counts the change."""
         rng = self._rng
-        side, limit = (BUY, bid) if rng.random() < 0.5 else (SELL, ask)
+        side = BUY if rng.random() < 0.5 else SELL
+        if not self._at_touch(side, bid, ask) and self._at_touch(_OTHER[side], bid, ask):
+            side = _OTHER[side]
         ladder = self.ladders[side]
         if not ladder:
             return 0
-        price = self._resized_level(side, limit)
+        price = self._resized_level(side, at_touch=self._at_touch(side, bid, ask))
         added = len(_standing(ladder, price)) - 1
         if added > 0 and (added >= ADDED_MOST or rng.random() < 0.5):
             self.hand.pull(ladder[price].pop(), now_ms)
@@ -193,15 +202,19 @@ class Desk:
             ladder.setdefault(price, []).append(order)
         return 1
 
-    def _resized_level(self, side: str, limit: int) -> int:
-        """The market's touch where this maker's limit allows, its own best, or any level."""
-        ladder = self.ladders[side]
-        if self._rng.random() > AT_TOUCH:
-            return self._rng.choice(list(ladder))
+    def _at_touch(self, side: str, bid: int, ask: int) -> bool:
+        """Whether this maker's own limits let it rest at the market's touch."""
+        best_bid, best_ask = self._best()
+        if side == BUY:
+            return best_bid is not None and best_bid <= bid
+        return best_ask is not None and best_ask >= ask
+
+    def _resized_level(self, side: str, *, at_touch: bool) -> int:
+        """The market's touch where that is allowed, nearly always; else any level of its own."""
         best = self._best()[0 if side == BUY else 1]
-        if best is not None and (best <= limit if side == BUY else best >= limit):
+        if best is not None and at_touch and self._rng.random() < AT_TOUCH:
             return best
-        return max(ladder) if side == BUY else min(ladder)
+        return self._rng.choice(list(self.ladders[side]))
 
     def _rest(self, side: str, price: int, shares: float, now_ms: int) -> Order | None:
         size = max(LEAST, round(shares * 100) * CENT)

@@ -15,11 +15,12 @@ from polybot.exchange.model import Market
 from polybot.exchange.oracle import PriceSource
 
 WINDOW_S = 60  # samples in a settlement average, one a second (strategy.md 1)
-LEAD_S = 2.0  # Binance shows a move about this long before Chainlink (calibration, lead_lag_1hz)
+LEAD_S = 1.0  # Binance shows a move this long before Chainlink's stamps do, on average
 SLOT_MS = 100  # beliefs change on this grid
 KEPT_SLOTS = 64
 BASIS_WEIGHT = 0.005  # per slot: the basis is learnt over about 20 s
 FLOOR_S = 0.05  # least remaining variance, in seconds of σ²: keeps the last instant finite
+CANDLE_FLOOR_S = 1.0  # which print will be the last one, nobody knows
 SURE = 0.0005
 
 
@@ -111,7 +112,7 @@ class MarketOdds:
         asset = market.series.asset
         strike = market.strike or self._source.binance(asset, market.start_ms)
         gap = math.log(self._source.binance(asset, at_ms) / strike)
-        return _view(gap, sigma, to_end, 1.0)
+        return _view(gap, sigma, to_end + CANDLE_FLOOR_S, 1.0)
 
     def _twap(self, at_ms: int, to_start: float, to_end: float, sigma: float) -> View:
         spot = self._spot(at_ms)

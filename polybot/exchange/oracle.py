@@ -19,6 +19,8 @@ import attrs
 
 TWAP_WINDOW_S = 60
 HISTORY_MS = 120_000
+DELAY_MS, DELAY_SPREAD = 1631, 0.187  # of Chainlink: median, and deviation of the logarithm
+LEFT_OUT = 0.044  # of Chainlink's stamps
 CANDLES_KEPT = {1: 180, 60: 180, 3600: 48}  # length in seconds → how many
 
 
@@ -84,9 +86,10 @@ class _Bar:
 class Oracle:
     """Publishes a source's prices when they are due, to `listeners`, in the order of publication.
 
-    Cadence (feeds.md 5–7): Chainlink one per second, whole-second stamps, out about 300 ms later;
-    the 60 s average one per second, out one second after its stamp; Binance a print every
-    100–400 ms.
+    Cadence (feeds.md 5–7): Chainlink whole-second stamps, one in 24 left out, received about 1.6 s
+    after its stamp (calibration.json, rtds_chainlink_btc_2026_07: as received, for on loopback
+    nothing is added); the 60 s average one per second, out one second after its stamp; Binance a
+    print every 100–400 ms.
     """
 
     def __init__(
@@ -107,7 +110,7 @@ class Oracle:
         self._trade_ids = dict.fromkeys(self.assets, 0)
         for asset in self.assets:
             self._remember_the_past(asset, start_ms)
-            self._schedule("chainlink", asset, start_ms // 1000 * 1000)
+            self._schedule("chainlink", asset, start_ms // 1000 * 1000 - 1000)
             self._schedule("twap60", asset, start_ms // 1000 * 1000)
             self._schedule("binance", asset, start_ms)
 
@@ -157,7 +160,10 @@ class Oracle:
 
     def _schedule(self, feed: str, asset: str, stamp_ms: int) -> None:
         if feed == "chainlink":
-            at_ms = stamp_ms + self._rng.randint(200, 400)
+            if self._rng.random() < LEFT_OUT:
+                stamp_ms += 1000
+            delay_ms = round(DELAY_MS * math.exp(self._rng.gauss(0.0, DELAY_SPREAD)))
+            at_ms = max(stamp_ms + delay_ms, self._now_ms + 1)  # in the order of its stamps
         elif feed == "twap60":
             at_ms = stamp_ms + 1000
         else:
@@ -218,5 +224,6 @@ class Oracle:
                 bars.popleft()
         last = start_ms // 1000 * 1000
         for stamp_ms in range(last - HISTORY_MS, last, 1000):
-            self._keep(self._tick("chainlink", asset, stamp_ms, stamp_ms + 300))
+            if stamp_ms < last - 1000:  # the youngest is still under way
+                self._keep(self._tick("chainlink", asset, stamp_ms, stamp_ms + DELAY_MS))
             self._keep(self._tick("twap60", asset, stamp_ms, stamp_ms + 1000))

@@ -53,6 +53,12 @@ class OutsideBook:
         self._marks = QueueMarks(PATIENCE_MS)
         self._positions: dict[str, int] = {}  # volume ahead of our orders when the mirror was lost
 
+    def told_best(self) -> tuple[int | None, int | None]:
+        """(best bid, best ask) of the outside as it was last told, ours not counted."""
+        bids = [price for side, price in self._known if side == BUY]
+        asks = [price for side, price in self._known if side == SELL]
+        return max(bids, default=None), min(asks, default=None)
+
     @property
     def _book(self) -> Book:
         return self._outside.resting.books[self.market.condition_id]

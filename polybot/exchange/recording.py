@@ -1,194 +1,229 @@
 """Recorded markets as a world: the exchange's book shows what was recorded, our orders stand in it.
 
-A replayer account re-lays the recorded levels at each snapshot: it cancels and places only what
-changed, and never touches anybody else's orders. A snapshot says what rested, not what traded, so
-our resting orders fill only when a recorded level crosses them; the volume that traded at our own
-price is unknown, and our queue position in a level means nothing. Fills are therefore too few at
-the touch, and all of them adverse: a lower bound. What the bot takes is back at the next snapshot.
+Recorded liquidity is mirrored, see `outside_book`: recorded trades and level decreases consume the
+queue ahead of our orders, then fill them. Where only snapshots after trades were recorded, each
+trade is inferred from what is missing at the touch. Recordings of prices alone are traded by the
+synthetic crowd. When a recording ends before its market does, the book empties.
 """
 
 from __future__ import annotations
 
 import heapq
-import re
 from collections.abc import Iterator
 from pathlib import Path
 
-from polybot.exchange import recording_files as files
-from polybot.exchange.calendar import SERIES
-from polybot.exchange.crowd_hand import CENT, LEAST, Hand, alive
+from polybot.exchange import recording_formats
+from polybot.exchange.crowd import Crowd
 from polybot.exchange.engine import Engine
 from polybot.exchange.lifecycle import Lifecycle
-from polybot.exchange.model import BUY, SELL, UP, Event, Market, MarketListed, Order, Phase, Series
+from polybot.exchange.mirror_messages import Beat, Changes, NewTick, Print, Snapshot
+from polybot.exchange.model import (
+    BUY,
+    SELL,
+    UP,
+    Event,
+    Market,
+    MarketListed,
+    MarketResolved,
+    Series,
+)
 from polybot.exchange.oracle import Oracle, PriceSource
-from polybot.exchange.recording_prices import NOMINAL_PRICE, InferredPrices, RecordedPrices
+from polybot.exchange.outside import Outside
+from polybot.exchange.outside_book import OutsideBook
+from polybot.exchange.queue_models import AHEAD_FIRST, QueueModel
+from polybot.exchange.recording_model import Tape, window_of
+from polybot.exchange.recording_prices import NOMINAL_PRICE, InferredPrices
 
-SETTLE_MS = 200_000  # after the last window: resolution takes 162 s at most
-EARLY_MS = 90_000  # a world begins this long before its first window, if the recording allows
-HISTORY_MS = 60_000  # of prices wanted before the beginning: one settlement average
 NOMINAL_MOVE = 1e-4  # where only the winner is known, the final price is this far from the strike
 FINE_TICK = 10
-SLUG = re.compile(r"btc-updown-5m-(\d+)")
+QUIET_MS = 5_000  # after the last beat of a tape that ends early
 
 
-class Replayer:
-    """Keeps one market's recorded levels resting."""
+def inferred_prints(before: Snapshot, after: Snapshot) -> Iterator[Print]:
+    """The trade between two snapshots that both follow trades: what is missing at the touch.
 
-    def __init__(self, hand: Hand, market: Market) -> None:
-        self._hand, self._market = hand, market
-        self._resting: dict[tuple[str, int], list[Order]] = {}  # (side, Up price)
+    From the old best level on, until one is left with something. When both sides lost volume at
+    the touch one of them was cancelled, and nothing says which: no trade then.
+    """
+    sold = list(_missing(before.bids, after.bids, falling=True))
+    bought = list(_missing(before.asks, after.asks, falling=False))
+    if bool(sold) == bool(bought):
+        return
+    side = SELL if sold else BUY
+    for price, shares in sold or bought:
+        yield Print(after.at_ms, UP, side, price, shares)
 
-    def show(self, snapshot: files.Snapshot, now_ms: int) -> None:
-        """Make the replayer's orders equal the snapshot; smaller levels get the venue's minimum."""
-        if self._market.phase is not Phase.OPEN:
+
+def _missing(
+    before: dict[int, int], after: dict[int, int], *, falling: bool
+) -> Iterator[tuple[int, int]]:
+    for price in sorted(before, reverse=falling):
+        left = after.get(price, 0)
+        if left < before[price]:
+            yield price, before[price] - left
+        if left:
             return
-        wanted = {(BUY, price): size for price, size in snapshot.bids.items()}
-        wanted.update(((SELL, price), size) for price, size in snapshot.asks.items())
-        for key in [key for key in self._resting if key not in wanted]:
-            self._keep(key, self._cancel(self._resting[key], now_ms))
-        for key, size in wanted.items():
-            self._lay(key, max(LEAST, size // CENT * CENT), now_ms)
 
-    def leave(self, now_ms: int) -> None:
-        """Cancel everything: the window is over."""
-        self._hand.leave(self._market, now_ms)
-        self._resting.clear()
 
-    def _lay(self, key: tuple[str, int], size: int, now_ms: int) -> None:
-        """One level: place the new total, then cancel the old, so that it never looks empty."""
-        old = [order for order in self._resting.get(key, ()) if alive(order)]
-        if sum(order.remaining for order in old) == size:
+class _Player:
+    """One tape being played into its market."""
+
+    def __init__(self, tape: Tape) -> None:
+        self.tape = tape
+        self._book: OutsideBook | None = None
+        self._engine: Engine | None = None
+        self._beats: Iterator[Beat] | None = None  # opened when its time comes
+        self._next: Beat | None = None
+        self._shown: Snapshot | None = None
+
+    def enter(self, engine: Engine, book: OutsideBook) -> None:
+        self._engine, self._book = engine, book
+
+    def advance(self, at_ms: int, inferred: InferredPrices | None) -> int | None:
+        """Play what is due; returns when there is more to do, None after the end."""
+        if self._beats is None:
+            self._beats = self.tape.beats()
+            self._next = next(self._beats, None)
+        beat = self._next
+        if beat is None or at_ms >= self.tape.end_ms:
+            if self._book is not None:
+                self._book.clear(at_ms)
+            return None
+        if beat.at_ms <= at_ms:
+            self._play(beat, at_ms)
+            if inferred is not None and isinstance(beat, Snapshot):
+                inferred.learn(beat, self.tape.end_ms)
+            beat = self._next = next(self._beats, None)
+        return min(at_ms + QUIET_MS if beat is None else beat.at_ms, self.tape.end_ms)
+
+    def _play(self, beat: Beat, at_ms: int) -> None:
+        book, engine = self._book, self._engine
+        if book is None or engine is None:
             return
-        side, price = key
-        if price % self._market.tick:
-            self._hand.engine.change_tick(self._market, FINE_TICK, now_ms)
-        new = self._hand.rest(self._market, side, price, size, now_ms, post_only=False)
-        self._keep(key, self._cancel(old, now_ms) + ([new] if new is not None else []))
+        match beat:
+            case Snapshot():
+                self._tick([*beat.bids, *beat.asks], at_ms)
+                book.replace(beat.bids, beat.asks, at_ms)
+                if self.tape.infer_prints and self._shown is not None:
+                    for one in inferred_prints(self._shown, beat):
+                        book.traded(book.market.tokens[UP], one.side, one.price, one.shares, at_ms)
+                self._shown = beat
+            case Changes():
+                self._tick([price for _, price, _ in beat.changes], at_ms)
+                book.change(beat.changes, at_ms)
+            case Print():
+                token = book.market.tokens[beat.outcome]
+                book.traded(token, beat.side, beat.price, beat.shares, at_ms)
+            case NewTick() if beat.tick != book.market.tick:
+                engine.change_tick(book.market, beat.tick, at_ms)
 
-    def _cancel(self, orders: list[Order], now_ms: int) -> list[Order]:
-        """Returns what the venue would not cancel: orders held by the taker delay."""
-        return [
-            order
-            for order in orders
-            if alive(order) and not self._hand.pull(order, now_ms) and alive(order)
-        ]
+    def _tick(self, prices: list[int], at_ms: int) -> None:
+        """The change to the fine tick was not recorded everywhere: a fine price shows it."""
+        book, engine = self._book, self._engine
+        if book is None or engine is None:
+            return
+        if any(price % book.market.tick for price in prices):
+            engine.change_tick(book.market, FINE_TICK, at_ms)
 
-    def _keep(self, key: tuple[str, int], orders: list[Order]) -> None:
-        if orders:
-            self._resting[key] = orders
-        else:
-            self._resting.pop(key, None)
-
-
-class _Tape:
-    """One recorded market: its snapshots, as far as they have been read."""
-
-    def __init__(self, market: files.FullMarket | files.BookMarket) -> None:
-        named = SLUG.fullmatch(market.slug)
-        if named is None:
-            raise ValueError(f"{market.slug} is no BTC 5m market: only those can be replayed")
-        self.slug = market.slug
-        self.start_ms = int(named[1]) * 1000
-        self.end_ms = self.start_ms + 300_000
-        self.replayer: Replayer | None = None
-        self.strike, self.final = NOMINAL_PRICE, NOMINAL_PRICE
-        if isinstance(market, files.FullMarket):
-            self.strike, self.final = market.strike, market.final
-            self._snapshots: Iterator[files.Snapshot] = iter(market.snapshots)
-            self.first_ms = min(market.snapshots[0].at_ms, self.start_ms)
-        else:
-            self.final *= 1 + NOMINAL_MOVE if market.winner == UP else 1 - NOMINAL_MOVE
-            self._snapshots = market.snapshots()
-            self.first_ms = self.start_ms
-        self._next: files.Snapshot | None = None
-
-    def next_ms(self) -> int:
-        """When the next snapshot is due, or the end."""
-        if self._next is None:
-            self._next = next(self._snapshots, None)
-        return self.end_ms if self._next is None else min(self._next.at_ms, self.end_ms)
-
-    def pop(self) -> files.Snapshot | None:
-        """The snapshot that `next_ms` announced."""
-        snapshot, self._next = self._next, None
-        return snapshot
+    def settled(self, inferred: InferredPrices | None) -> tuple[float, float]:
+        """(strike, final) as far as they are known."""
+        tape = self.tape
+        if tape.strike is not None and tape.final is not None:
+            return tape.strike, tape.final
+        winner = tape.winner
+        if winner is None and inferred is not None:
+            winner = UP if inferred.chainlink("btc", tape.end_ms) >= NOMINAL_PRICE else 1 - UP
+        move = NOMINAL_MOVE if winner in {None, UP} else -NOMINAL_MOVE
+        return NOMINAL_PRICE, NOMINAL_PRICE * (1 + move)
 
 
 class RecordedWorld:
-    """Replays the recorded BTC 5m markets of a path in their own time."""
+    """Replays what a path holds in its own time."""
 
-    series: tuple[Series, ...] = (SERIES["btc-5m"],)
+    def __init__(
+        self, path: Path, model: QueueModel = AHEAD_FIRST, *, seed: int = 1, intensity: float = 0.1
+    ) -> None:
+        """ValueError with the remedy when the path holds no usable recording.
 
-    def __init__(self, path: Path) -> None:
-        """ValueError with the remedy when the path holds no usable recording."""
-        found = files.find(path)
-        self._inferred: InferredPrices | None = None
-        self.source: PriceSource
-        if files.is_full(found[0]):
-            full = [files.read_full(file) for file in found]
-            ticks = sorted((t for one in full for t in one.ticks), key=lambda tick: tick.at_ms)
-            self.source = RecordedPrices(ticks)
-            self._tapes = [_Tape(one) for one in full if one.snapshots]
-            history_ms, told = ticks[0].at_ms + HISTORY_MS, "books, prices and outcome as recorded"
-        else:
-            self.source = self._inferred = InferredPrices()
-            self._tapes = [_Tape(one) for one in files.read_index(found)]
-            history_ms, told = 0, "prices inferred from the book"
-        if not self._tapes:
-            raise ValueError(f"{path} holds no book: choose another recording")
-        self._tapes.sort(key=lambda tape: tape.start_ms)
-        first_ms = self._tapes[0].start_ms
-        self.start_ms = min(max(first_ms - EARLY_MS, history_ms), first_ms)
-        self.end_ms: int | None = max(tape.end_ms for tape in self._tapes) + SETTLE_MS
-        self.name = f"recording {path.name}: {len(self._tapes)} market(s), {told}"
-        self._by_slug = {tape.slug: tape for tape in self._tapes}
-        self._due = [(max(t.first_ms, self.start_ms), i) for i, t in enumerate(self._tapes)]
-        self._hand: Hand | None = None
+        `seed` and `intensity` are the crowd's, where one is needed.
+        """
+        self._recording = recording = recording_formats.read(path)
+        self._inferred = InferredPrices() if recording.prices is None else None
+        self.source: PriceSource = recording.prices or self._inferred or InferredPrices()
+        self.series: tuple[Series, ...] = recording.series
+        self.start_ms = recording.start_ms
+        self.end_ms: int | None = recording.end_ms
+        self._seed, self._intensity, self._model = seed, intensity, model
+        self._players = {tape.slug: _Player(tape) for tape in recording.tapes}
+        self._order = list(self._players.values())
+        first = (max(tape.first_ms, self.start_ms) for tape in recording.tapes)
+        self._due = [(at_ms, place) for place, at_ms in enumerate(first)]
+        heapq.heapify(self._due)
+        self._outside: Outside | None = None
+        self._crowd: Crowd | None = None
+        self._path = path
+
+    @property
+    def name(self) -> str:
+        """What it is, what of it is real, and what is wrong with it as far as it was read."""
+        told = f"recording {self._path.name}: {self._recording.told}"
+        return "; ".join([told, *self._recording.warnings])
 
     def attach(self, engine: Engine, oracle: Oracle, lifecycle: Lifecycle) -> None:
-        """Fund the replayer and find the markets by their slugs. Call once."""
-        self._hand = Hand.make(engine, "replayer")
-        asset = self.series[0].asset
-        oracle.fixings |= {(asset, tape.end_ms): tape.final for tape in self._tapes}
-        oracle.fixings |= {(asset, tape.start_ms): tape.strike for tape in self._tapes}
+        """Fund the outside and find the markets by their slugs. Call once."""
+        for slug, (strike, final) in self._fixed():
+            series, start_ms = window_of(slug)
+            oracle.fixings[series.asset, start_ms] = strike
+            oracle.fixings[series.asset, start_ms + series.length_s * 1000] = final
+        if self._recording.crowded:
+            self._crowd = Crowd(
+                engine, self.source, seed=self._seed, start_ms=self.start_ms,
+                intensity=self._intensity, series=self.series,
+            )  # fmt: skip
+            return
+        self._outside = Outside(engine)
         for market in engine.markets.values():
             self._recognise(market)
         engine.listeners.append(self._hear)
 
     def advance(self, now_ms: int) -> None:
-        """Show every snapshot due by now, in order."""
+        """Play every beat due by now, in order."""
+        if self._crowd is not None:
+            self._crowd.advance(now_ms)
         while self._due and self._due[0][0] <= now_ms:
             at_ms, place = heapq.heappop(self._due)
-            tape = self._tapes[place]
-            if at_ms >= tape.end_ms:
-                if tape.replayer is not None:
-                    tape.replayer.leave(at_ms)
-                continue
-            if tape.next_ms() <= at_ms:
-                self._show(tape, tape.pop(), at_ms)
-            heapq.heappush(self._due, (max(at_ms, tape.next_ms()), place))
+            due_ms = self._order[place].advance(at_ms, self._inferred)
+            if due_ms is not None:
+                heapq.heappush(self._due, (max(at_ms, due_ms), place))
 
     def next_due_ms(self) -> int | None:
+        if self._crowd is not None:
+            return self._crowd.next_due_ms()
         return self._due[0][0] if self._due else None
 
     def settlement(self, market: Market) -> tuple[float, float] | None:
         """(strike, final) of a recorded market: they give its outcome, whatever the rule."""
-        tape = self._by_slug.get(market.slug)
-        return None if tape is None else (tape.strike, tape.final)
+        player = self._players.get(market.slug)
+        if player is not None and self._recording.prices is None:
+            return player.settled(self._inferred)
+        if player is not None and player.tape.strike is not None:
+            return player.settled(None)
+        return self._recording.outcomes.get(market.slug)
 
-    def _show(self, tape: _Tape, snapshot: files.Snapshot | None, at_ms: int) -> None:
-        if snapshot is None:
-            return
-        if self._inferred is not None:
-            self._inferred.learn(snapshot, tape.end_ms)
-        if tape.replayer is not None:
-            tape.replayer.show(snapshot, at_ms)
+    def _fixed(self) -> Iterator[tuple[str, tuple[float, float]]]:
+        """What the price streams must agree with: the settlements known from the beginning."""
+        yield from self._recording.outcomes.items()
+        for slug, player in self._players.items():
+            if player.tape.strike is not None or player.tape.winner is not None:
+                yield slug, player.settled(None)
 
     def _recognise(self, market: Market) -> None:
-        tape = self._by_slug.get(market.slug)
-        if tape is not None and self._hand is not None:
-            tape.replayer = Replayer(self._hand, market)
+        player = self._players.get(market.slug)
+        if player is not None and self._outside is not None:
+            player.enter(self._outside.engine, OutsideBook(self._outside, market, self._model))
 
     def _hear(self, event: Event) -> None:
         if isinstance(event, MarketListed):
             self._recognise(event.market)
+        elif isinstance(event, MarketResolved) and self._outside is not None:
+            self._outside.engine.redeem(self._outside.account, event.market, event.at_ms)

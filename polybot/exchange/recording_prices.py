@@ -7,44 +7,77 @@ from __future__ import annotations
 
 import bisect
 import math
-from collections.abc import Sequence
-from itertools import pairwise
+from collections.abc import Mapping, Sequence
 from statistics import NormalDist
 
+from polybot.exchange.mirror_messages import Snapshot
 from polybot.exchange.money import ONE
-from polybot.exchange.recording_files import RecordedTick, Snapshot
 
 ASSET = "btc"
-SIGMA_STEP = 5  # ticks: over a single second Chainlink's own smoothing hides half the movement
+Point = tuple[int, float]  # (Unix ms, US dollars)
+SIGMA_STEP_MS = 5_000  # over a single second Chainlink's own smoothing hides half the movement
+GAP_MS = 400_000  # what is further apart says nothing about the movement in between
+LEAST_MOVE = 1e-8
 NOMINAL_PRICE = 75_000.0
 NOMINAL_SIGMA = 5.8e-4 / math.sqrt(60)  # per √s: 5.8 bp a minute (calibration, btc_vol)
 KEPT = 20_000  # inferred prices: several windows
 
 
 class RecordedPrices:
-    """Chainlink and Binance as the recorder saw them, once a second."""
+    """Chainlink and Binance as recorded, each at its own times; one stands in for a missing other.
 
-    def __init__(self, ticks: Sequence[RecordedTick]) -> None:
-        """ValueError when there are none."""
-        if not ticks:
-            raise ValueError("no price was recorded: choose another recording")
-        self._ticks = sorted(ticks, key=lambda tick: tick.at_ms)
-        self._times = [tick.at_ms for tick in self._ticks]
-        self._sigma = _realised(self._ticks)
+    `straight`: values in between lie on a straight line; else the last one holds.
+    """
+
+    def __init__(
+        self, feeds: Mapping[str, tuple[list[Point], list[Point]]], *, straight: bool = False
+    ) -> None:
+        """`feeds`: per asset (Chainlink, Binance), by time. ValueError when one has neither."""
+        self._straight = straight
+        self._feeds: dict[str, tuple[_Feed, _Feed]] = {}
+        for asset, (chainlink, binance) in feeds.items():
+            if not chainlink and not binance:
+                raise ValueError("no price was recorded: choose another recording")
+            pair = _Feed(chainlink or binance), _Feed(binance or chainlink)
+            self._feeds[asset] = pair
+        self._sigmas = {asset: _realised(pair[0].points) for asset, pair in self._feeds.items()}
 
     def chainlink(self, asset: str, at_ms: int) -> float:
-        return self._at(asset, at_ms).chainlink
+        return self._of(asset)[0].at(at_ms, straight=self._straight)
 
     def binance(self, asset: str, at_ms: int) -> float:
-        return self._at(asset, at_ms).binance
+        return self._of(asset)[1].at(at_ms, straight=self._straight)
 
     def sigma(self, asset: str, at_ms: int) -> float:
         """The recording's realised volatility, one number for all of it."""
-        return self._sigma
+        self._of(asset)
+        return self._sigmas[asset]
 
-    def _at(self, asset: str, at_ms: int) -> RecordedTick:
-        _only_btc(asset)
-        return self._ticks[max(0, bisect.bisect_right(self._times, at_ms) - 1)]
+    def _of(self, asset: str) -> tuple[_Feed, _Feed]:
+        if asset not in self._feeds:
+            raise LookupError(f"the recording holds {', '.join(self._feeds)} only, not {asset}")
+        return self._feeds[asset]
+
+
+class _Feed:
+    def __init__(self, points: Sequence[Point]) -> None:
+        self.points = points
+        self._times = [at_ms for at_ms, _ in points]
+
+    def at(self, at_ms: int, *, straight: bool) -> float:
+        place = max(0, bisect.bisect_right(self._times, at_ms) - 1)
+        from_ms, value = self.points[place]
+        if not straight or at_ms <= from_ms or place + 1 == len(self.points):
+            return value
+        to_ms, following = self.points[place + 1]
+        return value + (following - value) * (at_ms - from_ms) / (to_ms - from_ms)
+
+
+def agreeing(strike: float, final: float, *, up: bool) -> float:
+    """The final price, moved to the winner's side of the strike when it denies the outcome."""
+    if (final >= strike) == up:
+        return final
+    return strike if up else strike * (1 - LEAST_MOVE)
 
 
 class InferredPrices:
@@ -90,13 +123,19 @@ def _only_btc(asset: str) -> None:
         raise LookupError(f"the recordings hold {ASSET} only, not {asset}")
 
 
-def _realised(ticks: Sequence[RecordedTick]) -> float:
-    """Volatility per √s of the Chainlink values."""
-    points = ticks[::SIGMA_STEP]
-    if len(points) < 2:
-        return NOMINAL_SIGMA
-    total = sum(math.log(b.chainlink / a.chainlink) ** 2 for a, b in pairwise(points))
-    return max(1e-6, math.sqrt(total * 1000 / (points[-1].at_ms - points[0].at_ms)))
+def _realised(points: Sequence[Point]) -> float:
+    """Volatility per √s of the Chainlink values, gaps left out."""
+    sampled = [points[0]] if points else []
+    total = seconds = 0.0
+    for at_ms, value in points:
+        passed_ms = at_ms - sampled[-1][0]
+        if passed_ms < SIGMA_STEP_MS:
+            continue
+        if passed_ms <= GAP_MS:
+            total += math.log(value / sampled[-1][1]) ** 2
+            seconds += passed_ms / 1000
+        sampled.append((at_ms, value))
+    return max(1e-6, math.sqrt(total / seconds)) if seconds else NOMINAL_SIGMA
 
 
 def _mid(snapshot: Snapshot) -> float | None:

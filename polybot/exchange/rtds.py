@@ -36,7 +36,7 @@ class _Session:
 
 
 class RtdsService:
-    """`service` is the socket. Chainlink spot runs one tick behind, as measured (about 1.3 s)."""
+    """`service` is the socket. Chainlink values go out as the oracle has them: already late."""
 
     def __init__(self, oracle: Oracle, clock: Clock, rng: random.Random) -> None:
         self._oracle = oracle
@@ -70,10 +70,8 @@ class RtdsService:
             return
         key = tick.feed, tick.asset
         before, self._before[key] = self._before.get(key), tick
-        if tick.feed == "twap60":
+        if tick.feed != "binance":
             self._publish(tick, tick.stamp_ms, tick.at_ms)
-        elif before is not None and tick.feed == "chainlink":
-            self._publish(before, before.stamp_ms, tick.at_ms)
         elif before is not None and before.stamp_ms // 1000 != tick.stamp_ms // 1000:
             self._publish(before, tick.stamp_ms // 1000 * 1000, tick.at_ms)
 

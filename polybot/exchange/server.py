@@ -36,6 +36,8 @@ from polybot.exchange.faults.venue_acts import VenueActs
 from polybot.exchange.gamma import GammaService
 from polybot.exchange.ip_limits import CLOB_RULES, GAMMA_RULES, Rule, limited
 from polybot.exchange.lifecycle import Lifecycle
+from polybot.exchange.mirror_live import LiveWorld
+from polybot.exchange.mirror_world import MirrorWorld
 from polybot.exchange.model import Refused
 from polybot.exchange.net import Request, Response, Service, log_error, serve
 from polybot.exchange.operations import OperationsService
@@ -127,7 +129,8 @@ class Exchange:
             return random.Random(f"{seed} {name}")
 
         ticks = TickRule(terms.tick_fine_at, terms.tick_coarse_at)
-        self.engine = Engine(rng=rng("engine"), tick_rule=ticks)
+        mirrored = isinstance(world, MirrorWorld)  # its ticks are the other venue's
+        self.engine = Engine(rng=rng("engine"), auto_tick=not mirrored, tick_rule=ticks)
         assets = sorted({series.asset for series in world.series})
         self.oracle = Oracle(world.source, assets, start_ms, rng("oracle"))
         self.faults = Faults(seed, start_ms, faults)
@@ -146,15 +149,7 @@ class Exchange:
         self.engine.accounts.deposit(wallet.address, DEMO_FUNDS)
         self.chain = ChainServices(self.engine, self.clob, clock, rng("chain"), terms, on_error)
         self.demo_wallets = self.chain.set_up_demo(wallet.address, DEMO_FUNDS)
-        self.lifecycle = Lifecycle(
-            self.engine,
-            self.oracle,
-            world.series,
-            rng("lifecycle"),
-            start_ms,
-            settlement=world.settlement,
-            terms=terms,
-        )
+        self.lifecycle = self._life(rng("lifecycle"), start_ms, terms)
         self.standing = StandingMarkets(
             self.engine, self.lifecycle, clock, rng("standing").getrandbits(64)
         )
@@ -169,6 +164,21 @@ class Exchange:
         )
         self._rng = rng
         self._terms = terms
+
+    def _life(self, rng: random.Random, start_ms: int, terms: Terms) -> Lifecycle:
+        """Markets live by the calendar, or as another venue says that they do."""
+        world = self.world
+        if isinstance(world, MirrorWorld):
+            return world.make_life(self.engine, self.oracle, rng, start_ms)
+        return Lifecycle(
+            self.engine,
+            self.oracle,
+            world.series,
+            rng,
+            start_ms,
+            settlement=world.settlement,
+            terms=terms,
+        )
 
     def _on_refused(self, refused: Refused) -> None:
         self.counters.refuse(self.wallet.address, refused.error)
@@ -261,6 +271,8 @@ class Exchange:
                     urls[key] = f"{scheme}://127.0.0.1:{bound}{''.join(path)}"
             nursery.start_soon(self.clob.run)
             nursery.start_soon(self._pump)
+            if isinstance(self.world, LiveWorld):
+                nursery.start_soon(self.world.run, self.clock)
             task_status.started(Urls(**urls))
 
     async def _pump(self) -> None:

@@ -1,7 +1,9 @@
 """A seeded price path per asset: the truth of the synthetic world.
 
-Stochastic volatility near 45 % a year with jumps (the sizes are ours, not measured); lag and basis
-from feeds.md 6 and 7. Floats are US dollars.
+Volatility of three kinds: one that takes half an hour to forget, one that comes and goes within
+seconds, and jumps. Their sizes are those of calibration.json (btc_vol): five-minute moves of
+winter 2025/26 with their heavy tails, and a market that stands still half of all seconds. Basis
+from feeds.md 7. Floats are US dollars.
 """
 
 from __future__ import annotations
@@ -15,10 +17,13 @@ import attrs
 GRID_MS = 100
 _STEPS_PER_S = 1000 // GRID_MS
 _YEAR_S = 365.25 * 86_400
-_SIGMA = 0.45 / math.sqrt(_YEAR_S)  # per √s
-_SIGMA_MIN, _SIGMA_MAX = 0.20 / math.sqrt(_YEAR_S), 1.20 / math.sqrt(_YEAR_S)
+_SIGMA = 0.27 / math.sqrt(_YEAR_S)  # per √s; the median, the mean square is 0.40
+_SIGMA_MIN, _SIGMA_MAX = 0.10 / math.sqrt(_YEAR_S), 1.50 / math.sqrt(_YEAR_S)
 _VOL_REVERSION = 1 / 1800  # half an hour to forget
-_VOL_OF_VOL = 0.35 * math.sqrt(2 / 1800)  # stationary deviation 0.35 in the logarithm
+_VOL_OF_VOL = 0.65 * math.sqrt(2 / 1800)  # stationary deviation 0.65 in the logarithm
+# News comes in bursts: a factor on each second's σ, its mean square 1, forgotten in four seconds.
+_BURST, _BURST_MEMORY = 0.8, math.exp(-1 / 4)
+_BURST_NEWS = math.sqrt(1 - _BURST_MEMORY**2)
 _JUMPS_PER_S = 2 / 3600
 _JUMP = 0.0010  # ten basis points
 _JUMP_VARIANCE = _JUMPS_PER_S * _JUMP**2
@@ -33,7 +38,8 @@ class _Path:
     prices: list[float]
     decimals: int
     phase: float
-    log_vol: float = 0.0  # of σ over its mean
+    log_vol: float = 0.0  # of σ over its median
+    burst: float = 0.0
     per_second: list[float] = attrs.field(factory=list)  # σ per √s, one for each ten grid steps
 
     def reach(self, index: int) -> None:
@@ -41,12 +47,14 @@ class _Path:
             self._extend_one_second()
 
     def _extend_one_second(self) -> None:
-        """Ornstein–Uhlenbeck log volatility, Gaussian steps, now and then a jump."""
+        """Ornstein–Uhlenbeck log volatilities, Gaussian steps, now and then a jump."""
         gauss = self.rng.gauss
         self.log_vol += -self.log_vol * _VOL_REVERSION + _VOL_OF_VOL * gauss(0.0, 1.0)
         sigma = min(max(_SIGMA * math.exp(self.log_vol), _SIGMA_MIN), _SIGMA_MAX)
         self.per_second.append(sigma)
-        step = sigma * math.sqrt(GRID_MS / 1000)
+        self.burst = _BURST_MEMORY * self.burst + _BURST_NEWS * gauss(0.0, 1.0)
+        factor = math.exp(_BURST * self.burst - _BURST**2)
+        step = factor * sigma * math.sqrt(GRID_MS / 1000)
         log_price = math.log(self.prices[-1])
         if self.rng.random() < _JUMPS_PER_S:
             log_price += gauss(0.0, _JUMP)
@@ -64,16 +72,16 @@ class _Path:
 
 
 class SyntheticSource:
-    """A seeded path per asset: stochastic volatility near 45 % a year (20–120 %), and jumps.
+    """A seeded path per asset: stochastic volatility near 40 % a year (10–150 %), and jumps.
 
-    Binance is the path, rounded to its tick; Chainlink follows two seconds later, 3–8 bp below
-    (feeds.md 7). The path begins an hour before `start_ms` at `start_prices`, so that candles and
-    averages that are under way at the start have their past; two hours of it are kept.
+    Binance is the path, rounded to its tick; Chainlink the mean of its last two seconds, 3–8 bp
+    below (feeds.md 7). The path begins an hour before `start_ms` at `start_prices`, so that candles
+    and averages that are under way at the start have their past; two hours of it are kept.
     """
 
     PAST_MS = 3_660_000
     KEEP_MS = 7_200_000
-    LAG_MS = 2_000
+    SMOOTH_STEPS = 2_000 // GRID_MS  # of Chainlink (btc_vol: std by horizon)
 
     def __init__(self, seed: int, start_ms: int, start_prices: Mapping[str, float]) -> None:
         first_ms = (start_ms - self.PAST_MS) // 1000 * 1000
@@ -94,9 +102,17 @@ class SyntheticSource:
         path = self._paths[asset]
         turn = 2 * math.pi * at_ms / 14_400_000 + path.phase
         basis = 5.5e-4 + 2.5e-4 * math.sin(turn)
-        return self._price(asset, at_ms - self.LAG_MS) * (1 - basis)
+        return self._mean(asset, at_ms) * (1 - basis)
+
+    def _mean(self, asset: str, at_ms: int) -> float:
+        self._price(asset, at_ms)  # the path reaches as far, and is trimmed if it must be
+        path = self._paths[asset]
+        last = max((at_ms - path.first_ms) // GRID_MS, 0)
+        recent = path.prices[max(last + 1 - self.SMOOTH_STEPS, 0) : last + 1]
+        return math.fsum(recent) / len(recent)
 
     def sigma(self, asset: str, at_ms: int) -> float:
+        """σ over minutes: what passes within seconds is averaged out of it."""
         path = self._paths[asset]
         self._price(asset, at_ms + GRID_MS)  # σ of a second exists once the path has entered it
         second = max(at_ms - path.first_ms, 0) // 1000

@@ -72,7 +72,7 @@ class Socket:
         self.request = request
         # Whoever stands between the service and the wire: gets each framed message, gives those
         # that go out in its place. None for nobody, which costs nothing.
-        self.tap: Callable[[Socket, bytes], Iterable[bytes]] | None = None
+        self.tap: Callable[[bytes], Iterable[bytes]] | None = None
         self._muted = False
         self._stream = stream
         self._protocol = protocol
@@ -109,7 +109,7 @@ class Socket:
         With 1024 frames waiting the session is closed with 1013 instead.
         """
         if self.tap is not None:
-            for piece in self.tap(self, data):
+            for piece in self.tap(data):
                 self.put(piece)
             return
         if self._closing:

@@ -12,7 +12,9 @@ from importlib import import_module
 Command = Callable[[Sequence[str]], int]
 
 COMMANDS: dict[str, str] = {
+    "calibrate-crowd": "polybot.lab.calibrate_crowd",
     "conformance": "polybot.lab.conformance",
+    "naive-maker": "polybot.lab.naive_maker",
 }
 
 

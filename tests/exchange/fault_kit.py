@@ -11,6 +11,7 @@ import attrs
 import httpx
 import trio
 from clob_kit import UP_TOKEN, ClobKit
+from trio.testing import MockClock
 
 from polybot.exchange.faults import plan
 from polybot.exchange.faults.plan import Plan
@@ -19,6 +20,13 @@ from polybot.exchange.model import BUY, Order
 from polybot.exchange.net import serve
 
 HUNG_UP = "hung up"
+
+
+def jumping() -> MockClock:
+    """Both ends of every socket are in this process: when nobody has had anything to do for a
+    moment, what is waited for is the clock. A busy machine only takes longer.
+    """
+    return MockClock(autojump_threshold=0.01)
 
 
 def planned(*rows: dict[str, Any]) -> Plan:

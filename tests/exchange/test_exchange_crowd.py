@@ -74,7 +74,7 @@ def test_makers_never_trade_with_makers() -> None:
     """Makers only rest, so no trade has a maker as its taker; and nobody trades with himself."""
     world = synthetic()
     stage = Stage(world)
-    makers = {hand.account for hand in crowd_of(world).makers.values()}
+    makers = {hand.account for hand in crowd_of(world).resting}
     stage.run(END_MS)
 
     trades = [event.trade for event in stage.heard(Traded)]

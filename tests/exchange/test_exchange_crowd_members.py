@@ -10,17 +10,19 @@ import pytest
 from engine_kit import T0, Kit
 from hypothesis import given, settings, strategies as st
 
+from polybot.exchange.crowd import Member
 from polybot.exchange.crowd_hand import LEAST, Hand, alive
+from polybot.exchange.crowd_informed import RACERS, Informed
 from polybot.exchange.crowd_makers import (
+    LINGER_MS,
     OPS_PER_ACT,
     PERSONAS,
-    QUIET_BEFORE,
     Desk,
     Persona,
     levels_left,
 )
 from polybot.exchange.crowd_odds import MarketOdds, View
-from polybot.exchange.crowd_takers import LAG_MS, Informed, Noise
+from polybot.exchange.crowd_takers import QUIET_BEFORE, Noise
 from polybot.exchange.model import BUY, DOWN, SELL, UP, Accepted, Refused
 from polybot.exchange.money import ONE, UNIT
 
@@ -65,7 +67,7 @@ class Scene:
         return other
 
 
-def run(member: Desk | Noise | Informed, from_ms: int, acts: int) -> list[int]:
+def run(member: Member, from_ms: int, acts: int) -> list[int]:
     """Let a member act some times; the times at which it did."""
     due: int | None = from_ms
     times: list[int] = []
@@ -216,19 +218,24 @@ def test_one_act_places_no_more_than_its_budget() -> None:
     assert len(scene.engine.live_orders(scene.hand.owner)) == OPS_PER_ACT
 
 
-def test_a_desk_leaves_at_the_end() -> None:
-    """At the window's end it cancels everything and does not come back."""
+@pytest.mark.parametrize(("closed", "stays_ms"), [(True, 0), (False, LINGER_MS)])
+def test_a_desk_leaves_at_the_end(closed: bool, stays_ms: int) -> None:
+    """It goes when the venue closes, or seconds later where trading goes on (feeds.md 10.2)."""
     scene = Scene()
-    desk = scene.desk()
+    desk, end_ms = scene.desk(), scene.market.end_ms
     run(desk, T0 + 10_000, 5)
+    if closed:
+        scene.engine.close_market(scene.market, end_ms)
+    else:
+        assert desk.act(end_ms + stays_ms - 1) is not None
 
-    assert desk.act(scene.market.end_ms) is None
+    assert desk.act(end_ms + stays_ms) is None
     assert scene.engine.live_orders(scene.hand.owner) == []
 
 
 def test_ladders_thin_out_near_the_end() -> None:
-    """Depth behind the touch vanishes in the last half minute."""
-    assert [levels_left(8, left) for left in (300, 29, 9)] == [8, 3, 1]
+    """Depth behind the touch vanishes in the last minute."""
+    assert [levels_left(8, left) for left in (300, 59, 29, 9)] == [8, 4, 3, 2]
 
 
 def test_before_the_window_everybody_is_slower() -> None:
@@ -299,7 +306,7 @@ def test_the_informed_hit_only_stale_quotes(
     expected = [] if bought is None else [scene.market.tokens[bought]]
     assert [order.token for order in traded] == expected
     lag_ms = T0 + 5000 - scene.opinion.asked[0]
-    assert LAG_MS[0] <= lag_ms <= LAG_MS[1]
+    assert RACERS[1].lag_ms[0] <= lag_ms <= RACERS[1].lag_ms[1]
 
 
 @given(up=st.floats(0.01, 0.99), ask=st.integers(2, 97), seed=st.integers(0, 100))

@@ -6,11 +6,14 @@ from typing import Any
 
 import pytest
 from clob_kit import UP_TOKEN
-from fault_kit import HUNG_UP, RestStage, rest_stage
+from fault_kit import HUNG_UP, RestStage, jumping, rest_stage
 from trio.testing import MockClock
 
-from polybot.exchange.faults.kinds_rest import CONDUCT, LIES, TRANSPORT
-from polybot.exchange.faults.rest_acts import WORDS, route_matches
+from polybot.exchange.faults import rest_lies
+from polybot.exchange.faults.gamma_lies import MARKET_CHANGES, METADATA_CHANGES
+from polybot.exchange.faults.kinds_rest import CONDUCT, KINDS, LIES, TRANSPORT
+from polybot.exchange.faults.rest_acts import ACTS, WORDS, route_matches
+from polybot.exchange.faults.rest_lies import FRONT
 from polybot.exchange.geoblock import RESTRICTED
 from polybot.exchange.model import SELL
 from polybot.exchange.request import Request
@@ -20,8 +23,8 @@ UNIT = 1_000_000
 
 
 @pytest.fixture
-def fast_clock() -> MockClock:
-    return MockClock(rate=200)
+def patient_jumps() -> MockClock:
+    return jumping()
 
 
 # --- transport: what became of the order, and what its sender heard ------------------------------
@@ -51,7 +54,7 @@ HEARD: dict[str, tuple[dict[str, Any], int, int]] = {  # parameters, status, ord
 
 
 @pytest.mark.parametrize("case", HEARD)
-async def test_an_order_meets_a_fault(case: str, fast_clock: MockClock) -> None:
+async def test_an_order_meets_a_fault(case: str, patient_jumps: MockClock) -> None:
     """What is done and what is heard of it are two things (F16–F18, F23, F34–F44)."""
     params, status, orders = HEARD[case]
     fault = case.partition(",")[0]
@@ -99,12 +102,14 @@ def test_every_transport_fault_is_tried() -> None:
     tried = {case.partition(",")[0] for case in HEARD}
 
     assert tried | elsewhere == {kind.name for kind in TRANSPORT + CONDUCT}
+    dealt = {*ACTS, *FRONT, *rest_lies.LIES, *MARKET_CHANGES, *METADATA_CHANGES, "market_missing"}
+    assert dealt == {kind.name for kind in KINDS}
     assert {name.removeprefix("test_") for name in globals()} >= {kind.name for kind in LIES} - {
         "executed_twice", "reverted"
     }  # fmt: skip
 
 
-async def test_stale_reply(fast_clock: MockClock) -> None:
+async def test_stale_reply(patient_jumps: MockClock) -> None:
     """A read is answered as when the window began, whatever happens meanwhile (F34, F48)."""
     async with rest_stage({"fault": "stale_reply", "at": "clob"}) as stage:
         _, before = await stage.ask("GET", "/data/orders")
@@ -115,7 +120,7 @@ async def test_stale_reply(fast_clock: MockClock) -> None:
         assert (await stage.ask("GET", "/data/orders"))[1]["count"] == 1
 
 
-async def test_server_time_skewed(fast_clock: MockClock) -> None:
+async def test_server_time_skewed(patient_jumps: MockClock) -> None:
     """The venue's clock is off (F49)."""
     async with rest_stage({"fault": "server_time_skewed", "skew_s": -300}) as stage:
         _, skewed = await stage.ask("GET", "/time")
@@ -125,14 +130,14 @@ async def test_server_time_skewed(fast_clock: MockClock) -> None:
         assert 299 <= right - skewed <= 305
 
 
-async def test_public_reads_survive_revoked_keys(fast_clock: MockClock) -> None:
+async def test_public_reads_survive_revoked_keys(patient_jumps: MockClock) -> None:
     """Only what is signed gets the 401 (F42)."""
     async with rest_stage({"fault": "unauthorized"}) as stage:
         assert (await stage.http.get("/time")).status_code == 200
         assert (await stage.ask("GET", "/data/orders"))[0] == 401
 
 
-async def test_no_allowance_is_shown(fast_clock: MockClock) -> None:
+async def test_no_allowance_is_shown(patient_jumps: MockClock) -> None:
     """A revoked allowance reads as nothing allowed (F35)."""
     async with rest_stage({"fault": "allowance_revoked"}) as stage:
         _, shown = await stage.ask("GET", "/balance-allowance", asset_type="COLLATERAL")
@@ -141,7 +146,7 @@ async def test_no_allowance_is_shown(fast_clock: MockClock) -> None:
         assert int(shown["balance"]) > 0
 
 
-async def test_a_batch_without_balance_is_refused_entry_by_entry(fast_clock: MockClock) -> None:
+async def test_a_batch_without_balance_is_refused_entry_by_entry(patient_jumps: MockClock) -> None:
     """POST /orders answers 200 with one refusal each (clob.md 3.6)."""
     async with rest_stage({"fault": "no_balance"}) as stage:
         status, entries = await stage.place(path="/orders", count=3)
@@ -154,7 +159,7 @@ async def test_a_batch_without_balance_is_refused_entry_by_entry(fast_clock: Moc
 
 
 @pytest.mark.parametrize("done", [0, 1])
-async def test_cancel_not_found(done: int, fast_clock: MockClock) -> None:
+async def test_cancel_not_found(done: int, patient_jumps: MockClock) -> None:
     """An order that is there is not found, and may be gone all the same (F19)."""
     async with rest_stage({"fault": "cancel_not_found", "done": done}) as stage:
         order_id = (await stage.place())[1]["orderID"]
@@ -164,7 +169,7 @@ async def test_cancel_not_found(done: int, fast_clock: MockClock) -> None:
         assert len(stage.live) == 1 - done
 
 
-async def test_cancel_ignored(fast_clock: MockClock) -> None:
+async def test_cancel_ignored(patient_jumps: MockClock) -> None:
     """The venue says yes and does nothing (F21)."""
     async with rest_stage({"fault": "cancel_ignored", "match": "DELETE /order"}) as stage:
         order_id = (await stage.place())[1]["orderID"]
@@ -177,7 +182,7 @@ async def test_cancel_ignored(fast_clock: MockClock) -> None:
         assert (body["canceled"], stage.live) == ([order_id], [])
 
 
-async def test_cancel_acked_when_matched(fast_clock: MockClock) -> None:
+async def test_cancel_acked_when_matched(patient_jumps: MockClock) -> None:
     """The match was first, and the cancel is acknowledged all the same (F20)."""
     async with rest_stage({"fault": "cancel_acked_when_matched"}) as stage:
         order_id = (await stage.place())[1]["orderID"]
@@ -193,7 +198,7 @@ async def test_cancel_acked_when_matched(fast_clock: MockClock) -> None:
 # --- batches ------------------------------------------------------------------------------------
 
 
-async def test_batch_short(fast_clock: MockClock) -> None:
+async def test_batch_short(patient_jumps: MockClock) -> None:
     """All three rest, two are answered (F22)."""
     async with rest_stage({"fault": "batch_short", "count": 1}) as stage:
         _, entries = await stage.place(path="/orders", count=3)
@@ -202,7 +207,7 @@ async def test_batch_short(fast_clock: MockClock) -> None:
         assert len(stage.live) == 3
 
 
-async def test_batch_ids_empty(fast_clock: MockClock) -> None:
+async def test_batch_ids_empty(patient_jumps: MockClock) -> None:
     """An accepted entry comes without id (F22)."""
     async with rest_stage({"fault": "batch_ids_empty", "count": 1}) as stage:
         _, entries = await stage.place(path="/orders", count=3)
@@ -212,7 +217,7 @@ async def test_batch_ids_empty(fast_clock: MockClock) -> None:
         assert len(stage.live) == 3
 
 
-async def test_batch_shuffled(fast_clock: MockClock) -> None:
+async def test_batch_shuffled(patient_jumps: MockClock) -> None:
     """The same entries in another order (F22)."""
     async with rest_stage({"fault": "batch_shuffled"}) as stage:
         _, entries = await stage.place(path="/orders", count=8)
@@ -222,7 +227,7 @@ async def test_batch_shuffled(fast_clock: MockClock) -> None:
         assert sorted(entry["orderID"] for entry in entries) == sorted(placed)
 
 
-async def test_batch_partly_done(fast_clock: MockClock) -> None:
+async def test_batch_partly_done(patient_jumps: MockClock) -> None:
     """The first entries are in the book, and the answer is 500 (F23)."""
     async with rest_stage({"fault": "batch_partly_done", "keep": 2}) as stage:
         status, _ = await stage.place(path="/orders", count=4)
@@ -236,7 +241,7 @@ async def test_batch_partly_done(fast_clock: MockClock) -> None:
 # --- lists ------------------------------------------------------------------------------------
 
 
-async def test_orders_lag(fast_clock: MockClock) -> None:
+async def test_orders_lag(patient_jumps: MockClock) -> None:
     """A fresh order is not in the list, and is when it is older (F48)."""
     async with rest_stage({"fault": "orders_lag", "lag_ms": 2_000}) as stage:
         order_id = (await stage.place())[1]["orderID"]
@@ -247,7 +252,7 @@ async def test_orders_lag(fast_clock: MockClock) -> None:
         assert (await stage.ask("GET", "/data/orders"))[1]["count"] == 1
 
 
-async def test_page_loop(fast_clock: MockClock) -> None:
+async def test_page_loop(patient_jumps: MockClock) -> None:
     """Whoever follows the cursor comes back to the same page (F47)."""
     async with rest_stage({"fault": "page_loop"}) as stage:
         await stage.place()
@@ -258,7 +263,7 @@ async def test_page_loop(fast_clock: MockClock) -> None:
         assert first["next_cursor"] != "LTE="
 
 
-async def test_rows_twice(fast_clock: MockClock) -> None:
+async def test_rows_twice(patient_jumps: MockClock) -> None:
     """An order is listed twice (F47)."""
     async with rest_stage({"fault": "rows_twice", "count": 1}) as stage:
         await stage.place()
@@ -268,7 +273,7 @@ async def test_rows_twice(fast_clock: MockClock) -> None:
         assert page["data"][0] == page["data"][1]
 
 
-async def test_cancelled_says_matched(fast_clock: MockClock) -> None:
+async def test_cancelled_says_matched(patient_jumps: MockClock) -> None:
     """Partly filled, cancelled, and MATCHED by its status word; unfilled ones are not (F25)."""
     async with rest_stage({"fault": "cancelled_says_matched"}) as stage:
         filled, other = [(await stage.place(cents))[1]["orderID"] for cents in (40, 30)]
@@ -284,7 +289,7 @@ async def test_cancelled_says_matched(fast_clock: MockClock) -> None:
 # --- several at once, and routes ------------------------------------------------------------------
 
 
-async def test_faults_overlap(fast_clock: MockClock) -> None:
+async def test_faults_overlap(patient_jumps: MockClock) -> None:
     """A late request whose answer is lost is both (reliability.md 2, overlaps)."""
     rows = [
         {"fault": "request_delayed", "at": "clob", "delay_ms": 3_000},

@@ -10,7 +10,7 @@ from typing import Any
 import attrs
 import pytest
 import trio
-from fault_kit import planned
+from fault_kit import jumping, planned
 from trio.testing import MockClock
 from trio_websocket import ConnectionClosed, HandshakeError, WebSocketConnection
 from websocket_client import open_client
@@ -26,6 +26,13 @@ from polybot.exchange.net import Service, serve
 from polybot.exchange.websocket import Socket, frame
 
 T0 = 1_795_132_800_000
+
+
+@pytest.fixture
+def patient_jumps() -> MockClock:
+    return jumping()
+
+
 UP, DOWN = "11112", "22223"
 
 
@@ -62,11 +69,6 @@ RTDS = {
     "topic": "crypto_prices_chainlink", "type": "update",
 }  # fmt: skip
 PRINT = {"stream": "btcusdt@trade", "data": {"e": "trade", "s": "BTCUSDT", "p": "90000.50", "t": 1}}
-
-
-@pytest.fixture
-def fast_clock() -> MockClock:
-    return MockClock(rate=50)
 
 
 @attrs.define(eq=False)
@@ -209,7 +211,7 @@ OTHERS = {  # tried below, in tests of their own
     ids=[f"{r[0]}-{n}" for n, r in enumerate(STRUCK)],
 )
 async def test_a_frame_meets_a_fault(
-    fault: str, name: str, params: Any, said: Any, right: Any, fast_clock: MockClock
+    fault: str, name: str, params: Any, said: Any, right: Any, patient_jumps: MockClock
 ) -> None:
     """The frame is struck, once; answers to pings are not; off, it is what it was (F01–F62)."""
     async with stage_of(name, {"fault": fault} | params) as stage:
@@ -230,7 +232,7 @@ def test_every_fault_of_the_streams_is_tried() -> None:
 
 
 @pytest.mark.parametrize("name", STREAMS)
-async def test_without_entries_there_is_no_tap(name: str, fast_clock: MockClock) -> None:
+async def test_without_entries_there_is_no_tap(name: str, patient_jumps: MockClock) -> None:
     """A stream that no entry names costs nothing: its sockets have nobody in between."""
     other = next(stream for stream in STREAMS if stream != name)
     async with stage_of(name, {"fault": "stall", "at": other}) as stage:
@@ -241,7 +243,7 @@ async def test_without_entries_there_is_no_tap(name: str, fast_clock: MockClock)
         assert stage.sockets[0].tap is None
 
 
-async def test_only_frames_that_match_are_struck(fast_clock: MockClock) -> None:
+async def test_only_frames_that_match_are_struck(patient_jumps: MockClock) -> None:
     """An entry may name what it is after."""
     async with stage_of("market_ws", {"fault": "frame_lost", "match": "price_change"}) as stage:
         assert await stage.hears(DELTA, BOOKS, DELTA) == [BOOKS]
@@ -250,7 +252,7 @@ async def test_only_frames_that_match_are_struck(fast_clock: MockClock) -> None:
 # --- order and time -----------------------------------------------------------------------------
 
 
-async def test_a_frame_is_overtaken(fast_clock: MockClock) -> None:
+async def test_a_frame_is_overtaken(patient_jumps: MockClock) -> None:
     """It comes after so many later ones (F06, F14)."""
     rows = {"fault": "frame_overtaken", "by": 2, "times": 1}
     async with stage_of("user_ws", rows) as stage:
@@ -259,7 +261,7 @@ async def test_a_frame_is_overtaken(fast_clock: MockClock) -> None:
         assert await stage.hears(*({"n": n} for n in range(4))) == wanted
 
 
-async def test_what_is_held_is_let_go_at_the_end(fast_clock: MockClock) -> None:
+async def test_what_is_held_is_let_go_at_the_end(patient_jumps: MockClock) -> None:
     """Off means off: nothing stays behind in the link."""
     async with stage_of("user_ws", {"fault": "frame_overtaken", "by": 50}) as stage:
         assert await stage.hears({"n": 1}) == []
@@ -267,7 +269,7 @@ async def test_what_is_held_is_let_go_at_the_end(fast_clock: MockClock) -> None:
         assert await stage.until_mark() == [{"n": 1}]
 
 
-async def test_frames_come_late_and_in_order(fast_clock: MockClock) -> None:
+async def test_frames_come_late_and_in_order(patient_jumps: MockClock) -> None:
     """A late frame holds up those after it (F15, F20)."""
     rows = {"fault": "frames_late", "delay_ms": 3_000, "times": 1}
     async with stage_of("user_ws", rows) as stage:
@@ -277,7 +279,7 @@ async def test_frames_come_late_and_in_order(fast_clock: MockClock) -> None:
         assert await stage.hears({"n": 2}) == [{"n": 2}]
 
 
-async def test_an_old_snapshot_comes_again(fast_clock: MockClock) -> None:
+async def test_an_old_snapshot_comes_again(patient_jumps: MockClock) -> None:
     """What the books were comes before what has changed since (F06)."""
     async with stage_of("market_ws", {"fault": "snapshot_old"}) as stage:
         assert await stage.hears(BOOKS, DELTA) == [BOOKS, DELTA]
@@ -294,7 +296,7 @@ async def test_an_old_snapshot_comes_again(fast_clock: MockClock) -> None:
     ],
 )
 async def test_a_value_is_frozen(
-    name: str, message: Any, at: tuple[str, str], fast_clock: MockClock
+    name: str, message: Any, at: tuple[str, str], patient_jumps: MockClock
 ) -> None:
     """The same price with whatever stamp, per symbol; another window freezes another (F59)."""
     outer, key = at
@@ -327,7 +329,7 @@ async def forever(client: WebSocketConnection) -> None:
 
 
 @pytest.mark.parametrize("code", [1000, 1001, 1012, 1013, 4001, 4002, 4003, 4008])
-async def test_a_session_is_closed(code: int, fast_clock: MockClock) -> None:
+async def test_a_session_is_closed(code: int, patient_jumps: MockClock) -> None:
     """With the code that was asked for (F04, F62)."""
     async with stage_of("prices_ws", {"fault": "close", "from_s": 1, "code": code}) as stage:
         await stage.later(2)
@@ -335,7 +337,7 @@ async def test_a_session_is_closed(code: int, fast_clock: MockClock) -> None:
         assert await closed_with(stage.client) == code
 
 
-async def test_a_session_is_dropped(fast_clock: MockClock) -> None:
+async def test_a_session_is_dropped(patient_jumps: MockClock) -> None:
     """TCP ends, and the client sees 1006 (F29)."""
     async with stage_of("user_ws", {"fault": "drop", "from_s": 1}) as stage:
         await stage.later(2)
@@ -343,7 +345,7 @@ async def test_a_session_is_dropped(fast_clock: MockClock) -> None:
         assert await closed_with(stage.client) == 1006
 
 
-async def test_a_frame_that_is_no_utf8(fast_clock: MockClock) -> None:
+async def test_a_frame_that_is_no_utf8(patient_jumps: MockClock) -> None:
     """A client has to fail the connection with 1007 (RFC 6455, 8.1; F10)."""
     async with stage_of("market_ws", {"fault": "frame_bad_utf8"}) as stage:
         stage.say(DELTA)
@@ -351,7 +353,7 @@ async def test_a_frame_that_is_no_utf8(fast_clock: MockClock) -> None:
         assert await closed_with(stage.client) == 1007
 
 
-async def test_new_sessions_are_refused(fast_clock: MockClock) -> None:
+async def test_new_sessions_are_refused(patient_jumps: MockClock) -> None:
     """A session ends as soon as it is there; those from before go on (F04)."""
     async with stage_of("user_ws", {"fault": "refuse", "from_s": 1, "for_s": 1000}) as stage:
         await stage.later(2)
@@ -363,7 +365,7 @@ async def test_new_sessions_are_refused(fast_clock: MockClock) -> None:
         assert await stage.hears({"n": 1}) == [{"n": 1}]
 
 
-async def test_a_half_open_session_is_deaf_and_mute(fast_clock: MockClock) -> None:
+async def test_a_half_open_session_is_deaf_and_mute(patient_jumps: MockClock) -> None:
     """Not even pings are answered, and TCP stays (F02)."""
     async with stage_of("market_ws", {"fault": "half_open", "from_s": 1}) as stage:
         await stage.later(2)
@@ -380,7 +382,7 @@ async def test_a_half_open_session_is_deaf_and_mute(fast_clock: MockClock) -> No
 
 
 @pytest.mark.parametrize("frames", [3, 900])
-async def test_a_burst(frames: int, fast_clock: MockClock) -> None:
+async def test_a_burst(frames: int, patient_jumps: MockClock) -> None:
     """So many frames at once, none lost (F09)."""
     async with stage_of("binance_ws", {"fault": "burst", "from_s": 1, "frames": frames}) as stage:
         await stage.later(2)

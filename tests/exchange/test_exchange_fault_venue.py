@@ -13,7 +13,7 @@ import httpx
 import pytest
 import trio
 from clob_kit import UP_TOKEN, ClobKit
-from fault_kit import planned
+from fault_kit import jumping, planned
 from trio.testing import MockClock
 from world_kit import START_MS, WINDOW_MS, synthetic
 
@@ -34,8 +34,8 @@ T1 = START_MS + 90_000  # half a minute into a window
 
 
 @pytest.fixture
-def fast_clock() -> MockClock:
-    return MockClock(rate=20)
+def patient_jumps() -> MockClock:
+    return jumping()
 
 
 @attrs.define(eq=False)
@@ -107,7 +107,7 @@ GAMMA: dict[str, Any] = {
 
 
 @pytest.mark.parametrize("fault", GAMMA)
-async def test_gamma_says_something_else(fault: str, fast_clock: MockClock) -> None:
+async def test_gamma_says_something_else(fault: str, patient_jumps: MockClock) -> None:
     """In a look-up, in a list and in an event alike; off, it says what it said (F51–F56)."""
     async with stage_at() as stage:
         _, sound = await stage.gamma()
@@ -125,7 +125,7 @@ async def test_gamma_says_something_else(fault: str, fast_clock: MockClock) -> N
         assert mended[TOKENS] == sound[TOKENS]
 
 
-async def test_market_missing(fast_clock: MockClock) -> None:
+async def test_market_missing(patient_jumps: MockClock) -> None:
     """Gamma does not know the market: a look-up is 404, lists are empty (F52)."""
     async with stage_at(faults=planned({"fault": "market_missing"})) as stage:
         status, problem = await stage.gamma()
@@ -142,7 +142,7 @@ def strike_of(market: dict[str, Any]) -> float | None:
     return metadata.get("priceToBeat")
 
 
-async def test_the_strike_is_absent_or_corrected(fast_clock: MockClock) -> None:
+async def test_the_strike_is_absent_or_corrected(patient_jumps: MockClock) -> None:
     """priceToBeat does not come, or is another one later (F57)."""
     async with stage_at(START_MS + 60_000 + 280_000) as stage:
         _, sound = await stage.gamma()
@@ -159,7 +159,7 @@ async def test_the_strike_is_absent_or_corrected(fast_clock: MockClock) -> None:
 
 
 @pytest.mark.parametrize("fault", ["winner_contradicted", "resolution_hidden"])
-async def test_a_resolution_is_told_wrongly(fault: str, fast_clock: MockClock) -> None:
+async def test_a_resolution_is_told_wrongly(fault: str, patient_jumps: MockClock) -> None:
     """Gamma shows the loser as winner, or no resolution at all, and the chain knows (F36, F37)."""
     async with stage_at() as stage:
         market = stage.market
@@ -196,7 +196,7 @@ def test_every_fault_of_gamma_is_tried() -> None:
         ("trading_disabled", Mode.DISABLED),
     ],
 )
-async def test_the_venue_changes_its_mode(fault: str, mode: Mode, fast_clock: MockClock) -> None:
+async def test_the_venue_changes_its_mode(fault: str, mode: Mode, patient_jumps: MockClock) -> None:
     """For as long as the plan says, and a restart ends in post-only (F39, F40)."""
     async with stage_at() as stage:
         now_ms = stage.exchange.clock.now_ms()
@@ -210,7 +210,7 @@ async def test_the_venue_changes_its_mode(fault: str, mode: Mode, fast_clock: Mo
         assert stage.struck == {fault: 1}
 
 
-async def test_a_tick_changes_and_changes_back(fast_clock: MockClock) -> None:
+async def test_a_tick_changes_and_changes_back(patient_jumps: MockClock) -> None:
     """Finer, and then as before, of the windows under way alone (F08)."""
     async with stage_at() as stage:
         now_ms, market = stage.exchange.clock.now_ms(), stage.market
@@ -224,7 +224,7 @@ async def test_a_tick_changes_and_changes_back(fast_clock: MockClock) -> None:
         assert stage.struck == {"tick_changed": 2}
 
 
-async def test_somebody_else_places_an_order(fast_clock: MockClock) -> None:
+async def test_somebody_else_places_an_order(patient_jumps: MockClock) -> None:
     """With the wallet's own key, so that it is in its list of orders (F27)."""
     async with stage_at() as stage:
         stage.spoil({"fault": "foreign_order"})
@@ -274,6 +274,7 @@ def test_every_act_of_the_venue_is_tried() -> None:
     assert {kind.name for kind in KINDS} == {
         "engine_restarted", "cancel_only", "trading_disabled", "tick_changed", "foreign_order",
         "heartbeat_rotated", "heartbeat_lapse_ignored",
+        "batch_partly_done",  # with the other batches, where an order's sender is at hand
     }  # fmt: skip
 
 
@@ -281,7 +282,7 @@ def test_every_act_of_the_venue_is_tried() -> None:
 
 
 @pytest.mark.parametrize(("fault", "pairs"), [("executed_twice", 2), ("reverted", 0)])
-async def test_a_split_goes_wrong(fault: str, pairs: int, fast_clock: MockClock) -> None:
+async def test_a_split_goes_wrong(fault: str, pairs: int, patient_jumps: MockClock) -> None:
     """Done twice, or not at all (F33)."""
     async with stage_at(faults=planned({"fault": fault})) as stage:
         exchange, market = stage.exchange, stage.market
@@ -312,7 +313,7 @@ def signed(stage: Stage, path: str, text: str) -> dict[str, str]:
 # --- the admin calls ------------------------------------------------------------------------------
 
 
-async def test_faults_are_switched_while_it_runs(fast_clock: MockClock) -> None:
+async def test_faults_are_switched_while_it_runs(patient_jumps: MockClock) -> None:
     """Added, shown with their numbers and blows, removed, replaced, cleared."""
     async with stage_at() as stage:
         row = {"fault": "market_missing", "match": ["/markets"]}
@@ -345,7 +346,9 @@ async def test_faults_are_switched_while_it_runs(fast_clock: MockClock) -> None:
         (7, 1),
     ],
 )
-async def test_a_bad_call_changes_nothing(body: Any, problems: int, fast_clock: MockClock) -> None:
+async def test_a_bad_call_changes_nothing(
+    body: Any, problems: int, patient_jumps: MockClock
+) -> None:
     """All problems are told, and the plan stays as it was."""
     async with stage_at(faults=planned({"fault": "stall", "from_s": 1000})) as stage:
         before = await stage.admin()
@@ -355,7 +358,7 @@ async def test_a_bad_call_changes_nothing(body: Any, problems: int, fast_clock: 
         assert await stage.admin() == before
 
 
-async def test_every_service_of_a_client_is_a_link(fast_clock: MockClock) -> None:
+async def test_every_service_of_a_client_is_a_link(patient_jumps: MockClock) -> None:
     """A service that is added later must be on a link too, or be named here."""
     own = {"admin", "site"}
 

@@ -56,21 +56,22 @@ def test_the_same_seed_gives_the_same_path_however_it_is_asked() -> None:
 
 
 def test_volatility_stays_in_its_bounds_and_the_path_shows_it() -> None:
-    """σ is 20–120 % a year (jumps come on top), and realised volatility agrees with it."""
+    """σ is 10–150 % a year (jumps come on top), and realised volatility agrees with it."""
     source, year_s = synthetic(), 365.25 * 86_400
     seconds = range(START, START + 5_400_000, 1000)
     sigmas = [source.sigma("btc", at) for at in seconds]
-    assert 0.20 <= min(sigmas) * math.sqrt(year_s) <= max(sigmas) * math.sqrt(year_s) < 1.21
+    assert 0.10 <= min(sigmas) * math.sqrt(year_s) <= max(sigmas) * math.sqrt(year_s) < 1.51
     logs = [math.log(source.binance("btc", at)) for at in seconds]
     realised = math.sqrt(statistics.fmean((b - a) ** 2 for a, b in pairwise(logs)))
-    assert realised == pytest.approx(math.sqrt(statistics.fmean(s * s for s in sigmas)), rel=0.15)
+    assert realised == pytest.approx(math.sqrt(statistics.fmean(s * s for s in sigmas)), rel=0.2)
 
 
-def test_chainlink_follows_binance_two_seconds_later_and_a_little_below() -> None:
-    """The basis is 3–8 bp under Binance's price of two seconds ago (feeds.md 7)."""
+def test_chainlink_is_the_mean_of_two_seconds_and_a_little_below() -> None:
+    """The basis is 3–8 bp under the mean of Binance's last two seconds (feeds.md 7)."""
     source = synthetic()
     for at in range(START, START + 7_000_000, 500_000):
-        basis = 1 - source.chainlink("btc", at) / source.binance("btc", at - 2000)
+        recent = [source.binance("btc", at - 100 * k) for k in range(20)]
+        basis = 1 - source.chainlink("btc", at) / statistics.fmean(recent)
         assert 2.99e-4 < basis < 8.01e-4
 
 
@@ -92,24 +93,27 @@ def test_the_twap_is_the_mean_of_sixty_whole_seconds() -> None:
     assert oracle.twap("btc", stamp, lag_s=3) == pytest.approx(1000 + 97 - 29.5)
 
 
-def test_published_averages_equal_the_mean_of_published_spot_values() -> None:
-    """Who keeps the Chainlink ticks can recompute each 60 s average exactly."""
-    ticks = published(Oracle(synthetic(), ["btc"], START, random.Random(1)), 100)
+def test_published_averages_equal_the_mean_of_spot_values() -> None:
+    """Sixty whole seconds of Chainlink make each average, those that were left out included."""
+    source = synthetic()
+    ticks = published(Oracle(source, ["btc"], START, random.Random(1)), 100)
     spot = {t.stamp_ms: t.value for t in ticks if t.feed == "chainlink"}
-    averages = [t for t in ticks if t.feed == "twap60" and t.stamp_ms - 59_000 in spot]
-    assert len(averages) > 30
+    assert all(value == source.chainlink("btc", stamp) for stamp, value in spot.items())
+    averages = [t for t in ticks if t.feed == "twap60"]
+    assert len(averages) > 90
     for tick in averages:
-        window = [spot[tick.stamp_ms - 1000 * k] for k in range(60)]
+        window = [source.chainlink("btc", tick.stamp_ms - 1000 * k) for k in range(60)]
         assert tick.value == math.fsum(window) / 60
 
 
 def test_feeds_keep_their_cadence_and_come_in_order_of_publication() -> None:
-    """One Chainlink value and one average a second on whole seconds, Binance every 100–400 ms."""
-    ticks = published(Oracle(synthetic(), ["btc"], START, random.Random(1)), 60)
+    """Values and averages on whole seconds, the latter without a gap, Binance every 100–400 ms."""
+    ticks = published(Oracle(synthetic(), ["btc"], START, random.Random(1)), 200)
     assert [t.at_ms for t in ticks] == sorted(t.at_ms for t in ticks)
-    for feed, least, most in (("chainlink", 200, 400), ("twap60", 1000, 1000)):
+    for feed, least, most in (("chainlink", 700, 4000), ("twap60", 1000, 1000)):
         stamps = [t.stamp_ms for t in ticks if t.feed == feed]
-        assert stamps == list(range(stamps[0], stamps[0] + len(stamps) * 1000, 1000))
+        steps = {after - before for before, after in pairwise(stamps)}
+        assert steps == ({1000, 2000} if feed == "chainlink" else {1000})
         assert all(s % 1000 == 0 for s in stamps)
         assert all(least <= t.at_ms - t.stamp_ms <= most for t in ticks if t.feed == feed)
     prints = [t for t in ticks if t.feed == "binance"]
@@ -121,11 +125,21 @@ def test_feeds_keep_their_cadence_and_come_in_order_of_publication() -> None:
     )
 
 
+def test_chainlink_is_as_late_as_measured() -> None:
+    """1.6 s from stamp to arrival, 2.2 s at the 95th percentile, one stamp in 24 left out."""
+    oracle = Oracle(synthetic(), ["btc"], START, random.Random(1))
+    ticks = [t for t in published(oracle, 1200) if t.feed == "chainlink"]
+    delays = sorted(t.at_ms - t.stamp_ms for t in ticks)
+    assert delays[len(delays) // 2] == pytest.approx(1631, rel=0.05)
+    assert delays[len(delays) * 95 // 100] == pytest.approx(2217, rel=0.08)
+    assert 1 - len(ticks) / 1200 == pytest.approx(0.042, abs=0.02)
+
+
 def test_history_covers_two_minutes_from_the_start_on_and_no_more() -> None:
     """A subscriber at the very start gets a full past, and a later one still only two minutes."""
     oracle = Oracle(synthetic(), ["btc"], START, random.Random(1))
     for feed in ("chainlink", "twap60", "binance"):
-        assert len(oracle.history(feed, "btc", START - HISTORY_MS)) >= 119
+        assert len(oracle.history(feed, "btc", START - HISTORY_MS)) >= 118
     oracle.advance(START + 600_000)
     for feed in ("chainlink", "twap60"):
         stamps = [t.stamp_ms for t in oracle.history(feed, "btc", 0)]

@@ -8,12 +8,14 @@ from typing import Any
 import pytest
 from world_kit import DATA, WINDOW_MS, Stage, write_rows
 
-from polybot.exchange import recording_files as files
-from polybot.exchange.crowd_hand import LEAST, Hand
+from polybot.exchange import recording_formats, recording_kaustubh
+from polybot.exchange.crowd_hand import Hand
 from polybot.exchange.invariants import check
+from polybot.exchange.mirror_messages import Snapshot
 from polybot.exchange.model import BUY, DOWN, SELL, UP, Traded
 from polybot.exchange.money import ONE, UNIT
 from polybot.exchange.recording import RecordedWorld
+from polybot.exchange.recording_files import Warnings
 from polybot.exchange.recording_prices import NOMINAL_PRICE, InferredPrices
 
 OPEN_MS = 1_795_132_800_000
@@ -56,8 +58,12 @@ def full_stage(tmp_path: Path, changes: dict[int, tuple[Levels, Levels]] | None 
 
 
 def scaled(side: Levels) -> dict[int, int]:
-    """As the exchange shows it: levels under the minimum have the minimum."""
-    return {round(p * ONE): max(LEAST, round(size * UNIT)) for p, size in side}
+    return {round(p * ONE): round(size * UNIT) for p, size in side}
+
+
+def shown_of(stage: Stage, open_ms: int) -> tuple[dict[int, int], dict[int, int]]:
+    bids, asks = stage.engine.levels(stage.market(open_ms).tokens[UP])
+    return dict(bids), dict(asks)
 
 
 def shown(stage: Stage, outcome: int = UP) -> tuple[dict[int, int], dict[int, int]]:
@@ -78,7 +84,7 @@ def test_it_starts_ninety_seconds_early_with_a_minute_of_prices(tmp_path: Path) 
 
 
 def test_the_book_shows_the_recorded_levels(tmp_path: Path) -> None:
-    """Both tokens' books equal the file; a level under the venue's minimum is rounded up to it."""
+    """Both tokens' books equal the file, to the micro-share."""
     stage = full_stage(tmp_path)
     stage.run(OPEN_MS + 10_000)
 
@@ -89,19 +95,14 @@ def test_the_book_shows_the_recorded_levels(tmp_path: Path) -> None:
     check(stage.engine)
 
 
-def test_changes_are_laid_and_the_rest_left_alone(tmp_path: Path) -> None:
-    """Grown, shrunk, new and vanished levels follow the file; an equal level keeps its order."""
+def test_changes_are_laid(tmp_path: Path) -> None:
+    """Grown, shrunk, new and vanished levels follow the file."""
     after: tuple[Levels, Levels] = ([[0.50, 150], [0.49, 40]], [[0.51, 20], [0.52, 9], [0.53, 200]])
     stage = full_stage(tmp_path, {20: after})
-    stage.run(OPEN_MS + 10_000)
-    market = stage.market(OPEN_MS)
-    resting = {order.id for order in stage.engine.orders.values() if order.market is market}
 
     stage.run(OPEN_MS + 21_000)
 
     assert shown(stage) == (scaled(after[0]), scaled(after[1]))
-    fresh = [order for order in stage.engine.orders.values() if order.id not in resting]
-    assert sorted(order.price for order in fresh) == [4800, 4900, 5000]  # two as Down: 0.52, 0.51
 
 
 def test_our_orders_are_never_deleted(tmp_path: Path) -> None:
@@ -120,13 +121,13 @@ def test_our_orders_are_never_deleted(tmp_path: Path) -> None:
 
 
 def test_a_recorded_level_that_crosses_us_fills_us(tmp_path: Path) -> None:
-    """When recorded bids reach our ask, it is taken at our price after the taker delay."""
+    """When recorded bids reach our ask, it is taken at our price, without a delay."""
     stage = full_stage(tmp_path, {20: ([[0.52, 100]], [[0.54, 200]])})
     stage.run(OPEN_MS + 10_000)
     market, ours = stage.market(OPEN_MS), Hand.make(stage.engine, "ours")
     ours.rest(market, SELL, 5100, 30 * UNIT, stage.now_ms)
 
-    stage.run(OPEN_MS + 20_000 + market.taker_delay_ms)
+    stage.run(OPEN_MS + 20_000)
 
     [event] = stage.heard(Traded)
     assert event.trade.shares == 30 * UNIT
@@ -134,12 +135,12 @@ def test_a_recorded_level_that_crosses_us_fills_us(tmp_path: Path) -> None:
     assert event.trade.makers[0].order.account == ours.account
     assert stage.engine.live_orders(ours.owner) == []
     stage.run(OPEN_MS + 22_000)
-    assert shown(stage) == ({5200: 100 * UNIT}, {5400: 200 * UNIT})
+    assert shown(stage) == ({5200: 70 * UNIT}, {5400: 200 * UNIT})
 
 
-def test_what_we_take_is_laid_again(tmp_path: Path) -> None:
-    """Liquidity we consumed is back with the next snapshot: our impact is not modelled."""
-    stage = full_stage(tmp_path)
+def test_what_we_take_is_back_when_the_level_changes(tmp_path: Path) -> None:
+    """Liquidity we consumed is not there a second time; the level's next change is new."""
+    stage = full_stage(tmp_path, {15: (BOOK[0], [[0.51, 81], [0.53, 200]])})
     stage.run(OPEN_MS + 10_000)
     market, ours = stage.market(OPEN_MS), Hand.make(stage.engine, "ours")
     token = market.tokens[UP]
@@ -148,8 +149,10 @@ def test_what_we_take_is_laid_again(tmp_path: Path) -> None:
     assert shown(stage)[1][5100] == 30 * UNIT
 
     stage.run(OPEN_MS + 12_000)
+    assert shown(stage)[1][5100] == 30 * UNIT
+    stage.run(OPEN_MS + 15_000)
 
-    assert shown(stage)[1][5100] == 80 * UNIT
+    assert shown(stage)[1][5100] == 81 * UNIT
 
 
 def test_strike_final_and_winner_are_the_files(tmp_path: Path) -> None:
@@ -214,7 +217,7 @@ def books_folder(tmp_path: Path) -> Path:
 def test_a_folder_of_books_is_replayed_in_turn(tmp_path: Path) -> None:
     """Token a is Up, b its mirror, a fine price brings the fine tick, winners are known."""
     stage = Stage(RecordedWorld(books_folder(tmp_path)))
-    assert "prices inferred from the book" in stage.world.name
+    assert "inferred from the book" in stage.world.name
     stage.run(OPEN_MS + 5_500)
     assert shown(stage) == (scaled(BOOK[0]), scaled(BOOK[1]))
     stage.run(OPEN_MS + 6_500)
@@ -241,12 +244,12 @@ def test_inferred_prices_agree_with_the_book() -> None:
     up, down = {6900: UNIT}, {7100: UNIT}
     prices = InferredPrices()
     assert prices.chainlink("btc", OPEN_MS) == NOMINAL_PRICE
-    prices.learn(files.Snapshot(OPEN_MS, up, down), OPEN_MS + WINDOW_MS)
+    prices.learn(Snapshot(OPEN_MS, up, down), OPEN_MS + WINDOW_MS)
     early = prices.chainlink("btc", OPEN_MS)
-    prices.learn(files.Snapshot(OPEN_MS + 280_000, up, down), OPEN_MS + WINDOW_MS)
+    prices.learn(Snapshot(OPEN_MS + 280_000, up, down), OPEN_MS + WINDOW_MS)
     late = prices.binance("btc", OPEN_MS + 280_000)
-    prices.learn(files.Snapshot(OPEN_MS + 281_000, {}, {3000: UNIT}), OPEN_MS + WINDOW_MS)
-    prices.learn(files.Snapshot(OPEN_MS + 282_000, {}, {}), OPEN_MS + WINDOW_MS)
+    prices.learn(Snapshot(OPEN_MS + 281_000, {}, {3000: UNIT}), OPEN_MS + WINDOW_MS)
+    prices.learn(Snapshot(OPEN_MS + 282_000, {}, {}), OPEN_MS + WINDOW_MS)
 
     assert early > late > NOMINAL_PRICE
     assert prices.chainlink("btc", OPEN_MS + 283_000) < NOMINAL_PRICE
@@ -260,7 +263,7 @@ def test_nothing_to_replay(tmp_path: Path) -> None:
     """A missing path, an empty folder and a foreign file are refused with the remedy."""
     (tmp_path / "notes.txt").write_text("x")
     for path in (tmp_path, tmp_path / "absent", tmp_path / "notes.txt"):
-        with pytest.raises(ValueError, match=r"give a \*\.jsonl\.zst file or a folder"):
+        with pytest.raises(ValueError, match="give a file or a folder"):
             RecordedWorld(path)
 
 
@@ -290,12 +293,16 @@ def test_a_damaged_file(tmp_path: Path, damage: bytes) -> None:
 
 
 def test_a_file_cut_short(tmp_path: Path) -> None:
-    """Without its end the outcome is missing: refused, not guessed."""
-    path = write_rows(tmp_path / f"{SLUG}.orderbook.jsonl.zst", full_rows({}))
-    path.write_bytes(path.read_bytes()[:-200])
+    """The readable part is replayed, with a warning in the world's name; the last mid decides."""
+    everything = full_rows({})
+    path = write_rows(tmp_path / f"{SLUG}.orderbook.jsonl.zst", everything[:600])
+    whole = path.read_bytes()
+    path.write_bytes(whole + write_rows(path, everything[600:]).read_bytes()[:-20])
+    stage = Stage(RecordedWorld(path))
+    stage.run(OPEN_MS + 10_000)
 
-    with pytest.raises(ValueError, match="again"):
-        RecordedWorld(path)
+    assert "cut short" in stage.world.name
+    assert shown(stage) == (scaled(BOOK[0]), scaled(BOOK[1]))
 
 
 def test_a_contradiction(tmp_path: Path) -> None:
@@ -309,12 +316,12 @@ def test_a_contradiction(tmp_path: Path) -> None:
 
 
 def test_another_kind_of_market(tmp_path: Path) -> None:
-    """Only BTC 5m recordings are known."""
+    """Only 5m and 15m markets of four coins are known."""
     rows = full_rows({})
-    rows[0]["slug"] = "eth-updown-15m-1795132800"
-    path = write_rows(tmp_path / "eth.orderbook.jsonl.zst", rows)
+    rows[0]["slug"] = "doge-updown-5m-1795132800"
+    path = write_rows(tmp_path / "doge.orderbook.jsonl.zst", rows)
 
-    with pytest.raises(ValueError, match="no BTC 5m market"):
+    with pytest.raises(ValueError, match="no 5m or 15m market"):
         RecordedWorld(path)
 
 
@@ -344,17 +351,15 @@ BOOKS = DATA / "recordings" / "btc5m_books_cronos"
 def test_a_real_market_shows_its_file_and_outcome() -> None:
     """At every tenth second the exchange's book is the recorded one; Up wins, as it did."""
     world = RecordedWorld(FULL)
-    [path] = files.find(FULL)
-    recorded = files.read_full(path)
+    [tape] = recording_kaustubh.load(sorted(FULL.glob("*.zst")), Warnings()).tapes
     stage = Stage(world)
-    open_ms = int(recorded.slug.rsplit("-", 1)[1]) * 1000
+    open_ms = tape.start_ms
 
-    for snapshot in recorded.snapshots[::10]:
+    for snapshot in list(tape.beats())[::10]:
+        assert isinstance(snapshot, Snapshot)
         if world.start_ms <= snapshot.at_ms < open_ms + WINDOW_MS:
             stage.run(snapshot.at_ms)
-            bids, asks = stage.engine.levels(stage.market(open_ms).tokens[UP])
-            assert dict(bids) == {p: max(LEAST, size) for p, size in snapshot.bids.items()}
-            assert dict(asks) == {p: max(LEAST, size) for p, size in snapshot.asks.items()}
+            assert shown_of(stage, open_ms) == (snapshot.bids, snapshot.asks)
     check(stage.engine)
     stage.run(open_ms + WINDOW_MS + 170_000)
 
@@ -366,16 +371,15 @@ def test_a_real_market_shows_its_file_and_outcome() -> None:
 def test_real_books_show_their_file() -> None:
     """Half a minute of a full-depth recording, every hundredth event compared with the book."""
     world = RecordedWorld(BOOKS)
-    first = files.read_index(files.find(BOOKS))[0]
+    first = recording_formats.read(BOOKS).tapes[0]
     stage = Stage(world)
 
-    for number, snapshot in enumerate(first.snapshots()):
+    for number, snapshot in enumerate(first.beats()):
+        assert isinstance(snapshot, Snapshot)
         if snapshot.at_ms > first.start_ms + 30_000:
             break
         if number % 100 == 0:
             stage.run(snapshot.at_ms)
-            bids, asks = stage.engine.levels(stage.market(first.start_ms).tokens[UP])
-            assert dict(bids) == {p: max(LEAST, size) for p, size in snapshot.bids.items()}
-            assert dict(asks) == {p: max(LEAST, size) for p, size in snapshot.asks.items()}
+            assert shown_of(stage, first.start_ms) == (snapshot.bids, snapshot.asks)
     assert stage.now_ms > first.start_ms
     assert world.settlement(stage.market(first.start_ms)) is not None

@@ -31,7 +31,8 @@ class Stage:
     def __init__(self, world: World) -> None:
         self.world, self.now_ms = world, world.start_ms
         self.engine = Engine(rng=random.Random(1))
-        self.oracle = Oracle(world.source, ["btc"], world.start_ms, random.Random(2))
+        assets = sorted({series.asset for series in world.series})
+        self.oracle = Oracle(world.source, assets, world.start_ms, random.Random(2))
         self.lifecycle = Lifecycle(
             self.engine,
             self.oracle,
@@ -89,6 +90,6 @@ def crowd_of(world: SyntheticWorld) -> Crowd:
 
 def write_rows(path: Path, rows: Iterable[dict[str, Any]]) -> Path:
     """A compressed file of JSON lines, as the recordings are."""
-    text = b"\n\n".join(map(orjson.dumps, rows))
+    text = b"".join(orjson.dumps(row) + b"\n\n" for row in rows)
     path.write_bytes(zstandard.ZstdCompressor().compress(text))
     return path

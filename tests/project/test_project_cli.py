@@ -53,7 +53,7 @@ def test_the_full_exchange_line() -> None:
     ("line", "words"),
     [
         ("--mode demo", "invalid choice"),
-        ("--world moon", "expected synthetic or recording:PATH"),
+        ("--world moon", "expected synthetic, recording:PATH"),
         ("--series btc-7m", "expected a series like btc-5m"),
         ("--series ,", "at least one series"),
         ("--for 30", "expected a duration like 90s, 30m or 2h"),

@@ -71,8 +71,6 @@ LIES = (
     Kind("batch_ids_empty", "accepted entries of a batch come without id", "F22", CLOB, match=BATCH,
          params=(_COUNT,)),
     Kind("batch_shuffled", "the reply to a batch is in another order", "F22", CLOB, match=BATCH),
-    Kind("batch_partly_done", "only the first entries are done, and the answer is 500", "F23", CLOB,
-         match=BATCH, params=(Param("keep", "entries done", 0, 15, (0, 3)),)),
     Kind("orders_lag", "the order list lacks what is younger than this", "F48", CLOB,
          match=("GET /data/orders",), params=(millis("lag_ms", 500, 5_000),)),
     Kind("page_loop", "the cursor leads to the same page again", "F47", CLOB, match=LISTS),

@@ -61,7 +61,7 @@ USER_LIES = (
     Kind("fill_off", "a fill is told a little larger or smaller than it is", "F30", USER,
          match=('"trade"',), params=(
              Param("micro", "shares, 10⁻⁶", -1_000_000, 1_000_000, among=(-10_000, -1, 1, 10_000)),
-         )),
+         ), lasting=True),
     Kind("cancelled_tells_matched", "a cancellation event reads MATCHED", "F25", USER,
          match=("CANCELLATION",)),
 )  # fmt: skip

@@ -64,22 +64,22 @@ class StreamLink:
             socket.tap = None
 
     def _arm(self) -> None:
-        tap = self._tap if self._faults.at(self._name) else None
+        armed = bool(self._faults.at(self._name))
         for socket, line in self._lines.items():
-            socket.tap = tap
-            if tap is None:
+            socket.tap = partial(self._tap, line) if armed else None
+            if not armed:
                 for _, frame in line.held:
                     socket.put(frame)
                 line.held.clear()
 
     # --- frames ------------------------------------------------------------------------------
 
-    def _tap(self, socket: Socket, frame: bytes) -> list[bytes]:
+    def _tap(self, line: _Line, frame: bytes) -> list[bytes]:
         """The frames that go out now in place of this one."""
         text = text_of(frame)
         if not is_data(text) or text is None:
             return [frame]
-        now_ms, line = self._clock.now_ms(), self._lines[socket]
+        now_ms = self._clock.now_ms()
         before: list[bytes] = []
         out = [frame]
         for running in self._faults.at(self._name):

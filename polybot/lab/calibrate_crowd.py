@@ -1,0 +1,79 @@
+"""`python -m polybot lab calibrate-crowd`: the crowd's figures beside those of the venue.
+
+Books and trades are taken under the rules of the day they were recorded on, see `crowd_venue`. Ends
+with 1 when a figure is out of its tolerance.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import math
+import sys
+from collections.abc import Sequence
+from typing import TextIO
+
+from polybot.lab.crowd_figures import Figures, book_figures, price_figures
+from polybot.lab.crowd_meter import Meters, Tally
+from polybot.lab.crowd_targets import BOOKS, PRICES, Target
+from polybot.lab.crowd_venue import SAMPLE_DAY, CrowdVenue
+
+WIDTHS = (66, 11, 11, 9)
+
+
+def main(argv: Sequence[str]) -> int:
+    """The command; its exit code."""
+    parser = argparse.ArgumentParser(
+        prog="polybot lab calibrate-crowd", allow_abbrev=False,
+        description="The crowd's figures against those measured on the venue.",
+    )  # fmt: skip
+    parser.add_argument("--markets", type=int, default=16, help="windows to measure (16)")
+    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--json", action="store_true", help="rows as JSON instead of a table")
+    said = parser.parse_args(argv)
+    figures = measure(said.seed, said.markets, sys.stderr) | price_figures(said.seed)
+    rows = [(target, figures.get(target.path, math.nan)) for target in (*BOOKS, *PRICES)]
+    sys.stdout.write(as_json(rows) if said.json else as_table(rows))
+    return 0 if all(target.met(ours) for target, ours in rows) else 1
+
+
+def measure(seed: int, markets: int, progress: TextIO, intensity: float = 1.0) -> Figures:
+    """The figures of so many windows of the sample's day."""
+    venue, tally = CrowdVenue(seed, intensity, SAMPLE_DAY), Tally()
+    meters = Meters(venue.engine, tally)
+    venue.engine.listeners.append(meters.on_event)
+    for number, market in enumerate(venue.windows(markets), 1):
+        meters.start(market)
+        progress.write(f"window {number} of {markets}\n")
+        progress.flush()
+    return book_figures(tally)
+
+
+def as_json(rows: Sequence[tuple[Target, float]]) -> str:
+    listed = [
+        {
+            "figure": target.path, "target": target.value,
+            "ours": None if math.isnan(ours) else ours,
+            "tolerance": target.tolerance(), "ok": target.met(ours),
+        }
+        for target, ours in rows
+    ]  # fmt: skip
+    return json.dumps(listed, indent=1) + "\n"
+
+
+def as_table(rows: Sequence[tuple[Target, float]]) -> str:
+    """One line a figure, and how many are within their tolerance."""
+    lines = [_line(("figure", "target", "ours", "tolerance", "ok"))]
+    for target, ours in rows:
+        verdict = "ok" if target.met(ours) else "OUT"
+        cells = (target.path, f"{target.value:.4g}", f"{ours:.4g}", target.tolerance(), verdict)
+        lines.append(_line(cells))
+    met = sum(target.met(ours) for target, ours in rows)
+    return "\n".join([*lines, f"{met} of {len(rows)} within tolerance", ""])
+
+
+def _line(cells: Sequence[str]) -> str:
+    name, target, ours, tolerance, verdict = cells
+    figures = (target, ours, tolerance)
+    padded = "".join(cell.rjust(width) for cell, width in zip(figures, WIDTHS[1:], strict=True))
+    return f"{name.ljust(WIDTHS[0])}{padded}  {verdict}"

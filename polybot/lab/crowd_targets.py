@@ -1,0 +1,133 @@
+"""What was measured on the venue, and how near to it the crowd must come.
+
+The values are facts from calibration.json, named by their path there; a test compares them with the
+file where it is at hand. The books are 32 BTC 5m markets of one April morning, the full rate ten
+seconds of one market: a tolerance below what that sample could promise would be pretence.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+
+import attrs
+
+SPREAD, BOOK, FULL = "spread_by_ttc", "book_events_btc5m", "full_rate_btc5m"
+RTDS, VOL = "rtds_chainlink_btc_2026_07", "btc_vol"
+BINANCE_5M = f"{VOL}/binance_5m_2025_12_to_2026_02"
+TTC = ("300-240s", "240-180s", "180-120s", "120-60s", "60-30s", "30-10s", "10-0s")
+
+
+@attrs.frozen
+class Target:
+    """One figure. `over`: what the file's number is divided by to become it (counts to shares).
+
+    `band` is the tolerance: a factor either way above 1, an absolute distance up to 1.
+    """
+
+    path: str
+    value: float
+    band: float
+    over: float = 1.0
+
+    def met(self, ours: float) -> bool:
+        """NaN, a figure that could not be taken, is not met."""
+        if self.band > 1:
+            return self.value / self.band <= ours <= self.value * self.band
+        return abs(ours - self.value) <= self.band
+
+    def tolerance(self) -> str:
+        return f"×÷ {self.band:g}" if self.band > 1 else f"± {self.band:g}"
+
+
+def _by_ttc(form: str, values: tuple[float, ...], band: float) -> Iterator[Target]:
+    for bucket, value in zip(TTC, values, strict=True):
+        if not math.isnan(value):
+            yield Target(form.format(bucket), value, band)
+
+
+def _depths() -> Iterator[Target]:
+    """Medians at the touch and behind it; the sparse last half minute only at the touch."""
+    medians = {
+        0: (260.5, 262.8, 274.6, 304.9, 265.0, 213.1, 180.0),
+        1: (296.4, 317.5, 329.8, 329.5, 225.0, math.nan, math.nan),
+        2: (383.5, 420.8, 419.4, 392.7, 215.0, math.nan, math.nan),
+        5: (496.0, 507.3, 469.0, 432.9, 195.0, math.nan, math.nan),
+        9: (462.8, 503.6, 453.9, 404.0, 213.2, math.nan, math.nan),
+    }
+    for level, values in medians.items():
+        yield from _by_ttc(f"depth_by_ttc/level/{{}}/{level}/p50", values, 1.7)
+
+
+BOOKS: tuple[Target, ...] = (
+    *_by_ttc(
+        f"{SPREAD}/{{}}/two_sided_time_share_by_spread/0.010",
+        (0.901, 0.9016, 0.897, 0.8817, 0.9068, 0.8753, 0.7851),
+        0.06,
+    ),
+    *_by_ttc(
+        f"{SPREAD}/{{}}/one_sided_time_share",
+        (0.0, 0.0, 0.0, 0.0453, 0.2355, 0.4963, 0.5957),
+        0.15,
+    ),
+    *_by_ttc(
+        f"{SPREAD}/{{}}/mid_beyond_0.05_0.95_time_share",
+        (0.0, 0.0062, 0.0718, 0.2149, 0.5009, 0.6748, 0.7615),
+        0.2,
+    ),
+    Target(f"{BOOK}/per_second/mean", 11.3673, 1.3),
+    Target(f"{BOOK}/per_second/p50", 8.0, 1.4),
+    Target(f"{BOOK}/per_second/p90", 24.0, 1.4),
+    Target(f"{BOOK}/per_second/p99", 63.02, 1.5),
+    Target(f"{BOOK}/interarrival_ms/p50", 32.0, 1.6),
+    Target(f"{BOOK}/interarrival_ms/p90", 225.0, 1.5),
+    Target(f"{BOOK}/burst_100ms_max_per_market/p50", 20.0, 1.5),
+    Target(f"{BOOK}/events_per_market/p50", 3283.5, 1.4),
+    Target(f"{BOOK}/seconds_of_trading_after_close/p50", 1.711, 2.0),
+    *_depths(),
+    Target("depth_by_ttc/whole_book_shares/p50", 87670.0, 1.7),
+    Target("book_message/levels_both_sides/p50", 99.0, 1.1),
+    *_by_ttc(
+        "mid_moves_1s/by_ttc/{}/std",
+        (0.0177, 0.0183, 0.02, 0.0185, 0.0208, 0.027, 0.0594),
+        1.5,
+    ),
+    *_by_ttc(
+        "mid_moves_1s/by_ttc/{}/zero_share",
+        (0.534, 0.563, 0.5885, 0.6062, 0.6219, 0.6859, 0.6969),
+        0.15,
+    ),
+    Target(f"{FULL}/per_second_all/mean", 539.0, 1.3),
+    Target(f"{FULL}/per_second_price_change/mean", 504.6, 1.3),
+    Target(f"{FULL}/events/price_change", 0.9355, 0.03, over=5534),
+    Target(f"{FULL}/per_trade/price_change_per_trade", 72.9, 1.4),
+    Target(f"{FULL}/changes_per_price_change_message/2", 1.0, 0.02, over=5177),
+    Target(f"{FULL}/ticks_behind_touch_share/0", 0.6374, 0.1),
+    Target(f"{FULL}/ticks_behind_touch_share/1", 0.039, 0.04),
+    Target(f"{FULL}/ticks_behind_touch_share/2", 0.0226, 0.04),
+    Target(f"{FULL}/level_update_kind/new level", 0.0006, 0.01, over=5182),
+    Target(f"{FULL}/level_update_kind/level removed", 0.0004, 0.01, over=5182),
+    Target(f"{FULL}/abs_size_delta_shares/p50", 10.0, 1.3),
+    Target(f"{FULL}/abs_size_delta_shares/p90", 30.0, 1.5),
+    Target(f"{FULL}/trades/per_second", 6.9, 1.5),
+    Target(f"{FULL}/trades/size_shares/p25", 2.03, 2.0),
+    Target(f"{FULL}/trades/size_shares/p50", 7.14, 1.4),
+    Target(f"{FULL}/trades/size_shares/p95", 48.92, 1.5),
+    Target(f"{FULL}/trades/size_shares/mean", 12.22, 1.4),
+    Target(f"{FULL}/trades/taker_side/BUY", 0.662, 0.06, over=71),
+)
+
+PRICES: tuple[Target, ...] = (
+    Target(f"{RTDS}/recv_minus_feed_ms/p5", 1171.0, 1.1),
+    Target(f"{RTDS}/recv_minus_feed_ms/p50", 1631.0, 1.1),
+    Target(f"{RTDS}/recv_minus_feed_ms/p95", 2217.0, 1.1),
+    Target(f"{RTDS}/feed_step_ms_counts/2000", 0.0441, 0.02, over=41741),
+    Target(f"{BINANCE_5M}/implied_1m_std_bps_sqrt_time", 5.79, 1.5),
+    Target(f"{BINANCE_5M}/abs_5m_bps/p50", 5.08, 1.5),
+    Target(f"{BINANCE_5M}/abs_5m_bps/p90", 18.76, 1.5),
+    Target(f"{BINANCE_5M}/abs_5m_bps/p99", 48.79, 1.6),
+    # Of Chainlink only the shape: each horizon against a minute's 3.736, for levels differ by day.
+    Target(f"{VOL}/chainlink_2026_07_24/std_bps/1s", 0.0824, 1.3, over=3.736),
+    Target(f"{VOL}/chainlink_2026_07_24/std_bps/5s", 0.2208, 1.3, over=3.736),
+    Target(f"{VOL}/chainlink_2026_07_24/std_bps/15s", 0.4296, 1.3, over=3.736),
+)

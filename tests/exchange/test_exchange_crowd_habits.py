@@ -1,0 +1,186 @@
+"""The crowd's newer habits: runs and storms, whales, the rebate farmer, the arbitrageur."""
+
+from __future__ import annotations
+
+import random
+from itertools import pairwise
+
+import pytest
+from engine_kit import T0, make_market
+from hypothesis import given, settings, strategies as st
+from test_exchange_crowd_members import Scene, run
+
+from polybot.exchange.crowd_farmer import Farmer
+from polybot.exchange.crowd_hand import Hand
+from polybot.exchange.crowd_informed import PARITY_REST_MS, Parity, fee
+from polybot.exchange.crowd_takers import Heat, Noise, Whale
+from polybot.exchange.invariants import check
+from polybot.exchange.model import BUY, DOWN, SELL, UP
+from polybot.exchange.money import ONE, UNIT
+
+# --- runs and storms ------------------------------------------------------------------------------
+
+
+def test_small_orders_come_in_runs() -> None:
+    """Half of the gaps are hundredths of a second while the mean is ten times that."""
+    scene = Scene()
+    noise = Noise(scene.hand, scene.market, random.Random(3), 9.0)
+    times = run(noise, T0, 1500)
+    gaps = sorted(after - before for before, after in pairwise(times))
+
+    assert gaps[len(gaps) // 2] < 50
+    assert sum(gaps) / len(gaps) > 70
+
+
+def test_a_run_is_one_traders() -> None:
+    """Orders hundredths of a second apart want the same token on the same side, nearly always."""
+    scene = Scene()
+    scene.quote(4900, 5000, 40_000)
+    run(Noise(scene.hand, scene.market, random.Random(3), 5.0), T0, 300)
+    takers = [trade.taker for trade in scene.engine.trades.values()]
+    close = [
+        (one.token, one.side) == (other.token, other.side)
+        for one, other in pairwise(takers)
+        if other.created_ms - one.created_ms < 30
+    ]
+
+    assert len(close) > 50
+    assert sum(close) > 0.9 * len(close)
+
+
+def test_heat_is_one_on_average_and_remembers_seconds() -> None:
+    """Loud and quiet seconds: neighbours alike, minutes apart not, and no more orders in all."""
+    heat = Heat(random.Random(1))
+    values = [heat.at(T0 + 1000 * second) for second in range(40_000)]
+    mean = sum(values) / len(values)
+
+    assert mean == pytest.approx(1.0, rel=0.1)
+    near = sum((a - mean) * (b - mean) for a, b in pairwise(values))
+    far = sum((a - mean) * (b - mean) for a, b in zip(values, values[60:], strict=False))
+    assert near > 10 * abs(far)
+
+
+# --- whales ---------------------------------------------------------------------------------------
+
+
+def test_a_whale_sweeps_several_levels() -> None:
+    """One order, a trade at each level it takes, in one act."""
+    scene = Scene()
+    other = scene.quote(4900, 5000, 100)
+    for price in (4700, 4800, 5100, 5200):
+        other.rest(scene.market, BUY if price < 4900 else SELL, price, 100 * UNIT, T0)
+    whale = Whale(scene.hand, scene.market, random.Random(2), 1.0)
+
+    run(whale, T0, 2)
+
+    trades = list(scene.engine.trades.values())
+    assert len({trade.taker.id for trade in trades}) == 1
+    assert len(trades) >= 2
+    check(scene.engine)
+
+
+def test_a_whale_does_not_strike_on_arrival() -> None:
+    """The first act only draws a time: windows would otherwise all begin with a sweep."""
+    scene = Scene()
+    scene.quote(4900, 5000)
+
+    due = Whale(scene.hand, scene.market, random.Random(2), 0.01).act(T0)
+
+    assert not scene.engine.trades
+    assert due is not None
+    assert due > T0
+
+
+# --- the rebate farmer ----------------------------------------------------------------------------
+
+
+def test_the_farmer_joins_and_never_improves() -> None:
+    """It stands at the best bid and the best ask of others, and follows them when they move."""
+    scene = Scene()
+    other = scene.quote(4900, 5200)
+    farmer = Farmer(scene.hand, scene.market, random.Random(1))
+    farmer.act(T0)
+    assert scene.best() == (4900, 5200)
+    assert len(scene.engine.live_orders(scene.hand.owner)) == 2
+
+    other.rest(scene.market, BUY, 5000, 10 * UNIT, T0)
+    farmer.act(T0 + 1000)
+
+    prices = {order.price for order in scene.engine.live_orders(scene.hand.owner)}
+    assert prices == {5000, ONE - 5200}
+
+
+@given(st.lists(st.integers(1, 98), min_size=1, max_size=12), st.integers(0, 1000))
+@settings(max_examples=25, deadline=None)
+def test_the_farmer_has_at_most_one_order_a_side(bids: list[int], seed: int) -> None:
+    """However the touch moves about it, nothing of it is left behind."""
+    scene, now_ms = Scene(), T0
+    farmer = Farmer(scene.hand, scene.market, random.Random(seed))
+    other = Hand.make(scene.engine, "other")
+    for bid in bids:
+        other.leave(scene.market, now_ms)
+        other.rest(scene.market, BUY, bid * 100, 50 * UNIT, now_ms)
+        other.rest(scene.market, SELL, bid * 100 + 100, 50 * UNIT, now_ms)
+        now_ms = farmer.act(now_ms) or now_ms
+        assert len(scene.engine.live_orders(scene.hand.owner)) <= 2
+        check(scene.engine)
+
+
+def test_the_farmer_leaves_at_the_end() -> None:
+    """Nothing of it rests after the close."""
+    scene = Scene()
+    scene.quote(4900, 5000)
+    farmer = Farmer(scene.hand, scene.market, random.Random(1))
+    farmer.act(T0)
+
+    assert farmer.act(scene.market.end_ms) is None
+    assert scene.engine.live_orders(scene.hand.owner) == []
+
+
+# --- the parity arbitrageur -----------------------------------------------------------------------
+
+
+def pair(up_ask: int, down_ask: int) -> tuple[Scene, Parity]:
+    """Two windows with one end: Up of the lower strike and Down of the higher are on offer."""
+    scene = Scene()
+    low, high = scene.market, make_market("long", start_ms=T0 - 600_000)
+    scene.engine.list_market(high, T0)
+    scene.engine.open_market(high, T0)
+    low.strike, high.strike = 90_000.0, 90_050.0
+    other = Hand.make(scene.engine, "other")
+    other.rest(low, SELL, up_ask, 500 * UNIT, T0)
+    other.rest(high, BUY, ONE - down_ask, 500 * UNIT, T0)
+    return scene, Parity(scene.hand, high, low)
+
+
+def test_a_pair_that_must_pay_a_dollar_is_bought_below_it() -> None:
+    """Up of the lower strike and Down of the higher for 0.95 and fees: both are lifted."""
+    scene, parity = pair(4600, 4900)
+
+    due = parity.act(T0 + 1000)
+
+    bought = [(trade.taker.market, trade.taker.token) for trade in scene.engine.trades.values()]
+    low = scene.market
+    assert bought[0] == (low, low.tokens[UP])
+    assert bought[1][1] == bought[1][0].tokens[DOWN]
+    assert due == T0 + 1000 + PARITY_REST_MS
+
+
+def test_fees_eat_a_narrow_gap() -> None:
+    """0.98 for the pair is more than a dollar with the fees (strategy.md 12): nobody moves."""
+    scene, parity = pair(4900, 4900)
+
+    parity.act(T0 + 1000)
+
+    assert not scene.engine.trades
+    assert 0.98 + 2 * fee(scene.market, 4900) > 1
+
+
+def test_without_strikes_there_is_no_parity() -> None:
+    """Before both strikes are known nobody can say which is the lower."""
+    scene, parity = pair(1000, 1000)
+    scene.market.strike = None
+
+    parity.act(T0 + 1000)
+
+    assert not scene.engine.trades
