@@ -113,11 +113,9 @@ class LiveParams:
     itself; PM_FUNDER must be the same.
     """
 
-    signature_type: int = attrs.field(default=0, validator=in_((0, 1, 2)))
-    """How the venue knows the wallet: 0 its own key, 1 a proxy, 2 a Safe; the last two need
-    `funder`.
-
-    Deposit wallets (type 3) are not built yet.
+    signature_type: int = attrs.field(default=0, validator=in_((0, 1, 2, 3)))
+    """How the venue knows the wallet: 0 its own key, 1 a proxy, 2 a Safe, 3 a deposit wallet; all
+    but the first need `funder`.
     """
 
     secrets_file: str | None = None
@@ -249,7 +247,7 @@ def _match(live: LiveParams, wallet: str, keys: LiveKeys, faults: list[Fault]) -
             problem = f"the key belongs to {address}, not to {wallet}; one of them is wrong"
             faults.append(Fault("live.wallet", problem))
     if (live.signature_type == 0) != (live.funder is None):
-        problem = "0 goes without a funder, 1 and 2 need one"
+        problem = "0 goes without a funder, the others need one"
         faults.append(Fault("live.signature_type", problem))
     if (live.funder or "").lower() != (keys.funder or "").lower():
         problem = f"must be the same address as {FUNDER}; set both or neither"
