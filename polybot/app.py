@@ -19,9 +19,9 @@ from polybot.console.snapshot import Snapshot
 from polybot.context import Context
 from polybot.discovery import Discovery
 from polybot.domain.ledger import MarketBooks
+from polybot.inventory import Inventory
 from polybot.price_task import PriceTask
 from polybot.restart import Restart, StartFailed, end_of
-from polybot.settlement import Settlement
 from polybot.summary import Summary, total
 from polybot.supervisor import Supervisor
 from polybot.user_task import UserTask
@@ -38,7 +38,7 @@ class Bot:
     ctx: Context
     series: tuple[str, ...]
     run_ms: int | None
-    settlement: Settlement
+    inventory: Inventory
     speed: float
     world: str
     exit_reason: str = ""
@@ -53,7 +53,7 @@ class Bot:
 
     def __attrs_post_init__(self) -> None:
         self.discovery = Discovery(self.ctx, self.series)
-        self.supervisor = Supervisor(self.ctx, self.discovery, self.settlement)
+        self.supervisor = Supervisor(self.ctx, self.discovery, self.inventory)
         self.ctx.account.journal.on_failure = self._journal_failed
 
     # --- running -----------------------------------------------------------------------------
@@ -102,9 +102,8 @@ class Bot:
             self.empty = restart.empty
         self.ready = True
         for market in self.ctx.recovered.markets.values():
-            self.settlement.watch(market)
-        for operation in self.ctx.recovered.operations.values():
-            self.settlement.in_doubt[operation.condition_id] = operation
+            self.inventory.watch(market)
+        self.inventory.take_over(list(self.ctx.recovered.operations.values()))
 
     def _start_services(self, services: trio.Nursery) -> None:
         account, assets = self.ctx.account, sorted({one.split("-")[0] for one in self.series})
@@ -114,7 +113,7 @@ class Bot:
         services.start_soon(self.ctx.reconciler.run, name="reconciler")
         services.start_soon(PriceTask(self.ctx, assets).run, name="prices")
         services.start_soon(self.discovery.run, name="discovery")
-        services.start_soon(self.settlement.run, name="settlement")
+        services.start_soon(self.inventory.run, name="inventory")
         services.start_soon(self._publish, name="view")
         if self.run_ms is not None:
             services.start_soon(self._stop_at, self.started_ms + self.run_ms, name="timer")
@@ -164,7 +163,7 @@ class Bot:
     async def _last_accounts(self) -> None:
         """Late fills and results, so that the books are complete when they are written."""
         await self.ctx.reconciler.reconcile()
-        await self.settlement.round(final=True)
+        await self.inventory.round(final=True)
 
     # --- figures -----------------------------------------------------------------------------
 

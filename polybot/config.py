@@ -20,6 +20,7 @@ from attrs.validators import and_, ge, in_, le
 from polybot import options
 from polybot.config_read import ConfigError, Fault, read_section, unknown_key
 from polybot.exchange.faults.plan import load as load_plan, presets
+from polybot.execution.inventory import InventoryParams
 from polybot.execution.params import OrderParams
 from polybot.options import Overrides
 from polybot.pricing.params import PricingParams
@@ -132,6 +133,7 @@ class Config:
     paper: PaperParams
     live: LiveParams
     journal: JournalParams = JournalParams()
+    inventory: InventoryParams = InventoryParams()
     keys: LiveKeys | None = None  # in live mode only
 
     @property
@@ -165,6 +167,7 @@ def load(path: Path, env: Mapping[str, str], overrides: Overrides = Overrides())
         paper=section(PaperParams, "paper"),
         live=section(LiveParams, "live"),
         journal=section(JournalParams, "journal"),
+        inventory=section(InventoryParams, "inventory"),
     )
     if any(fault.path.startswith("live") for fault in faults):
         raise ConfigError(faults)  # which wallet and which file are meant is not known

@@ -17,6 +17,7 @@ import trio
 
 from polybot.clock import Clock
 from polybot.config import Config
+from polybot.exchange.chain_services import DemoWallets
 from polybot.exchange.server import DemoWallet, Urls
 from polybot.journal.store import Store
 from polybot.launch import (
@@ -29,6 +30,7 @@ from polybot.launch import (
     run_watched,
 )
 from polybot.options import BotOptions
+from polybot.purse import Purse
 from polybot.summary import Summary
 from polybot.venue.secret import Credentials, Secret
 
@@ -43,6 +45,7 @@ class Host:
 
     urls: Urls
     wallet: DemoWallet
+    others: DemoWallets
     speed: float
 
     @classmethod
@@ -50,7 +53,13 @@ class Host:
         """Raises KeyError when something is missing; more than we know is fine."""
         urls = {field.name: line[field.name] for field in attrs.fields(Urls)}
         wallet = {field.name: line["wallet"][field.name] for field in attrs.fields(DemoWallet)}
-        return cls(Urls(**urls), DemoWallet(**wallet), float(line["speed"]))
+        others = {field.name: line["wallet"][field.name] for field in attrs.fields(DemoWallets)}
+        made = (DemoWallet(**wallet), DemoWallets(**others))
+        return cls(Urls(**urls), *made, float(line["speed"]))
+
+    @property
+    def purse(self) -> Purse:
+        return Purse.deposit(self.others.deposit, self.others.relayer_api_key)
 
     @property
     def credentials(self) -> Credentials:
@@ -86,10 +95,10 @@ async def run_guest(config: Config, options: BotOptions, host: Host) -> tuple[Su
         clock = await clock_of(http, host)
         bot = build(
             config, options, clock, demo_site(host.urls), Secret(host.wallet.private_key),
-            host.credentials, http, store, world=host.urls.clob, speed=host.speed,
+            host.credentials, host.purse, http, store, world=host.urls.clob, speed=host.speed,
         )  # fmt: skip
         code = await run_watched(bot)
-        verdict = await ask_exchange(http, host.urls.admin, host.wallet.address)
+        verdict = await ask_exchange(http, host.urls.admin, host.others.deposit)
         summary = judged(bot.summary(), verdict)
     store.close()
     return summary, EXIT_ORDERS_LIVE if summary.live_orders_at_exit else code

@@ -73,7 +73,7 @@ async def memory_drill(*, warm_up: int, intervals: int, speed: float, seed: int)
             await _settled(bot, warm_up + intervals)
             after, exchange_after = resident(os.getpid()), resident(process.pid)
             bot.stop("drill")
-        state = await ask_exchange(http, host.urls.admin, host.wallet.address)
+        state = await ask_exchange(http, host.urls.admin, host.others.deposit)
         journal.close()
         assert state is not None, "the exchange answers to the end"
         return Memory(
@@ -129,6 +129,7 @@ def _bot(
         demo_site(host.urls),
         Secret(host.wallet.private_key),
         host.credentials,
+        host.purse,
         http,
         store,
         world="synthetic",

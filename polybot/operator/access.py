@@ -20,6 +20,7 @@ from polybot.domain.orders import Failure
 from polybot.guest import clock_of, host_of
 from polybot.launch import demo_site, live_journal_place
 from polybot.options import Overrides
+from polybot.purse import Purse
 from polybot.venue.clob import ClobClient
 from polybot.venue.keys import derive_credentials
 from polybot.venue.secret import Credentials, Secret
@@ -77,13 +78,14 @@ class Access:
         if isinstance(credentials, Failure):
             return credentials
         host = None if world is None else host_of(world)
+        purse = Purse.of_config(self.config) if host is None else host.purse
         clock = Clock.from_system() if host is None else await clock_of(http, host)
         return ClobClient(
             http,
             self.site,
             credentials,
             clock,
-            funder=self.config.live.funder if self.config.keys is not None else None,
-            signature_type=self.config.live.signature_type if self.config.keys is not None else 0,
+            funder=purse.funder,
+            signature_type=purse.signature_type,
             timeout_s=timeout_s,
         )

@@ -49,7 +49,7 @@ POLYMARKET = Site(
 
 @attrs.frozen
 class Contracts:
-    """The contracts of one chain as of a date (clob.md 1)."""
+    """The contracts of one chain as of a date (clob.md 1, onchain.md 2)."""
 
     as_of: str
     collateral: str
@@ -59,6 +59,8 @@ class Contracts:
     conditional_tokens: str
     position_manager: str
     router: str
+    adapter: str  # for pUSD in and out of v1's pairs
+    neg_risk_collateral_adapter: str
 
 
 CHAIN = 137
@@ -72,6 +74,8 @@ CONTRACTS: dict[int, Contracts] = {
         conditional_tokens="0x4D97DCd97eC945f40cF65F87097ACe5EA0476045",
         position_manager="0x006F54F7f9A22e0000CC2AB60031000000ae9fEF",
         router="0x12121212006e4CD160D18e3f00711DA5c3372600",
+        adapter="0xAdA100Db00Ca00073811820692005400218FcE1f",
+        neg_risk_collateral_adapter="0xadA2005600Dec949baf300f4C6120000bDB6eAab",
     ),
 }
 

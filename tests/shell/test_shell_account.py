@@ -111,7 +111,7 @@ async def test_shares_left_over_from_an_earlier_run(fast_clock: PatientClock) ->
     next one is traded.
     """
     async with scene(at_ms=HOUR_MS + 270_000) as it, trio.open_nursery() as nursery:
-        held, wallet = it.market, it.venue.wallet.address
+        held, wallet = it.market, it.venue.demo_wallets.deposit
         it.venue.engine.split(wallet, held, 10 * SHARE, it.venue.clock.now_ms())
         nursery.start_soon(it.run)
         await it.quoting()
