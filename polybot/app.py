@@ -19,7 +19,9 @@ from polybot.console.snapshot import Snapshot
 from polybot.context import Context
 from polybot.discovery import Discovery
 from polybot.domain.ledger import MarketBooks
+from polybot.health import leaves
 from polybot.inventory import Inventory
+from polybot.market_scope import Unflattened
 from polybot.price_task import PriceTask
 from polybot.restart import Restart, StartFailed, end_of
 from polybot.summary import Summary, total
@@ -85,6 +87,11 @@ class Bot:
                 gc.freeze()
                 self._start_services(services)
                 await self.supervisor.run(self.series)
+        except* Unflattened as group:
+            # Not a bug: the venue did not answer in time. Below the whole wallet is asked, and
+            # only that decides whether orders may live.
+            for market in leaves(group):
+                logger.warning("{}: could not prove itself empty at the end", market)
         finally:
             self.stop(FAILED)  # says nothing where somebody has stopped us already
             with trio.move_on_after(EMPTY_S, shield=True):

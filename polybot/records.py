@@ -1,7 +1,7 @@
 """What each interval came to, kept while the program runs and read by the summary and the screen.
 
-A record is written by its market's scope (quotes, orders, time) and by the inventory engine (outcome);
-money figures are read from the ledger when they are asked for: one source for each.
+A record is written by its market's scope (quotes, orders, time) and by the inventory engine
+(outcome); money figures are read from the ledger when they are asked for: one source for each.
 """
 
 from __future__ import annotations

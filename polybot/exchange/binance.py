@@ -1,18 +1,30 @@
 """Binance spot market data: the streams and the two REST routes the hourly rule needs (feeds.md 7).
 
-Streams: `trade`, `aggTrade`, `bookTicker`, `kline_1s`, `kline_1m`, `kline_1h`. A candle is sent
-every two seconds (one for `1s`) and once more, with `x:true`, when the first print after its end
-shows that it is complete. All of it is paced by the prints themselves.
+Streams: `trade`, `aggTrade`, `bookTicker`, `depth5`, `depth10`, `depth20`, `kline_1s`, `kline_1m`,
+`kline_1h`. A candle is sent every two seconds (one for `1s`) and once more, with `x:true`, when the
+first print after its end shows that it is complete. All of it is paced by the prints themselves.
+A connection lives a day; its end is announced.
 """
 
 from __future__ import annotations
 
+from collections import defaultdict, deque
 from collections.abc import Callable
 
 import attrs
 import orjson
+import trio
 
 from polybot.clock import Clock
+from polybot.exchange.binance_messages import (
+    DEPTHS,
+    PRINTS,
+    Message,
+    depth,
+    in_microseconds,
+    kline_event,
+    row,
+)
 from polybot.exchange.net import (
     Keepalive,
     Request,
@@ -22,21 +34,26 @@ from polybot.exchange.net import (
     SocketClosed,
     json_response,
 )
-from polybot.exchange.oracle import Kline, Oracle, PriceTick
+from polybot.exchange.oracle import Oracle, PriceTick
+from polybot.exchange.terms import Terms
 
 INTERVALS = {"1s": 1, "1m": 60, "1h": 3600}
 STREAMS_MOST = 1024
 ROWS_MOST = 1000
 KEEPALIVE = Keepalive(every_s=20, misses=3, code=1008, reason="Pong timeout")
-
-Message = dict[str, object]
+MESSAGES_PER_S = 5
+CONNECTIONS_MS = 300_000  # the span in which an address's connections are counted
+NOTICE_S = 10.0  # from `serverShutdown` to the end (INF: the documents only say "before")
+DEPTH_MS = {"": 1000, "@1000ms": 1000, "@100ms": 100}
 
 
 @attrs.define(eq=False)
 class _Session:
     socket: Socket
     combined: bool  # wrapped as {"stream": …, "data": …}
+    micro: bool  # times in microseconds
     streams: set[str] = attrs.field(factory=set)
+    asked_ms: deque[int] = attrs.field(factory=deque)  # of the last second's messages
 
 
 @attrs.define(eq=False)
@@ -50,32 +67,73 @@ class _Candle:
 class BinanceService:
     """`service` is socket and REST on one port, as on data-stream and data-api.binance.vision."""
 
-    def __init__(self, oracle: Oracle, clock: Clock) -> None:
+    def __init__(self, oracle: Oracle, clock: Clock, terms: Terms = Terms()) -> None:
         self._oracle = oracle
         self._clock = clock
         self._assets = {f"{asset}usdt": asset for asset in oracle.assets}
         self._readers: dict[str, set[_Session]] = {}  # by stream name; no empty sets
         self._candles: dict[str, _Candle] = {}
+        self._depths_ms: dict[str, int] = {}  # by stream name: when it was last sent
+        self._terms = terms
+        self._opened_ms: defaultdict[str, deque[int]] = defaultdict(deque)  # by address
         oracle.listeners.append(self._on_tick)
-        self.service = Service(self._answer, self._serve, keepalive=KEEPALIVE)
+        self.service = Service(self._answer, self._serve, keepalive=KEEPALIVE, admit=self._admit)
 
     # --- streams ---------------------------------------------------------------------------
 
     async def _serve(self, socket: Socket) -> None:
         path = socket.request.path
         combined = path.rstrip("/") == "/stream"
-        session = _Session(socket, combined)
+        session = _Session(
+            socket, combined, socket.request.query.get("timeUnit", "").upper() == "MICROSECOND"
+        )
         names = socket.request.query.get("streams", "") if combined else path.removeprefix("/ws")
         try:
-            for name in filter(None, names.split("/")):
+            wanted = list(filter(None, names.split("/")))
+            if len(wanted) > STREAMS_MOST:
+                await socket.close(1008, "too many streams")
+                return
+            for name in wanted:
                 self._subscribe(session, name)
-            while True:
-                self._on_frame(session, await socket.receive())
+            await self._live(session)
         except SocketClosed:
             return
         finally:
             for name in list(session.streams):
                 self._unsubscribe(session, name)
+
+    def _admit(self, request: Request) -> Response | None:
+        now_ms, opened = self._clock.now_ms(), self._opened_ms[request.peer]
+        while opened and opened[0] <= now_ms - CONNECTIONS_MS:
+            opened.popleft()
+        if len(opened) >= self._terms.binance_connections_most:
+            after_s = (opened[0] + CONNECTIONS_MS - now_ms) // 1000 + 1
+            headers = (("retry-after", str(after_s)),)
+            return json_response({"code": -1003, "msg": "Too many connections."}, 429, headers)
+        opened.append(now_ms)
+        return None
+
+    async def _live(self, session: _Session) -> None:
+        """A day of service, the notice, the end."""
+        with trio.move_on_after(self._terms.binance_life_s - NOTICE_S):
+            await self._converse(session)
+        notice = {"e": "serverShutdown", "E": self._clock.now_ms()}
+        session.socket.send(orjson.dumps(notice).decode())
+        with trio.move_on_after(NOTICE_S):
+            await self._converse(session)
+        await session.socket.close(1001, "connection lifetime exceeded")
+
+    async def _converse(self, session: _Session) -> None:
+        while True:
+            text = await session.socket.receive()
+            now_ms, asked = self._clock.now_ms(), session.asked_ms
+            asked.append(now_ms)
+            while asked[0] <= now_ms - 1000:
+                asked.popleft()
+            if len(asked) > MESSAGES_PER_S:
+                await session.socket.close(1008, "Too many requests")
+                raise SocketClosed
+            self._on_frame(session, text)
 
     def _on_frame(self, session: _Session, text: str) -> None:
         try:
@@ -116,17 +174,28 @@ class BinanceService:
         if not readers:
             self._readers.pop(name, None)
             self._candles.pop(name, None)
+            self._depths_ms.pop(name, None)
 
     def _on_tick(self, tick: PriceTick) -> None:
         if tick.feed != "binance" or not self._readers:
             return
         symbol = f"{tick.asset}usdt"
-        for kind, build in _PRINTS.items():
+        for kind, build in PRINTS.items():
             self._publish(f"{symbol}@{kind}", build, tick)
         for interval, length_s in INTERVALS.items():
             name = f"{symbol}@kline_{interval}"
             if name in self._readers:
                 self._publish_candle(name, tick, interval, length_s)
+        self._publish_depths(symbol, tick)
+
+    def _publish_depths(self, symbol: str, tick: PriceTick) -> None:
+        for levels in DEPTHS:
+            for suffix, every_ms in DEPTH_MS.items():
+                name = f"{symbol}@depth{levels}{suffix}"
+                due_ms = self._depths_ms.get(name, 0) + every_ms
+                if name in self._readers and tick.at_ms >= due_ms:
+                    self._depths_ms[name] = tick.at_ms
+                    self._send(name, depth(tick, levels))
 
     def _publish(self, name: str, build: Callable[[PriceTick], Message], tick: PriceTick) -> None:
         if name in self._readers:
@@ -138,17 +207,21 @@ class BinanceService:
         now = self._oracle.candle(tick.asset, length_s, tick.stamp_ms)
         if state.open_ms and state.open_ms != now.open_ms:
             done = self._oracle.candle(tick.asset, length_s, state.open_ms)
-            self._send(name, _kline_event(tick, interval, done))
+            self._send(name, kline_event(tick, interval, done))
         elif tick.at_ms - state.sent_ms < (1000 if length_s == 1 else 2000):
             return
-        self._send(name, _kline_event(tick, interval, now))
+        self._send(name, kline_event(tick, interval, now))
         state.sent_ms, state.open_ms = tick.at_ms, now.open_ms
 
     def _send(self, name: str, message: Message) -> None:
         """Encoded once, however many read it."""
-        plain = orjson.dumps(message).decode()
-        wrapped = f'{{"stream":"{name}","data":{plain}}}'
+        texts: dict[bool, str] = {}
         for session in self._readers[name]:
+            if session.micro not in texts:
+                shown = in_microseconds(message) if session.micro else message
+                texts[session.micro] = orjson.dumps(shown).decode()
+            plain = texts[session.micro]
+            wrapped = f'{{"stream":"{name}","data":{plain}}}'
             session.socket.send(wrapped if session.combined else plain)
 
     # --- REST ------------------------------------------------------------------------------
@@ -176,72 +249,5 @@ class BinanceService:
         if limit < 1:
             return json_response({"code": -1100, "msg": "Illegal limit."}, 400)
         rows = self._oracle.candles(asset, length_s, max(start_ms, 0))
-        rows = [row for row in rows if row.open_ms <= end_ms]
-        return json_response([*map(_row, rows[:limit] if start_ms >= 0 else rows[-limit:])])
-
-
-def _text(value: float) -> str:
-    return f"{value:.8f}"
-
-
-def _seller_aggressed(tick: PriceTick) -> bool:
-    """Which side crossed the spread: invented, but the same in every stream."""
-    return tick.trade_id * 2_654_435_761 % 2**32 < 2**31
-
-
-def _trade(tick: PriceTick) -> Message:
-    return {
-        "e": "trade", "E": tick.at_ms, "s": f"{tick.asset.upper()}USDT", "t": tick.trade_id,
-        "p": _text(tick.value), "q": _text(tick.quantity), "T": tick.stamp_ms,
-        "m": _seller_aggressed(tick), "M": True,
-    }  # fmt: skip
-
-
-def _agg_trade(tick: PriceTick) -> Message:
-    return {
-        "e": "aggTrade", "E": tick.at_ms, "s": f"{tick.asset.upper()}USDT", "a": tick.trade_id,
-        "p": _text(tick.value), "q": _text(tick.quantity), "f": tick.trade_id, "l": tick.trade_id,
-        "T": tick.stamp_ms, "m": _seller_aggressed(tick), "M": True,
-    }  # fmt: skip
-
-
-def _book_ticker(tick: PriceTick) -> Message:
-    """The print happened on one side; the other is a tick away."""
-    step = 0.01 if tick.value >= 10 else 0.0001
-    bid = tick.value if _seller_aggressed(tick) else tick.value - step
-    return {
-        "u": tick.trade_id, "s": f"{tick.asset.upper()}USDT", "b": _text(bid),
-        "B": _text(tick.quantity * 3), "a": _text(bid + step), "A": _text(tick.quantity * 2),
-    }  # fmt: skip
-
-
-_PRINTS: dict[str, Callable[[PriceTick], Message]] = {
-    "trade": _trade,
-    "aggTrade": _agg_trade,
-    "bookTicker": _book_ticker,
-}
-
-
-def _kline_event(tick: PriceTick, interval: str, candle: Kline) -> Message:
-    symbol, quote = f"{tick.asset.upper()}USDT", candle.volume * candle.close
-    return {
-        "e": "kline", "E": tick.at_ms, "s": symbol,
-        "k": {
-            "t": candle.open_ms, "T": candle.close_ms, "s": symbol, "i": interval,
-            "f": candle.first_trade_id, "L": candle.first_trade_id + candle.trades - 1,
-            "o": _text(candle.open), "c": _text(candle.close), "h": _text(candle.high),
-            "l": _text(candle.low), "v": _text(candle.volume), "n": candle.trades,
-            "x": candle.closed, "q": _text(quote), "V": _text(candle.volume / 2),
-            "Q": _text(quote / 2), "B": "0",
-        },
-    }  # fmt: skip
-
-
-def _row(candle: Kline) -> list[object]:
-    """Quote and taker volumes are invented in proportion: nothing here depends on them."""
-    quote = candle.volume * candle.close
-    return [
-        candle.open_ms, _text(candle.open), _text(candle.high), _text(candle.low),
-        _text(candle.close), _text(candle.volume), candle.close_ms, _text(quote), candle.trades,
-        _text(candle.volume / 2), _text(quote / 2), "0",
-    ]  # fmt: skip
+        rows = [candle for candle in rows if candle.open_ms <= end_ms]
+        return json_response([*map(row, rows[:limit] if start_ms >= 0 else rows[-limit:])])

@@ -154,19 +154,21 @@ class BookText:
             f'"timestamp":"{self.changed_ms}", "event_type":"book"}}'
         )
 
-    def price_change(self, changes: Sequence[Change]) -> str:
+    def price_change(self, changes: Sequence[Change], outcomes: Sequence[int] = (UP, DOWN)) -> str:
         """The delta for changes already applied: per change one entry for Up, one for Down.
 
         All entries of a token carry the hash of its book after the whole message; which state the
         venue's intermediate entries refer to is not known (feeds.md 2.3).
         """
-        tails = [self._entry_tail(UP), self._entry_tail(DOWN)]
+        tails = {outcome: self._entry_tail(outcome) for outcome in outcomes}
         up, down = self.market.tokens
         entries = []
         for _, side, price, size in changes:
-            mirrored = SELL if side == BUY else BUY
-            entries.append(_entry(up, price, size, side) + tails[UP])
-            entries.append(_entry(down, ONE - price, size, mirrored) + tails[DOWN])
+            if UP in tails:
+                entries.append(_entry(up, price, size, side) + tails[UP])
+            if DOWN in tails:
+                mirrored = SELL if side == BUY else BUY
+                entries.append(_entry(down, ONE - price, size, mirrored) + tails[DOWN])
         return (
             f'{{"market":"{self.market.condition_id}", "price_changes":[{", ".join(entries)}], '
             f'"timestamp":"{self.changed_ms}", "event_type":"price_change"}}'

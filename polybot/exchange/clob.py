@@ -10,6 +10,7 @@ import trio
 
 from polybot.clock import Clock
 from polybot.exchange.auth import ApiKey, KeyStore
+from polybot.exchange.book_wire import BookText
 from polybot.exchange.clob_account import AccountReads
 from polybot.exchange.clob_auth import AuthCalls
 from polybot.exchange.clob_balances import BalanceReads
@@ -38,7 +39,10 @@ from polybot.exchange.session_signers import SessionSigners
 from polybot.exchange.terms import Terms
 from polybot.exchange.user_stream import UserStream
 from polybot.exchange.volumes import Volumes
-from polybot.exchange.websocket import OnError
+from polybot.exchange.websocket import Keepalive, OnError
+
+# The venue pings too (feeds.md 2.2); how often is not known, the close's words are.
+KEEPALIVE = Keepalive(every_s=30, misses=2, code=1011, reason="keepalive ping timeout")
 
 Route = tuple[str, str]  # method, path; a last segment "*" stands for any
 Public = Callable[[Request], Response]
@@ -74,11 +78,11 @@ class ClobServer:
         terms: Terms = Terms(),
         faults: Faults | None = None,
     ) -> None:
-        self._clock = clock
+        self._engine, self._clock = engine, clock
         self.keys = KeyStore(clock, rng, tolerance_s=terms.timestamp_tolerance_s)
         self.sessions = SessionSigners()
-        self._market_stream = MarketStream(engine, clock, rng)
-        self._user_stream = UserStream(self.keys)
+        self._market_stream = MarketStream(engine, clock, rng, terms)
+        self._user_stream = UserStream(self.keys, clock, rng, terms)
         wipe = _nothing if terms.orders_survive_restart else engine.clear_books
         self.modes = engine.modes = Modes(terms, on_restart=wipe)
         self.geoblock = Geoblock(terms)
@@ -127,8 +131,8 @@ class ClobServer:
             Kind.CANCEL_ALL: orders.cancel_all,
         }
         self.service_rest = Service(self.handle, None, on_error)
-        self.service_market_ws = Service(None, self._market_stream.session, on_error)
-        self.service_user_ws = Service(None, self._user_stream.session, on_error)
+        self.service_market_ws = Service(None, self._market_stream.session, on_error, KEEPALIVE)
+        self.service_user_ws = Service(None, self._user_stream.session, on_error, KEEPALIVE)
 
     async def handle(self, request: Request) -> Response:
         """Answer one REST request."""
@@ -186,10 +190,16 @@ class ClobServer:
         key = self.keys.authenticate(request)
         return key if isinstance(key, Response) else key.address
 
+    def book_of(self, token: str) -> BookText | None:
+        """The book behind a token as the streams tell it, if there is one."""
+        market = self._engine.by_token.get(token)
+        return None if market is None else self._market_stream.book(market)
+
     async def run(self) -> None:
         """The background work: the heartbeat sweep and the delayed prints. Never returns."""
         async with trio.open_nursery() as nursery:
             nursery.start_soon(self._market_stream.run)
+            nursery.start_soon(self._user_stream.run)
             nursery.start_soon(self._sweep)
 
     async def _sweep(self) -> None:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import heapq
 import itertools
 import random
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 import attrs
@@ -19,8 +19,9 @@ import trio
 
 from polybot.clock import Clock
 from polybot.exchange import market_messages
-from polybot.exchange.book_wire import BookText
+from polybot.exchange.book_wire import BookText, Change
 from polybot.exchange.engine import Engine
+from polybot.exchange.foreign_markets import ForeignMarkets
 from polybot.exchange.model import (
     DOWN,
     UP,
@@ -33,6 +34,7 @@ from polybot.exchange.model import (
     TickChanged,
     Traded,
 )
+from polybot.exchange.terms import Terms
 from polybot.exchange.websocket import Socket, SocketClosed, frame
 
 PRINT_DELAY_MS = (70, 90)  # a trade's print reaches subscribers this much after its books
@@ -60,10 +62,13 @@ class _Watched:
 
 
 class MarketStream:
-    def __init__(self, engine: Engine, clock: Clock, rng: random.Random) -> None:
+    def __init__(
+        self, engine: Engine, clock: Clock, rng: random.Random, terms: Terms = Terms()
+    ) -> None:
         self._engine = engine
         self._clock = clock
         self._rng = rng
+        self._terms = terms
         self._watchers: dict[_Watcher, None] = {}
         self._watched: dict[str, _Watched] = {}  # by condition id
         self._changed_ms: dict[str, int] = {}  # by condition id, of the book's last change
@@ -103,20 +108,31 @@ class MarketStream:
         book = watched.book
         before = book.best(UP)
         book.apply(event.changes, event.at_ms)
-        _broadcast(watched.watchers, book.price_change(event.changes))
+        if self._terms.both_outcomes:
+            _broadcast(watched.watchers, book.price_change(event.changes))
+        else:
+            _broadcast_own_entries(watched, event.changes)
         if book.best(UP) != before:
-            custom = [watcher for watcher in watched.watchers if watcher.custom]
-            if custom:
-                _broadcast(custom, book.best_bid_ask(UP))
-                _broadcast(custom, book.best_bid_ask(DOWN))
+            for outcome in (UP, DOWN):
+                hearing = self._hearing(watched, outcome)
+                custom = [watcher for watcher in hearing if watcher.custom]
+                if custom:
+                    _broadcast(custom, book.best_bid_ask(outcome))
+
+    def _hearing(self, watched: _Watched, outcome: int) -> Iterable[_Watcher]:
+        """Who is told of one outcome."""
+        if self._terms.both_outcomes:
+            return watched.watchers
+        token = watched.book.market.tokens[outcome]
+        return [watcher for watcher in watched.watchers if token in watcher.tokens]
 
     def _on_trade(self, event: Traded) -> None:
         market = event.trade.market
         watched = self._watched.get(market.condition_id)
         if watched is None:
             return
-        _broadcast(watched.watchers, watched.book.after_trade(UP))
-        _broadcast(watched.watchers, watched.book.after_trade(DOWN))
+        for outcome in (UP, DOWN):
+            _broadcast(self._hearing(watched, outcome), watched.book.after_trade(outcome))
         due_ms = event.at_ms + self._rng.randint(*PRINT_DELAY_MS)
         number = next(self._print_numbers)
         heapq.heappush(self._prints, (due_ms, number, market.condition_id, event))
@@ -129,17 +145,18 @@ class MarketStream:
         if watched is None:
             return
         watched.book.tick, watched.book.changed_ms = event.new, event.at_ms
-        for token in event.market.tokens:
+        for outcome, token in enumerate(event.market.tokens):
             text = market_messages.tick_size_change(
                 event.market, token, event.old, event.new, event.at_ms
             )
             for _ in range(2):  # the venue repeats itself here (feeds.md 2.3)
-                _broadcast(watched.watchers, text)
+                _broadcast(self._hearing(watched, outcome), text)
 
     def _on_listed(self, event: MarketListed) -> None:
-        custom = [watcher for watcher in self._watchers if watcher.custom]
-        if custom:
-            _broadcast(custom, market_messages.new_market(event.market, event.at_ms))
+        self._tell_of_listing(market_messages.new_market(event.market, event.at_ms))
+
+    def _tell_of_listing(self, text: str) -> None:
+        _broadcast([watcher for watcher in self._watchers if watcher.custom], text)
 
     def _on_resolved(self, event: MarketResolved) -> None:
         market = event.market
@@ -147,16 +164,32 @@ class MarketStream:
         self._changed_ms.pop(market.condition_id, None)
         watching = watched.watchers if watched else {}
         told = [w for w in self._watchers if w.custom and (w in watching or w.lifecycle)]
-        if told and market.winner is not None:
+        if told:
             text = market_messages.market_resolved(market, market.winner, event.at_ms)
             _broadcast(told, text)
         for watcher in watching:
             watcher.tokens.difference_update(market.tokens)
 
-    # --- prints, a little later --------------------------------------------------------------
+    # --- what comes by itself ----------------------------------------------------------------
 
     async def run(self) -> None:
-        """Send each trade's print 70–90 ms after its books; never returns."""
+        """Send each trade's print 70–90 ms after its books, and the listings of markets that are
+        not ours; never returns.
+        """
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(self._send_prints)
+            if self._terms.foreign_markets_per_hour:
+                nursery.start_soon(self._list_foreign_markets)
+
+    async def _list_foreign_markets(self) -> None:
+        rate, rng = self._terms.foreign_markets_per_hour, random.Random(self._rng.getrandbits(64))
+        foreign = ForeignMarkets(rate, rng, self._clock.now_ms())
+        while True:
+            await self._clock.sleep_until(foreign.due_ms)
+            for text in foreign.next_event():
+                self._tell_of_listing(text)
+
+    async def _send_prints(self) -> None:
         while True:
             if not self._prints:
                 self._print_queued = trio.Event()
@@ -221,7 +254,8 @@ class MarketStream:
             watcher.socket.send("NO NEW ASSETS")
             return
         dumps = [self._watch(watcher, token) for token in fresh]
-        if message.get("initial_dump") is not False:
+        few = len(watcher.tokens) <= self._terms.snapshot_tokens_most
+        if few and message.get("initial_dump") is not False:
             watcher.socket.send(f"[{','.join(dump for dump in dumps if dump)}]")
 
     def _watch(self, watcher: _Watcher, token: str) -> str:
@@ -246,6 +280,17 @@ class MarketStream:
                 del watched.watchers[watcher]
                 if not watched.watchers:
                     del self._watched[market.condition_id]
+
+
+def _broadcast_own_entries(watched: _Watched, changes: Sequence[Change]) -> None:
+    """Each watcher gets the entries of the outcomes it asked for, and no message without any."""
+    groups: dict[tuple[int, ...], list[_Watcher]] = {}
+    tokens = watched.book.market.tokens
+    for watcher in watched.watchers:
+        outcomes = tuple(outcome for outcome in (UP, DOWN) if tokens[outcome] in watcher.tokens)
+        groups.setdefault(outcomes, []).append(watcher)
+    for outcomes, watchers in groups.items():
+        _broadcast(watchers, watched.book.price_change(changes, outcomes))
 
 
 def _broadcast(watchers: Iterable[_Watcher], text: str) -> None:

@@ -27,11 +27,18 @@ from polybot.exchange.request import (
     error_response,
     json_response,
 )
-from polybot.exchange.websocket import Keepalive, OnError, Socket, SocketClosed, frame
+from polybot.exchange.websocket import (
+    Keepalive,
+    OnError,
+    SlowConsumer,
+    Socket,
+    SocketClosed,
+    frame,
+)
 
 __all__ = [
-    "Hangup", "Headers", "Keepalive", "Request", "Response", "Service", "Socket", "SocketClosed",
-    "error_response", "frame", "json_response", "serve",
+    "Hangup", "Headers", "Keepalive", "Request", "Response", "Service", "SlowConsumer", "Socket",
+    "SocketClosed", "error_response", "frame", "json_response", "serve",
 ]  # fmt: skip
 
 BODY_BYTES = 1 << 20
@@ -49,13 +56,16 @@ def log_error(error: Exception) -> None:
 class Service:
     """What a port serves: plain requests, WebSocket sessions, or both.
 
-    A request that is not answered within `patience_s` is a bug of the service, and a 500.
+    `admit` may refuse a WebSocket handshake with a plain reply. A request that is not answered
+    within `patience_s` is a bug of the service, and a 500.
     """
 
     http: Callable[[Request], Awaitable[Response]] | None
     socket: Callable[[Socket], Awaitable[None]] | None
     on_error: OnError = log_error
     keepalive: Keepalive | None = None
+    slow: SlowConsumer = SlowConsumer()
+    admit: Callable[[Request], Response | None] | None = None
     patience_s: float = HANDLER_S
 
 
@@ -110,6 +120,11 @@ class _Connection:
             body = await self._read_body(head)
         request = _to_request(head, body, self._peer)
         if self._service.socket is not None and _wants_websocket(request):
+            admit = self._service.admit
+            refusal = admit(request) if admit is not None else None
+            if refusal is not None:
+                await self._respond(refusal, request.method, close=True)
+                return False
             await self._upgrade(self._service.socket, head, request)
             return False
         await self._respond(await self._handle(request), request.method)
@@ -182,8 +197,8 @@ class _Connection:
             raise h11.RemoteProtocolError(str(error)) from None
         with trio.fail_after(SEND_S):
             await self._stream.send_all(accepted)
-        socket = Socket(request, self._stream, protocol)
         service = self._service
+        socket = Socket(request, self._stream, protocol, service.slow)
         leftover = self._http.trailing_data[0]
         await socket.run(handler, leftover, service.on_error, service.keepalive)
 

@@ -40,6 +40,21 @@ class Terms:
     # first from older pages, "approaches limits" today; the way back is a guess).
     tick_fine_at: int = attrs.field(default=9_600, validator=and_(ge(5_000), le(10_000)))
     tick_coarse_at: int = attrs.field(default=9_000, validator=and_(ge(5_000), le(10_000)))
+    # --- the end of a market (clob.md 8) -----------------------------------------------
+    # Stop matching at `endDate`. No page says so; books appear to stay open until the resolution.
+    close_at_end: bool = False
+    # What rests at the close ends as INVALID, as one client saw, not CANCELED_MARKET_RESOLVED.
+    close_invalidates: bool = False
+    # How long a listed market has no book, and Gamma no token ids of it: minutes have been seen
+    # (feeds.md 8.3); a day ahead of its window nobody is there to see it.
+    hydration_ms: int = _at_least(0, 0)
+
+    # --- balances (clob.md 5.1, reliability.md F34) --------------------------------------
+    # How old the balances that `/balance-allowance` shows may be; `/update` reads the chain anew.
+    # No source measures it.
+    balance_lag_ms: int = _at_least(0, 2_000)
+    # The stale caches before the Data API: trades 300 s, activity 15 s, positions 5 s (feeds 11).
+    data_caches: bool = True
 
     # --- trading modes (clob.md 7.3) -------------------------------------------------
     # Post-only time after an engine restart: two minutes.
@@ -62,6 +77,40 @@ class Terms:
     blocked_regions: tuple[str, ...] = ("CA-ON", "UA-43", "UA-14", "UA-09")
     # Positions may be reduced, none opened.
     close_only_countries: tuple[str, ...] = ("PL", "SG", "TH", "TW")
+
+    # --- market channel (feeds.md 2) -------------------------------------------------
+    # `new_market` of markets this exchange does not run. The up/down windows of eight coins alone
+    # are 120 an hour (feeds.md 8.1); sports, politics and the rest are put at half of that (INF).
+    foreign_markets_per_hour: int = _at_least(0, 180)
+    # Whether who watches one outcome gets the other's entries and books too (feeds.md 2.3, UNSURE).
+    both_outcomes: bool = True
+    # Above so many tokens a connection gets no snapshots (feeds.md 2.1: about 500).
+    snapshot_tokens_most: int = _at_least(0, 500)
+
+    # --- user channel (feeds.md 4.5) -------------------------------------------------
+    # How much later than order events the stream hears of a match: from half of it to the whole.
+    # With more than 0 a cancellation can overtake a fill and is then repeated with a grown
+    # size_matched, as was seen. The 650 ms until a trade is mined at the earliest bound it.
+    fill_lag_ms: int = attrs.field(default=0, validator=and_(ge(0), le(600)))
+
+    # --- PolyBolt (feeds.md 5) -------------------------------------------------------
+    # What `price.crypto` means without a provider: Pyth in the migration page, Chainlink since
+    # 2026-10-02 in a developer's note.
+    prices_provider: str = attrs.field(default="chainlink", validator=in_(("chainlink", "pyth")))
+    # How long an authentication lasts; 0 is for ever (feeds.md 14.6 leaves it open).
+    prices_auth_s: int = _at_least(0, 0)
+    # Connections of one address at a time, above which the handshake is 429 (INF: no number known).
+    prices_connections_most: int = _at_least(1, 256)
+
+    # --- RTDS (feeds.md 6) -----------------------------------------------------------
+    # Chainlink topics of a session stop after 14 to 63 minutes while Binance goes on.
+    rtds_stalls: bool = True
+    # Sessions that send no PING are cut after four minutes or fall silent after six.
+    rtds_needs_ping: bool = True
+
+    # --- Binance (feeds.md 7) --------------------------------------------------------
+    binance_life_s: int = _at_least(11, 86_400)
+    binance_connections_most: int = _at_least(1, 300)  # per address and five minutes
 
     # --- rate limits (clob.md 7.1, 7.2) ----------------------------------------------
     # Per signer: enforced, or only warned of as in the first weeks (clob.md 7.2: the end of the

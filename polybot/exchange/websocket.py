@@ -2,8 +2,8 @@
 
 The server's frames are unmasked and never fragmented, so a broadcast is framed once and the same
 bytes go to every session (`frame`, `Socket.send_frame`). Sending never waits: frames queue up, one
-writer task drains them, several to a `send_all`; a reader who lets the queue fill is closed with
-1013, as the venue does (feeds.md 2.2).
+writer task drains them, several to a `send_all`; a reader who lets the queue fill or takes nothing
+for too long is closed with 1013, as the venue does (feeds.md 2.2).
 """
 
 from __future__ import annotations
@@ -28,7 +28,6 @@ from polybot.exchange.request import Request
 
 OnError = Callable[[Exception], None]
 
-QUEUE_FRAMES = 1024
 MESSAGE_CHARS = 1 << 20
 CLOSE_S = 5.0
 
@@ -52,6 +51,21 @@ class Keepalive:
     reason: str
 
 
+@attrs.frozen
+class SlowConsumer:
+    """What may wait for a reader, for how long, and the close of one that lets it grow.
+
+    The venue tells only the close. 1024 frames are three seconds of a busy market, which fits the
+    drops seen; bytes and time bound what a few large books or a dead peer may cost (INF).
+    """
+
+    code: int = 1013
+    reason: str = "slow consumer: send buffer full"
+    frames: int = 1024
+    bytes: int = 1 << 22
+    stalled_s: float = 10.0
+
+
 def frame(text: str) -> bytes:
     """One unmasked, unfragmented text frame (RFC 6455, 5.2)."""
     payload = text.encode()
@@ -67,7 +81,11 @@ class Socket:
     """One session, handed to the service's handler; `net.serve` makes it and runs it."""
 
     def __init__(
-        self, request: Request, stream: trio.abc.Stream, protocol: wsproto.WSConnection
+        self,
+        request: Request,
+        stream: trio.abc.Stream,
+        protocol: wsproto.WSConnection,
+        slow: SlowConsumer = SlowConsumer(),
     ) -> None:
         self.request = request
         # Whoever stands between the service and the wire: gets each framed message, gives those
@@ -76,7 +94,10 @@ class Socket:
         self._muted = False
         self._stream = stream
         self._protocol = protocol
+        self._slow = slow
         self._outgoing: deque[bytes] = deque()
+        self._waiting_bytes = 0
+        self._blocked_at = math.inf  # when the write under way began
         self._ready = trio.Event()
         self._written = trio.Event()
         self._peer_done = trio.Event()
@@ -106,7 +127,7 @@ class Socket:
     def send_frame(self, data: bytes) -> None:
         """Queue an already framed message and return at once; a no-op once the session is closing.
 
-        With 1024 frames waiting the session is closed with 1013 instead.
+        With too much waiting the session is closed instead, see `SlowConsumer`.
         """
         if self.tap is not None:
             for piece in self.tap(data):
@@ -114,13 +135,27 @@ class Socket:
             return
         if self._closing:
             return
-        if len(self._outgoing) >= QUEUE_FRAMES:
+        if self._outgoing and self._too_slow():
             # What waits is lost anyway: only the reason may still get through.
             self._outgoing.clear()
-            self._finish(1013, "slow consumer: send buffer full")
+            self.end(self._slow.code, self._slow.reason)
             return
         self._outgoing.append(data)
+        self._waiting_bytes += len(data)
         self._ready.set()
+
+    def _too_slow(self) -> bool:
+        slow = self._slow
+        return (
+            len(self._outgoing) >= slow.frames
+            or self._waiting_bytes >= slow.bytes
+            or trio.current_time() - self._blocked_at > slow.stalled_s
+        )
+
+    @property
+    def waiting(self) -> int:
+        """How many frames the reader has not taken yet."""
+        return len(self._outgoing)
 
     def put(self, data: bytes) -> None:
         """Queue a framed message past the tap."""
@@ -133,8 +168,7 @@ class Socket:
 
         A peer that does not answer within 5 s is cut: the session, handler included, is cancelled.
         """
-        if not self._closing:
-            self._finish(code, reason)
+        self.end(code, reason)
         await self._written.wait()
         await self._peer_done.wait()
 
@@ -144,9 +178,11 @@ class Socket:
         self._scope.cancel()
 
     def end(self, code: int, reason: str) -> None:
-        """Queue a close frame and return; the session ends when the peer answers, or in 5 s."""
+        """Queue a close frame, unless there is one, and return; the session ends when the peer
+        answers, or in 5 s.
+        """
         if not self._closing:
-            self._finish(code, reason)
+            self._queue_close(CloseConnection(code=code, reason=reason))
 
     def mute(self) -> None:
         """Become half-open: TCP stays, nothing goes out any more, nothing that comes is heard."""
@@ -185,9 +221,6 @@ class Socket:
         else:
             await self.close(1000, "")
 
-    def _finish(self, code: int, reason: str) -> None:
-        self._queue_close(CloseConnection(code=code, reason=reason))
-
     def _queue_close(self, event: CloseConnection) -> None:
         self._outgoing.append(self._protocol.send(event))
         self._closing = True
@@ -200,7 +233,9 @@ class Socket:
                 while self._outgoing:
                     data = self._next_write()
                     if not self._muted:
+                        self._blocked_at = trio.current_time()
                         await self._stream.send_all(data)
+                        self._blocked_at = math.inf
                 if self._closing:
                     return
                 self._ready = trio.Event()
@@ -217,6 +252,7 @@ class Socket:
             data = self._outgoing.popleft()
             chunk.append(data)
             size += len(data)
+        self._waiting_bytes -= size
         return b"".join(chunk)
 
     async def _ping(self, keepalive: Keepalive) -> None:
@@ -225,8 +261,8 @@ class Socket:
             self._unanswered += 1
             self.send_frame(_EMPTY_PING)
             await trio.sleep(keepalive.every_s)
-        if not (self._closing or self._muted):
-            self._finish(keepalive.code, keepalive.reason)
+        if not self._muted:
+            self.end(keepalive.code, keepalive.reason)
 
     async def _read(self, leftover: bytes) -> None:
         try:
@@ -263,15 +299,14 @@ class Socket:
         elif isinstance(event, Pong):
             self._unanswered = 0
         elif isinstance(event, BytesMessage) and not self._closing:
-            self._finish(1003, "text messages only")
+            self.end(1003, "text messages only")
 
     async def _take_text(self, event: TextMessage) -> None:
         self._parts.append(event.data)
         self._parts_size += len(event.data)
         if self._parts_size > MESSAGE_CHARS:
             self._parts.clear()
-            if not self._closing:
-                self._finish(1009, "message too big")
+            self.end(1009, "message too big")
         elif event.message_finished:
             text = "".join(self._parts)
             self._parts.clear()

@@ -89,7 +89,7 @@ def _market() -> Market:
     )
 
 
-def _venue_market() -> model.Market:
+def venue_market() -> model.Market:
     return model.Market(
         condition_id=CONDITION,
         question_id="0x" + "cd" * 32,
@@ -177,7 +177,7 @@ def _book_text() -> BookText:
     """99 levels: bids from 0.01 to 0.50, asks from 0.51 to 0.99."""
     bids = [(cent * 100, (1_000 + cent) * SHARE) for cent in range(1, SPREAD_AT + 1)]
     asks = [(cent * 100, (2_000 + cent) * SHARE) for cent in range(SPREAD_AT + 1, 100)]
-    return BookText(_venue_market(), bids, asks, START_MS)
+    return BookText(venue_market(), bids, asks, START_MS)
 
 
 def _change(rng: random.Random) -> Change:
@@ -253,7 +253,7 @@ def _no_signature(order: NewOrder) -> SignedOrder:
 
 def user_trade() -> Case:
     """A trade of ours on the user stream. Floor: its JSON decoded."""
-    market, address = _venue_market(), Wallet(Secret(KEY)).address
+    market, address = venue_market(), Wallet(Secret(KEY)).address
     ours = _venue_order(market, "0x" + "01" * 32, API_KEY, address, model.BUY)
     taker = _venue_order(market, "0x" + "02" * 32, "another", "0x" + "22" * 20, model.SELL)
     trade = model.Trade(
@@ -282,7 +282,7 @@ def user_trade() -> Case:
 
 def place_and_cancel() -> Case:
     """The embedded exchange: an order rests on a 98-level book and is cancelled again."""
-    engine, market = Engine(rng=random.Random(1)), _venue_market()
+    engine, market = Engine(rng=random.Random(1)), venue_market()
     engine.list_market(market, START_MS)
     engine.open_market(market, START_MS)
     engine.accounts.deposit("maker", 10**15)

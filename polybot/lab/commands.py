@@ -14,6 +14,8 @@ Command = Callable[[Sequence[str]], int]
 COMMANDS: dict[str, str] = {
     "calibrate-crowd": "polybot.lab.calibrate_crowd",
     "conformance": "polybot.lab.conformance",
+    "fuzz": "polybot.lab.fuzz",
+    "exchange-speed": "polybot.lab.exchange_speed",
     "naive-maker": "polybot.lab.naive_maker",
 }
 

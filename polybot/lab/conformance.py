@@ -139,8 +139,13 @@ def main(argv: Sequence[str]) -> int:
     """0 when every row has a test that passed, 1 otherwise."""
     parser = argparse.ArgumentParser(prog="polybot lab conformance", description=__doc__)
     parser.add_argument("--check", action="store_true", help="write nothing")
+    parser.add_argument(
+        "--marks-only",
+        action="store_true",
+        help="run nothing: put the page in step with the marks, as after a merge",
+    )
     said = parser.parse_args(argv)
-    table = page_table(run_tests())
+    table = page_table(_outcomes_of_the_page() if said.marks_only else run_tests())
     if not said.check:
         _write(table)
     ends = [line.rsplit(" | ", 1)[1].removesuffix(" |") for line in table.splitlines()[2:]]
@@ -150,6 +155,18 @@ def main(argv: Sequence[str]) -> int:
     counts = {end: ends.count(end) for end in (PASSED, FAILED, SKIPPED, OPEN)}
     sys.stdout.write(", ".join(f"{count} {end}" for end, count in counts.items() if count) + "\n")
     return 0 if counts[PASSED] == len(ends) else 1
+
+
+def _outcomes_of_the_page() -> dict[str, str]:
+    """What the page tells of each test; of one that stands in several rows, the worst."""
+    seen: dict[str, str] = {}
+    for line in (ROOT / PAGE).read_text().splitlines():
+        cells = line.strip("| ").split(" | ")
+        if len(cells) == 4 and cells[3] in {PASSED, FAILED, SKIPPED}:
+            for name in cells[2].split("<br>"):
+                if seen.get(f"tests/{name}") != FAILED:
+                    seen[f"tests/{name}"] = cells[3]
+    return seen
 
 
 def _write(table: str) -> None:

@@ -205,6 +205,16 @@ OTHERS = {  # tried below, in tests of their own
 }  # fmt: skip
 
 
+@pytest.mark.conforms(
+    "feeds-12.2-stall-with-pong",
+    "feeds-12.2-missing-snapshot",
+    "feeds-12.2-dropped-delta",
+    "feeds-12.2-duplicate-frame",
+    "feeds-12.2-non-json",
+    "feeds-12.2-unknown-event",
+    "feeds-12.3-empty-numbers",
+    "feeds-12.3-mixed-times",
+)
 @pytest.mark.parametrize(
     ("fault", "name", "params", "said", "right"),
     STRUCK,
@@ -269,6 +279,7 @@ async def test_what_is_held_is_let_go_at_the_end(patient_jumps: MockClock) -> No
         assert await stage.until_mark() == [{"n": 1}]
 
 
+@pytest.mark.conforms("feeds-12.2-delayed-frames")
 async def test_frames_come_late_and_in_order(patient_jumps: MockClock) -> None:
     """A late frame holds up those after it (F15, F20)."""
     rows = {"fault": "frames_late", "delay_ms": 3_000, "times": 1}
@@ -279,6 +290,7 @@ async def test_frames_come_late_and_in_order(patient_jumps: MockClock) -> None:
         assert await stage.hears({"n": 2}) == [{"n": 2}]
 
 
+@pytest.mark.conforms("feeds-12.2-late-snapshot")
 async def test_an_old_snapshot_comes_again(patient_jumps: MockClock) -> None:
     """What the books were comes before what has changed since (F06)."""
     async with stage_of("market_ws", {"fault": "snapshot_old"}) as stage:
@@ -337,6 +349,7 @@ async def test_a_session_is_closed(code: int, patient_jumps: MockClock) -> None:
         assert await closed_with(stage.client) == code
 
 
+@pytest.mark.conforms("feeds-12.2-closed-1006")
 async def test_a_session_is_dropped(patient_jumps: MockClock) -> None:
     """TCP ends, and the client sees 1006 (F29)."""
     async with stage_of("user_ws", {"fault": "drop", "from_s": 1}) as stage:

@@ -16,7 +16,8 @@ from trio_websocket import ConnectionClosed, WebSocketConnection, open_websocket
 from polybot.clock import Clock
 from polybot.exchange.net import serve
 from polybot.exchange.oracle import Oracle
-from polybot.exchange.polybolt import FRAME_CHARS, PolyboltService, exact
+from polybot.exchange.polybolt import FRAME_BYTES, PolyboltService
+from polybot.exchange.polybolt_items import exact
 from polybot.exchange.synthetic import SyntheticSource
 
 START = 1_795_197_730_500
@@ -238,7 +239,7 @@ async def test_more_than_twenty_subscribe_frames_a_second_are_limited() -> None:
 async def test_a_giant_frame_ends_the_session() -> None:
     """A frame above 64 KB is a policy violation: close 4008."""
     async with connected(make_oracle()) as (client,):
-        await client.ask("x" * (FRAME_CHARS + 1))
+        await client.ask("x" * (FRAME_BYTES + 1))
         with pytest.raises(ConnectionClosed) as closed:
             await client.next()
         assert closed.value.reason is not None

@@ -16,7 +16,7 @@ from trio_websocket import WebSocketConnection, open_websocket_url
 from polybot.clock import Clock
 from polybot.exchange.net import serve
 from polybot.exchange.oracle import Oracle
-from polybot.exchange.rtds import RtdsService
+from polybot.exchange.rtds import TOPICS, RtdsService
 from polybot.exchange.synthetic import SyntheticSource
 
 START = 1_795_197_730_500
@@ -93,6 +93,7 @@ async def test_a_chainlink_snapshot_is_mislabelled_and_its_updates_are_scaled() 
         assert 700 <= update["timestamp"] - payload["timestamp"] <= 2900
 
 
+@pytest.mark.conforms("feeds-12.5-topics")
 async def test_binance_prices_come_once_a_second_on_whole_seconds() -> None:
     """Plain decimals, whole-second stamps, the price in force at that second."""
     oracle = make_oracle()
@@ -110,6 +111,7 @@ async def test_binance_prices_come_once_a_second_on_whole_seconds() -> None:
     assert payload["full_accuracy_value"] == f"{payload['value']:.8f}"
 
 
+@pytest.mark.conforms("feeds-12.5-topics")
 async def test_averages_carry_their_window() -> None:
     """The 60 s average has `window_s` in snapshot and updates, and exact points."""
     oracle = make_oracle()
@@ -203,12 +205,12 @@ async def test_frames_have_the_keys_of_real_ones() -> None:
     oracle = make_oracle()
     ours = []
     async with connected(oracle) as socket:
-        for topic in ("crypto_prices", "crypto_prices_chainlink", "crypto_prices_twap_sixty"):
+        for topic in TOPICS:
             symbol = "btcusdt" if topic == "crypto_prices" else "btc/usd"
             await socket.send_message(request(topic, f'{{"symbol":"{symbol}"}}'))
             ours += await read_json(socket, 1)
         oracle.advance(START + 2900)
-        ours += await read_json(socket, 9)
+        ours += await read_json(socket, 12)
     checked = 0
     for frame in ours:
         shape = shapes.get((frame["topic"], frame["type"]))
@@ -216,4 +218,4 @@ async def test_frames_have_the_keys_of_real_ones() -> None:
             assert set(frame) == set(shape)
             assert set(frame["payload"]) == set(shape["payload"])
             checked += 1
-    assert checked >= 10
+    assert checked >= 12

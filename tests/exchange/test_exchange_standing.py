@@ -37,7 +37,7 @@ class Venue:
     def __init__(self) -> None:
         world = make_world("synthetic", seed=1, start_ms=T0, series=["btc-5m"], intensity=0.01)
         self.exchange = Exchange(world, Clock.starting_at(T0), 1)
-        services = {names[0]: service for names, service in self.exchange._services()}
+        services = {names[0]: service for names, service in self.exchange.services()}
         self._gamma, self._admin = services["gamma http"], services["admin http"]
 
     async def admin(self, path: str, body: object) -> tuple[int, Any]:
@@ -130,7 +130,8 @@ async def test_it_trades_and_resolves(venue: Venue, name: str) -> None:
     assert market.winner == DOWN
     row = await venue.gamma(f"/markets/slug/{ELECTION['slug']}")
     assert (row["closed"], json.loads(row["outcomePrices"])) == (True, ["0", "1"])
-    assert engine.redeem(ann.address, market, T0) == 10 * UNIT
+    engine.advance(T0 + 5_000)  # the trade is in a block
+    assert engine.redeem(ann.address, market, engine.now_ms) == 10 * UNIT
     assert (await venue.clob("/book", token_id=yes))[0] == 404
     check(engine)
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 import trio
 from clob_kit import DOWN_TOKEN, T0, UP_TOKEN, ClobKit, Wallet
@@ -10,6 +12,7 @@ from trio.testing import MockClock
 from wire_kit import Wire, kinds
 
 from polybot.exchange.model import BUY, SELL, UP
+from polybot.exchange.terms import Terms
 
 
 def login(wallet: Wallet, **changes: str) -> dict[str, object]:
@@ -203,3 +206,142 @@ async def test_a_session_that_ends_leaves_nothing(users: Users, autojump_clock: 
     await trio.testing.wait_all_tasks_blocked()
     assert not users.kit.server._user_stream._listeners
     await users.place(users.kit.ann, BUY, UP_TOKEN, 50, 10)
+
+
+async def lagging(nursery: trio.Nursery) -> Users:
+    """A venue whose user channel hears of matches 50 ms late."""
+    users = Users(nursery)
+    users.kit = ClobKit(terms=Terms(fill_lag_ms=50))
+    nursery.start_soon(users.kit.server.run)
+    return await users.start()
+
+
+def shown(messages: list[Any]) -> list[tuple[str, str]]:
+    """Kind and size of each: cumulative of an order, own leg of a trade."""
+    return [
+        (m["type"], m["size_matched"])
+        if m["event_type"] == "order"
+        else (m["type"], m["maker_orders"][0]["matched_amount"])
+        for m in messages
+    ]
+
+
+@pytest.mark.conforms("feeds-12.3-fill-after-cancel", "feeds-12.3-repeated-cancel")
+async def test_a_cancellation_may_overtake_fills_and_is_then_repeated(
+    nursery: trio.Nursery, mock_clock: MockClock
+) -> None:
+    """The real sequence of feeds.md 4.5: cancelled at 0, then each fill with a grown total."""
+    users = await lagging(nursery)
+    kit = users.kit
+    order_id = await users.place(kit.ann, SELL, UP_TOKEN, 50, 20)
+    users.ann.take()
+    for shares in (5, 6):
+        kit.crowd(BUY, UP_TOKEN, 5000, shares)
+    assert users.ann.take() == []
+    _, reply = await kit.call(kit.ann, "DELETE", "/order", {"orderID": order_id})
+    assert reply["canceled"] == [order_id]
+    assert shown(users.ann.take()) == [("CANCELLATION", "0")]
+    mock_clock.jump(0.051)
+    await trio.testing.wait_all_tasks_blocked()
+    assert shown(users.ann.take()) == [
+        ("TRADE", "5"), ("CANCELLATION", "5"), ("TRADE", "6"), ("CANCELLATION", "11"),
+    ]  # fmt: skip
+    stream = kit.server._user_stream
+    assert not stream._told
+    assert not stream._untold
+    assert not stream._cancelled
+
+
+async def test_a_fill_that_was_told_is_in_the_cancellation(
+    nursery: trio.Nursery, mock_clock: MockClock
+) -> None:
+    """Only what the stream does not know yet is missing, and a filled order ends once."""
+    users = await lagging(nursery)
+    kit = users.kit
+    order_id = await users.place(kit.ann, SELL, UP_TOKEN, 50, 20)
+    kit.crowd(BUY, UP_TOKEN, 5000, 5)
+    mock_clock.jump(0.051)
+    await trio.testing.wait_all_tasks_blocked()
+    assert shown(users.ann.take()) == [("PLACEMENT", "0"), ("TRADE", "5"), ("UPDATE", "5")]
+    kit.crowd(BUY, UP_TOKEN, 5000, 6)
+    await kit.call(kit.ann, "DELETE", "/order", {"orderID": order_id})
+    assert shown(users.ann.take()) == [("CANCELLATION", "5")]
+    await users.place(kit.ann, SELL, UP_TOKEN, 60, 5)
+    kit.crowd(BUY, UP_TOKEN, 6000, 5)
+    mock_clock.jump(0.051)
+    await trio.testing.wait_all_tasks_blocked()
+    assert shown(users.ann.take())[1:] == [
+        ("TRADE", "6"), ("CANCELLATION", "11"), ("TRADE", "5"), ("UPDATE", "5"),
+    ]  # fmt: skip
+    assert not kit.server._user_stream._told
+
+
+@pytest.mark.conforms("feeds-12.3-no-ack")
+async def test_a_login_is_answered_by_silence(users: Users, autojump_clock: MockClock) -> None:
+    """No acknowledgement, and no snapshot of what is open already (feeds.md 4.1)."""
+    await users.place(users.kit.ann, BUY, UP_TOKEN, 50, 10)
+    late = Wire()
+    users.nursery.start_soon(users.session, late)
+    assert await late.tell(login(users.kit.ann)) == []
+    await users.place(users.kit.ann, BUY, UP_TOKEN, 49, 10)
+    assert kinds(late.take()) == ["order"]
+
+
+@pytest.mark.conforms("feeds-12.3-update", "feeds-12.3-foreign-makers", "clob-3.6-partial-rests")
+async def test_a_match_updates_the_order_and_names_everybody_it_hit(
+    users: Users, autojump_clock: MockClock
+) -> None:
+    """size_matched is cumulative, a strangers' legs are in the same list (feeds.md 4.2, 4.4)."""
+    kit = users.kit
+    mine = await users.place(kit.ann, SELL, UP_TOKEN, 50, 10)
+    kit.crowd(SELL, UP_TOKEN, 5000, 10)
+    users.ann.take()
+    status, reply = await kit.call(kit.bob, "POST", "/order", kit.bob.limit(BUY, UP_TOKEN, 50, 25))
+    assert (status, reply["status"], reply["takingAmount"]) == (200, "matched", "20")
+    trade, update = users.ann.take()
+    assert [leg["owner"] for leg in trade["maker_orders"]] == [kit.ann.creds.api_key, "crowd"]
+    assert (update["type"], update["id"], update["size_matched"]) == ("UPDATE", mine, "10")
+    rest = [m for m in users.bob.take() if m["event_type"] == "order"][-1]
+    assert (rest["type"], rest["status"], rest["size_matched"]) == ("UPDATE", "LIVE", "20")
+    assert kit.engine.best(UP_TOKEN) == (5000, None)
+
+
+@pytest.mark.conforms("feeds-12.3-free-status", "clob-3.6-fok-on-user-stream")
+async def test_a_killed_fok_has_its_reason_as_status(
+    users: Users, autojump_clock: MockClock
+) -> None:
+    """CANCELED_ and the English text, as in a real frame (feeds.md 4.2)."""
+    text = "order couldn't be fully filled. FOK orders are fully filled or killed."
+    order = users.kit.ann.limit(BUY, UP_TOKEN, 50, 10, "FOK")
+    assert (await users.kit.call(users.kit.ann, "POST", "/order", order))[0] == 400
+    (told,) = users.ann.take()
+    assert (told["type"], told["status"]) == ("CANCELLATION", f"CANCELED_{text}")
+
+
+@pytest.mark.conforms("feeds-12.3-market-closed-cancel", "clob-8-resolved-orders")
+async def test_a_resolution_cancels_what_rests(users: Users, autojump_clock: MockClock) -> None:
+    """Told as a cancellation with its own status (feeds.md 4.2)."""
+    kit = users.kit
+    await users.place(kit.ann, BUY, UP_TOKEN, 50, 10)
+    users.ann.take()
+    kit.engine.close_market(kit.market, T0)
+    assert users.ann.take() == []
+    kit.engine.resolve_market(kit.market, UP, T0)
+    (told,) = users.ann.take()
+    assert (told["type"], told["status"]) == ("CANCELLATION", "CANCELED_MARKET_RESOLVED")
+
+
+@pytest.mark.conforms("feeds-12.3-trade-retrying", "feeds-12.3-trade-failed")
+async def test_a_trade_that_fails_is_told_with_another_hash(
+    users: Users, autojump_clock: MockClock
+) -> None:
+    """MATCHED, RETRYING, FAILED under one id; the retry has a hash of its own (feeds.md 4.5)."""
+    kit = users.kit
+    kit.engine.clearing_policy.fail_ppm = 1_000_000
+    await users.place(kit.ann, SELL, UP_TOKEN, 50, 10)
+    await users.place(kit.bob, BUY, UP_TOKEN, 50, 10)
+    kit.engine.advance(T0 + 60_000)
+    told = [m for m in users.ann.take() if m["event_type"] == "trade"]
+    assert [m["status"] for m in told] == ["MATCHED", "RETRYING", "FAILED"]
+    assert len({m["id"] for m in told}) == 1
+    assert told[0]["transaction_hash"] != told[1]["transaction_hash"]

@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from typing import Any
 
+import attrs
 import pytest
 import trio
 from hypothesis import given, settings, strategies as st
@@ -17,9 +18,10 @@ from wsproto.events import CloseConnection, Event, Ping, TextMessage
 
 from polybot.exchange.net import Service, Socket, SocketClosed, frame, log_error, serve
 from polybot.exchange.polybolt import KEEPALIVE
-from polybot.exchange.request import Request
-from polybot.exchange.websocket import QUEUE_FRAMES
+from polybot.exchange.request import Request, Response
+from polybot.exchange.websocket import SlowConsumer
 
+FRAMES = SlowConsumer().frames
 Session = Callable[[Socket], Awaitable[None]]
 
 UPGRADE = (
@@ -119,20 +121,21 @@ async def test_many_frames_keep_their_order() -> None:
     """A burst is written in few calls and arrives complete and in order."""
 
     async def burst(socket: Socket) -> None:
-        for number in range(QUEUE_FRAMES):
+        for number in range(FRAMES):
             socket.send(str(number))
         await socket.receive()
 
     async with connected(burst) as (client, _):
-        received = [await client.get_message() for _ in range(QUEUE_FRAMES)]
-        assert received == [str(number) for number in range(QUEUE_FRAMES)]
+        received = [await client.get_message() for _ in range(FRAMES)]
+        assert received == [str(number) for number in range(FRAMES)]
 
 
+@pytest.mark.conforms("feeds-12.2-slow-consumer")
 async def test_a_slow_consumer_is_closed_with_1013() -> None:
     """One frame over the bound closes the session with the venue's code and reason."""
 
     async def flood(socket: Socket) -> None:
-        for number in range(QUEUE_FRAMES + 1):
+        for number in range(FRAMES + 1):
             socket.send(str(number))
         with pytest.raises(SocketClosed):
             await socket.receive()
@@ -147,6 +150,56 @@ async def test_a_slow_consumer_is_closed_with_1013() -> None:
     assert errors == []
 
 
+@pytest.mark.parametrize("bound", [SlowConsumer(bytes=1 << 16), SlowConsumer(stalled_s=2.0)])
+@pytest.mark.conforms("feeds-12.2-slow-consumer")
+async def test_bytes_and_time_bound_a_reader_too(
+    bound: SlowConsumer, mock_clock: trio.testing.MockClock
+) -> None:
+    """Few frames are too many when they are large, or when the peer has long taken nothing."""
+    closing: list[int] = []
+
+    async def flood(socket: Socket) -> None:
+        big = "x" * 30_000
+        for _ in range(200):  # more than the kernel's buffers take
+            socket.send(big)
+            await trio.testing.wait_all_tasks_blocked()
+            mock_clock.jump(0.5)
+            if socket._closing:
+                break
+        closing.append(socket.waiting)
+        await socket.receive()
+
+    async with trio.open_nursery() as nursery:
+        service = Service(None, flood, slow=attrs.evolve(bound, frames=10_000))
+        port = await nursery.start(serve, service, 0)
+        stream = await trio.open_tcp_stream("127.0.0.1", port)
+        await stream.send_all(UPGRADE)
+        while not closing:
+            await trio.testing.wait_all_tasks_blocked()
+        nursery.cancel_scope.cancel()
+        await stream.aclose()
+    assert closing == [1]  # nothing but the close frame
+
+
+async def test_a_handshake_may_be_refused() -> None:
+    """`admit` answers in the handler's place, and the connection ends."""
+
+    def admit(request: Request) -> Response | None:
+        return Response(503, b"", (("retry-after", "7"),)) if request.path == "/full" else None
+
+    async with trio.open_nursery() as nursery:
+        port = await nursery.start(serve, Service(None, echo, admit=admit), 0)
+        async with open_client(port, "/") as client:
+            await client.send_message("in")
+            assert await client.get_message() == "in"
+        async with await trio.open_tcp_stream("127.0.0.1", port) as stream:
+            await stream.send_all(UPGRADE.replace(b"/ws", b"/full"))
+            refusal = b"".join([part async for part in stream])
+        nursery.cancel_scope.cancel()
+    assert refusal.startswith(b"HTTP/1.1 503 ")
+    assert b"\r\nretry-after: 7\r\n" in refusal
+
+
 async def test_a_consumer_that_never_reads_is_cut(mock_clock: trio.testing.MockClock) -> None:
     """When not even the close frame can be delivered, the session ends at its deadline."""
     ended = trio.Event()
@@ -155,7 +208,7 @@ async def test_a_consumer_that_never_reads_is_cut(mock_clock: trio.testing.MockC
         try:
             big = frame("x" * 60_000)
             while True:
-                for _ in range(QUEUE_FRAMES + 1):
+                for _ in range(FRAMES + 1):
                     socket.send_frame(big)
                 await socket.receive()
         finally:

@@ -4,19 +4,38 @@ from __future__ import annotations
 
 import json
 from typing import Any
+from urllib.parse import parse_qsl
 
 import trio
 
+from polybot.exchange.request import Request
 from polybot.exchange.websocket import Socket, SocketClosed, frame
 
 
 class Wire(Socket):
     """Stands for a session's socket: what the test says comes in, what is sent is kept."""
 
-    def __init__(self) -> None:  # no network: nothing of the real one is wanted
+    def __init__(self, peer: str = "127.0.0.1", path: str = "/") -> None:
+        # No network: nothing of the real one is wanted.
+        url, _, query = path.partition("?")
+        self.request = Request("GET", url, dict(parse_qsl(query)), {}, b"", peer)
         self.say, self._heard = trio.open_memory_channel[str](100)
         self.texts: list[str] = []
         self.dropped = False
+        self.backlog = 0
+        self.closed: tuple[int, str] | None = None
+
+    @property
+    def waiting(self) -> int:
+        return self.backlog
+
+    def end(self, code: int, reason: str) -> None:
+        if self.closed is None:
+            self.closed = code, reason
+            self.say.close()
+
+    async def close(self, code: int, reason: str) -> None:
+        self.end(code, reason)
 
     async def receive(self) -> str:
         try:
@@ -33,6 +52,7 @@ class Wire(Socket):
 
     def drop(self) -> None:
         self.dropped = True
+        self.say.close()
 
     async def tell(self, message: object) -> list[Any]:
         """Send one client message and take everything received since the last look."""

@@ -166,6 +166,27 @@ def test_the_command_writes_what_it_saw(
         assert listed.read_text() == "clob-2.1-delete\n"
 
 
+def test_the_page_can_be_put_in_step_without_a_run(
+    played: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What the page knew of a test it still says, in every row the test now claims; what it did
+    not know is no pass.
+    """
+    page, listed = played / conformance.PAGE, played / conformance.UNCOVERED
+    for path in (page, listed):
+        path.parent.mkdir(parents=True)
+    known = "| clob-2.1-create | says | test_played.py::test_good | pass |"
+    page.write_text(f"{conformance.BEGIN}\n{known}\n{conformance.END}\n")
+    listed.write_text("clob-2.1-derive\nclob-2.1-delete\n")
+    monkeypatch.setattr(conformance, "ROOT", played)
+
+    assert main(["lab", "conformance", "--marks-only"]) == 1
+    ends = {row[0]: row[3] for row in cells(between_markers(page.read_text()))}
+    assert ends["clob-2.1-create"] == ends["clob-2.1-derive"] == PASSED
+    assert ends["clob-2.1-list"] == SKIPPED
+    assert listed.read_text() == "clob-2.1-delete\n"
+
+
 def test_an_unknown_command_is_a_bad_word(capsys: pytest.CaptureFixture[str]) -> None:
     """`lab` tells its commands."""
     with pytest.raises(SystemExit) as left:

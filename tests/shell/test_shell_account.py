@@ -2,22 +2,22 @@ from __future__ import annotations
 
 import pytest
 import trio
-from patient_clock import PatientClock
 from shell_kit import HOUR_MS, Scene, clean, playing, scene
 from venue_bent import Act, answer, silence
 
 from polybot.domain.units import SHARE
 from polybot.exchange.model import BUY, Kind, Market, Order
 from polybot.journal.recovery import recover
+from polybot.patient_clock import PatientClock
 
 BEATS = "/v1/heartbeats"
 
 
 def rest_by_hand(it: Scene, market: Market, number: int) -> Order:
     """An order of our wallet that the bot did not place: a second program, or a web page."""
-    wallet = it.venue.wallet
+    key, account = it.venue.wallet.api_key, it.venue.demo_wallets.deposit
     order = Order(
-        f"0x{number:064x}", wallet.api_key, wallet.address, market, market.tokens[0], BUY, 100,
+        f"0x{number:064x}", key, account, market, market.tokens[0], BUY, 100,
         5 * SHARE, Kind.GTC, post_only=True, created_ms=it.venue.clock.now_ms(),
     )  # fmt: skip
     it.venue.engine.place(order, it.venue.clock.now_ms(), lambda _: None)

@@ -2,12 +2,13 @@ from __future__ import annotations
 
 import pytest
 import trio
-from patient_clock import PatientClock
 from shell_kit import clean, playing, scene
 from venue_bent import answer, lose_reply, silence
 
 from polybot.discovery import Discovery
 from polybot.inventory import Inventory
+from polybot.orders_task import OrdersTask
+from polybot.patient_clock import PatientClock
 from polybot.price_task import PriceTask
 from polybot.quote_task import QuoteTask
 
@@ -54,6 +55,24 @@ async def test_a_bug_in_a_service(
 
     assert it.code == 1
     assert "Bug" in report.exit_reason
+    clean(report)
+
+
+async def never(*_: object) -> None:
+    await trio.sleep_forever()
+
+
+async def test_the_wallet_proves_what_a_market_could_not(
+    monkeypatch: pytest.MonkeyPatch, fast_clock: PatientClock
+) -> None:
+    """A market that cannot prove itself empty in the last seconds, as in a storm, leaves it to the
+    last look at the whole wallet: when that finds nothing, the end is clean (S15).
+    """
+    async with playing() as it:
+        monkeypatch.setattr(OrdersTask, "flatten", never)
+        report = await it.end("SIGINT")
+
+    assert (it.code, report.exit_reason) == (0, "SIGINT")
     clean(report)
 
 

@@ -8,7 +8,6 @@ from functools import partial
 
 import attrs
 import trio
-from patient_clock import PatientClock
 from shell_kit import OWNER, Scene, clean, put_together, scene
 from venue_bent import silence
 
@@ -18,6 +17,7 @@ from polybot.exchange.model import UP
 from polybot.journal.entries import Halted, Rearmed
 from polybot.journal.recovery import recover
 from polybot.journal.store import Store
+from polybot.patient_clock import PatientClock
 
 METHODS = ("GET", "POST", "DELETE")
 PATHS = ("/order", "/orders", "/data", "/cancel-all", "/cancel-market-orders", "/v1/heartbeats")

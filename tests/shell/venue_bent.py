@@ -211,8 +211,8 @@ class Venue(Exchange):
         if isinstance(event, OrderEvent) and event.order.account == self.demo_wallets.deposit:
             self.events.append((len(self.seen), event))
 
-    def _services(self) -> list[tuple[tuple[str, ...], Service]]:
-        return [(names, self._bent(names, s)) for names, s in super()._services()]
+    def services(self) -> list[tuple[tuple[str, ...], Service]]:
+        return [(names, self._bent(names, s)) for names, s in super().services()]
 
     def _bent(self, names: tuple[str, ...], service: Service) -> Service:
         """A service is called after its first name, its stream after the last."""

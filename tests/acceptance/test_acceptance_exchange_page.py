@@ -1,0 +1,85 @@
+"""docs/exchange.md as a stranger reads it: every example of it runs, in its order."""
+
+from __future__ import annotations
+
+import re
+import shutil
+import socket
+import subprocess
+import sys
+import tomllib
+from pathlib import Path
+
+import pytest
+from acceptance_kit import ROOT, command
+
+from polybot.exchange.terms_file import terms_of
+
+PAGE = (ROOT / "docs" / "exchange.md").read_text(encoding="utf-8")
+BASE = 8600  # the page's port
+SERVICES = 40  # ports looked at, the services' and some more
+
+needs_tools = pytest.mark.skipif(
+    shutil.which("curl") is None or shutil.which("jq") is None, reason="curl and jq are not here"
+)
+
+
+def blocks(language: str) -> list[str]:
+    return re.findall(rf"```{language}\n(.*?)```", PAGE, re.DOTALL)
+
+
+def free_range() -> int:
+    """The first of enough free ports in a row."""
+    for base in range(21_000, 60_000, 100):
+        try:
+            for port in range(base, base + SERVICES):
+                with socket.socket() as probe:
+                    probe.bind(("127.0.0.1", port))
+        except OSError:
+            continue
+        return base
+    raise AssertionError("no free ports")
+
+
+@needs_tools
+def test_every_example_runs(tmp_path: Path) -> None:
+    """Shell and Python, one after the other in one folder, beside the exchange of the page."""
+    base = free_range()
+    (start,) = re.findall(
+        r"^\$ python -m polybot exchange (.*) > exchange\.json", PAGE, re.MULTILINE
+    )
+    words = start.replace(str(BASE), str(base)).split()
+    assert words[:2] == ["--port", str(base)]
+    with command(*words) as running:
+        (tmp_path / "exchange.json").write_text(running.first_line())
+        for language, code in re.findall(r"```(sh|python)\n(.*?)```", PAGE, re.DOTALL):
+            text = re.sub(r"127\.0\.0\.1:86(\d\d)", lambda m: f"127.0.0.1:{base + int(m[1])}", code)
+            line = [sys.executable, "-c", text] if language == "python" else ["sh", "-euc", text]
+            done = subprocess.run(  # noqa: S603 - the page's own words
+                line, cwd=tmp_path, capture_output=True, text=True, timeout=60, check=False
+            )
+            assert done.returncode == 0, f"{code}\n{done.stderr}"
+            assert done.stdout.strip() or "/dev/null" in code
+
+
+def test_the_table_of_ports_is_the_exchanges() -> None:
+    """Each URL of the JSON line is on the page, at its port."""
+    base = free_range()
+    with command("--port", str(base), "--series", "btc-5m") as running:
+        line = running.first_line()
+    told = {
+        name: int(port) - BASE
+        for names, port in re.findall(r"^\| (`.*?`) \| .* \| (86\d\d) \|$", PAGE, re.MULTILINE)
+        for name in re.findall(r"`(\w+)`", names)
+    }
+    served = {
+        name: int(port) - base
+        for name, port in re.findall(r'"(\w+)": "(?:http|ws)://127\.0\.0\.1:(\d+)', line)
+    }
+    assert served == told
+
+
+def test_the_terms_of_the_page_are_terms() -> None:
+    """The example of a terms file is read without complaint."""
+    (example,) = blocks("toml")
+    assert terms_of(tomllib.loads(example)).taker_delay_ms == 250
