@@ -102,7 +102,8 @@ class Bot:
 
     async def _take_over(self) -> None:
         """Before anything else: no order of an earlier run may rest, and the books are right."""
-        restart = Restart(self.ctx)
+        self.inventory.take_over(list(self.ctx.recovered.operations.values()))
+        restart = Restart(self.ctx, self.inventory.resolve)
         try:
             await restart.run()
         finally:
@@ -110,7 +111,6 @@ class Bot:
         self.ready = True
         for market in self.ctx.recovered.markets.values():
             self.inventory.watch(market)
-        self.inventory.take_over(list(self.ctx.recovered.operations.values()))
 
     def _start_services(self, services: trio.Nursery) -> None:
         account, assets = self.ctx.account, sorted({one.split("-")[0] for one in self.series})

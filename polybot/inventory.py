@@ -96,6 +96,13 @@ class Inventory:
             found.left.append(asked)
             found.evidence = found.evidence or asked.evidence
 
+    async def resolve(self) -> bool:
+        """Look once what became of everything under way; True when the end of all is known."""
+        async with self._one_round:
+            for flight in list(self.in_flight):
+                await self._follow(flight)
+        return not self.in_flight
+
     async def run(self) -> None:
         while True:
             await self.round()
