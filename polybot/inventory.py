@@ -94,6 +94,7 @@ class Inventory:
                 found = InFlight(name, now_ms, [])
                 self.in_flight.append(found)
             found.left.append(asked)
+            self.ctx.account.moving.add(asked.condition_id)
             found.evidence = found.evidence or asked.evidence
 
     async def resolve(self) -> bool:
@@ -180,6 +181,7 @@ class Inventory:
             await self.ctx.account.journal.append(*asked)
         except JournalFailed:
             return
+        self.ctx.account.moving.update(one.condition_id for one in asked)
         flight = InFlight(name, now_ms, list(asked))
         self.in_flight.append(flight)
         self.budget.spend(now_ms)
@@ -305,18 +307,18 @@ class Inventory:
             self.ctx.health.halt("ledger drift", why)
             return
         paid = {"redeem": books.worst_value, "merge": one.shares}.get(one.kind, -one.shares)
-        flight.left.remove(one)
-        self._tidy(flight)
+        self._over(flight, one)
         done = attrs.evolve(one, step="done", paid=paid, evidence=evidence)
         await self.ctx.account.learn(done)
+        self.ctx.account.moving.discard(one.condition_id)
         self.setbacks.cleared(one.condition_id)
         self.ctx.tell(f"{books.market.slug}: {one.kind} {amount_text(abs(paid))} done")
         for token in (None, books.market.up_token, books.market.down_token):
             await self.ctx.client.refresh(token)
 
     def _failed(self, flight: InFlight, one: Moved, why: str) -> None:
-        flight.left.remove(one)
-        self._tidy(flight)
+        self._over(flight, one)
+        self.ctx.account.moving.discard(one.condition_id)
         self.ctx.account.journal.note(attrs.evolve(one, step="failed", evidence=why))
         slug = self.ctx.account.ledger.books[one.condition_id].market.slug
         count = self.setbacks.failed(one.condition_id, self.ctx.clock.now_ms())
@@ -324,7 +326,8 @@ class Inventory:
         if count == WEARY_AFTER:
             self.ctx.tell(f"{slug}: {one.kind} has failed {count} times: {why}")
 
-    def _tidy(self, flight: InFlight) -> None:
+    def _over(self, flight: InFlight, one: Moved) -> None:
+        flight.left.remove(one)
         if not flight.left:
             self.in_flight.remove(flight)
 

@@ -254,6 +254,7 @@ def refusal(world: World, market: Market) -> str:
     return replies[0].error if isinstance(replies[0], Refused) else ""
 
 
+@pytest.mark.conforms("clob-8-open-after-end")
 def test_trading_goes_on_after_the_end_until_the_resolution() -> None:
     """Matching stops with the resolution, by default (clob.md 8)."""
     world = World("btc-5m")
@@ -292,6 +293,7 @@ def test_a_market_can_close_early() -> None:
     assert [*phases, market.phase] == [Phase.CLOSED, Phase.RESOLVED]
 
 
+@pytest.mark.conforms("onchain-6.1-void")
 def test_a_void_pays_half_for_each_share() -> None:
     """Payouts (1, 1): nobody wins, both outcomes are worth half a dollar (F36, onchain.md 6.3)."""
     world = World("btc-5m")

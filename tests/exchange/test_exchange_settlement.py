@@ -304,6 +304,17 @@ def test_redeeming_before_the_last_fill_is_settled_leaves_it_for_later() -> None
     assert kit.engine.redeem("bob", kit.market, kit.now) == 100 * UNIT
 
 
+@pytest.mark.conforms("clob-8-last-fill-settles")
+def test_a_fill_of_the_last_moment_settles_after_the_close() -> None:
+    """Or fails: the chain goes on after the market is over (clob.md 8)."""
+    for fail_ppm, end in ((0, "CONFIRMED"), (ALWAYS, "FAILED")):
+        kit = Kit(fail_ppm=fail_ppm)
+        kit.place("ann", SELL, UP, 60, 100)
+        kit.place("bob", BUY, UP, 60, 100)
+        resolved(kit, UP)
+        assert through_all(kit)[-1] == end
+
+
 def test_a_market_keeps_trades_that_are_not_settled() -> None:
     """A trade RETRYING beyond the grace is dropped when it is over, not before (F32)."""
     kit = Kit()
