@@ -64,7 +64,7 @@ class Desk:
         self.held: dict[str, Held] = {}
         self.resting = Resting(accounts, agenda, outbox, tick_rule)
         self._accounts, self._agenda, self._outbox, self._rng = accounts, agenda, outbox, rng
-        self._clearing = Clearing(accounts, agenda, rng, delays, outbox.tell, self._failed)
+        self.clearing = Clearing(accounts, agenda, rng, delays, outbox.tell, self._failed)
         self._sequence = 0
 
     # --- placing ---------------------------------------------------------------------
@@ -168,7 +168,7 @@ class Desk:
         taker.matched += match.shares
         taker.trades.append(trade.id)
         taker.market.last_trade_price = match.price
-        self._clearing.begin(trade)
+        self.clearing.begin(trade)
         return trade.id
 
     def lay(self, order: Order, act: Act, before: Order | None = None) -> None:

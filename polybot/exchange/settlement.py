@@ -43,10 +43,15 @@ def success(delays: SettlementDelays, rng: random.Random) -> tuple[Step, ...]:
     return ("MINED", delays.block_ms(rng)), ("CONFIRMED", delays.confirm_ms(rng))
 
 
+def failure(delays: SettlementDelays, rng: random.Random) -> tuple[Step, ...]:
+    """MATCHED → RETRYING → FAILED."""
+    return ("RETRYING", delays.block_ms(rng)), ("FAILED", delays.block_ms(rng))
+
+
 def schedule(delays: SettlementDelays, rng: random.Random) -> tuple[Step, ...]:
-    """The steps after MATCHED, drawn once at the match: success, or RETRYING → FAILED."""
+    """The steps after MATCHED, drawn once at the match: success, or failure."""
     if delays.fail_ppm and rng.randrange(1_000_000) < delays.fail_ppm:
-        return ("RETRYING", delays.block_ms(rng)), ("FAILED", delays.block_ms(rng))
+        return failure(delays, rng)
     return success(delays, rng)
 
 
@@ -71,11 +76,15 @@ class Clearing:
         self._accounts, self._agenda = accounts, agenda
         self._rng, self._delays = rng, delays
         self._tell, self._on_failed = tell, on_failed
+        # Whether a fault of the venue makes the trade fail that is matched now.
+        self.doomed: Callable[[int], bool] = lambda _now_ms: False
 
     def begin(self, trade: Trade) -> None:
         """Move the balances of a fresh trade and put its first step on the agenda."""
         self._accounts.settle(trade)
-        self._next(trade, schedule(self._delays, self._rng))
+        doomed = self.doomed(trade.matched_ms)
+        plan = failure if doomed else schedule
+        self._next(trade, plan(self._delays, self._rng))
 
     def _next(self, trade: Trade, steps: tuple[Step, ...]) -> None:
         if steps:
