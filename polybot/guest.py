@@ -18,7 +18,6 @@ import trio
 from polybot.clock import Clock
 from polybot.config import Config
 from polybot.exchange.server import DemoWallet, Urls
-from polybot.journal.store import Store
 from polybot.launch import (
     EXIT_ORDERS_LIVE,
     ask_exchange,
@@ -26,6 +25,7 @@ from polybot.launch import (
     demo_site,
     http_client,
     judged,
+    open_journal,
     run_watched,
 )
 from polybot.options import BotOptions
@@ -81,7 +81,7 @@ def host_of(world: str) -> Host | None:
 
 async def run_guest(config: Config, options: BotOptions, host: Host) -> tuple[Summary, int]:
     """Trade as a guest. Call inside `trio.run`, on a clock of the host's speed."""
-    store = Store.open(host.journal_path(Path(config.journal.folder)), host.owner)
+    store = open_journal(host.journal_path(Path(config.journal.folder)), host.owner)
     async with http_client() as http:
         clock = await clock_of(http, host)
         bot = build(
