@@ -41,6 +41,7 @@ from polybot.launch import (
     run_paper,
 )
 from polybot.options import BotOptions, ExchangeOptions, LabOptions, check_pace
+from polybot.patient_clock import PatientClock
 from polybot.signals import stop_on_signals
 
 
@@ -96,7 +97,9 @@ def _trade(config: Config, options: BotOptions) -> tuple[summary.Summary, int]:
     host = host_of(config.paper.world)
     if host is not None:
         return trio.run(run_guest, config, options, host, clock=clock_at(host.speed))
-    return trio.run(run_paper, config, options, clock=clock_at(config.paper.speed))
+    speed = config.paper.speed
+    clock = PatientClock(speed) if speed > 1 else clock_at(speed)
+    return trio.run(run_paper, config, options, clock=clock)
 
 
 def _written(report: summary.Summary, place: str | None) -> bool:

@@ -112,6 +112,7 @@ class Bot:
             self.settlement.watch(market)
         for operation in self.ctx.recovered.operations.values():
             self.settlement.in_doubt[operation.condition_id] = operation
+            self.ctx.account.moving.add(operation.condition_id)
 
     def _start_services(self, services: trio.Nursery) -> None:
         account, assets = self.ctx.account, sorted({one.split("-")[0] for one in self.series})
@@ -237,7 +238,10 @@ class Bot:
             bad_input=dict(ctx.records.bad_input),
             quoted_share=ctx.records.share(lambda record: record.quoted_ms, ended_ms),
             two_sided_share=ctx.records.share(lambda record: record.two_sided_ms, ended_ms),
-            unknown_resolved=ctx.records.unknown_resolved,
+            differences=dict(ctx.records.differences),
+            unknown_resolved=len(ctx.records.doubts_ms),
+            unknown_p99_ms=ctx.records.doubt_ms(99),
+            unknown_most_ms=ctx.records.doubt_ms(100),
             # Before our cash has been read there is no equity to tell.
             equity_bot=ctx.account.ledger.equity if self.ready else None,
             shutdown_ms=round(shutdown * 1000) if shutdown is not None else None,

@@ -45,6 +45,9 @@ class Heartbeat:
                 self.beating = False
                 what = answer.what if isinstance(answer, Failure) else "id refused twice"
                 self.health.bad("heartbeat", what)
+                if isinstance(answer, Failure) and answer.refused:
+                    # Nothing we send will be taken any more: an operator has to look (F42, F43).
+                    self.health.halt("venue refuses us", what)
                 due = trio.current_time() + RETRY_S
             await trio.sleep_until(due)
 

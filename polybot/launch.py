@@ -117,6 +117,8 @@ def build(
     )
     account = Account(client, clock, health, journal, recovered.ledger)
     heartbeat = Heartbeat(client, health, account.doubt)
+    records = Records()
+    grace_ms = config.orders.unknown_grace_s * 1000
     _keep_halts(health, journal, recovered)
     ctx = Context(
         config=config,
@@ -128,14 +130,14 @@ def build(
         gamma=Rest(http, site.gamma, clock),
         account=account,
         heartbeat=heartbeat,
-        reconciler=Reconciler(client, clock, health, account, heartbeat),
+        reconciler=Reconciler(client, clock, health, account, heartbeat, records, grace_ms),
         recovered=recovered,
         admission=admission,
         health=health,
         board=PriceBoard(config.pricing),
         budget=Budget.from_params(config.orders),
         rng=rng,
-        records=Records(),
+        records=records,
         published=Published(None),
         funder=live.funder,
         signature_type=live.signature_type,

@@ -12,8 +12,9 @@ from pathlib import Path
 
 import attrs
 
-ASSETS = ("btc", "eth", "sol", "xrp")
-LENGTHS = ("5m", "15m", "1h")
+ASSETS = ("btc", "eth", "sol", "xrp", "doge", "bnb", "hype", "zec")
+LENGTHS = ("5m", "15m", "1h", "4h", "daily")
+NO_SERIES = ("zec-1h", "zec-daily")  # feeds.md 8.1
 MODES = ("paper", "live")
 LIVE_FEEDS = "live-feeds"
 PATH_WORLDS = ("recording", "exchange", LIVE_FEEDS)
@@ -95,7 +96,7 @@ def check_series(series: tuple[str, ...]) -> tuple[str, ...]:
         raise ValueError("expected at least one series, like btc-5m")
     for one in series:
         asset, _, length = one.partition("-")
-        if asset not in ASSETS or length not in LENGTHS:
+        if asset not in ASSETS or length not in LENGTHS or one in NO_SERIES:
             known = f"one of {', '.join(ASSETS)}, a dash, one of {', '.join(LENGTHS)}"
             raise ValueError(f"expected a series like btc-5m ({known}), was {one!r}")
     if len(set(series)) < len(series):

@@ -18,7 +18,7 @@ from polybot.context import Context
 from polybot.domain.market import Market
 from polybot.domain.orders import Failure, OrderRow
 from polybot.domain.units import amount_text
-from polybot.journal.entries import Intent, Paid, Session
+from polybot.journal.entries import Intent, Moved, Paid, Session
 from polybot.journal.recovery import carried
 
 START_S = 30.0
@@ -47,6 +47,8 @@ class Restart:
         self._take_over_orders()
         await self._resolve_orders()
         await self._catch_up()
+        for operation in list(self.ctx.recovered.operations.values()):
+            await self._look_at(operation)
         await self._agree_on_cash()
         for market in self.ctx.recovered.markets.values():
             await self._agree_on_shares(market)
@@ -87,6 +89,31 @@ class Restart:
             return
         if not await reconciler.read_trades():
             raise StartFailed("the trades of the time since the last run could not be read")
+
+    async def _look_at(self, asked: Moved) -> None:
+        """Whether an operation that was asked for has happened, before cash is judged by the books.
+
+        Balances that are as after it prove that it has, and it is booked as what it was. Balances
+        as before it prove nothing yet: it may still be on its way, and settlement keeps an eye on
+        it.
+        """
+        books = self.ctx.account.ledger.books.get(asked.condition_id)
+        if books is None or (asked.kind == "redeem" and books.up_payout is None):
+            return
+        held, market = books.holdings(), books.market
+        change = asked.shares if asked.kind == "split" else -asked.shares
+        after = (0, 0) if asked.kind == "redeem" else (held.up + change, held.down + change)
+        tokens, before, there = (market.up_token, market.down_token), (held.up, held.down), None
+        with trio.move_on_after(AGREE_S):  # shares of the last trades may not be in a block yet
+            while there not in (before, after):
+                there = tuple([await self.ctx.client.balance(token) for token in tokens])
+                await trio.sleep(AGREE_POLL_S)
+        if there != after or there == before:
+            return
+        paid = books.worst_value if asked.kind == "redeem" else asked.shares
+        done = attrs.evolve(asked, step="done", paid=paid, evidence="balances at the start")
+        await self.ctx.account.learn(done)
+        del self.ctx.recovered.operations[asked.operation_id]
 
     async def _agree_on_cash(self) -> None:
         """Cash the books do not explain came from, or went, outside: it is booked and told."""

@@ -1,13 +1,16 @@
 """Which interval markets exist, what they are called, and the identities they get.
 
-Slugs follow feeds.md 8.2: 5m and 15m carry the Unix second of the start, hours the New York wall
-clock. The hours that wall clock shows twice in autumn have no market at all. Times are Unix
-milliseconds; identities are derived from the slug and a seed, so a world can be made again.
+Slugs follow feeds.md 8.2: 5m, 15m and 4h carry the Unix second of the start, hours and days the New
+York calendar. 5m, 15m and 1h lie on the UTC grid; 4h begins at New York's midnight, a day runs from
+noon to noon there, so that one of them is an hour longer or shorter when the clocks change. The
+hours that the wall clock shows twice in autumn have no market at all. Times are Unix milliseconds;
+identities are derived from the slug and a seed, so a world can be made again.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import itertools
+from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime, timedelta
 from zoneinfo import ZoneInfo
 
@@ -17,51 +20,102 @@ from polybot.exchange.terms import Terms
 
 NEW_YORK = ZoneInfo("America/New_York")
 LISTED_AHEAD_MS = 86_400_000
-COIN = {"btc": "Bitcoin", "eth": "Ethereum", "sol": "Solana", "xrp": "XRP"}
-_LENGTHS = (("5m", 300, "twap"), ("15m", 900, "twap"), ("1h", 3600, "candle"))
+HOUR_MS = 3_600_000
+COIN = {
+    "btc": "Bitcoin", "eth": "Ethereum", "sol": "Solana", "xrp": "XRP", "doge": "Dogecoin",
+    "bnb": "BNB", "hype": "HYPE", "zec": "ZEC",
+}  # fmt: skip
+_LENGTHS = (
+    ("5m", 300, "twap"), ("15m", 900, "twap"), ("1h", 3600, "candle"),
+    ("4h", 14_400, "twap"), ("daily", 86_400, "noon"),
+)  # fmt: skip
+_ABSENT = {("zec", "1h"), ("zec", "daily")}  # feeds.md 8.1
+_NEW_YORK_HOURS: dict[str, Sequence[int]] = {"4h": range(0, 24, 4), "daily": (12,)}
 
 SERIES: dict[str, Series] = {
     series.key: series
     for series in (
-        Series(asset, name, length_s, rule) for asset in COIN for name, length_s, rule in _LENGTHS
+        Series(asset, name, length_s, rule)
+        for asset in COIN
+        for name, length_s, rule in _LENGTHS
+        if (asset, name) not in _ABSENT
     )
 }
 
 
 def slug_of(series: Series, start_ms: int) -> str | None:
     """The market's and event's slug, or None for an hour New York's clock cannot name."""
-    if series.rule != "candle":
+    if series.rule == "twap":
         return f"{series.asset}-updown-{series.name}-{start_ms // 1000}"
+    coin = COIN[series.asset].lower()
+    if series.rule == "noon":
+        return f"{coin}-up-or-down-on-{_date(_local(end_of(series, start_ms)))}"
     local = _local(start_ms)
     if _shown_twice(local):
         return None
-    coin = COIN[series.asset].lower()
-    month = local.strftime("%B").lower()
-    return f"{coin}-up-or-down-{month}-{local.day}-{local.year}-{_hour(local).lower()}-et"
+    return f"{coin}-up-or-down-{_date(local)}-{_hour(local).lower()}-et"
 
 
 def title_of(series: Series, start_ms: int) -> str:
-    """The question: `Bitcoin Up or Down - October 2, 10:30PM-10:35PM ET`, hours with one time."""
-    local = _local(start_ms)
-    day = f"{COIN[series.asset]} Up or Down - {local.strftime('%B')} {local.day}"
+    """The question: `Bitcoin Up or Down - October 2, 10:30PM-10:35PM ET`, hours with one time.
+
+    A day is called by its end: `Bitcoin Up or Down on October 2?`.
+    """
+    local, end = _local(start_ms), _local(end_of(series, start_ms))
+    coin = COIN[series.asset]
+    if series.rule == "noon":
+        return f"{coin} Up or Down on {end.strftime('%B')} {end.day}?"
+    day = f"{coin} Up or Down - {local.strftime('%B')} {local.day}"
     if series.rule == "candle":
         return f"{day}, {_hour(local)} ET"
-    return f"{day}, {_minute(local)}-{_minute(_local(start_ms + series.length_s * 1000))} ET"
+    return f"{day}, {_minute(local)}-{_minute(end)} ET"
 
 
 def windows(series: Series, from_ms: int, to_ms: int) -> Iterator[int]:
     """Starts of the windows that begin in [from_ms, to_ms), holes left out."""
-    length_ms = series.length_s * 1000
-    first_ms = -(-from_ms // length_ms) * length_ms
-    for start_ms in range(first_ms, to_ms, length_ms):
+    for start_ms in _grid(series, from_ms):
+        if start_ms >= to_ms:
+            return
         if slug_of(series, start_ms) is not None:
             yield start_ms
+
+
+def under_way(series: Series, now_ms: int) -> int:
+    """The start of the window that `now_ms` falls into, or of the next one if it is in a hole."""
+    longest_ms = series.length_s * 1000 + HOUR_MS
+    for start_ms in _grid(series, now_ms - longest_ms):
+        if end_of(series, start_ms) > now_ms and slug_of(series, start_ms) is not None:
+            return start_ms
+    raise AssertionError("the grid has no end")
+
+
+def end_of(series: Series, start_ms: int) -> int:
+    """When the window that begins at `start_ms` ends."""
+    if series.name in _NEW_YORK_HOURS:
+        return next(_grid(series, start_ms + 1))
+    return start_ms + series.length_s * 1000
+
+
+def _grid(series: Series, from_ms: int) -> Iterator[int]:
+    """The boundaries from `from_ms` on, without end."""
+    hours = _NEW_YORK_HOURS.get(series.name)
+    if hours is None:
+        length_ms = series.length_s * 1000
+        yield from itertools.count(-(-from_ms // length_ms) * length_ms, length_ms)
+        return
+    midnight = _local(from_ms).replace(hour=0, minute=0, second=0, microsecond=0, fold=0)
+    for day in itertools.count():
+        for hour in hours:
+            at = (midnight + timedelta(days=day)).replace(hour=hour)
+            at_ms = int(at.timestamp()) * 1000
+            if at_ms >= from_ms:
+                yield at_ms
 
 
 def market_for(series: Series, start_ms: int, seed: int, terms: Terms = Terms()) -> Market:
     """The market of one window, LISTED. ValueError for a window that does not exist."""
     slug = slug_of(series, start_ms)
-    if slug is None or start_ms % (series.length_s * 1000):
+    if slug is None or next(_grid(series, start_ms)) != start_ms:
         raise ValueError(f"{series.key} has no window at {start_ms}")
     version = identities.drawn_version(seed, slug, terms.protocol)
     ids = identities.identity(seed, slug, version)
@@ -77,13 +131,17 @@ def market_for(series: Series, start_ms: int, seed: int, terms: Terms = Terms())
         version=version,
         listed_ms=start_ms - LISTED_AHEAD_MS,
         start_ms=start_ms,
-        end_ms=start_ms + series.length_s * 1000,
+        end_ms=end_of(series, start_ms),
         taker_delay_ms=terms.taker_delay_ms,
     )
 
 
 def _local(at_ms: int) -> datetime:
     return (datetime(1970, 1, 1, tzinfo=UTC) + timedelta(milliseconds=at_ms)).astimezone(NEW_YORK)
+
+
+def _date(local: datetime) -> str:
+    return f"{local.strftime('%B').lower()}-{local.day}-{local.year}"
 
 
 def _shown_twice(local: datetime) -> bool:

@@ -1,7 +1,7 @@
 """The chain under the exchange: wallets with code, gas and nonces, transactions and their blocks.
 
 A transaction changes the engine's books in the step that its block is made. Balances that a trade
-still on its way has promised are not here yet, see `settled`.
+still on its way has promised are not here yet, see `Engine.settled_shares`.
 """
 
 from __future__ import annotations

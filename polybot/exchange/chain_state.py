@@ -11,7 +11,7 @@ from collections.abc import Mapping
 
 import attrs
 
-from polybot.exchange import positions, settled
+from polybot.exchange import positions
 from polybot.exchange.accounts import Accounts, Wallet
 from polybot.exchange.approvals import Approvals
 from polybot.exchange.engine import Engine
@@ -47,13 +47,13 @@ class State:
 
     def cash(self, account: str) -> int:
         """pUSD that a transaction can move: settled, and not already promised to a trade."""
-        promised = settled.settled_cash(self.engine, account) - self.engine.accounts.cash(account)
+        promised = self.engine.settled_cash(account) - self.engine.accounts.cash(account)
         return self.accounts.cash(account) + min(promised, 0)
 
     def shares(self, account: str, token: str) -> int:
         """Shares that a transaction can move, like `cash`."""
         engine = self.engine
-        on_chain = settled.settled_shares(engine, account, token)
+        on_chain = engine.settled_shares(account, token)
         promised = on_chain - engine.accounts.shares(account, token)
         return self.accounts.shares(account, token) + min(promised, 0)
 
@@ -102,10 +102,14 @@ class _Trial(State):
     """The effects alone, on the copy: no order is cancelled for them."""
 
     def split(self, account: str, market: Market, amount: int) -> Refused | int:
-        return positions.split(self.accounts, account, market, amount)
+        return positions.split(self.accounts, self._movable, account, market, amount)
 
     def merge(self, account: str, market: Market, amount: int) -> Refused | int:
-        return positions.merge(self.accounts, account, market, amount)
+        return positions.merge(self.accounts, self._movable, account, market, amount)
 
     def redeem(self, account: str, market: Market, burn: tuple[int, int]) -> Refused | int:
-        return positions.redeem(self.accounts, account, market, burn)
+        burnt = positions.redeem(self.accounts, self._movable, account, market, burn)
+        return burnt if isinstance(burnt, Refused) else positions.payout(market, burnt)
+
+    def _movable(self, account: str, token: str | None) -> int:
+        return self.cash(account) if token is None else self.shares(account, token)

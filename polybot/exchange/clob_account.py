@@ -71,8 +71,9 @@ class AccountReads:
         if not all(_is_seconds(query.get(name, "0")) for name in ("before", "after")):
             return error_response(BAD_TRADE_QUERY)
         mine = reversed(self._trades.get(key.key, ()))
+        now_ms = self._engine.now_ms
         chosen = [trade for trade in mine if _trade_matches(trade, query)]
-        return page(chosen, query, BAD_TRADE_QUERY, lambda trade: trade_row(trade, key.key))
+        return page(chosen, query, BAD_TRADE_QUERY, lambda trade: trade_row(trade, key.key, now_ms))
 
 
 def _order_matches(order: Order, query: dict[str, str]) -> bool:

@@ -30,7 +30,10 @@ EARLY_MS = 90_000  # the crowd comes to a market this long before its window
 RETRY_MS = 1_000
 THINNEST = 0.1
 REDEEM_MS = 5_000  # after the resolution
-START_PRICES = {"btc": 90_000.0, "eth": 3_000.0, "sol": 140.0, "xrp": 2.2}
+START_PRICES = {
+    "btc": 90_000.0, "eth": 3_000.0, "sol": 140.0, "xrp": 2.2, "doge": 0.16, "bnb": 890.0,
+    "hype": 34.0, "zec": 520.0,
+}  # fmt: skip
 # Activity against a BTC 5m window. Not measured: only that other series are quieter.
 LENGTH_ACTIVITY = {"5m": 1.0, "15m": 0.5, "1h": 0.4}
 OTHER_ASSETS = 0.5

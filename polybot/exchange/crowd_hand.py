@@ -48,7 +48,7 @@ class Hand:
         owner = str(uuid.UUID(int=rng.getrandbits(128), version=4))
         account = f"0x{rng.getrandbits(160):040x}"
         engine.accounts.deposit(account, FUNDS)
-        engine.unread.add(owner)
+        engine.unread |= {owner, account}
         return cls(engine, name, owner, account)
 
     def stock_up(self, market: Market, now_ms: int) -> None:

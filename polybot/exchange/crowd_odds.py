@@ -101,7 +101,7 @@ class MarketOdds:
         market = self._market
         to_start, to_end = (market.start_ms - at_ms) / 1000, (market.end_ms - at_ms) / 1000
         sigma = self._source.sigma(market.series.asset, at_ms)
-        if market.series.rule == "candle":
+        if market.series.rule != "twap":
             return self._candle(at_ms, to_start, to_end, sigma)
         return self._twap(at_ms, to_start - LEAD_S, to_end - LEAD_S, sigma)
 

@@ -33,7 +33,7 @@ from polybot.exchange.model import (
 from polybot.exchange.money import ONE
 from polybot.exchange.outbox import Act, Outbox
 from polybot.exchange.resting import Resting, TickRule, uncovered
-from polybot.exchange.settlement import Clearing, SettlementDelays, parties
+from polybot.exchange.settlement import Clearing, ClearingPolicy, parties
 
 Done = Callable[[Accepted | Refused], None]
 
@@ -55,7 +55,7 @@ class Desk:
         agenda: Agenda,
         outbox: Outbox,
         rng: random.Random,
-        delays: SettlementDelays,
+        policy: ClearingPolicy,
         *,
         tick_rule: TickRule | None,
     ) -> None:
@@ -64,7 +64,7 @@ class Desk:
         self.held: dict[str, Held] = {}
         self.resting = Resting(accounts, agenda, outbox, tick_rule)
         self._accounts, self._agenda, self._outbox, self._rng = accounts, agenda, outbox, rng
-        self.clearing = Clearing(accounts, agenda, rng, delays, outbox.tell, self._failed)
+        self.clearing = Clearing(accounts, agenda, rng, policy, outbox.tell, self._failed)
         self._sequence = 0
 
     # --- placing ---------------------------------------------------------------------
@@ -134,7 +134,7 @@ class Desk:
         order.status, order.sequence = Status.LIVE, self._next_sequence()
         act = Act(order.market, book, now_ms)
         act.order("PLACEMENT", order, order.status.value, 0)
-        trades = tuple(self._trade(order, match, act) for match in plan.matches)
+        trades = (self._trade(order, plan, act),) if plan.matches else ()
         self._finish(order, plan, act)
         self.resting.publish(act)
         making, taking = (plan.cash, plan.shares) if order.side == BUY else (plan.shares, plan.cash)
@@ -148,26 +148,33 @@ class Desk:
         cost = plan.cash + plan.fee - (-rest // ONE)
         return cost <= self._accounts.available_to(order)
 
-    def _trade(self, taker: Order, match: LevelMatch, act: Act) -> str:
+    def _trade(self, taker: Order, plan: Plan, act: Act) -> str:
+        """One settlement for everything the order takes, whatever the number of levels.
+
+        So do the references have it: `maker_orders` is every maker hit in the settlement, one print
+        has the taker's total size, and its price is a level's, not always the average (feeds.md 2.3
+        and 4.3). Which level is not said: the last one reached, as a last trade price should be.
+        The fee stays the sum of the levels' fees, each reckoned at its own price.
+        """
         trade = Trade(
             id=str(uuid.UUID(int=self._rng.getrandbits(128), version=4)),
             market=taker.market,
             taker=taker,
-            shares=match.shares,
-            price=match.price,
-            fee=match.fee,
-            makers=match.makers,
+            shares=plan.shares,
+            price=plan.matches[-1].price,
+            fee=plan.fee,
+            makers=tuple(fill for match in plan.matches for fill in match.makers),
             matched_ms=act.now_ms,
             updated_ms=act.now_ms,
         )
         self.trades[trade.id] = trade
         act.traded(trade)
-        for fill in match.makers:
+        for fill in trade.makers:
             if fill.order.sequence:  # else it never rested here: see `print_outside`
                 self.resting.fill(fill.order, fill.shares, trade.id, act)
-        taker.matched += match.shares
+        taker.matched += trade.shares
         taker.trades.append(trade.id)
-        taker.market.last_trade_price = match.price
+        taker.market.last_trade_price = trade.price
         self.clearing.begin(trade)
         return trade.id
 
@@ -190,15 +197,12 @@ class Desk:
 
         Makers without a sequence stand for liquidity that has left the mirrored book already.
         """
-        self._trade(taker, match, act)
+        self._trade(taker, Plan((match,), complete=True), act)
 
     def _finish(self, order: Order, plan: Plan, act: Act) -> None:
-        """Tell the taker's fills; then what is not matched is cancelled (FAK) or rests."""
-        matched = 0
-        for match in plan.matches:
-            matched += match.shares
-            whole = plan.complete and match is plan.matches[-1]
-            act.order("UPDATE", order, "MATCHED" if whole else "LIVE", matched)
+        """Tell the taker's fill; then what is not matched is cancelled (FAK) or rests."""
+        if plan.matches:
+            act.order("UPDATE", order, "MATCHED" if plan.complete else "LIVE", order.matched)
         if plan.complete:
             order.status = Status.MATCHED
         elif rules.is_market_kind(order):

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Iterable
+from functools import partial
 
 from polybot.exchange import positions
 from polybot.exchange.accounts import Accounts
@@ -15,11 +16,14 @@ from polybot.exchange.agenda import Agenda
 from polybot.exchange.book import Book, Levels
 from polybot.exchange.desk import Desk, Done
 from polybot.exchange.model import (
+    DOWN,
     UP,
     Event,
     Market,
     MarketListed,
     MarketResolved,
+    Move,
+    Moved,
     Order,
     OrderEvent,
     Paid,
@@ -31,8 +35,9 @@ from polybot.exchange.modes import Modes
 from polybot.exchange.money import ONE
 from polybot.exchange.outbox import Listener, Outbox
 from polybot.exchange.resting import TickRule
-from polybot.exchange.settlement import FINAL, SettlementDelays
+from polybot.exchange.settlement import FINAL, ClearingPolicy
 
+PAYOUTS: dict[int | None, tuple[int, int]] = {UP: (1, 0), DOWN: (0, 1), None: (1, 1)}
 GRACE_MS = 600_000  # how long a resolved market's orders and trades can still be read
 
 
@@ -43,7 +48,7 @@ class Engine:
         self,
         *,
         rng: random.Random,
-        delays: SettlementDelays = SettlementDelays(),
+        policy: ClearingPolicy | None = None,
         auto_tick: bool = True,
         tick_rule: TickRule = TickRule(),
     ) -> None:
@@ -51,19 +56,20 @@ class Engine:
         self.markets: dict[str, Market] = {}  # by condition id
         self.by_token: dict[str, Market] = {}
         self._outbox, self._agenda = Outbox(), Agenda()
+        self.clearing_policy = policy or ClearingPolicy()  # may be changed at any time
         self.desk = Desk(
             self.accounts,
             self._agenda,
             self._outbox,
             rng,
-            delays,
+            self.clearing_policy,
             tick_rule=tick_rule if auto_tick else None,
         )
         self.orders, self.trades = self.desk.orders, self.desk.trades
         self.listeners: list[Listener] = self._outbox.listeners
         self.listeners.append(self._drop_unread)
-        # Owners who never ask about an order again, as the crowd: theirs are dropped when they die,
-        # or an hour of them would fill the memory.
+        # Owners, and their accounts, who never ask about an order again, as the crowd: theirs are
+        # dropped when they die, or an hour of them would fill the memory.
         self.unread: set[str] = set()
         # The venue's trading mode. The engine itself obeys anybody, as recorded liquidity needs;
         # whoever enters orders asks first: the CLOB's door for its clients, the crowd's hands.
@@ -93,13 +99,26 @@ class Engine:
         self.advance(now_ms)
         market.phase = Phase.CLOSED
 
-    def resolve_market(self, market: Market, winner: int, now_ms: int) -> None:
-        """Publish the winner; what still rests dies as CANCELED_MARKET_RESOLVED."""
+    def resolve_market(
+        self,
+        market: Market,
+        winner: int | None,
+        now_ms: int,
+        *,
+        payouts: tuple[int, int] | None = None,
+        ends: Status = Status.CANCELED_MARKET_RESOLVED,
+    ) -> None:
+        """Publish the result; what still rests dies with the status `ends`.
+
+        `winner` None is a void: half a dollar for every share. `payouts` is the chain's vector
+        where it disagrees with the winner that the venue's services tell (reliability.md F37).
+        """
         assert market.phase is not Phase.RESOLVED, "a market resolves once"
         self.advance(now_ms)
         market.phase, market.winner, market.resolved_ms = Phase.RESOLVED, winner, now_ms
+        market.payouts = payouts or PAYOUTS[winner]
         resting = self.desk.resting.books[market.condition_id].orders()
-        self.desk.resting.drop_all(resting, Status.CANCELED_MARKET_RESOLVED, now_ms)
+        self.desk.resting.drop_all(resting, ends, now_ms)
         self._outbox.tell(MarketResolved(market, now_ms))
 
     def change_tick(self, market: Market, tick: int, now_ms: int) -> None:
@@ -116,14 +135,20 @@ class Engine:
     def forget(self, market: Market) -> None:
         """Drop a resolved market's orders and trades once it has been resolved for `GRACE_MS`.
 
-        Before that it does nothing. The market itself stays: its shares can still be redeemed.
+        Before that it does nothing. The market itself stays: its shares can still be redeemed. A
+        trade that is still on its way stays too, and is dropped when it has had as long again.
         """
-        if market.resolved_ms is None or self._now_ms - market.resolved_ms < GRACE_MS:
+        if market.resolved_ms is not None and self._now_ms - market.resolved_ms >= GRACE_MS:
+            self._drop_records(market, self._now_ms)
+
+    def _drop_records(self, market: Market, now_ms: int) -> None:
+        trades = [trade for trade in self.trades.values() if trade.market is market]
+        if any(trade.status not in FINAL for trade in trades):
+            self._agenda.add(now_ms + GRACE_MS, partial(self._drop_records, market))
             return
         for order_id in [key for key, order in self.orders.items() if order.market is market]:
             del self.orders[order_id]
-        for trade in [trade for trade in self.trades.values() if trade.market is market]:
-            assert trade.status in FINAL, "the grace outlasts any settlement"
+        for trade in trades:
             del self.trades[trade.id]
 
     def _drop_unread(self, event: Event) -> None:
@@ -133,6 +158,10 @@ class Engine:
             self.orders.pop(event.order.id, None)
 
     # --- time ------------------------------------------------------------------------
+
+    @property
+    def now_ms(self) -> int:
+        return self._now_ms
 
     def advance(self, now_ms: int) -> None:
         """Do everything due by now: GTD expiries, ends of holds, trade statuses."""
@@ -218,20 +247,40 @@ class Engine:
             return bid, ask
         return None if ask is None else ONE - ask, None if bid is None else ONE - bid
 
-    # --- positions -------------------------------------------------------------------
+    # --- holdings --------------------------------------------------------------------
 
-    def split(self, account: str, market: Market, shares: int, now_ms: int) -> Refused | int:
+    def settled_cash(self, account: str) -> int:
+        """The pUSD that the chain shows: the books without trades that no block holds yet."""
+        return self.desk.clearing.settled(account, None)
+
+    def settled_shares(self, account: str, token: str) -> int:
+        """The shares of `token` that the chain shows."""
+        return self.desk.clearing.settled(account, token)
+
+    def deposit(self, account: str, amount: int, now_ms: int) -> None:
+        """Bring pUSD into the exchange, and say so."""
+        self.advance(now_ms)
+        self.accounts.deposit(account, amount)
+        self._outbox.tell(Moved(Move.DEPOSIT, account, None, (0, 0), amount, now_ms))
+
+    def split(
+        self, account: str, market: Market, shares: int, now_ms: int, *, tx_hash: str = ""
+    ) -> Refused | int:
         """Turn pUSD into pairs; BUY orders it leaves without funds are cancelled."""
         self.advance(now_ms)
-        moved = positions.split(self.accounts, account, market, shares)
-        self.desk.shed([account], now_ms)
+        moved = positions.split(self.accounts, self.desk.clearing.movable, account, market, shares)
+        if not isinstance(moved, Refused):
+            self._moved(Move.SPLIT, account, market, (moved, moved), -moved, tx_hash)
         return moved
 
-    def merge(self, account: str, market: Market, shares: int, now_ms: int) -> Refused | int:
+    def merge(
+        self, account: str, market: Market, shares: int, now_ms: int, *, tx_hash: str = ""
+    ) -> Refused | int:
         """Turn pairs into pUSD; SELL orders it leaves without shares are cancelled."""
         self.advance(now_ms)
-        moved = positions.merge(self.accounts, account, market, shares)
-        self.desk.shed([account], now_ms)
+        moved = positions.merge(self.accounts, self.desk.clearing.movable, account, market, shares)
+        if not isinstance(moved, Refused):
+            self._moved(Move.MERGE, account, market, (-moved, -moved), moved, tx_hash)
         return moved
 
     def redeem(
@@ -240,15 +289,27 @@ class Engine:
         market: Market,
         now_ms: int,
         burn: tuple[int, int] | None = None,
+        *,
+        tx_hash: str = "",
     ) -> Refused | int:
-        """Burn shares of a resolved market for their payout, which is returned.
+        """Burn settled shares of a resolved market for their payout, which is returned.
 
         See `positions.redeem` for what `burn` names.
         """
         self.advance(now_ms)
-        moved = positions.redeem(self.accounts, account, market, burn)
-        self.desk.shed([account], now_ms)
-        return moved
+        burnt = positions.redeem(self.accounts, self.desk.clearing.movable, account, market, burn)
+        if isinstance(burnt, Refused):
+            return burnt
+        paid = positions.payout(market, burnt)
+        self._moved(Move.REDEEM, account, market, (-burnt[UP], -burnt[DOWN]), paid, tx_hash)
+        return paid
+
+    def _moved(
+        self, move: Move, account: str, market: Market, shares: tuple[int, int], cash: int,
+        tx_hash: str,
+    ) -> None:  # fmt: skip
+        cause = Moved(move, account, market, shares, cash, self._now_ms, tx_hash)
+        self.desk.shed([account], self._now_ms, cause)
 
     def shed(self, accounts: Iterable[str], now_ms: int) -> None:
         """Cancel what these accounts can no longer pay: the chain moved their money or approvals.

@@ -19,7 +19,6 @@ from polybot.exchange.chain import Chain
 from polybot.exchange.money import UNIT, to_units
 from polybot.exchange.relayer_keys import RelayerKeys
 from polybot.exchange.request import Request, Response, error_response, json_response
-from polybot.exchange.settled import settled_cash
 from polybot.exchange.wallets import wallets_of
 
 POL = 10**18
@@ -119,7 +118,7 @@ class Faucet:
             "address": address,
             "deployed": address in chain.deployed,
             "cash": chain.engine.accounts.cash(address),
-            "settled_cash": settled_cash(chain.engine, address),
+            "settled_cash": chain.engine.settled_cash(address),
             "usdc_e": chain.usdc_e.get(address, 0),
             "pol": str(chain.gas.get(address, 0)),
             "approvals": sum(unlimited),

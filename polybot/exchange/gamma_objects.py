@@ -13,11 +13,15 @@ import orjson
 from polybot.exchange.calendar import COIN, SERIES
 from polybot.exchange.engine import Engine
 from polybot.exchange.lifecycle import Lifecycle
-from polybot.exchange.model import STANDING, UP, Market, Phase, Series
+from polybot.exchange.model import DOWN, STANDING, UP, Market, Phase, Series
 from polybot.exchange.money import ONE, UNIT, decimal_text
 
+OUTCOME_PRICES: dict[int | None, tuple[str, str]] = {
+    UP: ("1", "0"), DOWN: ("0", "1"), None: ("0.5", "0.5"),
+}  # fmt: skip
 _IMAGE = "https://polymarket-upload.s3.us-east-2.amazonaws.com/{}+fullsize.png"
-_SERIES_NAME = {"5m": "5m", "15m": "15m", "1h": "hourly"}
+_SERIES_NAME = {"5m": "5m", "15m": "15m", "1h": "hourly", "4h": "4h", "daily": "daily"}
+FIRST_EVENT_ID = 1_000_000_000  # the SDK takes positive 32-bit integers only
 _KNOWN_SERIES_IDS = {"btc-5m": "10684", "btc-1h": "10114"}  # feeds.md 8.2
 
 _TWAP_TEXT = (
@@ -37,6 +41,15 @@ _CANDLE_TEXT = (
     "finalized.\nPlease note that this market is about the price according to Binance "
     "{asset}/USDT, not according to other sources or spot markets."
 )
+_NOON_TEXT = (
+    'This market will resolve to "Up" if the "Close" price for the Binance 1 minute candle for '
+    "{asset}/USDT at 12:00 in the ET timezone (noon) on the day specified in the title is higher "
+    "than the same price on the day before. If it is lower, it will resolve to "
+    '"Down". If the two are equal, this market will resolve 50-50.\nThe resolution source for this '
+    'market is Binance, specifically the {asset}/USDT "Close" prices available at {source} with '
+    '"1m" and "Candles" selected on the top bar.'
+)
+_TEXT = {"twap": _TWAP_TEXT, "candle": _CANDLE_TEXT, "noon": _NOON_TEXT}
 
 
 def iso(at_ms: int, *, micros: bool = False) -> str:
@@ -53,7 +66,7 @@ def plain_number(value: int, scale: int) -> object:
 def resolution_source(series: Series) -> str:
     if series is STANDING:
         return ""
-    if series.rule == "candle":
+    if series.rule != "twap":
         return f"https://www.binance.com/en/trade/{series.asset.upper()}_USDT"
     return f"https://data.chain.link/streams/{series.asset}-usd-twap-60s-streams"
 
@@ -62,8 +75,7 @@ def description(market: Market) -> str:
     series = market.series
     if series is STANDING:
         return market.description
-    text = _CANDLE_TEXT if series.rule == "candle" else _TWAP_TEXT
-    return text.format(
+    return _TEXT[series.rule].format(
         coin=COIN[series.asset], asset=series.asset.upper(), source=resolution_source(series)
     )
 
@@ -105,8 +117,12 @@ def series_object(series: Series) -> dict[str, object]:
     }
 
 
+def icon(market: Market) -> str:
+    return _IMAGE.format(market.series.asset.upper()) if market.series.asset else ""
+
+
 def event_id(market: Market) -> str:
-    return "9" + market.gamma_id
+    return str(FIRST_EVENT_ID + int(market.gamma_id))
 
 
 class GammaObjects:
@@ -142,7 +158,7 @@ class GammaObjects:
             "enableNegRisk": market.neg_risk,
             "startTime": iso(market.start_ms),
             "negRiskAugmented": False,
-            "eventMetadata": self._published_prices(market),
+            "eventMetadata": self._published_prices(market, now_ms),
             **_series(market),
         }
 
@@ -172,8 +188,8 @@ class GammaObjects:
 
     def _book(self, market: Market) -> dict[str, object]:
         """What the book says; a resolved market shows the payout instead."""
-        if market.winner is not None:
-            payout = ("1", "0") if market.winner == UP else ("0", "1")
+        if market.phase is Phase.RESOLVED:
+            payout = OUTCOME_PRICES[market.winner]
             return {"liquidity": "0", "liquidityNum": 0, "outcomePrices": _in_string(payout)}
         up, _ = market.tokens
         bids, asks = self._engine.levels(up)
@@ -207,10 +223,11 @@ class GammaObjects:
             shown["umaResolutionStatus"] = "proposed"
         return shown
 
-    def _published_prices(self, market: Market) -> dict[str, object]:
+    def _published_prices(self, market: Market, now_ms: int) -> dict[str, object]:
         prices: dict[str, object] = {}
-        if market.strike_published_ms is not None:
-            prices["priceToBeat"] = market.strike
+        strike = self._lifecycle.shown_strike(market, now_ms)
+        if strike is not None:
+            prices["priceToBeat"] = strike
         if market.condition_id in self._lifecycle.proposed_ms:
             prices["finalPrice"] = market.final
         return prices
@@ -218,7 +235,7 @@ class GammaObjects:
 
 def _common(market: Market, now_ms: int) -> dict[str, object]:
     """What a market and its event show alike."""
-    image = _IMAGE.format(market.series.asset.upper()) if market.series.asset else ""
+    image = icon(market)
     return {
         "slug": market.slug,
         "description": description(market),
@@ -317,6 +334,8 @@ def _ids(market: Market) -> dict[str, object]:
     foreign = market.other_ids if int(market.question_id[-2:], 16) < 90 else None
     v2 = market.version == "v2"
     tokens, positions = (foreign, market.tokens) if v2 else (market.tokens, foreign)
+    if market.phase is Phase.LISTED:  # not yet hydrated: seen with an empty list (feeds.md 8.3)
+        return {"version": market.version, "clobTokenIds": "[]"}
     shown: dict[str, object] = {"version": market.version}
     if tokens is not None:
         shown["clobTokenIds"] = _in_string(tokens)

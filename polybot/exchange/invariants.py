@@ -9,6 +9,7 @@ from polybot.exchange.approvals import route_of
 from polybot.exchange.book import Book, up_price, up_side
 from polybot.exchange.engine import Engine
 from polybot.exchange.model import BUY, DOWN, SELL, UP, Market, Order, Phase, Status
+from polybot.exchange.money import UNIT
 
 REBATE_PERCENT_MAX = 25  # the largest share any category has (clob.md 6.1)
 
@@ -17,6 +18,7 @@ def check(engine: Engine) -> None:
     """Raise AssertionError, saying which rule is broken, unless all of them hold."""
     _check_balances(engine.accounts)
     _check_money(engine)
+    _check_unmined(engine)
     _check_claims(engine)
     for condition_id, book in engine.desk.resting.books.items():
         _check_book(engine.markets[condition_id], book)
@@ -39,6 +41,19 @@ def _check_balances(accounts: Accounts) -> None:
     assert 0 <= accounts.rebated <= most, "rebates are a share of the fees"
 
 
+def _check_unmined(engine: Engine) -> None:
+    """What the chain lacks is the sum of the trades that no block holds, and of nothing else."""
+    unmined = Accounts()
+    for trade in engine.trades.values():
+        if trade.block_ms is None and trade.status != "FAILED":
+            unmined.settle(trade)
+    for account, wallet in engine.desk.clearing.unmined.wallets.items():
+        expected = unmined.wallet(account)
+        assert (wallet.cash, wallet.shares) == (expected.cash, expected.shares), (
+            f"{account}: the chain's part is wrong"
+        )
+
+
 def _check_money(engine: Engine) -> None:
     """Cash + collateral + fees = deposits, and every share is backed by exactly its payout."""
     accounts = engine.accounts
@@ -51,10 +66,14 @@ def _check_money(engine: Engine) -> None:
     for condition_id, market in engine.markets.items():
         shares = [outstanding[token] for token in market.tokens]
         behind = accounts.collateral.get(condition_id, 0)
-        if market.winner is None:
+        if market.payouts is None:
             assert shares[UP] == shares[DOWN] == behind, f"{market.slug}: pairs do not match"
         else:
-            assert shares[market.winner] == behind, f"{market.slug}: payouts are not backed"
+            whole = sum(market.payouts)
+            owed = sum(n * part for n, part in zip(shares, market.payouts, strict=True))
+            # A payout is floored: of a void, a redemption leaves up to one micro-unit behind.
+            dust = whole * behind - owed
+            assert 0 <= dust < (whole - 1) * UNIT + 1, f"{market.slug}: payouts are not backed"
 
 
 def _check_claims(engine: Engine) -> None:

@@ -70,7 +70,7 @@ def _tokens(market: Market) -> list[dict[str, object]]:
         {
             "token_id": token,
             "outcome": label,
-            "price": float(market.winner == outcome) if resolved else 0.5,
+            "price": 0.5 if market.winner is None else float(market.winner == outcome),
             "winner": resolved and market.winner == outcome,
         }
         for outcome, (token, label) in enumerate(zip(market.tokens, market.outcomes, strict=True))

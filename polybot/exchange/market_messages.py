@@ -89,14 +89,15 @@ def new_market(market: Market, at_ms: int) -> str:
     )
 
 
-def market_resolved(market: Market, winner: int, at_ms: int) -> str:
+def market_resolved(market: Market, winner: int | None, at_ms: int) -> str:
+    """A void names nobody; no page has an example of one, so the two keys are empty."""
     return _spaced(
         {
             "id": market.gamma_id,
             "market": market.condition_id,
             "assets_ids": list(market.tokens),
-            "winning_asset_id": market.tokens[winner],
-            "winning_outcome": market.outcomes[winner],
+            "winning_asset_id": "" if winner is None else market.tokens[winner],
+            "winning_outcome": "" if winner is None else market.outcomes[winner],
             "timestamp": str(at_ms),
             "event_type": "market_resolved",
             "tags": [],

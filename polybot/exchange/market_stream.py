@@ -164,7 +164,7 @@ class MarketStream:
         self._changed_ms.pop(market.condition_id, None)
         watching = watched.watchers if watched else {}
         told = [w for w in self._watchers if w.custom and (w in watching or w.lifecycle)]
-        if told and market.winner is not None:
+        if told:
             text = market_messages.market_resolved(market, market.winner, event.at_ms)
             _broadcast(told, text)
         for watcher in watching:

@@ -20,7 +20,7 @@ LOT = 10_000  # 0.01 share: the wire's size grain
 
 @attrs.frozen
 class LevelMatch:
-    """All makers of one price level that the taker hits: one trade."""
+    """All makers of one price level that the taker hits."""
 
     price: int  # in the taker's terms
     shares: int

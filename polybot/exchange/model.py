@@ -27,9 +27,11 @@ class Series:
     """A family of interval markets: `btc-5m` → asset btc, 300 s, settled by a TWAP pair."""
 
     asset: str  # "btc"
-    name: str  # "5m" | "15m" | "1h"
-    length_s: int
-    rule: str  # "twap" | "candle" | "operator": decided by whoever runs the exchange
+    name: str  # "5m" | "15m" | "1h" | "4h" | "daily"
+    length_s: int  # of an ordinary window: New York's clocks may change in a long one
+    # "twap" | "candle" (open and close of the hour) | "noon" (closes of two minutes) | "operator":
+    # decided by whoever runs the exchange
+    rule: str
 
     @property
     def key(self) -> str:
@@ -68,7 +70,8 @@ class Market:
     strike: float | None = None  # what the rule reads at the start and end
     final: float | None = None
     strike_published_ms: int | None = None
-    winner: int | None = None  # UP | DOWN
+    winner: int | None = None  # UP | DOWN, as the venue's services tell it; None also for a void
+    payouts: tuple[int, int] | None = None  # the chain's: (1, 0), (0, 1), or (1, 1) for a void
     resolved_ms: int | None = None
 
     def outcome_of(self, token: str) -> int:
@@ -135,19 +138,21 @@ class MakerFill:
 
 @attrs.define(eq=False)
 class Trade:
-    """One settlement: a taker order against one or more makers."""
+    """One settlement: a taker order against all the makers it met, over however many levels."""
 
     id: str
     market: Market
     taker: Order
     shares: int  # of the taker's token
-    price: int  # of the level, in the taker's terms: a taker has one trade per level
+    price: int  # of the last level reached, in the taker's terms; the makers' own are exact
     fee: int  # pUSD, paid by the taker
     makers: tuple[MakerFill, ...]
     matched_ms: int
     status: str = "MATCHED"  # → MINED → CONFIRMED | RETRYING | FAILED
     tx_hash: str = ""
     updated_ms: int = 0
+    broadcast_ms: int = 0  # when the venue sends the transaction off
+    block_ms: int | None = None  # of the block that holds it
 
 
 # --- what the engine tells its listeners, in the order it happened -------------------
@@ -212,6 +217,28 @@ class MarketResolved:
     at_ms: int
 
 
+class Move(enum.Enum):
+    """What moves a wallet's holdings beside trades, as the activity feed calls it."""
+
+    SPLIT = "SPLIT"
+    MERGE = "MERGE"
+    REDEEM = "REDEEM"
+    DEPOSIT = "DEPOSIT"
+
+
+@attrs.frozen
+class Moved:
+    """A wallet's pUSD or pairs moved. `shares`: burnt or made, of (Up, Down); `cash`: received."""
+
+    move: Move
+    account: str
+    market: Market | None  # None for what belongs to no market
+    shares: tuple[int, int]
+    cash: int
+    at_ms: int
+    tx_hash: str = ""  # of the transaction, where somebody knows it
+
+
 @attrs.frozen
 class Paid:
     """A program paid a wallet. kind: REWARD | MAKER_REBATE, as the Data API's activity has it."""
@@ -230,6 +257,7 @@ Event = (
     | TickChanged
     | MarketListed
     | MarketResolved
+    | Moved
     | Paid
 )
 

@@ -1,27 +1,33 @@
-"""Split, merge, redeem and what an account is worth (onchain.md 6; effects only)."""
+"""Split, merge, redeem and what an account is worth (onchain.md 6.1 and 6.4; effects only).
+
+These are acts on chain: they can use what the chain has of a wallet, not the shares of a trade that
+no block holds yet. The chain knows nothing of orders and takes what they count on, too.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 from polybot.exchange.accounts import Accounts
-from polybot.exchange.model import UP, Market, Phase, Refused
+from polybot.exchange.model import DOWN, UP, Market, Phase, Refused
 
 NO_CASH = "ERC20: transfer amount exceeds balance"
 NO_SHARES = "ERC1155: burn amount exceeds balance"
 NO_RESULT = "result for condition not received yet"
 RESOLVED = "the market is resolved"
 
+# (account, token or None for pUSD) → what a transaction of the account can move now
+Movable = Callable[[str, str | None], int]
 
-def split(accounts: Accounts, account: str, market: Market, shares: int) -> Refused | int:
-    """Turn pUSD into the same number of both tokens; possible until the resolution.
 
-    The chain does not know of orders: it takes cash that they count on, too.
-    """
+def split(
+    accounts: Accounts, movable: Movable, account: str, market: Market, shares: int
+) -> Refused | int:
+    """Turn pUSD into the same number of both tokens; possible until the resolution."""
     assert shares >= 0, "amounts are unsigned on chain"
     if market.phase is Phase.RESOLVED:
         return Refused(RESOLVED)
-    if accounts.cash(account) < shares:
+    if movable(account, None) < shares:
         return Refused(NO_CASH)
     accounts.wallet(account).cash -= shares
     accounts.add_shares(account, market.tokens, shares)
@@ -29,10 +35,12 @@ def split(accounts: Accounts, account: str, market: Market, shares: int) -> Refu
     return shares
 
 
-def merge(accounts: Accounts, account: str, market: Market, shares: int) -> Refused | int:
+def merge(
+    accounts: Accounts, movable: Movable, account: str, market: Market, shares: int
+) -> Refused | int:
     """Turn the same number of both tokens back into pUSD, before or after the resolution."""
     assert shares >= 0, "amounts are unsigned on chain"
-    if min(accounts.shares(account, token) for token in market.tokens) < shares:
+    if min(movable(account, token) for token in market.tokens) < shares:
         return Refused(NO_SHARES)
     accounts.add_shares(account, market.tokens, -shares)
     accounts.wallet(account).cash += shares
@@ -41,36 +49,42 @@ def merge(accounts: Accounts, account: str, market: Market, shares: int) -> Refu
 
 
 def payouts(market: Market) -> tuple[int, int] | None:
-    """The payout vector (Up, Down) of a resolved condition; None before (onchain.md 6.1).
-
-    The one place that knows it: a share pays its numerator over the sum of both.
-    """
-    if market.phase is not Phase.RESOLVED or market.winner is None:
-        return None
-    return (1, 0) if market.winner == UP else (0, 1)
+    """The payout vector (Up, Down) of a resolved condition; None before (onchain.md 6.1)."""
+    return market.payouts if market.phase is Phase.RESOLVED else None
 
 
 def redeem(
-    accounts: Accounts, account: str, market: Market, burn: tuple[int, int] | None = None
-) -> Refused | int:
-    """Burn shares of a resolved market and pay them out; the payout is returned.
+    accounts: Accounts,
+    movable: Movable,
+    account: str,
+    market: Market,
+    burn: tuple[int, int] | None = None,
+) -> Refused | tuple[int, int]:
+    """Burn settled shares for their payout; returns how many, (Up, Down).
 
     `burn` is how many of each outcome (Protocol V2's redeem names them, 6.2); None burns the
-    account's whole balance of both, losers included, as the CTF does (6.1).
+    wallet's whole settled balance of both, losers included, as the CTF does (6.1). Shares of trades
+    still on their way stay and can be redeemed later.
     """
-    vector = payouts(market)
-    if vector is None:
+    if payouts(market) is None:
         return Refused(NO_RESULT)
-    held = [accounts.shares(account, token) for token in market.tokens]
-    amounts = tuple(held) if burn is None else burn
-    if any(amount > owned for amount, owned in zip(amounts, held, strict=True)):
+    up, down = (movable(account, token) for token in market.tokens)
+    if burn is not None and (burn[UP] > up or burn[DOWN] > down):
         return Refused(NO_SHARES)
-    payout = sum(a * n for a, n in zip(amounts, vector, strict=True)) // sum(vector)
-    for token, amount in zip(market.tokens, amounts, strict=True):
-        accounts.add_shares(account, (token,), -amount)
-    accounts.wallet(account).cash += payout
-    accounts.back(market.condition_id, -payout)
-    return payout
+    burnt = (up, down) if burn is None else burn
+    for token, shares in zip(market.tokens, burnt, strict=True):
+        accounts.add_shares(account, (token,), -shares)
+    paid = payout(market, burnt)
+    accounts.wallet(account).cash += paid
+    accounts.back(market.condition_id, -paid)
+    return burnt
+
+
+def payout(market: Market, shares: tuple[int, int]) -> int:
+    """pUSD for so many shares of a resolved market, each outcome floored as the CTF does it."""
+    assert market.payouts is not None, "the payouts come with the resolution"
+    whole = sum(market.payouts)
+    return sum(n * part // whole for n, part in zip(shares, market.payouts, strict=True))
 
 
 def equity(accounts: Accounts, account: str, by_token: Mapping[str, Market]) -> int:
@@ -84,6 +98,5 @@ def equity(accounts: Accounts, account: str, by_token: Mapping[str, Market]) -> 
 
 
 def _worth(accounts: Accounts, account: str, market: Market) -> int:
-    if market.winner is not None:
-        return accounts.shares(account, market.tokens[market.winner])
-    return min(accounts.shares(account, token) for token in market.tokens)
+    up, down = (accounts.shares(account, market.tokens[outcome]) for outcome in (UP, DOWN))
+    return min(up, down) if market.payouts is None else payout(market, (up, down))

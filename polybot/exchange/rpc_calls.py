@@ -13,7 +13,6 @@ from polybot.exchange.chain import Chain, Outcome
 from polybot.exchange.chain_contract import Call
 from polybot.exchange.model import Market
 from polybot.exchange.positions import payouts
-from polybot.exchange.settled import settled_cash, settled_shares
 
 # Balances of neg-risk tokens are read through the old adapter (onchain.md 2.1).
 HOLDERS = (contracts.CTF, contracts.POSITION_MANAGER, contracts.NEG_RISK_ADAPTER)
@@ -58,7 +57,7 @@ class Views:
         owner = args.address(0)
         if token == contracts.USDC_E:
             return word(self.chain.usdc_e.get(owner, 0))
-        return word(settled_cash(self.chain.engine, owner))
+        return word(self.chain.engine.settled_cash(owner))
 
     def decimals(self, _token: str, _args: Args) -> bytes:
         return word(DECIMALS)
@@ -77,7 +76,7 @@ class Views:
         market = self.chain.engine.by_token.get(str(token))
         if market is None or contract not in self._shown_by(market):
             return 0
-        return settled_shares(self.chain.engine, owner, str(token))
+        return self.chain.engine.settled_shares(owner, str(token))
 
     def _shown_by(self, market: Market) -> tuple[str, ...]:
         own = shares_contract(market)

@@ -10,7 +10,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import random
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Protocol
 
 import attrs
@@ -20,11 +20,14 @@ from coincurve import PrivateKey
 from polybot.clock import Clock
 from polybot.exchange import eip712
 from polybot.exchange.admin import AdminService
+from polybot.exchange.approvals import STANDARD
+from polybot.exchange.balance_cache import BalanceCache
 from polybot.exchange.binance import BinanceService
 from polybot.exchange.chain_services import ChainServices
 from polybot.exchange.clob import ClobServer
 from polybot.exchange.conduct_calls import ConductCalls
 from polybot.exchange.counters import Counters
+from polybot.exchange.data_api import OWN_LAG_MS, DataService
 from polybot.exchange.engine import Engine
 from polybot.exchange.faults.admin_calls import FaultCalls
 from polybot.exchange.faults.kinds import REST, STREAMS
@@ -48,6 +51,7 @@ from polybot.exchange.rtds import RtdsService
 from polybot.exchange.site_service import SiteService
 from polybot.exchange.standing import StandingMarkets
 from polybot.exchange.terms import Terms
+from polybot.exchange.wallet_history import WalletHistory
 from polybot.exchange.websocket import OnError
 from polybot.exchange.world import World
 
@@ -96,6 +100,7 @@ class Urls:
     operations: str
     admin: str
     site: str
+    data: str
     relayer: str
     rpc: str
 
@@ -143,6 +148,9 @@ class Exchange:
             terms=terms,
             faults=self.faults,
         )
+        self.balances = BalanceCache(self.engine, terms.balance_lag_ms)
+        self.clob.balances.figure = self.balances.read
+        self.clob.balances.refresh = self.balances.refresh
         self.engine.listeners.append(self.counters.on_event)
         wallet = self.wallet
         self.clob.keys.add_key(wallet.address, wallet.api_key, wallet.api_secret, wallet.passphrase)
@@ -150,6 +158,7 @@ class Exchange:
         self.chain = ChainServices(self.engine, self.clob, clock, rng("chain"), terms, on_error)
         self.demo_wallets = self.chain.set_up_demo(wallet.address, DEMO_FUNDS)
         self.lifecycle = self._life(rng("lifecycle"), start_ms, terms)
+        self.data = self._index(terms)
         self.standing = StandingMarkets(
             self.engine, self.lifecycle, clock, rng("standing").getrandbits(64)
         )
@@ -165,6 +174,21 @@ class Exchange:
         self._rng = rng
         self._terms = terms
 
+    def _index(self, terms: Terms) -> DataService:
+        history = WalletHistory(self.engine.unread, OWN_LAG_MS)
+        self.engine.listeners.append(history.on_event)
+        data = DataService(
+            self.engine, self.lifecycle, history, self.clock, cached=terms.data_caches
+        )
+        data.approvals = self._approvals
+        return data
+
+    def _approvals(self, wallet: str) -> Iterator[tuple[str, str, int]]:
+        """The standard pairs as the Data API's index shows them."""
+        allowed = self.engine.accounts.approvals
+        for token, spender in STANDARD:
+            yield token, spender, allowed.allowance(wallet, token, spender)
+
     def _life(self, rng: random.Random, start_ms: int, terms: Terms) -> Lifecycle:
         """Markets live by the calendar, or as another venue says that they do."""
         world = self.world
@@ -177,6 +201,7 @@ class Exchange:
             rng,
             start_ms,
             settlement=world.settlement,
+            hydration_ms=terms.hydration_ms,
             terms=terms,
         )
 
@@ -210,6 +235,7 @@ class Exchange:
             (("operations http",), self._after_the_world(moves.service)),
             (("admin http",), admin.service),
             (("site http",), SiteService(clob.geoblock).service),
+            (("data http",), self.data.service),
             (("relayer http",), self._after_the_world(self.chain.service_relayer)),
             (("rpc http",), self._after_the_world(self.chain.service_rpc)),
         ]

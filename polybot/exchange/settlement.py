@@ -15,44 +15,63 @@ from polybot.exchange.model import Event, Trade, TradeUpdated
 
 FINAL = ("CONFIRMED", "FAILED")
 Step = tuple[str, int]  # (status, milliseconds after the step before)
+Span = tuple[int, int]  # milliseconds, drawn evenly from first to last
+MILLION = 1_000_000
 
 
-@attrs.frozen
-class SettlementDelays:
-    """Times of the chain (feeds.md 4.5: block median 2.2 s, p90 about 3 s), odds of failure."""
+@attrs.define
+class ClearingPolicy:
+    """Times of the chain (feeds.md 4.5: block median 2.2 s, p90 about 3 s), odds of trouble.
 
-    median_ms: int = 2_200
+    Mutable: a fault plan turns these knobs while the exchange runs, and they count for the trades
+    matched from then on. The odds are in parts per million of trades. Nothing is drawn for odds of
+    zero, so a quiet policy leaves the world's other draws as they are.
+    """
+
+    broadcast_ms: int = 650  # from the match to the mempool, at the median
+    median_ms: int = 2_200  # from the match to the block
     sigma: float = 0.24  # of the logarithm: puts p90 at 3 s
     shortest_ms: int = 650
     longest_ms: int = 5_000
-    confirm_shortest_ms: int = 2_000
-    confirm_longest_ms: int = 6_000
-    fail_ppm: int = 0
+    confirm_ms: Span = (2_000, 6_000)  # from the block to the confirmation
+    retry_ppm: int = 0  # first attempt lost, a later one succeeds (F32)
+    retry_ms: Span = (2_000, 10_000)  # how long such a trade is RETRYING
+    fail_ppm: int = 0  # the match is undone (F31)
+    fail_ms: Span = (6_000, 12_000)  # from the match; RETRYING comes first if there is time
+    reorg_ppm: int = 0  # undone although it was CONFIRMED (F38)
+    reorg_ms: Span = (5_000, 60_000)  # from the confirmation
 
     def block_ms(self, rng: random.Random) -> int:
         """From the match, or from a retry, to the block."""
         drawn = int(rng.lognormvariate(math.log(self.median_ms), self.sigma))
         return min(max(drawn, self.shortest_ms), self.longest_ms)
 
-    def confirm_ms(self, rng: random.Random) -> int:
-        return rng.randint(self.confirm_shortest_ms, self.confirm_longest_ms)
+
+def schedule(policy: ClearingPolicy, rng: random.Random) -> tuple[Step, ...]:
+    """The steps after MATCHED, drawn once at the match.
+
+    MINED → CONFIRMED; before it RETRYING, or after it FAILED; or RETRYING → FAILED.
+    """
+    if _happens(policy.fail_ppm, rng):
+        return _failure(policy, rng)
+    steps: tuple[Step, ...] = (("MINED", policy.block_ms(rng)),)
+    if _happens(policy.retry_ppm, rng):
+        steps = (("RETRYING", steps[0][1]), ("MINED", rng.randint(*policy.retry_ms)))
+    steps += (("CONFIRMED", rng.randint(*policy.confirm_ms)),)
+    if _happens(policy.reorg_ppm, rng):
+        steps += (("FAILED", rng.randint(*policy.reorg_ms)),)
+    return steps
 
 
-def success(delays: SettlementDelays, rng: random.Random) -> tuple[Step, ...]:
-    """MATCHED → MINED → CONFIRMED."""
-    return ("MINED", delays.block_ms(rng)), ("CONFIRMED", delays.confirm_ms(rng))
+def _happens(ppm: int, rng: random.Random) -> bool:
+    return bool(ppm) and rng.randrange(MILLION) < ppm
 
 
-def failure(delays: SettlementDelays, rng: random.Random) -> tuple[Step, ...]:
-    """MATCHED → RETRYING → FAILED."""
-    return ("RETRYING", delays.block_ms(rng)), ("FAILED", delays.block_ms(rng))
-
-
-def schedule(delays: SettlementDelays, rng: random.Random) -> tuple[Step, ...]:
-    """The steps after MATCHED, drawn once at the match: success, or failure."""
-    if delays.fail_ppm and rng.randrange(1_000_000) < delays.fail_ppm:
-        return failure(delays, rng)
-    return success(delays, rng)
+def _failure(policy: ClearingPolicy, rng: random.Random) -> tuple[Step, ...]:
+    first, last = policy.block_ms(rng), rng.randint(*policy.fail_ms)
+    if first < last:
+        return ("RETRYING", first), ("FAILED", last - first)
+    return (("FAILED", last),)
 
 
 class Clearing:
@@ -60,8 +79,12 @@ class Clearing:
 
     Balances move at MATCHED and move back exactly at FAILED. The chain settles in order, so a trade
     that was built upon cannot fail: when a wallet no longer holds what it would have to give back,
-    the retry succeeds instead. A reversal is told by `on_failed`, because it can leave orders of
-    the parties without funds, and nobody must hear of the one before the other is put right.
+    the retry succeeds instead, and a confirmed trade stays. A reversal is told by `on_failed`,
+    because it can leave orders of the parties without funds, and nobody must hear of the one before
+    the other is put right.
+
+    `unmined` is the sum of all trades that no block holds yet: what the venue's books have moved
+    and the chain has not.
     """
 
     def __init__(
@@ -69,12 +92,13 @@ class Clearing:
         accounts: Accounts,
         agenda: Agenda,
         rng: random.Random,
-        delays: SettlementDelays,
+        policy: ClearingPolicy,
         tell: Callable[[Event], None],
         on_failed: Callable[[Trade, int], None],
     ) -> None:
-        self._accounts, self._agenda = accounts, agenda
-        self._rng, self._delays = rng, delays
+        self.policy = policy
+        self.unmined = Accounts()
+        self._accounts, self._agenda, self._rng = accounts, agenda, rng
         self._tell, self._on_failed = tell, on_failed
         # Whether a fault of the venue makes the trade fail that is matched now.
         self.doomed: Callable[[int], bool] = lambda _now_ms: False
@@ -82,9 +106,30 @@ class Clearing:
     def begin(self, trade: Trade) -> None:
         """Move the balances of a fresh trade and put its first step on the agenda."""
         self._accounts.settle(trade)
-        doomed = self.doomed(trade.matched_ms)
-        plan = failure if doomed else schedule
-        self._next(trade, plan(self._delays, self._rng))
+        self.unmined.settle(trade)
+        trade.broadcast_ms = trade.matched_ms + self.policy.broadcast_ms
+        plan = _failure if self.doomed(trade.matched_ms) else schedule
+        self._next(trade, plan(self.policy, self._rng))
+
+    def settled(self, account: str, token: str | None) -> int:
+        """pUSD, or shares of `token`, that the chain shows for a wallet.
+
+        Trades of one wallet may be mined in another order than they were matched; the chain has no
+        debts, so where a later spending is in a block and the income it came from is not, it is 0.
+        """
+        books, ahead = self._accounts, self.unmined
+        if token is None:
+            return max(0, books.cash(account) - ahead.cash(account))
+        return max(0, books.shares(account, token) - ahead.shares(account, token))
+
+    def movable(self, account: str, token: str | None) -> int:
+        """What a wallet can move on chain: settled, and not given away by a trade on its way.
+
+        The real chain would let it go and the trade fail; here a match is kept.
+        """
+        books = self._accounts
+        booked = books.cash(account) if token is None else books.shares(account, token)
+        return min(booked, self.settled(account, token))
 
     def _next(self, trade: Trade, steps: tuple[Step, ...]) -> None:
         if steps:
@@ -93,9 +138,15 @@ class Clearing:
     def _step(self, trade: Trade, steps: tuple[Step, ...], now_ms: int) -> None:
         (status, _), *rest = steps
         if status == "FAILED" and not self._reverse(trade):
-            status, rest = "MINED", [("CONFIRMED", self._delays.confirm_ms(self._rng))]
+            if trade.status == "CONFIRMED":
+                return
+            status, rest = "MINED", [("CONFIRMED", self._rng.randint(*self.policy.confirm_ms))]
+        if trade.block_ms is None and status in {"MINED", "FAILED"}:
+            self.unmined.settle(trade, -1)
         if status in {"MINED", "RETRYING"}:
             trade.tx_hash = f"0x{self._rng.getrandbits(256):064x}"
+        if status == "MINED":
+            trade.block_ms = now_ms
         trade.status, trade.updated_ms = status, now_ms
         self._next(trade, tuple(rest))
         if status == "FAILED":

@@ -40,6 +40,21 @@ class Terms:
     # first from older pages, "approaches limits" today; the way back is a guess).
     tick_fine_at: int = attrs.field(default=9_600, validator=and_(ge(5_000), le(10_000)))
     tick_coarse_at: int = attrs.field(default=9_000, validator=and_(ge(5_000), le(10_000)))
+    # --- the end of a market (clob.md 8) -----------------------------------------------
+    # Stop matching at `endDate`. No page says so; books appear to stay open until the resolution.
+    close_at_end: bool = False
+    # What rests at the close ends as INVALID, as one client saw, not CANCELED_MARKET_RESOLVED.
+    close_invalidates: bool = False
+    # How long a listed market has no book, and Gamma no token ids of it: minutes have been seen
+    # (feeds.md 8.3); a day ahead of its window nobody is there to see it.
+    hydration_ms: int = _at_least(0, 0)
+
+    # --- balances (clob.md 5.1, reliability.md F34) --------------------------------------
+    # How old the balances that `/balance-allowance` shows may be; `/update` reads the chain anew.
+    # No source measures it.
+    balance_lag_ms: int = _at_least(0, 2_000)
+    # The stale caches before the Data API: trades 300 s, activity 15 s, positions 5 s (feeds 11).
+    data_caches: bool = True
 
     # --- trading modes (clob.md 7.3) -------------------------------------------------
     # Post-only time after an engine restart: two minutes.

@@ -89,12 +89,16 @@ def _trade_fields(trade: Trade, trader_side: str) -> Record:
     }
 
 
-def trade_row(trade: Trade, owner: str) -> Record:
-    """One trade of `GET /data/trades` as an API key sees it; statuses are prefixed here."""
+def trade_row(trade: Trade, owner: str, now_ms: int) -> Record:
+    """One trade of `GET /data/trades` as an API key sees it.
+
+    Statuses are prefixed here, and one says what the stream does not: matched, not yet sent off.
+    """
     side = "TAKER" if trade.taker.owner == owner else "MAKER"
+    waits = trade.status == "MATCHED" and now_ms < trade.broadcast_ms
     return {
         **_trade_fields(trade, side),
-        "status": f"TRADE_STATUS_{trade.status}",
+        "status": f"TRADE_STATUS_{'MATCHED_NOT_BROADCASTED' if waits else trade.status}",
         "match_time_nano": str(trade.matched_ms * 1_000_000),
     }
 

@@ -21,6 +21,7 @@ import sys
 import tempfile
 from collections import Counter
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 
@@ -36,7 +37,6 @@ from polybot.exchange.request import Request, Response
 from polybot.exchange.server import Exchange, Urls
 from polybot.lab.agreement import differences
 from polybot.lab.deaths import Fate, Killed, MortalStore, Where, take_image
-from polybot.lab.patient_clock import PatientClock
 from polybot.lab.shares import each_of
 from polybot.lab.stage import (
     PLACING,
@@ -49,6 +49,7 @@ from polybot.lab.stage import (
     serving,
     until,
 )
+from polybot.patient_clock import PatientClock
 
 RATE = 40.0
 INTENSITY = 0.03
@@ -57,6 +58,8 @@ LIVES = 20  # on one exchange
 STEPS_MOST = 40  # a life's last step is drawn up to here
 LIFE_S = 150.0  # a life whose step does not come dies anyway: its last act is then no step
 START_S = 60.0
+DOUBT_S = 60.0
+LOOK_EVERY_S = 0.1
 GONE_MOST_S = 15.0  # dead for so long: beyond it the venue's heartbeat has cancelled everything
 SNIPED, SNIPE_WITHIN_S = 0.4, 1.0
 OPEN = {Status.LIVE, Status.DELAYED}
@@ -138,13 +141,25 @@ class Row:
         if lost:
             yield f"{lost} orders without an intent"
 
-    def agreed(self) -> Iterator[str]:
-        """What is wrong when venue and journal have just been made to agree."""
+    async def agreed(self) -> list[str]:
+        """What is wrong when venue and journal have just been made to agree.
+
+        An operation that the dead bot had asked for may still be on its way: then the books have
+        until its doubt is over.
+        """
         assert self.bot is not None
-        yield from differences(self.bot, self.exchange)
-        yield from (f"halted: {name}" for name in self.bot.ctx.health.halted)
-        unexplained = [e.text for e in self.bot.ctx.events if "differs from the journal" in e.text]
-        yield from unexplained
+        ctx, settlement = self.bot.ctx, self.bot.settlement
+        if ctx.recovered.operations:
+            bot, exchange = self.bot, self.exchange
+            with suppress(trio.TooSlowError):
+                await until(
+                    lambda: not settlement.in_doubt and not differences(bot, exchange),
+                    every_s=LOOK_EVERY_S,
+                    within_s=DOUBT_S,
+                )
+        unexplained = [e.text for e in ctx.events if "differs from the journal" in e.text]
+        halted = [f"halted: {name}" for name in ctx.health.halted]
+        return [*differences(self.bot, self.exchange), *halted, *unexplained]
 
 
 def main(argv: Sequence[str]) -> int:
@@ -279,7 +294,7 @@ async def _live(row: Row, bot: Bot, urls: Urls, http: httpx.AsyncClient) -> None
         try:
             nursery.start_soon(bot.run)
             await until(lambda: bot.ready, every_s=0.05, within_s=START_S)
-            row.wrong += row.agreed()
+            row.wrong += await row.agreed()
             await trio.sleep(LIFE_S)
             assert row.fate is not None
             row.fate.strike()
@@ -296,7 +311,7 @@ async def _last_life(row: Row, journal: Path, urls: Urls, http: httpx.AsyncClien
     async with trio.open_nursery() as nursery:
         nursery.start_soon(bot.run)
         await until(lambda: bot.ready, every_s=0.05, within_s=START_S)
-        row.wrong += row.agreed()
+        row.wrong += await row.agreed()
         await trio.sleep(5)
         bot.stop("the sweep is over")
     row.wrong += differences(bot, row.exchange)

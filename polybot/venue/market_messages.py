@@ -267,7 +267,7 @@ def _best_bid_ask(row: Json) -> BestBidAsk:
 def _resolved(row: Json) -> Resolved:
     return Resolved(
         fields.text(row, "market"),
-        fields.text(row, "winning_asset_id"),
+        fields.optional_text(row, "winning_asset_id"),
         fields.optional_text(row, "winning_outcome"),
         fields.first_stamp_ms(row, "timestamp"),
     )

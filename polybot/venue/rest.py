@@ -43,7 +43,8 @@ class Reply:
         return self.body[:200].decode("utf-8", "replace")
 
     def failure(self, what: str) -> Failure:
-        return Failure(f"{what}: HTTP {self.status} {self.error_text()}")
+        refused = self.status in (401, 403)
+        return Failure(f"{what}: HTTP {self.status} {self.error_text()}", refused)
 
 
 @attrs.frozen

@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -141,6 +142,19 @@ def until_matched(post: Callable[[], T]) -> T:
             if "no orders found to match" not in str(error):
                 raise
     return post()
+
+
+def eventually(look: Callable[[], T]) -> T:
+    """What `look` returns when it no longer fails, asked every quarter of a second as the clients
+    themselves wait for a settlement; at most for twenty.
+    """
+    pause = threading.Event()
+    for _ in range(80):
+        try:
+            return look()
+        except AssertionError:
+            pause.wait(0.25)
+    return look()
 
 
 def window_start_s(phase_s: int) -> int:

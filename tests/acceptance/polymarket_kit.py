@@ -20,12 +20,12 @@ SERVED = {
     "clob_url": "clob",
     "clob_market_ws_url": "market_ws",
     "clob_user_ws_url": "user_ws",
+    "data_url": "data",
     "gamma_url": "gamma",
     "rtds_ws_url": "rtds_ws",
     "realtime_ws_url": "prices_ws",
     "relayer_url": "relayer",
     "rpc_url": "rpc",
-    "data_url": "data",
 }
 
 

@@ -24,6 +24,7 @@ SERVICES = {
     "operations": "http",
     "admin": "http",
     "site": "http",
+    "data": "http",
     "relayer": "http",
     "rpc": "http",
 }

@@ -20,6 +20,7 @@ from acceptance_kit import (
     Market,
     Venue,
     command,
+    eventually,
     until_matched,
     window_start_s,
 )
@@ -96,8 +97,13 @@ def test_the_sdk_trades_a_v2_window(sdk: SecureClient, window: Market) -> None:
     )
     assert isinstance(bought, AcceptedOrder), bought
     assert bought.taking_amount == bought.taking_amount.quantize(Decimal("0.01"))
-    held = sdk.get_balance_allowance(asset_type="CONDITIONAL-V2", asset_id=window.up)
-    assert held.balance == bought.taking_amount * 1_000_000
+
+    def arrived() -> None:
+        """The balance follows the chain, seconds after the match."""
+        held = sdk.get_balance_allowance(asset_type="CONDITIONAL-V2", asset_id=window.up)
+        assert held.balance == bought.taking_amount * 1_000_000
+
+    eventually(arrived)
     sold = until_matched(
         lambda: sdk.place_market_order(
             asset_id=window.up, side="SELL", shares=bought.taking_amount, order_type="FAK"

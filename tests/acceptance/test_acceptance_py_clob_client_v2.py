@@ -10,7 +10,7 @@ from typing import Any
 
 import httpx
 import pytest
-from acceptance_kit import CHAIN_ID, Market, Venue, until_matched
+from acceptance_kit import CHAIN_ID, Market, Venue, eventually, until_matched
 from py_clob_client_v2.client import ClobClient
 from py_clob_client_v2.clob_types import (
     ApiCreds,
@@ -332,7 +332,18 @@ def test_a_market_order_fills_against_the_crowd(client: Any, market: Market) -> 
     assert sum(float(row["size"]) for row in trades) == pytest.approx(got)
     assert {row["taker_order_id"] for row in trades} == {reply["orderID"]}
     assert {(row["trader_side"], row["side"]) for row in trades} == {("TAKER", "BUY")}
-    after, holding = (int(client.get_balance_allowance(what)["balance"]) for what in (cash, shares))
+
+    def settled() -> tuple[int, int]:
+        """The balances follow the chain: seconds after the match, and only when asked to look."""
+        for what in (cash, shares):
+            client.update_balance_allowance(what)
+        after, holding = (
+            int(client.get_balance_allowance(what)["balance"]) for what in (cash, shares)
+        )
+        assert holding > held
+        return after, holding
+
+    after, holding = eventually(settled)
     assert holding - held == round(got * 1e6)
     assert before - after > round(spent * 1e6), "a taker pays a fee on top"
     assert client.get_order(reply["orderID"])["status"] in {"MATCHED", "CANCELED"}

@@ -21,7 +21,7 @@ from polybot.exchange.invariants import check
 from polybot.exchange.model import BUY, UP, Kind, Market, Order, Phase, Series
 from polybot.exchange.money import UNIT
 from polybot.exchange.session_signers import SessionSigners
-from polybot.exchange.settlement import SettlementDelays
+from polybot.exchange.settlement import ClearingPolicy
 from polybot.exchange.terms import Terms
 
 T0 = 1_795_132_800_000
@@ -63,7 +63,7 @@ class ChainKit:
 
     def __init__(self, *, terms: Terms = Terms(), fail_ppm: int = 0, approved: bool = True) -> None:
         self.engine = Engine(
-            rng=random.Random(3), delays=SettlementDelays(fail_ppm=fail_ppm), auto_tick=False
+            rng=random.Random(3), policy=ClearingPolicy(fail_ppm=fail_ppm), auto_tick=False
         )
         self.chain = Chain(self.engine, SessionSigners(), terms)
         self.now = T0

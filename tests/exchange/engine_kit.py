@@ -25,7 +25,7 @@ from polybot.exchange.model import (
 )
 from polybot.exchange.money import UNIT
 from polybot.exchange.resting import TickRule
-from polybot.exchange.settlement import SettlementDelays
+from polybot.exchange.settlement import ClearingPolicy
 
 T0 = 1_795_132_800_000
 FIVE_MINUTES = Series("btc", "5m", 300, "twap")
@@ -66,7 +66,7 @@ class Kit:
     ) -> None:
         self.engine = Engine(
             rng=random.Random(7),
-            delays=SettlementDelays(fail_ppm=fail_ppm),
+            policy=ClearingPolicy(fail_ppm=fail_ppm),
             auto_tick=auto_tick,
             tick_rule=tick_rule,
         )
@@ -168,7 +168,7 @@ def _word(event: Event) -> str:
             return type(event).__name__
 
 
-def resolved(kit: Kit, winner: int) -> None:
+def resolved(kit: Kit, winner: int | None) -> None:
     """Close (if still open) and resolve the kit's market now."""
     if kit.market.phase is Phase.OPEN:
         kit.engine.close_market(kit.market, kit.now)

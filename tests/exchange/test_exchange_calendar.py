@@ -7,8 +7,17 @@ from datetime import UTC, datetime
 import pytest
 from hypothesis import given, strategies as st
 
-from polybot.exchange.calendar import SERIES, market_for, slug_of, title_of, windows
+from polybot.exchange.calendar import (
+    SERIES,
+    end_of,
+    market_for,
+    slug_of,
+    title_of,
+    under_way,
+    windows,
+)
 from polybot.exchange.terms import Terms
+from polybot.venue import slugs
 
 HOUR = 3_600_000
 
@@ -44,6 +53,18 @@ def utc(text: str) -> int:
         (
             "xrp-1h", "2026-11-21T05:00", "xrp-up-or-down-november-21-2026-12am-et",
             "XRP Up or Down - November 21, 12AM ET",
+        ),
+        (
+            "zec-4h", "2026-11-20T17:00", "zec-updown-4h-1795194000",
+            "ZEC Up or Down - November 20, 12:00PM-4:00PM ET",
+        ),
+        (
+            "btc-daily", "2026-10-01T16:00", "bitcoin-up-or-down-on-october-2-2026",
+            "Bitcoin Up or Down on October 2?",
+        ),
+        (
+            "doge-daily", "2026-11-20T17:00", "dogecoin-up-or-down-on-november-21-2026",
+            "Dogecoin Up or Down on November 21?",
         ),
         (
             "eth-1h", "2026-11-21T17:00", "ethereum-up-or-down-november-21-2026-12pm-et",
@@ -128,5 +149,68 @@ def test_no_two_hours_share_a_name(hour: int) -> None:
     series = SERIES["btc-1h"]
     starts = list(windows(series, (hour - 2) * HOUR, (hour + 3) * HOUR))
     assert len({slug_of(series, start) for start in starts}) == len(starts) >= 3
-    markets = [market_for(one, start, 1) for one in SERIES.values() for start in starts]
+    hourly = [one for one in SERIES.values() if one.length_s <= 3600]
+    markets = [market_for(one, start, 1) for one in hourly for start in starts]
     assert len({market.gamma_id for market in markets}) == len(markets)
+
+
+def test_the_series_are_those_the_venue_has() -> None:
+    """Seven coins in five lengths, ZEC in three (feeds.md 8.1)."""
+    assert len(SERIES) == 38
+    assert [key for key in SERIES if key.startswith("zec")] == ["zec-5m", "zec-15m", "zec-4h"]
+
+
+@pytest.mark.parametrize(
+    ("day", "starts"),
+    [
+        ("2026-11-20T05:00", (5, 9, 13, 17, 21, 25)),  # winter, UTC-5
+        ("2026-07-20T04:00", (4, 8, 12, 16, 20, 24)),  # summer, UTC-4
+        ("2026-11-01T04:00", (4, 9, 13, 17, 21, 25)),  # the first window has five hours
+        ("2027-03-14T05:00", (5, 8, 12, 16, 20, 24)),  # the first window has three
+    ],
+)
+def test_four_hours_begin_at_new_yorks_midnight(day: str, starts: tuple[int, ...]) -> None:
+    """The UTC grid shifts with the clocks, and windows always touch (feeds.md 8.2)."""
+    series, midnight = SERIES["eth-4h"], utc(f"{day[:10]}T00:00")
+    found = list(windows(series, utc(day), utc(day) + 21 * HOUR))[:6]
+    assert [(start - midnight) // HOUR for start in found] == list(starts)[: len(found)]
+    markets = [market_for(series, start, 1) for start in found]
+    assert [m.end_ms for m in markets[:-1]] == [m.start_ms for m in markets[1:]]
+
+
+def test_a_day_runs_from_noon_to_noon_and_is_named_by_its_end() -> None:
+    """23, 24 or 25 hours, as New York's clocks have it (feeds.md 8.2)."""
+    series = SERIES["btc-daily"]
+    for noon, hours in (
+        ("2026-11-20T17:00", 24),
+        ("2026-10-31T16:00", 25),
+        ("2027-03-13T17:00", 23),
+    ):
+        market = market_for(series, utc(noon), 1)
+        assert market.end_ms - market.start_ms == hours * HOUR
+    with pytest.raises(ValueError, match="no window"):
+        market_for(series, utc("2026-11-20T16:00"), 1)
+
+
+@given(
+    st.sampled_from(sorted(SERIES)), st.integers(utc("2026-01-01T00:00"), utc("2029-01-01T00:00"))
+)
+def test_the_window_under_way_holds_the_moment(key: str, now_ms: int) -> None:
+    """It has begun and not ended, unless the hour is one that has no market."""
+    series = SERIES[key]
+    start = under_way(series, now_ms)
+    assert end_of(series, start) > now_ms
+    assert start <= now_ms or slug_of(series, now_ms // HOUR * HOUR) is None
+
+
+@given(
+    st.sampled_from(sorted(SERIES)), st.integers(utc("2026-01-01T00:00"), utc("2029-01-01T00:00"))
+)
+def test_the_bots_calendar_is_the_same(key: str, now_ms: int) -> None:
+    """Two readings of feeds.md 8.2 that know nothing of each other agree on every window."""
+    series = SERIES[key]
+    start = under_way(series, now_ms)
+    if start <= now_ms:
+        window = slugs.window_at(key, now_ms)
+        assert (window.start_ms, window.end_ms) == (start, end_of(series, start))
+        assert slugs.slug(key, start) == slug_of(series, start)

@@ -27,7 +27,6 @@ from polybot.exchange.chain_logs import ZERO
 from polybot.exchange.chain_positions import BAD_PARTITION, NOT_PREPARED
 from polybot.exchange.model import BUY, DOWN, SELL, UP, Kind, Market, Status
 from polybot.exchange.positions import NO_CASH, NO_RESULT, NO_SHARES
-from polybot.exchange.settled import settled_cash, settled_shares
 from polybot.exchange.wallets import wallets_of
 
 ROUTER = EvmAddress(contracts.ROUTER)
@@ -375,11 +374,11 @@ def test_a_fill_is_on_chain_only_after_its_block() -> None:
     kit.engine.accounts.add_shares(kit.bob, [down], -10 * DOLLAR)
 
     assert kit.engine.accounts.shares(kit.ann, up) == 13 * DOLLAR
-    assert settled_shares(kit.engine, kit.ann, up) == 3 * DOLLAR
-    assert settled_cash(kit.engine, kit.ann) == kit.cash(kit.ann) + 5 * DOLLAR
+    assert kit.engine.settled_shares(kit.ann, up) == 3 * DOLLAR
+    assert kit.engine.settled_cash(kit.ann) == kit.cash(kit.ann) + 5 * DOLLAR
     assert kit.reverted(kit.ann, merge(kit.plain, 4 * DOLLAR)) == NO_SHARES
     kit.advance(60_000)
-    assert settled_shares(kit.engine, kit.ann, up) == 13 * DOLLAR
+    assert kit.engine.settled_shares(kit.ann, up) == 13 * DOLLAR
     kit.done(kit.ann, merge(kit.plain, 4 * DOLLAR))
 
 
@@ -388,7 +387,7 @@ def test_cash_promised_to_a_trade_cannot_be_spent_on_chain() -> None:
     kit = ChainKit()
     cross(kit, kit.plain)
 
-    assert settled_cash(kit.engine, kit.ann) == FUNDS
+    assert kit.engine.settled_cash(kit.ann) == FUNDS
     assert kit.reverted(kit.ann, transfer(kit.bob, FUNDS)) == NO_CASH
     kit.done(kit.ann, transfer(kit.bob, FUNDS - 5 * DOLLAR))
 
@@ -403,8 +402,8 @@ def test_a_failed_trade_was_never_on_chain() -> None:
         kit.advance(500)
         seen.add(
             (
-                settled_cash(kit.engine, kit.ann),
-                settled_shares(kit.engine, kit.ann, kit.plain.tokens[UP]),
+                kit.engine.settled_cash(kit.ann),
+                kit.engine.settled_shares(kit.ann, kit.plain.tokens[UP]),
             )
         )
 

@@ -320,6 +320,9 @@ async def test_trades_from_both_sides(kit: ClobKit, autojump_clock: MockClock) -
     _, maker = await kit.call(kit.ann, "GET", "/data/trades")
     _, taker = await kit.call(kit.bob, "GET", "/data/trades")
     assert [row["trader_side"] for row in maker["data"] + taker["data"]] == ["MAKER", "TAKER"]
+    assert maker["data"][0]["status"] == "TRADE_STATUS_MATCHED_NOT_BROADCASTED"
+    kit.engine.advance(T0 + 650)
+    _, maker = await kit.call(kit.ann, "GET", "/data/trades")
     assert maker["data"][0]["status"] == "TRADE_STATUS_MATCHED"
     parse_account_trades_page(maker)
     trade_id = maker["data"][0]["id"]

@@ -409,6 +409,7 @@ def test_redeem_pays_the_winner_and_burns_the_loser() -> None:
     assert isinstance(kit.engine.redeem("ann", kit.market, kit.now), Refused)
     resolved(kit, UP)
     assert isinstance(kit.engine.split("ann", kit.market, UNIT, kit.now), Refused)
+    kit.advance(5_000)
 
     assert kit.engine.redeem("ann", kit.market, kit.now) == 900 * UNIT
     assert kit.engine.redeem("bob", kit.market, kit.now) == 1_100 * UNIT
@@ -432,6 +433,7 @@ def test_equity_counts_only_what_is_sure() -> None:
     assert kit.engine.equity("ann") == total - 40 * UNIT
     assert kit.engine.equity("bob") == total + 40 * UNIT - fee
     resolved_worth = kit.engine.equity("bob")
+    kit.advance(5_000)
     kit.engine.redeem("bob", kit.market, kit.now)
     assert kit.engine.equity("bob") == resolved_worth == kit.engine.accounts.cash("bob")
 

@@ -144,7 +144,7 @@ def strike_of(market: dict[str, Any]) -> float | None:
 
 async def test_the_strike_is_absent_or_corrected(patient_jumps: MockClock) -> None:
     """priceToBeat does not come, or is another one later (F57)."""
-    async with stage_at(START_MS + 60_000 + 280_000) as stage:
+    async with stage_at(START_MS + 60_000 + 180_000) as stage:
         _, sound = await stage.gamma()
         stage.spoil({"fault": "strike_corrected", "shift_bp": 5})
         _, corrected = await stage.gamma()

@@ -18,9 +18,10 @@ from polybot.exchange.calendar import SERIES
 from polybot.exchange.engine import Engine
 from polybot.exchange.gamma import GammaService
 from polybot.exchange.lifecycle import Lifecycle
-from polybot.exchange.model import BUY, SELL, UP, Kind, Order
+from polybot.exchange.model import BUY, SELL, UP, Kind, Order, Phase
 from polybot.exchange.net import serve
 from polybot.exchange.oracle import Oracle
+from polybot.exchange.resolution import Bend
 from polybot.exchange.synthetic import SyntheticSource
 
 START = 1_795_197_730_000  # 2026-11-20 18:02:10 UTC
@@ -171,7 +172,7 @@ async def test_prices_to_beat_and_results_appear_when_they_are_published() -> No
     assert running["events"][0]["eventMetadata"] == {"priceToBeat": market.strike}
     gamma.to(market.end_ms + 1000)
     ended = await get(gamma, f"/markets/slug/{slug}")
-    assert (ended["acceptingOrders"], ended["closed"]) == (False, False)
+    assert (ended["acceptingOrders"], ended["closed"]) == (True, False)  # until the result
     assert "umaResolutionStatus" not in ended
     gamma.to(market.end_ms + 163_000)
     done = await get(gamma, f"/markets/slug/{slug}")
@@ -251,6 +252,7 @@ async def test_keyset_pages_cover_everything_once() -> None:
         ("/markets/keyset?limit=9999999999999", 422),
     ],
 )
+@pytest.mark.conforms("feeds-12.6-offset-422")
 async def test_what_cannot_be_answered_is_refused(path: str, status: int) -> None:
     """Unknown things are 404, queries that make no sense 422, both with a reason."""
     assert "error" in await get(Gamma(), path, status)
@@ -295,3 +297,37 @@ async def test_some_v1_markets_carry_ids_that_have_no_book() -> None:
     carrying = [m["positionIds"] for m in page["markets"] if "positionIds" in m]
     assert 20 <= len(carrying) <= 50
     assert not {one for ids in carrying for one in ids} & set(gamma.engine.by_token)
+
+
+async def test_a_market_that_is_not_hydrated_has_no_token_ids() -> None:
+    """Known to Gamma, with an empty list until the book is there (feeds.md 8.3, F52)."""
+    gamma = Gamma()
+    market = gamma.lifecycle.by_slug[SLUG]
+    market.phase = Phase.LISTED
+    row = await get(gamma, f"/markets/slug/{SLUG}")
+    assert (row["clobTokenIds"], row["acceptingOrders"]) == ("[]", False)
+    market.phase = Phase.OPEN
+    row = await get(gamma, f"/markets/slug/{SLUG}")
+    assert json.loads(row["clobTokenIds"]) == list(market.tokens)
+
+
+async def test_a_void_shows_half_a_dollar_a_side() -> None:
+    """Closed and resolved with two halves (feeds.md 10.2, F36)."""
+    gamma = Gamma()
+    market = gamma.lifecycle.by_slug[SLUG]
+    gamma.lifecycle.bend(market, Bend(void=True))
+    gamma.to(market.end_ms + 163_000)
+    row = await get(gamma, f"/markets/slug/{SLUG}")
+    assert json.loads(row["outcomePrices"]) == ["0.5", "0.5"]
+    assert (row["closed"], row["umaResolutionStatus"]) == (True, "resolved")
+
+
+async def test_gamma_tells_the_winner_it_was_told_to() -> None:
+    """The chain may pay the other one (F37)."""
+    gamma = Gamma()
+    market = gamma.lifecycle.by_slug[SLUG]
+    gamma.lifecycle.bend(market, Bend(told=UP, payouts=(0, 1)))
+    gamma.to(market.end_ms + 163_000)
+    row = await get(gamma, f"/markets/slug/{SLUG}")
+    assert json.loads(row["outcomePrices"]) == ["1", "0"]
+    assert market.payouts == (0, 1)

@@ -30,7 +30,7 @@ from polybot.exchange.model import (
     Traded,
 )
 from polybot.exchange.money import UNIT
-from polybot.exchange.settlement import SettlementDelays
+from polybot.exchange.settlement import ClearingPolicy
 
 WHO = ("ann", "bob", "cy")
 sides, outcomes, accounts = (
@@ -47,8 +47,8 @@ class Lives(RuleBasedStateMachine):
 
     def __init__(self) -> None:
         super().__init__()
-        delays = SettlementDelays(fail_ppm=200_000)
-        self.engine = Engine(rng=random.Random(3), delays=delays)
+        policy = ClearingPolicy(fail_ppm=200_000, retry_ppm=200_000, reorg_ppm=200_000)
+        self.engine = Engine(rng=random.Random(3), policy=policy)
         self.now, self.ids, self.windows = T0, count(), count()
         self.answered: dict[str, int] = {}
         self.sent: list[str] = []
@@ -142,8 +142,8 @@ class Lives(RuleBasedStateMachine):
     def close(self) -> None:
         self.engine.close_market(self.market, self.now)
 
-    @rule(winner=outcomes, redeemer=accounts)
-    def resolve(self, winner: int, redeemer: str) -> None:
+    @rule(winner=st.sampled_from((UP, DOWN, None)), redeemer=accounts)
+    def resolve(self, winner: int | None, redeemer: str) -> None:
         old = self.market
         self.engine.resolve_market(old, winner, self.now)
         assert not any(self.levels.values())

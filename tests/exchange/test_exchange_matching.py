@@ -98,8 +98,8 @@ def test_a_partly_filled_maker_keeps_its_place() -> None:
     assert (first.matched, second.matched) == (10 * UNIT, 0)
 
 
-def test_one_trade_per_level_with_all_its_makers() -> None:
-    """A sweep makes one trade a price level; each names every maker hit there."""
+def test_a_sweep_is_one_settlement_with_all_its_makers() -> None:
+    """One trade whatever the number of levels, at the last one's price (feeds.md 2.3, 4.3)."""
     kit = Kit()
     kit.place("ann", SELL, UP, 52, 10)
     kit.place("bob", SELL, UP, 52, 10)
@@ -107,13 +107,20 @@ def test_one_trade_per_level_with_all_its_makers() -> None:
     reply = kit.send(kit.order("cy", BUY, UP, 55, 40))
 
     assert isinstance(reply, Accepted)
-    trades = [kit.engine.trades[trade_id] for trade_id in reply.trades]
-    assert [(t.price, t.shares, len(t.makers)) for t in trades] == [
-        (5200, 20 * UNIT, 2),
-        (5300, 10 * UNIT, 1),
-    ]
+    (trade,) = (kit.engine.trades[trade_id] for trade_id in reply.trades)
+    assert (trade.price, trade.shares) == (5300, 30 * UNIT)
+    assert [fill.price for fill in trade.makers] == [5200, 5200, 5300]
     assert (reply.status, reply.making, reply.taking) == ("matched", 15_700_000, 30 * UNIT)
     assert kit.up_book() == ([(55, 10)], [])  # the rest of a GTC order rests at its own limit
+
+
+def test_the_fee_of_a_sweep_is_that_of_its_levels() -> None:
+    """Each level pays at its own price, not at the trade's (feeds.md 4.7)."""
+    kit = Kit()
+    kit.place("ann", SELL, UP, 50, 100)
+    kit.place("ann", SELL, UP, 90, 100)
+    kit.place("cy", BUY, UP, 90, 200)
+    assert kit.engine.accounts.fees == FEE_100_AT_50 + 630_000  # 100 · 0.07 · 0.9 · 0.1
 
 
 def test_a_seller_is_told_shares_given_and_cash_got() -> None:

@@ -20,7 +20,7 @@ from polybot.exchange.model import BUY, DOWN, SELL, UP, Kind, Market, Order, Ref
 from polybot.exchange.net import Request, Response, Service, error_response, serve
 from polybot.exchange.operations import OperationsService
 from polybot.exchange.rebates import Rebates
-from polybot.exchange.settlement import SettlementDelays
+from polybot.exchange.settlement import ClearingPolicy
 
 START = 1_795_197_600_000
 WALLET = "0x19E7E376E7C213B7E7e7e46cc70A5dD086DAff2A"
@@ -31,7 +31,7 @@ class Desk:
     """An engine with one open market, the two services and a funded wallet."""
 
     def __init__(self, *, fail_ppm: int = 0) -> None:
-        self.engine = Engine(rng=random.Random(1), delays=SettlementDelays(fail_ppm=fail_ppm))
+        self.engine = Engine(rng=random.Random(1), policy=ClearingPolicy(fail_ppm=fail_ppm))
         self.counters = Counters()
         self.engine.listeners.append(self.counters.on_event)
         self.market: Market = market_for(SERIES["btc-5m"], START, 1)

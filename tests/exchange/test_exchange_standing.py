@@ -130,7 +130,8 @@ async def test_it_trades_and_resolves(venue: Venue, name: str) -> None:
     assert market.winner == DOWN
     row = await venue.gamma(f"/markets/slug/{ELECTION['slug']}")
     assert (row["closed"], json.loads(row["outcomePrices"])) == (True, ["0", "1"])
-    assert engine.redeem(ann.address, market, T0) == 10 * UNIT
+    engine.advance(T0 + 5_000)  # the trade is in a block
+    assert engine.redeem(ann.address, market, engine.now_ms) == 10 * UNIT
     assert (await venue.clob("/book", token_id=yes))[0] == 404
     check(engine)
 

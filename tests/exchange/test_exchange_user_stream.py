@@ -12,7 +12,6 @@ from trio.testing import MockClock
 from wire_kit import Wire, kinds
 
 from polybot.exchange.model import BUY, SELL, UP
-from polybot.exchange.settlement import SettlementDelays
 from polybot.exchange.terms import Terms
 
 
@@ -338,7 +337,7 @@ async def test_a_trade_that_fails_is_told_with_another_hash(
 ) -> None:
     """MATCHED, RETRYING, FAILED under one id; the retry has a hash of its own (feeds.md 4.5)."""
     kit = users.kit
-    kit.engine.desk.clearing._delays = SettlementDelays(fail_ppm=1_000_000)
+    kit.engine.clearing_policy.fail_ppm = 1_000_000
     await users.place(kit.ann, SELL, UP_TOKEN, 50, 10)
     await users.place(kit.bob, BUY, UP_TOKEN, 50, 10)
     kit.engine.advance(T0 + 60_000)

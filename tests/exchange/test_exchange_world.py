@@ -41,7 +41,7 @@ def test_prices_follow_the_seed() -> None:
         ("martian", START_MS, ["btc-5m"], 'use "synthetic", "recording:PATH"'),
         ("recording:", None, ["btc-5m"], 'use "synthetic", "recording:PATH"'),
         ("synthetic", None, ["btc-5m"], "needs a start time"),
-        ("synthetic", START_MS, ["doge-5m"], "choose from btc-5m"),
+        ("synthetic", START_MS, ["zec-1h"], "choose from btc-5m"),
         ("synthetic", START_MS, [], "choose from btc-5m"),
         ("recording:somewhere", START_MS, [], "leave the start time out"),
     ],

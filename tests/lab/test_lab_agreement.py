@@ -14,8 +14,8 @@ from polybot.exchange.faults.plan import load
 from polybot.exchange.server import Exchange
 from polybot.lab import agreement
 from polybot.lab.agreement import RATE, Auditor, Interval, Run, agreement_run, differences
-from polybot.lab.patient_clock import PatientClock
 from polybot.lab.stage import Taps, bot_before, lab_config, scratch_journal, serving
+from polybot.patient_clock import PatientClock
 
 # A request cancelled while it is written leaves httpx's one-chunk body generator behind.
 pytestmark = pytest.mark.filterwarnings(

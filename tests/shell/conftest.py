@@ -1,8 +1,9 @@
 from __future__ import annotations
 
 import pytest
-from patient_clock import PatientClock
 from shell_kit import RATE
+
+from polybot.patient_clock import PatientClock
 
 
 @pytest.fixture

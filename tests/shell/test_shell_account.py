@@ -2,13 +2,13 @@ from __future__ import annotations
 
 import pytest
 import trio
-from patient_clock import PatientClock
 from shell_kit import HOUR_MS, Scene, clean, playing, scene
 from venue_bent import Act, answer, silence
 
 from polybot.domain.units import SHARE
 from polybot.exchange.model import BUY, Kind, Market, Order
 from polybot.journal.recovery import recover
+from polybot.patient_clock import PatientClock
 
 BEATS = "/v1/heartbeats"
 

@@ -5,11 +5,11 @@ from typing import Any
 
 import pytest
 import trio
-from patient_clock import PatientClock
 from shell_kit import HOUR_MS, Scene, clean, playing, scene
 from venue_bent import HTML, PLACING, Act, Handler, answer, changed
 
 from polybot.exchange.request import Request, Response
+from polybot.patient_clock import PatientClock
 
 SLUG = f"btc-updown-5m-{HOUR_MS // 1000}"
 PATH = f"/markets/slug/{SLUG}"

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import pytest
-from patient_clock import PatientClock
 from shell_kit import playing
 
 from polybot.journal.entries import Entry, Intent
 from polybot.journal.store import JournalFailed, Store
 from polybot.launch import EXIT_STORAGE
+from polybot.patient_clock import PatientClock
 
 FAILURES = {"full disk": "max_page_count = 1", "read-only": "query_only = 1"}
 

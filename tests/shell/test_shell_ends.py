@@ -2,12 +2,12 @@ from __future__ import annotations
 
 import pytest
 import trio
-from patient_clock import PatientClock
 from shell_kit import clean, playing, scene
 from venue_bent import answer, lose_reply, silence
 
 from polybot.discovery import Discovery
 from polybot.orders_task import OrdersTask
+from polybot.patient_clock import PatientClock
 from polybot.price_task import PriceTask
 from polybot.quote_task import QuoteTask
 from polybot.settlement import Settlement

@@ -1,12 +1,12 @@
 from __future__ import annotations
 
 import orjson
-from patient_clock import PatientClock
 from shell_kit import CUTOFF_S, HOUR_MS, Scene, clean, playing, shell_config
 
 from polybot import summary
 from polybot.domain.units import SHARE
 from polybot.exchange.model import UP
+from polybot.patient_clock import PatientClock
 from polybot.summary import Summary, money_json
 
 CUTOFF_MS = int(CUTOFF_S * 1000)

@@ -1,7 +1,8 @@
 from __future__ import annotations
 
 import trio
-from patient_clock import SLACK_S, PatientClock
+
+from polybot.patient_clock import SLACK_S, PatientClock
 
 RATE = 1000.0
 

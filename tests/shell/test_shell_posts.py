@@ -5,7 +5,6 @@ from typing import Any
 
 import pytest
 import trio
-from patient_clock import PatientClock
 from shell_kit import Scene, clean, playing, scene
 from venue_bent import (
     HTML,
@@ -23,6 +22,7 @@ from polybot.exchange.model import Order
 from polybot.exchange.request import Request, Response
 from polybot.execution.desk import Desk
 from polybot.execution.lifecycle import State
+from polybot.patient_clock import PatientClock
 
 LOOKED_UP = "/data/order"
 KNOWN = {State.LIVE, State.FILLED, State.CANCELLED, State.CANCELLING}

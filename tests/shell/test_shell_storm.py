@@ -6,11 +6,11 @@ from __future__ import annotations
 
 import pytest
 import trio
-from patient_clock import PatientClock
 from shell_kit import clean, playing
 
 from polybot.exchange.faults import plan
 from polybot.exchange.faults.plan import Plan, StormTerms
+from polybot.patient_clock import PatientClock
 
 HARD = StormTerms(warm_up_s=1, round_s=60, quiet_s=45, fewest=4, most=8)
 

@@ -4,7 +4,6 @@ import itertools
 
 import pytest
 import trio
-from patient_clock import PatientClock
 from shell_kit import Scene, clean, playing, shell_config
 from venue_bent import GARBAGE
 
@@ -12,6 +11,7 @@ from polybot.domain.book import Book
 from polybot.domain.market import Outcome, Side
 from polybot.exchange.websocket import frame
 from polybot.market_feed import MarketFeed
+from polybot.patient_clock import PatientClock
 from polybot.venue.book_state import BookState
 
 STREAMS = ("market_ws", "user_ws", "prices_ws", "binance_ws")

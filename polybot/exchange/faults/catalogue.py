@@ -27,7 +27,8 @@ def table() -> str:
 
 
 def _places(kind: Kind) -> str:
-    return {REST: "any REST", STREAMS: "any stream"}.get(kind.links, " ".join(kind.links))
+    families: dict[tuple[str, ...], str] = {REST: "any REST", STREAMS: "any stream"}
+    return families.get(kind.links, " ".join(kind.links))
 
 
 def _shown(param: Param) -> str:

@@ -1,0 +1,51 @@
+"""The venue's own idea of a wallet's balances, which follows the chain late (clob.md 5.1).
+
+`/balance-allowance` is answered from here; `/update` has the chain read anew. A stale figure right
+after a fill is a known nuisance (reliability.md F34).
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+
+import attrs
+
+from polybot.exchange.engine import Engine
+
+KEPT = 10_000  # figures, the least recently read go first
+
+Asset = str | None  # a token, or None for pUSD
+
+
+@attrs.frozen
+class _Figure:
+    amount: int
+    read_ms: int
+
+
+class BalanceCache:
+    """Settled balances as of at most `lag_ms` ago. `lag_ms` may be changed at any time."""
+
+    def __init__(self, engine: Engine, lag_ms: int) -> None:
+        self.lag_ms = lag_ms
+        self._engine = engine
+        self._figures: OrderedDict[tuple[str, Asset], _Figure] = OrderedDict()
+
+    def read(self, wallet: str, asset: Asset) -> int:
+        """Base units of 10⁻⁶. What is older than the lag is read from the chain first."""
+        figure = self._figures.get((wallet, asset))
+        if figure is None or self._engine.now_ms - figure.read_ms >= self.lag_ms:
+            self.refresh(wallet, asset)
+        self._figures.move_to_end((wallet, asset))
+        return self._figures[wallet, asset].amount
+
+    def refresh(self, wallet: str, asset: Asset) -> None:
+        """Read the chain now."""
+        engine = self._engine
+        if asset is None:
+            amount = engine.settled_cash(wallet)
+        else:
+            amount = engine.settled_shares(wallet, asset)
+        self._figures[wallet, asset] = _Figure(amount, engine.now_ms)
+        if len(self._figures) > KEPT:
+            self._figures.popitem(last=False)

@@ -1,0 +1,65 @@
+"""Balances as the venue believes them: late, until it is asked to look."""
+
+from __future__ import annotations
+
+import pytest
+from engine_kit import CASH, PAIRS, Kit
+
+from polybot.exchange.balance_cache import KEPT, BalanceCache
+from polybot.exchange.model import BUY, SELL, UP
+from polybot.exchange.money import UNIT
+
+
+def traded() -> Kit:
+    """bob has just bought 100 Up of ann; two seconds of real life before the block."""
+    kit = Kit()
+    kit.place("ann", SELL, UP, 50, 100)
+    kit.place("bob", BUY, UP, 50, 100)
+    return kit
+
+
+@pytest.mark.conforms("clob-5.1-balance-cache")
+def test_a_balance_read_is_stale_for_the_lag() -> None:
+    """What was read is shown until it is older than the lag, whatever the chain has (F34)."""
+    kit = traded()
+    cache, up = BalanceCache(kit.engine, 30_000), kit.market.tokens[UP]
+    assert (cache.read("bob", up), cache.read("bob", None)) == (PAIRS, CASH)
+    kit.advance(29_999)
+    assert cache.read("bob", up) == PAIRS
+    kit.advance(1)
+    assert cache.read("bob", up) == PAIRS + 100 * UNIT
+
+
+def test_an_update_reads_the_chain_and_not_the_book() -> None:
+    """`/update` helps when the block is there, not before (clob.md 5.1)."""
+    kit = traded()
+    cache, up = BalanceCache(kit.engine, 30_000), kit.market.tokens[UP]
+    cache.refresh("bob", up)
+    assert cache.read("bob", up) == PAIRS
+    kit.advance(5_000)
+    assert cache.read("bob", up) == PAIRS
+    cache.refresh("bob", up)
+    assert cache.read("bob", up) == PAIRS + 100 * UNIT
+
+
+def test_the_lag_can_be_changed_while_running() -> None:
+    """A stale-balance fault makes it long and then short again."""
+    kit = traded()
+    cache, up = BalanceCache(kit.engine, 0), kit.market.tokens[UP]
+    cache.read("bob", up)
+    cache.lag_ms = 60_000
+    kit.advance(5_000)
+    assert cache.read("bob", up) == PAIRS
+    cache.lag_ms = 0
+    assert cache.read("bob", up) == PAIRS + 100 * UNIT
+
+
+def test_the_cache_is_bounded() -> None:
+    """Foreign wallets cannot fill the memory; what was read last is kept."""
+    kit = traded()
+    cache = BalanceCache(kit.engine, 60_000)
+    cache.read("bob", kit.market.tokens[UP])
+    for number in range(KEPT):
+        cache.read(f"0x{number}", None)
+    assert len(cache._figures) == KEPT
+    assert ("bob", kit.market.tokens[UP]) not in cache._figures
