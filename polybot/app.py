@@ -14,6 +14,7 @@ import attrs
 import trio
 from loguru import logger
 
+from polybot.certify import certify
 from polybot.clock import wall_seconds
 from polybot.console.snapshot import Snapshot
 from polybot.context import Context
@@ -43,6 +44,7 @@ class Bot:
     settlement: Settlement
     speed: float
     world: str
+    certify: bool = False  # try the dead-man switch before anything is quoted
     exit_reason: str = ""
     empty: bool = False  # the venue shows no order of ours
     ready: bool = False  # venue and journal have been made to agree
@@ -82,6 +84,8 @@ class Bot:
         try:
             with self.ctx.trading:
                 await self._take_over()
+                if self.certify:
+                    await certify(self.ctx, self.series)
                 # What is there now stays: a collection that walks it all stops the loop for 60 ms.
                 gc.collect()
                 gc.freeze()

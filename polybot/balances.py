@@ -15,6 +15,7 @@ from loguru import logger
 from polybot.account import Account
 from polybot.clock import Clock
 from polybot.domain.accounts import Account as LedgerAccount, Kind as AccountKind
+from polybot.domain.halts import Halt
 from polybot.domain.market import Outcome
 from polybot.domain.orders import Failure
 from polybot.domain.units import amount_text
@@ -22,7 +23,7 @@ from polybot.execution.reconcile import Belief, Difference, DriftWatch, Kind
 from polybot.venue.clob import ClobClient
 
 CASH = "cash"
-DRIFT = "ledger drift"
+DRIFT = Halt.LEDGER_DRIFT.value
 
 
 @attrs.define(eq=False)
@@ -57,7 +58,7 @@ class Balances:
         here, there = amount_text(drift.ours), amount_text(drift.theirs)
         what = drift.kind.value if drift.kind is Kind.CASH else f"shares of {drift.subject[:12]}"
         logger.error("drift of {}: {} here, {} there", what, here, there)
-        self.account.health.halt(DRIFT, f"{what}: {here} here, the venue shows {there}")
+        self.account.health.halt(Halt.LEDGER_DRIFT, f"{what}: {here} here, the venue shows {there}")
 
     def _beliefs(self) -> Iterator[Belief]:
         """What may be judged: nothing of a market with an operation under way, and no cash then."""

@@ -18,6 +18,7 @@ from loguru import logger
 
 from polybot.account import Account, Route
 from polybot.clock import Clock
+from polybot.domain.halts import Halt
 from polybot.domain.orders import (
     CancelResult,
     Failure,
@@ -208,7 +209,7 @@ class OrdersTask:
         """
         logger.warning("order {}: {}", tracked.id[:10], what)
         if what == OVERFILLED:
-            self.account.health.halt("overfilled", f"order {tracked.id} was {what}")
+            self.account.health.halt(Halt.OVERFILLED, f"order {tracked.id} was {what}")
 
     def _tell_refusals(self, results: Sequence[PostResult]) -> None:
         for result in results:

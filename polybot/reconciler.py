@@ -16,6 +16,7 @@ from loguru import logger
 from polybot.account import Account, Route
 from polybot.balances import Balances
 from polybot.clock import Clock
+from polybot.domain.halts import Halt
 from polybot.domain.orders import Failure, OrderRow, OrderSeen
 from polybot.domain.units import notional
 from polybot.execution.reconcile import Difference, Kind, OurOrder, order_differences
@@ -187,10 +188,10 @@ class Reconciler:
         logger.warning("reconciliation: {}", one.text)
 
     async def _halt_foreign(self, those: Sequence[Difference], _begun_ms: int) -> None:
-        self.health.halt("foreign orders", f"{len(those)} we did not place")
+        self.health.halt(Halt.FOREIGN_ORDERS, f"{len(those)} we did not place")
 
     async def _halt_terms(self, those: Sequence[Difference], _begun_ms: int) -> None:
-        self.health.halt("order terms", f"{those[0].subject} rests on terms we did not sign")
+        self.health.halt(Halt.ORDER_TERMS, f"{those[0].subject} rests on terms we did not sign")
         await self.client.cancel([one.subject for one in those])
 
     async def _cancel_late(self, those: Sequence[Difference], _begun_ms: int) -> None:

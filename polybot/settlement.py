@@ -11,6 +11,7 @@ import trio
 from loguru import logger
 
 from polybot.context import Context
+from polybot.domain.halts import Halt
 from polybot.domain.ledger import Holdings
 from polybot.domain.market import Market, Outcome
 from polybot.domain.orders import Failure
@@ -119,7 +120,7 @@ class Settlement:
         self.ctx.tell(f"{market.slug}: {asked.kind}d {amount_text(expected)}")
         if moved is not None and moved != expected:
             said = f"{asked.kind}d {amount_text(moved)}, expected {amount_text(expected)}"
-            self.ctx.health.halt("ledger drift", f"{market.slug} {said}")
+            self.ctx.health.halt(Halt.LEDGER_DRIFT, f"{market.slug} {said}")
 
     async def _resolve_doubt(self, market: Market) -> None:
         """Compare balances with the ledger until they say whether the operation happened.

@@ -29,7 +29,7 @@ from polybot.execution.lifecycle import OPEN, Event, State
 from polybot.execution.reconcile import LAG_MOST_MS
 from polybot.execution.table import OrderTable, Source, Tracked
 
-LOOK_UP_AFTER_MS = (0, 200, 500, 1000, 2000)  # then every 2 s
+LOOK_UP_AFTER_MS = (0, 200, 500)  # then every half second: a doubt blocks its outcome
 DELAY_MOST_MS = 3000  # many times any taker delay there has been (clob.md 3.9)
 CANCEL_MOST_MS = 3000  # a cancel without proof for so long is a doubt of its own (F21)
 DOUBT_MOST_MS = 10_000  # L1 in reliability.md

@@ -22,9 +22,10 @@ from polybot.config import BotParams
 from polybot.domain.units import amount_text
 from polybot.exchange.faults.plan import Plan, PlanError, load
 from polybot.exchange.server import Exchange
+from polybot.host import ask_exchange
 from polybot.lab.shares import each_of
 from polybot.lab.stage import Taps, bot_before, lab_config, scratch_journal, serving
-from polybot.launch import PAPER_START_MS, ask_exchange, run_watched
+from polybot.launch import PAPER_START_MS, run_watched
 from polybot.patient_clock import PatientClock
 
 SERIES = ("btc-5m", "eth-5m", "btc-15m")

@@ -199,7 +199,7 @@ def test_f17_all_three_sources_are_asked_again_and_again() -> None:
             made.looked_up("0x1", Failure("timed out"), T0 + ms + 2)
             made.surveyed(Surveyed(T0 + ms, Failure("timed out"), trades=False), T0 + ms + 2)
 
-    assert asked == [0, 200, 700, 1700, GRACE]
+    assert asked == [0, 200, 700, 1200, 1700, GRACE]
 
 
 def test_f17_a_read_without_an_answer_is_no_absence() -> None:
