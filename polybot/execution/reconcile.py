@@ -33,6 +33,9 @@ from polybot.execution.table import Tracked
 
 LAG_MOST_MS = 6_000  # a list has lagged five seconds behind a placement (F48)
 DRIFT_MS = 5_000  # G14 in reliability.md
+# The venue pays rebates and rewards once a day, unannounced, and tells of it elsewhere: dollars more
+# than we know of may wait for their evidence. A fill undone behind our back shows in shares, too.
+PAYMENT_MS = 600_000
 STALE_MS = 30_000  # how far back the venue's cache of balances has been seen to lie (F34)
 TOLERANCE = LOT  # a hundredth of a share; of a dollar, for cash
 
@@ -168,11 +171,17 @@ class _Watched:
     off: int = 0  # and how large it was at the last look
     past: deque[tuple[int, Belief]] = attrs.field(factory=deque)  # (until when, belief)
 
+    @property
+    def patience_ms(self) -> int:
+        """How long the difference may last."""
+        return PAYMENT_MS if self.belief.kind is Kind.CASH and self.off > 0 else DRIFT_MS
+
 
 @attrs.define(eq=False)
 class DriftWatch:
-    """Balances under comparison. A difference is drift once it has lasted `DRIFT_MS`. News that
-    change it start it anew, for they were part of it; news that leave it as it is do not.
+    """Balances under comparison. A difference is drift once it has lasted `DRIFT_MS`, dollars
+    beyond what we know of once they have lasted `PAYMENT_MS`. News that change it start it anew,
+    for they were part of it; news that leave it as it is do not.
 
     A figure that we believed ourselves within `STALE_MS` is the venue's cache, which lags (F34).
     """
@@ -183,7 +192,10 @@ class DriftWatch:
     @property
     def differing(self) -> bool:
         """Whether a balance differs now, so that it should be read again soon."""
-        return any(watched.since_ms is not None for watched in self._watched.values())
+        return any(
+            watched.since_ms is not None and watched.patience_ms == DRIFT_MS
+            for watched in self._watched.values()
+        )
 
     def judge(self, belief: Belief, there: int, now_ms: int) -> Difference | None:
         """Compare one balance; the difference, if it has lasted."""
@@ -202,7 +214,7 @@ class DriftWatch:
         if watched.since_ms is None or (news and abs(off - watched.off) > TOLERANCE):
             watched.since_ms = now_ms
         watched.off = off
-        if now_ms - watched.since_ms <= DRIFT_MS:
+        if now_ms - watched.since_ms <= watched.patience_ms:
             return None
         return Difference(belief.kind, belief.subject, belief.condition_id, belief.total, there)
 

@@ -13,6 +13,7 @@ from polybot.domain.units import SHARE
 from polybot.execution.reconcile import (
     DRIFT_MS,
     LAG_MOST_MS,
+    PAYMENT_MS,
     STALE_MS,
     TOLERANCE,
     Belief,
@@ -175,6 +176,19 @@ def test_news_in_between_starts_anew() -> None:
     assert judged(watch, TEN, 30 * SHARE, 0, 4000) == [False, False]
     more = attrs.evolve(TEN, final=20 * SHARE, total=20 * SHARE)
     assert judged(watch, more, 30 * SHARE, 6000, 11_000, 11_001) == [False, False, True]
+
+
+def test_dollars_more_than_known_wait_for_their_evidence() -> None:
+    """Rebates are paid unannounced and told elsewhere; shares, and dollars that are missing, have
+    five seconds.
+    """
+    cash = Belief(Kind.CASH, "cash", 10 * SHARE, 10 * SHARE)
+    ever = (0, DRIFT_MS + 1, PAYMENT_MS, PAYMENT_MS + 1)
+    watch = DriftWatch()
+    assert judged(watch, cash, 13 * SHARE, *ever) == [False, False, False, True]
+    assert not watch.differing, "nothing to hurry for"
+    assert judged(DriftWatch(), cash, 7 * SHARE, 0, DRIFT_MS + 1) == [False, True]
+    assert judged(DriftWatch(), TEN, 13 * SHARE, 0, DRIFT_MS + 1) == [False, True]
 
 
 def test_news_that_explain_nothing_do_not_hide_drift() -> None:
