@@ -10,8 +10,7 @@ from pathlib import Path
 
 from polybot.config import Config
 from polybot.host import Host, ask_exchange, clock_of
-from polybot.journal.store import Store
-from polybot.launch import EXIT_ORDERS_LIVE, build, judged, run_watched
+from polybot.launch import EXIT_ORDERS_LIVE, build, judged, open_journal, run_watched
 from polybot.options import BotOptions
 from polybot.purse import Purse
 from polybot.summary import Summary
@@ -20,7 +19,7 @@ from polybot.venue.rest import http_client
 
 async def run_guest(config: Config, options: BotOptions, host: Host) -> tuple[Summary, int]:
     """Trade as a guest. Call inside `trio.run`, on a clock of the host's speed."""
-    store = Store.open(host.journal_path(Path(config.journal.folder)), host.owner)
+    store = open_journal(host.journal_path(Path(config.journal.folder)), host.owner)
     async with http_client() as http:
         clock = await clock_of(http, host)
         bot = build(

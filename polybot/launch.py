@@ -22,7 +22,7 @@ from loguru import logger
 from polybot.account import Account
 from polybot.app import Bot
 from polybot.channels import Published
-from polybot.clock import Clock
+from polybot.clock import Clock, system_ms
 from polybot.config import Config
 from polybot.console.log import bot_log, set_up_logs
 from polybot.console.show import show
@@ -43,6 +43,7 @@ from polybot.host import ask_exchange
 from polybot.inventory import Inventory
 from polybot.journal.entries import Halted
 from polybot.journal.recovery import Recovered, recover
+from polybot.journal.repair import kept_journal
 from polybot.journal.store import JournalFailed, JournalInUse, Store, live_journal_place
 from polybot.journal.writer import Journal
 from polybot.operator.patient import Patient
@@ -154,7 +155,15 @@ def paper_journal(folder: Path) -> Store:
 
 def live_journal(folder: Path, wallet: str) -> Store:
     """The wallet's own journal, opened or begun. Raises JournalFailed with the remedy."""
-    return Store.open(*live_journal_place(folder, wallet))
+    return open_journal(*live_journal_place(folder, wallet))
+
+
+def open_journal(path: Path, owner: str) -> Store:
+    """A journal that is kept; a damaged one is put aside, told, and its wallet halted."""
+    kept = kept_journal(path, owner, system_ms())
+    if kept.aside is not None:
+        logger.error("the journal was damaged and is now {}: trading is halted", kept.aside)
+    return kept.store
 
 
 async def run_paper(config: Config, options: BotOptions) -> tuple[Summary, int]:

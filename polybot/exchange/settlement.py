@@ -100,13 +100,16 @@ class Clearing:
         self.unmined = Accounts()
         self._accounts, self._agenda, self._rng = accounts, agenda, rng
         self._tell, self._on_failed = tell, on_failed
+        # Whether a fault of the venue makes the trade fail that is matched now.
+        self.doomed: Callable[[int], bool] = lambda _now_ms: False
 
     def begin(self, trade: Trade) -> None:
         """Move the balances of a fresh trade and put its first step on the agenda."""
         self._accounts.settle(trade)
         self.unmined.settle(trade)
         trade.broadcast_ms = trade.matched_ms + self.policy.broadcast_ms
-        self._next(trade, schedule(self.policy, self._rng))
+        plan = _failure if self.doomed(trade.matched_ms) else schedule
+        self._next(trade, plan(self.policy, self._rng))
 
     def settled(self, account: str, token: str | None) -> int:
         """pUSD, or shares of `token`, that the chain shows for a wallet.

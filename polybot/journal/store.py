@@ -47,7 +47,7 @@ class JournalInUse(JournalFailed):
 
 
 class JournalCorrupt(JournalFailed):
-    """The file is damaged. `Store.open(…, quarantine=True)` puts it aside and starts a new one."""
+    """The file is damaged: see `repair`."""
 
 
 @attrs.frozen
@@ -127,15 +127,17 @@ class Store:
             )
 
     def live(self) -> Iterator[Stamped]:
-        """What a restart must know, oldest first. Raises JournalFailed for an unreadable entry."""
-        rows = self._database.execute(
-            "SELECT seq, at_ms, kind, body FROM entries WHERE live = 1 ORDER BY seq"
-        )
-        for seq, at_ms, kind, body in rows:
-            try:
+        """What a restart must know, oldest first. Raises JournalCorrupt for an unreadable entry."""
+        try:
+            rows = self._database.execute(
+                "SELECT seq, at_ms, kind, body FROM entries WHERE live = 1 ORDER BY seq"
+            )
+            for seq, at_ms, kind, body in rows:
                 yield Stamped(seq, at_ms, decode(kind, body))
-            except ValueError as error:
-                raise JournalFailed(f"entry {seq}: {error}") from error
+        except ValueError as error:
+            raise JournalCorrupt(f"an entry cannot be read: {error}") from error
+        except sqlite3.Error as error:  # a page that the check at the opening let pass, too
+            raise JournalCorrupt(f"the entries cannot be read: {error}") from error
 
     def close(self) -> None:
         """Let the file and the lock go. Once is enough, more is no fault."""

@@ -12,8 +12,10 @@ from importlib import import_module
 Command = Callable[[Sequence[str]], int]
 
 COMMANDS: dict[str, str] = {
+    "agreement": "polybot.lab.agreement",
     "calibrate-crowd": "polybot.lab.calibrate_crowd",
     "conformance": "polybot.lab.conformance",
+    "crash-sweep": "polybot.lab.crash_sweep",
     "fuzz": "polybot.lab.fuzz",
     "exchange-speed": "polybot.lab.exchange_speed",
     "naive-maker": "polybot.lab.naive_maker",

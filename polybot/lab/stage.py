@@ -19,6 +19,7 @@ from polybot.app import Bot
 from polybot.clock import Clock
 from polybot.config import BotParams, Config, LiveParams, PaperParams
 from polybot.exchange.crowd_hand import Hand
+from polybot.exchange.faults.plan import Plan
 from polybot.exchange.model import SELL, Event, Order, OrderEvent, Traded
 from polybot.exchange.request import Request, Response
 from polybot.exchange.server import Exchange, Urls
@@ -136,39 +137,57 @@ def lab_config(seed: int, speed: float) -> Config:
 @asynccontextmanager
 async def staged(*, seed: int, speed: float, intensity: float, taps: Taps) -> AsyncGenerator[Stage]:
     """Serve an exchange and put a bot before it; the exchange ends with the block."""
-    world = make_world(
-        "synthetic", seed=seed, start_ms=MID_WINDOW_MS, series=(SERIES,), intensity=intensity
-    )
-    clock = Clock.starting_at(world.start_ms)
-    exchange = Exchange(world, clock, seed)
-    _tap_exchange(exchange, taps)
     with scratch_journal() as store:
-        async with trio.open_nursery() as nursery, http_client() as http:
-            _tap_client(http, taps)
-            urls: Urls = await nursery.start(exchange.run)
-            wallet, demo = exchange.wallet, exchange.demo_wallets
-            bot = build(
-                lab_config(seed, speed),
-                BotOptions(Path("config.toml")),
-                clock,
-                demo_site(urls),
-                Secret(wallet.private_key),
-                Credentials(
-                    wallet.address,
-                    wallet.api_key,
-                    Secret(wallet.api_secret),
-                    Secret(wallet.passphrase),
-                ),
-                Purse.deposit(demo.deposit, demo.relayer_api_key),
-                http,
-                store,
-                world=world.name,
-                speed=speed,
-            )
+        async with serving(seed=seed, intensity=intensity, taps=taps) as (exchange, urls, http):
+            bot = bot_before(exchange, urls, http, store, lab_config(seed, speed))
             stage = Stage(exchange, bot, urls, http)
             exchange.engine.listeners.append(stage.hear)
             yield stage
-            nursery.cancel_scope.cancel()
+
+
+@asynccontextmanager
+async def serving(
+    *,
+    seed: int,
+    intensity: float,
+    taps: Taps,
+    series: tuple[str, ...] = (SERIES,),
+    start_ms: int = MID_WINDOW_MS,
+    faults: Plan = Plan(),
+) -> AsyncGenerator[tuple[Exchange, Urls, httpx.AsyncClient]]:
+    """Serve an exchange for whoever comes; it ends with the block."""
+    world = make_world(
+        "synthetic", seed=seed, start_ms=start_ms, series=series, intensity=intensity
+    )
+    exchange = Exchange(world, Clock.starting_at(world.start_ms), seed, faults=faults)
+    _tap_exchange(exchange, taps)
+    async with trio.open_nursery() as nursery, http_client() as http:
+        _tap_client(http, taps)
+        urls: Urls = await nursery.start(exchange.run)
+        yield exchange, urls, http
+        nursery.cancel_scope.cancel()
+
+
+def bot_before(
+    exchange: Exchange, urls: Urls, http: httpx.AsyncClient, store: Store, config: Config
+) -> Bot:
+    """A bot with this journal, put before a served exchange; it has not been started."""
+    wallet, demo = exchange.wallet, exchange.demo_wallets
+    return build(
+        config,
+        BotOptions(Path("config.toml")),
+        exchange.clock,
+        demo_site(urls),
+        Secret(wallet.private_key),
+        Credentials(
+            wallet.address, wallet.api_key, Secret(wallet.api_secret), Secret(wallet.passphrase)
+        ),
+        Purse.deposit(demo.deposit, demo.relayer_api_key),
+        http,
+        store,
+        world=exchange.world.name,
+        speed=config.paper.speed,
+    )
 
 
 @contextmanager

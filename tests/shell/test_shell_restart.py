@@ -15,7 +15,7 @@ from polybot.domain.halts import Halt
 from polybot.domain.ledger import Holdings
 from polybot.domain.units import SHARE
 from polybot.exchange.model import UP
-from polybot.journal.entries import Halted, Rearmed
+from polybot.journal.entries import Halted, Moved, Rearmed
 from polybot.journal.recovery import recover
 from polybot.journal.store import Store
 from polybot.patient_clock import PatientClock
@@ -185,3 +185,26 @@ async def test_shares_that_the_journal_cannot_explain_halt(fast_clock: PatientCl
             assert again.venue.placed(after=after) == []
             await again.end()
         store.close()
+
+
+async def test_an_operation_on_its_way_at_the_death_is_booked_as_what_it_was(
+    fast_clock: PatientClock,
+) -> None:
+    """Killed between asking for an operation and reading its answer: the balances say that it has
+    happened, so it is no cash of unknown origin, and no reason to halt (F33, F63).
+    """
+    async with started() as it:
+        asked = Moved(it.market.condition_id, "split", "asked", "split-1", 30 * SHARE)
+        await it.bot.ctx.account.journal.append(asked)
+        wallet = it.venue.demo_wallets.deposit
+        it.venue.engine.split(wallet, it.market, 30 * SHARE, it.venue.clock.now_ms())
+        async with killed(it) as again:
+            await again.until(lambda: again.bot.ready, "venue and journal agree")
+            ctx = again.bot.ctx
+            assert ctx.health.halted == {}
+            assert not [e.text for e in ctx.events if "differs from the journal" in e.text]
+            assert ctx.account.ledger.capital == it.bot.ctx.account.ledger.capital
+            await again.requoting()
+            report = await again.end()
+
+    clean(report)

@@ -33,6 +33,10 @@ class VenueActs:
             self.foreign_order, self.heartbeat_rotated,
         ):  # fmt: skip
             self.faults.on_act(VENUE, act.__name__, act)
+        self.engine.desk.clearing.doomed = self.trade_fails
+
+    def trade_fails(self, now_ms: int) -> bool:
+        return self.faults.strike(VENUE, "trade_fails", now_ms) is not None
 
     def engine_restarted(self, strike: Strike, now_ms: int) -> None:
         strike.land()

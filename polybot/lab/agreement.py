@@ -1,0 +1,208 @@
+"""`python -m polybot lab agreement`: the bot's ledger against the exchange's books, under faults.
+
+Paper runs of an hour or so each, with a fault plan, on both cores. Whenever an interval's books
+close, the whole wallet is compared – cash and the shares of every open market, to the micro-unit –
+and once more at the end of each run. News of a fill take their way, the longer the more the plan
+spoils the streams, so the books have `PATIENCE_S` of the venue's time to agree; a difference that
+stays is one, and the command ends with 1.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
+
+import attrs
+import trio
+
+from polybot.app import Bot
+from polybot.config import BotParams
+from polybot.domain.units import amount_text
+from polybot.exchange.faults.plan import Plan, PlanError, load
+from polybot.exchange.server import Exchange
+from polybot.host import ask_exchange
+from polybot.lab.shares import each_of
+from polybot.lab.stage import Taps, bot_before, lab_config, scratch_journal, serving
+from polybot.launch import PAPER_START_MS, run_watched
+from polybot.patient_clock import PatientClock
+
+SERIES = ("btc-5m", "eth-5m", "btc-15m")
+INTENSITY = 0.1
+RATE = 25.0
+PATIENCE_S = 90.0  # two cadences of the reconciler, a reconnection, and the chain's own time
+LOOK_EVERY_S = 0.25
+RUN_HOURS = 1.0  # of the venue's time, times so many series
+
+
+@attrs.frozen
+class Interval:
+    """How the wallet's two books stood when an interval had ended: `off` are the differences."""
+
+    slug: str
+    waited_s: float
+    off: tuple[str, ...] = ()
+
+
+@attrs.frozen
+class Run:
+    """One paper run. Money in 10⁻⁶ dollars."""
+
+    seed: int
+    market_hours: float
+    intervals: tuple[Interval, ...]
+    fills: int
+    struck: dict[str, int]
+    live_orders: int
+    equity_bot: int | None
+    equity_exchange: int
+    exit_code: int
+    halts: dict[str, int]
+
+    @property
+    def problems(self) -> list[str]:
+        found = [f"{one.slug}: {text}" for one in self.intervals for text in one.off]
+        if self.equity_bot != self.equity_exchange:
+            found.append(f"equity {self.equity_bot} here, {self.equity_exchange} there at the end")
+        if self.live_orders:
+            found.append(f"{self.live_orders} orders left")
+        if self.exit_code:
+            found.append(f"exit code {self.exit_code}")
+        if not self.intervals:
+            found.append("no interval was compared")
+        return found
+
+
+def main(argv: Sequence[str]) -> int:
+    parser = argparse.ArgumentParser(
+        prog="polybot lab agreement", allow_abbrev=False,
+        description="Compare the bot's ledger with the exchange's books after every interval.",
+    )  # fmt: skip
+    parser.add_argument("--hours", type=float, default=3.0, help="market-hours in all (3)")
+    parser.add_argument("--faults", default="orders", metavar="NAME|FILE", help="a fault plan")
+    parser.add_argument("--seed", type=int, default=1)
+    said = parser.parse_args(argv)
+    try:
+        load(said.faults)
+    except PlanError as error:
+        parser.error(str(error))
+    runs = max(1, round(said.hours / (RUN_HOURS * len(SERIES))))
+    seeds = [said.seed + n for n in range(runs)]
+    done = []
+    for run in each_of(partial(run_seed, said.faults), seeds):
+        done.append(run)
+        sys.stderr.write(f"{len(done)} of {runs} runs: {line(run)}\n")
+        sys.stderr.flush()
+    sys.stdout.write("\n".join(report(said.faults, done)) + "\n")
+    return 1 if any(run.problems for run in done) else 0
+
+
+def run_seed(faults: str, seed: int, hours: float = RUN_HOURS) -> Run:
+    """One run in this process."""
+    return trio.run(agreement_run, load(faults), seed, hours, clock=PatientClock(RATE))
+
+
+async def agreement_run(plan: Plan, seed: int, hours: float) -> Run:
+    """Trade for so many hours of the venue, comparing after every interval."""
+    config = attrs.evolve(lab_config(seed, RATE), bot=BotParams(series=SERIES))
+    stage = serving(
+        seed=seed, intensity=INTENSITY, taps=Taps(), series=SERIES, start_ms=PAPER_START_MS,
+        faults=plan,
+    )  # fmt: skip
+    with scratch_journal() as store:
+        async with stage as (exchange, urls, http):
+            bot = bot_before(exchange, urls, http, store, config)
+            auditor = Auditor(bot, exchange)
+            codes: list[int] = []
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(_run, bot, codes, nursery.cancel_scope)
+                nursery.start_soon(auditor.run)
+                await trio.sleep(hours * 3600)
+                bot.stop("time is up")
+            state = await ask_exchange(http, urls.admin, exchange.demo_wallets.deposit)
+            assert state is not None, "the exchange answers to the end"
+            summary = bot.summary()
+            return Run(
+                seed=seed,
+                market_hours=hours * len(config.bot.series),
+                intervals=tuple(auditor.intervals),
+                fills=summary.totals.fills,
+                struck=dict(exchange.faults.struck),
+                live_orders=state["live_orders"],
+                equity_bot=summary.equity_bot,
+                equity_exchange=state["equity"],
+                exit_code=codes[0],
+                halts=dict(summary.halts),
+            )
+
+
+async def _run(bot: Bot, codes: list[int], everything: trio.CancelScope) -> None:
+    """Run the bot to its end, and then let nobody wait any longer."""
+    codes.append(await run_watched(bot))
+    everything.cancel()
+
+
+@attrs.define(eq=False)
+class Auditor:
+    """Compares one bot's books with its exchange's whenever an interval has been closed."""
+
+    bot: Bot
+    exchange: Exchange
+    intervals: list[Interval] = attrs.field(factory=list)
+    _seen: set[str] = attrs.field(factory=set)
+
+    async def run(self) -> None:
+        while True:
+            for key, record in list(self.bot.ctx.records.by_market.items()):
+                if record.final is not None and key not in self._seen:
+                    self._seen.add(key)
+                    self.intervals.append(await self._compare(record.market.slug))
+            await trio.sleep(LOOK_EVERY_S)
+
+    async def _compare(self, slug: str) -> Interval:
+        begun = trio.current_time()
+        while (off := differences(self.bot, self.exchange)) and not self.bot.ctx.stopping:
+            if trio.current_time() - begun > PATIENCE_S:
+                return Interval(slug, PATIENCE_S, tuple(off))
+            await trio.sleep(LOOK_EVERY_S)
+        return Interval(slug, trio.current_time() - begun)
+
+
+def differences(bot: Bot, exchange: Exchange) -> list[str]:
+    """What the bot's books and the exchange's say differently of the wallet at this moment."""
+    ledger, accounts = bot.ctx.account.ledger, exchange.engine.accounts
+    address = exchange.demo_wallets.deposit
+    pairs = [("cash", ledger.cash, accounts.cash(address))]
+    for books in ledger.books.values():
+        market, held = books.market, books.holdings()
+        for token, ours in ((market.up_token, held.up), (market.down_token, held.down)):
+            pairs.append((f"shares of {market.slug}", ours, accounts.shares(address, token)))
+    return [
+        f"{what}: {amount_text(ours)} here, {amount_text(theirs)} there"
+        for what, ours, theirs in pairs
+        if ours != theirs
+    ]
+
+
+# --- the report ---------------------------------------------------------------------------------
+
+
+def line(run: Run) -> str:
+    waited = max((one.waited_s for one in run.intervals), default=0.0)
+    verdict = "; ".join(run.problems) or "agreed"
+    return (
+        f"seed {run.seed}: {run.market_hours:g} market-hours, {len(run.intervals)} intervals, "
+        f"{run.fills} fills, {sum(run.struck.values())} faults struck, "
+        f"longest wait {waited:.1f} s: {verdict}"
+    )
+
+
+def report(faults: str, runs: Sequence[Run]) -> Iterator[str]:
+    yield from map(line, runs)
+    count: Callable[[Callable[[Run], int]], int] = lambda of: sum(map(of, runs))  # noqa: E731
+    yield (
+        f"faults {faults}: {sum(run.market_hours for run in runs):g} market-hours, "
+        f"{count(lambda run: len(run.intervals))} intervals, {count(lambda run: run.fills)} fills, "
+        f"{count(lambda run: len(run.problems))} differences"
+    )

@@ -1,0 +1,142 @@
+"""A damaged journal is put aside and its wallet halted; other trouble is left for the operator."""
+
+from __future__ import annotations
+
+import random
+import sqlite3
+from pathlib import Path
+
+import pytest
+from journal_kit import OWNER, T0, intent, market
+
+from polybot.journal.entries import Entry, Halted, Known
+from polybot.journal.recovery import recover
+from polybot.journal.repair import DAMAGED, kept_journal
+from polybot.journal.store import JournalFailed, JournalInUse, Store
+
+WRITTEN: tuple[Entry, ...] = (Known(market()), *(intent(n) for n in range(1, 40)))
+FLIPS = 150
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    """A journal of an earlier run."""
+    place = tmp_path / "wallet.sqlite3"
+    store = Store.open(place, OWNER)
+    store.append([(T0, entry) for entry in WRITTEN])
+    store.close()
+    return place
+
+
+def halts(path: Path) -> dict[str, str]:
+    kept = kept_journal(path, OWNER, T0 + 1)
+    found = recover(kept.store.live()).halts
+    kept.store.close()
+    return found
+
+
+def test_a_sound_journal_is_only_opened(path: Path) -> None:
+    """Nothing is put aside, nothing halted, nothing lost."""
+    kept = kept_journal(path, OWNER, T0 + 1)
+
+    assert kept.aside is None
+    assert [stamped.entry for stamped in kept.store.live()] == list(WRITTEN)
+    kept.store.close()
+    assert halts(path) == {}
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        lambda raw: b"no database at all" + raw[18:],
+        lambda raw: raw[: len(raw) // 2],
+        lambda raw: raw[:4096] + bytes(4096) + raw[8192:],
+        lambda raw: raw.replace(b'"order_id":', b'"order_xx":', 1),
+    ],
+    ids=["header", "cut in half", "a zeroed page", "an entry's text"],
+)
+def test_a_damaged_journal_is_put_aside(path: Path, damage: object) -> None:
+    """The wallet is halted with the reason and the name of the old file, which keeps its bytes; and
+    the halt stands at the next start as well (F67).
+    """
+    assert callable(damage)
+    spoilt: bytes = damage(path.read_bytes())
+    path.write_bytes(spoilt)
+    kept = kept_journal(path, OWNER, T0 + 1)
+    (only,) = [stamped.entry for stamped in kept.store.live()]
+    kept.store.close()
+
+    assert isinstance(only, Halted)
+    assert kept.aside is not None
+    assert only.name == DAMAGED
+    assert kept.aside.name in only.why
+    assert kept.aside.read_bytes() == spoilt
+    assert halts(path) == {DAMAGED: only.why}
+
+
+def test_flipped_bytes_never_pass_for_the_truth_unseen(path: Path) -> None:
+    """A bit flipped anywhere: the journal opens and reads, or it is put aside and halted; no start
+    ever fails with anything but a refusal in words. What SQLite does not checksum – a digit inside
+    an entry – is what the look-ups at the venue are for.
+    """
+    raw, rng = path.read_bytes(), random.Random(1)
+    aside = 0
+    for _ in range(FLIPS):
+        at = rng.randrange(len(raw))
+        for old in path.parent.glob("*"):
+            old.unlink()
+        path.write_bytes(raw[:at] + bytes([raw[at] ^ 1 << rng.randrange(8)]) + raw[at + 1 :])
+        try:
+            kept = kept_journal(path, OWNER, T0 + 1)
+        except JournalFailed:
+            continue
+        found = recover(kept.store.live())
+        kept.store.close()
+        assert (kept.aside is not None) == (DAMAGED in found.halts)
+        aside += kept.aside is not None
+
+    assert aside > 0
+
+
+def test_a_newer_journal_is_not_put_aside(path: Path) -> None:
+    """A downgrade is refused, and the file stays where it is (F78)."""
+    with sqlite3.connect(path) as database:
+        database.execute("UPDATE meta SET value = '999' WHERE key = 'schema'")
+    database.close()
+    with pytest.raises(JournalFailed, match="newer polybot"):
+        kept_journal(path, OWNER, T0 + 1)
+
+    assert [one.name for one in path.parent.glob("*damaged*")] == []
+
+
+def test_a_journal_in_use_is_not_put_aside(path: Path) -> None:
+    """Two engines are refused before anybody judges the file (F76)."""
+    first = Store.open(path, OWNER)
+    with pytest.raises(JournalInUse):
+        kept_journal(path, OWNER, T0 + 1)
+    first.close()
+
+
+@pytest.mark.parametrize("pragma", ["query_only = 1", "max_page_count = 1"])
+def test_a_disk_that_cannot_be_written(path: Path, pragma: str) -> None:
+    """Read-only or full: an append is refused in words, and what was there stays (F66)."""
+    store = Store.open(path, OWNER)
+    store._database.execute(f"PRAGMA {pragma}")
+    with pytest.raises(JournalFailed, match="could not be written"):
+        store.append([(T0, Halted("x" * 100_000, "y"))])
+
+    assert [stamped.entry for stamped in store.live()] == list(WRITTEN)
+    store.close()
+
+
+def test_a_file_somebody_else_writes(path: Path) -> None:
+    """A file locked by another process's transaction is refused after a wait, not waited for."""
+    store = Store.open(path, OWNER)
+    store._database.execute("PRAGMA busy_timeout = 50")
+    other = sqlite3.connect(path, isolation_level=None)
+    other.execute("BEGIN IMMEDIATE")
+    with pytest.raises(JournalFailed, match="locked"):
+        store.append([(T0, Halted("a", "b"))])
+    other.close()
+    store.append([(T0, Halted("a", "b"))])
+    store.close()

@@ -1,0 +1,96 @@
+"""The agreement command: two books compared after every interval, under faults."""
+
+from __future__ import annotations
+
+import gc
+from functools import partial
+
+import attrs
+import pytest
+import trio
+
+from polybot.domain.units import SHARE
+from polybot.exchange.faults.plan import load
+from polybot.exchange.server import Exchange
+from polybot.lab import agreement
+from polybot.lab.agreement import RATE, Auditor, Interval, Run, agreement_run, differences
+from polybot.lab.stage import Taps, bot_before, lab_config, scratch_journal, serving
+from polybot.patient_clock import PatientClock
+
+# A request cancelled while it is written leaves httpx's one-chunk body generator behind.
+pytestmark = pytest.mark.filterwarnings(
+    "ignore:Async generator 'httpx._content.ByteStream:ResourceWarning"
+)
+
+GOOD = Run(
+    seed=1,
+    market_hours=1.0,
+    intervals=(Interval("btc-updown-5m-1", 0.0),),
+    fills=3,
+    struck={"trade_fails": 2},
+    live_orders=0,
+    equity_bot=2_000 * SHARE,
+    equity_exchange=2_000 * SHARE,
+    exit_code=0,
+    halts={},
+)
+
+
+def test_books_agree_while_trades_fail() -> None:
+    """A few minutes with a tenth of all trades failing on the chain and the news of them lost or
+    twice: the ledger is the exchange's to the micro-dollar (reliability.md F31, F13, F14).
+    """
+    run = trio.run(partial(agreement_run, load("settlement"), 3, 0.06), clock=PatientClock(RATE))
+    gc.collect()
+
+    assert run.problems == []
+    assert run.struck["trade_fails"] > 0
+    assert {one.slug.split("-")[0] for one in run.intervals} == {"btc", "eth"}
+
+
+async def test_a_difference_is_seen(monkeypatch: pytest.MonkeyPatch) -> None:
+    """One micro-dollar that only one side knows of is a difference, and one that stays is a fault
+    of the interval.
+    """
+    monkeypatch.setattr(agreement, "PATIENCE_S", 0.3)
+    with scratch_journal() as store:
+        async with serving(seed=1, intensity=0.001, taps=Taps()) as (exchange, urls, http):
+            bot = bot_before(exchange, urls, http, store, lab_config(1, 1.0))
+            funds = exchange.engine.accounts.cash(exchange.demo_wallets.deposit)
+            bot.ctx.account.ledger.deposit(funds, "test")
+            assert differences(bot, exchange) == []
+            _more(exchange, 1)
+
+            assert differences(bot, exchange) == ["cash: 2000 here, 2000.000001 there"]
+            found = await Auditor(bot, exchange)._compare("slug")
+            assert found.off
+
+
+def _more(exchange: Exchange, amount: int) -> None:
+    exchange.engine.accounts.deposit(exchange.demo_wallets.deposit, amount)
+
+
+@pytest.mark.parametrize(
+    "bad",
+    [
+        attrs.evolve(GOOD, intervals=(Interval("btc-updown-5m-1", 90.0, ("cash: 1 here",)),)),
+        attrs.evolve(GOOD, intervals=()),
+        attrs.evolve(GOOD, live_orders=1),
+        attrs.evolve(GOOD, equity_bot=None),
+        attrs.evolve(GOOD, equity_bot=GOOD.equity_exchange - 1),
+        attrs.evolve(GOOD, exit_code=1),
+    ],
+)
+def test_what_is_not_agreement(bad: Run) -> None:
+    """Whatever is wrong with a run is a problem that its line tells; a good run has none."""
+    assert GOOD.problems == []
+    assert len(bad.problems) == 1
+    assert bad.problems[0] in agreement.line(bad)
+
+
+def test_unknown_plans_are_refused(capsys: pytest.CaptureFixture[str]) -> None:
+    """A plan nobody knows is told at once, with those there are."""
+    with pytest.raises(SystemExit):
+        agreement.main(["--faults", "moon"])
+
+    assert "settlement" in capsys.readouterr().err
