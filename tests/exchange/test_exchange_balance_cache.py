@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pytest
 from engine_kit import CASH, PAIRS, Kit
 
 from polybot.exchange.balance_cache import KEPT, BalanceCache
@@ -17,6 +18,7 @@ def traded() -> Kit:
     return kit
 
 
+@pytest.mark.conforms("clob-5.1-balance-cache")
 def test_a_balance_read_is_stale_for_the_lag() -> None:
     """What was read is shown until it is older than the lag, whatever the chain has (F34)."""
     kit = traded()

@@ -28,6 +28,7 @@ def of(kit: DataKit, wallet: str, outcome: int, **filters: Any) -> Any:
     return one
 
 
+@pytest.mark.conforms("feeds-12.8-positions")
 def test_a_position_has_its_cost_and_fees(data: DataKit) -> None:
     """A pair split costs half a dollar a side; a purchase its price, fees apart (feeds.md 11)."""
     data.buy(BOB, ANN, UP, 60, 500)
@@ -66,6 +67,7 @@ def test_values_follow_the_book(data: DataKit) -> None:
     assert value.wallet == BOB
 
 
+@pytest.mark.conforms("feeds-12.8-lag")
 def test_nothing_shows_before_its_block_and_the_index(data: DataKit) -> None:
     """Own trades appear about three seconds after the block, the market's six and a half."""
     data.settle()
@@ -83,6 +85,7 @@ def test_nothing_shows_before_its_block_and_the_index(data: DataKit) -> None:
     assert len(data.pages(sdk.list_trades_spec(condition_id=CONDITION))) == 1
 
 
+@pytest.mark.conforms("feeds-12.8-taker-only")
 def test_trades_are_the_takers_unless_told_otherwise(data: DataKit) -> None:
     """`taker_only` is true by default; else one row per maker order (feeds.md 11)."""
     data.kit.place(ANN, "SELL", UP, 60, 100)
@@ -129,6 +132,7 @@ def test_trades_are_filtered(data: DataKit) -> None:
     assert len(data.pages(every(event_id=1_000_000_077))) == 2
 
 
+@pytest.mark.conforms("feeds-12.8-activity")
 def test_activity_tells_everything_a_wallet_did(data: DataKit) -> None:
     """Trades, splits, merges, redemptions, money in and paid, newest first (feeds.md 11)."""
     engine, kit = data.engine, data.kit
@@ -158,6 +162,7 @@ def test_activity_tells_everything_a_wallet_did(data: DataKit) -> None:
 @pytest.mark.parametrize(
     ("payouts", "won", "lost"), [(UP, UP, DOWN), (DOWN, DOWN, UP)], ids=["up", "down"]
 )
+@pytest.mark.conforms("feeds-12.8-positions", "feeds-12.8-lag")
 def test_redeemable_is_told_minutes_late(data: DataKit, payouts: int, won: int, lost: int) -> None:
     """One to three minutes after the result; then the loser is REDEEMABLE_LOST (feeds.md 11)."""
     data.buy(BOB, ANN, UP, 60, 500)
@@ -198,6 +203,7 @@ def test_mergeable_are_pairs_of_an_open_market(data: DataKit) -> None:
     assert data.pages(mergeable) == []
 
 
+@pytest.mark.conforms("feeds-12.8-resolutions")
 def test_a_void_pays_half(data: DataKit) -> None:
     """Both outcomes are worth half a dollar, and the result says so (F36)."""
     data.settle()
@@ -209,6 +215,7 @@ def test_a_void_pays_half(data: DataKit) -> None:
     assert result.price == Decimal("0.5")
 
 
+@pytest.mark.conforms("feeds-12.8-resolutions")
 def test_resolutions_tell_the_chains_payouts(data: DataKit) -> None:
     """Unset is "69"; the payouts are the chain's, whatever the services say (F37)."""
     spec = sdk.build_get_resolutions_spec(condition_ids=CONDITION)
@@ -269,6 +276,7 @@ def test_the_crowd_has_no_wallet_but_its_trades_are_the_markets(data: DataKit) -
     assert seen.wallet == CROWD
 
 
+@pytest.mark.conforms("feeds-12.8-paging")
 def test_pages_neither_repeat_nor_lose_a_row(data: DataKit) -> None:
     """A row that comes in front between two pages moves nothing (keyset cursors)."""
     for cents in range(50, 60):
@@ -364,6 +372,7 @@ def test_the_old_version_is_gone(data: DataKit) -> None:
 @pytest.mark.parametrize(
     ("path", "age_s"), [("/v2/positions", 5), ("/v2/activity", 15), ("/v2/trades", 300)]
 )
+@pytest.mark.conforms("feeds-12.8-stale-caches")
 def test_answers_are_stale_unless_the_question_changes(path: str, age_s: int) -> None:
     """The cache keeps an answer so long; a changing dummy parameter gets past it (feeds.md 11)."""
     data = DataKit(cached=True)

@@ -252,6 +252,7 @@ async def test_keyset_pages_cover_everything_once() -> None:
         ("/markets/keyset?limit=9999999999999", 422),
     ],
 )
+@pytest.mark.conforms("feeds-12.6-offset-422")
 async def test_what_cannot_be_answered_is_refused(path: str, status: int) -> None:
     """Unknown things are 404, queries that make no sense 422, both with a reason."""
     assert "error" in await get(Gamma(), path, status)

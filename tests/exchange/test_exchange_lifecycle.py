@@ -254,6 +254,7 @@ def refusal(world: World, market: Market) -> str:
     return replies[0].error if isinstance(replies[0], Refused) else ""
 
 
+@pytest.mark.conforms("clob-8-open-after-end")
 def test_trading_goes_on_after_the_end_until_the_resolution() -> None:
     """Matching stops with the resolution, by default (clob.md 8)."""
     world = World("btc-5m")
@@ -266,6 +267,7 @@ def test_trading_goes_on_after_the_end_until_the_resolution() -> None:
     assert refusal(world, market) == f"the orderbook {market.tokens[UP]} does not exist"
 
 
+@pytest.mark.conforms("clob-8-open-after-end")
 def test_trading_may_stop_at_the_end() -> None:
     """As a term: no new orders from `endDate` on, what rests stays (clob.md 8, UNSURE)."""
     world = World("btc-5m", terms=Terms(close_at_end=True, close_invalidates=True))
@@ -292,6 +294,7 @@ def test_a_market_can_close_early() -> None:
     assert [*phases, market.phase] == [Phase.CLOSED, Phase.RESOLVED]
 
 
+@pytest.mark.conforms("onchain-6.1-void")
 def test_a_void_pays_half_for_each_share() -> None:
     """Payouts (1, 1): nobody wins, both outcomes are worth half a dollar (F36, onchain.md 6.3)."""
     world = World("btc-5m")

@@ -293,6 +293,7 @@ def test_a_trade_may_fail_after_the_resolution() -> None:
     assert kit.engine.redeem("bob", kit.market, kit.now) == 0
 
 
+@pytest.mark.conforms("clob-8-last-fill-settles")
 def test_redeeming_before_the_last_fill_is_settled_leaves_it_for_later() -> None:
     """Only what the chain has is burnt; the rest is paid when its block is there."""
     kit = Kit()
