@@ -24,7 +24,7 @@ EXCHANGE = $(if $(PORT),--port '$(PORT)') $(COMMON) \
 
 ASYNC_RULES := ASYNC101,ASYNC102,ASYNC103,ASYNC104,ASYNC113,ASYNC120,ASYNC121,ASYNC123
 
-.PHONY: help paper exchange test check bench clean
+.PHONY: help paper exchange test check bench soak clean
 .DEFAULT_GOAL := help
 
 help:  ## show the verbs
@@ -45,6 +45,9 @@ check: $(STAMP)  ## lint, types, tests
 	$(VENV)/bin/flake8-async --enable=$(ASYNC_RULES) $$(find polybot tests -name '*.py')
 	$(PYTHON) -m mypy
 	@exec $(PYTHON) -m pytest -q
+
+soak: $(STAMP)  ## take the order desk and the ledger through random lives: SEQUENCES= SEED=
+	@exec $(PYTHON) -m polybot lab soak-orders --sequences '$(or $(SEQUENCES),1000000)' --seed '$(or $(SEED),1)'
 
 bench: $(STAMP)  ## print the benchmarks
 	@exec $(PYTHON) -m polybot.lab.bench

@@ -19,6 +19,7 @@ from polybot.clock import Clock
 from polybot.domain.ledger import Holdings, Ledger
 from polybot.domain.orders import OrderSeen, PrivateEvent, TradeSeen
 from polybot.execution.firewall import Standing
+from polybot.execution.reconcile import OurOrder
 from polybot.health import Health
 from polybot.journal.entries import Entry, Told
 from polybot.journal.recovery import apply
@@ -33,14 +34,14 @@ INBOX = 10_000  # a burst of two minutes at the busiest rate ever seen on a user
 class Route:
     """How the account reaches one market's orders task.
 
-    `missing` hears of an open order that a read begun at the given time did not show; `knows` says
-    whether an order is in the task's table.
+    `missing` hears of an open order that a list begun at the given time did not show, `resting` of
+    an ended one that it did show; `orders` are all in the task's table.
     """
 
     hear: Callable[[PrivateEvent], None]
     missing: Callable[[str, int], None]
-    open_ids: Callable[[], list[str]]
-    knows: Callable[[str], bool]
+    resting: Callable[[str, int], None]
+    orders: Callable[[], list[OurOrder]]
 
 
 @attrs.define(eq=False, slots=False)
@@ -53,6 +54,8 @@ class Account:
     routes: dict[str, Route] = attrs.field(factory=dict)  # by condition id
     reserved: dict[str, int] = attrs.field(factory=dict)  # dollars open orders may spend, by market
     changed: dict[str, Bell] = attrs.field(factory=dict)  # rung when a market's holdings change
+    # Markets with a merge, split or redemption under way: their balances are in motion.
+    moving: set[str] = attrs.field(factory=set)
     doubt: Bell = attrs.field(factory=Bell)  # rung when the reconciler should look now
     _owners: dict[str, str] = attrs.field(factory=dict)  # order id → condition id
     _placed_in: set[str] = attrs.field(factory=set)  # markets that ever had an order of ours

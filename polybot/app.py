@@ -14,6 +14,7 @@ import attrs
 import trio
 from loguru import logger
 
+from polybot.certify import certify
 from polybot.clock import wall_seconds
 from polybot.console.snapshot import Snapshot
 from polybot.context import Context
@@ -43,6 +44,7 @@ class Bot:
     settlement: Settlement
     speed: float
     world: str
+    certify: bool = False  # try the dead-man switch before anything is quoted
     exit_reason: str = ""
     empty: bool = False  # the venue shows no order of ours
     ready: bool = False  # venue and journal have been made to agree
@@ -82,6 +84,8 @@ class Bot:
         try:
             with self.ctx.trading:
                 await self._take_over()
+                if self.certify:
+                    await certify(self.ctx, self.series)
                 # What is there now stays: a collection that walks it all stops the loop for 60 ms.
                 gc.collect()
                 gc.freeze()
@@ -112,6 +116,7 @@ class Bot:
             self.settlement.watch(market)
         for operation in self.ctx.recovered.operations.values():
             self.settlement.in_doubt[operation.condition_id] = operation
+            self.ctx.account.moving.add(operation.condition_id)
 
     def _start_services(self, services: trio.Nursery) -> None:
         account, assets = self.ctx.account, sorted({one.split("-")[0] for one in self.series})
@@ -237,7 +242,10 @@ class Bot:
             bad_input=dict(ctx.records.bad_input),
             quoted_share=ctx.records.share(lambda record: record.quoted_ms, ended_ms),
             two_sided_share=ctx.records.share(lambda record: record.two_sided_ms, ended_ms),
-            unknown_resolved=ctx.records.unknown_resolved,
+            differences=dict(ctx.records.differences),
+            unknown_resolved=len(ctx.records.doubts_ms),
+            unknown_p99_ms=ctx.records.doubt_ms(99),
+            unknown_most_ms=ctx.records.doubt_ms(100),
             # Before our cash has been read there is no equity to tell.
             equity_bot=ctx.account.ledger.equity if self.ready else None,
             shutdown_ms=round(shutdown * 1000) if shutdown is not None else None,

@@ -17,12 +17,10 @@ T = TypeVar("T")
 
 _TERMS = "TOML with a [venue] table: how the exchange behaves"
 _FAULTS = "a plan of faults: none, storm, feeds, orders, … or a TOML file"
-# The operator's commands: modules with a `main(words)` of their own, imported when asked for.
-OPERATOR = {"stop": "polybot.operator.stop", "rearm": "polybot.operator.rearm"}
 _EPILOG = """\
 exit codes: 0 clean, 2 bad configuration, 3 orders may be live, 4 journal or storage failed,
 1 anything else. `python -m polybot exchange --help` tells how to run the exchange alone;
-`stop --help` and `rearm --help` are for the operator."""
+`doctor`, `stop` and `rearm` are the operator's (docs/operations.md), each with `--help`."""
 
 
 def parse(argv: Sequence[str]) -> Options:

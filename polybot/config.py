@@ -120,6 +120,9 @@ class LiveParams:
     Deposit wallets (type 3) are not built yet.
     """
 
+    certify: bool = True
+    """Whether a start tries the dead-man switch on one far order, once a week; 15 seconds."""
+
     secrets_file: str | None = None
     """File with PM_… lines, mode 0600, instead of environment variables."""
 

@@ -16,8 +16,10 @@ from polybot.domain.market import Market, Outcome, UnknownRule
 from polybot.domain.orders import Failure
 from polybot.pricing.strikes import StrikeCorrection
 from polybot.venue import slugs
+from polybot.venue.clob import ClobClient
 from polybot.venue.clob_reads import ClobMarket
 from polybot.venue.gamma import MarketMeta, market_by_slug
+from polybot.venue.rest import Rest
 
 LOOK_EVERY_S = 5.0
 AHEAD = 2  # windows per series: the current and the next
@@ -98,6 +100,26 @@ class Discovery:
         self.markets = {k: m for k, m in self.markets.items() if m.end_ms > now_ms}
         alive = {market.slug for market in self.markets.values()}
         self._struck &= alive
+
+
+async def current_market(client: ClobClient, gamma: Rest, series: str, now_ms: int) -> Market | str:
+    """The window under way in a series, with the CLOB's terms, or why it may not be traded."""
+    start_ms = slugs.window_at(series, now_ms).start_ms
+    slug = slugs.slug(series, start_ms)
+    if slug is None:
+        return "no market in the hour that New York's clocks repeat"
+    meta = await market_by_slug(gamma, series, slug)
+    if isinstance(meta, Failure):
+        return meta.what
+    if not isinstance(meta, MarketMeta):
+        return f"{slug} is not listed" if meta is None else meta.text
+    terms = await client.clob_market(meta.market.condition_id)
+    if isinstance(terms, Failure):
+        return terms.what
+    why = mismatch(meta.market, start_ms, terms)
+    if why is not None:
+        return f"{slug}: {why}"
+    return attrs.evolve(meta.market, tick=terms.tick, min_size=terms.min_size)
 
 
 def mismatch(market: Market, start_ms: int, terms: ClobMarket) -> str | None:

@@ -14,6 +14,7 @@ from collections.abc import Callable
 import attrs
 import trio
 
+from polybot.domain.halts import Halt
 from polybot.execution.firewall import Admission
 
 KINDS_MOST, TEXT_MOST = 50, 100
@@ -55,11 +56,15 @@ class Health:
         self.troubles[name] = trouble
         self._tell()
 
-    def halt(self, name: str, why: str) -> None:
+    def halt(self, halt: Halt, why: str) -> None:
         """Trouble for good: nothing ends it but an operator's word, also not a restart (S12)."""
-        if name not in self.halted:
-            self.halted[name] = why
-            self.on_halt(name, why)
+        if halt.value not in self.halted:
+            self.on_halt(halt.value, why)
+        self.keep_halt(halt.value, why)
+
+    def keep_halt(self, name: str, why: str) -> None:
+        """A halt that is on record already, perhaps by a version that knew more of them."""
+        self.halted.setdefault(name, why)
         self.bad(name, why)
 
     def good(self, name: str) -> None:

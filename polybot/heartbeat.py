@@ -10,6 +10,7 @@ import attrs
 import trio
 
 from polybot.channels import Bell
+from polybot.domain.halts import Halt
 from polybot.domain.orders import Failure
 from polybot.health import Health
 from polybot.venue.clob import ClobClient, StaleHeartbeat
@@ -45,6 +46,9 @@ class Heartbeat:
                 self.beating = False
                 what = answer.what if isinstance(answer, Failure) else "id refused twice"
                 self.health.bad("heartbeat", what)
+                if isinstance(answer, Failure) and answer.refused:
+                    # Nothing we send will be taken any more: an operator has to look (F42, F43).
+                    self.health.halt(Halt.VENUE_REFUSES, what)
                 due = trio.current_time() + RETRY_S
             await trio.sleep_until(due)
 

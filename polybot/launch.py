@@ -9,8 +9,8 @@ from __future__ import annotations
 
 import random
 import sys
-from collections.abc import AsyncGenerator
-from contextlib import asynccontextmanager, suppress
+from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -39,10 +39,13 @@ from polybot.execution.desk import Budget
 from polybot.execution.firewall import Admission
 from polybot.health import Health, leaves
 from polybot.heartbeat import Heartbeat
+from polybot.host import ask_exchange
 from polybot.journal.entries import Halted
 from polybot.journal.recovery import Recovered, recover
-from polybot.journal.store import JournalFailed, JournalInUse, Store
+from polybot.journal.store import JournalFailed, JournalInUse, Store, live_journal_place
 from polybot.journal.writer import Journal
+from polybot.operator.patient import Patient
+from polybot.operator.preflight import preflight
 from polybot.options import BotOptions, check_pace
 from polybot.pricing.board import PriceBoard
 from polybot.reconciler import Reconciler
@@ -55,7 +58,7 @@ from polybot.summary import Summary
 from polybot.venue.clob import ClobClient
 from polybot.venue.keys import derive_credentials
 from polybot.venue.operations import Operations
-from polybot.venue.rest import Rest
+from polybot.venue.rest import Rest, http_client
 from polybot.venue.secret import Credentials, Secret
 from polybot.venue.signing import Wallet
 from polybot.venue.site import POLYMARKET, Site
@@ -66,19 +69,6 @@ PAPER_START_MS = 1_795_201_110_000
 PAPER_RUNS_MOST = 100
 
 EXIT_CLEAN, EXIT_OTHER, EXIT_CONFIG, EXIT_ORDERS_LIVE, EXIT_STORAGE = range(5)
-
-
-@asynccontextmanager
-async def http_client() -> AsyncGenerator[httpx.AsyncClient]:
-    """One client for the process: kept connections, no redirects, no proxy from the environment."""
-    limits = httpx.Limits(max_connections=40, max_keepalive_connections=40, keepalive_expiry=60)
-    async with httpx.AsyncClient(
-        limits=limits,
-        timeout=None,  # noqa: S113 - each call has a total of its own, which httpx cannot give
-        follow_redirects=False,
-        trust_env=False,
-    ) as client:
-        yield client
 
 
 def build(
@@ -93,6 +83,7 @@ def build(
     *,
     world: str,
     speed: float,
+    certify: bool = False,
 ) -> Bot:
     """Put a bot together for one venue, with what its journal knows. Nothing is sent before it
     runs. Raises JournalFailed for a journal that cannot be read.
@@ -116,6 +107,8 @@ def build(
     )
     account = Account(client, clock, health, journal, recovered.ledger)
     heartbeat = Heartbeat(client, health, account.doubt)
+    records = Records()
+    grace_ms = config.orders.unknown_grace_s * 1000
     _keep_halts(health, journal, recovered)
     ctx = Context(
         config=config,
@@ -127,27 +120,27 @@ def build(
         gamma=Rest(http, site.gamma, clock),
         account=account,
         heartbeat=heartbeat,
-        reconciler=Reconciler(client, clock, health, account, heartbeat),
+        reconciler=Reconciler(client, clock, health, account, heartbeat, records, grace_ms),
         recovered=recovered,
         admission=admission,
         health=health,
         board=PriceBoard(config.pricing),
         budget=Budget.from_params(config.orders),
         rng=rng,
-        records=Records(),
+        records=records,
         published=Published(None),
         funder=live.funder,
         signature_type=live.signature_type,
     )
     operations = Operations.of(http, site, credentials, clock)
     settlement = Settlement(ctx, None if isinstance(operations, Failure) else operations)
-    return Bot(ctx, config.bot.series, options.run_ms, settlement, speed, world)
+    return Bot(ctx, config.bot.series, options.run_ms, settlement, speed, world, certify)
 
 
 def _keep_halts(health: Health, journal: Journal, recovered: Recovered) -> None:
     """Halts of earlier runs stand, and new ones will stand after us."""
     for name, why in recovered.halts.items():
-        health.halt(name, f"{why} (of an earlier run; see `python -m polybot rearm --help`)")
+        health.keep_halt(name, f"{why} (of an earlier run; see `python -m polybot rearm --help`)")
     health.on_halt = lambda name, why: journal.note(Halted(name, why))
 
 
@@ -162,12 +155,6 @@ def paper_journal(folder: Path) -> Store:
 def live_journal(folder: Path, wallet: str) -> Store:
     """The wallet's own journal, opened or begun. Raises JournalFailed with the remedy."""
     return Store.open(*live_journal_place(folder, wallet))
-
-
-def live_journal_place(folder: Path, wallet: str) -> tuple[Path, str]:
-    """A live wallet's journal: its file, and whose it is."""
-    name = wallet.lower()
-    return folder / f"{name}.sqlite3", f"{name} on Polymarket"
 
 
 async def run_paper(config: Config, options: BotOptions) -> tuple[Summary, int]:
@@ -224,8 +211,12 @@ async def run_live(config: Config, options: BotOptions) -> tuple[Summary, int]:
     async with http_client() as http:
         bot = build(
             config, options, clock, POLYMARKET, keys.private_key, credentials, http, store,
-            world="Polymarket", speed=1.0,
+            world="Polymarket", speed=1.0, certify=config.live.certify,
         )  # fmt: skip
+        forbidding = await preflight(patient_of(bot.ctx, http))
+        if forbidding:
+            store.close()
+            raise StartRefused(forbidding)
         code = await run_watched(bot)
         rows = await bot.ctx.client.open_orders()
     store.close()
@@ -233,6 +224,21 @@ async def run_live(config: Config, options: BotOptions) -> tuple[Summary, int]:
     if live != 0:
         code = EXIT_ORDERS_LIVE
     return attrs.evolve(bot.summary(), live_orders_at_exit=live), code
+
+
+class StartRefused(ValueError):
+    """The preflight forbids a live start; the text is what it found, with remedies."""
+
+    def __init__(self, forbidding: Sequence[str]) -> None:
+        super().__init__("\n".join(("the preflight found:", *forbidding)))
+
+
+def patient_of(ctx: Context, http: httpx.AsyncClient) -> Patient:
+    """The wallet and venue of a bot, for the preflight: its journal is open already."""
+    return Patient(
+        config=ctx.config, site=ctx.site, wallet=ctx.wallet, client=ctx.client, http=http,
+        rng=ctx.rng, journal=None, owner="",
+    )  # fmt: skip
 
 
 async def live_credentials(keys: LiveKeys) -> Credentials:
@@ -293,17 +299,6 @@ def demo_site(urls: Urls) -> Site:
     """An embedded exchange as a site."""
     served = attrs.asdict(urls)
     return Site(**{field.name: served.get(field.name, "") for field in attrs.fields(Site)})
-
-
-async def ask_exchange(http: httpx.AsyncClient, admin: str, address: str) -> dict[str, Any] | None:
-    """The exchange's own books on our wallet, None when it does not answer."""
-    try:
-        with trio.fail_after(10):
-            reply = await http.get(f"{admin}/state", params={"address": address})
-            state: dict[str, Any] = reply.json()
-            return state
-    except (httpx.HTTPError, trio.TooSlowError, ValueError):
-        return None
 
 
 def judged(summary: Summary, verdict: dict[str, Any] | None) -> Summary:

@@ -18,6 +18,7 @@ from loguru import logger
 
 from polybot.account import Account, Route
 from polybot.clock import Clock
+from polybot.domain.halts import Halt
 from polybot.domain.orders import (
     CancelResult,
     Failure,
@@ -29,14 +30,18 @@ from polybot.domain.orders import (
     SignedOrder,
     Unknown,
 )
-from polybot.execution.desk import Action, Cancel, Desired, Desk, LookUp, Post
-from polybot.execution.table import Tracked
+from polybot.execution.desk import Action, Cancel, Desired, Desk, Post
+from polybot.execution.doubts import LookUp, Survey, Surveyed
+from polybot.execution.reconcile import OurOrder
+from polybot.execution.table import OVERFILLED, Tracked
+from polybot.health import Fault
 from polybot.journal.entries import Answered, Ended, Intent
 from polybot.journal.store import JournalFailed
 from polybot.venue.clob import ClobClient
 
 INBOX = 10_000  # a burst of two minutes at the busiest rate ever seen on a user stream
 LAST_PATIENCE_S = 1.0  # how long a request may still tell its fate once the scope is ending
+SURVEY_OVERLAP_S = 5  # our clock may be ahead of the venue's, by less than stops trading
 FLATTEN_PAUSE_S = 0.05  # between reads: long enough for a POST in flight to land on a quick venue
 
 
@@ -70,7 +75,13 @@ class LookedUp:
 @attrs.frozen
 class Missing:
     order_id: str
-    read_started_ms: int
+    begun_ms: int  # the list that lacks it
+
+
+@attrs.frozen
+class Resting:
+    order_id: str
+    begun_ms: int  # the list that shows it
 
 
 @attrs.frozen
@@ -81,7 +92,9 @@ class CancelMarket:
 # Refusals that no other order will escape.
 FATAL = frozenset({Reject.NOT_AUTHORISED, Reject.GEOBLOCKED})
 
-Message = Wish | Posted | Unsent | CancelAnswered | LookedUp | Missing | PrivateEvent
+Message = (
+    Wish | Posted | Unsent | CancelAnswered | LookedUp | Surveyed | Missing | Resting | PrivateEvent
+)
 
 
 @attrs.define(eq=False, slots=False)
@@ -100,10 +113,11 @@ class OrdersTask:
         self.route = Route(
             hear=self._put,
             missing=lambda order_id, at_ms: self._put(Missing(order_id, at_ms)),
-            open_ids=lambda: [t.id for t in self.desk.table.open()],
-            knows=self.desk.table.__contains__,
+            resting=lambda order_id, at_ms: self._put(Resting(order_id, at_ms)),
+            orders=lambda: [OurOrder.of(tracked) for tracked in self.desk.table],
         )
         self.desk.table.on_end = self._note_end
+        self.desk.table.on_fault = self._note_fault
 
     @property
     def condition_id(self) -> str:
@@ -145,6 +159,8 @@ class OrdersTask:
             for action in self.desk.act(now_ms, self.account.standing(self.condition_id)):
                 requests.start_soon(self._perform, action)
             self.account.reserved[self.condition_id] = self.desk.reserved
+            if (doubtful := self.desk.doubts.overdue(now_ms)) is not None:
+                raise Fault(f"order {doubtful.id[:10]} has been in doubt for too long")
             due = self.clock.trio_time(self.desk.next_due_ms(now_ms))
             with trio.move_on_at(due):
                 self._apply(await self._receive.receive())
@@ -173,8 +189,12 @@ class OrdersTask:
                 self.desk.cancelled(ids, result, now_ms)
             case LookedUp(order_id, answer):
                 self.desk.looked_up(order_id, answer, now_ms)
-            case Missing(order_id, started_ms):
-                self.desk.missing(order_id, started_ms, now_ms)
+            case Surveyed():
+                self.desk.surveyed(message, now_ms)
+            case Missing(order_id, begun_ms):
+                self.desk.missing(order_id, begun_ms, now_ms)
+            case Resting(order_id, begun_ms):
+                self.desk.resting(order_id, begun_ms, now_ms)
             case _:
                 self.desk.heard(message, now_ms)
 
@@ -182,6 +202,14 @@ class OrdersTask:
         """An order that matches no more needs no look-up after a restart."""
         ended = Ended(self.condition_id, tracked.id, tracked.state.value)
         self.account.journal.note(ended)
+
+    def _note_fault(self, tracked: Tracked, what: str) -> None:
+        """Something outside the life cycle: the table has counted it. More shares than an order had
+        are money that nobody can explain, and stop trading (F30).
+        """
+        logger.warning("order {}: {}", tracked.id[:10], what)
+        if what == OVERFILLED:
+            self.account.health.halt(Halt.OVERFILLED, f"order {tracked.id} was {what}")
 
     def _tell_refusals(self, results: Sequence[PostResult]) -> None:
         for result in results:
@@ -220,10 +248,22 @@ class OrdersTask:
                 return CancelAnswered(ids, await self.client.cancel(ids))
             case LookUp(order_id):
                 return LookedUp(order_id, await self.client.order(order_id))
+            case Survey(since_ms):
+                return await self._survey(since_ms)
             case CancelMarket():
                 answer = await self.client.cancel_market(self.condition_id)
                 ids = tuple(tracked.id for tracked in self.desk.table.open())
                 return CancelAnswered(ids, answer)
+
+    async def _survey(self, since_ms: int) -> Surveyed:
+        """Trades first: what they say is in the inbox before the answer that builds on it."""
+        begun_ms = self.clock.now_ms()
+        since_s = since_ms // 1000 - SURVEY_OVERLAP_S
+        trades = await self.client.trades(after_s=since_s)
+        if not isinstance(trades, Failure):
+            await self.account.learn_of(trades)
+        rows = await self.client.open_orders(self.condition_id)
+        return Surveyed(begun_ms, rows, not isinstance(trades, Failure))
 
     async def _may_leave(self, orders: Sequence[SignedOrder]) -> bool:
         """Write the intents down first (S16); then nothing may have closed the gate meanwhile."""
@@ -249,8 +289,7 @@ class OrdersTask:
         """
         self.desk.closing = True
         self._drain()
-        for tracked in self.desk.table.open():
-            tracked.look_up_pending = False  # an earlier flatten may have been cut off
+        self.desk.doubts.forget_requests()  # an earlier flatten may have been cut off
         ever = self.account.placed_in(self.condition_id)
         resting: list[OrderRow] | Failure | None = None if ever else []
         while self._anything_open() or resting != []:
@@ -303,4 +342,6 @@ def _given_up(action: Action | CancelMarket) -> Message | None:
             return Posted(tuple(Unknown(o.id, "given up while ending") for o in orders))
         case LookUp(order_id):
             return LookedUp(order_id, Failure("given up while ending"))
+        case Survey():
+            return Surveyed(0, Failure("given up while ending"), trades=False)
     return None

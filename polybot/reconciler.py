@@ -1,22 +1,29 @@
 """The reconciler: the venue's books beside ours, at the start, on a cadence and after every doubt.
 
-It brings in trades that no stream has told us of, finds orders that we think open and the venue
-does not show, and orders that it shows and we do not know. Nothing is decided on one absent read.
+It brings in trades that no stream has told us of, and compares orders and balances. Every
+difference is of a kind (execution/reconcile.py), every kind has its act below, and each is counted,
+logged and in the summary. Nothing is decided on one absent read.
 """
 
 from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Sequence
 
 import attrs
 import trio
 from loguru import logger
 
-from polybot.account import Account
+from polybot.account import Account, Route
+from polybot.balances import Balances
 from polybot.clock import Clock
+from polybot.domain.halts import Halt
 from polybot.domain.orders import Failure, OrderRow, OrderSeen
 from polybot.domain.units import notional
+from polybot.execution.reconcile import Difference, Kind, OurOrder, order_differences
 from polybot.health import Health
 from polybot.heartbeat import Heartbeat
 from polybot.journal.entries import Ended, Entry, Intent, Told
+from polybot.records import Records
 from polybot.venue.clob import ClobClient
 
 RECONCILE_EVERY_S = 20.0
@@ -25,7 +32,8 @@ BLIND_AFTER = 2
 CLOCK_OFF_S = 2
 TRADES_OVERLAP_S = 120
 EDGE_S = 60  # a request held back at the edge has appeared by then, or never will (F18: 30 s)
-DOUBTFUL = "orders of an earlier run"  # whose exposure is counted until their end is proven
+# Exposure that no desk counts: until their end is proven, and until the venue shows them no more.
+DOUBTFUL, LATE = "orders of an earlier run", "late orders"
 
 
 @attrs.define
@@ -36,7 +44,7 @@ class Stream:
     sessions: int = 0
 
 
-@attrs.define(eq=False)
+@attrs.define(eq=False, slots=False)
 class Reconciler:
     """`since_s`: trades before this Unix second are in the balance we began with; `read_until_s`:
     those before this have been read.
@@ -47,6 +55,8 @@ class Reconciler:
     health: Health
     account: Account
     heartbeat: Heartbeat
+    records: Records
+    grace_ms: int  # how old an order's last move must be before a list that contradicts it counts
     stream: Stream = attrs.field(factory=Stream)
     since_s: int = 0
     read_until_s: int = 0
@@ -54,17 +64,22 @@ class Reconciler:
     _misses: int = 0  # reconciliations in a row that failed
     _started_at: float = attrs.field(factory=trio.current_time)
 
+    def __attrs_post_init__(self) -> None:
+        self.balances = Balances(self.client, self.clock, self.account)
+
     async def run(self) -> None:
         """Compare with the venue's books at start, on a cadence, and
         whenever something is in doubt.
         """
         while True:
-            pause = RECONCILE_EVERY_S if await self.reconcile() else RECONCILE_RETRY_S
+            agreed = await self.reconcile() and not self.balances.differing
+            pause = RECONCILE_EVERY_S if agreed else RECONCILE_RETRY_S
             with trio.move_on_after(pause):
                 await self.account.doubt.wait()
 
     async def reconcile(self) -> bool:
-        """One look: the clock, trades since the watermark, open orders, and what they imply.
+        """One look: the clock, trades since the watermark, open orders, balances, and what they
+        imply.
 
         A single failed read proves nothing; two in a row mean that we are blind.
         """
@@ -84,6 +99,9 @@ class Reconciler:
         self._judge_clock(asked_ms // 1000, venue_s, self.clock.now_ms() // 1000)
         await self._compare(rows, started_ms)
         await self._visit_doubtful()
+        for drift in await self.balances.compare():
+            self._note(drift)
+            self.balances.halt(drift)
         self.health.good("reconciler")
         self.health.good("orders inbox")
         self.health.good("private events")
@@ -123,34 +141,75 @@ class Reconciler:
         else:
             self.health.good("clock")
 
-    async def _compare(self, rows: list[OrderRow], started_ms: int) -> None:
-        orphans: list[str] = []
+    # --- differences -----------------------------------------------------------------------
+
+    async def _compare(self, rows: list[OrderRow], begun_ms: int) -> None:
+        known = [order for route in self.account.routes.values() for order in route.orders()]
+        self._pass_on(rows, known)
+        is_ours = lambda order_id: self.account.owner(order_id) is not None  # noqa: E731
+        found = order_differences(known, is_ours, rows, begun_ms, self.grace_ms)
+        for one in found:
+            self._note(one)
+        for kind, act in self._acts().items():
+            those = [one for one in found if one.kind is kind]
+            if those:
+                await act(those, begun_ms)
+        late = (one.row for one in found if one.kind is Kind.MISSING_HERE)
+        self.account.reserved[LATE] = sum(
+            notional(row.price, row.size - row.matched) for row in late if row is not None
+        )
+
+    def _acts(self) -> dict[Kind, Callable[[Sequence[Difference], int], Awaitable[None]]]:
+        """What is done about each kind of difference between orders."""
+        return {
+            Kind.FOREIGN: self._halt_foreign,
+            Kind.PRICE: self._halt_terms,
+            Kind.MISSING_HERE: self._cancel_late,
+            Kind.MISSING_THERE: self._doubt,
+            Kind.GHOST: self._doubt,
+            Kind.SIZE: self._read_again,
+        }
+
+    def _pass_on(self, rows: list[OrderRow], known: Sequence[OurOrder]) -> None:
+        """Every desk hears what the list says of its orders."""
+        ids = {order.order_id for order in known}
         for row in rows:
-            owner = self.account.owner(row.order_id)
-            route = self.account.routes.get(owner) if owner is not None else None
-            if route is not None and route.knows(row.order_id):
+            route = self._route_of(row.order_id)
+            if route is not None and row.order_id in ids:
                 at = self.clock.now_ms()
                 route.hear(OrderSeen(row.order_id, row.kind, row.matched, row.text, at))
-            elif owner is not None:
-                orphans.append(row.order_id)
-        await self._cancel_orphans(orphans)
-        foreign = sum(self.account.owner(row.order_id) is None for row in rows)
-        if foreign:
-            self.health.halt("foreign orders", f"{foreign} we did not place")
-        there = {row.order_id for row in rows}
-        for route in self.account.routes.values():
-            for order_id in route.open_ids():
-                if order_id not in there:
-                    route.missing(order_id, started_ms)
 
-    async def _cancel_orphans(self, orphans: list[str]) -> None:
-        """Orders of ours that no desk knows any more, from a request
-        that the edge held back (F18).
-        """
-        if orphans:
-            logger.warning("{} late orders appeared and are cancelled", len(orphans))
-            await self.client.cancel(orphans)
-            self.account.doubt.ring()
+    def _route_of(self, order_id: str) -> Route | None:
+        owner = self.account.owner(order_id)
+        return self.account.routes.get(owner) if owner is not None else None
+
+    def _note(self, one: Difference) -> None:
+        self.records.differences[one.kind.value] += 1
+        logger.warning("reconciliation: {}", one.text)
+
+    async def _halt_foreign(self, those: Sequence[Difference], _begun_ms: int) -> None:
+        self.health.halt(Halt.FOREIGN_ORDERS, f"{len(those)} we did not place")
+
+    async def _halt_terms(self, those: Sequence[Difference], _begun_ms: int) -> None:
+        self.health.halt(Halt.ORDER_TERMS, f"{those[0].subject} rests on terms we did not sign")
+        await self.client.cancel([one.subject for one in those])
+
+    async def _cancel_late(self, those: Sequence[Difference], _begun_ms: int) -> None:
+        """Orders of ours that no desk knows any more, from a request that the edge held back."""
+        await self.client.cancel([one.subject for one in those])
+        self.account.doubt.ring()
+
+    async def _doubt(self, those: Sequence[Difference], begun_ms: int) -> None:
+        """Their desk looks them up: they are in doubt."""
+        for one in those:
+            route = self._route_of(one.subject)
+            if route is not None:
+                tell = route.missing if one.kind is Kind.MISSING_THERE else route.resting
+                tell(one.subject, begun_ms)
+
+    async def _read_again(self, _those: Sequence[Difference], _begun_ms: int) -> None:
+        """More was matched than we were told: the trades are to be had by now."""
+        await self.read_trades()
 
     # --- orders of earlier runs ------------------------------------------------------------
 

@@ -84,7 +84,8 @@ class Records:
     withheld: Counter[str] = attrs.field(factory=Counter)
     faults: Counter[str] = attrs.field(factory=Counter)
     bad_input: Counter[str] = attrs.field(factory=Counter)
-    unknown_resolved: int = 0
+    differences: Counter[str] = attrs.field(factory=Counter)  # found by reconciliation, by kind
+    doubts_ms: list[int] = attrs.field(factory=list)  # how long each doubt about an order lasted
 
     def of(self, market: Market) -> IntervalRecord:
         return self.by_market.setdefault(market.condition_id, IntervalRecord(market))
@@ -94,10 +95,17 @@ class Records:
         counts = desk.counts
         record.orders += counts.orders
         self.faults.update(desk.table.faults)
-        self.unknown_resolved += desk.table.unknown_resolved
+        self.doubts_ms += desk.table.doubts_ms
         self.rejects.update(counts.rejects)
         self.cancels.update(counts.cancels)
         self.withheld.update(counts.withheld)
+
+    def doubt_ms(self, hundredth: int) -> int | None:
+        """The time within which so many of a hundred doubts had ended; None if there were none."""
+        if not self.doubts_ms:
+            return None
+        ranked = sorted(self.doubts_ms)
+        return ranked[max(0, -(-len(ranked) * hundredth // 100) - 1)]
 
     def share(self, part: Callable[[IntervalRecord], int], ended_ms: int) -> float | None:
         """The part of all quotable time that `part` counts; None if there was none."""

@@ -15,6 +15,7 @@ import trio
 from loguru import logger
 
 from polybot.context import Context
+from polybot.domain.halts import Halt
 from polybot.domain.market import Market
 from polybot.domain.orders import Failure, OrderRow
 from polybot.domain.units import amount_text
@@ -108,7 +109,7 @@ class Restart:
             if there != expected:
                 found, known = amount_text(there), amount_text(expected)
                 why = f"{market.slug}: the venue shows {found} shares, the journal knows {known}"
-                self.ctx.health.halt("shares differ", why)
+                self.ctx.health.halt(Halt.SHARES_DIFFER, why)
 
     async def _balance(self, token: str | None, *, expected: int) -> int:
         """The venue's figure, given time to catch up with trades that we know of."""

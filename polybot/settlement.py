@@ -11,6 +11,7 @@ import trio
 from loguru import logger
 
 from polybot.context import Context
+from polybot.domain.halts import Halt
 from polybot.domain.ledger import Holdings
 from polybot.domain.market import Market, Outcome
 from polybot.domain.orders import Failure
@@ -93,6 +94,7 @@ class Settlement:
             await self.ctx.account.journal.append(asked)
         except JournalFailed:
             return None
+        self.ctx.account.moving.add(market.condition_id)
         return asked
 
     async def _answered(self, market: Market, asked: Moved, answer: int | Failure) -> bool:
@@ -114,10 +116,11 @@ class Settlement:
         evidence = "balances" if moved is None else "operation"
         done = attrs.evolve(asked, step="done", paid=expected, evidence=evidence)
         await self.ctx.account.learn(done)
+        self.ctx.account.moving.discard(market.condition_id)
         self.ctx.tell(f"{market.slug}: {asked.kind}d {amount_text(expected)}")
         if moved is not None and moved != expected:
             said = f"{asked.kind}d {amount_text(moved)}, expected {amount_text(expected)}"
-            self.ctx.health.halt("ledger drift", f"{market.slug} {said}")
+            self.ctx.health.halt(Halt.LEDGER_DRIFT, f"{market.slug} {said}")
 
     async def _resolve_doubt(self, market: Market) -> None:
         """Compare balances with the ledger until they say whether the operation happened.
@@ -136,6 +139,7 @@ class Settlement:
             await self._booked(market, asked, None)
         elif there == (held.up, held.down):
             del self.in_doubt[market.condition_id]
+            self.ctx.account.moving.discard(market.condition_id)
             self.ctx.account.journal.note(attrs.evolve(asked, step="failed", evidence="balances"))
 
     # --- results -------------------------------------------------------------------------

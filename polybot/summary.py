@@ -66,10 +66,12 @@ class Summary:
     `live_orders_at_exit` is the venue's count, None when it could not be read; `invalid_orders` are
     those the exchange refused for more than a book that had moved (paper only). `withheld` counts
     what the firewall refused, `faults` order events outside the life-cycle table, `bad_input` what
-    could not be read. Quotable time runs from a window's start, or ours if later, to its stop,
-    whether or not we could quote; `quoted_share` is the part of it with a bid resting on either
-    outcome, `two_sided_share` on both, None when there was none. `equity_exchange` is None in live
-    mode. `latency_factor` is how much our own latency counted: the clock's speed.
+    could not be read, `differences` what reconciliation found, by kind. `unknown_*`: orders whose
+    fate was unknown for a time, and for how long. Quotable time runs from a window's start, or ours
+    if later, to its stop, whether or not we could quote; `quoted_share` is the part of it with a
+    bid resting on either outcome, `two_sided_share` on both, None when there was none.
+    `equity_exchange` is None in live mode. `latency_factor` is how much our own latency counted:
+    the clock's speed.
     """
 
     mode: str
@@ -90,7 +92,10 @@ class Summary:
     bad_input: Mapping[str, int] = attrs.field(factory=dict)
     quoted_share: float | None = None
     two_sided_share: float | None = None
+    differences: Mapping[str, int] = attrs.field(factory=dict)
     unknown_resolved: int = 0
+    unknown_p99_ms: int | None = None
+    unknown_most_ms: int | None = None
     live_orders_at_exit: int | None = None
     invalid_orders: int | None = None
     equity_bot: int | None = _money_or_unknown()

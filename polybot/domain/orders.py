@@ -193,6 +193,10 @@ class OrderRow:
 
 @attrs.frozen
 class Failure:
-    """A read that did not answer: transport, timeout, HTTP error or a body we cannot read."""
+    """A read that did not answer: transport, timeout, HTTP error or a body we cannot read.
+
+    `refused`: the venue says that we may not ask (401, 403), which will not pass by itself.
+    """
 
     what: str
+    refused: bool = False

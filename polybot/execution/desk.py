@@ -30,6 +30,7 @@ from polybot.domain.orders import (
     Rejected,
     SignedOrder,
 )
+from polybot.execution.doubts import Doubts, LookUp, Survey, Surveyed
 from polybot.execution.firewall import Firewall, Standing
 from polybot.execution.lifecycle import Event, State
 from polybot.execution.params import OrderParams
@@ -37,8 +38,6 @@ from polybot.execution.table import OrderTable, Tracked
 from polybot.execution.throttle import Bucket
 
 BATCH = 15  # clob.md 3.7
-LOOK_UP_AFTER_MS = (0, 200, 500, 1000, 2000)  # then every 2 s
-DELAY_MOST_MS = 3000  # many times any taker delay there has been (clob.md 3.9)
 RECANCEL_MS = 1000  # a cancel is idempotent: ask again while there is no proof
 QUIET_MS = {
     Reject.POST_ONLY_CROSSES: 200,
@@ -83,12 +82,7 @@ class Cancel:
     cause: str
 
 
-@attrs.frozen
-class LookUp:
-    order_id: str
-
-
-Action = Post | Cancel | LookUp
+Action = Post | Cancel | LookUp | Survey
 
 
 @attrs.define
@@ -128,9 +122,13 @@ class Desk:
     counts: DeskCounts = attrs.field(factory=DeskCounts)
     desired: Desired = Desired()
     closing: bool = False
+    doubts: Doubts = attrs.field(init=False)
     _routine_at_ms: int = 0
     _held_back: bool = False  # something waits for the next routine moment
     _quiet_until_ms: dict[Outcome, int] = attrs.field(factory=dict)
+
+    def __attrs_post_init__(self) -> None:
+        self.doubts = Doubts(self.table, self.params.unknown_grace_s * 1000)
 
     # --- what we hear --------------------------------------------------------------------
 
@@ -170,35 +168,21 @@ class Desk:
         else:
             self.table.traded(event, now_ms)
 
-    def missing(self, order_id: str, read_started_ms: int, now_ms: int) -> None:
-        """A list of open orders lacks this one. Only a read begun well
-        after the order last moved counts.
-        """
+    def missing(self, order_id: str, begun_ms: int, now_ms: int) -> None:
+        """A list of open orders begun at that time lacks this one."""
         if order_id in self.table:
-            tracked = self.table[order_id]
-            if read_started_ms - tracked.changed_ms >= self.params.unknown_grace_s * 1000:
-                self.table.move(tracked, Event.MISSING, now_ms)
+            self.doubts.missing(order_id, begun_ms, now_ms)
+
+    def resting(self, order_id: str, begun_ms: int, now_ms: int) -> None:
+        """A list of open orders begun at that time shows this one, which we think has ended."""
+        if order_id in self.table:
+            self.doubts.resting(order_id, begun_ms, now_ms)
 
     def looked_up(self, order_id: str, answer: OrderRow | Failure | None, now_ms: int) -> None:
-        """Apply a read by id. Absence counts only twice, after the grace (F17, F48)."""
-        tracked = self.table[order_id]
-        tracked.look_up_pending = False
-        if isinstance(answer, OrderRow):
-            tracked.absent_reads = 0
-            kind = answer.kind
-            if tracked.cancel_refused and "MATCHED" in answer.text.upper():
-                # Said of a partly filled order that will match no more (F25): it refuses its
-                # cancel, so nothing of it rests. Without that the same is said of live ones.
-                kind = OrderSeen.Kind.DEAD
-            seen = OrderSeen(order_id, kind, answer.matched, answer.text, now_ms)
-            self.table.seen(seen, now_ms)
-        elif answer is None and tracked.state is State.UNKNOWN:
-            tracked.absent_reads += 1
-            old = now_ms - tracked.sent_ms >= self.params.unknown_grace_s * 1000
-            if tracked.absent_reads >= 2 and old:
-                existed = bool(tracked.fills) or tracked.matched > 0
-                gone = Event.SEEN_DEAD if existed else Event.PROVEN_ABSENT
-                self.table.move(tracked, gone, now_ms)
+        self.doubts.looked_up(order_id, answer, now_ms)
+
+    def surveyed(self, found: Surveyed, now_ms: int) -> None:
+        self.doubts.surveyed(found, now_ms)
 
     # --- what we do ------------------------------------------------------------------------
 
@@ -212,7 +196,7 @@ class Desk:
         self._held_back = False
         actions: list[Action] = []
         actions += self._cancels(keep, now_ms, routine=routine)
-        actions += self._look_ups(now_ms)
+        actions += self.doubts.due(now_ms)
         if missing and routine:
             actions += self._posts(missing, now_ms, standing)
         self._held_back |= bool(missing) and not routine
@@ -251,7 +235,8 @@ class Desk:
 
     @staticmethod
     def _stands(tracked: Tracked) -> bool:
-        return tracked.state in (State.IN_FLIGHT, State.LIVE, State.DELAYED)
+        kept = (State.IN_FLIGHT, State.LIVE, State.DELAYED)
+        return tracked.state in kept and not tracked.late
 
     def _serves(self, tracked: Tracked, wanted: NewOrder, slack: int) -> bool:
         """Whether a resting order does for a wanted one: near enough,
@@ -303,26 +288,13 @@ class Desk:
             return "closing", True
         if tracked.state is State.UNKNOWN:
             return "unknown", True
+        if tracked.late:
+            return "late", True
         if not self.desired.orders:
             return self.desired.cause, True
         if tracked.order.price > self.desired.cap(tracked.order.outcome):
             return "cap", True
         return "requote", False
-
-    def _look_ups(self, now_ms: int) -> list[Action]:
-        due: list[Action] = []
-        for tracked in list(self.table.open()):
-            if tracked.state not in (State.UNKNOWN, State.DELAYED) or tracked.look_up_pending:
-                continue
-            wait = LOOK_UP_AFTER_MS[min(tracked.look_ups, len(LOOK_UP_AFTER_MS) - 1)]
-            if tracked.state is State.DELAYED:
-                wait = max(wait, DELAY_MOST_MS)
-            if now_ms - max(tracked.changed_ms, tracked.looked_up_ms) >= wait:
-                tracked.look_ups += 1
-                tracked.looked_up_ms = now_ms
-                tracked.look_up_pending = True
-                due.append(LookUp(tracked.id))
-        return due
 
     def _posts(self, missing: list[NewOrder], now_ms: int, standing: Standing) -> list[Action]:
         batch: list[SignedOrder] = []

@@ -17,8 +17,8 @@ UNKNOWN     a request ended without a definite answer, or two answers disagree. 
 FILLED      the venue says nothing is left to match.
 CANCELLED   the venue says it will never match again: cancelled, expired, market resolved.
 REJECTED    a definite refusal: the order never existed.
-ABSENT      proven never to have existed: a lost POST whose hash the venue does not know, read
-            twice, after the grace.
+ABSENT      proven never to have existed: a lost POST that two of three sources do not know, after
+            the grace (doubts.py).
 
 The last four are terminal for *quoting*: the order no longer counts as open. They are not the end
 of its story: fills race with cancels on this venue (feeds.md 4.5 shows a fill arriving after the
@@ -36,6 +36,14 @@ Two rules decide the conflicts
    afterwards is a contradiction and becomes UNKNOWN, to be looked up.
 2. A refused cancel proves nothing: "already canceled or matched" has been said of live orders. It
    leads to UNKNOWN, whose owner looks the order up.
+
+A third rule keeps the first from being believed too long. Messages are old at most for a grace; a
+list of open orders that was *begun* well after an order's end and still shows it contradicts that
+end (a cancel acknowledged and not carried out, F21). Such a ghost is UNKNOWN again: counted in
+full, looked up, cancelled. It is the only way back from FILLED and CANCELLED.
+
+Both legs of a replacement count: there is no amend, so the old order stays open, at its full
+remaining size, until one of the four ends above is proven, beside the new one.
 
 A pair that is not in the table is a fault of ours or of the venue: the state stays and the fault is
 counted and shown, never raised, because the order still has to be managed.
@@ -76,7 +84,10 @@ class Event(enum.Enum):
     CANCEL_DONE = "cancel confirmed"
     CANCEL_REFUSED = "cancel refused"
     MISSING = "missing from the open orders"
+    OVERDUE = "cancel without proof for too long"
     PROVEN_ABSENT = "proven absent"
+    PROVEN_GONE = "proven gone"  # it did exist, and no source shows it any more
+    RESTS_STILL = "shown resting well after its end"
 
 
 S, E = State, Event
@@ -160,6 +171,7 @@ TRANSITIONS: dict[State, dict[Event, State]] = {
         E.CANCEL_DONE: S.CANCELLED,
         E.CANCEL_REFUSED: S.UNKNOWN,
         E.MISSING: S.UNKNOWN,
+        E.OVERDUE: S.UNKNOWN,
     },
     S.UNKNOWN: {
         E.ACK_LIVE: S.UNKNOWN,  # a late ack says it lived once; the look-up says what it is now
@@ -176,9 +188,13 @@ TRANSITIONS: dict[State, dict[Event, State]] = {
         E.CANCEL_REFUSED: S.UNKNOWN,
         E.MISSING: S.UNKNOWN,
         E.PROVEN_ABSENT: S.ABSENT,
+        E.PROVEN_GONE: S.CANCELLED,
     },
-    S.FILLED: dict.fromkeys(_AFTER_THE_END, S.FILLED),
-    S.CANCELLED: dict.fromkeys((*_AFTER_THE_END, E.REFUSED), S.CANCELLED),
+    S.FILLED: {**dict.fromkeys(_AFTER_THE_END, S.FILLED), E.RESTS_STILL: S.UNKNOWN},
+    S.CANCELLED: {
+        **dict.fromkeys((*_AFTER_THE_END, E.REFUSED), S.CANCELLED),
+        E.RESTS_STILL: S.UNKNOWN,
+    },
     S.REJECTED: {
         E.REFUSED: S.REJECTED,
         E.SEEN_DEAD: S.REJECTED,  # a killed order also shows as a CANCELLATION on the stream
@@ -187,6 +203,7 @@ TRANSITIONS: dict[State, dict[Event, State]] = {
         E.SEEN_LIVE: S.UNKNOWN,
         E.SEEN_DELAYED: S.UNKNOWN,
         E.SEEN_FILLED: S.UNKNOWN,
+        E.RESTS_STILL: S.UNKNOWN,
     },
     S.ABSENT: {
         E.SEEN_LIVE: S.LIVE,

@@ -46,7 +46,7 @@ class OrderParams:
     post_timeout_s: int = attrs.field(default=5, validator=and_(ge(1), le(30)))
     """How long to wait for the answer to an order; after it the order is unknown, never failed."""
 
-    unknown_grace_s: int = attrs.field(default=3, validator=and_(ge(1), le(10)))
+    unknown_grace_s: int = attrs.field(default=2, validator=and_(ge(1), le(10)))
     """How old an unknown order must be before its absence at the venue counts as proof."""
 
     def __attrs_post_init__(self) -> None:

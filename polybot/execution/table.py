@@ -5,8 +5,9 @@ Written by that market's orders task alone. It knows states and amounts, not wha
 
 from __future__ import annotations
 
+import enum
 from collections import Counter
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Iterator
 
 import attrs
 
@@ -31,16 +32,32 @@ DUST = LOT
 # to take.
 KEEP_DEAD_MS = 60_000
 
+OVERFILLED = "filled beyond its size"
+
+
+class Source(enum.Enum):
+    """The reads that can tell whether an order exists (doubts.py)."""
+
+    HASH = "look-up by hash"
+    LIST = "open orders"
+    TRADES = "trades"
+
 
 @attrs.define(eq=False)
 class Tracked:
-    """One order: what we sent, what state it is in, how much of it is gone (10⁻⁶ shares)."""
+    """One order: what we sent, what state it is in, how much of it is gone (10⁻⁶ shares).
+
+    `existed`: the venue has shown or told it at some time; `late`: it turned up after its end, so
+    it serves no wish and must go. `absences`: reads that did not show it since its present doubt
+    began, as (how many, when the latest began).
+    """
 
     signed: SignedOrder
     sent_ms: int
     changed_ms: int
     state: State = State.IN_FLIGHT
     matched: int = 0  # cumulative, by order messages
+    matched_ms: int = 0  # when more of it was told last
     fills: dict[str, int] = attrs.field(factory=dict)  # trade id → shares, FAILED ones 0
     told: int = 0  # shares of all trades told, also of those that FAILED
     cancel_sent_ms: int | None = None
@@ -48,7 +65,9 @@ class Tracked:
     look_ups: int = 0
     looked_up_ms: int = 0
     look_up_pending: bool = False
-    absent_reads: int = 0
+    absences: dict[Source, tuple[int, int]] = attrs.field(factory=dict)
+    existed: bool = False
+    late: bool = False
 
     @property
     def id(self) -> str:
@@ -86,16 +105,25 @@ _SEEN = {
     OrderSeen.Kind.MATCHED: Event.SEEN_FILLED,
     OrderSeen.Kind.DEAD: Event.SEEN_DEAD,
 }
+_EXISTS = frozenset({*_ACKS.values(), *_SEEN.values(), Event.CANCEL_DONE, Event.RESTS_STILL})
+# Ends that the venue's stream has not told: our inference, or a reply alone.
+_UNPROVEN = frozenset({Event.CANCEL_DONE, Event.PROVEN_ABSENT, Event.PROVEN_GONE})
 
 
 @attrs.define(eq=False)
 class OrderTable:
+    """`faults`: what happened outside the life-cycle table; `unproven`: ended orders to keep an eye
+    on; `doubts_ms`: how long each doubt lasted that has ended. `on_end` and `on_fault` are told.
+    """
+
     _orders: dict[str, Tracked] = attrs.field(factory=dict)
     _open: dict[str, Tracked] = attrs.field(factory=dict)  # the part of it that may still match
     _unbooked: dict[str, Tracked] = attrs.field(factory=dict)  # the part whose trades lag behind
-    faults: Counter[str] = attrs.field(factory=Counter)  # pairs outside the life-cycle table
-    unknown_resolved: int = 0
-    on_end: Callable[[Tracked], None] = lambda _: None  # told of every order that has ended
+    unproven: dict[str, Tracked] = attrs.field(factory=dict)
+    faults: Counter[str] = attrs.field(factory=Counter)
+    doubts_ms: list[int] = attrs.field(factory=list)
+    on_end: Callable[[Tracked], None] = lambda _: None
+    on_fault: Callable[[Tracked, str], None] = lambda _tracked, _what: None
     _forget_at_ms: int = 0
 
     def __getitem__(self, order_id: str) -> Tracked:
@@ -104,12 +132,20 @@ class OrderTable:
     def __contains__(self, order_id: str) -> bool:
         return order_id in self._orders
 
+    def __iter__(self) -> Iterator[Tracked]:
+        return iter(self._orders.values())
+
     def __len__(self) -> int:
         return len(self._orders)
 
     def open(self) -> Collection[Tracked]:
         """The orders that may still match, oldest first."""
         return self._open.values()
+
+    @property
+    def unknown_resolved(self) -> int:
+        """How many doubts have ended."""
+        return len(self.doubts_ms)
 
     @property
     def unbooked(self) -> int:
@@ -123,20 +159,35 @@ class OrderTable:
         self._orders[signed.id] = self._open[signed.id] = Tracked(signed, now_ms, now_ms)
 
     def move(self, tracked: Tracked, event: Event, now_ms: int) -> None:
-        after = next_state(tracked.state, event)
+        before, after = tracked.state, next_state(tracked.state, event)
         if after is None:
-            self.faults[f"{tracked.state.value} / {event.value}"] += 1
+            self._fault(tracked, f"{before.value} / {event.value}")
             return
-        if after is not tracked.state:
-            if tracked.state is State.UNKNOWN:
-                self.unknown_resolved += 1
-                tracked.look_ups = tracked.absent_reads = 0
-            tracked.state = after
-            tracked.changed_ms = now_ms
-            if after in OPEN:
-                self._open[tracked.id] = tracked
-            elif self._open.pop(tracked.id, None) is not None:
-                self.on_end(tracked)
+        tracked.existed |= event in _EXISTS
+        if event in (Event.SEEN_DEAD, Event.SEEN_FILLED):
+            self.unproven.pop(tracked.id, None)
+        if after is not before:
+            self._changed(tracked, before, after, now_ms)
+            if event in _UNPROVEN:
+                self.unproven[tracked.id] = tracked
+
+    def _changed(self, tracked: Tracked, before: State, after: State, now_ms: int) -> None:
+        if before is State.UNKNOWN:
+            self.doubts_ms.append(now_ms - tracked.changed_ms)
+        if after is State.UNKNOWN:
+            tracked.look_ups = 0
+            tracked.absences.clear()
+        tracked.late |= before not in OPEN and after in OPEN
+        tracked.state, tracked.changed_ms = after, now_ms
+        if after in OPEN:
+            self._open[tracked.id] = tracked
+            self.unproven.pop(tracked.id, None)
+        elif self._open.pop(tracked.id, None) is not None:
+            self.on_end(tracked)
+
+    def _fault(self, tracked: Tracked, what: str) -> None:
+        self.faults[what] += 1
+        self.on_fault(tracked, what)
 
     def posted(self, result: PostResult, now_ms: int) -> None:
         tracked = self._orders[result.order_id]
@@ -144,7 +195,7 @@ class OrderTable:
             case Acked():
                 event = _ACKS.get(result.status, Event.ACK_LIVE)
                 if event is Event.ACK_MATCHED:
-                    tracked.matched = max(tracked.matched, result.taking)
+                    self._count(tracked, result.taking, now_ms)
             case Rejected():
                 event = Event.REFUSED
             case _:
@@ -156,7 +207,7 @@ class OrderTable:
         tracked = self._orders.get(event.order_id)
         if tracked is None:
             return
-        tracked.matched = max(tracked.matched, event.matched)
+        self._count(tracked, event.matched, now_ms)
         kind = event.kind
         if kind is OrderSeen.Kind.MATCHED and tracked.remaining > DUST:
             # "MATCHED" has been said of orders partly filled and then cancelled: believe the amount
@@ -178,12 +229,23 @@ class OrderTable:
                 tracked.told += filled
             if trade.status is TradeStatus.FAILED:
                 tracked.fills[trade.trade_id] = 0  # stays failed if an old message comes late
-            else:
-                tracked.fills.setdefault(trade.trade_id, filled)
+            elif trade.trade_id not in tracked.fills:
+                tracked.fills[trade.trade_id] = filled
+                tracked.matched_ms = now_ms
+                if sum(tracked.fills.values()) > tracked.order.size + DUST:
+                    self._fault(tracked, OVERFILLED)
+            tracked.existed = True
             self._settle(tracked, now_ms)
 
+    @staticmethod
+    def _count(tracked: Tracked, matched: int, now_ms: int) -> None:
+        """Order messages tell a sum: an old one arriving late says nothing."""
+        if matched > tracked.matched:
+            tracked.matched, tracked.matched_ms = matched, now_ms
+
     def _settle(self, tracked: Tracked, now_ms: int) -> None:
-        if tracked.remaining <= DUST and tracked.state in (State.LIVE, State.CANCELLING):
+        # Not in flight: its reply is still to come, and may say more than that.
+        if tracked.remaining <= DUST and tracked.state in OPEN - {State.IN_FLIGHT}:
             self.move(tracked, Event.SEEN_FILLED, now_ms)
         if tracked.unbooked:
             self._unbooked[tracked.id] = tracked
@@ -203,3 +265,4 @@ class OrderTable:
         for order_id in old:
             del self._orders[order_id]
             self._unbooked.pop(order_id, None)
+            self.unproven.pop(order_id, None)

@@ -15,6 +15,7 @@ Carried     the wallet's accounts as they stand, in place of everything earlier 
 Resolved    who won, and who said so
 Closed      a market's books, closed: its result
 Halted      trading stopped until an operator has looked; Rearmed is that operator
+Certified   the dead-man switch was tried and did its work
 Baseline    the equity that the loss limits are measured from
 
 Bodies are JSON, so that any tool can read them; money stays integer (10⁻⁶), prices 10⁻⁴.
@@ -149,6 +150,13 @@ class Carried:
 
 
 @attrs.frozen
+class Certified:
+    """The dead-man switch has cancelled an order of ours, so long after the last beat."""
+
+    took_ms: int
+
+
+@attrs.frozen
 class Halted:
     name: str
     why: str
@@ -170,7 +178,7 @@ class Baseline:
 
 Entry = Union[  # noqa: UP007 - cattrs reads the union at run time
     Session, Known, Intent, Answered, Told, Ended, Moved, Paid, Resolved, Closed, Carried, Halted,
-    Rearmed, Baseline,
+    Rearmed, Baseline, Certified,
 ]  # fmt: skip
 
 

@@ -17,6 +17,7 @@ from polybot.domain.orders import TradeSeen
 from polybot.journal.entries import (
     Baseline,
     Carried,
+    Certified,
     Closed,
     Ended,
     Entry,
@@ -51,6 +52,7 @@ class Recovered:
     halts: dict[str, str] = attrs.field(factory=dict)
     baseline: Baseline | None = None
     since_s: int | None = None
+    certified_ms: int | None = None  # when the dead-man switch was last seen to work
     last_ms: int = 0
     orderly: bool = True  # the last session ended by its own hand
 
@@ -66,6 +68,8 @@ def recover(entries: Iterable[Stamped]) -> Recovered:
         found.last_ms = stamped.at_ms
         apply(found.ledger, stamped.entry, stamped.at_ms)
         _remember(found, stamped.entry)
+        if isinstance(stamped.entry, Certified):
+            found.certified_ms = stamped.at_ms
     return found
 
 

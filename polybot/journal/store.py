@@ -21,7 +21,7 @@ import attrs
 
 from polybot.journal.entries import Carried, Closed, Entry, decode, encode, market_of
 
-SCHEMA = 1  # raised with every change of the table or of an entry's fields
+SCHEMA = 2  # raised with every change of the table or of an entry's fields
 
 _TABLES = """
 CREATE TABLE IF NOT EXISTS meta (key TEXT PRIMARY KEY, value TEXT NOT NULL) STRICT;
@@ -143,6 +143,12 @@ class Store:
         if self._lock is not None:
             os.close(self._lock)
             self._lock = None
+
+
+def live_journal_place(folder: Path, wallet: str) -> tuple[Path, str]:
+    """A live wallet's journal: its file, and whose it is."""
+    name = wallet.lower()
+    return folder / f"{name}.sqlite3", f"{name} on Polymarket"
 
 
 def quarantine(path: Path, at_ms: int) -> Path:

@@ -17,6 +17,7 @@ COMMANDS: dict[str, str] = {
     "fuzz": "polybot.lab.fuzz",
     "exchange-speed": "polybot.lab.exchange_speed",
     "naive-maker": "polybot.lab.naive_maker",
+    "soak-orders": "polybot.lab.soak_orders",
 }
 
 

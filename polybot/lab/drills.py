@@ -1,4 +1,4 @@
-"""The drills as rows of figures: stopping, Ctrl-C, heartbeats, and on request memory."""
+"""The drills as rows of figures: stopping, Ctrl-C, heartbeats, doubts, and on request memory."""
 
 from __future__ import annotations
 
@@ -13,13 +13,16 @@ from trio.testing import MockClock
 
 from polybot.clock import wall_seconds
 from polybot.lab.ctrl_c_drill import Graceful, Immediate, graceful, immediate
+from polybot.lab.doubt_drill import Doubtful, doubt_drill
 from polybot.lab.heartbeat_drill import Failing, Heartbeats, heartbeat_drill
 from polybot.lab.memory_drill import Memory, memory_drill
 from polybot.lab.report import Row
 from polybot.lab.stop_drill import SPEED, Moment, stop_drill
+from polybot.patient_clock import PatientClock
 
 INTERRUPTS = 2
 PROCESSES = 2
+DOUBT_S, DOUBT_SPEED = 240.0, 20.0
 HEARTBEAT_SPEED = 5.0
 BEATS = 7
 MEMORY_SPEED = 50.0
@@ -39,6 +42,9 @@ def run(moments: int, seed: int, *, memory: bool) -> Iterator[Section]:
     yield "Ctrl-C drill (speed 1)", interrupt_rows(*trio.run(_interrupts))
     beats = trio.run(_heartbeats, seed, clock=MockClock(rate=HEARTBEAT_SPEED))
     yield f"heartbeat drill (venue s, speed {HEARTBEAT_SPEED:g})", heartbeat_rows(beats)
+    drill = partial(doubt_drill, seconds=DOUBT_S, seed=seed, speed=DOUBT_SPEED)
+    doubtful = trio.run(drill, clock=PatientClock(DOUBT_SPEED))
+    yield f"doubt drill (venue s, speed {DOUBT_SPEED:g})", doubt_rows(doubtful)
     if memory:
         yield f"memory drill (speed {MEMORY_SPEED:g})", memory_rows(_memory(seed))
     yield "drills", [Row("wall time", "", f"{wall_seconds() - begun:.0f} s")]
@@ -176,6 +182,24 @@ def _failure_rows(how: str, one: Heartbeats) -> list[Row]:
             note=f"{one.resting} rested; empty after {one.empty_s:.2f} s"),
         Row(f"{how}: in the end", "clean", "clean" if clean else "not clean",
             met=clean, note=again),
+    ]  # fmt: skip
+
+
+# --- doubts ----------------------------------------------------------------------------------
+
+
+def doubt_rows(seen: Doubtful) -> list[Row]:
+    half, most, longest = seen.within(50), seen.within(99), seen.within(100)
+    clean = seen.verdict.clean
+    return [
+        Row("orders sent twice", "0", str(seen.twice), met=seen.twice == 0,
+            note=f"of {len(seen.sent)}; the link was spoilt {seen.struck} times"),
+        Row("orders whose fate was unknown", "", str(len(seen.doubts_ms))),
+        Row("known again, half of them", "≤ 0.7 s", f"{half / 1000:.2f} s", met=half <= 700),
+        Row("known again, 99 of 100", "≤ 3 s", f"{most / 1000:.2f} s", met=most <= 3000),
+        Row("known again, all", "≤ 10 s", f"{longest / 1000:.2f} s", met=longest <= 10_000),
+        Row("in the end", "clean", "clean" if clean else "not clean", met=clean,
+            note=", ".join(seen.halts)),
     ]  # fmt: skip
 
 

@@ -24,12 +24,12 @@ import trio
 
 from polybot.app import Bot
 from polybot.clock import Clock
-from polybot.guest import Host, clock_of
+from polybot.host import Host, ask_exchange, clock_of
 from polybot.journal.store import Store
 from polybot.lab.stage import SERIES, lab_config, scratch_journal, until
-from polybot.launch import PAPER_START_MS, ask_exchange, build, demo_site, http_client
+from polybot.launch import PAPER_START_MS, build
 from polybot.options import BotOptions
-from polybot.venue.secret import Secret
+from polybot.venue.rest import http_client
 
 INTENSITY = 0.1
 READY_S = 2_000.0  # venue time; a process takes a second to start
@@ -73,7 +73,7 @@ async def memory_drill(*, warm_up: int, intervals: int, speed: float, seed: int)
             await _settled(bot, warm_up + intervals)
             after, exchange_after = resident(os.getpid()), resident(process.pid)
             bot.stop("drill")
-        state = await ask_exchange(http, host.urls.admin, host.wallet.address)
+        state = await ask_exchange(http, host.admin, host.credentials.address)
         journal.close()
         assert state is not None, "the exchange answers to the end"
         return Memory(
@@ -126,8 +126,8 @@ def _bot(
         lab_config(seed, speed),
         BotOptions(Path("config.toml")),
         clock,
-        demo_site(host.urls),
-        Secret(host.wallet.private_key),
+        host.site,
+        host.private_key,
         host.credentials,
         http,
         store,

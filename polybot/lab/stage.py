@@ -24,12 +24,14 @@ from polybot.exchange.request import Request, Response
 from polybot.exchange.server import Exchange, Urls
 from polybot.exchange.world import make_world
 from polybot.execution.params import OrderParams
+from polybot.host import ask_exchange
 from polybot.journal.store import Store
-from polybot.launch import PAPER_START_MS, ask_exchange, build, demo_site, http_client
+from polybot.launch import PAPER_START_MS, build, demo_site
 from polybot.options import BotOptions
 from polybot.pricing.params import PricingParams
 from polybot.quoting.params import QuoteParams
 from polybot.risk.limits import RiskParams
+from polybot.venue.rest import http_client
 from polybot.venue.secret import Credentials, Secret
 
 SERIES = "btc-5m"

@@ -1,0 +1,9 @@
+"""The operator's commands: modules with a `main(words)` of their own, imported when asked for."""
+
+from __future__ import annotations
+
+COMMANDS = {
+    "doctor": "polybot.operator.doctor",
+    "rearm": "polybot.operator.rearm",
+    "stop": "polybot.operator.stop",
+}

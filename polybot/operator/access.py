@@ -17,8 +17,8 @@ import httpx
 from polybot.clock import Clock
 from polybot.config import Config, load
 from polybot.domain.orders import Failure
-from polybot.guest import clock_of, host_of
-from polybot.launch import demo_site, live_journal_place
+from polybot.host import Host, clock_of, host_of
+from polybot.journal.store import live_journal_place
 from polybot.options import Overrides
 from polybot.venue.clob import ClobClient
 from polybot.venue.keys import derive_credentials
@@ -41,7 +41,9 @@ def parser(name: str, about: str) -> argparse.ArgumentParser:
 
 @attrs.frozen
 class Access:
-    """One wallet at one venue. `credentials` None: to be derived from the key."""
+    """One wallet at one venue. `credentials` None: to be derived from the key. `host`: the venue is
+    an embedded exchange.
+    """
 
     config: Config
     site: Site
@@ -49,6 +51,8 @@ class Access:
     credentials: Credentials | None
     journal: Path
     owner: str
+    host: Host | None = None
+    secrets_file: Path | None = None
 
     @classmethod
     def of(cls, said: argparse.Namespace) -> Access:
@@ -59,31 +63,35 @@ class Access:
                 raise ValueError(f"{said.world}: expected exchange:FILE")
             config = load(said.config, os.environ, Overrides(mode="paper"))
             path = host.journal_path(Path(config.journal.folder))
-            key = Secret(host.wallet.private_key)
-            return cls(config, demo_site(host.urls), key, host.credentials, path, host.owner)
+            key = host.private_key
+            return cls(config, host.site, key, host.credentials, path, host.owner, host)
         config = load(said.config, os.environ, Overrides(mode="live"))
         assert config.keys is not None, "a live configuration has keys"
         address = Wallet(config.keys.private_key).address
         api = config.keys.api
         known = None if api is None else Credentials(address, api.key, api.secret, api.passphrase)
         path, owner = live_journal_place(Path(config.journal.folder), address)
-        return cls(config, POLYMARKET, config.keys.private_key, known, path, owner)
+        named = config.live.secrets_file
+        secrets = said.config.parent / Path(named).expanduser() if named else None
+        key = config.keys.private_key
+        return cls(config, POLYMARKET, key, known, path, owner, None, secrets)
 
-    async def client(
-        self, http: httpx.AsyncClient, world: str | None, timeout_s: float
-    ) -> ClobClient | Failure:
-        """A client of the venue; derives the credentials where none are given."""
+    async def client(self, http: httpx.AsyncClient, timeout_s: float) -> ClobClient | Failure:
+        """A client of the venue; derives the credentials where none are given.
+
+        Raises TimeoutError when an embedded exchange does not answer.
+        """
         credentials = self.credentials or await derive_credentials(self.site, self.private_key)
         if isinstance(credentials, Failure):
             return credentials
-        host = None if world is None else host_of(world)
-        clock = Clock.from_system() if host is None else await clock_of(http, host)
+        clock = Clock.from_system() if self.host is None else await clock_of(http, self.host)
+        live = self.config.live if self.config.keys is not None else None
         return ClobClient(
             http,
             self.site,
             credentials,
             clock,
-            funder=self.config.live.funder if self.config.keys is not None else None,
-            signature_type=self.config.live.signature_type if self.config.keys is not None else 0,
+            funder=None if live is None else live.funder,
+            signature_type=0 if live is None else live.signature_type,
             timeout_s=timeout_s,
         )

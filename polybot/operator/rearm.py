@@ -8,6 +8,7 @@ from collections.abc import Sequence
 
 from polybot.clock import system_ms
 from polybot.config_read import ConfigError
+from polybot.domain.halts import what_to_do
 from polybot.journal.entries import Rearmed
 from polybot.journal.recovery import recover
 from polybot.journal.store import JournalFailed, Store
@@ -39,7 +40,7 @@ def main(words: Sequence[str]) -> int:
 def _rearm(store: Store, *, show_only: bool) -> int:
     halts = recover(store.live()).halts
     for name, why in halts.items():
-        sys.stdout.write(f"halted: {name}: {why}\n")
+        sys.stdout.write(f"halted: {name}: {why}\n  {what_to_do(name)}\n")
     if not halts:
         sys.stdout.write("nothing is halted\n")
     elif not show_only:

@@ -20,12 +20,13 @@ import trio
 
 from polybot.clock import system_ms
 from polybot.config_read import ConfigError
+from polybot.domain.halts import Halt
 from polybot.domain.orders import Failure
 from polybot.journal.entries import Halted
 from polybot.journal.store import JournalFailed, Store, holder
-from polybot.launch import http_client
 from polybot.operator.access import Access, parser
 from polybot.venue.clob import ClobClient
+from polybot.venue.rest import http_client
 
 EXIT_CLEAN, EXIT_CONFIG, EXIT_ORDERS_LIVE, EXIT_STORAGE = 0, 2, 3, 4
 REQUEST_S = 2.0
@@ -43,7 +44,7 @@ def main(words: Sequence[str]) -> int:
     except (ConfigError, ValueError) as error:
         sys.stderr.write(f"{error}\n")
         return EXIT_CONFIG
-    return trio.run(_stop, access, said.world)
+    return trio.run(_stop, access)
 
 
 @attrs.define
@@ -52,12 +53,12 @@ class Outcome:
     said: str = ""
 
 
-async def _stop(access: Access, world: str | None) -> int:
+async def _stop(access: Access) -> int:
     outcome = Outcome()
     async with trio.open_nursery() as nursery:
         nursery.start_soon(_end_engine, access.journal)
         with trio.move_on_after(PATIENCE_S):
-            await _empty(access, world, outcome)
+            await _empty(access, outcome)
     if not outcome.empty:
         sys.stderr.write(f"ORDERS MAY STILL BE LIVE: {outcome.said}. Look at the venue now.\n")
     else:
@@ -66,16 +67,21 @@ async def _stop(access: Access, world: str | None) -> int:
     return EXIT_ORDERS_LIVE if not outcome.empty else halted
 
 
-async def _empty(access: Access, world: str | None, outcome: Outcome) -> None:
+async def _empty(access: Access, outcome: Outcome) -> None:
     """Cancel all and read back, until two reads in a row show nothing."""
     async with http_client() as http:
-        client = await access.client(http, world, REQUEST_S)
+        try:
+            client = await access.client(http, REQUEST_S)
+        except TimeoutError as error:
+            client = Failure(str(error))
         if isinstance(client, Failure):
             outcome.said = client.what
             return
         clean = 0
-        while clean < 2:
+        while True:
             clean = clean + 1 if await _look(client, outcome) else 0
+            if clean == 2:
+                break
             await trio.sleep(PAUSE_S)
         outcome.empty = True
 
@@ -113,7 +119,7 @@ def _halt(access: Access) -> int:
         sys.stderr.write(f"not halted: {error}\n")
         return EXIT_STORAGE
     why = "python -m polybot stop --now"
-    store.append([(system_ms(), Halted("stopped by the operator", why))])
+    store.append([(system_ms(), Halted(Halt.STOPPED.value, why))])
     store.close()
     sys.stdout.write("halted until `python -m polybot rearm`\n")
     return EXIT_CLEAN

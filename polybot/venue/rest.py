@@ -4,7 +4,8 @@ redirects, no exceptions for what peers do.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping
+from contextlib import asynccontextmanager
 
 import attrs
 import httpx
@@ -15,6 +16,19 @@ from polybot.clock import Clock
 from polybot.domain.orders import Failure
 from polybot.venue.auth import l2_headers
 from polybot.venue.secret import Credentials
+
+
+@asynccontextmanager
+async def http_client() -> AsyncGenerator[httpx.AsyncClient]:
+    """One client for the process: kept connections, no redirects, no proxy from the environment."""
+    limits = httpx.Limits(max_connections=40, max_keepalive_connections=40, keepalive_expiry=60)
+    async with httpx.AsyncClient(
+        limits=limits,
+        timeout=None,  # noqa: S113 - each call has a total of its own, which httpx cannot give
+        follow_redirects=False,
+        trust_env=False,
+    ) as client:
+        yield client
 
 
 @attrs.frozen
@@ -43,7 +57,8 @@ class Reply:
         return self.body[:200].decode("utf-8", "replace")
 
     def failure(self, what: str) -> Failure:
-        return Failure(f"{what}: HTTP {self.status} {self.error_text()}")
+        refused = self.status in (401, 403)
+        return Failure(f"{what}: HTTP {self.status} {self.error_text()}", refused)
 
 
 @attrs.frozen

@@ -13,7 +13,7 @@ class Site:
     """The URLs of one venue, without a trailing slash.
 
     `operations` is the demo exchange's split/merge/redeem service; None on Polymarket, where those
-    go through the relayer.
+    go through the relayer. `site` is the website, where only the geoblock probe lives.
     """
 
     clob: str
@@ -28,6 +28,7 @@ class Site:
     binance_rest: str
     binance_ws: str
     operations: str | None = None
+    site: str = ""
 
 
 # clob.md 1, feeds.md 1 (2026-11-20). The RPC is any Polygon node; the operator may name a better
@@ -44,6 +45,7 @@ POLYMARKET = Site(
     rtds_ws="wss://ws-live-data.polymarket.com",
     binance_rest="https://data-api.binance.vision",
     binance_ws="wss://data-stream.binance.vision",
+    site="https://polymarket.com",
 )
 
 
@@ -59,6 +61,8 @@ class Contracts:
     conditional_tokens: str
     position_manager: str
     router: str
+    ctf_adapter: str
+    neg_risk_ctf_adapter: str
 
 
 CHAIN = 137
@@ -72,6 +76,36 @@ CONTRACTS: dict[int, Contracts] = {
         conditional_tokens="0x4D97DCd97eC945f40cF65F87097ACe5EA0476045",
         position_manager="0x006F54F7f9A22e0000CC2AB60031000000ae9fEF",
         router="0x12121212006e4CD160D18e3f00711DA5c3372600",
+        ctf_adapter="0xAdA100Db00Ca00073811820692005400218FcE1f",
+        neg_risk_ctf_adapter="0xadA2005600Dec949baf300f4C6120000bDB6eAab",
+    ),
+}
+
+
+@attrs.frozen
+class Factories:
+    """What makes the smart wallets of one chain, as of a date (onchain.md 2.1)."""
+
+    as_of: str
+    proxy: str
+    proxy_implementation: str
+    safe: str
+    safe_code_hash: str
+    deposit: str
+    deposit_implementation: str
+    deposit_beacon: str
+
+
+FACTORIES: dict[int, Factories] = {
+    CHAIN: Factories(
+        as_of="2026-11-20",
+        proxy="0xaB45c5A4B0c941a2F231C04C3f49182e1A254052",
+        proxy_implementation="0x44e999d5c2F66Ef0861317f9A4805AC2e90aEB4f",
+        safe="0xaacFeEa03eb1561C4e67d661e40682Bd20E3541b",
+        safe_code_hash="0x2bce2127ff07fb632d16c8347c4ebf501f4841168bed00d9e6ef715ddb6fcecf",
+        deposit="0x00000000000Fb5C9ADea0298D729A0CB3823Cc07",
+        deposit_implementation="0x58CA52ebe0DadfdF531Cde7062e76746de4Db1eB",
+        deposit_beacon="0x7A18EDfe055488A3128f01F563e5B479D92ffc3a",
     ),
 }
 

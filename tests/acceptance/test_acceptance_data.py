@@ -54,6 +54,7 @@ def test_the_market_is_known_to_the_index(client: SecureClient, market: Market) 
     assert [one.asset_id for one in tokens] == [market.up, market.down]
 
 
+@pytest.mark.conforms("feeds-12.8-approvals")
 def test_the_index_knows_the_approvals(client: SecureClient) -> None:
     """All seventeen of the demo wallet are there (onchain.md 4)."""
     state = client.get_trading_approvals_state()

@@ -65,6 +65,7 @@ def desk(tmp_path: Path) -> Iterator[Desk]:
     text = (ROOT / "config.toml").read_text(encoding="utf-8")
     text = text.replace('folder = "journal"', f'folder = "{tmp_path / "journal"}"')
     text = text.replace("vol_prior_annual = 0.0", "vol_prior_annual = 0.45")
+    text = text.replace('series = ["btc-1h", "btc-5m"]', 'series = ["btc-5m"]')
     (tmp_path / "config.toml").write_text(text, encoding="utf-8")
     usual = ("--seed", "3", "--series", "btc-5m", "--intensity", "0.1", "--speed", SPEED)
     with command(*usual, "--start", str(window_start_s(phase_s=20))) as running:
@@ -155,4 +156,36 @@ def test_bad_words(words: tuple[str, ...]) -> None:
     )  # fmt: skip
 
     assert done.returncode == 2
+    assert "Traceback" not in done.stderr
+
+
+def test_the_doctor(desk: Desk) -> None:
+    """`doctor` finds nothing wrong with a sound venue, in a table and as JSON, and leaves nothing
+    behind; with the engine running it says so and places nothing.
+    """
+    well = desk.run("doctor", "--order")
+    assert well.returncode == 0, well.stdout + well.stderr
+    assert "none failed" in well.stdout
+    assert desk.state()["live_orders"] == 0
+
+    engine = desk.engine()
+    desk.until(lambda state: state["live_orders"], "the first quotes")
+    busy = desk.run("doctor", "--order", "--json")
+    told = {row["check"]: row for row in json.loads(busy.stdout)["checks"]}
+    assert f"in use by process {engine.pid}" in told["journal"]["found"]
+    assert told["far order"]["grade"] == "failed"
+    assert busy.returncode == 1
+    engine.send_signal(signal.SIGINT)
+    assert engine.wait(WITHIN_S) == 0
+
+
+def test_the_doctor_of_a_bad_configuration(tmp_path: Path) -> None:
+    """What cannot be read is a failed check like any other, one line each, without a traceback."""
+    done = subprocess.run(  # noqa: S603 - our own program
+        [sys.executable, "-m", "polybot", "doctor", "--config", str(tmp_path / "none.toml")],
+        cwd=ROOT, capture_output=True, text=True, check=False, timeout=WITHIN_S,
+    )  # fmt: skip
+
+    assert done.returncode == 1
+    assert "failed   configuration" in done.stdout
     assert "Traceback" not in done.stderr

@@ -86,14 +86,16 @@ def test_makers_never_trade_with_makers() -> None:
 
 
 def test_at_the_end_nothing_of_the_crowd_rests() -> None:
-    """At the window's last millisecond the crowd is there, at its end every order is cancelled."""
+    """At the window's last millisecond the crowd is there, some seconds after its end it has gone:
+    the book stays open until the resolution (clob.md 8).
+    """
     world = synthetic(intensity=0.02)
     stage = Stage(world)
     stage.run(END_MS - 1)
     market = stage.market(OPEN_MS)
     assert stage.engine.best(market.tokens[UP]) != (None, None)
 
-    stage.run(END_MS)
+    stage.run(END_MS + 12_000)
 
     assert stage.engine.levels(market.tokens[UP]) == ([], [])
     assert all(

@@ -203,7 +203,6 @@ def test_mergeable_are_pairs_of_an_open_market(data: DataKit) -> None:
     assert data.pages(mergeable) == []
 
 
-@pytest.mark.conforms("feeds-12.8-resolutions")
 def test_a_void_pays_half(data: DataKit) -> None:
     """Both outcomes are worth half a dollar, and the result says so (F36)."""
     data.settle()

@@ -267,7 +267,6 @@ def test_trading_goes_on_after_the_end_until_the_resolution() -> None:
     assert refusal(world, market) == f"the orderbook {market.tokens[UP]} does not exist"
 
 
-@pytest.mark.conforms("clob-8-open-after-end")
 def test_trading_may_stop_at_the_end() -> None:
     """As a term: no new orders from `endDate` on, what rests stays (clob.md 8, UNSURE)."""
     world = World("btc-5m", terms=Terms(close_at_end=True, close_invalidates=True))

@@ -293,7 +293,6 @@ def test_a_trade_may_fail_after_the_resolution() -> None:
     assert kit.engine.redeem("bob", kit.market, kit.now) == 0
 
 
-@pytest.mark.conforms("clob-8-last-fill-settles")
 def test_redeeming_before_the_last_fill_is_settled_leaves_it_for_later() -> None:
     """Only what the chain has is burnt; the rest is paid when its block is there."""
     kit = Kit()
@@ -303,6 +302,17 @@ def test_redeeming_before_the_last_fill_is_settled_leaves_it_for_later() -> None
     assert kit.engine.redeem("bob", kit.market, kit.now) == PAIRS
     kit.advance(5_000)
     assert kit.engine.redeem("bob", kit.market, kit.now) == 100 * UNIT
+
+
+@pytest.mark.conforms("clob-8-last-fill-settles")
+def test_a_fill_of_the_last_moment_settles_after_the_close() -> None:
+    """Or fails: the chain goes on after the market is over (clob.md 8)."""
+    for fail_ppm, end in ((0, "CONFIRMED"), (ALWAYS, "FAILED")):
+        kit = Kit(fail_ppm=fail_ppm)
+        kit.place("ann", SELL, UP, 60, 100)
+        kit.place("bob", BUY, UP, 60, 100)
+        resolved(kit, UP)
+        assert through_all(kit)[-1] == end
 
 
 def test_a_market_keeps_trades_that_are_not_settled() -> None:

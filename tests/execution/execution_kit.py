@@ -19,7 +19,8 @@ from polybot.domain.orders import (
     Unknown,
 )
 from polybot.domain.units import SHARE
-from polybot.execution.desk import Action, Budget, Cancel, Desired, Desk, LookUp, Post
+from polybot.execution.desk import Action, Budget, Cancel, Desired, Desk, Post
+from polybot.execution.doubts import LookUp, Survey, Surveyed
 from polybot.execution.firewall import Admission, Firewall, Standing
 from polybot.execution.params import OrderParams
 from polybot.risk.limits import RiskParams
@@ -94,6 +95,15 @@ def cancels(actions: list[Action]) -> list[str]:
 
 def look_ups(actions: list[Action]) -> list[str]:
     return [action.order_id for action in actions if isinstance(action, LookUp)]
+
+
+def surveys(actions: list[Action]) -> list[int]:
+    return [action.since_ms for action in actions if isinstance(action, Survey)]
+
+
+def surveyed(begun_ms: int, *rows: OrderRow, trades: bool = True) -> Surveyed:
+    """What a survey begun then found; the list could be read."""
+    return Surveyed(begun_ms, rows, trades)
 
 
 def acked(order_id: str, status: str = "live", taking: int = 0) -> Acked:

@@ -23,6 +23,8 @@ from execution_kit import (
     row,
     seen,
     signed,
+    surveyed,
+    surveys,
     unknown,
     wanting,
 )
@@ -39,12 +41,14 @@ from polybot.domain.orders import (
     TradeStatus,
 )
 from polybot.domain.units import SHARE
-from polybot.execution.desk import DELAY_MOST_MS, RECANCEL_MS, Desired, Desk
+from polybot.execution.desk import RECANCEL_MS, Desired, Desk
+from polybot.execution.doubts import DELAY_MOST_MS, Surveyed
 from polybot.execution.lifecycle import State
+from polybot.execution.reconcile import LAG_MOST_MS
 from polybot.execution.table import OrderTable
 
 Kind = OrderSeen.Kind
-GRACE = 3000
+GRACE = 2000
 NOTHING = CancelResult(frozenset(), {}, "timed out")
 
 
@@ -128,21 +132,74 @@ def test_f16_the_other_outcome_goes_on() -> None:
     assert [each.order.outcome for each in posts(made.act(T0, RICH))] == [DOWN]
 
 
-def test_f17_absence_is_proven_by_two_reads_and_the_grace() -> None:
-    """One absent read proves nothing, nor do two that come too early; then the outcome is free."""
+def test_f17_absence_is_proven_by_two_sources_twice_after_the_grace() -> None:
+    """Neither one source alone, nor two that come too early prove anything; then the outcome is
+    free.
+    """
     made = sent(answer=False)
-    made.looked_up("0x1", None, T0 + GRACE)
-    assert made.table["0x1"].state is State.UNKNOWN
+    for ms in (0, 200, 700, GRACE, GRACE + 500):
+        read(made, T0 + ms)
+        assert made.table["0x1"].state is State.UNKNOWN, "one source alone"
 
     made = sent(answer=False)
     for ms in (0, 200, 700, GRACE - 1):
-        made.looked_up("0x1", None, T0 + ms)
+        read(made, T0 + ms, surveyed(T0 + ms))
         assert made.table["0x1"].state is State.UNKNOWN
         assert posts(made.act(T0 + ms, RICH)) == []
-    made.looked_up("0x1", None, T0 + GRACE)
+    read(made, T0 + GRACE, surveyed(T0 + GRACE))
     assert made.table["0x1"].state is State.ABSENT
     assert made.reserved == 0
     assert [each.id for each in posts(made.act(T0 + GRACE, RICH))] == ["0x2"]
+    assert made.table.doubts_ms == [GRACE]
+
+
+def read(made: Desk, ms: int, found: Surveyed | None = None) -> None:
+    """Let the look-up that is due at this time find nothing, and a survey what it found."""
+    tracked = made.table["0x1"]
+    tracked.looked_up_ms = ms
+    made.looked_up("0x1", None, ms)
+    if found is not None:
+        made.surveyed(found, ms)
+
+
+@pytest.mark.parametrize(("ms", "state"), [(LAG_MOST_MS - 1, State.UNKNOWN), (LAG_MOST_MS, None)])
+def test_f17_lists_alone_need_the_longest_lag(ms: int, state: State | None) -> None:
+    """While look-ups by hash do not answer, the list and the trades decide, and wait longer (F44,
+    F48).
+    """
+    made = sent(answer=False)
+    for at in (T0, T0 + ms):
+        made.looked_up("0x1", Failure("HTTP 502"), at)
+        made.surveyed(surveyed(at), at)
+
+    assert made.table["0x1"].state is (state or State.ABSENT)
+
+
+def test_f17_a_list_that_cannot_be_read_is_no_source() -> None:
+    """Trades alone agree with nobody."""
+    made = sent(answer=False)
+    for at in (T0, T0 + LAG_MOST_MS):
+        made.surveyed(Surveyed(at, Failure("timed out"), trades=True), at)
+
+    assert made.table["0x1"].state is State.UNKNOWN
+
+
+def test_f17_all_three_sources_are_asked_again_and_again() -> None:
+    """Look-up and survey leave together, none while one is under way, at once when the grace ends,
+    and trades are wanted from when the order was sent.
+    """
+    made = sent(answer=False)
+    asked = []
+    for ms in range(0, GRACE + 100, 10):
+        actions = made.act(T0 + ms, RICH)
+        if look_ups(actions):
+            asked.append(ms)
+            assert surveys(actions) == [T0]
+            assert look_ups(made.act(T0 + ms + 1, RICH)) == []
+            made.looked_up("0x1", Failure("timed out"), T0 + ms + 2)
+            made.surveyed(Surveyed(T0 + ms, Failure("timed out"), trades=False), T0 + ms + 2)
+
+    assert asked == [0, 200, 700, 1200, 1700, GRACE]
 
 
 def test_f17_a_read_without_an_answer_is_no_absence() -> None:
@@ -159,7 +216,7 @@ def test_f17_an_order_with_a_fill_did_exist() -> None:
     made = sent(answer=False)
     made.heard(fill("0x1", 4), T0)
     for ms in (GRACE, GRACE + 200):
-        made.looked_up("0x1", None, T0 + ms)
+        read(made, T0 + ms, surveyed(T0 + ms))
 
     assert made.table["0x1"].state is State.CANCELLED
 
@@ -181,13 +238,44 @@ def test_f18_an_order_that_lands_late_is_adopted_and_cancelled() -> None:
     """Thirty seconds after its POST an order proven absent shows up: it counts and must go."""
     made = sent(answer=False)
     for ms in (GRACE, GRACE + 200):
-        made.looked_up("0x1", None, T0 + ms)
-    made.desired = Desired()
+        read(made, T0 + ms, surveyed(T0 + ms))
     made.heard(seen("0x1"), T0 + 30_000)
 
     assert made.reserved == 4_800_000
-    assert cancels(made.act(T0 + 30_000, RICH)) == ["0x1"]
+    assert cancels(made.act(T0 + 30_000, RICH)) == ["0x1"], "though the wish would have it"
+    assert made.counts.cancels["late"] == 1
     assert not made.table.faults
+
+
+def test_f18_an_order_proven_absent_stays_under_watch() -> None:
+    """Every few seconds a list is read until the edge can hold it no longer; shown there, it is
+    adopted and cancelled, whether or not the stream tells.
+    """
+    made = sent(answer=False)
+    for ms in (GRACE, GRACE + 200):
+        read(made, T0 + ms, surveyed(T0 + ms))
+    made.desired = Desired()
+    asked = 0
+    for ms in range(GRACE + 300, 30_000, 100):
+        if surveys(made.act(T0 + ms, RICH)):
+            asked += 1
+            made.surveyed(surveyed(T0 + ms), T0 + ms)
+    assert asked == 5
+    made.surveyed(surveyed(T0 + 30_000, row("0x1")), T0 + 30_050)
+
+    assert made.reserved == 4_800_000
+    assert cancels(made.act(T0 + 30_100, RICH)) == ["0x1"]
+
+
+def test_f18_the_watch_ends() -> None:
+    """After the longest time the edge ever held a request nothing more is read."""
+    made = sent(answer=False)
+    for ms in (GRACE, GRACE + 200):
+        read(made, T0 + ms, surveyed(T0 + ms))
+    made.desired = Desired()
+
+    assert surveys(made.act(T0 + 50_000, RICH)) == []
+    assert not made.table.unproven
 
 
 def test_f19_a_refused_cancel_frees_nothing_until_the_order_is_seen() -> None:
@@ -240,6 +328,62 @@ def test_f21_a_cancel_without_proof_is_asked_again(answer: CancelResult | None) 
         assert cancels(made.act(T0 + n * RECANCEL_MS - 1, RICH)) == []
         assert cancels(made.act(T0 + n * RECANCEL_MS, RICH)) == ["0x1"]
     assert made.counts.cancels == {"no quote": 1}
+
+
+def test_f21_a_cancel_that_only_its_reply_confirms_is_checked() -> None:
+    """Acknowledged and not carried out: two seconds later a list still shows the order, which is in
+    doubt again, counted in full and cancelled once more.
+    """
+    made = withdrawing()
+    made.cancelled(["0x1"], CancelResult(frozenset({"0x1"}), {}), T0 + 50)
+    assert made.reserved == 0
+    assert surveys(made.act(T0 + 2049, RICH)) == []
+    assert len(surveys(made.act(T0 + 2050, RICH))) == 1
+    made.surveyed(surveyed(T0 + 2050, row("0x1")), T0 + 2100)
+
+    assert made.table["0x1"].late
+    assert made.reserved == 4_800_000
+    assert cancels(made.act(T0 + 2100, RICH)) == ["0x1"]
+    assert not made.table.faults
+
+
+def test_f21_a_cancel_that_the_stream_confirms_is_not_checked() -> None:
+    """Two wires have told it."""
+    made = withdrawing()
+    made.cancelled(["0x1"], CancelResult(frozenset({"0x1"}), {}), T0 + 50)
+    made.heard(seen("0x1", Kind.DEAD), T0 + 60)
+
+    assert surveys(made.act(T0 + 5000, RICH)) == []
+
+
+def test_f21_a_cancel_confirmed_by_a_list_is_settled() -> None:
+    """The list no longer shows it: nothing more is read."""
+    made = withdrawing()
+    made.cancelled(["0x1"], CancelResult(frozenset({"0x1"}), {}), T0 + 50)
+    assert surveys(made.act(T0 + 2050, RICH))
+    made.surveyed(surveyed(T0 + 2050), T0 + 2100)
+
+    assert surveys(made.act(T0 + 9000, RICH)) == []
+
+
+def test_f21_a_list_begun_before_the_end_proves_no_ghost() -> None:
+    """It shows the order because it was still there."""
+    made = withdrawing()
+    made.cancelled(["0x1"], CancelResult(frozenset({"0x1"}), {}), T0 + 50)
+    made.resting("0x1", T0 + 50 + GRACE - 1, T0 + 5000)
+
+    assert made.table["0x1"].state is State.CANCELLED
+
+
+def test_f21_a_cancel_without_proof_becomes_a_doubt() -> None:
+    """Asked for again and again, named nowhere: after three seconds the sources are consulted."""
+    made = withdrawing()
+    for ms in range(0, 3000, 100):
+        assert look_ups(made.act(T0 + ms, RICH)) == []
+    assert look_ups(made.act(T0 + 3000, RICH)) == ["0x1"]
+    assert made.table["0x1"].state is State.UNKNOWN
+    assert made.doubts.overdue(T0 + 12_999) is None
+    assert made.doubts.overdue(T0 + 13_000) is made.table["0x1"]
 
 
 def test_f22_each_leg_of_a_batch_has_its_own_fate() -> None:
@@ -362,6 +506,17 @@ def test_f28_a_delay_that_nobody_ended_is_looked_up() -> None:
     assert cancels(made.act(T0 + DELAY_MOST_MS + 50, RICH)) == ["0x1"]
 
 
+def test_f28_a_delayed_order_that_nobody_knows_is_in_doubt() -> None:
+    """Acknowledged as delayed and not found afterwards: two words of the venue disagree."""
+    made = sent()
+    made.posted([acked("0x1", "delayed")], T0)
+    made.act(T0 + DELAY_MOST_MS, RICH)
+    made.looked_up("0x1", None, T0 + DELAY_MOST_MS + 50)
+
+    assert made.table["0x1"].state is State.UNKNOWN
+    assert made.reserved == 4_800_000
+
+
 def test_f28_nothing_to_match_is_a_normal_end() -> None:
     """A FAK without a counterpart is over; its CANCELLATION may come before the reply or after."""
     fak = attrs.evolve(order(), tif=TimeInForce.FAK, post_only=False)
@@ -378,7 +533,9 @@ def test_f28_nothing_to_match_is_a_normal_end() -> None:
         assert not table.faults
 
 
-@pytest.mark.parametrize(("begun_ms", "state"), [(2999, State.LIVE), (3000, State.UNKNOWN)])
+@pytest.mark.parametrize(
+    ("begun_ms", "state"), [(LAG_MOST_MS - 1, State.LIVE), (LAG_MOST_MS, State.UNKNOWN)]
+)
 def test_f48_a_list_read_too_early_proves_nothing(begun_ms: int, state: State) -> None:
     """Missing from a list counts only if the list was begun well after the order last moved."""
     made = desk()

@@ -12,17 +12,20 @@ S, E = State, Event
 
 # A pair listed here is outside the table: the event would contradict everything we know, so it is
 # counted as a fault and the state stays. Taking one in, or out, is a decision.
+# An end is contradicted, and a cancel overdue, only where there is one.
+_ALIVE = {E.PROVEN_GONE, E.OVERDUE, E.RESTS_STILL}
+_ENDED = {E.PROVEN_GONE, E.OVERDUE}
 OUTSIDE: dict[State, set[Event]] = {
     # We neither cancel nor look up an order whose POST is on the wire.
-    S.IN_FLIGHT: {E.CANCEL_REFUSED, E.PROVEN_ABSENT},
+    S.IN_FLIGHT: {E.CANCEL_REFUSED, E.PROVEN_ABSENT} | _ALIVE,
     # Absence is only ever concluded of an order that is UNKNOWN.
-    S.LIVE: {E.PROVEN_ABSENT},
-    S.DELAYED: {E.PROVEN_ABSENT},
-    S.CANCELLING: {E.PROVEN_ABSENT},
-    S.UNKNOWN: set(),
+    S.LIVE: {E.PROVEN_ABSENT} | _ALIVE,
+    S.DELAYED: {E.PROVEN_ABSENT} | _ALIVE,
+    S.CANCELLING: {E.PROVEN_ABSENT, E.PROVEN_GONE, E.RESTS_STILL},
+    S.UNKNOWN: {E.OVERDUE, E.RESTS_STILL},
     # A filled order was accepted: a refusal of its POST is false. Dead orders are not missed.
-    S.FILLED: {E.REFUSED, E.MISSING, E.PROVEN_ABSENT},
-    S.CANCELLED: {E.MISSING, E.PROVEN_ABSENT},
+    S.FILLED: {E.REFUSED, E.MISSING, E.PROVEN_ABSENT} | _ENDED,
+    S.CANCELLED: {E.MISSING, E.PROVEN_ABSENT} | _ENDED,
     # Each POST has one answer, and what never existed cannot be cancelled or missed.
     S.REJECTED: {
         E.ACK_LIVE,
@@ -32,8 +35,10 @@ OUTSIDE: dict[State, set[Event]] = {
         E.CANCEL_DONE,
         E.MISSING,
         E.PROVEN_ABSENT,
-    },
-    S.ABSENT: {E.MISSING},
+    }
+    | _ENDED,
+    # An absent order that is seen is adopted by the sight itself.
+    S.ABSENT: {E.MISSING, E.RESTS_STILL} | _ENDED,
 }
 DEAD = set(State) - OPEN
 ALIVE = {E.ACK_LIVE, E.ACK_DELAYED, E.ACK_MATCHED, E.SEEN_LIVE, E.SEEN_DELAYED}
@@ -76,8 +81,12 @@ def test_every_open_state_can_end(state: State) -> None:
 @pytest.mark.parametrize("state", [S.FILLED, S.CANCELLED])
 @pytest.mark.parametrize("event", list(Event))
 def test_the_dead_stay_dead(state: State, event: Event) -> None:
-    """Rule 1: what the venue declared over is over; life seen later is an old message."""
-    assert next_state(state, event) in (state, None)
+    """Rule 1: what the venue declared over is over; life seen later is an old message, but for a
+    list begun well after the end (rule 3).
+    """
+    after = next_state(state, event)
+
+    assert after is State.UNKNOWN if event is E.RESTS_STILL else after in (state, None)
 
 
 @pytest.mark.parametrize("event", [e for e in Event if e in ALIVE])
@@ -116,7 +125,7 @@ def test_a_refused_cancel_proves_nothing() -> None:
 
 def test_only_evidence_ends_an_order() -> None:
     """An open order becomes dead by the venue's word or by proven absence, by nothing else."""
-    proofs = DEATH | {E.SEEN_FILLED, E.REFUSED, E.PROVEN_ABSENT}
+    proofs = DEATH | {E.SEEN_FILLED, E.REFUSED, E.PROVEN_ABSENT, E.PROVEN_GONE}
     for state, event in pairs():
         if state in OPEN and next_state(state, event) in DEAD:
             assert event in proofs

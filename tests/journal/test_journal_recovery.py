@@ -171,3 +171,11 @@ def test_closing_and_carrying_change_no_figure(tmp_path: Path) -> None:
             assert getattr(final, figure) == getattr(straight, figure), (seed, figure)
         for kind in (Kind.FEES, Kind.REBATES_DUE):
             assert final.closed(kind) == straight.closed(kind), (seed, kind)
+
+
+def test_a_certificate_is_remembered_with_its_date() -> None:
+    """A restart knows when the dead-man switch was last seen to work: the newest counts."""
+    stamped = [Stamped(1, 1_000, e.Certified(12_000)), Stamped(2, 9_000, e.Certified(11_000))]
+
+    assert recover([]).certified_ms is None
+    assert recover(stamped).certified_ms == 9_000

@@ -15,9 +15,12 @@ import trio
 from attrs import evolve
 from trio.testing import MockClock
 
+from polybot.lab.doubt_drill import doubt_drill
+from polybot.lab.drills import DOUBT_SPEED
 from polybot.lab.heartbeat_drill import Failing, Heartbeats, heartbeat_drill
 from polybot.lab.stage import Taps, Verdict, staged
 from polybot.lab.stop_drill import SPEED, Moment, When, one_moment, stop_drill
+from polybot.patient_clock import PatientClock
 
 # A request cancelled while it is written leaves httpx's one-chunk body generator behind.
 pytestmark = pytest.mark.filterwarnings(
@@ -141,3 +144,20 @@ async def test_the_stage_gives_the_exchanges_word(autojump_clock: MockClock) -> 
 
     assert (verdict.live_orders, verdict.orders) == (0, 0)
     assert verdict.equity_exchange == 2_000_000_000
+
+
+def test_no_order_stays_in_doubt_and_none_is_sent_twice() -> None:
+    """On a link that spoils every third answer to an order, each fate is known within ten seconds,
+    half of them within 0.7, and no order leaves twice (G6, G7).
+    """
+    drill = partial(doubt_drill, seconds=45, seed=3, speed=DOUBT_SPEED)
+    seen = trio.run(drill, clock=PatientClock(DOUBT_SPEED))
+    gc.collect()
+
+    assert len(seen.doubts_ms) >= 5
+    assert seen.struck >= 5
+    assert seen.twice == 0
+    assert seen.within(50) <= 700
+    assert seen.within(100) <= 10_000
+    assert seen.halts == ()
+    assert seen.verdict.clean

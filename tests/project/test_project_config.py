@@ -119,7 +119,7 @@ def test_every_fault_is_named_at_once(write: Write) -> None:
     [
         ('[bot]\nmode = "Paper"', "bot.mode"),
         ("[bot]\nseries = []", "bot.series"),
-        ('[bot]\nseries = ["doge-5m"]', "bot.series"),
+        ('[bot]\nseries = ["moon-5m"]', "bot.series"),
         ('[bot]\nseries = ["btc-5m", "btc-5m"]', "bot.series"),
         ("[bot]\nseries = [5]", "bot.series"),
         ('[paper]\nworld = "recording:"', "paper.world"),

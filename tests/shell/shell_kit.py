@@ -23,21 +23,15 @@ from polybot.exchange.model import Market, Order
 from polybot.exchange.server import Urls
 from polybot.exchange.world import make_world
 from polybot.execution.params import OrderParams
+from polybot.host import ask_exchange
 from polybot.journal.store import Store
-from polybot.launch import (
-    PAPER_START_MS,
-    ask_exchange,
-    build,
-    demo_site,
-    http_client,
-    judged,
-    run_watched,
-)
+from polybot.launch import PAPER_START_MS, build, demo_site, judged, run_watched
 from polybot.options import BotOptions
 from polybot.pricing.params import PricingParams
 from polybot.quoting.params import QuoteParams
 from polybot.risk.limits import RiskParams
 from polybot.summary import Summary
+from polybot.venue.rest import http_client
 from polybot.venue.secret import Credentials, Secret
 
 RATE = 40.0

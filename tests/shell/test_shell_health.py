@@ -6,6 +6,7 @@ import pytest
 import trio
 from trio.testing import wait_all_tasks_blocked
 
+from polybot.domain.halts import Halt
 from polybot.execution.firewall import Admission
 from polybot.health import KINDS_MOST, TEXT_MOST, Fault, Health, leaves
 
@@ -149,3 +150,20 @@ async def test_who_comes_during_trouble_is_told_at_once() -> None:
     health = made("a")
     with pytest.raises(Fault, match="a: not up yet"):
         await health.watch()
+
+
+def test_a_halt_is_written_once_and_no_good_news_ends_it() -> None:
+    """A halt of an earlier run is kept, also one whose name we do not know, and is not written
+    again; a new one is written once (S12).
+    """
+    health, written = made(), []
+    health.on_halt = lambda name, why: written.append((name, why))
+    health.keep_halt("moon phase", "waning")
+    health.halt(Halt.LEDGER_DRIFT, "a cent")
+    health.halt(Halt.LEDGER_DRIFT, "two cents")
+    health.good("moon phase")
+    health.good(Halt.LEDGER_DRIFT.value)
+
+    assert written == [("ledger drift", "a cent")]
+    assert health.halted == {"moon phase": "waning", "ledger drift": "a cent"}
+    assert health.admission.closed_because is not None

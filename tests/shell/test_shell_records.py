@@ -110,7 +110,7 @@ def test_what_desks_did_adds_up() -> None:
         made.counts.cancels["requote"] = 2
         made.counts.withheld["message budget"] = 4
         made.table.faults["filled / refused"] = 1
-        made.table.unknown_resolved = 5
+        made.table.doubts_ms += [100, 200, 300, 400, 4000]
         records.take(record, made)
 
     assert record.orders == 6
@@ -118,7 +118,8 @@ def test_what_desks_did_adds_up() -> None:
     assert records.cancels == {"requote": 4}
     assert records.withheld == {"message budget": 8}
     assert records.faults == {"filled / refused": 2}
-    assert records.unknown_resolved == 10
+    assert len(records.doubts_ms) == 10
+    assert (records.doubt_ms(50), records.doubt_ms(99)) == (300, 4000)
 
 
 def test_money_comes_from_the_ledger() -> None:

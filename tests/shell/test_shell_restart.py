@@ -11,6 +11,7 @@ import trio
 from shell_kit import OWNER, Scene, clean, put_together, scene
 from venue_bent import silence
 
+from polybot.domain.halts import Halt
 from polybot.domain.ledger import Holdings
 from polybot.domain.units import SHARE
 from polybot.exchange.model import UP
@@ -134,12 +135,12 @@ async def killed_with_fills(it: Scene) -> AsyncGenerator[tuple[Scene, int]]:
 async def test_a_halt_stands_after_a_restart(fast_clock: PatientClock) -> None:
     """A halted bot that is started again places nothing until an operator has re-armed it (S12)."""
     async with started() as it:
-        it.bot.ctx.health.halt("balance drift", "1 share too many")
+        it.bot.ctx.health.halt(Halt.LEDGER_DRIFT, "1 share too many")
         await it.withdrawn()
         await it.end()
         it.bot.ctx.account.journal.store.close()
         store = Store.open(it.journal, OWNER)
-        assert "balance drift" in recover(store.live()).halts
+        assert Halt.LEDGER_DRIFT.value in recover(store.live()).halts
         for rearmed in (False, True):
             if rearmed:
                 store.append([(it.venue.clock.now_ms(), Rearmed("operator"))])
@@ -154,7 +155,7 @@ async def test_a_halt_stands_after_a_restart(fast_clock: PatientClock) -> None:
                 else:
                     await trio.sleep(20)
                     assert again.venue.placed(after=after) == []
-                    assert (again.gate or "").startswith("balance drift")
+                    assert (again.gate or "").startswith(Halt.LEDGER_DRIFT.value)
                 await again.end()
         halted = [e.entry for e in store.live() if isinstance(e.entry, Halted)]
         store.close()

@@ -1,8 +1,8 @@
 """A small venue that keeps the truth about one market's orders and answers as badly as told.
 
-It has three queues, so that every delay and every order of arrival can be chosen by a test:
-requests that have not reached it, replies and private messages that have not reached us. An order
-held "at the edge" has outlived its request and is accepted later (F18).
+It has three queues, so that every delay and every order of arrival can be chosen: requests that
+have not reached it, replies and private messages that have not reached us. An order held "at the
+edge" has outlived its request and is accepted later (F18).
 """
 
 from __future__ import annotations
@@ -29,7 +29,8 @@ from polybot.domain.orders import (
     Unknown,
 )
 from polybot.domain.units import LOT, notional
-from polybot.execution.desk import Action, Cancel, LookUp, Post
+from polybot.execution.desk import Action, Cancel, Post
+from polybot.execution.doubts import LookUp, Survey
 
 Kind = OrderSeen.Kind
 
@@ -51,6 +52,7 @@ class CancelFate(enum.Enum):
     LOSE_REPLY = "done, reply lost"
     LOSE_REQUEST = "never arrived"
     SKIP = "answered without naming anything"
+    PRETEND = "acknowledged and not carried out"
 
 
 class ReadFate(enum.Enum):
@@ -103,23 +105,41 @@ class Read:
     answer: OrderRow | Failure | None
 
 
-Reply = Posted | Cancelled | Read
+@attrs.frozen
+class Found:
+    """A survey's answer."""
+
+    begun_ms: int
+    rows: list[OrderRow] | Failure
+    trades: list[TradeSeen] | Failure
+
+
+@attrs.frozen
+class Asked:
+    """A request on its way, and when it was sent."""
+
+    action: Action
+    at_ms: int
+
+
+Reply = Posted | Cancelled | Read | Found
 
 
 @attrs.define(eq=False)
 class ToyVenue:
     orders: dict[str, Resting] = attrs.field(factory=dict)
-    requests: list[Action] = attrs.field(factory=list)
+    requests: list[Asked] = attrs.field(factory=list)
     replies: list[Reply] = attrs.field(factory=list)
     stream: list[PrivateEvent] = attrs.field(factory=list)
     edge: list[tuple[int, SignedOrder]] = attrs.field(factory=list)
-    trades: dict[str, TradeSeen] = attrs.field(factory=dict)
+    trades: dict[str, TradeSeen] = attrs.field(factory=dict)  # as they stand
     late: set[str] = attrs.field(factory=set)  # every order the edge ever held
+    pretended: set[str] = attrs.field(factory=set)  # whose cancel was acknowledged and not done
 
     def possible(self) -> list[tuple[SignedOrder, int]]:
         """Every order that may still match, now or once it arrives, with what is left of it."""
         here = [(o.signed, o.remaining) for o in self.orders.values() if o.alive]
-        posts = [r for r in self.requests if isinstance(r, Post)]
+        posts = [r.action for r in self.requests if isinstance(r.action, Post)]
         coming = [(each, each.order.size) for post in posts for each in post.orders]
         return here + coming + [(each, each.order.size) for _, each in self.edge]
 
@@ -133,7 +153,8 @@ class ToyVenue:
     def take(self, n: int, now_ms: int, fates: Fates | None = None) -> None:
         """Let request `n` arrive; a batch of orders goes through `fates.posts` in turn."""
         fates = fates or Fates()
-        match self.requests.pop(n):
+        asked = self.requests.pop(n)
+        match asked.action:
             case Post(orders):
                 turns = zip(orders, cycle(fates.posts), strict=False)
                 results = tuple(self._post(each, fate, now_ms) for each, fate in turns)
@@ -142,6 +163,14 @@ class ToyVenue:
                 self.replies.append(Cancelled(ids, self._cancel(ids, fates.cancel, now_ms)))
             case LookUp(order_id):
                 self.replies.append(Read(order_id, self._read(order_id, fates.read, now_ms)))
+            case Survey():
+                self.replies.append(self._survey(asked.at_ms, fates.read, now_ms))
+
+    def _survey(self, begun_ms: int, fate: ReadFate, now_ms: int) -> Found:
+        if fate is ReadFate.FAIL:
+            return Found(begun_ms, Failure("timed out"), list(self.trades.values()))
+        lag_ms = 1000 if fate is ReadFate.LAG else 0
+        return Found(begun_ms, self.open_orders(now_ms - lag_ms), list(self.trades.values()))
 
     def _post(self, each: SignedOrder, fate: PostFate, now_ms: int) -> PostResult:
         if fate is PostFate.REFUSE:
@@ -168,6 +197,9 @@ class ToyVenue:
         if fate is CancelFate.SKIP:
             return CancelResult(frozenset(), {})
         done = [i for i in ids if i in self.orders and self.orders[i].kind is Kind.LIVE]
+        if fate is CancelFate.PRETEND:
+            self.pretended |= set(done)
+            return CancelResult(frozenset(ids), {})
         if fate is not CancelFate.LOSE_REQUEST:
             for order_id in done:
                 self._end(order_id, Kind.DEAD, now_ms)
@@ -190,8 +222,10 @@ class ToyVenue:
         where = (order_id, made.market.condition_id, made.token, made.side)
         return OrderRow(*where, made.price, made.size, found.matched, found.kind, found.kind.value)
 
-    def open_orders(self) -> list[OrderRow]:
-        return [self._row(found) for found in self.orders.values() if found.alive]
+    def open_orders(self, placed_by_ms: int) -> list[OrderRow]:
+        """The list, without orders younger than that."""
+        alive = [o for o in self.orders.values() if o.alive and o.accepted_ms <= placed_by_ms]
+        return [self._row(found) for found in alive]
 
     # --- things happen there -------------------------------------------------------------
 
@@ -204,24 +238,34 @@ class ToyVenue:
         self.orders[order_id].kind = kind
         self._say(order_id, now_ms)
 
-    def fill(self, order_id: str, shares: int, now_ms: int) -> None:
-        """Match up to `shares`; a rest no larger than the dust is gone with it (feeds.md 4.5)."""
-        found = self.orders[order_id]
-        shares = min(shares, found.remaining)
-        found.matched += shares
-        made = found.signed.order
-        leg = FillLeg(order_id, made.token, made.side, made.price, shares, maker=True)
+    def fill(self, order_ids: list[str], shares: int, now_ms: int) -> None:
+        """Match up to `shares` of each in one trade (F26). A rest no larger than the dust is gone
+        with it (feeds.md 4.5). The trade is told leg by leg, each message with one more.
+        """
+        legs: list[FillLeg] = []
         trade_id = f"t{len(self.trades)}"
-        told = TradeSeen(trade_id, made.market.condition_id, TradeStatus.MATCHED, (leg,), now_ms)
-        self.trades[trade_id] = told
-        self.stream.append(told)
-        if found.remaining <= LOT:
-            self._end(order_id, Kind.MATCHED, now_ms)
-        else:
-            self._say(order_id, now_ms)
+        for order_id in order_ids:
+            found = self.orders[order_id]
+            some = min(shares, found.remaining)
+            found.matched += some
+            made = found.signed.order
+            legs.append(FillLeg(order_id, made.token, made.side, made.price, some, maker=True))
+            key, status = made.market.condition_id, TradeStatus.MATCHED
+            self.trades[trade_id] = TradeSeen(trade_id, key, status, tuple(legs), now_ms)
+            self.stream.append(self.trades[trade_id])
+            if found.remaining <= LOT:
+                self._end(order_id, Kind.MATCHED, now_ms)
+            else:
+                self._say(order_id, now_ms)
 
     def tell_trade(self, trade_id: str, status: TradeStatus) -> None:
-        self.stream.append(attrs.evolve(self.trades[trade_id], status=status))
+        """Tell a status: a new one, or an old one late. What has failed confirms no more."""
+        now = self.trades[trade_id]
+        if now.status is TradeStatus.FAILED and status is TradeStatus.CONFIRMED:
+            return
+        if status > now.status:
+            self.trades[trade_id] = attrs.evolve(now, status=status)
+        self.stream.append(attrs.evolve(now, status=status))
 
     def pass_time(self, now_ms: int) -> None:
         """Let the edge give up what it has held long enough, and every taker delay end."""

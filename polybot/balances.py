@@ -1,0 +1,75 @@
+"""Balances of the venue beside the ledger, for the wallet's cash and every market we traded.
+
+Part of every reconciliation, after its trades have been learnt. What lasts is drift: somebody moved
+our money, or we have missed or invented a fill. Either way nothing more may be placed until an
+operator has looked (G14 in reliability.md).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import attrs
+from loguru import logger
+
+from polybot.account import Account
+from polybot.clock import Clock
+from polybot.domain.accounts import Account as LedgerAccount, Kind as AccountKind
+from polybot.domain.halts import Halt
+from polybot.domain.market import Outcome
+from polybot.domain.orders import Failure
+from polybot.domain.units import amount_text
+from polybot.execution.reconcile import Belief, Difference, DriftWatch, Kind
+from polybot.venue.clob import ClobClient
+
+CASH = "cash"
+DRIFT = Halt.LEDGER_DRIFT.value
+
+
+@attrs.define(eq=False)
+class Balances:
+    client: ClobClient
+    clock: Clock
+    account: Account
+    watch: DriftWatch = attrs.field(factory=DriftWatch)
+
+    @property
+    def differing(self) -> bool:
+        """Whether something differed at the last look, so that the next should come soon."""
+        return self.watch.differing
+
+    async def compare(self) -> list[Difference]:
+        """Read every balance that may be judged; the drifts among them."""
+        found: list[Difference] = []
+        beliefs = list(self._beliefs())
+        self.watch.keep(belief.subject for belief in beliefs)
+        for asked in beliefs:
+            there = await self.client.balance(None if asked.kind is Kind.CASH else asked.subject)
+            # What was learnt or begun while the answer was on its way makes it no evidence.
+            if isinstance(there, Failure) or asked not in self._beliefs():
+                continue
+            drift = self.watch.judge(asked, there, self.clock.now_ms())
+            if drift is not None:
+                found.append(drift)
+        return found
+
+    def halt(self, drift: Difference) -> None:
+        """Stop trading for good, with both figures."""
+        here, there = amount_text(drift.ours), amount_text(drift.theirs)
+        what = drift.kind.value if drift.kind is Kind.CASH else f"shares of {drift.subject[:12]}"
+        logger.error("drift of {}: {} here, {} there", what, here, there)
+        self.account.health.halt(Halt.LEDGER_DRIFT, f"{what}: {here} here, the venue shows {there}")
+
+    def _beliefs(self) -> Iterator[Belief]:
+        """What may be judged: nothing of a market with an operation under way, and no cash then."""
+        ledger, moving = self.account.ledger, self.account.moving
+        if not moving:
+            final = ledger.accounts[LedgerAccount(AccountKind.CASH)]
+            yield Belief(Kind.CASH, CASH, final, ledger.cash)
+        for key, books in ledger.books.items():
+            if key in moving or not books.trades:
+                continue
+            for outcome in Outcome:
+                token = books.market.token(outcome)
+                final, total = books.shares(outcome, final=True), books.shares(outcome)
+                yield Belief(Kind.SHARES, token, final, total, key)

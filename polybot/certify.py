@@ -1,0 +1,86 @@
+"""The dead-man switch, certified: at a live start, before anything is quoted, it must have worked.
+
+That the venue cancels for us when we die is what makes it right to rest orders at all, and its
+contract is not written down completely (clob.md 4.2). So it is tried on one far post-only order:
+beat once, place, fall silent, and see the order vanish. Nothing else rests meanwhile, and no other
+heartbeat beats yet. Where it does not, the failed start cancels everything, as any end does.
+"""
+
+from __future__ import annotations
+
+import trio
+from loguru import logger
+
+from polybot.context import Context
+from polybot.discovery import current_market
+from polybot.domain.market import Market
+from polybot.domain.orders import Failure, OrderRow, OrderSeen
+from polybot.far_order import far_order, refusal
+from polybot.journal.entries import Certified, Ended, Known
+from polybot.orders_task import intent_of
+from polybot.restart import StartFailed
+from polybot.venue.clob import StaleHeartbeat
+
+FRESH_MS = 7 * 24 * 3600 * 1000  # how long a certificate holds
+VANISH_S = 20.0  # the venue says 10 to 15 s after the last beat
+LOOK_S = 0.5
+LEAST_LEFT_MS = 60_000  # of the window: its end would cancel the order, too
+
+
+async def certify(ctx: Context, series: tuple[str, ...]) -> None:
+    """Raises StartFailed when the switch does not do its work, or cannot be tried."""
+    last = ctx.recovered.certified_ms
+    if last is not None and ctx.clock.now_ms() - last < FRESH_MS:
+        return
+    market = await _market(ctx, series)
+    wanted = await far_order(ctx.client, market)
+    if isinstance(wanted, Failure):
+        raise StartFailed(f"the dead-man switch could not be tried: {wanted.what}; start again")
+    if market.condition_id not in ctx.account.ledger.books:
+        await ctx.account.learn(Known(market))
+    beaten_at = await _beat(ctx)
+    signed = ctx.sign(wanted)
+    await ctx.account.journal.append(intent_of(signed))
+    (answer,) = await ctx.client.place([signed])
+    why = refusal(answer)
+    if why is not None:
+        raise StartFailed(f"the dead-man switch could not be tried: the order was refused: {why}")
+    took_s = await _vanished(ctx, signed.id, beaten_at)
+    await ctx.account.learn(
+        Ended(market.condition_id, signed.id, "dead-man switch"), Certified(round(took_s * 1000))
+    )
+    logger.info("dead-man switch certified: the order was gone {:.1f} s after a beat", took_s)
+
+
+async def _market(ctx: Context, series: tuple[str, ...]) -> Market:
+    found = [await current_market(ctx.client, ctx.gamma, one, ctx.clock.now_ms()) for one in series]
+    markets = [one for one in found if isinstance(one, Market)]
+    latest = max(markets, key=lambda market: market.end_ms, default=None)
+    if latest is None or latest.end_ms - ctx.clock.now_ms() < LEAST_LEFT_MS:
+        raise StartFailed("no window has time left to try the dead-man switch in; start again")
+    return latest
+
+
+async def _beat(ctx: Context) -> float:
+    """One beat, accepted; returns when it was sent."""
+    asked_at = trio.current_time()
+    answer = await ctx.client.heartbeat("")
+    if isinstance(answer, StaleHeartbeat):
+        answer = await ctx.client.heartbeat(answer.expected)
+    if not isinstance(answer, str):
+        raise StartFailed("the dead-man switch takes no heartbeat")
+    return asked_at
+
+
+async def _vanished(ctx: Context, order_id: str, beaten_at: float) -> float:
+    """Seconds from the beat until the order was read as cancelled. It must have been read alive."""
+    alive = False
+    while trio.current_time() < beaten_at + VANISH_S:
+        row = await ctx.client.order(order_id)
+        kind = row.kind if isinstance(row, OrderRow) else None
+        alive = alive or kind is OrderSeen.Kind.LIVE
+        if kind is OrderSeen.Kind.DEAD and alive:
+            return trio.current_time() - beaten_at
+        await trio.sleep(LOOK_S)
+    what = "did not cancel an order" if alive else "could not be tried: the order never showed"
+    raise StartFailed(f"the dead-man switch {what} within {VANISH_S:g} s: do not trade")

@@ -1,0 +1,81 @@
+"""Why trading may be halted until an operator has looked: every reason, and what to do about it.
+
+A halt survives restarts (S12): it is written to the journal by its name and ended by `python -m
+polybot rearm` alone. docs/operations.md shows this table.
+"""
+
+from __future__ import annotations
+
+import enum
+
+import attrs
+
+
+class Halt(enum.Enum):
+    """The value is the name in journal and screen."""
+
+    STOPPED = "stopped by the operator"
+    FOREIGN_ORDERS = "foreign orders"
+    SHARES_DIFFER = "shares differ"
+    LEDGER_DRIFT = "ledger drift"
+    ORDER_TERMS = "order terms"
+    OVERFILLED = "overfilled"
+    VENUE_REFUSES = "venue refuses us"
+
+    @property
+    def means(self) -> str:
+        return _EXPLAINED[self].means
+
+    @property
+    def act(self) -> str:
+        return _EXPLAINED[self].act
+
+
+@attrs.frozen
+class _Explained:
+    """What was seen, and what the operator does about it."""
+
+    means: str
+    act: str
+
+
+_EXPLAINED = {
+    Halt.STOPPED: _Explained(
+        "`python -m polybot stop --now` was given.",
+        "Re-arm when the reason for stopping is gone.",
+    ),
+    Halt.FOREIGN_ORDERS: _Explained(
+        "The venue shows orders of this wallet that no journal of ours knows.",
+        "Find out which program or person placed them and end that: one engine per wallet. "
+        "Then cancel them (`stop --now` does) and re-arm.",
+    ),
+    Halt.SHARES_DIFFER: _Explained(
+        "At the start the venue showed other share balances than the journal.",
+        "Look for transfers, trades or redemptions by others since the last run. When they are "
+        "explained, move the journal away, so that a new one begins with what the venue shows.",
+    ),
+    Halt.LEDGER_DRIFT: _Explained(
+        "The books and the venue's balances did not agree for longer than a settlement takes.",
+        "Compare the interval's trades in the journal with the venue's. A difference that nobody "
+        "else's trade explains is a bug: report it, and re-arm only when it is understood.",
+    ),
+    Halt.ORDER_TERMS: _Explained(
+        "An order of ours rests at the venue on terms that we did not sign.",
+        "Keep the journal and the log and ask the venue. Re-arm only when it is understood.",
+    ),
+    Halt.OVERFILLED: _Explained(
+        "More of an order was matched than it had left.",
+        "Compare its trades in the journal with the venue's: one is counted twice, there or here.",
+    ),
+    Halt.VENUE_REFUSES: _Explained(
+        "The venue refuses our requests for good: credentials, region, or a banned account.",
+        "Run `python -m polybot doctor`, mend what it names, re-arm.",
+    ),
+}
+
+
+def what_to_do(name: str) -> str:
+    """What an operator does about a halt of that name; also for one of another version's."""
+    if name in {halt.value for halt in Halt}:
+        return Halt(name).act
+    return "Unknown to this version: look at its reason, and at docs/operations.md of its own."

@@ -1,0 +1,224 @@
+"""Our orders and holdings beside the venue's: every difference by its kind. Pure.
+
+What each kind means, and what the reconciler does about it:
+
+MISSING_HERE   an order of ours rests and no desk knows it: it came late, from a request that the
+               edge held back. Counted as exposure, and cancelled.
+MISSING_THERE  a desk has it open and the venue's list lacks it: in doubt, looked up.
+SIZE           the venue has matched more of it than we were told: its trades are read again.
+PRICE          it rests on other terms than we signed: never seen, and nobody we trust wrote it.
+               Cancelled, and trading halts.
+FOREIGN        somebody else has the wallet: trading halts, the order is left alone.
+GHOST          we hold it for ended, and it rests: in doubt again, looked up, cancelled.
+SHARES, CASH   the venue counts other balances than the ledger. Halts trading when it lasts.
+
+Lists lag and messages race, so an order that moved within the grace before a list was begun is not
+judged by it, and is not missed from it within the longest lag. Balances move at the match or at the
+confirmation, whichever the venue likes: what trades under way explain is no difference.
+"""
+
+from __future__ import annotations
+
+import enum
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Sequence
+
+import attrs
+
+from polybot.domain.market import Side
+from polybot.domain.orders import OrderRow, OrderSeen
+from polybot.domain.units import LOT, amount_text
+from polybot.execution.lifecycle import OPEN
+from polybot.execution.table import Tracked
+
+LAG_MOST_MS = 6_000  # a list has lagged five seconds behind a placement (F48)
+DRIFT_MS = 5_000  # G14 in reliability.md
+# The venue pays rebates and rewards once a day, unannounced, and tells of it elsewhere: dollars more
+# than we know of may wait for their evidence. A fill undone behind our back shows in shares, too.
+PAYMENT_MS = 600_000
+STALE_MS = 30_000  # how far back the venue's cache of balances has been seen to lie (F34)
+TOLERANCE = LOT  # a hundredth of a share; of a dollar, for cash
+
+
+class Kind(enum.Enum):
+    MISSING_HERE = "missing here"
+    MISSING_THERE = "missing there"
+    SIZE = "size"
+    PRICE = "price"
+    FOREIGN = "foreign order"
+    GHOST = "ghost"
+    SHARES = "shares"
+    CASH = "cash"
+
+
+@attrs.frozen
+class OurOrder:
+    """One order of a desk's table. `matched` 10⁻⁶ shares; `moved_ms` when its state last changed,
+    or more of it was told to be matched.
+    """
+
+    order_id: str
+    condition_id: str
+    token: str
+    side: Side
+    price: int
+    size: int
+    matched: int
+    open: bool
+    moved_ms: int
+
+    @classmethod
+    def of(cls, tracked: Tracked) -> OurOrder:
+        made = tracked.order
+        return cls(
+            order_id=tracked.id,
+            condition_id=made.market.condition_id,
+            token=made.token,
+            side=made.side,
+            price=made.price,
+            size=made.size,
+            matched=made.size - tracked.remaining,
+            open=tracked.state in OPEN,
+            moved_ms=max(tracked.changed_ms, tracked.matched_ms),
+        )
+
+
+@attrs.frozen
+class Difference:
+    """`subject` is an order id, a token, or "cash"; `ours` and `theirs` are figures of its kind."""
+
+    kind: Kind
+    subject: str
+    condition_id: str = ""
+    ours: int = 0
+    theirs: int = 0
+    row: OrderRow | None = None
+
+    @property
+    def text(self) -> str:
+        """For the log."""
+        what = f"{self.kind.value}: {self.subject[:12]}"
+        if self.ours == self.theirs:
+            return what
+        return f"{what}, {amount_text(self.ours)} here and {amount_text(self.theirs)} there"
+
+
+def order_differences(
+    ours: Iterable[OurOrder],
+    is_ours: Callable[[str], bool],
+    rows: Sequence[OrderRow],
+    begun_ms: int,
+    grace_ms: int,
+) -> list[Difference]:
+    """Compare a list of open orders, begun at `begun_ms`, with all that our desks know.
+
+    `is_ours` says of an order id whether we ever signed it. In the venue's order, then ours.
+    """
+    known = {order.order_id: order for order in ours}
+    found: list[Difference] = []
+    for row in rows:
+        order = known.get(row.order_id)
+        if order is not None:
+            found += _against(order, row, settled=begun_ms - order.moved_ms >= grace_ms)
+        else:
+            kind = Kind.MISSING_HERE if is_ours(row.order_id) else Kind.FOREIGN
+            found.append(Difference(kind, row.order_id, row.condition_id, 0, row.size, row))
+    there = {row.order_id for row in rows}
+    for order in known.values():
+        old = begun_ms - order.moved_ms >= max(grace_ms, LAG_MOST_MS)
+        if order.open and order.order_id not in there and old:
+            left = order.size - order.matched
+            found.append(
+                Difference(Kind.MISSING_THERE, order.order_id, order.condition_id, left, 0)
+            )
+    return found
+
+
+def _against(order: OurOrder, row: OrderRow, *, settled: bool) -> Iterator[Difference]:
+    where = (order.order_id, order.condition_id)
+    signed = (order.token, order.side, order.price, order.size)
+    if signed != (row.token, row.side, row.price, row.size):
+        yield Difference(Kind.PRICE, *where, order.price, row.price, row)
+    resting = row.kind in (OrderSeen.Kind.LIVE, OrderSeen.Kind.DELAYED)
+    if settled and not order.open and resting:
+        yield Difference(Kind.GHOST, *where, 0, row.size - row.matched, row)
+    elif settled and order.open and row.matched > order.matched:
+        yield Difference(Kind.SIZE, *where, order.matched, row.matched, row)
+
+
+@attrs.frozen
+class Belief:
+    """What the ledger says of one balance: confirmed, and with all trades under way; 10⁻⁶."""
+
+    kind: Kind
+    subject: str
+    final: int
+    total: int
+    condition_id: str = ""
+
+    def off(self, there: int) -> int:
+        """How far a figure of the venue lies outside what trades under way explain."""
+        low, high = min(self.final, self.total), max(self.final, self.total)
+        if there > high + TOLERANCE:
+            return there - high
+        return there - low if there < low - TOLERANCE else 0
+
+
+@attrs.define
+class _Watched:
+    belief: Belief
+    since_ms: int | None = None  # when the present difference was first seen
+    off: int = 0  # and how large it was at the last look
+    past: deque[tuple[int, Belief]] = attrs.field(factory=deque)  # (until when, belief)
+
+    @property
+    def patience_ms(self) -> int:
+        """How long the difference may last."""
+        return PAYMENT_MS if self.belief.kind is Kind.CASH and self.off > 0 else DRIFT_MS
+
+
+@attrs.define(eq=False)
+class DriftWatch:
+    """Balances under comparison. A difference is drift once it has lasted `DRIFT_MS`, dollars
+    beyond what we know of once they have lasted `PAYMENT_MS`. News that change it start it anew,
+    for they were part of it; news that leave it as it is do not.
+
+    A figure that we believed ourselves within `STALE_MS` is the venue's cache, which lags (F34).
+    """
+
+    stale: int = 0  # figures that were taken for old ones
+    _watched: dict[str, _Watched] = attrs.field(factory=dict)
+
+    @property
+    def differing(self) -> bool:
+        """Whether a balance differs now, so that it should be read again soon."""
+        return any(
+            watched.since_ms is not None and watched.patience_ms == DRIFT_MS
+            for watched in self._watched.values()
+        )
+
+    def judge(self, belief: Belief, there: int, now_ms: int) -> Difference | None:
+        """Compare one balance; the difference, if it has lasted."""
+        watched = self._watched.setdefault(belief.subject, _Watched(belief))
+        off, news = belief.off(there), watched.belief != belief
+        if news:
+            watched.past.append((now_ms, watched.belief))
+            watched.belief = belief
+        while watched.past and now_ms - watched.past[0][0] > STALE_MS:
+            watched.past.popleft()
+        stale = off != 0 and any(not before.off(there) for _, before in watched.past)
+        self.stale += stale
+        if not off or stale:
+            watched.since_ms = None
+            return None
+        if watched.since_ms is None or (news and abs(off - watched.off) > TOLERANCE):
+            watched.since_ms = now_ms
+        watched.off = off
+        if now_ms - watched.since_ms <= watched.patience_ms:
+            return None
+        return Difference(belief.kind, belief.subject, belief.condition_id, belief.total, there)
+
+    def keep(self, subjects: Iterable[str]) -> None:
+        """Forget balances that nobody compares any more."""
+        wanted = set(subjects)
+        self._watched = {key: value for key, value in self._watched.items() if key in wanted}

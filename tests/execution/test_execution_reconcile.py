@@ -1,0 +1,229 @@
+"""Differences between our books and the venue's: each kind, and what is no difference."""
+
+from __future__ import annotations
+
+import attrs
+import pytest
+from execution_kit import MARKET, T0, Kind as Seen, row
+from hypothesis import given, strategies as st
+
+from polybot.domain.market import Side
+from polybot.domain.orders import OrderRow
+from polybot.domain.units import SHARE
+from polybot.execution.reconcile import (
+    DRIFT_MS,
+    LAG_MOST_MS,
+    PAYMENT_MS,
+    STALE_MS,
+    TOLERANCE,
+    Belief,
+    Difference,
+    DriftWatch,
+    Kind,
+    OurOrder,
+    order_differences,
+)
+
+GRACE = 2000
+LATER = T0 + LAG_MOST_MS
+
+
+def ours(order_id: str = "0x1", *, matched: int = 0, open_: bool = True) -> OurOrder:
+    """Ten Up at 0.48, last moved at T0."""
+    where = (MARKET.condition_id, MARKET.up_token, Side.BUY)
+    return OurOrder(order_id, *where, 4800, 10 * SHARE, matched * SHARE, open_, T0)
+
+
+def kinds(
+    known: list[OurOrder],
+    rows: list[OrderRow],
+    *,
+    begun_ms: int = LATER,
+    signed: tuple[str, ...] = (),
+) -> list[Kind]:
+    found = order_differences(known, signed.__contains__, rows, begun_ms, GRACE)
+    return [one.kind for one in found]
+
+
+def test_agreement_is_no_difference() -> None:
+    """The same orders on both sides, and ended ones that rest nowhere."""
+    assert kinds([ours(), ours("0x2", open_=False)], [row("0x1")]) == []
+
+
+def test_each_kind_has_its_sign() -> None:
+    """Missing here, missing there, size, price, foreign and ghost are told apart (issue C, 5)."""
+    assert kinds([], [row("0x1")], signed=("0x1",)) == [Kind.MISSING_HERE]
+    assert kinds([], [row("0x9")]) == [Kind.FOREIGN]
+    assert kinds([ours()], []) == [Kind.MISSING_THERE]
+    assert kinds([ours(matched=2)], [row("0x1", matched=5)]) == [Kind.SIZE]
+    assert kinds([ours(open_=False)], [row("0x1")]) == [Kind.GHOST]
+    assert kinds([ours()], [attrs.evolve(row("0x1"), price=4900)]) == [Kind.PRICE]
+
+
+@pytest.mark.parametrize(
+    "other", [{"price": 4700}, {"size": 11 * SHARE}, {"token": "222"}, {"side": Side.SELL}]
+)
+def test_any_other_term_than_signed_counts(other: dict[str, object]) -> None:
+    """Price, size, token and side are in the hash; a row that differs is nobody's we trust."""
+    changed = attrs.evolve(row("0x1"), **other)  # type: ignore[arg-type]  # of one field each
+
+    assert kinds([ours()], [changed]) == [Kind.PRICE]
+
+
+@pytest.mark.parametrize(
+    ("known", "rows", "begun_ms", "found"),
+    [
+        (ours(), [], T0 + LAG_MOST_MS - 1, []),
+        (ours(), [], T0 + LAG_MOST_MS, [Kind.MISSING_THERE]),
+        (ours(open_=False), [row("0x1")], T0 + GRACE - 1, []),
+        (ours(open_=False), [row("0x1")], T0 + GRACE, [Kind.GHOST]),
+        (ours(), [row("0x1", matched=3)], T0 + GRACE - 1, []),
+        (ours(), [row("0x1", matched=3)], T0 + GRACE, [Kind.SIZE]),
+    ],
+)
+def test_what_moved_just_before_is_not_judged(
+    known: OurOrder, rows: list[OrderRow], begun_ms: int, found: list[Kind]
+) -> None:
+    """Messages race with lists, and lists lag (F48)."""
+    assert kinds([known], rows, begun_ms=begun_ms) == found
+
+
+def test_an_old_amount_is_no_difference() -> None:
+    """Sums never shrink: a list that shows less than we were told is merely older."""
+    assert kinds([ours(matched=5)], [row("0x1", matched=2)]) == []
+
+
+def test_an_ended_order_shown_as_ended_is_no_ghost() -> None:
+    """Only what still rests contradicts an end."""
+    assert kinds([ours(open_=False)], [row("0x1", Seen.DEAD)]) == []
+
+
+def test_a_difference_tells_its_figures() -> None:
+    """The log has the kind, the order and both amounts."""
+    one = Difference(Kind.SIZE, "0xabcdefghijklmnop", "0xc", 2 * SHARE, 5 * SHARE)
+
+    assert one.text == "size: 0xabcdefghij, 2 here and 5 there"
+
+
+@given(
+    st.lists(st.integers(0, 5), unique=True),
+    st.lists(st.integers(0, 5), unique=True),
+    st.lists(st.integers(0, 5), unique=True),
+)
+def test_every_order_is_judged_once(open_: list[int], ended: list[int], there: list[int]) -> None:
+    """Each order of either side is in exactly the difference its two sides make."""
+    known = {n: ours(str(n)) for n in open_} | {
+        n: ours(str(n), open_=False) for n in ended if n not in open_
+    }
+    signed = {str(n) for n in known} | {"5"}
+    rows = [row(str(n)) for n in there]
+    found = order_differences(known.values(), signed.__contains__, rows, LATER, GRACE)
+
+    expected = {}
+    for n in range(6):
+        order = known.get(n)
+        if n in there and order is None:
+            expected[str(n)] = Kind.MISSING_HERE if n == 5 else Kind.FOREIGN
+        elif n in there and order is not None and not order.open:
+            expected[str(n)] = Kind.GHOST
+        elif n not in there and order is not None and order.open:
+            expected[str(n)] = Kind.MISSING_THERE
+    assert {one.subject: one.kind for one in found} == expected
+    assert len(found) == len(expected)
+
+
+# --- balances -------------------------------------------------------------------------------------
+
+TEN = Belief(Kind.SHARES, "111", 10 * SHARE, 10 * SHARE, "0xc")
+
+
+def judged(watch: DriftWatch, belief: Belief, there: int, *at_ms: int) -> list[bool]:
+    return [watch.judge(belief, there, T0 + ms) is not None for ms in at_ms]
+
+
+def test_a_difference_that_lasts_is_drift() -> None:
+    """More than a hundredth of a share, for more than five seconds (G14)."""
+    there = 10 * SHARE + TOLERANCE + 1
+    assert judged(DriftWatch(), TEN, there, 0, 2500, DRIFT_MS, DRIFT_MS + 1) == [
+        False, False, False, True,
+    ]  # fmt: skip
+    assert judged(DriftWatch(), TEN, 10 * SHARE + TOLERANCE, 0, DRIFT_MS + 1) == [False, False]
+
+
+def test_drift_tells_both_figures() -> None:
+    """What an operator wants to know first."""
+    watch = DriftWatch()
+    watch.judge(TEN, 9 * SHARE, T0)
+
+    assert watch.differing
+    assert watch.judge(TEN, 9 * SHARE, T0 + 6000) == Difference(
+        Kind.SHARES, "111", "0xc", 10 * SHARE, 9 * SHARE
+    )
+
+
+def test_agreement_in_between_starts_anew() -> None:
+    """A figure that came right was late, not wrong."""
+    watch = DriftWatch()
+    assert judged(watch, TEN, 9 * SHARE, 0, 4000) == [False, False]
+    assert judged(watch, TEN, 10 * SHARE, 4500) == [False]
+    assert not watch.differing
+    assert judged(watch, TEN, 9 * SHARE, 5500) == [False]
+
+
+def test_news_in_between_starts_anew() -> None:
+    """A fill learnt meanwhile is a trade under way: the figures are compared afresh."""
+    watch = DriftWatch()
+    assert judged(watch, TEN, 30 * SHARE, 0, 4000) == [False, False]
+    more = attrs.evolve(TEN, final=20 * SHARE, total=20 * SHARE)
+    assert judged(watch, more, 30 * SHARE, 6000, 11_000, 11_001) == [False, False, True]
+
+
+def test_dollars_more_than_known_wait_for_their_evidence() -> None:
+    """Rebates are paid unannounced and told elsewhere; shares, and dollars that are missing, have
+    five seconds.
+    """
+    cash = Belief(Kind.CASH, "cash", 10 * SHARE, 10 * SHARE)
+    ever = (0, DRIFT_MS + 1, PAYMENT_MS, PAYMENT_MS + 1)
+    watch = DriftWatch()
+    assert judged(watch, cash, 13 * SHARE, *ever) == [False, False, False, True]
+    assert not watch.differing, "nothing to hurry for"
+    assert judged(DriftWatch(), cash, 7 * SHARE, 0, DRIFT_MS + 1) == [False, True]
+    assert judged(DriftWatch(), TEN, 13 * SHARE, 0, DRIFT_MS + 1) == [False, True]
+
+
+def test_news_that_explain_nothing_do_not_hide_drift() -> None:
+    """In a busy market fills come all the time; what they leave as it was goes on counting."""
+    watch = DriftWatch()
+    found = []
+    for n in range(8):
+        held = attrs.evolve(TEN, final=(10 + n) * SHARE, total=(10 + n) * SHARE)
+        found += judged(watch, held, (110 + n) * SHARE, 1000 * n)
+
+    assert found == [False] * 6 + [True] * 2
+
+
+@pytest.mark.parametrize(("there", "off"), [(9, -1), (10, 0), (12, 0), (15, 0), (16, 1)])
+def test_trades_under_way_explain_their_own_shares(there: int, off: int) -> None:
+    """Whether the venue moves balances at the match or when it is confirmed, both are right."""
+    assert Belief(Kind.SHARES, "1", 10 * SHARE, 15 * SHARE).off(there * SHARE) == off * SHARE
+
+
+def test_a_figure_we_believed_lately_is_the_venues_cache() -> None:
+    """Stale balances halt nothing for thirty seconds (F34); after that they are drift."""
+    watch = DriftWatch()
+    before = attrs.evolve(TEN, final=4 * SHARE, total=4 * SHARE)
+    watch.judge(before, 4 * SHARE, T0)
+    ever = range(1000, STALE_MS + 1000, 1000)
+    assert not any(judged(watch, TEN, 4 * SHARE, *ever))
+    assert watch.stale == len(ever)
+    late = STALE_MS + 1001
+    assert judged(watch, TEN, 4 * SHARE, late, late + DRIFT_MS + 1) == [False, True]
+
+
+def test_what_is_compared_no_more_is_forgotten() -> None:
+    """Closed markets leave nothing behind (S20), and no difference that would ask for haste."""
+    watch = DriftWatch()
+    watch.judge(TEN, 0, T0)
+    watch.keep(["cash"])
+
+    assert not watch.differing

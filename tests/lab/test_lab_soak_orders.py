@@ -1,0 +1,141 @@
+"""The soak of orders: a share of it in every run of the tests, and proof that it finds what it is
+there to find.
+"""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Callable
+
+import pytest
+
+from polybot.domain import ledger
+from polybot.domain.orders import OrderSeen, TradeSeen, TradeStatus
+from polybot.execution import desk, table
+from polybot.execution.doubts import Doubts
+from polybot.execution.lifecycle import OPEN, TRANSITIONS, Event, State
+from polybot.lab.report import table as written
+from polybot.lab.soak_orders import RARE, Failed, Soaked, rows, sequence, soak, spread
+from polybot.lab.toy_venue import ToyVenue
+
+SHARE_OF_IT = 20_000
+SEED = 7
+
+
+def test_a_share_of_the_soak_holds() -> None:
+    """Twenty thousand random lives: S3 to S7, S23, S24 after every step, L1 and L2 at the end, and
+    every rare state has come up (reliability.md 3).
+    """
+    total = spread(SEED, 0, SHARE_OF_IT)
+
+    assert total.failed == []
+    assert total.sequences == SHARE_OF_IT
+    assert [name for name in RARE if not total.seen[name]] == []
+
+
+def test_a_sequence_repeats_by_its_number() -> None:
+    """The same seed and number play the same life: a finding can be looked at alone."""
+    one, again = (sequence(SEED, 123)[0] for _ in range(2))
+
+    assert (one.sent, one.told, one.now) == (again.sent, again.told, again.now)
+    assert one.table.rare == again.table.rare
+
+
+Patch = pytest.MonkeyPatch
+
+
+def time_out_is_a_refusal(patch: Patch) -> None:
+    patch.setitem(TRANSITIONS[State.IN_FLIGHT], Event.NO_ANSWER, State.REJECTED)
+
+
+def a_cancel_sent_is_a_cancel(patch: Patch) -> None:
+    patch.setitem(TRANSITIONS[State.LIVE], Event.CANCEL_SENT, State.CANCELLED)
+
+
+def a_refused_cancel_is_the_end(patch: Patch) -> None:
+    patch.setitem(TRANSITIONS[State.CANCELLING], Event.CANCEL_REFUSED, State.CANCELLED)
+
+
+def one_absent_read_is_enough(patch: Patch) -> None:
+    patch.setattr(Doubts, "_proven", lambda *_: True)
+
+
+def nothing_is_looked_up(patch: Patch) -> None:
+    patch.setattr(Doubts, "due", lambda *_: [])
+
+
+def doubt_blocks_nothing(patch: Patch) -> None:
+    patch.setattr(desk.Desk, "_blocked", lambda *_: None)
+
+
+def a_cancelling_order_counts_no_more(patch: Patch) -> None:
+    patch.setattr("polybot.execution.table.OPEN", OPEN - {State.CANCELLING})
+
+
+def failed_is_final_too_late(patch: Patch) -> None:
+    book = ledger.Ledger.book
+
+    def believing(self: ledger.Ledger, trade: TradeSeen) -> bool:
+        return trade.status is not TradeStatus.FAILED and book(self, trade)
+
+    patch.setattr(ledger.Ledger, "book", believing)
+
+
+def the_word_matched_is_believed(patch: Patch) -> None:
+    seen = table.OrderTable.seen
+
+    def believing(self: table.OrderTable, event: OrderSeen, now_ms: int) -> None:
+        seen(self, event, now_ms)
+        if event.kind is OrderSeen.Kind.LIVE and event.matched and event.order_id in self:
+            self.move(self[event.order_id], Event.SEEN_FILLED, now_ms)
+
+    patch.setattr(table.OrderTable, "seen", believing)
+
+
+NAIVE: tuple[Callable[[Patch], None], ...] = (
+    time_out_is_a_refusal,
+    a_cancel_sent_is_a_cancel,
+    a_refused_cancel_is_the_end,
+    one_absent_read_is_enough,
+    nothing_is_looked_up,
+    doubt_blocks_nothing,
+    a_cancelling_order_counts_no_more,
+    failed_is_final_too_late,
+    the_word_matched_is_believed,
+)
+
+
+@pytest.mark.parametrize("naive", NAIVE, ids=lambda naive: str(naive.__name__))
+def test_the_soak_bites(naive: Callable[[Patch], None], monkeypatch: Patch) -> None:
+    """Each common mistake breaks an invariant within a few hundred lives."""
+    naive(monkeypatch)
+
+    assert soak(SEED, range(400)).failed
+
+
+def test_a_venue_that_gets_an_order_twice_says_so() -> None:
+    """The toy venue itself is the last to notice a POST that is sent again (S3)."""
+    play, _ = sequence(SEED, 1)
+    venue: ToyVenue = play.venue
+    held = next(iter(venue.orders.values()))
+    with pytest.raises(AssertionError, match="twice"):
+        venue._accept(held.signed, OrderSeen.Kind.LIVE, play.now)
+
+
+def test_a_soak_that_reached_nothing_rare_has_failed() -> None:
+    """A rare state with a count of zero misses its target, but not in a short look."""
+    seen = dict.fromkeys(RARE, 1) | {"reversal": 0}
+    for sequences, met in ((1_000_000, False), (10, True)):
+        total = Soaked(sequences)
+        total.seen.update(seen)
+        assert written(io.StringIO(), "soak", rows(total, 1.0)) is met
+
+
+def test_what_broke_is_told_with_its_number() -> None:
+    """Ten findings at most, each with what repeats it."""
+    total = Soaked(5, failed=[Failed(n, 3, "Broken: S4") for n in range(12)])
+    text = io.StringIO()
+
+    assert not written(text, "soak", rows(total, 1.0))
+    assert text.getvalue().count("Broken: S4") == 10
+    assert "sequence 7, step 3" in text.getvalue()

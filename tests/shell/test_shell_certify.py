@@ -1,0 +1,69 @@
+"""The dead-man switch is tried before anything is quoted (clob.md 4.2, reliability.md 0)."""
+
+from __future__ import annotations
+
+import pytest
+import trio
+from shell_kit import HOUR_MS, clean, scene
+from venue_bent import answer
+
+from polybot.journal.entries import Certified
+from polybot.patient_clock import PatientClock
+
+
+async def test_a_switch_that_works(fast_clock: PatientClock) -> None:
+    """The far order is seen to vanish within the venue's 10 to 15 s, that is written down, and only
+    then does trading begin; its order is the venue's to cancel, not ours (clob.md 4.2).
+    """
+    async with scene(at_ms=HOUR_MS + 30_000) as it, trio.open_nursery() as nursery:
+        it.bot.certify = True
+        nursery.start_soon(it.run)
+        await it.quoting()
+        far, *quotes = it.venue.placed()
+        store = it.bot.ctx.account.journal.store
+        (seen,) = [e.entry for e in store.live() if isinstance(e.entry, Certified)]
+        assert 10_000 <= seen.took_ms <= 17_000
+        assert quotes[0].at_ms - far.at_ms >= 10_000
+        assert far.order.price == far.order.market.tick
+        report = await it.end()
+
+    clean(report)
+
+
+async def test_a_certificate_holds_a_week(fast_clock: PatientClock) -> None:
+    """A recent certificate is believed: no second order is placed for it."""
+    async with scene(at_ms=HOUR_MS + 30_000) as it, trio.open_nursery() as nursery:
+        it.bot.certify = True
+        it.bot.ctx.recovered.certified_ms = it.venue.clock.now_ms() - 1_000
+        nursery.start_soon(it.run)
+        await it.quoting()
+        assert all(event.order.price > 100 for event in it.venue.placed())
+        clean(await it.end())
+
+
+async def test_a_switch_that_does_nothing(
+    fast_clock: PatientClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A venue that forgets to cancel is not traded on: the start fails, and we cancel ourselves."""
+    async with scene(at_ms=HOUR_MS + 30_000) as it, trio.open_nursery() as nursery:
+        it.bot.certify = True
+        monkeypatch.setattr(it.venue.clob.heartbeats, "sweep", lambda now_ms: [])
+        nursery.start_soon(it.run)
+        report = await it.ending()
+
+    assert it.code == 1
+    assert "dead-man switch did not cancel" in report.exit_reason
+    assert report.live_orders_at_exit == 0
+    assert len(it.venue.placed()) == 1
+
+
+async def test_a_switch_that_takes_no_beat(fast_clock: PatientClock) -> None:
+    """Without an accepted beat the order is not even placed."""
+    async with scene(at_ms=HOUR_MS + 30_000) as it, trio.open_nursery() as nursery:
+        it.bot.certify = True
+        it.venue.bend("POST", "/v1/heartbeats", act=answer(503))
+        nursery.start_soon(it.run)
+        report = await it.ending()
+
+    assert "takes no heartbeat" in report.exit_reason
+    assert it.venue.placed() == []

@@ -1,0 +1,243 @@
+"""The doctor before a venue: well when all is well, and each ill named with its remedy."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import attrs
+import orjson
+import pytest
+from shell_kit import HOUR_MS, Scene, scene
+from venue_bent import Act, answer, changed
+
+from polybot import launch
+from polybot.config import JournalParams, LiveParams
+from polybot.journal.entries import Halted
+from polybot.journal.store import Store, live_journal_place
+from polybot.operator.checks_here import CHECKS as HERE, disk_space, halts, key_and_funder
+from polybot.operator.doctor import examine, in_turn
+from polybot.operator.findings import Grade, json_text, text, well
+from polybot.operator.patient import Patient
+from polybot.operator.preflight import CHECKS as PREFLIGHT, preflight
+from polybot.options import BotOptions
+from polybot.patient_clock import PatientClock
+from polybot.quoting.params import QuoteParams
+from polybot.risk.limits import RiskParams
+from polybot.secrets_file import ApiKey, LiveKeys
+from polybot.venue.clob import ClobClient
+from polybot.venue.secret import Secret
+
+OTHER = "0x6Cd089333445c89b55B7693c6009DCc229613738"
+
+
+@asynccontextmanager
+async def patient() -> AsyncGenerator[tuple[Scene, Patient]]:
+    """A venue in the middle of a window, a wallet, and no journal yet."""
+    async with scene(at_ms=HOUR_MS + 60_000) as it:
+        ctx = it.bot.ctx
+        yield (
+            it,
+            Patient(
+                config=ctx.config,
+                site=ctx.site,
+                wallet=ctx.wallet,
+                client=ctx.client,
+                http=it.http,
+                rng=random.Random(1),
+                journal=it.journal.with_name("none yet"),
+                owner="scene",
+            ),
+        )
+
+
+async def test_all_is_well(fast_clock: PatientClock) -> None:
+    """Every check of the doctor passes on a sound venue, `--order` leaves nothing resting, and both
+    forms of the report say so.
+    """
+    async with patient() as (it, one):
+        report = await examine(one, place_order=True)
+        assert [n for n, f in report if f.grade is not Grade.OK] == []
+        assert len(it.venue.placed()) == 1, "one order, sent once"
+        assert it.venue.live == []
+
+    assert text(report).endswith(f"{len(report)} checks, none failed\n")
+    told = orjson.loads(json_text(report))
+    assert told["ok"] is True
+    assert {row["check"] for row in told["checks"]} >= {"geoblock", "far order", "heartbeat"}
+
+
+def _set(key: str, value: object) -> Act:
+    def change(body: dict[str, object]) -> None:
+        body[key] = value
+
+    return changed(change)
+
+
+NO_ALLOWANCES = _set("allowances", {})
+ILLS: list[tuple[str, str, str, Act, str]] = [
+    ("API credentials", "GET", "/auth/api-keys", answer(401), "401"),
+    ("API credentials", "GET", "/auth/api-keys", _set("apiKeys", []), "does not list"),
+    ("closed-only flag", "GET", "/auth/ban-status", _set("closed_only", True), "only reduce"),
+    ("closed-only flag", "GET", "/auth/ban-status", _set("closed_only", "no"), "unreadable"),
+    ("clock", "GET", "/time", answer(200, b"1795000000"), "against the venue"),
+    ("cash and sizes", "GET", "/balance-allowance", _set("balance", "4999999"), "4.999999 pUSD"),
+    ("allowances", "GET", "/balance-allowance", NO_ALLOWANCES, "may not take our pUSD"),
+    ("windows", "GET", "/clob-markets", answer(500), "500"),
+    ("far order", "POST", "/order", answer(400, b'{"error": "no"}'), "refused"),
+    ("heartbeat", "POST", "/v1/heartbeats", answer(503), "503"),
+]
+
+
+@pytest.mark.parametrize(("check", "method", "path", "act", "found"), ILLS)
+async def test_an_ill_is_named(
+    check: str, method: str, path: str, act: Act, found: str, fast_clock: PatientClock
+) -> None:
+    """Each thing that is wrong at the venue fails its check, with a remedy, and the doctor still
+    runs to its end.
+    """
+    async with patient() as (it, one):
+        it.venue.bend(method, path, act=act)
+        report = dict(await examine(one, place_order=check == "far order"))
+
+    assert report[check].grade is Grade.FAILED
+    assert found in report[check].found
+    assert report[check].remedy
+    assert not well(list(report.items()))
+
+
+async def test_a_blocked_place(fast_clock: PatientClock) -> None:
+    """From a blocked country nothing may be placed: the probe's answer is a hard check (clob.md
+    7.3), and a live start refuses on it.
+    """
+    async with patient() as (it, one):
+        it.venue.clob.geoblock.country = "US"
+        forbidding = await preflight(one)
+
+    assert [line.split(":")[0] for line in forbidding] == ["geoblock"]
+
+
+@pytest.mark.parametrize("line", ["market_ws", "user_ws", "prices_ws", "binance_ws"])
+async def test_a_stream_that_says_nothing(line: str, fast_clock: PatientClock) -> None:
+    """A stream that connects and delivers nothing, or is not there, fails its check alone."""
+    names = {"market_ws": "market stream", "user_ws": "user stream",
+             "prices_ws": "PolyBolt prices", "binance_ws": "Binance prices"}  # fmt: skip
+    async with patient() as (_, one):
+        closed = attrs.evolve(one.site, **{line: "ws://127.0.0.1:9"})
+        report = dict(await examine(attrs.evolve(one, site=closed), place_order=False))
+
+    assert [n for n, f in report.items() if f.grade is Grade.FAILED] == [names[line]]
+
+
+async def test_orders_that_rest_are_left_alone(fast_clock: PatientClock) -> None:
+    """Where something rests no beat is sent, for its lapse would cancel that; a warning says so
+    (clob.md 4.2).
+    """
+    async with patient() as (it, one):
+        row = {"data": [{"id": "0x1", "status": "LIVE", "asset_id": "1", "market": "0x2",
+                         "side": "BUY", "original_size": "5", "size_matched": "0", "price": "0.1",
+                         "order_type": "GTC", "owner": "x"}], "next_cursor": "LTE="}  # fmt: skip
+        it.venue.bend("GET", "/data/orders", act=answer(200, orjson.dumps(row)))
+        report = dict(await examine(one, place_order=False))
+        assert not it.venue.asked("POST", "/v1/heartbeats")
+
+    assert report["heartbeat"].grade is report["open orders"].grade is Grade.WARNING
+
+
+def _live(one: Patient, funder: str, kind: int) -> Patient:
+    """The same wallet as a live configuration has it."""
+    live = LiveParams(funder=funder, signature_type=kind)
+    keys = LiveKeys(Secret("0x" + "11" * 32), funder, None)
+    client = ClobClient(
+        one.http, one.site, one.credentials, one.clock, funder=funder, signature_type=kind
+    )
+    return attrs.evolve(one, config=attrs.evolve(one.config, live=live, keys=keys), client=client)
+
+
+async def test_a_funder_of_another_key(fast_clock: PatientClock) -> None:
+    """Signature type and funder must be of one key: the own wallet is no proxy of itself, and the
+    remedy names the address that would be right (onchain.md 5).
+    """
+    async with patient() as (_, one):
+        assert (await key_and_funder(one)).grade is Grade.OK
+        wrong = await key_and_funder(_live(one, OTHER, 1))
+
+    assert wrong.grade is Grade.FAILED
+    assert "its own would be 0x" in wrong.remedy
+
+
+async def test_sizes_that_cannot_trade(fast_clock: PatientClock) -> None:
+    """A clip below the venue's minimum and limits below it are told before a start quotes nothing
+    for hours.
+    """
+    async with patient() as (_, one):
+        for part in (
+            {"quote": QuoteParams(size_shares=4.0)},
+            {"risk": RiskParams(max_order_shares=4)},
+        ):
+            config = attrs.evolve(one.config, **part)
+            lines = await preflight(attrs.evolve(one, config=config))
+            assert [line.split(":")[0] for line in lines] == ["cash and sizes"]
+
+
+async def test_journal_and_halts(fast_clock: PatientClock, tmp_path: Path) -> None:
+    """A journal in use is a warning, somebody else's fails, and a halt on record fails with what to
+    do about it; nothing is created by looking.
+    """
+    async with patient() as (it, one):
+        report = dict(await in_turn(one, HERE))
+        assert report["journal"].grade is report["halts"].grade is Grade.OK
+        assert one.journal is not None
+        assert not one.journal.exists()
+        used = dict(await in_turn(attrs.evolve(one, journal=it.journal), HERE))
+        assert "in use by process" in used["journal"].found
+        store = it.bot.ctx.account.journal.store
+        store.append([(1, Halted("foreign orders", "2 we did not place"))])
+        store.close()
+        ours = attrs.evolve(one, journal=it.journal)
+        halted = await halts(ours)
+        assert halted.grade is Grade.FAILED
+        assert "rearm" in halted.remedy
+        other = dict(await in_turn(attrs.evolve(ours, owner="somebody"), HERE))
+        assert other["journal"].grade is Grade.FAILED
+
+
+async def test_a_full_disk(fast_clock: PatientClock, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Too little room for a day of journal forbids a start (F66)."""
+    async with patient() as (_, one):
+        monkeypatch.setattr(
+            "polybot.operator.checks_here.shutil.disk_usage",
+            lambda _: attrs.make_class("Usage", {"free": attrs.field(default=10)})(),
+        )
+        assert (await disk_space(one)).grade is Grade.FAILED
+
+
+def test_the_preflight_is_a_part_of_the_doctor() -> None:
+    """The start looks at what can lose money at once, and at nothing that takes long."""
+    assert [check.name for check in PREFLIGHT] == [
+        "key and funder", "disk space", "API credentials", "closed-only flag", "geoblock", "clock",
+        "cash and sizes", "allowances",
+    ]  # fmt: skip
+
+
+async def test_a_start_that_is_refused(
+    fast_clock: PatientClock, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """A live start whose preflight fails – here the clocks differ by years – raises what was found,
+    has placed nothing, and lets the journal go.
+    """
+    async with patient() as (it, one):
+        monkeypatch.setattr(launch, "POLYMARKET", one.site)
+        wallet, known = it.venue.wallet, one.credentials
+        api = ApiKey(known.api_key, known.secret, known.passphrase)
+        config = attrs.evolve(
+            one.config,
+            keys=LiveKeys(Secret(wallet.private_key), None, api),
+            journal=JournalParams(str(tmp_path)),
+        )
+        with pytest.raises(launch.StartRefused, match=r"(?s)preflight found.*clock"):
+            await launch.run_live(config, BotOptions(Path("config.toml")))
+        assert it.venue.placed() == []
+    Store.open(*live_journal_place(tmp_path, wallet.address)).close()
