@@ -21,10 +21,10 @@ from polybot.context import Context
 from polybot.discovery import Discovery
 from polybot.domain.ledger import MarketBooks
 from polybot.health import leaves
+from polybot.inventory import Inventory
 from polybot.market_scope import Unflattened
 from polybot.price_task import PriceTask
 from polybot.restart import Restart, StartFailed, end_of
-from polybot.settlement import Settlement
 from polybot.summary import Summary, total
 from polybot.supervisor import Supervisor
 from polybot.user_task import UserTask
@@ -41,7 +41,7 @@ class Bot:
     ctx: Context
     series: tuple[str, ...]
     run_ms: int | None
-    settlement: Settlement
+    inventory: Inventory
     speed: float
     world: str
     certify: bool = False  # try the dead-man switch before anything is quoted
@@ -57,7 +57,7 @@ class Bot:
 
     def __attrs_post_init__(self) -> None:
         self.discovery = Discovery(self.ctx, self.series)
-        self.supervisor = Supervisor(self.ctx, self.discovery, self.settlement)
+        self.supervisor = Supervisor(self.ctx, self.discovery, self.inventory)
         self.ctx.account.journal.on_failure = self._journal_failed
 
     # --- running -----------------------------------------------------------------------------
@@ -106,17 +106,15 @@ class Bot:
 
     async def _take_over(self) -> None:
         """Before anything else: no order of an earlier run may rest, and the books are right."""
-        restart = Restart(self.ctx)
+        self.inventory.take_over(list(self.ctx.recovered.operations.values()))
+        restart = Restart(self.ctx, self.inventory.resolve)
         try:
             await restart.run()
         finally:
             self.empty = restart.empty
         self.ready = True
         for market in self.ctx.recovered.markets.values():
-            self.settlement.watch(market)
-        for operation in self.ctx.recovered.operations.values():
-            self.settlement.in_doubt[operation.condition_id] = operation
-            self.ctx.account.moving.add(operation.condition_id)
+            self.inventory.watch(market)
 
     def _start_services(self, services: trio.Nursery) -> None:
         account, assets = self.ctx.account, sorted({one.split("-")[0] for one in self.series})
@@ -126,7 +124,7 @@ class Bot:
         services.start_soon(self.ctx.reconciler.run, name="reconciler")
         services.start_soon(PriceTask(self.ctx, assets).run, name="prices")
         services.start_soon(self.discovery.run, name="discovery")
-        services.start_soon(self.settlement.run, name="settlement")
+        services.start_soon(self.inventory.run, name="inventory")
         services.start_soon(self._publish, name="view")
         if self.run_ms is not None:
             services.start_soon(self._stop_at, self.started_ms + self.run_ms, name="timer")
@@ -176,7 +174,7 @@ class Bot:
     async def _last_accounts(self) -> None:
         """Late fills and results, so that the books are complete when they are written."""
         await self.ctx.reconciler.reconcile()
-        await self.settlement.round(final=True)
+        await self.inventory.round(final=True)
 
     # --- figures -----------------------------------------------------------------------------
 

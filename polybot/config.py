@@ -20,6 +20,7 @@ from attrs.validators import and_, ge, in_, le
 from polybot import options
 from polybot.config_read import ConfigError, Fault, read_section, unknown_key
 from polybot.exchange.faults.plan import load as load_plan, presets
+from polybot.execution.inventory import InventoryParams
 from polybot.execution.params import OrderParams
 from polybot.options import Overrides
 from polybot.pricing.params import PricingParams
@@ -113,11 +114,9 @@ class LiveParams:
     itself; PM_FUNDER must be the same.
     """
 
-    signature_type: int = attrs.field(default=0, validator=in_((0, 1, 2)))
-    """How the venue knows the wallet: 0 its own key, 1 a proxy, 2 a Safe; the last two need
-    `funder`.
-
-    Deposit wallets (type 3) are not built yet.
+    signature_type: int = attrs.field(default=0, validator=in_((0, 1, 2, 3)))
+    """How the venue knows the wallet: 0 its own key, 1 a proxy, 2 a Safe, 3 a deposit wallet; all
+    but the first need `funder`.
     """
 
     certify: bool = True
@@ -137,6 +136,7 @@ class Config:
     paper: PaperParams
     live: LiveParams
     journal: JournalParams = JournalParams()
+    inventory: InventoryParams = InventoryParams()
     keys: LiveKeys | None = None  # in live mode only
 
     @property
@@ -170,6 +170,7 @@ def load(path: Path, env: Mapping[str, str], overrides: Overrides = Overrides())
         paper=section(PaperParams, "paper"),
         live=section(LiveParams, "live"),
         journal=section(JournalParams, "journal"),
+        inventory=section(InventoryParams, "inventory"),
     )
     if any(fault.path.startswith("live") for fault in faults):
         raise ConfigError(faults)  # which wallet and which file are meant is not known
@@ -252,7 +253,7 @@ def _match(live: LiveParams, wallet: str, keys: LiveKeys, faults: list[Fault]) -
             problem = f"the key belongs to {address}, not to {wallet}; one of them is wrong"
             faults.append(Fault("live.wallet", problem))
     if (live.signature_type == 0) != (live.funder is None):
-        problem = "0 goes without a funder, 1 and 2 need one"
+        problem = "0 goes without a funder, the others need one"
         faults.append(Fault("live.signature_type", problem))
     if (live.funder or "").lower() != (keys.funder or "").lower():
         problem = f"must be the same address as {FUNDER}; set both or neither"

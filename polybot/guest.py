@@ -13,6 +13,7 @@ from polybot.host import Host, ask_exchange, clock_of
 from polybot.journal.store import Store
 from polybot.launch import EXIT_ORDERS_LIVE, build, judged, run_watched
 from polybot.options import BotOptions
+from polybot.purse import Purse
 from polybot.summary import Summary
 from polybot.venue.rest import http_client
 
@@ -23,11 +24,12 @@ async def run_guest(config: Config, options: BotOptions, host: Host) -> tuple[Su
     async with http_client() as http:
         clock = await clock_of(http, host)
         bot = build(
-            config, options, clock, host.site, host.private_key,
-            host.credentials, http, store, world=host.site.clob, speed=host.speed,
+            config, options, clock, host.site, host.private_key, host.credentials,
+            Purse.deposit(host.deposit, host.relayer_key.reveal()), http, store,
+            world=host.site.clob, speed=host.speed,
         )  # fmt: skip
         code = await run_watched(bot)
-        verdict = await ask_exchange(http, host.admin, host.credentials.address)
+        verdict = await ask_exchange(http, host.admin, host.deposit)
         summary = judged(bot.summary(), verdict)
     store.close()
     return summary, EXIT_ORDERS_LIVE if summary.live_orders_at_exit else code

@@ -30,6 +30,8 @@ class Host:
     admin: str
     private_key: Secret
     credentials: Credentials
+    deposit: str  # the key's deposit wallet, which holds the money we trade with
+    relayer_key: Secret
     speed: float
 
     @classmethod
@@ -46,6 +48,8 @@ class Host:
                 Secret(wallet["api_secret"]),
                 Secret(wallet["passphrase"]),
             ),
+            wallet["deposit"],
+            Secret(wallet["relayer_api_key"]),
             float(line["speed"]),
         )
 

@@ -23,7 +23,7 @@ from polybot.account import Account
 from polybot.app import Bot
 from polybot.channels import Published
 from polybot.clock import Clock
-from polybot.config import Config, LiveParams
+from polybot.config import Config
 from polybot.console.log import bot_log, set_up_logs
 from polybot.console.show import show
 from polybot.console.snapshot import Snapshot
@@ -40,6 +40,7 @@ from polybot.execution.firewall import Admission
 from polybot.health import Health, leaves
 from polybot.heartbeat import Heartbeat
 from polybot.host import ask_exchange
+from polybot.inventory import Inventory
 from polybot.journal.entries import Halted
 from polybot.journal.recovery import Recovered, recover
 from polybot.journal.store import JournalFailed, JournalInUse, Store, live_journal_place
@@ -48,16 +49,15 @@ from polybot.operator.patient import Patient
 from polybot.operator.preflight import preflight
 from polybot.options import BotOptions, check_pace
 from polybot.pricing.board import PriceBoard
+from polybot.purse import NO_KEY, Purse
 from polybot.reconciler import Reconciler
 from polybot.records import Records
 from polybot.restart import StartFailed
 from polybot.secrets_file import LiveKeys
-from polybot.settlement import Settlement
 from polybot.signals import stop_on_signals
 from polybot.summary import Summary
 from polybot.venue.clob import ClobClient
 from polybot.venue.keys import derive_credentials
-from polybot.venue.operations import Operations
 from polybot.venue.rest import Rest, http_client
 from polybot.venue.secret import Credentials, Secret
 from polybot.venue.signing import Wallet
@@ -78,6 +78,7 @@ def build(
     site: Site,
     private_key: Secret,
     credentials: Credentials,
+    purse: Purse,
     http: httpx.AsyncClient,
     store: Store,
     *,
@@ -85,8 +86,8 @@ def build(
     speed: float,
     certify: bool = False,
 ) -> Bot:
-    """Put a bot together for one venue, with what its journal knows. Nothing is sent before it
-    runs. Raises JournalFailed for a journal that cannot be read.
+    """Put a bot together for one venue and wallet, with what its journal knows. Nothing is sent
+    before it runs. Raises JournalFailed for a journal that cannot be read.
     """
     rng = random.Random(config.paper.seed) if config.bot.mode == "paper" else random.SystemRandom()
     admission = Admission()
@@ -94,15 +95,13 @@ def build(
     # On a clock that runs fast, the moments a worker thread takes would count manifold.
     journal = Journal(store, clock, inline=speed != 1)
     recovered = recover(store.live())
-    # On paper the demo wallet trades for itself, whatever `[live]` says.
-    live = config.live if config.keys is not None else LiveParams()
     client = ClobClient(
         http,
         site,
         credentials,
         clock,
-        funder=live.funder,
-        signature_type=live.signature_type,
+        funder=purse.funder,
+        signature_type=purse.signature_type,
         timeout_s=config.orders.post_timeout_s,
     )
     account = Account(client, clock, health, journal, recovered.ledger)
@@ -129,12 +128,13 @@ def build(
         rng=rng,
         records=records,
         published=Published(None),
-        funder=live.funder,
-        signature_type=live.signature_type,
+        funder=purse.funder,
+        signature_type=purse.signature_type,
     )
-    operations = Operations.of(http, site, credentials, clock)
-    settlement = Settlement(ctx, None if isinstance(operations, Failure) else operations)
-    return Bot(ctx, config.bot.series, options.run_ms, settlement, speed, world, certify)
+    chain = purse.chain(http, site, clock, credentials.address)
+    way = purse.way(chain, site, private_key, credentials, speed=speed)
+    inventory = Inventory(ctx, config.inventory, chain, way, NO_KEY if way is None else "")
+    return Bot(ctx, config.bot.series, options.run_ms, inventory, speed, world, certify)
 
 
 def _keep_halts(health: Health, journal: Journal, recovered: Recovered) -> None:
@@ -174,7 +174,7 @@ async def run_paper(config: Config, options: BotOptions) -> tuple[Summary, int]:
             world, clock, config.paper.seed, terms=terms, faults=load_plan(config.paper.faults)
         )
         urls: Urls = await nursery.start(exchange.run)
-        wallet = exchange.wallet
+        wallet, demo = exchange.wallet, exchange.demo_wallets
         credentials = Credentials(
             wallet.address, wallet.api_key, Secret(wallet.api_secret), Secret(wallet.passphrase)
         )
@@ -185,13 +185,14 @@ async def run_paper(config: Config, options: BotOptions) -> tuple[Summary, int]:
             demo_site(urls),
             Secret(wallet.private_key),
             credentials,
+            Purse.deposit(demo.deposit, demo.relayer_api_key),
             http,
             store,
             world=world.name,
             speed=config.paper.speed,
         )
         code = await run_watched(bot)
-        verdict = await ask_exchange(http, urls.admin, wallet.address)
+        verdict = await ask_exchange(http, urls.admin, demo.deposit)
         summary = judged(bot.summary(), verdict)
         nursery.cancel_scope.cancel()
     store.close()
@@ -206,11 +207,14 @@ async def run_live(config: Config, options: BotOptions) -> tuple[Summary, int]:
     clock = Clock.from_system()
     keys = config.keys
     credentials = await live_credentials(keys)
-    set_up_logs(bot_log(), secrets=(keys.private_key, credentials.secret, credentials.passphrase))
+    secrets = [keys.private_key, credentials.secret, credentials.passphrase]
+    secrets += [keys.relayer_key] if keys.relayer_key is not None else []
+    set_up_logs(bot_log(), secrets=tuple(secrets))
     store = live_journal(Path(config.journal.folder), credentials.address)
     async with http_client() as http:
         bot = build(
-            config, options, clock, POLYMARKET, keys.private_key, credentials, http, store,
+            config, options, clock, POLYMARKET, keys.private_key, credentials,
+            Purse.of_config(config), http, store,
             world="Polymarket", speed=1.0, certify=config.live.certify,
         )  # fmt: skip
         forbidding = await preflight(patient_of(bot.ctx, http))

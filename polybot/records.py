@@ -1,7 +1,7 @@
 """What each interval came to, kept while the program runs and read by the summary and the screen.
 
-A record is written by its market's scope (quotes, orders, time) and by settlement (outcome); money
-figures are read from the ledger when they are asked for, so that there is one source for each.
+A record is written by its market's scope (quotes, orders, time) and by the inventory engine
+(outcome); money figures are read from the ledger when they are asked for: one source for each.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import attrs
 from loguru import logger
 
 from polybot.domain.ledger import MarketBooks
-from polybot.domain.market import Candle, Market, Outcome, TwapPair
+from polybot.domain.market import Candle, Market, TwapPair
 from polybot.execution.desk import Desk
 from polybot.summary import Interval
 
@@ -27,7 +27,7 @@ class IntervalRecord:
 
     market: Market
     strike: float | None = None
-    outcome: Outcome | None = None
+    outcome: str | None = None  # Up, Down, or a void's payout
     quotes: int = 0
     orders: int = 0
     quotable_from_ms: int = 0
@@ -63,7 +63,7 @@ class IntervalRecord:
             slug=self.market.slug,
             rule=rule_text(self.market),
             strike=self.strike,
-            outcome=self.outcome.value if self.outcome else None,
+            outcome=self.outcome,
             quotes=self.quotes,
             orders=self.orders,
             fills=done.fills,

@@ -8,6 +8,7 @@ stop trading until an operator has looked.
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable
 from importlib.metadata import PackageNotFoundError, version
 
 import attrs
@@ -25,6 +26,7 @@ from polybot.journal.recovery import carried
 START_S = 30.0
 AGREE_S = 10.0  # how long a balance may lag behind trades we know of
 AGREE_POLL_S = 0.5
+OPERATIONS_S = 720.0  # a signature that has not been mined by then never will be
 LOOK_UPS = 10  # at a time
 
 
@@ -34,9 +36,12 @@ class StartFailed(Exception):
 
 @attrs.define(eq=False)
 class Restart:
-    """One start of the program. `empty`: the venue has shown no order of ours."""
+    """One start of the program. `resolve` looks what became of merges, splits and redemptions of
+    the last run, and says whether all is known. `empty`: the venue has shown no order of ours.
+    """
 
     ctx: Context
+    resolve: Callable[[], Awaitable[bool]]
     empty: bool = False
 
     async def run(self) -> None:
@@ -48,6 +53,7 @@ class Restart:
         self._take_over_orders()
         await self._resolve_orders()
         await self._catch_up()
+        await self._resolve_operations()
         await self._agree_on_cash()
         for market in self.ctx.recovered.markets.values():
             await self._agree_on_shares(market)
@@ -88,6 +94,17 @@ class Restart:
             return
         if not await reconciler.read_trades():
             raise StartFailed("the trades of the time since the last run could not be read")
+
+    async def _resolve_operations(self) -> None:
+        """Wait for what the last run asked of the chain: cash it has freed by now would look as if
+        it had come from outside, and be booked twice.
+        """
+        with trio.move_on_after(OPERATIONS_S):
+            while not await self.resolve():
+                await trio.sleep(AGREE_POLL_S)
+                await self.ctx.reconciler.read_trades()
+            return
+        raise StartFailed("a transaction of the last run has no end yet; look at it, then start")
 
     async def _agree_on_cash(self) -> None:
         """Cash the books do not explain came from, or went, outside: it is booked and told."""

@@ -20,7 +20,8 @@ from polybot.venue.secret import Secret
 PRIVATE_KEY = "PM_PRIVATE_KEY"
 FUNDER = "PM_FUNDER"
 API = ("PM_API_KEY", "PM_API_SECRET", "PM_PASSPHRASE")
-NAMES = (PRIVATE_KEY, FUNDER, *API)
+RELAYER_KEY = "PM_RELAYER_API_KEY"
+NAMES = (PRIVATE_KEY, FUNDER, RELAYER_KEY, *API)
 
 _SIZE_MAX = 64 * 1024
 
@@ -38,13 +39,14 @@ class ApiKey:
 
 @attrs.frozen
 class LiveKeys:
-    """Everything secret a live run needs. `funder` is None when
-    the wallet holds the money itself.
+    """Everything secret a live run needs. `funder` is None when the wallet holds the money itself;
+    without `relayer_key` shares of a proxy, Safe or deposit wallet are neither merged nor redeemed.
     """
 
     private_key: Secret
     funder: str | None
     api: ApiKey | None
+    relayer_key: Secret | None = None
 
 
 def read_keys(env: Mapping[str, str], path: Path | None, faults: list[Fault]) -> LiveKeys | None:
@@ -63,7 +65,8 @@ def read_keys(env: Mapping[str, str], path: Path | None, faults: list[Fault]) ->
         return None
     key, secret, passphrase = (found.get(name, "") for name in API)
     api = None if absent else ApiKey(key, Secret(secret), Secret(passphrase))
-    return LiveKeys(Secret(found[PRIVATE_KEY]), found.get(FUNDER), api)
+    relayer = Secret(found[RELAYER_KEY]) if RELAYER_KEY in found else None
+    return LiveKeys(Secret(found[PRIVATE_KEY]), found.get(FUNDER), api, relayer)
 
 
 def read_file(path: Path, faults: list[Fault]) -> dict[str, str]:

@@ -15,10 +15,10 @@ from polybot.discovery import Discovery
 from polybot.domain.ledger import Holdings
 from polybot.domain.market import Market
 from polybot.domain.orders import Failure
+from polybot.inventory import Inventory
 from polybot.journal.entries import Known
 from polybot.market_scope import Ended, MarketScope
 from polybot.quote_task import stop_ms
-from polybot.settlement import Settlement
 from polybot.venue import slugs
 
 WARM_UP_S = 15.0
@@ -29,7 +29,7 @@ RESTART_FIRST_S, RESTART_MOST_S = 0.5, 15.0
 class Supervisor:
     ctx: Context
     discovery: Discovery
-    settlement: Settlement
+    inventory: Inventory
     scopes: dict[str, MarketScope] = attrs.field(factory=dict)  # by slug, running ones
 
     async def run(self, series: tuple[str, ...]) -> None:
@@ -78,7 +78,7 @@ class Supervisor:
         pause = RESTART_FIRST_S
         if market.condition_id not in self.ctx.account.ledger.books:
             await self.ctx.account.learn(Known(market))
-        self.settlement.watch(market)
+        self.inventory.watch(market)
         record = self.ctx.records.of(market)
         record.quotable_from_ms = max(market.start_ms, self.ctx.clock.now_ms())
         record.quotable_to_ms = market.end_ms - stop_ms(market, self.ctx.config.quote)

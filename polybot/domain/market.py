@@ -75,6 +75,7 @@ class Market:
     fees: FeeSchedule
     neg_risk: bool = False
     version: str = "v1"
+    up_index: int = 0  # where Up stands among the outcomes, and in v1's payout vector
 
     def token(self, outcome: Outcome) -> str:
         return self.up_token if outcome is Outcome.UP else self.down_token

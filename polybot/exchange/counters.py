@@ -39,11 +39,14 @@ class Counters:
     def count(self, name: str) -> None:
         self.totals[name] += 1
 
-    def refuse(self, account: str, error: str) -> None:
-        """An order was refused. Ids are cut out of the text, so that texts stay few."""
+    def refuse(self, account: str, error: str, *others: str) -> None:
+        """An order was refused, of this account or one of the `others`. Ids are cut out of the
+        text, so that texts stay few.
+        """
         self.count(f"refused: {_IDENTITY.sub('…', error)}")
-        self.accounts[account].refused += 1
-        self.accounts[account].invalid += error not in _RACES
+        for one in (account, *others):
+            self.accounts[one].refused += 1
+            self.accounts[one].invalid += error not in _RACES
 
     def on_event(self, event: Event) -> None:
         if isinstance(event, OrderEvent):

@@ -216,7 +216,11 @@ class Exchange:
         )
 
     def _on_refused(self, refused: Refused) -> None:
-        self.counters.refuse(self.wallet.address, refused.error)
+        """Refusals name no wallet: they count for each of the demo key's."""
+        demo = self.demo_wallets
+        self.counters.refuse(
+            self.wallet.address, refused.error, demo.proxy, demo.safe, demo.deposit
+        )
 
     def services(self) -> list[tuple[tuple[str, ...], Service]]:
         """Every service by its URL names, each `name scheme [path]`. Call it once."""

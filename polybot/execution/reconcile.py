@@ -33,8 +33,8 @@ from polybot.execution.table import Tracked
 
 LAG_MOST_MS = 6_000  # a list has lagged five seconds behind a placement (F48)
 DRIFT_MS = 5_000  # G14 in reliability.md
-# The venue pays rebates and rewards once a day, unannounced, and tells of it elsewhere: dollars more
-# than we know of may wait for their evidence. A fill undone behind our back shows in shares, too.
+# The venue pays rebates and rewards once a day, unannounced, and tells of it elsewhere: dollars
+# beyond those we know of may wait for their evidence. A fill undone unseen shows in shares, too.
 PAYMENT_MS = 600_000
 STALE_MS = 30_000  # how far back the venue's cache of balances has been seen to lie (F34)
 TOLERANCE = LOT  # a hundredth of a share; of a dollar, for cash

@@ -9,7 +9,7 @@ Intent      an order, signed and about to be sent. Durable *before* its POST lea
 Answered    what the POST came to; for the record, a restart looks the order up in any case
 Told        a private event of the venue (order or trade), durable before it influences a quote
 Ended       an order that will match no more, and by what evidence
-Moved       a merge, split or redemption: asked for, done, or failed
+Moved       a merge, split or redemption: asked for, sent, done, or failed
 Paid        money in or out that no trade explains: deposits, rebates, rewards
 Carried     the wallet's accounts as they stand, in place of everything earlier about the wallet
 Resolved    who won, and who said so
@@ -90,7 +90,8 @@ class Ended:
 
 @attrs.frozen
 class Moved:
-    """`kind` split | merge | redeem, `step` asked | done | failed; `shares` 10⁻⁶, `paid` dollars.
+    """`kind` split | merge | redeem, `step` asked | sent | done | failed; `shares` 10⁻⁶, `paid`
+    dollars.
 
     `operation_id` is ours, the same for all steps; `evidence` the venue's: a transaction's id or
     hash, or the balances that decided.

@@ -152,7 +152,7 @@ def _remember(found: Recovered, entry: Entry) -> None:
         case Ended(order_id=order_id):
             found.ended.add(order_id)
         case Moved():
-            if entry.step == "asked":
+            if entry.step in ("asked", "sent"):
                 found.operations[entry.operation_id] = entry
             else:
                 found.operations.pop(entry.operation_id, None)

@@ -29,6 +29,7 @@ from polybot.journal.store import Store
 from polybot.lab.stage import SERIES, lab_config, scratch_journal, until
 from polybot.launch import PAPER_START_MS, build
 from polybot.options import BotOptions
+from polybot.purse import Purse
 from polybot.venue.rest import http_client
 
 INTENSITY = 0.1
@@ -73,7 +74,7 @@ async def memory_drill(*, warm_up: int, intervals: int, speed: float, seed: int)
             await _settled(bot, warm_up + intervals)
             after, exchange_after = resident(os.getpid()), resident(process.pid)
             bot.stop("drill")
-        state = await ask_exchange(http, host.admin, host.credentials.address)
+        state = await ask_exchange(http, host.admin, host.deposit)
         journal.close()
         assert state is not None, "the exchange answers to the end"
         return Memory(
@@ -129,6 +130,7 @@ def _bot(
         host.site,
         host.private_key,
         host.credentials,
+        Purse.deposit(host.deposit, host.relayer_key.reveal()),
         http,
         store,
         world="synthetic",

@@ -29,6 +29,7 @@ from polybot.journal.store import Store
 from polybot.launch import PAPER_START_MS, build, demo_site
 from polybot.options import BotOptions
 from polybot.pricing.params import PricingParams
+from polybot.purse import Purse
 from polybot.quoting.params import QuoteParams
 from polybot.risk.limits import RiskParams
 from polybot.venue.rest import http_client
@@ -67,7 +68,7 @@ class Stage:
 
     @property
     def address(self) -> str:
-        return self.exchange.wallet.address
+        return self.exchange.demo_wallets.deposit
 
     def mine(self, event: Event) -> bool:
         """Whether an event of the engine is about the bot's wallet."""
@@ -145,7 +146,7 @@ async def staged(*, seed: int, speed: float, intensity: float, taps: Taps) -> As
         async with trio.open_nursery() as nursery, http_client() as http:
             _tap_client(http, taps)
             urls: Urls = await nursery.start(exchange.run)
-            wallet = exchange.wallet
+            wallet, demo = exchange.wallet, exchange.demo_wallets
             bot = build(
                 lab_config(seed, speed),
                 BotOptions(Path("config.toml")),
@@ -158,6 +159,7 @@ async def staged(*, seed: int, speed: float, intensity: float, taps: Taps) -> As
                     Secret(wallet.api_secret),
                     Secret(wallet.passphrase),
                 ),
+                Purse.deposit(demo.deposit, demo.relayer_api_key),
                 http,
                 store,
                 world=world.name,

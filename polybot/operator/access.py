@@ -85,13 +85,16 @@ class Access:
         if isinstance(credentials, Failure):
             return credentials
         clock = Clock.from_system() if self.host is None else await clock_of(http, self.host)
-        live = self.config.live if self.config.keys is not None else None
+        live = self.config.live
+        funder, kind = live.funder, live.signature_type
+        if self.host is not None:
+            funder, kind = self.host.deposit, 3
         return ClobClient(
             http,
             self.site,
             credentials,
             clock,
-            funder=None if live is None else live.funder,
-            signature_type=0 if live is None else live.signature_type,
+            funder=funder,
+            signature_type=kind,
             timeout_s=timeout_s,
         )

@@ -90,13 +90,23 @@ class ClobReads:
 
     async def balance(self, token: str | None) -> int | Failure:
         """What the venue thinks the wallet holds, 10⁻⁶: of a token, or of collateral for None."""
+        return await self._read(
+            "/balance-allowance", self._asset(token), lambda row: _base_units(fields.as_object(row))
+        )
+
+    async def refresh(self, token: str | None) -> Failure | None:
+        """Have the venue read the chain again, after a transaction of our own (onchain.md 6.4)."""
+        reply = await self.rest.call("GET", "/balance-allowance/update", params=self._asset(token))
+        if isinstance(reply, Failure):
+            return reply
+        return None if reply.status == 200 else reply.failure("GET /balance-allowance/update")
+
+    def _asset(self, token: str | None) -> dict[str, str]:
         params = {"asset_type": "COLLATERAL", "signature_type": str(self.signature_type)}
         if token is not None:
             kind = "CONDITIONAL-V2" if is_position_id(token) else "CONDITIONAL"
             params |= {"asset_type": kind, "token_id": token}
-        return await self._read(
-            "/balance-allowance", params, lambda row: _base_units(fields.as_object(row))
-        )
+        return params
 
     async def book(self, token: str) -> BookMessage | Failure:
         """The REST snapshot of one token, for a resync. Best level last, as on the socket."""

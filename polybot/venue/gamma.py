@@ -12,6 +12,7 @@ import orjson
 
 from polybot.domain.market import FeeSchedule, Market, Outcome
 from polybot.domain.orders import Failure
+from polybot.domain.units import SHARE
 from polybot.venue import fields
 from polybot.venue.fields import Json
 from polybot.venue.rest import Rest
@@ -32,9 +33,9 @@ class Refusal:
 class MarketMeta:
     """A market with what changes during its life.
 
-    `price_to_beat` and `final_price` appear about a minute after the start and the end; `outcome`
-    when Gamma has closed the market with a winner (None for open markets, and for a tie that pays
-    half).
+    `price_to_beat` and `final_price` appear about a minute after the start and the end; `up_payout`
+    is what Gamma says one Up share pays, 10⁻⁶ dollars, once it has closed the market: half a dollar
+    for a void (None for open markets, and for prices that are no result).
     """
 
     market: Market
@@ -42,7 +43,7 @@ class MarketMeta:
     closed: bool
     price_to_beat: float | None
     final_price: float | None
-    outcome: Outcome | None
+    up_payout: int | None
 
 
 async def market_by_slug(
@@ -92,7 +93,7 @@ def parse_meta(value: object, series: str) -> MarketMeta | Refusal:
             closed=closed,
             price_to_beat=_reference(told.get("priceToBeat")),
             final_price=_reference(told.get("finalPrice")),
-            outcome=_winner(row) if closed else None,
+            up_payout=_payout(row) if closed else None,
         )
     except ValueError as error:
         return Refusal(str(error))
@@ -121,6 +122,7 @@ def _market(row: Json, series: str) -> Market:
         fees=_fees(row),
         neg_risk=row.get("negRisk") is True,
         version=version,
+        up_index=_outcomes(row).index(Outcome.UP),
     )
 
 
@@ -184,7 +186,9 @@ def _reference(value: object) -> float | None:
     return float(value) if 0 < value < float("inf") else None
 
 
-def _winner(row: Json) -> Outcome | None:
+def _payout(row: Json) -> int | None:
     prices = [float(price) for price in _embedded_list(row, "outcomePrices")]
-    by_price = dict(zip(prices, _outcomes(row), strict=False))
-    return by_price.get(1.0) if sorted(prices) == [0.0, 1.0] else None
+    up = dict(zip(_outcomes(row), prices, strict=False)).get(Outcome.UP)
+    if sorted(prices) not in ([0.0, 1.0], [0.5, 0.5]) or up is None:
+        return None
+    return int(up * SHARE)

@@ -1,4 +1,4 @@
-"""Orders signed by hand: EIP-712 from 32-byte words, one curve operation (clob.md 2.3, 3.1, 3.4,
+"""Orders signed by hand: EIP-712 from 32-byte words, one curve operation (clob.md 2.3, 3.1, 3.3 to
 3.5).
 
 The official packages re-parse the type strings and derive the public key twice for every order;
@@ -29,6 +29,8 @@ ORDER_TYPE = (
 DOMAIN_TYPE = "EIP712Domain(string name,string version,uint256 chainId,address verifyingContract)"
 DOMAIN_NAME = "Polymarket CTF Exchange"
 
+DEPOSIT_WALLET = 3  # the signature type of a contract that is maker and signer at once
+
 SALT_MAX = 2**53 - 1  # the salt travels as a JSON number
 CENT = 10_000  # 10⁻⁶ dollars
 ZERO32 = "0x" + "00" * 32
@@ -44,6 +46,15 @@ def keccak(data: bytes) -> bytes:
 
 
 ORDER_TYPE_HASH = keccak(ORDER_TYPE.encode())
+
+# A deposit wallet is a contract that checks a signature over the order nested in its own typed data
+# (ERC-7739); what was nested follows the signature, so that the contract can repeat the hashing.
+_NESTED_TYPE_HASH = keccak(
+    b"TypedDataSign(Order contents,string name,string version,uint256 chainId,"
+    b"address verifyingContract,bytes32 salt)" + ORDER_TYPE.encode()
+)
+_DEPOSIT_NAME, _DEPOSIT_VERSION = keccak(b"DepositWallet"), keccak(b"1")
+_NESTED_END = ORDER_TYPE.encode() + len(ORDER_TYPE).to_bytes(2, "big")
 
 
 def checksum_address(raw: bytes) -> str:
@@ -131,7 +142,22 @@ class OrderFields:
     timestamp_ms: int
 
     def digest(self, domain: bytes) -> bytes:
-        """The EIP-712 digest under `domain`: what is signed, and the venue's orderID."""
+        """The EIP-712 digest under `domain`: the venue's orderID, whatever the wallet."""
+        return keccak(b"\x19\x01" + domain + self.struct_hash())
+
+    def signature(self, wallet: Wallet, domain: bytes, digest: bytes, chain_id: int) -> bytes:
+        """The key's signature over `digest`; a deposit wallet's is 317 bytes (clob.md 3.3)."""
+        if self.signature_type != DEPOSIT_WALLET:
+            return wallet.sign_digest(digest)
+        contents = self.struct_hash()
+        nested = keccak(
+            _NESTED_TYPE_HASH + contents + _DEPOSIT_NAME + _DEPOSIT_VERSION
+            + chain_id.to_bytes(32, "big") + address_word(self.signer) + bytes(32)
+        )  # fmt: skip
+        inner = wallet.sign_digest(keccak(b"\x19\x01" + domain + nested))
+        return inner + domain + contents + _NESTED_END
+
+    def struct_hash(self) -> bytes:
         words = (
             self.salt,
             int(self.token),
@@ -142,17 +168,18 @@ class OrderFields:
             self.timestamp_ms,
         )
         salt, *rest = (word.to_bytes(32, "big") for word in words)
-        struct = b"".join(
-            (
-                ORDER_TYPE_HASH,
-                salt,
-                address_word(self.maker),
-                address_word(self.signer),
-                *rest,
-                _TAIL,
+        return keccak(
+            b"".join(
+                (
+                    ORDER_TYPE_HASH,
+                    salt,
+                    address_word(self.maker),
+                    address_word(self.signer),
+                    *rest,
+                    _TAIL,
+                )
             )
         )
-        return keccak(b"\x19\x01" + domain + keccak(struct))
 
 
 def amounts(order: NewOrder) -> tuple[int, int]:
@@ -191,26 +218,28 @@ def sign_order(
     """Sign an order and write the bytes to POST (clob.md 3.5).
 
     `funder` holds the funds: None for a plain wallet (type 0), the proxy or Safe for types 1 and 2,
-    where only `maker` differs. `owner_key` is the API key's uuid. Raises ValueError for what cannot
-    be signed.
+    where only `maker` differs, the deposit wallet for type 3. `owner_key` is the API key's uuid.
+    Raises ValueError for what cannot be signed.
     """
     if not 0 <= salt <= SALT_MAX:
         raise ValueError("expected a salt that fits a JSON number")
     maker = _maker(wallet, funder, signature_type)
     given, wanted = amounts(order)
+    signer = maker if signature_type == DEPOSIT_WALLET else wallet.address
     fields = OrderFields(
-        salt, maker, wallet.address, order.token, given, wanted, order.side, signature_type,
+        salt, maker, signer, order.token, given, wanted, order.side, signature_type,
         timestamp_ms,
     )  # fmt: skip
-    digest = fields.digest(order_domain(order.market, chain_id))
-    signature = "0x" + wallet.sign_digest(digest).hex()
+    domain = order_domain(order.market, chain_id)
+    digest = fields.digest(domain)
+    signature = "0x" + fields.signature(wallet, domain, digest, chain_id).hex()
     return SignedOrder("0x" + digest.hex(), order, _body(order, fields, signature, owner_key))
 
 
 def _maker(wallet: Wallet, funder: str | None, signature_type: int) -> str:
     if signature_type == 0 and funder in (None, wallet.address):
         return wallet.address
-    if signature_type in (1, 2) and funder is not None:
+    if signature_type in (1, 2, DEPOSIT_WALLET) and funder is not None:
         return funder
     raise ValueError(f"signature type {signature_type} does not go with funder {funder}")
 

@@ -51,7 +51,7 @@ POLYMARKET = Site(
 
 @attrs.frozen
 class Contracts:
-    """The contracts of one chain as of a date (clob.md 1)."""
+    """The contracts of one chain as of a date (clob.md 1, onchain.md 2)."""
 
     as_of: str
     collateral: str

@@ -22,12 +22,14 @@ from polybot.config import BotParams, Config, LiveParams, PaperParams
 from polybot.exchange.model import Market, Order
 from polybot.exchange.server import Urls
 from polybot.exchange.world import make_world
+from polybot.execution.inventory import InventoryParams
 from polybot.execution.params import OrderParams
 from polybot.host import ask_exchange
 from polybot.journal.store import Store
 from polybot.launch import PAPER_START_MS, build, demo_site, judged, run_watched
 from polybot.options import BotOptions
 from polybot.pricing.params import PricingParams
+from polybot.purse import Purse
 from polybot.quoting.params import QuoteParams
 from polybot.risk.limits import RiskParams
 from polybot.summary import Summary
@@ -57,6 +59,7 @@ def shell_config(series: str = SERIES, **quote: float) -> Config:
         orders=OrderParams(),
         paper=PaperParams(seed=SEED, speed=RATE),
         live=LiveParams(),
+        inventory=InventoryParams(merge_equity_percent=0),  # twenty pairs are enough
     )
 
 
@@ -76,7 +79,7 @@ class Scene:
     async def run(self) -> None:
         """Run the bot to its end, then let the venue have its word."""
         self.code = await run_watched(self.bot)
-        verdict = await ask_exchange(self.http, self.urls.admin, self.venue.wallet.address)
+        verdict = await ask_exchange(self.http, self.urls.admin, self.venue.demo_wallets.deposit)
         self.summary = judged(self.bot.summary(), verdict)
         self.ended.set()
 
@@ -201,6 +204,7 @@ def put_together(
         Credentials(
             wallet.address, wallet.api_key, Secret(wallet.api_secret), Secret(wallet.passphrase)
         ),
+        Purse.deposit(venue.demo_wallets.deposit, venue.demo_wallets.relayer_api_key),
         http,
         store,
         world=venue.world.name,

@@ -15,9 +15,9 @@ BEATS = "/v1/heartbeats"
 
 def rest_by_hand(it: Scene, market: Market, number: int) -> Order:
     """An order of our wallet that the bot did not place: a second program, or a web page."""
-    wallet = it.venue.wallet
+    key, account = it.venue.wallet.api_key, it.venue.demo_wallets.deposit
     order = Order(
-        f"0x{number:064x}", wallet.api_key, wallet.address, market, market.tokens[0], BUY, 100,
+        f"0x{number:064x}", key, account, market, market.tokens[0], BUY, 100,
         5 * SHARE, Kind.GTC, post_only=True, created_ms=it.venue.clock.now_ms(),
     )  # fmt: skip
     it.venue.engine.place(order, it.venue.clock.now_ms(), lambda _: None)
@@ -111,7 +111,7 @@ async def test_shares_left_over_from_an_earlier_run(fast_clock: PatientClock) ->
     next one is traded.
     """
     async with scene(at_ms=HOUR_MS + 270_000) as it, trio.open_nursery() as nursery:
-        held, wallet = it.market, it.venue.wallet.address
+        held, wallet = it.market, it.venue.demo_wallets.deposit
         it.venue.engine.split(wallet, held, 10 * SHARE, it.venue.clock.now_ms())
         nursery.start_soon(it.run)
         await it.quoting()

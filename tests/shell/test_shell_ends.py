@@ -6,11 +6,11 @@ from shell_kit import clean, playing, scene
 from venue_bent import answer, lose_reply, silence
 
 from polybot.discovery import Discovery
+from polybot.inventory import Inventory
 from polybot.orders_task import OrdersTask
 from polybot.patient_clock import PatientClock
 from polybot.price_task import PriceTask
 from polybot.quote_task import QuoteTask
-from polybot.settlement import Settlement
 
 CANCELS = ("/order", "/orders", "/cancel-market-orders", "/cancel-all")
 
@@ -42,8 +42,8 @@ async def test_a_bug_in_a_market(monkeypatch: pytest.MonkeyPatch, fast_clock: Pa
 
 @pytest.mark.parametrize(
     ("where", "what"),
-    [(Settlement, "round"), (Discovery, "_look"), (PriceTask, "_take")],
-    ids=["settlement", "discovery", "prices"],
+    [(Inventory, "round"), (Discovery, "_look"), (PriceTask, "_take")],
+    ids=["inventory", "discovery", "prices"],
 )
 async def test_a_bug_in_a_service(
     where: type, what: str, monkeypatch: pytest.MonkeyPatch, fast_clock: PatientClock

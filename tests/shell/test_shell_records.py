@@ -7,7 +7,7 @@ import pytest
 from desk_kit import MARKET, START, desk
 
 from polybot.domain.ledger import Ledger
-from polybot.domain.market import Candle, Outcome, Rule, Side, TwapPair, UnknownRule
+from polybot.domain.market import Candle, Rule, Side, TwapPair, UnknownRule
 from polybot.domain.orders import FillLeg, TradeSeen, TradeStatus
 from polybot.domain.units import SHARE
 from polybot.records import LONGEST_STEP_MS, IntervalRecord, Records, rule_text
@@ -130,7 +130,7 @@ def test_money_comes_from_the_ledger() -> None:
     ledger.book(TradeSeen("t", MARKET.condition_id, TradeStatus.CONFIRMED, (leg,), 0))
     ledger.resolve(MARKET.condition_id, SHARE)
     ledger.redeem(MARKET.condition_id, "receipt")
-    record = IntervalRecord(MARKET, strike=100_000.5, outcome=Outcome.UP, quotes=9, orders=4)
+    record = IntervalRecord(MARKET, strike=100_000.5, outcome="Up", quotes=9, orders=4)
     told = record.interval(books)
 
     assert (told.slug, told.outcome, told.strike) == (MARKET.slug, "Up", 100_000.5)

@@ -30,7 +30,7 @@ async def killed(it: Scene) -> AsyncGenerator[Scene]:
     nothing more is heard of it. Then put another before the same venue, with the same journal.
     """
     bends = [it.venue.bend(method, *PATHS, act=silence) for method in METHODS]
-    bends += [it.venue.bend("POST", "/merge", "/redeem", act=silence, service="operations")]
+    bends += [it.venue.bend("POST", "/submit", act=silence, service="relayer")]
     for line in it.venue.lines.values():
         line.cut()
     old = it.bot.ctx.account.journal
@@ -172,7 +172,7 @@ async def test_shares_that_the_journal_cannot_explain_halt(fast_clock: PatientCl
         await it.end()
         it.bot.ctx.account.journal.store.close()
         accounts = it.venue.engine.accounts
-        accounts.add_shares(it.venue.wallet.address, (market.tokens[UP],), SHARE)
+        accounts.add_shares(it.venue.demo_wallets.deposit, (market.tokens[UP],), SHARE)
         accounts.add_shares("0xsomebody", (market.tokens[UP],), -SHARE)
         store = Store.open(it.journal, OWNER)
         bot = put_together(it.venue, it.urls, it.http, it.bot.ctx.config, None, store)

@@ -208,7 +208,7 @@ class Venue(Exchange):
         self.engine.listeners.append(self._hear)
 
     def _hear(self, event: Event) -> None:
-        if isinstance(event, OrderEvent) and event.order.account == self.wallet.address:
+        if isinstance(event, OrderEvent) and event.order.account == self.demo_wallets.deposit:
             self.events.append((len(self.seen), event))
 
     def services(self) -> list[tuple[tuple[str, ...], Service]]:
@@ -262,7 +262,7 @@ class Venue(Exchange):
 
     @property
     def fills(self) -> int:
-        return self.counters.accounts[self.wallet.address].fills
+        return self.counters.accounts[self.demo_wallets.deposit].fills
 
     def hit(self, order: Order) -> None:
         """Somebody sells into one of our bids, and into every better one."""

@@ -10,7 +10,7 @@ from hypothesis import given, strategies as st
 from venue_kit import DOWN, NOW_MS, POSITION, UP, recording, wire
 
 from polybot.clock import Clock
-from polybot.domain.market import Candle, FeeSchedule, Market, Outcome, TwapPair, UnknownRule
+from polybot.domain.market import Candle, FeeSchedule, Market, TwapPair, UnknownRule
 from polybot.domain.orders import Failure
 from polybot.venue.gamma import MarketMeta, Refusal, market_by_slug, parse_market, parse_meta
 from polybot.venue.rest import Rest
@@ -97,10 +97,10 @@ def test_a_market_as_described() -> None:
 
 
 def test_tokens_go_by_label() -> None:
-    """Index 0 is not always Up."""
+    """Index 0 is not always Up, neither of the tokens nor of the chain's payout vector."""
     market = parsed(gamma(outcomes='["Down", "Up"]'))
 
-    assert (market.up_token, market.down_token) == (DOWN, UP)
+    assert (market.up_token, market.down_token, market.up_index) == (DOWN, UP, 1)
 
 
 def test_the_version_says_which_ids_count() -> None:
@@ -208,7 +208,7 @@ def test_state_of_an_open_market() -> None:
     meta = parse_meta(gamma(events=[{"eventMetadata": {"priceToBeat": 64000.5}}]), "btc-5m")
 
     assert isinstance(meta, MarketMeta)
-    assert (meta.accepting, meta.closed, meta.outcome) == (True, False, None)
+    assert (meta.accepting, meta.closed, meta.up_payout) == (True, False, None)
     assert (meta.price_to_beat, meta.final_price) == (64000.5, None)
     for flag in ("active", "acceptingOrders", "enableOrderBook"):
         shut = parse_meta(gamma(**{flag: False}), "btc-5m")
@@ -217,22 +217,22 @@ def test_state_of_an_open_market() -> None:
 
 
 @pytest.mark.parametrize(
-    ("prices", "outcome"),
+    ("prices", "payout"),
     [
-        ('["1", "0"]', Outcome.UP),
-        ('["0", "1"]', Outcome.DOWN),
-        ('["0.5", "0.5"]', None),
+        ('["1", "0"]', 1_000_000),
+        ('["0", "1"]', 0),
+        ('["0.5", "0.5"]', 500_000),
         ('["0.999", "0.001"]', None),
     ],
 )
-def test_the_outcome_of_a_closed_market(prices: str, outcome: Outcome | None) -> None:
-    """A winner is a price of exactly one; a half is a tie, and nothing is rounded up."""
+def test_the_payout_of_a_closed_market(prices: str, payout: int | None) -> None:
+    """A winner is a price of exactly one, two halves a void; nothing is rounded up."""
     meta = parse_meta(gamma(closed=True, outcomePrices=prices), "btc-5m")
     still_open = parse_meta(gamma(outcomePrices=prices), "btc-5m")
 
     assert isinstance(meta, MarketMeta)
     assert isinstance(still_open, MarketMeta)
-    assert (meta.outcome, still_open.outcome) == (outcome, None)
+    assert (meta.up_payout, still_open.up_payout) == (payout, None)
     assert not meta.accepting
 
 
@@ -241,8 +241,8 @@ def test_captured_markets() -> None:
     rows = json.loads(wire("gamma_markets_btc_5m_closed_2026-07-24.json"))
     metas = [parse_meta(row["market"], "btc-5m") for row in rows]
 
-    outcomes = [meta.outcome for meta in metas if isinstance(meta, MarketMeta)]
-    assert outcomes == [Outcome.UP, Outcome.DOWN]
+    outcomes = [meta.up_payout for meta in metas if isinstance(meta, MarketMeta)]
+    assert outcomes == [1_000_000, 0]
     for meta in metas:
         assert isinstance(meta, MarketMeta)
         assert isinstance(meta.market.rule, UnknownRule)
@@ -257,8 +257,8 @@ def test_recorded_markets() -> None:
     for line in recording(name):
         meta = parse_meta(line["raw"], "btc-5m")
         assert isinstance(meta, MarketMeta), meta
-        won = Outcome.UP if line["outcome_prices"] == ["1", "0"] else Outcome.DOWN
-        assert meta.outcome is won
+        payout = 1_000_000 if line["outcome_prices"] == ["1", "0"] else 0
+        assert meta.up_payout == payout
         count += 1
     assert count == 156
 

@@ -13,10 +13,14 @@ from hypothesis import given, settings, strategies as st
 from polymarket._internal.actions.orders.limit import _compute_limit_order_amounts
 from polymarket._internal.actions.orders.market import _compute_market_order_amounts
 from polymarket._internal.actions.orders.post import _build_send_order_payload
-from polymarket._internal.actions.orders.typed_data import build_order_typed_data
+from polymarket._internal.actions.orders.typed_data import (
+    build_order_signature,
+    build_order_typed_data,
+)
 from polymarket._internal.actions.orders.types import UnsignedOrder
 from py_clob_client_v2.order_utils.exchange_order_builder_v2 import ExchangeOrderBuilderV2
 from py_clob_client_v2.order_utils.model.order_data_v2 import OrderDataV2
+from py_clob_client_v2.order_utils.model.signature_type_v2 import SignatureTypeV2
 from py_clob_client_v2.signer import Signer
 from venue_kit import KEY, NOW_MS, POSITION, UP, WALLET, make_market, make_order
 
@@ -34,6 +38,7 @@ from polybot.venue.signing import (
 from polybot.venue.site import CHAIN, CONTRACTS, is_position_id
 
 SALT = 479249096354
+DEPOSIT = "0x" + "22" * 20
 TICKS = {1000: "0.1", 100: "0.01", 50: "0.005", 25: "0.0025", 10: "0.001", 1: "0.0001"}
 
 
@@ -117,6 +122,19 @@ def test_the_vectors_of_the_reference(market: Market, order_id: str, signature: 
     assert json.loads(made.body)["order"]["makerAmount"] == "11326100"
 
 
+def test_a_deposit_wallets_vector() -> None:
+    """Order id, signer and length of the signature equal clob.md 2.3 for type 3."""
+    made = sign_order(
+        make_order(make_market()), wallet=WALLET, funder=DEPOSIT, owner_key="key", salt=SALT,
+        timestamp_ms=NOW_MS, signature_type=3,
+    )  # fmt: skip
+
+    order = json.loads(made.body)["order"]
+    assert made.id == "0x48612ad07356bfc798e49a14a90e5b1cc80aafa374b93c48e3c71133a9dbdb64"
+    assert (order["maker"], order["signer"]) == (DEPOSIT, DEPOSIT)
+    assert len(bytes.fromhex(order["signature"][2:])) == 317
+
+
 def grid(tick: int) -> st.SearchStrategy[int]:
     return st.integers(1, 10_000 // tick - 1).map(lambda n: n * tick)
 
@@ -135,10 +153,13 @@ def test_both_official_packages_sign_the_same(data: st.DataObject) -> None:
         data.draw(st.integers(1, 10**9)) * 10_000,
     )
     salt = data.draw(st.integers(0, SALT_MAX))
+    funder, kind = data.draw(st.sampled_from([(None, 0), (DEPOSIT, 3)]))
+    maker = funder or WALLET.address
 
     made = sign_order(
-        order, wallet=WALLET, funder=None, owner_key="key", salt=salt, timestamp_ms=NOW_MS
-    )
+        order, wallet=WALLET, funder=funder, owner_key="key", salt=salt, timestamp_ms=NOW_MS,
+        signature_type=kind,
+    )  # fmt: skip
 
     body = json.loads(made.body)
     contracts = CONTRACTS[CHAIN]
@@ -151,11 +172,13 @@ def test_both_official_packages_sign_the_same(data: st.DataObject) -> None:
     )
     theirs = builder.build_signed_order(
         OrderDataV2(
-            maker=WALLET.address,
+            maker=maker,
+            signer=maker,
             tokenId=order.token,
             makerAmount=str(given_amount),
             takerAmount=str(wanted_amount),
             side=0 if order.side is Side.BUY else 1,
+            signatureType=SignatureTypeV2(kind),
             timestamp=str(NOW_MS),
         )
     )
@@ -166,14 +189,14 @@ def test_both_official_packages_sign_the_same(data: st.DataObject) -> None:
         builder=body["order"]["builder"],
         exchange_address=contract,  # type: ignore[arg-type]
         expiration=0,
-        maker=WALLET.address,  # type: ignore[arg-type]
+        maker=maker,  # type: ignore[arg-type]
         maker_amount=given_amount,
         metadata=body["order"]["metadata"],
         order_type="GTC",
         salt=salt,
         side=order.side.value,
-        signature_type=0,
-        signer=WALLET.address,  # type: ignore[arg-type]
+        signature_type=kind,
+        signer=maker,  # type: ignore[arg-type]
         taker_amount=wanted_amount,
         timestamp=NOW_MS,
         token_id=order.token,  # type: ignore[arg-type]
@@ -181,7 +204,8 @@ def test_both_official_packages_sign_the_same(data: st.DataObject) -> None:
     )
     message = build_order_typed_data(unsigned)
     account = Account.from_key(KEY.reveal())
-    signature = "0x" + bytes(account.sign_typed_data(full_message=message).signature).hex()
+    plain = "0x" + bytes(account.sign_typed_data(full_message=message).signature).hex()
+    signature = build_order_signature(unsigned, plain)  # type: ignore[arg-type]
     assert body["order"]["signature"] == signature
     rows = {name: getattr(unsigned, name) for name in UnsignedOrder.__slots__}
     sdk = SimpleNamespace(**rows, signature=signature, post_only=True)

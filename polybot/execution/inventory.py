@@ -1,0 +1,245 @@
+"""What to do with shares that only tie capital up: merge, redeem, split. Pure.
+
+Why these rules. A pair is worth a dollar for sure, so merging it earns nothing but the use of that
+dollar: it waits until enough of them have come together, or until cash is short (strategy.md 15).
+Redemption wants the chain's payout and every share confirmed. One operation at a time in a market,
+because a second would be computed from holdings that the first is about to change. Submissions are
+scarce (25 a minute, a quota a day; onchain.md 7.4), so what is due goes together in one batch where
+the wallet can do that; but a batch is all or nothing, and what has failed once goes alone.
+
+Amounts are 10⁻⁶ dollars and shares, times milliseconds.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterable
+
+import attrs
+from attrs.validators import and_, ge, le
+
+from polybot.domain.ledger import Holdings
+from polybot.domain.units import SHARE
+
+BATCH_MOST = 10  # calls in one submission: gas for as many is still a small part of a block
+MINUTE_MS, DAY_MS = 60_000, 86_400_000
+WORTH_A_CALL = 5 * SHARE  # the least that is merged when cash is short
+FIRST_PAUSE_MS, LONGEST_PAUSE_MS = 10_000, 600_000
+
+
+@attrs.frozen
+class InventoryParams:
+    """`[inventory]`: when pairs become dollars again, and what that may cost in submissions."""
+
+    merge_shares: int = attrs.field(default=20, validator=and_(ge(1), le(1_000_000)))
+    """Least pairs of a market that are merged, in shares, while cash is not short."""
+
+    merge_equity_percent: int = attrs.field(default=5, validator=and_(ge(0), le(100)))
+    """The same as part of the equity; the larger of the two counts."""
+
+    cash_percent: int = attrs.field(default=20, validator=and_(ge(0), le(100)))
+    """Cash is short when less than this part of the equity is free; then five pairs are enough."""
+
+    seed_shares: int = attrs.field(default=0, validator=and_(ge(0), le(1_000_000)))
+    """Pairs to split for every window before it is quoted, in shares; 0 splits none."""
+
+    submits_per_minute: int = attrs.field(default=20, validator=and_(ge(1), le(25)))
+    """Most transactions a minute; the relayer takes 25 from one address."""
+
+    submits_per_day: int = attrs.field(default=900, validator=and_(ge(1), le(1_000_000)))
+    """Most transactions in a day of UTC; what the relayer's own quota is depends on the key."""
+
+
+@attrs.frozen
+class Place:
+    """One market as the engine sees it. `up_payout`: what the chain says that one Up share pays.
+
+    `settled`: no trade of it may still confirm or fail. `fresh`: nothing has ever happened in it.
+    """
+
+    condition_id: str
+    held: Holdings
+    up_payout: int | None = None
+    open: bool = True  # its window has not ended
+    settled: bool = True
+    fresh: bool = False
+
+
+@attrs.frozen
+class Capital:
+    """`free`: cash that no open order may spend."""
+
+    equity: int
+    free: int
+
+
+@attrs.frozen
+class Operation:
+    """`kind` merge | redeem | split; `shares` of each outcome, of both together for a redemption;
+    `paid`: the dollars it brings, negative where it takes some.
+    """
+
+    kind: str
+    condition_id: str
+    shares: int
+    paid: int
+
+
+def due(params: InventoryParams, place: Place, capital: Capital) -> Operation | str | None:
+    """What one market calls for; a text says what is waited for, None that there is nothing."""
+    held = place.held
+    if place.up_payout is not None:
+        return _redemption(place)
+    least = max(params.merge_shares * SHARE, capital.equity * params.merge_equity_percent // 100)
+    short = capital.free * 100 < capital.equity * params.cash_percent
+    if held.mergeable >= (min(least, WORTH_A_CALL) if short else least):
+        return Operation("merge", place.condition_id, held.mergeable, held.mergeable)
+    seed = params.seed_shares * SHARE
+    if seed and place.open and place.fresh:
+        if capital.free < seed:
+            return "too little cash to split for inventory"
+        return Operation("split", place.condition_id, seed, -seed)
+    return None
+
+
+def _redemption(place: Place) -> Operation | str | None:
+    held = place.held
+    if held.up == held.down == 0:
+        return None
+    if not place.settled or (held.up, held.down) != (held.up_confirmed, held.down_confirmed):
+        return "a fill is still on its way to the chain"
+    assert place.up_payout is not None
+    paid = held.up * place.up_payout // SHARE + held.down * (SHARE - place.up_payout) // SHARE
+    return Operation("redeem", place.condition_id, held.up + held.down, paid)
+
+
+@attrs.define
+class SubmitBudget:
+    """How many transactions may still leave, and until when the venue wants none."""
+
+    per_minute: int
+    per_day: int
+    _recent: deque[int] = attrs.field(factory=deque)
+    _day: int = 0
+    _today: int = 0
+    _until_ms: int = 0
+    _why: str = ""
+
+    def spend(self, now_ms: int) -> None:
+        """Count one submission, whatever it came to."""
+        self._recent.append(now_ms)
+        self._turn(now_ms)
+        self._today += 1
+
+    def pause(self, until_ms: int, why: str) -> None:
+        """Send nothing before then: the venue has said so."""
+        self._until_ms, self._why = max(until_ms, self._until_ms), why
+
+    def obstacle(self, now_ms: int) -> str | None:
+        """Why nothing may leave now; None when something may."""
+        self._turn(now_ms)
+        while self._recent and self._recent[0] <= now_ms - MINUTE_MS:
+            self._recent.popleft()
+        if now_ms < self._until_ms:
+            return self._why
+        if self._today >= self.per_day:
+            return f"{self.per_day} transactions today: no more before midnight UTC"
+        if len(self._recent) >= self.per_minute:
+            return f"{self.per_minute} transactions within a minute"
+        return None
+
+    def _turn(self, now_ms: int) -> None:
+        if self._day != now_ms // DAY_MS:
+            self._day, self._today = now_ms // DAY_MS, 0
+
+
+@attrs.define
+class Setbacks:
+    """Markets whose operations have failed: each waits longer from time to time, and goes alone."""
+
+    _failures: dict[str, int] = attrs.field(factory=dict)
+    _not_before_ms: dict[str, int] = attrs.field(factory=dict)
+
+    def failed(self, condition_id: str, now_ms: int) -> int:
+        """Note a failure; returns how many there were in a row."""
+        count = self._failures[condition_id] = self._failures.get(condition_id, 0) + 1
+        pause = min(FIRST_PAUSE_MS << min(count - 1, 10), LONGEST_PAUSE_MS)
+        self._not_before_ms[condition_id] = now_ms + pause
+        return count
+
+    def cleared(self, condition_id: str) -> None:
+        self._failures.pop(condition_id, None)
+        self._not_before_ms.pop(condition_id, None)
+
+    def waits(self, condition_id: str, now_ms: int) -> bool:
+        return now_ms < self._not_before_ms.get(condition_id, 0)
+
+    def alone(self, condition_id: str) -> bool:
+        return condition_id in self._failures
+
+
+@attrs.frozen
+class Plan:
+    """One submission's operations; `waits` says for each market why it is not among them."""
+
+    operations: tuple[Operation, ...] = ()
+    waits: tuple[tuple[str, str], ...] = ()
+
+
+def plan(
+    params: InventoryParams,
+    places: Iterable[Place],
+    capital: Capital,
+    *,
+    busy: frozenset[str],
+    setbacks: Setbacks,
+    obstacle: str | None,
+    batches: bool,
+    now_ms: int,
+) -> Plan:
+    """What to submit now. `busy` markets have an operation whose end is not known; `obstacle` is
+    why nothing may leave at all. Redemptions come first: they bring the most.
+    """
+    found: list[Operation] = []
+    waits: list[tuple[str, str]] = []
+    for place in places:
+        wanted = due(params, place, capital)
+        if isinstance(wanted, str):
+            waits.append((place.condition_id, wanted))
+        elif wanted is not None:
+            why = _hindrance(place.condition_id, busy, setbacks, obstacle, now_ms)
+            if why is None:
+                found.append(wanted)
+            else:
+                waits.append((place.condition_id, why))
+    found.sort(key=lambda operation: (operation.kind != "redeem", -operation.paid))
+    return Plan(_batch(found, capital.free, setbacks, batches=batches), tuple(waits))
+
+
+def _hindrance(
+    condition_id: str, busy: frozenset[str], setbacks: Setbacks, obstacle: str | None, now_ms: int
+) -> str | None:
+    if condition_id in busy:
+        return "its last operation has no answer yet"
+    if setbacks.waits(condition_id, now_ms):
+        return "its last operation failed"
+    return obstacle
+
+
+def _batch(
+    found: list[Operation], free: int, setbacks: Setbacks, *, batches: bool
+) -> tuple[Operation, ...]:
+    """As many as go together; never more splits than there is cash for."""
+    chosen: list[Operation] = []
+    for operation in found:
+        if chosen and (not batches or setbacks.alone(operation.condition_id)):
+            continue
+        if operation.kind == "split":
+            if free < operation.shares:
+                continue
+            free -= operation.shares
+        chosen.append(operation)
+        full = len(chosen) == BATCH_MOST
+        if full or not batches or setbacks.alone(operation.condition_id):
+            break
+    return tuple(chosen)

@@ -1,0 +1,403 @@
+"""The inventory engine's shell: pairs merged, results read, winners redeemed, books closed.
+
+One task for the wallet. `execution/inventory.py` says what is due; here it is written to the
+journal, sent, and followed to its end. Nothing is ever asked for again while its end is not known:
+a transaction is followed by its id, by its receipt, and where there is neither, by the shares the
+chain shows. Only their absence after GRACE_S, when no signature of ours can be mined any more
+(onchain.md 7.3: ten minutes), says that nothing happened.
+
+Gamma says when to look for a result, the chain says what it is (F37). While the two differ nothing
+is redeemed.
+"""
+
+from __future__ import annotations
+
+import attrs
+import trio
+from loguru import logger
+
+from polybot.context import Context
+from polybot.domain.halts import Halt
+from polybot.domain.market import Market
+from polybot.domain.orders import Failure
+from polybot.domain.units import SHARE, amount_text
+from polybot.execution.inventory import (
+    Capital,
+    InventoryParams,
+    Operation,
+    Place,
+    Plan,
+    Setbacks,
+    SubmitBudget,
+    plan,
+)
+from polybot.journal.entries import Closed, Moved, Resolved
+from polybot.journal.store import JournalFailed
+from polybot.venue import calls
+from polybot.venue.calls import Call
+from polybot.venue.chain import Chain
+from polybot.venue.gamma import MarketMeta, market_by_slug
+from polybot.venue.relayer import Fate, Progress, Refused, Sent, Way
+
+ROUND_S = 2.0
+RESULT_POLL_S = 5.0  # how often Gamma is asked about an ended market
+QUIET_AFTER_END_S = 10.0  # late trades of the last second are told by then
+GAMMA_LATE_S = 600.0  # after so long the chain is asked without it
+GRACE_S = 660.0  # a batch may be mined for ten minutes after it was signed
+SLOW_S = 60.0  # a transaction takes 5 to 30 s (onchain.md 7.5)
+WEARY_AFTER = 3  # failures of a market's operations in a row
+
+
+@attrs.define(eq=False)
+class InFlight:
+    """One submission whose end is not known. `evidence`: what it can be asked for by."""
+
+    name: str
+    asked_ms: int
+    left: list[Moved]
+    evidence: str = ""
+    over: str = ""  # why the venue says that it has failed: the chain must agree
+    told: bool = False
+
+
+@attrs.define(eq=False)
+class Inventory:
+    """`way` is None where the wallet has no way onto the chain: shares stay, with `why` told."""
+
+    ctx: Context
+    params: InventoryParams
+    chain: Chain
+    way: Way | None
+    why: str = ""
+    watched: dict[str, Market] = attrs.field(factory=dict)
+    in_flight: list[InFlight] = attrs.field(factory=list)
+    conflicts: dict[str, str] = attrs.field(factory=dict)  # markets whose result is disputed
+    waits: dict[str, str] = attrs.field(factory=dict)  # why a market is not served, by id
+    setbacks: Setbacks = attrs.field(factory=Setbacks)
+    budget: SubmitBudget = attrs.field(init=False)
+    _asked_at: dict[str, float] = attrs.field(factory=dict)
+    _one_round: trio.Lock = attrs.field(factory=trio.Lock)
+
+    @budget.default
+    def _whole_budget(self) -> SubmitBudget:
+        return SubmitBudget(self.params.submits_per_minute, self.params.submits_per_day)
+
+    def watch(self, market: Market) -> None:
+        self.watched.setdefault(market.condition_id, market)
+
+    def take_over(self, operations: list[Moved]) -> None:
+        """Go on following what an earlier run has asked for."""
+        now_ms = self.ctx.clock.now_ms()
+        for asked in operations:
+            name = asked.operation_id.rpartition(".")[0]
+            found = next((one for one in self.in_flight if one.name == name), None)
+            if found is None:
+                found = InFlight(name, now_ms, [])
+                self.in_flight.append(found)
+            found.left.append(asked)
+            self.ctx.account.moving.add(asked.condition_id)
+            found.evidence = found.evidence or asked.evidence
+
+    async def resolve(self) -> bool:
+        """Look once what became of everything under way; True when the end of all is known."""
+        async with self._one_round:
+            for flight in list(self.in_flight):
+                await self._follow(flight)
+        return not self.in_flight
+
+    async def run(self) -> None:
+        while True:
+            await self.round()
+            await trio.sleep(ROUND_S)
+
+    async def round(self, *, final: bool = False) -> None:
+        """Follow what is under way, look for results, and ask for what is due; `final` asks for
+        results without waiting for the poll, and for nothing else.
+        """
+        async with self._one_round:
+            for flight in list(self.in_flight):
+                await self._follow(flight)
+            for market in list(self.watched.values()):
+                await self._settle(market, final=final)
+            if not final:
+                await self._act()
+
+    # --- what is due -------------------------------------------------------------------------
+
+    async def _act(self) -> None:
+        if self.way is None:
+            return
+        decided = await self._decide(self.way)
+        self.waits = dict(decided.waits)
+        if decided.operations:
+            await self._send(self.way, decided.operations)
+
+    async def _decide(self, way: Way) -> Plan:
+        ctx, now_ms = self.ctx, self.ctx.clock.now_ms()
+        ledger = ctx.account.ledger
+        obstacle = self.budget.obstacle(now_ms) or self._queue(now_ms)
+        capital = Capital(ledger.equity, ledger.cash - sum(ctx.account.reserved.values()))
+        busy = frozenset(one.condition_id for flight in self.in_flight for one in flight.left)
+        places = [self._place(market, now_ms) for market in self.watched.values()]
+
+        def decided(obstacle: str | None) -> Plan:
+            return plan(
+                self.params, places, capital, busy=busy, setbacks=self.setbacks,
+                obstacle=obstacle, batches=way.batches, now_ms=now_ms,
+            )  # fmt: skip
+
+        first = decided(obstacle)
+        if not first.operations:
+            return first
+        obstacle = await way.obstacle()
+        return first if obstacle is None else decided(obstacle)
+
+    def _queue(self, now_ms: int) -> str | None:
+        """A wallet does one thing at a time; what is lost must not stop the others for ever."""
+        young = [one for one in self.in_flight if now_ms < one.asked_ms + SLOW_S * 1000]
+        return "another transaction is on its way" if young else None
+
+    def _place(self, market: Market, now_ms: int) -> Place:
+        books = self.ctx.account.ledger.books[market.condition_id]
+        return Place(
+            market.condition_id,
+            books.holdings(),
+            None if market.condition_id in self.conflicts else books.up_payout,
+            open=now_ms < market.end_ms,
+            settled=not books.unsettled(),
+            fresh=not books.transactions,
+        )
+
+    # --- asking ------------------------------------------------------------------------------
+
+    async def _send(self, way: Way, operations: tuple[Operation, ...]) -> None:
+        """Write down what we are about to ask for, then ask. Nothing is asked unwritten."""
+        now_ms = self.ctx.clock.now_ms()
+        name = f"polybot-{now_ms}"
+        asked = [
+            Moved(one.condition_id, one.kind, "asked", f"{name}.{n}", one.shares)
+            for n, one in enumerate(operations)
+        ]
+        try:
+            await self.ctx.account.journal.append(*asked)
+        except JournalFailed:
+            return
+        self.ctx.account.moving.update(one.condition_id for one in asked)
+        flight = InFlight(name, now_ms, list(asked))
+        self.in_flight.append(flight)
+        self.budget.spend(now_ms)
+        wanted = [call for one in asked for call in self._calls(one)]
+        answer = await way.send(name, wanted)
+        if isinstance(answer, Failure):
+            logger.warning("{}: no answer: {}", name, answer.what)
+        else:
+            await self._answered(flight, answer)
+
+    def _calls(self, asked: Moved) -> list[Call]:
+        market = self.watched[asked.condition_id]
+        if asked.kind == "merge":
+            return calls.merge(market, asked.shares)
+        if asked.kind == "split":
+            return calls.split(market, asked.shares)
+        held = self.ctx.account.ledger.books[asked.condition_id].holdings()
+        return calls.redeem(market, held.up, held.down)
+
+    async def _answered(self, flight: InFlight, answer: Sent | Refused) -> None:
+        if isinstance(answer, Sent):
+            flight.evidence = answer.evidence
+            sent = [attrs.evolve(one, step="sent", evidence=answer.evidence) for one in flight.left]
+            self.ctx.account.journal.note(*sent)
+            return
+        now_ms = self.ctx.clock.now_ms()
+        if answer.again_s is not None:
+            self.budget.pause(now_ms + round(answer.again_s * 1000), answer.why)
+        for one in list(flight.left):
+            self._failed(flight, one, answer.why)
+
+    # --- following ---------------------------------------------------------------------------
+
+    async def _follow(self, flight: InFlight) -> None:
+        """Find out what became of a submission, by whatever can be had."""
+        now_ms = self.ctx.clock.now_ms()
+        if self.way is not None and not flight.evidence:
+            late = self.way.late(flight.name)
+            if isinstance(late, Sent | Refused):
+                await self._answered(flight, late)
+                return
+        progress = await self._progress(flight)
+        if isinstance(progress, Progress) and progress.fate is Fate.DONE:
+            await self._done(flight, progress.evidence)
+            return
+        if isinstance(progress, Progress) and progress.fate is Fate.FAILED:
+            flight.over = progress.why or "failed"
+        if flight.over or not flight.evidence or isinstance(progress, Failure):
+            await self._by_shares(flight, now_ms)
+        if flight.left and not flight.told and now_ms > flight.asked_ms + SLOW_S * 1000:
+            flight.told = True
+            what = ", ".join(one.kind for one in flight.left)
+            self.ctx.tell(f"{what}: no answer for {SLOW_S:g} s; looking for it on the chain")
+
+    async def _progress(self, flight: InFlight) -> Progress | Failure | None:
+        """What the venue says. The relayer's CONFIRMED counts with a receipt that agrees."""
+        if self.way is None or not flight.evidence:
+            return None
+        progress = await self.way.progress(flight.evidence)
+        if isinstance(progress, Failure) or progress.fate is not Fate.DONE:
+            return progress
+        if progress.evidence == flight.evidence:  # a receipt itself, or no hash is shown
+            return progress
+        succeeded = await self.chain.succeeded(progress.evidence)
+        if succeeded is True:
+            return progress
+        if succeeded is False:
+            return Progress(Fate.FAILED, progress.evidence, "its receipt says that it reverted")
+        return Progress(Fate.UNDER_WAY, progress.evidence)
+
+    async def _done(self, flight: InFlight, evidence: str) -> None:
+        """Book what was done; where the shares are all still there, it was not: a wallet's call
+        may succeed around one that failed.
+        """
+        for one in list(flight.left):
+            there = await self._there(one)
+            if there is None:
+                continue
+            if there == self._held(one) and self._still(one):
+                self._failed(flight, one, f"{evidence} moved nothing")
+            else:
+                await self._booked(flight, one, evidence)
+
+    async def _by_shares(self, flight: InFlight, now_ms: int) -> None:
+        """Let the chain's balances decide, for each market once no trade is on its way in it."""
+        for one in list(flight.left):
+            there = await self._there(one)
+            if there is None or not self._still(one):
+                continue
+            if there == self._after(one):
+                await self._booked(flight, one, "shares on the chain")
+            elif there == self._held(one) and (
+                flight.over or now_ms > flight.asked_ms + GRACE_S * 1000
+            ):
+                self._failed(flight, one, flight.over or "it never came to the chain")
+
+    async def _there(self, one: Moved) -> tuple[int, int] | None:
+        market = self.ctx.account.ledger.books[one.condition_id].market
+        there = await self.chain.shares(market)
+        return None if isinstance(there, Failure) else there
+
+    def _held(self, one: Moved) -> tuple[int, int]:
+        held = self.ctx.account.ledger.books[one.condition_id].holdings()
+        return held.up, held.down
+
+    def _still(self, one: Moved) -> bool:
+        return not self.ctx.account.ledger.books[one.condition_id].unsettled()
+
+    def _after(self, one: Moved) -> tuple[int, int]:
+        if one.kind == "redeem":
+            return 0, 0
+        change = one.shares if one.kind == "split" else -one.shares
+        up, down = self._held(one)
+        return up + change, down + change
+
+    async def _booked(self, flight: InFlight, one: Moved, evidence: str) -> None:
+        """Enter a done operation in the ledger, and have the venue look at the chain again."""
+        books = self.ctx.account.ledger.books[one.condition_id]
+        held = books.holdings()
+        if one.kind == "merge" and one.shares > held.mergeable:
+            # The chain merged what our books do not call confirmed: they are not the same books.
+            why = f"{books.market.slug}: {amount_text(one.shares)} merged, {held} held"
+            self.ctx.health.halt(Halt.LEDGER_DRIFT, why)
+            return
+        paid = {"redeem": books.worst_value, "merge": one.shares}.get(one.kind, -one.shares)
+        self._over(flight, one)
+        done = attrs.evolve(one, step="done", paid=paid, evidence=evidence)
+        await self.ctx.account.learn(done)
+        self.ctx.account.moving.discard(one.condition_id)
+        self.setbacks.cleared(one.condition_id)
+        self.ctx.tell(f"{books.market.slug}: {one.kind} {amount_text(abs(paid))} done")
+        for token in (None, books.market.up_token, books.market.down_token):
+            await self.ctx.client.refresh(token)
+
+    def _failed(self, flight: InFlight, one: Moved, why: str) -> None:
+        self._over(flight, one)
+        self.ctx.account.moving.discard(one.condition_id)
+        self.ctx.account.journal.note(attrs.evolve(one, step="failed", evidence=why))
+        slug = self.ctx.account.ledger.books[one.condition_id].market.slug
+        count = self.setbacks.failed(one.condition_id, self.ctx.clock.now_ms())
+        logger.warning("{}: {} failed: {}", slug, one.kind, why)
+        if count == WEARY_AFTER:
+            self.ctx.tell(f"{slug}: {one.kind} has failed {count} times: {why}")
+
+    def _over(self, flight: InFlight, one: Moved) -> None:
+        flight.left.remove(one)
+        if not flight.left:
+            self.in_flight.remove(flight)
+
+    # --- results -----------------------------------------------------------------------------
+
+    async def _settle(self, market: Market, *, final: bool) -> None:
+        now_ms = self.ctx.clock.now_ms()
+        if now_ms < market.end_ms + QUIET_AFTER_END_S * 1000:
+            return
+        books = self.ctx.account.ledger.books[market.condition_id]
+        if books.up_payout is None and self._may_ask(market, final=final):
+            await self._look(market, now_ms)
+        if books.up_payout is None:
+            return
+        self.ctx.records.of(market).outcome = outcome_text(books.up_payout)
+        held = books.holdings()
+        if held.up == held.down == 0 and not books.unsettled():
+            await self._close(market)
+        elif self.way is None:
+            self.waits[market.condition_id] = self.why
+            self.ctx.account.release(market.condition_id)  # nothing more is heard of its orders
+
+    def _may_ask(self, market: Market, *, final: bool) -> bool:
+        now = trio.current_time()
+        if not final and now < self._asked_at.get(market.slug, 0) + RESULT_POLL_S:
+            return False
+        self._asked_at[market.slug] = now
+        return True
+
+    async def _look(self, market: Market, now_ms: int) -> None:
+        """Learn the result when Gamma and the chain tell the same, or Gamma nothing for long."""
+        meta = await market_by_slug(self.ctx.gamma, market.series, market.slug)
+        said = meta.up_payout if isinstance(meta, MarketMeta) else None
+        if said is None and now_ms < market.end_ms + GAMMA_LATE_S * 1000:
+            return
+        payout = await self.chain.up_payout(market)
+        if payout is None or isinstance(payout, Failure):
+            return
+        if said is not None and said != payout:
+            self._disputed(market, said, payout)
+            return
+        self.conflicts.pop(market.condition_id, None)
+        source = "chain" if said is None else "chain and Gamma"
+        await self.ctx.account.learn(Resolved(market.condition_id, payout, source))
+        self.ctx.tell(f"{market.slug}: resolved {outcome_text(payout)}")
+
+    def _disputed(self, market: Market, gamma: int, chain: int) -> None:
+        """An alarm, and no redemption: one of the two will come round (F37)."""
+        why = f"Gamma says {outcome_text(gamma)}, the chain {outcome_text(chain)}"
+        if self.conflicts.get(market.condition_id) != why:
+            self.conflicts[market.condition_id] = why
+            self.ctx.records.faults["result disputed"] += 1
+            self.ctx.tell(f"{market.slug}: not redeemed: {why}")
+            logger.error("{}: {}", market.slug, why)
+
+    async def _close(self, market: Market) -> None:
+        """Freeze the interval's figures and forget the market."""
+        account, record = self.ctx.account, self.ctx.records.of(market)
+        books = account.ledger.books[market.condition_id]
+        final = record.final = record.interval(books)
+        await account.learn(
+            Closed(market.condition_id, books.realised, final.fees, final.rebate_estimate)
+        )
+        account.release(market.condition_id)
+        del self.watched[market.condition_id]
+        self._asked_at.pop(market.slug, None)
+        self.setbacks.cleared(market.condition_id)
+
+
+def outcome_text(up_payout: int) -> str:
+    """Up, Down, or what a void pays for one Up share."""
+    return {SHARE: "Up", 0: "Down"}.get(up_payout, f"void, Up at {amount_text(up_payout)}")

@@ -1,0 +1,63 @@
+"""Whose money a bot trades, and how that wallet gets onto the chain."""
+
+from __future__ import annotations
+
+from functools import partial
+
+import attrs
+import httpx
+
+from polybot.clock import Clock
+from polybot.config import Config
+from polybot.venue.chain import Chain
+from polybot.venue.relayer import SEND_S, SdkWay
+from polybot.venue.rest import Rest
+from polybot.venue.sdk import sdk_submit
+from polybot.venue.secret import Credentials, Secret
+from polybot.venue.site import Site
+
+NO_KEY = "no PM_RELAYER_API_KEY: shares are neither merged nor redeemed"
+
+
+@attrs.frozen
+class Purse:
+    """`funder` None: the key's own address holds the money (signature type 0)."""
+
+    funder: str | None = None
+    signature_type: int = 0
+    relayer_key: Secret | None = None
+
+    @classmethod
+    def of_config(cls, config: Config) -> Purse:
+        """The wallet that `[live]` and the keys name."""
+        assert config.keys is not None, "a live configuration has keys"
+        live = config.live
+        return cls(live.funder, live.signature_type, config.keys.relayer_key)
+
+    @classmethod
+    def deposit(cls, wallet: str, relayer_key: str) -> Purse:
+        """A deposit wallet, as paper trades with: what new accounts have (onchain.md 5)."""
+        return cls(wallet, 3, Secret(relayer_key))
+
+    def chain(self, http: httpx.AsyncClient, site: Site, clock: Clock, address: str) -> Chain:
+        return Chain(Rest(http, site.rpc, clock), self.funder or address)
+
+    def way(
+        self,
+        chain: Chain,
+        site: Site,
+        private_key: Secret,
+        credentials: Credentials,
+        *,
+        speed: float,
+    ) -> SdkWay | None:
+        """The wallet's way onto the chain; None when it needs the relayer and has no key for it."""
+        own_gas = self.signature_type == 0
+        if not own_gas and self.relayer_key is None:
+            return None
+        make = partial(
+            sdk_submit, site, private_key, credentials, chain.wallet, self.relayer_key, speed=speed
+        )
+        relayer = Rest(chain.rest.http, site.relayer, chain.rest.clock)
+        # The SDK's thread keeps to the wall, our patience to the clock it is measured by.
+        return SdkWay(make, relayer, chain, own_gas=own_gas, patience_s=SEND_S * speed)

@@ -1,0 +1,165 @@
+"""The way onto the chain: Polymarket's relayer, or the wallet's own transactions (onchain.md 7, 8).
+
+`polymarket-client` signs and submits, in a worker thread, for it knows only asyncio and blocking
+calls; whatever asks afterwards how a transaction fares is our own. An answer is one of three:
+`Sent` with an id to ask by, `Refused` when surely nothing left, and Failure when nobody knows. A
+thread that is waited for no longer goes on: what it comes to is kept under the batch's name, and
+nothing else is sent before it has ended.
+"""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Callable, Sequence
+from typing import Protocol
+
+import attrs
+import trio
+
+from polybot.domain.orders import Failure
+from polybot.venue import fields
+from polybot.venue.calls import Call
+from polybot.venue.chain import Chain
+from polybot.venue.rest import Rest
+
+SEND_S = 90.0  # the SDK tries up to eleven times, two seconds apart, with 10 s for each answer
+ABANDONED_MOST = 64
+POL = 10**18
+GAS_LEAST, GAS_LOW = POL // 20, POL // 2  # a redemption costs about a hundredth of a POL
+
+
+@attrs.frozen
+class Sent:
+    """`evidence`: the relayer's id of the transaction, or a hash where there is no relayer."""
+
+    evidence: str
+
+
+@attrs.frozen
+class Refused:
+    """Surely nothing was sent. `again_s`: when to ask again, where the venue has said so."""
+
+    why: str
+    again_s: float | None = None
+
+
+class Fate(enum.Enum):
+    UNDER_WAY = "under way"
+    DONE = "done"
+    FAILED = "failed"
+
+
+@attrs.frozen
+class Progress:
+    """How a transaction fares; `evidence` is its hash, or its id where the hash is not told."""
+
+    fate: Fate
+    evidence: str
+    why: str = ""
+
+
+Answer = Sent | Refused | Failure
+Submit = Callable[[str, Sequence[Call]], Answer]  # blocks
+
+
+class Way(Protocol):
+    """How calls get onto the chain, whoever pays for them."""
+
+    @property
+    def batches(self) -> bool:
+        """Whether several calls go as one, all or nothing."""
+
+    async def send(self, name: str, calls: Sequence[Call]) -> Answer: ...
+
+    def late(self, name: str) -> Answer | None:
+        """What a send that was no longer waited for has come to; None while nobody knows."""
+
+    async def progress(self, evidence: str) -> Progress | Failure: ...
+
+    async def obstacle(self) -> str | None:
+        """Why nothing should be sent now; None when all is well."""
+
+
+@attrs.define(eq=False)
+class SdkWay:
+    """By the SDK's sync client (`sdk.py`). `make` builds it, in the thread of the first send."""
+
+    make: Callable[[], Submit]
+    relayer: Rest
+    chain: Chain
+    own_gas: bool = False  # a plain wallet: it pays its transactions itself, one call in each
+    patience_s: float = SEND_S
+    _submit: Submit | None = None
+    _ended: dict[str, Answer] = attrs.field(factory=dict)
+    _one: trio.CapacityLimiter = attrs.field(factory=lambda: trio.CapacityLimiter(1))
+
+    @property
+    def batches(self) -> bool:
+        return not self.own_gas
+
+    async def send(self, name: str, calls: Sequence[Call]) -> Answer:
+        """Submit calls as one transaction. `name` goes with them, to be found by."""
+        if self._one.available_tokens < 1:
+            return Refused("an earlier submission has not answered yet")
+        with trio.move_on_after(self.patience_s):
+            return await trio.to_thread.run_sync(
+                self._in_thread, name, tuple(calls), abandon_on_cancel=True, limiter=self._one
+            )
+        return Failure(f"no answer within {self.patience_s:g} s")
+
+    def late(self, name: str) -> Answer | None:
+        return self._ended.get(name)
+
+    def _in_thread(self, name: str, calls: tuple[Call, ...]) -> Answer:
+        answer = self._answer(name, calls)
+        self._ended[name] = answer
+        if len(self._ended) > ABANDONED_MOST:
+            del self._ended[next(iter(self._ended))]
+        return answer
+
+    def _answer(self, name: str, calls: tuple[Call, ...]) -> Answer:
+        try:
+            if self._submit is None:
+                self._submit = self.make()
+        except Exception as error:  # noqa: BLE001 - whatever it was, nothing has been sent
+            return Refused(f"the relayer's client: {type(error).__name__}: {error}"[:300])
+        return self._submit(name, calls)
+
+    async def progress(self, evidence: str) -> Progress | Failure:
+        """How a transaction fares, by its id at the relayer or its hash on the chain."""
+        if evidence.startswith("0x"):
+            return await self._by_hash(evidence)
+        path = f"/v1/account/transactions/{evidence}"
+        reply = await self.relayer.call("GET", path)
+        if isinstance(reply, Failure):
+            return reply
+        if reply.status != 200:
+            return reply.failure(f"GET {path}")
+        try:
+            row = fields.as_object(reply.json())
+            state = fields.text(row, "state")
+        except ValueError as error:
+            return Failure(f"GET {path}: unreadable: {error}")
+        hash_ = row.get("transaction_hash")
+        shown = hash_ if isinstance(hash_, str) and hash_ else evidence
+        if state in ("STATE_FAILED", "STATE_INVALID"):
+            return Progress(Fate.FAILED, shown, str(row.get("error_msg") or state)[:200])
+        done = state == "STATE_CONFIRMED"  # not at MINED: the next call may fail (onchain.md 7.2)
+        return Progress(Fate.DONE if done else Fate.UNDER_WAY, shown)
+
+    async def _by_hash(self, evidence: str) -> Progress | Failure:
+        succeeded = await self.chain.succeeded(evidence)
+        if isinstance(succeeded, Failure):
+            return succeeded
+        if succeeded is None:
+            return Progress(Fate.UNDER_WAY, evidence)
+        return Progress(Fate.DONE if succeeded else Fate.FAILED, evidence, "reverted")
+
+    async def obstacle(self) -> str | None:
+        """A plain wallet needs gas; the relayer pays for the others."""
+        gas = await self.chain.gas() if self.own_gas else GAS_LOW
+        if isinstance(gas, Failure):
+            return f"the wallet's gas could not be read: {gas.what}"
+        if gas < GAS_LEAST:
+            return f"{gas / POL:.3f} POL left for gas: send some to {self.chain.wallet}"
+        return None

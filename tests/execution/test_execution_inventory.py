@@ -1,0 +1,195 @@
+"""What to do with shares: merge, redeem, split, or wait and say why (strategy.md 15)."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given, strategies as st
+
+from polybot.domain.ledger import Holdings
+from polybot.domain.units import SHARE
+from polybot.execution.inventory import (
+    BATCH_MOST,
+    DAY_MS,
+    FIRST_PAUSE_MS,
+    LONGEST_PAUSE_MS,
+    MINUTE_MS,
+    Capital,
+    InventoryParams,
+    Operation,
+    Place,
+    Plan,
+    Setbacks,
+    SubmitBudget,
+    due,
+    plan,
+)
+
+PARAMS = InventoryParams()
+RICH = Capital(1_000 * SHARE, 900 * SHARE)  # five per cent are fifty shares
+SHORT = Capital(1_000 * SHARE, 100 * SHARE)
+
+
+def held(up: int, down: int, pending: int = 0) -> Holdings:
+    """Whole shares; `pending` of the Up shares are not confirmed."""
+    return Holdings(up * SHARE, down * SHARE, (up - pending) * SHARE, down * SHARE)
+
+
+def place(holdings: Holdings, name: str = "m", **more: object) -> Place:
+    return Place(name, holdings, **more)  # type: ignore[arg-type]
+
+
+def planned(
+    *places: Place,
+    capital: Capital = RICH,
+    busy: frozenset[str] = frozenset(),
+    setbacks: Setbacks | None = None,
+    obstacle: str | None = None,
+    batches: bool = True,
+    params: InventoryParams = PARAMS,
+) -> Plan:
+    return plan(
+        params, places, capital, busy=busy, setbacks=setbacks or Setbacks(), obstacle=obstacle,
+        batches=batches, now_ms=0,
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("up", "down", "pending", "capital", "merged"),
+    [
+        (49, 90, 0, RICH, 0),
+        (50, 90, 0, RICH, 50),
+        (60, 90, 11, RICH, 0),  # only confirmed pairs count
+        (19, 19, 0, Capital(100 * SHARE, 90 * SHARE), 0),
+        (20, 20, 0, Capital(100 * SHARE, 90 * SHARE), 20),
+        (5, 9, 0, SHORT, 5),
+        (4, 9, 0, SHORT, 0),
+    ],
+)
+def test_pairs_are_merged_for_the_capital_they_free(
+    up: int, down: int, pending: int, capital: Capital, merged: int
+) -> None:
+    """From max(20 shares, 5 % of equity) on, or five when cash is short (strategy.md 15)."""
+    wanted = due(PARAMS, place(held(up, down, pending)), capital)
+
+    assert wanted == (Operation("merge", "m", merged * SHARE, merged * SHARE) if merged else None)
+
+
+@pytest.mark.parametrize(("payout", "paid"), [(SHARE, 30), (0, 10), (SHARE // 2, 20)])
+def test_everything_is_redeemed_at_its_payout(payout: int, paid: int) -> None:
+    """Winner, loser, and both halves of a void, in one operation (onchain.md 6.1)."""
+    wanted = due(PARAMS, place(held(30, 10), up_payout=payout, open=False), RICH)
+
+    assert wanted == Operation("redeem", "m", 40 * SHARE, paid * SHARE)
+
+
+@pytest.mark.parametrize(
+    "unready",
+    [place(held(30, 10, 1), up_payout=SHARE), place(held(3, 0), up_payout=SHARE, settled=False)],
+)
+def test_nothing_is_redeemed_while_a_fill_is_on_its_way(unready: Place) -> None:
+    """The contract burns what is there at that moment (onchain.md 6.4)."""
+    told = planned(unready)
+
+    assert told.operations == ()
+    assert "still on its way" in dict(told.waits)["m"]
+
+
+def test_inventory_is_split_once_when_configured() -> None:
+    """Only into a market nothing has happened in, and only from cash that is free."""
+    params = InventoryParams(seed_shares=40)
+    fresh = place(held(0, 0), fresh=True)
+
+    assert due(params, fresh, RICH) == Operation("split", "m", 40 * SHARE, -40 * SHARE)
+    assert due(PARAMS, fresh, RICH) is None
+    assert due(params, place(held(0, 0)), RICH) is None
+    assert due(params, place(held(0, 0), fresh=True, open=False), RICH) is None
+    assert isinstance(due(params, fresh, Capital(100 * SHARE, 39 * SHARE)), str)
+
+
+def test_one_operation_a_market() -> None:
+    """A market with an unknown operation is asked nothing, whatever it holds (onchain.md 7.4)."""
+    told = planned(place(held(90, 90), "a"), place(held(90, 90), "b"), busy=frozenset({"a"}))
+
+    assert [one.condition_id for one in told.operations] == ["b"]
+    assert dict(told.waits) == {"a": "its last operation has no answer yet"}
+
+
+def test_an_obstacle_stops_everything_and_is_told() -> None:
+    """No gas, no quota, an open transaction: the reason stands at every market that waits."""
+    told = planned(place(held(90, 90), "a"), place(held(1, 0), "b"), obstacle="no gas")
+
+    assert told == Plan((), (("a", "no gas"),))
+
+
+def test_what_is_due_goes_together_redemptions_first() -> None:
+    """One submission for many markets where the wallet can do that, else one for each."""
+    places = [place(held(60 + n, 60 + n), f"m{n}") for n in range(BATCH_MOST + 3)]
+    won = place(held(7, 0), "won", up_payout=SHARE, open=False)
+
+    together, single = planned(*places, won), planned(*places, won, batches=False)
+
+    assert len(together.operations) == BATCH_MOST
+    assert together.operations[0] == Operation("redeem", "won", 7 * SHARE, 7 * SHARE)
+    assert [one.condition_id for one in single.operations] == ["won"]
+
+
+def test_what_has_failed_goes_alone_and_later() -> None:
+    """One bad call reverts its whole batch: it must not take others with it again."""
+    setbacks = Setbacks()
+    assert setbacks.failed("bad", -FIRST_PAUSE_MS) == 1
+    good, bad = place(held(60, 60), "good"), place(held(90, 90), "bad")
+
+    assert [one.condition_id for one in planned(bad, setbacks=setbacks).operations] == ["bad"]
+    assert len(planned(good, bad, setbacks=setbacks).operations) == 1
+    for count in range(2, 12):
+        assert setbacks.failed("bad", 0) == count
+    assert setbacks.waits("bad", LONGEST_PAUSE_MS - 1)
+    assert not setbacks.waits("bad", LONGEST_PAUSE_MS)
+    setbacks.cleared("bad")
+    assert len(planned(good, bad, setbacks=setbacks).operations) == 2
+
+
+def test_the_budget_of_submissions() -> None:
+    """So many a minute, so many a day of UTC, none while the venue wants none (onchain.md 7.4)."""
+    budget = SubmitBudget(2, 3)
+    for at_ms in (0, 1):
+        assert budget.obstacle(at_ms) is None
+        budget.spend(at_ms)
+    assert "within a minute" in (budget.obstacle(2) or "")
+    assert budget.obstacle(MINUTE_MS) is None
+    budget.spend(MINUTE_MS)
+    assert "midnight" in (budget.obstacle(10 * MINUTE_MS) or "")
+    assert budget.obstacle(DAY_MS) is None
+    budget.pause(DAY_MS + 5_000, "quota exceeded")
+    budget.pause(DAY_MS + 1_000, "quota exceeded")
+    assert budget.obstacle(DAY_MS + 4_999) == "quota exceeded"
+    assert budget.obstacle(DAY_MS + 5_000) is None
+
+
+@given(
+    st.lists(
+        st.tuples(st.integers(0, 200), st.integers(0, 200), st.sampled_from([None, 0, SHARE]))
+    ),
+    st.integers(0, 1_000),
+    st.integers(0, 100),
+    st.booleans(),
+)
+def test_no_plan_spends_what_is_not_there(
+    rows: list[tuple[int, int, int | None]], free: int, seed: int, batches: bool
+) -> None:
+    """Splits never exceed free cash, merges never what is confirmed, one operation a market."""
+    params = InventoryParams(seed_shares=seed)
+    places = [
+        place(held(up, down), str(n), up_payout=payout, fresh=up == down == 0)
+        for n, (up, down, payout) in enumerate(rows)
+    ]
+    told = planned(
+        *places, params=params, capital=Capital(1_000 * SHARE, free * SHARE), batches=batches
+    )
+
+    names = [one.condition_id for one in told.operations]
+    assert len(set(names)) == len(names) <= (BATCH_MOST if batches else 1)
+    assert sum(one.shares for one in told.operations if one.kind == "split") <= free * SHARE
+    for one in told.operations:
+        if one.kind == "merge":
+            assert one.shares <= places[int(one.condition_id)].held.mergeable
