@@ -57,6 +57,8 @@ class OperationsService:
         amount = _base_units(asked.get("amount"))
         if amount is None:
             return Refused("amount must be a positive integer of base units, as a string")
+        if path == "/merge":
+            self._engine.before_merge(account, now_ms)
         operate = self._engine.split if path == "/split" else self._engine.merge
         return operate(account, market, amount, now_ms)
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import random
 import uuid
+from collections.abc import Callable
 
 import attrs
 
@@ -34,6 +35,7 @@ class RelayerPolicy:
     lose_ppm: int = 0  # sent, never mined
     extra_ms: int = 0  # until the block
     hide_hash: bool = False  # replies with an empty transaction hash, even at the end
+    twice: bool = False  # done again in the next block, in a transaction of its own
 
 
 @attrs.define(eq=False)
@@ -55,6 +57,8 @@ class Queue:
 
     def __init__(self, chain: Chain, rng: random.Random) -> None:
         self.policy = RelayerPolicy()
+        # How one transaction goes; a fault plan may say otherwise than the policy.
+        self.policy_of: Callable[[Work, RelayerPolicy, int], RelayerPolicy] = _as_usual
         self._chain, self._rng = chain, rng
         self._known: dict[str, Transaction] = {}
         self._busy: dict[str, Transaction] = {}  # by wallet, from /submit to the block
@@ -116,16 +120,20 @@ class Queue:
 
     def _plan(self, tx: Transaction, now_ms: int) -> None:
         terms, rng, agenda = self._chain.terms, self._rng, self._chain.agenda
+        policy = self.policy_of(tx.work, self.policy, now_ms)
         mined = _between(rng, terms.relayer_mined_least_ms, terms.relayer_mined_most_ms)
         confirmed = _between(rng, terms.relayer_confirmed_least_ms, terms.relayer_confirmed_most_ms)
-        block_ms = self._chain.blocks.next_ms(now_ms + mined + self.policy.extra_ms)
+        block_ms = self._chain.blocks.next_ms(now_ms + mined + policy.extra_ms)
         end_ms = max(now_ms + confirmed, block_ms + terms.block_ms)
         agenda.add(now_ms + mined // 2, lambda at_ms: self._send(tx, at_ms))
-        if self._drawn(self.policy.lose_ppm):
+        if self._drawn(policy.lose_ppm):
             agenda.add(now_ms + LOST_MS, lambda at_ms: self._end(tx, FAILED, at_ms, DROPPED))
             return
-        fails = self._drawn(self.policy.fail_ppm)
+        fails = self._drawn(policy.fail_ppm)
         agenda.add(block_ms, lambda at_ms: self._mine(tx, at_ms, fails=fails))
+        if policy.twice:
+            again_ms = block_ms + terms.block_ms
+            agenda.add(again_ms, lambda at_ms: self._mine_again(tx.work, at_ms))
         agenda.add(end_ms, lambda at_ms: self._confirm(tx, at_ms))
 
     def _drawn(self, ppm: int) -> bool:
@@ -154,6 +162,16 @@ class Queue:
             reason = f"execution reverted: {outcome.reverted}" if outcome.reverted else "reverted"
             self._end(tx, FAILED, now_ms, reason)
 
+    def _mine_again(self, work: Work, now_ms: int) -> None:
+        """What a relayer's blind retry does: the same calls once more, if they still can be done.
+
+        Nobody hears of it: it shows in balances and blocks only (reliability.md F33).
+        """
+        tx_hash = f"0x{self._rng.getrandbits(256):064x}"
+        outcome = self._chain.execute(work.sender, work.calls, now_ms)
+        gas = gas_of(work.calls)
+        self._chain.record(tx_hash, RELAY, work.target, outcome, now_ms, gas=gas)
+
     def _run(self, work: Work, now_ms: int) -> Outcome:
         if work.kind == "WALLET-CREATE":
             self._chain.deployed.add(work.wallet)
@@ -171,6 +189,10 @@ class Queue:
     def _end(self, tx: Transaction, state: str, now_ms: int, error: str) -> None:
         tx.state, tx.updated_ms, tx.error = state, now_ms, error
         self._busy.pop(tx.work.wallet, None)
+
+
+def _as_usual(_work: Work, policy: RelayerPolicy, _now_ms: int) -> RelayerPolicy:
+    return policy
 
 
 def _between(rng: random.Random, least: int, most: int) -> int:

@@ -33,6 +33,7 @@ from polybot.exchange.faults.admin_calls import FaultCalls
 from polybot.exchange.faults.kinds import REST, STREAMS
 from polybot.exchange.faults.plan import Plan
 from polybot.exchange.faults.rest_link import faulty_http
+from polybot.exchange.faults.settlement_acts import SettlementActs
 from polybot.exchange.faults.state import Faults
 from polybot.exchange.faults.stream_link import StreamLink
 from polybot.exchange.faults.venue_acts import VenueActs
@@ -52,6 +53,7 @@ from polybot.exchange.site_service import SiteService
 from polybot.exchange.standing import StandingMarkets
 from polybot.exchange.terms import Terms
 from polybot.exchange.wallet_history import WalletHistory
+from polybot.exchange.wallets import wallets_of
 from polybot.exchange.websocket import OnError
 from polybot.exchange.world import World
 
@@ -170,6 +172,14 @@ class Exchange:
             self.clob.heartbeats,
             wallet.address,
             wallet.api_key,
+        )
+        SettlementActs(
+            self.faults,
+            self.engine,
+            self.lifecycle,
+            self.chain.relayer.queue,
+            self.balances,
+            wallets_of(wallet.address).all(),
         )
         self._rng = rng
         self._terms = terms

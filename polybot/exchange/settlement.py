@@ -97,19 +97,18 @@ class Clearing:
         on_failed: Callable[[Trade, int], None],
     ) -> None:
         self.policy = policy
+        # How one trade goes; a fault plan may say otherwise than the policy.
+        self.policy_of: Callable[[Trade, ClearingPolicy], ClearingPolicy] = _as_usual
         self.unmined = Accounts()
         self._accounts, self._agenda, self._rng = accounts, agenda, rng
         self._tell, self._on_failed = tell, on_failed
-        # Whether a fault of the venue makes the trade fail that is matched now.
-        self.doomed: Callable[[int], bool] = lambda _now_ms: False
 
     def begin(self, trade: Trade) -> None:
         """Move the balances of a fresh trade and put its first step on the agenda."""
         self._accounts.settle(trade)
         self.unmined.settle(trade)
         trade.broadcast_ms = trade.matched_ms + self.policy.broadcast_ms
-        plan = _failure if self.doomed(trade.matched_ms) else schedule
-        self._next(trade, plan(self.policy, self._rng))
+        self._next(trade, schedule(self.policy_of(trade, self.policy), self._rng))
 
     def settled(self, account: str, token: str | None) -> int:
         """pUSD, or shares of `token`, that the chain shows for a wallet.
@@ -135,13 +134,23 @@ class Clearing:
         if steps:
             self._agenda.add(trade.updated_ms + steps[0][1], partial(self._step, trade, steps))
 
+    def fail(self, trade: Trade, now_ms: int) -> None:
+        """Have a trade fail now, wherever it is on its way; one that was built upon goes on."""
+        if trade.status != "FAILED" and self._reverse(trade):
+            self._undo(trade, now_ms)
+
     def _step(self, trade: Trade, steps: tuple[Step, ...], now_ms: int) -> None:
+        if trade.status == "FAILED":  # before its time, see `fail`
+            return
         (status, _), *rest = steps
-        if status == "FAILED" and not self._reverse(trade):
+        if status == "FAILED":
+            if self._reverse(trade):
+                self._undo(trade, now_ms)
+                return
             if trade.status == "CONFIRMED":
                 return
             status, rest = "MINED", [("CONFIRMED", self._rng.randint(*self.policy.confirm_ms))]
-        if trade.block_ms is None and status in {"MINED", "FAILED"}:
+        if trade.block_ms is None and status == "MINED":
             self.unmined.settle(trade, -1)
         if status in {"MINED", "RETRYING"}:
             trade.tx_hash = f"0x{self._rng.getrandbits(256):064x}"
@@ -149,10 +158,14 @@ class Clearing:
             trade.block_ms = now_ms
         trade.status, trade.updated_ms = status, now_ms
         self._next(trade, tuple(rest))
-        if status == "FAILED":
-            self._on_failed(trade, now_ms)
-        else:
-            self._tell(TradeUpdated(trade, now_ms))
+        self._tell(TradeUpdated(trade, now_ms))
+
+    def _undo(self, trade: Trade, now_ms: int) -> None:
+        """The rest of a reversal that the books have taken."""
+        if trade.block_ms is None:
+            self.unmined.settle(trade, -1)
+        trade.status, trade.updated_ms = "FAILED", now_ms
+        self._on_failed(trade, now_ms)
 
     def _reverse(self, trade: Trade) -> bool:
         self._accounts.settle(trade, -1)
@@ -160,6 +173,10 @@ class Clearing:
             self._accounts.settle(trade)
             return False
         return True
+
+
+def _as_usual(_trade: Trade, policy: ClearingPolicy) -> ClearingPolicy:
+    return policy
 
 
 def parties(trade: Trade) -> list[str]:

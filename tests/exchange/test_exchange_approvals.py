@@ -55,6 +55,7 @@ def test_an_introduction_never_undoes_a_revocation() -> None:
 
 @pytest.mark.conforms("onchain-4-order-needs-allowance")
 @pytest.mark.parametrize("name", NEEDS)
+@pytest.mark.conforms("clob-3.2-v3-approvals")
 def test_a_bid_needs_its_own_exchange(name: str) -> None:
     """pUSD for Exchange V2, neg-risk or V3: the others do not help (clob.md 3.2)."""
     kit = ChainKit(approved=False)
@@ -71,6 +72,7 @@ def test_a_bid_needs_its_own_exchange(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", NEEDS)
+@pytest.mark.conforms("clob-3.2-v3-approvals")
 def test_an_offer_needs_the_right_token_contract(name: str) -> None:
     """CTF shares for the V2 exchanges, the PositionManager's for V3 (clob.md 3.2)."""
     kit = ChainKit(approved=False)

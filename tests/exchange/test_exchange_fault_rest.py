@@ -49,7 +49,6 @@ HEARD: dict[str, tuple[dict[str, Any], int, int]] = {  # parameters, status, ord
     "unauthorized": ({}, 401, 0),
     "geoblocked": ({}, 403, 0),
     "no_balance": ({}, 400, 0),
-    "allowance_revoked": ({}, 400, 0),
 }  # fmt: skip
 
 
@@ -90,7 +89,7 @@ def check_body(fault: str, body: Any, stage: RestStage) -> None:
             assert not body.endswith("}")
         case "unknown_wording":
             assert body["error"] in WORDS
-        case "no_balance" | "allowance_revoked":
+        case "no_balance":
             assert body == {"error": NO_BALANCE}
         case "geoblocked":
             assert body == {"error": RESTRICTED}
@@ -135,15 +134,6 @@ async def test_public_reads_survive_revoked_keys(patient_jumps: MockClock) -> No
     async with rest_stage({"fault": "unauthorized"}) as stage:
         assert (await stage.http.get("/time")).status_code == 200
         assert (await stage.ask("GET", "/data/orders"))[0] == 401
-
-
-async def test_no_allowance_is_shown(patient_jumps: MockClock) -> None:
-    """A revoked allowance reads as nothing allowed (F35)."""
-    async with rest_stage({"fault": "allowance_revoked"}) as stage:
-        _, shown = await stage.ask("GET", "/balance-allowance", asset_type="COLLATERAL")
-
-        assert set(shown["allowances"].values()) == {"0"}
-        assert int(shown["balance"]) > 0
 
 
 async def test_a_batch_without_balance_is_refused_entry_by_entry(patient_jumps: MockClock) -> None:

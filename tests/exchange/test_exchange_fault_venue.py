@@ -26,7 +26,7 @@ from polybot.exchange.faults.kinds_rest import METADATA
 from polybot.exchange.faults.kinds_venue import KINDS
 from polybot.exchange.faults.plan import Plan
 from polybot.exchange.heartbeats import Beat, Heartbeats
-from polybot.exchange.model import BUY, Market, Status, TradeUpdated
+from polybot.exchange.model import BUY, Market, Status
 from polybot.exchange.modes import Mode
 from polybot.exchange.server import Exchange, Urls
 
@@ -270,30 +270,11 @@ async def test_orders_outlive_the_heartbeat(
     assert kit.faults.struck == ({"heartbeat_lapse_ignored": 1} if ignored else {})
 
 
-async def test_trades_fail(patient_jumps: MockClock) -> None:
-    """A matched trade is retried by the chain, fails, and takes back what it moved (F31)."""
-    async with stage_at() as stage:
-        stage.spoil({"fault": "trade_fails"})
-        exchange = stage.exchange
-        stats: list[str] = []
-        exchange.engine.listeners.append(
-            lambda event: (
-                stats.append(event.trade.status) if isinstance(event, TradeUpdated) else None
-            )
-        )
-        await trio.sleep(15)
-
-        assert stage.struck["trade_fails"] > 0
-        assert {"RETRYING", "FAILED"} <= set(stats)
-        assert "CONFIRMED" not in stats, "not one gets through"
-        invariants.check(exchange.engine)
-
-
 def test_every_act_of_the_venue_is_tried() -> None:
     """A kind that is added is tried above."""
     assert {kind.name for kind in KINDS} == {
         "engine_restarted", "cancel_only", "trading_disabled", "tick_changed", "foreign_order",
-        "heartbeat_rotated", "heartbeat_lapse_ignored", "trade_fails",
+        "heartbeat_rotated", "heartbeat_lapse_ignored",
         "batch_partly_done",  # with the other batches, where an order's sender is at hand
     }  # fmt: skip
 

@@ -148,6 +148,7 @@ async def place(kit: ClobKit, side: str) -> tuple[int, Any]:
 
 
 @pytest.mark.conforms("clob-3.6-banned", "clob-2.1-closed-only-flag")
+@pytest.mark.conforms("clob-7.3-closed-only")
 async def test_a_closed_only_account_sells_and_cancels(kit: ClobKit) -> None:
     """It may only reduce positions, and the flag shows (clob.md 3.6, 7.3)."""
     _, resting = await place(kit, BUY)

@@ -27,7 +27,7 @@ GOOD = Run(
     market_hours=1.0,
     intervals=(Interval("btc-updown-5m-1", 0.0),),
     fills=3,
-    struck={"trade_fails": 2},
+    struck={"trade_failed": 2},
     live_orders=0,
     equity_bot=2_000 * SHARE,
     equity_exchange=2_000 * SHARE,
@@ -44,7 +44,7 @@ def test_books_agree_while_trades_fail() -> None:
     gc.collect()
 
     assert run.problems == []
-    assert run.struck["trade_fails"] > 0
+    assert run.struck["trade_failed"] > 0
     assert {one.slug.split("-")[0] for one in run.intervals} == {"btc", "eth"}
 
 

@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
-from polybot.exchange.faults import kinds_rest, kinds_stream, kinds_venue
+from polybot.exchange.faults import kinds_rest, kinds_settlement, kinds_stream, kinds_venue
 from polybot.exchange.faults.kinds import REST, STREAMS, VENUE, Kind, Param
 
 CATALOGUE: dict[str, Kind] = {
-    kind.name: kind for kind in (*kinds_rest.KINDS, *kinds_stream.KINDS, *kinds_venue.KINDS)
+    kind.name: kind
+    for kind in (
+        *kinds_rest.KINDS,
+        *kinds_stream.KINDS,
+        *kinds_venue.KINDS,
+        *kinds_settlement.KINDS,
+    )
 }
 PLACES = (*REST, *STREAMS, VENUE)
 

@@ -53,8 +53,6 @@ CONDUCT = (
          match=ORDER_ROUTES, lasting=True),
     Kind("no_balance", "400: not enough balance, as from a stale cache", "F34", CLOB,
          match=PLACING),
-    Kind("allowance_revoked", "no allowance is left, and orders are refused for it", "F35", CLOB,
-         When.WINDOW, match=(*PLACING, "GET /balance-allowance"), lasting=True),
     Kind("server_time_skewed", "GET /time is off", "F49", CLOB, When.WINDOW, match=("GET /time",),
          params=(Param("skew_s", "seconds, negative for the past", -3600, 3600, (-5, 5)),)),
 )  # fmt: skip

@@ -17,7 +17,6 @@ KINDS = (
          params=(_FOR_S,)),
     Kind("batch_partly_done", "of a batch only the first entries are done, and the answer is 500",
          "F23", _VENUE, params=(Param("keep", "entries done", 0, 15, (0, 3)),)),
-    Kind("trade_fails", "a matched trade is retried by the chain and fails", "F31", _VENUE),
     Kind("tick_changed", "a market's tick changes and the next time changes back", "F08", _VENUE,
          When.ONCE, params=(
              Param("tick", "10⁻⁴ dollars", 10, 100, among=(10, 25, 50)),)),

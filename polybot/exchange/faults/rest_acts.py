@@ -7,7 +7,6 @@ from collections.abc import Awaitable, Callable
 import attrs
 import trio
 
-from polybot.exchange.faults.kinds import PLACING
 from polybot.exchange.faults.state import Strike
 from polybot.exchange.geoblock import RESTRICTED
 from polybot.exchange.request import (
@@ -155,18 +154,6 @@ async def no_balance(strike: Strike, request: Request, _handle: Handler) -> Resp
     return json_response([refused] * (len(entries) if isinstance(entries, list) else 1))
 
 
-async def allowance_revoked(strike: Strike, request: Request, handle: Handler) -> Response:
-    if route_matches(PLACING, request):
-        return await no_balance(strike, request, handle)
-    response = await handle(request)
-    shown = parse_json(response.body)
-    if isinstance(shown, dict) and isinstance(shown.get("allowances"), dict):
-        strike.land()
-        none = dict.fromkeys(shown["allowances"], "0")
-        return json_response({**shown, "allowances": none}, response.status)
-    return response
-
-
 async def executed_twice(strike: Strike, request: Request, handle: Handler) -> Response:
     strike.land()
     response = await handle(request)
@@ -184,6 +171,6 @@ ACTS: dict[str, Act] = {
     for act in (
         request_lost, reply_lost, request_delayed, reply_delayed, cut, html_page, empty_body,
         truncated_json, wrong_status, unknown_wording, stale_reply, throttled, unauthorized,
-        geoblocked, no_balance, allowance_revoked, executed_twice, reverted,
+        geoblocked, no_balance, executed_twice, reverted,
     )
 }  # fmt: skip

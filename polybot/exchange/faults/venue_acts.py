@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 import attrs
 
 from polybot.exchange.engine import Engine
 from polybot.exchange.faults.kinds import VENUE
+from polybot.exchange.faults.settlement_acts import under_way
 from polybot.exchange.faults.state import Faults, Strike
 from polybot.exchange.heartbeats import Heartbeats
-from polybot.exchange.model import BUY, Accepted, Kind, Market, Order, Phase, Refused
+from polybot.exchange.model import BUY, Accepted, Kind, Order, Refused
 from polybot.exchange.modes import Modes
 
 USUAL_TICK = 100
@@ -33,10 +32,6 @@ class VenueActs:
             self.foreign_order, self.heartbeat_rotated,
         ):  # fmt: skip
             self.faults.on_act(VENUE, act.__name__, act)
-        self.engine.desk.clearing.doomed = self.trade_fails
-
-    def trade_fails(self, now_ms: int) -> bool:
-        return self.faults.strike(VENUE, "trade_fails", now_ms) is not None
 
     def engine_restarted(self, strike: Strike, now_ms: int) -> None:
         strike.land()
@@ -51,14 +46,14 @@ class VenueActs:
         self.modes.disable(now_ms, strike["last_s"])
 
     def tick_changed(self, strike: Strike, now_ms: int) -> None:
-        for market in self._under_way(strike, now_ms):
+        for market in under_way(self.engine, strike, now_ms):
             strike.land()
             finer = market.tick == USUAL_TICK
             self.engine.change_tick(market, strike["tick"] if finer else USUAL_TICK, now_ms)
 
     def foreign_order(self, strike: Strike, now_ms: int) -> None:
         """A bid far from the market, as another program with the same key would place it."""
-        market = next(self._under_way(strike, now_ms), None)
+        market = next(under_way(self.engine, strike, now_ms), None)
         if market is None:
             return
         order = Order(
@@ -76,10 +71,3 @@ class VenueActs:
     def heartbeat_rotated(self, strike: Strike, _now_ms: int) -> None:
         for _ in range(self.heartbeats.rotate()):
             strike.land()
-
-    def _under_way(self, strike: Strike, now_ms: int) -> Iterator[Market]:
-        """The markets whose window is running, of those the entry names."""
-        for market in list(self.engine.markets.values()):
-            named = not strike.match or any(text in market.slug for text in strike.match)
-            if named and market.phase is Phase.OPEN and market.start_ms <= now_ms < market.end_ms:
-                yield market
