@@ -240,6 +240,7 @@ def _public_routes(reads: PublicReads, auth: AuthCalls) -> dict[Route, Public]:
         ("GET", "/tick-size"): reads.tick_size,
         ("GET", "/neg-risk"): reads.neg_risk,
         ("GET", "/fee-rate"): reads.fee_rate,
+        ("GET", "/fees/builder-fees/*"): reads.builder_fees,
         ("GET", "/book"): reads.book,
         ("POST", "/books"): reads.books,
         ("GET", "/midpoint"): reads.midpoint,

@@ -7,6 +7,7 @@ from collections.abc import Callable
 import attrs
 
 from polybot.clock import Clock
+from polybot.exchange import eip712
 from polybot.exchange.book_wire import BookText, price_text
 from polybot.exchange.engine import Engine
 from polybot.exchange.market_forms import base_fee, long_form, short_form, simplified_form
@@ -23,6 +24,7 @@ from polybot.exchange.request import (
 )
 
 MAX_BATCH = 500
+BUILDER_CODE_CHARS = 66  # 0x and 32 bytes
 BAD_CURSOR = "Invalid next_cursor"
 NO_BOOK = "No orderbook exists for the requested token id"
 
@@ -84,6 +86,13 @@ class PublicReads:
         if market is None:
             return error_response("fee rate not found for market", 404)
         return json_response({"base_fee": base_fee(market)})
+
+    def builder_fees(self, request: Request) -> Response:
+        """What a builder adds to fees: nobody here has asked for anything (clob.md 6.1)."""
+        code = request.path.rpartition("/")[2]
+        if eip712.parse_hex(code) is None or len(code) != BUILDER_CODE_CHARS:
+            return error_response("builder not found", 404)
+        return json_response({"builder_maker_fee_rate_bps": 0, "builder_taker_fee_rate_bps": 0})
 
     # --- books and prices --------------------------------------------------------------------
 

@@ -5,6 +5,22 @@ from __future__ import annotations
 from polybot.exchange.model import Market
 from polybot.exchange.money import ONE, UNIT
 
+# Taker rate in millionths and the makers' share of the fees in percent, by category (clob.md 6.1,
+# 2026-09-30).
+CATEGORIES: dict[str, tuple[int, int]] = {
+    "crypto": (70_000, 20),
+    "sports": (50_000, 15),
+    "economics": (50_000, 25),
+    "culture": (50_000, 25),
+    "weather": (50_000, 25),
+    "other": (50_000, 25),
+    "finance": (40_000, 25),
+    "politics": (40_000, 25),
+    "tech": (40_000, 25),
+    "mentions": (40_000, 25),
+    "geopolitics": (0, 0),
+}
+
 GRAIN = 10  # fees have five decimals: 0.00001 pUSD in units of 10⁻⁶
 
 

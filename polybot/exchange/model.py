@@ -60,6 +60,7 @@ class Market:
     version: str = "v1"
     other_ids: tuple[str, str] | None = None  # of the protocol it does not trade in; no book
     fee_rate_ppm: int = 70_000
+    rebate_percent: int | None = None  # the makers' share of its fees; None: the venue's usual
     fee_exponent: int = 1
     taker_delay_ms: int = 150  # the reply to a marketable order waits for it
     seconds_delay: int = 0  # the older, longer hold: the reply says `delayed` at once

@@ -25,6 +25,7 @@ from polybot.exchange.payday import DAYS_KEPT, LEAST, Payday, day_of
 class _Pool:
     """One market's day: fees in 10⁻⁶ pUSD, fee-equivalents by wallet in units of their own."""
 
+    percent: int
     fees: int = 0
     weights: defaultdict[str, int] = attrs.field(factory=lambda: defaultdict(int))
 
@@ -56,7 +57,8 @@ class Rebates:
         day, market = day_of(trade.matched_ms), trade.market
         if not trade.fee or day < self._payday.day:
             return
-        pool = self._pools.setdefault(day, {}).setdefault(market.condition_id, _Pool())
+        share = self._percent if market.rebate_percent is None else market.rebate_percent
+        pool = self._pools.setdefault(day, {}).setdefault(market.condition_id, _Pool(share))
         pool.fees += sign * trade.fee
         for fill in trade.makers:
             curve = (fill.price * (ONE - fill.price)) ** market.fee_exponent
@@ -72,7 +74,7 @@ class Rebates:
 
     def _part(self, pool: _Pool, wallet: str) -> int:
         weight, total = pool.weights.get(wallet, 0), sum(pool.weights.values())
-        return pool.fees * self._percent * weight // (100 * total) if weight else 0
+        return pool.fees * pool.percent * weight // (100 * total) if weight else 0
 
     def accrued(self, wallet: str) -> int:
         """What is earned and not yet paid."""

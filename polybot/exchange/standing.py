@@ -17,6 +17,7 @@ import orjson
 from polybot.clock import Clock
 from polybot.exchange import identities
 from polybot.exchange.engine import Engine
+from polybot.exchange.fees import CATEGORIES
 from polybot.exchange.lifecycle import Lifecycle
 from polybot.exchange.matching import LOT
 from polybot.exchange.model import STANDING, Market, Phase
@@ -113,6 +114,7 @@ KNOWN = frozenset(
         "neg_risk",
         "version",
         "fee_rate",
+        "category",
         "taker_delay_ms",
         "seconds_delay",
         "end",
@@ -162,6 +164,8 @@ class StandingMarkets:
         now_ms = self._clock.now_ms()
         slug, version = reader.text("slug"), reader.choice("version", ("v1", "v2"))
         neg_risk = reader.flag("neg_risk")
+        category = reader.choice("category", ("geopolitics", *CATEGORIES))
+        rate, share = CATEGORIES.get(category, (0, 0))
         ids = identities.identity(self._seed, slug, version, neg_risk=neg_risk)
         market = Market(
             condition_id=ids.condition_id,
@@ -179,7 +183,8 @@ class StandingMarkets:
             neg_risk=neg_risk,
             version=version,
             other_ids=ids.others,
-            fee_rate_ppm=reader.units("fee_rate", 1_000_000, "0"),
+            fee_rate_ppm=reader.units("fee_rate", 1_000_000, decimal_text(rate, 1_000_000)),
+            rebate_percent=share,
             taker_delay_ms=reader.whole("taker_delay_ms", _LONGEST_DELAY_MS),
             seconds_delay=reader.whole("seconds_delay", _LONGEST_DELAY_MS // 1000),
             outcomes=reader.outcomes(),

@@ -46,7 +46,7 @@ class Desk:
 
     def state(self) -> dict[str, Any]:
         """Our account by the exchange's own books."""
-        address = self.line["wallet"]["address"]
+        address = self.line["wallet"]["deposit"]
         query = {"address": address}
         found: dict[str, Any] = httpx.get(f"{self.line['admin']}/state", params=query).json()
         return found

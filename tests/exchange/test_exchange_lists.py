@@ -12,6 +12,7 @@ from polymarket._internal.actions.account import (
     build_notifications_request,
     parse_notifications,
 )
+from polymarket.models.clob.builder import BuilderFeeRates
 from polymarket.models.clob.notifications import NotificationType
 from trio.testing import MockClock
 
@@ -242,3 +243,14 @@ async def test_bad_ids_drop_nothing(kit: ClobKit, ids: str) -> None:
     assert (await kit.call(kit.ann, "DELETE", "/notifications", ids=ids))[0] == 400
     refused = await kit.call(kit.ann, "GET", "/notifications", signature_type="7")
     assert refused == (400, {"error": "Invalid signature_type"})
+
+
+@pytest.mark.conforms("clob-6.1-builder-fees")
+async def test_a_builder_asks_for_nothing(kit: ClobKit) -> None:
+    """A builder code of 32 bytes has rates, here none; anything else is unknown (clob.md 6.1)."""
+    status, reply = await kit.get(f"/fees/builder-fees/0x{'ab' * 32}")
+    assert status == 200
+    rates = BuilderFeeRates.model_validate(reply)
+    assert (rates.maker, rates.taker) == (0, 0)
+
+    assert (await kit.get("/fees/builder-fees/moon"))[0] == 404

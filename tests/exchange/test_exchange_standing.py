@@ -18,7 +18,7 @@ from polybot.clock import Clock
 from polybot.exchange import contracts
 from polybot.exchange.engine import GRACE_MS
 from polybot.exchange.invariants import check
-from polybot.exchange.model import BUY, DOWN, UP
+from polybot.exchange.model import BUY, DOWN, SELL, UP
 from polybot.exchange.money import UNIT
 from polybot.exchange.request import Request
 from polybot.exchange.server import Exchange
@@ -73,6 +73,42 @@ async def listed(venue: Venue, **changes: object) -> dict[str, Any]:
     status, reply = await venue.admin("/markets", ELECTION | changes)
     assert status == 200, reply
     return dict(reply)
+
+
+@pytest.mark.conforms("clob-6.1-fee-categories")
+@pytest.mark.parametrize(
+    ("category", "rate", "share"),
+    [("crypto", 0.07, 20), ("sports", 0.05, 15), ("politics", 0.04, 25), ("geopolitics", 0, 25)],
+)
+async def test_a_category_brings_its_own_fees(
+    venue: Venue, category: str, rate: float, share: int
+) -> None:
+    """The taker's rate and the makers' share go by the market's category (clob.md 6.1)."""
+    shown = await listed(venue, category=category)
+    _, terms = await venue.clob(f"/clob-markets/{shown['condition_id']}")
+    assert terms.get("fd", {"r": 0})["r"] == rate
+    if not rate:
+        return
+    engine, rebates = venue.exchange.engine, venue.exchange.clob.rebates
+    ann, bob = Wallet(0x11), Wallet(0x22)
+    market = engine.markets[shown["condition_id"]]
+    for wallet in (ann, bob):
+        venue.fund(wallet)
+        engine.split(wallet.address, market, 200 * UNIT, T0)
+    assert (await venue.place(ann, ann.limit(BUY, market.tokens[UP], 50, 100)))[0] == 200
+    assert (await venue.place(bob, bob.limit(SELL, market.tokens[UP], 50, 100)))[0] == 200
+
+    fee = round(100 * rate * 0.25 * UNIT)
+    assert engine.accounts.fees == fee
+    assert rebates.accrued(ann.address) == fee * share // 100
+
+
+async def test_an_unknown_category_is_told(venue: Venue) -> None:
+    """A category nobody has heard of is a fault of the request."""
+    status, reply = await venue.admin("/markets", ELECTION | {"category": "moon"})
+
+    assert status == 400
+    assert "category" in reply["error"]
 
 
 async def test_a_market_about_anything_is_on_gamma_and_clob(venue: Venue) -> None:
