@@ -149,8 +149,16 @@ class OrderTable:
 
     @property
     def unbooked(self) -> int:
-        """Dollars (10⁻⁶) that neither open orders nor the ledger count (S7)."""
-        return sum(tracked.unbooked for tracked in self._unbooked.values())
+        """Dollars (10⁻⁶) that neither open orders nor the ledger count (S7): trades of which only
+        the amount is known, and what an order may have matched just before a cancel that only its
+        reply has confirmed (F20).
+        """
+        told = sum(tracked.unbooked for tracked in self._unbooked.values())
+        return told + sum(
+            tracked.reserved
+            for tracked in self.unproven.values()
+            if tracked.state is State.CANCELLED
+        )
 
     def record(self, signed: SignedOrder, now_ms: int) -> None:
         """Take an order in before its POST leaves. The same hash twice is our bug."""

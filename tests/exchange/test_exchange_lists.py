@@ -251,6 +251,6 @@ async def test_a_builder_asks_for_nothing(kit: ClobKit) -> None:
     status, reply = await kit.get(f"/fees/builder-fees/0x{'ab' * 32}")
     assert status == 200
     rates = BuilderFeeRates.model_validate(reply)
-    assert (rates.maker, rates.taker) == (0, 0)
+    assert rates.maker == rates.taker == 0
 
     assert (await kit.get("/fees/builder-fees/moon"))[0] == 404
