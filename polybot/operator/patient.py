@@ -40,7 +40,10 @@ class Patient:
 
     @property
     def funder(self) -> str:
-        return self.config.live.funder or self.wallet.address if self.live else self.wallet.address
+        """The address that holds the money: on a host's exchange the one its client trades for."""
+        if self.live and self.config.live.funder is not None:
+            return self.config.live.funder
+        return self.client.me.wallet if self.signature_type else self.wallet.address
 
     @property
     def signature_type(self) -> int:
