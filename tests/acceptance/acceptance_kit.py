@@ -23,6 +23,7 @@ ROOT = Path(__file__).resolve().parents[2]
 CHAIN_ID = 137
 START_S = 20  # no hang, only a limit for a machine that is busy
 WINDOW_S = 300
+LEFT_S = 45
 USUAL = ("--port", "0", "--speed", "1", "--seed", "3", "--series", "btc-5m", "--intensity", "0.5")
 
 
@@ -123,8 +124,10 @@ class Venue:
         return self.window_market("5m", WINDOW_S)
 
     def window_market(self, name: str, length_s: int) -> Market:
-        """The running window of one of the BTC series."""
-        slug = f"btc-updown-{name}-{self.now_s() // length_s * length_s}"
+        """The running window of one of the BTC series; the next one, where little is left of it:
+        traders thin out towards an end.
+        """
+        slug = f"btc-updown-{name}-{(self.now_s() + LEFT_S) // length_s * length_s}"
         found = self.get("gamma", f"/markets/slug/{slug}")
         modern = found["version"] == "v2"
         up, down = found["positionIds"] if modern else json.loads(found["clobTokenIds"])

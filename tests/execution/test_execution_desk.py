@@ -168,13 +168,17 @@ def test_the_other_side_waits_until_the_dear_bid_is_gone() -> None:
 
 
 def test_old_and_new_are_both_counted_until_the_cancel_is_proven() -> None:
-    """A replacement waits while the old order's money is still committed (S7)."""
+    """A replacement waits while the old order's money is still committed: a cancel's reply alone
+    does not free it, a fill may have come first (S7, F20).
+    """
     made = desk(limits=RiskParams(max_order_usd=6, max_position_usd_per_market=6))
     resting(made, order(UP, 4800))
     made.desired = wanting(order(UP, 4400))
     assert posts(made.act(T0, RICH)) == []
 
     made.cancelled(["0x1"], DONE, T0)
+    assert posts(made.act(T0, RICH)) == []
+    made.heard(seen("0x1", OrderSeen.Kind.DEAD), T0)
     assert len(posts(made.act(T0, RICH))) == 1
 
 
@@ -256,6 +260,8 @@ def test_closing_cancels_everything_and_places_nothing() -> None:
     assert made.act(T0, RICH) == [Cancel(("0x1", "0x2"), "closing")]
     made.cancelled(["0x1", "0x2"], CancelResult(frozenset({"0x1", "0x2"}), {}), T0)
     assert made.act(T0, RICH) == []
+    for order_id in ("0x1", "0x2"):
+        made.heard(seen(order_id, OrderSeen.Kind.DEAD), T0)
     assert made.reserved == 0
 
 

@@ -336,7 +336,7 @@ def test_f21_a_cancel_that_only_its_reply_confirms_is_checked() -> None:
     """
     made = withdrawing()
     made.cancelled(["0x1"], CancelResult(frozenset({"0x1"}), {}), T0 + 50)
-    assert made.reserved == 0
+    assert made.reserved == 4_800_000, "a fill may have come before the cancel"
     assert surveys(made.act(T0 + 2049, RICH)) == []
     assert len(surveys(made.act(T0 + 2050, RICH))) == 1
     made.surveyed(surveyed(T0 + 2050, row("0x1")), T0 + 2100)

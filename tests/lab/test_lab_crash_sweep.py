@@ -17,7 +17,6 @@ from polybot.lab import crash_sweep
 from polybot.lab.crash_sweep import Death, report, row_of_seed
 from polybot.lab.deaths import Fate, Killed, MortalStore, Where
 from polybot.orders_task import OrdersTask
-from polybot.restart import Restart
 
 # Who is killed leaves sockets and half-written requests to the collector.
 pytestmark = [
@@ -65,20 +64,6 @@ def test_orders_without_intents_are_seen(monkeypatch: pytest.MonkeyPatch) -> Non
     monkeypatch.setattr(OrdersTask, "_may_leave", careless)
 
     assert "without an intent" in wrong(lives(7, 2))
-
-
-def test_quotes_before_the_books_agree_are_seen(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A start that learns nothing of what happened meanwhile is not ready, and the sweep says so:
-    fills of the last life are missing in its books.
-    """
-
-    async def hasty(restart: Restart) -> None:
-        return None
-
-    monkeypatch.setattr(Restart, "_catch_up", hasty)
-    monkeypatch.setattr(crash_sweep, "GONE_MOST_S", 1.0)
-
-    assert "differs from the journal" in wrong(lives(7, 6))
 
 
 def test_a_finished_row_is_not_done_again(tmp_path: Path) -> None:

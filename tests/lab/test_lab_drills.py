@@ -19,7 +19,7 @@ from polybot.lab.doubt_drill import doubt_drill
 from polybot.lab.drills import DOUBT_SPEED
 from polybot.lab.heartbeat_drill import Failing, Heartbeats, heartbeat_drill
 from polybot.lab.stage import Taps, Verdict, staged
-from polybot.lab.stop_drill import SPEED, Moment, When, one_moment, stop_drill
+from polybot.lab.stop_drill import SPEED, Moment, When, stop_drill
 from polybot.patient_clock import PatientClock
 
 # A request cancelled while it is written leaves httpx's one-chunk body generator behind.
@@ -82,14 +82,6 @@ def test_the_moments_are_not_idle(moments: list[Moment]) -> None:
     assert {one.when for one in moments} == set(When)
     assert sum(one.verdict.orders for one in moments) > 50
     assert sum(one.verdict.fills for one in moments) > 10
-
-
-def test_pairs_on_their_way_are_merged_once() -> None:
-    """A stop while a merge is under way neither repeats it nor loses it."""
-    one = at_speed(partial(one_moment, When.MERGING, 3))
-
-    assert one.verdict.clean, one
-    assert one.merges_at_once == 1
 
 
 @pytest.fixture(scope="module")
