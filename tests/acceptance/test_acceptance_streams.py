@@ -199,7 +199,7 @@ def test_the_user_channel_follows_a_fill_to_its_end(
     """
     with user_channel(venue, market) as mine:
         mine.settle()
-        bought = trader.place_market_order(asset_id=market.down, side="BUY", amount=2)
+        bought = trader.place_market_order(asset_id=market.down, side="BUY", amount=6)
         assert isinstance(bought, AcceptedOrder)
         trade_id = bought.trade_ids[0]
 
