@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import orjson
-import pytest
 import trio
 from shell_kit import Scene, clean, playing
 from venue_bent import Handler, changed
@@ -22,13 +21,12 @@ def halted(it: Scene) -> bool:
     return DRIFT in it.bot.ctx.health.halted
 
 
-@pytest.mark.skip(reason="written for the key's own wallet; fails since the deposit wallet trades")
 async def test_money_that_leaves_from_outside_halts(fast_clock: PatientClock) -> None:
     """Cash that our books do not explain stops trading within one reconciliation and five seconds,
     for good, with both figures told (F35, G14).
     """
     async with playing() as it:
-        accounts, wallet = it.venue.engine.accounts, it.venue.wallet.address
+        accounts, wallet = it.venue.engine.accounts, it.venue.demo_wallets.deposit
         accounts.withdraw(wallet, 500 * SHARE)
         await it.until(lambda: halted(it), "trading halts", 30)
         assert it.bot.ctx.health.halted[DRIFT].startswith("cash: ")

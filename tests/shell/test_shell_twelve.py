@@ -263,7 +263,7 @@ async def _never(_self: MarketFeed) -> None:
 # --- 6 --------------------------------------------------------------------------------------------
 
 
-@pytest.mark.skip(reason="written for the key's own wallet; fails since the deposit wallet trades")
+@pytest.mark.skip(reason="fails since the last merges of 2026-11-26; the cause is not found yet")
 @both
 async def test_6_fills_of_the_blind_time_are_read(
     naive: bool, monkeypatch: Patch, fast_clock: PatientClock
@@ -398,7 +398,6 @@ def stale_fee(_fees: FeeSchedule, price: int, shares: int) -> int:
     return shares * (price * (ONE - price)) ** 2 // (4 * ONE**4)
 
 
-@pytest.mark.skip(reason="written for the key's own wallet; fails since the deposit wallet trades")
 @both
 async def test_10_fees_are_those_the_venue_publishes(
     naive: bool, monkeypatch: Patch, fast_clock: PatientClock
@@ -413,7 +412,7 @@ async def test_10_fees_are_those_the_venue_publishes(
         await it.until(lambda: booked(it) >= it.venue.fills, "they are booked", 25)
         books = it.bot.ctx.account.ledger.books[it.market.condition_id]
         expected = books.rebate_estimate
-        accrued = it.venue.clob.rebates.accrued(it.venue.wallet.address)
+        accrued = it.venue.clob.rebates.accrued(it.venue.demo_wallets.deposit)
 
     assert accrued > 0
     assert (abs(expected - accrued) * 50 <= accrued) is not naive
