@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 import uuid
+from collections.abc import Callable
 
 import attrs
 
@@ -39,6 +40,8 @@ class Hand:
     owner: str
     account: str
     refused: int = 0
+    # By condition id: who is told at once that an order of this hand has died.
+    ended: dict[str, Callable[[Order], None]] = attrs.field(factory=dict)
     _serial: int = 0
 
     @classmethod
@@ -49,7 +52,9 @@ class Hand:
         account = f"0x{rng.getrandbits(160):040x}"
         engine.accounts.deposit(account, FUNDS)
         engine.unread |= {owner, account}
-        return cls(engine, name, owner, account)
+        hand = cls(engine, name, owner, account)
+        engine.ends[owner] = hand._order_ended
+        return hand
 
     def stock_up(self, market: Market, now_ms: int) -> None:
         """Split pairs, so that this member can sell either token."""
@@ -101,6 +106,11 @@ class Hand:
         """Cancel everything resting in a market, if the venue takes cancels now."""
         if not self._shut(Call.CANCEL, now_ms):
             self.engine.cancel_where(self.owner, now_ms, condition_id=market.condition_id)
+
+    def _order_ended(self, order: Order) -> None:
+        told = self.ended.get(order.market.condition_id)
+        if told is not None:
+            told(order)
 
     def _order(
         self, market: Market, token: str, side: str, price: int, size: int, kind: Kind, now_ms: int

@@ -14,10 +14,11 @@ import random
 
 import attrs
 
-from polybot.exchange.crowd_hand import CENT, LEAST, SELL_SHARE, Hand, alive
+from polybot.exchange.book import up_price, up_side
+from polybot.exchange.crowd_hand import CENT, LEAST, SELL_SHARE, Hand
 from polybot.exchange.crowd_odds import MarketOdds, View
 from polybot.exchange.crowd_takers import over, pace
-from polybot.exchange.model import BUY, SELL, UP, Market, Order
+from polybot.exchange.model import BUY, SELL, Market, Order
 from polybot.exchange.money import ONE
 
 Ladder = dict[int, list[Order]]  # by Up price, own first order of a level first
@@ -97,12 +98,16 @@ class Desk:
         self._touch: tuple[int, int] | None = None
         self._built = False
         self.ladders: dict[str, Ladder] = {BUY: {}, SELL: {}}
+        self._settled: tuple[object, ...] | None = None  # the wish the ladders stand at, if at one
+        self._book = hand.engine.desk.resting.books[market.condition_id]
+        hand.ended[market.condition_id] = self._ended
 
     def act(self, now_ms: int) -> int | None:
         """One act at its due time; returns the next due time, None when this market is over."""
         market = self.market
         if over(market, now_ms, LINGER_MS):
-            self.hand.leave(self.market, now_ms)
+            self.hand.leave(market, now_ms)
+            self.hand.ended.pop(market.condition_id, None)
             return None
         rng = self._rng
         if rng.random() < BIAS_REDRAW:
@@ -141,8 +146,11 @@ class Desk:
         depth, left_s = self.persona.levels, (self.market.end_ms - now_ms) / 1000
         if not self.persona.coarse:
             depth = levels_left(depth, left_s)
+        wish = bid, ask, depth, self._book.best()
+        if wish == self._settled:
+            return 0
         changes = self._drop(BUY, 0, bid, now_ms) + self._drop(SELL, ask, ONE, now_ms)
-        best_bid, best_ask = self._best()
+        best_bid, best_ask = self._book.best()
         tick, step = self.market.tick, 100 if self.persona.coarse else self.market.tick
         if best_ask is not None:
             bid = min(bid, best_ask - tick)
@@ -154,18 +162,26 @@ class Desk:
         changes += self._drop(SELL, 0, ask + reach, now_ms)
         bids, asks = range(bid, bid - depth * step, -step), range(ask, ask + depth * step, step)
         placed = self._fill(BUY, bids, OPS_PER_ACT, now_ms)
-        return changes + placed + self._fill(SELL, asks, OPS_PER_ACT - placed, now_ms)
-
-    def _best(self) -> tuple[int | None, int | None]:
-        return self.hand.engine.best(self.market.tokens[UP])
+        changes += placed + self._fill(SELL, asks, OPS_PER_ACT - placed, now_ms)
+        self._settled = None if changes else wish
+        return changes
 
     def _drop(self, side: str, low: int, high: int, now_ms: int) -> int:
-        """Cancel whatever rests outside [low, high]; forget what is gone. Counts the cancels."""
-        cancelled, ladder = 0, self.ladders[side]
-        for price in [price for price in ladder if not low <= price <= high]:
-            for order in ladder.pop(price):
-                cancelled += alive(order) and self.hand.pull(order, now_ms)
-        return cancelled
+        """Cancel whatever rests outside [low, high]. Counts the cancels."""
+        ladder = self.ladders[side]
+        outside = [price for price in ladder if not low <= price <= high]
+        orders = [order for price in outside for order in ladder[price]]
+        return sum(self.hand.pull(order, now_ms) for order in orders)
+
+    def _ended(self, order: Order) -> None:
+        """An order of this ladder has died, by whatever hand: the ladders hold the living only."""
+        self._settled = None
+        ladder, price = self.ladders[up_side(order)], up_price(order)
+        orders = ladder.get(price, [])
+        if order in orders:  # else it died while it was being placed
+            orders.remove(order)
+            if not orders:
+                del ladder[price]
 
     def _fill(self, side: str, prices: range, budget: int, now_ms: int) -> int:
         """Place missing levels from the touch outwards, at most `budget`. Counts them."""
@@ -173,7 +189,7 @@ class Desk:
         for level, price in enumerate(prices):
             if placed >= budget or not 0 < price < ONE:
                 break
-            if _standing(ladder, price):
+            if price in ladder:
                 continue
             median = self.persona.deep_size if level else self.persona.touch_size
             median *= self._thickness * (1 + self.persona.slope * level)
@@ -185,50 +201,32 @@ class Desk:
 
     def _resize(self, bid: int, ask: int, now_ms: int) -> int:
         """Add a little at one level, or take back what was added there. Counts the change."""
-        rng = self._rng
+        rng, (best_bid, best_ask) = self._rng, self._book.best()
+        # Whether this maker's own limits let it rest at the market's touch.
+        joins = {
+            BUY: best_bid is not None and best_bid <= bid,
+            SELL: best_ask is not None and best_ask >= ask,
+        }
         side = BUY if rng.random() < 0.5 else SELL
-        if not self._at_touch(side, bid, ask) and self._at_touch(_OTHER[side], bid, ask):
+        if not joins[side] and joins[_OTHER[side]]:
             side = _OTHER[side]
-        ladder = self.ladders[side]
+        ladder, best = self.ladders[side], best_bid if side == BUY else best_ask
         if not ladder:
             return 0
-        price = self._resized_level(side, at_touch=self._at_touch(side, bid, ask))
-        added = len(_standing(ladder, price)) - 1
+        if best is not None and joins[side] and rng.random() < AT_TOUCH:
+            price = best
+        else:
+            price = rng.choice(list(ladder))
+        added = len(ladder.get(price, ())) - 1
         if added > 0 and (added >= ADDED_MOST or rng.random() < 0.5):
-            self.hand.pull(ladder[price].pop(), now_ms)
+            self.hand.pull(ladder[price][-1], now_ms)
             return 1
         order = self._rest(side, price, rng.lognormvariate(math.log(10), 0.86), now_ms)
         if order is not None:
             ladder.setdefault(price, []).append(order)
         return 1
 
-    def _at_touch(self, side: str, bid: int, ask: int) -> bool:
-        """Whether this maker's own limits let it rest at the market's touch."""
-        best_bid, best_ask = self._best()
-        if side == BUY:
-            return best_bid is not None and best_bid <= bid
-        return best_ask is not None and best_ask >= ask
-
-    def _resized_level(self, side: str, *, at_touch: bool) -> int:
-        """The market's touch where that is allowed, nearly always; else any level of its own."""
-        best = self._best()[0 if side == BUY else 1]
-        if best is not None and at_touch and self._rng.random() < AT_TOUCH:
-            return best
-        return self._rng.choice(list(self.ladders[side]))
-
     def _rest(self, side: str, price: int, shares: float, now_ms: int) -> Order | None:
         size = max(LEAST, round(shares * 100) * CENT)
         sell = self._rng.random() < SELL_SHARE
         return self.hand.rest(self.market, side, price, size, now_ms, sell=sell)
-
-
-def _standing(ladder: Ladder, price: int) -> list[Order]:
-    """The orders alive at a level; what has died there is forgotten."""
-    orders = ladder.get(price)
-    if orders is None:
-        return []
-    if not all(map(alive, orders)):
-        orders[:] = filter(alive, orders)
-        if not orders:
-            del ladder[price]
-    return orders

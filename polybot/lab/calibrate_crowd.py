@@ -14,7 +14,8 @@ from collections.abc import Sequence
 from typing import TextIO
 
 from polybot.lab.crowd_figures import Figures, book_figures, price_figures
-from polybot.lab.crowd_meter import Meters, Tally
+from polybot.lab.crowd_meter import Meters
+from polybot.lab.crowd_tally import Tally
 from polybot.lab.crowd_targets import BOOKS, PRICES, Target
 from polybot.lab.crowd_venue import SAMPLE_DAY, CrowdVenue
 

@@ -16,7 +16,8 @@ from polybot.exchange.model import BUY, DOWN, SELL, UP, Market
 from polybot.exchange.money import UNIT
 from polybot.lab import calibrate_crowd, commands
 from polybot.lab.crowd_figures import book_figures, quantile
-from polybot.lab.crowd_meter import Meters, Span, Tally, bucket_of
+from polybot.lab.crowd_meter import Meters
+from polybot.lab.crowd_tally import Span, Tally, bucket_of
 from polybot.lab.crowd_targets import BOOKS, PRICES, Target
 from polybot.lab.crowd_venue import SAMPLE_DAY, TODAY, CrowdVenue
 
