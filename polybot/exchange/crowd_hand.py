@@ -70,17 +70,26 @@ class Hand:
         the order when it lives (or is held by the taker delay), None when refused or filled.
         """
         outcome = UP if (side == BUY) != sell else DOWN
-        order = self._order(
-            market, market.tokens[outcome], SELL if sell else BUY,
-            price if outcome == UP else ONE - price, size, Kind.GTC, now_ms,
-        )  # fmt: skip
-        order.post_only = post_only
-        answer = self._send(order, now_ms)
+        own_price = price if outcome == UP else ONE - price
+        answer = self.post(
+            market, outcome, SELL if sell else BUY, own_price, size, now_ms, post_only=post_only
+        )
         if isinstance(answer, Refused) and sell:
             return self.rest(market, side, price, size, now_ms, post_only=post_only)
-        if isinstance(answer, Refused) or not alive(order):
-            return None
-        return order
+        return answer if isinstance(answer, Order) else None
+
+    def post(
+        self, market: Market, outcome: int, side: str, price: int, size: int, now_ms: int,
+        *, post_only: bool = True,
+    ) -> Order | Refused | None:  # fmt: skip
+        """Send a GTC order in its own token's terms. None when it was filled at once."""
+        token = market.tokens[outcome]
+        order = self._order(market, token, side, price, size, Kind.GTC, now_ms)
+        order.post_only = post_only
+        answer = self._send(order, now_ms)
+        if isinstance(answer, Refused):
+            return answer
+        return order if alive(order) else None
 
     def take(
         self, market: Market, token: str, side: str, limit: int, shares: int, now_ms: int,

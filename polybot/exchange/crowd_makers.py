@@ -23,13 +23,14 @@ from polybot.exchange.money import ONE
 
 Ladder = dict[int, list[Order]]  # by Up price, own first order of a level first
 
-CHANGES_PER_S = 540.0  # level changes by all makers of one busy market at intensity 1 (380–540)
+CHANGES_PER_S = 570.0  # level changes by all makers of one busy market at intensity 1 (380–540)
 LONGEST_PAUSE = 2.0  # in lags: however low the intensity, nobody leaves quotes alone for longer
 LINGER_MS = 6_000  # makers stay this long after the close, if the venue lets them
 BUILD_MS = 50  # between the acts that first build a ladder
 OPS_PER_ACT = 12  # placements in one act, so that no act stalls the exchange
 LEAST_STEP = 30  # of price: a fine tick is not worth following move by move
-RESTRAINT = 0.2  # of a second's movement: no touch follows every flicker of a fast market
+NERVOUS_MS, NERVES = 10_000, 0.005  # who errs in the last seconds has no time to make it good
+RESTRAINT = 0.1  # of a second's movement: no touch follows every flicker of a fast market
 FAR_SLACK = 3  # steps a ladder may be longer than it should: fewer cancels for nothing
 _OTHER = {BUY: SELL, SELL: BUY}
 BIAS = 0.003  # each maker's error of judgement, redrawn now and then
@@ -61,12 +62,12 @@ class Persona:
 
 
 PERSONAS = (
-    Persona("swift", 300, 0.0025, 0.05, 0.9, 0.48, 4, 150, 55),
-    Persona("steady", 500, 0.0040, 0.1, 1.2, 0.32, 5, 150, 65),
+    Persona("swift", 300, 0.0015, 0.05, 0.9, 0.48, 4, 175, 55),
+    Persona("steady", 500, 0.0040, 0.1, 1.2, 0.32, 5, 175, 65),
     Persona("calm", 900, 0.0060, 0.3, 1.6, 0.08, 6, 100, 75),
     Persona("slow", 1400, 0.0120, 0.6, 2.5, 0.02, 7, 80, 80),
     Persona("late", 2000, 0.0200, 0.8, 3.5, 0.02, 8, 90, 100),
-    Persona("deep", 2000, 0.0700, 1.0, 6.0, 0.08, 92, 250, 250, coarse=True, slope=0.06),
+    Persona("deep", 2000, 0.0700, 0.4, 6.0, 0.08, 92, 250, 250, coarse=True, slope=0.08),
 )
 
 
@@ -112,7 +113,7 @@ class Desk:
         rng = self._rng
         if rng.random() < BIAS_REDRAW:
             self._bias = rng.gauss(0, BIAS)
-        bid, ask = self._targets(self.odds.at(now_ms - self.persona.lag_ms))
+        bid, ask = self._targets(self.odds.at(now_ms - self.persona.lag_ms), market.end_ms - now_ms)
         changes = self._requote(bid, ask, now_ms)
         if not self._built:
             self._built = changes < OPS_PER_ACT
@@ -123,21 +124,21 @@ class Desk:
         due = now_ms + 1 + round(min(pause_ms, LONGEST_PAUSE * self.persona.lag_ms))
         return min(due, market.end_ms) if now_ms < market.end_ms else due
 
-    def _targets(self, view: View) -> tuple[int, int]:
-        """Own best bid and ask in Up terms, kept while the view stays near them."""
+    def _targets(self, view: View, left_ms: int) -> tuple[int, int]:
+        """Own best bid and ask in Up terms, kept while the view stays near both."""
         tick, persona = self.market.tick, self.persona
         moved = view.speed * math.sqrt(persona.lag_ms / 1000)
-        edge = (persona.edge + persona.caution * moved) * ONE
+        nerves = NERVES if left_ms < NERVOUS_MS else 0.0
+        edge = (persona.edge + persona.caution * moved + nerves) * ONE
         fair = (view.up + self._bias) * ONE
         low, high = fair - edge, fair + edge
         bid, ask = math.floor(low / tick) * tick, math.ceil(high / tick) * tick
         if self._touch is not None and self._touch[0] % tick == self._touch[1] % tick == 0:
             was_bid, was_ask = self._touch
             slack = persona.patience * max(tick, LEAST_STEP) + RESTRAINT * view.speed * ONE
-            if was_bid - slack <= low <= was_bid + tick + slack:
-                bid = was_bid
-            if was_ask - tick - slack <= high <= was_ask + slack:
-                ask = was_ask
+            near_bid = was_bid - slack <= low <= was_bid + tick + slack
+            if near_bid and was_ask - tick - slack <= high <= was_ask + slack:
+                return self._touch
         self._touch = bid, max(ask, bid + tick)
         return self._touch
 

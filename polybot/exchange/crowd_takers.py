@@ -15,7 +15,7 @@ from polybot.exchange.crowd_hand import LEAST, Hand
 from polybot.exchange.model import BUY, DOWN, SELL, UP, Market, Phase
 from polybot.exchange.money import ONE, UNIT
 
-TRADES_PER_S = 13.0  # small orders of one busy market at intensity 1 (7–11 trades measured)
+TRADES_PER_S = 14.0  # small orders of one busy market at intensity 1 (7–11 trades measured)
 QUIET_BEFORE = 0.2  # activity before the window starts
 BUY_SHARE = 0.66
 NOISE_MEDIAN, NOISE_SIGMA, NOISE_MOST = 6.5, 1.0, 150.0
@@ -24,10 +24,10 @@ DOLLAR_SHARE = 0.4  # of small buys: one dollar, the least there is
 HURRIED_SHARE, HURRIED_MEDIAN, HURRIED_TICKS = 0.08, 20.0, 4
 # Orders come in runs a few hundredths of a second apart: half of all gaps are under 32 ms.
 RUN_MEAN = 2.6  # orders
-RUN_GAP_MS, RUN_GAP_SIGMA = 14.0, 0.9
+RUN_GAP_MS, RUN_GAP_SIGMA = 17.0, 0.9
 STORM_SHARE, STORM, STORM_GAP_MS = 0.004, (15, 40), 3.0  # of runs: a script gone wild
 # And there are loud seconds and quiet ones: median 8 a second, 63 at the 99th percentile.
-HEAT_SIGMA, HEAT_MEMORY_S = 1.0, 4.0
+HEAT_SIGMA, HEAT_MEMORY_S = 1.15, 4.0
 WHALES_PER_S = 1 / 90  # at intensity 1
 WHALE_MEDIAN, WHALE_SIGMA, WHALE_MOST, WHALE_TICKS = 500.0, 0.6, 3000.0, 6
 LINGER_S, LINGER_MOST_S = 2.8, 5.0  # the last trades come this long after the close
