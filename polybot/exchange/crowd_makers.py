@@ -30,8 +30,9 @@ BUILD_MS = 50  # between the acts that first build a ladder
 OPS_PER_ACT = 12  # placements in one act, so that no act stalls the exchange
 LEAST_STEP = 30  # of price: a fine tick is not worth following move by move
 NERVOUS_MS, NERVES = 10_000, 0.005  # who errs in the last seconds has no time to make it good
-RESTRAINT = 0.1  # of a second's movement: no touch follows every flicker of a fast market
+RESTRAINT = 0.05  # of a second's movement: no touch follows every flicker of a fast market
 FAR_SLACK = 3  # steps a ladder may be longer than it should: fewer cancels for nothing
+THIN_S = 60  # before the end: from here on depth is withdrawn, slack and all
 _OTHER = {BUY: SELL, SELL: BUY}
 BIAS = 0.003  # each maker's error of judgement, redrawn now and then
 BIAS_REDRAW = 0.01  # chance in each act
@@ -62,12 +63,12 @@ class Persona:
 
 
 PERSONAS = (
-    Persona("swift", 300, 0.0015, 0.05, 0.9, 0.48, 4, 175, 55),
-    Persona("steady", 500, 0.0040, 0.1, 1.2, 0.32, 5, 175, 65),
+    Persona("swift", 300, 0.0015, 0.05, 0.7, 0.48, 4, 175, 45),
+    Persona("steady", 500, 0.0040, 0.1, 1.0, 0.32, 5, 175, 55),
     Persona("calm", 900, 0.0060, 0.3, 1.6, 0.08, 6, 100, 75),
     Persona("slow", 1400, 0.0120, 0.6, 2.5, 0.02, 7, 80, 80),
     Persona("late", 2000, 0.0200, 0.8, 3.5, 0.02, 8, 90, 100),
-    Persona("deep", 2000, 0.0700, 0.4, 6.0, 0.08, 92, 250, 250, coarse=True, slope=0.08),
+    Persona("deep", 2000, 0.0700, 0.5, 6.0, 0.08, 92, 250, 250, coarse=True, slope=0.08),
 )
 
 
@@ -77,7 +78,7 @@ def levels_left(levels: int, to_end_s: float) -> int:
         return min(levels, 2)
     if to_end_s < 30:
         return min(levels, 3)
-    if to_end_s < 60:
+    if to_end_s < THIN_S:
         return levels // 2
     return levels
 
@@ -87,15 +88,17 @@ class Desk:
 
     def __init__(
         self, persona: Persona, hand: Hand, market: Market, odds: MarketOdds,
-        rng: random.Random, rate: float, thickness: float = 1.0,
+        rng: random.Random, rate: float, thickness: float = 1.0, cashed_till_ms: int = 0,
     ) -> None:  # fmt: skip
         """`rate`: level changes per second that this desk makes once the window runs.
 
-        `thickness` scales the sizes it lays out.
+        `thickness` scales the sizes it lays out. Until `cashed_till_ms` what is nearly won is sold
+        at the last price there is: the book keeps both sides.
         """
         self.persona, self.hand, self.market, self.odds = persona, hand, market, odds
         self._rng, self._rate, self._thickness = rng, rate, thickness
         self._bias = rng.gauss(0, BIAS)
+        self._cashed_till_ms = cashed_till_ms
         self._touch: tuple[int, int] | None = None
         self._built = False
         self.ladders: dict[str, Ladder] = {BUY: {}, SELL: {}}
@@ -113,7 +116,7 @@ class Desk:
         rng = self._rng
         if rng.random() < BIAS_REDRAW:
             self._bias = rng.gauss(0, BIAS)
-        bid, ask = self._targets(self.odds.at(now_ms - self.persona.lag_ms), market.end_ms - now_ms)
+        bid, ask = self._targets(self.odds.at(now_ms - self.persona.lag_ms), now_ms)
         changes = self._requote(bid, ask, now_ms)
         if not self._built:
             self._built = changes < OPS_PER_ACT
@@ -124,15 +127,18 @@ class Desk:
         due = now_ms + 1 + round(min(pause_ms, LONGEST_PAUSE * self.persona.lag_ms))
         return min(due, market.end_ms) if now_ms < market.end_ms else due
 
-    def _targets(self, view: View, left_ms: int) -> tuple[int, int]:
+    def _targets(self, view: View, now_ms: int) -> tuple[int, int]:
         """Own best bid and ask in Up terms, kept while the view stays near both."""
         tick, persona = self.market.tick, self.persona
         moved = view.speed * math.sqrt(persona.lag_ms / 1000)
-        nerves = NERVES if left_ms < NERVOUS_MS else 0.0
+        nerves = NERVES if self.market.end_ms - now_ms < NERVOUS_MS else 0.0
         edge = (persona.edge + persona.caution * moved + nerves) * ONE
         fair = (view.up + self._bias) * ONE
         low, high = fair - edge, fair + edge
         bid, ask = math.floor(low / tick) * tick, math.ceil(high / tick) * tick
+        if now_ms < self._cashed_till_ms:
+            bid, ask = min(bid, ONE - 2 * tick), max(ask, 2 * tick)
+            bid, ask = max(bid, tick), min(ask, ONE - tick)
         if self._touch is not None and self._touch[0] % tick == self._touch[1] % tick == 0:
             was_bid, was_ask = self._touch
             slack = persona.patience * max(tick, LEAST_STEP) + RESTRAINT * view.speed * ONE
@@ -158,7 +164,7 @@ class Desk:
         if best_bid is not None:
             ask = max(ask, best_bid + tick)
         bid, ask = bid // step * step, -(-ask // step) * step
-        reach = (depth + FAR_SLACK) * step
+        reach = (depth + (FAR_SLACK if left_s >= THIN_S else 0)) * step
         changes += self._drop(BUY, bid - reach, ONE, now_ms)
         changes += self._drop(SELL, 0, ask + reach, now_ms)
         bids, asks = range(bid, bid - depth * step, -step), range(ask, ask + depth * step, step)

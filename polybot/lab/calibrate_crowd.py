@@ -28,7 +28,7 @@ def main(argv: Sequence[str]) -> int:
         prog="polybot lab calibrate-crowd", allow_abbrev=False,
         description="The crowd's figures against those measured on the venue.",
     )  # fmt: skip
-    parser.add_argument("--markets", type=int, default=16, help="windows to measure (16)")
+    parser.add_argument("--markets", type=int, default=32, help="windows to measure (32)")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--json", action="store_true", help="rows as JSON instead of a table")
     said = parser.parse_args(argv)

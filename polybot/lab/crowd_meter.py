@@ -14,8 +14,8 @@ from polybot.exchange.model import (
     MarketResolved,
     Traded,
 )
-from polybot.exchange.money import UNIT
-from polybot.lab.crowd_tally import CENT, Span, Tally, Watch
+from polybot.exchange.money import ONE, UNIT
+from polybot.lab.crowd_tally import CENT, EDGE, Span, Tally, Watch, middle
 
 
 class Meter:
@@ -57,9 +57,9 @@ class Meter:
     def on_trade(self, event: Traded) -> None:
         if event.at_ms < self._market.start_ms:
             return
-        tally = self._tally
-        tally.sizes.append(event.trade.shares / UNIT)
-        tally.bought += event.trade.taker.side == BUY
+        if EDGE < middle(self._watch.touch) / 2 < ONE - EDGE:  # as the sample was
+            self._tally.sizes.append(event.trade.shares / UNIT)
+            self._tally.bought += event.trade.taker.side == BUY
         if self._watch.traded(event.at_ms):
             bids, asks = self._book.levels(UP)
             self._watch.look(dict(bids), dict(asks))
