@@ -30,7 +30,7 @@ BUILD_MS = 50  # between the acts that first build a ladder
 OPS_PER_ACT = 12  # placements in one act, so that no act stalls the exchange
 LEAST_STEP = 30  # of price: a fine tick is not worth following move by move
 NERVOUS_MS, NERVES = 10_000, 0.005  # who errs in the last seconds has no time to make it good
-RESTRAINT = 0.05  # of a second's movement: no touch follows every flicker of a fast market
+RESTRAINT = 0.07  # of a second's movement: no touch follows every flicker of a fast market
 FAR_SLACK = 3  # steps a ladder may be longer than it should: fewer cancels for nothing
 THIN_S = 60  # before the end: from here on depth is withdrawn, slack and all
 _OTHER = {BUY: SELL, SELL: BUY}
@@ -63,8 +63,8 @@ class Persona:
 
 
 PERSONAS = (
-    Persona("swift", 300, 0.0015, 0.05, 0.7, 0.48, 4, 175, 45),
-    Persona("steady", 500, 0.0040, 0.1, 1.0, 0.32, 5, 175, 55),
+    Persona("swift", 300, 0.0015, 0.05, 0.6, 0.48, 4, 175, 45),
+    Persona("steady", 500, 0.0040, 0.1, 0.9, 0.32, 5, 175, 55),
     Persona("calm", 900, 0.0060, 0.3, 1.6, 0.08, 6, 100, 75),
     Persona("slow", 1400, 0.0120, 0.6, 2.5, 0.02, 7, 80, 80),
     Persona("late", 2000, 0.0200, 0.8, 3.5, 0.02, 8, 90, 100),

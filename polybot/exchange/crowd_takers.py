@@ -16,20 +16,20 @@ from polybot.exchange.crowd_odds import MarketOdds
 from polybot.exchange.model import BUY, DOWN, SELL, UP, Market, Phase
 from polybot.exchange.money import ONE, UNIT
 
-TRADES_PER_S = 15.0  # small orders of one busy market at intensity 1 (7–11 trades measured)
+TRADES_PER_S = 13.0  # small orders of one busy market at intensity 1 (7–11 trades measured)
 # They come when something happens: a market whose touch stands has half of the others' trades.
 CALM, STIRRED, STIRRED_MOST = 0.45, 0.02, 10.0  # at rest; a move that adds one; the most
 NOTICE_MS, STIR_MS = 500, 2_000  # how late they see the fair price, and how far they look back
 QUIET_BEFORE = 0.2  # activity before the window starts
 BUY_SHARE = 0.66
-NOISE_MEDIAN, NOISE_SIGMA, NOISE_MOST = 6.5, 1.0, 150.0
+NOISE_MEDIAN, NOISE_SIGMA, NOISE_MOST = 7.0, 1.0, 150.0
 DOLLAR_SHARE = 0.4  # of small buys: one dollar, the least there is
 # Some want it done, not cheap: they sweep (7 % of settlements span levels, feeds.md 2.3).
 HURRIED_SHARE, HURRIED_MEDIAN, HURRIED_TICKS = 0.08, 20.0, 4
 # Orders come in runs a few hundredths of a second apart: half of all gaps are under 32 ms.
 RUN_MEAN = 2.6  # orders
-RUN_GAP_MS, RUN_GAP_SIGMA = 17.0, 0.9
-STORM_SHARE, STORM, STORM_GAP_MS = 0.004, (15, 40), 3.0  # of runs: a script gone wild
+RUN_GAP_MS, RUN_GAP_SIGMA = 24.0, 0.9
+STORM_SHARE, STORM, STORM_GAP_MS = 0.008, (20, 70), 8.0  # of runs: a script gone wild
 # And there are loud seconds and quiet ones: median 8 a second, 63 at the 99th percentile.
 HEAT_SIGMA, HEAT_MEMORY_S = 0.9, 4.0
 WHALES_PER_S = 1 / 90  # at intensity 1

@@ -9,12 +9,16 @@ from __future__ import annotations
 import argparse
 import json
 import math
+import random
 import sys
 from collections.abc import Sequence
+from pathlib import Path
 from typing import TextIO
 
-from polybot.lab.crowd_figures import Figures, book_figures, price_figures
+from polybot.exchange.recording_cronos import SUFFIX
+from polybot.lab.crowd_figures import Figures, book_figures, price_figures, sample_figures
 from polybot.lab.crowd_meter import Meters
+from polybot.lab.crowd_sample import DRAWS, errors, tallies
 from polybot.lab.crowd_tally import Tally
 from polybot.lab.crowd_targets import BOOKS, PRICES, Target
 from polybot.lab.crowd_venue import SAMPLE_DAY, CrowdVenue
@@ -31,7 +35,14 @@ def main(argv: Sequence[str]) -> int:
     parser.add_argument("--markets", type=int, default=32, help="windows to measure (32)")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--json", action="store_true", help="rows as JSON instead of a table")
+    parser.add_argument(
+        "--sample", type=Path, metavar="FOLDER",
+        help="instead: what the recorded books themselves show, and their spread between markets",
+    )  # fmt: skip
     said = parser.parse_args(argv)
+    if said.sample is not None:
+        sys.stdout.write(sample_table(said.sample, said.seed))
+        return 0
     figures = measure(said.seed, said.markets, sys.stderr) | price_figures(said.seed)
     rows = [(target, figures.get(target.path, math.nan)) for target in (*BOOKS, *PRICES)]
     sys.stdout.write(as_json(rows) if said.json else as_table(rows))
@@ -48,6 +59,20 @@ def measure(seed: int, markets: int, progress: TextIO, intensity: float = 1.0) -
         progress.write(f"window {number} of {markets}\n")
         progress.flush()
     return book_figures(tally)
+
+
+def sample_table(folder: Path, seed: int) -> str:
+    """Every target that recorded books show: the table's value and theirs, and both errors."""
+    markets = tallies(sorted(folder.glob(f"*{SUFFIX}")))
+    shown = sample_figures(Tally.together(markets))
+    spread = errors(markets, len(markets), random.Random(seed))
+    lines = [_line(("figure", "target", "sample", "error", "its error"))]
+    for target in BOOKS:
+        if target.path in shown:
+            figures = (target.value, shown[target.path], target.error)
+            cells = (f"{figure:.4g}" for figure in figures)
+            lines.append(_line((target.path, *cells, f"{spread[target.path]:.2g}")))
+    return "\n".join([*lines, f"{len(markets)} markets, {DRAWS} draws", ""])
 
 
 def as_json(rows: Sequence[tuple[Target, float]]) -> str:

@@ -7,13 +7,14 @@ were the venue itself. `errors` says by how much, from draws of the sample's own
 
 from __future__ import annotations
 
+import math
 import random
 import statistics
 from collections.abc import Sequence
 from pathlib import Path
 
 from polybot.exchange.mirror_messages import Snapshot
-from polybot.exchange.recording_cronos import SUFFIX, load
+from polybot.exchange.recording_cronos import load
 from polybot.exchange.recording_files import Warnings
 from polybot.exchange.recording_model import Tape
 from polybot.lab.crowd_figures import Figures, sample_figures
@@ -22,21 +23,21 @@ from polybot.lab.crowd_tally import Tally, Watch
 DRAWS = 200
 
 
-def tallies(folder: Path) -> list[Tally]:
-    """One tally for each recorded market, by time. ValueError when the folder is not the sample."""
-    recording = load(sorted(folder.glob(f"*{SUFFIX}")), Warnings())
+def tallies(files: Sequence[Path]) -> list[Tally]:
+    """One tally for each recorded market, by time. ValueError when a file is not of the sample."""
+    recording = load(list(files), Warnings())
     return [_tally(tape) for tape in recording.tapes]
 
 
-def figures(markets: Sequence[Tally]) -> Figures:
-    """What the sample shows of these markets, under the paths of calibration.json."""
-    return sample_figures(Tally.together(markets))
-
-
-def errors(markets: Sequence[Tally], count: int, rng: random.Random) -> Figures:
+def errors(markets: Sequence[Tally], count: int, rng: random.Random, draws: int = DRAWS) -> Figures:
     """Standard deviation of every figure between draws of `count` markets, with replacement."""
-    drawn = [figures(rng.choices(markets, k=count)) for _ in range(DRAWS)]
-    return {path: statistics.pstdev(one[path] for one in drawn) for path in drawn[0]}
+    drawn = [sample_figures(Tally.together(rng.choices(markets, k=count))) for _ in range(draws)]
+    return {path: _deviation([one[path] for one in drawn]) for path in drawn[0]}
+
+
+def _deviation(values: Sequence[float]) -> float:
+    """NaN where a draw could not show the figure."""
+    return math.nan if any(map(math.isnan, values)) else statistics.pstdev(values)
 
 
 def _tally(tape: Tape) -> Tally:

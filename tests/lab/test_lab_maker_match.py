@@ -1,4 +1,4 @@
-"""A policy's match against the crowd: what it sees and is told, and that its profit is its wallet's."""
+"""A policy's match with the crowd: what it sees and is told, and that profit is its wallet's."""
 
 from __future__ import annotations
 
@@ -230,7 +230,7 @@ def test_the_book_is_seen_without_ones_own_orders() -> None:
 
 
 def test_prices_and_the_strike_come_when_they_are_published() -> None:
-    """No tick from the future; the official strike about a minute into the window (feeds.md 10.2)."""
+    """No tick from the future; the official strike after a minute (feeds.md 10.2)."""
     script = Script(lambda _: ())
     match = match_of(script)
     market = next(match.venue.windows(1))
