@@ -15,6 +15,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TextIO
 
+import attrs
+
 from polybot.exchange.recording_cronos import SUFFIX
 from polybot.lab.crowd_figures import Figures, book_figures, price_figures, sample_figures
 from polybot.lab.crowd_meter import Meters
@@ -44,9 +46,12 @@ def main(argv: Sequence[str]) -> int:
         sys.stdout.write(sample_table(said.sample, said.seed))
         return 0
     figures = measure(said.seed, said.markets, sys.stderr) | price_figures(said.seed)
-    rows = [(target, figures.get(target.path, math.nan)) for target in (*BOOKS, *PRICES)]
+    rows = [
+        Compared.of(target, figures.get(target.path, math.nan), said.markets)
+        for target in (*BOOKS, *PRICES)
+    ]
     sys.stdout.write(as_json(rows) if said.json else as_table(rows))
-    return 0 if all(target.met(ours) for target, ours in rows) else 1
+    return 0 if all(row.ok for row in rows) else 1
 
 
 def measure(seed: int, markets: int, progress: TextIO, intensity: float = 1.0) -> Figures:
@@ -75,26 +80,37 @@ def sample_table(folder: Path, seed: int) -> str:
     return "\n".join([*lines, f"{len(markets)} markets, {DRAWS} draws", ""])
 
 
-def as_json(rows: Sequence[tuple[Target, float]]) -> str:
+@attrs.frozen
+class Compared:
+    """One figure of so many windows beside its target."""
+
+    figure: str
+    target: float
+    ours: float
+    tolerance: str
+    ok: bool
+
+    @classmethod
+    def of(cls, target: Target, ours: float, windows: int) -> Compared:
+        tolerance, met = target.tolerance(windows), target.met(ours, windows)
+        return cls(target.path, target.value, ours, tolerance, met)
+
+
+def as_json(rows: Sequence[Compared]) -> str:
     listed = [
-        {
-            "figure": target.path, "target": target.value,
-            "ours": None if math.isnan(ours) else ours,
-            "tolerance": target.tolerance(), "ok": target.met(ours),
-        }
-        for target, ours in rows
-    ]  # fmt: skip
+        attrs.asdict(row) | {"ours": None if math.isnan(row.ours) else row.ours} for row in rows
+    ]
     return json.dumps(listed, indent=1) + "\n"
 
 
-def as_table(rows: Sequence[tuple[Target, float]]) -> str:
+def as_table(rows: Sequence[Compared]) -> str:
     """One line a figure, and how many are within their tolerance."""
     lines = [_line(("figure", "target", "ours", "tolerance", "ok"))]
-    for target, ours in rows:
-        verdict = "ok" if target.met(ours) else "OUT"
-        cells = (target.path, f"{target.value:.4g}", f"{ours:.4g}", target.tolerance(), verdict)
+    for row in rows:
+        verdict = "ok" if row.ok else "OUT"
+        cells = (row.figure, f"{row.target:.4g}", f"{row.ours:.4g}", row.tolerance, verdict)
         lines.append(_line(cells))
-    met = sum(target.met(ours) for target, ours in rows)
+    met = sum(row.ok for row in rows)
     return "\n".join([*lines, f"{met} of {len(rows)} within tolerance", ""])
 
 

@@ -7,8 +7,8 @@ seconds of one market: a tolerance below what that sample could promise would be
 So a figure of the books has a tolerance of two parts: a band, as near as a model should come were
 both known exactly, and the sample's own spread. `error` is the figure's standard deviation between
 draws of 32 of the sample's markets with replacement (`crowd_sample`; `calibrate-crowd --sample`
-makes them anew). Ours are as many windows: the difference of two such draws deviates by √2 times as
-much, and `SURE` deviations of it are nobody's fault. The wider of the two counts.
+makes them anew). Ours come from n windows: the difference of two such draws deviates by √(1 + 32/n)
+times as much, and `SURE` deviations of it are nobody's fault. The wider of the two counts.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ import attrs
 SPREAD, BOOK, FULL = "spread_by_ttc", "book_events_btc5m", "full_rate_btc5m"
 RTDS, VOL = "rtds_chainlink_btc_2026_07", "btc_vol"
 BINANCE_5M = f"{VOL}/binance_5m_2025_12_to_2026_02"
+SAMPLED = 32  # markets
 SURE = 2.5  # about one figure in eighty beyond it by chance
 # A share of time that none of 32 markets showed may yet be three in 32 markets' (rule of three):
 # no band of such shares is narrower.
@@ -42,21 +43,21 @@ class Target:
     error: float = 0.0
     over: float = 1.0
 
-    @property
-    def reach(self) -> float:
+    def reach(self, windows: int = SAMPLED) -> float:
         """The tolerance: the band, or what chance alone may do if that is more."""
-        chance = SURE * math.sqrt(2) * self.error
+        chance = SURE * math.sqrt(1 + SAMPLED / windows) * self.error
         return max(self.band, math.exp(chance / self.value) if self.band > 1 else chance)
 
-    def met(self, ours: float) -> bool:
+    def met(self, ours: float, windows: int = SAMPLED) -> bool:
         """NaN, a figure that could not be taken, is not met."""
-        reach = self.reach
+        reach = self.reach(windows)
         if reach > 1:
             return self.value / reach <= ours <= self.value * reach
         return abs(ours - self.value) <= reach
 
-    def tolerance(self) -> str:
-        return f"×÷ {self.reach:.3g}" if self.reach > 1 else f"± {self.reach:.2g}"
+    def tolerance(self, windows: int = SAMPLED) -> str:
+        reach = self.reach(windows)
+        return f"×÷ {reach:.3g}" if reach > 1 else f"± {reach:.2g}"
 
 
 Buckets = tuple[float, ...]

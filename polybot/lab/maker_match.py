@@ -195,7 +195,7 @@ class Match:
         return Sight(
             now_ms, market, others(book.side(BUY), own[BUY]), others(book.side(SELL), own[SELL]),
             up, down, self.account.live, self.venue.value(market.start_ms) if known else None,
-            self._prices,
+            dict(self._prices),
         )  # fmt: skip
 
 

@@ -191,12 +191,14 @@ def test_the_samples_spread_widens_a_band_and_never_narrows_it() -> None:
     sure, unsure = Target("a", 0.5, 0.1, 0.01), Target("b", 0.5, 0.1, 0.1)
     factor = Target("c", 10.0, 1.5, 2.0)
 
-    assert sure.reach == 0.1
-    assert unsure.reach == pytest.approx(SURE * math.sqrt(2) * 0.1)
-    assert factor.reach == pytest.approx(math.exp(SURE * math.sqrt(2) * 0.2))
+    assert sure.reach() == 0.1
+    assert unsure.reach() == pytest.approx(SURE * math.sqrt(2) * 0.1)
+    assert factor.reach() == pytest.approx(math.exp(SURE * math.sqrt(2) * 0.2))
     assert unsure.met(0.84)
     assert not unsure.met(0.86)
     assert factor.tolerance() == "×÷ 2.03"
+    assert unsure.reach(8) == pytest.approx(SURE * math.sqrt(5) * 0.1)
+    assert sure.reach(8) == 0.1
 
 
 def test_every_target_has_a_figure_of_that_name() -> None:
