@@ -91,6 +91,8 @@ class Socket:
         # Whoever stands between the service and the wire: gets each framed message, gives those
         # that go out in its place. None for nobody, which costs nothing.
         self.tap: Callable[[bytes], Iterable[bytes]] | None = None
+        self.whose = ""  # the credentials of a session that has any, once they are known
+        self.on_known: Callable[[], None] | None = None
         self._muted = False
         self._stream = stream
         self._protocol = protocol
@@ -151,6 +153,12 @@ class Socket:
             or self._waiting_bytes >= slow.bytes
             or trio.current_time() - self._blocked_at > slow.stalled_s
         )
+
+    def known_as(self, whose: str) -> None:
+        """The service says whose session this is; whoever stands in between hears of it."""
+        self.whose = whose
+        if self.on_known is not None:
+            self.on_known()
 
     @property
     def waiting(self) -> int:
