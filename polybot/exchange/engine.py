@@ -74,9 +74,8 @@ class Engine:
         # The venue's trading mode. The engine itself obeys anybody, as recorded liquidity needs;
         # whoever enters orders asks first: the CLOB's door for its clients, the crowd's hands.
         self.modes = Modes()
-        # A fault plan's: the refusal of an order before all rules; what comes before a merge.
+        # A fault plan's: the refusal of an order before all rules.
         self.screen: Callable[[Order, int], str | None] = lambda _order, _now_ms: None
-        self.before_merge: Callable[[str, int], None] = lambda _account, _now_ms: None
         self._now_ms = 0
 
     # --- markets ---------------------------------------------------------------------

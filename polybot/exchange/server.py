@@ -44,7 +44,6 @@ from polybot.exchange.mirror_live import LiveWorld
 from polybot.exchange.mirror_world import MirrorWorld
 from polybot.exchange.model import Refused
 from polybot.exchange.net import Request, Response, Service, log_error, serve
-from polybot.exchange.operations import OperationsService
 from polybot.exchange.oracle import Oracle
 from polybot.exchange.polybolt import PolyboltService
 from polybot.exchange.resting import TickRule
@@ -99,7 +98,6 @@ class Urls:
     rtds_ws: str
     binance_rest: str
     binance_ws: str
-    operations: str
     admin: str
     site: str
     data: str
@@ -231,7 +229,6 @@ class Exchange:
         rtds = RtdsService(self.oracle, clock, self._rng("rtds"), self.terms)
         self.engine.listeners.append(rtds.on_event)
         binance = BinanceService(self.oracle, clock, self.terms)
-        moves = OperationsService(self.engine, clock, clob.authenticate, self._rng("operations"))
         admin = AdminService(self.engine, self.counters, clock)
         admin.routes |= self.standing.routes | clob.restrictions.routes
         admin.routes |= self.chain.faucet.routes
@@ -246,7 +243,6 @@ class Exchange:
             (("prices_ws ws /ws",), polybolt.service),
             (("rtds_ws ws",), rtds.service),
             (("binance_rest http", "binance_ws ws"), binance.service),
-            (("operations http",), self._after_the_world(moves.service)),
             (("admin http",), admin.service),
             (("site http",), SiteService(clob.geoblock).service),
             (("data http",), self.data.service),

@@ -64,7 +64,6 @@ GAMMA = (
     "/markets/slug/x", "/events/slug/x", "/series/1", "/markets/1", "/events/1",
 )  # fmt: skip
 BINANCE = ("/api/v3/klines", "/api/v3/time", "/api/v3/depth", "/api/v3/ticker")
-OPERATIONS = ("/split", "/merge", "/redeem")
 QUERIES = (
     "token_id", "side", "market", "asset_id", "id", "next_cursor", "asset_type", "signature_type",
     "order_id", "limit", "after_cursor", "offset", "closed", "slug", "condition_ids", "symbol",
@@ -100,12 +99,11 @@ class Fuzzer:
             "clob": self._clob,
             "gamma": lambda: self._read(GAMMA),
             "binance": lambda: self._read(BINANCE),
-            "operations": self._operation,
         }
 
     def request(self) -> tuple[str, Request]:
         """(service, request)."""
-        service = self._rng.choices(tuple(self._services), (12, 3, 1, 1))[0]
+        service = self._rng.choices(tuple(self._services), (12, 3, 1))[0]
         return service, self._services[service]()
 
     # --- requests --------------------------------------------------------------------------
@@ -186,15 +184,6 @@ class Fuzzer:
             {"token_id": self._token(), "side": "BUY"} for _ in range(self._rng.choice((1, 3, 600)))
         ]
         return self._bare("POST", self._rng.choice(BULK_READS), self._maybe_bent(asked))
-
-    def _operation(self) -> Request:
-        trader, market = self._rng.choice(self._traders), self._rng.choice(self._markets)
-        body = {
-            "address": trader.credentials.address,
-            "condition_id": market.condition_id,
-            "amount": str(self._rng.choice((1, 5 * SHARE, 10**30))),
-        }
-        return self._private("POST", self._rng.choice(OPERATIONS), self._maybe_bent(body))
 
     def _read(self, paths: tuple[str, ...]) -> Request:
         method = self._rng.choice(("GET", "GET", "GET", "GET", "POST", "DELETE", "HEAD"))

@@ -54,7 +54,6 @@ class SettlementActs:
         ):  # fmt: skip
             self.faults.on_act(VENUE, act.__name__, act)
         self.engine.desk.clearing.policy_of = self._policy_of
-        self.engine.before_merge = self._before_merge
         self.engine.screen = self._screen
         self.queue.policy_of = self._relayed
 
