@@ -151,6 +151,7 @@ class Exchange:
         self.balances = BalanceCache(self.engine, terms.balance_lag_ms)
         self.clob.balances.figure = self.balances.read
         self.clob.balances.refresh = self.balances.refresh
+        self.engine.desk.known = self.balances.known
         self.engine.listeners.append(self.counters.on_event)
         wallet = self.wallet
         self.clob.keys.add_key(wallet.address, wallet.api_key, wallet.api_secret, wallet.passphrase)
@@ -223,7 +224,7 @@ class Exchange:
     def services(self) -> list[tuple[tuple[str, ...], Service]]:
         """Every service by its URL names, each `name scheme [path]`. Call it once."""
         clob, clock = self.clob, self.clock
-        gamma = GammaService(self.engine, self.lifecycle, clock)
+        gamma = GammaService(self.engine, self.lifecycle, clock, self.terms)
         polybolt = PolyboltService(self.oracle, self._known, clock, clob.book_of, self.terms)
         self.engine.listeners.append(polybolt.on_event)
         rtds = RtdsService(self.oracle, clock, self._rng("rtds"), self.terms)

@@ -137,5 +137,6 @@ def test_refusal_texts_stay_few() -> None:
     for number in range(1000):
         counters.refuse("a", f"order 0x{number:064x} is invalid. Duplicated.")
         counters.refuse("a", f"the orderbook {10**70 + number} does not exist")
-    assert len(counters.totals) == 2
-    assert counters.accounts["a"].refused == 2000
+        counters.refuse("a", f"the balance is not enough -> balance: {number}, order amount: 7")
+    assert len(counters.totals) == 3
+    assert counters.accounts["a"].refused == 3000

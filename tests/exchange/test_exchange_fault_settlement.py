@@ -272,9 +272,11 @@ def test_balances_stale(stage: Stage) -> None:
     cash = stage.engine.accounts.cash(stage.ann) // UNIT
     assert isinstance(stage.place(stage.ann, BUY, UP, 1, 100), Order)
     stage.engine.deposit(stage.ann, FUNDS, stage.now)
+    stage.pass_s(3)  # the usual lag is over
     refused = stage.place(stage.ann, BUY, DOWN, 1, 100 * (cash + 10))
 
-    assert refused == Refused("not enough balance / allowance")
+    assert isinstance(refused, Refused)
+    assert refused.error.startswith("not enough balance / allowance: the balance is not enough")
     assert stage.struck == {"balances_stale": 1}
     stage.pass_s(61)
     assert isinstance(stage.place(stage.ann, BUY, DOWN, 1, 100 * (cash + 10)), Order)
