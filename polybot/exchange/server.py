@@ -137,7 +137,8 @@ class Exchange:
         mirrored = isinstance(world, MirrorWorld)  # its ticks are the other venue's
         self.engine = Engine(rng=rng("engine"), auto_tick=not mirrored, tick_rule=ticks)
         assets = sorted({series.asset for series in world.series})
-        self.oracle = Oracle(world.source, assets, start_ms, rng("oracle"))
+        relayed = world.relayed if isinstance(world, MirrorWorld) else ()
+        self.oracle = Oracle(world.source, assets, start_ms, rng("oracle"), relayed)
         self.faults = Faults(seed, start_ms, faults)
         self.clob = ClobServer(
             self.engine,
