@@ -181,6 +181,7 @@ class Exchange:
             self.balances,
             wallets_of(wallet.address).all(),
         )
+        self.admin = self._operator()
         self._rng = rng
         self._terms = terms
 
@@ -231,12 +232,6 @@ class Exchange:
         rtds = RtdsService(self.oracle, clock, self._rng("rtds"), self.terms)
         self.engine.listeners.append(rtds.on_event)
         binance = BinanceService(self.oracle, clock, self.terms)
-        admin = AdminService(self.engine, self.counters, clock)
-        admin.routes |= self.standing.routes | clob.restrictions.routes
-        admin.routes |= self.chain.faucet.routes
-        admin.routes |= ConductCalls(clock, clob.modes, clob.geoblock).routes
-        admin.routes |= FaultCalls(self.faults, clock).routes
-        admin.figures.append(self._program_figures)
         return [
             (("clob http",), self._edge(CLOB_RULES, self._after_the_world(clob.service_rest))),
             (("gamma http",), self._edge(GAMMA_RULES, gamma.service)),
@@ -245,12 +240,23 @@ class Exchange:
             (("prices_ws ws /ws",), polybolt.service),
             (("rtds_ws ws",), rtds.service),
             (("binance_rest http", "binance_ws ws"), binance.service),
-            (("admin http",), admin.service),
+            (("admin http",), self.admin.service),
             (("site http",), SiteService(clob.geoblock).service),
             (("data http",), self.data.service),
             (("relayer http",), self._after_the_world(self.chain.service_relayer)),
             (("rpc http",), self._after_the_world(self.chain.service_rpc)),
         ]
+
+    def _operator(self) -> AdminService:
+        """The exchange's own view of itself, and everybody's switches."""
+        clob, clock = self.clob, self.clock
+        admin = AdminService(self.engine, self.counters, clock)
+        admin.routes |= self.standing.routes | clob.restrictions.routes
+        admin.routes |= self.chain.faucet.routes
+        admin.routes |= ConductCalls(clock, clob.modes, clob.geoblock).routes
+        admin.routes |= FaultCalls(self.faults, clock).routes
+        admin.figures.append(self._program_figures)
+        return admin
 
     def _program_figures(self, address: str) -> dict[str, int]:
         """What the makers' programs owe and have paid a wallet, 10⁻⁶ pUSD."""

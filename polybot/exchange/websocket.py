@@ -78,7 +78,14 @@ def frame(text: str) -> bytes:
 
 
 class Socket:
-    """One session, handed to the service's handler; `net.serve` makes it and runs it."""
+    """One session, handed to the service's handler; `net.serve` makes it and runs it.
+
+    `whose` are the credentials of a session that has any, once its service knows them; `on_known`
+    is called then.
+    """
+
+    whose: str = ""
+    on_known: Callable[[], None] | None = None
 
     def __init__(
         self,
@@ -91,8 +98,6 @@ class Socket:
         # Whoever stands between the service and the wire: gets each framed message, gives those
         # that go out in its place. None for nobody, which costs nothing.
         self.tap: Callable[[bytes], Iterable[bytes]] | None = None
-        self.whose = ""  # the credentials of a session that has any, once they are known
-        self.on_known: Callable[[], None] | None = None
         self._muted = False
         self._stream = stream
         self._protocol = protocol

@@ -12,16 +12,16 @@ import random
 from collections.abc import Callable
 from typing import Any
 
-import attrs
 import orjson
 
 from polybot.domain.market import Market, Outcome, Side
 from polybot.domain.orders import NewOrder, TimeInForce
 from polybot.domain.units import SHARE
 from polybot.exchange.request import Request
+from polybot.lab.fuzz_chain import ChainFuzzer
+from polybot.lab.fuzz_trader import Trader
 from polybot.venue.auth import l1_headers, l2_headers
-from polybot.venue.secret import Credentials
-from polybot.venue.signing import Wallet, sign_order
+from polybot.venue.signing import sign_order
 
 ODD: tuple[object, ...] = (
     None, True, False, 0, -1, 1, 2**31, 2**53, 2**63, 2**64, 2**256, 10**400, 0.1, 1e308, -0.0,
@@ -71,14 +71,6 @@ QUERIES = (
 )  # fmt: skip
 
 
-@attrs.frozen
-class Trader:
-    """Whose requests are bent: a real wallet with real credentials."""
-
-    wallet: Wallet
-    credentials: Credentials
-
-
 class Fuzzer:
     """Draws inputs for the services of one exchange. `markets` may be traded, some of them."""
 
@@ -88,22 +80,30 @@ class Fuzzer:
         traders: list[Trader],
         markets: list[Market],
         now_s: Callable[[], int],
+        nonce_of: Callable[[str], int],
     ) -> None:
+        """`nonce_of` a wallet that the relayer moves."""
         self._rng = rng
         self._traders = traders
         self._markets = markets
         self._now_s = now_s
         self._salt = 0
         self._orders: list[str] = ["0x" + "ab" * 32]  # ids worth cancelling
+        chain = ChainFuzzer(rng, traders, markets, now_s, nonce_of, self._maybe_bent)
         self._services: dict[str, Callable[[], Request]] = {
             "clob": self._clob,
             "gamma": lambda: self._read(GAMMA),
-            "binance": lambda: self._read(BINANCE),
+            "binance_rest": lambda: self._read(BINANCE),
+            "relayer": chain.relayer,
+            "rpc": chain.rpc,
+            "data": chain.data,
+            "admin": chain.admin,
+            "site": chain.site,
         }
 
     def request(self) -> tuple[str, Request]:
         """(service, request)."""
-        service = self._rng.choices(tuple(self._services), (12, 3, 1))[0]
+        service = self._rng.choices(tuple(self._services), (24, 5, 2, 4, 4, 3, 3, 1))[0]
         return service, self._services[service]()
 
     # --- requests --------------------------------------------------------------------------
@@ -233,7 +233,9 @@ class Fuzzer:
         return Request(method, path, query or {}, self._headers({}), body or b"", self._peer())
 
     def _peer(self) -> str:
-        """One of many addresses, so that no limit of one hides what lies behind it."""
+        """One of many addresses, or no limit of one would let anything through; but for a few."""
+        if self._rng.random() < 0.02:
+            return "10.0.0.1"
         return f"10.{self._rng.randrange(256)}.{self._rng.randrange(256)}.7"
 
     def _headers(self, given: dict[str, str]) -> dict[str, str]:

@@ -21,7 +21,6 @@ class Wire(Socket):
         self.request = Request("GET", url, dict(parse_qsl(query)), {}, b"", peer)
         self.say, self._heard = trio.open_memory_channel[str](100)
         self.texts: list[str] = []
-        self.on_known = None
         self.dropped = False
         self.backlog = 0
         self.closed: tuple[int, str] | None = None
