@@ -7,7 +7,7 @@ it, stamped with its due time. State is complete before any listener hears of it
 from __future__ import annotations
 
 import random
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from functools import partial
 
 from polybot.exchange import positions
