@@ -29,10 +29,10 @@ LINGER_MS = 6_000  # makers stay this long after the close, if the venue lets th
 BUILD_MS = 50  # between the acts that first build a ladder
 OPS_PER_ACT = 12  # placements in one act, so that no act stalls the exchange
 LEAST_STEP = 30  # of price: a fine tick is not worth following move by move
-NERVOUS_MS, NERVES = 10_000, 0.005  # who errs in the last seconds has no time to make it good
+NERVOUS_MS, NERVES = 10_000, 0.003  # who errs in the last seconds has no time to make it good
 RESTRAINT = 0.07  # of a second's movement: no touch follows every flicker of a fast market
 FAR_SLACK = 3  # steps a ladder may be longer than it should: fewer cancels for nothing
-THIN_S = 60  # before the end: from here on depth is withdrawn, slack and all
+THIN_S = 60  # before the end: from here on depth is withdrawn, most slack with it
 _OTHER = {BUY: SELL, SELL: BUY}
 BIAS = 0.003  # each maker's error of judgement, redrawn now and then
 BIAS_REDRAW = 0.01  # chance in each act
@@ -164,7 +164,7 @@ class Desk:
         if best_bid is not None:
             ask = max(ask, best_bid + tick)
         bid, ask = bid // step * step, -(-ask // step) * step
-        reach = (depth + (FAR_SLACK if left_s >= THIN_S else 0)) * step
+        reach = (depth + (FAR_SLACK if left_s >= THIN_S else 1)) * step
         changes += self._drop(BUY, bid - reach, ONE, now_ms)
         changes += self._drop(SELL, 0, ask + reach, now_ms)
         bids, asks = range(bid, bid - depth * step, -step), range(ask, ask + depth * step, step)

@@ -29,7 +29,7 @@ HURRIED_SHARE, HURRIED_MEDIAN, HURRIED_TICKS = 0.08, 20.0, 4
 # Orders come in runs a few hundredths of a second apart: half of all gaps are under 32 ms.
 RUN_MEAN = 2.6  # orders
 RUN_GAP_MS, RUN_GAP_SIGMA = 24.0, 0.9
-STORM_SHARE, STORM, STORM_GAP_MS = 0.008, (20, 70), 8.0  # of runs: a script gone wild
+STORM_SHARE, STORM, STORM_GAP_MS = 0.008, (20, 70), 5.0  # of runs: a script gone wild
 # And there are loud seconds and quiet ones: median 8 a second, 63 at the 99th percentile.
 HEAT_SIGMA, HEAT_MEMORY_S = 0.9, 4.0
 WHALES_PER_S = 1 / 90  # at intensity 1

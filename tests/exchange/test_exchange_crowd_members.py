@@ -253,9 +253,9 @@ def test_what_is_nearly_won_is_sold_at_the_last_price_for_a_while(
 
 
 def test_the_last_seconds_make_makers_nervous(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Half a cent more on either side: more than one cent where there was one."""
+    """They keep further away on either side: more than one cent where there was one."""
     monkeypatch.setattr(crowd_makers, "BIAS", 0.0)
-    calm, nervous = Scene(up=0.495), Scene(up=0.495)
+    calm, nervous = Scene(up=0.492), Scene(up=0.492)
     fine = attrs.evolve(MAKER, edge=0.001)
     run(calm.desk(fine), T0, 12)
     run(nervous.desk(fine), nervous.market.end_ms - 9_000, 12)
