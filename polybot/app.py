@@ -19,6 +19,7 @@ from polybot.clock import wall_seconds
 from polybot.console.snapshot import Snapshot
 from polybot.context import Context
 from polybot.discovery import Discovery
+from polybot.domain.accounts import Kind as AccountKind
 from polybot.domain.ledger import MarketBooks
 from polybot.health import leaves
 from polybot.inventory import Inventory
@@ -246,6 +247,8 @@ class Bot:
             unknown_most_ms=ctx.records.doubt_ms(100),
             # Before our cash has been read there is no equity to tell.
             equity_bot=ctx.account.ledger.equity if self.ready else None,
+            rebates_paid=ctx.account.ledger.received(AccountKind.REBATES),
+            rewards_paid=ctx.account.ledger.received(AccountKind.REWARDS),
             shutdown_ms=round(shutdown * 1000) if shutdown is not None else None,
         )
 

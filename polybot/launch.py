@@ -49,6 +49,7 @@ from polybot.journal.writer import Journal
 from polybot.operator.patient import Patient
 from polybot.operator.preflight import preflight
 from polybot.options import BotOptions, check_pace
+from polybot.payments import Payments
 from polybot.pricing.board import PriceBoard
 from polybot.purse import NO_KEY, Purse
 from polybot.reconciler import Reconciler
@@ -109,6 +110,7 @@ def build(
     heartbeat = Heartbeat(client, health, account.doubt)
     records = Records()
     grace_ms = config.orders.unknown_grace_s * 1000
+    payments = Payments(Rest(http, site.data, clock), account, client.me.wallet, recovered.payments)
     _keep_halts(health, journal, recovered)
     ctx = Context(
         config=config,
@@ -120,7 +122,9 @@ def build(
         gamma=Rest(http, site.gamma, clock),
         account=account,
         heartbeat=heartbeat,
-        reconciler=Reconciler(client, clock, health, account, heartbeat, records, grace_ms),
+        reconciler=Reconciler(
+            client, clock, health, account, heartbeat, records, payments, grace_ms
+        ),
         recovered=recovered,
         admission=admission,
         health=health,
@@ -132,6 +136,7 @@ def build(
         funder=purse.funder,
         signature_type=purse.signature_type,
     )
+    payments.tell = ctx.tell
     chain = purse.chain(http, site, clock, credentials.address)
     way = purse.way(chain, site, private_key, credentials, speed=speed)
     inventory = Inventory(ctx, config.inventory, chain, way, NO_KEY if way is None else "")

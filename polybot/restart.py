@@ -9,6 +9,7 @@ stop trading until an operator has looked.
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
+from functools import partial
 from importlib.metadata import PackageNotFoundError, version
 
 import attrs
@@ -89,6 +90,7 @@ class Restart:
         reconciler, recovered = self.ctx.reconciler, self.ctx.recovered
         now_s = self.ctx.clock.now_ms() // 1000
         reconciler.since_s = now_s if recovered.since_s is None else recovered.since_s
+        reconciler.payments.since_s = reconciler.since_s
         reconciler.read_until_s = recovered.last_ms // 1000
         if recovered.since_s is None:
             return
@@ -108,34 +110,41 @@ class Restart:
 
     async def _agree_on_cash(self) -> None:
         """Cash the books do not explain came from, or went, outside: it is booked and told."""
-        ledger = self.ctx.account.ledger
-        cash = await self._balance(None, expected=ledger.cash)
-        if cash == ledger.cash:
-            return
-        first = self.ctx.recovered.since_s is None
+        ledger, first = self.ctx.account.ledger, self.ctx.recovered.since_s is None
+        cash = await self._balance(None, self._known_cash)
         change = cash - ledger.cash
+        if not change:
+            return
         what = "balance at the start" if first else "found at the start, of unknown origin"
         await self.ctx.account.learn(Paid("deposit", change, what))
         if not first:
+            payments = self.ctx.reconciler.payments
+            payments.unexplained, payments.found_s = change, self.ctx.clock.now_ms() // 1000
             self.ctx.tell(f"cash differs from the journal by {amount_text(change)}: booked")
+
+    async def _known_cash(self) -> int:
+        """Our cash, with what the venue has paid while we were away."""
+        if self.ctx.recovered.since_s is not None:
+            await self.ctx.reconciler.payments.read()
+        return self.ctx.account.ledger.cash
 
     async def _agree_on_shares(self, market: Market) -> None:
         held = self.ctx.account.ledger.books[market.condition_id].holdings()
         for token, expected in ((market.up_token, held.up), (market.down_token, held.down)):
-            there = await self._balance(token, expected=expected)
+            there = await self._balance(token, partial(_always, expected))
             if there != expected:
                 found, known = amount_text(there), amount_text(expected)
                 why = f"{market.slug}: the venue shows {found} shares, the journal knows {known}"
                 self.ctx.health.halt(Halt.SHARES_DIFFER, why)
 
-    async def _balance(self, token: str | None, *, expected: int) -> int:
-        """The venue's figure, given time to catch up with trades that we know of."""
+    async def _balance(self, token: str | None, expected: Callable[[], Awaitable[int]]) -> int:
+        """The venue's figure, given time to agree with ours: either may be behind."""
         answer: int | Failure = Failure("not asked")
         with trio.move_on_after(AGREE_S):
             while True:
                 answer = await self.ctx.client.balance(token)
                 patient = self.ctx.recovered.since_s is not None
-                if answer == expected or (isinstance(answer, int) and not patient):
+                if answer == await expected() or (isinstance(answer, int) and not patient):
                     return answer
                 await trio.sleep(AGREE_POLL_S)
         if isinstance(answer, Failure):
@@ -147,8 +156,14 @@ class Restart:
     def _write_start(self) -> None:
         ctx = self.ctx
         start = Session("start", program_version(), ctx.config.digest)
-        sums = carried(ctx.account.ledger, ctx.reconciler.since_s)
+        recent = ctx.reconciler.payments.recent()
+        sums = carried(ctx.account.ledger, ctx.reconciler.since_s, recent)
         ctx.account.journal.note(sums, start)
+
+
+async def _always(value: int) -> int:
+    await trio.lowlevel.checkpoint()
+    return value
 
 
 def program_version() -> str:

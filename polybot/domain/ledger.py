@@ -314,10 +314,9 @@ class Ledger:
     def realised(self) -> int:
         return -self.accounts.total(*RESULTS)
 
-    @property
-    def paid_by_venue(self) -> int:
-        """Rebates and rewards received so far."""
-        return -self.accounts.total(*PAID)
+    def received(self, *kinds: Kind) -> int:
+        """Rebates or rewards that the venue has paid so far; both by default."""
+        return -sum(self.accounts[Account(kind)] for kind in kinds or PAID)
 
     def closed(self, *kinds: Kind) -> int:
         """The wallet's own balance of these kinds: that of closed markets."""

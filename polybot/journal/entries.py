@@ -108,11 +108,15 @@ class Moved:
 
 @attrs.frozen
 class Paid:
-    """`account` deposit | rebate | reward; `amount` signed, 10⁻⁶ dollars."""
+    """`account` deposit | rebate | reward; `amount` signed, 10⁻⁶ dollars.
+
+    `at_s`: the second of a payment that the venue lists, whose row may be read again; else 0.
+    """
 
     account: str
     amount: int
     evidence: str
+    at_s: int = 0
 
 
 @attrs.frozen
@@ -139,6 +143,7 @@ class Carried:
     """Sums over everything before, markets still open left out; dollars 10⁻⁶.
 
     `since_s`: trades before this Unix second were in the wallet before its first journal.
+    `payments` are those of late, (evidence, second): their rows may be read again.
     """
 
     capital: int
@@ -148,6 +153,7 @@ class Carried:
     rebates: int
     rewards: int
     since_s: int
+    payments: tuple[tuple[str, int], ...] = ()
 
 
 @attrs.frozen

@@ -21,7 +21,7 @@ import attrs
 
 from polybot.journal.entries import Carried, Closed, Entry, decode, encode, market_of
 
-SCHEMA = 2  # raised with every change of the table or of an entry's fields
+SCHEMA = 3  # raised with every change of the table or of an entry's fields
 
 _TABLES = """
 CREATE TABLE IF NOT EXISTS meta (key TEXT PRIMARY KEY, value TEXT NOT NULL) STRICT;

@@ -35,6 +35,8 @@ NAMES = {
     "equity_bot",
     "equity_exchange",
     "shutdown_ms",
+    "rebates_paid",
+    "rewards_paid",
     "exit_reason",
     "invalid_orders",
     "withheld",
