@@ -113,6 +113,8 @@ class Bot:
             await restart.run()
         finally:
             self.empty = restart.empty
+        for _ in range(2):  # nothing has flickered yet: a loss while we were away counts at once
+            self.ctx.losses.look()
         self.ready = True
         for market in self.ctx.recovered.markets.values():
             self.inventory.watch(market)
@@ -126,6 +128,7 @@ class Bot:
         services.start_soon(PriceTask(self.ctx, assets).run, name="prices")
         services.start_soon(self.discovery.run, name="discovery")
         services.start_soon(self.inventory.run, name="inventory")
+        services.start_soon(self.ctx.losses.run, name="losses")
         services.start_soon(self._publish, name="view")
         if self.run_ms is not None:
             services.start_soon(self._stop_at, self.started_ms + self.run_ms, name="timer")

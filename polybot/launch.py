@@ -46,6 +46,8 @@ from polybot.journal.recovery import Recovered, recover
 from polybot.journal.repair import kept_journal
 from polybot.journal.store import JournalFailed, JournalInUse, Store, live_journal_place
 from polybot.journal.writer import Journal
+from polybot.loss_watch import LossWatch
+from polybot.marks import Marks
 from polybot.operator.patient import Patient
 from polybot.operator.preflight import preflight
 from polybot.options import BotOptions, check_pace
@@ -111,6 +113,8 @@ def build(
     records = Records()
     grace_ms = config.orders.unknown_grace_s * 1000
     payments = Payments(Rest(http, site.data, clock), account, client.me.wallet, recovered.payments)
+    board = PriceBoard(config.pricing)
+    marks = Marks(board, account, clock)
     _keep_halts(health, journal, recovered)
     ctx = Context(
         config=config,
@@ -128,7 +132,9 @@ def build(
         recovered=recovered,
         admission=admission,
         health=health,
-        board=PriceBoard(config.pricing),
+        board=board,
+        marks=marks,
+        losses=LossWatch.of(account, marks, config.risk, recovered.baseline),
         budget=Budget.from_params(config.orders),
         rng=rng,
         records=records,

@@ -31,6 +31,7 @@ import cattrs
 import orjson
 from cattrs.strategies import configure_tagged_union
 
+from polybot.domain.baseline import Baseline
 from polybot.domain.market import Market, Outcome, Rule, Side
 from polybot.domain.orders import OrderSeen, PostResult, PrivateEvent, TimeInForce
 
@@ -172,15 +173,6 @@ class Halted:
 @attrs.frozen
 class Rearmed:
     by: str
-
-
-@attrs.frozen
-class Baseline:
-    """Equity at the start of a UTC day and its highest since, 10⁻⁶ dollars."""
-
-    day: str
-    equity: int
-    peak: int
 
 
 Entry = Union[  # noqa: UP007 - cattrs reads the union at run time

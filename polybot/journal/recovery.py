@@ -11,11 +11,12 @@ from collections.abc import Iterable
 import attrs
 
 from polybot.domain.accounts import RESULTS, Kind
+from polybot.domain.baseline import Baseline
+from polybot.domain.halts import LOSSES
 from polybot.domain.ledger import Ledger
 from polybot.domain.market import Market
 from polybot.domain.orders import TradeSeen
 from polybot.journal.entries import (
-    Baseline,
     Carried,
     Certified,
     Closed,
@@ -167,6 +168,8 @@ def _remember(found: Recovered, entry: Entry) -> None:
         case Halted(name, why):
             found.halts.setdefault(name, why)
         case Rearmed():
+            if LOSSES & found.halts.keys():
+                found.baseline = None
             found.halts.clear()
         case Baseline():
             found.baseline = entry

@@ -19,6 +19,7 @@ from pathlib import Path
 
 import attrs
 
+from polybot.domain.baseline import Baseline
 from polybot.journal.entries import Carried, Closed, Entry, decode, encode, market_of
 
 SCHEMA = 3  # raised with every change of the table or of an entry's fields
@@ -112,12 +113,17 @@ class Store:
 
     def _retire(self, entry: Entry) -> None:
         """What an entry makes mere evidence: a closed market's entries but for its result, and by a
-        sum of the wallet what has gone into it.
+        sum of the wallet what has gone into it, and every baseline but the last.
         """
         if isinstance(entry, Closed):
             self._database.execute(
                 "UPDATE entries SET live = 0 WHERE live = 1 AND market = ? AND kind != 'Closed'",
                 (entry.condition_id,),
+            )
+        elif isinstance(entry, Baseline):
+            self._database.execute(
+                "UPDATE entries SET live = 0 WHERE live = 1 AND kind = 'Baseline' "
+                "AND seq < (SELECT max(seq) FROM entries WHERE kind = 'Baseline')"
             )
         elif isinstance(entry, Carried):
             self._database.execute(

@@ -8,6 +8,8 @@ from pathlib import Path
 from journal_kit import CONDITION, OWNER, T0, intent, market
 
 from polybot.domain.accounts import Kind
+from polybot.domain.baseline import Baseline
+from polybot.domain.halts import Halt
 from polybot.domain.ledger import Holdings, Ledger
 from polybot.domain.market import Outcome, Side
 from polybot.domain.orders import FillLeg, TradeSeen, TradeStatus
@@ -90,9 +92,12 @@ def test_a_halt_stays_until_it_is_rearmed() -> None:
 
 def test_the_loss_baseline_is_kept() -> None:
     """What losses are measured from survives, or a restart would be a way round a stop."""
-    baseline = e.Baseline("2026-11-26", 5, 7)
+    baseline = Baseline("2026-11-26", 5, 7, 3)
 
     assert recovered(*FIRST, baseline).baseline == baseline
+    for halt, kept in ((Halt.DAILY_LOSS, None), (Halt.DRAWDOWN, None), (Halt.OVERFILLED, baseline)):
+        seen = (baseline, e.Halted(halt.value, "why"), e.Rearmed("operator"))
+        assert recovered(*FIRST, *seen).baseline == kept, halt
 
 
 def test_a_session_that_did_not_end_is_known() -> None:

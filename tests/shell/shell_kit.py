@@ -55,7 +55,7 @@ def shell_config(series: str = SERIES, **quote: float) -> Config:
         bot=BotParams(series=(series,)),
         quote=QuoteParams(**(late | quote)),  # type: ignore[arg-type]  # all are numbers
         pricing=PricingParams(vol_prior_annual=0.45),
-        risk=RiskParams(),
+        risk=RiskParams(max_daily_loss_percent=100, max_drawdown_percent=100),
         orders=OrderParams(),
         paper=PaperParams(seed=SEED, speed=RATE),
         live=LiveParams(),
