@@ -206,6 +206,10 @@ class Bot:
             equity=ledger.equity,
             cash=ledger.cash,
             realised=ledger.realised,
+            unrealised=ctx.marks.unrealised(),
+            unrealised_worst=ctx.marks.unrealised_worst(),
+            today=ctx.losses.today(),
+            heartbeat_lag_s=ctx.heartbeat.lag_s if ctx.heartbeat.beating else None,
             fills=fills + sum(r.final.fills for r in done if r.final is not None),
             open_orders=sum(len(s.orders.desk.table.open()) for s in scopes),
             intervals_settled=sum(r.outcome is not None for r in done),
@@ -252,6 +256,9 @@ class Bot:
             equity_bot=ctx.account.ledger.equity if self.ready else None,
             rebates_paid=ctx.account.ledger.received(AccountKind.REBATES),
             rewards_paid=ctx.account.ledger.received(AccountKind.REWARDS),
+            unrealised_fair=ctx.marks.unrealised(),
+            unrealised_worst=ctx.marks.unrealised_worst(),
+            heartbeat_lag_most_ms=round(ctx.heartbeat.lag_most_s * 1000),
             shutdown_ms=round(shutdown * 1000) if shutdown is not None else None,
         )
 

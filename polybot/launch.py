@@ -100,14 +100,9 @@ def build(
     journal = Journal(store, clock, inline=speed != 1)
     recovered = recover(store.live())
     client = ClobClient(
-        http,
-        site,
-        credentials,
-        clock,
-        funder=purse.funder,
-        signature_type=purse.signature_type,
-        timeout_s=config.orders.post_timeout_s,
-    )
+        http, site, credentials, clock, funder=purse.funder,
+        signature_type=purse.signature_type, timeout_s=config.orders.post_timeout_s,
+    )  # fmt: skip
     account = Account(client, clock, health, journal, recovered.ledger)
     heartbeat = Heartbeat(client, health, account.doubt)
     records = Records()

@@ -50,6 +50,11 @@ class LossWatch:
         if verdict.halt is not None:
             self.health.halt(*verdict.halt)
 
+    def today(self) -> int | None:
+        """The day's profit so far, 10⁻⁶ dollars; None while something held has no value yet."""
+        now = self.standing()
+        return None if now is None else self.limits.today(now)
+
     def standing(self) -> Standing | None:
         """The wallet as it stands; None while something held has no value yet."""
         equity = self.marks.equity()
