@@ -16,6 +16,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Sequence
+from itertools import accumulate
 
 import attrs
 
@@ -246,6 +247,22 @@ class Ledger:
             ),
             default=None,
         )
+
+    def settling(self, kind: Kind, market: str = "", token: str = "") -> tuple[int, ...]:
+        """What a balance may be while trades settle, oldest first: confirmed only, then with each
+        trade under way. The last is all of it.
+        """
+        under_way = [
+            (
+                booked.at_ms,
+                sum(n for one, n in booked.postings if one == Account(kind, market, token, False)),
+            )
+            for books in self.books.values()
+            for booked in books.trades.values()
+            if booked.status not in SETTLED
+        ]
+        moves = (amount for _, amount in sorted(under_way))
+        return tuple(accumulate(moves, initial=self.accounts[Account(kind, market, token)]))
 
     # --- what we do with shares -----------------------------------------------------------------
 
