@@ -86,10 +86,12 @@ class Inventory:
         self.watched.setdefault(market.condition_id, market)
 
     def take_over(self, operations: list[Moved]) -> None:
-        """Go on following what an earlier run has asked for."""
+        """Go on following what an earlier run has asked for, and counting what the day allows."""
         now_ms = self.ctx.clock.now_ms()
+        for at_ms in self.ctx.recovered.submissions_ms:
+            self.budget.spend(at_ms)
         for asked in operations:
-            name = asked.operation_id.rpartition(".")[0]
+            name = asked.submission
             found = next((one for one in self.in_flight if one.name == name), None)
             if found is None:
                 found = InFlight(name, now_ms, [])

@@ -37,6 +37,7 @@ from polybot.exchange.terms_file import read_terms
 from polybot.exchange.world import World, make_world
 from polybot.execution.desk import Budget
 from polybot.execution.firewall import Admission
+from polybot.execution.inventory import DAY_MS
 from polybot.health import Health, leaves
 from polybot.heartbeat import Heartbeat
 from polybot.host import ask_exchange
@@ -99,6 +100,7 @@ def build(
     # On a clock that runs fast, the moments a worker thread takes would count manifold.
     journal = Journal(store, clock, inline=speed != 1)
     recovered = recover(store.live())
+    recovered.submissions_ms = store.submitted(clock.now_ms() - DAY_MS)
     client = ClobClient(
         http, site, credentials, clock, funder=purse.funder,
         signature_type=purse.signature_type, timeout_s=config.orders.post_timeout_s,

@@ -233,11 +233,13 @@ class OrderTable:
             tracked = self._orders.get(order_id)
             if tracked is None:
                 continue
-            if trade.trade_id not in tracked.fills:
+            before = tracked.fills.get(trade.trade_id)
+            if before is None:
                 tracked.told += filled
             if trade.status is TradeStatus.FAILED:
                 tracked.fills[trade.trade_id] = 0  # stays failed if an old message comes late
-            elif trade.trade_id not in tracked.fills:
+            elif before is None or before not in (0, filled):  # new, or its amount corrected (F30)
+                tracked.told += filled - before if before else 0
                 tracked.fills[trade.trade_id] = filled
                 tracked.matched_ms = now_ms
                 if sum(tracked.fills.values()) > tracked.order.size + DUST:

@@ -106,6 +106,11 @@ class Moved:
     paid: int = 0
     evidence: str = ""
 
+    @property
+    def submission(self) -> str:
+        """The name of the transaction it went out in, perhaps with others."""
+        return self.operation_id.rpartition(".")[0]
+
 
 @attrs.frozen
 class Paid:

@@ -43,7 +43,8 @@ class Recovered:
 
     `intents` are all orders of markets still open, `doubtful` those of them without a proven end;
     `operations` those asked for and neither done nor failed; `since_s` as in `Carried`;
-    `payments` those booked of late, by their evidence.
+    `payments` those booked of late, by their evidence; `submissions_ms` when transactions were
+    asked for within the last day.
     """
 
     ledger: Ledger = attrs.field(factory=Ledger)
@@ -54,6 +55,7 @@ class Recovered:
     halts: dict[str, str] = attrs.field(factory=dict)
     baseline: Baseline | None = None
     since_s: int | None = None
+    submissions_ms: list[int] = attrs.field(factory=list)
     payments: dict[str, int] = attrs.field(factory=dict)
     certified_ms: int | None = None  # when the dead-man switch was last seen to work
     last_ms: int = 0

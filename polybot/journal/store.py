@@ -20,7 +20,7 @@ from pathlib import Path
 import attrs
 
 from polybot.domain.baseline import Baseline
-from polybot.journal.entries import Carried, Closed, Entry, decode, encode, market_of
+from polybot.journal.entries import Carried, Closed, Entry, Moved, decode, encode, market_of
 
 SCHEMA = 3  # raised with every change of the table or of an entry's fields
 
@@ -144,6 +144,24 @@ class Store:
             raise JournalCorrupt(f"an entry cannot be read: {error}") from error
         except sqlite3.Error as error:  # a page that the check at the opening let pass, too
             raise JournalCorrupt(f"the entries cannot be read: {error}") from error
+
+    def submitted(self, since_ms: int) -> list[int]:
+        """When transactions were asked for since then, one stamp for each submission; those of
+        markets long closed, too. Raises JournalCorrupt.
+        """
+        try:
+            rows = self._database.execute(
+                "SELECT at_ms, body FROM entries WHERE kind = 'Moved' AND at_ms >= ? ORDER BY seq",
+                (since_ms,),
+            ).fetchall()
+            found = {}
+            for at_ms, body in rows:
+                entry = decode("Moved", body)
+                if isinstance(entry, Moved) and entry.step == "asked":
+                    found[entry.submission] = at_ms
+        except (ValueError, sqlite3.Error) as error:
+            raise JournalCorrupt(f"the operations cannot be read: {error}") from error
+        return list(found.values())
 
     def close(self) -> None:
         """Let the file and the lock go. Once is enough, more is no fault."""
