@@ -269,17 +269,22 @@ class Inventory:
                 await self._booked(flight, one, evidence)
 
     async def _by_shares(self, flight: InFlight, now_ms: int) -> None:
-        """Let the chain's balances decide, for each market once no trade is on its way in it."""
+        """Let the chain's balances decide, for each market once no trade is on its way in it. Where
+        they are neither what was nor what should be, somebody else has moved shares: when nothing
+        of ours can be mined any more it ends here, and who compares balances halts trading.
+        """
         for one in list(flight.left):
             there = await self._there(one)
             if there is None or not self._still(one):
                 continue
             if there == self._after(one):
                 await self._booked(flight, one, "shares on the chain")
-            elif there == self._held(one) and (
-                flight.over or now_ms > flight.asked_ms + GRACE_S * 1000
-            ):
+                continue
+            as_before, late = there == self._held(one), now_ms > flight.asked_ms + GRACE_S * 1000
+            if as_before and (flight.over or late):
                 self._failed(flight, one, flight.over or "it never came to the chain")
+            elif late:
+                self._failed(flight, one, f"the chain shows {there}, which it cannot have made")
 
     async def _there(self, one: Moved) -> tuple[int, int] | None:
         market = self.ctx.account.ledger.books[one.condition_id].market

@@ -214,3 +214,23 @@ async def test_an_operation_on_its_way_at_the_death_is_booked_as_what_it_was(
             report = await again.end()
 
     clean(report)
+
+
+async def test_an_operation_nobody_can_explain_ends_in_a_halt(fast_clock: PatientClock) -> None:
+    """Somebody moved shares while an operation had no answer: the chain shows neither what was nor
+    what should be. The start waits until nothing can be mined any more, then halts (F33, G14).
+    """
+    async with started() as it:
+        market, wallet = it.market, it.venue.demo_wallets.deposit
+        asked = Moved(market.condition_id, "merge", "asked", "polybot-1.0", 30 * SHARE)
+        await it.bot.ctx.account.journal.append(asked)
+        it.venue.engine.accounts.add_shares(wallet, (market.tokens[UP],), SHARE)
+        it.venue.engine.accounts.add_shares("0xsomebody", (market.tokens[UP],), -SHARE)
+        async with killed(it) as again:
+            await again.until(lambda: again.bot.ready, "it has started", 720)
+            assert list(again.bot.ctx.health.halted) == [Halt.SHARES_DIFFER.value]
+            ended = [one.entry for one in again.bot.ctx.account.journal.store.live()]
+            assert attrs.evolve(asked, step="failed", evidence="") in [
+                attrs.evolve(one, evidence="") for one in ended if isinstance(one, Moved)
+            ]
+            await again.end()

@@ -95,7 +95,7 @@ async def test_the_payout_of_up(
 
 @pytest.mark.parametrize(("whole", "parts"), [(1, (1, 1)), (1, (0, 0)), (3, (1, 2))])
 async def test_a_vector_that_makes_no_dollar_is_none(whole: int, parts: tuple[int, int]) -> None:
-    """Two parts that do not make the whole, or no whole micro-dollars: nothing is redeemed on it."""
+    """Parts that do not make the whole, or no whole micro-dollars: nothing is redeemed on it."""
     found = await chain(vector(whole, *parts)).up_payout(V1)
     assert isinstance(found, Failure)
 
