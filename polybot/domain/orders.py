@@ -40,6 +40,11 @@ class NewOrder:
     def token(self) -> str:
         return self.market.token(self.outcome)
 
+    @property
+    def taking(self) -> bool:
+        """Now or never: it never rests, and as a buy it spends dollars rather than takes shares."""
+        return self.tif in (TimeInForce.FOK, TimeInForce.FAK)
+
 
 @attrs.frozen
 class SignedOrder:
@@ -173,6 +178,7 @@ class CancelResult:
     cancelled: frozenset[str]
     refused: dict[str, str]
     failure: str | None = None  # transport trouble or an HTTP error: nothing is known
+    away: bool = False  # the venue has answered that its engine takes no cancels now
 
 
 @attrs.frozen
