@@ -6,6 +6,7 @@ may hold it up; it changes nothing of the bot or of the exchange.
 
 from __future__ import annotations
 
+import random
 import tempfile
 from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
@@ -21,6 +22,7 @@ from polybot.config import BotParams, Config, LiveParams, PaperParams
 from polybot.exchange.crowd_hand import Hand
 from polybot.exchange.faults.plan import Plan
 from polybot.exchange.model import SELL, Event, Order, OrderEvent, Traded
+from polybot.exchange.net import Service
 from polybot.exchange.request import Request, Response
 from polybot.exchange.server import Exchange, Urls
 from polybot.exchange.world import make_world
@@ -55,6 +57,7 @@ class Taps:
     sending: Callable[[httpx.Request], Awaitable[None]] = _pass  # about to be written
     answered: Callable[[httpx.Request], Awaitable[None]] = _pass  # answered, nobody knows it yet
     around: Callable[[Request, Handler], Awaitable[Response]] | None = None
+    relaying: Callable[[Request, Handler], Awaitable[Response]] | None = None  # at the relayer
 
 
 @attrs.define(eq=False)
@@ -202,15 +205,22 @@ def scratch_journal() -> Iterator[Store]:
 
 
 def _tap_exchange(exchange: Exchange, taps: Taps) -> None:
-    service, around = exchange.clob.service_rest, taps.around
+    clob, chain = exchange.clob, exchange.chain
+    clob.service_rest = _tapped(clob.service_rest, taps.around)
+    chain.service_relayer = _tapped(chain.service_relayer, taps.relaying)
+
+
+def _tapped(
+    service: Service, around: Callable[[Request, Handler], Awaitable[Response]] | None
+) -> Service:
     handle = service.http
     if around is None or handle is None:
-        return
+        return service
 
     async def tapped(request: Request) -> Response:
         return await around(request, handle)
 
-    exchange.clob.service_rest = attrs.evolve(service, http=tapped)
+    return attrs.evolve(service, http=tapped)
 
 
 def _tap_client(http: httpx.AsyncClient, taps: Taps) -> None:
@@ -235,18 +245,45 @@ def places(request: httpx.Request) -> bool:
 
 @attrs.define(eq=False)
 class Sniper:
-    """Somebody who takes the bot's bids on sight: fills at the worst moments, and many of them."""
+    """Somebody who takes the bot's bids on sight: fills at the worst moments, and many of them.
 
-    stage: Stage
+    Takes `share` of its orders, each within `within_s` of its placement.
+    """
+
+    exchange: Exchange
     hand: Hand
+    rng: random.Random
+    share: float
+    within_s: float
 
     @classmethod
-    def on(cls, stage: Stage) -> Sniper:
-        return cls(stage, Hand.make(stage.exchange.engine, "sniper"))
+    def on(cls, exchange: Exchange, rng: random.Random, *, share: float, within_s: float) -> Sniper:
+        return cls(exchange, Hand.make(exchange.engine, "sniper"), rng, share, within_s)
+
+    async def run(self) -> None:
+        """Lie in wait for every order of the bot's wallet, until cancelled."""
+        address = self.exchange.demo_wallets.deposit
+        async with trio.open_nursery() as shots:
+
+            def hear(event: Event) -> None:
+                if not isinstance(event, OrderEvent) or event.order.account != address:
+                    return
+                if event.kind == "PLACEMENT" and self.rng.random() < self.share:
+                    shots.start_soon(self._aim, event.order, self.rng.uniform(0, self.within_s))
+
+            self.exchange.engine.listeners.append(hear)
+            try:
+                await trio.sleep_forever()
+            finally:
+                self.exchange.engine.listeners.remove(hear)
+
+    async def _aim(self, order: Order, after_s: float) -> None:
+        await trio.sleep(after_s)
+        self.shoot(order)
 
     def shoot(self, order: Order) -> None:
         """Sell into every bid down to this order's price, if it still rests."""
-        exchange, market = self.stage.exchange, order.market
+        exchange, market = self.exchange, order.market
         now_ms = exchange.clock.now_ms()
         exchange.advance(now_ms)
         if order.remaining == 0:

@@ -16,7 +16,7 @@ import httpx
 import trio
 
 from polybot.clock import wall_seconds
-from polybot.exchange.model import Event, Order, OrderEvent, Traded
+from polybot.exchange.model import Event, Traded
 from polybot.exchange.request import Request, Response
 from polybot.lab.stage import PLACING, Handler, Sniper, Stage, Taps, Verdict, places, staged, until
 from polybot.venue.secret import Secret
@@ -176,8 +176,10 @@ async def one_moment(when: When, seed: int, *, speed: float = SPEED) -> Moment:
         bot = stage.bot
         bot.ctx.wallet = _TrippingWallet(Secret(stage.exchange.wallet.private_key), trip)
         stage.exchange.engine.listeners.append(trip.hear)
+        share = 1.0 if when is When.MERGING else SNIPED
+        sniper = Sniper.on(stage.exchange, rng, share=share, within_s=SNIPE_WITHIN_S)
         async with trio.open_nursery() as others:
-            _send_snipers(trip, stage, others)
+            others.start_soon(sniper.run)
             others.start_soon(_make_it_come, trip, stage)
             await bot.run()
             ended_at = wall_seconds()
@@ -213,24 +215,6 @@ async def _make_it_come(trip: Trip, stage: Stage) -> None:
         finally:
             trio.lowlevel.remove_instrument(steps)
     trip.stop()
-
-
-def _send_snipers(trip: Trip, stage: Stage, nursery: trio.Nursery) -> None:
-    """Have some of the bot's orders taken soon after they rest, so that fills race the stop."""
-    sniper, rng = Sniper.on(stage), trip.rng
-    sniped = 1.0 if trip.when is When.MERGING else SNIPED
-
-    async def shoot(order: Order, after_s: float) -> None:
-        await trio.sleep(after_s)
-        sniper.shoot(order)
-
-    def hear(event: Event) -> None:
-        if not isinstance(event, OrderEvent) or not stage.mine(event):
-            return
-        if event.kind == "PLACEMENT" and rng.random() < sniped:
-            nursery.start_soon(shoot, event.order, rng.uniform(0, SNIPE_WITHIN_S))
-
-    stage.exchange.engine.listeners.append(hear)
 
 
 async def stop_drill(numbers: Sequence[int], seed: int) -> list[Moment]:

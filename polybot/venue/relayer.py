@@ -21,6 +21,7 @@ from polybot.venue import fields
 from polybot.venue.calls import Call
 from polybot.venue.chain import Chain
 from polybot.venue.rest import Rest
+from polybot.venue.secret import Secret
 
 SEND_S = 90.0  # the SDK tries up to eleven times, two seconds apart, with 10 s for each answer
 ABANDONED_MOST = 64
@@ -62,6 +63,13 @@ Answer = Sent | Refused | Failure
 Submit = Callable[[str, Sequence[Call]], Answer]  # blocks
 
 
+def relayer_headers(key: Secret | None, address: str) -> dict[str, str]:
+    """What proves a relayer key, for the calls that want it (onchain.md 7.1)."""
+    if key is None:
+        return {}
+    return {"RELAYER_API_KEY": key.reveal(), "RELAYER_API_KEY_ADDRESS": address}
+
+
 class Way(Protocol):
     """How calls get onto the chain, whoever pays for them."""
 
@@ -72,7 +80,10 @@ class Way(Protocol):
     async def send(self, name: str, calls: Sequence[Call]) -> Answer: ...
 
     def late(self, name: str) -> Answer | None:
-        """What a send that was no longer waited for has come to; None while nobody knows."""
+        """What a send has come to, waited for or not; None while its thread may still send."""
+
+    async def listed(self, name: str) -> Sent | Failure | None:
+        """What was sent under this name as the relayer lists it; None when it does not."""
 
     async def progress(self, evidence: str) -> Progress | Failure: ...
 
@@ -124,6 +135,22 @@ class SdkWay:
         except Exception as error:  # noqa: BLE001 - whatever it was, nothing has been sent
             return Refused(f"the relayer's client: {type(error).__name__}: {error}"[:300])
         return self._submit(name, calls)
+
+    async def listed(self, name: str) -> Sent | Failure | None:
+        """Look a submission up in the relayer's list of our key's, whose answer nobody has read."""
+        if self.own_gas:
+            return Failure("no relayer, no list")
+        reply = await self.relayer.call("GET", "/transactions")
+        if isinstance(reply, Failure):
+            return reply
+        if reply.status != 200:
+            return reply.failure("GET /transactions")
+        try:
+            rows = [fields.as_object(row) for row in fields.as_list(reply.json())]
+            mine = [row for row in rows if row.get("metadata") == name]
+            return Sent(fields.text(mine[0], "transactionID")) if mine else None
+        except ValueError as error:
+            return Failure(f"GET /transactions: unreadable: {error}")
 
     async def progress(self, evidence: str) -> Progress | Failure:
         """How a transaction fares, by its id at the relayer or its hash on the chain."""

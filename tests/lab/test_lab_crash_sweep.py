@@ -40,10 +40,6 @@ def wrong(deaths: Sequence[Death]) -> str:
     return "; ".join(text for death in deaths for text in death.wrong)
 
 
-@pytest.mark.xfail(
-    reason="a merge on the wire at the death is sometimes never booked: found by this sweep, open",
-    strict=False,
-)
 def test_a_death_costs_nothing() -> None:
     """Killed again and again, in the middle of appends and requests: no intent is lost, no order
     sent twice or placed too early, no file corrupt, and the books are the exchange's (F63, S16).
