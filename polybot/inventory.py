@@ -141,7 +141,7 @@ class Inventory:
     # --- what is due -------------------------------------------------------------------------
 
     async def _act(self) -> None:
-        if self.way is None:
+        if self.way is None or self.ctx.stopping:
             return
         decided = await self._decide(self.way)
         self.waits = dict(decided.waits)
@@ -197,6 +197,11 @@ class Inventory:
         try:
             await self.ctx.account.journal.append(*asked)
         except JournalFailed:
+            return
+        if self.ctx.stopping:  # meanwhile: what left now, only the next start could follow
+            why = "stopped before it left"
+            over = [attrs.evolve(one, step="failed", evidence=why) for one in asked]
+            self.ctx.account.journal.note(*over)
             return
         self.ctx.account.moving.update(one.condition_id for one in asked)
         flight = InFlight(name, now_ms, list(asked))

@@ -59,7 +59,6 @@ INTENSITY = 0.03
 OWNER = "crash sweep"
 LIVES = 20  # on one exchange
 STEPS_MOST = 40  # a life's last step is drawn up to here
-SUBMITS_MOST = 2  # the same for the transactions of a life
 LIFE_S = 150.0  # a life whose step does not come dies anyway: its last act is then no step
 START_S = 60.0
 GONE_MOST_S = 15.0  # dead for so long: beyond it the venue's heartbeat has cancelled everything
@@ -277,7 +276,7 @@ async def _answered(row: Row, response: httpx.Response) -> None:
 async def _one_life(row: Row, seed: int, number: int, place: Path) -> Death:
     rng = random.Random(f"crash sweep {seed} {number}")
     where = rng.choice(list(Where))
-    step = rng.randint(1, SUBMITS_MOST if where in RELAYED else STEPS_MOST)
+    step = 1 if where in RELAYED else rng.randint(1, STEPS_MOST)
     journal, image = (place / f"{n}" / "journal" for n in (number, number + 1))
     fate = Fate(where, step, journal, image, rng)
     with row.life_of(number, fate) as store:

@@ -26,6 +26,7 @@ from polybot.exchange.net import Service
 from polybot.exchange.request import Request, Response
 from polybot.exchange.server import Exchange, Urls
 from polybot.exchange.world import make_world
+from polybot.execution.inventory import InventoryParams
 from polybot.execution.params import OrderParams
 from polybot.host import ask_exchange
 from polybot.journal.store import Store
@@ -68,6 +69,7 @@ class Stage:
     bot: Bot
     urls: Urls
     http: httpx.AsyncClient
+    store: Store
     traded: trio.Event = attrs.field(factory=trio.Event)  # the bot's first order has been accepted
 
     @property
@@ -85,6 +87,11 @@ class Stage:
     def hear(self, event: Event) -> None:
         if self.mine(event):
             self.traded.set()
+
+    def heir(self) -> Bot:
+        """The bot that is started next on the same wallet and journal."""
+        config = self.bot.ctx.config
+        return bot_before(self.exchange, self.urls, self.http, self.store, config)
 
     async def verdict(self) -> Verdict:
         """What the exchange's own books say of the bot, beside what the bot's say."""
@@ -138,12 +145,20 @@ def lab_config(seed: int, speed: float) -> Config:
 
 
 @asynccontextmanager
-async def staged(*, seed: int, speed: float, intensity: float, taps: Taps) -> AsyncGenerator[Stage]:
+async def staged(
+    *,
+    seed: int,
+    speed: float,
+    intensity: float,
+    taps: Taps,
+    inventory: InventoryParams = InventoryParams(),
+) -> AsyncGenerator[Stage]:
     """Serve an exchange and put a bot before it; the exchange ends with the block."""
+    config = attrs.evolve(lab_config(seed, speed), inventory=inventory)
     with scratch_journal() as store:
         async with serving(seed=seed, intensity=intensity, taps=taps) as (exchange, urls, http):
-            bot = bot_before(exchange, urls, http, store, lab_config(seed, speed))
-            stage = Stage(exchange, bot, urls, http)
+            bot = bot_before(exchange, urls, http, store, config)
+            stage = Stage(exchange, bot, urls, http, store)
             exchange.engine.listeners.append(stage.hear)
             yield stage
 

@@ -12,7 +12,8 @@ from venue_bent import Act, Handler, answer, lose_reply, silence
 from polybot.domain.units import SHARE
 from polybot.exchange.net import Request, Response
 from polybot.inventory import GRACE_S
-from polybot.journal.entries import Moved
+from polybot.journal.entries import Entry, Moved
+from polybot.journal.writer import Journal
 from polybot.patient_clock import PatientClock
 
 
@@ -134,6 +135,30 @@ async def test_an_operation_survives_a_death(fast_clock: PatientClock) -> None:
             report = await again.end()
 
     assert told[:3] == [("merge", "asked"), ("merge", "sent"), ("merge", "done")]
+    clean(report)
+
+
+async def test_a_stop_lets_no_transaction_begin(
+    fast_clock: PatientClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A stop that comes while a merge is being written down finds it before it has left: it stays
+    here, and the journal says so (F33).
+    """
+    async with playing() as it:
+        append = Journal.append
+
+        async def interrupted(journal: Journal, *entries: Entry) -> None:
+            await append(journal, *entries)
+            if any(isinstance(one, Moved) and one.step == "asked" for one in entries):
+                it.bot.stop("test")
+
+        monkeypatch.setattr(Journal, "append", interrupted)
+        await merging(it)
+        report = await it.ending()
+        told = steps(it)
+
+    assert told == [("merge", "asked"), ("merge", "failed")]
+    assert not it.venue.asked("POST", "/submit")
     clean(report)
 
 
