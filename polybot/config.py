@@ -24,7 +24,7 @@ from polybot.execution.inventory import InventoryParams
 from polybot.execution.params import OrderParams
 from polybot.options import Overrides
 from polybot.pricing.params import PricingParams
-from polybot.quoting.params import QuoteParams
+from polybot.quoting.params import CompletionParams, QuoteParams
 from polybot.risk.limits import RiskParams
 from polybot.secrets_file import FUNDER, PRIVATE_KEY, LiveKeys, read_file, read_keys
 from polybot.venue.secret import Secret
@@ -137,6 +137,7 @@ class Config:
     live: LiveParams
     journal: JournalParams = JournalParams()
     inventory: InventoryParams = InventoryParams()
+    completion: CompletionParams = CompletionParams()
     keys: LiveKeys | None = None  # in live mode only
 
     @property
@@ -171,6 +172,7 @@ def load(path: Path, env: Mapping[str, str], overrides: Overrides = Overrides())
         live=section(LiveParams, "live"),
         journal=section(JournalParams, "journal"),
         inventory=section(InventoryParams, "inventory"),
+        completion=section(CompletionParams, "completion"),
     )
     if any(fault.path.startswith("live") for fault in faults):
         raise ConfigError(faults)  # which wallet and which file are meant is not known

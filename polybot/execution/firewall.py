@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Protocol
 
 import attrs
 
-from polybot.domain.market import Market, Outcome, Side
+from polybot.domain.market import Market, Outcome, Side, most_spent
 from polybot.domain.orders import NewOrder
 from polybot.domain.units import LOT, ONE, SHARE, USD, notional, on_grid
 from polybot.risk.limits import RiskParams
@@ -98,12 +98,12 @@ class Firewall:
             return "above the largest order"
         if notional(order.price, order.size) > self.limits.max_order_usd * USD:
             return "above the largest order value"
-        if order.side is not Side.BUY or not order.post_only:
-            return "not a post-only bid"
+        if order.side is not Side.BUY or order.post_only is order.taking:
+            return "neither a post-only bid nor one that takes"
         return None
 
     def _price(self, order: NewOrder, wish: Caps, resting: Sequence[Tracked]) -> str | None:
-        if order.price > wish.cap(order.outcome):
+        if order.price > wish.cap(order.outcome) and not order.taking:
             return "above its cap"
         if wish.fair_up is None:
             return "no fair price"
@@ -113,7 +113,7 @@ class Firewall:
         for other in resting:
             if other.order.outcome is not order.outcome:
                 total = other.order.price + order.price
-                if total >= ONE or total > wish.pair_cap:
+                if total >= ONE or (total > wish.pair_cap and not order.taking):
                     return "pair with a resting order too dear"
         return None
 
@@ -121,6 +121,8 @@ class Firewall:
         self, order: NewOrder, resting: Sequence[Tracked], standing: Standing
     ) -> str | None:
         cost = notional(order.price, order.size)
+        if order.taking:
+            cost = most_spent(self.market.fees, cost)
         reserved = sum(t.reserved for t in resting)
         if len(resting) >= self.limits.max_open_orders_per_market:
             return "too many open orders"
@@ -138,9 +140,13 @@ class Firewall:
     def _net(
         order: NewOrder, wish: Caps, resting: Sequence[Tracked], standing: Standing
     ) -> str | None:
-        """Counts what is being cancelled too: it can still fill beside its replacement."""
+        """Counts what is being cancelled too: it can still fill beside its replacement. What takes
+        may only pair: with all that may still fill it must not turn the position around.
+        """
         toward = standing.net if order.outcome is Outcome.UP else -standing.net
         same = sum(t.remaining for t in resting if t.order.outcome is order.outcome)
+        if order.taking and toward + same + order.size > 0:
+            return "takes more than is missing"
         if toward + same + order.size > wish.net_cap:
             return "net share limit"
         return None

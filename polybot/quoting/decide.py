@@ -14,9 +14,10 @@ from polybot.domain import units
 from polybot.domain.market import Candle, Market, Outcome
 from polybot.pricing.fair import Fair, NoFair
 from polybot.quoting import ladder
-from polybot.quoting.books import Touch, market_mid, touch
+from polybot.quoting.books import Touch, market_mid, offers, touch
+from polybot.quoting.completion import Held, Take, Unpaired, plan
 from polybot.quoting.model import Decision, Quote, QuoteInputs
-from polybot.quoting.params import QuoteParams
+from polybot.quoting.params import CompletionParams, QuoteParams
 from polybot.quoting.reasons import Reason, Why
 from polybot.quoting.reservation import Blend, Value, blend, edge, value
 
@@ -30,11 +31,16 @@ class Phase(enum.Enum):
     CUTOFF = "cutoff"
 
 
+def ends(market: Market, params: QuoteParams) -> tuple[float, float]:
+    """(stop, cutoff): seconds before the end when only the light side is quoted, and nothing."""
+    if isinstance(market.rule, Candle):
+        return params.stop_candle_s, params.cutoff_candle_s
+    return params.stop_twap_s, params.cutoff_twap_s
+
+
 def phase(market: Market, now_ms: int, params: QuoteParams) -> Phase:
     """The phase at `now_ms`: stop and cutoff count back from the window's end (strategy.md 6.3)."""
-    candle = isinstance(market.rule, Candle)
-    stop_s = params.stop_candle_s if candle else params.stop_twap_s
-    cutoff_s = params.cutoff_candle_s if candle else params.cutoff_twap_s
+    stop_s, cutoff_s = ends(market, params)
     left_ms = market.end_ms - now_ms
     if left_ms <= cutoff_s * 1000:
         return Phase.CUTOFF
@@ -43,7 +49,9 @@ def phase(market: Market, now_ms: int, params: QuoteParams) -> Phase:
     return Phase.REDUCE if left_ms <= stop_s * 1000 else Phase.QUOTING
 
 
-def decide(inputs: QuoteInputs, params: QuoteParams) -> Decision:
+def decide(
+    inputs: QuoteInputs, params: QuoteParams, completion: CompletionParams | None = None
+) -> Decision:
     """Desired bids for one market now, with the reason for everything withheld or reduced.
 
     Raises ValueError when `tick` is not a positive divisor of one dollar.
@@ -55,7 +63,8 @@ def decide(inputs: QuoteInputs, params: QuoteParams) -> Decision:
         return _nothing(_closed(inputs, now))
     if isinstance(inputs.fair, NoFair):
         return _nothing(Reason(inputs.fair.why, None, inputs.fair.figures))
-    return _Quoter(inputs, params, inputs.fair, now is Phase.REDUCE).decision()
+    quoter = _Quoter(inputs, params, inputs.fair, now is Phase.REDUCE, completion)
+    return quoter.decision()
 
 
 def _nothing(*reasons: Reason) -> Decision:
@@ -83,6 +92,9 @@ class _Quoter:
     params: QuoteParams
     fair: Fair
     reduce: bool
+    completion: CompletionParams | None
+    take: Take | None = None
+    kept_back: int = 0  # shares of the missing side that are not bid for: they are to be taken
     reasons: list[Reason] = attrs.field(factory=list)
 
     def decision(self) -> Decision:
@@ -98,6 +110,8 @@ class _Quoter:
             self.inputs.tick / units.ONE,
             self.params,
         )
+        if self.reduce and self.completion is not None and self.completion.enabled:
+            self._complete(view.q, self.completion)
         tops = {
             Outcome.UP: self._top(Outcome.UP, up, worth.cap_up, view),
             Outcome.DOWN: self._top(Outcome.DOWN, down, worth.cap_down, view),
@@ -111,7 +125,37 @@ class _Quoter:
             worth.edge,
             worth.cap_up,
             worth.cap_down,
+            self.take,
         )
+
+    def _complete(self, q: float, completion: CompletionParams) -> None:
+        """Take of the missing side what the plan says, once our own bids leave room for it."""
+        stop_s, cutoff_s = ends(self.inputs.market, self.params)
+        net = self.inputs.held_up - self.inputs.held_down
+        missing = Outcome.DOWN if net > 0 else Outcome.UP
+        unpaired = Unpaired(
+            market=self.inputs.market,
+            net_confirmed=self.inputs.net_confirmed,
+            net_told=net,
+            q=q,
+            offers=offers(self.inputs, missing),
+            to_cutoff_s=(self.inputs.market.end_ms - self.inputs.now_ms) / 1000 - cutoff_s,
+            window_s=stop_s - cutoff_s,
+            pending=self.inputs.taking,
+            post_only=self.inputs.post_only,
+        )
+        found = plan(unpaired, self.params.gamma_per_share, completion)
+        if not isinstance(found, Take):
+            if found is not Held.PAIRED:
+                self.reasons.append(Reason(found, missing))
+            return
+        self.kept_back = found.size
+        resting = sum(size for (side, _), size in self.inputs.own.items() if side is missing)
+        if found.size + resting > abs(net):
+            figures = (("resting", units.amount_text(resting)),)
+            self.reasons.append(Reason(Why.YIELDING, missing, figures))
+            return
+        self.take = found
 
     def _top(
         self, outcome: Outcome, others: Touch | Reason, cap: float, view: Blend
@@ -178,5 +222,5 @@ class _Quoter:
         net = self.inputs.held_up - self.inputs.held_down
         toward = net if outcome is Outcome.UP else -net
         if self.reduce:
-            return -toward  # pair what is held, never flip
+            return -toward - self.kept_back  # pair what is held, never flip
         return int(self.params.max_inventory_shares * units.SHARE) - toward

@@ -9,6 +9,7 @@ import attrs
 from polybot.domain import units
 from polybot.domain.market import Market, Outcome
 from polybot.pricing.fair import Fair, NoFair
+from polybot.quoting.completion import Take
 from polybot.quoting.reasons import Reason
 
 
@@ -25,7 +26,10 @@ class BookView:
 
 @attrs.frozen
 class QuoteInputs:
-    """Everything one decision depends on. `held_*` in 10⁻⁶ shares, provisional fills included."""
+    """Everything one decision depends on. `held_*` in 10⁻⁶ shares, provisional fills included;
+    `net_confirmed` is Up less Down without them. `taking`: an order that takes is under way, or
+    what it came to is not booked; `post_only`: the venue takes resting orders only.
+    """
 
     market: Market
     now_ms: int
@@ -36,6 +40,9 @@ class QuoteInputs:
     held_up: int
     held_down: int
     own: Mapping[tuple[Outcome, int], int]  # our resting bids: (outcome, price) → size
+    net_confirmed: int = 0
+    taking: bool = False
+    post_only: bool = False
 
     @property
     def net_shares(self) -> float:
@@ -67,3 +74,4 @@ class Decision:
     edge: float | None = None
     cap_up: float | None = None
     cap_down: float | None = None
+    take: Take | None = None  # beside the quotes: the missing side, now or never
