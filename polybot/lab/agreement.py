@@ -2,9 +2,9 @@
 
 Paper runs of half an hour each, with a fault plan, on both cores. Whenever an interval's books
 close, the whole wallet is compared – cash and the shares of every open market, to the micro-unit –
-and once more at the end of each run. News of a fill take their way, the longer the more the plan
-spoils the streams, so the books have `PATIENCE_S` of the venue's time to agree; a difference that
-stays is one, and the command ends with 1.
+and at the end of each run what it is worth. News of a fill take their way, the longer the more the
+plan spoils the streams, so the books have `PATIENCE_S` of the venue's time to agree; a difference
+that stays is one, and the command ends with 1.
 """
 
 from __future__ import annotations
@@ -41,6 +41,7 @@ ORDERS = OrderParams(
 )
 INVENTORY = InventoryParams(merge_shares=10, merge_equity_percent=0)
 PATIENCE_S = 90.0  # two cadences of the reconciler, a reconnection, and the chain's own time
+RESULT_S = 720.0  # Gamma may keep a result back for ten minutes, then the chain is asked alone
 LOOK_EVERY_S = 0.25
 RUN_HOURS = 0.5  # of the venue's time, times so many series
 
@@ -133,6 +134,7 @@ async def agreement_run(plan: Plan, seed: int, hours: float) -> Run:
                 nursery.start_soon(auditor.run)
                 nursery.start_soon(sniper.run)
                 await trio.sleep(hours * 3600)
+                await auditor.level()
                 bot.stop("time is up")
             state = await ask_exchange(http, urls.admin, exchange.demo_wallets.deposit)
             assert state is not None, "the exchange answers to the end"
@@ -173,6 +175,15 @@ class Auditor:
                     self._seen.add(key)
                     self.intervals.append(await self._compare(record.market.slug))
             await trio.sleep(LOOK_EVERY_S)
+
+    async def level(self) -> None:
+        """Wait until both value the wallet alike: the exchange does so by a result the moment the
+        chain has it, the bot when nobody contradicts it any more (F37).
+        """
+        address = self.exchange.demo_wallets.deposit
+        with trio.move_on_after(RESULT_S):
+            while self.bot.ctx.account.ledger.equity != self.exchange.engine.equity(address):
+                await trio.sleep(LOOK_EVERY_S)
 
     async def _compare(self, slug: str) -> Interval:
         begun = trio.current_time()

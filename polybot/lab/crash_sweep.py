@@ -2,8 +2,8 @@
 again, each time on what the dead one left on the disk.
 
 One exchange sees a row of bots, one after another, on one wallet. Each dies at a drawn step of a
-drawn kind (`deaths.Where`); a sniper takes its orders meanwhile and after its death. Of every life is
-asked what a death must not cost (S3, S4, S16, F63):
+drawn kind (`deaths.Where`); a sniper takes its orders meanwhile and after its death. Of every life
+is asked what a death must not cost (S3, S4, S16, F63):
 
 - every order that has reached the exchange has its intent in the journal that survived;
 - no order reached it twice;

@@ -20,7 +20,7 @@ from polybot.domain.orders import Failure
 from polybot.venue import fields
 from polybot.venue.calls import Call
 from polybot.venue.chain import Chain
-from polybot.venue.rest import Rest
+from polybot.venue.rest import Rest, decoded
 from polybot.venue.secret import Secret
 
 SEND_S = 90.0  # the SDK tries up to eleven times, two seconds apart, with 10 s for each answer
@@ -141,16 +141,7 @@ class SdkWay:
         if self.own_gas:
             return Failure("no relayer, no list")
         reply = await self.relayer.call("GET", "/transactions")
-        if isinstance(reply, Failure):
-            return reply
-        if reply.status != 200:
-            return reply.failure("GET /transactions")
-        try:
-            rows = [fields.as_object(row) for row in fields.as_list(reply.json())]
-            mine = [row for row in rows if row.get("metadata") == name]
-            return Sent(fields.text(mine[0], "transactionID")) if mine else None
-        except ValueError as error:
-            return Failure(f"GET /transactions: unreadable: {error}")
+        return decoded("GET /transactions", reply, lambda said: _named(name, said))
 
     async def progress(self, evidence: str) -> Progress | Failure:
         """How a transaction fares, by its id at the relayer or its hash on the chain."""
@@ -158,21 +149,7 @@ class SdkWay:
             return await self._by_hash(evidence)
         path = f"/v1/account/transactions/{evidence}"
         reply = await self.relayer.call("GET", path)
-        if isinstance(reply, Failure):
-            return reply
-        if reply.status != 200:
-            return reply.failure(f"GET {path}")
-        try:
-            row = fields.as_object(reply.json())
-            state = fields.text(row, "state")
-        except ValueError as error:
-            return Failure(f"GET {path}: unreadable: {error}")
-        hash_ = row.get("transaction_hash")
-        shown = hash_ if isinstance(hash_, str) and hash_ else evidence
-        if state in ("STATE_FAILED", "STATE_INVALID"):
-            return Progress(Fate.FAILED, shown, str(row.get("error_msg") or state)[:200])
-        done = state == "STATE_CONFIRMED"  # not at MINED: the next call may fail (onchain.md 7.2)
-        return Progress(Fate.DONE if done else Fate.UNDER_WAY, shown)
+        return decoded(f"GET {path}", reply, lambda said: _progress(evidence, said))
 
     async def _by_hash(self, evidence: str) -> Progress | Failure:
         succeeded = await self.chain.succeeded(evidence)
@@ -190,3 +167,21 @@ class SdkWay:
         if gas < GAS_LEAST:
             return f"{gas / POL:.3f} POL left for gas: send some to {self.chain.wallet}"
         return None
+
+
+def _named(name: str, said: object) -> Sent | None:
+    """The row of a list that bears this name. Raises ValueError."""
+    rows = [fields.as_object(row) for row in fields.as_list(said)]
+    mine = [row for row in rows if row.get("metadata") == name]
+    return Sent(fields.text(mine[0], "transactionID")) if mine else None
+
+
+def _progress(evidence: str, said: object) -> Progress:
+    """What the relayer's row of one transaction says. Raises ValueError."""
+    row = fields.as_object(said)
+    state, hash_ = fields.text(row, "state"), row.get("transaction_hash")
+    shown = hash_ if isinstance(hash_, str) and hash_ else evidence
+    if state in ("STATE_FAILED", "STATE_INVALID"):
+        return Progress(Fate.FAILED, shown, str(row.get("error_msg") or state)[:200])
+    done = state == "STATE_CONFIRMED"  # not at MINED: the next call may fail (onchain.md 7.2)
+    return Progress(Fate.DONE if done else Fate.UNDER_WAY, shown)

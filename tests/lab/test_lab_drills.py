@@ -41,7 +41,7 @@ T = TypeVar("T")
 
 
 def at_speed(drill: Callable[[], Awaitable[T]]) -> T:
-    """Run a drill on a fast clock that waits for a busy machine; what it leaves to the collector is collected here."""
+    """Run a drill on a fast clock that waits for a busy machine, and collect what it leaves."""
     try:
         return trio.run(drill, clock=PatientClock(SPEED))
     finally:
