@@ -13,6 +13,7 @@ import argparse
 import random
 import sys
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from functools import partial
 
 import attrs
@@ -27,7 +28,7 @@ from polybot.execution.inventory import InventoryParams
 from polybot.execution.params import OrderParams
 from polybot.host import ask_exchange
 from polybot.lab.shares import each_of
-from polybot.lab.stage import Sniper, Taps, bot_before, lab_config, scratch_journal, serving
+from polybot.lab.stage import Sniper, Taps, bot_before, lab_config, scratch_journal, serving, until
 from polybot.launch import PAPER_START_MS, run_watched
 from polybot.patient_clock import PatientClock
 
@@ -180,10 +181,13 @@ class Auditor:
         """Wait until both value the wallet alike: the exchange does so by a result the moment the
         chain has it, the bot when nobody contradicts it any more (F37).
         """
+        ledger, engine = self.bot.ctx.account.ledger, self.exchange.engine
         address = self.exchange.demo_wallets.deposit
-        with trio.move_on_after(RESULT_S):
-            while self.bot.ctx.account.ledger.equity != self.exchange.engine.equity(address):
-                await trio.sleep(LOOK_EVERY_S)
+        with suppress(trio.TooSlowError):
+            await until(
+                lambda: ledger.equity == engine.equity(address),
+                every_s=LOOK_EVERY_S, within_s=RESULT_S,
+            )  # fmt: skip
 
     async def _compare(self, slug: str) -> Interval:
         begun = trio.current_time()
