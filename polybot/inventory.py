@@ -340,7 +340,10 @@ class Inventory:
         books = self.ctx.account.ledger.books[one.condition_id]
         held = books.holdings()
         if one.kind == "merge" and one.shares > held.mergeable:
-            # The chain merged what our books do not call confirmed: they are not the same books.
+            # The chain merged what our books do not call confirmed. A fill on its way may be why,
+            # and is waited for; without one they are not the same books.
+            if books.unsettled():
+                return
             why = f"{books.market.slug}: {amount_text(one.shares)} merged, {held} held"
             self.ctx.health.halt(Halt.LEDGER_DRIFT, why)
             return

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import attrs
 import orjson
 import pytest
 import trio
@@ -9,8 +10,10 @@ from shell_kit import Scene, clean, playing
 from test_shell_restart import killed, started
 from venue_bent import Act, Handler, answer, lose_reply, silence
 
+from polybot.domain.orders import Failure, TradeStatus
 from polybot.domain.units import SHARE
 from polybot.exchange.net import Request, Response
+from polybot.exchange.relayer_queue import CONFIRMED
 from polybot.inventory import GRACE_S
 from polybot.journal.entries import Entry, Moved
 from polybot.journal.writer import Journal
@@ -135,6 +138,48 @@ async def test_an_operation_survives_a_death(fast_clock: PatientClock) -> None:
             report = await again.end()
 
     assert told[:3] == [("merge", "asked"), ("merge", "sent"), ("merge", "done")]
+    clean(report)
+
+
+async def test_a_merge_is_booked_when_the_fills_it_used_are_certain(
+    fast_clock: PatientClock,
+) -> None:
+    """A confirmed fill is undone while its pair is being merged, and another of the same shares is
+    not yet certain for us when the chain has merged it: the books wait, they do not halt (F31, F33;
+    found by an agreement run under `settlement`).
+    """
+    async with playing() as it:
+        it.venue.chain.relayer.queue.policy.extra_ms = 60_000
+        condition = await merging(it)
+        await it.until(lambda: ("merge", "sent") in steps(it), "it is sent", 60)
+        ctx = it.bot.ctx
+        books = ctx.account.ledger.books[condition]
+        await it.until(lambda: not books.unsettled(), "no other fill is on its way")
+        trades = await ctx.client.trades(after_s=0)
+        assert not isinstance(trades, Failure)
+        held, market = books.holdings(), books.market
+        lighter = market.up_token if held.up <= held.down else market.down_token
+        undone = [
+            trade for trade in trades
+            if trade.legs[0].token == lighter and trade.status is TradeStatus.CONFIRMED
+        ]  # fmt: skip
+        again = [
+            attrs.evolve(trade, trade_id=f"again {trade.trade_id}", status=TradeStatus.MATCHED)
+            for trade in undone
+        ]
+        failed = [attrs.evolve(trade, status=TradeStatus.FAILED) for trade in undone]
+        await ctx.account.learn_of(failed + again)
+        queue = it.venue.chain.relayer.queue
+        sent = it.bot.inventory.in_flight[0].evidence
+        await it.until(lambda: getattr(queue.find(sent), "state", "") == CONFIRMED, "merged", 100)
+        await trio.sleep(10)
+        assert not ctx.health.halted
+        assert not merged_there(it, condition)
+        certain = [attrs.evolve(trade, status=TradeStatus.CONFIRMED) for trade in again]
+        await ctx.account.learn_of(certain)
+        await it.until(lambda: merged_there(it, condition), "the merge is known", 30)
+        report = await it.end()
+
     clean(report)
 
 
