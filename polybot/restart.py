@@ -28,6 +28,7 @@ from polybot.journal.recovery import carried
 START_S = 30.0
 AGREE_S = 10.0  # how long a balance may lag behind trades we know of
 AGREE_POLL_S = 0.5
+OPERATIONS_POLL_S = 2.0  # the chain makes a block in that time
 OPERATIONS_S = 720.0  # a signature that has not been mined by then never will be
 LOOK_UPS = 10  # at a time
 
@@ -107,7 +108,7 @@ class Restart:
         """
         with trio.move_on_after(OPERATIONS_S):
             while not await self.resolve():
-                await trio.sleep(AGREE_POLL_S)
+                await trio.sleep(OPERATIONS_POLL_S)
                 await self.ctx.reconciler.read_trades()
             return
         raise StartFailed("a transaction of the last run has no end yet; look at it, then start")
