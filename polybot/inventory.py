@@ -108,10 +108,12 @@ class Inventory:
             self.conflicts.setdefault(market.condition_id, "not compared since the start")
 
     def take_over(self, operations: list[Moved]) -> None:
-        """Go on following what an earlier run has asked for."""
+        """Go on following what an earlier run has asked for, and counting what the day allows."""
         now_ms = self.ctx.clock.now_ms()
+        for at_ms in self.ctx.recovered.submissions_ms:
+            self.budget.spend(at_ms)
         for asked in operations:
-            name = asked.operation_id.rpartition(".")[0]
+            name = asked.submission
             found = next((one for one in self.in_flight if one.name == name), None)
             if found is None:
                 found = InFlight(name, now_ms, [], silent_ms=now_ms)
@@ -306,15 +308,21 @@ class Inventory:
                 await self._booked(flight, one, evidence)
 
     async def _by_shares(self, flight: InFlight, now_ms: int) -> None:
-        """Let the chain's balances decide, for each market once no trade is on its way in it."""
+        """Let the chain's balances decide, for each market once no trade is on its way in it. Where
+        they are neither what was nor what should be, somebody else has moved shares: when nothing
+        of ours can be mined any more it ends here, and who compares balances halts trading.
+        """
         for one in list(flight.left):
             there = await self._there(one)
             if there is None or not self._still(one):
                 continue
             if there == self._after(one):
                 await self._booked(flight, one, "shares on the chain")
-            elif there == self._held(one) and (flight.over or flight.nowhere(now_ms)):
+                continue
+            if there == self._held(one) and (flight.over or flight.nowhere(now_ms)):
                 self._failed(flight, one, flight.over or "it never came to the chain")
+            elif now_ms > flight.asked_ms + GRACE_S * 1000:
+                self._failed(flight, one, f"the chain shows {there}, which it cannot have made")
 
     async def _there(self, one: Moved) -> tuple[int, int] | None:
         market = self.ctx.account.ledger.books[one.condition_id].market

@@ -1,4 +1,4 @@
-"""The drills as rows of figures: stopping, Ctrl-C, heartbeats, doubts, and on request memory."""
+"""The drills as rows of figures: stopping, Ctrl-C, heartbeats, doubts, money, on request memory."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from loguru import logger
 from trio.testing import MockClock
 
 from polybot.clock import wall_seconds
+from polybot.lab import money_rows
 from polybot.lab.ctrl_c_drill import Graceful, Immediate, graceful, immediate
 from polybot.lab.doubt_drill import Doubtful, doubt_drill
 from polybot.lab.heartbeat_drill import Failing, Heartbeats, heartbeat_drill
@@ -45,6 +46,7 @@ def run(moments: int, seed: int, *, memory: bool) -> Iterator[Section]:
     drill = partial(doubt_drill, seconds=DOUBT_S, seed=seed, speed=DOUBT_SPEED)
     doubtful = trio.run(drill, clock=PatientClock(DOUBT_SPEED))
     yield f"doubt drill (venue s, speed {DOUBT_SPEED:g})", doubt_rows(doubtful)
+    yield from money_rows.sections(seed)
     if memory:
         yield f"memory drill (speed {MEMORY_SPEED:g})", memory_rows(_memory(seed))
     yield "drills", [Row("wall time", "", f"{wall_seconds() - begun:.0f} s")]

@@ -35,6 +35,12 @@ class RiskParams:
     price_collar: float = attrs.field(default=0.10, validator=and_(gt(0.0), le(0.5)))
     """How far above the fair price a bid may be, as a price (0.10 = ten cents)."""
 
+    max_daily_loss_percent: int = attrs.field(default=3, validator=and_(ge(1), le(100)))
+    """Loss of equity since midnight UTC that halts trading for good, in percent; 100 is never."""
+
+    max_drawdown_percent: int = attrs.field(default=8, validator=and_(ge(1), le(100)))
+    """Loss of equity from its highest that halts trading for good, in percent; 100 is never."""
+
     def __attrs_post_init__(self) -> None:
         """Refuse limits that contradict each other; raises ValueError."""
         if self.max_order_usd > self.max_position_usd_per_market:

@@ -36,10 +36,15 @@ async def merging(it: Scene, enough: int = 20) -> str:
     return it.market.condition_id
 
 
-def steps(it: Scene) -> list[tuple[str, str]]:
-    """What the journal tells of operations: kind and step, in order."""
+def moved(it: Scene) -> list[Moved]:
+    """What the journal tells of operations in markets still open, in order."""
     entries = [stamped.entry for stamped in it.bot.ctx.account.journal.store.live()]
-    return [(entry.kind, entry.step) for entry in entries if isinstance(entry, Moved)]
+    return [entry for entry in entries if isinstance(entry, Moved)]
+
+
+def steps(it: Scene) -> list[tuple[str, str]]:
+    """Their kinds and steps."""
+    return [(entry.kind, entry.step) for entry in moved(it)]
 
 
 def merged_there(it: Scene, condition_id: str) -> int:
