@@ -151,7 +151,7 @@ async def restart_drill(seed: int) -> Restarted:
             unheard = await past.live()
             resting = len(exchange.engine.live_orders(exchange.wallet.api_key))
             bot = watch.bot = bot_before(exchange, urls, http, store, config)
-            stage = Stage(exchange, bot, urls, http)
+            stage = Stage(exchange, bot, urls, http, store)
             ready_s = await _until_ready(bot)
             return Restarted(
                 ready_s, resting, past.trades, unheard, watch.posts, await stage.verdict()
