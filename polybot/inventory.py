@@ -34,6 +34,7 @@ from polybot.execution.inventory import (
     SubmitBudget,
     plan,
 )
+from polybot.in_flight import GRACE_S, SLOW_S, InFlight
 from polybot.journal.entries import Closed, Moved, Resolved
 from polybot.journal.store import JournalFailed
 from polybot.venue import calls
@@ -46,34 +47,7 @@ ROUND_S = 2.0
 RESULT_POLL_S = 5.0  # how often Gamma is asked about an ended market
 QUIET_AFTER_END_S = 10.0  # late trades of the last second are told by then
 GAMMA_LATE_S = 600.0  # after so long the chain is asked without it
-GRACE_S = 660.0  # a batch may be mined for ten minutes after it was signed
-UNLISTED_S = 60.0  # a request held back at the edge has appeared by then (F18: 30 s)
-SLOW_S = 60.0  # a transaction takes 5 to 30 s (onchain.md 7.5)
 WEARY_AFTER = 3  # failures of a market's operations in a row
-
-
-@attrs.define(eq=False)
-class InFlight:
-    """One submission whose end is not known. `evidence`: what it can be asked for by.
-
-    `silent_ms`: since when nothing of it can leave us any more, None while a thread may send it;
-    `unlisted`: the relayer has shown its list, and this is not on it.
-    """
-
-    name: str
-    asked_ms: int
-    left: list[Moved]
-    evidence: str = ""
-    over: str = ""  # why the venue says that it has failed: the chain must agree
-    told: bool = False
-    silent_ms: int | None = None
-    unlisted: bool = False
-
-    def nowhere(self, now_ms: int) -> bool:
-        """Whether it is too late for it to appear, as far as relayer and deadline can tell."""
-        if self.unlisted and self.silent_ms is not None:
-            return now_ms > self.silent_ms + UNLISTED_S * 1000
-        return now_ms > self.asked_ms + GRACE_S * 1000
 
 
 @attrs.define(eq=False)

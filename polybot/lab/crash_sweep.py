@@ -37,7 +37,7 @@ from polybot.exchange.net import Service, serve
 from polybot.exchange.request import Request, Response
 from polybot.exchange.server import Exchange, Urls
 from polybot.execution.inventory import InventoryParams
-from polybot.inventory import GRACE_S
+from polybot.in_flight import GRACE_S
 from polybot.journal.store import Store
 from polybot.lab.agreement import differences
 from polybot.lab.deaths import RELAYED, Fate, Killed, MortalStore, Where, take_image

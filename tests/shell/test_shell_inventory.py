@@ -14,7 +14,7 @@ from polybot.domain.orders import Failure, TradeStatus
 from polybot.domain.units import SHARE
 from polybot.exchange.net import Request, Response
 from polybot.exchange.relayer_queue import CONFIRMED
-from polybot.inventory import GRACE_S
+from polybot.in_flight import GRACE_S
 from polybot.journal.entries import Entry, Moved
 from polybot.journal.writer import Journal
 from polybot.patient_clock import PatientClock
