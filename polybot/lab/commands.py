@@ -18,6 +18,7 @@ COMMANDS: dict[str, str] = {
     "crash-sweep": "polybot.lab.crash_sweep",
     "fuzz": "polybot.lab.fuzz",
     "exchange-speed": "polybot.lab.exchange_speed",
+    "maker-match": "polybot.lab.maker_table",
     "naive-maker": "polybot.lab.naive_maker",
     "soak-orders": "polybot.lab.soak_orders",
 }
