@@ -24,6 +24,7 @@ from polybot.journal.recovery import Recovered
 from polybot.pricing.board import PriceBoard
 from polybot.reconciler import Reconciler
 from polybot.records import Records
+from polybot.risk.breakers import ErrorRate
 from polybot.venue.clob import ClobClient
 from polybot.venue.rest import Rest
 from polybot.venue.secret import Credentials
@@ -50,6 +51,7 @@ class Context:
     health: Health
     board: PriceBoard
     budget: Budget
+    errors: ErrorRate
     rng: random.Random
     records: Records
     published: Published[Snapshot | None]

@@ -19,6 +19,7 @@ from loguru import logger
 from polybot.context import Context
 from polybot.domain.halts import Halt
 from polybot.domain.market import Market
+from polybot.domain.market_states import Happened
 from polybot.domain.orders import Failure
 from polybot.domain.units import SHARE, amount_text
 from polybot.execution.inventory import (
@@ -343,7 +344,9 @@ class Inventory:
             await self._look(market, now_ms)
         if books.up_payout is None:
             return
-        self.ctx.records.of(market).outcome = outcome_text(books.up_payout)
+        record = self.ctx.records.of(market)
+        record.outcome = outcome_text(books.up_payout)
+        record.hear(Happened.PAYOUT, now_ms)
         held = books.holdings()
         if held.up == held.down == 0 and not books.unsettled():
             await self._close(market)
@@ -393,6 +396,7 @@ class Inventory:
             Closed(market.condition_id, books.realised, final.fees, final.rebate_estimate)
         )
         account.release(market.condition_id)
+        record.hear(Happened.AGREED, self.ctx.clock.now_ms())
         del self.watched[market.condition_id]
         self._asked_at.pop(market.slug, None)
         self.setbacks.cleared(market.condition_id)

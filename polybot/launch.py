@@ -54,6 +54,7 @@ from polybot.purse import NO_KEY, Purse
 from polybot.reconciler import Reconciler
 from polybot.records import Records
 from polybot.restart import StartFailed
+from polybot.risk.breakers import ErrorRate
 from polybot.secrets_file import LiveKeys
 from polybot.signals import stop_on_signals
 from polybot.summary import Summary
@@ -126,6 +127,7 @@ def build(
         health=health,
         board=PriceBoard(config.pricing),
         budget=Budget.from_params(config.orders),
+        errors=ErrorRate(config.risk),
         rng=rng,
         records=records,
         published=Published(None),

@@ -23,8 +23,10 @@ from polybot.execution.desk import Desk
 from polybot.execution.firewall import Firewall
 from polybot.health import Fault, leaves
 from polybot.market_feed import MarketFeed
+from polybot.market_times import timetable
 from polybot.orders_task import OrdersTask
-from polybot.quote_task import QuoteTask, cutoff_ms
+from polybot.quote_task import QuoteTask
+from polybot.risk.breakers import MarketBrakes
 
 FLATTEN_S = 15.0  # L4 in reliability.md: by then the orders are gone or the operator must know
 LAST_FLATTEN_S = 5.0
@@ -53,16 +55,16 @@ class MarketScope:
         ctx, market = self.ctx, self.market
         bell = Bell()
         ctx.account.changed[market.condition_id] = bell
-        firewall = Firewall(
-            market,
+        limits, machine = (
             ctx.config.risk,
-            market.end_ms - cutoff_ms(market, ctx.config.quote),
-            ctx.admission,
+            ctx.records.machine(market, timetable(market, ctx.config)),
         )
+        brakes = MarketBrakes(limits, ctx.errors)
+        firewall = Firewall(market, limits, machine, ctx.admission, brakes)
         desk = Desk(market, ctx.config.orders, firewall, ctx.budget, ctx.sign)
         self.orders = OrdersTask(desk, ctx.client, ctx.account, ctx.clock)
         self.feed = MarketFeed(ctx, market, bell)
-        self.quote = QuoteTask(ctx, self.feed, self.orders, bell)
+        self.quote = QuoteTask(ctx, self.feed, self.orders, bell, machine)
 
     async def run(self) -> Ended:
         """Run the interval to its end; raises Unflattened, or whatever bug a task of ours had."""

@@ -10,25 +10,28 @@ from __future__ import annotations
 
 import attrs
 import trio
+from loguru import logger
 
 from polybot.channels import Bell
 from polybot.console.snapshot import MarketSnapshot, QuoteLine
 from polybot.context import Context
 from polybot.domain.ledger import Holdings
-from polybot.domain.market import Candle, Market, Outcome, Side
+from polybot.domain.market import Market, Outcome, Side
 from polybot.domain.orders import NewOrder, TimeInForce
 from polybot.domain.units import ONE, SHARE, notional
 from polybot.execution.desk import Desired
 from polybot.execution.lifecycle import State
 from polybot.health import Fault
 from polybot.market_feed import MarketFeed
+from polybot.market_times import cutoff_ms
 from polybot.orders_task import OrdersTask
 from polybot.pricing.fair import Fair, NoFair, WhyNoFair
-from polybot.quoting.decide import decide, phase
+from polybot.quoting.decide import decide
 from polybot.quoting.ladder import grid_floor
 from polybot.quoting.model import BookView, Decision, Quote, QuoteInputs
 from polybot.quoting.params import QuoteParams
 from polybot.quoting.reasons import Reason
+from polybot.risk.timetable import Known, MarketMachine
 from polybot.venue.book_state import BookState
 from polybot.venue.site import GTD_EARLY_S, GTD_LEAD_S
 
@@ -37,24 +40,13 @@ BLIND_S = 10.0  # a stale oracle withdraws quotes at once; after this long the s
 REASONS_SHOWN = 3
 
 
-def cutoff_ms(market: Market, params: QuoteParams) -> int:
-    """Milliseconds before the end when nothing of ours may rest any more."""
-    candle = isinstance(market.rule, Candle)
-    return int((params.cutoff_candle_s if candle else params.cutoff_twap_s) * 1000)
-
-
-def stop_ms(market: Market, params: QuoteParams) -> int:
-    """Milliseconds before the end when only the light side is still quoted."""
-    candle = isinstance(market.rule, Candle)
-    return int((params.stop_candle_s if candle else params.stop_twap_s) * 1000)
-
-
 @attrs.define(eq=False)
 class QuoteTask:
     ctx: Context
     feed: MarketFeed
     orders: OrdersTask
     bell: Bell
+    machine: MarketMachine
     market: Market = attrs.field(init=False)
     fair: Fair | NoFair = NoFair(WhyNoFair.SPOT_STALE)
     decision: Decision = Decision((), ())
@@ -81,6 +73,7 @@ class QuoteTask:
         self._follow_tick()
         self.fair = self.ctx.board.fair(self.market, now_ms)
         self._watch_oracle()
+        self._learn(now_ms)
         params = self.ctx.config.quote
         if self.feed.late:
             self.ctx.records.note_bad("market stream: changes read late, book held back")
@@ -106,6 +99,21 @@ class QuoteTask:
         if tick != self.market.tick:
             self.market = attrs.evolve(self.market, tick=tick)
             self.orders.desk.market = self.orders.desk.firewall.market = self.market
+
+    def _learn(self, now_ms: int) -> None:
+        """Move the market's machine on by what is known now; a transition is told once."""
+        seen, known = len(self.machine.moves), self.machine.known
+        self.machine.learn(
+            Known(
+                book=known.book or self.feed.book.valid,
+                strike=self.ctx.board.strike(self.market) is not None,
+                open_orders=len(self.orders.desk.table.open()),
+            ),
+            now_ms,
+        )
+        for move in self.machine.moves[seen:]:
+            before, after = move.before.value, move.after.value
+            logger.info("{}: {} → {}, {}", self.market.slug, before, after, move.cause.value)
 
     def _watch_oracle(self) -> None:
         stale = isinstance(self.fair, NoFair) and self.fair.why in (
@@ -134,6 +142,8 @@ class QuoteTask:
             held_up=held.up,
             held_down=held.down,
             own=self._own(),
+            net_limit=self.ctx.config.risk.max_net_shares * SHARE,
+            state=self.machine.state,
         )
 
     def holdings(self) -> Holdings:
@@ -176,7 +186,7 @@ class QuoteTask:
         }
         return MarketSnapshot(
             slug=self.market.slug,
-            state=state or phase(self.market, now_ms, self.ctx.config.quote).value,
+            state=state or self.machine.at(now_ms).value,
             start_ms=self.market.start_ms,
             end_ms=self.market.end_ms,
             spot=fair.spot if fair else None,
@@ -206,7 +216,6 @@ def wish(market: Market, decision: Decision, params: QuoteParams, now_ms: int) -
         cap_up=grid_floor(decision.cap_up or 0, market.tick),
         cap_down=grid_floor(decision.cap_down or 0, market.tick),
         pair_cap=int(params.target_total_max * ONE),
-        net_cap=int(params.max_inventory_shares * SHARE),
         fair_up=round(decision.fair * ONE),
     )
 

@@ -14,7 +14,9 @@ from loguru import logger
 
 from polybot.domain.ledger import MarketBooks
 from polybot.domain.market import Candle, Market, TwapPair
+from polybot.domain.market_states import Happened
 from polybot.execution.desk import Desk
+from polybot.risk.timetable import MarketMachine, Timetable
 from polybot.summary import Interval
 
 # A step longer than this was not one: the scope was gone or stalled, and what rested is not known.
@@ -37,6 +39,7 @@ class IntervalRecord:
     quoted_ms: int = 0
     two_sided_ms: int = 0
     final: Interval | None = None  # set when the books are closed
+    machine: MarketMachine | None = None  # set by its first scope
     _at_ms: int | None = None
 
     def time(self, now_ms: int, *, bids_up: bool, bids_down: bool) -> None:
@@ -54,6 +57,11 @@ class IntervalRecord:
         if self.book_read and not self.book_two_sided:
             return 0  # nobody trades it: not ours to quote, as the windows around a recording
         return max(0, min(self.quotable_to_ms, ended_ms) - self.quotable_from_ms)
+
+    def hear(self, happened: Happened, now_ms: int) -> None:
+        """Tell the market's machine what settlement has established; once is enough."""
+        if self.machine is not None and happened not in {m.cause for m in self.machine.moves}:
+            self.machine.hear(happened, now_ms)
 
     def interval(self, books: MarketBooks | None) -> Interval:
         if self.final is not None:
@@ -89,6 +97,13 @@ class Records:
 
     def of(self, market: Market) -> IntervalRecord:
         return self.by_market.setdefault(market.condition_id, IntervalRecord(market))
+
+    def machine(self, market: Market, table: Timetable) -> MarketMachine:
+        """The market's machine: one for all its scopes, because states only go forward."""
+        record = self.of(market)
+        if record.machine is None:
+            record.machine = MarketMachine(market, table)
+        return record.machine
 
     def take(self, record: IntervalRecord, desk: Desk) -> None:
         """Add up what a desk did, when its scope ends."""

@@ -15,6 +15,7 @@ import orjson
 from coincurve import PrivateKey
 
 from polybot.domain.market import FeeSchedule, Market, Outcome, Side, TwapPair
+from polybot.domain.market_states import MarketState
 from polybot.domain.orders import NewOrder, SignedOrder
 from polybot.domain.units import ONE, SHARE
 from polybot.exchange import model
@@ -22,14 +23,17 @@ from polybot.exchange.book_wire import BookText, Change
 from polybot.exchange.engine import Engine
 from polybot.exchange.wire_records import trade_event
 from polybot.execution.desk import Budget, Desired, Desk
-from polybot.execution.firewall import Admission, Firewall, Standing
+from polybot.execution.firewall import Admission, Firewall
 from polybot.execution.lifecycle import Event
 from polybot.execution.params import OrderParams
 from polybot.pricing.fair import Fair
 from polybot.quoting.decide import decide
 from polybot.quoting.model import BookView, QuoteInputs
 from polybot.quoting.params import QuoteParams
+from polybot.risk.breakers import ErrorRate, MarketBrakes
+from polybot.risk.checks import Standing
 from polybot.risk.limits import RiskParams
+from polybot.risk.timetable import MarketMachine, Times, Timetable
 from polybot.venue.market_book import MarketBook
 from polybot.venue.market_messages import decode_market
 from polybot.venue.private_rows import Me
@@ -211,6 +215,8 @@ def decision() -> Case:
         held_up=30 * SHARE,
         held_down=20 * SHARE,
         own={(Outcome.UP, 5300): 10 * SHARE, (Outcome.DOWN, 4500): 10 * SHARE},
+        net_limit=100 * SHARE,
+        state=MarketState.QUOTING,
     )
     params = QuoteParams()
 
@@ -228,7 +234,11 @@ def desk_act() -> Case:
         for outcome, top in ((Outcome.UP, 5300), (Outcome.DOWN, 4400))
         for level in range(4)
     )
-    firewall = Firewall(market, RiskParams(), market.end_ms, Admission())
+    limits, table = RiskParams(), Timetable.of(market, Times(0, 0))
+    machine = MarketMachine(market, table, MarketState.QUOTING)
+    firewall = Firewall(
+        market, limits, machine, Admission(), MarketBrakes(limits, ErrorRate(limits))
+    )
     desk = Desk(market, params, firewall, Budget.from_params(params), sign=_no_signature)
     for n, order in enumerate(wanted):
         signed = sign_order(
@@ -237,7 +247,7 @@ def desk_act() -> Case:
         desk.table.record(signed, START_MS)
         desk.table.move(desk.table[signed.id], Event.ACK_LIVE, START_MS)
     desk.desired = Desired(wanted, cap_up=5400, cap_down=4500, pair_cap=9900, fair_up=5400)
-    standing = Standing(free_cash=10**9, position_cost=0, others_at_risk=0)
+    standing = Standing(free_cash=10**9, equity=10**9)
 
     def check() -> None:
         assert len(desk.table.open()) == 8, "all of them rest"

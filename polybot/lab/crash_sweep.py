@@ -219,7 +219,7 @@ async def row_of_lives(seed: int, lives: int) -> list[Death]:
     """Let so many bots live and die, and a last one end in good order."""
     rng = random.Random(f"crash sweep {seed}")
     usual = lab_config(seed, RATE)
-    late = attrs.evolve(usual.quote, stop_twap_s=20.0, cutoff_twap_s=10.0)
+    late = attrs.evolve(usual.quote, stop_twap_s=20.0, stop_move=0.5, cutoff_twap_s=10.0)
     config = attrs.evolve(usual, quote=late)
     taps = Taps()
     with tempfile.TemporaryDirectory() as folder:

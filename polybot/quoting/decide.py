@@ -6,41 +6,22 @@ dollar merges into one. Every bid is a cap first and a price second.
 
 from __future__ import annotations
 
-import enum
-
 import attrs
 
 from polybot.domain import units
-from polybot.domain.market import Candle, Market, Outcome
-from polybot.pricing.fair import Fair, NoFair
+from polybot.domain.market import Outcome
+from polybot.domain.market_states import MarketState
+from polybot.pricing.fair import Fair, NoFair, WhyNoFair
 from polybot.quoting import ladder
 from polybot.quoting.books import Touch, market_mid, touch
 from polybot.quoting.model import Decision, Quote, QuoteInputs
 from polybot.quoting.params import QuoteParams
 from polybot.quoting.reasons import Reason, Why
 from polybot.quoting.reservation import Blend, Value, blend, edge, value
+from polybot.risk.exposure import inventory_room
 
-
-class Phase(enum.Enum):
-    """Where a market's window stands for quoting (strategy.md 13)."""
-
-    BEFORE = "before"
-    QUOTING = "quoting"
-    REDUCE = "reduce"
-    CUTOFF = "cutoff"
-
-
-def phase(market: Market, now_ms: int, params: QuoteParams) -> Phase:
-    """The phase at `now_ms`: stop and cutoff count back from the window's end (strategy.md 6.3)."""
-    candle = isinstance(market.rule, Candle)
-    stop_s = params.stop_candle_s if candle else params.stop_twap_s
-    cutoff_s = params.cutoff_candle_s if candle else params.cutoff_twap_s
-    left_ms = market.end_ms - now_ms
-    if left_ms <= cutoff_s * 1000:
-        return Phase.CUTOFF
-    if now_ms < market.start_ms - params.preopen_s * 1000:
-        return Phase.BEFORE
-    return Phase.REDUCE if left_ms <= stop_s * 1000 else Phase.QUOTING
+_NOT_OPEN = (MarketState.DISCOVERED, MarketState.PREOPEN)
+_QUOTED = (MarketState.AWAIT_STRIKE, MarketState.QUOTING, MarketState.REDUCE)
 
 
 def decide(inputs: QuoteInputs, params: QuoteParams) -> Decision:
@@ -50,20 +31,27 @@ def decide(inputs: QuoteInputs, params: QuoteParams) -> Decision:
     """
     if inputs.tick <= 0 or units.ONE % inputs.tick:
         raise ValueError(f"expected a tick that divides {units.ONE}, was {inputs.tick}")
-    now = phase(inputs.market, inputs.now_ms, params)
-    if now in (Phase.BEFORE, Phase.CUTOFF):
-        return _nothing(_closed(inputs, now))
+    if inputs.state not in _QUOTED and not _opens_early(inputs, params):
+        return _nothing(_closed(inputs))
     if isinstance(inputs.fair, NoFair):
         return _nothing(Reason(inputs.fair.why, None, inputs.fair.figures))
-    return _Quoter(inputs, params, inputs.fair, now is Phase.REDUCE).decision()
+    if inputs.state is MarketState.AWAIT_STRIKE:
+        return _nothing(Reason(WhyNoFair.STRIKE_UNKNOWN))
+    return _Quoter(inputs, params, inputs.fair, inputs.state is MarketState.REDUCE).decision()
 
 
 def _nothing(*reasons: Reason) -> Decision:
     return Decision((), reasons)
 
 
-def _closed(inputs: QuoteInputs, now: Phase) -> Reason:
-    if now is Phase.BEFORE:
+def _opens_early(inputs: QuoteInputs, params: QuoteParams) -> bool:
+    """Whether the operator wants quotes before the window, and its market is ready for them."""
+    opens_ms = inputs.market.start_ms - params.preopen_s * 1000
+    return inputs.state is MarketState.PREOPEN and inputs.now_ms >= opens_ms
+
+
+def _closed(inputs: QuoteInputs) -> Reason:
+    if inputs.state in _NOT_OPEN:
         opens_s = (inputs.market.start_ms - inputs.now_ms) / 1000
         return Reason(Why.NOT_OPEN, None, (("opens_in_s", f"{opens_s:g}"),))
     left_s = (inputs.market.end_ms - inputs.now_ms) / 1000
@@ -138,7 +126,7 @@ class _Quoter:
         return ladder.Top(price, cap)
 
     def _is_light(self, outcome: Outcome) -> bool:
-        net = self.inputs.held_up - self.inputs.held_down
+        net = self.inputs.net
         return net < 0 if outcome is Outcome.UP else net > 0
 
     def _combined(self, tops: dict[Outcome, ladder.Top | None]) -> dict[Outcome, ladder.Top]:
@@ -175,8 +163,6 @@ class _Quoter:
 
     def _room(self, outcome: Outcome) -> int:
         """Shares (10⁻⁶) of one outcome that may still be bought if all of it fills."""
-        net = self.inputs.held_up - self.inputs.held_down
-        toward = net if outcome is Outcome.UP else -net
         if self.reduce:
-            return -toward  # pair what is held, never flip
-        return int(self.params.max_inventory_shares * units.SHARE) - toward
+            return inventory_room(outcome, self.inputs.net, 0)  # pair what is held, never flip
+        return inventory_room(outcome, self.inputs.net, self.inputs.net_limit)

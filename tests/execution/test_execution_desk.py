@@ -20,6 +20,7 @@ from execution_kit import (
     refused,
     resting,
     seen,
+    standing,
     unknown,
     wanting,
 )
@@ -27,7 +28,7 @@ from execution_kit import (
 from polybot.domain.orders import CancelResult, Failure, OrderSeen, Reject
 from polybot.domain.units import SHARE
 from polybot.execution.desk import BATCH, QUIET_MS, QUIET_OTHER_MS, Cancel, Desired, Post
-from polybot.execution.firewall import Admission, Standing
+from polybot.execution.firewall import Admission
 from polybot.execution.lifecycle import State
 from polybot.execution.params import OrderParams
 from polybot.risk.limits import RiskParams
@@ -58,7 +59,7 @@ def test_orders_are_in_the_table_before_they_leave() -> None:
 
 def test_a_batch_is_no_larger_than_the_venue_takes() -> None:
     """At most fifteen orders in one POST (clob.md 3.7)."""
-    made = desk(limits=RiskParams(max_open_orders_per_market=40))
+    made = desk(limits=RiskParams(max_open_orders_per_market=40, max_net_shares=1000))
     made.desired = wanting(*(order(UP, 4800 - 100 * n, level=n) for n in range(20)))
 
     (first,) = [a for a in made.act(T0, RICH) if isinstance(a, Post)]
@@ -193,7 +194,7 @@ def test_fills_the_ledger_has_not_booked_count_against_the_limits() -> None:
 
     made.heard(fill("0x1", 10), T0)
     assert made.reserved == 0
-    assert posts(made.act(T0, Standing(100 * SHARE, 4_800_000, 0))) == []
+    assert posts(made.act(T0, standing(100 * SHARE, 4_800_000))) == []
     assert made.counts.withheld == {"market limit": 2}
 
 
