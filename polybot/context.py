@@ -25,6 +25,7 @@ from polybot.pricing.board import PriceBoard
 from polybot.reconciler import Reconciler
 from polybot.records import Records
 from polybot.risk.breakers import ErrorRate
+from polybot.signal.board import SignalMemory
 from polybot.venue.clob import ClobClient
 from polybot.venue.rest import Rest
 from polybot.venue.secret import Credentials
@@ -52,6 +53,7 @@ class Context:
     board: PriceBoard
     budget: Budget
     errors: ErrorRate
+    signals: SignalMemory
     rng: random.Random
     records: Records
     published: Published[Snapshot | None]

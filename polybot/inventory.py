@@ -376,6 +376,7 @@ class Inventory:
         self.conflicts.pop(market.condition_id, None)
         source = "chain" if said is None else "chain and Gamma"
         await self.ctx.account.learn(Resolved(market.condition_id, payout, source))
+        self.ctx.signals.settled(market.condition_id, payout)
         self.ctx.tell(f"{market.slug}: resolved {outcome_text(payout)}")
 
     def _disputed(self, market: Market, gamma: int, chain: int) -> None:

@@ -56,6 +56,7 @@ from polybot.records import Records
 from polybot.restart import StartFailed
 from polybot.risk.breakers import ErrorRate
 from polybot.secrets_file import LiveKeys
+from polybot.signal.board import SignalMemory
 from polybot.signals import stop_on_signals
 from polybot.summary import Summary
 from polybot.venue.clob import ClobClient
@@ -128,6 +129,7 @@ def build(
         board=PriceBoard(config.pricing),
         budget=Budget.from_params(config.orders),
         errors=ErrorRate(config.risk),
+        signals=SignalMemory(config.signals),
         rng=rng,
         records=records,
         published=Published(None),

@@ -32,6 +32,9 @@ from polybot.quoting.model import BookView, Decision, Quote, QuoteInputs
 from polybot.quoting.params import QuoteParams
 from polybot.quoting.reasons import Reason
 from polybot.risk.timetable import Known, MarketMachine
+from polybot.signal.regime import DEPTH_WITHIN
+from polybot.signal.texts import words
+from polybot.signal_ears import SignalEars
 from polybot.venue.book_state import BookState
 from polybot.venue.site import GTD_EARLY_S, GTD_LEAD_S
 
@@ -47,6 +50,7 @@ class QuoteTask:
     orders: OrdersTask
     bell: Bell
     machine: MarketMachine
+    ears: SignalEars
     market: Market = attrs.field(init=False)
     fair: Fair | NoFair = NoFair(WhyNoFair.SPOT_STALE)
     decision: Decision = Decision((), ())
@@ -78,6 +82,7 @@ class QuoteTask:
         if self.feed.late:
             self.ctx.records.note_bad("market stream: changes read late, book held back")
         self.decision = decide(self._inputs(now_ms), params)
+        self.ears.decided(self.decision, now_ms)
         desired = wish(self.market, self.decision, params, now_ms)
         record = self.ctx.records.of(self.market)
         if desired != self._last:
@@ -131,19 +136,22 @@ class QuoteTask:
             raise Fault("prices stale")
 
     def _inputs(self, now_ms: int) -> QuoteInputs:
-        held = self.holdings()
+        held, own = self.holdings(), self._own()
+        views = {outcome: self._view(outcome) for outcome in Outcome}
+        advice = self.ears.look(self.fair, views, own, now_ms)
         return QuoteInputs(
             market=self.market,
             now_ms=now_ms,
             fair=self.fair,
-            up=self._view(Outcome.UP),
-            down=self._view(Outcome.DOWN),
+            up=views[Outcome.UP],
+            down=views[Outcome.DOWN],
             tick=self.market.tick,
             held_up=held.up,
             held_down=held.down,
-            own=self._own(),
+            own=own,
             net_limit=self.ctx.config.risk.max_net_shares * SHARE,
             state=self.machine.state,
+            advice=advice,
         )
 
     def holdings(self) -> Holdings:
@@ -154,9 +162,8 @@ class QuoteTask:
         if self.feed.late or self.feed.book.state(outcome) is not BookState.VALID:
             return None
         book = self.feed.book.book(outcome)
-        return BookView(
-            tuple(book.levels(Side.BUY, BOOK_LEVELS)), tuple(book.levels(Side.SELL, BOOK_LEVELS))
-        )
+        levels = max(BOOK_LEVELS, DEPTH_WITHIN // self.market.tick + 1)
+        return BookView(tuple(book.levels(Side.BUY, levels)), tuple(book.levels(Side.SELL, levels)))
 
     def _own(self) -> dict[tuple[Outcome, int], int]:
         own: dict[tuple[Outcome, int], int] = {}
@@ -201,6 +208,7 @@ class QuoteTask:
             fills=books.fills if books else 0,
             realised=books.realised if books else 0,
             unrealised=_unrealised(held, fair),
+            signals=words(self.ears.board.readings),
             reasons=tuple(reason_text(r) for r in self.decision.reasons[:REASONS_SHOWN]),
         )
 

@@ -41,6 +41,7 @@ class MarketSnapshot:
     realised: int = 0
     unrealised: int | None = None  # None while there is no fair price
     reasons: tuple[str, ...] = ()
+    signals: tuple[str, ...] = ()  # what the signals say, acting or not
 
     @property
     def pairs(self) -> int:

@@ -20,6 +20,7 @@ from polybot.quoting.reasons import Reason, Why
 from polybot.quoting.reservation import Blend, Value, blend, edge, value
 from polybot.risk.exposure import inventory_room
 
+Q_LEAST = 0.001  # a shifted fair price stays a probability
 _NOT_OPEN = (MarketState.DISCOVERED, MarketState.PREOPEN)
 _QUOTED = (MarketState.AWAIT_STRIKE, MarketState.QUOTING, MarketState.REDUCE)
 
@@ -37,6 +38,9 @@ def decide(inputs: QuoteInputs, params: QuoteParams) -> Decision:
         return _nothing(Reason(inputs.fair.why, None, inputs.fair.figures))
     if inputs.state is MarketState.AWAIT_STRIKE:
         return _nothing(Reason(WhyNoFair.STRIKE_UNKNOWN))
+    if inputs.advice.veto is not None:
+        veto, because = inputs.advice.veto, " ".join(inputs.advice.because)
+        return _nothing(Reason(Why.SIGNAL, None, (("signal", because), ("says", veto.value))))
     return _Quoter(inputs, params, inputs.fair, inputs.state is MarketState.REDUCE).decision()
 
 
@@ -78,11 +82,11 @@ class _Quoter:
         mid = market_mid(up, down)
         if mid is None:
             return _nothing(*(side for side in (up, down) if isinstance(side, Reason)))
-        view = blend(self.fair, mid, self.params)
+        view, advice = blend(self.fair, mid, self.params), self.inputs.advice
         worth = value(
-            view.q,
+            min(max(view.q + advice.shift, Q_LEAST), 1 - Q_LEAST),
             self.inputs.net_shares,
-            edge(self.fair, self.params),
+            edge(self.fair, self.params) * advice.widen,
             self.inputs.tick / units.ONE,
             self.params,
         )
@@ -118,7 +122,9 @@ class _Quoter:
             return None
         tick = self.inputs.tick
         # The light side improves, to be paired first; the heavy side only joins.
-        competitive = min(others.bid + (tick if light else 0), others.ask - tick)
+        improves = light and self.inputs.advice.improve
+        competitive = min(others.bid + (tick if improves else 0), others.ask - tick)
+        competitive -= self.inputs.advice.deeper * tick
         price = min(units.floor_to(competitive, tick), ladder.grid_floor(cap, tick))
         if price < tick:
             self.reasons.append(Reason(Why.CAP_BELOW_TICK, outcome, (("cap", f"{cap:.4f}"),)))
@@ -152,7 +158,12 @@ class _Quoter:
                 top.price, top.cap - worth.edge, self.inputs.tick, self.params
             )
             side, reasons = ladder.sized(
-                outcome, prices, self._room(outcome), self.inputs.market.min_size, self.params
+                outcome,
+                prices,
+                self._room(outcome),
+                self.inputs.market.min_size,
+                self.params,
+                self.inputs.advice,
             )
             quotes += side
             self.reasons += reasons

@@ -11,6 +11,7 @@ from polybot.domain.market import Market, Outcome
 from polybot.domain.market_states import MarketState
 from polybot.pricing.fair import Fair, NoFair
 from polybot.quoting.reasons import Reason
+from polybot.signal.advice import NEUTRAL, Advice
 
 
 @attrs.frozen
@@ -39,6 +40,7 @@ class QuoteInputs:
     own: Mapping[tuple[Outcome, int], int]  # our resting bids: (outcome, price) → size
     net_limit: int  # net shares (10⁻⁶) that no fills of ours may exceed
     state: MarketState
+    advice: Advice = NEUTRAL  # what the acting signals ask for
 
     @property
     def net(self) -> int:

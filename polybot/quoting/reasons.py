@@ -24,6 +24,7 @@ class Why(enum.Enum):
     CAP_BELOW_TICK = "worth less than one tick after edge"
     COMBINED_CAP = "lowered so that Up and Down together stay below the target"
     INVENTORY = "reduced to what the inventory limit leaves"
+    SIGNAL = "withheld by a signal"
     BELOW_MINIMUM = "size below the market's minimum"
 
 
