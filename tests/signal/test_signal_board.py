@@ -80,7 +80,7 @@ def test_flow_is_scored_in_shadow() -> None:
 
 
 def test_fills_become_markouts_and_toxicity_of_the_series() -> None:
-    """Fills marked far below zero stop the series; the next window inherits that (strategy.md 11)."""
+    """Fills marked far below zero stop the series; its next window inherits that (11)."""
     made = board("toxicity")
     made.decided(0.51, 0.01, START)
     for n in range(40):
