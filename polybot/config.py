@@ -24,7 +24,7 @@ from polybot.execution.inventory import InventoryParams
 from polybot.execution.params import OrderParams
 from polybot.options import Overrides
 from polybot.pricing.params import PricingParams
-from polybot.quoting.params import QuoteParams
+from polybot.quoting.params import CompletionParams, QuoteParams
 from polybot.risk.limits import RiskParams
 from polybot.secrets_file import FUNDER, PRIVATE_KEY, LiveKeys, read_file, read_keys
 from polybot.signal.params import SignalParams
@@ -139,6 +139,7 @@ class Config:
     journal: JournalParams = JournalParams()
     inventory: InventoryParams = InventoryParams()
     signals: SignalParams = SignalParams()
+    completion: CompletionParams = CompletionParams()
     keys: LiveKeys | None = None  # in live mode only
 
     @property
@@ -174,6 +175,7 @@ def load(path: Path, env: Mapping[str, str], overrides: Overrides = Overrides())
         journal=section(JournalParams, "journal"),
         inventory=section(InventoryParams, "inventory"),
         signals=section(SignalParams, "signals"),
+        completion=section(CompletionParams, "completion"),
     )
     if any(fault.path.startswith("live") for fault in faults):
         raise ConfigError(faults)  # which wallet and which file are meant is not known

@@ -26,6 +26,7 @@ from polybot.market_feed import MarketFeed
 from polybot.market_times import cutoff_ms
 from polybot.orders_task import OrdersTask
 from polybot.pricing.fair import Fair, NoFair, WhyNoFair
+from polybot.quoting.completion import Take
 from polybot.quoting.decide import decide
 from polybot.quoting.ladder import grid_floor
 from polybot.quoting.model import BookView, Decision, Quote, QuoteInputs
@@ -56,6 +57,8 @@ class QuoteTask:
     decision: Decision = Decision((), ())
     _last: Desired | None = None
     _blind_since: float | None = None
+    _takes: int = 0
+    _take_at_ms: int = 0
 
     def __attrs_post_init__(self) -> None:
         self.market = self.feed.market
@@ -81,9 +84,10 @@ class QuoteTask:
         params = self.ctx.config.quote
         if self.feed.late:
             self.ctx.records.note_bad("market stream: changes read late, book held back")
-        self.decision = decide(self._inputs(now_ms), params)
+        self.decision = decide(self._inputs(now_ms), params, self.ctx.config.completion)
         self.ears.decided(self.decision, now_ms)
         desired = wish(self.market, self.decision, params, now_ms)
+        desired = self._with_take(desired, now_ms)
         record = self.ctx.records.of(self.market)
         if desired != self._last:
             self._last = desired
@@ -97,6 +101,15 @@ class QuoteTask:
         record.time(now_ms, bids_up=Outcome.UP in live, bids_down=Outcome.DOWN in live)
         if strike := self.ctx.board.strike(self.market):
             record.strike = strike.value
+
+    def _with_take(self, desired: Desired, now_ms: int) -> Desired:
+        """Each try has a number of its own, so that one wish is never carried out twice."""
+        take = self.decision.take
+        if take is None or now_ms < self._take_at_ms:
+            return desired
+        self._takes += 1
+        self._take_at_ms = now_ms + int(self.ctx.config.completion.every_s * 1000)
+        return attrs.evolve(desired, take=taking_order(self.market, take), take_number=self._takes)
 
     def _follow_tick(self) -> None:
         """A tick change makes a new market for everything that rounds."""
@@ -151,7 +164,11 @@ class QuoteTask:
             own=own,
             net_limit=self.ctx.config.risk.max_net_shares * SHARE,
             state=self.machine.state,
+            table=self.machine.table,
             advice=advice,
+            net_confirmed=held.up_confirmed - held.down_confirmed,
+            taking=self.orders.desk.taking,
+            post_only=self.orders.desk.post_only(now_ms),
         )
 
     def holdings(self) -> Holdings:
@@ -215,7 +232,7 @@ class QuoteTask:
 
 def wish(market: Market, decision: Decision, params: QuoteParams, now_ms: int) -> Desired:
     """A decision as orders: caps are rounded down to the tick, exactly as the ladder did."""
-    if not decision.quotes or decision.fair is None:
+    if decision.fair is None or not (decision.quotes or decision.take):
         cause = decision.reasons[0].why.value if decision.reasons else "no quote"
         return Desired(cause=cause)
     last_ms = market.end_ms - cutoff_ms(market, params)
@@ -246,6 +263,20 @@ def _order(market: Market, quote: Quote, last_ms: int, now_ms: int) -> NewOrder:
         TimeInForce.GTD if reachable else TimeInForce.GTC,
         expires_s=expires_s if reachable else 0,
         level=quote.level,
+    )
+
+
+def taking_order(market: Market, take: Take) -> NewOrder:
+    """A completion as an order that is filled at once, or not at all."""
+    return NewOrder(
+        market,
+        take.outcome,
+        Side.BUY,
+        take.price,
+        take.size,
+        take.tif,
+        post_only=False,
+        cause=f"completion: {take.stage.value}",
     )
 
 

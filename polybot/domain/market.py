@@ -89,6 +89,14 @@ class Market:
         return (self.end_ms - self.start_ms) // 1000
 
 
+def most_spent(fees: FeeSchedule, dollars: int) -> int:
+    """The most (10⁻⁶) that a taker's buy for `dollars` can cost with its fee, at whatever price.
+
+    A fee per dollar is rate · p^(e−1) · (1−p)^e, so never above the rate.
+    """
+    return dollars + -(-dollars * fees.rate_ppm // 1_000_000)
+
+
 def taker_fee(fees: FeeSchedule, price: int, shares: int) -> int:
     """Fee in 10⁻⁶ dollars, on the venue's grid of 10⁻⁵, rounded half up (clob.md 6.1)."""
     curve: int = (price * (units.ONE - price)) ** fees.exponent

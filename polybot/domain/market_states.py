@@ -13,8 +13,8 @@ AWAIT_STRIKE  the window runs and nobody has told what it is measured against. N
 QUOTING       both sides are quoted, pairs may be completed.
 REDUCE        past the stop: what is held may be paired, nothing may be added. From here on a
               tick of the oracle moves the fair price further than our edge before a cancel lands.
-CUTOFF        nothing may rest any more. Everything is cancelled; one last completion may be
-              tried, because a taker order cannot be picked off while it waits.
+CUTOFF        nothing may rest any more, and nothing is sent: everything is cancelled. The last
+              completion belongs to the seconds before it, so that one moment ends it all (S1).
 FIXING        past the cutoff and proven empty: the result is being made and we only watch.
 ENDED         the window is over, its result is not known. Confirmed pairs may still be merged.
 RESOLVED      the payout is known: shares are redeemed for what they pay.
@@ -112,7 +112,7 @@ ALLOWED: Mapping[MarketState, frozenset[Action]] = {
     S.AWAIT_STRIKE: frozenset({A.CANCEL, A.MERGE}),
     S.QUOTING: frozenset({A.QUOTE, A.REDUCE, A.COMPLETE, A.CANCEL, A.MERGE}),
     S.REDUCE: frozenset({A.REDUCE, A.COMPLETE, A.CANCEL, A.MERGE}),
-    S.CUTOFF: frozenset({A.COMPLETE, A.CANCEL, A.MERGE}),
+    S.CUTOFF: frozenset({A.CANCEL, A.MERGE}),
     S.FIXING: frozenset({A.CANCEL, A.MERGE}),
     S.ENDED: frozenset({A.CANCEL, A.MERGE}),
     S.RESOLVED: frozenset({A.CANCEL, A.REDEEM}),

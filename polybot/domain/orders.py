@@ -40,6 +40,11 @@ class NewOrder:
     def token(self) -> str:
         return self.market.token(self.outcome)
 
+    @property
+    def taking(self) -> bool:
+        """Now or never: it never rests, and as a buy it spends dollars rather than takes shares."""
+        return self.tif in (TimeInForce.FOK, TimeInForce.FAK)
+
 
 @attrs.frozen
 class SignedOrder:

@@ -34,9 +34,9 @@ from polybot.domain.orders import (
 )
 from polybot.execution.doubts import Doubts, LookUp, Survey, Surveyed
 from polybot.execution.firewall import Firewall, open_bids
-from polybot.execution.lifecycle import Event, State
+from polybot.execution.lifecycle import OPEN, Event, State
 from polybot.execution.params import OrderParams
-from polybot.execution.table import OrderTable, Tracked
+from polybot.execution.table import DUST, OrderTable, Tracked
 from polybot.execution.throttle import Bucket
 from polybot.risk.breakers import VENUE_TROUBLE
 from polybot.risk.checks import Standing
@@ -52,6 +52,8 @@ QUIET_MS = {
     Reject.CANCEL_ONLY: 5000,
     Reject.POST_ONLY_MODE: 2000,
 }
+_RESTARTED = (Reject.RESTARTING, Reject.POST_ONLY_MODE)
+POST_ONLY_MS = 120_000  # after a restart of the engine nobody takes (clob.md 7.3)
 QUIET_OTHER_MS = 10_000  # a refusal we do not understand: do not drum on the venue
 
 
@@ -60,6 +62,7 @@ class Desired:
     """What should rest now: BUYs by outcome, best first, and the price each outcome may cost at
     most.
 
+    `take` is bought now or never, once for each `take_number`: wanting it still is a new wish.
     An empty `orders` means: nothing should rest. Caps and `pair_cap` in 10⁻⁴.
     """
 
@@ -69,6 +72,8 @@ class Desired:
     pair_cap: int = 0
     fair_up: int | None = None
     cause: str = "no quote"
+    take: NewOrder | None = None
+    take_number: int = 0
 
     def cap(self, outcome: Outcome) -> int:
         return self.cap_up if outcome is Outcome.UP else self.cap_down
@@ -129,6 +134,8 @@ class Desk:
     _routine_at_ms: int = 0
     _held_back: bool = False  # something waits for the next routine moment
     _quiet_until_ms: dict[Outcome, int] = attrs.field(factory=dict)
+    _post_only_until_ms: int = 0
+    _takes_tried: int = 0
 
     def __attrs_post_init__(self) -> None:
         self.doubts = Doubts(self.table, self.params.unknown_grace_s * 1000)
@@ -145,6 +152,8 @@ class Desk:
                 quiet = QUIET_MS.get(result.reason, QUIET_OTHER_MS)
                 outcome = self.table[result.order_id].order.outcome
                 self._quiet_until_ms[outcome] = now_ms + quiet
+                if result.reason in _RESTARTED:
+                    self._post_only_until_ms = now_ms + POST_ONLY_MS
             if self.table[result.order_id].state is State.UNKNOWN:
                 self.counts.unknowns += 1
 
@@ -206,6 +215,7 @@ class Desk:
         actions: list[Action] = []
         actions += self._cancels(keep, now_ms, routine=routine)
         actions += self.doubts.due(now_ms)
+        actions += self._takes(now_ms, standing)
         if missing and routine:
             actions += self._posts(missing, now_ms, standing)
         self._held_back |= bool(missing) and not routine
@@ -304,6 +314,40 @@ class Desk:
         if tracked.order.price > self.desired.cap(tracked.order.outcome):
             return "cap", True
         return "requote", False
+
+    def _takes(self, now_ms: int, standing: Standing) -> list[Action]:
+        """The order that takes, once for each number, whatever comes of it."""
+        order, number = self.desired.take, self.desired.take_number
+        if order is None or number <= self._takes_tried or self.closing:
+            return []
+        self._takes_tried = number
+        if self.taking:
+            self.counts.withheld["one that takes is under way"] += 1
+            return []
+        if self._may_have_filled(order.outcome):
+            self.counts.withheld["the end of a bid is not proven"] += 1
+            return []
+        return self._posts([order], now_ms, standing)
+
+    def _may_have_filled(self, outcome: Outcome) -> bool:
+        """Whether a cancelled order of this outcome may have matched before its cancel (F20): its
+        shares would be taken a second time.
+        """
+        return any(
+            t.state is State.CANCELLED and t.order.outcome is outcome
+            for t in self.table.unproven.values()
+        )
+
+    @property
+    def taking(self) -> bool:
+        """Whether an order that takes may still match, or its trades are not all told."""
+        return any(
+            t.order.taking and (t.state in OPEN or t.matched > t.told + DUST) for t in self.table
+        )
+
+    def post_only(self, now_ms: int) -> bool:
+        """Whether the venue has said of late that it takes resting orders only."""
+        return now_ms < self._post_only_until_ms
 
     def _posts(self, missing: list[NewOrder], now_ms: int, standing: Standing) -> list[Action]:
         batch: list[SignedOrder] = []

@@ -99,6 +99,7 @@ class Firewall:
         return (
             self._shape(order)
             or self._state(order, same, standing, now_ms)
+            or self._only_pairs(order, same, standing)
             or self.brakes.holds(order.outcome, now_ms)
             or self._price(order, wish, resting)
             or self._limits(order, same, resting, standing, now_ms)
@@ -111,8 +112,8 @@ class Firewall:
             return "off the tick"
         if order.size < self.market.min_size or order.size % LOT:
             return "below the minimum size"
-        if order.side is not Side.BUY or not order.post_only:
-            return "not a post-only bid"
+        if order.side is not Side.BUY or order.post_only is order.taking:
+            return "neither a post-only bid nor one that takes"
         return None
 
     def _state(self, order: NewOrder, same: int, standing: Standing, now_ms: int) -> str | None:
@@ -121,6 +122,7 @@ class Firewall:
         """
         pairing = order.size <= inventory_room(order.outcome, standing.held.net, 0, same)
         action = Action.REDUCE if pairing else Action.QUOTE
+        action = Action.COMPLETE if order.taking else action
         if self.machine.allows(action, now_ms, halted=False):
             return None
         state = self.machine.state
@@ -128,8 +130,14 @@ class Firewall:
             "past the cutoff" if state in _CLOSING else f"{action.value}: not while {state.value}"
         )
 
+    @staticmethod
+    def _only_pairs(order: NewOrder, same: int, standing: Standing) -> str | None:
+        """With all that may still fill, what takes must not turn the position around."""
+        room = inventory_room(order.outcome, standing.held.net, 0, same)
+        return "takes more than is missing" if order.taking and order.size > room else None
+
     def _price(self, order: NewOrder, wish: Caps, resting: Sequence[Tracked]) -> str | None:
-        if order.price > wish.cap(order.outcome):
+        if order.price > wish.cap(order.outcome) and not order.taking:
             return "above its cap"
         outside = within_collar(order, wish.fair_up, self.limits)
         if outside is not None:
@@ -137,7 +145,7 @@ class Firewall:
         for other in resting:
             if other.order.outcome is not order.outcome:
                 total = other.order.price + order.price
-                if total >= ONE or total > wish.pair_cap:
+                if total >= ONE or (total > wish.pair_cap and not order.taking):
                     return "pair with a resting order too dear"
         return None
 

@@ -11,6 +11,7 @@ from collections.abc import Callable, Collection, Iterator
 
 import attrs
 
+from polybot.domain.market import most_spent
 from polybot.domain.orders import (
     Acked,
     NewOrder,
@@ -59,6 +60,7 @@ class Tracked:
     matched: int = 0  # cumulative, by order messages
     matched_ms: int = 0  # when more of it was told last
     fills: dict[str, int] = attrs.field(factory=dict)  # trade id → shares, FAILED ones 0
+    paid: dict[str, int] = attrs.field(factory=dict)  # the same in dollars
     told: int = 0  # shares of all trades told, also of those that FAILED
     cancel_sent_ms: int | None = None
     cancel_refused: bool = False
@@ -84,13 +86,31 @@ class Tracked:
 
     @property
     def reserved(self) -> int:
-        """Dollars (10⁻⁶) this order may still spend."""
+        """Dollars (10⁻⁶) this order may still spend. One that takes is filled by dollars, and may
+        have got its shares for less than its limit.
+        """
+        if self.order.taking:
+            left = max(0, self.worth - sum(self.paid.values()))
+            return most_spent(self.order.market.fees, left)
         return notional(self.order.price, self.remaining)
+
+    @property
+    def worth(self) -> int:
+        """Dollars (10⁻⁶) of the whole order at its limit, without fees."""
+        return notional(self.order.price, self.order.size)
+
+    @property
+    def overfilled(self) -> bool:
+        """Whether its trades come to more than was sent (F30)."""
+        if self.order.taking:
+            return sum(self.paid.values()) > self.worth + notional(self.order.price, DUST)
+        return sum(self.fills.values()) > self.order.size + DUST
 
     @property
     def unbooked(self) -> int:
         """Dollars (10⁻⁶) spent by order messages whose trades, and so the ledger, lag behind."""
-        return notional(self.order.price, max(0, self.matched - self.told))
+        dollars = notional(self.order.price, max(0, self.matched - self.told))
+        return most_spent(self.order.market.fees, dollars) if self.order.taking else dollars
 
 
 _ACKS = {
@@ -204,6 +224,8 @@ class OrderTable:
                 event = _ACKS.get(result.status, Event.ACK_LIVE)
                 if event is Event.ACK_MATCHED:
                     self._count(tracked, result.taking, now_ms)
+                    if tracked.order.taking:
+                        event = Event.SEEN_FILLED  # what it did not get is gone already
             case Rejected():
                 event = Event.REFUSED
             case _:
@@ -220,15 +242,18 @@ class OrderTable:
         if kind is OrderSeen.Kind.MATCHED and tracked.remaining > DUST:
             # "MATCHED" has been said of orders partly filled and then cancelled: believe the amount
             # (F25).
-            kind = OrderSeen.Kind.LIVE if tracked.id in self._open else OrderSeen.Kind.DEAD
+            rests = tracked.id in self._open and not tracked.order.taking
+            kind = OrderSeen.Kind.LIVE if rests else OrderSeen.Kind.DEAD
         self.move(tracked, _SEEN[kind], now_ms)
         self._settle(tracked, now_ms)
 
     def traded(self, trade: TradeSeen, now_ms: int) -> None:
         """Count a trade's legs once per (trade, order); FAILED takes them back."""
         shares: Counter[str] = Counter()
+        dollars: Counter[str] = Counter()
         for leg in trade.legs:  # a taker has one leg for each price it met
             shares[leg.order_id] += leg.shares
+            dollars[leg.order_id] += notional(leg.price, leg.shares)
         for order_id, filled in shares.items():
             tracked = self._orders.get(order_id)
             if tracked is None:
@@ -237,10 +262,12 @@ class OrderTable:
                 tracked.told += filled
             if trade.status is TradeStatus.FAILED:
                 tracked.fills[trade.trade_id] = 0  # stays failed if an old message comes late
+                tracked.paid[trade.trade_id] = 0
             elif trade.trade_id not in tracked.fills:
                 tracked.fills[trade.trade_id] = filled
+                tracked.paid[trade.trade_id] = dollars[order_id]
                 tracked.matched_ms = now_ms
-                if sum(tracked.fills.values()) > tracked.order.size + DUST:
+                if tracked.overfilled:
                     self._fault(tracked, OVERFILLED)
             tracked.existed = True
             self._settle(tracked, now_ms)

@@ -217,6 +217,7 @@ def decision() -> Case:
         own={(Outcome.UP, 5300): 10 * SHARE, (Outcome.DOWN, 4500): 10 * SHARE},
         net_limit=100 * SHARE,
         state=MarketState.QUOTING,
+        table=Timetable.of(_market(), Times(120_000, 60_000)),
     )
     params = QuoteParams()
 

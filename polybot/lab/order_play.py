@@ -16,17 +16,19 @@ import attrs
 
 from polybot.domain.accounts import Kind as AccountKind
 from polybot.domain.ledger import Ledger, MarketBooks
-from polybot.domain.market import FeeSchedule, Market, Outcome, Side, TwapPair
+from polybot.domain.market import FeeSchedule, Market, Outcome, Side, TwapPair, taker_fee
 from polybot.domain.market_states import MarketState
 from polybot.domain.orders import (
     Failure,
+    FillLeg,
     NewOrder,
     OrderSeen,
     SignedOrder,
+    TimeInForce,
     TradeSeen,
     TradeStatus,
 )
-from polybot.domain.units import SHARE, notional
+from polybot.domain.units import LOT, SHARE, floor_to, notional
 from polybot.execution.desk import Action, Budget, Cancel, Desired, Desk, Post
 from polybot.execution.doubts import LookUp, Surveyed
 from polybot.execution.firewall import Admission, Firewall
@@ -86,6 +88,12 @@ def must(true: object, what: str) -> None:
         raise Broken(what)
 
 
+def spent_on(leg: FillLeg) -> int:
+    """Dollars (10⁻⁶) of one leg, a taker's with its fee."""
+    fee = 0 if leg.maker else taker_fee(MARKET.fees, leg.price, leg.shares)
+    return notional(leg.price, leg.shares) + fee
+
+
 @attrs.define(eq=False)
 class WatchedTable(OrderTable):
     """The order table, held to S23 at every move, and counting the rare ones."""
@@ -143,7 +151,34 @@ class Play:
             for level in range(levels)
         )
         caps = (up + 200, down + 200, PAIR_CAP, (up + PAIR_CAP - down) // 2)
-        self.desk.desired = Desired(wanted, *caps) if wanted else Desired()
+        number = self.desk.desired.take_number
+        wish = Desired(wanted, *caps) if wanted else Desired()
+        self.desk.desired = attrs.evolve(wish, take_number=number)
+
+    def take(self, cents: int, percent: int, *, all_or_nothing: bool) -> None:
+        """Ask for part of the missing side, or for more than is missing, and bid for it no more."""
+        net = self.books.holdings().net
+        tif = TimeInForce.FOK if all_or_nothing else TimeInForce.FAK
+        missing = Outcome.DOWN if net > 0 else Outcome.UP
+        size = floor_to(abs(net) * percent // 100, LOT)
+        order = NewOrder(MARKET, missing, Side.BUY, 100 * cents, size, tif, post_only=False)
+        wish = self.desk.desired
+        others = tuple(each for each in wish.orders if each.outcome is not missing)
+        self.desk.desired = attrs.evolve(
+            wish, orders=others, take=order, take_number=wish.take_number + 1, fair_up=5000
+        )
+
+    def begin_unpaired(self, shares: int) -> None:
+        """Buy Up and nothing else: a position that a completion can pair."""
+        bid = NewOrder(MARKET, Outcome.UP, Side.BUY, 4500, shares * SHARE)
+        self.desk.desired = Desired((bid,), 4500, 0, PAIR_CAP, 5000)
+        self.act(1)
+        self.arrive(0, Fates())
+        self.reply(0)
+        self.fill(0, 1, 100 * shares)
+        while self.venue.stream:
+            self._hear(self.venue.stream.pop(0))
+        self.desk.desired = Desired()
 
     def act(self, ms: int) -> None:
         self.now += ms
@@ -167,6 +202,8 @@ class Play:
             self.sent[each.id] += 1
             must(self.sent[each.id] == 1, f"S3: {each.id} sent again")
             self._no_twin(each)
+            if each.order.taking:
+                self._only_pairs(each)
         if new:
             must(self.gate.closed_because is None, "placed behind a closed gate")
             must(self.now < CUTOFF_MS, "S1: placed past the cutoff")
@@ -178,6 +215,24 @@ class Play:
             ids = action.ids if isinstance(action, Cancel) else ()
             ids = (action.order_id,) if isinstance(action, LookUp) else ids
             must(all(order_id in self.sent for order_id in ids), "asked for what was never sent")
+
+    def _only_pairs(self, each: SignedOrder) -> None:
+        """What takes is never more than is missing in truth, whatever else may still fill; but for
+        what nobody could know: a trade that fails later, an order whose end was a false word.
+        """
+        self.table.rare["takes"] += 1
+        must(sum(t.order.taking for t in self.table.open()) == 1, "two that take at once")
+        trades = self.venue.trades.values()
+        if self.orphans or any(trade.status is TradeStatus.FAILED for trade in trades):
+            return
+        token = each.order.token
+        toward = sum(
+            leg.shares if leg.token == token else -leg.shares
+            for trade in trades
+            for leg in trade.legs
+        )
+        coming = [left for o, left in self.venue.possible() if o.order.token == token]
+        must(toward + sum(coming) <= 0, "a take turns the position around")
 
     def _no_twin(self, each: SignedOrder) -> None:
         """One intent, one POST: nothing new into doubt, and nothing beside what already serves."""
@@ -257,8 +312,7 @@ class Play:
             now = self.books.trades[key].status
             must(was is None or now >= was, "S23: a trade went back")
             outcome = MARKET.outcome_of(leg.token)
-            dollars = notional(leg.price, leg.shares)
-            self.told.setdefault(key, (outcome, leg.shares, dollars))
+            self.told.setdefault(key, (outcome, leg.shares, spent_on(leg)))
         if trade.status is TradeStatus.FAILED:
             # Of legs not told before, too: they are booked as failed from the start.
             self.table.rare["reversal"] += any(before)
@@ -316,7 +370,7 @@ class Play:
         dearest: dict[Outcome, int] = {}
         for tracked in self.table.open():
             made = tracked.order
-            if tracked.id not in self.orphans:
+            if tracked.id not in self.orphans and not made.taking:
                 dearest[made.outcome] = max(dearest.get(made.outcome, 0), made.price)
         return dearest
 
@@ -325,7 +379,7 @@ class Play:
         exposure = self.venue.exposure(self.orphans)
         must(self.desk.reserved >= exposure, "S7: less reserved than may be spent")
         spent = sum(
-            notional(leg.price, leg.shares)
+            spent_on(leg)
             for trade in self.venue.trades.values()
             if trade.status is not TradeStatus.FAILED
             for leg in trade.legs
@@ -375,7 +429,7 @@ class Play:
             if trade.status is not TradeStatus.FAILED:
                 for leg in trade.legs:
                     shares[MARKET.outcome_of(leg.token)] += leg.shares
-                    spent += notional(leg.price, leg.shares)
+                    spent += spent_on(leg)
         for outcome, some in shares.items():
             must(self.books.shares(outcome) == some, "L2: shares")
         must(self.ledger.cash == DEPOSIT - spent, "L2: cash")

@@ -45,6 +45,7 @@ RARE = (
     "cancelling → filled",
     "fill before ack",
     "reversal",
+    "takes",
 )
 
 
@@ -78,7 +79,8 @@ def step(play: Play, rng: random.Random) -> None:
         play.act(rng.choice(WAITS_MS))
     elif drawn < 0.50:
         posts = tuple(rng.choice(POSTS) for _ in range(3))
-        play.arrive(n, Fates(posts, rng.choice(CANCELS), rng.choice(READS)))
+        taken = (rng.choice((0, 40, 100)), rng.choice((0, 100, 700)))
+        play.arrive(n, Fates(posts, rng.choice(CANCELS), rng.choice(READS), *taken))
     elif drawn < 0.64:
         play.reply(n)
     elif drawn < 0.76:
@@ -87,6 +89,8 @@ def step(play: Play, rng: random.Random) -> None:
         play.fill(n, 1 + n % 3, 1 + rng.randrange(1200))
     elif drawn < 0.90:
         play.trade_moves(n, rng.choice(STATUSES))
+    elif drawn < 0.94:
+        play.take(rng.randint(30, 65), rng.randint(40, 110), all_or_nothing=n & 1 == 1)
     elif drawn < 0.96:
         up, down = (100 * rng.randint(30, 65) for _ in range(2))
         play.wish(up, down, n % 3, 5 + n % 8)
@@ -100,7 +104,10 @@ def sequence(seed: int, number: int, steps: int = STEPS) -> tuple[Play, Failed |
     """Play one life to its end."""
     rng = random.Random(seed * 1_000_000_007 + number)
     play = Play(CUTOFF_MS - rng.choice((240_000, 240_000, 5_000)))
-    play.wish(100 * rng.randint(30, 65), 100 * rng.randint(30, 65), 1 + number % 2, 8)
+    if number % 3:
+        play.wish(100 * rng.randint(30, 65), 100 * rng.randint(30, 65), 1 + number % 2, 8)
+    else:
+        play.begin_unpaired(8 + number % 7)
     at = 0
     try:
         for at in range(steps):  # noqa: B007 - the step it broke in

@@ -24,11 +24,12 @@ from polybot.domain.orders import (
     Reject,
     Rejected,
     SignedOrder,
+    TimeInForce,
     TradeSeen,
     TradeStatus,
     Unknown,
 )
-from polybot.domain.units import LOT, notional
+from polybot.domain.units import LOT, ONE, notional
 from polybot.execution.desk import Action, Cancel, Post
 from polybot.execution.doubts import LookUp, Survey
 
@@ -68,6 +69,8 @@ class Fates:
     posts: tuple[PostFate, ...] = (PostFate.ACCEPT,)
     cancel: CancelFate = CancelFate.DO
     read: ReadFate = ReadFate.ANSWER
+    taken_percent: int = 100  # of an order that takes
+    better: int = 0  # 10⁻⁴ below its limit, or as far as there is room
 
 
 @attrs.define
@@ -78,10 +81,11 @@ class Resting:
     accepted_ms: int
     matched: int = 0
     kind: Kind = Kind.LIVE
+    fates: Fates = Fates()
 
     @property
     def remaining(self) -> int:
-        return self.signed.order.size - self.matched
+        return max(0, self.signed.order.size - self.matched)
 
     @property
     def alive(self) -> bool:
@@ -157,7 +161,7 @@ class ToyVenue:
         match asked.action:
             case Post(orders):
                 turns = zip(orders, cycle(fates.posts), strict=False)
-                results = tuple(self._post(each, fate, now_ms) for each, fate in turns)
+                results = tuple(self._post(each, fate, fates, now_ms) for each, fate in turns)
                 self.replies.append(Posted(results))
             case Cancel(ids, _):
                 self.replies.append(Cancelled(ids, self._cancel(ids, fates.cancel, now_ms)))
@@ -172,23 +176,56 @@ class ToyVenue:
         lag_ms = 1000 if fate is ReadFate.LAG else 0
         return Found(begun_ms, self.open_orders(now_ms - lag_ms), list(self.trades.values()))
 
-    def _post(self, each: SignedOrder, fate: PostFate, now_ms: int) -> PostResult:
+    def _post(self, each: SignedOrder, fate: PostFate, fates: Fates, now_ms: int) -> PostResult:
         if fate is PostFate.REFUSE:
             return Rejected(each.id, Reject.POST_ONLY_CROSSES, "would cross")
         if fate is PostFate.EDGE:
             self.edge.append((now_ms + EDGE_MS, each))
             self.late.add(each.id)
         elif fate is not PostFate.LOSE_REQUEST:
-            self._accept(each, Kind.DELAYED if fate is PostFate.DELAY else Kind.LIVE, now_ms)
+            kind = Kind.DELAYED if fate is PostFate.DELAY else Kind.LIVE
+            self._accept(each, kind, now_ms, fates)
         if fate in (PostFate.ACCEPT, PostFate.DELAY):
-            return Acked(each.id, self.orders[each.id].kind.value, 0, 0, ())
+            return self._answer(self.orders[each.id])
         return Unknown(each.id, fate.value)
 
-    def _accept(self, each: SignedOrder, kind: Kind, now_ms: int) -> None:
+    @staticmethod
+    def _answer(found: Resting) -> PostResult:
+        each = found.signed
+        if each.order.taking and found.kind is not Kind.DELAYED:
+            if not found.matched:
+                return Rejected(each.id, Reject.NO_MATCH, "no orders found to match")
+            return Acked(each.id, "matched", 0, found.matched, ())
+        return Acked(each.id, found.kind.value, 0, 0, ())
+
+    def _accept(
+        self, each: SignedOrder, kind: Kind, now_ms: int, fates: Fates | None = None
+    ) -> None:
         if each.id in self.orders:
             raise AssertionError(f"{each.id} was sent twice")
-        self.orders[each.id] = Resting(each, now_ms, kind=kind)
-        self._say(each.id, now_ms)
+        self.orders[each.id] = Resting(each, now_ms, kind=kind, fates=fates or Fates())
+        if each.order.taking and kind is Kind.LIVE:
+            self._match_at_once(each.id, now_ms)
+        else:
+            self._say(each.id, now_ms)
+
+    def _match_at_once(self, order_id: str, now_ms: int) -> None:
+        """Fill a taking order by its dollars, as the venue does: cheaper means more shares."""
+        found = self.orders[order_id]
+        made, fates = found.signed.order, found.fates
+        price = max(made.price - fates.better, made.market.tick)
+        percent = fates.taken_percent
+        if made.tif is TimeInForce.FOK:
+            percent = 100 if percent == 100 else 0
+        shares = notional(made.price, made.size) * percent // 100 * ONE // price // LOT * LOT
+        if shares:
+            trade_id = f"t{len(self.trades)}"
+            leg = FillLeg(order_id, made.token, made.side, price, shares, maker=False)
+            where = (trade_id, made.market.condition_id, TradeStatus.MATCHED)
+            self.trades[trade_id] = TradeSeen(*where, (leg,), now_ms)
+            self.stream.append(self.trades[trade_id])
+            found.matched = shares
+        self._end(order_id, Kind.MATCHED if shares else Kind.DEAD, now_ms)
 
     def _cancel(self, ids: tuple[str, ...], fate: CancelFate, now_ms: int) -> CancelResult:
         if fate is CancelFate.REFUSE:
@@ -276,4 +313,7 @@ class ToyVenue:
         for order_id, found in self.orders.items():
             if found.kind is Kind.DELAYED and now_ms - found.accepted_ms >= 150:
                 found.kind = Kind.LIVE
-                self._say(order_id, now_ms)
+                if found.signed.order.taking:
+                    self._match_at_once(order_id, now_ms)
+                else:
+                    self._say(order_id, now_ms)

@@ -68,6 +68,18 @@ def _best_ask(book: BookView, own: Mapping[tuple[Outcome, int], int], other: Out
     return None
 
 
+def offers(inputs: QuoteInputs, outcome: Outcome) -> list[tuple[int, int]]:
+    """What others ask for one outcome, best first: (price 10⁻⁴, size 10⁻⁶)."""
+    book = inputs.book(outcome)
+    if book is None:
+        return []
+    left = (
+        (price, size - inputs.own.get((outcome.other, units.ONE - price), 0))
+        for price, size in book.asks
+    )
+    return [(price, size) for price, size in left if size > 0]
+
+
 def _figures(bid: int | None, ask: int | None) -> tuple[tuple[str, str], ...]:
     return (
         ("bid", "-" if bid is None else units.price_text(bid)),

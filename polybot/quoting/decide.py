@@ -13,9 +13,10 @@ from polybot.domain.market import Outcome
 from polybot.domain.market_states import MarketState
 from polybot.pricing.fair import Fair, NoFair, WhyNoFair
 from polybot.quoting import ladder
-from polybot.quoting.books import Touch, market_mid, touch
+from polybot.quoting.books import Touch, market_mid, offers, touch
+from polybot.quoting.completion import Held, Take, Unpaired, plan
 from polybot.quoting.model import Decision, Quote, QuoteInputs
-from polybot.quoting.params import QuoteParams
+from polybot.quoting.params import CompletionParams, QuoteParams
 from polybot.quoting.reasons import Reason, Why
 from polybot.quoting.reservation import Blend, Value, blend, edge, value
 from polybot.risk.exposure import inventory_room
@@ -25,14 +26,16 @@ _NOT_OPEN = (MarketState.DISCOVERED, MarketState.PREOPEN)
 _QUOTED = (MarketState.AWAIT_STRIKE, MarketState.QUOTING, MarketState.REDUCE)
 
 
-def decide(inputs: QuoteInputs, params: QuoteParams) -> Decision:
+def decide(
+    inputs: QuoteInputs, params: QuoteParams, completion: CompletionParams | None = None
+) -> Decision:
     """Desired bids for one market now, with the reason for everything withheld or reduced.
 
     Raises ValueError when `tick` is not a positive divisor of one dollar.
     """
     if inputs.tick <= 0 or units.ONE % inputs.tick:
         raise ValueError(f"expected a tick that divides {units.ONE}, was {inputs.tick}")
-    if inputs.state not in _QUOTED and not _opens_early(inputs, params):
+    if inputs.state not in _QUOTED and not _opens_early(inputs):
         return _nothing(_closed(inputs))
     if isinstance(inputs.fair, NoFair):
         return _nothing(Reason(inputs.fair.why, None, inputs.fair.figures))
@@ -41,17 +44,17 @@ def decide(inputs: QuoteInputs, params: QuoteParams) -> Decision:
     if inputs.advice.veto is not None:
         veto, because = inputs.advice.veto, " ".join(inputs.advice.because)
         return _nothing(Reason(Why.SIGNAL, None, (("signal", because), ("says", veto.value))))
-    return _Quoter(inputs, params, inputs.fair, inputs.state is MarketState.REDUCE).decision()
+    reduce = inputs.state is MarketState.REDUCE
+    return _Quoter(inputs, params, inputs.fair, reduce, completion).decision()
 
 
 def _nothing(*reasons: Reason) -> Decision:
     return Decision((), reasons)
 
 
-def _opens_early(inputs: QuoteInputs, params: QuoteParams) -> bool:
+def _opens_early(inputs: QuoteInputs) -> bool:
     """Whether the operator wants quotes before the window, and its market is ready for them."""
-    opens_ms = inputs.market.start_ms - params.preopen_s * 1000
-    return inputs.state is MarketState.PREOPEN and inputs.now_ms >= opens_ms
+    return inputs.state is MarketState.PREOPEN and inputs.now_ms >= inputs.table.opens_ms
 
 
 def _closed(inputs: QuoteInputs) -> Reason:
@@ -75,6 +78,9 @@ class _Quoter:
     params: QuoteParams
     fair: Fair
     reduce: bool
+    completion: CompletionParams | None
+    take: Take | None = None
+    kept_back: int = 0  # shares of the missing side that are not bid for: they are to be taken
     reasons: list[Reason] = attrs.field(factory=list)
 
     def decision(self) -> Decision:
@@ -90,6 +96,8 @@ class _Quoter:
             self.inputs.tick / units.ONE,
             self.params,
         )
+        if self.reduce and self.completion is not None and self.completion.enabled:
+            self._complete(view.q, self.completion)
         tops = {
             Outcome.UP: self._top(Outcome.UP, up, worth.cap_up, view),
             Outcome.DOWN: self._top(Outcome.DOWN, down, worth.cap_down, view),
@@ -103,7 +111,37 @@ class _Quoter:
             worth.edge,
             worth.cap_up,
             worth.cap_down,
+            self.take,
         )
+
+    def _complete(self, q: float, completion: CompletionParams) -> None:
+        """Take of the missing side what the plan says, once our own bids leave room for it."""
+        table = self.inputs.table
+        net = self.inputs.net
+        missing = Outcome.DOWN if net > 0 else Outcome.UP
+        unpaired = Unpaired(
+            market=self.inputs.market,
+            net_confirmed=self.inputs.net_confirmed,
+            net_told=net,
+            q=q,
+            offers=offers(self.inputs, missing),
+            to_cutoff_s=(table.cutoff_ms - self.inputs.now_ms) / 1000,
+            window_s=(table.cutoff_ms - table.stop_ms) / 1000,
+            pending=self.inputs.taking,
+            post_only=self.inputs.post_only,
+        )
+        found = plan(unpaired, self.params.gamma_per_share, completion)
+        if not isinstance(found, Take):
+            if found is not Held.PAIRED:
+                self.reasons.append(Reason(found, missing))
+            return
+        self.kept_back = found.size
+        resting = sum(size for (side, _), size in self.inputs.own.items() if side is missing)
+        if found.size + resting > abs(net):
+            figures = (("resting", units.amount_text(resting)),)
+            self.reasons.append(Reason(Why.YIELDING, missing, figures))
+            return
+        self.take = found
 
     def _top(
         self, outcome: Outcome, others: Touch | Reason, cap: float, view: Blend
@@ -175,5 +213,6 @@ class _Quoter:
     def _room(self, outcome: Outcome) -> int:
         """Shares (10⁻⁶) of one outcome that may still be bought if all of it fills."""
         if self.reduce:
-            return inventory_room(outcome, self.inputs.net, 0)  # pair what is held, never flip
+            room = inventory_room(outcome, self.inputs.net, 0)  # pair what is held, never flip
+            return room - self.kept_back
         return inventory_room(outcome, self.inputs.net, self.inputs.net_limit)

@@ -10,7 +10,9 @@ from polybot.domain import units
 from polybot.domain.market import Market, Outcome
 from polybot.domain.market_states import MarketState
 from polybot.pricing.fair import Fair, NoFair
+from polybot.quoting.completion import Take
 from polybot.quoting.reasons import Reason
+from polybot.risk.timetable import Timetable
 from polybot.signal.advice import NEUTRAL, Advice
 
 
@@ -27,7 +29,10 @@ class BookView:
 
 @attrs.frozen
 class QuoteInputs:
-    """Everything one decision depends on. `held_*` in 10⁻⁶ shares, provisional fills included."""
+    """Everything one decision depends on. `held_*` in 10⁻⁶ shares, provisional fills included;
+    `net_confirmed` is Up less Down without them. `taking`: an order that takes is under way, or
+    what it came to is not booked; `post_only`: the venue takes resting orders only.
+    """
 
     market: Market
     now_ms: int
@@ -40,6 +45,10 @@ class QuoteInputs:
     own: Mapping[tuple[Outcome, int], int]  # our resting bids: (outcome, price) → size
     net_limit: int  # net shares (10⁻⁶) that no fills of ours may exceed
     state: MarketState
+    table: Timetable
+    net_confirmed: int = 0
+    taking: bool = False
+    post_only: bool = False
     advice: Advice = NEUTRAL  # what the acting signals ask for
 
     @property
@@ -77,3 +86,4 @@ class Decision:
     edge: float | None = None
     cap_up: float | None = None
     cap_down: float | None = None
+    take: Take | None = None  # beside the quotes: the missing side, now or never

@@ -83,3 +83,33 @@ class QuoteParams:
     def __attrs_post_init__(self) -> None:
         if self.cutoff_twap_s > self.stop_twap_s or self.cutoff_candle_s > self.stop_candle_s:
             raise ValueError("expected each cutoff no earlier than its stop")
+
+
+@attrs.frozen
+class CompletionParams:
+    """When the missing side of a position is bought as a taker (strategy.md 7): `[completion]`."""
+
+    enabled: bool = True
+    """Whether anything is taken at all; without it positions are paired by resting bids only."""
+
+    wait_value: float = attrs.field(default=0.01, validator=_between(0.0, 0.2))
+    """Dollars per share that a passive fill would save; counts less as the cutoff comes nearer."""
+
+    medium_from: float = attrs.field(default=0.25, validator=_between(0.0, 1.0))
+    """Urgency (0 at the stop, 1 at the last call) from which slices are taken."""
+
+    high_from: float = attrs.field(default=0.75, validator=_between(0.0, 1.0))
+    """Urgency from which all that is missing is taken at once."""
+
+    slice_fraction: float = attrs.field(default=0.25, validator=_between(0.01, 1.0))
+    """Part of the missing shares that one slice takes."""
+
+    last_call_s: float = attrs.field(default=5.0, validator=_between(0.5, 60.0))
+    """Seconds before the cutoff when the rest is taken all or nothing, for the last time."""
+
+    every_s: float = attrs.field(default=1.0, validator=_between(0.2, 60.0))
+    """Seconds between two tries."""
+
+    def __attrs_post_init__(self) -> None:
+        if self.medium_from > self.high_from:
+            raise ValueError("expected 'medium_from' not above 'high_from'")

@@ -8,6 +8,7 @@ import attrs
 
 from polybot.domain.market import Outcome
 from polybot.pricing.fair import WhyNoFair
+from polybot.quoting.completion import Held
 
 
 class Why(enum.Enum):
@@ -23,6 +24,7 @@ class Why(enum.Enum):
     DISAGREE = "model and market disagree: model's weight halved, its cheap side withheld"
     CAP_BELOW_TICK = "worth less than one tick after edge"
     COMBINED_CAP = "lowered so that Up and Down together stay below the target"
+    YIELDING = "our own bids for the missing side go before it is taken"
     INVENTORY = "reduced to what the inventory limit leaves"
     SIGNAL = "withheld by a signal"
     BELOW_MINIMUM = "size below the market's minimum"
@@ -32,6 +34,6 @@ class Why(enum.Enum):
 class Reason:
     """One link of the chain; `outcome` is None when it holds for both."""
 
-    why: Why | WhyNoFair
+    why: Why | WhyNoFair | Held
     outcome: Outcome | None = None
     figures: tuple[tuple[str, str], ...] = ()

@@ -11,7 +11,7 @@ import enum
 
 import attrs
 
-from polybot.domain.market import Outcome
+from polybot.domain.market import Outcome, most_spent
 from polybot.domain.orders import NewOrder
 from polybot.domain.units import ONE, SHARE, USD, notional
 from polybot.risk.exposure import Elsewhere, Exposure, inventory_room
@@ -100,6 +100,8 @@ def within_limits(
     outcome, those being cancelled included: they can still fill beside their replacement.
     """
     cost = notional(order.price, order.size)
+    if order.taking:
+        cost = most_spent(order.market.fees, cost)
     if before.bids.orders >= limits.max_open_orders_per_market:
         return Limit.MARKET_ORDERS
     if before.bids.orders + standing.others.orders >= limits.max_open_orders:

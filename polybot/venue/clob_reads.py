@@ -13,7 +13,7 @@ from polybot.domain.orders import Failure, OrderRow, TradeSeen
 from polybot.venue import fields
 from polybot.venue.market_messages import BookMessage, decode_book
 from polybot.venue.private_rows import Me, decode_order_row, decode_trade
-from polybot.venue.rest import Reply, Rest
+from polybot.venue.rest import Rest, decoded
 from polybot.venue.site import is_position_id
 
 T = TypeVar("T")
@@ -127,7 +127,7 @@ class ClobReads:
         self, path: str, params: Mapping[str, str], decode: Callable[[object], T]
     ) -> T | Failure:
         reply = await self.rest.call("GET", path, params=params)
-        return _decoded(f"GET {path}", reply, decode)
+        return decoded(f"GET {path}", reply, decode)
 
     async def _pages(
         self, path: str, params: Mapping[str, str], decode: Callable[[object], T]
@@ -145,17 +145,6 @@ class ClobReads:
             if cursor in _END:
                 return rows
         return Failure(f"GET {path}: more than {_PAGES_MAX} pages")
-
-
-def _decoded(what: str, reply: Reply | Failure, decode: Callable[[object], T]) -> T | Failure:
-    if isinstance(reply, Failure):
-        return reply
-    if reply.status != 200:
-        return reply.failure(what)
-    try:
-        return decode(reply.json())
-    except ValueError as error:
-        return Failure(f"{what}: unreadable: {error}")
 
 
 def _page(value: object, decode: Callable[[object], T]) -> tuple[list[T], str]:

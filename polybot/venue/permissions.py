@@ -6,8 +6,7 @@ Failure; none raises for what the venue does.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from typing import TypeVar
+from collections.abc import Sequence
 
 import attrs
 import orjson
@@ -15,11 +14,9 @@ import orjson
 from polybot.domain.orders import Failure
 from polybot.venue import fields
 from polybot.venue.clob import ClobClient
-from polybot.venue.rest import Reply, Rest
+from polybot.venue.rest import Rest, decoded
 from polybot.venue.signing import address_word, keccak
 from polybot.venue.site import is_position_id
-
-T = TypeVar("T")
 
 _ALLOWANCE = keccak(b"allowance(address,address)")[:4]
 _OPERATOR = keccak(b"isApprovedForAll(address,address)")[:4]
@@ -49,19 +46,19 @@ class Approval:
 async def closed_only(client: ClobClient) -> bool | Failure:
     """Whether the account may only reduce positions (clob.md 7.3)."""
     path = "/auth/ban-status/closed-only"
-    return _decoded(path, await client.rest.call("GET", path), _closed_only)
+    return decoded(path, await client.rest.call("GET", path), _closed_only)
 
 
 async def api_keys(client: ClobClient) -> list[str] | Failure:
     """The keys of our wallet: answers only to credentials that hold."""
     path = "/auth/api-keys"
-    return _decoded(path, await client.rest.call("GET", path), _keys)
+    return decoded(path, await client.rest.call("GET", path), _keys)
 
 
 async def place(site: Rest) -> Place | Failure:
     """The geoblock probe; `site` is public, with the website's URL."""
     path = "/api/geoblock"
-    return _decoded(path, await site.call("GET", path), _place)
+    return decoded(path, await site.call("GET", path), _place)
 
 
 async def allowances(client: ClobClient, token: str | None) -> dict[str, int] | Failure:
@@ -71,7 +68,7 @@ async def allowances(client: ClobClient, token: str | None) -> dict[str, int] | 
         kind = "CONDITIONAL-V2" if is_position_id(token) else "CONDITIONAL"
         params |= {"asset_type": kind, "token_id": token}
     path = "/balance-allowance"
-    return _decoded(path, await client.rest.call("GET", path, params=params), _allowances)
+    return decoded(path, await client.rest.call("GET", path, params=params), _allowances)
 
 
 async def approvals(rpc: Rest, questions: Sequence[Approval]) -> list[int] | Failure:
@@ -79,7 +76,7 @@ async def approvals(rpc: Rest, questions: Sequence[Approval]) -> list[int] | Fai
     found: list[int] = []
     for number, question in enumerate(questions):
         body = orjson.dumps(_eth_call(question, number))
-        answer = _decoded("eth_call", await rpc.call("POST", "", body=body), _word)
+        answer = decoded("eth_call", await rpc.call("POST", "", body=body), _word)
         if isinstance(answer, Failure):
             return answer
         found.append(answer)
@@ -91,17 +88,6 @@ def _eth_call(question: Approval, number: int) -> dict[str, object]:
     data = selector + address_word(question.owner) + address_word(question.spender)
     call = {"to": question.token, "data": "0x" + data.hex()}
     return {"jsonrpc": "2.0", "id": number, "method": "eth_call", "params": [call, "latest"]}
-
-
-def _decoded(what: str, reply: Reply | Failure, decode: Callable[[object], T]) -> T | Failure:
-    if isinstance(reply, Failure):
-        return reply
-    if reply.status != 200:
-        return reply.failure(what)
-    try:
-        return decode(reply.json())
-    except ValueError as error:
-        return Failure(f"{what}: unreadable: {error}")
 
 
 def _closed_only(value: object) -> bool:

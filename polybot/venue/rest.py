@@ -4,8 +4,9 @@ redirects, no exceptions for what peers do.
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, AsyncIterator, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
+from typing import TypeVar
 
 import attrs
 import httpx
@@ -16,6 +17,8 @@ from polybot.clock import Clock
 from polybot.domain.orders import Failure
 from polybot.venue.auth import l2_headers
 from polybot.venue.secret import Credentials
+
+T = TypeVar("T")
 
 
 @asynccontextmanager
@@ -59,6 +62,18 @@ class Reply:
     def failure(self, what: str) -> Failure:
         refused = self.status in (401, 403)
         return Failure(f"{what}: HTTP {self.status} {self.error_text()}", refused)
+
+
+def decoded(what: str, reply: Reply | Failure, decode: Callable[[object], T]) -> T | Failure:
+    """What an answer of status 200 says. `decode` raises ValueError at what it cannot read."""
+    if isinstance(reply, Failure):
+        return reply
+    if reply.status != 200:
+        return reply.failure(what)
+    try:
+        return decode(reply.json())
+    except ValueError as error:
+        return Failure(f"{what}: unreadable: {error}")
 
 
 @attrs.frozen

@@ -28,7 +28,7 @@ from hypothesis import given, strategies as st
 
 from polybot.domain.market import Side
 from polybot.domain.market_states import MarketState
-from polybot.domain.orders import NewOrder
+from polybot.domain.orders import NewOrder, TimeInForce
 from polybot.domain.units import LOT, SHARE
 from polybot.execution import firewall as module
 from polybot.execution.desk import Desired
@@ -101,6 +101,20 @@ def with_case(**changes: Any) -> Callable[[Case], None]:
     return spoil
 
 
+def taking(
+    *, net: int = -10 * SHARE, free_cash: int = 100 * SHARE, **changes: Any
+) -> Callable[[Case], None]:
+    """Ten Up bought now or never by somebody who is long Down."""
+
+    def spoil(case: Case) -> None:
+        case.order = attrs.evolve(case.order, tif=TimeInForce.FAK, post_only=False)
+        case.standing = standing(free_cash, down=-net)
+        for name, value in changes.items():
+            setattr(case, name, value)
+
+    return spoil
+
+
 ELSEWHERE = attrs.evolve(MARKET, condition_id="0xd")
 THREE = tuple(tracked(order(UP, price)) for price in (4500, 4600, 4700))
 
@@ -122,8 +136,16 @@ CASES: list[tuple[str, Callable[[Case], None]]] = [
     ("below the minimum size", with_order(size=10 * SHARE + 1)),
     ("above the largest order", with_order(size=200 * SHARE + LOT, price=100)),
     ("above the largest order value", with_order(size=200 * SHARE, price=5100)),
-    ("not a post-only bid", with_order(side=Side.SELL)),
-    ("not a post-only bid", with_order(post_only=False)),
+    ("neither a post-only bid nor one that takes", with_order(side=Side.SELL)),
+    ("neither a post-only bid nor one that takes", with_order(post_only=False)),
+    ("neither a post-only bid nor one that takes", with_order(tif=TimeInForce.FAK)),
+    ("takes more than is missing", taking(net=-10 * SHARE + LOT)),
+    (
+        "takes more than is missing",
+        taking(net=-10 * SHARE, resting=(tracked(order(UP, 4000, 5)),)),
+    ),
+    ("pair with a resting order too dear", taking(resting=(tracked(order(DOWN, 5200)),))),
+    ("not enough free cash", taking(free_cash=4_800_000)),
     ("above its cap", with_case(wish=wanting(cap=4799))),
     ("above its cap", with_case(wish=Desired(cap_down=9900, pair_cap=9900, fair_up=5000))),
     ("net share limit", with_case(limits=attrs.evolve(LIMITS, max_net_shares=9))),
@@ -191,6 +213,9 @@ ALLOWED: dict[str, Callable[[Case], None]] = {
     "all the cash": with_case(standing=standing(4_800_000)),
     "market limit": with_case(standing=standing(100 * SHARE, 145_200_000, 0)),
     "total limit": with_case(standing=standing(100 * SHARE, 0, 395_200_000)),
+    "taking what is missing, above the bids' cap": taking(wish=wanting(cap=4000)),
+    "taking with its fee": taking(free_cash=4_800_000 + 336_000),
+    "taking beside a pair": taking(resting=(tracked(order(DOWN, 5199)),), wish=wanting(pair_cap=0)),
 }
 
 

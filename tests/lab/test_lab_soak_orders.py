@@ -11,7 +11,7 @@ import pytest
 
 from polybot.domain import ledger
 from polybot.domain.orders import OrderSeen, TradeSeen, TradeStatus
-from polybot.execution import desk, table
+from polybot.execution import desk, firewall, table
 from polybot.execution.doubts import Doubts
 from polybot.execution.lifecycle import OPEN, TRANSITIONS, Event, State
 from polybot.lab.report import table as written
@@ -92,6 +92,14 @@ def the_word_matched_is_believed(patch: Patch) -> None:
     patch.setattr(table.OrderTable, "seen", believing)
 
 
+def what_takes_may_overlap(patch: Patch) -> None:
+    patch.setattr(desk.Desk, "taking", False)
+
+
+def what_takes_is_not_held_to_what_is_missing(patch: Patch) -> None:
+    patch.setattr(firewall.Firewall, "_only_pairs", staticmethod(lambda *_: None))
+
+
 NAIVE: tuple[Callable[[Patch], None], ...] = (
     time_out_is_a_refusal,
     a_cancel_sent_is_a_cancel,
@@ -102,6 +110,8 @@ NAIVE: tuple[Callable[[Patch], None], ...] = (
     a_cancelling_order_counts_no_more,
     failed_is_final_too_late,
     the_word_matched_is_believed,
+    what_takes_may_overlap,
+    what_takes_is_not_held_to_what_is_missing,
 )
 
 

@@ -69,9 +69,10 @@ def inputs(
     own: Mapping[tuple[Outcome, int], int] | None = None,
     tick: int = 100,
     limit: int = 100 * SHARES,
+    preopen_s: int = 0,
 ) -> QuoteInputs:
     now_ms = START + int(at_s * 1000)
-    table = Timetable.of(of, Times(120_000, 60_000))
+    table = Timetable.of(of, Times(120_000, 60_000, preopen_s * 1000))
     machine = MarketMachine(of, table, known=Known(book=True, strike=True))
     up = book(5400, 5600) if up is None else up
     return QuoteInputs(
@@ -86,6 +87,7 @@ def inputs(
         own or {},
         limit,
         machine.at(now_ms),
+        table,
     )
 
 
@@ -238,7 +240,7 @@ def test_books_not_to_be_trusted(view: BookView, why: Why) -> None:
 def test_preopen_quoting_is_a_choice() -> None:
     """Before the open nothing is quoted unless the operator allows it."""
     assert whys(decide(inputs(at_s=-5), QuoteParams())) == [Why.NOT_OPEN]
-    assert decide(inputs(at_s=-5), QuoteParams(preopen_s=10)).quotes
+    assert decide(inputs(at_s=-5, preopen_s=10), QuoteParams()).quotes
 
 
 def test_without_a_strike_nothing() -> None:

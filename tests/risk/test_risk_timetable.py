@@ -154,7 +154,7 @@ def test_what_each_state_allows() -> None:
     """
     assert {s for s in MarketState if A.QUOTE in ALLOWED[s]} == {S.PREOPEN, S.QUOTING}
     assert {s for s in MarketState if A.REDUCE in ALLOWED[s]} == {S.PREOPEN, S.QUOTING, S.REDUCE}
-    assert {s for s in MarketState if A.COMPLETE in ALLOWED[s]} == {S.QUOTING, S.REDUCE, S.CUTOFF}
+    assert {s for s in MarketState if A.COMPLETE in ALLOWED[s]} == {S.QUOTING, S.REDUCE}
     assert {s for s in MarketState if A.REDEEM in ALLOWED[s]} == {S.RESOLVED}
 
 

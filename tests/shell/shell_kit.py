@@ -121,10 +121,10 @@ class Scene:
         """Wait until the bot has bids on both outcomes."""
         await self.until(lambda: len({o.token for o in self.venue.live}) == 2, "two-sided quotes")
 
-    async def requoting(self) -> None:
+    async def requoting(self, within_s: float = WITHIN_S) -> None:
         """Wait until the bot has placed something from now on, and the venue shows it."""
         after = len(self.venue.seen)
-        await self.until(lambda: self.venue.placed(after=after), "a new order")
+        await self.until(lambda: self.venue.placed(after=after), "a new order", within_s)
 
     async def withdrawn(self, within_s: float = WITHIN_S) -> None:
         """Wait until no quote of ours is left, and none has come for a while: between a cancel and

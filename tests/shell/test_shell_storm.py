@@ -13,9 +13,9 @@ from polybot.exchange.faults.plan import Plan, StormTerms
 from polybot.patient_clock import PatientClock
 
 HARD = StormTerms(warm_up_s=1, round_s=60, quiet_s=45, fewest=4, most=8)
+NEXT_WINDOW_S = 360.0  # one that is decided early has no two-sided book to quote in
 
 
-@pytest.mark.skip(reason="fails since the last merges of 2026-11-26; the cause is not found yet")
 @pytest.mark.parametrize("seed", range(1, 4))
 async def test_a_storm_is_weathered(seed: int, fast_clock: PatientClock) -> None:
     """Two rounds of drawn faults: quoting comes back in the quiet, and the end is clean (S15)."""
@@ -24,7 +24,7 @@ async def test_a_storm_is_weathered(seed: int, fast_clock: PatientClock) -> None
         venue.faults.start(Plan(storm=HARD), venue.clock.now_ms())
         await trio.sleep(1 + 2 * HARD.round_s + HARD.quiet_s)
         venue.faults.clear()
-        await it.requoting()
+        await it.requoting(NEXT_WINDOW_S)
         report = await it.end()
 
     assert it.code == 0

@@ -263,7 +263,6 @@ async def _never(_self: MarketFeed) -> None:
 # --- 6 --------------------------------------------------------------------------------------------
 
 
-@pytest.mark.skip(reason="fails since the last merges of 2026-11-26; the cause is not found yet")
 @both
 async def test_6_fills_of_the_blind_time_are_read(
     naive: bool, monkeypatch: Patch, fast_clock: PatientClock
@@ -278,6 +277,7 @@ async def test_6_fills_of_the_blind_time_are_read(
                 return []
 
             monkeypatch.setattr(ClobClient, "trades", nothing)
+        it.market.taker_delay_ms = 0  # or our cancels would be quicker than those who hit us
         line = it.venue.lines["user_ws"]
         line.cut()
         for order in it.venue.live[:2]:

@@ -1,0 +1,175 @@
+"""Orders that take: once for each number, one at a time, filled by dollars, never resting."""
+
+from __future__ import annotations
+
+import attrs
+import pytest
+from execution_kit import (
+    DOWN,
+    MARKET,
+    RICH,
+    T0,
+    UP,
+    acked,
+    desk,
+    order,
+    posts,
+    refused,
+    resting,
+    seen,
+    unknown,
+)
+
+from polybot.domain.market import Side, most_spent, taker_fee
+from polybot.domain.orders import (
+    CancelResult,
+    FillLeg,
+    NewOrder,
+    OrderSeen,
+    Reject,
+    TimeInForce,
+    TradeSeen,
+    TradeStatus,
+)
+from polybot.domain.units import SHARE, notional
+from polybot.execution.desk import POST_ONLY_MS, Desired, Desk
+from polybot.execution.lifecycle import State
+from polybot.risk.checks import Standing
+from polybot.risk.exposure import Exposure
+
+LONG_UP = attrs.evolve(RICH, held=Exposure(up=10 * SHARE))
+
+
+def take(number: int = 1, *, price: int = 5000, shares: int = 10) -> Desired:
+    """Buy Down now or never; nothing rests beside it."""
+    made = NewOrder(
+        MARKET, DOWN, Side.BUY, price, shares * SHARE, TimeInForce.FAK, post_only=False
+    )  # fmt: skip
+    return Desired(fair_up=5000, take=made, take_number=number)
+
+
+def taken(order_id: str, shares: int, price: int = 5000) -> TradeSeen:
+    leg = FillLeg(order_id, MARKET.down_token, Side.BUY, price, shares * SHARE, maker=False)
+    return TradeSeen("t9", MARKET.condition_id, TradeStatus.MATCHED, (leg,), T0)
+
+
+def sent(made: Desk, wish: Desired, standing: Standing = LONG_UP) -> list[str]:
+    made.desired = wish
+    return [each.id for each in posts(made.act(T0, standing))]
+
+
+def test_no_take_beside_an_end_that_is_not_proven() -> None:
+    """A cancel's reply does not say what the order matched before it (F20): until the stream has
+    told its end, its shares may be ours already, and are not taken again.
+    """
+    made = desk()
+    (bid,) = resting(made, order(DOWN, 4800))
+    made.desired = Desired()
+    made.act(T0, LONG_UP)
+    made.cancelled([bid], CancelResult(frozenset({bid}), {}), T0)
+
+    assert sent(made, take(1)) == []
+    assert made.counts.withheld == {"the end of a bid is not proven": 1}
+
+    made.heard(seen(bid, OrderSeen.Kind.DEAD), T0)
+    assert len(sent(made, take(2))) == 1
+
+
+def test_a_take_leaves_once_for_its_number() -> None:
+    """The wish may stand for a while; only a new number is a new try."""
+    made = desk()
+
+    assert sent(made, take(1)) == ["0x1"]
+    made.posted([refused("0x1", Reject.NO_MATCH)], T0)
+    assert sent(made, take(1)) == []
+    later = T0 + 60_000
+    made.desired = take(2)
+    assert [each.id for each in posts(made.act(later, LONG_UP))] == ["0x2"]
+
+
+def test_one_at_a_time_until_it_is_booked() -> None:
+    """From the signature to the last of its trades the position is not known."""
+    made = desk()
+    sent(made, take(1))
+    assert made.taking
+    assert sent(made, take(2)) == []
+    made.posted([acked("0x1", "matched", taking=5)], T0)
+    assert made.table["0x1"].state is State.FILLED, "what it did not get is gone"
+    assert made.taking, "five shares are matched and not told yet"
+    assert sent(made, take(3)) == []
+    made.heard(taken("0x1", 5), T0)
+    assert not made.taking
+    assert sent(made, take(4, shares=5)) == ["0x2"]
+
+
+def test_a_take_without_an_answer_blocks_the_next() -> None:
+    """An order in doubt may have been filled (S3)."""
+    made = desk()
+    sent(made, take(1))
+    made.posted([unknown("0x1")], T0)
+
+    assert made.taking
+    assert sent(made, take(2)) == []
+
+
+@pytest.mark.parametrize("reason", [Reject.POST_ONLY_MODE, Reject.RESTARTING])
+def test_nothing_is_taken_after_a_restart_of_the_engine(reason: Reject) -> None:
+    """The venue takes resting orders only for two minutes (clob.md 7.3)."""
+    made = desk()
+    sent(made, take(1))
+    made.posted([refused("0x1", reason)], T0)
+
+    assert made.post_only(T0 + POST_ONLY_MS - 1)
+    assert not made.post_only(T0 + POST_ONLY_MS)
+
+
+def test_cheaper_shares_are_no_overfill() -> None:
+    """A taker's buy is filled by dollars: ten at 0.50 may become 12.5 at 0.40 (clob.md 3.2)."""
+    made = desk()
+    sent(made, take(1))
+    made.heard(taken("0x1", 12, price=4000), T0)
+
+    assert not made.table.faults
+    made.heard(attrs.evolve(taken("0x1", 3, price=4000), trade_id="t10"), T0)
+    assert list(made.table.faults) == ["filled beyond its size"]
+
+
+def test_what_it_may_spend_is_reserved_with_its_fee() -> None:
+    """At most the rate on top, whatever the price it meets in the end."""
+    made = desk()
+    sent(made, take(1))
+    assert made.reserved == most_spent(MARKET.fees, 5 * SHARE) == 5_350_000
+    assert made.reserved >= 5 * SHARE + taker_fee(MARKET.fees, 5000, 10 * SHARE)
+
+    made.heard(taken("0x1", 5, price=4000), T0)
+    assert made.reserved == most_spent(MARKET.fees, 5 * SHARE - notional(4000, 5 * SHARE))
+
+
+def test_a_partial_match_told_by_the_stream_is_its_end() -> None:
+    """MATCHED with shares missing: a bid would rest on, what takes does not (F25)."""
+    made = desk()
+    sent(made, take(1))
+    made.heard(seen("0x1", OrderSeen.Kind.MATCHED, matched=4), T0)
+
+    assert made.table["0x1"].state is State.CANCELLED
+    assert made.taking, "its trades are still to come"
+
+
+def test_a_bid_for_the_missing_side_goes_first() -> None:
+    """Both could fill: the take waits until the bid is proven gone."""
+    made = desk()
+    (bid,) = resting(made, order(DOWN, 4700))
+
+    assert sent(made, take(1)) == []
+    assert made.counts.withheld["takes more than is missing"] == 1
+    made.heard(seen(bid, OrderSeen.Kind.DEAD), T0)
+    assert sent(made, take(2)) == ["0x2"]
+
+
+def test_a_bid_that_it_would_meet_goes_first() -> None:
+    """Our own bid for Up at 0.50 stands as an offer of Down at 0.50."""
+    made = desk()
+    resting(made, order(UP, 5000))
+
+    assert sent(made, take(1)) == []
+    assert made.counts.withheld["pair with a resting order too dear"] == 1

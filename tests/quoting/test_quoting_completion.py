@@ -1,0 +1,226 @@
+"""Completion: golden values, stages, and what no plan may ever do."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import attrs
+import pytest
+from hypothesis import given, strategies as st
+
+from polybot.domain.market import FeeSchedule, Market, Outcome, TwapPair
+from polybot.domain.orders import TimeInForce
+from polybot.quoting.completion import (
+    Held,
+    Stage,
+    Take,
+    Unpaired,
+    all_in,
+    plan,
+    stage_of,
+    urgency,
+    worth_taking,
+)
+from polybot.quoting.params import CompletionParams
+
+SHARE = 1_000_000
+FEES = FeeSchedule(70_000, 1, 200_000)
+START = 1_790_000_100_000
+MARKET = Market(
+    series="btc-5m",
+    slug="btc-updown-5m",
+    condition_id="0xc",
+    up_token="1",
+    down_token="2",
+    start_ms=START,
+    end_ms=START + 300_000,
+    rule=TwapPair("btcusd", 60),
+    tick=100,
+    min_size=5 * SHARE,
+    fees=FEES,
+)
+PARAMS = CompletionParams()
+GAMMA = 0.002
+
+
+def long_up(shares: int = 100, *, left_s: float = 20.0, **changes: Any) -> Unpaired:
+    """Long Up at even odds, with Down offered at 0.50 and 0.52, sixty shares each."""
+    offers = ((5000, 60 * SHARE), (5200, 60 * SHARE))
+    made = Unpaired(MARKET, shares * SHARE, shares * SHARE, 0.5, offers, left_s, 60.0)
+    return attrs.evolve(made, **changes)
+
+
+def planned(unpaired: Unpaired, params: CompletionParams = PARAMS) -> Take | Held:
+    return plan(unpaired, GAMMA, params)
+
+
+# --- formulas -------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("cost", "price"),
+    [(0.40, 0.5830), (0.45, 0.5326), (0.48, 0.5025), (0.50, 0.4825), (0.55, 0.4328)],
+)
+def test_break_even_prices_are_those_of_the_table(cost: float, price: float) -> None:
+    """P + fP(1−P) = 1 − c (strategy.md 7, no tolerated loss), to its four digits."""
+    below, above = (all_in(round(10_000 * price) + step, FEES) for step in (-1, 1))
+
+    assert below < 1 - cost < above
+
+
+def test_the_optimal_holding_is_that_of_the_reference() -> None:
+    """q = 0.56 at 0.52, γ = 0.001: 161 shares are held (strategy.md 5.1), the rest is paired."""
+    assert 400 - worth_taking(0.56, 0.001, 400, 0.48) == pytest.approx(161, abs=0.5)
+    assert 400 - worth_taking(0.44, 0.001, -400, 0.48) == pytest.approx(161, abs=0.5)
+
+
+def certainty_equivalent(q: float, gamma: float, net: float) -> float:
+    """Dollars that shares Up are worth for sure: strategy.md 5.1."""
+    return -math.log1p(q * math.expm1(-gamma * net)) / gamma
+
+
+@given(st.floats(0.05, 0.95), st.integers(-300, 300), st.floats(0.02, 0.98), st.floats(1e-3, 0.02))
+def test_no_other_number_of_shares_is_worth_more(
+    q: float, net: int, cost: float, gamma: float
+) -> None:
+    """Brute force over the certainty equivalent of what is left, and a dollar for each pair."""
+    heavy, held = (q, net) if net > 0 else (1 - q, -net)
+
+    def gain(shares: float) -> float:
+        return shares * (1 - cost) + certainty_equivalent(heavy, gamma, held - shares)
+
+    chosen = worth_taking(q, gamma, net, cost)
+    assert 0 <= chosen <= held
+    assert all(gain(chosen) >= gain(shares) - 1e-7 for shares in range(held + 1))
+
+
+def test_without_risk_aversion_it_is_all_or_nothing() -> None:
+    """Then a share is worth its fair price, however many there are."""
+    assert worth_taking(0.6, 0.0, 100, 0.39) == 100
+    assert worth_taking(0.6, 0.0, 100, 0.41) == 0
+    assert worth_taking(0.6, 0.002, 100, 1.0) == 0
+
+
+def test_urgency_grows_to_the_last_call() -> None:
+    """Zero at the stop, one from the last call on, slowly first."""
+    seen = [urgency(left, 60.0, PARAMS) for left in (60, 45, 30, 15, 5, 0)]
+
+    assert seen[0] == 0
+    assert seen[-2:] == [1, 1]
+    assert seen == sorted(seen)
+    assert urgency(1.0, 3.0, PARAMS) == 1, "a window that is all last call"
+
+
+def test_stages_follow_urgency() -> None:
+    """A minute between stop and cutoff: patience, slices, all, last call."""
+    at = {left: stage_of(urgency(left, 60.0, PARAMS), left, PARAMS) for left in (50, 25, 8, 5)}
+
+    assert at == {50: Stage.LOW, 25: Stage.MEDIUM, 8: Stage.HIGH, 5: Stage.LAST}
+
+
+# --- plans ----------------------------------------------------------------------------------------
+
+
+def test_slices_first_then_all_then_a_last_call() -> None:
+    """Long 100 Up: 25 shares, then what is worth it, then that or nothing."""
+    assert planned(long_up(left_s=25)) == Take(
+        Outcome.DOWN, TimeInForce.FAK, 5000, 25 * SHARE, Stage.MEDIUM
+    )
+    high = planned(long_up(left_s=8))
+    assert isinstance(high, Take)
+    assert (high.tif, high.stage, high.price) == (TimeInForce.FAK, Stage.HIGH, 5000)
+    assert high.size == 60 * SHARE, "forty shares Up are not worth 0.52 and a fee to be rid of"
+    last = planned(long_up(left_s=4))
+    assert isinstance(last, Take)
+    assert last.tif is TimeInForce.FOK
+    assert last.size == 60 * SHARE, "never more than is offered: a FOK would be killed"
+
+
+def test_only_as_much_as_is_worth_it() -> None:
+    """At 0.50 and a fee of 1.75 c the last 35 shares are kept: their risk costs less."""
+    found = planned(long_up(left_s=4, offers=((5000, 200 * SHARE),)))
+
+    assert isinstance(found, Take)
+    assert found.size / SHARE == pytest.approx(100 - 0.07004 / GAMMA, abs=0.05)
+
+
+def test_a_walk_through_levels_spends_what_it_costs() -> None:
+    """60 at 0.40 and 40 at 0.42 cost $40.80: 97.14 shares at the worst price, so that the venue,
+    which fills a taker's buy by dollars, gives 100 and no more.
+    """
+    offers = ((4000, 60 * SHARE), (4200, 60 * SHARE))
+    found = planned(long_up(left_s=8, offers=offers))
+
+    assert isinstance(found, Take)
+    assert (found.price, found.size) == (4200, 97_140_000)
+
+
+@pytest.mark.parametrize(
+    ("changes", "reason"),
+    [
+        ({"net_told": 0}, Held.PAIRED),
+        ({"net_confirmed": 0}, Held.PROVISIONAL),
+        ({"net_confirmed": -SHARE}, Held.PROVISIONAL),
+        ({"pending": True}, Held.PENDING),
+        ({"post_only": True}, Held.POST_ONLY),
+        ({"to_cutoff_s": 50.0}, Held.PATIENT),
+        ({"offers": ()}, Held.NO_OFFER),
+        ({"q": 0.7}, Held.DEAR),
+        ({"net_confirmed": 4 * SHARE}, Held.SMALL),
+        ({"offers": ((5000, 3 * SHARE),)}, Held.SMALL),
+        ({"q": 0.95, "offers": ((300, 10 * SHARE),)}, Held.SMALL),
+    ],
+)
+def test_nothing_is_taken(changes: dict[str, Any], reason: Held) -> None:
+    """Each reason by itself; the last: ten shares at three cents are below the venue's dollar."""
+    assert planned(long_up(left_s=8, **({} | changes))) is reason
+
+
+def test_a_position_whose_twin_became_dear_is_held() -> None:
+    """Fair moved against us: completing would lock in more than holding risks (strategy.md 7)."""
+    assert planned(long_up(left_s=4, q=0.2, offers=((8300, 200 * SHARE),))) is Held.DEAR
+    assert isinstance(planned(long_up(left_s=4, q=0.2, offers=((8000, 200 * SHARE),))), Take)
+
+
+@given(
+    net=st.integers(-300, 300),
+    unconfirmed=st.integers(-50, 50),
+    q=st.floats(0.03, 0.97),
+    offers=st.lists(st.tuples(st.integers(1, 99), st.integers(1, 200)), max_size=4),
+    left_s=st.floats(0, 60),
+    tick=st.sampled_from([10, 100]),
+)
+def test_what_no_plan_may_do(
+    net: int,
+    unconfirmed: int,
+    q: float,
+    offers: list[tuple[int, int]],
+    left_s: float,
+    tick: int,
+) -> None:
+    """Flip the position, count provisional shares, pay more than the block is worth, or send what
+    the venue refuses.
+    """
+    asks = tuple(sorted({price * 100: size * SHARE for price, size in offers}.items()))
+    told = (net + unconfirmed) * SHARE
+    unpaired = Unpaired(
+        attrs.evolve(MARKET, tick=tick), net * SHARE, told, q, asks, left_s, 60.0
+    )  # fmt: skip
+    found = planned(unpaired)
+    if isinstance(found, Held):
+        return
+    assert found.outcome is (Outcome.DOWN if told > 0 else Outcome.UP)
+    assert 5 * SHARE <= found.size <= min(abs(net) * SHARE, abs(told))
+    assert found.size % 10_000 == 0
+    assert found.price in dict(asks)
+    assert found.price * found.size // 10_000 >= SHARE
+    reached = sum(size for price, size in asks if price <= found.price)
+    assert found.size <= reached
+    assert worth_taking(q, GAMMA, told / SHARE, all_in(found.price, FEES)) > 0
+
+
+def test_parameters_that_contradict_each_other_are_refused() -> None:
+    """Slices cannot begin after everything is taken at once."""
+    with pytest.raises(ValueError, match="medium_from"):
+        CompletionParams(medium_from=0.8, high_from=0.5)

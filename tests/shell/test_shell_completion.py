@@ -1,0 +1,96 @@
+"""A position is paired by taking, through the whole bot against the exchange."""
+
+from __future__ import annotations
+
+import attrs
+import orjson
+from shell_kit import HOUR_MS, Scene, clean, playing, shell_config
+from venue_bent import lose_reply
+
+from polybot.config import Config
+from polybot.domain.ledger import MarketBooks
+from polybot.patient_clock import PatientClock
+
+EAGER = 0.05  # gamma per share: ten shares are a great risk to this maker
+LATE_MS = HOUR_MS + 180_000  # twenty seconds before the stop
+CUTOFF_S = 20.0
+
+
+def config(*, enabled: bool = True) -> Config:
+    """Merges wait, so that the pairs can be counted; our own bids are far, so that nobody's are
+    better.
+    """
+    made = shell_config(gamma_per_share=EAGER, stop_twap_s=100.0, cutoff_twap_s=CUTOFF_S, levels=1)
+    return attrs.evolve(
+        made,
+        inventory=attrs.evolve(made.inventory, merge_shares=100_000),
+        completion=attrs.evolve(made.completion, enabled=enabled),
+    )
+
+
+def takes(it: Scene) -> list[dict[str, object]]:
+    """The orders that take which we have sent, in our words."""
+    bodies = [orjson.loads(seen.body) for seen in it.venue.asked("POST", "/order", "/orders")]
+    rows = [row for body in bodies for row in (body if isinstance(body, list) else [body])]
+    return [row for row in rows if row["orderType"] in ("FAK", "FOK")]
+
+
+def books_of(it: Scene) -> MarketBooks:
+    return it.bot.ctx.account.ledger.books[it.market.condition_id]
+
+
+async def alone_on_one_side(it: Scene) -> None:
+    """Somebody fills one of our bids, and nobody any more."""
+    await it.filled()
+    it.venue.crowd.hushed = True
+    held = books_of(it).holdings()
+    assert held.net
+
+
+def to_cutoff_s(it: Scene) -> float:
+    return (it.market.end_ms - it.venue.clock.now_ms()) / 1000 - CUTOFF_S
+
+
+async def test_what_is_missing_is_taken_before_the_cutoff(fast_clock: PatientClock) -> None:
+    """One leg is held at the stop: the other is bought from others, with its fee, and never more
+    than is missing (strategy.md 7).
+    """
+    async with playing(at_ms=LATE_MS, config=config()) as it:
+        await alone_on_one_side(it)
+        books = books_of(it)
+        await it.until(lambda: books.holdings().net == 0, "the position is paired", 150)
+        assert books.fees > 0
+        taken = takes(it)
+        report = await it.end()
+
+    assert taken
+    assert not any(row["postOnly"] for row in taken)
+    clean(report)
+
+
+async def test_completion_can_be_switched_off(fast_clock: PatientClock) -> None:
+    """Then a position is paired by bids that rest, or kept."""
+    async with playing(at_ms=LATE_MS, config=config(enabled=False)) as it:
+        await alone_on_one_side(it)
+        await it.until(lambda: to_cutoff_s(it) <= 0, "the cutoff", 150)
+        report = await it.end()
+        assert takes(it) == []
+
+    clean(report)
+
+
+async def test_a_take_without_an_answer_is_not_repeated(fast_clock: PatientClock) -> None:
+    """The venue carries it out and the reply is lost: what it bought is found, and the position is
+    not turned around (S3).
+    """
+    async with playing(at_ms=LATE_MS, config=config()) as it:
+        await alone_on_one_side(it)
+        it.venue.bend("POST", "/order", "/orders", act=lose_reply)
+        books = books_of(it)
+        await it.until(lambda: books.holdings().net == 0, "the position is paired", 150)
+        await it.until(lambda: to_cutoff_s(it) <= 0, "the cutoff", 150)
+        assert books.holdings().net == 0
+        it.venue.bends.clear()
+        report = await it.end()
+
+    clean(report)
