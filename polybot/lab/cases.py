@@ -26,6 +26,7 @@ from polybot.execution.desk import Budget, Desired, Desk
 from polybot.execution.firewall import Admission, Firewall
 from polybot.execution.lifecycle import Event
 from polybot.execution.params import OrderParams
+from polybot.lab.risk_cases import Market5m, guarded
 from polybot.pricing.fair import Fair
 from polybot.quoting.decide import decide
 from polybot.quoting.model import BookView, QuoteInputs
@@ -72,6 +73,11 @@ def cases() -> list[Case]:
         price_change(2),
         decision(),
         desk_act(),
+        signals_of_a_decision(),
+        signals_of_a_print(),
+        signals_of_a_fill(),
+        an_order_checked(),
+        the_kill_switch(),
         user_trade(),
         place_and_cancel(),
     ]
@@ -260,6 +266,71 @@ def desk_act() -> Case:
 
 def _no_signature(order: NewOrder) -> SignedOrder:
     raise AssertionError(f"nothing is to be placed, was {order}")
+
+
+def signals_of_a_decision() -> Case:
+    """Every signal brought up to now, all of them acting: before and after one decision."""
+    scene = Market5m(_market())
+    scene.look()  # a move needs two prices
+
+    def check() -> None:
+        readings = scene.board.readings
+        assert readings.liquidity is not None, "the book was read"
+        assert readings.move.sigmas, "and the spot"
+
+    return Case("signals, one decision", 100, scene.look, check=check)
+
+
+def signals_of_a_print() -> Case:
+    """One trade of the tape."""
+    scene = Market5m(_market())
+
+    def check() -> None:
+        assert scene.memory.refused == {}, "every print was taken"
+
+    return Case("signals, one print", 10, scene.print, check=check)
+
+
+def signals_of_a_fill() -> Case:
+    """One fill of ours, and its share of the markouts that come due."""
+    scene = Market5m(_market())
+
+    def check() -> None:
+        assert scene.memory.refused == {}, "every fill was taken"
+
+    return Case("signals, one fill", 50, scene.fill, check=check)
+
+
+def an_order_checked() -> Case:
+    """One order through the firewall: state, brakes, collar, and every limit."""
+    market = _market()
+    firewall, order, wish, standing = guarded(market)
+    now_ms = market.start_ms + 60_000
+
+    def work() -> str | None:
+        return firewall.check(order, wish, (), standing, now_ms)
+
+    def check() -> None:
+        assert work() is None, "it is a good one"
+
+    return Case("firewall, one order", 50, work, check=check)
+
+
+def the_kill_switch() -> Case:
+    """The gate closed and the next order refused by it; the cancel-all is the stop drill's."""
+    market = _market()
+    firewall, order, wish, standing = guarded(market)
+    now_ms = market.start_ms + 60_000
+
+    def work() -> str | None:
+        firewall.admission = Admission()
+        firewall.admission.stop("kill")
+        return firewall.check(order, wish, (), standing, now_ms)
+
+    def check() -> None:
+        assert work() == "gate closed: kill", "nothing passes"
+
+    return Case("kill switch, gate closed", 10_000, work, check=check)
 
 
 def user_trade() -> Case:

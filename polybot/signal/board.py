@@ -222,9 +222,6 @@ class SignalBoard:
             if book is not None:
                 self._rivals.book(outcome, book, seen.own.get(outcome), self._edge, now_ms)
         move, flow = self._fast.read(now_ms), self._flow.read(now_ms)
-        key = self.market.condition_id
-        others = [window for market, window in memory.windows.items() if market != key]
-        here = memory.windows.get(key)
         return Readings(
             flow=flow,
             toxicity=self._series.reading,
@@ -232,9 +229,17 @@ class SignalBoard:
             liquidity=self._regime.book(seen.up, now_ms, fast=move.fast),
             move=move,
             parity=self._parity(seen, priced),
-            crowding=crowding(here, others, memory.correlations) if here and others else 0.0,
+            crowding=self._crowding(),
             flow_shift=self._shift(flow, priced),
         )
+
+    def _crowding(self) -> float:
+        windows, key = self.memory.windows, self.market.condition_id
+        here = windows.get(key)
+        if here is None or len(windows) == 1:
+            return 0.0
+        others = [window for market, window in windows.items() if market != key]
+        return crowding(here, others, self.memory.correlations)
 
     def _shift(self, flow: Flow | None, priced: Priced | None) -> float:
         if flow is None or priced is None:

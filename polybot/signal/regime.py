@@ -57,12 +57,21 @@ def depth_within(levels: tuple[Level, ...]) -> float:
     return sum(near) / SHARE
 
 
+def _measure(seen: Depth | None) -> tuple[float | None, float | None]:
+    """Spread in dollars and depth in shares; None for a book that is no market."""
+    if seen is None or not seen.bids or not seen.asks or seen.asks[0][0] <= seen.bids[0][0]:
+        return None, None
+    spread = (seen.asks[0][0] - seen.bids[0][0]) / ONE
+    return spread, min(depth_within(seen.bids), depth_within(seen.asks))
+
+
 @attrs.define(eq=False)
 class LiquidityRegime:
     params: SignalParams
     regime: Regime = Regime.NORMAL
     _book: Depth | None = None
     _changed_ms: int = 0
+    _figures: tuple[float | None, float | None] = (None, None)  # spread and depth of the book
     _prints: deque[int] = attrs.field(factory=deque)
     _wanted: Regime = Regime.NORMAL
     _wanted_since_ms: int | None = None
@@ -75,13 +84,11 @@ class LiquidityRegime:
         """Judge the Up book of now; None is a book that is not known, `fast` a fast move."""
         if seen != self._book:
             self._book, self._changed_ms = seen, now_ms
+            self._figures = _measure(seen)
         while self._prints and now_ms - self._prints[0] >= MINUTE_MS:
             self._prints.popleft()
         age_s = max(0, now_ms - self._changed_ms) / 1000
-        spread = depth = None
-        if seen is not None and seen.bids and seen.asks and seen.asks[0][0] > seen.bids[0][0]:
-            spread = (seen.asks[0][0] - seen.bids[0][0]) / ONE
-            depth = min(depth_within(seen.bids), depth_within(seen.asks))
+        spread, depth = self._figures
         self._follow(self._judge(spread, depth, age_s, fast=fast), now_ms)
         return Liquidity(self.regime, spread, depth, age_s, len(self._prints))
 

@@ -125,4 +125,6 @@ class SeriesToxicity:
 
     @property
     def reading(self) -> Toxicity:
-        return attrs.evolve(self._reading, standing=self._standing)
+        if self._reading.standing is not self._standing:  # asked for by every decision
+            self._reading = attrs.evolve(self._reading, standing=self._standing)
+        return self._reading

@@ -31,6 +31,7 @@ MARKET = MarketSnapshot(
     realised=1_230_000,
     unrealised=-450_000,
     reasons=("UP level 3: inventory",),
+    signals=("liquidity low", "flow +0.40 (n 31)"),
 )
 SNAPSHOT = Snapshot(
     mode="paper",
@@ -85,6 +86,7 @@ def test_the_screen_tells_everything() -> None:
         "30 12.34 12.34",
         "-0.45",
         "UP level 3: inventory",
+        "liquidity low; flow +0.40 (n 31)",
         "12:00:50  fill Up 10 @ 52.5",
     ):
         assert words in screen, words
