@@ -298,7 +298,7 @@ def signals_of_a_fill() -> Case:
     def check() -> None:
         assert scene.memory.refused == {}, "every fill was taken"
 
-    return Case("signals, one fill", 50, scene.fill, check=check)
+    return Case("signals, one fill", 100, scene.fill, check=check)
 
 
 def an_order_checked() -> Case:

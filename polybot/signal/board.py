@@ -217,7 +217,7 @@ class SignalBoard:
             self._reference = (log, now_ms)
 
     def _read(self, seen: Look, priced: Priced | None) -> Readings:
-        now_ms, memory = seen.now_ms, self.memory
+        now_ms = seen.now_ms
         for outcome, book in ((Outcome.UP, seen.up), (Outcome.DOWN, seen.down)):
             if book is not None:
                 self._rivals.book(outcome, book, seen.own.get(outcome), self._edge, now_ms)

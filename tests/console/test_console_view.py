@@ -121,7 +121,7 @@ def test_columns_stand_under_their_titles() -> None:
     long = attrs.evolve(MARKET, slug="x" * 80, spot=1e12)
 
     shown = lines(attrs.evolve(SNAPSHOT, markets=(MARKET, long)))
-    normal, cut = shown[5], shown[8]
+    normal, cut = shown[5], shown[9]
 
     assert cut.index("54.4") == normal.index("54.4") == shown[4].index("fair")
 
