@@ -30,6 +30,7 @@ from polybot.summary import SignalScore, Summary, total
 from polybot.supervisor import Supervisor
 from polybot.user_task import UserTask
 
+RESTART_S = 150.0  # to wait for an engine that restarts: about 90 s is usual
 EMPTY_S = 12.0  # to prove the account empty; G8 in reliability.md
 LAST_ACCOUNTS_S = 5.0  # to read the last results before the books are written
 VIEW_EVERY_S = 0.25
@@ -99,8 +100,7 @@ class Bot:
                 logger.warning("{}: could not prove itself empty at the end", market)
         finally:
             self.stop(FAILED)  # says nothing where somebody has stopped us already
-            with trio.move_on_after(EMPTY_S, shield=True):
-                self.empty = await self.ctx.reconciler.cancel_everything()
+            await self._empty_the_account()
             self._note_end()
         with trio.move_on_after(LAST_ACCOUNTS_S):
             await self._last_accounts()
@@ -164,6 +164,23 @@ class Bot:
             took_ms = (wall_seconds() - (self.stopped_at or 0)) * 1000
             said = answer.failure or f"{len(answer.cancelled)} orders cancelled"
             logger.info("cancel-all answered {:.0f} ms after the stop: {}", took_ms, said)
+
+    async def _empty_the_account(self) -> None:
+        """Cancel all until the venue shows nothing. One that does not answer is given up soon: it
+        clears the account itself when it hears no heartbeat. One whose engine restarts does not,
+        and comes back within two minutes (clob.md 7.3): that is waited for.
+        """
+        patience, told = trio.current_time() + RESTART_S, False
+        while not self.empty:
+            with trio.move_on_after(EMPTY_S, shield=True):
+                self.empty = await self.ctx.reconciler.cancel_everything()
+            away = self.ctx.reconciler.engine_away
+            if away is None or trio.current_time() > patience:
+                return
+            if not (told or self.empty):
+                told = True
+                why = f"the venue cancels nothing now ({away})"
+                self.ctx.tell(f"{why}: waiting for it; stop again to leave orders behind")
 
     def _note_end(self) -> None:
         if self.empty:

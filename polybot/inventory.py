@@ -6,8 +6,8 @@ a transaction is followed by its id, by its receipt, and where there is neither,
 chain shows. Only their absence after GRACE_S, when no signature of ours can be mined any more
 (onchain.md 7.3: ten minutes), says that nothing happened.
 
-Gamma says when to look for a result, the chain says what it is (F37). While the two differ nothing
-is redeemed.
+Gamma says when to look for a result, the chain says what it is (F37). While the two differ the
+books follow the chain and nothing is redeemed.
 """
 
 from __future__ import annotations
@@ -84,7 +84,13 @@ class Inventory:
         return SubmitBudget(self.params.submits_per_minute, self.params.submits_per_day)
 
     def watch(self, market: Market) -> None:
+        """Serve this market until its books are closed. A result known from before is compared
+        again: an earlier run may have booked it in dispute.
+        """
         self.watched.setdefault(market.condition_id, market)
+        books = self.ctx.account.ledger.books.get(market.condition_id)
+        if books is not None and books.up_payout is not None:
+            self.conflicts.setdefault(market.condition_id, "not compared since the start")
 
     def take_over(self, operations: list[Moved]) -> None:
         """Go on following what an earlier run has asked for."""
@@ -340,7 +346,8 @@ class Inventory:
         if now_ms < market.end_ms + QUIET_AFTER_END_S * 1000:
             return
         books = self.ctx.account.ledger.books[market.condition_id]
-        if books.up_payout is None and self._may_ask(market, final=final):
+        known = books.up_payout is not None and market.condition_id not in self.conflicts
+        if not known and self._may_ask(market, final=final):
             await self._look(market, now_ms)
         if books.up_payout is None:
             return
@@ -362,7 +369,7 @@ class Inventory:
         return True
 
     async def _look(self, market: Market, now_ms: int) -> None:
-        """Learn the result when Gamma and the chain tell the same, or Gamma nothing for long."""
+        """Learn the result from the chain, once Gamma tells one, or has told nothing for long."""
         meta = await market_by_slug(self.ctx.gamma, market.series, market.slug)
         said = meta.up_payout if isinstance(meta, MarketMeta) else None
         if said is None and now_ms < market.end_ms + GAMMA_LATE_S * 1000:
@@ -370,14 +377,16 @@ class Inventory:
         payout = await self.chain.up_payout(market)
         if payout is None or isinstance(payout, Failure):
             return
+        source = "chain" if said is None else "chain and Gamma"
         if said is not None and said != payout:
             self._disputed(market, said, payout)
-            return
-        self.conflicts.pop(market.condition_id, None)
-        source = "chain" if said is None else "chain and Gamma"
-        await self.ctx.account.learn(Resolved(market.condition_id, payout, source))
-        self.ctx.signals.settled(market.condition_id, payout)
-        self.ctx.tell(f"{market.slug}: resolved {outcome_text(payout)}")
+            source = "chain, against Gamma"
+        else:
+            self.conflicts.pop(market.condition_id, None)
+        if self.ctx.account.ledger.books[market.condition_id].up_payout is None:
+            await self.ctx.account.learn(Resolved(market.condition_id, payout, source))
+            self.ctx.signals.settled(market.condition_id, payout)
+            self.ctx.tell(f"{market.slug}: resolved {outcome_text(payout)}")
 
     def _disputed(self, market: Market, gamma: int, chain: int) -> None:
         """An alarm, and no redemption: one of the two will come round (F37)."""

@@ -31,6 +31,7 @@ RECONCILE_RETRY_S = 1.0
 BLIND_AFTER = 2
 CLOCK_OFF_S = 2
 TRADES_OVERLAP_S = 120
+AWAY_PAUSE_S = 1.0  # between cancel-alls to an engine that says it takes none
 EDGE_S = 60  # a request held back at the edge has appeared by then, or never will (F18: 30 s)
 # Exposure that no desk counts: until their end is proven, and until the venue shows them no more.
 DOUBTFUL, LATE = "orders of an earlier run", "late orders"
@@ -61,6 +62,7 @@ class Reconciler:
     since_s: int = 0
     read_until_s: int = 0
     doubtful: dict[str, Intent] = attrs.field(factory=dict)  # of earlier runs, by order id
+    engine_away: str | None = None  # what the venue said when it last took no cancels
     _misses: int = 0  # reconciliations in a row that failed
     _started_at: float = attrs.field(factory=trio.current_time)
 
@@ -248,8 +250,9 @@ class Reconciler:
         """
         clean = 0
         while clean < 2:
-            await self.client.cancel_all()
+            answer = await self.client.cancel_all()
+            self.engine_away = answer.failure if answer.away else None
             rows = await self.client.open_orders()
             clean = clean + 1 if rows == [] else 0
-            await trio.sleep(0.05)
+            await trio.sleep(AWAY_PAUSE_S if answer.away else 0.05)
         return True

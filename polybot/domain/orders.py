@@ -178,6 +178,7 @@ class CancelResult:
     cancelled: frozenset[str]
     refused: dict[str, str]
     failure: str | None = None  # transport trouble or an HTTP error: nothing is known
+    away: bool = False  # the venue has answered that its engine takes no cancels now
 
 
 @attrs.frozen

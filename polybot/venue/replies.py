@@ -60,6 +60,7 @@ _BY_STATUS = {
     429: Reject.RATE_LIMITED,
 }
 _AMBIGUOUS_4XX = frozenset({408, 499})  # a gateway gave up waiting; the engine may not have
+_ENGINE_AWAY = frozenset({425, 503})  # restarting, or stopped altogether (clob.md 7.3)
 _ACCEPTED = frozenset({"live", "matched", "delayed", "unmatched"})
 
 
@@ -172,7 +173,8 @@ def decode_cancel(reply: Reply | Failure) -> CancelResult:
     if isinstance(reply, Failure):
         return CancelResult(frozenset(), {}, reply.what)
     if reply.status != 200:
-        return CancelResult(frozenset(), {}, f"HTTP {reply.status} {reply.error_text()}")
+        said = f"HTTP {reply.status} {reply.error_text()}"
+        return CancelResult(frozenset(), {}, said, away=reply.status in _ENGINE_AWAY)
     try:
         row = fields.as_object(reply.json())
         refused = fields.as_object(row.get("not_canceled") or {})

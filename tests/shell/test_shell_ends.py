@@ -148,3 +148,29 @@ async def test_a_stop_during_the_start(fast_clock: PatientClock) -> None:
     assert (it.code, report.exit_reason) == (0, "SIGINT")
     assert report.live_orders_at_exit == 0
     assert report.equity_bot in (None, report.equity_exchange), "what was not read is not told"
+
+
+async def test_an_engine_that_restarts_is_waited_for(fast_clock: PatientClock) -> None:
+    """At a stop the venue takes no cancels, and clears nothing by itself either: the program says
+    so and stays until it can (found by the storm of seed 5, which left eight orders behind).
+    """
+    async with playing() as it:
+        it.venue.clob.modes.restart(it.venue.clock.now_ms(), 60)
+        it.bot.stop("test")
+        report = await it.ending(120)
+
+    assert it.code == 0
+    assert [e.text for e in it.bot.ctx.events if "the venue cancels nothing now" in e.text]
+    clean(report)
+
+
+async def test_an_engine_that_stays_away_is_given_up(fast_clock: PatientClock) -> None:
+    """After two and a half minutes the exit code tells that orders may still rest."""
+    async with playing() as it:
+        it.venue.clob.modes.restart(it.venue.clock.now_ms(), 600)
+        it.bot.stop("test")
+        await it.ending(240)
+        left = list(it.venue.live)
+
+    assert it.code == 3
+    assert left
