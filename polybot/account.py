@@ -29,7 +29,6 @@ from polybot.risk.checks import Standing
 from polybot.risk.exposure import Exposure, OpenBids, cluster_of, elsewhere
 from polybot.venue.clob import ClobClient
 
-DAY_MS = 86_400_000
 INBOX = 10_000  # a burst of two minutes at the busiest rate ever seen on a user stream
 
 
@@ -47,21 +46,6 @@ class Route:
     orders: Callable[[], list[OurOrder]]
 
 
-@attrs.define
-class Day:
-    """What has been realised since the UTC day began, or since the program did."""
-
-    number: int | None = None
-    realised: int = 0  # by then
-
-    def loss(self, realised: int, now_ms: int) -> int:
-        """Dollars (10⁻⁶) lost since then, 0 when none were."""
-        today = now_ms // DAY_MS
-        if today != self.number:
-            self.number, self.realised = today, realised
-        return max(0, self.realised - realised)
-
-
 @attrs.define(eq=False, slots=False)
 class Account:
     client: ClobClient
@@ -72,12 +56,11 @@ class Account:
     routes: dict[str, Route] = attrs.field(factory=dict)  # by condition id
     reserved: dict[str, int] = attrs.field(factory=dict)  # dollars open orders may spend, by market
     bids: dict[str, OpenBids] = attrs.field(factory=dict)  # the part of it known by outcome
-    day: Day = attrs.field(factory=Day)
+    day_loss: int = 0  # dollars, by the loss watch: what today has cost so far, 0 or more
     changed: dict[str, Bell] = attrs.field(factory=dict)  # rung when a market's holdings change
     # Markets with a merge, split or redemption under way: their balances are in motion.
     moving: set[str] = attrs.field(factory=set)
     doubt: Bell = attrs.field(factory=Bell)  # rung when the reconciler should look now
-    _realised: int | None = None
     _owners: dict[str, str] = attrs.field(factory=dict)  # order id → condition id
     _placed_in: set[str] = attrs.field(factory=set)  # markets that ever had an order of ours
     _booking: trio.Lock = attrs.field(factory=trio.Lock)
@@ -155,7 +138,6 @@ class Account:
                 self._take(fact, now_ms)
 
     def _take(self, fact: Entry, now_ms: int) -> None:
-        self._realised = None
         if apply(self.ledger, fact, now_ms):
             bell = self.changed.get(getattr(fact, "condition_id", ""))
             if bell is not None:
@@ -192,13 +174,8 @@ class Account:
             equity=self.ledger.equity,
             held=self._exposure(here) if here is not None else Exposure(),
             others=elsewhere(others, cluster_of(here.market.series) if here else "", max(0, loose)),
-            day_loss=self._day_loss(),
+            day_loss=self.day_loss,
         )
-
-    def _day_loss(self) -> int:
-        if self._realised is None:  # asked for on every step of every desk, changed by few
-            self._realised = self.ledger.realised
-        return self.day.loss(self._realised, self.clock.now_ms())
 
     def _exposure(self, books: MarketBooks, market: str = "") -> Exposure:
         """A market's holdings, with its open bids where it is named."""

@@ -19,6 +19,7 @@ from polybot.clock import wall_seconds
 from polybot.console.snapshot import Snapshot
 from polybot.context import Context
 from polybot.discovery import Discovery
+from polybot.domain.accounts import Kind as AccountKind
 from polybot.domain.ledger import MarketBooks
 from polybot.health import leaves
 from polybot.inventory import Inventory
@@ -113,6 +114,8 @@ class Bot:
             await restart.run()
         finally:
             self.empty = restart.empty
+        for _ in range(2):  # nothing has flickered yet: a loss while we were away counts at once
+            self.ctx.losses.look()
         self.ready = True
         for market in self.ctx.recovered.markets.values():
             self.inventory.watch(market)
@@ -126,6 +129,7 @@ class Bot:
         services.start_soon(PriceTask(self.ctx, assets).run, name="prices")
         services.start_soon(self.discovery.run, name="discovery")
         services.start_soon(self.inventory.run, name="inventory")
+        services.start_soon(self.ctx.losses.run, name="losses")
         services.start_soon(self._publish, name="view")
         if self.run_ms is not None:
             services.start_soon(self._stop_at, self.started_ms + self.run_ms, name="timer")
@@ -220,6 +224,10 @@ class Bot:
             equity=ledger.equity,
             cash=ledger.cash,
             realised=ledger.realised,
+            unrealised=ctx.marks.unrealised(),
+            unrealised_worst=ctx.marks.unrealised_worst(),
+            today=ctx.losses.today(),
+            heartbeat_lag_s=ctx.heartbeat.lag_s if ctx.heartbeat.beating else None,
             fills=fills + sum(r.final.fills for r in done if r.final is not None),
             open_orders=sum(len(s.orders.desk.table.open()) for s in scopes),
             intervals_settled=sum(r.outcome is not None for r in done),
@@ -265,6 +273,11 @@ class Bot:
             unknown_most_ms=ctx.records.doubt_ms(100),
             # Before our cash has been read there is no equity to tell.
             equity_bot=ctx.account.ledger.equity if self.ready else None,
+            rebates_paid=ctx.account.ledger.received(AccountKind.REBATES),
+            rewards_paid=ctx.account.ledger.received(AccountKind.REWARDS),
+            unrealised_fair=ctx.marks.unrealised(),
+            unrealised_worst=ctx.marks.unrealised_worst(),
+            heartbeat_lag_most_ms=round(ctx.heartbeat.lag_most_s * 1000),
             shutdown_ms=round(shutdown * 1000) if shutdown is not None else None,
         )
 

@@ -21,6 +21,8 @@ from polybot.execution.firewall import Admission
 from polybot.health import Health
 from polybot.heartbeat import Heartbeat
 from polybot.journal.recovery import Recovered
+from polybot.loss_watch import LossWatch
+from polybot.marks import Marks
 from polybot.pricing.board import PriceBoard
 from polybot.reconciler import Reconciler
 from polybot.records import Records
@@ -51,6 +53,8 @@ class Context:
     admission: Admission
     health: Health
     board: PriceBoard
+    marks: Marks
+    losses: LossWatch
     budget: Budget
     errors: ErrorRate
     signals: SignalMemory

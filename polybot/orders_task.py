@@ -226,7 +226,8 @@ class OrdersTask:
                 self._told.add(result.reason)
                 if result.reason in FATAL:
                     # Nothing we send will be taken any more: an operator has to look (F42, F43).
-                    self.account.health.bad("venue refuses us", result.reason.value)
+                    why = f"{result.reason.value}: {result.text}"[:200]
+                    self.account.health.halt(Halt.VENUE_REFUSES, why)
 
     # --- requests ----------------------------------------------------------------------------
 

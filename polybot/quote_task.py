@@ -15,10 +15,10 @@ from loguru import logger
 from polybot.channels import Bell
 from polybot.console.snapshot import MarketSnapshot, QuoteLine
 from polybot.context import Context
-from polybot.domain.ledger import Holdings
+from polybot.domain.ledger import Holdings, MarketBooks
 from polybot.domain.market import Market, Outcome, Side
 from polybot.domain.orders import NewOrder, TimeInForce
-from polybot.domain.units import ONE, SHARE, notional
+from polybot.domain.units import ONE, SHARE
 from polybot.execution.desk import Desired
 from polybot.execution.lifecycle import State
 from polybot.health import Fault
@@ -224,7 +224,8 @@ class QuoteTask:
             down=held.down,
             fills=books.fills if books else 0,
             realised=books.realised if books else 0,
-            unrealised=_unrealised(held, fair),
+            unrealised=_unrealised(books, fair),
+            unrealised_worst=books.worst_value - held.cost if books else 0,
             signals=words(self.ears.board.readings),
             reasons=tuple(reason_text(r) for r in self.decision.reasons[:REASONS_SHOWN]),
         )
@@ -286,8 +287,7 @@ def reason_text(reason: Reason) -> str:
     return f"{side}{reason.why.value}{' ' + figures if figures else ''}"
 
 
-def _unrealised(held: Holdings, fair: Fair | None) -> int | None:
-    if fair is None:
+def _unrealised(books: MarketBooks | None, fair: Fair | None) -> int | None:
+    if books is None or fair is None:
         return None
-    up = round(fair.q * ONE)
-    return notional(up, held.up) + notional(ONE - up, held.down) - held.cost
+    return books.marked(round(fair.q * ONE)) - books.holdings().cost

@@ -14,7 +14,8 @@ from loguru import logger
 
 from polybot.domain.ledger import MarketBooks
 from polybot.domain.market import Candle, Market, TwapPair
-from polybot.domain.market_states import Happened
+from polybot.domain.market_states import Happened, MarketState
+from polybot.domain.units import SHARE, amount_text
 from polybot.execution.desk import Desk
 from polybot.risk.timetable import MarketMachine, Timetable
 from polybot.summary import Interval
@@ -58,10 +59,20 @@ class IntervalRecord:
             return 0  # nobody trades it: not ours to quote, as the windows around a recording
         return max(0, min(self.quotable_to_ms, ended_ms) - self.quotable_from_ms)
 
-    def hear(self, happened: Happened, now_ms: int) -> None:
-        """Tell the market's machine what settlement has established; once is enough."""
-        if self.machine is not None and happened not in {m.cause for m in self.machine.moves}:
-            self.machine.hear(happened, now_ms)
+    def resolved(self, up_payout: int, now_ms: int) -> None:
+        """The result is known: what one Up share pays, 10⁻⁶ dollars. Told again, it says nothing
+        new; after a restart there was no machine to tell.
+        """
+        self.outcome = outcome_text(up_payout)
+        if self.machine is not None and self.machine.at(now_ms) is MarketState.ENDED:
+            self.machine.hear(Happened.PAYOUT, now_ms)
+
+    def closed(self, books: MarketBooks, now_ms: int) -> Interval:
+        """The books agree with the balances: freeze the figures."""
+        if self.machine is not None:
+            self.machine.hear(Happened.AGREED, now_ms)
+        self.final = self.interval(books)
+        return self.final
 
     def interval(self, books: MarketBooks | None) -> Interval:
         if self.final is not None:
@@ -143,3 +154,8 @@ def rule_text(market: Market) -> str:
             return f"candle {interval} {symbol} close >= open"
         case unknown:
             return f"unknown: {unknown.why}"
+
+
+def outcome_text(up_payout: int) -> str:
+    """Up, Down, or what a void pays for one Up share."""
+    return {SHARE: "Up", 0: "Down"}.get(up_payout, f"void, Up at {amount_text(up_payout)}")

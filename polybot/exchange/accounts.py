@@ -137,17 +137,37 @@ class Accounts:
             return wallet.cash - wallet.claimed_cash
         return wallet.shares.get(token, 0) - wallet.claimed_shares.get(token, 0)
 
-    def available_to(self, order: Order) -> int:
-        """Free units of what the order would give, as far as its exchange may take them.
+    def booked(self, order: Order) -> int:
+        """What the wallet has, in whatever block, of what the order would give."""
+        if order.side == BUY:
+            return self.cash(order.account)
+        return self.shares(order.account, order.token)
 
-        What other orders have claimed uses up the allowance as it does the balance (clob.md 3.8).
+    def active(self, order: Order) -> int:
+        """What the wallet's other orders have claimed of it."""
+        wallet = self._look(order.account)
+        if order.side == BUY:
+            return wallet.claimed_cash
+        return wallet.claimed_shares.get(order.token, 0)
+
+    def allowance(self, order: Order) -> tuple[str, int, int] | None:
+        """Whose allowance the order needs, its size, and what others have claimed of it; None for
+        one without a limit. It is used up as the balance is (clob.md 3.8).
         """
-        free = self.available(order.account, None if order.side == BUY else order.token)
         route = route_of(order)
         allowed = self.approvals.allowance(order.account, *route)
         if allowed == UNLIMITED:
+            return None
+        return route[1], allowed, self._look(order.account).claimed_by.get(route, 0)
+
+    def available_to(self, order: Order) -> int:
+        """Free units of what the order would give, as far as its exchange may take them."""
+        free = self.booked(order) - self.active(order)
+        allowance = self.allowance(order)
+        if allowance is None:
             return free
-        return min(free, allowed - self.wallet(order.account).claimed_by.get(route, 0))
+        _, allowed, used = allowance
+        return min(free, allowed - used)
 
     def uncovered(self, order: Order) -> bool:
         """Whether more of what this order would give is claimed than there is, or is allowed."""

@@ -1,16 +1,19 @@
 """The venue's own idea of a wallet's balances, which follows the chain late (clob.md 5.1).
 
-`/balance-allowance` is answered from here; `/update` has the chain read anew. A stale figure right
-after a fill is a known nuisance (reliability.md F34).
+`/balance-allowance` is answered from here, and orders are judged by it, so that what was bought is
+sold only once its block is known. `/update` has the chain read anew. A stale figure right after a
+fill is a known nuisance (reliability.md F34).
 """
 
 from __future__ import annotations
 
 from collections import OrderedDict
+from collections.abc import Callable
 
 import attrs
 
 from polybot.exchange.engine import Engine
+from polybot.exchange.model import BUY, Order
 
 KEPT = 10_000  # figures, the least recently read go first
 
@@ -23,12 +26,18 @@ class _Figure:
     read_ms: int
 
 
+def _as_it_is(_wallet: str, _asset: Asset, figure: int, _now_ms: int) -> int:
+    return figure
+
+
 class BalanceCache:
     """Settled balances as of at most `lag_ms` ago. `lag_ms` may be changed at any time."""
 
     def __init__(self, engine: Engine, lag_ms: int) -> None:
         self.lag_ms = lag_ms
         self._engine = engine
+        # A fault plan's: (wallet, asset, figure, now) → the figure that the venue goes by.
+        self.bend: Callable[[str, Asset, int, int], int] = _as_it_is
         self._figures: OrderedDict[tuple[str, Asset], _Figure] = OrderedDict()
 
     def read(self, wallet: str, asset: Asset) -> int:
@@ -37,7 +46,14 @@ class BalanceCache:
         if figure is None or self._engine.now_ms - figure.read_ms >= self.lag_ms:
             self.refresh(wallet, asset)
         self._figures.move_to_end((wallet, asset))
-        return self._figures[wallet, asset].amount
+        amount = self._figures[wallet, asset].amount
+        return self.bend(wallet, asset, amount, self._engine.now_ms)
+
+    def known(self, order: Order) -> int:
+        """What an order is judged by. The crowd, which is no client, knows its own books."""
+        if order.owner in self._engine.unread:
+            return self._engine.accounts.booked(order)
+        return self.read(order.account, None if order.side == BUY else order.token)
 
     def refresh(self, wallet: str, asset: Asset) -> None:
         """Read the chain now."""

@@ -13,7 +13,7 @@ from polybot.exchange.model import Event, OrderEvent, Trade, Traded, TradeUpdate
 # A sound order is refused with these when the book moves while it is on its way.
 _RACES = frozenset({rules.POST_ONLY_CROSSES, rules.FOK_KILLED, rules.FAK_KILLED})
 
-_IDENTITY = re.compile(r"0x[0-9a-fA-F]+|\d{8,}|[0-9a-f]{8}-[0-9a-f-]{27}")
+_IDENTITY = re.compile(r" ->.*|0x[0-9a-fA-F]+|\d{8,}|[0-9a-f]{8}-[0-9a-f-]{27}")
 
 
 @attrs.define
@@ -40,8 +40,8 @@ class Counters:
         self.totals[name] += 1
 
     def refuse(self, account: str, error: str, *others: str) -> None:
-        """An order was refused, of this account or one of the `others`. Ids are cut out of the
-        text, so that texts stay few.
+        """An order was refused, of this account or one of the `others`. Ids and figures are cut out
+        of the text, so that texts stay few.
         """
         self.count(f"refused: {_IDENTITY.sub('…', error)}")
         for one in (account, *others):

@@ -65,6 +65,8 @@ class Desk:
         self.resting = Resting(accounts, agenda, outbox, tick_rule)
         self._accounts, self._agenda, self._outbox, self._rng = accounts, agenda, outbox, rng
         self.clearing = Clearing(accounts, agenda, rng, policy, outbox.tell, self._failed)
+        # The balance by which an order is judged: the books', or what the venue believes.
+        self.known: Callable[[Order], int] = accounts.booked
         self._sequence = 0
 
     # --- placing ---------------------------------------------------------------------
@@ -95,7 +97,9 @@ class Desk:
             or (rules.dollar_refusal(order) if marketable else None)
             or rules.term_refusal(order, now_ms)
             or (f"order {order.id} is invalid. Duplicated." if order.id in self.orders else None)
-            or rules.balance_refusal(order, self._accounts, marketable=marketable)
+            or rules.balance_refusal(
+                order, self._accounts, self.known(order), marketable=marketable
+            )
             or (rules.POST_ONLY_CROSSES if order.post_only and crosses else None)
         )
 

@@ -7,7 +7,7 @@ it, stamped with its due time. State is complete before any listener hears of it
 from __future__ import annotations
 
 import random
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from functools import partial
 
 from polybot.exchange import positions
@@ -74,9 +74,6 @@ class Engine:
         # The venue's trading mode. The engine itself obeys anybody, as recorded liquidity needs;
         # whoever enters orders asks first: the CLOB's door for its clients, the crowd's hands.
         self.modes = Modes()
-        # A fault plan's: the refusal of an order before all rules; what comes before a merge.
-        self.screen: Callable[[Order, int], str | None] = lambda _order, _now_ms: None
-        self.before_merge: Callable[[str, int], None] = lambda _account, _now_ms: None
         self._now_ms = 0
 
     # --- markets ---------------------------------------------------------------------
@@ -185,10 +182,6 @@ class Engine:
         trace and its id may come again, except for one that was held or killed (FOK, FAK).
         """
         self.advance(now_ms)
-        error = self.screen(order, now_ms)
-        if error is not None:
-            done(Refused(error))
-            return
         self.desk.place(order, now_ms, done)
 
     def cancel(self, order_id: str, owner: str, now_ms: int) -> str | None:

@@ -65,7 +65,7 @@ class Faucet:
         amount = to_units(text, UNIT) if isinstance(text, str) else None
         if address is None or amount is None or not 0 < amount <= FUND_MOST:
             return error_response("expected an address and an amount in dollars as a string")
-        if asset not in {"pUSD", "USDC.e"}:
+        if asset not in ("pUSD", "USDC.e"):
             return error_response('asset is "pUSD" or "USDC.e"')
         if asset == "pUSD":
             self.fund(address, amount)

@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator
 
 from polybot.clock import Clock
 from polybot.exchange.engine import Engine
+from polybot.exchange.gamma_figures import GammaFigures
 from polybot.exchange.gamma_objects import (
     GammaObjects,
     crypto_config,
@@ -23,6 +24,7 @@ from polybot.exchange.identities import full_condition_id
 from polybot.exchange.lifecycle import Lifecycle
 from polybot.exchange.model import STANDING, Market, Phase
 from polybot.exchange.net import Request, Response, Service, json_response
+from polybot.exchange.terms import Terms
 
 PAGE_MOST = 100
 OFFSET_MOST = 2000
@@ -38,9 +40,13 @@ class _BadQuery(Exception):
 class GammaService:
     """`service` answers Gamma's read routes from the lifecycle's markets and the engine's books."""
 
-    def __init__(self, engine: Engine, lifecycle: Lifecycle, clock: Clock) -> None:
+    def __init__(
+        self, engine: Engine, lifecycle: Lifecycle, clock: Clock, terms: Terms = Terms()
+    ) -> None:
         self._lifecycle = lifecycle
-        self._objects = GammaObjects(engine, lifecycle)
+        figures = GammaFigures(engine, gaps=terms.gamma_gaps)
+        engine.listeners.append(figures.on_event)
+        self._objects = GammaObjects(lifecycle, figures)
         self._clock = clock
         self.service = Service(self._answer, None)
 

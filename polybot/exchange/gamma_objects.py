@@ -8,17 +8,12 @@ from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
 
-import orjson
-
 from polybot.exchange.calendar import COIN, SERIES
-from polybot.exchange.engine import Engine
+from polybot.exchange.gamma_figures import GammaFigures, in_string
 from polybot.exchange.lifecycle import Lifecycle
-from polybot.exchange.model import DOWN, STANDING, UP, Market, Phase, Series
-from polybot.exchange.money import ONE, UNIT, decimal_text
+from polybot.exchange.model import STANDING, Market, Phase, Series
+from polybot.exchange.money import ONE, UNIT
 
-OUTCOME_PRICES: dict[int | None, tuple[str, str]] = {
-    UP: ("1", "0"), DOWN: ("0", "1"), None: ("0.5", "0.5"),
-}  # fmt: skip
 _IMAGE = "https://polymarket-upload.s3.us-east-2.amazonaws.com/{}+fullsize.png"
 _SERIES_NAME = {"5m": "5m", "15m": "15m", "1h": "hourly", "4h": "4h", "daily": "daily"}
 FIRST_EVENT_ID = 1_000_000_000  # the SDK takes positive 32-bit integers only
@@ -128,9 +123,9 @@ def event_id(market: Market) -> str:
 class GammaObjects:
     """Builds the JSON objects of one exchange; nothing is cached, prices are the book's."""
 
-    def __init__(self, engine: Engine, lifecycle: Lifecycle) -> None:
-        self._engine = engine
+    def __init__(self, lifecycle: Lifecycle, figures: GammaFigures) -> None:
         self._lifecycle = lifecycle
+        self._figures = figures
 
     def market(self, market: Market, now_ms: int) -> dict[str, object]:
         """One market as `/markets` shows it, with its event."""
@@ -152,6 +147,7 @@ class GammaObjects:
             "title": market.question,
             **_common(market, now_ms),
             "creationDate": iso(market.listed_ms, micros=True),
+            "competitive": 0,
             "commentCount": 0,
             "showAllOutcomes": True,
             "showMarketImages": True,
@@ -169,7 +165,7 @@ class GammaObjects:
             "conditionId": market.condition_id,
             "questionID": market.question_id,
             **_common(market, now_ms),
-            "outcomes": _in_string(market.outcomes),
+            "outcomes": in_string(market.outcomes),
             "eventStartTime": iso(market.start_ms),
             "endDateIso": iso(market.end_ms)[:10],
             "startDateIso": iso(market.listed_ms)[:10],
@@ -180,33 +176,11 @@ class GammaObjects:
             **_rule(market),
             **_fees(market),
             **_FIXED,
-            **self._book(market),
+            **self._figures.of(market),
             **self._resolution(market),
             **_ids(market),
             **_oracle_ids(market),
         }
-
-    def _book(self, market: Market) -> dict[str, object]:
-        """What the book says; a resolved market shows the payout instead."""
-        if market.phase is Phase.RESOLVED:
-            payout = OUTCOME_PRICES[market.winner]
-            return {"liquidity": "0", "liquidityNum": 0, "outcomePrices": _in_string(payout)}
-        up, _ = market.tokens
-        bids, asks = self._engine.levels(up)
-        resting = sum(p * s for p, s in bids) + sum((ONE - p) * s for p, s in asks)
-        dollars = resting / (ONE * 1_000_000)
-        shown: dict[str, object] = {"liquidity": f"{dollars:.4f}", "liquidityNum": dollars}
-        bid, ask = self._engine.best(up)
-        if bid is not None:
-            shown["bestBid"] = bid / ONE
-        if ask is not None:
-            shown["bestAsk"] = ask / ONE
-        if bid is not None and ask is not None:
-            shown["spread"] = (ask - bid) / ONE
-        if market.last_trade_price is not None:
-            shown["lastTradePrice"] = market.last_trade_price / ONE
-        shown["outcomePrices"] = _in_string(_outcome_prices(bid, ask))
-        return shown
 
     def _resolution(self, market: Market) -> dict[str, object]:
         shown: dict[str, object] = {"umaResolutionStatuses": "[]"}
@@ -254,7 +228,6 @@ def _common(market: Market, now_ms: int) -> dict[str, object]:
         "restricted": True,
         "enableOrderBook": True,
         "negRisk": market.neg_risk,
-        "competitive": 0,
         "cyom": False,
         "automaticallyActive": True,
         "pendingDeployment": False,
@@ -320,11 +293,6 @@ _FIXED: dict[str, object] = {
 }
 
 
-def _outcome_prices(bid: int | None, ask: int | None) -> tuple[str, str]:
-    twice = ONE if bid is None or ask is None else bid + ask
-    return decimal_text(twice, 2 * ONE), decimal_text(2 * ONE - twice, 2 * ONE)
-
-
 def _ids(market: Market) -> dict[str, object]:
     """Token ids in a string, position ids in a true array; `version` says which ones trade.
 
@@ -338,7 +306,7 @@ def _ids(market: Market) -> dict[str, object]:
         return {"version": market.version, "clobTokenIds": "[]"}
     shown: dict[str, object] = {"version": market.version}
     if tokens is not None:
-        shown["clobTokenIds"] = _in_string(tokens)
+        shown["clobTokenIds"] = in_string(tokens)
     if positions is not None:
         shown["positionIds"] = list(positions)
     return shown
@@ -354,7 +322,3 @@ def _oracle_ids(market: Market) -> dict[str, object]:
         "onchainEventId": market.condition_id[:-6] + "000000",
         "requestId": market.condition_id,
     }
-
-
-def _in_string(values: tuple[str, ...]) -> str:
-    return orjson.dumps(values).decode().replace(",", ", ")

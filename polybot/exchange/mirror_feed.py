@@ -1,14 +1,16 @@
 """The reading half of `live-feeds`: sockets and polls of another venue, heard into a `MirrorWorld`.
 
 Every task lives for ever: a connection that fails, falls silent or says nonsense is given up and
-made again after a full-jitter wait (feeds.md 2.2). Silence counts although PING is answered: the
-venue's sockets are known to stall like that (feeds.md 2.6).
+made again after a full-jitter wait (feeds.md 2.2). Silence counts although PING is answered, as the
+venue's sockets are known to stall like that (feeds.md 2.6), unless the books over REST are those of
+the mirror: then the market is quiet (reliability.md F01, F03).
 """
 
 from __future__ import annotations
 
 import random
 from collections.abc import Awaitable, Callable
+from functools import partial
 from typing import Any
 
 import httpx
@@ -24,17 +26,19 @@ from trio_websocket import (
 from polybot.clock import Clock
 from polybot.exchange.calendar import slug_of
 from polybot.exchange.mirror_gamma import read_market, read_published
-from polybot.exchange.mirror_messages import read_frame, read_message
+from polybot.exchange.mirror_messages import Snapshot, read_frame, read_message
+from polybot.exchange.mirror_polybolt import MirrorPolybolt
 from polybot.exchange.mirror_site import MirrorSite
-from polybot.exchange.mirror_socket import CONNECT_S, connected, send
+from polybot.exchange.mirror_socket import CONNECT_S, connected, next_object, send
 from polybot.exchange.mirror_world import Fact, Lost, MirrorWorld, Price
 from polybot.exchange.model import DOWN, UP, Market, Phase, Series
 from polybot.exchange.terms import Terms
 
 AHEAD = 2  # windows after the current one that are mirrored
 POLL_S = 2.0  # of Gamma, for what has no stream: 3 to 5 markets a series, far below its limits
-PING_S, PRICES_SILENT_S = 10.0, 30.0
-SILENT_S = 15.0  # without market data: the mirror is stale, and the connection with it
+PING_S = 10.0
+SILENT_S = 15.0  # without market data: the mirror is stale, or the market quiet
+DOUBT_S = 2.0  # between two looks at a stream that may have stalled
 BACKOFF_S, BACKOFF_MOST_S = 0.25, 30.0
 RTDS_PING_S = 5.0
 THIN_MS = 100  # between two Binance prices: nothing reads them faster
@@ -84,9 +88,13 @@ class MirrorFeed:
                 self._world.hear(fact, clock.now_ms())
 
             nursery.start_soon(self._poll, http, clock, hear)
-            nursery.start_soon(self._for_ever, "market stream", self._market_stream, hear)
+            stream = partial(self._market_stream, http)
+            nursery.start_soon(self._for_ever, "market stream", stream, hear)
             nursery.start_soon(self._for_ever, "Binance", self._binance, hear)
-            if self._site.rtds_ws:
+            if self._site.polybolt:
+                prices = MirrorPolybolt(self._site, self._world.assets, self._told)
+                nursery.start_soon(self._for_ever, "PolyBolt", prices.read, hear)
+            elif self._site.rtds_ws:
                 nursery.start_soon(self._for_ever, "RTDS", self._rtds, hear)
 
     def _client(self) -> httpx.AsyncClient:
@@ -137,9 +145,7 @@ class MirrorFeed:
         for market in list(self._markets.values()):
             if market.phase is Phase.RESOLVED:
                 await self._drop(market)
-            elif now_ms >= market.end_ms or (
-                now_ms >= market.start_ms and market.strike_published_ms is None
-            ):
+            elif now_ms >= market.start_ms:
                 raw = await self._get(http, f"{self._site.gamma}/markets/slug/{market.slug}", {})
                 if raw is not None:
                     hear(read_published(raw))
@@ -176,29 +182,53 @@ class MirrorFeed:
                 for beat in read_message(book, self._outcomes) if book is not None else ():
                     hear(beat)
 
-    async def _market_stream(self, hear: Hear) -> None:
+    async def _market_stream(self, http: httpx.AsyncClient, hear: Hear) -> None:
         async with connected(self._site.market_ws, PING_S) as socket:
             first = {"type": "market", "assets_ids": sorted(self._outcomes)}
             await send(socket, first | {"custom_feature_enabled": True})
             self._socket = socket
             try:
-                await self._read_market(socket, hear)
+                await self._read_market(socket, http, hear)
             finally:
                 self._socket = None
                 hear(Lost("the market stream was lost"))
 
-    async def _read_market(self, socket: WebSocketConnection, hear: Hear) -> None:
-        last = trio.current_time()
+    async def _read_market(
+        self, socket: WebSocketConnection, http: httpx.AsyncClient, hear: Hear
+    ) -> None:
+        patience_s, doubted = self._silent_s, False
+        until = trio.current_time() + patience_s
         while True:
-            with trio.move_on_at(last + self._silent_s) as waiting:
+            with trio.move_on_at(until) as waiting:
                 beats = read_frame(await socket.get_message(), self._outcomes)
                 for beat in beats:
                     hear(beat)
-                    self._heard += 1
-                if beats or not self._outcomes:
-                    last = trio.current_time()
+                    self._told()
+                if beats:
+                    patience_s, doubted = self._silent_s, False
+                    until = trio.current_time() + patience_s
             if waiting.cancelled_caught:
-                raise trio.TooSlowError(f"no market data for {self._silent_s:g} s")
+                if not await self._stale(http):
+                    patience_s, doubted = self._silent_s, False
+                elif doubted:
+                    raise trio.TooSlowError(f"no market data for {self._silent_s:g} s")
+                else:
+                    # What changed between the last frame and the answer is on its way.
+                    patience_s, doubted = min(DOUBT_S, self._silent_s), True
+                until = trio.current_time() + patience_s
+
+    async def _stale(self, http: httpx.AsyncClient) -> bool:
+        """Whether a book over there is another than the mirror's."""
+        for market in list(self._markets.values()):
+            query = {"token_id": market.tokens[UP]}
+            book = await self._get(http, f"{self._site.clob}/book", query)
+            for beat in read_message(book, self._outcomes) if book is not None else ():
+                if isinstance(beat, Snapshot) and not self._world.shows(beat):
+                    return True
+        return False
+
+    def _told(self) -> None:
+        self._heard += 1
 
     # --- prices ----------------------------------------------------------------------
 
@@ -207,7 +237,7 @@ class MirrorFeed:
         last: dict[str, int] = {}
         async with connected(f"{self._site.binance_ws}/stream?streams={names}", None) as socket:
             while True:
-                data = (await self._next(socket)).get("data", {})
+                data = (await next_object(socket)).get("data", {})
                 asset = str(data.get("s", "")).lower().removesuffix("usdt")
                 if asset in self._world.assets and data["T"] >= last.get(asset, 0) + THIN_MS:
                     last[asset] = data["T"]
@@ -220,21 +250,10 @@ class MirrorFeed:
         async with connected(self._site.rtds_ws, RTDS_PING_S) as socket:
             await send(socket, {"action": "subscribe", "subscriptions": [wanted]})
             while True:
-                payload = (await self._next(socket)).get("payload", {})
+                payload = (await next_object(socket)).get("payload", {})
                 asset, _, quote = str(payload.get("symbol", "")).partition("/")
                 if quote == "usd" and asset in self._world.assets:
                     for point in payload.get("data", [payload]):
                         value = float(point["value"])
                         hear(Price("chainlink", asset, point["timestamp"], value))
                     self._heard += 1
-
-    @staticmethod
-    async def _next(socket: WebSocketConnection) -> dict[str, Any]:
-        """The next JSON object of a price socket, whose silence is short."""
-        with trio.fail_after(PRICES_SILENT_S):
-            while True:
-                text = await socket.get_message()
-                if text and text != "PONG":
-                    message = orjson.loads(text)
-                    if isinstance(message, dict):
-                        return message

@@ -12,6 +12,8 @@ from polybot.exchange.mirror_messages import scaled
 from polybot.exchange.model import DOWN, UP, Market, Series
 from polybot.exchange.money import ONE, UNIT
 
+_WINNERS = {"1": UP, "0": DOWN, "0.5": None}
+
 
 @attrs.frozen
 class Published:
@@ -23,7 +25,9 @@ class Published:
     slug: str
     strike: float | None
     final: float | None
-    winner: int | None
+    winner: int | None  # once it is closed: None for a void
+    accepting: bool  # orders
+    closed: bool  # with its result
 
 
 def read_market(raw: dict[str, Any], series: Series, taker_delay_ms: int) -> Market:
@@ -62,11 +66,14 @@ def read_published(raw: dict[str, Any]) -> Published:
     """The moving part of the same object. ValueError as above."""
     try:
         event = (raw.get("events") or [{}])[0].get("eventMetadata") or {}
-        winner = None
-        if raw.get("closed"):
-            payouts = dict(zip(_array(raw["outcomes"]), _array(raw["outcomePrices"]), strict=True))
-            winner = {"1": UP, "0": DOWN}.get(payouts["Up"])
-        return Published(raw["slug"], event.get("priceToBeat"), event.get("finalPrice"), winner)
+        payouts = dict(zip(_array(raw["outcomes"]), _array(raw["outcomePrices"]), strict=True))
+        # Closed with other prices than a payout's has not got its result yet.
+        closed = bool(raw.get("closed")) and payouts["Up"] in _WINNERS
+        return Published(
+            raw["slug"], event.get("priceToBeat"), event.get("finalPrice"),
+            _WINNERS[payouts["Up"]] if closed else None,
+            bool(raw.get("acceptingOrders")), closed,
+        )  # fmt: skip
     except (KeyError, TypeError, ValueError, AttributeError, IndexError) as error:
         raise ValueError(f"not a market object: {error!r}") from error
 

@@ -1,6 +1,7 @@
-"""The lives of mirrored markets: listed, published and resolved when the other venue says so.
+"""The lives of mirrored markets: listed, closed and resolved when the other venue says so.
 
-Only the end of trading is our clock's: it is the market's own end, there as here.
+No clock of ours ends anything: books stay open past `endDate` there (clob.md 8), and a market may
+close early or late.
 """
 
 from __future__ import annotations
@@ -26,7 +27,8 @@ class MirroredLife(Lifecycle):
         self, engine: Engine, oracle: Oracle, series: Sequence[Series], rng: random.Random,
         start_ms: int,
     ) -> None:  # fmt: skip
-        self._later: list[tuple[int, int, Market]] = []
+        self._later: list[tuple[int, int, Market]] = []  # resolved ones
+        self._accepted: set[str] = set()  # condition ids that have been seen to take orders
         super().__init__(engine, oracle, (), rng, start_ms)
         self.series = tuple(series)
 
@@ -38,7 +40,6 @@ class MirroredLife(Lifecycle):
         self.by_condition[market.condition_id] = market
         self._engine.list_market(market, now_ms)
         self._engine.open_market(market, now_ms)
-        self._expect(market.end_ms, market)
 
     def hear(self, said: Published, now_ms: int) -> None:
         """What the other venue's Gamma publishes, each thing once."""
@@ -49,12 +50,16 @@ class MirroredLife(Lifecycle):
             market.strike, market.strike_published_ms = said.strike, now_ms
         if said.final is not None and market.condition_id not in self.proposed_ms:
             market.final, self.proposed_ms[market.condition_id] = said.final, now_ms
-        if said.winner is not None:
+        if said.accepting:
+            self._accepted.add(market.condition_id)
+        elif market.condition_id in self._accepted and market.phase is Phase.OPEN:
+            self._engine.close_market(market, now_ms)
+        if said.closed:
             self.resolve(market, said.winner, now_ms)
 
-    def resolve(self, market: Market, winner: int, now_ms: int) -> None:
-        """The result, from the stream or from Gamma, whichever is first; none before the end."""
-        if market.phase is Phase.RESOLVED or now_ms < market.end_ms:
+    def resolve(self, market: Market, winner: int | None, now_ms: int) -> None:
+        """The result, None for a void, from the stream or from Gamma, whichever is first."""
+        if market.phase is Phase.RESOLVED:
             return
         self.advance(now_ms)
         self.proposed_ms.setdefault(market.condition_id, now_ms)
@@ -64,15 +69,14 @@ class MirroredLife(Lifecycle):
     def advance(self, now_ms: int) -> None:
         while self._later and self._later[0][0] <= now_ms:
             due_ms, _, market = heapq.heappop(self._later)
-            if market.phase is Phase.OPEN:
-                self._engine.close_market(market, due_ms)
-            elif due_ms < (market.resolved_ms or 0) + KEEP_MS:
+            if due_ms < (market.resolved_ms or 0) + KEEP_MS:
                 self._engine.advance(due_ms)
                 self._engine.forget(market)
                 self._expect((market.resolved_ms or 0) + KEEP_MS, market)
             else:
                 del self.by_slug[market.slug], self.by_condition[market.condition_id]
                 del self.proposed_ms[market.condition_id]
+                self._accepted.discard(market.condition_id)
 
     def next_due_ms(self) -> int:
         return self._later[0][0] if self._later else NEVER_MS

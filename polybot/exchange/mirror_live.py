@@ -25,7 +25,8 @@ class LiveWorld(MirrorWorld):
         model: QueueModel = AHEAD_FIRST, *, silent_s: float = SILENT_S,
     ) -> None:  # fmt: skip
         self._clock = Clock.starting_at(start_ms)
-        super().__init__(series, start_ms, urlsplit(site.clob).netloc, model)
+        relayed = ("chainlink", "twap60") if site.polybolt else ()
+        super().__init__(series, start_ms, urlsplit(site.clob).netloc, model, relayed)
         self._feed = MirrorFeed(self, site, random.Random(f"{seed} mirror"), silent_s=silent_s)
 
     async def prepare(self) -> None:

@@ -32,7 +32,7 @@ MISSES = 3  # messages in a row whose best prices are not ours: one alone happen
 
 @attrs.frozen
 class Price:
-    """One published value; `feed` is "binance" or "chainlink"."""
+    """One published value; `feed` is "binance", "chainlink" or "twap60"."""
 
     feed: str
     asset: str
@@ -54,8 +54,10 @@ class MirrorWorld:
     """Consumes the facts of one other venue. Times are Unix milliseconds on our clock."""
 
     def __init__(
-        self, series: Sequence[Series], start_ms: int, told: str, model: QueueModel = AHEAD_FIRST
-    ) -> None:
+        self, series: Sequence[Series], start_ms: int, told: str, model: QueueModel = AHEAD_FIRST,
+        relayed: tuple[str, ...] = (),
+    ) -> None:  # fmt: skip
+        """`relayed`: feeds told tick by tick, which the oracle publishes as they are heard."""
         self.series: tuple[Series, ...] = tuple(series)
         self.start_ms = start_ms
         self.end_ms: int | None = None
@@ -68,6 +70,8 @@ class MirrorWorld:
         self._inbox: deque[tuple[int, Fact]] = deque()
         self._books: dict[str, OutsideBook] = {}
         self._misses: dict[str, int] = {}
+        self.relayed = relayed
+        self._oracle: Oracle | None = None
         self._life: MirroredLife | None = None
         self._outside: Outside | None = None
 
@@ -102,8 +106,8 @@ class MirrorWorld:
         self._life = MirroredLife(engine, oracle, self.series, rng, start_ms)
         return self._life
 
-    def attach(self, engine: Engine, _oracle: Oracle, _lifecycle: Lifecycle) -> None:
-        self._outside = Outside(engine)
+    def attach(self, engine: Engine, oracle: Oracle, _lifecycle: Lifecycle) -> None:
+        self._outside, self._oracle = Outside(engine), oracle
         engine.listeners.append(self._on_event)
 
     def settlement(self, _market: Market) -> tuple[float, float] | None:
@@ -123,7 +127,7 @@ class MirrorWorld:
         assert self._life is not None, "facts are acted on in an exchange"
         match fact:
             case Price():
-                self.source.hear(fact.feed, fact.asset, fact.stamp_ms, fact.value)
+                self._price(fact, at_ms)
             case Market():
                 self._life.list_market(fact, at_ms)
                 if self._outside is not None and self.knows(fact.slug):
@@ -135,6 +139,17 @@ class MirrorWorld:
                 self._lose(at_ms)
             case _:
                 self._on_beat(fact, at_ms)
+
+    def _price(self, fact: Price, at_ms: int) -> None:
+        if fact.feed != "twap60":
+            self.source.hear(fact.feed, fact.asset, fact.stamp_ms, fact.value)
+        if fact.feed in self.relayed and self._oracle is not None:
+            self._oracle.publish(fact.feed, fact.asset, fact.value, fact.stamp_ms, at_ms)
+
+    def shows(self, snapshot: Snapshot) -> bool:
+        """Whether the mirror has this very book: then silence is quiet, and no stall."""
+        book = self._books.get(snapshot.market)
+        return book is not None and book.valid and book.told() == (snapshot.bids, snapshot.asks)
 
     def _on_beat(self, beat: Beat, at_ms: int) -> None:
         book = self._books.get(beat.market)

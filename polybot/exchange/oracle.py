@@ -20,6 +20,7 @@ import attrs
 TWAP_WINDOW_S = 60
 HISTORY_MS = 120_000
 DELAY_MS, DELAY_SPREAD = 1631, 0.187  # of Chainlink: median, and deviation of the logarithm
+FIXED_MS = 7_200_000  # as long as a heard average is remembered
 LEFT_OUT = 0.044  # of Chainlink's stamps
 CANDLES_KEPT = {1: 180, 60: 180, 3600: 48}  # length in seconds → how many
 
@@ -93,8 +94,10 @@ class Oracle:
     """
 
     def __init__(
-        self, source: PriceSource, assets: Sequence[str], start_ms: int, rng: random.Random
-    ) -> None:
+        self, source: PriceSource, assets: Sequence[str], start_ms: int, rng: random.Random,
+        relayed: Sequence[str] = (),
+    ) -> None:  # fmt: skip
+        """`relayed` feeds have no cadence of their own: `publish` tells each of their ticks."""
         self.source = source
         self.assets = tuple(assets)
         self.listeners: list[Callable[[PriceTick], None]] = []
@@ -108,11 +111,13 @@ class Oracle:
         self._ticks: dict[tuple[str, str], deque[PriceTick]] = {}
         self._bars: dict[tuple[str, int], deque[_Bar]] = {}
         self._trade_ids = dict.fromkeys(self.assets, 0)
+        self._relayed = frozenset(relayed)
+        firsts = {"chainlink": start_ms // 1000 * 1000 - 1000, "twap60": start_ms // 1000 * 1000}
         for asset in self.assets:
             self._remember_the_past(asset, start_ms)
-            self._schedule("chainlink", asset, start_ms // 1000 * 1000 - 1000)
-            self._schedule("twap60", asset, start_ms // 1000 * 1000)
-            self._schedule("binance", asset, start_ms)
+            for feed, stamp_ms in (firsts | {"binance": start_ms}).items():
+                if feed not in self._relayed:
+                    self._schedule(feed, asset, stamp_ms)
 
     def advance(self, now_ms: int) -> None:
         """Publish everything due up to and including `now_ms`."""
@@ -128,6 +133,19 @@ class Oracle:
 
     def next_due_ms(self) -> int:
         return self._due[0][0]
+
+    def publish(self, feed: str, asset: str, value: float, stamp_ms: int, at_ms: int) -> None:
+        """A tick as somebody else has published it; what is not newer is known already."""
+        kept = self._ticks[feed, asset]
+        if kept and stamp_ms <= kept[-1].stamp_ms:
+            return
+        tick = PriceTick(feed, asset, value, stamp_ms, at_ms)
+        self._keep(tick)
+        if feed == "twap60":
+            self.fixings[asset, stamp_ms] = value
+            self.fixings.pop((asset, stamp_ms - FIXED_MS), None)
+        for listener in self.listeners:
+            listener(tick)
 
     def twap(self, asset: str, stamp_ms: int, lag_s: int = 0) -> float:
         """Mean of the 60 whole-second Chainlink values ending at
@@ -224,6 +242,8 @@ class Oracle:
                 bars.popleft()
         last = start_ms // 1000 * 1000
         for stamp_ms in range(last - HISTORY_MS, last, 1000):
+            if self._relayed:
+                break  # their past comes with the first of them
             if stamp_ms < last - 1000:  # the youngest is still under way
                 self._keep(self._tick("chainlink", asset, stamp_ms, stamp_ms + DELAY_MS))
             self._keep(self._tick("twap60", asset, stamp_ms, stamp_ms + 1000))

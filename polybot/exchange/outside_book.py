@@ -59,6 +59,15 @@ class OutsideBook:
         asks = [price for side, price in self._known if side == SELL]
         return max(bids, default=None), min(asks, default=None)
 
+    def told(self) -> tuple[dict[int, int], dict[int, int]]:
+        """(bids, asks) of the outside as they were last told: Up price → shares."""
+        known = self._known.items()
+        bids, asks = (
+            {price: size for (side, price), size in known if side == one and size}
+            for one in (BUY, SELL)
+        )
+        return bids, asks
+
     @property
     def _book(self) -> Book:
         return self._outside.resting.books[self.market.condition_id]

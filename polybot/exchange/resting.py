@@ -58,14 +58,12 @@ class Resting:
 
     def _follow(self, market: Market, rule: TickRule, now_ms: int) -> None:
         """Only what the rule turned fine does it turn back: a tick set by hand stays."""
-        bid, ask = self.books[market.condition_id].best()
-        if bid is None or ask is None:
-            return
-        outward = max(bid + ask, 2 * ONE - bid - ask)  # doubled: how far the mid is from 0
-        if market.tick == COARSE_TICK and outward >= 2 * rule.fine:
+        low, high = _middle(*self.books[market.condition_id].best())
+        fine, coarse = 2 * rule.fine, 2 * rule.coarse
+        if market.tick == COARSE_TICK and (low >= fine or high <= 2 * ONE - fine):
             self.change_tick(market, FINE_TICK, now_ms)
             self._fined.add(market.condition_id)
-        elif market.condition_id in self._fined and outward <= 2 * rule.coarse:
+        elif market.condition_id in self._fined and low >= 2 * ONE - coarse and high <= coarse:
             self.change_tick(market, COARSE_TICK, now_ms)
 
     def change_tick(self, market: Market, tick: int, now_ms: int) -> None:
@@ -150,6 +148,15 @@ class Resting:
         mine = [order for orders in self.live.values() for order in orders.values()]
         unpaid = uncovered(self._accounts, account, mine)
         self.drop_all(unpaid, Status.CANCELED_NOT_ENOUGH_BALANCE, now_ms)
+
+
+def _middle(bid: int | None, ask: int | None) -> tuple[int, int]:
+    """Twice the midpoint, at least and at most: of an empty side it is only known that whoever
+    comes will be beyond the touch. Late in a window a sure winner is often asked by nobody.
+    """
+    if bid is not None and ask is not None:
+        return bid + ask, bid + ask
+    return 2 * (bid or 0), 2 * (ONE if ask is None else ask)
 
 
 def uncovered(accounts: Accounts, account: str, orders: Iterable[Order]) -> Iterator[Order]:

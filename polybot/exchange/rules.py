@@ -113,7 +113,33 @@ def term_refusal(order: Order, now_ms: int) -> str | None:
     return POST_ONLY_KIND if order.post_only and is_market_kind(order) else None
 
 
-def balance_refusal(order: Order, accounts: Accounts, *, marketable: bool) -> str | None:
-    if needed(order, marketable=marketable) <= accounts.available_to(order):
+def balance_refusal(
+    order: Order, accounts: Accounts, known: int, *, marketable: bool
+) -> str | None:
+    """`known` is the balance that the venue has read from the chain.
+
+    Clients found the rule by the figures of hundreds of refusals: balance ≥ active orders + matched
+    orders + this one's amount, matched being what trades have spent that no block holds yet
+    (rs-clob-client-v2 issue 36, of May 2026). Those figures are in the text, which has changed its
+    form several times since: ours is one of those seen from May to October 2026.
+    """
+    amount = needed(order, marketable=marketable)
+    active = accounts.active(order)
+    matched = max(0, known - accounts.booked(order))
+    if known < active + matched + amount:
+        figures = _figures(active, matched, amount)
+        return f"{NO_BALANCE}: the balance is not enough -> balance: {known}, {figures}"
+    allowance = accounts.allowance(order)
+    if allowance is None:
         return None
-    return NO_BALANCE
+    spender, allowed, used = allowance
+    if allowed < used + amount:
+        figures = f"spender: {spender}, allowance: {allowed}, {_figures(used, 0, amount)}"
+        return f"{NO_BALANCE}: the allowance is not enough -> {figures}"
+    return None
+
+
+def _figures(active: int, matched: int, amount: int) -> str:
+    sums = (("active", active), ("matched", matched))
+    told = "".join(f"sum of {name} orders: {value}, " for name, value in sums if value)
+    return f"{told}order amount (inc. fees): {amount}"

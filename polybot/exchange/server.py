@@ -44,7 +44,6 @@ from polybot.exchange.mirror_live import LiveWorld
 from polybot.exchange.mirror_world import MirrorWorld
 from polybot.exchange.model import Refused
 from polybot.exchange.net import Request, Response, Service, log_error, serve
-from polybot.exchange.operations import OperationsService
 from polybot.exchange.oracle import Oracle
 from polybot.exchange.polybolt import PolyboltService
 from polybot.exchange.resting import TickRule
@@ -99,7 +98,6 @@ class Urls:
     rtds_ws: str
     binance_rest: str
     binance_ws: str
-    operations: str
     admin: str
     site: str
     data: str
@@ -139,7 +137,8 @@ class Exchange:
         mirrored = isinstance(world, MirrorWorld)  # its ticks are the other venue's
         self.engine = Engine(rng=rng("engine"), auto_tick=not mirrored, tick_rule=ticks)
         assets = sorted({series.asset for series in world.series})
-        self.oracle = Oracle(world.source, assets, start_ms, rng("oracle"))
+        relayed = world.relayed if isinstance(world, MirrorWorld) else ()
+        self.oracle = Oracle(world.source, assets, start_ms, rng("oracle"), relayed)
         self.faults = Faults(seed, start_ms, faults)
         self.clob = ClobServer(
             self.engine,
@@ -153,6 +152,7 @@ class Exchange:
         self.balances = BalanceCache(self.engine, terms.balance_lag_ms)
         self.clob.balances.figure = self.balances.read
         self.clob.balances.refresh = self.balances.refresh
+        self.engine.desk.known = self.balances.known
         self.engine.listeners.append(self.counters.on_event)
         wallet = self.wallet
         self.clob.keys.add_key(wallet.address, wallet.api_key, wallet.api_secret, wallet.passphrase)
@@ -181,6 +181,7 @@ class Exchange:
             self.balances,
             wallets_of(wallet.address).all(),
         )
+        self.admin = self._operator()
         self._rng = rng
         self._terms = terms
 
@@ -225,19 +226,12 @@ class Exchange:
     def services(self) -> list[tuple[tuple[str, ...], Service]]:
         """Every service by its URL names, each `name scheme [path]`. Call it once."""
         clob, clock = self.clob, self.clock
-        gamma = GammaService(self.engine, self.lifecycle, clock)
+        gamma = GammaService(self.engine, self.lifecycle, clock, self.terms)
         polybolt = PolyboltService(self.oracle, self._known, clock, clob.book_of, self.terms)
         self.engine.listeners.append(polybolt.on_event)
         rtds = RtdsService(self.oracle, clock, self._rng("rtds"), self.terms)
         self.engine.listeners.append(rtds.on_event)
         binance = BinanceService(self.oracle, clock, self.terms)
-        moves = OperationsService(self.engine, clock, clob.authenticate, self._rng("operations"))
-        admin = AdminService(self.engine, self.counters, clock)
-        admin.routes |= self.standing.routes | clob.restrictions.routes
-        admin.routes |= self.chain.faucet.routes
-        admin.routes |= ConductCalls(clock, clob.modes, clob.geoblock).routes
-        admin.routes |= FaultCalls(self.faults, clock).routes
-        admin.figures.append(self._program_figures)
         return [
             (("clob http",), self._edge(CLOB_RULES, self._after_the_world(clob.service_rest))),
             (("gamma http",), self._edge(GAMMA_RULES, gamma.service)),
@@ -246,13 +240,23 @@ class Exchange:
             (("prices_ws ws /ws",), polybolt.service),
             (("rtds_ws ws",), rtds.service),
             (("binance_rest http", "binance_ws ws"), binance.service),
-            (("operations http",), self._after_the_world(moves.service)),
-            (("admin http",), admin.service),
+            (("admin http",), self.admin.service),
             (("site http",), SiteService(clob.geoblock).service),
             (("data http",), self.data.service),
             (("relayer http",), self._after_the_world(self.chain.service_relayer)),
             (("rpc http",), self._after_the_world(self.chain.service_rpc)),
         ]
+
+    def _operator(self) -> AdminService:
+        """The exchange's own view of itself, and everybody's switches."""
+        clob, clock = self.clob, self.clock
+        admin = AdminService(self.engine, self.counters, clock)
+        admin.routes |= self.standing.routes | clob.restrictions.routes
+        admin.routes |= self.chain.faucet.routes
+        admin.routes |= ConductCalls(clock, clob.modes, clob.geoblock).routes
+        admin.routes |= FaultCalls(self.faults, clock).routes
+        admin.figures.append(self._program_figures)
+        return admin
 
     def _program_figures(self, address: str) -> dict[str, int]:
         """What the makers' programs owe and have paid a wallet, 10⁻⁶ pUSD."""

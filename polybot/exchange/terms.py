@@ -49,6 +49,10 @@ class Terms:
     # (feeds.md 8.3); a day ahead of its window nobody is there to see it.
     hydration_ms: int = _at_least(0, 0)
 
+    # --- Gamma (feeds.md 8.4) ------------------------------------------------------------
+    # Of closed markets every seventh shows no volume and nearly every second no liquidity.
+    gamma_gaps: bool = True
+
     # --- balances (clob.md 5.1, reliability.md F34) --------------------------------------
     # How old the balances that `/balance-allowance` shows may be; `/update` reads the chain anew.
     # No source measures it.

@@ -152,6 +152,7 @@ class UserStream:
     async def _listen(self, listener: _Listener, key: ApiKey) -> None:
         mine = self._listeners.setdefault(key.key, [])
         mine.append(listener)
+        listener.socket.known_as(key.key)
         try:
             while True:
                 message = await _next_message(listener.socket)

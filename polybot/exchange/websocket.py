@@ -78,7 +78,14 @@ def frame(text: str) -> bytes:
 
 
 class Socket:
-    """One session, handed to the service's handler; `net.serve` makes it and runs it."""
+    """One session, handed to the service's handler; `net.serve` makes it and runs it.
+
+    `whose` are the credentials of a session that has any, once its service knows them; `on_known`
+    is called then.
+    """
+
+    whose: str = ""
+    on_known: Callable[[], None] | None = None
 
     def __init__(
         self,
@@ -151,6 +158,12 @@ class Socket:
             or self._waiting_bytes >= slow.bytes
             or trio.current_time() - self._blocked_at > slow.stalled_s
         )
+
+    def known_as(self, whose: str) -> None:
+        """The service says whose session this is; whoever stands in between hears of it."""
+        self.whose = whose
+        if self.on_known is not None:
+            self.on_known()
 
     @property
     def waiting(self) -> int:

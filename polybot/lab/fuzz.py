@@ -16,6 +16,7 @@ from collections import Counter
 from collections.abc import Awaitable, Callable, Sequence
 
 import attrs
+import orjson
 import trio
 from loguru import logger
 from trio.testing import MockClock
@@ -27,19 +28,29 @@ from polybot.exchange.invariants import check
 from polybot.exchange.money import UNIT
 from polybot.exchange.request import Request, Response
 from polybot.exchange.server import Exchange
+from polybot.exchange.signer_limits import TIERS
 from polybot.exchange.terms import Terms
+from polybot.exchange.wallets import wallets_of
 from polybot.exchange.websocket import Socket
 from polybot.exchange.world import make_world
 from polybot.lab.ear import Ear
+from polybot.lab.fuzz_chain import REPAIRS
 from polybot.lab.fuzz_control import Control
-from polybot.lab.fuzz_input import Fuzzer, Trader
+from polybot.lab.fuzz_input import Fuzzer
 from polybot.lab.fuzz_sockets import fuzz_sockets
+from polybot.lab.fuzz_trader import Trader
 from polybot.venue.secret import Credentials, Secret
 from polybot.venue.signing import Wallet
 
 START_MS = 1_795_132_800_000
-# Limits would hide what lies behind them: the buckets count and warn, and refuse nobody.
-TERMS = Terms(signer_limits_enforced=False)
+# A relayer at its own pace, and with its own limits, would let nothing through to the chain.
+TERMS = Terms(
+    relayer_mined_least_ms=100, relayer_mined_most_ms=1_000,
+    relayer_confirmed_least_ms=200, relayer_confirmed_most_ms=2_000,
+    relayer_submits_per_minute=2_000, relayer_submits_per_day=1_000_000,
+)  # fmt: skip
+# What a signer may send is limited, too: the last trader is held to it, the others get far.
+TRADERS, FREE = 4, TIERS["elite"]
 STREAMS = ("market_ws", "user_ws", "prices_ws", "rtds_ws", "binance_rest")
 # 500s that the venue itself gives (clob.md 3.6).
 KNOWN_500 = (
@@ -61,6 +72,7 @@ class Findings:
     over_sockets: int = 0
     control_steps: int = 0
     statuses: Counter[int] = attrs.field(factory=Counter)
+    services: Counter[str] = attrs.field(factory=Counter)  # requests that were answered well
     faults: list[str] = attrs.field(factory=list)
 
     def fault(self, what: str) -> None:
@@ -83,23 +95,28 @@ class Run:
             for names, service in self.exchange.services()
             for name in names
         }
-        self._traders = [self._trader(number) for number in range(1, 4)]
+        self._traders = [self._trader(number) for number in range(1, TRADERS + 1)]
+        for trader in self._traders[:-1]:
+            self.exchange.clob.volumes.give(trader.wallet.address, FREE)
         opened = [m for m in self.exchange.engine.markets.values() if m.version == "v1"]
         own = max(opened, key=lambda market: market.start_ms)
         self.control = Control(self._trader(9), as_traded(own), self._ask_clob, self._now_s)
         self._own = own
         self._markets: list[Market] = []
         self._sessions: dict[str, Ear] = {}
-        self.fuzzer = Fuzzer(self._rng, self._traders, self._markets, self._now_s)
+        nonce_of = self.exchange.chain.relayer.queue.nonce_of
+        self.fuzzer = Fuzzer(self._rng, self._traders, self._markets, self._now_s, nonce_of)
 
     def _trader(self, number: int) -> Trader:
         wallet = Wallet(Secret("0x" + f"{number:02x}" * 32))
         key, passphrase = f"00000000-0000-4000-8000-{number:012d}", f"pass{number}"
         self.exchange.clob.keys.add_key(wallet.address, key, API_SECRET, passphrase)
-        self.exchange.engine.accounts.deposit(wallet.address, 10**6 * UNIT)
-        return Trader(
-            wallet, Credentials(wallet.address, key, Secret(API_SECRET), Secret(passphrase))
-        )
+        for one in wallets_of(wallet.address).all():
+            self.exchange.engine.accounts.deposit(one, 10**6 * UNIT)
+        self.exchange.chain.faucet.deploy(wallet.address)
+        self.exchange.chain.faucet.give_gas(wallet.address)
+        credentials = Credentials(wallet.address, key, Secret(API_SECRET), Secret(passphrase))
+        return Trader(wallet, credentials, self.exchange.chain.keys.issue(wallet.address))
 
     def _now_s(self) -> int:
         return self.clock.now_ms() // 1000
@@ -149,7 +166,7 @@ class Run:
 
     async def _request(self, service: str, request: Request) -> None:
         self.found.requests += 1
-        handle = self.services["binance_rest" if service == "binance" else service].http
+        handle = self.services[service].http
         assert handle is not None
         try:
             response = await handle(request)
@@ -158,11 +175,23 @@ class Run:
                 f"{request.method} {request.path} {request.body!r:.400}\n{traceback.format_exc()}"
             )
             return
+        if service == "admin":
+            await self._repair()
         self.found.statuses[response.status] += 1
+        self.found.services[service] += response.status < 300
         if response.status >= 500 and response.status != 503 and not known(response):
             self.found.fault(
                 f"{response.status} {request.method} {request.path} {request.body!r:.400}"
             )
+
+    async def _repair(self) -> None:
+        """Undo what an operator may do to everybody: the control is to notice others, not him."""
+        handle = self.services["admin"].http
+        assert handle is not None
+        for path, body in REPAIRS:
+            await handle(Request("POST", path, {}, {}, orjson.dumps(body)))
+        self.exchange.clob.restrictions.closing.clear()
+        self.exchange.clob.restrictions.banned.clear()
 
     def _frame(self) -> None:
         self.found.frames += 1
@@ -249,13 +278,16 @@ def main(argv: Sequence[str]) -> int:
         sys.stderr.flush()
 
     found = search(said.requests, said.seed, progress)
+    took_s = max(wall_seconds() - begun, 0.001)
     sys.stderr.write("\n")
     for fault in found.faults:
         sys.stdout.write(f"FOUND {fault}\n")
     statuses = ", ".join(f"{status}: {count}" for status, count in sorted(found.statuses.items()))
+    well = ", ".join(f"{name} {count}" for name, count in sorted(found.services.items()))
+    sys.stdout.write(f"answered well: {well}\n")
     sys.stdout.write(
         f"seed {said.seed}: {found.requests} requests ({statuses}), {found.frames} frames, "
         f"{found.over_sockets} inputs over sockets, {found.control_steps} steps of the control, "
-        f"{len(found.faults)} findings in {wall_seconds() - begun:.0f} s\n"
+        f"{len(found.faults)} findings in {took_s:.0f} s, {said.requests / took_s:.0f} a second\n"
     )
     return 1 if found.faults else 0

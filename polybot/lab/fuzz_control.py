@@ -13,7 +13,7 @@ from polybot.domain.market import Market, Outcome, Side
 from polybot.domain.orders import NewOrder
 from polybot.domain.units import SHARE
 from polybot.exchange.request import Request, Response
-from polybot.lab.fuzz_input import Trader
+from polybot.lab.fuzz_trader import Trader
 from polybot.venue.auth import l2_headers
 from polybot.venue.signing import sign_order
 

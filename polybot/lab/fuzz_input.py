@@ -12,16 +12,16 @@ import random
 from collections.abc import Callable
 from typing import Any
 
-import attrs
 import orjson
 
 from polybot.domain.market import Market, Outcome, Side
 from polybot.domain.orders import NewOrder, TimeInForce
 from polybot.domain.units import SHARE
 from polybot.exchange.request import Request
+from polybot.lab.fuzz_chain import ChainFuzzer
+from polybot.lab.fuzz_trader import Trader
 from polybot.venue.auth import l1_headers, l2_headers
-from polybot.venue.secret import Credentials
-from polybot.venue.signing import Wallet, sign_order
+from polybot.venue.signing import sign_order
 
 ODD: tuple[object, ...] = (
     None, True, False, 0, -1, 1, 2**31, 2**53, 2**63, 2**64, 2**256, 10**400, 0.1, 1e308, -0.0,
@@ -64,20 +64,11 @@ GAMMA = (
     "/markets/slug/x", "/events/slug/x", "/series/1", "/markets/1", "/events/1",
 )  # fmt: skip
 BINANCE = ("/api/v3/klines", "/api/v3/time", "/api/v3/depth", "/api/v3/ticker")
-OPERATIONS = ("/split", "/merge", "/redeem")
 QUERIES = (
     "token_id", "side", "market", "asset_id", "id", "next_cursor", "asset_type", "signature_type",
     "order_id", "limit", "after_cursor", "offset", "closed", "slug", "condition_ids", "symbol",
     "interval", "startTime", "endTime", "date", "maker_address", "before", "after",
 )  # fmt: skip
-
-
-@attrs.frozen
-class Trader:
-    """Whose requests are bent: a real wallet with real credentials."""
-
-    wallet: Wallet
-    credentials: Credentials
 
 
 class Fuzzer:
@@ -89,23 +80,30 @@ class Fuzzer:
         traders: list[Trader],
         markets: list[Market],
         now_s: Callable[[], int],
+        nonce_of: Callable[[str], int],
     ) -> None:
+        """`nonce_of` a wallet that the relayer moves."""
         self._rng = rng
         self._traders = traders
         self._markets = markets
         self._now_s = now_s
         self._salt = 0
         self._orders: list[str] = ["0x" + "ab" * 32]  # ids worth cancelling
+        chain = ChainFuzzer(rng, traders, markets, now_s, nonce_of, self._maybe_bent)
         self._services: dict[str, Callable[[], Request]] = {
             "clob": self._clob,
             "gamma": lambda: self._read(GAMMA),
-            "binance": lambda: self._read(BINANCE),
-            "operations": self._operation,
+            "binance_rest": lambda: self._read(BINANCE),
+            "relayer": chain.relayer,
+            "rpc": chain.rpc,
+            "data": chain.data,
+            "admin": chain.admin,
+            "site": chain.site,
         }
 
     def request(self) -> tuple[str, Request]:
         """(service, request)."""
-        service = self._rng.choices(tuple(self._services), (12, 3, 1, 1))[0]
+        service = self._rng.choices(tuple(self._services), (24, 5, 2, 4, 4, 3, 3, 1))[0]
         return service, self._services[service]()
 
     # --- requests --------------------------------------------------------------------------
@@ -187,15 +185,6 @@ class Fuzzer:
         ]
         return self._bare("POST", self._rng.choice(BULK_READS), self._maybe_bent(asked))
 
-    def _operation(self) -> Request:
-        trader, market = self._rng.choice(self._traders), self._rng.choice(self._markets)
-        body = {
-            "address": trader.credentials.address,
-            "condition_id": market.condition_id,
-            "amount": str(self._rng.choice((1, 5 * SHARE, 10**30))),
-        }
-        return self._private("POST", self._rng.choice(OPERATIONS), self._maybe_bent(body))
-
     def _read(self, paths: tuple[str, ...]) -> Request:
         method = self._rng.choice(("GET", "GET", "GET", "GET", "POST", "DELETE", "HEAD"))
         path = self._rng.choice(paths)
@@ -244,7 +233,9 @@ class Fuzzer:
         return Request(method, path, query or {}, self._headers({}), body or b"", self._peer())
 
     def _peer(self) -> str:
-        """One of many addresses, so that no limit of one hides what lies behind it."""
+        """One of many addresses, or no limit of one would let anything through; but for a few."""
+        if self._rng.random() < 0.02:
+            return "10.0.0.1"
         return f"10.{self._rng.randrange(256)}.{self._rng.randrange(256)}.7"
 
     def _headers(self, given: dict[str, str]) -> dict[str, str]:

@@ -92,6 +92,12 @@ class RiskParams:
     repeat_window_s: int = attrs.field(default=60, validator=and_(ge(1), le(3600)))
     """Seconds over which fills of one outcome are counted."""
 
+    max_daily_loss_percent: int = attrs.field(default=3, validator=and_(ge(1), le(100)))
+    """Loss of equity since midnight UTC that halts trading for good, in percent; 100 is never."""
+
+    max_drawdown_percent: int = attrs.field(default=8, validator=and_(ge(1), le(100)))
+    """Loss of equity from its highest that halts trading for good, in percent; 100 is never."""
+
     def __attrs_post_init__(self) -> None:
         """Refuse limits that contradict each other; raises ValueError."""
         orders = ("max_order_usd", "max_position_usd_per_market", "max_total_usd")

@@ -12,8 +12,7 @@ import attrs
 class Site:
     """The URLs of one venue, without a trailing slash.
 
-    `operations` is the demo exchange's split/merge/redeem service; None on Polymarket, where those
-    go through the relayer. `site` is the website, where only the geoblock probe lives.
+    `site` is the website, where only the geoblock probe lives.
     """
 
     clob: str
@@ -27,7 +26,6 @@ class Site:
     rtds_ws: str
     binance_rest: str
     binance_ws: str
-    operations: str | None = None
     site: str = ""
 
 

@@ -21,7 +21,6 @@ SERVICES = {
     "rtds_ws": "ws",
     "binance_rest": "http",
     "binance_ws": "ws",
-    "operations": "http",
     "admin": "http",
     "site": "http",
     "data": "http",

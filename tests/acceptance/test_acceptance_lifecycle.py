@@ -20,9 +20,9 @@ from lifecycle_kit import (
     accepted,
     address_of,
     admin,
+    approves_by_itself,
     client_for,
     interval_market,
-    refused,
     standing_market,
     until,
 )
@@ -37,7 +37,7 @@ from polybot.exchange import contracts
 SPEED = 20
 NEEDS_S = 100  # venue seconds left in an interval market that somebody enters
 FRESH, MODERN, OTHER, LENDER, SESSION = ("0x" + f"{byte}" * 32 for byte in range(42, 47))
-NO_FUNDS = "not enough balance / allowance"
+NO_ALLOWANCE = "refused: not enough balance / allowance: the allowance is not enough…"
 
 
 @pytest.fixture(scope="module")
@@ -79,6 +79,7 @@ def test_wallets_live_side_by_side(venue: Venue) -> None:
             threads.submit(lender, venue),
         ]:
             future.result()
+    assert venue.get("admin", "/counters")[NO_ALLOWANCE] == 5
 
 
 def deposit_wallet(
@@ -92,7 +93,7 @@ def deposit_wallet(
     row = venue.get("admin", "/wallets", address=owner)["deposit"]
     assert (row["address"], row["deployed"]) == (client.wallet, True)
     admin(venue, "/fund", address=str(client.wallet), amount="100")
-    assert NO_FUNDS in refused(client, market)
+    approves_by_itself(client, market)
     client.setup_trading_approvals()
     live(Life(venue, client, market, modern), maker)
 
@@ -110,7 +111,7 @@ def old_wallet(venue: Venue, wallet: str, market: Market, maker: SecureClient, n
         for one in exchanges
     ]
     client.execute_transaction(calls=calls).wait()
-    assert NO_FUNDS in refused(client, market)
+    approves_by_itself(client, market)
     client.setup_trading_approvals()
     live(Life(venue, client, market), maker)
 
@@ -130,7 +131,7 @@ def eoa(venue: Venue, maker: SecureClient) -> None:
         token_address=contracts.COLLATERAL, spender_address=contracts.EXCHANGE, amount=0
     ).wait()
     market = standing_market(venue, "eoa")
-    assert NO_FUNDS in refused(client, market)
+    approves_by_itself(client, market)
     client.setup_trading_approvals()
     interval = Life(venue, client, interval_market(venue, NEEDS_S))
     interval.take()

@@ -64,7 +64,8 @@ def test_a_bid_needs_its_own_exchange(name: str) -> None:
         kit.done(kit.ann, approve(other, UNLIMITED))
     refusal = kit.place(order)
     assert isinstance(refusal, Refused)
-    assert refusal.error == rules.NO_BALANCE
+    assert refusal.error.startswith(f"{rules.NO_BALANCE}: the allowance is not enough -> spender: ")
+    assert f"{NEEDS[name]}, allowance: 0, " in refusal.error
 
     kit.done(kit.ann, approve(NEEDS[name], UNLIMITED))
 

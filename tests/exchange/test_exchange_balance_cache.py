@@ -42,6 +42,41 @@ def test_an_update_reads_the_chain_and_not_the_book() -> None:
     assert cache.read("bob", up) == PAIRS + 100 * UNIT
 
 
+def test_what_was_bought_is_sold_once_its_block_is_known() -> None:
+    """Orders are judged by the same figure that is read: refused until the block, and then until
+    the figure is old or `/update` has it read anew (clob.md 5.1; reliability.md F34).
+    """
+    kit = traded()
+    cache, up = BalanceCache(kit.engine, 30_000), kit.market.tokens[UP]
+    kit.engine.desk.known = cache.known
+    all_of_it = (PAIRS // UNIT) + 100
+    assert "is not enough" in kit.refused("bob", SELL, UP, 60, all_of_it)
+    kit.advance(5_000)
+    assert f"balance: {PAIRS}, " in kit.refused("bob", SELL, UP, 60, all_of_it)
+    assert cache.read("bob", up) == PAIRS
+    cache.refresh("bob", up)
+    kit.place("bob", SELL, UP, 60, all_of_it)
+
+
+def test_what_was_sold_is_gone_at_once() -> None:
+    """A figure that is too high gives nobody anything: what trades have spent is known."""
+    kit = traded()
+    kit.engine.desk.known = BalanceCache(kit.engine, 30_000).known
+    left = (PAIRS // UNIT) - 100
+
+    assert "sum of matched orders: 100000000, " in kit.refused("ann", SELL, UP, 60, left + 1)
+    kit.place("ann", SELL, UP, 60, left)
+
+
+def test_the_crowd_goes_by_its_own_books() -> None:
+    """Whoever is no client of the venue is not kept waiting by its cache."""
+    kit = traded()
+    kit.engine.desk.known = BalanceCache(kit.engine, 30_000).known
+    kit.engine.unread.add("key-bob")
+
+    kit.place("bob", SELL, UP, 60, (PAIRS // UNIT) + 100)
+
+
 def test_the_lag_can_be_changed_while_running() -> None:
     """A stale-balance fault makes it long and then short again."""
     kit = traded()

@@ -304,6 +304,23 @@ def test_the_tick_turns_fine_at_the_edge(bid: float, ask: float, fine: bool) -> 
     assert kit.up_book() == ([(bid, 10)], [(ask, 10)])
 
 
+@pytest.mark.parametrize(
+    ("side", "cents", "fine"),
+    [(BUY, 96, True), (BUY, 95, False), (SELL, 4, True), (SELL, 5, False), (SELL, 97, False)],
+)
+def test_one_side_may_be_enough_for_the_fine_tick(side: str, cents: float, fine: bool) -> None:
+    """With nobody asking beyond a bid of 0.96 the price has come to the limit (clob.md 3.8); an
+    offer far out says nothing, and an empty side does not make the tick coarse again.
+    """
+    kit = Kit()
+    order = kit.place("bob" if side == SELL else "ann", side, UP, cents, 10)
+    assert kit.market.tick == (10 if fine else 100)
+    kit.engine.cancel(order.id, order.owner, kit.now)
+    assert kit.market.tick == (10 if fine else 100)
+    kit.place("bob" if side == SELL else "ann", side, UP, 50, 10)
+    assert kit.market.tick == (10 if fine else 100)
+
+
 @pytest.mark.conforms("clob-3.8-tick-back")
 def test_the_tick_turns_coarse_again_near_the_middle() -> None:
     """At a mid of 0.90 or less, not before; what rests off the coarse grid stays (clob.md 3.8)."""

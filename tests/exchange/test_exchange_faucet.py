@@ -97,6 +97,7 @@ async def test_a_relayer_key_opens_the_relayer() -> None:
         {"address": STRANGER, "amount": "0.0000001"},
         {"address": STRANGER, "amount": "1e30"},
         {"address": STRANGER, "amount": "1", "asset": "DOGE"},
+        {"address": STRANGER, "amount": "1", "asset": [[]]},
     ],
 )
 def test_bad_requests_for_money_are_refused(body: object) -> None:

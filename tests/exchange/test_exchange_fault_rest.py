@@ -103,9 +103,7 @@ def test_every_transport_fault_is_tried() -> None:
     assert tried | elsewhere == {kind.name for kind in TRANSPORT + CONDUCT}
     dealt = {*ACTS, *FRONT, *rest_lies.LIES, *MARKET_CHANGES, *METADATA_CHANGES, "market_missing"}
     assert dealt == {kind.name for kind in KINDS}
-    assert {name.removeprefix("test_") for name in globals()} >= {kind.name for kind in LIES} - {
-        "executed_twice", "reverted"
-    }  # fmt: skip
+    assert {name.removeprefix("test_") for name in globals()} >= {kind.name for kind in LIES}
 
 
 async def test_stale_reply(patient_jumps: MockClock) -> None:

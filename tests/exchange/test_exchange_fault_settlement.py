@@ -7,6 +7,7 @@ from typing import Any
 
 import attrs
 import pytest
+from chain_kit import merge, ours
 from fault_kit import planned
 from world_kit import START_MS, synthetic
 
@@ -31,7 +32,7 @@ from polybot.exchange.model import (
     TradeUpdated,
 )
 from polybot.exchange.money import UNIT
-from polybot.exchange.positions import payouts
+from polybot.exchange.positions import NO_SHARES, payouts
 from polybot.exchange.relayer_bodies import Work
 from polybot.exchange.relayer_queue import CONFIRMED, FAILED, Transaction
 from polybot.exchange.server import Exchange
@@ -198,12 +199,18 @@ def test_trade_failed_at_merge(stage: Stage) -> None:
     while trade.status != "MINED":
         stage.pass_s(0.5)
     stage.spoil("trade_failed_at_merge", times=1)
-    stage.engine.before_merge(stage.ann, stage.now)
-    merged = stage.engine.merge(stage.ann, stage.market, FUNDS + 10 * UNIT, stage.now)
+    queue = stage.exchange.chain.relayer.queue
+    call = ours(merge(stage.market, FUNDS + 10 * UNIT))
+    work = Work(
+        "PROXY", stage.ann, stage.ann, stage.ann, (call,), contracts.PROXY_FACTORY, stage.ann,
+        queue.nonce_of(stage.ann),
+    )  # fmt: skip
+    merged = queue.submit(work, "key", stage.now)
 
     assert (trade.status, stage.books(stage.ann)[1]) == ("FAILED", FUNDS)
-    assert isinstance(merged, Refused)
-    stage.pass_s(30)
+    stage.pass_s(60)
+    assert (merged.state, merged.error) == (FAILED, f"execution reverted: {NO_SHARES}")
+    assert stage.books(stage.ann)[1] == FUNDS
     assert [status for status, _ in stage.told] == ["MINED", "FAILED"]
     assert stage.struck == {"trade_failed_at_merge": 1}
 
@@ -265,9 +272,11 @@ def test_balances_stale(stage: Stage) -> None:
     cash = stage.engine.accounts.cash(stage.ann) // UNIT
     assert isinstance(stage.place(stage.ann, BUY, UP, 1, 100), Order)
     stage.engine.deposit(stage.ann, FUNDS, stage.now)
+    stage.pass_s(3)  # the usual lag is over
     refused = stage.place(stage.ann, BUY, DOWN, 1, 100 * (cash + 10))
 
-    assert refused == Refused("not enough balance / allowance")
+    assert isinstance(refused, Refused)
+    assert refused.error.startswith("not enough balance / allowance: the balance is not enough")
     assert stage.struck == {"balances_stale": 1}
     stage.pass_s(61)
     assert isinstance(stage.place(stage.ann, BUY, DOWN, 1, 100 * (cash + 10)), Order)

@@ -19,7 +19,6 @@ from world_kit import START_MS, WINDOW_MS, synthetic
 
 from polybot.clock import Clock
 from polybot.exchange import invariants
-from polybot.exchange.auth import hmac_signature
 from polybot.exchange.faults import gamma_lies, plan
 from polybot.exchange.faults.kinds import REST, STREAMS
 from polybot.exchange.faults.kinds_rest import METADATA
@@ -276,38 +275,6 @@ def test_every_act_of_the_venue_is_tried() -> None:
         "engine_restarted", "cancel_only", "trading_disabled", "tick_changed", "foreign_order",
         "heartbeat_rotated", "heartbeat_lapse_ignored",
         "batch_partly_done",  # with the other batches, where an order's sender is at hand
-    }  # fmt: skip
-
-
-# --- operations -----------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize(("fault", "pairs"), [("executed_twice", 2), ("reverted", 0)])
-async def test_a_split_goes_wrong(fault: str, pairs: int, patient_jumps: MockClock) -> None:
-    """Done twice, or not at all (F33)."""
-    async with stage_at(faults=planned({"fault": fault})) as stage:
-        exchange, market = stage.exchange, stage.market
-        wallet = exchange.wallet
-        body = {"address": wallet.address, "condition_id": market.condition_id, "amount": "1000000"}
-        text = json.dumps(body)
-        reply = await stage.http.post(
-            f"{stage.urls.operations}/split", content=text, headers=signed(stage, "/split", text)
-        )
-
-        assert reply.status_code == (200 if pairs else 400)
-        assert (
-            exchange.engine.accounts.shares(wallet.address, market.tokens[0]) == pairs * 1_000_000
-        )
-        assert stage.struck == {fault: 1}
-
-
-def signed(stage: Stage, path: str, text: str) -> dict[str, str]:
-    wallet, now_s = stage.exchange.wallet, stage.exchange.clock.now_ms() // 1000
-    signature = hmac_signature(wallet.api_secret, f"{now_s}POST{path}{text}".encode())
-    assert signature is not None
-    return {
-        "POLY_ADDRESS": wallet.address, "POLY_SIGNATURE": signature, "POLY_TIMESTAMP": str(now_s),
-        "POLY_API_KEY": wallet.api_key, "POLY_PASSPHRASE": wallet.passphrase,
     }  # fmt: skip
 
 

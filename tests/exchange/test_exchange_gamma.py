@@ -14,15 +14,17 @@ from polymarket.models.gamma.event import Event as SdkEvent
 from polymarket.models.gamma.market import Market as SdkMarket
 
 from polybot.clock import Clock
-from polybot.exchange.calendar import SERIES
+from polybot.exchange.calendar import SERIES, market_for
 from polybot.exchange.engine import Engine
 from polybot.exchange.gamma import GammaService
+from polybot.exchange.gamma_figures import GammaFigures
 from polybot.exchange.lifecycle import Lifecycle
-from polybot.exchange.model import BUY, SELL, UP, Kind, Order, Phase
+from polybot.exchange.model import BUY, DOWN, SELL, UP, Kind, Market, Order, Phase
 from polybot.exchange.net import serve
 from polybot.exchange.oracle import Oracle
 from polybot.exchange.resolution import Bend
 from polybot.exchange.synthetic import SyntheticSource
+from polybot.exchange.terms import Terms
 
 START = 1_795_197_730_000  # 2026-11-20 18:02:10 UTC
 HOUR_START = START - 130_000
@@ -31,34 +33,38 @@ HOUR_SLUG = "bitcoin-up-or-down-november-20-2026-1pm-et"
 DATA = Path(__file__).resolve().parents[2].parent / "shared" / "data"
 
 # Missing on part of the real markets, too, and stale where they are there (feeds.md 8.4).
-OPTIONAL = {
+VOLUMES = {
     "volume", "volumeNum", "volume24hr", "volume1wk", "volume1mo", "volume1yr", "volumeClob",
-    "volume24hrClob", "volume1wkClob", "volume1moClob", "volume1yrClob", "liquidityClob",
-    "liquidityAmm", "oneHourPriceChange", "bestBid", "bestAsk", "spread", "lastTradePrice",
+    "volume24hrClob", "volume1wkClob", "volume1moClob", "volume1yrClob",
+}  # fmt: skip
+LIQUIDITY = {"liquidity", "liquidityNum", "liquidityClob", "competitive"}
+OPTIONAL = VOLUMES | LIQUIDITY | {
+    "liquidityAmm", "oneHourPriceChange", "bestBid", "lastTradePrice",
 }  # fmt: skip
 
 
 class Gamma:
     """The service on a loopback port with a client, and the world behind it."""
 
-    def __init__(self) -> None:
+    def __init__(self, terms: Terms = Terms()) -> None:
         self.engine = Engine(rng=random.Random(1))
         source = SyntheticSource(1, START, {"btc": 90_000.0})
         self.oracle = Oracle(source, ["btc"], START, random.Random(2))
         series = [SERIES["btc-5m"], SERIES["btc-1h"]]
         self.lifecycle = Lifecycle(self.engine, self.oracle, series, random.Random(3), START)
-        self.service = GammaService(self.engine, self.lifecycle, Clock.starting_at(START)).service
+        clock = Clock.starting_at(START)
+        self.service = GammaService(self.engine, self.lifecycle, clock, terms).service
 
     def to(self, now_ms: int) -> None:
         while (due := min(self.oracle.next_due_ms(), self.lifecycle.next_due_ms())) <= now_ms:
             self.oracle.advance(due)
             self.lifecycle.advance(due)
 
-    def place(self, number: int, side: str, price: int) -> None:
+    def place(self, number: int, side: str, price: int, *, post_only: bool = True) -> None:
         market = self.lifecycle.by_slug[SLUG]
         order = Order(
             f"0x{number}", "key", "wallet", market, market.tokens[UP], side, price, 10_000_000,
-            Kind.GTC, post_only=True,
+            Kind.GTC, post_only=post_only,
         )  # fmt: skip
         self.engine.place(order, START, lambda _: None)
 
@@ -156,6 +162,51 @@ async def test_prices_follow_the_book() -> None:
     assert (shown["bestBid"], shown["bestAsk"], shown["spread"]) == (0.5, 0.51, 0.01)
     assert shown["outcomePrices"] == '["0.505", "0.495"]'
     assert shown["liquidityNum"] == pytest.approx(10 * 0.5 + 10 * 0.49)
+
+
+def closed_market(number: int) -> Market:
+    market = market_for(SERIES["btc-5m"], 300_000 * (5_000_000 + number), 1)
+    market.phase, market.winner = Phase.RESOLVED, DOWN
+    return market
+
+
+@pytest.mark.conforms("feeds-12.6-gaps")
+def test_closed_markets_lack_what_real_ones_lack() -> None:
+    """Whole groups of fields, at the rates of the recorded day, the same at every look; none of it
+    while a market is open, none when told not to (feeds.md 8.4).
+    """
+    engine = Engine(rng=random.Random(1))
+    gappy, whole = GammaFigures(engine, gaps=True), GammaFigures(engine, gaps=False)
+    markets = [closed_market(number) for number in range(2_000)]
+    shown = [set(gappy.of(market)) for market in markets]
+    without_volume = [fields for fields in shown if "volume" not in fields]
+    without_liquidity = [fields for fields in shown if "liquidity" not in fields]
+
+    assert shown == [set(gappy.of(market)) for market in markets]
+    assert len(without_volume) / 2_000 == pytest.approx(44 / 292, abs=0.03)
+    assert len(without_liquidity) / 2_000 == pytest.approx(72 / 156, abs=0.04)
+    assert not any(fields & VOLUMES for fields in without_volume)
+    assert not any(fields & LIQUIDITY for fields in without_liquidity)
+    assert all(set(whole.of(market)) >= VOLUMES | LIQUIDITY for market in markets)
+
+
+async def test_a_closed_market_keeps_its_last_touch_and_volume() -> None:
+    """Nobody bids for a loser: the ask is its spread, and the bid is left out (feeds.md 8.4)."""
+    gamma = Gamma(Terms(gamma_gaps=False))
+    gamma.engine.accounts.deposit("wallet", 100_000_000)
+    market = gamma.lifecycle.by_slug[SLUG]
+    gamma.engine.split("wallet", market, 20_000_000, START)
+    gamma.place(1, SELL, 5_000)
+    gamma.place(2, BUY, 5_000, post_only=False)
+    gamma.engine.advance(START + 10_000)
+    gamma.place(3, SELL, 100)
+    gamma.engine.resolve_market(market, DOWN, START + 400_000)
+    shown = await get(gamma, f"/markets/slug/{SLUG}")
+
+    assert (shown["bestAsk"], shown["spread"], shown["lastTradePrice"]) == (0.01, 0.01, 0.5)
+    assert "bestBid" not in shown
+    assert shown["volume"] == "5"
+    assert {shown[name] for name in VOLUMES - {"volume"}} == {5}
 
 
 @pytest.mark.conforms("feeds-12.6-strike-late")

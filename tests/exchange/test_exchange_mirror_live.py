@@ -1,34 +1,43 @@
 """The live-feeds world against a second instance of our own exchange, over real sockets.
 
 A plays Polymarket with its synthetic crowd; B mirrors it. Both live on one fast clock in one
-process, and every wait is for a state, never for a time.
+process, which waits for a busy machine, and every wait is for a state.
 """
 
 from __future__ import annotations
 
+import random
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import Any
 
 import attrs
 import pytest
 import trio
-from trio.testing import MockClock
 
 from polybot.clock import Clock
 from polybot.exchange.book_wire import BookText
-from polybot.exchange.calendar import SERIES
+from polybot.exchange.calendar import SERIES, market_for
 from polybot.exchange.crowd import SyntheticWorld
 from polybot.exchange.crowd_hand import Hand
+from polybot.exchange.engine import Engine
 from polybot.exchange.invariants import check
+from polybot.exchange.mirror_gamma import Published, read_published
+from polybot.exchange.mirror_life import MirroredLife
 from polybot.exchange.mirror_live import LiveWorld
 from polybot.exchange.mirror_site import MirrorSite, read_site
 from polybot.exchange.model import BUY, DOWN, SELL, UP, Market, Order, Phase
 from polybot.exchange.money import UNIT
+from polybot.exchange.oracle import Oracle
 from polybot.exchange.server import Exchange, Urls
+from polybot.exchange.synthetic import SyntheticSource
+from polybot.exchange.terms import Terms
 from polybot.exchange.world import make_world
+from polybot.patient_clock import PatientClock
 
 START_MS = 1_795_132_800_000 + 30_000  # half a minute into a BTC 5m window
+LATE_MS = START_MS + 210_000  # a minute before its end
 WINDOW_S = 300
 RATE = 20.0
 
@@ -124,10 +133,13 @@ class Line:
 
 
 @asynccontextmanager
-async def mirrored(*, silent_s: float = 15, intensity: float = 0.1) -> AsyncGenerator[Pair]:
-    clock = Clock.starting_at(START_MS)
-    synthetic = SyntheticWorld(3, START_MS, [SERIES["btc-5m"]], intensity)
-    a = Exchange(synthetic, clock, 3)
+async def mirrored(
+    *, silent_s: float = 15, intensity: float = 0.1, keys: bool = False, terms: Terms = Terms(),
+    start_ms: int = START_MS,
+) -> AsyncGenerator[Pair]:  # fmt: skip
+    clock = Clock.starting_at(start_ms)
+    synthetic = SyntheticWorld(3, start_ms, [SERIES["btc-5m"]], intensity)
+    a = Exchange(synthetic, clock, 3, terms=terms)
     async with trio.open_nursery() as nursery:
         urls: Urls = await nursery.start(a.run)
         line = Line(urls.market_ws)
@@ -136,9 +148,11 @@ async def mirrored(*, silent_s: float = 15, intensity: float = 0.1) -> AsyncGene
             urls.clob,
             urls.gamma,
             f"ws://127.0.0.1:{port}/ws/market",
+            urls.prices_ws,
             urls.rtds_ws,
             urls.binance_rest,
             urls.binance_ws,
+            *((a.wallet.api_key, a.wallet.api_secret, a.wallet.passphrase) if keys else ()),
         )
         world = LiveWorld([SERIES["btc-5m"]], clock.now_ms(), site, 1, silent_s=silent_s)
         await world.prepare()
@@ -150,7 +164,7 @@ async def mirrored(*, silent_s: float = 15, intensity: float = 0.1) -> AsyncGene
 
 
 def run(test: Callable[[], Awaitable[None]]) -> None:
-    trio.run(test, clock=MockClock(rate=RATE))
+    trio.run(test, clock=PatientClock(RATE))
 
 
 def quiet(pair: Pair) -> None:
@@ -251,15 +265,145 @@ def test_a_silent_stream_is_given_up() -> None:
     run(test)
 
 
-def test_strike_and_result_agree() -> None:
-    """Published by A, taken over by B, to the cent and the winner (feeds.md 9, 10.2)."""
+def test_a_quiet_venue_is_not_stale() -> None:
+    """No frame for minutes, and the books over REST are the mirror's: nothing is given up, and our
+    order stays (reliability.md F03); then a stall is found all the same (F01).
+    """
 
     async def test() -> None:
-        async with mirrored() as pair:
+        async with mirrored(silent_s=5) as pair:
+            await until(pair.shows)
+            quiet(pair)
+            await until(pair.settled)
+            market = pair.market(pair.b)
+            assert market is not None
+            ours = Hand.make(pair.b.engine, "ours")
+            order = ours.rest(market, BUY, 100, 10 * UNIT, pair.b.clock.now_ms())
+            lost, connections = pair.world.lost, pair.line.connections
+            await trio.sleep(60)
+            assert (pair.world.lost, pair.line.connections) == (lost, connections)
+            assert order is not None
+            assert order.remaining == 10 * UNIT
+
+            pair.line.stall()
+            theirs = pair.market(pair.a)
+            assert theirs is not None
+            hand = Hand.make(pair.a.engine, "late")
+            hand.rest(theirs, BUY, 200, 10 * UNIT, pair.a.clock.now_ms())
+            await until(lambda: pair.world.lost > lost)
+            pair.line.resume()
+
+    run(test)
+
+
+def test_prices_come_tick_by_tick_with_credentials() -> None:
+    """PolyBolt's prices and averages over there are ours, value by value, and so is their past;
+    RTDS is not asked (feeds.md 5).
+    """
+
+    async def test() -> None:
+        async with mirrored(keys=True) as pair:
+            begun_ms = pair.b.clock.now_ms()
+
+            def ours(feed: str) -> dict[int, float]:
+                return {t.stamp_ms: t.value for t in pair.b.oracle.history(feed, "btc", 0)}
+
+            def both_go_on() -> bool:
+                return all(
+                    max(ours(feed), default=0) > begun_ms + 5_000
+                    for feed in ("chainlink", "twap60")
+                )
+
+            await until(both_go_on)
+            for feed in ("chainlink", "twap60"):
+                theirs = {t.stamp_ms: t.value for t in pair.a.oracle.history(feed, "btc", 0)}
+                both = ours(feed).keys() & theirs.keys()
+                assert len(both) > 60
+                assert all(ours(feed)[stamp] == theirs[stamp] for stamp in both)
+                assert min(both) < begun_ms - 30_000
+            stamp = max(ours("twap60"))
+            assert pair.b.oracle.twap("btc", stamp) == ours("twap60")[stamp]
+
+    run(test)
+
+
+def test_trading_may_end_before_the_result() -> None:
+    """A venue that stops at `endDate` shows it in acceptingOrders, and so do we (feeds.md 8.4)."""
+
+    async def test() -> None:
+        async with mirrored(start_ms=LATE_MS, terms=Terms(close_at_end=True)) as pair:
+            await until(pair.shows)
+            market = pair.market(pair.b)
+            assert market is not None
+            await until(lambda: market.phase is Phase.CLOSED)
+            assert pair.b.clock.now_ms() >= market.end_ms
+            await until(lambda: market.phase is Phase.RESOLVED, 700)
+
+    run(test)
+
+
+def life(now_ms: int) -> tuple[MirroredLife, Market, Callable[..., Published]]:
+    """A mirrored market without a wire, and what Gamma may say of it."""
+    engine = Engine(rng=random.Random(1))
+    source = SyntheticSource(1, START_MS, {"btc": 90_000.0})
+    oracle = Oracle(source, ["btc"], START_MS, random.Random(2))
+    lives = MirroredLife(engine, oracle, [SERIES["btc-5m"]], random.Random(3), START_MS)
+    market = market_for(SERIES["btc-5m"], START_MS - 30_000, 1)
+    lives.list_market(market, now_ms)
+
+    def said(**changes: Any) -> Published:
+        return Published(
+            market.slug, changes.get("strike"), changes.get("final"), changes.get("winner"),
+            changes.get("accepting", True), changes.get("closed", False),
+        )  # fmt: skip
+
+    return lives, market, said
+
+
+def test_a_void_is_a_result_too() -> None:
+    """Half a dollar for each share, though nobody has won (feeds.md 10.2)."""
+    lives, market, said = life(START_MS)
+    lives.hear(said(), START_MS)
+    lives.hear(said(accepting=False, closed=True), market.end_ms + 60_000)
+
+    assert (market.phase, market.winner, market.payouts) == (Phase.RESOLVED, None, (1, 1))
+
+
+def test_a_market_that_has_not_opened_yet_is_not_closed() -> None:
+    """Before the first orders acceptingOrders is false as well; early closes count."""
+    lives, market, said = life(START_MS)
+    lives.hear(said(accepting=False), START_MS)
+    before = market.phase
+    lives.hear(said(), START_MS + 1_000)
+    lives.hear(said(accepting=False), START_MS + 2_000)
+    assert (before, market.phase) == (Phase.OPEN, Phase.CLOSED)
+
+
+def test_closed_without_a_payout_is_not_resolved_yet() -> None:
+    """Gamma closes first and prices later (feeds.md 10.2)."""
+    raw: dict[str, Any] = {
+        "slug": "s", "outcomes": '["Up", "Down"]', "outcomePrices": '["0.97", "0.03"]',
+        "closed": True, "acceptingOrders": False,
+    }  # fmt: skip
+    assert not read_published(raw).closed
+    void = read_published(raw | {"outcomePrices": '["0.5", "0.5"]'})
+    assert (void.closed, void.winner) == (True, None)
+    assert read_published(raw | {"outcomePrices": '["0", "1"]'}).winner == DOWN
+
+
+def test_strike_and_result_agree() -> None:
+    """Published by A, taken over by B, to the cent and the winner (feeds.md 9, 10.2). Until then
+    trading goes on past `endDate`, as it does there (clob.md 8).
+    """
+
+    async def test() -> None:
+        async with mirrored(start_ms=LATE_MS) as pair:
             await until(pair.shows)
             theirs, ours = pair.market(pair.a), pair.market(pair.b)
             assert theirs is not None
             assert ours is not None
+            await until(lambda: pair.b.clock.now_ms() > ours.end_ms + 3_000)
+            assert ours.phase is Phase.OPEN
             await until(lambda: ours.phase is Phase.RESOLVED, 700)
             assert (ours.strike, ours.winner) == (theirs.strike, theirs.winner)
             assert ours.winner in {UP, DOWN}
@@ -287,6 +431,8 @@ def test_a_site_of_its_own(tmp_path: Path) -> None:
         ('market_ws = "http://x"', "begins with wss"),
         ('relayer = "http://x"', "the keys are"),
         ("clob", "not TOML"),
+        ('prices_key = "k"', "wants all of"),
+        ('prices_key = ""', "must be a text"),
         (None, "name a TOML file"),
     ],
 )

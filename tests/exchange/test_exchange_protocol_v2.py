@@ -21,6 +21,7 @@ from wire_kit import Wire
 from polybot.exchange import contracts
 from polybot.exchange.calendar import SERIES, market_for
 from polybot.exchange.engine import Engine
+from polybot.exchange.gamma_figures import GammaFigures
 from polybot.exchange.gamma_objects import GammaObjects, _oracle_ids
 from polybot.exchange.identities import full_condition_id, identity, position_ids
 from polybot.exchange.invariants import check
@@ -102,7 +103,7 @@ def shown(terms: Terms) -> list[tuple[Market, dict[str, Any]]]:
     oracle = Oracle(source, ["btc"], START, random.Random(2))
     series = [SERIES["btc-15m"]]
     lifecycle = Lifecycle(engine, oracle, series, random.Random(3), START, terms=terms)
-    objects = GammaObjects(engine, lifecycle)
+    objects = GammaObjects(lifecycle, GammaFigures(engine, gaps=True))
     return [(m, objects.market(m, START)) for m in lifecycle.by_slug.values()]
 
 

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 from engine_kit import CASH, T0, Kit, make_market, resolved
 
+from polybot.exchange import contracts
 from polybot.exchange.fees import taker_fee
 from polybot.exchange.model import BUY, DOWN, SELL, UP, Kind, Refused, Status
 from polybot.exchange.money import UNIT
@@ -24,6 +25,14 @@ TOO_FINE = (
     "the market buy orders maker amount supports a max accuracy of 2 decimals, "
     "taker amount a max of 4 decimals"
 )
+
+
+def short_of(balance: int, amount: int, sums: str = "") -> str:
+    return (
+        f"{NO_BALANCE}: the balance is not enough -> balance: {balance}, {sums}"
+        f"order amount (inc. fees): {amount}"
+    )
+
 
 # what, (side, outcome, cents, shares), changes of the order, the text; an ask of Up rests at 0.10
 CASES: list[tuple[str, tuple[str, int, float, float], dict[str, Any], str]] = [
@@ -97,8 +106,8 @@ CASES: list[tuple[str, tuple[str, int, float, float], dict[str, Any], str]] = [
     ),
     ("post-only FOK", (BUY, UP, 9, 20), {"kind": Kind.FOK, "post_only": True}, POST_ONLY_KIND),
     ("seen before", (BUY, UP, 5, 10), {"id": "0x01"}, "order 0x01 is invalid. Duplicated."),
-    ("too dear", (BUY, UP, 5, 200_001), {}, NO_BALANCE),
-    ("more than held", (SELL, UP, 50, 1_000.01), {}, NO_BALANCE),
+    ("too dear", (BUY, UP, 5, 200_001), {}, short_of(10_000_000_000, 10_000_050_000)),
+    ("more than held", (SELL, UP, 50, 1_000.01), {}, short_of(1_000_000_000, 1_000_010_000)),
     ("post-only, crossing", (BUY, UP, 10, 50), {"post_only": True}, POST_ONLY_CROSSES),
     ("post-only, crossing by mint", (SELL, DOWN, 90, 50), {"post_only": True}, POST_ONLY_CROSSES),
     ("FOK, nothing there", (BUY, UP, 9, 50), {"kind": Kind.FOK}, FOK_KILLED),
@@ -178,7 +187,7 @@ def test_the_first_fault_is_the_one_told() -> None:
     del bad["expiration_s"]
     assert "Duplicated" in kit.refused("ann", BUY, UP, 10, 1e6, **bad)
     del bad["id"]
-    assert kit.refused("ann", BUY, UP, 10, 1e6, **bad) == NO_BALANCE
+    assert NO_BALANCE in kit.refused("ann", BUY, UP, 10, 1e6, **bad)
     assert kit.refused("ann", BUY, UP, 10, 100, **bad) == POST_ONLY_CROSSES
 
 
@@ -187,15 +196,47 @@ def test_open_orders_reserve_what_they_would_give() -> None:
     """An order may use the balance minus the open remainder of the account's other orders."""
     kit = Kit()
     first = kit.place("ann", BUY, UP, 50, 19_990)  # 9,995 of 10,000
-    assert kit.refused("ann", BUY, DOWN, 40, 12.51) == NO_BALANCE
+    assert kit.refused("ann", BUY, DOWN, 40, 12.51) == short_of(
+        10_000_000_000, 5_004_000, "sum of active orders: 9995000000, "
+    )
     kit.place("ann", BUY, DOWN, 40, 12.5)
 
     kit.place("ann", SELL, UP, 90, 600)
-    assert kit.refused("ann", SELL, UP, 95, 401) == NO_BALANCE
+    assert NO_BALANCE in kit.refused("ann", SELL, UP, 95, 401)
     kit.place("ann", SELL, UP, 95, 400)
 
     assert kit.engine.cancel(first.id, "key-ann", kit.now) is None
     assert kit.engine.accounts.available("ann") == 9_995 * UNIT
+
+
+def test_what_is_spent_counts_until_the_venue_has_read_it() -> None:
+    """The venue's balance is the chain's; what matched trades have spent of it that no block holds
+    yet is told beside it (clob.md 3.6, 3.8).
+    """
+    kit = Kit()
+    kit.place("bob", SELL, UP, 50, 1_000)
+    kit.place("ann", BUY, UP, 50, 1_000)
+    kit.engine.desk.known = lambda order: kit.engine.settled_cash(order.account)
+    spent = 500_000_000 + 17_500_000
+
+    assert kit.refused("ann", BUY, UP, 10, 95_000) == short_of(
+        10_000_000_000, 9_500_000_000, f"sum of matched orders: {spent}, "
+    )
+    kit.place("ann", BUY, UP, 10, 94_000)
+
+
+def test_an_allowance_is_told_with_its_spender() -> None:
+    """What others have claimed of it beside it (clob.md 3.6)."""
+    kit = Kit()
+    approvals = kit.engine.accounts.approvals
+    approvals.approve("ann", contracts.COLLATERAL, contracts.EXCHANGE, 7_000_000)
+    kit.place("ann", BUY, UP, 50, 10)
+
+    assert kit.refused("ann", BUY, UP, 50, 5) == (
+        f"{NO_BALANCE}: the allowance is not enough -> spender: {contracts.EXCHANGE}, "
+        "allowance: 7000000, sum of active orders: 5000000, order amount (inc. fees): 2500000"
+    )
+    kit.place("ann", BUY, UP, 40, 5)
 
 
 def test_a_taker_must_afford_the_fee() -> None:
@@ -204,7 +245,8 @@ def test_a_taker_must_afford_the_fee() -> None:
     kit.place("bob", SELL, UP, 50, 1_000)
     kit.place("ann", BUY, DOWN, 10, (10_000 - 51) * 10)  # leaves 51 pUSD
 
-    assert kit.refused("ann", BUY, UP, 50, 100) == NO_BALANCE  # 50 + 1.75
+    refused = kit.refused("ann", BUY, UP, 50, 100)
+    assert refused.endswith(" order amount (inc. fees): 51750000")  # 50 + 1.75
     kit.place("ann", BUY, UP, 49, 100)
 
 

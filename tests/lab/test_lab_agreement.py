@@ -45,7 +45,7 @@ def test_books_agree_while_trades_fail() -> None:
 
     assert run.problems == []
     assert run.struck["trade_failed"] > 0
-    assert {one.slug.split("-")[0] for one in run.intervals} == {"btc", "eth"}
+    assert {one.slug.split("-")[0] for one in run.intervals} == {"btc", "eth", "sol"}
 
 
 async def test_a_difference_is_seen(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -129,6 +129,22 @@ def test_windows_follow_each_other_and_stay_sound(rules: Any) -> None:
     check(venue.engine)
 
 
+@pytest.mark.conforms("clob-8-late-tick")
+def test_late_in_a_window_the_tick_is_usually_fine() -> None:
+    """0.01 at the start and 0.001 ten seconds before most ends, as the crowd moves the price to a
+    limit (clob.md 8).
+    """
+    venue = CrowdVenue(3, 0.02, TODAY)
+    early, late = [], []
+    for market in venue.windows(12):
+        early.append(market.tick)
+        venue.until(market.end_ms - 10_000)
+        late.append(market.tick)
+
+    assert late.count(10) > 8
+    assert early.count(100) > 10
+
+
 # --- targets --------------------------------------------------------------------------------------
 
 

@@ -9,21 +9,24 @@ import attrs
 import pytest
 
 from polybot.exchange.clob_reads import PublicReads
+from polybot.exchange.faucet import Faucet
 from polybot.exchange.market_stream import MarketStream
+from polybot.exchange.relayer_queue import Queue
 from polybot.exchange.request import Request, Response, error_response
+from polybot.exchange.rpc import RpcService
 from polybot.exchange.user_stream import UserStream
 from polybot.lab import fuzz
 from polybot.lab.fuzz import Findings, main, search
 from polybot.lab.fuzz_input import ODD, bent, dumps, mangled
 
-INPUTS = 20_000
+INPUTS = 12_000
 
 
 def silent(done: int) -> None:
     pass
 
 
-def test_twenty_thousand_inputs_break_nothing() -> None:
+def test_thousands_of_inputs_break_nothing() -> None:
     """No exception, no 500, invariants held, and the control lost neither order nor event."""
     found = search(INPUTS, seed=5, progress=silent)
 
@@ -33,10 +36,19 @@ def test_twenty_thousand_inputs_break_nothing() -> None:
     # It gets behind the first checks: much is refused by rules, and much is accepted.
     assert found.statuses[200] > 2_000
     assert found.statuses[400] > 2_000
+    assert found.statuses[429] > 20
+    least = {"clob": 600, "gamma": 100, "binance_rest": 20, "relayer": 60, "rpc": 200, "data": 40,
+             "admin": 60, "site": 3}  # fmt: skip
+    for service, count in least.items():
+        assert found.services[service] > count, found.services
     assert set(found.statuses) <= {200, 400, 401, 403, 404, 405, 422, 425, 429, 503}
 
 
 def crash(self: object, request: Request) -> Response:
+    raise RuntimeError("planted")
+
+
+def crash_any(self: object, *told: object) -> object:
     raise RuntimeError("planted")
 
 
@@ -53,6 +65,9 @@ def swallow(self: object, *told: object) -> None:
     [
         (PublicReads, "midpoint", crash, "planted"),
         (PublicReads, "midpoint", five_hundred, "500 GET /midpoint"),
+        (Faucet, "_wallets", crash, "planted"),
+        (Queue, "submit", crash_any, "planted"),
+        (RpcService, "_receipt", crash_any, "planted"),
         (UserStream, "_tell_order", swallow, "lost: "),
         (MarketStream, "_on_levels", swallow, "lost: deltas"),
         (MarketStream, "_take", crash, "session: "),

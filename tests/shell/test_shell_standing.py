@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import attrs
-import pytest
 from desk_kit import MARKET, START
 
-from polybot.account import DAY_MS, Account, Day
+from polybot.account import Account
 from polybot.domain.ledger import Ledger
 from polybot.domain.market import Side
 from polybot.domain.orders import FillLeg, TradeSeen, TradeStatus
@@ -96,21 +95,9 @@ def test_a_settled_market_risks_nothing() -> None:
     assert made.standing(MARKET.condition_id).others.cluster_loss == 0
 
 
-@pytest.mark.parametrize(("realised", "loss"), [(0, 0), (5 * USD, 0), (-5 * USD, 5 * USD), (-1, 1)])
-def test_a_loss_since_the_day_began(realised: int, loss: int) -> None:
-    """What was realised since midnight UTC; a profit is no negative loss."""
-    day = Day()
-    day.loss(10 * USD, START)
+def test_the_days_loss_is_the_loss_watchs() -> None:
+    """What today has cost is told by whoever measures it (risk/losses.py)."""
+    made = account()
+    made.day_loss = 9 * USD
 
-    assert day.loss(10 * USD + realised, START + 1_000) == loss
-
-
-def test_midnight_begins_anew() -> None:
-    """Yesterday's loss does not shrink today's limits."""
-    day = Day()
-    midnight = START - START % DAY_MS + DAY_MS
-    day.loss(0, midnight - 10)
-    assert day.loss(-9 * USD, midnight - 1) == 9 * USD
-
-    assert day.loss(-9 * USD, midnight) == 0
-    assert day.loss(-10 * USD, midnight + 1) == USD
+    assert made.standing(MARKET.condition_id).day_loss == 9 * USD

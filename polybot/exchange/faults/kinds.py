@@ -6,7 +6,7 @@ import enum
 
 import attrs
 
-REST = ("clob", "gamma", "data", "binance_rest", "operations", "relayer", "rpc")
+REST = ("clob", "gamma", "data", "binance_rest", "relayer", "rpc")
 STREAMS = ("market_ws", "user_ws", "prices_ws", "rtds_ws", "binance_ws")
 VENUE = "venue"  # not a link: the exchange's own conduct
 

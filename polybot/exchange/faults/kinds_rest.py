@@ -13,7 +13,7 @@ from polybot.exchange.faults.kinds import (
     millis,
 )
 
-CLOB, GAMMA, OPERATIONS = ("clob",), ("gamma",), ("operations",)
+CLOB, GAMMA = ("clob",), ("gamma",)
 ORDER_ROUTES = PLACING + CANCELLING
 LISTS = ("GET /data/orders", "GET /data/trades")
 BATCH = ("POST /orders",)
@@ -75,8 +75,6 @@ LIES = (
     Kind("rows_twice", "rows of a page come twice", "F47", CLOB, match=LISTS, params=(_COUNT,)),
     Kind("cancelled_says_matched", "a partly filled, cancelled order reads MATCHED", "F25", CLOB,
          match=("GET /data/order", "GET /data/orders")),
-    Kind("executed_twice", "the venue carries a request out twice", "F33", OPERATIONS),
-    Kind("reverted", "400: the transaction reverted", "F33", OPERATIONS),
 )  # fmt: skip
 
 METADATA = (

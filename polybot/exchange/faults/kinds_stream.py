@@ -6,6 +6,7 @@ from polybot.exchange.faults.kinds import STREAMS, Kind, Param, When, millis
 
 MARKET, USER, PRICES = ("market_ws",), ("user_ws",), ("prices_ws", "rtds_ws")
 FEEDS = ("prices_ws", "rtds_ws", "binance_ws")
+EVENTS_KEPT = 100  # of each API key, for `events_again`
 BOOKS = ("price_change", "bids")
 
 CONNECTION = (
@@ -55,6 +56,8 @@ BOOK_LIES = (
 )  # fmt: skip
 
 USER_LIES = (
+    Kind("events_again", "who logs in again gets the key's last events once more", "F13 F14 F29",
+         USER, params=(Param("events", "events", 1, EVENTS_KEPT, (1, 20)),)),
     Kind("numbers_empty", "a number is an empty text", "F13 F14", USER),
     Kind("stamps_in_seconds", "stamps in seconds instead of milliseconds", "F14", USER),
     Kind("status_free_text", "a status in words nobody knows", "F14", USER),

@@ -154,23 +154,11 @@ async def no_balance(strike: Strike, request: Request, _handle: Handler) -> Resp
     return json_response([refused] * (len(entries) if isinstance(entries, list) else 1))
 
 
-async def executed_twice(strike: Strike, request: Request, handle: Handler) -> Response:
-    strike.land()
-    response = await handle(request)
-    await handle(request)
-    return response
-
-
-async def reverted(strike: Strike, _request: Request, _handle: Handler) -> Response:
-    strike.land()
-    return error_response("execution reverted")
-
-
 ACTS: dict[str, Act] = {
     act.__name__: act
     for act in (
         request_lost, reply_lost, request_delayed, reply_delayed, cut, html_page, empty_body,
         truncated_json, wrong_status, unknown_wording, stale_reply, throttled, unauthorized,
-        geoblocked, no_balance, executed_twice, reverted,
+        geoblocked, no_balance,
     )
 }  # fmt: skip

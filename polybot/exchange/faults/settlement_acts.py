@@ -12,18 +12,17 @@ from functools import partial
 import attrs
 
 from polybot.exchange.approvals import STANDARD
-from polybot.exchange.balance_cache import BalanceCache
+from polybot.exchange.balance_cache import Asset, BalanceCache
 from polybot.exchange.chain_calls import FUNCTIONS
 from polybot.exchange.chain_positions import merge_positions, router_merge
 from polybot.exchange.engine import PAYOUTS, Engine
 from polybot.exchange.faults.kinds import VENUE
 from polybot.exchange.faults.state import Faults, Strike
 from polybot.exchange.lifecycle import Lifecycle
-from polybot.exchange.model import BUY, Market, Order, Phase, Trade
+from polybot.exchange.model import Market, Phase, Trade
 from polybot.exchange.relayer_bodies import Work
 from polybot.exchange.relayer_queue import Queue, RelayerPolicy
 from polybot.exchange.resolution import winner
-from polybot.exchange.rules import NO_BALANCE, notional
 from polybot.exchange.settlement import FINAL, MILLION, ClearingPolicy, parties
 
 MERGES = tuple(
@@ -54,8 +53,7 @@ class SettlementActs:
         ):  # fmt: skip
             self.faults.on_act(VENUE, act.__name__, act)
         self.engine.desk.clearing.policy_of = self._policy_of
-        self.engine.before_merge = self._before_merge
-        self.engine.screen = self._screen
+        self.balances.bend = self._stale
         self.queue.policy_of = self._relayed
 
     # --- trades and transactions -----------------------------------------------------------
@@ -115,26 +113,15 @@ class SettlementActs:
 
     # --- wallets -----------------------------------------------------------------------------
 
-    def _screen(self, order: Order, now_ms: int) -> str | None:
-        """Refuse what the venue's stale figures do not cover, though the chain would.
-
-        The figure is that of the first order in the window: nothing a wallet gains counts after it.
-        """
-        if order.owner in self.engine.unread:
-            return None
+    def _stale(self, wallet: str, asset: Asset, figure: int, now_ms: int) -> int:
+        """The figure as first asked for in the window: nothing a wallet gains counts after it."""
         for running in self.faults.at(VENUE):
-            if running.entry.fault != "balances_stale" or not (strike := running.meet(now_ms)):
-                continue
-            asset = None if order.side == BUY else order.token
-            key = order.account, asset
-            if key not in strike.memory:
-                strike.memory[key] = self.balances.read(*key)
-            wallet = self.engine.accounts.wallet(order.account)
-            claimed = wallet.claimed_cash if asset is None else wallet.claimed_shares.get(asset, 0)
-            if strike.memory[key] < notional(order) + claimed:
-                strike.land()
-                return NO_BALANCE
-        return None
+            if running.entry.fault == "balances_stale" and (strike := running.meet(now_ms)):
+                kept: int = strike.memory.setdefault((wallet, asset), figure)
+                if kept < figure:
+                    strike.land()
+                    return kept
+        return figure
 
     def allowance_revoked(self, strike: Strike, now_ms: int) -> None:
         """All standard approvals of the demo key's wallets, until they are given back."""

@@ -5,6 +5,7 @@ A stream without entries has no tap: its frames go the way they always went.
 
 from __future__ import annotations
 
+from collections import defaultdict, deque
 from collections.abc import Awaitable, Callable
 from functools import partial
 
@@ -13,6 +14,7 @@ import orjson
 
 from polybot.clock import Clock
 from polybot.exchange.faults.frames import BEFORE, MOON, bad_utf8, framed, is_data, text_of
+from polybot.exchange.faults.kinds_stream import EVENTS_KEPT
 from polybot.exchange.faults.state import Faults, Running, Strike
 from polybot.exchange.faults.stream_lies import LIES
 from polybot.exchange.net import Service
@@ -41,6 +43,8 @@ class StreamLink:
     def __init__(self, name: str, faults: Faults, clock: Clock) -> None:
         self._name, self._faults, self._clock = name, faults, clock
         self._lines: dict[Socket, _Line] = {}
+        # By API key, while somebody spoils this stream: what its sessions were last sent.
+        self._sent: dict[str, deque[bytes]] = defaultdict(partial(deque, maxlen=EVENTS_KEPT))
         faults.on_change.append(self._arm)
         for fault, act in _ACTS.items():
             faults.on_act(name, fault, partial(self._act, act))
@@ -56,6 +60,7 @@ class StreamLink:
             socket.drop()
             return
         self._lines[socket] = _Line(socket)
+        socket.on_known = partial(self._again, socket)
         self._arm()
         try:
             await session(socket)
@@ -71,6 +76,19 @@ class StreamLink:
                 for _, frame in line.held:
                     socket.put(frame)
                 line.held.clear()
+        if not armed:
+            self._sent.clear()
+
+    def _again(self, socket: Socket) -> None:
+        """The overlap that a reconnect may bring (feeds.md 4.5): events this key has had already.
+
+        Those of the time in between are not among them: nothing replays what was never sent.
+        """
+        sent = self._sent.get(socket.whose)
+        strike = sent and self._faults.strike(self._name, "events_again", self._clock.now_ms())
+        if sent and strike:
+            for frame in list(sent)[-strike["events"] :]:
+                socket.put(frame)
 
     # --- frames ------------------------------------------------------------------------------
 
@@ -79,6 +97,7 @@ class StreamLink:
         text = text_of(frame)
         if not is_data(text) or text is None:
             return [frame]
+        self._remember(line.socket.whose, frame)
         now_ms = self._clock.now_ms()
         before: list[bytes] = []
         out = [frame]
@@ -89,6 +108,11 @@ class StreamLink:
         if '"bids"' in text and line.snapshot is None:
             line.snapshot, line.snapshot_ms = frame, now_ms
         return self._in_turn(line, before + out, now_ms)
+
+    def _remember(self, whose: str, frame: bytes) -> None:
+        """Once, though every session of a key gets the same bytes."""
+        if whose and not (self._sent[whose] and self._sent[whose][-1] is frame):
+            self._sent[whose].append(frame)
 
     def _before(self, strike: Strike, line: _Line, now_ms: int) -> list[bytes]:
         """What comes before the frame that is struck."""

@@ -1,4 +1,4 @@
-"""The demo wallet's operations, the counters and the admin pages."""
+"""The counters and the admin pages."""
 
 from __future__ import annotations
 
@@ -8,7 +8,6 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 import httpx
-import pytest
 import trio
 
 from polybot.clock import Clock
@@ -17,8 +16,7 @@ from polybot.exchange.calendar import SERIES, market_for
 from polybot.exchange.counters import Counters
 from polybot.exchange.engine import Engine
 from polybot.exchange.model import BUY, DOWN, SELL, UP, Kind, Market, Order, Refused
-from polybot.exchange.net import Request, Response, Service, error_response, serve
-from polybot.exchange.operations import OperationsService
+from polybot.exchange.net import Service, serve
 from polybot.exchange.rebates import Rebates
 from polybot.exchange.settlement import ClearingPolicy
 
@@ -40,7 +38,6 @@ class Desk:
         for account in (WALLET, "other"):
             self.engine.accounts.deposit(account, 100_000_000)
         clock = Clock.starting_at(START + 10_000)
-        self.operations = OperationsService(self.engine, clock, authenticate, random.Random(2))
         self.rebates = Rebates(self.engine, 20, START)
         self.admin = AdminService(self.engine, self.counters, clock)
         self.admin.figures.append(lambda w: {"rebates_accrued": self.rebates.accrued(w)})
@@ -63,11 +60,6 @@ class Desk:
             self.counters.refuse(account, result.error)
 
 
-def authenticate(request: Request) -> str | Response:
-    address = request.headers.get("poly_address")
-    return address or error_response("Unauthorized/Invalid api key", 401)
-
-
 @asynccontextmanager
 async def client(service: Service) -> AsyncIterator[httpx.AsyncClient]:
     async with trio.open_nursery() as nursery:
@@ -77,74 +69,6 @@ async def client(service: Service) -> AsyncIterator[httpx.AsyncClient]:
         ) as web:
             yield web
         nursery.cancel_scope.cancel()
-
-
-async def test_pairs_are_split_merged_and_redeemed() -> None:
-    """A split costs a dollar a pair, a merge gives it back, a redemption pays the winners."""
-    desk = Desk()
-    accounts, condition = desk.engine.accounts, desk.market.condition_id
-    body = {"address": WALLET.lower(), "condition_id": condition}
-    async with client(desk.operations.service) as web:
-        split = await web.post("/split", json={**body, "amount": str(PAIRS)})
-        assert split.json()["moved"] == str(PAIRS)
-        assert len(split.json()["transaction_hash"]) == 66
-        assert accounts.cash(WALLET) == 100_000_000 - PAIRS
-        merged = await web.post("/merge", json={**body, "amount": str(PAIRS // 4)})
-        assert merged.json()["moved"] == str(PAIRS // 4)
-        early = await web.post("/redeem", json=body)
-        assert early.status_code == 400
-        desk.engine.close_market(desk.market, START + 300_000)
-        desk.engine.resolve_market(desk.market, DOWN, START + 360_000)
-        redeemed = await web.post("/redeem", json=body)
-        assert redeemed.json()["moved"] == str(PAIRS * 3 // 4)
-    assert accounts.cash(WALLET) == 100_000_000
-
-
-async def test_operations_are_private() -> None:
-    """Without the headers 401; with another's address in the body 400; nothing moves."""
-    desk = Desk()
-    body = {"condition_id": desk.market.condition_id, "amount": str(PAIRS)}
-    async with client(desk.operations.service) as web:
-        bare = await web.post(
-            "/split", json={**body, "address": WALLET}, headers={"POLY_ADDRESS": ""}
-        )
-        other = await web.post("/split", json={**body, "address": "other"})
-    assert (bare.status_code, other.status_code) == (401, 400)
-    assert desk.engine.accounts.cash(WALLET) == desk.engine.accounts.cash("other") == 100_000_000
-
-
-@pytest.mark.parametrize(
-    "change",
-    [
-        {"condition_id": "0x00"},
-        {"amount": 5},
-        {"amount": "0"},
-        {"amount": "-5"},
-        {"amount": "1.5"},
-        {"amount": "²"},
-        {"amount": "9" * 31},
-        {"amount": str(100_000_001)},
-        {"amount": None},
-    ],
-)
-async def test_what_cannot_be_done_is_refused_with_a_reason(change: dict[str, object]) -> None:
-    """Unknown markets, malformed or unaffordable amounts: 400, an error text, nothing moved."""
-    desk = Desk()
-    body = {"address": WALLET, "condition_id": desk.market.condition_id, "amount": "1"}
-    async with client(desk.operations.service) as web:
-        response = await web.post("/split", json={**body, **change})
-    assert response.status_code == 400
-    assert response.json()["error"]
-    assert desk.engine.accounts.cash(WALLET) == 100_000_000
-
-
-async def test_other_routes_and_bodies_do_not_exist() -> None:
-    """A wrong path or method is 404, a body that is no object a 400."""
-    async with client(Desk().operations.service) as web:
-        assert (await web.get("/split")).status_code == 404
-        assert (await web.post("/convert", json={})).status_code == 404
-        assert (await web.post("/split", content=b"[]")).status_code == 400
-        assert (await web.post("/split", content=b"{")).status_code == 400
 
 
 async def test_the_state_is_the_exchanges_own_count() -> None:
@@ -213,5 +137,6 @@ def test_refusal_texts_stay_few() -> None:
     for number in range(1000):
         counters.refuse("a", f"order 0x{number:064x} is invalid. Duplicated.")
         counters.refuse("a", f"the orderbook {10**70 + number} does not exist")
-    assert len(counters.totals) == 2
-    assert counters.accounts["a"].refused == 2000
+        counters.refuse("a", f"the balance is not enough -> balance: {number}, order amount: 7")
+    assert len(counters.totals) == 3
+    assert counters.accounts["a"].refused == 3000
