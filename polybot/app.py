@@ -26,7 +26,8 @@ from polybot.inventory import Inventory
 from polybot.market_scope import Unflattened
 from polybot.price_task import PriceTask
 from polybot.restart import Restart, StartFailed, end_of
-from polybot.summary import Summary, total
+from polybot.signal.board import SignalMemory
+from polybot.summary import SignalScore, Summary, total
 from polybot.supervisor import Supervisor
 from polybot.user_task import UserTask
 
@@ -263,6 +264,7 @@ class Bot:
             withheld=dict(ctx.records.withheld),
             faults=dict(ctx.records.faults),
             bad_input=dict(ctx.records.bad_input),
+            signals=_scores(ctx.signals),
             quoted_share=ctx.records.share(lambda record: record.quoted_ms, ended_ms),
             two_sided_share=ctx.records.share(lambda record: record.two_sided_ms, ended_ms),
             differences=dict(ctx.records.differences),
@@ -278,6 +280,16 @@ class Bot:
             heartbeat_lag_most_ms=round(ctx.heartbeat.lag_most_s * 1000),
             shutdown_ms=round(shutdown * 1000) if shutdown is not None else None,
         )
+
+
+def _scores(signals: SignalMemory) -> dict[str, SignalScore]:
+    return {
+        name: SignalScore(
+            calls=score.calls, hits=score.hits, mean_gain=round(score.gain / score.calls, 6)
+        )
+        for name, score in signals.summary().items()
+        if score.calls
+    }
 
 
 def _names(error: BaseException) -> str:

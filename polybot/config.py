@@ -27,6 +27,7 @@ from polybot.pricing.params import PricingParams
 from polybot.quoting.params import CompletionParams, QuoteParams
 from polybot.risk.limits import RiskParams
 from polybot.secrets_file import FUNDER, PRIVATE_KEY, LiveKeys, read_file, read_keys
+from polybot.signal.params import SignalParams
 from polybot.venue.secret import Secret
 
 T = TypeVar("T", bound=attrs.AttrsInstance)
@@ -137,6 +138,7 @@ class Config:
     live: LiveParams
     journal: JournalParams = JournalParams()
     inventory: InventoryParams = InventoryParams()
+    signals: SignalParams = SignalParams()
     completion: CompletionParams = CompletionParams()
     keys: LiveKeys | None = None  # in live mode only
 
@@ -172,6 +174,7 @@ def load(path: Path, env: Mapping[str, str], overrides: Overrides = Overrides())
         live=section(LiveParams, "live"),
         journal=section(JournalParams, "journal"),
         inventory=section(InventoryParams, "inventory"),
+        signals=section(SignalParams, "signals"),
         completion=section(CompletionParams, "completion"),
     )
     if any(fault.path.startswith("live") for fault in faults):

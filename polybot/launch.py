@@ -58,7 +58,9 @@ from polybot.purse import NO_KEY, Purse
 from polybot.reconciler import Reconciler
 from polybot.records import Records
 from polybot.restart import StartFailed
+from polybot.risk.breakers import ErrorRate
 from polybot.secrets_file import LiveKeys
+from polybot.signal.board import SignalMemory
 from polybot.signals import stop_on_signals
 from polybot.summary import Summary
 from polybot.venue.clob import ClobClient
@@ -133,6 +135,8 @@ def build(
         marks=marks,
         losses=LossWatch.of(account, marks, config.risk, recovered.baseline),
         budget=Budget.from_params(config.orders),
+        errors=ErrorRate(config.risk),
+        signals=SignalMemory(config.signals),
         rng=rng,
         records=records,
         published=Published(None),

@@ -14,6 +14,7 @@ Command = Callable[[Sequence[str]], int]
 COMMANDS: dict[str, str] = {
     "agreement": "polybot.lab.agreement",
     "calibrate-crowd": "polybot.lab.calibrate_crowd",
+    "config-docs": "polybot.lab.config_docs",
     "conformance": "polybot.lab.conformance",
     "crash-sweep": "polybot.lab.crash_sweep",
     "fuzz": "polybot.lab.fuzz",

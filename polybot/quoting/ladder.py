@@ -15,6 +15,7 @@ from polybot.domain.market import Outcome
 from polybot.quoting.model import Quote
 from polybot.quoting.params import QuoteParams
 from polybot.quoting.reasons import Reason, Why
+from polybot.signal.advice import NEUTRAL, Advice
 
 
 def grid_floor(probability: float, tick: int) -> int:
@@ -81,7 +82,12 @@ def level_prices(top: int, deep_cap: float, tick: int, params: QuoteParams) -> l
 
 
 def sized(
-    outcome: Outcome, prices: list[int], room: int, min_size: int, params: QuoteParams
+    outcome: Outcome,
+    prices: list[int],
+    room: int,
+    min_size: int,
+    params: QuoteParams,
+    advice: Advice = NEUTRAL,
 ) -> tuple[list[Quote], list[Reason]]:
     """Give each price a size out of `room`, the 10⁻⁶ shares that may still be bought.
 
@@ -91,6 +97,10 @@ def sized(
     quotes: list[Quote] = []
     for level, price in enumerate(prices):
         wanted = _wanted(level, params)
+        if advice.shrink < 1:
+            wanted = int(wanted * advice.shrink)
+        if advice.smallest:
+            wanted = min(wanted, min_size)
         size = units.floor_to(min(wanted, room), units.LOT)
         if size < min_size:
             return quotes, [_short(outcome, level, wanted, room, min_size)]

@@ -8,9 +8,12 @@ import attrs
 
 from polybot.domain import units
 from polybot.domain.market import Market, Outcome
+from polybot.domain.market_states import MarketState
 from polybot.pricing.fair import Fair, NoFair
 from polybot.quoting.completion import Take
 from polybot.quoting.reasons import Reason
+from polybot.risk.timetable import Timetable
+from polybot.signal.advice import NEUTRAL, Advice
 
 
 @attrs.frozen
@@ -40,14 +43,23 @@ class QuoteInputs:
     held_up: int
     held_down: int
     own: Mapping[tuple[Outcome, int], int]  # our resting bids: (outcome, price) → size
+    net_limit: int  # net shares (10⁻⁶) that no fills of ours may exceed
+    state: MarketState
+    table: Timetable
     net_confirmed: int = 0
     taking: bool = False
     post_only: bool = False
+    advice: Advice = NEUTRAL  # what the acting signals ask for
+
+    @property
+    def net(self) -> int:
+        """Shares (10⁻⁶) Up less shares Down."""
+        return self.held_up - self.held_down
 
     @property
     def net_shares(self) -> float:
         """Shares Up minus shares Down: what is not paired (strategy.md 5.1)."""
-        return (self.held_up - self.held_down) / units.SHARE
+        return self.net / units.SHARE
 
     def book(self, outcome: Outcome) -> BookView | None:
         return self.up if outcome is Outcome.UP else self.down

@@ -36,9 +36,6 @@ class QuoteParams:
     gamma_per_share: float = attrs.field(default=0.002, validator=_between(0.0, 0.1))
     """Risk aversion: log-odds by which one net share moves the reservation price."""
 
-    max_inventory_shares: float = attrs.field(default=100.0, validator=_between(1.0, 1e6))
-    """Net shares that no combination of fills of our own bids may exceed."""
-
     base_edge: float = attrs.field(default=0.002, validator=_between(0.0, 0.2))
     """Dollars per share kept on every bid before the model's own risks are added."""
 
@@ -68,6 +65,11 @@ class QuoteParams:
 
     stop_candle_s: float = attrs.field(default=60.0, validator=_between(0.0, 3600.0))
     """The same for candle-settled windows."""
+
+    stop_move: float = attrs.field(default=0.025, validator=_between(0.001, 0.5))
+    """Dollars that an even fair price may move within `latency_s`, one standard deviation; where it
+    moves more, only the light side is quoted, even before the stop.
+    """
 
     cutoff_twap_s: float = attrs.field(default=60.0, validator=_between(0.0, 3600.0))
     """Seconds before the end of an average-settled window when nothing is quoted any more."""

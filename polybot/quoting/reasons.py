@@ -26,6 +26,7 @@ class Why(enum.Enum):
     COMBINED_CAP = "lowered so that Up and Down together stay below the target"
     YIELDING = "our own bids for the missing side go before it is taken"
     INVENTORY = "reduced to what the inventory limit leaves"
+    SIGNAL = "withheld by a signal"
     BELOW_MINIMUM = "size below the market's minimum"
 
 

@@ -10,14 +10,16 @@ import attrs
 import pytest
 from hypothesis import assume, given, strategies as st
 
-from polybot.domain.market import Candle, FeeSchedule, Market, Outcome, TwapPair
+from polybot.domain.market import FeeSchedule, Market, Outcome, TwapPair
+from polybot.domain.market_states import MarketState
 from polybot.pricing.fair import Fair, NoFair, WhyNoFair
 from polybot.quoting.books import Touch, market_mid, touch
-from polybot.quoting.decide import Phase, decide, phase
+from polybot.quoting.decide import decide
 from polybot.quoting.ladder import grid_floor
 from polybot.quoting.model import BookView, Decision, Quote, QuoteInputs
 from polybot.quoting.params import QuoteParams
 from polybot.quoting.reasons import Reason, Why
+from polybot.risk.timetable import Known, MarketMachine, Times, Timetable
 
 SHARES = 1_000_000
 START = 1_790_000_100_000
@@ -37,7 +39,6 @@ TWAP = Market(
     min_size=5 * SHARES,
     fees=FeeSchedule(70_000, 1, 200_000),
 )
-HOUR = attrs.evolve(TWAP, rule=Candle("BTCUSDT", "1h"), end_ms=START + 3_600_000)
 
 WIDE = BookView(bids=((4000, 100 * SHARES),), asks=((6000, 100 * SHARES),))
 
@@ -67,11 +68,16 @@ def inputs(
     held_down: int = 0,
     own: Mapping[tuple[Outcome, int], int] | None = None,
     tick: int = 100,
+    limit: int = 100 * SHARES,
+    preopen_s: int = 0,
 ) -> QuoteInputs:
+    now_ms = START + int(at_s * 1000)
+    table = Timetable.of(of, Times(120_000, 60_000, preopen_s * 1000))
+    machine = MarketMachine(of, table, known=Known(book=True, strike=True))
     up = book(5400, 5600) if up is None else up
     return QuoteInputs(
         of,
-        START + int(at_s * 1000),
+        now_ms,
         fair() if q is None else q,
         up,
         mirrored(up),
@@ -79,6 +85,9 @@ def inputs(
         held_up,
         held_down,
         own or {},
+        limit,
+        machine.at(now_ms),
+        table,
     )
 
 
@@ -100,9 +109,7 @@ def test_worked_case_of_the_reference() -> None:
 
     The reference leaves out its own skew guard (5.2), which keeps Down half a tick below fair.
     """
-    params = attrs.evolve(MODEL_ONLY, max_inventory_shares=500.0)
-
-    found = decide(inputs(book(5400, 5600), held_up=100 * SHARES), params)
+    found = decide(inputs(book(5400, 5600), held_up=100 * SHARES, limit=500 * SHARES), MODEL_ONLY)
 
     assert found.fair == pytest.approx(0.55)
     assert found.reservation_up == pytest.approx(0.5251, abs=1e-4)
@@ -230,30 +237,17 @@ def test_books_not_to_be_trusted(view: BookView, why: Why) -> None:
     assert whys(found) == [why, why]
 
 
-@pytest.mark.parametrize(
-    ("of", "at_s", "expected"),
-    [
-        (TWAP, -0.001, Phase.BEFORE),
-        (TWAP, 0, Phase.QUOTING),
-        (TWAP, 179.999, Phase.QUOTING),
-        (TWAP, 180, Phase.REDUCE),
-        (TWAP, 239.999, Phase.REDUCE),
-        (TWAP, 240, Phase.CUTOFF),
-        (TWAP, 400, Phase.CUTOFF),
-        (HOUR, 3539, Phase.QUOTING),
-        (HOUR, 3540, Phase.REDUCE),
-        (HOUR, 3585, Phase.CUTOFF),
-    ],
-)
-def test_phases(of: Market, at_s: float, expected: Phase) -> None:
-    """Stops and cutoffs of 6.3 by settlement rule."""
-    assert phase(of, START + int(at_s * 1000), QuoteParams()) is expected
-
-
 def test_preopen_quoting_is_a_choice() -> None:
     """Before the open nothing is quoted unless the operator allows it."""
     assert whys(decide(inputs(at_s=-5), QuoteParams())) == [Why.NOT_OPEN]
-    assert decide(inputs(at_s=-5), QuoteParams(preopen_s=10)).quotes
+    assert decide(inputs(at_s=-5, preopen_s=10), QuoteParams()).quotes
+
+
+def test_without_a_strike_nothing() -> None:
+    """A market that awaits its strike is not quoted, even if somebody had a price (13)."""
+    waiting = attrs.evolve(inputs(), state=MarketState.AWAIT_STRIKE)
+
+    assert whys(decide(waiting, QuoteParams())) == [WhyNoFair.STRIKE_UNKNOWN]
 
 
 def test_past_the_cutoff_nothing() -> None:
@@ -345,7 +339,6 @@ PARAMS = st.builds(
     size_growth=st.floats(1, 1.5),
     step_ticks=st.integers(1, 5),
     gamma_per_share=st.floats(0, 0.05),
-    max_inventory_shares=st.floats(1, 500),
     base_edge=st.floats(0, 0.05),
     kappa=st.floats(0, 2),
     sigma_error=st.floats(0, 0.5),
@@ -380,6 +373,7 @@ def any_inputs(draw: st.DrawFn) -> QuoteInputs:
         held_up=draw(HELD),
         held_down=draw(HELD),
         tick=tick,
+        limit=draw(st.integers(1, 500 * SHARES)),
     )
 
 
@@ -422,7 +416,7 @@ def test_no_combination_of_fills_breaks_the_limit(
     found = decide(given_inputs, params)
     net = given_inputs.held_up - given_inputs.held_down
     bought = {side: sum(q.size for q in found.quotes if q.outcome is side) for side in Outcome}
-    limit = params.max_inventory_shares * SHARES
+    limit = given_inputs.net_limit
 
     assert not bought[UP] or net + bought[UP] <= limit
     assert not bought[DOWN] or bought[DOWN] - net <= limit

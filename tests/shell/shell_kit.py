@@ -51,7 +51,7 @@ WITHIN_S = 60.0  # of venue time, for anything a test waits for
 
 def shell_config(series: str = SERIES, **quote: float) -> Config:
     """Defaults, but a volatility to quote with before any has been measured, and late cutoffs."""
-    late = {"stop_twap_s": 20.0, "cutoff_twap_s": CUTOFF_S}
+    late = {"stop_twap_s": 20.0, "cutoff_twap_s": CUTOFF_S, "stop_move": 0.5}
     return Config(
         bot=BotParams(series=(series,)),
         quote=QuoteParams(**(late | quote)),  # type: ignore[arg-type]  # all are numbers
