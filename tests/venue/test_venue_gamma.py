@@ -237,7 +237,7 @@ def test_the_payout_of_a_closed_market(prices: str, payout: int | None) -> None:
 
 
 def test_captured_markets() -> None:
-    """Real resolved markets parse with their outcome; their spot rule of July is unknown today."""
+    """Real resolved markets parse with their outcome, and with the spot rule of July."""
     rows = json.loads(wire("gamma_markets_btc_5m_closed_2026-07-24.json"))
     metas = [parse_meta(row["market"], "btc-5m") for row in rows]
 
@@ -245,7 +245,7 @@ def test_captured_markets() -> None:
     assert outcomes == [1_000_000, 0]
     for meta in metas:
         assert isinstance(meta, MarketMeta)
-        assert isinstance(meta.market.rule, UnknownRule)
+        assert meta.market.rule == TwapPair("btcusd", 0)
     early = json.loads(wire("nt_gamma_market_btc_5m_open_2026-03.json"))
     assert parse_meta(early, "btc-5m") == Refusal("fees without a schedule")
 
