@@ -15,6 +15,7 @@ from loguru import logger
 from polybot.domain.ledger import MarketBooks
 from polybot.domain.market import Candle, Market, TwapPair
 from polybot.execution.desk import Desk
+from polybot.pricing.calibration import Sampler
 from polybot.summary import Interval
 
 # A step longer than this was not one: the scope was gone or stalled, and what rested is not known.
@@ -37,6 +38,7 @@ class IntervalRecord:
     quoted_ms: int = 0
     two_sided_ms: int = 0
     final: Interval | None = None  # set when the books are closed
+    sampler: Sampler = attrs.field(factory=Sampler)
     _at_ms: int | None = None
 
     def time(self, now_ms: int, *, bids_up: bool, bids_down: bool) -> None:
