@@ -9,11 +9,13 @@ and the user stream stop.
 from __future__ import annotations
 
 import gc
+from pathlib import Path
 
 import attrs
 import trio
 from loguru import logger
 
+from polybot.calibration_log import CalibrationLog
 from polybot.certify import certify
 from polybot.clock import wall_seconds
 from polybot.console.snapshot import Snapshot
@@ -62,6 +64,8 @@ class Bot:
         self.discovery = Discovery(self.ctx, self.series)
         self.supervisor = Supervisor(self.ctx, self.discovery, self.inventory)
         self.ctx.account.journal.on_failure = self._journal_failed
+        named = self.ctx.config.journal.calibration
+        self.calibration = CalibrationLog(self.ctx.records, Path(named)) if named else None
 
     # --- running -----------------------------------------------------------------------------
 
@@ -131,6 +135,8 @@ class Bot:
         services.start_soon(self.inventory.run, name="inventory")
         services.start_soon(self.ctx.losses.run, name="losses")
         services.start_soon(self._publish, name="view")
+        if self.calibration is not None:
+            services.start_soon(self.calibration.run, name="calibration")
         if self.run_ms is not None:
             services.start_soon(self._stop_at, self.started_ms + self.run_ms, name="timer")
 
@@ -197,6 +203,8 @@ class Bot:
         """Late fills and results, so that the books are complete when they are written."""
         await self.ctx.reconciler.reconcile()
         await self.inventory.round(final=True)
+        if self.calibration is not None:
+            await self.calibration.write()
 
     # --- figures -----------------------------------------------------------------------------
 

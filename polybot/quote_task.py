@@ -26,6 +26,7 @@ from polybot.market_feed import MarketFeed
 from polybot.market_times import cutoff_ms
 from polybot.orders_task import OrdersTask
 from polybot.pricing.fair import Fair, NoFair, WhyNoFair
+from polybot.quoting.books import market_now
 from polybot.quoting.completion import Take
 from polybot.quoting.decide import decide
 from polybot.quoting.ladder import grid_floor
@@ -84,8 +85,10 @@ class QuoteTask:
         params = self.ctx.config.quote
         if self.feed.late:
             self.ctx.records.note_bad("market stream: changes read late, book held back")
-        self.decision = decide(self._inputs(now_ms), params, self.ctx.config.completion)
+        inputs = self._inputs(now_ms)
+        self.decision = decide(inputs, params, self.ctx.config.completion)
         self.ears.decided(self.decision, now_ms)
+        self._sample(inputs)
         desired = wish(self.market, self.decision, params, now_ms)
         desired = self._with_take(desired, now_ms)
         record = self.ctx.records.of(self.market)
@@ -101,6 +104,17 @@ class QuoteTask:
         record.time(now_ms, bids_up=Outcome.UP in live, bids_down=Outcome.DOWN in live)
         if strike := self.ctx.board.strike(self.market):
             record.strike = strike.value
+
+    def _sample(self, inputs: QuoteInputs) -> None:
+        """Keep what is thought at fixed times, to be scored when the result is known."""
+        sampler = self.ctx.records.of(self.market).sampler
+        left_s = (self.market.end_ms - inputs.now_ms) / 1000
+        if left_s > self.market.length_s or not sampler.due(left_s):
+            return
+        if isinstance(self.fair, Fair):
+            market = market_now(inputs, self.ctx.config.quote.market_depth_shares)
+            mid = None if market is None else market.q
+            sampler.take(left_s, self.fair, mid, self.decision.fair)
 
     def _with_take(self, desired: Desired, now_ms: int) -> Desired:
         """Each try has a number of its own, so that one wish is never carried out twice."""
@@ -166,6 +180,8 @@ class QuoteTask:
             state=self.machine.state,
             table=self.machine.table,
             advice=advice,
+            book_age_s=max(0, now_ms - max(map(self.feed.book.stamp_ms, Outcome))) / 1000,
+            apart_since_ms=self.decision.apart_since_ms,
             net_confirmed=held.up_confirmed - held.down_confirmed,
             taking=self.orders.desk.taking,
             post_only=self.orders.desk.post_only(now_ms),

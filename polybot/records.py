@@ -17,6 +17,7 @@ from polybot.domain.market import Candle, Market, TwapPair
 from polybot.domain.market_states import Happened, MarketState
 from polybot.domain.units import SHARE, amount_text
 from polybot.execution.desk import Desk
+from polybot.pricing.calibration import Sampler
 from polybot.risk.timetable import MarketMachine, Timetable
 from polybot.summary import Interval
 
@@ -41,6 +42,7 @@ class IntervalRecord:
     two_sided_ms: int = 0
     final: Interval | None = None  # set when the books are closed
     machine: MarketMachine | None = None  # set by its first scope
+    sampler: Sampler = attrs.field(factory=Sampler)
     _at_ms: int | None = None
 
     def time(self, now_ms: int, *, bids_up: bool, bids_down: bool) -> None:

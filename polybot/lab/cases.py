@@ -17,6 +17,7 @@ from coincurve import PrivateKey
 from polybot.domain.market import FeeSchedule, Market, Outcome, Side, TwapPair
 from polybot.domain.market_states import MarketState
 from polybot.domain.orders import NewOrder, SignedOrder
+from polybot.domain.prices import Feed
 from polybot.domain.units import ONE, SHARE
 from polybot.exchange import model
 from polybot.exchange.book_wire import BookText, Change
@@ -27,6 +28,7 @@ from polybot.execution.firewall import Admission, Firewall
 from polybot.execution.lifecycle import Event
 from polybot.execution.params import OrderParams
 from polybot.lab.risk_cases import Market5m, guarded
+from polybot.pricing.board import PriceBoard
 from polybot.pricing.fair import Fair
 from polybot.quoting.decide import decide
 from polybot.quoting.model import BookView, QuoteInputs
@@ -71,6 +73,8 @@ def cases() -> list[Case]:
         signing(),
         price_change(1),
         price_change(2),
+        fair_value(left_s=200, target_us=5),
+        fair_value(left_s=30, target_us=10),  # two means of seconds more
         decision(),
         desk_act(),
         signals_of_a_decision(),
@@ -199,6 +203,24 @@ def _change(rng: random.Random) -> Change:
         cent -= 1
     side = model.BUY if cent <= SPREAD_AT else model.SELL
     return UP_ID, side, cent * 100, rng.randint(500, 500_000) * SHARE // 100
+
+
+def fair_value(left_s: int, target_us: float) -> Case:
+    """From fresh prices to the probability of Up, and so of Down, `left_s` before the end."""
+    market, board, rng = _market(), PriceBoard(), random.Random(7)
+    now_ms, price = market.end_ms - left_s * 1000, 90_000.0
+    for at_ms in range(now_ms - 300_000, now_ms + 1, 1000):
+        price *= 1 + rng.gauss(0, 8e-5)
+        board.on_tick(Feed.BINANCE, "BTCUSDT", price + 20.0, at_ms, at_ms)
+        board.on_tick(Feed.CHAINLINK, "btcusd", price, at_ms, at_ms)
+        board.on_tick(Feed.TWAP60, "btcusd", price, at_ms, at_ms)
+    board.official_strike(market, price, market.start_ms)
+
+    def check() -> None:
+        assert isinstance(board.fair(market, now_ms), Fair), "it prices"
+
+    name = f"fair value, {left_s} s before the end"
+    return Case(name, target_us, lambda: board.fair(market, now_ms), check=check)
 
 
 def decision() -> Case:

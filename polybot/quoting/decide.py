@@ -11,15 +11,18 @@ import attrs
 from polybot.domain import units
 from polybot.domain.market import Outcome
 from polybot.domain.market_states import MarketState
+from polybot.pricing.blend import Blend, blend
 from polybot.pricing.fair import Fair, NoFair, WhyNoFair
 from polybot.quoting import ladder
-from polybot.quoting.books import Touch, market_mid, offers, touch
+from polybot.quoting.books import Touch, market_view, offers, touch
 from polybot.quoting.completion import Held, Take, Unpaired, plan
 from polybot.quoting.model import Decision, Quote, QuoteInputs
 from polybot.quoting.params import CompletionParams, QuoteParams
 from polybot.quoting.reasons import Reason, Why
-from polybot.quoting.reservation import Blend, Value, blend, edge, value
+from polybot.quoting.reservation import Value, edge, value
 from polybot.risk.exposure import inventory_room
+
+DISPUTED_SIZE = 0.5  # strategy.md 4: the side that both find cheap, at half size
 
 Q_LEAST = 0.001  # a shifted fair price stays a probability
 _NOT_OPEN = (MarketState.DISCOVERED, MarketState.PREOPEN)
@@ -85,10 +88,14 @@ class _Quoter:
 
     def decision(self) -> Decision:
         up, down = touch(self.inputs, Outcome.UP), touch(self.inputs, Outcome.DOWN)
-        mid = market_mid(up, down)
-        if mid is None:
+        weighing = self.params.blend
+        market = market_view(up, down, weighing.depth_shares, self.inputs.book_age_s)
+        if market is None:
             return _nothing(*(side for side in (up, down) if isinstance(side, Reason)))
-        view, advice = blend(self.fair, mid, self.params), self.inputs.advice
+        self.reasons += [Reason(why, None, told) for why, told in self.fair.quality.cautions]
+        now_ms, since_ms = self.inputs.now_ms, self.inputs.apart_since_ms
+        view = blend(self.fair, market, weighing, now_ms, since_ms)
+        advice = self.inputs.advice
         worth = value(
             min(max(view.q + advice.shift, Q_LEAST), 1 - Q_LEAST),
             self.inputs.net_shares,
@@ -102,7 +109,8 @@ class _Quoter:
             Outcome.UP: self._top(Outcome.UP, up, worth.cap_up, view),
             Outcome.DOWN: self._top(Outcome.DOWN, down, worth.cap_down, view),
         }
-        quotes = self._ladders(self._combined(tops), worth)
+        scale = self.fair.quality.size * (1.0 if view.disputed is None else DISPUTED_SIZE)
+        quotes = self._ladders(self._combined(tops), worth, scale)
         return Decision(
             tuple(quotes),
             tuple(self.reasons),
@@ -111,6 +119,8 @@ class _Quoter:
             worth.edge,
             worth.cap_up,
             worth.cap_down,
+            market.q,
+            view.apart_since_ms,
             self.take,
         )
 
@@ -189,7 +199,7 @@ class _Quoter:
                 held[outcome] = ladder.Top(price, held[outcome].cap)
         return held
 
-    def _ladders(self, tops: dict[Outcome, ladder.Top], worth: Value) -> list[Quote]:
+    def _ladders(self, tops: dict[Outcome, ladder.Top], worth: Value, scale: float) -> list[Quote]:
         quotes: list[Quote] = []
         for outcome, top in tops.items():
             prices = ladder.level_prices(
@@ -202,6 +212,7 @@ class _Quoter:
                 self.inputs.market.min_size,
                 self.params,
                 self.inputs.advice,
+                scale,
             )
             quotes += side
             self.reasons += reasons

@@ -88,17 +88,16 @@ def sized(
     min_size: int,
     params: QuoteParams,
     advice: Advice = NEUTRAL,
+    scale: float = 1.0,
 ) -> tuple[list[Quote], list[Reason]]:
     """Give each price a size out of `room`, the 10⁻⁶ shares that may still be bought.
 
-    Sizes are rounded down to whole lots; what falls below the minimum is left out, never rounded
-    up (strategy.md 9).
+    `scale` is the part of the usual size to quote. Sizes are rounded down to whole lots; what
+    falls below the minimum is left out, never rounded up (strategy.md 9).
     """
     quotes: list[Quote] = []
     for level, price in enumerate(prices):
-        wanted = _wanted(level, params)
-        if advice.shrink < 1:
-            wanted = int(wanted * advice.shrink)
+        wanted = _wanted(level, params, scale * advice.shrink)
         if advice.smallest:
             wanted = min(wanted, min_size)
         size = units.floor_to(min(wanted, room), units.LOT)
@@ -111,8 +110,8 @@ def sized(
     return quotes, []
 
 
-def _wanted(level: int, params: QuoteParams) -> int:
-    return int(params.size_shares * params.size_growth**level * units.SHARE + 0.5)
+def _wanted(level: int, params: QuoteParams, scale: float) -> int:
+    return int(params.size_shares * params.size_growth**level * scale * units.SHARE + 0.5)
 
 
 def _short(outcome: Outcome, level: int, wanted: int, left: int, min_size: int) -> Reason:

@@ -31,7 +31,8 @@ class BookView:
 class QuoteInputs:
     """Everything one decision depends on. `held_*` in 10⁻⁶ shares, provisional fills included;
     `net_confirmed` is Up less Down without them. `taking`: an order that takes is under way, or
-    what it came to is not booked; `post_only`: the venue takes resting orders only.
+    what it came to is not booked; `post_only`: the venue takes resting orders only. `book_age_s` is
+    how long ago the books last changed; `apart_since_ms` what the decision before this one told.
     """
 
     market: Market
@@ -49,6 +50,8 @@ class QuoteInputs:
     net_confirmed: int = 0
     taking: bool = False
     post_only: bool = False
+    book_age_s: float = 0.0
+    apart_since_ms: int | None = None
     advice: Advice = NEUTRAL  # what the acting signals ask for
 
     @property
@@ -77,7 +80,11 @@ class Quote:
 
 @attrs.frozen
 class Decision:
-    """Desired quotes with the figures behind them, and why anything is missing or smaller."""
+    """Desired quotes with the figures behind them, and why anything is missing or smaller.
+
+    `market` is what others think of Up; `apart_since_ms` is since when the model has been too far
+    from it, to be given to the next decision.
+    """
 
     quotes: tuple[Quote, ...]
     reasons: tuple[Reason, ...]
@@ -86,4 +93,6 @@ class Decision:
     edge: float | None = None
     cap_up: float | None = None
     cap_down: float | None = None
+    market: float | None = None
+    apart_since_ms: int | None = None
     take: Take | None = None  # beside the quotes: the missing side, now or never

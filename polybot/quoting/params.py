@@ -8,6 +8,8 @@ from typing import Any
 import attrs
 from attrs import validators as v
 
+from polybot.pricing.blend import BlendParams
+
 
 def _between(low: float, high: float) -> Callable[[Any, attrs.Attribute[Any], Any], None]:
     return v.and_(v.ge(low), v.le(high))
@@ -52,10 +54,17 @@ class QuoteParams:
     """Most that the model may count against the market's own mid."""
 
     market_error: float = attrs.field(default=0.1, validator=_between(0.001, 2.0))
-    """Log-odds error granted to the market's mid before half its spread is added."""
+    """Log-odds error granted to the market's price before spread, depth and age are added."""
+
+    market_depth_shares: float = attrs.field(default=100.0, validator=_between(1.0, 1e6))
+    """Shares at the touch below which the market's price counts as thin; also the most that one
+    side may weigh in it."""
 
     disagree_log_odds: float = attrs.field(default=0.8, validator=_between(0.1, 5.0))
     """Log-odds between model and market beyond which we are probably the one who is wrong."""
+
+    disagree_s: float = attrs.field(default=5.0, validator=_between(0.0, 600.0))
+    """Seconds of such a gap until only the side that both find cheap is quoted, at half size."""
 
     target_total_max: float = attrs.field(default=0.99, validator=_between(0.9, 0.999))
     """Most dollars that one Up and one Down bid may cost together."""
@@ -83,6 +92,18 @@ class QuoteParams:
     def __attrs_post_init__(self) -> None:
         if self.cutoff_twap_s > self.stop_twap_s or self.cutoff_candle_s > self.stop_candle_s:
             raise ValueError("expected each cutoff no earlier than its stop")
+
+    @property
+    def blend(self) -> BlendParams:
+        """How model and market are weighed."""
+        return BlendParams(
+            self.model_weight_max,
+            self.sigma_error,
+            self.market_error,
+            self.market_depth_shares,
+            self.disagree_log_odds,
+            self.disagree_s,
+        )
 
 
 @attrs.frozen
