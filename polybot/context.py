@@ -26,6 +26,8 @@ from polybot.marks import Marks
 from polybot.pricing.board import PriceBoard
 from polybot.reconciler import Reconciler
 from polybot.records import Records
+from polybot.risk.breakers import ErrorRate
+from polybot.signal.board import SignalMemory
 from polybot.venue.clob import ClobClient
 from polybot.venue.rest import Rest
 from polybot.venue.secret import Credentials
@@ -54,6 +56,8 @@ class Context:
     marks: Marks
     losses: LossWatch
     budget: Budget
+    errors: ErrorRate
+    signals: SignalMemory
     rng: random.Random
     records: Records
     published: Published[Snapshot | None]

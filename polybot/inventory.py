@@ -23,7 +23,7 @@ from polybot.context import Context
 from polybot.domain.halts import Halt
 from polybot.domain.market import Market
 from polybot.domain.orders import Failure
-from polybot.domain.units import SHARE, amount_text
+from polybot.domain.units import amount_text
 from polybot.execution.inventory import (
     Capital,
     InventoryParams,
@@ -37,6 +37,7 @@ from polybot.execution.inventory import (
 from polybot.in_flight import GRACE_S, SLOW_S, InFlight
 from polybot.journal.entries import Closed, Moved, Resolved
 from polybot.journal.store import JournalFailed
+from polybot.records import outcome_text
 from polybot.venue import calls
 from polybot.venue.calls import Call
 from polybot.venue.chain import Chain
@@ -366,7 +367,7 @@ class Inventory:
             await self._look(market, now_ms)
         if books.up_payout is None:
             return
-        self.ctx.records.of(market).outcome = outcome_text(books.up_payout)
+        self.ctx.records.of(market).resolved(books.up_payout, now_ms)
         held = books.holdings()
         if held.up == held.down == 0 and not books.unsettled():
             await self._close(market)
@@ -398,6 +399,7 @@ class Inventory:
             self.conflicts.pop(market.condition_id, None)
         if self.ctx.account.ledger.books[market.condition_id].up_payout is None:
             await self.ctx.account.learn(Resolved(market.condition_id, payout, source))
+            self.ctx.signals.settled(market.condition_id, payout)
             self.ctx.tell(f"{market.slug}: resolved {outcome_text(payout)}")
 
     def _disputed(self, market: Market, gamma: int, chain: int) -> None:
@@ -413,16 +415,10 @@ class Inventory:
         """Freeze the interval's figures and forget the market."""
         account, record = self.ctx.account, self.ctx.records.of(market)
         books = account.ledger.books[market.condition_id]
-        final = record.final = record.interval(books)
-        await account.learn(
-            Closed(market.condition_id, books.realised, final.fees, final.rebate_estimate)
-        )
+        final = record.closed(books, self.ctx.clock.now_ms())
+        done = Closed(market.condition_id, books.realised, final.fees, final.rebate_estimate)
+        await account.learn(done)
         account.release(market.condition_id)
         del self.watched[market.condition_id]
         self._asked_at.pop(market.slug, None)
         self.setbacks.cleared(market.condition_id)
-
-
-def outcome_text(up_payout: int) -> str:
-    """Up, Down, or what a void pays for one Up share."""
-    return {SHARE: "Up", 0: "Down"}.get(up_payout, f"void, Up at {amount_text(up_payout)}")

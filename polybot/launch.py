@@ -54,11 +54,15 @@ from polybot.operator.preflight import preflight
 from polybot.options import BotOptions, check_pace
 from polybot.payments import Payments
 from polybot.pricing.board import PriceBoard
+from polybot.pricing.season import Season
 from polybot.purse import NO_KEY, Purse
 from polybot.reconciler import Reconciler
 from polybot.records import Records
 from polybot.restart import StartFailed
+from polybot.risk.breakers import ErrorRate
+from polybot.season_file import read as read_seasons
 from polybot.secrets_file import LiveKeys
+from polybot.signal.board import SignalMemory
 from polybot.signals import stop_on_signals
 from polybot.summary import Summary
 from polybot.venue.clob import ClobClient
@@ -110,7 +114,7 @@ def build(
     records = Records()
     grace_ms = config.orders.unknown_grace_s * 1000
     payments = Payments(Rest(http, site.data, clock), account, client.me.wallet, recovered.payments)
-    board = PriceBoard(config.pricing)
+    board = PriceBoard(config.pricing, _seasons(config))
     marks = Marks(board, account, clock)
     _keep_halts(health, journal, recovered)
     ctx = Context(
@@ -133,6 +137,8 @@ def build(
         marks=marks,
         losses=LossWatch.of(account, marks, config.risk, recovered.baseline),
         budget=Budget.from_params(config.orders),
+        errors=ErrorRate(config.risk),
+        signals=SignalMemory(config.signals),
         rng=rng,
         records=records,
         published=Published(None),
@@ -144,6 +150,11 @@ def build(
     way = purse.way(chain, site, private_key, credentials, speed=speed)
     inventory = Inventory(ctx, config.inventory, chain, way, NO_KEY if way is None else "")
     return Bot(ctx, config.bot.series, options.run_ms, inventory, speed, world, certify)
+
+
+def _seasons(config: Config) -> dict[str, Season]:
+    named = config.pricing.vol_seasons
+    return read_seasons(Path(named)) if named else {}
 
 
 def _keep_halts(health: Health, journal: Journal, recovered: Recovered) -> None:

@@ -20,7 +20,9 @@ LOOK_S = 1.0
 
 @attrs.define(eq=False)
 class LossWatch:
-    """Reads the ledger, never writes it. `limits` begins where the journal's last run ended."""
+    """Reads the ledger, never writes it, and tells the account the day's loss, by which the limits
+    on new orders shrink. `limits` begins where the journal's last run ended.
+    """
 
     account: Account
     health: Health
@@ -45,6 +47,7 @@ class LossWatch:
         if now is None:
             return
         verdict = self.limits.look(now)
+        self.account.day_loss = max(0, -self.limits.today(now))
         if verdict.write is not None:
             self.account.journal.note(verdict.write)
         if verdict.halt is not None:

@@ -60,6 +60,17 @@ class Interval(Activity):
 
 
 @attrs.frozen(kw_only=True)
+class SignalScore:
+    """What a signal's calls came to, acting or not: how many were judged, how many were right, and
+    what they showed on average, in dollars per share (polybot/signal/scores.py).
+    """
+
+    calls: int = 0
+    hits: int = 0
+    mean_gain: float = 0.0
+
+
+@attrs.frozen(kw_only=True)
 class Summary:
     """Everything a run is judged by.
 
@@ -93,6 +104,7 @@ class Summary:
     withheld: Mapping[str, int] = attrs.field(factory=dict)
     faults: Mapping[str, int] = attrs.field(factory=dict)
     bad_input: Mapping[str, int] = attrs.field(factory=dict)
+    signals: Mapping[str, SignalScore] = attrs.field(factory=dict)
     quoted_share: float | None = None
     two_sided_share: float | None = None
     differences: Mapping[str, int] = attrs.field(factory=dict)

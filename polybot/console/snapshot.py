@@ -42,6 +42,7 @@ class MarketSnapshot:
     unrealised: int | None = None  # at fair; None while there is no fair price
     unrealised_worst: int = 0  # if every single share loses
     reasons: tuple[str, ...] = ()
+    signals: tuple[str, ...] = ()  # what the signals say, acting or not
 
     @property
     def pairs(self) -> int:

@@ -168,6 +168,8 @@ def _market(market: MarketSnapshot, now_ms: int) -> Iterable[tuple[str, str]]:
     row = "".join(cell[: size - 1].ljust(size) for cell, size in zip(cells, sizes, strict=True))
     yield _state_colour(market.state), row
     yield "", f"    Up {_quotes(market.up_quotes)}   Down {_quotes(market.down_quotes)}"
+    if market.signals:
+        yield _DIM, f"    {'; '.join(plain(said) for said in market.signals)}"
     if market.reasons:
         yield _YELLOW, f"    {'; '.join(plain(reason) for reason in market.reasons[:3])}"
 

@@ -136,6 +136,10 @@ class Book:
         """Rest the order in front of another one of its level."""
         self._sides[up_side(order)].squeeze_in(up_price(order), order, before)
 
+    def side(self, side: str) -> Ladder:
+        """One side's ladder, to read."""
+        return self._sides[side]
+
     def queue(self, side: str, price: int) -> list[Order]:
         """The orders of one level, the oldest first."""
         return self._sides[side].queue(price)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 import uuid
+from collections.abc import Callable
 
 import attrs
 
@@ -39,6 +40,8 @@ class Hand:
     owner: str
     account: str
     refused: int = 0
+    # By condition id: who is told at once that an order of this hand has died.
+    ended: dict[str, Callable[[Order], None]] = attrs.field(factory=dict)
     _serial: int = 0
 
     @classmethod
@@ -49,7 +52,9 @@ class Hand:
         account = f"0x{rng.getrandbits(160):040x}"
         engine.accounts.deposit(account, FUNDS)
         engine.unread |= {owner, account}
-        return cls(engine, name, owner, account)
+        hand = cls(engine, name, owner, account)
+        engine.ends[owner] = hand._order_ended
+        return hand
 
     def stock_up(self, market: Market, now_ms: int) -> None:
         """Split pairs, so that this member can sell either token."""
@@ -65,17 +70,26 @@ class Hand:
         the order when it lives (or is held by the taker delay), None when refused or filled.
         """
         outcome = UP if (side == BUY) != sell else DOWN
-        order = self._order(
-            market, market.tokens[outcome], SELL if sell else BUY,
-            price if outcome == UP else ONE - price, size, Kind.GTC, now_ms,
-        )  # fmt: skip
-        order.post_only = post_only
-        answer = self._send(order, now_ms)
+        own_price = price if outcome == UP else ONE - price
+        answer = self.post(
+            market, outcome, SELL if sell else BUY, own_price, size, now_ms, post_only=post_only
+        )
         if isinstance(answer, Refused) and sell:
             return self.rest(market, side, price, size, now_ms, post_only=post_only)
-        if isinstance(answer, Refused) or not alive(order):
-            return None
-        return order
+        return answer if isinstance(answer, Order) else None
+
+    def post(
+        self, market: Market, outcome: int, side: str, price: int, size: int, now_ms: int,
+        *, post_only: bool = True,
+    ) -> Order | Refused | None:  # fmt: skip
+        """Send a GTC order in its own token's terms. None when it was filled at once."""
+        token = market.tokens[outcome]
+        order = self._order(market, token, side, price, size, Kind.GTC, now_ms)
+        order.post_only = post_only
+        answer = self._send(order, now_ms)
+        if isinstance(answer, Refused):
+            return answer
+        return order if alive(order) else None
 
     def take(
         self, market: Market, token: str, side: str, limit: int, shares: int, now_ms: int,
@@ -101,6 +115,11 @@ class Hand:
         """Cancel everything resting in a market, if the venue takes cancels now."""
         if not self._shut(Call.CANCEL, now_ms):
             self.engine.cancel_where(self.owner, now_ms, condition_id=market.condition_id)
+
+    def _order_ended(self, order: Order) -> None:
+        told = self.ended.get(order.market.condition_id)
+        if told is not None:
+            told(order)
 
     def _order(
         self, market: Market, token: str, side: str, price: int, size: int, kind: Kind, now_ms: int

@@ -14,22 +14,25 @@ import random
 
 import attrs
 
-from polybot.exchange.crowd_hand import CENT, LEAST, SELL_SHARE, Hand, alive
+from polybot.exchange.book import up_price, up_side
+from polybot.exchange.crowd_hand import CENT, LEAST, SELL_SHARE, Hand
 from polybot.exchange.crowd_odds import MarketOdds, View
 from polybot.exchange.crowd_takers import over, pace
-from polybot.exchange.model import BUY, SELL, UP, Market, Order
+from polybot.exchange.model import BUY, SELL, Market, Order
 from polybot.exchange.money import ONE
 
 Ladder = dict[int, list[Order]]  # by Up price, own first order of a level first
 
-CHANGES_PER_S = 540.0  # level changes by all makers of one busy market at intensity 1 (380–540)
+CHANGES_PER_S = 570.0  # level changes by all makers of one busy market at intensity 1 (380–540)
 LONGEST_PAUSE = 2.0  # in lags: however low the intensity, nobody leaves quotes alone for longer
 LINGER_MS = 6_000  # makers stay this long after the close, if the venue lets them
 BUILD_MS = 50  # between the acts that first build a ladder
 OPS_PER_ACT = 12  # placements in one act, so that no act stalls the exchange
 LEAST_STEP = 30  # of price: a fine tick is not worth following move by move
-RESTRAINT = 0.2  # of a second's movement: no touch follows every flicker of a fast market
+NERVOUS_MS, NERVES = 10_000, 0.005  # who errs in the last seconds has no time to make it good
+RESTRAINT = 0.07  # of a second's movement: no touch follows every flicker of a fast market
 FAR_SLACK = 3  # steps a ladder may be longer than it should: fewer cancels for nothing
+THIN_S = 60  # before the end: from here on depth is withdrawn, slack and all
 _OTHER = {BUY: SELL, SELL: BUY}
 BIAS = 0.003  # each maker's error of judgement, redrawn now and then
 BIAS_REDRAW = 0.01  # chance in each act
@@ -60,12 +63,12 @@ class Persona:
 
 
 PERSONAS = (
-    Persona("swift", 300, 0.0025, 0.05, 0.9, 0.48, 4, 150, 55),
-    Persona("steady", 500, 0.0040, 0.1, 1.2, 0.32, 5, 150, 65),
+    Persona("swift", 300, 0.0015, 0.05, 0.6, 0.48, 4, 175, 45),
+    Persona("steady", 500, 0.0040, 0.1, 0.9, 0.32, 5, 175, 55),
     Persona("calm", 900, 0.0060, 0.3, 1.6, 0.08, 6, 100, 75),
     Persona("slow", 1400, 0.0120, 0.6, 2.5, 0.02, 7, 80, 80),
     Persona("late", 2000, 0.0200, 0.8, 3.5, 0.02, 8, 90, 100),
-    Persona("deep", 2000, 0.0700, 1.0, 6.0, 0.08, 92, 250, 250, coarse=True, slope=0.06),
+    Persona("deep", 2000, 0.0700, 0.5, 6.0, 0.08, 92, 250, 250, coarse=True, slope=0.08),
 )
 
 
@@ -75,7 +78,7 @@ def levels_left(levels: int, to_end_s: float) -> int:
         return min(levels, 2)
     if to_end_s < 30:
         return min(levels, 3)
-    if to_end_s < 60:
+    if to_end_s < THIN_S:
         return levels // 2
     return levels
 
@@ -85,29 +88,35 @@ class Desk:
 
     def __init__(
         self, persona: Persona, hand: Hand, market: Market, odds: MarketOdds,
-        rng: random.Random, rate: float, thickness: float = 1.0,
+        rng: random.Random, rate: float, thickness: float = 1.0, cashed_till_ms: int = 0,
     ) -> None:  # fmt: skip
         """`rate`: level changes per second that this desk makes once the window runs.
 
-        `thickness` scales the sizes it lays out.
+        `thickness` scales the sizes it lays out. Until `cashed_till_ms` what is nearly won is sold
+        at the last price there is: the book keeps both sides.
         """
         self.persona, self.hand, self.market, self.odds = persona, hand, market, odds
         self._rng, self._rate, self._thickness = rng, rate, thickness
         self._bias = rng.gauss(0, BIAS)
+        self._cashed_till_ms = cashed_till_ms
         self._touch: tuple[int, int] | None = None
         self._built = False
         self.ladders: dict[str, Ladder] = {BUY: {}, SELL: {}}
+        self._settled: tuple[object, ...] | None = None  # the wish the ladders stand at, if at one
+        self._book = hand.engine.desk.resting.books[market.condition_id]
+        hand.ended[market.condition_id] = self._ended
 
     def act(self, now_ms: int) -> int | None:
         """One act at its due time; returns the next due time, None when this market is over."""
         market = self.market
         if over(market, now_ms, LINGER_MS):
-            self.hand.leave(self.market, now_ms)
+            self.hand.leave(market, now_ms)
+            self.hand.ended.pop(market.condition_id, None)
             return None
         rng = self._rng
         if rng.random() < BIAS_REDRAW:
             self._bias = rng.gauss(0, BIAS)
-        bid, ask = self._targets(self.odds.at(now_ms - self.persona.lag_ms))
+        bid, ask = self._targets(self.odds.at(now_ms - self.persona.lag_ms), now_ms)
         changes = self._requote(bid, ask, now_ms)
         if not self._built:
             self._built = changes < OPS_PER_ACT
@@ -118,21 +127,24 @@ class Desk:
         due = now_ms + 1 + round(min(pause_ms, LONGEST_PAUSE * self.persona.lag_ms))
         return min(due, market.end_ms) if now_ms < market.end_ms else due
 
-    def _targets(self, view: View) -> tuple[int, int]:
-        """Own best bid and ask in Up terms, kept while the view stays near them."""
+    def _targets(self, view: View, now_ms: int) -> tuple[int, int]:
+        """Own best bid and ask in Up terms, kept while the view stays near both."""
         tick, persona = self.market.tick, self.persona
         moved = view.speed * math.sqrt(persona.lag_ms / 1000)
-        edge = (persona.edge + persona.caution * moved) * ONE
+        nerves = NERVES if self.market.end_ms - now_ms < NERVOUS_MS else 0.0
+        edge = (persona.edge + persona.caution * moved + nerves) * ONE
         fair = (view.up + self._bias) * ONE
         low, high = fair - edge, fair + edge
         bid, ask = math.floor(low / tick) * tick, math.ceil(high / tick) * tick
+        if now_ms < self._cashed_till_ms:
+            bid, ask = min(bid, ONE - 2 * tick), max(ask, 2 * tick)
+            bid, ask = max(bid, tick), min(ask, ONE - tick)
         if self._touch is not None and self._touch[0] % tick == self._touch[1] % tick == 0:
             was_bid, was_ask = self._touch
             slack = persona.patience * max(tick, LEAST_STEP) + RESTRAINT * view.speed * ONE
-            if was_bid - slack <= low <= was_bid + tick + slack:
-                bid = was_bid
-            if was_ask - tick - slack <= high <= was_ask + slack:
-                ask = was_ask
+            near_bid = was_bid - slack <= low <= was_bid + tick + slack
+            if near_bid and was_ask - tick - slack <= high <= was_ask + slack:
+                return self._touch
         self._touch = bid, max(ask, bid + tick)
         return self._touch
 
@@ -141,31 +153,42 @@ class Desk:
         depth, left_s = self.persona.levels, (self.market.end_ms - now_ms) / 1000
         if not self.persona.coarse:
             depth = levels_left(depth, left_s)
+        wish = bid, ask, depth, self._book.best()
+        if wish == self._settled:
+            return 0
         changes = self._drop(BUY, 0, bid, now_ms) + self._drop(SELL, ask, ONE, now_ms)
-        best_bid, best_ask = self._best()
+        best_bid, best_ask = self._book.best()
         tick, step = self.market.tick, 100 if self.persona.coarse else self.market.tick
         if best_ask is not None:
             bid = min(bid, best_ask - tick)
         if best_bid is not None:
             ask = max(ask, best_bid + tick)
         bid, ask = bid // step * step, -(-ask // step) * step
-        reach = (depth + FAR_SLACK) * step
+        reach = (depth + (FAR_SLACK if left_s >= THIN_S else 0)) * step
         changes += self._drop(BUY, bid - reach, ONE, now_ms)
         changes += self._drop(SELL, 0, ask + reach, now_ms)
         bids, asks = range(bid, bid - depth * step, -step), range(ask, ask + depth * step, step)
         placed = self._fill(BUY, bids, OPS_PER_ACT, now_ms)
-        return changes + placed + self._fill(SELL, asks, OPS_PER_ACT - placed, now_ms)
-
-    def _best(self) -> tuple[int | None, int | None]:
-        return self.hand.engine.best(self.market.tokens[UP])
+        changes += placed + self._fill(SELL, asks, OPS_PER_ACT - placed, now_ms)
+        self._settled = None if changes else wish
+        return changes
 
     def _drop(self, side: str, low: int, high: int, now_ms: int) -> int:
-        """Cancel whatever rests outside [low, high]; forget what is gone. Counts the cancels."""
-        cancelled, ladder = 0, self.ladders[side]
-        for price in [price for price in ladder if not low <= price <= high]:
-            for order in ladder.pop(price):
-                cancelled += alive(order) and self.hand.pull(order, now_ms)
-        return cancelled
+        """Cancel whatever rests outside [low, high]. Counts the cancels."""
+        ladder = self.ladders[side]
+        outside = [price for price in ladder if not low <= price <= high]
+        orders = [order for price in outside for order in ladder[price]]
+        return sum(self.hand.pull(order, now_ms) for order in orders)
+
+    def _ended(self, order: Order) -> None:
+        """An order of this ladder has died, by whatever hand: the ladders hold the living only."""
+        self._settled = None
+        ladder, price = self.ladders[up_side(order)], up_price(order)
+        orders = ladder.get(price, [])
+        if order in orders:  # else it died while it was being placed
+            orders.remove(order)
+            if not orders:
+                del ladder[price]
 
     def _fill(self, side: str, prices: range, budget: int, now_ms: int) -> int:
         """Place missing levels from the touch outwards, at most `budget`. Counts them."""
@@ -173,7 +196,7 @@ class Desk:
         for level, price in enumerate(prices):
             if placed >= budget or not 0 < price < ONE:
                 break
-            if _standing(ladder, price):
+            if price in ladder:
                 continue
             median = self.persona.deep_size if level else self.persona.touch_size
             median *= self._thickness * (1 + self.persona.slope * level)
@@ -185,50 +208,32 @@ class Desk:
 
     def _resize(self, bid: int, ask: int, now_ms: int) -> int:
         """Add a little at one level, or take back what was added there. Counts the change."""
-        rng = self._rng
+        rng, (best_bid, best_ask) = self._rng, self._book.best()
+        # Whether this maker's own limits let it rest at the market's touch.
+        joins = {
+            BUY: best_bid is not None and best_bid <= bid,
+            SELL: best_ask is not None and best_ask >= ask,
+        }
         side = BUY if rng.random() < 0.5 else SELL
-        if not self._at_touch(side, bid, ask) and self._at_touch(_OTHER[side], bid, ask):
+        if not joins[side] and joins[_OTHER[side]]:
             side = _OTHER[side]
-        ladder = self.ladders[side]
+        ladder, best = self.ladders[side], best_bid if side == BUY else best_ask
         if not ladder:
             return 0
-        price = self._resized_level(side, at_touch=self._at_touch(side, bid, ask))
-        added = len(_standing(ladder, price)) - 1
+        if best is not None and joins[side] and rng.random() < AT_TOUCH:
+            price = best
+        else:
+            price = rng.choice(list(ladder))
+        added = len(ladder.get(price, ())) - 1
         if added > 0 and (added >= ADDED_MOST or rng.random() < 0.5):
-            self.hand.pull(ladder[price].pop(), now_ms)
+            self.hand.pull(ladder[price][-1], now_ms)
             return 1
         order = self._rest(side, price, rng.lognormvariate(math.log(10), 0.86), now_ms)
         if order is not None:
             ladder.setdefault(price, []).append(order)
         return 1
 
-    def _at_touch(self, side: str, bid: int, ask: int) -> bool:
-        """Whether this maker's own limits let it rest at the market's touch."""
-        best_bid, best_ask = self._best()
-        if side == BUY:
-            return best_bid is not None and best_bid <= bid
-        return best_ask is not None and best_ask >= ask
-
-    def _resized_level(self, side: str, *, at_touch: bool) -> int:
-        """The market's touch where that is allowed, nearly always; else any level of its own."""
-        best = self._best()[0 if side == BUY else 1]
-        if best is not None and at_touch and self._rng.random() < AT_TOUCH:
-            return best
-        return self._rng.choice(list(self.ladders[side]))
-
     def _rest(self, side: str, price: int, shares: float, now_ms: int) -> Order | None:
         size = max(LEAST, round(shares * 100) * CENT)
         sell = self._rng.random() < SELL_SHARE
         return self.hand.rest(self.market, side, price, size, now_ms, sell=sell)
-
-
-def _standing(ladder: Ladder, price: int) -> list[Order]:
-    """The orders alive at a level; what has died there is forgotten."""
-    orders = ladder.get(price)
-    if orders is None:
-        return []
-    if not all(map(alive, orders)):
-        orders[:] = filter(alive, orders)
-        if not orders:
-            del ladder[price]
-    return orders

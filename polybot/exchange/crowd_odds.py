@@ -20,7 +20,9 @@ SLOT_MS = 100  # beliefs change on this grid
 KEPT_SLOTS = 64
 BASIS_WEIGHT = 0.005  # per slot: the basis is learnt over about 20 s
 FLOOR_S = 0.05  # least remaining variance, in seconds of σ²: keeps the last instant finite
-CANDLE_FLOOR_S = 1.0  # which print will be the last one, nobody knows
+# Which print will be the last one, nobody knows, nor how far the settling source is from the one
+# that is watched: about a basis point, as much as four seconds move the price.
+CANDLE_FLOOR_S = 4.0
 SURE = 0.0005
 
 

@@ -12,22 +12,26 @@ import random
 import attrs
 
 from polybot.exchange.crowd_hand import LEAST, Hand
+from polybot.exchange.crowd_odds import MarketOdds
 from polybot.exchange.model import BUY, DOWN, SELL, UP, Market, Phase
 from polybot.exchange.money import ONE, UNIT
 
 TRADES_PER_S = 13.0  # small orders of one busy market at intensity 1 (7–11 trades measured)
+# They come when something happens: a market whose touch stands has half of the others' trades.
+CALM, STIRRED, STIRRED_MOST = 0.45, 0.02, 10.0  # at rest; a move that adds one; the most
+NOTICE_MS, STIR_MS = 500, 2_000  # how late they see the fair price, and how far they look back
 QUIET_BEFORE = 0.2  # activity before the window starts
 BUY_SHARE = 0.66
-NOISE_MEDIAN, NOISE_SIGMA, NOISE_MOST = 6.5, 1.0, 150.0
+NOISE_MEDIAN, NOISE_SIGMA, NOISE_MOST = 7.0, 1.0, 150.0
 DOLLAR_SHARE = 0.4  # of small buys: one dollar, the least there is
 # Some want it done, not cheap: they sweep (7 % of settlements span levels, feeds.md 2.3).
 HURRIED_SHARE, HURRIED_MEDIAN, HURRIED_TICKS = 0.08, 20.0, 4
 # Orders come in runs a few hundredths of a second apart: half of all gaps are under 32 ms.
 RUN_MEAN = 2.6  # orders
-RUN_GAP_MS, RUN_GAP_SIGMA = 14.0, 0.9
-STORM_SHARE, STORM, STORM_GAP_MS = 0.004, (15, 40), 3.0  # of runs: a script gone wild
+RUN_GAP_MS, RUN_GAP_SIGMA = 24.0, 0.9
+STORM_SHARE, STORM, STORM_GAP_MS = 0.008, (20, 70), 8.0  # of runs: a script gone wild
 # And there are loud seconds and quiet ones: median 8 a second, 63 at the 99th percentile.
-HEAT_SIGMA, HEAT_MEMORY_S = 1.0, 4.0
+HEAT_SIGMA, HEAT_MEMORY_S = 0.9, 4.0
 WHALES_PER_S = 1 / 90  # at intensity 1
 WHALE_MEDIAN, WHALE_SIGMA, WHALE_MOST, WHALE_TICKS = 500.0, 0.6, 3000.0, 6
 LINGER_S, LINGER_MOST_S = 2.8, 5.0  # the last trades come this long after the close
@@ -74,9 +78,12 @@ class Heat:
 class Noise:
     """Retail and its scripts: small orders in runs, on either token, more buys than sales."""
 
-    def __init__(self, hand: Hand, market: Market, rng: random.Random, rate: float) -> None:
+    def __init__(
+        self, hand: Hand, market: Market, odds: MarketOdds, rng: random.Random, rate: float
+    ) -> None:
         """`rate`: orders per second once the window runs."""
-        self.hand, self.market, self._rng, self._rate = hand, market, rng, rate
+        self.hand, self.market, self._odds, self._rng = hand, market, odds, rng
+        self._rate = rate
         self._heat = Heat(rng)
         self._linger_ms = linger(rng)
         self._choose()
@@ -98,7 +105,14 @@ class Noise:
             return now_ms + 1 + round(rng.lognormvariate(math.log(self._gap_ms), RUN_GAP_SIGMA))
         self._choose()
         rate = self._rate / RUN_MEAN * pace(market, now_ms) * self._heat.at(now_ms)
+        rate *= self._stirred(now_ms)
         return now_ms + 1 + round(rng.expovariate(rate) * 1000)
+
+    def _stirred(self, now_ms: int) -> float:
+        """A factor on arrivals for what the fair price has just done, about 1 on average."""
+        seen, before = now_ms - NOTICE_MS, now_ms - NOTICE_MS - STIR_MS
+        moved = abs(self._odds.at(seen).up - self._odds.at(before).up)
+        return min(STIRRED_MOST, CALM + moved / STIRRED)
 
     def _choose(self) -> None:
         """A run is one trader's: one token, one side, so many orders in so quick a row."""

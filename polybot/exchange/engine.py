@@ -7,7 +7,7 @@ it, stamped with its due time. State is complete before any listener hears of it
 from __future__ import annotations
 
 import random
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from functools import partial
 
 from polybot.exchange import positions
@@ -71,6 +71,8 @@ class Engine:
         # Owners, and their accounts, who never ask about an order again, as the crowd: theirs are
         # dropped when they die, or an hour of them would fill the memory.
         self.unread: set[str] = set()
+        # By owner among them: who hears of every death of a resting order, as it happens.
+        self.ends: dict[str, Callable[[Order], None]] = {}
         # The venue's trading mode. The engine itself obeys anybody, as recorded liquidity needs;
         # whoever enters orders asks first: the CLOB's door for its clients, the crowd's hands.
         self.modes = Modes()
@@ -156,6 +158,9 @@ class Engine:
             return
         if event.order.status not in {Status.LIVE, Status.DELAYED}:
             self.orders.pop(event.order.id, None)
+            ended = self.ends.get(event.order.owner)
+            if ended is not None:
+                ended(event.order)
 
     # --- time ------------------------------------------------------------------------
 

@@ -9,12 +9,19 @@ from __future__ import annotations
 import argparse
 import json
 import math
+import random
 import sys
 from collections.abc import Sequence
+from pathlib import Path
 from typing import TextIO
 
-from polybot.lab.crowd_figures import Figures, book_figures, price_figures
-from polybot.lab.crowd_meter import Meters, Tally
+import attrs
+
+from polybot.exchange.recording_cronos import SUFFIX
+from polybot.lab.crowd_figures import Figures, book_figures, price_figures, sample_figures
+from polybot.lab.crowd_meter import Meters
+from polybot.lab.crowd_sample import DRAWS, errors, tallies
+from polybot.lab.crowd_tally import Tally
 from polybot.lab.crowd_targets import BOOKS, PRICES, Target
 from polybot.lab.crowd_venue import SAMPLE_DAY, CrowdVenue
 
@@ -27,14 +34,24 @@ def main(argv: Sequence[str]) -> int:
         prog="polybot lab calibrate-crowd", allow_abbrev=False,
         description="The crowd's figures against those measured on the venue.",
     )  # fmt: skip
-    parser.add_argument("--markets", type=int, default=16, help="windows to measure (16)")
+    parser.add_argument("--markets", type=int, default=32, help="windows to measure (32)")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--json", action="store_true", help="rows as JSON instead of a table")
+    parser.add_argument(
+        "--sample", type=Path, metavar="FOLDER",
+        help="instead: what the recorded books themselves show, and their spread between markets",
+    )  # fmt: skip
     said = parser.parse_args(argv)
+    if said.sample is not None:
+        sys.stdout.write(sample_table(said.sample, said.seed))
+        return 0
     figures = measure(said.seed, said.markets, sys.stderr) | price_figures(said.seed)
-    rows = [(target, figures.get(target.path, math.nan)) for target in (*BOOKS, *PRICES)]
+    rows = [
+        Compared.of(target, figures.get(target.path, math.nan), said.markets)
+        for target in (*BOOKS, *PRICES)
+    ]
     sys.stdout.write(as_json(rows) if said.json else as_table(rows))
-    return 0 if all(target.met(ours) for target, ours in rows) else 1
+    return 0 if all(row.ok for row in rows) else 1
 
 
 def measure(seed: int, markets: int, progress: TextIO, intensity: float = 1.0) -> Figures:
@@ -49,26 +66,51 @@ def measure(seed: int, markets: int, progress: TextIO, intensity: float = 1.0) -
     return book_figures(tally)
 
 
-def as_json(rows: Sequence[tuple[Target, float]]) -> str:
+def sample_table(folder: Path, seed: int) -> str:
+    """Every target that recorded books show: the table's value and theirs, and both errors."""
+    markets = tallies(sorted(folder.glob(f"*{SUFFIX}")))
+    shown = sample_figures(Tally.together(markets))
+    spread = errors(markets, len(markets), random.Random(seed))
+    lines = [_line(("figure", "target", "sample", "error", "its error"))]
+    for target in BOOKS:
+        if target.path in shown:
+            figures = (target.value, shown[target.path], target.error)
+            cells = (f"{figure:.4g}" for figure in figures)
+            lines.append(_line((target.path, *cells, f"{spread[target.path]:.2g}")))
+    return "\n".join([*lines, f"{len(markets)} markets, {DRAWS} draws", ""])
+
+
+@attrs.frozen
+class Compared:
+    """One figure of so many windows beside its target."""
+
+    figure: str
+    target: float
+    ours: float
+    tolerance: str
+    ok: bool
+
+    @classmethod
+    def of(cls, target: Target, ours: float, windows: int) -> Compared:
+        tolerance, met = target.tolerance(windows), target.met(ours, windows)
+        return cls(target.path, target.value, ours, tolerance, met)
+
+
+def as_json(rows: Sequence[Compared]) -> str:
     listed = [
-        {
-            "figure": target.path, "target": target.value,
-            "ours": None if math.isnan(ours) else ours,
-            "tolerance": target.tolerance(), "ok": target.met(ours),
-        }
-        for target, ours in rows
-    ]  # fmt: skip
+        attrs.asdict(row) | {"ours": None if math.isnan(row.ours) else row.ours} for row in rows
+    ]
     return json.dumps(listed, indent=1) + "\n"
 
 
-def as_table(rows: Sequence[tuple[Target, float]]) -> str:
+def as_table(rows: Sequence[Compared]) -> str:
     """One line a figure, and how many are within their tolerance."""
     lines = [_line(("figure", "target", "ours", "tolerance", "ok"))]
-    for target, ours in rows:
-        verdict = "ok" if target.met(ours) else "OUT"
-        cells = (target.path, f"{target.value:.4g}", f"{ours:.4g}", target.tolerance(), verdict)
+    for row in rows:
+        verdict = "ok" if row.ok else "OUT"
+        cells = (row.figure, f"{row.target:.4g}", f"{row.ours:.4g}", row.tolerance, verdict)
         lines.append(_line(cells))
-    met = sum(target.met(ours) for target, ours in rows)
+    met = sum(row.ok for row in rows)
     return "\n".join([*lines, f"{met} of {len(rows)} within tolerance", ""])
 
 

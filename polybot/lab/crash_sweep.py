@@ -264,7 +264,7 @@ async def row_of_lives(seed: int, lives: int) -> list[Death]:
 def sweep_config(seed: int) -> Config:
     """Quotes until late in a window, and pairs merged a few at a time."""
     usual = lab_config(seed, RATE)
-    late = attrs.evolve(usual.quote, stop_twap_s=20.0, cutoff_twap_s=10.0)
+    late = attrs.evolve(usual.quote, stop_twap_s=20.0, stop_move=0.5, cutoff_twap_s=10.0)
     often = InventoryParams(merge_shares=5, merge_equity_percent=0)
     return attrs.evolve(usual, quote=late, inventory=often)
 

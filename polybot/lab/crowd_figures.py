@@ -11,7 +11,7 @@ from collections.abc import Iterable, Sequence
 
 from polybot.exchange.oracle import Oracle, PriceTick
 from polybot.exchange.synthetic import SyntheticSource
-from polybot.lab.crowd_meter import CENT, Span, Tally
+from polybot.lab.crowd_tally import CENT, Span, Tally
 from polybot.lab.crowd_venue import FIRST_MS
 
 Figures = dict[str, float]
@@ -34,13 +34,12 @@ def quantile(values: Sequence[float], share: float) -> float:
 
 def book_figures(tally: Tally) -> Figures:
     """Everything that the books and the trades show."""
-    return {
-        **_spreads(tally),
-        **_trades(tally),
-        **_depth(tally),
-        **_moves(tally),
-        **_full_rate(tally),
-    }
+    return {**sample_figures(tally), **_sizes(tally), **_full_rate(tally)}
+
+
+def sample_figures(tally: Tally) -> Figures:
+    """What recorded books show, too: no print, no change between two trades."""
+    return {**_spreads(tally), **_trades(tally), **_depth(tally), **_moves(tally)}
 
 
 def _spreads(tally: Tally) -> Figures:
@@ -69,8 +68,12 @@ def _trades(tally: Tally) -> Figures:
     figures |= _summary(
         f"{path}/seconds_of_trading_after_close", [ms / 1000 for ms in tally.after_ms]
     )
+    return figures
+
+
+def _sizes(tally: Tally) -> Figures:
     path = "full_rate_btc5m/trades"
-    figures |= _summary(f"{path}/size_shares", tally.sizes)
+    figures = _summary(f"{path}/size_shares", tally.sizes)
     figures[f"{path}/taker_side/BUY"] = _share(tally.bought, len(tally.sizes))
     return figures
 

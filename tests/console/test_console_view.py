@@ -31,6 +31,7 @@ MARKET = MarketSnapshot(
     realised=1_230_000,
     unrealised=-450_000,
     reasons=("UP level 3: inventory",),
+    signals=("liquidity low", "flow +0.40 (n 31)"),
 )
 SNAPSHOT = Snapshot(
     mode="paper",
@@ -90,6 +91,7 @@ def test_the_screen_tells_everything() -> None:
         "30 12.34 12.34",
         "-0.45",
         "UP level 3: inventory",
+        "liquidity low; flow +0.40 (n 31)",
         "12:00:50  fill Up 10 @ 52.5",
     ):
         assert words in screen, words
@@ -124,7 +126,7 @@ def test_columns_stand_under_their_titles() -> None:
     long = attrs.evolve(MARKET, slug="x" * 80, spot=1e12)
 
     shown = lines(attrs.evolve(SNAPSHOT, markets=(MARKET, long)))
-    normal, cut = shown[6], shown[9]
+    normal, cut = shown[6], shown[10]
 
     assert cut.index("54.4") == normal.index("54.4") == shown[5].index("fair")
 

@@ -24,7 +24,7 @@ from polybot.exchange.money import ONE, UNIT
 def test_small_orders_come_in_runs() -> None:
     """Half of the gaps are hundredths of a second while the mean is ten times that."""
     scene = Scene()
-    noise = Noise(scene.hand, scene.market, random.Random(3), 9.0)
+    noise = Noise(scene.hand, scene.market, scene.odds, random.Random(3), 9.0)
     times = run(noise, T0, 1500)
     gaps = sorted(after - before for before, after in pairwise(times))
 
@@ -36,7 +36,7 @@ def test_a_run_is_one_traders() -> None:
     """Orders hundredths of a second apart want the same token on the same side, nearly always."""
     scene = Scene()
     scene.quote(4900, 5000, 40_000)
-    run(Noise(scene.hand, scene.market, random.Random(3), 5.0), T0, 300)
+    run(Noise(scene.hand, scene.market, scene.odds, random.Random(3), 5.0), T0, 300)
     takers = [trade.taker for trade in scene.engine.trades.values()]
     close = [
         (one.token, one.side) == (other.token, other.side)
@@ -58,6 +58,18 @@ def test_heat_is_one_on_average_and_remembers_seconds() -> None:
     near = sum((a - mean) * (b - mean) for a, b in pairwise(values))
     far = sum((a - mean) * (b - mean) for a, b in zip(values, values[60:], strict=False))
     assert near > 10 * abs(far)
+
+
+def test_small_orders_come_when_the_price_moves() -> None:
+    """A fair price that has just moved by four cents brings several times the orders of rest."""
+    counts = []
+    for up_later in (0.5, 0.54):
+        scene = Scene()
+        scene.opinion.later = up_later
+        noise = Noise(scene.hand, scene.market, scene.odds, random.Random(3), 5.0)
+        counts.append(sum(due < T0 + 60_000 for due in run(noise, T0, 3000)))
+
+    assert counts[1] > 2 * counts[0] > 0
 
 
 # --- whales ---------------------------------------------------------------------------------------

@@ -10,6 +10,7 @@ import pytest
 from engine_kit import T0, Kit
 from hypothesis import given, settings, strategies as st
 
+from polybot.exchange import crowd_makers
 from polybot.exchange.crowd import Member
 from polybot.exchange.crowd_hand import LEAST, Hand, alive
 from polybot.exchange.crowd_informed import RACERS, Informed
@@ -36,10 +37,12 @@ class Opinion:
     up: float
     speed: float = 0.02
     asked: list[int] = attrs.field(factory=list)
+    later: float | None = None  # what it says in every other two seconds, if that is not the same
 
     def at(self, at_ms: int) -> View:
         self.asked.append(at_ms)
-        return View(self.up, self.speed)
+        flipped = self.later is not None and at_ms // 2_000 % 2
+        return View(self.later if flipped and self.later is not None else self.up, self.speed)
 
 
 class Scene:
@@ -233,6 +236,59 @@ def test_a_desk_leaves_at_the_end(closed: bool, stays_ms: int) -> None:
     assert scene.engine.live_orders(scene.hand.owner) == []
 
 
+def test_what_is_nearly_won_is_sold_at_the_last_price_for_a_while(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Up as good as won: until then a maker asks for the last tick, afterwards for nothing."""
+    monkeypatch.setattr(crowd_makers, "BIAS", 0.0)
+    scene, fine = Scene(up=0.9999, auto_tick=False), attrs.evolve(MAKER, edge=0.001)
+    till_ms = T0 + 60_000
+    desk = Desk(fine, scene.hand, scene.market, scene.odds, random.Random(1), 20.0, 1.0, till_ms)
+    run(desk, T0, 12)
+    assert scene.best() == (9800, 9900)
+
+    run(desk, till_ms, 12)
+
+    assert scene.best() == (9900, None)
+
+
+def test_the_last_seconds_make_makers_nervous(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Half a cent more on either side: more than one cent where there was one."""
+    monkeypatch.setattr(crowd_makers, "BIAS", 0.0)
+    calm, nervous = Scene(up=0.495), Scene(up=0.495)
+    fine = attrs.evolve(MAKER, edge=0.001)
+    run(calm.desk(fine), T0, 12)
+    run(nervous.desk(fine), nervous.market.end_ms - 9_000, 12)
+
+    assert spread(calm) == 100
+    assert spread(nervous) > 100
+
+
+def spread(scene: Scene) -> int:
+    bid, ask = scene.best()
+    assert bid is not None
+    assert ask is not None
+    return ask - bid
+
+
+def test_a_filled_order_is_forgotten_at_once() -> None:
+    """A ladder hears of a death by another's hand: the level is laid out anew in the next act."""
+    scene = Scene()
+    desk = scene.desk()
+    due = run(desk, T0, 8)[-1]
+    bid, _ = scene.best()
+    assert bid is not None
+    taker = Hand.make(scene.engine, "taker")
+    taker.stock_up(scene.market, due)
+    taker.take(scene.market, scene.market.tokens[UP], SELL, bid, 5000 * UNIT, due, seen=bid)
+    scene.engine.advance(due + 200)
+    assert bid not in desk.ladders[BUY]
+
+    run(desk, due + 200, 2)
+
+    assert all(alive(order) for order in desk.ladders[BUY][bid])
+
+
 def test_ladders_thin_out_near_the_end() -> None:
     """Depth behind the touch vanishes in the last minute."""
     assert [levels_left(8, left) for left in (300, 59, 29, 9)] == [8, 4, 3, 2]
@@ -244,8 +300,11 @@ def test_before_the_window_everybody_is_slower() -> None:
     late = Scene()
     counts = []
     for scene in (early, late):
-        noise = Noise(scene.hand, scene.market, random.Random(3), 5.0)
-        counts.append(len([t for t in run(noise, T0, 2000) if t < T0 + 200_000]))
+        heard = 0
+        for seed in range(8):
+            noise = Noise(scene.hand, scene.market, scene.odds, random.Random(seed), 10.0)
+            heard += sum(due < T0 + 200_000 for due in run(noise, T0, 3000))
+        counts.append(heard)
 
     assert counts[0] == pytest.approx(QUIET_BEFORE * counts[1], rel=0.35)
 
@@ -258,7 +317,7 @@ def test_noise_comes_whatever_the_book() -> None:
     empty, full = Scene(), Scene()
     full.quote(4900, 5000, 20_000)
     times = [
-        run(Noise(scene.hand, scene.market, random.Random(3), 2.0), T0, 100)
+        run(Noise(scene.hand, scene.market, scene.odds, random.Random(3), 2.0), T0, 100)
         for scene in (empty, full)
     ]
 
@@ -271,7 +330,7 @@ def test_noise_takes_both_outcomes_on_both_sides() -> None:
     """Buys and sales of Up and of Down all occur, buys more often."""
     scene = Scene()
     scene.quote(4900, 5000, 20_000)
-    run(Noise(scene.hand, scene.market, random.Random(3), 5.0), T0, 200)
+    run(Noise(scene.hand, scene.market, scene.odds, random.Random(3), 5.0), T0, 200)
 
     takers = [trade.taker for trade in scene.engine.trades.values()]
     assert {(o.side, scene.market.outcome_of(o.token)) for o in takers} == {

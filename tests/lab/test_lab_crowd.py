@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import math
+import random
 from pathlib import Path
 from typing import Any
 
@@ -16,8 +17,10 @@ from polybot.exchange.model import BUY, DOWN, SELL, UP, Market
 from polybot.exchange.money import UNIT
 from polybot.lab import calibrate_crowd, commands
 from polybot.lab.crowd_figures import book_figures, quantile
-from polybot.lab.crowd_meter import Meters, Span, Tally, bucket_of
-from polybot.lab.crowd_targets import BOOKS, PRICES, Target
+from polybot.lab.crowd_meter import Meters
+from polybot.lab.crowd_sample import errors, tallies
+from polybot.lab.crowd_tally import Span, Tally, bucket_of
+from polybot.lab.crowd_targets import BOOKS, PRICES, SURE, Target
 from polybot.lab.crowd_venue import SAMPLE_DAY, TODAY, CrowdVenue
 
 CALIBRATION = Path(__file__).resolve().parents[2].parent / "shared" / "data" / "calibration.json"
@@ -160,6 +163,35 @@ def test_targets_are_what_was_measured() -> None:
         assert found / target.over == pytest.approx(target.value, rel=2e-3, abs=1e-4), target.path
 
 
+def test_recorded_markets_are_measured_as_in_the_file() -> None:
+    """Two of the sample's markets by our definitions: the file's own figures for each come out."""
+    folder = CALIBRATION.parent / "recordings" / "btc5m_books_cronos"
+    if not folder.is_dir():
+        pytest.skip("the recorded books are not there")
+    listed = json.loads(CALIBRATION.read_text())["book_events_btc5m"]["per_market"]
+    markets = tallies(sorted(folder.glob("*.jsonl.zst"))[:2])
+
+    for market, row in zip(markets, listed, strict=False):
+        seconds = [count for counts in market.per_second.values() for count in counts]
+        assert sum(seconds) / len(seconds) == pytest.approx(row["rate_mean"], rel=0.02)
+        assert quantile(seconds, 0.5) == row["rate_median"]
+        assert max(seconds) == row["rate_max"]
+        assert market.bursts == [row["burst_max_100ms"]]
+
+
+def test_errors_are_the_deviation_between_draws() -> None:
+    """Of markets half of which are always one-sided, n drawn deviate by ½/√n."""
+    markets = []
+    for spread in (None, 100) * 8:
+        tally = Tally()
+        tally.spread_ms["10-0s"][spread] = 10_000
+        markets.append(tally)
+
+    spread_of = errors(markets, 16, random.Random(1), draws=400)
+
+    assert spread_of["spread_by_ttc/10-0s/one_sided_time_share"] == pytest.approx(1 / 8, rel=0.1)
+
+
 def test_a_target_is_met_inside_its_band_only() -> None:
     """A factor either way, or a distance; a figure that could not be taken is never met."""
     factor, distance = Target("a", 10.0, 1.5), Target("b", 0.5, 0.1)
@@ -168,6 +200,21 @@ def test_a_target_is_met_inside_its_band_only() -> None:
     assert [distance.met(ours) for ours in (0.39, 0.41, 0.61)] == [False, True, False]
     assert not factor.met(math.nan)
     assert not distance.met(math.nan)
+
+
+def test_the_samples_spread_widens_a_band_and_never_narrows_it() -> None:
+    """Two and a half deviations of the difference of two draws, where that is more."""
+    sure, unsure = Target("a", 0.5, 0.1, 0.01), Target("b", 0.5, 0.1, 0.1)
+    factor = Target("c", 10.0, 1.5, 2.0)
+
+    assert sure.reach() == 0.1
+    assert unsure.reach() == pytest.approx(SURE * math.sqrt(2) * 0.1)
+    assert factor.reach() == pytest.approx(math.exp(SURE * math.sqrt(2) * 0.2))
+    assert unsure.met(0.84)
+    assert not unsure.met(0.86)
+    assert factor.tolerance() == "×÷ 2.03"
+    assert unsure.reach(8) == pytest.approx(SURE * math.sqrt(5) * 0.1)
+    assert sure.reach(8) == 0.1
 
 
 def test_every_target_has_a_figure_of_that_name() -> None:

@@ -1,91 +1,65 @@
-"""The naive maker must lose against the crowd, and its profit must be what its wallet says."""
+"""The commands that let makers play: the naive one must lose, and the table must say who earns."""
 
 from __future__ import annotations
 
 import io
 
 import pytest
-from hypothesis import given, settings, strategies as st
 
-from polybot.exchange.crowd_hand import FUNDS, Hand
-from polybot.exchange.invariants import check
-from polybot.exchange.money import UNIT
-from polybot.lab import commands, naive_maker
-from polybot.lab.crowd_rivals import HALF_CENTS, LATENCY_MS, SHARES, Naive, Rival
-from polybot.lab.crowd_venue import TODAY, CrowdVenue
-from polybot.lab.naive_maker import Earnings, compete, line
+from polybot.lab import commands, maker_table, naive_maker
+from polybot.lab.maker_match import Interval, play
+from polybot.lab.maker_policies import Careful, Naive
+from polybot.lab.maker_table import Row, as_table, compare, perform
 
 
 def test_a_fixed_cent_around_the_mid_loses() -> None:
     """A thin crowd and a dozen windows are enough to see it (the command runs hundreds)."""
-    naive, careful = compete(5, 12, 0.03, io.StringIO())
+    naive, careful = (play(policy, 5, 12, 0.03) for policy in (Naive, Careful))
 
-    assert naive.windows == 12
-    assert naive.shares > 50
-    assert naive.rebate > 0
-    assert naive.mean < 0
-    assert careful.mean > naive.mean
-
-
-def naive_in(seed: int, intensity: float, windows: int) -> tuple[CrowdVenue, Rival]:
-    venue = CrowdVenue(seed, intensity, TODAY)
-    rival = Rival(Hand.make(venue.engine, "naive"))
-    for market in venue.windows(windows):
-        mind = Naive(venue.engine, market)
-        for at_ms in range(market.start_ms, market.end_ms, LATENCY_MS):
-            venue.until(at_ms)
-            rival.act(mind, market, at_ms)
-        check(venue.engine)
-        rival.leave(market, market.end_ms)
-    return venue, rival
+    assert sum(one.shares for one in naive.settled) > 12 * 50_000_000
+    assert sum(one.rebate for one in naive.settled) > 0
+    assert sum(naive.profits) < 0
+    assert sum(careful.profits) > sum(naive.profits)
 
 
-def test_profit_is_what_the_wallet_shows() -> None:
-    """Everything redeemed, cash has changed by the profit without the rebates, to a cent's dust."""
-    venue, rival = naive_in(2, 0.02, 2)
-    for market in venue.engine.markets.values():
-        if market.winner is not None:
-            venue.engine.redeem(rival.hand.account, market, venue.now_ms)
-    earned = (venue.engine.accounts.cash(rival.hand.account) - FUNDS) / UNIT
+def test_the_table_compares_with_the_first(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Rows in the order given, the later ones window by window against the first."""
+    monkeypatch.setattr(maker_table, "each_of", map)
+    heard = io.StringIO()
+    rows = compare(["naive", "careful"], [1, 2], 2, 0.01, heard)
 
-    assert rival.filled > 0
-    assert earned == pytest.approx(sum(rival.profits) - rival.rebates, abs=0.01)
-
-
-@given(st.integers(0, 10_000))
-@settings(max_examples=4, deadline=None)
-def test_no_maker_changes_an_outcome(seed: int) -> None:
-    """With a maker among them or without, each window ends as its prices say; books stay sound."""
-    with_maker, _ = naive_in(seed, 0.01, 1)
-    alone = CrowdVenue(seed, 0.01, TODAY)
-    for _ in alone.windows(1):
-        pass
-    outcomes = [
-        [market.winner for market in venue.engine.markets.values()] for venue in (alone, with_maker)
-    ]
-
-    assert outcomes[0] == outcomes[1]
+    assert [row.policy for row in rows] == ["naive", "careful"]
+    assert rows[0].against is None
+    assert rows[1].against is not None
+    expected = rows[1].earned.mean - rows[0].earned.mean
+    assert rows[1].against.mean == pytest.approx(expected)
+    assert rows[0].earned.windows == 4
+    assert len(heard.getvalue().splitlines()) == 4
+    assert len(as_table(rows).splitlines()) == 2
 
 
-def test_naive_quotes_are_a_cent_from_the_mid() -> None:
-    """Fifteen shares on each side, rounded away from the mid, one latency after the look."""
-    venue = CrowdVenue(1, 0.02, TODAY)
-    market = next(venue.windows(1))
-    for hand in venue.crowd.hands:
-        hand.leave(market, venue.now_ms)
-    other, rival = Hand.make(venue.engine, "other"), Rival(Hand.make(venue.engine, "naive"))
-    other.rest(market, "BUY", 5000, 100 * UNIT, venue.now_ms)
-    other.rest(market, "SELL", 5100, 100 * UNIT, venue.now_ms)
-    mind = Naive(venue.engine, market)
+def test_a_policy_is_found_by_its_place() -> None:
+    """`module:name` is the same maker as its short name."""
+    tasks = [maker_table.Task(name, 3, 2, 0.01) for name in ("naive", maker_table.KNOWN["naive"])]
 
-    rival.act(mind, market, venue.now_ms)
-    assert venue.engine.live_orders(rival.hand.owner) == []
-    rival.act(mind, market, venue.now_ms + LATENCY_MS)
+    assert perform(tasks[0])[1] == perform(tasks[1])[1]
 
-    orders = venue.engine.live_orders(rival.hand.owner)
-    assert {order.size for order in orders} == {SHARES}
-    assert mind.quotes(0, 0) == (5050 - HALF_CENTS, 5050 + HALF_CENTS)
-    assert {order.price for order in orders} == {4900, 10_000 - 5200}
+
+@pytest.mark.parametrize(
+    "words", [["nobody"], ["polybot.lab.nothing:Naive"], ["naive", "--intervals", "1"], []]
+)
+def test_bad_words_are_one_clear_line(words: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    """Exit code 2 and no traceback."""
+    with pytest.raises(SystemExit) as stop:
+        commands.run("maker-match", words)
+
+    assert stop.value.code == 2
+    assert "Traceback" not in capsys.readouterr().err
+
+
+def rows_with(high: float) -> list[Row]:
+    earned = Interval(9, -2.0, -4.0, high)
+    return [Row(name, earned, None, 50.0, 0.5) for name in ("naive", "careful")]
 
 
 @pytest.mark.parametrize(("high", "code"), [(-0.1, 0), (0.1, 1)])
@@ -93,11 +67,10 @@ def test_the_command_fails_unless_the_loss_is_sure(
     high: float, code: int, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """Zero inside the interval is not a loss that was shown."""
-    rows = tuple(Earnings(name, 9, -2.0, -4.0, high, 50, 0.5) for name in ("naive", "careful"))
-    monkeypatch.setattr(naive_maker, "compete", lambda *_: rows)
+    monkeypatch.setattr(naive_maker, "compare", lambda *_: rows_with(high))
 
     assert commands.run("naive-maker", ["--markets", "9"]) == code
-    assert capsys.readouterr().out == "".join(f"{line(row)}\n" for row in rows)
+    assert capsys.readouterr().out == as_table(rows_with(high))
 
 
 def test_one_market_makes_no_interval(capsys: pytest.CaptureFixture[str]) -> None:

@@ -24,6 +24,7 @@ NAMES = {
     "intervals",
     "totals",
     "rejects",
+    "signals",
     "cancels",
     "halts",
     "quoted_share",

@@ -44,6 +44,7 @@ SEED = 1
 INTENSITY = 0.02  # of the crowd: there, and no busier than a test needs
 HOUR_MS = PAPER_START_MS + 90_000  # a window of the series begins here
 CUTOFF_S = 10.0
+HIT_EVERY_MS = 500
 QUIET_MS = 2_000
 POLL_S = 0.1
 WITHIN_S = 60.0  # of venue time, for anything a test waits for
@@ -51,7 +52,7 @@ WITHIN_S = 60.0  # of venue time, for anything a test waits for
 
 def shell_config(series: str = SERIES, **quote: float) -> Config:
     """Defaults, but a volatility to quote with before any has been measured, and late cutoffs."""
-    late = {"stop_twap_s": 20.0, "cutoff_twap_s": CUTOFF_S}
+    late = {"stop_twap_s": 20.0, "cutoff_twap_s": CUTOFF_S, "stop_move": 0.5}
     return Config(
         bot=BotParams(series=(series,)),
         quote=QuoteParams(**(late | quote)),  # type: ignore[arg-type]  # all are numbers
@@ -140,11 +141,16 @@ class Scene:
 
     async def filled(self, more: int = 1) -> None:
         """Let somebody hit our bids until they have filled so many times more."""
-        wanted = self.venue.fills + more
+        wanted, again_ms = self.venue.fills + more, 0
 
         def hit() -> bool:
-            for order in self.venue.live[:1]:
-                self.venue.hit(order)
+            # A taker is held a moment before it trades: who hits again at once hits two bids.
+            nonlocal again_ms
+            now_ms = self.venue.clock.now_ms()
+            if self.venue.fills < wanted and now_ms >= again_ms:
+                for order in self.venue.live[:1]:
+                    self.venue.hit(order)
+                    again_ms = now_ms + HIT_EVERY_MS
             return self.venue.fills >= wanted
 
         await self.until(hit, f"{more} fills")

@@ -71,6 +71,7 @@ async def test_a_loss_on_paper_halts_for_good(fast_clock: PatientClock) -> None:
         assert halts(it) == {}
         fall(it, 0.02)
         await it.until(lambda: halts(it), "it halts", 60)
+        assert it.bot.ctx.account.day_loss >= 20 * USD, "and the limits on orders have shrunk"
         assert "lost today, from 20" in halts(it)[Halt.DAILY_LOSS.value]
         await it.withdrawn()
         report = await it.end()
