@@ -27,6 +27,7 @@ from polybot.exchange.server import Exchange
 from polybot.execution.inventory import InventoryParams
 from polybot.execution.params import OrderParams
 from polybot.host import ask_exchange
+from polybot.in_flight import GRACE_S
 from polybot.lab.shares import each_of
 from polybot.lab.stage import Sniper, Taps, bot_before, lab_config, scratch_journal, serving, until
 from polybot.launch import PAPER_START_MS, run_watched
@@ -192,8 +193,10 @@ class Auditor:
     async def _compare(self, slug: str) -> Interval:
         begun = trio.current_time()
         while (off := differences(self.bot, self.exchange)) and not self.bot.ctx.stopping:
-            if trio.current_time() - begun > PATIENCE_S:
-                return Interval(slug, PATIENCE_S, tuple(off))
+            waited = trio.current_time() - begun
+            # A transaction that the plan delays is in the chain's books before it is in ours.
+            if waited > (GRACE_S if self.bot.inventory.in_flight else PATIENCE_S):
+                return Interval(slug, waited, tuple(off))
             await trio.sleep(LOOK_EVERY_S)
         return Interval(slug, trio.current_time() - begun)
 
