@@ -16,15 +16,17 @@ import trio
 
 from polybot.channels import Bell
 from polybot.clock import Clock
-from polybot.domain.ledger import Holdings, Ledger
+from polybot.domain.ledger import Ledger, MarketBooks
+from polybot.domain.market import Outcome
 from polybot.domain.orders import OrderSeen, PrivateEvent, TradeSeen
-from polybot.execution.firewall import Standing
 from polybot.execution.reconcile import OurOrder
 from polybot.health import Health
 from polybot.journal.entries import Entry, Told
 from polybot.journal.recovery import apply
 from polybot.journal.store import JournalFailed
 from polybot.journal.writer import Journal
+from polybot.risk.checks import Standing
+from polybot.risk.exposure import Exposure, OpenBids, cluster_of, elsewhere
 from polybot.venue.clob import ClobClient
 
 INBOX = 10_000  # a burst of two minutes at the busiest rate ever seen on a user stream
@@ -53,6 +55,8 @@ class Account:
     ledger: Ledger = attrs.field(factory=Ledger)
     routes: dict[str, Route] = attrs.field(factory=dict)  # by condition id
     reserved: dict[str, int] = attrs.field(factory=dict)  # dollars open orders may spend, by market
+    bids: dict[str, OpenBids] = attrs.field(factory=dict)  # the part of it known by outcome
+    day_loss: int = 0  # dollars, by the loss watch: what today has cost so far, 0 or more
     changed: dict[str, Bell] = attrs.field(factory=dict)  # rung when a market's holdings change
     # Markets with a merge, split or redemption under way: their balances are in motion.
     moving: set[str] = attrs.field(factory=set)
@@ -86,6 +90,7 @@ class Account:
         self._owners = {o: c for o, c in self._owners.items() if c != condition_id}
         self._placed_in.discard(condition_id)
         self.reserved.pop(condition_id, None)
+        self.bids.pop(condition_id, None)
         self.changed.pop(condition_id, None)
 
     # --- facts in ------------------------------------------------------------------------
@@ -152,14 +157,33 @@ class Account:
     # --- figures -------------------------------------------------------------------------
 
     def standing(self, condition_id: str) -> Standing:
-        """Where the wallet stands, seen from one market's desk."""
-        others = sum(usd for market, usd in self.reserved.items() if market != condition_id)
-        here = self.ledger.books.get(condition_id)
-        held = here.holdings() if here else Holdings()
-        elsewhere = sum(
-            books.holdings().cost
-            for market, books in self.ledger.books.items()
-            if market != condition_id and books.up_payout is None
+        """Where the wallet stands, seen from one market's desk. What is promised and not known by
+        outcome – trades that lag, orders in doubt elsewhere – may be lost whole.
+        """
+        books = self.ledger.books
+        others = [
+            (cluster_of(of.market.series), self._exposure(of, market))
+            for market, of in books.items()
+            if market != condition_id and of.up_payout is None
+        ]
+        reserved = sum(usd for market, usd in self.reserved.items() if market != condition_id)
+        loose = reserved - sum(exposure.bids.total for _, exposure in others)
+        here = books.get(condition_id)
+        return Standing(
+            free_cash=self.ledger.cash - reserved,
+            equity=self.ledger.equity,
+            held=self._exposure(here) if here is not None else Exposure(),
+            others=elsewhere(others, cluster_of(here.market.series) if here else "", max(0, loose)),
+            day_loss=self.day_loss,
         )
-        free = self.ledger.cash - others
-        return Standing(free, held.cost, others + elsewhere, held.net)
+
+    def _exposure(self, books: MarketBooks, market: str = "") -> Exposure:
+        """A market's holdings, with its open bids where it is named."""
+        held, up, down = books.holdings(), Outcome.UP, Outcome.DOWN
+        return Exposure(
+            max(0, books.cost(up)),
+            max(0, books.cost(down)),
+            max(0, held.up),
+            max(0, held.down),
+            self.bids.get(market, OpenBids()),
+        )

@@ -9,23 +9,27 @@ and the user stream stop.
 from __future__ import annotations
 
 import gc
+from pathlib import Path
 
 import attrs
 import trio
 from loguru import logger
 
+from polybot.calibration_log import CalibrationLog
 from polybot.certify import certify
 from polybot.clock import wall_seconds
 from polybot.console.snapshot import Snapshot
 from polybot.context import Context
 from polybot.discovery import Discovery
+from polybot.domain.accounts import Kind as AccountKind
 from polybot.domain.ledger import MarketBooks
 from polybot.health import leaves
 from polybot.inventory import Inventory
 from polybot.market_scope import Unflattened
 from polybot.price_task import PriceTask
 from polybot.restart import Restart, StartFailed, end_of
-from polybot.summary import Summary, total
+from polybot.signal.board import SignalMemory
+from polybot.summary import SignalScore, Summary, total
 from polybot.supervisor import Supervisor
 from polybot.user_task import UserTask
 
@@ -60,6 +64,8 @@ class Bot:
         self.discovery = Discovery(self.ctx, self.series)
         self.supervisor = Supervisor(self.ctx, self.discovery, self.inventory)
         self.ctx.account.journal.on_failure = self._journal_failed
+        named = self.ctx.config.journal.calibration
+        self.calibration = CalibrationLog(self.ctx.records, Path(named)) if named else None
 
     # --- running -----------------------------------------------------------------------------
 
@@ -112,6 +118,8 @@ class Bot:
             await restart.run()
         finally:
             self.empty = restart.empty
+        for _ in range(2):  # nothing has flickered yet: a loss while we were away counts at once
+            self.ctx.losses.look()
         self.ready = True
         for market in self.ctx.recovered.markets.values():
             self.inventory.watch(market)
@@ -125,7 +133,10 @@ class Bot:
         services.start_soon(PriceTask(self.ctx, assets).run, name="prices")
         services.start_soon(self.discovery.run, name="discovery")
         services.start_soon(self.inventory.run, name="inventory")
+        services.start_soon(self.ctx.losses.run, name="losses")
         services.start_soon(self._publish, name="view")
+        if self.calibration is not None:
+            services.start_soon(self.calibration.run, name="calibration")
         if self.run_ms is not None:
             services.start_soon(self._stop_at, self.started_ms + self.run_ms, name="timer")
 
@@ -192,6 +203,8 @@ class Bot:
         """Late fills and results, so that the books are complete when they are written."""
         await self.ctx.reconciler.reconcile()
         await self.inventory.round(final=True)
+        if self.calibration is not None:
+            await self.calibration.write()
 
     # --- figures -----------------------------------------------------------------------------
 
@@ -219,6 +232,10 @@ class Bot:
             equity=ledger.equity,
             cash=ledger.cash,
             realised=ledger.realised,
+            unrealised=ctx.marks.unrealised(),
+            unrealised_worst=ctx.marks.unrealised_worst(),
+            today=ctx.losses.today(),
+            heartbeat_lag_s=ctx.heartbeat.lag_s if ctx.heartbeat.beating else None,
             fills=fills + sum(r.final.fills for r in done if r.final is not None),
             open_orders=sum(len(s.orders.desk.table.open()) for s in scopes),
             intervals_settled=sum(r.outcome is not None for r in done),
@@ -255,6 +272,7 @@ class Bot:
             withheld=dict(ctx.records.withheld),
             faults=dict(ctx.records.faults),
             bad_input=dict(ctx.records.bad_input),
+            signals=_scores(ctx.signals),
             quoted_share=ctx.records.share(lambda record: record.quoted_ms, ended_ms),
             two_sided_share=ctx.records.share(lambda record: record.two_sided_ms, ended_ms),
             differences=dict(ctx.records.differences),
@@ -263,8 +281,23 @@ class Bot:
             unknown_most_ms=ctx.records.doubt_ms(100),
             # Before our cash has been read there is no equity to tell.
             equity_bot=ctx.account.ledger.equity if self.ready else None,
+            rebates_paid=ctx.account.ledger.received(AccountKind.REBATES),
+            rewards_paid=ctx.account.ledger.received(AccountKind.REWARDS),
+            unrealised_fair=ctx.marks.unrealised(),
+            unrealised_worst=ctx.marks.unrealised_worst(),
+            heartbeat_lag_most_ms=round(ctx.heartbeat.lag_most_s * 1000),
             shutdown_ms=round(shutdown * 1000) if shutdown is not None else None,
         )
+
+
+def _scores(signals: SignalMemory) -> dict[str, SignalScore]:
+    return {
+        name: SignalScore(
+            calls=score.calls, hits=score.hits, mean_gain=round(score.gain / score.calls, 6)
+        )
+        for name, score in signals.summary().items()
+        if score.calls
+    }
 
 
 def _names(error: BaseException) -> str:

@@ -38,6 +38,11 @@ class Balances:
         """Whether something differed at the last look, so that the next should come soon."""
         return self.watch.differing
 
+    @property
+    def surplus(self) -> bool:
+        """Whether there was more cash at the last look than we know of."""
+        return self.watch.surplus(CASH)
+
     async def compare(self) -> list[Difference]:
         """Read every balance that may be judged; the drifts among them."""
         found: list[Difference] = []

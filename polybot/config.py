@@ -26,7 +26,9 @@ from polybot.options import Overrides
 from polybot.pricing.params import PricingParams
 from polybot.quoting.params import CompletionParams, QuoteParams
 from polybot.risk.limits import RiskParams
+from polybot.season_file import read as read_seasons
 from polybot.secrets_file import FUNDER, PRIVATE_KEY, LiveKeys, read_file, read_keys
+from polybot.signal.params import SignalParams
 from polybot.venue.secret import Secret
 
 T = TypeVar("T", bound=attrs.AttrsInstance)
@@ -101,6 +103,10 @@ class JournalParams:
     folder: str = "journal"
     """Folder of the journals, one file per wallet; on paper one that begins anew with each run."""
 
+    calibration: str = ""
+    """File that gets our probabilities beside the market's, once each result is known; empty: none.
+    """
+
 
 @attrs.frozen
 class LiveParams:
@@ -137,6 +143,7 @@ class Config:
     live: LiveParams
     journal: JournalParams = JournalParams()
     inventory: InventoryParams = InventoryParams()
+    signals: SignalParams = SignalParams()
     completion: CompletionParams = CompletionParams()
     keys: LiveKeys | None = None  # in live mode only
 
@@ -172,10 +179,16 @@ def load(path: Path, env: Mapping[str, str], overrides: Overrides = Overrides())
         live=section(LiveParams, "live"),
         journal=section(JournalParams, "journal"),
         inventory=section(InventoryParams, "inventory"),
+        signals=section(SignalParams, "signals"),
         completion=section(CompletionParams, "completion"),
     )
     if any(fault.path.startswith("live") for fault in faults):
         raise ConfigError(faults)  # which wallet and which file are meant is not known
+    if config.pricing.vol_seasons:
+        try:
+            read_seasons(Path(config.pricing.vol_seasons))
+        except ValueError as error:
+            faults.append(Fault("pricing.vol_seasons", str(error)))
     named = config.live.secrets_file
     secrets = path.parent / Path(named).expanduser() if named else None
     if "live" in (asked_live, overrides.mode) and overrides.mode != "paper":
@@ -202,6 +215,10 @@ def _place_files(tables: dict[str, Any], folder: Path) -> None:
     """A file named in the configuration lies beside it, one named on the command line where the
     operator stands.
     """
+    for section, key in (("pricing", "vol_seasons"), ("journal", "calibration")):
+        table = tables.get(section)
+        if isinstance(table, dict) and isinstance(table.get(key), str) and table[key]:
+            table[key] = str(folder / Path(table[key]).expanduser())
     paper = tables.get("paper")
     for key in ("terms", "faults"):
         named = paper.get(key) if isinstance(paper, dict) else None

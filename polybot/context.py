@@ -21,9 +21,13 @@ from polybot.execution.firewall import Admission
 from polybot.health import Health
 from polybot.heartbeat import Heartbeat
 from polybot.journal.recovery import Recovered
+from polybot.loss_watch import LossWatch
+from polybot.marks import Marks
 from polybot.pricing.board import PriceBoard
 from polybot.reconciler import Reconciler
 from polybot.records import Records
+from polybot.risk.breakers import ErrorRate
+from polybot.signal.board import SignalMemory
 from polybot.venue.clob import ClobClient
 from polybot.venue.rest import Rest
 from polybot.venue.secret import Credentials
@@ -49,7 +53,11 @@ class Context:
     admission: Admission
     health: Health
     board: PriceBoard
+    marks: Marks
+    losses: LossWatch
     budget: Budget
+    errors: ErrorRate
+    signals: SignalMemory
     rng: random.Random
     records: Records
     published: Published[Snapshot | None]

@@ -22,6 +22,7 @@ from polybot.venue.gamma import MarketMeta, market_by_slug
 from polybot.venue.rest import Rest
 
 LOOK_EVERY_S = 5.0
+STRIKE_AGAIN_S = 15.0  # a published price to beat may still be put right (F57)
 AHEAD = 2  # windows per series: the current and the next
 
 
@@ -31,7 +32,7 @@ class Discovery:
     series: tuple[str, ...]
     markets: dict[tuple[str, int], Market] = attrs.field(factory=dict)  # (series, start) → market
     skipped: dict[str, str] = attrs.field(factory=dict)  # slug → why
-    _struck: set[str] = attrs.field(factory=set)
+    _struck: dict[str, float] = attrs.field(factory=dict)  # slug → when its strike was read
     _found: trio.Event = attrs.field(factory=trio.Event)
 
     async def run(self) -> None:
@@ -52,7 +53,7 @@ class Discovery:
     async def _look(self, series: str, start_ms: int) -> None:
         known = self.markets.get((series, start_ms))
         slug = slugs.slug(series, start_ms)
-        if slug is None or (known is not None and slug in self._struck):
+        if slug is None or (known is not None and self._just_struck(slug)):
             return
         meta = await market_by_slug(self.ctx.gamma, series, slug)
         if meta is None or isinstance(meta, Failure):
@@ -87,19 +88,28 @@ class Discovery:
             self.ctx.tell(f"{slug}: skipped, {why}")
             logger.warning("{} skipped: {}", slug, why)
 
+    def _just_struck(self, slug: str) -> bool:
+        read = self._struck.get(slug)
+        return read is not None and trio.current_time() < read + STRIKE_AGAIN_S
+
     def _strike(self, meta: MarketMeta, slug: str) -> None:
-        """Hand the official price to beat to the board, once; a correction is told."""
+        """Hand the official price to beat to the board. A correction is told, and every quoter
+        woken in the same step: what was quoted against the old strike must go.
+        """
         if meta.price_to_beat is None:
             return
-        self._struck.add(slug)
-        answer = self.ctx.board.official_strike(meta.market, meta.price_to_beat)
+        self._struck[slug] = trio.current_time()
+        now_ms = self.ctx.clock.now_ms()
+        answer = self.ctx.board.official_strike(meta.market, meta.price_to_beat, now_ms)
         if isinstance(answer, StrikeCorrection):
+            for ring in self.ctx.on_price:
+                ring()
             self.ctx.tell(f"{slug}: strike corrected by {answer.basis_points:.2f} bp")
 
     def _forget(self, now_ms: int) -> None:
         self.markets = {k: m for k, m in self.markets.items() if m.end_ms > now_ms}
         alive = {market.slug for market in self.markets.values()}
-        self._struck &= alive
+        self._struck = {slug: at for slug, at in self._struck.items() if slug in alive}
 
 
 async def current_market(client: ClobClient, gamma: Rest, series: str, now_ms: int) -> Market | str:

@@ -22,7 +22,9 @@ PATIENCE_S = 4.0  # two attempts must fit before the venue's ten seconds are ove
 
 @attrs.define(eq=False)
 class Heartbeat:
-    """`beating`: the last attempt was accepted. `lag_s`: how long its answer took."""
+    """`beating`: the last attempt was accepted. `lag_s`: how long its answer took, `lag_most_s`
+    the longest so far, patience spent in vain included.
+    """
 
     client: ClobClient
     health: Health
@@ -30,6 +32,7 @@ class Heartbeat:
     beats: int = 0
     beating: bool = False
     lag_s: float = 0.0
+    lag_most_s: float = 0.0
 
     async def run(self) -> None:
         """Beat every 5 s, chaining ids; any failure stops trading at once."""
@@ -61,8 +64,9 @@ class Heartbeat:
 
     async def _beat(self, previous: str) -> str | StaleHeartbeat | Failure:
         asked_at = trio.current_time()
+        answer: str | StaleHeartbeat | Failure = Failure(f"no answer within {PATIENCE_S:g} s")
         with trio.move_on_after(PATIENCE_S):
             answer = await self.client.heartbeat(previous)
-            self.lag_s = trio.current_time() - asked_at
-            return answer
-        return Failure(f"no answer within {PATIENCE_S:g} s")
+        self.lag_s = trio.current_time() - asked_at
+        self.lag_most_s = max(self.lag_most_s, self.lag_s)
+        return answer

@@ -3,8 +3,11 @@
 One task for the wallet. `execution/inventory.py` says what is due; here it is written to the
 journal, sent, and followed to its end. Nothing is ever asked for again while its end is not known:
 a transaction is followed by its id, by its receipt, and where there is neither, by the shares the
-chain shows. Only their absence after GRACE_S, when no signature of ours can be mined any more
-(onchain.md 7.3: ten minutes), says that nothing happened.
+chain shows. An id that we have not read is looked for in the relayer's list, by the name that went
+with the calls. Two absences say that nothing happened, if the shares are unmoved, too: from that
+list, a while after the last moment at which anything of ours can have left; or without a list from
+the chain after GRACE_S, when no signature of ours can be mined any more (onchain.md 7.3: ten
+minutes).
 
 Gamma says when to look for a result, the chain says what it is (F37). While the two differ the
 books follow the chain and nothing is redeemed.
@@ -20,7 +23,7 @@ from polybot.context import Context
 from polybot.domain.halts import Halt
 from polybot.domain.market import Market
 from polybot.domain.orders import Failure
-from polybot.domain.units import SHARE, amount_text
+from polybot.domain.units import amount_text
 from polybot.execution.inventory import (
     Capital,
     InventoryParams,
@@ -31,8 +34,10 @@ from polybot.execution.inventory import (
     SubmitBudget,
     plan,
 )
+from polybot.in_flight import GRACE_S, SLOW_S, InFlight
 from polybot.journal.entries import Closed, Moved, Resolved
 from polybot.journal.store import JournalFailed
+from polybot.records import outcome_text
 from polybot.venue import calls
 from polybot.venue.calls import Call
 from polybot.venue.chain import Chain
@@ -43,21 +48,7 @@ ROUND_S = 2.0
 RESULT_POLL_S = 5.0  # how often Gamma is asked about an ended market
 QUIET_AFTER_END_S = 10.0  # late trades of the last second are told by then
 GAMMA_LATE_S = 600.0  # after so long the chain is asked without it
-GRACE_S = 660.0  # a batch may be mined for ten minutes after it was signed
-SLOW_S = 60.0  # a transaction takes 5 to 30 s (onchain.md 7.5)
 WEARY_AFTER = 3  # failures of a market's operations in a row
-
-
-@attrs.define(eq=False)
-class InFlight:
-    """One submission whose end is not known. `evidence`: what it can be asked for by."""
-
-    name: str
-    asked_ms: int
-    left: list[Moved]
-    evidence: str = ""
-    over: str = ""  # why the venue says that it has failed: the chain must agree
-    told: bool = False
 
 
 @attrs.define(eq=False)
@@ -92,13 +83,15 @@ class Inventory:
             self.conflicts.setdefault(market.condition_id, "not compared since the start")
 
     def take_over(self, operations: list[Moved]) -> None:
-        """Go on following what an earlier run has asked for."""
+        """Go on following what an earlier run has asked for, and counting what the day allows."""
         now_ms = self.ctx.clock.now_ms()
+        for at_ms in self.ctx.recovered.submissions_ms:
+            self.budget.spend(at_ms)
         for asked in operations:
-            name = asked.operation_id.rpartition(".")[0]
+            name = asked.submission
             found = next((one for one in self.in_flight if one.name == name), None)
             if found is None:
-                found = InFlight(name, now_ms, [])
+                found = InFlight(name, now_ms, [], silent_ms=now_ms)
                 self.in_flight.append(found)
             found.left.append(asked)
             self.ctx.account.moving.add(asked.condition_id)
@@ -131,7 +124,7 @@ class Inventory:
     # --- what is due -------------------------------------------------------------------------
 
     async def _act(self) -> None:
-        if self.way is None:
+        if self.way is None or self.ctx.stopping:
             return
         decided = await self._decide(self.way)
         self.waits = dict(decided.waits)
@@ -188,6 +181,11 @@ class Inventory:
             await self.ctx.account.journal.append(*asked)
         except JournalFailed:
             return
+        if self.ctx.stopping:  # meanwhile: what left now, only the next start could follow
+            why = "stopped before it left"
+            over = [attrs.evolve(one, step="failed", evidence=why) for one in asked]
+            self.ctx.account.journal.note(*over)
+            return
         self.ctx.account.moving.update(one.condition_id for one in asked)
         flight = InFlight(name, now_ms, list(asked))
         self.in_flight.append(flight)
@@ -226,9 +224,9 @@ class Inventory:
         """Find out what became of a submission, by whatever can be had."""
         now_ms = self.ctx.clock.now_ms()
         if self.way is not None and not flight.evidence:
-            late = self.way.late(flight.name)
-            if isinstance(late, Sent | Refused):
-                await self._answered(flight, late)
+            answer = await self._by_name(self.way, flight, now_ms)
+            if answer is not None:
+                await self._answered(flight, answer)
                 return
         progress = await self._progress(flight)
         if isinstance(progress, Progress) and progress.fate is Fate.DONE:
@@ -242,6 +240,18 @@ class Inventory:
             flight.told = True
             what = ", ".join(one.kind for one in flight.left)
             self.ctx.tell(f"{what}: no answer for {SLOW_S:g} s; looking for it on the chain")
+
+    async def _by_name(self, way: Way, flight: InFlight, now_ms: int) -> Sent | Refused | None:
+        """The answer that we have not read: the thread's, or what the relayer's list shows."""
+        late = way.late(flight.name)
+        if isinstance(late, Sent | Refused):
+            return late
+        if late is None and flight.silent_ms is None:
+            return None
+        flight.silent_ms = flight.silent_ms or now_ms
+        listed = await way.listed(flight.name)
+        flight.unlisted = listed is None
+        return listed if isinstance(listed, Sent) else None
 
     async def _progress(self, flight: InFlight) -> Progress | Failure | None:
         """What the venue says. The relayer's CONFIRMED counts with a receipt that agrees."""
@@ -273,17 +283,21 @@ class Inventory:
                 await self._booked(flight, one, evidence)
 
     async def _by_shares(self, flight: InFlight, now_ms: int) -> None:
-        """Let the chain's balances decide, for each market once no trade is on its way in it."""
+        """Let the chain's balances decide, for each market once no trade is on its way in it. Where
+        they are neither what was nor what should be, somebody else has moved shares: when nothing
+        of ours can be mined any more it ends here, and who compares balances halts trading.
+        """
         for one in list(flight.left):
             there = await self._there(one)
             if there is None or not self._still(one):
                 continue
             if there == self._after(one):
                 await self._booked(flight, one, "shares on the chain")
-            elif there == self._held(one) and (
-                flight.over or now_ms > flight.asked_ms + GRACE_S * 1000
-            ):
+                continue
+            if there == self._held(one) and (flight.over or flight.nowhere(now_ms)):
                 self._failed(flight, one, flight.over or "it never came to the chain")
+            elif now_ms > flight.asked_ms + GRACE_S * 1000:
+                self._failed(flight, one, f"the chain shows {there}, which it cannot have made")
 
     async def _there(self, one: Moved) -> tuple[int, int] | None:
         market = self.ctx.account.ledger.books[one.condition_id].market
@@ -309,7 +323,10 @@ class Inventory:
         books = self.ctx.account.ledger.books[one.condition_id]
         held = books.holdings()
         if one.kind == "merge" and one.shares > held.mergeable:
-            # The chain merged what our books do not call confirmed: they are not the same books.
+            # The chain merged what our books do not call confirmed. A fill on its way may be why,
+            # and is waited for; without one they are not the same books.
+            if books.unsettled():
+                return
             why = f"{books.market.slug}: {amount_text(one.shares)} merged, {held} held"
             self.ctx.health.halt(Halt.LEDGER_DRIFT, why)
             return
@@ -350,7 +367,7 @@ class Inventory:
             await self._look(market, now_ms)
         if books.up_payout is None:
             return
-        self.ctx.records.of(market).outcome = outcome_text(books.up_payout)
+        self.ctx.records.of(market).resolved(books.up_payout, now_ms)
         held = books.holdings()
         if held.up == held.down == 0 and not books.unsettled():
             await self._close(market)
@@ -382,6 +399,7 @@ class Inventory:
             self.conflicts.pop(market.condition_id, None)
         if self.ctx.account.ledger.books[market.condition_id].up_payout is None:
             await self.ctx.account.learn(Resolved(market.condition_id, payout, source))
+            self.ctx.signals.settled(market.condition_id, payout)
             self.ctx.tell(f"{market.slug}: resolved {outcome_text(payout)}")
 
     def _disputed(self, market: Market, gamma: int, chain: int) -> None:
@@ -397,16 +415,10 @@ class Inventory:
         """Freeze the interval's figures and forget the market."""
         account, record = self.ctx.account, self.ctx.records.of(market)
         books = account.ledger.books[market.condition_id]
-        final = record.final = record.interval(books)
-        await account.learn(
-            Closed(market.condition_id, books.realised, final.fees, final.rebate_estimate)
-        )
+        final = record.closed(books, self.ctx.clock.now_ms())
+        done = Closed(market.condition_id, books.realised, final.fees, final.rebate_estimate)
+        await account.learn(done)
         account.release(market.condition_id)
         del self.watched[market.condition_id]
         self._asked_at.pop(market.slug, None)
         self.setbacks.cleared(market.condition_id)
-
-
-def outcome_text(up_payout: int) -> str:
-    """Up, Down, or what a void pays for one Up share."""
-    return {SHARE: "Up", 0: "Down"}.get(up_payout, f"void, Up at {amount_text(up_payout)}")

@@ -37,6 +37,7 @@ from polybot.exchange.terms_file import read_terms
 from polybot.exchange.world import World, make_world
 from polybot.execution.desk import Budget
 from polybot.execution.firewall import Admission
+from polybot.execution.inventory import DAY_MS
 from polybot.health import Health, leaves
 from polybot.heartbeat import Heartbeat
 from polybot.host import ask_exchange
@@ -46,15 +47,22 @@ from polybot.journal.recovery import Recovered, recover
 from polybot.journal.repair import kept_journal
 from polybot.journal.store import JournalFailed, JournalInUse, Store, live_journal_place
 from polybot.journal.writer import Journal
+from polybot.loss_watch import LossWatch
+from polybot.marks import Marks
 from polybot.operator.patient import Patient
 from polybot.operator.preflight import preflight
 from polybot.options import BotOptions, check_pace
+from polybot.payments import Payments
 from polybot.pricing.board import PriceBoard
+from polybot.pricing.season import Season
 from polybot.purse import NO_KEY, Purse
 from polybot.reconciler import Reconciler
 from polybot.records import Records
 from polybot.restart import StartFailed
+from polybot.risk.breakers import ErrorRate
+from polybot.season_file import read as read_seasons
 from polybot.secrets_file import LiveKeys
+from polybot.signal.board import SignalMemory
 from polybot.signals import stop_on_signals
 from polybot.summary import Summary
 from polybot.venue.clob import ClobClient
@@ -96,19 +104,18 @@ def build(
     # On a clock that runs fast, the moments a worker thread takes would count manifold.
     journal = Journal(store, clock, inline=speed != 1)
     recovered = recover(store.live())
+    recovered.submissions_ms = store.submitted(clock.now_ms() - DAY_MS)
     client = ClobClient(
-        http,
-        site,
-        credentials,
-        clock,
-        funder=purse.funder,
-        signature_type=purse.signature_type,
-        timeout_s=config.orders.post_timeout_s,
-    )
+        http, site, credentials, clock, funder=purse.funder,
+        signature_type=purse.signature_type, timeout_s=config.orders.post_timeout_s,
+    )  # fmt: skip
     account = Account(client, clock, health, journal, recovered.ledger)
     heartbeat = Heartbeat(client, health, account.doubt)
     records = Records()
     grace_ms = config.orders.unknown_grace_s * 1000
+    payments = Payments(Rest(http, site.data, clock), account, client.me.wallet, recovered.payments)
+    board = PriceBoard(config.pricing, _seasons(config))
+    marks = Marks(board, account, clock)
     _keep_halts(health, journal, recovered)
     ctx = Context(
         config=config,
@@ -120,22 +127,34 @@ def build(
         gamma=Rest(http, site.gamma, clock),
         account=account,
         heartbeat=heartbeat,
-        reconciler=Reconciler(client, clock, health, account, heartbeat, records, grace_ms),
+        reconciler=Reconciler(
+            client, clock, health, account, heartbeat, records, payments, grace_ms
+        ),
         recovered=recovered,
         admission=admission,
         health=health,
-        board=PriceBoard(config.pricing),
+        board=board,
+        marks=marks,
+        losses=LossWatch.of(account, marks, config.risk, recovered.baseline),
         budget=Budget.from_params(config.orders),
+        errors=ErrorRate(config.risk),
+        signals=SignalMemory(config.signals),
         rng=rng,
         records=records,
         published=Published(None),
         funder=purse.funder,
         signature_type=purse.signature_type,
     )
+    payments.tell = ctx.tell
     chain = purse.chain(http, site, clock, credentials.address)
     way = purse.way(chain, site, private_key, credentials, speed=speed)
     inventory = Inventory(ctx, config.inventory, chain, way, NO_KEY if way is None else "")
     return Bot(ctx, config.bot.series, options.run_ms, inventory, speed, world, certify)
+
+
+def _seasons(config: Config) -> dict[str, Season]:
+    named = config.pricing.vol_seasons
+    return read_seasons(Path(named)) if named else {}
 
 
 def _keep_halts(health: Health, journal: Journal, recovered: Recovered) -> None:

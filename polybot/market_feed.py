@@ -7,6 +7,8 @@ compared, and only a difference condemns the connection (F01).
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import attrs
 import trio
 
@@ -20,6 +22,7 @@ from polybot.venue.market_book import MarketBook
 from polybot.venue.market_messages import (
     Bad,
     BookMessage,
+    LastTrade,
     PriceChange,
     decode_market,
     market_greeting,
@@ -43,6 +46,7 @@ class MarketFeed:
     ctx: Context
     market: Market
     changed: Bell
+    printed: Callable[[LastTrade], None]
     book: MarketBook = attrs.field(init=False)
     heard_at: float = 0.0
     _lag_ms: int = 0  # of the last change when it was read
@@ -88,6 +92,8 @@ class MarketFeed:
                 self.ctx.records.note_bad("market stream: unreadable message")
             if isinstance(message, PriceChange):
                 self._lag_ms = self.ctx.clock.now_ms() - message.timestamp_ms
+            elif isinstance(message, LastTrade):
+                self.printed(message)
             if self.book.apply(message).changed:
                 self.heard_at = trio.current_time()
                 self.changed.ring()

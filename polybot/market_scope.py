@@ -19,12 +19,17 @@ from polybot.channels import Bell
 from polybot.console.snapshot import MarketSnapshot
 from polybot.context import Context
 from polybot.domain.market import Market
+from polybot.domain.orders import PrivateEvent
 from polybot.execution.desk import Desk
 from polybot.execution.firewall import Firewall
 from polybot.health import Fault, leaves
 from polybot.market_feed import MarketFeed
+from polybot.market_times import timetable
 from polybot.orders_task import OrdersTask
-from polybot.quote_task import QuoteTask, cutoff_ms
+from polybot.quote_task import QuoteTask
+from polybot.risk.breakers import MarketBrakes
+from polybot.signal_ears import SignalEars
+from polybot.venue.market_messages import LastTrade
 
 FLATTEN_S = 15.0  # L4 in reliability.md: by then the orders are gone or the operator must know
 LAST_FLATTEN_S = 5.0
@@ -47,27 +52,29 @@ class MarketScope:
     feed: MarketFeed = attrs.field(init=False)
     quote: QuoteTask = attrs.field(init=False)
     orders: OrdersTask = attrs.field(init=False)
+    ears: SignalEars = attrs.field(init=False)
     _cleanup: trio.CancelScope = attrs.field(factory=trio.CancelScope)
 
     def __attrs_post_init__(self) -> None:
         ctx, market = self.ctx, self.market
         bell = Bell()
         ctx.account.changed[market.condition_id] = bell
-        firewall = Firewall(
-            market,
+        limits, machine = (
             ctx.config.risk,
-            market.end_ms - cutoff_ms(market, ctx.config.quote),
-            ctx.admission,
+            ctx.records.machine(market, timetable(market, ctx.config)),
         )
+        brakes = MarketBrakes(limits, ctx.errors)
+        firewall = Firewall(market, limits, machine, ctx.admission, brakes)
         desk = Desk(market, ctx.config.orders, firewall, ctx.budget, ctx.sign)
         self.orders = OrdersTask(desk, ctx.client, ctx.account, ctx.clock)
-        self.feed = MarketFeed(ctx, market, bell)
-        self.quote = QuoteTask(ctx, self.feed, self.orders, bell)
+        self.ears = SignalEars(market, ctx.signals.board(market, ctx.config.quote.latency_s))
+        self.feed = MarketFeed(ctx, market, bell, self._printed)
+        self.quote = QuoteTask(ctx, self.feed, self.orders, bell, machine, self.ears)
 
     async def run(self) -> Ended:
         """Run the interval to its end; raises Unflattened, or whatever bug a task of ours had."""
         account, key = self.ctx.account, self.market.condition_id
-        account.routes[key] = self.orders.route
+        account.routes[key] = attrs.evolve(self.orders.route, hear=self._hear)
         ended = Ended.FAULT
         scope = trio.CancelScope(deadline=self.ctx.clock.trio_time(self.market.end_ms))
         try:
@@ -81,6 +88,7 @@ class MarketScope:
             self._note_faults(group)
         else:
             ended = Ended.CLOSED
+            self.ears.board.ended()
         finally:
             # Every task has ended, so nothing is placed after this begins. Cancelled from outside,
             # or broken, nobody would end the asking: then it is bounded as at a stop.
@@ -94,6 +102,14 @@ class MarketScope:
                     break
             self._close_books(emptied=emptied)
         return ended
+
+    def _hear(self, event: PrivateEvent) -> None:
+        """Our signals learn of a fill before the desk acts on it."""
+        self.ears.told(event, self.orders.desk.table, self.ctx.clock.now_ms())
+        self.orders.route.hear(event)
+
+    def _printed(self, trade: LastTrade) -> None:
+        self.ears.printed(trade, self.ctx.clock.now_ms())
 
     def _goes_on(self, *, emptied: bool) -> bool:
         """Whether to try again: while the venue does not answer, nothing is placed anywhere and we

@@ -158,13 +158,18 @@ class OrdersTask:
             now_ms = self.clock.now_ms()
             for action in self.desk.act(now_ms, self.account.standing(self.condition_id)):
                 requests.start_soon(self._perform, action)
-            self.account.reserved[self.condition_id] = self.desk.reserved
+            self._publish()
             if (doubtful := self.desk.doubts.overdue(now_ms)) is not None:
                 raise Fault(f"order {doubtful.id[:10]} has been in doubt for too long")
             due = self.clock.trio_time(self.desk.next_due_ms(now_ms))
             with trio.move_on_at(due):
                 self._apply(await self._receive.receive())
             self._drain()
+
+    def _publish(self) -> None:
+        """Tell the other markets what ours may still spend, in the same step as it was decided."""
+        self.account.reserved[self.condition_id] = self.desk.reserved
+        self.account.bids[self.condition_id] = self.desk.bids
 
     def _drain(self) -> None:
         while True:
@@ -221,7 +226,8 @@ class OrdersTask:
                 self._told.add(result.reason)
                 if result.reason in FATAL:
                     # Nothing we send will be taken any more: an operator has to look (F42, F43).
-                    self.account.health.bad("venue refuses us", result.reason.value)
+                    why = f"{result.reason.value}: {result.text}"[:200]
+                    self.account.health.halt(Halt.VENUE_REFUSES, why)
 
     # --- requests ----------------------------------------------------------------------------
 
@@ -300,6 +306,7 @@ class OrdersTask:
             if self._anything_open() or resting != []:
                 await trio.sleep(FLATTEN_PAUSE_S)
         self.account.reserved[self.condition_id] = 0
+        self.account.bids.pop(self.condition_id, None)
 
     def _anything_open(self) -> bool:
         return len(self.desk.table.open()) > 0

@@ -10,7 +10,7 @@ import httpx
 from polybot.clock import Clock
 from polybot.config import Config
 from polybot.venue.chain import Chain
-from polybot.venue.relayer import SEND_S, SdkWay
+from polybot.venue.relayer import SEND_S, SdkWay, relayer_headers
 from polybot.venue.rest import Rest
 from polybot.venue.sdk import sdk_submit
 from polybot.venue.secret import Credentials, Secret
@@ -58,6 +58,7 @@ class Purse:
         make = partial(
             sdk_submit, site, private_key, credentials, chain.wallet, self.relayer_key, speed=speed
         )
-        relayer = Rest(chain.rest.http, site.relayer, chain.rest.clock)
+        headers = relayer_headers(self.relayer_key, credentials.address)
+        relayer = Rest(chain.rest.http, site.relayer, chain.rest.clock, headers=headers)
         # The SDK's thread keeps to the wall, our patience to the clock it is measured by.
         return SdkWay(make, relayer, chain, own_gas=own_gas, patience_s=SEND_S * speed)

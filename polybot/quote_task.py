@@ -10,26 +10,33 @@ from __future__ import annotations
 
 import attrs
 import trio
+from loguru import logger
 
 from polybot.channels import Bell
 from polybot.console.snapshot import MarketSnapshot, QuoteLine
 from polybot.context import Context
-from polybot.domain.ledger import Holdings
+from polybot.domain.ledger import Holdings, MarketBooks
 from polybot.domain.market import Market, Outcome, Side
 from polybot.domain.orders import NewOrder, TimeInForce
-from polybot.domain.units import ONE, SHARE, notional
+from polybot.domain.units import ONE, SHARE
 from polybot.execution.desk import Desired
 from polybot.execution.lifecycle import State
 from polybot.health import Fault
 from polybot.market_feed import MarketFeed
+from polybot.market_times import cutoff_ms
 from polybot.orders_task import OrdersTask
 from polybot.pricing.fair import Fair, NoFair, WhyNoFair
+from polybot.quoting.books import market_now
 from polybot.quoting.completion import Take
-from polybot.quoting.decide import decide, ends, phase
+from polybot.quoting.decide import decide
 from polybot.quoting.ladder import grid_floor
 from polybot.quoting.model import BookView, Decision, Quote, QuoteInputs
 from polybot.quoting.params import QuoteParams
 from polybot.quoting.reasons import Reason
+from polybot.risk.timetable import Known, MarketMachine
+from polybot.signal.regime import DEPTH_WITHIN
+from polybot.signal.texts import words
+from polybot.signal_ears import SignalEars
 from polybot.venue.book_state import BookState
 from polybot.venue.site import GTD_EARLY_S, GTD_LEAD_S
 
@@ -38,22 +45,14 @@ BLIND_S = 10.0  # a stale oracle withdraws quotes at once; after this long the s
 REASONS_SHOWN = 3
 
 
-def cutoff_ms(market: Market, params: QuoteParams) -> int:
-    """Milliseconds before the end when nothing of ours may rest any more."""
-    return int(ends(market, params)[1] * 1000)
-
-
-def stop_ms(market: Market, params: QuoteParams) -> int:
-    """Milliseconds before the end when only the light side is still quoted."""
-    return int(ends(market, params)[0] * 1000)
-
-
 @attrs.define(eq=False)
 class QuoteTask:
     ctx: Context
     feed: MarketFeed
     orders: OrdersTask
     bell: Bell
+    machine: MarketMachine
+    ears: SignalEars
     market: Market = attrs.field(init=False)
     fair: Fair | NoFair = NoFair(WhyNoFair.SPOT_STALE)
     decision: Decision = Decision((), ())
@@ -82,10 +81,14 @@ class QuoteTask:
         self._follow_tick()
         self.fair = self.ctx.board.fair(self.market, now_ms)
         self._watch_oracle()
+        self._learn(now_ms)
         params = self.ctx.config.quote
         if self.feed.late:
             self.ctx.records.note_bad("market stream: changes read late, book held back")
-        self.decision = decide(self._inputs(now_ms), params, self.ctx.config.completion)
+        inputs = self._inputs(now_ms)
+        self.decision = decide(inputs, params, self.ctx.config.completion)
+        self.ears.decided(self.decision, now_ms)
+        self._sample(inputs)
         desired = wish(self.market, self.decision, params, now_ms)
         desired = self._with_take(desired, now_ms)
         record = self.ctx.records.of(self.market)
@@ -101,6 +104,17 @@ class QuoteTask:
         record.time(now_ms, bids_up=Outcome.UP in live, bids_down=Outcome.DOWN in live)
         if strike := self.ctx.board.strike(self.market):
             record.strike = strike.value
+
+    def _sample(self, inputs: QuoteInputs) -> None:
+        """Keep what is thought at fixed times, to be scored when the result is known."""
+        sampler = self.ctx.records.of(self.market).sampler
+        left_s = (self.market.end_ms - inputs.now_ms) / 1000
+        if left_s > self.market.length_s or not sampler.due(left_s):
+            return
+        if isinstance(self.fair, Fair):
+            market = market_now(inputs, self.ctx.config.quote.market_depth_shares)
+            mid = None if market is None else market.q
+            sampler.take(left_s, self.fair, mid, self.decision.fair)
 
     def _with_take(self, desired: Desired, now_ms: int) -> Desired:
         """Each try has a number of its own, so that one wish is never carried out twice."""
@@ -118,6 +132,21 @@ class QuoteTask:
             self.market = attrs.evolve(self.market, tick=tick)
             self.orders.desk.market = self.orders.desk.firewall.market = self.market
 
+    def _learn(self, now_ms: int) -> None:
+        """Move the market's machine on by what is known now; a transition is told once."""
+        seen, known = len(self.machine.moves), self.machine.known
+        self.machine.learn(
+            Known(
+                book=known.book or self.feed.book.valid,
+                strike=self.ctx.board.strike(self.market) is not None,
+                open_orders=len(self.orders.desk.table.open()),
+            ),
+            now_ms,
+        )
+        for move in self.machine.moves[seen:]:
+            before, after = move.before.value, move.after.value
+            logger.info("{}: {} → {}, {}", self.market.slug, before, after, move.cause.value)
+
     def _watch_oracle(self) -> None:
         stale = isinstance(self.fair, NoFair) and self.fair.why in (
             WhyNoFair.ORACLE_STALE,
@@ -134,17 +163,25 @@ class QuoteTask:
             raise Fault("prices stale")
 
     def _inputs(self, now_ms: int) -> QuoteInputs:
-        held = self.holdings()
+        held, own = self.holdings(), self._own()
+        views = {outcome: self._view(outcome) for outcome in Outcome}
+        advice = self.ears.look(self.fair, views, own, now_ms)
         return QuoteInputs(
             market=self.market,
             now_ms=now_ms,
             fair=self.fair,
-            up=self._view(Outcome.UP),
-            down=self._view(Outcome.DOWN),
+            up=views[Outcome.UP],
+            down=views[Outcome.DOWN],
             tick=self.market.tick,
             held_up=held.up,
             held_down=held.down,
-            own=self._own(),
+            own=own,
+            net_limit=self.ctx.config.risk.max_net_shares * SHARE,
+            state=self.machine.state,
+            table=self.machine.table,
+            advice=advice,
+            book_age_s=max(0, now_ms - max(map(self.feed.book.stamp_ms, Outcome))) / 1000,
+            apart_since_ms=self.decision.apart_since_ms,
             net_confirmed=held.up_confirmed - held.down_confirmed,
             taking=self.orders.desk.taking,
             post_only=self.orders.desk.post_only(now_ms),
@@ -158,9 +195,8 @@ class QuoteTask:
         if self.feed.late or self.feed.book.state(outcome) is not BookState.VALID:
             return None
         book = self.feed.book.book(outcome)
-        return BookView(
-            tuple(book.levels(Side.BUY, BOOK_LEVELS)), tuple(book.levels(Side.SELL, BOOK_LEVELS))
-        )
+        levels = max(BOOK_LEVELS, DEPTH_WITHIN // self.market.tick + 1)
+        return BookView(tuple(book.levels(Side.BUY, levels)), tuple(book.levels(Side.SELL, levels)))
 
     def _own(self) -> dict[tuple[Outcome, int], int]:
         own: dict[tuple[Outcome, int], int] = {}
@@ -190,7 +226,7 @@ class QuoteTask:
         }
         return MarketSnapshot(
             slug=self.market.slug,
-            state=state or phase(self.market, now_ms, self.ctx.config.quote).value,
+            state=state or self.machine.at(now_ms).value,
             start_ms=self.market.start_ms,
             end_ms=self.market.end_ms,
             spot=fair.spot if fair else None,
@@ -204,7 +240,9 @@ class QuoteTask:
             down=held.down,
             fills=books.fills if books else 0,
             realised=books.realised if books else 0,
-            unrealised=_unrealised(held, fair),
+            unrealised=_unrealised(books, fair),
+            unrealised_worst=books.worst_value - held.cost if books else 0,
+            signals=words(self.ears.board.readings),
             reasons=tuple(reason_text(r) for r in self.decision.reasons[:REASONS_SHOWN]),
         )
 
@@ -220,7 +258,6 @@ def wish(market: Market, decision: Decision, params: QuoteParams, now_ms: int) -
         cap_up=grid_floor(decision.cap_up or 0, market.tick),
         cap_down=grid_floor(decision.cap_down or 0, market.tick),
         pair_cap=int(params.target_total_max * ONE),
-        net_cap=int(params.max_inventory_shares * SHARE),
         fair_up=round(decision.fair * ONE),
     )
 
@@ -266,8 +303,7 @@ def reason_text(reason: Reason) -> str:
     return f"{side}{reason.why.value}{' ' + figures if figures else ''}"
 
 
-def _unrealised(held: Holdings, fair: Fair | None) -> int | None:
-    if fair is None:
+def _unrealised(books: MarketBooks | None, fair: Fair | None) -> int | None:
+    if books is None or fair is None:
         return None
-    up = round(fair.q * ONE)
-    return notional(up, held.up) + notional(ONE - up, held.down) - held.cost
+    return books.marked(round(fair.q * ONE)) - books.holdings().cost

@@ -23,6 +23,7 @@ from polybot.execution.reconcile import Difference, Kind, OurOrder, order_differ
 from polybot.health import Health
 from polybot.heartbeat import Heartbeat
 from polybot.journal.entries import Ended, Entry, Intent, Told
+from polybot.payments import Payments
 from polybot.records import Records
 from polybot.venue.clob import ClobClient
 
@@ -57,6 +58,7 @@ class Reconciler:
     account: Account
     heartbeat: Heartbeat
     records: Records
+    payments: Payments
     grace_ms: int  # how old an order's last move must be before a list that contradicts it counts
     stream: Stream = attrs.field(factory=Stream)
     since_s: int = 0
@@ -104,6 +106,7 @@ class Reconciler:
         for drift in await self.balances.compare():
             self._note(drift)
             self.balances.halt(drift)
+        await self.payments.look(surplus=self.balances.surplus)
         self.health.good("reconciler")
         self.health.good("orders inbox")
         self.health.good("private events")

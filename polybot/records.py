@@ -14,7 +14,11 @@ from loguru import logger
 
 from polybot.domain.ledger import MarketBooks
 from polybot.domain.market import Candle, Market, TwapPair
+from polybot.domain.market_states import Happened, MarketState
+from polybot.domain.units import SHARE, amount_text
 from polybot.execution.desk import Desk
+from polybot.pricing.calibration import Sampler
+from polybot.risk.timetable import MarketMachine, Timetable
 from polybot.summary import Interval
 
 # A step longer than this was not one: the scope was gone or stalled, and what rested is not known.
@@ -37,6 +41,8 @@ class IntervalRecord:
     quoted_ms: int = 0
     two_sided_ms: int = 0
     final: Interval | None = None  # set when the books are closed
+    machine: MarketMachine | None = None  # set by its first scope
+    sampler: Sampler = attrs.field(factory=Sampler)
     _at_ms: int | None = None
 
     def time(self, now_ms: int, *, bids_up: bool, bids_down: bool) -> None:
@@ -54,6 +60,21 @@ class IntervalRecord:
         if self.book_read and not self.book_two_sided:
             return 0  # nobody trades it: not ours to quote, as the windows around a recording
         return max(0, min(self.quotable_to_ms, ended_ms) - self.quotable_from_ms)
+
+    def resolved(self, up_payout: int, now_ms: int) -> None:
+        """The result is known: what one Up share pays, 10⁻⁶ dollars. Told again, it says nothing
+        new; after a restart there was no machine to tell.
+        """
+        self.outcome = outcome_text(up_payout)
+        if self.machine is not None and self.machine.at(now_ms) is MarketState.ENDED:
+            self.machine.hear(Happened.PAYOUT, now_ms)
+
+    def closed(self, books: MarketBooks, now_ms: int) -> Interval:
+        """The books agree with the balances: freeze the figures."""
+        if self.machine is not None:
+            self.machine.hear(Happened.AGREED, now_ms)
+        self.final = self.interval(books)
+        return self.final
 
     def interval(self, books: MarketBooks | None) -> Interval:
         if self.final is not None:
@@ -89,6 +110,13 @@ class Records:
 
     def of(self, market: Market) -> IntervalRecord:
         return self.by_market.setdefault(market.condition_id, IntervalRecord(market))
+
+    def machine(self, market: Market, table: Timetable) -> MarketMachine:
+        """The market's machine: one for all its scopes, because states only go forward."""
+        record = self.of(market)
+        if record.machine is None:
+            record.machine = MarketMachine(market, table)
+        return record.machine
 
     def take(self, record: IntervalRecord, desk: Desk) -> None:
         """Add up what a desk did, when its scope ends."""
@@ -128,3 +156,8 @@ def rule_text(market: Market) -> str:
             return f"candle {interval} {symbol} close >= open"
         case unknown:
             return f"unknown: {unknown.why}"
+
+
+def outcome_text(up_payout: int) -> str:
+    """Up, Down, or what a void pays for one Up share."""
+    return {SHARE: "Up", 0: "Down"}.get(up_payout, f"void, Up at {amount_text(up_payout)}")

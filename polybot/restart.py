@@ -9,6 +9,7 @@ stop trading until an operator has looked.
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
+from functools import partial
 from importlib.metadata import PackageNotFoundError, version
 
 import attrs
@@ -16,8 +17,9 @@ import trio
 from loguru import logger
 
 from polybot.context import Context
+from polybot.domain.accounts import Kind
 from polybot.domain.halts import Halt
-from polybot.domain.market import Market
+from polybot.domain.market import Market, Outcome
 from polybot.domain.orders import Failure, OrderRow
 from polybot.domain.units import amount_text
 from polybot.journal.entries import Intent, Paid, Session
@@ -26,8 +28,12 @@ from polybot.journal.recovery import carried
 START_S = 30.0
 AGREE_S = 10.0  # how long a balance may lag behind trades we know of
 AGREE_POLL_S = 0.5
+OPERATIONS_POLL_S = 2.0  # the chain makes a block in that time
 OPERATIONS_S = 720.0  # a signature that has not been mined by then never will be
 LOOK_UPS = 10  # at a time
+
+
+Known = tuple[int, ...]  # a balance as it is confirmed, then with each trade under way
 
 
 class StartFailed(Exception):
@@ -89,6 +95,7 @@ class Restart:
         reconciler, recovered = self.ctx.reconciler, self.ctx.recovered
         now_s = self.ctx.clock.now_ms() // 1000
         reconciler.since_s = now_s if recovered.since_s is None else recovered.since_s
+        reconciler.payments.since_s = reconciler.since_s
         reconciler.read_until_s = recovered.last_ms // 1000
         if recovered.since_s is None:
             return
@@ -101,41 +108,48 @@ class Restart:
         """
         with trio.move_on_after(OPERATIONS_S):
             while not await self.resolve():
-                await trio.sleep(AGREE_POLL_S)
+                await trio.sleep(OPERATIONS_POLL_S)
                 await self.ctx.reconciler.read_trades()
             return
         raise StartFailed("a transaction of the last run has no end yet; look at it, then start")
 
     async def _agree_on_cash(self) -> None:
         """Cash the books do not explain came from, or went, outside: it is booked and told."""
-        ledger = self.ctx.account.ledger
-        cash = await self._balance(None, expected=ledger.cash)
-        if cash == ledger.cash:
-            return
         first = self.ctx.recovered.since_s is None
-        change = cash - ledger.cash
+        change = beyond(await self._balance(None, self._known_cash), await self._known_cash())
+        if not change:
+            return
         what = "balance at the start" if first else "found at the start, of unknown origin"
         await self.ctx.account.learn(Paid("deposit", change, what))
         if not first:
+            payments = self.ctx.reconciler.payments
+            payments.unexplained, payments.found_s = change, self.ctx.clock.now_ms() // 1000
             self.ctx.tell(f"cash differs from the journal by {amount_text(change)}: booked")
 
+    async def _known_cash(self) -> Known:
+        """Our cash, with what the venue has paid while we were away."""
+        if self.ctx.recovered.since_s is not None:
+            await self.ctx.reconciler.payments.read()
+        return self.ctx.account.ledger.settling(Kind.CASH)
+
     async def _agree_on_shares(self, market: Market) -> None:
-        held = self.ctx.account.ledger.books[market.condition_id].holdings()
-        for token, expected in ((market.up_token, held.up), (market.down_token, held.down)):
-            there = await self._balance(token, expected=expected)
-            if there != expected:
-                found, known = amount_text(there), amount_text(expected)
+        for outcome in Outcome:
+            token = market.token(outcome)
+            expected = self.ctx.account.ledger.settling(Kind.SHARES, market.condition_id, token)
+            there = await self._balance(token, partial(_always, expected))
+            if beyond(there, expected):
+                found, known = amount_text(there), amount_text(expected[-1])
                 why = f"{market.slug}: the venue shows {found} shares, the journal knows {known}"
                 self.ctx.health.halt(Halt.SHARES_DIFFER, why)
 
-    async def _balance(self, token: str | None, *, expected: int) -> int:
-        """The venue's figure, given time to catch up with trades that we know of."""
+    async def _balance(self, token: str | None, known: Callable[[], Awaitable[Known]]) -> int:
+        """The venue's figure, given time to agree with ours: either may be behind."""
         answer: int | Failure = Failure("not asked")
         with trio.move_on_after(AGREE_S):
             while True:
                 answer = await self.ctx.client.balance(token)
                 patient = self.ctx.recovered.since_s is not None
-                if answer == expected or (isinstance(answer, int) and not patient):
+                if isinstance(answer, int) and (not patient or not beyond(answer, await known())):
                     return answer
                 await trio.sleep(AGREE_POLL_S)
         if isinstance(answer, Failure):
@@ -147,8 +161,21 @@ class Restart:
     def _write_start(self) -> None:
         ctx = self.ctx
         start = Session("start", program_version(), ctx.config.digest)
-        sums = carried(ctx.account.ledger, ctx.reconciler.since_s)
+        recent = ctx.reconciler.payments.recent()
+        sums = carried(ctx.account.ledger, ctx.reconciler.since_s, recent)
         ctx.account.journal.note(sums, start)
+
+
+async def _always(known: Known) -> Known:
+    await trio.lowlevel.checkpoint()
+    return known
+
+
+def beyond(there: int, known: Known) -> int:
+    """How far a balance is from what we know of. To wait until trades under way have settled would
+    cost a start five seconds; that it is one of the figures it passes meanwhile is as good a proof.
+    """
+    return 0 if there in known else there - known[-1]
 
 
 def program_version() -> str:

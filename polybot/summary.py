@@ -60,6 +60,17 @@ class Interval(Activity):
 
 
 @attrs.frozen(kw_only=True)
+class SignalScore:
+    """What a signal's calls came to, acting or not: how many were judged, how many were right, and
+    what they showed on average, in dollars per share (polybot/signal/scores.py).
+    """
+
+    calls: int = 0
+    hits: int = 0
+    mean_gain: float = 0.0
+
+
+@attrs.frozen(kw_only=True)
 class Summary:
     """Everything a run is judged by.
 
@@ -70,6 +81,9 @@ class Summary:
     fate was unknown for a time, and for how long. Quotable time runs from a window's start, or ours
     if later, to its stop, whether or not we could quote; `quoted_share` is the part of it with a
     bid resting on either outcome, `two_sided_share` on both, None when there was none.
+    `unrealised_*`: what shares held at the end had gained on their cost, at fair (None where one
+    had no price) and if every single one loses. `heartbeat_lag_most_ms`: the slowest beat.
+    `rebates_paid` and `rewards_paid` came from the venue, and are in `equity_bot`.
     `equity_exchange` is None in live mode. `latency_factor` is how much our own latency counted:
     the clock's speed.
     """
@@ -90,6 +104,7 @@ class Summary:
     withheld: Mapping[str, int] = attrs.field(factory=dict)
     faults: Mapping[str, int] = attrs.field(factory=dict)
     bad_input: Mapping[str, int] = attrs.field(factory=dict)
+    signals: Mapping[str, SignalScore] = attrs.field(factory=dict)
     quoted_share: float | None = None
     two_sided_share: float | None = None
     differences: Mapping[str, int] = attrs.field(factory=dict)
@@ -100,6 +115,11 @@ class Summary:
     invalid_orders: int | None = None
     equity_bot: int | None = _money_or_unknown()
     equity_exchange: int | None = _money_or_unknown()
+    unrealised_fair: int | None = _money_or_unknown()
+    unrealised_worst: int = _money()
+    heartbeat_lag_most_ms: int = 0
+    rebates_paid: int = _money()
+    rewards_paid: int = _money()
     shutdown_ms: int | None = None
     notes: tuple[str, ...] = ()
 

@@ -18,7 +18,7 @@ from polybot.domain.orders import Failure
 from polybot.inventory import Inventory
 from polybot.journal.entries import Known
 from polybot.market_scope import Ended, MarketScope
-from polybot.quote_task import stop_ms
+from polybot.market_times import stop_ms
 from polybot.venue import slugs
 
 WARM_UP_S = 15.0

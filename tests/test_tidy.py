@@ -170,7 +170,9 @@ def prints(source: Source) -> Iterator[str]:
 ROOMS: dict[str, set[str]] = {
     "domain": set(),
     "pricing": {"domain"},
-    "quoting": {"domain", "pricing"},
+    "signal": {"domain"},
+    # risk.exposure: the inventory room, which quoter and firewall must reckon alike.
+    "quoting": {"domain", "pricing", "signal", "risk"},
     "risk": {"domain"},
     "execution": {"domain", "risk"},
     "venue": {"domain", "clock"},
@@ -200,7 +202,7 @@ def relative_imports(source: Source) -> Iterator[str]:
             yield f"{source.name}:{node.lineno}: relative import"
 
 
-PURE = re.compile(r"polybot/(domain|pricing|quoting|risk|execution)/\w+\.py")
+PURE = re.compile(r"polybot/(domain|pricing|signal|quoting|risk|execution)/\w+\.py")
 IMPURE = {"trio", "httpx", "socket", "os", "pathlib", "trio_websocket", "loguru", "threading"}
 
 

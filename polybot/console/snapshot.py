@@ -39,8 +39,10 @@ class MarketSnapshot:
     down: int = 0
     fills: int = 0
     realised: int = 0
-    unrealised: int | None = None  # None while there is no fair price
+    unrealised: int | None = None  # at fair; None while there is no fair price
+    unrealised_worst: int = 0  # if every single share loses
     reasons: tuple[str, ...] = ()
+    signals: tuple[str, ...] = ()  # what the signals say, acting or not
 
     @property
     def pairs(self) -> int:
@@ -73,6 +75,10 @@ class Snapshot:
     equity: int = 0
     cash: int = 0
     realised: int = 0  # of settled and open markets together
+    unrealised: int | None = None  # of all open markets at fair, None while one has no value
+    unrealised_worst: int = 0
+    today: int | None = None  # profit since midnight UTC, unrealised included
+    heartbeat_lag_s: float | None = None  # how long the last beat's answer took; None: not beating
     fills: int = 0
     open_orders: int = 0
     intervals_settled: int = 0

@@ -44,6 +44,7 @@ def render(snapshot: Snapshot, width: int, height: int) -> str:
         (_BOLD, _header(snapshot)),
         (_state_colour(snapshot.state), f"state {plain(snapshot.state)}"),
         ("", _totals(snapshot)),
+        ("" if snapshot.heartbeat_lag_s is not None else _YELLOW, _open(snapshot)),
         ("", ""),
         (_DIM, "".join(title.ljust(size) for title, size in _COLUMNS)),
         *(line for market in snapshot.markets for line in _market(market, snapshot.now_ms)),
@@ -65,7 +66,8 @@ def plain_line(snapshot: Snapshot) -> str:
         + (f" ({plain(m.reasons[0])})" if m.reasons else "")
         for m in snapshot.markets
     )
-    head = f"{clock_text(snapshot.now_ms)} {plain(snapshot.state)} | {_totals(snapshot)}"
+    totals = f"{_totals(snapshot)}  {_open(snapshot)}"
+    head = f"{clock_text(snapshot.now_ms)} {plain(snapshot.state)} | {totals}"
     return f"{head} | {markets}" if markets else head
 
 
@@ -130,6 +132,20 @@ def _totals(snapshot: Snapshot) -> str:
     )
 
 
+def _open(snapshot: Snapshot) -> str:
+    """What is not decided yet, and whether the venue still hears our heart."""
+    lag = snapshot.heartbeat_lag_s
+    return (
+        f"today {_gain(snapshot.today)}  open P&L {_gain(snapshot.unrealised)} at fair, "
+        f"{gain_text(snapshot.unrealised_worst)} at worst  "
+        f"heartbeat {'silent' if lag is None else f'{lag * 1000:.0f} ms'}"
+    )
+
+
+def _gain(micro: int | None) -> str:
+    return NOTHING if micro is None else gain_text(micro)
+
+
 def _market(market: MarketSnapshot, now_ms: int) -> Iterable[tuple[str, str]]:
     waiting = now_ms < market.start_ms
     left = (market.start_ms if waiting else market.end_ms) - now_ms
@@ -145,13 +161,15 @@ def _market(market: MarketSnapshot, now_ms: int) -> Iterable[tuple[str, str]]:
         f"{price_text(market.bid)}/{price_text(market.ask)}",
         " ".join(held),
         gain_text(market.realised),
-        NOTHING if market.unrealised is None else gain_text(market.unrealised),
+        _gain(market.unrealised),
     )
     sizes = (size for _, size in _COLUMNS)
     # A cell never runs into the next: the last column of each stays blank.
     row = "".join(cell[: size - 1].ljust(size) for cell, size in zip(cells, sizes, strict=True))
     yield _state_colour(market.state), row
     yield "", f"    Up {_quotes(market.up_quotes)}   Down {_quotes(market.down_quotes)}"
+    if market.signals:
+        yield _DIM, f"    {'; '.join(plain(said) for said in market.signals)}"
     if market.reasons:
         yield _YELLOW, f"    {'; '.join(plain(reason) for reason in market.reasons[:3])}"
 

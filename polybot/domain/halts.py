@@ -20,6 +20,8 @@ class Halt(enum.Enum):
     LEDGER_DRIFT = "ledger drift"
     ORDER_TERMS = "order terms"
     OVERFILLED = "overfilled"
+    DAILY_LOSS = "daily loss"
+    DRAWDOWN = "drawdown"
     VENUE_REFUSES = "venue refuses us"
 
     @property
@@ -67,11 +69,25 @@ _EXPLAINED = {
         "More of an order was matched than it had left.",
         "Compare its trades in the journal with the venue's: one is counted twice, there or here.",
     ),
+    Halt.DAILY_LOSS: _Explained(
+        "The equity, shares at fair, fell by `[risk] max_daily_loss_percent` since midnight UTC.",
+        "Find out what lost: the summary and the journal name each market. After `rearm` the day "
+        "counts from the equity of the next start.",
+    ),
+    Halt.DRAWDOWN: _Explained(
+        "The equity, shares at fair, fell by `[risk] max_drawdown_percent` from its highest.",
+        "Decide whether the strategy still earns. After `rearm` the highest counts from the equity "
+        "of the next start.",
+    ),
     Halt.VENUE_REFUSES: _Explained(
         "The venue refuses our requests for good: credentials, region, or a banned account.",
         "Run `python -m polybot doctor`, mend what it names, re-arm.",
     ),
 }
+
+
+# What an operator re-arms by saying: I have seen this loss. It is measured anew from then on.
+LOSSES = frozenset({Halt.DAILY_LOSS.value, Halt.DRAWDOWN.value})
 
 
 def what_to_do(name: str) -> str:

@@ -5,7 +5,8 @@ and equity at once (the venue moves balances at the match, and risk must see it)
 selling and redeeming use confirmed shares only, and FAILED posts exactly the opposite of what the
 trade had posted. The same trade is told many times (every status, every reconnect, every REST
 read), now and then with more of our orders than before: the key is (trade, order), and only a rise
-in status rank does anything.
+in status rank does anything. Amounts may be corrected on the way (F30): the later rank counts, and
+of two with the same rank the REST row; what was posted before is reversed as a failure would be.
 
 Average cost per token, taker fees included (strategy.md 15). Results arise on merge, sale and
 redemption only. Identity at every step: cash + cost of holdings = capital + results + rebates and
@@ -16,6 +17,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Sequence
+from itertools import accumulate
 
 import attrs
 
@@ -27,11 +29,11 @@ from polybot.domain.accounts import (
     Kind,
     Posting,
     Transaction,
-    confirmed,
     opposite,
 )
-from polybot.domain.market import Market, Outcome, Side, taker_fee
-from polybot.domain.orders import FillLeg, TradeSeen, TradeStatus
+from polybot.domain.booking import Booked, book, by_order, corrects, part_of
+from polybot.domain.market import Market, Outcome
+from polybot.domain.orders import TradeSeen, TradeStatus
 from polybot.domain.units import ONE, SHARE, notional
 
 CASH = Account(Kind.CASH)
@@ -62,17 +64,6 @@ class Holdings:
         return self.up - self.down
 
 
-@attrs.define
-class _Booked:
-    """One order's part in one trade; `at_ms` is when the venue first told of it."""
-
-    status: TradeStatus
-    at_ms: int
-    postings: list[Posting] = attrs.field(factory=list)
-    fills: int = 0
-    volume: int = 0
-
-
 @attrs.define(eq=False)
 class MarketBooks:
     """One market's part of the ledger. Money 10⁻⁶ dollars, sizes 10⁻⁶ shares."""
@@ -80,7 +71,7 @@ class MarketBooks:
     market: Market
     accounts: Accounts = attrs.field(factory=Accounts)
     transactions: list[Transaction] = attrs.field(factory=list)
-    trades: dict[tuple[str, str], _Booked] = attrs.field(factory=dict)  # (trade, order)
+    trades: dict[tuple[str, str], Booked] = attrs.field(factory=dict)  # (trade, order)
     fills: int = 0
     volume: int = 0
     merged: int = 0
@@ -163,11 +154,6 @@ def _paid(shares: int, payout: int) -> int:
     return shares * payout // SHARE
 
 
-def _part(whole: int, part: int, of: int) -> int:
-    """`part` of `of`'s share in `whole`; the last part takes the rounding with it."""
-    return whole if part >= of else whole * part // of
-
-
 @attrs.define(eq=False)
 class Ledger:
     """The wallet."""
@@ -221,10 +207,7 @@ class Ledger:
         tokens = (books.market.up_token, books.market.down_token)
         if any(leg.token not in tokens for leg in trade.legs):
             return False  # of another market: nothing of it may be believed
-        by_order: dict[str, list[FillLeg]] = {}
-        for leg in trade.legs:
-            by_order.setdefault(leg.order_id, []).append(leg)
-        changed = [_book(books, trade, order, legs) for order, legs in by_order.items()]
+        changed = [book(books, trade, *part) for part in by_order(trade).items()]
         return any(changed)
 
     def knows(self, trade: TradeSeen) -> bool:
@@ -232,8 +215,11 @@ class Ledger:
         books = self.books.get(trade.condition_id)
         if books is None:
             return not trade.legs
-        booked = [books.trades.get((trade.trade_id, leg.order_id)) for leg in trade.legs]
-        return all(part is not None and trade.status <= part.status for part in booked)
+        for order_id, legs in by_order(trade).items():
+            booked = books.trades.get((trade.trade_id, order_id))
+            if booked is None or trade.status > booked.status or corrects(booked, trade, legs):
+                return False
+        return True
 
     def oldest_unsettled_ms(self) -> int | None:
         """When the oldest trade that is neither confirmed nor failed was told; None if all are."""
@@ -246,6 +232,22 @@ class Ledger:
             ),
             default=None,
         )
+
+    def settling(self, kind: Kind, market: str = "", token: str = "") -> tuple[int, ...]:
+        """What a balance may be while trades settle, oldest first: confirmed only, then with each
+        trade under way. The last is all of it.
+        """
+        under_way = [
+            (
+                booked.at_ms,
+                sum(n for one, n in booked.postings if one == Account(kind, market, token, False)),
+            )
+            for books in self.books.values()
+            for booked in books.trades.values()
+            if booked.status not in SETTLED
+        ]
+        moves = (amount for _, amount in sorted(under_way))
+        return tuple(accumulate(moves, initial=self.accounts[Account(kind, market, token)]))
 
     # --- what we do with shares -----------------------------------------------------------------
 
@@ -265,7 +267,9 @@ class Ledger:
         postings: list[Posting] = [(CASH, shares)]
         result = shares
         for outcome in Outcome:
-            cost = _part(books.cost(outcome, final=True), shares, books.shares(outcome, final=True))
+            cost = part_of(
+                books.cost(outcome, final=True), shares, books.shares(outcome, final=True)
+            )
             postings += _moved(books, outcome, -shares, -cost)
             result -= cost
         postings.append((books.account(Kind.MERGED), -result))
@@ -314,10 +318,9 @@ class Ledger:
     def realised(self) -> int:
         return -self.accounts.total(*RESULTS)
 
-    @property
-    def paid_by_venue(self) -> int:
-        """Rebates and rewards received so far."""
-        return -self.accounts.total(*PAID)
+    def received(self, *kinds: Kind) -> int:
+        """Rebates or rewards that the venue has paid so far; both by default."""
+        return -sum(self.accounts[Account(kind)] for kind in kinds or PAID)
 
     def closed(self, *kinds: Kind) -> int:
         """The wallet's own balance of these kinds: that of closed markets."""
@@ -343,85 +346,3 @@ def _moved(books: MarketBooks, outcome: Outcome, shares: int, cost: int) -> list
         (books.account(Kind.SHARES, token), shares),
         (books.account(Kind.OUTSIDE, token), -shares),
     ]
-
-
-def _book(books: MarketBooks, trade: TradeSeen, order_id: str, legs: list[FillLeg]) -> bool:
-    """Book one order's part. A trade may be told with more of our orders later (feeds.md 4.5)."""
-    key = (trade.trade_id, order_id)
-    booked = books.trades.get(key)
-    if booked is None:
-        booked = books.trades[key] = _Booked(trade.status, trade.at_ms)
-        if trade.status is TradeStatus.FAILED:
-            return False
-        for leg in legs:
-            _post(books, booked, trade, _postings(books, leg))
-            booked.fills += 1
-            booked.volume += notional(leg.price, leg.shares)
-        _count(books, booked, 1)
-    elif trade.status <= booked.status:
-        return False
-    booked.status = trade.status
-    if trade.status is TradeStatus.CONFIRMED:
-        _post(books, booked, trade, confirmed(booked.postings))
-    elif trade.status is TradeStatus.FAILED:
-        _post(books, booked, trade, opposite(booked.postings))
-        _count(books, booked, -1)
-        _sweep(books, trade)
-    return True
-
-
-def _post(books: MarketBooks, booked: _Booked, trade: TradeSeen, postings: list[Posting]) -> None:
-    source = f" by {trade.source}" if trade.source else ""
-    books.post(trade.at_ms, f"trade {trade.trade_id} {trade.status.name}{source}", postings)
-    booked.postings += postings
-
-
-def _count(books: MarketBooks, booked: _Booked, sign: int) -> None:
-    books.fills += sign * booked.fills
-    books.volume += sign * booked.volume
-
-
-def _postings(books: MarketBooks, leg: FillLeg) -> list[Posting]:
-    """What a matched leg moves: bought shares are promised, sold ones are gone at once."""
-    fees, outcome = books.market.fees, books.market.outcome_of(leg.token)
-    dollars, taken = notional(leg.price, leg.shares), taker_fee(fees, leg.price, leg.shares)
-    fee, rebate = (0, taken * fees.rebate_ppm // 1_000_000) if leg.maker else (taken, 0)
-    promised = CASH._replace(final=False)
-    outside = books.account(Kind.OUTSIDE, leg.token)
-    if leg.side is Side.BUY:
-        spent = dollars + fee
-        postings = [
-            (promised, -spent),
-            (books.account(Kind.COST, leg.token, final=False), spent),
-            (books.account(Kind.SHARES, leg.token, final=False), leg.shares),
-            (outside, -leg.shares),
-        ]
-    else:
-        proceeds = dollars - fee
-        cost = _part(books.cost(outcome), leg.shares, books.shares(outcome))
-        postings = [
-            (promised, proceeds),
-            (books.account(Kind.COST, leg.token), -cost),
-            (books.account(Kind.SOLD), cost - proceeds),
-            (books.account(Kind.SHARES, leg.token), -leg.shares),
-            (outside, leg.shares),
-        ]
-    memo = [(books.account(Kind.FEES), fee), (books.account(Kind.REBATES_DUE), rebate)]
-    return [*postings, *memo, (books.account(Kind.MEMO), -fee - rebate)]
-
-
-def _sweep(books: MarketBooks, trade: TradeSeen) -> None:
-    """Where a reversal came after a merge or sale of the same shares, their averages differ: what
-    cost is left on nothing is result.
-    """
-    postings: list[Posting] = []
-    for outcome in Outcome:
-        if books.shares(outcome) == books.shares(outcome, final=True) == 0:
-            token = books.market.token(outcome)
-            for final in (True, False):
-                account = books.account(Kind.COST, token, final=final)
-                postings.append((account, -books.accounts[account]))
-    left = -sum(amount for _, amount in postings)
-    if any(amount for _, amount in postings):
-        postings.append((books.account(Kind.CORRECTED), left))
-        books.post(trade.at_ms, f"after trade {trade.trade_id} FAILED", postings)

@@ -25,10 +25,18 @@ class Side(enum.Enum):
 
 @attrs.frozen
 class TwapPair:
-    """Up if the oracle's time-weighted average at the end is at or above that at the start."""
+    """Up if the oracle's time-weighted average at the end is at or above that at the start.
+
+    `lookback_s` 0 is the value itself: how these markets settled until August 2026. Readings are
+    compared in units of 10^-`decimals`; `tie` is what equal ones pay; `source` is the URL that the
+    metadata named.
+    """
 
     symbol: str  # "btcusd"
     lookback_s: int
+    tie: Outcome = Outcome.UP
+    decimals: int = 18
+    source: str = attrs.field(default="", eq=False)
 
 
 @attrs.frozen
@@ -37,6 +45,9 @@ class Candle:
 
     symbol: str  # "BTCUSDT"
     interval: str  # "1h"
+    tie: Outcome = Outcome.UP
+    decimals: int = 8
+    source: str = attrs.field(default="", eq=False)
 
 
 @attrs.frozen

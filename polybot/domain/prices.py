@@ -19,6 +19,14 @@ class Feed(enum.Enum):
     CANDLE_OPEN = "candle_open"  # open of an exchange candle: the strike of candle markets
 
 
+class Source(enum.Enum):
+    """Which connection told it. Two may carry the same feed: the first to tell a stamp counts."""
+
+    POLYBOLT = "polybolt"
+    RTDS = "rtds"
+    BINANCE = "binance"
+
+
 @attrs.frozen
 class PriceUpdate:
     """One observation of one symbol.

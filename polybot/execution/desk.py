@@ -29,13 +29,18 @@ from polybot.domain.orders import (
     Reject,
     Rejected,
     SignedOrder,
+    TradeStatus,
+    Unknown,
 )
 from polybot.execution.doubts import Doubts, LookUp, Survey, Surveyed
-from polybot.execution.firewall import Firewall, Standing
+from polybot.execution.firewall import Firewall, open_bids
 from polybot.execution.lifecycle import OPEN, Event, State
 from polybot.execution.params import OrderParams
 from polybot.execution.table import DUST, OrderTable, Tracked
 from polybot.execution.throttle import Bucket
+from polybot.risk.breakers import VENUE_TROUBLE
+from polybot.risk.checks import Standing
+from polybot.risk.exposure import OpenBids
 
 BATCH = 15  # clob.md 3.7
 RECANCEL_MS = 1000  # a cancel is idempotent: ask again while there is no proof
@@ -58,15 +63,13 @@ class Desired:
     most.
 
     `take` is bought now or never, once for each `take_number`: wanting it still is a new wish.
-    An empty `orders` means: nothing should rest. Caps and `pair_cap` in 10⁻⁴; `net_cap` is how many
-    shares (10⁻⁶) of one outcome over the other all fills together may come to.
+    An empty `orders` means: nothing should rest. Caps and `pair_cap` in 10⁻⁴.
     """
 
     orders: tuple[NewOrder, ...] = ()
     cap_up: int = 0
     cap_down: int = 0
     pair_cap: int = 0
-    net_cap: int = 0
     fair_up: int | None = None
     cause: str = "no quote"
     take: NewOrder | None = None
@@ -140,10 +143,12 @@ class Desk:
     # --- what we hear --------------------------------------------------------------------
 
     def posted(self, results: Sequence[PostResult], now_ms: int) -> None:
+        self.firewall.brakes.errors.note(now_ms, failed=any(map(_is_failure, results)))
         for result in results:
             self.table.posted(result, now_ms)
             if isinstance(result, Rejected):
                 self.counts.rejects[result.reason.value] += 1
+                self.firewall.brakes.refused(result.reason, now_ms)
                 quiet = QUIET_MS.get(result.reason, QUIET_OTHER_MS)
                 outcome = self.table[result.order_id].order.outcome
                 self._quiet_until_ms[outcome] = now_ms + quiet
@@ -161,6 +166,7 @@ class Desk:
 
     def cancelled(self, ids: Sequence[str], result: CancelResult, now_ms: int) -> None:
         """Apply a cancel's reply; ids it names nowhere stay CANCELLING and are asked for again."""
+        self.firewall.brakes.errors.note(now_ms, failed=result.failure is not None)
         for order_id in ids:
             if order_id not in self.table:
                 continue
@@ -174,8 +180,11 @@ class Desk:
     def heard(self, event: PrivateEvent, now_ms: int) -> None:
         if isinstance(event, OrderSeen):
             self.table.seen(event, now_ms)
-        else:
-            self.table.traded(event, now_ms)
+            return
+        for leg in event.legs if event.status is TradeStatus.MATCHED else ():
+            if leg.order_id in self.table:
+                self.firewall.brakes.filled(self.table[leg.order_id].order.outcome, now_ms)
+        self.table.traded(event, now_ms)
 
     def missing(self, order_id: str, begun_ms: int, now_ms: int) -> None:
         """A list of open orders begun at that time lacks this one."""
@@ -315,7 +324,19 @@ class Desk:
         if self.taking:
             self.counts.withheld["one that takes is under way"] += 1
             return []
+        if self._may_have_filled(order.outcome):
+            self.counts.withheld["the end of a bid is not proven"] += 1
+            return []
         return self._posts([order], now_ms, standing)
+
+    def _may_have_filled(self, outcome: Outcome) -> bool:
+        """Whether a cancelled order of this outcome may have matched before its cancel (F20): its
+        shares would be taken a second time.
+        """
+        return any(
+            t.state is State.CANCELLED and t.order.outcome is outcome
+            for t in self.table.unproven.values()
+        )
 
     @property
     def taking(self) -> bool:
@@ -334,7 +355,7 @@ class Desk:
         standing = attrs.evolve(
             standing,
             free_cash=standing.free_cash - unbooked,
-            position_cost=standing.position_cost + unbooked,
+            held=attrs.evolve(standing.held, loose=unbooked),
         )
         for order in missing[:BATCH]:
             refusal = self._blocked(order.outcome, now_ms) or self.firewall.check(
@@ -364,6 +385,11 @@ class Desk:
         """Dollars (10⁻⁶) this market's orders may still spend, or spent without the ledger yet."""
         return sum(tracked.reserved for tracked in self.table.open()) + self.table.unbooked
 
+    @property
+    def bids(self) -> OpenBids:
+        """The part of `reserved` that may still match, by outcome."""
+        return open_bids(self.table.open())
+
     def next_due_ms(self, now_ms: int) -> int:
         """When `act` has something to do even if nothing happens: look-ups, repeated cancels."""
         if self._held_back:
@@ -371,3 +397,10 @@ class Desk:
         doubtful = (State.UNKNOWN, State.CANCELLING, State.DELAYED)
         waiting = any(t.state in doubtful for t in self.table.open())
         return now_ms + (200 if waiting else 1000)
+
+
+def _is_failure(result: PostResult) -> bool:
+    """Whether a reply tells of trouble on the way or at the venue, not with the order."""
+    if isinstance(result, Rejected):
+        return result.reason in VENUE_TROUBLE
+    return isinstance(result, Unknown)

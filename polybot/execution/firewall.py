@@ -6,15 +6,20 @@ counted and shown; it never raises, and it never changes the order to fit.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Protocol
 
 import attrs
 
-from polybot.domain.market import Market, Outcome, Side, most_spent
+from polybot.domain.market import Market, Outcome, Side
+from polybot.domain.market_states import Action, MarketState
 from polybot.domain.orders import NewOrder
-from polybot.domain.units import LOT, ONE, SHARE, USD, notional, on_grid
+from polybot.domain.units import LOT, ONE, on_grid
+from polybot.risk.breakers import MarketBrakes
+from polybot.risk.checks import Standing, within_collar, within_limits, within_size
+from polybot.risk.exposure import OpenBids, inventory_room
 from polybot.risk.limits import RiskParams
+from polybot.risk.timetable import MarketMachine
 
 if TYPE_CHECKING:
     from polybot.execution.table import Tracked
@@ -26,20 +31,8 @@ class Caps(Protocol):
     @property
     def pair_cap(self) -> int: ...
     @property
-    def net_cap(self) -> int: ...
-    @property
     def fair_up(self) -> int | None: ...
     def cap(self, outcome: Outcome) -> int: ...
-
-
-@attrs.frozen
-class Standing:
-    """Where the wallet stands as the order leaves, in 10⁻⁶ dollars."""
-
-    free_cash: int  # net of what other markets' open orders may still spend
-    position_cost: int  # what this market's holdings cost
-    others_at_risk: int  # holdings' cost and open orders of all other markets
-    net: int = 0  # shares Up less shares Down in this market
 
 
 @attrs.define(eq=False)
@@ -60,12 +53,36 @@ class Admission:
         return self.stopped or self.trouble
 
 
+_CLOSING = frozenset(
+    {
+        MarketState.CUTOFF,
+        MarketState.FIXING,
+        MarketState.ENDED,
+        MarketState.RESOLVED,
+        MarketState.CLOSED,
+    }
+)
+
+
+def open_bids(resting: Iterable[Tracked]) -> OpenBids:
+    """What orders that may still match may spend, by outcome; unknown and cancelled ones too, until
+    their end is proven.
+    """
+    bids = {Outcome.UP: 0, Outcome.DOWN: 0}
+    count = 0
+    for tracked in resting:
+        bids[tracked.order.outcome] += tracked.reserved
+        count += 1
+    return OpenBids(bids[Outcome.UP], bids[Outcome.DOWN], count)
+
+
 @attrs.define(eq=False)
 class Firewall:
     market: Market
     limits: RiskParams
-    cutoff_ms: int
+    machine: MarketMachine
     admission: Admission
+    brakes: MarketBrakes
 
     def check(
         self,
@@ -78,38 +95,53 @@ class Firewall:
         """The reason this order must not leave, or None."""
         if self.admission.closed_because is not None:
             return f"gate closed: {self.admission.closed_because}"
+        same = sum(t.remaining for t in resting if t.order.outcome is order.outcome)
         return (
-            self._shape(order, now_ms)
+            self._shape(order)
+            or self._state(order, same, standing, now_ms)
+            or self._only_pairs(order, same, standing)
+            or self.brakes.holds(order.outcome, now_ms)
             or self._price(order, wish, resting)
-            or self._exposure(order, resting, standing)
-            or self._net(order, wish, resting, standing)
+            or self._limits(order, same, resting, standing, now_ms)
         )
 
-    def _shape(self, order: NewOrder, now_ms: int) -> str | None:
+    def _shape(self, order: NewOrder) -> str | None:
         if order.market.condition_id != self.market.condition_id:
             return "another market's order"
-        if now_ms >= self.cutoff_ms:
-            return "past the cutoff"
         if not on_grid(order.price, self.market.tick):
             return "off the tick"
         if order.size < self.market.min_size or order.size % LOT:
             return "below the minimum size"
-        if order.size > self.limits.max_order_shares * SHARE:
-            return "above the largest order"
-        if notional(order.price, order.size) > self.limits.max_order_usd * USD:
-            return "above the largest order value"
         if order.side is not Side.BUY or order.post_only is order.taking:
             return "neither a post-only bid nor one that takes"
         return None
 
+    def _state(self, order: NewOrder, same: int, standing: Standing, now_ms: int) -> str | None:
+        """Hold the order against the market's state, which the clock moves on by itself: a quoter
+        that has stalled cannot keep a market open.
+        """
+        pairing = order.size <= inventory_room(order.outcome, standing.held.net, 0, same)
+        action = Action.REDUCE if pairing else Action.QUOTE
+        action = Action.COMPLETE if order.taking else action
+        if self.machine.allows(action, now_ms, halted=False):
+            return None
+        state = self.machine.state
+        return (
+            "past the cutoff" if state in _CLOSING else f"{action.value}: not while {state.value}"
+        )
+
+    @staticmethod
+    def _only_pairs(order: NewOrder, same: int, standing: Standing) -> str | None:
+        """With all that may still fill, what takes must not turn the position around."""
+        room = inventory_room(order.outcome, standing.held.net, 0, same)
+        return "takes more than is missing" if order.taking and order.size > room else None
+
     def _price(self, order: NewOrder, wish: Caps, resting: Sequence[Tracked]) -> str | None:
         if order.price > wish.cap(order.outcome) and not order.taking:
             return "above its cap"
-        if wish.fair_up is None:
-            return "no fair price"
-        fair = wish.fair_up if order.outcome is Outcome.UP else ONE - wish.fair_up
-        if order.price > fair + self.limits.price_collar * ONE:
-            return "outside the price collar"
+        outside = within_collar(order, wish.fair_up, self.limits)
+        if outside is not None:
+            return outside.value
         for other in resting:
             if other.order.outcome is not order.outcome:
                 total = other.order.price + order.price
@@ -117,36 +149,17 @@ class Firewall:
                     return "pair with a resting order too dear"
         return None
 
-    def _exposure(
-        self, order: NewOrder, resting: Sequence[Tracked], standing: Standing
+    def _limits(
+        self,
+        order: NewOrder,
+        same: int,
+        resting: Sequence[Tracked],
+        standing: Standing,
+        now_ms: int,
     ) -> str | None:
-        cost = notional(order.price, order.size)
-        if order.taking:
-            cost = most_spent(self.market.fees, cost)
-        reserved = sum(t.reserved for t in resting)
-        if len(resting) >= self.limits.max_open_orders_per_market:
-            return "too many open orders"
-        if cost + reserved > standing.free_cash:
-            return "not enough free cash"
-        limits = self.limits
-        here = cost + reserved + standing.position_cost
-        if here > limits.max_position_usd_per_market * USD:
-            return "market limit"
-        if here + standing.others_at_risk > limits.max_total_usd * USD:
-            return "total limit"
-        return None
-
-    @staticmethod
-    def _net(
-        order: NewOrder, wish: Caps, resting: Sequence[Tracked], standing: Standing
-    ) -> str | None:
-        """Counts what is being cancelled too: it can still fill beside its replacement. What takes
-        may only pair: with all that may still fill it must not turn the position around.
-        """
-        toward = standing.net if order.outcome is Outcome.UP else -standing.net
-        same = sum(t.remaining for t in resting if t.order.outcome is order.outcome)
-        if order.taking and toward + same + order.size > 0:
-            return "takes more than is missing"
-        if toward + same + order.size > wish.net_cap:
-            return "net share limit"
-        return None
+        before = attrs.evolve(standing.held, bids=open_bids(resting))
+        ratchet = self.machine.table.ratchet_ppm(now_ms)
+        broken = within_size(order, self.limits) or within_limits(
+            order, before, same, standing, self.limits, ratchet
+        )
+        return broken.value if broken is not None else None

@@ -126,7 +126,9 @@ class SubmitBudget:
     _why: str = ""
 
     def spend(self, now_ms: int) -> None:
-        """Count one submission, whatever it came to."""
+        """Count one submission, whatever it came to; after a restart also those of before, oldest
+        first.
+        """
         self._recent.append(now_ms)
         self._turn(now_ms)
         self._today += 1

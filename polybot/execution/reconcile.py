@@ -197,6 +197,11 @@ class DriftWatch:
             for watched in self._watched.values()
         )
 
+    def surplus(self, subject: str) -> bool:
+        """Whether the venue showed more of a balance at the last look than we know of."""
+        watched = self._watched.get(subject)
+        return watched is not None and watched.since_ms is not None and watched.off > 0
+
     def judge(self, belief: Belief, there: int, now_ms: int) -> Difference | None:
         """Compare one balance; the difference, if it has lasted."""
         watched = self._watched.setdefault(belief.subject, _Watched(belief))

@@ -258,14 +258,16 @@ class OrderTable:
             tracked = self._orders.get(order_id)
             if tracked is None:
                 continue
-            if trade.trade_id not in tracked.fills:
+            before, now = tracked.fills.get(trade.trade_id), (filled, dollars[order_id])
+            if before is None:
                 tracked.told += filled
             if trade.status is TradeStatus.FAILED:
                 tracked.fills[trade.trade_id] = 0  # stays failed if an old message comes late
                 tracked.paid[trade.trade_id] = 0
-            elif trade.trade_id not in tracked.fills:
-                tracked.fills[trade.trade_id] = filled
-                tracked.paid[trade.trade_id] = dollars[order_id]
+            elif before is None or (before and now != (before, tracked.paid[trade.trade_id])):
+                # New, or its amounts were corrected (F30).
+                tracked.told += filled - before if before else 0
+                tracked.fills[trade.trade_id], tracked.paid[trade.trade_id] = now
                 tracked.matched_ms = now_ms
                 if tracked.overfilled:
                     self._fault(tracked, OVERFILLED)

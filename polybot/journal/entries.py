@@ -31,6 +31,7 @@ import cattrs
 import orjson
 from cattrs.strategies import configure_tagged_union
 
+from polybot.domain.baseline import Baseline
 from polybot.domain.market import Market, Outcome, Rule, Side
 from polybot.domain.orders import OrderSeen, PostResult, PrivateEvent, TimeInForce
 
@@ -105,14 +106,23 @@ class Moved:
     paid: int = 0
     evidence: str = ""
 
+    @property
+    def submission(self) -> str:
+        """The name of the transaction it went out in, perhaps with others."""
+        return self.operation_id.rpartition(".")[0]
+
 
 @attrs.frozen
 class Paid:
-    """`account` deposit | rebate | reward; `amount` signed, 10⁻⁶ dollars."""
+    """`account` deposit | rebate | reward; `amount` signed, 10⁻⁶ dollars.
+
+    `at_s`: the second of a payment that the venue lists, whose row may be read again; else 0.
+    """
 
     account: str
     amount: int
     evidence: str
+    at_s: int = 0
 
 
 @attrs.frozen
@@ -139,6 +149,7 @@ class Carried:
     """Sums over everything before, markets still open left out; dollars 10⁻⁶.
 
     `since_s`: trades before this Unix second were in the wallet before its first journal.
+    `payments` are those of late, (evidence, second): their rows may be read again.
     """
 
     capital: int
@@ -148,6 +159,7 @@ class Carried:
     rebates: int
     rewards: int
     since_s: int
+    payments: tuple[tuple[str, int], ...] = ()
 
 
 @attrs.frozen
@@ -166,15 +178,6 @@ class Halted:
 @attrs.frozen
 class Rearmed:
     by: str
-
-
-@attrs.frozen
-class Baseline:
-    """Equity at the start of a UTC day and its highest since, 10⁻⁶ dollars."""
-
-    day: str
-    equity: int
-    peak: int
 
 
 Entry = Union[  # noqa: UP007 - cattrs reads the union at run time

@@ -11,11 +11,12 @@ from collections.abc import Iterable
 import attrs
 
 from polybot.domain.accounts import RESULTS, Kind
+from polybot.domain.baseline import Baseline
+from polybot.domain.halts import LOSSES
 from polybot.domain.ledger import Ledger
 from polybot.domain.market import Market
 from polybot.domain.orders import TradeSeen
 from polybot.journal.entries import (
-    Baseline,
     Carried,
     Certified,
     Closed,
@@ -41,7 +42,9 @@ class Recovered:
     """What the journal knows at a start. `last_ms`: when we were last seen alive, 0 if never.
 
     `intents` are all orders of markets still open, `doubtful` those of them without a proven end;
-    `operations` those asked for and neither done nor failed; `since_s` as in `Carried`.
+    `operations` those asked for and neither done nor failed; `since_s` as in `Carried`;
+    `payments` those booked of late, by their evidence; `submissions_ms` when transactions were
+    asked for within the last day.
     """
 
     ledger: Ledger = attrs.field(factory=Ledger)
@@ -52,6 +55,8 @@ class Recovered:
     halts: dict[str, str] = attrs.field(factory=dict)
     baseline: Baseline | None = None
     since_s: int | None = None
+    submissions_ms: list[int] = attrs.field(factory=list)
+    payments: dict[str, int] = attrs.field(factory=dict)
     certified_ms: int | None = None  # when the dead-man switch was last seen to work
     last_ms: int = 0
     orderly: bool = True  # the last session ended by its own hand
@@ -129,7 +134,7 @@ def _carry(ledger: Ledger, entry: Carried) -> None:
     ledger.receive(Kind.REWARDS, entry.rewards, "carried")
 
 
-def carried(ledger: Ledger, since_s: int) -> Carried:
+def carried(ledger: Ledger, since_s: int, payments: tuple[tuple[str, int], ...] = ()) -> Carried:
     """The sums of a wallet as they stand."""
     return Carried(
         capital=ledger.capital,
@@ -139,6 +144,7 @@ def carried(ledger: Ledger, since_s: int) -> Carried:
         rebates=-ledger.closed(Kind.REBATES),
         rewards=-ledger.closed(Kind.REWARDS),
         since_s=since_s,
+        payments=payments,
     )
 
 
@@ -164,11 +170,16 @@ def _remember(found: Recovered, entry: Entry) -> None:
         case Halted(name, why):
             found.halts.setdefault(name, why)
         case Rearmed():
+            if LOSSES & found.halts.keys():
+                found.baseline = None
             found.halts.clear()
         case Baseline():
             found.baseline = entry
-        case Carried(since_s=since_s):
+        case Carried(since_s=since_s, payments=payments):
             found.since_s = since_s
+            found.payments |= dict(payments)
+        case Paid(evidence=evidence, at_s=at_s) if at_s:
+            found.payments[evidence] = at_s
         case Session(what):
             found.orderly = what == "end"
         case _:

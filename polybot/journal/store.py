@@ -19,9 +19,10 @@ from pathlib import Path
 
 import attrs
 
-from polybot.journal.entries import Carried, Closed, Entry, decode, encode, market_of
+from polybot.domain.baseline import Baseline
+from polybot.journal.entries import Carried, Closed, Entry, Moved, decode, encode, market_of
 
-SCHEMA = 2  # raised with every change of the table or of an entry's fields
+SCHEMA = 3  # raised with every change of the table or of an entry's fields
 
 _TABLES = """
 CREATE TABLE IF NOT EXISTS meta (key TEXT PRIMARY KEY, value TEXT NOT NULL) STRICT;
@@ -112,12 +113,17 @@ class Store:
 
     def _retire(self, entry: Entry) -> None:
         """What an entry makes mere evidence: a closed market's entries but for its result, and by a
-        sum of the wallet what has gone into it.
+        sum of the wallet what has gone into it, and every baseline but the last.
         """
         if isinstance(entry, Closed):
             self._database.execute(
                 "UPDATE entries SET live = 0 WHERE live = 1 AND market = ? AND kind != 'Closed'",
                 (entry.condition_id,),
+            )
+        elif isinstance(entry, Baseline):
+            self._database.execute(
+                "UPDATE entries SET live = 0 WHERE live = 1 AND kind = 'Baseline' "
+                "AND seq < (SELECT max(seq) FROM entries WHERE kind = 'Baseline')"
             )
         elif isinstance(entry, Carried):
             self._database.execute(
@@ -138,6 +144,24 @@ class Store:
             raise JournalCorrupt(f"an entry cannot be read: {error}") from error
         except sqlite3.Error as error:  # a page that the check at the opening let pass, too
             raise JournalCorrupt(f"the entries cannot be read: {error}") from error
+
+    def submitted(self, since_ms: int) -> list[int]:
+        """When transactions were asked for since then, one stamp for each submission; those of
+        markets long closed, too. Raises JournalCorrupt.
+        """
+        try:
+            rows = self._database.execute(
+                "SELECT at_ms, body FROM entries WHERE kind = 'Moved' AND at_ms >= ? ORDER BY seq",
+                (since_ms,),
+            ).fetchall()
+            found = {}
+            for at_ms, body in rows:
+                entry = decode("Moved", body)
+                if isinstance(entry, Moved) and entry.step == "asked":
+                    found[entry.submission] = at_ms
+        except (ValueError, sqlite3.Error) as error:
+            raise JournalCorrupt(f"the operations cannot be read: {error}") from error
+        return list(found.values())
 
     def close(self) -> None:
         """Let the file and the lock go. Once is enough, more is no fault."""

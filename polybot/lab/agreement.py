@@ -1,17 +1,19 @@
 """`python -m polybot lab agreement`: the bot's ledger against the exchange's books, under faults.
 
-Paper runs of an hour or so each, with a fault plan, on both cores. Whenever an interval's books
+Paper runs of half an hour each, with a fault plan, on both cores. Whenever an interval's books
 close, the whole wallet is compared – cash and the shares of every open market, to the micro-unit –
-and once more at the end of each run. News of a fill take their way, the longer the more the plan
-spoils the streams, so the books have `PATIENCE_S` of the venue's time to agree; a difference that
-stays is one, and the command ends with 1.
+and at the end of each run what it is worth. News of a fill take their way, the longer the more the
+plan spoils the streams, so the books have `PATIENCE_S` of the venue's time to agree; a difference
+that stays is one, and the command ends with 1.
 """
 
 from __future__ import annotations
 
 import argparse
+import random
 import sys
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from functools import partial
 
 import attrs
@@ -22,18 +24,28 @@ from polybot.config import BotParams
 from polybot.domain.units import amount_text
 from polybot.exchange.faults.plan import Plan, PlanError, load
 from polybot.exchange.server import Exchange
+from polybot.execution.inventory import InventoryParams
+from polybot.execution.params import OrderParams
 from polybot.host import ask_exchange
+from polybot.in_flight import GRACE_S
 from polybot.lab.shares import each_of
-from polybot.lab.stage import Taps, bot_before, lab_config, scratch_journal, serving
+from polybot.lab.stage import Sniper, Taps, bot_before, lab_config, scratch_journal, serving, until
 from polybot.launch import PAPER_START_MS, run_watched
 from polybot.patient_clock import PatientClock
 
-SERIES = ("btc-5m", "eth-5m", "btc-15m")
-INTENSITY = 0.1
-RATE = 25.0
+SERIES = ("btc-5m", "eth-5m", "sol-5m", "btc-15m", "eth-15m", "sol-15m")
+INTENSITY = 0.02  # a sniper sees to the fills: it costs less than a crowd for as many
+SNIPED, SNIPE_WITHIN_S = 0.25, 5.0
+RATE = 100.0
+# A slow quoter, and pairs merged a few at a time: it is the books that are tried, not the quotes.
+ORDERS = OrderParams(
+    requote_min_ms=500, requote_max_ms=1000, routine_every_ms=2000, hysteresis_ticks=2
+)
+INVENTORY = InventoryParams(merge_shares=10, merge_equity_percent=0)
 PATIENCE_S = 90.0  # two cadences of the reconciler, a reconnection, and the chain's own time
+RESULT_S = 720.0  # Gamma may keep a result back for ten minutes, then the chain is asked alone
 LOOK_EVERY_S = 0.25
-RUN_HOURS = 1.0  # of the venue's time, times so many series
+RUN_HOURS = 0.5  # of the venue's time, times so many series
 
 
 @attrs.frozen
@@ -105,7 +117,9 @@ def run_seed(faults: str, seed: int, hours: float = RUN_HOURS) -> Run:
 
 async def agreement_run(plan: Plan, seed: int, hours: float) -> Run:
     """Trade for so many hours of the venue, comparing after every interval."""
-    config = attrs.evolve(lab_config(seed, RATE), bot=BotParams(series=SERIES))
+    config = attrs.evolve(
+        lab_config(seed, RATE), bot=BotParams(series=SERIES), orders=ORDERS, inventory=INVENTORY
+    )
     stage = serving(
         seed=seed, intensity=INTENSITY, taps=Taps(), series=SERIES, start_ms=PAPER_START_MS,
         faults=plan,
@@ -114,11 +128,15 @@ async def agreement_run(plan: Plan, seed: int, hours: float) -> Run:
         async with stage as (exchange, urls, http):
             bot = bot_before(exchange, urls, http, store, config)
             auditor = Auditor(bot, exchange)
+            rng = random.Random(f"agreement {seed}")
+            sniper = Sniper.on(exchange, rng, share=SNIPED, within_s=SNIPE_WITHIN_S)
             codes: list[int] = []
             async with trio.open_nursery() as nursery:
                 nursery.start_soon(_run, bot, codes, nursery.cancel_scope)
                 nursery.start_soon(auditor.run)
+                nursery.start_soon(sniper.run)
                 await trio.sleep(hours * 3600)
+                await auditor.level()
                 bot.stop("time is up")
             state = await ask_exchange(http, urls.admin, exchange.demo_wallets.deposit)
             assert state is not None, "the exchange answers to the end"
@@ -160,11 +178,25 @@ class Auditor:
                     self.intervals.append(await self._compare(record.market.slug))
             await trio.sleep(LOOK_EVERY_S)
 
+    async def level(self) -> None:
+        """Wait until both value the wallet alike: the exchange does so by a result the moment the
+        chain has it, the bot when nobody contradicts it any more (F37).
+        """
+        ledger, engine = self.bot.ctx.account.ledger, self.exchange.engine
+        address = self.exchange.demo_wallets.deposit
+        with suppress(trio.TooSlowError):
+            await until(
+                lambda: ledger.equity == engine.equity(address),
+                every_s=LOOK_EVERY_S, within_s=RESULT_S,
+            )  # fmt: skip
+
     async def _compare(self, slug: str) -> Interval:
         begun = trio.current_time()
         while (off := differences(self.bot, self.exchange)) and not self.bot.ctx.stopping:
-            if trio.current_time() - begun > PATIENCE_S:
-                return Interval(slug, PATIENCE_S, tuple(off))
+            waited = trio.current_time() - begun
+            # A transaction that the plan delays is in the chain's books before it is in ours.
+            if waited > (GRACE_S if self.bot.inventory.in_flight else PATIENCE_S):
+                return Interval(slug, waited, tuple(off))
             await trio.sleep(LOOK_EVERY_S)
         return Interval(slug, trio.current_time() - begun)
 

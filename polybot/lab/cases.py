@@ -15,21 +15,28 @@ import orjson
 from coincurve import PrivateKey
 
 from polybot.domain.market import FeeSchedule, Market, Outcome, Side, TwapPair
+from polybot.domain.market_states import MarketState
 from polybot.domain.orders import NewOrder, SignedOrder
+from polybot.domain.prices import Feed
 from polybot.domain.units import ONE, SHARE
 from polybot.exchange import model
 from polybot.exchange.book_wire import BookText, Change
 from polybot.exchange.engine import Engine
 from polybot.exchange.wire_records import trade_event
 from polybot.execution.desk import Budget, Desired, Desk
-from polybot.execution.firewall import Admission, Firewall, Standing
+from polybot.execution.firewall import Admission, Firewall
 from polybot.execution.lifecycle import Event
 from polybot.execution.params import OrderParams
+from polybot.lab.risk_cases import Market5m, guarded
+from polybot.pricing.board import PriceBoard
 from polybot.pricing.fair import Fair
 from polybot.quoting.decide import decide
 from polybot.quoting.model import BookView, QuoteInputs
 from polybot.quoting.params import QuoteParams
+from polybot.risk.breakers import ErrorRate, MarketBrakes
+from polybot.risk.checks import Standing
 from polybot.risk.limits import RiskParams
+from polybot.risk.timetable import MarketMachine, Times, Timetable
 from polybot.venue.market_book import MarketBook
 from polybot.venue.market_messages import decode_market
 from polybot.venue.private_rows import Me
@@ -66,8 +73,15 @@ def cases() -> list[Case]:
         signing(),
         price_change(1),
         price_change(2),
+        fair_value(left_s=200, target_us=5),
+        fair_value(left_s=30, target_us=10),  # two means of seconds more
         decision(),
         desk_act(),
+        signals_of_a_decision(),
+        signals_of_a_print(),
+        signals_of_a_fill(),
+        an_order_checked(),
+        the_kill_switch(),
         user_trade(),
         place_and_cancel(),
     ]
@@ -191,6 +205,24 @@ def _change(rng: random.Random) -> Change:
     return UP_ID, side, cent * 100, rng.randint(500, 500_000) * SHARE // 100
 
 
+def fair_value(left_s: int, target_us: float) -> Case:
+    """From fresh prices to the probability of Up, and so of Down, `left_s` before the end."""
+    market, board, rng = _market(), PriceBoard(), random.Random(7)
+    now_ms, price = market.end_ms - left_s * 1000, 90_000.0
+    for at_ms in range(now_ms - 300_000, now_ms + 1, 1000):
+        price *= 1 + rng.gauss(0, 8e-5)
+        board.on_tick(Feed.BINANCE, "BTCUSDT", price + 20.0, at_ms, at_ms)
+        board.on_tick(Feed.CHAINLINK, "btcusd", price, at_ms, at_ms)
+        board.on_tick(Feed.TWAP60, "btcusd", price, at_ms, at_ms)
+    board.official_strike(market, price, market.start_ms)
+
+    def check() -> None:
+        assert isinstance(board.fair(market, now_ms), Fair), "it prices"
+
+    name = f"fair value, {left_s} s before the end"
+    return Case(name, target_us, lambda: board.fair(market, now_ms), check=check)
+
+
 def decision() -> Case:
     """Fair value, books and holdings to desired quotes."""
     up = BookView(
@@ -211,6 +243,9 @@ def decision() -> Case:
         held_up=30 * SHARE,
         held_down=20 * SHARE,
         own={(Outcome.UP, 5300): 10 * SHARE, (Outcome.DOWN, 4500): 10 * SHARE},
+        net_limit=100 * SHARE,
+        state=MarketState.QUOTING,
+        table=Timetable.of(_market(), Times(120_000, 60_000)),
     )
     params = QuoteParams()
 
@@ -228,7 +263,11 @@ def desk_act() -> Case:
         for outcome, top in ((Outcome.UP, 5300), (Outcome.DOWN, 4400))
         for level in range(4)
     )
-    firewall = Firewall(market, RiskParams(), market.end_ms, Admission())
+    limits, table = RiskParams(), Timetable.of(market, Times(0, 0))
+    machine = MarketMachine(market, table, MarketState.QUOTING)
+    firewall = Firewall(
+        market, limits, machine, Admission(), MarketBrakes(limits, ErrorRate(limits))
+    )
     desk = Desk(market, params, firewall, Budget.from_params(params), sign=_no_signature)
     for n, order in enumerate(wanted):
         signed = sign_order(
@@ -237,7 +276,7 @@ def desk_act() -> Case:
         desk.table.record(signed, START_MS)
         desk.table.move(desk.table[signed.id], Event.ACK_LIVE, START_MS)
     desk.desired = Desired(wanted, cap_up=5400, cap_down=4500, pair_cap=9900, fair_up=5400)
-    standing = Standing(free_cash=10**9, position_cost=0, others_at_risk=0)
+    standing = Standing(free_cash=10**9, equity=10**9)
 
     def check() -> None:
         assert len(desk.table.open()) == 8, "all of them rest"
@@ -249,6 +288,71 @@ def desk_act() -> Case:
 
 def _no_signature(order: NewOrder) -> SignedOrder:
     raise AssertionError(f"nothing is to be placed, was {order}")
+
+
+def signals_of_a_decision() -> Case:
+    """Every signal brought up to now, all of them acting: before and after one decision."""
+    scene = Market5m(_market())
+    scene.look()  # a move needs two prices
+
+    def check() -> None:
+        readings = scene.board.readings
+        assert readings.liquidity is not None, "the book was read"
+        assert readings.move.sigmas, "and the spot"
+
+    return Case("signals, one decision", 100, scene.look, check=check)
+
+
+def signals_of_a_print() -> Case:
+    """One trade of the tape."""
+    scene = Market5m(_market())
+
+    def check() -> None:
+        assert scene.memory.refused == {}, "every print was taken"
+
+    return Case("signals, one print", 10, scene.print, check=check)
+
+
+def signals_of_a_fill() -> Case:
+    """One fill of ours, and its share of the markouts that come due."""
+    scene = Market5m(_market())
+
+    def check() -> None:
+        assert scene.memory.refused == {}, "every fill was taken"
+
+    return Case("signals, one fill", 100, scene.fill, check=check)
+
+
+def an_order_checked() -> Case:
+    """One order through the firewall: state, brakes, collar, and every limit."""
+    market = _market()
+    firewall, order, wish, standing = guarded(market)
+    now_ms = market.start_ms + 60_000
+
+    def work() -> str | None:
+        return firewall.check(order, wish, (), standing, now_ms)
+
+    def check() -> None:
+        assert work() is None, "it is a good one"
+
+    return Case("firewall, one order", 50, work, check=check)
+
+
+def the_kill_switch() -> Case:
+    """The gate closed and the next order refused by it; the cancel-all is the stop drill's."""
+    market = _market()
+    firewall, order, wish, standing = guarded(market)
+    now_ms = market.start_ms + 60_000
+
+    def work() -> str | None:
+        firewall.admission = Admission()
+        firewall.admission.stop("kill")
+        return firewall.check(order, wish, (), standing, now_ms)
+
+    def check() -> None:
+        assert work() == "gate closed: kill", "nothing passes"
+
+    return Case("kill switch, gate closed", 10_000, work, check=check)
 
 
 def user_trade() -> Case:

@@ -13,13 +13,16 @@ Command = Callable[[Sequence[str]], int]
 
 COMMANDS: dict[str, str] = {
     "agreement": "polybot.lab.agreement",
+    "calibration": "polybot.lab.calibration",
     "calibrate-crowd": "polybot.lab.calibrate_crowd",
+    "config-docs": "polybot.lab.config_docs",
     "conformance": "polybot.lab.conformance",
     "crash-sweep": "polybot.lab.crash_sweep",
     "fuzz": "polybot.lab.fuzz",
     "exchange-speed": "polybot.lab.exchange_speed",
     "maker-match": "polybot.lab.maker_table",
     "naive-maker": "polybot.lab.naive_maker",
+    "season": "polybot.lab.season",
     "soak-orders": "polybot.lab.soak_orders",
 }
 

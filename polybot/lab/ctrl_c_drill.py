@@ -30,6 +30,7 @@ CONFIG = """
 series = ["btc-5m"]
 [quote]
 stop_twap_s = 20.0
+stop_move = 0.5
 cutoff_twap_s = 10.0
 [pricing]
 vol_prior_annual = 0.45

@@ -4,6 +4,10 @@
 raised in the step it is to happen in; what the bot's clean-up still tries meets the same exception.
 The journal is copied as it lies on the disk at that step, with its write-ahead log and without the
 tidy close that a killed process never does; the next bot starts from the copy.
+
+The relayer's client works in a thread, out of the exception's reach. So every life has a door of
+its own to the relayer, which dies with it: a submission that has passed it is executed, as one that
+was on the wire when the process died, and whatever the thread of a dead bot still tries is not.
 """
 
 from __future__ import annotations
@@ -17,11 +21,13 @@ from pathlib import Path
 import attrs
 import httpx
 
+from polybot.exchange.request import Request, Response
 from polybot.journal.entries import Entry
 from polybot.journal.store import Store
+from polybot.lab.stage import Handler
 
 TAILS = ("", "-wal")
-ORDER_PATHS = ("/order", "/orders", "/cancel-all", "/cancel-market-orders", "/merge", "/redeem")
+ORDER_PATHS = ("/order", "/orders", "/cancel-all", "/cancel-market-orders")
 
 
 class Killed(BaseException):
@@ -36,8 +42,11 @@ class Where(enum.Enum):
     AFTER_APPEND = "appended, nobody knows"
     SENDING = "a request is about to leave"
     ANSWERED = "a request was answered, nobody knows"
+    SUBMITTING = "a transaction is about to leave"
+    SUBMITTED = "the relayer has a transaction, nobody knows"
 
 
+RELAYED = (Where.SUBMITTING, Where.SUBMITTED)
 APPENDS = (Where.BEFORE_APPEND, Where.TORN, Where.AFTER_APPEND)
 
 
@@ -87,6 +96,20 @@ class Fate:
             raise Killed
         if self.where is Where.ANSWERED and request.url.path in ORDER_PATHS and self.comes():
             self.strike()
+
+    # --- and the door to the relayer ----------------------------------------------------------
+
+    async def relayed(self, request: Request, handle: Handler) -> Response:
+        """Pass one request of this life on to the relayer. Raises Killed."""
+        if self.dead:
+            raise Killed
+        mine = self.where in RELAYED and request.path == "/submit" and self.comes()
+        if mine and self.where is Where.SUBMITTING:
+            self.strike()
+        answer = await handle(request)
+        if mine:
+            self.strike()
+        return answer
 
 
 class MortalStore(Store):

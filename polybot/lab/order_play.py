@@ -17,6 +17,7 @@ import attrs
 from polybot.domain.accounts import Kind as AccountKind
 from polybot.domain.ledger import Ledger, MarketBooks
 from polybot.domain.market import FeeSchedule, Market, Outcome, Side, TwapPair, taker_fee
+from polybot.domain.market_states import MarketState
 from polybot.domain.orders import (
     Failure,
     FillLeg,
@@ -30,13 +31,17 @@ from polybot.domain.orders import (
 from polybot.domain.units import LOT, SHARE, floor_to, notional
 from polybot.execution.desk import Action, Budget, Cancel, Desired, Desk, Post
 from polybot.execution.doubts import LookUp, Surveyed
-from polybot.execution.firewall import Admission, Firewall, Standing
+from polybot.execution.firewall import Admission, Firewall
 from polybot.execution.lifecycle import OPEN, Event, State
 from polybot.execution.params import OrderParams
 from polybot.execution.reconcile import Kind, OurOrder, order_differences
 from polybot.execution.table import OrderTable, Tracked
 from polybot.lab.toy_venue import Asked, Cancelled, Fates, Found, Posted, Read, ToyVenue
+from polybot.risk.breakers import ErrorRate, MarketBrakes
+from polybot.risk.checks import Standing
+from polybot.risk.exposure import Exposure
 from polybot.risk.limits import RiskParams
+from polybot.risk.timetable import MarketMachine, Times, Timetable
 
 START_MS = 1_790_000_100_000
 CUTOFF_MS = START_MS + 240_000
@@ -55,7 +60,18 @@ MARKET = Market(
 )
 PAIR_CAP = 9900
 DEPOSIT = 100 * SHARE
-LIMITS = RiskParams(max_open_orders_per_market=10, max_order_usd=20, max_position_usd_per_market=20)
+LIMITS = RiskParams(
+    max_open_orders_per_market=10,
+    max_order_usd=20,
+    max_position_usd_per_market=20,
+    max_net_shares=1_000_000,
+    # The plays are about counting; that losses are bounded is another matter.
+    max_market_loss_percent=100,
+    max_cluster_loss_percent=100,
+    max_total_loss_percent=100,
+    shrink_to_percent=100,
+    repeat_most=10_000,
+)
 LIMIT = LIMITS.max_position_usd_per_market * SHARE
 PARAMS = OrderParams(routine_every_ms=0)
 GRACE_MS = PARAMS.unknown_grace_s * 1000
@@ -114,7 +130,10 @@ class Play:
 
     def __attrs_post_init__(self) -> None:
         ids = count(1)
-        firewall = Firewall(MARKET, LIMITS, CUTOFF_MS, self.gate)
+        table = Timetable.of(MARKET, Times(MARKET.end_ms - CUTOFF_MS, MARKET.end_ms - CUTOFF_MS))
+        machine = MarketMachine(MARKET, table, MarketState.QUOTING)
+        brakes = MarketBrakes(LIMITS, ErrorRate(LIMITS))
+        firewall = Firewall(MARKET, LIMITS, machine, self.gate, brakes)
         sign = lambda made: SignedOrder(f"0x{next(ids)}", made, b"")  # noqa: E731
         budget = Budget.from_params(PARAMS)
         self.desk = Desk(MARKET, PARAMS, firewall, budget, sign, self.table)
@@ -131,7 +150,7 @@ class Play:
             for outcome, price in ((Outcome.UP, up), (Outcome.DOWN, down))
             for level in range(levels)
         )
-        caps = (up + 200, down + 200, PAIR_CAP, 10**12, (up + PAIR_CAP - down) // 2)
+        caps = (up + 200, down + 200, PAIR_CAP, (up + PAIR_CAP - down) // 2)
         number = self.desk.desired.take_number
         wish = Desired(wanted, *caps) if wanted else Desired()
         self.desk.desired = attrs.evolve(wish, take_number=number)
@@ -152,7 +171,7 @@ class Play:
     def begin_unpaired(self, shares: int) -> None:
         """Buy Up and nothing else: a position that a completion can pair."""
         bid = NewOrder(MARKET, Outcome.UP, Side.BUY, 4500, shares * SHARE)
-        self.desk.desired = Desired((bid,), 4500, 0, PAIR_CAP, 10**12, 5000)
+        self.desk.desired = Desired((bid,), 4500, 0, PAIR_CAP, 5000)
         self.act(1)
         self.arrive(0, Fates())
         self.reply(0)
@@ -165,7 +184,13 @@ class Play:
         self.now += ms
         self.venue.pass_time(self.now)
         held = self.books.holdings()
-        standing = Standing(self.ledger.cash, held.cost, 0, held.net)
+        standing = Standing(
+            self.ledger.cash,
+            self.ledger.equity,
+            Exposure(
+                self.books.cost(Outcome.UP), self.books.cost(Outcome.DOWN), held.up, held.down
+            ),
+        )
         actions = self.desk.act(self.now, standing)
         self.venue.requests += [Asked(action, self.now) for action in actions]
         self._check_leaving(actions, standing)
@@ -185,7 +210,7 @@ class Play:
             must(not self.desk.closing, "placed while closing")
             most = LIMITS.max_open_orders_per_market
             must(len(self.table.open()) <= most, "more orders than allowed")
-            must(self.desk.reserved + standing.position_cost <= LIMIT, "S7: more than the limit")
+            must(self.desk.reserved + standing.held.cost <= LIMIT, "S7: more than the limit")
         for action in actions:
             ids = action.ids if isinstance(action, Cancel) else ()
             ids = (action.order_id,) if isinstance(action, LookUp) else ids

@@ -6,6 +6,7 @@ may hold it up; it changes nothing of the bot or of the exchange.
 
 from __future__ import annotations
 
+import random
 import tempfile
 from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
@@ -21,9 +22,11 @@ from polybot.config import BotParams, Config, LiveParams, PaperParams
 from polybot.exchange.crowd_hand import Hand
 from polybot.exchange.faults.plan import Plan
 from polybot.exchange.model import SELL, Event, Order, OrderEvent, Traded
+from polybot.exchange.net import Service
 from polybot.exchange.request import Request, Response
 from polybot.exchange.server import Exchange, Urls
 from polybot.exchange.world import make_world
+from polybot.execution.inventory import InventoryParams
 from polybot.execution.params import OrderParams
 from polybot.host import ask_exchange
 from polybot.journal.store import Store
@@ -55,6 +58,7 @@ class Taps:
     sending: Callable[[httpx.Request], Awaitable[None]] = _pass  # about to be written
     answered: Callable[[httpx.Request], Awaitable[None]] = _pass  # answered, nobody knows it yet
     around: Callable[[Request, Handler], Awaitable[Response]] | None = None
+    relaying: Callable[[Request, Handler], Awaitable[Response]] | None = None  # at the relayer
 
 
 @attrs.define(eq=False)
@@ -65,6 +69,7 @@ class Stage:
     bot: Bot
     urls: Urls
     http: httpx.AsyncClient
+    store: Store
     traded: trio.Event = attrs.field(factory=trio.Event)  # the bot's first order has been accepted
 
     @property
@@ -82,6 +87,11 @@ class Stage:
     def hear(self, event: Event) -> None:
         if self.mine(event):
             self.traded.set()
+
+    def heir(self) -> Bot:
+        """The bot that is started next on the same wallet and journal."""
+        config = self.bot.ctx.config
+        return bot_before(self.exchange, self.urls, self.http, self.store, config)
 
     async def verdict(self) -> Verdict:
         """What the exchange's own books say of the bot, beside what the bot's say."""
@@ -127,7 +137,7 @@ def lab_config(seed: int, speed: float) -> Config:
         bot=BotParams(series=(SERIES,)),
         quote=QuoteParams(),
         pricing=PricingParams(vol_prior_annual=0.45),
-        risk=RiskParams(),
+        risk=RiskParams(max_daily_loss_percent=100, max_drawdown_percent=100),
         orders=OrderParams(),
         paper=PaperParams(seed=seed, speed=speed),
         live=LiveParams(),
@@ -135,12 +145,20 @@ def lab_config(seed: int, speed: float) -> Config:
 
 
 @asynccontextmanager
-async def staged(*, seed: int, speed: float, intensity: float, taps: Taps) -> AsyncGenerator[Stage]:
+async def staged(
+    *,
+    seed: int,
+    speed: float,
+    intensity: float,
+    taps: Taps,
+    inventory: InventoryParams = InventoryParams(),
+) -> AsyncGenerator[Stage]:
     """Serve an exchange and put a bot before it; the exchange ends with the block."""
+    config = attrs.evolve(lab_config(seed, speed), inventory=inventory)
     with scratch_journal() as store:
         async with serving(seed=seed, intensity=intensity, taps=taps) as (exchange, urls, http):
-            bot = bot_before(exchange, urls, http, store, lab_config(seed, speed))
-            stage = Stage(exchange, bot, urls, http)
+            bot = bot_before(exchange, urls, http, store, config)
+            stage = Stage(exchange, bot, urls, http, store)
             exchange.engine.listeners.append(stage.hear)
             yield stage
 
@@ -202,15 +220,22 @@ def scratch_journal() -> Iterator[Store]:
 
 
 def _tap_exchange(exchange: Exchange, taps: Taps) -> None:
-    service, around = exchange.clob.service_rest, taps.around
+    clob, chain = exchange.clob, exchange.chain
+    clob.service_rest = _tapped(clob.service_rest, taps.around)
+    chain.service_relayer = _tapped(chain.service_relayer, taps.relaying)
+
+
+def _tapped(
+    service: Service, around: Callable[[Request, Handler], Awaitable[Response]] | None
+) -> Service:
     handle = service.http
     if around is None or handle is None:
-        return
+        return service
 
     async def tapped(request: Request) -> Response:
         return await around(request, handle)
 
-    exchange.clob.service_rest = attrs.evolve(service, http=tapped)
+    return attrs.evolve(service, http=tapped)
 
 
 def _tap_client(http: httpx.AsyncClient, taps: Taps) -> None:
@@ -235,18 +260,45 @@ def places(request: httpx.Request) -> bool:
 
 @attrs.define(eq=False)
 class Sniper:
-    """Somebody who takes the bot's bids on sight: fills at the worst moments, and many of them."""
+    """Somebody who takes the bot's bids on sight: fills at the worst moments, and many of them.
 
-    stage: Stage
+    Takes `share` of its orders, each within `within_s` of its placement.
+    """
+
+    exchange: Exchange
     hand: Hand
+    rng: random.Random
+    share: float
+    within_s: float
 
     @classmethod
-    def on(cls, stage: Stage) -> Sniper:
-        return cls(stage, Hand.make(stage.exchange.engine, "sniper"))
+    def on(cls, exchange: Exchange, rng: random.Random, *, share: float, within_s: float) -> Sniper:
+        return cls(exchange, Hand.make(exchange.engine, "sniper"), rng, share, within_s)
+
+    async def run(self) -> None:
+        """Lie in wait for every order of the bot's wallet, until cancelled."""
+        address = self.exchange.demo_wallets.deposit
+        async with trio.open_nursery() as shots:
+
+            def hear(event: Event) -> None:
+                if not isinstance(event, OrderEvent) or event.order.account != address:
+                    return
+                if event.kind == "PLACEMENT" and self.rng.random() < self.share:
+                    shots.start_soon(self._aim, event.order, self.rng.uniform(0, self.within_s))
+
+            self.exchange.engine.listeners.append(hear)
+            try:
+                await trio.sleep_forever()
+            finally:
+                self.exchange.engine.listeners.remove(hear)
+
+    async def _aim(self, order: Order, after_s: float) -> None:
+        await trio.sleep(after_s)
+        self.shoot(order)
 
     def shoot(self, order: Order) -> None:
         """Sell into every bid down to this order's price, if it still rests."""
-        exchange, market = self.stage.exchange, order.market
+        exchange, market = self.exchange, order.market
         now_ms = exchange.clock.now_ms()
         exchange.advance(now_ms)
         if order.remaining == 0:

@@ -6,43 +6,68 @@ task and no clock. A fair probability needs all its inputs fresh, or it is refus
 
 from __future__ import annotations
 
+import enum
+import math
 from collections import Counter
+from collections.abc import Mapping
 
 import attrs
 
 from polybot.domain.market import Candle, Market, TwapPair, UnknownRule
-from polybot.domain.prices import Feed
-from polybot.pricing import fair as models
+from polybot.domain.prices import Feed, Source
+from polybot.pricing.asset import LOOKBACK_S, Asset, exchange_symbol, oracle_symbol
 from polybot.pricing.fair import Fair, NoFair, WhyNoFair
 from polybot.pricing.params import PricingParams
-from polybot.pricing.sources import (
-    Sources,
-    Spot,
-    TickRefusal,
-    exchange_symbol,
-    is_price,
-    refuse_tick,
-)
-from polybot.pricing.strikes import Strike, StrikeCorrection, Strikes, Trust
-from polybot.pricing.track import Track, whole_second
+from polybot.pricing.season import FLAT, Season
+from polybot.pricing.strikes import Key, Strike, StrikeCorrection, Strikes
+from polybot.pricing.tails import Tails
+from polybot.pricing.valuation import value
+from polybot.pricing.wires import Race, RaceLine, lead_s, report
 
-LOOKBACK_S = 60  # the only average the venue publishes (feeds.md 5.2)
+MAX_ASSETS = 32  # we subscribe to a handful; more is a stream gone wrong
+FUTURE_MS = 5_000  # a later stamp would shut out every honest tick that follows
+
+_USUAL = {
+    Feed.CHAINLINK: Source.POLYBOLT,
+    Feed.TWAP60: Source.POLYBOLT,
+    Feed.BINANCE: Source.BINANCE,
+    Feed.CANDLE_OPEN: Source.BINANCE,
+}
+_STREAMS = (Feed.CHAINLINK, Feed.TWAP60, Feed.BINANCE)
+
+
+class TickRefusal(enum.Enum):
+    """Why a price was not taken."""
+
+    NOT_A_PRICE = "not finite and positive"
+    FUTURE_STAMP = "stamped in the future"
+    OUT_OF_ORDER = "older than what is held"
+    TOO_MANY_SYMBOLS = "too many symbols"
+
+
+def is_price(value: float) -> bool:
+    return math.isfinite(value) and value > 0
 
 
 @attrs.define
 class PriceBoard:
     """Last values, short histories, strikes and volatilities by symbol; memory is bounded.
 
-    `refused` counts the ticks that were not taken.
+    `seasons` by oracle symbol; `refused` counts the ticks that were not taken.
     """
 
     params: PricingParams = attrs.field(factory=PricingParams)
+    seasons: Mapping[str, Season] = attrs.field(factory=dict)
     refused: Counter[TickRefusal] = attrs.field(factory=Counter)
-    _sources: Sources = attrs.field(init=False)
-    _strikes: Strikes = attrs.field(factory=Strikes, init=False)
+    _assets: dict[str, Asset] = attrs.field(factory=dict, init=False)  # by both their names
+    _races: dict[tuple[str, str], Race] = attrs.field(factory=dict, init=False)
+    _strikes: Strikes = attrs.field(init=False)
+    _tails: Tails = attrs.field(init=False)
 
     def __attrs_post_init__(self) -> None:
-        self._sources = Sources(self.params)
+        params = self.params
+        self._strikes = Strikes(params.strike_correction_bp)
+        self._tails = Tails(params.vol_error, params.jumps_per_hour / 3600, params.jump_bp / 1e4)
 
     def on_tick(
         self,
@@ -53,146 +78,141 @@ class PriceBoard:
         recv_ms: int,
         *,
         snapshot: bool = False,
+        source: Source | None = None,
     ) -> TickRefusal | None:
-        """Take one observation, received at `recv_ms`; the reason if it was not taken."""
-        refusal = refuse_tick(value, stamp_ms, recv_ms)
-        if refusal is None:
-            refusal = self._take(feed, symbol, value, stamp_ms, recv_ms, snapshot=snapshot)
+        """Take one observation, received at `recv_ms`; the reason if it was not taken.
+
+        `source` is the connection; None means the feed's usual one.
+        """
+        refusal = None
+        if not is_price(value):
+            refusal = TickRefusal.NOT_A_PRICE
+        elif stamp_ms > recv_ms + FUTURE_MS:
+            refusal = TickRefusal.FUTURE_STAMP
+        elif feed is Feed.CANDLE_OPEN:
+            # Candles of several lengths share a symbol: their stamps follow no order.
+            self._strikes.open_seen(symbol, value, stamp_ms, recv_ms)
+        else:
+            came = source or _USUAL[feed]
+            refusal = self._take(feed, symbol, value, stamp_ms, recv_ms, came, snapshot=snapshot)
         if refusal is not None:
             self.refused[refusal] += 1
         return refusal
 
     def _take(
-        self, feed: Feed, symbol: str, value: float, stamp_ms: int, recv_ms: int, *, snapshot: bool
+        self,
+        feed: Feed,
+        symbol: str,
+        value: float,
+        stamp_ms: int,
+        recv_ms: int,
+        source: Source,
+        *,
+        snapshot: bool,
     ) -> TickRefusal | None:
-        if feed is Feed.CANDLE_OPEN:
-            # Candles of several lengths share a symbol: their stamps follow no order.
-            self._strikes.open_seen(symbol, value, stamp_ms)
-            return None
-        before_ms = self._sources.last_stamp_ms(feed, symbol)
-        refusal = self._sources.take(feed, symbol, value, stamp_ms, recv_ms, snapshot=snapshot)
-        if refusal is None and feed is Feed.TWAP60:
-            self._strikes.average_seen(symbol, value, stamp_ms, before_ms)
-        return refusal
+        asset = self._asset(symbol)
+        if asset is None:
+            return TickRefusal.TOO_MANY_SYMBOLS
+        race = self._race(feed, symbol)
+        if not snapshot:
+            race.take(source, value, stamp_ms, recv_ms)
+        before_ms = asset.track(feed).stamp_ms or None
+        if stamp_ms == before_ms and feed is not Feed.BINANCE and len(race.wires) > 1:
+            return None  # the other connection told this second already
+        taken = asset.take(feed, value, stamp_ms, recv_ms, snapshot=snapshot)
+        if not (taken or snapshot):
+            # The slower of two connections is no fault.
+            return None if len(race.wires) > 1 else TickRefusal.OUT_OF_ORDER
+        if feed is not Feed.BINANCE:
+            # A replayed tick is too old for the track, but may be the strike that was missed.
+            lookback_s = LOOKBACK_S if feed is Feed.TWAP60 else 0
+            self._strikes.seen(symbol, lookback_s, value, stamp_ms, before_ms, recv_ms)
+        elif not snapshot:
+            self._strikes.traded(symbol, value, stamp_ms, before_ms)
+        return None
+
+    def _asset(self, symbol: str) -> Asset | None:
+        found = self._assets.get(symbol)
+        if found is None and len(self._assets) < 2 * MAX_ASSETS:
+            named = symbol if symbol.endswith("usd") else oracle_symbol(symbol)
+            found = Asset(self.params, self.seasons.get(named, FLAT))
+            self._assets[named] = self._assets[exchange_symbol(named)] = found
+        return found
+
+    def _race(self, feed: Feed, symbol: str) -> Race:
+        key = (feed.value, symbol)
+        found = self._races.get(key)
+        return self._races.setdefault(key, Race()) if found is None else found
+
+    def on_loss(self, source: Source, feed: Feed, symbol: str, lost: int) -> None:
+        """A connection told that `lost` updates of a feed are missing before the next (F62)."""
+        asset = self._asset(symbol)
+        if asset is not None:
+            self._race(feed, symbol).wire(source).lost += lost
+            asset.track(feed).tear()
 
     def official_strike(
-        self, market: Market, value: float
+        self, market: Market, value: float, now_ms: int
     ) -> StrikeCorrection | TickRefusal | None:
-        """Take the venue's published strike. A correction means: cancel and rebuild."""
+        """Take the venue's published strike. A correction means: cancel and rebuild; nothing is
+        priced for a moment, so that every quote made against the old one is withdrawn.
+        """
         if not is_price(value):
             self.refused[TickRefusal.NOT_A_PRICE] += 1
             return TickRefusal.NOT_A_PRICE
         if isinstance(market.rule, UnknownRule):
             return None
-        return self._strikes.official(
-            market.rule.symbol, market.start_ms, value, self.params.strike_correction_bp
-        )
+        return self._strikes.official(_key(market, market.rule), value, now_ms)
 
     def strike(self, market: Market) -> Strike | None:
         """The strike held for a market, with its trust."""
         if isinstance(market.rule, UnknownRule):
             return None
-        return self._strikes.of(market.rule.symbol, market.start_ms)
+        return self._strikes.of(_key(market, market.rule))
+
+    # --- for the operator ---------------------------------------------------------------------
 
     def ages_s(self, now_ms: int) -> dict[tuple[Feed, str], float | None]:
-        """Seconds since each stream's last live tick (None: never), for the operator."""
-        return self._sources.ages_s(now_ms)
+        """Seconds since each stream's last live tick (None: never)."""
+        ages: dict[tuple[Feed, str], float | None] = {}
+        for symbol, asset in self._assets.items():
+            for feed in _STREAMS:
+                track = asset.track(feed)
+                if track.stamp_ms and symbol.endswith("usd") == (feed is not Feed.BINANCE):
+                    live_ms = track.live_ms
+                    ages[feed, symbol] = None if live_ms is None else (now_ms - live_ms) / 1000
+        return ages
+
+    def race(self) -> list[RaceLine]:
+        """What each connection delivered, how late, and which one led."""
+        return [
+            line
+            for (feed, symbol), race in sorted(self._races.items())
+            for line in report(Feed(feed), symbol, race)
+        ]
+
+    def exchange_lead_s(self, symbol: str) -> int | None:
+        """Whole seconds by which the exchange's stamps run before the oracle's."""
+        asset = self._assets.get(symbol)
+        return None if asset is None else lead_s(asset.exchange, asset.oracle)
+
+    def average_lag_s(self, symbol: str) -> float:
+        """Seconds by which the official average trails its stamp: measured, else as configured."""
+        asset = self._assets.get(symbol)
+        return self.params.twap_lag_s if asset is None else asset.lag_s
 
     def fair(self, market: Market, now_ms: int) -> Fair | NoFair:
         """The fair probability of Up by the market's own rule, or why there is none."""
-        if now_ms >= market.end_ms:
-            return NoFair(WhyNoFair.ENDED, (("past_s", f"{(now_ms - market.end_ms) / 1000:g}"),))
-        if isinstance(market.rule, TwapPair):
-            return self._twap(market, market.rule, now_ms)
-        if isinstance(market.rule, Candle):
-            return self._candle(market, market.rule, now_ms)
-        return NoFair(WhyNoFair.RULE_UNKNOWN, (("rule", market.rule.why),))
-
-    def _candle(self, market: Market, rule: Candle, now_ms: int) -> Fair | NoFair:
-        spot = self._sources.exchange_spot(rule.symbol, now_ms)
-        sigma = self._sources.sigma(rule.symbol, now_ms)
-        if isinstance(spot, NoFair):
-            return spot
-        if isinstance(sigma, NoFair):
-            return sigma
-        if now_ms < market.start_ms:
-            until_s = (market.start_ms - now_ms) / 1000
-            even = models.before_open(spot.value, spot.value, sigma, until_s, market.length_s, 0.0)
-            return _qualified(even, spot)
-        strike = self.strike(market)
-        if strike is None:
-            return _no_strike(market)
-        tau_s = (market.end_ms - now_ms) / 1000
-        return _qualified(models.candle(spot.value, strike.value, sigma, tau_s), spot, strike)
-
-    def _twap(self, market: Market, rule: TwapPair, now_ms: int) -> Fair | NoFair:
-        if rule.lookback_s != LOOKBACK_S:
-            return NoFair(WhyNoFair.RULE_UNKNOWN, (("lookback_s", str(rule.lookback_s)),))
-        average = self._sources.average(rule.symbol, now_ms)
-        spot = self._sources.oracle_spot(rule.symbol, now_ms)
-        sigma = self._sources.sigma(exchange_symbol(rule.symbol), now_ms)
-        if isinstance(average, NoFair):
-            return average
-        if isinstance(spot, NoFair):
-            return spot
-        if isinstance(sigma, NoFair):
-            return sigma
-        if now_ms < market.start_ms:
-            return self._before_open(market, average, spot, sigma, now_ms)
-        strike = self.strike(market)
-        if strike is None:
-            return _no_strike(market)
-        tau_s = (market.end_ms - now_ms) / 1000 - self.params.twap_lag_s
-        if tau_s >= LOOKBACK_S:
-            ahead = models.twap_before_window(spot.value, strike.value, sigma, tau_s, LOOKBACK_S)
-            return _qualified(ahead, spot, strike)
-        mean = _expected(average, spot, market.end_ms)
-        if isinstance(mean, NoFair):
-            return mean
-        forming = models.twap_inside_window(
-            mean, spot.value, strike.value, sigma, tau_s, LOOKBACK_S
-        )
-        return _qualified(forming, spot, strike)
-
-    def _before_open(
-        self, market: Market, average: Track, spot: Spot, sigma: float, now_ms: int
-    ) -> Fair | NoFair:
-        until_s = max(0.0, (market.start_ms - now_ms) / 1000 - self.params.twap_lag_s)
-        mean: float | NoFair = spot.value
-        if until_s < LOOKBACK_S:
-            mean = _expected(average, spot, market.start_ms)
-        if isinstance(mean, NoFair):
-            return mean
-        priced = models.before_open(spot.value, mean, sigma, until_s, market.length_s, LOOKBACK_S)
-        return _qualified(priced, spot)
+        rule = market.rule
+        if isinstance(rule, UnknownRule):
+            return NoFair(WhyNoFair.RULE_UNKNOWN, (("rule", rule.why),))
+        asset = self._assets.get(rule.symbol)
+        if asset is None:
+            return NoFair(WhyNoFair.SPOT_STALE, (("symbol", rule.symbol),))
+        strike = self._strikes.of(_key(market, rule))
+        return value(market, rule, asset, strike, self.params, self._tails, now_ms)
 
 
-def _expected(average: Track, spot: Spot, fixing_ms: int) -> float | NoFair:
-    """The average expected at `fixing_ms`, rolled forward from the official one (strategy.md 2.2).
-
-    Uses the raw source on both ends, so its basis to the oracle cancels.
-    """
-    seen, fixing = whole_second(average.stamp_ms), fixing_ms // 1000
-    if seen >= fixing:
-        return average.value
-    entering = spot.source.mean(seen + 1, fixing)
-    leaving = spot.source.mean(seen + 1 - LOOKBACK_S, fixing - LOOKBACK_S)
-    if entering is None or leaving is None:
-        return NoFair(WhyNoFair.HISTORY_SHORT, (("from_s", str(seen + 1 - LOOKBACK_S)),))
-    return models.roll_forward(average.value, entering, leaving, fixing - seen, LOOKBACK_S)
-
-
-def _qualified(priced: Fair | NoFair, spot: Spot, strike: Strike | None = None) -> Fair | NoFair:
-    """Add to a model's answer what it could not know: how good its inputs are."""
-    if isinstance(priced, NoFair):
-        return priced
-    return attrs.evolve(
-        priced,
-        age_s=spot.age_s,
-        basis_error=spot.basis_error,
-        provisional_strike=strike is not None and strike.trust is Trust.PROVISIONAL,
-    )
-
-
-def _no_strike(market: Market) -> NoFair:
-    return NoFair(WhyNoFair.STRIKE_UNKNOWN, (("start_ms", str(market.start_ms)),))
+def _key(market: Market, rule: TwapPair | Candle) -> Key:
+    lookback_s = rule.lookback_s if isinstance(rule, TwapPair) else 0
+    return rule.symbol, lookback_s, market.start_ms

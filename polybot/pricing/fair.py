@@ -1,5 +1,9 @@
 """Fair probability of Up, by settlement rule, with the greeks that quoting needs (strategy.md 2).
 
+Every rule comes down to three figures: how far the expected final value lies from the strike (x, in
+log price), over how many seconds of σ² it can still move (the effective horizon τ_e), and how much
+of a move of the spot it takes along (the lean). Then d = x/(σ√τ_e), v = φ(d)·lean/√τ_e.
+
 Drift is zero throughout: an estimated drift moves d by more than a standard deviation of pure noise
 (strategy.md 2.1). Prices in dollars, time in seconds, volatility per √s.
 """
@@ -11,19 +15,16 @@ import math
 
 import attrs
 
-D_MAX = 4.0
+from polybot.pricing.tails import D_MAX, Tails
+
 Q_MIN_FAR = 0.005  # more than NEAR_S before the fixing
 Q_MIN_NEAR = 0.02  # later: the discrete average makes near-certainty false (strategy.md 2.2, 3.4)
 NEAR_S = 60.0
 
-_LEAST, _MOST = (
-    1e-9,
-    1e9,
-)  # nothing we price lies outside; inside, nothing over- or underflows
+_LEAST, _MOST = 1e-9, 1e9  # nothing we price lies outside; inside, nothing over- or underflows
 _CLOCK_S = 0.001  # less time than the clock can tell apart is none
 
-_ROOT_2 = math.sqrt(2)
-_ROOT_2PI = math.sqrt(2 * math.pi)
+NORMAL = Tails()
 
 
 class WhyNoFair(enum.Enum):
@@ -33,11 +34,21 @@ class WhyNoFair(enum.Enum):
     ENDED = "window is over"
     BAD_INPUT = "a price, volatility or time is not usable"
     STRIKE_UNKNOWN = "strike not known"
-    ORACLE_STALE = "oracle average stale"
+    STRIKE_CORRECTED = "strike corrected: quotes are being rebuilt"
+    ORACLE_STALE = "oracle stale"
     SPOT_STALE = "no fresh spot price"
     FROZEN = "a price stands still while another moves"
+    SOURCES_APART = "oracle and exchange disagree"
     VOLATILITY_UNKNOWN = "volatility still warming up"
     HISTORY_SHORT = "price history too short for the average"
+
+
+class Caution(enum.Enum):
+    """Why a fair probability is to be used with less confidence."""
+
+    EXCHANGE_STALE = "exchange price stale: the slower oracle stands in, size reduced"
+    SOURCES_APART = "oracle and exchange drift apart: edge widened"
+    JUMP = "the price jumps"
 
 
 @attrs.frozen
@@ -49,12 +60,35 @@ class NoFair:
 
 
 @attrs.frozen
-class Fair:
-    """Probability of Up and how fast and how far it may be wrong.
+class Quality:
+    """How good the inputs of a probability are. One object serves many probabilities.
 
-    `q` is clipped to what the tails can bear, `d` to ±4; `v` is the probability's own volatility
-    per √s (strategy.md 2.3), `sigma` that of the underlying. `age_s` and `basis_error` (relative)
-    say how good `spot` is; `strike` is None before the open.
+    `basis_error` and `apart` are relative to the price: how well the exchange price is brought to
+    the oracle's level, and how far the two sources are from their usual distance. `size` is the
+    part of the usual size to quote.
+    """
+
+    basis_error: float = 0.0
+    apart: float = 0.0
+    size: float = 1.0
+    cautions: tuple[tuple[Caution, tuple[tuple[str, str], ...]], ...] = ()
+
+
+GOOD = Quality()
+
+# Of the inputs: age of the spot in seconds, its quality, whether the strike is provisional.
+Origin = tuple[float, Quality, bool]
+FRESH: Origin = (0.0, GOOD, False)
+
+
+@attrs.frozen
+class Fair:
+    """Probability of Up and how fast and how far it may be wrong; Down is one minus it.
+
+    `q` is clipped to what the tails can bear, `d` to ±4; `phi_d` is ∂q/∂d; `v` is the
+    probability's own volatility per √s (strategy.md 2.3), `sigma` that of the underlying; `decay`
+    is the share of the effective horizon that a second takes. `age_s` is the age of `spot`;
+    `strike` is None before the open.
     """
 
     q: float
@@ -66,37 +100,73 @@ class Fair:
     spot: float
     strike: float | None = None
     age_s: float = 0.0
-    basis_error: float = 0.0
+    quality: Quality = GOOD
     provisional_strike: bool = False
+    decay: float = 0.0
 
     @property
     def delta(self) -> float:
         """Change of `q` per dollar of the underlying."""
         return self.v / (self.spot * self.sigma)
 
+    @property
+    def gamma(self) -> float:
+        """Change of `delta` per dollar (strategy.md 2.3)."""
+        if self.phi_d == 0:
+            return 0.0
+        per_dollar = self.v / (self.phi_d * self.spot * self.sigma)
+        return -self.d * self.phi_d * per_dollar * per_dollar
 
-def candle(spot: float, strike: float, sigma: float, tau_s: float) -> Fair | NoFair:
+    @property
+    def theta(self) -> float:
+        """Change of `q` per second that passes while the price stands still (strategy.md 2.3)."""
+        return self.d * self.phi_d * self.decay / 2
+
+    @property
+    def basis_error(self) -> float:
+        return self.quality.basis_error
+
+
+def candle(
+    spot: float,
+    strike: float,
+    sigma: float,
+    tau_s: float,
+    tails: Tails = NORMAL,
+    origin: Origin = FRESH,
+) -> Fair | NoFair:
     """Candle that closes at or above its open: a digital on the spot (strategy.md 2.1)."""
-    bad = _refuse(tau_s, spot=spot, strike=strike, sigma=sigma)
+    bad = _refuse(tau_s, spot, strike, sigma)
     if bad is not None:
         return bad
     root = math.sqrt(tau_s)
     d = math.log(spot / strike) / (sigma * root) - sigma * root / 2
-    return _fair(d, 1 / root, spot, strike, sigma, tau_s)
+    return _fair(d, tau_s, 1.0, 1 / tau_s, spot, strike, sigma, tau_s, tails, origin)
 
 
 def twap_before_window(
-    spot: float, strike: float, sigma: float, tau_s: float, lookback_s: float
+    spot: float,
+    strike: float,
+    sigma: float,
+    tau_s: float,
+    lookback_s: float,
+    tails: Tails = NORMAL,
+    origin: Origin = FRESH,
 ) -> Fair | NoFair:
-    """Average against average, before the last `lookback_s` begin (strategy.md 2.2)."""
-    bad = _refuse(tau_s, spot=spot, strike=strike, sigma=sigma, lookback_s=lookback_s)
+    """Average against average, before the last `lookback_s` begin (strategy.md 2.2).
+
+    With a look-back of 0 both are the value itself, the rule until August 2026.
+    """
+    bad = _refuse(tau_s, spot, strike, sigma)
     if bad is not None:
         return bad
+    if not 0 <= lookback_s <= _MOST:
+        return _bad("lookback_s", lookback_s)
     if tau_s < lookback_s:
         return _bad("tau_s", tau_s)
-    root = math.sqrt(tau_s - 2 * lookback_s / 3)
-    d = math.log(spot / strike) / (sigma * root)
-    return _fair(d, 1 / root, spot, strike, sigma, tau_s)
+    seconds = tau_s - 2 * lookback_s / 3
+    d = math.log(spot / strike) / (sigma * math.sqrt(seconds))
+    return _fair(d, seconds, 1.0, 1 / seconds, spot, strike, sigma, tau_s, tails, origin)
 
 
 def twap_inside_window(
@@ -106,23 +176,20 @@ def twap_inside_window(
     sigma: float,
     tau_s: float,
     lookback_s: float,
+    tails: Tails = NORMAL,
+    origin: Origin = FRESH,
 ) -> Fair | NoFair:
     """While the final average forms: `expected` is its mean as known now (strategy.md 2.2)."""
-    bad = _refuse(
-        tau_s,
-        expected=expected,
-        spot=spot,
-        strike=strike,
-        sigma=sigma,
-        lookback_s=lookback_s,
-    )
+    bad = _refuse(tau_s, spot, strike, sigma, expected, lookback_s)
     if bad is not None:
         return bad
     if tau_s > lookback_s:
         return _bad("tau_s", tau_s)
-    deviation = spot * sigma * tau_s**1.5 / (lookback_s * math.sqrt(3))
-    d = (expected - strike) / deviation
-    return _fair(d, math.sqrt(3 / tau_s), spot, strike, sigma, tau_s)
+    seconds = tau_s**3 / (3 * lookback_s * lookback_s)
+    d = (expected - strike) / (spot * sigma * math.sqrt(seconds))
+    return _fair(
+        d, seconds, tau_s / lookback_s, 3 / tau_s, spot, strike, sigma, tau_s, tails, origin
+    )  # fmt: skip
 
 
 def before_open(
@@ -132,29 +199,31 @@ def before_open(
     until_open_s: float,
     length_s: float,
     lookback_s: float,
+    tails: Tails = NORMAL,
+    origin: Origin = FRESH,
 ) -> Fair | NoFair:
     """Before the strike is fixed; `lookback_s` 0 for a candle (strategy.md 2.2, "before the open").
 
     `expected_strike` is the mean of the opening average as known now; it is not looked at while
     that average has not begun to form, when the odds are even.
     """
-    inputs = {"spot": spot, "expected_strike": expected_strike, "sigma": sigma}
-    bad = _refuse(length_s, **inputs)
+    bad = _refuse(length_s, spot, expected_strike, sigma)
     if bad is not None:
         return bad
-    if not (math.isfinite(until_open_s) and until_open_s >= 0):
+    if not 0 <= until_open_s <= _MOST:
         return _bad("until_open_s", until_open_s)
-    if not (math.isfinite(lookback_s) and 0 <= lookback_s <= length_s):
+    if not 0 <= lookback_s <= length_s:
         return _bad("lookback_s", lookback_s)
     tau_s = until_open_s + length_s
     if until_open_s >= lookback_s:
-        return _fair(0.0, 0.0, spot, None, sigma, tau_s)
-    pending = until_open_s / lookback_s
-    seconds = lookback_s / 3 * (1 - (1 - pending) ** 3) + length_s - 2 * lookback_s / 3
-    root = math.sqrt(seconds)
-    d = math.log(spot / expected_strike) / (sigma * root)
+        seconds = length_s - lookback_s / 3
+        return _fair(0.0, seconds, 0.0, 0.0, spot, None, sigma, tau_s, tails, origin)
     # A move of the spot also moves the part of the strike that is still open.
-    return _fair(d, (1 - pending) / root, spot, None, sigma, tau_s)
+    pending = until_open_s / lookback_s
+    lean = 1 - pending
+    seconds = lookback_s / 3 * (1 - lean**3) + length_s - 2 * lookback_s / 3
+    d = math.log(spot / expected_strike) / (sigma * math.sqrt(seconds))
+    return _fair(d, seconds, lean, lean * lean / seconds, spot, None, sigma, tau_s, tails, origin)
 
 
 def roll_forward(
@@ -170,30 +239,41 @@ def roll_forward(
 
 def _fair(
     d: float,
-    steepness: float,
+    seconds: float,
+    lean: float,
+    decay: float,
     spot: float,
     strike: float | None,
     sigma: float,
     tau_s: float,
+    tails: Tails,
+    origin: Origin,
 ) -> Fair | NoFair:
-    """`steepness` is ∂d/∂ln S · σ: the fair-price volatility per unit of φ(d)."""
-    if not math.isfinite(d):
-        return _bad("d", d)
-    d = min(max(d, -D_MAX), D_MAX)
-    phi = math.exp(-d * d / 2) / _ROOT_2PI
-    q_min = Q_MIN_FAR if tau_s > NEAR_S else Q_MIN_NEAR
-    q = min(max(math.erfc(-d / _ROOT_2) / 2, q_min), 1 - q_min)
-    return Fair(q, d, phi * steepness, phi, sigma, tau_s, spot, strike)
+    """`seconds` is the effective horizon, `lean` what a move of the spot moves of the outcome."""
+    if not -D_MAX <= d <= D_MAX:
+        if not math.isfinite(d):
+            return _bad("d", d)
+        d = math.copysign(D_MAX, d)
+    q, slope = tails.chance(d, sigma, seconds)
+    least = Q_MIN_FAR if tau_s > NEAR_S else Q_MIN_NEAR
+    if not least <= q <= 1 - least:
+        q = least if q < least else 1 - least
+    v = slope * lean / math.sqrt(seconds)
+    return Fair(q, d, v, slope, sigma, tau_s, spot, strike, *origin, decay)
 
 
-def _refuse(tau_s: float, **positive: float) -> NoFair | None:
-    for name, value in positive.items():
+_NAMES = ("spot", "strike", "sigma", "expected", "lookback_s")
+
+
+def _refuse(tau_s: float, *positive: float) -> NoFair | None:
+    """What is wrong with the inputs, `positive` in the order of `_NAMES`."""
+    for value in positive:
         if not _LEAST <= value <= _MOST:
-            return _bad(name, value)
-    if not math.isfinite(tau_s):
+            return _bad(_NAMES[positive.index(value)], value)
+    if not _CLOCK_S <= tau_s <= _MOST:
+        if math.isfinite(tau_s) and tau_s < _CLOCK_S:
+            return NoFair(WhyNoFair.ENDED, (("tau_s", f"{tau_s:g}"),))
         return _bad("tau_s", tau_s)
-    if tau_s < _CLOCK_S:
-        return NoFair(WhyNoFair.ENDED, (("tau_s", f"{tau_s:g}"),))
     return None
 
 

@@ -7,6 +7,7 @@ import enum
 import attrs
 
 GRID_MS = 300_000  # every window of every series starts on a multiple of five minutes
+HOUR_MS = 3_600_000
 PROVISIONAL_MS = 500  # strategy.md 1, strike policy
 KEPT = 1024  # five hours of windows for sixteen symbols
 
@@ -21,13 +22,16 @@ class Trust(enum.IntEnum):
 
 @attrs.frozen
 class Strike:
+    """`corrected_ms`: when it last became another value than the one we quoted against."""
+
     value: float
     trust: Trust
+    corrected_ms: int | None = None
 
 
 @attrs.frozen
 class StrikeCorrection:
-    """The official strike differs from the one we quoted against: cancel and rebuild."""
+    """The strike differs from the one we quoted against: cancel and rebuild."""
 
     symbol: str
     start_ms: int
@@ -39,47 +43,71 @@ class StrikeCorrection:
         return (self.official / self.held - 1) * 1e4
 
 
+Key = tuple[str, int, int]  # symbol, look-back in seconds (0: the value itself), window's start
+
+
 @attrs.define
 class Strikes:
-    """Strikes by symbol and window start, oldest forgotten first."""
+    """Strikes by what is read and when, oldest forgotten first."""
 
-    _held: dict[tuple[str, int], Strike] = attrs.field(factory=dict)
+    tolerance_bp: float = 0.5
+    _held: dict[Key, Strike] = attrs.field(factory=dict)
 
-    def of(self, symbol: str, start_ms: int) -> Strike | None:
-        return self._held.get((symbol, start_ms))
+    def of(self, key: Key) -> Strike | None:
+        return self._held.get(key)
 
-    def average_seen(self, symbol: str, value: float, stamp_ms: int, before_ms: int | None) -> None:
-        """Take a tick of the average; `before_ms` is the stamp of the tick before it."""
+    def seen(
+        self,
+        symbol: str,
+        lookback_s: int,
+        value: float,
+        stamp_ms: int,
+        before_ms: int | None,
+        recv_ms: int,
+    ) -> None:
+        """Take a tick of what the oracle settles by; `before_ms` is the stamp before it."""
         start_ms = stamp_ms - stamp_ms % GRID_MS
         if stamp_ms == start_ms:
-            self._keep(symbol, start_ms, Strike(value, Trust.EXACT))
+            trust = Trust.EXACT
         elif stamp_ms - start_ms <= PROVISIONAL_MS and _precedes(before_ms, start_ms):
-            self._keep(symbol, start_ms, Strike(value, Trust.PROVISIONAL))
-
-    def open_seen(self, symbol: str, value: float, start_ms: int) -> None:
-        """Take the open of the exchange candle that starts at `start_ms`."""
-        self._keep(symbol, start_ms, Strike(value, Trust.EXACT))
-
-    def official(
-        self, symbol: str, start_ms: int, value: float, tolerance_bp: float
-    ) -> StrikeCorrection | None:
-        """Take the venue's own strike; a correction if it moves the held one too far."""
-        held = self.of(symbol, start_ms)
-        self._keep(symbol, start_ms, Strike(value, Trust.OFFICIAL))
-        if held is None:
-            return None
-        correction = StrikeCorrection(symbol, start_ms, held.value, value)
-        return correction if abs(correction.basis_points) > tolerance_bp else None
-
-    def _keep(self, symbol: str, start_ms: int, strike: Strike) -> None:
-        held = self.of(symbol, start_ms)
-        if held is not None and held.trust > strike.trust:
+            trust = Trust.PROVISIONAL
+        else:
             return
-        if held is not None and held.trust is strike.trust is Trust.PROVISIONAL:
-            return  # the first observation after the start is the nearest
-        self._held[symbol, start_ms] = strike
-        if len(self._held) > KEPT:
-            del self._held[next(iter(self._held))]
+        self._keep((symbol, lookback_s, start_ms), Strike(value, trust), recv_ms)
+
+    def traded(self, symbol: str, value: float, stamp_ms: int, before_ms: int | None) -> None:
+        """Take a trade of the exchange: the first of an hour is the open of its candle, though
+        only the candle itself proves that none was missed (strategy.md 2.1).
+        """
+        start_ms = stamp_ms - stamp_ms % HOUR_MS
+        if stamp_ms - start_ms <= PROVISIONAL_MS and _precedes(before_ms, start_ms):
+            self._keep((symbol, 0, start_ms), Strike(value, Trust.PROVISIONAL), stamp_ms)
+
+    def open_seen(self, symbol: str, value: float, start_ms: int, recv_ms: int) -> None:
+        """Take the open of the exchange candle that starts at `start_ms`."""
+        self._keep((symbol, 0, start_ms), Strike(value, Trust.EXACT), recv_ms)
+
+    def official(self, key: Key, value: float, recv_ms: int) -> StrikeCorrection | None:
+        """Take the venue's own strike; a correction if it moves the held one too far."""
+        return self._keep(key, Strike(value, Trust.OFFICIAL), recv_ms)
+
+    def _keep(self, key: Key, strike: Strike, recv_ms: int) -> StrikeCorrection | None:
+        held = self._held.get(key)
+        if held is None:
+            self._held[key] = strike
+            if len(self._held) > KEPT:
+                del self._held[next(iter(self._held))]
+            return None
+        if held.trust > strike.trust:
+            return None
+        if held.trust is strike.trust is Trust.PROVISIONAL:
+            return None  # the first observation after the start is the nearest
+        correction = StrikeCorrection(key[0], key[2], held.value, strike.value)
+        if abs(correction.basis_points) <= self.tolerance_bp:
+            self._held[key] = attrs.evolve(strike, corrected_ms=held.corrected_ms)
+            return None
+        self._held[key] = attrs.evolve(strike, corrected_ms=recv_ms)
+        return correction
 
 
 def _precedes(before_ms: int | None, start_ms: int) -> bool:

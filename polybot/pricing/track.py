@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import math
 import statistics
-from collections import deque
 
 import attrs
 
 HISTORY_S = 150  # two averages of 60 s and some room for late stamps
 BRIDGE_S = 10  # a longer hole is not carried over: the history starts again
+_TRIM = 4 * HISTORY_S  # seconds kept before the old ones are cut off, seldom and all at once
 
 
 def whole_second(stamp_ms: int) -> int:
@@ -19,14 +19,20 @@ def whole_second(stamp_ms: int) -> int:
 
 @attrs.define
 class Track:
-    """What one stream said. Times in Unix ms; `live_ms` counts receipts of live ticks only."""
+    """What one stream said. Times in Unix ms; `live_ms` counts receipts of live ticks only.
+
+    Beside the prices of whole seconds their running sums are kept, so that a mean over any minute
+    is one subtraction. Sums are of differences to the first price: they lose no digits.
+    """
 
     value: float = 0.0
     stamp_ms: int = 0
     live_ms: int | None = None
     changed_ms: int | None = None
     _last_second: int | None = None
-    _history: deque[float] = attrs.field(factory=lambda: deque(maxlen=HISTORY_S))
+    _prices: list[float] = attrs.field(factory=list)
+    _sums: list[float] = attrs.field(factory=lambda: [0.0])  # of all before the place
+    _torn: bool = False
 
     def take(self, value: float, stamp_ms: int, recv_ms: int, *, snapshot: bool) -> bool:
         """Take one tick; False if it is older than what is held (a replay, or out of order)."""
@@ -40,37 +46,60 @@ class Track:
         self._remember(value, whole_second(stamp_ms))
         return True
 
+    def tear(self) -> None:
+        """Updates were lost: a second that is missing now is unknown, not unchanged (F62)."""
+        self._torn = True
+
     def _remember(self, value: float, second: int) -> None:
-        history = self._history
-        if self._last_second is None or second - self._last_second > BRIDGE_S:
-            history.clear()
+        last = self._last_second
+        hole = BRIDGE_S if last is None else second - last - 1
+        if hole >= BRIDGE_S or (hole > 0 and self._torn):
+            self._prices, self._sums = [], [0.0]
+        elif hole < 0:
+            self._prices.pop()
+            self._sums.pop()
         else:
-            hole = second - self._last_second - 1
-            if hole < 0:
-                history.pop()
-            elif hole:
-                history.extend([history[-1]] * hole)
-        history.append(value)
+            for _ in range(hole):
+                self._append(self._prices[-1])
+        self._append(value)
+        self._torn = False
         self._last_second = second
+        if len(self._prices) > _TRIM:
+            del self._prices[:-HISTORY_S]
+            prices, self._prices, self._sums = self._prices, [], [0.0]
+            for price in prices:
+                self._append(price)
+
+    def _append(self, price: float) -> None:
+        self._prices.append(price)
+        self._sums.append(self._sums[-1] + (price - self._prices[0]))
 
     def at(self, second: int) -> float | None:
         """The price at a whole second, or None if it is not held (too old, or still to come)."""
         if self._last_second is None:
             return None
         back = self._last_second - second
-        return self._history[-1 - back] if 0 <= back < len(self._history) else None
+        held = min(len(self._prices), HISTORY_S)
+        return self._prices[-1 - back] if 0 <= back < held else None
 
     def mean(self, first: int, last: int) -> float | None:
         """Mean price over the whole seconds `first` … `last`, future ones at the last value.
 
         None if a second is too old to be held or the range is empty.
         """
-        prices = [self.value if self._is_ahead(k) else self.at(k) for k in range(first, last + 1)]
-        held = [price for price in prices if price is not None]
-        return math.fsum(held) / len(held) if held and len(held) == len(prices) else None
-
-    def _is_ahead(self, second: int) -> bool:
-        return self._last_second is not None and second > self._last_second
+        seen = self._last_second
+        if seen is None or last < first:
+            return None
+        end = len(self._prices)
+        ahead = max(last - max(seen, first - 1), 0)
+        begin, stop = end - 1 - (seen - first), end - max(seen - last, 0)
+        if begin < max(0, end - HISTORY_S) or stop < begin:
+            if first > seen:
+                return self.value
+            return None
+        anchor = self._prices[0]
+        total = self._sums[stop] - self._sums[begin] + ahead * (self.value - anchor)
+        return anchor + total / (last - first + 1)
 
     def lag_ms(self, now_ms: int) -> int:
         """Age of the last value by its own stamp."""
@@ -78,9 +107,10 @@ class Track:
 
     def is_fresh(self, now_ms: int, receipt_s: float, stamp_s: float) -> bool:
         """Whether the last live tick came within `receipt_s` and its stamp is within `stamp_s`."""
-        if self.live_ms is None:
+        live_ms = self.live_ms
+        if live_ms is None or now_ms - live_ms > receipt_s * 1000:
             return False
-        return now_ms - self.live_ms <= receipt_s * 1000 and self.lag_ms(now_ms) <= stamp_s * 1000
+        return now_ms - self.stamp_ms <= stamp_s * 1000
 
     def is_frozen(self, now_ms: int, witness: Track, still_s: float, move_bp: float) -> bool:
         """Whether this value stood still for `still_s` while `witness` moved (reliability.md F59).
@@ -95,17 +125,25 @@ class Track:
 
 @attrs.frozen
 class Basis:
-    """Oracle minus exchange, in dollars, with its spread relative to the price."""
+    """Oracle minus exchange, in dollars.
+
+    `offset` is the median of the last minute, `latest` that of the last `LATEST` pairs, `error` the
+    spread of the minute relative to the price.
+    """
 
     offset: float
     error: float
     at_ms: int
+    latest: float = 0.0
+
+
+LATEST = 5
 
 
 def basis(oracle: Track, exchange: Track, min_pairs: int, now_ms: int) -> Basis | None:
-    """Median difference over the oracle's last minute; None with fewer than `min_pairs` seconds.
+    """The difference over the oracle's last minute; None with fewer than `min_pairs` seconds.
 
-    Median, because the oracle trails the exchange by a second or two and a jump must not leak in.
+    Medians, because the oracle trails the exchange by a second or two and a jump must not leak in.
     """
     last = whole_second(oracle.stamp_ms)
     gaps = []
@@ -116,5 +154,5 @@ def basis(oracle: Track, exchange: Track, min_pairs: int, now_ms: int) -> Basis 
     if len(gaps) < min_pairs:
         return None
     middle = statistics.median(gaps)
-    spread = statistics.median(abs(gap - middle) for gap in gaps)
-    return Basis(middle, spread / exchange.value, now_ms)
+    spread = statistics.median([abs(gap - middle) for gap in gaps])
+    return Basis(middle, spread / exchange.value, now_ms, statistics.median(gaps[-LATEST:]))

@@ -1,4 +1,6 @@
-"""Volatility from irregular ticks: three ratio-EWMAs, mixed and bounded (strategy.md 3.1, 3.4)."""
+"""Volatility from irregular ticks: three ratio-EWMAs, freed of noise, mixed and bounded
+(strategy.md 3).
+"""
 
 from __future__ import annotations
 
@@ -7,8 +9,14 @@ import math
 import attrs
 
 from polybot.pricing.params import PricingParams
+from polybot.pricing.season import FLAT, YEAR_S, Season
 
-YEAR_S = 31_536_000.0
+HALF_PI = math.pi / 2
+NOISE_MOST = 0.5  # of the raw variance; more would say that hardly anything moved at all
+# The negative autocorrelation must stand out from chance by this many standard errors, after so
+# many returns: a chance finding in few would take half the variance away, and breed certainties.
+NOISE_DEVIATIONS, NOISE_SAMPLES = 3.0, 600.0
+JUMP_SAMPLES = 8.0  # fewer in the fast estimate's memory tell nothing of jumps
 
 
 def per_root_second(annual: float) -> float:
@@ -18,16 +26,52 @@ def per_root_second(annual: float) -> float:
 
 @attrs.define
 class _Ewma:
-    """N ← N·e^(-Δt/θ) + r², D ← D·e^(-Δt/θ) + Δt; variance per second is N/D."""
+    """N ← N·e^(-Δt/θ) + r², D ← D·e^(-Δt/θ) + Δt; variance per second is N/D.
+
+    `bipower` is the same sum of (π/2)|r_i||r_(i-1)|, blind to single jumps; `samples` counts, with
+    the same forgetting, how often noise has been added.
+    """
 
     theta_s: float
     squares: float = 0.0
+    bipower: float = 0.0
     seconds: float = 0.0
+    samples: float = 0.0
 
-    def step(self, squared: float, seconds: float) -> None:
+    def step(self, squared: float, bipower: float, seconds: float) -> None:
         decay = math.exp(-seconds / self.theta_s)
         self.squares = self.squares * decay + squared
+        self.bipower = self.bipower * decay + bipower
         self.seconds = self.seconds * decay + seconds
+        self.samples = self.samples * decay + 1
+
+    def variance(self, noise: float) -> float:
+        """Per second; `noise` is the variance that observing adds to each squared return."""
+        raw = self.squares
+        return max(raw - noise * self.samples, raw * (1 - NOISE_MOST)) / self.seconds
+
+
+@attrs.define
+class _Noise:
+    """E[r_i·r_(i-1)] = -η² for prices observed with the error η (strategy.md 3.2)."""
+
+    theta: float  # in samples
+    products: float = 0.0
+    squares: float = 0.0
+    count: float = 0.0
+
+    def step(self, product: float) -> None:
+        keep = math.exp(-1 / self.theta)
+        self.products = self.products * keep + product
+        self.squares = self.squares * keep * keep + product * product
+        self.count = self.count * keep + 1
+
+    def added(self) -> float:
+        """2η², if the autocorrelation is more than chance, else zero."""
+        chance = math.sqrt(self.squares) * NOISE_DEVIATIONS
+        if self.count < NOISE_SAMPLES or self.products >= -chance:
+            return 0.0
+        return -2 * self.products / self.count
 
 
 @attrs.define
@@ -35,13 +79,21 @@ class Volatility:
     """Volatility of one symbol, per √s, from the ticks of its fastest honest source.
 
     Never feed it the 60 s average: its increments are 0.129 of the spot's (strategy.md 3.3).
+    `jump_share` is the part of the fast estimate's variance that single jumps made, 0 to 1.
     """
 
     params: PricingParams = attrs.field(factory=PricingParams)
+    season: Season = FLAT
+    jump_share: float = attrs.field(default=0.0, init=False)
     _parts: tuple[_Ewma, ...] = attrs.field(init=False)
+    _noise: _Noise = attrs.field(init=False)
     _log: float = attrs.field(default=0.0, init=False)
     _at_ms: int | None = attrs.field(default=None, init=False)
+    _before: float | None = attrs.field(default=None, init=False)  # |r|/√Δ of the last step
+    _return: float = attrs.field(default=0.0, init=False)
     _seen_s: float = attrs.field(default=0.0, init=False)
+    _sigma: float = attrs.field(default=0.0, init=False)
+    _smooth: float = attrs.field(default=1.0, init=False)
 
     def __attrs_post_init__(self) -> None:
         self._forget()
@@ -49,7 +101,9 @@ class Volatility:
     def _forget(self) -> None:
         lives = self.params.vol_half_lives_s
         self._parts = tuple(_Ewma(life / math.log(2)) for life in lives)
-        self._seen_s = 0.0
+        self._noise = _Noise(lives[-1] / math.log(2) / self.params.vol_sample_s)
+        self._seen_s = self.jump_share = 0.0
+        self._before = None
 
     def observe(self, price: float, at_ms: int) -> None:
         """Take one tick stamped `at_ms`. Ticks out of order or too close together are skipped.
@@ -65,27 +119,69 @@ class Volatility:
         if seconds < self.params.vol_sample_s:
             return
         if seconds <= self.params.vol_gap_s:
-            squared = (math.log(price) - self._log) ** 2
-            for part in self._parts:
-                part.step(squared, seconds)
+            self._step(math.log(price) - self._log, seconds, self.season.factor(at_ms))
             self._seen_s += seconds
-        elif seconds > self.params.vol_forget_s:
-            self._forget()
+            self._sigma = self._mixed(at_ms)
+        else:
+            self._before = None
+            if seconds > self.params.vol_forget_s:
+                self._forget()
         self._restart(price, at_ms)
 
     def _restart(self, price: float, at_ms: int) -> None:
         self._log = math.log(price)
         self._at_ms = at_ms
 
+    def _step(self, move: float, seconds: float, usual: float) -> None:
+        """Take one return; `usual` is the season's variance factor, taken out of the slow part."""
+        speed, before = abs(move) / math.sqrt(seconds), self._before
+        squared = move * move
+        bipower = squared if before is None else HALF_PI * speed * before * seconds
+        if before is not None:
+            self._noise.step(move * self._return)
+        *quick, slow = self._parts
+        for part in quick:
+            part.step(squared, bipower, seconds)
+        usual = usual or 1.0
+        slow.step(squared / usual, bipower / usual, seconds)
+        self._before, self._return = speed, move
+
+    def _mixed(self, at_ms: int) -> float:
+        fast, medium, slow = self._parts
+        noise = self._noise.added()
+        weights = self.params.vol_weights
+        usual = self.season.factor(at_ms) or 1.0
+        variance = (
+            weights[0] * fast.variance(noise)
+            + weights[1] * medium.variance(noise)
+            + weights[2] * slow.variance(noise / usual) * usual
+        )
+        if fast.samples >= JUMP_SAMPLES and fast.squares > 0:
+            self.jump_share = max(0.0, 1 - fast.bipower / fast.squares)
+        self._smooth = min(1.0, medium.bipower / medium.squares) if medium.squares > 0 else 1.0
+        low = max(self.params.vol_floor_annual, self.season.floor(at_ms))
+        floor, cap = per_root_second(low), per_root_second(self.params.vol_cap_annual)
+        return min(max(math.sqrt(variance), floor), cap)
+
     def sigma(self, now_ms: int) -> float | None:
         """Volatility per √s, or None until enough has been seen and no prior is configured."""
-        params = self.params
-        silent = self._at_ms is None or now_ms - self._at_ms > params.vol_forget_s * 1000
-        if silent or self._seen_s < params.vol_warmup_s or self._seen_s == 0:
-            return per_root_second(params.vol_prior_annual) or None
-        variance = sum(
-            weight * part.squares / part.seconds
-            for weight, part in zip(params.vol_weights, self._parts, strict=True)
-        )
-        floor = per_root_second(params.vol_floor_annual)
-        return min(max(math.sqrt(variance), floor), per_root_second(params.vol_cap_annual))
+        found = self.measured(now_ms)
+        return found or per_root_second(self.params.vol_prior_annual) or None
+
+    def measured(self, now_ms: int) -> float | None:
+        """The same without the prior."""
+        if self._at_ms is None or now_ms - self._at_ms > self.params.vol_forget_s * 1000:
+            return None
+        return self._sigma if self._sigma and self._seen_s >= self.params.vol_warmup_s else None
+
+    @property
+    def smooth_share(self) -> float:
+        """What of σ is left when jumps are priced apart (bipower over realised, medium life)."""
+        return math.sqrt(self._smooth)
+
+
+def qlike(variance: float, squared: float) -> float:
+    """Loss of a variance forecast against what came: least for the truth, in the mean, however
+    noisy `squared` is (strategy.md 3.1).
+    """
+    return squared / variance + math.log(variance)

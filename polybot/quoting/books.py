@@ -8,17 +8,19 @@ import attrs
 
 from polybot.domain import units
 from polybot.domain.market import Outcome
-from polybot.quoting.model import BookView, QuoteInputs
+from polybot.pricing.blend import MarketView, micro_price
+from polybot.quoting.model import QuoteInputs
 from polybot.quoting.reasons import Reason, Why
-from polybot.quoting.reservation import MarketMid
 
 
 @attrs.frozen
 class Touch:
-    """Best bid and ask of others, 10⁻⁴."""
+    """Best bid and ask of others, 10⁻⁴, and their sizes, 10⁻⁶ shares."""
 
     bid: int
     ask: int
+    bid_size: int
+    ask_size: int
 
 
 def touch(inputs: QuoteInputs, outcome: Outcome) -> Touch | Reason:
@@ -30,41 +32,56 @@ def touch(inputs: QuoteInputs, outcome: Outcome) -> Touch | Reason:
     book = inputs.book(outcome)
     if book is None:
         return Reason(Why.NO_BOOK, outcome)
-    bid = _best_bid(book, inputs.own, outcome)
-    ask = _best_ask(book, inputs.own, outcome.other)
+    bid = _best(book.bids, inputs.own, outcome)
+    ask = _best(book.asks, inputs.own, outcome.other, mirrored=True)
     if bid is None or ask is None:
         return Reason(Why.ONE_SIDED, outcome, _figures(bid, ask))
-    if bid >= ask:
+    if bid[0] >= ask[0]:
         return Reason(Why.CROSSED, outcome, _figures(bid, ask))
-    return Touch(bid, ask)
+    return Touch(bid[0], ask[0], bid[1], ask[1])
 
 
-def market_mid(up: Touch | Reason, down: Touch | Reason) -> MarketMid | None:
-    """The market's probability of Up, from whichever book has two sides, Up's first."""
+def market_now(inputs: QuoteInputs, most_shares: float) -> MarketView | None:
+    """What others think of Up at this moment, None where neither book has two sides."""
+    up, down = touch(inputs, Outcome.UP), touch(inputs, Outcome.DOWN)
+    return market_view(up, down, most_shares, inputs.book_age_s)
+
+
+def market_view(
+    up: Touch | Reason, down: Touch | Reason, most_shares: float, age_s: float = 0.0
+) -> MarketView | None:
+    """The market's probability of Up, from whichever book has two sides, Up's first.
+
+    A micro-price, each side's weight capped at `most_shares` (strategy.md 12).
+    """
     if isinstance(up, Touch):
-        return _mid(up.bid, up.ask)
+        return _view(up, most_shares, age_s)
     if isinstance(down, Touch):
-        return _mid(units.ONE - down.ask, units.ONE - down.bid)
+        one = units.ONE
+        mirror = Touch(one - down.ask, one - down.bid, down.ask_size, down.bid_size)
+        return _view(mirror, most_shares, age_s)
     return None
 
 
-def _mid(bid: int, ask: int) -> MarketMid:
-    return MarketMid((bid + ask) / 2 / units.ONE, (ask - bid) / 2 / units.ONE)
+def _view(touch: Touch, most_shares: float, age_s: float) -> MarketView:
+    bid, ask = touch.bid / units.ONE, touch.ask / units.ONE
+    bid_size, ask_size = touch.bid_size / units.SHARE, touch.ask_size / units.SHARE
+    q = micro_price(bid, bid_size, ask, ask_size, most_shares)
+    return MarketView(q, (ask - bid) / 2, min(bid_size, ask_size), age_s)
 
 
-def _best_bid(
-    book: BookView, own: Mapping[tuple[Outcome, int], int], outcome: Outcome
-) -> int | None:
-    for price, size in book.bids:
-        if size > own.get((outcome, price), 0):
-            return price
-    return None
-
-
-def _best_ask(book: BookView, own: Mapping[tuple[Outcome, int], int], other: Outcome) -> int | None:
-    for price, size in book.asks:
-        if size > own.get((other, units.ONE - price), 0):
-            return price
+def _best(
+    levels: tuple[tuple[int, int], ...],
+    own: Mapping[tuple[Outcome, int], int],
+    outcome: Outcome,
+    *,
+    mirrored: bool = False,
+) -> tuple[int, int] | None:
+    """Best price of others with their size; `mirrored`: our bid for `outcome` at 1 - p is here."""
+    for price, size in levels:
+        ours = own.get((outcome, units.ONE - price if mirrored else price), 0)
+        if size > ours:
+            return price, size - ours
     return None
 
 
@@ -80,8 +97,10 @@ def offers(inputs: QuoteInputs, outcome: Outcome) -> list[tuple[int, int]]:
     return [(price, size) for price, size in left if size > 0]
 
 
-def _figures(bid: int | None, ask: int | None) -> tuple[tuple[str, str], ...]:
+def _figures(
+    bid: tuple[int, int] | None, ask: tuple[int, int] | None
+) -> tuple[tuple[str, str], ...]:
     return (
-        ("bid", "-" if bid is None else units.price_text(bid)),
-        ("ask", "-" if ask is None else units.price_text(ask)),
+        ("bid", "-" if bid is None else units.price_text(bid[0])),
+        ("ask", "-" if ask is None else units.price_text(ask[0])),
     )

@@ -17,8 +17,8 @@ import attrs
 from polybot.domain import units
 from polybot.domain.market import FeeSchedule, Market, Outcome
 from polybot.domain.orders import TimeInForce
+from polybot.pricing.blend import logit
 from polybot.quoting.params import CompletionParams
-from polybot.quoting.reservation import logit
 
 MIN_DOLLARS = units.USD  # a marketable buy below a dollar is refused (clob.md 3.4)
 

@@ -6,47 +6,27 @@ dollar merges into one. Every bid is a cap first and a price second.
 
 from __future__ import annotations
 
-import enum
-
 import attrs
 
 from polybot.domain import units
-from polybot.domain.market import Candle, Market, Outcome
-from polybot.pricing.fair import Fair, NoFair
+from polybot.domain.market import Outcome
+from polybot.domain.market_states import MarketState
+from polybot.pricing.blend import Blend, blend
+from polybot.pricing.fair import Fair, NoFair, WhyNoFair
 from polybot.quoting import ladder
-from polybot.quoting.books import Touch, market_mid, offers, touch
+from polybot.quoting.books import Touch, market_view, offers, touch
 from polybot.quoting.completion import Held, Take, Unpaired, plan
 from polybot.quoting.model import Decision, Quote, QuoteInputs
 from polybot.quoting.params import CompletionParams, QuoteParams
 from polybot.quoting.reasons import Reason, Why
-from polybot.quoting.reservation import Blend, Value, blend, edge, value
+from polybot.quoting.reservation import Value, edge, value
+from polybot.risk.exposure import inventory_room
 
+DISPUTED_SIZE = 0.5  # strategy.md 4: the side that both find cheap, at half size
 
-class Phase(enum.Enum):
-    """Where a market's window stands for quoting (strategy.md 13)."""
-
-    BEFORE = "before"
-    QUOTING = "quoting"
-    REDUCE = "reduce"
-    CUTOFF = "cutoff"
-
-
-def ends(market: Market, params: QuoteParams) -> tuple[float, float]:
-    """(stop, cutoff): seconds before the end when only the light side is quoted, and nothing."""
-    if isinstance(market.rule, Candle):
-        return params.stop_candle_s, params.cutoff_candle_s
-    return params.stop_twap_s, params.cutoff_twap_s
-
-
-def phase(market: Market, now_ms: int, params: QuoteParams) -> Phase:
-    """The phase at `now_ms`: stop and cutoff count back from the window's end (strategy.md 6.3)."""
-    stop_s, cutoff_s = ends(market, params)
-    left_ms = market.end_ms - now_ms
-    if left_ms <= cutoff_s * 1000:
-        return Phase.CUTOFF
-    if now_ms < market.start_ms - params.preopen_s * 1000:
-        return Phase.BEFORE
-    return Phase.REDUCE if left_ms <= stop_s * 1000 else Phase.QUOTING
+Q_LEAST = 0.001  # a shifted fair price stays a probability
+_NOT_OPEN = (MarketState.DISCOVERED, MarketState.PREOPEN)
+_QUOTED = (MarketState.AWAIT_STRIKE, MarketState.QUOTING, MarketState.REDUCE)
 
 
 def decide(
@@ -58,21 +38,30 @@ def decide(
     """
     if inputs.tick <= 0 or units.ONE % inputs.tick:
         raise ValueError(f"expected a tick that divides {units.ONE}, was {inputs.tick}")
-    now = phase(inputs.market, inputs.now_ms, params)
-    if now in (Phase.BEFORE, Phase.CUTOFF):
-        return _nothing(_closed(inputs, now))
+    if inputs.state not in _QUOTED and not _opens_early(inputs):
+        return _nothing(_closed(inputs))
     if isinstance(inputs.fair, NoFair):
         return _nothing(Reason(inputs.fair.why, None, inputs.fair.figures))
-    quoter = _Quoter(inputs, params, inputs.fair, now is Phase.REDUCE, completion)
-    return quoter.decision()
+    if inputs.state is MarketState.AWAIT_STRIKE:
+        return _nothing(Reason(WhyNoFair.STRIKE_UNKNOWN))
+    if inputs.advice.veto is not None:
+        veto, because = inputs.advice.veto, " ".join(inputs.advice.because)
+        return _nothing(Reason(Why.SIGNAL, None, (("signal", because), ("says", veto.value))))
+    reduce = inputs.state is MarketState.REDUCE
+    return _Quoter(inputs, params, inputs.fair, reduce, completion).decision()
 
 
 def _nothing(*reasons: Reason) -> Decision:
     return Decision((), reasons)
 
 
-def _closed(inputs: QuoteInputs, now: Phase) -> Reason:
-    if now is Phase.BEFORE:
+def _opens_early(inputs: QuoteInputs) -> bool:
+    """Whether the operator wants quotes before the window, and its market is ready for them."""
+    return inputs.state is MarketState.PREOPEN and inputs.now_ms >= inputs.table.opens_ms
+
+
+def _closed(inputs: QuoteInputs) -> Reason:
+    if inputs.state in _NOT_OPEN:
         opens_s = (inputs.market.start_ms - inputs.now_ms) / 1000
         return Reason(Why.NOT_OPEN, None, (("opens_in_s", f"{opens_s:g}"),))
     left_s = (inputs.market.end_ms - inputs.now_ms) / 1000
@@ -99,14 +88,18 @@ class _Quoter:
 
     def decision(self) -> Decision:
         up, down = touch(self.inputs, Outcome.UP), touch(self.inputs, Outcome.DOWN)
-        mid = market_mid(up, down)
-        if mid is None:
+        weighing = self.params.blend
+        market = market_view(up, down, weighing.depth_shares, self.inputs.book_age_s)
+        if market is None:
             return _nothing(*(side for side in (up, down) if isinstance(side, Reason)))
-        view = blend(self.fair, mid, self.params)
+        self.reasons += [Reason(why, None, told) for why, told in self.fair.quality.cautions]
+        now_ms, since_ms = self.inputs.now_ms, self.inputs.apart_since_ms
+        view = blend(self.fair, market, weighing, now_ms, since_ms)
+        advice = self.inputs.advice
         worth = value(
-            view.q,
+            min(max(view.q + advice.shift, Q_LEAST), 1 - Q_LEAST),
             self.inputs.net_shares,
-            edge(self.fair, self.params),
+            edge(self.fair, self.params) * advice.widen,
             self.inputs.tick / units.ONE,
             self.params,
         )
@@ -116,7 +109,8 @@ class _Quoter:
             Outcome.UP: self._top(Outcome.UP, up, worth.cap_up, view),
             Outcome.DOWN: self._top(Outcome.DOWN, down, worth.cap_down, view),
         }
-        quotes = self._ladders(self._combined(tops), worth)
+        scale = self.fair.quality.size * (1.0 if view.disputed is None else DISPUTED_SIZE)
+        quotes = self._ladders(self._combined(tops), worth, scale)
         return Decision(
             tuple(quotes),
             tuple(self.reasons),
@@ -125,13 +119,15 @@ class _Quoter:
             worth.edge,
             worth.cap_up,
             worth.cap_down,
+            market.q,
+            view.apart_since_ms,
             self.take,
         )
 
     def _complete(self, q: float, completion: CompletionParams) -> None:
         """Take of the missing side what the plan says, once our own bids leave room for it."""
-        stop_s, cutoff_s = ends(self.inputs.market, self.params)
-        net = self.inputs.held_up - self.inputs.held_down
+        table = self.inputs.table
+        net = self.inputs.net
         missing = Outcome.DOWN if net > 0 else Outcome.UP
         unpaired = Unpaired(
             market=self.inputs.market,
@@ -139,8 +135,8 @@ class _Quoter:
             net_told=net,
             q=q,
             offers=offers(self.inputs, missing),
-            to_cutoff_s=(self.inputs.market.end_ms - self.inputs.now_ms) / 1000 - cutoff_s,
-            window_s=stop_s - cutoff_s,
+            to_cutoff_s=(table.cutoff_ms - self.inputs.now_ms) / 1000,
+            window_s=(table.cutoff_ms - table.stop_ms) / 1000,
             pending=self.inputs.taking,
             post_only=self.inputs.post_only,
         )
@@ -174,7 +170,9 @@ class _Quoter:
             return None
         tick = self.inputs.tick
         # The light side improves, to be paired first; the heavy side only joins.
-        competitive = min(others.bid + (tick if light else 0), others.ask - tick)
+        improves = light and self.inputs.advice.improve
+        competitive = min(others.bid + (tick if improves else 0), others.ask - tick)
+        competitive -= self.inputs.advice.deeper * tick
         price = min(units.floor_to(competitive, tick), ladder.grid_floor(cap, tick))
         if price < tick:
             self.reasons.append(Reason(Why.CAP_BELOW_TICK, outcome, (("cap", f"{cap:.4f}"),)))
@@ -182,7 +180,7 @@ class _Quoter:
         return ladder.Top(price, cap)
 
     def _is_light(self, outcome: Outcome) -> bool:
-        net = self.inputs.held_up - self.inputs.held_down
+        net = self.inputs.net
         return net < 0 if outcome is Outcome.UP else net > 0
 
     def _combined(self, tops: dict[Outcome, ladder.Top | None]) -> dict[Outcome, ladder.Top]:
@@ -201,14 +199,20 @@ class _Quoter:
                 held[outcome] = ladder.Top(price, held[outcome].cap)
         return held
 
-    def _ladders(self, tops: dict[Outcome, ladder.Top], worth: Value) -> list[Quote]:
+    def _ladders(self, tops: dict[Outcome, ladder.Top], worth: Value, scale: float) -> list[Quote]:
         quotes: list[Quote] = []
         for outcome, top in tops.items():
             prices = ladder.level_prices(
                 top.price, top.cap - worth.edge, self.inputs.tick, self.params
             )
             side, reasons = ladder.sized(
-                outcome, prices, self._room(outcome), self.inputs.market.min_size, self.params
+                outcome,
+                prices,
+                self._room(outcome),
+                self.inputs.market.min_size,
+                self.params,
+                self.inputs.advice,
+                scale,
             )
             quotes += side
             self.reasons += reasons
@@ -219,8 +223,7 @@ class _Quoter:
 
     def _room(self, outcome: Outcome) -> int:
         """Shares (10⁻⁶) of one outcome that may still be bought if all of it fills."""
-        net = self.inputs.held_up - self.inputs.held_down
-        toward = net if outcome is Outcome.UP else -net
         if self.reduce:
-            return -toward - self.kept_back  # pair what is held, never flip
-        return int(self.params.max_inventory_shares * units.SHARE) - toward
+            room = inventory_room(outcome, self.inputs.net, 0)  # pair what is held, never flip
+            return room - self.kept_back
+        return inventory_room(outcome, self.inputs.net, self.inputs.net_limit)

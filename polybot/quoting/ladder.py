@@ -15,6 +15,7 @@ from polybot.domain.market import Outcome
 from polybot.quoting.model import Quote
 from polybot.quoting.params import QuoteParams
 from polybot.quoting.reasons import Reason, Why
+from polybot.signal.advice import NEUTRAL, Advice
 
 
 def grid_floor(probability: float, tick: int) -> int:
@@ -81,16 +82,24 @@ def level_prices(top: int, deep_cap: float, tick: int, params: QuoteParams) -> l
 
 
 def sized(
-    outcome: Outcome, prices: list[int], room: int, min_size: int, params: QuoteParams
+    outcome: Outcome,
+    prices: list[int],
+    room: int,
+    min_size: int,
+    params: QuoteParams,
+    advice: Advice = NEUTRAL,
+    scale: float = 1.0,
 ) -> tuple[list[Quote], list[Reason]]:
     """Give each price a size out of `room`, the 10⁻⁶ shares that may still be bought.
 
-    Sizes are rounded down to whole lots; what falls below the minimum is left out, never rounded
-    up (strategy.md 9).
+    `scale` is the part of the usual size to quote. Sizes are rounded down to whole lots; what
+    falls below the minimum is left out, never rounded up (strategy.md 9).
     """
     quotes: list[Quote] = []
     for level, price in enumerate(prices):
-        wanted = _wanted(level, params)
+        wanted = _wanted(level, params, scale * advice.shrink)
+        if advice.smallest:
+            wanted = min(wanted, min_size)
         size = units.floor_to(min(wanted, room), units.LOT)
         if size < min_size:
             return quotes, [_short(outcome, level, wanted, room, min_size)]
@@ -101,8 +110,8 @@ def sized(
     return quotes, []
 
 
-def _wanted(level: int, params: QuoteParams) -> int:
-    return int(params.size_shares * params.size_growth**level * units.SHARE + 0.5)
+def _wanted(level: int, params: QuoteParams, scale: float) -> int:
+    return int(params.size_shares * params.size_growth**level * scale * units.SHARE + 0.5)
 
 
 def _short(outcome: Outcome, level: int, wanted: int, left: int, min_size: int) -> Reason:

@@ -8,9 +8,12 @@ import attrs
 
 from polybot.domain import units
 from polybot.domain.market import Market, Outcome
+from polybot.domain.market_states import MarketState
 from polybot.pricing.fair import Fair, NoFair
 from polybot.quoting.completion import Take
 from polybot.quoting.reasons import Reason
+from polybot.risk.timetable import Timetable
+from polybot.signal.advice import NEUTRAL, Advice
 
 
 @attrs.frozen
@@ -28,7 +31,8 @@ class BookView:
 class QuoteInputs:
     """Everything one decision depends on. `held_*` in 10⁻⁶ shares, provisional fills included;
     `net_confirmed` is Up less Down without them. `taking`: an order that takes is under way, or
-    what it came to is not booked; `post_only`: the venue takes resting orders only.
+    what it came to is not booked; `post_only`: the venue takes resting orders only. `book_age_s` is
+    how long ago the books last changed; `apart_since_ms` what the decision before this one told.
     """
 
     market: Market
@@ -40,14 +44,25 @@ class QuoteInputs:
     held_up: int
     held_down: int
     own: Mapping[tuple[Outcome, int], int]  # our resting bids: (outcome, price) → size
+    net_limit: int  # net shares (10⁻⁶) that no fills of ours may exceed
+    state: MarketState
+    table: Timetable
     net_confirmed: int = 0
     taking: bool = False
     post_only: bool = False
+    book_age_s: float = 0.0
+    apart_since_ms: int | None = None
+    advice: Advice = NEUTRAL  # what the acting signals ask for
+
+    @property
+    def net(self) -> int:
+        """Shares (10⁻⁶) Up less shares Down."""
+        return self.held_up - self.held_down
 
     @property
     def net_shares(self) -> float:
         """Shares Up minus shares Down: what is not paired (strategy.md 5.1)."""
-        return (self.held_up - self.held_down) / units.SHARE
+        return self.net / units.SHARE
 
     def book(self, outcome: Outcome) -> BookView | None:
         return self.up if outcome is Outcome.UP else self.down
@@ -65,7 +80,11 @@ class Quote:
 
 @attrs.frozen
 class Decision:
-    """Desired quotes with the figures behind them, and why anything is missing or smaller."""
+    """Desired quotes with the figures behind them, and why anything is missing or smaller.
+
+    `market` is what others think of Up; `apart_since_ms` is since when the model has been too far
+    from it, to be given to the next decision.
+    """
 
     quotes: tuple[Quote, ...]
     reasons: tuple[Reason, ...]
@@ -74,4 +93,6 @@ class Decision:
     edge: float | None = None
     cap_up: float | None = None
     cap_down: float | None = None
+    market: float | None = None
+    apart_since_ms: int | None = None
     take: Take | None = None  # beside the quotes: the missing side, now or never

@@ -8,6 +8,8 @@ from typing import Any
 import attrs
 from attrs import validators as v
 
+from polybot.pricing.blend import BlendParams
+
 
 def _between(low: float, high: float) -> Callable[[Any, attrs.Attribute[Any], Any], None]:
     return v.and_(v.ge(low), v.le(high))
@@ -36,9 +38,6 @@ class QuoteParams:
     gamma_per_share: float = attrs.field(default=0.002, validator=_between(0.0, 0.1))
     """Risk aversion: log-odds by which one net share moves the reservation price."""
 
-    max_inventory_shares: float = attrs.field(default=100.0, validator=_between(1.0, 1e6))
-    """Net shares that no combination of fills of our own bids may exceed."""
-
     base_edge: float = attrs.field(default=0.002, validator=_between(0.0, 0.2))
     """Dollars per share kept on every bid before the model's own risks are added."""
 
@@ -55,10 +54,17 @@ class QuoteParams:
     """Most that the model may count against the market's own mid."""
 
     market_error: float = attrs.field(default=0.1, validator=_between(0.001, 2.0))
-    """Log-odds error granted to the market's mid before half its spread is added."""
+    """Log-odds error granted to the market's price before spread, depth and age are added."""
+
+    market_depth_shares: float = attrs.field(default=100.0, validator=_between(1.0, 1e6))
+    """Shares at the touch below which the market's price counts as thin; also the most that one
+    side may weigh in it."""
 
     disagree_log_odds: float = attrs.field(default=0.8, validator=_between(0.1, 5.0))
     """Log-odds between model and market beyond which we are probably the one who is wrong."""
+
+    disagree_s: float = attrs.field(default=5.0, validator=_between(0.0, 600.0))
+    """Seconds of such a gap until only the side that both find cheap is quoted, at half size."""
 
     target_total_max: float = attrs.field(default=0.99, validator=_between(0.9, 0.999))
     """Most dollars that one Up and one Down bid may cost together."""
@@ -68,6 +74,11 @@ class QuoteParams:
 
     stop_candle_s: float = attrs.field(default=60.0, validator=_between(0.0, 3600.0))
     """The same for candle-settled windows."""
+
+    stop_move: float = attrs.field(default=0.025, validator=_between(0.001, 0.5))
+    """Dollars that an even fair price may move within `latency_s`, one standard deviation; where it
+    moves more, only the light side is quoted, even before the stop.
+    """
 
     cutoff_twap_s: float = attrs.field(default=60.0, validator=_between(0.0, 3600.0))
     """Seconds before the end of an average-settled window when nothing is quoted any more."""
@@ -81,6 +92,18 @@ class QuoteParams:
     def __attrs_post_init__(self) -> None:
         if self.cutoff_twap_s > self.stop_twap_s or self.cutoff_candle_s > self.stop_candle_s:
             raise ValueError("expected each cutoff no earlier than its stop")
+
+    @property
+    def blend(self) -> BlendParams:
+        """How model and market are weighed."""
+        return BlendParams(
+            self.model_weight_max,
+            self.sigma_error,
+            self.market_error,
+            self.market_depth_shares,
+            self.disagree_log_odds,
+            self.disagree_s,
+        )
 
 
 @attrs.frozen

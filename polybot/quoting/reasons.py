@@ -7,12 +7,12 @@ import enum
 import attrs
 
 from polybot.domain.market import Outcome
-from polybot.pricing.fair import WhyNoFair
+from polybot.pricing.fair import Caution, WhyNoFair
 from polybot.quoting.completion import Held
 
 
 class Why(enum.Enum):
-    """Reasons of the quoting room itself; those of pricing are `WhyNoFair`."""
+    """Reasons of the quoting room itself; those of pricing are `WhyNoFair` and `Caution`."""
 
     NOT_OPEN = "window not open yet"
     CUTOFF = "past the cutoff"
@@ -21,11 +21,14 @@ class Why(enum.Enum):
     NO_BOOK = "book missing"
     ONE_SIDED = "book empty on one side without our own orders"
     CROSSED = "book crossed"
-    DISAGREE = "model and market disagree: model's weight halved, its cheap side withheld"
+    DISAGREE = (
+        "model and market disagree: what only the model finds cheap is withheld, the rest halved"
+    )
     CAP_BELOW_TICK = "worth less than one tick after edge"
     COMBINED_CAP = "lowered so that Up and Down together stay below the target"
     YIELDING = "our own bids for the missing side go before it is taken"
     INVENTORY = "reduced to what the inventory limit leaves"
+    SIGNAL = "withheld by a signal"
     BELOW_MINIMUM = "size below the market's minimum"
 
 
@@ -33,6 +36,6 @@ class Why(enum.Enum):
 class Reason:
     """One link of the chain; `outcome` is None when it holds for both."""
 
-    why: Why | WhyNoFair | Held
+    why: Why | WhyNoFair | Caution | Held
     outcome: Outcome | None = None
     figures: tuple[tuple[str, str], ...] = ()

@@ -127,13 +127,16 @@ def _up_part(parts: list[int | Failure], whole: int) -> int | Failure:
         if isinstance(part, Failure):
             return part
         numbers.append(part)
-    if sum(numbers) != whole:
+    if sum(numbers) != whole or numbers[0] * SHARE % whole:
         return Failure(f"a payout of {numbers} in {whole} is not understood")
     return numbers[0] * SHARE // whole
 
 
 def _number(value: object, what: str) -> int | Failure:
+    """A JSON-RPC quantity: hex with its prefix, at most a word."""
+    if not isinstance(value, str) or not value.startswith("0x") or len(value) > 2 + 64:
+        return Failure(f"{what}: unreadable")
     try:
-        return int(str(value), 16)
+        return int(value, 16)
     except ValueError:
         return Failure(f"{what}: unreadable")

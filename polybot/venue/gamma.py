@@ -116,7 +116,7 @@ def _market(row: Json, series: str) -> Market:
         down_token=tokens[Outcome.DOWN],
         start_ms=window.start_ms,
         end_ms=window.end_ms,
-        rule=read_rule(row, series),
+        rule=read_rule(row, series, window.start_ms),
         tick=fields.tick_of_text(fields.number_text(row.get("orderPriceMinTickSize"))),
         min_size=fields.min_size(row, "orderMinSize"),
         fees=_fees(row),

@@ -20,7 +20,8 @@ from polybot.domain.orders import Failure
 from polybot.venue import fields
 from polybot.venue.calls import Call
 from polybot.venue.chain import Chain
-from polybot.venue.rest import Rest
+from polybot.venue.rest import Rest, decoded
+from polybot.venue.secret import Secret
 
 SEND_S = 90.0  # the SDK tries up to eleven times, two seconds apart, with 10 s for each answer
 ABANDONED_MOST = 64
@@ -62,6 +63,13 @@ Answer = Sent | Refused | Failure
 Submit = Callable[[str, Sequence[Call]], Answer]  # blocks
 
 
+def relayer_headers(key: Secret | None, address: str) -> dict[str, str]:
+    """What proves a relayer key, for the calls that want it (onchain.md 7.1)."""
+    if key is None:
+        return {}
+    return {"RELAYER_API_KEY": key.reveal(), "RELAYER_API_KEY_ADDRESS": address}
+
+
 class Way(Protocol):
     """How calls get onto the chain, whoever pays for them."""
 
@@ -72,7 +80,10 @@ class Way(Protocol):
     async def send(self, name: str, calls: Sequence[Call]) -> Answer: ...
 
     def late(self, name: str) -> Answer | None:
-        """What a send that was no longer waited for has come to; None while nobody knows."""
+        """What a send has come to, waited for or not; None while its thread may still send."""
+
+    async def listed(self, name: str) -> Sent | Failure | None:
+        """What was sent under this name as the relayer lists it; None when it does not."""
 
     async def progress(self, evidence: str) -> Progress | Failure: ...
 
@@ -125,27 +136,20 @@ class SdkWay:
             return Refused(f"the relayer's client: {type(error).__name__}: {error}"[:300])
         return self._submit(name, calls)
 
+    async def listed(self, name: str) -> Sent | Failure | None:
+        """Look a submission up in the relayer's list of our key's, whose answer nobody has read."""
+        if self.own_gas:
+            return Failure("no relayer, no list")
+        reply = await self.relayer.call("GET", "/transactions")
+        return decoded("GET /transactions", reply, lambda said: _named(name, said))
+
     async def progress(self, evidence: str) -> Progress | Failure:
         """How a transaction fares, by its id at the relayer or its hash on the chain."""
         if evidence.startswith("0x"):
             return await self._by_hash(evidence)
         path = f"/v1/account/transactions/{evidence}"
         reply = await self.relayer.call("GET", path)
-        if isinstance(reply, Failure):
-            return reply
-        if reply.status != 200:
-            return reply.failure(f"GET {path}")
-        try:
-            row = fields.as_object(reply.json())
-            state = fields.text(row, "state")
-        except ValueError as error:
-            return Failure(f"GET {path}: unreadable: {error}")
-        hash_ = row.get("transaction_hash")
-        shown = hash_ if isinstance(hash_, str) and hash_ else evidence
-        if state in ("STATE_FAILED", "STATE_INVALID"):
-            return Progress(Fate.FAILED, shown, str(row.get("error_msg") or state)[:200])
-        done = state == "STATE_CONFIRMED"  # not at MINED: the next call may fail (onchain.md 7.2)
-        return Progress(Fate.DONE if done else Fate.UNDER_WAY, shown)
+        return decoded(f"GET {path}", reply, lambda said: _progress(evidence, said))
 
     async def _by_hash(self, evidence: str) -> Progress | Failure:
         succeeded = await self.chain.succeeded(evidence)
@@ -163,3 +167,21 @@ class SdkWay:
         if gas < GAS_LEAST:
             return f"{gas / POL:.3f} POL left for gas: send some to {self.chain.wallet}"
         return None
+
+
+def _named(name: str, said: object) -> Sent | None:
+    """The row of a list that bears this name. Raises ValueError."""
+    rows = [fields.as_object(row) for row in fields.as_list(said)]
+    mine = [row for row in rows if row.get("metadata") == name]
+    return Sent(fields.text(mine[0], "transactionID")) if mine else None
+
+
+def _progress(evidence: str, said: object) -> Progress:
+    """What the relayer's row of one transaction says. Raises ValueError."""
+    row = fields.as_object(said)
+    state, hash_ = fields.text(row, "state"), row.get("transaction_hash")
+    shown = hash_ if isinstance(hash_, str) and hash_ else evidence
+    if state in ("STATE_FAILED", "STATE_INVALID"):
+        return Progress(Fate.FAILED, shown, str(row.get("error_msg") or state)[:200])
+    done = state == "STATE_CONFIRMED"  # not at MINED: the next call may fail (onchain.md 7.2)
+    return Progress(Fate.DONE if done else Fate.UNDER_WAY, shown)

@@ -109,6 +109,7 @@ class Rest:
     clock: Clock
     credentials: Credentials | None = None
     timeout_s: float = 5
+    headers: Mapping[str, str] = attrs.field(factory=dict, repr=False)  # of every call: keys
 
     async def call(
         self,
@@ -119,7 +120,9 @@ class Rest:
         params: Mapping[str, str] | None = None,
     ) -> Reply | Failure:
         """Send and read the whole answer within `timeout_s`."""
-        headers = {"Content-Type": "application/json"} if body else {}
+        headers = dict(self.headers)
+        if body:
+            headers["Content-Type"] = "application/json"
         if self.credentials is not None:
             stamp = self.clock.now_ms() // 1000
             headers |= l2_headers(self.credentials, method, path, body, stamp)

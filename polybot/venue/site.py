@@ -126,6 +126,7 @@ GTD_EARLY_S = Fact(60, "2026-10-06", "clob.md 3.8: the order dies this long befo
 MARKETABLE_MINIMUM = Fact(1_000_000, "2026-09-04", "clob.md 3.8: 10⁻⁶ dollars of a crossing BUY")
 WS_PING_S = Fact(10, "2026-11-20", "feeds.md 2.2: CLOB market and user sockets")
 POLYBOLT_PING_S = Fact(30, "2026-11-20", "feeds.md 5.3")
+RTDS_PING_S = Fact(5, "2026-11-20", "feeds.md 6")
 
 
 def is_position_id(token: str) -> bool:

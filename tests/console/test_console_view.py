@@ -31,6 +31,7 @@ MARKET = MarketSnapshot(
     realised=1_230_000,
     unrealised=-450_000,
     reasons=("UP level 3: inventory",),
+    signals=("liquidity low", "flow +0.40 (n 31)"),
 )
 SNAPSHOT = Snapshot(
     mode="paper",
@@ -43,6 +44,10 @@ SNAPSHOT = Snapshot(
     equity=1_001_230_000,
     cash=950_000_000,
     realised=1_230_000,
+    unrealised=-450_000,
+    unrealised_worst=-8_120_000,
+    today=780_000,
+    heartbeat_lag_s=0.0123,
     fills=4,
     open_orders=3,
     intervals_settled=2,
@@ -69,6 +74,7 @@ def test_the_screen_tells_everything() -> None:
         "up 1:02:05",
         "state running",
         "equity 1001.23",
+        "today +0.78  open P&L -0.45 at fair, -8.12 at worst  heartbeat 12 ms",
         "cash 950.00",
         "P&L +1.23",
         "fills 4",
@@ -85,6 +91,7 @@ def test_the_screen_tells_everything() -> None:
         "30 12.34 12.34",
         "-0.45",
         "UP level 3: inventory",
+        "liquidity low; flow +0.40 (n 31)",
         "12:00:50  fill Up 10 @ 52.5",
     ):
         assert words in screen, words
@@ -100,7 +107,7 @@ def test_what_is_unknown_is_a_dash() -> None:
     """No price is not a price of zero."""
     bare = MarketSnapshot("slug", "waiting", NOON + 60_000, NOON + 360_000)
 
-    row = lines(attrs.evolve(SNAPSHOT, markets=(bare,)))[5]
+    row = lines(attrs.evolve(SNAPSHOT, markets=(bare,)))[6]
 
     assert " ".join(row.split()) == "slug waiting in 0:05 – – – –/– 0 0 0 +0.00 –"
 
@@ -119,9 +126,9 @@ def test_columns_stand_under_their_titles() -> None:
     long = attrs.evolve(MARKET, slug="x" * 80, spot=1e12)
 
     shown = lines(attrs.evolve(SNAPSHOT, markets=(MARKET, long)))
-    normal, cut = shown[5], shown[8]
+    normal, cut = shown[6], shown[10]
 
-    assert cut.index("54.4") == normal.index("54.4") == shown[4].index("fair")
+    assert cut.index("54.4") == normal.index("54.4") == shown[5].index("fair")
 
 
 @given(st.text(max_size=30))
@@ -151,7 +158,7 @@ def test_a_line_without_markets_is_whole() -> None:
     """Before the first market there is still something to say."""
     line = view.plain_line(attrs.evolve(SNAPSHOT, markets=()))
 
-    assert line.endswith("settled 2")
+    assert line.endswith("heartbeat 12 ms")
 
 
 @pytest.mark.parametrize(
@@ -181,3 +188,12 @@ def test_prices_are_in_cents(price: int | None, text: str) -> None:
 def test_shares_are_never_rounded_up(micro: int) -> None:
     """The screen never shows more than is held."""
     assert abs(float(view.shares_text(micro))) * 1_000_000 <= abs(micro) + 1
+
+
+def test_what_is_not_known_is_not_a_number() -> None:
+    """No fair price, no marked profit; no heartbeat, no lag: neither is shown as zero."""
+    unknown = attrs.evolve(SNAPSHOT, unrealised=None, today=None, heartbeat_lag_s=None)
+
+    shown = "\n".join(lines(unknown))
+
+    assert "today –  open P&L – at fair, -8.12 at worst  heartbeat silent" in shown

@@ -8,6 +8,7 @@ import attrs
 import pytest
 from ledger_kit import BUY, DOWN, MARKET, SELL, UP, funded, leg, market, trade
 
+from polybot.domain.accounts import Kind
 from polybot.domain.ledger import Holdings, Ledger, MarketBooks
 from polybot.domain.market import taker_fee
 from polybot.domain.orders import TradeStatus
@@ -287,3 +288,23 @@ def test_opening_twice_keeps_the_books() -> None:
 
     assert ledger.open(MARKET) is books
     assert books.holdings().up == 10 * SHARE
+
+
+def test_what_a_balance_passes_while_trades_settle() -> None:
+    """Confirmed only, then with each trade under way, oldest first: what a venue may show of cash
+    and shares after a death; what has failed or is another token's is in none (F31, F63).
+    """
+    ledger, _ = opened(100 * SHARE)
+    ledger.book(trade("a", leg(UP, 5_000, 10), status=CONFIRMED))
+    ledger.book(attrs.evolve(trade("c", leg(UP, 4_000, 10), status=MINED), at_ms=3))
+    ledger.book(attrs.evolve(trade("b", leg(DOWN, 3_000, 10), status=MATCHED), at_ms=2))
+    ledger.book(attrs.evolve(trade("d", leg(UP, 3_000, 10), status=MATCHED), at_ms=4))
+    ledger.book(attrs.evolve(trade("d", leg(UP, 3_000, 10), status=FAILED), at_ms=5))
+
+    cash = ledger.settling(Kind.CASH)
+    up = ledger.settling(Kind.SHARES, KEY, MARKET.up_token)
+
+    assert [dollars // SHARE for dollars in cash] == [95, 92, 88]
+    assert [shares // SHARE for shares in up] == [10, 10, 20]
+    assert cash[-1] == ledger.cash
+    assert up[-1] == ledger.books[KEY].shares(UP)

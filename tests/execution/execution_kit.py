@@ -5,6 +5,7 @@ from __future__ import annotations
 from itertools import count
 
 from polybot.domain.market import FeeSchedule, Market, Outcome, Side, TwapPair
+from polybot.domain.market_states import MarketState
 from polybot.domain.orders import (
     Acked,
     FillLeg,
@@ -21,9 +22,13 @@ from polybot.domain.orders import (
 from polybot.domain.units import SHARE
 from polybot.execution.desk import Action, Budget, Cancel, Desired, Desk, Post
 from polybot.execution.doubts import LookUp, Survey, Surveyed
-from polybot.execution.firewall import Admission, Firewall, Standing
+from polybot.execution.firewall import Admission, Firewall
 from polybot.execution.params import OrderParams
+from polybot.risk.breakers import ErrorRate, MarketBrakes
+from polybot.risk.checks import Standing
+from polybot.risk.exposure import Elsewhere, Exposure
 from polybot.risk.limits import RiskParams
+from polybot.risk.timetable import MarketMachine, Times, Timetable
 
 UP, DOWN = Outcome.UP, Outcome.DOWN
 Kind = OrderSeen.Kind
@@ -43,7 +48,21 @@ MARKET = Market(
     min_size=5 * SHARE,
     fees=FeeSchedule(70_000, 1, 200_000),
 )
-RICH = Standing(free_cash=10_000 * SHARE, position_cost=0, others_at_risk=0)
+STOP = T0 + 210_000
+
+
+def standing(
+    free_cash: int, cost: int = 0, others: int = 0, *, up: int = 0, down: int = 0
+) -> Standing:
+    """A wallet with so much free cash and ten thousand dollars of equity; `cost` is what the Up
+    shares here cost, `others` what is at risk elsewhere.
+    """
+    return Standing(
+        free_cash, 10_000 * SHARE, Exposure(cost_up=cost, up=up, down=down), Elsewhere(others)
+    )
+
+
+RICH = standing(10_000 * SHARE)
 
 
 def order(
@@ -67,6 +86,17 @@ class Signer:
         return signed(f"0x{next(self._ids)}", made)
 
 
+def machine(state: MarketState = MarketState.QUOTING) -> MarketMachine:
+    """The market's machine, past its strike, with a stop at `STOP` and a cutoff at `CUTOFF`."""
+    times = Times(MARKET.end_ms - STOP, MARKET.end_ms - CUTOFF)
+    return MarketMachine(MARKET, Timetable.of(MARKET, times), state)
+
+
+def walled(limits: RiskParams, admission: Admission) -> Firewall:
+    brakes = MarketBrakes(limits, ErrorRate(limits))
+    return Firewall(MARKET, limits, machine(), admission, brakes)
+
+
 def desk(
     *,
     params: OrderParams | None = None,
@@ -75,14 +105,13 @@ def desk(
 ) -> Desk:
     # At once, unless a test is about waiting: most of them ask what leaves, not when.
     params = params or OrderParams(routine_every_ms=0)
-    firewall = Firewall(MARKET, limits or RiskParams(), CUTOFF, admission or Admission())
+    firewall = walled(limits or RiskParams(), admission or Admission())
     return Desk(MARKET, params, firewall, Budget.from_params(params), Signer())
 
 
 def wanting(*orders: NewOrder, cap: int = 9900, pair_cap: int = 9900) -> Desired:
     """A wish for these orders with wide caps, at fair 0.50."""
-    net_cap = 1_000_000 * SHARE
-    return Desired(orders, cap, cap, pair_cap, net_cap, fair_up=5000)
+    return Desired(orders, cap, cap, pair_cap, fair_up=5000)
 
 
 def posts(actions: list[Action]) -> list[SignedOrder]:

@@ -20,6 +20,7 @@ from execution_kit import (
     refused,
     resting,
     seen,
+    standing,
     unknown,
     wanting,
 )
@@ -27,7 +28,7 @@ from execution_kit import (
 from polybot.domain.orders import CancelResult, Failure, OrderSeen, Reject
 from polybot.domain.units import SHARE
 from polybot.execution.desk import BATCH, QUIET_MS, QUIET_OTHER_MS, Cancel, Desired, Post
-from polybot.execution.firewall import Admission, Standing
+from polybot.execution.firewall import Admission
 from polybot.execution.lifecycle import State
 from polybot.execution.params import OrderParams
 from polybot.risk.limits import RiskParams
@@ -58,7 +59,7 @@ def test_orders_are_in_the_table_before_they_leave() -> None:
 
 def test_a_batch_is_no_larger_than_the_venue_takes() -> None:
     """At most fifteen orders in one POST (clob.md 3.7)."""
-    made = desk(limits=RiskParams(max_open_orders_per_market=40))
+    made = desk(limits=RiskParams(max_open_orders_per_market=40, max_net_shares=1000))
     made.desired = wanting(*(order(UP, 4800 - 100 * n, level=n) for n in range(20)))
 
     (first,) = [a for a in made.act(T0, RICH) if isinstance(a, Post)]
@@ -193,7 +194,7 @@ def test_fills_the_ledger_has_not_booked_count_against_the_limits() -> None:
 
     made.heard(fill("0x1", 10), T0)
     assert made.reserved == 0
-    assert posts(made.act(T0, Standing(100 * SHARE, 4_800_000, 0))) == []
+    assert posts(made.act(T0, standing(100 * SHARE, 4_800_000))) == []
     assert made.counts.withheld == {"market limit": 2}
 
 
@@ -292,3 +293,59 @@ def test_look_ups_back_off_and_never_overlap() -> None:
             made.looked_up(sent.id, Failure("timed out"), T0 + ms)
 
     assert asked == [0, 200, 700, 1200, 1700, *range(2000, 8000, 500)]
+
+
+def test_lost_answers_of_many_requests_hold_new_orders() -> None:
+    """When most requests end without an answer, no market places anything for a while; cancels
+    go on (strategy.md 14, reliability: the error-rate breaker).
+    """
+    made = desk()
+    for n in range(20):
+        made.firewall.brakes.errors.note(T0 + n, failed=n % 2 == 0)
+    made.desired = wanting(order())
+
+    assert made.act(T0 + 30, RICH) == []
+    assert made.counts.withheld == {"too many requests fail": 1}
+    assert posts(made.act(T0 + 20_020, RICH))
+
+
+def test_a_storm_of_refusals_leaves_the_market_alone() -> None:
+    """Refusal after refusal is not answered by order after order."""
+    made = desk(limits=RiskParams(reject_most=3))
+    now, sent = T0, 0
+    for _ in range(600):
+        made.desired = wanting(order())
+        ids = [each.id for each in posts(made.act(now, RICH))]
+        made.posted([refused(each, Reject.NOT_ENOUGH_BALANCE) for each in ids], now)
+        sent += len(ids)
+        now += 100
+
+    assert sent <= 9, "without the brake twenty: one every three seconds"
+    assert made.counts.withheld["storm of refusals"]
+
+
+def test_fills_of_one_side_alone_hold_that_side() -> None:
+    """The throttle of repeated executions: whoever hits one side again and again knows more."""
+    made = desk(limits=RiskParams(repeat_most=3))
+    resting(made, order(UP, 4800), order(DOWN, 4800))
+    for n in range(3):
+        made.heard(fill("0x1", 1, f"t{n}"), T0 + n)
+    made.desired = wanting(order(UP, 4700), order(DOWN, 4700))
+
+    held = made.firewall.brakes.holds
+
+    assert held(UP, T0 + 10) == "too many fills on one side"
+    assert held(DOWN, T0 + 10) is None
+
+
+def test_open_bids_are_told_by_outcome() -> None:
+    """What may still match, on each side, the unknown included; a replacement's two legs both."""
+    made = desk()
+    resting(made, order(UP, 4800), order(DOWN, 4500))
+    made.posted([], T0)
+    made.desired = wanting(order(UP, 4600), order(DOWN, 4500))
+    new = posts(made.act(T0, RICH))
+    made.posted([unknown(new[0].id)], T0)
+
+    assert made.bids.orders == 3
+    assert (made.bids.up, made.bids.down) == (4_800_000 + 4_600_000, 4_500_000)

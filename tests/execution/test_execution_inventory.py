@@ -193,3 +193,17 @@ def test_no_plan_spends_what_is_not_there(
     for one in told.operations:
         if one.kind == "merge":
             assert one.shares <= places[int(one.condition_id)].held.mergeable
+
+
+def test_a_restart_goes_on_counting() -> None:
+    """What the journal knows of yesterday and today is counted where it belongs (7.4)."""
+    now_ms = 20_000 * DAY_MS + 7 * MINUTE_MS
+    budget = SubmitBudget(per_minute=3, per_day=5)
+    for at_ms in (now_ms - DAY_MS + 1, now_ms - 5 * MINUTE_MS, now_ms - 30_000, now_ms - 1):
+        budget.spend(at_ms)
+    assert budget.obstacle(now_ms) is None
+    budget.spend(now_ms)
+    assert "today" not in (budget.obstacle(now_ms) or ""), "yesterday's is not today's"
+    assert "within a minute" in (budget.obstacle(now_ms) or "")
+    budget.spend(now_ms + MINUTE_MS)
+    assert "before midnight" in (budget.obstacle(now_ms + 2 * MINUTE_MS) or "")

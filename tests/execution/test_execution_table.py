@@ -118,6 +118,20 @@ def test_a_failed_trade_stays_failed() -> None:
     assert table["0x1"].remaining == 10 * SHARE
 
 
+def test_a_corrected_amount_replaces_the_first() -> None:
+    """A trade told again with fewer or more shares is one trade of the later amount, and what
+    failed is not brought back by it (F30).
+    """
+    table = made("0x1")
+    table.traded(fill("0x1", 6), T0)
+    table.traded(fill("0x1", 4, status=CONFIRMED), T0)
+    assert table["0x1"].remaining == 6 * SHARE
+    assert table["0x1"].told == 4 * SHARE
+    table.traded(fill("0x1", 4, status=FAILED), T0)
+    table.traded(fill("0x1", 5), T0)
+    assert table["0x1"].remaining == 10 * SHARE
+
+
 def test_what_the_ledger_does_not_know_yet_is_still_reserved() -> None:
     """Shares told by order messages alone count as spent until their trade is told (S7)."""
     table = made("0x1")

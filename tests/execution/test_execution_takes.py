@@ -22,6 +22,7 @@ from execution_kit import (
 
 from polybot.domain.market import Side, most_spent, taker_fee
 from polybot.domain.orders import (
+    CancelResult,
     FillLeg,
     NewOrder,
     OrderSeen,
@@ -32,10 +33,11 @@ from polybot.domain.orders import (
 )
 from polybot.domain.units import SHARE, notional
 from polybot.execution.desk import POST_ONLY_MS, Desired, Desk
-from polybot.execution.firewall import Standing
 from polybot.execution.lifecycle import State
+from polybot.risk.checks import Standing
+from polybot.risk.exposure import Exposure
 
-LONG_UP = attrs.evolve(RICH, net=10 * SHARE)
+LONG_UP = attrs.evolve(RICH, held=Exposure(up=10 * SHARE))
 
 
 def take(number: int = 1, *, price: int = 5000, shares: int = 10) -> Desired:
@@ -43,7 +45,7 @@ def take(number: int = 1, *, price: int = 5000, shares: int = 10) -> Desired:
     made = NewOrder(
         MARKET, DOWN, Side.BUY, price, shares * SHARE, TimeInForce.FAK, post_only=False
     )  # fmt: skip
-    return Desired(fair_up=5000, net_cap=100 * SHARE, take=made, take_number=number)
+    return Desired(fair_up=5000, take=made, take_number=number)
 
 
 def taken(order_id: str, shares: int, price: int = 5000) -> TradeSeen:
@@ -54,6 +56,23 @@ def taken(order_id: str, shares: int, price: int = 5000) -> TradeSeen:
 def sent(made: Desk, wish: Desired, standing: Standing = LONG_UP) -> list[str]:
     made.desired = wish
     return [each.id for each in posts(made.act(T0, standing))]
+
+
+def test_no_take_beside_an_end_that_is_not_proven() -> None:
+    """A cancel's reply does not say what the order matched before it (F20): until the stream has
+    told its end, its shares may be ours already, and are not taken again.
+    """
+    made = desk()
+    (bid,) = resting(made, order(DOWN, 4800))
+    made.desired = Desired()
+    made.act(T0, LONG_UP)
+    made.cancelled([bid], CancelResult(frozenset({bid}), {}), T0)
+
+    assert sent(made, take(1)) == []
+    assert made.counts.withheld == {"the end of a bid is not proven": 1}
+
+    made.heard(seen(bid, OrderSeen.Kind.DEAD), T0)
+    assert len(sent(made, take(2))) == 1
 
 
 def test_a_take_leaves_once_for_its_number() -> None:

@@ -6,6 +6,7 @@ from typing import Any
 
 from hypothesis import strategies as st
 
+from polybot.domain.baseline import Baseline
 from polybot.domain.market import (
     Candle,
     FeeSchedule,
@@ -89,13 +90,13 @@ ONE_OF_EACH: tuple[e.Entry, ...] = (
     e.Told(CONDITION, trade()),
     e.Ended(CONDITION, intent().order_id, "cancelled"),
     e.Moved(CONDITION, "merge", "done", "merge-1", 20_000_000, 20_000_000, "0xhash"),
-    e.Paid("rebate", 120_000, "row of 2026-11-26"),
+    e.Paid("rebate", 120_000, "row of 2026-11-26", 1_795_134_600),
     e.Resolved(CONDITION, 1_000_000, "payout vector"),
     e.Halted("foreign orders", "1 we did not place"),
     e.Rearmed("operator"),
     e.Certified(12_500),
-    e.Baseline("2026-11-26", 2_000_000_000, 2_010_000_000),
-    e.Carried(2_000_000_000, 5, 4, 3, 2, 1, 1_795_132_800),
+    Baseline("2026-11-26", 2_000_000_000, 2_010_000_000, 1_990_000_000),
+    e.Carried(2_000_000_000, 5, 4, 3, 2, 1, 1_795_132_800, (("row", 1_795_134_600),)),
     e.Closed(CONDITION, 3_100_070, 699_930, 803_208),
 )
 

@@ -8,6 +8,8 @@ from pathlib import Path
 from journal_kit import CONDITION, OWNER, T0, intent, market
 
 from polybot.domain.accounts import Kind
+from polybot.domain.baseline import Baseline
+from polybot.domain.halts import Halt
 from polybot.domain.ledger import Holdings, Ledger
 from polybot.domain.market import Outcome, Side
 from polybot.domain.orders import FillLeg, TradeSeen, TradeStatus
@@ -90,9 +92,12 @@ def test_a_halt_stays_until_it_is_rearmed() -> None:
 
 def test_the_loss_baseline_is_kept() -> None:
     """What losses are measured from survives, or a restart would be a way round a stop."""
-    baseline = e.Baseline("2026-11-26", 5, 7)
+    baseline = Baseline("2026-11-26", 5, 7, 3)
 
     assert recovered(*FIRST, baseline).baseline == baseline
+    for halt, kept in ((Halt.DAILY_LOSS, None), (Halt.DRAWDOWN, None), (Halt.OVERFILLED, baseline)):
+        seen = (baseline, e.Halted(halt.value, "why"), e.Rearmed("operator"))
+        assert recovered(*FIRST, *seen).baseline == kept, halt
 
 
 def test_a_session_that_did_not_end_is_known() -> None:
@@ -167,7 +172,8 @@ def test_closing_and_carrying_change_no_figure(tmp_path: Path) -> None:
                 store.append([(T0, carried(again, 1))])
         final = recover(store.live()).ledger
         store.close()
-        for figure in ("cash", "realised", "capital", "paid_by_venue", "equity"):
+        assert final.received() == straight.received()
+        for figure in ("cash", "realised", "capital", "equity"):
             assert getattr(final, figure) == getattr(straight, figure), (seed, figure)
         for kind in (Kind.FEES, Kind.REBATES_DUE):
             assert final.closed(kind) == straight.closed(kind), (seed, kind)
@@ -179,3 +185,17 @@ def test_a_certificate_is_remembered_with_its_date() -> None:
 
     assert recover([]).certified_ms is None
     assert recover(stamped).certified_ms == 9_000
+
+
+def test_payments_of_late_are_known_by_their_evidence() -> None:
+    """Booked since the last sum or named in it: neither is booked again (clob.md 6.2)."""
+    before = e.Carried(0, 0, 0, 0, 0, 0, 7, (("old", 5),))
+    entries: list[e.Entry] = [
+        before,
+        e.Paid("rebate", 1, "new", 9),
+        e.Paid("deposit", 1, "at the start"),
+    ]
+
+    found = recover(Stamped(n, T0, entry) for n, entry in enumerate(entries))
+
+    assert found.payments == {"old": 5, "new": 9}

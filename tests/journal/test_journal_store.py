@@ -191,3 +191,21 @@ def test_stamped_is_frozen() -> None:
     """What was read is not changed."""
     with pytest.raises(attrs.exceptions.FrozenInstanceError):
         store_module.Stamped(1, T0, e.Rearmed("x")).seq = 2  # type: ignore[misc]
+
+
+def test_submissions_are_counted_after_their_markets_are_closed(path: Path) -> None:
+    """The relayer's quota of a day outlives markets and processes: one stamp for a batch, none for
+    its later steps, none from before (onchain.md 7.4).
+    """
+    store = Store.open(path, OWNER)
+    early = e.Moved(CONDITION, "merge", "asked", "polybot-0.0", 5)
+    one, two = (e.Moved(CONDITION, "merge", "asked", f"polybot-1.{n}", 5) for n in range(2))
+    store.append([(T0, early), (T0 + 5, one), (T0 + 5, two)])
+    store.append(
+        [(T0 + 6, attrs.evolve(one, step="sent")), (T0 + 7, attrs.evolve(one, step="done"))]
+    )
+    store.append([(T0 + 8, e.Closed(CONDITION, 5, 2, 1))])
+    store.append([(T0 + 9, e.Moved(OTHER, "redeem", "asked", "polybot-2.0", 5))])
+
+    assert store.submitted(T0 + 1) == [T0 + 5, T0 + 9]
+    store.close()

@@ -40,12 +40,12 @@ def test_books_agree_while_trades_fail() -> None:
     """A few minutes with a tenth of all trades failing on the chain and the news of them lost or
     twice: the ledger is the exchange's to the micro-dollar (reliability.md F31, F13, F14).
     """
-    run = trio.run(partial(agreement_run, load("settlement"), 3, 0.06), clock=PatientClock(RATE))
+    run = trio.run(partial(agreement_run, load("settlement"), 8, 0.06), clock=PatientClock(RATE))
     gc.collect()
 
     assert run.problems == []
     assert run.struck["trade_failed"] > 0
-    assert {one.slug.split("-")[0] for one in run.intervals} == {"btc", "eth"}
+    assert {one.slug.split("-")[0] for one in run.intervals} == {"btc", "eth", "sol"}
 
 
 async def test_a_difference_is_seen(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -16,7 +16,7 @@ from polybot.lab.stage import Verdict
 from polybot.lab.stop_drill import Moment, When
 
 CLEAN = Verdict(0, 1, 1, proven_empty=True, orders=8, fills=1)
-STOP = Moment(When.ANY_TIME, 1, CLEAN, 0.004, 0.1, posts_after=0, merges_at_once=0)
+STOP = Moment(When.ANY_TIME, 1, CLEAN, 0.004, 0.1, posts_after=0)
 BEATS = Heartbeats((5.0, 5.1), 9.0, 4, 0.1, 0.2, 0, 1, 1.0, CLEAN)
 
 
@@ -52,7 +52,8 @@ def met(rows: list[Row]) -> bool:
         attrs.evolve(STOP, verdict=attrs.evolve(CLEAN, equity_bot=2)),
         attrs.evolve(STOP, verdict=attrs.evolve(CLEAN, proven_empty=False)),
         attrs.evolve(STOP, posts_after=1),
-        attrs.evolve(STOP, merges_at_once=2),
+        attrs.evolve(STOP, submits_after=1),
+        attrs.evolve(STOP, heir=("cash: 1 here, 2 there",)),
         attrs.evolve(STOP, cancel_s=None),
         attrs.evolve(STOP, shutdown_s=3.5),
     ],

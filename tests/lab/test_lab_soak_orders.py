@@ -97,7 +97,7 @@ def what_takes_may_overlap(patch: Patch) -> None:
 
 
 def what_takes_is_not_held_to_what_is_missing(patch: Patch) -> None:
-    patch.setattr(firewall.Firewall, "_net", lambda *_: None)
+    patch.setattr(firewall.Firewall, "_only_pairs", staticmethod(lambda *_: None))
 
 
 NAIVE: tuple[Callable[[Patch], None], ...] = (

@@ -9,18 +9,14 @@ import attrs
 import pytest
 
 from polybot.domain.market import Candle, FeeSchedule, Market, Rule, TwapPair, UnknownRule
-from polybot.domain.prices import Feed
+from polybot.domain.prices import Feed, Source
 from polybot.pricing import fair as models
-from polybot.pricing.board import PriceBoard
-from polybot.pricing.fair import Fair, NoFair, WhyNoFair
+from polybot.pricing.asset import exchange_symbol, oracle_symbol
+from polybot.pricing.board import MAX_ASSETS, PriceBoard, TickRefusal
+from polybot.pricing.fair import Caution, Fair, NoFair, WhyNoFair
 from polybot.pricing.params import PricingParams
-from polybot.pricing.sources import (
-    MAX_TRACKS,
-    TickRefusal,
-    exchange_symbol,
-    oracle_symbol,
-)
 from polybot.pricing.strikes import Strike, StrikeCorrection, Trust
+from polybot.pricing.tails import Tails
 from polybot.pricing.volatility import per_root_second
 
 START = 1_790_000_100_000 - 1_790_000_100_000 % 300_000
@@ -56,6 +52,7 @@ class Tape:
     price: float = 100_000.0
     rng: random.Random = attrs.field(factory=lambda: random.Random(1))
     path: dict[int, float] = attrs.field(factory=dict)
+    lag_s: int = 0  # seconds by which the average trails its stamp
 
     def run(self, first_s: int, last_s: int, *, silent: frozenset[Feed] = frozenset()) -> int:
         """Tell the seconds after `first_s` up to `last_s`, relative to the start; the last ms."""
@@ -74,13 +71,15 @@ class Tape:
         return START + last_s * 1000
 
     def average(self, second: int) -> float:
+        second -= self.lag_s
         last = [self.path[k] for k in range(second - 59, second + 1) if k in self.path]
+        last = last or [self.price]
         return math.fsum(last) / len(last)
 
 
 @pytest.fixture
 def tape() -> Tape:
-    return Tape(PriceBoard(PricingParams(vol_prior_annual=0.45)))
+    return Tape(PriceBoard(PricingParams(vol_prior_annual=0.45, vol_error=0.0)))
 
 
 def fair_of(board: PriceBoard, of: Market, now_ms: int) -> Fair:
@@ -218,7 +217,7 @@ def test_no_strike_no_price(tape: Tape) -> None:
     now = tape.run(0, 30)
     assert why(tape.board, TWAP, now) is WhyNoFair.STRIKE_UNKNOWN
 
-    assert tape.board.official_strike(TWAP, 100_000.0) is None
+    assert tape.board.official_strike(TWAP, 100_000.0, START) is None
 
     assert fair_of(tape.board, TWAP, now).strike == 100_000.0
 
@@ -240,11 +239,12 @@ def test_an_official_correction_is_reported(tape: Tape) -> None:
     now = tape.run(-120, 30)
     held = tape.average(0)
 
-    found = tape.board.official_strike(TWAP, held * 1.001)
+    found = tape.board.official_strike(TWAP, held * 1.001, now)
 
     assert isinstance(found, StrikeCorrection)
     assert found.basis_points == pytest.approx(10.0)
-    assert fair_of(tape.board, TWAP, now).strike == held * 1.001
+    assert why(tape.board, TWAP, now + 999) is WhyNoFair.STRIKE_CORRECTED
+    assert fair_of(tape.board, TWAP, now + 1000).strike == held * 1.001
 
 
 @pytest.mark.parametrize("bad", [math.nan, math.inf, 0.0, -5.0])
@@ -253,7 +253,7 @@ def test_bad_values_are_refused_and_counted(bad: float) -> None:
     board = PriceBoard()
 
     assert board.on_tick(Feed.BINANCE, "BTCUSDT", bad, 1, 1) is TickRefusal.NOT_A_PRICE
-    assert board.official_strike(TWAP, bad) is TickRefusal.NOT_A_PRICE
+    assert board.official_strike(TWAP, bad, START) is TickRefusal.NOT_A_PRICE
     assert board.refused[TickRefusal.NOT_A_PRICE] == 2
     assert board.strike(TWAP) is None
 
@@ -273,10 +273,10 @@ def test_future_and_late_stamps_are_refused(tape: Tape) -> None:
 def test_symbols_are_bounded() -> None:
     """A stream gone wrong cannot fill the memory with names."""
     board = PriceBoard()
-    for n in range(MAX_TRACKS):
-        assert board.on_tick(Feed.BINANCE, f"X{n}", 1.0, 1, 1) is None
+    for n in range(MAX_ASSETS):
+        assert board.on_tick(Feed.BINANCE, f"X{n}USDT", 1.0, 1, 1) is None
 
-    assert board.on_tick(Feed.BINANCE, "Y", 1.0, 1, 1) is TickRefusal.TOO_MANY_SYMBOLS
+    assert board.on_tick(Feed.BINANCE, "YUSDT", 1.0, 1, 1) is TickRefusal.TOO_MANY_SYMBOLS
 
 
 def test_staleness_of_each_input(tape: Tape) -> None:
@@ -285,29 +285,35 @@ def test_staleness_of_each_input(tape: Tape) -> None:
     now = tape.run(30, 34, silent=frozenset({Feed.TWAP60}))
     assert why(tape.board, TWAP, now) is WhyNoFair.ORACLE_STALE
 
-    now = tape.run(34, 38, silent=frozenset({Feed.BINANCE, Feed.CHAINLINK}))
-    assert why(tape.board, TWAP, now) is WhyNoFair.SPOT_STALE
+    now = tape.run(34, 41, silent=frozenset({Feed.BINANCE, Feed.CHAINLINK}))
+    assert why(tape.board, TWAP, now) is WhyNoFair.ORACLE_STALE
 
 
 def test_the_oracle_stands_in_for_a_silent_exchange(tape: Tape) -> None:
-    """Without the exchange the oracle's own spot prices, older but on its own level."""
+    """Without the exchange the oracle's own spot prices, older but on its own level, and half the
+    size is enough (strategy.md 1, issue "price board").
+    """
     tape.run(-120, 30)
     now = tape.run(30, 40, silent=frozenset({Feed.BINANCE}))
 
-    assert fair_of(tape.board, TWAP, now).spot == tape.price
+    found = fair_of(tape.board, TWAP, now)
+
+    assert found.spot == tape.price
+    assert found.quality.size == 0.5
+    assert [caution for caution, _ in found.quality.cautions] == [Caution.EXCHANGE_STALE]
     assert why(tape.board, HOUR, now) is WhyNoFair.SPOT_STALE
 
 
-def test_an_old_basis_is_not_believed(tape: Tape) -> None:
-    """A minute after the oracle's spot fell silent the exchange may not stand in for it."""
+def test_a_stalled_oracle_spot_stops_everything(tape: Tape) -> None:
+    """Without the oracle's spot nobody knows the level, however lively the exchange (F58)."""
     tape.run(-120, 30)
     silent = frozenset({Feed.CHAINLINK})
-    now = tape.run(30, 89, silent=silent)
+    now = tape.run(30, 34, silent=silent)
     assert isinstance(tape.board.fair(TWAP, now), Fair)
 
-    now = tape.run(89, 100, silent=silent)
+    now = tape.run(34, 37, silent=silent)
 
-    assert why(tape.board, TWAP, now) is WhyNoFair.SPOT_STALE
+    assert why(tape.board, TWAP, now) is WhyNoFair.ORACLE_STALE
 
 
 def test_a_frozen_average_is_noticed(tape: Tape) -> None:
@@ -333,7 +339,7 @@ def test_volatility_must_warm_up() -> None:
 
 def test_inside_the_window_a_short_history_refuses(tape: Tape) -> None:
     """A bot that starts in the last minute cannot roll an average it has not seen form."""
-    tape.board.official_strike(TWAP, 100_000.0)
+    tape.board.official_strike(TWAP, 100_000.0, START)
     now = tape.run(255, 275)
 
     assert why(tape.board, TWAP, now) is WhyNoFair.HISTORY_SHORT
@@ -352,6 +358,125 @@ def test_an_ended_window_is_not_priced(tape: Tape) -> None:
     now = tape.run(-120, 300)
 
     assert why(tape.board, TWAP, now) is WhyNoFair.ENDED
+
+
+def test_a_second_connection_keeps_the_first_one_s_feed_alive() -> None:
+    """While PolyBolt stalls the legacy socket's ticks of the same feeds price on (feeds.md 6)."""
+    tape = Tape(PriceBoard(PricingParams(vol_prior_annual=0.45)))
+    board, last = tape.board, tape.run(-120, 30)
+    oracle = frozenset({Feed.CHAINLINK, Feed.TWAP60})
+    for second in range(31, 60):
+        last = tape.run(second - 1, second, silent=oracle)
+        for feed, value in ((Feed.CHAINLINK, tape.price), (Feed.TWAP60, tape.average(second))):
+            board.on_tick(feed, "btcusd", value, last, last + 300, source=Source.RTDS)
+
+    assert isinstance(board.fair(TWAP, last), Fair)
+    assert {line.source for line in board.race() if line.feed is Feed.TWAP60} == {
+        Source.POLYBOLT,
+        Source.RTDS,
+    }
+
+
+def test_the_slower_connection_is_no_fault() -> None:
+    """The same seconds again, later, from the other socket change nothing and are not refused."""
+    tape = Tape(PriceBoard(PricingParams(vol_prior_annual=0.45)))
+    now = tape.run(-120, 30)
+    for second in (28, 29, 30):
+        stamp = START + second * 1000
+        value = tape.average(second) + (5.0 if second == 30 else 0.0)
+        board = tape.board
+        assert (
+            board.on_tick(Feed.TWAP60, "btcusd", value, stamp, now + 400, source=Source.RTDS)
+            is None
+        )
+
+    lines = {line.source: line for line in tape.board.race() if line.feed is Feed.TWAP60}
+    assert not tape.board.refused
+    assert lines[Source.RTDS].conflicts == 1
+    assert lines[Source.RTDS].behind_ms is not None
+    assert lines[Source.POLYBOLT].first_share == 1.0
+    assert fair_of(tape.board, TWAP, now).strike == tape.average(0)
+
+
+def test_a_told_loss_is_counted_where_it_happened(tape: Tape) -> None:
+    """Losses belong to a connection and a feed, and tear that feed's history (F62)."""
+    tape.run(-120, 270)
+    tape.board.on_loss(Source.BINANCE, Feed.BINANCE, "BTCUSDT", 3)
+    tape.run(270, 272, silent=frozenset({Feed.BINANCE}))
+    now = tape.run(272, 273)
+
+    (line,) = [line for line in tape.board.race() if line.feed is Feed.BINANCE]
+    assert line.lost == 3
+    assert why(tape.board, TWAP, now) is WhyNoFair.HISTORY_SHORT
+
+
+def test_near_the_end_both_sources_must_stand_on_one_side(tape: Tape) -> None:
+    """In the last two minutes a strike between oracle and exchange is not priced (F60)."""
+    early, late = tape.run(-120, 170), 0
+    tape.board.official_strike(TWAP, tape.price + 12.0, early - 10_000)
+    for second in range(171, 200):
+        late = tape.run(second - 1, second, silent=frozenset({Feed.CHAINLINK}))
+        tape.board.on_tick(Feed.CHAINLINK, "btcusd", tape.price + 25.0, late, late + 5)
+        tape.board.official_strike(TWAP, tape.price + 12.0, early - 10_000)
+        if second == 175:
+            assert isinstance(tape.board.fair(TWAP, late), Fair)
+
+    assert why(tape.board, TWAP, late) is WhyNoFair.SOURCES_APART
+
+
+def test_the_first_trade_of_the_hour_is_a_provisional_strike(tape: Tape) -> None:
+    """The candle's open is the first trade after the hour; until its own message comes that trade
+    stands for it, and says so (strategy.md 2.1).
+    """
+    hour = attrs.evolve(HOUR, start_ms=START - START % 3_600_000 + 3_600_000)
+    hour = attrs.evolve(hour, end_ms=hour.start_ms + 3_600_000)
+    first_s = (hour.start_ms - START) // 1000
+    tape.run(first_s - 60, first_s - 1)
+    tape.board.on_tick(Feed.BINANCE, "BTCUSDT", 100_007.0, hour.start_ms + 120, hour.start_ms + 130)
+    now = tape.run(first_s, first_s + 1)
+
+    found = fair_of(tape.board, hour, now)
+    assert (found.strike, found.provisional_strike) == (100_007.0, True)
+    tape.board.on_tick(Feed.CANDLE_OPEN, "BTCUSDT", 100_007.0, hour.start_ms, now)
+    assert not fair_of(tape.board, hour, now).provisional_strike
+
+
+def test_the_spot_rule_of_july_is_priced_by_the_oracle_alone() -> None:
+    """A look-back of zero: the oracle's own values at both ends, nothing else needed."""
+    july = market(TwapPair("btcusd", 0))
+    tape = Tape(PriceBoard())
+    now = tape.run(-600, 60, silent=frozenset({Feed.BINANCE, Feed.TWAP60}))
+
+    found = fair_of(tape.board, july, now)
+
+    assert (found.strike, found.spot) == (tape.path[0], tape.price)
+    tails = Tails(PricingParams().vol_error)
+    model = models.twap_before_window(tape.price, tape.path[0], found.sigma, 240.0, 0.0, tails)
+    assert found.q == fair_of_model(model).q
+
+
+def test_a_measured_lag_is_used_in_the_last_minute() -> None:
+    """An average that trails by three seconds has three seconds less left to move."""
+    tape = Tape(PriceBoard(PricingParams(vol_error=0.0)), lag_s=3)
+    now = tape.run(-300, 270)
+
+    found = fair_of(tape.board, TWAP, now)
+
+    assert tape.board.average_lag_s("btcusd") == 3.0
+    assert found.tau_s == pytest.approx(27.0)
+    realised = [tape.path[k] for k in range(238, 271)]
+    mean = (math.fsum(realised) + 27 * tape.price) / 60
+    assert found.strike is not None
+    expected = models.twap_inside_window(mean, tape.price, found.strike, found.sigma, 27.0, 60.0)
+    assert found.q == pytest.approx(fair_of_model(expected).q, abs=1e-9)
+
+
+def test_the_exchange_leads_by_what_its_stamps_say(tape: Tape) -> None:
+    """The report's last line: here both speak of the same second."""
+    tape.run(-200, 0)
+
+    assert tape.board.exchange_lead_s("btcusd") == 0
+    assert tape.board.exchange_lead_s("nousd") is None
 
 
 def test_ages_for_the_operator(tape: Tape) -> None:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import math
-import random
+from collections.abc import Callable
 
 import pytest
 from hypothesis import given, strategies as st
 
 from polybot.pricing import fair as models
 from polybot.pricing.fair import Fair, NoFair, WhyNoFair
+from polybot.pricing.tails import D_MAX, Tails
 from polybot.pricing.volatility import per_root_second
 
 SIGMA = per_root_second(0.45)
@@ -101,65 +102,6 @@ def test_before_the_open() -> None:
     assert q(600) == 0.5
 
 
-@pytest.mark.parametrize("until_s", [60.0, 30.0, 10.0, 1.0])
-def test_variance_before_the_open_by_simulation(until_s: float) -> None:
-    """The variance of final over opening average agrees with simulated paths (280 … 260 σ²)."""
-    rng = random.Random(11)
-    length_s = 300.0
-    ratios = [_path_ratio(rng, until_s, length_s) for _ in range(6000)]
-    simulated = sum(r * r for r in ratios) / len(ratios)
-
-    at = 100_030.0
-    found = priced(models.before_open(at, K, SIGMA, until_s - 1e-6, length_s, W))
-    formula = (math.log(at / K) / found.d / SIGMA) ** 2
-
-    assert simulated == pytest.approx(formula, rel=0.04)
-
-
-def _path_ratio(rng: random.Random, until_s: float, length_s: float) -> float:
-    """ln M(T) - ln E[M(t0)] in units of σ, averages sampled each second."""
-    x, opening, final = 0.0, 0.0, 0.0
-    for _ in range(int(until_s)):
-        x += rng.gauss(0, 1)
-        opening += x
-    x += rng.gauss(0, math.sqrt(length_s - W))
-    for _ in range(int(W)):
-        x += rng.gauss(0, 1)
-        final += x
-    return (final - opening) / W
-
-
-@pytest.mark.parametrize(
-    ("spot", "tau_s", "realised"),
-    [(100_100.0, 300.0, K), (100_050.0, 60.0, K), (100_010.0, 30.0, 100_020.0)],
-)
-def test_twap_by_simulation(spot: float, tau_s: float, realised: float) -> None:
-    """The formulas agree with simulated averages to within the noise of the simulation."""
-    rng = random.Random(5)
-    runs = 4000
-    wins = sum(_final_average(rng, spot, tau_s, realised) >= K for _ in range(runs))
-
-    if tau_s >= W:
-        found = priced(models.twap_before_window(spot, K, SIGMA, tau_s, W))
-    else:
-        mean = expected_average(realised, spot, tau_s)
-        found = priced(models.twap_inside_window(mean, spot, K, SIGMA, tau_s, W))
-
-    assert found.q == pytest.approx(wins / runs, abs=0.025)
-
-
-def _final_average(rng: random.Random, spot: float, tau_s: float, realised: float) -> float:
-    ahead = max(0.0, tau_s - W)
-    inside = tau_s - ahead
-    price = spot * math.exp(SIGMA * math.sqrt(ahead) * rng.gauss(0, 1))
-    step, total = SIGMA * math.sqrt(0.5), 0.0
-    count = int(inside * 2)
-    for _ in range(count):
-        price *= 1 + rng.gauss(0, step)
-        total += price
-    return (1 - inside / W) * realised + inside / W * total / count
-
-
 def test_both_forms_meet_at_the_window() -> None:
     """At τ = w the formulas before and inside the window give one number and one volatility."""
     outside = priced(models.twap_before_window(100_020, K, SIGMA, W, W))
@@ -229,6 +171,86 @@ def test_delta_is_the_slope(tau_s: float, spot: float, realised: float) -> None:
     assert here.delta == pytest.approx(numeric, rel=5e-3, abs=1e-7)
 
 
+def inside(price: float, tau_s: float) -> Fair:
+    mean = expected_average(100_010.0, price, tau_s)
+    return priced(models.twap_inside_window(mean, price, K, SIGMA, tau_s, W))
+
+
+def ahead(price: float, tau_s: float) -> Fair:
+    return priced(models.twap_before_window(price, K, SIGMA, tau_s, W))
+
+
+def hourly(price: float, tau_s: float) -> Fair:
+    return priced(models.candle(price, K, SIGMA, tau_s))
+
+
+def test_gamma_and_theta_of_the_reference() -> None:
+    """The check in strategy.md 2.3: S = 100,050, 300 s to go."""
+    found = ahead(100_050.0, 300.0)
+
+    assert found.gamma == pytest.approx(-8.57e-6, abs=1e-8)
+    assert found.theta * 100 == pytest.approx(0.0275, abs=1e-4)
+
+
+@pytest.mark.parametrize(
+    ("model", "spot", "tau_s"),
+    [
+        (ahead, 100_050.0, 300.0),
+        (ahead, 99_930.0, 120.0),
+        (inside, 99_990.0, 30.0),
+        (inside, 99_960.0, 10.0),
+        (hourly, 100_100.0, 1800.0),
+    ],
+)
+def test_greeks_are_derivatives(
+    model: Callable[[float, float], Fair], spot: float, tau_s: float
+) -> None:
+    """Delta, gamma and theta agree with finite differences (strategy.md 2.3)."""
+    here, dollar, second = model(spot, tau_s), 0.5, 0.05
+    up, down = model(spot + dollar, tau_s), model(spot - dollar, tau_s)
+
+    assert here.delta == pytest.approx((up.q - down.q) / (2 * dollar), rel=2e-3)
+    # The table leaves out the curvature of the logarithm, 1e-5 of delta per dollar.
+    gamma = (up.q - 2 * here.q + down.q) / dollar**2
+    assert here.gamma == pytest.approx(gamma, rel=2e-2, abs=2e-5 * here.delta)
+    assert here.v == pytest.approx(here.delta * spot * SIGMA, rel=1e-9)
+    if model is not inside:  # there theta holds the expected average fixed
+        sooner, later = model(spot, tau_s - second), model(spot, tau_s + second)
+        numeric = (sooner.q - later.q) / (2 * second)
+        # The table leaves out the candle's σ²/2, here a hundredth of theta.
+        assert here.theta == pytest.approx(numeric, rel=1.5e-2)
+
+
+def test_theta_inside_the_window_holds_the_mean_fixed() -> None:
+    """The table's theta: time passes, the average expected now stays (strategy.md 2.3)."""
+
+    def q(tau_s: float) -> float:
+        return priced(models.twap_inside_window(100_004.0, K, K, SIGMA, tau_s, W)).q
+
+    found = priced(models.twap_inside_window(100_004.0, K, K, SIGMA, 20.0, W))
+
+    assert found.theta == pytest.approx((q(19.95) - q(20.05)) / 0.1, rel=5e-3)
+
+
+def test_greeks_with_uncertain_volatility_are_derivatives() -> None:
+    """What is told is the slope of the probability that is told, tails and all."""
+    tails = Tails(vol_error=0.3)
+
+    def q(price: float) -> Fair:
+        return priced(models.twap_before_window(price, K, SIGMA, 200.0, W, tails))
+
+    assert q(100_080.0).delta == pytest.approx((q(100_080.5).q - q(100_079.5).q), rel=2e-3)
+
+
+def test_the_look_back_of_zero_is_the_spot_rule() -> None:
+    """The oracle's spot at both ends, as it was until August 2026: a digital without drift."""
+    found = priced(models.twap_before_window(100_100, K, SIGMA, 300, 0.0))
+    today = priced(models.candle(100_100, K, SIGMA, 300))
+
+    assert found.d == pytest.approx(today.d + SIGMA * math.sqrt(300) / 2)
+    assert priced(models.before_open(K, K, SIGMA, 0.0, 300, 0.0)).q == 0.5
+
+
 def test_delta_before_the_open_is_the_slope() -> None:
     """Before the open the spot also moves the open part of the strike, and delta knows."""
 
@@ -255,7 +277,7 @@ def test_probability_is_bounded_and_rises_with_the_spot(
         low = priced(model(spot, strike, sigma, tau_s))
         high = priced(model(spot * up, strike, sigma, tau_s))
         assert models.Q_MIN_FAR <= low.q <= high.q <= 1 - models.Q_MIN_FAR
-        assert abs(low.d) <= models.D_MAX
+        assert abs(low.d) <= D_MAX
         assert 0 <= low.v < math.inf
 
 
@@ -282,7 +304,7 @@ def test_bad_input_is_never_a_number(bad: float) -> None:
         models.candle(K, K, SIGMA, bad),
         models.twap_before_window(bad, K, SIGMA, 100, W),
         models.twap_before_window(K, K, SIGMA, bad, W),
-        models.twap_before_window(K, K, SIGMA, 100, bad),
+        models.twap_before_window(K, K, SIGMA, 100, bad or -1.0),  # none is the spot rule
         models.twap_inside_window(bad, K, K, SIGMA, 30, W),
         models.twap_inside_window(K, K, K, SIGMA, bad, W),
         models.before_open(K, bad, SIGMA, 30, 300, W),

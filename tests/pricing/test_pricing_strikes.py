@@ -4,21 +4,29 @@ from __future__ import annotations
 
 import pytest
 
-from polybot.pricing.strikes import KEPT, Strike, Strikes, Trust
+from polybot.pricing.strikes import HOUR_MS, KEPT, Key, Strike, Strikes, Trust
 
 START = 1_790_000_100_000 - 1_790_000_100_000 % 300_000
+NOW = START + 60_000
+KEY: Key = ("btcusd", 60, START)
+
+
+def seen(strikes: Strikes, value: float, stamp_ms: int, before_ms: int | None = None) -> None:
+    strikes.seen("btcusd", 60, value, stamp_ms, before_ms, stamp_ms + 1000)
 
 
 def test_the_tick_at_the_start_is_the_strike() -> None:
-    """A value stamped exactly at the start is trusted, before and after it are not."""
+    """A value stamped exactly at the start is trusted, before and after it are not (strategy.md
+    1).
+    """
     strikes = Strikes()
-    strikes.average_seen("btcusd", 99.0, START - 1000, None)
-    assert strikes.of("btcusd", START) is None
+    seen(strikes, 99.0, START - 1000)
+    assert strikes.of(KEY) is None
 
-    strikes.average_seen("btcusd", 100.0, START, START - 1000)
-    strikes.average_seen("btcusd", 101.0, START + 1000, START)
+    seen(strikes, 100.0, START, START - 1000)
+    seen(strikes, 101.0, START + 1000, START)
 
-    assert strikes.of("btcusd", START) == Strike(100.0, Trust.EXACT)
+    assert strikes.of(KEY) == Strike(100.0, Trust.EXACT)
 
 
 @pytest.mark.parametrize(
@@ -32,55 +40,113 @@ def test_the_tick_at_the_start_is_the_strike() -> None:
     ],
 )
 def test_provisional_strike(late_ms: int, before_ms: int | None, known: bool) -> None:
-    """Half a second late is provisional, and only with an observation before the start."""
+    """Half a second late is provisional, and only with an observation before the start
+    (strategy.md 1).
+    """
     strikes = Strikes()
-    strikes.average_seen("btcusd", 100.0, START + late_ms, before_ms)
+    seen(strikes, 100.0, START + late_ms, before_ms)
 
-    expected = Strike(100.0, Trust.PROVISIONAL) if known else None
-    assert strikes.of("btcusd", START) == expected
+    assert strikes.of(KEY) == (Strike(100.0, Trust.PROVISIONAL) if known else None)
 
 
 def test_the_first_provisional_stays() -> None:
     """The nearest observation after the start is the best provisional one."""
     strikes = Strikes()
-    strikes.average_seen("btcusd", 100.0, START + 200, START - 100)
-    strikes.average_seen("btcusd", 101.0, START + 400, START - 100)
+    seen(strikes, 100.0, START + 200, START - 100)
+    seen(strikes, 101.0, START + 400, START - 100)
 
-    assert strikes.of("btcusd", START) == Strike(100.0, Trust.PROVISIONAL)
+    assert strikes.of(KEY) == Strike(100.0, Trust.PROVISIONAL)
+
+
+def test_look_backs_do_not_mix() -> None:
+    """The spot at the start is not the strike of a market on the average, nor the reverse."""
+    strikes = Strikes()
+    strikes.seen("btcusd", 0, 99.0, START, None, NOW)
+
+    assert strikes.of(KEY) is None
+    assert strikes.of(("btcusd", 0, START)) == Strike(99.0, Trust.EXACT)
 
 
 def test_better_evidence_wins_whatever_the_order() -> None:
     """Exact replaces provisional, official replaces both, and nothing replaces official."""
     strikes = Strikes()
-    strikes.average_seen("btcusd", 100.0, START + 200, START - 100)
-    strikes.average_seen("btcusd", 101.0, START, START - 100)
-    assert strikes.of("btcusd", START) == Strike(101.0, Trust.EXACT)
+    seen(strikes, 100.0, START + 200, START - 100)
+    seen(strikes, 100.001, START, START - 100)
+    assert strikes.of(KEY) == Strike(100.001, Trust.EXACT)
 
-    strikes.official("btcusd", START, 102.0, 0.5)
-    strikes.average_seen("btcusd", 100.0, START, START - 100)
+    strikes.official(KEY, 102.0, NOW)
+    seen(strikes, 100.0, START, START - 100)
 
-    assert strikes.of("btcusd", START) == Strike(102.0, Trust.OFFICIAL)
+    assert strikes.of(KEY) == Strike(102.0, Trust.OFFICIAL, NOW)
 
 
 def test_a_correction_is_reported_with_its_size() -> None:
-    """More than half a basis point away is a correction; less, or nothing held, is not."""
-    strikes = Strikes()
-    assert strikes.official("ethusd", START, 4000.0, 0.5) is None
-    strikes.open_seen("BTCUSDT", 100_000.0, START)
-    assert strikes.official("BTCUSDT", START, 100_004.0, 0.5) is None
+    """More than half a basis point away is a correction; less, or nothing held, is not (F57)."""
+    strikes, key = Strikes(), ("BTCUSDT", 0, START)
+    assert strikes.official(("ethusd", 60, START), 4000.0, NOW) is None
+    strikes.open_seen("BTCUSDT", 100_000.0, START, START + 500)
+    assert strikes.official(key, 100_004.0, NOW) is None
 
-    found = strikes.official("BTCUSDT", START, 100_104.0, 0.5)
+    found = strikes.official(key, 100_104.0, NOW)
 
     assert found is not None
     assert found.basis_points == pytest.approx(10.0, rel=1e-3)
+    assert strikes.of(key) == Strike(100_104.0, Trust.OFFICIAL, NOW)
+
+
+def test_a_strike_confirmed_after_a_correction_keeps_its_moment() -> None:
+    """The same official value told again neither corrects nor forgets when it was corrected."""
+    strikes = Strikes()
+    seen(strikes, 100.0, START)
+    strikes.official(KEY, 101.0, NOW)
+
+    assert strikes.official(KEY, 101.0, NOW + 15_000) is None
+    assert strikes.of(KEY) == Strike(101.0, Trust.OFFICIAL, NOW)
+    assert strikes.official(KEY, 100.0, NOW + 30_000) is not None
+
+
+def test_an_exact_tick_may_correct_a_provisional_one() -> None:
+    """A provisional strike that turns out wrong is a correction like any other."""
+    strikes = Strikes()
+    seen(strikes, 100.0, START + 200, START - 100)
+    seen(strikes, 100.1, START, START - 100)
+
+    assert strikes.of(KEY) == Strike(100.1, Trust.EXACT, START + 1000)
+
+
+HOUR = START - START % HOUR_MS
+CANDLE: Key = ("BTCUSDT", 0, HOUR)
+
+
+def test_the_first_trade_of_an_hour_opens_its_candle() -> None:
+    """Provisional until the candle itself tells, and only if the trade before it was seen
+    (strategy.md 2.1).
+    """
+    strikes = Strikes()
+    strikes.traded("BTCUSDT", 99.0, HOUR - 5, HOUR - 20)
+    strikes.traded("BTCUSDT", 100.0, HOUR + 40, HOUR - 5)
+    strikes.traded("BTCUSDT", 101.0, HOUR + 45, HOUR + 40)
+    assert strikes.of(CANDLE) == Strike(100.0, Trust.PROVISIONAL)
+
+    strikes.open_seen("BTCUSDT", 100.0, HOUR, HOUR + 2000)
+
+    assert strikes.of(CANDLE) == Strike(100.0, Trust.EXACT)
+
+
+@pytest.mark.parametrize("before_ms", [None, HOUR + 10])
+def test_a_trade_seen_too_late_opens_nothing(before_ms: int | None) -> None:
+    """Who connects within the hour cannot know that it saw the first trade."""
+    strikes = Strikes()
+    strikes.traded("BTCUSDT", 100.0, HOUR + 40, before_ms)
+
+    assert strikes.of(CANDLE) is None
 
 
 def test_memory_is_bounded() -> None:
     """The oldest strikes go first."""
     strikes = Strikes()
     for window in range(KEPT + 10):
-        strikes.average_seen("btcusd", 100.0, START + window * 300_000, None)
+        seen(strikes, 100.0, START + window * 300_000)
 
-    assert strikes.of("btcusd", START + 9 * 300_000) is None
-    assert strikes.of("btcusd", START + 10 * 300_000) is not None
-    assert len(strikes._held) == KEPT
+    assert strikes.of(("btcusd", 60, START + 9 * 300_000)) is None
+    assert strikes.of(("btcusd", 60, START + 10 * 300_000)) is not None

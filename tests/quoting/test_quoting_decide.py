@@ -10,14 +10,16 @@ import attrs
 import pytest
 from hypothesis import assume, given, strategies as st
 
-from polybot.domain.market import Candle, FeeSchedule, Market, Outcome, TwapPair
-from polybot.pricing.fair import Fair, NoFair, WhyNoFair
-from polybot.quoting.books import Touch, market_mid, touch
-from polybot.quoting.decide import Phase, decide, phase
+from polybot.domain.market import FeeSchedule, Market, Outcome, TwapPair
+from polybot.domain.market_states import MarketState
+from polybot.pricing.fair import Caution, Fair, NoFair, Quality, WhyNoFair
+from polybot.quoting.books import Touch, market_now, market_view, touch
+from polybot.quoting.decide import decide
 from polybot.quoting.ladder import grid_floor
 from polybot.quoting.model import BookView, Decision, Quote, QuoteInputs
 from polybot.quoting.params import QuoteParams
 from polybot.quoting.reasons import Reason, Why
+from polybot.risk.timetable import Known, MarketMachine, Times, Timetable
 
 SHARES = 1_000_000
 START = 1_790_000_100_000
@@ -37,7 +39,6 @@ TWAP = Market(
     min_size=5 * SHARES,
     fees=FeeSchedule(70_000, 1, 200_000),
 )
-HOUR = attrs.evolve(TWAP, rule=Candle("BTCUSDT", "1h"), end_ms=START + 3_600_000)
 
 WIDE = BookView(bids=((4000, 100 * SHARES),), asks=((6000, 100 * SHARES),))
 
@@ -67,11 +68,16 @@ def inputs(
     held_down: int = 0,
     own: Mapping[tuple[Outcome, int], int] | None = None,
     tick: int = 100,
+    limit: int = 100 * SHARES,
+    preopen_s: int = 0,
 ) -> QuoteInputs:
+    now_ms = START + int(at_s * 1000)
+    table = Timetable.of(of, Times(120_000, 60_000, preopen_s * 1000))
+    machine = MarketMachine(of, table, known=Known(book=True, strike=True))
     up = book(5400, 5600) if up is None else up
     return QuoteInputs(
         of,
-        START + int(at_s * 1000),
+        now_ms,
         fair() if q is None else q,
         up,
         mirrored(up),
@@ -79,6 +85,9 @@ def inputs(
         held_up,
         held_down,
         own or {},
+        limit,
+        machine.at(now_ms),
+        table,
     )
 
 
@@ -100,9 +109,7 @@ def test_worked_case_of_the_reference() -> None:
 
     The reference leaves out its own skew guard (5.2), which keeps Down half a tick below fair.
     """
-    params = attrs.evolve(MODEL_ONLY, max_inventory_shares=500.0)
-
-    found = decide(inputs(book(5400, 5600), held_up=100 * SHARES), params)
+    found = decide(inputs(book(5400, 5600), held_up=100 * SHARES, limit=500 * SHARES), MODEL_ONLY)
 
     assert found.fair == pytest.approx(0.55)
     assert found.reservation_up == pytest.approx(0.5251, abs=1e-4)
@@ -146,10 +153,11 @@ def test_our_own_orders_are_not_chased() -> None:
     )
     own = {(UP, 5400): 10 * SHARES, (DOWN, 4400): 10 * SHARES}
 
-    assert touch(inputs(up, own=own), UP) == Touch(5200, 5900)
-    assert touch(inputs(up, own=own), DOWN) == Touch(4100, 4800)
-    assert touch(inputs(up), UP) == Touch(5400, 5600)
-    assert touch(inputs(up, own={(UP, 5400): 9 * SHARES}), UP) == Touch(5400, 5600)
+    assert touch(inputs(up, own=own), UP) == Touch(5200, 5900, 50 * SHARES, 50 * SHARES)
+    assert touch(inputs(up, own=own), DOWN) == Touch(4100, 4800, 50 * SHARES, 50 * SHARES)
+    assert touch(inputs(up), UP) == Touch(5400, 5600, 10 * SHARES, 10 * SHARES)
+    left = Touch(5400, 5600, 1 * SHARES, 10 * SHARES)
+    assert touch(inputs(up, own={(UP, 5400): 9 * SHARES}), UP) == left
 
 
 def test_the_same_decision_again_once_our_orders_rest() -> None:
@@ -178,17 +186,30 @@ def with_own(
     return BookView(tuple(sorted(bids.items(), reverse=True)), tuple(sorted(asks.items())))
 
 
-def test_the_mid_comes_from_either_book() -> None:
-    """One book with two sides is enough to know the market's view."""
+def test_the_market_is_read_from_either_book() -> None:
+    """One book with two sides is enough to know the market's view, and the mirror says the same."""
     missing = Reason(Why.NO_BOOK, UP)
 
-    up = market_mid(Touch(5400, 5600), missing)
-    down = market_mid(missing, Touch(4400, 4600))
+    up = market_view(Touch(5400, 5600, 100 * SHARES, 300 * SHARES), missing, 1000.0, 2.0)
+    down = market_view(missing, Touch(4400, 4600, 300 * SHARES, 100 * SHARES), 1000.0, 2.0)
 
-    assert up == down
     assert up is not None
-    assert (up.q, up.half_spread) == (0.55, 0.01)
-    assert market_mid(missing, missing) is None
+    assert down is not None
+    assert up.q == down.q == pytest.approx(0.545)
+    assert up.half_spread == down.half_spread == pytest.approx(0.01)
+    assert (up.depth, up.age_s) == (down.depth, down.age_s) == (100.0, 2.0)
+    assert market_view(missing, missing, 1000.0) is None
+
+
+def test_the_market_is_read_without_our_own_orders() -> None:
+    """Our own bid is not the market's opinion (strategy.md 4)."""
+    alone = inputs(book(5400, 5600), own={(UP, 5400): 100 * SHARES})
+    among = inputs(book(5400, 5600))
+
+    assert market_now(alone, 100.0) is None
+    view = market_now(among, 100.0)
+    assert view is not None
+    assert view.q == pytest.approx(0.55)
 
 
 def test_no_fair_no_quotes() -> None:
@@ -230,30 +251,17 @@ def test_books_not_to_be_trusted(view: BookView, why: Why) -> None:
     assert whys(found) == [why, why]
 
 
-@pytest.mark.parametrize(
-    ("of", "at_s", "expected"),
-    [
-        (TWAP, -0.001, Phase.BEFORE),
-        (TWAP, 0, Phase.QUOTING),
-        (TWAP, 179.999, Phase.QUOTING),
-        (TWAP, 180, Phase.REDUCE),
-        (TWAP, 239.999, Phase.REDUCE),
-        (TWAP, 240, Phase.CUTOFF),
-        (TWAP, 400, Phase.CUTOFF),
-        (HOUR, 3539, Phase.QUOTING),
-        (HOUR, 3540, Phase.REDUCE),
-        (HOUR, 3585, Phase.CUTOFF),
-    ],
-)
-def test_phases(of: Market, at_s: float, expected: Phase) -> None:
-    """Stops and cutoffs of 6.3 by settlement rule."""
-    assert phase(of, START + int(at_s * 1000), QuoteParams()) is expected
-
-
 def test_preopen_quoting_is_a_choice() -> None:
     """Before the open nothing is quoted unless the operator allows it."""
     assert whys(decide(inputs(at_s=-5), QuoteParams())) == [Why.NOT_OPEN]
-    assert decide(inputs(at_s=-5), QuoteParams(preopen_s=10)).quotes
+    assert decide(inputs(at_s=-5, preopen_s=10), QuoteParams()).quotes
+
+
+def test_without_a_strike_nothing() -> None:
+    """A market that awaits its strike is not quoted, even if somebody had a price (13)."""
+    waiting = attrs.evolve(inputs(), state=MarketState.AWAIT_STRIKE)
+
+    assert whys(decide(waiting, QuoteParams())) == [WhyNoFair.STRIKE_UNKNOWN]
 
 
 def test_past_the_cutoff_nothing() -> None:
@@ -290,21 +298,44 @@ def test_the_heavy_side_stops_at_the_limit() -> None:
 
 
 def test_disagreement_withholds_what_only_the_model_finds_cheap() -> None:
-    """When we alone find Up cheap, we do not bid for Up, and say how far apart we are."""
+    """When we alone find Up cheap for five seconds, we do not bid for Up, say how far apart we are,
+    and bid half for Down (strategy.md 4).
+    """
     for model, mid, cheap in ((0.75, 0.50, UP), (0.25, 0.50, DOWN)):
         view = book(int(mid * 10_000) - 100, int(mid * 10_000) + 100)
+        before = inputs(view, q=fair(model), at_s=20.0)
+        first = decide(before, QuoteParams())
+        assert first.apart_since_ms == before.now_ms
+        assert {quote.outcome for quote in first.quotes} == {UP, DOWN}
 
-        found = decide(inputs(view, q=fair(model)), QuoteParams())
+        later = inputs(view, q=fair(model), at_s=25.0)
+        found = decide(attrs.evolve(later, apart_since_ms=first.apart_since_ms), QuoteParams())
 
-        assert cheap not in {quote.outcome for quote in found.quotes}
-        assert (
-            Reason(
-                Why.DISAGREE,
-                cheap,
-                (("log_odds_apart", f"{math.copysign(1.10, model - mid):.2f}"), ("weight", "0.40")),
-            )
-            in found.reasons
+        assert found.apart_since_ms == before.now_ms
+        assert {quote.outcome for quote in found.quotes} == {cheap.other}
+        assert {quote.size for quote in found.quotes} == {5 * SHARES}
+        figures = (
+            ("log_odds_apart", f"{math.copysign(1.10, model - mid):.2f}"),
+            ("weight", "0.40"),
         )
+        assert Reason(Why.DISAGREE, cheap, figures) in found.reasons
+
+
+def test_a_cautious_price_quotes_less_and_says_why() -> None:
+    """A stale exchange halves the size; sources that drift apart widen the edge (F60)."""
+    stale = (Caution.EXCHANGE_STALE, (("size", "0.5"),))
+    halved = attrs.evolve(fair(v=0.02), quality=Quality(size=0.5, cautions=(stale,)))
+    apart = attrs.evolve(fair(v=0.02), quality=Quality(apart=4e-4))
+
+    usual = decide(inputs(q=fair(v=0.02)), QuoteParams())
+    less = decide(inputs(q=halved), QuoteParams())
+    wider = decide(inputs(q=apart), QuoteParams())
+
+    assert [quote.size * 2 for quote in less.quotes] == [quote.size for quote in usual.quotes]
+    assert Reason(*stale[:1], None, stale[1]) in less.reasons
+    assert wider.edge is not None
+    assert usual.edge is not None
+    assert wider.edge - usual.edge == pytest.approx(0.02 * 4e-4 / 8e-5)
 
 
 def test_worth_less_than_a_tick_is_not_bid_for() -> None:
@@ -345,7 +376,6 @@ PARAMS = st.builds(
     size_growth=st.floats(1, 1.5),
     step_ticks=st.integers(1, 5),
     gamma_per_share=st.floats(0, 0.05),
-    max_inventory_shares=st.floats(1, 500),
     base_edge=st.floats(0, 0.05),
     kappa=st.floats(0, 2),
     sigma_error=st.floats(0, 0.5),
@@ -362,7 +392,7 @@ FAIRS = st.builds(
     tau_s=st.floats(60, 3600),
     spot=st.just(100_000.0),
     age_s=st.floats(0, 5),
-    basis_error=st.floats(0, 1e-3),
+    quality=st.builds(Quality, st.floats(0, 1e-3), st.floats(0, 1e-3), st.floats(0.1, 1.0)),
 )
 HELD = st.integers(0, 500).map(lambda shares: shares * SHARES)
 
@@ -380,6 +410,7 @@ def any_inputs(draw: st.DrawFn) -> QuoteInputs:
         held_up=draw(HELD),
         held_down=draw(HELD),
         tick=tick,
+        limit=draw(st.integers(1, 500 * SHARES)),
     )
 
 
@@ -422,7 +453,7 @@ def test_no_combination_of_fills_breaks_the_limit(
     found = decide(given_inputs, params)
     net = given_inputs.held_up - given_inputs.held_down
     bought = {side: sum(q.size for q in found.quotes if q.outcome is side) for side in Outcome}
-    limit = params.max_inventory_shares * SHARES
+    limit = given_inputs.net_limit
 
     assert not bought[UP] or net + bought[UP] <= limit
     assert not bought[DOWN] or bought[DOWN] - net <= limit

@@ -1,29 +1,17 @@
-"""Reservation price, blend and edge against the golden vectors of strategy.md 4 to 6.1."""
+"""Reservation price and edge against the golden vectors of strategy.md 5 and 6.1."""
 
 from __future__ import annotations
 
 import math
 
-import attrs
 import pytest
 from hypothesis import given, strategies as st
 
-from polybot.domain.market import Outcome
 from polybot.pricing import fair as models
 from polybot.pricing.fair import Fair
 from polybot.pricing.volatility import per_root_second
 from polybot.quoting.params import QuoteParams
-from polybot.quoting.reservation import (
-    MarketMid,
-    blend,
-    edge,
-    logit,
-    model_error,
-    model_weight,
-    reservation_up,
-    sigmoid,
-    value,
-)
+from polybot.quoting.reservation import edge, reservation_up, value
 
 SIGMA = per_root_second(0.45)
 QS = st.floats(0.005, 0.995)
@@ -65,16 +53,6 @@ def test_reservation_never_leaves_the_interval(
     assert 0 <= low <= high <= 1
 
 
-@given(st.floats(-700, 700))
-def test_sigmoid_undoes_logit(x: float) -> None:
-    """The two are inverse where the result is not rounded to certainty, and never overflow."""
-    q = sigmoid(x)
-
-    assert 0 <= q <= 1
-    if abs(x) < 15:
-        assert logit(q) == pytest.approx(x, abs=1e-6)
-
-
 @pytest.mark.parametrize(("latency_s", "cents"), [(0.25, 1.23), (0.5, 1.74), (1.0, 2.45)])
 def test_latency_edge(latency_s: float, cents: float) -> None:
     """Example of 6.1: q = 0.55 with 300 s to go."""
@@ -104,64 +82,6 @@ def test_base_edge_is_always_there() -> None:
     params = QuoteParams(kappa=0.0, sigma_error=0.0, base_edge=0.0075)
 
     assert edge(at_probability(0.55), params) == pytest.approx(0.0075)
-
-
-def test_blend_of_the_reference() -> None:
-    """Example of 4: model 0.62 (s = 0.35), market 0.56 (s = 0.20) give 0.5750."""
-    weight = model_weight(0.35, 0.20, 0.8)
-
-    assert weight == pytest.approx(0.246, abs=5e-4)
-    mixed = sigmoid(weight * logit(0.62) + (1 - weight) * logit(0.56))
-    assert mixed == pytest.approx(0.5750, abs=1e-4)
-
-
-def test_blend_mixes_in_log_odds() -> None:
-    """The function mixes as the formula says, with the errors it states."""
-    fair, params = at_probability(0.62), QuoteParams(sigma_error=0.2)
-    mid = MarketMid(0.56, 0.01)
-
-    found = blend(fair, mid, params)
-
-    market_error = params.market_error + 0.01 / (0.56 * 0.44)
-    weight = model_weight(model_error(fair, 0.2), market_error, 0.8)
-    assert found.weight == weight
-    assert logit(found.q) == pytest.approx(
-        weight * logit(0.62) + (1 - weight) * logit(0.56), abs=1e-4
-    )
-    assert found.disputed is None
-
-
-@given(QS, QS, st.floats(0.0005, 0.3))
-def test_blend_lies_between(q: float, market: float, half_spread: float) -> None:
-    """The mixture is never outside the two views, and the model never counts too much."""
-    found = blend(at_probability(q), MarketMid(market, half_spread), QuoteParams())
-
-    low, high = sorted((at_probability(q).q, market))
-    assert low - 1e-9 <= found.q <= high + 1e-9
-    assert 0 <= found.weight <= 0.8
-
-
-def test_disagreement_halves_the_model() -> None:
-    """More than 0.8 apart in log-odds the model is probably wrong."""
-    fair, mid = at_probability(0.7), MarketMid(0.5, 0.005)
-    agreed = blend(fair, mid, QuoteParams(disagree_log_odds=0.9))
-
-    found = blend(fair, mid, QuoteParams(disagree_log_odds=0.8))
-
-    assert found.disputed is Outcome.UP
-    assert found.gap == pytest.approx(logit(0.7), abs=1e-3)
-    assert found.weight == agreed.weight / 2
-
-
-def test_staleness_and_basis_widen_the_model_error() -> None:
-    """An old spot or an uncertain basis makes the model count less."""
-    fair = at_probability(0.55)
-    base = model_error(fair, 0.2)
-
-    assert model_error(attrs.evolve(fair, age_s=2.0), 0.2) > base
-    assert model_error(attrs.evolve(fair, basis_error=1e-4), 0.2) > base
-    stale = attrs.evolve(fair, age_s=4.0)
-    assert model_error(stale, 0.0) == pytest.approx(2 * fair.v / (fair.q * (1 - fair.q)))
 
 
 def test_caps_keep_twice_the_edge() -> None:

@@ -5,12 +5,15 @@ from __future__ import annotations
 from itertools import count
 
 from polybot.domain.market import FeeSchedule, Market, TwapPair
+from polybot.domain.market_states import MarketState
 from polybot.domain.orders import NewOrder, SignedOrder
 from polybot.domain.units import SHARE
 from polybot.execution.desk import Budget, Desk
 from polybot.execution.firewall import Admission, Firewall
 from polybot.execution.params import OrderParams
+from polybot.risk.breakers import ErrorRate, MarketBrakes
 from polybot.risk.limits import RiskParams
+from polybot.risk.timetable import MarketMachine, Times, Timetable
 
 START = 1_790_000_100_000
 MARKET = Market(
@@ -35,5 +38,8 @@ def desk() -> Desk:
         return SignedOrder(f"0x{next(ids)}", made, b"{}")
 
     params = OrderParams(routine_every_ms=0)
-    firewall = Firewall(MARKET, RiskParams(), MARKET.end_ms - 60_000, Admission())
+    limits, table = RiskParams(), Timetable.of(MARKET, Times(120_000, 60_000))
+    machine = MarketMachine(MARKET, table, MarketState.QUOTING)
+    brakes = MarketBrakes(limits, ErrorRate(limits))
+    firewall = Firewall(MARKET, limits, machine, Admission(), brakes)
     return Desk(MARKET, params, firewall, Budget.from_params(params), sign)

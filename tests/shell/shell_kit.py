@@ -21,6 +21,7 @@ from polybot.clock import Clock
 from polybot.config import BotParams, Config, LiveParams, PaperParams
 from polybot.exchange.model import Market, Order
 from polybot.exchange.server import Urls
+from polybot.exchange.terms import Terms
 from polybot.exchange.world import make_world
 from polybot.execution.inventory import InventoryParams
 from polybot.execution.params import OrderParams
@@ -43,6 +44,7 @@ SEED = 1
 INTENSITY = 0.02  # of the crowd: there, and no busier than a test needs
 HOUR_MS = PAPER_START_MS + 90_000  # a window of the series begins here
 CUTOFF_S = 10.0
+HIT_EVERY_MS = 500
 QUIET_MS = 2_000
 POLL_S = 0.1
 WITHIN_S = 60.0  # of venue time, for anything a test waits for
@@ -50,12 +52,12 @@ WITHIN_S = 60.0  # of venue time, for anything a test waits for
 
 def shell_config(series: str = SERIES, **quote: float) -> Config:
     """Defaults, but a volatility to quote with before any has been measured, and late cutoffs."""
-    late = {"stop_twap_s": 20.0, "cutoff_twap_s": CUTOFF_S}
+    late = {"stop_twap_s": 20.0, "cutoff_twap_s": CUTOFF_S, "stop_move": 0.5}
     return Config(
         bot=BotParams(series=(series,)),
         quote=QuoteParams(**(late | quote)),  # type: ignore[arg-type]  # all are numbers
         pricing=PricingParams(vol_prior_annual=0.45),
-        risk=RiskParams(),
+        risk=RiskParams(max_daily_loss_percent=100, max_drawdown_percent=100),
         orders=OrderParams(),
         paper=PaperParams(seed=SEED, speed=RATE),
         live=LiveParams(),
@@ -79,7 +81,7 @@ class Scene:
     async def run(self) -> None:
         """Run the bot to its end, then let the venue have its word."""
         self.code = await run_watched(self.bot)
-        verdict = await ask_exchange(self.http, self.urls.admin, self.venue.demo_wallets.deposit)
+        verdict = await ask_exchange(self.http, self.urls.admin, self.venue.account)
         self.summary = judged(self.bot.summary(), verdict)
         self.ended.set()
 
@@ -139,11 +141,16 @@ class Scene:
 
     async def filled(self, more: int = 1) -> None:
         """Let somebody hit our bids until they have filled so many times more."""
-        wanted = self.venue.fills + more
+        wanted, again_ms = self.venue.fills + more, 0
 
         def hit() -> bool:
-            for order in self.venue.live[:1]:
-                self.venue.hit(order)
+            # A taker is held a moment before it trades: who hits again at once hits two bids.
+            nonlocal again_ms
+            now_ms = self.venue.clock.now_ms()
+            if self.venue.fills < wanted and now_ms >= again_ms:
+                for order in self.venue.live[:1]:
+                    self.venue.hit(order)
+                    again_ms = now_ms + HIT_EVERY_MS
             return self.venue.fills >= wanted
 
         await self.until(hit, f"{more} fills")
@@ -167,6 +174,8 @@ async def scene(
     config: Config | None = None,
     run_ms: int | None = None,
     seed: int = SEED,
+    terms: Terms = Terms(),
+    kind: int = 3,
 ) -> AsyncGenerator[Scene]:
     """Serve a venue and put a bot before it that has not been started."""
     config = config or shell_config()
@@ -174,7 +183,7 @@ async def scene(
         "synthetic", seed=seed, start_ms=at_ms, series=config.bot.series, intensity=INTENSITY
     )
     clock = Clock.starting_at(at_ms)
-    venue = Venue(world, clock, seed)
+    venue = Venue(world, clock, seed, terms=terms, kind=kind)
     async with trio.open_nursery() as nursery, http_client() as http:
         urls: Urls = await nursery.start(venue.run)
         with tempfile.TemporaryDirectory() as folder:
@@ -204,12 +213,19 @@ def put_together(
         Credentials(
             wallet.address, wallet.api_key, Secret(wallet.api_secret), Secret(wallet.passphrase)
         ),
-        Purse.deposit(venue.demo_wallets.deposit, venue.demo_wallets.relayer_api_key),
+        purse_of(venue),
         http,
         store,
         world=venue.world.name,
         speed=RATE,
     )
+
+
+def purse_of(venue: Venue) -> Purse:
+    """Our wallet there; a plain one pays for its own transactions and needs no relayer."""
+    if venue.kind == 0:
+        return Purse()
+    return Purse(venue.account, venue.kind, Secret(venue.demo_wallets.relayer_api_key))
 
 
 @asynccontextmanager
@@ -219,9 +235,11 @@ async def playing(
     config: Config | None = None,
     run_ms: int | None = None,
     seed: int = SEED,
+    terms: Terms = Terms(),
+    kind: int = 3,
 ) -> AsyncGenerator[Scene]:
     """A scene whose bot runs and quotes; at the end of the block it is stopped if it still runs."""
-    staged = scene(at_ms=at_ms, config=config, run_ms=run_ms, seed=seed)
+    staged = scene(at_ms=at_ms, config=config, run_ms=run_ms, seed=seed, terms=terms, kind=kind)
     async with staged as it, trio.open_nursery() as nursery:
         nursery.start_soon(it.run)
         await it.quoting()

@@ -3,8 +3,9 @@ from __future__ import annotations
 import pytest
 import trio
 from shell_kit import HOUR_MS, Scene, clean, playing, scene
-from venue_bent import Act, answer, silence
+from venue_bent import PLACING, Act, answer, silence
 
+from polybot.domain.halts import Halt
 from polybot.domain.units import SHARE
 from polybot.exchange.model import BUY, Kind, Market, Order
 from polybot.journal.recovery import recover
@@ -144,4 +145,26 @@ async def test_credentials_revoked(fast_clock: PatientClock) -> None:
 
     assert it.code == 0
     assert report.halts
+    clean(report)
+
+
+async def test_a_region_refused(fast_clock: PatientClock) -> None:
+    """403 to orders alone, everything else answered: trading halts for good all the same, in words
+    an operator understands, and a venue that thinks better of it changes nothing (F43, S12).
+    """
+    body = b'{"error": "Trading restricted in your region, please refer to available regions"}'
+    async with playing() as it:
+        no = it.venue.bend("POST", *PLACING, act=answer(403, body))
+        await it.until(lambda: it.bot.ctx.health.halted, "it halts", 60)
+        assert "restricted in your region" in it.bot.ctx.health.halted[Halt.VENUE_REFUSES.value]
+        await it.withdrawn()
+        it.venue.bends.remove(no)
+        quiet = len(it.venue.seen)
+        await trio.sleep(30)
+        assert it.venue.placed(after=quiet) == []
+        kept = recover(it.bot.ctx.account.journal.store.live()).halts
+        assert list(kept) == [Halt.VENUE_REFUSES.value]
+        report = await it.end()
+
+    assert any(name.startswith(Halt.VENUE_REFUSES.value) for name in report.halts)
     clean(report)

@@ -11,16 +11,23 @@ from polybot.config import Config
 from polybot.domain.ledger import MarketBooks
 from polybot.patient_clock import PatientClock
 
-EAGER = 0.05  # gamma per share: ten shares are a great risk to this maker
+EAGER = 0.1  # gamma per share: ten shares are a great risk to this maker
 LATE_MS = HOUR_MS + 180_000  # twenty seconds before the stop
 CUTOFF_S = 20.0
 
 
 def config(*, enabled: bool = True) -> Config:
     """Merges wait, so that the pairs can be counted; our own bids are far, so that nobody's are
-    better.
+    better. The market's word counts most: a hushed crowd's book grows old, and the model alone
+    might call the missing side too dear.
     """
-    made = shell_config(gamma_per_share=EAGER, stop_twap_s=100.0, cutoff_twap_s=CUTOFF_S, levels=1)
+    made = shell_config(
+        gamma_per_share=EAGER,
+        stop_twap_s=100.0,
+        cutoff_twap_s=CUTOFF_S,
+        levels=1,
+        model_weight_max=0.2,
+    )
     return attrs.evolve(
         made,
         inventory=attrs.evolve(made.inventory, merge_shares=100_000),
@@ -47,19 +54,26 @@ async def alone_on_one_side(it: Scene) -> None:
     assert held.net
 
 
+def part_of(net: int, before: int) -> bool:
+    """Whether `net` is less of the same side than `before`, or nothing."""
+    return abs(net) < abs(before) and net * before >= 0
+
+
 def to_cutoff_s(it: Scene) -> float:
     return (it.market.end_ms - it.venue.clock.now_ms()) / 1000 - CUTOFF_S
 
 
 async def test_what_is_missing_is_taken_before_the_cutoff(fast_clock: PatientClock) -> None:
-    """One leg is held at the stop: the other is bought from others, with its fee, and never more
-    than is missing (strategy.md 7).
+    """One leg is held at the stop: of the other as much is bought from others as is worth its price
+    and fee, and never more than is missing (strategy.md 7).
     """
     async with playing(at_ms=LATE_MS, config=config()) as it:
         await alone_on_one_side(it)
         books = books_of(it)
-        await it.until(lambda: books.holdings().net == 0, "the position is paired", 150)
-        assert books.fees > 0
+        before = books.holdings().net
+        await it.until(lambda: books.fees > 0, "something is taken", 150)
+        await it.until(lambda: to_cutoff_s(it) <= 0, "the cutoff", 150)
+        assert part_of(books.holdings().net, before)
         taken = takes(it)
         report = await it.end()
 
@@ -87,9 +101,10 @@ async def test_a_take_without_an_answer_is_not_repeated(fast_clock: PatientClock
         await alone_on_one_side(it)
         it.venue.bend("POST", "/order", "/orders", act=lose_reply)
         books = books_of(it)
-        await it.until(lambda: books.holdings().net == 0, "the position is paired", 150)
+        before = books.holdings().net
+        await it.until(lambda: books.fees > 0, "what was bought is found", 150)
         await it.until(lambda: to_cutoff_s(it) <= 0, "the cutoff", 150)
-        assert books.holdings().net == 0
+        assert part_of(books.holdings().net, before)
         it.venue.bends.clear()
         report = await it.end()
 

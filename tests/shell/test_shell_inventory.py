@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+import attrs
 import orjson
+import pytest
 import trio
 from shell_kit import Scene, clean, playing
 from test_shell_restart import killed, started
-from venue_bent import Handler, answer, lose_reply
+from venue_bent import Act, Handler, answer, lose_reply, silence
 
+from polybot.domain.orders import Failure, TradeStatus
 from polybot.domain.units import SHARE
 from polybot.exchange.net import Request, Response
-from polybot.journal.entries import Moved
+from polybot.exchange.relayer_queue import CONFIRMED
+from polybot.in_flight import GRACE_S
+from polybot.journal.entries import Entry, Moved
+from polybot.journal.writer import Journal
 from polybot.patient_clock import PatientClock
 
 
@@ -30,10 +36,15 @@ async def merging(it: Scene, enough: int = 20) -> str:
     return it.market.condition_id
 
 
-def steps(it: Scene) -> list[tuple[str, str]]:
-    """What the journal tells of operations: kind and step, in order."""
+def moved(it: Scene) -> list[Moved]:
+    """What the journal tells of operations in markets still open, in order."""
     entries = [stamped.entry for stamped in it.bot.ctx.account.journal.store.live()]
-    return [(entry.kind, entry.step) for entry in entries if isinstance(entry, Moved)]
+    return [entry for entry in entries if isinstance(entry, Moved)]
+
+
+def steps(it: Scene) -> list[tuple[str, str]]:
+    """Their kinds and steps."""
+    return [(entry.kind, entry.step) for entry in moved(it)]
 
 
 def merged_there(it: Scene, condition_id: str) -> int:
@@ -41,9 +52,9 @@ def merged_there(it: Scene, condition_id: str) -> int:
     return it.bot.ctx.account.ledger.books[condition_id].merged
 
 
-async def test_a_lost_reply_is_settled_by_the_chain(fast_clock: PatientClock) -> None:
-    """The relayer does it and nobody hears of it: the shares tell, and it is not asked for again
-    (F33, onchain.md 8: a time-out is not a failure).
+async def test_a_lost_reply_is_found_in_the_list(fast_clock: PatientClock) -> None:
+    """The relayer does it and nobody hears of it: its list shows the name that went with the
+    calls, and it is not asked for again (F33, onchain.md 7.2, 8: a time-out is not a failure).
     """
     async with playing() as it:
         lost = it.venue.bend("POST", "/submit", act=lose_reply, service="relayer", times=1)
@@ -53,6 +64,25 @@ async def test_a_lost_reply_is_settled_by_the_chain(fast_clock: PatientClock) ->
         report = await it.end()
 
     assert lost.met == 1
+    assert told[:3] == [("merge", "asked"), ("merge", "sent"), ("merge", "done")]
+    clean(report)
+
+
+@pytest.mark.parametrize(
+    "list_",
+    [answer(500), answer(200, b"[]"), answer(200, b'[{"id": 1}, 2]')],
+    ids=["refused", "empty", "unreadable"],
+)
+async def test_without_a_list_the_chain_settles(list_: Act, fast_clock: PatientClock) -> None:
+    """Where the relayer's list is not to be had, or lacks what was done, the shares tell (F33)."""
+    async with playing() as it:
+        it.venue.bend("POST", "/submit", act=lose_reply, service="relayer", times=1)
+        it.venue.bend("GET", "/transactions", act=list_, service="relayer")
+        condition = await merging(it)
+        await it.until(lambda: merged_there(it, condition), "the merge is known", 200)
+        told = steps(it)
+        report = await it.end()
+
     assert told[:2] == [("merge", "asked"), ("merge", "done")], "there was no id to note"
     clean(report)
 
@@ -114,6 +144,109 @@ async def test_an_operation_survives_a_death(fast_clock: PatientClock) -> None:
 
     assert told[:3] == [("merge", "asked"), ("merge", "sent"), ("merge", "done")]
     clean(report)
+
+
+async def test_a_merge_is_booked_when_the_fills_it_used_are_certain(
+    fast_clock: PatientClock,
+) -> None:
+    """A confirmed fill is undone while its pair is being merged, and another of the same shares is
+    not yet certain for us when the chain has merged it: the books wait, they do not halt (F31, F33;
+    found by an agreement run under `settlement`).
+    """
+    async with playing() as it:
+        it.venue.chain.relayer.queue.policy.extra_ms = 60_000
+        condition = await merging(it)
+        await it.until(lambda: ("merge", "sent") in steps(it), "it is sent", 60)
+        ctx = it.bot.ctx
+        books = ctx.account.ledger.books[condition]
+        await it.until(lambda: not books.unsettled(), "no other fill is on its way")
+        trades = await ctx.client.trades(after_s=0)
+        assert not isinstance(trades, Failure)
+        held, market = books.holdings(), books.market
+        lighter = market.up_token if held.up <= held.down else market.down_token
+        undone = [
+            trade for trade in trades
+            if trade.legs[0].token == lighter and trade.status is TradeStatus.CONFIRMED
+        ]  # fmt: skip
+        again = [
+            attrs.evolve(trade, trade_id=f"again {trade.trade_id}", status=TradeStatus.MATCHED)
+            for trade in undone
+        ]
+        failed = [attrs.evolve(trade, status=TradeStatus.FAILED) for trade in undone]
+        await ctx.account.learn_of(failed + again)
+        queue = it.venue.chain.relayer.queue
+        sent = it.bot.inventory.in_flight[0].evidence
+        await it.until(lambda: getattr(queue.find(sent), "state", "") == CONFIRMED, "merged", 100)
+        await trio.sleep(10)
+        assert not ctx.health.halted
+        assert not merged_there(it, condition)
+        certain = [attrs.evolve(trade, status=TradeStatus.CONFIRMED) for trade in again]
+        await ctx.account.learn_of(certain)
+        await it.until(lambda: merged_there(it, condition), "the merge is known", 30)
+        report = await it.end()
+
+    clean(report)
+
+
+async def test_a_stop_lets_no_transaction_begin(
+    fast_clock: PatientClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A stop that comes while a merge is being written down finds it before it has left: it stays
+    here, and the journal says so (F33).
+    """
+    async with playing() as it:
+        append = Journal.append
+
+        async def interrupted(journal: Journal, *entries: Entry) -> None:
+            await append(journal, *entries)
+            if any(isinstance(one, Moved) and one.step == "asked" for one in entries):
+                it.bot.stop("test")
+
+        monkeypatch.setattr(Journal, "append", interrupted)
+        await merging(it)
+        report = await it.ending()
+        told = steps(it)
+
+    assert told == [("merge", "asked"), ("merge", "failed")]
+    assert not it.venue.asked("POST", "/submit")
+    clean(report)
+
+
+async def test_what_never_left_holds_a_start_up_for_a_minute(fast_clock: PatientClock) -> None:
+    """Killed when a merge was written down and had not left: it is on no list a minute after the
+    start, so it never was, and the pairs are merged once by another (F18, F33, F63).
+    """
+    async with started() as it:
+        it.venue.bend("POST", "/submit", act=silence, service="relayer", times=1)
+        condition = await merging(it)
+        await it.until(lambda: ("merge", "asked") in steps(it), "it is written down", 60)
+        async with killed(it) as again:
+            await again.until(lambda: again.bot.ready, "venue and journal agree", 90)
+            assert steps(again)[:2] == [("merge", "asked"), ("merge", "failed")]
+            await again.until(lambda: merged_there(again, condition), "another has merged", 200)
+            report = await again.end()
+
+    clean(report)
+
+
+async def test_what_may_come_yet_is_waited_for(fast_clock: PatientClock) -> None:
+    """Without the relayer's list nothing is given up before its deadline has passed: a second
+    merge of the same pairs would be a second spending of them (onchain.md 7.3, F33).
+    """
+    async with started() as it:
+        it.venue.bend("POST", "/submit", act=silence, service="relayer", times=1)
+        it.venue.bend("GET", "/transactions", act=answer(500), service="relayer")
+        await merging(it)
+        await it.until(lambda: ("merge", "asked") in steps(it), "it is written down", 60)
+        async with killed(it) as again:
+            await trio.sleep(GRACE_S - 60)
+            assert not again.bot.ready
+            assert steps(again) == [("merge", "asked")]
+            await again.until(lambda: again.bot.ready, "venue and journal agree", 90)
+            told = steps(again)
+            await again.end()
+
+    assert told[:2] == [("merge", "asked"), ("merge", "failed")]
 
 
 async def test_disputed_results_are_not_redeemed(fast_clock: PatientClock) -> None:

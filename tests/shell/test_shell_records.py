@@ -8,9 +8,11 @@ from desk_kit import MARKET, START, desk
 
 from polybot.domain.ledger import Ledger
 from polybot.domain.market import Candle, Rule, Side, TwapPair, UnknownRule
+from polybot.domain.market_states import MarketState
 from polybot.domain.orders import FillLeg, TradeSeen, TradeStatus
 from polybot.domain.units import SHARE
 from polybot.records import LONGEST_STEP_MS, IntervalRecord, Records, rule_text
+from polybot.risk.timetable import Times, Timetable
 
 OTHER = attrs.evolve(MARKET, condition_id="0xd", slug="other")
 
@@ -169,3 +171,35 @@ def test_a_closed_interval_does_not_change() -> None:
 def test_the_rule_is_told_in_words(rule: Rule, text: str) -> None:
     """The summary says by which rule an interval settled."""
     assert rule_text(attrs.evolve(MARKET, rule=rule)) == text
+
+
+def test_one_machine_for_all_scopes_of_a_market() -> None:
+    """States only go forward, so a scope that starts anew finds the machine of the one before; the
+    result and the agreed balances close it; told again, they change nothing (strategy.md 13).
+    """
+    records, table = Records(), Timetable.of(MARKET, Times(120_000, 60_000))
+    machine = records.machine(MARKET, table)
+    assert records.machine(MARKET, table) is machine
+    record, late = records.of(MARKET), MARKET.end_ms + 90_000
+
+    record.resolved(SHARE, late)
+    record.resolved(SHARE, late + 1_000)
+    assert (record.outcome, machine.state) == ("Up", MarketState.RESOLVED)
+    final = record.closed(Ledger().open(MARKET), late + 2_000)
+
+    assert machine.state is MarketState.CLOSED
+    assert machine.ignored == 0
+    assert record.final is final
+
+
+@pytest.mark.parametrize(
+    ("payout", "text"), [(SHARE, "Up"), (0, "Down"), (SHARE // 2, "void, Up at 0.5")]
+)
+def test_a_result_without_a_machine(payout: int, text: str) -> None:
+    """After a restart an old market has no machine: its result is booked all the same."""
+    record = IntervalRecord(MARKET)
+    record.resolved(payout, MARKET.end_ms)
+    record.closed(Ledger().open(MARKET), MARKET.end_ms)
+
+    assert record.outcome == text
+    assert record.final is not None

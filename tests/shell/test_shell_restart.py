@@ -8,13 +8,15 @@ from functools import partial
 
 import attrs
 import trio
-from shell_kit import OWNER, Scene, clean, put_together, scene
+from shell_kit import OWNER, Scene, clean, put_together, scene, shell_config
 from venue_bent import silence
 
+from polybot.config import Config
 from polybot.domain.halts import Halt
 from polybot.domain.ledger import Holdings
 from polybot.domain.units import SHARE
 from polybot.exchange.model import UP
+from polybot.execution.inventory import InventoryParams
 from polybot.journal.entries import Halted, Moved, Rearmed
 from polybot.journal.recovery import recover
 from polybot.journal.store import Store
@@ -54,8 +56,8 @@ async def killed(it: Scene) -> AsyncGenerator[Scene]:
 
 
 @asynccontextmanager
-async def started() -> AsyncGenerator[Scene]:
-    async with scene() as it, trio.open_nursery() as nursery:
+async def started(config: Config | None = None) -> AsyncGenerator[Scene]:
+    async with scene(config=config) as it, trio.open_nursery() as nursery:
         nursery.start_soon(it.run)
         await it.quoting()
         yield it
@@ -165,15 +167,19 @@ async def test_a_halt_stands_after_a_restart(fast_clock: PatientClock) -> None:
 
 async def test_shares_that_the_journal_cannot_explain_halt(fast_clock: PatientClock) -> None:
     """Somebody moved shares while we were away: trading stops until somebody has looked (G14)."""
-    async with started() as it:
+    config = attrs.evolve(shell_config(), inventory=InventoryParams(merge_shares=1_000))
+    async with started(config) as it:
         await it.filled(2)
         await it.until(lambda: holdings(it).up + holdings(it).down, "we know of the fills")
         market = it.market
+        books = it.bot.ctx.account.ledger.books[market.condition_id]
+        await it.until(lambda: not books.unsettled(), "they have settled")
         await it.end()
         it.bot.ctx.account.journal.store.close()
         accounts = it.venue.engine.accounts
         accounts.add_shares(it.venue.demo_wallets.deposit, (market.tokens[UP],), SHARE)
         accounts.add_shares("0xsomebody", (market.tokens[UP],), -SHARE)
+        await trio.sleep(5)  # the venue's cache of balances has seen it
         store = Store.open(it.journal, OWNER)
         bot = put_together(it.venue, it.urls, it.http, it.bot.ctx.config, None, store)
         again = attrs.evolve(it, bot=bot, code=None, summary=None, ended=trio.Event())
@@ -208,3 +214,23 @@ async def test_an_operation_on_its_way_at_the_death_is_booked_as_what_it_was(
             report = await again.end()
 
     clean(report)
+
+
+async def test_an_operation_nobody_can_explain_ends_in_a_halt(fast_clock: PatientClock) -> None:
+    """Somebody moved shares while an operation had no answer: the chain shows neither what was nor
+    what should be. The start waits until nothing can be mined any more, then halts (F33, G14).
+    """
+    async with started() as it:
+        market, wallet = it.market, it.venue.demo_wallets.deposit
+        asked = Moved(market.condition_id, "merge", "asked", "polybot-1.0", 30 * SHARE)
+        await it.bot.ctx.account.journal.append(asked)
+        it.venue.engine.accounts.add_shares(wallet, (market.tokens[UP],), SHARE)
+        it.venue.engine.accounts.add_shares("0xsomebody", (market.tokens[UP],), -SHARE)
+        async with killed(it) as again:
+            await again.until(lambda: again.bot.ready, "it has started", 720)
+            assert list(again.bot.ctx.health.halted) == [Halt.SHARES_DIFFER.value]
+            ended = [one.entry for one in again.bot.ctx.account.journal.store.live()]
+            assert attrs.evolve(asked, step="failed", evidence="") in [
+                attrs.evolve(one, evidence="") for one in ended if isinstance(one, Moved)
+            ]
+            await again.end()

@@ -11,8 +11,9 @@ from polybot.domain.market import Candle, Market, Outcome, Side
 from polybot.domain.orders import TimeInForce
 from polybot.domain.units import ONE, SHARE
 from polybot.execution.desk import Desired
+from polybot.market_times import cutoff_ms
 from polybot.pricing.fair import WhyNoFair
-from polybot.quote_task import cutoff_ms, wish
+from polybot.quote_task import wish
 from polybot.quoting.ladder import grid_floor
 from polybot.quoting.model import Decision, Quote
 from polybot.quoting.params import QuoteParams

@@ -18,6 +18,7 @@ from polybot.exchange.crowd_hand import Hand
 from polybot.exchange.model import SELL, Event, Order, OrderEvent
 from polybot.exchange.net import Request, Response, Service, error_response
 from polybot.exchange.server import Exchange
+from polybot.exchange.terms import Terms
 from polybot.exchange.websocket import Socket, frame
 from polybot.exchange.world import World
 
@@ -195,9 +196,14 @@ class _Crowd:
 class Venue(Exchange):
     """An exchange whose services can be bent, that notes requests and what became of our orders."""
 
-    def __init__(self, world: World, clock: Clock, seed: int) -> None:
+    def __init__(
+        self, world: World, clock: Clock, seed: int, *, terms: Terms = Terms(), kind: int = 3
+    ) -> None:
         self.errors: list[Exception] = []
-        super().__init__(world, clock, seed, self.errors.append)
+        super().__init__(world, clock, seed, self.errors.append, terms=terms)
+        demo = self.demo_wallets
+        self.kind = kind  # of our wallet: its signature type (clob.md 3.3)
+        self.account = (self.wallet.address, demo.proxy, demo.safe, demo.deposit)[kind]
         self.crowd = _Crowd(world)
         self.world = cast(World, self.crowd)
         self.bends: list[Bend] = []
@@ -208,7 +214,7 @@ class Venue(Exchange):
         self.engine.listeners.append(self._hear)
 
     def _hear(self, event: Event) -> None:
-        if isinstance(event, OrderEvent) and event.order.account == self.demo_wallets.deposit:
+        if isinstance(event, OrderEvent) and event.order.account == self.account:
             self.events.append((len(self.seen), event))
 
     def services(self) -> list[tuple[tuple[str, ...], Service]]:
@@ -262,7 +268,7 @@ class Venue(Exchange):
 
     @property
     def fills(self) -> int:
-        return self.counters.accounts[self.demo_wallets.deposit].fills
+        return self.counters.accounts[self.account].fills
 
     def hit(self, order: Order) -> None:
         """Somebody sells into one of our bids, and into every better one."""

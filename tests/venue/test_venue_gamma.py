@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import json
 
 import httpx
@@ -10,10 +11,11 @@ from hypothesis import given, strategies as st
 from venue_kit import DOWN, NOW_MS, POSITION, UP, recording, wire
 
 from polybot.clock import Clock
-from polybot.domain.market import Candle, FeeSchedule, Market, TwapPair, UnknownRule
+from polybot.domain.market import Candle, FeeSchedule, Market, Outcome, TwapPair, UnknownRule
 from polybot.domain.orders import Failure
 from polybot.venue.gamma import MarketMeta, Refusal, market_by_slug, parse_market, parse_meta
 from polybot.venue.rest import Rest
+from polybot.venue.rules import read_rule
 
 SLUG = "btc-updown-5m-1795132800"
 TWAP_URL = "https://data.chain.link/streams/btc-usd-twap-60s-streams"
@@ -109,6 +111,62 @@ def test_the_version_says_which_ids_count() -> None:
 
     assert parsed(gamma(**ids, version="v2")).up_token == POSITION
     assert parsed(gamma(**ids)).up_token == UP
+
+
+SPOT = {
+    "resolutionSource": "https://data.chain.link/streams/btc-usd",
+    "description": "according to Chainlink data stream BTC/USD",
+    "cryptoMarketConfig": None,
+}
+
+
+def averaged(lookback_s: int) -> dict[str, object]:
+    config = {"asset": "btc", "twapEnabled": True, "twapLookbackSeconds": lookback_s}
+    source = TWAP_URL.replace("60s", f"{lookback_s}s")
+    return {"resolutionSource": source, "cryptoMarketConfig": config}
+
+
+@pytest.mark.parametrize(
+    ("changes", "series", "day", "lookback_s"),
+    [
+        (SPOT, "btc-5m", "2026-07-24", 0),
+        (SPOT, "btc-15m", "2026-08-06", 0),
+        (SPOT, "btc-5m", "2026-08-07", None),
+        (SPOT, "btc-5m", "2026-11-20", None),
+        (averaged(30), "btc-5m", "2026-08-10", 30),
+        (averaged(30), "btc-15m", "2026-08-10", None),
+        (averaged(30), "btc-5m", "2026-08-17", None),
+        (averaged(60), "btc-5m", "2026-08-10", None),
+        (averaged(60), "btc-5m", "2026-08-15", 60),
+        (averaged(60), "btc-15m", "2026-08-07", 60),
+        (averaged(60), "btc-15m", "2026-08-06", None),
+        (averaged(90), "btc-5m", "2026-11-20", None),
+        (SPOT | {"description": "Chainlink TWAP"}, "btc-5m", "2026-07-24", None),
+        (SPOT | {"cryptoMarketConfig": {"twapEnabled": True}}, "btc-5m", "2026-07-24", None),
+        (SPOT, "eth-5m", "2026-07-24", None),
+        (SPOT, "btc-1h", "2026-07-24", None),
+    ],
+)
+def test_a_rule_holds_in_its_own_days(
+    changes: dict[str, object], series: str, day: str, lookback_s: int | None
+) -> None:
+    """Each look-back was the rule of some windows for some time, of no others (feeds.md 10.1)."""
+    start_ms = round(dt.datetime.fromisoformat(f"{day}T12:00:00+00:00").timestamp() * 1000)
+
+    rule = read_rule(gamma(**changes), series, start_ms)
+
+    if lookback_s is None:
+        assert isinstance(rule, UnknownRule)
+    else:
+        assert rule == TwapPair("btcusd", lookback_s)
+
+
+def test_a_rule_names_its_source() -> None:
+    """The contract carries where it was read, its tie and its decimals (strategy.md 1)."""
+    rule = parsed(gamma()).rule
+
+    assert isinstance(rule, TwapPair)
+    assert (rule.source, rule.tie, rule.decimals) == (TWAP_URL, Outcome.UP, 18)
 
 
 def test_the_hourly_rule() -> None:
@@ -237,7 +295,7 @@ def test_the_payout_of_a_closed_market(prices: str, payout: int | None) -> None:
 
 
 def test_captured_markets() -> None:
-    """Real resolved markets parse with their outcome; their spot rule of July is unknown today."""
+    """Real resolved markets parse with their outcome, and with the spot rule of July."""
     rows = json.loads(wire("gamma_markets_btc_5m_closed_2026-07-24.json"))
     metas = [parse_meta(row["market"], "btc-5m") for row in rows]
 
@@ -245,7 +303,7 @@ def test_captured_markets() -> None:
     assert outcomes == [1_000_000, 0]
     for meta in metas:
         assert isinstance(meta, MarketMeta)
-        assert isinstance(meta.market.rule, UnknownRule)
+        assert meta.market.rule == TwapPair("btcusd", 0)
     early = json.loads(wire("nt_gamma_market_btc_5m_open_2026-03.json"))
     assert parse_meta(early, "btc-5m") == Refusal("fees without a schedule")
 

@@ -1,0 +1,35 @@
+"""A transaction of ours on its way, and until when it may still turn up."""
+
+from __future__ import annotations
+
+import attrs
+
+from polybot.journal.entries import Moved
+
+GRACE_S = 660.0  # a batch may be mined for ten minutes after it was signed
+SLOW_S = 60.0  # a transaction takes 5 to 30 s (onchain.md 7.5)
+UNLISTED_S = 60.0  # a request held back at the edge has appeared by then (F18: 30 s)
+
+
+@attrs.define(eq=False)
+class InFlight:
+    """One submission whose end is not known. `evidence`: what it can be asked for by.
+
+    `silent_ms`: since when nothing of it can leave us any more, None while a thread may send it;
+    `unlisted`: the relayer has shown its list, and this is not on it.
+    """
+
+    name: str
+    asked_ms: int
+    left: list[Moved]
+    evidence: str = ""
+    over: str = ""  # why the venue says that it has failed: the chain must agree
+    told: bool = False
+    silent_ms: int | None = None
+    unlisted: bool = False
+
+    def nowhere(self, now_ms: int) -> bool:
+        """Whether it is too late for it to appear, as far as relayer and deadline can tell."""
+        if self.unlisted and self.silent_ms is not None:
+            return now_ms > self.silent_ms + UNLISTED_S * 1000
+        return now_ms > self.asked_ms + GRACE_S * 1000

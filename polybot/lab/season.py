@@ -1,0 +1,80 @@
+"""What each hour of the week usually is like: `python -m polybot lab season`.
+
+Fits the season of volatility to candles as the exchange's public archive gives them (data.binance.
+vision: CSV without a heading, or with one; column 0 the open time in ms or µs, column 4 the close)
+and writes the file that `[pricing] vol_seasons` names. Minutes are best; four weeks are the least.
+"""
+
+from __future__ import annotations
+
+import argparse
+import csv
+import itertools
+import math
+import sys
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from polybot import season_file
+from polybot.pricing.season import HOURS, Season, fit
+
+MICROSECONDS = 10**14  # a time of this size is no count of milliseconds (feeds.md 7)
+LONGEST_S = 3600.0  # a step over a longer hole says nothing about one hour
+
+
+def main(argv: Sequence[str]) -> int:
+    parser = argparse.ArgumentParser(prog="polybot lab season", description=__doc__)
+    parser.add_argument("--candles", type=Path, nargs="+", required=True, metavar="FILE.csv")
+    parser.add_argument("--symbol", required=True, help="as the oracle names it: btcusd")
+    parser.add_argument("--out", type=Path, required=True, metavar="FILE.json")
+    said = parser.parse_args(argv)
+    try:
+        season = fit(moves(closes(said.candles)))
+        others = season_file.read(said.out) if said.out.exists() else {}
+        said.out.write_bytes(season_file.text(others | {said.symbol: season}))
+    except (OSError, ValueError) as error:
+        sys.stderr.write(f"{error}\n")
+        return 2
+    sys.stdout.write(told(said.symbol, season))
+    return 0
+
+
+def closes(files: Sequence[Path]) -> list[tuple[int, float]]:
+    """(Unix ms, price) of every candle, by time, each once. ValueError names a bad line."""
+    found: dict[int, float] = {}
+    for path in files:
+        with path.open(newline="", encoding="utf-8") as file:
+            for number, row in enumerate(csv.reader(file), 1):
+                if number == 1 and row and not row[0].isdigit():
+                    continue  # a heading
+                try:
+                    at, price = int(row[0]), float(row[4])
+                except (ValueError, IndexError):
+                    raise ValueError(f"{path}, line {number}: not a candle") from None
+                if not (math.isfinite(price) and price > 0):
+                    raise ValueError(f"{path}, line {number}: not a price")
+                found[at // 1000 if at >= MICROSECONDS else at] = price
+    return sorted(found.items())
+
+
+def moves(prices: Sequence[tuple[int, float]]) -> Iterator[tuple[int, float, float]]:
+    """(Unix ms, log return, seconds) of each step, holes left out."""
+    for (from_ms, before), (at_ms, after) in itertools.pairwise(prices):
+        seconds = (at_ms - from_ms) / 1000
+        if seconds <= LONGEST_S:
+            yield at_ms, math.log(after / before), seconds
+
+
+def told(symbol: str, season: Season) -> str:
+    """The liveliest and the calmest hours, for a look."""
+    ranked = sorted(range(HOURS), key=lambda hour: season.factors[hour])
+    names = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
+    lines = [f"{symbol}: variance against the mean, by hour of the week (UTC)"]
+    for title, hours in (("calmest", ranked[:3]), ("liveliest", ranked[:-4:-1])):
+        texts = [
+            f"{names[hour // 24]} {hour % 24:02d}h ×{season.factors[hour]:.2f} "
+            f"(floor {season.floors[hour]:.0%})"
+            for hour in hours
+        ]
+        lines.append(f"{title}: {', '.join(texts)}")
+    return "\n".join(lines) + "\n"

@@ -1,0 +1,68 @@
+"""The loss limits at work: a look every second, the baseline in the journal, a halt for good."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+import attrs
+import trio
+
+from polybot.account import Account
+from polybot.clock import Clock
+from polybot.domain.baseline import Baseline
+from polybot.health import Health
+from polybot.marks import Marks
+from polybot.risk.limits import RiskParams
+from polybot.risk.losses import LossLimits, Standing
+
+LOOK_S = 1.0
+
+
+@attrs.define(eq=False)
+class LossWatch:
+    """Reads the ledger, never writes it, and tells the account the day's loss, by which the limits
+    on new orders shrink. `limits` begins where the journal's last run ended.
+    """
+
+    account: Account
+    health: Health
+    clock: Clock
+    marks: Marks
+    limits: LossLimits
+
+    @classmethod
+    def of(
+        cls, account: Account, marks: Marks, params: RiskParams, baseline: Baseline | None
+    ) -> LossWatch:
+        return cls(account, account.health, account.clock, marks, LossLimits(params, baseline))
+
+    async def run(self) -> None:
+        while True:
+            self.look()
+            await trio.sleep(LOOK_S)
+
+    def look(self) -> None:
+        """Judge the wallet as it stands now; a plain call, for a start does so before it quotes."""
+        now = self.standing()
+        if now is None:
+            return
+        verdict = self.limits.look(now)
+        self.account.day_loss = max(0, -self.limits.today(now))
+        if verdict.write is not None:
+            self.account.journal.note(verdict.write)
+        if verdict.halt is not None:
+            self.health.halt(*verdict.halt)
+
+    def today(self) -> int | None:
+        """The day's profit so far, 10⁻⁶ dollars; None while something held has no value yet."""
+        now = self.standing()
+        return None if now is None else self.limits.today(now)
+
+    def standing(self) -> Standing | None:
+        """The wallet as it stands; None while something held has no value yet."""
+        equity = self.marks.equity()
+        if equity is None:
+            return None
+        now_s = self.clock.now_ms() // 1000
+        day = datetime.fromtimestamp(now_s, UTC).date().isoformat()
+        return Standing(day, equity, self.account.ledger.capital)

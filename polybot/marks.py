@@ -1,0 +1,72 @@
+"""What shares are worth while nobody has paid for them: at fair, and at worst. Never booked.
+
+At fair needs a fair price. Where the feed has none just now, or the window has ended and its result
+is not known, the last one counts. Where this run has never had one there is no value yet while the
+window is open (nothing is quoted there either), and afterwards what the shares cost: neither the
+hope of a start nor its fear may count as profit or loss. At worst is what the ledger is sure of:
+pairs at a dollar, single shares at nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import attrs
+
+from polybot.account import Account
+from polybot.clock import Clock
+from polybot.domain.ledger import MarketBooks
+from polybot.domain.units import ONE
+from polybot.pricing.board import PriceBoard
+from polybot.pricing.fair import Fair
+
+
+@attrs.define(eq=False)
+class Marks:
+    """Dollars are 10⁻⁶; None where something held has no value yet."""
+
+    board: PriceBoard
+    account: Account
+    clock: Clock
+    _last: dict[str, int] = attrs.field(factory=dict)  # Up's last fair price, by condition id
+
+    def value(self, books: MarketBooks) -> int | None:
+        """What a market's holdings are worth at fair."""
+        held, fair = books.holdings(), self._fair(books)
+        if books.up_payout is not None or not held.net:
+            return books.worst_value
+        if fair is not None:
+            return books.marked(fair)
+        return held.cost if self.clock.now_ms() >= books.market.end_ms else None
+
+    def equity(self) -> int | None:
+        """Cash, and everything held at fair."""
+        ledger = self.account.ledger
+        self._last = {key: fair for key, fair in self._last.items() if key in ledger.books}
+        return _sum(ledger.cash, map(self.value, ledger.books.values()))
+
+    def unrealised(self) -> int | None:
+        """What everything held has gained or lost at fair, and nobody has paid yet."""
+        books = self.account.ledger.books.values()
+        return _sum(-sum(one.holdings().cost for one in books), map(self.value, books))
+
+    def unrealised_worst(self) -> int:
+        """The same at worst: what is lost if every single share loses."""
+        books = self.account.ledger.books.values()
+        return sum(one.worst_value - one.holdings().cost for one in books)
+
+    def _fair(self, books: MarketBooks) -> int | None:
+        key = books.market.condition_id
+        found = self.board.fair(books.market, self.clock.now_ms())
+        if isinstance(found, Fair):
+            self._last[key] = round(found.q * ONE)
+        return self._last.get(key)
+
+
+def _sum(begin: int, values: Iterable[int | None]) -> int | None:
+    total = begin
+    for value in values:
+        if value is None:
+            return None
+        total += value
+    return total

@@ -1,0 +1,83 @@
+"""Money that the venue pays us, or somebody sends us: read, and booked with its evidence.
+
+The venue pays rebates and rewards once a day, unannounced (clob.md 6.2, 6.3): cash is then above
+what the books explain, and the Data API tells why. It is asked when that happens, now and then
+without a reason, and at a start before cash is judged. A payment is known by its evidence; what was
+booked within OVERLAP_S stays in the journal, so that no start books it twice.
+
+The index may lag behind the wallet. A start that meets such cash books it as of unknown origin;
+when the row appears, the dollars move to the account they belong to.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import attrs
+import trio
+from loguru import logger
+
+from polybot.account import Account
+from polybot.domain.orders import Failure
+from polybot.domain.units import amount_text
+from polybot.journal.entries import Paid
+from polybot.venue.data_reads import Payment, payments
+from polybot.venue.rest import Rest
+
+OVERLAP_S = 2 * 86_400  # how far back rows are read again: the index has been seen hours late
+UNASKED_S = 600.0  # how often it is asked without a reason
+
+
+@attrs.define(eq=False)
+class Payments:
+    """`since_s`: rows up to this Unix second are in the wallet's first balance. `unexplained`
+    dollars of unknown origin were found at this start, at the second `found_s`.
+    """
+
+    rest: Rest
+    account: Account
+    wallet: str
+    known: dict[str, int] = attrs.field(factory=dict)  # evidence → the second it was paid
+    since_s: int = 0
+    unexplained: int = 0
+    found_s: int = 0
+    tell: Callable[[str], None] = lambda _: None
+    _asked_at: float | None = None
+
+    async def look(self, *, surplus: bool) -> None:
+        """Read payments if there is a reason to, or if it is time."""
+        now = trio.current_time()
+        if surplus or self._asked_at is None or now >= self._asked_at + UNASKED_S:
+            await self.read()
+
+    async def read(self) -> bool:
+        """Book every payment not booked yet; False when they could not be read, which decides
+        nothing.
+        """
+        self._asked_at = trio.current_time()
+        since_s = max(self.since_s + 1, self._now_s() - OVERLAP_S)
+        found = await payments(self.rest, self.wallet, since_s)
+        if isinstance(found, Failure):
+            logger.warning("payments could not be read: {}", found.what)
+            return False
+        for one in found:
+            if one.evidence not in self.known and one.at_s >= since_s:
+                await self._book(one)
+        return True
+
+    def recent(self) -> tuple[tuple[str, int], ...]:
+        """What a later start must know to book nothing twice."""
+        oldest = self._now_s() - OVERLAP_S
+        return tuple((name, at_s) for name, at_s in self.known.items() if at_s >= oldest)
+
+    async def _book(self, one: Payment) -> None:
+        self.known[one.evidence] = one.at_s
+        facts = [Paid(one.account, one.amount, one.evidence, one.at_s)]
+        if one.at_s <= self.found_s and one.amount <= self.unexplained:
+            self.unexplained -= one.amount
+            facts.append(Paid("deposit", -one.amount, f"of unknown origin no more: {one.evidence}"))
+        await self.account.learn(*facts)
+        self.tell(f"{one.account} of {amount_text(one.amount)} received")
+
+    def _now_s(self) -> int:
+        return self.rest.clock.now_ms() // 1000

@@ -1,0 +1,214 @@
+"""One coin: its streams, its volatility, and which of its prices may be believed now.
+
+Three streams matter: the oracle's average (what 5m, 15m and 4h windows settle by), the oracle's
+spot, and the exchange, which is faster than both but on its own level. What they say of each other
+is worked out once per oracle tick, so that pricing only compares times.
+"""
+
+from __future__ import annotations
+
+import math
+
+import attrs
+
+from polybot.domain.prices import Feed
+from polybot.pricing.fair import GOOD, Caution, NoFair, Quality, WhyNoFair
+from polybot.pricing.lag import Lag
+from polybot.pricing.params import PricingParams
+from polybot.pricing.season import FLAT, Season
+from polybot.pricing.track import Basis, Track, basis, whole_second
+from polybot.pricing.volatility import Volatility
+
+LOOKBACK_S = 60  # the only average the venue publishes (feeds.md 5.2)
+
+
+@attrs.define
+class Spot:
+    """The best estimate of a spot price: the stream behind it, the age of its stamp, how good it
+    is, and by how many seconds the official average trails that stream.
+
+    Not frozen: one is made for every probability, and lives no longer.
+    """
+
+    value: float
+    source: Track
+    age_s: float
+    quality: Quality = GOOD
+    lag_s: float = 0.0
+
+
+def exchange_symbol(oracle_symbol: str) -> str:
+    """The exchange pair that stands in for an oracle symbol: "btcusd" → "BTCUSDT"."""
+    return oracle_symbol.removesuffix("usd").upper() + "USDT"
+
+
+def oracle_symbol(exchange_symbol: str) -> str:
+    """The reverse: "BTCUSDT" → "btcusd"."""
+    return exchange_symbol.removesuffix("USDT").lower() + "usd"
+
+
+@attrs.define(eq=False)
+class Asset:
+    """Feed it ticks in the order received; ask it for a spot, an average and a volatility."""
+
+    params: PricingParams = attrs.field(factory=PricingParams)
+    season: Season = FLAT
+    average: Track = attrs.field(factory=Track, init=False)
+    oracle: Track = attrs.field(factory=Track, init=False)
+    exchange: Track = attrs.field(factory=Track, init=False)
+    volatility: Volatility = attrs.field(init=False)
+    _slow_volatility: Volatility = attrs.field(init=False)
+    _basis: Basis | None = attrs.field(default=None, init=False)
+    _level: float = attrs.field(default=0.0, init=False)  # usual distance, dollars
+    _sides: tuple[float, float] | None = attrs.field(default=None, init=False)
+    _quality: Quality = attrs.field(default=GOOD, init=False)
+    _slower: Quality = attrs.field(init=False)
+    _apart: NoFair | None = attrs.field(default=None, init=False)
+    _oracle_lag: Lag = attrs.field(factory=Lag, init=False)
+    _exchange_lag: Lag = attrs.field(factory=Lag, init=False)
+
+    def __attrs_post_init__(self) -> None:
+        params = self.params
+        self.volatility = Volatility(params, self.season)
+        step_s = params.vol_oracle_sample_s
+        coarse = attrs.evolve(
+            params, vol_sample_s=step_s, vol_gap_s=max(params.vol_gap_s, 3 * step_s)
+        )
+        self._slow_volatility = Volatility(coarse, self.season)
+        stale = (Caution.EXCHANGE_STALE, (("size", f"{params.stale_exchange_size:g}"),))
+        self._slower = Quality(size=params.stale_exchange_size, cautions=(stale,))
+
+    def track(self, feed: Feed) -> Track:
+        if feed is Feed.TWAP60:
+            return self.average
+        return self.oracle if feed is Feed.CHAINLINK else self.exchange
+
+    def take(
+        self, feed: Feed, value: float, stamp_ms: int, recv_ms: int, *, snapshot: bool
+    ) -> bool:
+        """Take a sound tick; False if it is older than what is held."""
+        track = self.track(feed)
+        if not track.take(value, stamp_ms, recv_ms, snapshot=snapshot):
+            return False
+        if feed is Feed.BINANCE:
+            self.volatility.observe(value, stamp_ms)
+        elif feed is Feed.CHAINLINK:
+            self._slow_volatility.observe(value, stamp_ms)
+            self._compare(recv_ms)
+        elif stamp_ms % 1000 == 0:
+            second = stamp_ms // 1000
+            self._oracle_lag.observe(second, value, self.oracle, LOOKBACK_S)
+            self._exchange_lag.observe(second, value, self.exchange, LOOKBACK_S)
+        return True
+
+    def _compare(self, now_ms: int) -> None:
+        """Bring the exchange to the oracle's level, and see how far that level has moved."""
+        held = self._basis
+        found = basis(self.oracle, self.exchange, self.params.basis_min_pairs, now_ms)
+        if found is None:
+            return
+        passed_s = math.inf if held is None else (now_ms - held.at_ms) / 1000
+        keep = 0.5 ** (max(0.0, passed_s) / self.params.level_half_life_s)
+        self._level = keep * self._level + (1 - keep) * found.offset
+        self._basis = found
+        second = whole_second(self.oracle.stamp_ms)
+        ours, theirs = self.exchange.at(second), self.oracle.at(second)
+        self._sides = None if ours is None or theirs is None else (theirs, ours + self._level)
+        self._judge((found.latest - self._level) / self.exchange.value, found.error)
+
+    def _judge(self, apart: float, error: float) -> None:
+        """Warn, widen or halt by how far the sources are from their usual distance (F60)."""
+        params, apart_bp = self.params, abs(apart) * 1e4
+        figures = (("apart_bp", f"{apart * 1e4:.1f}"), ("halt_bp", f"{params.apart_halt_bp:g}"))
+        halted = apart_bp >= params.apart_halt_bp
+        self._apart = NoFair(WhyNoFair.SOURCES_APART, figures) if halted else None
+        cautions: tuple[tuple[Caution, tuple[tuple[str, str], ...]], ...] = ()
+        if apart_bp < params.apart_warn_bp:
+            apart = 0.0
+        else:
+            cautions = ((Caution.SOURCES_APART, figures),)
+        if self.volatility.jump_share >= params.jump_share:
+            told = (("share", f"{self.volatility.jump_share:.2f}"),)
+            cautions = (*cautions, (Caution.JUMP, told))
+        self._quality = Quality(error, abs(apart), 1.0, cautions)
+
+    def sigma(self, now_ms: int) -> float | NoFair:
+        """Volatility per √s: the exchange's, else the oracle's spot's, else the configured prior.
+
+        With jumps priced apart it is the continuous part alone (strategy.md 3.4).
+        """
+        used, found = self.volatility, self.volatility.measured(now_ms)
+        if found is None:
+            used, found = self._slow_volatility, self._slow_volatility.measured(now_ms)
+        if found is None:
+            found = self.volatility.sigma(now_ms)
+            return NoFair(WhyNoFair.VOLATILITY_UNKNOWN) if found is None else found
+        return found if self.params.jumps_per_hour == 0 else found * used.smooth_share
+
+    def official(self, now_ms: int) -> Track | NoFair:
+        """The oracle's average, if it is fresh and not frozen."""
+        params, track = self.params, self.average
+        if not track.is_fresh(now_ms, params.oracle_stale_s, params.oracle_lag_s):
+            return _stale(WhyNoFair.ORACLE_STALE, track, now_ms)
+        return _frozen(track, self.exchange, now_ms, params) or track
+
+    def exchange_spot(self, now_ms: int) -> Spot | NoFair:
+        """The exchange's own price, for markets that settle on it."""
+        track = self.exchange
+        return self._exchange_ill(now_ms) or Spot(track.value, track, track.lag_ms(now_ms) / 1000)
+
+    def _exchange_ill(self, now_ms: int) -> NoFair | None:
+        track, stale_s = self.exchange, self.params.spot_stale_s
+        if not track.is_fresh(now_ms, stale_s, stale_s):
+            return _stale(WhyNoFair.SPOT_STALE, track, now_ms)
+        return _frozen(track, self.oracle, now_ms, self.params)
+
+    def oracle_spot(self, now_ms: int) -> Spot | NoFair:
+        """The exchange price on the oracle's level, else the oracle's own, slower spot.
+
+        The oracle itself must be fresh in both cases: without it nobody knows the level (F58).
+        """
+        params, oracle, exchange = self.params, self.oracle, self.exchange
+        if not oracle.is_fresh(now_ms, params.oracle_spot_stale_s, params.oracle_lag_s):
+            return _stale(WhyNoFair.ORACLE_STALE, oracle, now_ms)
+        ill = self._exchange_ill(now_ms)
+        if ill is not None and ill.why is WhyNoFair.FROZEN:
+            return ill
+        held = self._basis
+        if ill is not None or held is None:
+            lag_s = self._oracle_lag.seconds(params.twap_lag_s)
+            age_s = oracle.lag_ms(now_ms) / 1000
+            # Until a few common seconds have told the level, nothing is wrong with the exchange.
+            quality = GOOD if ill is None else self._slower
+            return Spot(oracle.value, oracle, age_s, quality, lag_s)
+        if self._apart is not None:
+            return self._apart
+        lag_s = self._exchange_lag.seconds(params.twap_lag_s)
+        age_s = exchange.lag_ms(now_ms) / 1000
+        return Spot(exchange.value + held.offset, exchange, age_s, self._quality, lag_s)
+
+    def straddles(self, strike: float) -> NoFair | None:
+        """Whether oracle and exchange, at one second, stand on two sides of the strike (F60)."""
+        if self._sides is None or (self._sides[0] >= strike) == (self._sides[1] >= strike):
+            return None
+        names = zip(("oracle", "exchange", "strike"), (*self._sides, strike), strict=True)
+        return NoFair(WhyNoFair.SOURCES_APART, tuple((name, f"{x:.8g}") for name, x in names))
+
+    @property
+    def lag_s(self) -> float:
+        """Seconds by which the official average trails its stamp, against the oracle's spot."""
+        return self._oracle_lag.seconds(self.params.twap_lag_s)
+
+
+def _frozen(track: Track, witness: Track, now_ms: int, params: PricingParams) -> NoFair | None:
+    if not track.is_frozen(now_ms, witness, params.frozen_s, params.frozen_move_bp):
+        return None
+    moved = (("frozen", f"{track.value:.8g}"), ("witness", f"{witness.value:.8g}"))
+    return NoFair(WhyNoFair.FROZEN, moved)
+
+
+def _stale(why: WhyNoFair, track: Track, now_ms: int) -> NoFair:
+    if track.live_ms is None:
+        return NoFair(why, (("age_s", "never"),))
+    age_s, lag_s = (now_ms - track.live_ms) / 1000, track.lag_ms(now_ms) / 1000
+    return NoFair(why, (("age_s", f"{age_s:g}"), ("stamp_age_s", f"{lag_s:g}")))

@@ -1,0 +1,124 @@
+"""Model and market, mixed in log-odds by their errors, and when they disagree (strategy.md 4).
+
+The market's view comes from the books without our own orders. Where the two are far apart for long
+we are probably the one who is wrong: then only the side that both find cheap is worth quoting.
+"""
+
+from __future__ import annotations
+
+import math
+
+import attrs
+
+from polybot.domain.market import Outcome
+from polybot.pricing.fair import Fair
+
+EDGE = 1e-4  # a market's probability this near to certainty has no usable log-odds
+
+
+@attrs.frozen
+class BlendParams:
+    """How model and market are weighed (the operator sets these in `[quote]`).
+
+    `vol_error` relative; `market_error` and `disagree_log_odds` in log-odds; `disagree_s` seconds.
+    """
+
+    model_weight_max: float = 0.8
+    vol_error: float = 0.1
+    market_error: float = 0.1
+    depth_shares: float = 100.0
+    disagree_log_odds: float = 0.8
+    disagree_s: float = 5.0
+
+
+def logit(q: float) -> float:
+    return math.log(q / (1 - q))
+
+
+def sigmoid(x: float) -> float:
+    """The inverse of `logit`; safe for any finite x."""
+    return 1 / (1 + math.exp(-x)) if x >= 0 else 1 - 1 / (1 + math.exp(x))
+
+
+@attrs.frozen
+class MarketView:
+    """What others think Up is worth, as probabilities.
+
+    `q` is the micro-price, `half_spread` half the distance of its two sides, `depth` the smaller
+    side's shares at the touch, `age_s` how long ago the book last changed.
+    """
+
+    q: float
+    half_spread: float
+    depth: float = math.inf
+    age_s: float = 0.0
+
+
+def micro_price(bid: float, bid_size: float, ask: float, ask_size: float, most: float) -> float:
+    """Best prices weighed by the size on the other side (strategy.md 12).
+
+    Each side's weight is capped at `most`: one large order must not tell the price alone.
+    """
+    bid_weight, ask_weight = min(bid_size, most), min(ask_size, most)
+    total = bid_weight + ask_weight
+    if total <= 0:
+        return (bid + ask) / 2
+    return (bid * ask_weight + ask * bid_weight) / total
+
+
+@attrs.frozen
+class Blend:
+    """Fair after looking at the market. `gap` is model minus market, in log-odds.
+
+    `apart_since_ms` is when the gap became too large, None while it is not: give it back to the
+    next blend. `disputed` is the outcome that only the model finds cheap, once that has lasted.
+    """
+
+    q: float
+    weight: float
+    gap: float
+    apart_since_ms: int | None = None
+    disputed: Outcome | None = None
+
+
+def model_error(fair: Fair, vol_error: float) -> float:
+    """Standard error of the model in log-odds: volatility, level and staleness (strategy.md 4)."""
+    volatility = fair.phi_d * abs(fair.d) * vol_error
+    level = fair.v / fair.sigma * math.hypot(fair.quality.basis_error, fair.quality.apart)
+    stale = fair.v * math.sqrt(max(0.0, fair.age_s))
+    return math.sqrt(volatility**2 + level**2 + stale**2) / (fair.q * (1 - fair.q))
+
+
+def market_error(view: MarketView, fair: Fair, params: BlendParams) -> float:
+    """Standard error of the market in log-odds: grows with spread and age, falls with depth."""
+    q = min(max(view.q, EDGE), 1 - EDGE)
+    thin = math.sqrt(max(1.0, params.depth_shares / max(view.depth, 1.0)))
+    stale = fair.v * math.sqrt(max(0.0, view.age_s))
+    spread = view.half_spread * thin
+    return params.market_error * thin + math.hypot(spread, stale) / (q * (1 - q))
+
+
+def model_weight(model_error: float, market_error: float, most: float) -> float:
+    """Weight of the model by inverse variance, at most `most` (strategy.md 4)."""
+    return min(most, market_error**2 / (model_error**2 + market_error**2))
+
+
+def blend(
+    fair: Fair,
+    view: MarketView,
+    params: BlendParams,
+    now_ms: int = 0,
+    apart_since_ms: int | None = None,
+) -> Blend:
+    """Mix model and market in log-odds; a disputed model counts half."""
+    market = logit(min(max(view.q, EDGE), 1 - EDGE))
+    gap = logit(fair.q) - market
+    errors = model_error(fair, params.vol_error), market_error(view, fair, params)
+    weight = model_weight(*errors, params.model_weight_max)
+    since_ms = disputed = None
+    if abs(gap) > params.disagree_log_odds:
+        since_ms = now_ms if apart_since_ms is None else min(apart_since_ms, now_ms)
+        if now_ms - since_ms >= params.disagree_s * 1000:
+            disputed = Outcome.UP if gap > 0 else Outcome.DOWN
+            weight /= 2
+    return Blend(sigmoid(market + weight * gap), weight, gap, since_ms, disputed)

@@ -1,0 +1,142 @@
+"""Whether one more order is inside the limits. Pure: the firewall asks for every order.
+
+Money 10⁻⁶ dollars, sizes 10⁻⁶ shares, prices 10⁻⁴. A loss limit refuses only what makes the loss
+larger: with a limit passed – it may have shrunk meanwhile – pairing what is held must stay allowed,
+or the limit would hold us in the position that it is there to prevent.
+"""
+
+from __future__ import annotations
+
+import enum
+
+import attrs
+
+from polybot.domain.market import Outcome, most_spent
+from polybot.domain.orders import NewOrder
+from polybot.domain.units import ONE, SHARE, USD, notional
+from polybot.risk.exposure import Elsewhere, Exposure, inventory_room
+from polybot.risk.limits import RiskParams
+from polybot.risk.timetable import PPM
+
+
+class Limit(enum.Enum):
+    """Which limit refuses an order; the value is what is counted and shown."""
+
+    ORDER_SHARES = "above the largest order"
+    ORDER_USD = "above the largest order value"
+    NO_FAIR = "no fair price"
+    COLLAR = "outside the price collar"
+    MARKET_ORDERS = "too many open orders"
+    ALL_ORDERS = "too many open orders over all markets"
+    CASH = "not enough free cash"
+    NET = "net share limit"
+    OUTCOME = "token limit"
+    MARKET = "market limit"
+    TOTAL = "total limit"
+    MARKET_LOSS = "market loss limit"
+    CLUSTER_LOSS = "cluster loss limit"
+    TOTAL_LOSS = "total loss limit"
+
+
+@attrs.frozen
+class Standing:
+    """Where the wallet stands as an order leaves.
+
+    `free_cash` is net of what other markets' open orders may still spend; `held` is this market
+    without its open orders, which the desk knows best; `day_loss` is what has been lost since the
+    day began, 0 or more.
+    """
+
+    free_cash: int
+    equity: int
+    held: Exposure = Exposure()
+    others: Elsewhere = Elsewhere()
+    day_loss: int = 0
+
+
+def loss_scale_ppm(day_loss: int, equity: int, params: RiskParams) -> int:
+    """What is left of the loss limits after today's losses: all of it without any, falling in a
+    straight line to `shrink_to_percent` at `shrink_at_loss_percent` of the equity of the morning.
+
+    Profits do not raise it: a lucky day is no reason to risk more (strategy.md 10, ruin).
+    """
+    least = params.shrink_to_percent * PPM // 100
+    worst = (equity + day_loss) * params.shrink_at_loss_percent // 100
+    if day_loss <= 0:
+        return PPM
+    if day_loss >= worst:
+        return least
+    return PPM - (PPM - least) * day_loss // worst
+
+
+def within_size(order: NewOrder, limits: RiskParams) -> Limit | None:
+    """The limits of a single order, whatever else rests."""
+    if order.size > limits.max_order_shares * SHARE:
+        return Limit.ORDER_SHARES
+    if notional(order.price, order.size) > limits.max_order_usd * USD:
+        return Limit.ORDER_USD
+    return None
+
+
+def within_collar(order: NewOrder, fair_up: int | None, limits: RiskParams) -> Limit | None:
+    """A bid far above the fair price is a mistake, whoever made it; `fair_up` in 10⁻⁴."""
+    if fair_up is None:
+        return Limit.NO_FAIR
+    fair = fair_up if order.outcome is Outcome.UP else ONE - fair_up
+    return Limit.COLLAR if order.price > fair + limits.price_collar * ONE else None
+
+
+def within_limits(
+    order: NewOrder,
+    before: Exposure,
+    open_same: int,
+    standing: Standing,
+    limits: RiskParams,
+    ratchet_ppm: int = PPM,
+) -> Limit | None:
+    """The first limit that the order would break, or None.
+
+    `before` is this market with its open orders; `open_same` the shares of them on the order's
+    outcome, those being cancelled included: they can still fill beside their replacement.
+    """
+    cost = notional(order.price, order.size)
+    if order.taking:
+        cost = most_spent(order.market.fees, cost)
+    if before.bids.orders >= limits.max_open_orders_per_market:
+        return Limit.MARKET_ORDERS
+    if before.bids.orders + standing.others.orders >= limits.max_open_orders:
+        return Limit.ALL_ORDERS
+    if cost + before.bids.total > standing.free_cash:
+        return Limit.CASH
+    room = inventory_room(order.outcome, before.net, limits.max_net_shares * SHARE, open_same)
+    if order.size > room:
+        return Limit.NET
+    after = before.with_bid(order.outcome, cost)
+    if after.of(order.outcome) > limits.max_position_usd_per_token * USD:
+        return Limit.OUTCOME
+    if after.at_risk > limits.max_position_usd_per_market * USD:
+        return Limit.MARKET
+    if after.at_risk + standing.others.at_risk > limits.max_total_usd * USD:
+        return Limit.TOTAL
+    if after.worst_loss > before.worst_loss:
+        return _within_losses(after.worst_loss, standing, limits, ratchet_ppm)
+    return None
+
+
+def _within_losses(
+    loss: int, standing: Standing, limits: RiskParams, ratchet_ppm: int
+) -> Limit | None:
+    """Worst losses against their part of the equity, less after a bad day, and for this market less
+    near its close (strategy.md 14).
+    """
+    percent = max(0, standing.equity) // 100
+    scale = loss_scale_ppm(standing.day_loss, standing.equity, limits)
+    if loss > limits.max_market_loss_percent * percent * scale // PPM * ratchet_ppm // PPM:
+        return Limit.MARKET_LOSS
+    if loss + standing.others.cluster_loss > (
+        limits.max_cluster_loss_percent * percent * scale // PPM
+    ):
+        return Limit.CLUSTER_LOSS
+    if loss + standing.others.total_loss > limits.max_total_loss_percent * percent * scale // PPM:
+        return Limit.TOTAL_LOSS
+    return None

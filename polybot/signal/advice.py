@@ -1,0 +1,149 @@
+"""What signals ask of the quoter: one frozen value, neutral while none of them may act.
+
+Toxicity overrides everything else: with it, nothing another signal says makes a quote better.
+"""
+
+from __future__ import annotations
+
+import enum
+import math
+
+import attrs
+
+from polybot.signal.competitors import Response, Rivals
+from polybot.signal.fast_move import Move
+from polybot.signal.flow import Flow
+from polybot.signal.params import SignalParams
+from polybot.signal.parity import ParityView
+from polybot.signal.regime import RESPONSE, Liquidity, Regime
+from polybot.signal.toxicity import Standing, Toxicity
+
+
+class Veto(enum.Enum):
+    """Why a signal wants no quotes at all."""
+
+    TOXIC = "fills are toxic: this window and the next are left alone"
+    CRISIS = "no liquidity to quote against"
+    FAST_MOVE = "the spot is moving fast"
+    PARITY = "the two books contradict each other"
+
+
+@attrs.frozen
+class Advice:
+    """`widen` multiplies the edge, `shrink` the sizes, `shift` moves the fair price of Up, in
+    dollars; `smallest` caps every size at the market's minimum. `because` names the signals that
+    changed anything.
+    """
+
+    widen: float = 1.0
+    shrink: float = 1.0
+    shift: float = 0.0
+    improve: bool = True
+    deeper: int = 0
+    smallest: bool = False
+    veto: Veto | None = None
+    because: tuple[str, ...] = ()
+
+
+NEUTRAL = Advice()
+
+
+@attrs.frozen
+class Readings:
+    """Every signal's reading at one moment; None where there is nothing to read."""
+
+    flow: Flow | None = None
+    toxicity: Toxicity = Toxicity(Standing.CLEAN)
+    rivals: Rivals = Rivals(Response.IMPROVE, None, 0, None, 0, None)
+    liquidity: Liquidity | None = None
+    move: Move = Move(0.0, fast=False)
+    parity: ParityView | None = None
+    crowding: float = 0.0
+    flow_shift: float = 0.0
+
+
+def advise(seen: Readings, params: SignalParams) -> Advice:
+    """What the acting signals come to together. Edges widen by the largest factor, not by their
+    product: two names for one bad book are not twice as bad; sizes shrink by every factor.
+    """
+    acting = params.acting
+    if not acting:
+        return NEUTRAL
+    asked = [_PARTS[name](seen) for name in acting if name in _PARTS]
+    if "toxicity" in acting:
+        asked.append(_toxicity(seen, params))
+    parts = [part for part in asked if part is not None]
+    if not parts:
+        return NEUTRAL
+    toxic = "toxicity" in acting and seen.toxicity.standing is not Standing.CLEAN
+    vetoes = [part.veto for part in parts if part.veto is not None]
+    return Advice(
+        widen=max(part.widen for part in parts),
+        shrink=math.prod(part.shrink for part in parts),
+        shift=0.0 if toxic else sum(part.shift for part in parts),
+        improve=not toxic and all(part.improve for part in parts),
+        deeper=max(part.deeper for part in parts),
+        smallest=any(part.smallest for part in parts),
+        veto=Veto.TOXIC if Veto.TOXIC in vetoes else next(iter(vetoes), None),
+        because=tuple(name for part in parts for name in part.because),
+    )
+
+
+def _flow(seen: Readings) -> Advice | None:
+    return Advice(shift=seen.flow_shift, because=("flow",)) if seen.flow_shift else None
+
+
+def _toxicity(seen: Readings, params: SignalParams) -> Advice | None:
+    match seen.toxicity.standing:
+        case Standing.STOPPED:
+            return Advice(veto=Veto.TOXIC, because=("toxicity",))
+        case Standing.TOXIC:
+            return Advice(
+                widen=params.toxic_widen, shrink=params.toxic_shrink, because=("toxicity",)
+            )
+        case Standing.PROBATION:
+            return Advice(smallest=True, because=("toxicity",))
+        case _:
+            return None
+
+
+def _competitors(seen: Readings) -> Advice | None:
+    match seen.rivals.response:
+        case Response.JOIN:
+            return Advice(improve=False, because=("competitors",))
+        case Response.DEEPER:
+            return Advice(improve=False, deeper=1, because=("competitors",))
+        case _:
+            return None
+
+
+def _regime(seen: Readings) -> Advice | None:
+    if seen.liquidity is None or seen.liquidity.regime in (Regime.HIGH, Regime.NORMAL):
+        return None
+    widen, shrink = RESPONSE[seen.liquidity.regime]
+    veto = Veto.CRISIS if seen.liquidity.regime is Regime.CRISIS else None
+    return Advice(widen, shrink, veto=veto, because=("regime",))
+
+
+def _fast_move(seen: Readings) -> Advice | None:
+    return Advice(veto=Veto.FAST_MOVE, because=("fast_move",)) if seen.move.fast else None
+
+
+def _parity(seen: Readings) -> Advice | None:
+    return Advice(veto=Veto.PARITY, because=("parity",)) if seen.parity is not None else None
+
+
+def _correlation(seen: Readings) -> Advice | None:
+    if seen.crowding <= 0:
+        return None
+    return Advice(shrink=1 / (1 + seen.crowding), because=("correlation",))
+
+
+_PARTS = {
+    "flow": _flow,
+    "competitors": _competitors,
+    "regime": _regime,
+    "fast_move": _fast_move,
+    "parity": _parity,
+    "correlation": _correlation,
+}

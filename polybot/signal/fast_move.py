@@ -1,0 +1,81 @@
+"""Fast move: the spot has gone further in a few seconds than its volatility explains (strategy.md
+11, |Δ| > 3σ√5 in 5 s).
+
+Any two moments within the span count, not only its ends: a jump and its return is two jumps to
+whoever is picked off. Highest and lowest price of the span are kept in monotone queues, so a tick
+costs the same whatever the span.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import deque
+
+import attrs
+
+from polybot.signal.inputs import Refusal
+
+
+@attrs.frozen
+class Move:
+    """`sigmas`: the largest move of the span in standard deviations of a move over all of it, with
+    its sign: up when the low came before the high.
+    """
+
+    sigmas: float
+    fast: bool
+
+
+CALM = Move(0.0, fast=False)
+
+
+@attrs.define(eq=False)
+class FastMove:
+    over_s: float
+    limit: float
+    hold_s: float
+    begun: int = 0  # how many fast moves there have been
+    _high: deque[tuple[int, float]] = attrs.field(factory=deque)
+    _low: deque[tuple[int, float]] = attrs.field(factory=deque)
+    _until_ms: int = 0
+    _at_ms: int | None = None
+    _last: Move = CALM
+
+    def spot(self, price: float, sigma: float, now_ms: int) -> Refusal | None:
+        """Take one price and the volatility per √s it is judged by."""
+        if not (math.isfinite(price) and math.isfinite(sigma)):
+            return Refusal.NOT_FINITE
+        if price <= 0 or sigma <= 0:
+            return Refusal.NOT_A_PRICE
+        if self._at_ms is not None and now_ms < self._at_ms:
+            return Refusal.TIME_BACKWARDS
+        self._at_ms = now_ms
+        self._keep(math.log(price), now_ms)
+        (high_ms, high), (low_ms, low) = self._high[0], self._low[0]
+        sigmas = (high - low) / (sigma * math.sqrt(self.over_s))
+        if sigmas > self.limit:
+            self.begun += now_ms >= self._until_ms
+            self._until_ms = now_ms + int(self.hold_s * 1000) + 1
+        signed = sigmas if low_ms <= high_ms else -sigmas
+        self._last = Move(signed, now_ms < self._until_ms)
+        return None
+
+    def _keep(self, log: float, now_ms: int) -> None:
+        high, low = self._high, self._low
+        while high and high[-1][1] <= log:
+            high.pop()
+        while low and low[-1][1] >= log:
+            low.pop()
+        high.append((now_ms, log))
+        low.append((now_ms, log))
+        oldest_ms = now_ms - int(self.over_s * 1000)
+        while high[0][0] < oldest_ms:
+            high.popleft()
+        while low[0][0] < oldest_ms:
+            low.popleft()
+
+    def read(self, now_ms: int) -> Move:
+        """The last move, fast until its hold is over; calm before any price."""
+        if self._last.fast and now_ms >= self._until_ms:
+            self._last = attrs.evolve(self._last, fast=False)
+        return self._last

@@ -1,0 +1,119 @@
+"""What signals are told, and the typed refusals of what cannot be.
+
+Prices 10⁻⁴ and sizes 10⁻⁶ as everywhere; probabilities and dollars per share are floats here,
+because signals are observations: they never become money.
+"""
+
+from __future__ import annotations
+
+import enum
+import math
+from collections.abc import Mapping, Sequence
+
+import attrs
+
+from polybot.domain.market import Outcome, Side
+from polybot.domain.units import ONE
+
+Level = tuple[int, int]  # price, size
+
+
+class Refusal(enum.Enum):
+    """Why an observation was not taken."""
+
+    NOT_A_SIZE = "size not positive"
+    NOT_A_PRICE = "price not between 0 and 1"
+    NOT_FINITE = "a figure is not finite"
+    TIME_BACKWARDS = "older than what is held"
+
+
+@attrs.frozen
+class Print:
+    """One trade of the tape: the taker's side on the taker's token."""
+
+    outcome: Outcome
+    side: Side
+    price: int
+    size: int
+
+    @property
+    def toward_up(self) -> int:
+        """+1 when the taker wanted Up, -1 when Down: buying Down is selling Up (strategy.md 11)."""
+        bought = self.side is Side.BUY
+        return 1 if bought is (self.outcome is Outcome.UP) else -1
+
+    @property
+    def refusal(self) -> Refusal | None:
+        if self.size <= 0:
+            return Refusal.NOT_A_SIZE
+        return None if 0 < self.price < ONE else Refusal.NOT_A_PRICE
+
+
+@attrs.frozen
+class Depth:
+    """One outcome's book as others made it, best first; empty sides are possible."""
+
+    bids: tuple[Level, ...] = ()
+    asks: tuple[Level, ...] = ()
+
+    @property
+    def bid(self) -> int | None:
+        return self.bids[0][0] if self.bids else None
+
+    @property
+    def ask(self) -> int | None:
+        return self.asks[0][0] if self.asks else None
+
+
+def of_others(
+    outcome: Outcome,
+    bids: Sequence[Level],
+    asks: Sequence[Level],
+    own: Mapping[tuple[Outcome, int], int],
+) -> Depth:
+    """A book without our own bids; one for the other outcome at p shows as an ask at 1 - p."""
+    if not own:
+        return Depth(tuple(bids), tuple(asks))
+    other = outcome.other
+    left = [(price, size - own.get((outcome, price), 0)) for price, size in bids]
+    right = [(price, size - own.get((other, ONE - price), 0)) for price, size in asks]
+    return Depth(
+        tuple(level for level in left if level[1] > 0),
+        tuple(level for level in right if level[1] > 0),
+    )
+
+
+@attrs.frozen
+class Priced:
+    """The model's price of Up: `q`, its volatility `v` per √s, and what it was made of: the spot,
+    and its volatility per √s.
+    """
+
+    q: float
+    v: float
+    spot: float
+    sigma: float
+
+    @property
+    def refusal(self) -> Refusal | None:
+        figures = (self.q, self.v, self.spot, self.sigma)
+        if not all(map(math.isfinite, figures)):
+            return Refusal.NOT_FINITE
+        good = 0 < self.q < 1 and self.spot > 0 and self.sigma > 0 and self.v >= 0
+        return None if good else Refusal.NOT_A_PRICE
+
+
+@attrs.frozen
+class Filled:
+    """One fill of ours. `half_spread` is what it was meant to earn against the fair price, in
+    dollars per share, and `rebate` what the venue pays for it, as far as anybody can tell.
+    """
+
+    key: tuple[str, str]  # trade, order
+    outcome: Outcome
+    price: int
+    size: int
+    level: int
+    maker: bool = True
+    half_spread: float = 0.0
+    rebate: float = 0.0

@@ -1,0 +1,93 @@
+"""How a market's signals hear what the shell knows: prints, fills, and what decisions see.
+
+Only translation: the venue's records and our orders become the signals' own words. Everything is a
+plain call in the task that had the fact anyway.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import attrs
+
+from polybot.domain.market import Market, Outcome
+from polybot.domain.orders import PrivateEvent, TradeSeen, TradeStatus
+from polybot.domain.units import ONE
+from polybot.execution.table import OrderTable
+from polybot.pricing.fair import Fair, NoFair
+from polybot.quoting.model import BookView, Decision
+from polybot.signal.advice import Advice
+from polybot.signal.board import Look, SignalBoard
+from polybot.signal.inputs import Depth, Filled, Priced, Print, of_others
+from polybot.venue.market_messages import LastTrade
+
+
+@attrs.define(eq=False)
+class SignalEars:
+    market: Market
+    board: SignalBoard
+
+    def printed(self, trade: LastTrade, now_ms: int) -> None:
+        """A print of either token; another market's is none of ours."""
+        if trade.asset in (self.market.up_token, self.market.down_token):
+            outcome = self.market.outcome_of(trade.asset)
+            self.board.printed(Print(outcome, trade.side, trade.price, trade.size), now_ms)
+
+    def told(self, event: PrivateEvent, table: OrderTable, now_ms: int) -> None:
+        """A fill of ours, at the match: what comes later of the same trade changes no markout."""
+        if not isinstance(event, TradeSeen) or event.status is TradeStatus.FAILED:
+            return
+        for leg in event.legs:
+            if leg.token not in (self.market.up_token, self.market.down_token):
+                continue
+            outcome = self.market.outcome_of(leg.token)
+            fill = Filled(
+                key=(event.trade_id, leg.order_id),
+                outcome=outcome,
+                price=leg.price,
+                size=leg.shares,
+                level=table[leg.order_id].order.level if leg.order_id in table else 0,
+                maker=leg.maker,
+                half_spread=self.board.earns(outcome, leg.price),
+                rebate=_rebate(self.market, leg.price) if leg.maker else 0.0,
+            )
+            self.board.filled(fill, now_ms)
+
+    def look(
+        self,
+        fair: Fair | NoFair,
+        views: Mapping[Outcome, BookView | None],
+        own: Mapping[tuple[Outcome, int], int],
+        now_ms: int,
+    ) -> Advice:
+        """Before a decision: what it is about to see. Returns what the acting signals ask for."""
+        priced = None
+        if isinstance(fair, Fair):
+            priced = Priced(fair.q, fair.v, fair.spot, fair.sigma)
+        up, down = (_others(outcome, views[outcome], own) for outcome in Outcome)
+        best = {
+            outcome: max((price for side, price in own if side is outcome), default=0)
+            for outcome in Outcome
+        }
+        ours = {outcome: price for outcome, price in best.items() if price}
+        return self.board.look(Look(now_ms, priced, up, down, ours))
+
+    def decided(self, decision: Decision, now_ms: int) -> None:
+        """After it: the blended fair price and the edge, if there was a decision to speak of."""
+        if decision.fair is not None and decision.edge is not None:
+            self.board.decided(decision.fair, decision.edge, now_ms)
+
+
+def _others(
+    outcome: Outcome, view: BookView | None, own: Mapping[tuple[Outcome, int], int]
+) -> Depth | None:
+    return of_others(outcome, view.bids, view.asks, own) if view is not None else None
+
+
+def _rebate(market: Market, price: int) -> float:
+    """What the venue pays a maker for one share if the taker pays its fee, in dollars: the rebate
+    share of rate·p(1-p) (strategy.md 8.2).
+    """
+    p = price / ONE
+    fee = market.fees.rate_ppm / 1e6 * (p * (1 - p)) ** market.fees.exponent
+    return fee * market.fees.rebate_ppm / 1e6

@@ -1,0 +1,137 @@
+"""Amounts on a trade that are corrected later: the last word counts, and nothing is left of the
+first (F30).
+"""
+
+from __future__ import annotations
+
+import random
+
+import attrs
+import pytest
+from ledger_kit import BUY, DOWN, MARKET, SELL, UP, funded, leg, trade
+
+from polybot.domain.booking import REST
+from polybot.domain.ledger import Ledger
+from polybot.domain.orders import FillLeg, TradeSeen, TradeStatus
+from polybot.domain.units import SHARE
+
+KEY = MARKET.condition_id
+MATCHED, RETRYING, MINED, CONFIRMED, FAILED = TradeStatus
+LIVES = 2_000
+
+
+def figures(ledger: Ledger) -> tuple[object, ...]:
+    books = ledger.books[KEY]
+    return (
+        ledger.cash, ledger.realised, books.holdings(), books.fees, books.rebate_estimate,
+        books.fills, books.volume,
+    )  # fmt: skip
+
+
+def life(*trades: TradeSeen) -> Ledger:
+    ledger = funded(1_000 * SHARE)
+    ledger.open(MARKET)
+    for one in trades:
+        ledger.book(one)
+    return ledger
+
+
+@pytest.mark.parametrize("status", [RETRYING, MINED, CONFIRMED])
+@pytest.mark.parametrize(
+    "right",
+    [leg(shares=9), leg(shares=11), leg(price=4_900), attrs.evolve(leg(), shares=9_999_999)],
+)
+def test_a_later_rank_corrects(status: TradeStatus, right: FillLeg) -> None:
+    """Told with 10 shares at the match and otherwise afterwards: as if it had been so told."""
+    corrected = life(trade("t", leg()), trade("t", right, status=status))
+    assert figures(corrected) == figures(life(trade("t", right, status=status)))
+
+
+def test_rest_corrects_the_stream_and_not_the_other_way_round() -> None:
+    """Of one rank the REST row counts, whichever comes first; a stream's repeat changes nothing."""
+    stream = attrs.evolve(trade("t", leg(shares=10), status=CONFIRMED), source="user stream")
+    rest = attrs.evolve(trade("t", leg(shares=9), status=CONFIRMED), source=REST)
+    right = figures(life(rest))
+    assert figures(life(stream, rest)) == right
+    assert figures(life(rest, stream)) == right
+    assert figures(life(stream, rest, stream, rest)) == right
+    assert not life(stream).knows(rest)
+    assert life(rest).knows(stream)
+
+
+def test_a_correction_is_evidence_like_everything_else() -> None:
+    """What was posted is not erased but reversed: the transactions tell both, and sum to one."""
+    ledger = life(trade("t", leg(shares=10)), trade("t", leg(shares=9), status=CONFIRMED))
+    told = [one.evidence for one in ledger.books[KEY].transactions]
+    assert told == ["trade t MATCHED", *["trade t CONFIRMED"] * 3]
+    assert not life(trade("t", leg(shares=10)), trade("t", leg(shares=10))).knows(
+        trade("t", leg(shares=9), status=MINED)
+    )
+
+
+def test_a_late_old_word_corrects_nothing() -> None:
+    """A lower rank that comes late has nothing to say about amounts (F14)."""
+    late = trade("t", leg(shares=10), status=MATCHED)
+    right = trade("t", leg(shares=9), status=CONFIRMED)
+    assert figures(life(right, late)) == figures(life(right))
+    assert life(right).knows(late)
+
+
+def test_a_failure_with_other_amounts_takes_back_what_was_booked() -> None:
+    """FAILED reverses the postings, not the message's amounts (F31)."""
+    ledger = life(trade("t", leg(shares=10)), trade("t", leg(shares=9), status=FAILED))
+    assert figures(ledger) == figures(life())
+
+
+def test_one_order_s_correction_leaves_the_other_alone() -> None:
+    """Two orders of ours in one trade: only the one told otherwise is booked anew (F26)."""
+    one, two = leg(order_id="0x1"), leg(DOWN, 3_000, order_id="0x2")
+    less = leg(DOWN, 3_000, 9, order_id="0x2")
+    ledger = life(trade("t", one, two), trade("t", one, less, status=MINED))
+    assert figures(ledger) == figures(life(trade("t", one, less, status=MINED)))
+    assert len(ledger.books[KEY].transactions) == 4
+
+
+def test_random_lives_end_as_if_told_right_at_once() -> None:
+    """Wrong first words, right last ones, in any interleaving of trades: to the unit the books of a
+    life that was told right.
+    """
+    corrected = 0
+    for seed in range(LIVES):
+        rng = random.Random(seed)
+        messages: list[list[TradeSeen]] = []
+        for number in range(rng.randint(1, 4)):
+            right = _drawn(rng, number)
+            wrong = attrs.evolve(
+                right,
+                legs=tuple(attrs.evolve(one, shares=one.shares + 1) for one in right.legs),
+            )
+            first = wrong if rng.random() < 0.6 else right
+            corrected += first is wrong
+            messages.append([first, attrs.evolve(right, status=rng.choice((MINED, CONFIRMED)))])
+        told: list[TradeSeen] = []
+        left = [list(stream) for stream in messages]
+        while any(left):
+            told.append(rng.choice([stream for stream in left if stream]).pop(0))
+        once = life(*(stream[-1] for stream in messages))
+        assert figures(life(*told)) == figures(once), f"seed {seed}"
+    assert corrected > LIVES
+
+
+def _drawn(rng: random.Random, number: int) -> TradeSeen:
+    legs = tuple(
+        FillLeg(
+            f"0x{rng.randrange(3)}", MARKET.token(rng.choice((UP, DOWN))), BUY,
+            rng.randrange(1, 100) * 100, rng.randrange(1, 50_000_000), rng.random() < 0.7,
+        )
+        for _ in range(rng.randint(1, 3))
+    )  # fmt: skip
+    return TradeSeen(f"t{number}", KEY, MATCHED, legs, number, "user stream")
+
+
+def test_a_corrected_sale() -> None:
+    """Shares sold and their cost come back before the right amount goes."""
+    bought = trade("b", leg(price=4_000, shares=20), status=CONFIRMED)
+    sold = trade("s", leg(shares=10, side=SELL))
+    right = trade("s", leg(shares=5, side=SELL), status=CONFIRMED)
+    assert figures(life(bought, sold, right)) == figures(life(bought, right))

@@ -1,0 +1,253 @@
+"""`lab calibration` and `lab season`: logs, recordings, tables, pictures, and bad files."""
+
+from __future__ import annotations
+
+import math
+import random
+from pathlib import Path
+
+import orjson
+import pytest
+import zstandard
+
+from polybot import season_file
+from polybot.calibration_log import CalibrationLog, line, read
+from polybot.domain.market import FeeSchedule, Market, TwapPair
+from polybot.lab import calibration, season
+from polybot.lab.crowd_chances import watch
+from polybot.lab.replayed_prices import replay
+from polybot.pricing.calibration import Row, Sample
+from polybot.pricing.fair import Fair
+from polybot.pricing.params import PricingParams
+from polybot.pricing.season import Season
+from polybot.records import Records
+
+RECORDINGS = Path(__file__).resolve().parents[2].parent / "shared" / "data" / "recordings"
+START_MS = 1_784_851_200_000
+FAIR = Fair(0.6, 0.25, 0.02, 0.39, 8e-5, 280.0, 100_000.0, 100_000.0)
+ROWS = [
+    Row("m1", Sample(60.0, 0.7, 0.5, 8e-5, 0.65, 0.66), 1),
+    Row("m1", Sample(10.0, 0.9, 1.3, 8e-5), 1),
+    Row("m2", Sample(60.0, 0.3, -0.5, 8e-5, 0.35, 0.34), 0),
+]
+
+
+def test_a_log_is_read_as_it_was_written(tmp_path: Path) -> None:
+    """Every figure survives, also the market that was not there."""
+    path = tmp_path / "log.jsonl"
+    path.write_bytes(b"".join(map(line, ROWS)))
+
+    assert read(path) == ROWS
+
+
+def test_a_line_cut_short_by_a_crash_is_left_out(tmp_path: Path) -> None:
+    """The last line may be half a line; any other that is none is named."""
+    path = tmp_path / "log.jsonl"
+    whole = b"".join(map(line, ROWS))
+    path.write_bytes(whole + line(ROWS[0])[:20])
+    assert read(path) == ROWS
+
+    path.write_bytes(b'{"slug": "x"}\n' + whole)
+    with pytest.raises(ValueError, match="line 1"):
+        read(path)
+    path.write_bytes(line(ROWS[0]).replace(b"0.7", b'"a"') + whole)
+    with pytest.raises(ValueError, match="line 1"):
+        read(path)
+
+
+def records(outcome: str | None) -> Records:
+    market = Market(
+        series="btc-5m", slug="m", condition_id="0xc", up_token="1", down_token="2",
+        start_ms=START_MS, end_ms=START_MS + 300_000, rule=TwapPair("btcusd", 60), tick=100,
+        min_size=5_000_000, fees=FeeSchedule(0, 1, 0),
+    )  # fmt: skip
+    kept = Records()
+    record = kept.of(market)
+    record.sampler.take(60.0, FAIR, 0.55, 0.57)
+    record.outcome = outcome
+    return kept
+
+
+async def test_samples_are_written_once_when_the_result_is_known(tmp_path: Path) -> None:
+    """Not before, not twice, and not for a void."""
+    path = tmp_path / "deep" / "log.jsonl"
+    for outcome in (None, "void, Up at 0.5"):
+        await CalibrationLog(records(outcome), path).write()
+    assert not path.exists()
+    log = CalibrationLog(records("Down"), path)
+
+    await log.write()
+    await log.write()
+
+    assert read(path) == [Row("m", Sample(60.0, 0.6, 0.25, 8e-5, 0.55, 0.57), 0)]
+
+
+async def test_a_disk_that_fails_costs_lines_only(tmp_path: Path) -> None:
+    """The bot trades on: calibration is a duty, not a condition."""
+    (tmp_path / "file").write_text("in the way")
+    log = CalibrationLog(records("Up"), tmp_path / "file" / "log.jsonl")
+
+    await log.write()
+
+    assert log._told
+
+
+def test_the_command_scores_a_log(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """A table by time to close with the market beside us, and a picture any browser opens."""
+    path, picture = tmp_path / "log.jsonl", tmp_path / "diagram.svg"
+    path.write_bytes(b"".join(map(line, ROWS)))
+
+    code = calibration.main(["--log", str(path), "--diagram", str(picture)])
+
+    told = capsys.readouterr().out.splitlines()
+    assert code == 0
+    (near,) = [text.split() for text in told if text.startswith("≤ 60 s")]
+    assert near[3:5] == ["2", "2"]
+    assert near[5] == near[9] == "0.0900"
+    assert near[10] == "0.1225"
+    assert picture.read_text().count("<circle") == 3 + 2
+    assert picture.read_text().startswith("<svg ")
+
+
+@pytest.mark.parametrize("content", [b"", b"not json\n{}\n"])
+def test_nothing_to_score_is_said(
+    content: bytes, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """An empty or damaged log is exit code 2 and a reason."""
+    path = tmp_path / "log.jsonl"
+    path.write_bytes(content)
+
+    assert calibration.main(["--log", str(path)]) == 2
+    assert calibration.main(["--log", str(tmp_path / "none")]) == 2
+    assert capsys.readouterr().err
+
+
+def write_vendor(folder: Path, *, outcome: list[str]) -> None:
+    """An invented recording in the vendor's form: one window that ends above its strike."""
+    rng, price, lines = random.Random(1), 60_000.0, []
+    head = "feed_ts_ms,value,full_accuracy_value,server_ts_ms,recv_ms"
+    for second in range(-400, 301):
+        price += 2 * rng.gauss(0, 1) + 0.5
+        stamp = START_MS + second * 1000
+        scaled = f"{price:.6f}".replace(".", "") + "0" * 12
+        lines.append(f"{stamp},{price:.6f},{scaled},{stamp + 1100},{stamp + 1300}")
+        if second == 0:
+            strike = scaled
+    raw = {
+        "slug": f"btc-updown-5m-{START_MS // 1000}", "conditionId": "0x" + "ab" * 32,
+        "outcomes": '["Up", "Down"]', "clobTokenIds": '["1", "2"]',
+        "eventStartTime": "2026-07-24T00:00:00Z", "endDate": "2026-07-24T00:05:00Z",
+        "orderPriceMinTickSize": 0.01, "orderMinSize": 5, "feesEnabled": False,
+        "resolutionSource": "https://data.chain.link/streams/btc-usd",
+        "description": "the price according to Chainlink",
+    }  # fmt: skip
+    row = {"slug": raw["slug"], "strike_value": strike, "outcome_prices": outcome, "raw": raw}
+    for name, text in (
+        ("BTCUSD-x.csv.zst", "\n".join([head, *lines]).encode()),
+        ("BTC-5m-markets-x.jsonl.zst", orjson.dumps(row)),
+    ):
+        (folder / name).write_bytes(zstandard.ZstdCompressor().compress(text))
+
+
+def test_a_recording_is_replayed_and_judged(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The rule of the metadata is held against the result; a contradiction is exit code 1."""
+    write_vendor(tmp_path, outcome=["1", "0"])
+    found = replay(tmp_path, PricingParams())
+
+    assert (found.settled, found.agreed) == (1, 1)
+    assert [row.sample.left_s for row in found.rows] == sorted(
+        (row.sample.left_s for row in found.rows), reverse=True
+    )
+    assert found.rows[-1].sample.q > 0.9
+
+    write_vendor(tmp_path, outcome=["0", "1"])
+    assert calibration.main(["--recordings", str(tmp_path)]) == 1
+    assert "0 of 1 results as paid" in capsys.readouterr().out
+
+
+@pytest.mark.skipif(not RECORDINGS.exists(), reason="the recordings are not on this machine")
+def test_the_recordings_are_reproduced() -> None:
+    """130 markets of July and the joined one of April; our probabilities beat a coin (3.5)."""
+    found = replay(RECORDINGS, PricingParams())
+
+    assert (found.settled, found.agreed) == (131, 131)
+    pairs = [(row.sample.q, row.up) for row in found.rows]
+    assert len(pairs) > 1500
+    assert math.fsum((q - up) ** 2 for q, up in pairs) / len(pairs) < 0.16
+    assert sum(row.sample.market is not None for row in found.rows) >= 8
+
+
+def test_the_crowd_is_a_rival() -> None:
+    """Two invented windows give samples with a market beside each, the same ones for one seed, and
+    results by today's rule (strategy.md 3.5).
+    """
+    rows = watch(2, 1, 0.02, PricingParams())
+
+    assert len({row.slug for row in rows}) == 2
+    assert rows == watch(2, 1, 0.02, PricingParams())
+    seen = [row.sample for row in rows if row.sample.market is not None]
+    assert len(seen) > len(rows) / 2
+    assert all(0 < (sample.market or 0) < 1 for sample in seen)
+    for row in rows:
+        if row.sample.left_s <= 10:
+            assert (row.sample.q > 0.5) == bool(row.up)
+
+
+# --- seasons --------------------------------------------------------------------------------------
+
+
+def candles(path: Path, *, weeks: int = 5, scale: int = 1, head: str = "") -> Path:
+    rng, price, lines = random.Random(2), 60_000.0, [head] if head else []
+    for step in range(weeks * 7 * 288):
+        lively = 3.0 if (step // 12) % 24 == 14 else 1.0
+        price *= math.exp(1e-3 * lively * rng.gauss(0, 1))
+        at = (1_790_553_600_000 + step * 300_000) * scale
+        lines.append(f"{at},0,0,0,{price:.2f},0,0,0,0,0,0,0")
+    path.write_text("\n".join(lines))
+    return path
+
+
+@pytest.mark.parametrize(("scale", "head"), [(1, ""), (1000, ""), (1, "open_time,open,high")])
+def test_a_season_is_fitted_and_read_back(
+    scale: int, head: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Archive files in milliseconds or microseconds, with a heading or without."""
+    source, out = candles(tmp_path / "c.csv", scale=scale, head=head), tmp_path / "s.json"
+    out.write_bytes(season_file.text({"ethusd": Season()}))
+
+    code = season.main(["--candles", str(source), "--symbol", "btcusd", "--out", str(out)])
+
+    assert code == 0
+    assert "14h" in capsys.readouterr().out
+    found = season_file.read(out)
+    assert set(found) == {"btcusd", "ethusd"}
+    assert found["btcusd"].factors[14] > 2 * found["btcusd"].factors[3]
+
+
+def test_bad_candles_are_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Too few weeks, a line that is none, a price that is none: exit code 2, nothing written."""
+    out = tmp_path / "s.json"
+    few = candles(tmp_path / "few.csv", weeks=2)
+    torn = tmp_path / "torn.csv"
+    torn.write_text("1790553600000,0,0,0,60000\nx,y\n")
+    negative = tmp_path / "negative.csv"
+    negative.write_text("1790553600000,0,0,0,-5\n")
+    for path in (few, torn, negative, tmp_path / "none.csv"):
+        assert season.main(["--candles", str(path), "--symbol", "b", "--out", str(out)]) == 2
+
+    assert "line 2" in capsys.readouterr().err
+    assert not out.exists()
+
+
+@pytest.mark.parametrize(
+    "content", [b"[]", b"{}}", b'{"btcusd": {"factors": [1]}}', b'{"b": {"factors": "x"}}']
+)
+def test_a_damaged_season_file_is_refused(content: bytes, tmp_path: Path) -> None:
+    """What is no file of seasons is a reason, not a season."""
+    path = tmp_path / "s.json"
+    path.write_bytes(content)
+
+    with pytest.raises(ValueError, match="no file of seasons"):
+        season_file.read(path)

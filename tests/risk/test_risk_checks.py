@@ -1,0 +1,251 @@
+"""Worst losses, the limits on them, and the room that is left."""
+
+from __future__ import annotations
+
+import attrs
+import pytest
+from hypothesis import given, strategies as st
+from risk_kit import FIVE
+
+from polybot.domain.market import Outcome, Side
+from polybot.domain.orders import NewOrder
+from polybot.domain.units import SHARE, USD, notional
+from polybot.risk.checks import Limit, Standing, loss_scale_ppm, within_limits
+from polybot.risk.exposure import (
+    Elsewhere,
+    Exposure,
+    OpenBids,
+    cluster_of,
+    elsewhere,
+    inventory_room,
+)
+from polybot.risk.limits import RiskParams
+from polybot.risk.timetable import PPM
+
+UP, DOWN = Outcome.UP, Outcome.DOWN
+WIDE = RiskParams(
+    max_order_usd=10_000,
+    max_order_shares=100_000,
+    max_net_shares=100_000,
+    max_position_usd_per_token=100_000,
+    max_position_usd_per_market=100_000,
+    max_total_usd=1_000_000,
+)
+RICH = Standing(free_cash=10_000 * USD, equity=10_000 * USD)
+
+
+def dollars(amount: float) -> int:
+    return round(amount * USD)
+
+
+def bid(outcome: Outcome = UP, price: int = 5000, shares: int = 10) -> NewOrder:
+    return NewOrder(FIVE, outcome, Side.BUY, price, shares * SHARE)
+
+
+# --- the worst that can happen --------------------------------------------------------------------
+
+EXAMPLE = Exposure(
+    dollars(71), dollars(39.2), 150 * SHARE, 80 * SHARE, OpenBids(dollars(48), dollars(46), 2)
+)
+
+
+def test_the_example_of_the_reference() -> None:
+    """C_U = 71, n_U = 150, O_U = 48, C_D = 39.2, n_D = 80, O_D = 46: 78.20 (strategy.md 14)."""
+    assert EXAMPLE.worst_loss == dollars(78.2)
+    # The other branch of the same example: with nothing bid for Up it is L_U that remains.
+    assert attrs.evolve(EXAMPLE, down=300 * SHARE).worst_loss == dollars(6.2)
+
+
+AMOUNTS = st.integers(0, 1_000 * USD)
+
+
+@st.composite
+def exposures(draw: st.DrawFn) -> Exposure:
+    bids = OpenBids(draw(AMOUNTS), draw(AMOUNTS), draw(st.integers(0, 8)))
+    costs, shares = draw(st.tuples(AMOUNTS, AMOUNTS)), draw(st.tuples(AMOUNTS, AMOUNTS))
+    return Exposure(*costs, *shares, bids, draw(AMOUNTS))
+
+
+@given(exposures(), st.floats(0, 1), st.floats(0, 1), st.integers(1, 9_999), st.integers(1, 9_999))
+def test_nothing_that_fills_costs_more(
+    held: Exposure, up_part: float, down_part: float, up_price: int, down_price: int
+) -> None:
+    """Whichever part of the open bids fills, at whatever prices, and whoever wins: the loss is not
+    above the worst one (strategy.md 14).
+    """
+    spent_up, spent_down = int(held.bids.up * up_part), int(held.bids.down * down_part)
+    up = held.up + spent_up * 10_000 // up_price
+    down = held.down + spent_down * 10_000 // down_price
+    spent = held.cost + spent_up + spent_down
+
+    assert spent - up <= held.worst_loss + 1
+    assert spent - down <= held.worst_loss + 1
+
+
+@given(exposures(), st.sampled_from(Outcome), AMOUNTS)
+def test_a_bid_never_lowers_the_worst_loss(held: Exposure, outcome: Outcome, usd: int) -> None:
+    """More resting is never safer: it may fill, or not."""
+    after = held.with_bid(outcome, usd)
+
+    assert held.worst_loss <= after.worst_loss <= held.worst_loss + usd
+    assert after.at_risk == held.at_risk + usd
+    assert after.of(outcome) == held.of(outcome) + usd
+
+
+def test_money_spent_on_unknown_shares_is_lost_whole() -> None:
+    """A trade of which only the amount is known brings no share in the worst case (S7)."""
+    assert Exposure(loose=5 * USD).worst_loss == 5 * USD
+
+
+@pytest.mark.parametrize("field", ["cost_up", "cost_down", "up", "down", "loose"])
+def test_no_exposure_is_negative(field: str) -> None:
+    """A negative figure is a bug of the caller, never a smaller risk."""
+    with pytest.raises(ValueError, match="negative"):
+        Exposure(**{field: -1})  # type: ignore[arg-type]  # all of these are numbers
+
+
+def test_no_open_bid_is_negative() -> None:
+    """The same for open bids."""
+    for bad in ((-1, 0, 0), (0, -1, 0), (0, 0, -1)):
+        with pytest.raises(ValueError, match="negative"):
+            OpenBids(*bad)
+
+
+# --- all markets together -------------------------------------------------------------------------
+
+
+def test_clusters_are_assets() -> None:
+    """Windows of one asset are one cluster (strategy.md 14)."""
+    assert cluster_of("btc-5m") == cluster_of("btc-1h") == "btc"
+    assert cluster_of("eth-5m") == "eth"
+
+
+@given(st.lists(st.tuples(st.sampled_from(["btc", "eth"]), exposures()), max_size=5), AMOUNTS)
+def test_others_add_up(others: list[tuple[str, Exposure]], unexplained: int) -> None:
+    """Losses, dollars and orders of others are sums; what nobody explains counts everywhere."""
+    found = elsewhere(others, "btc", unexplained)
+
+    assert found.total_loss == unexplained + sum(e.worst_loss for _, e in others)
+    assert found.at_risk == unexplained + sum(e.at_risk for _, e in others)
+    assert found.orders == sum(e.bids.orders for _, e in others)
+    assert unexplained <= found.cluster_loss <= found.total_loss
+    if all(cluster == "btc" for cluster, _ in others):
+        assert found.cluster_loss == found.total_loss
+
+
+# --- limits ---------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("others", "limit"),
+    [
+        (Elsewhere(cluster_loss=dollars(1195)), None),
+        (Elsewhere(cluster_loss=dollars(1195) + 1), Limit.CLUSTER_LOSS),
+        (Elsewhere(total_loss=dollars(3995)), None),
+        (Elsewhere(total_loss=dollars(3995) + 1), Limit.TOTAL_LOSS),
+    ],
+)
+def test_twelve_and_forty_percent(others: Elsewhere, limit: Limit | None) -> None:
+    """The defaults of strategy.md 14: a cluster 12 % of equity, everything 40 %."""
+    standing = attrs.evolve(RICH, others=others)
+
+    assert within_limits(bid(), Exposure(), 0, standing, WIDE) is limit
+
+
+def test_three_percent_of_one_market() -> None:
+    """One market may lose 3 % of equity, near its close a fifth of that (strategy.md 14)."""
+    held = Exposure(cost_up=dollars(295))
+
+    assert within_limits(bid(), held, 0, RICH, WIDE) is None
+    dearer = attrs.evolve(held, cost_up=dollars(295) + 1)
+    assert within_limits(bid(), dearer, 0, RICH, WIDE) is Limit.MARKET_LOSS
+    late = Exposure(cost_up=dollars(55))
+    assert within_limits(bid(), late, 0, RICH, WIDE, PPM // 5) is None
+    late = attrs.evolve(late, cost_up=dollars(55) + 1)
+    assert within_limits(bid(), late, 0, RICH, WIDE, PPM // 5) is Limit.MARKET_LOSS
+
+
+def test_a_passed_limit_lets_us_pair() -> None:
+    """With the loss limit passed, what adds to the loss is refused and what pairs is not."""
+    held = Exposure(cost_up=dollars(500), up=1_000 * SHARE)
+
+    assert within_limits(bid(UP), held, 0, RICH, WIDE) is Limit.MARKET_LOSS
+    assert within_limits(bid(DOWN), held, 0, RICH, WIDE) is None
+
+
+def test_no_equity_no_bids() -> None:
+    """A wallet with nothing, or less, may lose nothing."""
+    for equity in (0, -5 * USD):
+        standing = attrs.evolve(RICH, equity=equity)
+        assert within_limits(bid(), Exposure(), 0, standing, WIDE) is Limit.MARKET_LOSS
+
+
+@given(exposures(), st.sampled_from(Outcome), st.integers(1, 99), st.integers(5, 300), AMOUNTS)
+def test_what_passes_keeps_every_limit(
+    held: Exposure, outcome: Outcome, cents: int, shares: int, others: int
+) -> None:
+    """Whatever is held and bid, an order that passes leaves every limit kept, or the loss no larger
+    than it was.
+    """
+    params = RiskParams(max_net_shares=300)
+    standing = Standing(
+        2_000 * USD, 2_000 * USD, held, Elsewhere(others, others, others, 3), 10 * USD
+    )
+    order = bid(outcome, cents * 100, shares)
+    if within_limits(order, held, 0, standing, params) is not None:
+        return
+    after = held.with_bid(outcome, notional(order.price, order.size))
+    scale = loss_scale_ppm(standing.day_loss, standing.equity, params)
+
+    assert after.bids.total <= standing.free_cash
+    assert after.bids.orders <= params.max_open_orders_per_market
+    assert after.at_risk <= params.max_position_usd_per_market * USD
+    assert after.at_risk + others <= params.max_total_usd * USD
+    toward = held.net if outcome is UP else -held.net
+    assert toward + order.size <= params.max_net_shares * SHARE
+    grown = after.worst_loss > held.worst_loss
+    assert not grown or after.worst_loss * PPM <= 60 * USD * scale
+    assert not grown or (after.worst_loss + others) * PPM <= 240 * USD * scale
+
+
+# --- after losses ---------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("loss", "part"), [(0, 1.0), (-50, 1.0), (15, 0.625), (30, 0.25), (500, 0.25)]
+)
+def test_limits_shrink_with_the_days_losses(loss: int, part: float) -> None:
+    """In a straight line from all to a quarter at 3 % of the morning's equity; profits do not
+    raise them.
+    """
+    equity = 1_000 * USD - loss * USD
+
+    assert loss_scale_ppm(loss * USD, equity, RiskParams()) == part * PPM
+
+
+def test_shrinking_can_be_switched_off() -> None:
+    """With 100 % left the limits stay as they are."""
+    params = RiskParams(shrink_to_percent=100)
+
+    assert loss_scale_ppm(400 * USD, 600 * USD, params) == PPM
+
+
+# --- the room for inventory -----------------------------------------------------------------------
+
+
+@given(st.integers(-500, 500), st.integers(0, 300), st.integers(0, 100))
+def test_the_room_is_what_fills_may_still_add(net: int, limit: int, same: int) -> None:
+    """Filling the room exactly reaches the limit on that side (strategy.md 9)."""
+    up = inventory_room(UP, net, limit, same)
+    down = inventory_room(DOWN, net, limit, same)
+
+    assert net + same + up == limit
+    assert -net + same + down == limit
+
+
+def test_contradictions_are_refused() -> None:
+    """A smaller limit may not lie above a larger one."""
+    with pytest.raises(ValueError, match="max_market_loss_percent"):
+        RiskParams(max_market_loss_percent=13)
+    with pytest.raises(ValueError, match="max_order_usd"):
+        RiskParams(max_order_usd=600)

@@ -1,0 +1,183 @@
+"""Every wallet's way onto the chain, every protocol, every operation (onchain.md 5 to 7)."""
+
+from __future__ import annotations
+
+from collections import Counter
+
+import attrs
+import orjson
+import pytest
+import trio
+from shell_kit import HOUR_MS, Scene, clean, playing, scene, shell_config
+from test_shell_inventory import merged_there, merging, moved, steps
+from venue_bent import answer
+
+from polybot.config import BotParams
+from polybot.domain.units import SHARE
+from polybot.exchange.resolution import Bend
+from polybot.exchange.terms import Terms
+from polybot.execution.inventory import InventoryParams
+from polybot.patient_clock import PatientClock
+from polybot.venue.relayer import GAS_LEAST
+
+BUSY = {"error": "wallet busy: 0xw has an active action"}
+EARLY = InventoryParams(merge_shares=5, merge_equity_percent=0)
+LATE_MS = HOUR_MS + 120_000  # into a window: its end is near
+AT_ONCE = attrs.evolve(shell_config(), inventory=EARLY)
+
+
+@pytest.mark.parametrize("kind", [0, 1, 2], ids=["EOA", "proxy", "Safe"])
+async def test_pairs_are_merged_from_every_kind_of_wallet(
+    fast_clock: PatientClock, kind: int
+) -> None:
+    """A plain wallet sends its own transaction, a proxy and a Safe go through the relayer; each
+    signs its own way, and the money is the same (onchain.md 5, 7.3, 8).
+    """
+    async with playing(config=AT_ONCE, kind=kind) as it:
+        condition = await merging(it, 5)
+        await it.until(lambda: merged_there(it, condition), "the merge", 200)
+        submitted = it.venue.asked("POST", "/submit")
+        report = await it.end()
+
+    assert bool(submitted) is (kind != 0)
+    clean(report)
+
+
+async def test_a_plain_wallet_without_gas_says_so_and_waits(fast_clock: PatientClock) -> None:
+    """Below the least, nothing is sent and the reason is told; with gas it goes on (issue C, 7)."""
+    async with playing(config=AT_ONCE, kind=0) as it:
+        it.venue.chain.chain.gas[it.venue.account] = GAS_LEAST - 1
+        waits = it.bot.inventory.waits
+        condition = await merging_due(it)
+        await it.until(
+            lambda: "POL left for gas" in it.bot.inventory.waits.get(condition, ""), "a reason", 60
+        )
+        assert steps(it) == []
+        it.venue.chain.faucet.give_gas(it.venue.account)
+        await it.until(lambda: merged_there(it, condition), "the merge", 200)
+        report = await it.end()
+
+    assert waits is not None
+    clean(report)
+
+
+async def merging_due(it: Scene) -> str:
+    """Let bids be filled until five pairs are confirmed."""
+
+    def due() -> bool:
+        for order in it.venue.live:
+            it.venue.hit(order)
+        books = it.bot.ctx.account.ledger.books.get(it.market.condition_id)
+        return books is not None and books.holdings().mergeable >= 5 * SHARE
+
+    await it.until(due, "five pairs", 100)
+    return it.market.condition_id
+
+
+async def test_protocol_v2_goes_through_the_router(fast_clock: PatientClock) -> None:
+    """Positions of the new protocol are merged and redeemed by the Router, amounts named (6.2)."""
+    async with playing(at_ms=LATE_MS, config=AT_ONCE, terms=Terms(protocol="v2")) as it:
+        condition = await merging(it, 5)
+        market = it.market
+        await it.until(lambda: merged_there(it, condition), "the merge", 200)
+        await it.filled()
+        await it.until(lambda: condition not in it.bot.inventory.watched, "it is closed", 500)
+        report = await it.end()
+        kinds = {kind for kind, step in asked(it)}
+
+    assert market.version == "v2"
+    assert {"merge", "redeem"} <= kinds
+    clean(report)
+
+
+def asked(it: Scene) -> list[tuple[str, str]]:
+    """What the journal ever told of operations, of closed markets, too."""
+    rows = it.bot.ctx.account.journal.store._database.execute(
+        "SELECT body FROM entries WHERE kind = 'Moved' ORDER BY seq"
+    )
+    bodies = [orjson.loads(body) for (body,) in rows]
+    return [(body["kind"], body["step"]) for body in bodies]
+
+
+async def test_a_void_pays_half(fast_clock: PatientClock) -> None:
+    """The chain's vector is (1, 1): every share is redeemed at half a dollar, rounded as on chain,
+    and both books agree (F36).
+    """
+    async with playing(at_ms=LATE_MS) as it:
+        market = it.market
+        it.venue.lifecycle.bend(market, Bend(void=True))
+        await it.filled(3)
+        watched = it.bot.inventory.watched
+        await it.until(lambda: market.condition_id not in watched, "redeemed and closed", 600)
+        record = it.bot.ctx.records.by_market[market.condition_id]
+        kinds = asked(it)
+        report = await it.end()
+
+    assert record.outcome == "void, Up at 0.5"
+    assert ("redeem", "done") in kinds
+    assert record.final is not None
+    assert record.final.redeemed > 0
+    clean(report)
+
+
+async def test_inventory_is_split_before_a_window_is_quoted(fast_clock: PatientClock) -> None:
+    """Configured, each fresh window begins with so many pairs, at half a dollar a share (15)."""
+    seeded = attrs.evolve(
+        shell_config(), inventory=InventoryParams(seed_shares=10, merge_shares=1_000)
+    )
+    async with playing(config=seeded) as it:
+        await it.until(lambda: ("split", "done") in steps(it), "a split", 100)
+        split = [b for b in it.bot.ctx.account.ledger.books.values() if b.holdings().up]
+        assert all(
+            books.cost(books.market.outcome_of(books.market.up_token)) >= 5 * SHARE
+            for books in split
+        )
+        report = await it.end()
+
+    assert split
+    clean(report)
+
+
+async def test_a_busy_wallet_is_asked_again(fast_clock: PatientClock) -> None:
+    """400 with an action in flight: the SDK waits and sends the same again, and it is one
+    operation of ours, merged once (onchain.md 7.4).
+    """
+    body, json = orjson.dumps(BUSY), ("content-type", "application/json")
+    async with playing(config=AT_ONCE) as it:
+        busy = it.venue.bend(
+            "POST", "/submit", act=answer(400, body, json), service="relayer", times=2
+        )
+        condition = await merging(it, 5)
+        await it.until(lambda: merged_there(it, condition), "the merge", 280)
+        told = steps(it)
+        report = await it.end()
+
+    assert busy.met == 2
+    assert told[:3] == [("merge", "asked"), ("merge", "sent"), ("merge", "done")]
+    clean(report)
+
+
+async def test_what_is_due_in_two_markets_goes_in_one_transaction(
+    fast_clock: PatientClock,
+) -> None:
+    """While one transaction is on its way more becomes due: it goes together, and each market's
+    part is booked for itself (onchain.md 7.4).
+    """
+    two = attrs.evolve(AT_ONCE, bot=BotParams(series=("btc-5m", "btc-15m")))
+    async with scene(config=two) as it, trio.open_nursery() as nursery:
+        it.venue.chain.relayer.queue.policy.extra_ms = 15_000
+        nursery.start_soon(it.run)
+
+        def batched() -> set[str]:
+            """Submissions with more than one market in them."""
+            for order in it.venue.live:
+                it.venue.hit(order)
+            names = Counter(one.submission for one in moved(it) if one.step == "done")
+            return {name for name, count in names.items() if count > 1}
+
+        await it.until(batched, "a batch that is done", 280)
+        booked = {one.condition_id for one in moved(it) if one.submission in batched()}
+        report = await it.end()
+
+    assert len(booked) == 2
+    clean(report)

@@ -1,0 +1,125 @@
+"""What the venue pays half an hour after midnight is read, booked and told (clob.md 6.2, 6.3)."""
+
+from __future__ import annotations
+
+import attrs
+import orjson
+import pytest
+from shell_kit import HOUR_MS, Scene, clean, playing
+from test_shell_restart import killed, started
+from venue_bent import answer
+
+from polybot.domain.accounts import Kind
+from polybot.domain.units import SHARE
+from polybot.exchange.model import Event, Traded
+from polybot.exchange.payday import DAY_MS, LEAST, SETTLED_MS
+from polybot.execution.reconcile import PAYMENT_MS
+from polybot.patient_clock import PatientClock
+
+MIDNIGHT_MS = HOUR_MS // DAY_MS * DAY_MS + DAY_MS
+PAYDAY_MS = MIDNIGHT_MS + SETTLED_MS
+YESTERDAY = MIDNIGHT_MS // DAY_MS - 1
+EMPTY = orjson.dumps({"data": [], "pagination": {"has_more": False, "next_cursor": None}})
+
+
+def paid(it: Scene, kind: Kind) -> int:
+    return -it.bot.ctx.account.ledger.accounts.total(kind)
+
+
+def pay(it: Scene, dollars: int) -> None:
+    """The venue pays us a reward now, as its programs do (Rewards._pay)."""
+    venue = it.venue
+    amount = dollars * SHARE
+    venue.engine.pay_reward(venue.demo_wallets.deposit, amount, venue.clock.now_ms())
+
+
+def date_back(it: Scene) -> None:
+    """Have the program take every fill from now on for one of yesterday: waiting for a real
+    midnight and half an hour more would cost two minutes of ours.
+    """
+    rebates = it.venue.clob.rebates
+
+    def retold(event: Event) -> None:
+        if isinstance(event, Traded):
+            trade = attrs.evolve(event.trade, matched_ms=MIDNIGHT_MS - 1)
+            rebates.on_event(Traded(trade, trade.matched_ms))
+
+    it.venue.engine.listeners.append(retold)
+
+
+async def test_a_run_across_payday_books_its_rebate(fast_clock: PatientClock) -> None:
+    """What yesterday's fills have earned is paid at 00:30: the bot quotes on, books it as a rebate
+    with the venue's row as evidence, and both books agree (clob.md 6.2, feeds.md 11).
+    """
+    async with playing(at_ms=PAYDAY_MS - 180_000) as it:
+        rebates, wallet = it.venue.clob.rebates, it.venue.demo_wallets.deposit
+        date_back(it)
+
+        def earned() -> bool:
+            for order in it.venue.live:
+                it.venue.hit(order)
+            return rebates.of_day(YESTERDAY, wallet).get(it.market.condition_id, 0) >= LEAST
+
+        await it.until(earned, "a dollar of rebates", 150)
+        assert it.venue.clock.now_ms() < PAYDAY_MS
+        await it.until(lambda: rebates.paid[wallet], "payday", 240)
+        await it.until(lambda: paid(it, Kind.REBATES), "it is booked", 60)
+        assert paid(it, Kind.REBATES) == rebates.paid[wallet] >= LEAST
+        assert paid(it, Kind.REWARDS) == 0
+        told = [one.evidence for one in it.bot.ctx.account.ledger.transactions]
+        assert [one for one in told if one.startswith("MAKER_REBATE 0x")]
+        await it.requoting()
+        assert it.bot.ctx.health.halted == {}
+        report = await it.end()
+
+    assert report.rebates_paid == rebates.paid[wallet]
+    clean(report)
+
+
+async def test_a_payment_nobody_tells_of_halts_at_last(fast_clock: PatientClock) -> None:
+    """While the index cannot be read the cash waits for its evidence, ten minutes; told within
+    them, it is booked, and nothing has halted (G14).
+    """
+    async with playing() as it:
+        bend = it.venue.bend("GET", "/v2/activity", act=answer(503), service="data")
+        pay(it, 7)
+        await it.until(lambda: it.bot.ctx.reconciler.balances.surplus, "the cash is seen", 60)
+        met = bend.met
+        await it.until(lambda: bend.met > met, "the index is asked", 60)
+        it.venue.bends.remove(bend)
+        await it.until(lambda: paid(it, Kind.REWARDS), "it is booked", PAYMENT_MS / 1000)
+        assert it.bot.ctx.health.halted == {}
+        report = await it.end()
+
+    assert report.rewards_paid == 7 * SHARE
+    clean(report)
+
+
+@pytest.mark.parametrize("late", [False, True], ids=["told", "told late"])
+async def test_a_payment_while_we_were_dead(fast_clock: PatientClock, late: bool) -> None:
+    """Paid between a death and the next start, and told then or only afterwards: it ends in its
+    own account, once, also after another start (F63; the index lags, feeds.md 11).
+    """
+    async with started() as it:
+        capital = it.bot.ctx.account.ledger.capital
+        pay(it, 7)
+        bend = it.venue.bend("GET", "/v2/activity", act=answer(200, EMPTY), service="data")
+        if not late:
+            it.venue.bends.remove(bend)
+        async with killed(it) as again:
+            await again.until(lambda: again.bot.ready, "venue and journal agree")
+            found = again.bot.ctx.account.ledger.capital - capital
+            assert found == (7 * SHARE if late else 0)
+            if late:
+                it.venue.bends.remove(bend)
+                await again.bot.ctx.reconciler.payments.read()
+            assert paid(again, Kind.REWARDS) == 7 * SHARE
+            assert again.bot.ctx.account.ledger.capital == capital
+            async with killed(again) as third:
+                await third.until(lambda: third.bot.ready, "they agree again")
+                await third.bot.ctx.reconciler.payments.read()
+                assert paid(third, Kind.REWARDS) == 7 * SHARE
+                assert third.bot.ctx.account.ledger.capital == capital
+                report = await third.end()
+
+    clean(report)

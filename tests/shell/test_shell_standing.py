@@ -1,0 +1,103 @@
+"""Where the wallet stands, as the account tells it to each market's desk."""
+
+from __future__ import annotations
+
+import attrs
+from desk_kit import MARKET, START
+
+from polybot.account import Account
+from polybot.domain.ledger import Ledger
+from polybot.domain.market import Side
+from polybot.domain.orders import FillLeg, TradeSeen, TradeStatus
+from polybot.domain.units import SHARE, USD
+from polybot.risk.exposure import OpenBids
+
+OTHER = attrs.evolve(MARKET, condition_id="0xd", slug="other", up_token="333", down_token="444")
+ETH = attrs.evolve(OTHER, condition_id="0xe", series="eth-5m", up_token="555", down_token="666")
+
+
+class Still:
+    """A clock that stands still."""
+
+    def now_ms(self) -> int:
+        return START
+
+
+def account() -> Account:
+    """A wallet of a thousand dollars that holds 100 Up at 0.48 in MARKET, and 50 Down at 0.30 in
+    each of the others.
+    """
+    ledger = Ledger()
+    ledger.deposit(1_000 * USD, "a test")
+    for market, token, price, shares in (
+        (MARKET, MARKET.up_token, 4800, 100),
+        (OTHER, OTHER.down_token, 3000, 50),
+        (ETH, ETH.down_token, 3000, 50),
+    ):
+        ledger.open(market)
+        leg = FillLeg(f"o{token}", token, Side.BUY, price, shares * SHARE, maker=True)
+        ledger.book(
+            TradeSeen(f"t{token}", market.condition_id, TradeStatus.CONFIRMED, (leg,), START)
+        )
+    return Account(
+        client=None,  # type: ignore[arg-type]  # nothing is asked
+        clock=Still(),  # type: ignore[arg-type]
+        health=None,  # type: ignore[arg-type]
+        journal=None,  # type: ignore[arg-type]
+        ledger=ledger,
+    )
+
+
+def test_holdings_here_and_losses_elsewhere() -> None:
+    """This market by outcome; of the others what they may lose, in the cluster and in all."""
+    stands = account().standing(MARKET.condition_id)
+
+    assert stands.free_cash == 922 * USD
+    assert stands.equity == 922 * USD, "unpaired shares are surely worth nothing"
+    assert (stands.held.cost_up, stands.held.up, stands.held.down) == (48 * USD, 100 * SHARE, 0)
+    assert stands.held.bids == OpenBids(), "the desk knows its own orders best"
+    assert stands.others.cluster_loss == 15 * USD
+    assert stands.others.total_loss == stands.others.at_risk == 30 * USD
+
+
+def test_open_bids_elsewhere_count_by_outcome() -> None:
+    """A bid that would pair another market's holdings is no further loss there; cash it is."""
+    made = account()
+    made.reserved["0xd"] = 40 * USD
+    made.bids["0xd"] = OpenBids(up=30 * USD, down=10 * USD, orders=4)
+
+    stands = made.standing(MARKET.condition_id)
+
+    # If Up wins: 15 spent, Down bids of 10 fill, 50 Down are worth nothing.
+    assert stands.others.cluster_loss == 25 * USD
+    assert stands.others.at_risk == 70 * USD
+    assert stands.others.orders == 4
+    assert stands.free_cash == 882 * USD
+
+
+def test_what_nobody_explains_may_be_lost_whole() -> None:
+    """Orders in doubt of which no market is known count in every cluster (reconciler)."""
+    made = account()
+    made.reserved["late"] = 7 * USD
+
+    stands = made.standing(MARKET.condition_id)
+
+    assert stands.others.cluster_loss == 22 * USD
+    assert stands.others.total_loss == 37 * USD
+    assert stands.free_cash == 915 * USD
+
+
+def test_a_settled_market_risks_nothing() -> None:
+    """Once the payout is known there is nothing left to lose."""
+    made = account()
+    made.ledger.books["0xd"].up_payout = SHARE
+
+    assert made.standing(MARKET.condition_id).others.cluster_loss == 0
+
+
+def test_the_days_loss_is_the_loss_watchs() -> None:
+    """What today has cost is told by whoever measures it (risk/losses.py)."""
+    made = account()
+    made.day_loss = 9 * USD
+
+    assert made.standing(MARKET.condition_id).day_loss == 9 * USD
