@@ -150,8 +150,19 @@ def test_other_series_are_quieter() -> None:
 
 
 def test_somebody_at_the_touch_gets_fills() -> None:
-    """A joiner of the best bids on both sides is filled, and mostly by noise."""
-    world = synthetic(seed=7, intensity=0.2)
+    """A joiner of the best bids on both sides is filled; by noise most of all, over some windows.
+
+    Not in each: where the price runs away it is the informed who come.
+    """
+    by = Counter(name for seed in (7, 8, 9) for name in takers_of_a_joiner(seed))
+
+    assert by.total() >= 15
+    assert by.most_common(1)[0][0] == "noise"
+
+
+def takers_of_a_joiner(seed: int) -> list[str]:
+    """Who has taken from a hand that joins the touch, over one window."""
+    world = synthetic(seed=seed, intensity=0.2)
     stage = Stage(world)
     stage.run(OPEN_MS + 5000)
     market, engine = stage.market(OPEN_MS), stage.engine
@@ -169,13 +180,12 @@ def test_somebody_at_the_touch_gets_fills() -> None:
 
     stage.run(END_MS - 30_000, every_ms=500, sample=join)
 
-    takers = [
-        event.trade.taker.account
+    names = {hand.account: hand.name for hand in crowd_of(world).hands}
+    return [
+        names[event.trade.taker.account]
         for event in stage.heard(Traded)
         if any(fill.order.account == joiner.account for fill in event.trade.makers)
     ]
-    assert len(takers) >= 5
-    assert Counter(takers).most_common(1)[0][0] == crowd_of(world).noise.account
 
 
 @pytest.mark.parametrize("intensity", [0.0, -1.0, float("nan")])
