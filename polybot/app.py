@@ -105,7 +105,8 @@ class Bot:
                 logger.warning("{}: could not prove itself empty at the end", market)
         finally:
             self.stop(FAILED)  # says nothing where somebody has stopped us already
-            await self._empty_the_account()
+            with trio.move_on_after(RESTART_S + EMPTY_S, shield=True):
+                await self._empty_the_account()
             self._note_end()
         with trio.move_on_after(LAST_ACCOUNTS_S):
             await self._last_accounts()
@@ -182,7 +183,7 @@ class Bot:
         """
         patience, told = trio.current_time() + RESTART_S, False
         while not self.empty:
-            with trio.move_on_after(EMPTY_S, shield=True):
+            with trio.move_on_after(EMPTY_S):
                 self.empty = await self.ctx.reconciler.cancel_everything()
             away = self.ctx.reconciler.engine_away
             if away is None or trio.current_time() > patience:
