@@ -14,7 +14,6 @@ import attrs
 from polybot.domain.accounts import Account, Kind, Posting, confirmed, opposite
 from polybot.domain.market import Outcome, Side, taker_fee
 from polybot.domain.orders import FillLeg, TradeSeen, TradeStatus
-from polybot.domain.units import notional
 
 if TYPE_CHECKING:
     from polybot.domain.ledger import MarketBooks
@@ -81,7 +80,7 @@ def _enter(books: MarketBooks, booked: Booked, trade: TradeSeen) -> None:
     for leg in booked.legs.elements():
         _post(books, booked, trade, _postings(books, leg))
         booked.fills += 1
-        booked.volume += notional(leg.price, leg.shares)
+        booked.volume += leg.dollars
     _count(books, booked, 1)
 
 
@@ -116,7 +115,7 @@ def _count(books: MarketBooks, booked: Booked, sign: int) -> None:
 def _postings(books: MarketBooks, leg: FillLeg) -> list[Posting]:
     """What a matched leg moves: bought shares are promised, sold ones are gone at once."""
     fees, outcome = books.market.fees, books.market.outcome_of(leg.token)
-    dollars, taken = notional(leg.price, leg.shares), taker_fee(fees, leg.price, leg.shares)
+    dollars, taken = leg.dollars, taker_fee(fees, leg.price, leg.shares)
     fee, rebate = (0, taken * fees.rebate_ppm // 1_000_000) if leg.maker else (taken, 0)
     outside = books.account(Kind.OUTSIDE, leg.token)
     if leg.side is Side.BUY:

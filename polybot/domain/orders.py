@@ -12,6 +12,7 @@ import enum
 import attrs
 
 from polybot.domain.market import Market, Outcome, Side
+from polybot.domain.units import notional
 
 
 class TimeInForce(enum.Enum):
@@ -82,7 +83,12 @@ class OrderSeen:
 
 @attrs.frozen
 class FillLeg:
-    """One of our orders' part in one trade, in that order's own token, side and price."""
+    """One of our orders' part in one trade, in that order's own token, side and price.
+
+    `dust`: what it moved in dollars beyond price × shares rounded down, in 10⁻⁶. A maker moves
+    none; a taker who mints or merges makes up what its makers' amounts leave of a whole dollar a
+    pair (clob.md 3.2), and one with several makers at one price moves each one's amount.
+    """
 
     order_id: str
     token: str
@@ -90,6 +96,12 @@ class FillLeg:
     price: int
     shares: int
     maker: bool
+    dust: int = 0
+
+    @property
+    def dollars(self) -> int:
+        """What it moved without fees, 10⁻⁶."""
+        return notional(self.price, self.shares) + self.dust
 
 
 class TradeStatus(enum.IntEnum):

@@ -253,7 +253,7 @@ class OrderTable:
         dollars: Counter[str] = Counter()
         for leg in trade.legs:  # a taker has one leg for each price it met
             shares[leg.order_id] += leg.shares
-            dollars[leg.order_id] += notional(leg.price, leg.shares)
+            dollars[leg.order_id] += leg.dollars
         for order_id, filled in shares.items():
             tracked = self._orders.get(order_id)
             if tracked is None:

@@ -28,7 +28,7 @@ from polybot.domain.orders import (
     TradeSeen,
     TradeStatus,
 )
-from polybot.domain.units import LOT, SHARE, floor_to, notional
+from polybot.domain.units import LOT, SHARE, floor_to
 from polybot.execution.desk import Action, Budget, Cancel, Desired, Desk, Post
 from polybot.execution.doubts import LookUp, Surveyed
 from polybot.execution.firewall import Admission, Firewall
@@ -91,7 +91,7 @@ def must(true: object, what: str) -> None:
 def spent_on(leg: FillLeg) -> int:
     """Dollars (10⁻⁶) of one leg, a taker's with its fee."""
     fee = 0 if leg.maker else taker_fee(MARKET.fees, leg.price, leg.shares)
-    return notional(leg.price, leg.shares) + fee
+    return leg.dollars + fee
 
 
 @attrs.define(eq=False)

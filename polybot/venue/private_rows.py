@@ -126,23 +126,32 @@ def _implied_side(trade: Json, maker: Json) -> Side:
 def _taker_legs(trade: Json, makers: list[Json]) -> list[FillLeg]:
     """Our part as the taker: one leg per price the makers gave, if they add up to the trade's size.
 
-    The trade's own price is an average where several levels were hit; the makers' prices are exact.
+    The trade's own price is an average where several levels were hit; the makers' prices are exact,
+    and so are their amounts, each rounded down. Who mints or merges with them moves the rest of a
+    dollar a pair.
     """
     token = fields.text(trade, "asset_id")
     total = fields.amount(trade, "size")
     side = fields.side(trade)
-    by_price: dict[int, int] = {}
+    by_price: dict[int, tuple[int, int]] = {}  # our price → shares, dollars
     for maker in makers:
-        price = fields.price(maker, "price")
-        ours = price if maker.get("asset_id") == token else units.ONE - price
-        by_price[ours] = by_price.get(ours, 0) + fields.amount(maker, "matched_amount")
-    if sum(by_price.values()) != total:
-        by_price = {_against_us(fields.text(trade, "price"), side): total}
+        price, shares = fields.price(maker, "price"), fields.amount(maker, "matched_amount")
+        dollars = units.notional(price, shares)
+        if maker.get("asset_id") != token:
+            price, dollars = units.ONE - price, shares - dollars
+        before = by_price.get(price, (0, 0))
+        by_price[price] = (before[0] + shares, before[1] + dollars)
+    if sum(shares for shares, _ in by_price.values()) != total:
+        price = _against_us(fields.text(trade, "price"), side)
+        by_price = {price: (total, units.notional(price, total))}
     order_id = fields.text(trade, "taker_order_id")
     return [
-        FillLeg(order_id, token, side, price, shares, maker=False)
-        for price, shares in by_price.items()
-    ]
+        FillLeg(
+            order_id, token, side, price, shares, maker=False,
+            dust=dollars - units.notional(price, shares),
+        )
+        for price, (shares, dollars) in by_price.items()
+    ]  # fmt: skip
 
 
 def _against_us(text: str, side: Side) -> int:

@@ -141,6 +141,33 @@ def taker_trade(*makers: dict[str, object], **changes: object) -> str:
     return json.dumps(row | changes)
 
 
+def test_a_taker_moves_what_its_makers_leave_of_a_dollar_a_pair() -> None:
+    """Each maker's amount is rounded down: in a mint the taker pays one more (clob.md 3.2; found by
+    an agreement run, whose cash drifted by a micro-dollar at a time).
+    """
+    makers = (maker_row(DOWN, "0.37", "5.000001"), maker_row(DOWN, "0.37", "1.000003"))
+    event = only(decode_user(taker_trade(*makers, size="6.000004"), ME))
+
+    assert isinstance(event, TradeSeen)
+    (leg,) = event.legs
+    paid_by_makers = 1_850_000 + 370_001
+    assert leg.dollars == 6_000_004 - paid_by_makers == 3_780_003
+    assert leg.dust == 1
+
+    same = only(
+        decode_user(
+            taker_trade(
+                maker_row(UP, "0.63", "5.000001"),
+                maker_row(UP, "0.63", "1.000001"),
+                size="6.000002",
+            ),
+            ME,
+        )
+    )
+    assert isinstance(same, TradeSeen)
+    assert [leg.dollars for leg in same.legs] == [3_150_000 + 630_000]
+
+
 def test_a_taker_over_several_prices_gets_exact_legs() -> None:
     """One leg per price the makers gave, a mint's price seen from our token."""
     frame = taker_trade(maker_row(UP, "0.63", "5"), maker_row(DOWN, "0.36", "10"))
