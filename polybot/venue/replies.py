@@ -60,7 +60,7 @@ _BY_STATUS = {
     429: Reject.RATE_LIMITED,
 }
 _AMBIGUOUS_4XX = frozenset({408, 499})  # a gateway gave up waiting; the engine may not have
-_ENGINE_AWAY = frozenset({425, 503})  # restarting, or stopped altogether (clob.md 7.3)
+_ENGINE_AWAY = frozenset({425})  # it restarts, and comes back within minutes (clob.md 7.3)
 _ACCEPTED = frozenset({"live", "matched", "delayed", "unmatched"})
 
 

@@ -5,10 +5,13 @@ from __future__ import annotations
 import attrs
 import orjson
 from shell_kit import HOUR_MS, Scene, clean, playing, shell_config
-from venue_bent import lose_reply
+from venue_bent import Handler, lose_reply
 
 from polybot.config import Config
 from polybot.domain.ledger import MarketBooks
+from polybot.domain.units import SHARE
+from polybot.exchange.model import BUY, SELL
+from polybot.exchange.net import Request, Response
 from polybot.patient_clock import PatientClock
 
 EAGER = 0.1  # gamma per share: ten shares are a great risk to this maker
@@ -18,8 +21,8 @@ CUTOFF_S = 20.0
 
 def config(*, enabled: bool = True) -> Config:
     """Merges wait, so that the pairs can be counted; our own bids are far, so that nobody's are
-    better. The market's word counts most: a hushed crowd's book grows old, and the model alone
-    might call the missing side too dear.
+    better. The market's word counts most: the model alone might come to call the missing side
+    too dear.
     """
     made = shell_config(
         gamma_per_share=EAGER,
@@ -47,16 +50,32 @@ def books_of(it: Scene) -> MarketBooks:
 
 
 async def alone_on_one_side(it: Scene) -> None:
-    """Somebody fills one of our bids, and nobody any more."""
+    """Somebody fills one of our bids, and nobody any more; one member is left, who rests two cents
+    around the bot's own fair price, so that the missing side can be had.
+    """
     await it.filled()
     it.venue.crowd.hushed = True
-    held = books_of(it).holdings()
-    assert held.net
+    assert books_of(it).holdings().net
+    quote = it.bot.supervisor.scopes[it.market.slug].quote
+    await it.until(lambda: quote.decision.fair, "a fair price")
+    fair = quote.decision.fair or 0.5
+    engine, now_ms, hand = it.venue.engine, it.venue.clock.now_ms(), it.venue.taker
+    for owner in set(engine.desk.resting.live) - {it.venue.wallet.api_key}:
+        engine.cancel_where(owner, now_ms, condition_id=it.market.condition_id)
+    for side, price in ((BUY, fair - 0.02), (SELL, fair + 0.02)):
+        on_grid = round(price * 100) * 100
+        assert hand.rest(it.market, side, on_grid, 200 * SHARE, now_ms, post_only=False)
 
 
 def part_of(net: int, before: int) -> bool:
     """Whether `net` is less of the same side than `before`, or nothing."""
     return abs(net) < abs(before) and net * before >= 0
+
+
+async def lose_takes(request: Request, handle: Handler) -> Response:
+    """Carry out what takes and never say so."""
+    takes = b'"FAK"' in request.body or b'"FOK"' in request.body
+    return await (lose_reply(request, handle) if takes else handle(request))
 
 
 def to_cutoff_s(it: Scene) -> float:
@@ -99,7 +118,7 @@ async def test_a_take_without_an_answer_is_not_repeated(fast_clock: PatientClock
     """
     async with playing(at_ms=LATE_MS, config=config()) as it:
         await alone_on_one_side(it)
-        it.venue.bend("POST", "/order", "/orders", act=lose_reply)
+        it.venue.bend("POST", "/order", "/orders", act=lose_takes)
         books = books_of(it)
         before = books.holdings().net
         await it.until(lambda: books.fees > 0, "what was bought is found", 150)
