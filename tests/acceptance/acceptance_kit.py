@@ -147,6 +147,19 @@ def until_matched(post: Callable[[], T]) -> T:
     return post()
 
 
+def once_settled(post: Callable[[], T]) -> T:
+    """A sale of what has just been bought is refused until the venue has read its block."""
+    pause = threading.Event()
+    for _ in range(80):
+        try:
+            return post()
+        except Exception as error:
+            if "not enough balance" not in str(error):
+                raise
+            pause.wait(0.25)
+    return post()
+
+
 def eventually(look: Callable[[], T]) -> T:
     """What `look` returns when it no longer fails, asked every quarter of a second as the clients
     themselves wait for a settlement; at most for twenty.

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from decimal import Decimal
 
 import pytest
-from acceptance_kit import Market, Venue, until_matched
+from acceptance_kit import Market, Venue, once_settled, until_matched
 from polymarket import SecureClient
 from polymarket.errors import OrderHeartbeatMismatchError, RequestRejectedError
 from polymarket.models.clob.order_response import AcceptedOrder, OrderResponse, RejectedOrder
@@ -184,7 +184,9 @@ def test_a_post_only_order_that_crosses_is_refused(client: SecureClient, market:
 
 
 def test_market_orders_fill_against_the_crowd(client: SecureClient, market: Market) -> None:
-    """Bought for at most the dollars given and sold again, each read back as a taker's trade."""
+    """Bought for at most the dollars given and, once the venue has seen its block, sold again; each
+    read back as a taker's trade.
+    """
     bought = accepted(
         until_matched(
             lambda: client.place_market_order(
@@ -194,8 +196,10 @@ def test_market_orders_fill_against_the_crowd(client: SecureClient, market: Mark
     )
     sold = accepted(
         until_matched(
-            lambda: client.place_market_order(
-                asset_id=market.down, side="SELL", shares=bought.taking_amount, order_type="FAK"
+            lambda: once_settled(
+                lambda: client.place_market_order(
+                    asset_id=market.down, side="SELL", shares=bought.taking_amount, order_type="FAK"
+                )
             )
         )
     )

@@ -19,7 +19,7 @@ import trio
 from shell_kit import Scene, clean, playing, scene
 from venue_bent import PLACING, answer, changed, lose_reply, silence
 
-from polybot.domain import ledger
+from polybot.domain import booking, ledger
 from polybot.domain.market import FeeSchedule, Outcome, TwapPair
 from polybot.domain.orders import (
     Failure,
@@ -44,6 +44,7 @@ from polybot.execution.table import OrderTable
 from polybot.health import Health
 from polybot.market_feed import MarketFeed
 from polybot.patient_clock import PatientClock
+from polybot.risk.breakers import MarketBrakes
 from polybot.venue import clob_reads, gamma, private_rows, user_messages
 from polybot.venue.clob import ClobClient
 from polybot.venue.private_rows import Me
@@ -148,17 +149,22 @@ def time_out_means_rejected(patch: Patch) -> None:
 
 
 def twins(it: Scene, number: int) -> list[Order]:
-    """Orders placed where one from the request of that number rests unanswered."""
-    lost = [e.order for n, e in it.venue.events if n == number and e.kind == "PLACEMENT"]
-    found, gone = [], set()
+    """Orders placed for a token of which one from the request of that number rests unanswered, when
+    its time is out and before anybody has asked the venue what became of it.
+    """
+    sent = [e for n, e in it.venue.events if n == number and e.kind == "PLACEMENT"]
+    timeout_ms = it.bot.ctx.config.orders.post_timeout_s * 1000
+    found = []
     for n, event in it.venue.events:
-        if event.kind != "PLACEMENT" and event.status != "LIVE":
-            gone.add(event.order.id)
-        place = (event.order.token, event.order.price)
-        if n > number and event.kind == "PLACEMENT":
-            resting = [one for one in lost if one.id not in gone]
-            found += [event.order for one in resting if (one.token, one.price) == place]
+        if event.kind == "PLACEMENT" and event.at_ms > sent[0].at_ms + timeout_ms:
+            unasked = [e.order for e in sent if not asked_for(it, e.order, before=n)]
+            found += [event.order for one in unasked if one.token == event.order.token]
     return found
+
+
+def asked_for(it: Scene, order: Order, *, before: int) -> bool:
+    paths = [seen.path for seen in it.venue.seen[: before - 1] if seen.method == "GET"]
+    return any(order.id in path for path in paths)
 
 
 @both
@@ -382,7 +388,7 @@ async def test_9_a_cancel_without_an_answer_is_asked_again(
     async with playing() as it:
         bend = it.venue.bend("DELETE", "/order", "/orders", act=silence, times=1)
         await it.until(lambda: bend.met, "a cancel is lost", 120)
-        asked = it.venue.asked("DELETE", "/order", "/orders")[-1].body.decode()
+        asked = bend.bodies[0].decode()
         lost = [order for order in it.venue.live if order.id in asked]
         assert lost
         gone = await soon(it, lambda: not {o.id for o in lost} & {o.id for o in it.venue.live}, 8)
@@ -406,7 +412,7 @@ async def test_10_fees_are_those_the_venue_publishes(
     times (simmer-sdk #83, F56). Ours expects the rebate that the venue accrues.
     """
     if naive:
-        monkeypatch.setattr(ledger, "taker_fee", stale_fee)
+        monkeypatch.setattr(booking, "taker_fee", stale_fee)
     async with playing() as it:
         await it.filled(3)
         await it.until(lambda: booked(it) >= it.venue.fills, "they are booked", 25)
@@ -430,6 +436,7 @@ async def test_11_a_balance_refusal_is_not_drummed_on(
     """
     if naive:
         monkeypatch.setitem(desk.QUIET_MS, Reject.NOT_ENOUGH_BALANCE, 0)
+        monkeypatch.setattr(MarketBrakes, "refused", lambda *_: None)
     async with playing() as it:
         await it.filled()
         no = answer(400, b'{"error": "not enough balance / allowance"}')

@@ -93,6 +93,7 @@ class Bend:
     act: Act
     times: float = float("inf")
     met: int = 0
+    bodies: list[bytes] = attrs.field(factory=list)  # of the requests it has met
 
     def takes(self, service: str, request: Request) -> bool:
         at = (service, request.method)
@@ -235,6 +236,7 @@ class Venue(Exchange):
             for bend in self.bends:
                 if bend.takes(name, request):
                     bend.met += 1
+                    bend.bodies.append(request.body)
                     return await bend.act(request, handle)
             return await handle(request)
 
