@@ -10,7 +10,7 @@ from __future__ import annotations
 from polybot.domain.market import Candle, Market, TwapPair
 from polybot.pricing import fair as models
 from polybot.pricing.asset import LOOKBACK_S, Asset, Spot
-from polybot.pricing.fair import Fair, NoFair, WhyNoFair
+from polybot.pricing.fair import Fair, NoFair, Origin, WhyNoFair
 from polybot.pricing.params import PricingParams
 from polybot.pricing.strikes import Strike, Trust
 from polybot.pricing.tails import Tails
@@ -87,6 +87,10 @@ def _even(market: Market, spot: Spot, sigma: float, tails: Tails, until_s: float
     )
 
 
+def _origin(spot: Spot, strike: Strike) -> Origin:
+    return spot.age_s, spot.quality, strike.trust is Trust.PROVISIONAL
+
+
 def _digital(
     rule: TwapPair | Candle,
     spot: Spot,
@@ -96,7 +100,7 @@ def _digital(
     left_s: float,
 ) -> Fair | NoFair:
     """Value against value: a candle, or the oracle's spot as it was until August 2026."""
-    origin = (spot.age_s, spot.quality, strike.trust is Trust.PROVISIONAL)
+    origin = _origin(spot, strike)
     if isinstance(rule, Candle):
         return models.candle(spot.value, strike.value, sigma, left_s, tails, origin)
     return models.twap_before_window(spot.value, strike.value, sigma, left_s, 0.0, tails, origin)
@@ -111,7 +115,7 @@ def _twap(
     tails: Tails,
     left_s: float,
 ) -> Fair | NoFair:
-    origin = (spot.age_s, spot.quality, strike.trust is Trust.PROVISIONAL)
+    origin = _origin(spot, strike)
     tau_s = left_s - spot.lag_s
     if tau_s >= LOOKBACK_S:
         return models.twap_before_window(
