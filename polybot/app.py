@@ -26,6 +26,7 @@ from polybot.domain.ledger import MarketBooks
 from polybot.health import leaves
 from polybot.inventory import Inventory
 from polybot.market_scope import Unflattened
+from polybot.market_times import timetable
 from polybot.price_task import PriceTask
 from polybot.restart import Restart, StartFailed, end_of
 from polybot.signal.board import SignalMemory
@@ -123,6 +124,7 @@ class Bot:
             self.ctx.losses.look()
         self.ready = True
         for market in self.ctx.recovered.markets.values():
+            self.ctx.records.machine(market, timetable(market, self.ctx.config))
             self.inventory.watch(market)
 
     def _start_services(self, services: trio.Nursery) -> None:
