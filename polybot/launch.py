@@ -171,7 +171,7 @@ def _keep_halts(health: Health, journal: Journal, recovered: Recovered) -> None:
     """Halts of earlier runs stand, and new ones will stand after us."""
     for name, why in recovered.halts.items():
         health.keep_halt(name, f"{why} (of an earlier run; see `python -m polybot rearm --help`)")
-    health.on_halt = lambda name, why: journal.note(Halted(name, why))
+    health.on_halt.append(lambda name, why: journal.note(Halted(name, why)))
 
 
 def paper_journal(folder: Path) -> Store:
