@@ -101,7 +101,6 @@ def build(
     """Put a bot together for one venue and wallet, with what its journal knows. Nothing is sent
     before it runs. Raises JournalFailed for a journal that cannot be read.
     """
-    rng = random.Random(config.paper.seed) if config.bot.mode == "paper" else random.SystemRandom()
     admission = Admission()
     health = Health(admission)
     # On a clock that runs fast, the moments a worker thread takes would count manifold.
@@ -115,7 +114,6 @@ def build(
     account = Account(client, clock, health, journal, recovered.ledger)
     heartbeat = Heartbeat(client, health, account.doubt)
     records = Records()
-    grace_ms = config.orders.unknown_grace_s * 1000
     data = Rest(http, site.data, clock, tap=tape, name="rest data")
     payments = Payments(data, account, client.me.wallet, recovered.payments)
     board = PriceBoard(config.pricing, _seasons(config))
@@ -132,8 +130,15 @@ def build(
         account=account,
         heartbeat=heartbeat,
         reconciler=Reconciler(
-            client, clock, health, account, heartbeat, records, payments, grace_ms
-        ),
+            client,
+            clock,
+            health,
+            account,
+            heartbeat,
+            records,
+            payments,
+            config.orders.unknown_grace_s * 1000,
+        ),  # fmt: skip
         recovered=recovered,
         admission=admission,
         health=health,
@@ -143,7 +148,7 @@ def build(
         budget=Budget.from_params(config.orders),
         errors=ErrorRate(config.risk),
         signals=SignalMemory(config.signals),
-        rng=rng,
+        rng=_randomness(config),
         records=records,
         published=Published(None),
         tape=tape,
@@ -153,6 +158,11 @@ def build(
     payments.tell = ctx.tell
     inventory = _inventory(ctx, purse, private_key, speed)
     return Bot(ctx, config.bot.series, options.run_ms, inventory, speed, world, certify)
+
+
+def _randomness(config: Config) -> random.Random:
+    paper = config.bot.mode == "paper"
+    return random.Random(config.paper.seed) if paper else random.SystemRandom()
 
 
 def _inventory(ctx: Context, purse: Purse, private_key: Secret, speed: float) -> Inventory:

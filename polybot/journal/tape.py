@@ -28,6 +28,7 @@ import struct
 import zlib
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Self
 
 import attrs
 import msgpack
@@ -236,7 +237,10 @@ class Reader:
         self.damage = Damage(at, self.blocks - 1, why, cut=cut)
         return None
 
-    def close(self) -> None:
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
         self._file.close()
 
 

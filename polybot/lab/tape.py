@@ -115,11 +115,8 @@ class Tapes:
 
     def _all(self) -> Iterator[Event]:
         for path in self.files:
-            reader = Reader(path)
-            try:
+            with Reader(path) as reader:
                 yield from reader.events()
-            finally:
-                reader.close()
             self.whole &= tell_damage(reader)
 
     @property
@@ -151,16 +148,13 @@ def info(files: Sequence[Path]) -> int:
     """What each file holds, by stream, and whether it is whole."""
     whole = True
     for path in files:
-        reader = Reader(path)
         counts: Counter[tuple[str, str]] = Counter()
         sizes: Counter[tuple[str, str]] = Counter()
-        try:
+        with Reader(path) as reader:
             for event in reader.events():
                 key = event.kind.name.lower(), event.stream
                 counts[key] += 1
                 sizes[key] += len(event.body)
-        finally:
-            reader.close()
         sys.stdout.write("\n".join(_facts(reader, sizes.total())) + "\n")
         for (kind, stream), count in sorted(counts.items()):
             sys.stdout.write(f"  {kind:8}{stream:40}{count:>10}{sizes[kind, stream]:>14,} bytes\n")

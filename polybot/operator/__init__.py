@@ -1,4 +1,4 @@
-"""Commands beside the program: modules with a `main(words)` of their own, imported when asked for."""
+"""Commands beside the program: modules with a `main(words)` of their own, imported when called."""
 
 from __future__ import annotations
 

@@ -29,10 +29,8 @@ def written(path: Path, blocks: int = 3, each: int = 10) -> Path:
 
 def read(path: Path) -> tuple[list[Event], Reader]:
     """Everything readable, and the reader that knows how it ended."""
-    reader = Reader(path)
-    found = list(reader.events())
-    reader.close()
-    return found, reader
+    with Reader(path) as reader:
+        return list(reader.events()), reader
 
 
 def rows(found: list[Event]) -> list[tuple[int, int, str, bytes]]:
