@@ -114,6 +114,7 @@ def build(
     account = Account(client, clock, health, journal, recovered.ledger)
     heartbeat = Heartbeat(client, health, account.doubt)
     records = Records()
+    grace_ms = config.orders.unknown_grace_s * 1000
     data = Rest(http, site.data, clock, tap=tape, name="rest data")
     payments = Payments(data, account, client.me.wallet, recovered.payments)
     board = PriceBoard(config.pricing, _seasons(config))
@@ -130,15 +131,8 @@ def build(
         account=account,
         heartbeat=heartbeat,
         reconciler=Reconciler(
-            client,
-            clock,
-            health,
-            account,
-            heartbeat,
-            records,
-            payments,
-            config.orders.unknown_grace_s * 1000,
-        ),  # fmt: skip
+            client, clock, health, account, heartbeat, records, payments, grace_ms
+        ),
         recovered=recovered,
         admission=admission,
         health=health,
