@@ -120,7 +120,7 @@ class Result:
 
     @property
     def known(self) -> list[float]:
-        """The same without the luck of what was held to the end."""
+        """The same without what came of the shares that were held, ten seconds after each fill."""
         return [(one.profit - one.sources.held) / 1e6 for one in self.settled]
 
 

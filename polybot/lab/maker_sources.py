@@ -2,8 +2,9 @@
 
 The yardstick is the true probability of Up as the window went on (`MarketOdds`), not a price of the
 book: a maker who is wrong together with the book learns nothing from the book. Ten seconds after a
-fill whoever knew something has been proven right; what comes later is the luck of the result, whose
-mean over many windows is zero if the truth is one.
+fill whoever knew something has been proven right; what comes later has a mean of zero over many
+windows if the truth is one. It nearly is: it takes returns for normal, and the world's have bursts
+and jumps, so favourites win a little more often than it says.
 """
 
 from __future__ import annotations

@@ -5,9 +5,10 @@ Each POLICY is one of those below or `package.module:name` of something that mak
 compared window by window. Intervals are of 95 %, windows of one seed taken together: they share
 their volatility and their prices, and are not as many witnesses as they are windows.
 
-Two profits are told. The plain one has the luck of each result in it, which is most of its spread.
+Two profits are told. The plain one has each window's result in it, which is most of its spread.
 `known` leaves that out: rebates, fees, and what every fill was truly worth ten seconds after it,
-above its cost (`maker_sources`). Its mean is the same if the truth is one.
+above its cost (`maker_sources`). Its mean is the same as far as the crowd's truth is one; where
+`held` is not zero by chance, it is not, and the plain profit is the word that counts.
 """
 
 from __future__ import annotations
@@ -55,7 +56,7 @@ class Row:
     sources: tuple[float, ...]
 
 
-SOURCES = ("spread", "adverse", "fees", "rebates", "luck")
+SOURCES = ("spread", "adverse", "fees", "rebates", "held")
 
 
 def made(name: str) -> Callable[[Arena], Policy]:
