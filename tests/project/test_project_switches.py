@@ -29,6 +29,7 @@ from switch_kit import (
 from polybot.config import Config, load
 from polybot.domain.prices import Feed
 from polybot.domain.units import SHARE
+from polybot.execution.desk import Budget
 from polybot.lab.config_docs import keys, sections
 from polybot.pricing.fair import Caution, WhyNoFair
 from polybot.quoting.reasons import Why
@@ -223,7 +224,18 @@ PRICES = [
            {"0.5": "0.5", "1.0": "1"}),
 ]  # fmt: skip
 
-SWITCHES = [*map(signal, NAMES), *QUOTES, *PRICES, *RISK]
+
+def requotes(config: Config) -> str:
+    """How many cancels routine requotes may send at once, withdrawals kept in mind."""
+    budget = Budget.from_params(config.orders)
+    return str(budget.cancels.take(1_000, START, keep=budget.cancel_reserve))
+
+
+MESSAGES = [
+    Switch("orders.cancel_reserve", "it is kept for withdrawals", requotes, {"10": "30", "0": "40"})
+]
+
+SWITCHES = [*map(signal, NAMES), *QUOTES, *PRICES, *RISK, *MESSAGES]
 
 # Proven where a whole bot, a socket or a disk is needed to see it: the file that does.
 ELSEWHERE = {
