@@ -7,15 +7,13 @@ afterwards but downwards.
 from __future__ import annotations
 
 import math
-
-import attrs
+from typing import NamedTuple
 
 from polybot.domain import units
 from polybot.domain.market import Outcome
 from polybot.quoting.model import Quote
 from polybot.quoting.params import QuoteParams
 from polybot.quoting.reasons import Reason, Why
-from polybot.signal.advice import NEUTRAL, Advice
 
 
 def grid_floor(probability: float, tick: int) -> int:
@@ -24,14 +22,7 @@ def grid_floor(probability: float, tick: int) -> int:
     return math.floor(probability * units.ONE / tick + 5e-10) * tick
 
 
-def target_total(params: QuoteParams) -> int:
-    """The most that a pair of bids may cost, 10⁻⁴ (strategy.md 6.2, 4)."""
-    dollars = min(max(1 - 2 * params.base_edge, 0.9), params.target_total_max)
-    return math.floor(dollars * units.ONE + 5e-10)
-
-
-@attrs.frozen
-class Top:
+class Top(NamedTuple):
     """The first bid of one outcome: price 10⁻⁴ on the grid, and the cap it was held to."""
 
     price: int
@@ -69,53 +60,60 @@ def level_prices(top: int, deep_cap: float, tick: int, params: QuoteParams) -> l
 
     Deeper bids are filled by jumps, so they keep twice the edge (strategy.md 6.2, 5).
     """
-    prices: list[int] = []
-    for level in range(params.levels):
-        price = top
-        if level:
-            price = min(top - (params.step_ticks << (level - 1)) * tick, grid_floor(deep_cap, tick))
-            price = min(price, prices[-1] - tick)
-        if price < tick:
-            break
-        prices.append(price)
+    if top < tick:
+        return []
+    prices, last = [top], top
+    if params.levels > 1:
+        deepest, step = grid_floor(deep_cap, tick), params.step_ticks * tick
+        for _ in range(params.levels - 1):
+            last = min(top - step, deepest, last - tick)
+            if last < tick:
+                break
+            prices.append(last)
+            step += step
     return prices
 
 
-def sized(
-    outcome: Outcome,
-    prices: list[int],
-    room: int,
-    min_size: int,
-    params: QuoteParams,
-    advice: Advice = NEUTRAL,
-    scale: float = 1.0,
-) -> tuple[list[Quote], list[Reason]]:
-    """Give each price a size out of `room`, the 10⁻⁶ shares that may still be bought.
+class Sizing(NamedTuple):
+    """What limits the sizes of one side: the 10⁻⁶ shares that may still be bought, the market's
+    minimum, and the part of the usual size to quote. The first bid is at least `first` and none
+    above `most`, where those are set.
+    """
 
-    `scale` is the part of the usual size to quote. Sizes are rounded down to whole lots; what
-    falls below the minimum is left out, never rounded up (strategy.md 9).
+    room: int
+    min_size: int
+    part: float = 1.0
+    first: int = 0
+    most: int = 0
+
+
+def sized(
+    outcome: Outcome, prices: list[int], by: Sizing, params: QuoteParams
+) -> tuple[list[Quote], list[Reason]]:
+    """Give each price a size; what falls below the minimum is left out, never rounded up
+    (strategy.md 9). Sizes are rounded down to whole lots.
     """
     quotes: list[Quote] = []
+    room, min_size, part, first, most = by
     for level, price in enumerate(prices):
-        wanted = _wanted(level, params, scale * advice.shrink)
-        if advice.smallest:
-            wanted = min(wanted, min_size)
-        size = units.floor_to(min(wanted, room), units.LOT)
+        wanted = int(params.sizes[level] * part + 0.5)
+        if first > wanted and not level:
+            wanted = first
+        if most and wanted > most:
+            wanted = most
+        size = min(room, wanted)
+        size -= size % units.LOT
         if size < min_size:
             return quotes, [_short(outcome, level, wanted, room, min_size)]
         quotes.append(Quote(outcome, price, size, level))
         room -= size
-        if size < units.floor_to(wanted, units.LOT):
+        if size < wanted - wanted % units.LOT:
             return quotes, [_short(outcome, level, wanted, size, min_size)]
     return quotes, []
 
 
-def _wanted(level: int, params: QuoteParams, scale: float) -> int:
-    return int(params.size_shares * params.size_growth**level * scale * units.SHARE + 0.5)
-
-
 def _short(outcome: Outcome, level: int, wanted: int, left: int, min_size: int) -> Reason:
-    why = Why.BELOW_MINIMUM if wanted < min_size else Why.INVENTORY
+    why = Why.BELOW_MINIMUM if wanted < min_size <= left else Why.INVENTORY
     figures = (
         ("level", str(level)),
         ("wanted", units.amount_text(wanted)),

@@ -7,18 +7,24 @@ from hypothesis import given, strategies as st
 
 from polybot.domain.market import Outcome
 from polybot.quoting.ladder import (
+    Sizing,
     Top,
     combine,
     grid_floor,
     level_prices,
     sized,
-    target_total,
 )
 from polybot.quoting.params import QuoteParams
 from polybot.quoting.reasons import Why
 
 SHARES = 1_000_000
 TICKS = st.sampled_from([1000, 100, 50, 10, 1])
+TENS = QuoteParams(levels=3, size_shares=10)
+
+
+def by(room: int, part: float = 1.0, first: int = 0, most: int = 0) -> Sizing:
+    """So much room, in shares, in a market of at least five."""
+    return Sizing(room * SHARES, 5 * SHARES, part, first * SHARES, most * SHARES)
 
 
 @pytest.mark.parametrize(
@@ -90,7 +96,7 @@ def test_grid_floor_is_exact_on_the_grid(units: int, tick: int) -> None:
 )
 def test_target_total(base_edge: float, most: float, total: int) -> None:
     """Twice the base edge below one dollar, between 0.90 and the limit set."""
-    assert target_total(QuoteParams(base_edge=base_edge, target_total_max=most)) == total
+    assert QuoteParams(base_edge=base_edge, target_total_max=most).target_total == total
 
 
 def test_levels_widen() -> None:
@@ -126,9 +132,9 @@ def test_levels_fall_strictly_on_the_grid(
 
 def test_sizes_grow_in_whole_lots() -> None:
     """Deeper bids are larger, rounded down to hundredths of a share."""
-    params = QuoteParams(size_shares=10, size_growth=1.333)
+    params = QuoteParams(levels=3, size_shares=10, size_growth=1.333)
 
-    quotes, reasons = sized(Outcome.UP, [5000, 4900, 4800], 1000 * SHARES, 5 * SHARES, params)
+    quotes, reasons = sized(Outcome.UP, [5000, 4900, 4800], by(1000), params)
 
     assert [quote.size for quote in quotes] == [10_000_000, 13_330_000, 17_760_000]
     assert [quote.level for quote in quotes] == [0, 1, 2]
@@ -137,9 +143,7 @@ def test_sizes_grow_in_whole_lots() -> None:
 
 def test_room_is_shared_by_all_levels() -> None:
     """If every bid filled, the inventory limit would still hold."""
-    quotes, reasons = sized(
-        Outcome.DOWN, [5000, 4900, 4800], 16 * SHARES, 5 * SHARES, QuoteParams(size_shares=10)
-    )
+    quotes, reasons = sized(Outcome.DOWN, [5000, 4900, 4800], by(16), TENS)
 
     assert [quote.size for quote in quotes] == [10 * SHARES, 6 * SHARES]
     assert [reason.why for reason in reasons] == [Why.INVENTORY]
@@ -147,18 +151,29 @@ def test_room_is_shared_by_all_levels() -> None:
 
 def test_too_small_is_nothing() -> None:
     """Below the market's minimum a bid is left out, never rounded up."""
-    short, reasons = sized(Outcome.UP, [5000, 4900], 14 * SHARES, 5 * SHARES, QuoteParams())
+    short, reasons = sized(Outcome.UP, [5000, 4900], by(14), TENS)
     assert [quote.size for quote in short] == [10 * SHARES]
     assert reasons[0].figures == (("level", "1"), ("wanted", "10"), ("left", "4"))
 
-    none, reasons = sized(Outcome.UP, [5000], 100 * SHARES, 5 * SHARES, QuoteParams(size_shares=4))
+    none, reasons = sized(Outcome.UP, [5000], by(100), QuoteParams(size_shares=4))
     assert none == []
     assert reasons[0].why is Why.BELOW_MINIMUM
 
 
 def test_no_room_is_nothing() -> None:
     """A heavy side at its limit, or past it, stops."""
-    for room in (0, -50 * SHARES):
-        quotes, reasons = sized(Outcome.UP, [5000], room, 5 * SHARES, QuoteParams())
+    for room in (0, -50):
+        quotes, reasons = sized(Outcome.UP, [5000], by(room), TENS)
         assert quotes == []
         assert reasons[0].why is Why.INVENTORY
+
+
+def test_a_first_bid_of_a_least_size_and_none_above_a_most() -> None:
+    """A pool's least size raises the first bid alone; probation caps every one; room caps all."""
+    prices = [5000, 4900, 4800]
+
+    sizes = [
+        [quote.size // SHARES for quote in sized(Outcome.UP, prices, of, TENS)[0]]
+        for of in (by(200, first=50), by(200, 0.5, first=50), by(200, most=5), by(55, first=50))
+    ]
+    assert sizes == [[50, 10, 10], [50, 5, 5], [5, 5, 5], [50, 5]]
