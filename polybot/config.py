@@ -24,7 +24,7 @@ from polybot.execution.inventory import InventoryParams
 from polybot.execution.params import OrderParams
 from polybot.options import Overrides
 from polybot.pricing.params import PricingParams
-from polybot.quoting.params import CompletionParams, QuoteParams
+from polybot.quoting.params import CompletionParams, QuoteParams, RewardParams
 from polybot.risk.limits import RiskParams
 from polybot.season_file import read as read_seasons
 from polybot.secrets_file import FUNDER, PRIVATE_KEY, LiveKeys, read_file, read_keys
@@ -145,6 +145,7 @@ class Config:
     inventory: InventoryParams = InventoryParams()
     signals: SignalParams = SignalParams()
     completion: CompletionParams = CompletionParams()
+    rewards: RewardParams = RewardParams()
     keys: LiveKeys | None = None  # in live mode only
 
     @property
@@ -181,6 +182,7 @@ def load(path: Path, env: Mapping[str, str], overrides: Overrides = Overrides())
         inventory=section(InventoryParams, "inventory"),
         signals=section(SignalParams, "signals"),
         completion=section(CompletionParams, "completion"),
+        rewards=section(RewardParams, "rewards"),
     )
     if any(fault.path.startswith("live") for fault in faults):
         raise ConfigError(faults)  # which wallet and which file are meant is not known

@@ -32,8 +32,8 @@ from polybot.quoting.decide import decide
 from polybot.quoting.ladder import grid_floor
 from polybot.quoting.model import BookView, Decision, Quote, QuoteInputs
 from polybot.quoting.params import QuoteParams
-from polybot.quoting.reasons import Reason
 from polybot.risk.timetable import Known, MarketMachine
+from polybot.scoring_watch import ScoringWatch
 from polybot.signal.regime import DEPTH_WITHIN
 from polybot.signal.texts import words
 from polybot.signal_ears import SignalEars
@@ -42,7 +42,7 @@ from polybot.venue.site import GTD_EARLY_S, GTD_LEAD_S
 
 BOOK_LEVELS = 5
 BLIND_S = 10.0  # a stale oracle withdraws quotes at once; after this long the scope starts afresh
-REASONS_SHOWN = 3
+REWARD_PAUSE_MS = 60_000  # after a refusal: by then holdings and limits have moved
 
 
 @attrs.define(eq=False)
@@ -53,6 +53,7 @@ class QuoteTask:
     bell: Bell
     machine: MarketMachine
     ears: SignalEars
+    scoring: ScoringWatch | None = None  # of a market with a pool
     market: Market = attrs.field(init=False)
     fair: Fair | NoFair = NoFair(WhyNoFair.SPOT_STALE)
     decision: Decision = Decision((), ())
@@ -60,6 +61,7 @@ class QuoteTask:
     _blind_since: float | None = None
     _takes: int = 0
     _take_at_ms: int = 0
+    _reward_again_ms: int = 0
 
     def __attrs_post_init__(self) -> None:
         self.market = self.feed.market
@@ -86,10 +88,11 @@ class QuoteTask:
         if self.feed.late:
             self.ctx.records.note_bad("market stream: changes read late, book held back")
         inputs = self._inputs(now_ms)
-        self.decision = decide(inputs, params, self.ctx.config.completion)
+        config = self.ctx.config
+        self.decision = decide(inputs, params, config.completion, config.rewards)
         self.ears.decided(self.decision, now_ms)
         self._sample(inputs)
-        desired = wish(self.market, self.decision, params, now_ms)
+        desired = wish(self.market, self.decision, params, now_ms, config.orders.hysteresis_percent)
         desired = self._with_take(desired, now_ms)
         record = self.ctx.records.of(self.market)
         if desired != self._last:
@@ -185,7 +188,18 @@ class QuoteTask:
             net_confirmed=held.up_confirmed - held.down_confirmed,
             taking=self.orders.desk.taking,
             post_only=self.orders.desk.post_only(now_ms),
+            scoring=1.0 if self.scoring is None else self.scoring.share,
+            unscored=() if self.scoring is None else self.scoring.unscored,
+            reward_refused=self._reward_refused(now_ms),
         )
+
+    def _reward_refused(self, now_ms: int) -> bool:
+        """Whether the firewall has of late refused what we asked for with rewards in mind: an order
+        of their least size may pass a limit that our usual one does not.
+        """
+        if self.decision.rewards is not None and self.orders.desk.refused:
+            self._reward_again_ms = now_ms + REWARD_PAUSE_MS
+        return now_ms < self._reward_again_ms
 
     def holdings(self) -> Holdings:
         books = self.ctx.account.ledger.books.get(self.market.condition_id)
@@ -195,7 +209,9 @@ class QuoteTask:
         if self.feed.late or self.feed.book.state(outcome) is not BookState.VALID:
             return None
         book = self.feed.book.book(outcome)
-        levels = max(BOOK_LEVELS, DEPTH_WITHIN // self.market.tick + 1)
+        pool = self.market.rewards
+        within = max(DEPTH_WITHIN, pool.max_spread if pool is not None else 0)
+        levels = max(BOOK_LEVELS, within // self.market.tick + 1)
         return BookView(tuple(book.levels(Side.BUY, levels)), tuple(book.levels(Side.SELL, levels)))
 
     def _own(self) -> dict[tuple[Outcome, int], int]:
@@ -243,12 +259,20 @@ class QuoteTask:
             unrealised=_unrealised(books, fair),
             unrealised_worst=books.worst_value - held.cost if books else 0,
             signals=words(self.ears.board.readings),
-            reasons=tuple(reason_text(r) for r in self.decision.reasons[:REASONS_SHOWN]),
+            reasons=tuple(reason.text() for reason in self.decision.reasons),
         )
 
 
-def wish(market: Market, decision: Decision, params: QuoteParams, now_ms: int) -> Desired:
-    """A decision as orders: caps are rounded down to the tick, exactly as the ladder did."""
+def wish(
+    market: Market,
+    decision: Decision,
+    params: QuoteParams,
+    now_ms: int,
+    hold_percent: int = 0,
+) -> Desired:
+    """A decision as orders: caps are rounded down to the tick, exactly as the ladder did. A bid
+    keeps its place within `hold_percent` of the edge.
+    """
     if decision.fair is None or not (decision.quotes or decision.take):
         cause = decision.reasons[0].why.value if decision.reasons else "no quote"
         return Desired(cause=cause)
@@ -257,7 +281,8 @@ def wish(market: Market, decision: Decision, params: QuoteParams, now_ms: int) -
         orders=tuple(_order(market, quote, last_ms, now_ms) for quote in decision.quotes),
         cap_up=grid_floor(decision.cap_up or 0, market.tick),
         cap_down=grid_floor(decision.cap_down or 0, market.tick),
-        pair_cap=int(params.target_total_max * ONE),
+        pair_cap=params.target_total,
+        hold=grid_floor((decision.edge or 0) * hold_percent / 100, market.tick),
         fair_up=round(decision.fair * ONE),
     )
 
@@ -295,12 +320,6 @@ def taking_order(market: Market, take: Take) -> NewOrder:
         post_only=False,
         cause=f"completion: {take.stage.value}",
     )
-
-
-def reason_text(reason: Reason) -> str:
-    figures = " ".join(f"{name}={value}" for name, value in reason.figures)
-    side = f"{reason.outcome.value}: " if reason.outcome else ""
-    return f"{side}{reason.why.value}{' ' + figures if figures else ''}"
 
 
 def _unrealised(books: MarketBooks | None, fair: Fair | None) -> int | None:

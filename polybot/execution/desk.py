@@ -133,6 +133,7 @@ class Desk:
     desired: Desired = Desired()
     closing: bool = False
     doubts: Doubts = attrs.field(init=False)
+    refused: dict[Outcome, str] = attrs.field(factory=dict)  # why something is missing there now
     _routine_at_ms: int = 0
     _held_back: bool = False  # something waits for the next routine moment
     _quiet_until_ms: dict[Outcome, int] = attrs.field(factory=dict)
@@ -212,6 +213,8 @@ class Desk:
         """
         self.table.forget(now_ms)
         keep, missing = self._match()
+        wanting = {order.outcome for order in missing}
+        self.refused = {side: why for side, why in self.refused.items() if side in wanting}
         routine = self._routine_due(now_ms)
         self._held_back = False
         actions: list[Action] = []
@@ -370,6 +373,7 @@ class Desk:
             free_cash=standing.free_cash - unbooked,
             held=attrs.evolve(standing.held, loose=unbooked),
         )
+        self.refused = {}
         for order in missing[:BATCH]:
             refusal = self._blocked(order.outcome, now_ms) or self.firewall.check(
                 order, self.desired, list(self.table.open()), standing, now_ms
@@ -378,6 +382,7 @@ class Desk:
                 refusal = "message budget"
             if refusal is not None:
                 self.counts.withheld[refusal] += 1
+                self.refused[order.outcome] = refusal
                 continue
             signed = self.sign(order)
             self.table.record(signed, now_ms)

@@ -257,7 +257,9 @@ class _Quoter:
         judged = self._judged(better, q, keep, params)
         if not isinstance(judged, Reason):
             bids, found = better, judged
-        self.reasons += [Reason(NoReward.NOT_SCORING, side) for side in self.inputs.unscored]
+        pool = self.inputs.market.rewards
+        told = (("least_age_s", pool.min_age_s if pool else 0),)
+        self.reasons += [Reason(NoReward.NOT_SCORING, side, told) for side in self.inputs.unscored]
         return bids, found
 
     def _judged(self, bids: _Bids, q: float, keep: float, params: RewardParams) -> Terms | Reason:
