@@ -13,7 +13,7 @@ import trio
 from loguru import logger
 
 from polybot.channels import Bell
-from polybot.console.snapshot import MarketSnapshot, QuoteLine
+from polybot.console.snapshot import LostLine, MarketSnapshot, QuoteLine
 from polybot.context import Context
 from polybot.domain.ledger import Holdings, MarketBooks
 from polybot.domain.market import Market, Outcome, Side
@@ -42,6 +42,7 @@ from polybot.venue.site import GTD_EARLY_S, GTD_LEAD_S
 
 BOOK_LEVELS = 5
 BLIND_S = 10.0  # a stale oracle withdraws quotes at once; after this long the scope starts afresh
+LOST_SHOWN = 3  # reasons of a side, on the screen
 REWARD_PAUSE_MS = 60_000  # after a refusal: by then holdings and limits have moved
 
 
@@ -104,7 +105,8 @@ class QuoteTask:
             record.book_read = True
             record.book_two_sided |= top.best_bid is not None and top.best_ask is not None
         live = self._live_sides()
-        record.time(now_ms, bids_up=Outcome.UP in live, bids_down=Outcome.DOWN in live)
+        ms = record.time(now_ms, bids_up=Outcome.UP in live, bids_down=Outcome.DOWN in live)
+        record.why.add(ms, self.decision, live, self.orders.desk.refused)
         if strike := self.ctx.board.strike(self.market):
             record.strike = strike.value
 
@@ -260,6 +262,17 @@ class QuoteTask:
             unrealised_worst=books.worst_value - held.cost if books else 0,
             signals=words(self.ears.board.readings),
             reasons=tuple(reason.text() for reason in self.decision.reasons),
+            lost=self._lost(now_ms),
+        )
+
+    def _lost(self, now_ms: int) -> tuple[LostLine, ...]:
+        """What took most of each side's time in this window so far."""
+        record = self.ctx.records.of(self.market)
+        quotable = max(1, record.quotable_ms(now_ms))
+        return tuple(
+            LostLine(side.value, text, lost.withheld_ms / quotable, lost.reduced_ms / quotable)
+            for side in Outcome
+            for text, lost in record.why.top(side, LOST_SHOWN)
         )
 
 

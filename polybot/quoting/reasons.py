@@ -20,9 +20,7 @@ class Why(enum.Enum):
     NO_BOOK = "book missing"
     ONE_SIDED = "book empty on one side without our own orders"
     CROSSED = "book crossed"
-    DISAGREE = (
-        "model and market disagree: what only the model finds cheap is withheld, the rest halved"
-    )
+    DISAGREE = "model and market disagree: only the model finds it cheap"
     CAP_BELOW_TICK = "worth less than one tick after edge"
     COMBINED_CAP = "lowered so that Up and Down together stay below the target"
     YIELDING = "our own bids for the missing side go before it is taken"
@@ -40,6 +38,25 @@ class Why(enum.Enum):
     TOXIC_FILLS = "smaller: fills have lost money"
     CROWDED = "smaller: other markets carry the same risk"
     SMALLEST = "the market's minimum only: fills are on probation"
+
+
+# What makes a quote smaller or cheaper and alone never withholds one: where a side has no quote,
+# these count only if what they left was too small.
+REDUCING: frozenset[object] = frozenset(
+    {
+        Why.COMBINED_CAP,
+        Why.LOWERED,
+        Why.NEAR_STOP,
+        Why.UNSURE,
+        Why.DOUBTED,
+        Why.HEAVY,
+        Why.THIN_BOOK,
+        Why.TOXIC_FILLS,
+        Why.CROWDED,
+        Why.SMALLEST,
+        *Caution,
+    }
+)
 
 
 class NoReward(enum.Enum):
