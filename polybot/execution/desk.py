@@ -71,11 +71,11 @@ class Desired:
     cap_up: int = 0
     cap_down: int = 0
     pair_cap: int = 0
-    hold: int = 0
     fair_up: int | None = None
     cause: str = "no quote"
     take: NewOrder | None = None
     take_number: int = 0
+    hold: int = 0
 
     def cap(self, outcome: Outcome) -> int:
         return self.cap_up if outcome is Outcome.UP else self.cap_down

@@ -105,7 +105,8 @@ def market_error(view: MarketView, fair: Fair, params: BlendParams) -> float:
 
 def model_weight(model_error: float, market_error: float, most: float) -> float:
     """Weight of the model by inverse variance, at most `most` (strategy.md 4)."""
-    return min(most, market_error**2 / (model_error**2 + market_error**2))
+    market, model = market_error * market_error, model_error * model_error
+    return min(most, market / (model + market))
 
 
 def blend(
@@ -118,12 +119,12 @@ def blend(
     """Mix model and market in log-odds; a disputed model counts half."""
     market = logit(min(max(view.q, EDGE), 1 - EDGE))
     gap = logit(fair.q) - market
-    errors = model_error(fair, params.vol_error), market_error(view, fair, params)
-    weight = model_weight(*errors, params.model_weight_max)
+    error = model_error(fair, params.vol_error)
+    weight = model_weight(error, market_error(view, fair, params), params.model_weight_max)
     since_ms = disputed = None
     if abs(gap) > params.disagree_log_odds:
         since_ms = now_ms if apart_since_ms is None else min(apart_since_ms, now_ms)
         if now_ms - since_ms >= params.disagree_s * 1000:
             disputed = Outcome.UP if gap > 0 else Outcome.DOWN
             weight /= 2
-    return Blend(sigmoid(market + weight * gap), weight, gap, since_ms, disputed, errors[0])
+    return Blend(sigmoid(market + weight * gap), weight, gap, since_ms, disputed, error)

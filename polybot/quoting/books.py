@@ -76,8 +76,11 @@ def _best(
     mirrored: bool = False,
 ) -> tuple[int, int] | None:
     """Best price of others with their size; `mirrored`: our bid for `outcome` at 1 - p is here."""
-    for price, size in levels:
-        ours = own.get((outcome, units.ONE - price if mirrored else price), 0)
+    for level in levels:
+        price, size = level
+        ours = own.get((outcome, units.ONE - price if mirrored else price))
+        if ours is None:
+            return level
         if size > ours:
             return price, size - ours
     return None

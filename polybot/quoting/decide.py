@@ -51,7 +51,9 @@ def decide(
         veto, because = inputs.advice.veto, " ".join(inputs.advice.because)
         return _nothing(Reason(Why.SIGNAL, None, (("signal", because), ("says", veto.value))))
     reduce = inputs.state is MarketState.REDUCE
-    return _Quoter(inputs, params, inputs.fair, reduce, completion, rewards, inputs.net).decision()
+    up, down = touch(inputs, Outcome.UP), touch(inputs, Outcome.DOWN)
+    fair, net = inputs.fair, inputs.net
+    return _Quoter(inputs, params, fair, reduce, completion, rewards, net, up, down).decision()
 
 
 def _nothing(*reasons: Reason) -> Decision:
@@ -83,14 +85,6 @@ class _Bids(NamedTuple):
     reasons: list[Reason]
 
 
-class _Seen(NamedTuple):
-    """What a decision has read: both touches and the blended view."""
-
-    up: Touch | Reason
-    down: Touch | Reason
-    view: Blend
-
-
 @attrs.define
 class _Quoter:
     """One decision under way; `reasons` gathers as sides are withheld or reduced."""
@@ -102,20 +96,20 @@ class _Quoter:
     completion: CompletionParams | None
     rewards: RewardParams | None
     net: int  # shares (10⁻⁶) Up less Down
+    up: Touch | Reason
+    down: Touch | Reason
     take: Take | None = None
     kept_back: int = 0  # shares of the missing side that are not bid for: they are to be taken
     reasons: list[Reason] = attrs.field(factory=list)
 
     def decision(self) -> Decision:
         inputs, params = self.inputs, self.params
-        up, down = touch(inputs, Outcome.UP), touch(inputs, Outcome.DOWN)
-        market = market_view(up, down, params.market_depth_shares, inputs.book_age_s)
+        market = market_view(self.up, self.down, params.market_depth_shares, inputs.book_age_s)
         if market is None:
-            return _nothing(*(side for side in (up, down) if isinstance(side, Reason)))
+            return _nothing(*(side for side in (self.up, self.down) if isinstance(side, Reason)))
         for why, figures in self.fair.quality.cautions:
             self.reasons.append(Reason(why, None, figures))
         view = blend(self.fair, market, params.blend, inputs.now_ms, inputs.apart_since_ms)
-        seen = _Seen(up, down, view)
         cuts: list[sizes.Cut] = []
         if params.size_floor < 1:
             cuts = sizes.common_cuts(inputs, params, self.fair, view, reduce=self.reduce)
@@ -123,13 +117,13 @@ class _Quoter:
         keep = self._keep()
         if self.reduce and self.completion is not None and self.completion.enabled:
             self._complete(view.q, self.completion)
-        bids, terms = self._bids(q, keep, seen), None
+        bids, terms = self._bids(q, keep, view), None
         if inputs.market.rewards and self.rewards and self.rewards.enabled and not self.reduce:
-            bids, terms = self._rewarded(bids, q, keep, seen, cuts, self.rewards)
+            bids, terms = self._rewarded(bids, q, keep, view, cuts, self.rewards)
         worth = bids.worth
         quotes = self._ladders(bids, cuts, terms)
         return Decision(
-            tuple(quotes),
+            quotes,
             tuple(self.reasons),
             worth.q,
             worth.reservation_up,
@@ -179,14 +173,14 @@ class _Quoter:
             return
         self.take = found
 
-    def _bids(self, q: float, keep: float, seen: _Seen, credit: float = 0.0) -> _Bids:
+    def _bids(self, q: float, keep: float, view: Blend, credit: float = 0.0) -> _Bids:
         """The first bid of each side at this edge, lowered to what a pair may cost."""
         inputs, fees = self.inputs, self.inputs.market.fees
         tick = inputs.tick / units.ONE
         worth = value(q, self.net / units.SHARE, keep, tick, self.params, fees, credit)
         bids = _Bids(worth, {}, [])
-        self._top(Outcome.UP, seen.up, worth.cap_up, seen.view, bids)
-        self._top(Outcome.DOWN, seen.down, worth.cap_down, seen.view, bids)
+        self._top(Outcome.UP, self.up, worth.cap_up, view, bids)
+        self._top(Outcome.DOWN, self.down, worth.cap_down, view, bids)
         if len(bids.tops) == 2:
             self._combine(bids)
         return bids
@@ -243,7 +237,7 @@ class _Quoter:
         bids: _Bids,
         q: float,
         keep: float,
-        seen: _Seen,
+        view: Blend,
         cuts: list[sizes.Cut],
         params: RewardParams,
     ) -> tuple[_Bids, Terms | None]:
@@ -253,7 +247,7 @@ class _Quoter:
             self.reasons.append(found)
             return bids, None
         # Half of what each share is expected to bring may better the price, if it still pays then.
-        better = self._bids(q, keep, seen, found.credit)
+        better = self._bids(q, keep, view, found.credit)
         judged = self._judged(better, q, keep, params)
         if not isinstance(judged, Reason):
             bids, found = better, judged
@@ -279,7 +273,9 @@ class _Quoter:
                 return Reason(NoReward.NO_ROOM, outcome, (("shares", units.amount_text(least)),))
         return None
 
-    def _ladders(self, bids: _Bids, cuts: list[sizes.Cut], terms: Terms | None) -> list[Quote]:
+    def _ladders(
+        self, bids: _Bids, cuts: list[sizes.Cut], terms: Terms | None
+    ) -> tuple[Quote, ...]:
         inputs, params = self.inputs, self.params
         self.reasons += bids.reasons
         if cuts:
@@ -289,20 +285,15 @@ class _Quoter:
         most = min_size if inputs.advice.smallest else 0
         if most:
             self.reasons.append(Reason(Why.SMALLEST))
-        common = sizes.part_of(cuts)
-        quotes: list[Quote] = []
-        for outcome, top in bids.tops.items():
-            part = common * self._heavy(outcome)
-            prices = ladder.level_prices(top.price, top.cap - bids.worth.edge, inputs.tick, params)
-            by = ladder.Sizing(
-                self._room(outcome), min_size, sizes.floored(part, params.size_floor), first, most
-            )
-            side, reasons = ladder.sized(outcome, prices, by, params)
+        by, common = ladder.Sizing(min_size, first, most), sizes.part_of(cuts)
+        tick, edge, rungs = inputs.tick, bids.worth.edge, params.rungs
+        quotes: tuple[Quote, ...] = ()
+        for outcome, (price, cap) in bids.tops.items():
+            part = sizes.floored(common * self._heavy(outcome), params.size_floor)
+            deepest, room = ladder.grid_floor(cap - edge, tick), self._room(outcome)
+            side, reasons = ladder.side(outcome, price, deepest, tick, room, part, by, rungs)
             quotes += side
             self.reasons += reasons
-            if len(prices) < params.levels:
-                missing = (("from_level", str(len(prices))),)
-                self.reasons.append(Reason(Why.CAP_BELOW_TICK, outcome, missing))
         return quotes
 
     def _heavy(self, outcome: Outcome) -> float:

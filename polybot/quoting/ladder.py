@@ -6,13 +6,14 @@ afterwards but downwards.
 
 from __future__ import annotations
 
+import functools
 import math
 from typing import NamedTuple
 
 from polybot.domain import units
 from polybot.domain.market import Outcome
 from polybot.quoting.model import Quote
-from polybot.quoting.params import QuoteParams
+from polybot.quoting.params import Rungs
 from polybot.quoting.reasons import Reason, Why
 
 
@@ -55,60 +56,79 @@ def _up_gives_way(up: Top, down: Top, net_shares: float) -> bool:
     return up.price >= down.price
 
 
-def level_prices(top: int, deep_cap: float, tick: int, params: QuoteParams) -> list[int]:
-    """Bids from `top` down, strictly falling; the deeper ones also stay below `deep_cap`.
-
-    Deeper bids are filled by jumps, so they keep twice the edge (strategy.md 6.2, 5).
-    """
-    if top < tick:
-        return []
-    prices, last = [top], top
-    if params.levels > 1:
-        deepest, step = grid_floor(deep_cap, tick), params.step_ticks * tick
-        for _ in range(params.levels - 1):
-            last = min(top - step, deepest, last - tick)
-            if last < tick:
-                break
-            prices.append(last)
-            step += step
-    return prices
-
-
 class Sizing(NamedTuple):
-    """What limits the sizes of one side: the 10⁻⁶ shares that may still be bought, the market's
-    minimum, and the part of the usual size to quote. The first bid is at least `first` and none
-    above `most`, where those are set.
+    """What limits the sizes of both sides, 10⁻⁶ shares: the market's minimum; the first bid is at
+    least `first` and none above `most`, where those are set.
     """
 
-    room: int
     min_size: int
-    part: float = 1.0
     first: int = 0
     most: int = 0
 
 
+@functools.lru_cache(maxsize=1024)
+def side(
+    outcome: Outcome,
+    top: int,
+    deepest: int,
+    tick: int,
+    room: int,
+    part: float,
+    by: Sizing,
+    rungs: Rungs,
+) -> tuple[tuple[Quote, ...], tuple[Reason, ...]]:
+    """One side's bids from `top` down and why they are fewer or smaller than asked for: those below
+    the first are not above `deepest`, all of them together not more than `room`.
+
+    Remembered: between two ticks of the price the same ladder is asked for again and again.
+    """
+    prices = level_prices(top, deepest, tick, rungs)
+    quotes, reasons = sized(outcome, prices, room, part, by, rungs)
+    if len(prices) < len(rungs.sizes):
+        missing = (("from_level", str(len(prices))),)
+        reasons.append(Reason(Why.CAP_BELOW_TICK, outcome, missing))
+    return tuple(quotes), tuple(reasons)
+
+
+def level_prices(top: int, deepest: int, tick: int, rungs: Rungs) -> list[int]:
+    """Bids from `top` down, strictly falling; those below the first are not above `deepest`.
+
+    They are filled by jumps, so they keep twice the edge (strategy.md 6.2, 5).
+    """
+    if top < tick:
+        return []
+    prices, last, step = [top], top, rungs.step_ticks * tick
+    for _ in range(len(rungs.sizes) - 1):
+        last = min(top - step, deepest, last - tick)
+        if last < tick:
+            break
+        prices.append(last)
+        step += step
+    return prices
+
+
 def sized(
-    outcome: Outcome, prices: list[int], by: Sizing, params: QuoteParams
+    outcome: Outcome, prices: list[int], room: int, part: float, by: Sizing, rungs: Rungs
 ) -> tuple[list[Quote], list[Reason]]:
-    """Give each price a size; what falls below the minimum is left out, never rounded up
-    (strategy.md 9). Sizes are rounded down to whole lots.
+    """Give each price `part` of its usual size out of `room`, the shares that may still be bought;
+    what falls below the minimum is left out, never rounded up (strategy.md 9). Sizes are rounded
+    down to whole lots.
     """
     quotes: list[Quote] = []
-    room, min_size, part, first, most = by
+    min_size, first, most = by
     for level, price in enumerate(prices):
-        wanted = int(params.sizes[level] * part + 0.5)
-        if first > wanted and not level:
-            wanted = first
-        if most and wanted > most:
-            wanted = most
-        size = min(room, wanted)
-        size -= size % units.LOT
+        wanted = int(rungs.sizes[level] * part + 0.5)
+        if first and not level:
+            wanted = max(first, wanted)
+        if most:
+            wanted = min(most, wanted)
+        size = units.floor_to(min(room, wanted), units.LOT)
         if size < min_size:
             return quotes, [_short(outcome, level, wanted, room, min_size)]
         quotes.append(Quote(outcome, price, size, level))
-        room -= size
-        if size < wanted - wanted % units.LOT:
+        if size < units.floor_to(wanted, units.LOT):
             return quotes, [_short(outcome, level, wanted, size, min_size)]
+        room -= size
     return quotes, []
 
 

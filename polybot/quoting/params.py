@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import math
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NamedTuple
 
 import attrs
 from attrs import validators as v
@@ -16,6 +16,15 @@ from polybot.pricing.blend import BlendParams
 
 def _between(low: float, high: float) -> Callable[[Any, attrs.Attribute[Any], Any], None]:
     return v.and_(v.ge(low), v.le(high))
+
+
+class Rungs(NamedTuple):
+    """The operator's ladder: ticks from the first bid to the second, and each level's usual size,
+    10⁻⁶ shares.
+    """
+
+    step_ticks: int
+    sizes: tuple[float, ...]
 
 
 @attrs.frozen
@@ -128,10 +137,11 @@ class QuoteParams:
         return self.kappa * math.sqrt(self.latency_s)
 
     @functools.cached_property
-    def sizes(self) -> tuple[float, ...]:
-        """The usual size of each level, 10⁻⁶ shares."""
+    def rungs(self) -> Rungs:
+        """The ladder of either side."""
         base = self.size_shares * units.SHARE
-        return tuple(base * self.size_growth**level for level in range(self.levels))
+        sizes = (base * self.size_growth**level for level in range(self.levels))
+        return Rungs(self.step_ticks, tuple(sizes))
 
     @functools.cached_property
     def target_total(self) -> int:

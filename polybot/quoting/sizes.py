@@ -77,7 +77,7 @@ def heavy_part(toward: int, limit: int, params: QuoteParams) -> float:
     """
     if toward <= 0:
         return 1.0
-    return max(0.0, 1 - (toward + params.sizes[0]) / max(limit, 1))
+    return max(0.0, 1 - (toward + params.rungs.sizes[0]) / max(limit, 1))
 
 
 def part_of(cuts: Iterable[Cut]) -> float:

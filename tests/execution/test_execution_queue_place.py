@@ -151,7 +151,7 @@ def test_whatever_is_wished_no_cap_stays_broken(
         o for o in bids(ups, downs) if max(ups, default=0) + max(downs, default=0) <= total * 100
     ]
     spent(made).desired = Desired(
-        tuple(wanted), cap_up, cap_down, total * 100, hold * 100, fair_up=5000
+        tuple(wanted), cap_up, cap_down, total * 100, 5000, hold=hold * 100
     )
 
     made.act(T0 + 1, RICH)

@@ -159,7 +159,7 @@ def test_no_factor_enlarges_and_every_one_is_told(
     found = decide(attrs.evolve(seen, advice=Advice(shrinks=tuple(shrinks))), params)
 
     for quote in found.quotes:
-        usual = params.sizes[quote.level]
+        usual = params.rungs.sizes[quote.level]
         assert quote.size <= usual + 1
         if quote.size + 10_000 < usual:
             assert any(reason.outcome in (quote.outcome, None) for reason in found.reasons)
