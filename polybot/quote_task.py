@@ -8,6 +8,8 @@ plain call.
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import attrs
 import trio
 from loguru import logger
@@ -21,6 +23,7 @@ from polybot.domain.orders import NewOrder, TimeInForce
 from polybot.domain.units import ONE, SHARE
 from polybot.execution.desk import Desired
 from polybot.execution.lifecycle import State
+from polybot.execution.params import OrderParams
 from polybot.health import Fault
 from polybot.market_feed import MarketFeed
 from polybot.market_times import cutoff_ms
@@ -68,14 +71,11 @@ class QuoteTask:
         self.market = self.feed.market
 
     async def run(self) -> None:
-        pace = self.ctx.config.orders
         self.ctx.on_price.append(self.bell.ring)
         try:
-            while True:
-                self.step(self.ctx.clock.now_ms())
-                await trio.sleep(pace.requote_min_ms / 1000)
-                with trio.move_on_after((pace.requote_max_ms - pace.requote_min_ms) / 1000):
-                    await self.bell.wait()
+            await paced(
+                lambda: self.step(self.ctx.clock.now_ms()), self.bell, self.ctx.config.orders
+            )
         finally:
             self.ctx.on_price.remove(self.bell.ring)
 
@@ -274,6 +274,17 @@ class QuoteTask:
             for side in Outcome
             for text, lost in record.why.top(side, LOST_SHOWN)
         )
+
+
+async def paced(step: Callable[[], None], bell: Bell, pace: OrderParams) -> None:
+    """Step at once and then for ever: when the bell has rung, but not sooner than `requote_min_ms`
+    after the step before, and after `requote_max_ms` without it. A ring too soon is not lost.
+    """
+    while True:
+        step()
+        await trio.sleep(pace.requote_min_ms / 1000)
+        with trio.move_on_after((pace.requote_max_ms - pace.requote_min_ms) / 1000):
+            await bell.wait()
 
 
 def wish(
