@@ -33,29 +33,31 @@ GONE = (State.CANCELLING, State.CANCELLED)
 
 @attrs.frozen
 class Moment:
-    """One step of the walk: where the price and the book are, what is held, what a signal says, how
-    long it took, and whether the venue has answered what was asked before.
+    """One step of the walk: where the price and the book are, what is held, what a signal says,
+    what a pair may cost, how long it took, and whether the venue has answered what was asked.
     """
 
-    q: float
+    lean: float  # of the model, above the middle of the book
     mid: int
     width: int
     held_up: int
     held_down: int
     after_ms: int
     answered: bool
+    total: float
     advice: Advice
 
 
 MOMENTS = st.builds(
     Moment,
-    q=st.floats(0.1, 0.9),
-    mid=st.integers(15, 85).map(lambda cents: cents * 100),
-    width=st.integers(1, 4).map(lambda ticks: ticks * 100),
+    lean=st.floats(-0.03, 0.03),
+    mid=st.integers(47, 52).map(lambda cents: cents * 100),
+    width=st.integers(1, 3).map(lambda ticks: ticks * 100),
     held_up=st.integers(0, 60).map(lambda shares: shares * SHARE),
     held_down=st.integers(0, 60).map(lambda shares: shares * SHARE),
     after_ms=st.sampled_from((50, 120, 250, 1000)),
     answered=st.booleans(),
+    total=st.sampled_from((0.95, 0.97, 0.99)),
     advice=st.builds(
         Advice,
         widen=st.sampled_from((1.0, 1.5)),
@@ -74,7 +76,6 @@ PARAMS = st.builds(
     base_edge=st.sampled_from((0.0, 0.002, 0.02)),
     kappa=st.sampled_from((0.0, 1.0)),
     rebate_counts=st.sampled_from((0.0, 0.5)),
-    target_total_max=st.sampled_from((0.95, 0.99)),
 )
 
 
@@ -95,7 +96,7 @@ def decided(made: Desk, moment: Moment, params: QuoteParams, now_ms: int) -> Dec
     seen = QuoteInputs(
         market=made.market,
         now_ms=now_ms,
-        fair=Fair(moment.q, 0.2, 0.01, 0.39, 8e-5, 240.0, 90_000.0, 90_000.0),
+        fair=Fair(moment.mid / ONE + moment.lean, 0.2, 0.01, 0.39, 8e-5, 240.0, 90_000.0, 90_000.0),
         up=up,
         down=mirrored(up),
         tick=made.market.tick,
@@ -127,7 +128,7 @@ def stays_inside(made: Desk) -> None:
             assert first.order.price + second.order.price < ONE
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=250, deadline=None)
 @given(st.lists(MOMENTS, min_size=2, max_size=8), PARAMS, st.booleans(), st.integers(0, 30))
 def test_no_cap_is_ever_broken_by_what_stays(
     moments: list[Moment], params: QuoteParams, pool: bool, percent: int
@@ -144,9 +145,9 @@ def test_no_cap_is_ever_broken_by_what_stays(
         if moment.answered:
             made.cancelled(leaving, CancelResult(frozenset(leaving), {}), now_ms)
             leaving = []
-        made.desired = wish(
-            made.market, decided(made, moment, params, now_ms), params, now_ms, percent
-        )
+        params = attrs.evolve(params, target_total_max=moment.total)
+        decision = decided(made, moment, params, now_ms)
+        made.desired = wish(made.market, decision, params, now_ms, percent)
         held = Exposure(
             up=moment.held_up,
             down=moment.held_down,
