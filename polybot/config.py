@@ -22,6 +22,7 @@ from polybot.config_read import ConfigError, Fault, read_section, unknown_key
 from polybot.exchange.faults.plan import load as load_plan, presets
 from polybot.execution.inventory import InventoryParams
 from polybot.execution.params import OrderParams
+from polybot.journal.recorder import TapeParams
 from polybot.options import Overrides
 from polybot.pricing.params import PricingParams
 from polybot.quoting.params import CompletionParams, QuoteParams, RewardParams
@@ -146,6 +147,7 @@ class Config:
     signals: SignalParams = SignalParams()
     completion: CompletionParams = CompletionParams()
     rewards: RewardParams = RewardParams()
+    tape: TapeParams = TapeParams()
     keys: LiveKeys | None = None  # in live mode only
 
     @property
@@ -183,6 +185,7 @@ def load(path: Path, env: Mapping[str, str], overrides: Overrides = Overrides())
         signals=section(SignalParams, "signals"),
         completion=section(CompletionParams, "completion"),
         rewards=section(RewardParams, "rewards"),
+        tape=section(TapeParams, "tape"),
     )
     if any(fault.path.startswith("live") for fault in faults):
         raise ConfigError(faults)  # which wallet and which file are meant is not known
