@@ -8,7 +8,7 @@ plain call.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import attrs
 import trio
@@ -19,6 +19,7 @@ from polybot.console.snapshot import LostLine, MarketSnapshot, QuoteLine
 from polybot.context import Context
 from polybot.domain.ledger import Holdings, MarketBooks
 from polybot.domain.market import Market, Outcome, Side
+from polybot.domain.market_states import MarketState
 from polybot.domain.orders import NewOrder, TimeInForce
 from polybot.domain.units import ONE, SHARE
 from polybot.execution.desk import Desired
@@ -93,7 +94,8 @@ class QuoteTask:
         self.decision = decide(inputs, params, config.completion, config.rewards)
         self.ears.decided(self.decision, now_ms)
         self._sample(inputs)
-        desired = wish(self.market, self.decision, params, now_ms, config.orders.hysteresis_percent)
+        percent, before = config.orders.hysteresis_percent, self._last.orders if self._last else ()
+        desired = wish(self.market, self.decision, params, now_ms, percent, before)
         desired = self._with_take(desired, now_ms)
         record = self.ctx.records.of(self.market)
         if desired != self._last:
@@ -188,7 +190,8 @@ class QuoteTask:
             book_age_s=max(0, now_ms - max(map(self.feed.book.stamp_ms, Outcome))) / 1000,
             apart_since_ms=self.decision.apart_since_ms,
             net_confirmed=held.up_confirmed - held.down_confirmed,
-            taking=self.orders.desk.taking,
+            # Only a completion asks, and the answer takes a look at every order of the window.
+            taking=self.machine.state is MarketState.REDUCE and self.orders.desk.taking,
             post_only=self.orders.desk.post_only(now_ms),
             scoring=1.0 if self.scoring is None else self.scoring.share,
             unscored=() if self.scoring is None else self.scoring.unscored,
@@ -293,16 +296,21 @@ def wish(
     params: QuoteParams,
     now_ms: int,
     hold_percent: int = 0,
+    before: Sequence[NewOrder] = (),
 ) -> Desired:
     """A decision as orders: caps are rounded down to the tick, exactly as the ladder did. A bid
-    keeps its place within `hold_percent` of the edge.
+    keeps its place within `hold_percent` of the edge. Orders of the wish `before` that are wanted
+    still are the same objects, so that two wishes are told apart at a glance.
     """
     if decision.fair is None or not (decision.quotes or decision.take):
         cause = decision.reasons[0].why.value if decision.reasons else "no quote"
         return Desired(cause=cause)
     last_ms = market.end_ms - cutoff_ms(market, params)
     return Desired(
-        orders=tuple(_order(market, quote, last_ms, now_ms) for quote in decision.quotes),
+        orders=tuple(
+            _order(market, quote, last_ms, now_ms, before[n] if n < len(before) else None)
+            for n, quote in enumerate(decision.quotes)
+        ),
         cap_up=grid_floor(decision.cap_up or 0, market.tick),
         cap_down=grid_floor(decision.cap_down or 0, market.tick),
         pair_cap=params.target_total,
@@ -311,7 +319,9 @@ def wish(
     )
 
 
-def _order(market: Market, quote: Quote, last_ms: int, now_ms: int) -> NewOrder:
+def _order(
+    market: Market, quote: Quote, last_ms: int, now_ms: int, was: NewOrder | None
+) -> NewOrder:
     """A quote as an order; it dies at the cutoff by the venue's own hand while GTD still reaches
     that far.
 
@@ -320,16 +330,13 @@ def _order(market: Market, quote: Quote, last_ms: int, now_ms: int) -> NewOrder:
     """
     expires_s = last_ms // 1000 + GTD_EARLY_S.value
     reachable = expires_s * 1000 >= now_ms + (GTD_LEAD_S.value + 5) * 1000
-    return NewOrder(
-        market,
-        quote.outcome,
-        Side.BUY,
-        quote.price,
-        quote.size,
-        TimeInForce.GTD if reachable else TimeInForce.GTC,
-        expires_s=expires_s if reachable else 0,
-        level=quote.level,
-    )
+    tif = TimeInForce.GTD if reachable else TimeInForce.GTC
+    outcome, price, size, level = quote
+    stands = was is not None and was.market is market and was.tif is tif
+    if was is not None and stands and (was.outcome, was.price, was.size, was.level) == quote:
+        return was
+    expires_s = expires_s if reachable else 0
+    return NewOrder(market, outcome, Side.BUY, price, size, tif, expires_s=expires_s, level=level)
 
 
 def taking_order(market: Market, take: Take) -> NewOrder:

@@ -117,7 +117,10 @@ class Records:
     doubts_ms: list[int] = attrs.field(factory=list)  # how long each doubt about an order lasted
 
     def of(self, market: Market) -> IntervalRecord:
-        return self.by_market.setdefault(market.condition_id, IntervalRecord(market))
+        record = self.by_market.get(market.condition_id)
+        if record is None:
+            record = self.by_market[market.condition_id] = IntervalRecord(market)
+        return record
 
     def machine(self, market: Market, table: Timetable) -> MarketMachine:
         """The market's machine: one for all its scopes, because states only go forward."""

@@ -14,7 +14,6 @@ from polybot.domain.market import Outcome, RewardPool
 from polybot.domain.orders import Acked, CancelResult
 from polybot.domain.units import ONE, SHARE
 from polybot.execution.desk import Cancel, Desk, Post
-from polybot.execution.lifecycle import State
 from polybot.pricing.fair import Fair
 from polybot.quote_task import wish
 from polybot.quoting.decide import decide
@@ -28,7 +27,6 @@ from polybot.signal.advice import Advice
 UP, DOWN = Outcome.UP, Outcome.DOWN
 TABLE = Timetable.of(MARKET, Times(120_000, 60_000))
 POOL = RewardPool(1_000_000 * SHARE, 20 * SHARE, 900)
-GONE = (State.CANCELLING, State.CANCELLED)
 
 
 @attrs.frozen
@@ -116,7 +114,7 @@ def stays_inside(made: Desk) -> None:
     of all that may match, against one dollar.
     """
     open_now = list(made.table.open())
-    stays = [t.order for t in open_now if t.state not in GONE]
+    stays = [t.order for t in open_now if t.cancel_sent_ms is None]
     for order in stays:
         assert order.price % made.market.tick == 0
         assert order.price <= made.desired.cap(order.outcome)

@@ -115,6 +115,25 @@ def test_the_same_decision_is_the_same_wish() -> None:
     assert wish(MARKET, decided(), PARAMS, START) == wish(MARKET, decided(), PARAMS, START + 99)
 
 
+def test_orders_wanted_still_are_the_same_objects() -> None:
+    """What has not changed is not made anew; what has, in whatever part, is."""
+    first = wish(MARKET, decided(), PARAMS, START)
+    again = wish(MARKET, decided(), PARAMS, START + 99, 0, first.orders)
+    assert [new is old for new, old in zip(again.orders, first.orders, strict=True)] == [True, True]
+
+    late = MARKET.end_ms - 150_000
+    fine = attrs.evolve(MARKET, tick=10)
+    for market, decision, now_ms in (
+        (MARKET, decided(), late),
+        (fine, decided(), START),
+        (MARKET, decided(4700), START),
+        (MARKET, attrs.evolve(decided(), quotes=decided().quotes[::-1]), START),
+        (MARKET, attrs.evolve(decided(), quotes=(Quote(UP, 4800, 11 * SHARE, 0),)), START),
+    ):
+        changed = wish(market, decision, PARAMS, now_ms, 0, first.orders)
+        assert changed == wish(market, decision, PARAMS, now_ms)
+
+
 def test_the_cutoff_depends_on_the_rule() -> None:
     """Candle markets may be quoted longer (strategy.md 6.3)."""
     assert cutoff_ms(MARKET, PARAMS) == 60_000
