@@ -196,6 +196,7 @@ class QuoteTask:
             scoring=1.0 if self.scoring is None else self.scoring.share,
             unscored=() if self.scoring is None else self.scoring.unscored,
             reward_refused=self._reward_refused(now_ms),
+            rewarded=self.decision.rewards is not None,
         )
 
     def _reward_refused(self, now_ms: int) -> bool:
@@ -266,7 +267,15 @@ class QuoteTask:
             signals=words(self.ears.board.readings),
             reasons=tuple(reason.text() for reason in self.decision.reasons),
             lost=self._lost(now_ms),
+            rewards=self._rewards(),
         )
+
+    def _rewards(self) -> str:
+        terms = self.decision.rewards
+        if terms is None or self.scoring is None:
+            return ""
+        said = f"{self.scoring.scored} of {self.scoring.asked} orders asked about scored"
+        return f"rewards: {terms.reward:.2f} an hour expected, {terms.cost:.2f} in costs; {said}"
 
     def _lost(self, now_ms: int) -> tuple[LostLine, ...]:
         """What took most of each side's time in this window so far."""

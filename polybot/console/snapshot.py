@@ -54,6 +54,7 @@ class MarketSnapshot:
     reasons: tuple[str, ...] = ()
     lost: tuple[LostLine, ...] = ()
     signals: tuple[str, ...] = ()  # what the signals say, acting or not
+    rewards: str = ""  # what liquidity rewards are quoted for, empty where they are not
 
     @property
     def pairs(self) -> int:

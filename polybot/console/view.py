@@ -171,6 +171,8 @@ def _market(market: MarketSnapshot, now_ms: int) -> Iterable[tuple[str, str]]:
     yield "", f"    Up {_quotes(market.up_quotes)}   Down {_quotes(market.down_quotes)}"
     if market.signals:
         yield _DIM, f"    {'; '.join(plain(said) for said in market.signals)}"
+    if market.rewards:
+        yield _DIM, f"    {plain(market.rewards)}"
     if market.reasons:
         yield _YELLOW, f"    now: {'; '.join(plain(reason) for reason in market.reasons)}"
     for side in dict.fromkeys(line.side for line in market.lost):

@@ -35,7 +35,8 @@ class QuoteInputs:
     what it came to is not booked; `post_only`: the venue takes resting orders only. `book_age_s` is
     how long ago the books last changed; `apart_since_ms` what the decision before this one told.
     Of liquidity rewards: `scoring` is the part of our orders that the venue said earned them when
-    asked, `unscored` the sides it said did not, `reward_refused` whether one was refused of late.
+    asked, `unscored` the sides it said did not, `reward_refused` whether one was refused of late,
+    `rewarded` whether the decision before this one quoted for them.
     """
 
     market: Market
@@ -59,6 +60,7 @@ class QuoteInputs:
     scoring: float = 1.0
     unscored: tuple[Outcome, ...] = ()
     reward_refused: bool = False
+    rewarded: bool = False
 
     @property
     def net(self) -> int:

@@ -5,7 +5,8 @@ large enough and nearer to the midpoint than the widest spread. So quoting for r
 bid of their least size on both outcomes, at the prices we would bid anyway or a little better:
 
 - never above a cap, never on one side alone, never while doubt shrinks the sizes;
-- only while it brings more than it costs. What it *brings* is the pool's rate times our share, with
+- only while it brings more than it costs, and twice as much to begin with: sizes that go to and fro
+  lose their place in every queue. What it *brings* is the pool's rate times our share, with
   all others in the book taken for perfect makers, a midnight-to-midnight pool for a market of five
   minutes, and the part of our orders that the venue says score: an estimate from below. What it
   *costs* is what fills of that size are expected to lose: the bid above the block price (a large
@@ -27,6 +28,7 @@ from polybot.quoting.reasons import NoReward, Reason
 from polybot.quoting.reservation import block_value
 
 DAY_S, HOUR_S = 86_400, 3_600
+ENTER = 0.5  # costs at most this part of what it brings, to begin with
 Levels = Iterable[tuple[int, int]]
 
 
@@ -59,7 +61,7 @@ def judge(
     cost = sum(
         _loss(inputs, outcome, price, q, edge, params, pool) for outcome, price in prices.items()
     )
-    if cost >= reward * rewards.fill_s:
+    if cost >= reward * rewards.fill_s * (1.0 if inputs.rewarded else ENTER):
         told = (
             ("brings_an_hour", reward * HOUR_S),
             ("costs", cost * HOUR_S / rewards.fill_s),

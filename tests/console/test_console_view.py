@@ -37,6 +37,7 @@ MARKET = MarketSnapshot(
         LostLine("Down", "thin book", 0.0, 0.5),
     ),
     signals=("liquidity low", "flow +0.40 (n 31)"),
+    rewards="rewards: 3.20 an hour expected",
 )
 SNAPSHOT = Snapshot(
     mode="paper",
@@ -95,6 +96,7 @@ def test_the_screen_tells_everything() -> None:
         "Down 44×10",
         "30 12.34 12.34",
         "-0.45",
+        "rewards: 3.20 an hour expected",
         "now: UP level 3: inventory",
         "Up so far: none 12%, less 30% – book crossed",
         "Down so far: less 50% – thin book",
@@ -134,7 +136,7 @@ def test_columns_stand_under_their_titles() -> None:
     long = attrs.evolve(MARKET, slug="x" * 80, spot=1e12)
 
     shown = lines(attrs.evolve(SNAPSHOT, markets=(MARKET, long)))
-    normal, cut = shown[6], shown[12]
+    normal, cut = shown[6], shown[13]
 
     assert cut.index("54.4") == normal.index("54.4") == shown[5].index("fair")
 

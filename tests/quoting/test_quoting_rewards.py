@@ -119,6 +119,20 @@ def test_only_while_it_brings_more_than_it_costs() -> None:
     assert rewarded(pooled(SEEN)).rewards is not None
 
 
+def test_to_begin_it_must_bring_twice_what_it_costs() -> None:
+    """Where both are near each other sizes do not go to and fro (strategy.md 6.2, 6)."""
+
+    def judged(dollars: int, *, already: bool) -> bool:
+        seen = pooled(SEEN, attrs.evolve(POOL, per_day=dollars * SHARES))
+        return rewarded(attrs.evolve(seen, rewarded=already)).rewards is not None
+
+    goes_on = [judged(2**n, already=True) for n in range(20)]
+    begins = [judged(2**n, already=False) for n in range(20)]
+    assert goes_on == sorted(goes_on)
+    assert begins[0] is goes_on[0] is False
+    assert begins == [False, *goes_on[:-1]], "a pool twice as large"
+
+
 def test_an_order_that_does_not_score_is_told() -> None:
     """What the venue answers to /orders-scoring becomes a reason of its side (clob.md 5.1)."""
     found = rewarded(attrs.evolve(SEEN, unscored=(DOWN,)))

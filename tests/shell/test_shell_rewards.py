@@ -48,6 +48,7 @@ async def test_a_pool_is_quoted_for_and_its_orders_are_asked_about(
         watch = scope.scoring
         assert watch is not None
         await it.until(lambda: watch.scored, "the venue says that an order scores", 120)
+        await it.until(lambda: scope.snapshot().rewards, "and the screen that we quote for it", 120)
         rewards, wallet = it.venue.clob.rewards, it.venue.demo_wallets.deposit
         latest = it.market.condition_id
         await it.until(lambda: wallet in rewards.latest(latest), "sampled among the makers", 150)
