@@ -32,9 +32,9 @@ from polybot.pricing.board import PriceBoard
 from polybot.pricing.fair import Fair, NoFair, WhyNoFair
 from polybot.quoting.completion import Take
 from polybot.quoting.decide import decide
-from polybot.quoting.ladder import grid_floor, target_total
+from polybot.quoting.ladder import grid_floor
 from polybot.quoting.model import BookView, Decision, QuoteInputs
-from polybot.quoting.params import CompletionParams, QuoteParams
+from polybot.quoting.params import CompletionParams, QuoteParams, RewardParams
 from polybot.risk.exposure import inventory_room
 from polybot.risk.limits import RiskParams
 from polybot.risk.timetable import Known, MarketMachine, Times, Timetable
@@ -67,6 +67,7 @@ class Ours:
     priced: Market = attrs.field(init=False)  # the market as the pricer believes it to settle
     machine: MarketMachine = attrs.field(init=False)
     _completion: CompletionParams = CompletionParams()
+    _rewards: RewardParams = RewardParams()
     _risk: RiskParams = RiskParams()
     _fresh: list[Fill] = attrs.field(factory=list)  # not confirmed yet
     _official: bool = False
@@ -102,7 +103,7 @@ class Ours:
         book = bool(sight.bids and sight.asks)
         self.machine.learn(Known(book, strike, len(sight.live)), sight.now_ms)
         self.fair = self.board.fair(self.priced, sight.now_ms)
-        self.decision = decide(self._inputs(sight), self.params, self._completion)
+        self.decision = decide(self._inputs(sight), self.params, self._completion, self._rewards)
         resting = kept(self.decision, sight, self.params)
         return [*resting, *self._taken(self.decision.take, sight.now_ms)]
 
@@ -176,7 +177,7 @@ def kept(decision: Decision, sight: Sight, params: QuoteParams) -> list[Quote]:
     order desk has it.
     """
     tick = sight.market.tick
-    slack, pair_cap = OrderParams().hysteresis_ticks * tick, target_total(params)
+    slack, pair_cap = OrderParams().hysteresis_ticks * tick, params.target_total
     wanted = [(q, model.UP if q.outcome is Outcome.UP else model.DOWN) for q in decision.quotes]
     live = [one for one in sight.live if one.side == model.BUY]
     found = []

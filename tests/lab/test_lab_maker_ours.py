@@ -35,7 +35,7 @@ from polybot.pricing.fair import Fair
 from polybot.quoting.books import Touch, touch
 from polybot.quoting.decide import decide
 from polybot.quoting.model import Decision, QuoteInputs
-from polybot.quoting.params import CompletionParams, QuoteParams
+from polybot.quoting.params import CompletionParams, QuoteParams, RewardParams
 
 LIMIT = 100 * UNIT
 ARENA = Arena(CrowdVenue(1, 0.02).source, 1)
@@ -108,7 +108,7 @@ def test_the_decision_is_the_production_one() -> None:
 
     assert len(ours.asked) == len(ours.seen)
     for inputs, (_, decision, _, _) in zip(ours.asked, ours.seen, strict=True):
-        assert decide(inputs, QuoteParams(), CompletionParams()) == decision
+        assert decide(inputs, QuoteParams(), CompletionParams(), RewardParams()) == decision
     assert type(ours.board) is PriceBoard
     assert sum(bool(decision.quotes) for _, decision, _, _ in ours.seen) > 500
 

@@ -244,6 +244,7 @@ ELSEWHERE = {
     "live.certify": "tests/shell/test_shell_certify.py",
     "journal.calibration": "tests/shell/test_shell_prices.py",
     "tape.folder": "tests/journal/test_journal_recorder.py",
+    "rewards.enabled": "tests/quoting/test_quoting_rewards.py",
     "inventory.seed_shares": "tests/shell/test_shell_inventory.py",
 }
 
