@@ -9,6 +9,7 @@ production's to the last line; only httpx's sync transport is ours.
 
 from __future__ import annotations
 
+import contextvars
 import queue
 import threading
 from collections.abc import Callable, Iterator
@@ -82,7 +83,7 @@ class Lockstep:
             found.append(asked)
             done.set()
 
-        trio.lowlevel.spawn_system_task(drive)
+        trio.lowlevel.spawn_system_task(drive, context=contextvars.copy_context())
         await done.wait()
         return found[0]()
 

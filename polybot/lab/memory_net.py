@@ -18,6 +18,7 @@ import socket as stdlib
 from collections import deque
 from collections.abc import Iterator
 from contextlib import contextmanager
+from contextvars import ContextVar
 from typing import Any
 
 import attrs
@@ -27,6 +28,9 @@ WINDOW = 1 << 18  # bytes a sender may be ahead of its reader: loopback's defaul
 HOST = "127.0.0.1"
 FIRST_PORT = 20_000
 Address = tuple[str, int]
+
+# Whose a connection is that is made in this context: a killed program's are cut, nobody else's.
+OWNER: ContextVar[str] = ContextVar("OWNER", default="")
 
 
 @attrs.define(eq=False)
@@ -98,6 +102,7 @@ class Wire:
     """A connection to a port: what its client sends, and what it hears."""
 
     port: int
+    owner: str
     up: Pipe
     down: Pipe
 
@@ -107,6 +112,12 @@ class Wire:
 
     def cut(self) -> None:
         self.up.cut()
+        self.down.cut()
+
+    def die(self) -> None:
+        """Its client is gone: what it had sent arrives, followed by the end."""
+        self.up.ended = True
+        self.up.wake()
         self.down.cut()
 
     def hold(self, *, held: bool) -> None:
@@ -121,16 +132,22 @@ class Network(trio.abc.SocketFactory):
     """Every socket of a run, and the hand that troubles them.
 
     `delays` are the seconds that bytes take to and from a port, for wires made from now on;
-    `refused` the ports that take no connection.
+    `refused` the ports that take no connection, `dead` the owners that make none.
     """
 
     listening: dict[int, Socket] = attrs.field(factory=dict)
     wires: list[Wire] = attrs.field(factory=list)
     delays: dict[int, float] = attrs.field(factory=dict)
     refused: set[int] = attrs.field(factory=set)
+    dead: set[str] = attrs.field(factory=set)
     _ports: Iterator[int] = attrs.field(factory=lambda: itertools.count(FIRST_PORT))
 
-    def socket(self, family: int = stdlib.AF_INET, type: int = stdlib.SOCK_STREAM, proto: int = 0) -> Socket:  # noqa: A002, E501 - Trio's names
+    def socket(  # as Trio calls it
+        self,
+        family: int = stdlib.AF_INET,
+        type: int = stdlib.SOCK_STREAM,  # noqa: A002
+        proto: int = 0,
+    ) -> Socket:
         if family != stdlib.AF_INET or type != stdlib.SOCK_STREAM:
             raise OSError(errno.EAFNOSUPPORT, "this network is TCP over IPv4 only")
         return Socket(self)
@@ -138,17 +155,29 @@ class Network(trio.abc.SocketFactory):
     def free_port(self) -> int:
         return next(port for port in self._ports if port not in self.listening)
 
-    def wires_to(self, port: int) -> list[Wire]:
+    def wires_to(self, port: int, owner: str | None = None) -> list[Wire]:
+        """Open wires to a port, of everybody or of one owner."""
         self.wires = [wire for wire in self.wires if wire.open]
-        return [wire for wire in self.wires if wire.port == port]
+        return [
+            wire
+            for wire in self.wires
+            if wire.port == port and (owner is None or wire.owner == owner)
+        ]
+
+    def kill(self, owner: str) -> None:
+        """What was sent is sent; from now on nothing passes to or from this owner."""
+        self.dead.add(owner)
+        for wire in self.wires:
+            if wire.owner == owner:
+                wire.die()
 
     def connect(self, client: Socket, port: int) -> None:
         """Join a client's socket to whoever listens. Raises OSError where nobody does."""
-        server = self.listening.get(port)
-        if server is None or port in self.refused:
+        server, owner = self.listening.get(port), OWNER.get()
+        if server is None or port in self.refused or owner in self.dead:
             raise OSError(errno.ECONNREFUSED, "connection refused")
         delay_s = self.delays.get(port, 0.0)
-        wire = Wire(port, Pipe(delay_s), Pipe(delay_s))
+        wire = Wire(port, owner, Pipe(delay_s), Pipe(delay_s))
         self.wires.append(wire)
         here, there = (HOST, self.free_port()), (HOST, port)
         client.join(wire.down, wire.up, here, there)
