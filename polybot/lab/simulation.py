@@ -15,7 +15,7 @@ import shutil
 import tempfile
 from collections import Counter
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -40,7 +40,7 @@ from polybot.lab.memory_net import OWNER, Network, memory_network
 from polybot.lab.seeded import seeded_scheduler
 from polybot.lab.simulation_case import QUIET_S, Case, End, Harm, Life, Trouble
 from polybot.lab.simulation_watch import Violation, Watch
-from polybot.lab.stage import MID_WINDOW_MS, SERIES, Sniper, lab_config
+from polybot.lab.stage import MID_WINDOW_MS, SERIES, Sniper, lab_config, until
 from polybot.launch import build, demo_site
 from polybot.options import BotOptions
 from polybot.purse import Purse
@@ -141,12 +141,11 @@ class Simulation:
     _begun: float = 0.0
     _owner: str = "bot 0"
     _deaf_since: float = math.inf
+    _bot_now: Bot | None = None  # the one that is alive and has taken its wallet over
 
     async def run(self) -> Outcome:
         case = self.case
-        self.config = attrs.evolve(
-            lab_config(case.seed, SPEED), inventory=INVENTORY, orders=ORDERS
-        )
+        self.config = attrs.evolve(lab_config(case.seed, SPEED), inventory=INVENTORY, orders=ORDERS)
         world = make_world(
             "synthetic", seed=case.seed, start_ms=MID_WINDOW_MS, series=(SERIES,),
             intensity=INTENSITY,
@@ -154,7 +153,9 @@ class Simulation:
         clock = Clock.starting_at(world.start_ms)
         self.exchange = Exchange(world, clock, case.seed, faults=case.plan)
         self._begun = trio.current_time()
-        self.watch = Watch(self.exchange, self.config, lambda: self._deaf_since, self.now_s)
+        self.watch = Watch(
+            self.exchange, self.config, lambda: self._deaf_since, self.now_s, self._known
+        )
         self.exchange.engine.listeners.append(self.watch.hear)
         async with trio.open_nursery() as nursery:
             self.urls = await nursery.start(self.exchange.run)
@@ -182,8 +183,9 @@ class Simulation:
         return trio.current_time() - self._begun
 
     def _port(self, name: str) -> int:
-        port = urlsplit(getattr(self.urls, name)).port
-        assert port is not None
+        url: str = getattr(self.urls, name)
+        port = urlsplit(url).port
+        assert port is not None, "every service has a port of its own"
         return port
 
     # --- lives -----------------------------------------------------------------------------------
@@ -207,6 +209,7 @@ class Simulation:
         OWNER.set(self._owner)
         process = Process(self._owner)
         bot: Bot = await processes.start(self._run, process, journal)
+        self._bot_now = bot
         with trio.move_on_after(life.lasts_s):
             await process.ended.wait()
         if last:
@@ -217,6 +220,7 @@ class Simulation:
         if life.end is End.STOP:
             await self._stop(bot, process.ended)
         else:
+            self._bot_now = None
             journal = self._kill(journal)
             process.scope.cancel()
             await self._dead_man()
@@ -270,6 +274,14 @@ class Simulation:
         if live := self.watch.live():
             self.watch.break_("G11", f"{len(live)} orders rest {DEAD_MAN_S:g} s after a kill")
 
+    def _known(self) -> set[str] | None:
+        """The orders that the living bot holds for possible."""
+        bot = self._bot_now
+        if bot is None or not bot.ready or bot.ctx.stopping:
+            return None
+        scopes = bot.supervisor.scopes.values()
+        return {tracked.id for scope in scopes for tracked in scope.orders.desk.table.open()}
+
     # --- the bot ---------------------------------------------------------------------------------
 
     @asynccontextmanager
@@ -313,11 +325,9 @@ class Simulation:
 
     async def _agree(self, bot: Bot) -> None:
         """L2: in quiet times both books say the same."""
-        off: list[str] = []
-        with trio.move_on_after(AGREE_S):
-            while off := differences(bot, self.exchange):
-                await trio.sleep(0.25)
-        for text in off:
+        with suppress(trio.TooSlowError):
+            await until(lambda: not differences(bot, self.exchange), every_s=0.25, within_s=AGREE_S)
+        for text in differences(bot, self.exchange):
             self.watch.break_("L2", text)
         bot.stop("the simulation ends")
 

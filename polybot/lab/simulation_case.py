@@ -74,6 +74,46 @@ class Case:
         return f"lives {ends}; links {harms or 'sound'}; delays {slow or 'none'}"
 
 
+PARTS = ("storm", "delays", "deaths", "sniper")
+
+
+@attrs.frozen
+class Keep:
+    """Which parts of a case are lived through: all of them, or what a failure needs.
+
+    `links`: numbers of the troubles, None for all.
+    """
+
+    storm: bool = True
+    delays: bool = True
+    deaths: bool = True
+    sniper: bool = True
+    links: tuple[int, ...] | None = None
+
+    def of(self, case: Case) -> Case:
+        links = range(len(case.troubles)) if self.links is None else self.links
+        return attrs.evolve(
+            case,
+            plan=case.plan if self.storm else Plan(),
+            delays=case.delays if self.delays else (),
+            lives=case.lives if self.deaths else (Life(case.length_s, End.STOP, 0.0),),
+            sniped=case.sniped if self.sniper else 0.0,
+            troubles=tuple(case.troubles[number] for number in links),
+        )
+
+    def without(self, part: str) -> Keep:
+        """The same without one of the `PARTS`."""
+        kept = {name: getattr(self, name) and name != part for name in PARTS}
+        return Keep(**kept, links=self.links)
+
+    def words(self) -> str:
+        """As the command line says it."""
+        said = [f"--no-{part}" for part in PARTS if not getattr(self, part)]
+        if self.links is not None:
+            said.append("--links " + (",".join(map(str, self.links)) or "none"))
+        return " ".join(said)
+
+
 def draw(seed: int, hours: float) -> Case:
     """The case of a seed: the same for ever, for a given length."""
     length_s = hours * 3600
@@ -107,7 +147,7 @@ def _troubles(rng: random.Random, length_s: float) -> tuple[Trouble, ...]:
     at_s = WARM_UP_S
     while per_hour and (at_s := at_s + rng.expovariate(per_hour / 3600)) < length_s:
         harm = rng.choice(list(Harm))
-        for_s = 0.0 if harm is Harm.CUT else rng.uniform(0.5, 15)
+        for_s = 0.0 if harm is Harm.CUT else rng.uniform(0.5, 30)
         found.append(Trouble(at_s, rng.choice(PORTS), harm, for_s))
     return tuple(found)
 

@@ -17,6 +17,7 @@ from polybot.exchange.server import Exchange
 
 ONE = 10_000
 VIOLATIONS_MOST = 20
+ORPHANED_MOST_S = 25.0  # the reconciler's cadence and a little
 TWINS_MOST_S = 8.0  # a cancel that was lost is repeated within this time
 BLIND_MOST_S = 12.0  # a silent stream is noticed after nine seconds, a request takes some more
 
@@ -36,16 +37,19 @@ class Violation:
 @attrs.define(eq=False)
 class Watch:
     """One run's judge. `blind_since` tells since when the bot cannot have heard its fills, by the
-    run's clock; infinity: it hears.
+    run's clock; infinity: it hears. `known` are the ids of the orders that it holds for possible,
+    None while it has just started or is dead.
     """
 
     exchange: Exchange
     config: Config
     blind_since: Callable[[], float]
     now_s: Callable[[], float]
+    known: Callable[[], set[str] | None]
     violations: list[Violation] = attrs.field(factory=list)
     seen: Counter[str] = attrs.field(factory=Counter)
     _live: dict[str, Order] = attrs.field(factory=dict)
+    _orphans: dict[str, float] = attrs.field(factory=dict)
     _twins: list[tuple[float, Order, Order]] = attrs.field(factory=list)
 
     @property
@@ -88,12 +92,16 @@ class Watch:
             self.break_("S1", f"{name(order)} {left_ms / 1000:.1f} s before the end")
 
     def _once(self, order: Order) -> None:
-        """S3: nothing asks for the same bid twice. A replacement may come before the cancel that
-        leaves with it, so twins are judged later.
+        """S3: nothing asks for the same bid twice. One of another size may be a replacement that
+        overtakes the cancel that left with it, so such twins are judged later.
         """
-        if order.kind in (Kind.GTC, Kind.GTD):
-            twins = [one for one in self._live.values() if _same(one, order)]
-            self._twins += [(self.now_s(), twin, order) for twin in twins]
+        if order.kind not in (Kind.GTC, Kind.GTD):
+            return
+        for twin in self._live.values():
+            if _same(twin, order):
+                self._twins.append((self.now_s(), twin, order))
+                if twin.size == order.size and not twin.matched:
+                    self.break_("S3", f"{name(order)} again, {twin.id[:10]} rests untouched")
 
     def look(self) -> None:
         """Judge what needs time to be judged; to be called now and then."""
@@ -102,6 +110,17 @@ class Watch:
             if since_s < late and one.id in self._live and other.id in self._live:
                 self.break_("S3", f"{name(one)} rests twice")
         self._twins = [twins for twins in self._twins if twins[0] >= late]
+        self._look_for_orphans()
+
+    def _look_for_orphans(self) -> None:
+        """S4: whatever rests is known to be possible, or soon found out."""
+        known = self.known()
+        orphans = {} if known is None else {o.id: o for o in self.live() if o.id not in known}
+        now_s = self.now_s()
+        self._orphans = {key: self._orphans.get(key, now_s) for key in orphans}
+        for key, since_s in self._orphans.items():
+            if now_s - since_s > ORPHANED_MOST_S:
+                self.break_("S4", f"{name(orphans[key])} rests unknown since {since_s:.1f} s")
 
     def _pairs(self, order: Order) -> None:
         """S24: no two bids that would match each other."""
