@@ -14,7 +14,7 @@ import random
 import shutil
 import tempfile
 from collections import Counter
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -68,6 +68,7 @@ class Trace:
     events: int = 0
     last: list[str] = attrs.field(factory=list)
     on: bool = True
+    on_sent: Callable[[str, bytes], None] = lambda *_: None
     _hash: hashlib._Hash = attrs.field(factory=hashlib.sha256)
 
     def heard(self, stream: str, body: bytes) -> None:
@@ -75,6 +76,7 @@ class Trace:
 
     def sent(self, stream: str, body: bytes) -> None:
         self._add("sent", stream, body)
+        self.on_sent(stream, body)
 
     def decided(self, stream: str, body: bytes) -> None:
         self._add("decided", stream, body)
@@ -157,6 +159,7 @@ class Simulation:
             self.exchange, self.config, lambda: self._deaf_since, self.now_s, self._known
         )
         self.exchange.engine.listeners.append(self.watch.hear)
+        self.trace.on_sent = self.watch.sent
         async with trio.open_nursery() as nursery:
             self.urls = await nursery.start(self.exchange.run)
             for name, delay_s in case.delays:

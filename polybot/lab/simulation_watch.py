@@ -49,6 +49,7 @@ class Watch:
     violations: list[Violation] = attrs.field(factory=list)
     seen: Counter[str] = attrs.field(factory=Counter)
     _live: dict[str, Order] = attrs.field(factory=dict)
+    _unwanted: set[str] = attrs.field(factory=set)  # a cancel for it has left the bot
     _orphans: dict[str, float] = attrs.field(factory=dict)
     _twins: list[tuple[float, Order, Order]] = attrs.field(factory=list)
 
@@ -91,17 +92,23 @@ class Watch:
         if left_ms < last_ms - late_ms:
             self.break_("S1", f"{name(order)} {left_ms / 1000:.1f} s before the end")
 
+    def sent(self, stream: str, body: bytes) -> None:
+        """What the bot has put on the wire: only which of its orders it wants to be gone counts."""
+        if stream == "rest clob" and body.startswith(b"DELETE "):
+            everything = body.startswith((b"DELETE /cancel-all", b"DELETE /cancel-market"))
+            self._unwanted |= {key for key in self._live if everything or key.encode() in body}
+
     def _once(self, order: Order) -> None:
-        """S3: nothing asks for the same bid twice. One of another size may be a replacement that
-        overtakes the cancel that left with it, so such twins are judged later.
+        """S3: nothing asks for the same bid twice. A bid that is on its way out may be replaced by
+        its like, and that overtakes the cancel; then both must not last.
         """
         if order.kind not in (Kind.GTC, Kind.GTD):
             return
         for twin in self._live.values():
             if _same(twin, order):
                 self._twins.append((self.now_s(), twin, order))
-                if twin.size == order.size and not twin.matched:
-                    self.break_("S3", f"{name(order)} again, {twin.id[:10]} rests untouched")
+                if twin.id not in self._unwanted:
+                    self.break_("S3", f"{name(order)} again, and {twin.id[:10]} was to stay")
 
     def look(self) -> None:
         """Judge what needs time to be judged; to be called now and then."""
