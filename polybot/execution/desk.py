@@ -63,7 +63,8 @@ class Desired:
     most.
 
     `take` is bought now or never, once for each `take_number`: wanting it still is a new wish.
-    An empty `orders` means: nothing should rest. Caps and `pair_cap` in 10⁻⁴.
+    An empty `orders` means: nothing should rest. Caps, `pair_cap` and `hold` in 10⁻⁴; a bid no
+    further than `hold` from a wanted price keeps its place.
     """
 
     orders: tuple[NewOrder, ...] = ()
@@ -74,6 +75,7 @@ class Desired:
     cause: str = "no quote"
     take: NewOrder | None = None
     take_number: int = 0
+    hold: int = 0
 
     def cap(self, outcome: Outcome) -> int:
         return self.cap_up if outcome is Outcome.UP else self.cap_down
@@ -131,6 +133,7 @@ class Desk:
     desired: Desired = Desired()
     closing: bool = False
     doubts: Doubts = attrs.field(init=False)
+    refused: dict[Outcome, str] = attrs.field(factory=dict)  # why something is missing there now
     _routine_at_ms: int = 0
     _held_back: bool = False  # something waits for the next routine moment
     _quiet_until_ms: dict[Outcome, int] = attrs.field(factory=dict)
@@ -210,6 +213,8 @@ class Desk:
         """
         self.table.forget(now_ms)
         keep, missing = self._match()
+        wanting = {order.outcome for order in missing}
+        self.refused = {side: why for side, why in self.refused.items() if side in wanting}
         routine = self._routine_due(now_ms)
         self._held_back = False
         actions: list[Action] = []
@@ -231,25 +236,26 @@ class Desk:
         return waited_ms >= self.params.routine_every_ms or not self.table.open()
 
     def _match(self) -> tuple[set[str], list[NewOrder]]:
-        """Pair what rests with what is wanted: (ids to keep, orders still missing)."""
+        """Pair what rests with what is wanted: (ids to keep, orders still missing).
+
+        Exact matches of both outcomes first: what is kept beside its wanted price is held against
+        every price that the other outcome then has, or will have (S24).
+        """
         keep: set[str] = set()
-        missing: list[NewOrder] = []
         if self.closing:
-            return keep, missing
-        for outcome in Outcome:
-            resting = sorted(
-                (t for t in self.table.open() if t.order.outcome is outcome and self._stands(t)),
-                key=lambda t: -t.order.price,
-            )
-            wanted = [o for o in self.desired.orders if o.outcome is outcome]
-            for slack in (0, self.params.hysteresis_ticks * self.market.tick):
-                for order in list(wanted):
-                    match = next((t for t in resting if self._serves(t, order, slack)), None)
-                    if match is not None:
-                        keep.add(match.id)
-                        resting.remove(match)
-                        wanted.remove(order)
-            missing += wanted
+            return keep, []
+        resting = sorted(filter(self._stands, self.table.open()), key=lambda t: -t.order.price)
+        missing = list(self.desired.orders)
+        prices = [(o.outcome, o.price) for o in missing]
+        for slack in (0, max(self.params.hysteresis_ticks * self.market.tick, self.desired.hold)):
+            for order in list(missing):
+                match = next((t for t in resting if self._serves(t, order, slack, prices)), None)
+                if match is not None:
+                    keep.add(match.id)
+                    resting.remove(match)
+                    missing.remove(order)
+                    prices.remove((order.outcome, order.price))
+                    prices.append((order.outcome, match.order.price))
         return keep, missing
 
     @staticmethod
@@ -257,24 +263,28 @@ class Desk:
         kept = (State.IN_FLIGHT, State.LIVE, State.DELAYED)
         return tracked.state in kept and not tracked.late
 
-    def _serves(self, tracked: Tracked, wanted: NewOrder, slack: int) -> bool:
-        """Whether a resting order does for a wanted one: near enough,
-        within its cap, about its size.
+    def _serves(
+        self, tracked: Tracked, wanted: NewOrder, slack: int, prices: list[tuple[Outcome, int]]
+    ) -> bool:
+        """Whether a resting order does for a wanted one: near enough, within its cap, about its
+        size. `prices` are those that will rest if nothing else changes.
         """
-        price = tracked.order.price
-        if abs(price - wanted.price) > slack or price > self.desired.cap(wanted.outcome):
+        price, outcome = tracked.order.price, tracked.order.outcome
+        if outcome is not wanted.outcome or abs(price - wanted.price) > slack:
             return False
-        if slack and price > wanted.price and not self._pairs_hold(wanted.outcome, price):
+        if price > self.desired.cap(outcome):
+            return False
+        if price > wanted.price and not self._pairs_hold(outcome, price, prices):
             return False
         return wanted.size <= 2 * tracked.remaining and 4 * tracked.remaining <= 5 * wanted.size
 
-    def _pairs_hold(self, outcome: Outcome, price: int) -> bool:
-        others = [o.price for o in self.desired.orders if o.outcome is not outcome]
-        return all(price + other <= self.desired.pair_cap for other in others)
+    def _pairs_hold(self, outcome: Outcome, price: int, prices: list[tuple[Outcome, int]]) -> bool:
+        cap = self.desired.pair_cap
+        return all(price + other <= cap for side, other in prices if side is not outcome)
 
     def _cancels(self, keep: set[str], now_ms: int, *, routine: bool) -> list[Action]:
-        """Cancel what is not kept; urgent ones (a cap broken, or no
-        quote at all) may use the reserve.
+        """Cancel what is not kept. Urgent ones (a cap broken, a side withdrawn) wait for nothing:
+        neither for the routine moment nor for the budget, which they leave in debt.
         """
         by_cause: dict[str, list[str]] = {}
         for tracked in list(self.table.open()):
@@ -284,9 +294,9 @@ class Desk:
             if not urgent and not routine:
                 self._held_back = True
                 continue
-            if not self.budget.cancels.take(
-                1, now_ms, keep=0 if urgent else self.budget.cancel_reserve
-            ):
+            if urgent:
+                self.budget.cancels.spend(1, now_ms)
+            elif not self.budget.cancels.take(1, now_ms, keep=self.budget.cancel_reserve):
                 continue
             if tracked.cancel_sent_ms is None:
                 self.counts.cancels[cause] += 1
@@ -311,8 +321,14 @@ class Desk:
             return "late", True
         if not self.desired.orders:
             return self.desired.cause, True
-        if tracked.order.price > self.desired.cap(tracked.order.outcome):
+        outcome, price = tracked.order.outcome, tracked.order.price
+        if price > self.desired.cap(outcome):
             return "cap", True
+        if all(order.outcome is not outcome for order in self.desired.orders):
+            return "side withdrawn", True
+        others = [(t.order.outcome, t.order.price) for t in self.table.open()]
+        if not self._pairs_hold(outcome, price, others):
+            return "pair cap", True
         return "requote", False
 
     def _takes(self, now_ms: int, standing: Standing) -> list[Action]:
@@ -357,6 +373,7 @@ class Desk:
             free_cash=standing.free_cash - unbooked,
             held=attrs.evolve(standing.held, loose=unbooked),
         )
+        self.refused = {}
         for order in missing[:BATCH]:
             refusal = self._blocked(order.outcome, now_ms) or self.firewall.check(
                 order, self.desired, list(self.table.open()), standing, now_ms
@@ -365,6 +382,7 @@ class Desk:
                 refusal = "message budget"
             if refusal is not None:
                 self.counts.withheld[refusal] += 1
+                self.refused[order.outcome] = refusal
                 continue
             signed = self.sign(order)
             self.table.record(signed, now_ms)

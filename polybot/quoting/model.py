@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import NamedTuple
 
 import attrs
 
@@ -33,6 +34,9 @@ class QuoteInputs:
     `net_confirmed` is Up less Down without them. `taking`: an order that takes is under way, or
     what it came to is not booked; `post_only`: the venue takes resting orders only. `book_age_s` is
     how long ago the books last changed; `apart_since_ms` what the decision before this one told.
+    Of liquidity rewards: `scoring` is the part of our orders that the venue said earned them when
+    asked, `unscored` the sides it said did not, `reward_refused` whether one was refused of late,
+    `rewarded` whether the decision before this one quoted for them.
     """
 
     market: Market
@@ -53,6 +57,10 @@ class QuoteInputs:
     book_age_s: float = 0.0
     apart_since_ms: int | None = None
     advice: Advice = NEUTRAL  # what the acting signals ask for
+    scoring: float = 1.0
+    unscored: tuple[Outcome, ...] = ()
+    reward_refused: bool = False
+    rewarded: bool = False
 
     @property
     def net(self) -> int:
@@ -68,14 +76,23 @@ class QuoteInputs:
         return self.up if outcome is Outcome.UP else self.down
 
 
-@attrs.frozen
-class Quote:
+class Quote(NamedTuple):
     """One bid we want to have: always BUY, always post-only. Price 10⁻⁴, size 10⁻⁶."""
 
     outcome: Outcome
     price: int
     size: int
     level: int
+
+
+class Terms(NamedTuple):
+    """What quoting for liquidity rewards is expected to bring and to cost, dollars per hour, and
+    the part of it per share filled that lowers the edge.
+    """
+
+    reward: float
+    cost: float
+    credit: float
 
 
 @attrs.frozen
@@ -96,3 +113,4 @@ class Decision:
     market: float | None = None
     apart_since_ms: int | None = None
     take: Take | None = None  # beside the quotes: the missing side, now or never
+    rewards: Terms | None = None  # None: not quoted for
