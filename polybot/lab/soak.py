@@ -120,13 +120,14 @@ def report(done: Sequence[Found]) -> Iterator[str]:
     seen: Counter[str] = sum((Counter(f.outcome.seen) for f in done), Counter())
     struck: Counter[str] = sum((Counter(f.outcome.struck) for f in done), Counter())
     hours = sum(found.outcome.seconds for found in done) / 3600
-    yield f"{len(done)} seeds, {hours:.1f} market-hours, {struck.total()} faults of the venue struck"
+    yield f"{len(done)} seeds, {hours:.1f} market-hours, {struck.total()} faults of the venue"
     yield "  " + ", ".join(f"{name} {count}" for name, count in seen.most_common())
     yield "  " + ", ".join(f"{name} {count}" for name, count in struck.most_common())
     if missing := [name for name in REACHED if not seen[name]]:
         yield f"  never reached: {', '.join(missing)}"
     rules = Counter(v.rule for found in done for v in found.outcome.violations)
-    yield f"  violations: {dict(rules) or 'none'}; runs that differed: {sum(f.differs for f in done)}"
+    differed = sum(found.differs for found in done)
+    yield f"  violations: {dict(rules) or 'none'}; runs that differed: {differed}"
 
 
 def story(found: Found, hours: float, keep: Keep) -> Iterator[str]:

@@ -184,7 +184,7 @@ def test_the_report_adds_up() -> None:
     one = Outcome(1, "ab" * 32, 1800.0, (), {"PLACEMENT": 5, "stop": 1}, {"reply_lost": 2})
     text = "\n".join(report([Found(one), Found(attrs.evolve(one, seed=2), differs=True)]))
 
-    assert "2 seeds, 1.0 market-hours, 4 faults of the venue struck" in text
+    assert "2 seeds, 1.0 market-hours, 4 faults of the venue" in text
     assert "never reached: CANCELLATION, TRADE, kill, link cut, link held" in text
     assert "violations: none; runs that differed: 1" in text
     assert "NOT THE SAME TWICE" in line(Found(one, differs=True))
