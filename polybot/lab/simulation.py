@@ -319,7 +319,7 @@ class Simulation:
         way = bot.inventory.way
         assert isinstance(way, SdkWay)
         way.run_sync = Lockstep(http).run_sync
-        bot.ctx.health.on_halt = self._halted
+        bot.ctx.health.on_halt.append(self._halted)
         return bot
 
     def _halted(self, name: str, why: str) -> None:
