@@ -67,6 +67,7 @@ class Trace:
 
     events: int = 0
     last: list[str] = attrs.field(factory=list)
+    kept: tuple[str, ...] = ()
     on: bool = True
     on_sent: Callable[[str, bytes], None] = lambda *_: None
     _hash: hashlib._Hash = attrs.field(factory=hashlib.sha256)
@@ -90,6 +91,10 @@ class Trace:
 
     def note(self, text: str) -> None:
         self._add("told", "simulation", text.encode())
+
+    def keep(self) -> None:
+        """The last events as they are now: what led to what has just been found."""
+        self.kept = tuple(self.last)
 
     @property
     def digest(self) -> str:
@@ -160,6 +165,7 @@ class Simulation:
         )
         self.exchange.engine.listeners.append(self.watch.hear)
         self.trace.on_sent = self.watch.sent
+        self.watch.on_first = self.trace.keep
         async with trio.open_nursery() as nursery:
             self.urls = await nursery.start(self.exchange.run)
             for name, delay_s in case.delays:
@@ -179,7 +185,7 @@ class Simulation:
             violations=tuple(self.watch.violations),
             seen=dict(self.counts + self.watch.seen),
             struck=dict(self.exchange.faults.struck),
-            last=tuple(self.trace.last) if self.watch.violations else (),
+            last=self.trace.kept,
         )
 
     def now_s(self) -> float:

@@ -6,6 +6,7 @@ the rules are those of the reference.
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Callable
 
@@ -18,6 +19,7 @@ from polybot.exchange.server import Exchange
 ONE = 10_000
 VIOLATIONS_MOST = 20
 ORPHANED_MOST_S = 25.0  # the reconciler's cadence and a little
+ORDER_ID = re.compile(rb"0x[0-9a-f]{64}")
 TWINS_MOST_S = 8.0  # a cancel that was lost is repeated within this time
 BLIND_MOST_S = 12.0  # a silent stream is noticed after nine seconds, a request takes some more
 
@@ -46,6 +48,7 @@ class Watch:
     blind_since: Callable[[], float]
     now_s: Callable[[], float]
     known: Callable[[], set[str] | None]
+    on_first: Callable[[], None] = lambda: None
     violations: list[Violation] = attrs.field(factory=list)
     seen: Counter[str] = attrs.field(factory=Counter)
     _live: dict[str, Order] = attrs.field(factory=dict)
@@ -58,6 +61,8 @@ class Watch:
         return self.exchange.demo_wallets.deposit
 
     def break_(self, rule: str, what: str) -> None:
+        if not self.violations:
+            self.on_first()
         if len(self.violations) < VIOLATIONS_MOST:
             self.violations.append(Violation(rule, self.now_s(), what))
 
@@ -95,8 +100,10 @@ class Watch:
     def sent(self, stream: str, body: bytes) -> None:
         """What the bot has put on the wire: only which of its orders it wants to be gone counts."""
         if stream == "rest clob" and body.startswith(b"DELETE "):
-            everything = body.startswith((b"DELETE /cancel-all", b"DELETE /cancel-market"))
-            self._unwanted |= {key for key in self._live if everything or key.encode() in body}
+            # Also those that the venue does not have yet: a request may come later than its cancel.
+            self._unwanted |= {found.decode() for found in ORDER_ID.findall(body)}
+            if body.startswith((b"DELETE /cancel-all", b"DELETE /cancel-market")):
+                self._unwanted |= self._live.keys()
 
     def _once(self, order: Order) -> None:
         """S3: nothing asks for the same bid twice. A bid that is on its way out may be replaced by

@@ -17,6 +17,7 @@ from functools import partial
 from pathlib import Path
 
 import attrs
+from loguru import logger
 
 from polybot.lab.shares import each_of
 from polybot.lab.simulation import Outcome, simulate
@@ -58,6 +59,7 @@ def live(task: Task) -> Found:
 
 def main(argv: Sequence[str]) -> int:
     said = _parser().parse_args(argv)
+    logger.remove()  # a bot that is troubled on purpose has much to say
     keep = Keep(said.storm, said.delays, said.deaths, said.sniper, said.links)
     tasks = [Task(seed, said.hours, keep, twice=not said.once) for seed in said.seeds]
     done: list[Found] = []
@@ -140,7 +142,7 @@ def story(found: Found, hours: float, keep: Keep) -> Iterator[str]:
         yield f"the second run differed: python -m polybot soak --seeds {outcome.seed}"
         return
     yield f"first: {outcome.violations[0]}"
-    yield "the last events before the end:"
+    yield "the last events before it:"
     yield from (f"  {event}" for event in outcome.last)
     rule = outcome.violations[0].rule
     small = shrink(
