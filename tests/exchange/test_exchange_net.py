@@ -13,6 +13,7 @@ from hypothesis import given, settings, strategies as st
 from polybot.exchange.net import (
     BODY_BYTES,
     IDLE_S,
+    SEND_S,
     Request,
     Response,
     Service,
@@ -21,6 +22,7 @@ from polybot.exchange.net import (
 )
 
 Handler = Callable[[Request], Awaitable[Response]]
+LONG = 16 << 20  # more than two sockets hold
 
 
 async def echo(request: Request) -> Response:
@@ -173,6 +175,50 @@ async def test_an_idle_connection_is_closed(mock_clock: trio.testing.MockClock) 
             await trio.testing.wait_all_tasks_blocked(0.01)
             mock_clock.jump(IDLE_S + 1)
             assert await stream.receive_some() == b""
+    assert errors == []
+
+
+async def long(_: Request) -> Response:
+    return Response(200, b"x" * LONG)
+
+
+async def asked_for_long(port: int) -> trio.SocketStream:
+    """A client that has sent its request, and reads nothing of the reply yet."""
+    stream = await trio.open_tcp_stream("127.0.0.1", port)
+    await stream.send_all(b"GET / HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n")
+    await trio.testing.wait_all_tasks_blocked(0.05)
+    return stream
+
+
+async def test_a_stall_of_the_exchange_cuts_no_reply(mock_clock: trio.testing.MockClock) -> None:
+    """A minute passes at once while the client waits for the rest: it gets every byte of it."""
+    async with serving(long) as (port, errors), await asked_for_long(port) as stream:
+        mock_clock.jump(60)
+        with trio.fail_after(60):
+            received = b"".join([part async for part in stream])
+    assert received.count(b"x") == LONG
+    assert errors == []
+
+
+async def test_a_slow_reader_gets_all_of_a_long_reply(mock_clock: trio.testing.MockClock) -> None:
+    """It takes a little every few seconds, for minutes in all: slow is not gone."""
+    async with serving(long) as (port, _), await asked_for_long(port) as stream:
+        received = b""
+        while part := await stream.receive_some(LONG // 40):
+            received += part
+            await trio.testing.wait_all_tasks_blocked(0.01)
+            mock_clock.jump(SEND_S - 1)
+    assert received.count(b"x") == LONG
+
+
+async def test_who_takes_nothing_is_let_go(mock_clock: trio.testing.MockClock) -> None:
+    """Two waits in a row without a byte taken: the connection ends, the reply with it."""
+    async with serving(long) as (port, errors), await asked_for_long(port) as stream:
+        for _ in range(2):
+            mock_clock.jump(SEND_S + 1)
+            await trio.testing.wait_all_tasks_blocked(0.05)
+        received = b"".join([part async for part in stream])
+    assert 0 < received.count(b"x") < LONG
     assert errors == []
 
 
