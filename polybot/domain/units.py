@@ -11,6 +11,7 @@ ONE = 10_000  # price 1.0
 SHARE = 1_000_000  # one share, and one dollar of collateral
 USD = 1_000_000
 LOT = 10_000  # the venue trades sizes in hundredths of a share
+CENT = 10_000  # 10⁻⁶ dollars
 
 _AMOUNT_MAX = 10**18  # a trillion shares: anything larger is a broken message
 
@@ -63,6 +64,14 @@ def amount_text(amount: int) -> str:
 def notional(price: int, shares: int) -> int:
     """Dollars (10⁻⁶) for `shares` at `price`, rounded down; exact for whole lots."""
     return price * shares // ONE
+
+
+def bought(price: int, shares: int) -> int:
+    """What a buy that takes asks for when `shares` are wanted: it spends whole cents (clob.md 3.4).
+
+    The venue holds this against its minimum: 5 shares at 0.585 are 2.92 dollars and 4.99 shares.
+    """
+    return floor_to(notional(price, shares), CENT) * ONE // price
 
 
 def floor_to(value: int, step: int) -> int:

@@ -14,7 +14,7 @@ import attrs
 from polybot.domain.market import Market, Outcome, Side
 from polybot.domain.market_states import Action, MarketState
 from polybot.domain.orders import NewOrder
-from polybot.domain.units import LOT, ONE, on_grid
+from polybot.domain.units import LOT, ONE, bought, on_grid
 from polybot.risk.breakers import MarketBrakes
 from polybot.risk.checks import Standing, within_collar, within_limits, within_size
 from polybot.risk.exposure import OpenBids, inventory_room
@@ -110,7 +110,8 @@ class Firewall:
             return "another market's order"
         if not on_grid(order.price, self.market.tick):
             return "off the tick"
-        if order.size < self.market.min_size or order.size % LOT:
+        asked = bought(order.price, order.size) if order.taking else order.size
+        if asked < self.market.min_size or order.size % LOT:
             return "below the minimum size"
         if order.side is not Side.BUY or order.post_only is order.taking:
             return "neither a post-only bid nor one that takes"

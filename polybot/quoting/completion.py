@@ -178,7 +178,9 @@ def _take(
     if not price:
         return Held.DEAR
     shares = units.floor_to(spent * units.ONE // price, units.LOT)
-    if shares < unpaired.market.min_size or units.notional(price, shares) < MIN_DOLLARS:
+    if units.bought(price, shares) < unpaired.market.min_size:
+        return Held.SMALL
+    if units.notional(price, shares) < MIN_DOLLARS:
         return Held.SMALL
     tif = TimeInForce.FOK if stage is Stage.LAST else TimeInForce.FAK
     return Take(unpaired.missing, tif, price, shares, stage)

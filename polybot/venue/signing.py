@@ -32,7 +32,6 @@ DOMAIN_NAME = "Polymarket CTF Exchange"
 DEPOSIT_WALLET = 3  # the signature type of a contract that is maker and signer at once
 
 SALT_MAX = 2**53 - 1  # the salt travels as a JSON number
-CENT = 10_000  # 10⁻⁶ dollars
 ZERO32 = "0x" + "00" * 32
 _TAIL = bytes(64)  # metadata and builder
 
@@ -197,8 +196,8 @@ def amounts(order: NewOrder) -> tuple[int, int]:
         return order.size, dollars
     if order.tif not in (TimeInForce.FOK, TimeInForce.FAK):
         return dollars, order.size
-    dollars = units.floor_to(dollars, CENT)
-    shares = units.floor_to(dollars * units.ONE // order.price, _SHARE_STEP[market.tick])
+    dollars = units.floor_to(dollars, units.CENT)
+    shares = units.floor_to(units.bought(order.price, order.size), _SHARE_STEP[market.tick])
     if not shares:
         raise ValueError(f"spends less than a cent: {order.price} × {order.size}")
     return dollars, shares

@@ -12,6 +12,7 @@ from polybot.domain.units import (
     ONE,
     SHARE,
     amount_text,
+    bought,
     floor_to,
     notional,
     on_grid,
@@ -162,3 +163,19 @@ def test_floor_is_the_nearest_multiple_below(value: int, step: int) -> None:
 
     assert floor % step == 0
     assert floor <= value < floor + step
+
+
+@given(price=st.integers(1, 99).map(lambda cents: cents * 100), lots=st.integers(100, 10_000))
+def test_on_whole_cents_the_minimum_is_never_undercut(price: int, lots: int) -> None:
+    """On the coarse tick five shares cost whole cents: rounding leaves five of anything above."""
+    shares = lots * LOT
+    asked = bought(price, shares)
+
+    assert asked <= shares
+    assert (asked >= 5 * SHARE) == (shares >= 5 * SHARE)
+
+
+def test_on_a_fine_tick_five_shares_may_be_less() -> None:
+    """5 at 0.585 are 2.925 dollars, of which a taker's buy spends 2.92 (clob.md 3.4)."""
+    assert bought(5850, 5 * SHARE) == 4_991_452
+    assert bought(5860, 5 * SHARE) == 5 * SHARE

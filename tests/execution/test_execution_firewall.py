@@ -178,6 +178,28 @@ CASES: list[tuple[str, Callable[[Case], None]]] = [
 ]
 
 
+def test_what_takes_is_measured_by_what_whole_cents_buy() -> None:
+    """Five shares at 0.485 are 2.42 dollars and 4.98 shares, which the venue refuses (clob.md 3.5);
+    a bid for the same five is fine, and so is a taker at 0.48.
+    """
+    case = Case(state=MarketState.QUOTING)
+    taking(net=-5 * SHARE)(case)
+    fine = attrs.evolve(MARKET, tick=10)
+    firewall = Firewall(
+        fine, LIMITS, machine(MarketState.QUOTING), case.admission,
+        MarketBrakes(LIMITS, ErrorRate(LIMITS)),
+    )  # fmt: skip
+
+    def shape(price: int, *, takes: bool) -> str | None:
+        asked = case.order if takes else GOOD
+        order = attrs.evolve(asked, market=fine, size=5 * SHARE, price=price)
+        return firewall.check(order, case.wish, (), case.standing, T0)
+
+    assert shape(4850, takes=True) == "below the minimum size"
+    assert shape(4800, takes=True) is None
+    assert shape(4750, takes=False) is None
+
+
 NAMES = [f"{text} {n}" for n, (text, _) in enumerate(CASES)]
 
 

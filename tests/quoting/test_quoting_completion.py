@@ -40,6 +40,7 @@ MARKET = Market(
     min_size=5 * SHARE,
     fees=FEES,
 )
+FINE = attrs.evolve(MARKET, tick=10)
 PARAMS = CompletionParams()
 GAMMA = 0.002
 
@@ -170,10 +171,13 @@ def test_a_walk_through_levels_spends_what_it_costs() -> None:
         ({"net_confirmed": 4 * SHARE}, Held.SMALL),
         ({"offers": ((5000, 3 * SHARE),)}, Held.SMALL),
         ({"q": 0.95, "offers": ((300, 10 * SHARE),)}, Held.SMALL),
+        ({"net_confirmed": 5 * SHARE, "market": FINE, "offers": ((4150, 60 * SHARE),)}, Held.SMALL),
     ],
 )
 def test_nothing_is_taken(changes: dict[str, Any], reason: Held) -> None:
-    """Each reason by itself; the last: ten shares at three cents are below the venue's dollar."""
+    """Each reason by itself. The last two: ten shares at three cents are below the venue's dollar,
+    and five at 0.415 cost 2.075 dollars, of which a taker's buy spends 2.07 for 4.99 shares.
+    """
     assert planned(long_up(left_s=8, **({} | changes))) is reason
 
 
