@@ -19,18 +19,19 @@ from polybot.domain.ledger import Holdings, MarketBooks
 from polybot.domain.market import Market, Outcome, Side
 from polybot.domain.orders import NewOrder, TimeInForce
 from polybot.domain.units import ONE, SHARE
-from polybot.execution.desk import Desired
 from polybot.execution.lifecycle import State
+from polybot.execution.wish import Desired
 from polybot.health import Fault
 from polybot.market_feed import MarketFeed
 from polybot.market_times import cutoff_ms
 from polybot.orders_task import OrdersTask
 from polybot.pricing.fair import Fair, NoFair, WhyNoFair
+from polybot.quoting.asks import NEVER, too_late
 from polybot.quoting.books import market_now
 from polybot.quoting.completion import Take
 from polybot.quoting.decide import decide
 from polybot.quoting.ladder import grid_floor
-from polybot.quoting.model import BookView, Decision, Quote, QuoteInputs
+from polybot.quoting.model import BookView, Decision, Quote, QuoteInputs, Stock
 from polybot.quoting.params import QuoteParams
 from polybot.quoting.reasons import Reason
 from polybot.risk.timetable import Known, MarketMachine
@@ -182,9 +183,24 @@ class QuoteTask:
             advice=advice,
             book_age_s=max(0, now_ms - max(map(self.feed.book.stamp_ms, Outcome))) / 1000,
             apart_since_ms=self.decision.apart_since_ms,
+            stock=self._stock(held, now_ms),
             net_confirmed=held.up_confirmed - held.down_confirmed,
             taking=self.orders.desk.taking,
             post_only=self.orders.desk.post_only(now_ms),
+        )
+
+    def _stock(self, held: Holdings, now_ms: int) -> Stock | None:
+        """What might be sold. Most of the time nothing is held, and nothing need be looked up."""
+        if self.ctx.config.quote.sell_held == NEVER or not (held.up or held.down):
+            return None
+        account, key = self.ctx.account, self.market.condition_id
+        return Stock(
+            held.up,
+            held.down,
+            account.standing(key),
+            self.ctx.config.risk,
+            account.unmergeable.get(key) or too_late(self.machine.table, now_ms),
+            any(tracked.order.selling for tracked in self.orders.desk.table.open()),
         )
 
     def holdings(self) -> Holdings:
@@ -199,16 +215,17 @@ class QuoteTask:
         return BookView(tuple(book.levels(Side.BUY, levels)), tuple(book.levels(Side.SELL, levels)))
 
     def _own(self) -> dict[tuple[Outcome, int], int]:
+        """What rests of ours, as bids: the books show an ask where its bid would be."""
         own: dict[tuple[Outcome, int], int] = {}
         for tracked in self.orders.desk.table.open():
             if tracked.state is State.LIVE or tracked.state is State.CANCELLING:
-                key = (tracked.order.outcome, tracked.order.price)
+                key = (tracked.order.toward, tracked.order.bid_price)
                 own[key] = own.get(key, 0) + tracked.remaining
         return own
 
     def _live_sides(self) -> set[Outcome]:
         table = self.orders.desk.table
-        return {t.order.outcome for t in table.open() if t.state is State.LIVE}
+        return {t.order.toward for t in table.open() if t.state is State.LIVE}
 
     # --- for the operator ---------------------------------------------------------------------
 
@@ -274,7 +291,7 @@ def _order(market: Market, quote: Quote, last_ms: int, now_ms: int) -> NewOrder:
     return NewOrder(
         market,
         quote.outcome,
-        Side.BUY,
+        quote.side,
         quote.price,
         quote.size,
         TimeInForce.GTD if reachable else TimeInForce.GTC,

@@ -12,7 +12,7 @@ import enum
 import attrs
 
 from polybot.domain.market import Market, Outcome, Side
-from polybot.domain.units import notional
+from polybot.domain.units import ONE, notional
 
 
 class TimeInForce(enum.Enum):
@@ -20,6 +20,16 @@ class TimeInForce(enum.Enum):
     GTD = "GTD"
     FOK = "FOK"
     FAK = "FAK"
+
+
+def as_bid(outcome: Outcome, side: Side, price: int) -> tuple[Outcome, int]:
+    """The bid that has this order's place in the book: selling Up at p is bidding 1 − p for Down.
+
+    The venue's two books are one (feeds.md 2.3), and both move the position the same way by the
+    same shares for the same edge. So caps, pairs, the net position and a cross with ourselves are
+    judged by this bid; only what an order binds differs, dollars or shares.
+    """
+    return (outcome, price) if side is Side.BUY else (outcome.other, ONE - price)
 
 
 @attrs.frozen
@@ -40,6 +50,20 @@ class NewOrder:
     @property
     def token(self) -> str:
         return self.market.token(self.outcome)
+
+    @property
+    def selling(self) -> bool:
+        return self.side is Side.SELL
+
+    @property
+    def toward(self) -> Outcome:
+        """The outcome that its fills make us hold more of, net (`as_bid`)."""
+        return self.outcome.other if self.selling else self.outcome
+
+    @property
+    def bid_price(self) -> int:
+        """Its price as a bid for `toward`."""
+        return ONE - self.price if self.selling else self.price
 
     @property
     def taking(self) -> bool:

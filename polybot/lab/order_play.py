@@ -29,13 +29,14 @@ from polybot.domain.orders import (
     TradeStatus,
 )
 from polybot.domain.units import LOT, SHARE, floor_to
-from polybot.execution.desk import Action, Budget, Cancel, Desired, Desk, Post
+from polybot.execution.desk import Action, Budget, Cancel, Desk, Post
 from polybot.execution.doubts import LookUp, Surveyed
 from polybot.execution.firewall import Admission, Firewall
 from polybot.execution.lifecycle import OPEN, Event, State
 from polybot.execution.params import OrderParams
 from polybot.execution.reconcile import Kind, OurOrder, order_differences
 from polybot.execution.table import OrderTable, Tracked
+from polybot.execution.wish import Desired
 from polybot.lab.toy_venue import Asked, Cancelled, Fates, Found, Posted, Read, ToyVenue
 from polybot.risk.breakers import ErrorRate, MarketBrakes
 from polybot.risk.checks import Standing

@@ -1,7 +1,8 @@
-"""The quoter: inputs in, desired bids and reasons out. Pure, and cheap enough for every tick.
+"""The quoter: inputs in, desired orders and reasons out. Pure, and cheap enough for every tick.
 
 Two bid ladders, one on each outcome, under a combined cap (strategy.md 6): a pair bought below one
-dollar merges into one. Every bid is a cap first and a price second.
+dollar merges into one. Every bid is a cap first and a price second. What is held may be sold in a
+bid's place (asks.py).
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from polybot.domain.market_states import MarketState
 from polybot.pricing.blend import Blend, blend
 from polybot.pricing.fair import Fair, NoFair, WhyNoFair
 from polybot.quoting import ladder
+from polybot.quoting.asks import with_asks
 from polybot.quoting.books import Touch, market_view, offers, touch
 from polybot.quoting.completion import Held, Take, Unpaired, plan
 from polybot.quoting.model import Decision, Quote, QuoteInputs
@@ -110,7 +112,10 @@ class _Quoter:
             Outcome.DOWN: self._top(Outcome.DOWN, down, worth.cap_down, view),
         }
         scale = self.fair.quality.size * (1.0 if view.disputed is None else DISPUTED_SIZE)
-        quotes = self._ladders(self._combined(tops), worth, scale)
+        bids = self._ladders(self._combined(tops), worth, scale)
+        least = self.inputs.market.min_size
+        quotes, told = with_asks(bids, self.inputs.stock, least, self.params.sell_held)
+        self.reasons += told
         return Decision(
             tuple(quotes),
             tuple(self.reasons),

@@ -28,6 +28,8 @@ class Why(enum.Enum):
     COMBINED_CAP = "lowered so that Up and Down together stay below the target"
     YIELDING = "our own bids for the missing side go before it is taken"
     INVENTORY = "reduced to what the inventory limit leaves"
+    SELLS = "sells shares that are held instead of bidding for their twin"
+    UNSOLD = "would rather sell what is held than bid, and too little of it is at hand"
     SIGNAL = "withheld by a signal"
     BELOW_MINIMUM = "size below the market's minimum"
 

@@ -10,7 +10,7 @@ from hypothesis import given, strategies as st
 from polybot.domain.market import Candle, Market, Outcome, Side
 from polybot.domain.orders import TimeInForce
 from polybot.domain.units import ONE, SHARE
-from polybot.execution.desk import Desired
+from polybot.execution.wish import Desired
 from polybot.market_times import cutoff_ms
 from polybot.pricing.fair import WhyNoFair
 from polybot.quote_task import wish
