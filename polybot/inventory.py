@@ -146,11 +146,11 @@ class Inventory:
         def decided(obstacle: str | None) -> Plan:
             return plan(
                 self.params, places, capital, busy=busy, setbacks=self.setbacks,
-                obstacle=obstacle, batches=way.batches, now_ms=now_ms,
+                obstacle=obstacle, batches=way.batches, now_ms=now_ms, queue=self._queue(now_ms),
             )  # fmt: skip
 
         paused = self.budget.obstacle(now_ms)
-        found = decided(paused or self._queue(now_ms))
+        found = decided(paused)
         self._claim(found)
         if found.operations or found.claims:
             paused = await way.obstacle()

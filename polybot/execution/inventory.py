@@ -21,6 +21,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Iterable
+from typing import TypeGuard
 
 import attrs
 from attrs.validators import and_, ge, le
@@ -228,30 +229,38 @@ def plan(
     obstacle: str | None,
     batches: bool,
     now_ms: int,
+    queue: str | None = None,
 ) -> Plan:
     """What to submit now. `busy` markets have an operation whose end is not known; `obstacle` is
-    why nothing may leave at all. Redemptions come first: they bring the most.
+    why nothing may leave at all, `queue` what it is soon to leave after: pairs stay claimed
+    meanwhile, or their asks would come and go. Redemptions come first: they bring the most.
     """
     found: list[Operation] = []
     waits: list[tuple[str, str]] = []
     claims: list[tuple[str, int]] = []
     for place in places:
         wanted = due(params, place, capital)
-        if isinstance(wanted, str):
-            waits.append((place.condition_id, wanted))
-        elif wanted is not None:
-            why = _hindrance(place.condition_id, busy, setbacks, obstacle, now_ms)
-            if why is not None:
-                waits.append((place.condition_id, why))
-            elif isinstance(wanted, Claim):
-                waits.append((place.condition_id, "asks bind its pairs and are being withdrawn"))
-                claims.append((place.condition_id, wanted.shares))
-            else:
-                found.append(wanted)
+        if wanted is None:
+            continue
+        why = wanted if isinstance(wanted, str) else None
+        why = why or _hindrance(place.condition_id, busy, setbacks, obstacle, now_ms)
+        if why is None and _binds(wanted):
+            claims.append((place.condition_id, wanted.shares))
+        why = why or queue
+        if why is None and isinstance(wanted, Claim):
+            why = "asks bind its pairs and are being withdrawn"
+        if why is not None:
+            waits.append((place.condition_id, why))
+        elif isinstance(wanted, Operation):
+            found.append(wanted)
     found.sort(key=lambda operation: (operation.kind != "redeem", -operation.paid))
     chosen = _batch(found, capital.free, setbacks, batches=batches)
-    claims += [(one.condition_id, one.shares) for one in chosen if one.kind == "merge"]
     return Plan(chosen, tuple(waits), tuple(claims))
+
+
+def _binds(wanted: Operation | Claim | str) -> TypeGuard[Operation | Claim]:
+    """Whether asks must leave its shares alone."""
+    return isinstance(wanted, Claim) or (isinstance(wanted, Operation) and wanted.kind == "merge")
 
 
 def _hindrance(
