@@ -42,6 +42,17 @@ def test_quotes_become_post_only_bids() -> None:
     assert (made.pair_cap, made.fair_up) == (9900, 5000)
 
 
+def test_an_ask_becomes_a_post_only_sale() -> None:
+    """Of its own token at its own price, with the same death at the cutoff (clob.md 3.9)."""
+    quote = Quote(UP, 5300, 10 * SHARE, 1, Side.SELL)
+    (made,) = wish(MARKET, attrs.evolve(decided(), quotes=(quote,)), PARAMS, START).orders
+    bid = wish(MARKET, decided(), PARAMS, START).orders[0]
+
+    assert (made.outcome, made.side, made.price, made.size) == (UP, Side.SELL, 5300, 10 * SHARE)
+    assert made.post_only
+    assert (made.tif, made.expires_s) == (bid.tif, bid.expires_s)
+
+
 def test_caps_belong_to_their_outcome() -> None:
     """Up's cap never stands in for Down's."""
     made = wish(MARKET, attrs.evolve(decided(), cap_up=0.61, cap_down=0.37), PARAMS, START)
