@@ -22,6 +22,7 @@ from polybot.config_read import ConfigError, Fault, read_section, unknown_key
 from polybot.exchange.faults.plan import load as load_plan, presets
 from polybot.execution.inventory import InventoryParams
 from polybot.execution.params import OrderParams
+from polybot.journal.recorder import TapeParams
 from polybot.options import Overrides
 from polybot.pricing.params import PricingParams
 from polybot.quoting.params import CompletionParams, QuoteParams
@@ -145,6 +146,7 @@ class Config:
     inventory: InventoryParams = InventoryParams()
     signals: SignalParams = SignalParams()
     completion: CompletionParams = CompletionParams()
+    tape: TapeParams = TapeParams()
     keys: LiveKeys | None = None  # in live mode only
 
     @property
@@ -181,6 +183,7 @@ def load(path: Path, env: Mapping[str, str], overrides: Overrides = Overrides())
         inventory=section(InventoryParams, "inventory"),
         signals=section(SignalParams, "signals"),
         completion=section(CompletionParams, "completion"),
+        tape=section(TapeParams, "tape"),
     )
     if any(fault.path.startswith("live") for fault in faults):
         raise ConfigError(faults)  # which wallet and which file are meant is not known

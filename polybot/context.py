@@ -33,6 +33,7 @@ from polybot.venue.rest import Rest
 from polybot.venue.secret import Credentials
 from polybot.venue.signing import SALT_MAX, Wallet, sign_order
 from polybot.venue.site import Site
+from polybot.venue.tap import NOBODY, Tap
 
 EVENTS_KEPT = 12
 
@@ -61,6 +62,7 @@ class Context:
     rng: random.Random
     records: Records
     published: Published[Snapshot | None]
+    tape: Tap = NOBODY
     funder: str | None = None  # None: the wallet's own address holds the money
     signature_type: int = 0
     stopping: bool = False

@@ -65,12 +65,14 @@ from polybot.secrets_file import LiveKeys
 from polybot.signal.board import SignalMemory
 from polybot.signals import stop_on_signals
 from polybot.summary import Summary
+from polybot.taping import taped
 from polybot.venue.clob import ClobClient
 from polybot.venue.keys import derive_credentials
 from polybot.venue.rest import Rest, http_client
 from polybot.venue.secret import Credentials, Secret
 from polybot.venue.signing import Wallet
 from polybot.venue.site import POLYMARKET, Site
+from polybot.venue.tap import NOBODY, Tap
 
 # A Friday afternoon in New York, ninety seconds before the hour: a fixed start makes a seed one
 # world.
@@ -94,11 +96,11 @@ def build(
     world: str,
     speed: float,
     certify: bool = False,
+    tape: Tap = NOBODY,
 ) -> Bot:
     """Put a bot together for one venue and wallet, with what its journal knows. Nothing is sent
     before it runs. Raises JournalFailed for a journal that cannot be read.
     """
-    rng = random.Random(config.paper.seed) if config.bot.mode == "paper" else random.SystemRandom()
     admission = Admission()
     health = Health(admission)
     # On a clock that runs fast, the moments a worker thread takes would count manifold.
@@ -107,13 +109,14 @@ def build(
     recovered.submissions_ms = store.submitted(clock.now_ms() - DAY_MS)
     client = ClobClient(
         http, site, credentials, clock, funder=purse.funder,
-        signature_type=purse.signature_type, timeout_s=config.orders.post_timeout_s,
+        signature_type=purse.signature_type, timeout_s=config.orders.post_timeout_s, tap=tape,
     )  # fmt: skip
     account = Account(client, clock, health, journal, recovered.ledger)
     heartbeat = Heartbeat(client, health, account.doubt)
     records = Records()
     grace_ms = config.orders.unknown_grace_s * 1000
-    payments = Payments(Rest(http, site.data, clock), account, client.me.wallet, recovered.payments)
+    data = Rest(http, site.data, clock, tap=tape, name="rest data")
+    payments = Payments(data, account, client.me.wallet, recovered.payments)
     board = PriceBoard(config.pricing, _seasons(config))
     marks = Marks(board, account, clock)
     _keep_halts(health, journal, recovered)
@@ -124,7 +127,7 @@ def build(
         wallet=Wallet(private_key),
         credentials=credentials,
         client=client,
-        gamma=Rest(http, site.gamma, clock),
+        gamma=Rest(http, site.gamma, clock, tap=tape, name="rest gamma"),
         account=account,
         heartbeat=heartbeat,
         reconciler=Reconciler(
@@ -139,17 +142,27 @@ def build(
         budget=Budget.from_params(config.orders),
         errors=ErrorRate(config.risk),
         signals=SignalMemory(config.signals),
-        rng=rng,
+        rng=_randomness(config),
         records=records,
         published=Published(None),
+        tape=tape,
         funder=purse.funder,
         signature_type=purse.signature_type,
     )
     payments.tell = ctx.tell
-    chain = purse.chain(http, site, clock, credentials.address)
-    way = purse.way(chain, site, private_key, credentials, speed=speed)
-    inventory = Inventory(ctx, config.inventory, chain, way, NO_KEY if way is None else "")
+    inventory = _inventory(ctx, purse, private_key, speed)
     return Bot(ctx, config.bot.series, options.run_ms, inventory, speed, world, certify)
+
+
+def _randomness(config: Config) -> random.Random:
+    paper = config.bot.mode == "paper"
+    return random.Random(config.paper.seed) if paper else random.SystemRandom()
+
+
+def _inventory(ctx: Context, purse: Purse, private_key: Secret, speed: float) -> Inventory:
+    chain = purse.chain(ctx.gamma.http, ctx.site, ctx.clock, ctx.credentials.address, ctx.tape)
+    way = purse.way(chain, ctx.site, private_key, ctx.credentials, speed=speed)
+    return Inventory(ctx, ctx.config.inventory, chain, way, NO_KEY if way is None else "")
 
 
 def _seasons(config: Config) -> dict[str, Season]:
@@ -206,20 +219,14 @@ async def run_paper(config: Config, options: BotOptions) -> tuple[Summary, int]:
         credentials = Credentials(
             wallet.address, wallet.api_key, Secret(wallet.api_secret), Secret(wallet.passphrase)
         )
-        bot = build(
-            config,
-            options,
-            clock,
-            demo_site(urls),
-            Secret(wallet.private_key),
-            credentials,
-            Purse.deposit(demo.deposit, demo.relayer_api_key),
-            http,
-            store,
-            world=world.name,
-            speed=config.paper.speed,
-        )
-        code = await run_watched(bot)
+        speed = config.paper.speed
+        async with taped(config, clock, wallet=wallet.address, speed=speed) as tape:
+            bot = build(
+                config, options, clock, demo_site(urls), Secret(wallet.private_key), credentials,
+                Purse.deposit(demo.deposit, demo.relayer_api_key), http, store,
+                world=world.name, speed=speed, tape=tape,
+            )  # fmt: skip
+            code = await run_watched(bot)
         verdict = await ask_exchange(http, urls.admin, demo.deposit)
         summary = judged(bot.summary(), verdict)
         nursery.cancel_scope.cancel()
@@ -239,11 +246,12 @@ async def run_live(config: Config, options: BotOptions) -> tuple[Summary, int]:
     secrets += [keys.relayer_key] if keys.relayer_key is not None else []
     set_up_logs(bot_log(), secrets=tuple(secrets))
     store = live_journal(Path(config.journal.folder), credentials.address)
-    async with http_client() as http:
+    tape_of_run = taped(config, clock, wallet=credentials.address, speed=1.0)
+    async with http_client() as http, tape_of_run as tape:
         bot = build(
             config, options, clock, POLYMARKET, keys.private_key, credentials,
             Purse.of_config(config), http, store,
-            world="Polymarket", speed=1.0, certify=config.live.certify,
+            world="Polymarket", speed=1.0, certify=config.live.certify, tape=tape,
         )  # fmt: skip
         forbidding = await preflight(patient_of(bot.ctx, http))
         if forbidding:

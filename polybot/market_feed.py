@@ -77,6 +77,8 @@ class MarketFeed:
             silence_s=SOCKET_SILENCE_S,
             rng=self.ctx.rng,
             lean=True,
+            tap=self.ctx.tape,
+            name=f"market {self.market.slug}",
         )
 
     def _on_state(self, state: SocketState) -> None:

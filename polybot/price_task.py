@@ -59,6 +59,8 @@ class PriceTask:
             ping=(POLYBOLT_PING, POLYBOLT_PING_S.value),
             silence_s=SILENCE_S,
             rng=self.ctx.rng,
+            tap=self.ctx.tape,
+            name="prices polybolt",
         )
 
     async def _run_binance(self) -> None:
@@ -71,6 +73,8 @@ class PriceTask:
             ping=None,
             silence_s=SILENCE_S,
             rng=self.ctx.rng,
+            tap=self.ctx.tape,
+            name="prices binance",
         )
 
     async def _run_rtds(self) -> None:
@@ -87,6 +91,8 @@ class PriceTask:
                     ping=("PING", RTDS_PING_S.value),
                     silence_s=SILENCE_S,
                     rng=self.ctx.rng,
+                    tap=self.ctx.tape,
+                    name="prices rtds",
                 )
             self.ctx.records.note_bad("rtds: silent")
 

@@ -15,6 +15,7 @@ from polybot.venue.rest import Rest
 from polybot.venue.sdk import sdk_submit
 from polybot.venue.secret import Credentials, Secret
 from polybot.venue.site import Site
+from polybot.venue.tap import NOBODY, Tap
 
 NO_KEY = "no PM_RELAYER_API_KEY: shares are neither merged nor redeemed"
 
@@ -39,8 +40,11 @@ class Purse:
         """A deposit wallet, as paper trades with: what new accounts have (onchain.md 5)."""
         return cls(wallet, 3, Secret(relayer_key))
 
-    def chain(self, http: httpx.AsyncClient, site: Site, clock: Clock, address: str) -> Chain:
-        return Chain(Rest(http, site.rpc, clock), self.funder or address)
+    def chain(
+        self, http: httpx.AsyncClient, site: Site, clock: Clock, address: str, tap: Tap = NOBODY
+    ) -> Chain:
+        rest = Rest(http, site.rpc, clock, tap=tap, name="rest chain")
+        return Chain(rest, self.funder or address)
 
     def way(
         self,
@@ -59,6 +63,6 @@ class Purse:
             sdk_submit, site, private_key, credentials, chain.wallet, self.relayer_key, speed=speed
         )
         headers = relayer_headers(self.relayer_key, credentials.address)
-        relayer = Rest(chain.rest.http, site.relayer, chain.rest.clock, headers=headers)
+        relayer = attrs.evolve(chain.rest, base=site.relayer, headers=headers, name="rest relayer")
         # The SDK's thread keeps to the wall, our patience to the clock it is measured by.
         return SdkWay(make, relayer, chain, own_gas=own_gas, patience_s=SEND_S * speed)

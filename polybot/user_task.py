@@ -31,6 +31,8 @@ class UserTask:
             ping=("PING", PING_S),
             silence_s=SILENCE_S,
             rng=self.ctx.rng,
+            tap=self.ctx.tape,
+            name="user",
         )
 
     def _on_text(self, text: str) -> None:

@@ -34,6 +34,7 @@ ENDINGS = {
     "_bp": "basis points",
     "_fraction": "part of the whole",
     "_log_odds": "log-odds",
+    "_mb": "megabytes",
     "_minute": "per minute",
     "_day": "per day",
     "_ms": "milliseconds",

@@ -1,4 +1,4 @@
-"""The operator's commands: modules with a `main(words)` of their own, imported when asked for."""
+"""Commands beside the program: modules with a `main(words)` of their own, imported when called."""
 
 from __future__ import annotations
 
@@ -6,4 +6,5 @@ COMMANDS = {
     "doctor": "polybot.operator.doctor",
     "rearm": "polybot.operator.rearm",
     "stop": "polybot.operator.stop",
+    "tape": "polybot.lab.tape",
 }

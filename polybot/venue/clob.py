@@ -21,6 +21,7 @@ from polybot.venue.replies import decode_cancel, decode_post
 from polybot.venue.rest import Reply, Rest
 from polybot.venue.secret import Credentials
 from polybot.venue.site import CANCELS_PER_BATCH, ORDERS_PER_BATCH, Site
+from polybot.venue.tap import NOBODY, Tap
 
 
 @attrs.frozen
@@ -48,9 +49,10 @@ class ClobClient(ClobReads):
         funder: str | None = None,
         signature_type: int = 0,
         timeout_s: float = 5,
+        tap: Tap = NOBODY,
     ) -> None:
         self.__attrs_init__(
-            Rest(http, site.clob, clock, credentials, timeout_s),
+            Rest(http, site.clob, clock, credentials, timeout_s, tap=tap, name="rest clob"),
             Me.of(credentials, funder),
             signature_type,
         )

@@ -17,6 +17,7 @@ from polybot.clock import Clock
 from polybot.domain.orders import Failure
 from polybot.venue.auth import l2_headers
 from polybot.venue.secret import Credentials
+from polybot.venue.tap import NOBODY, Tap
 
 T = TypeVar("T")
 
@@ -110,6 +111,8 @@ class Rest:
     credentials: Credentials | None = None
     timeout_s: float = 5
     headers: Mapping[str, str] = attrs.field(factory=dict, repr=False)  # of every call: keys
+    tap: Tap = NOBODY  # hears requests and answers without their headers
+    name: str = "rest"
 
     async def call(
         self,
@@ -134,11 +137,22 @@ class Rest:
             headers=headers,
         )
         request.stream = _Body(body)
+        # The target carries no secret: signatures and keys travel in headers.
+        line = method.encode() + b" " + request.url.raw_path
+        self.tap.sent(self.name, line + b"\n" + body)
+        answer = await self._answer(request, f"{method} {path}")
+        if isinstance(answer, Failure):
+            self.tap.heard(self.name, b"- " + line + b"\n" + answer.what.encode())
+        else:
+            self.tap.heard(self.name, b"%d %s\n%s" % (answer.status, line, answer.body))
+        return answer
+
+    async def _answer(self, request: httpx.Request, what: str) -> Reply | Failure:
         try:
             with trio.fail_after(self.timeout_s):
                 response = await self.http.send(request, follow_redirects=False)
         except trio.TooSlowError:
-            return Failure(f"{method} {path}: no answer within {self.timeout_s:g} s")
+            return Failure(f"{what}: no answer within {self.timeout_s:g} s")
         except httpx.HTTPError as error:
-            return Failure(f"{method} {path}: {type(error).__name__} {error}")
+            return Failure(f"{what}: {type(error).__name__} {error}")
         return Reply(response.status_code, response.headers, response.content)

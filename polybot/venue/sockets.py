@@ -23,6 +23,7 @@ import wsproto.utilities
 from trio_websocket import ConnectionClosed, HandshakeError, WebSocketConnection, wrap_client_stream
 
 from polybot.venue.lean_socket import LeanSocket
+from polybot.venue.tap import NOBODY, Tap, without_credentials
 
 _MESSAGE_MAX = 4 * 1024 * 1024
 _RECEIVE_BYTES = 64 * 1024
@@ -78,6 +79,12 @@ class _Session:
     limits: SocketLimits
     opened: Callable[[], None]
     lean: bool
+    tap: Tap
+    name: str
+
+    def sent(self, frames: Sequence[str]) -> None:
+        for frame in frames:
+            self.tap.sent(self.name, without_credentials(frame))
 
 
 async def run_socket(
@@ -91,6 +98,8 @@ async def run_socket(
     rng: random.Random,
     limits: SocketLimits = _LIMITS,
     lean: bool = False,
+    tap: Tap = NOBODY,
+    name: str = "",
 ) -> NoReturn:
     """Keep one connection to `url`, until cancelled.
 
@@ -98,7 +107,8 @@ async def run_socket(
     once; it must not be slow, and what it returns is sent in answer. `ping`: a text and a period in
     seconds. `silence_s`: the connection is dropped if nothing at all arrives for so long; whether
     *data* arrives is for the owner to watch, for a dead subscription still answers pings. An
-    exception out of `on_text` is a bug and ends everything.
+    exception out of `on_text` is a bug and ends everything. `tap` hears every frame under `name`
+    before `on_text` does.
     """
     attempt = early = 0
     while True:
@@ -110,7 +120,7 @@ async def run_socket(
             on_state(SocketState(SocketPhase.OPEN, attempt=attempt))
 
         frames = greet if callable(greet) else (lambda fixed=greet: fixed)
-        session = _Session(url, frames, on_text, ping, silence_s, limits, opened, lean)
+        session = _Session(url, frames, on_text, ping, silence_s, limits, opened, lean, tap, name)
         why = await _run_session(session)
         lived = trio.current_time() - opened_at[0] if opened_at else 0
         early = early + 1 if opened_at and lived < limits.early_s else 0
@@ -197,7 +207,7 @@ async def _converse(session: _Session, nursery: trio.Nursery, stream: Stream) ->
                     receive_buffer_size=_RECEIVE_BYTES,
                 )
         step = "greeting"
-        await _send(socket, session.greet(), limits)
+        await _send(session, socket, session.greet())
         session.opened()
         return await _exchange(session, socket)
     except trio.TooSlowError:
@@ -216,7 +226,7 @@ async def _exchange(session: _Session, socket: Socket) -> str:
             nursery.cancel_scope.cancel()
 
         if session.ping is not None:
-            nursery.start_soon(_keep_alive, socket, session.ping, session.limits, end)
+            nursery.start_soon(_keep_alive, session, socket, session.ping, end)
         end(await _read(session, socket))
     with trio.move_on_after(session.limits.close_s):
         await socket.aclose()
@@ -232,10 +242,11 @@ async def _read(session: _Session, socket: Socket) -> str:
                 return _closing(closed)
             watchdog.deadline = trio.current_time() + session.silence_s
             text = frame if isinstance(frame, str) else frame.decode("utf-8", "replace")
+            session.tap.heard(session.name, text.encode())
             answer = session.on_text(text)
             if answer:
                 try:
-                    await _send(socket, answer, session.limits)
+                    await _send(session, socket, answer)
                 except ConnectionClosed as closed:
                     return _closing(closed)
                 except trio.TooSlowError:
@@ -244,27 +255,28 @@ async def _read(session: _Session, socket: Socket) -> str:
 
 
 async def _keep_alive(
+    session: _Session,
     socket: Socket,
     ping: tuple[str, float],
-    limits: SocketLimits,
     end: Callable[[str], None],
 ) -> None:
     text, period = ping
     while True:
         await trio.sleep(period)
         try:
-            await _send(socket, (text,), limits)
+            await _send(session, socket, (text,))
         except ConnectionClosed:
             return  # the reader says why
         except trio.TooSlowError:
             end("peer does not read")
 
 
-async def _send(socket: Socket, frames: Sequence[str], limits: SocketLimits) -> None:
+async def _send(session: _Session, socket: Socket, frames: Sequence[str]) -> None:
     """Send, or raise ConnectionClosed or TooSlowError. After the
     latter the stream is only good to close.
     """
-    with trio.fail_after(limits.send_s):
+    session.sent(frames)
+    with trio.fail_after(session.limits.send_s):
         for frame in frames:
             await socket.send_message(frame)
 

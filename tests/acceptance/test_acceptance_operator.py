@@ -16,6 +16,8 @@ import httpx
 import pytest
 from acceptance_kit import ROOT, command, window_start_s
 
+from polybot.journal.tape import Kind, Reader
+
 WITHIN_S = 40  # no hang, only a limit for a machine that is busy
 SPEED = "4"
 
@@ -146,6 +148,28 @@ def test_a_second_engine_is_refused(desk: Desk) -> None:
     assert "Traceback" not in second.stderr
     engine.send_signal(signal.SIGINT)
     assert engine.wait(WITHIN_S) == 0
+
+
+def test_the_tape_of_a_run(desk: Desk) -> None:
+    """Whatever was heard and sent is on it, whole after an orderly end, and no secret is (S22)."""
+    engine = desk.engine()
+    desk.until(lambda state: state["live_orders"], "the first quotes")
+    engine.send_signal(signal.SIGINT)
+    assert engine.wait(WITHIN_S) == 0
+
+    (path,) = (desk.folder / "journal" / "tapes").glob("*.tape")
+    with Reader(path) as reader:
+        events = list(reader.events())
+    assert reader.damage is None
+    streams = {(event.kind, event.stream.split()[0]) for event in events}
+    assert {(Kind.HEARD, name) for name in ("market", "user", "prices", "rest")} <= streams
+    sent = [event.body for event in events if event.kind is Kind.SENT]
+    assert any(body.startswith(b"POST /order") for body in sent)
+    assert any(body.startswith(b"DELETE /cancel-all") for body in sent)
+    wallet, everything = desk.line["wallet"], b"".join(event.body for event in events)
+    for name in ("private_key", "api_secret", "passphrase", "relayer_api_key"):
+        secret = wallet[name].removeprefix("0x").encode()
+        assert secret not in everything, name
 
 
 @pytest.mark.parametrize("words", [("stop",), ("rearm", "--nonsense")])

@@ -1,0 +1,193 @@
+"""The tape as tasks see it: hand an event over, and forget it.
+
+One task writes, in a worker thread, at the latest `FLUSH_S` after the first event it has not
+written, or when `FLUSH_EVENTS` have gathered. The tape is evidence, not truth: when the disk fails,
+recording ends, is told as a fault, and the bot trades on (its journal is another matter). What the
+disk is too slow for is dropped, counted, and said on the tape itself.
+
+Files are bounded: a new one is begun when one is full, and the oldest of a folder are removed when
+all together are too large. A file of another running process is never the oldest: it is written.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator, Callable
+from contextlib import asynccontextmanager
+from functools import partial
+from pathlib import Path
+
+import attrs
+import trio
+from attrs.validators import and_, ge, le
+
+from polybot.clock import Clock
+from polybot.journal.tape import Header, Kind, Writer
+
+FLUSH_EVENTS = 1000
+FLUSH_S = 0.25
+WAITING_MOST = 200_000  # events not yet written; a minute of the busiest hour ever seen
+SUFFIX = ".tape"
+
+
+@attrs.frozen
+class TapeParams:
+    """`[tape]`: the record of everything heard, decided and sent."""
+
+    folder: str = "tapes"
+    """Folder of the tapes, within that of the journals; empty: no tape."""
+
+    file_mb: int = attrs.field(default=128, validator=and_(ge(1), le(4096)))
+    """Size at which a new file is begun; a busy market hour takes about 100."""
+
+    keep_mb: int = attrs.field(default=4096, validator=and_(ge(2), le(1_000_000)))
+    """Size of all tapes of the folder together, from which the oldest are removed."""
+
+
+Row = tuple[int, int, str, bytes]
+
+
+@attrs.define(eq=False)
+class Recorder:
+    """`on_failure` hears once, with the reason. With `inline` the disk is written in the loop: for
+    clocks that are not the wall's.
+    """
+
+    clock: Clock
+    params: TapeParams
+    folder: Path
+    header: Header
+    on_failure: Callable[[str], None] = lambda _: None
+    inline: bool = False
+    failed: str | None = None
+    written: int = 0
+    dropped: int = 0
+    _rows: list[Row] = attrs.field(factory=list)
+    _unsaid: int = 0  # of the dropped
+    _due: trio.Event = attrs.field(factory=trio.Event)
+    _writer: Writer | None = None
+    _part: int = 0
+    _limiter: trio.CapacityLimiter = attrs.field(factory=lambda: trio.CapacityLimiter(1))
+
+    @property
+    def on(self) -> bool:
+        """Whether events are kept: what is costly to make need not be made for nothing."""
+        return self.failed is None
+
+    @property
+    def path(self) -> Path | None:
+        """The file that is being written."""
+        return self._writer.path if self._writer is not None else None
+
+    def note(self, kind: Kind, stream: str, body: bytes) -> None:
+        """Put an event on the tape, stamped now."""
+        if not self.on:
+            return
+        if len(self._rows) >= WAITING_MOST:
+            self.dropped += 1
+            self._unsaid += 1
+            return
+        self._rows.append((self.clock.now_ns(), kind, stream, body))
+        if len(self._rows) == 1 or len(self._rows) == FLUSH_EVENTS:
+            self._due.set()
+
+    def heard(self, stream: str, body: bytes) -> None:
+        self.note(Kind.HEARD, stream, body)
+
+    def sent(self, stream: str, body: bytes) -> None:
+        self.note(Kind.SENT, stream, body)
+
+    def decided(self, stream: str, body: bytes) -> None:
+        self.note(Kind.DECIDED, stream, body)
+
+    async def run(self) -> None:
+        """Write until cancelled; what was handed over before that is written first."""
+        try:
+            while self.on:
+                await self._due.wait()
+                self._due = trio.Event()
+                if len(self._rows) < FLUSH_EVENTS:
+                    with trio.move_on_after(FLUSH_S):
+                        await self._due.wait()
+                await self.flush()
+        finally:
+            with trio.CancelScope(shield=True):
+                await self.flush()
+                if self._writer is not None:
+                    self._writer.close()
+
+    async def flush(self) -> None:
+        """Hand everything noted so far to the operating system."""
+        rows, self._rows = self._rows, []
+        self._due = trio.Event()
+        if not rows or not self.on:
+            return
+        if self._unsaid:
+            said, self._unsaid = self._unsaid, 0
+            rows.append((self.clock.now_ns(), Kind.TOLD, "tape", b"%d events dropped" % said))
+        write = partial(self._write, rows)
+        try:
+            if self.inline:
+                write()
+                await trio.lowlevel.checkpoint()
+            else:
+                await trio.to_thread.run_sync(write, limiter=self._limiter)
+        except OSError as error:
+            self.failed = f"{self.folder}: {error.strerror or error}"
+            self._rows = []
+            self.on_failure(self.failed)
+        else:
+            self.written += len(rows)
+
+    def _write(self, rows: list[Row]) -> None:
+        if self._writer is None or self._writer.bytes >= self.params.file_mb * 1_000_000:
+            self._next_file()
+        assert self._writer is not None
+        for begin in range(0, len(rows), FLUSH_EVENTS):
+            self._writer.write(rows[begin : begin + FLUSH_EVENTS])
+
+    def _next_file(self) -> None:
+        if self._writer is not None:
+            self._writer.close()
+        self.folder.mkdir(parents=True, exist_ok=True)
+        while True:
+            name = f"{self.header.run}-{self._part:04d}{SUFFIX}"
+            header = attrs.evolve(self.header, part=self._part)
+            self._part += 1
+            try:
+                self._writer = Writer(self.folder / name, header)
+            except FileExistsError:  # a run that began in the same millisecond
+                continue
+            break
+        prune(self.folder, self.params.keep_mb * 1_000_000, self._writer.path)
+
+
+@asynccontextmanager
+async def recording(recorder: Recorder) -> AsyncGenerator[None]:
+    """Keep the tape for as long as the body runs, and to its last event."""
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(recorder.run, name="tape")
+        try:
+            yield
+        finally:
+            nursery.cancel_scope.cancel()
+
+
+def prune(folder: Path, most_bytes: int, keep: Path) -> list[Path]:
+    """Remove the oldest tapes until all together fit; `keep` stays. Returns what went."""
+    files = []
+    for path in folder.glob(f"*{SUFFIX}"):
+        try:
+            status = path.stat()
+        except FileNotFoundError:  # another run prunes, too
+            continue
+        files.append((status.st_mtime_ns, path, status.st_size))
+    total = sum(size for _, _, size in files)
+    gone = []
+    for _, path, size in sorted(files):
+        if total <= most_bytes:
+            break
+        if path != keep:
+            path.unlink(missing_ok=True)
+            gone.append(path)
+            total -= size
+    return gone

@@ -1,0 +1,251 @@
+"""The tape: everything heard, decided and sent, in the order in which it happened.
+
+A tape is for reading afterwards – replay, divergence, a look at what went wrong – and never for
+restarting: what a restart must know is in the journal, which is synced. The tape is flushed to the
+operating system, so that a killed process loses nothing that was flushed; a power cut may.
+
+A file is a magic, then blocks: a fixed head (`_HEAD`: what kind of block, its number, how many
+bytes follow, their CRC-32), then msgpack compressed by zstd. Block 0 is the `Header`; every other
+is a list of events. Length and sum before the bytes let a reader tell a tape that ends in the
+middle of a block, which is what a kill leaves, from one that was damaged.
+
+All blocks of a file are one zstd stream, flushed at the end of each: a quarter second of a quiet
+market is some thirty frames, too few to be compressed alone, and each looks like those before it.
+The price is that nothing behind a damaged block can be read; it would not be trusted anyway.
+Rejected: Parquet (no footer, no file), SQLite (four times the bytes and twice the time,
+performance.md 7).
+
+An event is (recv_ns, kind, stream, body): nanoseconds of the venue's clock as we know it, what it
+is, where from or where to, and the bytes themselves, undecoded. Reading pays for the decoding, the
+hot path does not.
+"""
+
+from __future__ import annotations
+
+import enum
+import os
+import struct
+import zlib
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Self
+
+import attrs
+import msgpack
+import zstandard
+
+MAGIC = b"polytape"
+VERSION = 1
+_HEAD = struct.Struct("<4sIII")  # kind, number, bytes that follow, CRC-32 of them
+_MARK = b"blk\n"
+LEVEL = 1  # zstd; 3 costs a quarter more time for nothing (performance.md 7)
+FLUSH = zstandard.COMPRESSOBJ_FLUSH_BLOCK
+
+
+class Kind(enum.IntEnum):
+    """What an event is."""
+
+    HEARD = 1  # a frame or an answer, as it came
+    SENT = 2  # a frame or a request, as it left
+    DECIDED = 3  # what a decision came to, and what it saw
+    TOLD = 4  # a fact handed from task to task, or a change of state
+
+
+@attrs.frozen
+class Event:
+    """`at_ns`: Unix nanoseconds by the program's clock."""
+
+    at_ns: int
+    kind: Kind
+    stream: str
+    body: bytes
+
+
+@attrs.frozen
+class Header:
+    """What a reader must know of the run that made a tape. `part` counts the files of one run."""
+
+    run: str
+    part: int
+    started_ms: int
+    config_hash: str
+    versions: dict[str, str]
+    facts: dict[str, str] = attrs.field(factory=dict)
+
+
+class TapeError(Exception):
+    """This is no tape, or none that we can read; the text says why."""
+
+
+class TapeNewer(TapeError):
+    """A newer version wrote it."""
+
+
+@attrs.frozen
+class Damage:
+    """Where the readable part of a tape ends, and what is wrong there.
+
+    `cut`: the file ends in the middle of a block, as after a kill; nothing that was flushed is
+    missing. Otherwise bytes were changed, and what follows them is not read.
+    """
+
+    at_byte: int
+    after_block: int
+    why: str
+    cut: bool = False
+
+
+class Writer:
+    """Writes one file. Not thread-safe; `write` blocks for as long as the disk does."""
+
+    def __init__(self, path: Path, header: Header) -> None:
+        """Begin a file that must not exist. Raises OSError."""
+        self.path = path
+        self.bytes = 0
+        self.raw_bytes = 0
+        self._number = 0
+        self._pack = msgpack.Packer(use_bin_type=True)
+        self._press = zstandard.ZstdCompressor(level=LEVEL).compressobj()
+        # Unbuffered: what is written is out of our hands. Only for the owner: it tells positions.
+        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+        self._file = os.fdopen(descriptor, "wb", buffering=0)
+        self._put(MAGIC + bytes([VERSION]))
+        self._block(self._pack.pack(attrs.asdict(header)))
+
+    def write(self, events: list[tuple[int, int, str, bytes]]) -> None:
+        """Append one block of events and hand it to the operating system. Raises OSError."""
+        self._block(self._pack.pack(events))
+
+    def _block(self, plain: bytes) -> None:
+        pressed = self._press.compress(plain) + self._press.flush(FLUSH)
+        head = _HEAD.pack(_MARK, self._number, len(pressed), zlib.crc32(pressed))
+        self._put(head + pressed)
+        self._number += 1
+        self.raw_bytes += len(plain)
+
+    def _put(self, data: bytes) -> None:
+        view = memoryview(data)
+        while view:
+            view = view[self._file.write(view) :]
+        self.bytes += len(data)
+
+    def close(self) -> None:
+        self._file.close()
+
+
+class Reader:
+    """One file, front to back. `damage` is known once the events have been read.
+
+    Blocks that come twice are read once, and counted in `repeated`; a number that is missing is
+    damage, for what it held may have changed everything after it. `backwards` counts the events
+    stamped before the one they follow: clocks are stepped, and the order of the tape stands.
+    """
+
+    def __init__(self, path: Path) -> None:
+        """Open a tape and read its header. Raises TapeError, or OSError."""
+        self.path = path
+        self.damage: Damage | None = None
+        self.blocks = self.events_read = self.repeated = self.backwards = 0
+        self.first_ns = self.last_ns = 0
+        self._plain = zstandard.ZstdDecompressor().decompressobj()
+        self._file = path.open("rb")
+        try:
+            self.header = self._begin()
+        except BaseException:
+            self._file.close()
+            raise
+
+    def _begin(self) -> Header:
+        start = self._file.read(len(MAGIC) + 1)
+        if start[: len(MAGIC)] != MAGIC or len(start) == len(MAGIC):
+            raise TapeError(f"{self.path}: not a tape of polybot's")
+        if start[-1] > VERSION:
+            raise TapeNewer(
+                f"{self.path}: a tape of version {start[-1]}; this polybot reads up to {VERSION}: "
+                "update it"
+            )
+        for _, plain in self._blocks():
+            try:
+                return _header(msgpack.unpackb(plain))
+            except (ValueError, TypeError) as error:
+                raise TapeError(f"{self.path}: its header cannot be read: {error}") from error
+        why = self.damage.why if self.damage is not None else "the file ends"
+        raise TapeError(f"{self.path}: its header cannot be read: {why}")
+
+    def events(self) -> Iterator[Event]:
+        """Every readable event, oldest first; once."""
+        last = 0
+        for number, plain in self._blocks():
+            for event in self._events(number, plain):
+                self.backwards += event.at_ns < last
+                last = event.at_ns
+                self.events_read += 1
+                self.first_ns = self.first_ns or last
+                self.last_ns = max(self.last_ns, last)
+                yield event
+            if self.damage is not None:
+                return
+
+    def _events(self, number: int, plain: bytes) -> list[Event]:
+        try:
+            rows = msgpack.unpackb(plain)
+            return [Event(at_ns, Kind(kind), str(to), bytes(b)) for at_ns, kind, to, b in rows]
+        except (ValueError, TypeError) as error:
+            why = f"block {number} holds no events: {error}"
+            self.damage = Damage(self._file.tell(), number - 1, why)
+            return []
+
+    def _blocks(self) -> Iterator[tuple[int, bytes]]:
+        """Every sound block, by number; those seen before are left out."""
+        while True:
+            at = self._file.tell()
+            head = self._file.read(_HEAD.size)
+            if not head:
+                return
+            block = self._block(at, head)
+            if block is None:
+                return
+            number, pressed = block
+            if number < self.blocks:
+                self.repeated += 1
+                continue
+            if number > self.blocks:
+                self._ends(at, f"block {self.blocks} is missing, {number} follows")
+                return
+            try:
+                plain = self._plain.decompress(pressed)
+            except zstandard.ZstdError as error:
+                self._ends(at, f"block {number} cannot be unpacked: {error}")
+                return
+            self.blocks += 1
+            yield number, plain
+
+    def _block(self, at: int, head: bytes) -> tuple[int, bytes] | None:
+        if len(head) < _HEAD.size:
+            return self._ends(at, "the file ends within the head of a block", cut=True)
+        mark, number, length, crc = _HEAD.unpack(head)
+        if mark != _MARK:
+            return self._ends(at, f"no block begins at byte {at}")
+        pressed = self._file.read(length)
+        if len(pressed) < length:
+            return self._ends(at, f"the file ends within block {number}", cut=True)
+        if zlib.crc32(pressed) != crc:
+            return self._ends(at, f"block {number} does not match its sum")
+        return number, pressed
+
+    def _ends(self, at: int, why: str, *, cut: bool = False) -> tuple[int, bytes] | None:
+        self.damage = Damage(at, self.blocks - 1, why, cut=cut)
+        return None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._file.close()
+
+
+def _header(value: object) -> Header:
+    if not isinstance(value, dict):
+        raise ValueError(f"expected a table, was {type(value).__name__}")
+    known = {field.name for field in attrs.fields(Header)}
+    return Header(**{str(key): item for key, item in value.items() if key in known})

@@ -1,0 +1,247 @@
+"""`python -m polybot tape info|cat|export`: look at a tape, or take it elsewhere.
+
+A path is a file, or a folder, whose newest run is meant with all its files. What is readable is
+shown in any case; a tape that was cut or damaged says where, and the command ends with 1. What is
+no tape, or one of a newer version, ends with 2.
+"""
+
+from __future__ import annotations
+
+import argparse
+import csv
+import itertools
+import sys
+from collections import Counter, deque
+from collections.abc import Iterator, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+
+import attrs
+import orjson
+
+from polybot.journal.recorder import SUFFIX
+from polybot.journal.tape import Event, Kind, Reader, TapeError
+
+EXIT_WHOLE, EXIT_DAMAGED, EXIT_UNREADABLE = 0, 1, 2
+ROWS = 50_000  # of a Parquet row group, and of what is held in memory
+COLUMNS = ("at_ns", "kind", "stream", "body")
+
+
+def main(argv: Sequence[str]) -> int:
+    said = _parser().parse_args(argv)
+    try:
+        files = tapes(said.path)
+        if said.verb == "info":
+            return info(files)
+        chosen = Chosen.of(said)
+        if said.verb == "cat":
+            return cat(files, chosen, as_json=said.json)
+        return export(files, chosen, said.out)
+    except BrokenPipeError:  # `| head` has seen enough
+        sys.stderr.close()
+        return EXIT_WHOLE
+    except (TapeError, OSError, ValueError) as error:
+        sys.stderr.write(f"{error}\n")
+        return EXIT_UNREADABLE
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="polybot tape", description="Look at a tape.", allow_abbrev=False
+    )
+    verbs = parser.add_subparsers(dest="verb", required=True)
+    for verb, what in (
+        ("info", "what it holds, and whether it is whole"),
+        ("cat", "its events, a line each"),
+        ("export", "its events as Parquet or CSV"),
+    ):
+        made = verbs.add_parser(verb, help=what, allow_abbrev=False)
+        made.add_argument("path", type=Path, help="a tape, or a folder: its newest run")
+        if verb == "info":
+            continue
+        made.add_argument("--kind", choices=[kind.name.lower() for kind in Kind])
+        made.add_argument("--stream", metavar="START", help="only streams that begin so")
+        made.add_argument("--last", type=int, metavar="N", help="only the last N of these")
+        if verb == "cat":
+            made.add_argument("--json", action="store_true", help="JSON lines")
+        else:
+            made.add_argument("out", type=Path, help="FILE.parquet or FILE.csv; must not exist")
+    return parser
+
+
+def tapes(path: Path) -> list[Path]:
+    """The files of one run, first to last. Raises ValueError where there are none."""
+    if not path.is_dir():
+        return [path]
+    runs: dict[str, list[Path]] = {}
+    for file in sorted(path.glob(f"*{SUFFIX}")):
+        runs.setdefault(file.stem.rpartition("-")[0], []).append(file)
+    if not runs:
+        raise ValueError(f"{path}: no tape in this folder")
+    return runs[max(runs)]
+
+
+@attrs.frozen
+class Chosen:
+    """Which events are wanted."""
+
+    kind: Kind | None = None
+    stream: str = ""
+    last: int | None = None
+
+    @classmethod
+    def of(cls, said: argparse.Namespace) -> Chosen:
+        kind = Kind[said.kind.upper()] if said.kind else None
+        return cls(kind, said.stream or "", said.last)
+
+    def wants(self, event: Event) -> bool:
+        return (self.kind is None or event.kind is self.kind) and event.stream.startswith(
+            self.stream
+        )
+
+
+@attrs.define
+class Tapes:
+    """The events of several files in order, and how whole they were."""
+
+    files: Sequence[Path]
+    whole: bool = True
+
+    def events(self, chosen: Chosen = Chosen()) -> Iterator[Event]:
+        wanted = (event for event in self._all() if chosen.wants(event))
+        if chosen.last is None:
+            return wanted
+        return iter(deque(wanted, maxlen=max(chosen.last, 0)))
+
+    def _all(self) -> Iterator[Event]:
+        for path in self.files:
+            with Reader(path) as reader:
+                yield from reader.events()
+            self.whole &= tell_damage(reader)
+
+    @property
+    def code(self) -> int:
+        return EXIT_WHOLE if self.whole else EXIT_DAMAGED
+
+
+def tell_damage(reader: Reader) -> bool:
+    """Say on stderr what is wrong with a tape; True if nothing is."""
+    name, found = reader.path.name, reader.damage
+    if reader.repeated:
+        sys.stderr.write(f"{name}: {reader.repeated} blocks came twice and were read once\n")
+    if reader.backwards:
+        sys.stderr.write(f"{name}: the clock went back {reader.backwards} times\n")
+    if found is None:
+        return True
+    what = "cut" if found.cut else "damaged"
+    sys.stderr.write(
+        f"{name}: {what} at byte {found.at_byte}: {found.why}; "
+        f"the {reader.events_read} events before it were read\n"
+    )
+    return False
+
+
+# --- info ---------------------------------------------------------------------------------------
+
+
+def info(files: Sequence[Path]) -> int:
+    """What each file holds, by stream, and whether it is whole."""
+    whole = True
+    for path in files:
+        counts: Counter[tuple[str, str]] = Counter()
+        sizes: Counter[tuple[str, str]] = Counter()
+        with Reader(path) as reader:
+            for event in reader.events():
+                key = event.kind.name.lower(), event.stream
+                counts[key] += 1
+                sizes[key] += len(event.body)
+        sys.stdout.write("\n".join(_facts(reader, sizes.total())) + "\n")
+        for (kind, stream), count in sorted(counts.items()):
+            sys.stdout.write(f"  {kind:8}{stream:40}{count:>10}{sizes[kind, stream]:>14,} bytes\n")
+        whole &= tell_damage(reader)
+    return EXIT_WHOLE if whole else EXIT_DAMAGED
+
+
+def _facts(reader: Reader, raw: int) -> list[str]:
+    header, size = reader.header, reader.path.stat().st_size
+    seconds = (reader.last_ns - reader.first_ns) / 1e9
+    told = header.facts | header.versions
+    return [
+        f"{reader.path.name}: run {header.run}, part {header.part}",
+        f"  began {_time(header.started_ms * 1_000_000)}, {seconds:.1f} s long",
+        f"  {reader.events_read} events in {reader.blocks} blocks",
+        f"  {size:,} bytes for {raw:,} heard, sent and decided ({size / max(raw, 1):.3f})",
+        f"  configuration {header.config_hash[:16]}",
+        "  " + ", ".join(f"{name} {value}" for name, value in told.items() if value),
+    ]
+
+
+# --- cat and export -------------------------------------------------------------------------------
+
+
+def cat(files: Sequence[Path], chosen: Chosen, *, as_json: bool) -> int:
+    read = Tapes(files)
+    for event in read.events(chosen):
+        kind, body = event.kind.name.lower(), event.body.decode("utf-8", "backslashreplace")
+        if as_json:
+            row = dict(zip(COLUMNS, (event.at_ns, kind, event.stream, body), strict=True))
+            sys.stdout.write(orjson.dumps(row).decode() + "\n")
+        else:
+            sys.stdout.write(f"{_time(event.at_ns)} {kind:8}{event.stream}: {body}\n")
+    return read.code
+
+
+def export(files: Sequence[Path], chosen: Chosen, out: Path) -> int:
+    """Write the chosen events to a table. Raises ValueError for a name that says no format."""
+    read = Tapes(files)
+    if out.exists():
+        raise ValueError(f"{out}: is there already")
+    write = {".csv": _csv, ".parquet": _parquet}.get(out.suffix)
+    if write is None:
+        raise ValueError(f"{out}: name it .parquet or .csv")
+    # Under another name until it is complete: half a table looks like a whole one.
+    part = out.with_name(f"{out.name}.part")
+    try:
+        write(read.events(chosen), part)
+        part.rename(out)
+    finally:
+        part.unlink(missing_ok=True)
+    return read.code
+
+
+def _csv(events: Iterator[Event], out: Path) -> None:
+    with out.open("w", encoding="utf-8", newline="") as file:
+        table = csv.writer(file)
+        table.writerow(COLUMNS)
+        for event in events:
+            body = event.body.decode("utf-8", "backslashreplace")
+            table.writerow((event.at_ns, event.kind.name.lower(), event.stream, body))
+
+
+def _parquet(events: Iterator[Event], out: Path) -> None:
+    try:
+        import pyarrow as pa  # noqa: PLC0415 - heavy, and of the laboratory alone
+        import pyarrow.parquet as pq  # noqa: PLC0415
+    except ImportError as error:
+        raise ValueError("Parquet needs pyarrow: pip install 'polybot[lab]'") from error
+    types = (pa.int64(), pa.string(), pa.string(), pa.binary())
+    schema = pa.schema(list(zip(COLUMNS, types, strict=True)))
+    with pq.ParquetWriter(out, schema, compression="zstd") as writer:
+        for some in _batches(events):
+            columns = (
+                [event.at_ns for event in some],
+                [event.kind.name.lower() for event in some],
+                [event.stream for event in some],
+                [event.body for event in some],
+            )
+            writer.write_table(pa.table(dict(zip(COLUMNS, columns, strict=True)), schema=schema))
+
+
+def _batches(events: Iterator[Event]) -> Iterator[list[Event]]:
+    while some := list(itertools.islice(events, ROWS)):
+        yield some
+
+
+def _time(at_ns: int) -> str:
+    moment = datetime.fromtimestamp(at_ns // 1_000_000_000, UTC)
+    return f"{moment:%Y-%m-%dT%H:%M:%S}.{at_ns // 1000 % 1_000_000:06d}Z"

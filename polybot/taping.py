@@ -1,0 +1,61 @@
+"""The run's tape: where it lies, and what its header says of the run."""
+
+from __future__ import annotations
+
+import platform
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
+from importlib import metadata
+from pathlib import Path
+
+from loguru import logger
+
+from polybot.clock import Clock, system_ms
+from polybot.config import Config
+from polybot.journal.recorder import Recorder, recording
+from polybot.journal.tape import Header
+from polybot.venue.tap import NOBODY, Tap
+
+PACKAGES = ("polybot", "trio", "attrs", "orjson", "zstandard")
+
+
+@asynccontextmanager
+async def taped(config: Config, clock: Clock, *, wallet: str, speed: float) -> AsyncGenerator[Tap]:
+    """The tape of a run of this configuration, for as long as the body runs. Whatever becomes of
+    it, the bot trades on: the journal is what it cannot do without.
+    """
+    if not config.tape.folder:
+        yield NOBODY
+        return
+    header = Header(
+        run=f"{system_ms()}-{config.bot.mode}",
+        part=0,
+        started_ms=clock.now_ms(),
+        config_hash=config.digest,
+        versions={name: _version(name) for name in PACKAGES}
+        | {"python": platform.python_version()},
+        facts={
+            "mode": config.bot.mode,
+            "series": ",".join(config.bot.series),
+            "wallet": wallet,
+            "world": config.paper.world if config.bot.mode == "paper" else "Polymarket",
+            "seed": str(config.paper.seed) if config.bot.mode == "paper" else "",
+            "speed": f"{speed:g}",
+        },
+    )
+    folder = Path(config.journal.folder) / config.tape.folder
+    # On a clock that runs fast, the moments a worker thread takes would count manifold.
+    recorder = Recorder(clock, config.tape, folder, header, _failed, inline=speed != 1)
+    async with recording(recorder):
+        yield recorder
+
+
+def _failed(why: str) -> None:
+    logger.error("the tape has ended: {}; trading goes on", why)
+
+
+def _version(package: str) -> str:
+    try:
+        return metadata.version(package)
+    except metadata.PackageNotFoundError:  # run from a checkout
+        return "?"

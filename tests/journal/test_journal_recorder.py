@@ -1,0 +1,167 @@
+"""The tape among tasks: soon on the disk, bounded, and never in the way of trading."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import pytest
+import trio
+from journal_kit import T0
+from tape_kit import HEADER, read
+from trio.testing import MockClock, wait_all_tasks_blocked
+
+from polybot.clock import Clock
+from polybot.journal import recorder as module
+from polybot.journal.recorder import FLUSH_EVENTS, FLUSH_S, Recorder, TapeParams, prune, recording
+from polybot.journal.tape import Kind
+
+
+@asynccontextmanager
+async def tape(folder: Path, params: TapeParams = TapeParams()) -> AsyncGenerator[Recorder]:
+    made = Recorder(Clock.starting_at(T0), params, folder, HEADER, inline=True)
+    async with recording(made):
+        yield made
+
+
+def tapes(folder: Path) -> list[Path]:
+    return sorted(folder.glob("*.tape"))
+
+
+def on_disk(folder: Path) -> list[str]:
+    return [event.body.decode() for file in tapes(folder) for event in read(file)[0]]
+
+
+async def test_written_a_quarter_second_later(tmp_path: Path, autojump_clock: MockClock) -> None:
+    """Few events wait for more, but not for long."""
+    async with tape(tmp_path) as made:
+        made.heard("a", b"1")
+        made.sent("b", b"2")
+        await wait_all_tasks_blocked()
+        assert on_disk(tmp_path) == []
+
+        await trio.sleep(FLUSH_S + 0.01)
+        assert on_disk(tmp_path) == ["1", "2"]
+        assert made.written == 2
+
+
+async def test_written_at_once_when_many(tmp_path: Path, autojump_clock: MockClock) -> None:
+    """A thousand events do not wait."""
+    async with tape(tmp_path) as made:
+        for n in range(FLUSH_EVENTS):
+            made.note(Kind.TOLD, "a", b"%d" % n)
+        await wait_all_tasks_blocked()
+        assert len(on_disk(tmp_path)) == FLUSH_EVENTS
+        assert trio.current_time() < FLUSH_S
+
+
+async def test_the_last_events_are_written(tmp_path: Path, autojump_clock: MockClock) -> None:
+    """What was noted when the run ended, also while it was cancelled, is on the tape."""
+    with trio.CancelScope() as scope:
+        async with tape(tmp_path) as made:
+            made.decided("a", b"1")
+            scope.cancel()
+            made.decided("a", b"2")
+            await trio.sleep_forever()
+
+    assert on_disk(tmp_path) == ["1", "2"]
+
+
+async def test_a_thread_writes_on_the_walls_clock(tmp_path: Path) -> None:
+    """The same with a worker thread, as in a live run."""
+    made = Recorder(Clock.starting_at(T0), TapeParams(), tmp_path, HEADER)
+    async with recording(made):
+        made.heard("a", b"1")
+
+    assert on_disk(tmp_path) == ["1"]
+
+
+async def test_full_files_are_followed_by_new_ones(
+    tmp_path: Path, autojump_clock: MockClock
+) -> None:
+    """Parts are numbered, each has the header, and none is much larger than allowed."""
+    async with tape(tmp_path, TapeParams(file_mb=1)) as made:
+        for n in range(6):
+            made.heard("a", os.urandom(400_000))
+            await trio.sleep(1)
+            assert made.written == n + 1
+
+    files = tapes(tmp_path)
+    assert [file.name for file in files] == ["run-1-0000.tape", "run-1-0001.tape"]
+    assert [read(file)[1].header.part for file in files] == [0, 1]
+    assert all(file.stat().st_size < 1_400_000 for file in files)
+
+
+async def test_the_folder_is_bounded(tmp_path: Path, autojump_clock: MockClock) -> None:
+    """The oldest files of any run go when all together are too large; what is written stays."""
+    for n in range(4):
+        old = tmp_path / f"old-{n}.tape"
+        old.write_bytes(b"x" * 900_000)
+        os.utime(old, (n, n))
+    other = tmp_path / "notes.txt"
+    other.write_bytes(b"x" * 5_000_000)
+
+    async with tape(tmp_path, TapeParams(keep_mb=2)) as made:
+        made.heard("a", b"1")
+
+    assert other.exists()
+    assert [file.name for file in tapes(tmp_path)] == [
+        "old-2.tape",
+        "old-3.tape",
+        "run-1-0000.tape",
+    ]
+
+
+def test_a_file_that_is_written_is_never_removed(tmp_path: Path) -> None:
+    """Even where it alone is too large."""
+    mine = tmp_path / "a.tape"
+    mine.write_bytes(b"x" * 100)
+
+    assert prune(tmp_path, 10, mine) == []
+    assert mine.exists()
+
+
+async def test_two_runs_of_one_name_keep_apart(tmp_path: Path, autojump_clock: MockClock) -> None:
+    """Nothing is written over: the second takes the next number."""
+    async with tape(tmp_path) as one, tape(tmp_path) as two:
+        one.heard("a", b"1")
+        two.heard("a", b"2")
+
+    assert sorted(on_disk(tmp_path)) == ["1", "2"]
+
+
+async def test_a_failing_disk_ends_the_tape_only(tmp_path: Path, autojump_clock: MockClock) -> None:
+    """It is told once, nothing more is kept, and the run goes on to its end."""
+    blocked = tmp_path / "file"
+    blocked.write_text("in the way")
+    told: list[str] = []
+    made = Recorder(
+        Clock.starting_at(T0), TapeParams(), blocked / "tapes", HEADER, told.append, inline=True
+    )
+    async with recording(made):
+        made.heard("a", b"1")
+        await trio.sleep(1)
+        assert not made.on
+        made.heard("a", b"2")
+        await trio.sleep(1)
+
+    assert len(told) == 1
+    assert "Not a directory" in told[0]
+    assert made.written == 0
+
+
+async def test_what_is_dropped_is_said(
+    tmp_path: Path, autojump_clock: MockClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Memory is bounded: what a stalled disk leaves no room for is counted, on the tape, too."""
+    monkeypatch.setattr(module, "WAITING_MOST", 3)
+    async with tape(tmp_path) as made:
+        for n in range(5):
+            made.heard("a", b"%d" % n)
+        await trio.sleep(1)
+        made.heard("a", b"5")
+
+    assert on_disk(tmp_path) == ["0", "1", "2", "2 events dropped", "5"]
+    assert made.dropped == 2

@@ -1,0 +1,129 @@
+"""`python -m polybot tape`: what it shows, writes and says of tapes that are not whole."""
+
+from __future__ import annotations
+
+import csv
+import json
+from pathlib import Path
+
+import pyarrow.parquet as pq
+import pytest
+from tape_kit import HEADER, T0_NS, events, written
+
+from polybot.journal.tape import Kind, Writer
+from polybot.lab.tape import main, tapes
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    """Frames of one market, and an order that was sent."""
+    path = tmp_path / "run-1-0000.tape"
+    writer = Writer(path, HEADER)
+    writer.write(events(3))
+    writer.write([(T0_NS + 9_000_000, Kind.SENT, "rest clob", b'POST /order\n{"a":1}')])
+    writer.close()
+    return path
+
+
+def test_info(path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """The run, the size, and each stream with its count."""
+    assert main(["info", str(path)]) == 0
+
+    said = capsys.readouterr().out
+    assert "run run-1, part 0" in said
+    assert "2026-11-20T00:00:00.000000Z, 0.0 s long" in said
+    assert "4 events in 3 blocks" in said
+    assert [line.split()[:-2] for line in said.splitlines()[-2:]] == [
+        ["heard", "market", "up", "3"],
+        ["sent", "rest", "clob", "1"],
+    ]
+
+
+def test_cat(path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """A line each, in order; chosen by kind, stream and number from the end."""
+    assert main(["cat", str(path)]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0].startswith('2026-11-20T00:00:00.000000Z heard   market up: {"n":0,')
+    assert len(lines) == 5  # the order's body is on a line of its own
+
+    assert main(["cat", str(path), "--kind", "heard", "--stream", "mark", "--last", "1"]) == 0
+    (line,) = capsys.readouterr().out.splitlines()
+    assert '{"n":2,' in line
+
+
+def test_cat_as_json(path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """For programs: one object a line."""
+    assert main(["cat", str(path), "--json", "--kind", "sent"]) == 0
+
+    (line,) = capsys.readouterr().out.splitlines()
+    assert json.loads(line) == {
+        "at_ns": T0_NS + 9_000_000,
+        "kind": "sent",
+        "stream": "rest clob",
+        "body": 'POST /order\n{"a":1}',
+    }
+
+
+def test_export(path: Path, tmp_path: Path) -> None:
+    """Parquet keeps bytes, CSV has text; both have every event, and nothing is written over."""
+    parquet, table = tmp_path / "out.parquet", tmp_path / "out.csv"
+    assert main(["export", str(path), str(parquet)]) == 0
+    assert main(["export", str(path), str(table), "--kind", "heard"]) == 0
+
+    rows = pq.read_table(parquet).to_pylist()
+    assert [row["at_ns"] for row in rows] == [event[0] for event in events(3)] + [T0_NS + 9_000_000]
+    assert rows[3]["body"] == b'POST /order\n{"a":1}'
+    with table.open(newline="") as file:
+        assert [row["body"] for row in csv.DictReader(file)] == [
+            event[3].decode() for event in events(3)
+        ]
+    assert main(["export", str(path), str(parquet)]) == 2
+
+
+def test_a_folder_is_its_newest_run(tmp_path: Path) -> None:
+    """All parts of it in order; other runs and other files are left out."""
+    for name in ("100-paper-0000", "200-paper-0001", "200-paper-0000"):
+        written(tmp_path / f"{name}.tape")
+    (tmp_path / "notes.txt").write_text("no tape")
+
+    assert [file.stem for file in tapes(tmp_path)] == ["200-paper-0000", "200-paper-0001"]
+
+
+def test_damage_is_said_and_ends_with_one(path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """The readable part is shown; where it ends, and how much was read, is on stderr."""
+    data = path.read_bytes()
+    path.write_bytes(data[:-3])
+
+    assert main(["cat", str(path)]) == 1
+    told = capsys.readouterr()
+    assert len(told.out.splitlines()) == 3
+    assert "cut at byte" in told.err
+    assert "the 3 events before it were read" in told.err
+
+    path.write_bytes(data[:-3] + b"xyz")
+    assert main(["info", str(path)]) == 1
+    assert "block 2 does not match its sum" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("words", [["info"], ["cat"], ["export"]])
+def test_what_is_no_tape(
+    tmp_path: Path, words: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    """One line that names the file, exit code 2, no traceback; the same for an empty folder."""
+    text = tmp_path / "a.tape"
+    text.write_text("something else")
+    out = [str(tmp_path / "out.csv")] if words == ["export"] else []
+    for path, why in (
+        (text, "not a tape"),
+        (tmp_path / "none.tape", "No such file"),
+        (tmp_path / "empty", "no tape in this folder"),
+    ):
+        (tmp_path / "empty").mkdir(exist_ok=True)
+        assert main([*words, str(path), *out]) == 2
+        assert why in capsys.readouterr().err
+
+
+def test_a_table_must_have_a_format(path: Path, tmp_path: Path) -> None:
+    """A name that says none is refused before anything is written."""
+    assert main(["export", str(path), str(tmp_path / "out.txt")]) == 2
+    assert not (tmp_path / "out.txt").exists()
