@@ -25,6 +25,7 @@ from polybot.exchange.settlement import Step
 from polybot.execution.desk import Desk
 from polybot.execution.inventory import InventoryParams
 from polybot.patient_clock import PatientClock
+from polybot.quoting.reasons import Why
 from polybot.risk.limits import RiskParams
 
 LITTLE = 14 * USD  # both first bids of ten shares, and not much more
@@ -127,8 +128,8 @@ async def test_a_wallet_short_of_cash_sells_what_it_holds(fast_clock: PatientClo
         assert covered(it)
         assert before.up_confirmed + before.down_confirmed >= ask.size
         quote = it.bot.supervisor.scopes[it.market.slug].quote
-        told = [reason.why.name for reason in quote.decision.reasons]
-        assert "SELLS" in told, "the reason is told with its figures"
+        told = [one for one in quote.decision.reasons if one.why is Why.SELLS]
+        assert dict(told[0].figures)["because"] == "not enough free cash"
         await sold(it)
         assert books_of(it).fees == 0, "it rested: a maker pays nothing"
         report = await it.end()
@@ -240,6 +241,44 @@ async def test_an_ask_that_fills_while_nobody_is_at_home(fast_clock: PatientCloc
             assert again.bot.ctx.health.halted == {}
             assert books_of(again).of(Kind.SOLD)
             report = await again.end()
+
+    clean(report)
+
+
+async def test_what_cannot_be_merged_is_sold(fast_clock: PatientClock) -> None:
+    """With cash enough and no way onto the chain a pair would stay one until the end: what is held
+    is offered, and the reason is the inventory's.
+    """
+    async with playing(at_ms=EARLY_MS, config=config()) as it:
+        it.venue.crowd.hushed = True
+        await it.filled()
+        it.bot.inventory.way, it.bot.inventory.why = None, "no relayer key"
+        await it.until(lambda: asks(it), "an ask of ours rests", 90)
+        quote = it.bot.supervisor.scopes[it.market.slug].quote
+        (told,) = [one for one in quote.decision.reasons if one.why is Why.SELLS]
+        assert dict(told.figures)["because"] == "no relayer key"
+        await sold(it)
+        report = await it.end()
+
+    clean(report)
+
+
+async def test_nothing_is_redeemed_while_an_ask_may_match(fast_clock: PatientClock) -> None:
+    """A sale that nobody has told yet takes shares that a redemption would pay for: while any
+    order's fate is open, one of an earlier run or a late one, it waits (onchain.md 6.4).
+    """
+    async with playing(at_ms=HOUR_MS + 200_000, config=config("never")) as it:
+        await it.filled()
+        market, account = books_of(it).market, it.bot.ctx.account
+        books, key = books_of(it), market.condition_id
+        tokens = (market.up_token, market.down_token)
+        account.pledges["of an earlier run"] = dict.fromkeys(tokens, 5 * SHARE)
+        await it.until(lambda: books.up_payout is not None, "the result is known", 400)
+        await it.until(lambda: "on its way" in it.bot.inventory.waits.get(key, ""), "it waits")
+        assert key in it.bot.inventory.watched
+        del account.pledges["of an earlier run"]
+        await it.until(lambda: key not in it.bot.inventory.watched, "it is redeemed", 120)
+        report = await it.end()
 
     clean(report)
 

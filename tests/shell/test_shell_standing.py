@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import attrs
 from desk_kit import MARKET, START
 
 from polybot.account import Account
 from polybot.domain.ledger import Ledger
 from polybot.domain.market import Outcome, Side
-from polybot.domain.orders import FillLeg, TradeSeen, TradeStatus
+from polybot.domain.orders import FillLeg, TimeInForce, TradeSeen, TradeStatus
 from polybot.domain.units import SHARE, USD
+from polybot.journal.entries import Intent
+from polybot.reconciler import DOUBTFUL, Reconciler
 from polybot.risk.exposure import OpenBids
 
 OTHER = attrs.evolve(MARKET, condition_id="0xd", slug="other", up_token="333", down_token="444")
@@ -184,6 +188,31 @@ def test_asks_elsewhere_count_as_losses_and_not_as_cash() -> None:
     assert stands.others.cluster_loss == 21 * USD
     assert stands.others.at_risk == 30 * USD
     assert stands.free_cash == 922 * USD
+
+
+async def test_orders_of_an_earlier_run_bind_what_they_may_take() -> None:
+    """While nobody knows what became of them, a bid binds its dollars and a sale its shares; of
+    its risk it counts as the bid in its place (F63, S8).
+    """
+    made = account()
+    nothing: Any = None
+    reconciler = Reconciler(
+        nothing, nothing, nothing, made, nothing, nothing, nothing, grace_ms=2_000
+    )
+    for order_id, side, price, shares in (
+        ("0x1", Side.BUY, 4000, 10), ("0x2", Side.SELL, 7000, 30),
+    ):  # fmt: skip
+        reconciler.doubtful[order_id] = Intent(
+            order_id, MARKET.condition_id, Outcome.UP, side, price, shares * SHARE,
+            TimeInForce.GTC, 0, True, 0, "quote", b"",
+        )  # fmt: skip
+    reconciler.answer_for_doubtful()
+
+    assert made.reserved[DOUBTFUL] == 4 * USD + 9 * USD
+    assert sellable(made) == (70, 0)
+    reconciler.doubtful.clear()
+    reconciler.answer_for_doubtful()
+    assert (made.reserved[DOUBTFUL], sellable(made)) == (0, (100, 0))
 
 
 def test_a_released_market_leaves_nothing_behind() -> None:
