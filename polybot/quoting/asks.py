@@ -46,6 +46,7 @@ from polybot.quoting.model import Quote, Stock
 from polybot.quoting.params import SELL_HELD
 from polybot.quoting.reasons import Reason, Why
 from polybot.risk.checks import within_dollars
+from polybot.risk.exposure import OpenBids
 from polybot.risk.timetable import Timetable
 
 _, ALWAYS, NEVER = SELL_HELD
@@ -98,14 +99,21 @@ def _cause(bids: Sequence[Quote], stock: Stock) -> _Cause | None:
 
 
 def _short(bids: Sequence[Quote], stock: Stock) -> str | None:
-    """What would cut the ladder if it were all bids, by the firewall's own arithmetic."""
+    """What would cut the ladder if it were all bids, by the firewall's own arithmetic. What the
+    whole of it passes every part of it passes.
+    """
     more, less = SPARE if stock.asking else (1, 1)
-    exposure = stock.standing.held
-    for bid in sorted(bids, key=lambda bid: bid.level):
+    up = down = 0
+    for bid in bids:
         dollars = units.notional(bid.price, bid.size) * more // less
-        exposure = exposure.with_bid(bid.outcome, dollars)
-        limit = within_dollars(bid.outcome, exposure, stock.standing, stock.limits)
-        if limit is not None:
+        if bid.outcome is Outcome.UP:
+            up += dollars
+        else:
+            down += dollars
+    exposure = attrs.evolve(stock.standing.held, bids=OpenBids(up, down))
+    for outcome, dollars in ((Outcome.UP, up), (Outcome.DOWN, down)):
+        limit = within_dollars(outcome, exposure, stock.standing, stock.limits)
+        if dollars and limit is not None:
             return limit.value
     return None
 

@@ -31,7 +31,7 @@ class OpenBids:
     sold_down: int = 0
 
     def __attrs_post_init__(self) -> None:
-        if min(attrs.astuple(self)) < 0:
+        if min(self.up, self.down, self.orders, self.sold_up, self.sold_down) < 0:
             raise ValueError(f"expected no negative figure, was {self}")
 
     @property
