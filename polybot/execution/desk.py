@@ -230,12 +230,13 @@ class Desk:
         farthest from the touch.
         """
         naked: set[str] = set()
-        for outcome in Outcome:
+        asks = [tracked for tracked in self.table.open() if tracked.order.selling]
+        for outcome in Outcome if asks else ():
             over = self.table.pledged(outcome) - standing.sellable(outcome)
             if over <= 0:
                 continue
-            asks = [t for t in self.table.open() if t.order.outcome is outcome and t.pledged]
-            for ask in sorted(asks, key=lambda t: (stands(t), t.order.bid_price)):
+            those = [ask for ask in asks if ask.order.outcome is outcome]
+            for ask in sorted(those, key=lambda t: (stands(t), t.order.bid_price)):
                 if over > 0:
                     naked.add(ask.id)
                     over -= ask.pledged
