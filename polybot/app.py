@@ -276,6 +276,7 @@ class Bot:
             signals=_scores(ctx.signals),
             quoted_share=ctx.records.share(lambda record: record.quoted_ms, ended_ms),
             two_sided_share=ctx.records.share(lambda record: record.two_sided_ms, ended_ms),
+            reasons=ctx.records.reasons(ended_ms),
             differences=dict(ctx.records.differences),
             unknown_resolved=len(ctx.records.doubts_ms),
             unknown_p99_ms=ctx.records.doubt_ms(99),

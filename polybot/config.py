@@ -25,7 +25,7 @@ from polybot.execution.params import OrderParams
 from polybot.journal.recorder import TapeParams
 from polybot.options import Overrides
 from polybot.pricing.params import PricingParams
-from polybot.quoting.params import CompletionParams, QuoteParams
+from polybot.quoting.params import CompletionParams, QuoteParams, RewardParams
 from polybot.risk.limits import RiskParams
 from polybot.season_file import read as read_seasons
 from polybot.secrets_file import FUNDER, PRIVATE_KEY, LiveKeys, read_file, read_keys
@@ -146,6 +146,7 @@ class Config:
     inventory: InventoryParams = InventoryParams()
     signals: SignalParams = SignalParams()
     completion: CompletionParams = CompletionParams()
+    rewards: RewardParams = RewardParams()
     tape: TapeParams = TapeParams()
     keys: LiveKeys | None = None  # in live mode only
 
@@ -183,6 +184,7 @@ def load(path: Path, env: Mapping[str, str], overrides: Overrides = Overrides())
         inventory=section(InventoryParams, "inventory"),
         signals=section(SignalParams, "signals"),
         completion=section(CompletionParams, "completion"),
+        rewards=section(RewardParams, "rewards"),
         tape=section(TapeParams, "tape"),
     )
     if any(fault.path.startswith("live") for fault in faults):

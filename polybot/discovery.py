@@ -12,8 +12,9 @@ import trio
 from loguru import logger
 
 from polybot.context import Context
-from polybot.domain.market import Market, Outcome, UnknownRule
+from polybot.domain.market import Market, Outcome, RewardPool, UnknownRule
 from polybot.domain.orders import Failure
+from polybot.domain.units import amount_text
 from polybot.pricing.strikes import StrikeCorrection
 from polybot.venue import slugs
 from polybot.venue.clob import ClobClient
@@ -75,12 +76,26 @@ class Discovery:
             self._skip(market.slug, why)
             return False
         self.skipped.pop(market.slug, None)
+        pool = await self._pool(market, terms)
         self.markets[market.series, start_ms] = attrs.evolve(
-            market, tick=terms.tick, min_size=terms.min_size
+            market, tick=terms.tick, min_size=terms.min_size, rewards=pool
         )
         self._found.set()
         self._found = trio.Event()
         return True
+
+    async def _pool(self, market: Market, terms: ClobMarket) -> RewardPool | None:
+        """The market's liquidity rewards. One that cannot be read is quoted without, and said."""
+        if not self.ctx.config.rewards.enabled:
+            return None
+        pool = await self.ctx.client.reward_pool(market.condition_id, terms.reward_age_s)
+        if isinstance(pool, Failure):
+            self.ctx.records.note_bad("liquidity rewards not read")
+            return None
+        if pool is not None:
+            per_day = amount_text(pool.per_day)
+            self.ctx.tell(f"{market.slug}: a pool of {per_day} dollars a day for liquidity")
+        return pool
 
     def _skip(self, slug: str, why: str) -> None:
         if self.skipped.get(slug) != why:

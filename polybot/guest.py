@@ -14,7 +14,7 @@ from polybot.launch import EXIT_ORDERS_LIVE, build, judged, open_journal, run_wa
 from polybot.options import BotOptions
 from polybot.purse import Purse
 from polybot.summary import Summary
-from polybot.taping import taped
+from polybot.taping import tape_of, taping
 from polybot.venue.rest import http_client
 
 
@@ -24,12 +24,13 @@ async def run_guest(config: Config, options: BotOptions, host: Host) -> tuple[Su
     async with http_client() as http:
         clock = await clock_of(http, host)
         wallet = host.credentials.address
-        async with taped(config, clock, wallet=wallet, speed=host.speed) as tape:
-            bot = build(
-                config, options, clock, host.site, host.private_key, host.credentials,
-                Purse.deposit(host.deposit, host.relayer_key.reveal()), http, store,
-                world=host.site.clob, speed=host.speed, tape=tape,
-            )  # fmt: skip
+        tape = tape_of(config, clock, wallet=wallet, speed=host.speed)
+        bot = build(
+            config, options, clock, host.site, host.private_key, host.credentials,
+            Purse.deposit(host.deposit, host.relayer_key.reveal()), http, store,
+            world=host.site.clob, speed=host.speed, tape=tape,
+        )  # fmt: skip
+        async with taping(tape):
             code = await run_watched(bot)
         verdict = await ask_exchange(http, host.admin, host.deposit)
         summary = judged(bot.summary(), verdict)

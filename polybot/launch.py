@@ -65,7 +65,7 @@ from polybot.secrets_file import LiveKeys
 from polybot.signal.board import SignalMemory
 from polybot.signals import stop_on_signals
 from polybot.summary import Summary
-from polybot.taping import taped
+from polybot.taping import tape_of, taping
 from polybot.venue.clob import ClobClient
 from polybot.venue.keys import derive_credentials
 from polybot.venue.rest import Rest, http_client
@@ -220,12 +220,13 @@ async def run_paper(config: Config, options: BotOptions) -> tuple[Summary, int]:
             wallet.address, wallet.api_key, Secret(wallet.api_secret), Secret(wallet.passphrase)
         )
         speed = config.paper.speed
-        async with taped(config, clock, wallet=wallet.address, speed=speed) as tape:
-            bot = build(
-                config, options, clock, demo_site(urls), Secret(wallet.private_key), credentials,
-                Purse.deposit(demo.deposit, demo.relayer_api_key), http, store,
-                world=world.name, speed=speed, tape=tape,
-            )  # fmt: skip
+        tape = tape_of(config, clock, wallet=wallet.address, speed=speed)
+        bot = build(
+            config, options, clock, demo_site(urls), Secret(wallet.private_key), credentials,
+            Purse.deposit(demo.deposit, demo.relayer_api_key), http, store,
+            world=world.name, speed=speed, tape=tape,
+        )  # fmt: skip
+        async with taping(tape):
             code = await run_watched(bot)
         verdict = await ask_exchange(http, urls.admin, demo.deposit)
         summary = judged(bot.summary(), verdict)
@@ -246,8 +247,8 @@ async def run_live(config: Config, options: BotOptions) -> tuple[Summary, int]:
     secrets += [keys.relayer_key] if keys.relayer_key is not None else []
     set_up_logs(bot_log(), secrets=tuple(secrets))
     store = live_journal(Path(config.journal.folder), credentials.address)
-    tape_of_run = taped(config, clock, wallet=credentials.address, speed=1.0)
-    async with http_client() as http, tape_of_run as tape:
+    tape = tape_of(config, clock, wallet=credentials.address, speed=1.0)
+    async with http_client() as http:
         bot = build(
             config, options, clock, POLYMARKET, keys.private_key, credentials,
             Purse.of_config(config), http, store,
@@ -257,7 +258,8 @@ async def run_live(config: Config, options: BotOptions) -> tuple[Summary, int]:
         if forbidding:
             store.close()
             raise StartRefused(forbidding)
-        code = await run_watched(bot)
+        async with taping(tape):
+            code = await run_watched(bot)
         rows = await bot.ctx.client.open_orders()
     store.close()
     live = None if isinstance(rows, Failure) else len(rows)

@@ -28,6 +28,7 @@ from polybot.market_times import timetable
 from polybot.orders_task import OrdersTask
 from polybot.quote_task import QuoteTask
 from polybot.risk.breakers import MarketBrakes
+from polybot.scoring_watch import ScoringWatch
 from polybot.signal_ears import SignalEars
 from polybot.venue.market_messages import LastTrade
 
@@ -53,6 +54,7 @@ class MarketScope:
     quote: QuoteTask = attrs.field(init=False)
     orders: OrdersTask = attrs.field(init=False)
     ears: SignalEars = attrs.field(init=False)
+    scoring: ScoringWatch | None = None  # where the market has a pool of liquidity rewards
     _cleanup: trio.CancelScope = attrs.field(factory=trio.CancelScope)
 
     def __attrs_post_init__(self) -> None:
@@ -69,7 +71,10 @@ class MarketScope:
         self.orders = OrdersTask(desk, ctx.client, ctx.account, ctx.clock)
         self.ears = SignalEars(market, ctx.signals.board(market, ctx.config.quote.latency_s))
         self.feed = MarketFeed(ctx, market, bell, self._printed)
-        self.quote = QuoteTask(ctx, self.feed, self.orders, bell, machine, self.ears)
+        if market.rewards is not None:
+            every_s = ctx.config.rewards.check_s
+            self.scoring = ScoringWatch(ctx.client, desk, market.rewards, every_s, bell.ring)
+        self.quote = QuoteTask(ctx, self.feed, self.orders, bell, machine, self.ears, self.scoring)
 
     async def run(self) -> Ended:
         """Run the interval to its end; raises Unflattened, or whatever bug a task of ours had."""
@@ -84,6 +89,8 @@ class MarketScope:
                     tasks.start_soon(self.feed.run, name=f"feed {self.market.slug}")
                     tasks.start_soon(self.quote.run, name=f"quote {self.market.slug}")
                     tasks.start_soon(self.orders.run, name=f"orders {self.market.slug}")
+                    if self.scoring is not None:
+                        tasks.start_soon(self.scoring.run, name=f"scoring {self.market.slug}")
         except* (Fault, OSError) as group:
             self._note_faults(group)
         else:

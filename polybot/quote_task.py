@@ -8,18 +8,22 @@ plain call.
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
+
 import attrs
 import trio
 from loguru import logger
 
 from polybot.channels import Bell
-from polybot.console.snapshot import MarketSnapshot, QuoteLine
+from polybot.console.snapshot import LostLine, MarketSnapshot, QuoteLine
 from polybot.context import Context
 from polybot.domain.ledger import Holdings, MarketBooks
 from polybot.domain.market import Market, Outcome, Side
+from polybot.domain.market_states import MarketState
 from polybot.domain.orders import NewOrder, TimeInForce
 from polybot.domain.units import ONE, SHARE
 from polybot.execution.lifecycle import State
+from polybot.execution.params import OrderParams
 from polybot.execution.wish import Desired
 from polybot.health import Fault
 from polybot.market_feed import MarketFeed
@@ -33,8 +37,8 @@ from polybot.quoting.decide import decide
 from polybot.quoting.ladder import grid_floor
 from polybot.quoting.model import BookView, Decision, Quote, QuoteInputs, Stock
 from polybot.quoting.params import QuoteParams
-from polybot.quoting.reasons import Reason
 from polybot.risk.timetable import Known, MarketMachine
+from polybot.scoring_watch import ScoringWatch
 from polybot.signal.regime import DEPTH_WITHIN
 from polybot.signal.texts import words
 from polybot.signal_ears import SignalEars
@@ -43,7 +47,8 @@ from polybot.venue.site import GTD_EARLY_S, GTD_LEAD_S
 
 BOOK_LEVELS = 5
 BLIND_S = 10.0  # a stale oracle withdraws quotes at once; after this long the scope starts afresh
-REASONS_SHOWN = 3
+LOST_SHOWN = 3  # reasons of a side, on the screen
+REWARD_PAUSE_MS = 60_000  # after a refusal: by then holdings and limits have moved
 
 
 @attrs.define(eq=False)
@@ -54,6 +59,7 @@ class QuoteTask:
     bell: Bell
     machine: MarketMachine
     ears: SignalEars
+    scoring: ScoringWatch | None = None  # of a market with a pool
     market: Market = attrs.field(init=False)
     fair: Fair | NoFair = NoFair(WhyNoFair.SPOT_STALE)
     decision: Decision = Decision((), ())
@@ -61,19 +67,17 @@ class QuoteTask:
     _blind_since: float | None = None
     _takes: int = 0
     _take_at_ms: int = 0
+    _reward_again_ms: int = 0
 
     def __attrs_post_init__(self) -> None:
         self.market = self.feed.market
 
     async def run(self) -> None:
-        pace = self.ctx.config.orders
         self.ctx.on_price.append(self.bell.ring)
         try:
-            while True:
-                self.step(self.ctx.clock.now_ms())
-                await trio.sleep(pace.requote_min_ms / 1000)
-                with trio.move_on_after((pace.requote_max_ms - pace.requote_min_ms) / 1000):
-                    await self.bell.wait()
+            await paced(
+                lambda: self.step(self.ctx.clock.now_ms()), self.bell, self.ctx.config.orders
+            )
         finally:
             self.ctx.on_price.remove(self.bell.ring)
 
@@ -87,10 +91,12 @@ class QuoteTask:
         if self.feed.late:
             self.ctx.records.note_bad("market stream: changes read late, book held back")
         inputs = self._inputs(now_ms)
-        self.decision = decide(inputs, params, self.ctx.config.completion)
+        config = self.ctx.config
+        self.decision = decide(inputs, params, config.completion, config.rewards)
         self.ears.decided(self.decision, now_ms)
         self._sample(inputs)
-        desired = wish(self.market, self.decision, params, now_ms)
+        percent, before = config.orders.hysteresis_percent, self._last.orders if self._last else ()
+        desired = wish(self.market, self.decision, params, now_ms, percent, before)
         desired = self._with_take(desired, now_ms)
         record = self.ctx.records.of(self.market)
         if desired != self._last:
@@ -102,7 +108,8 @@ class QuoteTask:
             record.book_read = True
             record.book_two_sided |= top.best_bid is not None and top.best_ask is not None
         live = self._live_sides()
-        record.time(now_ms, bids_up=Outcome.UP in live, bids_down=Outcome.DOWN in live)
+        ms = record.time(now_ms, bids_up=Outcome.UP in live, bids_down=Outcome.DOWN in live)
+        record.why.add(ms, self.decision, live, self.orders.desk.refused)
         if strike := self.ctx.board.strike(self.market):
             record.strike = strike.value
 
@@ -185,8 +192,13 @@ class QuoteTask:
             apart_since_ms=self.decision.apart_since_ms,
             stock=self._stock(held, now_ms),
             net_confirmed=held.up_confirmed - held.down_confirmed,
-            taking=self.orders.desk.taking,
+            # Only a completion asks, and the answer takes a look at every order of the window.
+            taking=self.machine.state is MarketState.REDUCE and self.orders.desk.taking,
             post_only=self.orders.desk.post_only(now_ms),
+            scoring=1.0 if self.scoring is None else self.scoring.share,
+            unscored=() if self.scoring is None else self.scoring.unscored,
+            reward_refused=self._reward_refused(now_ms),
+            rewarded=self.decision.rewards is not None,
         )
 
     def _stock(self, held: Holdings, now_ms: int) -> Stock | None:
@@ -203,6 +215,14 @@ class QuoteTask:
             any(tracked.order.selling for tracked in self.orders.desk.table.open()),
         )
 
+    def _reward_refused(self, now_ms: int) -> bool:
+        """Whether the firewall has of late refused what we asked for with rewards in mind: an order
+        of their least size may pass a limit that our usual one does not.
+        """
+        if self.decision.rewards is not None and self.orders.desk.refused:
+            self._reward_again_ms = now_ms + REWARD_PAUSE_MS
+        return now_ms < self._reward_again_ms
+
     def holdings(self) -> Holdings:
         books = self.ctx.account.ledger.books.get(self.market.condition_id)
         return books.holdings() if books is not None else Holdings()
@@ -211,7 +231,9 @@ class QuoteTask:
         if self.feed.late or self.feed.book.state(outcome) is not BookState.VALID:
             return None
         book = self.feed.book.book(outcome)
-        levels = max(BOOK_LEVELS, DEPTH_WITHIN // self.market.tick + 1)
+        pool = self.market.rewards
+        within = max(DEPTH_WITHIN, pool.max_spread if pool is not None else 0)
+        levels = max(BOOK_LEVELS, within // self.market.tick + 1)
         return BookView(tuple(book.levels(Side.BUY, levels)), tuple(book.levels(Side.SELL, levels)))
 
     def _own(self) -> dict[tuple[Outcome, int], int]:
@@ -260,26 +282,72 @@ class QuoteTask:
             unrealised=_unrealised(books, fair),
             unrealised_worst=books.worst_value - held.cost if books else 0,
             signals=words(self.ears.board.readings),
-            reasons=tuple(reason_text(r) for r in self.decision.reasons[:REASONS_SHOWN]),
+            reasons=tuple(reason.text() for reason in self.decision.reasons),
+            lost=self._lost(now_ms),
+            rewards=self._rewards(),
+        )
+
+    def _rewards(self) -> str:
+        terms = self.decision.rewards
+        if terms is None or self.scoring is None:
+            return ""
+        said = f"{self.scoring.scored} of {self.scoring.asked} orders asked about scored"
+        return f"rewards: {terms.reward:.2f} an hour expected, {terms.cost:.2f} in costs; {said}"
+
+    def _lost(self, now_ms: int) -> tuple[LostLine, ...]:
+        """What took most of each side's time in this window so far."""
+        record = self.ctx.records.of(self.market)
+        quotable = max(1, record.quotable_ms(now_ms))
+        return tuple(
+            LostLine(side.value, text, lost.withheld_ms / quotable, lost.reduced_ms / quotable)
+            for side in Outcome
+            for text, lost in record.why.top(side, LOST_SHOWN)
         )
 
 
-def wish(market: Market, decision: Decision, params: QuoteParams, now_ms: int) -> Desired:
-    """A decision as orders: caps are rounded down to the tick, exactly as the ladder did."""
+async def paced(step: Callable[[], None], bell: Bell, pace: OrderParams) -> None:
+    """Step at once and then for ever: when the bell has rung, but not sooner than `requote_min_ms`
+    after the step before, and after `requote_max_ms` without it. A ring too soon is not lost.
+    """
+    while True:
+        step()
+        await trio.sleep(pace.requote_min_ms / 1000)
+        with trio.move_on_after((pace.requote_max_ms - pace.requote_min_ms) / 1000):
+            await bell.wait()
+
+
+def wish(
+    market: Market,
+    decision: Decision,
+    params: QuoteParams,
+    now_ms: int,
+    hold_percent: int = 0,
+    before: Sequence[NewOrder] = (),
+) -> Desired:
+    """A decision as orders: caps are rounded down to the tick, exactly as the ladder did. A bid
+    keeps its place within `hold_percent` of the edge. Orders of the wish `before` that are wanted
+    still are the same objects, so that two wishes are told apart at a glance.
+    """
     if decision.fair is None or not (decision.quotes or decision.take):
         cause = decision.reasons[0].why.value if decision.reasons else "no quote"
         return Desired(cause=cause)
     last_ms = market.end_ms - cutoff_ms(market, params)
     return Desired(
-        orders=tuple(_order(market, quote, last_ms, now_ms) for quote in decision.quotes),
+        orders=tuple(
+            _order(market, quote, last_ms, now_ms, before[n] if n < len(before) else None)
+            for n, quote in enumerate(decision.quotes)
+        ),
         cap_up=grid_floor(decision.cap_up or 0, market.tick),
         cap_down=grid_floor(decision.cap_down or 0, market.tick),
-        pair_cap=int(params.target_total_max * ONE),
+        pair_cap=params.target_total,
+        hold=grid_floor((decision.edge or 0) * hold_percent / 100, market.tick),
         fair_up=round(decision.fair * ONE),
     )
 
 
-def _order(market: Market, quote: Quote, last_ms: int, now_ms: int) -> NewOrder:
+def _order(
+    market: Market, quote: Quote, last_ms: int, now_ms: int, was: NewOrder | None
+) -> NewOrder:
     """A quote as an order; it dies at the cutoff by the venue's own hand while GTD still reaches
     that far.
 
@@ -288,16 +356,14 @@ def _order(market: Market, quote: Quote, last_ms: int, now_ms: int) -> NewOrder:
     """
     expires_s = last_ms // 1000 + GTD_EARLY_S.value
     reachable = expires_s * 1000 >= now_ms + (GTD_LEAD_S.value + 5) * 1000
-    return NewOrder(
-        market,
-        quote.outcome,
-        quote.side,
-        quote.price,
-        quote.size,
-        TimeInForce.GTD if reachable else TimeInForce.GTC,
-        expires_s=expires_s if reachable else 0,
-        level=quote.level,
-    )
+    tif = TimeInForce.GTD if reachable else TimeInForce.GTC
+    outcome, price, size, level, side = quote
+    if was is not None and was.market is market and was.tif is tif:
+        same = (was.outcome, was.price, was.size, was.level, was.side) == quote
+        if same:
+            return was
+    expires_s = expires_s if reachable else 0
+    return NewOrder(market, outcome, side, price, size, tif, expires_s=expires_s, level=level)
 
 
 def taking_order(market: Market, take: Take) -> NewOrder:
@@ -312,12 +378,6 @@ def taking_order(market: Market, take: Take) -> NewOrder:
         post_only=False,
         cause=f"completion: {take.stage.value}",
     )
-
-
-def reason_text(reason: Reason) -> str:
-    figures = " ".join(f"{name}={value}" for name, value in reason.figures)
-    side = f"{reason.outcome.value}: " if reason.outcome else ""
-    return f"{side}{reason.why.value}{' ' + figures if figures else ''}"
 
 
 def _unrealised(books: MarketBooks | None, fair: Fair | None) -> int | None:

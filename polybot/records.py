@@ -13,13 +13,14 @@ import attrs
 from loguru import logger
 
 from polybot.domain.ledger import MarketBooks
-from polybot.domain.market import Candle, Market, TwapPair
+from polybot.domain.market import Candle, Market, Outcome, TwapPair
 from polybot.domain.market_states import Happened, MarketState
 from polybot.domain.units import SHARE, amount_text
 from polybot.execution.desk import Desk
 from polybot.pricing.calibration import Sampler
+from polybot.quoting.tally import WhyTally
 from polybot.risk.timetable import MarketMachine, Timetable
-from polybot.summary import Interval
+from polybot.summary import Interval, ReasonShare
 
 # A step longer than this was not one: the scope was gone or stalled, and what rested is not known.
 LONGEST_STEP_MS = 2_000
@@ -38,20 +39,27 @@ class IntervalRecord:
     quotable_to_ms: int = 0
     book_read: bool = False  # we had a verified book of it at some time …
     book_two_sided: bool = False  # … and others bid and asked in it
+    counted_ms: int = 0  # quotable time in which a quoter was there
     quoted_ms: int = 0
     two_sided_ms: int = 0
+    why: WhyTally = attrs.field(factory=WhyTally)  # what withheld or reduced quotes meanwhile
     final: Interval | None = None  # set when the books are closed
     machine: MarketMachine | None = None  # set by its first scope
     sampler: Sampler = attrs.field(factory=Sampler)
     _at_ms: int | None = None
 
-    def time(self, now_ms: int, *, bids_up: bool, bids_down: bool) -> None:
-        """Account for the time since the last call, by what rests now."""
+    def time(self, now_ms: int, *, bids_up: bool, bids_down: bool) -> int:
+        """Account for the time since the last call, by what rests now. Returns the milliseconds
+        that counted: those in which we should have quoted, and were there to do so.
+        """
         since = now_ms - self._at_ms if self._at_ms is not None else 0
         self._at_ms = now_ms
-        if self.quotable_from_ms <= now_ms <= self.quotable_to_ms and since <= LONGEST_STEP_MS:
-            self.quoted_ms += since * (bids_up or bids_down)
-            self.two_sided_ms += since * (bids_up and bids_down)
+        if not self.quotable_from_ms <= now_ms <= self.quotable_to_ms or since > LONGEST_STEP_MS:
+            return 0
+        self.counted_ms += since
+        self.quoted_ms += since * (bids_up or bids_down)
+        self.two_sided_ms += since * (bids_up and bids_down)
+        return since
 
     def quotable_ms(self, ended_ms: int) -> int:
         """Milliseconds until `ended_ms` in which quotes should have rested, whether or not any
@@ -109,7 +117,10 @@ class Records:
     doubts_ms: list[int] = attrs.field(factory=list)  # how long each doubt about an order lasted
 
     def of(self, market: Market) -> IntervalRecord:
-        return self.by_market.setdefault(market.condition_id, IntervalRecord(market))
+        record = self.by_market.get(market.condition_id)
+        if record is None:
+            record = self.by_market[market.condition_id] = IntervalRecord(market)
+        return record
 
     def machine(self, market: Market, table: Timetable) -> MarketMachine:
         """The market's machine: one for all its scopes, because states only go forward."""
@@ -140,6 +151,24 @@ class Records:
         records = self.by_market.values()
         quotable = sum(record.quotable_ms(ended_ms) for record in records)
         return round(sum(map(part, records)) / quotable, 4) if quotable else None
+
+    def reasons(self, ended_ms: int) -> dict[str, dict[str, ReasonShare]]:
+        """By side, for which part of all quotable time each reason withheld or reduced quotes."""
+        tally, quotable = WhyTally(), 0
+        for record in self.by_market.values():
+            if ours_ms := record.quotable_ms(ended_ms):
+                quotable += ours_ms
+                tally.include(record.why)
+                tally.nobody(ours_ms - record.counted_ms)
+        return {
+            side.value: {
+                text: ReasonShare(
+                    round(lost.withheld_ms / quotable, 4), round(lost.reduced_ms / quotable, 4)
+                )
+                for text, lost in tally.by_side[side].items()
+            }
+            for side in Outcome
+        }
 
     def note_bad(self, what: str) -> None:
         """Count something unreadable or missing; say it the first time only. Kinds are few."""

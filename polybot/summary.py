@@ -70,6 +70,16 @@ class SignalScore:
     mean_gain: float = 0.0
 
 
+@attrs.frozen
+class ReasonShare:
+    """The part of all quotable time in which a reason withheld a side's quotes, and in which it
+    made them fewer, smaller or cheaper (polybot/quoting/tally.py).
+    """
+
+    withheld: float = 0.0
+    reduced: float = 0.0
+
+
 @attrs.frozen(kw_only=True)
 class Summary:
     """Everything a run is judged by.
@@ -80,7 +90,8 @@ class Summary:
     could not be read, `differences` what reconciliation found, by kind. `unknown_*`: orders whose
     fate was unknown for a time, and for how long. Quotable time runs from a window's start, or ours
     if later, to its stop, whether or not we could quote; `quoted_share` is the part of it with a
-    bid resting on either outcome, `two_sided_share` on both, None when there was none.
+    bid resting on either outcome, `two_sided_share` on both, None when there was none. `reasons`
+    say why not more, by side; reasons come in chains, so that their shares may add up to more.
     `unrealised_*`: what shares held at the end had gained on their cost, at fair (None where one
     had no price) and if every single one loses. `heartbeat_lag_most_ms`: the slowest beat.
     `rebates_paid` and `rewards_paid` came from the venue, and are in `equity_bot`.
@@ -107,6 +118,7 @@ class Summary:
     signals: Mapping[str, SignalScore] = attrs.field(factory=dict)
     quoted_share: float | None = None
     two_sided_share: float | None = None
+    reasons: Mapping[str, Mapping[str, ReasonShare]] = attrs.field(factory=dict)
     differences: Mapping[str, int] = attrs.field(factory=dict)
     unknown_resolved: int = 0
     unknown_p99_ms: int | None = None

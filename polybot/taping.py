@@ -8,25 +8,24 @@ from contextlib import asynccontextmanager
 from importlib import metadata
 from pathlib import Path
 
+import trio
 from loguru import logger
 
 from polybot.clock import Clock, system_ms
 from polybot.config import Config
-from polybot.journal.recorder import Recorder, recording
+from polybot.journal.recorder import Recorder
 from polybot.journal.tape import Header
-from polybot.venue.tap import NOBODY, Tap
+from polybot.venue.tap import NOBODY, Nobody
 
 PACKAGES = ("polybot", "trio", "attrs", "orjson", "zstandard")
 
 
-@asynccontextmanager
-async def taped(config: Config, clock: Clock, *, wallet: str, speed: float) -> AsyncGenerator[Tap]:
-    """The tape of a run of this configuration, for as long as the body runs. Whatever becomes of
-    it, the bot trades on: the journal is what it cannot do without.
+def tape_of(config: Config, clock: Clock, *, wallet: str, speed: float) -> Recorder | Nobody:
+    """The tape of a run of this configuration, to be kept by `taping`. Whatever becomes of it, the
+    bot trades on: the journal is what it cannot do without.
     """
     if not config.tape.folder:
-        yield NOBODY
-        return
+        return NOBODY
     header = Header(
         run=f"{system_ms()}-{config.bot.mode}",
         part=0,
@@ -45,9 +44,21 @@ async def taped(config: Config, clock: Clock, *, wallet: str, speed: float) -> A
     )
     folder = Path(config.journal.folder) / config.tape.folder
     # On a clock that runs fast, the moments a worker thread takes would count manifold.
-    recorder = Recorder(clock, config.tape, folder, header, _failed, inline=speed != 1)
-    async with recording(recorder):
-        yield recorder
+    return Recorder(clock, config.tape, folder, header, _failed, inline=speed != 1)
+
+
+@asynccontextmanager
+async def taping(tape: Recorder | Nobody) -> AsyncGenerator[None]:
+    """Keep the tape for as long as the body runs, and to its last event."""
+    if isinstance(tape, Nobody):
+        yield
+        return
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(tape.run, name="tape")
+        try:
+            yield
+        finally:
+            nursery.cancel_scope.cancel()
 
 
 def _failed(why: str) -> None:

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
-from polybot.console.view import gain_text, money_text
+from polybot.console.snapshot import LostLine
+from polybot.console.view import counts, gain_text, lost_text, money_text
 from polybot.summary import Interval, Summary
+
+REASONS_TOLD = 4  # of a side
 
 _HEAD = f"{'interval':<44}{'result':<8}{'fills':>6}{'volume':>10}{'merged':>10}{'P&L':>10}"
 
@@ -18,10 +21,22 @@ def closing_report(summary: Summary) -> str:
         f"realised {gain_text(totals.realised_pnl)}, quoted {_share(summary.quoted_share)} of the "
         "time it could"
     )
+    lines += why_not(summary)
     lines.append(_equity(summary))
     lines.append(_resting(summary.live_orders_at_exit))
     lines += [f"note: {note}" for note in summary.notes]
     return "\n".join(lines) + "\n"
+
+
+def why_not(summary: Summary) -> list[str]:
+    """What took most of each side's quotable time, a line for each side that lost any."""
+    lines = []
+    for side, lost in summary.reasons.items():
+        told = [LostLine(side, why, one.withheld, one.reduced) for why, one in lost.items()]
+        told.sort(key=lambda line: -(line.withheld + line.reduced))
+        texts = [lost_text(line) for line in told[:REASONS_TOLD] if counts(line)]
+        lines += [f"why not more {side}: {'; '.join(texts)}"] if texts else []
+    return lines
 
 
 def _row(interval: Interval) -> str:

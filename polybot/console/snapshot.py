@@ -19,9 +19,19 @@ class QuoteLine:
 
 
 @attrs.frozen
+class LostLine:
+    """What one reason took of one side's quotable time in this window so far, as parts of one."""
+
+    side: str
+    why: str
+    withheld: float
+    reduced: float
+
+
+@attrs.frozen
 class MarketSnapshot:
-    """One market scope. `state` is its word for what it does;
-    `reasons` say why it does not quote more.
+    """One market scope. `state` is its word for what it does; `reasons` say why it does not quote
+    more now, `lost` what has cost most of the window so far, by side, the gravest first.
     """
 
     slug: str
@@ -42,7 +52,9 @@ class MarketSnapshot:
     unrealised: int | None = None  # at fair; None while there is no fair price
     unrealised_worst: int = 0  # if every single share loses
     reasons: tuple[str, ...] = ()
+    lost: tuple[LostLine, ...] = ()
     signals: tuple[str, ...] = ()  # what the signals say, acting or not
+    rewards: str = ""  # what liquidity rewards are quoted for, empty where they are not
 
     @property
     def pairs(self) -> int:

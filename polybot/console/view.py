@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from datetime import datetime, timezone
 
-from polybot.console.snapshot import MarketSnapshot, QuoteLine, Snapshot
+from polybot.console.snapshot import LostLine, MarketSnapshot, QuoteLine, Snapshot
 
 HOME = "\x1b[H"
 CLEAR_LINE = "\x1b[K"
@@ -33,6 +33,7 @@ _COLUMNS = (
     ("open P&L", 10),
 )
 NOTHING = "–"
+LEAST_TOLD = 0.005  # of a side's time: less than that is noise
 
 
 def render(snapshot: Snapshot, width: int, height: int) -> str:
@@ -170,8 +171,26 @@ def _market(market: MarketSnapshot, now_ms: int) -> Iterable[tuple[str, str]]:
     yield "", f"    Up {_quotes(market.up_quotes)}   Down {_quotes(market.down_quotes)}"
     if market.signals:
         yield _DIM, f"    {'; '.join(plain(said) for said in market.signals)}"
+    if market.rewards:
+        yield _DIM, f"    {plain(market.rewards)}"
     if market.reasons:
-        yield _YELLOW, f"    {'; '.join(plain(reason) for reason in market.reasons[:3])}"
+        yield _YELLOW, f"    now: {'; '.join(plain(reason) for reason in market.reasons)}"
+    for side in dict.fromkeys(line.side for line in market.lost):
+        told = [lost_text(line) for line in market.lost if line.side == side and counts(line)]
+        if told:
+            yield _DIM, f"    {side} so far: {'; '.join(told)}"
+
+
+def counts(line: LostLine) -> bool:
+    """Whether a reason took enough of a side's time to be told."""
+    return line.withheld + line.reduced >= LEAST_TOLD
+
+
+def lost_text(line: LostLine) -> str:
+    """How much of its time a side was without a bid, or with less of one, and why."""
+    parts = (("none", line.withheld), ("less", line.reduced))
+    shares = ", ".join(f"{word} {part:.0%}" for word, part in parts if part >= LEAST_TOLD)
+    return f"{shares or f'less {LEAST_TOLD:.1%}'} – {plain(line.why)}"
 
 
 def _quotes(quotes: tuple[QuoteLine, ...]) -> str:

@@ -13,6 +13,10 @@ class Outcome(enum.Enum):
     UP = "Up"
     DOWN = "Down"
 
+    # There is one object of each, and every decision looks our bids up by outcome a dozen times:
+    # the enum's own hash is a Python call.
+    __hash__ = object.__hash__
+
     @property
     def other(self) -> Outcome:
         return Outcome.DOWN if self is Outcome.UP else Outcome.UP
@@ -70,6 +74,18 @@ class FeeSchedule:
 
 
 @attrs.frozen
+class RewardPool:
+    """A market's daily liquidity rewards and what an order must be to share in them (clob.md 6.3):
+    dollars and shares 10⁻⁶, the widest distance from the midpoint 10⁻⁴.
+    """
+
+    per_day: int
+    min_size: int
+    max_spread: int
+    min_age_s: int = 0
+
+
+@attrs.frozen
 class Market:
     """One interval of one series, as its metadata describes it."""
 
@@ -87,6 +103,7 @@ class Market:
     neg_risk: bool = False
     version: str = "v1"
     up_index: int = 0  # where Up stands among the outcomes, and in v1's payout vector
+    rewards: RewardPool | None = None  # None: it has no pool today
 
     def token(self, outcome: Outcome) -> str:
         return self.up_token if outcome is Outcome.UP else self.down_token

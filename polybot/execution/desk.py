@@ -117,6 +117,7 @@ class Desk:
     desired: Desired = Desired()
     closing: bool = False
     doubts: Doubts = attrs.field(init=False)
+    refused: dict[Outcome, str] = attrs.field(factory=dict)  # why something is missing there now
     _routine_at_ms: int = 0
     _held_back: bool = False  # something waits for the next routine moment
     _quiet_until_ms: dict[tuple[Outcome, Side], int] = attrs.field(factory=dict)
@@ -200,9 +201,11 @@ class Desk:
         self.table.forget(now_ms)
         keep, missing = set[str](), list[NewOrder]()
         if not self.closing:
-            slack = self.params.hysteresis_ticks * self.market.tick
+            slack = max(self.params.hysteresis_ticks * self.market.tick, self.desired.hold)
             keep, missing = match(self.desired, self.table.open(), slack)
         naked = self._naked(standing)
+        wanting = {order.toward for order in missing}
+        self.refused = {side: why for side, why in self.refused.items() if side in wanting}
         routine = self._routine_due(now_ms)
         self._held_back = False
         actions: list[Action] = []
@@ -245,8 +248,8 @@ class Desk:
     def _cancels(
         self, keep: set[str], naked: set[str], now_ms: int, *, routine: bool
     ) -> list[Action]:
-        """Cancel what is not kept; urgent ones (a cap broken, shares gone, or no quote at all) may
-        use the reserve.
+        """Cancel what is not kept. Urgent ones (a cap broken, shares gone, a side withdrawn) wait
+        for nothing: neither for the routine moment nor for the budget, which they leave in debt.
         """
         by_cause: dict[str, list[str]] = {}
         for tracked in list(self.table.open()):
@@ -256,9 +259,9 @@ class Desk:
             if not urgent and not routine:
                 self._held_back = True
                 continue
-            if not self.budget.cancels.take(
-                1, now_ms, keep=0 if urgent else self.budget.cancel_reserve
-            ):
+            if urgent:
+                self.budget.cancels.spend(1, now_ms)
+            elif not self.budget.cancels.take(1, now_ms, keep=self.budget.cancel_reserve):
                 continue
             if tracked.cancel_sent_ms is None:
                 self.counts.cancels[cause] += 1
@@ -285,8 +288,14 @@ class Desk:
             return self.desired.cause, True
         if tracked.id in naked:
             return "shares", True
-        if tracked.order.bid_price > self.desired.cap(tracked.order.toward):
+        outcome, price = tracked.order.toward, tracked.order.bid_price
+        if price > self.desired.cap(outcome):
             return "cap", True
+        if all(order.toward is not outcome for order in self.desired.orders):
+            return "side withdrawn", True
+        others = [(t.order.toward, t.order.bid_price) for t in self.table.open()]
+        if not self.desired.pairs_hold(outcome, price, others):
+            return "pair cap", True
         return "requote", False
 
     def _takes(self, now_ms: int, standing: Standing) -> list[Action]:
@@ -326,6 +335,7 @@ class Desk:
     def _posts(self, missing: list[NewOrder], now_ms: int, standing: Standing) -> list[Action]:
         batch: list[SignedOrder] = []
         standing = self._unbooked_off(standing)
+        self.refused = {}
         for order in missing[:BATCH]:
             refusal = self._blocked(order, now_ms) or self.firewall.check(
                 order, self.desired, list(self.table.open()), standing, now_ms
@@ -334,6 +344,7 @@ class Desk:
                 refusal = "message budget"
             if refusal is not None:
                 self.counts.withheld[refusal] += 1
+                self.refused[order.toward] = refusal
                 continue
             signed = self.sign(order)
             self.table.record(signed, now_ms)

@@ -34,11 +34,14 @@ class OrderParams:
     hysteresis_ticks: int = attrs.field(default=1, validator=and_(ge(0), le(20)))
     """An order this many ticks or fewer from the wanted price keeps its place in the queue."""
 
+    hysteresis_percent: int = attrs.field(default=30, validator=and_(ge(0), le(100)))
+    """The same as part of the edge: what is nearer than this keeps its place; the larger counts."""
+
     orders_per_s: int = attrs.field(default=20, validator=and_(ge(1), le(_ORDERS_PER_S_MAX)))
     """Budget of new orders per second; a batch of four costs four."""
 
     cancels_per_s: int = attrs.field(default=40, validator=and_(ge(1), le(_CANCELS_PER_S_MAX)))
-    """Budget of cancels per second; cancel-all is outside it."""
+    """Budget of cancels per second; what breaks a cap, withdrawals and cancel-all do not wait."""
 
     cancel_reserve: int = attrs.field(default=10, validator=and_(ge(0), le(_CANCELS_PER_S_MAX)))
     """Part of the cancel budget that routine requotes may not use: it is kept for withdrawals."""

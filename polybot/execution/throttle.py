@@ -2,7 +2,9 @@
 
 The venue counts orders, not requests (clob.md 7.2): a batch of four costs four. We budget well
 below the lowest tier. Cancels have a bucket of their own, of which routine requotes may use only
-the part above the reserve; violations and stops may use it all, and cancel-all asks nobody.
+the part above the reserve. Violations and withdrawals are outside the throttle: they leave at once
+and put the bucket into debt, which requotes wait off. There are never more of them than orders
+rest, once a second each; cancel-all asks nobody.
 """
 
 from __future__ import annotations
@@ -34,3 +36,8 @@ class Bucket:
         granted = max(0, min(wanted, self.available(now_ms) - keep))
         self._tokens -= granted
         return granted
+
+    def spend(self, wanted: int, now_ms: int) -> None:
+        """Take tokens whether or not they are there; a debt is never above the burst."""
+        self.available(now_ms)
+        self._tokens = max(-self.burst, self._tokens - wanted)

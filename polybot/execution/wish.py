@@ -7,7 +7,7 @@ the quoter has had its reason to change over.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 import attrs
 
@@ -15,6 +15,8 @@ from polybot.domain.market import Outcome
 from polybot.domain.orders import NewOrder
 from polybot.execution.lifecycle import State
 from polybot.execution.table import Tracked
+
+Prices = Sequence[tuple[Outcome, int]]  # as bids
 
 _KEPT = (State.IN_FLIGHT, State.LIVE, State.DELAYED)
 
@@ -25,7 +27,8 @@ class Desired:
     each outcome may cost at most.
 
     `take` is bought now or never, once for each `take_number`: wanting it still is a new wish.
-    An empty `orders` means: nothing should rest. Caps and `pair_cap` in 10⁻⁴.
+    An empty `orders` means: nothing should rest. Caps, `pair_cap` and `hold` in 10⁻⁴; an order no
+    further than `hold` from a wanted price keeps its place.
     """
 
     orders: tuple[NewOrder, ...] = ()
@@ -36,26 +39,27 @@ class Desired:
     cause: str = "no quote"
     take: NewOrder | None = None
     take_number: int = 0
+    hold: int = 0
 
     def cap(self, outcome: Outcome) -> int:
         return self.cap_up if outcome is Outcome.UP else self.cap_down
 
-    def serves(self, tracked: Tracked, wanted: NewOrder, slack: int) -> bool:
+    def serves(self, tracked: Tracked, wanted: NewOrder, slack: int, prices: Prices) -> bool:
         """Whether a resting order does for a wanted one: near enough, within its cap, about its
-        size.
+        size. `prices` are those that will rest if nothing else changes.
         """
-        price = tracked.order.bid_price
-        if tracked.order.side is not wanted.side:
+        made, price, outcome = tracked.order, tracked.order.bid_price, tracked.order.toward
+        if outcome is not wanted.toward or made.side is not wanted.side:
             return False
-        if abs(price - wanted.bid_price) > slack or price > self.cap(wanted.toward):
+        if abs(price - wanted.bid_price) > slack or price > self.cap(outcome):
             return False
-        if slack and price > wanted.bid_price and not self._pairs_hold(wanted.toward, price):
+        if price > wanted.bid_price and not self.pairs_hold(outcome, price, prices):
             return False
         return wanted.size <= 2 * tracked.remaining and 4 * tracked.remaining <= 5 * wanted.size
 
-    def _pairs_hold(self, outcome: Outcome, price: int) -> bool:
-        others = [o.bid_price for o in self.orders if o.toward is not outcome]
-        return all(price + other <= self.pair_cap for other in others)
+    def pairs_hold(self, outcome: Outcome, price: int, prices: Prices) -> bool:
+        """Whether a bid at this price makes no pair with those `prices` that is too dear."""
+        return all(price + other <= self.pair_cap for side, other in prices if side is not outcome)
 
 
 def match(
@@ -63,22 +67,23 @@ def match(
 ) -> tuple[set[str], list[NewOrder]]:
     """Pair what rests with what is wanted: (ids to keep, orders still missing). `slack` in 10⁻⁴:
     how far from its price a wanted order may rest for the sake of its place in the queue.
+
+    Exact matches of both outcomes first: what is kept beside its wanted price is held against
+    every price that the other outcome then has, or will have (S24).
     """
     keep: set[str] = set()
-    missing: list[NewOrder] = []
-    standing = [tracked for tracked in resting if stands(tracked)]
-    for outcome in Outcome:
-        there = [t for t in standing if t.order.toward is outcome]
-        there.sort(key=lambda t: -t.order.bid_price)
-        wanted = [o for o in desired.orders if o.toward is outcome]
-        for reach in (0, slack):
-            for order in list(wanted):
-                found = next((t for t in there if desired.serves(t, order, reach)), None)
-                if found is not None:
-                    keep.add(found.id)
-                    there.remove(found)
-                    wanted.remove(order)
-        missing += wanted
+    there = sorted(filter(stands, resting), key=lambda t: -t.order.bid_price)
+    missing = list(desired.orders)
+    prices = [(order.toward, order.bid_price) for order in missing]
+    for reach in (0, slack):
+        for order in list(missing):
+            found = next((t for t in there if desired.serves(t, order, reach, prices)), None)
+            if found is not None:
+                keep.add(found.id)
+                there.remove(found)
+                missing.remove(order)
+                prices.remove((order.toward, order.bid_price))
+                prices.append((order.toward, found.order.bid_price))
     return keep, missing
 
 

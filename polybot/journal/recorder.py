@@ -11,8 +11,7 @@ all together are too large. A file of another running process is never the oldes
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Callable
-from contextlib import asynccontextmanager
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
@@ -159,17 +158,6 @@ class Recorder:
                 continue
             break
         prune(self.folder, self.params.keep_mb * 1_000_000, self._writer.path)
-
-
-@asynccontextmanager
-async def recording(recorder: Recorder) -> AsyncGenerator[None]:
-    """Keep the tape for as long as the body runs, and to its last event."""
-    async with trio.open_nursery() as nursery:
-        nursery.start_soon(recorder.run, name="tape")
-        try:
-            yield
-        finally:
-            nursery.cancel_scope.cancel()
 
 
 def prune(folder: Path, most_bytes: int, keep: Path) -> list[Path]:

@@ -225,7 +225,7 @@ def fair_value(left_s: int, target_us: float) -> Case:
 
 
 def decision() -> Case:
-    """Fair value, books and holdings to desired quotes."""
+    """Fair value, books and holdings to six desired quotes."""
     up = BookView(
         tuple((5300 - 100 * n, 200 * SHARE) for n in range(5)),
         tuple((5500 + 100 * n, 200 * SHARE) for n in range(5)),
@@ -248,12 +248,12 @@ def decision() -> Case:
         state=MarketState.QUOTING,
         table=Timetable.of(_market(), Times(120_000, 60_000)),
     )
-    params = QuoteParams()
+    params = QuoteParams(levels=3)
 
     def check() -> None:
-        assert decide(inputs, params).quotes, "it quotes"
+        assert len(decide(inputs, params).quotes) == 6, "it quotes"
 
-    return Case("one decision", 100, lambda: decide(inputs, params), check=check)
+    return Case("one decision, six quotes", 40, lambda: decide(inputs, params), check=check)
 
 
 def desk_act() -> Case:

@@ -51,6 +51,7 @@ ENDINGS = {
 }
 UNITS = {
     "base_edge": "dollars per share",
+    "counts": "part of the reward",
     "correlation_prior": "correlation",
     "fast_sigmas": "standard deviations",
     "flow_beta": "factor",
@@ -66,6 +67,7 @@ UNITS = {
     "parity_buffer": "dollars per pair",
     "parity_leg_fails": "probability",
     "price_collar": "dollars",
+    "rebate_counts": "part of the rebate",
     "regime_crisis_spread": "dollars",
     "regime_high_depth": "shares",
     "regime_high_spread": "dollars",
@@ -74,6 +76,7 @@ UNITS = {
     "rivals_undercut": "part of improvements",
     "score_horizon": "part of the window",
     "sigma_error": "relative",
+    "size_floor": "part of the size",
     "size_growth": "factor",
     "speed": "venue seconds per second",
     "stale_exchange_size": "part of the size",

@@ -7,6 +7,7 @@ we are probably the one who is wrong: then only the side that both find cheap is
 from __future__ import annotations
 
 import math
+from typing import NamedTuple
 
 import attrs
 
@@ -40,8 +41,7 @@ def sigmoid(x: float) -> float:
     return 1 / (1 + math.exp(-x)) if x >= 0 else 1 - 1 / (1 + math.exp(x))
 
 
-@attrs.frozen
-class MarketView:
+class MarketView(NamedTuple):
     """What others think Up is worth, as probabilities.
 
     `q` is the micro-price, `half_spread` half the distance of its two sides, `depth` the smaller
@@ -66,9 +66,9 @@ def micro_price(bid: float, bid_size: float, ask: float, ask_size: float, most: 
     return (bid * ask_weight + ask * bid_weight) / total
 
 
-@attrs.frozen
-class Blend:
-    """Fair after looking at the market. `gap` is model minus market, in log-odds.
+class Blend(NamedTuple):
+    """Fair after looking at the market. `gap` is model minus market, `error` the model's standard
+    error, both in log-odds.
 
     `apart_since_ms` is when the gap became too large, None while it is not: give it back to the
     next blend. `disputed` is the outcome that only the model finds cheap, once that has lasted.
@@ -79,28 +79,34 @@ class Blend:
     gap: float
     apart_since_ms: int | None = None
     disputed: Outcome | None = None
+    error: float = 0.0
 
 
 def model_error(fair: Fair, vol_error: float) -> float:
     """Standard error of the model in log-odds: volatility, level and staleness (strategy.md 4)."""
-    volatility = fair.phi_d * abs(fair.d) * vol_error
-    level = fair.v / fair.sigma * math.hypot(fair.quality.basis_error, fair.quality.apart)
-    stale = fair.v * math.sqrt(max(0.0, fair.age_s))
-    return math.sqrt(volatility**2 + level**2 + stale**2) / (fair.q * (1 - fair.q))
+    q, v, quality = fair.q, fair.v, fair.quality
+    volatility = fair.phi_d * fair.d * vol_error
+    level = v / fair.sigma
+    basis, apart = level * quality.basis_error, level * quality.apart
+    stale = v * v * fair.age_s if fair.age_s > 0 else 0.0
+    summed = volatility * volatility + basis * basis + apart * apart + stale
+    return math.sqrt(summed) / (q * (1 - q))
 
 
 def market_error(view: MarketView, fair: Fair, params: BlendParams) -> float:
     """Standard error of the market in log-odds: grows with spread and age, falls with depth."""
     q = min(max(view.q, EDGE), 1 - EDGE)
-    thin = math.sqrt(max(1.0, params.depth_shares / max(view.depth, 1.0)))
-    stale = fair.v * math.sqrt(max(0.0, view.age_s))
-    spread = view.half_spread * thin
-    return params.market_error * thin + math.hypot(spread, stale) / (q * (1 - q))
+    depth, thin = view.depth, 1.0
+    if depth < params.depth_shares:
+        thin = math.sqrt(params.depth_shares / max(depth, 1.0))
+    stale = fair.v * math.sqrt(view.age_s) if view.age_s > 0 else 0.0
+    return params.market_error * thin + math.hypot(view.half_spread * thin, stale) / (q * (1 - q))
 
 
 def model_weight(model_error: float, market_error: float, most: float) -> float:
     """Weight of the model by inverse variance, at most `most` (strategy.md 4)."""
-    return min(most, market_error**2 / (model_error**2 + market_error**2))
+    market, model = market_error * market_error, model_error * model_error
+    return min(most, market / (model + market))
 
 
 def blend(
@@ -113,12 +119,12 @@ def blend(
     """Mix model and market in log-odds; a disputed model counts half."""
     market = logit(min(max(view.q, EDGE), 1 - EDGE))
     gap = logit(fair.q) - market
-    errors = model_error(fair, params.vol_error), market_error(view, fair, params)
-    weight = model_weight(*errors, params.model_weight_max)
+    error = model_error(fair, params.vol_error)
+    weight = model_weight(error, market_error(view, fair, params), params.model_weight_max)
     since_ms = disputed = None
     if abs(gap) > params.disagree_log_odds:
         since_ms = now_ms if apart_since_ms is None else min(apart_since_ms, now_ms)
         if now_ms - since_ms >= params.disagree_s * 1000:
             disputed = Outcome.UP if gap > 0 else Outcome.DOWN
             weight /= 2
-    return Blend(sigmoid(market + weight * gap), weight, gap, since_ms, disputed)
+    return Blend(sigmoid(market + weight * gap), weight, gap, since_ms, disputed, error)

@@ -72,15 +72,15 @@ def too_late(table: Timetable, now_ms: int) -> str | None:
 
 def with_asks(
     bids: Sequence[Quote], stock: Stock | None, min_size: int, sell_held: str
-) -> tuple[list[Quote], list[Reason]]:
+) -> tuple[tuple[Quote, ...], list[Reason]]:
     """The same ladder with asks where they are better, and the reasons: for each side that has any,
     why it sells, or why it bids where it would rather sell. Sizes 10⁻⁶ shares.
     """
     if stock is None or sell_held == NEVER or not bids:
-        return list(bids), []
+        return tuple(bids), []
     cause = _Cause(ALWAYS, partly=False) if sell_held == ALWAYS else _cause(bids, stock)
     if cause is None:
-        return list(bids), []
+        return tuple(bids), []
     found: list[Quote] = []
     reasons: list[Reason] = []
     for toward in Outcome:
@@ -88,7 +88,7 @@ def with_asks(
         made = _sold(side, stock.sellable(toward.other), min_size, partly=cause.partly)
         found += made
         reasons += _reasons(toward, made, stock, cause)
-    return found, reasons
+    return tuple(found), reasons
 
 
 def _cause(bids: Sequence[Quote], stock: Stock) -> _Cause | None:

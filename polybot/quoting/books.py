@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-
-import attrs
+from typing import NamedTuple
 
 from polybot.domain import units
 from polybot.domain.market import Outcome
@@ -13,8 +12,7 @@ from polybot.quoting.model import QuoteInputs
 from polybot.quoting.reasons import Reason, Why
 
 
-@attrs.frozen
-class Touch:
+class Touch(NamedTuple):
     """Best bid and ask of others, 10⁻⁴, and their sizes, 10⁻⁶ shares."""
 
     bid: int
@@ -29,11 +27,11 @@ def touch(inputs: QuoteInputs, outcome: Outcome) -> Touch | Reason:
     The two books are one book seen from two ends (feeds.md 2.3): our bid for Down at p is also
     displayed as an ask for Up at 1 - p, and both are taken out.
     """
-    book = inputs.book(outcome)
+    book, other = (inputs.up, Outcome.DOWN) if outcome is Outcome.UP else (inputs.down, Outcome.UP)
     if book is None:
         return Reason(Why.NO_BOOK, outcome)
     bid = _best(book.bids, inputs.own, outcome)
-    ask = _best(book.asks, inputs.own, outcome.other, mirrored=True)
+    ask = _best(book.asks, inputs.own, other, mirrored=True)
     if bid is None or ask is None:
         return Reason(Why.ONE_SIDED, outcome, _figures(bid, ask))
     if bid[0] >= ask[0]:
@@ -78,8 +76,11 @@ def _best(
     mirrored: bool = False,
 ) -> tuple[int, int] | None:
     """Best price of others with their size; `mirrored`: our bid for `outcome` at 1 - p is here."""
-    for price, size in levels:
-        ours = own.get((outcome, units.ONE - price if mirrored else price), 0)
+    for level in levels:
+        price, size = level
+        ours = own.get((outcome, units.ONE - price if mirrored else price))
+        if ours is None:
+            return level
         if size > ours:
             return price, size - ours
     return None

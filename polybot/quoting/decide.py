@@ -7,6 +7,8 @@ bid's place (asks.py).
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import attrs
 
 from polybot.domain import units
@@ -14,17 +16,15 @@ from polybot.domain.market import Outcome
 from polybot.domain.market_states import MarketState
 from polybot.pricing.blend import Blend, blend
 from polybot.pricing.fair import Fair, NoFair, WhyNoFair
-from polybot.quoting import ladder
+from polybot.quoting import ladder, rewards as pools, sizes
 from polybot.quoting.asks import with_asks
 from polybot.quoting.books import Touch, market_view, offers, touch
 from polybot.quoting.completion import Held, Take, Unpaired, plan
-from polybot.quoting.model import Decision, Quote, QuoteInputs
-from polybot.quoting.params import CompletionParams, QuoteParams
-from polybot.quoting.reasons import Reason, Why
+from polybot.quoting.model import Decision, Quote, QuoteInputs, Terms
+from polybot.quoting.params import CompletionParams, QuoteParams, RewardParams
+from polybot.quoting.reasons import NoReward, Reason, Why
 from polybot.quoting.reservation import Value, edge, value
 from polybot.risk.exposure import inventory_room
-
-DISPUTED_SIZE = 0.5  # strategy.md 4: the side that both find cheap, at half size
 
 Q_LEAST = 0.001  # a shifted fair price stays a probability
 _NOT_OPEN = (MarketState.DISCOVERED, MarketState.PREOPEN)
@@ -32,7 +32,10 @@ _QUOTED = (MarketState.AWAIT_STRIKE, MarketState.QUOTING, MarketState.REDUCE)
 
 
 def decide(
-    inputs: QuoteInputs, params: QuoteParams, completion: CompletionParams | None = None
+    inputs: QuoteInputs,
+    params: QuoteParams,
+    completion: CompletionParams | None = None,
+    rewards: RewardParams | None = None,
 ) -> Decision:
     """Desired bids for one market now, with the reason for everything withheld or reduced.
 
@@ -50,7 +53,9 @@ def decide(
         veto, because = inputs.advice.veto, " ".join(inputs.advice.because)
         return _nothing(Reason(Why.SIGNAL, None, (("signal", because), ("says", veto.value))))
     reduce = inputs.state is MarketState.REDUCE
-    return _Quoter(inputs, params, inputs.fair, reduce, completion).decision()
+    up, down = touch(inputs, Outcome.UP), touch(inputs, Outcome.DOWN)
+    fair, net = inputs.fair, inputs.net
+    return _Quoter(inputs, params, fair, reduce, completion, rewards, net, up, down).decision()
 
 
 def _nothing(*reasons: Reason) -> Decision:
@@ -71,8 +76,15 @@ def _closed(inputs: QuoteInputs) -> Reason:
 
 
 def _disputed(outcome: Outcome, view: Blend) -> Reason:
-    figures = (("log_odds_apart", f"{view.gap:.2f}"), ("weight", f"{view.weight:.2f}"))
-    return Reason(Why.DISAGREE, outcome, figures)
+    return Reason(Why.DISAGREE, outcome, (("log_odds_apart", view.gap), ("weight", view.weight)))
+
+
+class _Bids(NamedTuple):
+    """The first bid of each side that has one, what they were held to, and what was said."""
+
+    worth: Value
+    tops: dict[Outcome, ladder.Top]
+    reasons: list[Reason]
 
 
 @attrs.define
@@ -84,40 +96,39 @@ class _Quoter:
     fair: Fair
     reduce: bool
     completion: CompletionParams | None
+    rewards: RewardParams | None
+    net: int  # shares (10⁻⁶) Up less Down
+    up: Touch | Reason
+    down: Touch | Reason
     take: Take | None = None
     kept_back: int = 0  # shares of the missing side that are not bid for: they are to be taken
     reasons: list[Reason] = attrs.field(factory=list)
 
     def decision(self) -> Decision:
-        up, down = touch(self.inputs, Outcome.UP), touch(self.inputs, Outcome.DOWN)
-        weighing = self.params.blend
-        market = market_view(up, down, weighing.depth_shares, self.inputs.book_age_s)
+        inputs, params = self.inputs, self.params
+        market = market_view(self.up, self.down, params.market_depth_shares, inputs.book_age_s)
         if market is None:
-            return _nothing(*(side for side in (up, down) if isinstance(side, Reason)))
-        self.reasons += [Reason(why, None, told) for why, told in self.fair.quality.cautions]
-        now_ms, since_ms = self.inputs.now_ms, self.inputs.apart_since_ms
-        view = blend(self.fair, market, weighing, now_ms, since_ms)
-        advice = self.inputs.advice
-        worth = value(
-            min(max(view.q + advice.shift, Q_LEAST), 1 - Q_LEAST),
-            self.inputs.net_shares,
-            edge(self.fair, self.params) * advice.widen,
-            self.inputs.tick / units.ONE,
-            self.params,
-        )
+            return _nothing(*(side for side in (self.up, self.down) if isinstance(side, Reason)))
+        for why, figures in self.fair.quality.cautions:
+            self.reasons.append(Reason(why, None, figures))
+        view = blend(self.fair, market, params.blend, inputs.now_ms, inputs.apart_since_ms)
+        cuts: list[sizes.Cut] = []
+        if params.size_floor < 1:
+            cuts = sizes.common_cuts(inputs, params, self.fair, view, reduce=self.reduce)
+        q = min(max(view.q + inputs.advice.shift, Q_LEAST), 1 - Q_LEAST)
+        keep = self._keep()
         if self.reduce and self.completion is not None and self.completion.enabled:
             self._complete(view.q, self.completion)
-        tops = {
-            Outcome.UP: self._top(Outcome.UP, up, worth.cap_up, view),
-            Outcome.DOWN: self._top(Outcome.DOWN, down, worth.cap_down, view),
-        }
-        scale = self.fair.quality.size * (1.0 if view.disputed is None else DISPUTED_SIZE)
-        bids = self._ladders(self._combined(tops), worth, scale)
-        least = self.inputs.market.min_size
-        quotes, told = with_asks(bids, self.inputs.stock, least, self.params.sell_held)
-        self.reasons += told
+        bids, terms = self._bids(q, keep, view), None
+        if inputs.market.rewards and self.rewards and self.rewards.enabled and not self.reduce:
+            bids, terms = self._rewarded(bids, q, keep, view, cuts, self.rewards)
+        worth = bids.worth
+        quotes = self._ladders(bids, cuts, terms)
+        if inputs.stock is not None:
+            quotes, told = with_asks(quotes, inputs.stock, inputs.market.min_size, params.sell_held)
+            self.reasons += told
         return Decision(
-            tuple(quotes),
+            quotes,
             tuple(self.reasons),
             worth.q,
             worth.reservation_up,
@@ -127,7 +138,16 @@ class _Quoter:
             market.q,
             view.apart_since_ms,
             self.take,
+            terms,
         )
+
+    def _keep(self) -> float:
+        """The edge of every bid: what fills may cost (strategy.md 6.1), and more as signals ask."""
+        advice = self.inputs.advice
+        if advice.widen > 1 or advice.adverse or advice.deeper:
+            told = (("signals", " ".join(advice.because)), ("edge_factor", advice.widen))
+            self.reasons.append(Reason(Why.LOWERED, None, (*told, ("deeper", advice.deeper))))
+        return edge(self.fair, self.params) * advice.widen + advice.adverse
 
     def _complete(self, q: float, completion: CompletionParams) -> None:
         """Take of the missing side what the plan says, once our own bids leave room for it."""
@@ -158,77 +178,141 @@ class _Quoter:
             return
         self.take = found
 
+    def _bids(self, q: float, keep: float, view: Blend, credit: float = 0.0) -> _Bids:
+        """The first bid of each side at this edge, lowered to what a pair may cost."""
+        inputs, fees = self.inputs, self.inputs.market.fees
+        tick = inputs.tick / units.ONE
+        worth = value(q, self.net / units.SHARE, keep, tick, self.params, fees, credit)
+        bids = _Bids(worth, {}, [])
+        self._top(Outcome.UP, self.up, worth.cap_up, view, bids)
+        self._top(Outcome.DOWN, self.down, worth.cap_down, view, bids)
+        if len(bids.tops) == 2:
+            self._combine(bids)
+        return bids
+
     def _top(
-        self, outcome: Outcome, others: Touch | Reason, cap: float, view: Blend
-    ) -> ladder.Top | None:
-        """The first bid of one side before the two are combined, None with a reason."""
+        self, outcome: Outcome, others: Touch | Reason, cap: float, view: Blend, bids: _Bids
+    ) -> None:
+        """The first bid of one side before the two are combined, or the reason for none."""
         if isinstance(others, Reason):
-            self.reasons.append(others)
-            return None
+            bids.reasons.append(others)
+            return
         if view.disputed is outcome:
-            self.reasons.append(_disputed(outcome, view))
-            return None
-        light = self._is_light(outcome)
+            bids.reasons.append(_disputed(outcome, view))
+            return
+        inputs, advice = self.inputs, self.inputs.advice
+        net, tick = self.net, inputs.tick
+        light = net < 0 if outcome is Outcome.UP else net > 0
         if self.reduce and not light:
-            flat = self.inputs.held_up == self.inputs.held_down
-            self.reasons.append(Reason(Why.BALANCED if flat else Why.REDUCE_ONLY, outcome))
-            return None
-        tick = self.inputs.tick
+            why = Why.BALANCED if net == 0 else Why.REDUCE_ONLY
+            bids.reasons.append(Reason(why, outcome))
+            return
         # The light side improves, to be paired first; the heavy side only joins.
-        improves = light and self.inputs.advice.improve
-        competitive = min(others.bid + (tick if improves else 0), others.ask - tick)
-        competitive -= self.inputs.advice.deeper * tick
-        price = min(units.floor_to(competitive, tick), ladder.grid_floor(cap, tick))
+        competitive = others.bid
+        if light and advice.improve:
+            competitive += tick
+        elif light:
+            told = (("signals", " ".join(advice.because)), ("joins", "instead of improving"))
+            bids.reasons.append(Reason(Why.LOWERED, outcome, told))
+        if competitive >= others.ask:
+            competitive = others.ask - tick
+        competitive -= advice.deeper * tick + competitive % tick
+        capped = ladder.grid_floor(cap, tick)
+        price = min(capped, competitive)
         if price < tick:
-            self.reasons.append(Reason(Why.CAP_BELOW_TICK, outcome, (("cap", f"{cap:.4f}"),)))
-            return None
-        return ladder.Top(price, cap)
+            bids.reasons.append(Reason(Why.CAP_BELOW_TICK, outcome, (("cap", cap),)))
+            return
+        bids.tops[outcome] = ladder.Top(price, cap)
 
-    def _is_light(self, outcome: Outcome) -> bool:
-        net = self.inputs.net
-        return net < 0 if outcome is Outcome.UP else net > 0
+    def _combine(self, bids: _Bids) -> None:
+        """Hold both first bids to the combined cap; every deeper pair costs less."""
+        up, down = bids.tops[Outcome.UP], bids.tops[Outcome.DOWN]
+        target = self.params.target_total
+        if up.price + down.price <= target:
+            return
+        prices = ladder.combine(up, down, self.net, target, self.inputs.tick)
+        for outcome, top, price in zip(Outcome, (up, down), prices, strict=True):
+            if price != top.price:
+                told = (("was", top.price / units.ONE), ("now", price / units.ONE))
+                bids.reasons.append(Reason(Why.COMBINED_CAP, outcome, told))
+                bids.tops[outcome] = ladder.Top(price, top.cap)
 
-    def _combined(self, tops: dict[Outcome, ladder.Top | None]) -> dict[Outcome, ladder.Top]:
-        """Both first bids after the combined cap; every deeper pair costs less."""
-        held = {outcome: top for outcome, top in tops.items() if top is not None}
-        if len(held) < 2:
-            return held
-        up, down = held[Outcome.UP], held[Outcome.DOWN]
-        target = ladder.target_total(self.params)
-        prices = ladder.combine(up, down, self.inputs.net_shares, target, self.inputs.tick)
-        for outcome, price in zip((Outcome.UP, Outcome.DOWN), prices, strict=True):
-            if price != held[outcome].price:
-                was = units.price_text(held[outcome].price)
-                figures = (("was", was), ("now", units.price_text(price)))
-                self.reasons.append(Reason(Why.COMBINED_CAP, outcome, figures))
-                held[outcome] = ladder.Top(price, held[outcome].cap)
-        return held
+    def _rewarded(
+        self,
+        bids: _Bids,
+        q: float,
+        keep: float,
+        view: Blend,
+        cuts: list[sizes.Cut],
+        params: RewardParams,
+    ) -> tuple[_Bids, Terms | None]:
+        """The same bids, or better ones, for the market's pool of liquidity rewards."""
+        found = self._no_reward(cuts) or self._judged(bids, q, keep, params)
+        if isinstance(found, Reason):
+            self.reasons.append(found)
+            return bids, None
+        # Half of what each share is expected to bring may better the price, if it still pays then.
+        better = self._bids(q, keep, view, found.credit)
+        judged = self._judged(better, q, keep, params)
+        if not isinstance(judged, Reason):
+            bids, found = better, judged
+        pool = self.inputs.market.rewards
+        told = (("least_age_s", pool.min_age_s if pool else 0),)
+        self.reasons += [Reason(NoReward.NOT_SCORING, side, told) for side in self.inputs.unscored]
+        return bids, found
 
-    def _ladders(self, tops: dict[Outcome, ladder.Top], worth: Value, scale: float) -> list[Quote]:
-        quotes: list[Quote] = []
-        for outcome, top in tops.items():
-            prices = ladder.level_prices(
-                top.price, top.cap - worth.edge, self.inputs.tick, self.params
-            )
-            side, reasons = ladder.sized(
-                outcome,
-                prices,
-                self._room(outcome),
-                self.inputs.market.min_size,
-                self.params,
-                self.inputs.advice,
-                scale,
-            )
+    def _judged(self, bids: _Bids, q: float, keep: float, params: RewardParams) -> Terms | Reason:
+        prices = {outcome: top.price for outcome, top in bids.tops.items()}
+        return pools.judge(self.inputs, prices, q, keep, self.params, params)
+
+    def _no_reward(self, cuts: list[sizes.Cut]) -> Reason | None:
+        """Why the pool's least size is out of the question, whatever it would bring."""
+        inputs = self.inputs
+        if inputs.reward_refused:
+            return Reason(NoReward.REFUSED)
+        if inputs.advice.smallest or any(cut.why is not Why.NEAR_STOP for cut in cuts):
+            return Reason(NoReward.UNSURE)
+        least = inputs.market.rewards.min_size if inputs.market.rewards else 0
+        for outcome in Outcome:
+            if self._room(outcome) < least:
+                return Reason(NoReward.NO_ROOM, outcome, (("shares", units.amount_text(least)),))
+        return None
+
+    def _ladders(
+        self, bids: _Bids, cuts: list[sizes.Cut], terms: Terms | None
+    ) -> tuple[Quote, ...]:
+        inputs, params = self.inputs, self.params
+        self.reasons += bids.reasons
+        if cuts:
+            self.reasons += sizes.told(cuts)
+        min_size, pool = inputs.market.min_size, inputs.market.rewards
+        first = pool.min_size if terms is not None and pool is not None else 0
+        most = min_size if inputs.advice.smallest else 0
+        if most:
+            self.reasons.append(Reason(Why.SMALLEST))
+        by, common = ladder.Sizing(min_size, first, most), sizes.part_of(cuts)
+        tick, edge, rungs = inputs.tick, bids.worth.edge, params.rungs
+        quotes: tuple[Quote, ...] = ()
+        for outcome, (price, cap) in bids.tops.items():
+            part = sizes.floored(common * self._heavy(outcome), params.size_floor)
+            deepest, room = ladder.grid_floor(cap - edge, tick), self._room(outcome)
+            side, reasons = ladder.side(outcome, price, deepest, tick, room, part, by, rungs)
             quotes += side
             self.reasons += reasons
-            if len(prices) < self.params.levels:
-                missing = (("from_level", str(len(prices))),)
-                self.reasons.append(Reason(Why.CAP_BELOW_TICK, outcome, missing))
         return quotes
+
+    def _heavy(self, outcome: Outcome) -> float:
+        """The factor of the inventory, told; past the stop only the light side is left."""
+        params, toward = self.params, self.net if outcome is Outcome.UP else -self.net
+        if toward <= 0 or self.reduce or params.size_floor >= 1:
+            return 1.0
+        part = sizes.heavy_part(toward, self.inputs.net_limit, params)
+        self.reasons.append(Reason(Why.HEAVY, outcome, (("factor", part),)))
+        return part
 
     def _room(self, outcome: Outcome) -> int:
         """Shares (10⁻⁶) of one outcome that may still be bought if all of it fills."""
         if self.reduce:
-            room = inventory_room(outcome, self.inputs.net, 0)  # pair what is held, never flip
+            room = inventory_room(outcome, self.net, 0)  # pair what is held, never flip
             return room - self.kept_back
-        return inventory_room(outcome, self.inputs.net, self.inputs.net_limit)
+        return inventory_room(outcome, self.net, self.inputs.net_limit)

@@ -6,16 +6,15 @@ afterwards but downwards.
 
 from __future__ import annotations
 
+import functools
 import math
-
-import attrs
+from typing import NamedTuple
 
 from polybot.domain import units
 from polybot.domain.market import Outcome
 from polybot.quoting.model import Quote
-from polybot.quoting.params import QuoteParams
+from polybot.quoting.params import Rungs
 from polybot.quoting.reasons import Reason, Why
-from polybot.signal.advice import NEUTRAL, Advice
 
 
 def grid_floor(probability: float, tick: int) -> int:
@@ -24,14 +23,7 @@ def grid_floor(probability: float, tick: int) -> int:
     return math.floor(probability * units.ONE / tick + 5e-10) * tick
 
 
-def target_total(params: QuoteParams) -> int:
-    """The most that a pair of bids may cost, 10⁻⁴ (strategy.md 6.2, 4)."""
-    dollars = min(max(1 - 2 * params.base_edge, 0.9), params.target_total_max)
-    return math.floor(dollars * units.ONE + 5e-10)
-
-
-@attrs.frozen
-class Top:
+class Top(NamedTuple):
     """The first bid of one outcome: price 10⁻⁴ on the grid, and the cap it was held to."""
 
     price: int
@@ -64,58 +56,84 @@ def _up_gives_way(up: Top, down: Top, net_shares: float) -> bool:
     return up.price >= down.price
 
 
-def level_prices(top: int, deep_cap: float, tick: int, params: QuoteParams) -> list[int]:
-    """Bids from `top` down, strictly falling; the deeper ones also stay below `deep_cap`.
-
-    Deeper bids are filled by jumps, so they keep twice the edge (strategy.md 6.2, 5).
+class Sizing(NamedTuple):
+    """What limits the sizes of both sides, 10⁻⁶ shares: the market's minimum; the first bid is at
+    least `first` and none above `most`, where those are set.
     """
-    prices: list[int] = []
-    for level in range(params.levels):
-        price = top
-        if level:
-            price = min(top - (params.step_ticks << (level - 1)) * tick, grid_floor(deep_cap, tick))
-            price = min(price, prices[-1] - tick)
-        if price < tick:
+
+    min_size: int
+    first: int = 0
+    most: int = 0
+
+
+@functools.lru_cache(maxsize=1024)
+def side(
+    outcome: Outcome,
+    top: int,
+    deepest: int,
+    tick: int,
+    room: int,
+    part: float,
+    by: Sizing,
+    rungs: Rungs,
+) -> tuple[tuple[Quote, ...], tuple[Reason, ...]]:
+    """One side's bids from `top` down and why they are fewer or smaller than asked for: those below
+    the first are not above `deepest`, all of them together not more than `room`.
+
+    Remembered: between two ticks of the price the same ladder is asked for again and again.
+    """
+    prices = level_prices(top, deepest, tick, rungs)
+    quotes, reasons = sized(outcome, prices, room, part, by, rungs)
+    if len(prices) < len(rungs.sizes):
+        missing = (("from_level", str(len(prices))),)
+        reasons.append(Reason(Why.CAP_BELOW_TICK, outcome, missing))
+    return tuple(quotes), tuple(reasons)
+
+
+def level_prices(top: int, deepest: int, tick: int, rungs: Rungs) -> list[int]:
+    """Bids from `top` down, strictly falling; those below the first are not above `deepest`.
+
+    They are filled by jumps, so they keep twice the edge (strategy.md 6.2, 5).
+    """
+    if top < tick:
+        return []
+    prices, last, step = [top], top, rungs.step_ticks * tick
+    for _ in range(len(rungs.sizes) - 1):
+        last = min(top - step, deepest, last - tick)
+        if last < tick:
             break
-        prices.append(price)
+        prices.append(last)
+        step += step
     return prices
 
 
 def sized(
-    outcome: Outcome,
-    prices: list[int],
-    room: int,
-    min_size: int,
-    params: QuoteParams,
-    advice: Advice = NEUTRAL,
-    scale: float = 1.0,
+    outcome: Outcome, prices: list[int], room: int, part: float, by: Sizing, rungs: Rungs
 ) -> tuple[list[Quote], list[Reason]]:
-    """Give each price a size out of `room`, the 10⁻⁶ shares that may still be bought.
-
-    `scale` is the part of the usual size to quote. Sizes are rounded down to whole lots; what
-    falls below the minimum is left out, never rounded up (strategy.md 9).
+    """Give each price `part` of its usual size out of `room`, the shares that may still be bought;
+    what falls below the minimum is left out, never rounded up (strategy.md 9). Sizes are rounded
+    down to whole lots.
     """
     quotes: list[Quote] = []
+    min_size, first, most = by
     for level, price in enumerate(prices):
-        wanted = _wanted(level, params, scale * advice.shrink)
-        if advice.smallest:
-            wanted = min(wanted, min_size)
-        size = units.floor_to(min(wanted, room), units.LOT)
+        wanted = int(rungs.sizes[level] * part + 0.5)
+        if first and not level:
+            wanted = max(first, wanted)
+        if most:
+            wanted = min(most, wanted)
+        size = units.floor_to(min(room, wanted), units.LOT)
         if size < min_size:
             return quotes, [_short(outcome, level, wanted, room, min_size)]
         quotes.append(Quote(outcome, price, size, level))
-        room -= size
         if size < units.floor_to(wanted, units.LOT):
             return quotes, [_short(outcome, level, wanted, size, min_size)]
+        room -= size
     return quotes, []
 
 
-def _wanted(level: int, params: QuoteParams, scale: float) -> int:
-    return int(params.size_shares * params.size_growth**level * scale * units.SHARE + 0.5)
-
-
 def _short(outcome: Outcome, level: int, wanted: int, left: int, min_size: int) -> Reason:
-    why = Why.BELOW_MINIMUM if wanted < min_size else Why.INVENTORY
+    why = Why.BELOW_MINIMUM if wanted < min_size <= left else Why.INVENTORY
     figures = (
         ("level", str(level)),
         ("wanted", units.amount_text(wanted)),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import NamedTuple
 
 import attrs
 
@@ -55,6 +56,9 @@ class QuoteInputs:
     `net_confirmed` is Up less Down without them. `taking`: an order that takes is under way, or
     what it came to is not booked; `post_only`: the venue takes resting orders only. `book_age_s` is
     how long ago the books last changed; `apart_since_ms` what the decision before this one told.
+    Of liquidity rewards: `scoring` is the part of our orders that the venue said earned them when
+    asked, `unscored` the sides it said did not, `reward_refused` whether one was refused of late,
+    `rewarded` whether the decision before this one quoted for them.
     """
 
     market: Market
@@ -76,6 +80,10 @@ class QuoteInputs:
     apart_since_ms: int | None = None
     advice: Advice = NEUTRAL  # what the acting signals ask for
     stock: Stock | None = None  # None: nothing is held that could be sold
+    scoring: float = 1.0
+    unscored: tuple[Outcome, ...] = ()
+    reward_refused: bool = False
+    rewarded: bool = False
 
     @property
     def net(self) -> int:
@@ -91,8 +99,7 @@ class QuoteInputs:
         return self.up if outcome is Outcome.UP else self.down
 
 
-@attrs.frozen
-class Quote:
+class Quote(NamedTuple):
     """One order we want to have, always post-only: a bid, or an ask on shares that are held. Price
     10⁻⁴, size 10⁻⁶.
     """
@@ -102,6 +109,21 @@ class Quote:
     size: int
     level: int
     side: Side = Side.BUY
+
+    @property
+    def toward(self) -> Outcome:
+        """The side that it quotes: an ask on Up stands where a bid for Down would."""
+        return self.outcome if self.side is Side.BUY else self.outcome.other
+
+
+class Terms(NamedTuple):
+    """What quoting for liquidity rewards is expected to bring and to cost, dollars per hour, and
+    the part of it per share filled that lowers the edge.
+    """
+
+    reward: float
+    cost: float
+    credit: float
 
 
 @attrs.frozen
@@ -122,3 +144,4 @@ class Decision:
     market: float | None = None
     apart_since_ms: int | None = None
     take: Take | None = None  # beside the quotes: the missing side, now or never
+    rewards: Terms | None = None  # None: not quoted for

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import functools
+import math
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NamedTuple
 
 import attrs
 from attrs import validators as v
 
+from polybot.domain import units
 from polybot.pricing.blend import BlendParams
 
 SELL_HELD = ("when short", "always", "never")
@@ -15,6 +18,15 @@ SELL_HELD = ("when short", "always", "never")
 
 def _between(low: float, high: float) -> Callable[[Any, attrs.Attribute[Any], Any], None]:
     return v.and_(v.ge(low), v.le(high))
+
+
+class Rungs(NamedTuple):
+    """The operator's ladder: ticks from the first bid to the second, and each level's usual size,
+    10⁻⁶ shares.
+    """
+
+    step_ticks: int
+    sizes: tuple[float, ...]
 
 
 @attrs.frozen
@@ -34,6 +46,15 @@ class QuoteParams:
     size_growth: float = attrs.field(default=1.0, validator=_between(1.0, 1.5))
     """Each deeper bid is this many times larger."""
 
+    size_floor: float = attrs.field(default=0.5, validator=_between(0.0, 1.0))
+    """Least part of the usual size that all that shrinks it leaves together; 1 shrinks nothing."""
+
+    fade_fraction: float = attrs.field(default=0.3, validator=_between(0.0, 1.0))
+    """Part of the window before the stop over which sizes fade to the floor; 0: they do not."""
+
+    sure_log_odds: float = attrs.field(default=0.4, validator=_between(0.01, 10.0))
+    """Log-odds error of the model above which sizes shrink in proportion to it."""
+
     step_ticks: int = attrs.field(default=1, validator=_between(1, 20))
     """Ticks from the first bid to the second; the third is twice as far."""
 
@@ -42,6 +63,9 @@ class QuoteParams:
 
     base_edge: float = attrs.field(default=0.002, validator=_between(0.0, 0.2))
     """Dollars per share kept on every bid before the model's own risks are added."""
+
+    rebate_counts: float = attrs.field(default=0.5, validator=_between(0.0, 0.5))
+    """Part of the maker rebate a fill may bring that lowers the edge; never more than half."""
 
     latency_s: float = attrs.field(default=0.15, validator=_between(0.01, 10.0))
     """Seconds from a price move to our cancel taking effect; what is picked off in between."""
@@ -100,7 +124,9 @@ class QuoteParams:
         if self.cutoff_twap_s > self.stop_twap_s or self.cutoff_candle_s > self.stop_candle_s:
             raise ValueError("expected each cutoff no earlier than its stop")
 
-    @property
+    # What decisions need of these figures again and again is worked out once.
+
+    @functools.cached_property
     def blend(self) -> BlendParams:
         """How model and market are weighed."""
         return BlendParams(
@@ -111,6 +137,24 @@ class QuoteParams:
             self.disagree_log_odds,
             self.disagree_s,
         )
+
+    @functools.cached_property
+    def late(self) -> float:
+        """Fair-price volatilities kept as edge: κ·√latency (strategy.md 6.1)."""
+        return self.kappa * math.sqrt(self.latency_s)
+
+    @functools.cached_property
+    def rungs(self) -> Rungs:
+        """The ladder of either side."""
+        base = self.size_shares * units.SHARE
+        sizes = (base * self.size_growth**level for level in range(self.levels))
+        return Rungs(self.step_ticks, tuple(sizes))
+
+    @functools.cached_property
+    def target_total(self) -> int:
+        """The most that a pair of bids may cost, 10⁻⁴ (strategy.md 6.2, 4)."""
+        dollars = min(max(1 - 2 * self.base_edge, 0.9), self.target_total_max)
+        return math.floor(dollars * units.ONE + 5e-10)
 
 
 @attrs.frozen
@@ -141,3 +185,22 @@ class CompletionParams:
     def __attrs_post_init__(self) -> None:
         if self.medium_from > self.high_from:
             raise ValueError("expected 'medium_from' not above 'high_from'")
+
+
+@attrs.frozen
+class RewardParams:
+    """Liquidity rewards (clob.md 6.3, strategy.md 8.3): `[rewards]`. They count only where a
+    market's metadata names a pool.
+    """
+
+    enabled: bool = True
+    """Whether markets with a pool are quoted with an eye to it."""
+
+    counts: float = attrs.field(default=0.5, validator=_between(0.0, 0.5))
+    """Part of the reward expected per share filled that lowers the edge; never more than half."""
+
+    fill_s: float = attrs.field(default=30.0, validator=_between(1.0, 3600.0))
+    """Seconds in which a bid at the touch is taken to be filled once: what quoting costs."""
+
+    check_s: float = attrs.field(default=30.0, validator=_between(5.0, 3600.0))
+    """Seconds between two questions to the venue whether our orders score."""

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import enum
-
-import attrs
+from typing import NamedTuple
 
 from polybot.domain.market import Outcome
 from polybot.pricing.fair import Caution, WhyNoFair
@@ -21,9 +20,7 @@ class Why(enum.Enum):
     NO_BOOK = "book missing"
     ONE_SIDED = "book empty on one side without our own orders"
     CROSSED = "book crossed"
-    DISAGREE = (
-        "model and market disagree: what only the model finds cheap is withheld, the rest halved"
-    )
+    DISAGREE = "model and market disagree: only the model finds it cheap"
     CAP_BELOW_TICK = "worth less than one tick after edge"
     COMBINED_CAP = "lowered so that Up and Down together stay below the target"
     YIELDING = "our own bids for the missing side go before it is taken"
@@ -32,12 +29,69 @@ class Why(enum.Enum):
     UNSOLD = "would rather sell what is held than bid, and too little of it is at hand"
     SIGNAL = "withheld by a signal"
     BELOW_MINIMUM = "size below the market's minimum"
+    LOWERED = "priced lower as a signal asks"
+
+    # Factors of the size (quoting/sizes.py).
+    NEAR_STOP = "smaller: the stop is near"
+    UNSURE = "smaller: the model is unsure"
+    DOUBTED = "halved: model and market disagree"
+    HEAVY = "smaller: more of what we hold"
+    THIN_BOOK = "smaller: thin book"
+    TOXIC_FILLS = "smaller: fills have lost money"
+    CROWDED = "smaller: other markets carry the same risk"
+    SMALLEST = "the market's minimum only: fills are on probation"
 
 
-@attrs.frozen
-class Reason:
-    """One link of the chain; `outcome` is None when it holds for both."""
+# What makes a quote smaller or cheaper and alone never withholds one: where a side has no quote,
+# these count only if what they left was too small.
+REDUCING: frozenset[object] = frozenset(
+    {
+        Why.COMBINED_CAP,
+        Why.LOWERED,
+        Why.NEAR_STOP,
+        Why.UNSURE,
+        Why.DOUBTED,
+        Why.HEAVY,
+        Why.THIN_BOOK,
+        Why.TOXIC_FILLS,
+        Why.CROWDED,
+        Why.SMALLEST,
+        *Caution,
+    }
+)
 
-    why: Why | WhyNoFair | Caution | Held
+
+# What says how a side is quoted, and takes nothing from it.
+NOTES: frozenset[object] = frozenset({Why.SELLS, Why.UNSOLD})
+
+
+class NoReward(enum.Enum):
+    """Why a market with a pool is quoted as if it had none, or an order earns nothing of it."""
+
+    WITHHELD = "no rewards: one side is withheld"
+    NO_MIDPOINT = "no rewards: no midpoint of orders large enough"
+    TOO_FAR = "no rewards: our price is too far from the midpoint"
+    NO_ROOM = "no rewards: their least size is more than may be bought"
+    UNSURE = "no rewards: sizes are shrunk by doubt"
+    REFUSED = "no rewards: an order of their least size was refused"
+    DEAR = "no rewards: quoting for them costs more than they bring"
+    NOT_SCORING = "the venue says that our order earns no rewards"
+
+
+class Reason(NamedTuple):
+    """One link of the chain; `outcome` is None when it holds for both. Figures are texts, or
+    numbers that are made texts when somebody looks.
+    """
+
+    why: Why | NoReward | WhyNoFair | Caution | Held
     outcome: Outcome | None = None
-    figures: tuple[tuple[str, str], ...] = ()
+    figures: tuple[tuple[str, str | float], ...] = ()
+
+    def text(self) -> str:
+        """As a line for people: side, reason, figures."""
+        figures = "".join(
+            f" {name}={value if isinstance(value, str) else format(value, '.3g')}"
+            for name, value in self.figures
+        )
+        side = f"{self.outcome.value}: " if self.outcome else ""
+        return f"{side}{self.why.value}{figures}"

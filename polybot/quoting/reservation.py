@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import math
+from typing import NamedTuple
 
-import attrs
-
+from polybot.domain.market import FeeSchedule
 from polybot.pricing.blend import logit, sigmoid
 from polybot.pricing.fair import Fair
 from polybot.quoting.params import QuoteParams
@@ -19,20 +19,37 @@ def reservation_up(q: float, gamma_per_share: float, net_shares: float) -> float
     return sigmoid(logit(q) - gamma_per_share * net_shares)
 
 
+def block_value(q: float, gamma_per_share: float, net: float, shares: float) -> float:
+    """What each of so many more shares is worth to us on average, when an outcome of probability
+    `q` is held `net` ahead of the other: [CE(I + n) − CE(I)] / n (strategy.md 5.1).
+    """
+    if gamma_per_share * shares < 1e-9:
+        return sigmoid(logit(q) - gamma_per_share * net)
+
+    def held(x: float) -> float:  # ln(1 − q + q·e^(−x)), without overflow
+        if x < 0:
+            return -x + math.log(q + (1 - q) * math.exp(x))
+        return math.log(1 - q + q * math.exp(-x))
+
+    before, after = gamma_per_share * net, gamma_per_share * (net + shares)
+    return (held(before) - held(after)) / (gamma_per_share * shares)
+
+
 def edge(fair: Fair, params: QuoteParams) -> float:
     """Dollars per share below the reservation price that a bid must keep (strategy.md 6.1).
 
     While oracle and exchange drift apart (F60), what that is worth in probability is kept, too.
     """
-    latency = params.kappa * fair.v * math.sqrt(params.latency_s)
+    latency = params.late * fair.v
     model = fair.phi_d * abs(fair.d) * params.sigma_error
     apart = fair.v / fair.sigma * fair.quality.apart
     return latency + model + apart + params.base_edge
 
 
-@attrs.frozen
-class Value:
-    """What each outcome may cost us, in probability units."""
+class Value(NamedTuple):
+    """What each outcome may cost us, in probability units. `edge` is what bids keep before any
+    credit for rebates and rewards.
+    """
 
     q: float
     reservation_up: float
@@ -41,13 +58,43 @@ class Value:
     cap_down: float
 
 
-def value(q: float, net_shares: float, edge: float, tick: float, params: QuoteParams) -> Value:
+def value(
+    q: float,
+    net_shares: float,
+    edge: float,
+    tick: float,
+    params: QuoteParams,
+    fees: FeeSchedule | None = None,
+    credit: float = 0.0,
+) -> Value:
     """Caps from the reservation prices, under the skew guard (strategy.md 5.2, 6.1).
 
-    The guard keeps the light side half a tick below fair: without it a toy opponent was paid for
-    unwinding us.
+    With `fees` the part of the rebate that counts raises them; so does `credit`, what rewards are
+    to bring per share. The guard keeps the light side half a tick below fair: without it a toy
+    opponent was paid for unwinding us.
     """
     r_up = reservation_up(q, params.gamma_per_share, net_shares)
-    cap_up = min(r_up - edge, q - tick / 2)
-    cap_down = min(1 - r_up - edge, 1 - q - tick / 2)
+    up, down = r_up - edge, 1 - r_up - edge
+    if fees is not None:
+        pays = params.rebate_counts * fees.rate_ppm * fees.rebate_ppm / 1e12
+        up = _rebated(up, pays, fees.exponent)
+        down = _rebated(down, pays, fees.exponent)
+    cap_up = min(up + credit, q - tick / 2)
+    cap_down = min(down + credit, 1 - q - tick / 2)
     return Value(q, r_up, edge, cap_up, cap_down)
+
+
+def _rebated(cap: float, pays: float, exponent: int) -> float:
+    """A cap with the part of its rebate that counts, `pays` · (p(1−p))^e and at most half of it:
+    what a bid loses without the rebate is then never more than half of what the rebate brings *at
+    that bid's price* (strategy.md 8.2). Rebates are concave in the price, so the lesser of both
+    ends holds in between.
+    """
+    if not 0 < cap < 1:
+        return cap
+    low = cap * (1 - cap)
+    low = low if exponent == 1 else low * low
+    most = cap + pays * low
+    high = most * (1 - most)
+    high = high if exponent == 1 else high * high
+    return cap + pays * min(low, high)

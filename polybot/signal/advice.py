@@ -6,13 +6,13 @@ Toxicity overrides everything else: with it, nothing another signal says makes a
 from __future__ import annotations
 
 import enum
-import math
 
 import attrs
 
 from polybot.signal.competitors import Response, Rivals
 from polybot.signal.fast_move import Move
 from polybot.signal.flow import Flow
+from polybot.signal.markouts import SETTLEMENT
 from polybot.signal.params import SignalParams
 from polybot.signal.parity import ParityView
 from polybot.signal.regime import RESPONSE, Liquidity, Regime
@@ -30,13 +30,15 @@ class Veto(enum.Enum):
 
 @attrs.frozen
 class Advice:
-    """`widen` multiplies the edge, `shrink` the sizes, `shift` moves the fair price of Up, in
-    dollars; `smallest` caps every size at the market's minimum. `because` names the signals that
-    changed anything.
+    """`widen` multiplies the edge and `adverse` is added to it, what fills have lost on average;
+    `shrinks` name each factor on the sizes, `shift` moves the fair price of Up; dollars per share.
+    `smallest` caps every size at the market's minimum. `because` names the signals that changed
+    anything.
     """
 
     widen: float = 1.0
-    shrink: float = 1.0
+    adverse: float = 0.0
+    shrinks: tuple[tuple[str, float], ...] = ()
     shift: float = 0.0
     improve: bool = True
     deeper: int = 0
@@ -79,7 +81,8 @@ def advise(seen: Readings, params: SignalParams) -> Advice:
     vetoes = [part.veto for part in parts if part.veto is not None]
     return Advice(
         widen=max(part.widen for part in parts),
-        shrink=math.prod(part.shrink for part in parts),
+        adverse=max(part.adverse for part in parts),
+        shrinks=tuple(named for part in parts for named in part.shrinks),
         shift=0.0 if toxic else sum(part.shift for part in parts),
         improve=not toxic and all(part.improve for part in parts),
         deeper=max(part.deeper for part in parts),
@@ -99,12 +102,22 @@ def _toxicity(seen: Readings, params: SignalParams) -> Advice | None:
             return Advice(veto=Veto.TOXIC, because=("toxicity",))
         case Standing.TOXIC:
             return Advice(
-                widen=params.toxic_widen, shrink=params.toxic_shrink, because=("toxicity",)
+                widen=params.toxic_widen,
+                adverse=_lost(seen.toxicity),
+                shrinks=(("toxicity", params.toxic_shrink),),
+                because=("toxicity",),
             )
         case Standing.PROBATION:
             return Advice(smallest=True, because=("toxicity",))
         case _:
             return None
+
+
+def _lost(toxicity: Toxicity) -> float:
+    """What a fill has lost on average, in dollars per share (strategy.md 6.1). A mean over
+    settlements is a coin's: it says that fills lose, not how much.
+    """
+    return 0.0 if toxicity.horizon == SETTLEMENT else max(0.0, -toxicity.mean)
 
 
 def _competitors(seen: Readings) -> Advice | None:
@@ -122,7 +135,7 @@ def _regime(seen: Readings) -> Advice | None:
         return None
     widen, shrink = RESPONSE[seen.liquidity.regime]
     veto = Veto.CRISIS if seen.liquidity.regime is Regime.CRISIS else None
-    return Advice(widen, shrink, veto=veto, because=("regime",))
+    return Advice(widen, shrinks=(("regime", shrink),), veto=veto, because=("regime",))
 
 
 def _fast_move(seen: Readings) -> Advice | None:
@@ -136,7 +149,8 @@ def _parity(seen: Readings) -> Advice | None:
 def _correlation(seen: Readings) -> Advice | None:
     if seen.crowding <= 0:
         return None
-    return Advice(shrink=1 / (1 + seen.crowding), because=("correlation",))
+    shrink = 1 / (1 + seen.crowding)
+    return Advice(shrinks=(("correlation", shrink),), because=("correlation",))
 
 
 _PARTS = {

@@ -48,7 +48,10 @@ class SignalMemory:
         self.correlations = Correlations(self.params)
 
     def of_series(self, series: str) -> SeriesToxicity:
-        return self.toxicity.setdefault(series, SeriesToxicity(self.params))
+        held = self.toxicity.get(series)
+        if held is None:
+            held = self.toxicity[series] = SeriesToxicity(self.params)
+        return held
 
     def board(self, market: Market, latency_s: float) -> SignalBoard:
         """The market's board: one for all scopes that its window may have."""

@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import TypeVar
 
 import attrs
+import orjson
 
 from polybot.domain import units
-from polybot.domain.market import FeeSchedule
+from polybot.domain.market import FeeSchedule, RewardPool
 from polybot.domain.orders import Failure, OrderRow, TradeSeen
 from polybot.venue import fields
 from polybot.venue.market_messages import BookMessage, decode_book
 from polybot.venue.private_rows import Me, decode_order_row, decode_trade
 from polybot.venue.rest import Rest, decoded
+from polybot.venue.reward_rows import decode_pools, decode_scoring, pool_of_day
 from polybot.venue.site import is_position_id
 
 T = TypeVar("T")
@@ -38,6 +40,7 @@ class ClobMarket:
     accepting: bool
     neg_risk: bool
     taker_delay: bool
+    reward_age_s: int = 0  # least age of an order that shares in rewards
 
 
 @attrs.frozen
@@ -120,8 +123,24 @@ class ClobReads:
 
     async def clob_market(self, condition_id: str) -> ClobMarket | Failure:
         """A market's terms. A Protocol V2 condition (62 hex digits) is padded (clob.md 3.2)."""
-        padded = "0x" + condition_id.removeprefix("0x").ljust(64, "0")
-        return await self._read(f"/clob-markets/{padded}", {}, decode_clob_market)
+        return await self._read(f"/clob-markets/{_padded(condition_id)}", {}, decode_clob_market)
+
+    async def reward_pool(self, condition_id: str, min_age_s: int) -> RewardPool | Failure | None:
+        """The liquidity rewards that a market pays today, None for none (clob.md 5.2, 6.3). The
+        terms that every market's metadata states say nothing about a pool.
+        """
+        path = f"/rewards/markets/{_padded(condition_id)}"
+        rows = await self._pages(path, {}, decode_pools)
+        if isinstance(rows, Failure):
+            return rows
+        return pool_of_day(rows, self.rest.clock.now_ms(), min_age_s)
+
+    async def scoring(self, ids: Sequence[str]) -> dict[str, bool] | Failure:
+        """Which of these orders earn rewards now (clob.md 5.1)."""
+        path, body = "/orders-scoring", orjson.dumps(list(ids))
+        return decoded(
+            f"POST {path}", await self.rest.call("POST", path, body=body), decode_scoring
+        )
 
     async def _read(
         self, path: str, params: Mapping[str, str], decode: Callable[[object], T]
@@ -145,6 +164,11 @@ class ClobReads:
             if cursor in _END:
                 return rows
         return Failure(f"GET {path}: more than {_PAGES_MAX} pages")
+
+
+def _padded(condition_id: str) -> str:
+    """A Protocol V2 condition id is a byte short (clob.md 3.2)."""
+    return "0x" + condition_id.removeprefix("0x").ljust(64, "0")
 
 
 def _page(value: object, decode: Callable[[object], T]) -> tuple[list[T], str]:
@@ -174,7 +198,13 @@ def decode_clob_market(value: object) -> ClobMarket:
         accepting=row.get("ao") is True,
         neg_risk=row.get("nr") is True,
         taker_delay=row.get("itode") is True,
+        reward_age_s=_reward_age_s(row.get("r")),
     )
+
+
+def _reward_age_s(value: object) -> int:
+    """`moas` of the rewards' terms; a market may come without any."""
+    return fields.amount_or_zero(value, "moas") // units.SHARE if fields.is_object(value) else 0
 
 
 def _fees(value: object) -> FeeSchedule:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import attrs
 
 from polybot.console.report import closing_report
-from polybot.summary import Interval, Summary, total
+from polybot.summary import Interval, ReasonShare, Summary, total
 
 TRADED = Interval(
     slug="btc-updown-5m-1795201200",
@@ -70,3 +70,24 @@ def test_a_failed_start_is_told_too() -> None:
 
     assert "error: X" in closing_report(bare)
     assert "equity unknown" in closing_report(bare)
+
+
+def test_the_top_reasons_of_each_side_are_told() -> None:
+    """Why not more: the gravest first, four of a side, nothing of what took no time."""
+    lost = {
+        "Up": {
+            "stop near": ReasonShare(0.0, 0.31),
+            "crossed": ReasonShare(0.12, 0.0),
+            "thin": ReasonShare(0.02, 0.03),
+            "jump": ReasonShare(0.0, 0.02),
+            "fifth": ReasonShare(0.0, 0.01),
+        },
+        "Down": {"hardly": ReasonShare(0.001, 0.0)},
+    }
+    said = closing_report(attrs.evolve(GOOD, reasons=lost))
+
+    (line,) = (line for line in said.splitlines() if line.startswith("why not more"))
+    assert line == (
+        "why not more Up: less 31% – stop near; none 12% – crossed; none 2%, less 3% – thin; "
+        "less 2% – jump"
+    )

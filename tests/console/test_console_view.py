@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, strategies as st
 
 from polybot.console import view
-from polybot.console.snapshot import Event, MarketSnapshot, QuoteLine, Snapshot
+from polybot.console.snapshot import Event, LostLine, MarketSnapshot, QuoteLine, Snapshot
 
 NOON = 1_795_176_000_000  # 2026-11-20 12:00:00 UTC
 
@@ -31,7 +31,13 @@ MARKET = MarketSnapshot(
     realised=1_230_000,
     unrealised=-450_000,
     reasons=("UP level 3: inventory",),
+    lost=(
+        LostLine("Up", "book crossed", 0.12, 0.301),
+        LostLine("Up", "of no account", 0.0, 0.001),
+        LostLine("Down", "thin book", 0.0, 0.5),
+    ),
     signals=("liquidity low", "flow +0.40 (n 31)"),
+    rewards="rewards: 3.20 an hour expected",
 )
 SNAPSHOT = Snapshot(
     mode="paper",
@@ -90,11 +96,15 @@ def test_the_screen_tells_everything() -> None:
         "Down 44×10",
         "30 12.34 12.34",
         "-0.45",
-        "UP level 3: inventory",
+        "rewards: 3.20 an hour expected",
+        "now: UP level 3: inventory",
+        "Up so far: none 12%, less 30% – book crossed",
+        "Down so far: less 50% – thin book",
         "liquidity low; flow +0.40 (n 31)",
         "12:00:50  fill Up 10 @ 52.5",
     ):
         assert words in screen, words
+    assert "of no account" not in screen
 
 
 def test_live_is_said_loudly() -> None:
@@ -126,7 +136,7 @@ def test_columns_stand_under_their_titles() -> None:
     long = attrs.evolve(MARKET, slug="x" * 80, spot=1e12)
 
     shown = lines(attrs.evolve(SNAPSHOT, markets=(MARKET, long)))
-    normal, cut = shown[6], shown[10]
+    normal, cut = shown[6], shown[13]
 
     assert cut.index("54.4") == normal.index("54.4") == shown[5].index("fair")
 

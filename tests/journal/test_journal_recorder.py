@@ -15,14 +15,15 @@ from trio.testing import MockClock, wait_all_tasks_blocked
 
 from polybot.clock import Clock
 from polybot.journal import recorder as module
-from polybot.journal.recorder import FLUSH_EVENTS, FLUSH_S, Recorder, TapeParams, prune, recording
+from polybot.journal.recorder import FLUSH_EVENTS, FLUSH_S, Recorder, TapeParams, prune
 from polybot.journal.tape import Kind
+from polybot.taping import taping
 
 
 @asynccontextmanager
 async def tape(folder: Path, params: TapeParams = TapeParams()) -> AsyncGenerator[Recorder]:
     made = Recorder(Clock.starting_at(T0), params, folder, HEADER, inline=True)
-    async with recording(made):
+    async with taping(made):
         yield made
 
 
@@ -72,7 +73,7 @@ async def test_the_last_events_are_written(tmp_path: Path, autojump_clock: MockC
 async def test_a_thread_writes_on_the_walls_clock(tmp_path: Path) -> None:
     """The same with a worker thread, as in a live run."""
     made = Recorder(Clock.starting_at(T0), TapeParams(), tmp_path, HEADER)
-    async with recording(made):
+    async with taping(made):
         made.heard("a", b"1")
 
     assert on_disk(tmp_path) == ["1"]
@@ -140,7 +141,7 @@ async def test_a_failing_disk_ends_the_tape_only(tmp_path: Path, autojump_clock:
     made = Recorder(
         Clock.starting_at(T0), TapeParams(), blocked / "tapes", HEADER, told.append, inline=True
     )
-    async with recording(made):
+    async with taping(made):
         made.heard("a", b"1")
         await trio.sleep(1)
         assert not made.on

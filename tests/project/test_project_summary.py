@@ -10,7 +10,16 @@ import attrs
 import pytest
 from hypothesis import given, strategies as st
 
-from polybot.summary import Activity, Interval, Summary, money_json, text, total, write
+from polybot.summary import (
+    Activity,
+    Interval,
+    ReasonShare,
+    Summary,
+    money_json,
+    text,
+    total,
+    write,
+)
 
 MINIMAL = Summary(mode="paper", world="synthetic", seed=1, config_hash="ab", exit_reason="signal")
 
@@ -28,6 +37,7 @@ NAMES = {
     "cancels",
     "halts",
     "quoted_share",
+    "reasons",
     "differences",
     "unknown_resolved",
     "unknown_p99_ms",
@@ -181,3 +191,11 @@ def test_a_missing_folder_is_an_oserror(tmp_path: Path) -> None:
     """The caller learns that storage failed and can say so with exit code 4."""
     with pytest.raises(OSError, match="No such file"):
         write(MINIMAL, str(tmp_path / "none" / "summary.json"))
+
+
+def test_reasons_are_told_by_side() -> None:
+    """Which part of the time each reason withheld or reduced quotes (issue D 10)."""
+    lost = {"Up": {"book crossed": ReasonShare(0.25, 0.5)}, "Down": {}}
+
+    told = json.loads(text(attrs.evolve(MINIMAL, reasons=lost)))["reasons"]
+    assert told == {"Up": {"book crossed": {"withheld": 0.25, "reduced": 0.5}}, "Down": {}}

@@ -24,6 +24,10 @@ def advised(advice: Advice, of: QuoteInputs = JOINING, params: QuoteParams = ONE
     return decide(attrs.evolve(of, advice=advice), params)
 
 
+def shrunk(part: float) -> Advice:
+    return Advice(shrinks=(("regime", part),))
+
+
 def prices(decision: Decision) -> dict[Outcome, int]:
     return {quote.outcome: quote.price for quote in decision.quotes if quote.level == 0}
 
@@ -59,10 +63,10 @@ def test_a_shift_moves_both_caps_apart() -> None:
 
 def test_sizes_shrink_and_never_round_up() -> None:
     """Half the size; below the minimum there is no order (strategy.md 9)."""
-    params = attrs.evolve(ONE_LEVEL, size_shares=12.0)
+    params = attrs.evolve(ONE_LEVEL, size_shares=12.0, size_floor=0.0)
 
-    assert {q.size for q in advised(Advice(shrink=0.5), params=params).quotes} == {6 * SHARES}
-    assert advised(Advice(shrink=0.4), params=params).quotes == ()
+    assert {q.size for q in advised(shrunk(0.5), params=params).quotes} == {6 * SHARES}
+    assert advised(shrunk(0.4), params=params).quotes == ()
     assert {q.size for q in advised(Advice(smallest=True), params=params).quotes} == {5 * SHARES}
 
 
@@ -86,7 +90,8 @@ def test_one_level_deeper() -> None:
     st.builds(
         Advice,
         widen=st.floats(1, 3),
-        shrink=st.floats(0, 1),
+        shrinks=st.tuples(st.tuples(st.just("regime"), st.floats(0, 1))),
+        adverse=st.floats(0, 0.05),
         shift=st.floats(-0.2, 0.2),
         improve=st.booleans(),
         deeper=st.integers(0, 2),

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import attrs
 import pytest
 from hypothesis import given, strategies as st
@@ -12,9 +14,10 @@ from polybot.domain.orders import as_bid
 from polybot.domain.units import LOT, ONE, SHARE, USD, notional
 from polybot.quoting.asks import MERGE_MS, SPARE, TOO_LATE, too_late, with_asks
 from polybot.quoting.decide import decide
-from polybot.quoting.model import Quote, Stock
+from polybot.quoting.model import Decision, Quote, Stock
 from polybot.quoting.params import SELL_HELD, QuoteParams
 from polybot.quoting.reasons import Reason, Why
+from polybot.quoting.tally import WhyTally
 from polybot.risk.checks import Standing
 from polybot.risk.exposure import Exposure
 from polybot.risk.limits import RiskParams
@@ -49,18 +52,18 @@ def stock(
     return Stock(held.up, held.down, stands, limits, unmergeable, asking)
 
 
-def made(of: Stock | None, way: str = "when short") -> tuple[list[Quote], list[Reason]]:
+def made(of: Stock | None, way: str = "when short") -> tuple[tuple[Quote, ...], list[Reason]]:
     return with_asks(BIDS, of, MIN, way)
 
 
-def sells(quotes: list[Quote]) -> list[tuple[Outcome, int, int]]:
+def sells(quotes: Sequence[Quote]) -> list[tuple[Outcome, int, int]]:
     return [(q.outcome, q.price, q.size // SHARE) for q in quotes if q.side is Side.SELL]
 
 
 def test_with_money_enough_nothing_is_sold() -> None:
     """Bids need no reason; exactly the cash that all of them cost is enough."""
     for of in (None, stock(), stock(50, 50), stock(50, 50, cash=COST)):
-        assert made(of) == (list(BIDS), [])
+        assert made(of) == (BIDS, [])
 
 
 def test_short_of_cash_what_is_held_is_offered_at_the_same_place() -> None:
@@ -106,7 +109,7 @@ def test_losses_never_decide() -> None:
     """An ask loses what the bid in its place loses: no limit on losses makes one better."""
     tight = RiskParams(max_market_loss_percent=1, max_cluster_loss_percent=1)
 
-    assert made(stock(50, limits=tight))[0] == list(BIDS)
+    assert made(stock(50, limits=tight))[0] == BIDS
 
 
 def test_for_want_of_money_a_part_is_sold() -> None:
@@ -141,10 +144,20 @@ def test_near_the_cutoff_no_merge_is_in_time() -> None:
     assert too_late(table, 240_000 - MERGE_MS + 1) == TOO_LATE
 
 
+def test_an_ask_quotes_the_side_of_its_bid() -> None:
+    """Long Up and short of cash, Down is quoted by asks on Up: it is not called withheld."""
+    quotes, reasons = made(stock(50, cash=0))
+    tally = WhyTally()
+    tally.add(1_000, Decision(quotes, tuple(reasons)), {UP, DOWN}, {})
+
+    assert {quote.toward for quote in quotes} == {UP, DOWN}
+    assert [tally.top(side, 9) for side in Outcome] == [[], []]
+
+
 def test_always_and_never() -> None:
     """The operator's word: wherever there are shares, or nowhere."""
     assert len(sells(made(stock(50, 50), "always")[0])) == 4
-    assert made(stock(50, 50, cash=0, unmergeable="no way"), "never") == (list(BIDS), [])
+    assert made(stock(50, 50, cash=0, unmergeable="no way"), "never") == (BIDS, [])
     assert SELL_HELD == ("when short", "always", "never")
     with pytest.raises(ValueError, match="sell_held"):
         QuoteParams(sell_held="sometimes")
@@ -154,7 +167,7 @@ def test_what_is_held_and_not_at_hand_is_told() -> None:
     """Provisional, claimed by a merge, or bound: the bid stays, with the figures."""
     quotes, reasons = made(stock(2, more=18, cash=0))
 
-    assert quotes == list(BIDS)
+    assert quotes == BIDS
     told = (("held", "20"), ("at_hand", "2"), ("because", "not enough free cash"))
     assert reasons[-1] == Reason(Why.UNSOLD, DOWN, told)
 
@@ -229,7 +242,7 @@ def place(quote: Quote) -> tuple[int, int, int]:
     return list(Outcome).index(outcome), price, quote.level
 
 
-def loss(quotes: list[Quote], of: Stock) -> int:
+def loss(quotes: Sequence[Quote], of: Stock) -> int:
     exposure = of.standing.held
     for quote in quotes:
         dollars = notional(quote.price, quote.size)
@@ -252,7 +265,7 @@ def test_a_decision_tells_what_it_sells() -> None:
 
     downs = [quote for quote in usual.quotes if quote.outcome is DOWN]
     assert downs
-    assert sells(list(found.quotes)) == [(UP, ONE - q.price, q.size // SHARE) for q in downs]
+    assert sells(found.quotes) == [(UP, ONE - q.price, q.size // SHARE) for q in downs]
     assert all(ONE - q.price <= (found.cap_down or 0) * ONE for q in found.quotes if q.side is SELL)
     assert Why.SELLS in [reason.why for reason in found.reasons]
     assert decide(poor, QuoteParams(sell_held="never")).quotes == usual.quotes

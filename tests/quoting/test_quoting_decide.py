@@ -314,11 +314,11 @@ def test_disagreement_withholds_what_only_the_model_finds_cheap() -> None:
         assert found.apart_since_ms == before.now_ms
         assert {quote.outcome for quote in found.quotes} == {cheap.other}
         assert {quote.size for quote in found.quotes} == {5 * SHARES}
-        figures = (
-            ("log_odds_apart", f"{math.copysign(1.10, model - mid):.2f}"),
-            ("weight", "0.40"),
-        )
-        assert Reason(Why.DISAGREE, cheap, figures) in found.reasons
+        said = next(reason for reason in found.reasons if reason.why is Why.DISAGREE)
+        assert said.outcome is cheap
+        apart = math.copysign(1.0986, model - mid)
+        assert dict(said.figures) == pytest.approx({"log_odds_apart": apart, "weight": 0.4}, 1e-3)
+        assert Reason(Why.DOUBTED, None, (("factor", 0.5),)) in found.reasons
 
 
 def test_a_cautious_price_quotes_less_and_says_why() -> None:

@@ -7,18 +7,33 @@ from hypothesis import given, strategies as st
 
 from polybot.domain.market import Outcome
 from polybot.quoting.ladder import (
+    Sizing,
     Top,
     combine,
     grid_floor,
     level_prices,
+    side,
     sized,
-    target_total,
 )
+from polybot.quoting.model import Quote
 from polybot.quoting.params import QuoteParams
-from polybot.quoting.reasons import Why
+from polybot.quoting.reasons import Reason, Why
 
 SHARES = 1_000_000
 TICKS = st.sampled_from([1000, 100, 50, 10, 1])
+TENS = QuoteParams(levels=3, size_shares=10)
+
+
+def by(first: int = 0, most: int = 0) -> Sizing:
+    """A market of at least five shares."""
+    return Sizing(5 * SHARES, first * SHARES, most * SHARES)
+
+
+def sizes_of(
+    prices: list[int], room: int, params: QuoteParams = TENS, of: Sizing = by(), part: float = 1.0
+) -> tuple[list[Quote], list[Reason]]:
+    """`room` in shares."""
+    return sized(Outcome.UP, prices, room * SHARES, part, of, params.rungs)
 
 
 @pytest.mark.parametrize(
@@ -90,25 +105,35 @@ def test_grid_floor_is_exact_on_the_grid(units: int, tick: int) -> None:
 )
 def test_target_total(base_edge: float, most: float, total: int) -> None:
     """Twice the base edge below one dollar, between 0.90 and the limit set."""
-    assert target_total(QuoteParams(base_edge=base_edge, target_total_max=most)) == total
+    assert QuoteParams(base_edge=base_edge, target_total_max=most).target_total == total
 
 
 def test_levels_widen() -> None:
     """The third bid is twice as far from the first as the second."""
-    assert level_prices(5000, 0.49, 100, QuoteParams(levels=3)) == [5000, 4900, 4800]
-    assert level_prices(5000, 0.49, 10, QuoteParams(levels=3, step_ticks=2)) == [5000, 4900, 4890]
+    assert level_prices(5000, grid_floor(0.49, 100), 100, QuoteParams(levels=3).rungs) == [
+        5000,
+        4900,
+        4800,
+    ]
+    assert level_prices(
+        5000, grid_floor(0.49, 10), 10, QuoteParams(levels=3, step_ticks=2).rungs
+    ) == [5000, 4900, 4890]
 
 
 def test_deeper_levels_keep_twice_the_edge() -> None:
     """A deep bid is filled by jumps and stays below its own, lower cap."""
-    assert level_prices(5000, 0.455, 100, QuoteParams(levels=3)) == [5000, 4500, 4400]
+    assert level_prices(5000, grid_floor(0.455, 100), 100, QuoteParams(levels=3).rungs) == [
+        5000,
+        4500,
+        4400,
+    ]
 
 
 def test_levels_end_at_the_grid() -> None:
     """Nothing is bid below one tick."""
-    assert level_prices(200, 0.5, 100, QuoteParams(levels=3)) == [200, 100]
-    assert level_prices(0, 0.5, 100, QuoteParams(levels=3)) == []
-    assert level_prices(200, -0.3, 100, QuoteParams(levels=3)) == [200]
+    assert level_prices(200, grid_floor(0.5, 100), 100, QuoteParams(levels=3).rungs) == [200, 100]
+    assert level_prices(0, grid_floor(0.5, 100), 100, QuoteParams(levels=3).rungs) == []
+    assert level_prices(200, grid_floor(-0.3, 100), 100, QuoteParams(levels=3).rungs) == [200]
 
 
 @given(st.integers(-20, 99), st.floats(-1, 1), TICKS, st.integers(1, 3), st.integers(1, 20))
@@ -116,7 +141,8 @@ def test_levels_fall_strictly_on_the_grid(
     top: int, deep: float, tick: int, levels: int, step: int
 ) -> None:
     """Any ladder is strictly falling, on the grid, at least a tick, and as short as asked."""
-    prices = level_prices(top * tick, deep, tick, QuoteParams(levels=levels, step_ticks=step))
+    rungs = QuoteParams(levels=levels, step_ticks=step).rungs
+    prices = level_prices(top * tick, grid_floor(deep, tick), tick, rungs)
 
     assert len(prices) <= levels
     assert prices == sorted(set(prices), reverse=True)
@@ -126,9 +152,9 @@ def test_levels_fall_strictly_on_the_grid(
 
 def test_sizes_grow_in_whole_lots() -> None:
     """Deeper bids are larger, rounded down to hundredths of a share."""
-    params = QuoteParams(size_shares=10, size_growth=1.333)
+    params = QuoteParams(levels=3, size_shares=10, size_growth=1.333)
 
-    quotes, reasons = sized(Outcome.UP, [5000, 4900, 4800], 1000 * SHARES, 5 * SHARES, params)
+    quotes, reasons = sizes_of([5000, 4900, 4800], 1000, params)
 
     assert [quote.size for quote in quotes] == [10_000_000, 13_330_000, 17_760_000]
     assert [quote.level for quote in quotes] == [0, 1, 2]
@@ -137,9 +163,7 @@ def test_sizes_grow_in_whole_lots() -> None:
 
 def test_room_is_shared_by_all_levels() -> None:
     """If every bid filled, the inventory limit would still hold."""
-    quotes, reasons = sized(
-        Outcome.DOWN, [5000, 4900, 4800], 16 * SHARES, 5 * SHARES, QuoteParams(size_shares=10)
-    )
+    quotes, reasons = sizes_of([5000, 4900, 4800], 16)
 
     assert [quote.size for quote in quotes] == [10 * SHARES, 6 * SHARES]
     assert [reason.why for reason in reasons] == [Why.INVENTORY]
@@ -147,18 +171,49 @@ def test_room_is_shared_by_all_levels() -> None:
 
 def test_too_small_is_nothing() -> None:
     """Below the market's minimum a bid is left out, never rounded up."""
-    short, reasons = sized(Outcome.UP, [5000, 4900], 14 * SHARES, 5 * SHARES, QuoteParams())
+    short, reasons = sizes_of([5000, 4900], 14)
     assert [quote.size for quote in short] == [10 * SHARES]
     assert reasons[0].figures == (("level", "1"), ("wanted", "10"), ("left", "4"))
 
-    none, reasons = sized(Outcome.UP, [5000], 100 * SHARES, 5 * SHARES, QuoteParams(size_shares=4))
+    none, reasons = sizes_of([5000], 100, QuoteParams(size_shares=4))
     assert none == []
     assert reasons[0].why is Why.BELOW_MINIMUM
 
 
 def test_no_room_is_nothing() -> None:
     """A heavy side at its limit, or past it, stops."""
-    for room in (0, -50 * SHARES):
-        quotes, reasons = sized(Outcome.UP, [5000], room, 5 * SHARES, QuoteParams())
+    for room in (0, -50):
+        quotes, reasons = sizes_of([5000], room)
         assert quotes == []
         assert reasons[0].why is Why.INVENTORY
+
+
+def test_a_first_bid_of_a_least_size_and_none_above_a_most() -> None:
+    """A pool's least size raises the first bid alone; probation caps every one; room caps all."""
+    prices = [5000, 4900, 4800]
+
+    asked = ((200, by(50), 1.0), (200, by(50), 0.5), (200, by(most=5), 1.0), (55, by(50), 1.0))
+    sizes = [
+        [quote.size // SHARES for quote in sizes_of(prices, room, of=of, part=part)[0]]
+        for room, of, part in asked
+    ]
+    assert sizes == [[50, 10, 10], [50, 5, 5], [5, 5, 5], [50, 5]]
+
+
+@given(
+    st.integers(-2, 99), st.integers(-20, 99), TICKS, st.integers(-5, 300), st.floats(0, 1),
+    st.integers(1, 3),
+)  # fmt: skip
+def test_a_remembered_side_is_the_same_as_a_new_one(
+    top: int, deepest: int, tick: int, room: int, part: float, levels: int
+) -> None:
+    """Asked twice, worked out once, and what is missing has a reason; nothing else is remembered
+    with it.
+    """
+    rungs = QuoteParams(levels=levels).rungs
+    asked = (Outcome.UP, top * tick, deepest * tick, tick, room * SHARES, part, by(), rungs)
+
+    quotes, reasons = side(*asked)
+    assert side(*asked) is side(*asked)
+    assert side.__wrapped__(*asked) == (quotes, reasons)
+    assert len(quotes) == levels or reasons

@@ -28,7 +28,7 @@ from polybot.patient_clock import PatientClock
 from polybot.quoting.reasons import Why
 from polybot.risk.limits import RiskParams
 
-LITTLE = 14 * USD  # both first bids of ten shares, and not much more
+LITTLE = 13 * USD  # both first bids of ten shares, and not much more
 EARLY_MS = HOUR_MS - 5_000
 
 
@@ -36,7 +36,7 @@ def config(sell_held: str = "when short", *, seed: int = 0) -> Config:
     """Merges wait, so that shares are there to be sold; `seed` pairs to begin with. A wallet of a
     few dollars may risk them all.
     """
-    made = shell_config(levels=1, gamma_per_share=0.02)
+    made = shell_config(levels=1, gamma_per_share=0.02, size_floor=1.0)
     return attrs.evolve(
         made,
         quote=attrs.evolve(made.quote, sell_held=sell_held),

@@ -22,9 +22,10 @@ CUTOFF_S = 20.0
 def config(*, enabled: bool = True) -> Config:
     """Merges wait, so that the pairs can be counted; our own bids are far, so that nobody's are
     better. The market's word counts most: the model alone might come to call the missing side
-    too dear.
+    too dear. Sizes do not fade: five shares of a cheap side are less than the dollar a taker needs.
     """
     made = shell_config(
+        fade_fraction=0.0,
         gamma_per_share=EAGER,
         stop_twap_s=100.0,
         cutoff_twap_s=CUTOFF_S,

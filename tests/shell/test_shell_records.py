@@ -7,12 +7,16 @@ import pytest
 from desk_kit import MARKET, START, desk
 
 from polybot.domain.ledger import Ledger
-from polybot.domain.market import Candle, Rule, Side, TwapPair, UnknownRule
+from polybot.domain.market import Candle, Outcome, Rule, Side, TwapPair, UnknownRule
 from polybot.domain.market_states import MarketState
 from polybot.domain.orders import FillLeg, TradeSeen, TradeStatus
 from polybot.domain.units import SHARE
+from polybot.quoting.model import Decision
+from polybot.quoting.reasons import Reason, Why
+from polybot.quoting.tally import NOBODY
 from polybot.records import LONGEST_STEP_MS, IntervalRecord, Records, rule_text
 from polybot.risk.timetable import Times, Timetable
+from polybot.summary import ReasonShare
 
 OTHER = attrs.evolve(MARKET, condition_id="0xd", slug="other")
 
@@ -203,3 +207,38 @@ def test_a_result_without_a_machine(payout: int, text: str) -> None:
 
     assert record.outcome == text
     assert record.final is not None
+
+
+def test_only_time_that_counts_is_given_a_reason() -> None:
+    """What the account of time leaves out – before, after, a gap – no reason may claim."""
+    record = IntervalRecord(MARKET, quotable_from_ms=START, quotable_to_ms=START + 10_000)
+    steps = (-100, 0, 300, 300 + LONGEST_STEP_MS + 1, 2_500, 10_001)
+
+    assert [record.time(START + at, bids_up=True, bids_down=False) for at in steps] == [
+        0, 100, 300, 0, 199, 0
+    ]  # fmt: skip
+    assert record.counted_ms == 599
+
+
+def test_reasons_are_shares_of_all_quotable_time() -> None:
+    """Markets are added up, time with nobody there is told, and a market that nobody trades is
+    left out with its reasons (issue D 10).
+    """
+    records = Records()
+    for key, read in (("0xa", False), ("0xb", False), ("0xc", True)):
+        record = records.of(attrs.evolve(MARKET, condition_id=key))
+        record.quotable_from_ms, record.quotable_to_ms = START, START + 1000
+        record.book_read = read
+    crossed = Decision((), (Reason(Why.CROSSED, Outcome.UP), Reason(Why.CROSSED, Outcome.DOWN)))
+    for key in ("0xa", "0xc"):
+        record = records.by_market[key]
+        record.time(START, bids_up=False, bids_down=False)
+        ms = record.time(START + 600, bids_up=False, bids_down=True)
+        record.why.add(ms, crossed, {Outcome.DOWN}, {})
+
+    told = records.reasons(START + 5000)
+    assert told["Up"] == {
+        Why.CROSSED.value: ReasonShare(0.3, 0.0), NOBODY: ReasonShare(0.7, 0.0)
+    }  # fmt: skip
+    assert told["Down"] == {NOBODY: ReasonShare(0.7, 0.0)}
+    assert Records().reasons(START) == {"Up": {}, "Down": {}}

@@ -40,7 +40,10 @@ async def test_a_stopped_series_is_not_quoted_where_toxicity_acts(fast_clock: Pa
 
         series._standing = Standing.CLEAN
         await it.quoting()
-        clean(await it.end())
+        report = await it.end()
+    clean(report)
+    for side in ("Up", "Down"):
+        assert report.reasons[side][Why.SIGNAL.value].withheld > 0, "and the summary says how long"
 
 
 async def test_in_shadow_it_is_shown_and_quoted(fast_clock: PatientClock) -> None:

@@ -86,12 +86,25 @@ def test_a_cap_is_never_rounded_up(cap: float, tick: int) -> None:
     assert made.cap_up > cap * ONE - tick - 1e-6
 
 
-@given(st.floats(0.9, 0.999))
-def test_the_pair_cap_stays_below_its_setting(total: float) -> None:
-    """The dearest pair is never above the configured target."""
-    params = QuoteParams(target_total_max=total)
+@given(st.floats(0.9, 0.999), st.floats(0, 0.05))
+def test_the_pair_cap_is_the_ladder_s_own(total: float, base_edge: float) -> None:
+    """What rests is held to the total that the bids were made for (strategy.md 6.2, 4)."""
+    params = QuoteParams(target_total_max=total, base_edge=base_edge)
 
-    assert total * ONE - 1 < wish(MARKET, decided(), params, START).pair_cap <= total * ONE
+    made = wish(MARKET, decided(), params, START)
+    assert made.pair_cap == params.target_total <= total * ONE
+
+
+@pytest.mark.parametrize(
+    ("tick", "percent", "hold"), [(100, 30, 0), (10, 30, 30), (10, 100, 100), (10, 0, 0)]
+)
+def test_part_of_the_edge_is_not_worth_a_queue_place(tick: int, percent: int, hold: int) -> None:
+    """0.3 of an edge of one cent is three ticks of a tenth, and less than one of a cent
+    (strategy.md 6.2, 6).
+    """
+    market = attrs.evolve(MARKET, tick=tick)
+
+    assert wish(market, decided(), PARAMS, START, percent).hold == hold
 
 
 @pytest.mark.parametrize("decision", [Decision((), ()), decided(fair=None)])
@@ -111,6 +124,25 @@ def test_the_first_reason_is_the_cause(why: Why | WhyNoFair) -> None:
 def test_the_same_decision_is_the_same_wish() -> None:
     """Equal wishes compare equal, so that an unchanged quote is not sent again."""
     assert wish(MARKET, decided(), PARAMS, START) == wish(MARKET, decided(), PARAMS, START + 99)
+
+
+def test_orders_wanted_still_are_the_same_objects() -> None:
+    """What has not changed is not made anew; what has, in whatever part, is."""
+    first = wish(MARKET, decided(), PARAMS, START)
+    again = wish(MARKET, decided(), PARAMS, START + 99, 0, first.orders)
+    assert [new is old for new, old in zip(again.orders, first.orders, strict=True)] == [True, True]
+
+    late = MARKET.end_ms - 150_000
+    fine = attrs.evolve(MARKET, tick=10)
+    for market, decision, now_ms in (
+        (MARKET, decided(), late),
+        (fine, decided(), START),
+        (MARKET, decided(4700), START),
+        (MARKET, attrs.evolve(decided(), quotes=decided().quotes[::-1]), START),
+        (MARKET, attrs.evolve(decided(), quotes=(Quote(UP, 4800, 11 * SHARE, 0),)), START),
+    ):
+        changed = wish(market, decision, PARAMS, now_ms, 0, first.orders)
+        assert changed == wish(market, decision, PARAMS, now_ms)
 
 
 def test_the_cutoff_depends_on_the_rule() -> None:

@@ -12,6 +12,7 @@ from signal_kit import MARKET, START, UP
 from polybot.signal.advice import NEUTRAL, Advice, Readings, Veto, advise
 from polybot.signal.competitors import Response, Rivals
 from polybot.signal.fast_move import Move
+from polybot.signal.markouts import SETTLEMENT
 from polybot.signal.params import NAMES, SignalParams
 from polybot.signal.parity import Gap, ParityView, Way
 from polybot.signal.regime import Liquidity, Regime
@@ -43,8 +44,13 @@ def test_in_shadow_nothing_is_asked() -> None:
         ("toxicity", LOUD, Advice(veto=Veto.TOXIC)),
         (
             "toxicity",
-            Readings(toxicity=Toxicity(Standing.TOXIC)),
-            Advice(widen=1.5, shrink=0.5, improve=False),
+            Readings(toxicity=Toxicity(Standing.TOXIC, "15 s", -0.012, -3.0, 40)),
+            Advice(1.5, 0.012, (("toxicity", 0.5),), improve=False),
+        ),
+        (
+            "toxicity",
+            Readings(toxicity=Toxicity(Standing.TOXIC, SETTLEMENT, -0.3, -3.0, 40)),
+            Advice(1.5, shrinks=(("toxicity", 0.5),), improve=False),
         ),
         (
             "toxicity",
@@ -57,15 +63,15 @@ def test_in_shadow_nothing_is_asked() -> None:
             Readings(rivals=Rivals(Response.JOIN, 0.7, 20, None, 0, None)),
             Advice(improve=False),
         ),
-        ("regime", LOUD, Advice(1.5, 0.0, veto=Veto.CRISIS)),
+        ("regime", LOUD, Advice(1.5, shrinks=(("regime", 0.0),), veto=Veto.CRISIS)),
         (
             "regime",
             Readings(liquidity=Liquidity(Regime.LOW, 0.05, 100.0, 1.0, 5)),
-            Advice(1.5, 0.5),
+            Advice(1.5, shrinks=(("regime", 0.5),)),
         ),
         ("fast_move", LOUD, Advice(veto=Veto.FAST_MOVE)),
         ("parity", LOUD, Advice(veto=Veto.PARITY)),
-        ("correlation", LOUD, Advice(shrink=0.5)),
+        ("correlation", LOUD, Advice(shrinks=(("correlation", 0.5),))),
     ],
 )
 def test_each_acts_in_its_own_way(name: str, seen: Readings, expected: Advice) -> None:
@@ -87,7 +93,7 @@ def test_a_quiet_signal_asks_for_nothing(name: str) -> None:
 
 READINGS = st.builds(
     Readings,
-    toxicity=st.builds(Toxicity, st.sampled_from(Standing)),
+    toxicity=st.builds(Toxicity, st.sampled_from(Standing), mean=st.floats(-0.1, 0.1)),
     rivals=st.builds(
         Rivals, st.sampled_from(Response), st.none(), st.just(0), st.none(), st.just(0), st.none()
     ),
@@ -107,7 +113,8 @@ def test_no_combination_loosens_a_quote(seen: Readings, acting: set[str]) -> Non
     asked = advise(seen, SignalParams(acting=tuple(sorted(acting))))
 
     assert asked.widen >= 1
-    assert 0 <= asked.shrink <= 1
+    assert asked.adverse >= 0
+    assert all(0 <= part <= 1 for _, part in asked.shrinks)
     assert set(asked.because) <= acting
     if "toxicity" in acting and seen.toxicity.standing is not Standing.CLEAN:
         assert asked.shift == 0.0

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import httpx
+import orjson
 import pytest
 from venue_kit import CONDITION, CREDENTIALS, DOWN, POSITION, UP, answering, make_client, noting
 
-from polybot.domain.market import FeeSchedule, Side
+from polybot.domain.market import FeeSchedule, RewardPool, Side
 from polybot.domain.orders import (
     Failure,
     OrderRow,
@@ -17,6 +18,7 @@ from polybot.domain.orders import (
 from polybot.venue.auth import l2_headers
 from polybot.venue.clob_reads import ClobMarket, decode_clob_market
 from polybot.venue.market_messages import BookMessage
+from polybot.venue.site import CHAIN, CONTRACTS
 
 A, B = "0x" + "a" * 64, "0x" + "b" * 64
 
@@ -266,3 +268,83 @@ async def test_a_protocol_v2_condition_is_padded() -> None:
     await make_client(noting(seen, {})).clob_market("0x" + "ab" * 31)
 
     assert seen[0].url.path == "/clob-markets/0x" + "ab" * 31 + "00"
+
+
+def configured(**changes: object) -> dict[str, object]:
+    config = {
+        "asset_address": CONTRACTS[CHAIN].collateral.lower(),
+        "start_date": "2026-11-01",
+        "end_date": "2026-12-01T00:00:00Z",
+        "rate_per_day": "12.5",
+    }
+    return config | changes
+
+
+def pool_page(*configs: dict[str, object], **changes: object) -> dict[str, object]:
+    row = {"rewards_max_spread": 4.5, "rewards_min_size": 50, "rewards_config": list(configs)}
+    return {"data": [row | changes], "next_cursor": "LTE="}
+
+
+@pytest.mark.parametrize(
+    ("page", "per_day"),
+    [
+        (pool_page(configured()), 12_500_000),
+        (pool_page(configured(), configured(rate_per_day=2)), 14_500_000),
+        (pool_page(configured(), configured(end_date=None, rate_per_day="1")), 13_500_000),
+        (pool_page(configured(asset_address="0x" + "12" * 20)), None),
+        (pool_page(configured(end_date="2026-11-02")), None),
+        (pool_page(configured(start_date="2027-11-02")), None),
+        (pool_page(), None),
+        ({"data": [], "next_cursor": "LTE="}, None),
+    ],
+)
+async def test_a_pool_is_what_pays_today(page: dict[str, object], per_day: int | None) -> None:
+    """All configurations of our coin that cover the day together; terms without any are no pool,
+    and neither is a market that is not listed (clob.md 5.2, 6.3).
+    """
+    seen: list[httpx.Request] = []
+    found = await make_client(noting(seen, page)).reward_pool("0x" + "ab" * 31, 30)
+
+    expected = None if per_day is None else RewardPool(per_day, 50_000_000, 450, 30)
+    assert found == expected
+    assert seen[0].url.path == "/rewards/markets/0x" + "ab" * 31 + "00"
+
+
+@pytest.mark.parametrize(
+    "page",
+    [
+        pool_page(configured(rate_per_day="NaN")),
+        pool_page(configured(start_date="yesterday")),
+        pool_page(configured(), rewards_min_size=0),
+        pool_page(configured(), rewards_max_spread="0.001"),
+        pool_page(configured(), rewards_config=None),
+        {"data": [7], "next_cursor": "LTE="},
+    ],
+)
+async def test_a_pool_that_cannot_be_read_is_a_failure(page: dict[str, object]) -> None:
+    """A pool nobody understands is told, never guessed."""
+    assert isinstance(await make_client(answering(page)).reward_pool(CONDITION, 0), Failure)
+
+
+async def test_which_orders_score() -> None:
+    """The ids in the body, signed with it; only true and false are answers (clob.md 5.1)."""
+    seen: list[httpx.Request] = []
+    assert await make_client(noting(seen, {A: True, B: False})).scoring([A, B]) == {
+        A: True, B: False
+    }  # fmt: skip
+    request, body = seen[0], orjson.dumps([A, B])
+    assert (request.method, request.url.path, request.content) == ("POST", "/orders-scoring", body)
+    stamp = int(request.headers["POLY_TIMESTAMP"])
+    signed = l2_headers(CREDENTIALS, "POST", "/orders-scoring", body, stamp)
+    assert request.headers["POLY_SIGNATURE"] == signed["POLY_SIGNATURE"]
+
+    assert isinstance(await make_client(answering({A: "yes"})).scoring([A]), Failure)
+    assert isinstance(await make_client(answering([])).scoring([A]), Failure)
+
+
+def test_the_least_age_of_rewards_is_read_with_the_terms() -> None:
+    """`r.moas` in seconds; a market may come without `r` (clob.md 5.2)."""
+    terms: dict[str, object] = {"c": CONDITION, "t": [], "mts": 0.01, "mos": 5}
+
+    assert decode_clob_market(terms).reward_age_s == 0
+    assert decode_clob_market({**terms, "r": {"mi": 50, "ma": 4.5, "moas": 30}}).reward_age_s == 30

@@ -1,0 +1,95 @@
+"""How much of the usual size is quoted (strategy.md 9): size = base · f_regime · f_tox · f_time ·
+f_inv · f_conf, and every factor below one is a reason with its figure.
+
+| factor | of which side | what it is | who says so |
+|---|---|---|---|
+| time | both | (time to the stop) / (`fade_fraction` of the window) | the clock |
+| confidence | both | `sure_log_odds` / the model's error, if that is larger | the blend |
+| source | both | `stale_exchange_size` while the oracle stands in | pricing's caution |
+| dispute | that still quoted | a half, strategy.md 4 | the blend |
+| regime, toxicity, correlation | both | as asked, once named in `acting` | signals |
+| inventory | the heavy one | 1 − what a fill would leave unpaired / the limit | holdings |
+
+Their product is held above `size_floor`, because six mild doubts are not one strong one; a factor
+of nought stays nought. What is left of a size below the market's minimum is no order: rounded up it
+would be larger than anybody asked for.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import NamedTuple
+
+from polybot.pricing.blend import Blend
+from polybot.pricing.fair import Fair
+from polybot.quoting.model import QuoteInputs
+from polybot.quoting.params import QuoteParams
+from polybot.quoting.reasons import Reason, Why
+
+DISPUTED = 0.5  # strategy.md 4: the side that both find cheap, at half size
+
+_SIGNALS = {
+    "regime": Why.THIN_BOOK,
+    "toxicity": Why.TOXIC_FILLS,
+    "correlation": Why.CROWDED,
+}
+
+
+class Cut(NamedTuple):
+    """One factor below one, 0 ≤ part < 1. `why` is None where the price's own caution says it."""
+
+    why: Why | None
+    part: float
+
+
+def told(cuts: Iterable[Cut]) -> list[Reason]:
+    """The cuts as reasons, each with its factor."""
+    return [Reason(why, None, (("factor", part),)) for why, part in cuts if why is not None]
+
+
+def common_cuts(
+    inputs: QuoteInputs, params: QuoteParams, fair: Fair, view: Blend, *, reduce: bool
+) -> list[Cut]:
+    """What makes both sides smaller. Past the stop (`reduce`) time does not: what is left then only
+    pairs what is held.
+    """
+    cuts: list[Cut] = []
+    if not reduce and params.fade_fraction:
+        table = inputs.table
+        fade_ms = params.fade_fraction * (table.end_ms - table.start_ms)
+        if (left_ms := table.stop_ms - inputs.now_ms) < fade_ms:
+            cuts.append(Cut(Why.NEAR_STOP, max(0.0, left_ms / fade_ms)))
+    if view.error > params.sure_log_odds:
+        cuts.append(Cut(Why.UNSURE, params.sure_log_odds / view.error))
+    if fair.quality.size < 1:
+        cuts.append(Cut(None, fair.quality.size))
+    if view.disputed is not None:
+        cuts.append(Cut(Why.DOUBTED, DISPUTED))
+    for name, part in inputs.advice.shrinks:
+        if part < 1:
+            cuts.append(Cut(_SIGNALS[name], part))
+    return cuts
+
+
+def heavy_part(toward: int, limit: int, params: QuoteParams) -> float:
+    """The factor of the side we hold `toward` more of (10⁻⁶ shares): one for the light side and
+    when flat, nought where one more fill reaches the limit.
+    """
+    if toward <= 0:
+        return 1.0
+    return max(0.0, 1 - (toward + params.rungs.sizes[0]) / max(limit, 1))
+
+
+def part_of(cuts: Iterable[Cut]) -> float:
+    """The product of all factors."""
+    part = 1.0
+    for _, one in cuts:
+        part *= one
+    return part
+
+
+def floored(part: float, floor: float) -> float:
+    """What factors leave together: at least `floor` unless one of them is nought."""
+    if part >= floor:
+        return part
+    return floor if part > 0 else 0.0
