@@ -26,6 +26,7 @@ from polybot.domain.ledger import MarketBooks
 from polybot.health import leaves
 from polybot.inventory import Inventory
 from polybot.market_scope import Unflattened
+from polybot.market_times import timetable
 from polybot.price_task import PriceTask
 from polybot.restart import Restart, StartFailed, end_of
 from polybot.signal.board import SignalMemory
@@ -64,6 +65,7 @@ class Bot:
         self.discovery = Discovery(self.ctx, self.series)
         self.supervisor = Supervisor(self.ctx, self.discovery, self.inventory)
         self.ctx.account.journal.on_failure = self._journal_failed
+        self.ctx.health.on_halt.append(self._halted)
         named = self.ctx.config.journal.calibration
         self.calibration = CalibrationLog(self.ctx.records, Path(named)) if named else None
 
@@ -123,6 +125,7 @@ class Bot:
             self.ctx.losses.look()
         self.ready = True
         for market in self.ctx.recovered.markets.values():
+            self.ctx.records.machine(market, timetable(market, self.ctx.config))
             self.inventory.watch(market)
 
     def _start_services(self, services: trio.Nursery) -> None:
@@ -165,16 +168,28 @@ class Bot:
         for scope in self.supervisor.scopes.values():
             scope.hurry()
         if self._services is not None:
-            self._services.start_soon(self._cancel_now, name="cancel-all")
+            self._services.start_soon(
+                self._cancel_now, self.stopped_at, "the stop", name="cancel-all"
+            )
         ctx.trading.cancel(reason=reason)
 
-    async def _cancel_now(self) -> None:
+    def _halted(self, _name: str, _why: str) -> None:
+        """The kill switch of the risk limits: the gate is closed, now everything is withdrawn at
+        once. The market scopes end themselves, too, and prove that nothing rests; one request that
+        needs none of them to get its turn is sooner on the wire, and reaches orders of no scope.
+        """
+        if self._services is not None and not self.ctx.stopping:
+            self._services.start_soon(
+                self._cancel_now, wall_seconds(), "the halt", name="cancel-all"
+            )
+
+    async def _cancel_now(self, since: float, what: str) -> None:
         """The first cancel-all: its only purpose is to be on the wire at once."""
         with trio.move_on_after(EMPTY_S, shield=True):
             answer = await self.ctx.client.cancel_all()
-            took_ms = (wall_seconds() - (self.stopped_at or 0)) * 1000
+            took_ms = (wall_seconds() - since) * 1000
             said = answer.failure or f"{len(answer.cancelled)} orders cancelled"
-            logger.info("cancel-all answered {:.0f} ms after the stop: {}", took_ms, said)
+            logger.info("cancel-all answered {:.0f} ms after {}: {}", took_ms, what, said)
 
     async def _empty_the_account(self) -> None:
         """Cancel all until the venue shows nothing. One that does not answer is given up soon: it

@@ -39,7 +39,7 @@ class Health:
     admission: Admission
     troubles: dict[str, str] = attrs.field(factory=dict)
     halted: dict[str, str] = attrs.field(factory=dict)  # troubles that only an operator ends
-    on_halt: Callable[[str, str], None] = lambda *_: None
+    on_halt: list[Callable[[str, str], None]] = attrs.field(factory=list)
     halts: Counter[str] = attrs.field(factory=Counter)
     _changed: trio.Event = attrs.field(factory=trio.Event)
 
@@ -57,10 +57,14 @@ class Health:
         self._tell()
 
     def halt(self, halt: Halt, why: str) -> None:
-        """Trouble for good: nothing ends it but an operator's word, also not a restart (S12)."""
-        if halt.value not in self.halted:
-            self.on_halt(halt.value, why)
+        """Trouble for good: nothing ends it but an operator's word, also not a restart (S12). The
+        gate is closed before anybody hears of it.
+        """
+        new = halt.value not in self.halted
         self.keep_halt(halt.value, why)
+        if new:
+            for hear in self.on_halt:
+                hear(halt.value, why)
 
     def keep_halt(self, name: str, why: str) -> None:
         """A halt that is on record already, perhaps by a version that knew more of them."""

@@ -11,6 +11,7 @@ import random
 import sys
 from collections.abc import Sequence
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +29,7 @@ from polybot.console.log import bot_log, set_up_logs
 from polybot.console.show import show
 from polybot.console.snapshot import Snapshot
 from polybot.context import Context
+from polybot.domain.market import Market
 from polybot.domain.orders import Failure
 from polybot.exchange.faults.plan import load as load_plan
 from polybot.exchange.mirror_live import LiveWorld
@@ -42,7 +44,7 @@ from polybot.health import Health, leaves
 from polybot.heartbeat import Heartbeat
 from polybot.host import ask_exchange
 from polybot.inventory import Inventory
-from polybot.journal.entries import Halted
+from polybot.journal.entries import Entered, Halted
 from polybot.journal.recovery import Recovered, recover
 from polybot.journal.repair import kept_journal
 from polybot.journal.store import JournalFailed, JournalInUse, Store, live_journal_place
@@ -60,6 +62,7 @@ from polybot.reconciler import Reconciler
 from polybot.records import Records
 from polybot.restart import StartFailed
 from polybot.risk.breakers import ErrorRate
+from polybot.risk.timetable import Moved
 from polybot.season_file import read as read_seasons
 from polybot.secrets_file import LiveKeys
 from polybot.signal.board import SignalMemory
@@ -113,7 +116,7 @@ def build(
     )  # fmt: skip
     account = Account(client, clock, health, journal, recovered.ledger)
     heartbeat = Heartbeat(client, health, account.doubt)
-    records = Records()
+    records = Records(states=recovered.states, on_move=partial(_note_move, journal))
     grace_ms = config.orders.unknown_grace_s * 1000
     data = Rest(http, site.data, clock, tap=tape, name="rest data")
     payments = Payments(data, account, client.me.wallet, recovered.payments)
@@ -154,6 +157,13 @@ def build(
     return Bot(ctx, config.bot.series, options.run_ms, inventory, speed, world, certify)
 
 
+def _note_move(journal: Journal, market: Market, moved: Moved) -> None:
+    """A transition of a market: told, and on record for the next run and for a replay."""
+    before, after = moved.before, moved.after
+    logger.info("{}: {} → {}, {}", market.slug, before.value, after.value, moved.cause.value)
+    journal.note(Entered(market.condition_id, after, before, moved.cause))
+
+
 def _randomness(config: Config) -> random.Random:
     paper = config.bot.mode == "paper"
     return random.Random(config.paper.seed) if paper else random.SystemRandom()
@@ -174,7 +184,7 @@ def _keep_halts(health: Health, journal: Journal, recovered: Recovered) -> None:
     """Halts of earlier runs stand, and new ones will stand after us."""
     for name, why in recovered.halts.items():
         health.keep_halt(name, f"{why} (of an earlier run; see `python -m polybot rearm --help`)")
-    health.on_halt = lambda name, why: journal.note(Halted(name, why))
+    health.on_halt.append(lambda name, why: journal.note(Halted(name, why)))
 
 
 def paper_journal(folder: Path) -> Store:

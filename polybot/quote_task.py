@@ -12,7 +12,6 @@ from collections.abc import Callable, Sequence
 
 import attrs
 import trio
-from loguru import logger
 
 from polybot.channels import Bell
 from polybot.console.snapshot import LostLine, MarketSnapshot, QuoteLine
@@ -141,8 +140,8 @@ class QuoteTask:
             self.orders.desk.market = self.orders.desk.firewall.market = self.market
 
     def _learn(self, now_ms: int) -> None:
-        """Move the market's machine on by what is known now; a transition is told once."""
-        seen, known = len(self.machine.moves), self.machine.known
+        """Move the market's machine on by what is known now."""
+        known = self.machine.known
         self.machine.learn(
             Known(
                 book=known.book or self.feed.book.valid,
@@ -151,9 +150,6 @@ class QuoteTask:
             ),
             now_ms,
         )
-        for move in self.machine.moves[seen:]:
-            before, after = move.before.value, move.after.value
-            logger.info("{}: {} → {}, {}", self.market.slug, before, after, move.cause.value)
 
     def _watch_oracle(self) -> None:
         stale = isinstance(self.fair, NoFair) and self.fair.why in (

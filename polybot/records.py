@@ -7,7 +7,8 @@ A record is written by its market's scope (quotes, orders, time) and by the inve
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from functools import partial
 
 import attrs
 from loguru import logger
@@ -19,7 +20,7 @@ from polybot.domain.units import SHARE, amount_text
 from polybot.execution.desk import Desk
 from polybot.pricing.calibration import Sampler
 from polybot.quoting.tally import WhyTally
-from polybot.risk.timetable import MarketMachine, Timetable
+from polybot.risk.timetable import MarketMachine, Moved, Timetable
 from polybot.summary import Interval, ReasonShare
 
 # A step longer than this was not one: the scope was gone or stalled, and what rested is not known.
@@ -71,7 +72,7 @@ class IntervalRecord:
 
     def resolved(self, up_payout: int, now_ms: int) -> None:
         """The result is known: what one Up share pays, 10⁻⁶ dollars. Told again, it says nothing
-        new; after a restart there was no machine to tell.
+        new.
         """
         self.outcome = outcome_text(up_payout)
         if self.machine is not None and self.machine.at(now_ms) is MarketState.ENDED:
@@ -115,6 +116,8 @@ class Records:
     bad_input: Counter[str] = attrs.field(factory=Counter)
     differences: Counter[str] = attrs.field(factory=Counter)  # found by reconciliation, by kind
     doubts_ms: list[int] = attrs.field(factory=list)  # how long each doubt about an order lasted
+    states: Mapping[str, MarketState] = attrs.field(factory=dict)  # as an earlier run left markets
+    on_move: Callable[[Market, Moved], None] = lambda *_: None
 
     def of(self, market: Market) -> IntervalRecord:
         record = self.by_market.get(market.condition_id)
@@ -123,10 +126,15 @@ class Records:
         return record
 
     def machine(self, market: Market, table: Timetable) -> MarketMachine:
-        """The market's machine: one for all its scopes, because states only go forward."""
+        """The market's machine: one for all its scopes, because states only go forward, and begun
+        where an earlier run has left it.
+        """
         record = self.of(market)
         if record.machine is None:
-            record.machine = MarketMachine(market, table)
+            state = self.states.get(market.condition_id, MarketState.DISCOVERED)
+            record.machine = MarketMachine(
+                market, table, state, on_move=partial(self.on_move, market)
+            )
         return record.machine
 
     def take(self, record: IntervalRecord, desk: Desk) -> None:

@@ -5,6 +5,7 @@ orders may live, what the wallet holds and what it cost, and why trading is halt
 
 Session     the program started (or ended): version, wallet, venue, settings, cash
 Known       a market we may trade; its rule and terms, so that a restart needs no metadata
+Entered     a market came into another state of its life, and by what; a later run goes on from it
 Intent      an order, signed and about to be sent. Durable *before* its POST leaves
 Answered    what the POST came to; for the record, a restart looks the order up in any case
 Told        a private event of the venue (order or trade), durable before it influences a quote
@@ -33,6 +34,7 @@ from cattrs.strategies import configure_tagged_union
 
 from polybot.domain.baseline import Baseline
 from polybot.domain.market import Market, Outcome, Rule, Side
+from polybot.domain.market_states import Happened, MarketState
 from polybot.domain.orders import OrderSeen, PostResult, PrivateEvent, TimeInForce
 
 
@@ -48,6 +50,18 @@ class Session:
 @attrs.frozen
 class Known:
     market: Market
+
+
+@attrs.frozen
+class Entered:
+    """States only go forward, also across a restart: what has been cut off stays so, whatever the
+    new run's configuration says (domain/market_states.py).
+    """
+
+    condition_id: str
+    state: MarketState
+    before: MarketState
+    cause: Happened
 
 
 @attrs.frozen
@@ -181,8 +195,8 @@ class Rearmed:
 
 
 Entry = Union[  # noqa: UP007 - cattrs reads the union at run time
-    Session, Known, Intent, Answered, Told, Ended, Moved, Paid, Resolved, Closed, Carried, Halted,
-    Rearmed, Baseline, Certified,
+    Session, Known, Entered, Intent, Answered, Told, Ended, Moved, Paid, Resolved, Closed, Carried,
+    Halted, Rearmed, Baseline, Certified,
 ]  # fmt: skip
 
 

@@ -15,12 +15,14 @@ from polybot.domain.baseline import Baseline
 from polybot.domain.halts import LOSSES
 from polybot.domain.ledger import Ledger
 from polybot.domain.market import Market
+from polybot.domain.market_states import MarketState
 from polybot.domain.orders import TradeSeen
 from polybot.journal.entries import (
     Carried,
     Certified,
     Closed,
     Ended,
+    Entered,
     Entry,
     Halted,
     Intent,
@@ -41,14 +43,15 @@ _PAID = {"rebate": Kind.REBATES, "reward": Kind.REWARDS}
 class Recovered:
     """What the journal knows at a start. `last_ms`: when we were last seen alive, 0 if never.
 
-    `intents` are all orders of markets still open, `doubtful` those of them without a proven end;
-    `operations` those asked for and neither done nor failed; `since_s` as in `Carried`;
-    `payments` those booked of late, by their evidence; `submissions_ms` when transactions were
-    asked for within the last day.
+    `states` is how far each market still open had come; `intents` are all orders of those markets,
+    `doubtful` those of them without a proven end; `operations` those asked for and neither done
+    nor failed; `since_s` as in `Carried`; `payments` those booked of late, by their evidence;
+    `submissions_ms` when transactions were asked for within the last day.
     """
 
     ledger: Ledger = attrs.field(factory=Ledger)
     markets: dict[str, Market] = attrs.field(factory=dict)
+    states: dict[str, MarketState] = attrs.field(factory=dict)
     intents: dict[str, Intent] = attrs.field(factory=dict)
     ended: set[str] = attrs.field(factory=set)
     operations: dict[str, Moved] = attrs.field(factory=dict)
@@ -152,6 +155,8 @@ def _remember(found: Recovered, entry: Entry) -> None:
     match entry:
         case Known(market):
             found.markets[market.condition_id] = market
+        case Entered(condition_id, state):
+            found.states[condition_id] = state
         case Intent():
             found.intents[entry.order_id] = entry
             found.ended.discard(entry.order_id)
@@ -164,6 +169,7 @@ def _remember(found: Recovered, entry: Entry) -> None:
                 found.operations.pop(entry.operation_id, None)
         case Closed(condition_id):
             found.markets.pop(condition_id, None)
+            found.states.pop(condition_id, None)
             mine = [key for key, i in found.intents.items() if i.condition_id == condition_id]
             for key in mine:
                 del found.intents[key]

@@ -22,7 +22,7 @@ import attrs
 from polybot.domain.baseline import Baseline
 from polybot.journal.entries import Carried, Closed, Entry, Moved, decode, encode, market_of
 
-SCHEMA = 3  # raised with every change of the table or of an entry's fields
+SCHEMA = 4  # raised with every change of the table or of an entry's fields
 
 _TABLES = """
 CREATE TABLE IF NOT EXISTS meta (key TEXT PRIMARY KEY, value TEXT NOT NULL) STRICT;

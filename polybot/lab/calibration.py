@@ -4,6 +4,10 @@ Scores them by time to close, against the market's own price where that was seen
 reliability diagram. Rows come from the bot's own log (`[journal] calibration`), from recordings
 with known results, or from windows of an invented crowd. The market's price is the micro-price of
 its book, ours left out.
+
+`--cuts` asks the recorded prices a second question: how good we would have been at windows that
+nobody traded, cut out of the same prices at other seconds. What is wrong there is our model; what
+is wrong only at the true windows is what their ends did to the price.
 """
 
 from __future__ import annotations
@@ -19,28 +23,37 @@ import attrs
 
 from polybot import calibration_log
 from polybot.lab.crowd_chances import watch
-from polybot.lab.reliability import svg
+from polybot.lab.reliability import check_name, draw
+from polybot.lab.replayed_cuts import Cut, cut
 from polybot.lab.replayed_prices import Replayed, replay
-from polybot.pricing.calibration import Row, Score, reliability, scores
+from polybot.pricing.calibration import Row, Score, brier, log_loss, reliability, scores
 from polybot.pricing.params import PricingParams
 
 HEAD = "to close      samples  markets    Brier log loss |  both   Brier  market  log loss  market"
+
+SURE_BINS = 20  # the last of them is what was called 95 % likely or more
 
 
 def main(argv: Sequence[str]) -> int:
     parser = argparse.ArgumentParser(prog="polybot lab calibration", description=__doc__)
     parser.add_argument("--log", type=Path, action="append", default=[], metavar="FILE")
     parser.add_argument("--recordings", type=Path, metavar="FOLDER")
+    parser.add_argument(
+        "--cuts", action="store_true", help="score the recordings cut elsewhere, too"
+    )
     parser.add_argument("--crowd", type=int, default=0, metavar="WINDOWS")
     parser.add_argument("--seed", type=int, default=1, help="of the crowd (1)")
     parser.add_argument("--intensity", type=float, default=0.05, help="of the crowd (0.05)")
     parser.add_argument("--vol-error", type=float, default=PricingParams().vol_error)
-    parser.add_argument("--diagram", type=Path, metavar="FILE.svg")
+    parser.add_argument("--diagram", type=Path, metavar="FILE.png")
     said = parser.parse_args(argv)
     try:
+        if said.diagram is not None:
+            check_name(said.diagram)
         params = PricingParams(vol_error=said.vol_error)
         logged = [row for path in said.log for row in calibration_log.read(path)]
         played = replay(said.recordings, params) if said.recordings else Replayed([])
+        cuts = cut(said.recordings, params) if said.recordings and said.cuts else []
     except (OSError, ValueError) as error:
         sys.stderr.write(f"{error}\n")
         return 2
@@ -51,8 +64,10 @@ def main(argv: Sequence[str]) -> int:
         sys.stderr.write("no sample with a known result: give --log, --recordings or --crowd\n")
         return 2
     tell(sys.stdout, rows, played)
+    if cuts:
+        tell_cuts(sys.stdout, cuts)
     if said.diagram is not None:
-        said.diagram.write_text(diagram(rows), encoding="utf-8")
+        diagram(said.diagram, rows)
     return 0 if played.agreed == played.settled else 1
 
 
@@ -86,7 +101,34 @@ def _line(score: Score, *, whole: bool) -> str:
     )
 
 
-def diagram(rows: Sequence[Row]) -> str:
+def tell_cuts(out: TextIO, cuts: Sequence[Cut]) -> None:
+    """The true windows, which begin at second 0, against those that nobody traded."""
+    whole = [row for one in cuts if one.shift_s for row in one.rows]
+    others = [one for one in cuts if one.shift_s]
+    worse = sum(one.log_loss >= cuts[0].log_loss for one in others)
+    out.write("\ncut at      samples    Brier expected log loss | called by, of which came true\n")
+    out.write(_cut_line("the window", cuts[0].rows))
+    out.write(_cut_line("elsewhere", whole))
+    out.write(f"{worse} of {len(others)} other cuts have a log loss as large as the true one\n")
+
+
+def _cut_line(name: str, rows: Sequence[Row]) -> str:
+    pairs = [(row.sample.q, row.up) for row in rows]
+    expected = math.fsum(q * (1 - q) for q, _ in pairs) / len(pairs)
+    last = reliability([_favoured(row) for row in rows], SURE_BINS)[-1]
+    sure = f"{last.mean_q:.3f} {last.share_up:.3f} of {last.samples}"
+    figures = f"{brier(pairs):9.4f}{expected:9.4f}{log_loss(pairs):9.4f}"
+    return f"{name:10}{len(rows):9}{figures} | {sure}\n"
+
+
+def _favoured(row: Row) -> Row:
+    """The same, told of the side that was thought more likely."""
+    if row.sample.q >= 0.5:
+        return row
+    return attrs.evolve(row, sample=attrs.evolve(row.sample, q=1 - row.sample.q), up=1 - row.up)
+
+
+def diagram(path: Path, rows: Sequence[Row]) -> None:
     """The model's points and, of the rows that have one, the market's."""
     seen = [
         attrs.evolve(row, sample=attrs.evolve(row.sample, q=row.sample.market))
@@ -94,4 +136,4 @@ def diagram(rows: Sequence[Row]) -> str:
         if row.sample.market is not None
     ]
     markets = len({row.slug for row in rows})
-    return svg(reliability(rows), reliability(seen), f"{len(rows)} samples of {markets} markets")
+    draw(path, reliability(rows), reliability(seen), f"{len(rows)} samples of {markets} markets")

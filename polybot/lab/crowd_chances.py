@@ -39,7 +39,7 @@ class Watcher:
 
     def watch(self, windows: int) -> list[Row]:
         for traded in self.venue.windows(windows):
-            market, sampler = _market(traded.slug, traded.start_ms, traded.end_ms), Sampler()
+            market, sampler = market_seen(traded.slug, traded.start_ms, traded.end_ms), Sampler()
             begin = traded.start_ms - (0 if self.rows else WARM_UP_MS - STEP_MS)
             for now_ms in range(begin, traded.end_ms, STEP_MS):
                 self._tell(now_ms)
@@ -89,7 +89,7 @@ def watch(windows: int, seed: int, intensity: float, params: PricingParams) -> l
     return Watcher(venue, PriceBoard(params), random.Random(f"{seed} feeds")).watch(windows)
 
 
-def _market(slug: str, start_ms: int, end_ms: int) -> Market:
+def market_seen(slug: str, start_ms: int, end_ms: int) -> Market:
     return Market(
         series="btc-5m",
         slug=slug,

@@ -22,6 +22,7 @@ from polybot.exchange.model import (
     Traded,
 )
 from polybot.exchange.money import ONE
+from polybot.lab.maker_sources import Sources, Truth, sources
 
 REBATE_PERCENT = 20  # makers' part of the taker fees on their own fills (clob.md 6.2)
 
@@ -31,7 +32,8 @@ class Quote:
     """An order that should rest, in its own token's terms: price 10⁻⁴, size 10⁻⁶ shares.
 
     A SELL needs shares of that token, bought before. Not post-only, it may take: after the taker
-    delay, for the fee.
+    delay, for the fee. An `immediate` BUY never rests: it spends what its size costs at its price,
+    once each time it is wanted.
     """
 
     outcome: int  # UP | DOWN
@@ -39,6 +41,7 @@ class Quote:
     size: int
     side: str = BUY
     post_only: bool = True
+    immediate: bool = False
 
 
 @attrs.frozen
@@ -59,7 +62,9 @@ class Fill:
 
 @attrs.frozen
 class Settled:
-    """What a window came to: `profit` (10⁻⁶) is pay-out and cash flow, the rebate included."""
+    """What a window came to: `profit` (10⁻⁶) is pay-out and cash flow, the rebate included;
+    `sources` say where the rest of it came from.
+    """
 
     slug: str
     winner: int
@@ -67,6 +72,7 @@ class Settled:
     rebate: int
     shares: int  # filled
     fills: int
+    sources: Sources = Sources()
 
 
 @attrs.define(eq=False)
@@ -85,8 +91,8 @@ class _Books:
     shares: list[int] = attrs.field(factory=lambda: [0, 0])
     cash: int = 0
     rebate: int = 0
-    filled: int = 0
-    fills: int = 0
+    fills: list[Fill] = attrs.field(factory=list)
+    truth: Truth | None = None
 
 
 class Account:
@@ -137,8 +143,11 @@ class Account:
             at_ms, _, arrive = heapq.heappop(self._news)
             arrive(at_ms)
 
-    def leave(self, market: Market, now_ms: int) -> None:
-        """The window is over: whatever is on its way does not arrive any more."""
+    def leave(self, market: Market, now_ms: int, truth: Truth | None = None) -> None:
+        """The window is over: whatever is on its way does not arrive any more. By the `truth` of
+        the window its profit will be split.
+        """
+        self._books[market.condition_id].truth = truth
         self.hand.leave(market, now_ms)
         self._sent, self._by_id, self._market = [], {}, None
 
@@ -146,7 +155,9 @@ class Account:
 
     def want(self, quotes: Sequence[Quote], now_ms: int) -> None:
         """Send the difference between these and what is believed to rest."""
-        missing = [quote for quote in map(self._rounded, quotes) if quote is not None]
+        wanted = [quote for quote in map(self._rounded, quotes) if quote is not None]
+        missing = [quote for quote in wanted if not quote.immediate]
+        takes = [quote for quote in wanted if quote.immediate]
         kept: list[_Sent] = []
         cancelled: list[_Sent] = []
         for one in self._sent:
@@ -158,9 +169,9 @@ class Account:
                 kept.append(one)
         placed = [_Sent(quote, quote.size) for quote in missing]
         self._sent = kept + placed
-        if cancelled or placed:
+        if cancelled or placed or takes:
             market = self._market
-            self._later(now_ms, lambda at_ms: self._arrive(market, cancelled, placed, at_ms))
+            self._later(now_ms, lambda at_ms: self._arrive(market, cancelled, placed, takes, at_ms))
 
     def _rounded(self, quote: Quote) -> Quote | None:
         assert self._market is not None, "quotes are for a window under way"
@@ -172,8 +183,9 @@ class Account:
         return quote if price == quote.price else attrs.evolve(quote, price=price)
 
     def _arrive(
-        self, market: Market | None, cancelled: Sequence[_Sent], placed: Sequence[_Sent], at_ms: int
-    ) -> None:
+        self, market: Market | None, cancelled: Sequence[_Sent], placed: Sequence[_Sent],
+        takes: Sequence[Quote], at_ms: int,
+    ) -> None:  # fmt: skip
         if market is None or market is not self._market:  # its window is over
             return
         for one in cancelled:
@@ -181,6 +193,11 @@ class Account:
                 self.hand.pull(one.order, at_ms)
         for one in placed:
             self._place(market, one, at_ms)
+        for take in takes:
+            self.hand.take(
+                market, market.tokens[take.outcome], BUY, take.price, take.size, at_ms,
+                seen=take.price,
+            )  # fmt: skip
 
     def _place(self, market: Market, one: _Sent, at_ms: int) -> None:
         quote = one.quote
@@ -236,8 +253,7 @@ class Account:
         books.shares[outcome] += sign * shares
         books.cash += fill.cash
         books.rebate += rebate
-        books.filled += shares
-        books.fills += 1
+        books.fills.append(fill)
         self._later(at_ms, lambda _: self._told(market, order, fill))
 
     def _told(self, market: Market, order: Order, fill: Fill) -> None:
@@ -255,10 +271,12 @@ class Account:
         if books is None:
             return
         assert market.winner is not None, "a resolved window has a winner"
-        profit = books.cash + books.shares[market.winner] + books.rebate
+        earned, fills = books.cash + books.shares[market.winner], books.fills
+        parts = Sources() if books.truth is None else sources(fills, books.truth, earned)
         settled = Settled(
-            market.slug, market.winner, profit, books.rebate, books.filled, books.fills
-        )
+            market.slug, market.winner, earned + books.rebate, books.rebate,
+            sum(fill.shares for fill in fills), len(fills), parts,
+        )  # fmt: skip
         self.settled.append(settled)
         self._later(at_ms, lambda _: self._on_settled(settled))
 

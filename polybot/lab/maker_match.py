@@ -1,12 +1,12 @@
 """One maker against the crowd, in this process and without sockets: N windows of a seed.
 
     result = play(lambda arena: MyPolicy(), seed=7, intervals=200, intensity=0.1)
-    difference(result, play(other, seed=7, intervals=200, intensity=0.1))
 
 One seed is one world: prices, outcomes and what the crowd wants are the same for every policy, so
 two policies are compared window by window. A policy is told everything as a bot is: prices when
 they are published, its fills `LATENCY_MS` after the match; its orders arrive as much later than it
-decides. See `Policy` for what it sees and answers, `maker_policies` for two examples.
+decides. See `Policy` for what it sees and answers, `maker_policies` for two examples and
+`maker_table` for the comparison.
 """
 
 from __future__ import annotations
@@ -21,11 +21,13 @@ import attrs
 
 from polybot.exchange.book import Ladder
 from polybot.exchange.crowd_hand import Hand
+from polybot.exchange.crowd_odds import MarketOdds
 from polybot.exchange.model import BUY, SELL, Market
 from polybot.exchange.oracle import Oracle, PriceSource, PriceTick
 from polybot.exchange.resolution import delays
 from polybot.lab.crowd_venue import TODAY, CrowdVenue, Rules
 from polybot.lab.maker_account import Account, Fill, Quote, Settled
+from polybot.lab.maker_sources import Truth
 
 LATENCY_MS = 150  # from a decision to its orders' arrival, and from a match to the news of it
 LOOK_MS = 150  # between two decisions
@@ -116,28 +118,54 @@ class Result:
         """Dollars by window, rebates counted in."""
         return [one.profit / 1e6 for one in self.settled]
 
+    @property
+    def known(self) -> list[float]:
+        """The same without what came of the shares that were held, ten seconds after each fill."""
+        return [(one.profit - one.sources.held) / 1e6 for one in self.settled]
+
 
 @attrs.frozen
 class Interval:
-    """A mean of dollars a window, and the bounds of its 95 % interval."""
+    """A mean of dollars a window, and the bounds of its 95 % interval; `deviation` of one window
+    is 0 where windows were taken together.
+    """
 
     windows: int
     mean: float
     low: float
     high: float
+    groups: int = 0
+    deviation: float = 0.0
 
     @classmethod
     def of(cls, values: Sequence[float]) -> Interval:
-        """Of two values at least."""
-        mean = statistics.fmean(values)
-        error = CONFIDENCE * statistics.stdev(values) / math.sqrt(len(values))
-        return cls(len(values), mean, mean - error, mean + error)
+        """Of two values at least, each a witness of its own."""
+        mean, deviation = statistics.fmean(values), statistics.stdev(values)
+        error = CONFIDENCE * deviation / math.sqrt(len(values))
+        return cls(len(values), mean, mean - error, mean + error, deviation=deviation)
+
+    @classmethod
+    def of_groups(cls, groups: Sequence[Sequence[float]]) -> Interval:
+        """Of groups of equal size: each one's mean is a witness (Student's t). In a single group
+        its values are.
+        """
+        if len(groups) == 1:
+            return cls.of(groups[0])
+        means = [statistics.fmean(group) for group in groups]
+        mean, count = statistics.fmean(means), len(means)
+        error = _student(count - 1) * statistics.stdev(means) / math.sqrt(count)
+        return cls(sum(map(len, groups)), mean, mean - error, mean + error, count)
 
 
-def difference(one: Result, other: Result) -> Interval:
-    """How much more `one` earns than `other`, paired by window: both of one seed and length."""
-    pairs = zip(one.profits, other.profits, strict=True)
-    return Interval.of([mine - theirs for mine, theirs in pairs])
+def _student(freedom: int) -> float:
+    """The two-sided 95 % quantile of Student's t, by its expansion in 1/freedom: to a hundredth
+    from five on, too small below three.
+    """
+    z, n = CONFIDENCE, freedom
+    first = (z**3 + z) / 4
+    second = (5 * z**5 + 16 * z**3 + 3 * z) / 96
+    third = (3 * z**7 + 19 * z**5 + 17 * z**3 - 15 * z) / 384
+    return z + first / n + second / n**2 + third / n**3
 
 
 def play(
@@ -166,19 +194,23 @@ class Match:
         self._oracle = Oracle(venue.source, ["btc"], venue.now_ms, rng)
         self._oracle.listeners.append(self._on_price)
         self._prices: dict[str, PriceTick] = {}
+        self._strike: float | None = None  # of this window, once it is published
 
     def window(self, market: Market) -> None:
         """From the window's start, where the world stands, to its end."""
         self.account.enter(market)
         self.policy.on_open(market)
+        self._strike = None
+        odds, truth = MarketOdds(market, self.venue.source), Truth(market.start_ms, LOOK_MS)
         looks = LOOK_MS // STEP_MS
         for number, at_ms in enumerate(range(market.start_ms, market.end_ms, STEP_MS)):
             self.venue.until(at_ms)
             self._oracle.advance(at_ms)
             self.account.advance(at_ms)
             if number % looks == 0:
+                truth.up.append(odds.at(at_ms).up)
                 self.account.want(self.policy.quotes(self._sight(market, at_ms)), at_ms)
-        self.account.leave(market, market.end_ms)
+        self.account.leave(market, market.end_ms, truth)
 
     def _on_price(self, tick: PriceTick) -> None:
         self._prices[tick.feed] = tick
@@ -190,12 +222,13 @@ class Match:
             self.account.resting(),
         )
         up, down = self.account.held
-        published_ms = delays(market.series, market.start_ms, self._seed).published_ms
-        known = now_ms >= market.start_ms + published_ms
+        if self._strike is None:
+            published_ms = delays(market.series, market.start_ms, self._seed).published_ms
+            if now_ms >= market.start_ms + published_ms:
+                self._strike = self.venue.value(market.start_ms)
         return Sight(
             now_ms, market, others(book.side(BUY), own[BUY]), others(book.side(SELL), own[SELL]),
-            up, down, self.account.live, self.venue.value(market.start_ms) if known else None,
-            dict(self._prices),
+            up, down, self.account.live, self._strike, dict(self._prices),
         )  # fmt: skip
 
 

@@ -1,48 +1,62 @@
-"""`python -m polybot lab maker-match POLICY …`: what policies earn in the same windows.
+"""`python -m polybot lab maker-match [POLICY …]`: what policies earn in the same windows.
 
-Each POLICY is `naive`, `careful`, or `package.module:name` of something that makes one out of an
+Each POLICY is one of those below or `package.module:name` of something that makes one out of an
 `Arena`. All play every seed's world, each alone in it; against the first one the others are
-compared window by window. Lines of what is done so far go to stderr as seeds are finished.
+compared window by window. Intervals are of 95 %, windows of one seed taken together: they share
+their volatility and their prices, and are not as many witnesses as they are windows.
+
+Two profits are told. The plain one has each window's result in it, which is most of its spread.
+`known` leaves that out: rebates, fees, and what every fill was truly worth ten seconds after it,
+above its cost (`maker_sources`). Its mean is the same as far as the crowd's truth is one; where
+`held` is not zero by chance, it is not, and the plain profit is the word that counts.
 """
 
 from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from importlib import import_module
+from pathlib import Path
 from typing import TextIO, cast
 
 import attrs
 
-from polybot.lab.maker_match import Arena, Interval, Policy, Result, difference, play
-from polybot.lab.shares import each_of
+from polybot.lab import maker_done
+from polybot.lab.maker_done import Task
+from polybot.lab.maker_match import Arena, Interval, Policy, Result, play
+from polybot.lab.shares import PROCESSES, each_of
 
 KNOWN = {
+    "ours": "polybot.lab.maker_ours:Ours",
+    "fixed": "polybot.lab.maker_ours:Fixed",
+    "spot-rule": "polybot.lab.maker_ours:spot_rule",
+    "no-shift": "polybot.lab.maker_ours:no_shift",
     "naive": "polybot.lab.maker_policies:Naive",
     "careful": "polybot.lab.maker_policies:Careful",
 }
-
-
-@attrs.frozen
-class Task:
-    """One policy in one world."""
-
-    policy: str
-    seed: int
-    intervals: int
-    intensity: float
+USUAL = ("ours", "fixed", "spot-rule", "no-shift")
 
 
 @attrs.frozen
 class Row:
-    """One policy over all seeds; dollars and shares a window."""
+    """One policy over all seeds; dollars and shares a window. `sources` in the order of `SOURCES`.
+
+    `better`, `known_better`: how much more the first policy earns; None for that one itself.
+    """
 
     policy: str
     earned: Interval
-    against: Interval | None  # what it earns more than the first policy; None for that one
+    known: Interval
+    better: Interval | None
+    known_better: Interval | None
+    deviation: float  # of one window's profit
     shares: float
-    rebate: float
+    sources: tuple[float, ...]
+
+
+SOURCES = ("spread", "adverse", "fees", "rebates", "held")
 
 
 def made(name: str) -> Callable[[Arena], Policy]:
@@ -60,53 +74,100 @@ def perform(task: Task) -> tuple[Task, Result]:
 
 def compare(
     policies: Sequence[str], seeds: Sequence[int], intervals: int, intensity: float,
-    progress: TextIO,
+    progress: TextIO, done: Path | None = None, processes: int = PROCESSES,
 ) -> list[Row]:  # fmt: skip
-    """Let every policy play every seed, on both processors; one row each, in the order given."""
+    """Let every policy play every seed; one row each, in the order given. What the file `done` has
+    is not played again, and what is finished goes there.
+    """
     tasks = [Task(policy, seed, intervals, intensity) for seed in seeds for policy in policies]
-    results: dict[str, dict[int, Result]] = {policy: {} for policy in policies}
-    for task, result in each_of(perform, tasks):
-        results[task.policy][task.seed] = result
-        progress.write(f"seed {task.seed}: {_line(_row(task.policy, [result], None))}\n")
+    before = maker_done.read(done)
+    results = {task: before[task] for task in tasks if task in before}
+    left = [task for task in tasks if task not in results]
+    for task, result in _played(left, processes):
+        results[task] = result
+        maker_done.note(done, task, result)
+        mean = sum(result.profits) / len(result.profits)
+        progress.write(
+            f"{len(results)} of {len(tasks)}: seed {task.seed}, {task.policy:10} "
+            f"{mean:+.2f} $ a window, {sum(one.fills for one in result.settled)} fills\n"
+        )
         progress.flush()
-    first = [results[policies[0]][seed] for seed in seeds]
+    return rows([[results[task] for task in tasks if task.policy == one] for one in policies],
+                policies)  # fmt: skip
+
+
+def _played(tasks: Sequence[Task], processes: int) -> Iterator[tuple[Task, Result]]:
+    return map(perform, tasks) if processes == 1 else each_of(perform, tasks)
+
+
+def rows(results: Sequence[Sequence[Result]], policies: Sequence[str]) -> list[Row]:
+    """A row for each policy, from its results seed by seed."""
+    first = results[0]
     return [
-        _row(policy, [results[policy][seed] for seed in seeds], None if not place else first)
-        for place, policy in enumerate(policies)
+        _row(name, mine, None if not place else first)
+        for place, (name, mine) in enumerate(zip(policies, results, strict=True))
     ]
 
 
 def _row(policy: str, results: Sequence[Result], first: Sequence[Result] | None) -> Row:
-    whole = _joined(results)
-    count = len(whole.settled)
+    earned = [one.profits for one in results]
+    known = [one.known for one in results]
+    settled = [one for result in results for one in result.settled]
+    parts = [one.sources for one in settled]
+    sums = [
+        sum(part.spread for part in parts), sum(part.adverse for part in parts),
+        sum(part.fees for part in parts), sum(one.rebate for one in settled),
+        sum(part.held for part in parts),
+    ]  # fmt: skip
+    count = len(settled)
     return Row(
         policy,
-        Interval.of(whole.profits),
-        None if first is None else difference(whole, _joined(first)),
-        sum(one.shares for one in whole.settled) / 1e6 / count,
-        sum(one.rebate for one in whole.settled) / 1e6 / count,
+        Interval.of_groups(earned),
+        Interval.of_groups(known),
+        None if first is None else _better([one.profits for one in first], earned),
+        None if first is None else _better([one.known for one in first], known),
+        Interval.of([value for group in earned for value in group]).deviation,
+        sum(one.shares for one in settled) / 1e6 / count,
+        tuple(value / 1e6 / count for value in sums),
     )
 
 
-def _joined(results: Sequence[Result]) -> Result:
-    return Result(tuple(one for result in results for one in result.settled))
+def _better(first: Sequence[Sequence[float]], other: Sequence[Sequence[float]]) -> Interval:
+    pairs = zip(first, other, strict=True)
+    return Interval.of_groups(
+        [[mine - theirs for mine, theirs in zip(*pair, strict=True)] for pair in pairs]
+    )
+
+
+# --- the table -----------------------------------------------------------------------------------
+
+HEAD = (
+    "a window:    profit, 95 %           σ       known, 95 %          shares  "
+    + "".join(f"{name:>9}" for name in SOURCES)
+)  # fmt: skip
 
 
 def as_table(rows: Sequence[Row]) -> str:
-    """A line for each policy."""
-    return "".join(f"{_line(row)}\n" for row in rows)
-
-
-def _line(row: Row) -> str:
-    against = "" if row.against is None else f", against the first {_interval(row.against)}"
-    return (
-        f"{row.policy:8} {row.earned.windows} windows: {_interval(row.earned)} a window{against}, "
-        f"{row.shares:.0f} shares filled, {row.rebate:.2f} $ of rebates"
-    )
+    """Dollars a window of every policy, where they come from, and how much more the first earns."""
+    first, windows = rows[0].policy, rows[0].earned.windows
+    lines = [f"{windows} windows of {rows[0].earned.groups} seeds", HEAD]
+    for row in rows:
+        told = "".join(f"{value:+9.2f}" for value in row.sources)
+        lines.append(
+            f"{row.policy:11} {_interval(row.earned)} {row.deviation:6.2f} "
+            f"{_interval(row.known)} {row.shares:6.0f}  {told}"
+        )
+    lines += [
+        f"{first} earns more than {row.policy:10} {_interval(row.better)}, "
+        f"known {_interval(row.known_better)}"
+        for row in rows
+        if row.better is not None and row.known_better is not None
+    ]
+    return "\n".join(lines) + "\n"
 
 
 def _interval(one: Interval) -> str:
-    return f"{one.mean:+.2f} $ 95 % [{one.low:+.2f}, {one.high:+.2f}]"
+    return f"{one.mean:+6.2f} [{one.low:+6.2f}, {one.high:+6.2f}]"
 
 
 def main(argv: Sequence[str]) -> int:
@@ -115,20 +176,32 @@ def main(argv: Sequence[str]) -> int:
         prog="polybot lab maker-match", allow_abbrev=False,
         description="What policies earn against the crowd in the same windows.",
     )  # fmt: skip
-    parser.add_argument("policies", nargs="+", metavar="POLICY", help="naive, careful, module:name")
-    parser.add_argument("--intervals", type=int, default=50, help="windows of each seed (50)")
-    parser.add_argument("--seeds", type=int, default=4, help="how many worlds (4)")
-    parser.add_argument("--seed", type=int, default=1, help="the first of them (1)")
+    parser.add_argument(
+        "policies", nargs="*", metavar="POLICY", default=USUAL,
+        help=f"{', '.join(KNOWN)}, module:name; usually {' '.join(USUAL)}",
+    )  # fmt: skip
+    number = partial(parser.add_argument, type=int)
+    number("--intervals", default=18, help="windows of each seed (18)")
+    number("--seeds", default=4, help="how many worlds (4)")
+    number("--seed", default=1, help="the first of them (1)")
+    number("--processes", default=PROCESSES, choices=(1, PROCESSES))
     parser.add_argument("--intensity", type=float, default=0.1, help="of the crowd (0.1)")
+    parser.add_argument(
+        "--done", type=Path, metavar="FILE",
+        help="note finished seeds there, and leave those out that it has",
+    )  # fmt: skip
     said = parser.parse_args(argv)
     if said.intervals < 2 or said.seeds < 1:
         parser.error("an interval needs two windows at least, and a seed")
     try:
         for policy in said.policies:
             made(policy)
+        seeds = range(said.seed, said.seed + said.seeds)
+        found = compare(
+            said.policies, seeds, said.intervals, said.intensity, sys.stderr, said.done,
+            said.processes,
+        )  # fmt: skip
     except ValueError as error:
         parser.error(str(error))
-    seeds = range(said.seed, said.seed + said.seeds)
-    rows = compare(said.policies, seeds, said.intervals, said.intensity, sys.stderr)
-    sys.stdout.write(as_table(rows))
+    sys.stdout.write(as_table(found))
     return 0

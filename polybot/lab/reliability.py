@@ -1,84 +1,58 @@
-"""The reliability diagram as SVG: what was predicted against what came true.
+"""The reliability diagram: what was predicted against what came true.
 
-A vector picture of a dozen points needs no plotting library; any browser opens it.
+Needs matplotlib, which only the lab has (`pip install polybot[lab]`); the bot runs without it.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from xml.etree import ElementTree as ET
+from importlib.util import find_spec
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 from polybot.pricing.calibration import Bin
 
-SIDE, MARGIN = 360, 48
-INK, OURS, MARKET = "#333333", "#1f5fa8", "#c2571a"
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+OURS, MARKET = ("model", "#1f5fa8", -0.004), ("market", "#c2571a", 0.004)
+SIDE_INCHES, DOTS_PER_INCH = 6.0, 150
+FORMATS = (".png", ".svg", ".pdf")
 
 
-def svg(ours: Sequence[Bin], market: Sequence[Bin], title: str) -> str:
-    """Points with two standard errors, one colour each for the model and the market."""
-    size = SIDE + 2 * MARGIN
-    root = ET.Element(
-        "svg",
-        {
-            "xmlns": "http://www.w3.org/2000/svg",
-            "viewBox": f"0 0 {size} {size}",
-            "font-family": "sans-serif",
-            "font-size": "12",
-            "fill": INK,
-        },
-    )
-    ET.SubElement(root, "title").text = title
-    _frame(root, title)
-    for bins, colour, shift in ((market, MARKET, 2.0), (ours, OURS, -2.0)):
-        for one in bins:
-            _point(root, one, colour, shift)
-    _label(root, MARGIN + 8, MARGIN + 16, "model", OURS)
-    if market:
-        _label(root, MARGIN + 8, MARGIN + 32, "market", MARKET)
-    return ET.tostring(root, encoding="unicode")
+def check_name(path: Path) -> None:
+    """Raises ValueError for a picture that could not be written, before the work is done."""
+    if path.suffix not in FORMATS:
+        raise ValueError(f"{path}: expected a name that ends in {', '.join(FORMATS)}")
+    if find_spec("matplotlib") is None:
+        raise ValueError("the diagram needs matplotlib: pip install 'polybot[lab]'")
 
 
-def _frame(root: ET.Element, title: str) -> None:
-    box = {"x": MARGIN, "y": MARGIN, "width": SIDE, "height": SIDE}
-    shape = {name: str(value) for name, value in box.items()}
-    ET.SubElement(root, "rect", shape | {"fill": "white", "stroke": INK})
-    _line(root, (0.0, 0.0), (1.0, 1.0), "#999999")
-    _label(root, MARGIN, MARGIN - 16, title, INK)
-    for tenth in range(0, 11, 2):
-        x, y = _place(tenth / 10, tenth / 10)
-        _label(root, x - 8, MARGIN + SIDE + 16, f"{tenth / 10:.1f}", INK)
-        _label(root, MARGIN - 28, y + 4, f"{tenth / 10:.1f}", INK)
-    _label(root, MARGIN + SIDE / 2 - 60, MARGIN + SIDE + 34, "predicted chance of Up", INK)
-    _label(root, 4, MARGIN - 2, "share that was Up", INK)
+def draw(path: Path, ours: Sequence[Bin], market: Sequence[Bin], title: str) -> None:
+    """Points with two standard errors, one colour each for the model and, where it has any, the
+    market. The kind of picture is that of the name.
+    """
+    # Half a second to import: only who draws pays for it. No pyplot, it would look for a screen.
+    from matplotlib.figure import Figure  # noqa: PLC0415
+
+    figure = Figure(figsize=(SIDE_INCHES, SIDE_INCHES), layout="constrained")
+    axes = figure.add_subplot(
+        title=title, xlabel="predicted chance of Up", ylabel="share that was Up", aspect="equal",
+        xlim=(0, 1), ylim=(0, 1),
+    )  # fmt: skip
+    axes.plot([0, 1], [0, 1], color="#999999", linewidth=1)
+    for bins, style in ((ours, OURS), (market, MARKET)):
+        if bins:
+            _points(axes, bins, *style)
+    axes.legend(loc="upper left")
+    figure.savefig(path, dpi=DOTS_PER_INCH)
 
 
-def _place(x: float, y: float) -> tuple[float, float]:
-    return MARGIN + SIDE * x, MARGIN + SIDE * (1 - y)
-
-
-def _point(root: ET.Element, one: Bin, colour: str, shift: float) -> None:
-    x, y = _place(one.mean_q, one.share_up)
-    low, high = max(0.0, one.share_up - 2 * one.error), min(1.0, one.share_up + 2 * one.error)
-    _line(root, (one.mean_q, low), (one.mean_q, high), colour, shift)
-    where = {"cx": f"{x + shift:.1f}", "cy": f"{y:.1f}", "r": "4", "fill": colour}
-    dot = ET.SubElement(root, "circle", where)
-    told = f"{one.samples} samples at {one.mean_q:.3f}: {one.share_up:.3f} were Up"
-    ET.SubElement(dot, "title").text = told
-
-
-def _line(
-    root: ET.Element,
-    begin: tuple[float, float],
-    end: tuple[float, float],
-    colour: str,
-    shift: float = 0.0,
-) -> None:
-    (x1, y1), (x2, y2) = _place(*begin), _place(*end)
-    ends = {"x1": x1 + shift, "y1": y1, "x2": x2 + shift, "y2": y2}
-    shape = {name: f"{value:.1f}" for name, value in ends.items()}
-    ET.SubElement(root, "line", shape | {"stroke": colour})
-
-
-def _label(root: ET.Element, x: float, y: float, text: str, colour: str) -> None:
-    where = {"x": f"{x:.1f}", "y": f"{y:.1f}", "fill": colour}
-    ET.SubElement(root, "text", where).text = text
+def _points(axes: Axes, bins: Sequence[Bin], label: str, colour: str, shift: float) -> None:
+    """`shift` sets two points of one tenth beside each other; bars end where probability does."""
+    low = [min(2 * one.error, one.share_up) for one in bins]
+    high = [min(2 * one.error, 1 - one.share_up) for one in bins]
+    axes.errorbar(
+        [one.mean_q + shift for one in bins], [one.share_up for one in bins], yerr=[low, high],
+        fmt="o", color=colour, capsize=2, label=f"{label}, {sum(b.samples for b in bins)} samples",
+    )  # fmt: skip

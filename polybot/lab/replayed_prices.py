@@ -92,7 +92,7 @@ def vendor(
         if one is not None:
             if one.strike is not None and recv_ms >= start_ms + KNOWN_AFTER_MS:
                 board.official_strike(one.market, one.strike, start_ms + KNOWN_AFTER_MS)
-            _sample(board, one.market, recv_ms, samplers[start_ms])
+            sample(board, one.market, recv_ms, samplers[start_ms])
     told = [
         Row(one.market.slug, sample, one.up)
         for start_ms, one in windows.items()
@@ -137,7 +137,7 @@ def joined(path: Path, params: PricingParams, warnings: Warnings) -> Replayed:
     if result is None:
         return Replayed([])
     start_ms = int(slug.rsplit("-", 1)[1]) * 1000
-    market = _spot_market(slug, start_ms)
+    market = spot_market(slug, start_ms)
     board, sampler, mid = PriceBoard(params), Sampler(), None
     for row in lines:
         now_ms = row["ts"]
@@ -149,14 +149,15 @@ def joined(path: Path, params: PricingParams, warnings: Warnings) -> Replayed:
             mid = _micro(row["up"])
         if now_ms >= start_ms:
             board.official_strike(market, float(result["openPrice"]), start_ms)
-            _sample(board, market, now_ms, sampler, mid)
+            sample(board, market, now_ms, sampler, mid)
     outcome = settled(SPOT_RULE, str(result["openPrice"]), str(result["closePrice"]))
     up = int(result["direction"] == "UP")
     agreed = int(outcome is (Outcome.UP if up else Outcome.DOWN))
     return Replayed([Row(slug, sample, up) for sample in sampler.samples], 1, agreed)
 
 
-def _spot_market(slug: str, start_ms: int) -> Market:
+def spot_market(slug: str, start_ms: int) -> Market:
+    """Five minutes under the rule of the recordings' time."""
     return Market(
         series="btc-5m",
         slug=slug,
@@ -180,9 +181,10 @@ def _micro(side: dict[str, list[list[float]]] | None) -> float | None:
     return micro_price(bid, bid_size, ask, ask_size, DEPTH) if bid < ask else None
 
 
-def _sample(
+def sample(
     board: PriceBoard, market: Market, now_ms: int, sampler: Sampler, mid: float | None = None
 ) -> None:
+    """Keep what the board thinks now, if a sample is due."""
     left_s = (market.end_ms - now_ms) / 1000
     if sampler.due(left_s):
         fair = board.fair(market, now_ms)

@@ -136,7 +136,7 @@ class MarketBrakes:
 
     def refused(self, reason: Reject, now_ms: int) -> None:
         """One order was refused by the venue."""
-        if reason in HARMLESS:
+        if reason in HARMLESS or not self.params.reject_most:
             return
         if self._refusals.add(now_ms) >= self.params.reject_most:
             self._storm.begin(now_ms)
@@ -144,6 +144,8 @@ class MarketBrakes:
 
     def filled(self, outcome: Outcome, now_ms: int) -> None:
         """One fill of one of our bids. A fill of the other outcome ends a series: it pairs."""
+        if not self.params.repeat_most:
+            return
         self._fills[outcome.other].clear()
         if self._fills[outcome].add(now_ms) >= self.params.repeat_most:
             self._repeats[outcome].begin(now_ms)

@@ -60,8 +60,8 @@ class RiskParams:
     shrink_to_percent: int = attrs.field(default=25, validator=and_(ge(0), le(100)))
     """What is left of the loss limits then; 100 leaves them alone. Profits never raise them."""
 
-    price_collar: float = attrs.field(default=0.10, validator=and_(gt(0.0), le(0.5)))
-    """How far above the fair price a bid may be, as a price (0.10 = ten cents)."""
+    price_collar: float = attrs.field(default=0.10, validator=and_(gt(0.0), le(1.0)))
+    """How far above the fair price a bid may be, as a price (0.10 = ten cents); 1 is no collar."""
 
     error_window_s: int = attrs.field(default=30, validator=and_(ge(1), le(3600)))
     """Seconds over which requests that failed are counted against all that were sent."""
@@ -70,13 +70,16 @@ class RiskParams:
     """Requests within that time below which a share of failures says nothing."""
 
     error_most_percent: int = attrs.field(default=30, validator=and_(ge(1), le(100)))
-    """Share of failed requests from which on nothing is placed, until `error_pause_s` later."""
+    """Share of failed requests above which nothing is placed, until `error_pause_s` later; 100 is
+    never.
+    """
 
     error_pause_s: int = attrs.field(default=20, validator=and_(ge(1), le(3600)))
     """Seconds without placing after too many failures; doubled each time it happens again."""
 
-    reject_most: int = attrs.field(default=10, validator=and_(ge(1), le(1000)))
-    """Refusals of one market's orders within `reject_window_s` that are called a storm."""
+    reject_most: int = attrs.field(default=10, validator=and_(ge(0), le(1000)))
+    """Refusals of one market's orders within `reject_window_s` that are called a storm; 0 is never.
+    """
 
     reject_window_s: int = attrs.field(default=10, validator=and_(ge(1), le(3600)))
     """Seconds over which a market's refusals are counted."""
@@ -84,9 +87,10 @@ class RiskParams:
     reject_pause_s: int = attrs.field(default=15, validator=and_(ge(1), le(3600)))
     """Seconds that a market is left alone after a storm; doubled each time it happens again."""
 
-    repeat_most: int = attrs.field(default=60, validator=and_(ge(1), le(10_000)))
+    repeat_most: int = attrs.field(default=60, validator=and_(ge(0), le(10_000)))
     """Fills of one outcome within `repeat_window_s`, none of the other between them, from which on
-    that outcome is left alone for as long again: somebody knows what we do not, or we loop.
+    that outcome is left alone for as long again: somebody knows what we do not, or we loop; 0 is
+    never.
     """
 
     repeat_window_s: int = attrs.field(default=60, validator=and_(ge(1), le(3600)))

@@ -13,6 +13,7 @@ Milliseconds, and seconds where a formula has them.
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 
 import attrs
 
@@ -142,12 +143,16 @@ class Moved:
 
 @attrs.define(eq=False)
 class MarketMachine:
-    """One market's place in the table of `domain/market_states.py`, driven by clock and facts."""
+    """One market's place in the table of `domain/market_states.py`, driven by clock and facts.
+
+    `on_move` hears every transition once, whoever's question made it: the firewall asks, too.
+    """
 
     market: Market
     table: Timetable
     state: MarketState = MarketState.DISCOVERED
     known: Known = Known()
+    on_move: Callable[[Moved], None] = lambda _: None
     moves: list[Moved] = attrs.field(factory=list)  # ten states: it stays short
     ignored: int = 0  # what meant nothing where it was heard
 
@@ -185,8 +190,10 @@ class MarketMachine:
     def _move(self, happened: Happened, now_ms: int) -> None:
         after = next_market_state(self.state, happened)
         assert after is not None, f"{happened} in {self.state}"  # its callers have looked
-        self.moves.append(Moved(self.state, after, happened, now_ms))
+        moved = Moved(self.state, after, happened, now_ms)
+        self.moves.append(moved)
         self.state = after
+        self.on_move(moved)
 
     def _next(self, now_ms: int) -> Happened | None:
         """The first fact that is true and moves the present state; the table has the clock's

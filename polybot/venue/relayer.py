@@ -10,8 +10,8 @@ nothing else is sent before it has ended.
 from __future__ import annotations
 
 import enum
-from collections.abc import Callable, Sequence
-from typing import Protocol
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Any, Protocol
 
 import attrs
 import trio
@@ -100,6 +100,7 @@ class SdkWay:
     chain: Chain
     own_gas: bool = False  # a plain wallet: it pays its transactions itself, one call in each
     patience_s: float = SEND_S
+    run_sync: Callable[..., Awaitable[Any]] = trio.to_thread.run_sync  # a simulation has its own
     _submit: Submit | None = None
     _ended: dict[str, Answer] = attrs.field(factory=dict)
     _one: trio.CapacityLimiter = attrs.field(factory=lambda: trio.CapacityLimiter(1))
@@ -113,9 +114,10 @@ class SdkWay:
         if self._one.available_tokens < 1:
             return Refused("an earlier submission has not answered yet")
         with trio.move_on_after(self.patience_s):
-            return await trio.to_thread.run_sync(
+            answer: Answer = await self.run_sync(
                 self._in_thread, name, tuple(calls), abandon_on_cancel=True, limiter=self._one
             )
+            return answer
         return Failure(f"no answer within {self.patience_s:g} s")
 
     def late(self, name: str) -> Answer | None:

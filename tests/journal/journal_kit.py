@@ -16,6 +16,7 @@ from polybot.domain.market import (
     TwapPair,
     UnknownRule,
 )
+from polybot.domain.market_states import Happened, MarketState
 from polybot.domain.orders import (
     Acked,
     FillLeg,
@@ -82,6 +83,7 @@ ONE_OF_EACH: tuple[e.Entry, ...] = (
     e.Known(market()),
     e.Known(market(Candle("BTCUSDT", "1h"))),
     e.Known(market(UnknownRule("said nothing we know"))),
+    e.Entered(CONDITION, MarketState.REDUCE, MarketState.QUOTING, Happened.STOP),
     intent(),
     e.Answered(CONDITION, Acked(intent().order_id, "live", 0, 0, ("trade-1",))),
     e.Answered(CONDITION, Rejected(intent().order_id, Reject.TICK, "breaks the tick")),
@@ -108,5 +110,9 @@ drawn = st.one_of(
     st.builds(
         e.Told, st.just(CONDITION), st.builds(seen, st.sampled_from(OrderSeen.Kind), numbers)
     ),
+    st.builds(
+        e.Entered, st.just(CONDITION), st.sampled_from(MarketState), st.sampled_from(MarketState),
+        st.sampled_from(Happened),
+    ),
     st.builds(e.Halted, st.text(max_size=40), st.text(max_size=200)),
-)
+)  # fmt: skip

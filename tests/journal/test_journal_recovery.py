@@ -12,6 +12,7 @@ from polybot.domain.baseline import Baseline
 from polybot.domain.halts import Halt
 from polybot.domain.ledger import Holdings, Ledger
 from polybot.domain.market import Outcome, Side
+from polybot.domain.market_states import Happened, MarketState
 from polybot.domain.orders import FillLeg, TradeSeen, TradeStatus
 from polybot.domain.units import SHARE
 from polybot.journal import entries as e
@@ -55,6 +56,37 @@ def test_positions_come_back_with_their_cost() -> None:
     assert found.ledger.cash == 82 * SHARE
     assert found.ledger.oldest_unsettled_ms() == T0 + 3
     assert found.markets == {CONDITION: MARKET}
+
+
+def entered(state: MarketState, before: MarketState, cause: Happened) -> e.Entered:
+    return e.Entered(CONDITION, state, before, cause)
+
+
+REDUCED = (
+    entered(MarketState.QUOTING, MarketState.AWAIT_STRIKE, Happened.STRIKE),
+    entered(MarketState.REDUCE, MarketState.QUOTING, Happened.STOP),
+)
+
+
+def test_a_market_goes_on_from_its_last_state() -> None:
+    """The last transition is where a market stands, until its books are closed (strategy.md 13)."""
+    found = recovered(*FIRST, *REDUCED)
+    assert found.states == {CONDITION: MarketState.REDUCE}
+    assert found.ledger.cash == recovered(*FIRST).ledger.cash
+
+    assert recovered(*FIRST, *REDUCED, e.Closed(CONDITION, 0, 0, 0)).states == {}
+
+
+def test_transitions_are_mere_evidence_once_the_books_are_closed(tmp_path: Path) -> None:
+    """A restart does not read the lives of markets that are over, however many there were."""
+    store = Store.open(tmp_path / "journal", OWNER)
+    store.append([(T0, entry) for entry in (*FIRST, *REDUCED)])
+    assert len(list(store.live())) == 4
+    last = entered(MarketState.CLOSED, MarketState.RESOLVED, Happened.AGREED)
+    store.append([(T0, last), (T0, e.Closed(CONDITION, 0, 0, 0))])
+
+    assert [type(one.entry) for one in store.live()] == [e.Paid, e.Closed]
+    store.close()
 
 
 def test_a_merge_is_booked_once_it_is_done() -> None:

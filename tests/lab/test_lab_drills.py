@@ -16,8 +16,9 @@ from attrs import evolve
 from trio.testing import MockClock
 
 from polybot.lab.doubt_drill import doubt_drill
-from polybot.lab.drills import DOUBT_SPEED
+from polybot.lab.drills import DOUBT_SPEED, kill_rows
 from polybot.lab.heartbeat_drill import Failing, Heartbeats, heartbeat_drill
+from polybot.lab.kill_drill import Kill, one_kill
 from polybot.lab.stage import Taps, Verdict, staged
 from polybot.lab.stop_drill import MERGES, SPEED, Moment, When, stop_drill
 from polybot.patient_clock import PatientClock
@@ -118,6 +119,32 @@ def test_a_heartbeat_that_comes_back_lets_quoting_begin_again(heartbeats: Heartb
     """After the venue answers again the bot quotes again, and its end is as clean as any."""
     assert heartbeats.again_s > 0
     assert heartbeats.verdict.clean
+
+
+def test_a_loss_withdraws_everything_at_once() -> None:
+    """The risk limits' own decision sends a cancel-all of the whole wallet, nothing sets out after
+    it, and trading stays halted (G10, strategy.md 14). The bench holds the times.
+    """
+    seen = at_speed(partial(one_kill, 3, SPEED))
+
+    assert 0 <= seen.sent_s <= seen.read_s
+    assert seen.posts_after == 0
+    assert seen.halted
+    assert seen.verdict.clean
+    assert seen.verdict.orders > 0
+
+
+def test_a_kill_misses_its_target_in_the_middle() -> None:
+    """The median decides, and one POST behind the decision is a miss; the worst is told."""
+    good = Kill(0.001, 0.004, 0, halted=True, verdict=CLEAN)
+    slow = evolve(good, sent_s=0.011, read_s=0.02)
+    assert [row.met for row in kill_rows([good, slow, good])] == [True] * 4
+    assert [row.met for row in kill_rows([good, slow, slow])] == [False, False, True, True]
+    assert "worst 11.0 ms" in kill_rows([good, slow, good])[0].note
+
+    late, running = evolve(good, posts_after=1), evolve(good, halted=False)
+    assert [row.met for row in kill_rows([good, late, good])] == [True, True, False, True]
+    assert [row.met for row in kill_rows([good, running, good])] == [True, True, True, False]
 
 
 @pytest.mark.parametrize(

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import io
+import statistics
+from pathlib import Path
 
 import pytest
 
-from polybot.lab import commands, maker_table, naive_maker
-from polybot.lab.maker_match import Interval, play
+from polybot.lab import commands, maker_done, maker_table, naive_maker
+from polybot.lab.maker_done import Task
+from polybot.lab.maker_match import Interval, Result, play
 from polybot.lab.maker_policies import Careful, Naive
-from polybot.lab.maker_table import Row, as_table, compare, perform
+from polybot.lab.maker_table import Row, as_table, compare, made, perform
 
 
 def test_a_fixed_cent_around_the_mid_loses() -> None:
@@ -23,30 +26,86 @@ def test_a_fixed_cent_around_the_mid_loses() -> None:
 
 
 def test_the_table_compares_with_the_first(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Rows in the order given, the later ones window by window against the first."""
+    """Rows in the order given; how much more the first earns is told window by window."""
     monkeypatch.setattr(maker_table, "each_of", map)
     heard = io.StringIO()
     rows = compare(["naive", "careful"], [1, 2], 2, 0.01, heard)
 
     assert [row.policy for row in rows] == ["naive", "careful"]
-    assert rows[0].against is None
-    assert rows[1].against is not None
-    expected = rows[1].earned.mean - rows[0].earned.mean
-    assert rows[1].against.mean == pytest.approx(expected)
-    assert rows[0].earned.windows == 4
+    assert (rows[0].better, rows[0].known_better) == (None, None)
+    assert rows[1].better is not None
+    assert rows[1].better.mean == pytest.approx(rows[0].earned.mean - rows[1].earned.mean)
+    assert (rows[0].earned.windows, rows[0].earned.groups) == (4, 2)
+    for row in rows:
+        assert sum(row.sources) == pytest.approx(row.earned.mean)
+        assert row.known.mean == pytest.approx(row.earned.mean - row.sources[-1])
     assert len(heard.getvalue().splitlines()) == 4
-    assert len(as_table(rows).splitlines()) == 2
+    assert len(as_table(rows).splitlines()) == 5
+
+
+def test_an_interrupted_comparison_goes_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What the file has is not played again, and the rows are the same; a line cut short is."""
+    done, played = tmp_path / "done.jsonl", list[Task]()
+
+    def once(task: Task) -> tuple[Task, Result]:
+        played.append(task)
+        return perform(task)
+
+    monkeypatch.setattr(maker_table, "perform", once)
+    whole = compare(["naive", "careful"], [1, 2], 2, 0.01, io.StringIO(), done, 1)
+    assert len(played) == 4
+    done.write_bytes(done.read_bytes()[:-20])
+
+    again = compare(["naive", "careful"], [1, 2], 2, 0.01, io.StringIO(), done, 1)
+
+    assert again == whole
+    assert played[4:] == [Task("careful", 2, 2, 0.01)]
+    assert compare(["naive"], [1], 2, 0.02, io.StringIO(), done, 1)[0].earned.windows == 2
+    assert played[5:] == [Task("naive", 1, 2, 0.02)]
+
+
+def test_another_file_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """A file of something else is one clear line and exit code 2, and is not written to."""
+    other = tmp_path / "other.jsonl"
+    other.write_bytes(b'{"seed": 1}\n')
+
+    with pytest.raises(ValueError, match="not a file of finished matches"):
+        maker_done.read(other)
+    with pytest.raises(SystemExit) as stop:
+        commands.run("maker-match", ["naive", "--done", str(other)])
+
+    assert stop.value.code == 2
+    assert "Traceback" not in capsys.readouterr().err
+    assert other.read_bytes() == b'{"seed": 1}\n'
+
+
+@pytest.mark.parametrize(
+    ("seeds", "quantile"), [(6, 2.571), (10, 2.262), (20, 2.093), (121, 1.980)]
+)
+def test_windows_of_one_seed_are_one_witness(seeds: int, quantile: float) -> None:
+    """The interval is Student's over the seeds' means (quantiles of the printed tables)."""
+    groups = [[0.0, 2.0 * (seed % 2)] for seed in range(seeds)]
+    found = Interval.of_groups(groups)
+    means = [float(seed % 2) for seed in range(seeds)]
+
+    assert (found.windows, found.groups) == (2 * seeds, seeds)
+    error = statistics.stdev(means) / seeds**0.5
+    assert found.high - found.mean == pytest.approx(quantile * error, rel=0.005)
+    assert Interval.of_groups(groups[:2]).low < 0 < Interval.of_groups(groups[:2]).high
+    assert Interval.of_groups([[1.0, 3.0]]) == Interval.of([1.0, 3.0])
 
 
 def test_a_policy_is_found_by_its_place() -> None:
     """`module:name` is the same maker as its short name."""
-    tasks = [maker_table.Task(name, 3, 2, 0.01) for name in ("naive", maker_table.KNOWN["naive"])]
+    tasks = [Task(name, 3, 2, 0.01) for name in ("naive", maker_table.KNOWN["naive"])]
 
     assert perform(tasks[0])[1] == perform(tasks[1])[1]
+    assert all(callable(made(name)) for name in maker_table.KNOWN)
 
 
 @pytest.mark.parametrize(
-    "words", [["nobody"], ["polybot.lab.nothing:Naive"], ["naive", "--intervals", "1"], []]
+    "words",
+    [["nobody"], ["polybot.lab.nothing:Naive"], ["naive", "--intervals", "1"], ["--seeds", "0"]],
 )
 def test_bad_words_are_one_clear_line(words: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     """Exit code 2 and no traceback."""
@@ -59,7 +118,10 @@ def test_bad_words_are_one_clear_line(words: list[str], capsys: pytest.CaptureFi
 
 def rows_with(high: float) -> list[Row]:
     earned = Interval(9, -2.0, -4.0, high)
-    return [Row(name, earned, None, 50.0, 0.5) for name in ("naive", "careful")]
+    parts = (1.0, -1.0, 0.0, 0.5, -2.5)
+    return [
+        Row(name, earned, earned, None, None, 9.0, 50.0, parts) for name in ("naive", "careful")
+    ]
 
 
 @pytest.mark.parametrize(("high", "code"), [(-0.1, 0), (0.1, 1)])

@@ -87,7 +87,7 @@ def test_every_fault_is_named_at_once(write: Write) -> None:
         series = "btc-5m"
         [risk]
         max_total_uds = 5
-        price_collar = 0.9
+        price_collar = 1.9
         max_order_usd = "7"
         [orders]
         orders_per_s = 0
@@ -106,7 +106,7 @@ def test_every_fault_is_named_at_once(write: Write) -> None:
         "qoute: unknown key; did you mean quote?",
         "bot.series: expected a list in [brackets], was 'btc-5m'",
         "risk.max_total_uds: unknown key; did you mean max_total_usd?",
-        "risk.price_collar: 'price_collar' must be <= 0.5: 0.9",
+        "risk.price_collar: 'price_collar' must be <= 1.0: 1.9",
         "risk.max_order_usd: expected a whole number, was '7'",
         "orders.orders_per_s: 'orders_per_s' must be >= 1: 0",
         "orders.cancels_per_s: expected a whole number, was True",

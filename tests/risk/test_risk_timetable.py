@@ -23,6 +23,7 @@ from polybot.risk.timetable import (
     PPM,
     Known,
     MarketMachine,
+    Moved,
     Times,
     Timetable,
     stop_by_latency_ms,
@@ -236,6 +237,32 @@ def test_before_the_start_only_from_the_opening_on() -> None:
     assert machine.allows(A.QUOTE, START - 10_000, halted=False)
     assert not machine.allows(A.QUOTE, START - 10_000, halted=True)
     assert not MarketMachine(FIVE, TABLE, known=READY).allows(A.QUOTE, START - 1, halted=False)
+
+
+def test_every_transition_is_told_once_whoever_asks() -> None:
+    """The firewall's question moves a market on as the quoter's facts do, and neither is missed
+    (strategy.md 13).
+    """
+    told: list[Moved] = []
+    machine = MarketMachine(FIVE, TABLE, on_move=told.append)
+    machine.learn(READY, START + 1_000)
+    assert not machine.allows(A.QUOTE, FIVE.end_ms - 1, halted=False)
+    machine.at(FIVE.end_ms)
+    machine.hear(H.PAYOUT, FIVE.end_ms + 60_000)
+
+    assert told == machine.moves
+    assert [move.after for move in told][-3:] == [S.CUTOFF, S.ENDED, S.RESOLVED]
+
+
+def test_a_market_found_further_on_stays_there() -> None:
+    """What an earlier run has cut off is not opened again, whatever this one's times are."""
+    late = Timetable.of(FIVE, Times(stop_ms=2_000, cutoff_ms=1_000))
+    machine = MarketMachine(FIVE, late, S.CUTOFF)
+
+    machine.learn(READY, START + 1_000)
+
+    assert machine.state is S.CUTOFF
+    assert not machine.allows(A.QUOTE, START + 1_000, halted=False)
 
 
 def test_a_clock_that_goes_back_moves_nothing() -> None:

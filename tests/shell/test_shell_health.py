@@ -152,12 +152,21 @@ async def test_who_comes_during_trouble_is_told_at_once() -> None:
         await health.watch()
 
 
+def test_the_gate_is_closed_before_anybody_hears_of_a_halt() -> None:
+    """Whoever withdraws everything then can be sure that nothing leaves behind it (G10)."""
+    health, gates = made(), list[str | None]()
+    health.on_halt.append(lambda *_: gates.append(health.admission.closed_because))
+    health.halt(Halt.DAILY_LOSS, "half of it")
+
+    assert gates == ["daily loss: half of it"]
+
+
 def test_a_halt_is_written_once_and_no_good_news_ends_it() -> None:
     """A halt of an earlier run is kept, also one whose name we do not know, and is not written
     again; a new one is written once (S12).
     """
     health, written = made(), []
-    health.on_halt = lambda name, why: written.append((name, why))
+    health.on_halt.append(lambda name, why: written.append((name, why)))
     health.keep_halt("moon phase", "waning")
     health.halt(Halt.LEDGER_DRIFT, "a cent")
     health.halt(Halt.LEDGER_DRIFT, "two cents")

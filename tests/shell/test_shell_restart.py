@@ -14,10 +14,11 @@ from venue_bent import silence
 from polybot.config import Config
 from polybot.domain.halts import Halt
 from polybot.domain.ledger import Holdings
+from polybot.domain.market_states import Happened, MarketState
 from polybot.domain.units import SHARE
 from polybot.exchange.model import UP
 from polybot.execution.inventory import InventoryParams
-from polybot.journal.entries import Halted, Moved, Rearmed
+from polybot.journal.entries import Entered, Halted, Moved, Rearmed
 from polybot.journal.recovery import recover
 from polybot.journal.store import Store
 from polybot.patient_clock import PatientClock
@@ -95,6 +96,44 @@ async def test_a_killed_bot_is_taken_over(fast_clock: PatientClock) -> None:
             report = await again.end()
 
     clean(report)
+
+
+async def test_a_market_goes_on_in_the_state_it_had(fast_clock: PatientClock) -> None:
+    """Each transition is on record once, in order and with its cause; the next run begins where
+    the dead one was, and its own transitions follow on (strategy.md 13).
+    """
+    async with started() as it:
+        key = it.market.condition_id
+        await it.until(lambda: bool(lives(it)), "the transitions are on the disk")
+        async with killed(it) as again:
+            assert again.bot.ctx.recovered.states[key] is MarketState.QUOTING
+            await again.requoting()
+            record = again.bot.ctx.records.by_market[key]
+            assert record.machine is not None
+            assert record.machine.moves == []
+            record.machine.at(it.market.end_ms)
+            await again.bot.ctx.account.journal.flush()
+            life = lives(again)
+            report = await again.end()
+
+    assert [(one.before, one.state) for one in life] == [
+        (MarketState.DISCOVERED, MarketState.PREOPEN),
+        (MarketState.PREOPEN, MarketState.AWAIT_STRIKE),
+        (MarketState.AWAIT_STRIKE, MarketState.QUOTING),
+        (MarketState.QUOTING, MarketState.ENDED),
+    ]
+    assert life[-1].cause is Happened.END
+    clean(report)
+
+
+def lives(it: Scene) -> list[Entered]:
+    """The transitions of the scene's market that are on the disk, oldest first."""
+    entries = [one.entry for one in it.bot.ctx.account.journal.store.live()]
+    return [
+        entry
+        for entry in entries
+        if isinstance(entry, Entered) and entry.condition_id == it.market.condition_id
+    ]
 
 
 async def test_fills_while_we_were_dead_are_learnt(fast_clock: PatientClock) -> None:

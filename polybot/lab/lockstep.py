@@ -1,0 +1,115 @@
+"""A thread that runs only while the loop stands still: blocking clients in a simulation.
+
+The relayer's SDK is synchronous and lives in a worker thread. Threads have a time of their own, so
+a virtual clock would jump over what they do, and two runs of one seed would differ. Here the loop
+waits, without a pass, until the thread has come to its next HTTP request or to its end; the request
+is then made by the loop, over the network in memory, in virtual time. The code in the thread is the
+production's to the last line; only httpx's sync transport is ours.
+"""
+
+from __future__ import annotations
+
+import contextvars
+import queue
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any, TypeVar
+from unittest import mock
+
+import attrs
+import httpx
+import trio
+
+T = TypeVar("T")
+
+HOP_BY_HOP = ("transfer-encoding", "content-encoding", "connection")
+
+
+@attrs.define(eq=False)
+class _Call:
+    """One function in its thread. `asks` brings its requests and its end; `replies` goes back."""
+
+    asks: queue.Queue[httpx.Request | Callable[[], Any]] = attrs.field(factory=queue.Queue)
+    replies: queue.Queue[httpx.Response | Exception] = attrs.field(factory=queue.Queue)
+
+    def request(self, request: httpx.Request) -> httpx.Response:
+        """In the thread: hand a request to the loop, and wait."""
+        request.read()
+        self.asks.put(request)
+        reply = self.replies.get()
+        if isinstance(reply, Exception):
+            raise reply
+        return reply
+
+
+_here = threading.local()
+
+
+def _routed(_transport: httpx.HTTPTransport, request: httpx.Request) -> httpx.Response:
+    call: _Call | None = getattr(_here, "call", None)
+    if call is None:
+        raise RuntimeError("a blocking request outside the lockstep")
+    return call.request(request)
+
+
+@attrs.define(eq=False)
+class Lockstep:
+    """Stands in for `trio.to_thread.run_sync`. `http` carries the requests."""
+
+    http: httpx.AsyncClient
+
+    async def run_sync(self, work: Callable[..., T], *args: object, **_: object) -> T:
+        """Run `work` in a thread and return what it returns. Cancelled, the thread goes on to its
+        end, as an abandoned one does.
+        """
+        call, done = _Call(), trio.Event()
+        found: list[Callable[[], T]] = []
+
+        def thread() -> None:
+            _here.call = call
+            try:
+                result = work(*args)
+            except BaseException as error:  # noqa: BLE001 - raised again where it was called
+                failed = error
+                call.asks.put(lambda: _raise(failed))
+            else:
+                call.asks.put(lambda: result)
+
+        async def drive() -> None:
+            threading.Thread(target=thread, daemon=True).start()
+            while isinstance(asked := call.asks.get(), httpx.Request):
+                call.replies.put(await self._carry(asked))
+            found.append(asked)
+            done.set()
+
+        trio.lowlevel.spawn_system_task(drive, context=contextvars.copy_context())
+        await done.wait()
+        return found[0]()
+
+    async def _carry(self, request: httpx.Request) -> httpx.Response | Exception:
+        """The request over the loop's own client, within the time that the thread allows it."""
+        limits = request.extensions.get("timeout", {})
+        outgoing = self.http.build_request(
+            request.method, request.url, content=request.content, headers=request.headers
+        )
+        try:
+            with trio.fail_after(limits.get("read") or 30):
+                response = await self.http.send(outgoing)
+        except trio.TooSlowError:
+            return httpx.ReadTimeout("timed out", request=request)
+        except httpx.HTTPError as error:
+            return error
+        headers = [(k, v) for k, v in response.headers.multi_items() if k not in HOP_BY_HOP]
+        return httpx.Response(response.status_code, headers=headers, content=response.content)
+
+
+def _raise(error: BaseException) -> Any:
+    raise error
+
+
+@contextmanager
+def lockstep_only() -> Iterator[None]:
+    """While the body runs every sync httpx client of this process goes through a lockstep."""
+    with mock.patch.object(httpx.HTTPTransport, "handle_request", _routed):
+        yield

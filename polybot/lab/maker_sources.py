@@ -1,0 +1,79 @@
+"""Where a window's profit came from: what the crowd's own truth says of every fill.
+
+The yardstick is the true probability of Up as the window went on (`MarketOdds`), not a price of the
+book: a maker who is wrong together with the book learns nothing from the book. Ten seconds after a
+fill whoever knew something has been proven right; what comes later has a mean of zero over many
+windows if the truth is one. It nearly is: it takes returns for normal, and the world's have bursts
+and jumps, so favourites win a little more often than it says.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Protocol
+
+import attrs
+
+from polybot.exchange.model import BUY, UP
+
+AFTER_MS = 10_000
+
+
+class Filled(Protocol):
+    """What of a fill counts here; see `maker_account.Fill`."""
+
+    @property
+    def outcome(self) -> int: ...
+    @property
+    def side(self) -> str: ...
+    @property
+    def shares(self) -> int: ...
+    @property
+    def cash(self) -> int: ...
+    @property
+    def fee(self) -> int: ...
+    @property
+    def matched_ms(self) -> int: ...
+
+
+@attrs.define
+class Truth:
+    """The true probability of Up from `start_ms` on, noted every `step_ms`."""
+
+    start_ms: int
+    step_ms: int
+    up: list[float] = attrs.field(factory=list)
+
+    def at(self, at_ms: int, outcome: int) -> float:
+        """That of one outcome, as last noted by then. IndexError when nothing has been."""
+        index = min(max(0, (at_ms - self.start_ms) // self.step_ms), len(self.up) - 1)
+        return self.up[index] if outcome == UP else 1 - self.up[index]
+
+
+@attrs.frozen
+class Sources:
+    """The parts of a profit without its rebate, 10⁻⁶ dollars; they add up to it exactly.
+
+    `spread`: what fills were worth when they were matched, above what they cost; `adverse`: what
+    that lost within ten seconds; `fees` paid as a taker, below zero; `held`: from there to the end.
+    """
+
+    spread: int = 0
+    adverse: int = 0
+    fees: int = 0
+    held: int = 0
+
+
+def sources(fills: Sequence[Filled], truth: Truth, profit: int) -> Sources:
+    """Split a window's `profit` (rebate left out) by its fills."""
+    if not fills:
+        return Sources()
+    spread = adverse = fees = 0
+    for fill in fills:
+        shares = fill.shares if fill.side == BUY else -fill.shares
+        matched = truth.at(fill.matched_ms, fill.outcome)
+        after = truth.at(fill.matched_ms + AFTER_MS, fill.outcome)
+        spread += round(shares * matched) + fill.cash + fill.fee
+        adverse += round(shares * (after - matched))
+        fees -= fill.fee
+    return Sources(spread, adverse, fees, profit - spread - adverse - fees)

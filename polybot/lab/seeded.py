@@ -1,0 +1,20 @@
+"""Trio's order of tasks as a function of a seed (trio.md 8).
+
+The names are private: a test fails when they move, and nothing but simulations may rest on them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from unittest import mock
+
+from trio._core import _run
+
+
+@contextmanager
+def seeded_scheduler(seed: int) -> Iterator[None]:
+    """While the body runs, tasks that could run in any order run in this seed's."""
+    with mock.patch.object(_run, "_ALLOW_DETERMINISTIC_SCHEDULING", new=True):
+        _run._r.seed(seed)  # noqa: SLF001 - see above
+        yield

@@ -1,0 +1,172 @@
+"""What a seed means: how long, what goes wrong on the way, and how each life of the bot ends.
+
+Every part is drawn from a stream of its own, so that more of one does not move another. Faults are
+subsets with intensities (swarm testing, reliability.md 1.5): the venue's own come from the `storm`
+plan, those of links and of processes from here.
+"""
+
+from __future__ import annotations
+
+import enum
+import random
+
+import attrs
+
+from polybot.exchange.faults.plan import Plan, StormTerms, load
+
+WARM_UP_S = 60.0
+QUIET_S = 150.0  # at the end, without faults: then everything must have recovered
+PORTS = ("clob", "market_ws", "user_ws", "prices_ws", "binance_ws", "gamma", "relayer", "rpc")
+DELAYS_S = (0.0, 0.0, 0.01, 0.03, 0.1, 0.2)  # one way; half of all seeds have a quick link
+TROUBLES_PER_HOUR = (0, 6, 20, 60)
+DEATHS_PER_HOUR = 2.0
+
+
+class Harm(enum.Enum):
+    """What happens to the connections of a port."""
+
+    CUT = "cut"  # reset, once
+    HELD = "held"  # carry nothing for a while; both ends believe that all is well
+    REFUSED = "refused"  # cut, and none is taken for a while
+
+
+class End(enum.Enum):
+    """How a life of the bot ends."""
+
+    STOP = "stop"
+    KILL = "kill"
+
+
+@attrs.frozen
+class Trouble:
+    at_s: float
+    port: str
+    harm: Harm
+    for_s: float
+
+
+@attrs.frozen
+class Life:
+    """`down_s`: from its end until the next start."""
+
+    lasts_s: float
+    end: End
+    down_s: float
+
+
+@attrs.frozen
+class Case:
+    """One seed. `lives` are in order; the last is always stopped, `QUIET_S` after all faults."""
+
+    seed: int
+    length_s: float
+    lives: tuple[Life, ...]
+    troubles: tuple[Trouble, ...]
+    delays: tuple[tuple[str, float], ...]
+    sniped: float  # share of our orders that somebody takes on sight
+    plan: Plan
+
+    def text(self) -> str:
+        """All that was drawn, in a line for a report."""
+        ends = " ".join(f"{life.lasts_s:.0f}s-{life.end.value}" for life in self.lives)
+        harms = ", ".join(f"{t.harm.value} {t.port} {t.at_s:.0f}s" for t in self.troubles)
+        slow = ", ".join(f"{port} {delay:g}s" for port, delay in self.delays if delay)
+        return f"lives {ends}; links {harms or 'sound'}; delays {slow or 'none'}"
+
+
+PARTS = ("storm", "delays", "deaths", "sniper")
+
+
+@attrs.frozen
+class Keep:
+    """Which parts of a case are lived through: all of them, or what a failure needs.
+
+    `links`: numbers of the troubles, None for all.
+    """
+
+    storm: bool = True
+    delays: bool = True
+    deaths: bool = True
+    sniper: bool = True
+    links: tuple[int, ...] | None = None
+
+    def of(self, case: Case) -> Case:
+        links = range(len(case.troubles)) if self.links is None else self.links
+        return attrs.evolve(
+            case,
+            plan=case.plan if self.storm else Plan(),
+            delays=case.delays if self.delays else (),
+            lives=case.lives if self.deaths else (Life(case.length_s, End.STOP, 0.0),),
+            sniped=case.sniped if self.sniper else 0.0,
+            troubles=tuple(case.troubles[number] for number in links),
+        )
+
+    def without(self, part: str) -> Keep:
+        """The same without one of the `PARTS`."""
+        kept = {name: getattr(self, name) and name != part for name in PARTS}
+        return Keep(**kept, links=self.links)
+
+    def words(self) -> str:
+        """As the command line says it."""
+        said = [f"--no-{part}" for part in PARTS if not getattr(self, part)]
+        if self.links is not None:
+            said.append("--links " + (",".join(map(str, self.links)) or "none"))
+        return " ".join(said)
+
+
+def draw(seed: int, hours: float) -> Case:
+    """The case of a seed: the same for ever, for a given length."""
+    length_s = hours * 3600
+    return Case(
+        seed=seed,
+        length_s=length_s,
+        lives=_lives(random.Random(f"lives {seed}"), length_s),
+        troubles=_troubles(random.Random(f"links {seed}"), length_s),
+        delays=_delays(random.Random(f"delays {seed}")),
+        sniped=random.Random(f"crowd {seed}").uniform(0.05, 0.3),
+        plan=_plan(random.Random(f"plan {seed}")),
+    )
+
+
+def _lives(rng: random.Random, length_s: float) -> tuple[Life, ...]:
+    lives: list[Life] = []
+    left_s = length_s
+    while left_s > 0:
+        lasts_s = WARM_UP_S + rng.expovariate(DEATHS_PER_HOUR / 3600)
+        if lasts_s > left_s - WARM_UP_S:
+            break
+        end = rng.choice((End.STOP, End.KILL, End.KILL))
+        lives.append(Life(lasts_s, end, down_s=rng.uniform(20, 60)))
+        left_s -= lasts_s + lives[-1].down_s
+    return (*lives, Life(max(left_s, WARM_UP_S), End.STOP, 0.0))
+
+
+def _troubles(rng: random.Random, length_s: float) -> tuple[Trouble, ...]:
+    per_hour = rng.choice(TROUBLES_PER_HOUR)
+    found: list[Trouble] = []
+    at_s = WARM_UP_S
+    while per_hour and (at_s := at_s + rng.expovariate(per_hour / 3600)) < length_s:
+        harm = rng.choice(list(Harm))
+        for_s = 0.0 if harm is Harm.CUT else rng.uniform(0.5, 30)
+        found.append(Trouble(at_s, rng.choice(PORTS), harm, for_s))
+    return tuple(found)
+
+
+def _delays(rng: random.Random) -> tuple[tuple[str, float], ...]:
+    return tuple((port, rng.choice(DELAYS_S)) for port in PORTS)
+
+
+def _plan(rng: random.Random) -> Plan:
+    """Half of all seeds are storms; the others meet one family of faults all the time."""
+    name = rng.choice(("storm", "storm", "storm", "orders", "settlement", "feeds"))
+    return attrs.evolve(load(name), storm=_storm(rng) if name == "storm" else None)
+
+
+def _storm(rng: random.Random) -> StormTerms:
+    return StormTerms(
+        warm_up_s=int(WARM_UP_S),
+        round_s=rng.choice((60, 90, 120)),
+        quiet_s=rng.choice((30, 90)),
+        fewest=rng.choice((0, 2)),
+        most=rng.choice((2, 4, 8)),
+    )

@@ -1,0 +1,167 @@
+"""What must never happen, judged by the venue's own books and not by the bot's (reliability.md 3).
+
+The watch hears every event of the exchange's engine in the step in which it happens. The names of
+the rules are those of the reference.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable
+
+import attrs
+
+from polybot.config import Config
+from polybot.exchange.model import BUY, Event, Kind, Order, OrderEvent, Traded
+from polybot.exchange.server import Exchange
+
+ONE = 10_000
+VIOLATIONS_MOST = 20
+ORPHANED_MOST_S = 25.0  # the reconciler's cadence and a little
+TWINS_MOST_S = 8.0  # a cancel that was lost is repeated within this time
+BLIND_MOST_S = 12.0  # a silent stream is noticed after nine seconds, a request takes some more
+
+
+@attrs.frozen
+class Violation:
+    """`at_s`: seconds of the run."""
+
+    rule: str
+    at_s: float
+    what: str
+
+    def __str__(self) -> str:
+        return f"{self.rule} at {self.at_s:.3f} s: {self.what}"
+
+
+@attrs.define(eq=False)
+class Watch:
+    """One run's judge. `blind_since` tells since when the bot cannot have heard its fills, by the
+    run's clock; infinity: it hears. `known` are the ids of the orders that it holds for possible,
+    None while it has just started or is dead.
+    """
+
+    exchange: Exchange
+    config: Config
+    blind_since: Callable[[], float]
+    now_s: Callable[[], float]
+    known: Callable[[], set[str] | None]
+    violations: list[Violation] = attrs.field(factory=list)
+    seen: Counter[str] = attrs.field(factory=Counter)
+    _live: dict[str, Order] = attrs.field(factory=dict)
+    _unwanted: set[str] = attrs.field(factory=set)  # a cancel for it has left the bot
+    _orphans: dict[str, float] = attrs.field(factory=dict)
+    _twins: list[tuple[float, Order, Order]] = attrs.field(factory=list)
+
+    @property
+    def address(self) -> str:
+        return self.exchange.demo_wallets.deposit
+
+    def break_(self, rule: str, what: str) -> None:
+        if len(self.violations) < VIOLATIONS_MOST:
+            self.violations.append(Violation(rule, self.now_s(), what))
+
+    def hear(self, event: Event) -> None:
+        if isinstance(event, OrderEvent) and event.order.account == self.address:
+            self.seen[event.kind] += 1
+            if event.kind == "PLACEMENT":
+                self._placed(event.order, event.at_ms)
+            elif event.kind == "CANCELLATION" or not event.order.remaining:
+                self._live.pop(event.order.id, None)
+        elif isinstance(event, Traded):
+            ours = [fill for fill in event.trade.makers if fill.order.account == self.address]
+            if ours or event.trade.taker.account == self.address:
+                self.seen["TRADE"] += 1
+                self._traded(event)
+
+    def _placed(self, order: Order, at_ms: int) -> None:
+        self._in_its_window(order, at_ms)
+        self._once(order)
+        self._pairs(order)
+        self._hearing(order)
+        if order.kind in (Kind.GTC, Kind.GTD):
+            self._live[order.id] = order
+
+    def _in_its_window(self, order: Order, at_ms: int) -> None:
+        """S1: an order that the venue takes after the cutoff was sent by nobody who saw a clock.
+        What was under way when the cutoff came has the length of one request.
+        """
+        left_ms = order.market.end_ms - at_ms
+        last_ms = int(self.config.quote.cutoff_twap_s * 1000)
+        late_ms = int(self.config.orders.post_timeout_s * 1000)
+        if left_ms < last_ms - late_ms:
+            self.break_("S1", f"{name(order)} {left_ms / 1000:.1f} s before the end")
+
+    def sent(self, stream: str, body: bytes) -> None:
+        """What the bot has put on the wire: only which of its orders it wants to be gone counts."""
+        if stream == "rest clob" and body.startswith(b"DELETE "):
+            everything = body.startswith((b"DELETE /cancel-all", b"DELETE /cancel-market"))
+            self._unwanted |= {key for key in self._live if everything or key.encode() in body}
+
+    def _once(self, order: Order) -> None:
+        """S3: nothing asks for the same bid twice. A bid that is on its way out may be replaced by
+        its like, and that overtakes the cancel; then both must not last.
+        """
+        if order.kind not in (Kind.GTC, Kind.GTD):
+            return
+        for twin in self._live.values():
+            if _same(twin, order):
+                self._twins.append((self.now_s(), twin, order))
+                if twin.id not in self._unwanted:
+                    self.break_("S3", f"{name(order)} again, and {twin.id[:10]} was to stay")
+
+    def look(self) -> None:
+        """Judge what needs time to be judged; to be called now and then."""
+        late = self.now_s() - TWINS_MOST_S
+        for since_s, one, other in self._twins:
+            if since_s < late and one.id in self._live and other.id in self._live:
+                self.break_("S3", f"{name(one)} rests twice")
+        self._twins = [twins for twins in self._twins if twins[0] >= late]
+        self._look_for_orphans()
+
+    def _look_for_orphans(self) -> None:
+        """S4: whatever rests is known to be possible, or soon found out."""
+        known = self.known()
+        orphans = {} if known is None else {o.id: o for o in self.live() if o.id not in known}
+        now_s = self.now_s()
+        self._orphans = {key: self._orphans.get(key, now_s) for key in orphans}
+        for key, since_s in self._orphans.items():
+            if now_s - since_s > ORPHANED_MOST_S:
+                self.break_("S4", f"{name(orphans[key])} rests unknown since {since_s:.1f} s")
+
+    def _pairs(self, order: Order) -> None:
+        """S24: no two bids that would match each other."""
+        for other in self._live.values():
+            crosses = other.market is order.market and other.token != order.token
+            if crosses and other.side == order.side == BUY and other.price + order.price >= ONE:
+                self.break_("S24", f"{name(order)} beside {name(other)}")
+
+    def _hearing(self, order: Order) -> None:
+        """S9: no order of somebody who has not heard of his fills for longer than it takes to
+        notice.
+        """
+        blind_s = self.now_s() - self.blind_since()
+        if blind_s > BLIND_MOST_S:
+            self.break_("S9", f"{name(order)} after {blind_s:.1f} s without a user stream")
+
+    def _traded(self, event: Traded) -> None:
+        """S7: whatever fills, one market's position stays within its limit."""
+        market, accounts = event.trade.market, self.exchange.engine.accounts
+        up, down = (accounts.shares(self.address, token) for token in market.tokens)
+        most = self.config.risk.max_net_shares * 1_000_000
+        if abs(up - down) > most:
+            self.break_("S7", f"{market.slug}: {(up - down) / 1e6:+.2f} shares net")
+
+    def live(self) -> list[Order]:
+        """What the venue itself says rests."""
+        owner = self.exchange.wallet.api_key
+        return self.exchange.engine.live_orders(owner) + self.exchange.engine.held_orders(owner)
+
+
+def _same(one: Order, other: Order) -> bool:
+    return (one.token, one.side, one.price) == (other.token, other.side, other.price)
+
+
+def name(order: Order) -> str:
+    price = order.price / ONE
+    return f"{order.side} {order.size / 1e6:g} at {price:g} in {order.market.slug}"

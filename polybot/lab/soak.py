@@ -1,0 +1,187 @@
+"""`python -m polybot soak --seeds 1-500 --hours 1`: a simulation that hunts for our own bugs.
+
+Each seed is lived through twice, and must be the same to the last byte; what breaks a rule is told
+with its last events, made smaller – faults are left out as long as it still breaks – and repeated
+by the one command that is printed. Ends with 1 when anything was found.
+"""
+
+from __future__ import annotations
+
+import argparse
+import shutil
+import subprocess
+import sys
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
+from pathlib import Path
+
+import attrs
+
+from polybot.lab.shares import each_of
+from polybot.lab.simulation import Outcome, simulate
+from polybot.lab.simulation_case import PARTS, Keep, draw
+
+# What a large run must have reached at least once, or it has not tried what it is for.
+REACHED = ("PLACEMENT", "CANCELLATION", "TRADE", "stop", "kill", "link cut", "link held")
+
+
+@attrs.frozen
+class Task:
+    """One seed to be lived through: how long, with what, and whether once more."""
+
+    seed: int
+    hours: float
+    keep: Keep = Keep()
+    twice: bool = True
+
+
+@attrs.frozen
+class Found:
+    """A seed's outcome; `differs`: the second time was not the first."""
+
+    outcome: Outcome
+    differs: bool = False
+
+    @property
+    def sound(self) -> bool:
+        return not (self.differs or self.outcome.violations)
+
+
+def live(task: Task) -> Found:
+    """One seed, once or twice."""
+    case = task.keep.of(draw(task.seed, task.hours))
+    outcome = simulate(case)
+    again = simulate(case) if task.twice else outcome
+    return Found(outcome, outcome.hash != again.hash)
+
+
+def main(argv: Sequence[str]) -> int:
+    said = _parser().parse_args(argv)
+    keep = Keep(said.storm, said.delays, said.deaths, said.sniper, said.links)
+    tasks = [Task(seed, said.hours, keep, twice=not said.once) for seed in said.seeds]
+    done: list[Found] = []
+    for found in each_of(live, tasks):
+        done.append(found)
+        sys.stderr.write(f"{len(done)} of {len(tasks)}: {line(found)}\n")
+    sys.stdout.write("\n".join(report(done)) + "\n")
+    failed = [found for found in done if not found.sound]
+    for found in failed[:1]:
+        sys.stdout.write("\n".join(story(found, said.hours, keep)) + "\n")
+    return 1 if failed else 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="polybot soak", description="Hunt for our own bugs.", allow_abbrev=False
+    )
+    parser.add_argument("--seeds", type=_seeds, default=range(1, 21), help="17, or 1-500 (1-20)")
+    parser.add_argument("--hours", type=float, default=1.0, help="of the venue, each seed (1)")
+    parser.add_argument("--once", action="store_true", help="leave out the second run of each")
+    for part in PARTS:
+        parser.add_argument(f"--no-{part}", dest=part, action="store_false")
+    parser.add_argument("--links", type=_numbers, metavar="N,N|none", help="only these troubles")
+    return parser
+
+
+def _seeds(text: str) -> range:
+    first, _, last = text.partition("-")
+    try:
+        return range(int(first), int(last or first) + 1)
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"expected 17 or 1-500, was {text!r}") from None
+
+
+def _numbers(text: str) -> tuple[int, ...]:
+    try:
+        return () if text == "none" else tuple(map(int, text.split(",")))
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"expected numbers or none, was {text!r}") from None
+
+
+# --- the report -----------------------------------------------------------------------------------
+
+
+def line(found: Found) -> str:
+    outcome = found.outcome
+    verdict = "; ".join(map(str, outcome.violations[:3])) or "sound"
+    if found.differs:
+        verdict = f"NOT THE SAME TWICE; {verdict}"
+    return (
+        f"seed {outcome.seed} {outcome.hash[:12]}: {outcome.seconds:.0f} s, "
+        f"{outcome.seen.get('PLACEMENT', 0)} orders, {outcome.seen.get('TRADE', 0)} trades, "
+        f"{sum(outcome.struck.values())} faults struck, {outcome.seen.get('kill', 0)} kills: "
+        f"{verdict}"
+    )
+
+
+def report(done: Sequence[Found]) -> Iterator[str]:
+    """What all seeds together have been through, and what was found."""
+    seen: Counter[str] = sum((Counter(f.outcome.seen) for f in done), Counter())
+    struck: Counter[str] = sum((Counter(f.outcome.struck) for f in done), Counter())
+    hours = sum(found.outcome.seconds for found in done) / 3600
+    yield f"{len(done)} seeds, {hours:.1f} market-hours, {struck.total()} faults of the venue"
+    yield "  " + ", ".join(f"{name} {count}" for name, count in seen.most_common())
+    yield "  " + ", ".join(f"{name} {count}" for name, count in struck.most_common())
+    if missing := [name for name in REACHED if not seen[name]]:
+        yield f"  never reached: {', '.join(missing)}"
+    rules = Counter(v.rule for found in done for v in found.outcome.violations)
+    differed = sum(found.differs for found in done)
+    yield f"  violations: {dict(rules) or 'none'}; runs that differed: {differed}"
+
+
+def story(found: Found, hours: float, keep: Keep) -> Iterator[str]:
+    """The first failure, whole and then made smaller."""
+    outcome = found.outcome
+    yield ""
+    yield f"seed {outcome.seed}, commit {commit()}"
+    yield "with " + keep.of(draw(outcome.seed, hours)).text()
+    if not outcome.violations:
+        yield f"the second run differed: python -m polybot soak --seeds {outcome.seed}"
+        return
+    yield f"first: {outcome.violations[0]}"
+    yield "the last events before the end:"
+    yield from (f"  {event}" for event in outcome.last)
+    rule = outcome.violations[0].rule
+    small = shrink(
+        keep, len(draw(outcome.seed, hours).troubles), partial(_breaks, found, hours, rule)
+    )
+    words = f"--seeds {outcome.seed} --hours {hours:g} --once {small.words()}".rstrip()
+    yield f"smallest that still breaks {rule}: python -m polybot soak {words}"
+
+
+def _breaks(found: Found, hours: float, rule: str, keep: Keep) -> bool:
+    again = live(Task(found.outcome.seed, hours, keep, twice=False)).outcome
+    return any(violation.rule == rule for violation in again.violations)
+
+
+def shrink(keep: Keep, links: int, breaks: Callable[[Keep], bool]) -> Keep:
+    """Leave out whole parts, then troubles by halves, as long as it still breaks."""
+    for part in PARTS:
+        smaller = keep.without(part)
+        if smaller != keep and breaks(smaller):
+            keep = smaller
+    left = tuple(range(links)) if keep.links is None else keep.links
+    size = len(left)
+    while size:
+        for begin in range(0, len(left), size):
+            fewer = left[:begin] + left[begin + size :]
+            if breaks(attrs.evolve(keep, links=fewer)):
+                left, keep = fewer, attrs.evolve(keep, links=fewer)
+                break
+        else:
+            size //= 2
+        size = min(size, len(left))
+    return keep
+
+
+def commit() -> str:
+    """The commit of this checkout, "?" where there is none."""
+    git = shutil.which("git")
+    if git is None:
+        return "?"
+    done = subprocess.run(  # noqa: S603 - git itself
+        [git, "rev-parse", "--short", "HEAD"],
+        cwd=Path(__file__).parent, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    return done.stdout.strip() or "?"
