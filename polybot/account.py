@@ -21,7 +21,7 @@ from polybot.domain.market import Outcome
 from polybot.domain.orders import OrderSeen, PrivateEvent, TradeSeen
 from polybot.execution.reconcile import OurOrder
 from polybot.health import Health
-from polybot.journal.entries import Entry, Told
+from polybot.journal.entries import Entry, Moved, Told
 from polybot.journal.recovery import apply
 from polybot.journal.store import JournalFailed
 from polybot.journal.writer import Journal
@@ -56,6 +56,10 @@ class Account:
     routes: dict[str, Route] = attrs.field(factory=dict)  # by condition id
     reserved: dict[str, int] = attrs.field(factory=dict)  # dollars open orders may spend, by market
     bids: dict[str, OpenBids] = attrs.field(factory=dict)  # the part of it known by outcome
+    # Shares that asks may sell, by who answers for these and then by token.
+    pledges: dict[str, dict[str, int]] = attrs.field(factory=dict)
+    claims: dict[str, int] = attrs.field(factory=dict)  # pairs that merges want or are under way
+    unmergeable: dict[str, str] = attrs.field(factory=dict)  # markets whose pairs cannot be merged
     day_loss: int = 0  # dollars, by the loss watch: what today has cost so far, 0 or more
     changed: dict[str, Bell] = attrs.field(factory=dict)  # rung when a market's holdings change
     # Markets with a merge, split or redemption under way: their balances are in motion.
@@ -91,6 +95,8 @@ class Account:
         self._placed_in.discard(condition_id)
         self.reserved.pop(condition_id, None)
         self.bids.pop(condition_id, None)
+        for kept in (self.pledges, self.claims, self.unmergeable):
+            kept.pop(condition_id, None)
         self.changed.pop(condition_id, None)
 
     # --- facts in ------------------------------------------------------------------------
@@ -138,6 +144,8 @@ class Account:
                 self._take(fact, now_ms)
 
     def _take(self, fact: Entry, now_ms: int) -> None:
+        if isinstance(fact, Moved) and fact.step == "done":
+            self.claims.pop(fact.condition_id, None)  # in the step in which its shares go
         if apply(self.ledger, fact, now_ms):
             bell = self.changed.get(getattr(fact, "condition_id", ""))
             if bell is not None:
@@ -158,7 +166,8 @@ class Account:
 
     def standing(self, condition_id: str) -> Standing:
         """Where the wallet stands, seen from one market's desk. What is promised and not known by
-        outcome – trades that lag, orders in doubt elsewhere – may be lost whole.
+        outcome – trades that lag, orders in doubt elsewhere – may be lost whole; what sales bring
+        is no cash before it is confirmed.
         """
         books = self.ledger.books
         others = [
@@ -169,21 +178,42 @@ class Account:
         reserved = sum(usd for market, usd in self.reserved.items() if market != condition_id)
         loose = reserved - sum(exposure.bids.total for _, exposure in others)
         here = books.get(condition_id)
+        up, down = (self.sellable(condition_id, outcome) for outcome in Outcome)
         return Standing(
-            free_cash=self.ledger.cash - reserved,
+            free_cash=self.ledger.cash - self.ledger.promised - reserved,
             equity=self.ledger.equity,
             held=self._exposure(here) if here is not None else Exposure(),
             others=elsewhere(others, cluster_of(here.market.series) if here else "", max(0, loose)),
             day_loss=self.day_loss,
+            sellable_up=up,
+            sellable_down=down,
         )
 
+    def pledged(self, token: str, besides: str = "") -> int:
+        """Shares of a token that asks may sell, those of one desk left out where it is named."""
+        others = (shares for who, shares in self.pledges.items() if who != besides)
+        return sum(shares.get(token, 0) for shares in others)
+
+    def sellable(self, condition_id: str, outcome: Outcome) -> int:
+        """Shares that one market's asks may offer, all of them together: confirmed, claimed by no
+        merge, and bound by no order that its desk does not know (S8).
+        """
+        books = self.ledger.books.get(condition_id)
+        if books is None or books.up_payout is not None:
+            return 0
+        claimed = self.claims.get(condition_id, 0)
+        adrift = self.pledged(books.market.token(outcome), besides=condition_id)
+        return max(0, books.shares(outcome, final=True) - claimed - adrift)
+
     def _exposure(self, books: MarketBooks, market: str = "") -> Exposure:
-        """A market's holdings, with its open bids where it is named."""
-        held, up, down = books.holdings(), Outcome.UP, Outcome.DOWN
+        """A market's holdings, with its open orders where it is named."""
+        held, sales, up, down = books.holdings(), books.sales(), Outcome.UP, Outcome.DOWN
         return Exposure(
             max(0, books.cost(up)),
             max(0, books.cost(down)),
             max(0, held.up),
             max(0, held.down),
             self.bids.get(market, OpenBids()),
+            back_up=max(0, sales.cost_up),
+            back_down=max(0, sales.cost_down),
         )

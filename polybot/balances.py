@@ -14,7 +14,7 @@ from loguru import logger
 
 from polybot.account import Account
 from polybot.clock import Clock
-from polybot.domain.accounts import Account as LedgerAccount, Kind as AccountKind
+from polybot.domain.accounts import Kind as AccountKind
 from polybot.domain.halts import Halt
 from polybot.domain.market import Outcome
 from polybot.domain.orders import Failure
@@ -69,12 +69,11 @@ class Balances:
         """What may be judged: nothing of a market with an operation under way, and no cash then."""
         ledger, moving = self.account.ledger, self.account.moving
         if not moving:
-            final = ledger.accounts[LedgerAccount(AccountKind.CASH)]
-            yield Belief(Kind.CASH, CASH, final, ledger.cash)
+            yield Belief(Kind.CASH, CASH, *ledger.spread(AccountKind.CASH), ledger.cash)
         for key, books in ledger.books.items():
             if key in moving or not books.trades:
                 continue
             for outcome in Outcome:
                 token = books.market.token(outcome)
-                final, total = books.shares(outcome, final=True), books.shares(outcome)
-                yield Belief(Kind.SHARES, token, final, total, key)
+                least, most = ledger.spread(AccountKind.SHARES, key, token)
+                yield Belief(Kind.SHARES, token, least, most, books.shares(outcome), key)

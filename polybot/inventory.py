@@ -21,7 +21,7 @@ from loguru import logger
 
 from polybot.context import Context
 from polybot.domain.halts import Halt
-from polybot.domain.market import Market
+from polybot.domain.market import Market, Outcome
 from polybot.domain.orders import Failure
 from polybot.domain.units import amount_text
 from polybot.execution.inventory import (
@@ -48,6 +48,7 @@ ROUND_S = 2.0
 RESULT_POLL_S = 5.0  # how often Gamma is asked about an ended market
 QUIET_AFTER_END_S = 10.0  # late trades of the last second are told by then
 GAMMA_LATE_S = 600.0  # after so long the chain is asked without it
+FAILED = "its last merge failed"
 WEARY_AFTER = 3  # failures of a market's operations in a row
 
 
@@ -96,6 +97,7 @@ class Inventory:
             found.left.append(asked)
             self.ctx.account.moving.add(asked.condition_id)
             found.evidence = found.evidence or asked.evidence
+        self._claim(Plan())
 
     async def resolve(self) -> bool:
         """Look once what became of everything under way; True when the end of all is known."""
@@ -124,32 +126,52 @@ class Inventory:
     # --- what is due -------------------------------------------------------------------------
 
     async def _act(self) -> None:
-        if self.way is None or self.ctx.stopping:
-            return
-        decided = await self._decide(self.way)
-        self.waits = dict(decided.waits)
-        if decided.operations:
-            await self._send(self.way, decided.operations)
+        if self.way is None:
+            self._tell_unmergeable(self.why)
+        elif not self.ctx.stopping:
+            decided = await self._decide(self.way)
+            self.waits = dict(decided.waits)
+            if decided.operations:
+                await self._send(self.way, decided.operations)
 
     async def _decide(self, way: Way) -> Plan:
-        ctx, now_ms = self.ctx, self.ctx.clock.now_ms()
-        ledger = ctx.account.ledger
-        obstacle = self.budget.obstacle(now_ms) or self._queue(now_ms)
-        capital = Capital(ledger.equity, ledger.cash - sum(ctx.account.reserved.values()))
+        """What to ask for now, claimed before anything is awaited: no ask takes it any more."""
+        account, now_ms = self.ctx.account, self.ctx.clock.now_ms()
+        ledger = account.ledger
+        free = ledger.cash - ledger.promised - sum(account.reserved.values())
+        capital = Capital(ledger.equity, free)
         busy = frozenset(one.condition_id for flight in self.in_flight for one in flight.left)
         places = [self._place(market, now_ms) for market in self.watched.values()]
 
         def decided(obstacle: str | None) -> Plan:
             return plan(
                 self.params, places, capital, busy=busy, setbacks=self.setbacks,
-                obstacle=obstacle, batches=way.batches, now_ms=now_ms,
+                obstacle=obstacle, batches=way.batches, now_ms=now_ms, queue=self._queue(now_ms),
             )  # fmt: skip
 
-        first = decided(obstacle)
-        if not first.operations:
-            return first
-        obstacle = await way.obstacle()
-        return first if obstacle is None else decided(obstacle)
+        paused = self.budget.obstacle(now_ms)
+        found = decided(paused)
+        self._claim(found)
+        if found.operations or found.claims:
+            paused = await way.obstacle()
+            if paused is not None:
+                found = decided(paused)
+                self._claim(found)
+        self._tell_unmergeable(paused)
+        return found
+
+    def _claim(self, found: Plan) -> None:
+        """What merges want, and those under way, no ask may sell."""
+        under_way = (one for flight in self.in_flight for one in flight.left)
+        merging = {one.condition_id: one.shares for one in under_way if one.kind == "merge"}
+        self.ctx.account.claims = dict(found.claims) | merging
+
+    def _tell_unmergeable(self, why: str | None) -> None:
+        """For the quotes: where a pair that is bought now would not be a dollar soon."""
+        now_ms = self.ctx.clock.now_ms()
+        failed = {key: FAILED for key in self.watched if self.setbacks.waits(key, now_ms)}
+        everywhere = dict.fromkeys(self.watched, why) if why is not None else {}
+        self.ctx.account.unmergeable = failed | everywhere
 
     def _queue(self, now_ms: int) -> str | None:
         """A wallet does one thing at a time; what is lost must not stop the others for ever."""
@@ -158,13 +180,16 @@ class Inventory:
 
     def _place(self, market: Market, now_ms: int) -> Place:
         books = self.ctx.account.ledger.books[market.condition_id]
+        up, down = (self.ctx.account.pledged(market.token(outcome)) for outcome in Outcome)
         return Place(
             market.condition_id,
             books.holdings(),
             None if market.condition_id in self.conflicts else books.up_payout,
             open=now_ms < market.end_ms,
-            settled=not books.unsettled(),
+            settled=not (books.unsettled() or up or down),
             fresh=not books.transactions,
+            pledged_up=up,
+            pledged_down=down,
         )
 
     # --- asking ------------------------------------------------------------------------------
@@ -343,6 +368,7 @@ class Inventory:
     def _failed(self, flight: InFlight, one: Moved, why: str) -> None:
         self._over(flight, one)
         self.ctx.account.moving.discard(one.condition_id)
+        self.ctx.account.claims.pop(one.condition_id, None)
         self.ctx.account.journal.note(attrs.evolve(one, step="failed", evidence=why))
         slug = self.ctx.account.ledger.books[one.condition_id].market.slug
         count = self.setbacks.failed(one.condition_id, self.ctx.clock.now_ms())

@@ -19,6 +19,7 @@ from loguru import logger
 from polybot.account import Account, Route
 from polybot.clock import Clock
 from polybot.domain.halts import Halt
+from polybot.domain.market import Outcome
 from polybot.domain.orders import (
     CancelResult,
     Failure,
@@ -30,10 +31,11 @@ from polybot.domain.orders import (
     SignedOrder,
     Unknown,
 )
-from polybot.execution.desk import Action, Cancel, Desired, Desk, Post
+from polybot.execution.desk import Action, Cancel, Desk, Post, Refresh
 from polybot.execution.doubts import LookUp, Survey, Surveyed
 from polybot.execution.reconcile import OurOrder
 from polybot.execution.table import OVERFILLED, Tracked
+from polybot.execution.wish import Desired
 from polybot.health import Fault
 from polybot.journal.entries import Answered, Ended, Intent
 from polybot.journal.store import JournalFailed
@@ -167,9 +169,13 @@ class OrdersTask:
             self._drain()
 
     def _publish(self) -> None:
-        """Tell the other markets what ours may still spend, in the same step as it was decided."""
-        self.account.reserved[self.condition_id] = self.desk.reserved
-        self.account.bids[self.condition_id] = self.desk.bids
+        """Tell the other markets what ours may still spend, and who merges what it may still sell,
+        in the same step as it was decided.
+        """
+        key, market = self.condition_id, self.desk.market
+        self.account.reserved[key] = self.desk.reserved
+        self.account.bids[key] = self.desk.bids
+        self.account.pledges[key] = {market.token(o): self.desk.pledged(o) for o in Outcome}
 
     def _drain(self) -> None:
         while True:
@@ -244,7 +250,7 @@ class OrdersTask:
         if answer is not None:
             self._put(answer)
 
-    async def _ask(self, action: Action | CancelMarket) -> Message:
+    async def _ask(self, action: Action | CancelMarket) -> Message | None:
         match action:
             case Post(orders):
                 if not await self._may_leave(orders):
@@ -256,6 +262,9 @@ class OrdersTask:
                 return LookedUp(order_id, await self.client.order(order_id))
             case Survey(since_ms):
                 return await self._survey(since_ms)
+            case Refresh(token):
+                await self.client.refresh(token)
+                return None
             case CancelMarket():
                 answer = await self.client.cancel_market(self.condition_id)
                 ids = tuple(tracked.id for tracked in self.desk.table.open())
@@ -307,18 +316,23 @@ class OrdersTask:
                 await trio.sleep(FLATTEN_PAUSE_S)
         self.account.reserved[self.condition_id] = 0
         self.account.bids.pop(self.condition_id, None)
+        self.account.pledges.pop(self.condition_id, None)
 
     def _anything_open(self) -> bool:
         return len(self.desk.table.open()) > 0
 
     async def _cancel_round(self) -> None:
         """All of the market first, then what the desk still doubts, one by one."""
-        self._apply(await self._ask(CancelMarket()))
-        self._drain()
+        await self._ask_and_apply(CancelMarket())
         standing = self.account.standing(self.condition_id)
         for action in self.desk.act(self.clock.now_ms(), standing):
-            self._apply(await self._ask(action))
-            self._drain()
+            await self._ask_and_apply(action)
+
+    async def _ask_and_apply(self, action: Action | CancelMarket) -> None:
+        answer = await self._ask(action)
+        if answer is not None:
+            self._apply(answer)
+        self._drain()
 
 
 def intent_of(signed: SignedOrder) -> Intent:

@@ -21,19 +21,20 @@ from polybot.domain.market import Market, Outcome, Side
 from polybot.domain.market_states import MarketState
 from polybot.domain.orders import NewOrder, TimeInForce
 from polybot.domain.units import ONE, SHARE
-from polybot.execution.desk import Desired
 from polybot.execution.lifecycle import State
 from polybot.execution.params import OrderParams
+from polybot.execution.wish import Desired
 from polybot.health import Fault
 from polybot.market_feed import MarketFeed
 from polybot.market_times import cutoff_ms
 from polybot.orders_task import OrdersTask
 from polybot.pricing.fair import Fair, NoFair, WhyNoFair
+from polybot.quoting.asks import NEVER, too_late
 from polybot.quoting.books import market_now
 from polybot.quoting.completion import Take
 from polybot.quoting.decide import decide
 from polybot.quoting.ladder import grid_floor
-from polybot.quoting.model import BookView, Decision, Quote, QuoteInputs
+from polybot.quoting.model import BookView, Decision, Quote, QuoteInputs, Stock
 from polybot.quoting.params import QuoteParams
 from polybot.risk.timetable import Known, MarketMachine
 from polybot.scoring_watch import ScoringWatch
@@ -185,6 +186,7 @@ class QuoteTask:
             advice=advice,
             book_age_s=max(0, now_ms - max(map(self.feed.book.stamp_ms, Outcome))) / 1000,
             apart_since_ms=self.decision.apart_since_ms,
+            stock=self._stock(held, now_ms),
             net_confirmed=held.up_confirmed - held.down_confirmed,
             # Only a completion asks, and the answer takes a look at every order of the window.
             taking=self.machine.state is MarketState.REDUCE and self.orders.desk.taking,
@@ -193,6 +195,20 @@ class QuoteTask:
             unscored=() if self.scoring is None else self.scoring.unscored,
             reward_refused=self._reward_refused(now_ms),
             rewarded=self.decision.rewards is not None,
+        )
+
+    def _stock(self, held: Holdings, now_ms: int) -> Stock | None:
+        """What might be sold. Most of the time nothing is held, and nothing need be looked up."""
+        if self.ctx.config.quote.sell_held == NEVER or not (held.up or held.down):
+            return None
+        account, key = self.ctx.account, self.market.condition_id
+        return Stock(
+            held.up,
+            held.down,
+            account.standing(key),
+            self.ctx.config.risk,
+            account.unmergeable.get(key) or too_late(self.machine.table, now_ms),
+            any(tracked.order.selling for tracked in self.orders.desk.table.open()),
         )
 
     def _reward_refused(self, now_ms: int) -> bool:
@@ -217,16 +233,17 @@ class QuoteTask:
         return BookView(tuple(book.levels(Side.BUY, levels)), tuple(book.levels(Side.SELL, levels)))
 
     def _own(self) -> dict[tuple[Outcome, int], int]:
+        """What rests of ours, as bids: the books show an ask where its bid would be."""
         own: dict[tuple[Outcome, int], int] = {}
         for tracked in self.orders.desk.table.open():
             if tracked.state is State.LIVE or tracked.state is State.CANCELLING:
-                key = (tracked.order.outcome, tracked.order.price)
+                key = (tracked.order.toward, tracked.order.bid_price)
                 own[key] = own.get(key, 0) + tracked.remaining
         return own
 
     def _live_sides(self) -> set[Outcome]:
         table = self.orders.desk.table
-        return {t.order.outcome for t in table.open() if t.state is State.LIVE}
+        return {t.order.toward for t in table.open() if t.state is State.LIVE}
 
     # --- for the operator ---------------------------------------------------------------------
 
@@ -336,12 +353,13 @@ def _order(
     expires_s = last_ms // 1000 + GTD_EARLY_S.value
     reachable = expires_s * 1000 >= now_ms + (GTD_LEAD_S.value + 5) * 1000
     tif = TimeInForce.GTD if reachable else TimeInForce.GTC
-    outcome, price, size, level = quote
-    stands = was is not None and was.market is market and was.tif is tif
-    if was is not None and stands and (was.outcome, was.price, was.size, was.level) == quote:
-        return was
+    outcome, price, size, level, side = quote
+    if was is not None and was.market is market and was.tif is tif:
+        same = (was.outcome, was.price, was.size, was.level, was.side) == quote
+        if same:
+            return was
     expires_s = expires_s if reachable else 0
-    return NewOrder(market, outcome, Side.BUY, price, size, tif, expires_s=expires_s, level=level)
+    return NewOrder(market, outcome, side, price, size, tif, expires_s=expires_s, level=level)
 
 
 def taking_order(market: Market, take: Take) -> NewOrder:

@@ -7,6 +7,7 @@ logged and in the summary. Nothing is decided on one absent read.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Awaitable, Callable, Sequence
 
 import attrs
@@ -17,8 +18,9 @@ from polybot.account import Account, Route
 from polybot.balances import Balances
 from polybot.clock import Clock
 from polybot.domain.halts import Halt
-from polybot.domain.orders import Failure, OrderRow, OrderSeen
-from polybot.domain.units import notional
+from polybot.domain.market import Side
+from polybot.domain.orders import Failure, OrderRow, OrderSeen, as_bid
+from polybot.domain.units import ONE, notional
 from polybot.execution.reconcile import Difference, Kind, OurOrder, order_differences
 from polybot.health import Health
 from polybot.heartbeat import Heartbeat
@@ -36,6 +38,16 @@ AWAY_PAUSE_S = 1.0  # between cancel-alls to an engine that says it takes none
 EDGE_S = 60  # a request held back at the edge has appeared by then, or never will (F18: 30 s)
 # Exposure that no desk counts: until their end is proven, and until the venue shows them no more.
 DOUBTFUL, LATE = "orders of an earlier run", "late orders"
+
+
+@attrs.frozen
+class _Adrift:
+    """An order that no desk knows: what is left of it, and its price as a bid."""
+
+    token: str
+    side: Side
+    bid_price: int
+    left: int
 
 
 @attrs.define
@@ -159,10 +171,8 @@ class Reconciler:
             those = [one for one in found if one.kind is kind]
             if those:
                 await act(those, begun_ms)
-        late = (one.row for one in found if one.kind is Kind.MISSING_HERE)
-        self.account.reserved[LATE] = sum(
-            notional(row.price, row.size - row.matched) for row in late if row is not None
-        )
+        late = [one.row for one in found if one.kind is Kind.MISSING_HERE]
+        self._answer_for(LATE, [self._late(row) for row in late if row is not None])
 
     def _acts(self) -> dict[Kind, Callable[[Sequence[Difference], int], Awaitable[None]]]:
         """What is done about each kind of difference between orders."""
@@ -240,9 +250,33 @@ class Reconciler:
             elif row is None and late:
                 await self.account.learn(Ended(intent.condition_id, intent.order_id, "absent"))
                 del self.doubtful[intent.order_id]
-        self.account.reserved[DOUBTFUL] = sum(
-            notional(intent.price, intent.size) for intent in self.doubtful.values()
-        )
+        self.answer_for_doubtful()
+
+    def answer_for_doubtful(self) -> None:
+        """Count the orders of earlier runs whose fate is not known."""
+        found: list[_Adrift] = []
+        for intent in self.doubtful.values():
+            books = self.account.ledger.books.get(intent.condition_id)
+            token = books.market.token(intent.outcome) if books is not None else ""
+            _, price = as_bid(intent.outcome, intent.side, intent.price)
+            found.append(_Adrift(token, intent.side, price, intent.size))
+        self._answer_for(DOUBTFUL, found)
+
+    @staticmethod
+    def _late(row: OrderRow) -> _Adrift:
+        price = row.price if row.side is Side.BUY else ONE - row.price
+        return _Adrift(row.token, row.side, price, row.size - row.matched)
+
+    def _answer_for(self, who: str, orders: Sequence[_Adrift]) -> None:
+        """Count orders that no desk knows. A sale binds its shares; of its risk nobody could tell
+        the market's desk, so it counts as the bid that it stands for.
+        """
+        self.account.reserved[who] = sum(notional(order.bid_price, order.left) for order in orders)
+        pledges: Counter[str] = Counter()
+        for order in orders:
+            if order.side is Side.SELL:
+                pledges[order.token] += order.left
+        self.account.pledges[who] = dict(pledges)
 
     # --- emptying the account ------------------------------------------------------------
 

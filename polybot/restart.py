@@ -72,6 +72,7 @@ class Restart:
         for intent in self.ctx.recovered.intents.values():
             self.ctx.account.own(intent.order_id, intent.condition_id)
         self.ctx.reconciler.doubtful = {i.order_id: i for i in self.ctx.recovered.doubtful}
+        self.ctx.reconciler.answer_for_doubtful()
         doubtful = len(self.ctx.reconciler.doubtful)
         if not self.ctx.recovered.orderly:
             logger.warning("the last run did not end by itself; {} orders to look up", doubtful)

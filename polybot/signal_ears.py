@@ -11,7 +11,7 @@ from collections.abc import Mapping
 import attrs
 
 from polybot.domain.market import Market, Outcome
-from polybot.domain.orders import PrivateEvent, TradeSeen, TradeStatus
+from polybot.domain.orders import PrivateEvent, TradeSeen, TradeStatus, as_bid
 from polybot.domain.units import ONE
 from polybot.execution.table import OrderTable
 from polybot.pricing.fair import Fair, NoFair
@@ -34,21 +34,23 @@ class SignalEars:
             self.board.printed(Print(outcome, trade.side, trade.price, trade.size), now_ms)
 
     def told(self, event: PrivateEvent, table: OrderTable, now_ms: int) -> None:
-        """A fill of ours, at the match: what comes later of the same trade changes no markout."""
+        """A fill of ours, at the match: what comes later of the same trade changes no markout. A
+        sale is told as the bid that it stands for.
+        """
         if not isinstance(event, TradeSeen) or event.status is TradeStatus.FAILED:
             return
         for leg in event.legs:
             if leg.token not in (self.market.up_token, self.market.down_token):
                 continue
-            outcome = self.market.outcome_of(leg.token)
+            outcome, price = as_bid(self.market.outcome_of(leg.token), leg.side, leg.price)
             fill = Filled(
                 key=(event.trade_id, leg.order_id),
                 outcome=outcome,
-                price=leg.price,
+                price=price,
                 size=leg.shares,
                 level=table[leg.order_id].order.level if leg.order_id in table else 0,
                 maker=leg.maker,
-                half_spread=self.board.earns(outcome, leg.price),
+                half_spread=self.board.earns(outcome, price),
                 rebate=_rebate(self.market, leg.price) if leg.maker else 0.0,
             )
             self.board.filled(fill, now_ms)

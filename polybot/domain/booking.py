@@ -36,6 +36,15 @@ class Booked:
     fills: int = 0
     volume: int = 0
 
+    @property
+    def sold(self) -> bool:
+        """Whether it was a sale: the legs of one order are all of one side."""
+        return any(leg.side is Side.SELL for leg in self.legs)
+
+    def moved(self, account: Account) -> int:
+        """What its postings sum to on an account."""
+        return sum(amount for one, amount in self.postings if one == account)
+
 
 def part_of(whole: int, part: int, of: int) -> int:
     """`part` of `of`'s share in `whole`; the last part takes the rounding with it."""

@@ -17,7 +17,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Sequence
-from itertools import accumulate
+from itertools import accumulate, pairwise
 
 import attrs
 
@@ -64,6 +64,17 @@ class Holdings:
         return self.up - self.down
 
 
+@attrs.frozen
+class Sales:
+    """Sales of one market that are matched and neither confirmed nor failed, 10⁻⁶ dollars: what
+    their shares cost, which are back should they fail, and what they have promised.
+    """
+
+    cost_up: int = 0
+    cost_down: int = 0
+    promised: int = 0
+
+
 @attrs.define(eq=False)
 class MarketBooks:
     """One market's part of the ledger. Money 10⁻⁶ dollars, sizes 10⁻⁶ shares."""
@@ -78,11 +89,12 @@ class MarketBooks:
     redeemed: int = 0
     up_payout: int | None = None  # what one Up share pays, 10⁻⁶ dollars; a void pays half
     _holdings: Holdings | None = None
+    _sales: Sales | None = None
 
     def post(self, at_ms: int, evidence: str, postings: Sequence[Posting]) -> None:
         self.accounts.post(postings)
         self.transactions.append(Transaction(at_ms, evidence, tuple(postings)))
-        self._holdings = None
+        self._holdings = self._sales = None
 
     def account(self, kind: Kind, token: str = "", *, final: bool = True) -> Account:
         return Account(kind, self.market.condition_id, token, final)
@@ -111,6 +123,20 @@ class MarketBooks:
                 self.cost(up) + self.cost(down),
             )  # fmt: skip
         return self._holdings
+
+    def sales(self) -> Sales:
+        """Computed once after each change, like `holdings`."""
+        if self._sales is None:
+            up = down = promised = 0
+            for booked in self.trades.values():
+                if booked.sold and booked.status not in SETTLED:
+                    for account, amount in booked.postings:
+                        if account.kind is Kind.COST:
+                            up -= amount * (account.token == self.market.up_token)
+                            down -= amount * (account.token == self.market.down_token)
+                        promised += amount * (account.kind is Kind.CASH)
+            self._sales = Sales(up, down, promised)
+        return self._sales
 
     def of(self, *kinds: Kind) -> int:
         """The balance of this market's accounts of these kinds."""
@@ -234,20 +260,32 @@ class Ledger:
         )
 
     def settling(self, kind: Kind, market: str = "", token: str = "") -> tuple[int, ...]:
-        """What a balance may be while trades settle, oldest first: confirmed only, then with each
-        trade under way. The last is all of it.
+        """What a balance may be while trades settle, oldest first: as if none of those under way
+        had happened, then with each of them. The last is all of it.
+
+        A sale takes its shares from the confirmed ones at once, and yet the venue may move them
+        only later: so what it has posted there is undone for the first figure, too.
         """
-        under_way = [
-            (
-                booked.at_ms,
-                sum(n for one, n in booked.postings if one == Account(kind, market, token, False)),
-            )
-            for books in self.books.values()
+        final = Account(kind, market, token)
+        concerned = [self.books[market]] if market else self.books.values()
+        moves = [
+            (booked.at_ms, booked.moved(final), booked.moved(final._replace(final=False)))
+            for books in concerned
             for booked in books.trades.values()
             if booked.status not in SETTLED
         ]
-        moves = (amount for _, amount in sorted(under_way))
-        return tuple(accumulate(moves, initial=self.accounts[Account(kind, market, token)]))
+        moves.sort()
+        before = self.accounts[final] - sum(at_once for _, at_once, _ in moves)
+        return tuple(accumulate((one + other for _, one, other in moves), initial=before))
+
+    def spread(self, kind: Kind, market: str = "", token: str = "") -> tuple[int, int]:
+        """The least and the most that a balance may be while trades settle, in whatever order they
+        do: what they bring and what they take may come apart.
+        """
+        figures = self.settling(kind, market, token)
+        steps = [after - before for before, after in pairwise(figures)]
+        taken = sum(step for step in steps if step < 0)
+        return figures[0] + taken, figures[0] + sum(steps) - taken
 
     # --- what we do with shares -----------------------------------------------------------------
 
@@ -313,6 +351,11 @@ class Ledger:
     def cash(self) -> int:
         """Dollars in the wallet (10⁻⁶), open orders not deducted."""
         return self.accounts.both(Kind.CASH)
+
+    @property
+    def promised(self) -> int:
+        """Dollars in `cash` that sales have brought and no chain has confirmed yet."""
+        return sum(books.sales().promised for books in self.books.values())
 
     @property
     def realised(self) -> int:

@@ -12,7 +12,7 @@ import enum
 import attrs
 
 from polybot.domain.market import Market, Outcome, Side
-from polybot.domain.units import notional
+from polybot.domain.units import ONE, notional
 
 
 class TimeInForce(enum.Enum):
@@ -22,9 +22,23 @@ class TimeInForce(enum.Enum):
     FAK = "FAK"
 
 
+def as_bid(outcome: Outcome, side: Side, price: int) -> tuple[Outcome, int]:
+    """The bid that has this order's place in the book: selling Up at p is bidding 1 − p for Down.
+
+    The venue's two books are one (feeds.md 2.3), and both move the position the same way by the
+    same shares for the same edge. So caps, pairs, the net position and a cross with ourselves are
+    judged by this bid; only what an order binds differs, dollars or shares.
+    """
+    return (outcome, price) if side is Side.BUY else (outcome.other, ONE - price)
+
+
 @attrs.frozen
 class NewOrder:
-    """What we want to send. Price 10⁻⁴, size 10⁻⁶ shares (whole lots), expiry Unix seconds or 0."""
+    """What we want to send. Price 10⁻⁴, size 10⁻⁶ shares (whole lots), expiry Unix seconds or 0.
+
+    `toward`: the outcome that its fills make us hold more of, net; `bid_price`: its price as a bid
+    for that (`as_bid`). Kept, for the desk asks for them a hundred times a second.
+    """
 
     market: Market
     outcome: Outcome
@@ -36,6 +50,21 @@ class NewOrder:
     expires_s: int = 0
     level: int = 0
     cause: str = "quote"
+    selling: bool = attrs.field(init=False, eq=False, repr=False)
+    toward: Outcome = attrs.field(init=False, eq=False, repr=False)
+    bid_price: int = attrs.field(init=False, eq=False, repr=False)
+
+    @selling.default
+    def _sells(self) -> bool:
+        return self.side is Side.SELL
+
+    @toward.default
+    def _leans(self) -> Outcome:
+        return as_bid(self.outcome, self.side, self.price)[0]
+
+    @bid_price.default
+    def _stands_at(self) -> int:
+        return as_bid(self.outcome, self.side, self.price)[1]
 
     @property
     def token(self) -> str:

@@ -6,8 +6,8 @@ on the table, the wish and the clock alone, so live, replay and simulation agree
 - What rests and is still good stays (queue place is worth money); what breaks a cap goes at once.
 - A new order is recorded in the table before `act` returns it, so there is no moment at which the
   venue may know an order that we do not.
-- An order whose fate is unknown blocks its outcome: nothing new is placed there until evidence
-  came, so that a lost reply can never become two orders.
+- An order whose fate is unknown blocks its side of the book: nothing new is placed there until
+  evidence came, so that a lost reply can never become two orders.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from collections.abc import Callable, Sequence
 
 import attrs
 
-from polybot.domain.market import Market, Outcome
+from polybot.domain.market import Market, Outcome, Side
 from polybot.domain.orders import (
     CancelResult,
     Failure,
@@ -38,8 +38,9 @@ from polybot.execution.lifecycle import OPEN, Event, State
 from polybot.execution.params import OrderParams
 from polybot.execution.table import DUST, OrderTable, Tracked
 from polybot.execution.throttle import Bucket
+from polybot.execution.wish import Desired, match, stands
 from polybot.risk.breakers import VENUE_TROUBLE
-from polybot.risk.checks import Standing
+from polybot.risk.checks import Standing, given_away
 from polybot.risk.exposure import OpenBids
 
 BATCH = 15  # clob.md 3.7
@@ -58,30 +59,6 @@ QUIET_OTHER_MS = 10_000  # a refusal we do not understand: do not drum on the ve
 
 
 @attrs.frozen
-class Desired:
-    """What should rest now: BUYs by outcome, best first, and the price each outcome may cost at
-    most.
-
-    `take` is bought now or never, once for each `take_number`: wanting it still is a new wish.
-    An empty `orders` means: nothing should rest. Caps, `pair_cap` and `hold` in 10⁻⁴; a bid no
-    further than `hold` from a wanted price keeps its place.
-    """
-
-    orders: tuple[NewOrder, ...] = ()
-    cap_up: int = 0
-    cap_down: int = 0
-    pair_cap: int = 0
-    fair_up: int | None = None
-    cause: str = "no quote"
-    take: NewOrder | None = None
-    take_number: int = 0
-    hold: int = 0
-
-    def cap(self, outcome: Outcome) -> int:
-        return self.cap_up if outcome is Outcome.UP else self.cap_down
-
-
-@attrs.frozen
 class Post:
     orders: tuple[SignedOrder, ...]
 
@@ -92,7 +69,14 @@ class Cancel:
     cause: str
 
 
-Action = Post | Cancel | LookUp | Survey
+@attrs.frozen
+class Refresh:
+    """Have the venue look at the chain again for a token: its cache of balances lags (F34)."""
+
+    token: str
+
+
+Action = Post | Cancel | LookUp | Survey | Refresh
 
 
 @attrs.define
@@ -136,7 +120,8 @@ class Desk:
     refused: dict[Outcome, str] = attrs.field(factory=dict)  # why something is missing there now
     _routine_at_ms: int = 0
     _held_back: bool = False  # something waits for the next routine moment
-    _quiet_until_ms: dict[Outcome, int] = attrs.field(factory=dict)
+    _quiet_until_ms: dict[tuple[Outcome, Side], int] = attrs.field(factory=dict)
+    _stale: set[str] = attrs.field(factory=set)  # tokens whose balance the venue has wrong
     _post_only_until_ms: int = 0
     _takes_tried: int = 0
 
@@ -153,8 +138,10 @@ class Desk:
                 self.counts.rejects[result.reason.value] += 1
                 self.firewall.brakes.refused(result.reason, now_ms)
                 quiet = QUIET_MS.get(result.reason, QUIET_OTHER_MS)
-                outcome = self.table[result.order_id].order.outcome
-                self._quiet_until_ms[outcome] = now_ms + quiet
+                order = self.table[result.order_id].order
+                self._quiet_until_ms[order.outcome, order.side] = now_ms + quiet
+                if order.selling and result.reason is Reject.NOT_ENOUGH_BALANCE:
+                    self._stale.add(order.token)
                 if result.reason in _RESTARTED:
                     self._post_only_until_ms = now_ms + POST_ONLY_MS
             if self.table[result.order_id].state is State.UNKNOWN:
@@ -186,7 +173,7 @@ class Desk:
             return
         for leg in event.legs if event.status is TradeStatus.MATCHED else ():
             if leg.order_id in self.table:
-                self.firewall.brakes.filled(self.table[leg.order_id].order.outcome, now_ms)
+                self.firewall.brakes.filled(self.table[leg.order_id].order.toward, now_ms)
         self.table.traded(event, now_ms)
 
     def missing(self, order_id: str, begun_ms: int, now_ms: int) -> None:
@@ -212,13 +199,19 @@ class Desk:
         are in the table on return.
         """
         self.table.forget(now_ms)
-        keep, missing = self._match()
-        wanting = {order.outcome for order in missing}
+        keep, missing = set[str](), list[NewOrder]()
+        if not self.closing:
+            slack = max(self.params.hysteresis_ticks * self.market.tick, self.desired.hold)
+            keep, missing = match(self.desired, self.table.open(), slack)
+        naked = self._naked(standing)
+        wanting = {order.toward for order in missing}
         self.refused = {side: why for side, why in self.refused.items() if side in wanting}
         routine = self._routine_due(now_ms)
         self._held_back = False
         actions: list[Action] = []
-        actions += self._cancels(keep, now_ms, routine=routine)
+        actions += self._cancels(keep - naked, naked, now_ms, routine=routine)
+        actions += [Refresh(token) for token in sorted(self._stale)]
+        self._stale.clear()
         actions += self.doubts.due(now_ms)
         actions += self._takes(now_ms, standing)
         if missing and routine:
@@ -235,62 +228,34 @@ class Desk:
         waited_ms = now_ms - self._routine_at_ms
         return waited_ms >= self.params.routine_every_ms or not self.table.open()
 
-    def _match(self) -> tuple[set[str], list[NewOrder]]:
-        """Pair what rests with what is wanted: (ids to keep, orders still missing).
-
-        Exact matches of both outcomes first: what is kept beside its wanted price is held against
-        every price that the other outcome then has, or will have (S24).
+    def _naked(self, standing: Standing) -> set[str]:
+        """Asks whose shares are gone or wanted for a merge: those that go anyway first, then the
+        farthest from the touch.
         """
-        keep: set[str] = set()
-        if self.closing:
-            return keep, []
-        resting = sorted(filter(self._stands, self.table.open()), key=lambda t: -t.order.price)
-        missing = list(self.desired.orders)
-        prices = [(o.outcome, o.price) for o in missing]
-        for slack in (0, max(self.params.hysteresis_ticks * self.market.tick, self.desired.hold)):
-            for order in list(missing):
-                match = next((t for t in resting if self._serves(t, order, slack, prices)), None)
-                if match is not None:
-                    keep.add(match.id)
-                    resting.remove(match)
-                    missing.remove(order)
-                    prices.remove((order.outcome, order.price))
-                    prices.append((order.outcome, match.order.price))
-        return keep, missing
+        naked: set[str] = set()
+        asks = [tracked for tracked in self.table.open() if tracked.order.selling]
+        for outcome in Outcome if asks else ():
+            over = self.table.pledged(outcome) - standing.sellable(outcome)
+            if over <= 0:
+                continue
+            those = [ask for ask in asks if ask.order.outcome is outcome]
+            for ask in sorted(those, key=lambda t: (stands(t), t.order.bid_price)):
+                if over > 0:
+                    naked.add(ask.id)
+                    over -= ask.pledged
+        return naked
 
-    @staticmethod
-    def _stands(tracked: Tracked) -> bool:
-        kept = (State.IN_FLIGHT, State.LIVE, State.DELAYED)
-        return tracked.state in kept and not tracked.late
-
-    def _serves(
-        self, tracked: Tracked, wanted: NewOrder, slack: int, prices: list[tuple[Outcome, int]]
-    ) -> bool:
-        """Whether a resting order does for a wanted one: near enough, within its cap, about its
-        size. `prices` are those that will rest if nothing else changes.
-        """
-        price, outcome = tracked.order.price, tracked.order.outcome
-        if outcome is not wanted.outcome or abs(price - wanted.price) > slack:
-            return False
-        if price > self.desired.cap(outcome):
-            return False
-        if price > wanted.price and not self._pairs_hold(outcome, price, prices):
-            return False
-        return wanted.size <= 2 * tracked.remaining and 4 * tracked.remaining <= 5 * wanted.size
-
-    def _pairs_hold(self, outcome: Outcome, price: int, prices: list[tuple[Outcome, int]]) -> bool:
-        cap = self.desired.pair_cap
-        return all(price + other <= cap for side, other in prices if side is not outcome)
-
-    def _cancels(self, keep: set[str], now_ms: int, *, routine: bool) -> list[Action]:
-        """Cancel what is not kept. Urgent ones (a cap broken, a side withdrawn) wait for nothing:
-        neither for the routine moment nor for the budget, which they leave in debt.
+    def _cancels(
+        self, keep: set[str], naked: set[str], now_ms: int, *, routine: bool
+    ) -> list[Action]:
+        """Cancel what is not kept. Urgent ones (a cap broken, shares gone, a side withdrawn) wait
+        for nothing: neither for the routine moment nor for the budget, which they leave in debt.
         """
         by_cause: dict[str, list[str]] = {}
         for tracked in list(self.table.open()):
             if tracked.id in keep or not self._cancel_due(tracked, now_ms):
                 continue
-            cause, urgent = self._cause(tracked)
+            cause, urgent = self._cause(tracked, naked)
             if not urgent and not routine:
                 self._held_back = True
                 continue
@@ -312,7 +277,7 @@ class Desk:
             return True
         return now_ms - tracked.cancel_sent_ms >= RECANCEL_MS
 
-    def _cause(self, tracked: Tracked) -> tuple[str, bool]:
+    def _cause(self, tracked: Tracked, naked: set[str]) -> tuple[str, bool]:
         if self.closing:
             return "closing", True
         if tracked.state is State.UNKNOWN:
@@ -321,13 +286,15 @@ class Desk:
             return "late", True
         if not self.desired.orders:
             return self.desired.cause, True
-        outcome, price = tracked.order.outcome, tracked.order.price
+        if tracked.id in naked:
+            return "shares", True
+        outcome, price = tracked.order.toward, tracked.order.bid_price
         if price > self.desired.cap(outcome):
             return "cap", True
-        if all(order.outcome is not outcome for order in self.desired.orders):
+        if all(order.toward is not outcome for order in self.desired.orders):
             return "side withdrawn", True
-        others = [(t.order.outcome, t.order.price) for t in self.table.open()]
-        if not self._pairs_hold(outcome, price, others):
+        others = [(t.order.toward, t.order.bid_price) for t in self.table.open()]
+        if not self.desired.pairs_hold(outcome, price, others):
             return "pair cap", True
         return "requote", False
 
@@ -340,17 +307,17 @@ class Desk:
         if self.taking:
             self.counts.withheld["one that takes is under way"] += 1
             return []
-        if self._may_have_filled(order.outcome):
-            self.counts.withheld["the end of a bid is not proven"] += 1
+        if self._may_have_filled(order.toward):
+            self.counts.withheld["the end of an order is not proven"] += 1
             return []
         return self._posts([order], now_ms, standing)
 
     def _may_have_filled(self, outcome: Outcome) -> bool:
-        """Whether a cancelled order of this outcome may have matched before its cancel (F20): its
-        shares would be taken a second time.
+        """Whether a cancelled order that moves us toward this outcome may have matched before its
+        cancel (F20): its shares would be taken a second time.
         """
         return any(
-            t.state is State.CANCELLED and t.order.outcome is outcome
+            t.state is State.CANCELLED and t.order.toward is outcome
             for t in self.table.unproven.values()
         )
 
@@ -367,22 +334,17 @@ class Desk:
 
     def _posts(self, missing: list[NewOrder], now_ms: int, standing: Standing) -> list[Action]:
         batch: list[SignedOrder] = []
-        unbooked = self.table.unbooked
-        standing = attrs.evolve(
-            standing,
-            free_cash=standing.free_cash - unbooked,
-            held=attrs.evolve(standing.held, loose=unbooked),
-        )
+        standing = self._unbooked_off(standing)
         self.refused = {}
         for order in missing[:BATCH]:
-            refusal = self._blocked(order.outcome, now_ms) or self.firewall.check(
+            refusal = self._blocked(order, now_ms) or self.firewall.check(
                 order, self.desired, list(self.table.open()), standing, now_ms
             )
             if refusal is None and not self.budget.places.take(1, now_ms):
                 refusal = "message budget"
             if refusal is not None:
                 self.counts.withheld[refusal] += 1
-                self.refused[order.outcome] = refusal
+                self.refused[order.toward] = refusal
                 continue
             signed = self.sign(order)
             self.table.record(signed, now_ms)
@@ -390,11 +352,24 @@ class Desk:
         self.counts.orders += len(batch)
         return [Post(tuple(batch))] if batch else []
 
-    def _blocked(self, outcome: Outcome, now_ms: int) -> str | None:
-        if now_ms < self._quiet_until_ms.get(outcome, 0):
+    def _unbooked_off(self, standing: Standing) -> Standing:
+        """The standing without what is spent or sold and not in the ledger yet."""
+        spent, sales = self.table.unbooked, list(self.table.unbooked_sales())
+        given = sum(given_away(order.price, shares) for order, shares in sales)
+        sold = {o: sum(n for order, n in sales if order.outcome is o) for o in Outcome}
+        return attrs.evolve(
+            standing,
+            free_cash=standing.free_cash - spent,
+            held=attrs.evolve(standing.held, loose=spent + given),
+            sellable_up=standing.sellable_up - sold[Outcome.UP],
+            sellable_down=standing.sellable_down - sold[Outcome.DOWN],
+        )
+
+    def _blocked(self, order: NewOrder, now_ms: int) -> str | None:
+        if now_ms < self._quiet_until_ms.get((order.outcome, order.side), 0):
             return "quiet after a refusal"
         for tracked in self.table.open():
-            if tracked.order.outcome is outcome and tracked.state is State.UNKNOWN:
+            if tracked.order.toward is order.toward and tracked.state is State.UNKNOWN:
                 return "an order is unknown"
         return None
 
@@ -405,8 +380,12 @@ class Desk:
 
     @property
     def bids(self) -> OpenBids:
-        """The part of `reserved` that may still match, by outcome."""
-        return open_bids(self.table.open())
+        """The part of `reserved` that may still match, by outcome, and what asks give away."""
+        return open_bids(self.table.open(), self.table.unbooked_sales())
+
+    def pledged(self, outcome: Outcome) -> int:
+        """Shares (10⁻⁶) that this market's asks may still sell, or sold without the ledger yet."""
+        return self.table.pledged(outcome)
 
     def next_due_ms(self, now_ms: int) -> int:
         """When `act` has something to do even if nothing happens: look-ups, repeated cancels."""

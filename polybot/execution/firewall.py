@@ -11,12 +11,19 @@ from typing import TYPE_CHECKING, Protocol
 
 import attrs
 
-from polybot.domain.market import Market, Outcome, Side
+from polybot.domain.market import Market, Outcome
 from polybot.domain.market_states import Action, MarketState
 from polybot.domain.orders import NewOrder
 from polybot.domain.units import LOT, ONE, bought, on_grid
 from polybot.risk.breakers import MarketBrakes
-from polybot.risk.checks import Standing, within_collar, within_limits, within_size
+from polybot.risk.checks import (
+    Limit,
+    Standing,
+    given_away,
+    within_collar,
+    within_limits,
+    within_size,
+)
 from polybot.risk.exposure import OpenBids, inventory_room
 from polybot.risk.limits import RiskParams
 from polybot.risk.timetable import MarketMachine
@@ -64,16 +71,21 @@ _CLOSING = frozenset(
 )
 
 
-def open_bids(resting: Iterable[Tracked]) -> OpenBids:
-    """What orders that may still match may spend, by outcome; unknown and cancelled ones too, until
-    their end is proven.
+def open_bids(resting: Iterable[Tracked], sales: Iterable[tuple[NewOrder, int]] = ()) -> OpenBids:
+    """What orders that may still match may spend or give away, by outcome; unknown and cancelled
+    ones too, until their end is proven. `sales`: shares sold without the ledger yet.
     """
-    bids = {Outcome.UP: 0, Outcome.DOWN: 0}
+    bids, sold = dict.fromkeys(Outcome, 0), dict.fromkeys(Outcome, 0)
     count = 0
     for tracked in resting:
-        bids[tracked.order.outcome] += tracked.reserved
+        order = tracked.order
+        bids[order.outcome] += tracked.reserved
+        sold[order.outcome] += given_away(order.price, tracked.pledged)
         count += 1
-    return OpenBids(bids[Outcome.UP], bids[Outcome.DOWN], count)
+    for order, shares in sales:
+        sold[order.outcome] += given_away(order.price, shares)
+    up, down = Outcome.UP, Outcome.DOWN
+    return OpenBids(bids[up], bids[down], count, sold[up], sold[down])
 
 
 @attrs.define(eq=False)
@@ -95,12 +107,13 @@ class Firewall:
         """The reason this order must not leave, or None."""
         if self.admission.closed_because is not None:
             return f"gate closed: {self.admission.closed_because}"
-        same = sum(t.remaining for t in resting if t.order.outcome is order.outcome)
+        same = sum(t.remaining for t in resting if t.order.toward is order.toward)
         return (
             self._shape(order)
             or self._state(order, same, standing, now_ms)
             or self._only_pairs(order, same, standing)
-            or self.brakes.holds(order.outcome, now_ms)
+            or self._covered(order, resting, standing)
+            or self.brakes.holds(order.toward, now_ms)
             or self._price(order, wish, resting)
             or self._limits(order, same, resting, standing, now_ms)
         )
@@ -113,15 +126,15 @@ class Firewall:
         asked = bought(order.price, order.size) if order.taking else order.size
         if asked < self.market.min_size or order.size % LOT:
             return "below the minimum size"
-        if order.side is not Side.BUY or order.post_only is order.taking:
-            return "neither a post-only bid nor one that takes"
+        if order.post_only is order.taking or (order.taking and order.selling):
+            return "neither a post-only order nor a buy that takes"
         return None
 
     def _state(self, order: NewOrder, same: int, standing: Standing, now_ms: int) -> str | None:
         """Hold the order against the market's state, which the clock moves on by itself: a quoter
         that has stalled cannot keep a market open.
         """
-        pairing = order.size <= inventory_room(order.outcome, standing.held.net, 0, same)
+        pairing = order.size <= inventory_room(order.toward, standing.held.net, 0, same)
         action = Action.REDUCE if pairing else Action.QUOTE
         action = Action.COMPLETE if order.taking else action
         if self.machine.allows(action, now_ms, halted=False):
@@ -134,18 +147,32 @@ class Firewall:
     @staticmethod
     def _only_pairs(order: NewOrder, same: int, standing: Standing) -> str | None:
         """With all that may still fill, what takes must not turn the position around."""
-        room = inventory_room(order.outcome, standing.held.net, 0, same)
+        room = inventory_room(order.toward, standing.held.net, 0, same)
         return "takes more than is missing" if order.taking and order.size > room else None
 
+    @staticmethod
+    def _covered(order: NewOrder, resting: Sequence[Tracked], standing: Standing) -> str | None:
+        """Never a naked sale: with all that our other asks may still sell of it, there are
+        confirmed shares for every one (S8).
+        """
+        if not order.selling:
+            return None
+        pledged = sum(t.pledged for t in resting if t.order.outcome is order.outcome)
+        covered = order.size + pledged <= standing.sellable(order.outcome)
+        return None if covered else Limit.SHARES.value
+
     def _price(self, order: NewOrder, wish: Caps, resting: Sequence[Tracked]) -> str | None:
-        if order.price > wish.cap(order.outcome) and not order.taking:
+        """As a bid, every order keeps to its cap, and with every other to a pair's (S24): an ask
+        and a bid on one token are a pair that adds up to a dollar where they cross.
+        """
+        if order.bid_price > wish.cap(order.toward) and not order.taking:
             return "above its cap"
         outside = within_collar(order, wish.fair_up, self.limits)
         if outside is not None:
             return outside.value
         for other in resting:
-            if other.order.outcome is not order.outcome:
-                total = other.order.price + order.price
+            if other.order.toward is not order.toward:
+                total = other.order.bid_price + order.bid_price
                 if total >= ONE or (total > wish.pair_cap and not order.taking):
                     return "pair with a resting order too dear"
         return None

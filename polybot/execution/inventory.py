@@ -7,6 +7,13 @@ because a second would be computed from holdings that the first is about to chan
 scarce (25 a minute, a quota a day; onchain.md 7.4), so what is due goes together in one batch where
 the wallet can do that; but a batch is all or nothing, and what has failed once goes alone.
 
+Shares that asks may still sell, whatever is known of these asks, are not merged: the venue cancels
+an ask whose shares are gone, and one that has filled unseen has taken them already (onchain.md
+6.4). Where enough pairs are free without them, those are merged and the asks stay. Where not, the
+merge goes before: a pair is a dollar for sure, an ask one price if it fills, and then the other leg
+is alone. So the pairs are *claimed*, their asks withdraw, and the merge follows when nothing binds
+them any more. A merge that cannot be sent claims nothing.
+
 Amounts are 10⁻⁶ dollars and shares, times milliseconds.
 """
 
@@ -14,6 +21,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Iterable
+from typing import TypeGuard
 
 import attrs
 from attrs.validators import and_, ge, le
@@ -54,7 +62,8 @@ class InventoryParams:
 class Place:
     """One market as the engine sees it. `up_payout`: what the chain says that one Up share pays.
 
-    `settled`: no trade of it may still confirm or fail. `fresh`: nothing has ever happened in it.
+    `settled`: no trade of it may still confirm or fail, and no order of ours match. `fresh`:
+    nothing has ever happened in it. `pledged_*`: shares that our asks may still sell.
     """
 
     condition_id: str
@@ -63,14 +72,30 @@ class Place:
     open: bool = True  # its window has not ended
     settled: bool = True
     fresh: bool = False
+    pledged_up: int = 0
+    pledged_down: int = 0
+
+    @property
+    def free_pairs(self) -> int:
+        """Confirmed pairs that no ask binds."""
+        up = self.held.up_confirmed - self.pledged_up
+        return max(0, min(up, self.held.down_confirmed - self.pledged_down))
 
 
 @attrs.frozen
 class Capital:
-    """`free`: cash that no open order may spend."""
+    """`free`: confirmed cash that no open order may spend."""
 
     equity: int
     free: int
+
+
+@attrs.frozen
+class Claim:
+    """Pairs that should be merged as soon as asks have let go of them."""
+
+    condition_id: str
+    shares: int
 
 
 @attrs.frozen
@@ -85,15 +110,18 @@ class Operation:
     paid: int
 
 
-def due(params: InventoryParams, place: Place, capital: Capital) -> Operation | str | None:
+def due(params: InventoryParams, place: Place, capital: Capital) -> Operation | Claim | str | None:
     """What one market calls for; a text says what is waited for, None that there is nothing."""
     held = place.held
     if place.up_payout is not None:
         return _redemption(place)
     least = max(params.merge_shares * SHARE, capital.equity * params.merge_equity_percent // 100)
     short = capital.free * 100 < capital.equity * params.cash_percent
-    if held.mergeable >= (min(least, WORTH_A_CALL) if short else least):
-        return Operation("merge", place.condition_id, held.mergeable, held.mergeable)
+    least = min(least, WORTH_A_CALL) if short else least
+    if place.free_pairs >= least:
+        return Operation("merge", place.condition_id, place.free_pairs, place.free_pairs)
+    if held.mergeable >= least:
+        return Claim(place.condition_id, held.mergeable)
     seed = params.seed_shares * SHARE
     if seed and place.open and place.fresh:
         if capital.free < seed:
@@ -182,10 +210,13 @@ class Setbacks:
 
 @attrs.frozen
 class Plan:
-    """One submission's operations; `waits` says for each market why it is not among them."""
+    """One submission's operations; `waits` says for each market why it is not among them. `claims`
+    are the pairs of each market that asks must leave alone.
+    """
 
     operations: tuple[Operation, ...] = ()
     waits: tuple[tuple[str, str], ...] = ()
+    claims: tuple[tuple[str, int], ...] = ()
 
 
 def plan(
@@ -198,24 +229,38 @@ def plan(
     obstacle: str | None,
     batches: bool,
     now_ms: int,
+    queue: str | None = None,
 ) -> Plan:
     """What to submit now. `busy` markets have an operation whose end is not known; `obstacle` is
-    why nothing may leave at all. Redemptions come first: they bring the most.
+    why nothing may leave at all, `queue` what it is soon to leave after: pairs stay claimed
+    meanwhile, or their asks would come and go. Redemptions come first: they bring the most.
     """
     found: list[Operation] = []
     waits: list[tuple[str, str]] = []
+    claims: list[tuple[str, int]] = []
     for place in places:
         wanted = due(params, place, capital)
-        if isinstance(wanted, str):
-            waits.append((place.condition_id, wanted))
-        elif wanted is not None:
-            why = _hindrance(place.condition_id, busy, setbacks, obstacle, now_ms)
-            if why is None:
-                found.append(wanted)
-            else:
-                waits.append((place.condition_id, why))
+        if wanted is None:
+            continue
+        why = wanted if isinstance(wanted, str) else None
+        why = why or _hindrance(place.condition_id, busy, setbacks, obstacle, now_ms)
+        if why is None and _binds(wanted):
+            claims.append((place.condition_id, wanted.shares))
+        why = why or queue
+        if why is None and isinstance(wanted, Claim):
+            why = "asks bind its pairs and are being withdrawn"
+        if why is not None:
+            waits.append((place.condition_id, why))
+        elif isinstance(wanted, Operation):
+            found.append(wanted)
     found.sort(key=lambda operation: (operation.kind != "redeem", -operation.paid))
-    return Plan(_batch(found, capital.free, setbacks, batches=batches), tuple(waits))
+    chosen = _batch(found, capital.free, setbacks, batches=batches)
+    return Plan(chosen, tuple(waits), tuple(claims))
+
+
+def _binds(wanted: Operation | Claim | str) -> TypeGuard[Operation | Claim]:
+    """Whether asks must leave its shares alone."""
+    return isinstance(wanted, Claim) or (isinstance(wanted, Operation) and wanted.kind == "merge")
 
 
 def _hindrance(

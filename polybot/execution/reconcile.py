@@ -148,20 +148,22 @@ def _against(order: OurOrder, row: OrderRow, *, settled: bool) -> Iterator[Diffe
 
 @attrs.frozen
 class Belief:
-    """What the ledger says of one balance: confirmed, and with all trades under way; 10⁻⁶."""
+    """What the ledger says of one balance, 10⁻⁶: with all trades under way, and the least and the
+    most that it may be while they settle.
+    """
 
     kind: Kind
     subject: str
-    final: int
+    least: int
+    most: int
     total: int
     condition_id: str = ""
 
     def off(self, there: int) -> int:
         """How far a figure of the venue lies outside what trades under way explain."""
-        low, high = min(self.final, self.total), max(self.final, self.total)
-        if there > high + TOLERANCE:
-            return there - high
-        return there - low if there < low - TOLERANCE else 0
+        if there > self.most + TOLERANCE:
+            return there - self.most
+        return there - self.least if there < self.least - TOLERANCE else 0
 
 
 @attrs.define

@@ -11,7 +11,7 @@ from collections.abc import Callable, Collection, Iterator
 
 import attrs
 
-from polybot.domain.market import most_spent
+from polybot.domain.market import Outcome, most_spent
 from polybot.domain.orders import (
     Acked,
     NewOrder,
@@ -86,9 +86,11 @@ class Tracked:
 
     @property
     def reserved(self) -> int:
-        """Dollars (10⁻⁶) this order may still spend. One that takes is filled by dollars, and may
-        have got its shares for less than its limit.
+        """Dollars (10⁻⁶) this order may still spend: none where it sells. One that takes is filled
+        by dollars, and may have got its shares for less than its limit.
         """
+        if self.order.selling:
+            return 0
         if self.order.taking:
             left = max(0, self.worth - sum(self.paid.values()))
             return most_spent(self.order.market.fees, left)
@@ -107,9 +109,21 @@ class Tracked:
         return sum(self.fills.values()) > self.order.size + DUST
 
     @property
+    def pledged(self) -> int:
+        """Shares (10⁻⁶) this order may still sell."""
+        return self.remaining if self.order.selling else 0
+
+    @property
+    def untold(self) -> int:
+        """Shares (10⁻⁶) matched by order messages whose trades, and so the ledger, lag behind."""
+        return max(0, self.matched - self.told)
+
+    @property
     def unbooked(self) -> int:
-        """Dollars (10⁻⁶) spent by order messages whose trades, and so the ledger, lag behind."""
-        dollars = notional(self.order.price, max(0, self.matched - self.told))
+        """Dollars (10⁻⁶) that those have spent."""
+        if self.order.selling:
+            return 0
+        dollars = notional(self.order.price, self.untold)
         return most_spent(self.order.market.fees, dollars) if self.order.taking else dollars
 
 
@@ -138,7 +152,7 @@ class OrderTable:
 
     _orders: dict[str, Tracked] = attrs.field(factory=dict)
     _open: dict[str, Tracked] = attrs.field(factory=dict)  # the part of it that may still match
-    _unbooked: dict[str, Tracked] = attrs.field(factory=dict)  # the part whose trades lag behind
+    _untold: dict[str, Tracked] = attrs.field(factory=dict)  # the part whose trades lag behind
     unproven: dict[str, Tracked] = attrs.field(factory=dict)
     faults: Counter[str] = attrs.field(factory=Counter)
     doubts_ms: list[int] = attrs.field(factory=list)
@@ -173,12 +187,28 @@ class OrderTable:
         the amount is known, and what an order may have matched just before a cancel that only its
         reply has confirmed (F20).
         """
-        told = sum(tracked.unbooked for tracked in self._unbooked.values())
-        return told + sum(
-            tracked.reserved
-            for tracked in self.unproven.values()
-            if tracked.state is State.CANCELLED
-        )
+        told = sum(tracked.unbooked for tracked in self._untold.values())
+        return told + sum(tracked.reserved for tracked in self._may_have_matched())
+
+    def _may_have_matched(self) -> Iterator[Tracked]:
+        return (t for t in self.unproven.values() if t.state is State.CANCELLED)
+
+    def unbooked_sales(self) -> Iterator[tuple[NewOrder, int]]:
+        """The same of asks, whose shares the ledger still has: the order, and how many."""
+        for tracked in self._untold.values():
+            if tracked.order.selling:
+                yield tracked.order, tracked.untold
+        for tracked in self._may_have_matched():
+            if tracked.pledged:
+                yield tracked.order, tracked.pledged
+
+    def pledged(self, outcome: Outcome) -> int:
+        """Shares (10⁻⁶) of an outcome that may still be sold, or are sold without the ledger yet:
+        what our asks bind, whatever is known of them.
+        """
+        asks = (t.pledged for t in self._open.values() if t.order.outcome is outcome)
+        sales = (n for order, n in self.unbooked_sales() if order.outcome is outcome)
+        return sum(asks) + sum(sales)
 
     def record(self, signed: SignedOrder, now_ms: int) -> None:
         """Take an order in before its POST leaves. The same hash twice is our bug."""
@@ -284,10 +314,10 @@ class OrderTable:
         # Not in flight: its reply is still to come, and may say more than that.
         if tracked.remaining <= DUST and tracked.state in OPEN - {State.IN_FLIGHT}:
             self.move(tracked, Event.SEEN_FILLED, now_ms)
-        if tracked.unbooked:
-            self._unbooked[tracked.id] = tracked
+        if tracked.untold:
+            self._untold[tracked.id] = tracked
         else:
-            self._unbooked.pop(tracked.id, None)
+            self._untold.pop(tracked.id, None)
 
     def forget(self, now_ms: int) -> None:
         """Drop dead orders nobody will tell us about any more, so that a long run stays bounded."""
@@ -301,5 +331,5 @@ class OrderTable:
         ]
         for order_id in old:
             del self._orders[order_id]
-            self._unbooked.pop(order_id, None)
+            self._untold.pop(order_id, None)
             self.unproven.pop(order_id, None)

@@ -23,10 +23,11 @@ from polybot.exchange import model
 from polybot.exchange.book_wire import BookText, Change
 from polybot.exchange.engine import Engine
 from polybot.exchange.wire_records import trade_event
-from polybot.execution.desk import Budget, Desired, Desk
+from polybot.execution.desk import Budget, Desk
 from polybot.execution.firewall import Admission, Firewall
 from polybot.execution.lifecycle import Event
 from polybot.execution.params import OrderParams
+from polybot.execution.wish import Desired
 from polybot.lab.risk_cases import Market5m, guarded
 from polybot.pricing.board import PriceBoard
 from polybot.pricing.fair import Fair

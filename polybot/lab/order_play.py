@@ -1,10 +1,9 @@
 """The real desk, order table and ledger against a toy venue that is the truth.
 
 A play is a list of steps, each chosen by somebody else: Hypothesis, or a seeded loop. After every
-step `check` holds what must be true, by the numbers of reliability.md 3: S3 at most once, S4 no
-orphan, S5 every fill once, S6 conservation, S7 exposure against the truth, S23 no way back, S24 no
-pair of bids above the cap. `finish` lets the venue come to itself and asks for the end of every
-doubt (L1) and for books that agree to the micro-dollar (L2).
+step `check` holds what must be true (order_truth.py), and as orders leave S3 at most once. `finish`
+lets the venue come to itself and asks for the end of every doubt (L1) and for books that agree to
+the micro-dollar (L2).
 """
 
 from __future__ import annotations
@@ -14,13 +13,11 @@ from itertools import count
 
 import attrs
 
-from polybot.domain.accounts import Kind as AccountKind
 from polybot.domain.ledger import Ledger, MarketBooks
-from polybot.domain.market import FeeSchedule, Market, Outcome, Side, TwapPair, taker_fee
+from polybot.domain.market import Outcome, Side
 from polybot.domain.market_states import MarketState
 from polybot.domain.orders import (
     Failure,
-    FillLeg,
     NewOrder,
     OrderSeen,
     SignedOrder,
@@ -28,91 +25,37 @@ from polybot.domain.orders import (
     TradeSeen,
     TradeStatus,
 )
-from polybot.domain.units import LOT, SHARE, floor_to
-from polybot.execution.desk import Action, Budget, Cancel, Desired, Desk, Post
+from polybot.domain.units import LOT, ONE, SHARE, floor_to
+from polybot.execution.desk import Action, Budget, Cancel, Desk, Post, Refresh
 from polybot.execution.doubts import LookUp, Surveyed
 from polybot.execution.firewall import Admission, Firewall
-from polybot.execution.lifecycle import OPEN, Event, State
-from polybot.execution.params import OrderParams
+from polybot.execution.inventory import Place
+from polybot.execution.lifecycle import State
 from polybot.execution.reconcile import Kind, OurOrder, order_differences
-from polybot.execution.table import OrderTable, Tracked
+from polybot.execution.wish import Desired
+from polybot.lab.order_truth import (
+    CUTOFF_MS,
+    DEPOSIT,
+    GRACE_MS,
+    LIMIT,
+    LIMITS,
+    MARKET,
+    PAIR_CAP,
+    PARAMS,
+    Truth,
+    WatchedTable,
+    must,
+)
 from polybot.lab.toy_venue import Asked, Cancelled, Fates, Found, Posted, Read, ToyVenue
 from polybot.risk.breakers import ErrorRate, MarketBrakes
 from polybot.risk.checks import Standing
 from polybot.risk.exposure import Exposure
-from polybot.risk.limits import RiskParams
 from polybot.risk.timetable import MarketMachine, Times, Timetable
-
-START_MS = 1_790_000_100_000
-CUTOFF_MS = START_MS + 240_000
-MARKET = Market(
-    "btc-5m",
-    "btc-updown-5m",
-    "0xc",
-    "111",  # Up
-    "222",  # Down
-    START_MS,
-    START_MS + 300_000,
-    TwapPair("btcusd", 60),
-    tick=100,
-    min_size=5 * SHARE,
-    fees=FeeSchedule(70_000, 1, 200_000),
-)
-PAIR_CAP = 9900
-DEPOSIT = 100 * SHARE
-LIMITS = RiskParams(
-    max_open_orders_per_market=10,
-    max_order_usd=20,
-    max_position_usd_per_market=20,
-    max_net_shares=1_000_000,
-    # The plays are about counting; that losses are bounded is another matter.
-    max_market_loss_percent=100,
-    max_cluster_loss_percent=100,
-    max_total_loss_percent=100,
-    shrink_to_percent=100,
-    repeat_most=10_000,
-)
-LIMIT = LIMITS.max_position_usd_per_market * SHARE
-PARAMS = OrderParams(routine_every_ms=0)
-GRACE_MS = PARAMS.unknown_grace_s * 1000
-_BACK = frozenset({State.ABSENT, State.REJECTED})  # ends that a sight of the order overrules
-
-
-class Broken(AssertionError):
-    """An invariant does not hold."""
-
-
-def must(true: object, what: str) -> None:
-    """Assert, also where Python does not (S1 to S24 stay on)."""
-    if not true:
-        raise Broken(what)
-
-
-def spent_on(leg: FillLeg) -> int:
-    """Dollars (10⁻⁶) of one leg, a taker's with its fee."""
-    fee = 0 if leg.maker else taker_fee(MARKET.fees, leg.price, leg.shares)
-    return leg.dollars + fee
-
-
-@attrs.define(eq=False)
-class WatchedTable(OrderTable):
-    """The order table, held to S23 at every move, and counting the rare ones."""
-
-    rare: Counter[str] = attrs.field(factory=Counter)
-
-    def move(self, tracked: Tracked, event: Event, now_ms: int) -> None:
-        before = tracked.state
-        super().move(tracked, event, now_ms)
-        after = tracked.state
-        if before is not after:
-            self.rare[f"{before.value} → {after.value}"] += 1
-        if before not in OPEN and after in OPEN:
-            must(before in _BACK or event is Event.RESTS_STILL, f"S23: {before} → {after}")
 
 
 @attrs.define(eq=False)
 class Play:
-    """One market's life. Amounts 10⁻⁶; `told` is what any message has said of each leg."""
+    """One market's life. `claimed`: pairs that a merge wants (10⁻⁶), which no ask may take."""
 
     now: int = CUTOFF_MS - 240_000
     gate: Admission = attrs.field(factory=Admission)
@@ -120,13 +63,10 @@ class Play:
     table: WatchedTable = attrs.field(factory=WatchedTable)
     ledger: Ledger = attrs.field(factory=Ledger)
     sent: Counter[str] = attrs.field(factory=Counter)
-    # Thought ended, and yet they may fill: the edge held them (F18), or the venue's word was false.
-    orphans: set[str] = attrs.field(factory=set)
-    told: dict[tuple[str, str], tuple[Outcome, int, int]] = attrs.field(factory=dict)
-    failed: set[str] = attrs.field(factory=set)
-    booked: bool = False  # since the last check
+    claimed: int = 0
     desk: Desk = attrs.field(init=False)
     books: MarketBooks = attrs.field(init=False)
+    truth: Truth = attrs.field(init=False)
 
     def __attrs_post_init__(self) -> None:
         ids = count(1)
@@ -139,17 +79,27 @@ class Play:
         self.desk = Desk(MARKET, PARAMS, firewall, budget, sign, self.table)
         self.books = self.ledger.open(MARKET)
         self.ledger.deposit(DEPOSIT, "a play")
+        self.truth = Truth(self.venue, self.table, self.ledger, self.books, self.desk)
+
+    def check(self) -> None:
+        """The invariants, after every step."""
+        self.truth.check()
 
     # --- what we do ---------------------------------------------------------------------------
 
-    def wish(self, up: int, down: int, levels: int, shares: int) -> None:
-        """Two ladders whose dearest pair keeps the pair cap, as the quoter makes them."""
+    def wish(
+        self, up: int, down: int, levels: int, shares: int, sells: frozenset[Outcome] = frozenset()
+    ) -> None:
+        """Two ladders whose dearest pair keeps the pair cap, as the quoter makes them; one that is
+        toward an outcome of `sells` offers its twin instead, whether or not there is any.
+        """
         down = min(down, PAIR_CAP - up)
         wanted = tuple(
             NewOrder(MARKET, outcome, Side.BUY, price - 100 * level, shares * SHARE, level=level)
             for outcome, price in ((Outcome.UP, up), (Outcome.DOWN, down))
             for level in range(levels)
         )
+        wanted = tuple(_twin(bid) if bid.outcome in sells else bid for bid in wanted)
         caps = (up + 200, down + 200, PAIR_CAP, (up + PAIR_CAP - down) // 2)
         number = self.desk.desired.take_number
         wish = Desired(wanted, *caps) if wanted else Desired()
@@ -163,7 +113,7 @@ class Play:
         size = floor_to(abs(net) * percent // 100, LOT)
         order = NewOrder(MARKET, missing, Side.BUY, 100 * cents, size, tif, post_only=False)
         wish = self.desk.desired
-        others = tuple(each for each in wish.orders if each.outcome is not missing)
+        others = tuple(each for each in wish.orders if each.toward is not missing)
         self.desk.desired = attrs.evolve(
             wish, orders=others, take=order, take_number=wish.take_number + 1, fair_up=5000
         )
@@ -176,23 +126,67 @@ class Play:
         self.arrive(0, Fates())
         self.reply(0)
         self.fill(0, 1, 100 * shares)
+        self._hear_all()
+        self.desk.desired = Desired()
+
+    def begin_stocked(self, up: int, down: int) -> None:
+        """Buy some of both, have it confirmed, and the cash gone: what is held is to be sold."""
+        for outcome, shares in ((Outcome.UP, up), (Outcome.DOWN, down)):
+            bid = NewOrder(MARKET, outcome, Side.BUY, 4500, shares * SHARE)
+            self.desk.desired = Desired((bid,), 4500, 4500, PAIR_CAP, 5000)
+            self.act(1)
+            self.arrive(0, Fates())
+            self.reply(0)
+            self.fill(0, 1, 100 * shares)
+            self._hear_all()
+        for trade_id in list(self.venue.trades):
+            self.venue.tell_trade(trade_id, TradeStatus.CONFIRMED)
+        self._hear_all()
+        self.desk.desired = Desired()
+
+    def _hear_all(self) -> None:
         while self.venue.stream:
             self._hear(self.venue.stream.pop(0))
-        self.desk.desired = Desired()
+
+    def merge(self, percent: int) -> None:
+        """A merge claims part of the confirmed pairs; once no ask binds them, the chain has it."""
+        held = self.books.holdings()
+        if not self.claimed:
+            self.claimed = max(0, held.mergeable) * percent // 100
+        pledged = (self.desk.pledged(outcome) for outcome in (Outcome.UP, Outcome.DOWN))
+        place = Place(MARKET.condition_id, held, None, True, True, False, *pledged)
+        if 0 < self.claimed <= place.free_pairs:
+            self.truth.merge(self.claimed)
+            self.claimed = 0
+        elif self.claimed > held.mergeable:
+            self.claimed = 0
+
+    def _standing(self) -> Standing:
+        held, sales, up, down = self.books.holdings(), self.books.sales(), Outcome.UP, Outcome.DOWN
+        exposure = Exposure(
+            max(0, self.books.cost(up)),
+            max(0, self.books.cost(down)),
+            max(0, held.up),
+            max(0, held.down),
+            back_up=max(0, sales.cost_up),
+            back_down=max(0, sales.cost_down),
+        )
+        return Standing(
+            self.ledger.cash - self.ledger.promised,
+            self.ledger.equity,
+            exposure,
+            sellable_up=max(0, held.up_confirmed - self.claimed),
+            sellable_down=max(0, held.down_confirmed - self.claimed),
+        )
 
     def act(self, ms: int) -> None:
         self.now += ms
         self.venue.pass_time(self.now)
-        held = self.books.holdings()
-        standing = Standing(
-            self.ledger.cash,
-            self.ledger.equity,
-            Exposure(
-                self.books.cost(Outcome.UP), self.books.cost(Outcome.DOWN), held.up, held.down
-            ),
-        )
+        standing = self._standing()
         actions = self.desk.act(self.now, standing)
-        self.venue.requests += [Asked(action, self.now) for action in actions]
+        self.table.rare["refresh"] += sum(isinstance(action, Refresh) for action in actions)
+        wanted = [action for action in actions if not isinstance(action, Refresh)]
+        self.venue.requests += [Asked(action, self.now) for action in wanted]
         self._check_leaving(actions, standing)
 
     def _check_leaving(self, actions: list[Action], standing: Standing) -> None:
@@ -204,13 +198,17 @@ class Play:
             self._no_twin(each)
             if each.order.taking:
                 self._only_pairs(each)
+            if each.order.selling:
+                self._covered(each.order.outcome, standing)
         if new:
             must(self.gate.closed_because is None, "placed behind a closed gate")
             must(self.now < CUTOFF_MS, "S1: placed past the cutoff")
             must(not self.desk.closing, "placed while closing")
             most = LIMITS.max_open_orders_per_market
             must(len(self.table.open()) <= most, "more orders than allowed")
-            must(self.desk.reserved + standing.held.cost <= LIMIT, "S7: more than the limit")
+            if any(not each.order.selling for each in new):
+                at_risk = self.desk.reserved + standing.held.at_risk
+                must(at_risk <= LIMIT, "S7: more than the limit")
         for action in actions:
             ids = action.ids if isinstance(action, Cancel) else ()
             ids = (action.order_id,) if isinstance(action, LookUp) else ids
@@ -222,27 +220,23 @@ class Play:
         """
         self.table.rare["takes"] += 1
         must(sum(t.order.taking for t in self.table.open()) == 1, "two that take at once")
-        trades = self.venue.trades.values()
-        if self.orphans or any(trade.status is TradeStatus.FAILED for trade in trades):
-            return
-        token = each.order.token
-        toward = sum(
-            leg.shares if leg.token == token else -leg.shares
-            for trade in trades
-            for leg in trade.legs
-        )
-        coming = [left for o, left in self.venue.possible() if o.order.token == token]
-        must(toward + sum(coming) <= 0, "a take turns the position around")
+        if not (self.truth.orphans or self.truth.something_failed):
+            must(self.truth.toward(each.order.toward) <= 0, "a take turns the position around")
+
+    def _covered(self, outcome: Outcome, standing: Standing) -> None:
+        """S8: an ask leaves with confirmed shares behind it and behind every other, unclaimed."""
+        self.table.rare["asks"] += 1
+        must(self.table.pledged(outcome) <= standing.sellable(outcome), "S8: a naked ask")
 
     def _no_twin(self, each: SignedOrder) -> None:
         """One intent, one POST: nothing new into doubt, and nothing beside what already serves."""
         made = each.order
         for other in self.table.open():
-            if other.id == each.id or other.order.outcome is not made.outcome:
+            if other.id == each.id or other.order.toward is not made.toward:
                 continue
             must(other.state is not State.UNKNOWN, "S3: placed into doubt")
-            same = (other.order.price, other.order.size, other.order.level) == (
-                made.price, made.size, made.level
+            same = (other.order.side, other.order.price, other.order.size, other.order.level) == (
+                made.side, made.price, made.size, made.level
             )  # fmt: skip
             stands = other.state in (State.IN_FLIGHT, State.LIVE) and not other.late
             must(not (same and stands and made.size <= 2 * other.remaining), "S3: a twin")
@@ -298,25 +292,8 @@ class Play:
 
     def _hear(self, event: OrderSeen | TradeSeen) -> None:
         if isinstance(event, TradeSeen):
-            self._book(event)
+            self.truth.book(event)
         self.desk.heard(event, self.now)
-
-    def _book(self, trade: TradeSeen) -> None:
-        """Into the ledger, and beside it into our own record of what was told."""
-        parts = [self.books.trades.get((trade.trade_id, leg.order_id)) for leg in trade.legs]
-        before = [part.status if part is not None else None for part in parts]
-        self.booked = True
-        self.ledger.book(trade)
-        for leg, was in zip(trade.legs, before, strict=True):
-            key = (trade.trade_id, leg.order_id)
-            now = self.books.trades[key].status
-            must(was is None or now >= was, "S23: a trade went back")
-            outcome = MARKET.outcome_of(leg.token)
-            self.told.setdefault(key, (outcome, leg.shares, spent_on(leg)))
-        if trade.status is TradeStatus.FAILED:
-            # Of legs not told before, too: they are booked as failed from the start.
-            self.table.rare["reversal"] += any(before)
-            self.failed |= {f"{trade.trade_id} {leg.order_id}" for leg in trade.legs}
 
     def _learn(self, trades: list[TradeSeen] | Failure) -> None:
         for trade in trades if not isinstance(trades, Failure) else ():
@@ -342,63 +319,6 @@ class Play:
             elif one.kind is Kind.MISSING_HERE:
                 self.venue.requests.append(Asked(Cancel((one.subject,), "late"), self.now))
 
-    # --- what must be true --------------------------------------------------------------------
-
-    def check(self) -> None:
-        """The invariants, after every step."""
-        dearest = self._no_orphan()
-        must(len(dearest) < 2 or sum(dearest.values()) <= PAIR_CAP, "S24: a pair above its cap")
-        self._exposure()
-        if self.booked:
-            self._conservation()
-            self.booked = False
-
-    def _no_orphan(self) -> dict[Outcome, int]:
-        """S4: what may match there is open here, with no less left; returns the dearest bids."""
-        for each, left in self.venue.possible():
-            if each.id not in self.table:
-                must(each.id in self.venue.late, f"S4: {each.id} is forgotten")
-                self.orphans.add(each.id)
-                continue
-            tracked = self.table[each.id]
-            if tracked.state in OPEN:
-                must(tracked.remaining >= left, f"S4: more of {each.id} is left than we think")
-            else:
-                excused = self.venue.late | self.venue.pretended
-                must(each.id in excused, f"S4: {each.id} lives and is {tracked.state.value}")
-                self.orphans.add(each.id)
-        dearest: dict[Outcome, int] = {}
-        for tracked in self.table.open():
-            made = tracked.order
-            if tracked.id not in self.orphans and not made.taking:
-                dearest[made.outcome] = max(dearest.get(made.outcome, 0), made.price)
-        return dearest
-
-    def _exposure(self) -> None:
-        """S7, against the truth: what was matched there and what may still be, within the limit."""
-        exposure = self.venue.exposure(self.orphans)
-        must(self.desk.reserved >= exposure, "S7: less reserved than may be spent")
-        spent = sum(
-            spent_on(leg)
-            for trade in self.venue.trades.values()
-            if trade.status is not TradeStatus.FAILED
-            for leg in trade.legs
-            if leg.order_id not in self.orphans
-        )
-        must(spent + exposure <= LIMIT, "S7: the truth is above the limit")
-
-    def _conservation(self) -> None:
-        """S5, S6: the ledger has every leg told once, less the failed ones, and no other."""
-        shares, spent = dict.fromkeys(Outcome, 0), 0
-        for (trade_id, order_id), (outcome, some, dollars) in self.told.items():
-            if f"{trade_id} {order_id}" not in self.failed:
-                shares[outcome] += some
-                spent += dollars
-        for outcome, some in shares.items():
-            must(self.books.shares(outcome) == some, f"S5: shares of {outcome.value}")
-        must(self.ledger.cash == DEPOSIT - spent, "S6: cash")
-        must(self.books.of(AccountKind.COST) == spent, "S6: cost")
-
     def finish(self, rounds: int = 200) -> None:
         """Liveness: once the venue is itself again and we are closing, nothing stays open."""
         self.desk.closing = True
@@ -409,8 +329,7 @@ class Play:
                 self.venue.take(0, self.now)
             while self.venue.replies:
                 self.reply(0)
-            while self.venue.stream:
-                self._hear(self.venue.stream.pop(0))
+            self._hear_all()
             self.reconcile(0)
             self.check()
             if not self.table.open() and not self.venue.possible():
@@ -420,16 +339,9 @@ class Play:
         must(not self.table.open(), "L1: a doubt does not end")
         must(not self.venue.possible(), "L1: an order rests")
         must(not self.table.faults, f"outside the table: {dict(self.table.faults)}")
-        self._books_agree()
+        self.truth.books_agree()
 
-    def _books_agree(self) -> None:
-        """L2: to the unit, whatever was lost, repeated or reversed."""
-        shares, spent = dict.fromkeys(Outcome, 0), 0
-        for trade in self.venue.trades.values():
-            if trade.status is not TradeStatus.FAILED:
-                for leg in trade.legs:
-                    shares[MARKET.outcome_of(leg.token)] += leg.shares
-                    spent += spent_on(leg)
-        for outcome, some in shares.items():
-            must(self.books.shares(outcome) == some, "L2: shares")
-        must(self.ledger.cash == DEPOSIT - spent, "L2: cash")
+
+def _twin(bid: NewOrder) -> NewOrder:
+    """The ask that has this bid's place."""
+    return attrs.evolve(bid, outcome=bid.outcome.other, side=Side.SELL, price=ONE - bid.price)

@@ -8,8 +8,8 @@ from polybot.domain.market import Market, Outcome, Side
 from polybot.domain.market_states import MarketState
 from polybot.domain.orders import NewOrder
 from polybot.domain.units import ONE, SHARE, USD
-from polybot.execution.desk import Desired
 from polybot.execution.firewall import Admission, Firewall
+from polybot.execution.wish import Desired
 from polybot.risk.breakers import ErrorRate, MarketBrakes
 from polybot.risk.checks import Standing
 from polybot.risk.exposure import Elsewhere, Exposure

@@ -19,8 +19,10 @@ from functools import partial
 import attrs
 
 from polybot.clock import wall_seconds
+from polybot.domain.market import Outcome
 from polybot.domain.orders import TradeStatus
-from polybot.lab.order_play import CUTOFF_MS, Play
+from polybot.lab.order_play import Play
+from polybot.lab.order_truth import CUTOFF_MS
 from polybot.lab.report import Row, table
 from polybot.lab.toy_venue import CancelFate, Fates, PostFate, ReadFate
 
@@ -31,6 +33,12 @@ ENOUGH = 10_000  # sequences in which every rare state must come up
 
 POSTS, CANCELS, READS = tuple(PostFate), tuple(CancelFate), tuple(ReadFate)
 STATUSES = tuple(TradeStatus)
+SELLS = (
+    frozenset[Outcome](),
+    frozenset(Outcome),
+    frozenset({Outcome.UP}),
+    frozenset({Outcome.DOWN}),
+)
 WAITS_MS = (0, 1, 50, 200, 1000, 2500)
 LAGS_MS = (0, 500, 2000, 7000)
 
@@ -46,6 +54,10 @@ RARE = (
     "fill before ack",
     "reversal",
     "takes",
+    "asks",
+    "sale reversed",
+    "refresh",
+    "merge",
 )
 
 
@@ -93,7 +105,9 @@ def step(play: Play, rng: random.Random) -> None:
         play.take(rng.randint(30, 65), rng.randint(40, 110), all_or_nothing=n & 1 == 1)
     elif drawn < 0.96:
         up, down = (100 * rng.randint(30, 65) for _ in range(2))
-        play.wish(up, down, n % 3, 5 + n % 8)
+        play.wish(up, down, n % 3, 5 + n % 8, SELLS[n // 8 % len(SELLS)])
+    elif drawn < 0.97:
+        play.merge(rng.choice((30, 100)))
     elif drawn < 0.985:
         play.reconcile(rng.choice(LAGS_MS))
     else:
@@ -104,10 +118,14 @@ def sequence(seed: int, number: int, steps: int = STEPS) -> tuple[Play, Failed |
     """Play one life to its end."""
     rng = random.Random(seed * 1_000_000_007 + number)
     play = Play(CUTOFF_MS - rng.choice((240_000, 240_000, 5_000)))
-    if number % 3:
-        play.wish(100 * rng.randint(30, 65), 100 * rng.randint(30, 65), 1 + number % 2, 8)
-    else:
+    kind = number % 6
+    if kind in (0, 3):
         play.begin_unpaired(8 + number % 7)
+    elif kind in (1, 4):
+        play.begin_stocked(8 + number % 10, 8 + number % 11)
+    if kind not in (0, 3):
+        up, down = (100 * rng.randint(30, 65) for _ in range(2))
+        play.wish(up, down, 1 + number % 2, 8, SELLS[number // 6 % len(SELLS)])
     at = 0
     try:
         for at in range(steps):  # noqa: B007 - the step it broke in

@@ -150,7 +150,8 @@ class ToyVenue:
     def exposure(self, without: set[str]) -> int:
         """Dollars (10⁻⁶) that live and coming orders, `without` some, may still spend."""
         possible = [(o, left) for o, left in self.possible() if o.id not in without]
-        return sum(notional(o.order.price, left) for o, left in possible)
+        bids = [(o.order.price, left) for o, left in possible if not o.order.selling]
+        return sum(notional(price, left) for price, left in bids)
 
     # --- requests arrive -----------------------------------------------------------------
 
@@ -177,6 +178,8 @@ class ToyVenue:
         return Found(begun_ms, self.open_orders(now_ms - lag_ms), list(self.trades.values()))
 
     def _post(self, each: SignedOrder, fate: PostFate, fates: Fates, now_ms: int) -> PostResult:
+        if fate is PostFate.REFUSE and each.order.selling:
+            return Rejected(each.id, Reject.NOT_ENOUGH_BALANCE, "the cache is behind")
         if fate is PostFate.REFUSE:
             return Rejected(each.id, Reject.POST_ONLY_CROSSES, "would cross")
         if fate is PostFate.EDGE:

@@ -1,7 +1,8 @@
-"""The quoter: inputs in, desired bids and reasons out. Pure, and cheap enough for every tick.
+"""The quoter: inputs in, desired orders and reasons out. Pure, and cheap enough for every tick.
 
 Two bid ladders, one on each outcome, under a combined cap (strategy.md 6): a pair bought below one
-dollar merges into one. Every bid is a cap first and a price second.
+dollar merges into one. Every bid is a cap first and a price second. What is held may be sold in a
+bid's place (asks.py).
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from polybot.domain.market_states import MarketState
 from polybot.pricing.blend import Blend, blend
 from polybot.pricing.fair import Fair, NoFair, WhyNoFair
 from polybot.quoting import ladder, rewards as pools, sizes
+from polybot.quoting.asks import with_asks
 from polybot.quoting.books import Touch, market_view, offers, touch
 from polybot.quoting.completion import Held, Take, Unpaired, plan
 from polybot.quoting.model import Decision, Quote, QuoteInputs, Terms
@@ -122,6 +124,9 @@ class _Quoter:
             bids, terms = self._rewarded(bids, q, keep, view, cuts, self.rewards)
         worth = bids.worth
         quotes = self._ladders(bids, cuts, terms)
+        if inputs.stock is not None:
+            quotes, told = with_asks(quotes, inputs.stock, inputs.market.min_size, params.sell_held)
+            self.reasons += told
         return Decision(
             quotes,
             tuple(self.reasons),

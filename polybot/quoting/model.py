@@ -8,11 +8,13 @@ from typing import NamedTuple
 import attrs
 
 from polybot.domain import units
-from polybot.domain.market import Market, Outcome
+from polybot.domain.market import Market, Outcome, Side
 from polybot.domain.market_states import MarketState
 from polybot.pricing.fair import Fair, NoFair
 from polybot.quoting.completion import Take
 from polybot.quoting.reasons import Reason
+from polybot.risk.checks import Standing
+from polybot.risk.limits import RiskParams
 from polybot.risk.timetable import Timetable
 from polybot.signal.advice import NEUTRAL, Advice
 
@@ -26,6 +28,26 @@ class BookView:
 
     bids: tuple[tuple[int, int], ...]
     asks: tuple[tuple[int, int], ...]
+
+
+@attrs.frozen
+class Stock:
+    """What is held and may be sold, and what a ladder of bids would be short of. `unmergeable` is
+    why pairs of this market cannot be merged in time; `asking`: an ask of ours is open.
+    """
+
+    held_up: int
+    held_down: int
+    standing: Standing  # its `sellable_*` are the shares at hand
+    limits: RiskParams
+    unmergeable: str | None = None
+    asking: bool = False
+
+    def held(self, outcome: Outcome) -> int:
+        return self.held_up if outcome is Outcome.UP else self.held_down
+
+    def sellable(self, outcome: Outcome) -> int:
+        return self.standing.sellable(outcome)
 
 
 @attrs.frozen
@@ -47,7 +69,7 @@ class QuoteInputs:
     tick: int
     held_up: int
     held_down: int
-    own: Mapping[tuple[Outcome, int], int]  # our resting bids: (outcome, price) → size
+    own: Mapping[tuple[Outcome, int], int]  # our resting orders, as bids: (outcome, price) → size
     net_limit: int  # net shares (10⁻⁶) that no fills of ours may exceed
     state: MarketState
     table: Timetable
@@ -57,6 +79,7 @@ class QuoteInputs:
     book_age_s: float = 0.0
     apart_since_ms: int | None = None
     advice: Advice = NEUTRAL  # what the acting signals ask for
+    stock: Stock | None = None  # None: nothing is held that could be sold
     scoring: float = 1.0
     unscored: tuple[Outcome, ...] = ()
     reward_refused: bool = False
@@ -77,12 +100,20 @@ class QuoteInputs:
 
 
 class Quote(NamedTuple):
-    """One bid we want to have: always BUY, always post-only. Price 10⁻⁴, size 10⁻⁶."""
+    """One order we want to have, always post-only: a bid, or an ask on shares that are held. Price
+    10⁻⁴, size 10⁻⁶.
+    """
 
     outcome: Outcome
     price: int
     size: int
     level: int
+    side: Side = Side.BUY
+
+    @property
+    def toward(self) -> Outcome:
+        """The side that it quotes: an ask on Up stands where a bid for Down would."""
+        return self.outcome if self.side is Side.BUY else self.outcome.other
 
 
 class Terms(NamedTuple):

@@ -13,6 +13,8 @@ from attrs import validators as v
 from polybot.domain import units
 from polybot.pricing.blend import BlendParams
 
+SELL_HELD = ("when short", "always", "never")
+
 
 def _between(low: float, high: float) -> Callable[[Any, attrs.Attribute[Any], Any], None]:
     return v.and_(v.ge(low), v.le(high))
@@ -109,6 +111,11 @@ class QuoteParams:
 
     cutoff_candle_s: float = attrs.field(default=15.0, validator=_between(0.0, 3600.0))
     """The same for candle-settled windows."""
+
+    sell_held: str = attrs.field(default="when short", validator=v.in_(SELL_HELD))
+    """When held shares are offered instead of bidding for their twin: when short (of cash, of room
+    under the limits on dollars, or of the means to merge the pair in time), always, or never.
+    """
 
     preopen_s: float = attrs.field(default=0.0, validator=_between(0.0, 3600.0))
     """Seconds before the open when quoting may begin."""

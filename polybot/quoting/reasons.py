@@ -25,6 +25,8 @@ class Why(enum.Enum):
     COMBINED_CAP = "lowered so that Up and Down together stay below the target"
     YIELDING = "our own bids for the missing side go before it is taken"
     INVENTORY = "reduced to what the inventory limit leaves"
+    SELLS = "sells shares that are held instead of bidding for their twin"
+    UNSOLD = "would rather sell what is held than bid, and too little of it is at hand"
     SIGNAL = "withheld by a signal"
     BELOW_MINIMUM = "size below the market's minimum"
     LOWERED = "priced lower as a signal asks"
@@ -57,6 +59,10 @@ REDUCING: frozenset[object] = frozenset(
         *Caution,
     }
 )
+
+
+# What says how a side is quoted, and takes nothing from it.
+NOTES: frozenset[object] = frozenset({Why.SELLS, Why.UNSOLD})
 
 
 class NoReward(enum.Enum):

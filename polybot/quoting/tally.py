@@ -24,7 +24,7 @@ from polybot.domain.market import Outcome
 from polybot.pricing.fair import Caution, WhyNoFair
 from polybot.quoting.completion import Held
 from polybot.quoting.model import Decision
-from polybot.quoting.reasons import REDUCING, NoReward, Why
+from polybot.quoting.reasons import NOTES, REDUCING, NoReward, Why
 
 ON_ITS_WAY = "our order is on its way"
 NOBODY = "no quoter was running"
@@ -70,7 +70,7 @@ class WhyTally:
         """Count `since_ms` by what is decided and rests now; `refused` is what the desk says."""
         if since_ms <= 0:
             return
-        wanted = {quote.outcome for quote in decision.quotes}
+        wanted = {quote.toward for quote in decision.quotes}
         for side in Outcome:
             rests = side in resting
             if rests and side not in wanted:
@@ -78,7 +78,8 @@ class WhyTally:
             chain = [
                 reason.why
                 for reason in decision.reasons
-                if reason.outcome in (side, None) and not isinstance(reason.why, Held)
+                if reason.outcome in (side, None)
+                and not (isinstance(reason.why, Held) or reason.why in NOTES)
             ]
             if side in wanted and not rests:
                 texts = {refused.get(side, ON_ITS_WAY)}

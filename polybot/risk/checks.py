@@ -29,6 +29,7 @@ class Limit(enum.Enum):
     MARKET_ORDERS = "too many open orders"
     ALL_ORDERS = "too many open orders over all markets"
     CASH = "not enough free cash"
+    SHARES = "more than may be sold of it"
     NET = "net share limit"
     OUTCOME = "token limit"
     MARKET = "market limit"
@@ -44,7 +45,8 @@ class Standing:
 
     `free_cash` is net of what other markets' open orders may still spend; `held` is this market
     without its open orders, which the desk knows best; `day_loss` is what has been lost since the
-    day began, 0 or more.
+    day began, 0 or more. `sellable_*`: confirmed shares of this market that its asks may offer,
+    those that merges claim and orders no desk counts taken off.
     """
 
     free_cash: int
@@ -52,6 +54,11 @@ class Standing:
     held: Exposure = Exposure()
     others: Elsewhere = Elsewhere()
     day_loss: int = 0
+    sellable_up: int = 0
+    sellable_down: int = 0
+
+    def sellable(self, outcome: Outcome) -> int:
+        return self.sellable_up if outcome is Outcome.UP else self.sellable_down
 
 
 def loss_scale_ppm(day_loss: int, equity: int, params: RiskParams) -> int:
@@ -79,11 +86,20 @@ def within_size(order: NewOrder, limits: RiskParams) -> Limit | None:
 
 
 def within_collar(order: NewOrder, fair_up: int | None, limits: RiskParams) -> Limit | None:
-    """A bid far above the fair price is a mistake, whoever made it; `fair_up` in 10⁻⁴."""
+    """A bid far above the fair price is a mistake, whoever made it, and so is an ask far below it;
+    `fair_up` in 10⁻⁴.
+    """
     if fair_up is None:
         return Limit.NO_FAIR
-    fair = fair_up if order.outcome is Outcome.UP else ONE - fair_up
-    return Limit.COLLAR if order.price > fair + limits.price_collar * ONE else None
+    fair = fair_up if order.toward is Outcome.UP else ONE - fair_up
+    return Limit.COLLAR if order.bid_price > fair + limits.price_collar * ONE else None
+
+
+def given_away(price: int, shares: int) -> int:
+    """What asks for so many shares at `price` forgo if these win: a dollar each, less the price.
+    Rounded up.
+    """
+    return shares - notional(price, shares)
 
 
 def within_limits(
@@ -96,30 +112,45 @@ def within_limits(
 ) -> Limit | None:
     """The first limit that the order would break, or None.
 
-    `before` is this market with its open orders; `open_same` the shares of them on the order's
-    outcome, those being cancelled included: they can still fill beside their replacement.
+    `before` is this market with its open orders; `open_same` the shares of them that move the
+    position the order's way, those being cancelled included: they can still fill beside their
+    replacement. What an ask may offer is the firewall's to know.
     """
-    cost = notional(order.price, order.size)
-    if order.taking:
-        cost = most_spent(order.market.fees, cost)
     if before.bids.orders >= limits.max_open_orders_per_market:
         return Limit.MARKET_ORDERS
     if before.bids.orders + standing.others.orders >= limits.max_open_orders:
         return Limit.ALL_ORDERS
-    if cost + before.bids.total > standing.free_cash:
-        return Limit.CASH
-    room = inventory_room(order.outcome, before.net, limits.max_net_shares * SHARE, open_same)
+    room = inventory_room(order.toward, before.net, limits.max_net_shares * SHARE, open_same)
     if order.size > room:
         return Limit.NET
-    after = before.with_bid(order.outcome, cost)
-    if after.of(order.outcome) > limits.max_position_usd_per_token * USD:
+    if order.selling:
+        after = before.with_ask(order.outcome, given_away(order.price, order.size))
+    else:
+        after = before.with_bid(order.outcome, _most_paid(order))
+        if (limit := within_dollars(order.outcome, after, standing, limits)) is not None:
+            return limit
+    if after.worst_loss > before.worst_loss:
+        return _within_losses(after.worst_loss, standing, limits, ratchet_ppm)
+    return None
+
+
+def _most_paid(order: NewOrder) -> int:
+    cost = notional(order.price, order.size)
+    return most_spent(order.market.fees, cost) if order.taking else cost
+
+
+def within_dollars(
+    outcome: Outcome, after: Exposure, standing: Standing, limits: RiskParams
+) -> Limit | None:
+    """What only a bid needs: cash, and room under the limits on dollars at risk."""
+    if after.bids.total > standing.free_cash:
+        return Limit.CASH
+    if after.of(outcome) > limits.max_position_usd_per_token * USD:
         return Limit.OUTCOME
     if after.at_risk > limits.max_position_usd_per_market * USD:
         return Limit.MARKET
     if after.at_risk + standing.others.at_risk > limits.max_total_usd * USD:
         return Limit.TOTAL
-    if after.worst_loss > before.worst_loss:
-        return _within_losses(after.worst_loss, standing, limits, ratchet_ppm)
     return None
 
 

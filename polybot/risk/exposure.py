@@ -1,7 +1,10 @@
-"""What can be lost: the worst outcome of one market with every open bid, and of all together.
+"""What can be lost: the worst outcome of one market with every open order, and of all together.
 
-An open bid is anything that may still match: resting, on its way, delayed, asked to be cancelled,
-unknown. Dollars and shares in 10⁻⁶.
+An open order is anything that may still match: resting, on its way, delayed, asked to be cancelled,
+unknown. A bid binds dollars; an ask binds shares, and gives away what they would have paid beyond
+its price. So an ask loses exactly what the bid for the twin at the same place in the book loses,
+and it lowers no risk before its fill is confirmed: until then the shares may stay, or come back.
+Dollars and shares in 10⁻⁶.
 """
 
 from __future__ import annotations
@@ -15,7 +18,8 @@ from polybot.domain.market import Outcome
 
 @attrs.frozen
 class OpenBids:
-    """What one market's open orders may still spend on each outcome, and how many they are.
+    """What one market's open orders may still spend on each outcome, and how many they are;
+    `sold_*` is what asks on it give away should it win: a dollar a share, less their price.
 
     Raises ValueError for a negative figure.
     """
@@ -23,9 +27,11 @@ class OpenBids:
     up: int = 0
     down: int = 0
     orders: int = 0
+    sold_up: int = 0
+    sold_down: int = 0
 
     def __attrs_post_init__(self) -> None:
-        if min(self.up, self.down, self.orders) < 0:
+        if min(self.up, self.down, self.orders, self.sold_up, self.sold_down) < 0:
             raise ValueError(f"expected no negative figure, was {self}")
 
     @property
@@ -37,14 +43,21 @@ class OpenBids:
 
     def with_bid(self, outcome: Outcome, dollars: int) -> OpenBids:
         if outcome is Outcome.UP:
-            return OpenBids(self.up + dollars, self.down, self.orders + 1)
-        return OpenBids(self.up, self.down + dollars, self.orders + 1)
+            return attrs.evolve(self, up=self.up + dollars, orders=self.orders + 1)
+        return attrs.evolve(self, down=self.down + dollars, orders=self.orders + 1)
+
+    def with_ask(self, outcome: Outcome, given: int) -> OpenBids:
+        """One ask more, which gives so many dollars away if `outcome` wins."""
+        if outcome is Outcome.UP:
+            return attrs.evolve(self, sold_up=self.sold_up + given, orders=self.orders + 1)
+        return attrs.evolve(self, sold_down=self.sold_down + given, orders=self.orders + 1)
 
 
 @attrs.frozen
 class Exposure:
-    """One market: what its holdings cost, how many shares of each outcome, and its open bids.
-    `loose` was spent on shares that the ledger does not have yet, of whichever outcome.
+    """One market: what its holdings cost, how many shares of each outcome, and its open orders.
+    `loose` was spent on shares that the ledger does not have yet, of whichever outcome; `back_*` is
+    what shares cost whose sale is matched and not confirmed: should it fail they are back.
 
     Raises ValueError for a negative figure: a sale that is not booked is not an exposure.
     """
@@ -55,9 +68,12 @@ class Exposure:
     down: int = 0
     bids: OpenBids = OpenBids()
     loose: int = 0
+    back_up: int = 0
+    back_down: int = 0
 
     def __attrs_post_init__(self) -> None:
-        if min(self.cost_up, self.cost_down, self.up, self.down, self.loose) < 0:
+        holdings = (self.cost_up, self.cost_down, self.up, self.down)
+        if min(*holdings, self.loose, self.back_up, self.back_down) < 0:
             raise ValueError(f"expected no negative figure, was {self}")
 
     @property
@@ -71,25 +87,30 @@ class Exposure:
 
     @property
     def worst_loss(self) -> int:
-        """The most that can be lost: one outcome wins and only the other's bids fill, or none do
-        (strategy.md 14).
+        """The most that can be lost: one outcome wins and only the other's bids fill and its own
+        asks, or none do (strategy.md 14). Sales of the loser that fail are worse than those that
+        hold; of the winner's it is the other way round.
         """
-        if_up = self.cost + self.bids.down - self.up
-        if_down = self.cost + self.bids.up - self.down
+        if_up = self.cost + self.back_down + self.bids.down + self.bids.sold_up - self.up
+        if_down = self.cost + self.back_up + self.bids.up + self.bids.sold_down - self.down
         return max(0, if_up, if_down)
 
     @property
     def at_risk(self) -> int:
         """Dollars spent or promised, whatever they may bring."""
-        return self.cost + self.bids.total
+        return self.cost + self.back_up + self.back_down + self.bids.total
 
     def of(self, outcome: Outcome) -> int:
         """Dollars at risk in one outcome."""
-        cost = self.cost_up if outcome is Outcome.UP else self.cost_down
+        up = outcome is Outcome.UP
+        cost = self.cost_up + self.back_up if up else self.cost_down + self.back_down
         return cost + self.loose + self.bids.of(outcome)
 
     def with_bid(self, outcome: Outcome, dollars: int) -> Exposure:
         return attrs.evolve(self, bids=self.bids.with_bid(outcome, dollars))
+
+    def with_ask(self, outcome: Outcome, given: int) -> Exposure:
+        return attrs.evolve(self, bids=self.bids.with_ask(outcome, given))
 
 
 @attrs.frozen

@@ -9,7 +9,7 @@ import pytest
 from ledger_kit import BUY, DOWN, MARKET, SELL, UP, funded, leg, market, trade
 
 from polybot.domain.accounts import Kind
-from polybot.domain.ledger import Holdings, Ledger, MarketBooks
+from polybot.domain.ledger import Holdings, Ledger, MarketBooks, Sales
 from polybot.domain.market import taker_fee
 from polybot.domain.orders import TradeStatus
 from polybot.domain.units import SHARE
@@ -308,3 +308,59 @@ def test_what_a_balance_passes_while_trades_settle() -> None:
     assert [shares // SHARE for shares in up] == [10, 10, 20]
     assert cash[-1] == ledger.cash
     assert up[-1] == ledger.books[KEY].shares(UP)
+
+
+# --- sales under way ------------------------------------------------------------------------------
+
+
+def selling() -> Ledger:
+    """Twenty Up at 0.50, confirmed; eight of them sold at 0.60, matched."""
+    ledger = funded(100 * SHARE)
+    ledger.open(MARKET)
+    ledger.book(trade("b", leg(UP, 5000, 20), status=CONFIRMED))
+    ledger.book(attrs.evolve(trade("s", leg(UP, 6000, 8, side=SELL, order_id="0x2")), at_ms=1))
+    return ledger
+
+
+def test_a_sale_is_told_apart_until_it_is_certain() -> None:
+    """What its shares cost and what it promises; nothing of it once it is confirmed, or failed."""
+    for last in (CONFIRMED, FAILED):
+        ledger = selling()
+        books = ledger.books[KEY]
+        assert books.sales() == Sales(cost_up=4 * SHARE, promised=4_800_000)
+        assert ledger.promised == 4_800_000
+        assert books.holdings().up_confirmed == 12 * SHARE, "nobody may sell or merge them again"
+
+        ledger.book(trade("s", leg(UP, 6000, 8, side=SELL, order_id="0x2"), status=last))
+        assert books.sales() == Sales()
+        assert ledger.promised == 0
+        assert books.shares(UP, final=True) == (12 if last is CONFIRMED else 20) * SHARE
+
+
+def test_a_takers_sale_promises_what_its_fee_leaves() -> None:
+    """The fee is taken from the proceeds (clob.md 6.1): 10 at 0.50 are 5 less 0.175."""
+    ledger = funded()
+    ledger.open(MARKET)
+    ledger.book(trade("b", leg(DOWN, 4000, 10), status=CONFIRMED))
+    ledger.book(trade("s", leg(DOWN, 5000, 10, side=SELL, maker=False, order_id="0x2")))
+
+    assert ledger.books[KEY].sales() == Sales(cost_down=4 * SHARE, promised=4_825_000)
+
+
+def test_balances_of_a_sale_on_its_way() -> None:
+    """The venue may have moved the shares at the match or move them later: both are right."""
+    ledger = selling()
+    up = ledger.settling(Kind.SHARES, KEY, MARKET.up_token)
+
+    assert [shares // SHARE for shares in up] == [20, 12]
+    assert ledger.spread(Kind.SHARES, KEY, MARKET.up_token) == (12 * SHARE, 20 * SHARE)
+    assert ledger.spread(Kind.CASH) == (90 * SHARE, 90 * SHARE + 4_800_000)
+
+
+def test_what_comes_and_what_goes_may_come_apart() -> None:
+    """A buy and a sale under way, whichever settles first: cash lies between either one alone."""
+    ledger = selling()
+    ledger.book(attrs.evolve(trade("d", leg(DOWN, 3000, 10, order_id="0x3")), at_ms=2))
+
+    assert ledger.settling(Kind.CASH) == (90_000_000, 94_800_000, 91_800_000)
+    assert ledger.spread(Kind.CASH) == (87_000_000, 94_800_000)

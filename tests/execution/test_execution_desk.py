@@ -27,10 +27,11 @@ from execution_kit import (
 
 from polybot.domain.orders import CancelResult, Failure, OrderSeen, Reject
 from polybot.domain.units import SHARE
-from polybot.execution.desk import BATCH, QUIET_MS, QUIET_OTHER_MS, Cancel, Desired, Post
+from polybot.execution.desk import BATCH, QUIET_MS, QUIET_OTHER_MS, Cancel, Post
 from polybot.execution.firewall import Admission
 from polybot.execution.lifecycle import State
 from polybot.execution.params import OrderParams
+from polybot.execution.wish import Desired
 from polybot.risk.limits import RiskParams
 
 DONE = CancelResult(frozenset({"0x1"}), {})

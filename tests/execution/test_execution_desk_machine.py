@@ -7,8 +7,10 @@ from __future__ import annotations
 from hypothesis import settings, strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
+from polybot.domain.market import Outcome
 from polybot.domain.orders import TradeStatus
-from polybot.lab.order_play import CUTOFF_MS, Play
+from polybot.lab.order_play import Play
+from polybot.lab.order_truth import CUTOFF_MS
 from polybot.lab.toy_venue import CancelFate, Fates, PostFate, ReadFate
 
 picks = st.integers(0, 10**6)
@@ -26,13 +28,26 @@ class Desks(RuleBasedStateMachine):
         super().__init__()
         self.play = Play()
 
-    @initialize(left_ms=st.sampled_from((240_000, 5_000)))
-    def start(self, left_ms: int) -> None:
+    @initialize(left_ms=st.sampled_from((240_000, 5_000)), stocked=st.booleans())
+    def start(self, left_ms: int, *, stocked: bool) -> None:
         self.play.now = CUTOFF_MS - left_ms
 
-    @rule(up=ladder, down=ladder, levels=st.integers(0, 2), shares=st.integers(5, 12))
-    def wish(self, up: int, down: int, levels: int, shares: int) -> None:
-        self.play.wish(up, down, levels, shares)
+        if stocked:
+            self.play.begin_stocked(12, 16)
+
+    @rule(
+        up=ladder,
+        down=ladder,
+        levels=st.integers(0, 2),
+        shares=st.integers(5, 12),
+        sells=st.frozensets(st.sampled_from(Outcome)),
+    )
+    def wish(self, up: int, down: int, levels: int, shares: int, sells: frozenset[Outcome]) -> None:
+        self.play.wish(up, down, levels, shares, sells)
+
+    @rule(percent=st.sampled_from((30, 100)))
+    def merge(self, percent: int) -> None:
+        self.play.merge(percent)
 
     @rule(ms=st.sampled_from((0, 1, 50, 200, 1000, 2500)))
     def act(self, ms: int) -> None:
@@ -72,7 +87,7 @@ class Desks(RuleBasedStateMachine):
 
     @invariant()
     def holds(self) -> None:
-        """S3 to S7, S23 and S24 (reliability.md 3)."""
+        """S3 to S8, S23 and S24 (reliability.md 3)."""
         self.play.check()
 
     def teardown(self) -> None:

@@ -41,11 +41,12 @@ from polybot.domain.orders import (
     TradeStatus,
 )
 from polybot.domain.units import SHARE
-from polybot.execution.desk import RECANCEL_MS, Desired, Desk
+from polybot.execution.desk import RECANCEL_MS, Desk
 from polybot.execution.doubts import DELAY_MOST_MS, Surveyed
 from polybot.execution.lifecycle import State
 from polybot.execution.reconcile import LAG_MOST_MS
 from polybot.execution.table import OrderTable
+from polybot.execution.wish import Desired
 
 Kind = OrderSeen.Kind
 GRACE = 2000

@@ -31,9 +31,9 @@ from polybot.domain.market_states import MarketState
 from polybot.domain.orders import NewOrder, TimeInForce
 from polybot.domain.units import LOT, SHARE
 from polybot.execution import firewall as module
-from polybot.execution.desk import Desired
 from polybot.execution.firewall import Admission, Firewall
 from polybot.execution.table import OrderTable, Tracked
+from polybot.execution.wish import Desired
 from polybot.risk.breakers import ErrorRate, MarketBrakes
 from polybot.risk.checks import Limit, Standing
 from polybot.risk.exposure import Elsewhere
@@ -126,6 +126,31 @@ def losing(cluster: int = 0, total: int = 0) -> Standing:
     return attrs.evolve(RICH, others=Elsewhere(cluster_loss=cluster, total_loss=total))
 
 
+SHAPE = "neither a post-only order nor a buy that takes"
+ASK = attrs.evolve(GOOD, side=Side.SELL, price=5200)
+TAKING_ASK = attrs.evolve(ASK, tif=TimeInForce.FAK, post_only=False)
+STOCK = attrs.evolve(standing(0, 5 * SHARE, up=20 * SHARE), sellable_up=10 * SHARE)
+
+FLAT = attrs.evolve(STOCK, held=attrs.evolve(STOCK.held, down=20 * SHARE))
+INDEBTED = attrs.evolve(STOCK, free_cash=-SHARE, held=attrs.evolve(STOCK.held, cost_up=10**12))
+CLUSTERED = attrs.evolve(
+    FLAT,
+    held=attrs.evolve(FLAT.held, cost_up=40 * SHARE),
+    others=Elsewhere(cluster_loss=1200 * SHARE),
+)
+
+
+def selling(**changes: Any) -> Callable[[Case], None]:
+    """Ten Up offered at 0.52 by somebody who holds twenty, of which ten may be sold: no cash."""
+
+    def spoil(case: Case) -> None:
+        case.order, case.standing = ASK, STOCK
+        for name, value in changes.items():
+            setattr(case, name, value)
+
+    return spoil
+
+
 CASES: list[tuple[str, Callable[[Case], None]]] = [
     ("another market's order", with_order(market=ELSEWHERE)),
     ("past the cutoff", with_case(now_ms=CUTOFF)),
@@ -136,9 +161,10 @@ CASES: list[tuple[str, Callable[[Case], None]]] = [
     ("below the minimum size", with_order(size=10 * SHARE + 1)),
     ("above the largest order", with_order(size=200 * SHARE + LOT, price=100)),
     ("above the largest order value", with_order(size=200 * SHARE, price=5100)),
-    ("neither a post-only bid nor one that takes", with_order(side=Side.SELL)),
-    ("neither a post-only bid nor one that takes", with_order(post_only=False)),
-    ("neither a post-only bid nor one that takes", with_order(tif=TimeInForce.FAK)),
+    (SHAPE, with_order(post_only=False)),
+    (SHAPE, with_order(tif=TimeInForce.FAK)),
+    (SHAPE, with_order(side=Side.SELL, post_only=False)),
+    (SHAPE, taking(order=TAKING_ASK)),
     ("takes more than is missing", taking(net=-10 * SHARE + LOT)),
     (
         "takes more than is missing",
@@ -173,6 +199,23 @@ CASES: list[tuple[str, Callable[[Case], None]]] = [
         "not enough free cash",
         with_case(standing=standing(9 * SHARE), resting=THREE[:1]),
     ),
+    ("more than may be sold of it", selling(order=attrs.evolve(ASK, size=10 * SHARE + LOT))),
+    ("more than may be sold of it", selling(resting=(tracked(attrs.evolve(ASK, size=LOT)),))),
+    ("more than may be sold of it", selling(order=attrs.evolve(ASK, outcome=DOWN))),
+    ("above its cap", selling(wish=attrs.evolve(wanting(), cap_down=4799))),
+    ("outside the price collar", selling(wish=attrs.evolve(wanting(), fair_up=6201))),
+    ("pair with a resting order too dear", selling(resting=(tracked(order(UP, 5200)),))),
+    ("pair with a resting order too dear", selling(resting=(tracked(order(UP, 5102)),))),
+    (
+        "above the largest order value",
+        selling(
+            order=attrs.evolve(ASK, size=200 * SHARE),
+            standing=attrs.evolve(STOCK, sellable_up=200 * SHARE),
+        ),
+    ),
+    ("net share limit", selling(resting=(tracked(order(DOWN, 4000, 1011)),))),
+    ("cluster loss limit", selling(standing=CLUSTERED)),
+    ("quote: not while reduce", selling(now_ms=STOP, standing=FLAT)),
     ("market limit", with_case(standing=standing(100 * SHARE, 145_200_001, 0))),
     ("total limit", with_case(standing=standing(100 * SHARE, 0, 395_200_001))),
 ]
@@ -235,6 +278,11 @@ ALLOWED: dict[str, Callable[[Case], None]] = {
     "all the cash": with_case(standing=standing(4_800_000)),
     "market limit": with_case(standing=standing(100 * SHARE, 145_200_000, 0)),
     "total limit": with_case(standing=standing(100 * SHARE, 0, 395_200_000)),
+    "an ask on all that may be sold, without cash": selling(),
+    "an ask that pairs, just before the cutoff": selling(now_ms=CUTOFF - 1),
+    "an ask at its cap": selling(wish=attrs.evolve(wanting(), cap_down=4800)),
+    "an ask beside a bid on the same token": selling(resting=(tracked(order(UP, 5100)),)),
+    "an ask with every limit on dollars passed": selling(standing=INDEBTED),
     "taking what is missing, above the bids' cap": taking(wish=wanting(cap=4000)),
     "taking with its fee": taking(free_cash=4_800_000 + 336_000),
     "taking beside a pair": taking(resting=(tracked(order(DOWN, 5199)),), wish=wanting(pair_cap=0)),

@@ -14,6 +14,7 @@ from polybot.execution.inventory import (
     LONGEST_PAUSE_MS,
     MINUTE_MS,
     Capital,
+    Claim,
     InventoryParams,
     Operation,
     Place,
@@ -44,12 +45,13 @@ def planned(
     busy: frozenset[str] = frozenset(),
     setbacks: Setbacks | None = None,
     obstacle: str | None = None,
+    queue: str | None = None,
     batches: bool = True,
     params: InventoryParams = PARAMS,
 ) -> Plan:
     return plan(
         params, places, capital, busy=busy, setbacks=setbacks or Setbacks(), obstacle=obstacle,
-        batches=batches, now_ms=0,
+        batches=batches, now_ms=0, queue=queue,
     )  # fmt: skip
 
 
@@ -72,6 +74,54 @@ def test_pairs_are_merged_for_the_capital_they_free(
     wanted = due(PARAMS, place(held(up, down, pending)), capital)
 
     assert wanted == (Operation("merge", "m", merged * SHARE, merged * SHARE) if merged else None)
+
+
+def asked(up: int, down: int, pledged_up: int, pledged_down: int = 0) -> Place:
+    """Confirmed shares, some of which asks may still sell."""
+    return place(held(up, down), pledged_up=pledged_up * SHARE, pledged_down=pledged_down * SHARE)
+
+
+def test_pairs_that_asks_do_not_bind_are_merged() -> None:
+    """The surplus is sold while the pairs become dollars: ninety Up, forty of them offered, and
+    fifty Down are fifty pairs.
+    """
+    assert due(PARAMS, asked(90, 50, 40), RICH) == Operation("merge", "m", 50 * SHARE, 50 * SHARE)
+    assert due(PARAMS, asked(100, 90, 40), RICH) == Operation("merge", "m", 60 * SHARE, 60 * SHARE)
+
+
+def test_pairs_that_asks_bind_are_claimed() -> None:
+    """Enough together, too few without the asked ones: asks let go first (onchain.md 6.4), and the
+    market says what it waits for.
+    """
+    place = asked(60, 60, 20)
+    told = planned(place)
+
+    assert due(PARAMS, place, RICH) == Claim("m", 60 * SHARE)
+    assert told.operations == ()
+    assert told.claims == (("m", 60 * SHARE),)
+    assert "withdrawn" in dict(told.waits)["m"]
+    assert due(PARAMS, asked(49, 60, 20), RICH) is None, "not enough in any case"
+
+
+def test_what_is_sent_is_claimed_and_nothing_more() -> None:
+    """Merges on their way claim their pairs, redemptions none; what cannot be sent claims nothing,
+    but for a queue that is soon over.
+    """
+    merge, won = place(held(60, 70)), place(held(7, 0), "won", up_payout=SHARE, open=False)
+
+    assert planned(merge, won).claims == (("m", 60 * SHARE),)
+    assert planned(merge, obstacle="no gas").claims == ()
+    assert planned(merge, busy=frozenset({"m"})).claims == ()
+    waiting = planned(merge, queue="another transaction")
+    assert waiting.operations == ()
+    assert waiting.claims == (("m", 60 * SHARE),)
+
+
+@given(*(st.integers(0, 120) for _ in range(4)))
+def test_no_merge_takes_what_an_ask_binds(up: int, down: int, asks_up: int, asks_down: int) -> None:
+    """Whatever is held and offered, even more than there is."""
+    for one in planned(asked(up, down, asks_up, asks_down)).operations:
+        assert one.shares <= max(0, min(up - asks_up, down - asks_down)) * SHARE
 
 
 @pytest.mark.parametrize(("payout", "paid"), [(SHARE, 30), (0, 10), (SHARE // 2, 20)])

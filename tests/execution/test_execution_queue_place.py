@@ -23,10 +23,11 @@ from execution_kit import (
 from hypothesis import given, strategies as st
 
 from polybot.domain.orders import NewOrder
-from polybot.execution.desk import Cancel, Desired, Desk
+from polybot.execution.desk import Cancel, Desk
 from polybot.execution.lifecycle import State
 from polybot.execution.params import OrderParams
 from polybot.execution.throttle import Bucket
+from polybot.execution.wish import Desired
 
 PATIENT = OrderParams(routine_every_ms=10_000)
 

@@ -134,7 +134,12 @@ def test_every_order_is_judged_once(open_: list[int], ended: list[int], there: l
 
 # --- balances -------------------------------------------------------------------------------------
 
-TEN = Belief(Kind.SHARES, "111", 10 * SHARE, 10 * SHARE, "0xc")
+TEN = Belief(Kind.SHARES, "111", 10 * SHARE, 10 * SHARE, 10 * SHARE, "0xc")
+
+
+def holding(shares: int) -> Belief:
+    """So many, and nothing under way."""
+    return attrs.evolve(TEN, least=shares * SHARE, most=shares * SHARE, total=shares * SHARE)
 
 
 def judged(watch: DriftWatch, belief: Belief, there: int, *at_ms: int) -> list[bool]:
@@ -174,7 +179,7 @@ def test_news_in_between_starts_anew() -> None:
     """A fill learnt meanwhile is a trade under way: the figures are compared afresh."""
     watch = DriftWatch()
     assert judged(watch, TEN, 30 * SHARE, 0, 4000) == [False, False]
-    more = attrs.evolve(TEN, final=20 * SHARE, total=20 * SHARE)
+    more = holding(20)
     assert judged(watch, more, 30 * SHARE, 6000, 11_000, 11_001) == [False, False, True]
 
 
@@ -182,7 +187,7 @@ def test_dollars_more_than_known_wait_for_their_evidence() -> None:
     """Rebates are paid unannounced and told elsewhere; shares, and dollars that are missing, have
     five seconds.
     """
-    cash = Belief(Kind.CASH, "cash", 10 * SHARE, 10 * SHARE)
+    cash = Belief(Kind.CASH, "cash", 10 * SHARE, 10 * SHARE, 10 * SHARE)
     ever = (0, DRIFT_MS + 1, PAYMENT_MS, PAYMENT_MS + 1)
     watch = DriftWatch()
     assert judged(watch, cash, 13 * SHARE, *ever) == [False, False, False, True]
@@ -196,7 +201,7 @@ def test_news_that_explain_nothing_do_not_hide_drift() -> None:
     watch = DriftWatch()
     found = []
     for n in range(8):
-        held = attrs.evolve(TEN, final=(10 + n) * SHARE, total=(10 + n) * SHARE)
+        held = holding(10 + n)
         found += judged(watch, held, (110 + n) * SHARE, 1000 * n)
 
     assert found == [False] * 6 + [True] * 2
@@ -205,13 +210,14 @@ def test_news_that_explain_nothing_do_not_hide_drift() -> None:
 @pytest.mark.parametrize(("there", "off"), [(9, -1), (10, 0), (12, 0), (15, 0), (16, 1)])
 def test_trades_under_way_explain_their_own_shares(there: int, off: int) -> None:
     """Whether the venue moves balances at the match or when it is confirmed, both are right."""
-    assert Belief(Kind.SHARES, "1", 10 * SHARE, 15 * SHARE).off(there * SHARE) == off * SHARE
+    belief = Belief(Kind.SHARES, "1", 10 * SHARE, 15 * SHARE, 15 * SHARE)
+    assert belief.off(there * SHARE) == off * SHARE
 
 
 def test_a_figure_we_believed_lately_is_the_venues_cache() -> None:
     """Stale balances halt nothing for thirty seconds (F34); after that they are drift."""
     watch = DriftWatch()
-    before = attrs.evolve(TEN, final=4 * SHARE, total=4 * SHARE)
+    before = holding(4)
     watch.judge(before, 4 * SHARE, T0)
     ever = range(1000, STALE_MS + 1000, 1000)
     assert not any(judged(watch, TEN, 4 * SHARE, *ever))

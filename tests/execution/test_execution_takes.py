@@ -32,8 +32,9 @@ from polybot.domain.orders import (
     TradeStatus,
 )
 from polybot.domain.units import SHARE, notional
-from polybot.execution.desk import POST_ONLY_MS, Desired, Desk
+from polybot.execution.desk import POST_ONLY_MS, Desk
 from polybot.execution.lifecycle import State
+from polybot.execution.wish import Desired
 from polybot.risk.checks import Standing
 from polybot.risk.exposure import Exposure
 
@@ -69,7 +70,7 @@ def test_no_take_beside_an_end_that_is_not_proven() -> None:
     made.cancelled([bid], CancelResult(frozenset({bid}), {}), T0)
 
     assert sent(made, take(1)) == []
-    assert made.counts.withheld == {"the end of a bid is not proven": 1}
+    assert made.counts.withheld == {"the end of an order is not proven": 1}
 
     made.heard(seen(bid, OrderSeen.Kind.DEAD), T0)
     assert len(sent(made, take(2))) == 1

@@ -6,9 +6,10 @@ import pytest
 from execution_kit import RICH, T0, UP, acked, cancels, desk, order, posts, wanting
 from hypothesis import given, strategies as st
 
-from polybot.execution.desk import Budget, Desired
+from polybot.execution.desk import Budget
 from polybot.execution.params import OrderParams
 from polybot.execution.throttle import Bucket
+from polybot.execution.wish import Desired
 
 
 def test_a_bucket_starts_full_and_gives_what_it_has() -> None:

@@ -68,7 +68,7 @@ def retrying_posts() -> Iterator[None]:
     """What every naive client does: no answer, so ask again (py-clob-client #273)."""
     ask = OrdersTask._ask
 
-    async def asking_twice(self: OrdersTask, action: Action) -> Message:
+    async def asking_twice(self: OrdersTask, action: Action) -> Message | None:
         answer = await ask(self, action)
         silent = isinstance(answer, Posted) and any(
             isinstance(result, Unknown) for result in answer.results

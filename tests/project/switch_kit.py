@@ -18,9 +18,9 @@ from polybot.domain.market_states import MarketState
 from polybot.domain.orders import NewOrder, Reject, SignedOrder
 from polybot.domain.prices import Feed
 from polybot.domain.units import SHARE, USD
-from polybot.execution.desk import Desired
 from polybot.execution.firewall import Admission, Firewall
 from polybot.execution.table import OrderTable
+from polybot.execution.wish import Desired
 from polybot.market_times import timetable
 from polybot.pricing.board import PriceBoard
 from polybot.pricing.fair import Caution, Fair, NoFair

@@ -10,7 +10,7 @@ from risk_kit import FIVE
 from polybot.domain.market import Outcome, Side
 from polybot.domain.orders import NewOrder
 from polybot.domain.units import SHARE, USD, notional
-from polybot.risk.checks import Limit, Standing, loss_scale_ppm, within_limits
+from polybot.risk.checks import Limit, Standing, given_away, loss_scale_ppm, within_limits
 from polybot.risk.exposure import (
     Elsewhere,
     Exposure,
@@ -61,9 +61,9 @@ AMOUNTS = st.integers(0, 1_000 * USD)
 
 @st.composite
 def exposures(draw: st.DrawFn) -> Exposure:
-    bids = OpenBids(draw(AMOUNTS), draw(AMOUNTS), draw(st.integers(0, 8)))
-    costs, shares = draw(st.tuples(AMOUNTS, AMOUNTS)), draw(st.tuples(AMOUNTS, AMOUNTS))
-    return Exposure(*costs, *shares, bids, draw(AMOUNTS))
+    bids, asks, costs, shares, back = (draw(st.tuples(AMOUNTS, AMOUNTS)) for _ in range(5))
+    orders = OpenBids(*bids, draw(st.integers(0, 8)), *asks)
+    return Exposure(*costs, *shares, orders, draw(AMOUNTS), *back)
 
 
 @given(exposures(), st.floats(0, 1), st.floats(0, 1), st.integers(1, 9_999), st.integers(1, 9_999))
@@ -92,12 +92,82 @@ def test_a_bid_never_lowers_the_worst_loss(held: Exposure, outcome: Outcome, usd
     assert after.of(outcome) == held.of(outcome) + usd
 
 
+@given(exposures(), st.sampled_from(Outcome), st.integers(1, 99), st.integers(5, 300))
+def test_an_ask_loses_what_its_twin_loses(
+    held: Exposure, outcome: Outcome, cents: int, shares: int
+) -> None:
+    """Selling Up at p or bidding 1 − p for Down: the worst loss is the same, and only the bid is
+    dollars at risk (strategy.md 14).
+    """
+    size, price = shares * SHARE, cents * 100
+    sold = held.with_ask(outcome, given_away(price, size))
+    bought = held.with_bid(outcome.other, notional(10_000 - price, size))
+
+    assert sold.worst_loss == bought.worst_loss
+    assert sold.at_risk == held.at_risk
+    assert sold.of(outcome) == held.of(outcome)
+    assert sold.bids.orders == held.bids.orders + 1
+
+
+@given(exposures(), st.floats(0, 1), st.floats(0, 1), st.integers(1, 9_999), st.integers(1, 9_999))
+def test_no_sale_that_fills_costs_more(
+    held: Exposure, up_part: float, down_part: float, up_price: int, down_price: int
+) -> None:
+    """Whichever part of the asks fills, whoever wins: of the winner's shares a dollar less their
+    price is gone, of the loser's their price is won.
+    """
+    given = {True: int(held.bids.sold_up * up_part), False: int(held.bids.sold_down * down_part)}
+    prices = {True: up_price, False: down_price}
+    brought = {up: given[up] * prices[up] // (10_000 - prices[up]) for up in given}
+
+    for up in (True, False):
+        worth = held.up if up else held.down
+        lost = held.cost + given[up] - brought[not up] - worth
+        assert lost <= held.worst_loss
+
+
+def test_a_sale_lowers_no_risk_before_it_is_certain() -> None:
+    """Twenty Up at 0.60, all sold at 0.70 and not confirmed: should it fail, they are back, and
+    Down may win (F31). Confirmed, nothing is at risk.
+    """
+    held = Exposure(cost_up=12 * USD, up=20 * SHARE)
+    matched = Exposure(back_up=12 * USD)
+
+    assert held.worst_loss == matched.worst_loss == 12 * USD
+    assert held.at_risk == matched.at_risk == matched.of(UP) == 12 * USD
+    assert Exposure().worst_loss == 0
+
+
+def test_an_ask_needs_no_dollars() -> None:
+    """Without cash, and with every limit on dollars passed, it is held to the others alone."""
+    held = Exposure(cost_up=dollars(3_000), up=4_000 * SHARE, down=4_000 * SHARE)
+    broke = attrs.evolve(RICH, free_cash=0)
+    ask = attrs.evolve(bid(UP, 5000, 20), side=Side.SELL)
+    params = attrs.evolve(WIDE, max_order_usd=10, max_position_usd_per_market=10, max_total_usd=10)
+
+    assert within_limits(ask, held, 0, broke, params) is None
+    assert within_limits(bid(DOWN, 5000, 20), held, 0, broke, params) is Limit.CASH
+    tight = attrs.evolve(params, max_net_shares=19)
+    assert within_limits(ask, held, 0, broke, tight) is Limit.NET
+    full = attrs.evolve(held, bids=OpenBids(orders=params.max_open_orders_per_market))
+    assert within_limits(ask, full, 0, broke, params) is Limit.MARKET_ORDERS
+
+
+@pytest.mark.parametrize(("price", "given"), [(5200, 4_800_000), (5201, 4_799_000), (1, 9_999_000)])
+def test_what_an_ask_gives_away(price: int, given: int) -> None:
+    """A dollar a share, less its price; rounded up."""
+    assert given_away(price, 10 * SHARE) == given
+    assert given_away(3333, 1) == 1
+
+
 def test_money_spent_on_unknown_shares_is_lost_whole() -> None:
     """A trade of which only the amount is known brings no share in the worst case (S7)."""
     assert Exposure(loose=5 * USD).worst_loss == 5 * USD
 
 
-@pytest.mark.parametrize("field", ["cost_up", "cost_down", "up", "down", "loose"])
+@pytest.mark.parametrize(
+    "field", [field.name for field in attrs.fields(Exposure) if field.name != "bids"]
+)
 def test_no_exposure_is_negative(field: str) -> None:
     """A negative figure is a bug of the caller, never a smaller risk."""
     with pytest.raises(ValueError, match="negative"):
@@ -106,7 +176,7 @@ def test_no_exposure_is_negative(field: str) -> None:
 
 def test_no_open_bid_is_negative() -> None:
     """The same for open bids."""
-    for bad in ((-1, 0, 0), (0, -1, 0), (0, 0, -1)):
+    for bad in ((-1, 0, 0), (0, -1, 0), (0, 0, -1), (0, 0, 0, -1), (0, 0, 0, 0, -1)):
         with pytest.raises(ValueError, match="negative"):
             OpenBids(*bad)
 

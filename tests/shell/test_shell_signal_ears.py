@@ -73,6 +73,22 @@ def test_a_fill_is_heard_once_with_its_level_and_target() -> None:
     assert tallies.target.mean == pytest.approx(0.02 + 0.2 * 0.07 * 0.48 * 0.52)
 
 
+def test_a_sale_is_heard_as_the_bid_in_its_place() -> None:
+    """Ten Up sold at 0.52 with fair at 0.50: two cents won, as by a bid for Down at 0.48; and when
+    fair rises three cents, three are lost.
+    """
+    heard = ears()
+    heard.decided(Decision((), (), fair=0.5, edge=0.01), START)
+    leg = attrs.evolve(TRADE.legs[0], token=MARKET.up_token, side=Side.SELL, price=5200)
+    heard.told(attrs.evolve(TRADE, legs=(leg,)), known(0), START)
+    heard.decided(Decision((), (), fair=0.53, edge=0.01), START + 3_000)
+
+    tallies = heard.board.memory.of_series(MARKET.series).tallies
+    ((_, bucket),) = tallies.by_bucket
+    assert bucket.outcome is DOWN
+    assert tallies.by_horizon["1% of the window"].mean == pytest.approx(-0.01)
+
+
 def test_looking_takes_our_own_orders_out() -> None:
     """A book that is only ours is no book of others."""
     heard = ears()

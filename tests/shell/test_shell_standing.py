@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import attrs
 from desk_kit import MARKET, START
 
 from polybot.account import Account
 from polybot.domain.ledger import Ledger
-from polybot.domain.market import Side
-from polybot.domain.orders import FillLeg, TradeSeen, TradeStatus
+from polybot.domain.market import Outcome, Side
+from polybot.domain.orders import FillLeg, TimeInForce, TradeSeen, TradeStatus
 from polybot.domain.units import SHARE, USD
+from polybot.journal.entries import Intent
+from polybot.reconciler import DOUBTFUL, Reconciler
 from polybot.risk.exposure import OpenBids
 
 OTHER = attrs.evolve(MARKET, condition_id="0xd", slug="other", up_token="333", down_token="444")
@@ -101,3 +105,122 @@ def test_the_days_loss_is_the_loss_watchs() -> None:
     made.day_loss = 9 * USD
 
     assert made.standing(MARKET.condition_id).day_loss == 9 * USD
+
+
+# --- what may be sold -----------------------------------------------------------------------------
+
+
+def sale(status: TradeStatus) -> TradeSeen:
+    """Forty of the hundred Up, at 0.60."""
+    leg = FillLeg("o1", MARKET.up_token, Side.SELL, 6000, 40 * SHARE, maker=True)
+    return TradeSeen("t1", MARKET.condition_id, status, (leg,), START)
+
+
+def sellable(made: Account) -> tuple[int, int]:
+    stands = made.standing(MARKET.condition_id)
+    return stands.sellable_up // SHARE, stands.sellable_down // SHARE
+
+
+def test_what_is_confirmed_and_unclaimed_may_be_sold() -> None:
+    """Less what a merge claims and what orders nobody knows may sell; its desk's own asks are
+    within it, and no share may be sold twice or provisionally (S8).
+    """
+    made = account()
+    assert sellable(made) == (100, 0)
+
+    made.claims[MARKET.condition_id] = 30 * SHARE
+    made.pledges["late"] = {MARKET.up_token: 15 * SHARE}
+    made.pledges[MARKET.condition_id] = {MARKET.up_token: 50 * SHARE}
+    assert sellable(made) == (55, 0)
+    assert made.pledged(MARKET.up_token) == 65 * SHARE
+
+    leg = FillLeg("o2", MARKET.up_token, Side.BUY, 4800, 10 * SHARE, maker=True)
+    told = TradeSeen("t2", MARKET.condition_id, TradeStatus.MATCHED, (leg,), START)
+    made.ledger.book(told)
+    assert sellable(made) == (55, 0), "a match is no share yet"
+
+
+def test_more_bound_than_there_is_leaves_nothing() -> None:
+    """Never less than none."""
+    made = account()
+    made.claims[MARKET.condition_id] = 300 * SHARE
+
+    assert sellable(made) == (0, 0)
+
+
+def test_a_settled_market_sells_nothing() -> None:
+    """Its shares are redeemed."""
+    made = account()
+    made.ledger.books[MARKET.condition_id].up_payout = SHARE
+
+    assert sellable(made) == (0, 0)
+    assert made.sellable("0xnobody", next(iter(Outcome))) == 0
+
+
+def test_what_a_sale_promises_is_no_cash() -> None:
+    """Matched, it may fail: its dollars are not spent, and its shares count as if they were back;
+    confirmed, they are dollars (F31).
+    """
+    made = account()
+    made.ledger.book(sale(TradeStatus.MATCHED))
+    stands = made.standing(MARKET.condition_id)
+    assert stands.free_cash == 922 * USD
+    assert (stands.held.cost_up, stands.held.back_up) == (28_800_000, 19_200_000)
+    assert made.standing("0xd").others.at_risk == 63 * USD, "seen from elsewhere as well"
+
+    made.ledger.book(sale(TradeStatus.CONFIRMED))
+    stands = made.standing(MARKET.condition_id)
+    assert stands.free_cash == 946 * USD
+    assert stands.held.back_up == 0
+    assert sellable(made) == (60, 0)
+
+
+def test_asks_elsewhere_count_as_losses_and_not_as_cash() -> None:
+    """Fifty Down at 0.30 there; an ask on ten of them at 0.40 would give six away if Down won, and
+    that is not the worst that can happen there. One on Up is.
+    """
+    made = account()
+    made.bids["0xd"] = OpenBids(orders=1, sold_down=6 * USD)
+    assert made.standing(MARKET.condition_id).others.cluster_loss == 15 * USD
+
+    made.bids["0xd"] = OpenBids(orders=1, sold_up=6 * USD)
+    stands = made.standing(MARKET.condition_id)
+    assert stands.others.cluster_loss == 21 * USD
+    assert stands.others.at_risk == 30 * USD
+    assert stands.free_cash == 922 * USD
+
+
+async def test_orders_of_an_earlier_run_bind_what_they_may_take() -> None:
+    """While nobody knows what became of them, a bid binds its dollars and a sale its shares; of
+    its risk it counts as the bid in its place (F63, S8).
+    """
+    made = account()
+    nothing: Any = None
+    reconciler = Reconciler(
+        nothing, nothing, nothing, made, nothing, nothing, nothing, grace_ms=2_000
+    )
+    for order_id, side, price, shares in (
+        ("0x1", Side.BUY, 4000, 10), ("0x2", Side.SELL, 7000, 30),
+    ):  # fmt: skip
+        reconciler.doubtful[order_id] = Intent(
+            order_id, MARKET.condition_id, Outcome.UP, side, price, shares * SHARE,
+            TimeInForce.GTC, 0, True, 0, "quote", b"",
+        )  # fmt: skip
+    reconciler.answer_for_doubtful()
+
+    assert made.reserved[DOUBTFUL] == 4 * USD + 9 * USD
+    assert sellable(made) == (70, 0)
+    reconciler.doubtful.clear()
+    reconciler.answer_for_doubtful()
+    assert (made.reserved[DOUBTFUL], sellable(made)) == (0, (100, 0))
+
+
+def test_a_released_market_leaves_nothing_behind() -> None:
+    """Closed markets are forgotten (S20)."""
+    made = account()
+    made.claims["0xd"] = SHARE
+    made.pledges["0xd"] = {OTHER.up_token: SHARE}
+    made.unmergeable["0xd"] = "no gas"
+
+    made.release("0xd")
+    assert [made.claims, made.pledges, made.unmergeable] == [{}, {}, {}]

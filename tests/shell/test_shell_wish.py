@@ -10,7 +10,7 @@ from hypothesis import given, strategies as st
 from polybot.domain.market import Candle, Market, Outcome, Side
 from polybot.domain.orders import TimeInForce
 from polybot.domain.units import ONE, SHARE
-from polybot.execution.desk import Desired
+from polybot.execution.wish import Desired
 from polybot.market_times import cutoff_ms
 from polybot.pricing.fair import WhyNoFair
 from polybot.quote_task import wish
@@ -40,6 +40,17 @@ def test_quotes_become_post_only_bids() -> None:
     assert all(o.side is Side.BUY and o.post_only and o.market is MARKET for o in made.orders)
     assert (made.cap_up, made.cap_down) == (4900, 4900)
     assert (made.pair_cap, made.fair_up) == (9900, 5000)
+
+
+def test_an_ask_becomes_a_post_only_sale() -> None:
+    """Of its own token at its own price, with the same death at the cutoff (clob.md 3.9)."""
+    quote = Quote(UP, 5300, 10 * SHARE, 1, Side.SELL)
+    (made,) = wish(MARKET, attrs.evolve(decided(), quotes=(quote,)), PARAMS, START).orders
+    bid = wish(MARKET, decided(), PARAMS, START).orders[0]
+
+    assert (made.outcome, made.side, made.price, made.size) == (UP, Side.SELL, 5300, 10 * SHARE)
+    assert made.post_only
+    assert (made.tif, made.expires_s) == (bid.tif, bid.expires_s)
 
 
 def test_caps_belong_to_their_outcome() -> None:
@@ -81,7 +92,7 @@ def test_the_pair_cap_is_the_ladder_s_own(total: float, base_edge: float) -> Non
     params = QuoteParams(target_total_max=total, base_edge=base_edge)
 
     made = wish(MARKET, decided(), params, START)
-    assert made.pair_cap == params.target_total <= total * ONE
+    assert made.pair_cap == params.target_total <= total * ONE + 1e-6
 
 
 @pytest.mark.parametrize(

@@ -15,7 +15,7 @@ import trio
 
 from polybot.clock import Clock
 from polybot.exchange.crowd_hand import Hand
-from polybot.exchange.model import SELL, Event, Order, OrderEvent
+from polybot.exchange.model import BUY, SELL, Event, Order, OrderEvent
 from polybot.exchange.net import Request, Response, Service, error_response
 from polybot.exchange.server import Exchange
 from polybot.exchange.terms import Terms
@@ -273,13 +273,17 @@ class Venue(Exchange):
         return self.counters.accounts[self.account].fills
 
     def hit(self, order: Order) -> None:
-        """Somebody sells into one of our bids, and into every better one."""
+        """Somebody takes one of our orders, and every better one on that side of the book."""
         now_ms, market, hand = self.clock.now_ms(), order.market, self.taker
         self.advance(now_ms)
         if order.remaining == 0 or order.market.end_ms <= now_ms:
             return
+        bids, asks = self.engine.levels(order.token)
+        if order.side == SELL:
+            shares = sum(size for price, size in asks if price <= order.price)
+            hand.take(market, order.token, BUY, order.price, shares, now_ms, seen=order.price)
+            return
         if not self.engine.accounts.shares(hand.account, order.token):
             hand.stock_up(market, now_ms)
-        bids, _ = self.engine.levels(order.token)
         shares = sum(size for price, size in bids if price >= order.price)
         hand.take(market, order.token, SELL, order.price, shares, now_ms, seen=order.price)
