@@ -106,8 +106,9 @@ class Watch:
                 self._unwanted |= self._live.keys()
 
     def _once(self, order: Order) -> None:
-        """S3: nothing asks for the same bid twice. A bid that is on its way out may be replaced by
-        its like, and that overtakes the cancel; then both must not last.
+        """S3: nothing asks for the same order twice. One that is on its way out may be replaced by
+        its like, and that overtakes the cancel; then both must not last. Two rungs of a ladder may
+        meet on one price, where the lower one keeps its place; they differ in size.
         """
         if order.kind not in (Kind.GTC, Kind.GTD):
             return
@@ -166,7 +167,12 @@ class Watch:
 
 
 def _same(one: Order, other: Order) -> bool:
-    return (one.token, one.side, one.price) == (other.token, other.side, other.price)
+    return (one.token, one.side, one.price, one.size) == (
+        other.token,
+        other.side,
+        other.price,
+        other.size,
+    )
 
 
 def name(order: Order) -> str:
