@@ -23,8 +23,10 @@ ROOT = Path(__file__).resolve().parents[2]
 CHAIN_ID = 137
 START_S = 20  # no hang, only a limit for a machine that is busy
 WINDOW_S = 300
+LONG_S = 900
+SKEW_S = 280  # an exchange that far off still takes signatures by the machine's clock
 LEFT_S = 45
-USUAL = ("--port", "0", "--speed", "1", "--seed", "3", "--series", "btc-5m", "--intensity", "0.5")
+USUAL = ("--port", "0", "--speed", "1", "--seed", "3", "--series", "btc-15m", "--intensity", "0.5")
 
 
 @attrs.frozen(eq=False)
@@ -121,7 +123,7 @@ class Venue:
 
     def current_market(self) -> Market:
         """The market of the running window, found by its slug as any bot does."""
-        return self.window_market("5m", WINDOW_S)
+        return self.window_market("15m", LONG_S)
 
     def window_market(self, name: str, length_s: int) -> Market:
         """The running window of one of the BTC series; the next one, where little is left of it:
@@ -171,6 +173,18 @@ def eventually(look: Callable[[], T]) -> T:
         except AssertionError:
             pause.wait(0.25)
     return look()
+
+
+def long_window_start_s(phase_s: int) -> int:
+    """The moment nearest to the beginning of a window of fifteen minutes that the exchange's clock
+    may have: nine minutes are left at least, in which no price becomes so sure that a bid of one
+    cent would cross.
+    """
+    now_s = int(time.time())
+    elapsed = now_s % LONG_S
+    if elapsed > LONG_S + phase_s - SKEW_S:
+        return now_s - elapsed + LONG_S + phase_s
+    return now_s - elapsed + max(phase_s, elapsed - SKEW_S)
 
 
 def window_start_s(phase_s: int) -> int:

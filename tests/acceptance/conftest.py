@@ -6,13 +6,13 @@ import signal
 from collections.abc import Iterator
 
 import pytest
-from acceptance_kit import USUAL, Market, Venue, command, window_start_s
+from acceptance_kit import USUAL, Market, Venue, command, long_window_start_s
 
 
 @pytest.fixture(scope="session")
 def venue() -> Iterator[Venue]:
     """At the end: exit code 0 at the first Ctrl-C, and not one line of complaint on stderr."""
-    with command(*USUAL, "--start", str(window_start_s(phase_s=20))) as running:
+    with command(*USUAL, "--start", str(long_window_start_s(phase_s=20))) as running:
         yield Venue.from_line(running.first_line())
 
         assert running.process.poll() is None, f"it ended on its own: {running.stderr()}"

@@ -48,7 +48,7 @@ def standing_market(
 def interval_market(venue: Venue, needs_s: int) -> Market:
     """The running five-minute market if it has so many venue seconds left, else the next one."""
     until("a market that is young enough", lambda: WINDOW_S - venue.now_s() % WINDOW_S >= needs_s)
-    return venue.current_market()
+    return venue.window_market("5m", WINDOW_S)
 
 
 def until(what: str, holds: Callable[[], bool]) -> None:

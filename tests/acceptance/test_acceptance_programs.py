@@ -9,7 +9,7 @@ from pathlib import Path
 
 import httpx
 import pytest
-from acceptance_kit import USUAL, Venue, command, window_start_s
+from acceptance_kit import USUAL, Venue, command, long_window_start_s
 from polymarket import RateLimitUpdate, SecureClient
 from polymarket.errors import RateLimitError, RequestRejectedError
 from polymarket_kit import credentials_of, environment_of
@@ -27,7 +27,7 @@ def venue(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Venue]:
     """An exchange of our own: its modes and limits are nobody else's business."""
     terms: Path = tmp_path_factory.mktemp("terms") / "terms.toml"
     terms.write_text(TERMS, encoding="utf-8")
-    start = str(window_start_s(phase_s=20))
+    start = str(long_window_start_s(phase_s=20))
     with command(*USUAL, "--start", start, "--terms", str(terms)) as running:
         yield Venue.from_line(running.first_line())
 

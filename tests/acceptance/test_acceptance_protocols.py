@@ -15,14 +15,14 @@ import httpx
 import pytest
 from acceptance_kit import (
     CHAIN_ID,
+    LONG_S,
     USUAL,
-    WINDOW_S,
     Market,
     Venue,
     command,
     eventually,
+    long_window_start_s,
     until_matched,
-    window_start_s,
 )
 from polymarket import SecureClient
 from polymarket.models.clob.order_response import AcceptedOrder
@@ -45,7 +45,7 @@ def venue(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Venue]:
     """An exchange whose windows are all of Protocol V2."""
     terms = Path(tmp_path_factory.mktemp("terms")) / "v2.toml"
     terms.write_text('[venue]\nprotocol = "v2"\n')
-    start = str(window_start_s(phase_s=20))
+    start = str(long_window_start_s(phase_s=20))
     with command(*USUAL, "--start", start, "--terms", str(terms)) as running:
         yield Venue.from_line(running.first_line())
         assert running.stop(signal.SIGINT) == 0
@@ -71,7 +71,7 @@ def old(venue: Venue, monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
 @pytest.fixture
 def window(venue: Venue) -> Market:
     """The running window by its position ids."""
-    slug = f"btc-updown-5m-{venue.now_s() // WINDOW_S * WINDOW_S}"
+    slug = f"btc-updown-15m-{venue.now_s() // LONG_S * LONG_S}"
     found = venue.get("gamma", f"/markets/slug/{slug}")
     assert found["version"] == "v2"
     return Market(slug, found["conditionId"], *found["positionIds"])
