@@ -46,7 +46,8 @@ def venue(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Venue]:
     terms = Path(tmp_path_factory.mktemp("terms")) / "v2.toml"
     terms.write_text('[venue]\nprotocol = "v2"\n')
     start = str(long_window_start_s(phase_s=20))
-    with command(*USUAL, "--start", start, "--terms", str(terms)) as running:
+    more = ("--series", "btc-15m,btc-1h", "--start", start, "--terms", str(terms))
+    with command(*USUAL, *more) as running:
         yield Venue.from_line(running.first_line())
         assert running.stop(signal.SIGINT) == 0
         assert running.stderr() == ""
