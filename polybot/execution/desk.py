@@ -262,6 +262,7 @@ class Desk:
             if urgent:
                 self.budget.cancels.spend(1, now_ms)
             elif not self.budget.cancels.take(1, now_ms, keep=self.budget.cancel_reserve):
+                self.counts.withheld["cancel budget"] += 1
                 continue
             if tracked.cancel_sent_ms is None:
                 self.counts.cancels[cause] += 1
