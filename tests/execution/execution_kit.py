@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from itertools import count
 
-from polybot.domain.market import FeeSchedule, Market, Outcome, Side, TwapPair
+from market_kit import BTC_5M
+
+from polybot.domain.market import Outcome, Side
 from polybot.domain.market_states import MarketState
 from polybot.domain.orders import (
     Acked,
@@ -34,21 +36,9 @@ from polybot.risk.timetable import MarketMachine, Times, Timetable
 UP, DOWN = Outcome.UP, Outcome.DOWN
 Kind = OrderSeen.Kind
 
-T0 = 1_790_000_100_000
+T0 = BTC_5M.start_ms
 CUTOFF = T0 + 240_000
-MARKET = Market(
-    series="btc-5m",
-    slug="btc-updown-5m",
-    condition_id="0xc",
-    up_token="111",
-    down_token="222",
-    start_ms=T0,
-    end_ms=T0 + 300_000,
-    rule=TwapPair("btcusd", 60),
-    tick=100,
-    min_size=5 * SHARE,
-    fees=FeeSchedule(70_000, 1, 200_000),
-)
+MARKET = BTC_5M
 STOP = T0 + 210_000
 
 

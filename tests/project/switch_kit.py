@@ -11,9 +11,10 @@ import random
 from collections.abc import Callable, Mapping
 
 import attrs
+from market_kit import BTC_5M
 
 from polybot.config import Config
-from polybot.domain.market import FeeSchedule, Market, Outcome, Side, TwapPair
+from polybot.domain.market import Outcome, Side
 from polybot.domain.market_states import MarketState
 from polybot.domain.orders import NewOrder, Reject, SignedOrder
 from polybot.domain.prices import Feed
@@ -35,21 +36,9 @@ from polybot.risk.timetable import Known, MarketMachine
 from polybot.signal.advice import NEUTRAL, Advice
 
 UP, DOWN = Outcome.UP, Outcome.DOWN
-START = 1_790_000_100_000
 SIGMA = per_root_second(0.45)
-MARKET = Market(
-    series="btc-5m",
-    slug="btc-updown-5m",
-    condition_id="0xc",
-    up_token="111",
-    down_token="222",
-    start_ms=START,
-    end_ms=START + 300_000,
-    rule=TwapPair("btcusd", 60),
-    tick=100,
-    min_size=5 * SHARE,
-    fees=FeeSchedule(70_000, 1, 200_000),
-)
+START = BTC_5M.start_ms
+MARKET = BTC_5M
 RICH = Standing(10_000 * USD, 10_000 * USD)
 
 

@@ -8,8 +8,9 @@ from typing import Any
 import attrs
 import pytest
 from hypothesis import given, strategies as st
+from market_kit import BTC_5M, FEES
 
-from polybot.domain.market import FeeSchedule, Market, Outcome, TwapPair
+from polybot.domain.market import Outcome
 from polybot.domain.orders import TimeInForce
 from polybot.quoting.completion import (
     Held,
@@ -25,21 +26,8 @@ from polybot.quoting.completion import (
 from polybot.quoting.params import CompletionParams
 
 SHARE = 1_000_000
-FEES = FeeSchedule(70_000, 1, 200_000)
-START = 1_790_000_100_000
-MARKET = Market(
-    series="btc-5m",
-    slug="btc-updown-5m",
-    condition_id="0xc",
-    up_token="1",
-    down_token="2",
-    start_ms=START,
-    end_ms=START + 300_000,
-    rule=TwapPair("btcusd", 60),
-    tick=100,
-    min_size=5 * SHARE,
-    fees=FEES,
-)
+START = BTC_5M.start_ms
+MARKET = attrs.evolve(BTC_5M, up_token="1", down_token="2")
 FINE = attrs.evolve(MARKET, tick=10)
 PARAMS = CompletionParams()
 GAMMA = 0.002

@@ -9,8 +9,9 @@ from collections.abc import Mapping
 import attrs
 import pytest
 from hypothesis import assume, given, strategies as st
+from market_kit import BTC_5M
 
-from polybot.domain.market import FeeSchedule, Market, Outcome, TwapPair
+from polybot.domain.market import Market, Outcome
 from polybot.domain.market_states import MarketState
 from polybot.pricing.fair import Caution, Fair, NoFair, Quality, WhyNoFair
 from polybot.quoting.books import Touch, market_now, market_view, touch
@@ -22,23 +23,11 @@ from polybot.quoting.reasons import Reason, Why
 from polybot.risk.timetable import Known, MarketMachine, Times, Timetable
 
 SHARES = 1_000_000
-START = 1_790_000_100_000
 LOT = 10_000
 UP, DOWN = Outcome.UP, Outcome.DOWN
 
-TWAP = Market(
-    series="btc-5m",
-    slug="btc-updown-5m",
-    condition_id="0xc",
-    up_token="1",
-    down_token="2",
-    start_ms=START,
-    end_ms=START + 300_000,
-    rule=TwapPair("btcusd", 60),
-    tick=100,
-    min_size=5 * SHARES,
-    fees=FeeSchedule(70_000, 1, 200_000),
-)
+START = BTC_5M.start_ms
+TWAP = attrs.evolve(BTC_5M, up_token="1", down_token="2")
 
 WIDE = BookView(bids=((4000, 100 * SHARES),), asks=((6000, 100 * SHARES),))
 

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from itertools import count
 
-from polybot.domain.market import FeeSchedule, Market, TwapPair
+import attrs
+from market_kit import BTC_5M
+
 from polybot.domain.market_states import MarketState
 from polybot.domain.orders import NewOrder, SignedOrder
-from polybot.domain.units import SHARE
 from polybot.execution.desk import Budget, Desk
 from polybot.execution.firewall import Admission, Firewall
 from polybot.execution.params import OrderParams
@@ -15,20 +16,8 @@ from polybot.risk.breakers import ErrorRate, MarketBrakes
 from polybot.risk.limits import RiskParams
 from polybot.risk.timetable import MarketMachine, Times, Timetable
 
-START = 1_790_000_100_000
-MARKET = Market(
-    series="btc-5m",
-    slug="btc-updown-5m-1790000100",
-    condition_id="0xc",
-    up_token="111",
-    down_token="222",
-    start_ms=START,
-    end_ms=START + 300_000,
-    rule=TwapPair("btcusd", 60),
-    tick=100,
-    min_size=5 * SHARE,
-    fees=FeeSchedule(70_000, 1, 200_000),
-)
+START = BTC_5M.start_ms
+MARKET = attrs.evolve(BTC_5M, slug="btc-updown-5m-1790000100")
 
 
 def desk() -> Desk:

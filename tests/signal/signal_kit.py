@@ -3,26 +3,15 @@
 from __future__ import annotations
 
 import attrs
+from market_kit import BTC_5M
 
-from polybot.domain.market import FeeSchedule, Market, Outcome, Side, TwapPair
+from polybot.domain.market import Outcome, Side
 from polybot.domain.units import ONE, SHARE
 from polybot.signal.inputs import Depth, Filled, Print
 
 UP, DOWN = Outcome.UP, Outcome.DOWN
-START = 1_790_000_100_000
-MARKET = Market(
-    series="btc-5m",
-    slug="btc-updown-5m",
-    condition_id="0xc",
-    up_token="111",
-    down_token="222",
-    start_ms=START,
-    end_ms=START + 300_000,
-    rule=TwapPair("btcusd", 60),
-    tick=100,
-    min_size=5 * SHARE,
-    fees=FeeSchedule(70_000, 1, 200_000),
-)
+START = BTC_5M.start_ms
+MARKET = BTC_5M
 
 
 def depth(bid: int | None = 4900, ask: int | None = 5000, shares: int = 3_000) -> Depth:
