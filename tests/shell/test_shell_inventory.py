@@ -245,7 +245,7 @@ async def test_what_may_come_yet_is_waited_for(fast_clock: PatientClock) -> None
             await trio.sleep(GRACE_S - 60)
             assert not again.bot.ready
             assert steps(again) == [("merge", "asked")]
-            await again.until(lambda: again.bot.ready, "venue and journal agree", 90)
+            await again.until(lambda: again.bot.ready, "venue and journal agree", 300)
             told = steps(again)
             await again.end()
 
