@@ -70,7 +70,7 @@ class Lockstep:
             _here.call = call
             try:
                 result = work(*args)
-            except BaseException as error:  # noqa: BLE001 - raised again where it was called
+            except Exception as error:  # noqa: BLE001 - raised again where it was called
                 failed = error
                 call.asks.put(lambda: _raise(failed))
             else:
@@ -104,7 +104,7 @@ class Lockstep:
         return httpx.Response(response.status_code, headers=headers, content=response.content)
 
 
-def _raise(error: BaseException) -> Any:
+def _raise(error: Exception) -> Any:
     raise error
 
 

@@ -34,10 +34,9 @@ async def asked(path: str, times: int) -> list[object]:
         async with trio.open_nursery() as nursery, http_client() as http:
             port = await nursery.start(serve, Service(http=answer, socket=None), 0)
             url = f"http://127.0.0.1:{port}{path}"
-            try:
-                return await Lockstep(http).run_sync(asking, url, times, abandon_on_cancel=True)
-            finally:
-                nursery.cancel_scope.cancel()
+            told = await Lockstep(http).run_sync(asking, url, times, abandon_on_cancel=True)
+            nursery.cancel_scope.cancel()
+        return told
 
 
 async def test_a_thread_asks_in_virtual_time(autojump_clock: MockClock) -> None:
