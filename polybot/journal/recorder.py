@@ -30,7 +30,7 @@ SUFFIX = ".tape"
 
 @attrs.frozen
 class TapeParams:
-    """`[tape]`: the record of everything heard, decided and sent."""
+    """`[tape]`: the record of everything heard and sent."""
 
     folder: str = "tapes"
     """Folder of the tapes, within that of the journals; empty: no tape."""
@@ -69,13 +69,8 @@ class Recorder:
 
     @property
     def on(self) -> bool:
-        """Whether events are kept: what is costly to make need not be made for nothing."""
+        """Whether events are kept."""
         return self.failed is None
-
-    @property
-    def path(self) -> Path | None:
-        """The file that is being written."""
-        return self._writer.path if self._writer is not None else None
 
     def note(self, kind: Kind, stream: str, body: bytes) -> None:
         """Put an event on the tape, stamped now."""
@@ -94,9 +89,6 @@ class Recorder:
 
     def sent(self, stream: str, body: bytes) -> None:
         self.note(Kind.SENT, stream, body)
-
-    def decided(self, stream: str, body: bytes) -> None:
-        self.note(Kind.DECIDED, stream, body)
 
     async def run(self) -> None:
         """Write until cancelled; what was handed over before that is written first."""

@@ -1,10 +1,10 @@
-"""The tape: everything heard, decided and sent, in the order in which it happened.
+"""The tape: everything heard and sent, in the order in which it happened.
 
 A tape is for reading afterwards – replay, divergence, a look at what went wrong – and never for
 restarting: what a restart must know is in the journal, which is synced. The tape is flushed to the
 operating system, so that a killed process loses nothing that was flushed; a power cut may.
 
-A file is a magic, then blocks: a fixed head (`_HEAD`: what kind of block, its number, how many
+A file is a magic, then blocks: a fixed head (`_HEAD`: a mark, its number, how many
 bytes follow, their CRC-32), then msgpack compressed by zstd. Block 0 is the `Header`; every other
 is a list of events. Length and sum before the bytes let a reader tell a tape that ends in the
 middle of a block, which is what a kill leaves, from one that was damaged.
@@ -47,8 +47,7 @@ class Kind(enum.IntEnum):
 
     HEARD = 1  # a frame or an answer, as it came
     SENT = 2  # a frame or a request, as it left
-    DECIDED = 3  # what a decision came to, and what it saw
-    TOLD = 4  # a fact handed from task to task, or a change of state
+    TOLD = 3  # something about the tape itself
 
 
 @attrs.frozen
@@ -102,7 +101,6 @@ class Writer:
         """Begin a file that must not exist. Raises OSError."""
         self.path = path
         self.bytes = 0
-        self.raw_bytes = 0
         self._number = 0
         self._pack = msgpack.Packer(use_bin_type=True)
         self._press = zstandard.ZstdCompressor(level=LEVEL).compressobj()
@@ -121,7 +119,6 @@ class Writer:
         head = _HEAD.pack(_MARK, self._number, len(pressed), zlib.crc32(pressed))
         self._put(head + pressed)
         self._number += 1
-        self.raw_bytes += len(plain)
 
     def _put(self, data: bytes) -> None:
         view = memoryview(data)

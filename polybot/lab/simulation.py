@@ -68,7 +68,6 @@ class Trace:
     events: int = 0
     last: list[str] = attrs.field(factory=list)
     kept: tuple[str, ...] = ()
-    on: bool = True
     on_sent: Callable[[str, bytes], None] = lambda *_: None
     _hash: hashlib._Hash = attrs.field(factory=hashlib.sha256)
 
@@ -78,9 +77,6 @@ class Trace:
     def sent(self, stream: str, body: bytes) -> None:
         self._add("sent", stream, body)
         self.on_sent(stream, body)
-
-    def decided(self, stream: str, body: bytes) -> None:
-        self._add("decided", stream, body)
 
     def _add(self, kind: str, stream: str, body: bytes) -> None:
         at_s = trio.current_time()

@@ -19,26 +19,14 @@ class Tap(Protocol):
 
     def sent(self, stream: str, body: bytes) -> None: ...
 
-    def decided(self, stream: str, body: bytes) -> None: ...
-
-    @property
-    def on(self) -> bool:
-        """Whether anybody listens: what is costly to tell need not be made for nothing."""
-        ...
-
 
 class Nobody:
     """Nobody listens."""
-
-    on = False
 
     def heard(self, stream: str, body: bytes) -> None:
         pass
 
     def sent(self, stream: str, body: bytes) -> None:
-        pass
-
-    def decided(self, stream: str, body: bytes) -> None:
         pass
 
 

@@ -62,9 +62,9 @@ async def test_the_last_events_are_written(tmp_path: Path, autojump_clock: MockC
     """What was noted when the run ended, also while it was cancelled, is on the tape."""
     with trio.CancelScope() as scope:
         async with tape(tmp_path) as made:
-            made.decided("a", b"1")
+            made.sent("a", b"1")
             scope.cancel()
-            made.decided("a", b"2")
+            made.sent("a", b"2")
             await trio.sleep_forever()
 
     assert on_disk(tmp_path) == ["1", "2"]

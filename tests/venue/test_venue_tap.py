@@ -7,7 +7,7 @@ import pytest
 from polybot.venue.market_messages import market_greeting
 from polybot.venue.price_messages import POLYBOLT_PING, PolyBolt
 from polybot.venue.secret import Credentials, Secret
-from polybot.venue.tap import HIDDEN, NOBODY, without_credentials
+from polybot.venue.tap import HIDDEN, without_credentials
 from polybot.venue.user_messages import user_greeting
 
 CREDENTIALS = Credentials("0x" + "ab" * 20, "the-key", Secret("the-secret"), Secret("the-phrase"))
@@ -34,8 +34,3 @@ def test_everything_else_is_as_it_was(frame: str) -> None:
 def test_what_is_not_understood_is_left_out(frame: str) -> None:
     """Of our own frames: better a gap than a leak."""
     assert without_credentials(frame) == HIDDEN
-
-
-def test_nobody_costs_nothing() -> None:
-    """Without a tape nothing is made for it."""
-    assert not NOBODY.on
