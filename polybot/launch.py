@@ -109,11 +109,8 @@ def build(
     health = Health(admission)
     # On a clock that runs fast, the moments a worker thread takes would count manifold.
     journal = Journal(store, clock, inline=speed != 1)
-    entries, seasons = list(store.live()), _seasons(config)
-    core = CoreTape(tape, clock)
-    core.began(config, seasons, entries)
-    recovered = recover(entries)
-    recovered.submissions_ms = store.submitted(clock.now_ms() - DAY_MS)
+    core, seasons = CoreTape(tape, clock), _seasons(config)
+    recovered = _recall(store, config, core, seasons)
     client = ClobClient(
         http, site, credentials, clock, funder=purse.funder,
         signature_type=purse.signature_type, timeout_s=config.orders.post_timeout_s, tap=tape,
@@ -160,6 +157,15 @@ def build(
     payments.tell = ctx.tell
     inventory = _inventory(ctx, purse, private_key, speed)
     return Bot(ctx, config.bot.series, options.run_ms, inventory, speed, world, certify)
+
+
+def _recall(store: Store, config: Config, core: CoreTape, seasons: dict[str, Season]) -> Recovered:
+    """What the journal knows, of which a replay must be told as well. Raises JournalFailed."""
+    entries = list(store.live())
+    core.began(config, seasons, entries)
+    recovered = recover(entries)
+    recovered.submissions_ms = store.submitted(core.clock.now_ms() - DAY_MS)
+    return recovered
 
 
 def _note_move(journal: Journal, market: Market, moved: Moved) -> None:
