@@ -116,7 +116,6 @@ def build(
         signature_type=purse.signature_type, timeout_s=config.orders.post_timeout_s, tap=tape,
     )  # fmt: skip
     account = Account(client, clock, health, journal, core, recovered.ledger)
-    heartbeat = Heartbeat(client, health, account.doubt)
     records = Records(states=recovered.states, on_move=partial(_note_move, journal))
     grace_ms = config.orders.unknown_grace_s * 1000
     data = Rest(http, site.data, clock, tap=tape, name="rest data")
@@ -133,7 +132,7 @@ def build(
         client=client,
         gamma=Rest(http, site.gamma, clock, tap=tape, name="rest gamma"),
         account=account,
-        heartbeat=heartbeat,
+        heartbeat=(heartbeat := Heartbeat(client, health, account.doubt)),
         reconciler=Reconciler(
             client, clock, health, account, heartbeat, records, payments, grace_ms
         ),
