@@ -1,8 +1,8 @@
 """`python -m polybot tape info|cat|export`: look at a tape, or take it elsewhere.
 
-A path is a file, a folder, whose newest run is meant with all its files, or a flight record. What
-is readable is shown in any case; a tape that was cut or damaged says where, and the command ends with 1. What is
-no tape, or one of a newer version, ends with 2.
+A path is a file, a folder, whose newest run is meant with all its files, or a flight record.
+What is readable is shown in any case; a tape that was cut or damaged says where, and the command
+ends with 1. What is no tape, or one of a newer version, ends with 2.
 """
 
 from __future__ import annotations
