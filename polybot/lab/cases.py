@@ -28,6 +28,7 @@ from polybot.execution.firewall import Admission, Firewall
 from polybot.execution.lifecycle import Event
 from polybot.execution.params import OrderParams
 from polybot.execution.wish import Desired
+from polybot.lab.decision_case import Decisions
 from polybot.lab.risk_cases import Market5m, guarded
 from polybot.pricing.board import PriceBoard
 from polybot.pricing.fair import Fair
@@ -78,6 +79,7 @@ def cases() -> list[Case]:
         fair_value(left_s=30, target_us=10),  # two means of seconds more
         decision(),
         desk_act(),
+        whole_decision(),
         signals_of_a_decision(),
         signals_of_a_print(),
         signals_of_a_fill(),
@@ -285,6 +287,14 @@ def desk_act() -> Case:
 
     name = "desk.act, 8 orders resting"
     return Case(name, 100, lambda: desk.act(START_MS, standing), check=check)
+
+
+def whole_decision() -> Case:
+    """All of it for two tokens: fair value, six quotes, and what they mean for six orders that
+    rest, from a price and books that are others in each call (issue D's figure).
+    """
+    made = Decisions(_market())
+    return Case("a decision whole, six orders resting", 15, made.step, check=made.check)
 
 
 def _no_signature(order: NewOrder) -> SignedOrder:
