@@ -204,20 +204,23 @@ class Desk:
             slack = max(self.params.hysteresis_ticks * self.market.tick, self.desired.hold)
             keep, missing = match(self.desired, self.table.open(), slack)
         naked = self._naked(standing)
-        wanting = {order.toward for order in missing}
-        self.refused = {side: why for side, why in self.refused.items() if side in wanting}
+        if self.refused:
+            wanting = {order.toward for order in missing}
+            self.refused = {side: why for side, why in self.refused.items() if side in wanting}
         routine = self._routine_due(now_ms)
         self._held_back = False
         actions: list[Action] = []
-        actions += self._cancels(keep - naked, naked, now_ms, routine=routine)
-        actions += [Refresh(token) for token in sorted(self._stale)]
-        self._stale.clear()
+        if naked or len(keep) < len(self.table.open()):
+            actions += self._cancels(keep - naked, naked, now_ms, routine=routine)
+        if self._stale:
+            actions += [Refresh(token) for token in sorted(self._stale)]
+            self._stale.clear()
         actions += self.doubts.due(now_ms)
         actions += self._takes(now_ms, standing)
         if missing and routine:
             actions += self._posts(missing, now_ms, standing)
         self._held_back |= bool(missing) and not routine
-        if any(isinstance(action, Post) for action in actions):
+        if actions and any(isinstance(action, Post) for action in actions):
             self._routine_at_ms = now_ms
         return actions
 
@@ -234,7 +237,9 @@ class Desk:
         """
         naked: set[str] = set()
         asks = [tracked for tracked in self.table.open() if tracked.order.selling]
-        for outcome in Outcome if asks else ():
+        if not asks:
+            return naked
+        for outcome in Outcome:
             over = self.table.pledged(outcome) - standing.sellable(outcome)
             if over <= 0:
                 continue
@@ -292,7 +297,7 @@ class Desk:
         outcome, price = tracked.order.toward, tracked.order.bid_price
         if price > self.desired.cap(outcome):
             return "cap", True
-        if all(order.toward is not outcome for order in self.desired.orders):
+        if outcome not in [order.toward for order in self.desired.orders]:
             return "side withdrawn", True
         others = [(t.order.toward, t.order.bid_price) for t in self.table.open()]
         if not self.desired.pairs_hold(outcome, price, others):

@@ -70,18 +70,17 @@ class Tracked:
     absences: dict[Source, tuple[int, int]] = attrs.field(factory=dict)
     existed: bool = False
     late: bool = False
+    id: str = attrs.field(init=False)
+    order: NewOrder = attrs.field(init=False)
 
-    @property
-    def id(self) -> str:
-        return self.signed.id
-
-    @property
-    def order(self) -> NewOrder:
-        return self.signed.order
+    def __attrs_post_init__(self) -> None:
+        self.id, self.order = self.signed.id, self.signed.order
 
     @property
     def remaining(self) -> int:
         """Shares that may still match: size less the larger of the two counts of what is gone."""
+        if not (self.matched or self.fills):
+            return self.order.size
         return max(0, self.order.size - max(self.matched, sum(self.fills.values())))
 
     @property

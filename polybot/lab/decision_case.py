@@ -26,7 +26,8 @@ from polybot.risk.checks import Standing
 from polybot.risk.limits import RiskParams
 from polybot.risk.timetable import MarketMachine, Times, Timetable
 
-MOMENTS = 24  # they come round again: no two that follow one another are alike
+MOMENTS = 48  # they come round again: no two that follow one another are alike
+WAIT = 4  # decisions that a routine move waits
 STEP_MS = 50  # the shortest time between two decisions
 LEVELS = 3
 
@@ -41,9 +42,12 @@ class _Moment:
     down: BookView
 
 
-def _books(rng: random.Random) -> tuple[BookView, BookView]:
-    """Five levels a side of other sizes each time; best bid and ask are a tick off now and then."""
-    bid, ask = 5100 - 100 * rng.randint(0, 1), 5800 + 100 * rng.randint(0, 1)
+def _books(n: int) -> tuple[BookView, BookView]:
+    """Five levels a side of other sizes each time. The best bid or ask is a tick away from us for a
+    fifth of a second in every one: as long as routine moves wait.
+    """
+    rng, step = random.Random(n), n // WAIT % 8
+    bid, ask = 5100 - 100 * (step == 1), 5800 + 100 * (step == 5)
 
     def size() -> int:
         return SHARE * rng.randint(100, 400)
@@ -65,16 +69,16 @@ def moments(market: Market, first_ms: int) -> list[_Moment]:
     for n in range(MOMENTS):
         rng, board, price = random.Random(7), PriceBoard(), 90_000.0
         now_ms = first_ms + n * STEP_MS
-        for at_ms in range(first_ms - 120_000, first_ms, 1000):
+        for at_ms in range(first_ms - 120_000, first_ms + 1, 1000):
             price *= 1 + rng.gauss(0, 8e-5)
             board.on_tick(Feed.BINANCE, "BTCUSDT", price + 20.0, at_ms, at_ms)
             board.on_tick(Feed.CHAINLINK, "btcusd", price, at_ms, at_ms)
             board.on_tick(Feed.TWAP60, "btcusd", price, at_ms, at_ms)
         board.official_strike(market, price * 0.99989, market.start_ms)
         for _ in range(n + 1):
-            price *= 1 + rng.gauss(0, 2.5e-6)
+            price *= 1 + rng.gauss(0, 1.5e-6)
         board.on_tick(Feed.BINANCE, "BTCUSDT", price + 20.0, now_ms, now_ms)
-        found.append(_Moment(now_ms, board, *_books(random.Random(n))))
+        found.append(_Moment(now_ms, board, *_books(n)))
     return found
 
 
