@@ -37,6 +37,7 @@ from polybot.quoting.completion import Take
 from polybot.quoting.decide import decide
 from polybot.quoting.ladder import grid_floor
 from polybot.quoting.model import BookView, Decision, Quote, QuoteInputs, Stock
+from polybot.quoting.orders import OrderMaker
 from polybot.quoting.params import QuoteParams
 from polybot.risk.timetable import Known, MarketMachine
 from polybot.scoring_watch import ScoringWatch
@@ -67,6 +68,7 @@ class QuoteTask:
     fair: Fair | NoFair = NoFair(WhyNoFair.SPOT_STALE)
     decision: Decision = Decision((), ())
     _last: Desired | None = None
+    _maker: OrderMaker = attrs.field(factory=OrderMaker)
     _blind_since_ms: int | None = None
     _takes: int = 0
     _take_at_ms: int = 0
@@ -107,8 +109,8 @@ class QuoteTask:
         self.decision = decide(inputs, params, config.completion, config.rewards)
         self.ears.decided(self.decision, now_ms)
         self._sample(inputs)
-        percent, before = config.orders.hysteresis_percent, self._last.orders if self._last else ()
-        desired = wish(self.market, self.decision, params, now_ms, percent, before)
+        percent = config.orders.hysteresis_percent
+        desired = wish(self.market, self.decision, params, now_ms, percent, self._maker)
         desired = self._with_take(desired, now_ms)
         record = self.ctx.records.of(self.market)
         if desired != self._last:
@@ -331,48 +333,37 @@ def wish(
     params: QuoteParams,
     now_ms: int,
     hold_percent: int = 0,
-    before: Sequence[NewOrder] = (),
+    maker: OrderMaker | None = None,
 ) -> Desired:
     """A decision as orders: caps are rounded down to the tick, exactly as the ladder did. A bid
-    keeps its place within `hold_percent` of the edge. Orders of the wish `before` that are wanted
-    still are the same objects, so that two wishes are told apart at a glance.
+    keeps its place within `hold_percent` of the edge. One `maker` gives the same orders for the
+    same quotes, so that two wishes are told apart at a glance.
     """
     if decision.fair is None or not (decision.quotes or decision.take):
         cause = decision.reasons[0].why.value if decision.reasons else "no quote"
         return Desired(cause=cause)
-    last_ms = market.end_ms - cutoff_ms(market, params)
+    tif, expires_s = _backstop(market.end_ms - cutoff_ms(market, params), now_ms)
+    maker, tick = maker or OrderMaker(), market.tick
     return Desired(
-        orders=tuple(
-            _order(market, quote, last_ms, now_ms, before[n] if n < len(before) else None)
-            for n, quote in enumerate(decision.quotes)
-        ),
-        cap_up=grid_floor(decision.cap_up or 0, market.tick),
-        cap_down=grid_floor(decision.cap_down or 0, market.tick),
-        pair_cap=params.target_total,
-        hold=grid_floor((decision.edge or 0) * hold_percent / 100, market.tick),
-        fair_up=round(decision.fair * ONE),
+        maker.orders(market, decision.quotes, tif, expires_s),
+        grid_floor(decision.cap_up or 0, tick),
+        grid_floor(decision.cap_down or 0, tick),
+        params.target_total,
+        round(decision.fair * ONE),
+        hold=grid_floor((decision.edge or 0) * hold_percent / 100, tick),
     )
 
 
-def _order(
-    market: Market, quote: Quote, last_ms: int, now_ms: int, was: NewOrder | None
-) -> NewOrder:
-    """A quote as an order; it dies at the cutoff by the venue's own hand while GTD still reaches
-    that far.
+def _backstop(last_ms: int, now_ms: int) -> tuple[TimeInForce, int]:
+    """How an order dies at the cutoff by the venue's own hand, while GTD still reaches that far.
 
     The venue kills a GTD order `GTD_EARLY_S` before its stated expiration and takes none closer
     than `GTD_LEAD_S`: a backstop for the case that we are gone, not a tool for the last minutes.
     """
     expires_s = last_ms // 1000 + GTD_EARLY_S.value
-    reachable = expires_s * 1000 >= now_ms + (GTD_LEAD_S.value + 5) * 1000
-    tif = TimeInForce.GTD if reachable else TimeInForce.GTC
-    outcome, price, size, level, side = quote
-    if was is not None and was.market is market and was.tif is tif:
-        same = (was.outcome, was.price, was.size, was.level, was.side) == quote
-        if same:
-            return was
-    expires_s = expires_s if reachable else 0
-    return NewOrder(market, outcome, side, price, size, tif, expires_s=expires_s, level=level)
+    if expires_s * 1000 >= now_ms + (GTD_LEAD_S.value + 5) * 1000:
+        return TimeInForce.GTD, expires_s
+    return TimeInForce.GTC, 0
 
 
 def taking_order(market: Market, take: Take) -> NewOrder:

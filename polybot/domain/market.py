@@ -26,6 +26,8 @@ class Side(enum.Enum):
     BUY = "BUY"
     SELL = "SELL"
 
+    __hash__ = object.__hash__  # as Outcome's
+
 
 @attrs.frozen
 class TwapPair:

@@ -20,6 +20,7 @@ from polybot.pricing.board import PriceBoard
 from polybot.quote_task import wish
 from polybot.quoting.decide import decide
 from polybot.quoting.model import BookView, Decision, QuoteInputs
+from polybot.quoting.orders import OrderMaker
 from polybot.quoting.params import CompletionParams, QuoteParams, RewardParams
 from polybot.risk.breakers import ErrorRate, MarketBrakes
 from polybot.risk.checks import Standing
@@ -105,6 +106,7 @@ class Decisions:
     desk: Desk = attrs.field(init=False)
     moments: list[_Moment] = attrs.field(init=False)
     own: dict[tuple[Outcome, int], int] = attrs.field(factory=dict)
+    maker: OrderMaker = attrs.field(factory=OrderMaker)
     n: int = 0
     decision: Decision = Decision((), ())
     actions: list[Action] = attrs.field(factory=list)
@@ -143,7 +145,7 @@ class Decisions:
         )
         self.decision = decide(inputs, self.params, self.completion, self.rewards)
         desk.desired = wish(
-            market, self.decision, self.params, moment.now_ms, 30, desk.desired.orders
+            market, self.decision, self.params, moment.now_ms, 30, self.maker
         )
         self.actions = desk.act(moment.now_ms, self.standing)
 

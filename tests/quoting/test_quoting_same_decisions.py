@@ -13,11 +13,11 @@ import decision_kit
 from golden import digest
 from market_kit import BTC_5M
 
-from polybot.domain.orders import NewOrder
 from polybot.pricing.fair import Fair, NoFair
 from polybot.quote_task import wish
 from polybot.quoting.completion import Held
 from polybot.quoting.decide import decide
+from polybot.quoting.orders import OrderMaker
 from polybot.quoting.reasons import NoReward, Why
 
 RARE = {Held.NO_OFFER, Held.PAIRED}  # a book without asks has no touch; paired is no reason
@@ -54,7 +54,7 @@ def test_decisions_are_the_same() -> None:
 
 def test_wishes_are_the_same() -> None:
     """Decisions in a row as orders, each made beside the one before."""
-    rng, before = random.Random(3), tuple[NewOrder, ...]()
+    rng, maker = random.Random(3), OrderMaker()
     wishes = []
     for n in range(1500):
         inputs = decision_kit.situation(rng)
@@ -65,9 +65,8 @@ def test_wishes_are_the_same() -> None:
             params,
             inputs.now_ms,
             rng.choice((0, 30)),
-            before,
+            maker,
         )
-        before = made.orders
         wishes.append(made)
 
     assert digest(wishes) == "550bc1c1ed2b8151"
