@@ -15,6 +15,7 @@ from polybot.domain.market import Outcome
 from polybot.pricing.fair import Fair
 
 EDGE = 1e-4  # a market's probability this near to certainty has no usable log-odds
+MOST = 1 - EDGE
 
 
 @attrs.frozen
@@ -59,7 +60,8 @@ def micro_price(bid: float, bid_size: float, ask: float, ask_size: float, most: 
 
     Each side's weight is capped at `most`: one large order must not tell the price alone.
     """
-    bid_weight, ask_weight = min(bid_size, most), min(ask_size, most)
+    bid_weight = bid_size if bid_size < most else most
+    ask_weight = ask_size if ask_size < most else most
     total = bid_weight + ask_weight
     if total <= 0:
         return (bid + ask) / 2
@@ -84,23 +86,29 @@ class Blend(NamedTuple):
 
 def model_error(fair: Fair, vol_error: float) -> float:
     """Standard error of the model in log-odds: volatility, level and staleness (strategy.md 4)."""
-    q, v, quality = fair.q, fair.v, fair.quality
+    q, v, age_s, quality = fair.q, fair.v, fair.age_s, fair.quality
     volatility = fair.phi_d * fair.d * vol_error
     level = v / fair.sigma
     basis, apart = level * quality.basis_error, level * quality.apart
-    stale = v * v * fair.age_s if fair.age_s > 0 else 0.0
+    stale = v * v * age_s if age_s > 0 else 0.0
     summed = volatility * volatility + basis * basis + apart * apart + stale
     return math.sqrt(summed) / (q * (1 - q))
 
 
 def market_error(view: MarketView, fair: Fair, params: BlendParams) -> float:
     """Standard error of the market in log-odds: grows with spread and age, falls with depth."""
-    q = min(max(view.q, EDGE), 1 - EDGE)
-    depth, thin = view.depth, 1.0
+    q, half_spread, depth, age_s = view
+    q, thin = _within(q), 1.0
     if depth < params.depth_shares:
         thin = math.sqrt(params.depth_shares / max(depth, 1.0))
-    stale = fair.v * math.sqrt(view.age_s) if view.age_s > 0 else 0.0
-    return params.market_error * thin + math.hypot(view.half_spread * thin, stale) / (q * (1 - q))
+    stale = fair.v * math.sqrt(age_s) if age_s > 0 else 0.0
+    return params.market_error * thin + math.hypot(half_spread * thin, stale) / (q * (1 - q))
+
+
+def _within(q: float) -> float:
+    if EDGE <= q <= MOST:
+        return q
+    return EDGE if q < EDGE else MOST
 
 
 def model_weight(model_error: float, market_error: float, most: float) -> float:
@@ -117,7 +125,7 @@ def blend(
     apart_since_ms: int | None = None,
 ) -> Blend:
     """Mix model and market in log-odds; a disputed model counts half."""
-    market = logit(min(max(view.q, EDGE), 1 - EDGE))
+    market = logit(_within(view.q))
     gap = logit(fair.q) - market
     error = model_error(fair, params.vol_error)
     weight = model_weight(error, market_error(view, fair, params), params.model_weight_max)

@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 from polybot.domain import units
 from polybot.domain.market import Outcome
+from polybot.domain.units import ONE, SHARE
 from polybot.pricing.blend import MarketView, micro_price
 from polybot.quoting.model import QuoteInputs
 from polybot.quoting.reasons import Reason, Why
@@ -30,13 +31,15 @@ def touch(inputs: QuoteInputs, outcome: Outcome) -> Touch | Reason:
     book, other = (inputs.up, Outcome.DOWN) if outcome is Outcome.UP else (inputs.down, Outcome.UP)
     if book is None:
         return Reason(Why.NO_BOOK, outcome)
-    bid = _best(book.bids, inputs.own, outcome)
-    ask = _best(book.asks, inputs.own, other, mirrored=True)
+    own = inputs.own
+    bid = _best_bid(book.bids, own, outcome)
+    ask = _best_ask(book.asks, own, other)
     if bid is None or ask is None:
         return Reason(Why.ONE_SIDED, outcome, _figures(bid, ask))
-    if bid[0] >= ask[0]:
+    (bid_price, bid_size), (ask_price, ask_size) = bid, ask
+    if bid_price >= ask_price:
         return Reason(Why.CROSSED, outcome, _figures(bid, ask))
-    return Touch(bid[0], ask[0], bid[1], ask[1])
+    return Touch(bid_price, ask_price, bid_size, ask_size)
 
 
 def market_now(inputs: QuoteInputs, most_shares: float) -> MarketView | None:
@@ -55,34 +58,43 @@ def market_view(
     if isinstance(up, Touch):
         return _view(up, most_shares, age_s)
     if isinstance(down, Touch):
-        one = units.ONE
+        one = ONE
         mirror = Touch(one - down.ask, one - down.bid, down.ask_size, down.bid_size)
         return _view(mirror, most_shares, age_s)
     return None
 
 
 def _view(touch: Touch, most_shares: float, age_s: float) -> MarketView:
-    bid, ask = touch.bid / units.ONE, touch.ask / units.ONE
-    bid_size, ask_size = touch.bid_size / units.SHARE, touch.ask_size / units.SHARE
-    q = micro_price(bid, bid_size, ask, ask_size, most_shares)
-    return MarketView(q, (ask - bid) / 2, min(bid_size, ask_size), age_s)
+    bid, ask, bid_size, ask_size = touch
+    low, high = bid / ONE, ask / ONE
+    less, more = bid_size / SHARE, ask_size / SHARE
+    q = micro_price(low, less, high, more, most_shares)
+    return MarketView(q, (high - low) / 2, less if less < more else more, age_s)
 
 
-def _best(
-    levels: tuple[tuple[int, int], ...],
-    own: Mapping[tuple[Outcome, int], int],
-    outcome: Outcome,
-    *,
-    mirrored: bool = False,
-) -> tuple[int, int] | None:
-    """Best price of others with their size; `mirrored`: our bid for `outcome` at 1 - p is here."""
+Level = tuple[int, int]
+Own = Mapping[tuple[Outcome, int], int]
+
+
+def _best_bid(levels: tuple[Level, ...], own: Own, outcome: Outcome) -> Level | None:
+    """Best bid of others with its size."""
     for level in levels:
-        price, size = level
-        ours = own.get((outcome, units.ONE - price if mirrored else price))
+        ours = own.get((outcome, level[0]))
         if ours is None:
             return level
-        if size > ours:
-            return price, size - ours
+        if level[1] > ours:
+            return level[0], level[1] - ours
+    return None
+
+
+def _best_ask(levels: tuple[Level, ...], own: Own, other: Outcome) -> Level | None:
+    """Best ask of others: our bid for the `other` outcome at 1 - p is displayed here."""
+    for level in levels:
+        ours = own.get((other, ONE - level[0]))
+        if ours is None:
+            return level
+        if level[1] > ours:
+            return level[0], level[1] - ours
     return None
 
 
@@ -92,7 +104,7 @@ def offers(inputs: QuoteInputs, outcome: Outcome) -> list[tuple[int, int]]:
     if book is None:
         return []
     left = (
-        (price, size - inputs.own.get((outcome.other, units.ONE - price), 0))
+        (price, size - inputs.own.get((outcome.other, ONE - price), 0))
         for price, size in book.asks
     )
     return [(price, size) for price, size in left if size > 0]

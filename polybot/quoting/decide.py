@@ -180,9 +180,9 @@ class _Quoter:
 
     def _bids(self, q: float, keep: float, view: Blend, credit: float = 0.0) -> _Bids:
         """The first bid of each side at this edge, lowered to what a pair may cost."""
-        inputs, fees = self.inputs, self.inputs.market.fees
-        tick = inputs.tick / units.ONE
-        worth = value(q, self.net / units.SHARE, keep, tick, self.params, fees, credit)
+        inputs = self.inputs
+        fees, tick, net = inputs.market.fees, inputs.tick / units.ONE, self.net / units.SHARE
+        worth = value(q, net, keep, tick, self.params, fees, credit)
         bids = _Bids(worth, {}, [])
         self._top(Outcome.UP, self.up, worth.cap_up, view, bids)
         self._top(Outcome.DOWN, self.down, worth.cap_down, view, bids)
@@ -200,42 +200,41 @@ class _Quoter:
         if view.disputed is outcome:
             bids.reasons.append(_disputed(outcome, view))
             return
-        inputs, advice = self.inputs, self.inputs.advice
-        net, tick = self.net, inputs.tick
+        advice, net, tick = self.inputs.advice, self.net, self.inputs.tick
         light = net < 0 if outcome is Outcome.UP else net > 0
         if self.reduce and not light:
             why = Why.BALANCED if net == 0 else Why.REDUCE_ONLY
             bids.reasons.append(Reason(why, outcome))
             return
         # The light side improves, to be paired first; the heavy side only joins.
-        competitive = others.bid
+        competitive, ask = others.bid, others.ask
         if light and advice.improve:
             competitive += tick
         elif light:
             told = (("signals", " ".join(advice.because)), ("joins", "instead of improving"))
             bids.reasons.append(Reason(Why.LOWERED, outcome, told))
-        if competitive >= others.ask:
-            competitive = others.ask - tick
+        if competitive >= ask:
+            competitive = ask - tick
         competitive -= advice.deeper * tick + competitive % tick
         capped = ladder.grid_floor(cap, tick)
-        price = min(capped, competitive)
+        price = capped if capped < competitive else competitive
         if price < tick:
             bids.reasons.append(Reason(Why.CAP_BELOW_TICK, outcome, (("cap", cap),)))
             return
-        bids.tops[outcome] = ladder.Top(price, cap)
+        bids.tops[outcome] = (price, cap)
 
     def _combine(self, bids: _Bids) -> None:
         """Hold both first bids to the combined cap; every deeper pair costs less."""
         up, down = bids.tops[Outcome.UP], bids.tops[Outcome.DOWN]
         target = self.params.target_total
-        if up.price + down.price <= target:
+        if up[0] + down[0] <= target:
             return
         prices = ladder.combine(up, down, self.net, target, self.inputs.tick)
-        for outcome, top, price in zip(Outcome, (up, down), prices, strict=True):
-            if price != top.price:
-                told = (("was", top.price / units.ONE), ("now", price / units.ONE))
+        for outcome, (was, cap), price in zip(Outcome, (up, down), prices, strict=True):
+            if price != was:
+                told = (("was", was / units.ONE), ("now", price / units.ONE))
                 bids.reasons.append(Reason(Why.COMBINED_CAP, outcome, told))
-                bids.tops[outcome] = ladder.Top(price, top.cap)
+                bids.tops[outcome] = (price, cap)
 
     def _rewarded(
         self,
@@ -262,7 +261,7 @@ class _Quoter:
         return bids, found
 
     def _judged(self, bids: _Bids, q: float, keep: float, params: RewardParams) -> Terms | Reason:
-        prices = {outcome: top.price for outcome, top in bids.tops.items()}
+        prices = {outcome: price for outcome, (price, _) in bids.tops.items()}
         return pools.judge(self.inputs, prices, q, keep, self.params, params)
 
     def _no_reward(self, cuts: list[sizes.Cut]) -> Reason | None:
@@ -290,11 +289,11 @@ class _Quoter:
         most = min_size if inputs.advice.smallest else 0
         if most:
             self.reasons.append(Reason(Why.SMALLEST))
-        by, common = ladder.Sizing(min_size, first, most), sizes.part_of(cuts)
-        tick, edge, rungs = inputs.tick, bids.worth.edge, params.rungs
+        by, common = (min_size, first, most), sizes.part_of(cuts)
+        tick, edge, rungs, floor = inputs.tick, bids.worth.edge, params.rungs, params.size_floor
         quotes: tuple[Quote, ...] = ()
         for outcome, (price, cap) in bids.tops.items():
-            part = sizes.floored(common * self._heavy(outcome), params.size_floor)
+            part = sizes.floored(common * self._heavy(outcome), floor)
             deepest, room = ladder.grid_floor(cap - edge, tick), self._room(outcome)
             side, reasons = ladder.side(outcome, price, deepest, tick, room, part, by, rungs)
             quotes += side

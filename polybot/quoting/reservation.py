@@ -77,10 +77,11 @@ def value(
     up, down = r_up - edge, 1 - r_up - edge
     if fees is not None:
         pays = params.rebate_counts * fees.rate_ppm * fees.rebate_ppm / 1e12
-        up = _rebated(up, pays, fees.exponent)
-        down = _rebated(down, pays, fees.exponent)
-    cap_up = min(up + credit, q - tick / 2)
-    cap_down = min(down + credit, 1 - q - tick / 2)
+        up, down = _rebated(up, pays, fees.exponent), _rebated(down, pays, fees.exponent)
+    up, down, half = up + credit, down + credit, tick / 2
+    guard_up, guard_down = q - half, 1 - q - half
+    cap_up = up if up < guard_up else guard_up
+    cap_down = down if down < guard_down else guard_down
     return Value(q, r_up, edge, cap_up, cap_down)
 
 
@@ -93,8 +94,7 @@ def _rebated(cap: float, pays: float, exponent: int) -> float:
     if not 0 < cap < 1:
         return cap
     low = cap * (1 - cap)
-    low = low if exponent == 1 else low * low
-    most = cap + pays * low
+    most = cap + pays * (low if exponent == 1 else low * low)
     high = most * (1 - most)
-    high = high if exponent == 1 else high * high
-    return cap + pays * min(low, high)
+    least = low if low < high else high
+    return cap + pays * (least if exponent == 1 else least * least)
