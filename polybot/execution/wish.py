@@ -69,12 +69,14 @@ def match(
     every price that the other outcome then has, or will have (S24).
     """
     keep, missing = set[str](), list[NewOrder]()
-    there = [tracked for tracked in resting if stands(tracked)]
+    there = [tracked for tracked in resting if tracked.state in _KEPT and not tracked.late]
     for wanted in desired.orders:
         price, toward = wanted.bid_price, wanted.toward
         for tracked in there:
             made = tracked.order
-            if made.bid_price == price and made.toward is toward and desired.serves(tracked, wanted):
+            if made.bid_price != price or made.toward is not toward:
+                continue
+            if desired.serves(tracked, wanted):
                 keep.add(tracked.id)
                 there.remove(tracked)
                 break
