@@ -8,7 +8,7 @@ plain call.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 
 import attrs
 import trio
@@ -36,7 +36,7 @@ from polybot.quoting.books import market_now
 from polybot.quoting.completion import Take
 from polybot.quoting.decide import decide
 from polybot.quoting.ladder import grid_floor
-from polybot.quoting.model import BookView, Decision, Quote, QuoteInputs, Stock
+from polybot.quoting.model import BookView, Decision, QuoteInputs, Stock
 from polybot.quoting.orders import OrderMaker
 from polybot.quoting.params import QuoteParams
 from polybot.risk.timetable import Known, MarketMachine

@@ -1,12 +1,10 @@
-"""Results as text, to be told apart from those of another day: `digest` is what tests write down."""
+"""Results as text, to be told apart from those of another day: tests write down its `digest`."""
 
 from __future__ import annotations
 
 import enum
 import hashlib
 from collections.abc import Iterable, Mapping
-
-import attrs
 
 
 def plain(value: object) -> str:
@@ -26,8 +24,8 @@ def plain(value: object) -> str:
             return "(" + ",".join(map(plain, value)) + ")"
         case set() | frozenset():
             return "{" + ",".join(sorted(map(plain, value))) + "}"
-        case _ if attrs.has(type(value)):
-            return _named(value, [field.name for field in attrs.fields(type(value))])
+        case _ if (fields := getattr(type(value), "__attrs_attrs__", None)) is not None:
+            return _named(value, [field.name for field in fields])
         case _:
             return repr(value)
 

@@ -13,7 +13,7 @@ on the table, the wish and the clock alone, so live, replay and simulation agree
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Sequence, Set
+from collections.abc import Callable, Sequence, Set as AbstractSet
 
 import attrs
 
@@ -113,13 +113,13 @@ class _Compared:
 
     orders: tuple[NewOrder, ...]
     bounds: tuple[int, ...]
-    keep: Set[str]
+    keep: AbstractSet[str]
     missing: Sequence[NewOrder]
     asks: bool
     certain: bool
 
 
-_NOTHING: tuple[Set[str], Sequence[NewOrder]] = (frozenset(), ())
+_NOTHING: tuple[AbstractSet[str], Sequence[NewOrder]] = (frozenset(), ())
 _CERTAIN = (State.LIVE, State.IN_FLIGHT)
 
 
@@ -248,8 +248,7 @@ class Desk:
         was found then holds.
         """
         desired, table = self.desired, self.table
-        slack = self.params.hysteresis_ticks * self.market.tick
-        slack = slack if slack > desired.hold else desired.hold
+        slack = max(self.params.hysteresis_ticks * self.market.tick, desired.hold)
         bounds = (desired.cap_up, desired.cap_down, desired.pair_cap, slack, table.changes)
         before = self._compared
         if before is not None and before.orders is desired.orders and before.bounds == bounds:
@@ -290,7 +289,7 @@ class Desk:
         return naked
 
     def _cancels(
-        self, keep: Set[str], naked: Set[str], now_ms: int, *, routine: bool
+        self, keep: AbstractSet[str], naked: AbstractSet[str], now_ms: int, *, routine: bool
     ) -> list[Action]:
         """Cancel what is not kept. Urgent ones (a cap broken, shares gone, a side withdrawn) wait
         for nothing: neither for the routine moment nor for the budget, which they leave in debt.
@@ -322,7 +321,7 @@ class Desk:
             return True
         return now_ms - tracked.cancel_sent_ms >= RECANCEL_MS
 
-    def _cause(self, tracked: Tracked, naked: Set[str]) -> tuple[str, bool]:
+    def _cause(self, tracked: Tracked, naked: AbstractSet[str]) -> tuple[str, bool]:
         if self.closing:
             return "closing", True
         if tracked.state is State.UNKNOWN:

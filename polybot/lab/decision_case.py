@@ -10,7 +10,7 @@ import attrs
 
 from polybot.domain.market import Market, Outcome
 from polybot.domain.market_states import MarketState
-from polybot.domain.orders import Acked, SignedOrder
+from polybot.domain.orders import Acked, NewOrder, SignedOrder
 from polybot.domain.prices import Feed
 from polybot.domain.units import ONE, SHARE
 from polybot.execution.desk import Action, Budget, Desk
@@ -89,8 +89,11 @@ def _desk(market: Market, table: Timetable) -> Desk:
     machine = MarketMachine(market, table, MarketState.QUOTING)
     brakes = MarketBrakes(limits, ErrorRate(limits))
     wall = Firewall(market, limits, machine, Admission(), brakes)
-    sign = lambda order: SignedOrder(f"{order.outcome.value}{order.price}", order, b"")  # noqa: E731
-    return Desk(market, params, wall, Budget.from_params(params), sign)
+    return Desk(market, params, wall, Budget.from_params(params), _signed)
+
+
+def _signed(order: NewOrder) -> SignedOrder:
+    return SignedOrder(f"{order.outcome.value}{order.price}", order, b"")
 
 
 @attrs.define(eq=False)
@@ -144,9 +147,7 @@ class Decisions:
             apart_since_ms=self.decision.apart_since_ms,
         )
         self.decision = decide(inputs, self.params, self.completion, self.rewards)
-        desk.desired = wish(
-            market, self.decision, self.params, moment.now_ms, 30, self.maker
-        )
+        desk.desired = wish(market, self.decision, self.params, moment.now_ms, 30, self.maker)
         self.actions = desk.act(moment.now_ms, self.standing)
 
     def check(self) -> None:

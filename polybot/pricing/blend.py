@@ -7,11 +7,11 @@ we are probably the one who is wrong: then only the side that both find cheap is
 from __future__ import annotations
 
 import math
-from typing import NamedTuple
 
 import attrs
 
 from polybot.domain.market import Outcome
+from polybot.domain.sealed import sealed
 from polybot.pricing.fair import Fair
 
 EDGE = 1e-4  # a market's probability this near to certainty has no usable log-odds
@@ -42,7 +42,8 @@ def sigmoid(x: float) -> float:
     return 1 / (1 + math.exp(-x)) if x >= 0 else 1 - 1 / (1 + math.exp(x))
 
 
-class MarketView(NamedTuple):
+@sealed
+class MarketView:
     """What others think Up is worth, as probabilities.
 
     `q` is the micro-price, `half_spread` half the distance of its two sides, `depth` the smaller
@@ -68,7 +69,8 @@ def micro_price(bid: float, bid_size: float, ask: float, ask_size: float, most: 
     return (bid * ask_weight + ask * bid_weight) / total
 
 
-class Blend(NamedTuple):
+@sealed
+class Blend:
     """Fair after looking at the market. `gap` is model minus market, `error` the model's standard
     error, both in log-odds.
 
@@ -97,12 +99,12 @@ def model_error(fair: Fair, vol_error: float) -> float:
 
 def market_error(view: MarketView, fair: Fair, params: BlendParams) -> float:
     """Standard error of the market in log-odds: grows with spread and age, falls with depth."""
-    q, half_spread, depth, age_s = view
-    q, thin = _within(q), 1.0
+    q, depth, age_s, thin = _within(view.q), view.depth, view.age_s, 1.0
     if depth < params.depth_shares:
         thin = math.sqrt(params.depth_shares / max(depth, 1.0))
     stale = fair.v * math.sqrt(age_s) if age_s > 0 else 0.0
-    return params.market_error * thin + math.hypot(half_spread * thin, stale) / (q * (1 - q))
+    spread = math.hypot(view.half_spread * thin, stale)
+    return params.market_error * thin + spread / (q * (1 - q))
 
 
 def _within(q: float) -> float:
@@ -114,7 +116,8 @@ def _within(q: float) -> float:
 def model_weight(model_error: float, market_error: float, most: float) -> float:
     """Weight of the model by inverse variance, at most `most` (strategy.md 4)."""
     market, model = market_error * market_error, model_error * model_error
-    return min(most, market / (model + market))
+    weight = market / (model + market)
+    return weight if weight < most else most
 
 
 def blend(

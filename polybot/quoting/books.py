@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import NamedTuple
 
 from polybot.domain import units
 from polybot.domain.market import Outcome
+from polybot.domain.sealed import sealed
 from polybot.domain.units import ONE, SHARE
 from polybot.pricing.blend import MarketView, micro_price
 from polybot.quoting.model import QuoteInputs
 from polybot.quoting.reasons import Reason, Why
 
 
-class Touch(NamedTuple):
+@sealed
+class Touch:
     """Best bid and ask of others, 10⁻⁴, and their sizes, 10⁻⁶ shares."""
 
     bid: int
@@ -65,11 +66,10 @@ def market_view(
 
 
 def _view(touch: Touch, most_shares: float, age_s: float) -> MarketView:
-    bid, ask, bid_size, ask_size = touch
-    low, high = bid / ONE, ask / ONE
-    less, more = bid_size / SHARE, ask_size / SHARE
-    q = micro_price(low, less, high, more, most_shares)
-    return MarketView(q, (high - low) / 2, less if less < more else more, age_s)
+    bid, bid_size = touch.bid / ONE, touch.bid_size / SHARE
+    ask, ask_size = touch.ask / ONE, touch.ask_size / SHARE
+    q = micro_price(bid, bid_size, ask, ask_size, most_shares)
+    return MarketView(q, (ask - bid) / 2, bid_size if bid_size < ask_size else ask_size, age_s)
 
 
 Level = tuple[int, int]
@@ -104,8 +104,7 @@ def offers(inputs: QuoteInputs, outcome: Outcome) -> list[tuple[int, int]]:
     if book is None:
         return []
     left = (
-        (price, size - inputs.own.get((outcome.other, ONE - price), 0))
-        for price, size in book.asks
+        (price, size - inputs.own.get((outcome.other, ONE - price), 0)) for price, size in book.asks
     )
     return [(price, size) for price, size in left if size > 0]
 

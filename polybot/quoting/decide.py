@@ -27,6 +27,7 @@ from polybot.quoting.reservation import Value, edge, value
 from polybot.risk.exposure import inventory_room
 
 Q_LEAST = 0.001  # a shifted fair price stays a probability
+Q_MOST = 1 - Q_LEAST
 _NOT_OPEN = (MarketState.DISCOVERED, MarketState.PREOPEN)
 _QUOTED = (MarketState.AWAIT_STRIKE, MarketState.QUOTING, MarketState.REDUCE)
 
@@ -115,7 +116,9 @@ class _Quoter:
         cuts: list[sizes.Cut] = []
         if params.size_floor < 1:
             cuts = sizes.common_cuts(inputs, params, self.fair, view, reduce=self.reduce)
-        q = min(max(view.q + inputs.advice.shift, Q_LEAST), 1 - Q_LEAST)
+        q = view.q + inputs.advice.shift
+        if not Q_LEAST <= q <= Q_MOST:
+            q = Q_LEAST if q < Q_LEAST else Q_MOST
         keep = self._keep()
         if self.reduce and self.completion is not None and self.completion.enabled:
             self._complete(view.q, self.completion)
@@ -289,7 +292,7 @@ class _Quoter:
         most = min_size if inputs.advice.smallest else 0
         if most:
             self.reasons.append(Reason(Why.SMALLEST))
-        by, common = (min_size, first, most), sizes.part_of(cuts)
+        by, common = (min_size, first, most), sizes.part_of(cuts) if cuts else 1.0
         tick, edge, rungs, floor = inputs.tick, bids.worth.edge, params.rungs, params.size_floor
         quotes: tuple[Quote, ...] = ()
         for outcome, (price, cap) in bids.tops.items():
@@ -302,16 +305,14 @@ class _Quoter:
 
     def _heavy(self, outcome: Outcome) -> float:
         """The factor of the inventory, told; past the stop only the light side is left."""
-        params, toward = self.params, self.net if outcome is Outcome.UP else -self.net
-        if toward <= 0 or self.reduce or params.size_floor >= 1:
+        toward = self.net if outcome is Outcome.UP else -self.net
+        if toward <= 0 or self.reduce or self.params.size_floor >= 1:
             return 1.0
-        part = sizes.heavy_part(toward, self.inputs.net_limit, params)
+        part = sizes.heavy_part(toward, self.inputs.net_limit, self.params)
         self.reasons.append(Reason(Why.HEAVY, outcome, (("factor", part),)))
         return part
 
     def _room(self, outcome: Outcome) -> int:
         """Shares (10⁻⁶) of one outcome that may still be bought if all of it fills."""
-        if self.reduce:
-            room = inventory_room(outcome, self.net, 0)  # pair what is held, never flip
-            return room - self.kept_back
-        return inventory_room(outcome, self.net, self.inputs.net_limit)
+        limit = 0 if self.reduce else self.inputs.net_limit  # pair what is held, never flip
+        return inventory_room(outcome, self.net, limit) - self.kept_back

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import functools
 import math
+
 from polybot.domain import units
 from polybot.domain.market import Outcome
 from polybot.quoting.model import Quote

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import math
-from typing import NamedTuple
 
 from polybot.domain.market import FeeSchedule
+from polybot.domain.sealed import sealed
 from polybot.pricing.blend import logit, sigmoid
 from polybot.pricing.fair import Fair
 from polybot.quoting.params import QuoteParams
@@ -46,7 +46,8 @@ def edge(fair: Fair, params: QuoteParams) -> float:
     return latency + model + apart + params.base_edge
 
 
-class Value(NamedTuple):
+@sealed
+class Value:
     """What each outcome may cost us, in probability units. `edge` is what bids keep before any
     credit for rebates and rewards.
     """
