@@ -19,7 +19,7 @@ from polybot.console.snapshot import LostLine, MarketSnapshot, QuoteLine
 from polybot.context import Context
 from polybot.core_tape import Stepped
 from polybot.domain.ledger import Holdings, MarketBooks
-from polybot.domain.market import Market, Outcome, Side
+from polybot.domain.market import DOWN, UP, Market, Outcome, Side
 from polybot.domain.market_states import MarketState
 from polybot.domain.orders import NewOrder, TimeInForce
 from polybot.domain.units import ONE, SHARE
@@ -118,11 +118,11 @@ class QuoteTask:
             record.quotes += bool(desired.orders)
             self.orders.wish(desired)
         if self.feed.book.valid:
-            top = self.feed.book.book(Outcome.UP)
+            top = self.feed.book.book(UP)
             record.book_read = True
             record.book_two_sided |= top.best_bid is not None and top.best_ask is not None
         live = self._live_sides()
-        ms = record.time(now_ms, bids_up=Outcome.UP in live, bids_down=Outcome.DOWN in live)
+        ms = record.time(now_ms, bids_up=UP in live, bids_down=DOWN in live)
         record.why.add(ms, self.decision, live, self.orders.desk.refused)
         if strike := self.ctx.board.strike(self.market):
             record.strike = strike.value
@@ -186,18 +186,18 @@ class QuoteTask:
         views = {outcome: None if late else self._view(outcome) for outcome in Outcome}
         advice = self.ears.look(self.fair, views, own, now_ms)
         return QuoteInputs(
-            market=self.market,
-            now_ms=now_ms,
-            fair=self.fair,
-            up=views[Outcome.UP],
-            down=views[Outcome.DOWN],
-            tick=self.market.tick,
-            held_up=held.up,
-            held_down=held.down,
-            own=own,
-            net_limit=self.ctx.config.risk.max_net_shares * SHARE,
-            state=self.machine.state,
-            table=self.machine.table,
+            self.market,
+            now_ms,
+            self.fair,
+            views[UP],
+            views[DOWN],
+            self.market.tick,
+            held.up,
+            held.down,
+            own,
+            self.ctx.config.risk.max_net_shares * SHARE,
+            self.machine.state,
+            self.machine.table,
             advice=advice,
             book_age_s=max(0, now_ms - max(map(self.feed.book.stamp_ms, Outcome))) / 1000,
             apart_since_ms=self.decision.apart_since_ms,
@@ -268,7 +268,7 @@ class QuoteTask:
         strike = self.ctx.board.strike(self.market)
         books = self.ctx.account.ledger.books.get(self.market.condition_id)
         held = self.holdings()
-        up = self.feed.book.book(Outcome.UP)
+        up = self.feed.book.book(UP)
         own = sorted(self._own().items(), key=lambda item: -item[0][1])
         lines = {
             outcome: tuple(QuoteLine(p, size) for (o, p), size in own if o is outcome)
@@ -284,8 +284,8 @@ class QuoteTask:
             fair=self.decision.fair or (fair.q if fair else None),
             bid=up.best_bid,
             ask=up.best_ask,
-            up_quotes=lines[Outcome.UP],
-            down_quotes=lines[Outcome.DOWN],
+            up_quotes=lines[UP],
+            down_quotes=lines[DOWN],
             up=held.up,
             down=held.down,
             fills=books.fills if books else 0,

@@ -32,7 +32,7 @@ from polybot.domain.accounts import (
     opposite,
 )
 from polybot.domain.booking import Booked, book, by_order, corrects, part_of
-from polybot.domain.market import Market, Outcome
+from polybot.domain.market import DOWN, UP, Market, Outcome
 from polybot.domain.orders import TradeSeen, TradeStatus
 from polybot.domain.units import ONE, SHARE, notional
 
@@ -116,7 +116,7 @@ class MarketBooks:
     def holdings(self) -> Holdings:
         """Computed once after each change: the quote task asks on every decision."""
         if self._holdings is None:
-            up, down = Outcome.UP, Outcome.DOWN
+            up, down = UP, DOWN
             self._holdings = Holdings(
                 self.shares(up), self.shares(down),
                 self.shares(up, final=True), self.shares(down, final=True),
@@ -293,7 +293,7 @@ class Ledger:
         """Turn cash into pairs; each outcome is taken to cost half a dollar."""
         books = self.books[condition_id]
         postings: list[Posting] = [(CASH, -shares)]
-        for outcome, cost in ((Outcome.UP, shares // 2), (Outcome.DOWN, shares - shares // 2)):
+        for outcome, cost in ((UP, shares // 2), (DOWN, shares - shares // 2)):
             postings += _moved(books, outcome, shares, cost)
         books.post(at_ms, evidence, postings)
 

@@ -17,7 +17,7 @@ from collections.abc import Callable, Sequence, Set as AbstractSet
 
 import attrs
 
-from polybot.domain.market import Market, Outcome, Side
+from polybot.domain.market import DOWN, UP, Market, Outcome, Side
 from polybot.domain.orders import (
     CancelResult,
     Failure,
@@ -405,8 +405,8 @@ class Desk:
             standing,
             free_cash=standing.free_cash - spent,
             held=attrs.evolve(standing.held, loose=spent + given),
-            sellable_up=standing.sellable_up - sold[Outcome.UP],
-            sellable_down=standing.sellable_down - sold[Outcome.DOWN],
+            sellable_up=standing.sellable_up - sold[UP],
+            sellable_down=standing.sellable_down - sold[DOWN],
         )
 
     def _blocked(self, order: NewOrder, now_ms: int) -> str | None:

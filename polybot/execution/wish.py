@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-from polybot.domain.market import Outcome
+from polybot.domain.market import UP, Outcome
 from polybot.domain.orders import NewOrder
 from polybot.domain.sealed import sealed
 from polybot.execution.lifecycle import State
@@ -41,7 +41,7 @@ class Desired:
     hold: int = 0
 
     def cap(self, outcome: Outcome) -> int:
-        return self.cap_up if outcome is Outcome.UP else self.cap_down
+        return self.cap_up if outcome is UP else self.cap_down
 
     def serves(self, tracked: Tracked, wanted: NewOrder) -> bool:
         """Whether an order that rests on the wanted side is within its cap and about the size."""

@@ -31,6 +31,7 @@ MOMENTS = 48  # they come round again: no two that follow one another are alike
 WAIT = 4  # decisions that a routine move waits
 STEP_MS = 50  # the shortest time between two decisions
 LEVELS = 3
+HELD_UP, HELD_DOWN, NET_LIMIT = 30 * SHARE, 20 * SHARE, 100 * SHARE
 
 
 @attrs.frozen
@@ -131,19 +132,19 @@ class Decisions:
         self.n = (self.n + 1) % MOMENTS
         moment, market, desk = self.moments[self.n], self.market, self.desk
         inputs = QuoteInputs(
-            market=market,
-            now_ms=moment.now_ms,
-            fair=moment.board.fair(market, moment.now_ms),
-            up=moment.up,
-            down=moment.down,
-            tick=market.tick,
-            held_up=30 * SHARE,
-            held_down=20 * SHARE,
-            own=self.own,
-            net_limit=100 * SHARE,
-            state=MarketState.QUOTING,
-            table=self.table,
-            net_confirmed=10 * SHARE,
+            market,
+            moment.now_ms,
+            moment.board.fair(market, moment.now_ms),
+            moment.up,
+            moment.down,
+            market.tick,
+            HELD_UP,
+            HELD_DOWN,
+            self.own,
+            NET_LIMIT,
+            MarketState.QUOTING,
+            self.table,
+            HELD_UP - HELD_DOWN,
             apart_since_ms=self.decision.apart_since_ms,
         )
         self.decision = decide(inputs, self.params, self.completion, self.rewards)

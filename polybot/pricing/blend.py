@@ -10,7 +10,7 @@ import math
 
 import attrs
 
-from polybot.domain.market import Outcome
+from polybot.domain.market import DOWN, UP, Outcome
 from polybot.domain.sealed import sealed
 from polybot.pricing.fair import Fair
 
@@ -128,14 +128,15 @@ def blend(
     apart_since_ms: int | None = None,
 ) -> Blend:
     """Mix model and market in log-odds; a disputed model counts half."""
-    market = logit(_within(view.q))
-    gap = logit(fair.q) - market
+    seen, q = _within(view.q), fair.q
+    market = math.log(seen / (1 - seen))
+    gap = math.log(q / (1 - q)) - market
     error = model_error(fair, params.vol_error)
     weight = model_weight(error, market_error(view, fair, params), params.model_weight_max)
     since_ms = disputed = None
     if abs(gap) > params.disagree_log_odds:
         since_ms = now_ms if apart_since_ms is None else min(apart_since_ms, now_ms)
         if now_ms - since_ms >= params.disagree_s * 1000:
-            disputed = Outcome.UP if gap > 0 else Outcome.DOWN
+            disputed = UP if gap > 0 else DOWN
             weight /= 2
     return Blend(sigmoid(market + weight * gap), weight, gap, since_ms, disputed, error)

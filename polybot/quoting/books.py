@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from polybot.domain import units
-from polybot.domain.market import Outcome
+from polybot.domain.market import DOWN, UP, Outcome
 from polybot.domain.sealed import sealed
 from polybot.domain.units import ONE, SHARE
 from polybot.pricing.blend import MarketView, micro_price
@@ -29,7 +29,7 @@ def touch(inputs: QuoteInputs, outcome: Outcome) -> Touch | Reason:
     The two books are one book seen from two ends (feeds.md 2.3): our bid for Down at p is also
     displayed as an ask for Up at 1 - p, and both are taken out.
     """
-    book, other = (inputs.up, Outcome.DOWN) if outcome is Outcome.UP else (inputs.down, Outcome.UP)
+    book, other = (inputs.up, DOWN) if outcome is UP else (inputs.down, UP)
     if book is None:
         return Reason(Why.NO_BOOK, outcome)
     own = inputs.own
@@ -45,7 +45,7 @@ def touch(inputs: QuoteInputs, outcome: Outcome) -> Touch | Reason:
 
 def market_now(inputs: QuoteInputs, most_shares: float) -> MarketView | None:
     """What others think of Up at this moment, None where neither book has two sides."""
-    up, down = touch(inputs, Outcome.UP), touch(inputs, Outcome.DOWN)
+    up, down = touch(inputs, UP), touch(inputs, DOWN)
     return market_view(up, down, most_shares, inputs.book_age_s)
 
 

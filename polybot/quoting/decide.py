@@ -7,13 +7,12 @@ bid's place (asks.py).
 
 from __future__ import annotations
 
-from typing import NamedTuple
-
 import attrs
 
 from polybot.domain import units
-from polybot.domain.market import Outcome
+from polybot.domain.market import DOWN, UP, Outcome
 from polybot.domain.market_states import MarketState
+from polybot.domain.sealed import sealed
 from polybot.pricing.blend import Blend, blend
 from polybot.pricing.fair import Fair, NoFair, WhyNoFair
 from polybot.quoting import ladder, rewards as pools, sizes
@@ -29,7 +28,8 @@ from polybot.risk.exposure import inventory_room
 Q_LEAST = 0.001  # a shifted fair price stays a probability
 Q_MOST = 1 - Q_LEAST
 _NOT_OPEN = (MarketState.DISCOVERED, MarketState.PREOPEN)
-_QUOTED = (MarketState.AWAIT_STRIKE, MarketState.QUOTING, MarketState.REDUCE)
+AWAIT_STRIKE, QUOTING, REDUCE = MarketState.AWAIT_STRIKE, MarketState.QUOTING, MarketState.REDUCE
+_QUOTED = (QUOTING, REDUCE, AWAIT_STRIKE)
 
 
 def decide(
@@ -44,18 +44,18 @@ def decide(
     """
     if inputs.tick <= 0 or units.ONE % inputs.tick:
         raise ValueError(f"expected a tick that divides {units.ONE}, was {inputs.tick}")
-    if inputs.state not in _QUOTED and not _opens_early(inputs):
+    state, fair = inputs.state, inputs.fair
+    if state not in _QUOTED and not _opens_early(inputs):
         return _nothing(_closed(inputs))
-    if isinstance(inputs.fair, NoFair):
-        return _nothing(Reason(inputs.fair.why, None, inputs.fair.figures))
-    if inputs.state is MarketState.AWAIT_STRIKE:
+    if isinstance(fair, NoFair):
+        return _nothing(Reason(fair.why, None, fair.figures))
+    if state is AWAIT_STRIKE:
         return _nothing(Reason(WhyNoFair.STRIKE_UNKNOWN))
     if inputs.advice.veto is not None:
         veto, because = inputs.advice.veto, " ".join(inputs.advice.because)
         return _nothing(Reason(Why.SIGNAL, None, (("signal", because), ("says", veto.value))))
-    reduce = inputs.state is MarketState.REDUCE
-    up, down = touch(inputs, Outcome.UP), touch(inputs, Outcome.DOWN)
-    fair, net = inputs.fair, inputs.net
+    reduce, net = state is REDUCE, inputs.held_up - inputs.held_down
+    up, down = touch(inputs, UP), touch(inputs, DOWN)
     return _Quoter(inputs, params, fair, reduce, completion, rewards, net, up, down).decision()
 
 
@@ -80,7 +80,8 @@ def _disputed(outcome: Outcome, view: Blend) -> Reason:
     return Reason(Why.DISAGREE, outcome, (("log_odds_apart", view.gap), ("weight", view.weight)))
 
 
-class _Bids(NamedTuple):
+@sealed
+class _Bids:
     """The first bid of each side that has one, what they were held to, and what was said."""
 
     worth: Value
@@ -156,7 +157,7 @@ class _Quoter:
         """Take of the missing side what the plan says, once our own bids leave room for it."""
         table = self.inputs.table
         net = self.inputs.net
-        missing = Outcome.DOWN if net > 0 else Outcome.UP
+        missing = DOWN if net > 0 else UP
         unpaired = Unpaired(
             market=self.inputs.market,
             net_confirmed=self.inputs.net_confirmed,
@@ -184,32 +185,40 @@ class _Quoter:
     def _bids(self, q: float, keep: float, view: Blend, credit: float = 0.0) -> _Bids:
         """The first bid of each side at this edge, lowered to what a pair may cost."""
         inputs = self.inputs
-        fees, tick, net = inputs.market.fees, inputs.tick / units.ONE, self.net / units.SHARE
-        worth = value(q, net, keep, tick, self.params, fees, credit)
+        fees, tick, net = inputs.market.fees, inputs.tick / units.ONE, self.net
+        worth = value(q, net / units.SHARE, keep, tick, self.params, fees, credit)
         bids = _Bids(worth, {}, [])
-        self._top(Outcome.UP, self.up, worth.cap_up, view, bids)
-        self._top(Outcome.DOWN, self.down, worth.cap_down, view, bids)
+        self._top(UP, self.up, worth.cap_up, view, bids, light=net < 0)
+        self._top(DOWN, self.down, worth.cap_down, view, bids, light=net > 0)
         if len(bids.tops) == 2:
             self._combine(bids)
         return bids
 
     def _top(
-        self, outcome: Outcome, others: Touch | Reason, cap: float, view: Blend, bids: _Bids
+        self,
+        outcome: Outcome,
+        others: Touch | Reason,
+        cap: float,
+        view: Blend,
+        bids: _Bids,
+        *,
+        light: bool,
     ) -> None:
-        """The first bid of one side before the two are combined, or the reason for none."""
+        """The first bid of one side before the two are combined, or the reason for none. The light
+        side improves, to be paired first; the heavy side only joins.
+        """
         if isinstance(others, Reason):
             bids.reasons.append(others)
             return
         if view.disputed is outcome:
             bids.reasons.append(_disputed(outcome, view))
             return
-        advice, net, tick = self.inputs.advice, self.net, self.inputs.tick
-        light = net < 0 if outcome is Outcome.UP else net > 0
+        inputs = self.inputs
+        advice, tick = inputs.advice, inputs.tick
         if self.reduce and not light:
-            why = Why.BALANCED if net == 0 else Why.REDUCE_ONLY
+            why = Why.BALANCED if self.net == 0 else Why.REDUCE_ONLY
             bids.reasons.append(Reason(why, outcome))
             return
-        # The light side improves, to be paired first; the heavy side only joins.
         competitive, ask = others.bid, others.ask
         if light and advice.improve:
             competitive += tick
@@ -228,7 +237,7 @@ class _Quoter:
 
     def _combine(self, bids: _Bids) -> None:
         """Hold both first bids to the combined cap; every deeper pair costs less."""
-        up, down = bids.tops[Outcome.UP], bids.tops[Outcome.DOWN]
+        up, down = bids.tops[UP], bids.tops[DOWN]
         target = self.params.target_total
         if up[0] + down[0] <= target:
             return
@@ -295,8 +304,10 @@ class _Quoter:
         by, common = (min_size, first, most), sizes.part_of(cuts) if cuts else 1.0
         tick, edge, rungs, floor = inputs.tick, bids.worth.edge, params.rungs, params.size_floor
         quotes: tuple[Quote, ...] = ()
+        heavy = None if self.reduce or floor >= 1 or not self.net else UP if self.net > 0 else DOWN
         for outcome, (price, cap) in bids.tops.items():
-            part = sizes.floored(common * self._heavy(outcome), floor)
+            part = common * self._heavy(outcome) if outcome is heavy else common
+            part = sizes.floored(part, floor)
             deepest, room = ladder.grid_floor(cap - edge, tick), self._room(outcome)
             side, reasons = ladder.side(outcome, price, deepest, tick, room, part, by, rungs)
             quotes += side
@@ -305,10 +316,7 @@ class _Quoter:
 
     def _heavy(self, outcome: Outcome) -> float:
         """The factor of the inventory, told; past the stop only the light side is left."""
-        toward = self.net if outcome is Outcome.UP else -self.net
-        if toward <= 0 or self.reduce or self.params.size_floor >= 1:
-            return 1.0
-        part = sizes.heavy_part(toward, self.inputs.net_limit, self.params)
+        part = sizes.heavy_part(abs(self.net), self.inputs.net_limit, self.params)
         self.reasons.append(Reason(Why.HEAVY, outcome, (("factor", part),)))
         return part
 

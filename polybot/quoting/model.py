@@ -8,7 +8,7 @@ from typing import NamedTuple
 import attrs
 
 from polybot.domain import units
-from polybot.domain.market import Market, Outcome, Side
+from polybot.domain.market import UP, Market, Outcome, Side
 from polybot.domain.market_states import MarketState
 from polybot.domain.sealed import sealed
 from polybot.pricing.fair import Fair, NoFair
@@ -45,7 +45,7 @@ class Stock:
     asking: bool = False
 
     def held(self, outcome: Outcome) -> int:
-        return self.held_up if outcome is Outcome.UP else self.held_down
+        return self.held_up if outcome is UP else self.held_down
 
     def sellable(self, outcome: Outcome) -> int:
         return self.standing.sellable(outcome)
@@ -97,7 +97,7 @@ class QuoteInputs:
         return self.net / units.SHARE
 
     def book(self, outcome: Outcome) -> BookView | None:
-        return self.up if outcome is Outcome.UP else self.down
+        return self.up if outcome is UP else self.down
 
 
 class Quote(NamedTuple):

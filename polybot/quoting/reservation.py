@@ -16,7 +16,7 @@ def reservation_up(q: float, gamma_per_share: float, net_shares: float) -> float
 
     Down is worth one minus this: long Up lowers the one and raises the other.
     """
-    return sigmoid(logit(q) - gamma_per_share * net_shares)
+    return sigmoid(math.log(q / (1 - q)) - gamma_per_share * net_shares)
 
 
 def block_value(q: float, gamma_per_share: float, net: float, shares: float) -> float:

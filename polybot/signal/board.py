@@ -13,7 +13,7 @@ import math
 
 import attrs
 
-from polybot.domain.market import Market, Outcome
+from polybot.domain.market import DOWN, UP, Market, Outcome
 from polybot.domain.units import ONE
 from polybot.signal.advice import NEUTRAL, Advice, Readings, advise
 from polybot.signal.competitors import Competitors, Response
@@ -143,11 +143,11 @@ class SignalBoard:
         self._regime.traded(now_ms)
         # A taker who sells Up, or buys Down, takes from the bids for Up.
         if seen.toward_up < 0:
-            price = seen.price if seen.outcome is Outcome.UP else ONE - seen.price
-            self._rivals.taken(Outcome.UP, price, now_ms)
+            price = seen.price if seen.outcome is UP else ONE - seen.price
+            self._rivals.taken(UP, price, now_ms)
         else:
-            price = seen.price if seen.outcome is Outcome.DOWN else ONE - seen.price
-            self._rivals.taken(Outcome.DOWN, price, now_ms)
+            price = seen.price if seen.outcome is DOWN else ONE - seen.price
+            self._rivals.taken(DOWN, price, now_ms)
 
     def filled(self, fill: Filled, now_ms: int) -> None:
         """A fill of ours, at its first sight."""
@@ -203,7 +203,7 @@ class SignalBoard:
         """
         if self._q is None:
             return 0.0
-        fair = self._q if outcome is Outcome.UP else 1 - self._q
+        fair = self._q if outcome is UP else 1 - self._q
         return max(0.0, fair - price / ONE)
 
     def _take_price(self, priced: Priced, now_ms: int) -> None:
@@ -221,7 +221,7 @@ class SignalBoard:
 
     def _read(self, seen: Look, priced: Priced | None) -> Readings:
         now_ms = seen.now_ms
-        for outcome, book in ((Outcome.UP, seen.up), (Outcome.DOWN, seen.down)):
+        for outcome, book in ((UP, seen.up), (DOWN, seen.down)):
             if book is not None:
                 self._rivals.book(outcome, book, seen.own.get(outcome), self._edge, now_ms)
         move, flow = self._fast.read(now_ms), self._flow.read(now_ms)
