@@ -116,6 +116,7 @@ class SignalBoard:
     _over: bool = False
     _q: float | None = None  # the last blended fair price
     _edge: float = 0.0
+    _looked_ms: int | None = None
     _sister: tuple[int, str, float, float] | None = None  # judged when, who, both fair prices then
 
     def __attrs_post_init__(self) -> None:
@@ -172,14 +173,38 @@ class SignalBoard:
 
     # --- what a decision sees -----------------------------------------------------------------
 
-    def look(self, seen: Look) -> Advice:
-        """Bring every signal up to now; returns what the acting ones ask for."""
-        priced = seen.priced
+    def due(self, now_ms: int) -> bool:
+        """Whether this decision needs a look at the books: where no signal that reads them acts,
+        they are looked at on the signals' own cadence.
+        """
+        params, looked_ms = self.memory.params, self._looked_ms
+        if params.reads_always or looked_ms is None:
+            return True
+        return not 0 <= now_ms - looked_ms < params.shadow_every_s * 1000
+
+    def between(self, priced: Priced | None, now_ms: int) -> Advice:
+        """A decision without a look at the books: the price is taken, and what fills have taught
+        counts at once.
+        """
+        self._believed(priced, now_ms)
+        if self.readings.toxicity is not self._series.reading:
+            self.readings = attrs.evolve(self.readings, toxicity=self._series.reading)
+            self.advice = advise(self.readings, self.memory.params)
+        return self.advice
+
+    def _believed(self, priced: Priced | None, now_ms: int) -> Priced | None:
+        """The price, taken, or None for one that is none."""
         if priced is not None and priced.refusal is not None:
             self.memory.refuse(priced.refusal)
-            priced = None
+            return None
         if priced is not None:
-            self._take_price(priced, seen.now_ms)
+            self._take_price(priced, now_ms)
+        return priced
+
+    def look(self, seen: Look) -> Advice:
+        """Bring every signal up to now; returns what the acting ones ask for."""
+        self._looked_ms = seen.now_ms
+        priced = self._believed(seen.priced, seen.now_ms)
         self.readings = self._read(seen, priced)
         if priced is not None:
             self._call(priced, seen.now_ms)
