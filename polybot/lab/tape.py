@@ -1,8 +1,8 @@
 """`python -m polybot tape info|cat|export`: look at a tape, or take it elsewhere.
 
-A path is a file, or a folder, whose newest run is meant with all its files. What is readable is
-shown in any case; a tape that was cut or damaged says where, and the command ends with 1. What is
-no tape, or one of a newer version, ends with 2.
+A path is a file, a folder, whose newest run is meant with all its files, or a flight record.
+What is readable is shown in any case; a tape that was cut or damaged says where, and the command
+ends with 1. What is no tape, or one of a newer version, ends with 2.
 """
 
 from __future__ import annotations
@@ -11,14 +11,19 @@ import argparse
 import csv
 import itertools
 import sys
+import tempfile
+import zipfile
 from collections import Counter, deque
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 
 import attrs
+import msgpack
 import orjson
 
+from polybot.core_tape import DECISIONS, INPUTS
 from polybot.journal.recorder import SUFFIX
 from polybot.journal.tape import Event, Kind, Reader, TapeError
 
@@ -30,13 +35,13 @@ COLUMNS = ("at_ns", "kind", "stream", "body")
 def main(argv: Sequence[str]) -> int:
     said = _parser().parse_args(argv)
     try:
-        files = tapes(said.path)
-        if said.verb == "info":
-            return info(files)
-        chosen = Chosen.of(said)
-        if said.verb == "cat":
-            return cat(files, chosen, as_json=said.json)
-        return export(files, chosen, said.out)
+        with tapes(said.path) as files:
+            if said.verb == "info":
+                return info(files)
+            chosen = Chosen.of(said)
+            if said.verb == "cat":
+                return cat(files, chosen, as_json=said.json)
+            return export(files, chosen, said.out)
     except BrokenPipeError:  # `| head` has seen enough
         sys.stderr.close()
         return EXIT_WHOLE
@@ -56,7 +61,9 @@ def _parser() -> argparse.ArgumentParser:
         ("export", "its events as Parquet or CSV"),
     ):
         made = verbs.add_parser(verb, help=what, allow_abbrev=False)
-        made.add_argument("path", type=Path, help="a tape, or a folder: its newest run")
+        made.add_argument(
+            "path", type=Path, help="a tape, a folder (its newest run), or a flight record"
+        )
         if verb == "info":
             continue
         made.add_argument("--kind", choices=[kind.name.lower() for kind in Kind])
@@ -69,10 +76,29 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def tapes(path: Path) -> list[Path]:
-    """The files of one run, first to last. Raises ValueError where there are none."""
-    if not path.is_dir():
-        return [path]
+@contextmanager
+def tapes(path: Path) -> Iterator[list[Path]]:
+    """The files of one run, first to last, while the body runs. Raises ValueError where there are
+    none.
+    """
+    if path.suffix != ".zip":
+        yield _newest_run(path) if path.is_dir() else [path]
+        return
+    with tempfile.TemporaryDirectory() as folder:
+        try:
+            with zipfile.ZipFile(path) as flight:
+                names = [name for name in flight.namelist() if name.endswith(SUFFIX)]
+                # By their own names: an archive from elsewhere decides nothing about where.
+                for name in names:
+                    (Path(folder) / Path(name).name).write_bytes(flight.read(name))
+        except zipfile.BadZipFile as error:
+            raise ValueError(f"{path}: not a flight record: {error}") from error
+        if not names:
+            raise ValueError(f"{path}: no tape in this flight record")
+        yield _newest_run(Path(folder))
+
+
+def _newest_run(path: Path) -> list[Path]:
     runs: dict[str, list[Path]] = {}
     for file in sorted(path.glob(f"*{SUFFIX}")):
         runs.setdefault(file.stem.rpartition("-")[0], []).append(file)
@@ -182,13 +208,24 @@ def _facts(reader: Reader, raw: int) -> list[str]:
 def cat(files: Sequence[Path], chosen: Chosen, *, as_json: bool) -> int:
     read = Tapes(files)
     for event in read.events(chosen):
-        kind, body = event.kind.name.lower(), event.body.decode("utf-8", "backslashreplace")
+        kind, body = event.kind.name.lower(), text_of(event)
         if as_json:
             row = dict(zip(COLUMNS, (event.at_ns, kind, event.stream, body), strict=True))
             sys.stdout.write(orjson.dumps(row).decode() + "\n")
         else:
             sys.stdout.write(f"{_time(event.at_ns)} {kind:8}{event.stream}: {body}\n")
     return read.code
+
+
+def text_of(event: Event) -> str:
+    """An event's body for people. Values of the core are shown as Python does."""
+    if event.kind is Kind.FED:
+        return str(INPUTS.unpack(event.body))
+    if event.kind is Kind.DECIDED and event.stream.startswith("quote "):
+        return str(DECISIONS.unpack(event.body))
+    if event.kind is Kind.DECIDED:
+        return str(msgpack.unpackb(event.body))
+    return event.body.decode("utf-8", "backslashreplace")
 
 
 def export(files: Sequence[Path], chosen: Chosen, out: Path) -> int:
