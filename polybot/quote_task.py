@@ -51,6 +51,7 @@ BOOK_LEVELS = 5
 BLIND_MS = (
     10_000  # a stale oracle withdraws quotes at once; after this long the scope starts afresh
 )
+RESTING = (State.LIVE, State.CANCELLING)
 LOST_SHOWN = 3  # reasons of a side, on the screen
 REWARD_PAUSE_MS = 60_000  # after a refusal: by then holdings and limits have moved
 
@@ -251,7 +252,7 @@ class QuoteTask:
         """What rests of ours, as bids: the books show an ask where its bid would be."""
         own: dict[tuple[Outcome, int], int] = {}
         for tracked in self.orders.desk.table.open():
-            if tracked.state is State.LIVE or tracked.state is State.CANCELLING:
+            if tracked.state in RESTING:
                 key = (tracked.order.toward, tracked.order.bid_price)
                 own[key] = own.get(key, 0) + tracked.remaining
         return own
@@ -269,11 +270,6 @@ class QuoteTask:
         books = self.ctx.account.ledger.books.get(self.market.condition_id)
         held = self.holdings()
         up = self.feed.book.book(UP)
-        own = sorted(self._own().items(), key=lambda item: -item[0][1])
-        lines = {
-            outcome: tuple(QuoteLine(p, size) for (o, p), size in own if o is outcome)
-            for outcome in Outcome
-        }
         return MarketSnapshot(
             slug=self.market.slug,
             state=state or self.machine.at(now_ms).value,
@@ -284,8 +280,8 @@ class QuoteTask:
             fair=self.decision.fair or (fair.q if fair else None),
             bid=up.best_bid,
             ask=up.best_ask,
-            up_quotes=lines[UP],
-            down_quotes=lines[DOWN],
+            up_quotes=self._lines(UP),
+            down_quotes=self._lines(DOWN),
             up=held.up,
             down=held.down,
             fills=books.fills if books else 0,
@@ -297,6 +293,17 @@ class QuoteTask:
             lost=self._lost(now_ms),
             rewards=self._rewards(),
         )
+
+    def _lines(self, outcome: Outcome) -> tuple[QuoteLine, ...]:
+        """Our orders for one token as they rest: its bids from the best, then its asks."""
+        sizes: dict[tuple[bool, int], int] = {}
+        for tracked in self.orders.desk.table.open():
+            order = tracked.order
+            if tracked.state in RESTING and order.outcome is outcome:
+                key = (order.selling, order.price)
+                sizes[key] = sizes.get(key, 0) + tracked.remaining
+        best_first = sorted(sizes, key=lambda key: (key[0], key[1] if key[0] else -key[1]))
+        return tuple(QuoteLine(price, sizes[asks, price], asks) for asks, price in best_first)
 
     def _rewards(self) -> str:
         terms = self.decision.rewards

@@ -77,7 +77,9 @@ class Sales:
 
 @attrs.define(eq=False)
 class MarketBooks:
-    """One market's part of the ledger. Money 10⁻⁶ dollars, sizes 10⁻⁶ shares."""
+    """One market's part of the ledger. Money 10⁻⁶ dollars, sizes 10⁻⁶ shares. `fills_sold`
+    and `volume_sold` are the part of `fills` and `volume` that sold held shares.
+    """
 
     market: Market
     accounts: Accounts = attrs.field(factory=Accounts)
@@ -85,6 +87,8 @@ class MarketBooks:
     trades: dict[tuple[str, str], Booked] = attrs.field(factory=dict)  # (trade, order)
     fills: int = 0
     volume: int = 0
+    fills_sold: int = 0
+    volume_sold: int = 0
     merged: int = 0
     redeemed: int = 0
     up_payout: int | None = None  # what one Up share pays, 10⁻⁶ dollars; a void pays half
