@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 COMMANDS = {
+    "backtest": "polybot.lab.backtest",
     "doctor": "polybot.operator.doctor",
     "rearm": "polybot.operator.rearm",
     "soak": "polybot.lab.soak",
