@@ -24,6 +24,7 @@ COMMANDS: dict[str, str] = {
     "naive-maker": "polybot.lab.naive_maker",
     "season": "polybot.lab.season",
     "soak-orders": "polybot.lab.soak_orders",
+    "synthetic-day": "polybot.lab.synthetic_day",
 }
 
 
