@@ -143,8 +143,18 @@ class OutsideBook:
         else:
             self._known.pop(key, None)
 
+    def _crosses(self, key: Key) -> bool:
+        """Whether anything rests at or beyond the level, on the other side."""
+        side, price = key
+        bid, ask = self._book.best()
+        if side == BUY:
+            return ask is not None and ask <= price
+        return bid is not None and bid >= price
+
     def _faces(self, key: Key) -> bool:
         """Whether an order of ours stands at or beyond the level, on the other side."""
+        if not self._crosses(key):
+            return False
         probe = self._outside.arrival(self.market, *key, 0)
         return any(
             not self._outside.owns(order)
@@ -228,6 +238,8 @@ class OutsideBook:
 
         Outside orders it crosses are older news of the same place: they go without a trade.
         """
+        if not self._crosses(key):
+            return 0
         arrival = self._outside.arrival(self.market, *key, amount)
         left = amount
         for level in list(self._book.facing(arrival)):

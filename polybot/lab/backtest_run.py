@@ -177,6 +177,7 @@ class Play:
         traded = self.venue.lifecycle.by_slug[slug]
         market, config = market_of(traded), self._config
         self.wallet.ledger.open(market)
+        self.wallet.moved()
         machine = MarketMachine(market, timetable(market, config))
         brakes = MarketBrakes(config.risk, self._errors)
         firewall = Firewall(market, config.risk, machine, self._admission, brakes)
@@ -221,7 +222,7 @@ class Play:
         assert winner is not None, "no recording voids a market"
         payout = SHARE if winner == UP else 0
         key = market.condition_id
-        self.wallet.ledger.resolve(key, payout)
+        self.wallet.resolve(key, payout)
         window.stage.machine.at(now_ms)
         window.stage.machine.hear(Happened.PAYOUT, now_ms)
         self._signals.settled(key, payout)

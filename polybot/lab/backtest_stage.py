@@ -39,6 +39,7 @@ from polybot.signal.regime import DEPTH_WITHIN
 from polybot.signal_ears import SignalEars
 from polybot.venue.market_messages import LastTrade
 
+_OVER = (MarketState.CUTOFF, MarketState.FIXING, MarketState.ENDED)
 Changes = Sequence[tuple[str, int, int]]  # (side, Up price, new total)
 
 
@@ -107,17 +108,20 @@ class Stage:
     def heard(self, event: PrivateEvent, now_ms: int) -> None:
         """A private event: into the books first, then to those whom it concerns."""
         if isinstance(event, TradeSeen):
-            if self.wallet.ledger.knows(event):
+            if not self.wallet.book(event):
                 return
-            self.wallet.ledger.book(event)
             self.ring(now_ms)
         self.ears.told(event, self.desk.table, now_ms)
         self.desk.heard(event, now_ms)
         self._act(now_ms)
 
     def ring(self, now_ms: int) -> None:
-        """Something changed: look again, but not sooner than the pace allows."""
+        """Something changed: look again, but not sooner than the pace allows. Where nothing may be
+        quoted any more and nothing rests, the usual look is soon enough.
+        """
         if self._rung or not self._open:
+            return
+        if self.machine.state in _OVER and not len(self.desk.table.open()):
             return
         self._rung = True
         soonest_ms = self._stepped_ms + self.config.orders.requote_min_ms

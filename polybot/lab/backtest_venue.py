@@ -85,7 +85,13 @@ class Venue:
 
     def next_due_ms(self) -> int:
         """When something happens next by itself; the oracle always has a next tick."""
-        return min(due for part in self._parts if (due := part.next_due_ms()) is not None)
+        oracle, lifecycle, engine, world = self._parts
+        due_ms = min(oracle.next_due_ms(), lifecycle.next_due_ms())
+        for part in (engine, world):
+            part_ms = part.next_due_ms()
+            if part_ms is not None and part_ms < due_ms:
+                due_ms = part_ms
+        return due_ms
 
     def advance(self, to_ms: int) -> None:
         """Whatever is due at `to_ms`, each part once; more may be due at the same time after it."""

@@ -15,12 +15,14 @@ import attrs
 from polybot.config import Config
 from polybot.domain.ledger import Ledger, MarketBooks
 from polybot.domain.market import Market, Outcome
+from polybot.domain.orders import TradeSeen
 from polybot.exchange.model import Refused
 from polybot.exchange.server import DEMO_FUNDS
 from polybot.execution.firewall import Admission
 from polybot.execution.inventory import Capital, Operation, Place, Setbacks, SubmitBudget, plan
 from polybot.lab.backtest_time import Timeline
 from polybot.lab.backtest_venue import WALLET, Venue
+from polybot.risk.checks import Standing
 from polybot.risk.exposure import OpenBids
 from polybot.risk.losses import LossLimits, Standing as Losses
 from polybot.wallet_standing import WalletStanding
@@ -51,6 +53,7 @@ class Wallet(WalletStanding):
     _setbacks: Setbacks = attrs.field(factory=Setbacks)
     _moving: set[str] = attrs.field(factory=set)
     _worth: dict[str, int] = attrs.field(factory=dict)  # Up's last fair price, by market
+    _standings: dict[str, Standing] = attrs.field(factory=dict)  # until anything moves
 
     def __attrs_post_init__(self) -> None:
         params = self.config.inventory
@@ -61,6 +64,28 @@ class Wallet(WalletStanding):
     def begin(self, now_ms: int) -> None:
         self.timeline.at(now_ms, self._round)
         self.timeline.at(now_ms, self._look)
+
+    def standing(self, condition_id: str) -> Standing:
+        """Reckoned anew when anything has moved: it is asked for with every decision."""
+        found = self._standings.get(condition_id)
+        if found is None:
+            found = self._standings[condition_id] = super().standing(condition_id)
+        return found
+
+    def moved(self) -> None:
+        """The ledger, or what a standing is read from beside it, has changed."""
+        self._standings.clear()
+
+    def book(self, trade: TradeSeen) -> bool:
+        """What a trade message says; False when it says nothing new."""
+        if self.ledger.knows(trade):
+            return False
+        self.moved()
+        return self.ledger.book(trade)
+
+    def resolve(self, condition_id: str, up_payout: int) -> None:
+        self.moved()
+        self.ledger.resolve(condition_id, up_payout)
 
     # --- pairs and winners -------------------------------------------------------------------
 
@@ -76,6 +101,7 @@ class Wallet(WalletStanding):
         self.claims = dict(found.claims) | {
             key: shares for key, shares in self.claims.items() if key in self._moving
         }
+        self.moved()
         if found.operations:
             self._budget.spend(now_ms)
         for operation in found.operations:
@@ -126,6 +152,7 @@ class Wallet(WalletStanding):
         key, kind = operation.condition_id, operation.kind
         self._moving.discard(key)
         self.claims.pop(key, None)
+        self.moved()
         self._setbacks.cleared(key)
         if kind == "merge":
             self.ledger.merge(key, operation.shares, kind, now_ms)
@@ -145,6 +172,7 @@ class Wallet(WalletStanding):
 
     def forget(self, market: Market) -> None:
         key = market.condition_id
+        self.moved()
         self.ledger.close(key)
         for kept in (self.reserved, self.bids, self.pledges, self.claims, self._worth):
             kept.pop(key, None)
@@ -160,7 +188,10 @@ class Wallet(WalletStanding):
         day = datetime.fromtimestamp(now_ms // 1000, UTC).date().isoformat()
         now = Losses(day, equity, self.ledger.capital)
         verdict = self._limits.look(now)
-        self.day_loss = max(0, -self._limits.today(now))
+        day_loss = max(0, -self._limits.today(now))
+        if day_loss != self.day_loss:
+            self.day_loss = day_loss
+            self.moved()
         if verdict.halt is not None:
             self.admission.stop(f"{verdict.halt[0].value}: {verdict.halt[1]}")
 
@@ -185,5 +216,9 @@ class Wallet(WalletStanding):
     ) -> None:
         """What one market's orders may still spend and sell, for the others' limits."""
         key = market.condition_id
+        if (reserved, bids) != (self.reserved.get(key), self.bids.get(key)) or any(
+            pledged.values()
+        ):
+            self.moved()
         self.reserved[key], self.bids[key] = reserved, bids
         self.pledges[key] = {market.token(outcome): shares for outcome, shares in pledged.items()}
