@@ -177,6 +177,11 @@ class OutsideBook:
     def _shrink(self, key: Key, queue: list[Order], amount: int, act: Act) -> None:
         """Take a decrease out of the queue; what a print has paid for already comes from behind."""
         paid = self._marks.redeem(key, act.now_ms, amount)
+        if len(queue) == 1:  # the outside's: none of ours is there to be before or behind
+            self._outside.resize(queue[0], -amount, act)
+            if amount > paid:
+                self._marks.decreased(key, act.now_ms, amount - paid, {})
+            return
         if paid:
             ours, whole = self._ours(queue)
             self._cut(queue, [max(0, paid - (whole - a)) for _, a in ours], paid, act)

@@ -183,6 +183,7 @@ class Play:
         firewall = Firewall(market, config.risk, machine, self._admission, brakes)
         desk = Desk(market, config.orders, firewall, self._budget, self._sign)
         ears = SignalEars(market, self._signals.board(market, config.quote.latency_s))
+        self.wallet.desks[market.condition_id] = desk
         stage = Stage(
             config, self._board, self.wallet, self.venue, self._timeline, self._ways, market,
             machine, desk, ears,

@@ -229,8 +229,7 @@ class Stage:
         desk, key = self.desk, self.market.condition_id
         for action in desk.act(now_ms, self.wallet.standing(key)):
             self._perform(action, now_ms)
-        pledged = {outcome: desk.pledged(outcome) for outcome in Outcome}
-        self.wallet.publish(self.market, desk.reserved, desk.bids, pledged)
+        self.wallet.acted()
         self._due += 1
         due = self._due
 

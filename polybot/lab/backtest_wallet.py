@@ -18,6 +18,7 @@ from polybot.domain.market import Market, Outcome
 from polybot.domain.orders import TradeSeen
 from polybot.exchange.model import Refused
 from polybot.exchange.server import DEMO_FUNDS
+from polybot.execution.desk import Desk
 from polybot.execution.firewall import Admission
 from polybot.execution.inventory import Capital, Operation, Place, Setbacks, SubmitBudget, plan
 from polybot.lab.backtest_time import Timeline
@@ -47,6 +48,7 @@ class Wallet(WalletStanding):
     pledges: dict[str, dict[str, int]] = attrs.field(factory=dict)
     claims: dict[str, int] = attrs.field(factory=dict)
     day_loss: int = 0
+    desks: dict[str, Desk] = attrs.field(factory=dict)  # by condition id, until their markets end
     changed: Callable[[str, int], None] = lambda *_: None  # told whose holdings have moved, when
     _limits: LossLimits = attrs.field(init=False)
     _budget: SubmitBudget = attrs.field(init=False)
@@ -69,8 +71,20 @@ class Wallet(WalletStanding):
         """Reckoned anew when anything has moved: it is asked for with every decision."""
         found = self._standings.get(condition_id)
         if found is None:
+            self._read_desks()
             found = self._standings[condition_id] = super().standing(condition_id)
         return found
+
+    def acted(self) -> None:
+        """A desk's orders have changed: of no consequence where it is the only one."""
+        if len(self.desks) > 1:
+            self.moved()
+
+    def _read_desks(self) -> None:
+        """What every market's orders may still spend and sell."""
+        for key, desk in self.desks.items():
+            self.reserved[key], self.bids[key] = desk.reserved, desk.bids
+            self.pledges[key] = {desk.market.token(one): desk.pledged(one) for one in Outcome}
 
     def moved(self) -> None:
         """The ledger, or what a standing is read from beside it, has changed."""
@@ -92,6 +106,7 @@ class Wallet(WalletStanding):
     def _round(self, now_ms: int) -> None:
         self.timeline.at(now_ms + ROUND_MS, self._round)
         ledger = self.ledger
+        self._read_desks()
         free = ledger.cash - ledger.promised - sum(self.reserved.values())
         found = plan(
             self.config.inventory, [self._place(books, now_ms) for books in ledger.books.values()],
@@ -174,6 +189,7 @@ class Wallet(WalletStanding):
         key = market.condition_id
         self.moved()
         self.ledger.close(key)
+        del self.desks[key]
         for kept in (self.reserved, self.bids, self.pledges, self.claims, self._worth):
             kept.pop(key, None)
 
@@ -210,15 +226,3 @@ class Wallet(WalletStanding):
             else:
                 return None
         return total
-
-    def publish(
-        self, market: Market, reserved: int, bids: OpenBids, pledged: dict[Outcome, int]
-    ) -> None:
-        """What one market's orders may still spend and sell, for the others' limits."""
-        key = market.condition_id
-        if (reserved, bids) != (self.reserved.get(key), self.bids.get(key)) or any(
-            pledged.values()
-        ):
-            self.moved()
-        self.reserved[key], self.bids[key] = reserved, bids
-        self.pledges[key] = {market.token(outcome): shares for outcome, shares in pledged.items()}
