@@ -22,7 +22,7 @@ import zstandard
 
 from polybot.exchange.mirror_messages import Beat, Changes, NewTick, Print, Snapshot
 from polybot.exchange.model import BUY, SELL
-from polybot.exchange.recording_files import Warnings, unlike
+from polybot.exchange.recording_files import Warnings, chunks, unlike
 from polybot.exchange.recording_model import Recording, Tape, window_of
 from polybot.exchange.recording_prices import Point, RecordedPrices
 
@@ -120,10 +120,10 @@ def _prices(heads: list[Window]) -> RecordedPrices | None:
 
 
 def _objects(path: Path) -> Iterator[Any]:
-    with path.open("rb") as raw:
-        yield from msgpack.Unpacker(
-            zstandard.ZstdDecompressor().stream_reader(raw), strict_map_key=False
-        )
+    unpacker = msgpack.Unpacker(strict_map_key=False)
+    for chunk in chunks(path):
+        unpacker.feed(chunk)
+        yield from unpacker
 
 
 def _head(path: Path) -> Window:

@@ -29,8 +29,8 @@ class _Format(Protocol):
 
 # The most particular names first: a folder of `*.jsonl.zst` that nobody else claims is of books.
 _FORMATS: tuple[_Format, ...] = (
-    recording_beats, recording_alihakan, recording_jonah, recording_ligengxin, recording_felixdoteth,
-    recording_hftbacktest, recording_kaustubh, recording_cronos,
+    recording_beats, recording_alihakan, recording_jonah, recording_ligengxin,
+    recording_felixdoteth, recording_hftbacktest, recording_kaustubh, recording_cronos,
 )  # fmt: skip
 _BESIDE = {"LICENSE", "README.md", "index.csv", "markets.json"}
 

@@ -61,7 +61,7 @@ class Done:
 
 
 def perform(task: Task) -> Done:
-    """Play one chunk. What cannot be read of it is a fault and no result; a bug of ours is raised."""
+    """Play one chunk. What cannot be read is a fault and no result; a bug of ours is raised."""
     try:
         recording = task.chunk.read()
     except (ValueError, OSError) as error:

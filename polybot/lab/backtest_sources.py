@@ -1,4 +1,4 @@
-"""Where a window's profit came from, in integers that add up to it, and what prices did after fills.
+"""Where a window's profit came from, in integers that add up to it; what prices did after fills.
 
 The yardstick is the mid of the others' book at the moment of the match, ten seconds later and at
 the window's end. Valued at each in turn, a fill's result is a telescope: what it was worth above

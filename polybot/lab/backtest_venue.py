@@ -1,9 +1,9 @@
-"""The venue of a backtest: the exchange's engine, prices, calendar and a recorded world, no sockets.
+"""A backtest's venue: the exchange's engine, prices, calendar and a recorded world; no sockets.
 
 Everything is drawn from the seed under the same names as in the served exchange, so that a backtest
 and paper on one recording see the same market lives. What a request's bytes would come to on the
-wire is spared: orders arrive as the engine's, and what the venue tells of them is written by its own
-encoders and read by the bot's own decoders.
+wire is spared: orders arrive as the engine's, and what the venue tells of them is written by its
+own encoders and read by the bot's own decoders.
 """
 
 from __future__ import annotations
