@@ -425,7 +425,7 @@ class Inventory:
             self.conflicts.pop(market.condition_id, None)
         if self.ctx.account.ledger.books[market.condition_id].up_payout is None:
             await self.ctx.account.learn(Resolved(market.condition_id, payout, source))
-            self.ctx.signals.settled(market.condition_id, payout)
+            self.ctx.settled(market.condition_id, payout)
             self.ctx.tell(f"{market.slug}: resolved {outcome_text(payout)}")
 
     def _disputed(self, market: Market, gamma: int, chain: int) -> None:

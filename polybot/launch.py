@@ -29,6 +29,7 @@ from polybot.console.log import bot_log, set_up_logs
 from polybot.console.show import show
 from polybot.console.snapshot import Snapshot
 from polybot.context import Context
+from polybot.core_tape import CoreTape
 from polybot.domain.market import Market
 from polybot.domain.orders import Failure
 from polybot.exchange.faults.plan import load as load_plan
@@ -108,19 +109,22 @@ def build(
     health = Health(admission)
     # On a clock that runs fast, the moments a worker thread takes would count manifold.
     journal = Journal(store, clock, inline=speed != 1)
-    recovered = recover(store.live())
+    entries, seasons = list(store.live()), _seasons(config)
+    core = CoreTape(tape, clock)
+    core.began(config, seasons, entries)
+    recovered = recover(entries)
     recovered.submissions_ms = store.submitted(clock.now_ms() - DAY_MS)
     client = ClobClient(
         http, site, credentials, clock, funder=purse.funder,
         signature_type=purse.signature_type, timeout_s=config.orders.post_timeout_s, tap=tape,
     )  # fmt: skip
-    account = Account(client, clock, health, journal, recovered.ledger)
+    account = Account(client, clock, health, journal, core, recovered.ledger)
     heartbeat = Heartbeat(client, health, account.doubt)
     records = Records(states=recovered.states, on_move=partial(_note_move, journal))
     grace_ms = config.orders.unknown_grace_s * 1000
     data = Rest(http, site.data, clock, tap=tape, name="rest data")
     payments = Payments(data, account, client.me.wallet, recovered.payments)
-    board = PriceBoard(config.pricing, _seasons(config))
+    board = PriceBoard(config.pricing, seasons)
     marks = Marks(board, account, clock)
     _keep_halts(health, journal, recovered)
     ctx = Context(
@@ -148,6 +152,7 @@ def build(
         rng=_randomness(config),
         records=records,
         published=Published(None),
+        core=core,
         tape=tape,
         funder=purse.funder,
         signature_type=purse.signature_type,

@@ -192,7 +192,7 @@ class Reconciler:
             route = self._route_of(row.order_id)
             if route is not None and row.order_id in ids:
                 at = self.clock.now_ms()
-                route.hear(OrderSeen(row.order_id, row.kind, row.matched, row.text, at))
+                route.hear(OrderSeen(row.order_id, row.kind, row.matched, row.text, at), at)
 
     def _route_of(self, order_id: str) -> Route | None:
         owner = self.account.owner(order_id)
@@ -271,12 +271,12 @@ class Reconciler:
         """Count orders that no desk knows. A sale binds its shares; of its risk nobody could tell
         the market's desk, so it counts as the bid that it stands for.
         """
-        self.account.reserved[who] = sum(notional(order.bid_price, order.left) for order in orders)
+        dollars = sum(notional(order.bid_price, order.left) for order in orders)
         pledges: Counter[str] = Counter()
         for order in orders:
             if order.side is Side.SELL:
                 pledges[order.token] += order.left
-        self.account.pledges[who] = dict(pledges)
+        self.account.answer_for(who, dollars, dict(pledges))
 
     # --- emptying the account ------------------------------------------------------------
 

@@ -71,12 +71,20 @@ class Trace:
     on_sent: Callable[[str, bytes], None] = lambda *_: None
     _hash: hashlib._Hash = attrs.field(factory=hashlib.sha256)
 
-    def heard(self, stream: str, body: bytes) -> None:
+    on = True
+
+    def heard(self, stream: str, body: bytes, at_ns: int) -> None:
         self._add("heard", stream, body)
 
     def sent(self, stream: str, body: bytes) -> None:
         self._add("sent", stream, body)
         self.on_sent(stream, body)
+
+    def fed(self, body: bytes, at_ns: int) -> None:
+        self._hash.update(b"%d " % at_ns + body)
+
+    def decided(self, stream: str, body: bytes, at_ns: int) -> None:
+        self._hash.update(b"%d %s " % (at_ns, stream.encode()) + body)
 
     def _add(self, kind: str, stream: str, body: bytes) -> None:
         at_s = trio.current_time()

@@ -6,6 +6,7 @@ COMMANDS = {
     "backtest": "polybot.lab.backtest",
     "doctor": "polybot.operator.doctor",
     "rearm": "polybot.operator.rearm",
+    "replay": "polybot.lab.replay",
     "soak": "polybot.lab.soak",
     "stop": "polybot.operator.stop",
     "tape": "polybot.lab.tape",
