@@ -38,7 +38,7 @@ from polybot.execution.desk import Budget, Desk
 from polybot.execution.firewall import Admission, Firewall
 from polybot.lab.backtest_sources import Fill, Markout, MidTrack, Sources, markouts, sources
 from polybot.lab.backtest_stage import Stage
-from polybot.lab.backtest_time import Timeline, Ways
+from polybot.lab.backtest_time import Act, Outlet, Stream, Timeline, Ways
 from polybot.lab.backtest_venue import KEY, WALLET, Venue, told
 from polybot.lab.backtest_wallet import Wallet
 from polybot.lab.latency_models import Latencies
@@ -72,6 +72,7 @@ class Models:
     queue: QueueModel
     latencies: Latencies
     seed: int
+    told_every_ms: int = 0  # 0: the venue's streams speak at once
 
 
 @attrs.frozen
@@ -134,6 +135,7 @@ class Play:
         self._config, self._tapes = config, recording.tapes
         self.venue = Venue(recording, models.queue, models.seed)
         self._timeline, self._ways = Timeline(), Ways.of(models.latencies, models.seed)
+        self._outlet = Outlet(self._timeline, models.told_every_ms, self.venue.now_ms)
         self._board = PriceBoard(config.pricing, seasons or {})
         self._admission, self._errors = Admission(), ErrorRate(config.risk)
         self._budget = Budget.from_params(config.orders)
@@ -185,8 +187,8 @@ class Play:
         ears = SignalEars(market, self._signals.board(market, config.quote.latency_s))
         self.wallet.desks[market.condition_id] = desk
         stage = Stage(
-            config, self._board, self.wallet, self.venue, self._timeline, self._ways, market,
-            machine, desk, ears,
+            config, self._board, self.wallet, self.venue, self._timeline, self._ways,
+            self._outlet, market, machine, desk, ears,
         )  # fmt: skip
         window = self._windows[market.condition_id] = _Window(traded, stage)
         book = self.venue.engine.desk.resting.books[market.condition_id]
@@ -267,15 +269,15 @@ class Play:
     # --- what the venue says -----------------------------------------------------------------
 
     def _remember(self, now_ms: int) -> None:
-        """What the price streams tell first: their last two minutes."""
+        """What the oracle's streams tell first: their last two minutes. The exchange's has none."""
         oracle = self.venue.oracle
         for asset in oracle.assets:
-            for feed in SYMBOLS:
+            for feed in ("chainlink", "twap60"):
                 for tick in oracle.history(feed, asset, now_ms - HISTORY_MS):
-                    self._take(tick, now_ms, snapshot=feed != "binance")
+                    self._take(tick, now_ms, snapshot=True)
 
     def _on_price(self, tick: PriceTick) -> None:
-        self._timeline.at(self._ways.prices.arrival(tick.at_ms), partial(self._priced, tick))
+        self._send(self._ways.prices, tick.at_ms, partial(self._priced, tick))
 
     def _priced(self, tick: PriceTick, now_ms: int) -> None:
         self._take(tick, now_ms, snapshot=False)
@@ -298,25 +300,33 @@ class Play:
             self._private(event, window)
 
     def _public(self, event: Event, window: _Window) -> None:
-        at, books, stage = self._timeline.at, self._ways.books, window.stage
+        books, stage = self._ways.books, window.stage
         match event:
             case LevelChanged():
                 self._note_mid(window, event.at_ms)
                 changes = [(side, price, total) for _, side, price, total in event.changes]
-                at(books.arrival(event.at_ms), partial(stage.changed, changes, event.at_ms))
+                self._send(books, event.at_ms, partial(stage.changed, changes, event.at_ms))
             case Traded():
-                at(books.arrival(event.at_ms), partial(stage.printed, _last_trade(event)))
+                self._send(books, event.at_ms, partial(stage.printed, _last_trade(event)))
             case TickChanged():
-                at(books.arrival(event.at_ms), partial(stage.retick, event.new))
+                self._send(books, event.at_ms, partial(stage.retick, event.new))
             case MarketResolved():
-                at(self._ways.answer(event.at_ms), partial(self._resolved, window))
+                at_ms = self._ways.answer(event.at_ms)
+                self._timeline.at(at_ms, partial(self._resolved, window))
 
     def _private(self, event: Event, window: _Window) -> None:
         for private in told(event):
             if isinstance(private, TradeSeen) and private.status is TradeStatus.MATCHED:
                 window.fills += _fills(window.stage.market, private, event.at_ms)
-            at_ms = self._ways.private.arrival(event.at_ms)
-            self._timeline.at(at_ms, partial(window.stage.heard, private))
+            self._send(self._ways.private, event.at_ms, partial(window.stage.heard, private))
+
+    def _send(self, stream: Stream, at_ms: int, hear: Act) -> None:
+        """Something happened; it is heard when the venue has spoken and the way is done."""
+
+        def leave(now_ms: int) -> None:
+            self._timeline.at(stream.arrival(now_ms), hear)
+
+        self._outlet.tell(at_ms, leave)
 
     def _note_mid(self, window: _Window, at_ms: int) -> None:
         book = self.venue.engine.desk.resting.books[window.market.condition_id]

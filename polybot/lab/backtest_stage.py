@@ -25,7 +25,7 @@ from polybot.execution.desk import Action, Cancel, Desk, Post
 from polybot.execution.doubts import LookUp, Survey, Surveyed
 from polybot.execution.lifecycle import State
 from polybot.execution.wish import Desired
-from polybot.lab.backtest_time import Timeline, Ways
+from polybot.lab.backtest_time import Outlet, Timeline, Ways
 from polybot.lab.backtest_venue import Venue
 from polybot.lab.backtest_wallet import Wallet
 from polybot.pricing.board import PriceBoard
@@ -53,6 +53,7 @@ class Stage:
     venue: Venue
     timeline: Timeline
     ways: Ways
+    outlet: Outlet
     market: Market
     machine: MarketMachine
     desk: Desk
@@ -254,7 +255,8 @@ class Stage:
                 pass  # the venue's cache of balances never lags here
 
     def _send(self, now_ms: int, arrive: Callable[[int], None]) -> None:
-        self.timeline.at(self.ways.request(now_ms), arrive)
+        due_ms = self.ways.request(now_ms)
+        self.timeline.at(due_ms, lambda at_ms: self.outlet.asked(at_ms, arrive))
 
     def _ask(self, now_ms: int, read: Callable[[int], Callable[[int], None]]) -> None:
         """`read` at the venue what is to be heard here when its answer is back."""

@@ -79,3 +79,46 @@ class Ways:
     def answer(self, leaves_ms: int) -> int:
         """When an answer that leaves now is with us."""
         return leaves_ms + self._news(self._rng)
+
+
+@attrs.define
+class Outlet:
+    """When the venue's streams speak: at once, or, as the served exchange, every `every_ms` and
+    whenever somebody asks it something.
+    """
+
+    timeline: Timeline
+    every_ms: int = 0
+    origin_ms: int = 0
+    _asked: bool = False
+    _due: bool = False
+    _waiting: list[Act] = attrs.field(factory=list)
+
+    def tell(self, at_ms: int, send: Act) -> None:
+        """`send` with the time at which it leaves."""
+        if not self.every_ms or self._asked:
+            send(at_ms)
+            return
+        self._waiting.append(send)
+        if not self._due:
+            self._due = True
+            turns = -(-(at_ms - self.origin_ms) // self.every_ms)
+            self.timeline.at(self.origin_ms + turns * self.every_ms, self._tick)
+
+    def _tick(self, now_ms: int) -> None:
+        self._due = False
+        self._flush(now_ms)
+
+    def _flush(self, now_ms: int) -> None:
+        waiting, self._waiting = self._waiting, []
+        for send in waiting:
+            send(now_ms)
+
+    def asked(self, now_ms: int, act: Act) -> None:
+        """A request is there: what waited leaves before it, what it causes at once."""
+        self._flush(now_ms)
+        self._asked = True
+        try:
+            act(now_ms)
+        finally:
+            self._asked = False

@@ -41,5 +41,17 @@ def models(queue: str = "pessimistic", latency: str = "25", seed: int = 1) -> Mo
 
 
 @functools.cache
+def _still_folder() -> Path:
+    place = Path(tempfile.mkdtemp(prefix="polybot-backtest-test-"))
+    perform(Task(place, 0, 1, 1, 0.1, 1_000))
+    return place
+
+
+def still_recording() -> Recording:
+    """A window whose book changes once a second: few things happen in the same millisecond."""
+    return Chunk((_still_folder() / f"{SLUGS[0]}{SUFFIX}",), SLUGS[:1]).read()
+
+
+@functools.cache
 def config() -> Config:
     return load(ROOT / "config.toml", {})
