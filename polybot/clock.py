@@ -63,6 +63,16 @@ def system_ms() -> int:
     return int(time.time() * 1000)
 
 
+def stopwatch_ns() -> int:
+    """Nanoseconds of the machine's finest counter: to measure ourselves."""
+    return time.perf_counter_ns()
+
+
+def wait_blocking(seconds: float) -> None:
+    """Hold this thread: for replays at a pace, which have no other task."""
+    time.sleep(seconds)
+
+
 def wall_seconds() -> float:
     """Real seconds on the machine's monotonic clock, whatever speed Trio's clock runs at."""
     return time.monotonic()

@@ -16,19 +16,17 @@ import sys
 from collections import deque
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
 
 import attrs
-import msgpack
 import trio
 from loguru import logger
 
 from polybot.config_read import ConfigError
-from polybot.core_tape import DECISIONS, INPUTS
+from polybot.journal.store import Store
 from polybot.journal.tape import Event, Kind, Reader, TapeError
-from polybot.lab.replay_core import Core, NotReplayable, workplace
+from polybot.lab.replay_core import Core, NotReplayable, TapeTime, workplace
 from polybot.lab.replay_pace import Pace
-from polybot.lab.tape import EXIT_DAMAGED, EXIT_UNREADABLE, EXIT_WHOLE, Tapes, tapes
+from polybot.lab.tape import EXIT_DAMAGED, EXIT_UNREADABLE, EXIT_WHOLE, Tapes, tapes, text_of
 
 INPUTS_SHOWN = 8
 TEXT_MOST = 400
@@ -70,43 +68,56 @@ def replay(events: Iterator[Event], pace: Pace) -> Result:
         logger.enable("polybot")
 
 
-async def _replay(events: Iterator[Event], pace: Pace, store: Any, time: Any) -> Result:
-    core, result = Core(store, time), Result()
-    inputs: deque[Event] = deque(maxlen=INPUTS_SHOWN)
-    made = core.examiner.decisions
-    event = None
+async def _replay(events: Iterator[Event], pace: Pace, store: Store, time: TapeTime) -> Result:
+    made = Comparison(Core(store, time), pace)
     for event in events:
-        result.events += 1
+        if not made.take(event):
+            break
+    made.result.inputs = made.core.inputs
+    return made.result
+
+
+@attrs.define(eq=False)
+class Comparison:
+    """Feeds the core, and holds each decision against the next that the tape has."""
+
+    core: Core
+    pace: Pace
+    result: Result = attrs.field(factory=Result)
+    _inputs: deque[Event] = attrs.field(factory=lambda: deque(maxlen=INPUTS_SHOWN))
+
+    def take(self, event: Event) -> bool:
+        """Whether to go on after this event."""
+        self.result.events += 1
+        if event.kind is Kind.SENT:
+            return True  # what left was decided before, and is on the tape as that, too
         if event.kind is Kind.TOLD:
-            result.stopped = event.body.decode()
-            break
+            self.result.stopped = event.body.decode()
+            return False
+        decisions = self.core.examiner.decisions
         if event.kind is Kind.DECIDED:
-            result.decisions += 1
-            found = made.popleft() if made else None
-            if found != (event.stream, event.body):
-                replayed = found[1] if found is not None and found[0] == event.stream else None
-                result.difference = _difference(result, event, event.body, replayed, inputs)
-                break
-            continue
-        if made and event.kind is not Kind.SENT:
-            stream, body = made.popleft()
-            told = attrs.evolve(event, stream=stream)
-            result.difference = _difference(result, told, None, body, inputs)
-            break
-        inputs.append(event)
-        pace.take(event, core)
-    result.inputs = core.inputs
-    return result
+            self.result.decisions += 1
+            found = decisions.popleft() if decisions else ("", b"")
+            return found == (event.stream, event.body) or self._differs(
+                event.at_ns,
+                event.stream,
+                event.body,
+                found[1] if found[0] == event.stream else None,
+            )
+        if decisions:
+            stream, body = decisions.popleft()
+            return self._differs(event.at_ns, stream, None, body)
+        self._inputs.append(event)
+        self.pace.take(event, self.core)
+        return True
 
-
-def _difference(
-    result: Result,
-    event: Event,
-    recorded: bytes | None,
-    replayed: bytes | None,
-    inputs: Sequence[Event],
-) -> Difference:
-    return Difference(result.events, event.at_ns, event.stream, recorded, replayed, tuple(inputs))
+    def _differs(
+        self, at_ns: int, stream: str, recorded: bytes | None, replayed: bytes | None
+    ) -> bool:
+        self.result.difference = Difference(
+            self.result.events, at_ns, stream, recorded, replayed, tuple(self._inputs)
+        )
+        return False
 
 
 # --- the command ----------------------------------------------------------------------------------
@@ -175,25 +186,15 @@ def told(result: Result) -> list[str]:
     return [
         *lines,
         f"DIFFERENT at event {found.number:,}, {found.at_ns / 1e9:.6f}: {found.stream}",
-        f"  recorded: {_decision(found.recorded)}",
-        f"  replayed: {_decision(found.replayed)}",
+        f"  recorded: {_decision(found.stream, found.recorded)}",
+        f"  replayed: {_decision(found.stream, found.replayed)}",
         "after these inputs:",
-        *(f"  {one.at_ns / 1e9:.6f} {one.stream}: {body_text(one)}" for one in found.after),
+        *(
+            f"  {one.at_ns / 1e9:.6f} {one.stream}: {text_of(one)[:TEXT_MOST]}"
+            for one in found.after
+        ),
     ]
 
 
-def _decision(body: bytes | None) -> str:
-    if body is None:
-        return "nothing"
-    try:
-        return str(DECISIONS.unpack(body))
-    except ValueError:
-        return str(msgpack.unpackb(body))
-
-
-def body_text(event: Event) -> str:
-    """An event's body as a line of text, cut short."""
-    text = event.body.decode("utf-8", "replace")
-    if event.kind is Kind.FED:
-        text = str(INPUTS.unpack(event.body))
-    return text[:TEXT_MOST]
+def _decision(stream: str, body: bytes | None) -> str:
+    return "nothing" if body is None else text_of(Event(0, Kind.DECIDED, stream, body))

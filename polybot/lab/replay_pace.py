@@ -5,10 +5,10 @@ from __future__ import annotations
 import resource
 from collections import Counter
 from collections.abc import Iterator
-from time import perf_counter_ns, sleep
 
 import attrs
 
+from polybot.clock import stopwatch_ns, wait_blocking
 from polybot.journal.tape import Event, Kind
 from polybot.lab.replay_core import Core
 
@@ -58,13 +58,13 @@ class Pace:
 
     def take(self, event: Event, core: Core) -> None:
         if self.first_ns is None:
-            self.first_ns, self._begun = event.at_ns, perf_counter_ns()
+            self.first_ns, self._begun = event.at_ns, stopwatch_ns()
         self.last_ns = event.at_ns
         if self.speed is not None:
             self._wait(event, self.speed)
-        before = perf_counter_ns()
+        before = stopwatch_ns()
         core.take(event)
-        took = perf_counter_ns() - before
+        took = stopwatch_ns() - before
         self.busy_ns += took
         name = stage(event)
         if name:
@@ -74,10 +74,10 @@ class Pace:
     def _wait(self, event: Event, speed: float) -> None:
         assert self.first_ns is not None
         due = self._begun + int((event.at_ns - self.first_ns) / speed)
-        late = perf_counter_ns() - due
+        late = stopwatch_ns() - due
         if late < 0:
             self._late = 0
-            sleep(-late / 1e9)
+            wait_blocking(-late / 1e9)
             return
         self._late += 1
         self.behind_ns = max(self.behind_ns, late)
@@ -87,7 +87,7 @@ class Pace:
         """For people: the rate, each stage's latencies, and the memory."""
         if self.first_ns is None or not self.busy_ns:
             return
-        wall_s = (perf_counter_ns() - self._begun) / 1e9
+        wall_s = (stopwatch_ns() - self._begun) / 1e9
         tape_s = (self.last_ns - self.first_ns) / 1e9
         yield f"{tape_s:.0f} s of the run in {wall_s:.1f} s, {tape_s / max(wall_s, 1e-9):.0f}-fold"
         yield f"{self.messages:,} messages, {self.messages / max(wall_s, 1e-9):,.0f} a second"
