@@ -138,9 +138,10 @@ def main(argv: Sequence[str]) -> int:
     except (ValueError, ConfigError) as error:
         parser.error(str(error))
     with _quiet(), TemporaryDirectory(prefix="polybot-backtest-") as folder:
-        paths, faults = with_tapes(said.paths, Path(folder))
-        found = find(paths, said.chunk)
-        outcome = Outcome(queues, faults=dict.fromkeys((*faults, *found.faults)))
+        brought = with_tapes(said.paths, Path(folder))
+        sys.stderr.writelines(f"{note}\n" for note in brought.notes)
+        found = find(brought.paths, said.chunk)
+        outcome = Outcome(queues, faults=dict.fromkeys((*brought.faults, *found.faults)))
         tasks = [
             Task(chunk, config, queue, said.latency, said.seed)
             for chunk in found.chunks

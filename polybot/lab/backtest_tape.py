@@ -2,8 +2,11 @@
 
 Books and prints come from the market streams, prices from the price streams, tokens, strikes and
 results from Gamma's answers; every frame is read by the exchange's own reader of the public wire,
-or, for prices, by the bot's. A stamp is the venue's own, held back where it runs behind the one
-before it.
+or, for prices, by the bot's. A stamp is the venue's own; one that runs behind what was heard before
+it counts as that, for prints speak of a match some 80 ms ago (feeds.md 3).
+
+A tape begins and ends within windows. What it holds only a part of is no fault of the tape: it is
+told, and played where its end is known.
 
 What it cannot mend: the books hold what the bot itself had resting, and the prints its own fills.
 A tape of a bot that traded is therefore kinder to a second one than the market was; a tape of a bot
@@ -15,15 +18,16 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 import attrs
 import orjson
 
 from polybot.domain.prices import Feed, PriceUpdate
 from polybot.exchange import recording_beats
-from polybot.exchange.mirror_gamma import Published, read_published
+from polybot.exchange.mirror_gamma import Published, read_market, read_published
 from polybot.exchange.mirror_messages import Beat, Resolution, Snapshot, read_frame
-from polybot.exchange.model import DOWN, UP
+from polybot.exchange.model import UP
 from polybot.exchange.recording_beats import Window
 from polybot.exchange.recording_model import window_of
 from polybot.exchange.recording_prices import Point, agreeing
@@ -35,47 +39,52 @@ from polybot.venue.secret import Credentials, Secret
 
 BEFORE_MS = 300_000  # prices that go with a window from before its start
 AFTER_MS = 300_000  # after its end everything about it has been said
-LATE_MS = 15_000  # a book that begins so long after its window is missing a part
+LATE_MS = 30_000  # a book that begins, or ends, so far within its window is missing a part
 NOBODY = Credentials("", "", Secret(""), Secret(""))
 
 
-def with_tapes(paths: Sequence[Path], folder: Path) -> tuple[list[Path], list[str]]:
-    """The paths with every tape among them brought into a recording below `folder`, and what is
-    wrong with the tapes.
-    """
-    found: list[Path] = []
-    faults: list[str] = []
+@attrs.define
+class Brought:
+    """Paths that are all recordings now, what is wrong with the tapes, and what is good to know."""
+
+    paths: list[Path] = attrs.field(factory=list)
+    faults: list[str] = attrs.field(factory=list)
+    notes: list[str] = attrs.field(factory=list)
+
+
+def with_tapes(paths: Sequence[Path], folder: Path) -> Brought:
+    """The paths with every tape among them brought into a recording below `folder`."""
+    brought = Brought()
     for number, path in enumerate(paths):
         if not _is_tape(path):
-            found.append(path)
+            brought.paths.append(path)
             continue
         place = folder / str(number)
         place.mkdir()
         try:
-            faults += bring(tapes(path), place)
+            bring(tapes(path), place, brought)
         except (TapeError, OSError, ValueError) as error:
-            faults.append(str(error))
+            brought.faults.append(str(error))
         if any(place.iterdir()):
-            found.append(place)
-    return found, faults
+            brought.paths.append(place)
+    return brought
 
 
 def _is_tape(path: Path) -> bool:
     return path.name.endswith(SUFFIX) or (path.is_dir() and any(path.glob(f"*{SUFFIX}")))
 
 
-def bring(files: Sequence[Path], folder: Path) -> list[str]:
-    """Write every window of one run's tapes into `folder`; what is wrong is returned, what can be
-    read is written. Raises TapeError, or OSError, where not even a header can be.
+def bring(files: Sequence[Path], folder: Path, brought: Brought) -> None:
+    """Write every window of one run's tapes into `folder`; what is wrong is told, what can be read
+    is written. Raises TapeError, or OSError, where not even a header can be.
     """
-    bringer, faults = Bringer(folder), list[str]()
+    bringer = Bringer(folder, brought)
     for path in files:
         with Reader(path) as reader:
             for event in reader.events():
                 bringer.take(event)
-        faults += _damage(reader)
+        brought.faults += _damage(reader)
     bringer.finish()
-    return faults + list(bringer.faults)
 
 
 def _damage(reader: Reader) -> Iterator[str]:
@@ -113,18 +122,20 @@ class _Heard:
         if isinstance(beat, Snapshot) and self.first_book_ms is None:
             self.first_book_ms = beat.at_ms
         self.last_ms = max(self.last_ms, beat.at_ms)
-        self.beats.append(beat)
+        self.beats.append(attrs.evolve(beat, at_ms=self.last_ms))
 
-    def missing(self) -> str | None:
-        """What of the window the tape does not hold."""
+    def part(self) -> str | None:
+        """Why only a part of the window could be played, and so none is: its end is not here."""
         if self.first_book_ms is None:
             return "no book of it was heard: left out"
-        if self.last_ms < self.end_ms - AFTER_MS // 10:
-            return "the tape ends before it: left out"
-        late_ms = self.first_book_ms - self.start_ms
-        if late_ms > LATE_MS:
-            return f"the tape begins {late_ms // 1000} s after its start: the rest of it is played"
+        if self.last_ms < self.end_ms - LATE_MS:
+            left_s = (self.end_ms - max(self.last_ms, self.start_ms)) // 1000
+            return f"nothing was heard of it in its last {left_s} s: left out"
         return None
+
+    def late(self) -> str | None:
+        late_ms = 0 if self.first_book_ms is None else self.first_book_ms - self.start_ms
+        return f"begins {late_ms // 1000} s late" if late_ms > LATE_MS else None
 
     def window(self, prices: dict[str, list[Point]]) -> Window:
         strike, final = self.strike, self.final
@@ -143,7 +154,7 @@ class Bringer:
     """Sorts a run's events by window, and writes each window when nothing more is said of it."""
 
     folder: Path
-    faults: dict[str, None] = attrs.field(factory=dict)
+    brought: Brought
     _windows: dict[str, _Heard] = attrs.field(factory=dict)
     _outcomes: dict[str, tuple[str, int]] = attrs.field(factory=dict)  # by token
     _prices: dict[tuple[str, str], deque[Point]] = attrs.field(factory=dict)  # (asset, feed)
@@ -167,7 +178,7 @@ class Bringer:
             elif stream == "prices rtds":
                 self._priced(decode_rtds(text).updates)
         except ValueError as error:
-            self.faults[f"{stream}: a frame that cannot be read ({error}): left out"] = None
+            self._fault(f"{stream}: a frame that cannot be read ({error}): left out")
         if at_ms > self._swept_ms + BEFORE_MS // 10:
             self._swept_ms = at_ms
             self._sweep(at_ms)
@@ -181,21 +192,18 @@ class Bringer:
         for raw in decoded if isinstance(decoded, list) else [decoded]:
             self._published(raw, read_published(raw))
 
-    def _published(self, raw: dict[str, object], said: Published) -> None:
+    def _published(self, raw: dict[str, Any], said: Published) -> None:
         heard = self._windows.get(said.slug)
         if heard is None:
             try:
                 series, start_ms = window_of(said.slug)
             except ValueError as error:
-                self.faults[str(error)] = None
-                return
-            if series.asset == "":
+                self._note(str(error))
                 return
             heard = _Heard(said.slug, start_ms, start_ms + series.length_s * 1000)
             self._windows[said.slug] = heard
-            ids = raw["positionIds"] if raw.get("version") == "v2" else raw["clobTokenIds"]
-            for name, token in zip(_array(raw["outcomes"]), _array(ids), strict=True):
-                self._outcomes[token] = said.slug, UP if name == "Up" else DOWN
+            for outcome, token in enumerate(read_market(raw, series, 0).tokens):
+                self._outcomes[token] = said.slug, outcome
         heard.strike = heard.strike if said.strike is None else said.strike
         heard.final = heard.final if said.final is None else said.final
         if said.closed:
@@ -228,12 +236,21 @@ class Bringer:
     def _write(self, heard: _Heard) -> None:
         del self._windows[heard.slug]
         self._outcomes = {token: of for token, of in self._outcomes.items() if of[0] != heard.slug}
-        why = heard.missing()
+        why, late = heard.part(), heard.late()
         if why is not None:
-            self.faults[f"{heard.slug}: {why}"] = None
-        if why is None or "played" in why:
-            prices = self._of(heard)
-            recording_beats.write(self.folder, heard.window(prices), heard.beats)
+            self._note(f"{heard.slug}: {why}")
+            return
+        if late is not None:
+            self._note(f"{heard.slug}: {late}")
+        recording_beats.write(self.folder, heard.window(self._of(heard)), heard.beats)
+
+    def _fault(self, text: str) -> None:
+        if text not in self.brought.faults:
+            self.brought.faults.append(text)
+
+    def _note(self, text: str) -> None:
+        if text not in self.brought.notes:
+            self.brought.notes.append(text)
 
     def _of(self, heard: _Heard) -> dict[str, list[Point]]:
         asset = window_of(heard.slug)[0].asset
@@ -245,11 +262,3 @@ class Bringer:
             ]
             for feed in ("chainlink", "binance")
         }
-
-
-def _array(value: object) -> list[str]:
-    """An array, or the JSON text of one, as Gamma has it."""
-    decoded = orjson.loads(value) if isinstance(value, str) else value
-    if not isinstance(decoded, list):
-        raise ValueError("no array")
-    return [str(one) for one in decoded]

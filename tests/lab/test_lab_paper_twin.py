@@ -1,4 +1,4 @@
-"""A backtest and paper on the same recorded window: the same fills, to the share and millisecond."""
+"""A backtest and paper on the same recorded window: the same fills, to share and millisecond."""
 
 from __future__ import annotations
 
