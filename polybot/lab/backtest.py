@@ -137,7 +137,7 @@ def main(argv: Sequence[str]) -> int:
             reliability.check_name(said.picture)
     except (ValueError, ConfigError) as error:
         parser.error(str(error))
-    with _quiet(), TemporaryDirectory(prefix="polybot-backtest-") as folder:
+    with quiet(), TemporaryDirectory(prefix="polybot-backtest-") as folder:
         brought = with_tapes(said.paths, Path(folder))
         sys.stderr.writelines(f"{note}\n" for note in brought.notes)
         found = find(brought.paths, said.chunk)
@@ -182,7 +182,7 @@ def _plain(outcome: Outcome, said: argparse.Namespace) -> dict[str, object]:
 
 
 @contextmanager
-def _quiet() -> Iterator[None]:
+def quiet() -> Iterator[None]:
     """What readers find wrong is in the report: the log need not say it again."""
     logger.disable("polybot.exchange.recording_files")
     try:

@@ -18,17 +18,19 @@ T = TypeVar("T")
 PROCESSES = 2
 
 
-def each_of(work: Callable[[A], T], arguments: Sequence[A]) -> Iterator[T]:
+def each_of(
+    work: Callable[[A], T], arguments: Sequence[A], processes: int = PROCESSES
+) -> Iterator[T]:
     """Yield `work` of each argument, in the order in which they are done. `work` and what goes in
     and out must be picklable; what it raises is raised here.
     """
     context = multiprocessing.get_context("spawn")
-    pool = ProcessPoolExecutor(PROCESSES, mp_context=context, initializer=hush)
+    pool = ProcessPoolExecutor(processes, mp_context=context, initializer=hush)
     try:
-        with pool:
-            for future in as_completed([pool.submit(work, one) for one in arguments]):
-                yield future.result()
+        for future in as_completed([pool.submit(work, one) for one in arguments]):
+            yield future.result()
     finally:
+        # Whoever stops listening waits for what is under way, not for everything that was asked.
         pool.shutdown(cancel_futures=True)
 
 

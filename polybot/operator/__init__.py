@@ -9,5 +9,6 @@ COMMANDS = {
     "replay": "polybot.lab.replay",
     "soak": "polybot.lab.soak",
     "stop": "polybot.operator.stop",
+    "sweep": "polybot.lab.sweep",
     "tape": "polybot.lab.tape",
 }
