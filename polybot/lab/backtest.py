@@ -31,7 +31,7 @@ from polybot.lab.backtest_report import report
 from polybot.lab.backtest_run import Models, Play, WindowResult
 from polybot.lab.backtest_tape import with_tapes
 from polybot.lab.latency_models import latencies
-from polybot.lab.shares import PROCESSES, each_of
+from polybot.lab.shares import PROCESSES, each_of, interruptible
 from polybot.season_file import read as read_seasons
 
 QUEUES = "pessimistic,probabilistic:2.5,touch"
@@ -137,7 +137,7 @@ def main(argv: Sequence[str]) -> int:
             reliability.check_name(said.picture)
     except (ValueError, ConfigError) as error:
         parser.error(str(error))
-    with quiet(), TemporaryDirectory(prefix="polybot-backtest-") as folder:
+    with interruptible(), quiet(), TemporaryDirectory(prefix="polybot-backtest-") as folder:
         brought = with_tapes(said.paths, Path(folder))
         sys.stderr.writelines(f"{note}\n" for note in brought.notes)
         found = find(brought.paths, said.chunk)
@@ -148,9 +148,13 @@ def main(argv: Sequence[str]) -> int:
             for queue in queues
         ]
         progress = Progress(found.windows * len(queues), sys.stderr)
-        for done in played(tasks, said.processes):
-            outcome.take(done)
-            progress.take(len(done.task.chunk.slugs))
+        try:
+            for done in played(tasks, said.processes):
+                outcome.take(done)
+                progress.take(len(done.task.chunk.slugs))
+        except KeyboardInterrupt:
+            sys.stderr.write("stopped: nothing is reported of a part\n")
+            return EXIT_PART
     return _tell(outcome, found, said)
 
 

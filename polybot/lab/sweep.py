@@ -32,7 +32,7 @@ from polybot.lab.backtest import EXIT_NOTHING, EXIT_PART, EXIT_WHOLE, Progress, 
 from polybot.lab.backtest_input import CHUNK, find
 from polybot.lab.backtest_tape import with_tapes
 from polybot.lab.latency_models import latencies
-from polybot.lab.shares import each_of
+from polybot.lab.shares import each_of, interruptible
 from polybot.lab.sweep_grid import Axis, Point, grid
 from polybot.lab.sweep_stats import Estimate, Forward, Witness, better_than, mean_of, walk_forward
 from polybot.lab.sweep_store import Piece, Store, check
@@ -170,7 +170,7 @@ def main(argv: Sequence[str]) -> int:
     except (ValueError, ConfigError) as error:
         parser.error(str(error))
     said.out.mkdir(parents=True, exist_ok=True)
-    with quiet(), TemporaryDirectory(prefix="polybot-sweep-") as folder:
+    with interruptible(), quiet(), TemporaryDirectory(prefix="polybot-sweep-") as folder:
         brought = with_tapes(said.paths, Path(folder))
         found = find(brought.paths, said.chunk)
         pieces = [

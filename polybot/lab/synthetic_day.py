@@ -21,7 +21,7 @@ from polybot.exchange.mirror_messages import Beat, Changes, NewTick, Print, Snap
 from polybot.exchange.model import UP, Event, LevelChanged, Market, TickChanged, Traded
 from polybot.exchange.recording_beats import SUFFIX, Window
 from polybot.lab.crowd_venue import FIRST_MS, WINDOW_MS, CrowdVenue
-from polybot.lab.shares import PROCESSES, each_of
+from polybot.lab.shares import PROCESSES, each_of, interruptible
 
 CHUNK = 4  # windows that one crowd trades in a row, half a minute's work
 PRICES_MS = 300_000  # of prices before a window: what volatility is reckoned from
@@ -152,9 +152,14 @@ def main(argv: Sequence[str]) -> int:
     ]  # fmt: skip
     missing = [task for task in tasks if left(task)]
     done = said.windows - sum(task.count for task in missing)
-    made = map(perform, missing) if said.processes == 1 else each_of(perform, missing)
-    for count in made:
-        done += count
-        sys.stderr.write(f"{done} of {said.windows} windows\n")
-        sys.stderr.flush()
+    with interruptible():
+        made = map(perform, missing) if said.processes == 1 else each_of(perform, missing)
+        try:
+            for count in made:
+                done += count
+                sys.stderr.write(f"{done} of {said.windows} windows\n")
+                sys.stderr.flush()
+        except KeyboardInterrupt:
+            sys.stderr.write("stopped: the same command goes on where this one was\n")
+            return 1
     return 0
