@@ -23,8 +23,10 @@ COMMANDS: dict[str, str] = {
     "exchange-speed": "polybot.lab.exchange_speed",
     "maker-match": "polybot.lab.maker_table",
     "naive-maker": "polybot.lab.naive_maker",
+    "paper-twin": "polybot.lab.paper_twin",
     "season": "polybot.lab.season",
     "soak-orders": "polybot.lab.soak_orders",
+    "synthetic-day": "polybot.lab.synthetic_day",
 }
 
 
