@@ -34,8 +34,8 @@ LEAST_STEP = 30  # of price: a fine tick is not worth following move by move
 # Of a second's movement: no touch follows every flicker of a fast market. But half a cent at most:
 # in the last seconds, when all is movement, makers do follow.
 RESTRAINT, RESTRAINT_MOST = 0.07, 0.005
-FAR_SLACK = 3  # steps a ladder may be longer than it should: fewer cancels for nothing
-THIN_S = 60  # before the end: from here on depth is withdrawn, most slack with it
+FAR_SLACK = 4  # steps a ladder may be longer than it should: fewer cancels for nothing
+THIN_S = 60  # before the end: from here on depth is withdrawn, all but one step of slack with it
 _OTHER = {BUY: SELL, SELL: BUY}
 BIAS = 0.003  # each maker's error of judgement, redrawn now and then
 BIAS_REDRAW = 0.01  # chance in each act
@@ -80,30 +80,28 @@ class Persona:
     deep_size: float  # and behind it
     coarse: bool = False  # steps of one cent whatever the tick
     slope: float = 0.0  # how much more, relative to that, at each further level
+    leaves_ms: int = 0  # before the close; 0 for who stays until nothing trades any more
 
 
 PERSONAS = (
-    Persona("swift", Habit.UNDERCUTS, 300, 0.0024, 0.02, 0.6, 0.26, 3, 100, 20),
-    Persona("keen", Habit.UNDERCUTS, 360, 0.0024, 0.02, 0.6, 0.22, 3, 100, 20),
+    Persona("swift", Habit.UNDERCUTS, 300, 0.0027, 0.02, 0.6, 0.26, 3, 100, 20),
+    Persona("keen", Habit.UNDERCUTS, 360, 0.0027, 0.02, 0.6, 0.22, 3, 100, 20),
     Persona("steady", Habit.JOINS, 500, 0.0040, 0.1, 0.9, 0.32, 5, 175, 40),
-    Persona("calm", Habit.KEEPS, 900, 0.0060, 0.3, 1.6, 0.08, 6, 60, 45),
-    Persona("slow", Habit.KEEPS, 1400, 0.0120, 0.6, 2.5, 0.02, 7, 80, 80),
-    Persona("late", Habit.KEEPS, 2000, 0.0200, 0.8, 3.5, 0.02, 8, 90, 100),
+    Persona("calm", Habit.KEEPS, 900, 0.0060, 0.3, 1.6, 0.08, 6, 45, 30, leaves_ms=15_000),
+    Persona("slow", Habit.KEEPS, 1400, 0.0120, 0.6, 2.5, 0.02, 7, 60, 60, leaves_ms=30_000),
+    Persona("late", Habit.KEEPS, 2000, 0.0200, 0.8, 3.5, 0.02, 8, 90, 100, leaves_ms=30_000),
     Persona(
-        "deep", Habit.KEEPS, 2000, 0.0700, 0.3, 6.0, 0.08, 92, 250, 250, coarse=True, slope=0.08
+        "deep", Habit.KEEPS, 2000, 0.0700, 0.3, 6.0, 0.08, 92, 225, 225,
+        coarse=True, slope=0.095, leaves_ms=10_000,
     ),
-)
+)  # fmt: skip
 
 
 def levels_left(levels: int, to_end_s: float) -> int:
     """How deep a ladder stands near the end: depth behind the touch vanishes (depth_by_ttc)."""
-    if to_end_s < 10:
-        return min(levels, 2)
-    if to_end_s < 30:
-        return min(levels, 3)
-    if to_end_s < THIN_S:
-        return levels // 2
-    return levels
+    if to_end_s >= THIN_S:
+        return levels
+    return min(levels // 2, 2) if to_end_s < 30 else levels // 2
 
 
 class Desk:
@@ -131,8 +129,8 @@ class Desk:
 
     def act(self, now_ms: int) -> int | None:
         """One act at its due time; returns the next due time, None when this market is over."""
-        market = self.market
-        if over(market, now_ms, LINGER_MS):
+        market, leaves_ms = self.market, self.persona.leaves_ms
+        if over(market, now_ms + leaves_ms, 0 if leaves_ms else LINGER_MS):
             self.hand.leave(market, now_ms)
             self.hand.ended.pop(market.condition_id, None)
             return None
@@ -149,7 +147,8 @@ class Desk:
         rate = self._rate * pace(market, now_ms)
         pause_ms = max(1, changes) * rng.expovariate(rate) * 1000
         due = now_ms + 1 + round(min(pause_ms, LONGEST_PAUSE * self.persona.lag_ms))
-        return min(due, market.end_ms) if now_ms < market.end_ms else due
+        left_ms = market.end_ms - leaves_ms - now_ms
+        return min(due, now_ms + left_ms) if left_ms > 0 else due
 
     def _targets(self, view: View, now_ms: int) -> tuple[int, int]:
         """Own limits, bid and ask in Up terms, kept while the view stays near both."""
@@ -195,7 +194,7 @@ class Desk:
     def _requote(self, bid: int, ask: int, now_ms: int) -> int:
         """Bring both ladders to their targets: cancels first, then what is missing. Counts both."""
         depth, left_s = self.persona.levels, (self.market.end_ms - now_ms) / 1000
-        if not self.persona.coarse:
+        if self.persona.habit is not Habit.KEEPS:
             depth = levels_left(depth, left_s)
         wish = bid, ask, depth, self._book.best()
         if wish == self._settled:
@@ -208,7 +207,7 @@ class Desk:
         if best_bid is not None:
             ask = max(ask, best_bid + tick)
         bid, ask = bid // step * step, -(-ask // step) * step
-        reach = (depth + (FAR_SLACK if left_s >= THIN_S else 1)) * step
+        reach = (depth - 1 + (FAR_SLACK if left_s >= THIN_S else 1)) * step
         changes += self._drop(BUY, bid - reach, ONE, now_ms)
         changes += self._drop(SELL, 0, ask + reach, now_ms)
         bids, asks = range(bid, bid - depth * step, -step), range(ask, ask + depth * step, step)

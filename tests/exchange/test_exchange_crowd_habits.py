@@ -15,7 +15,7 @@ from polybot.exchange import crowd_makers
 from polybot.exchange.crowd_farmer import LEAVES_MS, Farmer
 from polybot.exchange.crowd_hand import Hand
 from polybot.exchange.crowd_informed import PARITY_REST_MS, Parity, fee
-from polybot.exchange.crowd_makers import PERSONAS, Desk, Habit, Persona
+from polybot.exchange.crowd_makers import LINGER_MS, PERSONAS, Desk, Habit, Persona
 from polybot.exchange.crowd_takers import Heat, Noise, Whale
 from polybot.exchange.invariants import check
 from polybot.exchange.model import BUY, DOWN, SELL, UP
@@ -269,6 +269,37 @@ def test_the_crowd_has_makers_of_every_habit() -> None:
     assert habits.count(Habit.UNDERCUTS) == 2
     assert set(habits) == set(Habit)
     assert len({persona.lag_ms for persona in PERSONAS}) == len(PERSONAS) - 1
+
+
+def test_a_thinned_ladder_leaves_little_behind(monkeypatch: pytest.MonkeyPatch) -> None:
+    """In the last minute a touch that was left stays as depth for one step, not for three."""
+    monkeypatch.setattr(crowd_makers, "BIAS", 0.0)
+    scene = Scene(up=FAIR)
+    desk = scene.desk(PLAIN)
+    last = run(desk, scene.market.end_ms - 70_000, 12)[-1]
+    assert len(desk.ladders[BUY]) == len(desk.ladders[SELL]) == 4
+
+    due = max(last, scene.market.end_ms - 25_000)
+    for up in (0.525, 0.545):
+        scene.opinion.up = up
+        due = run(desk, due, 12)[-1]
+
+    assert sorted(desk.ladders[BUY]) == [5200, 5300, 5400]
+    assert sorted(desk.ladders[SELL]) == [5500, 5600]
+
+
+@pytest.mark.parametrize("leaves_ms", [0, 10_000, 30_000])
+def test_a_maker_leaves_at_its_time(leaves_ms: int) -> None:
+    """Who is late leaves before the close, with everything it has; others stay beyond it."""
+    scene = Scene()
+    desk = scene.desk(attrs.evolve(PLAIN, leaves_ms=leaves_ms))
+
+    times = run(desk, scene.market.end_ms - 40_000, 100_000)
+
+    left_ms = scene.market.end_ms - times[-1]
+    assert left_ms == leaves_ms if leaves_ms else left_ms <= -LINGER_MS
+    assert scene.engine.live_orders(scene.hand.owner) == []
+    check(scene.engine)
 
 
 # --- the parity arbitrageur -----------------------------------------------------------------------

@@ -273,8 +273,9 @@ def test_a_filled_order_is_forgotten_at_once() -> None:
 
 
 def test_ladders_thin_out_near_the_end() -> None:
-    """Depth behind the touch vanishes in the last minute."""
-    assert [levels_left(8, left) for left in (300, 59, 29, 9)] == [8, 4, 3, 2]
+    """Depth behind the touch vanishes in the last minute (calibration.json, depth_by_ttc)."""
+    assert [levels_left(8, left) for left in (300, 60, 59, 29, 9)] == [8, 8, 4, 2, 2]
+    assert [levels_left(3, left) for left in (300, 59, 29)] == [3, 1, 1]
 
 
 def test_before_the_window_everybody_is_slower() -> None:
