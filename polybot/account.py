@@ -15,7 +15,8 @@ import attrs
 import trio
 
 from polybot.channels import Bell
-from polybot.clock import Clock
+from polybot.clock import NS, Clock
+from polybot.core_tape import AnsweredFor, CoreTape, Emptied, Learnt, Outside, Released
 from polybot.domain.ledger import Ledger, MarketBooks
 from polybot.domain.market import Outcome
 from polybot.domain.orders import OrderSeen, PrivateEvent, TradeSeen
@@ -40,7 +41,7 @@ class Route:
     an ended one that it did show; `orders` are all in the task's table.
     """
 
-    hear: Callable[[PrivateEvent], None]
+    hear: Callable[[PrivateEvent, int], None]
     missing: Callable[[str, int], None]
     resting: Callable[[str, int], None]
     orders: Callable[[], list[OurOrder]]
@@ -52,6 +53,7 @@ class Account:
     clock: Clock
     health: Health
     journal: Journal
+    core: CoreTape
     ledger: Ledger = attrs.field(factory=Ledger)
     routes: dict[str, Route] = attrs.field(factory=dict)  # by condition id
     reserved: dict[str, int] = attrs.field(factory=dict)  # dollars open orders may spend, by market
@@ -89,8 +91,32 @@ class Account:
         """
         return condition_id in self._placed_in
 
+    def emptied(self, condition_id: str) -> None:
+        """A market is proven to have no open order."""
+        self.core.fed(Emptied(condition_id))
+        self.reserved[condition_id] = 0
+        self.bids.pop(condition_id, None)
+        self.pledges.pop(condition_id, None)
+
+    def answer_for(self, who: str, dollars: int, shares: dict[str, int]) -> None:
+        """Count orders that no desk knows: what they may cost, and the shares they bind."""
+        if (dollars, shares) != (self.reserved.get(who, 0), self.pledges.get(who, {})):
+            self.core.fed(AnsweredFor(who, dollars, shares))
+        self.reserved[who], self.pledges[who] = dollars, shares
+
+    def outside(self, condition_id: str, slug: str, closed_because: str | None) -> Outside:
+        """What a market's turn reads of what others own."""
+        return Outside(
+            slug,
+            closed_because,
+            self.day_loss,
+            self.claims.get(condition_id, 0),
+            self.unmergeable.get(condition_id),
+        )
+
     def release(self, condition_id: str) -> None:
         """Forget a settled market's order ids."""
+        self.core.fed(Released(condition_id))
         self._owners = {o: c for o, c in self._owners.items() if c != condition_id}
         self._placed_in.discard(condition_id)
         self.reserved.pop(condition_id, None)
@@ -139,9 +165,14 @@ class Account:
                 await self.journal.append(*facts)
             except JournalFailed as failed:
                 self.health.bad("journal", str(failed))
-            now_ms = self.clock.now_ms()
-            for fact in facts:
-                self._take(fact, now_ms)
+            at_ns = self.clock.now_ns()
+            self.core.fed(Learnt(facts), at_ns)
+            self.take(facts, at_ns // NS)
+
+    def take(self, facts: Iterable[Entry], now_ms: int) -> None:
+        """Book durable facts and tell whom they concern."""
+        for fact in facts:
+            self._take(fact, now_ms)
 
     def _take(self, fact: Entry, now_ms: int) -> None:
         if isinstance(fact, Moved) and fact.step == "done":
@@ -151,7 +182,7 @@ class Account:
             if bell is not None:
                 bell.ring()
         if isinstance(fact, Told) and (route := self.routes.get(fact.condition_id)) is not None:
-            route.hear(fact.event)
+            route.hear(fact.event, now_ms)
 
     def _is_old(self, event: PrivateEvent) -> bool:
         return isinstance(event, TradeSeen) and self.ledger.knows(event)

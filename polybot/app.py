@@ -65,6 +65,7 @@ class Bot:
     def __attrs_post_init__(self) -> None:
         self.discovery = Discovery(self.ctx, self.series)
         self.supervisor = Supervisor(self.ctx, self.discovery, self.inventory)
+        self.ctx.reconciler.merged_again = self.inventory.proof.merged_again
         self.ctx.account.journal.on_failure = self._journal_failed
         self.ctx.health.on_halt.append(self._halted)
         named = self.ctx.config.journal.calibration

@@ -13,6 +13,8 @@ import time
 import attrs
 import trio
 
+NS = 1_000_000  # in a millisecond
+
 
 @attrs.frozen
 class Clock:
@@ -38,8 +40,12 @@ class Clock:
         return int(self.origin_ms + trio.current_time() * 1000)
 
     def now_ns(self) -> int:
-        """The same in nanoseconds, to about a microsecond: for the order of records."""
-        return int(self.origin_ms * 1_000_000 + trio.current_time() * 1_000_000_000)
+        """The same in nanoseconds, to about a microsecond: for the order of records. In whole
+        milliseconds it is exactly what `now_ms` reads: a replay has only the record.
+        """
+        exact = self.origin_ms + trio.current_time() * 1000
+        whole = int(exact)
+        return whole * NS + int((exact - whole) * NS)
 
     def trio_time(self, unix_ms: float) -> float:
         """Trio's time, in seconds, at venue time `unix_ms`: for deadlines."""
@@ -55,6 +61,16 @@ class Clock:
 def system_ms() -> int:
     """The machine's Unix time in milliseconds, for commands that run without Trio."""
     return int(time.time() * 1000)
+
+
+def stopwatch_ns() -> int:
+    """Nanoseconds of the machine's finest counter: to measure ourselves."""
+    return time.perf_counter_ns()
+
+
+def wait_blocking(seconds: float) -> None:
+    """Hold this thread: for replays at a pace, which have no other task."""
+    time.sleep(seconds)
 
 
 def wall_seconds() -> float:

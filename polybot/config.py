@@ -11,7 +11,7 @@ import re
 import tomllib
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, TypeVar, get_type_hints
 
 import attrs
 import orjson
@@ -205,6 +205,23 @@ def load(path: Path, env: Mapping[str, str], overrides: Overrides = Overrides())
     if faults:
         raise ConfigError(faults)
     return config
+
+
+def restored(settings: bytes) -> Config:
+    """A configuration as another run had it, secrets left out, from the JSON of its fields. Raises
+    ConfigError for one that this version cannot have.
+    """
+    faults: list[Fault] = []
+    tables = orjson.loads(settings)
+    read: dict[str, Any] = {}
+    for name, cls in get_type_hints(Config).items():
+        if name in tables:
+            # TOML has no null: what is missing keeps its default, which is what null stood for.
+            table = {key: value for key, value in tables[name].items() if value is not None}
+            read[name] = read_section(cls, table, name, faults)
+    if faults:
+        raise ConfigError(faults)
+    return Config(**read)
 
 
 def _toml(path: Path) -> dict[str, Any]:

@@ -15,6 +15,7 @@ from polybot.channels import Published
 from polybot.clock import Clock
 from polybot.config import Config
 from polybot.console.snapshot import Event, Snapshot
+from polybot.core_tape import CoreTape, Settled
 from polybot.domain.orders import NewOrder, SignedOrder
 from polybot.execution.desk import Budget
 from polybot.execution.firewall import Admission
@@ -62,6 +63,7 @@ class Context:
     rng: random.Random
     records: Records
     published: Published[Snapshot | None]
+    core: CoreTape
     tape: Tap = NOBODY
     funder: str | None = None  # None: the wallet's own address holds the money
     signature_type: int = 0
@@ -83,6 +85,11 @@ class Context:
         )
         self.account.own(signed.id, order.market.condition_id)
         return signed
+
+    def settled(self, condition_id: str, up_payout: int) -> None:
+        """A market's result is known: what one Up share pays, 10⁻⁶ dollars."""
+        self.core.fed(Settled(condition_id, up_payout))
+        self.signals.settled(condition_id, up_payout)
 
     def tell(self, text: str) -> None:
         """Put a line before the operator: fills, halts, settlements."""

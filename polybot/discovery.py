@@ -11,7 +11,9 @@ import attrs
 import trio
 from loguru import logger
 
+from polybot.clock import NS
 from polybot.context import Context
+from polybot.core_tape import Struck
 from polybot.domain.market import Market, Outcome, RewardPool, UnknownRule
 from polybot.domain.orders import Failure
 from polybot.domain.units import amount_text
@@ -114,8 +116,9 @@ class Discovery:
         if meta.price_to_beat is None:
             return
         self._struck[slug] = trio.current_time()
-        now_ms = self.ctx.clock.now_ms()
-        answer = self.ctx.board.official_strike(meta.market, meta.price_to_beat, now_ms)
+        at_ns = self.ctx.clock.now_ns()
+        self.ctx.core.fed(Struck(meta.market, meta.price_to_beat), at_ns)
+        answer = self.ctx.board.official_strike(meta.market, meta.price_to_beat, at_ns // NS)
         if isinstance(answer, StrikeCorrection):
             for ring in self.ctx.on_price:
                 ring()

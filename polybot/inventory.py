@@ -37,6 +37,7 @@ from polybot.execution.inventory import (
 from polybot.in_flight import GRACE_S, SLOW_S, InFlight
 from polybot.journal.entries import Closed, Moved, Resolved
 from polybot.journal.store import JournalFailed
+from polybot.move_proof import MoveProof
 from polybot.records import outcome_text
 from polybot.venue import calls
 from polybot.venue.calls import Call
@@ -67,12 +68,17 @@ class Inventory:
     waits: dict[str, str] = attrs.field(factory=dict)  # why a market is not served, by id
     setbacks: Setbacks = attrs.field(factory=Setbacks)
     budget: SubmitBudget = attrs.field(init=False)
+    proof: MoveProof = attrs.field(init=False)
     _asked_at: dict[str, float] = attrs.field(factory=dict)
     _one_round: trio.Lock = attrs.field(factory=trio.Lock)
 
     @budget.default
     def _whole_budget(self) -> SubmitBudget:
         return SubmitBudget(self.params.submits_per_minute, self.params.submits_per_day)
+
+    @proof.default
+    def _proof(self) -> MoveProof:
+        return MoveProof(self.ctx.account, self.chain)
 
     def watch(self, market: Market) -> None:
         """Serve this market until its books are closed. A result known from before is compared
@@ -299,10 +305,10 @@ class Inventory:
         may succeed around one that failed.
         """
         for one in list(flight.left):
-            there = await self._there(one)
+            there = await self.proof.there(one.condition_id)
             if there is None:
                 continue
-            if there == self._held(one) and self._still(one):
+            if there == self.proof.held(one.condition_id) and self.proof.still(one.condition_id):
                 self._failed(flight, one, f"{evidence} moved nothing")
             else:
                 await self._booked(flight, one, evidence)
@@ -313,35 +319,20 @@ class Inventory:
         of ours can be mined any more it ends here, and who compares balances halts trading.
         """
         for one in list(flight.left):
-            there = await self._there(one)
-            if there is None or not self._still(one):
+            there = await self.proof.there(one.condition_id)
+            if there is None or not self.proof.still(one.condition_id):
                 continue
-            if there == self._after(one):
+            if there == self.proof.after(one):
                 await self._booked(flight, one, "shares on the chain")
                 continue
-            if there == self._held(one) and (flight.over or flight.nowhere(now_ms)):
+            if there == self.proof.held(one.condition_id) and (
+                flight.over or flight.nowhere(now_ms)
+            ):
                 self._failed(flight, one, flight.over or "it never came to the chain")
+            elif await self.proof.merged_again():
+                continue  # the books are others now: the next look decides
             elif now_ms > flight.asked_ms + GRACE_S * 1000:
                 self._failed(flight, one, f"the chain shows {there}, which it cannot have made")
-
-    async def _there(self, one: Moved) -> tuple[int, int] | None:
-        market = self.ctx.account.ledger.books[one.condition_id].market
-        there = await self.chain.shares(market)
-        return None if isinstance(there, Failure) else there
-
-    def _held(self, one: Moved) -> tuple[int, int]:
-        held = self.ctx.account.ledger.books[one.condition_id].holdings()
-        return held.up, held.down
-
-    def _still(self, one: Moved) -> bool:
-        return not self.ctx.account.ledger.books[one.condition_id].unsettled()
-
-    def _after(self, one: Moved) -> tuple[int, int]:
-        if one.kind == "redeem":
-            return 0, 0
-        change = one.shares if one.kind == "split" else -one.shares
-        up, down = self._held(one)
-        return up + change, down + change
 
     async def _booked(self, flight: InFlight, one: Moved, evidence: str) -> None:
         """Enter a done operation in the ledger, and have the venue look at the chain again."""
@@ -359,6 +350,8 @@ class Inventory:
         self._over(flight, one)
         done = attrs.evolve(one, step="done", paid=paid, evidence=evidence)
         await self.ctx.account.learn(done)
+        if one.kind == "merge":
+            self.proof.merged(done)
         self.ctx.account.moving.discard(one.condition_id)
         self.setbacks.cleared(one.condition_id)
         self.ctx.tell(f"{books.market.slug}: {one.kind} {amount_text(abs(paid))} done")
@@ -425,7 +418,7 @@ class Inventory:
             self.conflicts.pop(market.condition_id, None)
         if self.ctx.account.ledger.books[market.condition_id].up_payout is None:
             await self.ctx.account.learn(Resolved(market.condition_id, payout, source))
-            self.ctx.signals.settled(market.condition_id, payout)
+            self.ctx.settled(market.condition_id, payout)
             self.ctx.tell(f"{market.slug}: resolved {outcome_text(payout)}")
 
     def _disputed(self, market: Market, gamma: int, chain: int) -> None:
@@ -446,5 +439,6 @@ class Inventory:
         await account.learn(done)
         account.release(market.condition_id)
         del self.watched[market.condition_id]
+        self.proof.forget(market.condition_id)
         self._asked_at.pop(market.slug, None)
         self.setbacks.cleared(market.condition_id)

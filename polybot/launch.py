@@ -29,6 +29,7 @@ from polybot.console.log import bot_log, set_up_logs
 from polybot.console.show import show
 from polybot.console.snapshot import Snapshot
 from polybot.context import Context
+from polybot.core_tape import CoreTape
 from polybot.domain.market import Market
 from polybot.domain.orders import Failure
 from polybot.exchange.faults.plan import load as load_plan
@@ -108,19 +109,18 @@ def build(
     health = Health(admission)
     # On a clock that runs fast, the moments a worker thread takes would count manifold.
     journal = Journal(store, clock, inline=speed != 1)
-    recovered = recover(store.live())
-    recovered.submissions_ms = store.submitted(clock.now_ms() - DAY_MS)
+    core, seasons = CoreTape(tape, clock), _seasons(config)
+    recovered = _recall(store, config, core, seasons)
     client = ClobClient(
         http, site, credentials, clock, funder=purse.funder,
         signature_type=purse.signature_type, timeout_s=config.orders.post_timeout_s, tap=tape,
     )  # fmt: skip
-    account = Account(client, clock, health, journal, recovered.ledger)
-    heartbeat = Heartbeat(client, health, account.doubt)
+    account = Account(client, clock, health, journal, core, recovered.ledger)
     records = Records(states=recovered.states, on_move=partial(_note_move, journal))
     grace_ms = config.orders.unknown_grace_s * 1000
     data = Rest(http, site.data, clock, tap=tape, name="rest data")
     payments = Payments(data, account, client.me.wallet, recovered.payments)
-    board = PriceBoard(config.pricing, _seasons(config))
+    board = PriceBoard(config.pricing, seasons)
     marks = Marks(board, account, clock)
     _keep_halts(health, journal, recovered)
     ctx = Context(
@@ -132,7 +132,7 @@ def build(
         client=client,
         gamma=Rest(http, site.gamma, clock, tap=tape, name="rest gamma"),
         account=account,
-        heartbeat=heartbeat,
+        heartbeat=(heartbeat := Heartbeat(client, health, account.doubt)),
         reconciler=Reconciler(
             client, clock, health, account, heartbeat, records, payments, grace_ms
         ),
@@ -148,6 +148,7 @@ def build(
         rng=_randomness(config),
         records=records,
         published=Published(None),
+        core=core,
         tape=tape,
         funder=purse.funder,
         signature_type=purse.signature_type,
@@ -155,6 +156,15 @@ def build(
     payments.tell = ctx.tell
     inventory = _inventory(ctx, purse, private_key, speed)
     return Bot(ctx, config.bot.series, options.run_ms, inventory, speed, world, certify)
+
+
+def _recall(store: Store, config: Config, core: CoreTape, seasons: dict[str, Season]) -> Recovered:
+    """What the journal knows, of which a replay must be told as well. Raises JournalFailed."""
+    entries = list(store.live())
+    core.began(config, seasons, entries)
+    recovered = recover(entries)
+    recovered.submissions_ms = store.submitted(core.clock.now_ms() - DAY_MS)
+    return recovered
 
 
 def _note_move(journal: Journal, market: Market, moved: Moved) -> None:

@@ -14,6 +14,7 @@ import trio
 
 from polybot.channels import Bell
 from polybot.context import Context
+from polybot.core_tape import Mended, Restarted
 from polybot.domain.book import Book
 from polybot.domain.market import Market, Outcome, Side
 from polybot.domain.orders import Failure
@@ -33,7 +34,7 @@ from polybot.venue.sockets import SocketPhase, SocketState, run_socket
 CHECK_EVERY_S = 0.5
 QUIET_S = 10.0
 LATE_MS = 1500
-LATE_FOR_S = 1.0
+LATE_FOR_MS = 1000
 MEND_AFTER = 2  # checks: most mismatches heal with the next message (feeds.md 3)
 MENDS_MOST = 6  # checks that a broken book is given before it costs the connection
 SNAPSHOT_S = 3.0  # F05
@@ -46,10 +47,11 @@ class MarketFeed:
     ctx: Context
     market: Market
     changed: Bell
-    printed: Callable[[LastTrade], None]
+    printed: Callable[[LastTrade, int], None]
     book: MarketBook = attrs.field(init=False)
     heard_at: float = 0.0
-    _lag_ms: int = 0  # of the last change when it was read
+    _changed_ms: int = 0  # when the book last changed …
+    _lag_ms: int = 0  # … and how late that change was read
     _open: bool = False
     _broken_for: int = 0  # checks in a row that found a book broken
     _connection: trio.CancelScope = attrs.field(factory=trio.CancelScope)
@@ -64,49 +66,61 @@ class MarketFeed:
                 self.heard_at = trio.current_time()
                 with trio.CancelScope() as self._connection:
                     await self._connect()
-                self.book.restart()
+                self.dropped()
 
     async def _connect(self) -> None:
         tokens = (self.market.up_token, self.market.down_token)
         await run_socket(
             self.ctx.site.market_ws,
             greet=lambda: [market_greeting(tokens)],
-            on_text=self._on_text,
+            on_text=self.on_text,
             on_state=self._on_state,
             ping=("PING", WS_PING_S.value),
             silence_s=SOCKET_SILENCE_S,
+            clock=self.ctx.clock,
             rng=self.ctx.rng,
             lean=True,
             tap=self.ctx.tape,
-            name=f"market {self.market.slug}",
+            name=self.name,
         )
 
     def _on_state(self, state: SocketState) -> None:
         self._open = state.phase is SocketPhase.OPEN
         if not self._open:
-            self.book.restart()
-            self.changed.ring()
+            self.dropped()
         self.heard_at = trio.current_time()
 
-    def _on_text(self, text: str) -> None:
+    def dropped(self) -> None:
+        """A connection that is gone takes the books with it."""
+        self.ctx.core.fed(Restarted(self.name))
+        self.book.restart()
+        self.changed.ring()
+
+    @property
+    def name(self) -> str:
+        """The stream, on the tape."""
+        return f"market {self.market.slug}"
+
+    def on_text(self, text: str, at_ms: int) -> None:
+        """Take a frame."""
         for message in decode_market(text):
             if isinstance(message, Bad):
                 self.ctx.records.note_bad("market stream: unreadable message")
             if isinstance(message, PriceChange):
-                self._lag_ms = self.ctx.clock.now_ms() - message.timestamp_ms
+                self._lag_ms = at_ms - message.timestamp_ms
             elif isinstance(message, LastTrade):
-                self.printed(message)
+                self.printed(message, at_ms)
             if self.book.apply(message).changed:
                 self.heard_at = trio.current_time()
+                self._changed_ms = at_ms
                 self.changed.ring()
 
-    @property
-    def late(self) -> bool:
+    def late(self, now_ms: int) -> bool:
         """Whether frames wait unread: the hashes agree, and the book is still one of the past.
 
         A change read late with nothing after it for a while was the last one waiting.
         """
-        return self._lag_ms > LATE_MS and trio.current_time() - self.heard_at < LATE_FOR_S
+        return self._lag_ms > LATE_MS and now_ms - self._changed_ms < LATE_FOR_MS
 
     async def _watch(self) -> None:
         """Mend a book that fails its hash; condemn a connection that
@@ -135,6 +149,7 @@ class MarketFeed:
             if isinstance(answer, Failure):
                 self._redial("book broken and no snapshot to be had")
                 return
+            self.ctx.core.fed(Mended(self.market.slug, answer))
             if self.book.apply(answer).changed:
                 self.ctx.records.note_bad("market stream: book mended from REST")
                 self.changed.ring()

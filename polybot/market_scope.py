@@ -18,6 +18,7 @@ from loguru import logger
 from polybot.channels import Bell
 from polybot.console.snapshot import MarketSnapshot
 from polybot.context import Context
+from polybot.core_tape import ScopeBegan, ScopeEnded, WindowClosed
 from polybot.domain.market import Market
 from polybot.domain.orders import PrivateEvent
 from polybot.execution.desk import Desk
@@ -68,17 +69,21 @@ class MarketScope:
         brakes = MarketBrakes(limits, ctx.errors)
         firewall = Firewall(market, limits, machine, ctx.admission, brakes)
         desk = Desk(market, ctx.config.orders, firewall, ctx.budget, ctx.sign)
-        self.orders = OrdersTask(desk, ctx.client, ctx.account, ctx.clock)
+        self.orders = OrdersTask(desk, ctx.client, ctx.account, ctx.clock, ctx.core)
         self.ears = SignalEars(market, ctx.signals.board(market, ctx.config.quote.latency_s))
         self.feed = MarketFeed(ctx, market, bell, self._printed)
         if market.rewards is not None:
             every_s = ctx.config.rewards.check_s
-            self.scoring = ScoringWatch(ctx.client, desk, market.rewards, every_s, bell.ring)
+            self.scoring = ScoringWatch(
+                ctx.client, desk, market.rewards, every_s, ctx.core, bell.ring
+            )
         self.quote = QuoteTask(ctx, self.feed, self.orders, bell, machine, self.ears, self.scoring)
 
     async def run(self) -> Ended:
         """Run the interval to its end; raises Unflattened, or whatever bug a task of ours had."""
-        account, key = self.ctx.account, self.market.condition_id
+        account, key, core = self.ctx.account, self.market.condition_id, self.ctx.core
+        core.forget(self.market.slug)
+        core.fed(ScopeBegan(self.market, self.quote.machine.state))
         account.routes[key] = attrs.evolve(self.orders.route, hear=self._hear)
         ended = Ended.FAULT
         scope = trio.CancelScope(deadline=self.ctx.clock.trio_time(self.market.end_ms))
@@ -95,7 +100,7 @@ class MarketScope:
             self._note_faults(group)
         else:
             ended = Ended.CLOSED
-            self.ears.board.ended()
+            self.ended()
         finally:
             # Every task has ended, so nothing is placed after this begins. Cancelled from outside,
             # or broken, nobody would end the asking: then it is bounded as at a stop.
@@ -110,13 +115,13 @@ class MarketScope:
             self._close_books(emptied=emptied)
         return ended
 
-    def _hear(self, event: PrivateEvent) -> None:
+    def _hear(self, event: PrivateEvent, now_ms: int) -> None:
         """Our signals learn of a fill before the desk acts on it."""
-        self.ears.told(event, self.orders.desk.table, self.ctx.clock.now_ms())
-        self.orders.route.hear(event)
+        self.ears.told(event, self.orders.desk.table, now_ms)
+        self.orders.route.hear(event, now_ms)
 
-    def _printed(self, trade: LastTrade) -> None:
-        self.ears.printed(trade, self.ctx.clock.now_ms())
+    def _printed(self, trade: LastTrade, at_ms: int) -> None:
+        self.ears.printed(trade, at_ms)
 
     def _goes_on(self, *, emptied: bool) -> bool:
         """Whether to try again: while the venue does not answer, nothing is placed anywhere and we
@@ -139,7 +144,13 @@ class MarketScope:
             self.ctx.tell(f"{self.market.slug}: scope ended, {fault}")
             logger.warning("{}: {}", self.market.slug, fault)
 
+    def ended(self) -> None:
+        """The window has closed."""
+        self.ctx.core.fed(WindowClosed(self.market.slug))
+        self.ears.board.ended()
+
     def _close_books(self, *, emptied: bool) -> None:
+        self.ctx.core.fed(ScopeEnded(self.market.slug))
         record = self.ctx.records.of(self.market)
         self.ctx.records.take(record, self.orders.desk)
         del self.ctx.account.routes[self.market.condition_id]

@@ -17,15 +17,14 @@ import trio
 from loguru import logger
 
 from polybot.account import Account, Route
-from polybot.clock import Clock
+from polybot.clock import NS, Clock
+from polybot.core_tape import Applied, Closing, CoreTape
 from polybot.domain.halts import Halt
 from polybot.domain.market import Outcome
 from polybot.domain.orders import (
-    CancelResult,
     Failure,
     OrderRow,
     PostResult,
-    PrivateEvent,
     Reject,
     Rejected,
     SignedOrder,
@@ -39,51 +38,22 @@ from polybot.execution.wish import Desired
 from polybot.health import Fault
 from polybot.journal.entries import Answered, Ended, Intent
 from polybot.journal.store import JournalFailed
+from polybot.order_messages import (
+    CancelAnswered,
+    LookedUp,
+    Message,
+    Missing,
+    Posted,
+    Resting,
+    Unsent,
+    Wish,
+)
 from polybot.venue.clob import ClobClient
 
 INBOX = 10_000  # a burst of two minutes at the busiest rate ever seen on a user stream
 LAST_PATIENCE_S = 1.0  # how long a request may still tell its fate once the scope is ending
 SURVEY_OVERLAP_S = 5  # our clock may be ahead of the venue's, by less than stops trading
 FLATTEN_PAUSE_S = 0.05  # between reads: long enough for a POST in flight to land on a quick venue
-
-
-@attrs.frozen
-class Wish:
-    """A new wish lies in the slot."""
-
-
-@attrs.frozen
-class Posted:
-    results: tuple[PostResult, ...]
-
-
-@attrs.frozen
-class Unsent:
-    ids: tuple[str, ...]
-
-
-@attrs.frozen
-class CancelAnswered:
-    ids: tuple[str, ...]
-    result: CancelResult
-
-
-@attrs.frozen
-class LookedUp:
-    order_id: str
-    answer: OrderRow | Failure | None
-
-
-@attrs.frozen
-class Missing:
-    order_id: str
-    begun_ms: int  # the list that lacks it
-
-
-@attrs.frozen
-class Resting:
-    order_id: str
-    begun_ms: int  # the list that shows it
 
 
 @attrs.frozen
@@ -94,10 +64,6 @@ class CancelMarket:
 # Refusals that no other order will escape.
 FATAL = frozenset({Reject.NOT_AUTHORISED, Reject.GEOBLOCKED})
 
-Message = (
-    Wish | Posted | Unsent | CancelAnswered | LookedUp | Surveyed | Missing | Resting | PrivateEvent
-)
-
 
 @attrs.define(eq=False, slots=False)
 class OrdersTask:
@@ -105,6 +71,7 @@ class OrdersTask:
     client: ClobClient
     account: Account
     clock: Clock
+    core: CoreTape
     _wish: Desired | None = None
     _ending: bool = False
     _told: set[Reject] = attrs.field(factory=set)
@@ -113,7 +80,7 @@ class OrdersTask:
     def __attrs_post_init__(self) -> None:
         self._send, self._receive = trio.open_memory_channel[Message](INBOX)
         self.route = Route(
-            hear=self._put,
+            hear=lambda event, _now_ms: self._put(event),
             missing=lambda order_id, at_ms: self._put(Missing(order_id, at_ms)),
             resting=lambda order_id, at_ms: self._put(Resting(order_id, at_ms)),
             orders=lambda: [OurOrder.of(tracked) for tracked in self.desk.table],
@@ -157,16 +124,26 @@ class OrdersTask:
 
     async def _work(self, requests: trio.Nursery) -> None:
         while True:
-            now_ms = self.clock.now_ms()
-            for action in self.desk.act(now_ms, self.account.standing(self.condition_id)):
+            at_ns = self.clock.now_ns()
+            for action in self.act(at_ns):
                 requests.start_soon(self._perform, action)
-            self._publish()
+            now_ms = at_ns // NS
             if (doubtful := self.desk.doubts.overdue(now_ms)) is not None:
                 raise Fault(f"order {doubtful.id[:10]} has been in doubt for too long")
             due = self.clock.trio_time(self.desk.next_due_ms(now_ms))
             with trio.move_on_at(due):
-                self._apply(await self._receive.receive())
+                self._take(await self._receive.receive())
             self._drain()
+
+    def act(self, at_ns: int) -> list[Action]:
+        """A turn of the desk: what is to leave now."""
+        account, key, slug = self.account, self.condition_id, self.desk.market.slug
+        closed_because = self.desk.firewall.admission.closed_because
+        self.core.outside(account.outside(key, slug, closed_because), at_ns)
+        actions = self.desk.act(at_ns // NS, account.standing(key))
+        self.core.acted(slug, actions, at_ns)
+        self._publish()
+        return actions
 
     def _publish(self) -> None:
         """Tell the other markets what ours may still spend, and who merges what it may still sell,
@@ -178,14 +155,23 @@ class OrdersTask:
         self.account.pledges[key] = {market.token(o): self.desk.pledged(o) for o in Outcome}
 
     def _drain(self) -> None:
-        while True:
-            try:
-                self._apply(self._receive.receive_nowait())
-            except trio.WouldBlock:
-                return
+        while (message := self.waiting()) is not None:
+            self._take(message)
 
-    def _apply(self, message: Message) -> None:
-        now_ms = self.clock.now_ms()
+    def waiting(self) -> Message | None:
+        """The next message of the inbox, if there is one."""
+        try:
+            return self._receive.receive_nowait()
+        except trio.WouldBlock:
+            return None
+
+    def _take(self, message: Message) -> None:
+        at_ns = self.clock.now_ns()
+        self.core.fed(Applied(self.desk.market.slug, message), at_ns)
+        self.apply(message, at_ns // NS)
+
+    def apply(self, message: Message, now_ms: int) -> None:
+        """Let the desk hear a message."""
         match message:
             case Wish():
                 if self._wish is not None:
@@ -302,9 +288,9 @@ class OrdersTask:
         Called when every task of the market has ended, so nothing can place an order behind it. The
         caller shields and bounds it.
         """
-        self.desk.closing = True
+        self.core.fed(Closing(self.desk.market.slug))
+        self.close()
         self._drain()
-        self.desk.doubts.forget_requests()  # an earlier flatten may have been cut off
         ever = self.account.placed_in(self.condition_id)
         resting: list[OrderRow] | Failure | None = None if ever else []
         while self._anything_open() or resting != []:
@@ -314,9 +300,12 @@ class OrdersTask:
             self._drain()
             if self._anything_open() or resting != []:
                 await trio.sleep(FLATTEN_PAUSE_S)
-        self.account.reserved[self.condition_id] = 0
-        self.account.bids.pop(self.condition_id, None)
-        self.account.pledges.pop(self.condition_id, None)
+        self.account.emptied(self.condition_id)
+
+    def close(self) -> None:
+        """From now on everything is withdrawn, whatever is wished."""
+        self.desk.closing = True
+        self.desk.doubts.forget_requests()  # an earlier flatten may have been cut off
 
     def _anything_open(self) -> bool:
         return len(self.desk.table.open()) > 0
@@ -324,14 +313,13 @@ class OrdersTask:
     async def _cancel_round(self) -> None:
         """All of the market first, then what the desk still doubts, one by one."""
         await self._ask_and_apply(CancelMarket())
-        standing = self.account.standing(self.condition_id)
-        for action in self.desk.act(self.clock.now_ms(), standing):
+        for action in self.act(self.clock.now_ns()):
             await self._ask_and_apply(action)
 
     async def _ask_and_apply(self, action: Action | CancelMarket) -> None:
         answer = await self._ask(action)
         if answer is not None:
-            self._apply(answer)
+            self._take(answer)
         self._drain()
 
 

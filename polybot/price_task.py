@@ -12,6 +12,7 @@ import trio
 from loguru import logger
 
 from polybot.context import Context
+from polybot.core_tape import Restarted
 from polybot.domain.prices import PriceUpdate, Source
 from polybot.pricing.wires import RaceLine
 from polybot.venue.price_messages import (
@@ -30,6 +31,7 @@ from polybot.venue.sockets import SocketState, run_socket
 SILENCE_S = 10.0
 RTDS_SILENCE_S = 20.0  # feeds.md 6: it stalls every half hour, and answers pings while it does
 REPORT_S = 1800.0
+POLYBOLT, BINANCE, RTDS = "prices polybolt", "prices binance", "prices rtds"
 
 
 @attrs.define(eq=False)
@@ -53,14 +55,15 @@ class PriceTask:
     async def _run_polybolt(self) -> None:
         await run_socket(
             self.ctx.site.prices_ws,
-            greet=self._polybolt.greet,
-            on_text=lambda text: self._take(Source.POLYBOLT, self._polybolt.decode(text)),
+            greet=self._greet,
+            on_text=self.on_polybolt,
             on_state=lambda state: self._note(Source.POLYBOLT, state),
             ping=(POLYBOLT_PING, POLYBOLT_PING_S.value),
             silence_s=SILENCE_S,
+            clock=self.ctx.clock,
             rng=self.ctx.rng,
             tap=self.ctx.tape,
-            name="prices polybolt",
+            name=POLYBOLT,
         )
 
     async def _run_binance(self) -> None:
@@ -68,13 +71,14 @@ class PriceTask:
         await run_socket(
             binance_url(self.ctx.site.binance_ws, symbols),
             greet=(),
-            on_text=self._on_binance,
+            on_text=self.on_binance,
             on_state=lambda state: self._note(Source.BINANCE, state),
             ping=None,
             silence_s=SILENCE_S,
+            clock=self.ctx.clock,
             rng=self.ctx.rng,
             tap=self.ctx.tape,
-            name="prices binance",
+            name=BINANCE,
         )
 
     async def _run_rtds(self) -> None:
@@ -90,18 +94,39 @@ class PriceTask:
                     on_state=lambda state: self._note(Source.RTDS, state),
                     ping=("PING", RTDS_PING_S.value),
                     silence_s=SILENCE_S,
+                    clock=self.ctx.clock,
                     rng=self.ctx.rng,
                     tap=self.ctx.tape,
-                    name="prices rtds",
+                    name=RTDS,
                 )
             self.ctx.records.note_bad("rtds: silent")
 
-    def _on_rtds(self, watchdog: trio.CancelScope, text: str) -> None:
+    def _on_rtds(self, watchdog: trio.CancelScope, text: str, at_ms: int) -> None:
+        if any(not update.snapshot for update in self.on_rtds(text, at_ms)):
+            watchdog.deadline = trio.current_time() + RTDS_SILENCE_S
+
+    def _greet(self) -> tuple[str, ...]:
+        self.ctx.core.fed(Restarted(POLYBOLT))
+        return self.greeted()
+
+    def greeted(self) -> tuple[str, ...]:
+        """PolyBolt's greeting: its count of what it has sent begins anew with it."""
+        return self._polybolt.greet()
+
+    def on_polybolt(self, text: str, at_ms: int) -> tuple[str, ...]:
+        """Take a frame; returns what the dialogue wants answered."""
+        return self._take(Source.POLYBOLT, self._polybolt.decode(text), at_ms)
+
+    def on_binance(self, text: str, at_ms: int) -> None:
+        """Take a frame."""
+        self._take(Source.BINANCE, decode_binance(text, at_ms), at_ms)
+
+    def on_rtds(self, text: str, at_ms: int) -> tuple[PriceUpdate, ...]:
+        """Take a frame; returns what of it is about our assets."""
         batch = decode_rtds(text)
         ours = tuple(update for update in batch.updates if self._is_ours(update))
-        if any(not update.snapshot for update in ours):
-            watchdog.deadline = trio.current_time() + RTDS_SILENCE_S
-        self._take(Source.RTDS, attrs.evolve(batch, updates=ours))
+        self._take(Source.RTDS, attrs.evolve(batch, updates=ours), at_ms)
+        return ours
 
     def _is_ours(self, update: PriceUpdate) -> bool:
         """It cannot be asked for some symbols only: filters are a trap (feeds.md 6)."""
@@ -126,16 +151,13 @@ class PriceTask:
             lines.append(f"{symbol}: exchange before oracle {told}, average trails {lag:g} s")
         return lines
 
-    def _on_binance(self, text: str) -> None:
-        self._take(Source.BINANCE, decode_binance(text, self.ctx.clock.now_ms()))
-
     def _note(self, source: Source, state: SocketState) -> None:
         if state.why:
             self.ctx.records.note_bad(f"{source.value}: connection lost")
 
-    def _take(self, source: Source, batch: PriceBatch) -> tuple[str, ...]:
+    def _take(self, source: Source, batch: PriceBatch, now_ms: int) -> tuple[str, ...]:
         """Give a frame's prices to the board; returns what the dialogue wants answered."""
-        now_ms, board, name = self.ctx.clock.now_ms(), self.ctx.board, source.value
+        board, name = self.ctx.board, source.value
         if batch.lost:
             self.ctx.records.note_bad(f"{name}: lost updates")
             for feed, symbol in {(update.feed, update.symbol) for update in batch.updates}:

@@ -14,8 +14,10 @@ import attrs
 import trio
 
 from polybot.channels import Bell
+from polybot.clock import NS
 from polybot.console.snapshot import LostLine, MarketSnapshot, QuoteLine
 from polybot.context import Context
+from polybot.core_tape import Stepped
 from polybot.domain.ledger import Holdings, MarketBooks
 from polybot.domain.market import Market, Outcome, Side
 from polybot.domain.market_states import MarketState
@@ -45,7 +47,9 @@ from polybot.venue.book_state import BookState
 from polybot.venue.site import GTD_EARLY_S, GTD_LEAD_S
 
 BOOK_LEVELS = 5
-BLIND_S = 10.0  # a stale oracle withdraws quotes at once; after this long the scope starts afresh
+BLIND_MS = (
+    10_000  # a stale oracle withdraws quotes at once; after this long the scope starts afresh
+)
 LOST_SHOWN = 3  # reasons of a side, on the screen
 REWARD_PAUSE_MS = 60_000  # after a refusal: by then holdings and limits have moved
 
@@ -63,7 +67,7 @@ class QuoteTask:
     fair: Fair | NoFair = NoFair(WhyNoFair.SPOT_STALE)
     decision: Decision = Decision((), ())
     _last: Desired | None = None
-    _blind_since: float | None = None
+    _blind_since_ms: int | None = None
     _takes: int = 0
     _take_at_ms: int = 0
     _reward_again_ms: int = 0
@@ -75,19 +79,28 @@ class QuoteTask:
         self.ctx.on_price.append(self.bell.ring)
         try:
             await paced(
-                lambda: self.step(self.ctx.clock.now_ms()), self.bell, self.ctx.config.orders
+                lambda: self.turn(self.ctx.clock.now_ns()), self.bell, self.ctx.config.orders
             )
         finally:
             self.ctx.on_price.remove(self.bell.ring)
+
+    def turn(self, at_ns: int) -> None:
+        """A step, with what went into it and what came out on the tape."""
+        core, ctx, slug = self.ctx.core, self.ctx, self.market.slug
+        key, closed_because = self.market.condition_id, ctx.admission.closed_because
+        core.outside(ctx.account.outside(key, slug, closed_because), at_ns)
+        core.fed(Stepped(slug), at_ns)
+        self.step(at_ns // NS)
+        core.quoted(slug, self.fair, self.decision, at_ns)
 
     def step(self, now_ms: int) -> None:
         """Decide once, tell the orders task if the wish changed, and keep the time account."""
         self._follow_tick()
         self.fair = self.ctx.board.fair(self.market, now_ms)
-        self._watch_oracle()
+        self._watch_oracle(now_ms)
         self._learn(now_ms)
         params = self.ctx.config.quote
-        if self.feed.late:
+        if self.feed.late(now_ms):
             self.ctx.records.note_bad("market stream: changes read late, book held back")
         inputs = self._inputs(now_ms)
         config = self.ctx.config
@@ -151,24 +164,24 @@ class QuoteTask:
             now_ms,
         )
 
-    def _watch_oracle(self) -> None:
+    def _watch_oracle(self, now_ms: int) -> None:
         stale = isinstance(self.fair, NoFair) and self.fair.why in (
             WhyNoFair.ORACLE_STALE,
             WhyNoFair.SPOT_STALE,
             WhyNoFair.FROZEN,
         )
         if not stale:
-            self._blind_since = None
+            self._blind_since_ms = None
             return
-        now = trio.current_time()
-        self._blind_since = self._blind_since or now
-        if now - self._blind_since > BLIND_S:
+        self._blind_since_ms = self._blind_since_ms or now_ms
+        if now_ms - self._blind_since_ms > BLIND_MS:
             self.ctx.health.halts["prices stale"] += 1
             raise Fault("prices stale")
 
     def _inputs(self, now_ms: int) -> QuoteInputs:
         held, own = self.holdings(), self._own()
-        views = {outcome: self._view(outcome) for outcome in Outcome}
+        late = self.feed.late(now_ms)
+        views = {outcome: None if late else self._view(outcome) for outcome in Outcome}
         advice = self.ears.look(self.fair, views, own, now_ms)
         return QuoteInputs(
             market=self.market,
@@ -224,7 +237,7 @@ class QuoteTask:
         return books.holdings() if books is not None else Holdings()
 
     def _view(self, outcome: Outcome) -> BookView | None:
-        if self.feed.late or self.feed.book.state(outcome) is not BookState.VALID:
+        if self.feed.book.state(outcome) is not BookState.VALID:
             return None
         book = self.feed.book.book(outcome)
         pool = self.market.rewards

@@ -50,6 +50,10 @@ class _Adrift:
     left: int
 
 
+async def _never() -> bool:
+    return False
+
+
 @attrs.define
 class Stream:
     """Whether the user stream is open, and how often it was opened."""
@@ -72,6 +76,7 @@ class Reconciler:
     records: Records
     payments: Payments
     grace_ms: int  # how old an order's last move must be before a list that contradicts it counts
+    merged_again: Callable[[], Awaitable[bool]] = _never
     stream: Stream = attrs.field(factory=Stream)
     since_s: int = 0
     read_until_s: int = 0
@@ -115,7 +120,10 @@ class Reconciler:
         self._judge_clock(asked_ms // 1000, venue_s, self.clock.now_ms() // 1000)
         await self._compare(rows, started_ms)
         await self._visit_doubtful()
-        for drift in await self.balances.compare():
+        drifts = await self.balances.compare()
+        if drifts and await self.merged_again():
+            drifts = []  # the books are others now
+        for drift in drifts:
             self._note(drift)
             self.balances.halt(drift)
         await self.payments.look(surplus=self.balances.surplus)
@@ -192,7 +200,7 @@ class Reconciler:
             route = self._route_of(row.order_id)
             if route is not None and row.order_id in ids:
                 at = self.clock.now_ms()
-                route.hear(OrderSeen(row.order_id, row.kind, row.matched, row.text, at))
+                route.hear(OrderSeen(row.order_id, row.kind, row.matched, row.text, at), at)
 
     def _route_of(self, order_id: str) -> Route | None:
         owner = self.account.owner(order_id)
@@ -271,12 +279,12 @@ class Reconciler:
         """Count orders that no desk knows. A sale binds its shares; of its risk nobody could tell
         the market's desk, so it counts as the bid that it stands for.
         """
-        self.account.reserved[who] = sum(notional(order.bid_price, order.left) for order in orders)
+        dollars = sum(notional(order.bid_price, order.left) for order in orders)
         pledges: Counter[str] = Counter()
         for order in orders:
             if order.side is Side.SELL:
                 pledges[order.token] += order.left
-        self.account.pledges[who] = dict(pledges)
+        self.account.answer_for(who, dollars, dict(pledges))
 
     # --- emptying the account ------------------------------------------------------------
 

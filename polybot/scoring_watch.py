@@ -14,6 +14,7 @@ from collections.abc import Callable
 import attrs
 import trio
 
+from polybot.core_tape import CoreTape, Scored
 from polybot.domain.market import Outcome, RewardPool
 from polybot.domain.orders import Failure
 from polybot.execution.desk import Desk
@@ -30,6 +31,7 @@ class ScoringWatch:
     desk: Desk
     pool: RewardPool
     every_s: float
+    core: CoreTape
     changed: Callable[[], None] = lambda: None
     unscored: tuple[Outcome, ...] = ()
     asked: int = 0  # orders asked about so far …
@@ -48,6 +50,7 @@ class ScoringWatch:
         orders = [t for t in self.desk.table.open() if self._asked_about(t)]
         if not orders:
             self.unscored = ()
+            self._tell()
             return
         answer = await self.client.scoring([tracked.id for tracked in orders])
         if isinstance(answer, Failure):
@@ -58,7 +61,12 @@ class ScoringWatch:
         self.scored += len(orders) - len(silent)
         sides = {tracked.order.outcome for tracked in silent}
         self.unscored = tuple(outcome for outcome in Outcome if outcome in sides)
+        self._tell()
         self.changed()
+
+    def _tell(self) -> None:
+        slug = self.desk.market.slug
+        self.core.fed(Scored(slug, self.asked, self.scored, self.unscored))
 
     def _asked_about(self, tracked: Tracked) -> bool:
         return tracked.state is State.LIVE and tracked.remaining >= self.pool.min_size

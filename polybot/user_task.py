@@ -30,12 +30,13 @@ class UserTask:
             on_state=self._on_state,
             ping=("PING", PING_S),
             silence_s=SILENCE_S,
+            clock=self.ctx.clock,
             rng=self.ctx.rng,
             tap=self.ctx.tape,
             name="user",
         )
 
-    def _on_text(self, text: str) -> None:
+    def _on_text(self, text: str, _at_ms: int) -> None:
         account = self.ctx.account
         batch = decode_user(text, account.client.me)
         account.heard(batch.events)

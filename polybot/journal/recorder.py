@@ -26,11 +26,12 @@ FLUSH_EVENTS = 1000
 FLUSH_S = 0.25
 WAITING_MOST = 200_000  # events not yet written; a minute of the busiest hour ever seen
 SUFFIX = ".tape"
+CORE = "core"  # the stream of what the core is fed
 
 
 @attrs.frozen
 class TapeParams:
-    """`[tape]`: the record of everything heard and sent."""
+    """`[tape]`: the record of everything heard, decided and sent."""
 
     folder: str = "tapes"
     """Folder of the tapes, within that of the journals; empty: no tape."""
@@ -72,23 +73,29 @@ class Recorder:
         """Whether events are kept."""
         return self.failed is None
 
-    def note(self, kind: Kind, stream: str, body: bytes) -> None:
-        """Put an event on the tape, stamped now."""
+    def note(self, kind: Kind, stream: str, body: bytes, at_ns: int) -> None:
+        """Put an event on the tape."""
         if not self.on:
             return
         if len(self._rows) >= WAITING_MOST:
             self.dropped += 1
             self._unsaid += 1
             return
-        self._rows.append((self.clock.now_ns(), kind, stream, body))
+        self._rows.append((at_ns, kind, stream, body))
         if len(self._rows) == 1 or len(self._rows) == FLUSH_EVENTS:
             self._due.set()
 
-    def heard(self, stream: str, body: bytes) -> None:
-        self.note(Kind.HEARD, stream, body)
+    def heard(self, stream: str, body: bytes, at_ns: int) -> None:
+        self.note(Kind.HEARD, stream, body, at_ns)
 
     def sent(self, stream: str, body: bytes) -> None:
-        self.note(Kind.SENT, stream, body)
+        self.note(Kind.SENT, stream, body, self.clock.now_ns())
+
+    def fed(self, body: bytes, at_ns: int) -> None:
+        self.note(Kind.FED, CORE, body, at_ns)
+
+    def decided(self, stream: str, body: bytes, at_ns: int) -> None:
+        self.note(Kind.DECIDED, stream, body, at_ns)
 
     async def run(self) -> None:
         """Write until cancelled; what was handed over before that is written first."""

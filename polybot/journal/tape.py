@@ -1,4 +1,4 @@
-"""The tape: everything heard and sent, in the order in which it happened.
+"""The tape: everything heard, decided and sent, in the order in which it happened.
 
 A tape is for reading afterwards – replay, divergence, a look at what went wrong – and never for
 restarting: what a restart must know is in the journal, which is synced. The tape is flushed to the
@@ -35,7 +35,7 @@ import msgpack
 import zstandard
 
 MAGIC = b"polytape"
-VERSION = 1
+VERSION = 2  # 1 had neither FED nor DECIDED
 _HEAD = struct.Struct("<4sIII")  # kind, number, bytes that follow, CRC-32 of them
 _MARK = b"blk\n"
 LEVEL = 1  # zstd; 3 costs a quarter more time for nothing (performance.md 7)
@@ -48,6 +48,8 @@ class Kind(enum.IntEnum):
     HEARD = 1  # a frame or an answer, as it came
     SENT = 2  # a frame or a request, as it left
     TOLD = 3  # something about the tape itself
+    FED = 4  # what else the core was handed, by whom it may be (core_tape.py)
+    DECIDED = 5  # what the core made of all this
 
 
 @attrs.frozen

@@ -33,7 +33,9 @@ from polybot.exchange.world import make_world
 from polybot.execution.inventory import InventoryParams
 from polybot.execution.params import OrderParams
 from polybot.health import leaves
+from polybot.journal.recorder import CORE
 from polybot.journal.store import Store
+from polybot.journal.tape import Event, Kind
 from polybot.lab.agreement import differences
 from polybot.lab.lockstep import Lockstep, lockstep_only
 from polybot.lab.memory_net import OWNER, Network, memory_network
@@ -68,15 +70,31 @@ class Trace:
     events: int = 0
     last: list[str] = attrs.field(factory=list)
     kept: tuple[str, ...] = ()
+    tape: list[Event] | None = None  # of the life that is on, where it is wanted
     on_sent: Callable[[str, bytes], None] = lambda *_: None
     _hash: hashlib._Hash = attrs.field(factory=hashlib.sha256)
 
-    def heard(self, stream: str, body: bytes) -> None:
+    on = True
+
+    def heard(self, stream: str, body: bytes, at_ns: int) -> None:
         self._add("heard", stream, body)
+        self._keep(at_ns, Kind.HEARD, stream, body)
 
     def sent(self, stream: str, body: bytes) -> None:
         self._add("sent", stream, body)
         self.on_sent(stream, body)
+
+    def fed(self, body: bytes, at_ns: int) -> None:
+        self._hash.update(b"%d " % at_ns + body)
+        self._keep(at_ns, Kind.FED, CORE, body)
+
+    def decided(self, stream: str, body: bytes, at_ns: int) -> None:
+        self._hash.update(b"%d %s " % (at_ns, stream.encode()) + body)
+        self._keep(at_ns, Kind.DECIDED, stream, body)
+
+    def _keep(self, at_ns: int, kind: Kind, stream: str, body: bytes) -> None:
+        if self.tape is not None:
+            self.tape.append(Event(at_ns, kind, stream, body))
 
     def _add(self, kind: str, stream: str, body: bytes) -> None:
         at_s = trio.current_time()
@@ -110,15 +128,20 @@ class Outcome:
     last: tuple[str, ...] = ()
 
 
-def simulate(case: Case) -> Outcome:
-    """Live through a case, in this process and at once."""
+Tapes = list[list[Event]]
+
+
+def simulate(case: Case, tapes: Tapes | None = None) -> Outcome:
+    """Live through a case, in this process and at once. `tapes` gets what each life of the bot
+    heard and decided.
+    """
     with seeded_scheduler(case.seed), lockstep_only():
-        return trio.run(_simulate, case, clock=MockClock(autojump_threshold=0))
+        return trio.run(_simulate, case, tapes, clock=MockClock(autojump_threshold=0))
 
 
-async def _simulate(case: Case) -> Outcome:
+async def _simulate(case: Case, tapes: Tapes | None) -> Outcome:
     with memory_network() as network, tempfile.TemporaryDirectory() as folder:
-        return await Simulation(case, network, Path(folder)).run()
+        return await Simulation(case, network, Path(folder), tapes).run()
 
 
 @attrs.define(eq=False)
@@ -135,6 +158,7 @@ class Simulation:
     case: Case
     network: Network
     folder: Path
+    tapes: Tapes | None = None
     trace: Trace = attrs.field(factory=Trace)
     counts: Counter[str] = attrs.field(factory=Counter)
     exchange: Exchange = attrs.field(init=False)
@@ -302,6 +326,9 @@ class Simulation:
             yield client
 
     def _bot(self, store: Store, http: httpx.AsyncClient) -> Bot:
+        if self.tapes is not None:
+            self.trace.tape = []
+            self.tapes.append(self.trace.tape)
         wallet, demo = self.exchange.wallet, self.exchange.demo_wallets
         secret, phrase = Secret(wallet.api_secret), Secret(wallet.passphrase)
         bot = build(

@@ -17,8 +17,10 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import attrs
+import msgpack
 import orjson
 
+from polybot.core_tape import DECISIONS, INPUTS
 from polybot.journal.recorder import SUFFIX
 from polybot.journal.tape import Event, Kind, Reader, TapeError
 
@@ -182,13 +184,24 @@ def _facts(reader: Reader, raw: int) -> list[str]:
 def cat(files: Sequence[Path], chosen: Chosen, *, as_json: bool) -> int:
     read = Tapes(files)
     for event in read.events(chosen):
-        kind, body = event.kind.name.lower(), event.body.decode("utf-8", "backslashreplace")
+        kind, body = event.kind.name.lower(), text_of(event)
         if as_json:
             row = dict(zip(COLUMNS, (event.at_ns, kind, event.stream, body), strict=True))
             sys.stdout.write(orjson.dumps(row).decode() + "\n")
         else:
             sys.stdout.write(f"{_time(event.at_ns)} {kind:8}{event.stream}: {body}\n")
     return read.code
+
+
+def text_of(event: Event) -> str:
+    """An event's body for people. Values of the core are shown as Python does."""
+    if event.kind is Kind.FED:
+        return str(INPUTS.unpack(event.body))
+    if event.kind is Kind.DECIDED and event.stream.startswith("quote "):
+        return str(DECISIONS.unpack(event.body))
+    if event.kind is Kind.DECIDED:
+        return str(msgpack.unpackb(event.body))
+    return event.body.decode("utf-8", "backslashreplace")
 
 
 def export(files: Sequence[Path], chosen: Chosen, out: Path) -> int:

@@ -5,6 +5,7 @@ from __future__ import annotations
 COMMANDS = {
     "doctor": "polybot.operator.doctor",
     "rearm": "polybot.operator.rearm",
+    "replay": "polybot.lab.replay",
     "soak": "polybot.lab.soak",
     "stop": "polybot.operator.stop",
     "tape": "polybot.lab.tape",

@@ -51,10 +51,11 @@ class _Feed:
             on_state=self._on_state,
             ping=self.ping,
             silence_s=WITHIN_S,
+            clock=patient.clock,
             rng=patient.rng,
         )
 
-    def _on_text(self, text: str) -> Sequence[str]:
+    def _on_text(self, text: str, _at_ms: int) -> Sequence[str]:
         found, answer = self.hears(text)
         if found:
             self._there.set()

@@ -142,10 +142,13 @@ class Rest:
         self.tap.sent(self.name, line + b"\n" + body)
         answer = await self._answer(request, f"{method} {path}")
         if isinstance(answer, Failure):
-            self.tap.heard(self.name, b"- " + line + b"\n" + answer.what.encode())
+            self._heard(b"- " + line + b"\n" + answer.what.encode())
         else:
-            self.tap.heard(self.name, b"%d %s\n%s" % (answer.status, line, answer.body))
+            self._heard(b"%d %s\n%s" % (answer.status, line, answer.body))
         return answer
+
+    def _heard(self, body: bytes) -> None:
+        self.tap.heard(self.name, body, self.clock.now_ns())
 
     async def _answer(self, request: httpx.Request, what: str) -> Reply | Failure:
         try:

@@ -22,6 +22,7 @@ import trio
 import wsproto.utilities
 from trio_websocket import ConnectionClosed, HandshakeError, WebSocketConnection, wrap_client_stream
 
+from polybot.clock import NS, Clock
 from polybot.venue.lean_socket import LeanSocket
 from polybot.venue.tap import NOBODY, Tap, without_credentials
 
@@ -31,7 +32,7 @@ _QUEUE = 64  # frames between trio-websocket's reader and ours, which never wait
 
 Socket = WebSocketConnection | LeanSocket
 Stream = trio.SocketStream | trio.SSLStream[trio.SocketStream]
-OnText = Callable[[str], Sequence[str] | None]
+OnText = Callable[[str, int], Sequence[str] | None]
 
 
 class SocketPhase(enum.Enum):
@@ -79,6 +80,7 @@ class _Session:
     limits: SocketLimits
     opened: Callable[[], None]
     lean: bool
+    clock: Clock
     tap: Tap
     name: str
 
@@ -95,6 +97,7 @@ async def run_socket(
     on_state: Callable[[SocketState], None],
     ping: tuple[str, float] | None,
     silence_s: float,
+    clock: Clock,
     rng: random.Random,
     limits: SocketLimits = _LIMITS,
     lean: bool = False,
@@ -104,7 +107,8 @@ async def run_socket(
     """Keep one connection to `url`, until cancelled.
 
     `greet`: the first frames of every connection. `on_text` gets every text frame, in order and at
-    once; it must not be slow, and what it returns is sent in answer. `ping`: a text and a period in
+    once, with the Unix milliseconds of its receipt; it must not be slow, and what it returns is
+    sent in answer. `ping`: a text and a period in
     seconds. `silence_s`: the connection is dropped if nothing at all arrives for so long; whether
     *data* arrives is for the owner to watch, for a dead subscription still answers pings. An
     exception out of `on_text` is a bug and ends everything. `tap` hears every frame under `name`
@@ -120,7 +124,9 @@ async def run_socket(
             on_state(SocketState(SocketPhase.OPEN, attempt=attempt))
 
         frames = greet if callable(greet) else (lambda fixed=greet: fixed)
-        session = _Session(url, frames, on_text, ping, silence_s, limits, opened, lean, tap, name)
+        session = _Session(
+            url, frames, on_text, ping, silence_s, limits, opened, lean, clock, tap, name
+        )
         why = await _run_session(session)
         lived = trio.current_time() - opened_at[0] if opened_at else 0
         early = early + 1 if opened_at and lived < limits.early_s else 0
@@ -242,8 +248,9 @@ async def _read(session: _Session, socket: Socket) -> str:
                 return _closing(closed)
             watchdog.deadline = trio.current_time() + session.silence_s
             text = frame if isinstance(frame, str) else frame.decode("utf-8", "replace")
-            session.tap.heard(session.name, text.encode())
-            answer = session.on_text(text)
+            at_ns = session.clock.now_ns()
+            session.tap.heard(session.name, text.encode(), at_ns)
+            answer = session.on_text(text, at_ns // NS)
             if answer:
                 try:
                     await _send(session, socket, answer)

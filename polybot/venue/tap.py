@@ -12,21 +12,40 @@ HIDDEN = b"(credentials)"
 class Tap(Protocol):
     """Gets each frame and body in the order of the wire. Must be quick and must not raise.
 
-    `stream` names the connection ("market btc-updown-5m-1795132800", "rest clob").
+    `stream` names the connection ("market btc-updown-5m-1795132800", "rest clob"); `at_ns` is the
+    Unix time, in nanoseconds, at which whoever is handed the frame takes it to have come.
+
+    `fed` and `decided` are not of the wire: what else the core was handed, and what it made of it
+    (`core_tape.py`). `on` tells whether anybody listens, for to encode these costs time.
     """
 
-    def heard(self, stream: str, body: bytes) -> None: ...
+    @property
+    def on(self) -> bool: ...
+
+    def heard(self, stream: str, body: bytes, at_ns: int) -> None: ...
 
     def sent(self, stream: str, body: bytes) -> None: ...
+
+    def fed(self, body: bytes, at_ns: int) -> None: ...
+
+    def decided(self, stream: str, body: bytes, at_ns: int) -> None: ...
 
 
 class Nobody:
     """Nobody listens."""
 
-    def heard(self, stream: str, body: bytes) -> None:
+    on = False
+
+    def heard(self, stream: str, body: bytes, at_ns: int) -> None:
         pass
 
     def sent(self, stream: str, body: bytes) -> None:
+        pass
+
+    def fed(self, body: bytes, at_ns: int) -> None:
+        pass
+
+    def decided(self, stream: str, body: bytes, at_ns: int) -> None:
         pass
 
 

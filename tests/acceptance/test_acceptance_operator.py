@@ -17,6 +17,7 @@ import pytest
 from acceptance_kit import ROOT, command, window_start_s
 
 from polybot.journal.tape import Kind, Reader
+from polybot.lab.replay import main as replay
 
 WITHIN_S = 40  # no hang, only a limit for a machine that is busy
 SPEED = "4"
@@ -170,6 +171,7 @@ def test_the_tape_of_a_run(desk: Desk) -> None:
     for name in ("private_key", "api_secret", "passphrase", "relayer_api_key"):
         secret = wallet[name].removeprefix("0x").encode()
         assert secret not in everything, name
+    assert replay([str(path)]) == 0, "every decision is made again from it"
 
 
 @pytest.mark.parametrize("words", [("stop",), ("rearm", "--nonsense")])

@@ -38,7 +38,7 @@ def on_disk(folder: Path) -> list[str]:
 async def test_written_a_quarter_second_later(tmp_path: Path, autojump_clock: MockClock) -> None:
     """Few events wait for more, but not for long."""
     async with tape(tmp_path) as made:
-        made.heard("a", b"1")
+        made.heard("a", b"1", 0)
         made.sent("b", b"2")
         await wait_all_tasks_blocked()
         assert on_disk(tmp_path) == []
@@ -52,7 +52,7 @@ async def test_written_at_once_when_many(tmp_path: Path, autojump_clock: MockClo
     """A thousand events do not wait."""
     async with tape(tmp_path) as made:
         for n in range(FLUSH_EVENTS):
-            made.note(Kind.TOLD, "a", b"%d" % n)
+            made.note(Kind.TOLD, "a", b"%d" % n, 0)
         await wait_all_tasks_blocked()
         assert len(on_disk(tmp_path)) == FLUSH_EVENTS
         assert trio.current_time() < FLUSH_S
@@ -74,7 +74,7 @@ async def test_a_thread_writes_on_the_walls_clock(tmp_path: Path) -> None:
     """The same with a worker thread, as in a live run."""
     made = Recorder(Clock.starting_at(T0), TapeParams(), tmp_path, HEADER)
     async with taping(made):
-        made.heard("a", b"1")
+        made.heard("a", b"1", 0)
 
     assert on_disk(tmp_path) == ["1"]
 
@@ -85,7 +85,7 @@ async def test_full_files_are_followed_by_new_ones(
     """Parts are numbered, each has the header, and none is much larger than allowed."""
     async with tape(tmp_path, TapeParams(file_mb=1)) as made:
         for n in range(6):
-            made.heard("a", os.urandom(400_000))
+            made.heard("a", os.urandom(400_000), 0)
             await trio.sleep(1)
             assert made.written == n + 1
 
@@ -105,7 +105,7 @@ async def test_the_folder_is_bounded(tmp_path: Path, autojump_clock: MockClock) 
     other.write_bytes(b"x" * 5_000_000)
 
     async with tape(tmp_path, TapeParams(keep_mb=2)) as made:
-        made.heard("a", b"1")
+        made.heard("a", b"1", 0)
 
     assert other.exists()
     assert [file.name for file in tapes(tmp_path)] == [
@@ -127,8 +127,8 @@ def test_a_file_that_is_written_is_never_removed(tmp_path: Path) -> None:
 async def test_two_runs_of_one_name_keep_apart(tmp_path: Path, autojump_clock: MockClock) -> None:
     """Nothing is written over: the second takes the next number."""
     async with tape(tmp_path) as one, tape(tmp_path) as two:
-        one.heard("a", b"1")
-        two.heard("a", b"2")
+        one.heard("a", b"1", 0)
+        two.heard("a", b"2", 0)
 
     assert sorted(on_disk(tmp_path)) == ["1", "2"]
 
@@ -142,10 +142,10 @@ async def test_a_failing_disk_ends_the_tape_only(tmp_path: Path, autojump_clock:
         Clock.starting_at(T0), TapeParams(), blocked / "tapes", HEADER, told.append, inline=True
     )
     async with taping(made):
-        made.heard("a", b"1")
+        made.heard("a", b"1", 0)
         await trio.sleep(1)
         assert not made.on
-        made.heard("a", b"2")
+        made.heard("a", b"2", 0)
         await trio.sleep(1)
 
     assert len(told) == 1
@@ -160,9 +160,9 @@ async def test_what_is_dropped_is_said(
     monkeypatch.setattr(module, "WAITING_MOST", 3)
     async with tape(tmp_path) as made:
         for n in range(5):
-            made.heard("a", b"%d" % n)
+            made.heard("a", b"%d" % n, 0)
         await trio.sleep(1)
-        made.heard("a", b"5")
+        made.heard("a", b"5", 0)
 
     assert on_disk(tmp_path) == ["0", "1", "2", "2 events dropped", "5"]
     assert made.dropped == 2

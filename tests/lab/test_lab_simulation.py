@@ -25,7 +25,8 @@ from polybot.journal.recovery import apply
 from polybot.lab.simulation import Outcome, simulate
 from polybot.lab.simulation_case import WARM_UP_S, Case, End, Harm, Keep, draw
 from polybot.lab.soak import Found, Task, line, live, report, shrink
-from polybot.orders_task import Message, OrdersTask, Posted
+from polybot.order_messages import Message, Posted
+from polybot.orders_task import OrdersTask
 
 ROOT = Path(__file__).resolve().parents[2]
 SHORT = 0.05  # hours: three minutes, and the quiet time after them

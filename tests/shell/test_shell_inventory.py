@@ -6,7 +6,7 @@ import attrs
 import orjson
 import pytest
 import trio
-from shell_kit import Scene, clean, playing
+from shell_kit import Scene, clean, playing, shell_config
 from test_shell_restart import killed, started
 from venue_bent import Act, Handler, answer, lose_reply, silence
 
@@ -14,10 +14,15 @@ from polybot.domain.orders import TradeSeen, TradeStatus
 from polybot.domain.units import SHARE
 from polybot.exchange.net import Request, Response
 from polybot.exchange.relayer_queue import CONFIRMED
+from polybot.execution.inventory import InventoryParams
 from polybot.in_flight import GRACE_S
 from polybot.journal.entries import Entry, Moved
 from polybot.journal.writer import Journal
 from polybot.patient_clock import PatientClock
+
+FEW = attrs.evolve(
+    shell_config(), inventory=InventoryParams(merge_shares=5, merge_equity_percent=0)
+)
 
 
 async def merging(it: Scene, enough: int = 20) -> str:
@@ -288,3 +293,35 @@ async def test_disputed_results_are_not_redeemed(fast_clock: PatientClock) -> No
             report = await again.end()
 
     assert report.equity_bot == report.equity_exchange
+
+
+async def test_a_merge_that_the_relayer_does_twice_is_booked_twice(
+    fast_clock: PatientClock,
+) -> None:
+    """Nobody tells of the second, a retry of the relayer's own: the balances do, in both tokens and
+    by the same number. Trading goes on, and the books are the venue's (F33).
+    """
+    async with playing(config=FEW) as it:
+        policy = it.venue.chain.relayer.queue.policy
+        policy.twice, policy.extra_ms = True, 20_000
+        condition = await merging(it, 5)
+        books = it.bot.ctx.account.ledger.books[condition]
+        await it.until(lambda: it.venue.asked("POST", "/submit"), "the merge", 60)
+        (asked,) = it.bot.inventory.in_flight[0].left
+        policy.twice = False
+
+        def enough() -> bool:
+            for order in it.venue.live:
+                it.venue.hit(order)
+            held = books.holdings()
+            return min(held.up, held.down) >= 2 * asked.shares
+
+        await it.until(enough, "pairs for the second time", 60)
+        await it.until(lambda: books.merged >= 2 * asked.shares, "both are booked", 200)
+        told = [entry.operation_id for entry in moved(it) if entry.step == "done"]
+        halted = dict(it.bot.ctx.health.halted)
+        report = await it.end()
+
+    assert told[:2] == [asked.operation_id, f"{asked.operation_id} again"]
+    assert halted == {}
+    clean(report)

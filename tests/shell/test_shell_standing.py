@@ -8,6 +8,7 @@ import attrs
 from desk_kit import MARKET, START
 
 from polybot.account import Account
+from polybot.core_tape import CoreTape
 from polybot.domain.ledger import Ledger
 from polybot.domain.market import Outcome, Side
 from polybot.domain.orders import FillLeg, TimeInForce, TradeSeen, TradeStatus
@@ -15,6 +16,7 @@ from polybot.domain.units import SHARE, USD
 from polybot.journal.entries import Intent
 from polybot.reconciler import DOUBTFUL, Reconciler
 from polybot.risk.exposure import OpenBids
+from polybot.venue.tap import NOBODY
 
 OTHER = attrs.evolve(MARKET, condition_id="0xd", slug="other", up_token="333", down_token="444")
 ETH = attrs.evolve(OTHER, condition_id="0xe", series="eth-5m", up_token="555", down_token="666")
@@ -48,6 +50,7 @@ def account() -> Account:
         clock=Still(),  # type: ignore[arg-type]
         health=None,  # type: ignore[arg-type]
         journal=None,  # type: ignore[arg-type]
+        core=CoreTape(NOBODY, Still()),  # type: ignore[arg-type]
         ledger=ledger,
     )
 

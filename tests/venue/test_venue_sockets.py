@@ -23,6 +23,7 @@ from trio_websocket import (
     serve_websocket,
 )
 
+from polybot.clock import Clock
 from polybot.venue.sockets import (
     SocketLimits,
     SocketPhase,
@@ -35,6 +36,8 @@ Peer = Callable[[WebSocketConnection], Awaitable[None]]
 
 
 KIND = {"lean": False}
+
+CLOCK = Clock(1_795_201_110_000)
 
 
 @pytest.fixture(autouse=True, params=[False, True], ids=["library", "lean"])
@@ -59,7 +62,8 @@ class Log:
     answers: dict[str, Sequence[str]] = attrs.field(factory=dict)
     bell: trio.Event = attrs.field(factory=trio.Event)
 
-    def on_text(self, text: str) -> Sequence[str] | None:
+    def on_text(self, text: str, at_ms: int) -> Sequence[str] | None:
+        assert at_ms == CLOCK.now_ms(), "the time of receipt"
         self.texts.append(text)
         self._ring()
         return self.answers.get(text)
@@ -122,6 +126,7 @@ async def running(
                 on_state=log.on_state,
                 ping=ping,
                 silence_s=silence_s,
+                clock=CLOCK,
                 rng=random.Random(7),
                 limits=limits or SocketLimits(),
                 lean=KIND["lean"],
@@ -395,7 +400,7 @@ async def test_a_bug_in_the_reader_is_not_swallowed(clock: MockClock) -> None:
         await socket.send_message("poison")
         await trio.sleep_forever()
 
-    def broken(text: str) -> None:
+    def broken(text: str, _at_ms: int) -> None:
         raise LookupError(text)
 
     log = Log()
@@ -408,6 +413,7 @@ async def test_a_bug_in_the_reader_is_not_swallowed(clock: MockClock) -> None:
                 on_state=log.on_state,
                 ping=None,
                 silence_s=30,
+                clock=CLOCK,
                 rng=random.Random(1),
                 lean=KIND["lean"],
             )
@@ -428,9 +434,10 @@ async def test_a_url_that_is_none_is_a_bug(clock: MockClock) -> None:
         await run_socket(
             "http://127.0.0.1",
             greet=(),
-            on_text=lambda text: None,
+            on_text=lambda text, at_ms: None,
             on_state=lambda state: None,
             ping=None,
             silence_s=1,
+            clock=CLOCK,
             rng=random.Random(1),
         )

@@ -1,0 +1,230 @@
+"""A run's decisions made again from its tape: all the same, and the first that is not is shown."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from unittest import mock
+
+import attrs
+import msgpack
+import pytest
+
+from polybot.core_tape import INPUTS, Began, Stepped
+from polybot.journal.recorder import CORE
+from polybot.journal.tape import Event, Header, Kind, Writer
+from polybot.lab.replay import Result, main, replay, told
+from polybot.lab.replay_core import NotReplayable
+from polybot.lab.replay_pace import Durations, Pace
+from polybot.lab.simulation import simulate
+from polybot.lab.simulation_case import End, Keep, Life, draw
+from polybot.lab.tape import text_of
+from polybot.quote_task import QuoteTask
+from polybot.quoting import ladder
+
+SHORT = 0.05  # hours
+HEADER = Header("run-1", 0, 1_795_132_800_000, "c0ffee", {}, {})
+Rows = list[Event]
+
+
+@pytest.fixture(scope="module")
+def tape() -> Rows:
+    """A quiet life of three minutes and what follows them."""
+    lives: list[Rows] = []
+    case = attrs.evolve(Keep(deaths=False).of(draw(3, SHORT)), sniped=0.5)
+    simulate(case, lives)
+    return lives[0]
+
+
+def again(rows: Rows) -> Result:
+    return replay(iter(rows), Pace())
+
+
+def test_every_decision_is_made_again(tape: Rows) -> None:
+    """Quotes, their reasons and figures, and what the order desks let out, byte for byte."""
+    result = again(tape)
+
+    assert result.difference is None, "\n".join(told(result))
+    assert result.decisions == sum(event.kind is Kind.DECIDED for event in tape)
+    kinds = {event.stream.split()[0] for event in tape if event.kind is Kind.DECIDED}
+    assert kinds == {"quote", "orders"}
+    assert result.decisions > 500
+
+
+@pytest.mark.parametrize("seed", [104, 107])
+def test_lives_under_faults_with_deaths_and_restarts(seed: int) -> None:
+    """Whatever the venue, the network and the operating system did: it is on the tape."""
+    lives = list[Rows]()
+    two = (Life(90.0, End.KILL, 5.0), Life(60.0, End.STOP, 0.0))
+    simulate(attrs.evolve(draw(seed, SHORT), lives=two, sniped=0.5), lives)
+
+    assert len(lives) == 2
+    for rows in lives:
+        result = again(rows)
+        assert result.difference is None, "\n".join(told(result))
+        assert result.decisions > 100
+
+
+def where(rows: Rows, kind: Kind, stream: str, after: float = 0.5) -> int:
+    """The place of an event from the tape's middle on."""
+    start = int(len(rows) * after)
+    return next(
+        n for n in range(start, len(rows)) if rows[n].kind is kind and stream in rows[n].stream
+    )
+
+
+def test_a_decision_that_is_not_the_recorded_one(tape: Rows) -> None:
+    """Shown with its place, both versions, and the inputs before it."""
+    rows = list(tape)
+    place = where(rows, Kind.DECIDED, "orders")
+    changed = msgpack.unpackb(rows[place].body)
+    changed[0][0] = "nothing of the kind"
+    rows[place] = attrs.evolve(rows[place], body=msgpack.packb(changed))
+
+    found = again(rows).difference
+
+    assert found is not None
+    assert found.number == place + 1
+    assert found.replayed == tape[place].body
+    assert "Acted" in text_of(found.after[-1])
+    text = "\n".join(told(again(rows)))
+    assert "DIFFERENT at event" in text
+    assert "nothing of the kind" in text
+
+
+def test_a_decision_that_is_missing(tape: Rows) -> None:
+    """One that the tape does not have is a difference as well, and so is one that is not made."""
+    place = where(tape, Kind.DECIDED, "quote")
+    missing = again([*tape[:place], *tape[place + 1 :]]).difference
+    doubled = again([*tape[: place + 1], *tape[place:]]).difference
+
+    assert missing is not None
+    assert missing.recorded is None
+    assert missing.replayed == tape[place].body
+    assert doubled is not None
+    assert doubled.replayed is None
+
+
+def test_a_frame_that_is_missing_is_noticed(tape: Rows) -> None:
+    """A replay depends on every input: without one price the fair value differs."""
+    place = where(tape, Kind.HEARD, "prices binance")
+
+    assert again([*tape[:place], *tape[place + 1 :]]).difference is not None
+
+
+def test_a_core_that_decides_otherwise_is_noticed(tape: Rows) -> None:
+    """A change of the quoter shows at the first quote that it changes."""
+    real = ladder.grid_floor
+    lower = lambda price, tick: max(tick, real(price, tick) - tick)  # noqa: E731
+    with mock.patch("polybot.quoting.ladder.grid_floor", lower):
+        found = again(tape).difference
+
+    assert found is not None
+    assert found.stream.startswith(("quote", "orders"))
+
+
+def test_a_turn_that_is_not_repeated_is_noticed(tape: Rows) -> None:
+    """Decisions that are not made at all are told at the first."""
+    with mock.patch.object(QuoteTask, "turn", return_value=None):
+        found = again(tape).difference
+
+    assert found is not None
+    assert found.replayed is None
+
+
+# --- tapes that are not whole ---------------------------------------------------------------------
+
+
+def test_what_was_dropped_ends_the_replay(tape: Rows) -> None:
+    """Where the disk was too slow the tape says so, and no more can be concluded."""
+    told_ = Event(tape[2000].at_ns, Kind.TOLD, "tape", b"3 events dropped")
+    result = again([*tape[:2000], told_, *tape[2000:]])
+
+    assert result.stopped == "3 events dropped"
+    assert result.difference is None
+    assert "stopped where the tape says: 3 events dropped" in told(result)
+
+
+def test_a_tape_without_its_beginning(tape: Rows) -> None:
+    """Nothing can be decided again without the settings and what was known at the start."""
+    first = next(n for n, event in enumerate(tape) if b"Began" in event.body)
+    with pytest.raises(NotReplayable, match="beginning of its run"):
+        again(tape[first + 1 :])
+
+
+def written(path: Path, rows: Rows, header: Header = HEADER) -> Path:
+    writer = Writer(path, header)
+    plain = [(row.at_ns, int(row.kind), row.stream, row.body) for row in rows]
+    for begin in range(0, len(plain), 1000):
+        writer.write(plain[begin : begin + 1000])
+    writer.close()
+    return path
+
+
+def test_the_command(tape: Rows, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Says how much it has compared, how fast it was and what took how long; 0 when all agree."""
+    written(tmp_path / "run-1-0000.tape", tape)
+    assert main([str(tmp_path)]) == 0
+
+    said = capsys.readouterr().out
+    assert "no difference" in said
+    assert "messages" in said
+    assert {"books", "prices", "quotes", "order desks"} <= {
+        line.split("  ")[0] for line in said.splitlines()
+    }
+
+
+def test_the_command_at_a_pace(
+    tape: Rows, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A thousandfold pace: how far the core fell behind is told."""
+    written(tmp_path / "run-1-0000.tape", tape[:4000])
+    assert main([str(tmp_path), "--speed", "1000"]) == 0
+
+    assert "at 1000-fold pace at most" in capsys.readouterr().out
+
+
+def test_a_tape_that_was_cut(
+    tape: Rows, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The readable part is compared, and the code says that it was not all."""
+    path = written(tmp_path / "run-1-0000.tape", tape[:5000])
+    path.write_bytes(path.read_bytes()[:-100])
+
+    assert main([str(path)]) == 1
+    said = capsys.readouterr()
+    assert "no difference" in said.out
+    assert "cut at byte" in said.err
+
+
+def bad_tapes(folder: Path) -> Iterator[tuple[Path, str]]:
+    yield folder, "no tape in this folder"
+    (folder / "x.tape").write_bytes(b"nothing")
+    yield folder / "x.tape", "not a tape"
+    rows = [Event(0, Kind.FED, CORE, INPUTS.pack(Stepped("a")))]
+    yield written(folder / "a-0000.tape", rows), "beginning of its run"
+    later = attrs.evolve(HEADER, part=2)
+    yield written(folder / "b-0002.tape", rows, later), "first 2 files are gone"
+    strange = [Event(0, Kind.FED, CORE, b"\xc1")]
+    yield written(folder / "c-0000.tape", strange), "not a value of ours"
+    other = Began(b'{"quote": {"no_such_key": 1}}', {})
+    rows = [Event(0, Kind.FED, CORE, INPUTS.pack(value)) for value in (other, Stepped("a"))]
+    yield written(folder / "d-0000.tape", rows), "none of this version"
+
+
+def test_what_cannot_be_replayed(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """No tape, no beginning, values or settings of another version: code 2, and why."""
+    for path, why in bad_tapes(tmp_path):
+        assert main([str(path)]) == 2, why
+        assert why in capsys.readouterr().err
+
+
+def test_durations_are_kept_within_a_few_percent() -> None:
+    """Percentiles out of a histogram: within two in a hundred of the truth."""
+    times = Durations()
+    for ns in range(1, 10_001):
+        times.add(ns * 100)
+
+    assert times.at(0.5) == pytest.approx(500_000, rel=0.04)
+    assert times.at(0.99) == pytest.approx(990_000, rel=0.04)
+    assert Durations().at(0.5) == 0
