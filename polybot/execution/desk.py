@@ -368,7 +368,7 @@ class Desk:
     @property
     def taking(self) -> bool:
         """Whether an order that takes may still match, or its trades are not all told."""
-        return any(
+        return self._takes_tried > 0 and any(
             t.order.taking and (t.state in OPEN or t.matched > t.told + DUST) for t in self.table
         )
 
