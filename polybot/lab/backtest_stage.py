@@ -153,9 +153,8 @@ class Stage:
         self.decision = decide(self._inputs(now_ms), params, config.completion, config.rewards)
         self.ears.decided(self.decision, now_ms)
         percent = config.orders.hysteresis_percent
-        desired = self._with_take(
-            wish(self.market, self.decision, params, now_ms, percent, self._maker), now_ms
-        )
+        wanted = wish(self.market, self.decision, params, now_ms, percent, self._maker)
+        desired = self._with_take(wanted, now_ms)
         if desired != self._last:
             self._last = self.desk.desired = desired
             self._act(now_ms)
