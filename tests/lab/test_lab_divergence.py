@@ -163,7 +163,7 @@ payouts = st.sampled_from([0, SHARE // 2, SHARE])
 
 @given(fills, fills, payouts, payouts)
 def test_the_causes_always_add_up(a: list[Filled], b: list[Filled], up_a: int, up_b: int) -> None:
-    """Whatever was filled and paid: the causes are the gap, and turned round they are its opposite."""
+    """Whatever was filled and paid: the causes are the gap; turned round they are its opposite."""
     one, other = run("a", *a, up=up_a), run("b", *b, up=up_b)
     there, back = only(one, other), only(other, one)
 
