@@ -17,8 +17,7 @@ import trio
 from polybot.channels import Bell
 from polybot.clock import NS, Clock
 from polybot.core_tape import AnsweredFor, CoreTape, Emptied, Learnt, Outside, Released
-from polybot.domain.ledger import Ledger, MarketBooks
-from polybot.domain.market import Outcome
+from polybot.domain.ledger import Ledger
 from polybot.domain.orders import OrderSeen, PrivateEvent, TradeSeen
 from polybot.execution.reconcile import OurOrder
 from polybot.health import Health
@@ -26,9 +25,9 @@ from polybot.journal.entries import Entry, Moved, Told
 from polybot.journal.recovery import apply
 from polybot.journal.store import JournalFailed
 from polybot.journal.writer import Journal
-from polybot.risk.checks import Standing
-from polybot.risk.exposure import Exposure, OpenBids, cluster_of, elsewhere
+from polybot.risk.exposure import OpenBids
 from polybot.venue.clob import ClobClient
+from polybot.wallet_standing import WalletStanding
 
 INBOX = 10_000  # a burst of two minutes at the busiest rate ever seen on a user stream
 
@@ -48,7 +47,7 @@ class Route:
 
 
 @attrs.define(eq=False, slots=False)
-class Account:
+class Account(WalletStanding):
     client: ClobClient
     clock: Clock
     health: Health
@@ -192,59 +191,3 @@ class Account:
         if isinstance(event, OrderSeen):
             return self._owners.get(event.order_id, "")
         return event.condition_id
-
-    # --- figures -------------------------------------------------------------------------
-
-    def standing(self, condition_id: str) -> Standing:
-        """Where the wallet stands, seen from one market's desk. What is promised and not known by
-        outcome – trades that lag, orders in doubt elsewhere – may be lost whole; what sales bring
-        is no cash before it is confirmed.
-        """
-        books = self.ledger.books
-        others = [
-            (cluster_of(of.market.series), self._exposure(of, market))
-            for market, of in books.items()
-            if market != condition_id and of.up_payout is None
-        ]
-        reserved = sum(usd for market, usd in self.reserved.items() if market != condition_id)
-        loose = reserved - sum(exposure.bids.total for _, exposure in others)
-        here = books.get(condition_id)
-        up, down = (self.sellable(condition_id, outcome) for outcome in Outcome)
-        return Standing(
-            free_cash=self.ledger.cash - self.ledger.promised - reserved,
-            equity=self.ledger.equity,
-            held=self._exposure(here) if here is not None else Exposure(),
-            others=elsewhere(others, cluster_of(here.market.series) if here else "", max(0, loose)),
-            day_loss=self.day_loss,
-            sellable_up=up,
-            sellable_down=down,
-        )
-
-    def pledged(self, token: str, besides: str = "") -> int:
-        """Shares of a token that asks may sell, those of one desk left out where it is named."""
-        others = (shares for who, shares in self.pledges.items() if who != besides)
-        return sum(shares.get(token, 0) for shares in others)
-
-    def sellable(self, condition_id: str, outcome: Outcome) -> int:
-        """Shares that one market's asks may offer, all of them together: confirmed, claimed by no
-        merge, and bound by no order that its desk does not know (S8).
-        """
-        books = self.ledger.books.get(condition_id)
-        if books is None or books.up_payout is not None:
-            return 0
-        claimed = self.claims.get(condition_id, 0)
-        adrift = self.pledged(books.market.token(outcome), besides=condition_id)
-        return max(0, books.shares(outcome, final=True) - claimed - adrift)
-
-    def _exposure(self, books: MarketBooks, market: str = "") -> Exposure:
-        """A market's holdings, with its open orders where it is named."""
-        held, sales, up, down = books.holdings(), books.sales(), Outcome.UP, Outcome.DOWN
-        return Exposure(
-            max(0, books.cost(up)),
-            max(0, books.cost(down)),
-            max(0, held.up),
-            max(0, held.down),
-            self.bids.get(market, OpenBids()),
-            back_up=max(0, sales.cost_up),
-            back_down=max(0, sales.cost_down),
-        )

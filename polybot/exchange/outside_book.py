@@ -143,8 +143,18 @@ class OutsideBook:
         else:
             self._known.pop(key, None)
 
+    def _crosses(self, key: Key) -> bool:
+        """Whether anything rests at or beyond the level, on the other side."""
+        side, price = key
+        bid, ask = self._book.best()
+        if side == BUY:
+            return ask is not None and ask <= price
+        return bid is not None and bid >= price
+
     def _faces(self, key: Key) -> bool:
         """Whether an order of ours stands at or beyond the level, on the other side."""
+        if not self._crosses(key):
+            return False
         probe = self._outside.arrival(self.market, *key, 0)
         return any(
             not self._outside.owns(order)
@@ -167,6 +177,11 @@ class OutsideBook:
     def _shrink(self, key: Key, queue: list[Order], amount: int, act: Act) -> None:
         """Take a decrease out of the queue; what a print has paid for already comes from behind."""
         paid = self._marks.redeem(key, act.now_ms, amount)
+        if len(queue) == 1:  # the outside's: none of ours is there to be before or behind
+            self._outside.resize(queue[0], -amount, act)
+            if amount > paid:
+                self._marks.decreased(key, act.now_ms, amount - paid, {})
+            return
         if paid:
             ours, whole = self._ours(queue)
             self._cut(queue, [max(0, paid - (whole - a)) for _, a in ours], paid, act)
@@ -228,6 +243,8 @@ class OutsideBook:
 
         Outside orders it crosses are older news of the same place: they go without a trade.
         """
+        if not self._crosses(key):
+            return 0
         arrival = self._outside.arrival(self.market, *key, amount)
         left = amount
         for level in list(self._book.facing(arrival)):

@@ -7,9 +7,12 @@ models differ in that, and in when a print at our own price fills us.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 
 import attrs
+
+from polybot.exchange.money import UNIT
 
 Advance = Callable[[int, int, int], int]
 
@@ -59,26 +62,43 @@ def probabilistic(exponent: float) -> QueueModel:
     """
     if not 0 < exponent <= 20:
         raise ValueError(f"the exponent is above 0 and at most 20, not {exponent!r}")
+    return QueueModel(f"{_POWER}:{exponent:g}", _weighed(lambda part: part**exponent))
+
+
+def _weighed(weight: Callable[[float], float]) -> Advance:
+    """Cancels fall on the parts by a weight of each part's share of the level."""
 
     def advance(ahead: int, behind: int, decrease: int) -> int:
         total = ahead + behind
         if not total:
             return 0
-        front, back = (ahead / total) ** exponent, (behind / total) ** exponent
+        front, back = weight(ahead / total), weight(behind / total)
         return int(decrease * front / (front + back))
 
-    return QueueModel(f"{_POWER}:{exponent:g}", advance)
+    return advance
+
+
+def _logarithmic(ahead: int, behind: int, decrease: int) -> int:
+    """f = ln(1 + x) of whole shares: the larger part loses less than in proportion."""
+    front, back = math.log1p(ahead / UNIT), math.log1p(behind / UNIT)
+    return int(decrease * front / (front + back)) if front + back else 0
+
+
+# hftbacktest's other usual weight; it has no exponent to fit (strategy.md 17).
+LOGARITHMIC = QueueModel(f"{_POWER}:log", _logarithmic)
 
 
 def queue_model(text: str) -> QueueModel:
     """Read `"pessimistic"`, `"probabilistic:2.5"` and so on; ValueError with the choices."""
     name, colon, number = text.partition(":")
+    if text == LOGARITHMIC.name:
+        return LOGARITHMIC
     if name == _POWER and colon:
         try:
             return probabilistic(float(number))
         except ValueError as error:
             raise ValueError(f"{text!r}: {error}") from None
     if text not in _NAMED:
-        choices = ", ".join([*_NAMED, f"{_POWER}:EXPONENT"])
+        choices = ", ".join([*_NAMED, f"{_POWER}:EXPONENT", LOGARITHMIC.name])
         raise ValueError(f"unknown queue model {text!r}: choose from {choices}")
     return _NAMED[text]

@@ -31,7 +31,7 @@ from polybot.exchange.oracle import Oracle, PriceSource
 from polybot.exchange.outside import Outside
 from polybot.exchange.outside_book import OutsideBook
 from polybot.exchange.queue_models import AHEAD_FIRST, QueueModel
-from polybot.exchange.recording_model import Tape, window_of
+from polybot.exchange.recording_model import Recording, Tape, window_of
 from polybot.exchange.recording_prices import NOMINAL_PRICE, InferredPrices
 
 NOMINAL_MOVE = 1e-4  # where only the winner is known, the final price is this far from the strike
@@ -141,13 +141,16 @@ class RecordedWorld:
     """Replays what a path holds in its own time."""
 
     def __init__(
-        self, path: Path, model: QueueModel = AHEAD_FIRST, *, seed: int = 1, intensity: float = 0.1
-    ) -> None:
-        """ValueError with the remedy when the path holds no usable recording.
+        self, path: Path | Recording, model: QueueModel = AHEAD_FIRST, *, seed: int = 1,
+        intensity: float = 0.1,
+    ) -> None:  # fmt: skip
+        """What a path holds, or has been read already. ValueError with the remedy when the path
+        holds no usable recording.
 
         `seed` and `intensity` are the crowd's, where one is needed.
         """
-        self._recording = recording = recording_formats.read(path)
+        recording = recording_formats.read(path) if isinstance(path, Path) else path
+        self._recording = recording
         self._inferred = InferredPrices() if recording.prices is None else None
         self.source: PriceSource = recording.prices or self._inferred or InferredPrices()
         self.series: tuple[Series, ...] = recording.series
@@ -161,12 +164,12 @@ class RecordedWorld:
         heapq.heapify(self._due)
         self._outside: Outside | None = None
         self._crowd: Crowd | None = None
-        self._path = path
+        self._named = path.name if isinstance(path, Path) else "read before"
 
     @property
     def name(self) -> str:
         """What it is, what of it is real, and what is wrong with it as far as it was read."""
-        told = f"recording {self._path.name}: {self._recording.told}"
+        told = f"recording {self._named}: {self._recording.told}"
         return "; ".join([told, *self._recording.warnings])
 
     def attach(self, engine: Engine, oracle: Oracle, lifecycle: Lifecycle) -> None:

@@ -35,7 +35,7 @@ def lines(path: Path, warnings: Warnings) -> Iterator[bytes]:
     """The lines of a plain or zstd file, blank ones left out, up to the first damage."""
     rest, read_any = b"", False
     try:
-        for chunk in _chunks(path):
+        for chunk in chunks(path):
             *whole, rest = (rest + chunk).split(b"\n")
             _check_length(rest)
             for line in whole:
@@ -53,7 +53,10 @@ def lines(path: Path, warnings: Warnings) -> Iterator[bytes]:
         raise ValueError(f"{path} is empty: fetch it again")
 
 
-def _chunks(path: Path) -> Iterator[bytes]:
+def chunks(path: Path) -> Iterator[bytes]:
+    """The bytes of a plain or zstd file, as much at a time as is sound. ValueError at its end when
+    it was cut short, ZstdError where it is broken.
+    """
     with path.open("rb") as raw:
         if path.suffix != ".zst":
             while chunk := raw.read(CHUNK):

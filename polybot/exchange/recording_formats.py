@@ -7,6 +7,7 @@ from typing import Protocol
 
 from polybot.exchange import (
     recording_alihakan,
+    recording_beats,
     recording_cronos,
     recording_felixdoteth,
     recording_hftbacktest,
@@ -28,8 +29,8 @@ class _Format(Protocol):
 
 # The most particular names first: a folder of `*.jsonl.zst` that nobody else claims is of books.
 _FORMATS: tuple[_Format, ...] = (
-    recording_alihakan, recording_jonah, recording_ligengxin, recording_felixdoteth,
-    recording_hftbacktest, recording_kaustubh, recording_cronos,
+    recording_beats, recording_alihakan, recording_jonah, recording_ligengxin,
+    recording_felixdoteth, recording_hftbacktest, recording_kaustubh, recording_cronos,
 )  # fmt: skip
 _BESIDE = {"LICENSE", "README.md", "index.csv", "markets.json"}
 
@@ -50,5 +51,5 @@ def read(path: Path) -> Recording:
         raise ValueError(refused)
     if any(file.name.endswith(recording_cronos.SUFFIX) for file in data):
         raise ValueError(f"{path} mixes recordings with other files: name one file instead")
-    known_names = "*.jsonl.zst, *.csv.zst or *.txt.zst of a known data set"
+    known_names = "*.beats.zst, or *.jsonl.zst, *.csv.zst, *.txt.zst of a known data set"
     raise ValueError(f"no recording at {path}: give a file or a folder of {known_names}")

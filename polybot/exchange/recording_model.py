@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import re
 from collections.abc import Callable, Iterator, Mapping
 
@@ -63,6 +64,7 @@ class Recording:
     warnings: Warnings = attrs.field(factory=Warnings)
 
 
+@functools.lru_cache(maxsize=4096)
 def window_of(slug: str) -> tuple[Series, int]:
     """(series, start in ms) of a slug. ValueError when it names no market we can replay."""
     named = SLUG.fullmatch(slug)

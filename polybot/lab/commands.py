@@ -19,11 +19,14 @@ COMMANDS: dict[str, str] = {
     "conformance": "polybot.lab.conformance",
     "crash-sweep": "polybot.lab.crash_sweep",
     "fuzz": "polybot.lab.fuzz",
+    "divergence": "polybot.lab.divergence",
     "exchange-speed": "polybot.lab.exchange_speed",
     "maker-match": "polybot.lab.maker_table",
     "naive-maker": "polybot.lab.naive_maker",
+    "paper-twin": "polybot.lab.paper_twin",
     "season": "polybot.lab.season",
     "soak-orders": "polybot.lab.soak_orders",
+    "synthetic-day": "polybot.lab.synthetic_day",
 }
 
 

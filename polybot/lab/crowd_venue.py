@@ -45,10 +45,16 @@ TODAY = Rules("twap", auto_tick=True)
 class CrowdVenue:
     """BTC 5m windows in a row, and the crowd in them."""
 
-    def __init__(self, seed: int, intensity: float, rules: Rules = TODAY) -> None:
+    def __init__(
+        self, seed: int, intensity: float, rules: Rules = TODAY, first_ms: int = FIRST_MS
+    ) -> None:
+        """`first_ms` is when the first window starts: one seed has one path of prices, wherever on
+        it a venue begins.
+        """
         self.engine = Engine(rng=random.Random(f"{seed} engine"), auto_tick=rules.auto_tick)
-        self.now_ms = FIRST_MS - LISTED_MS
-        self.source = SyntheticSource(seed, self.now_ms, {"btc": START_PRICES["btc"]})
+        self._first_ms, self.now_ms = first_ms, first_ms - LISTED_MS
+        prices = {"btc": START_PRICES["btc"]}
+        self.source = SyntheticSource(seed, FIRST_MS - LISTED_MS, prices)
         self.rules, self._seed = rules, seed
         self.crowd = Crowd(
             self.engine, self.source, seed=seed, start_ms=self.now_ms, intensity=intensity,
@@ -59,7 +65,7 @@ class CrowdVenue:
 
     def windows(self, count: int) -> Iterator[Market]:
         """So many windows in a row, each handed out at its start; the last one resolves, too."""
-        market = self._market(FIRST_MS)
+        market = self._market(self._first_ms)
         self._open(market)
         for _ in range(count):
             following = self._market(market.end_ms)

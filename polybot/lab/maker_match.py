@@ -153,11 +153,11 @@ class Interval:
             return cls.of(groups[0])
         means = [statistics.fmean(group) for group in groups]
         mean, count = statistics.fmean(means), len(means)
-        error = _student(count - 1) * statistics.stdev(means) / math.sqrt(count)
+        error = student(count - 1) * statistics.stdev(means) / math.sqrt(count)
         return cls(sum(map(len, groups)), mean, mean - error, mean + error, count)
 
 
-def _student(freedom: int) -> float:
+def student(freedom: int) -> float:
     """The two-sided 95 % quantile of Student's t, by its expansion in 1/freedom: to a hundredth
     from five on, too small below three.
     """

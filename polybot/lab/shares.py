@@ -4,9 +4,13 @@ from __future__ import annotations
 
 import multiprocessing
 import os
+import signal
 import sys
+import threading
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
+from contextlib import contextmanager
+from multiprocessing.connection import wait
 from pathlib import Path
 from typing import TypeVar
 
@@ -18,22 +22,48 @@ T = TypeVar("T")
 PROCESSES = 2
 
 
-def each_of(work: Callable[[A], T], arguments: Sequence[A]) -> Iterator[T]:
+def each_of(
+    work: Callable[[A], T], arguments: Sequence[A], processes: int = PROCESSES
+) -> Iterator[T]:
     """Yield `work` of each argument, in the order in which they are done. `work` and what goes in
     and out must be picklable; what it raises is raised here.
     """
     context = multiprocessing.get_context("spawn")
-    pool = ProcessPoolExecutor(PROCESSES, mp_context=context, initializer=hush)
+    pool = ProcessPoolExecutor(processes, mp_context=context, initializer=hush)
     try:
-        with pool:
-            for future in as_completed([pool.submit(work, one) for one in arguments]):
-                yield future.result()
+        for future in as_completed([pool.submit(work, one) for one in arguments]):
+            yield future.result()
     finally:
+        # Whoever stops listening waits for what is under way, not for everything that was asked.
         pool.shutdown(cancel_futures=True)
 
 
 def hush() -> None:
-    """The table is the report: neither log nor screen of a bot, which is troubled on purpose."""
+    """The table is the report: neither log nor screen of a bot, which is troubled on purpose. When
+    to stop is for the process that asked to say; if that is gone, so are we.
+    """
     logger.remove()
     nowhere = Path(os.devnull)
     sys.stderr = nowhere.open("w", encoding="utf-8")
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    threading.Thread(target=_follow_parent, daemon=True).start()
+
+
+def _follow_parent() -> None:
+    """A killed parent tells nobody: without this, workers would wait for ever for more."""
+    parent = multiprocessing.parent_process()
+    assert parent is not None, "only workers are hushed"
+    wait([parent.sentinel])
+    os._exit(1)
+
+
+@contextmanager
+def interruptible() -> Iterator[None]:
+    """While the body runs, Ctrl-C raises KeyboardInterrupt: the program's own answer, to be gone at
+    once, is for a bot that has not begun.
+    """
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 COMMANDS = {
+    "backtest": "polybot.lab.backtest",
     "doctor": "polybot.operator.doctor",
     "rearm": "polybot.operator.rearm",
     "replay": "polybot.lab.replay",
     "soak": "polybot.lab.soak",
     "stop": "polybot.operator.stop",
+    "sweep": "polybot.lab.sweep",
     "tape": "polybot.lab.tape",
 }

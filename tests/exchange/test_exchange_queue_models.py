@@ -102,3 +102,15 @@ def test_marks_are_bounded() -> None:
     for number in range(1000):
         marks.decreased(KEY, number, 1, {})
     assert len(marks.explained(KEY, 1000, 10**6)) == 256
+
+
+def test_the_logarithm_is_milder_than_a_proportion() -> None:
+    """f = ln(1 + x): the larger part loses less than its share, equal parts the same
+    (strategy.md 17).
+    """
+    million = 1_000_000
+    model = queue_model("probabilistic:log")
+
+    assert model.advance(90 * million, 10 * million, million) < 900_000
+    assert model.advance(50 * million, 50 * million, million) == million // 2
+    assert model.advance(0, 0, 0) == 0

@@ -1,0 +1,224 @@
+"""`python -m polybot backtest PATH…`: what the bot would have earned on recorded markets.
+
+PATH is a recording, a folder of one (docs/laboratory.md), or a tape of ours. Each is played under
+every queue model named, so that what nobody can know – how fast the queue ahead of us shrank – is a
+range and not a guess. Ends with 1 when a part could not be read (what could is reported), with 2
+when nothing could, or for bad words.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import TextIO
+
+import attrs
+import orjson
+from loguru import logger
+
+from polybot.clock import wall_seconds
+from polybot.config import Config, load
+from polybot.config_read import ConfigError
+from polybot.exchange.queue_models import queue_model
+from polybot.lab import backtest_curve, reliability
+from polybot.lab.backtest_input import CHUNK, Chunk, Found, find
+from polybot.lab.backtest_report import report
+from polybot.lab.backtest_run import Models, Play, WindowResult
+from polybot.lab.backtest_tape import with_tapes
+from polybot.lab.latency_models import latencies
+from polybot.lab.shares import PROCESSES, each_of, interruptible
+from polybot.season_file import read as read_seasons
+
+QUEUES = "pessimistic,probabilistic:2.5,touch"
+LATENCY = "25"
+EXIT_WHOLE, EXIT_PART, EXIT_NOTHING = 0, 1, 2
+BAR = 30
+
+
+@attrs.frozen
+class Task:
+    """A chunk under one queue model; models as texts, for they go to another process."""
+
+    chunk: Chunk
+    config: Config
+    queue: str
+    latency: str
+    seed: int
+
+
+@attrs.frozen
+class Done:
+    """What a task came to. `faults` say what of the chunk could not be read."""
+
+    task: Task
+    results: tuple[WindowResult, ...]
+    faults: tuple[str, ...] = ()
+
+
+def perform(task: Task) -> Done:
+    """Play one chunk. What cannot be read is a fault and no result; a bug of ours is raised."""
+    try:
+        recording = task.chunk.read()
+    except (ValueError, OSError) as error:
+        return Done(task, (), (str(error),))
+    models = Models(queue_model(task.queue), latencies(task.latency), task.seed)
+    named = task.config.pricing.vol_seasons
+    seasons = read_seasons(Path(named)) if named else {}
+    results = Play(recording, task.config, models, seasons).run()
+    results.sort(key=lambda one: one.start_ms)
+    return Done(task, tuple(results), tuple(recording.warnings))
+
+
+def played(tasks: Sequence[Task], processes: int) -> Iterator[Done]:
+    return map(perform, tasks) if processes == 1 else each_of(perform, tasks)
+
+
+@attrs.define
+class Outcome:
+    """All results by queue model and time, and everything that was wrong, each said once."""
+
+    queues: Sequence[str]
+    by_queue: dict[str, list[WindowResult]] = attrs.field(factory=dict)
+    faults: dict[str, None] = attrs.field(factory=dict)
+
+    def take(self, done: Done) -> None:
+        self.by_queue.setdefault(done.task.queue, []).extend(done.results)
+        self.faults.update(dict.fromkeys(done.faults))
+
+    def results(self) -> dict[str, list[WindowResult]]:
+        """In the order in which the models were named."""
+        return {
+            queue: sorted(self.by_queue[queue], key=lambda one: (one.start_ms, one.slug))
+            for queue in self.queues
+            if self.by_queue.get(queue)
+        }
+
+
+@attrs.define
+class Progress:
+    """A bar where somebody watches, a line for each tenth where not."""
+
+    whole: int
+    out: TextIO
+    done: int = 0
+    _begun: float = attrs.field(factory=wall_seconds)
+    _tenth: int = 0
+
+    def take(self, count: int) -> None:
+        self.done += count
+        spent = max(wall_seconds() - self._begun, 1e-9)
+        told = f"{self.done} of {self.whole} windows, {self.done / spent:.1f} a second"
+        if self.out.isatty():
+            bar = "#" * (BAR * self.done // max(self.whole, 1))
+            end = "\n" if self.done == self.whole else ""
+            self.out.write(f"\r[{bar:{BAR}}] {told}{end}")
+        elif (tenth := 10 * self.done // max(self.whole, 1)) > self._tenth:
+            self._tenth = tenth
+            self.out.write(f"{told}\n")
+        self.out.flush()
+
+
+def main(argv: Sequence[str]) -> int:
+    """The command; its exit code."""
+    parser = _parser()
+    said = parser.parse_args(argv)
+    queues = list(dict.fromkeys(said.queue.split(",")))
+    try:
+        config = load(said.config, os.environ)
+        for queue in queues:
+            queue_model(queue)
+        latencies(said.latency)
+        if said.picture is not None:
+            reliability.check_name(said.picture)
+    except (ValueError, ConfigError) as error:
+        parser.error(str(error))
+    with interruptible(), quiet(), TemporaryDirectory(prefix="polybot-backtest-") as folder:
+        brought = with_tapes(said.paths, Path(folder))
+        sys.stderr.writelines(f"{note}\n" for note in brought.notes)
+        found = find(brought.paths, said.chunk)
+        outcome = Outcome(queues, faults=dict.fromkeys((*brought.faults, *found.faults)))
+        tasks = [
+            Task(chunk, config, queue, said.latency, said.seed)
+            for chunk in found.chunks
+            for queue in queues
+        ]
+        progress = Progress(found.windows * len(queues), sys.stderr)
+        try:
+            for done in played(tasks, said.processes):
+                outcome.take(done)
+                progress.take(len(done.task.chunk.slugs))
+        except KeyboardInterrupt:
+            sys.stderr.write("stopped: nothing is reported of a part\n")
+            return EXIT_PART
+    return _tell(outcome, found, said)
+
+
+def _tell(outcome: Outcome, found: Found, said: argparse.Namespace) -> int:
+    for fault in outcome.faults:
+        sys.stderr.write(f"{fault}\n")
+    results = outcome.results()
+    if not results:
+        sys.stderr.write("nothing could be played\n")
+        return EXIT_NOTHING
+    sys.stdout.write(report(results))
+    if said.json is not None:
+        said.json.write_bytes(orjson.dumps(_plain(outcome, said), option=orjson.OPT_INDENT_2))
+    if said.picture is not None:
+        backtest_curve.draw(said.picture, results, f"{found.windows} windows, {said.latency} ms")
+    return EXIT_PART if outcome.faults else EXIT_WHOLE
+
+
+def _plain(outcome: Outcome, said: argparse.Namespace) -> dict[str, object]:
+    return {
+        "latency": said.latency,
+        "seed": said.seed,
+        "faults": list(outcome.faults),
+        "queues": {
+            queue: [attrs.asdict(one) for one in results]
+            for queue, results in outcome.results().items()
+        },
+    }
+
+
+@contextmanager
+def quiet() -> Iterator[None]:
+    """What readers find wrong is in the report: the log need not say it again."""
+    logger.disable("polybot.exchange.recording_files")
+    try:
+        yield
+    finally:
+        logger.enable("polybot.exchange.recording_files")
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="polybot backtest", allow_abbrev=False,
+        description="What the bot would have earned on recorded markets.",
+    )  # fmt: skip
+    parser.add_argument("paths", nargs="+", type=Path, metavar="PATH", help="recordings or tapes")
+    parser.add_argument("--config", type=Path, default=Path("config.toml"), metavar="FILE")
+    parser.add_argument("--queue", default=QUEUES, metavar="MODEL,…", help=f"({QUEUES})")
+    parser.add_argument(
+        "--latency", default=LATENCY, metavar="MODEL",
+        help=f"25, measured:FILE or lognormal:MEDIAN:SIGMA for each way, or feed=…,order=…,news=… "
+        f"({LATENCY} ms)",
+    )  # fmt: skip
+    parser.add_argument("--seed", type=int, default=1, help="of what is drawn (1)")
+    parser.add_argument(
+        "--chunk", type=_count, default=CHUNK, help=f"windows that share a wallet ({CHUNK})"
+    )
+    parser.add_argument("--processes", type=int, default=PROCESSES, choices=(1, PROCESSES))
+    parser.add_argument("--picture", type=Path, metavar="FILE.png", help="equity and drawdown")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="every window's figures")
+    return parser
+
+
+def _count(text: str) -> int:
+    if not (text.isascii() and text.isdigit()) or not 0 < int(text) <= 10_000:
+        raise argparse.ArgumentTypeError(f"expected 1 to 10000, was {text!r}")
+    return int(text)

@@ -1,0 +1,124 @@
+"""A backtest's time: one heap of what happens when, and how long each way takes.
+
+Rejected: a virtual Trio clock with sleeping tasks. A day of a busy market is ten million moments,
+and a task that wakes costs fifty times what a heap's entry does.
+"""
+
+from __future__ import annotations
+
+import heapq
+import random
+from collections.abc import Callable
+
+import attrs
+
+from polybot.lab.latency_models import Latencies, Latency
+
+Act = Callable[[int], None]  # called with its own time
+
+
+class Timeline:
+    """Acts by time; those of one moment in the order in which they were added."""
+
+    def __init__(self) -> None:
+        self._heap: list[tuple[int, int, Act]] = []
+        self._number = 0
+
+    def at(self, when_ms: int, act: Act) -> None:
+        self._number += 1
+        heapq.heappush(self._heap, (when_ms, self._number, act))
+
+    def next_ms(self) -> int | None:
+        return self._heap[0][0] if self._heap else None
+
+    def step(self) -> None:
+        """The next act; there must be one."""
+        when_ms, _, act = heapq.heappop(self._heap)
+        act(when_ms)
+
+
+@attrs.define
+class Stream:
+    """A way on which nothing overtakes: whoever leaves later arrives no sooner."""
+
+    latency: Latency
+    rng: random.Random
+    _last_ms: int = 0
+
+    def arrival(self, leaves_ms: int) -> int:
+        self._last_ms = max(self._last_ms, leaves_ms + self.latency(self.rng))
+        return self._last_ms
+
+
+@attrs.define
+class Ways:
+    """All ways between the bot and the venue. Prices and books come over streams of their own."""
+
+    books: Stream
+    prices: Stream
+    private: Stream
+    _order: Latency
+    _news: Latency
+    _rng: random.Random
+
+    @classmethod
+    def of(cls, latencies: Latencies, seed: int) -> Ways:
+        def rng(name: str) -> random.Random:
+            return random.Random(f"{seed} latency {name}")
+
+        return cls(
+            Stream(latencies.feed, rng("books")), Stream(latencies.feed, rng("prices")),
+            Stream(latencies.news, rng("private")), latencies.order, latencies.news,
+            rng("requests"),
+        )  # fmt: skip
+
+    def request(self, leaves_ms: int) -> int:
+        """When a request that leaves now is at the venue."""
+        return leaves_ms + self._order(self._rng)
+
+    def answer(self, leaves_ms: int) -> int:
+        """When an answer that leaves now is with us."""
+        return leaves_ms + self._news(self._rng)
+
+
+@attrs.define
+class Outlet:
+    """When the venue's streams speak: at once, or, as the served exchange, every `every_ms` and
+    whenever somebody asks it something.
+    """
+
+    timeline: Timeline
+    every_ms: int = 0
+    origin_ms: int = 0
+    _asked: bool = False
+    _due: bool = False
+    _waiting: list[Act] = attrs.field(factory=list)
+
+    def tell(self, at_ms: int, send: Act) -> None:
+        """`send` with the time at which it leaves."""
+        if not self.every_ms or self._asked:
+            send(at_ms)
+            return
+        self._waiting.append(send)
+        if not self._due:
+            self._due = True
+            turns = -(-(at_ms - self.origin_ms) // self.every_ms)
+            self.timeline.at(self.origin_ms + turns * self.every_ms, self._tick)
+
+    def _tick(self, now_ms: int) -> None:
+        self._due = False
+        self._flush(now_ms)
+
+    def _flush(self, now_ms: int) -> None:
+        waiting, self._waiting = self._waiting, []
+        for send in waiting:
+            send(now_ms)
+
+    def asked(self, now_ms: int, act: Act) -> None:
+        """A request is there: what waited leaves before it, what it causes at once."""
+        self._flush(now_ms)
+        self._asked = True
+        try:
+            act(now_ms)
+        finally:
+            self._asked = False

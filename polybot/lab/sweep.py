@@ -1,0 +1,242 @@
+"""`python -m polybot sweep PATH… --set quote.base_edge=0.002,0.004`: what would earn more.
+
+Every combination of the values named, over every recording and seed, on all processors. What is
+finished is kept (Parquet); a sweep that was stopped goes on where it was. Reported are means with
+intervals by days, what each combination earns more than the first, and what choosing the best is
+worth on windows that were not there to choose by.
+
+The default queue model is the pessimistic one: a choice that needs a kind one is no choice. Ends
+with 1 when a part could not be read or it was stopped, with 2 for bad words.
+"""
+
+from __future__ import annotations
+
+import argparse
+import math
+import os
+import sys
+from collections import defaultdict
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import UTC, datetime
+from functools import partial
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import attrs
+
+from polybot.config import load
+from polybot.config_read import ConfigError
+from polybot.exchange.queue_models import queue_model
+from polybot.lab import reliability, sweep_map
+from polybot.lab.backtest import EXIT_NOTHING, EXIT_PART, EXIT_WHOLE, Progress, Task, perform, quiet
+from polybot.lab.backtest_input import CHUNK, find
+from polybot.lab.backtest_tape import with_tapes
+from polybot.lab.latency_models import latencies
+from polybot.lab.shares import each_of, interruptible
+from polybot.lab.sweep_grid import Axis, Point, grid
+from polybot.lab.sweep_stats import Estimate, Forward, Witness, better_than, mean_of, walk_forward
+from polybot.lab.sweep_store import Piece, Store, check
+
+SPLITS = 3
+SEEDS_MOST = 1_000
+
+
+@attrs.frozen
+class Sweep:
+    """What is asked: each point over all chunks and seeds."""
+
+    points: tuple[Point, ...]
+    pieces: tuple[Piece, ...]
+
+    @property
+    def windows(self) -> int:
+        return sum(len(piece.task.chunk.slugs) for piece in self.pieces)
+
+
+@attrs.define
+class Findings:
+    """What has been found so far, by point."""
+
+    by_point: defaultdict[str, list[Witness]] = attrs.field(
+        factory=lambda: defaultdict(list[Witness])
+    )
+    faults: dict[str, None] = attrs.field(factory=dict)
+
+    def take(self, piece: Piece, found: Sequence[Witness], faults: Sequence[str]) -> None:
+        self.by_point[piece.point] += found
+        self.faults.update(dict.fromkeys(faults))
+
+
+def work(piece: Piece, folder: Path) -> Piece:
+    """Play one piece and keep it; in whichever process."""
+    Store(folder).write(piece, perform(piece.task))
+    return piece
+
+
+def run(asked: Sweep, store: Store, processes: int, progress: Progress) -> tuple[Findings, bool]:
+    """Play what has no result yet. Returns all there is, and whether it is everything: Ctrl-C
+    ends the waiting, and what is finished by then counts.
+    """
+    findings, missing = Findings(), list[Piece]()
+    for piece in asked.pieces:
+        held = store.read(piece)
+        if held is None:
+            missing.append(piece)
+        else:
+            findings.take(piece, *held)
+            progress.take(len(piece.task.chunk.slugs))
+    whole = True
+    try:
+        for piece in _worked(missing, store, processes):
+            held = store.read(piece)
+            assert held is not None, "it has just been written"
+            findings.take(piece, *held)
+            progress.take(len(piece.task.chunk.slugs))
+    except KeyboardInterrupt:
+        whole = False
+    return findings, whole
+
+
+def _worked(missing: Sequence[Piece], store: Store, processes: int) -> Iterator[Piece]:
+    do = partial(work, folder=store.folder)
+    return map(do, missing) if processes == 1 else each_of(do, missing, processes)
+
+
+# --- the report ------------------------------------------------------------------------------
+
+
+def report(points: Sequence[Point], findings: Findings, splits: int) -> Iterator[str]:
+    """Lines: every point, the best first; then what choosing was worth."""
+    held = {point.name: findings.by_point.get(point.name, []) for point in points}
+    known = {name: found for name, found in held.items() if found}
+    if not known:
+        return
+    means = {name: mean_of(found) for name, found in known.items()}
+    base = points[0].name
+    some = next(iter(means.values()))
+    yield f"{len(known)} of {len(points)} combinations, {some.windows} windows on {some.days} days"
+    if some.days == 1:
+        yield "one day only: intervals take windows for witnesses of their own, and are too narrow"
+    yield f"{'dollars a window, 95 %':>28}  {'more than the first':>27}"
+    for name in sorted(known, key=lambda name: -means[name].mean):
+        against = (
+            ""
+            if name == base or base not in known
+            else _text(better_than(known[name], known[base]))
+        )
+        yield f"{_text(means[name]):>28}  {against:>27}  {name}"
+    forward = walk_forward(known, splits)
+    yield from _forward(forward, means) if forward is not None else _too_few(splits)
+
+
+def _text(found: Estimate) -> str:
+    if not math.isfinite(found.low):
+        return f"{found.mean:+.3f} [one window]"
+    return f"{found.mean:+.3f} [{found.low:+.3f}, {found.high:+.3f}]"
+
+
+def _too_few(splits: int) -> Iterator[str]:
+    yield f"too few windows or combinations to walk forward in {splits} splits"
+
+
+def _forward(found: Forward, means: Mapping[str, Estimate]) -> Iterator[str]:
+    yield "walking forward: chosen before a moment, paid after it"
+    for step in found.steps:
+        moment = datetime.fromtimestamp(step.until_ms // 1000, UTC)
+        yield (
+            f"  {moment:%Y-%m-%d %H:%M}  {step.inside:+.3f} before, {step.outside:+.3f} after "
+            f"({step.windows} windows)  {step.chosen}"
+        )
+    best = max(means, key=lambda name: means[name].mean)
+    yield f"out-of-sample penalty {found.penalty:+.3f} dollars a window"
+    yield f"the best, penalty counted: {means[best].mean + min(0.0, found.penalty):+.3f}  {best}"
+
+
+# --- the command -----------------------------------------------------------------------------
+
+
+def main(argv: Sequence[str]) -> int:
+    """The command; its exit code."""
+    parser = _parser()
+    said = parser.parse_args(argv)
+    try:
+        axes = [Axis.read(text) for text in said.set]
+        points = grid(load(said.config, os.environ), axes)
+        queue_model(said.queue)
+        latencies(said.latency)
+        check()
+        if said.picture is not None:
+            reliability.check_name(said.picture)
+    except (ValueError, ConfigError) as error:
+        parser.error(str(error))
+    said.out.mkdir(parents=True, exist_ok=True)
+    with interruptible(), quiet(), TemporaryDirectory(prefix="polybot-sweep-") as folder:
+        brought = with_tapes(said.paths, Path(folder))
+        found = find(brought.paths, said.chunk)
+        pieces = [
+            Piece(point.name, Task(chunk, point.config, said.queue, said.latency, seed))
+            for chunk in found.chunks
+            for seed in said.seeds
+            for point in points
+        ]
+        asked = Sweep(tuple(points), tuple(pieces))
+        progress = Progress(asked.windows, sys.stderr)
+        findings, whole = run(asked, Store(said.out), said.processes, progress)
+    faults = dict.fromkeys((*brought.faults, *found.faults, *findings.faults))
+    sys.stderr.writelines(f"{fault}\n" for fault in faults)
+    return _tell(asked, axes, findings, said, whole=whole and not faults)
+
+
+def _tell(
+    asked: Sweep, axes: Sequence[Axis], findings: Findings, said: argparse.Namespace, *, whole: bool
+) -> int:
+    lines = list(report(asked.points, findings, said.splits))
+    if not lines:
+        sys.stderr.write("nothing could be played\n")
+        return EXIT_NOTHING
+    sys.stdout.write("\n".join(lines) + "\n")
+    means = {name: mean_of(found) for name, found in findings.by_point.items() if found}
+    complete = len(means) == len(asked.points)
+    if said.picture is not None and complete and axes:
+        sweep_map.draw(said.picture, axes, asked.points, means)
+    if not whole:
+        sys.stderr.write("not everything: the same command goes on where this one was\n")
+    return EXIT_WHOLE if whole else EXIT_PART
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="polybot sweep", allow_abbrev=False,
+        description="Which configuration earns more on recorded markets.",
+    )  # fmt: skip
+    parser.add_argument("paths", nargs="+", type=Path, metavar="PATH", help="recordings or tapes")
+    parser.add_argument(
+        "--set", action="append", default=[], metavar="SECTION.KEY=VALUE,…",
+        help="a parameter and its values; may be said again for another",
+    )  # fmt: skip
+    parser.add_argument("--out", type=Path, required=True, metavar="FOLDER", help="for results")
+    parser.add_argument("--config", type=Path, default=Path("config.toml"), metavar="FILE")
+    parser.add_argument("--queue", default="pessimistic", metavar="MODEL", help="(pessimistic)")
+    parser.add_argument("--latency", default="25", metavar="MODEL", help="as in backtest (25 ms)")
+    parser.add_argument("--seeds", type=_seeds, default=(1,), metavar="A-B", help="(1)")
+    parser.add_argument("--splits", type=_count, default=SPLITS, help=f"to walk ({SPLITS})")
+    parser.add_argument("--chunk", type=_count, default=CHUNK, help=f"windows a wallet ({CHUNK})")
+    parser.add_argument("--processes", type=_count, default=os.cpu_count() or 1, help="(all)")
+    parser.add_argument("--picture", type=Path, metavar="FILE.png", help="a heat-map")
+    return parser
+
+
+def _seeds(text: str) -> tuple[int, ...]:
+    first, dash, last = text.partition("-")
+    if not first.isdigit() or (dash and not last.isdigit()):
+        raise argparse.ArgumentTypeError(f"expected a seed or A-B, was {text!r}")
+    found = range(int(first), int(last if dash else first) + 1)
+    if not 0 < len(found) <= SEEDS_MOST:
+        raise argparse.ArgumentTypeError(f"expected 1 to {SEEDS_MOST} seeds, was {text!r}")
+    return tuple(found)
+
+
+def _count(text: str) -> int:
+    if not (text.isascii() and text.isdigit()) or not 0 < int(text) <= 10_000:
+        raise argparse.ArgumentTypeError(f"expected 1 to 10000, was {text!r}")
+    return int(text)

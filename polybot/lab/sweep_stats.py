@@ -1,0 +1,131 @@
+"""What a sweep may claim: confidence by days, and what a choice is worth on windows it did not see.
+
+Windows of one day share its volatility, its news and often one losing streak: they are not as many
+witnesses as they are windows. So the error of a mean is taken from whole days (the usual
+cluster-robust estimate, with Student's t for the few days there are). And whoever picks the best of
+many has picked luck as well: walk-forward splits choose on the past and are paid by what follows.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+
+import attrs
+
+from polybot.lab.maker_match import CONFIDENCE, student
+
+DAY_MS = 86_400_000
+
+
+@attrs.frozen
+class Witness:
+    """One window of one run: its profit in 10⁻⁶ dollars."""
+
+    slug: str
+    start_ms: int
+    seed: int
+    profit: int
+
+    @property
+    def day(self) -> int:
+        return self.start_ms // DAY_MS
+
+
+@attrs.frozen
+class Estimate:
+    """A mean of dollars a window with its 95 % interval, from so many windows on so many days. Of
+    a single day's windows each counts as a witness of its own: the interval is too narrow then.
+    """
+
+    mean: float
+    low: float
+    high: float
+    windows: int
+    days: int
+
+
+def clustered(values: Sequence[tuple[int, float]]) -> Estimate:
+    """The mean of (day, dollars); at least one is needed."""
+    count = len(values)
+    mean = math.fsum(value for _, value in values) / count
+    groups: defaultdict[int, float] = defaultdict(float)
+    for day, value in values:
+        groups[day] += value - mean
+    days = len(groups)
+    if days == 1:  # nothing is known of days: windows stand for themselves
+        groups = defaultdict(float, enumerate(value - mean for _, value in values))
+    size = len(groups)
+    if size < 2:
+        return Estimate(mean, -math.inf, math.inf, count, days)
+    spread = math.fsum(total * total for total in groups.values())
+    error = math.sqrt(spread * size / (size - 1)) / count
+    error *= student(size - 1) if days > 1 else CONFIDENCE
+    return Estimate(mean, mean - error, mean + error, count, days)
+
+
+def mean_of(witnesses: Sequence[Witness]) -> Estimate:
+    return clustered([(one.day, one.profit / 1e6) for one in witnesses])
+
+
+def better_than(mine: Sequence[Witness], base: Sequence[Witness]) -> Estimate:
+    """How much more than another configuration, window by window: what both share falls out."""
+    held = {(one.slug, one.seed): one.profit for one in base}
+    pairs = [
+        (one.day, (one.profit - held[one.slug, one.seed]) / 1e6)
+        for one in mine
+        if (one.slug, one.seed) in held
+    ]
+    return clustered(pairs)
+
+
+# --- walking forward -----------------------------------------------------------------------------
+
+
+@attrs.frozen
+class Step:
+    """One split: what was best until `until_ms`, and what it was worth there and afterwards."""
+
+    until_ms: int
+    chosen: str
+    inside: float
+    outside: float
+    windows: int  # outside
+
+
+@attrs.frozen
+class Forward:
+    """All splits. `penalty` is what a choice is worth less, outside, than where it was made, in
+    dollars a window: 0 or below as a rule.
+    """
+
+    steps: tuple[Step, ...]
+
+    @property
+    def penalty(self) -> float:
+        return math.fsum(one.outside - one.inside for one in self.steps) / len(self.steps)
+
+
+def walk_forward(points: Mapping[str, Sequence[Witness]], splits: int) -> Forward | None:
+    """Cut time into `splits` + 1 equal numbers of windows; choose by the mean on all before each
+    cut, and look at the part after it. None where there are too few windows.
+    """
+    starts = sorted({one.start_ms for found in points.values() for one in found})
+    if len(starts) < 2 * (splits + 1) or len(points) < 2:
+        return None
+    bounds = [starts[len(starts) * n // (splits + 1)] for n in range(1, splits + 1)]
+    steps = []
+    for place, cut_ms in enumerate(bounds):
+        end_ms = bounds[place + 1] if place + 1 < splits else math.inf
+        inside = {name: _mean(found, 0, cut_ms) for name, found in points.items()}
+        chosen = max(inside, key=lambda name: inside[name])
+        count = sum(cut_ms <= one.start_ms < end_ms for one in points[chosen])
+        outside = _mean(points[chosen], cut_ms, end_ms)
+        steps.append(Step(cut_ms, chosen, inside[chosen], outside, count))
+    return Forward(tuple(steps))
+
+
+def _mean(witnesses: Sequence[Witness], from_ms: float, to_ms: float) -> float:
+    profits = [one.profit for one in witnesses if from_ms <= one.start_ms < to_ms]
+    return sum(profits) / len(profits) / 1e6 if profits else -math.inf

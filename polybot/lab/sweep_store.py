@@ -1,0 +1,124 @@
+"""A sweep's results on the disk: a Parquet file for each piece of work, so a stop costs little.
+
+A piece is one chunk of windows under one configuration, queue model, latency and seed. Its file is
+named by a hash of all that it depends on, the configuration's own digest and the recordings' sizes
+included; a sweep that is run again, or a larger one over the same recordings, plays only what has
+no file yet. A file is written under another name until it is complete.
+
+Any reader of Parquet takes the folder as one table.
+"""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import attrs
+import orjson
+
+from polybot.lab.backtest import Done, Task
+from polybot.lab.backtest_sources import Sources
+from polybot.lab.sweep_stats import Witness
+
+SUFFIX = ".parquet"
+PARTS = tuple(field.name for field in attrs.fields(Sources))
+
+
+@attrs.frozen
+class Piece:
+    """A task of a sweep, and which point of the grid it is of."""
+
+    point: str
+    task: Task
+
+    @property
+    def key(self) -> str:
+        task = self.task
+        what = (
+            task.config.digest, task.queue, task.latency, task.seed, task.chunk.slugs,
+            [mark(path) for path in task.chunk.paths],
+        )  # fmt: skip
+        return hashlib.sha256(orjson.dumps(what)).hexdigest()[:32]
+
+
+@functools.lru_cache(maxsize=10_000)
+def mark(path: Path) -> str:
+    """What is in a file, or in the files of a folder, wherever it lies."""
+    files = sorted(path.iterdir()) if path.is_dir() else [path]
+    found = hashlib.sha256()
+    for file in files:
+        if file.is_file():
+            found.update(hashlib.sha256(file.read_bytes()).digest() + file.name.encode())
+    return found.hexdigest()
+
+
+def check() -> None:
+    """Raises ValueError where Parquet cannot be written."""
+    try:
+        import pyarrow.parquet  # noqa: F401, PLC0415
+    except ImportError as error:
+        raise ValueError("a sweep needs pyarrow: pip install 'polybot[lab]'") from error
+
+
+@attrs.frozen
+class Store:
+    """One sweep's folder."""
+
+    folder: Path
+
+    def path(self, piece: Piece) -> Path:
+        return self.folder / f"{piece.key}{SUFFIX}"
+
+    def write(self, piece: Piece, done: Done) -> None:
+        """Keep what a piece came to, what was wrong with its input included."""
+        import pyarrow as pa  # noqa: PLC0415 - heavy, and of the laboratory alone
+        import pyarrow.parquet as pq  # noqa: PLC0415
+
+        path = self.path(piece)
+        part = path.with_name(path.name + ".part")
+        rows = [_row(piece, one) for one in done.results]
+        columns = {name: [row[name] for row in rows] for name in _schema_names()}
+        table = pa.table(columns, schema=_schema(pa))
+        faults = {b"polybot.faults": orjson.dumps(done.faults)}
+        pq.write_table(table.replace_schema_metadata(faults), part)
+        part.rename(path)
+
+    def read(self, piece: Piece) -> tuple[list[Witness], tuple[str, ...]] | None:
+        """What an earlier run has kept of a piece: its windows, and what was wrong; None if there
+        is nothing. A file that cannot be read is as none.
+        """
+        import pyarrow as pa  # noqa: PLC0415
+        import pyarrow.parquet as pq  # noqa: PLC0415
+
+        try:
+            table = pq.read_table(self.path(piece))
+            faults = orjson.loads((table.schema.metadata or {})[b"polybot.faults"])
+            rows = table.select(["slug", "start_ms", "seed", "profit"]).to_pylist()
+        except (OSError, KeyError, pa.ArrowInvalid, orjson.JSONDecodeError):
+            return None
+        return [Witness(**row) for row in rows], tuple(faults)
+
+
+_TEXTS = ("point", "queue", "latency", "slug", "winner", "halted")
+_NUMBERS = ("seed", "start_ms", "profit", *PARTS, "fills", "shares", "orders", "decisions")
+
+
+def _schema_names() -> Sequence[str]:
+    return (*_TEXTS, *_NUMBERS)
+
+
+def _schema(pa: Any) -> Any:
+    texts = [(name, pa.string()) for name in _TEXTS]
+    return pa.schema([*texts, *((name, pa.int64()) for name in _NUMBERS)])
+
+
+def _row(piece: Piece, one: Any) -> dict[str, Any]:
+    task = piece.task
+    held = {
+        "point": piece.point, "queue": task.queue, "latency": task.latency, "seed": task.seed,
+    }  # fmt: skip
+    own = {name: getattr(one, name) for name in _schema_names() if hasattr(one, name)}
+    return own | held | attrs.asdict(one.sources)

@@ -1,0 +1,77 @@
+"""Where a wallet stands, for every order's last check: a reading of books that others keep.
+
+The account of a running bot and the wallet of a backtest are both read by it, so that the limits
+bind in the one as they bind in the other.
+"""
+
+from __future__ import annotations
+
+from polybot.domain.ledger import Ledger, MarketBooks
+from polybot.domain.market import Outcome
+from polybot.risk.checks import Standing
+from polybot.risk.exposure import Exposure, OpenBids, cluster_of, elsewhere
+
+
+class WalletStanding:
+    """The figures and their reading; whoever has them inherits it."""
+
+    ledger: Ledger
+    reserved: dict[str, int]  # dollars open orders may spend, by market
+    bids: dict[str, OpenBids]  # the part of it known by outcome
+    pledges: dict[str, dict[str, int]]  # shares that asks may sell, by who answers, then by token
+    claims: dict[str, int]  # pairs that merges want or are under way
+    day_loss: int  # dollars: what today has cost so far, 0 or more
+
+    def standing(self, condition_id: str) -> Standing:
+        """Where the wallet stands, seen from one market's desk. What is promised and not known by
+        outcome – trades that lag, orders in doubt elsewhere – may be lost whole; what sales bring
+        is no cash before it is confirmed.
+        """
+        books = self.ledger.books
+        others = [
+            (cluster_of(of.market.series), self._exposure(of, market))
+            for market, of in books.items()
+            if market != condition_id and of.up_payout is None
+        ]
+        reserved = sum(usd for market, usd in self.reserved.items() if market != condition_id)
+        loose = reserved - sum(exposure.bids.total for _, exposure in others)
+        here = books.get(condition_id)
+        up, down = (self.sellable(condition_id, outcome) for outcome in Outcome)
+        return Standing(
+            free_cash=self.ledger.cash - self.ledger.promised - reserved,
+            equity=self.ledger.equity,
+            held=self._exposure(here) if here is not None else Exposure(),
+            others=elsewhere(others, cluster_of(here.market.series) if here else "", max(0, loose)),
+            day_loss=self.day_loss,
+            sellable_up=up,
+            sellable_down=down,
+        )
+
+    def pledged(self, token: str, besides: str = "") -> int:
+        """Shares of a token that asks may sell, those of one desk left out where it is named."""
+        others = (shares for who, shares in self.pledges.items() if who != besides)
+        return sum(shares.get(token, 0) for shares in others)
+
+    def sellable(self, condition_id: str, outcome: Outcome) -> int:
+        """Shares that one market's asks may offer, all of them together: confirmed, claimed by no
+        merge, and bound by no order that its desk does not know (S8).
+        """
+        books = self.ledger.books.get(condition_id)
+        if books is None or books.up_payout is not None:
+            return 0
+        claimed = self.claims.get(condition_id, 0)
+        adrift = self.pledged(books.market.token(outcome), besides=condition_id)
+        return max(0, books.shares(outcome, final=True) - claimed - adrift)
+
+    def _exposure(self, books: MarketBooks, market: str = "") -> Exposure:
+        """A market's holdings, with its open orders where it is named."""
+        held, sales, up, down = books.holdings(), books.sales(), Outcome.UP, Outcome.DOWN
+        return Exposure(
+            max(0, books.cost(up)),
+            max(0, books.cost(down)),
+            max(0, held.up),
+            max(0, held.down),
+            self.bids.get(market, OpenBids()),
+            back_up=max(0, sales.cost_up),
+            back_down=max(0, sales.cost_down),
+        )

@@ -1,0 +1,57 @@
+"""Small recordings for tests of the backtest: windows that a thin crowd has traded, made once."""
+
+from __future__ import annotations
+
+import functools
+import tempfile
+from pathlib import Path
+
+from polybot.config import Config, load
+from polybot.exchange.queue_models import queue_model
+from polybot.exchange.recording_beats import SUFFIX
+from polybot.exchange.recording_model import Recording
+from polybot.lab.backtest_input import Chunk
+from polybot.lab.backtest_run import Models
+from polybot.lab.crowd_venue import FIRST_MS, WINDOW_MS
+from polybot.lab.latency_models import latencies
+from polybot.lab.synthetic_day import Task, perform
+
+ROOT = Path(__file__).resolve().parents[2]
+SLUGS = tuple(f"btc-updown-5m-{(FIRST_MS + n * WINDOW_MS) // 1000}" for n in range(2))
+
+
+@functools.cache
+def folder() -> Path:
+    """Two windows in a row, traded at a tenth of the real market's pace."""
+    place = Path(tempfile.mkdtemp(prefix="polybot-backtest-test-"))
+    perform(Task(place, 0, len(SLUGS), 1, 0.1, 20))
+    return place
+
+
+def files() -> list[Path]:
+    return [folder() / f"{slug}{SUFFIX}" for slug in SLUGS]
+
+
+def recording(windows: int = 1) -> Recording:
+    return Chunk(tuple(files()[:windows]), SLUGS[:windows]).read()
+
+
+def models(queue: str = "pessimistic", latency: str = "25", seed: int = 1) -> Models:
+    return Models(queue_model(queue), latencies(latency), seed)
+
+
+@functools.cache
+def _still_folder() -> Path:
+    place = Path(tempfile.mkdtemp(prefix="polybot-backtest-test-"))
+    perform(Task(place, 0, 1, 1, 0.1, 1_000))
+    return place
+
+
+def still_recording() -> Recording:
+    """A window whose book changes once a second: few things happen in the same millisecond."""
+    return Chunk((_still_folder() / f"{SLUGS[0]}{SUFFIX}",), SLUGS[:1]).read()
+
+
+@functools.cache
+def config() -> Config:
+    return load(ROOT / "config.toml", {})

@@ -1,0 +1,177 @@
+"""The backtest command: what is played, what is told, and what bad input comes to."""
+
+from __future__ import annotations
+
+import io
+import shutil
+from pathlib import Path
+
+import orjson
+import pytest
+from backtest_kit import ROOT, SLUGS, config, files, folder
+
+from polybot.lab import backtest
+from polybot.lab.backtest import (
+    EXIT_NOTHING,
+    EXIT_PART,
+    EXIT_WHOLE,
+    Outcome,
+    Progress,
+    Task,
+    perform,
+)
+from polybot.lab.backtest_input import Chunk, find
+from polybot.lab.backtest_report import drawdown, report
+
+WORDS = ["--config", str(ROOT / "config.toml"), "--processes", "1", "--queue", "pessimistic"]
+
+
+def test_windows_become_chunks_in_order_of_time() -> None:
+    """Chunks are cut by windows, not by processors, and keep a window's own file."""
+    found = find([folder()], size=1)
+
+    assert found.chunks == tuple(
+        Chunk((path,), (slug,)) for path, slug in zip(files(), SLUGS, strict=True)
+    )
+    assert find([folder()]).chunks == (Chunk(tuple(files()), SLUGS),)
+    assert found.windows == 2
+    assert not found.faults
+
+
+def test_a_window_that_comes_twice_is_played_once(tmp_path: Path) -> None:
+    """The same window in two places: the first counts, and it is said."""
+    shutil.copy(files()[0], tmp_path)
+    found = find([folder(), tmp_path])
+
+    assert found.windows == 2
+    assert "1 windows come a second time" in found.faults[0]
+
+
+@pytest.mark.parametrize("name", ["gone", "x.beats.zst", "notes.txt"])
+def test_what_cannot_be_read_is_named(tmp_path: Path, name: str) -> None:
+    """Each path that holds nothing to play is a fault with its reason."""
+    path = tmp_path / name
+    if name != "gone":
+        path.write_text("nothing")
+    found = find([path, folder()])
+
+    assert found.windows == 2
+    assert len(found.faults) == 1
+
+
+def test_the_command_tells_everything(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """One window under two models: tables, figures as JSON, a picture; exit code 0."""
+    pytest.importorskip("matplotlib")
+    out, picture = tmp_path / "figures.json", tmp_path / "equity.png"
+    words = [str(files()[0]), *WORDS[:-1], "pessimistic,touch", "--json", str(out),
+             "--picture", str(picture)]  # fmt: skip
+
+    assert backtest.main(words) == EXIT_WHOLE
+    told = capsys.readouterr().out
+    figures = orjson.loads(out.read_bytes())
+
+    assert picture.read_bytes().startswith(b"\x89PNG")
+    for word in (SLUGS[0], "pessimistic", "touch", "settlement", "drawdown", "cents a share"):
+        assert word in told
+    (one,) = figures["queues"]["touch"]
+    assert sum(one["sources"].values()) == one["profit"]
+
+
+def test_a_damaged_part_is_left_out_and_said(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The readable window is reported, the other named: exit code 1, never a silent half."""
+    shutil.copy(files()[0], tmp_path)
+    (tmp_path / files()[1].name).write_bytes(b"not a recording")
+
+    assert backtest.main([str(tmp_path), "--chunk", "1", *WORDS]) == EXIT_PART
+    told = capsys.readouterr()
+
+    assert SLUGS[0] in told.out
+    assert SLUGS[1] not in told.out
+    assert SLUGS[1] in told.err
+
+
+def test_a_cut_file_is_played_as_far_as_it_goes(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Its readable part is a result, with a warning and exit code 1."""
+    raw = files()[0].read_bytes()
+    (tmp_path / files()[0].name).write_bytes(raw[: len(raw) // 2])
+
+    assert backtest.main([str(tmp_path), *WORDS]) == EXIT_PART
+    told = capsys.readouterr()
+
+    assert "only the" in told.err
+    assert SLUGS[0] in told.out
+
+
+def test_nothing_to_play(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """No path can be read: no table, exit code 2."""
+    assert backtest.main([str(tmp_path / "gone"), *WORDS]) == EXIT_NOTHING
+    assert "nothing could be played" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    "words",
+    [["--queue", "hopeful"], ["--latency", "fast"], ["--config", "gone.toml"], ["--chunk", "0"],
+     ["--picture", "x.doc"]],
+)  # fmt: skip
+def test_bad_words(words: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    """Every bad word ends with 2 and one line that says what is right."""
+    with pytest.raises(SystemExit) as ended:
+        backtest.main([str(folder()), *WORDS, *words])
+
+    assert ended.value.code == 2
+    assert capsys.readouterr().err
+
+
+def test_two_processes_come_to_the_same(capsys: pytest.CaptureFixture[str]) -> None:
+    """Chunks played beside each other are the chunks played in turn."""
+    words = [str(folder()), "--chunk", "1", *WORDS]
+    assert backtest.main(words) == EXIT_WHOLE
+    alone = capsys.readouterr().out
+    words[words.index("--processes") + 1] = "2"
+    assert backtest.main(words) == EXIT_WHOLE
+
+    assert capsys.readouterr().out == alone
+
+
+def test_results_are_in_order_whoever_is_first() -> None:
+    """What comes back out of order is told in order of time, models as they were named."""
+    tasks = [Task(chunk, config(), "touch", "25", 1) for chunk in find([folder()], 1).chunks]
+    outcome = Outcome(["touch", "pessimistic"])
+    for task in reversed(tasks):
+        outcome.take(perform(task))
+    results = outcome.results()
+
+    assert [one.slug for one in results["touch"]] == list(SLUGS)
+    assert list(results) == ["touch"]
+    assert "2 windows" in report(results)
+
+
+def test_drawdown() -> None:
+    """From the highest point so far, the beginning included."""
+    assert drawdown([]) == drawdown([5, 6]) == 0
+    assert drawdown([-3, 10, -4, -4, 20]) == 8
+    assert drawdown([-3, -4]) == 7
+
+
+def test_progress_in_lines_and_as_a_bar() -> None:
+    """A line a tenth where nobody watches; a bar that ends in a new line where somebody does."""
+    lines = io.StringIO()
+    progress = Progress(40, lines)
+    for _ in range(40):
+        progress.take(1)
+    assert lines.getvalue().count("\n") == 10
+
+    class Screen(io.StringIO):
+        def isatty(self) -> bool:
+            return True
+
+    screen = Screen()
+    progress = Progress(2, screen)
+    progress.take(1)
+    progress.take(1)
+    assert screen.getvalue().count("\r[") == 2
+    assert screen.getvalue().endswith("\n")

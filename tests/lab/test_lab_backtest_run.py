@@ -1,0 +1,130 @@
+"""The backtest's loop: the bot's core against the engine, on recorded windows, without sockets."""
+
+from __future__ import annotations
+
+import functools
+
+import pytest
+from backtest_kit import SLUGS, config, models, recording
+
+from polybot.domain.market import Outcome
+from polybot.exchange import invariants
+from polybot.exchange.model import Event, Traded
+from polybot.lab.backtest_run import Play, WindowResult
+from polybot.lab.backtest_venue import KEY, told
+
+
+@functools.cache
+def outcome(queue: str = "pessimistic", latency: str = "25") -> tuple[Play, WindowResult]:
+    """One window played."""
+    play = Play(recording(), config(), models(queue, latency))
+    (result,) = play.run()
+    return play, result
+
+
+def test_the_bot_trades_and_what_it_earned_adds_up() -> None:
+    """Fills come, the parts are the profit, and our books are the venue's (strategy.md 17)."""
+    play, result = outcome()
+
+    assert result.slug == SLUGS[0]
+    assert result.fills > 0
+    assert result.orders > result.fills
+    assert result.sources.total == result.profit
+    assert play.wallet.ledger.equity == play.venue.engine.equity("0x" + "b0" * 20)
+
+
+def test_every_step_keeps_the_exchange_whole() -> None:
+    """The exchange's own invariants hold after whatever moved our orders, and at every hundredth
+    event of others.
+    """
+    play = Play(recording(), config(), models("touch"))
+    engine, seen = play.venue.engine, [0, 0]
+
+    def look(event: Event) -> None:
+        seen[0] += 1
+        if seen[0] % 100 == 0 or told(event):
+            seen[1] += bool(told(event))
+            invariants.check(engine)
+
+    engine.listeners.append(look)
+    play.run()
+
+    assert seen[1] > 20
+
+
+def test_the_same_seed_is_the_same_run() -> None:
+    """A run is a function of recording, configuration, models and seed."""
+    first = Play(recording(), config(), models(latency="lognormal:30:0.5"))
+    again = Play(recording(), config(), models(latency="lognormal:30:0.5"))
+
+    assert first.run() == again.run()
+    assert first.fills == again.fills
+
+
+def test_latency_counts() -> None:
+    """A slower bot is another bot: it does not get the same fills."""
+    fast, slow = outcome(latency="0")[0], outcome(latency="400")[0]
+
+    assert fast.fills != slow.fills
+
+
+def test_models_are_ordered_where_nobody_can_know() -> None:
+    """Whoever is filled when anything trades at its price has more than who waits for the whole
+    queue; who is only traded through has least (strategy.md 17).
+    """
+    shares = {name: outcome(name)[1].shares for name in ("trade-through", "pessimistic", "touch")}
+
+    assert shares["trade-through"] <= shares["pessimistic"] <= shares["touch"]
+    assert shares["trade-through"] < shares["touch"]
+
+
+def test_nothing_is_filled_before_the_window_or_after_the_cutoff() -> None:
+    """The bot's own timetable holds: nothing before its start, nothing of ours from the cutoff on
+    but what was on its way.
+    """
+    play, _ = outcome("touch")
+    times = [fill.at_ms for fill in play.fills[SLUGS[0]]]
+    start_ms = int(SLUGS[0].rpartition("-")[2]) * 1000
+
+    assert min(times) >= start_ms
+    assert max(times) <= start_ms + 240_000 + 1_000
+
+
+def test_windows_in_a_row_share_a_wallet() -> None:
+    """Two windows of one chunk, one ledger: both settle, each with its own books."""
+    play = Play(recording(2), config(), models())
+    results = play.run()
+
+    assert [result.slug for result in results] == list(SLUGS)
+    assert play.wallet.ledger.books == {}
+    earned = sum(result.profit for result in results)
+    rebates = sum(result.sources.rebates for result in results)
+    assert play.wallet.ledger.cash - play.wallet.ledger.capital == earned - rebates
+
+
+def test_fills_are_trades_of_the_venue() -> None:
+    """Every fill that is reported was a trade of the engine's, to the share, in its order."""
+    play = Play(recording(), config(), models("touch"))
+    told_by_engine: list[tuple[int, int]] = []
+
+    def look(event: Event) -> None:
+        if isinstance(event, Traded):
+            told_by_engine.extend(
+                (event.at_ms, fill.shares) for fill in event.trade.makers if fill.order.owner == KEY
+            )
+
+    play.venue.engine.listeners.append(look)
+    play.run()
+    made = [(f.at_ms, abs(f.shares)) for f in play.fills[SLUGS[0]] if f.maker]
+
+    assert made == told_by_engine
+    assert {fill.outcome for fill in play.fills[SLUGS[0]]} <= set(Outcome)
+
+
+def test_a_wrong_book_would_be_found() -> None:
+    """The last check can fail: dollars that only one side knows of end the run."""
+    play = Play(recording(), config(), models())
+    play.wallet.ledger.deposit(1, "a test")
+
+    with pytest.raises(AssertionError, match="our books say"):
+        play.run()

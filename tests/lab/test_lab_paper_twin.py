@@ -1,0 +1,44 @@
+"""A backtest and paper on the same recorded window: the same fills, to share and millisecond."""
+
+from __future__ import annotations
+
+import attrs
+import pytest
+from backtest_kit import config, models, still_recording
+
+from polybot.lab.paper_twin import Comparison, Filled, compare, in_backtest, on_paper, table
+
+ONE = Filled(1_000, "Up", "BUY", 4900, 10_000_000, maker=True)
+
+
+@pytest.mark.parametrize("queue", ["pessimistic", "ahead-first"])
+def test_backtest_and_paper_agree_fill_for_fill(queue: str) -> None:
+    """The whole bot over sockets in virtual time, and the core alone: with the same seed, queue
+    model and constant latency every fill is the same, in a book that changes once a second.
+    """
+    assumed = models(queue, "25")
+    backtest = in_backtest(still_recording(), config(), assumed)
+    found = compare(backtest, on_paper(still_recording(), config(), assumed))
+
+    assert found.agree, "\n".join(table(found))
+    assert found.same >= 5
+
+
+def test_another_latency_does_not_agree() -> None:
+    """The comparison can fail: a backtest that takes ten times as long is filled otherwise."""
+    fast = in_backtest(still_recording(), config(), models(latency="25"))
+    slow = in_backtest(still_recording(), config(), models(latency="250"))
+
+    assert not compare(fast, slow).agree
+
+
+def test_fills_are_paired_once() -> None:
+    """Two that are alike on one side and one on the other leave one over; a little later is near,
+    much later is another.
+    """
+    later, much_later = attrs.evolve(ONE, at_ms=1_500), attrs.evolve(ONE, at_ms=5_000)
+
+    assert compare([ONE, ONE], [ONE]) == Comparison(1, 0, (ONE,), ())
+    assert compare([ONE], [later]) == Comparison(0, 1, (), ())
+    assert compare([ONE], [much_later]) == Comparison(0, 0, (ONE,), (much_later,))
+    assert "paper alone: 5000 BUY Up 10 at 0.49" in list(table(compare([ONE], [much_later])))

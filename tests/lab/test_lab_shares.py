@@ -1,0 +1,111 @@
+"""Work in shares: an interrupt ends the waiting, and no worker outlives its parent."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from polybot.lab.shares import interruptible
+
+ROOT = Path(__file__).resolve().parents[2]
+
+# A parent with two workers that say who they are and then work for an hour; it says when both do.
+PARENT = """
+import os, sys, time
+from pathlib import Path
+from polybot.lab.shares import each_of, interruptible
+
+def work(path):
+    Path(path).write_text(str(os.getpid()))
+    while not Path(path + ".go").exists():
+        time.sleep(0.01)
+    return path
+
+if __name__ == "__main__":
+    names = [sys.argv[1] + "/a", sys.argv[1] + "/b", sys.argv[1] + "/c"]
+    with interruptible():
+        try:
+            for done in each_of(work, names):
+                print(done, flush=True)
+        except KeyboardInterrupt:
+            print("interrupted", flush=True)
+            sys.exit(7)
+"""
+
+
+@contextmanager
+def parent(tmp_path: Path) -> Iterator[subprocess.Popen[str]]:
+    """The parent at work, with two workers that wait for a file each."""
+    script = tmp_path / "parent.py"
+    script.write_text(PARENT)
+    words = [sys.executable, str(script), str(tmp_path)]
+    with subprocess.Popen(  # noqa: S603 - our own program
+        words, stdout=subprocess.PIPE, text=True, env=os.environ | {"PYTHONPATH": str(ROOT)}
+    ) as process:
+        try:
+            until(lambda: all((tmp_path / name).exists() for name in "ab") or process.poll())
+            assert process.poll() is None, "the parent has died"
+            yield process
+        finally:
+            process.kill()
+
+
+def until(true: Callable[[], object]) -> None:
+    """Wait for what another process does; the test's own limit bounds it."""
+    while not true():
+        time.sleep(0.01)
+
+
+def alive(pid: int) -> bool:
+    """Not gone, and not a dead one that nobody has buried yet."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except FileNotFoundError:
+        return False
+
+
+def pids(tmp_path: Path) -> list[int]:
+    until(lambda: all((tmp_path / name).read_text() for name in "ab"))
+    return [int((tmp_path / name).read_text()) for name in "ab"]
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="looks at /proc")
+def test_an_interrupt_ends_the_waiting(tmp_path: Path) -> None:
+    """What is under way is finished, what waits is not begun, and no worker is left."""
+    with parent(tmp_path) as process:
+        workers = pids(tmp_path)
+        process.send_signal(signal.SIGINT)
+        for name in "abc":  # one more may have been handed over already
+            (tmp_path / f"{name}.go").touch()
+        out, _ = process.communicate()
+
+    assert process.returncode == 7
+    assert out.splitlines()[-1] == "interrupted"
+    assert not any(map(alive, workers))
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="looks at /proc")
+def test_workers_die_with_their_parent(tmp_path: Path) -> None:
+    """A parent that is killed says nothing; its workers are gone all the same."""
+    with parent(tmp_path) as process:
+        workers = pids(tmp_path)
+        process.kill()
+        process.wait()
+        until(lambda: not any(map(alive, workers)))
+
+
+def test_the_handler_before_is_the_handler_after() -> None:
+    """Ctrl-C raises inside, and is what it was outside."""
+    before = signal.getsignal(signal.SIGINT)
+    with pytest.raises(KeyboardInterrupt), interruptible():
+        signal.raise_signal(signal.SIGINT)
+
+    assert signal.getsignal(signal.SIGINT) is before

@@ -1,0 +1,126 @@
+"""The crowd's windows as recordings: what is on record, and that a stopped run goes on."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from backtest_kit import SLUGS, files
+
+from polybot.exchange import recording_formats
+from polybot.exchange.mirror_messages import Changes, NewTick, Print, Snapshot
+from polybot.exchange.model import BUY, SELL, UP, LevelChanged, Traded
+from polybot.lab import synthetic_day
+from polybot.lab.crowd_venue import FIRST_MS, CrowdVenue
+from polybot.lab.synthetic_day import Task, left, perform
+
+START_MS = FIRST_MS
+
+
+def test_a_window_is_what_the_crowd_did() -> None:
+    """Its beats begin with the book, run in order of time, and tell every print; strike, final and
+    winner are the venue's.
+    """
+    (tape,) = recording_formats.read(files()[0]).tapes
+    beats = list(tape.beats())
+    times = [beat.at_ms for beat in beats]
+    venue = CrowdVenue(1, 0.1)
+    prints: list[int] = []
+
+    def hear(event: object) -> None:
+        if isinstance(event, Traded) and event.trade.market.slug == SLUGS[0]:
+            prints.append(event.trade.shares)
+
+    venue.engine.listeners.append(hear)
+    for market in venue.windows(1):
+        prints.clear()
+        venue.until(market.end_ms - 1)
+        strike, final = venue.value(market.start_ms), venue.value(market.end_ms)
+        told = list(prints)
+
+    assert isinstance(beats[0], Snapshot)
+    assert times == sorted(times)
+    assert START_MS <= times[0] <= times[-1] < START_MS + 300_000
+    assert [beat.shares for beat in beats if isinstance(beat, Print)] == told
+    assert (tape.slug, tape.strike, tape.final) == (SLUGS[0], strike, final)
+    assert (tape.winner == UP) == (final >= strike)
+
+
+def test_the_book_on_record_is_the_crowds() -> None:
+    """Played to its end, what was put together is the book that the crowd left."""
+    (tape,) = recording_formats.read(files()[0]).tapes
+    book: dict[tuple[str, int], int] = {}
+    for beat in tape.beats():
+        if isinstance(beat, Snapshot):
+            book = {(BUY, p): n for p, n in beat.bids.items()} | {
+                (SELL, p): n for p, n in beat.asks.items()
+            }
+        elif isinstance(beat, Changes):
+            book.update({(side, price): total for side, price, total in beat.changes})
+    venue = CrowdVenue(1, 0.1)
+    for market in venue.windows(1):
+        venue.until(market.end_ms - 1)
+        bids, asks = venue.engine.desk.resting.books[market.condition_id].levels(UP)
+        there = {(BUY, p): n for p, n in bids} | {(SELL, p): n for p, n in asks}
+
+    assert {key: total for key, total in book.items() if total} == there
+
+
+def test_changes_are_never_told_before_their_time(tmp_path: Path) -> None:
+    """Put together to half a second: each total is what the crowd last had by its stamp."""
+    perform(Task(tmp_path, 0, 1, 1, 0.05, 500))
+    (tape,) = recording_formats.read(tmp_path).tapes
+    venue, totals = CrowdVenue(1, 0.05), dict[tuple[str, int], list[tuple[int, int]]]()
+
+    def hear(event: object) -> None:
+        if isinstance(event, LevelChanged) and event.market.slug == SLUGS[0]:
+            for _, side, price, total in event.changes:
+                totals.setdefault((side, price), []).append((event.at_ms, total))
+
+    venue.engine.listeners.append(hear)
+    for market in venue.windows(1):
+        totals.clear()
+        venue.until(market.end_ms - 1)
+    for beat in tape.beats():
+        if isinstance(beat, Changes):
+            for side, price, total in beat.changes:
+                last_ms = max(at_ms for at_ms, _ in totals[side, price] if at_ms <= beat.at_ms)
+                assert (last_ms, total) in totals[side, price]
+
+
+def test_a_stopped_run_goes_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Chunks whose windows are there are not made again; a missing one is."""
+    for path in files():
+        (tmp_path / path.name).write_bytes(path.read_bytes())
+    made: list[Task] = []
+    monkeypatch.setattr(synthetic_day, "CHUNK", 1)
+
+    def made_one(task: Task) -> int:
+        made.append(task)
+        return task.count
+
+    monkeypatch.setattr(synthetic_day, "perform", made_one)
+
+    assert synthetic_day.main([str(tmp_path), "--windows", "3", "--processes", "1"]) == 0
+    assert [task.first for task in made] == [2]
+    assert left(made[0])
+    assert "3 of 3 windows" in capsys.readouterr().err
+
+
+def test_the_tick_is_on_record() -> None:
+    """Where the crowd's price runs to an edge the tick turns fine, and back: as it happened."""
+    beats = [b for path in files() for t in recording_formats.read(path).tapes for b in t.beats()]
+
+    assert {beat.tick for beat in beats if isinstance(beat, NewTick)} <= {10, 100}
+
+
+@pytest.mark.parametrize("words", [["--windows", "0"], ["--intensity", "0"], ["--every", "-1"]])
+def test_bad_words(tmp_path: Path, words: list[str]) -> None:
+    """Numbers that mean nothing are refused before anything is made."""
+    with pytest.raises(SystemExit) as ended:
+        synthetic_day.main([str(tmp_path / "day"), *words])
+
+    assert ended.value.code == 2
+    assert not (tmp_path / "day").exists()
