@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import attrs
+import pytest
 from shell_kit import HOUR_MS, Scene, clean, playing, shell_config
 from venue_bent import answer
 
 from polybot.domain.units import SHARE
+from polybot.exchange import rewards as exchange_rewards
 from polybot.exchange.terms import Terms
 from polybot.market_scope import MarketScope
 from polybot.patient_clock import PatientClock
@@ -33,11 +35,12 @@ def large(it: Scene) -> set[str]:
 
 
 async def test_a_pool_is_quoted_for_and_its_orders_are_asked_about(
-    fast_clock: PatientClock,
+    fast_clock: PatientClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Both sides rest with the pool's least size, the venue says that they score, it is told, and
-    the venue's own samples find us.
+    the venue's own samples find us: a dozen a minute, for in a few minutes one a minute might not.
     """
+    monkeypatch.setattr(exchange_rewards, "MINUTE_MS", 5_000)
     async with playing(at_ms=HOUR_MS + 5_000, config=OFTEN, terms=POOL) as it:
         scope = under_way(it)
         pool = scope.market.rewards
