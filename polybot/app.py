@@ -24,6 +24,7 @@ from polybot.discovery import Discovery
 from polybot.domain.accounts import Kind as AccountKind
 from polybot.domain.halts import Halt
 from polybot.domain.ledger import MarketBooks
+from polybot.flight import FlightRecorder
 from polybot.health import leaves
 from polybot.inventory import Inventory
 from polybot.market_scope import Unflattened
@@ -31,7 +32,7 @@ from polybot.market_times import timetable
 from polybot.price_task import PriceTask
 from polybot.restart import Restart, StartFailed, end_of
 from polybot.signal.board import SignalMemory
-from polybot.summary import SignalScore, Summary, total
+from polybot.summary import SignalScore, Summary, text, total
 from polybot.supervisor import Supervisor
 from polybot.user_task import UserTask
 
@@ -68,6 +69,8 @@ class Bot:
         self.ctx.reconciler.merged_again = self.inventory.proof.merged_again
         self.ctx.account.journal.on_failure = self._journal_failed
         self.ctx.health.on_halt.append(self._halted)
+        self.flight = FlightRecorder(self.ctx, lambda: text(self.summary()))
+        self.ctx.health.on_halt.append(self.flight.halted)
         named = self.ctx.config.journal.calibration
         self.calibration = CalibrationLog(self.ctx.records, Path(named)) if named else None
 
@@ -141,6 +144,7 @@ class Bot:
         services.start_soon(self.inventory.run, name="inventory")
         services.start_soon(self.ctx.losses.run, name="losses")
         services.start_soon(self._publish, name="view")
+        services.start_soon(self.flight.run, name="flight recorder")
         if self.calibration is not None:
             services.start_soon(self.calibration.run, name="calibration")
         if self.run_ms is not None:

@@ -335,6 +335,7 @@ async def run_watched(bot: Bot) -> int:
     except* Exception as group:  # noqa: BLE001 - whatever it was, exit code and summary must tell
         logger.opt(exception=group).error("stopped by a fault of our own")
         code = EXIT_OTHER
+        await bot.flight.write(f"stopped by a fault of our own: {bot.exit_reason}")
     if bot.ctx.account.journal.failed is not None:
         code = EXIT_STORAGE
     return code if bot.empty else EXIT_ORDERS_LIVE

@@ -8,7 +8,7 @@ plain call.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 
 import attrs
 import trio
@@ -19,7 +19,7 @@ from polybot.console.snapshot import LostLine, MarketSnapshot, QuoteLine
 from polybot.context import Context
 from polybot.core_tape import Stepped
 from polybot.domain.ledger import Holdings, MarketBooks
-from polybot.domain.market import Market, Outcome, Side
+from polybot.domain.market import DOWN, UP, Market, Outcome, Side
 from polybot.domain.market_states import MarketState
 from polybot.domain.orders import NewOrder, TimeInForce
 from polybot.domain.units import ONE, SHARE
@@ -36,7 +36,8 @@ from polybot.quoting.books import market_now
 from polybot.quoting.completion import Take
 from polybot.quoting.decide import decide
 from polybot.quoting.ladder import grid_floor
-from polybot.quoting.model import BookView, Decision, Quote, QuoteInputs, Stock
+from polybot.quoting.model import BookView, Decision, QuoteInputs, Stock
+from polybot.quoting.orders import OrderMaker
 from polybot.quoting.params import QuoteParams
 from polybot.risk.timetable import Known, MarketMachine
 from polybot.scoring_watch import ScoringWatch
@@ -50,6 +51,7 @@ BOOK_LEVELS = 5
 BLIND_MS = (
     10_000  # a stale oracle withdraws quotes at once; after this long the scope starts afresh
 )
+RESTING = (State.LIVE, State.CANCELLING)
 LOST_SHOWN = 3  # reasons of a side, on the screen
 REWARD_PAUSE_MS = 60_000  # after a refusal: by then holdings and limits have moved
 
@@ -67,6 +69,7 @@ class QuoteTask:
     fair: Fair | NoFair = NoFair(WhyNoFair.SPOT_STALE)
     decision: Decision = Decision((), ())
     _last: Desired | None = None
+    _maker: OrderMaker = attrs.field(factory=OrderMaker)
     _blind_since_ms: int | None = None
     _takes: int = 0
     _take_at_ms: int = 0
@@ -107,8 +110,8 @@ class QuoteTask:
         self.decision = decide(inputs, params, config.completion, config.rewards)
         self.ears.decided(self.decision, now_ms)
         self._sample(inputs)
-        percent, before = config.orders.hysteresis_percent, self._last.orders if self._last else ()
-        desired = wish(self.market, self.decision, params, now_ms, percent, before)
+        percent = config.orders.hysteresis_percent
+        desired = wish(self.market, self.decision, params, now_ms, percent, self._maker)
         desired = self._with_take(desired, now_ms)
         record = self.ctx.records.of(self.market)
         if desired != self._last:
@@ -116,11 +119,11 @@ class QuoteTask:
             record.quotes += bool(desired.orders)
             self.orders.wish(desired)
         if self.feed.book.valid:
-            top = self.feed.book.book(Outcome.UP)
+            top = self.feed.book.book(UP)
             record.book_read = True
             record.book_two_sided |= top.best_bid is not None and top.best_ask is not None
         live = self._live_sides()
-        ms = record.time(now_ms, bids_up=Outcome.UP in live, bids_down=Outcome.DOWN in live)
+        ms = record.time(now_ms, bids_up=UP in live, bids_down=DOWN in live)
         record.why.add(ms, self.decision, live, self.orders.desk.refused)
         if strike := self.ctx.board.strike(self.market):
             record.strike = strike.value
@@ -184,18 +187,18 @@ class QuoteTask:
         views = {outcome: None if late else self._view(outcome) for outcome in Outcome}
         advice = self.ears.look(self.fair, views, own, now_ms)
         return QuoteInputs(
-            market=self.market,
-            now_ms=now_ms,
-            fair=self.fair,
-            up=views[Outcome.UP],
-            down=views[Outcome.DOWN],
-            tick=self.market.tick,
-            held_up=held.up,
-            held_down=held.down,
-            own=own,
-            net_limit=self.ctx.config.risk.max_net_shares * SHARE,
-            state=self.machine.state,
-            table=self.machine.table,
+            self.market,
+            now_ms,
+            self.fair,
+            views[UP],
+            views[DOWN],
+            self.market.tick,
+            held.up,
+            held.down,
+            own,
+            self.ctx.config.risk.max_net_shares * SHARE,
+            self.machine.state,
+            self.machine.table,
             advice=advice,
             book_age_s=max(0, now_ms - max(map(self.feed.book.stamp_ms, Outcome))) / 1000,
             apart_since_ms=self.decision.apart_since_ms,
@@ -249,7 +252,7 @@ class QuoteTask:
         """What rests of ours, as bids: the books show an ask where its bid would be."""
         own: dict[tuple[Outcome, int], int] = {}
         for tracked in self.orders.desk.table.open():
-            if tracked.state is State.LIVE or tracked.state is State.CANCELLING:
+            if tracked.state in RESTING:
                 key = (tracked.order.toward, tracked.order.bid_price)
                 own[key] = own.get(key, 0) + tracked.remaining
         return own
@@ -266,12 +269,7 @@ class QuoteTask:
         strike = self.ctx.board.strike(self.market)
         books = self.ctx.account.ledger.books.get(self.market.condition_id)
         held = self.holdings()
-        up = self.feed.book.book(Outcome.UP)
-        own = sorted(self._own().items(), key=lambda item: -item[0][1])
-        lines = {
-            outcome: tuple(QuoteLine(p, size) for (o, p), size in own if o is outcome)
-            for outcome in Outcome
-        }
+        up = self.feed.book.book(UP)
         return MarketSnapshot(
             slug=self.market.slug,
             state=state or self.machine.at(now_ms).value,
@@ -282,8 +280,8 @@ class QuoteTask:
             fair=self.decision.fair or (fair.q if fair else None),
             bid=up.best_bid,
             ask=up.best_ask,
-            up_quotes=lines[Outcome.UP],
-            down_quotes=lines[Outcome.DOWN],
+            up_quotes=self._lines(UP),
+            down_quotes=self._lines(DOWN),
             up=held.up,
             down=held.down,
             fills=books.fills if books else 0,
@@ -295,6 +293,17 @@ class QuoteTask:
             lost=self._lost(now_ms),
             rewards=self._rewards(),
         )
+
+    def _lines(self, outcome: Outcome) -> tuple[QuoteLine, ...]:
+        """Our orders for one token as they rest: its bids from the best, then its asks."""
+        sizes: dict[tuple[bool, int], int] = {}
+        for tracked in self.orders.desk.table.open():
+            order = tracked.order
+            if tracked.state in RESTING and order.outcome is outcome:
+                key = (order.selling, order.price)
+                sizes[key] = sizes.get(key, 0) + tracked.remaining
+        best_first = sorted(sizes, key=lambda key: (key[0], key[1] if key[0] else -key[1]))
+        return tuple(QuoteLine(price, sizes[asks, price], asks) for asks, price in best_first)
 
     def _rewards(self) -> str:
         terms = self.decision.rewards
@@ -331,48 +340,37 @@ def wish(
     params: QuoteParams,
     now_ms: int,
     hold_percent: int = 0,
-    before: Sequence[NewOrder] = (),
+    maker: OrderMaker | None = None,
 ) -> Desired:
     """A decision as orders: caps are rounded down to the tick, exactly as the ladder did. A bid
-    keeps its place within `hold_percent` of the edge. Orders of the wish `before` that are wanted
-    still are the same objects, so that two wishes are told apart at a glance.
+    keeps its place within `hold_percent` of the edge. One `maker` gives the same orders for the
+    same quotes, so that two wishes are told apart at a glance.
     """
     if decision.fair is None or not (decision.quotes or decision.take):
         cause = decision.reasons[0].why.value if decision.reasons else "no quote"
         return Desired(cause=cause)
-    last_ms = market.end_ms - cutoff_ms(market, params)
+    tif, expires_s = _backstop(market.end_ms - cutoff_ms(market, params), now_ms)
+    maker, tick = maker or OrderMaker(), market.tick
     return Desired(
-        orders=tuple(
-            _order(market, quote, last_ms, now_ms, before[n] if n < len(before) else None)
-            for n, quote in enumerate(decision.quotes)
-        ),
-        cap_up=grid_floor(decision.cap_up or 0, market.tick),
-        cap_down=grid_floor(decision.cap_down or 0, market.tick),
-        pair_cap=params.target_total,
-        hold=grid_floor((decision.edge or 0) * hold_percent / 100, market.tick),
-        fair_up=round(decision.fair * ONE),
+        maker.orders(market, decision.quotes, tif, expires_s),
+        grid_floor(decision.cap_up or 0, tick),
+        grid_floor(decision.cap_down or 0, tick),
+        params.target_total,
+        round(decision.fair * ONE),
+        hold=grid_floor((decision.edge or 0) * hold_percent / 100, tick),
     )
 
 
-def _order(
-    market: Market, quote: Quote, last_ms: int, now_ms: int, was: NewOrder | None
-) -> NewOrder:
-    """A quote as an order; it dies at the cutoff by the venue's own hand while GTD still reaches
-    that far.
+def _backstop(last_ms: int, now_ms: int) -> tuple[TimeInForce, int]:
+    """How an order dies at the cutoff by the venue's own hand, while GTD still reaches that far.
 
     The venue kills a GTD order `GTD_EARLY_S` before its stated expiration and takes none closer
     than `GTD_LEAD_S`: a backstop for the case that we are gone, not a tool for the last minutes.
     """
     expires_s = last_ms // 1000 + GTD_EARLY_S.value
-    reachable = expires_s * 1000 >= now_ms + (GTD_LEAD_S.value + 5) * 1000
-    tif = TimeInForce.GTD if reachable else TimeInForce.GTC
-    outcome, price, size, level, side = quote
-    if was is not None and was.market is market and was.tif is tif:
-        same = (was.outcome, was.price, was.size, was.level, was.side) == quote
-        if same:
-            return was
-    expires_s = expires_s if reachable else 0
-    return NewOrder(market, outcome, side, price, size, tif, expires_s=expires_s, level=level)
+    if expires_s * 1000 >= now_ms + (GTD_LEAD_S.value + 5) * 1000:
+        return TimeInForce.GTD, expires_s
+    return TimeInForce.GTC, 0
 
 
 def taking_order(market: Market, take: Take) -> NewOrder:

@@ -66,6 +66,8 @@ class SignalEars:
         priced = None
         if isinstance(fair, Fair):
             priced = Priced(fair.q, fair.v, fair.spot, fair.sigma)
+        if not self.board.due(now_ms):
+            return self.board.between(priced, now_ms)
         up, down = (_others(outcome, views[outcome], own) for outcome in Outcome)
         best = {
             outcome: max((price for side, price in own if side is outcome), default=0)

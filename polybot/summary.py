@@ -33,15 +33,17 @@ def _money_or_unknown() -> Any:
 class Activity:
     """What was done: in one interval, or in all of them together.
 
-    `quotes` are decisions that wanted at least one order; `orders` were sent; `volume` is dollars
-    traded, `merged` and `redeemed` dollars received; `rebate_estimate` is the maker's share as we
-    reckon it.
+    `quotes` are decisions that wanted at least one order; `orders` were sent; `sales` of the
+    `fills` sold held shares. `volume` is dollars traded, `sold` what of it came in; `merged` and
+    `redeemed` are dollars received, too. `rebate_estimate` is the maker's share as we reckon it.
     """
 
     quotes: int = 0
     orders: int = 0
     fills: int = 0
+    sales: int = 0
     volume: int = _money()
+    sold: int = _money()
     fees: int = _money()
     rebate_estimate: int = _money()
     merged: int = _money()

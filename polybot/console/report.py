@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from polybot.console.snapshot import LostLine
 from polybot.console.view import counts, gain_text, lost_text, money_text
-from polybot.summary import Interval, Summary
+from polybot.summary import Activity, Interval, Summary
 
 REASONS_TOLD = 4  # of a side
 
-_HEAD = f"{'interval':<44}{'result':<8}{'fills':>6}{'volume':>10}{'merged':>10}{'P&L':>10}"
+_HEAD = f"{'interval':<44}{'result':<8}{'fills':>6}{'volume':>10}{'sold':>10}"
+_HEAD += f"{'merged':>10}{'P&L':>10}"
 
 
 def closing_report(summary: Summary) -> str:
@@ -17,7 +18,7 @@ def closing_report(summary: Summary) -> str:
     lines = ["", _HEAD, *(_row(interval) for interval in touched), ""]
     totals = summary.totals
     lines.append(
-        f"ended: {summary.exit_reason}.  {len(touched)} intervals, {totals.fills} fills, "
+        f"ended: {summary.exit_reason}.  {len(touched)} intervals, {_fills(totals)}, "
         f"realised {gain_text(totals.realised_pnl)}, quoted {_share(summary.quoted_share)} of the "
         "time it could"
     )
@@ -42,9 +43,14 @@ def why_not(summary: Summary) -> list[str]:
 def _row(interval: Interval) -> str:
     return (
         f"{interval.slug:<44}{interval.outcome or 'open':<8}{interval.fills:>6}"
-        f"{money_text(interval.volume):>10}{money_text(interval.merged):>10}"
-        f"{gain_text(interval.realised_pnl):>10}"
+        f"{money_text(interval.volume):>10}{money_text(interval.sold):>10}"
+        f"{money_text(interval.merged):>10}{gain_text(interval.realised_pnl):>10}"
     )
+
+
+def _fills(totals: Activity) -> str:
+    sales = f" ({totals.sales} of them sales)" if totals.sales else ""
+    return f"{totals.fills} fills{sales}"
 
 
 def _share(share: float | None) -> str:

@@ -12,10 +12,11 @@ import attrs
 
 @attrs.frozen
 class QuoteLine:
-    """One of our resting orders, or several at the same price."""
+    """One of our resting orders, or several at the same price: bids, or asks on shares we hold."""
 
     price: int
     size: int
+    asks: bool = False
 
 
 @attrs.frozen
@@ -43,7 +44,7 @@ class MarketSnapshot:
     fair: float | None = None  # probability of Up
     bid: int | None = None  # of the Up book, ours included
     ask: int | None = None
-    up_quotes: tuple[QuoteLine, ...] = ()
+    up_quotes: tuple[QuoteLine, ...] = ()  # orders for this token, best bid and best ask first
     down_quotes: tuple[QuoteLine, ...] = ()
     up: int = 0  # shares held, provisional ones included
     down: int = 0

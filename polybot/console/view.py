@@ -196,7 +196,12 @@ def lost_text(line: LostLine) -> str:
 def _quotes(quotes: tuple[QuoteLine, ...]) -> str:
     if not quotes:
         return NOTHING
-    return " ".join(f"{price_text(q.price)}×{shares_text(q.size)}" for q in quotes)
+    return " ".join(_quote(quote) for quote in quotes)
+
+
+def _quote(quote: QuoteLine) -> str:
+    said = f"{price_text(quote.price)}×{shares_text(quote.size)}"
+    return f"ask {said}" if quote.asks else said
 
 
 def _observed(value: float | None) -> str:

@@ -119,6 +119,9 @@ def _post(books: MarketBooks, booked: Booked, trade: TradeSeen, postings: list[P
 def _count(books: MarketBooks, booked: Booked, sign: int) -> None:
     books.fills += sign * booked.fills
     books.volume += sign * booked.volume
+    if booked.sold:
+        books.fills_sold += sign * booked.fills
+        books.volume_sold += sign * booked.volume
 
 
 def _postings(books: MarketBooks, leg: FillLeg) -> list[Posting]:

@@ -32,7 +32,7 @@ from polybot.domain.accounts import (
     opposite,
 )
 from polybot.domain.booking import Booked, book, by_order, corrects, part_of
-from polybot.domain.market import Market, Outcome
+from polybot.domain.market import DOWN, UP, Market, Outcome
 from polybot.domain.orders import TradeSeen, TradeStatus
 from polybot.domain.units import ONE, SHARE, notional
 
@@ -77,7 +77,9 @@ class Sales:
 
 @attrs.define(eq=False)
 class MarketBooks:
-    """One market's part of the ledger. Money 10⁻⁶ dollars, sizes 10⁻⁶ shares."""
+    """One market's part of the ledger. Money 10⁻⁶ dollars, sizes 10⁻⁶ shares. `fills_sold`
+    and `volume_sold` are the part of `fills` and `volume` that sold held shares.
+    """
 
     market: Market
     accounts: Accounts = attrs.field(factory=Accounts)
@@ -85,6 +87,8 @@ class MarketBooks:
     trades: dict[tuple[str, str], Booked] = attrs.field(factory=dict)  # (trade, order)
     fills: int = 0
     volume: int = 0
+    fills_sold: int = 0
+    volume_sold: int = 0
     merged: int = 0
     redeemed: int = 0
     up_payout: int | None = None  # what one Up share pays, 10⁻⁶ dollars; a void pays half
@@ -116,7 +120,7 @@ class MarketBooks:
     def holdings(self) -> Holdings:
         """Computed once after each change: the quote task asks on every decision."""
         if self._holdings is None:
-            up, down = Outcome.UP, Outcome.DOWN
+            up, down = UP, DOWN
             self._holdings = Holdings(
                 self.shares(up), self.shares(down),
                 self.shares(up, final=True), self.shares(down, final=True),
@@ -293,7 +297,7 @@ class Ledger:
         """Turn cash into pairs; each outcome is taken to cost half a dollar."""
         books = self.books[condition_id]
         postings: list[Posting] = [(CASH, -shares)]
-        for outcome, cost in ((Outcome.UP, shares // 2), (Outcome.DOWN, shares - shares // 2)):
+        for outcome, cost in ((UP, shares // 2), (DOWN, shares - shares // 2)):
             postings += _moved(books, outcome, shares, cost)
         books.post(at_ms, evidence, postings)
 

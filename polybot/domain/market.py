@@ -17,14 +17,20 @@ class Outcome(enum.Enum):
     # the enum's own hash is a Python call.
     __hash__ = object.__hash__
 
-    @property
-    def other(self) -> Outcome:
-        return Outcome.DOWN if self is Outcome.UP else Outcome.UP
+    other: Outcome
+
+
+# Under names of their own: to find a member by its class takes twice as long as a multiplication,
+# and a decision would do it thirty times.
+UP, DOWN = Outcome.UP, Outcome.DOWN
+UP.other, DOWN.other = DOWN, UP
 
 
 class Side(enum.Enum):
     BUY = "BUY"
     SELL = "SELL"
+
+    __hash__ = object.__hash__  # as Outcome's
 
 
 @attrs.frozen

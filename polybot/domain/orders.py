@@ -60,11 +60,11 @@ class NewOrder:
 
     @toward.default
     def _leans(self) -> Outcome:
-        return as_bid(self.outcome, self.side, self.price)[0]
+        return self.outcome.other if self.selling else self.outcome
 
     @bid_price.default
     def _stands_at(self) -> int:
-        return as_bid(self.outcome, self.side, self.price)[1]
+        return ONE - self.price if self.selling else self.price
 
     @property
     def token(self) -> str:

@@ -32,6 +32,7 @@ THINNEST = 0.1
 # Before the end: so long somebody sells what is nearly won to have the money now. No book of the
 # sample is one-sided before 120 s, of those beyond 0.95 a quarter at 90 s, nearly all at 20 s.
 CASHED_TILL_S = (18.0, 115.0)
+CASHED_THROUGH = 0.15  # of markets: to the end (a fifth of time beyond 0.95 is two-sided then)
 REDEEM_MS = 5_000  # after the resolution
 START_PRICES = {
     "btc": 90_000.0, "eth": 3_000.0, "sol": 140.0, "xrp": 2.2, "doge": 0.16, "bnb": 890.0,
@@ -52,6 +53,12 @@ def activity(series: Series) -> float:
     """Rates of this series relative to BTC 5m."""
     length = LENGTH_ACTIVITY.get(series.name, min(LENGTH_ACTIVITY.values()))
     return length * (1.0 if series.asset == "btc" else OTHER_ASSETS)
+
+
+def cashed_for(rng: random.Random) -> int:
+    """How long before the close the last sale of what is nearly won is offered, in ms."""
+    till_s, through = rng.uniform(*CASHED_TILL_S), rng.random() < CASHED_THROUGH
+    return 0 if through else round(till_s * 1000)
 
 
 class Crowd:
@@ -115,8 +122,7 @@ class Crowd:
         self._entered.append(market)
 
     def _makers(self, market: Market, odds: MarketOdds, rate: float) -> Iterator[Member]:
-        till_s = self._stream("cash", market).uniform(*CASHED_TILL_S)
-        till_ms = market.end_ms - round(till_s * 1000)
+        till_ms = market.end_ms - cashed_for(self._stream("cash", market))
         for persona in PERSONAS:
             hand, changes = self.makers[persona.name], rate * CHANGES_PER_S * persona.share
             rng = self._stream(persona.name, market)

@@ -13,6 +13,7 @@ from polybot.exchange.crowd_takers import over, pace
 from polybot.exchange.model import BUY, SELL, UP, Market, Order
 from polybot.exchange.money import ONE, UNIT
 
+LEAVES_MS = 30_000  # before the end: one late look then costs more than all rebates
 GLANCE_S = 1.5  # mean time between its looks, whatever the intensity: it is not fast
 SHARES = 50  # at intensity 1: the least size that liquidity rewards count (clob.md 6.3)
 
@@ -31,14 +32,15 @@ class Farmer:
     def act(self, now_ms: int) -> int | None:
         """One look; returns the time of the next, None when this market is over."""
         market = self.market
-        if over(market, now_ms):
+        if over(market, now_ms + LEAVES_MS):
             self.hand.leave(market, now_ms)
             return None
         bid, ask = self.hand.engine.best(market.tokens[UP])
         for side, price in ((BUY, bid), (SELL, ask)):
             self._join(side, price, now_ms)
         pause_s = self._rng.expovariate(pace(market, now_ms) / GLANCE_S)
-        return min(now_ms + 1 + round(pause_s * 1000), max(market.end_ms, now_ms + 1))
+        left_ms = market.end_ms - LEAVES_MS - now_ms
+        return now_ms + max(1, min(1 + round(pause_s * 1000), left_ms))
 
     def _join(self, side: str, price: int | None, now_ms: int) -> None:
         order = self.orders[side]

@@ -12,7 +12,7 @@ import attrs
 
 from polybot.exchange.crowd_hand import LEAST, Hand
 from polybot.exchange.crowd_odds import MarketOdds
-from polybot.exchange.crowd_takers import lognormal, over
+from polybot.exchange.crowd_takers import linger, lognormal, over
 from polybot.exchange.model import BUY, DOWN, UP, Market
 from polybot.exchange.money import ONE
 
@@ -20,6 +20,8 @@ INFORMED_MEDIAN, INFORMED_SIGMA, INFORMED_MOST = 15.0, 0.7, 150.0
 GLANCE_S = 0.25  # mean time between a racer's looks at the book
 SHOTS_PER_S = 0.8  # of each racer at most, at intensity 1
 REST_MS = 400  # after a shot: the taker delay must be over before the book can be judged again
+# One order more, in the same row, for each so much that a quote is wrong by: they want all of it.
+VOLLEY_PER, VOLLEY_MOST, VOLLEY_GAP_MS = 0.01, 20, 8.0
 THRESHOLD = 0.005  # profit after the fee that makes a quote worth lifting
 PARITY_GLANCE_MS = 1000
 PARITY_PROFIT = 0.01  # of a dollar, for a pair that cannot pay less than one
@@ -57,35 +59,43 @@ class Informed:
         """`rate`: shots per second at most, on average."""
         self.hand, self.market, self.odds, self._rng, self._rate = hand, market, odds, rng, rate
         self._racer = racer
+        self._linger_ms, self._left = linger(rng), 0
 
     def act(self, now_ms: int) -> int | None:
         """One look at the book; returns the time of the next, None when this market is over."""
         market, rng = self.market, self._rng
-        if over(market, now_ms):
+        if over(market, now_ms, self._linger_ms):
             return None
         up = self.odds.at(now_ms - rng.randint(*self._racer.lag_ms)).up
-        due = now_ms + 1 + round(rng.expovariate(1 / GLANCE_S) * 1000)
         bid, ask = self.hand.engine.best(market.tokens[UP])
         if ask is not None and self.stale(ask, up):
-            self._lift(UP, ask, up, now_ms)
-        elif bid is not None and self.stale(ONE - bid, 1 - up):
-            self._lift(DOWN, ONE - bid, 1 - up, now_ms)
-        else:
-            return due
-        return now_ms + REST_MS + round(rng.expovariate(self._rate) * 1000)
+            return now_ms + self._lift(UP, ask, up, now_ms)
+        if bid is not None and self.stale(ONE - bid, 1 - up):
+            return now_ms + self._lift(DOWN, ONE - bid, 1 - up, now_ms)
+        self._left = 0
+        return now_ms + 1 + round(rng.expovariate(1 / GLANCE_S) * 1000)
 
     def stale(self, ask: int, fair: float) -> bool:
         """Whether buying at `ask` leaves more than the threshold after the fee."""
-        return fair - ask / ONE - fee(self.market, ask) > THRESHOLD
+        return self._profit(ask, fair) > THRESHOLD
 
-    def _lift(self, outcome: int, ask: int, fair: float, now_ms: int) -> None:
-        """Buy the outcome at every price that is still stale."""
+    def _profit(self, ask: int, fair: float) -> float:
+        return fair - ask / ONE - fee(self.market, ask)
+
+    def _lift(self, outcome: int, ask: int, fair: float, now_ms: int) -> int:
+        """Buy the outcome at every price that is still stale. Returns how long to wait then."""
         limit, tick = ask, self.market.tick
         while limit + tick < ONE and self.stale(limit + tick, fair):
             limit += tick
         shares = max(LEAST, lognormal(self._rng, INFORMED_MEDIAN, INFORMED_SIGMA, INFORMED_MOST))
         token = self.market.tokens[outcome]
         self.hand.take(self.market, token, BUY, limit, shares, now_ms, seen=ask)
+        if self._left == 0:
+            self._left = 1 + min(VOLLEY_MOST, int(self._profit(ask, fair) / VOLLEY_PER))
+        self._left -= 1
+        if self._left > 0:
+            return 1 + round(self._rng.expovariate(1 / VOLLEY_GAP_MS))
+        return REST_MS + round(self._rng.expovariate(self._rate) * 1000)
 
 
 class Parity:

@@ -1,14 +1,16 @@
 """Crowd makers: two-sided ladders around a late view of the true probability.
 
-Each maker reads the truth `lag_ms` late and keeps `edge` away from it: the fast ones make the
-touch, the slow ones stand behind. An act moves the ladder when the view has moved, and otherwise
-resizes one level, mostly at the touch; the more it changed, the longer the maker pauses. Figures
-from calibration.json (full_rate_btc5m, depth_by_ttc): 64 % of changes at the touch, almost all
-resize a level, by a median of 10 shares.
+Each maker reads the truth `lag_ms` late and keeps `edge` away from it; how near to that limit it
+goes is a habit: the two fastest undercut each other, the next one joins them, the slow ones keep
+behind. An act moves the ladder when the view or the others have moved, and otherwise resizes one
+level, mostly at the touch; the more it changed, the longer the maker pauses. Figures from
+calibration.json (full_rate_btc5m, depth_by_ttc): 64 % of changes at the touch, almost all resize a
+level, by a median of 10 shares.
 """
 
 from __future__ import annotations
 
+import enum
 import math
 import random
 
@@ -29,10 +31,11 @@ LINGER_MS = 6_000  # makers stay this long after the close, if the venue lets th
 BUILD_MS = 50  # between the acts that first build a ladder
 OPS_PER_ACT = 12  # placements in one act, so that no act stalls the exchange
 LEAST_STEP = 30  # of price: a fine tick is not worth following move by move
-NERVOUS_MS, NERVES = 10_000, 0.003  # who errs in the last seconds has no time to make it good
-RESTRAINT = 0.07  # of a second's movement: no touch follows every flicker of a fast market
-FAR_SLACK = 3  # steps a ladder may be longer than it should: fewer cancels for nothing
-THIN_S = 60  # before the end: from here on depth is withdrawn, most slack with it
+# Of a second's movement: no touch follows every flicker of a fast market. But half a cent at most:
+# in the last seconds, when all is movement, makers do follow.
+RESTRAINT, RESTRAINT_MOST = 0.07, 0.005
+FAR_SLACK = 4  # steps a ladder may be longer than it should: fewer cancels for nothing
+THIN_S = 60  # before the end: from here on depth is withdrawn, all but one step of slack with it
 _OTHER = {BUY: SELL, SELL: BUY}
 BIAS = 0.003  # each maker's error of judgement, redrawn now and then
 BIAS_REDRAW = 0.01  # chance in each act
@@ -40,16 +43,33 @@ AT_TOUCH = 0.8  # of resizes; the ladders' own moves dilute it (64 % of all chan
 ADDED_MOST = 4  # small orders of one maker beside its first at a level
 
 
+class Habit(enum.Enum):
+    """What a maker makes of the others' quotes; its own limit always comes first.
+
+    UNDERCUTS steps one tick inside the best of the others, and no further: nobody shows more than
+    it takes to be first. JOINS stands beside the best of the others and never in front of it. Both
+    stay where they are when the others leave: it is their own view that makes them leave, too,
+    and a late view is what others live on. KEEPS stays one tick behind, and when it finds itself
+    in front it steps back, for whoever left first may know something.
+    """
+
+    UNDERCUTS = enum.auto()
+    JOINS = enum.auto()
+    KEEPS = enum.auto()
+
+
 @attrs.frozen
 class Persona:
     """A maker's character.
 
-    Its distance from its view is `edge` (probability) plus `caution` times one standard deviation
-    of the fair price's move within its own lag. `patience` is by how many ticks the view may leave
+    Its limit, the best price it would quote, is `edge` (probability) plus `caution` times one
+    standard deviation of the fair price's move within its own lag away from its view; `habit` says
+    which of the prices up to there it takes. `patience` is by how many ticks the view may leave
     a touch before the touch follows; `share` its part of all makers' changes.
     """
 
     name: str
+    habit: Habit
     lag_ms: int
     edge: float
     caution: float
@@ -60,27 +80,28 @@ class Persona:
     deep_size: float  # and behind it
     coarse: bool = False  # steps of one cent whatever the tick
     slope: float = 0.0  # how much more, relative to that, at each further level
+    leaves_ms: int = 0  # before the close; 0 for who stays until nothing trades any more
 
 
 PERSONAS = (
-    Persona("swift", 300, 0.0015, 0.05, 0.6, 0.48, 4, 175, 45),
-    Persona("steady", 500, 0.0040, 0.1, 0.9, 0.32, 5, 175, 55),
-    Persona("calm", 900, 0.0060, 0.3, 1.6, 0.08, 6, 100, 75),
-    Persona("slow", 1400, 0.0120, 0.6, 2.5, 0.02, 7, 80, 80),
-    Persona("late", 2000, 0.0200, 0.8, 3.5, 0.02, 8, 90, 100),
-    Persona("deep", 2000, 0.0700, 0.5, 6.0, 0.08, 92, 250, 250, coarse=True, slope=0.08),
-)
+    Persona("swift", Habit.UNDERCUTS, 300, 0.0027, 0.02, 0.6, 0.26, 3, 100, 20),
+    Persona("keen", Habit.UNDERCUTS, 360, 0.0027, 0.02, 0.6, 0.22, 3, 100, 20),
+    Persona("steady", Habit.JOINS, 500, 0.0040, 0.1, 0.9, 0.32, 5, 175, 40),
+    Persona("calm", Habit.KEEPS, 900, 0.0060, 0.3, 1.6, 0.08, 6, 45, 30, leaves_ms=15_000),
+    Persona("slow", Habit.KEEPS, 1400, 0.0120, 0.6, 2.5, 0.02, 7, 60, 60, leaves_ms=30_000),
+    Persona("late", Habit.KEEPS, 2000, 0.0200, 0.8, 3.5, 0.02, 8, 90, 100, leaves_ms=30_000),
+    Persona(
+        "deep", Habit.KEEPS, 2000, 0.0700, 0.3, 6.0, 0.08, 92, 225, 225,
+        coarse=True, slope=0.095, leaves_ms=10_000,
+    ),
+)  # fmt: skip
 
 
 def levels_left(levels: int, to_end_s: float) -> int:
     """How deep a ladder stands near the end: depth behind the touch vanishes (depth_by_ttc)."""
-    if to_end_s < 10:
-        return min(levels, 2)
-    if to_end_s < 30:
-        return min(levels, 3)
-    if to_end_s < THIN_S:
-        return levels // 2
-    return levels
+    if to_end_s >= THIN_S:
+        return levels
+    return min(levels // 2, 2) if to_end_s < 30 else levels // 2
 
 
 class Desk:
@@ -108,8 +129,8 @@ class Desk:
 
     def act(self, now_ms: int) -> int | None:
         """One act at its due time; returns the next due time, None when this market is over."""
-        market = self.market
-        if over(market, now_ms, LINGER_MS):
+        market, leaves_ms = self.market, self.persona.leaves_ms
+        if over(market, now_ms + leaves_ms, 0 if leaves_ms else LINGER_MS):
             self.hand.leave(market, now_ms)
             self.hand.ended.pop(market.condition_id, None)
             return None
@@ -117,6 +138,7 @@ class Desk:
         if rng.random() < BIAS_REDRAW:
             self._bias = rng.gauss(0, BIAS)
         bid, ask = self._targets(self.odds.at(now_ms - self.persona.lag_ms), now_ms)
+        bid, ask = self._stance(BUY, bid), self._stance(SELL, ask)
         changes = self._requote(bid, ask, now_ms)
         if not self._built:
             self._built = changes < OPS_PER_ACT
@@ -125,14 +147,14 @@ class Desk:
         rate = self._rate * pace(market, now_ms)
         pause_ms = max(1, changes) * rng.expovariate(rate) * 1000
         due = now_ms + 1 + round(min(pause_ms, LONGEST_PAUSE * self.persona.lag_ms))
-        return min(due, market.end_ms) if now_ms < market.end_ms else due
+        left_ms = market.end_ms - leaves_ms - now_ms
+        return min(due, now_ms + left_ms) if left_ms > 0 else due
 
     def _targets(self, view: View, now_ms: int) -> tuple[int, int]:
-        """Own best bid and ask in Up terms, kept while the view stays near both."""
+        """Own limits, bid and ask in Up terms, kept while the view stays near both."""
         tick, persona = self.market.tick, self.persona
         moved = view.speed * math.sqrt(persona.lag_ms / 1000)
-        nerves = NERVES if self.market.end_ms - now_ms < NERVOUS_MS else 0.0
-        edge = (persona.edge + persona.caution * moved + nerves) * ONE
+        edge = (persona.edge + persona.caution * moved) * ONE
         fair = (view.up + self._bias) * ONE
         low, high = fair - edge, fair + edge
         bid, ask = math.floor(low / tick) * tick, math.ceil(high / tick) * tick
@@ -141,17 +163,38 @@ class Desk:
             bid, ask = max(bid, tick), min(ask, ONE - tick)
         if self._touch is not None and self._touch[0] % tick == self._touch[1] % tick == 0:
             was_bid, was_ask = self._touch
-            slack = persona.patience * max(tick, LEAST_STEP) + RESTRAINT * view.speed * ONE
+            restraint = min(RESTRAINT * view.speed, RESTRAINT_MOST)
+            slack = persona.patience * max(tick, LEAST_STEP) + restraint * ONE
             near_bid = was_bid - slack <= low <= was_bid + tick + slack
             if near_bid and was_ask - tick - slack <= high <= was_ask + slack:
                 return self._touch
         self._touch = bid, max(ask, bid + tick)
         return self._touch
 
+    def _stance(self, side: str, limit: int) -> int:
+        """The price of the own best level on one side: what habit makes of the limit."""
+        others = self._others(side)
+        if others is None:
+            return limit
+        inside = self.market.tick if side == BUY else -self.market.tick
+        better, worse = (max, min) if side == BUY else (min, max)
+        if self.persona.habit is Habit.KEEPS:
+            return worse(limit, others - inside)
+        nearest = others + inside if self.persona.habit is Habit.UNDERCUTS else others
+        return worse(limit, better([nearest, *self.ladders[side]]))
+
+    def _others(self, side: str) -> int | None:
+        """The best price at which anybody else rests."""
+        ladder = self.ladders[side]
+        for level in self._book.side(side).best_first():
+            if level.total > sum(order.remaining for order in ladder.get(level.price, ())):
+                return level.price
+        return None
+
     def _requote(self, bid: int, ask: int, now_ms: int) -> int:
         """Bring both ladders to their targets: cancels first, then what is missing. Counts both."""
         depth, left_s = self.persona.levels, (self.market.end_ms - now_ms) / 1000
-        if not self.persona.coarse:
+        if self.persona.habit is not Habit.KEEPS:
             depth = levels_left(depth, left_s)
         wish = bid, ask, depth, self._book.best()
         if wish == self._settled:
@@ -164,7 +207,7 @@ class Desk:
         if best_bid is not None:
             ask = max(ask, best_bid + tick)
         bid, ask = bid // step * step, -(-ask // step) * step
-        reach = (depth + (FAR_SLACK if left_s >= THIN_S else 1)) * step
+        reach = (depth - 1 + (FAR_SLACK if left_s >= THIN_S else 1)) * step
         changes += self._drop(BUY, bid - reach, ONE, now_ms)
         changes += self._drop(SELL, 0, ask + reach, now_ms)
         bids, asks = range(bid, bid - depth * step, -step), range(ask, ask + depth * step, step)

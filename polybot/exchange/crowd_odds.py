@@ -14,15 +14,15 @@ import attrs
 from polybot.exchange.model import Market
 from polybot.exchange.oracle import PriceSource
 
-WINDOW_S = 60  # samples in a settlement average, one a second (strategy.md 1)
+# Samples of Chainlink in a settlement value, one a second: today's average (strategy.md 1), and the
+# single one that counted at either end until August 2026 (the day calibration.json's books are of).
+SAMPLES = {"twap": 60, "point": 1}
 LEAD_S = 1.0  # Binance shows a move this long before Chainlink's stamps do, on average
 SLOT_MS = 100  # beliefs change on this grid
 KEPT_SLOTS = 64
 BASIS_WEIGHT = 0.005  # per slot: the basis is learnt over about 20 s
 FLOOR_S = 0.05  # least remaining variance, in seconds of σ²: keeps the last instant finite
-# Which print will be the last one, nobody knows, nor how far the settling source is from the one
-# that is watched: about a basis point, as much as four seconds move the price.
-CANDLE_FLOOR_S = 4.0
+NOON_MS = 60_000 - 1  # a day settles on the close of the minute that begins at its end
 SURE = 0.0005
 
 
@@ -35,30 +35,30 @@ class View:
 
 
 class Average:
-    """The settlement average ending at `end_ms`, as far as it has been printed."""
+    """The settlement value of so many samples up to `end_ms`, as far as they have been printed."""
 
-    def __init__(self, source: PriceSource, asset: str, end_ms: int) -> None:
-        self._source, self._asset = source, asset
-        self._first_ms = end_ms - (WINDOW_S - 1) * 1000
+    def __init__(self, source: PriceSource, asset: str, end_ms: int, samples: int) -> None:
+        self._source, self._asset, self._samples = source, asset, samples
+        self._first_ms = end_ms - (samples - 1) * 1000
         self._sums = [0.0]
 
     def expected(self, at_ms: int, spot: float) -> float:
         """Its expectation at `at_ms`: samples already printed, and `spot` for each one to come."""
-        known = min(WINDOW_S, max(0, (at_ms - self._first_ms) // 1000 + 1))
+        known = min(self._samples, max(0, (at_ms - self._first_ms) // 1000 + 1))
         while len(self._sums) <= known:
             stamp = self._first_ms + (len(self._sums) - 1) * 1000
             self._sums.append(self._sums[-1] + self._source.chainlink(self._asset, stamp))
-        return (self._sums[known] + (WINDOW_S - known) * spot) / WINDOW_S
+        return (self._sums[known] + (self._samples - known) * spot) / self._samples
 
 
-def twap_variance_s(to_start: float, to_end: float) -> float:
+def twap_variance_s(to_start: float, to_end: float, samples: int = SAMPLES["twap"]) -> float:
     """Variance of ln(final average / strike average) still to come, in units of σ² (seconds).
 
     The integral of the squared weight that a return at each later instant has on the difference of
     the two averages: it ramps up through the strike's window, is 1 between, ramps down through the
     final one. Agrees with strategy.md 2.2 in its three regimes.
     """
-    w = float(WINDOW_S)
+    w = float(samples)
     ramp_up = w / 3 * (1 - (1 - min(max(to_start, 0.0), w) / w) ** 3)
     flat = max(0.0, min(to_end, to_end - max(to_start, 0.0)) - w)
     ramp_down = min(max(to_end, 0.0), w) ** 3 / (3 * w * w)
@@ -84,8 +84,10 @@ class MarketOdds:
         """The source must know the minute before the market's start."""
         self._market, self._source = market, source
         asset = market.series.asset
-        self._strike = Average(source, asset, market.start_ms)
-        self._final = Average(source, asset, market.end_ms)
+        self._samples = SAMPLES.get(market.series.rule, 0)
+        self._strike = Average(source, asset, market.start_ms, self._samples)
+        self._final = Average(source, asset, market.end_ms, self._samples)
+        self._settles_ms = market.end_ms + (NOON_MS if market.series.rule == "noon" else 0)
         self._basis: float | None = None
         self._slots: dict[int, View] = {}
 
@@ -100,29 +102,34 @@ class MarketOdds:
         return view
 
     def _compute(self, at_ms: int) -> View:
+        if at_ms >= self._settles_ms:  # who watches the source itself knows at once
+            return View(1 - SURE if self._gap(self._settles_ms) >= 0 else SURE, 0.0)
         market = self._market
-        to_start, to_end = (market.start_ms - at_ms) / 1000, (market.end_ms - at_ms) / 1000
+        to_start, to_end = (market.start_ms - at_ms) / 1000, (self._settles_ms - at_ms) / 1000
         sigma = self._source.sigma(market.series.asset, at_ms)
-        if market.series.rule != "twap":
-            return self._candle(at_ms, to_start, to_end, sigma)
-        return self._twap(at_ms, to_start - LEAD_S, to_end - LEAD_S, sigma)
-
-    def _candle(self, at_ms: int, to_start: float, to_end: float, sigma: float) -> View:
-        market = self._market
+        if self._samples:
+            return self._average(at_ms, to_start - LEAD_S, to_end - LEAD_S, sigma)
         if to_start > 0:
             return _view(0.0, sigma, to_end - to_start, 0.0)
-        asset = market.series.asset
-        strike = market.strike or self._source.binance(asset, market.start_ms)
-        gap = math.log(self._source.binance(asset, at_ms) / strike)
-        return _view(gap, sigma, to_end + CANDLE_FLOOR_S, 1.0)
+        return _view(self._gap(at_ms), sigma, to_end, 1.0)
 
-    def _twap(self, at_ms: int, to_start: float, to_end: float, sigma: float) -> View:
-        spot = self._spot(at_ms)
-        strike, final = self._strike.expected(at_ms, spot), self._final.expected(at_ms, spot)
-        weight = min(1.0, max(to_end, 0.0) / WINDOW_S)
+    def _average(self, at_ms: int, to_start: float, to_end: float, sigma: float) -> View:
+        weight = min(1.0, max(to_end, 0.0) / self._samples)
         if to_start > 0:
-            weight -= min(1.0, to_start / WINDOW_S)
-        return _view(math.log(final / strike), sigma, twap_variance_s(to_start, to_end), weight)
+            weight -= min(1.0, to_start / self._samples)
+        variance_s = twap_variance_s(to_start, to_end, self._samples)
+        return _view(self._gap(at_ms), sigma, variance_s, weight)
+
+    def _gap(self, at_ms: int) -> float:
+        """The log distance of what the final value is expected to be to the strike."""
+        if self._samples:
+            spot = self._spot(at_ms)
+            final, strike = (one.expected(at_ms, spot) for one in (self._final, self._strike))
+        else:  # Binance's own candles: what settles is what everybody watches
+            market, asset = self._market, self._market.series.asset
+            final = self._source.binance(asset, at_ms)
+            strike = market.strike or self._source.binance(asset, market.start_ms)
+        return math.log(final / strike)
 
     def _spot(self, at_ms: int) -> float:
         """Where Chainlink is heading: Binance now, moved by the slowly learnt basis."""

@@ -30,7 +30,8 @@ class Series:
     name: str  # "5m" | "15m" | "1h" | "4h" | "daily"
     length_s: int  # of an ordinary window: New York's clocks may change in a long one
     # "twap" | "candle" (open and close of the hour) | "noon" (closes of two minutes) | "operator":
-    # decided by whoever runs the exchange
+    # decided by whoever runs the exchange | "point": one print of Chainlink at either end, as until
+    # August 2026; no series has it any more, the lab measures the crowd under it
     rule: str
 
     @property

@@ -13,11 +13,11 @@ on the table, the wish and the clock alone, so live, replay and simulation agree
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Sequence, Set as AbstractSet
 
 import attrs
 
-from polybot.domain.market import Market, Outcome, Side
+from polybot.domain.market import DOWN, UP, Market, Outcome, Side
 from polybot.domain.orders import (
     CancelResult,
     Failure,
@@ -105,6 +105,24 @@ class DeskCounts:
     unknowns: int = 0
 
 
+@attrs.frozen(eq=False)
+class _Compared:
+    """What was found of a wish within these bounds: caps, slack, and so many changes of the table.
+    `asks`: some of ours rest; `certain`: of no order that is open is there anything to find out.
+    """
+
+    orders: tuple[NewOrder, ...]
+    bounds: tuple[int, ...]
+    keep: AbstractSet[str]
+    missing: Sequence[NewOrder]
+    asks: bool
+    certain: bool
+
+
+_NOTHING: tuple[AbstractSet[str], Sequence[NewOrder]] = (frozenset(), ())
+_CERTAIN = (State.LIVE, State.IN_FLIGHT)
+
+
 @attrs.define(eq=False)
 class Desk:
     market: Market
@@ -124,6 +142,7 @@ class Desk:
     _stale: set[str] = attrs.field(factory=set)  # tokens whose balance the venue has wrong
     _post_only_until_ms: int = 0
     _takes_tried: int = 0
+    _compared: _Compared | None = None
 
     def __attrs_post_init__(self) -> None:
         self.doubts = Doubts(self.table, self.params.unknown_grace_s * 1000)
@@ -198,28 +217,52 @@ class Desk:
         """Everything that should leave now, cancels first. New orders
         are in the table on return.
         """
-        self.table.forget(now_ms)
-        keep, missing = set[str](), list[NewOrder]()
-        if not self.closing:
-            slack = max(self.params.hysteresis_ticks * self.market.tick, self.desired.hold)
-            keep, missing = match(self.desired, self.table.open(), slack)
-        naked = self._naked(standing)
-        wanting = {order.toward for order in missing}
-        self.refused = {side: why for side, why in self.refused.items() if side in wanting}
+        table = self.table
+        table.forget(now_ms)
+        compared = self._compare()
+        keep, missing = (compared.keep, compared.missing) if not self.closing else _NOTHING
+        naked = self._naked(standing) if compared.asks else frozenset[str]()
+        if self.refused:
+            wanting = {order.toward for order in missing}
+            self.refused = {side: why for side, why in self.refused.items() if side in wanting}
         routine = self._routine_due(now_ms)
         self._held_back = False
         actions: list[Action] = []
-        actions += self._cancels(keep - naked, naked, now_ms, routine=routine)
-        actions += [Refresh(token) for token in sorted(self._stale)]
-        self._stale.clear()
-        actions += self.doubts.due(now_ms)
+        if naked or len(keep) < len(table.open()):
+            actions += self._cancels(keep - naked, naked, now_ms, routine=routine)
+        if self._stale:
+            actions += [Refresh(token) for token in sorted(self._stale)]
+            self._stale.clear()
+        if table.unproven or not compared.certain:
+            actions += self.doubts.due(now_ms)
         actions += self._takes(now_ms, standing)
         if missing and routine:
             actions += self._posts(missing, now_ms, standing)
         self._held_back |= bool(missing) and not routine
-        if any(isinstance(action, Post) for action in actions):
+        if actions and any(isinstance(action, Post) for action in actions):
             self._routine_at_ms = now_ms
         return actions
+
+    def _compare(self) -> _Compared:
+        """Wish and table side by side. Between two moves of the market neither changes, and what
+        was found then holds.
+        """
+        desired, table = self.desired, self.table
+        slack = max(self.params.hysteresis_ticks * self.market.tick, desired.hold)
+        bounds = (desired.cap_up, desired.cap_down, desired.pair_cap, slack, table.changes)
+        before = self._compared
+        if before is not None and before.orders is desired.orders and before.bounds == bounds:
+            return before
+        keep, missing = match(desired, table.open(), slack)
+        self._compared = found = _Compared(
+            desired.orders,
+            bounds,
+            keep,
+            missing,
+            asks=any(tracked.order.selling for tracked in table.open()),
+            certain=all(tracked.state in _CERTAIN for tracked in table.open()),
+        )
+        return found
 
     def _routine_due(self, now_ms: int) -> bool:
         """Whether moves that can wait may leave: together and not too often, for each request costs
@@ -234,7 +277,7 @@ class Desk:
         """
         naked: set[str] = set()
         asks = [tracked for tracked in self.table.open() if tracked.order.selling]
-        for outcome in Outcome if asks else ():
+        for outcome in Outcome:
             over = self.table.pledged(outcome) - standing.sellable(outcome)
             if over <= 0:
                 continue
@@ -246,7 +289,7 @@ class Desk:
         return naked
 
     def _cancels(
-        self, keep: set[str], naked: set[str], now_ms: int, *, routine: bool
+        self, keep: AbstractSet[str], naked: AbstractSet[str], now_ms: int, *, routine: bool
     ) -> list[Action]:
         """Cancel what is not kept. Urgent ones (a cap broken, shares gone, a side withdrawn) wait
         for nothing: neither for the routine moment nor for the budget, which they leave in debt.
@@ -278,7 +321,7 @@ class Desk:
             return True
         return now_ms - tracked.cancel_sent_ms >= RECANCEL_MS
 
-    def _cause(self, tracked: Tracked, naked: set[str]) -> tuple[str, bool]:
+    def _cause(self, tracked: Tracked, naked: AbstractSet[str]) -> tuple[str, bool]:
         if self.closing:
             return "closing", True
         if tracked.state is State.UNKNOWN:
@@ -292,7 +335,7 @@ class Desk:
         outcome, price = tracked.order.toward, tracked.order.bid_price
         if price > self.desired.cap(outcome):
             return "cap", True
-        if all(order.toward is not outcome for order in self.desired.orders):
+        if outcome not in [order.toward for order in self.desired.orders]:
             return "side withdrawn", True
         others = [(t.order.toward, t.order.bid_price) for t in self.table.open()]
         if not self.desired.pairs_hold(outcome, price, others):
@@ -333,7 +376,7 @@ class Desk:
         """Whether the venue has said of late that it takes resting orders only."""
         return now_ms < self._post_only_until_ms
 
-    def _posts(self, missing: list[NewOrder], now_ms: int, standing: Standing) -> list[Action]:
+    def _posts(self, missing: Sequence[NewOrder], now_ms: int, standing: Standing) -> list[Action]:
         batch: list[SignedOrder] = []
         standing = self._unbooked_off(standing)
         self.refused = {}
@@ -362,8 +405,8 @@ class Desk:
             standing,
             free_cash=standing.free_cash - spent,
             held=attrs.evolve(standing.held, loose=spent + given),
-            sellable_up=standing.sellable_up - sold[Outcome.UP],
-            sellable_down=standing.sellable_down - sold[Outcome.DOWN],
+            sellable_up=standing.sellable_up - sold[UP],
+            sellable_down=standing.sellable_down - sold[DOWN],
         )
 
     def _blocked(self, order: NewOrder, now_ms: int) -> str | None:

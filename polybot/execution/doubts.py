@@ -79,6 +79,8 @@ class Doubts:
         reads: list[LookUp | Survey] = []
         unknown: list[Tracked] = []
         for tracked in list(self.table.open()):
+            if tracked.state is State.LIVE:
+                continue  # as nearly all of them, nearly always
             late = now_ms - tracked.changed_ms >= CANCEL_MOST_MS
             if tracked.state is State.CANCELLING and late:
                 self.table.move(tracked, Event.OVERDUE, now_ms)
@@ -88,7 +90,7 @@ class Doubts:
                 tracked.look_up_pending = True
                 reads.append(LookUp(tracked.id))
                 unknown += [tracked] if tracked.state is State.UNKNOWN else []
-        watched = self._watch_due(now_ms)
+        watched = bool(self.table.unproven) and self._watch_due(now_ms)
         if (unknown or watched) and not self.surveying:
             self.surveying, self._surveyed_ms = True, now_ms
             doubtful = (t for t in self.table.open() if t.state is State.UNKNOWN)

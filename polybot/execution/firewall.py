@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Protocol
 
 import attrs
 
-from polybot.domain.market import Market, Outcome
+from polybot.domain.market import DOWN, UP, Market, Outcome
 from polybot.domain.market_states import Action, MarketState
 from polybot.domain.orders import NewOrder
 from polybot.domain.units import LOT, ONE, bought, on_grid
@@ -84,7 +84,7 @@ def open_bids(resting: Iterable[Tracked], sales: Iterable[tuple[NewOrder, int]] 
         count += 1
     for order, shares in sales:
         sold[order.outcome] += given_away(order.price, shares)
-    up, down = Outcome.UP, Outcome.DOWN
+    up, down = UP, DOWN
     return OpenBids(bids[up], bids[down], count, sold[up], sold[down])
 
 

@@ -70,18 +70,17 @@ class Tracked:
     absences: dict[Source, tuple[int, int]] = attrs.field(factory=dict)
     existed: bool = False
     late: bool = False
+    id: str = attrs.field(init=False)
+    order: NewOrder = attrs.field(init=False)
 
-    @property
-    def id(self) -> str:
-        return self.signed.id
-
-    @property
-    def order(self) -> NewOrder:
-        return self.signed.order
+    def __attrs_post_init__(self) -> None:
+        self.id, self.order = self.signed.id, self.signed.order
 
     @property
     def remaining(self) -> int:
         """Shares that may still match: size less the larger of the two counts of what is gone."""
+        if not (self.matched or self.fills):
+            return self.order.size
         return max(0, self.order.size - max(self.matched, sum(self.fills.values())))
 
     @property
@@ -146,7 +145,8 @@ _UNPROVEN = frozenset({Event.CANCEL_DONE, Event.PROVEN_ABSENT, Event.PROVEN_GONE
 
 @attrs.define(eq=False)
 class OrderTable:
-    """`faults`: what happened outside the life-cycle table; `unproven`: ended orders to keep an eye
+    """`changes` counts all that may change what an order serves: its coming, its state, its fills.
+    `faults`: what happened outside the life-cycle table; `unproven`: ended orders to keep an eye
     on; `doubts_ms`: how long each doubt lasted that has ended. `on_end` and `on_fault` are told.
     """
 
@@ -158,6 +158,7 @@ class OrderTable:
     doubts_ms: list[int] = attrs.field(factory=list)
     on_end: Callable[[Tracked], None] = lambda _: None
     on_fault: Callable[[Tracked, str], None] = lambda _tracked, _what: None
+    changes: int = 0
     _forget_at_ms: int = 0
 
     def __getitem__(self, order_id: str) -> Tracked:
@@ -215,6 +216,7 @@ class OrderTable:
         if signed.id in self._orders:
             raise AssertionError(f"order {signed.id} signed twice")
         self._orders[signed.id] = self._open[signed.id] = Tracked(signed, now_ms, now_ms)
+        self.changes += 1
 
     def move(self, tracked: Tracked, event: Event, now_ms: int) -> None:
         before, after = tracked.state, next_state(tracked.state, event)
@@ -237,6 +239,7 @@ class OrderTable:
             tracked.absences.clear()
         tracked.late |= before not in OPEN and after in OPEN
         tracked.state, tracked.changed_ms = after, now_ms
+        self.changes += 1
         if after in OPEN:
             self._open[tracked.id] = tracked
             self.unproven.pop(tracked.id, None)
@@ -288,6 +291,7 @@ class OrderTable:
             tracked = self._orders.get(order_id)
             if tracked is None:
                 continue
+            self.changes += 1
             before, now = tracked.fills.get(trade.trade_id), (filled, dollars[order_id])
             if before is None:
                 tracked.told += filled
@@ -304,11 +308,11 @@ class OrderTable:
             tracked.existed = True
             self._settle(tracked, now_ms)
 
-    @staticmethod
-    def _count(tracked: Tracked, matched: int, now_ms: int) -> None:
+    def _count(self, tracked: Tracked, matched: int, now_ms: int) -> None:
         """Order messages tell a sum: an old one arriving late says nothing."""
         if matched > tracked.matched:
             tracked.matched, tracked.matched_ms = matched, now_ms
+            self.changes += 1
 
     def _settle(self, tracked: Tracked, now_ms: int) -> None:
         # Not in flight: its reply is still to come, and may say more than that.

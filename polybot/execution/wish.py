@@ -9,10 +9,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-import attrs
-
-from polybot.domain.market import Outcome
+from polybot.domain.market import UP, Outcome
 from polybot.domain.orders import NewOrder
+from polybot.domain.sealed import sealed
 from polybot.execution.lifecycle import State
 from polybot.execution.table import Tracked
 
@@ -21,7 +20,7 @@ Prices = Sequence[tuple[Outcome, int]]  # as bids
 _KEPT = (State.IN_FLIGHT, State.LIVE, State.DELAYED)
 
 
-@attrs.frozen
+@sealed
 class Desired:
     """What should rest now: orders by the outcome they move us toward, best first, and the price
     each outcome may cost at most.
@@ -42,24 +41,22 @@ class Desired:
     hold: int = 0
 
     def cap(self, outcome: Outcome) -> int:
-        return self.cap_up if outcome is Outcome.UP else self.cap_down
+        return self.cap_up if outcome is UP else self.cap_down
 
-    def serves(self, tracked: Tracked, wanted: NewOrder, slack: int, prices: Prices) -> bool:
-        """Whether a resting order does for a wanted one: near enough, within its cap, about its
-        size. `prices` are those that will rest if nothing else changes.
-        """
-        made, price, outcome = tracked.order, tracked.order.bid_price, tracked.order.toward
-        if outcome is not wanted.toward or made.side is not wanted.side:
+    def serves(self, tracked: Tracked, wanted: NewOrder) -> bool:
+        """Whether an order that rests on the wanted side is within its cap and about the size."""
+        made, left, size = tracked.order, tracked.remaining, wanted.size
+        if made.side is not wanted.side or made.bid_price > self.cap(made.toward):
             return False
-        if abs(price - wanted.bid_price) > slack or price > self.cap(outcome):
-            return False
-        if price > wanted.bid_price and not self.pairs_hold(outcome, price, prices):
-            return False
-        return wanted.size <= 2 * tracked.remaining and 4 * tracked.remaining <= 5 * wanted.size
+        return size <= 2 * left and 4 * left <= 5 * size
 
     def pairs_hold(self, outcome: Outcome, price: int, prices: Prices) -> bool:
         """Whether a bid at this price makes no pair with those `prices` that is too dear."""
-        return all(price + other <= self.pair_cap for side, other in prices if side is not outcome)
+        most = self.pair_cap - price
+        for side, other in prices:  # noqa: SIM110 - asked hundreds of times a second
+            if other > most and side is not outcome:
+                return False
+        return True
 
 
 def match(
@@ -71,20 +68,51 @@ def match(
     Exact matches of both outcomes first: what is kept beside its wanted price is held against
     every price that the other outcome then has, or will have (S24).
     """
-    keep: set[str] = set()
-    there = sorted(filter(stands, resting), key=lambda t: -t.order.bid_price)
-    missing = list(desired.orders)
-    prices = [(order.toward, order.bid_price) for order in missing]
-    for reach in (0, slack):
-        for order in list(missing):
-            found = next((t for t in there if desired.serves(t, order, reach, prices)), None)
-            if found is not None:
-                keep.add(found.id)
-                there.remove(found)
-                missing.remove(order)
-                prices.remove((order.toward, order.bid_price))
-                prices.append((order.toward, found.order.bid_price))
+    keep, missing = set[str](), list[NewOrder]()
+    there = [tracked for tracked in resting if tracked.state in _KEPT and not tracked.late]
+    for wanted in desired.orders:
+        price, toward = wanted.bid_price, wanted.toward
+        for tracked in there:
+            made = tracked.order
+            if made.bid_price != price or made.toward is not toward:
+                continue
+            if desired.serves(tracked, wanted):
+                keep.add(tracked.id)
+                there.remove(tracked)
+                break
+        else:
+            missing.append(wanted)
+    if missing and there and slack:
+        missing = _near(desired, there, missing, slack, keep)
     return keep, missing
+
+
+def _near(
+    desired: Desired, there: list[Tracked], missing: list[NewOrder], slack: int, keep: set[str]
+) -> list[NewOrder]:
+    """Add to `keep` what stands near enough to a missing order, the best price first; what is
+    missing still.
+    """
+    there.sort(key=lambda tracked: -tracked.order.bid_price)
+    prices = [(order.toward, order.bid_price) for order in desired.orders]
+    left = []
+    for wanted in missing:
+        price, toward = wanted.bid_price, wanted.toward
+        for tracked in there:
+            made = tracked.order
+            if made.toward is not toward or abs(made.bid_price - price) > slack:
+                continue
+            if made.bid_price > price and not desired.pairs_hold(toward, made.bid_price, prices):
+                continue
+            if desired.serves(tracked, wanted):
+                keep.add(tracked.id)
+                there.remove(tracked)
+                prices.remove((toward, price))
+                prices.append((toward, made.bid_price))
+                break
+        else:
+            left.append(wanted)
+    return left
 
 
 def stands(tracked: Tracked) -> bool:

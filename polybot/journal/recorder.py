@@ -113,6 +113,10 @@ class Recorder:
                 if self._writer is not None:
                     self._writer.close()
 
+    def files(self) -> list[Path]:
+        """This run's files so far, first to last, as far as they are still there."""
+        return sorted(self.folder.glob(f"{self.header.run}-*{SUFFIX}"))
+
     async def flush(self) -> None:
         """Hand everything noted so far to the operating system."""
         rows, self._rows = self._rows, []

@@ -63,7 +63,8 @@ class Stamped:
 class Store:
     """One wallet's journal. Synchronous; used by one thread at a time."""
 
-    def __init__(self, database: sqlite3.Connection, lock: int) -> None:
+    def __init__(self, database: sqlite3.Connection, lock: int, path: Path) -> None:
+        self.path = path
         self._database = database
         self._lock: int | None = lock
 
@@ -92,7 +93,7 @@ class Store:
         except JournalFailed:
             os.close(lock)
             raise
-        return cls(database, lock)
+        return cls(database, lock, path)
 
     def append(self, entries: Sequence[tuple[int, Entry]]) -> None:
         """Write (at_ms, entry) pairs in one transaction; durable when this returns.

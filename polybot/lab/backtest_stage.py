@@ -34,6 +34,7 @@ from polybot.quote_task import BOOK_LEVELS, taking_order, wish
 from polybot.quoting.asks import NEVER, too_late
 from polybot.quoting.decide import decide
 from polybot.quoting.model import BookView, Decision, QuoteInputs, Stock
+from polybot.quoting.orders import OrderMaker
 from polybot.risk.timetable import Known, MarketMachine
 from polybot.signal.regime import DEPTH_WITHIN
 from polybot.signal_ears import SignalEars
@@ -65,6 +66,7 @@ class Stage:
     decisions: int = 0
     _open: bool = False
     _last: Desired | None = None
+    _maker: OrderMaker = attrs.field(factory=OrderMaker)
     _takes: int = 0
     _take_at_ms: int = 0
     _rung: bool = True
@@ -150,10 +152,9 @@ class Stage:
         self.machine.learn(known, now_ms)
         self.decision = decide(self._inputs(now_ms), params, config.completion, config.rewards)
         self.ears.decided(self.decision, now_ms)
-        percent, before = config.orders.hysteresis_percent, self._last.orders if self._last else ()
-        desired = self._with_take(
-            wish(self.market, self.decision, params, now_ms, percent, before), now_ms
-        )
+        percent = config.orders.hysteresis_percent
+        wanted = wish(self.market, self.decision, params, now_ms, percent, self._maker)
+        desired = self._with_take(wanted, now_ms)
         if desired != self._last:
             self._last = self.desk.desired = desired
             self._act(now_ms)

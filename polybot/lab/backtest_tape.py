@@ -62,7 +62,8 @@ def with_tapes(paths: Sequence[Path], folder: Path) -> Brought:
         place = folder / str(number)
         place.mkdir()
         try:
-            bring(tapes(path), place, brought)
+            with tapes(path) as files:
+                bring(files, place, brought)
         except (TapeError, OSError, ValueError) as error:
             brought.faults.append(str(error))
         if any(place.iterdir()):

@@ -22,10 +22,15 @@ from polybot.lab.crowd_figures import Figures, book_figures, price_figures, samp
 from polybot.lab.crowd_meter import Meters
 from polybot.lab.crowd_sample import DRAWS, errors, tallies
 from polybot.lab.crowd_tally import Tally
-from polybot.lab.crowd_targets import BOOKS, PRICES, Target
+from polybot.lab.crowd_targets import BOOKS, PRICES, SURE, Target
 from polybot.lab.crowd_venue import SAMPLE_DAY, CrowdVenue
 
-WIDTHS = (66, 11, 11, 9)
+WIDTHS = (66, 11, 11, 9, 9)
+FOOTER = (
+    "The tolerance is the wider of the two. band: as near as a model should come were both known.",
+    f"chance: {SURE:g} standard errors of the difference between the recorded draw and ours;",
+    "more windows of ours take a third off it at most, the rest is the recorded markets' own.",
+)
 
 
 def main(argv: Sequence[str]) -> int:
@@ -71,12 +76,12 @@ def sample_table(folder: Path, seed: int) -> str:
     markets = tallies(sorted(folder.glob(f"*{SUFFIX}")))
     shown = sample_figures(Tally.together(markets))
     spread = errors(markets, len(markets), random.Random(seed))
-    lines = [_line(("figure", "target", "sample", "error", "its error"))]
+    lines = [_line(("figure", "target", "sample", "error", "its error", ""))]
     for target in BOOKS:
         if target.path in shown:
             figures = (target.value, shown[target.path], target.error)
             cells = (f"{figure:.4g}" for figure in figures)
-            lines.append(_line((target.path, *cells, f"{spread[target.path]:.2g}")))
+            lines.append(_line((target.path, *cells, f"{spread[target.path]:.2g}", "")))
     return "\n".join([*lines, f"{len(markets)} markets, {DRAWS} draws", ""])
 
 
@@ -87,13 +92,18 @@ class Compared:
     figure: str
     target: float
     ours: float
-    tolerance: str
+    band: str
+    chance: str
+    in_band: bool
     ok: bool
 
     @classmethod
     def of(cls, target: Target, ours: float, windows: int) -> Compared:
-        tolerance, met = target.tolerance(windows), target.met(ours, windows)
-        return cls(target.path, target.value, ours, tolerance, met)
+        band, chance = target.tolerances(windows)
+        return cls(
+            target.path, target.value, ours, band, chance, target.in_band(ours),
+            target.met(ours, windows),
+        )  # fmt: skip
 
 
 def as_json(rows: Sequence[Compared]) -> str:
@@ -104,18 +114,18 @@ def as_json(rows: Sequence[Compared]) -> str:
 
 
 def as_table(rows: Sequence[Compared]) -> str:
-    """One line a figure, and how many are within their tolerance."""
-    lines = [_line(("figure", "target", "ours", "tolerance", "ok"))]
+    """One line a figure, how many are within their tolerance, and what that is."""
+    lines = [_line(("figure", "target", "ours", "band", "chance", "ok"))]
     for row in rows:
+        figures = (f"{row.target:.4g}", f"{row.ours:.4g}")
         verdict = "ok" if row.ok else "OUT"
-        cells = (row.figure, f"{row.target:.4g}", f"{row.ours:.4g}", row.tolerance, verdict)
-        lines.append(_line(cells))
-    met = sum(row.ok for row in rows)
-    return "\n".join([*lines, f"{met} of {len(rows)} within tolerance", ""])
+        lines.append(_line((row.figure, *figures, row.band, row.chance, verdict)))
+    met, banded = sum(row.ok for row in rows), sum(row.in_band for row in rows)
+    said = f"{met} of {len(rows)} within tolerance, {banded} within the band alone"
+    return "\n".join([*lines, said, *FOOTER, ""])
 
 
 def _line(cells: Sequence[str]) -> str:
-    name, target, ours, tolerance, verdict = cells
-    figures = (target, ours, tolerance)
+    name, *figures, verdict = cells
     padded = "".join(cell.rjust(width) for cell, width in zip(figures, WIDTHS[1:], strict=True))
     return f"{name.ljust(WIDTHS[0])}{padded}  {verdict}"

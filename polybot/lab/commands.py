@@ -19,6 +19,7 @@ COMMANDS: dict[str, str] = {
     "conformance": "polybot.lab.conformance",
     "crash-sweep": "polybot.lab.crash_sweep",
     "fuzz": "polybot.lab.fuzz",
+    "divergence": "polybot.lab.divergence",
     "exchange-speed": "polybot.lab.exchange_speed",
     "maker-match": "polybot.lab.maker_table",
     "naive-maker": "polybot.lab.naive_maker",

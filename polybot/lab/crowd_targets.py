@@ -8,7 +8,10 @@ So a figure of the books has a tolerance of two parts: a band, as near as a mode
 both known exactly, and the sample's own spread. `error` is the figure's standard deviation between
 draws of 32 of the sample's markets with replacement (`crowd_sample`; `calibrate-crowd --sample`
 makes them anew). Ours come from n windows: the difference of two such draws deviates by √(1 + 32/n)
-times as much, and `SURE` deviations of it are nobody's fault. The wider of the two counts.
+times as much, and `SURE` deviations of it are nobody's fault. The wider of the two counts: a crowd
+that hit the narrower one in 32 windows would have been fitted to 32 markets of one morning. It is a
+weak test of a single figure and no test of a bias below it: the table shows both tolerances and how
+many figures the bands alone would pass, and more windows (n) tighten it down to the sample's own.
 """
 
 from __future__ import annotations
@@ -43,21 +46,33 @@ class Target:
     error: float = 0.0
     over: float = 1.0
 
+    def chance(self, windows: int = SAMPLED) -> float:
+        """How far two draws may be apart, in the band's own terms: a factor, or a distance."""
+        chance = SURE * math.sqrt(1 + SAMPLED / windows) * self.error
+        return math.exp(chance / self.value) if self.band > 1 else chance
+
     def reach(self, windows: int = SAMPLED) -> float:
         """The tolerance: the band, or what chance alone may do if that is more."""
-        chance = SURE * math.sqrt(1 + SAMPLED / windows) * self.error
-        return max(self.band, math.exp(chance / self.value) if self.band > 1 else chance)
+        return max(self.band, self.chance(windows))
 
     def met(self, ours: float, windows: int = SAMPLED) -> bool:
         """NaN, a figure that could not be taken, is not met."""
-        reach = self.reach(windows)
-        if reach > 1:
+        return self._within(self.reach(windows), ours)
+
+    def in_band(self, ours: float) -> bool:
+        """Whether the band alone would pass it."""
+        return self._within(self.band, ours)
+
+    def _within(self, reach: float, ours: float) -> bool:
+        if self.band > 1:
             return self.value / reach <= ours <= self.value * reach
         return abs(ours - self.value) <= reach
 
-    def tolerance(self, windows: int = SAMPLED) -> str:
-        reach = self.reach(windows)
-        return f"×÷ {reach:.3g}" if reach > 1 else f"± {reach:.2g}"
+    def tolerances(self, windows: int = SAMPLED) -> tuple[str, str]:
+        """The band and the chance as texts; no chance where no second market is known."""
+        sign = "×÷" if self.band > 1 else "±"
+        chance = f"{sign} {self.chance(windows):.3g}" if self.error else "-"
+        return f"{sign} {self.band:.3g}", chance
 
 
 Buckets = tuple[float, ...]

@@ -15,6 +15,7 @@ import attrs
 
 from polybot.exchange.calendar import SERIES, market_for
 from polybot.exchange.crowd import START_PRICES, Crowd
+from polybot.exchange.crowd_odds import SAMPLES
 from polybot.exchange.engine import Engine
 from polybot.exchange.model import DOWN, UP, Market, Series
 from polybot.exchange.synthetic import SyntheticSource
@@ -37,7 +38,7 @@ class Rules:
         return attrs.evolve(SERIES["btc-5m"], rule=self.rule)
 
 
-SAMPLE_DAY = Rules("candle", auto_tick=False)  # from the first to the last price of the window
+SAMPLE_DAY = Rules("point", auto_tick=False)  # Chainlink at the first and the last instant
 TODAY = Rules("twap", auto_tick=True)
 
 
@@ -78,9 +79,8 @@ class CrowdVenue:
 
     def value(self, at_ms: int) -> float:
         """What the settlement rule reads at a window's boundary."""
-        if self.rules.rule == "candle":
-            return self.source.binance("btc", at_ms)
-        ticks = [self.source.chainlink("btc", at_ms - 1000 * k) for k in range(60)]
+        samples = range(SAMPLES[self.rules.rule])
+        ticks = [self.source.chainlink("btc", at_ms - 1000 * k) for k in samples]
         return math.fsum(ticks) / len(ticks)
 
     def _market(self, start_ms: int) -> Market:

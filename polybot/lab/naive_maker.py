@@ -12,7 +12,8 @@ from collections.abc import Sequence
 
 from polybot.lab.maker_table import as_table, compare
 
-SHIFT = 25  # windows of one seed: many worlds say more than one long one
+# Many worlds say more than one long one: an interval of few windows still has its eight witnesses.
+SHIFT, WORLDS = 25, 8  # windows of one seed at most; seeds at least, where there are enough windows
 
 
 def main(argv: Sequence[str]) -> int:
@@ -22,14 +23,14 @@ def main(argv: Sequence[str]) -> int:
         description="What a naive and a careful maker earn against the crowd.",
     )  # fmt: skip
     parser.add_argument(
-        "--markets", type=int, default=200, help="windows to trade (200), 25 of each seed"
+        "--markets", type=int, default=200, help="windows to trade (200), 2 to 25 of a seed"
     )
     parser.add_argument("--seed", type=int, default=1, help="the first seed (1)")
     parser.add_argument("--intensity", type=float, default=0.1, help="of the crowd (0.1)")
     said = parser.parse_args(argv)
     if said.markets < 2:
         parser.error("an interval needs two markets at least")
-    shift = min(SHIFT, said.markets)
+    shift = min(SHIFT, max(2, said.markets // WORLDS))
     seeds = range(said.seed, said.seed + -(-said.markets // shift))
     rows = compare(("naive", "careful"), seeds, shift, said.intensity, sys.stderr)
     sys.stdout.write(as_table(rows))

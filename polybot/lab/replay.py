@@ -126,10 +126,10 @@ class Comparison:
 def main(argv: Sequence[str]) -> int:
     said = _parser().parse_args(argv)
     try:
-        files = tapes(said.path)
-        _check_whole_run(files)
-        read, pace = Tapes(files), Pace(said.speed)
-        result = replay(read.events(), pace)
+        with tapes(said.path) as files:
+            _check_whole_run(files)
+            read, pace = Tapes(files), Pace(said.speed)
+            result = replay(read.events(), pace)
     except (TapeError, NotReplayable, OSError, ValueError) as error:
         sys.stderr.write(f"{error}\n")
         return EXIT_UNREADABLE
@@ -146,7 +146,9 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="polybot replay", description="Make a run's decisions again.", allow_abbrev=False
     )
-    parser.add_argument("path", type=Path, help="a tape, or a folder: its newest run")
+    parser.add_argument(
+        "path", type=Path, help="a tape, a folder (its newest run), or a flight record"
+    )
     parser.add_argument(
         "--speed", type=_speed, default=None, metavar="max|N", help="the run's pace, N-fold"
     )

@@ -1,8 +1,8 @@
 """`python -m polybot tape info|cat|export`: look at a tape, or take it elsewhere.
 
-A path is a file, or a folder, whose newest run is meant with all its files. What is readable is
-shown in any case; a tape that was cut or damaged says where, and the command ends with 1. What is
-no tape, or one of a newer version, ends with 2.
+A path is a file, a folder, whose newest run is meant with all its files, or a flight record.
+What is readable is shown in any case; a tape that was cut or damaged says where, and the command
+ends with 1. What is no tape, or one of a newer version, ends with 2.
 """
 
 from __future__ import annotations
@@ -11,8 +11,11 @@ import argparse
 import csv
 import itertools
 import sys
+import tempfile
+import zipfile
 from collections import Counter, deque
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -32,13 +35,13 @@ COLUMNS = ("at_ns", "kind", "stream", "body")
 def main(argv: Sequence[str]) -> int:
     said = _parser().parse_args(argv)
     try:
-        files = tapes(said.path)
-        if said.verb == "info":
-            return info(files)
-        chosen = Chosen.of(said)
-        if said.verb == "cat":
-            return cat(files, chosen, as_json=said.json)
-        return export(files, chosen, said.out)
+        with tapes(said.path) as files:
+            if said.verb == "info":
+                return info(files)
+            chosen = Chosen.of(said)
+            if said.verb == "cat":
+                return cat(files, chosen, as_json=said.json)
+            return export(files, chosen, said.out)
     except BrokenPipeError:  # `| head` has seen enough
         sys.stderr.close()
         return EXIT_WHOLE
@@ -58,7 +61,9 @@ def _parser() -> argparse.ArgumentParser:
         ("export", "its events as Parquet or CSV"),
     ):
         made = verbs.add_parser(verb, help=what, allow_abbrev=False)
-        made.add_argument("path", type=Path, help="a tape, or a folder: its newest run")
+        made.add_argument(
+            "path", type=Path, help="a tape, a folder (its newest run), or a flight record"
+        )
         if verb == "info":
             continue
         made.add_argument("--kind", choices=[kind.name.lower() for kind in Kind])
@@ -71,10 +76,29 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def tapes(path: Path) -> list[Path]:
-    """The files of one run, first to last. Raises ValueError where there are none."""
-    if not path.is_dir():
-        return [path]
+@contextmanager
+def tapes(path: Path) -> Iterator[list[Path]]:
+    """The files of one run, first to last, while the body runs. Raises ValueError where there are
+    none.
+    """
+    if path.suffix != ".zip":
+        yield _newest_run(path) if path.is_dir() else [path]
+        return
+    with tempfile.TemporaryDirectory() as folder:
+        try:
+            with zipfile.ZipFile(path) as flight:
+                names = [name for name in flight.namelist() if name.endswith(SUFFIX)]
+                # By their own names: an archive from elsewhere decides nothing about where.
+                for name in names:
+                    (Path(folder) / Path(name).name).write_bytes(flight.read(name))
+        except zipfile.BadZipFile as error:
+            raise ValueError(f"{path}: not a flight record: {error}") from error
+        if not names:
+            raise ValueError(f"{path}: no tape in this flight record")
+        yield _newest_run(Path(folder))
+
+
+def _newest_run(path: Path) -> list[Path]:
     runs: dict[str, list[Path]] = {}
     for file in sorted(path.glob(f"*{SUFFIX}")):
         runs.setdefault(file.stem.rpartition("-")[0], []).append(file)

@@ -13,6 +13,7 @@ from polybot.domain.units import SHARE, USD, amount_text, price_text
 from polybot.journal.store import holder
 from polybot.operator.findings import Check, Finding, failed, ok, warning
 from polybot.operator.patient import Patient
+from polybot.quoting.asks import NEVER
 from polybot.venue import permissions
 from polybot.venue.clob import StaleHeartbeat
 from polybot.venue.permissions import Approval
@@ -122,7 +123,9 @@ async def sizes(patient: Patient) -> Finding:
 
 
 async def allowances(patient: Patient) -> Finding:
-    """The exchange of every traded market may take our pUSD, and shares to sell (clob.md 5.1)."""
+    """The exchange of every traded market may take our pUSD (clob.md 5.1), and shares where they
+    are to be sold: each ask would be refused, and stand in the place of a bid.
+    """
     cash = await patient.client.balance(None)
     dollars = await permissions.allowances(patient.client, None)
     for answer in (cash, dollars):
@@ -142,7 +145,10 @@ async def allowances(patient: Patient) -> Finding:
         if isinstance(shares, Failure):
             return failed(shares.what, UNREAD)
         if not shares.get(spender.lower()):
-            return warning(f"{market.series}: {spender} may not take shares: no sales", remedy)
+            found = f"{market.series}: {spender} may not take shares: no sales"
+            if patient.config.quote.sell_held == NEVER:
+                return warning(found, remedy)
+            return failed(found, f'{remedy}; or set quote.sell_held = "{NEVER}"')
     return ok("the exchanges of the traded series may take pUSD and shares")
 
 

@@ -12,6 +12,7 @@ import math
 import attrs
 
 from polybot.domain.prices import Feed
+from polybot.domain.sealed import sealed
 from polybot.pricing.fair import GOOD, Caution, NoFair, Quality, WhyNoFair
 from polybot.pricing.lag import Lag
 from polybot.pricing.params import PricingParams
@@ -22,12 +23,10 @@ from polybot.pricing.volatility import Volatility
 LOOKBACK_S = 60  # the only average the venue publishes (feeds.md 5.2)
 
 
-@attrs.define
+@sealed
 class Spot:
     """The best estimate of a spot price: the stream behind it, the age of its stamp, how good it
     is, and by how many seconds the official average trails that stream.
-
-    Not frozen: one is made for every probability, and lives no longer.
     """
 
     value: float

@@ -7,14 +7,15 @@ we are probably the one who is wrong: then only the side that both find cheap is
 from __future__ import annotations
 
 import math
-from typing import NamedTuple
 
 import attrs
 
-from polybot.domain.market import Outcome
+from polybot.domain.market import DOWN, UP, Outcome
+from polybot.domain.sealed import sealed
 from polybot.pricing.fair import Fair
 
 EDGE = 1e-4  # a market's probability this near to certainty has no usable log-odds
+MOST = 1 - EDGE
 
 
 @attrs.frozen
@@ -41,7 +42,8 @@ def sigmoid(x: float) -> float:
     return 1 / (1 + math.exp(-x)) if x >= 0 else 1 - 1 / (1 + math.exp(x))
 
 
-class MarketView(NamedTuple):
+@sealed
+class MarketView:
     """What others think Up is worth, as probabilities.
 
     `q` is the micro-price, `half_spread` half the distance of its two sides, `depth` the smaller
@@ -59,14 +61,16 @@ def micro_price(bid: float, bid_size: float, ask: float, ask_size: float, most: 
 
     Each side's weight is capped at `most`: one large order must not tell the price alone.
     """
-    bid_weight, ask_weight = min(bid_size, most), min(ask_size, most)
+    bid_weight = bid_size if bid_size < most else most
+    ask_weight = ask_size if ask_size < most else most
     total = bid_weight + ask_weight
     if total <= 0:
         return (bid + ask) / 2
     return (bid * ask_weight + ask * bid_weight) / total
 
 
-class Blend(NamedTuple):
+@sealed
+class Blend:
     """Fair after looking at the market. `gap` is model minus market, `error` the model's standard
     error, both in log-odds.
 
@@ -84,29 +88,36 @@ class Blend(NamedTuple):
 
 def model_error(fair: Fair, vol_error: float) -> float:
     """Standard error of the model in log-odds: volatility, level and staleness (strategy.md 4)."""
-    q, v, quality = fair.q, fair.v, fair.quality
+    q, v, age_s, quality = fair.q, fair.v, fair.age_s, fair.quality
     volatility = fair.phi_d * fair.d * vol_error
     level = v / fair.sigma
     basis, apart = level * quality.basis_error, level * quality.apart
-    stale = v * v * fair.age_s if fair.age_s > 0 else 0.0
+    stale = v * v * age_s if age_s > 0 else 0.0
     summed = volatility * volatility + basis * basis + apart * apart + stale
     return math.sqrt(summed) / (q * (1 - q))
 
 
 def market_error(view: MarketView, fair: Fair, params: BlendParams) -> float:
     """Standard error of the market in log-odds: grows with spread and age, falls with depth."""
-    q = min(max(view.q, EDGE), 1 - EDGE)
-    depth, thin = view.depth, 1.0
+    q, depth, age_s, thin = _within(view.q), view.depth, view.age_s, 1.0
     if depth < params.depth_shares:
         thin = math.sqrt(params.depth_shares / max(depth, 1.0))
-    stale = fair.v * math.sqrt(view.age_s) if view.age_s > 0 else 0.0
-    return params.market_error * thin + math.hypot(view.half_spread * thin, stale) / (q * (1 - q))
+    stale = fair.v * math.sqrt(age_s) if age_s > 0 else 0.0
+    spread = math.hypot(view.half_spread * thin, stale)
+    return params.market_error * thin + spread / (q * (1 - q))
+
+
+def _within(q: float) -> float:
+    if EDGE <= q <= MOST:
+        return q
+    return EDGE if q < EDGE else MOST
 
 
 def model_weight(model_error: float, market_error: float, most: float) -> float:
     """Weight of the model by inverse variance, at most `most` (strategy.md 4)."""
     market, model = market_error * market_error, model_error * model_error
-    return min(most, market / (model + market))
+    weight = market / (model + market)
+    return weight if weight < most else most
 
 
 def blend(
@@ -117,14 +128,15 @@ def blend(
     apart_since_ms: int | None = None,
 ) -> Blend:
     """Mix model and market in log-odds; a disputed model counts half."""
-    market = logit(min(max(view.q, EDGE), 1 - EDGE))
-    gap = logit(fair.q) - market
+    seen, q = _within(view.q), fair.q
+    market = math.log(seen / (1 - seen))
+    gap = math.log(q / (1 - q)) - market
     error = model_error(fair, params.vol_error)
     weight = model_weight(error, market_error(view, fair, params), params.model_weight_max)
     since_ms = disputed = None
     if abs(gap) > params.disagree_log_odds:
         since_ms = now_ms if apart_since_ms is None else min(apart_since_ms, now_ms)
         if now_ms - since_ms >= params.disagree_s * 1000:
-            disputed = Outcome.UP if gap > 0 else Outcome.DOWN
+            disputed = UP if gap > 0 else DOWN
             weight /= 2
     return Blend(sigmoid(market + weight * gap), weight, gap, since_ms, disputed, error)

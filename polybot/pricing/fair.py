@@ -15,6 +15,7 @@ import math
 
 import attrs
 
+from polybot.domain.sealed import sealed
 from polybot.pricing.tails import D_MAX, Tails
 
 Q_MIN_FAR = 0.005  # more than NEAR_S before the fixing
@@ -81,7 +82,7 @@ Origin = tuple[float, Quality, bool]
 FRESH: Origin = (0.0, GOOD, False)
 
 
-@attrs.frozen
+@sealed
 class Fair:
     """Probability of Up and how fast and how far it may be wrong; Down is one minus it.
 

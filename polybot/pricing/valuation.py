@@ -16,6 +16,8 @@ from polybot.pricing.strikes import Strike, Trust
 from polybot.pricing.tails import Tails
 from polybot.pricing.track import Track, whole_second
 
+PROVISIONAL = Trust.PROVISIONAL
+
 
 def value(
     market: Market,
@@ -31,8 +33,9 @@ def value(
     if left_ms <= 0:
         return NoFair(WhyNoFair.ENDED, (("past_s", f"{-left_ms / 1000:g}"),))
     twap = isinstance(rule, TwapPair)
-    if isinstance(rule, TwapPair) and rule.lookback_s != LOOKBACK_S and rule.lookback_s:
-        return NoFair(WhyNoFair.RULE_UNKNOWN, (("lookback_s", str(rule.lookback_s)),))
+    lookback_s = rule.lookback_s if isinstance(rule, TwapPair) else 0
+    if lookback_s and lookback_s != LOOKBACK_S:
+        return NoFair(WhyNoFair.RULE_UNKNOWN, (("lookback_s", str(lookback_s)),))
     spot = asset.oracle_spot(now_ms) if twap else asset.exchange_spot(now_ms)
     if isinstance(spot, NoFair):
         return spot
@@ -45,7 +48,7 @@ def value(
         if ill is not None:
             return ill
     left_s, until_s = left_ms / 1000 + spot.age_s, until_ms / 1000 + spot.age_s
-    if not isinstance(rule, TwapPair) or rule.lookback_s == 0:
+    if not lookback_s:
         if until_ms > 0 or strike is None:
             return _even(market, spot, sigma, tails, until_s)
         return _digital(rule, spot, sigma, strike, tails, left_s)
@@ -88,7 +91,7 @@ def _even(market: Market, spot: Spot, sigma: float, tails: Tails, until_s: float
 
 
 def _origin(spot: Spot, strike: Strike) -> Origin:
-    return spot.age_s, spot.quality, strike.trust is Trust.PROVISIONAL
+    return spot.age_s, spot.quality, strike.trust is PROVISIONAL
 
 
 def _digital(

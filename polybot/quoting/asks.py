@@ -41,7 +41,7 @@ from collections.abc import Sequence
 import attrs
 
 from polybot.domain import units
-from polybot.domain.market import Outcome, Side
+from polybot.domain.market import DOWN, UP, Outcome, Side
 from polybot.quoting.model import Quote, Stock
 from polybot.quoting.params import SELL_HELD
 from polybot.quoting.reasons import Reason, Why
@@ -106,12 +106,12 @@ def _short(bids: Sequence[Quote], stock: Stock) -> str | None:
     up = down = 0
     for bid in bids:
         dollars = units.notional(bid.price, bid.size) * more // less
-        if bid.outcome is Outcome.UP:
+        if bid.outcome is UP:
             up += dollars
         else:
             down += dollars
     exposure = attrs.evolve(stock.standing.held, bids=OpenBids(up, down))
-    for outcome, dollars in ((Outcome.UP, up), (Outcome.DOWN, down)):
+    for outcome, dollars in ((UP, up), (DOWN, down)):
         limit = within_dollars(outcome, exposure, stock.standing, stock.limits)
         if dollars and limit is not None:
             return limit.value

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import NamedTuple
 
 from polybot.domain import units
-from polybot.domain.market import Outcome
+from polybot.domain.market import DOWN, UP, Outcome
+from polybot.domain.sealed import sealed
+from polybot.domain.units import ONE, SHARE
 from polybot.pricing.blend import MarketView, micro_price
 from polybot.quoting.model import QuoteInputs
 from polybot.quoting.reasons import Reason, Why
 
 
-class Touch(NamedTuple):
+@sealed
+class Touch:
     """Best bid and ask of others, 10⁻⁴, and their sizes, 10⁻⁶ shares."""
 
     bid: int
@@ -27,21 +29,23 @@ def touch(inputs: QuoteInputs, outcome: Outcome) -> Touch | Reason:
     The two books are one book seen from two ends (feeds.md 2.3): our bid for Down at p is also
     displayed as an ask for Up at 1 - p, and both are taken out.
     """
-    book, other = (inputs.up, Outcome.DOWN) if outcome is Outcome.UP else (inputs.down, Outcome.UP)
+    book, other = (inputs.up, DOWN) if outcome is UP else (inputs.down, UP)
     if book is None:
         return Reason(Why.NO_BOOK, outcome)
-    bid = _best(book.bids, inputs.own, outcome)
-    ask = _best(book.asks, inputs.own, other, mirrored=True)
+    own = inputs.own
+    bid = _best_bid(book.bids, own, outcome)
+    ask = _best_ask(book.asks, own, other)
     if bid is None or ask is None:
         return Reason(Why.ONE_SIDED, outcome, _figures(bid, ask))
-    if bid[0] >= ask[0]:
+    (bid_price, bid_size), (ask_price, ask_size) = bid, ask
+    if bid_price >= ask_price:
         return Reason(Why.CROSSED, outcome, _figures(bid, ask))
-    return Touch(bid[0], ask[0], bid[1], ask[1])
+    return Touch(bid_price, ask_price, bid_size, ask_size)
 
 
 def market_now(inputs: QuoteInputs, most_shares: float) -> MarketView | None:
     """What others think of Up at this moment, None where neither book has two sides."""
-    up, down = touch(inputs, Outcome.UP), touch(inputs, Outcome.DOWN)
+    up, down = touch(inputs, UP), touch(inputs, DOWN)
     return market_view(up, down, most_shares, inputs.book_age_s)
 
 
@@ -55,34 +59,42 @@ def market_view(
     if isinstance(up, Touch):
         return _view(up, most_shares, age_s)
     if isinstance(down, Touch):
-        one = units.ONE
+        one = ONE
         mirror = Touch(one - down.ask, one - down.bid, down.ask_size, down.bid_size)
         return _view(mirror, most_shares, age_s)
     return None
 
 
 def _view(touch: Touch, most_shares: float, age_s: float) -> MarketView:
-    bid, ask = touch.bid / units.ONE, touch.ask / units.ONE
-    bid_size, ask_size = touch.bid_size / units.SHARE, touch.ask_size / units.SHARE
+    bid, bid_size = touch.bid / ONE, touch.bid_size / SHARE
+    ask, ask_size = touch.ask / ONE, touch.ask_size / SHARE
     q = micro_price(bid, bid_size, ask, ask_size, most_shares)
-    return MarketView(q, (ask - bid) / 2, min(bid_size, ask_size), age_s)
+    return MarketView(q, (ask - bid) / 2, bid_size if bid_size < ask_size else ask_size, age_s)
 
 
-def _best(
-    levels: tuple[tuple[int, int], ...],
-    own: Mapping[tuple[Outcome, int], int],
-    outcome: Outcome,
-    *,
-    mirrored: bool = False,
-) -> tuple[int, int] | None:
-    """Best price of others with their size; `mirrored`: our bid for `outcome` at 1 - p is here."""
+Level = tuple[int, int]
+Own = Mapping[tuple[Outcome, int], int]
+
+
+def _best_bid(levels: tuple[Level, ...], own: Own, outcome: Outcome) -> Level | None:
+    """Best bid of others with its size."""
     for level in levels:
-        price, size = level
-        ours = own.get((outcome, units.ONE - price if mirrored else price))
+        ours = own.get((outcome, level[0]))
         if ours is None:
             return level
-        if size > ours:
-            return price, size - ours
+        if level[1] > ours:
+            return level[0], level[1] - ours
+    return None
+
+
+def _best_ask(levels: tuple[Level, ...], own: Own, other: Outcome) -> Level | None:
+    """Best ask of others: our bid for the `other` outcome at 1 - p is displayed here."""
+    for level in levels:
+        ours = own.get((other, ONE - level[0]))
+        if ours is None:
+            return level
+        if level[1] > ours:
+            return level[0], level[1] - ours
     return None
 
 
@@ -92,8 +104,7 @@ def offers(inputs: QuoteInputs, outcome: Outcome) -> list[tuple[int, int]]:
     if book is None:
         return []
     left = (
-        (price, size - inputs.own.get((outcome.other, units.ONE - price), 0))
-        for price, size in book.asks
+        (price, size - inputs.own.get((outcome.other, ONE - price), 0)) for price, size in book.asks
     )
     return [(price, size) for price, size in left if size > 0]
 

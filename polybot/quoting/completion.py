@@ -15,7 +15,7 @@ from collections.abc import Sequence
 import attrs
 
 from polybot.domain import units
-from polybot.domain.market import FeeSchedule, Market, Outcome
+from polybot.domain.market import DOWN, UP, FeeSchedule, Market, Outcome
 from polybot.domain.orders import TimeInForce
 from polybot.pricing.blend import logit
 from polybot.quoting.params import CompletionParams
@@ -65,7 +65,7 @@ class Unpaired:
 
     @property
     def missing(self) -> Outcome:
-        return Outcome.DOWN if self.net_told > 0 else Outcome.UP
+        return DOWN if self.net_told > 0 else UP
 
     @property
     def shares(self) -> int:

@@ -7,13 +7,12 @@ bid's place (asks.py).
 
 from __future__ import annotations
 
-from typing import NamedTuple
-
 import attrs
 
 from polybot.domain import units
-from polybot.domain.market import Outcome
+from polybot.domain.market import DOWN, UP, Outcome
 from polybot.domain.market_states import MarketState
+from polybot.domain.sealed import sealed
 from polybot.pricing.blend import Blend, blend
 from polybot.pricing.fair import Fair, NoFair, WhyNoFair
 from polybot.quoting import ladder, rewards as pools, sizes
@@ -27,8 +26,10 @@ from polybot.quoting.reservation import Value, edge, value
 from polybot.risk.exposure import inventory_room
 
 Q_LEAST = 0.001  # a shifted fair price stays a probability
+Q_MOST = 1 - Q_LEAST
 _NOT_OPEN = (MarketState.DISCOVERED, MarketState.PREOPEN)
-_QUOTED = (MarketState.AWAIT_STRIKE, MarketState.QUOTING, MarketState.REDUCE)
+AWAIT_STRIKE, QUOTING, REDUCE = MarketState.AWAIT_STRIKE, MarketState.QUOTING, MarketState.REDUCE
+_QUOTED = (QUOTING, REDUCE, AWAIT_STRIKE)
 
 
 def decide(
@@ -43,18 +44,18 @@ def decide(
     """
     if inputs.tick <= 0 or units.ONE % inputs.tick:
         raise ValueError(f"expected a tick that divides {units.ONE}, was {inputs.tick}")
-    if inputs.state not in _QUOTED and not _opens_early(inputs):
+    state, fair = inputs.state, inputs.fair
+    if state not in _QUOTED and not _opens_early(inputs):
         return _nothing(_closed(inputs))
-    if isinstance(inputs.fair, NoFair):
-        return _nothing(Reason(inputs.fair.why, None, inputs.fair.figures))
-    if inputs.state is MarketState.AWAIT_STRIKE:
+    if isinstance(fair, NoFair):
+        return _nothing(Reason(fair.why, None, fair.figures))
+    if state is AWAIT_STRIKE:
         return _nothing(Reason(WhyNoFair.STRIKE_UNKNOWN))
     if inputs.advice.veto is not None:
         veto, because = inputs.advice.veto, " ".join(inputs.advice.because)
         return _nothing(Reason(Why.SIGNAL, None, (("signal", because), ("says", veto.value))))
-    reduce = inputs.state is MarketState.REDUCE
-    up, down = touch(inputs, Outcome.UP), touch(inputs, Outcome.DOWN)
-    fair, net = inputs.fair, inputs.net
+    reduce, net = state is REDUCE, inputs.held_up - inputs.held_down
+    up, down = touch(inputs, UP), touch(inputs, DOWN)
     return _Quoter(inputs, params, fair, reduce, completion, rewards, net, up, down).decision()
 
 
@@ -79,7 +80,8 @@ def _disputed(outcome: Outcome, view: Blend) -> Reason:
     return Reason(Why.DISAGREE, outcome, (("log_odds_apart", view.gap), ("weight", view.weight)))
 
 
-class _Bids(NamedTuple):
+@sealed
+class _Bids:
     """The first bid of each side that has one, what they were held to, and what was said."""
 
     worth: Value
@@ -115,7 +117,9 @@ class _Quoter:
         cuts: list[sizes.Cut] = []
         if params.size_floor < 1:
             cuts = sizes.common_cuts(inputs, params, self.fair, view, reduce=self.reduce)
-        q = min(max(view.q + inputs.advice.shift, Q_LEAST), 1 - Q_LEAST)
+        q = view.q + inputs.advice.shift
+        if not Q_LEAST <= q <= Q_MOST:
+            q = Q_LEAST if q < Q_LEAST else Q_MOST
         keep = self._keep()
         if self.reduce and self.completion is not None and self.completion.enabled:
             self._complete(view.q, self.completion)
@@ -153,7 +157,7 @@ class _Quoter:
         """Take of the missing side what the plan says, once our own bids leave room for it."""
         table = self.inputs.table
         net = self.inputs.net
-        missing = Outcome.DOWN if net > 0 else Outcome.UP
+        missing = DOWN if net > 0 else UP
         unpaired = Unpaired(
             market=self.inputs.market,
             net_confirmed=self.inputs.net_confirmed,
@@ -180,62 +184,69 @@ class _Quoter:
 
     def _bids(self, q: float, keep: float, view: Blend, credit: float = 0.0) -> _Bids:
         """The first bid of each side at this edge, lowered to what a pair may cost."""
-        inputs, fees = self.inputs, self.inputs.market.fees
-        tick = inputs.tick / units.ONE
-        worth = value(q, self.net / units.SHARE, keep, tick, self.params, fees, credit)
+        inputs = self.inputs
+        fees, tick, net = inputs.market.fees, inputs.tick / units.ONE, self.net
+        worth = value(q, net / units.SHARE, keep, tick, self.params, fees, credit)
         bids = _Bids(worth, {}, [])
-        self._top(Outcome.UP, self.up, worth.cap_up, view, bids)
-        self._top(Outcome.DOWN, self.down, worth.cap_down, view, bids)
+        self._top(UP, self.up, worth.cap_up, view, bids, light=net < 0)
+        self._top(DOWN, self.down, worth.cap_down, view, bids, light=net > 0)
         if len(bids.tops) == 2:
             self._combine(bids)
         return bids
 
     def _top(
-        self, outcome: Outcome, others: Touch | Reason, cap: float, view: Blend, bids: _Bids
+        self,
+        outcome: Outcome,
+        others: Touch | Reason,
+        cap: float,
+        view: Blend,
+        bids: _Bids,
+        *,
+        light: bool,
     ) -> None:
-        """The first bid of one side before the two are combined, or the reason for none."""
+        """The first bid of one side before the two are combined, or the reason for none. The light
+        side improves, to be paired first; the heavy side only joins.
+        """
         if isinstance(others, Reason):
             bids.reasons.append(others)
             return
         if view.disputed is outcome:
             bids.reasons.append(_disputed(outcome, view))
             return
-        inputs, advice = self.inputs, self.inputs.advice
-        net, tick = self.net, inputs.tick
-        light = net < 0 if outcome is Outcome.UP else net > 0
+        inputs = self.inputs
+        advice, tick = inputs.advice, inputs.tick
         if self.reduce and not light:
-            why = Why.BALANCED if net == 0 else Why.REDUCE_ONLY
+            why = Why.BALANCED if self.net == 0 else Why.REDUCE_ONLY
             bids.reasons.append(Reason(why, outcome))
             return
-        # The light side improves, to be paired first; the heavy side only joins.
-        competitive = others.bid
+        competitive, ask = others.bid, others.ask
         if light and advice.improve:
             competitive += tick
         elif light:
             told = (("signals", " ".join(advice.because)), ("joins", "instead of improving"))
             bids.reasons.append(Reason(Why.LOWERED, outcome, told))
-        if competitive >= others.ask:
-            competitive = others.ask - tick
+        if competitive >= ask:
+            competitive = ask - tick
         competitive -= advice.deeper * tick + competitive % tick
         capped = ladder.grid_floor(cap, tick)
-        price = min(capped, competitive)
+        price = capped if capped < competitive else competitive
         if price < tick:
             bids.reasons.append(Reason(Why.CAP_BELOW_TICK, outcome, (("cap", cap),)))
             return
-        bids.tops[outcome] = ladder.Top(price, cap)
+        bids.tops[outcome] = (price, cap)
 
     def _combine(self, bids: _Bids) -> None:
         """Hold both first bids to the combined cap; every deeper pair costs less."""
-        up, down = bids.tops[Outcome.UP], bids.tops[Outcome.DOWN]
+        up, down = bids.tops[UP], bids.tops[DOWN]
         target = self.params.target_total
-        if up.price + down.price <= target:
+        if up[0] + down[0] <= target:
             return
         prices = ladder.combine(up, down, self.net, target, self.inputs.tick)
-        for outcome, top, price in zip(Outcome, (up, down), prices, strict=True):
-            if price != top.price:
-                told = (("was", top.price / units.ONE), ("now", price / units.ONE))
+        for outcome, (was, cap), price in zip(Outcome, (up, down), prices, strict=True):
+            if price != was:
+                told = (("was", was / units.ONE), ("now", price / units.ONE))
                 bids.reasons.append(Reason(Why.COMBINED_CAP, outcome, told))
-                bids.tops[outcome] = ladder.Top(price, top.cap)
+                bids.tops[outcome] = (price, cap)
 
     def _rewarded(
         self,
@@ -262,7 +273,7 @@ class _Quoter:
         return bids, found
 
     def _judged(self, bids: _Bids, q: float, keep: float, params: RewardParams) -> Terms | Reason:
-        prices = {outcome: top.price for outcome, top in bids.tops.items()}
+        prices = {outcome: price for outcome, (price, _) in bids.tops.items()}
         return pools.judge(self.inputs, prices, q, keep, self.params, params)
 
     def _no_reward(self, cuts: list[sizes.Cut]) -> Reason | None:
@@ -290,11 +301,13 @@ class _Quoter:
         most = min_size if inputs.advice.smallest else 0
         if most:
             self.reasons.append(Reason(Why.SMALLEST))
-        by, common = ladder.Sizing(min_size, first, most), sizes.part_of(cuts)
-        tick, edge, rungs = inputs.tick, bids.worth.edge, params.rungs
+        by, common = (min_size, first, most), sizes.part_of(cuts) if cuts else 1.0
+        tick, edge, rungs, floor = inputs.tick, bids.worth.edge, params.rungs, params.size_floor
         quotes: tuple[Quote, ...] = ()
+        heavy = None if self.reduce or floor >= 1 or not self.net else UP if self.net > 0 else DOWN
         for outcome, (price, cap) in bids.tops.items():
-            part = sizes.floored(common * self._heavy(outcome), params.size_floor)
+            part = common * self._heavy(outcome) if outcome is heavy else common
+            part = sizes.floored(part, floor)
             deepest, room = ladder.grid_floor(cap - edge, tick), self._room(outcome)
             side, reasons = ladder.side(outcome, price, deepest, tick, room, part, by, rungs)
             quotes += side
@@ -303,16 +316,11 @@ class _Quoter:
 
     def _heavy(self, outcome: Outcome) -> float:
         """The factor of the inventory, told; past the stop only the light side is left."""
-        params, toward = self.params, self.net if outcome is Outcome.UP else -self.net
-        if toward <= 0 or self.reduce or params.size_floor >= 1:
-            return 1.0
-        part = sizes.heavy_part(toward, self.inputs.net_limit, params)
+        part = sizes.heavy_part(abs(self.net), self.inputs.net_limit, self.params)
         self.reasons.append(Reason(Why.HEAVY, outcome, (("factor", part),)))
         return part
 
     def _room(self, outcome: Outcome) -> int:
         """Shares (10⁻⁶) of one outcome that may still be bought if all of it fills."""
-        if self.reduce:
-            room = inventory_room(outcome, self.net, 0)  # pair what is held, never flip
-            return room - self.kept_back
-        return inventory_room(outcome, self.net, self.inputs.net_limit)
+        limit = 0 if self.reduce else self.inputs.net_limit  # pair what is held, never flip
+        return inventory_room(outcome, self.net, limit) - self.kept_back

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import functools
 import math
-from typing import NamedTuple
 
 from polybot.domain import units
 from polybot.domain.market import Outcome
@@ -23,11 +22,8 @@ def grid_floor(probability: float, tick: int) -> int:
     return math.floor(probability * units.ONE / tick + 5e-10) * tick
 
 
-class Top(NamedTuple):
-    """The first bid of one outcome: price 10⁻⁴ on the grid, and the cap it was held to."""
-
-    price: int
-    cap: float
+# The first bid of one outcome: price 10⁻⁴ on the grid, and the cap it was held to.
+Top = tuple[int, float]
 
 
 def combine(up: Top, down: Top, net_shares: float, target: int, tick: int) -> tuple[int, int]:
@@ -36,34 +32,31 @@ def combine(up: Top, down: Top, net_shares: float, target: int, tick: int) -> tu
     The side that would add to the inventory gives way; when flat, the one with less slack to its
     cap, then the higher price, then Up. One side is chosen once and bears it all.
     """
-    excess = up.price + down.price - target
+    (up_price, _), (down_price, _) = up, down
+    excess = up_price + down_price - target
     if excess <= 0:
-        return up.price, down.price
+        return up_price, down_price
     lowered = -(-excess // tick) * tick
     if _up_gives_way(up, down, net_shares):
-        return up.price - lowered, down.price
-    return up.price, down.price - lowered
+        return up_price - lowered, down_price
+    return up_price, down_price - lowered
 
 
 def _up_gives_way(up: Top, down: Top, net_shares: float) -> bool:
     if net_shares != 0:
         return net_shares > 0
+    (up_price, up_cap), (down_price, down_cap) = up, down
     # In whole price units: a slack that differs by rounding noise is a tie.
-    slack_up = round(up.cap * units.ONE) - up.price
-    slack_down = round(down.cap * units.ONE) - down.price
+    slack_up = round(up_cap * units.ONE) - up_price
+    slack_down = round(down_cap * units.ONE) - down_price
     if slack_up != slack_down:
         return slack_up < slack_down
-    return up.price >= down.price
+    return up_price >= down_price
 
 
-class Sizing(NamedTuple):
-    """What limits the sizes of both sides, 10⁻⁶ shares: the market's minimum; the first bid is at
-    least `first` and none above `most`, where those are set.
-    """
-
-    min_size: int
-    first: int = 0
-    most: int = 0
+# What limits the sizes of both sides, 10⁻⁶ shares: the market's minimum, the least that the first
+# bid and the most that any may be, both 0 where they are not set.
+Sizing = tuple[int, int, int]
 
 
 @functools.lru_cache(maxsize=1024)

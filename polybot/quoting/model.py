@@ -8,8 +8,9 @@ from typing import NamedTuple
 import attrs
 
 from polybot.domain import units
-from polybot.domain.market import Market, Outcome, Side
+from polybot.domain.market import UP, Market, Outcome, Side
 from polybot.domain.market_states import MarketState
+from polybot.domain.sealed import sealed
 from polybot.pricing.fair import Fair, NoFair
 from polybot.quoting.completion import Take
 from polybot.quoting.reasons import Reason
@@ -19,7 +20,7 @@ from polybot.risk.timetable import Timetable
 from polybot.signal.advice import NEUTRAL, Advice
 
 
-@attrs.frozen
+@sealed
 class BookView:
     """A few levels of one outcome's book, best first, our own orders still inside.
 
@@ -44,13 +45,13 @@ class Stock:
     asking: bool = False
 
     def held(self, outcome: Outcome) -> int:
-        return self.held_up if outcome is Outcome.UP else self.held_down
+        return self.held_up if outcome is UP else self.held_down
 
     def sellable(self, outcome: Outcome) -> int:
         return self.standing.sellable(outcome)
 
 
-@attrs.frozen
+@sealed
 class QuoteInputs:
     """Everything one decision depends on. `held_*` in 10⁻⁶ shares, provisional fills included;
     `net_confirmed` is Up less Down without them. `taking`: an order that takes is under way, or
@@ -96,7 +97,7 @@ class QuoteInputs:
         return self.net / units.SHARE
 
     def book(self, outcome: Outcome) -> BookView | None:
-        return self.up if outcome is Outcome.UP else self.down
+        return self.up if outcome is UP else self.down
 
 
 class Quote(NamedTuple):
@@ -126,7 +127,7 @@ class Terms(NamedTuple):
     credit: float
 
 
-@attrs.frozen
+@sealed
 class Decision:
     """Desired quotes with the figures behind them, and why anything is missing or smaller.
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import math
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import Any
 
 import attrs
 from attrs import validators as v
@@ -20,9 +20,10 @@ def _between(low: float, high: float) -> Callable[[Any, attrs.Attribute[Any], An
     return v.and_(v.ge(low), v.le(high))
 
 
-class Rungs(NamedTuple):
+@attrs.frozen(eq=False)
+class Rungs:
     """The operator's ladder: ticks from the first bid to the second, and each level's usual size,
-    10⁻⁶ shares.
+    10⁻⁶ shares. Told apart by which it is, not by what is in it: there is one for all decisions.
     """
 
     step_ticks: int

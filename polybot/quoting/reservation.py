@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import math
-from typing import NamedTuple
 
 from polybot.domain.market import FeeSchedule
+from polybot.domain.sealed import sealed
 from polybot.pricing.blend import logit, sigmoid
 from polybot.pricing.fair import Fair
 from polybot.quoting.params import QuoteParams
@@ -16,7 +16,7 @@ def reservation_up(q: float, gamma_per_share: float, net_shares: float) -> float
 
     Down is worth one minus this: long Up lowers the one and raises the other.
     """
-    return sigmoid(logit(q) - gamma_per_share * net_shares)
+    return sigmoid(math.log(q / (1 - q)) - gamma_per_share * net_shares)
 
 
 def block_value(q: float, gamma_per_share: float, net: float, shares: float) -> float:
@@ -46,7 +46,8 @@ def edge(fair: Fair, params: QuoteParams) -> float:
     return latency + model + apart + params.base_edge
 
 
-class Value(NamedTuple):
+@sealed
+class Value:
     """What each outcome may cost us, in probability units. `edge` is what bids keep before any
     credit for rebates and rewards.
     """
@@ -77,10 +78,11 @@ def value(
     up, down = r_up - edge, 1 - r_up - edge
     if fees is not None:
         pays = params.rebate_counts * fees.rate_ppm * fees.rebate_ppm / 1e12
-        up = _rebated(up, pays, fees.exponent)
-        down = _rebated(down, pays, fees.exponent)
-    cap_up = min(up + credit, q - tick / 2)
-    cap_down = min(down + credit, 1 - q - tick / 2)
+        up, down = _rebated(up, pays, fees.exponent), _rebated(down, pays, fees.exponent)
+    up, down, half = up + credit, down + credit, tick / 2
+    guard_up, guard_down = q - half, 1 - q - half
+    cap_up = up if up < guard_up else guard_up
+    cap_down = down if down < guard_down else guard_down
     return Value(q, r_up, edge, cap_up, cap_down)
 
 
@@ -93,8 +95,7 @@ def _rebated(cap: float, pays: float, exponent: int) -> float:
     if not 0 < cap < 1:
         return cap
     low = cap * (1 - cap)
-    low = low if exponent == 1 else low * low
-    most = cap + pays * low
+    most = cap + pays * (low if exponent == 1 else low * low)
     high = most * (1 - most)
-    high = high if exponent == 1 else high * high
-    return cap + pays * min(low, high)
+    least = low if low < high else high
+    return cap + pays * (least if exponent == 1 else least * least)

@@ -21,7 +21,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 
 from polybot.domain import units
-from polybot.domain.market import Outcome, RewardPool
+from polybot.domain.market import DOWN, UP, Outcome, RewardPool
 from polybot.quoting.model import BookView, QuoteInputs, Terms
 from polybot.quoting.params import QuoteParams, RewardParams
 from polybot.quoting.reasons import NoReward, Reason
@@ -82,7 +82,7 @@ def midpoint2(book: BookView, pool: RewardPool) -> int | None:
 
 def _away2(outcome: Outcome, price: int, mid2: int) -> int:
     """Twice a bid's distance from the midpoint, seen from Up: a bid for Down is an ask there."""
-    return abs(2 * (price if outcome is Outcome.UP else units.ONE - price) - mid2)
+    return abs(2 * (price if outcome is UP else units.ONE - price) - mid2)
 
 
 def score(away2: int, size: int, pool: RewardPool) -> float:
@@ -104,9 +104,9 @@ def _share(
     """
     ours = min(score(_away2(o, price, mid2), pool.min_size, pool) for o, price in prices.items())
     theirs = 0.0
-    for levels, outcome in ((book.bids, Outcome.UP), (book.asks, Outcome.DOWN)):
+    for levels, outcome in ((book.bids, UP), (book.asks, DOWN)):
         for price, size in levels:
-            seen = price if outcome is Outcome.UP else units.ONE - price
+            seen = price if outcome is UP else units.ONE - price
             left = size - inputs.own.get((outcome, seen), 0)
             theirs += score(abs(2 * price - mid2), left, pool) / 2
     return ours / (ours + theirs) if ours else 0.0
@@ -122,7 +122,7 @@ def _loss(
     pool: RewardPool,
 ) -> float:
     """Dollars that one fill of the least size at this price is expected to lose; 0 for a gain."""
-    up = outcome is Outcome.UP
+    up = outcome is UP
     chance, net = (q, inputs.net_shares) if up else (1 - q, -inputs.net_shares)
     shares = pool.min_size / units.SHARE
     worth = block_value(chance, params.gamma_per_share, net, shares) - edge

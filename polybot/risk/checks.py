@@ -11,7 +11,7 @@ import enum
 
 import attrs
 
-from polybot.domain.market import Outcome, most_spent
+from polybot.domain.market import UP, Outcome, most_spent
 from polybot.domain.orders import NewOrder
 from polybot.domain.units import ONE, SHARE, USD, notional
 from polybot.risk.exposure import Elsewhere, Exposure, inventory_room
@@ -58,7 +58,7 @@ class Standing:
     sellable_down: int = 0
 
     def sellable(self, outcome: Outcome) -> int:
-        return self.sellable_up if outcome is Outcome.UP else self.sellable_down
+        return self.sellable_up if outcome is UP else self.sellable_down
 
 
 def loss_scale_ppm(day_loss: int, equity: int, params: RiskParams) -> int:
@@ -91,7 +91,7 @@ def within_collar(order: NewOrder, fair_up: int | None, limits: RiskParams) -> L
     """
     if fair_up is None:
         return Limit.NO_FAIR
-    fair = fair_up if order.toward is Outcome.UP else ONE - fair_up
+    fair = fair_up if order.toward is UP else ONE - fair_up
     return Limit.COLLAR if order.bid_price > fair + limits.price_collar * ONE else None
 
 

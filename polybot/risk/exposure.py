@@ -13,7 +13,7 @@ from collections.abc import Iterable
 
 import attrs
 
-from polybot.domain.market import Outcome
+from polybot.domain.market import UP, Outcome
 
 
 @attrs.frozen
@@ -39,16 +39,16 @@ class OpenBids:
         return self.up + self.down
 
     def of(self, outcome: Outcome) -> int:
-        return self.up if outcome is Outcome.UP else self.down
+        return self.up if outcome is UP else self.down
 
     def with_bid(self, outcome: Outcome, dollars: int) -> OpenBids:
-        if outcome is Outcome.UP:
+        if outcome is UP:
             return attrs.evolve(self, up=self.up + dollars, orders=self.orders + 1)
         return attrs.evolve(self, down=self.down + dollars, orders=self.orders + 1)
 
     def with_ask(self, outcome: Outcome, given: int) -> OpenBids:
         """One ask more, which gives so many dollars away if `outcome` wins."""
-        if outcome is Outcome.UP:
+        if outcome is UP:
             return attrs.evolve(self, sold_up=self.sold_up + given, orders=self.orders + 1)
         return attrs.evolve(self, sold_down=self.sold_down + given, orders=self.orders + 1)
 
@@ -102,7 +102,7 @@ class Exposure:
 
     def of(self, outcome: Outcome) -> int:
         """Dollars at risk in one outcome."""
-        up = outcome is Outcome.UP
+        up = outcome is UP
         cost = self.cost_up + self.back_up if up else self.cost_down + self.back_down
         return cost + self.loose + self.bids.of(outcome)
 
@@ -157,5 +157,5 @@ def inventory_room(outcome: Outcome, net: int, limit: int, open_same: int = 0) -
     fill. Negative when the limit is passed already. Quoter and firewall both ask here, the quoter
     for what it holds and the firewall with what rests as well.
     """
-    toward = net if outcome is Outcome.UP else -net
+    toward = net if outcome is UP else -net
     return limit - toward - open_same

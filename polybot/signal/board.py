@@ -13,7 +13,7 @@ import math
 
 import attrs
 
-from polybot.domain.market import Market, Outcome
+from polybot.domain.market import DOWN, UP, Market, Outcome
 from polybot.domain.units import ONE
 from polybot.signal.advice import NEUTRAL, Advice, Readings, advise
 from polybot.signal.competitors import Competitors, Response
@@ -116,6 +116,7 @@ class SignalBoard:
     _over: bool = False
     _q: float | None = None  # the last blended fair price
     _edge: float = 0.0
+    _looked_ms: int | None = None
     _sister: tuple[int, str, float, float] | None = None  # judged when, who, both fair prices then
 
     def __attrs_post_init__(self) -> None:
@@ -143,11 +144,11 @@ class SignalBoard:
         self._regime.traded(now_ms)
         # A taker who sells Up, or buys Down, takes from the bids for Up.
         if seen.toward_up < 0:
-            price = seen.price if seen.outcome is Outcome.UP else ONE - seen.price
-            self._rivals.taken(Outcome.UP, price, now_ms)
+            price = seen.price if seen.outcome is UP else ONE - seen.price
+            self._rivals.taken(UP, price, now_ms)
         else:
-            price = seen.price if seen.outcome is Outcome.DOWN else ONE - seen.price
-            self._rivals.taken(Outcome.DOWN, price, now_ms)
+            price = seen.price if seen.outcome is DOWN else ONE - seen.price
+            self._rivals.taken(DOWN, price, now_ms)
 
     def filled(self, fill: Filled, now_ms: int) -> None:
         """A fill of ours, at its first sight."""
@@ -172,14 +173,38 @@ class SignalBoard:
 
     # --- what a decision sees -----------------------------------------------------------------
 
-    def look(self, seen: Look) -> Advice:
-        """Bring every signal up to now; returns what the acting ones ask for."""
-        priced = seen.priced
+    def due(self, now_ms: int) -> bool:
+        """Whether this decision needs a look at the books: where no signal that reads them acts,
+        they are looked at on the signals' own cadence.
+        """
+        params, looked_ms = self.memory.params, self._looked_ms
+        if params.reads_always or looked_ms is None:
+            return True
+        return not 0 <= now_ms - looked_ms < params.shadow_every_s * 1000
+
+    def between(self, priced: Priced | None, now_ms: int) -> Advice:
+        """A decision without a look at the books: the price is taken, and what fills have taught
+        counts at once.
+        """
+        self._believed(priced, now_ms)
+        if self.readings.toxicity is not self._series.reading:
+            self.readings = attrs.evolve(self.readings, toxicity=self._series.reading)
+            self.advice = advise(self.readings, self.memory.params)
+        return self.advice
+
+    def _believed(self, priced: Priced | None, now_ms: int) -> Priced | None:
+        """The price, taken, or None for one that is none."""
         if priced is not None and priced.refusal is not None:
             self.memory.refuse(priced.refusal)
-            priced = None
+            return None
         if priced is not None:
-            self._take_price(priced, seen.now_ms)
+            self._take_price(priced, now_ms)
+        return priced
+
+    def look(self, seen: Look) -> Advice:
+        """Bring every signal up to now; returns what the acting ones ask for."""
+        self._looked_ms = seen.now_ms
+        priced = self._believed(seen.priced, seen.now_ms)
         self.readings = self._read(seen, priced)
         if priced is not None:
             self._call(priced, seen.now_ms)
@@ -203,7 +228,7 @@ class SignalBoard:
         """
         if self._q is None:
             return 0.0
-        fair = self._q if outcome is Outcome.UP else 1 - self._q
+        fair = self._q if outcome is UP else 1 - self._q
         return max(0.0, fair - price / ONE)
 
     def _take_price(self, priced: Priced, now_ms: int) -> None:
@@ -221,7 +246,7 @@ class SignalBoard:
 
     def _read(self, seen: Look, priced: Priced | None) -> Readings:
         now_ms = seen.now_ms
-        for outcome, book in ((Outcome.UP, seen.up), (Outcome.DOWN, seen.down)):
+        for outcome, book in ((UP, seen.up), (DOWN, seen.down)):
             if book is not None:
                 self._rivals.book(outcome, book, seen.own.get(outcome), self._edge, now_ms)
         move, flow = self._fast.read(now_ms), self._flow.read(now_ms)

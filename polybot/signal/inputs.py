@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 
 import attrs
 
-from polybot.domain.market import Outcome, Side
+from polybot.domain.market import UP, Outcome, Side
 from polybot.domain.units import ONE
 
 Level = tuple[int, int]  # price, size
@@ -40,7 +40,7 @@ class Print:
     def toward_up(self) -> int:
         """+1 when the taker wanted Up, -1 when Down: buying Down is selling Up (strategy.md 11)."""
         bought = self.side is Side.BUY
-        return 1 if bought is (self.outcome is Outcome.UP) else -1
+        return 1 if bought is (self.outcome is UP) else -1
 
     @property
     def refusal(self) -> Refusal | None:

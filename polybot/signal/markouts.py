@@ -18,7 +18,7 @@ from typing import TypeVar
 
 import attrs
 
-from polybot.domain.market import Outcome
+from polybot.domain.market import UP, Outcome
 from polybot.domain.units import ONE, SHARE
 from polybot.signal.inputs import Filled, Refusal
 from polybot.signal.tally import Tally
@@ -123,7 +123,7 @@ def horizon_name(part: float) -> str:
 
 def markout(fill: Filled, fair_up: float) -> float:
     """What a purchase was worth against the fair price of Up, in dollars per share."""
-    fair = fair_up if fill.outcome is Outcome.UP else 1 - fair_up
+    fair = fair_up if fill.outcome is UP else 1 - fair_up
     return fair - fill.price / ONE
 
 

@@ -6,6 +6,7 @@ Every signal is always computed, shown and scored. It changes quotes only when i
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable
 from typing import Any
 
@@ -31,6 +32,10 @@ class SignalParams:
 
     acting: tuple[str, ...] = attrs.field(default=(), validator=_known)
     """The signals that change quotes; the others are only computed, shown and scored."""
+
+    shadow_every_s: float = attrs.field(default=0.1, validator=_between(0.0, 5.0))
+    """Seconds between two looks at the books while no signal that reads them acts; one that acts
+    looks at every decision."""
 
     flow_memory: float = attrs.field(default=0.1, validator=_between(0.001, 1.0))
     """Part of the window over which trades count for the flow imbalance, fading (0.1: 30 s)."""
@@ -127,6 +132,11 @@ class SignalParams:
 
     score_horizon: float = attrs.field(default=0.05, validator=_between(0.001, 1.0))
     """Part of the window after which a signal's call is scored (0.05: 15 s)."""
+
+    @functools.cached_property
+    def reads_always(self) -> bool:
+        """Whether a signal acts that must see what each decision sees. Toxicity learns of fills."""
+        return any(name != "toxicity" for name in self.acting)
 
     def __attrs_post_init__(self) -> None:
         spreads = (self.regime_high_spread, self.regime_low_spread, self.regime_crisis_spread)

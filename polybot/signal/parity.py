@@ -12,7 +12,7 @@ import math
 
 import attrs
 
-from polybot.domain.market import FeeSchedule, Market, Outcome, taker_fee
+from polybot.domain.market import DOWN, UP, FeeSchedule, Market, Outcome, taker_fee
 from polybot.domain.units import ONE, SHARE, notional
 from polybot.signal.inputs import Depth, Level
 
@@ -79,7 +79,7 @@ def _walk(
     if shares == 0:
         return None
     thin_up = _total(ups) <= _total(downs)
-    return Gap(way, shares, gain, Outcome.UP if thin_up else Outcome.DOWN)
+    return Gap(way, shares, gain, UP if thin_up else DOWN)
 
 
 def _total(levels: tuple[Level, ...]) -> int:
@@ -133,7 +133,7 @@ def view(
     gap = find_gap(market, up, down, round(buffer * SHARE))
     if gap is None:
         return None
-    second = up if gap.first is Outcome.DOWN else down
+    second = up if gap.first is DOWN else down
     if second.bid is None or second.ask is None:
         return ParityView(gap, -math.inf)
     spread = max(0, second.ask - second.bid) / ONE

@@ -13,7 +13,9 @@ TRADED = Interval(
     outcome="Up",
     orders=40,
     fills=3,
+    sales=1,
     volume=14_250_000,
+    sold=5_300_000,
     merged=10_000_000,
     realised_pnl=-1_500_000,
 )
@@ -39,8 +41,14 @@ def test_a_good_end_is_told_in_figures() -> None:
     said = closing_report(GOOD)
 
     row = next(line for line in said.splitlines() if TRADED.slug in line)
-    assert row.split() == [TRADED.slug, "Up", "3", "14.25", "10.00", "-1.50"]
-    for words in ("SIGINT", "1 intervals, 3 fills", "96.4%", "1998.50", "to the micro-dollar"):
+    assert row.split() == [TRADED.slug, "Up", "3", "14.25", "5.30", "10.00", "-1.50"]
+    for words in (
+        "SIGINT",
+        "1 intervals, 3 fills (1 of them sales)",
+        "96.4%",
+        "1998.50",
+        "to the micro-dollar",
+    ):
         assert words in said, words
     assert "no order rests" in said
     assert "note: own latency" in said

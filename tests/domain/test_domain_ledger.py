@@ -32,6 +32,8 @@ def figures(ledger: Ledger) -> tuple[object, ...]:
         books.holdings(),
         books.fills,
         books.volume,
+        books.fills_sold,
+        books.volume_sold,
         books.fees,
         books.rebate_estimate,
     )
@@ -334,6 +336,9 @@ def test_a_sale_is_told_apart_until_it_is_certain() -> None:
         ledger.book(trade("s", leg(UP, 6000, 8, side=SELL, order_id="0x2"), status=last))
         assert books.sales() == Sales()
         assert ledger.promised == 0
+        counted = (2, 1, 14_800_000, 4_800_000) if last is CONFIRMED else (1, 0, 10_000_000, 0)
+        sold = (books.fills_sold, books.volume, books.volume_sold)
+        assert (books.fills, *sold) == counted, "sales are told among the fills"
         assert books.shares(UP, final=True) == (12 if last is CONFIRMED else 20) * SHARE
 
 

@@ -24,7 +24,7 @@ def figures(ledger: Ledger) -> tuple[object, ...]:
     books = ledger.books[KEY]
     return (
         ledger.cash, ledger.realised, books.holdings(), books.fees, books.rebate_estimate,
-        books.fills, books.volume,
+        books.fills, books.volume, books.fills_sold, books.volume_sold,
     )  # fmt: skip
 
 

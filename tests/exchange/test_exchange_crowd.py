@@ -13,7 +13,13 @@ import pytest
 from world_kit import DATA, START_MS, WINDOW_MS, Stage, crowd_of, synthetic
 
 from polybot.exchange.calendar import SERIES, market_for
-from polybot.exchange.crowd import SyntheticWorld, activity
+from polybot.exchange.crowd import (
+    CASHED_THROUGH,
+    CASHED_TILL_S,
+    SyntheticWorld,
+    activity,
+    cashed_for,
+)
 from polybot.exchange.crowd_hand import Hand
 from polybot.exchange.engine import Engine
 from polybot.exchange.invariants import check
@@ -103,6 +109,15 @@ def test_at_the_end_nothing_of_the_crowd_rests() -> None:
         for hand in crowd_of(world).hands
         for order in stage.engine.live_orders(hand.owner)
     )
+
+
+def test_in_some_markets_what_is_nearly_won_is_sold_to_the_end() -> None:
+    """In the others nobody does in the last seconds (calibration.json, spread_by_ttc)."""
+    times = [cashed_for(random.Random(seed)) for seed in range(2000)]
+    low, high = (1000 * bound for bound in CASHED_TILL_S)
+
+    assert times.count(0) / len(times) == pytest.approx(CASHED_THROUGH, abs=0.03)
+    assert all(low <= time <= high for time in times if time)
 
 
 def test_winnings_are_redeemed() -> None:

@@ -1,18 +1,21 @@
-"""The crowd's newer habits: runs and storms, whales, the rebate farmer, the arbitrageur."""
+"""The crowd's habits: runs, storms, whales, the rebate farmer, undercutting, the arbitrageur."""
 
 from __future__ import annotations
 
 import random
 from itertools import pairwise
 
+import attrs
 import pytest
 from engine_kit import T0, make_market
 from hypothesis import given, settings, strategies as st
 from test_exchange_crowd_members import Scene, run
 
-from polybot.exchange.crowd_farmer import Farmer
+from polybot.exchange import crowd_makers
+from polybot.exchange.crowd_farmer import LEAVES_MS, Farmer
 from polybot.exchange.crowd_hand import Hand
 from polybot.exchange.crowd_informed import PARITY_REST_MS, Parity, fee
+from polybot.exchange.crowd_makers import LINGER_MS, PERSONAS, Desk, Habit, Persona
 from polybot.exchange.crowd_takers import Heat, Noise, Whale
 from polybot.exchange.invariants import check
 from polybot.exchange.model import BUY, DOWN, SELL, UP
@@ -139,14 +142,164 @@ def test_the_farmer_has_at_most_one_order_a_side(bids: list[int], seed: int) -> 
 
 
 def test_the_farmer_leaves_at_the_end() -> None:
-    """Nothing of it rests after the close."""
+    """Half a minute before the close it is gone: one late look would cost more than its rebates."""
     scene = Scene()
     scene.quote(4900, 5000)
     farmer = Farmer(scene.hand, scene.market, random.Random(1))
-    farmer.act(T0)
 
-    assert farmer.act(scene.market.end_ms) is None
+    times = run(farmer, T0, 10_000)
+
+    assert times[-1] == scene.market.end_ms - LEAVES_MS
     assert scene.engine.live_orders(scene.hand.owner) == []
+
+
+# --- makers and each other ------------------------------------------------------------------------
+
+
+FAIR = 0.505  # with nothing between view and limit: bids to 0.50, asks from 0.51
+PLAIN = Persona("maker", Habit.JOINS, 300, 0.0, 0.0, 0.5, 1.0, 4, 50, 50)
+
+
+def settled(scene: Scene, habit: Habit, from_ms: int = T0) -> tuple[int, int]:
+    """Own best bid and ask of a maker of this habit, after some acts, its error of judgement 0."""
+    desk = Desk(
+        attrs.evolve(PLAIN, habit=habit), scene.hand, scene.market, scene.odds,
+        random.Random(1), 20.0,
+    )  # fmt: skip
+    run(desk, from_ms, 12)
+    check(scene.engine)
+    return max(desk.ladders[BUY]), min(desk.ladders[SELL])
+
+
+@pytest.mark.parametrize(
+    ("habit", "bid", "ask", "expected"),
+    [
+        # Others are far away: one steps a tick inside, one joins, one stays behind.
+        (Habit.UNDERCUTS, 4500, 5600, (4600, 5500)),
+        (Habit.JOINS, 4500, 5600, (4500, 5600)),
+        (Habit.KEEPS, 4500, 5600, (4400, 5700)),
+        # Others stand at the fair value's own limits: nobody goes beyond those.
+        (Habit.UNDERCUTS, 5000, 5100, (5000, 5100)),
+        (Habit.JOINS, 5000, 5100, (5000, 5100)),
+        (Habit.KEEPS, 5000, 5100, (4900, 5200)),
+        # Others pay more than it is worth: let them.
+        (Habit.UNDERCUTS, 5300, 5400, (5000, 5400)),
+        (Habit.JOINS, 4700, 4800, (4700, 5100)),
+    ],
+)
+def test_a_makers_habit_decides_where_it_stands(
+    monkeypatch: pytest.MonkeyPatch, habit: Habit, bid: int, ask: int, expected: tuple[int, int]
+) -> None:
+    """Inside, beside or behind the best of others, never beyond what its own view allows."""
+    monkeypatch.setattr(crowd_makers, "BIAS", 0.0)
+    scene = Scene(up=FAIR)
+    scene.quote(bid, ask)
+
+    assert settled(scene, habit) == expected
+
+
+@pytest.mark.parametrize("habit", list(Habit))
+def test_alone_every_maker_stands_at_its_limit(
+    monkeypatch: pytest.MonkeyPatch, habit: Habit
+) -> None:
+    """There is nobody to undercut, to join or to hide behind."""
+    monkeypatch.setattr(crowd_makers, "BIAS", 0.0)
+
+    assert settled(Scene(up=FAIR), habit) == (5000, 5100)
+
+
+def test_two_undercutters_bid_each_other_up_to_their_limits(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Tick by tick from far apart to one tick, and no further."""
+    monkeypatch.setattr(crowd_makers, "BIAS", 0.0)
+    scene = Scene(up=FAIR)
+    scene.quote(4500, 5600)
+    rival = Hand.make(scene.engine, "rival")
+    persona = attrs.evolve(PLAIN, habit=Habit.UNDERCUTS)
+    desks = [
+        Desk(persona, hand, scene.market, scene.odds, random.Random(1), 20.0)
+        for hand in (scene.hand, rival)
+    ]
+    seen = []
+    for at_ms in range(T0, T0 + 2_000, 50):
+        for desk in desks:
+            desk.act(at_ms)
+            seen.append(scene.best())
+        check(scene.engine)
+
+    bids = [bid or 0 for bid, _ in seen]
+    assert seen[0] == (4600, 5500)
+    assert all(after - before in (0, 100) for before, after in pairwise(bids))
+    assert seen[-1] == (5000, 5100)
+
+
+@pytest.mark.parametrize(
+    ("habit", "stays"), [(Habit.UNDERCUTS, 5000), (Habit.JOINS, 5000), (Habit.KEEPS, 4400)]
+)
+def test_when_the_others_leave_only_a_keeper_follows(
+    monkeypatch: pytest.MonkeyPatch, habit: Habit, stays: int
+) -> None:
+    """Who is left in front stays as long as its own view allows; who keeps its distance does not:
+    the others may know something.
+    """
+    monkeypatch.setattr(crowd_makers, "BIAS", 0.0)
+    scene = Scene(up=FAIR)
+    others = scene.quote(5000, 5100)
+    desk = Desk(
+        attrs.evolve(PLAIN, habit=habit), scene.hand, scene.market, scene.odds,
+        random.Random(1), 20.0,
+    )  # fmt: skip
+    due = run(desk, T0, 12)[-1]
+    others.leave(scene.market, due)
+    others.rest(scene.market, BUY, 4500, 500 * UNIT, due)
+
+    run(desk, due + 1, 12)
+
+    assert max(desk.ladders[BUY]) == stays
+    check(scene.engine)
+
+
+def test_the_crowd_has_makers_of_every_habit() -> None:
+    """Those who undercut are two: one alone has nobody to beat. No two are equally late, but the
+    two slowest.
+    """
+    habits = [persona.habit for persona in PERSONAS]
+
+    assert habits.count(Habit.UNDERCUTS) == 2
+    assert set(habits) == set(Habit)
+    assert len({persona.lag_ms for persona in PERSONAS}) == len(PERSONAS) - 1
+
+
+def test_a_thinned_ladder_leaves_little_behind(monkeypatch: pytest.MonkeyPatch) -> None:
+    """In the last minute a touch that was left stays as depth for one step, not for three."""
+    monkeypatch.setattr(crowd_makers, "BIAS", 0.0)
+    scene = Scene(up=FAIR)
+    desk = scene.desk(PLAIN)
+    last = run(desk, scene.market.end_ms - 70_000, 12)[-1]
+    assert len(desk.ladders[BUY]) == len(desk.ladders[SELL]) == 4
+
+    due = max(last, scene.market.end_ms - 25_000)
+    for up in (0.525, 0.545):
+        scene.opinion.up = up
+        due = run(desk, due, 12)[-1]
+
+    assert sorted(desk.ladders[BUY]) == [5200, 5300, 5400]
+    assert sorted(desk.ladders[SELL]) == [5500, 5600]
+
+
+@pytest.mark.parametrize("leaves_ms", [0, 10_000, 30_000])
+def test_a_maker_leaves_at_its_time(leaves_ms: int) -> None:
+    """Who is late leaves before the close, with everything it has; others stay beyond it."""
+    scene = Scene()
+    desk = scene.desk(attrs.evolve(PLAIN, leaves_ms=leaves_ms))
+
+    times = run(desk, scene.market.end_ms - 40_000, 100_000)
+
+    left_ms = scene.market.end_ms - times[-1]
+    assert left_ms == leaves_ms if leaves_ms else left_ms <= -LINGER_MS
+    assert scene.engine.live_orders(scene.hand.owner) == []
+    check(scene.engine)
 
 
 # --- the parity arbitrageur -----------------------------------------------------------------------

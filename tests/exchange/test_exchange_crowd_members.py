@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from itertools import pairwise
 from typing import Any, cast
 
 import attrs
@@ -19,6 +20,7 @@ from polybot.exchange.crowd_makers import (
     OPS_PER_ACT,
     PERSONAS,
     Desk,
+    Habit,
     Persona,
     levels_left,
 )
@@ -27,7 +29,7 @@ from polybot.exchange.crowd_takers import QUIET_BEFORE, Noise
 from polybot.exchange.model import BUY, DOWN, SELL, UP, Accepted, Refused
 from polybot.exchange.money import ONE, UNIT
 
-MAKER = Persona("maker", 300, 0.002, 0.0, 0.5, 1.0, 4, 50, 50)
+MAKER = Persona("maker", Habit.JOINS, 300, 0.002, 0.0, 0.5, 1.0, 4, 50, 50)
 
 
 @attrs.define
@@ -252,25 +254,6 @@ def test_what_is_nearly_won_is_sold_at_the_last_price_for_a_while(
     assert scene.best() == (9900, None)
 
 
-def test_the_last_seconds_make_makers_nervous(monkeypatch: pytest.MonkeyPatch) -> None:
-    """They keep further away on either side: more than one cent where there was one."""
-    monkeypatch.setattr(crowd_makers, "BIAS", 0.0)
-    calm, nervous = Scene(up=0.492), Scene(up=0.492)
-    fine = attrs.evolve(MAKER, edge=0.001)
-    run(calm.desk(fine), T0, 12)
-    run(nervous.desk(fine), nervous.market.end_ms - 9_000, 12)
-
-    assert spread(calm) == 100
-    assert spread(nervous) > 100
-
-
-def spread(scene: Scene) -> int:
-    bid, ask = scene.best()
-    assert bid is not None
-    assert ask is not None
-    return ask - bid
-
-
 def test_a_filled_order_is_forgotten_at_once() -> None:
     """A ladder hears of a death by another's hand: the level is laid out anew in the next act."""
     scene = Scene()
@@ -290,8 +273,9 @@ def test_a_filled_order_is_forgotten_at_once() -> None:
 
 
 def test_ladders_thin_out_near_the_end() -> None:
-    """Depth behind the touch vanishes in the last minute."""
-    assert [levels_left(8, left) for left in (300, 59, 29, 9)] == [8, 4, 3, 2]
+    """Depth behind the touch vanishes in the last minute (calibration.json, depth_by_ttc)."""
+    assert [levels_left(8, left) for left in (300, 60, 59, 29, 9)] == [8, 8, 4, 2, 2]
+    assert [levels_left(3, left) for left in (300, 59, 29)] == [3, 1, 1]
 
 
 def test_before_the_window_everybody_is_slower() -> None:
@@ -386,7 +370,7 @@ def test_the_informed_never_pay_more_than_it_is_worth(up: float, ask: int, seed:
 
 def test_after_a_shot_the_informed_wait() -> None:
     """The next look comes after the taker delay: nothing is shot at twice for one reason."""
-    scene = Scene(0.6, taker_delay_ms=150)
+    scene = Scene(0.525, taker_delay_ms=150)
     scene.quote(4900, 5000)
     informed = Informed(scene.hand, scene.market, scene.odds, random.Random(1), 1e9)
 
@@ -394,6 +378,31 @@ def test_after_a_shot_the_informed_wait() -> None:
 
     assert due is not None
     assert due - (T0 + 5000) >= 400
+
+
+def test_a_quote_that_is_far_off_is_shot_at_in_a_row() -> None:
+    """For each cent of profit an order more, hundredths of a second apart; then they wait."""
+    scene = Scene(0.55)
+    scene.quote(4900, 5000, 5000)
+    informed = Informed(scene.hand, scene.market, scene.odds, random.Random(1), 1e9)
+
+    times = run(informed, T0 + 5000, 6)
+    gaps = [after - before for before, after in pairwise(times)]
+
+    assert informed.stale(5000, 0.55)
+    assert [gap < 100 for gap in gaps] == [True, True, True, False, True]
+    assert len(scene.engine.trades) == 6
+
+
+def test_the_informed_go_on_after_the_close() -> None:
+    """Who knows the outcome at once lifts what still rests at an old price (feeds.md 10.2)."""
+    scene = Scene(0.99)
+    scene.quote(4900, 5000)
+    informed = Informed(scene.hand, scene.market, scene.odds, random.Random(1), 1.0)
+
+    assert informed.act(scene.market.end_ms) is not None
+    assert len(scene.engine.trades) == 1
+    assert informed.act(scene.market.end_ms + 5_001) is None
 
 
 def test_a_held_order_has_no_answer_yet() -> None:

@@ -9,7 +9,7 @@ import attrs
 import pytest
 
 from polybot.exchange.calendar import SERIES, market_for
-from polybot.exchange.crowd_odds import LEAD_S, MarketOdds, twap_variance_s
+from polybot.exchange.crowd_odds import LEAD_S, NOON_MS, MarketOdds, twap_variance_s
 from polybot.exchange.model import Market
 from polybot.exchange.synthetic import SyntheticSource
 
@@ -90,6 +90,45 @@ def test_candle_golden_vectors(left_s: int, expected: float) -> None:
 
     assert view.up == pytest.approx(expected, abs=2e-3)
     assert odds(market, lambda _: 100_100).at(START_MS - 5000).up == 0.5
+
+
+@pytest.mark.parametrize(("left_s", "expected"), [(101, 0.8921), (11, 0.9999)])
+def test_the_old_rule_is_one_print_at_either_end(left_s: int, expected: float) -> None:
+    """Until August 2026: a plain spot contract on Chainlink, which is a second behind Binance
+    (strategy.md 2.1 with the variance of a path that ends in one sample).
+    """
+    series = attrs.evolve(SERIES["btc-5m"], rule="point")
+    market = attrs.evolve(market_for(SERIES["btc-5m"], START_MS, 1), series=series)
+    at_ms = market.end_ms - left_s * 1000
+
+    view = odds(market, lambda t: 100_000 if t <= START_MS else 100_099).at(at_ms)
+
+    assert twap_variance_s(-200, 100, samples=1) == pytest.approx(99 + 1 / 3)
+    assert view.up == pytest.approx(expected, abs=2e-3)
+
+
+@pytest.mark.parametrize(
+    ("rule", "late_ms"), [("twap", 0), ("point", 0), ("candle", 0), ("noon", NOON_MS)]
+)
+@pytest.mark.parametrize("ends_at", [100_010, 99_990])
+def test_what_has_settled_is_known(rule: str, late_ms: int, ends_at: int) -> None:
+    """From the instant that settles on, the outcome is as good as sure and stays what it is,
+    wherever the price goes; a day settles a minute after its end (feeds.md 10.1).
+    """
+    listed, series = SERIES["btc-1h"], attrs.evolve(SERIES["btc-1h"], rule=rule)
+    market = attrs.evolve(market_for(listed, START_MS, 1), series=series, strike=100_000.0)
+    settles_ms = market.end_ms + late_ms
+
+    def price(t: int) -> float:
+        if t <= market.start_ms:
+            return 100_000
+        return ends_at if t <= settles_ms + LEAD_MS else 200_000 - ends_at
+
+    believed = odds(market, price)
+    late = believed.at(settles_ms // 100 * 100 + 5_000)
+
+    assert (late.up > 0.999, late.up < 0.001) == (ends_at > 100_000, ends_at < 100_000)
+    assert late.speed == 0
 
 
 def test_speed_is_the_derivative_of_the_belief() -> None:

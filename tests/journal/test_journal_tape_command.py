@@ -86,7 +86,8 @@ def test_a_folder_is_its_newest_run(tmp_path: Path) -> None:
         written(tmp_path / f"{name}.tape")
     (tmp_path / "notes.txt").write_text("no tape")
 
-    assert [file.stem for file in tapes(tmp_path)] == ["200-paper-0000", "200-paper-0001"]
+    with tapes(tmp_path) as files:
+        assert [file.stem for file in files] == ["200-paper-0000", "200-paper-0001"]
 
 
 def test_damage_is_said_and_ends_with_one(path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -21,7 +21,7 @@ class SpyStore(Store):
 
     def __init__(self, real: Store) -> None:
         assert real._lock is not None
-        super().__init__(real._database, real._lock)
+        super().__init__(real._database, real._lock, real.path)
         self.appends: list[list[Entry]] = []
         self.broken = ""
 

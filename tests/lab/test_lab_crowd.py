@@ -212,7 +212,10 @@ def test_the_samples_spread_widens_a_band_and_never_narrows_it() -> None:
     assert factor.reach() == pytest.approx(math.exp(SURE * math.sqrt(2) * 0.2))
     assert unsure.met(0.84)
     assert not unsure.met(0.86)
-    assert factor.tolerance() == "×÷ 2.03"
+    assert factor.tolerances() == ("×÷ 1.5", "×÷ 2.03")
+    assert unsure.tolerances() == ("± 0.1", "± 0.354")
+    assert Target("d", 1.0, 0.1).tolerances() == ("± 0.1", "-")
+    assert (unsure.in_band(0.59), unsure.in_band(0.61)) == (True, False)
     assert unsure.reach(8) == pytest.approx(SURE * math.sqrt(5) * 0.1)
     assert sure.reach(8) == 0.1
 
@@ -239,7 +242,10 @@ def test_the_table_says_what_is_out(
     perfect[BOOKS[0].path] = math.nan
     capsys.readouterr()
     assert commands.run("calibrate-crowd", []) == 1
-    assert capsys.readouterr().out.splitlines()[1].endswith("OUT")
+    table = capsys.readouterr().out.splitlines()
+    assert table[1].split()[1:] == ["0.901", "nan", "±", "0.06", "±", "0.0233", "OUT"]
+    assert table[-4] == "101 of 102 within tolerance, 101 within the band alone"
+    assert "standard errors" in table[-2]
     assert commands.run("calibrate-crowd", ["--json"]) == 1
 
     rows = json.loads(capsys.readouterr().out)

@@ -135,6 +135,25 @@ def test_the_command_fails_unless_the_loss_is_sure(
     assert capsys.readouterr().out == as_table(rows_with(high))
 
 
+@pytest.mark.parametrize(
+    ("markets", "seeds", "each"), [(2, 1, 2), (9, 5, 2), (40, 8, 5), (200, 8, 25), (210, 9, 25)]
+)
+def test_few_windows_are_of_many_worlds(
+    markets: int, seeds: int, each: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Two seeds of twenty windows are two witnesses, eight of five are eight."""
+    asked: list[object] = []
+
+    def heard(_: object, of: range, windows: int, *__: object) -> list[Row]:
+        asked.extend((of, windows))
+        return rows_with(-0.1)
+
+    monkeypatch.setattr(naive_maker, "compare", heard)
+
+    assert commands.run("naive-maker", ["--markets", str(markets), "--seed", "3"]) == 0
+    assert asked == [range(3, 3 + seeds), each]
+
+
 def test_one_market_makes_no_interval(capsys: pytest.CaptureFixture[str]) -> None:
     """A bad word is one clear line and exit code 2."""
     with pytest.raises(SystemExit) as stop:

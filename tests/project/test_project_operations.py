@@ -9,7 +9,8 @@ from polybot.domain.halts import Halt
 from polybot.operator import COMMANDS
 from polybot.operator.preflight import CHECKS
 
-PAGE = (Path(__file__).resolve().parents[2] / "docs" / "operations.md").read_text(encoding="utf-8")
+DOCS = Path(__file__).resolve().parents[2] / "docs"
+PAGE = (DOCS / "operations.md").read_text(encoding="utf-8")
 
 
 def test_every_halt_is_on_the_page() -> None:
@@ -21,9 +22,12 @@ def test_every_halt_is_on_the_page() -> None:
 
 
 def test_every_command_and_exit_code_is_on_the_page() -> None:
-    """No command of the operator's and no exit code of the program is left unexplained."""
+    """No command of the operator's and no exit code of the program is left unexplained; those of
+    the laboratory have a page of their own.
+    """
+    laboratory = (DOCS / "laboratory.md").read_text(encoding="utf-8")
     for name in COMMANDS:
-        assert f"| `python -m polybot {name}" in PAGE
+        assert f"| `python -m polybot {name}" in PAGE + laboratory
     for name, code in vars(launch).items():
         if name.startswith("EXIT_"):
             assert f"\n| {code} |" in PAGE

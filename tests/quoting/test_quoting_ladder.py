@@ -8,7 +8,6 @@ from hypothesis import given, strategies as st
 from polybot.domain.market import Outcome
 from polybot.quoting.ladder import (
     Sizing,
-    Top,
     combine,
     grid_floor,
     level_prices,
@@ -26,7 +25,7 @@ TENS = QuoteParams(levels=3, size_shares=10)
 
 def by(first: int = 0, most: int = 0) -> Sizing:
     """A market of at least five shares."""
-    return Sizing(5 * SHARES, first * SHARES, most * SHARES)
+    return 5 * SHARES, first * SHARES, most * SHARES
 
 
 def sizes_of(
@@ -49,15 +48,15 @@ def sizes_of(
 )
 def test_combined_cap(up: int, down: int, net: float, expected: tuple[int, int]) -> None:
     """Vectors of 6.2 with tick 0.01, target 0.975 and equal slack."""
-    tops = Top(up, up / 10_000 + 0.001), Top(down, down / 10_000 + 0.001)
+    tops = (up, up / 10_000 + 0.001), (down, down / 10_000 + 0.001)
 
     assert combine(*tops, net, 9750, 100) == expected
 
 
 def test_when_flat_the_tighter_side_gives_way() -> None:
     """With less slack to its cap a bid is the one we want less."""
-    assert combine(Top(5000, 0.52), Top(4900, 0.491), 0, 9750, 100) == (5000, 4700)
-    assert combine(Top(5000, 0.501), Top(4900, 0.52), 0, 9750, 100) == (4800, 4900)
+    assert combine((5000, 0.52), (4900, 0.491), 0, 9750, 100) == (5000, 4700)
+    assert combine((5000, 0.501), (4900, 0.52), 0, 9750, 100) == (4800, 4900)
 
 
 @given(st.integers(1, 99), st.integers(1, 99), st.floats(-5, 5), st.integers(9000, 9990), TICKS)
@@ -66,13 +65,13 @@ def test_combined_bids_never_exceed_the_target(
 ) -> None:
     """Whatever is held, the two first bids fit, on the grid, and neither is raised."""
     high = (10_000 // tick - 1) * tick
-    tops = Top(up * high // 99 // tick * tick, 0.6), Top(down * high // 99 // tick * tick, 0.6)
+    tops = (up * high // 99 // tick * tick, 0.6), (down * high // 99 // tick * tick, 0.6)
 
     found_up, found_down = combine(*tops, net, target, tick)
 
     assert found_up + found_down <= target
-    assert found_up <= tops[0].price
-    assert found_down <= tops[1].price
+    assert found_up <= tops[0][0]
+    assert found_down <= tops[1][0]
     assert found_up % tick == 0 == found_down % tick
 
 

@@ -18,7 +18,7 @@ from venue_bent import Venue
 
 from polybot.app import Bot
 from polybot.clock import Clock
-from polybot.config import BotParams, Config, LiveParams, PaperParams
+from polybot.config import BotParams, Config, JournalParams, LiveParams, PaperParams
 from polybot.exchange.model import Market, Order
 from polybot.exchange.server import Urls
 from polybot.exchange.terms import Terms
@@ -26,6 +26,7 @@ from polybot.exchange.world import make_world
 from polybot.execution.inventory import InventoryParams
 from polybot.execution.params import OrderParams
 from polybot.host import ask_exchange
+from polybot.journal.recorder import Recorder
 from polybot.journal.store import Store
 from polybot.launch import PAPER_START_MS, build, demo_site, judged, run_watched
 from polybot.options import BotOptions
@@ -34,8 +35,10 @@ from polybot.purse import Purse
 from polybot.quoting.params import QuoteParams
 from polybot.risk.limits import RiskParams
 from polybot.summary import Summary
+from polybot.taping import tape_of, taping
 from polybot.venue.rest import http_client
 from polybot.venue.secret import Credentials, Secret
+from polybot.venue.tap import NOBODY, Nobody
 
 RATE = 40.0
 OWNER = "scene"
@@ -176,6 +179,7 @@ async def scene(
     seed: int = SEED,
     terms: Terms = Terms(),
     kind: int = 3,
+    taped: bool = False,
 ) -> AsyncGenerator[Scene]:
     """Serve a venue and put a bot before it that has not been started."""
     config = config or shell_config()
@@ -188,8 +192,14 @@ async def scene(
         urls: Urls = await nursery.start(venue.run)
         with tempfile.TemporaryDirectory() as folder:
             journal = Path(folder) / "journal"
-            bot = put_together(venue, urls, http, config, run_ms, Store.open(journal, OWNER))
-            yield Scene(venue, bot, urls, http, journal)
+            store = Store.open(journal, OWNER)
+            tape: Recorder | Nobody = NOBODY
+            if taped:
+                config = attrs.evolve(config, journal=JournalParams(folder))
+                tape = tape_of(config, clock, wallet=venue.account, speed=RATE)
+            async with taping(tape):
+                bot = put_together(venue, urls, http, config, run_ms, store, tape)
+                yield Scene(venue, bot, urls, http, journal)
             bot.ctx.account.journal.store.close()
             nursery.cancel_scope.cancel()
     assert not venue.errors, "the exchange itself stayed sound"
@@ -202,6 +212,7 @@ def put_together(
     config: Config,
     run_ms: int | None,
     store: Store,
+    tape: Recorder | Nobody = NOBODY,
 ) -> Bot:
     wallet = venue.wallet
     return build(
@@ -218,6 +229,7 @@ def put_together(
         store,
         world=venue.world.name,
         speed=RATE,
+        tape=tape,
     )
 
 
@@ -237,9 +249,12 @@ async def playing(
     seed: int = SEED,
     terms: Terms = Terms(),
     kind: int = 3,
+    taped: bool = False,
 ) -> AsyncGenerator[Scene]:
     """A scene whose bot runs and quotes; at the end of the block it is stopped if it still runs."""
-    staged = scene(at_ms=at_ms, config=config, run_ms=run_ms, seed=seed, terms=terms, kind=kind)
+    staged = scene(
+        at_ms=at_ms, config=config, run_ms=run_ms, seed=seed, terms=terms, kind=kind, taped=taped
+    )
     async with staged as it, trio.open_nursery() as nursery:
         nursery.start_soon(it.run)
         await it.quoting()

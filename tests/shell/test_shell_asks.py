@@ -15,6 +15,7 @@ from test_shell_restart import METHODS, PATHS, killed
 from venue_bent import Handler, lose_reply, silence
 
 from polybot.config import Config
+from polybot.console.snapshot import QuoteLine
 from polybot.domain.accounts import Kind
 from polybot.domain.ledger import MarketBooks
 from polybot.domain.market import Outcome
@@ -118,9 +119,18 @@ def covered(it: Scene) -> bool:
     )
 
 
+def shown(it: Scene, ask: Order) -> bool:
+    """Whether the screen has this ask, at its own price, among the orders of its own token."""
+    market = it.bot.supervisor.scopes[it.market.slug].quote.snapshot("")
+    up = ask.token == books_of(it).market.up_token
+    lines = market.up_quotes if up else market.down_quotes
+    return QuoteLine(ask.price, ask.remaining, asks=True) in lines
+
+
 async def test_a_wallet_short_of_cash_sells_what_it_holds(fast_clock: PatientClock) -> None:
     """With too little cash for a bid on the twin the shares that are held are offered in its place,
-    the position shrinks by what is sold, and both books end the same (strategy.md 15).
+    the position shrinks by what is sold, and both books end the same (strategy.md 15). The screen
+    and the summary tell an ask as what it is.
     """
     async with poor() as it:
         ask = await asking(it)
@@ -130,10 +140,13 @@ async def test_a_wallet_short_of_cash_sells_what_it_holds(fast_clock: PatientClo
         quote = it.bot.supervisor.scopes[it.market.slug].quote
         told = [one for one in quote.decision.reasons if one.why is Why.SELLS]
         assert dict(told[0].figures)["because"] == "not enough free cash"
+        await it.until(lambda: shown(it, ask), "the screen lists it as an ask")
         await sold(it)
         assert books_of(it).fees == 0, "it rested: a maker pays nothing"
         report = await it.end()
 
+    assert report.totals.sales > 0, "the summary counts it"
+    assert report.totals.sold > 0
     assert report.faults == {}
     clean(report)
 

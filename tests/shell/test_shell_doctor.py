@@ -11,10 +11,11 @@ import attrs
 import orjson
 import pytest
 from shell_kit import HOUR_MS, Scene, scene
-from venue_bent import Act, answer, changed
+from venue_bent import Act, Handler, answer, changed
 
 from polybot import launch
 from polybot.config import JournalParams, LiveParams
+from polybot.exchange.net import Request, Response
 from polybot.journal.entries import Halted
 from polybot.journal.store import Store, live_journal_place
 from polybot.operator.checks_here import CHECKS as HERE, disk_space, halts, key_and_funder
@@ -106,6 +107,36 @@ async def test_an_ill_is_named(
     assert found in report[check].found
     assert report[check].remedy
     assert not well(list(report.items()))
+
+
+async def no_shares(request: Request, handle: Handler) -> Response:
+    """The exchange may take dollars and no shares."""
+    if request.query.get("asset_type") != "CONDITIONAL":
+        return await handle(request)
+    return await NO_ALLOWANCES(request, handle)
+
+
+@pytest.mark.parametrize(
+    ("sell_held", "grade"),
+    [("when short", Grade.FAILED), ("always", Grade.FAILED), ("never", Grade.WARNING)],
+)
+async def test_shares_that_may_not_be_sold(
+    sell_held: str, grade: Grade, fast_clock: PatientClock
+) -> None:
+    """Where held shares are to be offered, an exchange that may not take them is no warning: every
+    ask would be refused (clob.md 5.1). A live start asks the same.
+    """
+    async with patient() as (it, one):
+        it.venue.bend("GET", "/balance-allowance", act=no_shares)
+        quote = attrs.evolve(one.config.quote, sell_held=sell_held)
+        one.config = attrs.evolve(one.config, quote=quote)
+        report = dict(await examine(one, place_order=False))
+        forbidding = await preflight(one)
+
+    assert report["allowances"].grade is grade
+    assert "may not take shares" in report["allowances"].found
+    assert ('sell_held = "never"' in report["allowances"].remedy) is (grade is Grade.FAILED)
+    assert bool(forbidding) is (grade is Grade.FAILED)
 
 
 async def test_a_blocked_place(fast_clock: PatientClock) -> None:

@@ -6,6 +6,7 @@ import attrs
 import pytest
 from desk_kit import MARKET, START, desk
 
+from polybot.domain.booking import book
 from polybot.domain.ledger import Ledger
 from polybot.domain.market import Candle, Outcome, Rule, Side, TwapPair, UnknownRule
 from polybot.domain.market_states import MarketState
@@ -144,6 +145,23 @@ def test_money_comes_from_the_ledger() -> None:
     assert (told.volume, told.fees, told.redeemed) == (4 * SHARE, 0, 10 * SHARE)
     assert told.realised_pnl == 6 * SHARE
     assert told.rebate_estimate == 33_600
+
+
+def test_sales_are_counted_among_the_fills() -> None:
+    """What came in by selling is told beside the whole volume, as merges are."""
+    books = Ledger().open(MARKET)
+    for n, side in enumerate((Side.BUY, Side.SELL)):
+        leg = FillLeg(f"0x{n}", MARKET.up_token, side, 4000 + 1000 * n, 10 * SHARE, maker=True)
+        book(
+            books,
+            TradeSeen(f"t{n}", MARKET.condition_id, TradeStatus.CONFIRMED, (leg,), 0),
+            leg.order_id,
+            [leg],
+        )
+    told = IntervalRecord(MARKET).interval(books)
+
+    assert (told.fills, told.sales) == (2, 1)
+    assert (told.volume, told.sold) == (9 * SHARE, 5 * SHARE)
 
 
 def test_without_books_an_interval_made_nothing() -> None:

@@ -12,8 +12,9 @@ from polybot.domain.units import SHARE
 from polybot.execution.table import OrderTable
 from polybot.pricing.fair import Fair, NoFair, WhyNoFair
 from polybot.quoting.model import BookView, Decision
-from polybot.signal.advice import NEUTRAL
+from polybot.signal.advice import NEUTRAL, Veto
 from polybot.signal.board import SignalMemory
+from polybot.signal.inputs import Filled
 from polybot.signal.params import SignalParams
 from polybot.signal_ears import SignalEars
 from polybot.venue.market_messages import LastTrade
@@ -110,3 +111,64 @@ def test_without_a_price_signals_go_on() -> None:
     assert heard.look(blind, {UP: None, DOWN: None}, {}, START) is NEUTRAL
     heard.decided(Decision((), ()), START)
     assert heard.board.readings.flow is None
+
+
+VIEW = BookView(((4900, 500 * SHARE),), ((5000, 500 * SHARE),))
+THIN = BookView(((4800, SHARE),), ((5700, SHARE),))
+
+
+def ears_acting(*acting: str) -> SignalEars:
+    return SignalEars(MARKET, SignalMemory(SignalParams(acting=acting)).board(MARKET, 0.15))
+
+
+@pytest.mark.parametrize(
+    ("acting", "seen_ms"),
+    [((), [0, 100, 250]), (("toxicity",), [0, 100, 250]), (("regime",), [0, 50, 100, 150, 250])],
+)
+def test_books_are_looked_at_on_the_signals_own_cadence(
+    acting: tuple[str, ...], seen_ms: list[int]
+) -> None:
+    """Ten times a second in shadow; where a signal that reads them acts, at every decision."""
+    heard, looked = ears_acting(*acting), []
+    for at_ms in (0, 50, 100, 150, 250):
+        before = heard.board.readings.liquidity
+        heard.look(FAIR, {UP: VIEW, DOWN: None}, {}, START + at_ms)
+        if heard.board.readings.liquidity is not before:
+            looked.append(at_ms)
+
+    assert looked == seen_ms
+
+
+def test_a_clock_set_back_is_looked_at_anew() -> None:
+    """No time that has not come yet keeps the books unseen."""
+    heard = ears_acting()
+    heard.look(FAIR, {UP: VIEW, DOWN: None}, {}, START + 60_000)
+    heard.look(FAIR, {UP: THIN, DOWN: None}, {}, START)
+
+    assert heard.board.readings.liquidity is not None
+    assert heard.board.readings.liquidity.spread == pytest.approx(0.09)
+
+
+def test_prices_are_taken_between_two_looks() -> None:
+    """A fast move is seen at the next look though its prices came between two of them."""
+    heard = ears_acting()
+    for at_ms, spot in ((0, 100_000.0), (50, 100_400.0), (110, 100_400.0)):
+        heard.look(attrs.evolve(FAIR, spot=spot), {UP: VIEW, DOWN: None}, {}, START + at_ms)
+
+    assert heard.board.readings.move.fast
+
+
+def test_what_fills_teach_acts_between_two_looks() -> None:
+    """Toxicity waits for no look at the books."""
+    heard, step_ms = ears_acting("toxicity"), 1_000
+    heard.look(FAIR, {UP: VIEW, DOWN: None}, {}, START)
+    for n in range(40):
+        key = (f"t{n}", "o")
+        fill = Filled(key, UP, 5000 + n % 2 * 100, 10 * SHARE, 0, half_spread=0.01)
+        heard.board.filled(fill, START + step_ms * n)
+    assert heard.look(FAIR, {UP: VIEW, DOWN: None}, {}, START + 59_990).veto is None
+    for second in range(1, 60):
+        heard.board.decided(0.45, 0.01, START + step_ms * second)
+
+    assert not heard.board.due(START + 60_000), "no look is due"
+    assert heard.look(FAIR, {UP: VIEW, DOWN: None}, {}, START + 60_000).veto is Veto.TOXIC

@@ -16,6 +16,7 @@ from polybot.pricing.fair import WhyNoFair
 from polybot.quote_task import wish
 from polybot.quoting.ladder import grid_floor
 from polybot.quoting.model import Decision, Quote
+from polybot.quoting.orders import OrderMaker
 from polybot.quoting.params import QuoteParams
 from polybot.quoting.reasons import Reason, Why
 
@@ -128,8 +129,9 @@ def test_the_same_decision_is_the_same_wish() -> None:
 
 def test_orders_wanted_still_are_the_same_objects() -> None:
     """What has not changed is not made anew; what has, in whatever part, is."""
-    first = wish(MARKET, decided(), PARAMS, START)
-    again = wish(MARKET, decided(), PARAMS, START + 99, 0, first.orders)
+    maker = OrderMaker()
+    first = wish(MARKET, decided(), PARAMS, START, 0, maker)
+    again = wish(MARKET, decided(), PARAMS, START + 99, 0, maker)
     assert [new is old for new, old in zip(again.orders, first.orders, strict=True)] == [True, True]
 
     late = MARKET.end_ms - 150_000
@@ -141,7 +143,7 @@ def test_orders_wanted_still_are_the_same_objects() -> None:
         (MARKET, attrs.evolve(decided(), quotes=decided().quotes[::-1]), START),
         (MARKET, attrs.evolve(decided(), quotes=(Quote(UP, 4800, 11 * SHARE, 0),)), START),
     ):
-        changed = wish(market, decision, PARAMS, now_ms, 0, first.orders)
+        changed = wish(market, decision, PARAMS, now_ms, 0, maker)
         assert changed == wish(market, decision, PARAMS, now_ms)
 
 

@@ -1,0 +1,151 @@
+"""The flight recorder: when trading is halted or we break, one file with all that happened.
+
+For somebody elsewhere, who has nothing but it: `python -m polybot replay FLIGHT.zip` makes the
+decisions again, `tape cat` shows what was heard, the journal can be read, and `flight.json` tells
+cause, settings, versions, ledger and summary. No secrets: tape and journal have none, and keys are
+no settings. It is written while the halt stands or the process ends, in a worker thread, and never
+in the way of a cancel; that it could not be written is told, and is no fault of its own.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+import zipfile
+from collections.abc import Callable, Sequence
+from contextlib import closing
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import attrs
+import orjson
+import trio
+from loguru import logger
+
+from polybot.context import Context
+from polybot.domain.market import Outcome
+from polybot.journal.recorder import Recorder
+
+FOLDER = "flights"
+KEPT = 20
+TAPES_MOST = 512_000_000  # bytes of tape in one flight: then the first parts are left out
+WAIT_S = 10.0  # for the disk, at the end of the process
+
+
+@attrs.define(eq=False)
+class FlightRecorder:
+    """`told` gives the summary, as JSON, when it is asked for."""
+
+    ctx: Context
+    told: Callable[[], str]
+    written: list[Path] = attrs.field(factory=list)
+    _halted: trio.Event = attrs.field(factory=trio.Event)
+    _cause: str = ""
+
+    def halted(self, name: str, why: str) -> None:
+        """Trading has stopped until an operator looks: the first cause is told."""
+        self._cause = self._cause or f"{name}: {why}"
+        self._halted.set()
+
+    async def run(self) -> None:
+        """Write one for the first halt: what follows from it is on the tape of the end."""
+        await self._halted.wait()
+        await self.write(self._cause)
+
+    async def write(self, cause: str) -> Path | None:
+        """Write a flight now; where it lies, or None when it could not be written."""
+        place = self.ctx.account.journal.store.path.parent / FOLDER
+        path = place / f"flight-{self.ctx.clock.now_ms()}.zip"
+        try:
+            with trio.move_on_after(WAIT_S, shield=True) as patience:
+                tapes = await self._tapes()
+                facts = orjson.dumps(self._facts(cause, tapes), option=orjson.OPT_INDENT_2)
+                write = partial(_write, path, facts, self.ctx.account.journal.store.path, tapes)
+                if self.ctx.account.journal.inline:  # a clock that would run on meanwhile
+                    write()
+                    await trio.lowlevel.checkpoint()
+                else:
+                    await trio.to_thread.run_sync(write, abandon_on_cancel=True)
+        except (OSError, sqlite3.Error) as error:
+            logger.error("no flight record: {}", error)
+            return None
+        if patience.cancelled_caught:
+            logger.error("no flight record within {:g} s", WAIT_S)
+            return None
+        self.written.append(path)
+        self.ctx.tell(f"flight record: {path}")
+        logger.info("flight record: {}", path)
+        return path
+
+    async def _tapes(self) -> list[Path]:
+        """This run's tape so far, flushed; the oldest parts are left out where it is too long."""
+        tape = self.ctx.tape
+        if not isinstance(tape, Recorder):
+            return []
+        await tape.flush()
+        files: list[Path] = []
+        room = TAPES_MOST
+        for path in reversed(tape.files()):
+            room -= path.stat().st_size
+            if room < 0:
+                break
+            files.insert(0, path)
+        return files
+
+    def _facts(self, cause: str, tapes: Sequence[Path]) -> dict[str, Any]:
+        ctx, ledger = self.ctx, self.ctx.account.ledger
+        whole = isinstance(ctx.tape, Recorder) and len(tapes) == len(ctx.tape.files())
+        return {
+            "cause": cause,
+            "at_ms": ctx.clock.now_ms(),
+            "config_hash": ctx.config.digest,
+            "settings": attrs.asdict(ctx.config, filter=lambda field, _: field.name != "keys"),
+            "versions": ctx.tape.header.versions if isinstance(ctx.tape, Recorder) else {},
+            "tapes": [path.name for path in tapes],
+            "tape_whole": whole,
+            "troubles": ctx.health.troubles,
+            "halts": ctx.health.halted,
+            "ledger": {
+                "cash": ledger.cash,
+                "equity": ledger.equity,
+                "markets": {
+                    books.market.slug: {
+                        outcome.value: books.shares(outcome, final=False) for outcome in Outcome
+                    }
+                    for books in ledger.books.values()
+                },
+            },
+            "summary": orjson.Fragment(self.told()),
+        }
+
+
+def _write(path: Path, facts: bytes, journal: Path, tapes: Sequence[Path]) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    part = path.with_suffix(".part")
+    copy = path.with_suffix(".sqlite3")
+    try:
+        part.touch(mode=0o600)
+        # Tapes are compressed already.
+        with zipfile.ZipFile(part, "w", zipfile.ZIP_STORED) as archive:
+            archive.writestr("flight.json", facts)
+            copy.touch(mode=0o600)
+            _copy_journal(journal, copy)
+            archive.write(copy, "journal.sqlite3")
+            for tape in tapes:
+                archive.write(tape, f"tapes/{tape.name}")
+        part.replace(path)
+    finally:
+        for left in (part, copy):
+            left.unlink(missing_ok=True)
+    for old in sorted(path.parent.glob("flight-*.zip"))[:-KEPT]:
+        old.unlink(missing_ok=True)
+
+
+def _copy_journal(journal: Path, copy: Path) -> None:
+    """As it stands, by a connection of our own: the writer's is not waited for."""
+    address = f"file:{journal}?mode=ro"
+    with (
+        closing(sqlite3.connect(address, uri=True)) as there,
+        closing(sqlite3.connect(copy)) as here,
+    ):
+        there.backup(here)

@@ -1,0 +1,311 @@
+"""`python -m polybot lab divergence A B`: how far apart two runs over the same market time are, and
+why.
+
+A and B are tapes (paper beside live), folders of tapes, flight records, or what `backtest --record`
+writes. Of each window that both had, the time in which both ran is compared. Each fill is matched
+with the nearest of the other run on the same side of the book; what is left over has one cause, the
+first that holds:
+
+missing data        the other run heard nothing of this book then
+queue               the other run bid as much then, and was not reached
+latency             it did so a moment before or after
+model               it wanted no such bid
+price improvement   matched fills at different prices, or with different fees
+settlement          matched fills that paid differently
+
+A fill counts with what it came to, so the causes add up to the gap exactly. The trust
+score is the weaker of two shares: of the dollars filled, those that are in both runs; and of the
+time in which either had a bid, that in which both had the same best one, or a tick beside it.
+"""
+
+from __future__ import annotations
+
+import argparse
+import math
+import sys
+from collections import Counter
+from collections.abc import Sequence
+from itertools import pairwise
+from pathlib import Path
+
+import attrs
+import orjson
+
+from polybot.domain.market import Outcome
+from polybot.domain.units import notional
+from polybot.journal.tape import TapeError
+from polybot.lab.run_record import Filled, MarketRun, Run, Span, read
+
+MATCH_MS = 3_000  # two fills so far apart are one event in two runs
+LATE_MS = 2_000
+NEAR = 100  # 10⁻⁴ dollars: a tick of most of a market's life
+CAUSES = ("missing data", "queue", "latency", "model", "price improvement", "settlement")
+
+
+@attrs.define
+class Window:
+    """One window in both runs: profits of A and B, and the gap A − B by cause, 10⁻¹² dollars."""
+
+    slug: str
+    profit_a: int = 0
+    profit_b: int = 0
+    causes: Counter[str] = attrs.field(factory=Counter)
+    fills_a: int = 0
+    fills_b: int = 0
+    matched: int = 0  # pairs of fills
+    filled: int = 0  # dollars (10⁻⁶), in either …
+    filled_in_both: int = 0  # … and in both
+    quoted_ms: int = 0  # in which either run had a bid, both sides added up …
+    agreed_ms: int = 0  # … and both had the same one, or nearly
+
+    @property
+    def gap(self) -> int:
+        return self.profit_a - self.profit_b
+
+
+@attrs.frozen
+class Comparison:
+    windows: tuple[Window, ...]
+    left_out: dict[str, str]  # windows that were not compared, and why
+
+    @property
+    def trust(self) -> float | None:
+        """0 to 1; None where there was nothing to compare."""
+        filled = sum(one.filled for one in self.windows)
+        quoted = sum(one.quoted_ms for one in self.windows)
+        shares = []
+        if filled:
+            shares.append(sum(one.filled_in_both for one in self.windows) / filled)
+        if quoted:
+            shares.append(sum(one.agreed_ms for one in self.windows) / quoted)
+        return min(shares, default=None)
+
+
+def compare(a: Run, b: Run) -> Comparison:
+    """Hold two runs against each other, window by window."""
+    windows, left_out = [], {}
+    for slug in sorted(a.markets.keys() | b.markets.keys()):
+        why = _left_out(a, b, slug)
+        if why is None:
+            common = _common(a, b, slug)
+            windows.append(
+                _window(within(a.markets[slug], *common), within(b.markets[slug], *common))
+            )
+        else:
+            left_out[slug] = why
+    return Comparison(tuple(windows), left_out)
+
+
+def _left_out(a: Run, b: Run, slug: str) -> str | None:
+    for run in (a, b):
+        if slug not in run.markets:
+            return f"not in {run.name}"
+    markets = a.markets[slug], b.markets[slug]
+    if all(one.up_payout is None for one in markets) and any(one.fills for one in markets):
+        return "resolved in neither"
+    begin, end = _common(a, b, slug)
+    return "at no time in both" if begin >= end else None
+
+
+def _common(a: Run, b: Run, slug: str) -> tuple[int, int]:
+    """The part of a window in which both runs were there."""
+    market = a.markets[slug]
+    return max(market.start_ms, a.from_ms, b.from_ms), min(market.end_ms, a.to_ms, b.to_ms)
+
+
+def within(market: MarketRun, begin: int, end: int) -> MarketRun:
+    """A window's fills and spans of this time only."""
+    cut = [
+        attrs.evolve(one, from_ms=max(begin, one.from_ms), to_ms=min(end, one.to_ms))
+        for one in market.spans
+        if one.from_ms < end and one.to_ms > begin
+    ]
+    fills = [one for one in market.fills if begin <= one.at_ms <= end]
+    return attrs.evolve(market, fills=fills, spans=cut)
+
+
+def _window(a: MarketRun, b: MarketRun) -> Window:
+    made = Window(a.slug, fills_a=len(a.fills), fills_b=len(b.fills))
+    # One run may have ended before the result. Without fills any serves: nothing is multiplied.
+    up_a = a.up_payout if a.up_payout is not None else b.up_payout or 0
+    up_b = b.up_payout if b.up_payout is not None else up_a
+    made.profit_a = sum(fill.profit(up_a) for fill in a.fills)
+    made.profit_b = sum(fill.profit(up_b) for fill in b.fills)
+    pairs, only_a, only_b = _matched(a.fills, b.fills)
+    for one, other in pairs:
+        settled = one.profit(up_a) - one.profit(up_b)
+        made.causes["settlement"] += settled
+        made.causes["price improvement"] += one.profit(up_b) - other.profit(up_b)
+        made.filled_in_both += notional(one.price, one.shares)
+    for fill in only_a:
+        made.causes[_cause(fill, b)] += fill.profit(up_a)
+    for fill in only_b:
+        made.causes[_cause(fill, a)] -= fill.profit(up_b)
+    made.matched = len(pairs)
+    alone = sum(notional(fill.price, fill.shares) for fill in (*only_a, *only_b))
+    made.filled = made.filled_in_both + alone
+    _quotes(a.spans, b.spans, made)
+    assert sum(made.causes.values()) == made.gap, "every dollar has its cause"
+    return made
+
+
+Pairs = list[tuple[Filled, Filled]]
+
+
+def _matched(a: Sequence[Filled], b: Sequence[Filled]) -> tuple[Pairs, list[Filled], list[Filled]]:
+    """Pairs of equal shares, nearest first (in price, then in time), and what is left of either. A
+    fill that is larger than its partner is two: the rest may find another.
+    """
+    left_a, left_b = list(a), list(b)
+    pairs: Pairs = []
+    while best := _nearest(left_a, left_b):
+        one, other = best
+        left_a.remove(one)
+        left_b.remove(other)
+        shares = min(one.shares, other.shares)
+        one, rest_a = one.split(shares)
+        other, rest_b = other.split(shares)
+        left_a += [rest_a] if rest_a else []
+        left_b += [rest_b] if rest_b else []
+        pairs.append((one, other))
+    return pairs, left_a, left_b
+
+
+def _nearest(a: Sequence[Filled], b: Sequence[Filled]) -> tuple[Filled, Filled] | None:
+    close = [
+        (abs(one.price - other.price), abs(one.at_ms - other.at_ms), n, m)
+        for n, one in enumerate(a)
+        for m, other in enumerate(b)
+        if one.toward is other.toward and abs(one.at_ms - other.at_ms) <= MATCH_MS
+    ]
+    if not close:
+        return None
+    *_, n, m = min(close)
+    return a[n], b[m]
+
+
+def _cause(fill: Filled, there: MarketRun) -> str:
+    """Why the run `there` has no such fill."""
+    at = fill.at_ms
+    if any(begin <= at <= end for begin, end in there.gaps):
+        return "missing data"
+    bids = [one for one in there.spans if one.toward is fill.toward and one.price >= fill.price]
+    if any(one.from_ms <= at <= one.to_ms for one in bids):
+        return "queue"
+    if any(one.from_ms - LATE_MS <= at <= one.to_ms + LATE_MS for one in bids):
+        return "latency"
+    return "model"
+
+
+def _quotes(a: Sequence[Span], b: Sequence[Span], made: Window) -> None:
+    """Add up how long either had a bid, and how long both had nearly the same."""
+    for outcome in Outcome:
+        own_a = [one for one in a if one.toward is outcome]
+        own_b = [one for one in b if one.toward is outcome]
+        times = sorted({t for one in (*own_a, *own_b) for t in (one.from_ms, one.to_ms)})
+        for begin, end in pairwise(times):
+            best_a, best_b = _best(own_a, begin), _best(own_b, begin)
+            if best_a is None and best_b is None:
+                continue
+            made.quoted_ms += end - begin
+            if best_a is not None and best_b is not None and abs(best_a - best_b) <= NEAR:
+                made.agreed_ms += end - begin
+
+
+def _best(spans: Sequence[Span], at_ms: int) -> int | None:
+    return max((one.price for one in spans if one.from_ms <= at_ms < one.to_ms), default=None)
+
+
+# --- the command ----------------------------------------------------------------------------------
+
+
+def main(argv: Sequence[str]) -> int:
+    """Ends with 0, with 1 where a tape was not whole or no window could be compared, or with 2."""
+    said = _parser().parse_args(argv)
+    try:
+        (a, whole_a), (b, whole_b) = read(said.a), read(said.b)
+    except (TapeError, OSError, ValueError) as error:
+        sys.stderr.write(f"{error}\n")
+        return 2
+    found = compare(a, b)
+    text = orjson.dumps(plain(found)).decode() if said.json else "\n".join(lines(found))
+    sys.stdout.write(f"{text}\n")
+    return 0 if whole_a and whole_b and found.windows else 1
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="polybot lab divergence",
+        description="How far apart two runs over the same market time are, and why.",
+        allow_abbrev=False,
+    )
+    for name in ("a", "b"):
+        parser.add_argument(name, type=Path, help="a tape, a folder, a flight record, or JSON")
+    parser.add_argument("--json", action="store_true", help="one line for programs")
+    return parser
+
+
+def lines(found: Comparison) -> list[str]:
+    """For people: a row per window, the total, and what may be trusted."""
+    head = f"{'window':<26}{'A':>10}{'B':>10}{'gap':>10}{'fills':>12}{'both':>6}"
+    rows = [head + "".join(f"{name:>19}" for name in CAUSES)]
+    rows += [_row(one) for one in found.windows]
+    if len(found.windows) > 1:
+        rows.append(_row(total(found.windows)))
+    rows += [f"{slug}: left out, {why}" for slug, why in found.left_out.items()]
+    whole = total(found.windows)
+    agreed = whole.agreed_ms / whole.quoted_ms if whole.quoted_ms else math.nan
+    filled = whole.filled_in_both / whole.filled if whole.filled else math.nan
+    rows.append(
+        f"of the dollars filled {filled:.0%} in both; of the time quoted {agreed:.0%} alike"
+    )
+    trust = "nothing to compare" if found.trust is None else f"{found.trust:.2f}"
+    return [*rows, f"trust: {trust}"]
+
+
+def total(windows: Sequence[Window]) -> Window:
+    """All windows together."""
+    made = Window("all")
+    for one in windows:
+        made.causes.update(one.causes)
+        for field in attrs.fields(Window)[1:]:
+            if field.name != "causes":
+                setattr(made, field.name, getattr(made, field.name) + getattr(one, field.name))
+    return made
+
+
+def _row(one: Window) -> str:
+    money = "".join(f"{_dollars(value):>10}" for value in (one.profit_a, one.profit_b, one.gap))
+    fills = f"{one.fills_a}/{one.fills_b}"
+    causes = "".join(f"{_dollars(one.causes[name]):>19}" for name in CAUSES)
+    return f"{one.slug:<26}{money}{fills:>12}{one.matched:>6}{causes}"
+
+
+def _dollars(amount: int) -> str:
+    cents = (amount + 5 * 10**9) // 10**10
+    return f"{'-' if cents < 0 else ''}{abs(cents) // 100}.{abs(cents) % 100:02d}"
+
+
+def plain(found: Comparison) -> dict[str, object]:
+    """For programs: dollars as decimal texts, exact."""
+    return {
+        "trust": found.trust,
+        "left_out": found.left_out,
+        "windows": [
+            {
+                "slug": one.slug,
+                "profit_a": _exact(one.profit_a),
+                "profit_b": _exact(one.profit_b),
+                "causes": {name: _exact(one.causes[name]) for name in CAUSES},
+                "fills": [one.fills_a, one.fills_b, one.matched],
+                "quoted_ms": one.quoted_ms,
+                "agreed_ms": one.agreed_ms,
+            }
+            for one in found.windows
+        ],
+    }
+
+
+def _exact(amount: int) -> str:
+    whole, fraction = divmod(abs(amount), 10**12)
+    return f"{'-' if amount < 0 else ''}{whole}.{fraction:012d}"

@@ -1,0 +1,258 @@
+"""A run as it can be compared with another: what rested, what was filled, what was not heard.
+
+Read from a tape, whoever made it – live, paper, a replay's source –, or from the JSON that a
+backtest writes. Every order is told as the bid that it stands for (`as_bid`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+
+import attrs
+import cattrs
+import msgpack
+import orjson
+
+from polybot.core_tape import (
+    INPUTS,
+    Applied,
+    Learnt,
+    Restarted,
+    ScopeBegan,
+    ScopeEnded,
+)
+from polybot.domain.market import Market, Outcome, Side, taker_fee
+from polybot.domain.orders import (
+    OrderSeen,
+    Rejected,
+    TradeSeen,
+    TradeStatus,
+    as_bid,
+)
+from polybot.domain.units import ONE, SHARE
+from polybot.journal.entries import Known, Resolved, Told
+from polybot.journal.tape import Event, Kind
+from polybot.lab.tape import Tapes, tapes
+from polybot.order_messages import CancelAnswered, Posted
+
+GAP_MS = 5_000  # a book of which nothing is heard for so long is not looked at
+_OVER = (OrderSeen.Kind.DEAD, OrderSeen.Kind.MATCHED)
+
+
+@attrs.frozen
+class Filled:
+    """A fill as the bid that it stands for: price 10⁻⁴, shares and dollars 10⁻⁶."""
+
+    at_ms: int
+    toward: Outcome
+    price: int
+    shares: int
+    fee: int = 0
+
+    def profit(self, up_payout: int) -> int:
+        """What it came to, 10⁻¹² dollars, when one Up share paid `up_payout` (10⁻⁶): exact, so that
+        the parts of a fill add up to it.
+        """
+        payout = up_payout if self.toward is Outcome.UP else SHARE - up_payout
+        return self.shares * (payout - self.price * (SHARE // ONE)) - self.fee * SHARE
+
+    def split(self, shares: int) -> tuple[Filled, Filled | None]:
+        """So many shares of it, and the rest; the fee goes with them."""
+        if shares == self.shares:
+            return self, None
+        fee = self.fee * shares // self.shares
+        rest = attrs.evolve(self, shares=self.shares - shares, fee=self.fee - fee)
+        return attrs.evolve(self, shares=shares, fee=fee), rest
+
+
+@attrs.frozen
+class Span:
+    """An order from when it could be matched until it could not."""
+
+    toward: Outcome
+    price: int
+    size: int
+    from_ms: int
+    to_ms: int
+
+
+@attrs.define
+class MarketRun:
+    """One window. `up_payout` None: not resolved in this run. `gaps`: times without news of it."""
+
+    slug: str
+    start_ms: int
+    end_ms: int
+    up_payout: int | None = None
+    fills: list[Filled] = attrs.field(factory=list)
+    spans: list[Span] = attrs.field(factory=list)
+    gaps: list[tuple[int, int]] = attrs.field(factory=list)
+
+
+@attrs.define
+class Run:
+    """`from_ms` to `to_ms`: when the run could have quoted at all."""
+
+    name: str
+    from_ms: int = 0
+    to_ms: int = 0
+    markets: dict[str, MarketRun] = attrs.field(factory=dict)  # by slug
+
+
+_CONVERTER = cattrs.Converter(forbid_extra_keys=True)
+
+
+def save(run: Run, path: Path) -> None:
+    """Write a run as JSON."""
+    path.write_bytes(orjson.dumps(_CONVERTER.unstructure(run)))
+
+
+def read(path: Path) -> tuple[Run, bool]:
+    """A run from its JSON, its tape, a folder of tapes or a flight record, and whether that was
+    whole. Raises ValueError, TapeError or OSError.
+    """
+    if path.suffix == ".json":
+        try:
+            return _CONVERTER.structure(orjson.loads(path.read_bytes()), Run), True
+        except (cattrs.BaseValidationError, orjson.JSONDecodeError) as error:
+            raise ValueError(f"{path}: not a run: {error}") from error
+    with tapes(path) as files:
+        found = Tapes(files)
+        run = of_tape(path.name, found.events())
+    return run, found.whole
+
+
+def of_tape(name: str, events: Iterable[Event]) -> Run:
+    """A run from the events of its tape. Raises ValueError for a tape of another version."""
+    reader = _Reader(Run(name))
+    for event in events:
+        reader.take(event)
+    return reader.done()
+
+
+@attrs.define(eq=False)
+class _Order:
+    slug: str
+    toward: Outcome
+    price: int
+    size: int
+    from_ms: int
+
+
+@attrs.define(eq=False)
+class _Reader:
+    run: Run
+    _markets: dict[str, Market] = attrs.field(factory=dict)  # by condition id
+    _orders: dict[str, _Order] = attrs.field(factory=dict)  # that may be matched, by id
+    _legs: dict[tuple[str, str], tuple[MarketRun, Filled]] = attrs.field(factory=dict)
+    _heard_ms: dict[str, int] = attrs.field(factory=dict)  # by slug
+
+    def take(self, event: Event) -> None:
+        at_ms = event.at_ns // 1_000_000
+        self.run.from_ms = self.run.from_ms or at_ms
+        self.run.to_ms = max(self.run.to_ms, at_ms)
+        if event.kind is Kind.HEARD and event.stream.startswith("market "):
+            self._heard(event.stream.removeprefix("market "), at_ms)
+        elif event.kind is Kind.FED:
+            self._fed(INPUTS.unpack(event.body), at_ms)
+        elif event.kind is Kind.DECIDED and event.stream.startswith("orders "):
+            self._posts(event.stream.removeprefix("orders "), event.body, at_ms)
+
+    def done(self) -> Run:
+        self._end([*self._orders], self.run.to_ms)
+        for slug in list(self._heard_ms):
+            self._silent(slug, self.run.to_ms)
+        return self.run
+
+    def _fed(self, value: object, at_ms: int) -> None:
+        match value:
+            case Learnt(facts):
+                for fact in facts:
+                    self._fact(fact, at_ms)
+            case ScopeBegan(market, _):
+                self._know(market)
+                self._heard_ms[market.slug] = at_ms
+            case ScopeEnded(slug):
+                self._end([key for key, one in self._orders.items() if one.slug == slug], at_ms)
+                self._silent(slug, at_ms)
+                self._heard_ms.pop(slug, None)
+            case Restarted(stream):
+                self._silent(stream.removeprefix("market "), at_ms)
+            case Applied(_, message):
+                self._applied(message, at_ms)
+
+    def _know(self, market: Market) -> MarketRun:
+        self._markets[market.condition_id] = market
+        fresh = MarketRun(market.slug, market.start_ms, market.end_ms)
+        return self.run.markets.setdefault(market.slug, fresh)
+
+    # --- what was not heard ---------------------------------------------------------------------
+
+    def _heard(self, slug: str, at_ms: int) -> None:
+        self._silent(slug, at_ms)
+        if slug in self._heard_ms:
+            self._heard_ms[slug] = at_ms
+
+    def _silent(self, slug: str, at_ms: int) -> None:
+        since_ms = self._heard_ms.get(slug)
+        if since_ms is not None and at_ms - since_ms > GAP_MS:
+            self.run.markets[slug].gaps.append((since_ms, at_ms))
+            self._heard_ms[slug] = at_ms
+
+    # --- what rested ----------------------------------------------------------------------------
+
+    def _posts(self, slug: str, body: bytes, at_ms: int) -> None:
+        for action in msgpack.unpackb(body):
+            for order_id, outcome, side, price, size, *_ in (
+                action[1:] if action[0] == "post" else ()
+            ):
+                toward, bid = as_bid(Outcome(outcome), Side(side), price)
+                self._orders[order_id] = _Order(slug, toward, bid, size, at_ms)
+
+    def _applied(self, message: object, at_ms: int) -> None:
+        match message:
+            case Posted(results):
+                for result in results:
+                    if isinstance(result, Rejected):
+                        self._orders.pop(result.order_id, None)
+                    elif result.order_id in self._orders:
+                        self._orders[result.order_id].from_ms = at_ms
+            case CancelAnswered(_, result):
+                self._end([*result.cancelled], at_ms)
+            case OrderSeen(order_id, kind) if kind in _OVER:
+                self._end([order_id], at_ms)
+
+    def _end(self, ids: list[str], at_ms: int) -> None:
+        for order_id in ids:
+            order = self._orders.pop(order_id, None)
+            if order is not None and order.slug in self.run.markets:
+                span = Span(order.toward, order.price, order.size, order.from_ms, at_ms)
+                self.run.markets[order.slug].spans.append(span)
+
+    # --- what was filled ------------------------------------------------------------------------
+
+    def _fact(self, fact: object, at_ms: int) -> None:
+        match fact:
+            case Known(market):
+                self._know(market)
+            case Told(_, TradeSeen() as trade) if trade.condition_id in self._markets:
+                self._trade(trade, self._markets[trade.condition_id], at_ms)
+            case Resolved(condition_id, up_payout) if condition_id in self._markets:
+                self.run.markets[self._markets[condition_id].slug].up_payout = up_payout
+
+    def _trade(self, trade: TradeSeen, market: Market, at_ms: int) -> None:
+        """Each leg once, and not at all when its trade has failed."""
+        for leg in trade.legs:
+            key = (trade.trade_id, leg.order_id)
+            known = self._legs.get(key)
+            if known is None and trade.status is not TradeStatus.FAILED:
+                toward, price = as_bid(market.outcome_of(leg.token), leg.side, leg.price)
+                fee = 0 if leg.maker else taker_fee(market.fees, leg.price, leg.shares)
+                place = self.run.markets[market.slug]
+                fill = Filled(at_ms, toward, price, leg.shares, fee)
+                self._legs[key] = (place, fill)
+                place.fills.append(fill)
+            elif known is not None and trade.status is TradeStatus.FAILED:
+                known[0].fills.remove(known[1])
+                del self._legs[key]

@@ -1,0 +1,72 @@
+"""Every decision stays what it was, to the last digit that is the same on every platform.
+
+Code that is made faster must not decide otherwise. The digests are those of the code before it was
+(2026-11-26); who changes a decision on purpose writes down the new one, and says so.
+"""
+
+from __future__ import annotations
+
+import random
+from collections import Counter
+
+import decision_kit
+from golden import digest
+from market_kit import BTC_5M
+
+from polybot.pricing.fair import Fair, NoFair
+from polybot.quote_task import wish
+from polybot.quoting.completion import Held
+from polybot.quoting.decide import decide
+from polybot.quoting.orders import OrderMaker
+from polybot.quoting.reasons import NoReward, Why
+
+RARE = {Held.NO_OFFER, Held.PAIRED}  # a book without asks has no touch; paired is no reason
+
+
+def test_fair_values_are_the_same() -> None:
+    """200 boards, some with late, missing or contradicting streams (strategy.md 2)."""
+    rng, found = random.Random(2), list[Fair | NoFair]()
+    for _ in range(200):
+        of = decision_kit.market(rng)
+        now_ms = of.start_ms + rng.randint(-70_000, 300_000)
+        found.append(decision_kit.board(rng, of, now_ms).fair(of, now_ms))
+
+    priced = sum(isinstance(each, Fair) for each in found)
+    assert 60 < priced < 140, "both answers are there"
+    assert digest(found) == "b5430ddf78bcd2a2"
+
+
+def test_decisions_are_the_same() -> None:
+    """4000 situations with every reason among them (strategy.md 6)."""
+    rng, seen = random.Random(1), Counter[object]()
+    decisions = []
+    for _ in range(4000):
+        inputs = decision_kit.situation(rng)
+        decisions.append(decide(inputs, *decision_kit.settings(rng)))
+        seen.update(reason.why for reason in decisions[-1].reasons)
+        seen["take"] += decisions[-1].take is not None
+        seen["rewards"] += decisions[-1].rewards is not None
+
+    missed = [why for why in (*Why, *NoReward, *Held, "take", "rewards") if not seen[why]]
+    assert set(missed) <= RARE
+    assert digest(decisions) == "d1ddbf5ceab09cdf"
+
+
+def test_wishes_are_the_same() -> None:
+    """Decisions in a row as orders, each made beside the one before."""
+    rng, maker = random.Random(3), OrderMaker()
+    wishes = []
+    for n in range(1500):
+        inputs = decision_kit.situation(rng)
+        params, completion, rewards = decision_kit.settings(rng)
+        made = wish(
+            inputs.market if n % 3 else BTC_5M,
+            decide(inputs, params, completion, rewards),
+            params,
+            inputs.now_ms,
+            rng.choice((0, 30)),
+            maker,
+        )
+        wishes.append(made)
+
+    assert digest(wishes) == "550bc1c1ed2b8151"

@@ -1,0 +1,145 @@
+"""The flight record: what somebody elsewhere gets of a halt or a crash, and that it is enough."""
+
+from __future__ import annotations
+
+import json
+import stat
+import zipfile
+from pathlib import Path
+from typing import Any
+
+import pytest
+import trio
+from shell_kit import OWNER, Scene, playing, scene
+
+from polybot import flight
+from polybot.domain.units import SHARE
+from polybot.journal.store import Store
+from polybot.lab.replay import main as replay
+from polybot.lab.tape import main as tape
+from polybot.patient_clock import PatientClock
+from polybot.quote_task import QuoteTask
+
+
+def facts(path: Path) -> dict[str, Any]:
+    with zipfile.ZipFile(path) as archive:
+        found: dict[str, Any] = json.loads(archive.read("flight.json"))
+        return found
+
+
+async def recorded(it: Scene) -> Path:
+    """The one flight record of a scene."""
+    await it.until(lambda: it.bot.flight.written, "a flight record", 60)
+    (path,) = it.bot.flight.written
+    return path
+
+
+async def test_a_halt_is_recorded_and_replayed_elsewhere(
+    fast_clock: PatientClock, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Cash goes, trading halts: tape, journal, settings, versions and ledger are in one file, from
+    which every decision is made again, where nothing of the run is left (issue E, 8).
+    """
+    async with playing(taped=True) as it:
+        it.venue.engine.accounts.withdraw(it.venue.demo_wallets.deposit, 500 * SHARE)
+        path = await recorded(it)
+        key = it.venue.wallet.private_key
+        elsewhere = path.rename(tmp_path / path.name)
+
+    told = facts(elsewhere)
+    assert told["cause"].startswith("ledger drift: cash")
+    assert told["config_hash"] == it.bot.ctx.config.digest
+    assert told["settings"]["bot"]["series"] == list(it.bot.series)
+    assert {"polybot", "trio", "python"} <= set(told["versions"])
+    assert told["tape_whole"]
+    assert it.market.slug in told["ledger"]["markets"]
+    assert told["summary"]["halts"]
+    assert stat.S_IMODE(elsewhere.stat().st_mode) == 0o600
+    assert key.removeprefix("0x").encode() not in elsewhere.read_bytes()
+
+    with zipfile.ZipFile(elsewhere) as archive:
+        archive.extract("journal.sqlite3", tmp_path)
+    journal = Store.open(tmp_path / "journal.sqlite3", OWNER)
+    kinds = {type(stamped.entry).__name__ for stamped in journal.live()}
+    journal.close()
+    assert {"Intent", "Halted"} <= kinds
+    assert tape(["info", str(elsewhere)]) == 0
+    assert await trio.to_thread.run_sync(replay, [str(elsewhere)]) == 0
+    assert "no difference" in capsys.readouterr().out
+
+
+async def test_a_crash_is_recorded_when_all_is_cancelled(fast_clock: PatientClock) -> None:
+    """A bug of ours ends the process: the record is written after the orders are gone."""
+    async with scene(taped=True) as it:
+        broken = QuoteTask.step
+
+        def step(self: QuoteTask, now_ms: int) -> None:
+            if len(self.orders.desk.table.open()):
+                raise ZeroDivisionError
+            broken(self, now_ms)
+
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(QuoteTask, "step", step)
+            await it.run()
+        path = await recorded(it)
+        told = facts(path)
+
+    assert told["cause"] == "stopped by a fault of our own: error: ZeroDivisionError"
+    assert it.code == 1
+    assert it.summary is not None
+    assert it.summary.live_orders_at_exit == 0
+
+
+async def test_without_a_tape_the_rest_is_recorded(fast_clock: PatientClock) -> None:
+    """A run that keeps no tape has a record without one, which says so."""
+    async with playing() as it:
+        it.venue.engine.accounts.withdraw(it.venue.demo_wallets.deposit, 500 * SHARE)
+        path = await recorded(it)
+        assert not facts(path)["tape_whole"]
+        assert replay([str(path)]) == 2
+
+
+async def test_a_record_that_cannot_be_written_is_told_and_no_more(
+    fast_clock: PatientClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The disk is full: the halt stands, the stop is as clean as ever."""
+
+    def full(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(flight, "_write", full)
+    async with playing() as it:
+        assert await it.bot.flight.write("a test") is None
+        report = await it.end()
+
+    assert report.live_orders_at_exit == 0
+    assert it.code == 0
+
+
+async def test_only_so_many_are_kept(
+    fast_clock: PatientClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The oldest go."""
+    monkeypatch.setattr(flight, "KEPT", 2)
+    async with playing() as it:
+        for cause in ("one", "two", "three"):
+            assert await it.bot.flight.write(cause)
+            await it.until(lambda: True, "a moment")
+        kept = sorted(it.bot.flight.written[0].parent.glob("flight-*"))
+        causes = [facts(path)["cause"] for path in kept]
+
+    assert causes == ["two", "three"]
+
+
+def test_what_is_no_flight_record(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """A broken archive, or one without a tape: code 2, and why."""
+    broken = tmp_path / "a.zip"
+    broken.write_bytes(b"PK nothing")
+    assert replay([str(broken)]) == 2
+    assert "not a flight record" in capsys.readouterr().err
+
+    empty = tmp_path / "b.zip"
+    with zipfile.ZipFile(empty, "w") as archive:
+        archive.writestr("flight.json", "{}")
+    assert replay([str(empty)]) == 2
+    assert "no tape in this flight record" in capsys.readouterr().err
