@@ -256,7 +256,7 @@ def decision() -> Case:
     def check() -> None:
         assert len(decide(inputs, params).quotes) == 6, "it quotes"
 
-    return Case("one decision, six quotes", 40, lambda: decide(inputs, params), check=check)
+    return Case("one decision, six quotes", 25, lambda: decide(inputs, params), check=check)
 
 
 def desk_act() -> Case:
@@ -291,7 +291,7 @@ def desk_act() -> Case:
         assert len(desk.table.open()) == 8, "all of them rest"
         assert work() == [], "and all of them are good"
 
-    return Case("desk.act, 8 orders resting", 100, work, check=check)
+    return Case("desk.act, 8 orders resting", 25, work, check=check)
 
 
 def whole_decision() -> Case:

@@ -1,6 +1,7 @@
 """`python -m polybot soak --seeds 1-500 --hours 1`: a simulation that hunts for our own bugs.
 
-Each seed is lived through twice, and must be the same to the last byte; what breaks a rule is told
+Each seed is lived through twice, and must be the same to the last byte, and every decision must come
+out of its tape once more; what breaks a rule is told
 with its last events, made smaller – faults are left out as long as it still breaks – and repeated
 by the one command that is printed. Ends with 1 when anything was found.
 """
@@ -19,9 +20,13 @@ from pathlib import Path
 import attrs
 from loguru import logger
 
+from polybot.journal.tape import Event, Kind
+from polybot.lab.replay import replay
+from polybot.lab.replay_pace import Pace
 from polybot.lab.shares import each_of
-from polybot.lab.simulation import Outcome, simulate
+from polybot.lab.simulation import Outcome, Tapes, simulate
 from polybot.lab.simulation_case import PARTS, Keep, draw
+from polybot.lab.simulation_watch import Violation
 
 # What a large run must have reached at least once, or it has not tried what it is for.
 REACHED = ("PLACEMENT", "CANCELLATION", "TRADE", "stop", "kill", "link cut", "link held")
@@ -50,11 +55,27 @@ class Found:
 
 
 def live(task: Task) -> Found:
-    """One seed, once or twice."""
+    """One seed, once or twice. The second time has the tapes of the first beside it: what was
+    decided must come out of them as well.
+    """
     case = task.keep.of(draw(task.seed, task.hours))
-    outcome = simulate(case)
-    again = simulate(case) if task.twice else outcome
+    if not task.twice:
+        return Found(simulate(case))
+    tapes: Tapes = []
+    outcome, again = simulate(case, tapes), simulate(case)
+    unlike = [broken for life, tape in enumerate(tapes) for broken in _replayed(life, tape)]
+    outcome = attrs.evolve(outcome, violations=(*outcome.violations, *unlike))
     return Found(outcome, outcome.hash != again.hash)
+
+
+def _replayed(life: int, tape: list[Event]) -> Iterator[Violation]:
+    """What is not decided again from a life's tape; one that ended before it began has none."""
+    if not any(event.kind is Kind.DECIDED for event in tape):
+        return
+    found = replay(iter(tape), Pace()).difference
+    if found is not None:
+        what = f"life {life} replayed differs at event {found.number}: {found.stream}"
+        yield Violation("S21", found.at_ns / 1e9, what)
 
 
 def main(argv: Sequence[str]) -> int:

@@ -260,7 +260,8 @@ def _fair(
     if not least <= q <= 1 - least:
         q = least if q < least else 1 - least
     v = slope * lean / math.sqrt(seconds)
-    return Fair(q, d, v, slope, sigma, tau_s, spot, strike, *origin, decay)
+    age_s, quality, provisional = origin
+    return Fair(q, d, v, slope, sigma, tau_s, spot, strike, age_s, quality, provisional, decay)
 
 
 _NAMES = ("spot", "strike", "sigma", "expected", "lookback_s")

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-
 from polybot.domain import units
 from polybot.domain.market import DOWN, UP, Outcome
 from polybot.domain.sealed import sealed
@@ -33,14 +31,24 @@ def touch(inputs: QuoteInputs, outcome: Outcome) -> Touch | Reason:
     if book is None:
         return Reason(Why.NO_BOOK, outcome)
     own = inputs.own
-    bid = _best_bid(book.bids, own, outcome)
-    ask = _best_ask(book.asks, own, other)
+    bid: int | None = None
+    ask: int | None = None
+    bid_size = ask_size = 0
+    for price, size in book.bids:
+        bid_size = size - own.get((outcome, price), 0)
+        if bid_size > 0:
+            bid = price
+            break
+    for price, size in book.asks:
+        ask_size = size - own.get((other, ONE - price), 0)
+        if ask_size > 0:
+            ask = price
+            break
     if bid is None or ask is None:
         return Reason(Why.ONE_SIDED, outcome, _figures(bid, ask))
-    (bid_price, bid_size), (ask_price, ask_size) = bid, ask
-    if bid_price >= ask_price:
+    if bid >= ask:
         return Reason(Why.CROSSED, outcome, _figures(bid, ask))
-    return Touch(bid_price, ask_price, bid_size, ask_size)
+    return Touch(bid, ask, bid_size, ask_size)
 
 
 def market_now(inputs: QuoteInputs, most_shares: float) -> MarketView | None:
@@ -72,32 +80,6 @@ def _view(touch: Touch, most_shares: float, age_s: float) -> MarketView:
     return MarketView(q, (ask - bid) / 2, bid_size if bid_size < ask_size else ask_size, age_s)
 
 
-Level = tuple[int, int]
-Own = Mapping[tuple[Outcome, int], int]
-
-
-def _best_bid(levels: tuple[Level, ...], own: Own, outcome: Outcome) -> Level | None:
-    """Best bid of others with its size."""
-    for level in levels:
-        ours = own.get((outcome, level[0]))
-        if ours is None:
-            return level
-        if level[1] > ours:
-            return level[0], level[1] - ours
-    return None
-
-
-def _best_ask(levels: tuple[Level, ...], own: Own, other: Outcome) -> Level | None:
-    """Best ask of others: our bid for the `other` outcome at 1 - p is displayed here."""
-    for level in levels:
-        ours = own.get((other, ONE - level[0]))
-        if ours is None:
-            return level
-        if level[1] > ours:
-            return level[0], level[1] - ours
-    return None
-
-
 def offers(inputs: QuoteInputs, outcome: Outcome) -> list[tuple[int, int]]:
     """What others ask for one outcome, best first: (price 10⁻⁴, size 10⁻⁶)."""
     book = inputs.book(outcome)
@@ -109,10 +91,8 @@ def offers(inputs: QuoteInputs, outcome: Outcome) -> list[tuple[int, int]]:
     return [(price, size) for price, size in left if size > 0]
 
 
-def _figures(
-    bid: tuple[int, int] | None, ask: tuple[int, int] | None
-) -> tuple[tuple[str, str], ...]:
+def _figures(bid: int | None, ask: int | None) -> tuple[tuple[str, str], ...]:
     return (
-        ("bid", "-" if bid is None else units.price_text(bid[0])),
-        ("ask", "-" if ask is None else units.price_text(ask[0])),
+        ("bid", "-" if bid is None else units.price_text(bid)),
+        ("ask", "-" if ask is None else units.price_text(ask)),
     )

@@ -307,7 +307,8 @@ class _Quoter:
         heavy = None if self.reduce or floor >= 1 or not self.net else UP if self.net > 0 else DOWN
         for outcome, (price, cap) in bids.tops.items():
             part = common * self._heavy(outcome) if outcome is heavy else common
-            part = sizes.floored(part, floor)
+            if part < floor:
+                part = sizes.floored(part, floor)
             deepest, room = ladder.grid_floor(cap - edge, tick), self._room(outcome)
             side, reasons = ladder.side(outcome, price, deepest, tick, room, part, by, rungs)
             quotes += side

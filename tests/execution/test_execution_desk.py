@@ -31,7 +31,7 @@ from polybot.execution.desk import BATCH, QUIET_MS, QUIET_OTHER_MS, Cancel, Post
 from polybot.execution.firewall import Admission
 from polybot.execution.lifecycle import State
 from polybot.execution.params import OrderParams
-from polybot.execution.wish import Desired
+from polybot.execution.wish import Desired, match
 from polybot.risk.limits import RiskParams
 
 DONE = CancelResult(frozenset({"0x1"}), {})
@@ -99,6 +99,39 @@ def test_an_exact_match_goes_before_a_near_one() -> None:
     made.desired = wanting(order(UP, 4700), order(UP, 4800, level=1))
 
     assert made.act(T0, RICH) == []
+
+
+def test_what_was_found_holds_until_something_changes() -> None:
+    """The same wish is not compared again, and is when a bid fills, its state, a cap, the slack or
+    the tick changes: each time the answer is that of a fresh comparison.
+    """
+    made = desk(params=OrderParams(routine_every_ms=10_000))
+    ids = resting(made, order(UP, 4800), order(DOWN, 4900))
+    wish = wanting(*made.desired.orders)
+
+    def found() -> set[str]:
+        compared = made._compare()
+        assert compared is made._compare(), "nothing has changed since"
+        slack = max(made.params.hysteresis_ticks * made.market.tick, made.desired.hold)
+        keep, missing = match(made.desired, made.table.open(), slack)
+        assert (set(compared.keep), list(compared.missing)) == (keep, missing)
+        assert compared.certain is all(t.state is State.LIVE for t in made.table.open())
+        return set(compared.keep)
+
+    made.desired = wish
+    assert found() == set(ids)
+    made.heard(fill(ids[0], 6), T0 + 1)
+    assert found() == {ids[1]}, "four of ten are no ten"
+    made.desired = attrs.evolve(wish, cap_down=4800)
+    assert found() == set()
+    made.desired = attrs.evolve(wish, orders=(order(DOWN, 4700),))
+    assert found() == set()
+    made.desired = attrs.evolve(wish, orders=(order(DOWN, 4700),), hold=200)
+    assert found() == {ids[1]}
+    made.market = attrs.evolve(made.market, tick=10)
+    assert found() == {ids[1]}
+    made.missing(ids[1], T0 + 60_000, T0 + 60_000)
+    assert found() == set(), "in doubt it serves nothing"
 
 
 def test_above_its_cap_nothing_stays() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import random
 import subprocess
 import sys
 from collections.abc import Iterator, Sequence
@@ -27,6 +28,7 @@ from polybot.lab.simulation_case import WARM_UP_S, Case, End, Harm, Keep, draw
 from polybot.lab.soak import Found, Task, line, live, report, shrink
 from polybot.order_messages import Message, Posted
 from polybot.orders_task import OrdersTask
+from polybot.quote_task import QuoteTask
 
 ROOT = Path(__file__).resolve().parents[2]
 SHORT = 0.05  # hours: three minutes, and the quiet time after them
@@ -159,6 +161,22 @@ def test_a_life_with_a_death_is_sound() -> None:
     assert found.sound, line(found)
     assert found.outcome.seen["kill"] >= 1
     assert found.outcome.seen["TRADE"] > 0
+
+
+def test_what_its_tape_does_not_decide_again_is_found() -> None:
+    """A decision that rests on something else than the tape's inputs breaks S21 as well."""
+    chance = random.Random(1)
+    step = QuoteTask.step
+
+    def moody(self: QuoteTask, now_ms: int) -> None:
+        step(self, now_ms + chance.randrange(2))
+
+    with mock.patch.object(QuoteTask, "step", moody):
+        found = live(Task(3, SHORT))
+
+    assert [broken.rule for broken in found.outcome.violations] == ["S21"]
+    assert found.differs, "nor is a second life the same"
+    assert "replayed differs at event" in line(found)
 
 
 # --- the command ----------------------------------------------------------------------------------
