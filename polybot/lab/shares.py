@@ -35,7 +35,12 @@ def each_of(
             yield future.result()
     finally:
         # Whoever stops listening waits for what is under way, not for everything that was asked.
-        pool.shutdown(cancel_futures=True)
+        try:
+            pool.shutdown(cancel_futures=True)
+        except KeyboardInterrupt:  # not even for that: an executor left halfway would hang at exit
+            for worker in multiprocessing.active_children():
+                worker.kill()
+            raise
 
 
 def hush() -> None:

@@ -6,6 +6,8 @@ import functools
 import tempfile
 from pathlib import Path
 
+import attrs
+
 from polybot.config import Config, load
 from polybot.exchange.queue_models import queue_model
 from polybot.exchange.recording_beats import SUFFIX
@@ -43,15 +45,27 @@ def models(queue: str = "pessimistic", latency: str = "25", seed: int = 1) -> Mo
 @functools.cache
 def _still_folder() -> Path:
     place = Path(tempfile.mkdtemp(prefix="polybot-backtest-test-"))
-    perform(Task(place, 0, 1, 1, 0.1, 1_000))
+    perform(Task(place, 0, 1, 5, 0.05, 1_000))
     return place
 
 
 def still_recording() -> Recording:
-    """A window whose book changes once a second: few things happen in the same millisecond."""
+    """A window whose book changes once a second, and in which paper's verified book never falls
+    out: few things happen in the same millisecond, and none that only sockets have.
+    """
     return Chunk((_still_folder() / f"{SLUGS[0]}{SUFFIX}",), SLUGS[:1]).read()
 
 
 @functools.cache
 def config() -> Config:
     return load(ROOT / "config.toml", {})
+
+
+def odd_pace() -> Config:
+    """Paces that are no multiples of the exchange's own twenty milliseconds: whose turn it is in
+    one and the same millisecond is drawn on paper.
+    """
+    orders = attrs.evolve(
+        config().orders, requote_min_ms=53, requote_max_ms=251, routine_every_ms=207
+    )
+    return attrs.evolve(config(), orders=orders)

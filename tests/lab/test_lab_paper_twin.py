@@ -3,22 +3,21 @@
 from __future__ import annotations
 
 import attrs
-import pytest
-from backtest_kit import config, models, still_recording
+from backtest_kit import models, odd_pace, still_recording
 
 from polybot.lab.paper_twin import Comparison, Filled, compare, in_backtest, on_paper, table
 
 ONE = Filled(1_000, "Up", "BUY", 4900, 10_000_000, maker=True)
 
 
-@pytest.mark.parametrize("queue", ["pessimistic", "ahead-first"])
-def test_backtest_and_paper_agree_fill_for_fill(queue: str) -> None:
+def test_backtest_and_paper_agree_fill_for_fill() -> None:
     """The whole bot over sockets in virtual time, and the core alone: with the same seed, queue
-    model and constant latency every fill is the same, in a book that changes once a second.
+    model and constant latency every fill is the same, in a book that changes once a second
+    (strategy.md 17).
     """
-    assumed = models(queue, "25")
-    backtest = in_backtest(still_recording(), config(), assumed)
-    found = compare(backtest, on_paper(still_recording(), config(), assumed))
+    assumed = models("pessimistic", "25")
+    backtest = in_backtest(still_recording(), odd_pace(), assumed)
+    found = compare(backtest, on_paper(still_recording(), odd_pace(), assumed))
 
     assert found.agree, "\n".join(table(found))
     assert found.same >= 5
@@ -26,8 +25,8 @@ def test_backtest_and_paper_agree_fill_for_fill(queue: str) -> None:
 
 def test_another_latency_does_not_agree() -> None:
     """The comparison can fail: a backtest that takes ten times as long is filled otherwise."""
-    fast = in_backtest(still_recording(), config(), models(latency="25"))
-    slow = in_backtest(still_recording(), config(), models(latency="250"))
+    fast = in_backtest(still_recording(), odd_pace(), models(latency="25"))
+    slow = in_backtest(still_recording(), odd_pace(), models(latency="250"))
 
     assert not compare(fast, slow).agree
 

@@ -93,6 +93,22 @@ def test_an_interrupt_ends_the_waiting(tmp_path: Path) -> None:
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="looks at /proc")
+def test_a_second_interrupt_waits_for_nothing(tmp_path: Path) -> None:
+    """Who asks twice is not kept: the workers are ended at their work, and the program ends."""
+    with parent(tmp_path) as process:
+        workers = pids(tmp_path)
+
+        def gone() -> bool:
+            process.send_signal(signal.SIGINT)
+            return process.poll() is not None
+
+        until(gone)
+        until(lambda: not any(map(alive, workers)))
+
+    assert process.returncode != 0
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="looks at /proc")
 def test_workers_die_with_their_parent(tmp_path: Path) -> None:
     """A parent that is killed says nothing; its workers are gone all the same."""
     with parent(tmp_path) as process:
