@@ -24,6 +24,7 @@ COMMANDS: dict[str, str] = {
     "maker-match": "polybot.lab.maker_table",
     "naive-maker": "polybot.lab.naive_maker",
     "paper-twin": "polybot.lab.paper_twin",
+    "queue-fit": "polybot.lab.queue_fit",
     "season": "polybot.lab.season",
     "soak-orders": "polybot.lab.soak_orders",
     "synthetic-day": "polybot.lab.synthetic_day",
