@@ -20,6 +20,7 @@ from attrs.validators import and_, ge, in_, le
 from polybot import options
 from polybot.config_read import ConfigError, Fault, read_section, unknown_key
 from polybot.exchange.faults.plan import load as load_plan, presets
+from polybot.exchange.queue_models import queue_model
 from polybot.execution.inventory import InventoryParams
 from polybot.execution.params import OrderParams
 from polybot.journal.recorder import TapeParams
@@ -89,6 +90,11 @@ class PaperParams:
 
     intensity: float = attrs.field(default=0.1, validator=_passing(options.check_intensity))
     """Scale of the crowd's event rates; 1.0 is a busy real market, too much for speed 20."""
+
+    queue: str = attrs.field(default="ahead-first", validator=_passing(queue_model))
+    """Where recorded or mirrored books show only levels, how the volume ahead of an order of ours
+    shrinks: ahead-first, pessimistic, proportional, trade-through, touch, probabilistic:EXPONENT,
+    probabilistic:log, or fitted:FILE from `lab queue-fit`."""
 
     terms: str | None = None
     """File with a [venue] table: how the exchange behaves where it may behave otherwise."""

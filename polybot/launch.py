@@ -34,6 +34,7 @@ from polybot.domain.market import Market
 from polybot.domain.orders import Failure
 from polybot.exchange.faults.plan import load as load_plan
 from polybot.exchange.mirror_live import LiveWorld
+from polybot.exchange.queue_models import queue_model
 from polybot.exchange.server import Exchange, Urls
 from polybot.exchange.terms import Terms
 from polybot.exchange.terms_file import read_terms
@@ -355,6 +356,7 @@ def paper_world(config: Config) -> World:
         start_ms=PAPER_START_MS if paper.world == "synthetic" else None,
         series=config.bot.series,
         intensity=paper.intensity,
+        queue=queue_model(paper.queue),
     )
 
 

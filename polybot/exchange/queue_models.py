@@ -7,8 +7,10 @@ models differ in that, and in when a print at our own price fills us.
 
 from __future__ import annotations
 
+import json
 import math
 from collections.abc import Callable
+from pathlib import Path
 
 import attrs
 
@@ -52,7 +54,7 @@ TRADE_THROUGH = QueueModel("trade-through", _at_the_back, fills_at_price=False)
 TOUCH = QueueModel("touch", _in_front, queues=False)
 
 _NAMED = {m.name: m for m in (AHEAD_FIRST, PESSIMISTIC, PROPORTIONAL, TRADE_THROUGH, TOUCH)}
-_POWER = "probabilistic"
+_POWER, _FITTED = "probabilistic", "fitted"
 
 
 def probabilistic(exponent: float) -> QueueModel:
@@ -89,16 +91,30 @@ LOGARITHMIC = QueueModel(f"{_POWER}:log", _logarithmic)
 
 
 def queue_model(text: str) -> QueueModel:
-    """Read `"pessimistic"`, `"probabilistic:2.5"` and so on; ValueError with the choices."""
+    """Read `"pessimistic"`, `"probabilistic:2.5"` and so on, or `"fitted:FILE"` with what
+    `lab queue-fit` wrote; ValueError with the choices.
+    """
     name, colon, number = text.partition(":")
     if text == LOGARITHMIC.name:
         return LOGARITHMIC
+    if name == _FITTED and number:
+        return _fitted(Path(number))
     if name == _POWER and colon:
         try:
             return probabilistic(float(number))
         except ValueError as error:
             raise ValueError(f"{text!r}: {error}") from None
     if text not in _NAMED:
-        choices = ", ".join([*_NAMED, f"{_POWER}:EXPONENT", LOGARITHMIC.name])
+        choices = ", ".join([*_NAMED, f"{_POWER}:EXPONENT", LOGARITHMIC.name, f"{_FITTED}:FILE"])
         raise ValueError(f"unknown queue model {text!r}: choose from {choices}")
     return _NAMED[text]
+
+
+def _fitted(path: Path) -> QueueModel:
+    try:
+        named = json.loads(path.read_text(encoding="utf-8"))["queue"]
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise ValueError(f"{path}: no queue model to be read: {error!r}") from None
+    if not isinstance(named, str) or named.startswith(_FITTED):
+        raise ValueError(f"{path}: no queue model: {named!r}")
+    return queue_model(named)

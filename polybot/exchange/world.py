@@ -15,6 +15,7 @@ from polybot.exchange.mirror_live import LiveWorld
 from polybot.exchange.mirror_site import MirrorSite, read_site
 from polybot.exchange.model import Market, Series
 from polybot.exchange.oracle import Oracle, PriceSource
+from polybot.exchange.queue_models import AHEAD_FIRST, QueueModel
 from polybot.exchange.recording import RecordedWorld
 
 
@@ -51,11 +52,18 @@ class World(Protocol):
 
 
 def make_world(
-    spec: str, *, seed: int, start_ms: int | None, series: Sequence[str], intensity: float
+    spec: str,
+    *,
+    seed: int,
+    start_ms: int | None,
+    series: Sequence[str],
+    intensity: float,
+    queue: QueueModel = AHEAD_FIRST,
 ) -> World:
     """`synthetic`, `recording:PATH` (a file or a folder of one kind), `live-feeds`, or
     `live-feeds:SITE.toml` with the URLs of another exchange.
 
+    Outside books are matched by `queue`; a synthetic world has a queue of its own.
     A synthetic world needs a start time; a recording brings its own time and its own series; live
     feeds begin now. Raises ValueError with the remedy in its text. Call inside `trio.run`.
     """
@@ -63,7 +71,7 @@ def make_world(
     if kind == "recording" and path:
         if start_ms is not None:
             raise ValueError(f"{spec} starts when it was recorded: leave the start time out")
-        return RecordedWorld(Path(path), seed=seed, intensity=intensity)
+        return RecordedWorld(Path(path), queue, seed=seed, intensity=intensity)
     if kind not in {"synthetic", "live-feeds"} or (path and kind == "synthetic"):
         choices = '"synthetic", "recording:PATH", "live-feeds" or "live-feeds:SITE.toml"'
         raise ValueError(f'unknown world "{spec}": use {choices}')
@@ -75,7 +83,7 @@ def make_world(
             raise ValueError(f"{spec} starts now: leave the start time out")
         site = read_site(Path(path)) if path else MirrorSite()
         now_ms = Clock.from_system().now_ms()
-        return LiveWorld([SERIES[key] for key in series], now_ms, site, seed)
+        return LiveWorld([SERIES[key] for key in series], now_ms, site, seed, queue)
     if start_ms is None:
         raise ValueError("the synthetic world needs a start time (Unix milliseconds)")
     return SyntheticWorld(seed, start_ms, [SERIES[key] for key in series], intensity)

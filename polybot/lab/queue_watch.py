@@ -81,6 +81,7 @@ class _Watch:
     _known: set[str] = attrs.field(factory=set)  # tokens whose book has been shown
     _open: dict[str, _Place] = attrs.field(factory=dict)  # by order id
     _acked: set[str] = attrs.field(factory=set)
+    _visible: set[str] = attrs.field(factory=set)  # that are in their level by now
     _lost: set[str] = attrs.field(factory=set)  # of which not all is known
 
     def take(self, event: Event) -> None:
@@ -197,18 +198,20 @@ class _Watch:
             self._sizes.pop(level, None)
         if not change:
             return
-        for place in self._open.values():
-            if place.level == level:
-                did = Did.ADDED if change > 0 else Did.CANCELLED
-                shares = abs(change)
-                if (
-                    did is Did.ADDED
-                    and at_ms - place.sent_ms <= SHOWN_MS
-                    and shares >= place.stay.size
-                ):
-                    shares -= place.stay.size  # our own, once it shows
-                if shares:
-                    place.stay.steps.append(Step(at_ms, did, shares))
+        did, shares = Did.ADDED if change > 0 else Did.CANCELLED, abs(change)
+        for order_id, place in self._open.items():
+            if place.level != level:
+                continue
+            own = (
+                0
+                if order_id in self._visible or at_ms > place.sent_ms + SHOWN_MS
+                else place.stay.size
+            )
+            if did is Did.ADDED and own and shares >= own:
+                self._visible.add(order_id)  # ours, too: it is in nobody's way
+                shares -= own
+            if shares:
+                place.stay.steps.append(Step(at_ms, did, shares))
 
     def _printed(self, trade: LastTrade, at_ms: int) -> None:
         """A taker's sale meets the bids of its token, and where the other token is bought."""

@@ -1,9 +1,9 @@
 """`python -m polybot soak --seeds 1-500 --hours 1`: a simulation that hunts for our own bugs.
 
-Each seed is lived through twice, and must be the same to the last byte, and every decision must come
-out of its tape once more; what breaks a rule is told
-with its last events, made smaller – faults are left out as long as it still breaks – and repeated
-by the one command that is printed. Ends with 1 when anything was found.
+Each seed is lived through twice, and must be the same to the last byte, and every decision must
+come out of its tape once more; what breaks a rule is told with its last events, made smaller –
+faults are left out as long as it still breaks – and repeated by the one command that is printed.
+Ends with 1 when anything was found.
 """
 
 from __future__ import annotations
