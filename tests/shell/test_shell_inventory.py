@@ -229,7 +229,7 @@ async def test_what_never_left_holds_a_start_up_for_a_minute(fast_clock: Patient
         condition = await merging(it)
         await it.until(lambda: ("merge", "asked") in steps(it), "it is written down", 60)
         async with killed(it) as again:
-            await again.until(lambda: again.bot.ready, "venue and journal agree", 90)
+            await again.until(lambda: again.bot.ready, "venue and journal agree", 200)
             assert steps(again)[:2] == [("merge", "asked"), ("merge", "failed")]
             await again.until(lambda: merged_there(again, condition), "another has merged", 200)
             report = await again.end()
