@@ -12,7 +12,7 @@ import trio
 
 from polybot.context import Context
 from polybot.discovery import Discovery
-from polybot.domain.ledger import Holdings
+from polybot.domain.accounts import Kind
 from polybot.domain.market import Market
 from polybot.domain.orders import Failure
 from polybot.inventory import Inventory
@@ -23,6 +23,7 @@ from polybot.venue import slugs
 
 WARM_UP_S = 15.0
 RESTART_FIRST_S, RESTART_MOST_S = 0.5, 15.0
+AGREE_S = 10.0  # for balances and books to meet
 
 
 @attrs.define(eq=False)
@@ -56,22 +57,32 @@ class Supervisor:
 
     async def _is_empty(self, market: Market) -> bool:
         """Whether we start this window with no more shares in it than our books explain: what
-        others cost is not known here.
+        others cost is not known here. Balances trail trades, and our books the venue's, after a
+        restart above all: they are given time to meet before a window is given up.
         """
-        while True:
-            balances = [
-                await self.ctx.client.balance(token)
-                for token in (market.up_token, market.down_token)
-            ]
-            if not any(isinstance(balance, Failure) for balance in balances):
-                break
+        patience = trio.current_time() + AGREE_S
+        while not (explained := await self._explained(market)):
+            if explained is False and trio.current_time() > patience:
+                self.ctx.tell(f"{market.slug}: skipped, the wallet already holds shares of it")
+                return False
             await trio.sleep(RESTART_FIRST_S)
-        books = self.ctx.account.ledger.books.get(market.condition_id)
-        held = books.holdings() if books is not None else Holdings()
-        explained = balances == [held.up, held.down]
-        if not explained:
-            self.ctx.tell(f"{market.slug}: skipped, the wallet already holds shares of it")
-        return explained
+        return True
+
+    async def _explained(self, market: Market) -> bool | None:
+        """Whether each balance is what our books say, with any of the trades under way; None where
+        one cannot be read.
+        """
+        ledger, key = self.ctx.account.ledger, market.condition_id
+        for token in (market.up_token, market.down_token):
+            there = await self.ctx.client.balance(token)
+            if isinstance(there, Failure):
+                return None
+            least, most = (0, 0)
+            if key in ledger.books:
+                least, most = ledger.spread(Kind.SHARES, key, token)
+            if not least <= there <= most:
+                return False
+        return True
 
     async def _keep(self, market: Market) -> None:
         """Run scopes for one window until it closes, with growing pauses after faults."""

@@ -318,14 +318,14 @@ def test_a_market_order_fills_against_the_crowd(client: Any, market: Market) -> 
     before, held = (int(client.get_balance_allowance(what)["balance"]) for what in (cash, shares))
 
     def buy() -> Any:
-        wanted = MarketOrderArgsV2(market.down, 3, "BUY", 0, OrderType.FAK)
+        wanted = MarketOrderArgsV2(market.down, 6, "BUY", 0, OrderType.FAK)
         return client.post_order(client.create_market_order(wanted), OrderType.FAK)
 
     reply = until_matched(buy)
 
     assert (reply["status"], reply["success"]) == ("matched", True)
     spent, got = float(reply["makingAmount"]), float(reply["takingAmount"])
-    assert 0 < spent <= 3
+    assert 0 < spent <= 6
     (hash_, *_) = reply["transactionsHashes"]
     assert hash_.startswith("0x")
     trades = [row for id_ in reply["tradeIDs"] for row in client.get_trades(TradeParams(id_))]

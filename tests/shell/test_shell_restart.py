@@ -7,8 +7,9 @@ from contextlib import asynccontextmanager
 from functools import partial
 
 import attrs
+import pytest
 import trio
-from shell_kit import OWNER, Scene, clean, put_together, scene, shell_config
+from shell_kit import HOUR_MS, OWNER, Scene, clean, put_together, scene, shell_config
 from venue_bent import silence
 
 from polybot.config import Config
@@ -152,6 +153,43 @@ async def test_fills_while_we_were_dead_are_learnt(fast_clock: PatientClock) -> 
         report = await again.end()
 
     clean(report)
+
+
+async def test_fills_that_still_settle_do_not_cost_the_window(
+    fast_clock: PatientClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What filled while nobody was at home is on its way in the balances when the window is looked
+    at: that is no stranger's share, and the window is quoted on (F63).
+    """
+    slowly = (("MINED", 90_000), ("CONFIRMED", 3_000))
+    monkeypatch.setattr("polybot.exchange.settlement.schedule", lambda *_: slowly)
+    async with started() as it, killed_with_fills(it) as (again, _):
+        before = len(it.venue.seen)
+        await again.until(lambda: again.venue.placed(after=before), "it quotes again", 30)
+        told = [event.text for event in again.bot.ctx.events]
+        report = await again.end()
+
+    assert not any("skipped" in text for text in told)
+    clean(report)
+
+
+async def test_a_window_with_shares_of_somebody_else_is_skipped(fast_clock: PatientClock) -> None:
+    """What shares cost that our books do not explain is not known here: such a window is left
+    alone, and the operator told.
+    """
+    async with scene(at_ms=HOUR_MS + 20_000) as it:
+        tokens = it.market.tokens
+        it.venue.engine.accounts.add_shares(it.venue.demo_wallets.deposit, tokens[:1], SHARE)
+        it.venue.engine.accounts.add_shares("0xsomebody", tokens[:1], -SHARE)
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(it.run)
+            skipped = f"{it.market.slug}: skipped, the wallet already holds shares of it"
+            await it.until(
+                lambda: skipped in [event.text for event in it.bot.ctx.events], "it is told", 60
+            )
+            await it.end()
+
+    assert it.venue.placed(after=0) == []
 
 
 @asynccontextmanager
