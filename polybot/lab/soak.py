@@ -160,7 +160,8 @@ def story(found: Found, hours: float, keep: Keep) -> Iterator[str]:
     yield f"seed {outcome.seed}, commit {commit()}"
     yield "with " + keep.of(draw(outcome.seed, hours)).text()
     if not outcome.violations:
-        yield f"the second run differed: python -m polybot soak --seeds {outcome.seed}"
+        again = f"--seeds {outcome.seed} --hours {hours:g}"
+        yield f"the second run differed: python -m polybot soak {again}"
         return
     yield f"first: {outcome.violations[0]}"
     yield "the last events before it:"
