@@ -71,7 +71,9 @@ class BinanceService:
         self._oracle = oracle
         self._clock = clock
         self._assets = {f"{asset}usdt": asset for asset in oracle.assets}
-        self._readers: dict[str, set[_Session]] = {}  # by stream name; no empty sets
+        # By stream name, none empty. In the order of their coming: a set's order is that of addresses
+        # in memory, by which the same seed was not the same twice.
+        self._readers: dict[str, dict[_Session, None]] = {}
         self._candles: dict[str, _Candle] = {}
         self._depths_ms: dict[str, int] = {}  # by stream name: when it was last sent
         self._terms = terms
@@ -165,12 +167,12 @@ class BinanceService:
     def _subscribe(self, session: _Session, name: str) -> None:
         """Unknown streams are accepted and stay silent, as on Binance."""
         session.streams.add(name)
-        self._readers.setdefault(name, set()).add(session)
+        self._readers.setdefault(name, {})[session] = None
 
     def _unsubscribe(self, session: _Session, name: str) -> None:
         session.streams.discard(name)
-        readers = self._readers.get(name, set())
-        readers.discard(session)
+        readers = self._readers.get(name, {})
+        readers.pop(session, None)
         if not readers:
             self._readers.pop(name, None)
             self._candles.pop(name, None)

@@ -104,7 +104,8 @@ class PolyboltService:
         self._symbols = {f"{asset}usd": asset for asset in oracle.assets}
         self._book_of = book_of
         self._terms = terms
-        self._readers: dict[tuple[str, str], set[_Session]] = {}  # (feed, symbol) → sessions
+        # (feed, symbol) → sessions, in the order of their coming.
+        self._readers: dict[tuple[str, str], dict[_Session, None]] = {}
         self._tops: dict[str, tuple[int | None, int | None]] = {}  # by token, as last told
         self._sessions: dict[_Session, None] = {}
         self._peers: Counter[str] = Counter()
@@ -249,7 +250,7 @@ class PolyboltService:
         session.items.add(item)
         now_ms = self._clock.now_ms()
         if item.feed is not None:
-            self._readers.setdefault((item.feed, item.symbol), set()).add(session)
+            self._readers.setdefault((item.feed, item.symbol), {})[session] = None
         payload = orjson.dumps(self._first(item, now_ms)).decode()
         session.send_data(item.channel, now_ms, payload, snapshot=True)
 
@@ -275,7 +276,7 @@ class PolyboltService:
         if item.feed is None:
             return
         readers = self._readers[item.feed, item.symbol]
-        readers.discard(session)
+        readers.pop(session, None)
         if not readers:
             del self._readers[item.feed, item.symbol]
             self._tops.pop(item.symbol, None)
