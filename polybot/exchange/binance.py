@@ -71,8 +71,8 @@ class BinanceService:
         self._oracle = oracle
         self._clock = clock
         self._assets = {f"{asset}usdt": asset for asset in oracle.assets}
-        # By stream name, none empty. In the order of their coming: a set's order is that of addresses
-        # in memory, by which the same seed was not the same twice.
+        # By stream name, none empty. In the order of their coming: a set's order is that of
+        # addresses in memory, by which one seed was not the same twice.
         self._readers: dict[str, dict[_Session, None]] = {}
         self._candles: dict[str, _Candle] = {}
         self._depths_ms: dict[str, int] = {}  # by stream name: when it was last sent
