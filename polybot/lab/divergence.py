@@ -1,10 +1,10 @@
 """`python -m polybot lab divergence A B`: how far apart two runs over the same market time are, and
 why.
 
-A and B are tapes (paper beside live), folders of tapes, flight records, or what `backtest --record`
-writes. Of each window that both had, the time in which both ran is compared. Each fill is matched
-with the nearest of the other run on the same side of the book; what is left over has one cause, the
-first that holds:
+A and B are tapes (paper beside live), folders of tapes, flight records, or runs saved as JSON
+(`run_record.save`). Of each window that both had, the time in which both ran is compared. Each fill
+is matched with the nearest of the other run on the same side of the book; what is left over has one
+cause, the first that holds:
 
 missing data        the other run heard nothing of this book then
 queue               the other run bid as much then, and was not reached

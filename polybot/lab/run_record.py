@@ -1,7 +1,7 @@
 """A run as it can be compared with another: what rested, what was filled, what was not heard.
 
-Read from a tape, whoever made it – live, paper, a replay's source –, or from the JSON that a
-backtest writes. Every order is told as the bid that it stands for (`as_bid`).
+Read from a tape, whoever made it, or from JSON, for runs of which there is none. Every order is
+told as the bid that it stands for (`as_bid`).
 """
 
 from __future__ import annotations

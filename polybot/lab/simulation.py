@@ -65,7 +65,7 @@ LAST_KEPT = 50
 
 @attrs.define(eq=False)
 class Trace:
-    """The hash of a run: every byte the bot heard and sent, and when. The last events are kept."""
+    """The hash of a run: every byte heard, decided and sent, and when. The last events are kept."""
 
     events: int = 0
     last: list[str] = attrs.field(factory=list)

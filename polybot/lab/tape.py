@@ -196,7 +196,7 @@ def _facts(reader: Reader, raw: int) -> list[str]:
         f"{reader.path.name}: run {header.run}, part {header.part}",
         f"  began {_time(header.started_ms * 1_000_000)}, {seconds:.1f} s long",
         f"  {reader.events_read} events in {reader.blocks} blocks",
-        f"  {size:,} bytes for {raw:,} heard and sent ({size / max(raw, 1):.3f})",
+        f"  {size:,} bytes for {raw:,} of events ({size / max(raw, 1):.3f})",
         f"  configuration {header.config_hash[:16]}",
         "  " + ", ".join(f"{name} {value}" for name, value in told.items() if value),
     ]
