@@ -9,12 +9,11 @@ from typing import Any, Literal
 
 import attrs
 import httpx
-from acceptance_kit import WINDOW_S, Market, Venue, until_matched
+from acceptance_kit import WINDOW_S, Market, Venue
 from coincurve import PrivateKey
 from polymarket import BuilderApiKey, RelayerApiKey, SecureClient
-from polymarket.models.clob.order_response import AcceptedOrder, OrderResponse
 from polymarket.types import EvmAddress
-from polymarket_kit import environment_of
+from polymarket_kit import accepted, environment_of, market_buy
 
 from polybot.exchange.eip712 import checksum, keccak
 
@@ -57,11 +56,6 @@ def until(what: str, holds: Callable[[], bool]) -> None:
     while not holds():
         assert time.monotonic() < limit, f"waited {WAIT_S} s in vain for: {what}"
         time.sleep(0.25)
-
-
-def accepted(response: OrderResponse) -> AcceptedOrder:
-    assert isinstance(response, AcceptedOrder), response
-    return response
 
 
 def approves_by_itself(client: SecureClient, market: Market) -> None:
@@ -136,13 +130,7 @@ class Life:
 
     def take(self) -> None:
         """Six dollars of Down at the market, found again among the account's trades."""
-        bought = accepted(
-            until_matched(
-                lambda: self.client.place_market_order(
-                    asset_id=self.market.down, side="BUY", amount=6, order_type="FAK"
-                )
-            )
-        )
+        bought = market_buy(self.client, self.market.down)
         (trade, *_) = self.client.list_account_trades(id=bought.trade_ids[0]).first_page().items
         assert trade.taker_order_id == bought.order_id
         assert trade.trader_side == "TAKER"

@@ -10,10 +10,11 @@ from __future__ import annotations
 
 import dataclasses
 
-from acceptance_kit import Venue, Wallet
+from acceptance_kit import Venue, Wallet, until_matched
 from polymarket import ApiKeyCreds, AsyncSecureClient, SecureClient
 from polymarket._internal.environment import PRODUCTION_CONFIG, create_environment
 from polymarket.environments import Environment
+from polymarket.models.clob.order_response import AcceptedOrder, OrderResponse
 
 NOWHERE = "127.0.0.1:9"
 SERVED = {
@@ -58,6 +59,27 @@ def client_of(venue: Venue) -> SecureClient:
         environment=environment_of(venue),
         credentials=credentials_of(venue.wallet),
     )
+
+
+def accepted(response: OrderResponse) -> AcceptedOrder:
+    assert isinstance(response, AcceptedOrder), response
+    return response
+
+
+def market_buy(client: SecureClient, token: str) -> AcceptedOrder:
+    """At the market, and enough of it that it can be sold again: six dollars buy more than the five
+    shares an order must have at any price, but of a level that shrinks meanwhile only what is left.
+    """
+    while True:
+        bought = accepted(
+            until_matched(
+                lambda: client.place_market_order(
+                    asset_id=token, side="BUY", amount=6, order_type="FAK"
+                )
+            )
+        )
+        if bought.taking_amount >= 5:
+            return bought
 
 
 async def streaming_client_of(venue: Venue) -> AsyncSecureClient:

@@ -5,10 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import pytest
-from acceptance_kit import Market, Venue, eventually, until_matched
+from acceptance_kit import Market, Venue, eventually
 from polymarket import SecureClient
-from polymarket.models.clob.order_response import AcceptedOrder
-from polymarket_kit import client_of
+from polymarket_kit import client_of, market_buy
 
 
 @pytest.fixture(scope="module")
@@ -20,12 +19,7 @@ def client(venue: Venue) -> Iterator[SecureClient]:
 def test_a_purchase_arrives_at_the_index(client: SecureClient, market: Market) -> None:
     """Position, activity, trade and value follow the block, late and through stale caches."""
     assert client.get_portfolio_value().value >= 0
-    bought = until_matched(
-        lambda: client.place_market_order(
-            asset_id=market.up, side="BUY", amount=10, order_type="FAK"
-        )
-    )
-    assert isinstance(bought, AcceptedOrder)
+    market_buy(client, market.up)
 
     def position() -> object:
         held = client.list_positions(condition_id=market.condition_id).first_page().items

@@ -17,7 +17,6 @@ from acceptance_kit import Market, Venue, command, window_start_s
 from lifecycle_kit import (
     LOW,
     Life,
-    accepted,
     address_of,
     admin,
     approves_by_itself,
@@ -31,6 +30,7 @@ from polymarket._internal.actions.relayer.calls import erc20_approval_call
 from polymarket.errors import RequestRejectedError, UserInputError
 from polymarket.models.clob.order_response import OrderResponse
 from polymarket.types import EvmAddress
+from polymarket_kit import accepted
 
 from polybot.exchange import contracts
 

@@ -12,8 +12,8 @@ import pytest
 from acceptance_kit import Market, Venue, once_settled, until_matched
 from polymarket import SecureClient
 from polymarket.errors import OrderHeartbeatMismatchError, RequestRejectedError
-from polymarket.models.clob.order_response import AcceptedOrder, OrderResponse, RejectedOrder
-from polymarket_kit import client_of, credentials_of, environment_of
+from polymarket.models.clob.order_response import RejectedOrder
+from polymarket_kit import accepted, client_of, credentials_of, environment_of, market_buy
 
 LOW = Decimal("0.01")  # a bid there rests: the crowd of the first minute trades far above
 GTD_S = 600
@@ -32,11 +32,6 @@ def client(account: SecureClient) -> Iterator[SecureClient]:
     """What a test leaves resting is cancelled."""
     yield account
     account.cancel_all()
-
-
-def accepted(response: OrderResponse) -> AcceptedOrder:
-    assert isinstance(response, AcceptedOrder), response
-    return response
 
 
 def test_it_takes_the_wallet_for_what_it_is(client: SecureClient, venue: Venue) -> None:
@@ -187,13 +182,7 @@ def test_market_orders_fill_against_the_crowd(client: SecureClient, market: Mark
     """Bought for at most the dollars given and, once the venue has seen its block, sold again; each
     read back as a taker's trade.
     """
-    bought = accepted(
-        until_matched(
-            lambda: client.place_market_order(
-                asset_id=market.down, side="BUY", amount=3, order_type="FAK"
-            )
-        )
-    )
+    bought = market_buy(client, market.down)
     sold = accepted(
         until_matched(
             lambda: once_settled(
@@ -205,7 +194,7 @@ def test_market_orders_fill_against_the_crowd(client: SecureClient, market: Mark
     )
 
     assert (bought.status, sold.status) == ("matched", "matched")
-    assert 0 < bought.making_amount <= 3
+    assert 0 < bought.making_amount <= 6
     assert 0 < sold.making_amount <= bought.taking_amount
     for order, shares in ((bought, bought.taking_amount), (sold, sold.making_amount)):
         trades = [

@@ -26,7 +26,7 @@ from acceptance_kit import (
 )
 from polymarket import SecureClient
 from polymarket.models.clob.order_response import AcceptedOrder
-from polymarket_kit import client_of
+from polymarket_kit import client_of, market_buy
 from py_clob_client_v2.client import ClobClient
 from py_clob_client_v2.clob_types import ApiCreds, OrderArgsV2, OrderPayload
 from py_clob_client_v2.http_helpers import helpers
@@ -93,10 +93,7 @@ def test_the_sdk_trades_a_v2_window(sdk: SecureClient, window: Market) -> None:
     assert isinstance(resting, AcceptedOrder), resting
     gone = sdk.cancel_market_orders(market=window.condition_id)
     assert gone.canceled == (resting.order_id,)
-    bought = until_matched(
-        lambda: sdk.place_market_order(asset_id=window.up, side="BUY", amount=5, order_type="FAK")
-    )
-    assert isinstance(bought, AcceptedOrder), bought
+    bought = market_buy(sdk, window.up)
     assert bought.taking_amount == bought.taking_amount.quantize(Decimal("0.01"))
 
     def arrived() -> None:

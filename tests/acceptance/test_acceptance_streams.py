@@ -38,7 +38,7 @@ from polymarket.streams import (
     SecureSubscription,
     UserSpec,
 )
-from polymarket_kit import client_of, streaming_client_of
+from polymarket_kit import client_of, market_buy, streaming_client_of
 from websockets.exceptions import ConnectionClosed
 from websockets.sync.client import connect
 from websockets.sync.connection import Connection
@@ -199,8 +199,7 @@ def test_the_user_channel_follows_a_fill_to_its_end(
     """
     with user_channel(venue, market) as mine:
         mine.settle()
-        bought = trader.place_market_order(asset_id=market.down, side="BUY", amount=6)
-        assert isinstance(bought, AcceptedOrder)
+        bought = market_buy(trader, market.down)
         trade_id = bought.trade_ids[0]
 
         statuses, hashes = [], []

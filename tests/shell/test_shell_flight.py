@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import stat
 import zipfile
 from pathlib import Path
@@ -44,7 +45,8 @@ async def test_a_halt_is_recorded_and_replayed_elsewhere(
         it.venue.engine.accounts.withdraw(it.venue.demo_wallets.deposit, 500 * SHARE)
         path = await recorded(it)
         key = it.venue.wallet.private_key
-        elsewhere = path.rename(tmp_path / path.name)
+        elsewhere = tmp_path / path.name
+        shutil.move(path, elsewhere)  # perhaps to another disk
 
     told = facts(elsewhere)
     assert told["cause"].startswith("ledger drift: cash")
