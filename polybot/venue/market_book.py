@@ -35,7 +35,7 @@ from polybot.venue.market_messages import (
     TickSize,
 )
 
-Changed = tuple[Outcome, ...]
+Changed = Sequence[Outcome]
 _BOTH: Changed = tuple(Outcome)
 _KNOWN = (BookState.VALID, BookState.MISMATCH, BookState.TICK_CHANGED)  # changes apply to these
 
@@ -47,9 +47,9 @@ class _Token:
     state: BookState = BookState.AWAITING_SNAPSHOT
     snapshot_ms: int = 0
     latest_ms: int = 0
-    # What the venue last told of this book: stamp and changes, or hash of a snapshot …
-    told: tuple[str, Sequence[Change] | str] | None = None
-    judged: bool = True  # … and whether it has been held against ours, by all we know
+    told: PriceChange | BookMessage | None = None  # what the venue last said of this book …
+    changes: list[Change] = attrs.field(factory=list)  # … what of it was applied …
+    judged: bool = True  # … and whether its hash has been held against ours, by all we know
 
 
 @attrs.define(eq=False)
@@ -142,26 +142,22 @@ class MarketBook:
 
     def _price_change(self, message: PriceChange) -> Changed:
         stamp = message.timestamp_ms
-        touched: dict[str, list[Change]] = {}
+        changed = []
         for change in message.entries:
-            asset = change.asset
-            token = self._tokens.get(asset)
+            token = self._tokens.get(change.asset)
             if token is None:
                 self.counts.foreign += 1
-            elif self._ready(token, stamp):
-                if token.hashed.apply(change):
-                    self._belief.shrank(change.price)
-                if asset in touched:
-                    touched[asset].append(change)
-                else:
-                    touched[asset] = [change]
-        changed = []
-        for asset, changes in touched.items():
-            token = self._tokens[asset]
-            token.latest_ms = max(token.latest_ms, stamp)
-            token.told, token.judged = (message.timestamp, changes), False
-            changed.append(token.outcome)
-        return tuple(changed)
+                continue
+            if not self._ready(token, stamp):
+                continue
+            if token.hashed.apply(change):
+                self._belief.shrank(change.price)
+            if token.told is not message:
+                token.told, token.changes, token.judged = message, [], False
+                token.latest_ms = max(token.latest_ms, stamp)
+                changed.append(token.outcome)
+            token.changes.append(change)
+        return changed
 
     def _ready(self, token: _Token, stamp: int) -> bool:
         """Whether a delta may be applied: not before the snapshot, in neither sense."""
@@ -181,21 +177,21 @@ class MarketBook:
         for token in self._tokens.values():
             if not token.judged and token.told is not None:
                 token.judged = True
-                self._judge(token, *token.told)
+                self._judge(token, token.told)
 
-    def _judge(self, token: _Token, timestamp: str, told: Sequence[Change] | str) -> None:
+    def _judge(self, token: _Token, told: PriceChange | BookMessage) -> None:
         """Several changes of one token in one message may each carry the final hash or that of a
         step on the way; the final state equals the last step, so any that fits proves the book.
         """
-        if isinstance(told, str):
-            self._passes(token, proven=self._proven(token, timestamp, {told}))
+        if isinstance(told, BookMessage):
+            self._passes(token, proven=self._proven(token, told.timestamp, {told.hash}))
             return
-        last = told[-1]
+        last = token.changes[-1]
         agrees = self._agrees(token.hashed.book, last.best_bid, last.best_ask)
         self.counts.top_differs += not agrees
-        hashes = {change.hash for change in told if change.hash}
+        hashes = {change.hash for change in token.changes if change.hash}
         if hashes:
-            self._passes(token, proven=self._proven(token, timestamp, hashes))
+            self._passes(token, proven=self._proven(token, told.timestamp, hashes))
         elif not agrees:
             self._passes(token, proven=False)
 
@@ -251,7 +247,7 @@ class MarketBook:
             proven = not message.hash or self._proven(token, message.timestamp, hashes)
         token.snapshot_ms = token.latest_ms = stamp
         token.state = BookState.VALID
-        token.told, token.judged = (message.timestamp, message.hash), True
+        token.told, token.judged = message, True
         self.counts.snapshots += 1
         self._passes(token, proven=proven)
         return (token.outcome,)
