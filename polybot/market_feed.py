@@ -105,11 +105,11 @@ class MarketFeed:
         """Take a frame."""
         book = self.book
         for message in decode_market(text):
-            if type(message) is PriceChange:
-                self._lag_ms = at_ms - message.timestamp_ms
-            elif isinstance(message, LastTrade):
+            if isinstance(message, LastTrade):
                 self.printed(message, at_ms)
             if book.apply(message):
+                if isinstance(message, PriceChange):
+                    self._lag_ms = at_ms - message.timestamp_ms
                 self._changed_ms = at_ms
                 self.changed.ring()
         if book.counts.bad != self._bad:
