@@ -25,7 +25,7 @@ from polybot.execution.desk import Action, Cancel, Desk, Post
 from polybot.execution.doubts import LookUp, Survey, Surveyed
 from polybot.execution.lifecycle import State
 from polybot.execution.wish import Desired
-from polybot.lab.backtest_time import Outlet, Timeline, Ways
+from polybot.lab.backtest_time import Act, Outlet, Rank, Timeline, Ways
 from polybot.lab.backtest_venue import Venue
 from polybot.lab.backtest_wallet import Wallet
 from polybot.pricing.board import PriceBoard
@@ -69,23 +69,26 @@ class Stage:
     _maker: OrderMaker = attrs.field(factory=OrderMaker)
     _takes: int = 0
     _take_at_ms: int = 0
+    _tick: int = 0  # the venue's last word, 0 for none; the quoter follows at its turn
+    _doubted: bool = False  # the book, since a change of the tick
     _rung: bool = True
     _turn: int = 0  # of the quoter: an older turn's timer has nothing to say
     _stepped_ms: int = 0
     _due: int = 0  # of the desk, likewise
+    _inbox: list[Act] = attrs.field(factory=list)  # what the desk has not heard yet
 
     def open(self, now_ms: int, levels: Changes) -> None:
         """The scope begins, with the book as it stands."""
         self._open, self.book_ms = True, now_ms
         self._apply(levels)
         self._step(now_ms)
-        self._act(now_ms)
+        self._act_at(now_ms)
 
     def close(self, now_ms: int) -> None:
         """The window is over: no more quotes, and what rests is cancelled."""
         self._open = False
         self.desk.closing = True
-        self._act(now_ms)
+        self._act_at(now_ms)
         self.ears.board.ended()
 
     # --- what is heard -----------------------------------------------------------------------
@@ -103,10 +106,15 @@ class Stage:
     def printed(self, trade: LastTrade, now_ms: int) -> None:
         self.ears.printed(trade, now_ms)
 
-    def retick(self, tick: int, _now_ms: int) -> None:
-        """A tick change makes a new market for everything that rounds."""
-        self.market = attrs.evolve(self.market, tick=tick)
-        self.desk.market = self.desk.firewall.market = self.market
+    def retick(self, tick: int, now_ms: int) -> None:
+        """The bot trusts no book after a change of the tick until the next snapshot."""
+        self._tick, self._doubted = tick, True
+        self.ring(now_ms)
+
+    def renewed(self, now_ms: int) -> None:
+        """A snapshot came, as after every trade."""
+        self._doubted = False
+        self.ring(now_ms)
 
     def heard(self, event: PrivateEvent, now_ms: int) -> None:
         """A private event: into the books first, then to those whom it concerns."""
@@ -115,8 +123,7 @@ class Stage:
                 return
             self.ring(now_ms)
         self.ears.told(event, self.desk.table, now_ms)
-        self.desk.heard(event, now_ms)
-        self._act(now_ms)
+        self._tell_desk(lambda at_ms: self.desk.heard(event, at_ms), now_ms)
 
     def ring(self, now_ms: int) -> None:
         """Something changed: look again, but not sooner than the pace allows. Where nothing may be
@@ -138,7 +145,7 @@ class Stage:
             if turn == self._turn and self._open:
                 self._step(now_ms)
 
-        self.timeline.at(when_ms, look)
+        self.timeline.at(when_ms, look, Rank.QUOTES)
 
     # --- the quoter (quote_task.py) --------------------------------------------------------------
 
@@ -146,6 +153,7 @@ class Stage:
         self._stepped_ms, self._rung = now_ms, False
         self._look_at(now_ms + self.config.orders.requote_max_ms)
         self.decisions += 1
+        self._follow_tick()
         config, params = self.config, self.config.quote
         self.fair = self.board.fair(self.market, now_ms)
         known = Known(True, self.board.strike(self.market) is not None, len(self.desk.table.open()))
@@ -157,7 +165,13 @@ class Stage:
         desired = self._with_take(wanted, now_ms)
         if desired != self._last:
             self._last = self.desk.desired = desired
-            self._act(now_ms)
+            self._act_at(now_ms)
+
+    def _follow_tick(self) -> None:
+        """A tick change makes a new market for everything that rounds."""
+        if self._tick not in {0, self.market.tick}:
+            self.market = attrs.evolve(self.market, tick=self._tick)
+            self.desk.market = self.desk.firewall.market = self.market
 
     def _with_take(self, desired: Desired, now_ms: int) -> Desired:
         take = self.decision.take
@@ -205,8 +219,12 @@ class Stage:
             any(tracked.order.selling for tracked in self.desk.table.open()),
         )  # fmt: skip
 
-    def _views(self) -> tuple[BookView, BookView]:
-        """Both outcomes' books: they mirror each other (feeds.md 2.3)."""
+    def _views(self) -> tuple[BookView | None, BookView | None]:
+        """Both outcomes' books: they mirror each other (feeds.md 2.3). None where they are in
+        doubt.
+        """
+        if self._doubted:
+            return None, None
         within = max(BOOK_LEVELS, DEPTH_WITHIN // self.market.tick + 1)
         bids, asks = self.book.levels(Side.BUY, within), self.book.levels(Side.SELL, within)
         return (
@@ -227,20 +245,32 @@ class Stage:
 
     # --- the desk (orders_task.py) ---------------------------------------------------------------
 
+    def _tell_desk(self, hear: Act, now_ms: int) -> None:
+        self._inbox.append(hear)
+        self._act_at(now_ms)
+
     def _act(self, now_ms: int) -> None:
+        """A turn: what has come, then what is to leave."""
         desk, key = self.desk, self.market.condition_id
+        inbox, self._inbox = self._inbox, []
+        for hear in inbox:
+            hear(now_ms)
         for action in desk.act(now_ms, self.wallet.standing(key)):
             self._perform(action, now_ms)
         self.wallet.acted()
+        if self._open or len(desk.table.open()):
+            self._act_at(desk.next_due_ms(now_ms))
+
+    def _act_at(self, when_ms: int) -> None:
+        """The desk's next turn: when its moment is all there, or earlier when something happens."""
         self._due += 1
         due = self._due
 
-        def again(at_ms: int) -> None:
+        def act(now_ms: int) -> None:
             if due == self._due:
-                self._act(at_ms)
+                self._act(now_ms)
 
-        if self._open or len(desk.table.open()):
-            self.timeline.at(desk.next_due_ms(now_ms), again)
+        self.timeline.at(when_ms, act, Rank.ORDERS)
 
     def _perform(self, action: Action, now_ms: int) -> None:
         match action:
@@ -269,8 +299,7 @@ class Stage:
 
     def _answer(self, at_ms: int, hear: Callable[[int], None]) -> None:
         def back(now_ms: int) -> None:
-            hear(now_ms)
-            self._act(now_ms)
+            self._tell_desk(hear, now_ms)
 
         self.timeline.at(self.ways.answer(at_ms), back)
 
