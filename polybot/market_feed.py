@@ -21,7 +21,6 @@ from polybot.domain.orders import Failure
 from polybot.venue.book_state import BookState
 from polybot.venue.market_book import MarketBook
 from polybot.venue.market_messages import (
-    Bad,
     BookMessage,
     LastTrade,
     PriceChange,
@@ -53,6 +52,7 @@ class MarketFeed:
     _changed_ms: int = 0  # when the book last changed …
     _lag_ms: int = 0  # … and how late that change was read
     _open: bool = False
+    _bad: int = 0  # unreadable messages that have been noted
     _broken_for: int = 0  # checks in a row that found a book broken
     _connection: trio.CancelScope = attrs.field(factory=trio.CancelScope)
 
@@ -103,17 +103,19 @@ class MarketFeed:
 
     def on_text(self, text: str, at_ms: int) -> None:
         """Take a frame."""
+        book = self.book
         for message in decode_market(text):
-            if isinstance(message, Bad):
-                self.ctx.records.note_bad("market stream: unreadable message")
-            if isinstance(message, PriceChange):
+            if type(message) is PriceChange:
                 self._lag_ms = at_ms - message.timestamp_ms
             elif isinstance(message, LastTrade):
                 self.printed(message, at_ms)
-            if self.book.apply(message).changed:
+            if book.apply(message):
                 self.heard_at = trio.current_time()
                 self._changed_ms = at_ms
                 self.changed.ring()
+        if book.counts.bad != self._bad:
+            self._bad = book.counts.bad
+            self.ctx.records.note_bad("market stream: unreadable message")
 
     def late(self, now_ms: int) -> bool:
         """Whether frames wait unread: the hashes agree, and the book is still one of the past.
@@ -129,7 +131,7 @@ class MarketFeed:
         while True:
             await trio.sleep(CHECK_EVERY_S)
             quiet = trio.current_time() - self.heard_at
-            broken = [o for o in Outcome if self.book.state(o) in _MENDABLE]
+            broken = [o for o in Outcome if self.book.judged_state(o) in _MENDABLE]
             self._broken_for = self._broken_for + 1 if broken else 0
             if not self._open:
                 continue  # dialling: `run_socket` has its own patience
@@ -137,10 +139,13 @@ class MarketFeed:
                 self._redial("book stays broken")
             elif self._broken_for >= MEND_AFTER:
                 await self._mend(broken)
-            elif not self.book.valid and quiet > SNAPSHOT_S:
+            elif self._awaited() and quiet > SNAPSHOT_S:
                 self._redial("no snapshot")
             elif quiet > QUIET_S and await self._missed_something():
                 self._redial("silent while the book moved")
+
+    def _awaited(self) -> bool:
+        return any(self.book.judged_state(o) is not BookState.VALID for o in Outcome)
 
     async def _mend(self, broken: list[Outcome]) -> None:
         """Ask for a snapshot of each broken book."""
@@ -150,7 +155,7 @@ class MarketFeed:
                 self._redial("book broken and no snapshot to be had")
                 return
             self.ctx.core.fed(Mended(self.market.slug, answer))
-            if self.book.apply(answer).changed:
+            if self.book.apply(answer):
                 self.ctx.records.note_bad("market stream: book mended from REST")
                 self.changed.ring()
 

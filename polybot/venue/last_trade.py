@@ -10,13 +10,13 @@ at full rate this explains the hashes wherever the recording kept the order of t
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 
 import attrs
 
 from polybot.domain.units import ONE
 
-_SHRUNK_MAX = 4  # levels of one message that are tried
+_SHRUNK_MAX = 64  # shrunken levels that are tried, the latest first: mostly a few prices at the top
 _RECENT_MAX = 6
 
 
@@ -31,22 +31,33 @@ class LastTradeBelief:
 
     text: str = ""
     _recent: deque[str] = attrs.field(factory=lambda: deque(maxlen=_RECENT_MAX), init=False)
+    _shrunk: deque[int] = attrs.field(factory=lambda: deque(maxlen=_SHRUNK_MAX), init=False)
 
     def believe(self, text: str) -> None:
         """`text` has matched a hash, or a dump has stated it."""
         if text != self.text:
             self._recent.append(self.text)
             self.text = text
+        self._shrunk.clear()
 
-    def printed(self, price: int) -> tuple[str, str]:
-        """A trade was printed at `price`: its two spellings, from now on candidates."""
+    def shrank(self, price: int) -> None:
+        """A level lost shares, perhaps to a trade, at `price` of one of the two tokens."""
+        self._shrunk.append(price)
+
+    def printed(self, price: int) -> None:
+        """A trade was printed at `price`: its two spellings are candidates from now on."""
         texts = (last_trade_text(price), last_trade_text(ONE - price))
         self._recent.extend(text for text in texts if text not in self._recent)
-        return texts
 
-    def candidates(self, shrunk: Sequence[int]) -> Iterator[str]:
-        """What to try when the belief does not match, likeliest first."""
-        for price in shrunk[:_SHRUNK_MAX]:
-            yield last_trade_text(price)
-            yield last_trade_text(ONE - price)
-        yield from tuple(self._recent)
+    def candidates(self) -> Iterator[str]:
+        """What to try when the belief does not match, likeliest first, each once."""
+        tried = {self.text}
+        shrunk = [
+            text
+            for p in reversed(self._shrunk)
+            for text in (last_trade_text(p), last_trade_text(ONE - p))
+        ]
+        for text in (*shrunk, *self._recent):
+            if text not in tried:
+                tried.add(text)
+                yield text

@@ -2,14 +2,18 @@
 record too.
 
 Prices and sizes are kept twice, as integers to decide with and as the venue's texts to hash with.
-This is the hot path; the delta decoder reads its keys directly.
+Changes and books are 98 of 100 frames, and the hot path: they are read straight into typed structs
+(msgspec, a tenth of the time of plain JSON and checks of our own). What is not exactly as expected
+is read again the tolerant way, which also reads everything else.
 """
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Sequence
 
 import attrs
+import msgspec
 import orjson
 
 from polybot.domain import units
@@ -17,27 +21,47 @@ from polybot.domain.market import Side
 from polybot.venue import fields
 from polybot.venue.fields import Json, price_of_text
 
+# The same size comes for both tokens, and round ones all the time.
+amount_of_text = functools.lru_cache(maxsize=20_000)(units.parse_amount)
 
-@attrs.frozen
-class WireLevel:
-    """One level of a snapshot: 10⁻⁴, 10⁻⁶, and the venue's own texts for them."""
 
-    price: int
-    size: int
+class WireLevel(
+    msgspec.Struct, frozen=True, gc=False, rename={"price_text": "price", "size_text": "size"}
+):
+    """One level of a snapshot in the venue's own texts. Most snapshots say what we know already:
+    the numbers are read when they are wanted.
+    """
+
     price_text: str
     size_text: str
 
+    @property
+    def price(self) -> int:
+        """In 10⁻⁴. Raises ValueError for what is no price."""
+        return price_of_text(self.price_text)
 
-@attrs.frozen
-class BookMessage:
+    @property
+    def size(self) -> int:
+        """In 10⁻⁶. Raises ValueError for what is no amount."""
+        return amount_of_text(self.size_text)
+
+
+class BookMessage(
+    msgspec.Struct,
+    frozen=True,
+    gc=False,
+    tag_field="event_type",
+    tag="book",
+    rename={"asset": "asset_id", "tick_text": "tick_size", "last_trade_text": "last_trade_price"},
+):
     """A full snapshot of one token's book, levels in the wire's order. Fields not sent are None."""
 
     market: str
     asset: str
     timestamp: str  # milliseconds, as written: it is hashed
-    hash: str
     bids: tuple[WireLevel, ...]
     asks: tuple[WireLevel, ...]
+    hash: str = ""
     tick_text: str | None = None
     last_trade_text: str | None = None  # "" when never traded
 
@@ -46,8 +70,7 @@ class BookMessage:
         return int(self.timestamp)
 
 
-@attrs.frozen
-class Change:
+class Change(msgspec.Struct, frozen=True, gc=False):
     """One level's new total. `best_bid`/`best_ask` are the venue's view of the top after the
     message.
 
@@ -65,15 +88,32 @@ class Change:
     best_ask: int | None
 
 
-@attrs.frozen
-class PriceChange:
+class PriceChange(msgspec.Struct, frozen=True, gc=False):
     market: str
     timestamp: str
-    entries: tuple[Change, ...]
+    entries: Sequence[Change]
 
     @property
     def timestamp_ms(self) -> int:
         return int(self.timestamp)
+
+
+class _WireChange(msgspec.Struct, gc=False):
+    """A change as it stands in the frame."""
+
+    asset_id: str
+    price: str
+    size: str
+    side: Side
+    hash: str | None = None
+    best_bid: str | None = None
+    best_ask: str | None = None
+
+
+class _WirePriceChange(msgspec.Struct, gc=False, tag_field="event_type", tag="price_change"):
+    market: str
+    timestamp: str
+    price_changes: list[_WireChange]
 
 
 @attrs.frozen
@@ -146,8 +186,48 @@ def market_greeting(tokens: Sequence[str]) -> str:
     ).decode()
 
 
-def decode_market(frame: str | bytes) -> list[MarketMessage]:
+_typed = msgspec.json.Decoder(
+    _WirePriceChange | BookMessage | list[_WirePriceChange | BookMessage]
+).decode
+
+
+def decode_market(frame: str | bytes) -> Sequence[MarketMessage]:
     """Every record in one frame, in order. Never raises."""
+    try:
+        value = _typed(frame)
+    except (msgspec.MsgspecError, UnicodeError):
+        return _decode_any(frame)
+    if type(value) is list:
+        return [_checked(row) for row in value]
+    return (_checked(value),)
+
+
+def _checked(row: _WirePriceChange | BookMessage) -> MarketMessage:
+    try:
+        _check_stamp(row.timestamp)
+        if isinstance(row, BookMessage):
+            return row
+        return PriceChange(row.market, row.timestamp, [_numbers(it) for it in row.price_changes])
+    except ValueError as error:
+        return Bad(f"book or price_change: {error}")
+
+
+def _numbers(it: _WireChange) -> Change:
+    price, size, bid, ask = it.price, it.size, it.best_bid, it.best_ask
+    return Change(
+        it.asset_id,
+        it.side,
+        price_of_text(price),
+        amount_of_text(size),
+        price,
+        size,
+        it.hash or "",
+        price_of_text(bid) if bid else None,
+        price_of_text(ask) if ask else None,
+    )
+
+
+def _decode_any(frame: str | bytes) -> Sequence[MarketMessage]:
     try:
         value = orjson.loads(frame)
     except orjson.JSONDecodeError:
@@ -172,22 +252,23 @@ def decode_record(row: object) -> MarketMessage:
 
 
 def decode_book(row: Json) -> BookMessage:
-    """A snapshot from the socket or from GET /book. Raises ValueError."""
+    """A snapshot from GET /book, or from a socket that writes it in some other way. Raises
+    ValueError, also for a level that cannot be read.
+    """
     tick, last = row.get("tick_size"), row.get("last_trade_price")
     return BookMessage(
         fields.text(row, "market"),
         fields.text(row, "asset_id"),
-        _stamp(row),
-        fields.optional_text(row, "hash"),
+        _check_stamp(fields.text(row, "timestamp")),
         _levels(row.get("bids")),
         _levels(row.get("asks")),
+        fields.optional_text(row, "hash"),
         None if tick is None else fields.number_text(tick),
         last if isinstance(last, str) else None,
     )
 
 
-def _stamp(row: Json) -> str:
-    stamp = fields.text(row, "timestamp")
+def _check_stamp(stamp: str) -> str:
     if not (stamp.isascii() and stamp.isdigit() and len(stamp) <= 16):
         raise ValueError(f"expected milliseconds, was {stamp[:40]!r}")
     return stamp
@@ -199,22 +280,25 @@ def _levels(value: object) -> tuple[WireLevel, ...]:
 
 def _level(row: Json) -> WireLevel:
     price, size = fields.text(row, "price"), fields.text(row, "size")
-    return WireLevel(price_of_text(price), units.parse_amount(size), price, size)
+    price_of_text(price)
+    amount_of_text(size)
+    return WireLevel(price, size)
 
 
 def _price_change(row: Json) -> PriceChange:
     items = fields.as_list(row.get("price_changes"))
-    entries = tuple(_change(fields.as_object(item)) for item in items)
-    return PriceChange(fields.text(row, "market"), _stamp(row), entries)
+    entries = [_change(fields.as_object(item)) for item in items]
+    stamp = _check_stamp(fields.text(row, "timestamp"))
+    return PriceChange(fields.text(row, "market"), stamp, entries)
 
 
 def _change(item: Json) -> Change:
     price, size = fields.as_text(item.get("price")), fields.as_text(item.get("size"))
     return Change(
         fields.as_text(item.get("asset_id")),
-        Side.BUY if item.get("side") == "BUY" else fields.side(item),
+        fields.side(item),
         price_of_text(price),
-        units.parse_amount(size),
+        amount_of_text(size),
         price,
         size,
         fields.optional_text(item, "hash"),

@@ -85,7 +85,7 @@ class Venue:
                 ),
             )
         ]
-        return PriceChange(self.market.condition_id, str(stamp), tuple(entries))
+        return PriceChange(self.market.condition_id, str(stamp), entries)
 
     def _set(self, token: str, side: str, price: int, size: int) -> None:
         book = self.books[token][side]
