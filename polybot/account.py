@@ -16,7 +16,7 @@ import trio
 
 from polybot.channels import Bell
 from polybot.clock import NS, Clock
-from polybot.core_tape import AnsweredFor, CoreTape, Emptied, Learnt, Outside, Released
+from polybot.core_tape import AnsweredFor, CoreTape, Emptied, Learnt, Released, Seen
 from polybot.domain.ledger import Ledger
 from polybot.domain.orders import OrderSeen, PrivateEvent, TradeSeen
 from polybot.execution.reconcile import OurOrder
@@ -120,10 +120,9 @@ class Account(WalletStanding):
             self.core.fed(AnsweredFor(who, dollars, shares))
         self.reserved[who], self.pledges[who] = dollars, shares
 
-    def outside(self, condition_id: str, slug: str, closed_because: str | None) -> Outside:
+    def outside(self, condition_id: str, closed_because: str | None) -> Seen:
         """What a market's turn reads of what others own."""
-        return Outside(
-            slug,
+        return (
             closed_because,
             self.day_loss,
             self.claims.get(condition_id, 0),

@@ -139,7 +139,7 @@ class OrdersTask:
         """A turn of the desk: what is to leave now."""
         account, key, slug = self.account, self.condition_id, self.desk.market.slug
         closed_because = self.desk.firewall.admission.closed_because
-        self.core.outside(account.outside(key, slug, closed_because), at_ns)
+        self.core.outside(slug, account.outside(key, closed_because), at_ns)
         actions = self.desk.act(at_ns // NS, account.standing(key))
         self.core.acted(slug, actions, at_ns)
         self._publish()

@@ -22,6 +22,7 @@ class WalletStanding:
     bids: dict[str, OpenBids]  # the part of it known by outcome
     pledges: dict[str, dict[str, int]]  # shares that asks may sell, by who answers, then by token
     claims: dict[str, int]  # pairs that merges want or are under way
+    unmergeable: dict[str, str]  # markets whose pairs cannot be merged, and why
     day_loss: int  # dollars: what today has cost so far, 0 or more
 
     def standing(self, condition_id: str) -> Standing:

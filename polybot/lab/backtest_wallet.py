@@ -47,6 +47,7 @@ class Wallet(WalletStanding):
     bids: dict[str, OpenBids] = attrs.field(factory=dict)
     pledges: dict[str, dict[str, int]] = attrs.field(factory=dict)
     claims: dict[str, int] = attrs.field(factory=dict)
+    unmergeable: dict[str, str] = attrs.field(factory=dict)
     day_loss: int = 0
     desks: dict[str, Desk] = attrs.field(factory=dict)  # by condition id, until their markets end
     changed: Callable[[str, int], None] = lambda *_: None  # told whose holdings have moved, when

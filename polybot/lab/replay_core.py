@@ -41,6 +41,7 @@ from polybot.core_tape import (
     ScopeBegan,
     ScopeEnded,
     Scored,
+    Seen,
     Settled,
     Stepped,
     Struck,
@@ -101,7 +102,7 @@ class Examiner(CoreTape):
     def fed(self, value: object, at_ns: int | None = None) -> None:
         pass
 
-    def outside(self, seen: Outside, at_ns: int) -> None:
+    def outside(self, slug: str, seen: Seen, at_ns: int) -> None:
         pass
 
     def heard(self, stream: str, body: bytes, at_ns: int) -> None:

@@ -44,6 +44,8 @@ class Held(enum.Enum):
     DEAR = "the missing side costs more than it is worth to us"
     SMALL = "less than the market's minimum is left"
 
+    __hash__ = object.__hash__
+
 
 @attrs.frozen
 class Unpaired:

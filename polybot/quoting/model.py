@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import NamedTuple
 
-import attrs
-
 from polybot.domain import units
 from polybot.domain.market import UP, Market, Outcome, Side
 from polybot.domain.market_states import MarketState
@@ -31,7 +29,7 @@ class BookView:
     asks: tuple[tuple[int, int], ...]
 
 
-@attrs.frozen
+@sealed
 class Stock:
     """What is held and may be sold, and what a ladder of bids would be short of. `unmergeable` is
     why pairs of this market cannot be merged in time; `asking`: an ask of ours is open.

@@ -41,6 +41,8 @@ class Why(enum.Enum):
     CROWDED = "smaller: other markets carry the same risk"
     SMALLEST = "the market's minimum only: fills are on probation"
 
+    __hash__ = object.__hash__
+
 
 # What makes a quote smaller or cheaper and alone never withholds one: where a side has no quote,
 # these count only if what they left was too small.
@@ -76,6 +78,8 @@ class NoReward(enum.Enum):
     REFUSED = "no rewards: an order of their least size was refused"
     DEAR = "no rewards: quoting for them costs more than they bring"
     NOT_SCORING = "the venue says that our order earns no rewards"
+
+    __hash__ = object.__hash__
 
 
 class Reason(NamedTuple):

@@ -9,6 +9,7 @@ import enum
 
 import attrs
 
+from polybot.domain.sealed import sealed
 from polybot.signal.competitors import Response, Rivals
 from polybot.signal.fast_move import Move
 from polybot.signal.flow import Flow
@@ -50,7 +51,7 @@ class Advice:
 NEUTRAL = Advice()
 
 
-@attrs.frozen
+@sealed
 class Readings:
     """Every signal's reading at one moment; None where there is nothing to read."""
 

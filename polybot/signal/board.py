@@ -14,6 +14,7 @@ import math
 import attrs
 
 from polybot.domain.market import DOWN, UP, Market, Outcome
+from polybot.domain.sealed import sealed
 from polybot.domain.units import ONE
 from polybot.signal.advice import NEUTRAL, Advice, Readings, advise
 from polybot.signal.competitors import Competitors, Response
@@ -83,7 +84,7 @@ class SignalMemory:
             self.refused[refusal] = self.refused.get(refusal, 0) + 1
 
 
-@attrs.frozen
+@sealed
 class Look:
     """What a decision is about to see: the books without our orders (None: not known), our best
     live bids, and the model's price (None: there is none).
@@ -105,6 +106,7 @@ class SignalBoard:
     advice: Advice = NEUTRAL
     scores: Scores = attrs.field(init=False)
     markouts: Markouts = attrs.field(init=False)
+    _asset: str = attrs.field(init=False)
     _flow: FlowImbalance = attrs.field(init=False)
     _fast: FastMove = attrs.field(init=False)
     _regime: LiquidityRegime = attrs.field(init=False)
@@ -124,6 +126,7 @@ class SignalBoard:
         length_s = (market.end_ms - market.start_ms) / 1000
         self.scores = Scores(params.score_horizon * length_s)
         self.markouts = Markouts(market.start_ms, market.end_ms, self._marked)
+        self._asset = market.series.partition("-")[0]
         self._flow = FlowImbalance(params.flow_memory * length_s)
         self._fast = FastMove(params.fast_over_s, params.fast_sigmas, params.fast_hold_s)
         self._regime = LiquidityRegime(params)
@@ -233,7 +236,7 @@ class SignalBoard:
 
     def _take_price(self, priced: Priced, now_ms: int) -> None:
         self.memory.refuse(self._fast.spot(priced.spot, priced.sigma, now_ms))
-        asset = self.market.series.partition("-")[0]
+        asset = self._asset
         self.memory.refuse(self.memory.correlations.spot(asset, priced.spot, now_ms))
         left_s = (self.market.end_ms - now_ms) / 1000
         self.memory.windows[self.market.condition_id] = OpenWindow(asset, left_s, priced.q)

@@ -13,6 +13,7 @@ import math
 
 import attrs
 
+from polybot.domain.sealed import sealed
 from polybot.signal.inputs import Refusal
 from polybot.signal.params import SignalParams
 
@@ -88,7 +89,7 @@ class Correlations:
         return min(1.0, max(-1.0, pair.both / math.sqrt(pair.first * pair.second)))
 
 
-@attrs.frozen
+@sealed
 class OpenWindow:
     """One market under way: its asset, the seconds to its end, and its fair price of Up."""
 

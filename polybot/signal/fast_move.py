@@ -13,10 +13,11 @@ from collections import deque
 
 import attrs
 
+from polybot.domain.sealed import sealed
 from polybot.signal.inputs import Refusal
 
 
-@attrs.frozen
+@sealed
 class Move:
     """`sigmas`: the largest move of the span in standard deviations of a move over all of it, with
     its sign: up when the low came before the high.

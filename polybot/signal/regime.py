@@ -11,6 +11,7 @@ from collections import deque
 
 import attrs
 
+from polybot.domain.sealed import sealed
 from polybot.domain.units import ONE, SHARE
 from polybot.signal.inputs import Depth, Level
 from polybot.signal.params import SignalParams
@@ -35,7 +36,7 @@ RESPONSE = {
 }
 
 
-@attrs.frozen
+@sealed
 class Liquidity:
     """The regime believed, and the figures of now: dollars, shares, seconds, trades per minute.
     `spread` and `depth` are None where a side is missing or the book crossed.

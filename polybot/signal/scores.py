@@ -66,6 +66,8 @@ class Scores:
         """Judge the calls that are due by the fair price of now; one that comes too late to say
         anything of the horizon ends unjudged.
         """
+        if not self._open:
+            return
         for call in [c for c in self._open.values() if now_ms >= c.due_ms]:
             del self._open[call.name]
             if now_ms - call.due_ms > self.horizon_s * 500:

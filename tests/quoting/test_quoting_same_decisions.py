@@ -14,7 +14,7 @@ from golden import digest
 from market_kit import BTC_5M
 
 from polybot.pricing.fair import Fair, NoFair
-from polybot.quote_task import wish
+from polybot.quoter import wish
 from polybot.quoting.completion import Held
 from polybot.quoting.decide import decide
 from polybot.quoting.orders import OrderMaker

@@ -21,7 +21,7 @@ def stopped(it: Scene) -> SeriesToxicity:
 
 def reasons(it: Scene) -> set[object]:
     scopes = it.bot.supervisor.scopes.values()
-    return {reason.why for scope in scopes for reason in scope.quote.decision.reasons}
+    return {reason.why for scope in scopes for reason in scope.quote.quoter.decision.reasons}
 
 
 async def test_a_stopped_series_is_not_quoted_where_toxicity_acts(fast_clock: PatientClock) -> None:
