@@ -201,7 +201,7 @@ class Truth:
         averages are those of another life.
         """
         exposure = self.venue.exposure(self.orphans)
-        must(self.desk.reserved >= exposure, "S7: less reserved than may be spent")
+        must(self.desk.promised.reserved >= exposure, "S7: less reserved than may be spent")
         freed = self._freed()
         if freed and (self.orphans or self.something_failed):
             return

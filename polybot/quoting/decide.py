@@ -304,9 +304,15 @@ class _Quoter:
         by, common = (min_size, first, most), sizes.part_of(cuts) if cuts else 1.0
         tick, edge, rungs, floor = inputs.tick, bids.worth.edge, params.rungs, params.size_floor
         quotes: tuple[Quote, ...] = ()
-        heavy = None if self.reduce or floor >= 1 or not self.net else UP if self.net > 0 else DOWN
+        net = self.net
+        # Past the stop only the light side is left.
+        heavy = None if self.reduce or floor >= 1 or not net else UP if net > 0 else DOWN
         for outcome, (price, cap) in bids.tops.items():
-            part = common * self._heavy(outcome) if outcome is heavy else common
+            part = common
+            if outcome is heavy:
+                factor, told = sizes.heavy(outcome, abs(net), inputs.net_limit, rungs)
+                part *= factor
+                self.reasons.append(told)
             if part < floor:
                 part = sizes.floored(part, floor)
             deepest, room = ladder.grid_floor(cap - edge, tick), self._room(outcome)
@@ -314,12 +320,6 @@ class _Quoter:
             quotes += side
             self.reasons += reasons
         return quotes
-
-    def _heavy(self, outcome: Outcome) -> float:
-        """The factor of the inventory, told; past the stop only the light side is left."""
-        part = sizes.heavy_part(abs(self.net), self.inputs.net_limit, self.params)
-        self.reasons.append(Reason(Why.HEAVY, outcome, (("factor", part),)))
-        return part
 
     def _room(self, outcome: Outcome) -> int:
         """Shares (10⁻⁶) of one outcome that may still be bought if all of it fills."""
