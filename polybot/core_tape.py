@@ -249,7 +249,7 @@ class CoreTape:
         """What the quoter made of its turn, where it differs from the turn before."""
         if not self.tape.on:
             return
-        body = DECISIONS.pack((fair, decision))
+        body = DECISIONS.pack([fair, decision])
         if body != self._quoted.get(slug):
             self._quoted[slug] = body
             self.tape.decided(f"quote {slug}", body, at_ns)

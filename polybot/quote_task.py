@@ -91,7 +91,9 @@ class QuoteTask:
         valid, late = feed.book.valid, feed.late(now_ms)
         if late:
             self.ctx.records.note_bad("market stream: changes read late, book held back")
-        up, down = (None, None) if late else (self._view(UP), self._view(DOWN))
+        up = down = None
+        if not late:
+            up, down = self._view(UP, valid=valid), self._view(DOWN, valid=valid)
         book_ms = max(feed.book.stamp_ms(UP), feed.book.stamp_ms(DOWN))
         another = quoter.decide(up, down, book_ms, now_ms, book_known=valid)
         self._sample(now_ms)
@@ -128,12 +130,12 @@ class QuoteTask:
             self.ctx.health.halts["prices stale"] += 1
             raise Fault("prices stale")
 
-    def _view(self, outcome: Outcome) -> BookView | None:
-        """A book's best levels while it is believed; those of the turn before where the venue has
-        told nothing of it since.
+    def _view(self, outcome: Outcome, *, valid: bool) -> BookView | None:
+        """A book's best levels while it is believed (`valid`: both are); those of the turn before
+        where the venue has told nothing of it since.
         """
         book = self.feed.book
-        if book.state(outcome) is not BookState.VALID:
+        if not valid and book.state(outcome) is not BookState.VALID:
             return None
         told, levels = book.told(outcome), self.quoter.levels
         seen = self._views.get(outcome)

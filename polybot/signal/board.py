@@ -235,11 +235,11 @@ class SignalBoard:
         return max(0.0, fair - price / ONE)
 
     def _take_price(self, priced: Priced, now_ms: int) -> None:
-        self.memory.refuse(self._fast.spot(priced.spot, priced.sigma, now_ms))
-        asset = self._asset
-        self.memory.refuse(self.memory.correlations.spot(asset, priced.spot, now_ms))
-        left_s = (self.market.end_ms - now_ms) / 1000
-        self.memory.windows[self.market.condition_id] = OpenWindow(asset, left_s, priced.q)
+        memory, market, asset = self.memory, self.market, self._asset
+        memory.refuse(self._fast.spot(priced.spot, priced.sigma, now_ms))
+        memory.refuse(memory.correlations.spot(asset, priced.spot, now_ms))
+        left_s = (market.end_ms - now_ms) / 1000
+        memory.windows[market.condition_id] = OpenWindow(asset, left_s, priced.q)
         log = math.log(priced.spot)
         if self._reference is None or now_ms - self._reference[1] > 1_000:
             self._reference = (log, now_ms)

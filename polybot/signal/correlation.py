@@ -42,10 +42,8 @@ class Correlations:
 
     def spot(self, asset: str, price: float, now_ms: int) -> Refusal | None:
         """Take one price of one asset."""
-        if not math.isfinite(price):
-            return Refusal.NOT_FINITE
-        if price <= 0:
-            return Refusal.NOT_A_PRICE
+        if not 0 < price < math.inf:
+            return Refusal.NOT_A_PRICE if math.isfinite(price) else Refusal.NOT_FINITE
         step_ms = int(self.params.correlation_step_s * 1000)
         if self._step_ms is None:
             self._step_ms = now_ms
