@@ -14,7 +14,8 @@ import attrs
 
 from polybot.domain.book import Book
 from polybot.domain.market import Side
-from polybot.venue.market_messages import Change, WireLevel
+from polybot.venue.fields import price_of_text
+from polybot.venue.market_messages import Change, WireLevel, amount_of_text
 
 
 @attrs.define(eq=False)
@@ -45,7 +46,7 @@ class HashedBook:
 
     def apply(self, change: Change) -> bool:
         """Set one level. Returns whether it shrank, as a trade makes it do."""
-        price, size = change.price, change.size
+        price, size = price_of_text(change.price_text), amount_of_text(change.size_text)
         texts = self._bid_texts if change.side is Side.BUY else self._ask_texts
         if size:
             texts[price] = _fragment(change)

@@ -22,6 +22,7 @@ from polybot.domain.market import Market, Outcome
 from polybot.venue import fields
 from polybot.venue.book_hash import HashedBook
 from polybot.venue.book_state import BookCounts, BookState
+from polybot.venue.fields import price_of_text
 from polybot.venue.last_trade import LastTradeBelief
 from polybot.venue.market_messages import (
     Bad,
@@ -35,7 +36,7 @@ from polybot.venue.market_messages import (
     TickSize,
 )
 
-Changed = tuple[Outcome, ...]
+Changed = Sequence[Outcome]
 _BOTH: Changed = tuple(Outcome)
 _KNOWN = (BookState.VALID, BookState.MISMATCH, BookState.TICK_CHANGED)  # changes apply to these
 
@@ -47,9 +48,9 @@ class _Token:
     state: BookState = BookState.AWAITING_SNAPSHOT
     snapshot_ms: int = 0
     latest_ms: int = 0
-    # What the venue last told of this book: stamp and changes, or hash of a snapshot …
-    told: tuple[str, Sequence[Change] | str] | None = None
-    judged: bool = True  # … and whether it has been held against ours, by all we know
+    told: PriceChange | BookMessage | None = None  # what the venue last said of this book …
+    changes: list[Change] = attrs.field(factory=list)  # … what of it was applied …
+    judged: bool = True  # … and whether its hash has been held against ours, by all we know
 
 
 @attrs.define(eq=False)
@@ -125,12 +126,20 @@ class MarketBook:
     def apply(self, message: MarketMessage) -> Changed:
         """Take one message; returns the outcomes whose book or state may be different now.
 
-        Never raises; what is not for this market is counted and left alone.
+        Never raises; what is not for this market, or cannot be read, is counted and left alone. Of
+        changes with an unreadable one among them the first were made: the next hash judges them.
         """
-        if isinstance(message, PriceChange):
-            return self._price_change(message)
-        if isinstance(message, BookMessage):
-            return self._snapshot(message)
+        try:
+            if isinstance(message, PriceChange):
+                return self._price_change(message)
+            if isinstance(message, BookMessage):
+                return self._snapshot(message)
+            return self._rest(message)
+        except ValueError:
+            self.counts.bad += 1
+            return ()
+
+    def _rest(self, message: MarketMessage) -> Changed:
         if isinstance(message, LastTrade):
             return self._trade(message)
         if isinstance(message, TickSize):
@@ -146,37 +155,32 @@ class MarketBook:
 
     def _price_change(self, message: PriceChange) -> Changed:
         stamp = message.timestamp_ms
-        touched: dict[str, list[Change]] = {}
+        changed: list[Outcome] = []
         for change in message.entries:
-            asset = change.asset
-            token = self._tokens.get(asset)
-            if token is None:
-                self.counts.foreign += 1
-            elif self._ready(token, stamp):
-                if token.hashed.apply(change):
-                    self._belief.shrank(change.price)
-                if asset in touched:
-                    touched[asset].append(change)
-                else:
-                    touched[asset] = [change]
-        changed = []
-        for asset, changes in touched.items():
-            token = self._tokens[asset]
-            token.latest_ms = max(token.latest_ms, stamp)
-            token.told, token.judged = (message.timestamp, changes), False
-            changed.append(token.outcome)
-        return tuple(changed)
+            token = self._tokens.get(change.asset)
+            if token is None or token.state not in _KNOWN or stamp < token.snapshot_ms:
+                self._leave_out(token)
+                continue
+            if token.told is not message:
+                token.told, token.changes, token.judged = message, [], False
+                token.latest_ms = max(token.latest_ms, stamp)
+                changed.append(token.outcome)
+            token.changes.append(change)
+            if token.hashed.apply(change):
+                self._belief.perhaps(change.price)
+            self.counts.deltas += 1
+        return changed
 
-    def _ready(self, token: _Token, stamp: int) -> bool:
-        """Whether a delta may be applied: not before the snapshot, in neither sense."""
-        if token.state not in _KNOWN:
+    def _leave_out(self, token: _Token | None) -> None:
+        """Count a change that must not be applied: not ours, or before the snapshot, in either
+        sense.
+        """
+        if token is None:
+            self.counts.foreign += 1
+        elif token.state not in _KNOWN:
             self.counts.early += 1
-            return False
-        if stamp < token.snapshot_ms:
+        else:
             self.counts.late += 1
-            return False
-        self.counts.deltas += 1
-        return True
 
     # --- hashes ----------------------------------------------------------------------------
 
@@ -185,35 +189,43 @@ class MarketBook:
         for token in self._tokens.values():
             if not token.judged and token.told is not None:
                 token.judged = True
-                self._judge(token, *token.told)
+                self._judge(token, token.told)
 
-    def _judge(self, token: _Token, timestamp: str, told: Sequence[Change] | str) -> None:
+    def _judge(self, token: _Token, told: PriceChange | BookMessage) -> None:
         """Several changes of one token in one message may each carry the final hash or that of a
         step on the way; the final state equals the last step, so any that fits proves the book.
         """
-        if isinstance(told, str):
-            self._passes(token, proven=self._proven(token, timestamp, {told}))
+        if isinstance(told, BookMessage):
+            self._passes(token, proven=self._proven(token, told.timestamp, {told.hash}))
             return
-        last = told[-1]
-        agrees = self._agrees(token.hashed.book, last.best_bid, last.best_ask)
+        last = token.changes[-1]
+        agrees = self._agrees(token.hashed.book, last)
         self.counts.top_differs += not agrees
-        hashes = {change.hash for change in told if change.hash}
+        hashes = {change.hash for change in token.changes if change.hash}
         if hashes:
-            self._passes(token, proven=self._proven(token, timestamp, hashes))
+            self._passes(token, proven=self._proven(token, told.timestamp, hashes))
         elif not agrees:
             self._passes(token, proven=False)
 
     @staticmethod
-    def _agrees(book: Book, best_bid: int | None, best_ask: int | None) -> bool:
-        bid_agrees = best_bid is None or best_bid == (book.best_bid or 0)
-        return bid_agrees and (best_ask is None or best_ask == (book.best_ask or units.ONE))
+    def _agrees(book: Book, told: Change | BestBidAsk) -> bool:
+        """Whether the best prices are those told; 0 and 1 stand for an empty bid and ask side."""
+        bid, ask = told.bid_text, told.ask_text
+        try:
+            if bid and price_of_text(bid) != (book.best_bid or 0):
+                return False
+            return not ask or price_of_text(ask) == (book.best_ask or units.ONE)
+        except ValueError:
+            return False
 
-    def _proven(self, token: _Token, timestamp: str, hashes: set[str]) -> bool:
+    def _proven(
+        self, token: _Token, timestamp: str, hashes: set[str], tops: Sequence[int] = ()
+    ) -> bool:
         """Whether our book has one of these hashes, with the last trade believed or another."""
         if token.hashed.hash(timestamp, self._belief.text) in hashes:
             self.counts.verified += 1
             return True
-        for text in self._belief.candidates():
+        for text in self._belief.candidates(tops):
             if token.hashed.hash(timestamp, text) in hashes:
                 self._belief.believe(text)
                 self.counts.learned += 1
@@ -240,22 +252,16 @@ class MarketBook:
             self.counts.late += 1
             return ()
         before = token.hashed.book
-        for price in (before.best_bid, before.best_ask):
-            if price is not None:
-                self._belief.shrank(price)
+        tops = [price for price in (before.best_bid, before.best_ask) if price is not None]
         self._terms(message, token)
         hashes = {message.hash}
-        proven = bool(message.hash) and self._proven(token, message.timestamp, hashes)
+        proven = bool(message.hash) and self._proven(token, message.timestamp, hashes, tops)
         if not proven:
-            try:
-                token.hashed.replace(message.bids, message.asks)
-            except ValueError:
-                self.counts.bad += 1
-                return ()
-            proven = not message.hash or self._proven(token, message.timestamp, hashes)
+            token.hashed.replace(message.bids, message.asks)
+            proven = not message.hash or self._proven(token, message.timestamp, hashes, tops)
         token.snapshot_ms = token.latest_ms = stamp
         token.state = BookState.VALID
-        token.told, token.judged = (message.timestamp, message.hash), True
+        token.told, token.judged = message, True
         self.counts.snapshots += 1
         self._passes(token, proven=proven)
         return (token.outcome,)
@@ -277,7 +283,7 @@ class MarketBook:
         if message.asset not in self._tokens:
             self.counts.foreign += 1
             return ()
-        self._belief.printed(message.price)
+        self._belief.perhaps(message.price)
         doubted = [t for t in self._tokens.values() if t.state is BookState.MISMATCH]
         for token in doubted:
             token.judged = False
@@ -303,7 +309,7 @@ class MarketBook:
         token = self._tokens.get(message.asset)
         if token is None:
             self.counts.foreign += 1
-        elif not self._agrees(token.hashed.book, message.best_bid, message.best_ask):
+        elif not self._agrees(token.hashed.book, message):
             self.counts.top_differs += 1
         return ()
 

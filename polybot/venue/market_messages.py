@@ -1,9 +1,10 @@
 """The CLOB market channel: text frames to frozen records (feeds.md 2). Total: a bad frame is a
 record too.
 
-Prices and sizes are kept twice, as integers to decide with and as the venue's texts to hash with.
-Changes and books are 98 of 100 frames, and the hot path: they are read straight into typed structs
-(msgspec, a tenth of the time of plain JSON and checks of our own). What is not exactly as expected
+What comes all the time – changes, books, best prices – is read straight into typed structs by
+msgspec, in a tenth of the time of plain JSON and checks of our own. They hold the venue's texts,
+which are hashed, and read a number when it is asked for: one that is none raises ValueError, and
+whoever asks first, the book, counts the message as bad. What is not exactly of the expected shape
 is read again the tolerant way, which also reads everything else.
 """
 
@@ -23,6 +24,13 @@ from polybot.venue.fields import Json, price_of_text
 
 # The same size comes for both tokens, and round ones all the time.
 amount_of_text = functools.lru_cache(maxsize=20_000)(units.parse_amount)
+
+
+def stamp_of_text(text: str) -> int:
+    """Unix milliseconds. Raises ValueError."""
+    if len(text) > 16 or not (text.isascii() and text.isdigit()):
+        raise ValueError(f"expected milliseconds, was {text[:40]!r}")
+    return int(text)
 
 
 class WireLevel(
@@ -67,57 +75,80 @@ class BookMessage(
 
     @property
     def timestamp_ms(self) -> int:
-        return int(self.timestamp)
+        """Raises ValueError for what is no stamp."""
+        return stamp_of_text(self.timestamp)
 
 
-class Change(msgspec.Struct, frozen=True, gc=False):
-    """One level's new total. `best_bid`/`best_ask` are the venue's view of the top after the
-    message.
-
-    None: not told. 0 and 10_000 stand for an empty bid and ask side.
+class Change(
+    msgspec.Struct,
+    frozen=True,
+    gc=False,
+    rename={
+        "asset": "asset_id",
+        "price_text": "price",
+        "size_text": "size",
+        "bid_text": "best_bid",
+        "ask_text": "best_ask",
+    },
+):
+    """One level's new total, and the venue's view of the top after the message. Texts of the wire;
+    the top may be left out or empty.
     """
 
     asset: str
     side: Side
-    price: int
-    size: int
     price_text: str
     size_text: str
-    hash: str
-    best_bid: int | None
-    best_ask: int | None
+    hash: str | None = None
+    bid_text: str | None = None
+    ask_text: str | None = None
+
+    @property
+    def price(self) -> int:
+        """In 10⁻⁴. Raises ValueError for what is no price."""
+        return price_of_text(self.price_text)
+
+    @property
+    def size(self) -> int:
+        """In 10⁻⁶. Raises ValueError for what is no amount."""
+        return amount_of_text(self.size_text)
 
 
-class PriceChange(msgspec.Struct, frozen=True, gc=False):
+class PriceChange(
+    msgspec.Struct,
+    frozen=True,
+    gc=False,
+    tag_field="event_type",
+    tag="price_change",
+    rename={"entries": "price_changes"},
+):
     market: str
     timestamp: str
-    entries: Sequence[Change]
+    entries: list[Change]
 
     @property
     def timestamp_ms(self) -> int:
-        return int(self.timestamp)
+        """Raises ValueError for what is no stamp."""
+        return stamp_of_text(self.timestamp)
 
 
-class _WireChange(msgspec.Struct, gc=False):
-    """A change as it stands in the frame."""
+class BestBidAsk(
+    msgspec.Struct,
+    frozen=True,
+    gc=False,
+    tag_field="event_type",
+    tag="best_bid_ask",
+    rename={"asset": "asset_id", "bid_text": "best_bid", "ask_text": "best_ask"},
+):
+    """The top of one token's book; None or empty where it is not told."""
 
-    asset_id: str
-    price: str
-    size: str
-    side: Side
-    hash: str | None = None
-    best_bid: str | None = None
-    best_ask: str | None = None
-
-
-class _WirePriceChange(msgspec.Struct, gc=False, tag_field="event_type", tag="price_change"):
     market: str
-    timestamp: str
-    price_changes: list[_WireChange]
+    asset: str
+    bid_text: str | None = None
+    ask_text: str | None = None
 
 
-@attrs.frozen
-class LastTrade:
+class LastTrade(msgspec.Struct, frozen=True, gc=False):
     """A trade: `side` is the taker's on `asset`, the taker's token."""
 
     market: str
@@ -136,17 +167,6 @@ class TickSize:
     old: str
     new: str
     tick: int  # the new one, 10⁻⁴
-    timestamp_ms: int
-
-
-@attrs.frozen
-class BestBidAsk:
-    """The top of one token's book; None for an empty side."""
-
-    market: str
-    asset: str
-    best_bid: int | None
-    best_ask: int | None
     timestamp_ms: int
 
 
@@ -186,9 +206,8 @@ def market_greeting(tokens: Sequence[str]) -> str:
     ).decode()
 
 
-_typed = msgspec.json.Decoder(
-    _WirePriceChange | BookMessage | list[_WirePriceChange | BookMessage]
-).decode
+_Frequent = PriceChange | BookMessage | BestBidAsk
+_typed = msgspec.json.Decoder(_Frequent | list[_Frequent]).decode
 
 
 def decode_market(frame: str | bytes) -> Sequence[MarketMessage]:
@@ -197,34 +216,7 @@ def decode_market(frame: str | bytes) -> Sequence[MarketMessage]:
         value = _typed(frame)
     except (msgspec.MsgspecError, UnicodeError):
         return _decode_any(frame)
-    if type(value) is list:
-        return [_checked(row) for row in value]
-    return (_checked(value),)
-
-
-def _checked(row: _WirePriceChange | BookMessage) -> MarketMessage:
-    try:
-        _check_stamp(row.timestamp)
-        if isinstance(row, BookMessage):
-            return row
-        return PriceChange(row.market, row.timestamp, [_numbers(it) for it in row.price_changes])
-    except ValueError as error:
-        return Bad(f"book or price_change: {error}")
-
-
-def _numbers(it: _WireChange) -> Change:
-    price, size, bid, ask = it.price, it.size, it.best_bid, it.best_ask
-    return Change(
-        it.asset_id,
-        it.side,
-        price_of_text(price),
-        amount_of_text(size),
-        price,
-        size,
-        it.hash or "",
-        price_of_text(bid) if bid else None,
-        price_of_text(ask) if ask else None,
-    )
+    return value if type(value) is list else (value,)
 
 
 def _decode_any(frame: str | bytes) -> Sequence[MarketMessage]:
@@ -259,19 +251,13 @@ def decode_book(row: Json) -> BookMessage:
     return BookMessage(
         fields.text(row, "market"),
         fields.text(row, "asset_id"),
-        _check_stamp(fields.text(row, "timestamp")),
+        _stamp(row),
         _levels(row.get("bids")),
         _levels(row.get("asks")),
         fields.optional_text(row, "hash"),
         None if tick is None else fields.number_text(tick),
         last if isinstance(last, str) else None,
     )
-
-
-def _check_stamp(stamp: str) -> str:
-    if not (stamp.isascii() and stamp.isdigit() and len(stamp) <= 16):
-        raise ValueError(f"expected milliseconds, was {stamp[:40]!r}")
-    return stamp
 
 
 def _levels(value: object) -> tuple[WireLevel, ...]:
@@ -285,33 +271,40 @@ def _level(row: Json) -> WireLevel:
     return WireLevel(price, size)
 
 
+def _stamp(row: Json) -> str:
+    stamp = fields.text(row, "timestamp")
+    stamp_of_text(stamp)
+    return stamp
+
+
 def _price_change(row: Json) -> PriceChange:
     items = fields.as_list(row.get("price_changes"))
     entries = [_change(fields.as_object(item)) for item in items]
-    stamp = _check_stamp(fields.text(row, "timestamp"))
-    return PriceChange(fields.text(row, "market"), stamp, entries)
+    return PriceChange(fields.text(row, "market"), _stamp(row), entries)
 
 
 def _change(item: Json) -> Change:
-    price, size = fields.as_text(item.get("price")), fields.as_text(item.get("size"))
-    return Change(
+    change = Change(
         fields.as_text(item.get("asset_id")),
         fields.side(item),
-        price_of_text(price),
-        amount_of_text(size),
-        price,
-        size,
+        fields.as_text(item.get("price")),
+        fields.as_text(item.get("size")),
         fields.optional_text(item, "hash"),
         _told(item.get("best_bid")),
         _told(item.get("best_ask")),
     )
+    price_of_text(change.price_text)
+    amount_of_text(change.size_text)
+    return change
 
 
-def _told(value: object) -> int | None:
+def _told(value: object) -> str | None:
     """A best price, None where the venue leaves it out or empty."""
     if value is None or value == "":
         return None
-    return price_of_text(value if isinstance(value, str) else fields.number_text(value))
+    text = value if isinstance(value, str) else fields.number_text(value)
+    price_of_text(text)
+    return text
 
 
 def _last_trade(row: Json) -> LastTrade:
@@ -344,7 +337,6 @@ def _best_bid_ask(row: Json) -> BestBidAsk:
         fields.text(row, "asset_id"),
         _told(row.get("best_bid")),
         _told(row.get("best_ask")),
-        fields.first_stamp_ms(row, "timestamp"),
     )
 
 

@@ -32,7 +32,7 @@ def test_deltas_before_the_snapshot_are_not_applied() -> None:
 
     applied = book.apply(venue.change(5, (Side.BUY, 4800, 1_000_000)))
 
-    assert applied == ()
+    assert not applied
     assert book.counts.early == 2
     assert state_of(book) == {BookState.AWAITING_SNAPSHOT}
     book.apply(venue.snapshot(UP, 10))
@@ -110,7 +110,7 @@ def test_without_a_hash_the_best_prices_decide() -> None:
 
     book.apply(structs.replace(good, entries=bare))
     assert book.valid
-    wrong = [structs.replace(entry, best_bid=4000) for entry in bare]
+    wrong = [structs.replace(entry, bid_text="0.4") for entry in bare]
     book.apply(structs.replace(good, entries=wrong))
     assert state_of(book) == {BookState.MISMATCH}
 
@@ -121,7 +121,7 @@ def test_an_old_snapshot_is_dropped() -> None:
     stale = venue.snapshot(UP, 1000)
     book.apply(venue.change(1005, (Side.BUY, 5000, 3_000_000)))
 
-    assert book.apply(stale) == ()
+    assert not book.apply(stale)
     assert book.book(Outcome.UP).best_bid == 5000
     assert book.counts.late == 1
 
@@ -191,7 +191,7 @@ def test_a_print_is_only_a_candidate() -> None:
     venue, book = opened()
     venue.last_trade = "0.490"
 
-    assert book.apply(trade(5100)) == ()
+    assert not book.apply(trade(5100))
 
     book.apply(venue.change(2001, (Side.BUY, 4800, 1_000_000)))
     assert book.valid
@@ -263,24 +263,82 @@ def test_a_snapshot_we_hold_already_is_not_read() -> None:
     same = structs.replace(venue.snapshot(UP, 1005, dump=False), bids=nonsense)
 
     assert book.apply(same) == (Outcome.UP,)
-    assert book.apply(structs.replace(same, hash="ab")) == ()
+    assert not book.apply(structs.replace(same, hash="ab"))
 
     assert book.counts.bad == 1
     assert book.valid
     assert levels_of(book, Outcome.UP) == before
 
 
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"price_text": "NaN"},
+        {"price_text": "1e-2"},
+        {"price_text": "1.01"},
+        {"price_text": "-0.1"},
+        {"size_text": "Infinity"},
+        {"size_text": "0.0000001"},
+        {"size_text": ""},
+        {"size_text": "9" * 31},
+    ],
+)
+def test_a_change_off_its_grid_is_bad(wrong: dict[str, str]) -> None:
+    """It moves nothing and the book that lacks it is no more believed than if it had been lost,
+    until a snapshot mends it.
+    """
+    venue, book = opened()
+    before = levels_of(book, Outcome.UP)
+    message = venue.change(1001, (Side.BUY, 5000, 3_000_000))
+    entries = [structs.replace(message.entries[0], **wrong), message.entries[1]]
+
+    assert not book.apply(structs.replace(message, entries=entries))
+
+    assert book.counts.bad == 1
+    assert levels_of(book, Outcome.UP) == before
+    assert book.state(Outcome.UP) is BookState.MISMATCH
+    for token in (UP, DOWN):
+        book.apply(venue.snapshot(token, 1002))
+    assert book.valid
+
+
+@pytest.mark.parametrize("stamp", ["", "x", "-1", "1e3", "9" * 17, "²"])
+def test_a_stamp_that_is_none_is_bad(stamp: str) -> None:
+    """Neither a change nor a snapshot without a time is taken."""
+    venue, book = opened()
+    change = structs.replace(venue.change(1001, (Side.BUY, 5000, 3_000_000)), timestamp=stamp)
+    snapshot = structs.replace(venue.snapshot(UP, 1002), timestamp=stamp)
+
+    assert not book.apply(change)
+    assert not book.apply(snapshot)
+
+    assert book.counts.bad == 2
+    assert book.book(Outcome.UP).best_bid == 4900
+
+
+def test_a_top_that_is_no_price_differs() -> None:
+    """The hash decides: what is told of the top is only counted."""
+    venue, book = opened()
+    message = venue.change(1001, (Side.BUY, 5000, 3_000_000))
+    entries = [structs.replace(entry, bid_text="x") for entry in message.entries]
+
+    book.apply(structs.replace(message, entries=entries))
+
+    assert book.valid
+    assert book.counts.top_differs == 2
+
+
 def test_candidates_are_few_and_likeliest_first() -> None:
-    """Shrunk levels in both spellings come before prints, which come before nothing."""
+    """What happened last comes first, in both spellings; then what was believed; then the tops."""
     belief = LastTradeBelief()
     belief.believe("0.500")
-    belief.printed(1300)
-    for price in (4900, 5100, 4800):
-        belief.shrank(price)
+    for price in (1300, 4900, 5100, 4800):
+        belief.perhaps(price)
 
-    assert list(belief.candidates()) == ["0.480", "0.520", "0.510", "0.490", "", "0.130", "0.870"]
+    newest = ["0.480", "0.520", "0.510", "0.490"]  # 0.49 is 0.51 of the other token
+    assert list(belief.candidates([7000])) == [*newest, "0.130", "0.870", "", "0.700", "0.300"]
     for price in range(10, 9900, 10):
-        belief.shrank(price)
+        belief.perhaps(price)
     assert len(list(belief.candidates())) < 140
 
 
@@ -297,9 +355,9 @@ def test_tops_are_compared_and_counted() -> None:
     """`best_bid_ask` that differs is counted; it alone invalidates nothing."""
     _, book = opened()
 
-    book.apply(BestBidAsk(CONDITION, UP, 4900, 5100, 1001))
+    book.apply(BestBidAsk(CONDITION, UP, "0.49", "0.51"))
     assert book.counts.top_differs == 0
-    book.apply(BestBidAsk(CONDITION, UP, 4800, 5100, 1001))
+    book.apply(BestBidAsk(CONDITION, UP, "0.48", "0.51"))
     assert book.counts.top_differs == 1
     assert book.valid
 
@@ -330,11 +388,11 @@ def test_other_markets_are_counted_and_left_alone() -> None:
         foreign.snapshot("1", 5000),
         trade(100, asset="1"),
         tick_change("1"),
-        BestBidAsk("0xother", "1", None, None, 0),
+        BestBidAsk("0xother", "1"),
         Resolved("0xother", "1", "Up", 0),
         Noise("PONG"),
     ):
-        assert book.apply(message) == ()
+        assert not book.apply(message)
 
     assert levels_of(book, Outcome.UP) == before
     assert book.valid
@@ -387,6 +445,7 @@ wire_rows = st.builds(
     st.sampled_from(["0", "1", "2.5"]),
 )
 bad_rows = st.sampled_from([WireLevel("x", "1"), WireLevel("0.5", "-1")])
+tops = st.sampled_from([None, "", "0", "0.5", "x"])
 tokens = st.sampled_from([UP, DOWN, "7"])
 stamps = st.integers(0, 5).map(str)
 any_message = st.one_of(
@@ -408,19 +467,19 @@ any_message = st.one_of(
         st.lists(
             st.builds(
                 lambda asset, side, level, top: Change(
-                    asset, side, level.price, level.size, level.price_text, "1", "ab", top, None
+                    asset, side, level.price_text, level.size_text, "ab", top
                 ),
                 tokens,
                 st.sampled_from(Side),
-                wire_rows,
-                st.sampled_from([None, 0, 5000]),
+                wire_rows | bad_rows,
+                tops,
             ),
             max_size=4,
         ).map(tuple),
     ),
     st.builds(trade, st.integers(0, 10_000), st.just(1), tokens),
     tokens.map(tick_change),
-    st.builds(BestBidAsk, st.just(CONDITION), tokens, st.none(), st.none(), st.just(1)),
+    st.builds(BestBidAsk, st.just(CONDITION), tokens, tops, tops),
     st.builds(Resolved, st.just(CONDITION), tokens, st.just("Up"), st.just(1)),
 )
 
