@@ -63,7 +63,7 @@ class _Recent:
 
 
 @attrs.define(eq=False)
-class _Returns:
+class Returns:
     """How many sizes came to the touch `least` times or more in the last `window_ms`: counted as
     they come and go, for there may be a thousand of them and the answer is wanted every second.
     """
@@ -110,7 +110,7 @@ class Competitors:
     _undercuts: _Recent = attrs.field(init=False)
     _latencies: _Recent = attrs.field(init=False)
     _refills: _Recent = attrs.field(init=False)
-    _sizes: _Returns = attrs.field(init=False)
+    _sizes: Returns = attrs.field(init=False)
     _tops: dict[Outcome, tuple[int, int] | None] = attrs.field(factory=dict)
     _improved: dict[Outcome, tuple[int, int, float]] = attrs.field(factory=dict)
     _counted: dict[Outcome, int] = attrs.field(factory=dict)
@@ -125,7 +125,7 @@ class Competitors:
         window_ms = int(self.params.rivals_window_s * 1000)
         self._undercuts, self._latencies = _Recent(window_ms), _Recent(window_ms)
         self._refills = _Recent(window_ms)
-        self._sizes = _Returns(window_ms, self.params.rivals_least)
+        self._sizes = Returns(window_ms, self.params.rivals_least)
 
     def spot_moved(self, now_ms: int) -> None:
         """The spot has made a move that a maker would follow: the clock of its requote starts."""
