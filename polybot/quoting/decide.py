@@ -7,6 +7,8 @@ bid's place (asks.py).
 
 from __future__ import annotations
 
+import functools
+
 import attrs
 
 from polybot.domain import units
@@ -24,6 +26,7 @@ from polybot.quoting.params import CompletionParams, QuoteParams, RewardParams
 from polybot.quoting.reasons import NoReward, Reason, Why
 from polybot.quoting.reservation import Value, edge, value
 from polybot.risk.exposure import inventory_room
+from polybot.signal.evidence import Unproven
 
 Q_LEAST = 0.001  # a shifted fair price stays a probability
 Q_MOST = 1 - Q_LEAST
@@ -80,6 +83,12 @@ def _disputed(outcome: Outcome, view: Blend) -> Reason:
     return Reason(Why.DISAGREE, outcome, (("log_odds_apart", view.gap), ("weight", view.weight)))
 
 
+@functools.lru_cache(maxsize=64)
+def _unproven(one: Unproven) -> Reason:
+    told = (("signal", one.name), ("calls", one.calls), ("worth_at_least", one.at_least))
+    return Reason(Why.UNPROVEN, None, told)
+
+
 @sealed
 class _Bids:
     """The first bid of each side that has one, what they were held to, and what was said."""
@@ -113,6 +122,8 @@ class _Quoter:
             return _nothing(*(side for side in (self.up, self.down) if isinstance(side, Reason)))
         for why, figures in self.fair.quality.cautions:
             self.reasons.append(Reason(why, None, figures))
+        if inputs.advice.unproven:
+            self.reasons += map(_unproven, inputs.advice.unproven)
         view = blend(self.fair, market, params.blend, inputs.now_ms, inputs.apart_since_ms)
         cuts: list[sizes.Cut] = []
         if params.size_floor < 1:

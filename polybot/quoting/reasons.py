@@ -30,6 +30,7 @@ class Why(enum.Enum):
     SIGNAL = "withheld by a signal"
     BELOW_MINIMUM = "size below the market's minimum"
     LOWERED = "priced lower as a signal asks"
+    UNPROVEN = "a signal that is switched on stays in shadow: its scores do not carry it"
 
     # Factors of the size (quoting/sizes.py).
     NEAR_STOP = "smaller: the stop is near"
@@ -64,7 +65,7 @@ REDUCING: frozenset[object] = frozenset(
 
 
 # What says how a side is quoted, and takes nothing from it.
-NOTES: frozenset[object] = frozenset({Why.SELLS, Why.UNSOLD})
+NOTES: frozenset[object] = frozenset({Why.SELLS, Why.UNSOLD, Why.UNPROVEN})
 
 
 class NoReward(enum.Enum):

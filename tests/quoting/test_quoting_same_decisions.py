@@ -20,7 +20,8 @@ from polybot.quoting.decide import decide
 from polybot.quoting.orders import OrderMaker
 from polybot.quoting.reasons import NoReward, Why
 
-RARE = {Held.NO_OFFER, Held.PAIRED}  # a book without asks has no touch; paired is no reason
+# A book without asks has no touch; paired is no reason; what is unproven only says so.
+RARE = {Held.NO_OFFER, Held.PAIRED, Why.UNPROVEN}
 
 
 def test_fair_values_are_the_same() -> None:

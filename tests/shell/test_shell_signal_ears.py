@@ -118,7 +118,9 @@ THIN = BookView(((4800, SHARE),), ((5700, SHARE),))
 
 
 def ears_acting(*acting: str) -> SignalEars:
-    return SignalEars(MARKET, SignalMemory(SignalParams(acting=acting)).board(MARKET, 0.15))
+    return SignalEars(
+        MARKET, SignalMemory(SignalParams(acting=acting, earn_calls=0.0)).board(MARKET, 0.15)
+    )
 
 
 @pytest.mark.parametrize(
