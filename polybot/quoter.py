@@ -32,6 +32,7 @@ from polybot.quoting.ladder import grid_floor
 from polybot.quoting.model import BookView, Decision, QuoteInputs, Stock
 from polybot.quoting.orders import OrderMaker
 from polybot.quoting.params import QuoteParams
+from polybot.risk.checks import Over, Standing, over_losses
 from polybot.risk.timetable import Known, MarketMachine
 from polybot.signal.regime import DEPTH_WITHIN
 from polybot.signal_ears import SignalEars
@@ -87,6 +88,7 @@ class Quoter:
     _takes: int = 0
     _take_at_ms: int = 0
     _reward_again_ms: int = 0
+    _judged: tuple[Standing, Over | None] | None = None
 
     def __attrs_post_init__(self) -> None:
         self.market, self.machine = self.desk.market, self.desk.firewall.machine
@@ -182,13 +184,14 @@ class Quoter:
             apart_since_ms=self.decision.apart_since_ms,
             stock=self._stock(held, now_ms),
             net_confirmed=held.up_confirmed - held.down_confirmed,
-            # Only a completion asks, and the answer takes a look at every order of the window.
-            taking=state is REDUCE and desk.taking,
+            # Only who takes asks, and the answer takes a look at every order of the window.
+            taking=(state is REDUCE or self._takes > 0) and desk.taking,
             post_only=desk.post_only(now_ms),
             scoring=1.0 if scoring is None else scoring.share,
             unscored=() if scoring is None else scoring.unscored,
             reward_refused=self._reward_refused(now_ms),
             rewarded=self.decision.rewards is not None,
+            over=self._over(held),
         )
 
     def holdings(self) -> Holdings:
@@ -208,6 +211,15 @@ class Quoter:
             self.wallet.unmergeable.get(key) or too_late(self.machine.table, now_ms),
             self.resting.asking,
         )
+
+    def _over(self, held: Holdings) -> Over | None:
+        """The limit on losses that is passed by what is held, judged once for each standing."""
+        if not held.net:
+            return None
+        standing = self.wallet.standing(self.market.condition_id)
+        if self._judged is None or self._judged[0] is not standing:
+            self._judged = (standing, over_losses(standing, self.config.risk))
+        return self._judged[1]
 
     def _reward_refused(self, now_ms: int) -> bool:
         """Whether the firewall has of late refused what we asked for with rewards in mind: an order

@@ -71,6 +71,7 @@ UNITS = {
     "parity_leg_fails": "probability",
     "price_collar": "dollars",
     "rebate_counts": "part of the rebate",
+    "relief_pay": "dollars per share",
     "regime_crisis_spread": "dollars",
     "regime_high_depth": "shares",
     "regime_high_spread": "dollars",

@@ -20,11 +20,12 @@ from polybot.pricing.fair import Fair, NoFair, WhyNoFair
 from polybot.quoting import ladder, rewards as pools, sizes
 from polybot.quoting.asks import with_asks
 from polybot.quoting.books import Touch, market_view, offers, touch
-from polybot.quoting.completion import Held, Take, Unpaired, plan
+from polybot.quoting.completion import Held, Take, Unpaired, plan, relieve
 from polybot.quoting.model import Decision, Quote, QuoteInputs, Terms
 from polybot.quoting.params import CompletionParams, QuoteParams, RewardParams
 from polybot.quoting.reasons import NoReward, Reason, Why
 from polybot.quoting.reservation import Value, edge, value
+from polybot.risk.checks import Over
 from polybot.risk.exposure import inventory_room
 from polybot.signal.evidence import Unproven
 
@@ -57,9 +58,13 @@ def decide(
     if inputs.advice.veto is not None:
         veto, because = inputs.advice.veto, " ".join(inputs.advice.because)
         return _nothing(Reason(Why.SIGNAL, None, (("signal", because), ("says", veto.value))))
-    reduce, net = state is REDUCE, inputs.held_up - inputs.held_down
+    relieves = completion is not None and completion.enabled and completion.relieve
+    over = inputs.over if relieves else None
+    reduce, net = state is REDUCE or over is not None, inputs.held_up - inputs.held_down
     up, down = touch(inputs, UP), touch(inputs, DOWN)
-    return _Quoter(inputs, params, fair, reduce, completion, rewards, net, up, down).decision()
+    return _Quoter(
+        inputs, params, fair, reduce, over, completion, rewards, net, up, down
+    ).decision()
 
 
 def _nothing(*reasons: Reason) -> Decision:
@@ -106,6 +111,7 @@ class _Quoter:
     params: QuoteParams
     fair: Fair
     reduce: bool
+    over: Over | None  # a limit on losses that what is held is to be paired down to
     completion: CompletionParams | None
     rewards: RewardParams | None
     net: int  # shares (10⁻⁶) Up less Down
@@ -133,7 +139,7 @@ class _Quoter:
             q = Q_LEAST if q < Q_LEAST else Q_MOST
         keep = self._keep()
         if self.reduce and self.completion is not None and self.completion.enabled:
-            self._complete(view.q, self.completion)
+            self._pair_up(view.q, self.completion)
         bids, terms = self._bids(q, keep, view), None
         if inputs.market.rewards and self.rewards and self.rewards.enabled and not self.reduce:
             bids, terms = self._rewarded(bids, q, keep, view, cuts, self.rewards)
@@ -164,34 +170,42 @@ class _Quoter:
             self.reasons.append(Reason(Why.LOWERED, None, (*told, ("deeper", advice.deeper))))
         return edge(self.fair, self.params) * advice.widen + advice.adverse
 
-    def _complete(self, q: float, completion: CompletionParams) -> None:
-        """Take of the missing side what the plan says, once our own bids leave room for it."""
-        table = self.inputs.table
-        net = self.inputs.net
+    def _pair_up(self, q: float, completion: CompletionParams) -> None:
+        """Take of the missing side what the plan says, once our own bids leave room for it: all the
+        less of it that a limit on losses asks for, or else what completion does past the stop.
+        """
+        inputs, net = self.inputs, self.net
         missing = DOWN if net > 0 else UP
-        unpaired = Unpaired(
-            market=self.inputs.market,
-            net_confirmed=self.inputs.net_confirmed,
-            net_told=net,
-            q=q,
-            offers=offers(self.inputs, missing),
-            to_cutoff_s=(table.cutoff_ms - self.inputs.now_ms) / 1000,
-            window_s=(table.cutoff_ms - table.stop_ms) / 1000,
-            pending=self.inputs.taking,
-            post_only=self.inputs.post_only,
-        )
-        found = plan(unpaired, self.params.gamma_per_share, completion)
+        unpaired = self._unpaired(missing, q)
+        if self.over is not None:
+            found = relieve(unpaired, self.over.dollars, completion.relief_pay)
+        else:
+            found = plan(unpaired, self.params.gamma_per_share, completion)
         if not isinstance(found, Take):
             if found is not Held.PAIRED:
                 self.reasons.append(Reason(found, missing))
             return
         self.kept_back = found.size
-        resting = sum(size for (side, _), size in self.inputs.own.items() if side is missing)
+        resting = sum(size for (side, _), size in inputs.own.items() if side is missing)
         if found.size + resting > abs(net):
             figures = (("resting", units.amount_text(resting)),)
             self.reasons.append(Reason(Why.YIELDING, missing, figures))
             return
         self.take = found
+
+    def _unpaired(self, missing: Outcome, q: float) -> Unpaired:
+        inputs, table = self.inputs, self.inputs.table
+        return Unpaired(
+            market=inputs.market,
+            net_confirmed=inputs.net_confirmed,
+            net_told=self.net,
+            q=q,
+            offers=offers(inputs, missing),
+            to_cutoff_s=(table.cutoff_ms - inputs.now_ms) / 1000,
+            window_s=(table.cutoff_ms - table.stop_ms) / 1000,
+            pending=inputs.taking,
+            post_only=inputs.post_only,
+        )
 
     def _bids(self, q: float, keep: float, view: Blend, credit: float = 0.0) -> _Bids:
         """The first bid of each side at this edge, lowered to what a pair may cost."""
@@ -227,8 +241,7 @@ class _Quoter:
         inputs = self.inputs
         advice, tick = inputs.advice, inputs.tick
         if self.reduce and not light:
-            why = Why.BALANCED if self.net == 0 else Why.REDUCE_ONLY
-            bids.reasons.append(Reason(why, outcome))
+            bids.reasons.append(self._only_light(outcome))
             return
         competitive, ask = others.bid, others.ask
         if light and advice.improve:
@@ -245,6 +258,14 @@ class _Quoter:
             bids.reasons.append(Reason(Why.CAP_BELOW_TICK, outcome, (("cap", cap),)))
             return
         bids.tops[outcome] = (price, cap)
+
+    def _only_light(self, outcome: Outcome) -> Reason:
+        """Why the side that would add to what is held is not quoted."""
+        over = self.over
+        if over is None:
+            return Reason(Why.BALANCED if self.net == 0 else Why.REDUCE_ONLY, outcome)
+        told = (("limit", over.limit.value), ("over", units.amount_text(over.dollars)))
+        return Reason(Why.OVER_LIMIT, outcome, told)
 
     def _combine(self, bids: _Bids) -> None:
         """Hold both first bids to the combined cap; every deeper pair costs less."""

@@ -12,7 +12,7 @@ from polybot.domain.sealed import sealed
 from polybot.pricing.fair import Fair, NoFair
 from polybot.quoting.completion import Take
 from polybot.quoting.reasons import Reason
-from polybot.risk.checks import Standing
+from polybot.risk.checks import Over, Standing
 from polybot.risk.limits import RiskParams
 from polybot.risk.timetable import Timetable
 from polybot.signal.advice import NEUTRAL, Advice
@@ -57,7 +57,8 @@ class QuoteInputs:
     how long ago the books last changed; `apart_since_ms` what the decision before this one told.
     Of liquidity rewards: `scoring` is the part of our orders that the venue said earned them when
     asked, `unscored` the sides it said did not, `reward_refused` whether one was refused of late,
-    `rewarded` whether the decision before this one quoted for them.
+    `rewarded` whether the decision before this one quoted for them. `over`: what is held here may
+    lose more than a limit allows, and is to be paired down to it.
     """
 
     market: Market
@@ -83,6 +84,7 @@ class QuoteInputs:
     unscored: tuple[Outcome, ...] = ()
     reward_refused: bool = False
     rewarded: bool = False
+    over: Over | None = None
 
     @property
     def net(self) -> int:

@@ -183,6 +183,12 @@ class CompletionParams:
     every_s: float = attrs.field(default=1.0, validator=_between(0.2, 60.0))
     """Seconds between two tries."""
 
+    relieve: bool = True
+    """Whether what is held over a limit on losses is paired at once, at any time of the window."""
+
+    relief_pay: float = attrs.field(default=0.03, validator=_between(0.0, 0.5))
+    """Most dollars per share beyond the fair price, fee included, that this may cost."""
+
     def __attrs_post_init__(self) -> None:
         if self.medium_from > self.high_from:
             raise ValueError("expected 'medium_from' not above 'high_from'")

@@ -16,6 +16,7 @@ class Why(enum.Enum):
     NOT_OPEN = "window not open yet"
     CUTOFF = "past the cutoff"
     REDUCE_ONLY = "past the stop: only the light side is quoted"
+    OVER_LIMIT = "over a limit on losses: only the light side is quoted"
     BALANCED = "past the stop and nothing left to pair"
     NO_BOOK = "book missing"
     ONE_SIDED = "book empty on one side without our own orders"

@@ -20,8 +20,8 @@ from polybot.quoting.decide import decide
 from polybot.quoting.orders import OrderMaker
 from polybot.quoting.reasons import NoReward, Why
 
-# A book without asks has no touch; paired is no reason; what is unproven only says so.
-RARE = {Held.NO_OFFER, Held.PAIRED, Why.UNPROVEN}
+# A book without asks has no touch; paired is no reason; signals and limits have tests of their own.
+RARE = {Held.NO_OFFER, Held.PAIRED, Why.UNPROVEN, Why.OVER_LIMIT}
 
 
 def test_fair_values_are_the_same() -> None:
