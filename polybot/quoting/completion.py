@@ -44,7 +44,7 @@ class Held(enum.Enum):
     PATIENT = "a passive fill may still come"
     NO_OFFER = "nobody offers the missing side"
     DEAR = "the missing side costs more than it is worth to us"
-    SMALL = "less than the market's minimum is left: it is held to the result"
+    SMALL = "less than the market's minimum is left"
 
     __hash__ = object.__hash__
 
