@@ -31,6 +31,7 @@ from polybot.quoting.decide import decide
 from polybot.quoting.ladder import grid_floor
 from polybot.quoting.model import BookView, Decision, QuoteInputs, Stock
 from polybot.quoting.orders import OrderMaker
+from polybot.quoting.pairs import target as pair_target
 from polybot.quoting.params import QuoteParams
 from polybot.risk.checks import Over, Standing, over_losses
 from polybot.risk.timetable import Known, MarketMachine
@@ -131,7 +132,10 @@ class Quoter:
         self.decision = decide(inputs, config.quote, config.completion, config.rewards)
         self.ears.decided(self.decision, now_ms)
         percent = config.orders.hysteresis_percent
-        wanted = wish(self.market, self.decision, config.quote, now_ms, percent, self._maker)
+        pair_cap, _ = pair_target(inputs, config.quote)
+        wanted = wish(
+            self.market, self.decision, config.quote, now_ms, percent, self._maker, pair_cap
+        )
         desired = self._with_take(wanted, now_ms)
         before, self.desired = self.desired, desired
         return desired != before
@@ -192,6 +196,7 @@ class Quoter:
             reward_refused=self._reward_refused(now_ms),
             rewarded=self.decision.rewards is not None,
             over=self._over(held),
+            paired=self._paired(held) if self.config.quote.has_pair_penalties else 0,
         )
 
     def holdings(self) -> Holdings:
@@ -211,6 +216,10 @@ class Quoter:
             self.wallet.unmergeable.get(key) or too_late(self.machine.table, now_ms),
             self.resting.asking,
         )
+
+    def _paired(self, held: Holdings) -> int:
+        books = self.wallet.ledger.books.get(self.market.condition_id)
+        return held.pairs + (books.merged if books is not None else 0)
 
     def _over(self, held: Holdings) -> Over | None:
         """The limit on losses that is passed by what is held, judged once for each standing."""
@@ -246,9 +255,11 @@ def wish(
     now_ms: int,
     hold_percent: int = 0,
     maker: OrderMaker | None = None,
+    pair_cap: int | None = None,
 ) -> Desired:
     """A decision as orders: caps are rounded down to the tick, exactly as the ladder did. A bid
-    keeps its place within `hold_percent` of the edge. One `maker` gives the same orders for the
+    keeps its place within `hold_percent` of the edge, and while no pair with it costs more than
+    `pair_cap` (10⁻⁴; None: the target without penalties). One `maker` gives the same orders for the
     same quotes, so that two wishes are told apart at a glance.
     """
     if decision.fair is None or not (decision.quotes or decision.take):
@@ -260,7 +271,7 @@ def wish(
         maker.orders(market, decision.quotes, tif, expires_s),
         grid_floor(decision.cap_up or 0, tick),
         grid_floor(decision.cap_down or 0, tick),
-        params.target_total,
+        params.target_total if pair_cap is None else pair_cap,
         round(decision.fair * ONE),
         hold=grid_floor((decision.edge or 0) * hold_percent / 100, tick),
     )

@@ -22,6 +22,7 @@ from polybot.quoting.asks import with_asks
 from polybot.quoting.books import Touch, market_view, offers, touch
 from polybot.quoting.completion import Held, Take, Unpaired, plan, relieve
 from polybot.quoting.model import Decision, Quote, QuoteInputs, Terms
+from polybot.quoting.pairs import target as pair_target
 from polybot.quoting.params import CompletionParams, QuoteParams, RewardParams
 from polybot.quoting.reasons import NoReward, Reason, Why
 from polybot.quoting.reservation import Value, edge, value
@@ -270,13 +271,13 @@ class _Quoter:
     def _combine(self, bids: _Bids) -> None:
         """Hold both first bids to the combined cap; every deeper pair costs less."""
         up, down = bids.tops[UP], bids.tops[DOWN]
-        target = self.params.target_total
+        target, penalties = pair_target(self.inputs, self.params)
         if up[0] + down[0] <= target:
             return
         prices = ladder.combine(up, down, self.net, target, self.inputs.tick)
         for outcome, (was, cap), price in zip(Outcome, (up, down), prices, strict=True):
             if price != was:
-                told = (("was", was / units.ONE), ("now", price / units.ONE))
+                told = (("was", was / units.ONE), ("now", price / units.ONE), *penalties)
                 bids.reasons.append(Reason(Why.COMBINED_CAP, outcome, told))
                 bids.tops[outcome] = (price, cap)
 

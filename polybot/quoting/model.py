@@ -58,7 +58,8 @@ class QuoteInputs:
     Of liquidity rewards: `scoring` is the part of our orders that the venue said earned them when
     asked, `unscored` the sides it said did not, `reward_refused` whether one was refused of late,
     `rewarded` whether the decision before this one quoted for them. `over`: what is held here may
-    lose more than a limit allows, and is to be paired down to it.
+    lose more than a limit allows, and is to be paired down to it; `paired`: shares of this window
+    that have found their twin, merged ones included.
     """
 
     market: Market
@@ -85,6 +86,7 @@ class QuoteInputs:
     reward_refused: bool = False
     rewarded: bool = False
     over: Over | None = None
+    paired: int = 0
 
     @property
     def net(self) -> int:
