@@ -12,6 +12,7 @@ import attrs
 
 from polybot.domain.market import DOWN, UP, Market, Outcome
 from polybot.domain.orders import PrivateEvent, TradeSeen, TradeStatus, as_bid
+from polybot.domain.sealed import sealed
 from polybot.domain.units import ONE
 from polybot.execution.table import OrderTable
 from polybot.pricing.fair import Fair, NoFair
@@ -22,7 +23,7 @@ from polybot.signal.inputs import Depth, Filled, Priced, Print, of_others
 from polybot.venue.market_messages import LastTrade
 
 
-@attrs.frozen(eq=False)
+@sealed
 class _Seen:
     """Both books and our own bids, and what comes of them: while they are the same objects, so is
     that.

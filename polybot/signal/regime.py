@@ -53,9 +53,12 @@ def depth_within(levels: tuple[Level, ...]) -> float:
     """Shares within three cents of the best level."""
     if not levels:
         return 0.0
-    best = levels[0][0]
-    near = (size for price, size in levels if abs(price - best) <= DEPTH_WITHIN)
-    return sum(near) / SHARE
+    best, near = levels[0][0], 0
+    for price, size in levels:
+        if abs(price - best) > DEPTH_WITHIN:
+            break  # they are in order
+        near += size
+    return near / SHARE
 
 
 def _measure(seen: Depth | None) -> tuple[float | None, float | None]:
