@@ -35,6 +35,7 @@ Q_MOST = 1 - Q_LEAST
 _NOT_OPEN = (MarketState.DISCOVERED, MarketState.PREOPEN)
 AWAIT_STRIKE, QUOTING, REDUCE = MarketState.AWAIT_STRIKE, MarketState.QUOTING, MarketState.REDUCE
 _QUOTED = (QUOTING, REDUCE, AWAIT_STRIKE)
+_TAKING = (QUOTING, REDUCE)
 
 
 def decide(
@@ -60,7 +61,7 @@ def decide(
         veto, because = inputs.advice.veto, " ".join(inputs.advice.because)
         return _nothing(Reason(Why.SIGNAL, None, (("signal", because), ("says", veto.value))))
     relieves = completion is not None and completion.enabled and completion.relieve
-    over = inputs.over if relieves else None
+    over = inputs.over if relieves and state in _TAKING else None
     reduce, net = state is REDUCE or over is not None, inputs.held_up - inputs.held_down
     up, down = touch(inputs, UP), touch(inputs, DOWN)
     return _Quoter(

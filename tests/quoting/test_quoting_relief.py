@@ -8,8 +8,9 @@ import attrs
 import pytest
 from hypothesis import given, strategies as st
 from test_quoting_completion import MARKET, SHARE, long_up
-from test_quoting_decide import DOWN, SHARES, UP, book, fair, inputs, whys
+from test_quoting_decide import DOWN, SHARES, TWAP, UP, book, fair, inputs, whys
 
+from polybot.domain.market_states import MarketState
 from polybot.domain.orders import TimeInForce
 from polybot.domain.units import USD, notional
 from polybot.quoting.completion import Held, Stage, Take, all_in, relieve
@@ -153,3 +154,12 @@ def test_within_all_limits_nothing_is_taken_before_the_stop() -> None:
 def test_nothing_is_relieved_where_the_operator_wants_it_not(off: CompletionParams) -> None:
     """`[completion] relieve = false`, or no completion at all: the firewall alone keeps limits."""
     assert decided(held(), off) == decided(held(over=None), off)
+
+
+def test_nothing_is_taken_before_the_window_begins() -> None:
+    """Quotes may be allowed so early, what takes is not (strategy.md 13)."""
+    early = held(state=MarketState.PREOPEN, now_ms=TWAP.start_ms - 5_000)
+    opened = attrs.evolve(early, table=attrs.evolve(early.table, opens_ms=early.now_ms))
+
+    assert decided(opened).take is None
+    assert Why.OVER_LIMIT not in whys(decided(opened))
