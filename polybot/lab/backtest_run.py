@@ -188,7 +188,7 @@ class Play:
         self.wallet.desks[market.condition_id] = desk
         stage = Stage(
             config, self._board, self.wallet, self.venue, self._timeline, self._ways,
-            self._outlet, market, machine, desk, ears,
+            self._outlet, desk, ears,
         )  # fmt: skip
         window = self._windows[market.condition_id] = _Window(traded, stage)
         book = self.venue.engine.desk.resting.books[market.condition_id]
