@@ -73,7 +73,8 @@ class Models:
     latencies: Latencies
     seed: int
     told_every_ms: int = 0  # 0: the venue's streams speak at once
-    joined_ms: int = 0  # after the start, when we are subscribed to the streams of prices
+    # After the start, when we are subscribed to the oracle's prices, and to Binance's.
+    joined_ms: tuple[int, int] = (0, 0)
 
 
 @attrs.frozen
@@ -144,10 +145,14 @@ class Play:
         self._windows: dict[str, _Window] = {}  # by condition id, from their opening to their end
         self._left = len(recording.tapes)
         self._signed = 0
+        self._feeds: set[str] = set()  # of prices that are heard
         self.wallet = Wallet(config, self.venue, self._timeline, self._admission, self._fair)
         self.wallet.changed = self._moved
         start_ms = self.venue.now_ms
-        self._timeline.at(start_ms + models.joined_ms, self._join)
+        oracle_ms, binance_ms = models.joined_ms
+        self._timeline.at(start_ms + oracle_ms, self._join_oracle)
+        self._timeline.at(start_ms + binance_ms, lambda _: self._feeds.add("binance"))
+        self.venue.oracle.listeners.append(self._on_price)
         self.venue.engine.listeners.append(self._hear)
         self.wallet.begin(start_ms)
         for tape in recording.tapes:
@@ -268,12 +273,10 @@ class Play:
 
     # --- what the venue says -----------------------------------------------------------------
 
-    def _join(self, now_ms: int) -> None:
-        """Hear the oracle's streams from now on, and first their last two minutes. The exchange's
-        has none.
-        """
+    def _join_oracle(self, now_ms: int) -> None:
+        """Hear its streams from now on, and first their last two minutes. Binance's has none."""
         oracle = self.venue.oracle
-        oracle.listeners.append(self._on_price)
+        self._feeds |= {"chainlink", "twap60"}
         heard_ms = self._ways.prices.arrival(now_ms)
         for asset in oracle.assets:
             for feed in ("chainlink", "twap60"):
@@ -281,7 +284,8 @@ class Play:
                     self._timeline.at(heard_ms, partial(self._take, tick, snapshot=True))
 
     def _on_price(self, tick: PriceTick) -> None:
-        self._send(self._ways.prices, tick.at_ms, partial(self._priced, tick))
+        if tick.feed in self._feeds:
+            self._send(self._ways.prices, tick.at_ms, partial(self._priced, tick))
 
     def _priced(self, tick: PriceTick, now_ms: int) -> None:
         self._take(tick, now_ms, snapshot=False)
