@@ -187,7 +187,7 @@ class RecordedWorld:
         self._outside = Outside(engine)
         for market in engine.markets.values():
             self._recognise(market)
-        engine.listeners.append(self._hear)
+        engine.listen(self._hear, MarketListed, MarketResolved)
 
     def advance(self, now_ms: int) -> None:
         """Play every beat due by now, in order."""
