@@ -25,7 +25,6 @@ from urllib.parse import urlsplit
 import attrs
 import httpx
 import trio
-from trio.testing import MockClock
 
 from polybot.app import Bot
 from polybot.clock import Clock
@@ -42,6 +41,7 @@ from polybot.lab.latency_models import Constant, latencies
 from polybot.lab.lockstep import Lockstep, lockstep_only
 from polybot.lab.memory_net import OWNER, Network, memory_network
 from polybot.lab.seeded import seeded_scheduler
+from polybot.lab.virtual_clock import virtual_clock
 from polybot.launch import build, demo_site
 from polybot.options import BotOptions
 from polybot.purse import Purse
@@ -82,7 +82,7 @@ def in_backtest(recording: Recording, config: Config, models: Models) -> list[Fi
 def on_paper(recording: Recording, config: Config, models: Models) -> list[Filled]:
     """Every latency must be the same constant. Runs Trio; call it outside."""
     with seeded_scheduler(models.seed), lockstep_only():
-        return trio.run(_paper, recording, config, models, clock=MockClock(autojump_threshold=0))
+        return trio.run(_paper, recording, config, models, clock=virtual_clock())
 
 
 async def _paper(recording: Recording, config: Config, models: Models) -> list[Filled]:

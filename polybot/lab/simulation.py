@@ -22,7 +22,6 @@ from urllib.parse import urlsplit
 import attrs
 import httpx
 import trio
-from trio.testing import MockClock
 
 from polybot.app import Bot
 from polybot.clock import Clock
@@ -43,6 +42,7 @@ from polybot.lab.seeded import seeded_scheduler
 from polybot.lab.simulation_case import QUIET_S, Case, End, Harm, Life, Trouble
 from polybot.lab.simulation_watch import Violation, Watch
 from polybot.lab.stage import MID_WINDOW_MS, SERIES, Sniper, lab_config, until
+from polybot.lab.virtual_clock import virtual_clock
 from polybot.launch import build, demo_site
 from polybot.options import BotOptions
 from polybot.purse import Purse
@@ -140,7 +140,7 @@ def simulate(case: Case, tapes: Tapes | None = None) -> Outcome:
     heard and decided.
     """
     with seeded_scheduler(case.seed), lockstep_only():
-        return trio.run(_simulate, case, tapes, clock=MockClock(autojump_threshold=0))
+        return trio.run(_simulate, case, tapes, clock=virtual_clock())
 
 
 async def _simulate(case: Case, tapes: Tapes | None) -> Outcome:
