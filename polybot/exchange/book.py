@@ -52,10 +52,6 @@ class Ladder:
             del level.orders[order.id]
             self._drop_if_empty(level)
 
-    def resize(self, price: int, order: Order, change: int) -> None:
-        """Let the level follow a change of the order's size; the order keeps its place."""
-        self.take(price, order, -change)
-
     def squeeze_in(self, price: int, order: Order, before: Order) -> None:
         """Put the order into the queue in front of another one."""
         level = self._levels[price]
@@ -115,7 +111,7 @@ class Book:
 
     def resize(self, order: Order, change: int) -> None:
         """Follow a change already made to `order.size`."""
-        self._sides[order.up_side].resize(order.up_price, order, change)
+        self._sides[order.up_side].take(order.up_price, order, -change)
 
     def squeeze_in(self, order: Order, before: Order) -> None:
         """Rest the order in front of another one of its level."""

@@ -116,14 +116,18 @@ class OutsideBook:
             return
         self._outside.engine.advance(now_ms)
         act = self._outside.resting.act(self.market, now_ms)
+        book, owner = act.book, self._outside.owner
         grown: list[tuple[Key, int]] = []
         for side, price, total in changes:
             key = (side, price)
             known = self._known.get(key, 0)
             if total == known:
                 continue
-            queue = self._book.queue(side, price)
-            resting = sum(one.remaining for one in queue if self._outside.owns(one))
+            queue = book.queue(side, price)
+            resting = 0
+            for one in queue:
+                if one.owner == owner:
+                    resting += one.size - one.matched
             if known > resting and self._faces(key):
                 total_left = total - min(known - resting, total)
             else:

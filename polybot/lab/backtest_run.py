@@ -162,10 +162,10 @@ class Play:
         timeline, venue = self._timeline, self.venue
         last_ms = max(tape.end_ms for tape in self._tapes) + SETTLE_MOST_MS
         while self._left:
-            due_ms, bot_ms = venue.next_due_ms(), timeline.next_ms()
+            (due_ms, first), bot_ms = venue.due(), timeline.next_ms()
             if bot_ms is None or due_ms <= bot_ms:
                 assert due_ms <= last_ms, f"{self._left} windows are not settled"
-                venue.advance(due_ms)
+                venue.advance(due_ms, first)
             else:
                 timeline.step()
         ledger, theirs = self.wallet.ledger, venue.engine.equity(WALLET)
@@ -297,7 +297,8 @@ class Play:
         window = self._windows.get(_condition_of(event))
         if window is not None:
             self._public(event, window)
-            self._private(event, window)
+            if not isinstance(event, LevelChanged):
+                self._private(event, window)
 
     def _public(self, event: Event, window: _Window) -> None:
         books, stage = self._ways.books, window.stage
@@ -344,8 +345,9 @@ def _condition_of(event: Event) -> str:
 
 def _best_of_others(ladder: Ladder) -> int | None:
     for level in ladder.best_first():
-        if any(order.owner != KEY for order in level.orders.values()):
-            return level.price
+        for order in level.orders.values():
+            if order.owner != KEY:
+                return level.price
     return None
 
 

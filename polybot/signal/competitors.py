@@ -63,6 +63,37 @@ class _Recent:
 
 
 @attrs.define(eq=False)
+class _Returning:
+    """Which values have come `least` times in the last `window_ms`, counted as they come and go."""
+
+    window_ms: int
+    least: int
+    values: deque[tuple[int, float]] = attrs.field(factory=deque)
+    times: Counter[float] = attrs.field(factory=Counter)
+    often: int = 0  # how many values have come so many times
+
+    def add(self, now_ms: int, value: float) -> None:
+        if len(self.values) == KEPT:
+            self._drop()
+        self.values.append((now_ms, value))
+        self.times[value] += 1
+        self.often += self.times[value] == self.least
+
+    def read(self, now_ms: int) -> int:
+        """How many come back."""
+        while self.values and now_ms - self.values[0][0] > self.window_ms:
+            self._drop()
+        return self.often
+
+    def _drop(self) -> None:
+        _, value = self.values.popleft()
+        self.often -= self.times[value] == self.least
+        self.times[value] -= 1
+        if not self.times[value]:
+            del self.times[value]
+
+
+@attrs.define(eq=False)
 class _Taken:
     """A trade at the touch: when, at what price, and whether the touch has fallen since."""
 
@@ -78,7 +109,7 @@ class Competitors:
     _undercuts: _Recent = attrs.field(init=False)
     _latencies: _Recent = attrs.field(init=False)
     _refills: _Recent = attrs.field(init=False)
-    _sizes: _Recent = attrs.field(init=False)
+    _sizes: _Returning = attrs.field(init=False)
     _tops: dict[Outcome, tuple[int, int] | None] = attrs.field(factory=dict)
     _improved: dict[Outcome, tuple[int, int, float]] = attrs.field(factory=dict)
     _counted: dict[Outcome, int] = attrs.field(factory=dict)
@@ -92,7 +123,8 @@ class Competitors:
     def __attrs_post_init__(self) -> None:
         window_ms = int(self.params.rivals_window_s * 1000)
         self._undercuts, self._latencies = _Recent(window_ms), _Recent(window_ms)
-        self._refills, self._sizes = _Recent(window_ms), _Recent(window_ms)
+        self._refills = _Recent(window_ms)
+        self._sizes = _Returning(window_ms, self.params.rivals_least)
 
     def spot_moved(self, now_ms: int) -> None:
         """The spot has made a move that a maker would follow: the clock of its requote starts."""
@@ -187,7 +219,7 @@ class Competitors:
 
     def read(self, now_ms: int) -> Rivals:
         """What is known of rivals, reckoned again once a second when something was seen: habits
-        do not change faster, and counting sizes is the dearest thing a decision would do.
+        do not change faster.
         """
         if self._stale and now_ms - self._reckoned_ms >= RECKON_MS:
             self._reading, self._stale, self._reckoned_ms = self._reckon(now_ms), False, now_ms
@@ -197,8 +229,7 @@ class Competitors:
         params = self.params
         undercuts, latencies = self._undercuts.read(now_ms), self._latencies.read(now_ms)
         refills = self._refills.read(now_ms)
-        returns = Counter(self._sizes.read(now_ms))
-        makers = sum(times >= params.rivals_least for times in returns.values())
+        makers = self._sizes.read(now_ms)
         rate = sum(undercuts) / len(undercuts) if undercuts else None
         requote_s = sorted(latencies)[len(latencies) // 2] if latencies else None
         return Rivals(
