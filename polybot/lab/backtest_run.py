@@ -42,6 +42,7 @@ from polybot.lab.backtest_time import Act, Outlet, Stream, Timeline, Ways
 from polybot.lab.backtest_venue import KEY, WALLET, Venue, told
 from polybot.lab.backtest_wallet import Wallet
 from polybot.lab.latency_models import Latencies
+from polybot.lab.run_record import Run, RunMaker
 from polybot.market_times import timetable
 from polybot.pricing.board import PriceBoard
 from polybot.pricing.fair import Fair
@@ -141,6 +142,7 @@ class Play:
         self._budget = Budget.from_params(config.orders)
         self._signals = SignalMemory(config.signals)
         self._windows: dict[str, _Window] = {}  # by condition id, from their opening to their end
+        self.record = RunMaker(Run("backtest"))  # of all windows, for `lab divergence`
         self._left = len(recording.tapes)
         self._signed = 0
         self.wallet = Wallet(config, self.venue, self._timeline, self._admission, self._fair)
@@ -180,6 +182,8 @@ class Play:
         market, config = market_of(traded), self._config
         self.wallet.ledger.open(market)
         self.wallet.moved()
+        self.record.know(market)
+        self.record.lasts(now_ms)
         machine = MarketMachine(market, timetable(market, config))
         brakes = MarketBrakes(config.risk, self._errors)
         firewall = Firewall(market, config.risk, machine, self._admission, brakes)
@@ -188,7 +192,7 @@ class Play:
         self.wallet.desks[market.condition_id] = desk
         stage = Stage(
             config, self._board, self.wallet, self.venue, self._timeline, self._ways,
-            self._outlet, market, machine, desk, ears,
+            self._outlet, market, machine, desk, ears, self.record,
         )  # fmt: skip
         window = self._windows[market.condition_id] = _Window(traded, stage)
         book = self.venue.engine.desk.resting.books[market.condition_id]
@@ -226,6 +230,8 @@ class Play:
         payout = SHARE if winner == UP else 0
         key = market.condition_id
         self.wallet.resolve(key, payout)
+        self.record.resolved(key, payout)
+        self.record.lasts(market.end_ms)
         window.stage.machine.at(now_ms)
         window.stage.machine.hear(Happened.PAYOUT, now_ms)
         self._signals.settled(key, payout)

@@ -18,7 +18,7 @@ from polybot.domain.book import Book
 from polybot.domain.ledger import Holdings
 from polybot.domain.market import Market, Outcome, Side
 from polybot.domain.market_states import MarketState
-from polybot.domain.orders import CancelResult, PostResult, PrivateEvent, TradeSeen
+from polybot.domain.orders import CancelResult, NewOrder, PostResult, PrivateEvent, TradeSeen
 from polybot.domain.units import ONE, SHARE
 from polybot.exchange.model import BUY
 from polybot.execution.desk import Action, Cancel, Desk, Post
@@ -28,6 +28,8 @@ from polybot.execution.wish import Desired
 from polybot.lab.backtest_time import Outlet, Timeline, Ways
 from polybot.lab.backtest_venue import Venue
 from polybot.lab.backtest_wallet import Wallet
+from polybot.lab.run_record import RunMaker, Span
+from polybot.order_messages import CancelAnswered, Posted
 from polybot.pricing.board import PriceBoard
 from polybot.pricing.fair import Fair, NoFair, WhyNoFair
 from polybot.quote_task import BOOK_LEVELS, taking_order, wish
@@ -59,6 +61,7 @@ class Stage:
     machine: MarketMachine
     desk: Desk
     ears: SignalEars
+    record: RunMaker
     book: Book = attrs.field(factory=Book)
     book_ms: int = 0
     fair: Fair | NoFair = NoFair(WhyNoFair.SPOT_STALE)
@@ -113,7 +116,9 @@ class Stage:
         if isinstance(event, TradeSeen):
             if not self.wallet.book(event):
                 return
+            self.record.traded(event, now_ms)
             self.ring(now_ms)
+        self.record.applied(event, now_ms)
         self.ears.told(event, self.desk.table, now_ms)
         self.desk.heard(event, now_ms)
         self._act(now_ms)
@@ -245,6 +250,8 @@ class Stage:
     def _perform(self, action: Action, now_ms: int) -> None:
         match action:
             case Post(orders):
+                for signed in orders:
+                    self.record.posted(self.market.slug, signed.id, _span(signed.order, now_ms))
                 self._send(now_ms, lambda at_ms: self.venue.post(orders, at_ms, self._posted))
             case Cancel(ids):
                 self._ask(now_ms, lambda at_ms: self._cancelled(ids, self.venue.cancel(ids, at_ms)))
@@ -275,10 +282,18 @@ class Stage:
         self.timeline.at(self.ways.answer(at_ms), back)
 
     def _posted(self, results: Sequence[PostResult], at_ms: int) -> None:
-        self._answer(at_ms, lambda now_ms: self.desk.posted(results, now_ms))
+        def hear(now_ms: int) -> None:
+            self.record.applied(Posted(tuple(results)), now_ms)
+            self.desk.posted(results, now_ms)
+
+        self._answer(at_ms, hear)
 
     def _cancelled(self, ids: Sequence[str], result: CancelResult) -> Callable[[int], None]:
-        return lambda now_ms: self.desk.cancelled(ids, result, now_ms)
+        def hear(now_ms: int) -> None:
+            self.record.applied(CancelAnswered(tuple(ids), result), now_ms)
+            self.desk.cancelled(ids, result, now_ms)
+
+        return hear
 
     def _looked_up(self, order_id: str) -> Callable[[int], None]:
         row = self.venue.order(order_id)
@@ -294,3 +309,8 @@ class Stage:
             self.desk.surveyed(Surveyed(at_ms, rows, trades=True), now_ms)
 
         return hear
+
+
+def _span(order: NewOrder, at_ms: int) -> Span:
+    """An order as it leaves; its end is not known yet."""
+    return Span(order.toward, order.bid_price, order.size, at_ms, at_ms)
