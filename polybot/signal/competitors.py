@@ -12,7 +12,7 @@ The response is a table, not a fight: an undercut is answered by joining, never 
 from __future__ import annotations
 
 import enum
-from collections import Counter, deque
+from collections import deque
 from collections.abc import Callable
 
 import attrs
@@ -63,34 +63,35 @@ class _Recent:
 
 
 @attrs.define(eq=False)
-class _Returning:
-    """Which values have come `least` times in the last `window_ms`, counted as they come and go."""
+class Returns:
+    """How many sizes came to the touch `least` times or more in the last `window_ms`: counted as
+    they come and go, for there may be a thousand of them and the answer is wanted every second.
+    """
 
     window_ms: int
     least: int
-    values: deque[tuple[int, float]] = attrs.field(factory=deque)
-    times: Counter[float] = attrs.field(factory=Counter)
-    often: int = 0  # how many values have come so many times
+    _frequent: int = 0
+    _seen: deque[tuple[int, int]] = attrs.field(factory=deque)  # (when, size), oldest first
+    _times: dict[int, int] = attrs.field(factory=dict)
 
-    def add(self, now_ms: int, value: float) -> None:
-        if len(self.values) == KEPT:
+    def add(self, now_ms: int, size: int) -> None:
+        if len(self._seen) == KEPT:
             self._drop()
-        self.values.append((now_ms, value))
-        self.times[value] += 1
-        self.often += self.times[value] == self.least
-
-    def read(self, now_ms: int) -> int:
-        """How many come back."""
-        while self.values and now_ms - self.values[0][0] > self.window_ms:
-            self._drop()
-        return self.often
+        self._seen.append((now_ms, size))
+        times = self._times[size] = self._times.get(size, 0) + 1
+        self._frequent += times == self.least
 
     def _drop(self) -> None:
-        _, value = self.values.popleft()
-        self.often -= self.times[value] == self.least
-        self.times[value] -= 1
-        if not self.times[value]:
-            del self.times[value]
+        _, size = self._seen.popleft()
+        times = self._times.pop(size)
+        self._frequent -= times == self.least
+        if times > 1:
+            self._times[size] = times - 1
+
+    def read(self, now_ms: int) -> int:
+        while self._seen and now_ms - self._seen[0][0] > self.window_ms:
+            self._drop()
+        return self._frequent
 
 
 @attrs.define(eq=False)
@@ -109,7 +110,7 @@ class Competitors:
     _undercuts: _Recent = attrs.field(init=False)
     _latencies: _Recent = attrs.field(init=False)
     _refills: _Recent = attrs.field(init=False)
-    _sizes: _Returning = attrs.field(init=False)
+    _sizes: Returns = attrs.field(init=False)
     _tops: dict[Outcome, tuple[int, int] | None] = attrs.field(factory=dict)
     _improved: dict[Outcome, tuple[int, int, float]] = attrs.field(factory=dict)
     _counted: dict[Outcome, int] = attrs.field(factory=dict)
@@ -124,7 +125,7 @@ class Competitors:
         window_ms = int(self.params.rivals_window_s * 1000)
         self._undercuts, self._latencies = _Recent(window_ms), _Recent(window_ms)
         self._refills = _Recent(window_ms)
-        self._sizes = _Returning(window_ms, self.params.rivals_least)
+        self._sizes = Returns(window_ms, self.params.rivals_least)
 
     def spot_moved(self, now_ms: int) -> None:
         """The spot has made a move that a maker would follow: the clock of its requote starts."""
@@ -219,7 +220,7 @@ class Competitors:
 
     def read(self, now_ms: int) -> Rivals:
         """What is known of rivals, reckoned again once a second when something was seen: habits
-        do not change faster.
+        do not change faster, and counting sizes is the dearest thing a decision would do.
         """
         if self._stale and now_ms - self._reckoned_ms >= RECKON_MS:
             self._reading, self._stale, self._reckoned_ms = self._reckon(now_ms), False, now_ms

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from collections import Counter
 
-import attrs
 import pytest
 from hypothesis import given, strategies as st
 from signal_kit import DOWN, START, UP, depth
 
-from polybot.signal.competitors import RECKON_MS, Competitors, Response, response
+from polybot.signal.competitors import KEPT, Competitors, Response, Returns, response
 from polybot.signal.params import SignalParams
 
 PARAMS = SignalParams()
@@ -98,26 +97,6 @@ def test_sizes_that_keep_coming_back_are_programs() -> None:
     assert rivals.read(START + 4_000).makers == 2
 
 
-@given(st.lists(st.tuples(st.integers(0, 9), st.integers(0, 4_000), st.booleans()), max_size=80))
-def test_sizes_are_counted_as_they_come_and_go(steps: list[tuple[int, int, bool]]) -> None:
-    """As if all of the window were counted at each look."""
-    params = attrs.evolve(PARAMS, rivals_window_s=10.0, rivals_least=3)
-    rivals, now_ms = Competitors(params, lambda _: None), START
-    seen: list[tuple[int, int]] = []
-    for size, pause_ms, looks in steps:
-        now_ms += pause_ms
-        before = seen[-1][1] if seen else None
-        rivals.book(UP, depth(4900, 5000, 50 + size), None, EDGE, now_ms)
-        if 50 + size != before:
-            seen.append((now_ms, 50 + size))
-        if looks:
-            now_ms += RECKON_MS
-            window = [one for at_ms, one in seen if now_ms - at_ms <= 10_000]
-            if seen[-1][0] == now_ms - RECKON_MS:
-                often = sum(times >= 3 for times in Counter(window).values())
-                assert rivals.read(now_ms).makers == often
-
-
 @pytest.mark.parametrize(("after_ms", "rate"), [(400, 1.0), (1_500, 0.0)])
 def test_refill_after_a_trade(after_ms: int, rate: float) -> None:
     """Whether a touch that was taken is back within a second."""
@@ -187,3 +166,25 @@ def test_habits_are_forgotten() -> None:
     improve(rivals, START + 500_000, beaten_after_ms=None)
 
     assert rivals.read(START + 502_000).response is Response.IMPROVE
+
+
+@given(st.lists(st.tuples(st.integers(0, 400), st.integers(1, 6)), max_size=200))
+def test_returns_are_counted_as_they_come_and_go(steps: list[tuple[int, int]]) -> None:
+    """Fingerprints (strategy.md 11): counting as sizes come and leave is counting them all."""
+    returns, seen, now_ms = Returns(1_000, 3), list[tuple[int, int]](), START
+    for wait_ms, size in steps:
+        now_ms += wait_ms
+        returns.add(now_ms, size)
+        seen.append((now_ms, size))
+        inside = Counter(one for at_ms, one in seen if now_ms - at_ms <= 1_000)
+
+        assert returns.read(now_ms) == sum(times >= 3 for times in inside.values())
+
+
+def test_no_more_returns_are_remembered_than_there_is_room_for() -> None:
+    """The oldest go first, whatever the window."""
+    returns = Returns(10**9, 2)
+    for n in range(KEPT + 10):
+        returns.add(START, n // 2)
+
+    assert returns.read(START) == KEPT // 2
