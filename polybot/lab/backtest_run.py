@@ -42,6 +42,7 @@ from polybot.lab.backtest_time import Act, Outlet, Stream, Timeline, Ways
 from polybot.lab.backtest_venue import KEY, WALLET, Venue, told
 from polybot.lab.backtest_wallet import Wallet
 from polybot.lab.latency_models import Latencies
+from polybot.lab.run_record import Run, RunMaker
 from polybot.market_times import timetable
 from polybot.pricing.board import PriceBoard
 from polybot.pricing.fair import Fair
@@ -143,6 +144,7 @@ class Play:
         self._budget = Budget.from_params(config.orders)
         self._signals = SignalMemory(config.signals)
         self._windows: dict[str, _Window] = {}  # by condition id, from their opening to their end
+        self.record = RunMaker(Run("backtest"))  # of all windows, for `lab divergence`
         self._left = len(recording.tapes)
         self._signed = 0
         self._feeds: set[str] = set()  # of prices that are heard
@@ -167,10 +169,10 @@ class Play:
         timeline, venue = self._timeline, self.venue
         last_ms = max(tape.end_ms for tape in self._tapes) + SETTLE_MOST_MS
         while self._left:
-            due_ms, bot_ms = venue.next_due_ms(), timeline.next_ms()
+            (due_ms, first), bot_ms = venue.due(), timeline.next_ms()
             if bot_ms is None or due_ms <= bot_ms:
                 assert due_ms <= last_ms, f"{self._left} windows are not settled"
-                venue.advance(due_ms)
+                venue.advance(due_ms, first)
             else:
                 timeline.step()
         ledger, theirs = self.wallet.ledger, venue.engine.equity(WALLET)
@@ -185,6 +187,8 @@ class Play:
         market, config = market_of(traded), self._config
         self.wallet.ledger.open(market)
         self.wallet.moved()
+        self.record.know(market)
+        self.record.lasts(now_ms)
         machine = MarketMachine(market, timetable(market, config))
         brakes = MarketBrakes(config.risk, self._errors)
         firewall = Firewall(market, config.risk, machine, self._admission, brakes)
@@ -193,7 +197,7 @@ class Play:
         self.wallet.desks[market.condition_id] = desk
         stage = Stage(
             config, self._board, self.wallet, self.venue, self._timeline, self._ways,
-            self._outlet, desk, ears,
+            self._outlet, desk, ears, self.record,
         )  # fmt: skip
         window = self._windows[market.condition_id] = _Window(traded, stage)
         book = self.venue.engine.desk.resting.books[market.condition_id]
@@ -231,6 +235,8 @@ class Play:
         payout = SHARE if winner == UP else 0
         key = market.condition_id
         self.wallet.resolve(key, payout)
+        self.record.resolved(key, payout)
+        self.record.lasts(market.end_ms)
         window.stage.machine.at(now_ms)
         window.stage.machine.hear(Happened.PAYOUT, now_ms)
         self._signals.settled(key, payout)
@@ -305,7 +311,8 @@ class Play:
         window = self._windows.get(_condition_of(event))
         if window is not None:
             self._public(event, window)
-            self._private(event, window)
+            if not isinstance(event, LevelChanged):
+                self._private(event, window)
 
     def _public(self, event: Event, window: _Window) -> None:
         books, stage = self._ways.books, window.stage
@@ -353,8 +360,9 @@ def _condition_of(event: Event) -> str:
 
 def _best_of_others(ladder: Ladder) -> int | None:
     for level in ladder.best_first():
-        if any(order.owner != KEY for order in level.orders.values()):
-            return level.price
+        for order in level.orders.values():
+            if order.owner != KEY:
+                return level.price
     return None
 
 

@@ -13,7 +13,7 @@ import math
 import random
 import shutil
 import tempfile
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
@@ -22,7 +22,6 @@ from urllib.parse import urlsplit
 import attrs
 import httpx
 import trio
-from trio.testing import MockClock
 
 from polybot.app import Bot
 from polybot.clock import Clock
@@ -43,6 +42,7 @@ from polybot.lab.seeded import seeded_scheduler
 from polybot.lab.simulation_case import QUIET_S, Case, End, Harm, Life, Trouble
 from polybot.lab.simulation_watch import Violation, Watch
 from polybot.lab.stage import MID_WINDOW_MS, SERIES, Sniper, lab_config, until
+from polybot.lab.virtual_clock import virtual_clock
 from polybot.launch import build, demo_site
 from polybot.options import BotOptions
 from polybot.purse import Purse
@@ -68,7 +68,9 @@ class Trace:
     """The hash of a run: every byte heard, decided and sent, and when. The last events are kept."""
 
     events: int = 0
-    last: list[str] = attrs.field(factory=list)
+    last: deque[tuple[float, str, str, bytes]] = attrs.field(
+        factory=lambda: deque(maxlen=LAST_KEPT)
+    )
     kept: tuple[str, ...] = ()
     tape: list[Event] | None = None  # of the life that is on, where it is wanted
     on_sent: Callable[[str, bytes], None] = lambda *_: None
@@ -100,15 +102,17 @@ class Trace:
         at_s = trio.current_time()
         self.events += 1
         self._hash.update(b"%.9f %s %s " % (at_s, kind.encode(), stream.encode()) + body)
-        self.last.append(f"{at_s:.3f} {kind} {stream}: {body[:160].decode('utf-8', 'replace')}")
-        del self.last[:-LAST_KEPT]
+        self.last.append((at_s, kind, stream, body))
 
     def note(self, text: str) -> None:
         self._add("told", "simulation", text.encode())
 
     def keep(self) -> None:
         """The last events as they are now: what led to what has just been found."""
-        self.kept = tuple(self.last)
+        self.kept = tuple(
+            f"{at_s:.3f} {kind} {stream}: {body[:160].decode('utf-8', 'replace')}"
+            for at_s, kind, stream, body in self.last
+        )
 
     @property
     def digest(self) -> str:
@@ -136,7 +140,7 @@ def simulate(case: Case, tapes: Tapes | None = None) -> Outcome:
     heard and decided.
     """
     with seeded_scheduler(case.seed), lockstep_only():
-        return trio.run(_simulate, case, tapes, clock=MockClock(autojump_threshold=0))
+        return trio.run(_simulate, case, tapes, clock=virtual_clock())
 
 
 async def _simulate(case: Case, tapes: Tapes | None) -> Outcome:
