@@ -38,7 +38,7 @@ from polybot.execution.desk import Budget, Desk
 from polybot.execution.firewall import Admission, Firewall
 from polybot.lab.backtest_sources import Fill, Markout, MidTrack, Sources, markouts, sources
 from polybot.lab.backtest_stage import Stage
-from polybot.lab.backtest_time import Act, Outlet, Stream, Timeline, Ways
+from polybot.lab.backtest_time import Act, Stream, Timeline, Ways
 from polybot.lab.backtest_venue import KEY, WALLET, Venue, told
 from polybot.lab.backtest_wallet import Wallet
 from polybot.lab.latency_models import Latencies
@@ -73,7 +73,6 @@ class Models:
     queue: QueueModel
     latencies: Latencies
     seed: int
-    told_every_ms: int = 0  # 0: the venue's streams speak at once
     # After the start, when we are subscribed to the oracle's prices, and to Binance's.
     joined_ms: tuple[int, int] = (0, 0)
 
@@ -138,7 +137,6 @@ class Play:
         self._config, self._tapes = config, recording.tapes
         self.venue = Venue(recording, models.queue, models.seed)
         self._timeline, self._ways = Timeline(), Ways.of(models.latencies, models.seed)
-        self._outlet = Outlet(self._timeline, models.told_every_ms, self.venue.now_ms)
         self._board = PriceBoard(config.pricing, seasons or {})
         self._admission, self._errors = Admission(), ErrorRate(config.risk)
         self._budget = Budget.from_params(config.orders)
@@ -197,7 +195,7 @@ class Play:
         self.wallet.desks[market.condition_id] = desk
         stage = Stage(
             config, self._board, self.wallet, self.venue, self._timeline, self._ways,
-            self._outlet, desk, ears, self.record,
+            desk, ears, self.record,
         )  # fmt: skip
         window = self._windows[market.condition_id] = _Window(traded, stage)
         book = self.venue.engine.desk.resting.books[market.condition_id]
@@ -337,12 +335,8 @@ class Play:
             self._send(self._ways.private, event.at_ms, partial(window.stage.heard, private))
 
     def _send(self, stream: Stream, at_ms: int, hear: Act) -> None:
-        """Something happened; it is heard when the venue has spoken and the way is done."""
-
-        def leave(now_ms: int) -> None:
-            self._timeline.at(stream.arrival(now_ms), hear)
-
-        self._outlet.tell(at_ms, leave)
+        """Something happened, and is heard when it has come its way."""
+        self._timeline.at(stream.arrival(at_ms), hear)
 
     def _note_mid(self, window: _Window, at_ms: int) -> None:
         book = self.venue.engine.desk.resting.books[window.market.condition_id]

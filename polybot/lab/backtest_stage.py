@@ -22,7 +22,7 @@ from polybot.domain.units import ONE
 from polybot.exchange.model import BUY
 from polybot.execution.desk import Action, Cancel, Desk, Post
 from polybot.execution.doubts import LookUp, Survey, Surveyed
-from polybot.lab.backtest_time import Act, Outlet, Rank, Timeline, Ways
+from polybot.lab.backtest_time import Act, Rank, Timeline, Ways
 from polybot.lab.backtest_venue import Venue
 from polybot.lab.backtest_wallet import Wallet
 from polybot.lab.run_record import RunMaker, Span
@@ -48,7 +48,6 @@ class Stage:
     venue: Venue
     timeline: Timeline
     ways: Ways
-    outlet: Outlet
     desk: Desk
     ears: SignalEars
     record: RunMaker
@@ -228,7 +227,7 @@ class Stage:
 
     def _send(self, now_ms: int, arrive: Callable[[int], None]) -> None:
         due_ms = self.ways.request(now_ms)
-        self.timeline.at(due_ms, lambda at_ms: self.outlet.asked(at_ms, arrive))
+        self.timeline.at(due_ms, arrive)
 
     def _ask(self, now_ms: int, read: Callable[[int], Callable[[int], None]]) -> None:
         """`read` at the venue what is to be heard here when its answer is back."""
