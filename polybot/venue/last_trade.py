@@ -46,12 +46,18 @@ class LastTradeBelief:
         """
         self._prices.append(price)
 
-    def candidates(self, least: Sequence[int] = ()) -> Iterator[str]:
-        """What to try when the belief does not match, each once: the newest prices first, then
-        what was believed before, then the prices `least` likely.
+    def candidates(self, tops: Sequence[int] = ()) -> Iterator[str]:
+        """What to try when the belief does not match, each once: the prices nearest to one of the
+        `tops` of a token's book first, for there trades are, of them the newest; then what was
+        believed before, then the tops.
         """
+
+        def far(price: int) -> int:
+            return min((min(abs(price - top), abs(ONE - price - top)) for top in tops), default=0)
+
+        prices = sorted(dict.fromkeys(reversed(self._prices)), key=far)
         tried = {self.text}
-        for text in (*_spellings(reversed(self._prices)), *self._before, *_spellings(least)):
+        for text in (*_spellings(prices), *self._before, *_spellings(tops)):
             if text not in tried:
                 tried.add(text)
                 yield text

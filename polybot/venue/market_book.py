@@ -52,6 +52,11 @@ class _Token:
     changes: list[Change] = attrs.field(factory=list)  # … what of it was applied …
     judged: bool = True  # … and whether its hash has been held against ours, by all we know
 
+    @property
+    def tops(self) -> list[int]:
+        book = self.hashed.book
+        return [price for price in (book.best_bid, book.best_ask) if price is not None]
+
 
 @attrs.define(eq=False)
 class MarketBook:
@@ -225,7 +230,7 @@ class MarketBook:
         if token.hashed.hash(timestamp, self._belief.text) in hashes:
             self.counts.verified += 1
             return True
-        for text in self._belief.candidates(tops):
+        for text in self._belief.candidates(tops or token.tops):
             if token.hashed.hash(timestamp, text) in hashes:
                 self._belief.believe(text)
                 self.counts.learned += 1
@@ -251,10 +256,8 @@ class MarketBook:
         if stamp < token.latest_ms:
             self.counts.late += 1
             return ()
-        before = token.hashed.book
-        tops = [price for price in (before.best_bid, before.best_ask) if price is not None]
         self._terms(message, token)
-        hashes = {message.hash}
+        tops, hashes = token.tops, {message.hash}
         proven = bool(message.hash) and self._proven(token, message.timestamp, hashes, tops)
         if not proven:
             token.hashed.replace(message.bids, message.asks)
