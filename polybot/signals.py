@@ -10,9 +10,12 @@ import trio
 
 
 async def stop_on_signals(
-    stop: Callable[[str], None], *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED
+    stop: Callable[[str], None],
+    *,
+    leave: Callable[[int], None] = os._exit,
+    task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED,
 ) -> None:
-    """Call `stop` with the first SIGINT or SIGTERM; on the second exit with 128 + its number.
+    """Call `stop` with the first SIGINT or SIGTERM; on the second leave with 128 + its number.
 
     Must live outside everything `stop` cancels, or nobody hears the second. By then a cancel-all is
     on the wire: `stop` sends it before anything else.
@@ -22,6 +25,6 @@ async def stop_on_signals(
         stopping = False
         async for number in arrivals:
             if stopping:
-                os._exit(128 + number)
+                leave(128 + number)
             stopping = True
             stop(signal.Signals(number).name)

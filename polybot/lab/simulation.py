@@ -1,53 +1,52 @@
 """One seed, lived through: the production bot and its exchange in virtual time, with faults.
 
-Everything is what `make paper` runs – root nursery, scopes, clients, sockets, SDK – on Trio's mock
-clock, a network in memory and a seeded scheduler; one seed is one sequence of bytes, and its hash
-says so. The bot lives several lives: it is stopped or killed at drawn moments, and started again on
-the journal as it lay on the disk. The venue's own books are the judge.
+Everything is what `make paper` runs – root nursery, scopes, clients, sockets, SDK, signals, tape –
+on Trio's mock clock, a network in memory and a seeded scheduler; one seed is one sequence of bytes,
+and its hash says so. The bot lives several lives: it is stopped or killed at drawn moments, or ends
+itself when its disk fails, and is started again on the journal as it lay on the disk. The venue's
+own books are the judge.
 """
 
 from __future__ import annotations
 
-import hashlib
 import math
+import os
 import random
 import shutil
+import signal
 import tempfile
 from collections import Counter
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager, suppress
+from contextlib import suppress
+from functools import partial
 from pathlib import Path
 from urllib.parse import urlsplit
 
 import attrs
-import httpx
 import trio
+from loguru import logger
 from trio.testing import MockClock
 
 from polybot.app import Bot
 from polybot.clock import Clock
-from polybot.config import Config
+from polybot.config import BotParams, Config
 from polybot.exchange import invariants
 from polybot.exchange.server import Exchange, Urls
 from polybot.exchange.world import make_world
 from polybot.execution.inventory import InventoryParams
 from polybot.execution.params import OrderParams
-from polybot.health import leaves
-from polybot.journal.recorder import CORE
-from polybot.journal.store import Store
-from polybot.journal.tape import Event, Kind
+from polybot.journal.tape import Event
 from polybot.lab.agreement import differences
-from polybot.lab.lockstep import Lockstep, lockstep_only
+from polybot.lab.lockstep import lockstep_only
 from polybot.lab.memory_net import OWNER, Network, memory_network
 from polybot.lab.seeded import seeded_scheduler
 from polybot.lab.simulation_case import QUIET_S, Case, End, Harm, Life, Trouble
+from polybot.lab.simulation_disk import intents_in
+from polybot.lab.simulation_life import Process, put_together
+from polybot.lab.simulation_trace import Trace
 from polybot.lab.simulation_watch import Violation, Watch
-from polybot.lab.stage import MID_WINDOW_MS, SERIES, Sniper, lab_config, until
-from polybot.launch import build, demo_site
-from polybot.options import BotOptions
-from polybot.purse import Purse
-from polybot.venue.relayer import SdkWay
-from polybot.venue.secret import Credentials, Secret
+from polybot.lab.stage import MID_WINDOW_MS, Sniper, lab_config, until
+from polybot.launch import EXIT_ORDERS_LIVE, EXIT_STORAGE, run_watched
+from polybot.taping import taping
 
 SPEED = 100.0  # anything but 1: no part may wait for the wall
 INTENSITY = 0.02
@@ -55,69 +54,19 @@ CHECK_EVERY_S = 5.0
 AGREE_S = 90.0  # reconciler, reconnection, and the chain's own time
 DEAD_MAN_S = 18.0  # G11: no live order fifteen seconds after a kill; the sweep of the venue's own
 STOP_S = 200.0  # an engine restart is waited for
+AGAIN_S = 30.0  # until somebody starts a bot again that has ended itself
 # Quick enough to meet every race, slow enough that a simulated hour is half a minute.
 ORDERS = OrderParams(
     requote_min_ms=250, requote_max_ms=500, routine_every_ms=1000, hysteresis_ticks=2
 )
 INVENTORY = InventoryParams(merge_shares=10, merge_equity_percent=0)
-LAST_KEPT = 50
-
-
-@attrs.define(eq=False)
-class Trace:
-    """The hash of a run: every byte heard, decided and sent, and when. The last events are kept."""
-
-    events: int = 0
-    last: list[str] = attrs.field(factory=list)
-    kept: tuple[str, ...] = ()
-    tape: list[Event] | None = None  # of the life that is on, where it is wanted
-    on_sent: Callable[[str, bytes], None] = lambda *_: None
-    _hash: hashlib._Hash = attrs.field(factory=hashlib.sha256)
-
-    on = True
-
-    def heard(self, stream: str, body: bytes, at_ns: int) -> None:
-        self._add("heard", stream, body)
-        self._keep(at_ns, Kind.HEARD, stream, body)
-
-    def sent(self, stream: str, body: bytes) -> None:
-        self._add("sent", stream, body)
-        self.on_sent(stream, body)
-
-    def fed(self, body: bytes, at_ns: int) -> None:
-        self._hash.update(b"%d " % at_ns + body)
-        self._keep(at_ns, Kind.FED, CORE, body)
-
-    def decided(self, stream: str, body: bytes, at_ns: int) -> None:
-        self._hash.update(b"%d %s " % (at_ns, stream.encode()) + body)
-        self._keep(at_ns, Kind.DECIDED, stream, body)
-
-    def _keep(self, at_ns: int, kind: Kind, stream: str, body: bytes) -> None:
-        if self.tape is not None:
-            self.tape.append(Event(at_ns, kind, stream, body))
-
-    def _add(self, kind: str, stream: str, body: bytes) -> None:
-        at_s = trio.current_time()
-        self.events += 1
-        self._hash.update(b"%.9f %s %s " % (at_s, kind.encode(), stream.encode()) + body)
-        self.last.append(f"{at_s:.3f} {kind} {stream}: {body[:160].decode('utf-8', 'replace')}")
-        del self.last[:-LAST_KEPT]
-
-    def note(self, text: str) -> None:
-        self._add("told", "simulation", text.encode())
-
-    def keep(self) -> None:
-        """The last events as they are now: what led to what has just been found."""
-        self.kept = tuple(self.last)
-
-    @property
-    def digest(self) -> str:
-        return self._hash.hexdigest()
 
 
 @attrs.frozen
 class Outcome:
-    """What became of a seed. `seen` counts what was reached; `hash` is of all that was heard."""
+    """What became of a seed. `seen` counts what was reached; `hash` is of all that was heard.
+    `quoted_s` is the time in which a market had an order of ours, summed over markets.
+    """
 
     seed: int
     hash: str
@@ -126,6 +75,7 @@ class Outcome:
     seen: dict[str, int]
     struck: dict[str, int]
     last: tuple[str, ...] = ()
+    quoted_s: float = 0.0
 
 
 Tapes = list[list[Event]]
@@ -145,15 +95,6 @@ async def _simulate(case: Case, tapes: Tapes | None) -> Outcome:
 
 
 @attrs.define(eq=False)
-class Process:
-    """A life of the bot as its operating system has it."""
-
-    owner: str
-    scope: trio.CancelScope = attrs.field(factory=trio.CancelScope)
-    ended: trio.Event = attrs.field(factory=trio.Event)
-
-
-@attrs.define(eq=False)
 class Simulation:
     case: Case
     network: Network
@@ -165,39 +106,40 @@ class Simulation:
     urls: Urls = attrs.field(init=False)
     config: Config = attrs.field(init=False)
     watch: Watch = attrs.field(init=False)
+    confirmed: dict[str, int] = attrs.field(factory=dict)  # as `WitnessedStore` has it
     _begun: float = 0.0
     _owner: str = "bot 0"
+    _started: int = 0
+    _withdrawals: int = 0  # cancel-alls on the wire since the last stop
     _deaf_since: float = math.inf
     _bot_now: Bot | None = None  # the one that is alive and has taken its wallet over
 
     async def run(self) -> Outcome:
         case = self.case
-        self.config = attrs.evolve(lab_config(case.seed, SPEED), inventory=INVENTORY, orders=ORDERS)
+        self.config = attrs.evolve(
+            lab_config(case.seed, SPEED), bot=BotParams(series=case.series),
+            inventory=INVENTORY, orders=ORDERS,
+        )  # fmt: skip
         world = make_world(
-            "synthetic", seed=case.seed, start_ms=MID_WINDOW_MS, series=(SERIES,),
+            "synthetic", seed=case.seed, start_ms=MID_WINDOW_MS, series=case.series,
             intensity=INTENSITY,
         )  # fmt: skip
         clock = Clock.starting_at(world.start_ms)
         self.exchange = Exchange(world, clock, case.seed, faults=case.plan)
         self._begun = trio.current_time()
         self.watch = Watch(
-            self.exchange, self.config, lambda: self._deaf_since, self.now_s, self._known
-        )
+            self.exchange, self.config, lambda: self._deaf_since, self.now_s, self._known,
+            self.confirmed,
+        )  # fmt: skip
         self.exchange.engine.listeners.append(self.watch.hear)
         self.trace.on_sent = self.watch.sent
+        self.network.on_send = self._on_wire
         self.watch.on_first = self.trace.keep
-        async with trio.open_nursery() as nursery:
-            self.urls = await nursery.start(self.exchange.run)
-            for name, delay_s in case.delays:
-                self.network.delays[self._port(name)] = delay_s
-            nursery.start_soon(self._check)
-            nursery.start_soon(self._trouble)
-            nursery.start_soon(self._listen_in)
-            rng = random.Random(f"sniper {case.seed}")
-            sniper = Sniper.on(self.exchange, rng, share=case.sniped, within_s=5.0)
-            nursery.start_soon(sniper.run)
-            await self._lives(nursery)
-            nursery.cancel_scope.cancel()
+        complaints = logger.add(self._complained, level="ERROR", filter="polybot")
+        try:
+            await self._run()
+        finally:
+            logger.remove(complaints)
         return Outcome(
             seed=case.seed,
             hash=self.trace.digest,
@@ -206,7 +148,25 @@ class Simulation:
             seen=dict(self.counts + self.watch.seen),
             struck=dict(self.exchange.faults.struck),
             last=self.trace.kept,
+            quoted_s=self.watch.quoted_s(),
         )
+
+    async def _run(self) -> None:
+        async with trio.open_nursery() as nursery:
+            self.urls = await nursery.start(self.exchange.run)
+            for name, delay_s in self.case.delays:
+                self.network.delays[self._port(name)] = delay_s
+            nursery.start_soon(self._check)
+            nursery.start_soon(self._trouble)
+            nursery.start_soon(self._listen_in)
+            rng = random.Random(f"sniper {self.case.seed}")
+            sniper = Sniper.on(self.exchange, rng, share=self.case.sniped, within_s=5.0)
+            nursery.start_soon(sniper.run)
+            await self._lives(nursery)
+            nursery.cancel_scope.cancel()
+
+    def _on_wire(self, _port: int, data: bytes) -> None:
+        self._withdrawals += bytes(data[:18]) == b"DELETE /cancel-all"
 
     def now_s(self) -> float:
         return trio.current_time() - self._begun
@@ -223,7 +183,6 @@ class Simulation:
         journal = self.folder / "journal-0"
         for number, life in enumerate(self.case.lives):
             last = number == len(self.case.lives) - 1
-            self._owner = f"bot {number}"
             journal = await self._live(processes, life, journal, last=last)
             await trio.sleep(life.down_s)
 
@@ -234,49 +193,78 @@ class Simulation:
 
         The tasks of a killed one still run to their ends, as nobody's: they reach nothing.
         """
-        self.trace.note(f"{self._owner} starts")
-        OWNER.set(self._owner)
-        process = Process(self._owner)
-        bot: Bot = await processes.start(self._run, process, journal)
-        self._bot_now = bot
-        with trio.move_on_after(life.lasts_s):
-            await process.ended.wait()
+        process = await self._keep_up(processes, journal, trio.current_time() + life.lasts_s)
         if last:
             self.exchange.faults.clear()
             with trio.move_on_after(QUIET_S):
                 await process.ended.wait()
-            await self._agree(bot)
+            await self._agree(process.bot)
         if life.end is End.STOP:
-            await self._stop(bot, process.ended)
+            await self._stop(process, life)
         else:
-            self._bot_now = None
-            journal = self._kill(journal)
-            process.scope.cancel()
+            self.counts["kill"] += 1
+            self._kill(process)
+        if process.killed:
             await self._dead_man()
-        return journal
+        return process.heir
 
-    async def _run(
-        self, process: Process, journal: Path, task_status: trio.TaskStatus[Bot]
-    ) -> None:
-        store = Store.open(journal, "simulation")
+    async def _keep_up(self, processes: trio.Nursery, journal: Path, until_at: float) -> Process:
+        """Start the bot, and again whenever it ends itself, until that time; the one that is up."""
+        while True:
+            process = await self._start(processes, journal)
+            with trio.move_on_at(until_at):
+                await process.ended.wait()
+            if not process.ended.is_set():
+                return process
+            self._ended_itself(process)
+            await trio.sleep(AGAIN_S)
+
+    async def _start(self, processes: trio.Nursery, journal: Path) -> Process:
+        self._owner = f"bot {self._started}"
+        self._started += 1
+        self.trace.note(f"{self._owner} starts")
+        OWNER.set(self._owner)
+        process = put_together(self, self._owner, journal)
+        self._bot_now = process.bot
+        processes.start_soon(self._run_process, process)
+        return process
+
+    async def _run_process(self, process: Process) -> None:
+        leave = partial(self._left, process)
         try:
-            async with self._client() as http:
-                bot = self._bot(store, http)
-                task_status.started(bot)
-                with process.scope:
-                    await bot.run()
-        except* Exception as group:  # noqa: BLE001 - whatever it is, it is the finding
-            if process.owner not in self.network.dead:
-                self.watch.break_("S19", ", ".join(map(repr, leaves(group)))[:500])
+            with process.scope:
+                async with process.http, taping(process.tape):
+                    process.code = await run_watched(process.bot, screen=False, leave=leave)
         finally:
-            store.close()
+            process.store.close()
             process.ended.set()
 
-    async def _stop(self, bot: Bot, ended: trio.Event) -> None:
+    def _ended_itself(self, process: Process) -> None:
+        """Only a disk that failed may end a bot: its exit code says so, and nothing rests."""
+        bot, live = process.bot, self.watch.live()
+        if bot.ctx.account.journal.failed is None:
+            self.watch.break_("S19", f"ended itself: {bot.exit_reason}"[:500])
+        elif process.code not in (EXIT_STORAGE, EXIT_ORDERS_LIVE):
+            self.watch.break_("S15", f"exit code {process.code} after the journal failed")
+        if live and bot.empty:
+            self.watch.break_("S15", f"{len(live)} orders rest after an end that says none does")
+        self.counts["ended by its disk"] += 1
+        self._kept(process)
+
+    async def _stop(self, process: Process, life: Life) -> None:
+        """The operator's signals, as the kernel delivers them."""
+        bot, ended = process.bot, process.ended
         self.counts["stop"] += 1
-        bot.stop("the simulation says so")
+        self._withdrawals = 0
+        _signal(life.signal)
+        if life.again_s is not None:
+            with trio.move_on_after(life.again_s):
+                await ended.wait()
+            self.counts["double signal"] += _signal(life.signal)
         with trio.move_on_after(STOP_S) as patience:
             await ended.wait()
+        if process.killed:
+            return
         if patience.cancelled_caught:
             self.watch.break_("L4", "a stop that does not end")
         live = self.watch.live()
@@ -284,18 +272,37 @@ class Simulation:
             self.watch.break_("S15", f"{len(live)} orders rest after an end that says none does")
         elif live and not self.exchange.faults.struck:
             self.watch.break_("L4", f"{len(live)} orders rest after a stop without any fault")
+        self._kept(process)
 
-    def _kill(self, journal: Path) -> Path:
+    def _left(self, process: Process, code: int) -> None:
+        """The second signal: the process leaves where it stands, and withdrew everything before."""
+        self.trace.note(f"{process.owner} leaves with {code}")
+        if not self._withdrawals:
+            self.watch.break_("G9", "left at a second signal before any cancel-all was sent")
+        self._kill(process)
+
+    def _kill(self, process: Process) -> None:
         """The process is no more: its connections end, and its files are as they lie."""
-        self.counts["kill"] += 1
-        self.network.kill(self._owner)
-        self.trace.note(f"{self._owner} is killed")
-        heir = journal.with_name(f"journal-{self.counts['kill']}")
+        self._bot_now = None
+        process.killed = True
+        self.network.kill(process.owner)
+        self.trace.note(f"{process.owner} is killed")
+        journal = process.journal
+        process.heir = journal.with_name(f"journal-{self._started}")
         for tail in ("", "-wal"):
             part = journal.with_name(journal.name + tail)
             if part.exists():
-                shutil.copyfile(part, heir.with_name(heir.name + tail))
-        return heir
+                shutil.copyfile(part, process.heir.with_name(process.heir.name + tail))
+        self._kept(process)
+        process.scope.cancel()
+
+    def _kept(self, process: Process) -> None:
+        """Nothing that a file has confirmed is missing from it."""
+        if lost := self.confirmed.keys() - intents_in(process.heir):
+            self.watch.break_("S16", f"{len(lost)} confirmed intents are not in the journal")
+        self.counts["tape ended by its disk"] += process.tape.failed is not None
+        for what in process.tape_faults():
+            self.watch.break_("tape", what)
 
     async def _dead_man(self) -> None:
         """S15, G11: the venue's own switch has cancelled what a dead bot left."""
@@ -311,49 +318,18 @@ class Simulation:
         scopes = bot.supervisor.scopes.values()
         return {tracked.id for scope in scopes for tracked in scope.orders.desk.table.open()}
 
-    # --- the bot ---------------------------------------------------------------------------------
+    # --- what a bot says -------------------------------------------------------------------------
 
-    @asynccontextmanager
-    async def _client(self) -> AsyncIterator[httpx.AsyncClient]:
-        """As `http_client`, but no connection expires by the wall's clock."""
-        limits = httpx.Limits(max_connections=40, max_keepalive_connections=40)
-        limits.keepalive_expiry = None
-        async with httpx.AsyncClient(
-            limits=limits,
-            timeout=None,  # noqa: S113 - each call has a total of its own
-            trust_env=False,
-        ) as client:
-            yield client
-
-    def _bot(self, store: Store, http: httpx.AsyncClient) -> Bot:
-        if self.tapes is not None:
-            self.trace.tape = []
-            self.tapes.append(self.trace.tape)
-        wallet, demo = self.exchange.wallet, self.exchange.demo_wallets
-        secret, phrase = Secret(wallet.api_secret), Secret(wallet.passphrase)
-        bot = build(
-            self.config,
-            BotOptions(Path("config.toml")),
-            self.exchange.clock,
-            demo_site(self.urls),
-            Secret(wallet.private_key),
-            Credentials(wallet.address, wallet.api_key, secret, phrase),
-            Purse.deposit(demo.deposit, demo.relayer_api_key),
-            http,
-            store,
-            world="simulation",
-            speed=SPEED,
-            tape=self.trace,
-        )
-        way = bot.inventory.way
-        assert isinstance(way, SdkWay)
-        way.run_sync = Lockstep(http).run_sync
-        bot.ctx.health.on_halt.append(self._halted)
-        return bot
-
-    def _halted(self, name: str, why: str) -> None:
+    def halted(self, name: str, why: str) -> None:
         """Nobody else trades on this wallet, and nothing is lost: every halt is a false one."""
         self.watch.break_("G25", f"halted: {name}: {why}")
+
+    def _complained(self, message: object) -> None:
+        """A log line of a living bot with an exception in it is a bug of ours (S19)."""
+        record = getattr(message, "record", {})
+        error = record.get("exception")
+        if error is not None and OWNER.get() not in self.network.dead:
+            self.watch.break_("S19", repr(error.value)[:500])
 
     async def _agree(self, bot: Bot) -> None:
         """L2: in quiet times both books say the same."""
@@ -361,7 +337,6 @@ class Simulation:
             await until(lambda: not differences(bot, self.exchange), every_s=0.25, within_s=AGREE_S)
         for text in differences(bot, self.exchange):
             self.watch.break_("L2", text)
-        bot.stop("the simulation ends")
 
     # --- beside it -------------------------------------------------------------------------------
 
@@ -404,3 +379,15 @@ class Simulation:
             self.network.refused.add(port)
             await trio.sleep(trouble.for_s)
             self.network.refused.discard(port)
+
+
+def _signal(number: signal.Signals) -> bool:
+    """Send it to this process, where the bot listens to it: at its very end it does no more, and
+    the process with all its bots would go.
+    """
+    heard = signal.getsignal(number) not in (
+        signal.SIG_DFL, signal.SIG_IGN, signal.default_int_handler,
+    )  # fmt: skip
+    if heard:
+        os.kill(os.getpid(), number)
+    return heard

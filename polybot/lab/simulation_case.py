@@ -1,14 +1,16 @@
-"""What a seed means: how long, what goes wrong on the way, and how each life of the bot ends.
+"""What a seed means: how long, on which markets, what goes wrong on the way, and how each life of
+the bot ends.
 
 Every part is drawn from a stream of its own, so that more of one does not move another. Faults are
 subsets with intensities (swarm testing, reliability.md 1.5): the venue's own come from the `storm`
-plan, those of links and of processes from here.
+plan, those of links, disks and processes from here.
 """
 
 from __future__ import annotations
 
 import enum
 import random
+import signal
 
 import attrs
 
@@ -20,6 +22,15 @@ PORTS = ("clob", "market_ws", "user_ws", "prices_ws", "binance_ws", "gamma", "re
 DELAYS_S = (0.0, 0.0, 0.01, 0.03, 0.1, 0.2)  # one way; half of all seeds have a quick link
 TROUBLES_PER_HOUR = (0, 6, 20, 60)
 DEATHS_PER_HOUR = 2.0
+# A series costs a processor about as much as the first: one seed in four has one alone.
+SERIES = (
+    ("btc-5m",),
+    ("btc-5m", "btc-15m"),
+    ("btc-5m", "eth-5m"),
+    ("btc-5m", "btc-15m", "btc-1h"),
+)
+DISKS_PER_HOUR = (0, 0, 4, 12)
+DISK_OVER_S = 60.0  # before the end: a bot that its disk has ended is started again in time
 
 
 class Harm(enum.Enum):
@@ -28,6 +39,15 @@ class Harm(enum.Enum):
     CUT = "cut"  # reset, once
     HELD = "held"  # carry nothing for a while; both ends believe that all is well
     REFUSED = "refused"  # cut, and none is taken for a while
+
+
+class Ail(enum.Enum):
+    """What is wrong with a file."""
+
+    SLOW = "slow"
+    FULL = "full"  # no page more is given
+    BROKEN = "broken"  # no byte is taken
+    SHORT = "short"  # of the next write only the beginning is taken
 
 
 class End(enum.Enum):
@@ -46,12 +66,33 @@ class Trouble:
 
 
 @attrs.frozen
+class DiskTrouble:
+    """`file`: one of `FILES`. `wait_s` is how long each write of a slow disk takes, `bytes` how
+    many a short one takes.
+    """
+
+    at_s: float
+    file: str
+    ail: Ail
+    for_s: float
+    wait_s: float
+    bytes: int
+
+
+FILES = ("journal", "tape")
+
+
+@attrs.frozen
 class Life:
-    """`down_s`: from its end until the next start."""
+    """`down_s`: from its end until the next start. A stop is this signal, and a second one after
+    `again_s`, if any.
+    """
 
     lasts_s: float
     end: End
     down_s: float
+    signal: signal.Signals = signal.SIGINT
+    again_s: float | None = None
 
 
 @attrs.frozen
@@ -60,8 +101,10 @@ class Case:
 
     seed: int
     length_s: float
+    series: tuple[str, ...]
     lives: tuple[Life, ...]
     troubles: tuple[Trouble, ...]
+    disks: tuple[DiskTrouble, ...]
     delays: tuple[tuple[str, float], ...]
     sniped: float  # share of our orders that somebody takes on sight
     plan: Plan
@@ -71,10 +114,14 @@ class Case:
         ends = " ".join(f"{life.lasts_s:.0f}s-{life.end.value}" for life in self.lives)
         harms = ", ".join(f"{t.harm.value} {t.port} {t.at_s:.0f}s" for t in self.troubles)
         slow = ", ".join(f"{port} {delay:g}s" for port, delay in self.delays if delay)
-        return f"lives {ends}; links {harms or 'sound'}; delays {slow or 'none'}"
+        ails = ", ".join(f"{d.ail.value} {d.file} {d.at_s:.0f}s" for d in self.disks)
+        return (
+            f"{' '.join(self.series)}; lives {ends}; links {harms or 'sound'}; "
+            f"delays {slow or 'none'}; disks {ails or 'sound'}"
+        )
 
 
-PARTS = ("storm", "delays", "deaths", "sniper")
+PARTS = ("storm", "delays", "deaths", "sniper", "disks", "series")
 
 
 @attrs.frozen
@@ -88,6 +135,8 @@ class Keep:
     delays: bool = True
     deaths: bool = True
     sniper: bool = True
+    disks: bool = True
+    series: bool = True
     links: tuple[int, ...] | None = None
 
     def of(self, case: Case) -> Case:
@@ -98,6 +147,8 @@ class Keep:
             delays=case.delays if self.delays else (),
             lives=case.lives if self.deaths else (Life(case.length_s, End.STOP, 0.0),),
             sniped=case.sniped if self.sniper else 0.0,
+            disks=case.disks if self.disks else (),
+            series=case.series if self.series else case.series[:1],
             troubles=tuple(case.troubles[number] for number in links),
         )
 
@@ -120,8 +171,12 @@ def draw(seed: int, hours: float) -> Case:
     return Case(
         seed=seed,
         length_s=length_s,
-        lives=_lives(random.Random(f"lives {seed}"), length_s),
+        series=random.Random(f"series {seed}").choice(SERIES),
+        lives=_signalled(
+            random.Random(f"signals {seed}"), _lives(random.Random(f"lives {seed}"), length_s)
+        ),
         troubles=_troubles(random.Random(f"links {seed}"), length_s),
+        disks=_disks(random.Random(f"disks {seed}"), length_s),
         delays=_delays(random.Random(f"delays {seed}")),
         sniped=random.Random(f"crowd {seed}").uniform(0.05, 0.3),
         plan=_plan(random.Random(f"plan {seed}")),
@@ -141,6 +196,16 @@ def _lives(rng: random.Random, length_s: float) -> tuple[Life, ...]:
     return (*lives, Life(max(left_s, WARM_UP_S), End.STOP, 0.0))
 
 
+def _signalled(rng: random.Random, lives: tuple[Life, ...]) -> tuple[Life, ...]:
+    """By which signals each life is stopped; the last one by a single one, to be judged."""
+    found = []
+    for life in lives:
+        number = rng.choice((signal.SIGINT, signal.SIGTERM))
+        again_s = rng.choice((None, None, 0.0, rng.uniform(0, 3)))
+        found.append(attrs.evolve(life, signal=number, again_s=again_s))
+    return (*found[:-1], attrs.evolve(found[-1], again_s=None))
+
+
 def _troubles(rng: random.Random, length_s: float) -> tuple[Trouble, ...]:
     per_hour = rng.choice(TROUBLES_PER_HOUR)
     found: list[Trouble] = []
@@ -149,6 +214,23 @@ def _troubles(rng: random.Random, length_s: float) -> tuple[Trouble, ...]:
         harm = rng.choice(list(Harm))
         for_s = 0.0 if harm is Harm.CUT else rng.uniform(0.5, 30)
         found.append(Trouble(at_s, rng.choice(PORTS), harm, for_s))
+    return tuple(found)
+
+
+def _disks(rng: random.Random, length_s: float) -> tuple[DiskTrouble, ...]:
+    """Troubles of files, one after the other."""
+    per_hour = rng.choice(DISKS_PER_HOUR)
+    found: list[DiskTrouble] = []
+    at_s = WARM_UP_S
+    while per_hour:
+        at_s += rng.expovariate(per_hour / 3600)
+        for_s = rng.uniform(1, 30)
+        if at_s + for_s > length_s - DISK_OVER_S:
+            break
+        ail, file = rng.choice(list(Ail)), rng.choice(FILES)
+        wait_s, some = rng.choice((0.05, 0.5, 3.0)), rng.randrange(5_000)
+        found.append(DiskTrouble(at_s, file, ail, for_s, wait_s, some))
+        at_s += for_s
     return tuple(found)
 
 

@@ -21,6 +21,7 @@ VIOLATIONS_MOST = 20
 ORPHANED_MOST_S = 25.0  # the reconciler's cadence and a little
 ORDER_ID = re.compile(rb"0x[0-9a-f]{64}")
 TWINS_MOST_S = 8.0  # a cancel that was lost is repeated within this time
+WRITTEN_MOST_MS = 2_500  # a quote that the disk holds up for longer is one of the past
 BLIND_MOST_S = 12.0  # a silent stream is noticed after nine seconds, a request takes some more
 
 
@@ -40,7 +41,8 @@ class Violation:
 class Watch:
     """One run's judge. `blind_since` tells since when the bot cannot have heard its fills, by the
     run's clock; infinity: it hears. `known` are the ids of the orders that it holds for possible,
-    None while it has just started or is dead.
+    None while it has just started or is dead, `confirmed` those whose intent its journal has
+    confirmed, each with the milliseconds that this took.
     """
 
     exchange: Exchange
@@ -48,12 +50,15 @@ class Watch:
     blind_since: Callable[[], float]
     now_s: Callable[[], float]
     known: Callable[[], set[str] | None]
+    confirmed: dict[str, int]
     on_first: Callable[[], None] = lambda: None
     violations: list[Violation] = attrs.field(factory=list)
     seen: Counter[str] = attrs.field(factory=Counter)
     _live: dict[str, Order] = attrs.field(factory=dict)
     _unwanted: set[str] = attrs.field(factory=set)  # a cancel for it has left the bot
     _orphans: dict[str, float] = attrs.field(factory=dict)
+    _quoted_since: dict[str, int] = attrs.field(factory=dict)  # by market, while one of ours rests
+    _quoted_ms: int = 0
     _twins: list[tuple[float, Order, Order]] = attrs.field(factory=list)
 
     @property
@@ -72,27 +77,42 @@ class Watch:
             if event.kind == "PLACEMENT":
                 self._placed(event.order, event.at_ms)
             elif event.kind == "CANCELLATION" or not event.order.remaining:
-                self._live.pop(event.order.id, None)
+                self._gone(event.order, event.at_ms)
         elif isinstance(event, Traded):
             ours = [fill for fill in event.trade.makers if fill.order.account == self.address]
             if ours or event.trade.taker.account == self.address:
                 self.seen["TRADE"] += 1
                 self._traded(event)
 
+    def _gone(self, order: Order, at_ms: int) -> None:
+        market = order.market.condition_id
+        self._live.pop(order.id, None)
+        if all(other.market.condition_id != market for other in self._live.values()):
+            self._quoted_ms += at_ms - self._quoted_since.pop(market, at_ms)
+
+    def quoted_s(self) -> float:
+        """Seconds in which a market had an order of ours, summed over all markets."""
+        now_ms = self.exchange.clock.now_ms()
+        still = sum(now_ms - since_ms for since_ms in self._quoted_since.values())
+        return (self._quoted_ms + still) / 1000
+
     def _placed(self, order: Order, at_ms: int) -> None:
         self._in_its_window(order, at_ms)
         self._once(order)
         self._pairs(order)
         self._hearing(order)
+        self._written(order)
         if order.kind in (Kind.GTC, Kind.GTD):
             self._live[order.id] = order
+            self._quoted_since.setdefault(order.market.condition_id, at_ms)
 
     def _in_its_window(self, order: Order, at_ms: int) -> None:
         """S1: an order that the venue takes after the cutoff was sent by nobody who saw a clock.
         What was under way when the cutoff came has the length of one request.
         """
         left_ms = order.market.end_ms - at_ms
-        last_ms = int(self.config.quote.cutoff_twap_s * 1000)
+        quote, twap = self.config.quote, order.market.series.rule == "twap"
+        last_ms = int((quote.cutoff_twap_s if twap else quote.cutoff_candle_s) * 1000)
         late_ms = int(self.config.orders.post_timeout_s * 1000)
         if left_ms < last_ms - late_ms:
             self.break_("S1", f"{name(order)} {left_ms / 1000:.1f} s before the end")
@@ -151,6 +171,14 @@ class Watch:
         blind_s = self.now_s() - self.blind_since()
         if blind_s > BLIND_MOST_S:
             self.break_("S9", f"{name(order)} after {blind_s:.1f} s without a user stream")
+
+    def _written(self, order: Order) -> None:
+        """S16: no order whose intent is not durable. S9: nor one that the disk has made old."""
+        waited_ms = self.confirmed.get(order.id)
+        if waited_ms is None:
+            self.break_("S16", f"{name(order)} was sent before its intent was durable")
+        elif waited_ms > WRITTEN_MOST_MS:
+            self.break_("S9", f"{name(order)} was decided {waited_ms / 1000:.1f} s before it left")
 
     def _traded(self, event: Traded) -> None:
         """S7: whatever fills, one market's position stays within its limit."""

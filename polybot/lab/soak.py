@@ -30,6 +30,7 @@ from polybot.lab.simulation_watch import Violation
 
 # What a large run must have reached at least once, or it has not tried what it is for.
 REACHED = ("PLACEMENT", "CANCELLATION", "TRADE", "stop", "kill", "link cut", "link held")
+LINKS, DISKS = "link ", "disk "  # how the counters of our own troubles begin
 
 
 @attrs.frozen
@@ -142,15 +143,32 @@ def report(done: Sequence[Found]) -> Iterator[str]:
     """What all seeds together have been through, and what was found."""
     seen: Counter[str] = sum((Counter(f.outcome.seen) for f in done), Counter())
     struck: Counter[str] = sum((Counter(f.outcome.struck) for f in done), Counter())
-    hours = sum(found.outcome.seconds for found in done) / 3600
-    yield f"{len(done)} seeds, {hours:.1f} market-hours, {struck.total()} faults of the venue"
-    yield "  " + ", ".join(f"{name} {count}" for name, count in seen.most_common())
-    yield "  " + ", ".join(f"{name} {count}" for name, count in struck.most_common())
-    if missing := [name for name in REACHED if not seen[name]]:
-        yield f"  never reached: {', '.join(missing)}"
     rules = Counter(v.rule for found in done for v in found.outcome.violations)
+    hours = sum(found.outcome.quoted_s for found in done) / 3600
+    yield (
+        f"{hours:.2f} market-hours quoted in {len(done)} seeds, "
+        f"{sum(found.outcome.seconds for found in done) / 3600:.2f} hours of the venue"
+    )
+    yield f"faults by kind: {_counted(faults_of(seen, struck))}"
+    yield f"reached: {_counted(Counter({k: n for k, n in seen.items() if not _ours(k)}))}"
+    if missing := [name for name in REACHED if not seen[name]]:
+        yield f"never reached: {', '.join(missing)}"
     differed = sum(found.differs for found in done)
-    yield f"  violations: {dict(rules) or 'none'}; runs that differed: {differed}"
+    yield f"violations: {_counted(rules)}; runs that differed: {differed}"
+
+
+def _ours(name: str) -> bool:
+    return name.startswith((LINKS, DISKS))
+
+
+def faults_of(seen: Counter[str], struck: Counter[str]) -> Counter[str]:
+    """The venue's faults that struck, and ours of links and disks, by name."""
+    return struck + Counter({name: count for name, count in seen.items() if _ours(name)})
+
+
+def _counted(counts: Counter[str]) -> str:
+    ranked = sorted(counts.items(), key=lambda pair: (-pair[1], pair[0]))
+    return ", ".join(f"{name} {count}" for name, count in ranked) or "none"
 
 
 def story(found: Found, hours: float, keep: Keep) -> Iterator[str]:

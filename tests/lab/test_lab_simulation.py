@@ -53,7 +53,7 @@ def test_one_seed_is_one_hash() -> None:
 
 def short(seed: int, plan: str) -> Case:
     """A short life without deaths under one family of faults."""
-    case = Keep(deaths=False).of(draw(seed, SHORT))
+    case = Keep(deaths=False, disks=False, series=False).of(draw(seed, SHORT))
     return attrs.evolve(case, plan=load(plan), sniped=0.3)
 
 
@@ -193,18 +193,23 @@ def test_the_smallest_case_that_still_breaks() -> None:
 
     small = shrink(Keep(), 8, breaks)
 
-    assert small == Keep(delays=False, deaths=False, sniper=False, links=(2, 5))
-    assert small.words() == "--no-delays --no-deaths --no-sniper --links 2,5"
+    assert small == Keep(
+        delays=False, deaths=False, sniper=False, disks=False, series=False, links=(2, 5)
+    )  # fmt: skip
+    assert small.words() == "--no-delays --no-deaths --no-sniper --no-disks --no-series --links 2,5"
     assert len(tried) < 40
 
 
 def test_the_report_adds_up() -> None:
     """What was reached, what was struck, what never happened, what was broken."""
-    one = Outcome(1, "ab" * 32, 1800.0, (), {"PLACEMENT": 5, "stop": 1}, {"reply_lost": 2})
+    seen = {"PLACEMENT": 5, "stop": 1, "link cut": 1}
+    one = Outcome(1, "ab" * 32, 1800.0, (), seen, {"reply_lost": 2}, quoted_s=900.0)
     text = "\n".join(report([Found(one), Found(attrs.evolve(one, seed=2), differs=True)]))
 
-    assert "2 seeds, 1.0 market-hours, 4 faults of the venue" in text
-    assert "never reached: CANCELLATION, TRADE, kill, link cut, link held" in text
+    assert "0.50 market-hours quoted in 2 seeds, 1.00 hours of the venue" in text
+    assert "faults by kind: reply_lost 4, link cut 2" in text
+    assert "reached: PLACEMENT 10, stop 2" in text
+    assert "never reached: CANCELLATION, TRADE, kill, link held" in text
     assert "violations: none; runs that differed: 1" in text
     assert "NOT THE SAME TWICE" in line(Found(one, differs=True))
 
