@@ -242,9 +242,10 @@ async def run_paper(config: Config, options: BotOptions) -> tuple[Summary, int]:
             wallet.address, wallet.api_key, Secret(wallet.api_secret), Secret(wallet.passphrase)
         )
         speed = config.paper.speed
-        tape = tape_of(config, clock, wallet=wallet.address, speed=speed)
+        ours = clock.copy()  # nobody's but the bot's, as live: the venue keeps its own
+        tape = tape_of(config, ours, wallet=wallet.address, speed=speed)
         bot = build(
-            config, options, clock, demo_site(urls), Secret(wallet.private_key), credentials,
+            config, options, ours, demo_site(urls), Secret(wallet.private_key), credentials,
             Purse.deposit(demo.deposit, demo.relayer_api_key), http, store,
             world=world.name, speed=speed, tape=tape,
         )  # fmt: skip

@@ -132,7 +132,7 @@ class Core:
     store: Store
     time: TapeTime
     examiner: Examiner = attrs.field(init=False)
-    clock: Clock = Clock(0.0)
+    clock: Clock = attrs.field(factory=lambda: Clock(0.0))
     scopes: dict[str, MarketScope] = attrs.field(factory=dict)  # by slug
     inputs: int = 0
     _began: Began | None = None

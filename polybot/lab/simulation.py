@@ -40,10 +40,11 @@ from polybot.lab.lockstep import lockstep_only
 from polybot.lab.memory_net import OWNER, Network, memory_network
 from polybot.lab.seeded import seeded_scheduler
 from polybot.lab.simulation_case import QUIET_S, Case, End, Harm, Life, Trouble
+from polybot.lab.simulation_clock import WrongClock
 from polybot.lab.simulation_disk import intents_in
 from polybot.lab.simulation_life import Process, put_together
 from polybot.lab.simulation_trace import Trace
-from polybot.lab.simulation_watch import Violation, Watch
+from polybot.lab.simulation_watch import CLOCK_RIGHT_MS, Violation, Watch
 from polybot.lab.stage import MID_WINDOW_MS, Sniper, lab_config, until
 from polybot.launch import EXIT_ORDERS_LIVE, EXIT_STORAGE, run_watched
 from polybot.taping import taping
@@ -112,7 +113,9 @@ class Simulation:
     _started: int = 0
     _withdrawals: int = 0  # cancel-alls on the wire since the last stop
     _deaf_since: float = math.inf
-    _bot_now: Bot | None = None  # the one that is alive and has taken its wallet over
+    _bot_now: Bot | None = None  # the one that is alive
+    _clock_now: WrongClock | None = None  # of the last one that was
+    _astray_since: float = math.inf
 
     async def run(self) -> Outcome:
         case = self.case
@@ -129,7 +132,7 @@ class Simulation:
         self._begun = trio.current_time()
         self.watch = Watch(
             self.exchange, self.config, lambda: self._deaf_since, self.now_s, self._known,
-            self.confirmed,
+            self.confirmed, self.ahead_ms, lambda: self._astray_since,
         )  # fmt: skip
         self.exchange.engine.listeners.append(self.watch.hear)
         self.trace.on_sent = self.watch.sent
@@ -158,6 +161,7 @@ class Simulation:
                 self.network.delays[self._port(name)] = delay_s
             nursery.start_soon(self._check)
             nursery.start_soon(self._trouble)
+            nursery.start_soon(self._step_clock)
             nursery.start_soon(self._listen_in)
             rng = random.Random(f"sniper {self.case.seed}")
             sniper = Sniper.on(self.exchange, rng, share=self.case.sniped, within_s=5.0)
@@ -225,7 +229,7 @@ class Simulation:
         self.trace.note(f"{self._owner} starts")
         OWNER.set(self._owner)
         process = put_together(self, self._owner, journal)
-        self._bot_now = process.bot
+        self._bot_now, self._clock_now = process.bot, process.clock
         processes.start_soon(self._run_process, process)
         return process
 
@@ -353,8 +357,25 @@ class Simulation:
             wires = self.network.wires_to(port, self._owner)
             hears = any(not wire.down.held for wire in wires)
             self._deaf_since = math.inf if hears else min(self._deaf_since, self.now_s())
+            self._look_at_clock()
             self.watch.look()
             await trio.sleep(0.25)
+
+    def ahead_ms(self) -> float:
+        """How far the bot's clock is ahead of the venue's."""
+        clock = self._clock_now
+        return clock.ahead_ms(self.exchange.clock) if clock is not None else 0.0
+
+    def _look_at_clock(self) -> None:
+        wrong = abs(self.ahead_ms()) > CLOCK_RIGHT_MS
+        self._astray_since = min(self._astray_since, self.now_s()) if wrong else math.inf
+
+    async def _step_clock(self) -> None:
+        for step in self.case.clock.steps:
+            await trio.sleep(max(0.0, step.at_s - self.now_s()))
+            if self._clock_now is not None:
+                self.counts["clock stepped back" if step.by_ms < 0 else "clock stepped ahead"] += 1
+                self._clock_now.set_right(step.by_ms)
 
     async def _trouble(self) -> None:
         async with trio.open_nursery() as nursery:

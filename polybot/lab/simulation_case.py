@@ -22,6 +22,10 @@ PORTS = ("clob", "market_ws", "user_ws", "prices_ws", "binance_ws", "gamma", "re
 DELAYS_S = (0.0, 0.0, 0.01, 0.03, 0.1, 0.2)  # one way; half of all seeds have a quick link
 TROUBLES_PER_HOUR = (0, 6, 20, 60)
 DEATHS_PER_HOUR = 2.0
+STEPS_PER_HOUR = (0, 0, 6)
+SKEWS_MS = (0, 0, 400, 3_000, 30_000)  # of a start: half of all seeds have a good clock
+STEPS_MS = (500, 2_000, 15_000, 60_000)
+DRIFT_PPM = (0, 0, 50, 500)
 # A series costs a processor about as much as the first: one seed in four has one alone.
 SERIES = (
     ("btc-5m",),
@@ -30,6 +34,7 @@ SERIES = (
     ("btc-5m", "btc-15m", "btc-1h"),
 )
 DISKS_PER_HOUR = (0, 0, 4, 12)
+CLOCK_OVER_S = 30.0  # before the end: it is noticed within twenty
 DISK_OVER_S = 60.0  # before the end: a bot that its disk has ended is started again in time
 
 
@@ -83,6 +88,25 @@ FILES = ("journal", "tape")
 
 
 @attrs.frozen
+class Step:
+    """The bot's clock jumps: back where the machine has slept, ahead where it was set."""
+
+    at_s: float
+    by_ms: int
+
+
+@attrs.frozen
+class ClockTerms:
+    """The bot's clock beside the venue's: how far ahead at every start, how much faster, and when
+    it jumps. Trio's own clock, by which everybody sleeps, goes on.
+    """
+
+    skew_ms: int = 0
+    drift_ppm: int = 0
+    steps: tuple[Step, ...] = ()
+
+
+@attrs.frozen
 class Life:
     """`down_s`: from its end until the next start. A stop is this signal, and a second one after
     `again_s`, if any.
@@ -105,6 +129,7 @@ class Case:
     lives: tuple[Life, ...]
     troubles: tuple[Trouble, ...]
     disks: tuple[DiskTrouble, ...]
+    clock: ClockTerms
     delays: tuple[tuple[str, float], ...]
     sniped: float  # share of our orders that somebody takes on sight
     plan: Plan
@@ -115,13 +140,15 @@ class Case:
         harms = ", ".join(f"{t.harm.value} {t.port} {t.at_s:.0f}s" for t in self.troubles)
         slow = ", ".join(f"{port} {delay:g}s" for port, delay in self.delays if delay)
         ails = ", ".join(f"{d.ail.value} {d.file} {d.at_s:.0f}s" for d in self.disks)
+        steps = "".join(f", {step.by_ms:+d} ms {step.at_s:.0f}s" for step in self.clock.steps)
         return (
             f"{' '.join(self.series)}; lives {ends}; links {harms or 'sound'}; "
-            f"delays {slow or 'none'}; disks {ails or 'sound'}"
+            f"delays {slow or 'none'}; disks {ails or 'sound'}; clock {self.clock.skew_ms:+d} ms "
+            f"{self.clock.drift_ppm:+d} ppm{steps}"
         )
 
 
-PARTS = ("storm", "delays", "deaths", "sniper", "disks", "series")
+PARTS = ("storm", "delays", "deaths", "sniper", "disks", "clock", "series")
 
 
 @attrs.frozen
@@ -136,6 +163,7 @@ class Keep:
     deaths: bool = True
     sniper: bool = True
     disks: bool = True
+    clock: bool = True
     series: bool = True
     links: tuple[int, ...] | None = None
 
@@ -148,6 +176,7 @@ class Keep:
             lives=case.lives if self.deaths else (Life(case.length_s, End.STOP, 0.0),),
             sniped=case.sniped if self.sniper else 0.0,
             disks=case.disks if self.disks else (),
+            clock=case.clock if self.clock else ClockTerms(),
             series=case.series if self.series else case.series[:1],
             troubles=tuple(case.troubles[number] for number in links),
         )
@@ -177,6 +206,7 @@ def draw(seed: int, hours: float) -> Case:
         ),
         troubles=_troubles(random.Random(f"links {seed}"), length_s),
         disks=_disks(random.Random(f"disks {seed}"), length_s),
+        clock=_clock(random.Random(f"clock {seed}"), length_s),
         delays=_delays(random.Random(f"delays {seed}")),
         sniped=random.Random(f"crowd {seed}").uniform(0.05, 0.3),
         plan=_plan(random.Random(f"plan {seed}")),
@@ -232,6 +262,19 @@ def _disks(rng: random.Random, length_s: float) -> tuple[DiskTrouble, ...]:
         found.append(DiskTrouble(at_s, file, ail, for_s, wait_s, some))
         at_s += for_s
     return tuple(found)
+
+
+def _clock(rng: random.Random, length_s: float) -> ClockTerms:
+    def either_way(most: int) -> int:
+        return rng.randint(-most, most)
+
+    steps: list[Step] = []
+    per_hour, at_s = rng.choice(STEPS_PER_HOUR), WARM_UP_S
+    while per_hour and (at_s := at_s + rng.expovariate(per_hour / 3600)) < length_s - CLOCK_OVER_S:
+        steps.append(Step(at_s, either_way(rng.choice(STEPS_MS))))
+    return ClockTerms(
+        either_way(rng.choice(SKEWS_MS)), either_way(rng.choice(DRIFT_PPM)), tuple(steps)
+    )
 
 
 def _delays(rng: random.Random) -> tuple[tuple[str, float], ...]:

@@ -11,10 +11,12 @@ import httpx
 import trio
 
 from polybot.app import Bot
+from polybot.clock import Clock
 from polybot.journal.recorder import Recorder, TapeParams
 from polybot.journal.tape import Header, Kind, Reader, TapeError
 from polybot.lab.lockstep import Lockstep
 from polybot.lab.simulation_case import DiskTrouble
+from polybot.lab.simulation_clock import WrongClock
 from polybot.lab.simulation_disk import SickDisk, WitnessedStore, tape_size
 from polybot.launch import build, demo_site
 from polybot.options import BotOptions
@@ -36,6 +38,7 @@ class Process:
     store: WitnessedStore
     tape: Recorder
     heir: Path
+    clock: WrongClock
     scope: trio.CancelScope = attrs.field(factory=trio.CancelScope)
     ended: trio.Event = attrs.field(factory=trio.Event)
     code: int | None = None
@@ -63,14 +66,16 @@ def put_together(simulation: Simulation, owner: str, journal: Path) -> Process:
     """A bot that has not begun, by the program's own composition root."""
     store = WitnessedStore.open(journal, "simulation")
     assert isinstance(store, WitnessedStore)
-    store.confirmed, store.clock = simulation.confirmed, simulation.exchange.clock
-    tape = _tape(simulation, owner)
-    bot = _bot(simulation, store, http := _client())
+    terms = simulation.case.clock
+    clock = WrongClock.beside(simulation.exchange.clock, terms.skew_ms, terms.drift_ppm)
+    store.confirmed, store.clock = simulation.confirmed, clock
+    tape = _tape(simulation, owner, clock)
+    bot = _bot(simulation, store, clock, http := _client())
     simulation.trace.file = tape
     disk = _disk(simulation, "journal")
     disk.store = store
     bot.ctx.account.journal.disk = disk
-    return Process(owner, bot, http, store, tape, heir=journal)
+    return Process(owner, bot, http, store, tape, journal, clock)
 
 
 def _disk(simulation: Simulation, file: str) -> SickDisk:
@@ -78,12 +83,12 @@ def _disk(simulation: Simulation, file: str) -> SickDisk:
     return SickDisk(ours, simulation.now_s, simulation.counts)
 
 
-def _tape(simulation: Simulation, owner: str) -> Recorder:
+def _tape(simulation: Simulation, owner: str, clock: Clock) -> Recorder:
     run = owner.replace(" ", "-")
-    header = Header(run, 0, simulation.exchange.clock.now_ms(), "", {})
+    header = Header(run, 0, clock.now_ms(), "", {})
     disk = _disk(simulation, "tape")
     folder = simulation.folder / "tapes"
-    tape = Recorder(simulation.exchange.clock, TapeParams(), folder, header, disk=disk)
+    tape = Recorder(clock, TapeParams(), folder, header, disk=disk)
     disk.size = lambda: tape_size(tape)
     return tape
 
@@ -99,7 +104,9 @@ def _client() -> httpx.AsyncClient:
     )
 
 
-def _bot(simulation: Simulation, store: WitnessedStore, http: httpx.AsyncClient) -> Bot:
+def _bot(
+    simulation: Simulation, store: WitnessedStore, clock: Clock, http: httpx.AsyncClient
+) -> Bot:
     if simulation.tapes is not None:
         simulation.trace.tape = []
         simulation.tapes.append(simulation.trace.tape)
@@ -108,7 +115,7 @@ def _bot(simulation: Simulation, store: WitnessedStore, http: httpx.AsyncClient)
     bot = build(
         simulation.config,
         BotOptions(Path("config.toml")),
-        simulation.exchange.clock,
+        clock,
         demo_site(simulation.urls),
         Secret(wallet.private_key),
         Credentials(wallet.address, wallet.api_key, secret, phrase),

@@ -22,6 +22,9 @@ ORPHANED_MOST_S = 25.0  # the reconciler's cadence and a little
 ORDER_ID = re.compile(rb"0x[0-9a-f]{64}")
 TWINS_MOST_S = 8.0  # a cancel that was lost is repeated within this time
 WRITTEN_MOST_MS = 2_500  # a quote that the disk holds up for longer is one of the past
+CLOCK_RIGHT_MS = 1_700  # what answers in whole seconds cannot tell apart from the second allowed
+AHEAD_MOST_S = 25.0  # the reconciler asks for the venue's time every twenty seconds
+BEHIND_MOST_S = 6.0  # stamps from the future are seen at once
 BLIND_MOST_S = 12.0  # a silent stream is noticed after nine seconds, a request takes some more
 
 
@@ -42,7 +45,8 @@ class Watch:
     """One run's judge. `blind_since` tells since when the bot cannot have heard its fills, by the
     run's clock; infinity: it hears. `known` are the ids of the orders that it holds for possible,
     None while it has just started or is dead, `confirmed` those whose intent its journal has
-    confirmed, each with the milliseconds that this took.
+    confirmed, each with the milliseconds that this took. `ahead_ms` is how far its clock is
+    ahead of the venue's, `astray_since` since when by too much.
     """
 
     exchange: Exchange
@@ -51,6 +55,8 @@ class Watch:
     now_s: Callable[[], float]
     known: Callable[[], set[str] | None]
     confirmed: dict[str, int]
+    ahead_ms: Callable[[], float]
+    astray_since: Callable[[], float]
     on_first: Callable[[], None] = lambda: None
     violations: list[Violation] = attrs.field(factory=list)
     seen: Counter[str] = attrs.field(factory=Counter)
@@ -102,6 +108,7 @@ class Watch:
         self._pairs(order)
         self._hearing(order)
         self._written(order)
+        self._on_time(order)
         if order.kind in (Kind.GTC, Kind.GTD):
             self._live[order.id] = order
             self._quoted_since.setdefault(order.market.condition_id, at_ms)
@@ -114,6 +121,7 @@ class Watch:
         quote, twap = self.config.quote, order.market.series.rule == "twap"
         last_ms = int((quote.cutoff_twap_s if twap else quote.cutoff_candle_s) * 1000)
         late_ms = int(self.config.orders.post_timeout_s * 1000)
+        late_ms += int(max(0.0, -self.ahead_ms()))  # how long it may be wrong is another rule
         if left_ms < last_ms - late_ms:
             self.break_("S1", f"{name(order)} {left_ms / 1000:.1f} s before the end")
 
@@ -127,15 +135,16 @@ class Watch:
 
     def _once(self, order: Order) -> None:
         """S3: nothing asks for the same order twice. One that is on its way out may be replaced by
-        its like, and that overtakes the cancel; then both must not last. Two rungs of a ladder may
-        meet on one price, where the lower one keeps its place; they differ in size.
+        its like, and that overtakes the cancel; then both must not last. So may one that comes
+        late, after its own cancel (F18). Two rungs of a ladder may meet on one price, where the lower one
+        keeps its place; they differ in size.
         """
         if order.kind not in (Kind.GTC, Kind.GTD):
             return
         for twin in self._live.values():
             if _same(twin, order):
                 self._twins.append((self.now_s(), twin, order))
-                if twin.id not in self._unwanted:
+                if not {twin.id, order.id} & self._unwanted:
                     self.break_("S3", f"{name(order)} again, and {twin.id[:10]} was to stay")
 
     def look(self) -> None:
@@ -179,6 +188,13 @@ class Watch:
             self.break_("S16", f"{name(order)} was sent before its intent was durable")
         elif waited_ms > WRITTEN_MOST_MS:
             self.break_("S9", f"{name(order)} was decided {waited_ms / 1000:.1f} s before it left")
+
+    def _on_time(self, order: Order) -> None:
+        """S9: nor of somebody whose clock has been wrong for longer than it takes to notice."""
+        astray_s, ahead_ms = self.now_s() - self.astray_since(), self.ahead_ms()
+        if astray_s > (AHEAD_MOST_S if ahead_ms > 0 else BEHIND_MOST_S):
+            what = f"with a clock {ahead_ms / 1000:+.1f} s off since {astray_s:.1f} s"
+            self.break_("S9", f"{name(order)} {what}")
 
     def _traded(self, event: Traded) -> None:
         """S7: whatever fills, one market's position stays within its limit."""

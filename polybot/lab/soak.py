@@ -30,7 +30,7 @@ from polybot.lab.simulation_watch import Violation
 
 # What a large run must have reached at least once, or it has not tried what it is for.
 REACHED = ("PLACEMENT", "CANCELLATION", "TRADE", "stop", "kill", "link cut", "link held")
-LINKS, DISKS = "link ", "disk "  # how the counters of our own troubles begin
+OURS = ("link ", "disk ", "clock ")  # how the counters of our own troubles begin
 
 
 @attrs.frozen
@@ -158,11 +158,11 @@ def report(done: Sequence[Found]) -> Iterator[str]:
 
 
 def _ours(name: str) -> bool:
-    return name.startswith((LINKS, DISKS))
+    return name.startswith(OURS)
 
 
 def faults_of(seen: Counter[str], struck: Counter[str]) -> Counter[str]:
-    """The venue's faults that struck, and ours of links and disks, by name."""
+    """The venue's faults that struck, and ours of links, disks and clocks, by name."""
     return struck + Counter({name: count for name, count in seen.items() if _ours(name)})
 
 

@@ -14,7 +14,8 @@ SHORT_H = 0.05  # three minutes, and the quiet time after them
 def calm(seed: int = 1, *, length_s: float = SHORT_H * 3600, plan: str = "none") -> Case:
     """One series, one life, no troubles but those of a plan; somebody takes many of our orders."""
     nothing = Keep(
-        storm=False, delays=False, deaths=False, disks=False, series=False, links=()
+        storm=False, delays=False, deaths=False, disks=False, clock=False, series=False,
+        links=(),
     )  # fmt: skip
     case = nothing.of(draw(seed, SHORT_H))
     return attrs.evolve(

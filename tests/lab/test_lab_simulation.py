@@ -53,7 +53,7 @@ def test_one_seed_is_one_hash() -> None:
 
 def short(seed: int, plan: str) -> Case:
     """A short life without deaths under one family of faults."""
-    case = Keep(deaths=False, disks=False, series=False).of(draw(seed, SHORT))
+    case = Keep(deaths=False, disks=False, clock=False, series=False).of(draw(seed, SHORT))
     return attrs.evolve(case, plan=load(plan), sniped=0.3)
 
 
@@ -194,9 +194,13 @@ def test_the_smallest_case_that_still_breaks() -> None:
     small = shrink(Keep(), 8, breaks)
 
     assert small == Keep(
-        delays=False, deaths=False, sniper=False, disks=False, series=False, links=(2, 5)
+        delays=False, deaths=False, sniper=False, disks=False, clock=False, series=False,
+        links=(2, 5),
     )  # fmt: skip
-    assert small.words() == "--no-delays --no-deaths --no-sniper --no-disks --no-series --links 2,5"
+    assert (
+        small.words()
+        == "--no-delays --no-deaths --no-sniper --no-disks --no-clock --no-series --links 2,5"
+    )
     assert len(tried) < 40
 
 
