@@ -330,7 +330,9 @@ async def run_watched(
     code = EXIT_CLEAN
     try:
         async with trio.open_nursery() as nursery:
-            await nursery.start(partial(stop_on_signals, bot.stop, leave=leave))
+            await nursery.start(
+                partial(stop_on_signals, bot.stop, withdrawn=bot.until_withdrawn, leave=leave)
+            )
             if screen:
                 nursery.start_soon(_show, published, bot.speed)
             await bot.run()

@@ -108,7 +108,7 @@ class ClockTerms:
 
 @attrs.frozen
 class Life:
-    """`down_s`: from its end until the next start. A stop is this signal, and a second one after
+    """`down_s`: from its end until the next start. A stop is this signal, and the other one after
     `again_s`, if any.
     """
 
