@@ -21,7 +21,6 @@ from polybot.domain.orders import Failure
 from polybot.venue.book_state import BookState
 from polybot.venue.market_book import MarketBook
 from polybot.venue.market_messages import (
-    Bad,
     BookMessage,
     LastTrade,
     PriceChange,
@@ -51,11 +50,12 @@ class MarketFeed:
     changed: Bell
     printed: Callable[[LastTrade, int], None]
     book: MarketBook = attrs.field(init=False)
-    heard_at: float = 0.0
+    _asked_ms: int = 0  # when we last dialled, or looked whether all is well
     _changed_ms: int = 0  # when the book last changed …
     _lag_ms: int = 0  # … and how late that change was read
     _open: bool = False
     _early_for: int = 0  # checks in a row that found its changes stamped in our future
+    _bad: int = 0  # unreadable messages that have been noted
     _broken_for: int = 0  # checks in a row that found a book broken
     _connection: trio.CancelScope = attrs.field(factory=trio.CancelScope)
 
@@ -66,7 +66,7 @@ class MarketFeed:
         async with trio.open_nursery() as nursery:
             nursery.start_soon(self._watch)
             while True:
-                self.heard_at = trio.current_time()
+                self._asked_ms = self.ctx.clock.now_ms()
                 with trio.CancelScope() as self._connection:
                     await self._connect()
                 self.dropped()
@@ -91,7 +91,7 @@ class MarketFeed:
         self._open = state.phase is SocketPhase.OPEN
         if not self._open:
             self.dropped()
-        self.heard_at = trio.current_time()
+        self._asked_ms = self.ctx.clock.now_ms()
 
     def dropped(self) -> None:
         """A connection that is gone takes the books with it."""
@@ -106,17 +106,18 @@ class MarketFeed:
 
     def on_text(self, text: str, at_ms: int) -> None:
         """Take a frame."""
+        book = self.book
         for message in decode_market(text):
-            if isinstance(message, Bad):
-                self.ctx.records.note_bad("market stream: unreadable message")
-            if isinstance(message, PriceChange):
-                self._lag_ms = at_ms - message.timestamp_ms
-            elif isinstance(message, LastTrade):
+            if isinstance(message, LastTrade):
                 self.printed(message, at_ms)
-            if self.book.apply(message).changed:
-                self.heard_at = trio.current_time()
+            if book.apply(message):
+                if isinstance(message, PriceChange):
+                    self._lag_ms = at_ms - message.timestamp_ms
                 self._changed_ms = at_ms
                 self.changed.ring()
+        if book.counts.bad != self._bad:
+            self._bad = book.counts.bad
+            self.ctx.records.note_bad("market stream: unreadable message")
 
     def late(self, now_ms: int) -> bool:
         """Whether frames wait unread: the hashes agree, and the book is still one of the past.
@@ -131,9 +132,9 @@ class MarketFeed:
         """
         while True:
             await trio.sleep(CHECK_EVERY_S)
-            quiet = trio.current_time() - self.heard_at
             self._watch_stamps()
-            broken = [o for o in Outcome if self.book.state(o) in _MENDABLE]
+            quiet_s = self._quiet_ms() / 1000
+            broken = [o for o in Outcome if self.book.judged_state(o) in _MENDABLE]
             self._broken_for = self._broken_for + 1 if broken else 0
             if not self._open:
                 continue  # dialling: `run_socket` has its own patience
@@ -141,9 +142,9 @@ class MarketFeed:
                 self._redial("book stays broken")
             elif self._broken_for >= MEND_AFTER:
                 await self._mend(broken)
-            elif not self.book.valid and quiet > SNAPSHOT_S:
+            elif self._awaited() and quiet_s > SNAPSHOT_S:
                 self._redial("no snapshot")
-            elif quiet > QUIET_S and await self._missed_something():
+            elif quiet_s > QUIET_S and await self._missed_something():
                 self._redial("silent while the book moved")
 
     def _watch_stamps(self) -> None:
@@ -153,6 +154,12 @@ class MarketFeed:
         if self._early_for == EARLY_AFTER:
             self.ctx.reconciler.behind(-self._lag_ms)
 
+    def _quiet_ms(self) -> int:
+        return self.ctx.clock.now_ms() - max(self._changed_ms, self._asked_ms)
+
+    def _awaited(self) -> bool:
+        return any(self.book.judged_state(o) is not BookState.VALID for o in Outcome)
+
     async def _mend(self, broken: list[Outcome]) -> None:
         """Ask for a snapshot of each broken book."""
         for outcome in broken:
@@ -161,7 +168,7 @@ class MarketFeed:
                 self._redial("book broken and no snapshot to be had")
                 return
             self.ctx.core.fed(Mended(self.market.slug, answer))
-            if self.book.apply(answer).changed:
+            if self.book.apply(answer):
                 self.ctx.records.note_bad("market stream: book mended from REST")
                 self.changed.ring()
 
@@ -169,16 +176,16 @@ class MarketFeed:
         """Compare with the venue's own book. Only a change proves life meanwhile: a dead
         subscription may still bring prints, or frames that mean nothing (F01, F10).
         """
-        before = self.heard_at
+        before = self._changed_ms
         answer = await self.ctx.client.book(self.market.up_token)
-        if isinstance(answer, Failure) or self.heard_at != before:
+        if isinstance(answer, Failure) or self._changed_ms != before:
             return False
-        self.heard_at = trio.current_time()
+        self._asked_ms = self.ctx.clock.now_ms()
         return not _same(self.book.book(Outcome.UP), answer)
 
     def _redial(self, why: str) -> None:
         self.ctx.records.note_bad(f"market stream: {why}")
-        self.heard_at = trio.current_time()
+        self._asked_ms = self.ctx.clock.now_ms()
         self._connection.cancel()
 
 

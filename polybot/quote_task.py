@@ -93,6 +93,7 @@ class QuoteTask:
         key, closed_because = self.market.condition_id, ctx.admission.closed_because
         core.outside(ctx.account.outside(key, slug, closed_because), at_ns)
         core.fed(Stepped(slug), at_ns)
+        self.feed.book.judge()
         self.step(at_ns // NS)
         core.quoted(slug, self.fair, self.decision, at_ns)
 

@@ -29,35 +29,40 @@ class Book:
     best_ask: int | None = attrs.field(default=None, init=False)
     _bids: dict[int, int] = attrs.field(factory=dict, init=False)
     _asks: dict[int, int] = attrs.field(factory=dict, init=False)
-    _bid_prices: list[int] = attrs.field(factory=list, init=False)  # both ascending
-    _ask_prices: list[int] = attrs.field(factory=list, init=False)
+    bid_prices: list[int] = attrs.field(factory=list, init=False)  # both ascending, and only …
+    ask_prices: list[int] = attrs.field(factory=list, init=False)  # … to be read by others
 
     def set(self, side: Side, price: int, size: int) -> int:
         """Make `size` the total at `price`; 0 removes the level. Returns the old total."""
         if side is Side.BUY:
-            return self._set_bid(price, size)
-        return self._set_ask(price, size)
-
-    def _set_bid(self, price: int, size: int) -> int:
-        old = _store(self._bids, self._bid_prices, price, size)
-        prices = self._bid_prices
-        self.best_bid = prices[-1] if prices else None
-        return old
-
-    def _set_ask(self, price: int, size: int) -> int:
-        old = _store(self._asks, self._ask_prices, price, size)
-        prices = self._ask_prices
-        self.best_ask = prices[0] if prices else None
+            sizes, prices = self._bids, self.bid_prices
+        else:
+            sizes, prices = self._asks, self.ask_prices
+        old = sizes.get(price, 0)
+        if size:
+            sizes[price] = size
+            if old:
+                return old
+            insort(prices, price)
+        elif old:
+            del sizes[price]
+            del prices[bisect_left(prices, price)]
+        else:
+            return 0
+        if side is Side.BUY:
+            self.best_bid = prices[-1] if prices else None
+        else:
+            self.best_ask = prices[0] if prices else None
         return old
 
     def replace(self, bids: Iterable[Level], asks: Iterable[Level]) -> None:
         """Forget everything and take these levels, in any order. Empty sizes are left out."""
         self._bids = {price: size for price, size in bids if size}
         self._asks = {price: size for price, size in asks if size}
-        self._bid_prices = sorted(self._bids)
-        self._ask_prices = sorted(self._asks)
-        self.best_bid = self._bid_prices[-1] if self._bid_prices else None
-        self.best_ask = self._ask_prices[0] if self._ask_prices else None
+        self.bid_prices = sorted(self._bids)
+        self.ask_prices = sorted(self._asks)
+        self.best_bid = self.bid_prices[-1] if self.bid_prices else None
+        self.best_ask = self.ask_prices[0] if self.ask_prices else None
 
     def size_at(self, side: Side, price: int) -> int:
         """The total resting at one price, 0 if none."""
@@ -66,9 +71,9 @@ class Book:
     def levels(self, side: Side, n: int | None = None) -> list[Level]:
         """The best `n` levels (all if None), best first."""
         if side is Side.BUY:
-            chosen = self._bid_prices[::-1] if n is None else self._bid_prices[: -n - 1 : -1]
+            chosen = self.bid_prices[::-1] if n is None else self.bid_prices[: -n - 1 : -1]
             return [(price, self._bids[price]) for price in chosen]
-        return [(price, self._asks[price]) for price in self._ask_prices[:n]]
+        return [(price, self._asks[price]) for price in self.ask_prices[:n]]
 
     def mirrored(self) -> Book:
         """The same book seen from the other outcome: a bid at p is an ask at 1 - p."""
@@ -78,15 +83,3 @@ class Book:
             [(ONE - price, size) for price, size in self._bids.items()],
         )
         return other
-
-
-def _store(sizes: dict[int, int], prices: list[int], price: int, size: int) -> int:
-    old = sizes.get(price, 0)
-    if size:
-        sizes[price] = size
-        if not old:
-            insort(prices, price)
-    elif old:
-        del sizes[price]
-        del prices[bisect_left(prices, price)]
-    return old

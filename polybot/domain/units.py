@@ -14,6 +14,7 @@ LOT = 10_000  # the venue trades sizes in hundredths of a share
 CENT = 10_000  # 10⁻⁶ dollars
 
 _AMOUNT_MAX = 10**18  # a trillion shares: anything larger is a broken message
+_TEN_TO: tuple[int, ...] = tuple(10**power for power in range(7))
 
 
 def _scaled(text: str, decimals: int) -> int:
@@ -22,10 +23,13 @@ def _scaled(text: str, decimals: int) -> int:
     digits = whole + fraction
     if not digits.isascii() or not digits.isdigit() or len(digits) > 30:
         raise ValueError(f"expected a plain decimal, was {text[:40]!r}")
+    short = decimals - len(fraction)
+    if short >= 0:
+        return int(digits) * _TEN_TO[short]
     excess = fraction[decimals:]
     if excess.strip("0"):
         raise ValueError(f"expected at most {decimals} decimals, was {text[:40]!r}")
-    return int((whole or "0") + fraction[:decimals].ljust(decimals, "0"))
+    return int((whole or "0") + fraction[:decimals])
 
 
 def parse_price(text: str) -> int:

@@ -32,6 +32,7 @@ from typing import Self
 
 import attrs
 import msgpack
+import msgspec
 import zstandard
 
 MAGIC = b"polytape"
@@ -52,14 +53,16 @@ class Kind(enum.IntEnum):
     DECIDED = 5  # what the core made of all this
 
 
-@attrs.frozen
-class Event:
+class Event(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """`at_ns`: Unix nanoseconds by the program's clock."""
 
     at_ns: int
     kind: Kind
     stream: str
     body: bytes
+
+
+_events_of = msgspec.msgpack.Decoder(list[Event]).decode
 
 
 @attrs.frozen
@@ -175,21 +178,22 @@ class Reader:
         """Every readable event, oldest first; once."""
         last = 0
         for number, plain in self._blocks():
-            for event in self._events(number, plain):
+            events = self._events(number, plain)
+            for event in events:
                 self.backwards += event.at_ns < last
                 last = event.at_ns
-                self.events_read += 1
-                self.first_ns = self.first_ns or last
                 self.last_ns = max(self.last_ns, last)
-                yield event
+            self.events_read += len(events)
+            if events:
+                self.first_ns = self.first_ns or events[0].at_ns
+            yield from events
             if self.damage is not None:
                 return
 
     def _events(self, number: int, plain: bytes) -> list[Event]:
         try:
-            rows = msgpack.unpackb(plain)
-            return [Event(at_ns, Kind(kind), str(to), bytes(b)) for at_ns, kind, to, b in rows]
-        except (ValueError, TypeError) as error:
+            return _events_of(plain)
+        except msgspec.MsgspecError as error:
             why = f"block {number} holds no events: {error}"
             self.damage = Damage(self._file.tell(), number - 1, why)
             return []

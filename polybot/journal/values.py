@@ -1,9 +1,9 @@
 """Frozen values as msgpack and back, exactly: integers stay integers, a float keeps its bits.
 
 For the tape, where values of many kinds follow one another, thousands in a second of replay. An
-attrs class, a named tuple or an enum is written with its name; what may be read is what the types
-of a few roots can hold, found once from their annotations, so that a foreign tape makes no object
-of ours that was not foreseen. Lists come back as tuples.
+attrs class, a struct, a named tuple or an enum is written with its name; what may be read is what
+the types of a few roots can hold, found once from their annotations, so that a foreign tape makes
+no object of ours that was not foreseen. Lists come back as tuples.
 
 Rejected: pickle (runs what a tape from elsewhere says), the journal's JSON (made to be read by any
 tool, and ten times slower).
@@ -18,6 +18,7 @@ from typing import Any, get_args, get_type_hints
 
 import attrs
 import msgpack
+import msgspec
 
 PLAIN = (type(None), bool, int, float, str, bytes)
 IS = "is"
@@ -47,6 +48,8 @@ class Values:
                 self._learn_fields(cls, made)
             elif issubclass(cls, tuple) and hasattr(cls, "_fields"):
                 self._learn_fields(cls, list(cls._fields))
+            elif issubclass(cls, msgspec.Struct):
+                self._learn_fields(cls, list(cls.__struct_fields__))
 
     def _learn_fields(self, cls: type, names: list[str]) -> None:
         assert cls.__qualname__ not in self._makers, f"two classes are called {cls.__qualname__}"

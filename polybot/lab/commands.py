@@ -28,6 +28,7 @@ COMMANDS: dict[str, str] = {
     "season": "polybot.lab.season",
     "soak-orders": "polybot.lab.soak_orders",
     "synthetic-day": "polybot.lab.synthetic_day",
+    "wire-recording": "polybot.lab.wire_recording",
 }
 
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import enum
 from collections.abc import Iterable
+from contextlib import suppress
 from typing import NamedTuple
 
 import attrs
@@ -172,8 +173,9 @@ class _Watch:
         if isinstance(message, BookMessage):
             self._shown(message, at_ms)
         elif isinstance(message, PriceChange):
-            for change in message.entries:
-                self._resized((change.asset, change.side, change.price), change.size, at_ms)
+            with suppress(ValueError):  # a change that cannot be read: the run's book had none, too
+                for change in message.entries:
+                    self._resized((change.asset, change.side, change.price), change.size, at_ms)
         elif isinstance(message, LastTrade):
             self._printed(message, at_ms)
 

@@ -15,6 +15,7 @@ import argparse
 import sys
 from collections import deque
 from collections.abc import Iterator, Sequence
+from contextlib import closing
 from pathlib import Path
 
 import attrs
@@ -129,7 +130,8 @@ def main(argv: Sequence[str]) -> int:
         with tapes(said.path) as files:
             _check_whole_run(files)
             read, pace = Tapes(files), Pace(said.speed)
-            result = replay(read.events(), pace)
+            with closing(read.all()) as events:
+                result = replay(events, pace)
     except (TapeError, NotReplayable, OSError, ValueError) as error:
         sys.stderr.write(f"{error}\n")
         return EXIT_UNREADABLE

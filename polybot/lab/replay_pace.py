@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import resource
-from collections import Counter
 from collections.abc import Iterator
 
 import attrs
@@ -13,23 +12,29 @@ from polybot.journal.tape import Event, Kind
 from polybot.lab.replay_core import Core
 
 DIGITS = 6  # bits kept of a duration: within 2 %
+FRAMES_OF = {"market": "books", "prices": "prices"}
 
 
 @attrs.define
 class Durations:
     """A histogram of nanoseconds, to two in a hundred."""
 
-    counts: Counter[int] = attrs.field(factory=Counter)
+    counts: dict[int, int] = attrs.field(factory=dict)
     total_ns: int = 0
 
     def add(self, ns: int) -> None:
         self.total_ns += ns
         cut = max(0, ns.bit_length() - DIGITS)
-        self.counts[(ns >> cut) << cut] += 1
+        rounded = (ns >> cut) << cut
+        self.counts[rounded] = self.counts.get(rounded, 0) + 1
+
+    @property
+    def count(self) -> int:
+        return sum(self.counts.values())
 
     def at(self, share: float) -> int:
         """The duration that this share of all do not exceed; 0 when there is none."""
-        wanted, seen = share * self.counts.total(), 0
+        wanted, seen = share * self.count, 0
         for ns in sorted(self.counts):
             seen += self.counts[ns]
             if seen >= wanted:
@@ -47,7 +52,6 @@ class Pace:
 
     speed: float | None = None
     stages: dict[str, Durations] = attrs.field(factory=dict)
-    messages: int = 0  # frames that the core was given
     first_ns: int | None = None
     last_ns: int = 0
     behind_ns: int = 0
@@ -55,6 +59,8 @@ class Pace:
     busy_ns: int = 0
     _begun: int = 0
     _late: int = 0
+    # By a heard stream, or the first letters of what was fed: their stage, None for none.
+    _times: dict[str | bytes, Durations | None] = attrs.field(factory=dict)
 
     def take(self, event: Event, core: Core) -> None:
         if self.first_ns is None:
@@ -66,10 +72,20 @@ class Pace:
         core.take(event)
         took = stopwatch_ns() - before
         self.busy_ns += took
-        name = stage(event)
-        if name:
-            self.messages += event.kind is Kind.HEARD
-            self.stages.setdefault(name, Durations()).add(took)
+        key = event.stream if event.kind is Kind.HEARD else event.body[4:10]
+        try:
+            times = self._times[key]
+        except KeyError:
+            name = stage(event)
+            times = self.stages.setdefault(name, Durations()) if name else None
+            self._times[key] = times
+        if times is not None:
+            times.add(took)
+
+    @property
+    def messages(self) -> int:
+        """Frames that the core was given."""
+        return sum(self.stages[name].count for name in FRAMES_OF.values() if name in self.stages)
 
     def _wait(self, event: Event, speed: float) -> None:
         assert self.first_ns is not None
@@ -100,7 +116,7 @@ class Pace:
         for name, times in sorted(self.stages.items()):
             figures = "".join(f"{times.at(share) / 1e3:>10.1f}" for share in (0.5, 0.99, 1.0))
             share = times.total_ns / self.busy_ns
-            yield f"{name:<18}{times.counts.total():>12,}{figures}{share:>8.0%}"
+            yield f"{name:<18}{times.count:>12,}{figures}{share:>8.0%}"
         used = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
         yield f"memory at most {used:.0f} MB"
 
@@ -108,7 +124,7 @@ class Pace:
 def stage(event: Event) -> str:
     """What the core does with an event; empty where it does nothing."""
     if event.kind is Kind.HEARD:
-        return {"market": "books", "prices": "prices"}.get(event.stream.partition(" ")[0], "")
+        return FRAMES_OF.get(event.stream.partition(" ")[0], "")
     if event.kind is not Kind.FED:
         return ""
     for name, mark in (("quotes", b"\xa7Stepped"), ("order desks", b"\xa5Acted")):

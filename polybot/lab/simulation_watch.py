@@ -136,8 +136,8 @@ class Watch:
     def _once(self, order: Order) -> None:
         """S3: nothing asks for the same order twice. One that is on its way out may be replaced by
         its like, and that overtakes the cancel; then both must not last. So may one that is late,
-        behind its own cancel (F18). Two rungs of a ladder may meet on one price, where the lower one
-        keeps its place; they differ in size.
+        behind its own cancel (F18). Two rungs of a ladder may meet on one price, where the lower
+        one keeps its place; they differ in size.
         """
         if order.kind not in (Kind.GTC, Kind.GTD):
             return

@@ -14,7 +14,7 @@ import sys
 import tempfile
 import zipfile
 from collections import Counter, deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
@@ -134,12 +134,13 @@ class Tapes:
     whole: bool = True
 
     def events(self, chosen: Chosen = Chosen()) -> Iterator[Event]:
-        wanted = (event for event in self._all() if chosen.wants(event))
+        wanted = (event for event in self.all() if chosen.wants(event))
         if chosen.last is None:
             return wanted
         return iter(deque(wanted, maxlen=max(chosen.last, 0)))
 
-    def _all(self) -> Iterator[Event]:
+    def all(self) -> Generator[Event]:
+        """Every readable event. Close it where it is not read to its end."""
         for path in self.files:
             with Reader(path) as reader:
                 yield from reader.events()

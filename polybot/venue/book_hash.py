@@ -1,21 +1,21 @@
 """One token's book in the venue's own words, ready to be hashed (feeds.md 3).
 
 The venue hashes the JSON text of the whole book after every change. Each level keeps its ready-made
-fragment of that text in the hash's order (bids ascending, asks descending), so that a check is one
-join and one SHA-1, a few microseconds for a hundred levels.
+fragment of that text, so that a check is one join and one SHA-1, a few microseconds for a hundred
+levels.
 """
 
 from __future__ import annotations
 
 import hashlib
-from bisect import bisect_left
 from collections.abc import Iterable
 
 import attrs
 
 from polybot.domain.book import Book
 from polybot.domain.market import Side
-from polybot.venue.market_messages import Change, WireLevel
+from polybot.venue.fields import price_of_text
+from polybot.venue.market_messages import Change, WireLevel, amount_of_text
 
 
 @attrs.define(eq=False)
@@ -28,50 +28,39 @@ class HashedBook:
     tick_text: str
     neg_risk: bool
     book: Book = attrs.field(factory=Book, init=False)
-    # Keys ascend in both: bid prices, and negated ask prices.
-    _bid_keys: list[int] = attrs.field(factory=list, init=False)
-    _bid_texts: list[str] = attrs.field(factory=list, init=False)
-    _ask_keys: list[int] = attrs.field(factory=list, init=False)
-    _ask_texts: list[str] = attrs.field(factory=list, init=False)
+    _bid_texts: dict[int, str] = attrs.field(factory=dict, init=False)  # by price
+    _ask_texts: dict[int, str] = attrs.field(factory=dict, init=False)
 
     def replace(self, bids: Iterable[WireLevel], asks: Iterable[WireLevel]) -> None:
-        """Take a snapshot. The wire promises an order, but sorting
-        costs little and assumes nothing.
+        """Take a snapshot, in any order. Raises ValueError for a level that is none, and has then
+        changed nothing.
         """
-        bid_rows = {level.price: level for level in bids if level.size}
-        ask_rows = {level.price: level for level in asks if level.size}
-        self._bid_keys = sorted(bid_rows)
-        self._bid_texts = [_fragment(bid_rows[price]) for price in self._bid_keys]
-        self._ask_keys = sorted(-price for price in ask_rows)
-        self._ask_texts = [_fragment(ask_rows[-key]) for key in self._ask_keys]
+        bid_rows = [(level.price, level.size, _fragment(level)) for level in bids]
+        ask_rows = [(level.price, level.size, _fragment(level)) for level in asks]
+        self._bid_texts = {price: text for price, size, text in bid_rows if size}
+        self._ask_texts = {price: text for price, size, text in ask_rows if size}
         self.book.replace(
-            [(level.price, level.size) for level in bid_rows.values()],
-            [(level.price, level.size) for level in ask_rows.values()],
+            [(price, size) for price, size, _ in bid_rows],
+            [(price, size) for price, size, _ in ask_rows],
         )
 
     def apply(self, change: Change) -> bool:
         """Set one level. Returns whether it shrank, as a trade makes it do."""
-        if change.side is Side.BUY:
-            keys, texts, key = self._bid_keys, self._bid_texts, change.price
+        price, size = price_of_text(change.price_text), amount_of_text(change.size_text)
+        texts = self._bid_texts if change.side is Side.BUY else self._ask_texts
+        if size:
+            texts[price] = _fragment(change)
         else:
-            keys, texts, key = self._ask_keys, self._ask_texts, -change.price
-        old = self.book.set(change.side, change.price, change.size)
-        if change.size or old:
-            at = bisect_left(keys, key)
-            if not change.size:
-                del keys[at], texts[at]
-            elif old:
-                texts[at] = _fragment(change)
-            else:
-                keys.insert(at, key)
-                texts.insert(at, _fragment(change))
-        return change.size < old
+            texts.pop(price, None)
+        return size < self.book.set(change.side, price, size)
 
     def hash(self, timestamp: str, last_trade_text: str) -> str:
-        """The hash the venue would give this book at `timestamp`."""
+        """The hash the venue would give this book at `timestamp`: bids ascend, asks descend."""
+        bids = ",".join(map(self._bid_texts.__getitem__, self.book.bid_prices))
+        asks = ",".join(map(self._ask_texts.__getitem__, reversed(self.book.ask_prices)))
         text = (
             f'{{"market":"{self.market}","asset_id":"{self.asset}","timestamp":"{timestamp}",'
-            f'"hash":"","bids":[{",".join(self._bid_texts)}],"asks":[{",".join(self._ask_texts)}],'
+            f'"hash":"","bids":[{bids}],"asks":[{asks}],'
             f'"min_order_size":"{self.min_size_text}","tick_size":"{self.tick_text}",'
             f'"neg_risk":{"true" if self.neg_risk else "false"},'
             f'"last_trade_price":"{last_trade_text}"}}'

@@ -1,13 +1,10 @@
-"""What a verified book says about itself: its state, what a message changed, and its counters."""
+"""What a verified book says about itself: its state and its counters."""
 
 from __future__ import annotations
 
 import enum
 
 import attrs
-
-from polybot.domain.market import Outcome
-from polybot.venue.market_messages import LastTrade
 
 
 class BookState(enum.Enum):
@@ -16,14 +13,6 @@ class BookState(enum.Enum):
     MISMATCH = "differs from the venue's hash"
     TICK_CHANGED = "tick changed, no book since"
     RESOLVED = "market resolved"
-
-
-@attrs.frozen
-class Applied:
-    """What a message did. `changed`: outcomes whose book or state is different now."""
-
-    changed: tuple[Outcome, ...] = ()
-    trade: LastTrade | None = None
 
 
 @attrs.define

@@ -10,14 +10,14 @@ at full rate this explains the hashes wherever the recording kept the order of t
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 import attrs
 
 from polybot.domain.units import ONE
 
-_SHRUNK_MAX = 4  # levels of one message that are tried
-_RECENT_MAX = 6
+_PRICES_MAX = 64  # of a burst, many times the same few at the top of the book
+_BELIEFS_MAX = 6
 
 
 def last_trade_text(price: int) -> str:
@@ -30,23 +30,34 @@ class LastTradeBelief:
     """`text` is the believed value; empty while the market never traded."""
 
     text: str = ""
-    _recent: deque[str] = attrs.field(factory=lambda: deque(maxlen=_RECENT_MAX), init=False)
+    _before: deque[str] = attrs.field(factory=lambda: deque(maxlen=_BELIEFS_MAX), init=False)
+    _prices: deque[int] = attrs.field(factory=lambda: deque(maxlen=_PRICES_MAX), init=False)
 
     def believe(self, text: str) -> None:
         """`text` has matched a hash, or a dump has stated it."""
         if text != self.text:
-            self._recent.append(self.text)
+            self._before.append(self.text)
             self.text = text
+        self._prices.clear()
 
-    def printed(self, price: int) -> tuple[str, str]:
-        """A trade was printed at `price`: its two spellings, from now on candidates."""
-        texts = (last_trade_text(price), last_trade_text(ONE - price))
-        self._recent.extend(text for text in texts if text not in self._recent)
-        return texts
+    def perhaps(self, price: int) -> None:
+        """A trade may have been at `price` of one of the two tokens: it was printed, or a level
+        there lost shares.
+        """
+        self._prices.append(price)
 
-    def candidates(self, shrunk: Sequence[int]) -> Iterator[str]:
-        """What to try when the belief does not match, likeliest first."""
-        for price in shrunk[:_SHRUNK_MAX]:
-            yield last_trade_text(price)
-            yield last_trade_text(ONE - price)
-        yield from tuple(self._recent)
+    def candidates(self, least: Sequence[int] = ()) -> Iterator[str]:
+        """What to try when the belief does not match, each once: the newest prices first, then
+        what was believed before, then the prices `least` likely.
+        """
+        tried = {self.text}
+        for text in (*_spellings(reversed(self._prices)), *self._before, *_spellings(least)):
+            if text not in tried:
+                tried.add(text)
+                yield text
+
+
+def _spellings(prices: Iterable[int]) -> Iterator[str]:
+    for price in prices:
+        yield last_trade_text(price)
+        yield last_trade_text(ONE - price)

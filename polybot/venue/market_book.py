@@ -3,6 +3,11 @@
 There is no sequence number on the wire. What there is: a SHA-1 of the whole book in every change.
 As long as ours gives the same hash, nothing was lost, doubled or misread; when it does not, the
 book is a rumour and says so. Pure and synchronous: every frame is applied in one call.
+
+A hash speaks of the whole book, so the newest one says all that those before it said. It is held
+against ours when somebody wants to know (`judge`), which the quoter does at the beginning of each
+turn: no decision is made on a book that has not been proven since its last change, and a burst
+of a hundred changes costs two hashes instead of two hundred.
 """
 
 from __future__ import annotations
@@ -16,7 +21,8 @@ from polybot.domain.book import Book
 from polybot.domain.market import Market, Outcome
 from polybot.venue import fields
 from polybot.venue.book_hash import HashedBook
-from polybot.venue.book_state import Applied, BookCounts, BookState
+from polybot.venue.book_state import BookCounts, BookState
+from polybot.venue.fields import price_of_text
 from polybot.venue.last_trade import LastTradeBelief
 from polybot.venue.market_messages import (
     Bad,
@@ -30,7 +36,9 @@ from polybot.venue.market_messages import (
     TickSize,
 )
 
-_NOTHING = Applied()
+Changed = Sequence[Outcome]
+_BOTH: Changed = tuple(Outcome)
+_KNOWN = (BookState.VALID, BookState.MISMATCH, BookState.TICK_CHANGED)  # changes apply to these
 
 
 @attrs.define(eq=False)
@@ -40,8 +48,9 @@ class _Token:
     state: BookState = BookState.AWAITING_SNAPSHOT
     snapshot_ms: int = 0
     latest_ms: int = 0
-    unverified_since_ms: int | None = None
-    pending: tuple[str, str] | None = None  # (timestamp, hash) that did not match
+    told: PriceChange | BookMessage | None = None  # what the venue last said of this book …
+    changes: list[Change] = attrs.field(factory=list)  # … what of it was applied …
+    judged: bool = True  # … and whether its hash has been held against ours, by all we know
 
 
 @attrs.define(eq=False)
@@ -82,7 +91,7 @@ class MarketBook:
         self.epoch += 1
         for token in self._tokens.values():
             token.snapshot_ms = token.latest_ms = 0
-            token.unverified_since_ms = token.pending = None
+            token.told, token.judged = None, True
             if token.state is not BookState.RESOLVED:
                 token.state = BookState.AWAITING_SNAPSHOT
 
@@ -91,27 +100,42 @@ class MarketBook:
         return self._tokens[self.market.token(outcome)].hashed.book
 
     def state(self, outcome: Outcome) -> BookState:
+        self.judge()
+        return self.judged_state(outcome)
+
+    def judged_state(self, outcome: Outcome) -> BookState:
+        """What the last judgement came to, for those who must not make one: what is learnt by it
+        depends on its time, and a replay has the quoter's turns only.
+        """
         return self._tokens[self.market.token(outcome)].state
 
     @property
     def valid(self) -> bool:
         """Whether both books are verified."""
+        self.judge()
         return all(token.state is BookState.VALID for token in self._tokens.values())
-
-    def unverified_since_ms(self, outcome: Outcome) -> int | None:
-        """The venue's stamp of the first hash that did not match, None while hashes match."""
-        return self._tokens[self.market.token(outcome)].unverified_since_ms
 
     def stamp_ms(self, outcome: Outcome) -> int:
         """The venue's stamp of the last message applied to a book, 0 before the first."""
         return self._tokens[self.market.token(outcome)].latest_ms
 
-    def apply(self, message: MarketMessage) -> Applied:
-        """Take one message. Never raises; what is not for this market is counted and left alone."""
-        if isinstance(message, PriceChange):
-            return self._price_change(message)
-        if isinstance(message, BookMessage):
-            return self._snapshot(message)
+    def apply(self, message: MarketMessage) -> Changed:
+        """Take one message; returns the outcomes whose book or state may be different now.
+
+        Never raises; what is not for this market, or cannot be read, is counted and left alone. Of
+        changes with an unreadable one among them the first were made: the next hash judges them.
+        """
+        try:
+            if isinstance(message, PriceChange):
+                return self._price_change(message)
+            if isinstance(message, BookMessage):
+                return self._snapshot(message)
+            return self._rest(message)
+        except ValueError:
+            self.counts.bad += 1
+            return ()
+
+    def _rest(self, message: MarketMessage) -> Changed:
         if isinstance(message, LastTrade):
             return self._trade(message)
         if isinstance(message, TickSize):
@@ -121,112 +145,122 @@ class MarketBook:
         if isinstance(message, Resolved):
             return self._resolved(message)
         self.counts.bad += isinstance(message, Bad)
-        return _NOTHING
+        return ()
 
     # --- deltas ----------------------------------------------------------------------------
 
-    def _price_change(self, message: PriceChange) -> Applied:
+    def _price_change(self, message: PriceChange) -> Changed:
         stamp = message.timestamp_ms
-        touched: dict[str, list[Change]] = {}
-        candidates: list[int] = []
+        changed: list[Outcome] = []
         for change in message.entries:
             token = self._tokens.get(change.asset)
-            if token is None:
-                self.counts.foreign += 1
-            elif self._ready(token, stamp):
-                if token.hashed.apply(change):
-                    candidates.append(change.price)
+            if token is None or token.state not in _KNOWN or stamp < token.snapshot_ms:
+                self._leave_out(token)
+                continue
+            if token.told is not message:
+                token.told, token.changes, token.judged = message, [], False
                 token.latest_ms = max(token.latest_ms, stamp)
-                touched.setdefault(change.asset, []).append(change)
-        for asset, changes in touched.items():
-            self._check_delta(self._tokens[asset], changes, message.timestamp, candidates)
-        return Applied(tuple(self._tokens[asset].outcome for asset in touched))
+                changed.append(token.outcome)
+            token.changes.append(change)
+            if token.hashed.apply(change):
+                self._belief.perhaps(change.price)
+            self.counts.deltas += 1
+        return changed
 
-    def _ready(self, token: _Token, stamp: int) -> bool:
-        """Whether a delta may be applied: not before the snapshot, in neither sense."""
-        if token.state in (BookState.AWAITING_SNAPSHOT, BookState.RESOLVED):
-            self.counts.early += 1
-            return False
-        if stamp < token.snapshot_ms:
-            self.counts.late += 1
-            return False
-        self.counts.deltas += 1
-        return True
-
-    def _check_delta(
-        self, token: _Token, changes: Sequence[Change], timestamp: str, candidates: Sequence[int]
-    ) -> None:
-        """Verify a token after a message.
-
-        Several changes of one token in one message may each carry the final hash or that of a step
-        on the way; the final state equals the last step, so any of them that fits proves the book.
+    def _leave_out(self, token: _Token | None) -> None:
+        """Count a change that must not be applied: not ours, or before the snapshot, in either
+        sense.
         """
-        last = changes[-1]
-        if not self._agrees(token.hashed.book, last.best_bid, last.best_ask):
-            self.counts.top_differs += 1
-            if not last.hash:
-                self._fail(token, timestamp, "")
-                return
-        hashes = {change.hash for change in changes if change.hash}
-        if hashes:
-            self._verify(token, timestamp, hashes, candidates)
-
-    @staticmethod
-    def _agrees(book: Book, best_bid: int | None, best_ask: int | None) -> bool:
-        bid_agrees = best_bid is None or best_bid == (book.best_bid or 0)
-        return bid_agrees and (best_ask is None or best_ask == (book.best_ask or units.ONE))
+        if token is None:
+            self.counts.foreign += 1
+        elif token.state not in _KNOWN:
+            self.counts.early += 1
+        else:
+            self.counts.late += 1
 
     # --- hashes ----------------------------------------------------------------------------
 
-    def _verify(
-        self, token: _Token, timestamp: str, hashes: set[str], candidates: Sequence[int]
-    ) -> None:
+    def judge(self) -> None:
+        """Hold what the venue last told of each book against ours, where that is not done yet."""
+        for token in self._tokens.values():
+            if not token.judged and token.told is not None:
+                token.judged = True
+                self._judge(token, token.told)
+
+    def _judge(self, token: _Token, told: PriceChange | BookMessage) -> None:
+        """Several changes of one token in one message may each carry the final hash or that of a
+        step on the way; the final state equals the last step, so any that fits proves the book.
+        """
+        if isinstance(told, BookMessage):
+            self._passes(token, proven=self._proven(token, told.timestamp, {told.hash}))
+            return
+        last = token.changes[-1]
+        agrees = self._agrees(token.hashed.book, last)
+        self.counts.top_differs += not agrees
+        hashes = {change.hash for change in token.changes if change.hash}
+        if hashes:
+            self._passes(token, proven=self._proven(token, told.timestamp, hashes))
+        elif not agrees:
+            self._passes(token, proven=False)
+
+    @staticmethod
+    def _agrees(book: Book, told: Change | BestBidAsk) -> bool:
+        """Whether the best prices are those told; 0 and 1 stand for an empty bid and ask side."""
+        bid, ask = told.bid_text, told.ask_text
+        try:
+            if bid and price_of_text(bid) != (book.best_bid or 0):
+                return False
+            return not ask or price_of_text(ask) == (book.best_ask or units.ONE)
+        except ValueError:
+            return False
+
+    def _proven(
+        self, token: _Token, timestamp: str, hashes: set[str], tops: Sequence[int] = ()
+    ) -> bool:
+        """Whether our book has one of these hashes, with the last trade believed or another."""
         if token.hashed.hash(timestamp, self._belief.text) in hashes:
             self.counts.verified += 1
-            self._pass(token)
-            return
-        for text in self._belief.candidates(candidates):
+            return True
+        for text in self._belief.candidates(tops):
             if token.hashed.hash(timestamp, text) in hashes:
                 self._belief.believe(text)
                 self.counts.learned += 1
-                self._pass(token)
-                return
-        self._fail(token, timestamp, next(iter(hashes)))
+                return True
+        return False
 
-    def _pass(self, token: _Token) -> None:
-        token.unverified_since_ms = token.pending = None
-        if token.state is BookState.MISMATCH:
+    def _passes(self, token: _Token, *, proven: bool) -> None:
+        self.counts.mismatches += not proven
+        if proven and token.state is BookState.MISMATCH:
             token.state = BookState.VALID
-
-    def _fail(self, token: _Token, timestamp: str, expected: str) -> None:
-        self.counts.mismatches += 1
-        token.pending = (timestamp, expected)
-        if token.state is BookState.VALID:
+        elif not proven and token.state is BookState.VALID:
             token.state = BookState.MISMATCH
-            token.unverified_since_ms = int(timestamp)
 
     # --- everything else -------------------------------------------------------------------
 
-    def _snapshot(self, message: BookMessage) -> Applied:
+    def _snapshot(self, message: BookMessage) -> Changed:
+        """Most snapshots say what we hold, and their hash proves it: then no level is read."""
         token = self._tokens.get(message.asset)
         if token is None or token.state is BookState.RESOLVED:
             self.counts.foreign += token is None
-            return _NOTHING
+            return ()
         stamp = message.timestamp_ms
         if stamp < token.latest_ms:
             self.counts.late += 1
-            return _NOTHING
+            return ()
         before = token.hashed.book
         tops = [price for price in (before.best_bid, before.best_ask) if price is not None]
-        token.hashed.replace(message.bids, message.asks)
+        self._terms(message, token)
+        hashes = {message.hash}
+        proven = bool(message.hash) and self._proven(token, message.timestamp, hashes, tops)
+        if not proven:
+            token.hashed.replace(message.bids, message.asks)
+            proven = not message.hash or self._proven(token, message.timestamp, hashes, tops)
         token.snapshot_ms = token.latest_ms = stamp
         token.state = BookState.VALID
-        token.unverified_since_ms = token.pending = None
+        token.told, token.judged = message, True
         self.counts.snapshots += 1
-        self._terms(message, token)
-        if message.hash:
-            self._verify(token, message.timestamp, {message.hash}, tops)
-        return Applied((token.outcome,))
+        self._passes(token, proven=proven)
+        return (token.outcome,)
 
     def _terms(self, message: BookMessage, token: _Token) -> None:
         """The tick and the last trade of a dump; later snapshots leave them out."""
@@ -240,57 +274,47 @@ class MarketBook:
         if message.last_trade_text is not None:
             self._belief.believe(message.last_trade_text)
 
-    def _trade(self, message: LastTrade) -> Applied:
+    def _trade(self, message: LastTrade) -> Changed:
+        """A hash that did not match may do with a trade price that we know now."""
         if message.asset not in self._tokens:
             self.counts.foreign += 1
-            return _NOTHING
-        texts = self._belief.printed(message.price)
-        healed = [token for token in self._tokens.values() if self._heals(token, texts)]
-        for token in healed:
-            self._pass(token)
-        return Applied(tuple(token.outcome for token in healed), message)
+            return ()
+        self._belief.perhaps(message.price)
+        doubted = [t for t in self._tokens.values() if t.state is BookState.MISMATCH]
+        for token in doubted:
+            token.judged = False
+        return tuple(token.outcome for token in doubted)
 
-    def _heals(self, token: _Token, texts: Sequence[str]) -> bool:
-        """Whether the hash that did not match does with a trade price we know now."""
-        if token.state is not BookState.MISMATCH or token.pending is None:
-            return False
-        timestamp, expected = token.pending
-        for text in texts:
-            if token.hashed.hash(timestamp, text) == expected:
-                self._belief.believe(text)
-                return True
-        return False
-
-    def _tick_size(self, message: TickSize) -> Applied:
+    def _tick_size(self, message: TickSize) -> Changed:
         token = self._tokens.get(message.asset)
         if token is None:
             self.counts.foreign += 1
-            return _NOTHING
+            return ()
         if token.hashed.tick_text == message.new or token.state is BookState.RESOLVED:
-            return _NOTHING  # told twice
+            return ()  # told twice
         self.tick = message.tick
         token.hashed.tick_text = message.new
         if token.state is not BookState.AWAITING_SNAPSHOT:
             token.state = BookState.TICK_CHANGED
-        return Applied((token.outcome,))
+        return (token.outcome,)
 
-    def _top(self, message: BestBidAsk) -> Applied:
+    def _top(self, message: BestBidAsk) -> Changed:
         """Only counted: the hash of the next change says more, and
         stamps of the two do not order them.
         """
         token = self._tokens.get(message.asset)
         if token is None:
             self.counts.foreign += 1
-        elif not self._agrees(token.hashed.book, message.best_bid, message.best_ask):
+        elif not self._agrees(token.hashed.book, message):
             self.counts.top_differs += 1
-        return _NOTHING
+        return ()
 
-    def _resolved(self, message: Resolved) -> Applied:
+    def _resolved(self, message: Resolved) -> Changed:
         token = self._tokens.get(message.winning_asset)
         if token is None:
             self.counts.foreign += 1
-            return _NOTHING
+            return ()
         self.winner = token.outcome
         for each in self._tokens.values():
             each.state = BookState.RESOLVED
-        return Applied(tuple(Outcome))
+        return _BOTH

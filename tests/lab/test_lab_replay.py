@@ -9,6 +9,7 @@ from unittest import mock
 import attrs
 import msgpack
 import pytest
+from msgspec import structs
 
 from polybot.core_tape import INPUTS, Began, Stepped
 from polybot.journal.recorder import CORE
@@ -79,7 +80,7 @@ def test_a_decision_that_is_not_the_recorded_one(tape: Rows) -> None:
     place = where(rows, Kind.DECIDED, "orders")
     changed = msgpack.unpackb(rows[place].body)
     changed[0][0] = "nothing of the kind"
-    rows[place] = attrs.evolve(rows[place], body=msgpack.packb(changed))
+    rows[place] = structs.replace(rows[place], body=msgpack.packb(changed))
 
     found = again(rows).difference
 

@@ -85,7 +85,7 @@ class Venue:
                 ),
             )
         ]
-        return PriceChange(self.market.condition_id, str(stamp), tuple(entries))
+        return PriceChange(self.market.condition_id, str(stamp), entries)
 
     def _set(self, token: str, side: str, price: int, size: int) -> None:
         book = self.books[token][side]
@@ -98,13 +98,11 @@ class Venue:
         return Change(
             token,
             side,
-            price,
-            size,
             text(price),
             amount(size),
             self.hash(token, stamp),
-            max(book["bids"], default=0),
-            min(book["asks"], default=10_000),
+            text(max(book["bids"], default=0)),
+            text(min(book["asks"], default=10_000)),
         )
 
 

@@ -77,6 +77,7 @@ def test_a_trade_not_printed_yet_is_learned_from_the_level_it_shrank() -> None:
     book = MarketBook(market)
     for record in (*dump, change):
         book.apply(record)
+        book.judge()
 
     assert book.valid
     assert (book.counts.verified, book.counts.learned, book.counts.mismatches) == (3, 1, 0)
@@ -116,6 +117,7 @@ def test_ten_seconds_at_full_rate_give_every_later_snapshot() -> None:
                 equal += levels_of(book, outcome) == wire_levels(record)
         before = book.counts.mismatches
         book.apply(record)
+        book.judge()
         failed = failed + 1 if book.counts.mismatches > before else 0
         longest = max(longest, failed)
 
