@@ -29,6 +29,7 @@ from trio.testing import MockClock
 from polybot.app import Bot
 from polybot.clock import Clock
 from polybot.config import BotParams, Config
+from polybot.domain.halts import Halt
 from polybot.exchange import invariants
 from polybot.exchange.server import Exchange, Urls
 from polybot.exchange.world import make_world
@@ -39,11 +40,13 @@ from polybot.lab.agreement import differences
 from polybot.lab.lockstep import lockstep_only
 from polybot.lab.memory_net import OWNER, Network, memory_network
 from polybot.lab.seeded import seeded_scheduler
-from polybot.lab.simulation_case import QUIET_S, Case, End, Harm, Life, Trouble
+from polybot.lab.simulation_case import Case, End, Life
 from polybot.lab.simulation_clock import WrongClock
-from polybot.lab.simulation_disk import intents_in
+from polybot.lab.simulation_disk import intents_in, rearm
 from polybot.lab.simulation_life import Process, put_together
+from polybot.lab.simulation_rules import Rules
 from polybot.lab.simulation_trace import Trace
+from polybot.lab.simulation_troubles import Troubles
 from polybot.lab.simulation_watch import CLOCK_RIGHT_MS, Violation, Watch
 from polybot.lab.stage import MID_WINDOW_MS, Sniper, lab_config, until
 from polybot.launch import EXIT_ORDERS_LIVE, EXIT_STORAGE, run_watched
@@ -51,12 +54,15 @@ from polybot.taping import taping
 
 SPEED = 100.0  # anything but 1: no part may wait for the wall
 INTENSITY = 0.02
+SETTLED_S = 30.0  # after the last fault: from then on liveness is judged
+STREAMS = ("user_ws", "prices_ws", "binance_ws", "market_ws")
 CHECK_EVERY_S = 5.0
 AGREE_S = 90.0  # reconciler, reconnection, and the chain's own time
 DEAD_MAN_S = 18.0  # G11: no live order fifteen seconds after a kill; the sweep of the venue's own
 STOP_S = 200.0  # an engine restart is waited for
 # The second signal is another one: of two alike that are pending the kernel keeps one.
 OTHER = {signal.SIGINT: signal.SIGTERM, signal.SIGTERM: signal.SIGINT}
+LOOKED_S = 15.0  # an operator looks at a halt
 AGAIN_S = 30.0  # until somebody starts a bot again that has ended itself
 # Quick enough to meet every race, slow enough that a simulated hour is half a minute.
 ORDERS = OrderParams(
@@ -109,9 +115,11 @@ class Simulation:
     urls: Urls = attrs.field(init=False)
     config: Config = attrs.field(init=False)
     watch: Watch = attrs.field(init=False)
+    rules: Rules = attrs.field(init=False)
     confirmed: dict[str, int] = attrs.field(factory=dict)  # as `WitnessedStore` has it
     _begun: float = 0.0
     _owner: str = "bot 0"
+    _halt: trio.Event = attrs.field(factory=trio.Event)  # that nobody has re-armed yet
     _started: int = 0
     _withdrawals: int = 0  # cancel-alls on the wire since the last stop
     _deaf_since: float = math.inf
@@ -130,7 +138,7 @@ class Simulation:
             intensity=INTENSITY,
         )  # fmt: skip
         clock = Clock.starting_at(world.start_ms)
-        self.exchange = Exchange(world, clock, case.seed, faults=case.plan)
+        self.exchange = Exchange(world, clock, case.seed, faults=case.faults)
         self._begun = trio.current_time()
         self.watch = Watch(
             self.exchange, self.config, lambda: self._deaf_since, self.now_s, self._known,
@@ -159,11 +167,11 @@ class Simulation:
     async def _run(self) -> None:
         async with trio.open_nursery() as nursery:
             self.urls = await nursery.start(self.exchange.run)
+            self._judge()
             for name, delay_s in self.case.delays:
                 self.network.delays[self._port(name)] = delay_s
             nursery.start_soon(self._check)
-            nursery.start_soon(self._trouble)
-            nursery.start_soon(self._step_clock)
+            nursery.start_soon(self._troubles().run)
             nursery.start_soon(self._listen_in)
             rng = random.Random(f"sniper {self.case.seed}")
             sniper = Sniper.on(self.exchange, rng, share=self.case.sniped, within_s=5.0)
@@ -173,6 +181,22 @@ class Simulation:
 
     def _on_wire(self, _port: int, data: bytes) -> None:
         self._withdrawals += bytes(data[:18]) == b"DELETE /cancel-all"
+
+    def _troubles(self) -> Troubles:
+        return Troubles(
+            self.case, self.network, self._port, lambda: self._clock_now, self.now_s, self.counts
+        )
+
+    def _judge(self) -> None:
+        ports = {name: self._port(name) for name in STREAMS}
+        self.rules = Rules(
+            self.exchange, self.network, ports, self._alive, self.watch.break_, self.now_s
+        )
+        self.trace.on_decided, self.trace.on_kept = self.rules.decided, self.rules.heard_by
+        self.watch.on_placed, self.watch.on_sent = self.rules.placed, self.rules.sent
+
+    def _alive(self) -> tuple[str, Bot] | None:
+        return None if self._bot_now is None else (self._owner, self._bot_now)
 
     def now_s(self) -> float:
         return trio.current_time() - self._begun
@@ -202,7 +226,9 @@ class Simulation:
         process = await self._keep_up(processes, journal, trio.current_time() + life.lasts_s)
         if last:
             self.exchange.faults.clear()
-            with trio.move_on_after(QUIET_S):
+            with trio.move_on_after(self.case.quiet_s):
+                await trio.sleep(SETTLED_S)
+                self.rules.calm = True
                 await process.ended.wait()
             await self._agree(process.bot)
         if life.end is End.STOP:
@@ -219,11 +245,27 @@ class Simulation:
         while True:
             process = await self._start(processes, journal)
             with trio.move_on_at(until_at):
-                await process.ended.wait()
-            if not process.ended.is_set():
+                await first_of(process.ended, self._halt)
+            if process.ended.is_set():
+                self._ended_itself(process)
+                await trio.sleep(AGAIN_S)
+            elif self._halt.is_set():
+                await self._over_the_halt(processes, process)
+            else:
                 return process
-            self._ended_itself(process)
-            await trio.sleep(AGAIN_S)
+
+    async def _over_the_halt(self, processes: trio.Nursery, process: Process) -> None:
+        """A halt stands until the operator has looked, also over a restart (S12): then trading is
+        re-armed.
+        """
+        for last in (False, True):
+            await trio.sleep(LOOKED_S)
+            await self._stop(process, Life(0.0, End.STOP, 0.0))
+            await trio.sleep(LOOKED_S)
+            if not last:
+                process = await self._start(processes, process.journal)
+        rearm(process.journal, process.clock.now_ms())
+        self._halt, self.rules.halted_at = trio.Event(), math.inf
 
     async def _start(self, processes: trio.Nursery, journal: Path) -> Process:
         self._owner = f"bot {self._started}"
@@ -327,8 +369,11 @@ class Simulation:
     # --- what a bot says -------------------------------------------------------------------------
 
     def halted(self, name: str, why: str) -> None:
-        """Nobody else trades on this wallet, and nothing is lost: every halt is a false one."""
-        self.watch.break_("G25", f"halted: {name}: {why}")
+        """Nothing is lost here, so every halt is a false one but that for a foreign order."""
+        if name != Halt.FOREIGN_ORDERS.value or not self.exchange.faults.struck["foreign_order"]:
+            self.watch.break_("G25", f"halted: {name}: {why}")
+        self.rules.halted_at = self.now_s()
+        self._halt.set()
 
     def _complained(self, message: object) -> None:
         """A log line of a living bot with an exception in it is a bug of ours (S19)."""
@@ -343,6 +388,8 @@ class Simulation:
             await until(lambda: not differences(bot, self.exchange), every_s=0.25, within_s=AGREE_S)
         for text in differences(bot, self.exchange):
             self.watch.break_("L2", text)
+        for text in self.watch.legs_unlike(bot.ctx.account.ledger):
+            self.watch.break_("S5", text)
 
     # --- beside it -------------------------------------------------------------------------------
 
@@ -361,6 +408,7 @@ class Simulation:
             self._deaf_since = math.inf if hears else min(self._deaf_since, self.now_s())
             self._look_at_clock()
             self.watch.look()
+            self.rules.look()
             await trio.sleep(0.25)
 
     def ahead_ms(self) -> float:
@@ -372,36 +420,17 @@ class Simulation:
         wrong = abs(self.ahead_ms()) > CLOCK_RIGHT_MS
         self._astray_since = min(self._astray_since, self.now_s()) if wrong else math.inf
 
-    async def _step_clock(self) -> None:
-        for step in self.case.clock.steps:
-            await trio.sleep(max(0.0, step.at_s - self.now_s()))
-            if self._clock_now is not None:
-                self.counts["clock stepped back" if step.by_ms < 0 else "clock stepped ahead"] += 1
-                self._clock_now.set_right(step.by_ms)
 
-    async def _trouble(self) -> None:
-        async with trio.open_nursery() as nursery:
-            for trouble in self.case.troubles:
-                await trio.sleep(max(0.0, trouble.at_s - self.now_s()))
-                nursery.start_soon(self._harm, trouble)
+async def first_of(*events: trio.Event) -> None:
+    """Wait for any of them."""
+    async with trio.open_nursery() as nursery:
 
-    async def _harm(self, trouble: Trouble) -> None:
-        self.counts[f"link {trouble.harm.value}"] += 1
-        port = self._port(trouble.port)
-        wires = self.network.wires_to(port)
-        if trouble.harm is Harm.HELD:
-            for wire in wires:
-                wire.hold(held=True)
-            await trio.sleep(trouble.for_s)
-            for wire in wires:
-                wire.hold(held=False)
-            return
-        for wire in wires:
-            wire.cut()
-        if trouble.harm is Harm.REFUSED:
-            self.network.refused.add(port)
-            await trio.sleep(trouble.for_s)
-            self.network.refused.discard(port)
+        async def wait(event: trio.Event) -> None:
+            await event.wait()
+            nursery.cancel_scope.cancel()
+
+        for event in events:
+            nursery.start_soon(wait, event)
 
 
 def _signal(number: signal.Signals) -> bool:

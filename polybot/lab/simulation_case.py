@@ -14,7 +14,7 @@ import signal
 
 import attrs
 
-from polybot.exchange.faults.plan import Plan, StormTerms, load
+from polybot.exchange.faults.plan import Entry, Plan, StormTerms, load
 
 WARM_UP_S = 60.0
 QUIET_S = 150.0  # at the end, without faults: then everything must have recovered
@@ -121,7 +121,7 @@ class Life:
 
 @attrs.frozen
 class Case:
-    """One seed. `lives` are in order; the last is always stopped, `QUIET_S` after all faults."""
+    """One seed. `lives` are in order; the last is always stopped, `quiet_s` after all faults."""
 
     seed: int
     length_s: float
@@ -133,6 +133,16 @@ class Case:
     delays: tuple[tuple[str, float], ...]
     sniped: float  # share of our orders that somebody takes on sight
     plan: Plan
+    foreign_s: float | None = None  # when somebody else places an order with the same key
+    quiet_s: float = QUIET_S
+
+    @property
+    def faults(self) -> Plan:
+        """The plan, with the foreign order in it."""
+        if self.foreign_s is None:
+            return self.plan
+        foreign = Entry("foreign_order", from_ms=int(self.foreign_s * 1000), times=1)
+        return attrs.evolve(self.plan, entries=(*self.plan.entries, foreign))
 
     def text(self) -> str:
         """All that was drawn, in a line for a report."""
@@ -144,11 +154,12 @@ class Case:
         return (
             f"{' '.join(self.series)}; lives {ends}; links {harms or 'sound'}; "
             f"delays {slow or 'none'}; disks {ails or 'sound'}; clock {self.clock.skew_ms:+d} ms "
-            f"{self.clock.drift_ppm:+d} ppm{steps}"
+            f"{self.clock.drift_ppm:+d} ppm{steps}; "
+            f"foreign order {'none' if self.foreign_s is None else f'{self.foreign_s:.0f}s'}"
         )
 
 
-PARTS = ("storm", "delays", "deaths", "sniper", "disks", "clock", "series")
+PARTS = ("storm", "delays", "deaths", "sniper", "disks", "clock", "foreign", "series")
 
 
 @attrs.frozen
@@ -164,6 +175,7 @@ class Keep:
     sniper: bool = True
     disks: bool = True
     clock: bool = True
+    foreign: bool = True
     series: bool = True
     links: tuple[int, ...] | None = None
 
@@ -177,6 +189,7 @@ class Keep:
             sniped=case.sniped if self.sniper else 0.0,
             disks=case.disks if self.disks else (),
             clock=case.clock if self.clock else ClockTerms(),
+            foreign_s=case.foreign_s if self.foreign else None,
             series=case.series if self.series else case.series[:1],
             troubles=tuple(case.troubles[number] for number in links),
         )
@@ -210,6 +223,7 @@ def draw(seed: int, hours: float) -> Case:
         delays=_delays(random.Random(f"delays {seed}")),
         sniped=random.Random(f"crowd {seed}").uniform(0.05, 0.3),
         plan=_plan(random.Random(f"plan {seed}")),
+        foreign_s=_foreign(random.Random(f"foreign {seed}"), length_s),
     )
 
 
@@ -275,6 +289,12 @@ def _clock(rng: random.Random, length_s: float) -> ClockTerms:
     return ClockTerms(
         either_way(rng.choice(SKEWS_MS)), either_way(rng.choice(DRIFT_PPM)), tuple(steps)
     )
+
+
+def _foreign(rng: random.Random, length_s: float) -> float | None:
+    """One seed in eight: a person clicks in the browser."""
+    at_s = rng.uniform(WARM_UP_S, max(WARM_UP_S, length_s - QUIET_S))
+    return at_s if rng.randrange(8) == 0 else None
 
 
 def _delays(rng: random.Random) -> tuple[tuple[str, float], ...]:

@@ -21,7 +21,7 @@ import attrs
 import trio
 
 from polybot.clock import Clock
-from polybot.journal.entries import Entry, Intent, decode
+from polybot.journal.entries import Entry, Intent, Rearmed, decode
 from polybot.journal.recorder import Recorder
 from polybot.journal.store import Store
 from polybot.lab.simulation_case import Ail, DiskTrouble
@@ -121,6 +121,13 @@ def tape_size(tape: Recorder) -> int:
     """Bytes of a tape's last file."""
     files = tape.files()
     return files[-1].stat().st_size if files else 0
+
+
+def rearm(journal: Path, at_ms: int) -> None:
+    """An operator has looked at a halt, and lets the next start trade."""
+    store = Store.open(journal, "simulation")
+    store.append([(at_ms, Rearmed("simulation"))])
+    store.close()
 
 
 def intents_in(journal: Path) -> set[str]:

@@ -27,6 +27,8 @@ class Trace:
     tape: list[Event] | None = None
     file: Tap = NOBODY
     on_sent: Callable[[str, bytes], None] = lambda *_: None
+    on_decided: Callable[[str, bytes], None] = lambda *_: None
+    on_kept: Callable[[str, bytes], None] = lambda *_: None
     _hash: hashlib._Hash = attrs.field(factory=hashlib.sha256)
 
     on = True
@@ -43,12 +45,14 @@ class Trace:
 
     def fed(self, body: bytes, at_ns: int) -> None:
         self._hash.update(b"%d " % at_ns + body)
+        self.on_kept(CORE, body)
         self._keep(at_ns, Kind.FED, CORE, body)
         self.file.fed(body, at_ns)
 
     def decided(self, stream: str, body: bytes, at_ns: int) -> None:
         self._hash.update(b"%d %s " % (at_ns, stream.encode()) + body)
         self._keep(at_ns, Kind.DECIDED, stream, body)
+        self.on_decided(stream, body)
         self.file.decided(stream, body, at_ns)
 
     def _keep(self, at_ns: int, kind: Kind, stream: str, body: bytes) -> None:
@@ -58,6 +62,7 @@ class Trace:
     def _add(self, kind: str, stream: str, body: bytes) -> None:
         at_s = trio.current_time()
         self.events += 1
+        self.on_kept(stream, body)
         self._hash.update(b"%.9f %s %s " % (at_s, kind.encode(), stream.encode()) + body)
         self.last.append(f"{at_s:.3f} {kind} {stream}: {body[:160].decode('utf-8', 'replace')}")
         del self.last[:-LAST_KEPT]

@@ -8,12 +8,14 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import attrs
 
 from polybot.config import Config
-from polybot.exchange.model import BUY, Event, Kind, Order, OrderEvent, Traded
+from polybot.domain.ledger import Ledger
+from polybot.domain.orders import TradeStatus
+from polybot.exchange.model import BUY, Event, Kind, Order, OrderEvent, Trade, Traded
 from polybot.exchange.server import Exchange
 
 ONE = 10_000
@@ -58,6 +60,8 @@ class Watch:
     ahead_ms: Callable[[], float]
     astray_since: Callable[[], float]
     on_first: Callable[[], None] = lambda: None
+    on_placed: Callable[[Order], None] = lambda _: None
+    on_sent: Callable[[str, bytes], None] = lambda *_: None
     violations: list[Violation] = attrs.field(factory=list)
     seen: Counter[str] = attrs.field(factory=Counter)
     _live: dict[str, Order] = attrs.field(factory=dict)
@@ -65,6 +69,8 @@ class Watch:
     _orphans: dict[str, float] = attrs.field(factory=dict)
     _quoted_since: dict[str, int] = attrs.field(factory=dict)  # by market, while one of ours rests
     _quoted_ms: int = 0
+    _legs: Counter[tuple[str, str]] = attrs.field(factory=Counter)  # shares by (trade, order)
+    _trades: dict[str, Trade] = attrs.field(factory=dict)
     _twins: list[tuple[float, Order, Order]] = attrs.field(factory=list)
 
     @property
@@ -86,7 +92,12 @@ class Watch:
                 self._gone(event.order, event.at_ms)
         elif isinstance(event, Traded):
             ours = [fill for fill in event.trade.makers if fill.order.account == self.address]
+            for fill in ours:
+                self._legs[event.trade.id, fill.order.id] += fill.shares
+            if event.trade.taker.account == self.address:
+                self._legs[event.trade.id, event.trade.taker.id] += event.trade.shares
             if ours or event.trade.taker.account == self.address:
+                self._trades[event.trade.id] = event.trade
                 self.seen["TRADE"] += 1
                 self._traded(event)
 
@@ -109,6 +120,7 @@ class Watch:
         self._hearing(order)
         self._written(order)
         self._on_time(order)
+        self.on_placed(order)
         if order.kind in (Kind.GTC, Kind.GTD):
             self._live[order.id] = order
             self._quoted_since.setdefault(order.market.condition_id, at_ms)
@@ -127,6 +139,7 @@ class Watch:
 
     def sent(self, stream: str, body: bytes) -> None:
         """What the bot has put on the wire: only which of its orders it wants to be gone counts."""
+        self.on_sent(stream, body)
         if stream == "rest clob" and body.startswith(b"DELETE "):
             # Also those that the venue does not have yet: a request may come later than its cancel.
             self._unwanted |= {found.decode() for found in ORDER_ID.findall(body)}
@@ -203,6 +216,26 @@ class Watch:
         most = self.config.risk.max_net_shares * 1_000_000
         if abs(up - down) > most:
             self.break_("S7", f"{market.slug}: {(up - down) / 1e6:+.2f} shares net")
+
+    def legs_unlike(self, ledger: Ledger) -> Iterator[str]:
+        """S5: each of our orders' parts in each trade is booked as it was, once, and those that
+        failed are not; in the markets whose books are open.
+        """
+        booked: Counter[tuple[str, str]] = Counter()
+        for books in ledger.books.values():
+            for key, one in books.trades.items():
+                failed = one.status is TradeStatus.FAILED
+                booked[key] += (
+                    0 if failed else sum(leg.shares * times for leg, times in one.legs.items())
+                )
+        for key, shares in self._legs.items():
+            trade = self._trades[key[0]]
+            if trade.market.condition_id not in ledger.books:
+                continue
+            there = 0 if trade.status == "FAILED" else shares
+            if booked[key] != there:
+                leg = f"{trade.market.slug}: trade {key[0][:8]} of order {key[1][:10]}"
+                yield f"{leg}: {booked[key]} shares here, {there} there"
 
     def live(self) -> list[Order]:
         """What the venue itself says rests."""

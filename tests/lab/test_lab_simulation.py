@@ -194,12 +194,12 @@ def test_the_smallest_case_that_still_breaks() -> None:
     small = shrink(Keep(), 8, breaks)
 
     assert small == Keep(
-        delays=False, deaths=False, sniper=False, disks=False, clock=False, series=False,
-        links=(2, 5),
+        delays=False, deaths=False, sniper=False, disks=False, clock=False, foreign=False,
+        series=False, links=(2, 5),
     )  # fmt: skip
     assert (
         small.words()
-        == "--no-delays --no-deaths --no-sniper --no-disks --no-clock --no-series --links 2,5"
+        == "--no-delays --no-deaths --no-sniper --no-disks --no-clock --no-foreign --no-series --links 2,5"
     )
     assert len(tried) < 40
 
