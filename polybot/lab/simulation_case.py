@@ -62,6 +62,14 @@ class End(enum.Enum):
     KILL = "kill"
 
 
+class Where(enum.Enum):
+    """In which step a kill meets the bot."""
+
+    ANYWHERE = "anywhere"
+    WRITTEN = "written"  # the intent of an order is durable, nothing of it is on the wire
+    SENT = "sent"  # an order is on the wire, its answer will find nobody
+
+
 @attrs.frozen
 class Trouble:
     at_s: float
@@ -117,6 +125,7 @@ class Life:
     down_s: float
     signal: signal.Signals = signal.SIGINT
     again_s: float | None = None
+    where: Where = Where.ANYWHERE
 
 
 @attrs.frozen
@@ -246,7 +255,8 @@ def _signalled(rng: random.Random, lives: tuple[Life, ...]) -> tuple[Life, ...]:
     for life in lives:
         number = rng.choice((signal.SIGINT, signal.SIGTERM))
         again_s = rng.choice((None, None, 0.0, rng.uniform(0, 3)))
-        found.append(attrs.evolve(life, signal=number, again_s=again_s))
+        where = rng.choice(list(Where))
+        found.append(attrs.evolve(life, signal=number, again_s=again_s, where=where))
     return (*found[:-1], attrs.evolve(found[-1], again_s=None))
 
 

@@ -34,11 +34,15 @@ class WitnessedStore(Store):
 
     clock: Clock
     confirmed: dict[str, int]
+    on_intents: Callable[[], None] | None = None  # what is to happen in the step of the next ones
 
     def append(self, entries: Sequence[tuple[int, Entry]]) -> None:
         super().append(entries)
         now_ms = self.clock.now_ms()
-        self.confirmed |= {e.order_id: now_ms - at for at, e in entries if isinstance(e, Intent)}
+        intents = {e.order_id: now_ms - at for at, e in entries if isinstance(e, Intent)}
+        self.confirmed |= intents
+        if intents and self.on_intents is not None:
+            self.on_intents()
 
     def fill_up(self) -> None:
         """No page more than there is: what would grow the file fails as on a full disk."""

@@ -170,7 +170,9 @@ class Rules:
             mute = bool(wires) and all(wire.down.held for wire in wires)
             if self._since.lasts(f"mute {name}", mute) > REPLACED_WITHIN_S[name]:
                 self.once("L3", name, f"{name} has been mute for {REPLACED_WITHIN_S[name]:g} s")
-            wanted = name != "market_ws" or bool(bot.supervisor.scopes)
+            # A scope that is being flattened needs no book any more.
+            open_ones = [scope for scope in bot.supervisor.scopes.values() if not scope.state]
+            wanted = name != "market_ws" or bool(open_ones)
             down = wanted and not wires and port not in self.network.refused
             if self._since.lasts(f"down {name}", down) > DIALLED_WITHIN_S:
                 self.once("L8", name, f"nobody has dialled {name} for {DIALLED_WITHIN_S:g} s")

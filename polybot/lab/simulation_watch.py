@@ -65,7 +65,7 @@ class Watch:
     violations: list[Violation] = attrs.field(factory=list)
     seen: Counter[str] = attrs.field(factory=Counter)
     _live: dict[str, Order] = attrs.field(factory=dict)
-    _unwanted: set[str] = attrs.field(factory=set)  # a cancel for it has left the bot
+    unwanted: set[str] = attrs.field(factory=set)  # orders for which a cancel has left the bot
     _orphans: dict[str, float] = attrs.field(factory=dict)
     _quoted_since: dict[str, int] = attrs.field(factory=dict)  # by market, while one of ours rests
     _quoted_ms: int = 0
@@ -142,9 +142,9 @@ class Watch:
         self.on_sent(stream, body)
         if stream == "rest clob" and body.startswith(b"DELETE "):
             # Also those that the venue does not have yet: a request may come later than its cancel.
-            self._unwanted |= {found.decode() for found in ORDER_ID.findall(body)}
+            self.unwanted |= {found.decode() for found in ORDER_ID.findall(body)}
             if body.startswith((b"DELETE /cancel-all", b"DELETE /cancel-market")):
-                self._unwanted |= self._live.keys()
+                self.unwanted |= self._live.keys()
 
     def _once(self, order: Order) -> None:
         """S3: nothing asks for the same order twice. One that is on its way out may be replaced by
@@ -157,7 +157,7 @@ class Watch:
         for twin in self._live.values():
             if _same(twin, order):
                 self._twins.append((self.now_s(), twin, order))
-                if not {twin.id, order.id} & self._unwanted:
+                if not {twin.id, order.id} & self.unwanted:
                     self.break_("S3", f"{name(order)} again, and {twin.id[:10]} was to stay")
 
     def look(self) -> None:

@@ -26,10 +26,9 @@ from polybot.lab.replay_pace import Pace
 from polybot.lab.shares import each_of
 from polybot.lab.simulation import Outcome, Tapes, simulate
 from polybot.lab.simulation_case import PARTS, Keep, draw
+from polybot.lab.simulation_reach import REACHED
 from polybot.lab.simulation_watch import Violation
 
-# What a large run must have reached at least once, or it has not tried what it is for.
-REACHED = ("PLACEMENT", "CANCELLATION", "TRADE", "stop", "kill", "link cut", "link held")
 OURS = ("link ", "disk ", "clock ")  # how the counters of our own troubles begin
 
 
@@ -92,7 +91,12 @@ def main(argv: Sequence[str]) -> int:
     failed = [found for found in done if not found.sound]
     for found in failed[:1]:
         sys.stdout.write("\n".join(story(found, said.hours, keep)) + "\n")
-    return 1 if failed else 0
+    return 1 if failed or (said.reach and not_reached(done)) else 0
+
+
+def not_reached(done: Sequence[Found]) -> list[str]:
+    """What no seed has been through."""
+    return [name for name in REACHED if not any(found.outcome.seen.get(name) for found in done)]
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -102,6 +106,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--seeds", type=_seeds, default=range(1, 21), help="17, or 1-500 (1-20)")
     parser.add_argument("--hours", type=float, default=1.0, help="of the venue, each seed (1)")
     parser.add_argument("--once", action="store_true", help="leave out the second run of each")
+    parser.add_argument("--reach", action="store_true", help="fail where a counter stays at zero")
     for part in PARTS:
         parser.add_argument(f"--no-{part}", dest=part, action="store_false")
     parser.add_argument("--links", type=_numbers, metavar="N,N|none", help="only these troubles")
@@ -151,7 +156,7 @@ def report(done: Sequence[Found]) -> Iterator[str]:
     )
     yield f"faults by kind: {_counted(faults_of(seen, struck))}"
     yield f"reached: {_counted(Counter({k: n for k, n in seen.items() if not _ours(k)}))}"
-    if missing := [name for name in REACHED if not seen[name]]:
+    if missing := not_reached(done):
         yield f"never reached: {', '.join(missing)}"
     differed = sum(found.differs for found in done)
     yield f"violations: {_counted(rules)}; runs that differed: {differed}"

@@ -213,7 +213,7 @@ def test_the_report_adds_up() -> None:
     assert "0.50 market-hours quoted in 2 seeds, 1.00 hours of the venue" in text
     assert "faults by kind: reply_lost 4, link cut 2" in text
     assert "reached: PLACEMENT 10, stop 2" in text
-    assert "never reached: CANCELLATION, TRADE, kill, link held" in text
+    assert "never reached: CANCELLATION, TRADE, kill, link held, link refused, ended" in text
     assert "violations: none; runs that differed: 1" in text
     assert "NOT THE SAME TWICE" in line(Found(one, differs=True))
 

@@ -33,7 +33,7 @@ from polybot.lab.stage import lab_config
 from polybot.pricing.board import PriceBoard
 from polybot.quote_task import QuoteTask
 from polybot.quoting.model import BookView
-from polybot.venue import sockets
+from polybot.venue import gamma, signing as signing_of, sockets
 from polybot.venue.book_state import BookState
 from polybot.venue.gamma import MarketMeta
 from polybot.venue.market_book import MarketBook
@@ -53,7 +53,7 @@ def all_of(*patches: Any) -> Patches:
 
 def signing(**changes: Any) -> Any:
     """Orders that are signed otherwise than they were decided."""
-    sign = context.sign_order
+    sign = signing_of.sign_order
 
     def bent(order: Any, **how: Any) -> SignedOrder:
         signed = sign(attrs.evolve(order, **{k: f(order) for k, f in changes.items()}), **how)
@@ -122,7 +122,7 @@ def quoting_from_memory() -> Any:
     view = QuoteTask._view
 
     def remembering(self: QuoteTask, outcome: Outcome) -> BookView | None:
-        with mock.patch.object(MarketBook, "state", lambda *_: BookState.VALID):
+        with mock.patch.object(MarketBook, "state", return_value=BookState.VALID):
             return view(self, outcome)
 
     return all_of(
@@ -134,7 +134,7 @@ def quoting_from_memory() -> Any:
 
 def up_is_down() -> Any:
     """S11: the order of the tokens is guessed (py-clob-client #276)."""
-    look_up = discovery.market_by_slug
+    look_up = gamma.market_by_slug
 
     async def swapped(*words: Any) -> Any:
         meta = await look_up(*words)
@@ -146,7 +146,7 @@ def up_is_down() -> Any:
 
     return all_of(
         mock.patch.object(discovery, "market_by_slug", swapped),
-        mock.patch.object(discovery, "mismatch", lambda *_: None),
+        mock.patch.object(discovery, "mismatch", return_value=None),
     )
 
 
@@ -211,8 +211,8 @@ def leaking_tasks() -> Any:
 def leaving_it_in_doubt() -> Any:
     """L1: nobody looks up an order without an answer (Nautilus #3797)."""
     return all_of(
-        mock.patch.object(Doubts, "due", lambda *_: []),
-        mock.patch.object(Doubts, "overdue", lambda *_: None),
+        mock.patch.object(Doubts, "due", return_value=[]),
+        mock.patch.object(Doubts, "overdue", return_value=None),
     )
 
 
@@ -237,7 +237,7 @@ def reading_slowly() -> Any:
 
 def always_halted() -> Any:
     """L7: safe, because nothing is ever placed."""
-    return mock.patch.object(Health, "good", lambda *_: None)
+    return mock.patch.object(Health, "good")
 
 
 def giving_up() -> Any:
