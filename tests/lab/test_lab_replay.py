@@ -56,8 +56,9 @@ def test_every_decision_is_made_again(tape: Rows) -> None:
 def test_lives_under_faults_with_deaths_and_restarts(seed: int) -> None:
     """Whatever the venue, the network and the operating system did: it is on the tape."""
     lives = list[Rows]()
+    halves = Keep(disks=False, foreign=False)  # which end lives as well
     two = (Life(90.0, End.KILL, 5.0), Life(60.0, End.STOP, 0.0))
-    simulate(attrs.evolve(draw(seed, SHORT), lives=two, sniped=0.5), lives)
+    simulate(attrs.evolve(halves.of(draw(seed, SHORT)), lives=two, sniped=0.5), lives)
 
     assert len(lives) == 2
     for rows in lives:
