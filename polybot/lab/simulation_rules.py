@@ -38,6 +38,8 @@ DIALLED_WITHIN_S = 45.0  # L8: the longest pause between two dials, and a dial
 REPLACED_WITHIN_S = {"user_ws": 12.0, "prices_ws": 15.0, "binance_ws": 15.0, "market_ws": 40.0}
 QUOTED_WITHIN_S = 60.0  # L7, in the quiet at the end
 BUDGET_S = 10.0  # S13
+REDEEMED_WITHIN_S = 600.0  # L5, without a fault of the chain
+CHAIN_FAULTS = ("transaction", "resolution", "winner", "balances", "closed")
 WIRES_MOST, TASKS_MOST = 80, 600  # S20; a bot of three series has 30 and 150
 STRIKE_OFF_MOST = 1e-4  # S14, relative: a basis point
 NO_BALANCE = "balance is not enough"
@@ -116,6 +118,7 @@ class Rules:
         self._streams(owner, bot)
         self._bounds(owner)
         self._refusals()
+        self._redeemed(bot)
         if self.calm:
             self._quoted(bot)
 
@@ -198,6 +201,21 @@ class Rules:
             rule = "S8" if NO_BALANCE in new else "S2"
             self.break_(rule, f"{refused - self._refused} orders refused: {new}"[:300])
         self._refused, self._texts = refused, texts
+
+    def _redeemed(self, bot: Bot) -> None:
+        """L5: what has won is paid out, or the bot says why not."""
+        struck = self.exchange.faults.struck
+        faults = sum(n for name, n in struck.items() if name.startswith(CHAIN_FAULTS))
+        wallet, accounts = self.exchange.demo_wallets.deposit, self.exchange.engine.accounts
+        for market in self.exchange.engine.markets.values():
+            shares = [accounts.shares(wallet, token) for token in market.tokens]
+            won = market.payouts is not None and any(
+                held and paid for held, paid in zip(shares, market.payouts, strict=True)
+            )
+            lasts_s = self._since.lasts(f"unpaid {market.slug} after {faults}", won)
+            parked = market.condition_id in bot.ctx.account.unmergeable
+            if lasts_s > REDEEMED_WITHIN_S and not parked:
+                self.once("L5", market.slug, f"{market.slug}: {shares} are not redeemed")
 
     def _quoted(self, bot: Bot) -> None:
         """L7: with everything well, a market that others quote on both sides has an order of ours,
