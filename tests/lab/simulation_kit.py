@@ -14,13 +14,14 @@ SHORT_H = 0.05  # three minutes, and the quiet time after them
 def calm(seed: int = 1, *, length_s: float = SHORT_H * 3600, plan: str = "none") -> Case:
     """One series, one life, no troubles but those of a plan; somebody takes many of our orders."""
     nothing = Keep(
-        storm=False, delays=False, deaths=False, disks=False, clock=False, foreign=False, series=False,
-        links=(),
+        storm=False, delays=False, deaths=False, disks=False, clock=False, foreign=False,
+        series=False, links=(),
     )  # fmt: skip
     case = nothing.of(draw(seed, SHORT_H))
+    lives = (Life(length_s, End.STOP, 0.0),)
     return attrs.evolve(
-        case, quiet_s=40.0, length_s=length_s, lives=(Life(length_s, End.STOP, 0.0),), sniped=0.3, plan=load(plan)
-    )  # fmt: skip
+        case, quiet_s=40.0, length_s=length_s, lives=lives, sniped=0.3, plan=load(plan)
+    )
 
 
 def broken(outcome: Outcome) -> set[str]:
