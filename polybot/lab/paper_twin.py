@@ -25,6 +25,7 @@ from urllib.parse import urlsplit
 import attrs
 import httpx
 import trio
+from loguru import logger
 from trio.testing import MockClock
 
 from polybot.app import Bot
@@ -236,6 +237,7 @@ def main(argv: Sequence[str]) -> int:
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--windows", type=int, default=1, help="so many of the first (1)")
     said = parser.parse_args(argv)
+    logger.disable("polybot")  # what the bot says of itself is not what was asked
     found = find([said.path], said.windows)
     if not found.chunks:
         parser.error("; ".join(found.faults) or "nothing to play")
