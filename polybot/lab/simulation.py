@@ -171,7 +171,7 @@ class Simulation:
         ports, alive = {name: self._port(name) for name in STREAMS}, self.lives.alive
         self.rules = Rules(self.exchange, self.network, ports, alive, self.watch.break_, self.now_s)
         self.reach = Reach(self.exchange, alive, lambda: self.watch.unwanted, self.counts)
-        self.exchange.engine.listeners.append(self.reach.hear)
+        self.exchange.engine.listeners += [self.rules.hear, self.reach.hear]
         self.trace.on_decided, self.trace.on_kept = self.rules.decided, self._kept
         self.watch.on_placed, self.watch.on_sent = self.rules.placed, self.rules.sent
 

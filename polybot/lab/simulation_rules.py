@@ -18,7 +18,7 @@ from polybot.app import Bot
 from polybot.core_tape import DECISIONS
 from polybot.domain.accounts import PAID, RESULTS, Kind
 from polybot.domain.market import Outcome
-from polybot.exchange.model import Market, Order
+from polybot.exchange.model import Event, Market, Order, TickChanged
 from polybot.exchange.server import Exchange
 from polybot.execution.lifecycle import State
 from polybot.lab.memory_net import Network
@@ -42,7 +42,8 @@ REDEEMED_WITHIN_S = 600.0  # L5, without a fault of the chain
 CHAIN_FAULTS = ("transaction", "resolution", "winner", "balances", "closed")
 WIRES_MOST, TASKS_MOST = 80, 600  # S20; a bot of three series has 30 and 150
 STRIKE_OFF_MOST = 1e-4  # S14, relative: a basis point
-NO_BALANCE = "balance is not enough"
+TICK_KNOWN_S = 2.0  # S2: a tick change is heard of, and what was decided before it has left
+NO_BALANCE, TICK_RULE = "balance is not enough", "minimum tick size"
 DOUBTFUL = (State.IN_FLIGHT, State.UNKNOWN)
 
 
@@ -80,6 +81,7 @@ class Rules:
     halted_at: float = math.inf
     told: bool = False  # the operator has been shown the halt
     _since: Since = attrs.field(init=False)
+    _ticked_s: float = -math.inf
     _posted: list[float] = attrs.field(factory=list)
     _secrets: tuple[bytes, ...] = attrs.field(init=False)
     _owner: str = ""
@@ -191,13 +193,15 @@ class Rules:
 
     def _refusals(self) -> None:
         """S2, S8: no order that its sender could have known to be refused: off the grid or too
-        small, or for shares that are not his yet.
+        small, or for shares that are not his yet. A tick changes under orders that are on their
+        way.
         """
         counters = self.exchange.counters
         refused = counters.accounts[self.exchange.demo_wallets.deposit].invalid
         texts = Counter({t: n for t, n in counters.totals.items() if t.startswith("refused: ")})
-        if refused > self._refused:
-            new = "; ".join(texts - self._texts)
+        new = "; ".join(texts - self._texts)
+        raced = TICK_RULE in new and self.now_s() - self._ticked_s < TICK_KNOWN_S
+        if refused > self._refused and not raced:
             rule = "S8" if NO_BALANCE in new else "S2"
             self.break_(rule, f"{refused - self._refused} orders refused: {new}"[:300])
         self._refused, self._texts = refused, texts
@@ -250,6 +254,11 @@ class Rules:
         self._posted = [at for at in self._posted if at > now_s - BUDGET_S]
         if len(self._posted) > per_s * (BUDGET_S + 1):
             self.once("S13", "", f"{len(self._posted)} orders sent within {BUDGET_S:g} s")
+
+    def hear(self, event: Event) -> None:
+        """An event of the exchange's engine."""
+        if isinstance(event, TickChanged):
+            self._ticked_s = self.now_s()
 
     # --- when something is sent, decided, or taken by the venue ----------------------------------
 
