@@ -7,7 +7,7 @@ sound (`test_as_we_are`).
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import ExitStack, contextmanager, nullcontext, suppress
 from typing import Any
 from unittest import mock
 
@@ -16,24 +16,32 @@ import pytest
 import trio
 from simulation_kit import broken, calm, sound
 
-from polybot import context, discovery, price_task
+from polybot import app, context, discovery, market_scope, price_task
 from polybot.account import Account
 from polybot.app import Bot
+from polybot.config import Config
 from polybot.domain.accounts import Accounts, Kind, Posting
 from polybot.domain.ledger import Ledger
 from polybot.domain.market import Market, Outcome
-from polybot.domain.orders import PrivateEvent, SignedOrder, TradeSeen
+from polybot.domain.orders import (
+    PrivateEvent,
+    SignedOrder,
+    TradeSeen,
+)
+from polybot.exchange.faults.plan import Entry, Plan
 from polybot.execution.doubts import Doubts
 from polybot.execution.throttle import Bucket
 from polybot.health import Health
 from polybot.inventory import Inventory
 from polybot.lab import simulation, simulation_rules
 from polybot.lab.simulation import simulate
-from polybot.lab.simulation_case import Case, Harm, Trouble
+from polybot.lab.simulation_case import Case, End, Harm, Life, Trouble
 from polybot.lab.stage import lab_config
+from polybot.market_times import timetable
 from polybot.pricing.board import PriceBoard
 from polybot.quote_task import QuoteTask
 from polybot.quoting.model import BookView
+from polybot.risk.timetable import Timetable
 from polybot.venue import gamma, signing as signing_of, sockets
 from polybot.venue.book_state import BookState
 from polybot.venue.gamma import MarketMeta
@@ -282,6 +290,33 @@ def giving_up() -> Any:
     return mock.patch.object(sockets, "_dial", once)
 
 
+def no_cutoff() -> Any:
+    """S1: quotes until ten seconds before the end."""
+    return all_of(
+        mock.patch.object(market_scope, "timetable", late_timetable),
+        mock.patch.object(app, "timetable", late_timetable),
+    )
+
+
+def late_timetable(market: Market, config: Config) -> Timetable:
+    quote = attrs.evolve(config.quote, stop_twap_s=10.0, cutoff_twap_s=10.0, stop_move=0.5)
+    return timetable(market, attrs.evolve(config, quote=quote))
+
+
+def nothing_wrong_with_us() -> Any:
+    """G11: the bug is the venue's, whose switch does not work (F46)."""
+    return nullcontext()
+
+
+def killed_without_a_switch(_: Case) -> Case:
+    case, lives = calm(length_s=60.0), (Life(40.0, End.KILL, 1.0), Life(5.0, End.STOP, 0.0))
+    return attrs.evolve(case, lives=lives, plan=Plan((Entry("heartbeat_lapse_ignored"),)))
+
+
+def to_the_cutoff(_: Case) -> Case:
+    return attrs.evolve(calm(length_s=250.0), quiet_s=0.0)
+
+
 def with_foreign(case: Case) -> Case:
     return attrs.evolve(case, foreign_s=30.0)
 
@@ -307,6 +342,8 @@ def with_losses(case: Case) -> Case:
 
 
 BUGS: list[tuple[Callable[[], Any], Callable[[Case], Case], str]] = [
+    (no_cutoff, to_the_cutoff, "S1"),
+    (nothing_wrong_with_us, killed_without_a_switch, "G11"),
     (too_small, as_it_is, "S2"),
     (taking_by_accident, as_it_is, "S2"),
     (half_a_trade, as_it_is, "S5"),
