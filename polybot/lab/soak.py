@@ -81,7 +81,7 @@ def _replayed(life: int, tape: list[Event]) -> Iterator[Violation]:
 def main(argv: Sequence[str]) -> int:
     said = _parser().parse_args(argv)
     logger.remove()  # a bot that is troubled on purpose has much to say
-    keep = Keep(said.storm, said.delays, said.deaths, said.sniper, said.links)
+    keep = Keep(**{part: getattr(said, part) for part in PARTS}, links=said.links)
     tasks = [Task(seed, said.hours, keep, twice=not said.once) for seed in said.seeds]
     done: list[Found] = []
     for found in each_of(live, tasks):

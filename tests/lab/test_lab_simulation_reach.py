@@ -17,7 +17,7 @@ from polybot.lab.simulation_reach import (
     TO_ABSENT,
     WRITTEN,
 )
-from polybot.lab.soak import Found, not_reached
+from polybot.lab.soak import Found, Task, not_reached
 
 
 @pytest.mark.parametrize(("where", "told"), [(Where.WRITTEN, WRITTEN), (Where.SENT, SENT)])
@@ -70,6 +70,21 @@ def test_the_command_asks_for_it(
 
     assert soak.main(["--seeds", "1-2", *words]) == code
     assert "never reached: CANCELLATION, TRADE, stop, kill" in capsys.readouterr().out
+
+
+def test_the_command_that_is_printed_is_understood(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What a failure was made smaller to is lived through again: no more, no less."""
+    small = Keep(delays=False, disks=False, series=False, links=(2, 5))
+    asked: list[Task] = []
+
+    def each_of(_work: object, tasks: list[Task]) -> list[Found]:
+        asked.extend(tasks)
+        return [found(PLACEMENT=1)]
+
+    monkeypatch.setattr(soak, "each_of", each_of)
+    soak.main(["--seeds", "7", "--hours", "0.5", "--once", *small.words().split()])
+
+    assert asked == [Task(7, 0.5, small, twice=False)]
 
 
 def test_where_and_who_is_drawn_apart() -> None:
