@@ -169,7 +169,7 @@ class Core:
         """
         self.time.at_ns = event.at_ns
         if event.kind is Kind.HEARD:
-            # The beginning is handed over in one step, and prices may be heard before anything else.
+            # The beginning is handed over in one step; prices may be heard before anything else.
             if self._began is not None and not self._ears:
                 self._begin()
             ear = self._ears.get(event.stream)
