@@ -16,7 +16,7 @@ import trio
 
 from polybot.channels import Bell
 from polybot.clock import NS, Clock
-from polybot.core_tape import AnsweredFor, CoreTape, Emptied, Learnt, Outside, Released
+from polybot.core_tape import AnsweredFor, CoreTape, Emptied, Learnt, Released, Seen
 from polybot.domain.ledger import Ledger
 from polybot.domain.orders import OrderSeen, PrivateEvent, TradeSeen
 from polybot.execution.reconcile import OurOrder
@@ -25,6 +25,7 @@ from polybot.journal.entries import Entry, Moved, Told
 from polybot.journal.recovery import apply
 from polybot.journal.store import JournalFailed
 from polybot.journal.writer import Journal
+from polybot.risk.checks import Standing
 from polybot.risk.exposure import OpenBids
 from polybot.venue.clob import ClobClient
 from polybot.wallet_standing import WalletStanding
@@ -44,6 +45,21 @@ class Route:
     missing: Callable[[str, int], None]
     resting: Callable[[str, int], None]
     orders: Callable[[], list[OurOrder]]
+
+
+@attrs.define
+class _Read:
+    """All that a standing is read from, as it was: the ledger by its count of changes, and what
+    others have written beside it.
+    """
+
+    changes: int
+    payouts: list[int | None]
+    day_loss: int
+    reserved: dict[str, int]
+    bids: dict[str, OpenBids]
+    pledges: dict[str, dict[str, int]]
+    claims: dict[str, int]
 
 
 @attrs.define(eq=False, slots=False)
@@ -69,6 +85,7 @@ class Account(WalletStanding):
     _owners: dict[str, str] = attrs.field(factory=dict)  # order id → condition id
     _placed_in: set[str] = attrs.field(factory=set)  # markets that ever had an order of ours
     _booking: trio.Lock = attrs.field(factory=trio.Lock)
+    _standings: dict[str, tuple[_Read, Standing]] = attrs.field(factory=dict)  # by condition id
 
     def __attrs_post_init__(self) -> None:
         self._send, self._receive = trio.open_memory_channel[PrivateEvent](INBOX)
@@ -103,10 +120,9 @@ class Account(WalletStanding):
             self.core.fed(AnsweredFor(who, dollars, shares))
         self.reserved[who], self.pledges[who] = dollars, shares
 
-    def outside(self, condition_id: str, slug: str, closed_because: str | None) -> Outside:
+    def outside(self, condition_id: str, closed_because: str | None) -> Seen:
         """What a market's turn reads of what others own."""
-        return Outside(
-            slug,
+        return (
             closed_because,
             self.day_loss,
             self.claims.get(condition_id, 0),
@@ -120,9 +136,30 @@ class Account(WalletStanding):
         self._placed_in.discard(condition_id)
         self.reserved.pop(condition_id, None)
         self.bids.pop(condition_id, None)
-        for kept in (self.pledges, self.claims, self.unmergeable):
+        for kept in (self.pledges, self.claims, self.unmergeable, self._standings):
             kept.pop(condition_id, None)
         self.changed.pop(condition_id, None)
+
+    def standing(self, condition_id: str) -> Standing:
+        """Reckoned anew only where what it is read from is not what it was: quoter and desk ask on
+        every turn. What it is read from is compared, rather than whoever writes it trusted to say
+        so: nothing can be forgotten.
+        """
+        payouts = [books.up_payout for books in self.ledger.books.values()]
+        now = _Read(
+            self.ledger.accounts.changes, payouts, self.day_loss,
+            self.reserved, self.bids, self.pledges, self.claims,
+        )  # fmt: skip
+        kept = self._standings.get(condition_id)
+        if kept is not None and kept[0] == now:
+            return kept[1]
+        found = super().standing(condition_id)
+        own = attrs.evolve(
+            now, reserved=dict(self.reserved), bids=dict(self.bids), claims=dict(self.claims),
+            pledges={who: dict(shares) for who, shares in self.pledges.items()},
+        )  # fmt: skip
+        self._standings[condition_id] = (own, found)
+        return found
 
     # --- facts in ------------------------------------------------------------------------
 

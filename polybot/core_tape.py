@@ -136,6 +136,10 @@ class Scored:
     unscored: tuple[Outcome, ...]
 
 
+# The same as a turn reads it: of most turns nothing is to be told.
+Seen = tuple[str | None, int, int, str | None]
+
+
 @attrs.frozen
 class Outside:
     """What a market's turn reads of facts that others own: why nothing may be placed, what today
@@ -218,7 +222,7 @@ class CoreTape:
 
     tape: Tap
     clock: Clock
-    _outside: dict[str, Outside] = attrs.field(factory=dict)  # by slug, as last told
+    _outside: dict[str, Seen] = attrs.field(factory=dict)  # by slug, as last told
     _quoted: dict[str, bytes] = attrs.field(factory=dict)
 
     def began(self, config: Config, seasons: Mapping[str, Season], entries: list[Stamped]) -> None:
@@ -235,17 +239,17 @@ class CoreTape:
         if self.tape.on:
             self.tape.fed(INPUTS.pack(value), self.clock.now_ns() if at_ns is None else at_ns)
 
-    def outside(self, seen: Outside, at_ns: int) -> None:
+    def outside(self, slug: str, seen: Seen, at_ns: int) -> None:
         """What a turn is about to see."""
-        if self.tape.on and seen != self._outside.get(seen.slug):
-            self._outside[seen.slug] = seen
-            self.fed(seen, at_ns)
+        if self.tape.on and seen != self._outside.get(slug):
+            self._outside[slug] = seen
+            self.fed(Outside(slug, *seen), at_ns)
 
     def quoted(self, slug: str, fair: Fair | NoFair, decision: Decision, at_ns: int) -> None:
         """What the quoter made of its turn, where it differs from the turn before."""
         if not self.tape.on:
             return
-        body = DECISIONS.pack((fair, decision))
+        body = DECISIONS.pack([fair, decision])
         if body != self._quoted.get(slug):
             self._quoted[slug] = body
             self.tape.decided(f"quote {slug}", body, at_ns)
@@ -257,7 +261,7 @@ class CoreTape:
         if not self.tape.on:
             return
         posts = [action for action in actions if isinstance(action, Post)]
-        self.fed(Acted(slug, tuple(order.id for post in posts for order in post.orders)), at_ns)
+        self.fed(Acted(slug, tuple([order.id for post in posts for order in post.orders])), at_ns)
         if actions:
             self.tape.decided(f"orders {slug}", msgpack.packb([*map(_plain, actions)]), at_ns)
 

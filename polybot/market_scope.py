@@ -77,13 +77,13 @@ class MarketScope:
             self.scoring = ScoringWatch(
                 ctx.client, desk, market.rewards, every_s, ctx.core, bell.ring
             )
-        self.quote = QuoteTask(ctx, self.feed, self.orders, bell, machine, self.ears, self.scoring)
+        self.quote = QuoteTask(ctx, self.feed, self.orders, bell, self.ears, self.scoring)
 
     async def run(self) -> Ended:
         """Run the interval to its end; raises Unflattened, or whatever bug a task of ours had."""
         account, key, core = self.ctx.account, self.market.condition_id, self.ctx.core
         core.forget(self.market.slug)
-        core.fed(ScopeBegan(self.market, self.quote.machine.state))
+        core.fed(ScopeBegan(self.market, self.quote.quoter.machine.state))
         account.routes[key] = attrs.evolve(self.orders.route, hear=self._hear)
         ended = Ended.FAULT
         scope = trio.CancelScope(deadline=self.ctx.clock.trio_time(self.market.end_ms))

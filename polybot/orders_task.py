@@ -140,7 +140,7 @@ class OrdersTask:
         """A turn of the desk: what is to leave now."""
         account, key, slug = self.account, self.condition_id, self.desk.market.slug
         closed_because = self.desk.firewall.admission.closed_because
-        self.core.outside(account.outside(key, slug, closed_because), at_ns)
+        self.core.outside(slug, account.outside(key, closed_because), at_ns)
         actions = self.desk.act(at_ns // NS, account.standing(key))
         self.core.acted(slug, actions, at_ns)
         self._publish()
@@ -150,10 +150,12 @@ class OrdersTask:
         """Tell the other markets what ours may still spend, and who merges what it may still sell,
         in the same step as it was decided.
         """
-        key, market = self.condition_id, self.desk.market
-        self.account.reserved[key] = self.desk.reserved
-        self.account.bids[key] = self.desk.bids
-        self.account.pledges[key] = {market.token(o): self.desk.pledged(o) for o in Outcome}
+        key, market, account = self.condition_id, self.desk.market, self.account
+        promised = self.desk.promised
+        if account.bids.get(key) is promised.bids:
+            return  # as it was told before
+        account.reserved[key], account.bids[key] = promised.reserved, promised.bids
+        account.pledges[key] = {market.token(o): promised.pledged(o) for o in Outcome}
 
     def _drain(self) -> None:
         while (message := self.waiting()) is not None:

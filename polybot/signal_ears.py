@@ -10,8 +10,9 @@ from collections.abc import Mapping
 
 import attrs
 
-from polybot.domain.market import Market, Outcome
+from polybot.domain.market import DOWN, UP, Market, Outcome
 from polybot.domain.orders import PrivateEvent, TradeSeen, TradeStatus, as_bid
+from polybot.domain.sealed import sealed
 from polybot.domain.units import ONE
 from polybot.execution.table import OrderTable
 from polybot.pricing.fair import Fair, NoFair
@@ -22,10 +23,37 @@ from polybot.signal.inputs import Depth, Filled, Priced, Print, of_others
 from polybot.venue.market_messages import LastTrade
 
 
+@sealed
+class _Seen:
+    """Both books and our own bids, and what comes of them: while they are the same objects, so is
+    that.
+    """
+
+    up: BookView | None
+    down: BookView | None
+    own: Mapping[tuple[Outcome, int], int]
+    others_up: Depth | None
+    others_down: Depth | None
+    our_best: dict[Outcome, int]
+
+    @classmethod
+    def of(
+        cls,
+        up: BookView | None,
+        down: BookView | None,
+        own: Mapping[tuple[Outcome, int], int],
+    ) -> _Seen:
+        best: dict[Outcome, int] = {}
+        for side, price in own:
+            best[side] = max(price, best.get(side, 0))
+        return cls(up, down, own, _others(UP, up, own), _others(DOWN, down, own), best)
+
+
 @attrs.define(eq=False)
 class SignalEars:
     market: Market
     board: SignalBoard
+    _seen: _Seen | None = None
 
     def printed(self, trade: LastTrade, now_ms: int) -> None:
         """A print of either token; another market's is none of ours."""
@@ -58,7 +86,8 @@ class SignalEars:
     def look(
         self,
         fair: Fair | NoFair,
-        views: Mapping[Outcome, BookView | None],
+        up: BookView | None,
+        down: BookView | None,
         own: Mapping[tuple[Outcome, int], int],
         now_ms: int,
     ) -> Advice:
@@ -68,13 +97,12 @@ class SignalEars:
             priced = Priced(fair.q, fair.v, fair.spot, fair.sigma)
         if not self.board.due(now_ms):
             return self.board.between(priced, now_ms)
-        up, down = (_others(outcome, views[outcome], own) for outcome in Outcome)
-        best = {
-            outcome: max((price for side, price in own if side is outcome), default=0)
-            for outcome in Outcome
-        }
-        ours = {outcome: price for outcome, price in best.items() if price}
-        return self.board.look(Look(now_ms, priced, up, down, ours))
+        seen = self._seen
+        if seen is None or seen.up is not up or seen.down is not down or seen.own is not own:
+            self._seen = seen = _Seen.of(up, down, own)
+        return self.board.look(
+            Look(now_ms, priced, seen.others_up, seen.others_down, seen.our_best)
+        )
 
     def decided(self, decision: Decision, now_ms: int) -> None:
         """After it: the blended fair price and the edge, if there was a decision to speak of."""

@@ -7,9 +7,11 @@ bind in the one as they bind in the other.
 from __future__ import annotations
 
 from polybot.domain.ledger import Ledger, MarketBooks
-from polybot.domain.market import Outcome
+from polybot.domain.market import DOWN, UP, Outcome
 from polybot.risk.checks import Standing
 from polybot.risk.exposure import Exposure, OpenBids, cluster_of, elsewhere
+
+NO_BIDS = OpenBids()
 
 
 class WalletStanding:
@@ -20,6 +22,7 @@ class WalletStanding:
     bids: dict[str, OpenBids]  # the part of it known by outcome
     pledges: dict[str, dict[str, int]]  # shares that asks may sell, by who answers, then by token
     claims: dict[str, int]  # pairs that merges want or are under way
+    unmergeable: dict[str, str]  # markets whose pairs cannot be merged, and why
     day_loss: int  # dollars: what today has cost so far, 0 or more
 
     def standing(self, condition_id: str) -> Standing:
@@ -36,7 +39,7 @@ class WalletStanding:
         reserved = sum(usd for market, usd in self.reserved.items() if market != condition_id)
         loose = reserved - sum(exposure.bids.total for _, exposure in others)
         here = books.get(condition_id)
-        up, down = (self.sellable(condition_id, outcome) for outcome in Outcome)
+        up, down = self.sellable(condition_id, UP), self.sellable(condition_id, DOWN)
         return Standing(
             free_cash=self.ledger.cash - self.ledger.promised - reserved,
             equity=self.ledger.equity,
@@ -65,13 +68,13 @@ class WalletStanding:
 
     def _exposure(self, books: MarketBooks, market: str = "") -> Exposure:
         """A market's holdings, with its open orders where it is named."""
-        held, sales, up, down = books.holdings(), books.sales(), Outcome.UP, Outcome.DOWN
+        held, sales, up, down = books.holdings(), books.sales(), UP, DOWN
         return Exposure(
             max(0, books.cost(up)),
             max(0, books.cost(down)),
             max(0, held.up),
             max(0, held.down),
-            self.bids.get(market, OpenBids()),
+            self.bids.get(market, NO_BIDS),
             back_up=max(0, sales.cost_up),
             back_down=max(0, sales.cost_down),
         )

@@ -43,6 +43,8 @@ class Kind(enum.Enum):
     SHARES = "shares"
     OUTSIDE = "outside"
 
+    __hash__ = object.__hash__  # there is one object of each: the enum's own hash is a Python call
+
 
 RESULTS = (Kind.MERGED, Kind.SOLD, Kind.REDEEMED, Kind.CORRECTED)
 PAID = (Kind.REBATES, Kind.REWARDS)
@@ -90,9 +92,10 @@ def confirmed(postings: Iterable[Posting]) -> list[Posting]:
 
 
 class Accounts:
-    """All balances of one wallet. Only `post` changes them."""
+    """All balances of one wallet. Only `post` changes them; `changes` counts how often."""
 
     def __init__(self) -> None:
+        self.changes = 0
         self._balances: dict[Account, int] = {}
 
     def post(self, postings: Sequence[Posting]) -> None:
@@ -102,6 +105,7 @@ class Accounts:
             sums[account.unit] = sums.get(account.unit, 0) + amount
         if any(sums.values()):
             raise AssertionError(f"postings do not sum to zero: {sums}")
+        self.changes += 1
         for account, amount in postings:
             balance = self._balances.get(account, 0) + amount
             if balance:

@@ -62,6 +62,8 @@ class MarketState(enum.Enum):
     RESOLVED = "resolved"
     CLOSED = "closed"
 
+    __hash__ = object.__hash__
+
 
 class Happened(enum.Enum):
     """What moves a market on: facts somebody noticed, and the clock."""
@@ -76,6 +78,8 @@ class Happened(enum.Enum):
     PAYOUT = "payout known"
     AGREED = "balances agree"
 
+    __hash__ = object.__hash__
+
 
 class Action(enum.Enum):
     """What may be asked of the venue for a market."""
@@ -86,6 +90,8 @@ class Action(enum.Enum):
     CANCEL = "cancel"
     MERGE = "merge"
     REDEEM = "redeem"
+
+    __hash__ = object.__hash__
 
 
 S, H, A = MarketState, Happened, Action

@@ -33,15 +33,15 @@ from polybot.domain.orders import (
     Unknown,
 )
 from polybot.execution.doubts import Doubts, LookUp, Survey, Surveyed
-from polybot.execution.firewall import Firewall, open_bids
+from polybot.execution.firewall import Firewall
 from polybot.execution.lifecycle import OPEN, Event, State
 from polybot.execution.params import OrderParams
+from polybot.execution.promises import Promised
 from polybot.execution.table import DUST, OrderTable, Tracked
 from polybot.execution.throttle import Bucket
-from polybot.execution.wish import Desired, match, stands
+from polybot.execution.wish import Compared, Desired, stands
 from polybot.risk.breakers import VENUE_TROUBLE
 from polybot.risk.checks import Standing, given_away
-from polybot.risk.exposure import OpenBids
 
 BATCH = 15  # clob.md 3.7
 RECANCEL_MS = 1000  # a cancel is idempotent: ask again while there is no proof
@@ -105,22 +105,7 @@ class DeskCounts:
     unknowns: int = 0
 
 
-@attrs.frozen(eq=False)
-class _Compared:
-    """What was found of a wish within these bounds: caps, slack, and so many changes of the table.
-    `asks`: some of ours rest; `certain`: of no order that is open is there anything to find out.
-    """
-
-    orders: tuple[NewOrder, ...]
-    bounds: tuple[int, ...]
-    keep: AbstractSet[str]
-    missing: Sequence[NewOrder]
-    asks: bool
-    certain: bool
-
-
 _NOTHING: tuple[AbstractSet[str], Sequence[NewOrder]] = (frozenset(), ())
-_CERTAIN = (State.LIVE, State.IN_FLIGHT)
 
 
 @attrs.define(eq=False)
@@ -142,7 +127,8 @@ class Desk:
     _stale: set[str] = attrs.field(factory=set)  # tokens whose balance the venue has wrong
     _post_only_until_ms: int = 0
     _takes_tried: int = 0
-    _compared: _Compared | None = None
+    _compared: Compared | None = None
+    _promised: Promised | None = None
 
     def __attrs_post_init__(self) -> None:
         self.doubts = Doubts(self.table, self.params.unknown_grace_s * 1000)
@@ -222,6 +208,9 @@ class Desk:
         table = self.table
         table.forget(now_ms)
         compared = self._compare()
+        if compared.at_rest and not self._in_motion():
+            self._held_back = False
+            return []
         keep, missing = (compared.keep, compared.missing) if not self.closing else _NOTHING
         naked = self._naked(standing) if compared.asks else frozenset[str]()
         if self.refused:
@@ -245,26 +234,28 @@ class Desk:
             self._routine_at_ms = now_ms
         return actions
 
-    def _compare(self) -> _Compared:
+    def _in_motion(self) -> bool:
+        """Whether anything is to be done or found out that wish and open orders do not show."""
+        return bool(
+            self.closing
+            or self._stale
+            or self.refused
+            or self.table.unproven
+            or self.desired.take is not None
+        )
+
+    def _compare(self) -> Compared:
         """Wish and table side by side. Between two moves of the market neither changes, and what
         was found then holds.
         """
         desired, table = self.desired, self.table
-        slack = max(self.params.hysteresis_ticks * self.market.tick, desired.hold)
+        slack, hold = self.params.hysteresis_ticks * self.market.tick, desired.hold
+        slack = max(slack, hold)
         bounds = (desired.cap_up, desired.cap_down, desired.pair_cap, slack, table.changes)
         before = self._compared
-        if before is not None and before.orders is desired.orders and before.bounds == bounds:
-            return before
-        keep, missing = match(desired, table.open(), slack)
-        self._compared = found = _Compared(
-            desired.orders,
-            bounds,
-            keep,
-            missing,
-            asks=any(tracked.order.selling for tracked in table.open()),
-            certain=all(tracked.state in _CERTAIN for tracked in table.open()),
-        )
-        return found
+        if before is None or before.orders is not desired.orders or before.bounds != bounds:
+            before = self._compared = Compared.of(desired, table.open(), bounds, slack)
+        return before
 
     def _routine_due(self, now_ms: int) -> bool:
         """Whether moves that can wait may leave: together and not too often, for each request costs
@@ -420,18 +411,12 @@ class Desk:
         return None
 
     @property
-    def reserved(self) -> int:
-        """Dollars (10⁻⁶) this market's orders may still spend, or spent without the ledger yet."""
-        return sum(tracked.reserved for tracked in self.table.open()) + self.table.unbooked
-
-    @property
-    def bids(self) -> OpenBids:
-        """The part of `reserved` that may still match, by outcome, and what asks give away."""
-        return open_bids(self.table.open(), self.table.unbooked_sales())
-
-    def pledged(self, outcome: Outcome) -> int:
-        """Shares (10⁻⁶) that this market's asks may still sell, or sold without the ledger yet."""
-        return self.table.pledged(outcome)
+    def promised(self) -> Promised:
+        """What this market's orders may still spend and sell: reckoned once after each change."""
+        held = self._promised
+        if held is None or held.mark != self.table.mark:
+            held = self._promised = Promised.of(self.table)
+        return held
 
     def next_due_ms(self, now_ms: int) -> int:
         """When `act` has something to do even if nothing happens: look-ups, repeated cancels."""

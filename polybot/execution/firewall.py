@@ -185,7 +185,7 @@ class Firewall:
         standing: Standing,
         now_ms: int,
     ) -> str | None:
-        before = attrs.evolve(standing.held, bids=open_bids(resting))
+        before = standing.held.with_bids(open_bids(resting))
         ratchet = self.machine.table.ratchet_ppm(now_ms)
         broken = within_size(order, self.limits) or within_limits(
             order, before, same, standing, self.limits, ratchet

@@ -173,6 +173,13 @@ class OrderTable:
     def __len__(self) -> int:
         return len(self._orders)
 
+    @property
+    def mark(self) -> tuple[int, int, int]:
+        """Another one whenever anything may have changed of what orders spend and sell: an order
+        that was only kept in mind leaves without a change of its own.
+        """
+        return self.changes, len(self.unproven), len(self._untold)
+
     def open(self) -> Collection[Tracked]:
         """The orders that may still match, oldest first."""
         return self._open.values()

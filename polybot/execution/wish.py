@@ -7,7 +7,9 @@ the quoter has had its reason to change over.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence, Set as AbstractSet
+
+import attrs
 
 from polybot.domain.market import UP, Outcome
 from polybot.domain.orders import NewOrder
@@ -18,6 +20,7 @@ from polybot.execution.table import Tracked
 Prices = Sequence[tuple[Outcome, int]]  # as bids
 
 _KEPT = (State.IN_FLIGHT, State.LIVE, State.DELAYED)
+_CERTAIN = (State.LIVE, State.IN_FLIGHT)
 
 
 @sealed
@@ -85,6 +88,32 @@ def match(
     if missing and there and slack:
         missing = _near(desired, there, missing, slack, keep)
     return keep, missing
+
+
+@attrs.frozen(eq=False)
+class Compared:
+    """What was found of a wish within these bounds: caps, slack, and so many changes of the table.
+    `asks`: some of ours rest; `certain`: of no order that is open is there anything to find out;
+    `at_rest`: what is wanted rests, and nothing else.
+    """
+
+    orders: tuple[NewOrder, ...]
+    bounds: tuple[int, ...]
+    keep: AbstractSet[str]
+    missing: Sequence[NewOrder]
+    asks: bool
+    certain: bool
+    at_rest: bool
+
+    @classmethod
+    def of(
+        cls, desired: Desired, resting: Collection[Tracked], bounds: tuple[int, ...], slack: int
+    ) -> Compared:
+        keep, missing = match(desired, resting, slack)
+        asks = any(tracked.order.selling for tracked in resting)
+        certain = all(tracked.state in _CERTAIN for tracked in resting)
+        at_rest = certain and not (asks or missing) and len(keep) == len(resting)
+        return cls(desired.orders, bounds, keep, missing, asks, certain, at_rest)
 
 
 def _near(

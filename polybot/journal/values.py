@@ -12,9 +12,12 @@ tool, and ten times slower).
 from __future__ import annotations
 
 import enum
-from collections.abc import Callable, Iterator
+import functools
+from collections.abc import Callable, Iterator, Mapping
 from functools import partial
-from typing import Any, get_args, get_type_hints
+from operator import attrgetter
+from types import UnionType
+from typing import Any, Union, get_args, get_origin, get_type_hints
 
 import attrs
 import msgpack
@@ -22,26 +25,29 @@ import msgspec
 
 PLAIN = (type(None), bool, int, float, str, bytes)
 IS = "is"
+UNIONS = (Union, UnionType)
 
 
 class Values:
     """The values that `roots`, types or unions of types, can hold."""
 
     def __init__(self, *roots: Any) -> None:
-        self._fields: dict[type, tuple[str, ...]] = {}
+        # What msgpack knows it packs by itself, rows included; for the rest it asks, by exact type.
+        self._rows: dict[type, Callable[[Any], Any]] = {tuple: list, set: _set, frozenset: _set}
         self._makers: dict[str, Callable[[dict[str, Any]], Any]] = {
             "dict": lambda row: dict(row["of"]),
             "set": lambda row: frozenset(row["of"]),
         }
         for root in roots:
             self._learn(root)
+        self._packer = msgpack.Packer(default=self._row, strict_types=True, use_bin_type=True)
 
     def _learn(self, hint: Any) -> None:
         for cls in _classes(hint):
-            if cls in self._fields or cls in PLAIN:
+            if cls in self._rows or cls in PLAIN:
                 continue
             if issubclass(cls, enum.Enum):
-                self._fields[cls] = ()
+                self._rows[cls] = _enum_rows(cls)
                 self._makers[cls.__qualname__] = partial(_member, cls)
             elif attrs.has(cls):
                 made = [field.name for field in attrs.fields(cls) if field.init]
@@ -53,44 +59,28 @@ class Values:
 
     def _learn_fields(self, cls: type, names: list[str]) -> None:
         assert cls.__qualname__ not in self._makers, f"two classes are called {cls.__qualname__}"
-        self._fields[cls] = tuple(names)
+        hints = get_type_hints(cls)
+        self._rows[cls] = _rows(cls, {name: hints[name] for name in names})
 
         def make(row: dict[str, Any]) -> Any:
             del row[IS]
             return cls(**row)
 
         self._makers[cls.__qualname__] = make
-        hints = get_type_hints(cls)
         for name in names:
             self._learn(hints[name])
 
     def pack(self, value: object) -> bytes:
         """Raises TypeError for what the roots cannot hold."""
-        packed: bytes = msgpack.packb(self._plain(value), use_bin_type=True)
+        packed: bytes = self._packer.pack(value)
         return packed
 
-    def _plain(self, value: Any) -> Any:
-        cls = type(value)
-        if cls in PLAIN:
-            return value
-        names = self._fields.get(cls)
-        if names is None:
-            return self._plain_container(value)
-        if isinstance(value, enum.Enum):
-            return {IS: cls.__qualname__, "of": value.value}
-        row = {IS: cls.__qualname__}
-        for name in names:
-            row[name] = self._plain(getattr(value, name))
-        return row
-
-    def _plain_container(self, value: Any) -> Any:
-        if isinstance(value, (tuple, list)):
-            return [self._plain(one) for one in value]
-        if isinstance(value, dict):
-            return {IS: "dict", "of": [[self._plain(k), self._plain(v)] for k, v in value.items()]}
-        if isinstance(value, (set, frozenset)):
-            return {IS: "set", "of": sorted(self._plain(one) for one in value)}
-        raise TypeError(f"{type(value).__qualname__} is nothing that was foreseen")
+    def _row(self, value: Any) -> Any:
+        """What msgpack does not know, one step nearer to what it does."""
+        row = self._rows.get(type(value))
+        if row is None:
+            raise TypeError(f"{type(value).__qualname__} is nothing that was foreseen")
+        return row(value)
 
     def unpack(self, body: bytes) -> Any:
         """Raises ValueError for what is no value of ours."""
@@ -101,6 +91,64 @@ class Values:
 
     def _made(self, row: dict[str, Any]) -> Any:
         return self._makers[row[IS]](row)
+
+
+def _rows(cls: type, hints: Mapping[str, Any]) -> Callable[[Any], dict[str, Any]]:
+    """How values of a class become rows."""
+    kind, keys, fields = cls.__qualname__, (IS, *hints), _fields(tuple(hints))
+    maps = [name for name, hint in hints.items() if _holds_map(hint)]
+
+    def row(value: Any) -> dict[str, Any]:
+        return dict(zip(keys, (kind, *fields(value)), strict=True))
+
+    def row_with_maps(value: Any) -> dict[str, Any]:
+        made = row(value)
+        return made | {name: _map(made[name]) for name in maps}
+
+    if maps:
+        return row_with_maps
+    steady = issubclass(cls, tuple) and all(map(_is_steady, hints.values()))
+    return functools.lru_cache(maxsize=1024)(row) if steady else row
+
+
+def _fields(names: tuple[str, ...]) -> Callable[[Any], tuple[Any, ...]]:
+    """Reads all fields in one call; of a single name an `attrgetter` gives the value alone."""
+    if len(names) > 1:
+        return attrgetter(*names)
+    return lambda value: tuple(getattr(value, name) for name in names)
+
+
+def _holds_map(hint: Any) -> bool:
+    """Whether a field of this type may be a map, which is told apart from a row. One within a
+    sequence would not be: no type of ours has any.
+    """
+    origin = get_origin(hint) or hint
+    if any(_holds_map(part) for part in get_args(hint)):
+        assert origin in UNIONS, f"a map within {hint} is not foreseen"
+        return True
+    return isinstance(origin, type) and issubclass(origin, Mapping)
+
+
+def _is_steady(hint: Any) -> bool:
+    """Whether equal values of this type are the same to the bit: not so floats (0.0 and -0.0), and
+    what may be one number or another (1 and 1.0). Of steady values rows may be remembered.
+    """
+    return isinstance(hint, type) and (hint in (int, str) or issubclass(hint, enum.Enum))
+
+
+def _map(value: Any) -> Any:
+    if value is None:
+        return None
+    return {IS: "dict", "of": [(key, one) for key, one in value.items()]}
+
+
+def _set(value: Any) -> dict[str, Any]:
+    return {IS: "set", "of": sorted(value)}
+
+
+def _enum_rows(cls: type[enum.Enum]) -> Callable[[Any], dict[str, Any]]:
+    rows = {one.name: {IS: cls.__qualname__, "of": one.value} for one in cls}
+    return lambda value: rows[value._name_]
 
 
 def _member(cls: Callable[[Any], Any], row: dict[str, Any]) -> Any:

@@ -73,6 +73,7 @@ class Models:
     latencies: Latencies
     seed: int
     told_every_ms: int = 0  # 0: the venue's streams speak at once
+    joined_ms: int = 0  # after the start, when we are subscribed to the streams of prices
 
 
 @attrs.frozen
@@ -146,8 +147,7 @@ class Play:
         self.wallet = Wallet(config, self.venue, self._timeline, self._admission, self._fair)
         self.wallet.changed = self._moved
         start_ms = self.venue.now_ms
-        self._remember(start_ms)
-        self.venue.oracle.listeners.append(self._on_price)
+        self._timeline.at(start_ms + models.joined_ms, self._join)
         self.venue.engine.listeners.append(self._hear)
         self.wallet.begin(start_ms)
         for tape in recording.tapes:
@@ -188,7 +188,7 @@ class Play:
         self.wallet.desks[market.condition_id] = desk
         stage = Stage(
             config, self._board, self.wallet, self.venue, self._timeline, self._ways,
-            self._outlet, market, machine, desk, ears,
+            self._outlet, desk, ears,
         )  # fmt: skip
         window = self._windows[market.condition_id] = _Window(traded, stage)
         book = self.venue.engine.desk.resting.books[market.condition_id]
@@ -268,13 +268,17 @@ class Play:
 
     # --- what the venue says -----------------------------------------------------------------
 
-    def _remember(self, now_ms: int) -> None:
-        """What the oracle's streams tell first: their last two minutes. The exchange's has none."""
+    def _join(self, now_ms: int) -> None:
+        """Hear the oracle's streams from now on, and first their last two minutes. The exchange's
+        has none.
+        """
         oracle = self.venue.oracle
+        oracle.listeners.append(self._on_price)
+        heard_ms = self._ways.prices.arrival(now_ms)
         for asset in oracle.assets:
             for feed in ("chainlink", "twap60"):
                 for tick in oracle.history(feed, asset, now_ms - HISTORY_MS):
-                    self._take(tick, now_ms, snapshot=True)
+                    self._timeline.at(heard_ms, partial(self._take, tick, snapshot=True))
 
     def _on_price(self, tick: PriceTick) -> None:
         self._send(self._ways.prices, tick.at_ms, partial(self._priced, tick))
@@ -308,6 +312,7 @@ class Play:
                 self._send(books, event.at_ms, partial(stage.changed, changes, event.at_ms))
             case Traded():
                 self._send(books, event.at_ms, partial(stage.printed, _last_trade(event)))
+                self._send(books, event.at_ms, stage.renewed)
             case TickChanged():
                 self._send(books, event.at_ms, partial(stage.retick, event.new))
             case MarketResolved():

@@ -15,28 +15,20 @@ import attrs
 
 from polybot.config import Config
 from polybot.domain.book import Book
-from polybot.domain.ledger import Holdings
-from polybot.domain.market import Market, Outcome, Side
+from polybot.domain.market import Market, Side
 from polybot.domain.market_states import MarketState
 from polybot.domain.orders import CancelResult, PostResult, PrivateEvent, TradeSeen
-from polybot.domain.units import ONE, SHARE
+from polybot.domain.units import ONE
 from polybot.exchange.model import BUY
 from polybot.execution.desk import Action, Cancel, Desk, Post
 from polybot.execution.doubts import LookUp, Survey, Surveyed
-from polybot.execution.lifecycle import State
-from polybot.execution.wish import Desired
-from polybot.lab.backtest_time import Outlet, Timeline, Ways
+from polybot.lab.backtest_time import Act, Outlet, Rank, Timeline, Ways
 from polybot.lab.backtest_venue import Venue
 from polybot.lab.backtest_wallet import Wallet
 from polybot.pricing.board import PriceBoard
-from polybot.pricing.fair import Fair, NoFair, WhyNoFair
-from polybot.quote_task import BOOK_LEVELS, taking_order, wish
-from polybot.quoting.asks import NEVER, too_late
-from polybot.quoting.decide import decide
-from polybot.quoting.model import BookView, Decision, QuoteInputs, Stock
-from polybot.quoting.orders import OrderMaker
-from polybot.risk.timetable import Known, MarketMachine
-from polybot.signal.regime import DEPTH_WITHIN
+from polybot.quoter import Quoter
+from polybot.quoting.model import BookView
+from polybot.risk.timetable import MarketMachine
 from polybot.signal_ears import SignalEars
 from polybot.venue.market_messages import LastTrade
 
@@ -46,7 +38,7 @@ Changes = Sequence[tuple[str, int, int]]  # (side, Up price, new total)
 
 @attrs.define(eq=False)
 class Stage:
-    """`desk.market` and `market` follow the tick. Everything is called with the time it happens."""
+    """Everything is called with the time it happens."""
 
     config: Config
     board: PriceBoard
@@ -55,37 +47,45 @@ class Stage:
     timeline: Timeline
     ways: Ways
     outlet: Outlet
-    market: Market
-    machine: MarketMachine
     desk: Desk
     ears: SignalEars
+    quoter: Quoter = attrs.field(init=False)
     book: Book = attrs.field(factory=Book)
     book_ms: int = 0
-    fair: Fair | NoFair = NoFair(WhyNoFair.SPOT_STALE)
-    decision: Decision = Decision((), ())
     decisions: int = 0
     _open: bool = False
-    _last: Desired | None = None
-    _maker: OrderMaker = attrs.field(factory=OrderMaker)
-    _takes: int = 0
-    _take_at_ms: int = 0
+    _seen: tuple[int, BookView, BookView] | None = None
+    _tick: int = 0  # the venue's last word, 0 for none; the quoter follows at its turn
+    _doubted: bool = False  # the book, since a change of the tick
     _rung: bool = True
     _turn: int = 0  # of the quoter: an older turn's timer has nothing to say
     _stepped_ms: int = 0
     _due: int = 0  # of the desk, likewise
+    _inbox: list[Act] = attrs.field(factory=list)  # what the desk has not heard yet
+
+    def __attrs_post_init__(self) -> None:
+        self.quoter = Quoter(self.config, self.board, self.wallet, self.desk, self.ears)
+
+    @property
+    def market(self) -> Market:
+        return self.quoter.market
+
+    @property
+    def machine(self) -> MarketMachine:
+        return self.quoter.machine
 
     def open(self, now_ms: int, levels: Changes) -> None:
         """The scope begins, with the book as it stands."""
         self._open, self.book_ms = True, now_ms
         self._apply(levels)
         self._step(now_ms)
-        self._act(now_ms)
+        self._act_at(now_ms)
 
     def close(self, now_ms: int) -> None:
         """The window is over: no more quotes, and what rests is cancelled."""
         self._open = False
         self.desk.closing = True
-        self._act(now_ms)
+        self._act_at(now_ms)
         self.ears.board.ended()
 
     # --- what is heard -----------------------------------------------------------------------
@@ -97,16 +97,22 @@ class Stage:
         self.ring(now_ms)
 
     def _apply(self, changes: Changes) -> None:
+        self._seen = None
         for side, price, total in changes:
             self.book.set(Side.BUY if side == BUY else Side.SELL, price, total)
 
     def printed(self, trade: LastTrade, now_ms: int) -> None:
         self.ears.printed(trade, now_ms)
 
-    def retick(self, tick: int, _now_ms: int) -> None:
-        """A tick change makes a new market for everything that rounds."""
-        self.market = attrs.evolve(self.market, tick=tick)
-        self.desk.market = self.desk.firewall.market = self.market
+    def retick(self, tick: int, now_ms: int) -> None:
+        """The bot trusts no book after a change of the tick until the next snapshot."""
+        self._tick, self._doubted = tick, True
+        self.ring(now_ms)
+
+    def renewed(self, now_ms: int) -> None:
+        """A snapshot came, as after every trade."""
+        self._doubted = False
+        self.ring(now_ms)
 
     def heard(self, event: PrivateEvent, now_ms: int) -> None:
         """A private event: into the books first, then to those whom it concerns."""
@@ -115,8 +121,7 @@ class Stage:
                 return
             self.ring(now_ms)
         self.ears.told(event, self.desk.table, now_ms)
-        self.desk.heard(event, now_ms)
-        self._act(now_ms)
+        self._tell_desk(lambda at_ms: self.desk.heard(event, at_ms), now_ms)
 
     def ring(self, now_ms: int) -> None:
         """Something changed: look again, but not sooner than the pace allows. Where nothing may be
@@ -138,7 +143,7 @@ class Stage:
             if turn == self._turn and self._open:
                 self._step(now_ms)
 
-        self.timeline.at(when_ms, look)
+        self.timeline.at(when_ms, look, Rank.QUOTES)
 
     # --- the quoter (quote_task.py) --------------------------------------------------------------
 
@@ -146,101 +151,60 @@ class Stage:
         self._stepped_ms, self._rung = now_ms, False
         self._look_at(now_ms + self.config.orders.requote_max_ms)
         self.decisions += 1
-        config, params = self.config, self.config.quote
-        self.fair = self.board.fair(self.market, now_ms)
-        known = Known(True, self.board.strike(self.market) is not None, len(self.desk.table.open()))
-        self.machine.learn(known, now_ms)
-        self.decision = decide(self._inputs(now_ms), params, config.completion, config.rewards)
-        self.ears.decided(self.decision, now_ms)
-        percent = config.orders.hysteresis_percent
-        wanted = wish(self.market, self.decision, params, now_ms, percent, self._maker)
-        desired = self._with_take(wanted, now_ms)
-        if desired != self._last:
-            self._last = self.desk.desired = desired
-            self._act(now_ms)
+        quoter = self.quoter
+        if self._tick not in {0, quoter.market.tick}:
+            quoter.retick(self._tick)
+        quoter.price(now_ms)
+        another = quoter.decide(*self._views(), self.book_ms, now_ms, book_known=True)
+        if another and quoter.desired is not None:
+            self.desk.desired = quoter.desired
+            self._act_at(now_ms)
 
-    def _with_take(self, desired: Desired, now_ms: int) -> Desired:
-        take = self.decision.take
-        if take is None or now_ms < self._take_at_ms:
-            return desired
-        self._takes += 1
-        self._take_at_ms = now_ms + int(self.config.completion.every_s * 1000)
-        return attrs.evolve(desired, take=taking_order(self.market, take), take_number=self._takes)
-
-    def _inputs(self, now_ms: int) -> QuoteInputs:
-        held, own = self.holdings(), self._own()
-        up, down = self._views()
-        advice = self.ears.look(self.fair, {Outcome.UP: up, Outcome.DOWN: down}, own, now_ms)
-        return QuoteInputs(
-            market=self.market,
-            now_ms=now_ms,
-            fair=self.fair,
-            up=up,
-            down=down,
-            tick=self.market.tick,
-            held_up=held.up,
-            held_down=held.down,
-            own=own,
-            net_limit=self.config.risk.max_net_shares * SHARE,
-            state=self.machine.state,
-            table=self.machine.table,
-            advice=advice,
-            book_age_s=max(0, now_ms - self.book_ms) / 1000,
-            apart_since_ms=self.decision.apart_since_ms,
-            stock=self._stock(held, now_ms),
-            net_confirmed=held.up_confirmed - held.down_confirmed,
-            taking=self.machine.state is MarketState.REDUCE and self.desk.taking,
-            post_only=self.desk.post_only(now_ms),
-        )
-
-    def holdings(self) -> Holdings:
-        return self.wallet.ledger.books[self.market.condition_id].holdings()
-
-    def _stock(self, held: Holdings, now_ms: int) -> Stock | None:
-        if self.config.quote.sell_held == NEVER or not (held.up or held.down):
-            return None
-        return Stock(
-            held.up, held.down, self.wallet.standing(self.market.condition_id), self.config.risk,
-            too_late(self.machine.table, now_ms),
-            any(tracked.order.selling for tracked in self.desk.table.open()),
-        )  # fmt: skip
-
-    def _views(self) -> tuple[BookView, BookView]:
-        """Both outcomes' books: they mirror each other (feeds.md 2.3)."""
-        within = max(BOOK_LEVELS, DEPTH_WITHIN // self.market.tick + 1)
-        bids, asks = self.book.levels(Side.BUY, within), self.book.levels(Side.SELL, within)
-        return (
-            BookView(tuple(bids), tuple(asks)),
-            BookView(
-                tuple((ONE - price, size) for price, size in asks),
-                tuple((ONE - price, size) for price, size in bids),
-            ),
-        )
-
-    def _own(self) -> dict[tuple[Outcome, int], int]:
-        own: dict[tuple[Outcome, int], int] = {}
-        for tracked in self.desk.table.open():
-            if tracked.state is State.LIVE or tracked.state is State.CANCELLING:
-                key = (tracked.order.toward, tracked.order.bid_price)
-                own[key] = own.get(key, 0) + tracked.remaining
-        return own
+    def _views(self) -> tuple[BookView | None, BookView | None]:
+        """Both outcomes' books: they mirror each other (feeds.md 2.3). Those of the turn before
+        while no level has changed; None where they are in doubt.
+        """
+        if self._doubted:
+            return None, None
+        within = self.quoter.levels
+        if self._seen is None or self._seen[0] != within:
+            bids, asks = self.book.levels(Side.BUY, within), self.book.levels(Side.SELL, within)
+            up = BookView(tuple(bids), tuple(asks))
+            down = BookView(
+                tuple([(ONE - price, size) for price, size in asks]),
+                tuple([(ONE - price, size) for price, size in bids]),
+            )
+            self._seen = (within, up, down)
+        return self._seen[1], self._seen[2]
 
     # --- the desk (orders_task.py) ---------------------------------------------------------------
 
+    def _tell_desk(self, hear: Act, now_ms: int) -> None:
+        self._inbox.append(hear)
+        self._act_at(now_ms)
+
     def _act(self, now_ms: int) -> None:
+        """A turn: what has come, then what is to leave."""
         desk, key = self.desk, self.market.condition_id
+        inbox, self._inbox = self._inbox, []
+        for hear in inbox:
+            hear(now_ms)
         for action in desk.act(now_ms, self.wallet.standing(key)):
             self._perform(action, now_ms)
         self.wallet.acted()
+        if self._open or len(desk.table.open()):
+            self._act_at(desk.next_due_ms(now_ms))
+
+    def _act_at(self, when_ms: int) -> None:
+        """The desk's next turn: when its moment is all there, or earlier when something happens."""
         self._due += 1
         due = self._due
 
-        def again(at_ms: int) -> None:
+        def act(now_ms: int) -> None:
             if due == self._due:
-                self._act(at_ms)
+                self._act(now_ms)
 
-        if self._open or len(desk.table.open()):
-            self.timeline.at(desk.next_due_ms(now_ms), again)
+        self.timeline.at(when_ms, act, Rank.ORDERS)
 
     def _perform(self, action: Action, now_ms: int) -> None:
         match action:
@@ -269,8 +233,7 @@ class Stage:
 
     def _answer(self, at_ms: int, hear: Callable[[int], None]) -> None:
         def back(now_ms: int) -> None:
-            hear(now_ms)
-            self._act(now_ms)
+            self._tell_desk(hear, now_ms)
 
         self.timeline.at(self.ways.answer(at_ms), back)
 

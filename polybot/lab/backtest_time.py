@@ -6,6 +6,7 @@ and a task that wakes costs fifty times what a heap's entry does.
 
 from __future__ import annotations
 
+import enum
 import heapq
 import random
 from collections.abc import Callable
@@ -17,23 +18,31 @@ from polybot.lab.latency_models import Latencies, Latency
 Act = Callable[[int], None]  # called with its own time
 
 
+class Rank(enum.IntEnum):
+    """What comes first in a moment: whoever decides sees all that it brought."""
+
+    HAPPENS = 0
+    QUOTES = 1
+    ORDERS = 2
+
+
 class Timeline:
-    """Acts by time; those of one moment in the order in which they were added."""
+    """Acts by time; those of one moment by rank, then in the order in which they were added."""
 
     def __init__(self) -> None:
-        self._heap: list[tuple[int, int, Act]] = []
+        self._heap: list[tuple[int, Rank, int, Act]] = []
         self._number = 0
 
-    def at(self, when_ms: int, act: Act) -> None:
+    def at(self, when_ms: int, act: Act, rank: Rank = Rank.HAPPENS) -> None:
         self._number += 1
-        heapq.heappush(self._heap, (when_ms, self._number, act))
+        heapq.heappush(self._heap, (when_ms, rank, self._number, act))
 
     def next_ms(self) -> int | None:
         return self._heap[0][0] if self._heap else None
 
     def step(self) -> None:
         """The next act; there must be one."""
-        when_ms, _, act = heapq.heappop(self._heap)
+        when_ms, _, _, act = heapq.heappop(self._heap)
         act(when_ms)
 
 

@@ -47,6 +47,7 @@ class Wallet(WalletStanding):
     bids: dict[str, OpenBids] = attrs.field(factory=dict)
     pledges: dict[str, dict[str, int]] = attrs.field(factory=dict)
     claims: dict[str, int] = attrs.field(factory=dict)
+    unmergeable: dict[str, str] = attrs.field(factory=dict)
     day_loss: int = 0
     desks: dict[str, Desk] = attrs.field(factory=dict)  # by condition id, until their markets end
     changed: Callable[[str, int], None] = lambda *_: None  # told whose holdings have moved, when
@@ -83,8 +84,11 @@ class Wallet(WalletStanding):
     def _read_desks(self) -> None:
         """What every market's orders may still spend and sell."""
         for key, desk in self.desks.items():
-            self.reserved[key], self.bids[key] = desk.reserved, desk.bids
-            self.pledges[key] = {desk.market.token(one): desk.pledged(one) for one in Outcome}
+            promised = desk.promised
+            if self.bids.get(key) is not promised.bids:
+                self.reserved[key], self.bids[key] = promised.reserved, promised.bids
+                tokens = {desk.market.token(one): promised.pledged(one) for one in Outcome}
+                self.pledges[key] = tokens
 
     def moved(self) -> None:
         """The ledger, or what a standing is read from beside it, has changed."""

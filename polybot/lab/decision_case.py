@@ -17,7 +17,7 @@ from polybot.execution.desk import Action, Budget, Desk
 from polybot.execution.firewall import Admission, Firewall
 from polybot.execution.params import OrderParams
 from polybot.pricing.board import PriceBoard
-from polybot.quote_task import wish
+from polybot.quoter import wish
 from polybot.quoting.decide import decide
 from polybot.quoting.model import BookView, Decision, QuoteInputs
 from polybot.quoting.orders import OrderMaker

@@ -24,6 +24,8 @@ from typing import Any
 import attrs
 import trio
 
+from polybot.lab.moments import moment
+
 WINDOW = 1 << 18  # bytes a sender may be ahead of its reader: loopback's default, about
 HOST = "127.0.0.1"
 FIRST_PORT = 20_000
@@ -62,7 +64,7 @@ class Pipe:
             raise OSError(errno.ECONNRESET, "connection reset")
         some = bytes(data[: WINDOW - self.waiting])
         last = self.parts[-1][0] if self.parts else 0.0
-        self.parts.append((max(last, trio.current_time() + self.delay_s), some))
+        self.parts.append((max(last, moment(trio.current_time() + self.delay_s)), some))
         self.waiting += len(some)
         self.wake()
         return len(some)

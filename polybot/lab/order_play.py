@@ -153,7 +153,7 @@ class Play:
         held = self.books.holdings()
         if not self.claimed:
             self.claimed = max(0, held.mergeable) * percent // 100
-        pledged = (self.desk.pledged(outcome) for outcome in (Outcome.UP, Outcome.DOWN))
+        pledged = (self.desk.promised.pledged(outcome) for outcome in (Outcome.UP, Outcome.DOWN))
         place = Place(MARKET.condition_id, held, None, True, True, False, *pledged)
         if 0 < self.claimed <= place.free_pairs:
             self.truth.merge(self.claimed)
@@ -207,7 +207,7 @@ class Play:
             most = LIMITS.max_open_orders_per_market
             must(len(self.table.open()) <= most, "more orders than allowed")
             if any(not each.order.selling for each in new):
-                at_risk = self.desk.reserved + standing.held.at_risk
+                at_risk = self.desk.promised.reserved + standing.held.at_risk
                 must(at_risk <= LIMIT, "S7: more than the limit")
         for action in actions:
             ids = action.ids if isinstance(action, Cancel) else ()

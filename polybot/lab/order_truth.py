@@ -20,6 +20,7 @@ from polybot.domain.units import SHARE
 from polybot.execution.desk import Desk
 from polybot.execution.lifecycle import OPEN, Event, State
 from polybot.execution.params import OrderParams
+from polybot.execution.promises import Promised
 from polybot.execution.table import OrderTable, Tracked
 from polybot.lab.toy_venue import ToyVenue
 from polybot.risk.limits import RiskParams
@@ -201,7 +202,11 @@ class Truth:
         averages are those of another life.
         """
         exposure = self.venue.exposure(self.orphans)
-        must(self.desk.reserved >= exposure, "S7: less reserved than may be spent")
+        promised = Promised.of(self.desk.table)
+        must(
+            attrs.astuple(promised) == attrs.astuple(self.desk.promised), "a promise is out of date"
+        )
+        must(self.desk.promised.reserved >= exposure, "S7: less reserved than may be spent")
         freed = self._freed()
         if freed and (self.orphans or self.something_failed):
             return

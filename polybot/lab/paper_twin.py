@@ -5,10 +5,10 @@ of the simulation, before the served exchange; the backtest is the core alone. B
 seed, queue model and constant latency. What they are filled with is compared: a backtest that
 trades otherwise than the bot is worth nothing.
 
-They cannot be the same to the millisecond everywhere. The served exchange tells what has happened
-every twentieth of a second's part (`PUMP_S`), and so its news are up to twenty milliseconds later;
-a request carries bytes both ways over one wire; the bot's tasks begin when discovery has found
-their market. Where such differences meet a moving price, a quote may be another.
+Things that fall into one millisecond, on a virtual clock the rule rather than the exception, have
+an order here: whoever decides sees all that its moment brought (moments.py), as in the backtest.
+What is left is what a backtest does not have: frames, and so an order of messages within a moment,
+and hashes that fail until a trade is printed.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ import tempfile
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from unittest import mock
 from urllib.parse import urlsplit
 
 import attrs
@@ -29,27 +30,34 @@ from loguru import logger
 from trio.testing import MockClock
 
 from polybot.app import Bot
-from polybot.clock import Clock
+from polybot.clock import NS, Clock
 from polybot.config import Config, load
+from polybot.exchange import server
 from polybot.exchange.model import BUY, UP, Event, Order, Traded
 from polybot.exchange.queue_models import queue_model
 from polybot.exchange.recording import RecordedWorld
 from polybot.exchange.recording_model import Recording
-from polybot.exchange.server import PUMP_S, Exchange, Urls
+from polybot.exchange.server import Exchange, Urls
 from polybot.journal.store import Store
 from polybot.lab.backtest_input import find
 from polybot.lab.backtest_run import Models, Play
 from polybot.lab.latency_models import Constant, latencies
 from polybot.lab.lockstep import Lockstep, lockstep_only
 from polybot.lab.memory_net import OWNER, Network, memory_network
-from polybot.lab.seeded import seeded_scheduler
+from polybot.lab.moments import decisions_last
 from polybot.launch import build, demo_site
 from polybot.options import BotOptions
+from polybot.price_task import POLYBOLT
 from polybot.purse import Purse
 from polybot.venue.relayer import SdkWay
 from polybot.venue.secret import Credentials, Secret
+from polybot.venue.tap import Nobody, Tap
 
+# The served exchange tells what has happened every twentieth of a second's part, and whenever it is
+# asked something, as by requests that a backtest does not know of: here it tells it at once.
+AT_ONCE_S = 0.001
 SPEED = 100.0  # anything but 1: no part may wait for the wall
+SNAPSHOT = b'"snapshot":true'
 NEAR_MS = 1_000  # fills of one order's likeness so near each other are the same fill, told apart
 
 
@@ -65,10 +73,29 @@ class Filled:
     maker: bool
 
 
+@attrs.define(eq=False)
+class _Ear(Nobody):
+    """When the bot was subscribed to the oracle's prices: a socket takes its time to be ready."""
+
+    wire_ms: int
+    start_ms: int
+    joined_ms: int | None = None
+
+    def heard(self, stream: str, body: bytes, at_ns: int) -> None:
+        if self.joined_ms is None and stream == POLYBOLT and SNAPSHOT in body:
+            self.joined_ms = at_ns // NS - self.wire_ms - self.start_ms
+
+
+def twins(
+    recording: Recording, config: Config, models: Models
+) -> tuple[list[Filled], list[Filled]]:
+    """The fills of the backtest and of paper. The latency must be the same constant everywhere."""
+    paper, joined_ms = on_paper(recording, config, models)
+    return in_backtest(recording, config, attrs.evolve(models, joined_ms=joined_ms)), paper
+
+
 def in_backtest(recording: Recording, config: Config, models: Models) -> list[Filled]:
-    """With news as late as the served exchange tells them."""
-    pump_ms = round(PUMP_S * 1000)
-    play = Play(recording, config, attrs.evolve(models, told_every_ms=pump_ms))
+    play = Play(recording, config, models)
     play.run()
     return sorted(
         Filled(
@@ -80,13 +107,17 @@ def in_backtest(recording: Recording, config: Config, models: Models) -> list[Fi
     )  # fmt: skip
 
 
-def on_paper(recording: Recording, config: Config, models: Models) -> list[Filled]:
-    """Every latency must be the same constant. Runs Trio; call it outside."""
-    with seeded_scheduler(models.seed), lockstep_only():
+def on_paper(recording: Recording, config: Config, models: Models) -> tuple[list[Filled], int]:
+    """The fills, and how long after the start prices were heard. Runs Trio; call it outside."""
+    with (
+        mock.patch.object(server, "PUMP_S", AT_ONCE_S),
+        decisions_last("quote ", "orders "),
+        lockstep_only(),
+    ):
         return trio.run(_paper, recording, config, models, clock=MockClock(autojump_threshold=0))
 
 
-async def _paper(recording: Recording, config: Config, models: Models) -> list[Filled]:
+async def _paper(recording: Recording, config: Config, models: Models) -> tuple[list[Filled], int]:
     wire = models.latencies.order
     assert isinstance(wire, Constant), "a wire in memory has one delay"
     series = tuple(dict.fromkeys(tape.series.key for tape in recording.tapes))
@@ -97,7 +128,7 @@ async def _paper(recording: Recording, config: Config, models: Models) -> list[F
         journal=attrs.evolve(config.journal, calibration=""),
     )
     with memory_network() as network, tempfile.TemporaryDirectory() as folder:
-        return await _Twin(recording, config, models, network, wire.ms / 1000).run(Path(folder))
+        return await _Twin(recording, config, models, network, wire.ms).run(Path(folder))
 
 
 @attrs.define(eq=False)
@@ -106,10 +137,10 @@ class _Twin:
     config: Config
     models: Models
     network: Network
-    delay_s: float
+    wire_ms: int
     fills: list[Filled] = attrs.field(factory=list)
 
-    async def run(self, folder: Path) -> list[Filled]:
+    async def run(self, folder: Path) -> tuple[list[Filled], int]:
         world = RecordedWorld(self.recording, self.models.queue, seed=self.models.seed)
         clock = Clock.starting_at(world.start_ms)
         exchange = Exchange(world, clock, self.models.seed)
@@ -120,12 +151,13 @@ class _Twin:
             for name in ("clob", "market_ws", "user_ws", "prices_ws", "binance_ws"):
                 port = urlsplit(getattr(urls, name)).port
                 assert port is not None, "every service has a port of its own"
-                self.network.delays[port] = self.delay_s
+                self.network.delays[port] = self.wire_ms / 1000
             OWNER.set("bot")
+            ear = _Ear(self.wire_ms, world.start_ms)
             store = Store.open(folder / "journal", "a twin")
             try:
                 async with _client() as http:
-                    bot = _bot(exchange, urls, self.config, store, http)
+                    bot = _bot(exchange, urls, self.config, store, http, ear)
                     nursery.start_soon(bot.run)
                     await clock.sleep_until(last_ms + 10_000)
                     bot.stop("the twin has seen enough")
@@ -133,7 +165,8 @@ class _Twin:
                     nursery.cancel_scope.cancel()
             finally:
                 store.close()
-        return sorted(self.fills)
+        assert ear.joined_ms is not None, "the oracle's stream begins with a snapshot"
+        return sorted(self.fills), ear.joined_ms
 
     def _hear(self, event: Event, key: str) -> None:
         if not isinstance(event, Traded):
@@ -162,7 +195,7 @@ def _client() -> httpx.AsyncClient:
 
 
 def _bot(
-    exchange: Exchange, urls: Urls, config: Config, store: Store, http: httpx.AsyncClient
+    exchange: Exchange, urls: Urls, config: Config, store: Store, http: httpx.AsyncClient, ear: Tap
 ) -> Bot:
     wallet, demo = exchange.wallet, exchange.demo_wallets
     secret, phrase = Secret(wallet.api_secret), Secret(wallet.passphrase)
@@ -170,6 +203,7 @@ def _bot(
         config, BotOptions(Path("config.toml")), exchange.clock, demo_site(urls),
         Secret(wallet.private_key), Credentials(wallet.address, wallet.api_key, secret, phrase),
         Purse.deposit(demo.deposit, demo.relayer_api_key), http, store, world="twin", speed=SPEED,
+        tape=ear,
     )  # fmt: skip
     way = bot.inventory.way
     assert isinstance(way, SdkWay)
@@ -243,6 +277,6 @@ def main(argv: Sequence[str]) -> int:
         parser.error("; ".join(found.faults) or "nothing to play")
     models = Models(queue_model(said.queue), latencies(str(said.latency)), said.seed)
     recording, config = found.chunks[0].read(), load(said.config, os.environ)
-    result = compare(in_backtest(recording, config, models), on_paper(recording, config, models))
+    result = compare(*twins(recording, config, models))
     sys.stdout.write("\n".join(table(result)) + "\n")
     return 0 if result.agree else 1

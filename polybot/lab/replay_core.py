@@ -41,6 +41,7 @@ from polybot.core_tape import (
     ScopeBegan,
     ScopeEnded,
     Scored,
+    Seen,
     Settled,
     Stepped,
     Struck,
@@ -64,6 +65,7 @@ _KEY = Secret("0x" + "11" * 32)
 _NOWHERE = Site(**{field.name: "" for field in attrs.fields(Site)})
 _NOBODY = Credentials("0x" + "00" * 20, "", Secret(""), Secret(""))
 
+SHORT, SHORT_KEPT = 80, 256  # bytes of an input, and how many of them are remembered
 Decided = tuple[str, bytes]  # by whom, what
 
 
@@ -101,7 +103,7 @@ class Examiner(CoreTape):
     def fed(self, value: object, at_ns: int | None = None) -> None:
         pass
 
-    def outside(self, seen: Outside, at_ns: int) -> None:
+    def outside(self, slug: str, seen: Seen, at_ns: int) -> None:
         pass
 
     def heard(self, stream: str, body: bytes, at_ns: int) -> None:
@@ -135,6 +137,7 @@ class Core:
     clock: Clock = attrs.field(factory=lambda: Clock(0.0))
     scopes: dict[str, MarketScope] = attrs.field(factory=dict)  # by slug
     inputs: int = 0
+    _short: dict[bytes, Input] = attrs.field(factory=dict)
     _began: Began | None = None
     _kept: list[Kept] = attrs.field(factory=list)
     _seen: dict[str, Outside] = attrs.field(factory=dict)  # by slug
@@ -178,7 +181,19 @@ class Core:
                 ear(event.body.decode(), event.at_ns // NS)
         elif event.kind is Kind.FED:
             self.inputs += 1
-            self._fed(INPUTS.unpack(event.body), event.at_ns)
+            self._fed(self._input(event.body), event.at_ns)
+
+    def _input(self, body: bytes) -> Input:
+        """Most inputs are a market's next turn, and the same bytes each time."""
+        if len(body) > SHORT:
+            value: Input = INPUTS.unpack(body)
+            return value
+        known = self._short.get(body)
+        if known is None:
+            known = self._short[body] = INPUTS.unpack(body)
+            if len(self._short) > SHORT_KEPT:
+                self._short.clear()
+        return known
 
     def _fed(self, value: Input, at_ns: int) -> None:
         if isinstance(value, Began):

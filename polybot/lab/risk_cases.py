@@ -29,7 +29,7 @@ class Market5m:
 
     def __init__(self, market: Market) -> None:
         self.market, self.n = market, 0
-        self.memory = SignalMemory(SignalParams(acting=NAMES))
+        self.memory = SignalMemory(SignalParams(acting=NAMES, earn_calls=0.0))
         self.board = self._fresh()
         bids = tuple((5300 - 100 * n, (200 + n) * SHARE) for n in range(5))
         asks = tuple((5500 + 100 * n, (200 + n) * SHARE) for n in range(5))

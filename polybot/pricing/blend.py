@@ -127,12 +127,16 @@ def blend(
     now_ms: int = 0,
     apart_since_ms: int | None = None,
 ) -> Blend:
-    """Mix model and market in log-odds; a disputed model counts half."""
+    """Mix model and market in log-odds; a disputed model counts half, and one whose strike is only
+    provisional not at all (strategy.md 4).
+    """
     seen, q = _within(view.q), fair.q
     market = math.log(seen / (1 - seen))
     gap = math.log(q / (1 - q)) - market
     error = model_error(fair, params.vol_error)
     weight = model_weight(error, market_error(view, fair, params), params.model_weight_max)
+    if fair.provisional_strike:
+        weight = 0.0  # against a strike that nobody has confirmed a model knows nothing
     since_ms = disputed = None
     if abs(gap) > params.disagree_log_odds:
         since_ms = now_ms if apart_since_ms is None else min(apart_since_ms, now_ms)

@@ -43,6 +43,8 @@ class WhyNoFair(enum.Enum):
     VOLATILITY_UNKNOWN = "volatility still warming up"
     HISTORY_SHORT = "price history too short for the average"
 
+    __hash__ = object.__hash__
+
 
 class Caution(enum.Enum):
     """Why a fair probability is to be used with less confidence."""
@@ -50,6 +52,8 @@ class Caution(enum.Enum):
     EXCHANGE_STALE = "exchange price stale: the slower oracle stands in, size reduced"
     SOURCES_APART = "oracle and exchange drift apart: edge widened"
     JUMP = "the price jumps"
+
+    __hash__ = object.__hash__
 
 
 @attrs.frozen

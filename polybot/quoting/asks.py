@@ -110,7 +110,7 @@ def _short(bids: Sequence[Quote], stock: Stock) -> str | None:
             up += dollars
         else:
             down += dollars
-    exposure = attrs.evolve(stock.standing.held, bids=OpenBids(up, down))
+    exposure = stock.standing.held.with_bids(OpenBids(up, down))
     for outcome, dollars in ((UP, up), (DOWN, down)):
         limit = within_dollars(outcome, exposure, stock.standing, stock.limits)
         if dollars and limit is not None:

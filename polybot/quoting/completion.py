@@ -10,6 +10,7 @@ and its twin would be left alone.
 from __future__ import annotations
 
 import enum
+import math
 from collections.abc import Sequence
 
 import attrs
@@ -30,6 +31,7 @@ class Stage(enum.Enum):
     MEDIUM = "slices"
     HIGH = "all that is left"
     LAST = "last call"
+    RELIEF = "over a limit on losses"
 
 
 class Held(enum.Enum):
@@ -43,6 +45,8 @@ class Held(enum.Enum):
     NO_OFFER = "nobody offers the missing side"
     DEAR = "the missing side costs more than it is worth to us"
     SMALL = "less than the market's minimum is left"
+
+    __hash__ = object.__hash__
 
 
 @attrs.frozen
@@ -175,9 +179,64 @@ def _take(
         if part <= 0:
             break
         reach, spent, price = reach + part, spent + units.notional(offer, part), offer
+    return _spend(unpaired, stage, spent, price)
+
+
+def relieve(unpaired: Unpaired, dollars: int, pay: float) -> Take | Held:
+    """Take so much of the missing side that the worst loss falls by `dollars` (10⁻⁶), where a share
+    costs at most its fair price and `pay`, fee included. Each share lowers that loss by what it
+    costs less than a dollar.
+
+    It is a sale of what is held by another name: the venue's two books are one (feeds.md 2.3), a
+    share of Down bought at p comes from the order that would have bought a share of Up at 1 − p,
+    and the pair is a dollar. Rejected: a sale that takes. It would bring the same and need a second
+    kind of order that takes, whose fills are counted in shares and not in dollars.
+    """
+    if (reason := _not_now(unpaired, Stage.RELIEF)) is not None:
+        return reason
+    most, least = units.floor_to(unpaired.shares, units.LOT), unpaired.market.min_size
+    if most < least:
+        return Held.SMALL
+    if not unpaired.offers:
+        return Held.NO_OFFER
+    fair = 1 - unpaired.q if unpaired.net_told > 0 else unpaired.q
+    reach = spent = price = 0
+    for offer, size in unpaired.offers:
+        cost = all_in(offer, unpaired.market.fees)
+        if cost > fair + pay or cost >= 1 or (dollars <= 0 and reach >= least):
+            break
+        wanted = max(least - reach, math.ceil(max(0, dollars) / (1 - cost)))
+        part = min(size, wanted, most - reach)
+        if part <= 0:
+            break
+        reach, spent, price = reach + part, spent + units.notional(offer, part), offer
+        dollars -= int(part * (1 - cost))
+    return _spend(unpaired, Stage.RELIEF, spent, price)
+
+
+def _whole_cents(price: int, shares: int, market: Market) -> int:
+    """The lowest limit from `price` up at which a buy of so many shares is large enough. The venue
+    drops what is beyond whole cents, and on fine ticks the last five shares would become 4.99: too
+    few to be taken, and left alone to the end. It spends dollars at the price that is offered, so a
+    higher limit costs at most a cent, for as much more of a share as a cent buys.
+    """
+    if units.bought(price, shares) >= market.min_size or shares < market.min_size:
+        return price
+    last = price + -(-units.CENT * units.ONE // shares)
+    enough = (p for p in range(price, last + 1, market.tick) if _is_enough(p, shares, market))
+    return next(enough, price)
+
+
+def _is_enough(price: int, shares: int, market: Market) -> bool:
+    return price < units.ONE and units.bought(price, shares) >= market.min_size
+
+
+def _spend(unpaired: Unpaired, stage: Stage, spent: int, price: int) -> Take | Held:
+    """The order that spends so much at that price or better, if the venue takes it."""
     if not price:
         return Held.DEAR
     shares = units.floor_to(spent * units.ONE // price, units.LOT)
+    price = _whole_cents(price, shares, unpaired.market)
     if units.bought(price, shares) < unpaired.market.min_size:
         return Held.SMALL
     if units.notional(price, shares) < MIN_DOLLARS:

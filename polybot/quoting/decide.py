@@ -7,6 +7,8 @@ bid's place (asks.py).
 
 from __future__ import annotations
 
+import functools
+
 import attrs
 
 from polybot.domain import units
@@ -18,18 +20,22 @@ from polybot.pricing.fair import Fair, NoFair, WhyNoFair
 from polybot.quoting import ladder, rewards as pools, sizes
 from polybot.quoting.asks import with_asks
 from polybot.quoting.books import Touch, market_view, offers, touch
-from polybot.quoting.completion import Held, Take, Unpaired, plan
+from polybot.quoting.completion import Held, Take, Unpaired, plan, relieve
 from polybot.quoting.model import Decision, Quote, QuoteInputs, Terms
+from polybot.quoting.pairs import target as pair_target
 from polybot.quoting.params import CompletionParams, QuoteParams, RewardParams
 from polybot.quoting.reasons import NoReward, Reason, Why
 from polybot.quoting.reservation import Value, edge, value
+from polybot.risk.checks import Over
 from polybot.risk.exposure import inventory_room
+from polybot.signal.evidence import Unproven
 
 Q_LEAST = 0.001  # a shifted fair price stays a probability
 Q_MOST = 1 - Q_LEAST
 _NOT_OPEN = (MarketState.DISCOVERED, MarketState.PREOPEN)
 AWAIT_STRIKE, QUOTING, REDUCE = MarketState.AWAIT_STRIKE, MarketState.QUOTING, MarketState.REDUCE
 _QUOTED = (QUOTING, REDUCE, AWAIT_STRIKE)
+_TAKING = (QUOTING, REDUCE)
 
 
 def decide(
@@ -54,9 +60,13 @@ def decide(
     if inputs.advice.veto is not None:
         veto, because = inputs.advice.veto, " ".join(inputs.advice.because)
         return _nothing(Reason(Why.SIGNAL, None, (("signal", because), ("says", veto.value))))
-    reduce, net = state is REDUCE, inputs.held_up - inputs.held_down
+    relieves = completion is not None and completion.enabled and completion.relieve
+    over = inputs.over if relieves and state in _TAKING else None
+    reduce, net = state is REDUCE or over is not None, inputs.held_up - inputs.held_down
     up, down = touch(inputs, UP), touch(inputs, DOWN)
-    return _Quoter(inputs, params, fair, reduce, completion, rewards, net, up, down).decision()
+    return _Quoter(
+        inputs, params, fair, reduce, over, completion, rewards, net, up, down
+    ).decision()
 
 
 def _nothing(*reasons: Reason) -> Decision:
@@ -80,6 +90,12 @@ def _disputed(outcome: Outcome, view: Blend) -> Reason:
     return Reason(Why.DISAGREE, outcome, (("log_odds_apart", view.gap), ("weight", view.weight)))
 
 
+@functools.lru_cache(maxsize=64)
+def _unproven(one: Unproven) -> Reason:
+    told = (("signal", one.name), ("calls", one.calls), ("worth_at_least", one.at_least))
+    return Reason(Why.UNPROVEN, None, told)
+
+
 @sealed
 class _Bids:
     """The first bid of each side that has one, what they were held to, and what was said."""
@@ -97,6 +113,7 @@ class _Quoter:
     params: QuoteParams
     fair: Fair
     reduce: bool
+    over: Over | None  # a limit on losses that what is held is to be paired down to
     completion: CompletionParams | None
     rewards: RewardParams | None
     net: int  # shares (10⁻⁶) Up less Down
@@ -113,6 +130,8 @@ class _Quoter:
             return _nothing(*(side for side in (self.up, self.down) if isinstance(side, Reason)))
         for why, figures in self.fair.quality.cautions:
             self.reasons.append(Reason(why, None, figures))
+        if inputs.advice.unproven:
+            self.reasons += map(_unproven, inputs.advice.unproven)
         view = blend(self.fair, market, params.blend, inputs.now_ms, inputs.apart_since_ms)
         cuts: list[sizes.Cut] = []
         if params.size_floor < 1:
@@ -122,7 +141,7 @@ class _Quoter:
             q = Q_LEAST if q < Q_LEAST else Q_MOST
         keep = self._keep()
         if self.reduce and self.completion is not None and self.completion.enabled:
-            self._complete(view.q, self.completion)
+            self._pair_up(view.q, self.completion)
         bids, terms = self._bids(q, keep, view), None
         if inputs.market.rewards and self.rewards and self.rewards.enabled and not self.reduce:
             bids, terms = self._rewarded(bids, q, keep, view, cuts, self.rewards)
@@ -153,34 +172,42 @@ class _Quoter:
             self.reasons.append(Reason(Why.LOWERED, None, (*told, ("deeper", advice.deeper))))
         return edge(self.fair, self.params) * advice.widen + advice.adverse
 
-    def _complete(self, q: float, completion: CompletionParams) -> None:
-        """Take of the missing side what the plan says, once our own bids leave room for it."""
-        table = self.inputs.table
-        net = self.inputs.net
+    def _pair_up(self, q: float, completion: CompletionParams) -> None:
+        """Take of the missing side what the plan says, once our own bids leave room for it: all the
+        less of it that a limit on losses asks for, or else what completion does past the stop.
+        """
+        inputs, net = self.inputs, self.net
         missing = DOWN if net > 0 else UP
-        unpaired = Unpaired(
-            market=self.inputs.market,
-            net_confirmed=self.inputs.net_confirmed,
-            net_told=net,
-            q=q,
-            offers=offers(self.inputs, missing),
-            to_cutoff_s=(table.cutoff_ms - self.inputs.now_ms) / 1000,
-            window_s=(table.cutoff_ms - table.stop_ms) / 1000,
-            pending=self.inputs.taking,
-            post_only=self.inputs.post_only,
-        )
-        found = plan(unpaired, self.params.gamma_per_share, completion)
+        unpaired = self._unpaired(missing, q)
+        if self.over is not None:
+            found = relieve(unpaired, self.over.dollars, completion.relief_pay)
+        else:
+            found = plan(unpaired, self.params.gamma_per_share, completion)
         if not isinstance(found, Take):
             if found is not Held.PAIRED:
                 self.reasons.append(Reason(found, missing))
             return
         self.kept_back = found.size
-        resting = sum(size for (side, _), size in self.inputs.own.items() if side is missing)
+        resting = sum(size for (side, _), size in inputs.own.items() if side is missing)
         if found.size + resting > abs(net):
             figures = (("resting", units.amount_text(resting)),)
             self.reasons.append(Reason(Why.YIELDING, missing, figures))
             return
         self.take = found
+
+    def _unpaired(self, missing: Outcome, q: float) -> Unpaired:
+        inputs, table = self.inputs, self.inputs.table
+        return Unpaired(
+            market=inputs.market,
+            net_confirmed=inputs.net_confirmed,
+            net_told=self.net,
+            q=q,
+            offers=offers(inputs, missing),
+            to_cutoff_s=(table.cutoff_ms - inputs.now_ms) / 1000,
+            window_s=(table.cutoff_ms - table.stop_ms) / 1000,
+            pending=inputs.taking,
+            post_only=inputs.post_only,
+        )
 
     def _bids(self, q: float, keep: float, view: Blend, credit: float = 0.0) -> _Bids:
         """The first bid of each side at this edge, lowered to what a pair may cost."""
@@ -216,8 +243,7 @@ class _Quoter:
         inputs = self.inputs
         advice, tick = inputs.advice, inputs.tick
         if self.reduce and not light:
-            why = Why.BALANCED if self.net == 0 else Why.REDUCE_ONLY
-            bids.reasons.append(Reason(why, outcome))
+            bids.reasons.append(self._only_light(outcome))
             return
         competitive, ask = others.bid, others.ask
         if light and advice.improve:
@@ -235,16 +261,24 @@ class _Quoter:
             return
         bids.tops[outcome] = (price, cap)
 
+    def _only_light(self, outcome: Outcome) -> Reason:
+        """Why the side that would add to what is held is not quoted."""
+        over = self.over
+        if over is None:
+            return Reason(Why.BALANCED if self.net == 0 else Why.REDUCE_ONLY, outcome)
+        told = (("limit", over.limit.value), ("over", units.amount_text(over.dollars)))
+        return Reason(Why.OVER_LIMIT, outcome, told)
+
     def _combine(self, bids: _Bids) -> None:
         """Hold both first bids to the combined cap; every deeper pair costs less."""
         up, down = bids.tops[UP], bids.tops[DOWN]
-        target = self.params.target_total
+        target, penalties = pair_target(self.inputs, self.params)
         if up[0] + down[0] <= target:
             return
         prices = ladder.combine(up, down, self.net, target, self.inputs.tick)
         for outcome, (was, cap), price in zip(Outcome, (up, down), prices, strict=True):
             if price != was:
-                told = (("was", was / units.ONE), ("now", price / units.ONE))
+                told = (("was", was / units.ONE), ("now", price / units.ONE), *penalties)
                 bids.reasons.append(Reason(Why.COMBINED_CAP, outcome, told))
                 bids.tops[outcome] = (price, cap)
 
@@ -304,9 +338,15 @@ class _Quoter:
         by, common = (min_size, first, most), sizes.part_of(cuts) if cuts else 1.0
         tick, edge, rungs, floor = inputs.tick, bids.worth.edge, params.rungs, params.size_floor
         quotes: tuple[Quote, ...] = ()
-        heavy = None if self.reduce or floor >= 1 or not self.net else UP if self.net > 0 else DOWN
+        net = self.net
+        # Past the stop only the light side is left.
+        heavy = None if self.reduce or floor >= 1 or not net else UP if net > 0 else DOWN
         for outcome, (price, cap) in bids.tops.items():
-            part = common * self._heavy(outcome) if outcome is heavy else common
+            part = common
+            if outcome is heavy:
+                factor, told = sizes.heavy(outcome, abs(net), inputs.net_limit, rungs)
+                part *= factor
+                self.reasons.append(told)
             if part < floor:
                 part = sizes.floored(part, floor)
             deepest, room = ladder.grid_floor(cap - edge, tick), self._room(outcome)
@@ -314,12 +354,6 @@ class _Quoter:
             quotes += side
             self.reasons += reasons
         return quotes
-
-    def _heavy(self, outcome: Outcome) -> float:
-        """The factor of the inventory, told; past the stop only the light side is left."""
-        part = sizes.heavy_part(abs(self.net), self.inputs.net_limit, self.params)
-        self.reasons.append(Reason(Why.HEAVY, outcome, (("factor", part),)))
-        return part
 
     def _room(self, outcome: Outcome) -> int:
         """Shares (10⁻⁶) of one outcome that may still be bought if all of it fills."""

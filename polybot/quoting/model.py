@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import NamedTuple
 
-import attrs
-
 from polybot.domain import units
 from polybot.domain.market import UP, Market, Outcome, Side
 from polybot.domain.market_states import MarketState
@@ -14,7 +12,7 @@ from polybot.domain.sealed import sealed
 from polybot.pricing.fair import Fair, NoFair
 from polybot.quoting.completion import Take
 from polybot.quoting.reasons import Reason
-from polybot.risk.checks import Standing
+from polybot.risk.checks import Over, Standing
 from polybot.risk.limits import RiskParams
 from polybot.risk.timetable import Timetable
 from polybot.signal.advice import NEUTRAL, Advice
@@ -31,7 +29,7 @@ class BookView:
     asks: tuple[tuple[int, int], ...]
 
 
-@attrs.frozen
+@sealed
 class Stock:
     """What is held and may be sold, and what a ladder of bids would be short of. `unmergeable` is
     why pairs of this market cannot be merged in time; `asking`: an ask of ours is open.
@@ -59,7 +57,9 @@ class QuoteInputs:
     how long ago the books last changed; `apart_since_ms` what the decision before this one told.
     Of liquidity rewards: `scoring` is the part of our orders that the venue said earned them when
     asked, `unscored` the sides it said did not, `reward_refused` whether one was refused of late,
-    `rewarded` whether the decision before this one quoted for them.
+    `rewarded` whether the decision before this one quoted for them. `over`: what is held here may
+    lose more than a limit allows, and is to be paired down to it; `paired`: shares of this window
+    that have found their twin, merged ones included.
     """
 
     market: Market
@@ -85,6 +85,8 @@ class QuoteInputs:
     unscored: tuple[Outcome, ...] = ()
     reward_refused: bool = False
     rewarded: bool = False
+    over: Over | None = None
+    paired: int = 0
 
     @property
     def net(self) -> int:

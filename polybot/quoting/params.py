@@ -96,6 +96,20 @@ class QuoteParams:
     target_total_max: float = attrs.field(default=0.99, validator=_between(0.9, 0.999))
     """Most dollars that one Up and one Down bid may cost together."""
 
+    pair_jump: float = attrs.field(default=0.0, validator=_between(0.0, 0.1))
+    """Dollars by which a pair must be cheaper while single jumps move the price."""
+
+    pair_apart: float = attrs.field(default=0.0, validator=_between(0.0, 0.1))
+    """The same while oracle and exchange drift apart."""
+
+    pair_unpaired: float = attrs.field(default=0.0, validator=_between(0.0, 0.1))
+    """The same while as much is unpaired as the limit allows and nothing was paired before; less in
+    proportion.
+    """
+
+    pair_late: float = attrs.field(default=0.0, validator=_between(0.0, 0.1))
+    """The same at the stop, growing over `fade_fraction` of the window before it."""
+
     stop_twap_s: float = attrs.field(default=120.0, validator=_between(0.0, 3600.0))
     """Seconds before the end of an average-settled window when only the light side is quoted."""
 
@@ -153,9 +167,18 @@ class QuoteParams:
 
     @functools.cached_property
     def target_total(self) -> int:
-        """The most that a pair of bids may cost, 10⁻⁴ (strategy.md 6.2, 4)."""
-        dollars = min(max(1 - 2 * self.base_edge, 0.9), self.target_total_max)
+        """The most that a pair of bids may cost, 10⁻⁴, without penalties (strategy.md 6.2, 4)."""
+        return self.target_less(0.0)
+
+    def target_less(self, penalties: float) -> int:
+        """The same with so many dollars of them (pairs.py)."""
+        dollars = min(max(1 - 2 * self.base_edge - penalties, 0.9), self.target_total_max)
         return math.floor(dollars * units.ONE + 5e-10)
+
+    @functools.cached_property
+    def has_pair_penalties(self) -> bool:
+        """Whether any is set."""
+        return any((self.pair_jump, self.pair_apart, self.pair_unpaired, self.pair_late))
 
 
 @attrs.frozen
@@ -182,6 +205,12 @@ class CompletionParams:
 
     every_s: float = attrs.field(default=1.0, validator=_between(0.2, 60.0))
     """Seconds between two tries."""
+
+    relieve: bool = True
+    """Whether what is held over a limit on losses is paired at once, at any time of the window."""
+
+    relief_pay: float = attrs.field(default=0.03, validator=_between(0.0, 0.5))
+    """Most dollars per share beyond the fair price, fee included, that this may cost."""
 
     def __attrs_post_init__(self) -> None:
         if self.medium_from > self.high_from:

@@ -16,6 +16,7 @@ class Why(enum.Enum):
     NOT_OPEN = "window not open yet"
     CUTOFF = "past the cutoff"
     REDUCE_ONLY = "past the stop: only the light side is quoted"
+    OVER_LIMIT = "over a limit on losses: only the light side is quoted"
     BALANCED = "past the stop and nothing left to pair"
     NO_BOOK = "book missing"
     ONE_SIDED = "book empty on one side without our own orders"
@@ -30,6 +31,7 @@ class Why(enum.Enum):
     SIGNAL = "withheld by a signal"
     BELOW_MINIMUM = "size below the market's minimum"
     LOWERED = "priced lower as a signal asks"
+    UNPROVEN = "a signal that is switched on stays in shadow: its scores do not carry it"
 
     # Factors of the size (quoting/sizes.py).
     NEAR_STOP = "smaller: the stop is near"
@@ -40,6 +42,8 @@ class Why(enum.Enum):
     TOXIC_FILLS = "smaller: fills have lost money"
     CROWDED = "smaller: other markets carry the same risk"
     SMALLEST = "the market's minimum only: fills are on probation"
+
+    __hash__ = object.__hash__
 
 
 # What makes a quote smaller or cheaper and alone never withholds one: where a side has no quote,
@@ -62,7 +66,7 @@ REDUCING: frozenset[object] = frozenset(
 
 
 # What says how a side is quoted, and takes nothing from it.
-NOTES: frozenset[object] = frozenset({Why.SELLS, Why.UNSOLD})
+NOTES: frozenset[object] = frozenset({Why.SELLS, Why.UNSOLD, Why.UNPROVEN})
 
 
 class NoReward(enum.Enum):
@@ -76,6 +80,8 @@ class NoReward(enum.Enum):
     REFUSED = "no rewards: an order of their least size was refused"
     DEAR = "no rewards: quoting for them costs more than they bring"
     NOT_SCORING = "the venue says that our order earns no rewards"
+
+    __hash__ = object.__hash__
 
 
 class Reason(NamedTuple):

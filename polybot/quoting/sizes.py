@@ -17,13 +17,15 @@ would be larger than anybody asked for.
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Iterable
 from typing import NamedTuple
 
+from polybot.domain.market import Outcome
 from polybot.pricing.blend import Blend
 from polybot.pricing.fair import Fair
 from polybot.quoting.model import QuoteInputs
-from polybot.quoting.params import QuoteParams
+from polybot.quoting.params import QuoteParams, Rungs
 from polybot.quoting.reasons import Reason, Why
 
 DISPUTED = 0.5  # strategy.md 4: the side that both find cheap, at half size
@@ -71,13 +73,22 @@ def common_cuts(
     return cuts
 
 
-def heavy_part(toward: int, limit: int, params: QuoteParams) -> float:
+def heavy_part(toward: int, limit: int, rungs: Rungs) -> float:
     """The factor of the side we hold `toward` more of (10⁻⁶ shares): one for the light side and
     when flat, nought where one more fill reaches the limit.
     """
     if toward <= 0:
         return 1.0
-    return max(0.0, 1 - (toward + params.rungs.sizes[0]) / max(limit, 1))
+    return max(0.0, 1 - (toward + rungs.sizes[0]) / max(limit, 1))
+
+
+@functools.lru_cache(maxsize=64)
+def heavy(outcome: Outcome, toward: int, limit: int, rungs: Rungs) -> tuple[float, Reason]:
+    """The factor of the inventory on the side that we hold more of, and the reason for it; both
+    stand until a fill moves the position.
+    """
+    part = heavy_part(toward, limit, rungs)
+    return part, Reason(Why.HEAVY, outcome, (("factor", part),))
 
 
 def part_of(cuts: Iterable[Cut]) -> float:

@@ -160,14 +160,56 @@ def _within_losses(
     """Worst losses against their part of the equity, less after a bad day, and for this market less
     near its close (strategy.md 14).
     """
-    percent = max(0, standing.equity) // 100
-    scale = loss_scale_ppm(standing.day_loss, standing.equity, limits)
-    if loss > limits.max_market_loss_percent * percent * scale // PPM * ratchet_ppm // PPM:
-        return Limit.MARKET_LOSS
-    if loss + standing.others.cluster_loss > (
-        limits.max_cluster_loss_percent * percent * scale // PPM
-    ):
-        return Limit.CLUSTER_LOSS
-    if loss + standing.others.total_loss > limits.max_total_loss_percent * percent * scale // PPM:
-        return Limit.TOTAL_LOSS
+    for limit, elsewhere, most in _loss_limits(standing, limits, ratchet_ppm):
+        if loss + elsewhere > most:
+            return limit
     return None
+
+
+def _loss_limits(
+    standing: Standing, limits: RiskParams, ratchet_ppm: int = PPM
+) -> tuple[tuple[Limit, int, int], ...]:
+    """Each limit on losses: which, what other markets may lose of it, and how much it allows."""
+    percent, others = max(0, standing.equity) // 100, standing.others
+    scale = loss_scale_ppm(standing.day_loss, standing.equity, limits)
+    market = limits.max_market_loss_percent * percent * scale // PPM * ratchet_ppm // PPM
+    cluster = limits.max_cluster_loss_percent * percent * scale // PPM
+    total = limits.max_total_loss_percent * percent * scale // PPM
+    return (
+        (Limit.MARKET_LOSS, 0, market),
+        (Limit.CLUSTER_LOSS, others.cluster_loss, cluster),
+        (Limit.TOTAL_LOSS, others.total_loss, total),
+    )
+
+
+@attrs.frozen
+class Over:
+    """A limit on losses that is passed by what is held, and this market's part of the excess, 10⁻⁶
+    dollars.
+    """
+
+    limit: Limit
+    dollars: int
+
+
+def over_losses(standing: Standing, limits: RiskParams) -> Over | None:
+    """By how much what is held in this market, without any order that is open, may lose more than
+    is allowed; the limit that asks for most. None where all hold.
+
+    No order of ours leads there, but a limit may shrink after a bad day, equity may fall, and an
+    earlier run may have had others. What markets are over together each of them gives back in
+    proportion to what it may lose. The ratchet near the close asks for no sale: it is there to stop
+    what would be added, and what is unpaired by then completion takes anyway.
+
+    An equity in which all that may be lost is lost already is less than that of the day on which it
+    was risked, and a limit just kept would be passed by its own fill: what may be lost is added.
+    """
+    loss, found = standing.held.worst_loss, None
+    before = standing.equity + loss + standing.others.total_loss
+    for limit, elsewhere, most in _loss_limits(attrs.evolve(standing, equity=before), limits):
+        excess = loss + elsewhere - most
+        if loss > 0 and excess > 0:
+            part = excess * loss // (loss + elsewhere)
+            if found is None or part > found.dollars:
+                found = Over(limit, part)
+    return found

@@ -9,7 +9,9 @@ import enum
 
 import attrs
 
+from polybot.domain.sealed import sealed
 from polybot.signal.competitors import Response, Rivals
+from polybot.signal.evidence import Unproven
 from polybot.signal.fast_move import Move
 from polybot.signal.flow import Flow
 from polybot.signal.markouts import SETTLEMENT
@@ -33,7 +35,7 @@ class Advice:
     """`widen` multiplies the edge and `adverse` is added to it, what fills have lost on average;
     `shrinks` name each factor on the sizes, `shift` moves the fair price of Up; dollars per share.
     `smallest` caps every size at the market's minimum. `because` names the signals that changed
-    anything.
+    anything, `unproven` has those that are switched on and may not.
     """
 
     widen: float = 1.0
@@ -45,12 +47,13 @@ class Advice:
     smallest: bool = False
     veto: Veto | None = None
     because: tuple[str, ...] = ()
+    unproven: tuple[Unproven, ...] = ()
 
 
 NEUTRAL = Advice()
 
 
-@attrs.frozen
+@sealed
 class Readings:
     """Every signal's reading at one moment; None where there is nothing to read."""
 
@@ -64,19 +67,23 @@ class Readings:
     flow_shift: float = 0.0
 
 
-def advise(seen: Readings, params: SignalParams) -> Advice:
-    """What the acting signals come to together. Edges widen by the largest factor, not by their
-    product: two names for one bad book are not twice as bad; sizes shrink by every factor.
+def advise(seen: Readings, params: SignalParams, unproven: tuple[Unproven, ...] = ()) -> Advice:
+    """What the acting signals come to together, the `unproven` left out. Edges widen by the largest
+    factor, not by their product: two names for one bad book are not twice as bad; sizes shrink by
+    every factor.
     """
     acting = params.acting
+    if unproven:
+        shadowed = {one.name for one in unproven}
+        acting = tuple(name for name in acting if name not in shadowed)
     if not acting:
-        return NEUTRAL
+        return Advice(unproven=unproven) if unproven else NEUTRAL
     asked = [_PARTS[name](seen) for name in acting if name in _PARTS]
     if "toxicity" in acting:
         asked.append(_toxicity(seen, params))
     parts = [part for part in asked if part is not None]
     if not parts:
-        return NEUTRAL
+        return Advice(unproven=unproven) if unproven else NEUTRAL
     toxic = "toxicity" in acting and seen.toxicity.standing is not Standing.CLEAN
     vetoes = [part.veto for part in parts if part.veto is not None]
     return Advice(
@@ -89,6 +96,7 @@ def advise(seen: Readings, params: SignalParams) -> Advice:
         smallest=any(part.smallest for part in parts),
         veto=Veto.TOXIC if Veto.TOXIC in vetoes else next(iter(vetoes), None),
         because=tuple(name for part in parts for name in part.because),
+        unproven=unproven,
     )
 
 

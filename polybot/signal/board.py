@@ -14,10 +14,12 @@ import math
 import attrs
 
 from polybot.domain.market import DOWN, UP, Market, Outcome
+from polybot.domain.sealed import sealed
 from polybot.domain.units import ONE
 from polybot.signal.advice import NEUTRAL, Advice, Readings, advise
 from polybot.signal.competitors import Competitors, Response
 from polybot.signal.correlation import Correlations, OpenWindow, crowding, shared
+from polybot.signal.evidence import Evidence, Unproven
 from polybot.signal.fast_move import FastMove
 from polybot.signal.flow import Flow, FlowImbalance
 from polybot.signal.inputs import Depth, Filled, Priced, Print, Refusal
@@ -39,13 +41,14 @@ class SignalMemory:
     params: SignalParams
     toxicity: dict[str, SeriesToxicity] = attrs.field(factory=dict)  # by series
     correlations: Correlations = attrs.field(init=False)
+    evidence: Evidence = attrs.field(init=False)
     windows: dict[str, OpenWindow] = attrs.field(factory=dict)  # by condition id
     scores: dict[str, Score] = attrs.field(factory=dict)
     boards: dict[str, SignalBoard] = attrs.field(factory=dict)  # by condition id, till settled
     refused: dict[Refusal, int] = attrs.field(factory=dict)
 
     def __attrs_post_init__(self) -> None:
-        self.correlations = Correlations(self.params)
+        self.correlations, self.evidence = Correlations(self.params), Evidence(self.params)
 
     def of_series(self, series: str) -> SeriesToxicity:
         held = self.toxicity.get(series)
@@ -83,7 +86,7 @@ class SignalMemory:
             self.refused[refusal] = self.refused.get(refusal, 0) + 1
 
 
-@attrs.frozen
+@sealed
 class Look:
     """What a decision is about to see: the books without our orders (None: not known), our best
     live bids, and the model's price (None: there is none).
@@ -105,6 +108,7 @@ class SignalBoard:
     advice: Advice = NEUTRAL
     scores: Scores = attrs.field(init=False)
     markouts: Markouts = attrs.field(init=False)
+    _asset: str = attrs.field(init=False)
     _flow: FlowImbalance = attrs.field(init=False)
     _fast: FastMove = attrs.field(init=False)
     _regime: LiquidityRegime = attrs.field(init=False)
@@ -117,13 +121,18 @@ class SignalBoard:
     _q: float | None = None  # the last blended fair price
     _edge: float = 0.0
     _looked_ms: int | None = None
+    _unproven: tuple[Unproven, ...] = ()
     _sister: tuple[int, str, float, float] | None = None  # judged when, who, both fair prices then
 
     def __attrs_post_init__(self) -> None:
         market, params = self.market, self.memory.params
         length_s = (market.end_ms - market.start_ms) / 1000
-        self.scores = Scores(params.score_horizon * length_s)
+        self.scores = Scores(
+            params.score_horizon * length_s,
+            lambda name, hit, gain: self.memory.evidence.judged(name, hit=hit, gain=gain),
+        )
         self.markouts = Markouts(market.start_ms, market.end_ms, self._marked)
+        self._asset = market.series.partition("-")[0]
         self._flow = FlowImbalance(params.flow_memory * length_s)
         self._fast = FastMove(params.fast_over_s, params.fast_sigmas, params.fast_hold_s)
         self._regime = LiquidityRegime(params)
@@ -187,10 +196,16 @@ class SignalBoard:
         counts at once.
         """
         self._believed(priced, now_ms)
-        if self.readings.toxicity is not self._series.reading:
+        unproven = self.memory.evidence.unproven
+        if self.readings.toxicity is not self._series.reading or self._unproven is not unproven:
             self.readings = attrs.evolve(self.readings, toxicity=self._series.reading)
-            self.advice = advise(self.readings, self.memory.params)
+            self._advise()
         return self.advice
+
+    def _advise(self) -> None:
+        """What the signals that act ask for: those named, without those whose scores are poor."""
+        self._unproven = self.memory.evidence.unproven
+        self.advice = advise(self.readings, self.memory.params, self._unproven)
 
     def _believed(self, priced: Priced | None, now_ms: int) -> Priced | None:
         """The price, taken, or None for one that is none."""
@@ -208,7 +223,7 @@ class SignalBoard:
         self.readings = self._read(seen, priced)
         if priced is not None:
             self._call(priced, seen.now_ms)
-        self.advice = advise(self.readings, self.memory.params)
+        self._advise()
         return self.advice
 
     def decided(self, q: float, edge: float, now_ms: int) -> None:
@@ -232,11 +247,11 @@ class SignalBoard:
         return max(0.0, fair - price / ONE)
 
     def _take_price(self, priced: Priced, now_ms: int) -> None:
-        self.memory.refuse(self._fast.spot(priced.spot, priced.sigma, now_ms))
-        asset = self.market.series.partition("-")[0]
-        self.memory.refuse(self.memory.correlations.spot(asset, priced.spot, now_ms))
-        left_s = (self.market.end_ms - now_ms) / 1000
-        self.memory.windows[self.market.condition_id] = OpenWindow(asset, left_s, priced.q)
+        memory, market, asset = self.memory, self.market, self._asset
+        memory.refuse(self._fast.spot(priced.spot, priced.sigma, now_ms))
+        memory.refuse(memory.correlations.spot(asset, priced.spot, now_ms))
+        left_s = (market.end_ms - now_ms) / 1000
+        memory.windows[market.condition_id] = OpenWindow(asset, left_s, priced.q)
         log = math.log(priced.spot)
         if self._reference is None or now_ms - self._reference[1] > 1_000:
             self._reference = (log, now_ms)

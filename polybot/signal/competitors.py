@@ -12,7 +12,7 @@ The response is a table, not a fight: an undercut is answered by joining, never 
 from __future__ import annotations
 
 import enum
-from collections import Counter, deque
+from collections import deque
 from collections.abc import Callable
 
 import attrs
@@ -63,6 +63,38 @@ class _Recent:
 
 
 @attrs.define(eq=False)
+class Returns:
+    """How many sizes came to the touch `least` times or more in the last `window_ms`: counted as
+    they come and go, for there may be a thousand of them and the answer is wanted every second.
+    """
+
+    window_ms: int
+    least: int
+    _frequent: int = 0
+    _seen: deque[tuple[int, int]] = attrs.field(factory=deque)  # (when, size), oldest first
+    _times: dict[int, int] = attrs.field(factory=dict)
+
+    def add(self, now_ms: int, size: int) -> None:
+        if len(self._seen) == KEPT:
+            self._drop()
+        self._seen.append((now_ms, size))
+        times = self._times[size] = self._times.get(size, 0) + 1
+        self._frequent += times == self.least
+
+    def _drop(self) -> None:
+        _, size = self._seen.popleft()
+        times = self._times.pop(size)
+        self._frequent -= times == self.least
+        if times > 1:
+            self._times[size] = times - 1
+
+    def read(self, now_ms: int) -> int:
+        while self._seen and now_ms - self._seen[0][0] > self.window_ms:
+            self._drop()
+        return self._frequent
+
+
+@attrs.define(eq=False)
 class _Taken:
     """A trade at the touch: when, at what price, and whether the touch has fallen since."""
 
@@ -78,7 +110,7 @@ class Competitors:
     _undercuts: _Recent = attrs.field(init=False)
     _latencies: _Recent = attrs.field(init=False)
     _refills: _Recent = attrs.field(init=False)
-    _sizes: _Recent = attrs.field(init=False)
+    _sizes: Returns = attrs.field(init=False)
     _tops: dict[Outcome, tuple[int, int] | None] = attrs.field(factory=dict)
     _improved: dict[Outcome, tuple[int, int, float]] = attrs.field(factory=dict)
     _counted: dict[Outcome, int] = attrs.field(factory=dict)
@@ -92,7 +124,8 @@ class Competitors:
     def __attrs_post_init__(self) -> None:
         window_ms = int(self.params.rivals_window_s * 1000)
         self._undercuts, self._latencies = _Recent(window_ms), _Recent(window_ms)
-        self._refills, self._sizes = _Recent(window_ms), _Recent(window_ms)
+        self._refills = _Recent(window_ms)
+        self._sizes = Returns(window_ms, self.params.rivals_least)
 
     def spot_moved(self, now_ms: int) -> None:
         """The spot has made a move that a maker would follow: the clock of its requote starts."""
@@ -197,8 +230,7 @@ class Competitors:
         params = self.params
         undercuts, latencies = self._undercuts.read(now_ms), self._latencies.read(now_ms)
         refills = self._refills.read(now_ms)
-        returns = Counter(self._sizes.read(now_ms))
-        makers = sum(times >= params.rivals_least for times in returns.values())
+        makers = self._sizes.read(now_ms)
         rate = sum(undercuts) / len(undercuts) if undercuts else None
         requote_s = sorted(latencies)[len(latencies) // 2] if latencies else None
         return Rivals(

@@ -13,6 +13,7 @@ import math
 
 import attrs
 
+from polybot.domain.sealed import sealed
 from polybot.signal.inputs import Refusal
 from polybot.signal.params import SignalParams
 
@@ -41,10 +42,8 @@ class Correlations:
 
     def spot(self, asset: str, price: float, now_ms: int) -> Refusal | None:
         """Take one price of one asset."""
-        if not math.isfinite(price):
-            return Refusal.NOT_FINITE
-        if price <= 0:
-            return Refusal.NOT_A_PRICE
+        if not 0 < price < math.inf:
+            return Refusal.NOT_A_PRICE if math.isfinite(price) else Refusal.NOT_FINITE
         step_ms = int(self.params.correlation_step_s * 1000)
         if self._step_ms is None:
             self._step_ms = now_ms
@@ -88,7 +87,7 @@ class Correlations:
         return min(1.0, max(-1.0, pair.both / math.sqrt(pair.first * pair.second)))
 
 
-@attrs.frozen
+@sealed
 class OpenWindow:
     """One market under way: its asset, the seconds to its end, and its fair price of Up."""
 

@@ -13,10 +13,11 @@ from collections import deque
 
 import attrs
 
+from polybot.domain.sealed import sealed
 from polybot.signal.inputs import Refusal
 
 
-@attrs.frozen
+@sealed
 class Move:
     """`sigmas`: the largest move of the span in standard deviations of a move over all of it, with
     its sign: up when the low came before the high.
@@ -40,19 +41,23 @@ class FastMove:
     _until_ms: int = 0
     _at_ms: int | None = None
     _last: Move = CALM
+    _root: float = attrs.field(init=False)
+    _over_ms: int = attrs.field(init=False)
+
+    def __attrs_post_init__(self) -> None:
+        self._root, self._over_ms = math.sqrt(self.over_s), int(self.over_s * 1000)
 
     def spot(self, price: float, sigma: float, now_ms: int) -> Refusal | None:
         """Take one price and the volatility per √s it is judged by."""
-        if not (math.isfinite(price) and math.isfinite(sigma)):
-            return Refusal.NOT_FINITE
-        if price <= 0 or sigma <= 0:
-            return Refusal.NOT_A_PRICE
+        if not (0 < price < math.inf and 0 < sigma < math.inf):
+            finite = math.isfinite(price) and math.isfinite(sigma)
+            return Refusal.NOT_A_PRICE if finite else Refusal.NOT_FINITE
         if self._at_ms is not None and now_ms < self._at_ms:
             return Refusal.TIME_BACKWARDS
         self._at_ms = now_ms
         self._keep(math.log(price), now_ms)
         (high_ms, high), (low_ms, low) = self._high[0], self._low[0]
-        sigmas = (high - low) / (sigma * math.sqrt(self.over_s))
+        sigmas = (high - low) / (sigma * self._root)
         if sigmas > self.limit:
             self.begun += now_ms >= self._until_ms
             self._until_ms = now_ms + int(self.hold_s * 1000) + 1
@@ -68,7 +73,7 @@ class FastMove:
             low.pop()
         high.append((now_ms, log))
         low.append((now_ms, log))
-        oldest_ms = now_ms - int(self.over_s * 1000)
+        oldest_ms = now_ms - self._over_ms
         while high[0][0] < oldest_ms:
             high.popleft()
         while low[0][0] < oldest_ms:

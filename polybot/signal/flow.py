@@ -6,10 +6,11 @@ import math
 
 import attrs
 
+from polybot.domain.sealed import sealed
 from polybot.signal.inputs import Print, Refusal
 
 
-@attrs.frozen
+@sealed
 class Flow:
     """`imbalance` in [-1, 1], +1 all toward Up; `n_eff` trades' worth of evidence (Kish)."""
 

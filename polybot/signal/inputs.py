@@ -13,6 +13,7 @@ from collections.abc import Mapping, Sequence
 import attrs
 
 from polybot.domain.market import UP, Outcome, Side
+from polybot.domain.sealed import sealed
 from polybot.domain.units import ONE
 
 Level = tuple[int, int]  # price, size
@@ -49,7 +50,7 @@ class Print:
         return None if 0 < self.price < ONE else Refusal.NOT_A_PRICE
 
 
-@attrs.frozen
+@sealed
 class Depth:
     """One outcome's book as others made it, best first; empty sides are possible."""
 
@@ -72,18 +73,19 @@ def of_others(
     own: Mapping[tuple[Outcome, int], int],
 ) -> Depth:
     """A book without our own bids; one for the other outcome at p shows as an ask at 1 - p."""
-    if not own:
-        return Depth(tuple(bids), tuple(asks))
-    other = outcome.other
-    left = [(price, size - own.get((outcome, price), 0)) for price, size in bids]
-    right = [(price, size - own.get((other, ONE - price), 0)) for price, size in asks]
-    return Depth(
-        tuple(level for level in left if level[1] > 0),
-        tuple(level for level in right if level[1] > 0),
-    )
+    ours = {price: size for (side, price), size in own.items() if side is outcome}
+    shown = {ONE - price: size for (side, price), size in own.items() if side is not outcome}
+    return Depth(_without(bids, ours), _without(asks, shown))
 
 
-@attrs.frozen
+def _without(levels: Sequence[Level], ours: Mapping[int, int]) -> tuple[Level, ...]:
+    if not ours:
+        return tuple(levels)
+    left = [(price, size - ours.get(price, 0)) for price, size in levels]
+    return tuple([level for level in left if level[1] > 0])
+
+
+@sealed
 class Priced:
     """The model's price of Up: `q`, its volatility `v` per √s, and what it was made of: the spot,
     and its volatility per √s.
@@ -96,11 +98,11 @@ class Priced:
 
     @property
     def refusal(self) -> Refusal | None:
-        figures = (self.q, self.v, self.spot, self.sigma)
-        if not all(map(math.isfinite, figures)):
-            return Refusal.NOT_FINITE
-        good = 0 < self.q < 1 and self.spot > 0 and self.sigma > 0 and self.v >= 0
-        return None if good else Refusal.NOT_A_PRICE
+        q, v, spot, sigma = self.q, self.v, self.spot, self.sigma
+        if 0 < q < 1 and 0 < spot < math.inf and 0 < sigma < math.inf and 0 <= v < math.inf:
+            return None
+        finite = all(map(math.isfinite, (q, v, spot, sigma)))
+        return Refusal.NOT_A_PRICE if finite else Refusal.NOT_FINITE
 
 
 @attrs.frozen

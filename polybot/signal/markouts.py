@@ -101,6 +101,8 @@ class Markouts:
         if not (math.isfinite(q) and 0 < q < 1):
             return
         for name, waiting in self._waiting.items():
+            if not waiting or waiting[0][0] > now_ms:
+                continue
             late_ms = max(LATE_LEAST_MS, LATE_PART * self._horizons_ms[name])
             while waiting and waiting[0][0] <= now_ms:
                 due_ms, fill, bucket = waiting.popleft()

@@ -1,7 +1,8 @@
 """What the operator may set about signals: the `[signals]` section of the configuration.
 
 Every signal is always computed, shown and scored. It changes quotes only when it is named in
-`acting`: a signal earns that by its scores, not by its idea.
+`acting`, and then only while its scores carry it (evidence.py): a signal earns that by what its
+calls were worth, not by its idea.
 """
 
 from __future__ import annotations
@@ -14,6 +15,9 @@ import attrs
 from attrs import validators as v
 
 NAMES = ("flow", "toxicity", "competitors", "regime", "fast_move", "parity", "correlation")
+
+# So many times its half-life a fading count comes to at most: 2/ln 2, rounded down.
+EFFECTIVE_MOST = 2.8
 
 
 def _between(low: float, high: float) -> Callable[[Any, attrs.Attribute[Any], Any], None]:
@@ -31,7 +35,20 @@ class SignalParams:
     """Signal settings; defaults are the starting values of strategy.md 11 and 12."""
 
     acting: tuple[str, ...] = attrs.field(default=(), validator=_known)
-    """The signals that change quotes; the others are only computed, shown and scored."""
+    """The signals that change quotes while their scores carry it (`earn_calls`); the others are
+    only computed, shown and scored.
+    """
+
+    earn_calls: float = attrs.field(default=30.0, validator=_between(0.0, 10_000.0))
+    """Effective calls of a signal that must have been judged before it acts; 0: it acts at once and
+    whatever its scores say.
+    """
+
+    earn_t: float = attrs.field(default=1.0, validator=_between(0.0, 5.0))
+    """Standard errors by which the mean worth of its calls must be above nought for it to act."""
+
+    earn_half_life: float = attrs.field(default=200.0, validator=_between(5.0, 10_000.0))
+    """Calls of a signal after which one counts half."""
 
     shadow_every_s: float = attrs.field(default=0.1, validator=_between(0.0, 5.0))
     """Seconds between two looks at the books while no signal that reads them acts; one that acts
@@ -142,5 +159,7 @@ class SignalParams:
         spreads = (self.regime_high_spread, self.regime_low_spread, self.regime_crisis_spread)
         if list(spreads) != sorted(spreads):
             raise ValueError("expected the spreads of the regimes to rise from high to crisis")
+        if self.earn_calls > EFFECTIVE_MOST * self.earn_half_life:
+            raise ValueError("'earn_calls' would never be reached with this 'earn_half_life'")
         if self.regime_low_depth > self.regime_high_depth:
             raise ValueError("'regime_low_depth' must not be above 'regime_high_depth'")

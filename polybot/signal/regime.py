@@ -11,6 +11,7 @@ from collections import deque
 
 import attrs
 
+from polybot.domain.sealed import sealed
 from polybot.domain.units import ONE, SHARE
 from polybot.signal.inputs import Depth, Level
 from polybot.signal.params import SignalParams
@@ -35,7 +36,7 @@ RESPONSE = {
 }
 
 
-@attrs.frozen
+@sealed
 class Liquidity:
     """The regime believed, and the figures of now: dollars, shares, seconds, trades per minute.
     `spread` and `depth` are None where a side is missing or the book crossed.
@@ -52,9 +53,12 @@ def depth_within(levels: tuple[Level, ...]) -> float:
     """Shares within three cents of the best level."""
     if not levels:
         return 0.0
-    best = levels[0][0]
-    near = (size for price, size in levels if abs(price - best) <= DEPTH_WITHIN)
-    return sum(near) / SHARE
+    best, near = levels[0][0], 0
+    for price, size in levels:
+        if abs(price - best) > DEPTH_WITHIN:
+            break  # they are in order
+        near += size
+    return near / SHARE
 
 
 def _measure(seen: Depth | None) -> tuple[float | None, float | None]:

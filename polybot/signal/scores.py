@@ -12,6 +12,7 @@ next fill bad, the gap still there after our latency.
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 
 import attrs
 
@@ -46,9 +47,12 @@ class _Call:
 
 @attrs.define(eq=False)
 class Scores:
-    """Every signal's score in one market. `horizon_s` is when a call is judged."""
+    """Every signal's score in one market. `horizon_s` is when a call is judged; `on_judged` is told
+    of each: name, whether it was right, its gain.
+    """
 
     horizon_s: float
+    on_judged: Callable[[str, bool, float], None] = lambda *_: None
     by_name: dict[str, Score] = attrs.field(factory=dict)
     _open: dict[str, _Call] = attrs.field(factory=dict)
 
@@ -61,11 +65,14 @@ class Scores:
     def judge(self, name: str, *, hit: bool, gain: float = 0.0) -> None:
         """Judge a call that a signal makes and ends itself."""
         self.by_name.setdefault(name, Score()).judge(hit=hit, gain=gain)
+        self.on_judged(name, hit, gain)
 
     def fair(self, q: float, now_ms: int) -> None:
         """Judge the calls that are due by the fair price of now; one that comes too late to say
         anything of the horizon ends unjudged.
         """
+        if not self._open:
+            return
         for call in [c for c in self._open.values() if now_ms >= c.due_ms]:
             del self._open[call.name]
             if now_ms - call.due_ms > self.horizon_s * 500:

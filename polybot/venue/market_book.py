@@ -115,6 +115,10 @@ class MarketBook:
         self.judge()
         return all(token.state is BookState.VALID for token in self._tokens.values())
 
+    def told(self, outcome: Outcome) -> object:
+        """What the venue last told of a book: another object whenever a level may have changed."""
+        return self._tokens[self.market.token(outcome)].told
+
     def stamp_ms(self, outcome: Outcome) -> int:
         """The venue's stamp of the last message applied to a book, 0 before the first."""
         return self._tokens[self.market.token(outcome)].latest_ms

@@ -77,7 +77,11 @@ def test_an_ask_leaves_with_shares_behind_it() -> None:
 
     assert len(ids) == 2
     assert made.counts.withheld == {"more than may be sold of it": 1}
-    assert (made.pledged(UP), made.pledged(DOWN), made.reserved) == (20 * SHARE, 0, 0)
+    assert (made.promised.pledged(UP), made.promised.pledged(DOWN), made.promised.reserved) == (
+        20 * SHARE,
+        0,
+        0,
+    )
 
 
 def test_a_bid_does_not_serve_where_its_ask_is_wanted() -> None:
@@ -91,7 +95,7 @@ def test_a_bid_does_not_serve_where_its_ask_is_wanted() -> None:
 
     assert cancels(actions) == [bid]
     assert [each.order for each in posts(actions)] == [ask(UP, 5200)]
-    assert made.reserved == 4_800_000, "until its end is proven"
+    assert made.promised.reserved == 4_800_000, "until its end is proven"
 
 
 def test_an_ask_near_enough_keeps_its_place() -> None:
@@ -160,7 +164,7 @@ def test_an_unknown_ask_binds_its_shares_and_its_side() -> None:
 
     assert [each.order for each in posts(actions)] == [order(UP, 4500)]
     assert made.counts.withheld == {"an order is unknown": 2}
-    assert made.pledged(UP) == 10 * SHARE
+    assert made.promised.pledged(UP) == 10 * SHARE
 
 
 def test_what_a_cancel_may_have_missed_stays_bound() -> None:
@@ -174,7 +178,7 @@ def test_what_a_cancel_may_have_missed_stays_bound() -> None:
     made.cancelled([only], CancelResult(frozenset({only}), {}), LATER)
 
     assert posts(made.act(LATER + 300, stands(10))) == []
-    assert made.pledged(UP) == 10 * SHARE
+    assert made.promised.pledged(UP) == 10 * SHARE
     made.heard(seen(only, Kind.DEAD), LATER + 400)
     assert len(posts(made.act(LATER + 600, stands(10)))) == 1
 
@@ -185,10 +189,10 @@ def test_shares_sold_are_bound_until_the_ledger_knows() -> None:
     (only,) = asking(made, ask(), up=10)
     made.heard(seen(only, matched=4), LATER)
 
-    assert made.pledged(UP) == 10 * SHARE
-    assert made.bids == OpenBids(orders=1, sold_up=4_800_000)
+    assert made.promised.pledged(UP) == 10 * SHARE
+    assert made.promised.bids == OpenBids(orders=1, sold_up=4_800_000)
     made.heard(sale(only, 4), LATER)  # and the ledger has six left
-    assert made.pledged(UP) == 6 * SHARE
+    assert made.promised.pledged(UP) == 6 * SHARE
     assert cancels(made.act(LATER, stands(6))) == []
 
 
@@ -203,9 +207,9 @@ def test_a_sale_that_fails_binds_no_less(failed_first: bool) -> None:
     for trade in reversed(told) if failed_first else told:
         made.heard(trade, LATER)
 
-    assert made.pledged(UP) == 10 * SHARE
+    assert made.promised.pledged(UP) == 10 * SHARE
     made.heard(seen(only, Kind.LIVE, matched=4), LATER)
-    assert made.pledged(UP) == 6 * SHARE, "the venue says that four of it are gone"
+    assert made.promised.pledged(UP) == 6 * SHARE, "the venue says that four of it are gone"
 
 
 # --- refusals -------------------------------------------------------------------------------------

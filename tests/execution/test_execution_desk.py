@@ -55,7 +55,7 @@ def test_orders_are_in_the_table_before_they_leave() -> None:
     (sent,) = posts(made.act(T0, RICH))
 
     assert made.table[sent.id].state is State.IN_FLIGHT
-    assert made.reserved == 4_800_000
+    assert made.promised.reserved == 4_800_000
 
 
 def test_a_batch_is_no_larger_than_the_venue_takes() -> None:
@@ -222,12 +222,12 @@ def test_fills_the_ledger_has_not_booked_count_against_the_limits() -> None:
     made = desk(limits=RiskParams(max_order_usd=6, max_position_usd_per_market=6))
     resting(made, order(UP, 4800))
     made.heard(seen("0x1", OrderSeen.Kind.MATCHED, 10), T0)
-    assert made.reserved == 4_800_000
+    assert made.promised.reserved == 4_800_000
     assert posts(made.act(T0, RICH)) == []
     assert made.counts.withheld == {"market limit": 1}
 
     made.heard(fill("0x1", 10), T0)
-    assert made.reserved == 0
+    assert made.promised.reserved == 0
     assert posts(made.act(T0, standing(100 * SHARE, 4_800_000))) == []
     assert made.counts.withheld == {"market limit": 2}
 
@@ -297,7 +297,7 @@ def test_closing_cancels_everything_and_places_nothing() -> None:
     assert made.act(T0, RICH) == []
     for order_id in ("0x1", "0x2"):
         made.heard(seen(order_id, OrderSeen.Kind.DEAD), T0)
-    assert made.reserved == 0
+    assert made.promised.reserved == 0
 
 
 def test_the_desk_looks_again_soon_while_in_doubt() -> None:
@@ -381,5 +381,5 @@ def test_open_bids_are_told_by_outcome() -> None:
     new = posts(made.act(T0, RICH))
     made.posted([unknown(new[0].id)], T0)
 
-    assert made.bids.orders == 3
-    assert (made.bids.up, made.bids.down) == (4_800_000 + 4_600_000, 4_500_000)
+    assert made.promised.bids.orders == 3
+    assert (made.promised.bids.up, made.promised.bids.down) == (4_800_000 + 4_600_000, 4_500_000)

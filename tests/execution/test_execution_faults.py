@@ -100,7 +100,7 @@ def test_f15_a_fill_before_its_ack() -> None:
     """The hash is known before the POST, so the fill finds its order and the ack adds nothing."""
     made = sent()
     made.heard(fill("0x1", 10), T0)
-    assert made.reserved == 0
+    assert made.promised.reserved == 0
     made.posted([acked("0x1")], T0 + 50)
 
     assert made.table["0x1"].state is State.FILLED
@@ -111,7 +111,7 @@ def test_f16_a_lost_ack_is_looked_up_cancelled_and_never_sent_again() -> None:
     """The order counts in full, is asked for by hash at once, and blocks its outcome."""
     made = sent(answer=False)
     assert made.counts.unknowns == 1
-    assert made.reserved == 4_800_000
+    assert made.promised.reserved == 4_800_000
 
     actions = made.act(T0, RICH)
     assert look_ups(actions) == cancels(actions) == ["0x1"]
@@ -149,7 +149,7 @@ def test_f17_absence_is_proven_by_two_sources_twice_after_the_grace() -> None:
         assert posts(made.act(T0 + ms, RICH)) == []
     read(made, T0 + GRACE, surveyed(T0 + GRACE))
     assert made.table["0x1"].state is State.ABSENT
-    assert made.reserved == 0
+    assert made.promised.reserved == 0
     assert [each.id for each in posts(made.act(T0 + GRACE, RICH))] == ["0x2"]
     assert made.table.doubts_ms == [GRACE]
 
@@ -242,7 +242,7 @@ def test_f18_an_order_that_lands_late_is_adopted_and_cancelled() -> None:
         read(made, T0 + ms, surveyed(T0 + ms))
     made.heard(seen("0x1"), T0 + 30_000)
 
-    assert made.reserved == 4_800_000
+    assert made.promised.reserved == 4_800_000
     assert cancels(made.act(T0 + 30_000, RICH)) == ["0x1"], "though the wish would have it"
     assert made.counts.cancels["late"] == 1
     assert not made.table.faults
@@ -264,7 +264,7 @@ def test_f18_an_order_proven_absent_stays_under_watch() -> None:
     assert asked == 5
     made.surveyed(surveyed(T0 + 30_000, row("0x1")), T0 + 30_050)
 
-    assert made.reserved == 4_800_000
+    assert made.promised.reserved == 4_800_000
     assert cancels(made.act(T0 + 30_100, RICH)) == ["0x1"]
 
 
@@ -285,14 +285,14 @@ def test_f19_a_refused_cancel_frees_nothing_until_the_order_is_seen() -> None:
     made.cancelled(["0x1"], CancelResult(frozenset(), {"0x1": "already matched"}), T0 + 50)
     tracked = made.table["0x1"]
     assert tracked.state is State.UNKNOWN
-    assert made.reserved == 4_800_000
+    assert made.promised.reserved == 4_800_000
     assert look_ups(made.act(T0 + 50, RICH)) == ["0x1"]
 
     made.looked_up("0x1", row("0x1", Kind.MATCHED, matched=10), T0 + 100)
     assert not made.table.open()
-    assert made.reserved == 4_800_000  # spent: the trade has not reached the ledger yet
+    assert made.promised.reserved == 4_800_000  # spent: the trade has not reached the ledger yet
     made.heard(fill("0x1", 10), T0 + 150)
-    assert made.reserved == 0
+    assert made.promised.reserved == 0
 
 
 def test_f19_a_refused_cancel_of_a_living_order_is_asked_again() -> None:
@@ -325,7 +325,7 @@ def test_f21_a_cancel_without_proof_is_asked_again(answer: CancelResult | None) 
     for n in range(1, 5):
         if answer is not None:
             made.cancelled(["0x1"], answer, T0 + n * RECANCEL_MS - 500)
-        assert made.reserved == 4_800_000
+        assert made.promised.reserved == 4_800_000
         assert cancels(made.act(T0 + n * RECANCEL_MS - 1, RICH)) == []
         assert cancels(made.act(T0 + n * RECANCEL_MS, RICH)) == ["0x1"]
     assert made.counts.cancels == {"no quote": 1}
@@ -337,13 +337,13 @@ def test_f21_a_cancel_that_only_its_reply_confirms_is_checked() -> None:
     """
     made = withdrawing()
     made.cancelled(["0x1"], CancelResult(frozenset({"0x1"}), {}), T0 + 50)
-    assert made.reserved == 4_800_000, "a fill may have come before the cancel"
+    assert made.promised.reserved == 4_800_000, "a fill may have come before the cancel"
     assert surveys(made.act(T0 + 2049, RICH)) == []
     assert len(surveys(made.act(T0 + 2050, RICH))) == 1
     made.surveyed(surveyed(T0 + 2050, row("0x1")), T0 + 2100)
 
     assert made.table["0x1"].late
-    assert made.reserved == 4_800_000
+    assert made.promised.reserved == 4_800_000
     assert cancels(made.act(T0 + 2100, RICH)) == ["0x1"]
     assert not made.table.faults
 
@@ -396,7 +396,7 @@ def test_f22_each_leg_of_a_batch_has_its_own_fate() -> None:
 
     states = [made.table[i].state for i in ("0x1", "0x2", "0x3")]
     assert states == [State.LIVE, State.REJECTED, State.UNKNOWN]
-    assert made.reserved == 4_800_000 + 4_900_000
+    assert made.promised.reserved == 4_800_000 + 4_900_000
 
 
 def test_f23_a_whole_batch_without_an_answer_is_all_unknown() -> None:
@@ -411,7 +411,7 @@ def test_f23_a_whole_batch_without_an_answer_is_all_unknown() -> None:
         assert posts(actions) == []
         if ms == 0:
             assert look_ups(actions) == ids
-    assert made.reserved == 9_700_000
+    assert made.promised.reserved == 9_700_000
     assert made.counts.unknowns == 2
 
 
@@ -488,7 +488,7 @@ def test_f28_delayed_is_neither_failure_nor_life() -> None:
     made.posted([acked("0x1", "delayed")], T0)
     made.desired = Desired()
     assert made.table["0x1"].state is State.DELAYED
-    assert made.reserved == 4_800_000
+    assert made.promised.reserved == 4_800_000
     assert made.act(T0, RICH) == []
 
     made.heard(seen("0x1"), T0 + 150)
@@ -515,7 +515,7 @@ def test_f28_a_delayed_order_that_nobody_knows_is_in_doubt() -> None:
     made.looked_up("0x1", None, T0 + DELAY_MOST_MS + 50)
 
     assert made.table["0x1"].state is State.UNKNOWN
-    assert made.reserved == 4_800_000
+    assert made.promised.reserved == 4_800_000
 
 
 def test_f28_nothing_to_match_is_a_normal_end() -> None:

@@ -35,8 +35,12 @@ def test_lives_are_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
 
     def told(self: Desk, now_ms: int, standing: Standing) -> Sequence[Action]:
         actions = act(self, now_ms, standing)
-        left.append((now_ms, actions, self.refused, self.next_due_ms(now_ms), self.reserved))
-        left.append((self.bids, *map(self.pledged, Outcome), self.counts.withheld))
+        left.append(
+            (now_ms, actions, self.refused, self.next_due_ms(now_ms), self.promised.reserved)
+        )
+        left.append(
+            (self.promised.bids, *map(self.promised.pledged, Outcome), self.counts.withheld)
+        )
         return actions
 
     monkeypatch.setattr(Desk, "act", told)
@@ -99,7 +103,9 @@ def test_moving_wishes_are_the_same() -> None:
             slack = rng.choice((0, 100))
             left.append(match(made.desired, made.table.open(), slack))
             left.append((made.act(now_ms, standing), made.refused, made.next_due_ms(now_ms)))
-            left.append((made.reserved, made.bids, *map(made.pledged, Outcome)))
+            left.append(
+                (made.promised.reserved, made.promised.bids, *map(made.promised.pledged, Outcome))
+            )
             _something_happens(rng, made, now_ms)
         seen.update(made.counts.cancels)
 

@@ -139,11 +139,11 @@ def test_what_it_may_spend_is_reserved_with_its_fee() -> None:
     """At most the rate on top, whatever the price it meets in the end."""
     made = desk()
     sent(made, take(1))
-    assert made.reserved == most_spent(MARKET.fees, 5 * SHARE) == 5_350_000
-    assert made.reserved >= 5 * SHARE + taker_fee(MARKET.fees, 5000, 10 * SHARE)
+    assert made.promised.reserved == most_spent(MARKET.fees, 5 * SHARE) == 5_350_000
+    assert made.promised.reserved >= 5 * SHARE + taker_fee(MARKET.fees, 5000, 10 * SHARE)
 
     made.heard(taken("0x1", 5, price=4000), T0)
-    assert made.reserved == most_spent(MARKET.fees, 5 * SHARE - notional(4000, 5 * SHARE))
+    assert made.promised.reserved == most_spent(MARKET.fees, 5 * SHARE - notional(4000, 5 * SHARE))
 
 
 def test_a_partial_match_told_by_the_stream_is_its_end() -> None:

@@ -89,6 +89,45 @@ def test_a_class_nobody_foresaw_is_not_packed() -> None:
         VALUES.pack(Stranger("a"))
 
 
+class Step(NamedTuple):
+    """Integers and enums alone: what is equal has the same bytes, and rows are remembered."""
+
+    x: int
+    colour: Colour
+
+
+class Figure(NamedTuple):
+    x: float | int
+
+
+@attrs.frozen
+class Heaps:
+    heaps: tuple[Mapping[str, int], ...]
+
+
+def test_what_is_equal_and_not_the_same_keeps_its_own_bytes() -> None:
+    """0.0 and -0.0, 1 and 1.0 are equal: a row remembered for the one must not be the other's."""
+    figures = Values(Figure)
+    packed = {figures.pack(Figure(x)) for x in (0.0, -0.0, 0, 1, 1.0)}
+
+    assert len(packed) == 5
+
+
+def test_a_row_that_is_remembered_is_the_same_each_time() -> None:
+    """Two equal values of steady types, packed one after the other and within another."""
+    steps = Values(Step)
+    first = steps.pack((Step(1, Colour.RED), Step(2, Colour.RED)))
+
+    assert steps.pack((Step(1, Colour.RED), Step(2, Colour.RED))) == first
+    assert steps.unpack(first) == (Step(1, Colour.RED), Step(2, Colour.RED))
+
+
+def test_a_map_within_a_sequence_is_refused_where_its_type_is_learnt() -> None:
+    """It could not be told from a row when it is read: no value of such a type is ever written."""
+    with pytest.raises(AssertionError, match="not foreseen"):
+        Values(Heaps)
+
+
 @pytest.mark.parametrize(
     "body",
     [

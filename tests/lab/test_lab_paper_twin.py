@@ -5,7 +5,7 @@ from __future__ import annotations
 import attrs
 from backtest_kit import models, odd_pace, still_recording
 
-from polybot.lab.paper_twin import Comparison, Filled, compare, in_backtest, on_paper, table
+from polybot.lab.paper_twin import Comparison, Filled, compare, in_backtest, table, twins
 
 ONE = Filled(1_000, "Up", "BUY", 4900, 10_000_000, maker=True)
 
@@ -15,9 +15,7 @@ def test_backtest_and_paper_agree_fill_for_fill() -> None:
     model and constant latency every fill is the same, in a book that changes once a second
     (strategy.md 17).
     """
-    assumed = models("pessimistic", "25")
-    backtest = in_backtest(still_recording(), odd_pace(), assumed)
-    found = compare(backtest, on_paper(still_recording(), odd_pace(), assumed))
+    found = compare(*twins(still_recording(), odd_pace(), models("pessimistic", "25")))
 
     assert found.agree, "\n".join(table(found))
     assert found.same >= 5

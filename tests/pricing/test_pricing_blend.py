@@ -141,3 +141,13 @@ def test_time_running_backwards_makes_no_disagreement() -> None:
     found = blend(fair(0.7), MarketView(0.5, 0.005), BlendParams(), 9_000, 10_000)
 
     assert (found.disputed, found.apart_since_ms) == (None, 9_000)
+
+
+@given(QS, QS)
+def test_a_model_without_a_trusted_strike_counts_nothing(q: float, seen: float) -> None:
+    """W → 0 while the strike is provisional (strategy.md 4): the market's own price is left."""
+    doubted = attrs.evolve(fair(q), provisional_strike=True)
+    mixed = blend(doubted, MarketView(seen, 0.01), BlendParams())
+
+    assert mixed.weight == 0
+    assert mixed.q == pytest.approx(seen)

@@ -29,7 +29,7 @@ from polybot.pricing.volatility import per_root_second
 from polybot.quoting.decide import decide
 from polybot.quoting.model import BookView, Decision, QuoteInputs
 from polybot.risk.breakers import ErrorRate, MarketBrakes
-from polybot.risk.checks import Standing
+from polybot.risk.checks import Over, Standing
 from polybot.risk.exposure import Elsewhere, Exposure
 from polybot.risk.losses import LossLimits, Standing as Wallet
 from polybot.risk.timetable import Known, MarketMachine
@@ -149,6 +149,7 @@ def fair(q: float = 0.5, *, d: float = 0.0, v: float = 0.02) -> Fair:
 def decided(
     config: Config, *, at_s: float = 20.0, q: Fair | None = None, up: int = 0, down: int = 0,
     view: BookView | None = None, advice: Advice = NEUTRAL, apart_s: float | None = None,
+    over: Over | None = None,
 ) -> Decision:  # fmt: skip
     """What the quoter of a configuration decides so long after the start, holding so much."""
     now_ms = START + int(at_s * 1000)
@@ -174,6 +175,7 @@ def decided(
         net_confirmed=(up - down) * SHARE,
         apart_since_ms=None if apart_s is None else now_ms - int(apart_s * 1000),
         advice=advice,
+        over=over,
     )
     return decide(inputs, config.quote, config.completion)
 

@@ -33,6 +33,7 @@ from polybot.execution.desk import Budget
 from polybot.lab.config_docs import keys, sections
 from polybot.pricing.fair import Caution, WhyNoFair
 from polybot.quoting.reasons import Why
+from polybot.risk.checks import Limit, Over
 from polybot.risk.limits import RiskParams
 from polybot.signal.advice import Readings, advise
 from polybot.signal.competitors import Response, Rivals
@@ -109,6 +110,13 @@ def taken(config: Config) -> str:
     return "rests only" if found.take is None else "takes"
 
 
+def relieved(config: Config) -> str:
+    """Eighty Up, ten dollars over the limit of their cluster, long before the stop."""
+    over = Over(Limit.CLUSTER_LOSS, 10_000_000)
+    found = decided(config, q=fair(0.5), up=80, view=book(4900, 5000), over=over)
+    return "goes on" if found.take is None else "takes"
+
+
 QUOTES = [
     Switch("quote.gamma_per_share", "by which one net share moves the reservation price", shifted,
            {"0.002": "lower", "0.0": "fair"}),
@@ -137,6 +145,8 @@ QUOTES = [
     Switch("quote.preopen_s", "before the open when quoting may begin",
            lambda c: sides(decided(c, at_s=-20)),
            {"30.0": "Up Down", "0.0": ""}),
+    Switch("completion.relieve", "held over a limit on losses is paired at once", relieved,
+           {"true": "takes", "false": "goes on"}),
     Switch("completion.enabled", "without it positions are paired by resting bids only", taken,
            {"true": "takes", "false": "rests only"}),
 ]  # fmt: skip

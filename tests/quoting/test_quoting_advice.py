@@ -11,8 +11,9 @@ from polybot.domain.market import Outcome
 from polybot.quoting.decide import decide
 from polybot.quoting.model import Decision, QuoteInputs
 from polybot.quoting.params import QuoteParams
-from polybot.quoting.reasons import Why
+from polybot.quoting.reasons import NOTES, Why
 from polybot.signal.advice import NEUTRAL, Advice, Veto
+from polybot.signal.evidence import Unproven
 
 UP, DOWN = Outcome.UP, Outcome.DOWN
 WIDE = book(4000, 6000)
@@ -111,3 +112,16 @@ def test_whatever_is_advised_every_bid_is_lawful(
         assert 0 < quote.price < view.asks[0][0]
         assert quote.size >= given_inputs.market.min_size
         assert quote.size <= params.size_shares * params.size_growth**quote.level * SHARES + 1
+
+
+def test_an_unproven_signal_is_told_and_takes_no_quote() -> None:
+    """Switched on and in shadow: the same quotes, and the reason with its figures (issue: nothing
+    is silently off).
+    """
+    lone = Unproven("flow", 12.0, -0.004)
+    plain, said = advised(NEUTRAL), advised(attrs.evolve(NEUTRAL, unproven=(lone,)))
+
+    assert said.quotes == plain.quotes
+    (reason,) = [one for one in said.reasons if one.why is Why.UNPROVEN]
+    assert reason.text().endswith("signal=flow calls=12 worth_at_least=-0.004")
+    assert Why.UNPROVEN in NOTES

@@ -12,6 +12,7 @@ from market_kit import BTC_5M, FEES
 
 from polybot.domain.market import Outcome
 from polybot.domain.orders import TimeInForce
+from polybot.domain.units import CENT, bought, notional
 from polybot.quoting.completion import (
     Held,
     Stage,
@@ -19,6 +20,7 @@ from polybot.quoting.completion import (
     Unpaired,
     all_in,
     plan,
+    relieve,
     stage_of,
     urgency,
     worth_taking,
@@ -159,14 +161,48 @@ def test_a_walk_through_levels_spends_what_it_costs() -> None:
         ({"net_confirmed": 4 * SHARE}, Held.SMALL),
         ({"offers": ((5000, 3 * SHARE),)}, Held.SMALL),
         ({"q": 0.95, "offers": ((300, 10 * SHARE),)}, Held.SMALL),
-        ({"net_confirmed": 5 * SHARE, "market": FINE, "offers": ((4150, 60 * SHARE),)}, Held.SMALL),
     ],
 )
 def test_nothing_is_taken(changes: dict[str, Any], reason: Held) -> None:
-    """Each reason by itself. The last two: ten shares at three cents are below the venue's dollar,
-    and five at 0.415 cost 2.075 dollars, of which a taker's buy spends 2.07 for 4.99 shares.
-    """
+    """Each reason by itself. The last: ten shares at three cents are below the venue's dollar."""
     assert planned(long_up(left_s=8, **({} | changes))) is reason
+
+
+def test_the_last_five_shares_are_taken_on_fine_ticks_too() -> None:
+    """Five at 0.415 cost 2.075 dollars, of which a taker's buy spends 2.07 for 4.99 shares, below
+    the minimum (clob.md 3.4): at a limit of 0.416 it spends 2.08, and the offer is the same.
+    """
+    last: dict[str, Any] = {
+        "net_confirmed": 5 * SHARE,
+        "market": FINE,
+        "offers": ((4150, 60 * SHARE),),
+    }
+    found = planned(long_up(left_s=8, **last))
+
+    assert isinstance(found, Take)
+    assert (found.price, found.size) == (4160, 5 * SHARE)
+
+
+@given(
+    price=st.integers(1, 999).map(lambda n: 10 * n),
+    shares=st.integers(5 * SHARE, 40 * SHARE).map(lambda n: n - n % 10_000),
+)
+def test_whole_cents_never_make_five_shares_too_few(price: int, shares: int) -> None:
+    """On every price of a fine tick, and for at most a cent more than the offer costs."""
+    offers = ((price, shares),)
+    here: dict[str, Any] = {
+        "market": FINE,
+        "offers": offers,
+        "net_confirmed": shares,
+        "net_told": shares,
+    }
+    found = relieve(long_up(**{"q": 0.5, **here}), 10**12, 0.5)
+    if isinstance(found, Take):
+        spent = bought(found.price, found.size) * found.price // 10_000
+        assert bought(found.price, found.size) >= MARKET.min_size
+        assert spent <= notional(price, shares) + CENT
+    else:
+        assert notional(price, shares) < 1_010_000 or price > 9_000
 
 
 def test_a_position_whose_twin_became_dear_is_held() -> None:

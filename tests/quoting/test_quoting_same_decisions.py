@@ -14,13 +14,14 @@ from golden import digest
 from market_kit import BTC_5M
 
 from polybot.pricing.fair import Fair, NoFair
-from polybot.quote_task import wish
+from polybot.quoter import wish
 from polybot.quoting.completion import Held
 from polybot.quoting.decide import decide
 from polybot.quoting.orders import OrderMaker
 from polybot.quoting.reasons import NoReward, Why
 
-RARE = {Held.NO_OFFER, Held.PAIRED}  # a book without asks has no touch; paired is no reason
+# A book without asks has no touch; paired is no reason; signals and limits have tests of their own.
+RARE = {Held.NO_OFFER, Held.PAIRED, Why.UNPROVEN, Why.OVER_LIMIT}
 
 
 def test_fair_values_are_the_same() -> None:

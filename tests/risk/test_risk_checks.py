@@ -10,7 +10,15 @@ from risk_kit import FIVE
 from polybot.domain.market import Outcome, Side
 from polybot.domain.orders import NewOrder
 from polybot.domain.units import SHARE, USD, notional
-from polybot.risk.checks import Limit, Standing, given_away, loss_scale_ppm, within_limits
+from polybot.risk.checks import (
+    Limit,
+    Over,
+    Standing,
+    given_away,
+    loss_scale_ppm,
+    over_losses,
+    within_limits,
+)
 from polybot.risk.exposure import (
     Elsewhere,
     Exposure,
@@ -319,3 +327,64 @@ def test_contradictions_are_refused() -> None:
         RiskParams(max_market_loss_percent=13)
     with pytest.raises(ValueError, match="max_order_usd"):
         RiskParams(max_order_usd=600)
+
+
+# --- what is held over a limit --------------------------------------------------------------------
+
+LOSING = Exposure(cost_up=dollars(60), up=100 * SHARE)
+
+
+def held_by(equity: float, *, others: Elsewhere = Elsewhere(), loss: float = 0.0) -> Standing:
+    return Standing(0, dollars(equity), LOSING, others, dollars(loss))
+
+
+def test_a_limit_that_holds_asks_for_nothing() -> None:
+    """Three percent of 2,000 dollars are the 60 that may be lost (strategy.md 14): of the 1,940
+    that are left by then they are less, and no fill may pass a limit that its order has kept.
+    """
+    assert over_losses(held_by(1_940), WIDE) is None
+
+
+def test_what_is_over_the_markets_limit_is_told() -> None:
+    """Of 1,500 dollars, 60 of them at risk, three percent are 45: fifteen too many."""
+    assert over_losses(held_by(1_440), WIDE) == Over(Limit.MARKET_LOSS, dollars(15))
+
+
+def test_a_bad_day_shrinks_the_limit_below_what_is_held() -> None:
+    """No order of ours was over it when it was placed."""
+    scale = loss_scale_ppm(dollars(60), dollars(2_000), WIDE)
+    found = over_losses(held_by(1_940, loss=60), WIDE)
+
+    assert scale < PPM
+    assert found == Over(Limit.MARKET_LOSS, dollars(60) - dollars(60) * scale // PPM)
+
+
+def test_markets_of_a_cluster_give_back_in_proportion() -> None:
+    """Two markets that may lose 60 and 240 of 2,000: twelve percent are 240, so that 60 are over,
+    and the smaller gives back a fifth of them.
+    """
+    others = Elsewhere(cluster_loss=dollars(240), total_loss=dollars(240))
+
+    assert over_losses(held_by(1_700, others=others), WIDE) == Over(Limit.CLUSTER_LOSS, dollars(12))
+
+
+@given(st.integers(1, 200), st.integers(1, 99), st.integers(100, 5_000))
+def test_no_order_leads_over_a_limit_by_its_own_fill(shares: int, cents: int, equity: int) -> None:
+    """What the firewall lets pass is over no limit once it is filled and its dollars are gone."""
+    order, wallet = bid(UP, 100 * cents, shares), Standing(10**12, dollars(equity))
+    if within_limits(order, Exposure(), 0, wallet, WIDE) is None:
+        cost = notional(order.price, order.size)
+        filled = Standing(0, wallet.equity - cost, Exposure(cost_up=cost, up=order.size))
+
+        assert over_losses(filled, WIDE) is None
+
+
+@given(exposures(), st.integers(0, 10_000), st.integers(0, 1_000), st.integers(0, 1_000))
+def test_no_market_gives_back_more_than_it_may_lose(
+    held: Exposure, equity: int, cluster: int, more: int
+) -> None:
+    """Whatever the others may lose, and however little is left of the equity."""
+    others = Elsewhere(cluster_loss=dollars(cluster), total_loss=dollars(cluster + more))
+    found = over_losses(Standing(0, dollars(equity), held, others), WIDE)
+
+    assert found is None or 0 < found.dollars <= held.worst_loss

@@ -111,7 +111,9 @@ class Scene:
     def state(self) -> str:
         """For the message of a test that waited in vain."""
         ctx, scopes = self.bot.ctx, self.bot.supervisor.scopes
-        reasons = [(slug, scope.quote.decision.reasons[:1]) for slug, scope in scopes.items()]
+        reasons = [
+            (slug, scope.quote.quoter.decision.reasons[:1]) for slug, scope in scopes.items()
+        ]
         troubles = (ctx.health.troubles, dict(ctx.health.halts), dict(ctx.records.faults))
         return f"{troubles} {reasons} {[event.text for event in ctx.events]}"
 

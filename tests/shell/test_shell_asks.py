@@ -138,7 +138,7 @@ async def test_a_wallet_short_of_cash_sells_what_it_holds(fast_clock: PatientClo
         assert covered(it)
         assert before.up_confirmed + before.down_confirmed >= ask.size
         quote = it.bot.supervisor.scopes[it.market.slug].quote
-        told = [one for one in quote.decision.reasons if one.why is Why.SELLS]
+        told = [one for one in quote.quoter.decision.reasons if one.why is Why.SELLS]
         assert dict(told[0].figures)["because"] == "not enough free cash"
         await it.until(lambda: shown(it, ask), "the screen lists it as an ask")
         await sold(it)
@@ -268,7 +268,7 @@ async def test_what_cannot_be_merged_is_sold(fast_clock: PatientClock) -> None:
         it.bot.inventory.way, it.bot.inventory.why = None, "no relayer key"
         await it.until(lambda: asks(it), "an ask of ours rests", 90)
         quote = it.bot.supervisor.scopes[it.market.slug].quote
-        (told,) = [one for one in quote.decision.reasons if one.why is Why.SELLS]
+        (told,) = [one for one in quote.quoter.decision.reasons if one.why is Why.SELLS]
         assert dict(told.figures)["because"] == "no relayer key"
         await sold(it)
         report = await it.end()

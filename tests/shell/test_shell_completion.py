@@ -58,8 +58,8 @@ async def alone_on_one_side(it: Scene) -> None:
     it.venue.crowd.hushed = True
     assert books_of(it).holdings().net
     quote = it.bot.supervisor.scopes[it.market.slug].quote
-    await it.until(lambda: quote.decision.fair, "a fair price")
-    fair = quote.decision.fair or 0.5
+    await it.until(lambda: quote.quoter.decision.fair, "a fair price")
+    fair = quote.quoter.decision.fair or 0.5
     engine, now_ms, hand = it.venue.engine, it.venue.clock.now_ms(), it.venue.taker
     for owner in set(engine.desk.resting.live) - {it.venue.wallet.api_key}:
         engine.cancel_where(owner, now_ms, condition_id=it.market.condition_id)

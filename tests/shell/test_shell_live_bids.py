@@ -15,7 +15,7 @@ from polybot.domain.orders import Acked, CancelResult
 from polybot.domain.units import ONE, SHARE
 from polybot.execution.desk import Cancel, Desk, Post
 from polybot.pricing.fair import Fair
-from polybot.quote_task import wish
+from polybot.quoter import wish
 from polybot.quoting.decide import decide
 from polybot.quoting.model import BookView, Decision, QuoteInputs
 from polybot.quoting.params import QuoteParams, RewardParams

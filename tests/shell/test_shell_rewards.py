@@ -75,7 +75,7 @@ async def test_an_order_that_does_not_score_is_a_reason(fast_clock: PatientClock
         assert watch.share < 1
 
         def told() -> bool:
-            reasons = scope.quote.decision.reasons
+            reasons = scope.quote.quoter.decision.reasons
             return any(r.why is NoReward.NOT_SCORING and r.outcome is not None for r in reasons)
 
         await it.until(told, "the reason is shown", 120)

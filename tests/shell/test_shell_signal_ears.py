@@ -46,7 +46,7 @@ def test_prints_of_both_tokens_and_no_others() -> None:
     heard.printed(last_trade(MARKET.up_token, Side.SELL), START)
     heard.printed(last_trade(MARKET.down_token, Side.BUY), START)
     heard.printed(last_trade("333", Side.BUY), START)
-    heard.look(FAIR, {UP: None, DOWN: None}, {}, START)
+    heard.look(FAIR, None, None, {}, START)
 
     flow = heard.board.readings.flow
 
@@ -96,7 +96,7 @@ def test_looking_takes_our_own_orders_out() -> None:
     mine = BookView(((4900, 10 * SHARE),), ((5000, 10 * SHARE),))
     own = {(UP, 4900): 10 * SHARE, (DOWN, 5000): 10 * SHARE}
 
-    assert heard.look(FAIR, {UP: mine, DOWN: None}, own, START) is NEUTRAL
+    assert heard.look(FAIR, mine, None, own, START) is NEUTRAL
 
     liquidity = heard.board.readings.liquidity
     assert liquidity is not None
@@ -108,7 +108,7 @@ def test_without_a_price_signals_go_on() -> None:
     heard = ears()
     blind = NoFair(WhyNoFair.SPOT_STALE)
 
-    assert heard.look(blind, {UP: None, DOWN: None}, {}, START) is NEUTRAL
+    assert heard.look(blind, None, None, {}, START) is NEUTRAL
     heard.decided(Decision((), ()), START)
     assert heard.board.readings.flow is None
 
@@ -118,7 +118,9 @@ THIN = BookView(((4800, SHARE),), ((5700, SHARE),))
 
 
 def ears_acting(*acting: str) -> SignalEars:
-    return SignalEars(MARKET, SignalMemory(SignalParams(acting=acting)).board(MARKET, 0.15))
+    return SignalEars(
+        MARKET, SignalMemory(SignalParams(acting=acting, earn_calls=0.0)).board(MARKET, 0.15)
+    )
 
 
 @pytest.mark.parametrize(
@@ -132,7 +134,7 @@ def test_books_are_looked_at_on_the_signals_own_cadence(
     heard, looked = ears_acting(*acting), []
     for at_ms in (0, 50, 100, 150, 250):
         before = heard.board.readings.liquidity
-        heard.look(FAIR, {UP: VIEW, DOWN: None}, {}, START + at_ms)
+        heard.look(FAIR, VIEW, None, {}, START + at_ms)
         if heard.board.readings.liquidity is not before:
             looked.append(at_ms)
 
@@ -142,8 +144,8 @@ def test_books_are_looked_at_on_the_signals_own_cadence(
 def test_a_clock_set_back_is_looked_at_anew() -> None:
     """No time that has not come yet keeps the books unseen."""
     heard = ears_acting()
-    heard.look(FAIR, {UP: VIEW, DOWN: None}, {}, START + 60_000)
-    heard.look(FAIR, {UP: THIN, DOWN: None}, {}, START)
+    heard.look(FAIR, VIEW, None, {}, START + 60_000)
+    heard.look(FAIR, THIN, None, {}, START)
 
     assert heard.board.readings.liquidity is not None
     assert heard.board.readings.liquidity.spread == pytest.approx(0.09)
@@ -153,7 +155,7 @@ def test_prices_are_taken_between_two_looks() -> None:
     """A fast move is seen at the next look though its prices came between two of them."""
     heard = ears_acting()
     for at_ms, spot in ((0, 100_000.0), (50, 100_400.0), (110, 100_400.0)):
-        heard.look(attrs.evolve(FAIR, spot=spot), {UP: VIEW, DOWN: None}, {}, START + at_ms)
+        heard.look(attrs.evolve(FAIR, spot=spot), VIEW, None, {}, START + at_ms)
 
     assert heard.board.readings.move.fast
 
@@ -161,14 +163,14 @@ def test_prices_are_taken_between_two_looks() -> None:
 def test_what_fills_teach_acts_between_two_looks() -> None:
     """Toxicity waits for no look at the books."""
     heard, step_ms = ears_acting("toxicity"), 1_000
-    heard.look(FAIR, {UP: VIEW, DOWN: None}, {}, START)
+    heard.look(FAIR, VIEW, None, {}, START)
     for n in range(40):
         key = (f"t{n}", "o")
         fill = Filled(key, UP, 5000 + n % 2 * 100, 10 * SHARE, 0, half_spread=0.01)
         heard.board.filled(fill, START + step_ms * n)
-    assert heard.look(FAIR, {UP: VIEW, DOWN: None}, {}, START + 59_990).veto is None
+    assert heard.look(FAIR, VIEW, None, {}, START + 59_990).veto is None
     for second in range(1, 60):
         heard.board.decided(0.45, 0.01, START + step_ms * second)
 
     assert not heard.board.due(START + 60_000), "no look is due"
-    assert heard.look(FAIR, {UP: VIEW, DOWN: None}, {}, START + 60_000).veto is Veto.TOXIC
+    assert heard.look(FAIR, VIEW, None, {}, START + 60_000).veto is Veto.TOXIC

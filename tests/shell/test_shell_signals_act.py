@@ -21,14 +21,16 @@ def stopped(it: Scene) -> SeriesToxicity:
 
 def reasons(it: Scene) -> set[object]:
     scopes = it.bot.supervisor.scopes.values()
-    return {reason.why for scope in scopes for reason in scope.quote.decision.reasons}
+    return {reason.why for scope in scopes for reason in scope.quote.quoter.decision.reasons}
 
 
 async def test_a_stopped_series_is_not_quoted_where_toxicity_acts(fast_clock: PatientClock) -> None:
     """With `acting = ["toxicity"]` nothing is placed, and the screen and the reasons say why; when
     the series is released, it is quoted again.
     """
-    config = attrs.evolve(shell_config(), signals=SignalParams(acting=("toxicity",)))
+    config = attrs.evolve(
+        shell_config(), signals=SignalParams(acting=("toxicity",), earn_calls=0.0)
+    )
     async with scene(config=config) as it, trio.open_nursery() as nursery:
         series = stopped(it)
         nursery.start_soon(it.run)

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import attrs
+import pytest
 from desk_kit import MARKET, START
 
 from polybot.account import Account
@@ -17,6 +19,7 @@ from polybot.journal.entries import Intent
 from polybot.reconciler import DOUBTFUL, Reconciler
 from polybot.risk.exposure import OpenBids
 from polybot.venue.tap import NOBODY
+from polybot.wallet_standing import WalletStanding
 
 OTHER = attrs.evolve(MARKET, condition_id="0xd", slug="other", up_token="333", down_token="444")
 ETH = attrs.evolve(OTHER, condition_id="0xe", series="eth-5m", up_token="555", down_token="666")
@@ -227,3 +230,29 @@ def test_a_released_market_leaves_nothing_behind() -> None:
 
     made.release("0xd")
     assert [made.claims, made.pledges, made.unmergeable] == [{}, {}, {}]
+
+
+CHANGES: dict[str, Callable[[Account], object]] = {
+    "another deposit": lambda it: it.ledger.deposit(5 * USD, "later"),
+    "a result": lambda it: it.ledger.resolve(OTHER.condition_id, SHARE),
+    "a new market": lambda it: it.ledger.open(attrs.evolve(OTHER, condition_id="0xf")),
+    "a loss today": lambda it: setattr(it, "day_loss", 7 * USD),
+    "money promised elsewhere": lambda it: it.reserved.update({OTHER.condition_id: 3 * USD}),
+    "known by outcome": lambda it: it.bids.update({OTHER.condition_id: OpenBids(up=USD, orders=1)}),
+    "a token pledged": lambda it: it.pledges.update({"who": {MARKET.up_token: 9 * SHARE}}),
+    "pledged within": lambda it: it.pledges["desk"].update({MARKET.up_token: 2 * SHARE}),
+    "a claim": lambda it: it.claims.update({MARKET.condition_id: 4 * SHARE}),
+    "other claims": lambda it: setattr(it, "claims", {MARKET.condition_id: 5 * SHARE}),
+}
+
+
+@pytest.mark.parametrize("change", CHANGES.values(), ids=CHANGES)
+def test_a_standing_is_reckoned_anew_whatever_changes(change: Callable[[Account], object]) -> None:
+    """Each fact that it is read from, whoever writes it: what is kept is never an old standing."""
+    it = account()
+    it.pledges["desk"] = {MARKET.up_token: SHARE}
+    before = it.standing(MARKET.condition_id)
+    assert it.standing(MARKET.condition_id) is before, "nothing has changed"
+    change(it)
+
+    assert it.standing(MARKET.condition_id) == WalletStanding.standing(it, MARKET.condition_id)

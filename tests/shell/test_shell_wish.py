@@ -13,7 +13,7 @@ from polybot.domain.units import ONE, SHARE
 from polybot.execution.wish import Desired
 from polybot.market_times import cutoff_ms
 from polybot.pricing.fair import WhyNoFair
-from polybot.quote_task import wish
+from polybot.quoter import wish
 from polybot.quoting.ladder import grid_floor
 from polybot.quoting.model import Decision, Quote
 from polybot.quoting.orders import OrderMaker

@@ -24,7 +24,7 @@ BOOK = depth()
 
 
 def board(*acting: str) -> SignalBoard:
-    return SignalMemory(SignalParams(acting=acting)).board(MARKET, 0.15)
+    return SignalMemory(SignalParams(acting=acting, earn_calls=0.0)).board(MARKET, 0.15)
 
 
 def look(at_ms: int, priced: Priced | None = PRICED, up: Depth | None = BOOK) -> Look:
@@ -145,7 +145,7 @@ def test_a_gap_that_closes_first_is_a_miss() -> None:
 
 def test_markets_of_one_driver_crowd_each_other() -> None:
     """Two windows of one asset share its moves; an ended one does not count."""
-    memory = SignalMemory(SignalParams(acting=("correlation",)))
+    memory = SignalMemory(SignalParams(acting=("correlation",), earn_calls=0.0))
     one = memory.board(MARKET, 0.15)
     other = memory.board(attrs.evolve(MARKET, condition_id="0xd", series="btc-15m"), 0.15)
     one.look(look(0))

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections import Counter
+
 import pytest
+from hypothesis import given, strategies as st
 from signal_kit import DOWN, START, UP, depth
 
-from polybot.signal.competitors import Competitors, Response, response
+from polybot.signal.competitors import KEPT, Competitors, Response, Returns, response
 from polybot.signal.params import SignalParams
 
 PARAMS = SignalParams()
@@ -163,3 +166,25 @@ def test_habits_are_forgotten() -> None:
     improve(rivals, START + 500_000, beaten_after_ms=None)
 
     assert rivals.read(START + 502_000).response is Response.IMPROVE
+
+
+@given(st.lists(st.tuples(st.integers(0, 400), st.integers(1, 6)), max_size=200))
+def test_returns_are_counted_as_they_come_and_go(steps: list[tuple[int, int]]) -> None:
+    """Fingerprints (strategy.md 11): counting as sizes come and leave is counting them all."""
+    returns, seen, now_ms = Returns(1_000, 3), list[tuple[int, int]](), START
+    for wait_ms, size in steps:
+        now_ms += wait_ms
+        returns.add(now_ms, size)
+        seen.append((now_ms, size))
+        inside = Counter(one for at_ms, one in seen if now_ms - at_ms <= 1_000)
+
+        assert returns.read(now_ms) == sum(times >= 3 for times in inside.values())
+
+
+def test_no_more_returns_are_remembered_than_there_is_room_for() -> None:
+    """The oldest go first, whatever the window."""
+    returns = Returns(10**9, 2)
+    for n in range(KEPT + 10):
+        returns.add(START, n // 2)
+
+    assert returns.read(START) == KEPT // 2

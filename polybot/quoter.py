@@ -1,0 +1,303 @@
+"""One market's quoter: what it sees, what it makes of it, and which orders it wants. Pure.
+
+The quote task runs it on live books and a backtest on recorded ones, so that there is one turn and
+not two that resemble each other. A turn is two calls: `price`, which whoever runs it may judge by
+itself, and `decide`. Most of what a turn reads has not changed since the turn before, and is then
+taken as it was found: our resting orders, the standing, the orders made of the same quotes.
+"""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+import attrs
+
+from polybot.config import Config
+from polybot.domain.ledger import Holdings
+from polybot.domain.market import Market, Outcome, Side
+from polybot.domain.market_states import MarketState
+from polybot.domain.orders import NewOrder, TimeInForce
+from polybot.domain.units import ONE, SHARE
+from polybot.execution.desk import Desk
+from polybot.execution.lifecycle import State
+from polybot.execution.wish import Desired
+from polybot.market_times import cutoff_ms
+from polybot.pricing.board import PriceBoard
+from polybot.pricing.fair import Fair, NoFair, WhyNoFair
+from polybot.pricing.strikes import Strike
+from polybot.quoting.asks import NEVER, too_late
+from polybot.quoting.completion import Take
+from polybot.quoting.decide import decide
+from polybot.quoting.ladder import grid_floor
+from polybot.quoting.model import BookView, Decision, QuoteInputs, Stock
+from polybot.quoting.orders import OrderMaker
+from polybot.quoting.pairs import target as pair_target
+from polybot.quoting.params import QuoteParams
+from polybot.risk.checks import Over, Standing, over_losses
+from polybot.risk.timetable import Known, MarketMachine
+from polybot.signal.regime import DEPTH_WITHIN
+from polybot.signal_ears import SignalEars
+from polybot.venue.site import GTD_EARLY_S, GTD_LEAD_S
+from polybot.wallet_standing import WalletStanding
+
+BOOK_LEVELS = 5
+REWARD_PAUSE_MS = 60_000  # after a refusal: by then holdings and limits have moved
+NOTHING_HELD = Holdings()
+REDUCE = MarketState.REDUCE
+
+
+class Scoring(Protocol):
+    """What the venue says of our orders and liquidity rewards."""
+
+    unscored: tuple[Outcome, ...]
+
+    @property
+    def share(self) -> float: ...
+
+
+@attrs.frozen(eq=False)
+class Resting:
+    """What rests of ours, while the table's count of changes stands: as bids by outcome and price
+    (the books show an ask where its bid would be), the sides that are live, whether an ask is open.
+    """
+
+    changes: int = -1
+    own: dict[tuple[Outcome, int], int] = attrs.field(factory=dict)
+    live: frozenset[Outcome] = frozenset()
+    asking: bool = False
+
+
+@attrs.define(eq=False)
+class Quoter:
+    """`market` follows the tick; `desired` is the wish of the last turn, `inputs` what it saw."""
+
+    config: Config
+    board: PriceBoard
+    wallet: WalletStanding
+    desk: Desk
+    ears: SignalEars
+    scoring: Scoring | None = None  # of a market with a pool
+    market: Market = attrs.field(init=False)
+    machine: MarketMachine = attrs.field(init=False)
+    fair: Fair | NoFair = NoFair(WhyNoFair.SPOT_STALE)
+    strike: Strike | None = None
+    decision: Decision = Decision((), ())
+    desired: Desired | None = None
+    inputs: QuoteInputs | None = None
+    resting: Resting = Resting()
+    _maker: OrderMaker = attrs.field(factory=OrderMaker)
+    _takes: int = 0
+    _take_at_ms: int = 0
+    _reward_again_ms: int = 0
+    _judged: tuple[Standing, Over | None] | None = None
+
+    def __attrs_post_init__(self) -> None:
+        self.market, self.machine = self.desk.market, self.desk.firewall.machine
+
+    def retick(self, tick: int) -> None:
+        """A tick change makes a new market for everything that rounds."""
+        self.market = attrs.evolve(self.market, tick=tick)
+        self.desk.market = self.desk.firewall.market = self.market
+
+    @property
+    def levels(self) -> int:
+        """Levels of a side that a turn looks at: what signals and rewards reckon with."""
+        pool = self.market.rewards
+        within = max(DEPTH_WITHIN, pool.max_spread if pool is not None else 0)
+        return max(BOOK_LEVELS, within // self.market.tick + 1)
+
+    def price(self, now_ms: int) -> Fair | NoFair:
+        """The fair price of now, or why there is none."""
+        self.strike = self.board.strike(self.market)
+        self.fair = self.board.fair(self.market, now_ms)
+        return self.fair
+
+    def decide(
+        self,
+        up: BookView | None,
+        down: BookView | None,
+        book_ms: int,
+        now_ms: int,
+        *,
+        book_known: bool,
+    ) -> bool:
+        """Decide at the fair price of `price` and these books (None: not believed), which changed
+        last at `book_ms`; `book_known`: both have been verified at some time. Returns whether
+        another wish came of it, or the same once more.
+        """
+        config = self.config
+        self._learn(now_ms, book=book_known)
+        self._look_at_orders()
+        self.inputs = inputs = self._inputs(up, down, book_ms, now_ms)
+        self.decision = decide(inputs, config.quote, config.completion, config.rewards)
+        self.ears.decided(self.decision, now_ms)
+        percent = config.orders.hysteresis_percent
+        pair_cap, _ = pair_target(inputs, config.quote)
+        wanted = wish(
+            self.market, self.decision, config.quote, now_ms, percent, self._maker, pair_cap
+        )
+        desired = self._with_take(wanted, now_ms)
+        before, self.desired = self.desired, desired
+        return desired != before
+
+    def _learn(self, now_ms: int, *, book: bool) -> None:
+        """Move the market's machine on by what is known now."""
+        machine = self.machine
+        known, strike = machine.known, self.strike is not None
+        orders, book = len(self.desk.table.open()), known.book or book
+        if known.book is not book or known.strike is not strike or known.open_orders != orders:
+            known = Known(book, strike, orders)
+        machine.learn(known, now_ms)
+
+    def _look_at_orders(self) -> None:
+        table = self.desk.table
+        if self.resting.changes == table.changes:
+            return
+        own: dict[tuple[Outcome, int], int] = {}
+        live, asking = set[Outcome](), False
+        for tracked in table.open():
+            order, state = tracked.order, tracked.state
+            asking |= order.selling
+            if state is State.LIVE:
+                live.add(order.toward)
+            if state is State.LIVE or state is State.CANCELLING:
+                key = (order.toward, order.bid_price)
+                own[key] = own.get(key, 0) + tracked.remaining
+        self.resting = Resting(table.changes, own, frozenset(live), asking)
+
+    def _inputs(
+        self, up: BookView | None, down: BookView | None, book_ms: int, now_ms: int
+    ) -> QuoteInputs:
+        held, own, desk, scoring = self.holdings(), self.resting.own, self.desk, self.scoring
+        state = self.machine.state
+        return QuoteInputs(
+            self.market,
+            now_ms,
+            self.fair,
+            up,
+            down,
+            self.market.tick,
+            held.up,
+            held.down,
+            own,
+            self.config.risk.max_net_shares * SHARE,
+            state,
+            self.machine.table,
+            advice=self.ears.look(self.fair, up, down, own, now_ms),
+            book_age_s=max(0, now_ms - book_ms) / 1000,
+            apart_since_ms=self.decision.apart_since_ms,
+            stock=self._stock(held, now_ms),
+            net_confirmed=held.up_confirmed - held.down_confirmed,
+            # Only who takes asks, and the answer takes a look at every order of the window.
+            taking=(state is REDUCE or self._takes > 0) and desk.taking,
+            post_only=desk.post_only(now_ms),
+            scoring=1.0 if scoring is None else scoring.share,
+            unscored=() if scoring is None else scoring.unscored,
+            reward_refused=self._reward_refused(now_ms),
+            rewarded=self.decision.rewards is not None,
+            over=self._over(held),
+            paired=self._paired(held) if self.config.quote.has_pair_penalties else 0,
+        )
+
+    def holdings(self) -> Holdings:
+        books = self.wallet.ledger.books.get(self.market.condition_id)
+        return books.holdings() if books is not None else NOTHING_HELD
+
+    def _stock(self, held: Holdings, now_ms: int) -> Stock | None:
+        """What might be sold. Most of the time nothing is held, and nothing need be looked up."""
+        if self.config.quote.sell_held == NEVER or not (held.up or held.down):
+            return None
+        key = self.market.condition_id
+        return Stock(
+            held.up,
+            held.down,
+            self.wallet.standing(key),
+            self.config.risk,
+            self.wallet.unmergeable.get(key) or too_late(self.machine.table, now_ms),
+            self.resting.asking,
+        )
+
+    def _paired(self, held: Holdings) -> int:
+        books = self.wallet.ledger.books.get(self.market.condition_id)
+        return held.pairs + (books.merged if books is not None else 0)
+
+    def _over(self, held: Holdings) -> Over | None:
+        """The limit on losses that is passed by what is held, judged once for each standing."""
+        if not held.net:
+            return None
+        standing = self.wallet.standing(self.market.condition_id)
+        if self._judged is None or self._judged[0] is not standing:
+            self._judged = (standing, over_losses(standing, self.config.risk))
+        return self._judged[1]
+
+    def _reward_refused(self, now_ms: int) -> bool:
+        """Whether the firewall has of late refused what we asked for with rewards in mind: an order
+        of their least size may pass a limit that our usual one does not.
+        """
+        if self.decision.rewards is not None and self.desk.refused:
+            self._reward_again_ms = now_ms + REWARD_PAUSE_MS
+        return now_ms < self._reward_again_ms
+
+    def _with_take(self, desired: Desired, now_ms: int) -> Desired:
+        """Each try has a number of its own, so that one wish is never carried out twice."""
+        take = self.decision.take
+        if take is None or now_ms < self._take_at_ms:
+            return desired
+        self._takes += 1
+        self._take_at_ms = now_ms + int(self.config.completion.every_s * 1000)
+        return attrs.evolve(desired, take=taking_order(self.market, take), take_number=self._takes)
+
+
+def wish(
+    market: Market,
+    decision: Decision,
+    params: QuoteParams,
+    now_ms: int,
+    hold_percent: int = 0,
+    maker: OrderMaker | None = None,
+    pair_cap: int | None = None,
+) -> Desired:
+    """A decision as orders: caps are rounded down to the tick, exactly as the ladder did. A bid
+    keeps its place within `hold_percent` of the edge, and while no pair with it costs more than
+    `pair_cap` (10⁻⁴; None: the target without penalties). One `maker` gives the same orders for the
+    same quotes, so that two wishes are told apart at a glance.
+    """
+    if decision.fair is None or not (decision.quotes or decision.take):
+        cause = decision.reasons[0].why.value if decision.reasons else "no quote"
+        return Desired(cause=cause)
+    tif, expires_s = _backstop(market.end_ms - cutoff_ms(market, params), now_ms)
+    maker, tick = maker or OrderMaker(), market.tick
+    return Desired(
+        maker.orders(market, decision.quotes, tif, expires_s),
+        grid_floor(decision.cap_up or 0, tick),
+        grid_floor(decision.cap_down or 0, tick),
+        params.target_total if pair_cap is None else pair_cap,
+        round(decision.fair * ONE),
+        hold=grid_floor((decision.edge or 0) * hold_percent / 100, tick),
+    )
+
+
+def _backstop(last_ms: int, now_ms: int) -> tuple[TimeInForce, int]:
+    """How an order dies at the cutoff by the venue's own hand, while GTD still reaches that far.
+
+    The venue kills a GTD order `GTD_EARLY_S` before its stated expiration and takes none closer
+    than `GTD_LEAD_S`: a backstop for the case that we are gone, not a tool for the last minutes.
+    """
+    expires_s = last_ms // 1000 + GTD_EARLY_S.value
+    if expires_s * 1000 >= now_ms + (GTD_LEAD_S.value + 5) * 1000:
+        return TimeInForce.GTD, expires_s
+    return TimeInForce.GTC, 0
+
+
+def taking_order(market: Market, take: Take) -> NewOrder:
+    """A completion as an order that is filled at once, or not at all."""
+    return NewOrder(
+        market,
+        take.outcome,
+        Side.BUY,
+        take.price,
+        take.size,
+        take.tif,
+        post_only=False,
+        cause=f"completion: {take.stage.value}",
+    )

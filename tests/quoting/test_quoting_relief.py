@@ -1,0 +1,165 @@
+"""What is held over a limit on losses is paired down to it: how much, at which price, when not."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import attrs
+import pytest
+from hypothesis import given, strategies as st
+from test_quoting_completion import MARKET, SHARE, long_up
+from test_quoting_decide import DOWN, SHARES, TWAP, UP, book, fair, inputs, whys
+
+from polybot.domain.market_states import MarketState
+from polybot.domain.orders import TimeInForce
+from polybot.domain.units import USD, notional
+from polybot.quoting.completion import Held, Stage, Take, all_in, relieve
+from polybot.quoting.decide import decide
+from polybot.quoting.model import Decision, QuoteInputs
+from polybot.quoting.params import CompletionParams, QuoteParams
+from polybot.quoting.reasons import Reason, Why
+from polybot.risk.checks import Limit, Over
+
+PARAMS, ON = QuoteParams(levels=1), CompletionParams()
+OVER = Over(Limit.CLUSTER_LOSS, 10 * USD)
+CHEAP = book(5000, 5200, 400 * SHARES)  # Down is offered at 0.50
+
+
+def held(*, over: Over | None = OVER, **changes: Any) -> QuoteInputs:
+    """A hundred Up held, all confirmed, a minute into the window."""
+    made = inputs(CHEAP, at_s=60.0, held_up=100 * SHARES, q=fair(0.51))
+    return attrs.evolve(made, **{"net_confirmed": 100 * SHARES, "over": over, **changes})
+
+
+def decided(seen: QuoteInputs, completion: CompletionParams = ON) -> Decision:
+    return decide(seen, PARAMS, completion)
+
+
+# --- how much -------------------------------------------------------------------------------------
+
+
+def test_so_many_are_taken_that_the_loss_falls_to_the_limit() -> None:
+    """Each share of Down at 0.50 costs 0.5175 with its fee and saves 0.4825 should Down win: ten
+    dollars are 20.73 shares (strategy.md 8.1, 14).
+    """
+    found = relieve(long_up(), 10 * USD, 0.03)
+
+    assert found == Take(DOWN, TimeInForce.FAK, 5000, 20_720_000, Stage.RELIEF)
+    assert notional(5000, found.size) + 10 * USD <= found.size + 200_000
+
+
+def test_no_more_is_taken_than_is_unpaired() -> None:
+    """However far over the limit: the position is paired, never turned around."""
+    found = relieve(long_up(30), 1_000 * USD, 0.03)
+
+    assert isinstance(found, Take)
+    assert found.size == 30 * SHARE
+
+
+def test_a_small_excess_takes_what_the_venue_takes_at_least() -> None:
+    """Five shares for one dollar: a smaller order would be refused (clob.md 3.4)."""
+    found = relieve(long_up(), USD, 0.03)
+
+    assert isinstance(found, Take)
+    assert found.size == MARKET.min_size
+
+
+def test_only_what_is_near_its_fair_price_is_taken() -> None:
+    """Offers at 0.50 and 0.52 while Down is worth 0.50: with three cents to spare only the first,
+    fee included; with none, nothing.
+    """
+    most = relieve(long_up(), 1_000 * USD, 0.03)
+
+    assert isinstance(most, Take)
+    assert (most.price, most.size) == (5000, 60 * SHARE)
+    assert relieve(long_up(), 1_000 * USD, 0.0) is Held.DEAR
+
+
+@pytest.mark.parametrize(
+    ("changes", "held"),
+    [
+        ({"post_only": True}, Held.POST_ONLY),
+        ({"net_confirmed": 0}, Held.PROVISIONAL),
+        ({"pending": True}, Held.PENDING),
+        ({"offers": ()}, Held.NO_OFFER),
+        ({"net_confirmed": 3 * SHARE}, Held.SMALL),
+    ],
+)
+def test_when_nothing_can_be_taken_it_says_why(changes: dict[str, Any], held: Held) -> None:
+    """Never while the venue takes resting orders only, never for shares that are not confirmed."""
+    assert relieve(long_up(**changes), 10 * USD, 0.03) is held
+
+
+@given(
+    confirmed=st.integers(-200 * SHARE, 200 * SHARE),
+    told=st.integers(-200 * SHARE, 200 * SHARE),
+    dollars=st.integers(1, 200 * USD),
+    offers=st.lists(st.tuples(st.integers(1, 99), st.integers(1, 300)), max_size=5),
+    pay=st.floats(0, 0.5),
+)
+def test_no_plan_turns_the_position_or_overpays(
+    confirmed: int, told: int, dollars: int, offers: list[tuple[int, int]], pay: float
+) -> None:
+    """Whatever is held and offered: confirmed shares alone, at the fair price and `pay` at most."""
+    book = tuple(sorted((100 * price, size * SHARE) for price, size in offers))
+    seen = attrs.evolve(long_up(), net_confirmed=confirmed, net_told=told, offers=book)
+    found = relieve(seen, dollars, pay)
+    if isinstance(found, Take):
+        assert found.outcome is seen.missing
+        assert MARKET.min_size <= found.size <= seen.shares
+        assert all_in(found.price, MARKET.fees) <= 0.5 + pay + 1e-9
+
+
+# --- in a decision --------------------------------------------------------------------------------
+
+
+def test_over_a_limit_only_the_light_side_is_quoted_and_taken() -> None:
+    """At any time of the window: what is too much is taken, its rest bid for, and nothing added."""
+    found = decided(held())
+
+    assert found.take is not None
+    assert found.take.stage is Stage.RELIEF
+    assert {quote.outcome for quote in found.quotes} == {DOWN}
+    assert sum(quote.size for quote in found.quotes) <= 100 * SHARES - found.take.size
+    told = (("limit", "cluster loss limit"), ("over", "10"))
+    assert Reason(Why.OVER_LIMIT, UP, told) in found.reasons
+
+
+def test_our_own_bids_for_the_missing_side_go_first() -> None:
+    """The two together could turn the position around."""
+    found = decided(held(own={(DOWN, 4800): 90 * SHARES}))
+
+    assert found.take is None
+    assert Why.YIELDING in whys(found)
+
+
+def test_why_nothing_is_taken_is_told() -> None:
+    """A venue that takes resting orders only: the light side is still bid for."""
+    found = decided(held(post_only=True))
+
+    assert found.take is None
+    assert Held.POST_ONLY in whys(found)
+    assert {quote.outcome for quote in found.quotes} == {DOWN}
+
+
+def test_within_all_limits_nothing_is_taken_before_the_stop() -> None:
+    """The same position, and a limit that holds."""
+    found = decided(held(over=None))
+
+    assert found.take is None
+    assert Why.OVER_LIMIT not in whys(found)
+
+
+@pytest.mark.parametrize("off", [CompletionParams(relieve=False), CompletionParams(enabled=False)])
+def test_nothing_is_relieved_where_the_operator_wants_it_not(off: CompletionParams) -> None:
+    """`[completion] relieve = false`, or no completion at all: the firewall alone keeps limits."""
+    assert decided(held(), off) == decided(held(over=None), off)
+
+
+def test_nothing_is_taken_before_the_window_begins() -> None:
+    """Quotes may be allowed so early, what takes is not (strategy.md 13)."""
+    early = held(state=MarketState.PREOPEN, now_ms=TWAP.start_ms - 5_000)
+    opened = attrs.evolve(early, table=attrs.evolve(early.table, opens_ms=early.now_ms))
+
+    assert decided(opened).take is None
+    assert Why.OVER_LIMIT not in whys(decided(opened))
