@@ -21,9 +21,8 @@ K = TypeVar("K")
 
 def resting_claim(order: Order) -> int:
     """What a resting order keeps reserved: pUSD for a BUY (rounded up), shares for a SELL."""
-    if order.side == BUY:
-        return -(-order.price * order.remaining // ONE)
-    return order.remaining
+    left = order.size - order.matched
+    return -(-order.price * left // ONE) if order.side == BUY else left
 
 
 def leg_cash(taker: Order, maker: Order, shares: int) -> tuple[int, int]:
@@ -187,9 +186,13 @@ class Accounts:
 
     def claim(self, order: Order, amount: int) -> None:
         """Set what the order has reserved, whatever it had before."""
-        change = amount - self.claims.pop(order.id, 0)
         if amount:
+            change = amount - self.claims.get(order.id, 0)
             self.claims[order.id] = amount
+        else:
+            change = -self.claims.pop(order.id, 0)
+        if not change:
+            return
         wallet = self.wallet(order.account)
         if order.side == BUY:
             wallet.claimed_cash += change

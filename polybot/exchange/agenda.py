@@ -24,6 +24,7 @@ class Agenda:
 
     def run(self, now_ms: int) -> None:
         """Run everything due, each with its own due time; also what these add, if due by now."""
-        while self._heap and self._heap[0][0] <= now_ms:
-            due_ms, _, action = heapq.heappop(self._heap)
+        heap = self._heap
+        while heap and heap[0][0] <= now_ms:
+            due_ms, _, action = heapq.heappop(heap)
             action(due_ms)

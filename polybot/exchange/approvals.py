@@ -38,6 +38,7 @@ OPERATORS = {
 }
 
 Pair = tuple[str, str]  # (token contract, spender or operator)
+_ROUTES: dict[tuple[bool, bool, bool], Pair] = {}  # by (version 2, neg-risk, buys): eight at most
 
 # The 17 that the official SDK sets up, in its order.
 STANDARD: tuple[Pair, ...] = (
@@ -60,8 +61,13 @@ def shares_contract(market: Market) -> str:
 
 def route_of(order: Order) -> Pair:
     """Which token an order gives, and which exchange must be allowed to take it."""
-    token = contracts.COLLATERAL if order.side == BUY else shares_contract(order.market)
-    return token, exchange_of(order.market)
+    market = order.market
+    key = market.version == "v2", market.neg_risk, order.side == BUY
+    route = _ROUTES.get(key)
+    if route is None:
+        token = contracts.COLLATERAL if order.side == BUY else shares_contract(market)
+        route = _ROUTES[key] = token, exchange_of(market)
+    return route
 
 
 class Approvals:

@@ -18,21 +18,6 @@ from polybot.exchange.money import ONE
 Levels = list[tuple[int, int]]  # (price 10⁻⁴, total 10⁻⁶ shares)
 
 
-def is_up(order: Order) -> bool:
-    """Whether the order trades the market's Up token."""
-    return order.token == order.market.tokens[UP]
-
-
-def up_side(order: Order) -> str:
-    """The side of the merged book that the order stands on: BUY for bids on Up, else SELL."""
-    return order.side if is_up(order) else (SELL if order.side == BUY else BUY)
-
-
-def up_price(order: Order) -> int:
-    """The order's price in Up's terms."""
-    return order.price if is_up(order) else ONE - order.price
-
-
 @attrs.define(eq=False)
 class Level:
     """The orders at one price. A dict keeps time priority and lets any of them leave in O(1)."""
@@ -66,10 +51,6 @@ class Ladder:
         if order.remaining == 0:
             del level.orders[order.id]
             self._drop_if_empty(level)
-
-    def resize(self, price: int, order: Order, change: int) -> None:
-        """Let the level follow a change of the order's size; the order keeps its place."""
-        self.take(price, order, -change)
 
     def squeeze_in(self, price: int, order: Order, before: Order) -> None:
         """Put the order into the queue in front of another one."""
@@ -122,19 +103,19 @@ class Book:
 
     def add(self, order: Order) -> None:
         """Rest the order behind everything at its price."""
-        self._sides[up_side(order)].add(up_price(order), order)
+        self._sides[order.up_side].add(order.up_price, order)
 
     def take(self, order: Order, shares: int) -> None:
         """Lower the order's level by a fill already counted in `order.matched`."""
-        self._sides[up_side(order)].take(up_price(order), order, shares)
+        self._sides[order.up_side].take(order.up_price, order, shares)
 
     def resize(self, order: Order, change: int) -> None:
         """Follow a change already made to `order.size`."""
-        self._sides[up_side(order)].resize(up_price(order), order, change)
+        self._sides[order.up_side].take(order.up_price, order, -change)
 
     def squeeze_in(self, order: Order, before: Order) -> None:
         """Rest the order in front of another one of its level."""
-        self._sides[up_side(order)].squeeze_in(up_price(order), order, before)
+        self._sides[order.up_side].squeeze_in(order.up_price, order, before)
 
     def side(self, side: str) -> Ladder:
         """One side's ladder, to read."""
@@ -145,7 +126,7 @@ class Book:
         return self._sides[side].queue(price)
 
     def remove(self, order: Order) -> None:
-        self._sides[up_side(order)].remove(up_price(order), order)
+        self._sides[order.up_side].remove(order.up_price, order)
 
     def best(self) -> tuple[int | None, int | None]:
         """(best bid, best ask) of Up."""
@@ -156,16 +137,16 @@ class Book:
 
     def crosses(self, order: Order) -> bool:
         """Whether the order could trade at once against what rests."""
-        if up_side(order) == BUY:
+        if order.up_side == BUY:
             ask = self._asks.best()
-            return ask is not None and ask <= up_price(order)
+            return ask is not None and ask <= order.up_price
         bid = self._bids.best()
-        return bid is not None and bid >= up_price(order)
+        return bid is not None and bid >= order.up_price
 
     def facing(self, order: Order) -> Iterator[Level]:
         """The levels that the order crosses, best first."""
-        limit = up_price(order)
-        if up_side(order) == BUY:
+        limit = order.up_price
+        if order.up_side == BUY:
             return self._until(self._asks, limit, -1)
         return self._until(self._bids, limit, 1)
 

@@ -45,12 +45,14 @@ class _Levels:
         self._sign = sign  # bids sort by price, asks by falling price
         self._keys: list[int] = []
         self._texts: tuple[list[str], list[str]] = ([], [])  # (Up's, Down's), beside the keys
+        self._joined: list[str | None] = [None, None]  # until the next change
 
     def set(self, price: int, size: int) -> None:
         key = price * self._sign
         at = bisect_left(self._keys, key)
         known = at < len(self._keys) and self._keys[at] == key
         up, down = self._texts
+        self._joined = [None, None]
         if not size:
             if known:
                 del self._keys[at], up[at], down[at]
@@ -68,7 +70,10 @@ class _Levels:
         return self._keys[-1] * self._sign if self._keys else None
 
     def texts(self, outcome: int) -> str:
-        return ",".join(self._texts[outcome])
+        joined = self._joined[outcome]
+        if joined is None:
+            joined = self._joined[outcome] = ",".join(self._texts[outcome])
+        return joined
 
 
 class BookText:
@@ -89,6 +94,9 @@ class BookText:
         self.changed_ms = changed_ms
         self.tick = market.tick
         self._sides = {BUY: _Levels(1), SELL: _Levels(-1)}
+        self._version = 0  # of the levels
+        self._hashed: tuple[object, ...] = ()  # the state that the hashes are of
+        self._hashes: list[str | None] = [None, None]
         for side, levels in ((BUY, bids), (SELL, asks)):
             for price, size in levels:
                 self._sides[side].set(price, size)
@@ -100,6 +108,7 @@ class BookText:
     def apply(self, changes: Sequence[Change], at_ms: int) -> None:
         """Take over the changes of one engine act, which are in Up's terms."""
         self.changed_ms = at_ms
+        self._version += 1
         for _, side, price, size in changes:
             self._sides[side].set(price, size)
 
@@ -127,8 +136,18 @@ class BookText:
         )
 
     def hash(self, outcome: int) -> str:
-        """SHA-1 of one token's whole book as of its last change."""
-        return hashlib.sha1(self.summary(outcome).encode(), usedforsecurity=False).hexdigest()
+        """SHA-1 of one token's whole book as of its last change. One change is told in several
+        messages: each hash is reckoned once.
+        """
+        state = self._version, self.changed_ms, self.tick, self.market.last_trade_price
+        if state != self._hashed:
+            self._hashed, self._hashes = state, [None, None]
+        found = self._hashes[outcome]
+        if found is None:
+            text = self.summary(outcome).encode()
+            found = hashlib.sha1(text, usedforsecurity=False).hexdigest()
+            self._hashes[outcome] = found
+        return found
 
     def rest(self, outcome: int) -> str:
         """`GET /book`; Protocol V2 markets carry their version (clob.md 3.2)."""

@@ -59,7 +59,7 @@ class Chain:
         self.nonces: dict[str, int] = {}  # next one, of EOAs and of wallets
         self.gas: dict[str, int] = {}  # POL in wei
         self.usdc_e: dict[str, int] = {}
-        engine.listeners.append(self._hear)
+        engine.listen(self._hear, TradeUpdated, MarketResolved)
 
     # --- time --------------------------------------------------------------------------
 

@@ -22,7 +22,7 @@ from polybot.exchange.faults.state import Faults, quiet
 from polybot.exchange.geoblock import Geoblock
 from polybot.exchange.heartbeats import SWEEP_MS, Heartbeats
 from polybot.exchange.market_stream import MarketStream
-from polybot.exchange.model import Event, MarketResolved, Refused, Traded
+from polybot.exchange.model import Event, MarketResolved, OrderEvent, Refused, Traded, TradeUpdated
 from polybot.exchange.modes import Mode, Modes
 from polybot.exchange.money import UNIT
 from polybot.exchange.net import Service, log_error
@@ -98,15 +98,13 @@ class ClobServer:
         self.balances = BalanceReads(engine, clock, self.sessions)
         self._reads = PublicReads(engine, clock, self._market_stream.book)
         self.prices, bell = PriceHistory(engine, clock), Notifications(engine, self.keys)
-        engine.listeners += [
-            self._note_taker_side,
-            self._account.on_event,
-            self.prices.on_event,
-            bell.on_event,
-            self._market_stream.on_event,
-            self._user_stream.on_event,
-            self.volumes.on_event,
-        ]
+        engine.listen(self._note_taker_side, Traded, MarketResolved)
+        engine.listen(self._account.on_event, Traded)
+        engine.listen(self.prices.on_event, Traded)
+        engine.listen(bell.on_event, OrderEvent, Traded, TradeUpdated, MarketResolved)
+        engine.listen(self._market_stream.on_event, *self._market_stream.hears)
+        engine.listen(self._user_stream.on_event, OrderEvent, Traded, TradeUpdated)
+        engine.listen(self.volumes.on_event, Traded)
         auth = AuthCalls(self.keys, self.restrictions)
         start_ms, seed = clock.now_ms(), f"{rng.getrandbits(64)}"
         self.rewards = Rewards(engine, _rule(terms), terms.rewards_daily_pool, seed, start_ms)

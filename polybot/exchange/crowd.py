@@ -84,7 +84,7 @@ class Crowd:
         self.parity = Hand.make(engine, "parity")
         for market in list(engine.markets.values()):
             self._expect(market, start_ms)
-        engine.listeners.append(self._hear)
+        engine.listen(self._hear, MarketListed, MarketResolved)
 
     @property
     def hands(self) -> tuple[Hand, ...]:

@@ -126,7 +126,7 @@ class Hand:
     ) -> Order:
         self._serial += 1
         return Order(
-            id=f"0x{self.account[2:]}{self._serial:024x}", owner=self.owner, account=self.account,
+            id=f"{self.account}{self._serial:024x}", owner=self.owner, account=self.account,
             market=market, token=token, side=side, price=price, size=size, kind=kind,
             created_ms=now_ms,
         )  # fmt: skip

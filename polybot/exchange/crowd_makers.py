@@ -16,7 +16,6 @@ import random
 
 import attrs
 
-from polybot.exchange.book import up_price, up_side
 from polybot.exchange.crowd_hand import CENT, LEAST, SELL_SHARE, Hand
 from polybot.exchange.crowd_odds import MarketOdds, View
 from polybot.exchange.crowd_takers import over, pace
@@ -40,6 +39,7 @@ _OTHER = {BUY: SELL, SELL: BUY}
 BIAS = 0.003  # each maker's error of judgement, redrawn now and then
 BIAS_REDRAW = 0.01  # chance in each act
 AT_TOUCH = 0.8  # of resizes; the ladders' own moves dilute it (64 % of all changes measured)
+ADDED_LOG = math.log(10)  # of the shares that a resize adds, at the median
 ADDED_MOST = 4  # small orders of one maker beside its first at a level
 
 
@@ -125,6 +125,7 @@ class Desk:
         self.ladders: dict[str, Ladder] = {BUY: {}, SELL: {}}
         self._settled: tuple[object, ...] | None = None  # the wish the ladders stand at, if at one
         self._book = hand.engine.desk.resting.books[market.condition_id]
+        self._blind_root_s = math.sqrt(persona.lag_ms / 1000)  # √s in which it sees no move
         hand.ended[market.condition_id] = self._ended
 
     def act(self, now_ms: int) -> int | None:
@@ -153,14 +154,10 @@ class Desk:
     def _targets(self, view: View, now_ms: int) -> tuple[int, int]:
         """Own limits, bid and ask in Up terms, kept while the view stays near both."""
         tick, persona = self.market.tick, self.persona
-        moved = view.speed * math.sqrt(persona.lag_ms / 1000)
+        moved = view.speed * self._blind_root_s
         edge = (persona.edge + persona.caution * moved) * ONE
         fair = (view.up + self._bias) * ONE
         low, high = fair - edge, fair + edge
-        bid, ask = math.floor(low / tick) * tick, math.ceil(high / tick) * tick
-        if now_ms < self._cashed_till_ms:
-            bid, ask = min(bid, ONE - 2 * tick), max(ask, 2 * tick)
-            bid, ask = max(bid, tick), min(ask, ONE - tick)
         if self._touch is not None and self._touch[0] % tick == self._touch[1] % tick == 0:
             was_bid, was_ask = self._touch
             restraint = min(RESTRAINT * view.speed, RESTRAINT_MOST)
@@ -168,6 +165,10 @@ class Desk:
             near_bid = was_bid - slack <= low <= was_bid + tick + slack
             if near_bid and was_ask - tick - slack <= high <= was_ask + slack:
                 return self._touch
+        bid, ask = math.floor(low / tick) * tick, math.ceil(high / tick) * tick
+        if now_ms < self._cashed_till_ms:
+            bid, ask = min(bid, ONE - 2 * tick), max(ask, 2 * tick)
+            bid, ask = max(bid, tick), min(ask, ONE - tick)
         self._touch = bid, max(ask, bid + tick)
         return self._touch
 
@@ -185,9 +186,12 @@ class Desk:
 
     def _others(self, side: str) -> int | None:
         """The best price at which anybody else rests."""
-        ladder = self.ladders[side]
+        own = self.ladders[side]
         for level in self._book.side(side).best_first():
-            if level.total > sum(order.remaining for order in ladder.get(level.price, ())):
+            left = level.total
+            for order in own.get(level.price, ()):
+                left -= order.size - order.matched
+            if left > 0:
                 return level.price
         return None
 
@@ -220,13 +224,15 @@ class Desk:
         """Cancel whatever rests outside [low, high]. Counts the cancels."""
         ladder = self.ladders[side]
         outside = [price for price in ladder if not low <= price <= high]
+        if not outside:
+            return 0
         orders = [order for price in outside for order in ladder[price]]
-        return sum(self.hand.pull(order, now_ms) for order in orders)
+        return sum([self.hand.pull(order, now_ms) for order in orders])
 
     def _ended(self, order: Order) -> None:
         """An order of this ladder has died, by whatever hand: the ladders hold the living only."""
         self._settled = None
-        ladder, price = self.ladders[up_side(order)], up_price(order)
+        ladder, price = self.ladders[order.up_side], order.up_price
         orders = ladder.get(price, [])
         if order in orders:  # else it died while it was being placed
             orders.remove(order)
@@ -271,7 +277,7 @@ class Desk:
         if added > 0 and (added >= ADDED_MOST or rng.random() < 0.5):
             self.hand.pull(ladder[price][-1], now_ms)
             return 1
-        order = self._rest(side, price, rng.lognormvariate(math.log(10), 0.86), now_ms)
+        order = self._rest(side, price, rng.lognormvariate(ADDED_LOG, 0.86), now_ms)
         if order is not None:
             ladder.setdefault(price, []).append(order)
         return 1

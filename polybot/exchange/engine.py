@@ -18,7 +18,6 @@ from polybot.exchange.desk import Desk, Done
 from polybot.exchange.model import (
     DOWN,
     UP,
-    Event,
     Market,
     MarketListed,
     MarketResolved,
@@ -66,8 +65,9 @@ class Engine:
             tick_rule=tick_rule if auto_tick else None,
         )
         self.orders, self.trades = self.desk.orders, self.desk.trades
-        self.listeners: list[Listener] = self._outbox.listeners
-        self.listeners.append(self._drop_unread)
+        self.listeners: list[Listener] = self._outbox.listeners  # who hear everything
+        self.listen = self._outbox.listen  # for who hears some kinds of events
+        self.listen(self._drop_unread, OrderEvent)
         # Owners, and their accounts, who never ask about an order again, as the crowd: theirs are
         # dropped when they die, or an hour of them would fill the memory.
         self.unread: set[str] = set()
@@ -153,14 +153,15 @@ class Engine:
         for trade in trades:
             del self.trades[trade.id]
 
-    def _drop_unread(self, event: Event) -> None:
-        if not isinstance(event, OrderEvent) or event.order.owner not in self.unread:
+    def _drop_unread(self, event: OrderEvent) -> None:
+        order = event.order
+        if order.status is Status.LIVE or order.status is Status.DELAYED:
             return
-        if event.order.status not in {Status.LIVE, Status.DELAYED}:
-            self.orders.pop(event.order.id, None)
-            ended = self.ends.get(event.order.owner)
+        if order.owner in self.unread:
+            self.orders.pop(order.id, None)
+            ended = self.ends.get(order.owner)
             if ended is not None:
-                ended(event.order)
+                ended(order)
 
     # --- time ------------------------------------------------------------------------
 

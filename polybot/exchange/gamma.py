@@ -22,7 +22,7 @@ from polybot.exchange.gamma_objects import (
 )
 from polybot.exchange.identities import full_condition_id
 from polybot.exchange.lifecycle import Lifecycle
-from polybot.exchange.model import STANDING, Market, Phase
+from polybot.exchange.model import STANDING, LevelChanged, Market, Phase, Traded
 from polybot.exchange.net import Request, Response, Service, json_response
 from polybot.exchange.terms import Terms
 
@@ -45,7 +45,7 @@ class GammaService:
     ) -> None:
         self._lifecycle = lifecycle
         figures = GammaFigures(engine, gaps=terms.gamma_gaps)
-        engine.listeners.append(figures.on_event)
+        engine.listen(figures.on_event, Traded, LevelChanged)
         self._objects = GammaObjects(lifecycle, figures)
         self._clock = clock
         self.service = Service(self._answer, None)

@@ -83,6 +83,11 @@ class MarketStream:
             MarketResolved: self._on_resolved,
         }
 
+    @property
+    def hears(self) -> Iterable[type]:
+        """The kinds of events that `on_event` is for."""
+        return self._on
+
     def on_event(self, event: Event) -> None:
         """The engine's listener."""
         handler = self._on.get(type(event))

@@ -10,7 +10,7 @@ from __future__ import annotations
 import attrs
 
 from polybot.exchange.accounts import leg_cash
-from polybot.exchange.book import Book, Level, is_up
+from polybot.exchange.book import Book, Level
 from polybot.exchange.fees import taker_fee
 from polybot.exchange.model import MakerFill, Order
 from polybot.exchange.money import ONE
@@ -80,7 +80,7 @@ def plan(book: Book, taker: Order) -> Plan:
     appetite = _Appetite(wanted, in_dollars, _grain(taker) if in_dollars else 1)
     matches: list[LevelMatch] = []
     for level in book.facing(taker):
-        price = level.price if is_up(taker) else ONE - level.price
+        price = level.price if taker.is_up else ONE - level.price
         if not appetite.at(price):
             break
         match = _match_level(level, price, taker, appetite)

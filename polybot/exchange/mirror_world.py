@@ -108,7 +108,7 @@ class MirrorWorld:
 
     def attach(self, engine: Engine, oracle: Oracle, _lifecycle: Lifecycle) -> None:
         self._outside, self._oracle = Outside(engine), oracle
-        engine.listeners.append(self._on_event)
+        engine.listen(self._on_event, MarketResolved)
 
     def settlement(self, _market: Market) -> tuple[float, float] | None:
         """Strikes and results come as they are published."""

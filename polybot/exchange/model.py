@@ -9,6 +9,8 @@ import enum
 
 import attrs
 
+from polybot.exchange.money import ONE
+
 BUY, SELL = "BUY", "SELL"
 UP, DOWN = 0, 1  # outcome indices, as in Gamma's arrays
 
@@ -105,7 +107,9 @@ class Order:
     """One order. `owner` is the API key that placed it, `account` the wallet whose funds it uses.
 
     For market-type BUYs (FOK/FAK) the target is dollars: `dollars` is what may be spent; elsewhere
-    None.
+    None. Its place in the merged book (see `book`) is in Up's terms: `is_up` whether it trades the
+    Up token, `up_side` BUY for bids on Up, else SELL. It never changes, and is asked for a dozen
+    times in an order's life.
     """
 
     id: str
@@ -125,6 +129,16 @@ class Order:
     status: Status = Status.LIVE
     sequence: int = 0  # time priority
     trades: list[str] = attrs.field(factory=list)
+    is_up: bool = attrs.field(init=False)
+    up_side: str = attrs.field(init=False)
+    up_price: int = attrs.field(init=False)
+
+    def __attrs_post_init__(self) -> None:
+        self.is_up = self.token == self.market.tokens[UP]
+        if self.is_up:
+            self.up_side, self.up_price = self.side, self.price
+        else:
+            self.up_side, self.up_price = (SELL if self.side == BUY else BUY), ONE - self.price
 
     @property
     def remaining(self) -> int:

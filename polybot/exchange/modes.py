@@ -147,7 +147,8 @@ class Modes:
 
     def answer(self, call: Call, now_ms: int) -> Answer | None:
         """What refuses this kind of call now, None when it may pass."""
-        return ANSWERS[self.at(now_ms)][call]
+        mode = self.at(now_ms)
+        return None if mode is Mode.NORMAL else ANSWERS[mode][call]
 
     def refusal(self, call: Call, now_ms: int) -> Response | None:
         """The same as a reply."""

@@ -8,6 +8,7 @@ from decimal import Decimal, InvalidOperation
 
 ONE = 10_000
 UNIT = 1_000_000
+_DIGITS = {ONE: 4, UNIT: 6}
 
 
 def to_units(text: str, scale: int) -> int | None:
@@ -23,5 +24,9 @@ def to_units(text: str, scale: int) -> int | None:
 
 def decimal_text(value: int, scale: int) -> str:
     """The shortest plain decimal for value/scale: 5300/10⁴ → `"0.53"`, 5000000/10⁶ → `"5"`."""
+    digits = _DIGITS.get(scale)
+    if digits is not None and value >= 0:  # a busy book is thousands of these a second
+        whole, rest = divmod(value, scale)
+        return f"{whole}.{rest:0{digits}d}".rstrip("0") if rest else str(whole)
     text = f"{Decimal(value) / scale:f}"
     return text.rstrip("0").rstrip(".") if "." in text else text

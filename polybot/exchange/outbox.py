@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from typing import Any
 
-from polybot.exchange.book import Book, up_price, up_side
+from polybot.exchange.book import Book
 from polybot.exchange.model import (
     UP,
     Event,
@@ -22,16 +23,35 @@ Listener = Callable[[Event], None]
 
 
 class Outbox:
-    """Delivers events to every listener, whole acts in order.
+    """Delivers events to the listeners, whole acts in order.
 
     A listener may act on the engine: the events of that act then wait until those that it reacted
-    to have reached everybody.
+    to have reached everybody. `listeners` hear everything but what `listen` has named kinds for:
+    a venue has a dozen of them, and most of what happens concerns two or three.
     """
 
     def __init__(self) -> None:
         self.listeners: list[Listener] = []
+        self._kinds: dict[Listener, tuple[type, ...]] = {}
+        self._routes: dict[type, tuple[Listener, ...]] = {}
+        self._routed: list[Listener] = []  # of whom the routes are made
         self._waiting: deque[Event] = deque()
         self._busy = False
+
+    def listen(self, listener: Callable[[Any], None], *kinds: type) -> None:
+        """Let a listener hear events of these kinds, after those that are there already."""
+        self.listeners.append(listener)
+        self._kinds[listener] = kinds
+
+    def _route(self, kind: type) -> tuple[Listener, ...]:
+        """Who hears of this kind, in the order of their coming."""
+        if self._routed != self.listeners:
+            self._routed, self._routes = [*self.listeners], {}
+        route = self._routes.get(kind)
+        if route is None:
+            wants = (one for one in self.listeners if kind in self._kinds.get(one, (kind,)))
+            route = self._routes[kind] = tuple(wants)
+        return route
 
     def tell(self, *events: Event) -> None:
         """Queue the events and deliver them, unless that is under way or put off by `together`."""
@@ -56,7 +76,7 @@ class Outbox:
         try:
             while self._waiting:
                 event = self._waiting.popleft()
-                for listener in self.listeners:
+                for listener in self._route(type(event)):
                     listener(event)
         finally:
             self._busy = False
@@ -73,7 +93,7 @@ class Act:
 
     def touch(self, order: Order) -> None:
         """The level where this order rests, or rested, has a new total."""
-        self._touched[up_side(order), up_price(order)] = None
+        self._touched[order.up_side, order.up_price] = None
 
     def traded(self, trade: Trade) -> None:
         self._trades.append(Traded(trade, self.now_ms))
@@ -83,9 +103,11 @@ class Act:
 
     def events(self) -> list[Event]:
         """All levels in one event with their totals as of now, then trades, then orders."""
-        levels: list[Event] = []
+        events: list[Event] = []
         if self._touched:
-            up = self.market.tokens[UP]
-            changes = tuple((up, s, p, self.book.total(s, p)) for s, p in self._touched)
-            levels.append(LevelChanged(self.market, changes, self.now_ms))
-        return [*levels, *self._trades, *self._orders]
+            up, total = self.market.tokens[UP], self.book.total
+            changes = tuple([(up, s, p, total(s, p)) for s, p in self._touched])
+            events.append(LevelChanged(self.market, changes, self.now_ms))
+        events += self._trades
+        events += self._orders
+        return events

@@ -31,13 +31,10 @@ class Outside:
         self.engine = engine
         self.owner = str(uuid.UUID(int=rng.getrandbits(128), version=4))
         self.account = f"0x{rng.getrandbits(160):040x}"
+        self.resting: Resting = engine.desk.resting
         self._serial = 0
         engine.accounts.deposit(self.account, FUNDS)
         engine.unread.add(self.owner)
-
-    @property
-    def resting(self) -> Resting:
-        return self.engine.desk.resting
 
     def owns(self, order: Order) -> bool:
         return order.owner == self.owner
@@ -90,6 +87,6 @@ class Outside:
     ) -> Order:
         self._serial += 1
         return Order(
-            id=f"0x{self.account[2:]}{self._serial:024x}", owner=self.owner, account=self.account,
+            id=f"{self.account}{self._serial:024x}", owner=self.owner, account=self.account,
             market=market, token=token, side=side, price=price, size=size, kind=kind,
         )  # fmt: skip

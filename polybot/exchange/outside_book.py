@@ -24,7 +24,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 
-from polybot.exchange.book import Book, Level, up_price, up_side
+from polybot.exchange.book import Book, Level
 from polybot.exchange.model import BUY, SELL, MakerFill, Market, Order, Phase
 from polybot.exchange.money import ONE
 from polybot.exchange.outbox import Act
@@ -97,7 +97,7 @@ class OutsideBook:
         orders = self._book.orders()
         ahead: dict[Key, int] = {}
         for order in orders:
-            key = (up_side(order), up_price(order))
+            key = (order.up_side, order.up_price)
             if self._outside.owns(order):
                 ahead[key] = ahead.get(key, 0) + order.remaining
             elif self.valid:
@@ -116,14 +116,18 @@ class OutsideBook:
             return
         self._outside.engine.advance(now_ms)
         act = self._outside.resting.act(self.market, now_ms)
+        book, owner = act.book, self._outside.owner
         grown: list[tuple[Key, int]] = []
         for side, price, total in changes:
             key = (side, price)
             known = self._known.get(key, 0)
             if total == known:
                 continue
-            queue = self._book.queue(side, price)
-            resting = sum(one.remaining for one in queue if self._outside.owns(one))
+            queue = book.queue(side, price)
+            resting = 0
+            for one in queue:
+                if one.owner == owner:
+                    resting += one.size - one.matched
             if known > resting and self._faces(key):
                 total_left = total - min(known - resting, total)
             else:
@@ -265,7 +269,7 @@ class OutsideBook:
         taker = self._outside.taker(self.market, token, side, price, shares)
         left = shares
         for level in list(self._book.facing(taker)):
-            if level.price != up_price(taker):
+            if level.price != taker.up_price:
                 left -= self._fill(taker, level, left, act, since_ms=now_ms - self._print_lag_ms)
         if left:
             self._print(taker, left, act)
@@ -289,7 +293,7 @@ class OutsideBook:
 
     def _print(self, taker: Order, shares: int, act: Act) -> None:
         """The part of a print that traded at its own price."""
-        key = (SELL if up_side(taker) == BUY else BUY, up_price(taker))
+        key = (SELL if taker.up_side == BUY else BUY, taker.up_price)
         passed = self._advance(key, shares, act)
         fills, left = [], shares
         for order in self._book.queue(*key):

@@ -50,7 +50,9 @@ class QueueMarks:
         self._paid: dict[Key, tuple[int, int]] = {}  # (until when, how much)
 
     def decreased(self, key: Key, at_ms: int, amount: int, marks: dict[str, Mark]) -> None:
-        waiting = self._decreases.setdefault(key, deque(maxlen=MOST_KEPT))
+        waiting = self._decreases.get(key)
+        if waiting is None:
+            waiting = self._decreases[key] = deque(maxlen=MOST_KEPT)
         waiting.append(Decrease(at_ms, amount, marks))
         while waiting[0].at_ms < at_ms - self._patience_ms:
             waiting.popleft()

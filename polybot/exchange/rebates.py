@@ -34,7 +34,7 @@ class Rebates:
     """Listens to the engine from its making on; let time move it."""
 
     def __init__(self, engine: Engine, percent: int, start_ms: int) -> None:
-        engine.listeners.append(self.on_event)
+        engine.listen(self.on_event, Traded, TradeUpdated)
         self._engine = engine
         self._percent = percent
         self._payday = Payday(start_ms)

@@ -69,7 +69,7 @@ class _Player:
     """One tape being played into its market."""
 
     def __init__(self, tape: Tape) -> None:
-        self.tape = tape
+        self.tape, self._end_ms = tape, tape.end_ms
         self._book: OutsideBook | None = None
         self._engine: Engine | None = None
         self._beats: Iterator[Beat] | None = None  # opened when its time comes
@@ -85,16 +85,16 @@ class _Player:
             self._beats = self.tape.beats()
             self._next = next(self._beats, None)
         beat = self._next
-        if beat is None or at_ms >= self.tape.end_ms:
+        if beat is None or at_ms >= self._end_ms:
             if self._book is not None:
                 self._book.clear(at_ms)
             return None
         if beat.at_ms <= at_ms:
             self._play(beat, at_ms)
             if inferred is not None and isinstance(beat, Snapshot):
-                inferred.learn(beat, self.tape.end_ms)
+                inferred.learn(beat, self._end_ms)
             beat = self._next = next(self._beats, None)
-        return min(at_ms + QUIET_MS if beat is None else beat.at_ms, self.tape.end_ms)
+        return min(at_ms + QUIET_MS if beat is None else beat.at_ms, self._end_ms)
 
     def _play(self, beat: Beat, at_ms: int) -> None:
         book, engine = self._book, self._engine
@@ -122,7 +122,8 @@ class _Player:
         book, engine = self._book, self._engine
         if book is None or engine is None:
             return
-        if any(price % book.market.tick for price in prices):
+        tick = book.market.tick
+        if any(map(tick.__rmod__, prices)):
             engine.change_tick(book.market, FINE_TICK, at_ms)
 
     def settled(self, inferred: InferredPrices | None) -> tuple[float, float]:
@@ -187,7 +188,7 @@ class RecordedWorld:
         self._outside = Outside(engine)
         for market in engine.markets.values():
             self._recognise(market)
-        engine.listeners.append(self._hear)
+        engine.listen(self._hear, MarketListed, MarketResolved)
 
     def advance(self, now_ms: int) -> None:
         """Play every beat due by now, in order."""

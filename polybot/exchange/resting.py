@@ -58,12 +58,15 @@ class Resting:
 
     def _follow(self, market: Market, rule: TickRule, now_ms: int) -> None:
         """Only what the rule turned fine does it turn back: a tick set by hand stays."""
+        fined = market.condition_id in self._fined
+        if market.tick != COARSE_TICK and not fined:
+            return
         low, high = _middle(*self.books[market.condition_id].best())
         fine, coarse = 2 * rule.fine, 2 * rule.coarse
         if market.tick == COARSE_TICK and (low >= fine or high <= 2 * ONE - fine):
             self.change_tick(market, FINE_TICK, now_ms)
             self._fined.add(market.condition_id)
-        elif market.condition_id in self._fined and low >= 2 * ONE - coarse and high <= coarse:
+        elif fined and low >= 2 * ONE - coarse and high <= coarse:
             self.change_tick(market, COARSE_TICK, now_ms)
 
     def change_tick(self, market: Market, tick: int, now_ms: int) -> None:

@@ -10,7 +10,7 @@ from collections.abc import Iterable
 
 import attrs
 
-from polybot.exchange.book import Levels, up_price, up_side
+from polybot.exchange.book import Levels
 from polybot.exchange.model import BUY, Order, Status
 from polybot.exchange.money import ONE
 
@@ -45,7 +45,7 @@ def scores(order: Order, mid2: int | None, rule: RewardRule, now_ms: int) -> boo
         and order.status is Status.LIVE
         and order.remaining >= rule.min_size
         and now_ms - order.created_ms >= rule.min_age_ms
-        and abs(2 * up_price(order) - mid2) <= 2 * rule.max_spread
+        and abs(2 * order.up_price - mid2) <= 2 * rule.max_spread
     )
 
 
@@ -59,9 +59,9 @@ def q_min(
     sides: dict[str, list[int]] = {}
     for order in orders:
         if scores(order, mid2, rule, now_ms) and mid2 is not None:
-            room = 2 * rule.max_spread - abs(2 * up_price(order) - mid2)
+            room = 2 * rule.max_spread - abs(2 * order.up_price - mid2)
             q = sides.setdefault(order.account, [0, 0])
-            q[up_side(order) != BUY] += room * room * order.remaining
+            q[order.up_side != BUY] += room * room * order.remaining
     found = {}
     for account, (one, two) in sides.items():
         least = SINGLE * min(one, two)

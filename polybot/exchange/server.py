@@ -42,7 +42,15 @@ from polybot.exchange.ip_limits import CLOB_RULES, GAMMA_RULES, Rule, limited
 from polybot.exchange.lifecycle import Lifecycle
 from polybot.exchange.mirror_live import LiveWorld
 from polybot.exchange.mirror_world import MirrorWorld
-from polybot.exchange.model import Refused
+from polybot.exchange.model import (
+    LevelChanged,
+    Moved,
+    OrderEvent,
+    Paid,
+    Refused,
+    Traded,
+    TradeUpdated,
+)
 from polybot.exchange.net import Request, Response, Service, log_error, serve
 from polybot.exchange.oracle import Oracle
 from polybot.exchange.polybolt import PolyboltService
@@ -153,7 +161,7 @@ class Exchange:
         self.clob.balances.figure = self.balances.read
         self.clob.balances.refresh = self.balances.refresh
         self.engine.desk.known = self.balances.known
-        self.engine.listeners.append(self.counters.on_event)
+        self.engine.listen(self.counters.on_event, OrderEvent, Traded, TradeUpdated)
         wallet = self.wallet
         self.clob.keys.add_key(wallet.address, wallet.api_key, wallet.api_secret, wallet.passphrase)
         self.engine.accounts.deposit(wallet.address, DEMO_FUNDS)
@@ -181,13 +189,21 @@ class Exchange:
             self.balances,
             wallets_of(wallet.address).all(),
         )
+        self._moving = self._parts()
         self.admin = self._operator()
         self._rng = rng
         self._terms = terms
 
+    def _parts(self) -> tuple[Moving, ...]:
+        """What time moves; of what is due together the first named goes first."""
+        return (
+            self.oracle, self.lifecycle, self.engine, self.chain.chain, self.world, self.faults,
+            self.clob.rewards, self.clob.rebates,
+        )  # fmt: skip
+
     def _index(self, terms: Terms) -> DataService:
         history = WalletHistory(self.engine.unread, OWN_LAG_MS)
-        self.engine.listeners.append(history.on_event)
+        self.engine.listen(history.on_event, TradeUpdated, Moved, Paid)
         data = DataService(
             self.engine, self.lifecycle, history, self.clock, cached=terms.data_caches
         )
@@ -228,9 +244,9 @@ class Exchange:
         clob, clock = self.clob, self.clock
         gamma = GammaService(self.engine, self.lifecycle, clock, self.terms)
         polybolt = PolyboltService(self.oracle, self._known, clock, clob.book_of, self.terms)
-        self.engine.listeners.append(polybolt.on_event)
+        self.engine.listen(polybolt.on_event, LevelChanged)
         rtds = RtdsService(self.oracle, clock, self._rng("rtds"), self.terms)
-        self.engine.listeners.append(rtds.on_event)
+        self.engine.listen(rtds.on_event, Traded)
         binance = BinanceService(self.oracle, clock, self.terms)
         return [
             (("clob http",), self._edge(CLOB_RULES, self._after_the_world(clob.service_rest))),
@@ -329,15 +345,13 @@ class Exchange:
 
     def advance(self, now_ms: int) -> None:
         """Move everything due by now, in the order of due times, each act at its own."""
-        clob = self.clob
-        parts: tuple[Moving, ...] = (
-            self.oracle, self.lifecycle, self.engine, self.chain.chain, self.world, self.faults,
-            clob.rewards, clob.rebates,
-        )  # fmt: skip
         while True:
-            due = [(when, n) for n, p in enumerate(parts) if (when := p.next_due_ms()) is not None]
-            when, first = min(due)
-            if when > now_ms:
+            soonest_ms, first = now_ms + 1, None
+            for part in self._moving:
+                due_ms = part.next_due_ms()
+                if due_ms is not None and due_ms < soonest_ms:
+                    soonest_ms, first = due_ms, part
+            if first is None:
                 break
-            parts[first].advance(when)
+            first.advance(soonest_ms)
         self.engine.advance(now_ms)

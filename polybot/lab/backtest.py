@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import re
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -31,6 +32,7 @@ from polybot.lab.backtest_report import report
 from polybot.lab.backtest_run import Models, Play, WindowResult
 from polybot.lab.backtest_tape import with_tapes
 from polybot.lab.latency_models import latencies
+from polybot.lab.run_record import Run, joined, save
 from polybot.lab.shares import PROCESSES, each_of, interruptible
 from polybot.season_file import read as read_seasons
 
@@ -53,11 +55,14 @@ class Task:
 
 @attrs.frozen
 class Done:
-    """What a task came to. `faults` say what of the chunk could not be read."""
+    """What a task came to. `faults` say what of the chunk could not be read; `run` is how it went,
+    order by order.
+    """
 
     task: Task
     results: tuple[WindowResult, ...]
     faults: tuple[str, ...] = ()
+    run: Run = attrs.field(factory=lambda: Run("backtest"))
 
 
 def perform(task: Task) -> Done:
@@ -69,9 +74,10 @@ def perform(task: Task) -> Done:
     models = Models(queue_model(task.queue), latencies(task.latency), task.seed)
     named = task.config.pricing.vol_seasons
     seasons = read_seasons(Path(named)) if named else {}
-    results = Play(recording, task.config, models, seasons).run()
+    play = Play(recording, task.config, models, seasons)
+    results = play.run()
     results.sort(key=lambda one: one.start_ms)
-    return Done(task, tuple(results), tuple(recording.warnings))
+    return Done(task, tuple(results), tuple(recording.warnings), play.record.done())
 
 
 def played(tasks: Sequence[Task], processes: int) -> Iterator[Done]:
@@ -85,9 +91,11 @@ class Outcome:
     queues: Sequence[str]
     by_queue: dict[str, list[WindowResult]] = attrs.field(factory=dict)
     faults: dict[str, None] = attrs.field(factory=dict)
+    runs: dict[str, list[Run]] = attrs.field(factory=dict)
 
     def take(self, done: Done) -> None:
         self.by_queue.setdefault(done.task.queue, []).extend(done.results)
+        self.runs.setdefault(done.task.queue, []).append(done.run)
         self.faults.update(dict.fromkeys(done.faults))
 
     def results(self) -> dict[str, list[WindowResult]]:
@@ -168,9 +176,18 @@ def _tell(outcome: Outcome, found: Found, said: argparse.Namespace) -> int:
     sys.stdout.write(report(results))
     if said.json is not None:
         said.json.write_bytes(orjson.dumps(_plain(outcome, said), option=orjson.OPT_INDENT_2))
+    if said.runs is not None:
+        said.runs.mkdir(parents=True, exist_ok=True)
+        for queue in results:
+            save(joined(queue, outcome.runs[queue]), said.runs / f"{_file_name(queue)}.json")
     if said.picture is not None:
         backtest_curve.draw(said.picture, results, f"{found.windows} windows, {said.latency} ms")
     return EXIT_PART if outcome.faults else EXIT_WHOLE
+
+
+def _file_name(queue: str) -> str:
+    """A queue model's name without what no file may be called."""
+    return re.sub(r"[^\w.-]+", "-", queue)
 
 
 def _plain(outcome: Outcome, said: argparse.Namespace) -> dict[str, object]:
@@ -215,6 +232,10 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--processes", type=int, default=PROCESSES, choices=(1, PROCESSES))
     parser.add_argument("--picture", type=Path, metavar="FILE.png", help="equity and drawdown")
     parser.add_argument("--json", type=Path, metavar="FILE", help="every window's figures")
+    parser.add_argument(
+        "--runs", type=Path, metavar="FOLDER",
+        help="every order and fill, a file for each queue model: `lab divergence` compares them",
+    )  # fmt: skip
     return parser
 
 

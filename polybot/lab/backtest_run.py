@@ -38,10 +38,11 @@ from polybot.execution.desk import Budget, Desk
 from polybot.execution.firewall import Admission, Firewall
 from polybot.lab.backtest_sources import Fill, Markout, MidTrack, Sources, markouts, sources
 from polybot.lab.backtest_stage import Stage
-from polybot.lab.backtest_time import Act, Outlet, Stream, Timeline, Ways
+from polybot.lab.backtest_time import Act, Stream, Timeline, Ways
 from polybot.lab.backtest_venue import KEY, WALLET, Venue, told
 from polybot.lab.backtest_wallet import Wallet
 from polybot.lab.latency_models import Latencies
+from polybot.lab.run_record import Run, RunMaker
 from polybot.market_times import timetable
 from polybot.pricing.board import PriceBoard
 from polybot.pricing.fair import Fair
@@ -72,8 +73,8 @@ class Models:
     queue: QueueModel
     latencies: Latencies
     seed: int
-    told_every_ms: int = 0  # 0: the venue's streams speak at once
-    joined_ms: int = 0  # after the start, when we are subscribed to the streams of prices
+    # After the start, when we are subscribed to the oracle's prices, and to Binance's.
+    joined_ms: tuple[int, int] = (0, 0)
 
 
 @attrs.frozen
@@ -136,18 +137,22 @@ class Play:
         self._config, self._tapes = config, recording.tapes
         self.venue = Venue(recording, models.queue, models.seed)
         self._timeline, self._ways = Timeline(), Ways.of(models.latencies, models.seed)
-        self._outlet = Outlet(self._timeline, models.told_every_ms, self.venue.now_ms)
         self._board = PriceBoard(config.pricing, seasons or {})
         self._admission, self._errors = Admission(), ErrorRate(config.risk)
         self._budget = Budget.from_params(config.orders)
         self._signals = SignalMemory(config.signals)
         self._windows: dict[str, _Window] = {}  # by condition id, from their opening to their end
+        self.record = RunMaker(Run("backtest"))  # of all windows, for `lab divergence`
         self._left = len(recording.tapes)
         self._signed = 0
+        self._feeds: set[str] = set()  # of prices that are heard
         self.wallet = Wallet(config, self.venue, self._timeline, self._admission, self._fair)
         self.wallet.changed = self._moved
         start_ms = self.venue.now_ms
-        self._timeline.at(start_ms + models.joined_ms, self._join)
+        oracle_ms, binance_ms = models.joined_ms
+        self._timeline.at(start_ms + oracle_ms, self._join_oracle)
+        self._timeline.at(start_ms + binance_ms, lambda _: self._feeds.add("binance"))
+        self.venue.oracle.listeners.append(self._on_price)
         self.venue.engine.listeners.append(self._hear)
         self.wallet.begin(start_ms)
         for tape in recording.tapes:
@@ -162,10 +167,10 @@ class Play:
         timeline, venue = self._timeline, self.venue
         last_ms = max(tape.end_ms for tape in self._tapes) + SETTLE_MOST_MS
         while self._left:
-            due_ms, bot_ms = venue.next_due_ms(), timeline.next_ms()
+            (due_ms, first), bot_ms = venue.due(), timeline.next_ms()
             if bot_ms is None or due_ms <= bot_ms:
                 assert due_ms <= last_ms, f"{self._left} windows are not settled"
-                venue.advance(due_ms)
+                venue.advance(due_ms, first)
             else:
                 timeline.step()
         ledger, theirs = self.wallet.ledger, venue.engine.equity(WALLET)
@@ -180,6 +185,8 @@ class Play:
         market, config = market_of(traded), self._config
         self.wallet.ledger.open(market)
         self.wallet.moved()
+        self.record.know(market)
+        self.record.lasts(now_ms)
         machine = MarketMachine(market, timetable(market, config))
         brakes = MarketBrakes(config.risk, self._errors)
         firewall = Firewall(market, config.risk, machine, self._admission, brakes)
@@ -188,7 +195,7 @@ class Play:
         self.wallet.desks[market.condition_id] = desk
         stage = Stage(
             config, self._board, self.wallet, self.venue, self._timeline, self._ways,
-            self._outlet, desk, ears,
+            desk, ears, self.record,
         )  # fmt: skip
         window = self._windows[market.condition_id] = _Window(traded, stage)
         book = self.venue.engine.desk.resting.books[market.condition_id]
@@ -226,6 +233,8 @@ class Play:
         payout = SHARE if winner == UP else 0
         key = market.condition_id
         self.wallet.resolve(key, payout)
+        self.record.resolved(key, payout)
+        self.record.lasts(market.end_ms)
         window.stage.machine.at(now_ms)
         window.stage.machine.hear(Happened.PAYOUT, now_ms)
         self._signals.settled(key, payout)
@@ -268,12 +277,10 @@ class Play:
 
     # --- what the venue says -----------------------------------------------------------------
 
-    def _join(self, now_ms: int) -> None:
-        """Hear the oracle's streams from now on, and first their last two minutes. The exchange's
-        has none.
-        """
+    def _join_oracle(self, now_ms: int) -> None:
+        """Hear its streams from now on, and first their last two minutes. Binance's has none."""
         oracle = self.venue.oracle
-        oracle.listeners.append(self._on_price)
+        self._feeds |= {"chainlink", "twap60"}
         heard_ms = self._ways.prices.arrival(now_ms)
         for asset in oracle.assets:
             for feed in ("chainlink", "twap60"):
@@ -281,7 +288,8 @@ class Play:
                     self._timeline.at(heard_ms, partial(self._take, tick, snapshot=True))
 
     def _on_price(self, tick: PriceTick) -> None:
-        self._send(self._ways.prices, tick.at_ms, partial(self._priced, tick))
+        if tick.feed in self._feeds:
+            self._send(self._ways.prices, tick.at_ms, partial(self._priced, tick))
 
     def _priced(self, tick: PriceTick, now_ms: int) -> None:
         self._take(tick, now_ms, snapshot=False)
@@ -301,7 +309,8 @@ class Play:
         window = self._windows.get(_condition_of(event))
         if window is not None:
             self._public(event, window)
-            self._private(event, window)
+            if not isinstance(event, LevelChanged):
+                self._private(event, window)
 
     def _public(self, event: Event, window: _Window) -> None:
         books, stage = self._ways.books, window.stage
@@ -326,12 +335,8 @@ class Play:
             self._send(self._ways.private, event.at_ms, partial(window.stage.heard, private))
 
     def _send(self, stream: Stream, at_ms: int, hear: Act) -> None:
-        """Something happened; it is heard when the venue has spoken and the way is done."""
-
-        def leave(now_ms: int) -> None:
-            self._timeline.at(stream.arrival(now_ms), hear)
-
-        self._outlet.tell(at_ms, leave)
+        """Something happened, and is heard when it has come its way."""
+        self._timeline.at(stream.arrival(at_ms), hear)
 
     def _note_mid(self, window: _Window, at_ms: int) -> None:
         book = self.venue.engine.desk.resting.books[window.market.condition_id]
@@ -349,8 +354,9 @@ def _condition_of(event: Event) -> str:
 
 def _best_of_others(ladder: Ladder) -> int | None:
     for level in ladder.best_first():
-        if any(order.owner != KEY for order in level.orders.values()):
-            return level.price
+        for order in level.orders.values():
+            if order.owner != KEY:
+                return level.price
     return None
 
 

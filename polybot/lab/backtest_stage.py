@@ -17,14 +17,16 @@ from polybot.config import Config
 from polybot.domain.book import Book
 from polybot.domain.market import Market, Side
 from polybot.domain.market_states import MarketState
-from polybot.domain.orders import CancelResult, PostResult, PrivateEvent, TradeSeen
+from polybot.domain.orders import CancelResult, NewOrder, PostResult, PrivateEvent, TradeSeen
 from polybot.domain.units import ONE
 from polybot.exchange.model import BUY
 from polybot.execution.desk import Action, Cancel, Desk, Post
 from polybot.execution.doubts import LookUp, Survey, Surveyed
-from polybot.lab.backtest_time import Act, Outlet, Rank, Timeline, Ways
+from polybot.lab.backtest_time import Act, Rank, Timeline, Ways
 from polybot.lab.backtest_venue import Venue
 from polybot.lab.backtest_wallet import Wallet
+from polybot.lab.run_record import RunMaker, Span
+from polybot.order_messages import CancelAnswered, Posted
 from polybot.pricing.board import PriceBoard
 from polybot.quoter import Quoter
 from polybot.quoting.model import BookView
@@ -46,9 +48,9 @@ class Stage:
     venue: Venue
     timeline: Timeline
     ways: Ways
-    outlet: Outlet
     desk: Desk
     ears: SignalEars
+    record: RunMaker
     quoter: Quoter = attrs.field(init=False)
     book: Book = attrs.field(factory=Book)
     book_ms: int = 0
@@ -119,7 +121,9 @@ class Stage:
         if isinstance(event, TradeSeen):
             if not self.wallet.book(event):
                 return
+            self.record.traded(event, now_ms)
             self.ring(now_ms)
+        self.record.applied(event, now_ms)
         self.ears.told(event, self.desk.table, now_ms)
         self._tell_desk(lambda at_ms: self.desk.heard(event, at_ms), now_ms)
 
@@ -209,6 +213,8 @@ class Stage:
     def _perform(self, action: Action, now_ms: int) -> None:
         match action:
             case Post(orders):
+                for signed in orders:
+                    self.record.posted(self.market.slug, signed.id, _span(signed.order, now_ms))
                 self._send(now_ms, lambda at_ms: self.venue.post(orders, at_ms, self._posted))
             case Cancel(ids):
                 self._ask(now_ms, lambda at_ms: self._cancelled(ids, self.venue.cancel(ids, at_ms)))
@@ -221,7 +227,7 @@ class Stage:
 
     def _send(self, now_ms: int, arrive: Callable[[int], None]) -> None:
         due_ms = self.ways.request(now_ms)
-        self.timeline.at(due_ms, lambda at_ms: self.outlet.asked(at_ms, arrive))
+        self.timeline.at(due_ms, arrive)
 
     def _ask(self, now_ms: int, read: Callable[[int], Callable[[int], None]]) -> None:
         """`read` at the venue what is to be heard here when its answer is back."""
@@ -238,10 +244,18 @@ class Stage:
         self.timeline.at(self.ways.answer(at_ms), back)
 
     def _posted(self, results: Sequence[PostResult], at_ms: int) -> None:
-        self._answer(at_ms, lambda now_ms: self.desk.posted(results, now_ms))
+        def hear(now_ms: int) -> None:
+            self.record.applied(Posted(tuple(results)), now_ms)
+            self.desk.posted(results, now_ms)
+
+        self._answer(at_ms, hear)
 
     def _cancelled(self, ids: Sequence[str], result: CancelResult) -> Callable[[int], None]:
-        return lambda now_ms: self.desk.cancelled(ids, result, now_ms)
+        def hear(now_ms: int) -> None:
+            self.record.applied(CancelAnswered(tuple(ids), result), now_ms)
+            self.desk.cancelled(ids, result, now_ms)
+
+        return hear
 
     def _looked_up(self, order_id: str) -> Callable[[int], None]:
         row = self.venue.order(order_id)
@@ -257,3 +271,8 @@ class Stage:
             self.desk.surveyed(Surveyed(at_ms, rows, trades=True), now_ms)
 
         return hear
+
+
+def _span(order: NewOrder, at_ms: int) -> Span:
+    """An order as it leaves; its end is not known yet."""
+    return Span(order.toward, order.bid_price, order.size, at_ms, at_ms)

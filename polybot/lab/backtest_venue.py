@@ -43,7 +43,7 @@ from polybot.exchange.queue_models import QueueModel
 from polybot.exchange.recording import RecordedWorld
 from polybot.exchange.recording_model import Recording
 from polybot.exchange.resting import TickRule
-from polybot.exchange.server import DEMO_FUNDS
+from polybot.exchange.server import DEMO_FUNDS, Moving
 from polybot.exchange.terms import Terms
 from polybot.exchange.wire_records import order_event, order_row, trade_event, trade_row
 from polybot.venue.private_rows import Me, decode_order_row, decode_trade
@@ -79,23 +79,30 @@ class Venue:
             settlement=self.world.settlement, terms=terms,
         )  # fmt: skip
         self.world.attach(self.engine, self.oracle, self.lifecycle)
-        self._parts = (self.oracle, self.lifecycle, self.engine, self.world)
+        self._parts: tuple[Moving, ...] = (
+            self.oracle, self.lifecycle, self.engine, self.world,
+        )  # fmt: skip
+        numbered: list[tuple[int, Moving]] = list(enumerate(self._parts))
+        self._others = numbered[1:]
 
     # --- time ----------------------------------------------------------------------------
 
-    def next_due_ms(self) -> int:
-        """When something happens next by itself; the oracle always has a next tick."""
-        oracle, lifecycle, engine, world = self._parts
-        due_ms = min(oracle.next_due_ms(), lifecycle.next_due_ms())
-        for part in (engine, world):
+    def due(self) -> tuple[int, int]:
+        """When something happens next by itself, and which part is the first to have something
+        then; the oracle always has a next tick.
+        """
+        due_ms, first = self.oracle.next_due_ms(), 0
+        for place, part in self._others:
             part_ms = part.next_due_ms()
             if part_ms is not None and part_ms < due_ms:
-                due_ms = part_ms
-        return due_ms
+                due_ms, first = part_ms, place
+        return due_ms, first
 
-    def advance(self, to_ms: int) -> None:
-        """Whatever is due at `to_ms`, each part once; more may be due at the same time after it."""
-        for part in self._parts:
+    def advance(self, to_ms: int, first: int) -> None:
+        """Whatever is due at `to_ms`, each part once from the `first` on, which `due` has named;
+        more may be due at the same time after it.
+        """
+        for part in self._parts[first:]:
             due_ms = part.next_due_ms()
             if due_ms is not None and due_ms <= to_ms:
                 self.now_ms = max(self.now_ms, due_ms)

@@ -8,7 +8,6 @@ from collections.abc import Callable, Sequence
 import attrs
 
 from polybot.exchange.accounts import leg_cash
-from polybot.exchange.book import up_price, up_side
 from polybot.exchange.crowd_hand import Hand, alive
 from polybot.exchange.fees import taker_fee
 from polybot.exchange.model import (
@@ -111,7 +110,7 @@ class Account:
         self._books: dict[str, _Books] = {}
         self._news: list[tuple[int, int, Callable[[int], None]]] = []
         self._number = 0
-        hand.engine.listeners.append(self._hear)
+        hand.engine.listen(self._hear, Traded, MarketResolved)
 
     @property
     def held(self) -> tuple[int, int]:
@@ -128,7 +127,7 @@ class Account:
         """What truly rests, by side and price of Up's book."""
         own: dict[str, dict[int, int]] = {BUY: {}, SELL: {}}
         for order in self.hand.engine.live_orders(self.hand.owner):
-            side, price = own[up_side(order)], up_price(order)
+            side, price = own[order.up_side], order.up_price
             side[price] = side.get(price, 0) + order.remaining
         return own
 

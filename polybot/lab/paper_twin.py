@@ -47,7 +47,7 @@ from polybot.lab.memory_net import OWNER, Network, memory_network
 from polybot.lab.moments import decisions_last
 from polybot.launch import build, demo_site
 from polybot.options import BotOptions
-from polybot.price_task import POLYBOLT
+from polybot.price_task import BINANCE, POLYBOLT
 from polybot.purse import Purse
 from polybot.venue.relayer import SdkWay
 from polybot.venue.secret import Credentials, Secret
@@ -79,11 +79,16 @@ class _Ear(Nobody):
 
     wire_ms: int
     start_ms: int
-    joined_ms: int | None = None
+    _first_ms: dict[str, int] = attrs.field(factory=dict)
 
     def heard(self, stream: str, body: bytes, at_ns: int) -> None:
-        if self.joined_ms is None and stream == POLYBOLT and SNAPSHOT in body:
-            self.joined_ms = at_ns // NS - self.wire_ms - self.start_ms
+        if stream == BINANCE or (stream == POLYBOLT and SNAPSHOT in body):
+            self._first_ms.setdefault(stream, at_ns // NS - self.wire_ms - self.start_ms)
+
+    @property
+    def joined_ms(self) -> tuple[int, int]:
+        """After the start: to the oracle's stream, and to Binance's."""
+        return self._first_ms[POLYBOLT], self._first_ms[BINANCE] - 1  # before its first print
 
 
 def twins(
@@ -107,7 +112,9 @@ def in_backtest(recording: Recording, config: Config, models: Models) -> list[Fi
     )  # fmt: skip
 
 
-def on_paper(recording: Recording, config: Config, models: Models) -> tuple[list[Filled], int]:
+def on_paper(
+    recording: Recording, config: Config, models: Models
+) -> tuple[list[Filled], tuple[int, int]]:
     """The fills, and how long after the start prices were heard. Runs Trio; call it outside."""
     with (
         mock.patch.object(server, "PUMP_S", AT_ONCE_S),
@@ -117,7 +124,9 @@ def on_paper(recording: Recording, config: Config, models: Models) -> tuple[list
         return trio.run(_paper, recording, config, models, clock=MockClock(autojump_threshold=0))
 
 
-async def _paper(recording: Recording, config: Config, models: Models) -> tuple[list[Filled], int]:
+async def _paper(
+    recording: Recording, config: Config, models: Models
+) -> tuple[list[Filled], tuple[int, int]]:
     wire = models.latencies.order
     assert isinstance(wire, Constant), "a wire in memory has one delay"
     series = tuple(dict.fromkeys(tape.series.key for tape in recording.tapes))
@@ -140,7 +149,7 @@ class _Twin:
     wire_ms: int
     fills: list[Filled] = attrs.field(factory=list)
 
-    async def run(self, folder: Path) -> tuple[list[Filled], int]:
+    async def run(self, folder: Path) -> tuple[list[Filled], tuple[int, int]]:
         world = RecordedWorld(self.recording, self.models.queue, seed=self.models.seed)
         clock = Clock.starting_at(world.start_ms)
         exchange = Exchange(world, clock, self.models.seed)
@@ -165,7 +174,6 @@ class _Twin:
                     nursery.cancel_scope.cancel()
             finally:
                 store.close()
-        assert ear.joined_ms is not None, "the oracle's stream begins with a snapshot"
         return sorted(self.fills), ear.joined_ms
 
     def _hear(self, event: Event, key: str) -> None:

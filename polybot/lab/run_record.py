@@ -123,9 +123,19 @@ def read(path: Path) -> tuple[Run, bool]:
     return run, found.whole
 
 
+def joined(name: str, runs: Iterable[Run]) -> Run:
+    """Runs over different markets as one, from the first of them to the last."""
+    whole = Run(name)
+    for run in runs:
+        whole.markets |= run.markets
+        whole.from_ms = min(whole.from_ms or run.from_ms, run.from_ms)
+        whole.to_ms = max(whole.to_ms, run.to_ms)
+    return whole
+
+
 def of_tape(name: str, events: Iterable[Event]) -> Run:
     """A run from the events of its tape. Raises ValueError for a tape of another version."""
-    reader = _Reader(Run(name))
+    reader = RunMaker(Run(name))
     for event in events:
         reader.take(event)
     return reader.done()
@@ -134,14 +144,15 @@ def of_tape(name: str, events: Iterable[Event]) -> Run:
 @attrs.define(eq=False)
 class _Order:
     slug: str
-    toward: Outcome
-    price: int
-    size: int
-    from_ms: int
+    span: Span
 
 
 @attrs.define(eq=False)
-class _Reader:
+class RunMaker:
+    """Makes a run of what happens in it: a tape's events (`take`), or, where there is no tape, what
+    a backtest's desks send and hear. `done` ends what still rests.
+    """
+
     run: Run
     _markets: dict[str, Market] = attrs.field(factory=dict)  # by condition id
     _orders: dict[str, _Order] = attrs.field(factory=dict)  # that may be matched, by id
@@ -150,14 +161,18 @@ class _Reader:
 
     def take(self, event: Event) -> None:
         at_ms = event.at_ns // 1_000_000
-        self.run.from_ms = self.run.from_ms or at_ms
-        self.run.to_ms = max(self.run.to_ms, at_ms)
+        self.lasts(at_ms)
         if event.kind is Kind.HEARD and event.stream.startswith("market "):
             self._heard(event.stream.removeprefix("market "), at_ms)
         elif event.kind is Kind.FED:
             self._fed(INPUTS.unpack(event.body), at_ms)
         elif event.kind is Kind.DECIDED and event.stream.startswith("orders "):
             self._posts(event.stream.removeprefix("orders "), event.body, at_ms)
+
+    def lasts(self, at_ms: int) -> None:
+        """The run is under way at this time."""
+        self.run.from_ms = self.run.from_ms or at_ms
+        self.run.to_ms = max(self.run.to_ms, at_ms)
 
     def done(self) -> Run:
         self._end([*self._orders], self.run.to_ms)
@@ -171,7 +186,7 @@ class _Reader:
                 for fact in facts:
                     self._fact(fact, at_ms)
             case ScopeBegan(market, _):
-                self._know(market)
+                self.know(market)
                 self._heard_ms[market.slug] = at_ms
             case ScopeEnded(slug):
                 self._end([key for key, one in self._orders.items() if one.slug == slug], at_ms)
@@ -180,9 +195,10 @@ class _Reader:
             case Restarted(stream):
                 self._silent(stream.removeprefix("market "), at_ms)
             case Applied(_, message):
-                self._applied(message, at_ms)
+                self.applied(message, at_ms)
 
-    def _know(self, market: Market) -> MarketRun:
+    def know(self, market: Market) -> MarketRun:
+        """A market that was traded, or could be."""
         self._markets[market.condition_id] = market
         fresh = MarketRun(market.slug, market.start_ms, market.end_ms)
         return self.run.markets.setdefault(market.slug, fresh)
@@ -208,16 +224,22 @@ class _Reader:
                 action[1:] if action[0] == "post" else ()
             ):
                 toward, bid = as_bid(Outcome(outcome), Side(side), price)
-                self._orders[order_id] = _Order(slug, toward, bid, size, at_ms)
+                self.posted(slug, order_id, Span(toward, bid, size, at_ms, at_ms))
 
-    def _applied(self, message: object, at_ms: int) -> None:
+    def posted(self, slug: str, order_id: str, span: Span) -> None:
+        """An order leaves at the beginning of its span; the end is not known yet."""
+        self._orders[order_id] = _Order(slug, span)
+
+    def applied(self, message: object, at_ms: int) -> None:
+        """What a desk has heard of its orders."""
         match message:
             case Posted(results):
                 for result in results:
                     if isinstance(result, Rejected):
                         self._orders.pop(result.order_id, None)
                     elif result.order_id in self._orders:
-                        self._orders[result.order_id].from_ms = at_ms
+                        order = self._orders[result.order_id]
+                        order.span = attrs.evolve(order.span, from_ms=at_ms)
             case CancelAnswered(_, result):
                 self._end([*result.cancelled], at_ms)
             case OrderSeen(order_id, kind) if kind in _OVER:
@@ -227,7 +249,7 @@ class _Reader:
         for order_id in ids:
             order = self._orders.pop(order_id, None)
             if order is not None and order.slug in self.run.markets:
-                span = Span(order.toward, order.price, order.size, order.from_ms, at_ms)
+                span = attrs.evolve(order.span, to_ms=at_ms)
                 self.run.markets[order.slug].spans.append(span)
 
     # --- what was filled ------------------------------------------------------------------------
@@ -235,14 +257,18 @@ class _Reader:
     def _fact(self, fact: object, at_ms: int) -> None:
         match fact:
             case Known(market):
-                self._know(market)
+                self.know(market)
             case Told(_, TradeSeen() as trade) if trade.condition_id in self._markets:
-                self._trade(trade, self._markets[trade.condition_id], at_ms)
+                self.traded(trade, at_ms)
             case Resolved(condition_id, up_payout) if condition_id in self._markets:
-                self.run.markets[self._markets[condition_id].slug].up_payout = up_payout
+                self.resolved(condition_id, up_payout)
 
-    def _trade(self, trade: TradeSeen, market: Market, at_ms: int) -> None:
+    def resolved(self, condition_id: str, up_payout: int) -> None:
+        self.run.markets[self._markets[condition_id].slug].up_payout = up_payout
+
+    def traded(self, trade: TradeSeen, at_ms: int) -> None:
         """Each leg once, and not at all when its trade has failed."""
+        market = self._markets[trade.condition_id]
         for leg in trade.legs:
             key = (trade.trade_id, leg.order_id)
             known = self._legs.get(key)

@@ -20,7 +20,6 @@ from urllib.parse import urlsplit
 import attrs
 import trio
 from loguru import logger
-from trio.testing import MockClock
 
 from polybot.app import Bot
 from polybot.clock import Clock
@@ -44,6 +43,7 @@ from polybot.lab.simulation_trace import Trace
 from polybot.lab.simulation_troubles import Troubles
 from polybot.lab.simulation_watch import CLOCK_RIGHT_MS, Violation, Watch
 from polybot.lab.stage import MID_WINDOW_MS, Sniper, lab_config, until
+from polybot.lab.virtual_clock import virtual_clock
 
 SPEED = 100.0  # anything but 1: no part may wait for the wall
 INTENSITY = 0.02
@@ -81,7 +81,7 @@ def simulate(case: Case, tapes: Tapes | None = None) -> Outcome:
     heard and decided.
     """
     with seeded_scheduler(case.seed), lockstep_only():
-        return trio.run(_simulate, case, tapes, clock=MockClock(autojump_threshold=0))
+        return trio.run(_simulate, case, tapes, clock=virtual_clock())
 
 
 async def _simulate(case: Case, tapes: Tapes | None) -> Outcome:

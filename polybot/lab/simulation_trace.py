@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections import deque
 from collections.abc import Callable
 
 import attrs
@@ -22,7 +23,9 @@ class Trace:
     """
 
     events: int = 0
-    last: list[str] = attrs.field(factory=list)
+    last: deque[tuple[float, str, str, bytes]] = attrs.field(
+        factory=lambda: deque(maxlen=LAST_KEPT)
+    )
     kept: tuple[str, ...] = ()
     tape: list[Event] | None = None
     file: Tap = NOBODY
@@ -64,15 +67,17 @@ class Trace:
         self.events += 1
         self.on_kept(stream, body)
         self._hash.update(b"%.9f %s %s " % (at_s, kind.encode(), stream.encode()) + body)
-        self.last.append(f"{at_s:.3f} {kind} {stream}: {body[:160].decode('utf-8', 'replace')}")
-        del self.last[:-LAST_KEPT]
+        self.last.append((at_s, kind, stream, body))
 
     def note(self, text: str) -> None:
         self._add("told", "simulation", text.encode())
 
     def keep(self) -> None:
         """The last events as they are now: what led to what has just been found."""
-        self.kept = tuple(self.last)
+        self.kept = tuple(
+            f"{at_s:.3f} {kind} {stream}: {body[:160].decode('utf-8', 'replace')}"
+            for at_s, kind, stream, body in self.last
+        )
 
     @property
     def digest(self) -> str:

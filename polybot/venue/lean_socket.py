@@ -3,13 +3,15 @@
 trio-websocket hands every message through a reader task and a channel, two passes of the loop a
 message; in a burst the frames wait in the kernel while everything else takes its turn, and the book
 is right but old. Here a read brings many frames and they are handed out without a pass between
-them, nearly three times as many a second (trio.md 9). wsproto does the protocol; what the caller
-sees is trio-websocket's.
+them, nearly three times as many a second (trio.md 9). wsproto does the protocol, but for what
+nearly every frame is, a whole message of text: that is cut out here, for a tenth of the time. What
+the caller sees is trio-websocket's.
 """
 
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Iterator
 from typing import Self
 
 import attrs
@@ -29,6 +31,8 @@ from wsproto.events import (
 from wsproto.utilities import LocalProtocolError, RemoteProtocolError
 
 READ_BYTES = 64 * 1024
+WHOLE_TEXT = 0x81  # first byte of a frame that is a message: final, text, no extension
+END_OF_HEAD = b"\r\n\r\n"
 ABNORMAL = 1006  # the code of a connection that ended without a close frame
 
 
@@ -40,6 +44,10 @@ class LeanSocket:
     _protocol: WSConnection
     _most_bytes: int
     _ready: deque[str] = attrs.field(factory=deque)
+    _pending: bytes = b""  # the beginning of a frame; while hands are shaken, the last bytes
+    _shaken: bool = False
+    _partly: bool = False  # a message has begun and not ended
+    _bye: bool = False  # the peer has said its last word
     _parts: list[str] = attrs.field(factory=list)
     _size: int = 0
     _closed: CloseReason | None = None
@@ -57,14 +65,11 @@ class LeanSocket:
         """Shake hands. Raises ConnectionClosed when the server refuses or talks something else."""
         socket = cls(stream, WSConnection(ConnectionType.CLIENT), most_bytes)
         await socket._send(Request(host=host, target=resource))
-        accepted = False
-        while not accepted:
+        while not socket._shaken:
             for event in await socket._events():
                 if isinstance(event, RejectConnection):
                     raise ConnectionClosed(CloseReason(event.status_code, "handshake refused"))
-                if isinstance(event, AcceptConnection):
-                    accepted = True
-                else:
+                if not isinstance(event, AcceptConnection):
                     await socket._take(event)  # frames may come in the same bytes
         return socket
 
@@ -89,8 +94,10 @@ class LeanSocket:
             self._closed = CloseReason(1000, None)
             await self._send(CloseConnection(code=1000))
 
-    async def _take(self, event: Event) -> None:
-        if isinstance(event, TextMessage | BytesMessage):
+    async def _take(self, event: Event | str) -> None:
+        if isinstance(event, str):
+            self._ready.append(event)
+        elif isinstance(event, TextMessage | BytesMessage):
             self._gather(event)
         elif isinstance(event, Ping):
             await self._send(event.response())
@@ -110,15 +117,69 @@ class LeanSocket:
             self._ready.append("".join(self._parts) if len(self._parts) > 1 else text)
             self._parts, self._size = [], 0
 
-    async def _events(self) -> list[Event]:
+    async def _events(self) -> list[Event | str]:
         """Wait for bytes and parse them. The end of the stream is a closed connection."""
         try:
             data = await self._stream.receive_some(READ_BYTES)
-            self._protocol.receive_data(bytes(data) or None)
-            return list(self._protocol.events())
+            if not data:
+                self._protocol.receive_data(None)
+                return list(self._protocol.events())
+            return list(self._parsed(bytes(data)))
         except (trio.BrokenResourceError, trio.ClosedResourceError, RemoteProtocolError) as error:
             self._closed = CloseReason(ABNORMAL, type(error).__name__)
             raise ConnectionClosed(self._closed) from error
+
+    def _parsed(self, data: bytes) -> Iterator[Event | str]:
+        """What whole frames say, in their order. wsproto gets none that is incomplete, so that it
+        never holds the beginning of one whose end is ours.
+        """
+        begin = 0
+        if not self._shaken:
+            begin = len(data) if (end := self._answered(data)) is None else end
+            yield from self._told(data[:begin])
+        if not self._shaken:
+            return
+        data, at = self._pending + data[begin:], 0
+        while not self._bye and (frame := _frame(data, at)) is not None:
+            begin, end = frame
+            if end - begin > self._most_bytes:
+                self._closed = CloseReason(1009, "message too long")
+                return
+            if end > len(data):
+                break
+            yield from self._said(data, at, begin, end)
+            at = end
+        self._pending = data[at:]
+
+    def _answered(self, data: bytes) -> int | None:
+        """Where the handshake's answer ends in these bytes, and frames begin."""
+        joined = self._pending + data  # an end may come in two pieces
+        found = joined.find(END_OF_HEAD)
+        end = None if found < 0 else found + len(END_OF_HEAD) - len(self._pending)
+        self._pending = joined[1 - len(END_OF_HEAD) :] if end is None else b""
+        return end
+
+    def _said(self, data: bytes, at: int, begin: int, end: int) -> Iterator[Event | str]:
+        """One frame: a text for a whole message, else what wsproto makes of it."""
+        if data[at] == WHOLE_TEXT and begin - at == _head_size(end - begin) and not self._partly:
+            try:
+                yield data[begin:end].decode()
+            except UnicodeDecodeError:
+                pass  # wsproto knows what to say to that
+            else:
+                return
+        yield from self._told(data[at:end])
+
+    def _told(self, data: bytes) -> Iterator[Event]:
+        self._protocol.receive_data(data)
+        for event in self._protocol.events():
+            if isinstance(event, AcceptConnection):
+                self._shaken = True
+            elif isinstance(event, TextMessage | BytesMessage):
+                self._partly = not event.message_finished
+            elif isinstance(event, CloseConnection):
+                self._bye = True
+            yield event
 
     async def _send(self, event: Event) -> None:
         async with self._sending:
@@ -132,3 +193,27 @@ class LeanSocket:
                 self._closed = self._closed or CloseReason(ABNORMAL, type(error).__name__)
                 if not isinstance(event, CloseConnection):
                     raise ConnectionClosed(self._closed) from error
+
+
+def _frame(data: bytes, at: int) -> tuple[int, int] | None:
+    """Where the payload of the frame at `at` begins and ends; None while its head is not there
+    (RFC 6455, 5.2). A mask, which no server may use, belongs to the head.
+    """
+    if len(data) < at + 2:
+        return None
+    size, begin = data[at + 1] & 0x7F, at + 2
+    if size > 125:
+        begin += 2 if size == 126 else 8
+        if len(data) < begin:
+            return None
+        size = int.from_bytes(data[at + 2 : begin], "big")
+    if data[at + 1] & 0x80:
+        begin += 4
+    return begin, begin + size
+
+
+def _head_size(size: int) -> int:
+    """Bytes before an unmasked payload, as short as the protocol wants them."""
+    if size < 126:
+        return 2
+    return 4 if size < 1 << 16 else 10

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import io
 import json
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,7 @@ from polymarket.models.clob.market_events import parse_market_event
 
 from polybot.exchange.book_wire import BookText, last_trade_text
 from polybot.exchange.model import BUY, DOWN, SELL, UP, Market
-from polybot.exchange.money import ONE, UNIT, to_units
+from polybot.exchange.money import ONE, UNIT, decimal_text, to_units
 
 DATA = Path(__file__).resolve().parents[2].parent / "shared" / "data"
 needs_data = pytest.mark.skipif(not DATA.exists(), reason="the recorded frames are not here")
@@ -236,11 +237,38 @@ def test_any_sequence_of_changes_gives_the_book_laid_out_afresh(
     for side, price, size in changes:
         book.apply([(book.market.tokens[UP], side, price, size)], T0)
         sides[side][price] = size
+        book.rest(UP)  # what was read on the way must not be what is read at the end
     bids = sorted((p, s) for p, s in sides[BUY].items() if s)
     asks = sorted(((p, s) for p, s in sides[SELL].items() if s), reverse=True)
     fresh = BookText(make_market(), bids, asks, T0)
     assert [book.rest(outcome) for outcome in (UP, DOWN)] == [fresh.rest(o) for o in (UP, DOWN)]
     assert book.hash(UP) == slow_hash(book.market, bids, asks, T0)
+
+
+def test_whatever_is_hashed_changes_the_hash() -> None:
+    """Time, tick and last trade are part of a book's hash beside its levels (feeds.md 3)."""
+    book = BookText(make_market(), [(4800, UNIT)], [(5200, UNIT)], T0)
+    seen = [book.hash(DOWN)]
+    book.market.last_trade_price = 5_000
+    seen.append(book.hash(DOWN))
+    book.tick = 10
+    seen.append(book.hash(DOWN))
+    book.changed_ms += 1
+    seen.append(book.hash(DOWN))
+    book.apply([(book.market.tokens[UP], BUY, 4800, 2 * UNIT)], book.changed_ms)
+    seen.append(book.hash(DOWN))
+    assert len(set(seen)) == len(seen) == 5
+    assert book.hash(DOWN) == seen[-1], "and nothing else does"
+
+
+@given(st.integers(0, 10**13), st.sampled_from([ONE, UNIT, 2 * ONE]))
+def test_a_decimal_is_the_shortest_that_reads_back(value: int, scale: int) -> None:
+    """Prices and sizes are plain decimals without trailing zeros (feeds.md 2.3)."""
+    text = decimal_text(value, scale)
+    assert Decimal(text) == Decimal(value) / scale
+    assert "E" not in text
+    assert text == "0" or not text.startswith("00")
+    assert "." not in text or not text.endswith(("0", "."))
 
 
 def test_the_official_sdk_reads_our_messages() -> None:

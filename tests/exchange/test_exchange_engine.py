@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import pytest
 from engine_kit import CASH, PAIRS, T0, Kit, make_market, resolved
 
@@ -20,6 +22,8 @@ from polybot.exchange.model import (
     Refused,
     Status,
     TickChanged,
+    Traded,
+    TradeUpdated,
 )
 from polybot.exchange.money import UNIT
 from polybot.exchange.resting import TickRule
@@ -96,6 +100,29 @@ def test_events_of_a_reaction_follow_what_it_reacted_to() -> None:
 
 
 @pytest.mark.conforms("clob-3.8-gtd-early", "clob-3.8-gtd-end")
+def test_who_names_kinds_hears_only_those_and_in_turn() -> None:
+    """Listeners are told in the order of their coming, whichever way they came."""
+    kit = Kit()
+    heard: list[tuple[str, str]] = []
+
+    def ear(name: str) -> Callable[[Event], None]:
+        return lambda event: heard.append((name, type(event).__name__))
+
+    everything, late = ear("all"), ear("late")
+    kit.engine.listen(ear("orders"), OrderEvent)
+    kit.engine.listeners.append(everything)
+    kit.engine.listen(ear("trades"), Traded, TradeUpdated)
+    kit.place("ann", BUY, UP, 48, 10)
+    assert heard == [("all", "LevelChanged"), ("orders", "OrderEvent"), ("all", "OrderEvent")]
+    heard.clear()
+    kit.engine.listeners.remove(everything)
+    kit.engine.listeners.append(late)
+    kit.place("bob", SELL, UP, 48, 10)
+    told = [name for name, kind in heard if kind == "Traded"]
+    assert told == ["trades", "late"]
+    assert "all" not in dict(heard)
+
+
 def test_gtd_dies_a_minute_before_its_expiration() -> None:
     """Stated three minutes ahead it lives two, and dies as a cancellation at its own due time."""
     kit = Kit()

@@ -16,7 +16,7 @@ from polymarket.models.clob.builder import BuilderFeeRates
 from polymarket.models.clob.notifications import NotificationType
 from trio.testing import MockClock
 
-from polybot.exchange.model import BUY, DOWN, SELL, UP, TradeUpdated
+from polybot.exchange.model import BUY, DOWN, SELL, UP
 from polybot.exchange.notifications import KEPT
 from polybot.exchange.paging import END_CURSOR, PAGE, START_CURSOR
 from polybot.exchange.price_history import MARKETS_KEPT
@@ -216,9 +216,7 @@ async def test_a_failed_fill_is_told(autojump_clock: MockClock) -> None:
     for wallet, side in ((kit.ann, SELL), (kit.bob, BUY)):
         await kit.call(wallet, "POST", "/order", wallet.limit(side, UP_TOKEN, 52, 10))
     (trade,) = kit.engine.trades.values()
-    trade.status = "FAILED"
-    for listener in kit.engine.listeners:
-        listener(TradeUpdated(trade, T0 + 5))
+    kit.engine.desk.clearing.fail(trade, T0 + 5)
     for wallet in (kit.ann, kit.bob):
         newest, _ = await told(kit, wallet)
         assert newest.type == NotificationType.ORDER_FILL_FAILED

@@ -10,7 +10,8 @@ import orjson
 import pytest
 from backtest_kit import ROOT, SLUGS, config, files, folder
 
-from polybot.lab import backtest
+from polybot.domain.units import SHARE
+from polybot.lab import backtest, divergence, run_record
 from polybot.lab.backtest import (
     EXIT_NOTHING,
     EXIT_PART,
@@ -175,3 +176,41 @@ def test_progress_in_lines_and_as_a_bar() -> None:
     progress.take(1)
     assert screen.getvalue().count("\r[") == 2
     assert screen.getvalue().endswith("\n")
+
+
+def test_the_runs_of_two_queue_models_can_be_compared(tmp_path: Path) -> None:
+    """Every fill is in a run, and comes to what the report says it does; `lab divergence` reads it,
+    finds a run to be like itself, and splits the gap between two models.
+    """
+    queues = ["pessimistic", "probabilistic:2.5"]
+    words = [str(folder()), *WORDS, "--queue", ",".join(queues), "--runs", str(tmp_path / "runs")]
+    figures = tmp_path / "figures.json"
+    assert backtest.main([*words, "--json", str(figures)]) == EXIT_WHOLE
+    files = [tmp_path / "runs" / name for name in ("pessimistic.json", "probabilistic-2.5.json")]
+    told = orjson.loads(figures.read_bytes())["queues"]
+    for queue, file in zip(queues, files, strict=True):
+        run, whole = run_record.read(file)
+        assert whole
+        assert run.from_ms < run.to_ms
+        for row in told[queue]:
+            market = run.markets[row["slug"]]
+            assert market.up_payout is not None
+            earned = sum(fill.profit(market.up_payout) for fill in market.fills)
+            assert len(market.fills) == row["fills"]
+            booked = (row["profit"] - row["sources"]["rebates"]) * SHARE
+            assert abs(earned - booked) < len(market.fills) * SHARE  # rounded by the trade there
+            assert all(span.from_ms <= span.to_ms for span in market.spans)
+    assert sum(len(row) for row in told.values()) == 4
+    alike = divergence.compare(*(run_record.read(file)[0] for file in (files[0], files[0])))
+    assert alike.trust == 1
+    assert divergence.main([str(file) for file in files]) == 0
+
+
+def test_an_order_rests_from_its_answer_to_its_end(tmp_path: Path) -> None:
+    """Spans are what a run had in the book: as many as were taken, none longer than its window."""
+    assert backtest.main([str(folder()), *WORDS, "--runs", str(tmp_path)]) == EXIT_WHOLE
+    run, _ = run_record.read(tmp_path / "pessimistic.json")
+    spans = [(span, market) for market in run.markets.values() for span in market.spans]
+    assert spans
+    for span, market in spans:
+        assert market.start_ms - 15_000 <= span.from_ms <= span.to_ms <= market.end_ms + 5_000

@@ -160,6 +160,78 @@ async def read_on(socket: LeanSocket) -> None:
         await socket.get_message()
 
 
+FRAMES = st.lists(
+    st.one_of(
+        st.text(max_size=300).map(lambda text: [TextMessage(text)]),
+        st.tuples(st.text(max_size=9), st.text(max_size=9)).map(
+            lambda two: [
+                TextMessage(two[0], message_finished=False),
+                Ping(b"p"),
+                TextMessage(two[1]),
+            ]
+        ),
+        st.binary(max_size=9).map(lambda payload: [Ping(payload)]),
+    ),
+    max_size=12,
+)
+
+
+@given(FRAMES, st.lists(st.integers(1, 400), max_size=30))
+def test_messages_are_those_that_were_sent_however_the_bytes_are_cut(
+    said: list[list[Event]], cuts: list[int]
+) -> None:
+    """A read may end anywhere: in a head, in a payload, in the handshake's last line."""
+    texts = [[event.data for event in one if isinstance(event, TextMessage)] for one in said]
+    wanted = ["".join(parts) for parts in texts if parts]
+    got: list[str] = []
+
+    async def main() -> None:
+        ours, far = memory_stream_pair()
+        peer, near = Peer(far), ours
+        async with trio.open_nursery() as nursery:
+
+            async def serve() -> None:
+                await peer.hear()
+                events = [AcceptConnection(), *(event for one in said for event in one)]
+                data = b"".join(peer.protocol.send(event) for event in events)
+                for size in [*cuts, len(data)]:
+                    await peer.stream.send_all(data[:size])
+                    data = data[size:]
+                    await trio.testing.wait_all_tasks_blocked()
+
+            nursery.start_soon(serve)
+            any_stream: Any = near
+            socket = await LeanSocket.open(any_stream, "peer", "/ws", most_bytes=5000)
+            while len(got) < len(wanted):
+                got.append(await socket.get_message())
+
+    trio.run(main)
+    assert got == wanted
+
+
+async def test_a_text_inside_another_message_is_the_peers_error() -> None:
+    """What RFC 6455 forbids (5.4) is for wsproto to refuse, quick way or not."""
+    peer, socket = await talk(lambda _: [TextMessage("be", message_finished=False)])
+    await peer.stream.send_all(b"\x81\x02in")
+
+    with pytest.raises(ConnectionClosed):
+        await read_on(socket)
+    assert socket._ready == socket._ready.__class__()
+
+
+@pytest.mark.parametrize(
+    "frame", [b"\x81\x7e\x00\x02no", b"\x81\x82\x00\x00\x00\x00no", b"\xc1\x02no", b"\x81\x01\xff"]
+)
+async def test_frames_that_no_server_may_send_end_the_connection(frame: bytes) -> None:
+    """A length longer than it need be, a mask, an unknown extension, text that is none."""
+    peer, socket = await talk(lambda _: [TextMessage("good")])
+    await peer.stream.send_all(frame)
+
+    assert await socket.get_message() == "good"
+    with pytest.raises(ConnectionClosed):
+        await socket.get_message()
+
+
 @given(st.binary(max_size=200))
 def test_garbage_ends_the_connection_and_nothing_else(garbage: bytes) -> None:
     """Whatever bytes follow the handshake: messages, a closed connection, never another error."""
