@@ -175,6 +175,11 @@ class Account(WalletStanding):
                 self.health.bad("private events", "overflow")
                 self.doubt.ring()
 
+    @property
+    def waiting(self) -> int:
+        """Private events that have been heard and are not yet learnt."""
+        return self._receive.statistics().current_buffer_used
+
     async def listen(self) -> None:
         """Learn what was heard, as much at a time as there is."""
         while True:

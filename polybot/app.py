@@ -62,6 +62,7 @@ class Bot:
     started_ms: int = 0
     started_wall: float = 0.0
     _services: trio.Nursery | None = None
+    _withdrawn: trio.Event = attrs.field(factory=trio.Event)  # the last cancel-all was answered
 
     def __attrs_post_init__(self) -> None:
         self.discovery = Discovery(self.ctx, self.series)
@@ -173,6 +174,7 @@ class Bot:
         self.stopped_at, self.stopped_ms = wall_seconds(), ctx.clock.now_ms()
         for scope in self.supervisor.scopes.values():
             scope.hurry()
+        self._withdrawn = trio.Event()
         if self._services is not None:
             self._services.start_soon(
                 self._cancel_now, self.stopped_at, "the stop", name="cancel-all"
@@ -194,11 +196,17 @@ class Bot:
 
     async def _cancel_now(self, since: float, what: str) -> None:
         """The first cancel-all: its only purpose is to be on the wire at once."""
+        withdrawn = self._withdrawn
         with trio.move_on_after(EMPTY_S, shield=True):
             answer = await self.ctx.client.cancel_all()
             took_ms = (wall_seconds() - since) * 1000
             said = answer.failure or f"{len(answer.cancelled)} orders cancelled"
             logger.info("cancel-all answered {:.0f} ms after {}: {}", took_ms, what, said)
+        withdrawn.set()
+
+    async def until_withdrawn(self) -> None:
+        """Wait for the answer to the stop's first cancel-all."""
+        await self._withdrawn.wait()
 
     async def _empty_the_account(self) -> None:
         """Cancel all until the venue shows nothing. One that does not answer is given up soon: it

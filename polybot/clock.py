@@ -19,11 +19,12 @@ NS = 1_000_000  # in a millisecond
 _GRAIN_MS = 0.0005
 
 
-@attrs.frozen
+@attrs.define(eq=False)
 class Clock:
     """Venue wall time derived from Trio's clock.
 
-    `origin_ms` is the Unix time in milliseconds at Trio time zero.
+    `origin_ms` is the Unix time in milliseconds at Trio time zero. The machine's own wall clock is
+    read once; whoever finds out that we are off sets us right (venue_time.py).
     """
 
     origin_ms: float
@@ -38,21 +39,33 @@ class Clock:
         """Make a clock that agrees with the machine's wall clock now. Call inside `trio.run`."""
         return cls.starting_at(time.time() * 1000)
 
+    def set_right(self, by_ms: float) -> None:
+        """From now on read so much more. Deadlines that were computed before stay as they are."""
+        self.origin_ms += by_ms
+
+    def exact_ms(self) -> float:
+        """Unix time in milliseconds, as the venue would stamp it."""
+        return self.origin_ms + trio.current_time() * 1000
+
     def now_ms(self) -> int:
-        """Unix time in whole milliseconds, as the venue would stamp it."""
-        return int(self.origin_ms + trio.current_time() * 1000 + _GRAIN_MS)
+        """The same in whole milliseconds."""
+        return int(self.exact_ms() + _GRAIN_MS)
 
     def now_ns(self) -> int:
         """The same in nanoseconds, to about a microsecond: for the order of records. In whole
         milliseconds it is exactly what `now_ms` reads: a replay has only the record.
         """
-        exact = self.origin_ms + trio.current_time() * 1000 + _GRAIN_MS
+        exact = self.exact_ms() + _GRAIN_MS
         whole = int(exact)
         return whole * NS + int((exact - whole) * NS)
 
     def trio_time(self, unix_ms: float) -> float:
         """Trio's time, in seconds, at venue time `unix_ms`: for deadlines."""
         return (unix_ms - self.origin_ms) / 1000
+
+    def copy(self) -> Clock:
+        """A clock that agrees with this one now: whoever has it sets nobody else right."""
+        return Clock(self.origin_ms)
 
     async def sleep_until(self, unix_ms: float) -> None:
         """Sleep until venue time `unix_ms`; return at once (after a

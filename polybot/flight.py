@@ -24,6 +24,7 @@ from loguru import logger
 
 from polybot.context import Context
 from polybot.domain.market import Outcome
+from polybot.journal.disk import InThread
 from polybot.journal.recorder import Recorder
 
 FOLDER = "flights"
@@ -61,11 +62,11 @@ class FlightRecorder:
                 tapes = await self._tapes()
                 facts = orjson.dumps(self._facts(cause, tapes), option=orjson.OPT_INDENT_2)
                 write = partial(_write, path, facts, self.ctx.account.journal.store.path, tapes)
-                if self.ctx.account.journal.inline:  # a clock that would run on meanwhile
+                if isinstance(self.ctx.account.journal.disk, InThread):
+                    await trio.to_thread.run_sync(write, abandon_on_cancel=True)
+                else:  # a clock that would run on meanwhile
                     write()
                     await trio.lowlevel.checkpoint()
-                else:
-                    await trio.to_thread.run_sync(write, abandon_on_cancel=True)
         except (OSError, sqlite3.Error) as error:
             logger.error("no flight record: {}", error)
             return None

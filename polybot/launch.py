@@ -7,9 +7,10 @@ site and its demo wallet. After the bot has ended, the exchange is asked what it
 
 from __future__ import annotations
 
+import os
 import random
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from functools import partial
 from pathlib import Path
@@ -46,6 +47,7 @@ from polybot.health import Health, leaves
 from polybot.heartbeat import Heartbeat
 from polybot.host import ask_exchange
 from polybot.inventory import Inventory
+from polybot.journal.disk import disk_at
 from polybot.journal.entries import Entered, Halted
 from polybot.journal.recovery import Recovered, recover
 from polybot.journal.repair import kept_journal
@@ -108,8 +110,7 @@ def build(
     """
     admission = Admission()
     health = Health(admission)
-    # On a clock that runs fast, the moments a worker thread takes would count manifold.
-    journal = Journal(store, clock, inline=speed != 1)
+    journal = Journal(store, clock, disk=disk_at(speed))
     core, seasons = CoreTape(tape, clock), _seasons(config)
     recovered = _recall(store, config, core, seasons)
     client = ClobClient(
@@ -241,9 +242,10 @@ async def run_paper(config: Config, options: BotOptions) -> tuple[Summary, int]:
             wallet.address, wallet.api_key, Secret(wallet.api_secret), Secret(wallet.passphrase)
         )
         speed = config.paper.speed
-        tape = tape_of(config, clock, wallet=wallet.address, speed=speed)
+        ours = clock.copy()  # nobody's but the bot's, as live: the venue keeps its own
+        tape = tape_of(config, ours, wallet=wallet.address, speed=speed)
         bot = build(
-            config, options, clock, demo_site(urls), Secret(wallet.private_key), credentials,
+            config, options, ours, demo_site(urls), Secret(wallet.private_key), credentials,
             Purse.deposit(demo.deposit, demo.relayer_api_key), http, store,
             world=world.name, speed=speed, tape=tape,
         )  # fmt: skip
@@ -315,8 +317,11 @@ async def live_credentials(keys: LiveKeys) -> Credentials:
     return derived
 
 
-async def run_watched(bot: Bot) -> int:
-    """Run a bot with signals and the screen around it; returns the exit code.
+async def run_watched(
+    bot: Bot, *, screen: bool = True, leave: Callable[[int], None] = os._exit
+) -> int:
+    """Run a bot with signals and, where wanted, the screen around it; returns the exit code.
+    `leave` is what a second signal comes to.
 
     Whatever fails, the bot's own figures and its proof that nothing rests outlive it.
     """
@@ -325,8 +330,11 @@ async def run_watched(bot: Bot) -> int:
     code = EXIT_CLEAN
     try:
         async with trio.open_nursery() as nursery:
-            await nursery.start(stop_on_signals, bot.stop)
-            nursery.start_soon(_show, published, bot.speed)
+            await nursery.start(
+                partial(stop_on_signals, bot.stop, withdrawn=bot.until_withdrawn, leave=leave)
+            )
+            if screen:
+                nursery.start_soon(_show, published, bot.speed)
             await bot.run()
             nursery.cancel_scope.cancel()
     except* StartFailed as group:

@@ -29,11 +29,13 @@ from polybot.venue.market_messages import (
 )
 from polybot.venue.site import WS_PING_S
 from polybot.venue.sockets import SocketPhase, SocketState, run_socket
+from polybot.venue_time import OFF_MOST_MS
 
 CHECK_EVERY_S = 0.5
 QUIET_S = 10.0
 LATE_MS = 1500
 LATE_FOR_MS = 1000
+EARLY_AFTER = 3  # checks
 MEND_AFTER = 2  # checks: most mismatches heal with the next message (feeds.md 3)
 MENDS_MOST = 6  # checks that a broken book is given before it costs the connection
 SNAPSHOT_S = 3.0  # F05
@@ -52,6 +54,7 @@ class MarketFeed:
     _changed_ms: int = 0  # when the book last changed …
     _lag_ms: int = 0  # … and how late that change was read
     _open: bool = False
+    _early_for: int = 0  # checks in a row that found its changes stamped in our future
     _bad: int = 0  # unreadable messages that have been noted
     _broken_for: int = 0  # checks in a row that found a book broken
     _connection: trio.CancelScope = attrs.field(factory=trio.CancelScope)
@@ -129,6 +132,7 @@ class MarketFeed:
         """
         while True:
             await trio.sleep(CHECK_EVERY_S)
+            self._watch_stamps()
             quiet_s = self._quiet_ms() / 1000
             broken = [o for o in Outcome if self.book.judged_state(o) in _MENDABLE]
             self._broken_for = self._broken_for + 1 if broken else 0
@@ -142,6 +146,13 @@ class MarketFeed:
                 self._redial("no snapshot")
             elif quiet_s > QUIET_S and await self._missed_something():
                 self._redial("silent while the book moved")
+
+    def _watch_stamps(self) -> None:
+        """A stamp from our future tells that our clock is behind: once may be the venue's error."""
+        early = self._lag_ms < -OFF_MOST_MS and self._open
+        self._early_for = self._early_for + 1 if early else 0
+        if self._early_for == EARLY_AFTER:
+            self.ctx.reconciler.behind(-self._lag_ms)
 
     def _quiet_ms(self) -> int:
         return self.ctx.clock.now_ms() - max(self._changed_ms, self._asked_ms)

@@ -53,6 +53,7 @@ from polybot.venue.clob import ClobClient
 INBOX = 10_000  # a burst of two minutes at the busiest rate ever seen on a user stream
 LAST_PATIENCE_S = 1.0  # how long a request may still tell its fate once the scope is ending
 SURVEY_OVERLAP_S = 5  # our clock may be ahead of the venue's, by less than stops trading
+WRITTEN_WITHIN_S = 2.0  # an order whose intent took longer to write is not sent: prices have moved
 FLATTEN_PAUSE_S = 0.05  # between reads: long enough for a POST in flight to land on a quick venue
 
 
@@ -269,14 +270,17 @@ class OrdersTask:
         return Surveyed(begun_ms, rows, not isinstance(trades, Failure))
 
     async def _may_leave(self, orders: Sequence[SignedOrder]) -> bool:
-        """Write the intents down first (S16); then nothing may have closed the gate meanwhile."""
+        """Write the intents down first (S16); then nothing may have closed the gate meanwhile, nor
+        may the disk have made a quote of the past of them.
+        """
         if self._closed():
             return False
+        asked = trio.current_time()
         try:
             await self.account.journal.append(*(intent_of(order) for order in orders))
         except JournalFailed as failed:
             self.account.health.bad("journal", str(failed))
-        return not self._closed()
+        return trio.current_time() - asked <= WRITTEN_WITHIN_S and not self._closed()
 
     def _closed(self) -> bool:
         """A stop may come between the decision and the wire: then nothing leaves any more."""

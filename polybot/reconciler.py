@@ -28,14 +28,16 @@ from polybot.journal.entries import Ended, Entry, Intent, Told
 from polybot.payments import Payments
 from polybot.records import Records
 from polybot.venue.clob import ClobClient
+from polybot.venue_time import SURE_MS, VenueTime
 
 RECONCILE_EVERY_S = 20.0
 RECONCILE_RETRY_S = 1.0
 BLIND_AFTER = 2
-CLOCK_OFF_S = 2
+TIMES_ASKED, TIMES_PAUSE_S = 9, 0.37  # to know the venue's time well; at all parts of a second
 TRADES_OVERLAP_S = 120
 AWAY_PAUSE_S = 1.0  # between cancel-alls to an engine that says it takes none
 EDGE_S = 60  # a request held back at the edge has appeared by then, or never will (F18: 30 s)
+CLOCK = "clock"
 # Exposure that no desk counts: until their end is proven, and until the venue shows them no more.
 DOUBTFUL, LATE = "orders of an earlier run", "late orders"
 
@@ -82,6 +84,7 @@ class Reconciler:
     read_until_s: int = 0
     doubtful: dict[str, Intent] = attrs.field(factory=dict)  # of earlier runs, by order id
     engine_away: str | None = None  # what the venue said when it last took no cancels
+    _time: VenueTime = attrs.field(factory=VenueTime)
     _misses: int = 0  # reconciliations in a row that failed
     _started_at: float = attrs.field(factory=trio.current_time)
 
@@ -94,6 +97,9 @@ class Reconciler:
         """
         while True:
             agreed = await self.reconcile() and not self.balances.differing
+            if CLOCK in self.health.troubles:
+                await self._set_clock()
+                continue
             pause = RECONCILE_EVERY_S if agreed else RECONCILE_RETRY_S
             with trio.move_on_after(pause):
                 await self.account.doubt.wait()
@@ -117,7 +123,7 @@ class Reconciler:
                 self.health.bad("reconciler", (failed or ["trades could not be read"])[0])
             return False
         self._misses = 0
-        self._judge_clock(asked_ms // 1000, venue_s, self.clock.now_ms() // 1000)
+        self._judge_clock(asked_ms, venue_s)
         await self._compare(rows, started_ms)
         await self._visit_doubtful()
         drifts = await self.balances.compare()
@@ -156,15 +162,40 @@ class Reconciler:
             until_s = min(until_s, unsettled_ms // 1000)
         return max(self.since_s, until_s - TRADES_OVERLAP_S)
 
-    def _judge_clock(self, asked_s: int, venue_s: int, told_s: int) -> None:
-        """The venue's second should lie between our asking and its answer; it tells no
-        fractions.
-        """
-        off_s = max(asked_s - venue_s, venue_s - told_s)
-        if off_s > CLOCK_OFF_S:
-            self.health.bad("clock", f"{off_s} s off the venue's: check the time service")
+    # --- the venue's time ------------------------------------------------------------------
+
+    def _judge_clock(self, asked_ms: int, venue_s: int) -> None:
+        known = self._time.heard(asked_ms, venue_s, self.clock.now_ms())
+        if known.off:
+            off_s = known.middle / 1000
+            self.health.bad(CLOCK, f"{off_s:+.1f} s off the venue's: check the time service")
         else:
-            self.health.good("clock")
+            self.health.good(CLOCK)
+
+    def behind(self, by_ms: int) -> None:
+        """The venue's stamps are of a time that we have not reached: we have slept. What rests is
+        withdrawn at once, for it may outlive its cutoff; the venue's time is asked for next.
+        """
+        self.health.bad(CLOCK, f"{by_ms / 1000:.1f} s behind the venue's stamps")
+        self.account.doubt.ring()
+
+    async def _set_clock(self) -> None:
+        """Go by the venue's time from now on, as soon as it is known well: its cutoffs are its own,
+        and a machine that has slept would stand still until it is started anew. The gate is closed
+        meanwhile; the next look opens it.
+        """
+        self._time.forget()
+        for _ in range(TIMES_ASKED):
+            await trio.sleep(TIMES_PAUSE_S)
+            asked_ms = self.clock.now_ms()
+            venue_s = await self.client.server_time()
+            if isinstance(venue_s, Failure):
+                return  # the next round begins again
+            known = self._time.heard(asked_ms, venue_s, self.clock.now_ms())
+        if known.off and known.width <= SURE_MS:
+            self.clock.set_right(-known.middle)
+            self._time.forget()
+            logger.warning("the clock was {:+.1f} s off the venue's: set", known.middle / 1000)
 
     # --- differences -----------------------------------------------------------------------
 

@@ -4,24 +4,33 @@ from __future__ import annotations
 
 import os
 import signal
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 
 import trio
 
+LEAVE_S = 0.4  # G9 in reliability.md: gone within half a second, and the cancel-all sent
+
 
 async def stop_on_signals(
-    stop: Callable[[str], None], *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED
+    stop: Callable[[str], None],
+    *,
+    withdrawn: Callable[[], Awaitable[None]] = trio.lowlevel.checkpoint,
+    leave: Callable[[int], None] = os._exit,
+    task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED,
 ) -> None:
-    """Call `stop` with the first SIGINT or SIGTERM; on the second exit with 128 + its number.
+    """Call `stop` with the first SIGINT or SIGTERM; on the second leave with 128 + its number.
 
-    Must live outside everything `stop` cancels, or nobody hears the second. By then a cancel-all is
-    on the wire: `stop` sends it before anything else.
+    Must live outside everything `stop` cancels, or nobody hears the second. `withdrawn` waits until
+    the cancel-all of the first is answered: two signals may come in one step, before a byte of it
+    is on the wire. It is not waited for longer than `LEAVE_S`.
     """
     with trio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as arrivals:
         task_status.started()
         stopping = False
         async for number in arrivals:
             if stopping:
-                os._exit(128 + number)
+                with trio.move_on_after(LEAVE_S):
+                    await withdrawn()
+                leave(128 + number)
             stopping = True
             stop(signal.Signals(number).name)

@@ -13,6 +13,7 @@ from loguru import logger
 
 from polybot.clock import Clock, system_ms
 from polybot.config import Config
+from polybot.journal.disk import disk_at
 from polybot.journal.recorder import Recorder
 from polybot.journal.tape import Header
 from polybot.venue.tap import NOBODY, Nobody
@@ -43,8 +44,7 @@ def tape_of(config: Config, clock: Clock, *, wallet: str, speed: float) -> Recor
         },
     )
     folder = Path(config.journal.folder) / config.tape.folder
-    # On a clock that runs fast, the moments a worker thread takes would count manifold.
-    return Recorder(clock, config.tape, folder, header, _failed, inline=speed != 1)
+    return Recorder(clock, config.tape, folder, header, _failed, disk_at(speed))
 
 
 @asynccontextmanager

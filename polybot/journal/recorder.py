@@ -20,6 +20,7 @@ import trio
 from attrs.validators import and_, ge, le
 
 from polybot.clock import Clock
+from polybot.journal.disk import Disk, InThread
 from polybot.journal.tape import Header, Kind, Writer
 
 FLUSH_EVENTS = 1000
@@ -48,16 +49,14 @@ Row = tuple[int, int, str, bytes]
 
 @attrs.define(eq=False)
 class Recorder:
-    """`on_failure` hears once, with the reason. With `inline` the disk is written in the loop: for
-    clocks that are not the wall's.
-    """
+    """`on_failure` hears once, with the reason."""
 
     clock: Clock
     params: TapeParams
     folder: Path
     header: Header
     on_failure: Callable[[str], None] = lambda _: None
-    inline: bool = False
+    disk: Disk = attrs.field(factory=InThread)
     failed: str | None = None
     written: int = 0
     dropped: int = 0
@@ -66,7 +65,6 @@ class Recorder:
     _due: trio.Event = attrs.field(factory=trio.Event)
     _writer: Writer | None = None
     _part: int = 0
-    _limiter: trio.CapacityLimiter = attrs.field(factory=lambda: trio.CapacityLimiter(1))
 
     @property
     def on(self) -> bool:
@@ -126,13 +124,8 @@ class Recorder:
         if self._unsaid:
             said, self._unsaid = self._unsaid, 0
             rows.append((self.clock.now_ns(), Kind.TOLD, "tape", b"%d events dropped" % said))
-        write = partial(self._write, rows)
         try:
-            if self.inline:
-                write()
-                await trio.lowlevel.checkpoint()
-            else:
-                await trio.to_thread.run_sync(write, limiter=self._limiter)
+            await self.disk.run(partial(self._write, rows))
         except OSError as error:
             self.failed = f"{self.folder}: {error.strerror or error}"
             self._rows = []

@@ -15,6 +15,7 @@ import attrs
 import trio
 
 from polybot.clock import Clock
+from polybot.journal.disk import Disk, InThread
 from polybot.journal.entries import Entry
 from polybot.journal.store import JournalFailed, Store
 
@@ -27,19 +28,16 @@ class _Batch:
 
 @attrs.define(eq=False)
 class Journal:
-    """`on_failure` hears once, with the reason. With `inline` the disk is written in the loop: for
-    clocks that are not the wall's, which would run ahead while a thread works.
-    """
+    """`on_failure` hears once, with the reason."""
 
     store: Store
     clock: Clock
     on_failure: Callable[[str], None] = lambda _: None
-    inline: bool = False
+    disk: Disk = attrs.field(factory=InThread)
     failed: str | None = None
     written: int = 0  # entries on the disk
     _gathering: _Batch = attrs.field(factory=_Batch)
     _handed_over: trio.Event = attrs.field(factory=trio.Event)
-    _limiter: trio.CapacityLimiter = attrs.field(factory=lambda: trio.CapacityLimiter(1))
 
     def note(self, *entries: Entry) -> None:
         """Hand entries over without waiting: they are written soon, and in order."""
@@ -85,7 +83,7 @@ class Journal:
         self._handed_over = trio.Event()
         try:
             if batch.entries:
-                await self._on_disk(batch.entries)
+                await self.disk.run(partial(self.store.append, batch.entries))
         except JournalFailed as error:
             self.failed = str(error)
             self._gathering.written.set()
@@ -94,13 +92,3 @@ class Journal:
             self.written += len(batch.entries)
         finally:
             batch.written.set()
-
-    async def _on_disk(self, entries: list[tuple[int, Entry]]) -> None:
-        if self.inline:
-            self.store.append(entries)
-            await trio.lowlevel.checkpoint()
-        else:
-            # Not abandoned when cancelled: an entry half known is worse than a moment's wait.
-            await trio.to_thread.run_sync(
-                partial(self.store.append, entries), limiter=self._limiter
-            )

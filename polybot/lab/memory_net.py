@@ -16,7 +16,7 @@ import errno
 import itertools
 import socket as stdlib
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import Any
@@ -134,7 +134,8 @@ class Network(trio.abc.SocketFactory):
     """Every socket of a run, and the hand that troubles them.
 
     `delays` are the seconds that bytes take to and from a port, for wires made from now on;
-    `refused` the ports that take no connection, `dead` the owners that make none.
+    `refused` the ports that take no connection, `dead` the owners that make none; `on_send` hears
+    what is put on a wire, and the port at its other end.
     """
 
     listening: dict[int, Socket] = attrs.field(factory=dict)
@@ -142,6 +143,7 @@ class Network(trio.abc.SocketFactory):
     delays: dict[int, float] = attrs.field(factory=dict)
     refused: set[int] = attrs.field(factory=set)
     dead: set[str] = attrs.field(factory=set)
+    on_send: Callable[[int, bytes], None] = lambda *_: None
     _ports: Iterator[int] = attrs.field(factory=lambda: itertools.count(FIRST_PORT))
 
     def socket(  # as Trio calls it
@@ -281,6 +283,8 @@ class Socket(trio.socket.SocketType):
             raise OSError(errno.EBADF, "closed")
         if self._inward is not None and self._inward.reset:
             raise OSError(errno.EPIPE, "broken pipe")
+        if self._there is not None:
+            self._network.on_send(self._there[1], data)
         return await self._outward.put(data)
 
     def is_readable(self) -> bool:

@@ -134,7 +134,7 @@ class Core:
     store: Store
     time: TapeTime
     examiner: Examiner = attrs.field(init=False)
-    clock: Clock = Clock(0.0)
+    clock: Clock = attrs.field(factory=lambda: Clock(0.0))
     scopes: dict[str, MarketScope] = attrs.field(factory=dict)  # by slug
     inputs: int = 0
     _short: dict[bytes, Input] = attrs.field(factory=dict)
@@ -172,6 +172,9 @@ class Core:
         """
         self.time.at_ns = event.at_ns
         if event.kind is Kind.HEARD:
+            # The beginning is handed over in one step; prices may be heard before anything else.
+            if self._began is not None and not self._ears:
+                self._begin()
             ear = self._ears.get(event.stream)
             if ear is not None:
                 self.inputs += 1

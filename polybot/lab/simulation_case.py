@@ -1,18 +1,20 @@
-"""What a seed means: how long, what goes wrong on the way, and how each life of the bot ends.
+"""What a seed means: how long, on which markets, what goes wrong on the way, and how each life of
+the bot ends.
 
 Every part is drawn from a stream of its own, so that more of one does not move another. Faults are
 subsets with intensities (swarm testing, reliability.md 1.5): the venue's own come from the `storm`
-plan, those of links and of processes from here.
+plan, those of links, disks and processes from here.
 """
 
 from __future__ import annotations
 
 import enum
 import random
+import signal
 
 import attrs
 
-from polybot.exchange.faults.plan import Plan, StormTerms, load
+from polybot.exchange.faults.plan import Entry, Plan, StormTerms, load
 
 WARM_UP_S = 60.0
 QUIET_S = 150.0  # at the end, without faults: then everything must have recovered
@@ -20,6 +22,20 @@ PORTS = ("clob", "market_ws", "user_ws", "prices_ws", "binance_ws", "gamma", "re
 DELAYS_S = (0.0, 0.0, 0.01, 0.03, 0.1, 0.2)  # one way; half of all seeds have a quick link
 TROUBLES_PER_HOUR = (0, 6, 20, 60)
 DEATHS_PER_HOUR = 2.0
+STEPS_PER_HOUR = (0, 0, 6)
+SKEWS_MS = (0, 0, 400, 3_000, 30_000)  # of a start: half of all seeds have a good clock
+STEPS_MS = (500, 2_000, 15_000, 60_000)
+DRIFT_PPM = (0, 0, 50, 500)
+# A series costs a processor about as much as the first: one seed in four has one alone.
+SERIES = (
+    ("btc-5m",),
+    ("btc-5m", "btc-15m"),
+    ("btc-5m", "eth-5m"),
+    ("btc-5m", "btc-15m", "btc-1h"),
+)
+DISKS_PER_HOUR = (0, 0, 4, 12)
+CLOCK_OVER_S = 30.0  # before the end: it is noticed within twenty
+DISK_OVER_S = 60.0  # before the end: a bot that its disk has ended is started again in time
 
 
 class Harm(enum.Enum):
@@ -30,11 +46,28 @@ class Harm(enum.Enum):
     REFUSED = "refused"  # cut, and none is taken for a while
 
 
+class Ail(enum.Enum):
+    """What is wrong with a file."""
+
+    SLOW = "slow"
+    FULL = "full"  # no page more is given
+    BROKEN = "broken"  # no byte is taken
+    SHORT = "short"  # of the next write only the beginning is taken
+
+
 class End(enum.Enum):
     """How a life of the bot ends."""
 
     STOP = "stop"
     KILL = "kill"
+
+
+class Where(enum.Enum):
+    """In which step a kill meets the bot."""
+
+    ANYWHERE = "anywhere"
+    WRITTEN = "written"  # the intent of an order is durable, nothing of it is on the wire
+    SENT = "sent"  # an order is on the wire, its answer will find nobody
 
 
 @attrs.frozen
@@ -46,35 +79,96 @@ class Trouble:
 
 
 @attrs.frozen
+class DiskTrouble:
+    """`file`: one of `FILES`. `wait_s` is how long each write of a slow disk takes, `bytes` how
+    many a short one takes.
+    """
+
+    at_s: float
+    file: str
+    ail: Ail
+    for_s: float
+    wait_s: float
+    bytes: int
+
+
+FILES = ("journal", "tape")
+
+
+@attrs.frozen
+class Step:
+    """The bot's clock jumps: back where the machine has slept, ahead where it was set."""
+
+    at_s: float
+    by_ms: int
+
+
+@attrs.frozen
+class ClockTerms:
+    """The bot's clock beside the venue's: how far ahead at every start, how much faster, and when
+    it jumps. Trio's own clock, by which everybody sleeps, goes on.
+    """
+
+    skew_ms: int = 0
+    drift_ppm: int = 0
+    steps: tuple[Step, ...] = ()
+
+
+@attrs.frozen
 class Life:
-    """`down_s`: from its end until the next start."""
+    """`down_s`: from its end until the next start. A stop is this signal, and the other one after
+    `again_s`, if any.
+    """
 
     lasts_s: float
     end: End
     down_s: float
+    signal: signal.Signals = signal.SIGINT
+    again_s: float | None = None
+    where: Where = Where.ANYWHERE
 
 
 @attrs.frozen
 class Case:
-    """One seed. `lives` are in order; the last is always stopped, `QUIET_S` after all faults."""
+    """One seed. `lives` are in order; the last is always stopped, `quiet_s` after all faults."""
 
     seed: int
     length_s: float
+    series: tuple[str, ...]
     lives: tuple[Life, ...]
     troubles: tuple[Trouble, ...]
+    disks: tuple[DiskTrouble, ...]
+    clock: ClockTerms
     delays: tuple[tuple[str, float], ...]
     sniped: float  # share of our orders that somebody takes on sight
     plan: Plan
+    foreign_s: float | None = None  # when somebody else places an order with the same key
+    quiet_s: float = QUIET_S
+
+    @property
+    def faults(self) -> Plan:
+        """The plan, with the foreign order in it."""
+        if self.foreign_s is None:
+            return self.plan
+        foreign = Entry("foreign_order", from_ms=int(self.foreign_s * 1000), times=1)
+        return attrs.evolve(self.plan, entries=(*self.plan.entries, foreign))
 
     def text(self) -> str:
         """All that was drawn, in a line for a report."""
         ends = " ".join(f"{life.lasts_s:.0f}s-{life.end.value}" for life in self.lives)
         harms = ", ".join(f"{t.harm.value} {t.port} {t.at_s:.0f}s" for t in self.troubles)
         slow = ", ".join(f"{port} {delay:g}s" for port, delay in self.delays if delay)
-        return f"lives {ends}; links {harms or 'sound'}; delays {slow or 'none'}"
+        ails = ", ".join(f"{d.ail.value} {d.file} {d.at_s:.0f}s" for d in self.disks)
+        steps = "".join(f", {step.by_ms:+d} ms {step.at_s:.0f}s" for step in self.clock.steps)
+        return (
+            f"{' '.join(self.series)}; lives {ends}; links {harms or 'sound'}; "
+            f"delays {slow or 'none'}; disks {ails or 'sound'}; clock {self.clock.skew_ms:+d} ms "
+            f"{self.clock.drift_ppm:+d} ppm{steps}; "
+            f"foreign order {'none' if self.foreign_s is None else f'{self.foreign_s:.0f}s'}"
+        )
 
 
-PARTS = ("storm", "delays", "deaths", "sniper")
+PARTS = ("storm", "delays", "deaths", "sniper", "disks", "clock", "foreign", "series")
 
 
 @attrs.frozen
@@ -88,6 +182,10 @@ class Keep:
     delays: bool = True
     deaths: bool = True
     sniper: bool = True
+    disks: bool = True
+    clock: bool = True
+    foreign: bool = True
+    series: bool = True
     links: tuple[int, ...] | None = None
 
     def of(self, case: Case) -> Case:
@@ -98,6 +196,10 @@ class Keep:
             delays=case.delays if self.delays else (),
             lives=case.lives if self.deaths else (Life(case.length_s, End.STOP, 0.0),),
             sniped=case.sniped if self.sniper else 0.0,
+            disks=case.disks if self.disks else (),
+            clock=case.clock if self.clock else ClockTerms(),
+            foreign_s=case.foreign_s if self.foreign else None,
+            series=case.series if self.series else case.series[:1],
             troubles=tuple(case.troubles[number] for number in links),
         )
 
@@ -120,11 +222,17 @@ def draw(seed: int, hours: float) -> Case:
     return Case(
         seed=seed,
         length_s=length_s,
-        lives=_lives(random.Random(f"lives {seed}"), length_s),
+        series=random.Random(f"series {seed}").choice(SERIES),
+        lives=_signalled(
+            random.Random(f"signals {seed}"), _lives(random.Random(f"lives {seed}"), length_s)
+        ),
         troubles=_troubles(random.Random(f"links {seed}"), length_s),
+        disks=_disks(random.Random(f"disks {seed}"), length_s),
+        clock=_clock(random.Random(f"clock {seed}"), length_s),
         delays=_delays(random.Random(f"delays {seed}")),
         sniped=random.Random(f"crowd {seed}").uniform(0.05, 0.3),
         plan=_plan(random.Random(f"plan {seed}")),
+        foreign_s=_foreign(random.Random(f"foreign {seed}"), length_s),
     )
 
 
@@ -141,6 +249,17 @@ def _lives(rng: random.Random, length_s: float) -> tuple[Life, ...]:
     return (*lives, Life(max(left_s, WARM_UP_S), End.STOP, 0.0))
 
 
+def _signalled(rng: random.Random, lives: tuple[Life, ...]) -> tuple[Life, ...]:
+    """By which signals each life is stopped; the last one by a single one, to be judged."""
+    found = []
+    for life in lives:
+        number = rng.choice((signal.SIGINT, signal.SIGTERM))
+        again_s = rng.choice((None, None, 0.0, rng.uniform(0, 3)))
+        where = rng.choice(list(Where))
+        found.append(attrs.evolve(life, signal=number, again_s=again_s, where=where))
+    return (*found[:-1], attrs.evolve(found[-1], again_s=None))
+
+
 def _troubles(rng: random.Random, length_s: float) -> tuple[Trouble, ...]:
     per_hour = rng.choice(TROUBLES_PER_HOUR)
     found: list[Trouble] = []
@@ -150,6 +269,42 @@ def _troubles(rng: random.Random, length_s: float) -> tuple[Trouble, ...]:
         for_s = 0.0 if harm is Harm.CUT else rng.uniform(0.5, 30)
         found.append(Trouble(at_s, rng.choice(PORTS), harm, for_s))
     return tuple(found)
+
+
+def _disks(rng: random.Random, length_s: float) -> tuple[DiskTrouble, ...]:
+    """Troubles of files, one after the other."""
+    per_hour = rng.choice(DISKS_PER_HOUR)
+    found: list[DiskTrouble] = []
+    at_s = WARM_UP_S
+    while per_hour:
+        at_s += rng.expovariate(per_hour / 3600)
+        for_s = rng.uniform(1, 30)
+        if at_s + for_s > length_s - DISK_OVER_S:
+            break
+        ail, file = rng.choice(list(Ail)), rng.choice(FILES)
+        wait_s, some = rng.choice((0.05, 0.5, 3.0)), rng.randrange(5_000)
+        found.append(DiskTrouble(at_s, file, ail, for_s, wait_s, some))
+        at_s += for_s
+    return tuple(found)
+
+
+def _clock(rng: random.Random, length_s: float) -> ClockTerms:
+    def either_way(most: int) -> int:
+        return rng.randint(-most, most)
+
+    steps: list[Step] = []
+    per_hour, at_s = rng.choice(STEPS_PER_HOUR), WARM_UP_S
+    while per_hour and (at_s := at_s + rng.expovariate(per_hour / 3600)) < length_s - CLOCK_OVER_S:
+        steps.append(Step(at_s, either_way(rng.choice(STEPS_MS))))
+    return ClockTerms(
+        either_way(rng.choice(SKEWS_MS)), either_way(rng.choice(DRIFT_PPM)), tuple(steps)
+    )
+
+
+def _foreign(rng: random.Random, length_s: float) -> float | None:
+    """One seed in eight: a person clicks in the browser."""
+    at_s = rng.uniform(WARM_UP_S, max(WARM_UP_S, length_s - QUIET_S))
+    return at_s if rng.randrange(8) == 0 else None
 
 
 def _delays(rng: random.Random) -> tuple[tuple[str, float], ...]:

@@ -8,12 +8,14 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import attrs
 
 from polybot.config import Config
-from polybot.exchange.model import BUY, Event, Kind, Order, OrderEvent, Traded
+from polybot.domain.ledger import Ledger
+from polybot.domain.orders import TradeStatus
+from polybot.exchange.model import BUY, Event, Kind, Order, OrderEvent, Trade, Traded
 from polybot.exchange.server import Exchange
 
 ONE = 10_000
@@ -21,6 +23,10 @@ VIOLATIONS_MOST = 20
 ORPHANED_MOST_S = 25.0  # the reconciler's cadence and a little
 ORDER_ID = re.compile(rb"0x[0-9a-f]{64}")
 TWINS_MOST_S = 8.0  # a cancel that was lost is repeated within this time
+WRITTEN_MOST_MS = 2_500  # a quote that the disk holds up for longer is one of the past
+CLOCK_RIGHT_MS = 1_700  # what answers in whole seconds cannot tell apart from the second allowed
+AHEAD_MOST_S = 25.0  # the reconciler asks for the venue's time every twenty seconds
+BEHIND_MOST_S = 6.0  # stamps from the future are seen at once
 BLIND_MOST_S = 12.0  # a silent stream is noticed after nine seconds, a request takes some more
 
 
@@ -40,7 +46,9 @@ class Violation:
 class Watch:
     """One run's judge. `blind_since` tells since when the bot cannot have heard its fills, by the
     run's clock; infinity: it hears. `known` are the ids of the orders that it holds for possible,
-    None while it has just started or is dead.
+    None while it has just started or is dead, `confirmed` those whose intent its journal has
+    confirmed, each with the milliseconds that this took. `ahead_ms` is how far its clock is
+    ahead of the venue's, `astray_since` since when by too much.
     """
 
     exchange: Exchange
@@ -48,12 +56,21 @@ class Watch:
     blind_since: Callable[[], float]
     now_s: Callable[[], float]
     known: Callable[[], set[str] | None]
+    confirmed: dict[str, int]
+    ahead_ms: Callable[[], float]
+    astray_since: Callable[[], float]
     on_first: Callable[[], None] = lambda: None
+    on_placed: Callable[[Order], None] = lambda _: None
+    on_sent: Callable[[str, bytes], None] = lambda *_: None
     violations: list[Violation] = attrs.field(factory=list)
     seen: Counter[str] = attrs.field(factory=Counter)
     _live: dict[str, Order] = attrs.field(factory=dict)
-    _unwanted: set[str] = attrs.field(factory=set)  # a cancel for it has left the bot
+    unwanted: set[str] = attrs.field(factory=set)  # orders for which a cancel has left the bot
     _orphans: dict[str, float] = attrs.field(factory=dict)
+    _quoted_since: dict[str, int] = attrs.field(factory=dict)  # by market, while one of ours rests
+    _quoted_ms: int = 0
+    _legs: Counter[tuple[str, str]] = attrs.field(factory=Counter)  # shares by (trade, order)
+    _trades: dict[str, Trade] = attrs.field(factory=dict)
     _twins: list[tuple[float, Order, Order]] = attrs.field(factory=list)
 
     @property
@@ -72,50 +89,75 @@ class Watch:
             if event.kind == "PLACEMENT":
                 self._placed(event.order, event.at_ms)
             elif event.kind == "CANCELLATION" or not event.order.remaining:
-                self._live.pop(event.order.id, None)
+                self._gone(event.order, event.at_ms)
         elif isinstance(event, Traded):
             ours = [fill for fill in event.trade.makers if fill.order.account == self.address]
+            for fill in ours:
+                self._legs[event.trade.id, fill.order.id] += fill.shares
+            if event.trade.taker.account == self.address:
+                self._legs[event.trade.id, event.trade.taker.id] += event.trade.shares
             if ours or event.trade.taker.account == self.address:
+                self._trades[event.trade.id] = event.trade
                 self.seen["TRADE"] += 1
                 self._traded(event)
+
+    def _gone(self, order: Order, at_ms: int) -> None:
+        market = order.market.condition_id
+        self._live.pop(order.id, None)
+        if all(other.market.condition_id != market for other in self._live.values()):
+            self._quoted_ms += at_ms - self._quoted_since.pop(market, at_ms)
+
+    def quoted_s(self) -> float:
+        """Seconds in which a market had an order of ours, summed over all markets."""
+        now_ms = self.exchange.clock.now_ms()
+        still = sum(now_ms - since_ms for since_ms in self._quoted_since.values())
+        return (self._quoted_ms + still) / 1000
 
     def _placed(self, order: Order, at_ms: int) -> None:
         self._in_its_window(order, at_ms)
         self._once(order)
         self._pairs(order)
         self._hearing(order)
+        self._written(order)
+        self._on_time(order)
+        self.on_placed(order)
         if order.kind in (Kind.GTC, Kind.GTD):
             self._live[order.id] = order
+            self._quoted_since.setdefault(order.market.condition_id, at_ms)
 
     def _in_its_window(self, order: Order, at_ms: int) -> None:
         """S1: an order that the venue takes after the cutoff was sent by nobody who saw a clock.
         What was under way when the cutoff came has the length of one request.
         """
         left_ms = order.market.end_ms - at_ms
-        last_ms = int(self.config.quote.cutoff_twap_s * 1000)
+        quote, twap = self.config.quote, order.market.series.rule == "twap"
+        last_ms = int((quote.cutoff_twap_s if twap else quote.cutoff_candle_s) * 1000)
         late_ms = int(self.config.orders.post_timeout_s * 1000)
+        late_ms += int(max(0.0, -self.ahead_ms()))  # how long it may be wrong is another rule
         if left_ms < last_ms - late_ms:
             self.break_("S1", f"{name(order)} {left_ms / 1000:.1f} s before the end")
 
     def sent(self, stream: str, body: bytes) -> None:
         """What the bot has put on the wire: only which of its orders it wants to be gone counts."""
+        self.on_sent(stream, body)
         if stream == "rest clob" and body.startswith(b"DELETE "):
             # Also those that the venue does not have yet: a request may come later than its cancel.
-            self._unwanted |= {found.decode() for found in ORDER_ID.findall(body)}
+            self.unwanted |= {found.decode() for found in ORDER_ID.findall(body)}
             if body.startswith((b"DELETE /cancel-all", b"DELETE /cancel-market")):
-                self._unwanted |= self._live.keys()
+                self.unwanted |= self._live.keys()
 
     def _once(self, order: Order) -> None:
         """S3: nothing asks for the same order twice. One that is on its way out may be replaced by
-        its like, and that overtakes the cancel; then both must not last. Two rungs of a ladder may
-        meet on one price, where the lower one keeps its place; they differ in size.
+        its like, and that overtakes the cancel; then both must not last. So may one that is late,
+        behind its own cancel (F18). Two rungs of a ladder may meet on one price, where the lower
+        one keeps its place; they differ in size.
         """
         if order.kind not in (Kind.GTC, Kind.GTD):
             return
         for twin in self._live.values():
             if _same(twin, order):
                 self._twins.append((self.now_s(), twin, order))
-                if twin.id not in self._unwanted:
+                if not {twin.id, order.id} & self.unwanted:
                     self.break_("S3", f"{name(order)} again, and {twin.id[:10]} was to stay")
 
     def look(self) -> None:
@@ -152,6 +194,21 @@ class Watch:
         if blind_s > BLIND_MOST_S:
             self.break_("S9", f"{name(order)} after {blind_s:.1f} s without a user stream")
 
+    def _written(self, order: Order) -> None:
+        """S16: no order whose intent is not durable. S9: nor one that the disk has made old."""
+        waited_ms = self.confirmed.get(order.id)
+        if waited_ms is None:
+            self.break_("S16", f"{name(order)} was sent before its intent was durable")
+        elif waited_ms > WRITTEN_MOST_MS:
+            self.break_("S9", f"{name(order)} was decided {waited_ms / 1000:.1f} s before it left")
+
+    def _on_time(self, order: Order) -> None:
+        """S9: nor of somebody whose clock has been wrong for longer than it takes to notice."""
+        astray_s, ahead_ms = self.now_s() - self.astray_since(), self.ahead_ms()
+        if astray_s > (AHEAD_MOST_S if ahead_ms > 0 else BEHIND_MOST_S):
+            what = f"with a clock {ahead_ms / 1000:+.1f} s off since {astray_s:.1f} s"
+            self.break_("S9", f"{name(order)} {what}")
+
     def _traded(self, event: Traded) -> None:
         """S7: whatever fills, one market's position stays within its limit."""
         market, accounts = event.trade.market, self.exchange.engine.accounts
@@ -159,6 +216,26 @@ class Watch:
         most = self.config.risk.max_net_shares * 1_000_000
         if abs(up - down) > most:
             self.break_("S7", f"{market.slug}: {(up - down) / 1e6:+.2f} shares net")
+
+    def legs_unlike(self, ledger: Ledger) -> Iterator[str]:
+        """S5: each of our orders' parts in each trade is booked as it was, once, and those that
+        failed are not; in the markets whose books are open.
+        """
+        booked: Counter[tuple[str, str]] = Counter()
+        for books in ledger.books.values():
+            for key, one in books.trades.items():
+                failed = one.status is TradeStatus.FAILED
+                booked[key] += (
+                    0 if failed else sum(leg.shares * times for leg, times in one.legs.items())
+                )
+        for key, shares in self._legs.items():
+            trade = self._trades[key[0]]
+            if trade.market.condition_id not in ledger.books:
+                continue
+            there = 0 if trade.status == "FAILED" else shares
+            if booked[key] != there:
+                leg = f"{trade.market.slug}: trade {key[0][:8]} of order {key[1][:10]}"
+                yield f"{leg}: {booked[key]} shares here, {there} there"
 
     def live(self) -> list[Order]:
         """What the venue itself says rests."""

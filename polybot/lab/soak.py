@@ -26,10 +26,10 @@ from polybot.lab.replay_pace import Pace
 from polybot.lab.shares import each_of
 from polybot.lab.simulation import Outcome, Tapes, simulate
 from polybot.lab.simulation_case import PARTS, Keep, draw
+from polybot.lab.simulation_reach import REACHED
 from polybot.lab.simulation_watch import Violation
 
-# What a large run must have reached at least once, or it has not tried what it is for.
-REACHED = ("PLACEMENT", "CANCELLATION", "TRADE", "stop", "kill", "link cut", "link held")
+OURS = ("link ", "disk ", "clock ")  # how the counters of our own troubles begin
 
 
 @attrs.frozen
@@ -81,7 +81,7 @@ def _replayed(life: int, tape: list[Event]) -> Iterator[Violation]:
 def main(argv: Sequence[str]) -> int:
     said = _parser().parse_args(argv)
     logger.remove()  # a bot that is troubled on purpose has much to say
-    keep = Keep(said.storm, said.delays, said.deaths, said.sniper, said.links)
+    keep = Keep(**{part: getattr(said, part) for part in PARTS}, links=said.links)
     tasks = [Task(seed, said.hours, keep, twice=not said.once) for seed in said.seeds]
     done: list[Found] = []
     for found in each_of(live, tasks):
@@ -91,7 +91,12 @@ def main(argv: Sequence[str]) -> int:
     failed = [found for found in done if not found.sound]
     for found in failed[:1]:
         sys.stdout.write("\n".join(story(found, said.hours, keep)) + "\n")
-    return 1 if failed else 0
+    return 1 if failed or (said.reach and not_reached(done)) else 0
+
+
+def not_reached(done: Sequence[Found]) -> list[str]:
+    """What no seed has been through."""
+    return [name for name in REACHED if not any(found.outcome.seen.get(name) for found in done)]
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -101,6 +106,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--seeds", type=_seeds, default=range(1, 21), help="17, or 1-500 (1-20)")
     parser.add_argument("--hours", type=float, default=1.0, help="of the venue, each seed (1)")
     parser.add_argument("--once", action="store_true", help="leave out the second run of each")
+    parser.add_argument("--reach", action="store_true", help="fail where a counter stays at zero")
     for part in PARTS:
         parser.add_argument(f"--no-{part}", dest=part, action="store_false")
     parser.add_argument("--links", type=_numbers, metavar="N,N|none", help="only these troubles")
@@ -142,15 +148,32 @@ def report(done: Sequence[Found]) -> Iterator[str]:
     """What all seeds together have been through, and what was found."""
     seen: Counter[str] = sum((Counter(f.outcome.seen) for f in done), Counter())
     struck: Counter[str] = sum((Counter(f.outcome.struck) for f in done), Counter())
-    hours = sum(found.outcome.seconds for found in done) / 3600
-    yield f"{len(done)} seeds, {hours:.1f} market-hours, {struck.total()} faults of the venue"
-    yield "  " + ", ".join(f"{name} {count}" for name, count in seen.most_common())
-    yield "  " + ", ".join(f"{name} {count}" for name, count in struck.most_common())
-    if missing := [name for name in REACHED if not seen[name]]:
-        yield f"  never reached: {', '.join(missing)}"
     rules = Counter(v.rule for found in done for v in found.outcome.violations)
+    hours = sum(found.outcome.quoted_s for found in done) / 3600
+    yield (
+        f"{hours:.2f} market-hours quoted in {len(done)} seeds, "
+        f"{sum(found.outcome.seconds for found in done) / 3600:.2f} hours of the venue"
+    )
+    yield f"faults by kind: {_counted(faults_of(seen, struck))}"
+    yield f"reached: {_counted(Counter({k: n for k, n in seen.items() if not _ours(k)}))}"
+    if missing := not_reached(done):
+        yield f"never reached: {', '.join(missing)}"
     differed = sum(found.differs for found in done)
-    yield f"  violations: {dict(rules) or 'none'}; runs that differed: {differed}"
+    yield f"violations: {_counted(rules)}; runs that differed: {differed}"
+
+
+def _ours(name: str) -> bool:
+    return name.startswith(OURS)
+
+
+def faults_of(seen: Counter[str], struck: Counter[str]) -> Counter[str]:
+    """The venue's faults that struck, and ours of links, disks and clocks, by name."""
+    return struck + Counter({name: count for name, count in seen.items() if _ours(name)})
+
+
+def _counted(counts: Counter[str]) -> str:
+    ranked = sorted(counts.items(), key=lambda pair: (-pair[1], pair[0]))
+    return ", ".join(f"{name} {count}" for name, count in ranked) or "none"
 
 
 def story(found: Found, hours: float, keep: Keep) -> Iterator[str]:

@@ -194,7 +194,7 @@ def bot_before(
     return build(
         config,
         BotOptions(Path("config.toml")),
-        exchange.clock,
+        exchange.clock.copy(),
         demo_site(urls),
         Secret(wallet.private_key),
         Credentials(

@@ -15,6 +15,7 @@ from trio.testing import MockClock, wait_all_tasks_blocked
 
 from polybot.clock import Clock
 from polybot.journal import recorder as module
+from polybot.journal.disk import InLoop
 from polybot.journal.recorder import FLUSH_EVENTS, FLUSH_S, Recorder, TapeParams, prune
 from polybot.journal.tape import Kind
 from polybot.taping import taping
@@ -22,7 +23,7 @@ from polybot.taping import taping
 
 @asynccontextmanager
 async def tape(folder: Path, params: TapeParams = TapeParams()) -> AsyncGenerator[Recorder]:
-    made = Recorder(Clock.starting_at(T0), params, folder, HEADER, inline=True)
+    made = Recorder(Clock.starting_at(T0), params, folder, HEADER, disk=InLoop())
     async with taping(made):
         yield made
 
@@ -139,7 +140,7 @@ async def test_a_failing_disk_ends_the_tape_only(tmp_path: Path, autojump_clock:
     blocked.write_text("in the way")
     told: list[str] = []
     made = Recorder(
-        Clock.starting_at(T0), TapeParams(), blocked / "tapes", HEADER, told.append, inline=True
+        Clock.starting_at(T0), TapeParams(), blocked / "tapes", HEADER, told.append, disk=InLoop()
     )
     async with taping(made):
         made.heard("a", b"1", 0)

@@ -11,6 +11,7 @@ import trio
 from journal_kit import OWNER, T0, intent
 
 from polybot.clock import Clock
+from polybot.journal.disk import InLoop, InThread
 from polybot.journal.entries import Entry, Rearmed
 from polybot.journal.store import JournalFailed, Store
 from polybot.journal.writer import Journal
@@ -35,7 +36,7 @@ class SpyStore(Store):
 @asynccontextmanager
 async def journal(tmp_path: Path, *, inline: bool) -> AsyncGenerator[tuple[Journal, SpyStore]]:
     store = SpyStore(Store.open(tmp_path / "j", OWNER))
-    made = Journal(store, Clock.starting_at(T0), inline=inline)
+    made = Journal(store, Clock.starting_at(T0), disk=InLoop() if inline else InThread())
     async with trio.open_nursery() as nursery:
         nursery.start_soon(made.run)
         yield made, store

@@ -11,7 +11,7 @@ import msgpack
 import pytest
 from msgspec import structs
 
-from polybot.core_tape import INPUTS, Began, Stepped
+from polybot.core_tape import INPUTS, Began, Kept, Stepped
 from polybot.journal.recorder import CORE
 from polybot.journal.tape import Event, Header, Kind, Writer
 from polybot.lab.replay import Result, main, replay, told
@@ -32,7 +32,8 @@ Rows = list[Event]
 def tape() -> Rows:
     """A quiet life of three minutes and what follows them."""
     lives: list[Rows] = []
-    case = attrs.evolve(Keep(deaths=False).of(draw(3, SHORT)), sniped=0.5)
+    alone = Keep(deaths=False, series=False, disks=False, foreign=False)
+    case = attrs.evolve(alone.of(draw(3, SHORT)), sniped=0.5)
     simulate(case, lives)
     return lives[0]
 
@@ -56,14 +57,28 @@ def test_every_decision_is_made_again(tape: Rows) -> None:
 def test_lives_under_faults_with_deaths_and_restarts(seed: int) -> None:
     """Whatever the venue, the network and the operating system did: it is on the tape."""
     lives = list[Rows]()
+    halves = Keep(disks=False, foreign=False)  # which end lives as well
     two = (Life(90.0, End.KILL, 5.0), Life(60.0, End.STOP, 0.0))
-    simulate(attrs.evolve(draw(seed, SHORT), lives=two, sniped=0.5), lives)
+    simulate(attrs.evolve(halves.of(draw(seed, SHORT)), lives=two, sniped=0.5), lives)
 
     assert len(lives) == 2
     for rows in lives:
         result = again(rows)
         assert result.difference is None, "\n".join(told(result))
         assert result.decisions > 100
+
+
+def test_prices_heard_before_anything_else(tape: Rows) -> None:
+    """They are the core's as well: one stream may be up before anybody else has told anything."""
+    other = next(n for n, row in enumerate(tape) if row.kind is Kind.FED and not beginning(row))
+    start = [row for row in tape[:other] if row.kind is Kind.FED]
+    price = next(row for row in tape if row.stream == "prices binance")
+
+    assert again([*start, price]).inputs == len(start) + 1
+
+
+def beginning(row: Event) -> bool:
+    return isinstance(INPUTS.unpack(row.body), (Began, Kept))
 
 
 def where(rows: Rows, kind: Kind, stream: str, after: float = 0.5) -> int:

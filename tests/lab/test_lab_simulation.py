@@ -27,7 +27,7 @@ from polybot.lab.simulation import Outcome, simulate
 from polybot.lab.simulation_case import WARM_UP_S, Case, End, Harm, Keep, draw
 from polybot.lab.soak import Found, Task, line, live, report, shrink
 from polybot.order_messages import Message, Posted
-from polybot.orders_task import OrdersTask
+from polybot.orders_task import OrdersTask, intent_of
 from polybot.quote_task import QuoteTask
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -39,8 +39,9 @@ def test_one_seed_is_one_hash() -> None:
     """To the last byte and microsecond, also in a process with another hash seed (S21, G3)."""
     hashes = []
     for hash_seed in ("1", "2"):
-        words = "from polybot.lab.soak import Task, live; from polybot.lab.shares import hush; "
-        words += f"hush(); print(live(Task(4, {SHORT}, twice=False)).outcome.hash)"
+        words = "from polybot.lab.soak import Keep, Task, live; "
+        words += "from polybot.lab.shares import hush; hush(); alone = Keep(series=False); "
+        words += f"print(live(Task(4, {SHORT}, alone, twice=False)).outcome.hash)"
         done = subprocess.run(  # noqa: S603 - our own program
             [sys.executable, "-c", words], cwd=ROOT, env=os.environ | {"PYTHONHASHSEED": hash_seed},
             capture_output=True, text=True, check=True, timeout=300,
@@ -53,7 +54,7 @@ def test_one_seed_is_one_hash() -> None:
 
 def short(seed: int, plan: str) -> Case:
     """A short life without deaths under one family of faults."""
-    case = Keep(deaths=False).of(draw(seed, SHORT))
+    case = Keep(deaths=False, disks=False, clock=False, series=False).of(draw(seed, SHORT))
     return attrs.evolve(case, plan=load(plan), sniped=0.3)
 
 
@@ -78,6 +79,7 @@ def retrying_posts() -> Iterator[None]:
         )
         if silent and isinstance(action, Post):
             again = [self.desk.sign(signed.order) for signed in action.orders]
+            await self.account.journal.append(*map(intent_of, again))
             await self.client.place(again)
         return answer
 
@@ -156,7 +158,7 @@ def killed(case: Case) -> bool:
 def test_a_life_with_a_death_is_sound() -> None:
     """Killed and started again on its journal, under a storm: no rule broken, the same twice."""
     seed = next(s for s in range(1, 100) if killed(draw(s, 0.1)))
-    found = live(Task(seed, 0.1))
+    found = live(Task(seed, 0.1, Keep(series=False)))
 
     assert found.sound, line(found)
     assert found.outcome.seen["kill"] >= 1
@@ -172,7 +174,7 @@ def test_what_its_tape_does_not_decide_again_is_found() -> None:
         step(self, now_ms + chance.randrange(2))
 
     with mock.patch.object(QuoteTask, "step", moody):
-        found = live(Task(3, SHORT))
+        found = live(Task(3, SHORT, Keep(series=False)))
 
     assert [broken.rule for broken in found.outcome.violations] == ["S21"]
     assert found.differs, "nor is a second life the same"
@@ -193,18 +195,25 @@ def test_the_smallest_case_that_still_breaks() -> None:
 
     small = shrink(Keep(), 8, breaks)
 
-    assert small == Keep(delays=False, deaths=False, sniper=False, links=(2, 5))
-    assert small.words() == "--no-delays --no-deaths --no-sniper --links 2,5"
+    assert small == Keep(
+        delays=False, deaths=False, sniper=False, disks=False, clock=False, foreign=False,
+        series=False, links=(2, 5),
+    )  # fmt: skip
+    gone = ("delays", "deaths", "sniper", "disks", "clock", "foreign", "series")
+    assert small.words() == " ".join(f"--no-{part}" for part in gone) + " --links 2,5"
     assert len(tried) < 40
 
 
 def test_the_report_adds_up() -> None:
     """What was reached, what was struck, what never happened, what was broken."""
-    one = Outcome(1, "ab" * 32, 1800.0, (), {"PLACEMENT": 5, "stop": 1}, {"reply_lost": 2})
+    seen = {"PLACEMENT": 5, "stop": 1, "link cut": 1}
+    one = Outcome(1, "ab" * 32, 1800.0, (), seen, {"reply_lost": 2}, quoted_s=900.0)
     text = "\n".join(report([Found(one), Found(attrs.evolve(one, seed=2), differs=True)]))
 
-    assert "2 seeds, 1.0 market-hours, 4 faults of the venue" in text
-    assert "never reached: CANCELLATION, TRADE, kill, link cut, link held" in text
+    assert "0.50 market-hours quoted in 2 seeds, 1.00 hours of the venue" in text
+    assert "faults by kind: reply_lost 4, link cut 2" in text
+    assert "reached: PLACEMENT 10, stop 2" in text
+    assert "never reached: CANCELLATION, TRADE, kill, link held, link refused, ended" in text
     assert "violations: none; runs that differed: 1" in text
     assert "NOT THE SAME TWICE" in line(Found(one, differs=True))
 

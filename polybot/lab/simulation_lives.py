@@ -1,0 +1,256 @@
+"""The lives of a simulated bot, one after the other: started, stopped by signals, killed, ended by
+its disk or by a halt, and started again on what it has left.
+"""
+
+from __future__ import annotations
+
+import math
+import os
+import shutil
+import signal
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import attrs
+import trio
+
+from polybot.app import Bot
+from polybot.lab.memory_net import OWNER
+from polybot.lab.simulation_case import End, Life, Where
+from polybot.lab.simulation_clock import WrongClock
+from polybot.lab.simulation_disk import intents_in, rearm
+from polybot.lab.simulation_life import Process, put_together
+from polybot.lab.simulation_reach import SENT, TWICE, WRITTEN
+from polybot.launch import EXIT_ORDERS_LIVE, EXIT_STORAGE, run_watched
+from polybot.taping import taping
+
+if TYPE_CHECKING:
+    from polybot.lab.simulation import Simulation
+
+SETTLED_S = 30.0  # after the last fault: from then on liveness is judged
+DEAD_MAN_S = 18.0  # G11: no live order fifteen seconds after a kill; the sweep of the venue's own
+STOP_S = 200.0  # an engine restart is waited for
+LOOKED_S = 15.0  # an operator looks at a halt
+AIMED_S = 30.0  # how long a death waits for its moment
+# The second signal is another one: of two alike that are pending the kernel keeps one.
+OTHER = {signal.SIGINT: signal.SIGTERM, signal.SIGTERM: signal.SIGINT}
+AGAIN_S = 30.0  # until somebody starts a bot again that has ended itself
+
+
+@attrs.define(eq=False)
+class Lives:
+    """`bot` is the one that is alive, `owner` and `clock` are of the last one that was; `halt` is
+    set by one that nobody has re-armed yet.
+    """
+
+    sim: Simulation
+    owner: str = "bot 0"
+    bot: Bot | None = None
+    clock: WrongClock | None = None
+    halt: trio.Event = attrs.field(factory=trio.Event)
+    _started: int = 0
+    _withdrawals: int = 0  # cancel-alls on the wire since the last stop
+    _doomed: Process | None = None  # to be killed with the next order that it sends
+
+    def alive(self) -> tuple[str, Bot] | None:
+        return None if self.bot is None else (self.owner, self.bot)
+
+    def on_wire(self, data: bytes) -> None:
+        """What is about to be put on a wire, and will arrive whatever becomes of us."""
+        self._withdrawals += data[:18] == b"DELETE /cancel-all"
+        if self._doomed is not None and b'"salt"' in data:
+            self._die(self._doomed, SENT)
+
+    async def run(self, processes: trio.Nursery) -> None:
+        journal = self.sim.folder / "journal-0"
+        for number, life in enumerate(self.sim.case.lives):
+            last = number == len(self.sim.case.lives) - 1
+            journal = await self._live(processes, life, journal, last=last)
+            await trio.sleep(life.down_s)
+
+    async def _live(
+        self, processes: trio.Nursery, life: Life, journal: Path, *, last: bool
+    ) -> Path:
+        """One life, from its start to its end; returns the journal that the next one begins with.
+
+        The tasks of a killed one still run to their ends, as nobody's: they reach nothing.
+        """
+        process = await self._keep_up(processes, journal, trio.current_time() + life.lasts_s)
+        if last:
+            self.sim.exchange.faults.clear()
+            with trio.move_on_after(self.sim.case.quiet_s):
+                await trio.sleep(SETTLED_S)
+                self.sim.rules.calm = True
+                await process.ended.wait()
+            await self.sim.agree(process.bot)
+        if life.end is End.STOP:
+            await self._stop(process, life)
+        else:
+            await self._end(process, life.where)
+        if process.killed:
+            await self._dead_man()
+        return process.heir
+
+    async def _keep_up(self, processes: trio.Nursery, journal: Path, until_at: float) -> Process:
+        """Start the bot, and again whenever it ends itself, until that time; the one that is up."""
+        while True:
+            process = await self._start(processes, journal)
+            with trio.move_on_at(until_at):
+                await first_of(process.ended, self.halt)
+            if process.ended.is_set():
+                self._ended_itself(process)
+                await trio.sleep(AGAIN_S)
+            elif self.halt.is_set():
+                await self._over_the_halt(processes, process)
+            else:
+                return process
+
+    async def _over_the_halt(self, processes: trio.Nursery, process: Process) -> None:
+        """A halt stands until the operator has looked, also over a restart (S12): then trading is
+        re-armed.
+        """
+        for last in (False, True):
+            await trio.sleep(LOOKED_S)
+            await self._stop(process, Life(0.0, End.STOP, 0.0))
+            await trio.sleep(LOOKED_S)
+            if not last:
+                process = await self._start(processes, process.journal)
+        rearm(process.journal, process.clock.now_ms())
+        self.halt, self.sim.rules.halted_at = trio.Event(), math.inf
+
+    async def _start(self, processes: trio.Nursery, journal: Path) -> Process:
+        self.owner = f"bot {self._started}"
+        self._started += 1
+        self.sim.trace.note(f"{self.owner} starts")
+        OWNER.set(self.owner)
+        process = put_together(self.sim, self.owner, journal)
+        self.bot, self.clock = process.bot, process.clock
+        processes.start_soon(self._run_process, process)
+        return process
+
+    async def _run_process(self, process: Process) -> None:
+        leave = partial(self._left, process)
+        try:
+            with process.scope:
+                async with process.http, taping(process.tape):
+                    process.code = await run_watched(process.bot, screen=False, leave=leave)
+        finally:
+            process.store.close()
+            process.ended.set()
+
+    def _ended_itself(self, process: Process) -> None:
+        """Only a disk that failed may end a bot: its exit code says so, and nothing rests."""
+        bot, live = process.bot, self.sim.watch.live()
+        if bot.ctx.account.journal.failed is None:
+            self.sim.watch.break_("S19", f"ended itself: {bot.exit_reason}"[:500])
+        elif process.code not in (EXIT_STORAGE, EXIT_ORDERS_LIVE):
+            self.sim.watch.break_("S15", f"exit code {process.code} after the journal failed")
+        if live and bot.empty:
+            self.sim.watch.break_(
+                "S15", f"{len(live)} orders rest after an end that says none does"
+            )
+        self.sim.counts["ended by its disk"] += 1
+        self._kept(process)
+
+    async def _stop(self, process: Process, life: Life) -> None:
+        """The operator's signals, as the kernel delivers them."""
+        bot, ended = process.bot, process.ended
+        self.sim.counts["stop"] += 1
+        self._withdrawals = 0
+        _signal(life.signal)
+        if life.again_s is not None:
+            with trio.move_on_after(life.again_s):
+                await ended.wait()
+            self.sim.counts[TWICE] += _signal(OTHER[life.signal])
+        with trio.move_on_after(STOP_S) as patience:
+            await ended.wait()
+        if process.killed:
+            return
+        if patience.cancelled_caught:
+            self.sim.watch.break_("L4", "a stop that does not end")
+        live = self.sim.watch.live()
+        if live and bot.empty:
+            self.sim.watch.break_(
+                "S15", f"{len(live)} orders rest after an end that says none does"
+            )
+        elif live and not self.sim.exchange.faults.struck:
+            self.sim.watch.break_("L4", f"{len(live)} orders rest after a stop without any fault")
+        self._kept(process)
+
+    async def _end(self, process: Process, where: Where) -> None:
+        """Kill it, at once or in the step that was drawn; where none comes, at once as well."""
+        if where is Where.WRITTEN:
+            process.store.on_intents = partial(self._die, process, WRITTEN)
+        elif where is Where.SENT:
+            self._doomed = process
+        if where is not Where.ANYWHERE:
+            with trio.move_on_after(AIMED_S):
+                await process.ended.wait()
+        process.store.on_intents, self._doomed = None, None
+        if not process.killed:
+            self._kill(process)
+
+    def _die(self, process: Process, where: str) -> None:
+        process.store.on_intents, self._doomed = None, None
+        self.sim.counts[where] += 1
+        self._kill(process)
+
+    def _left(self, process: Process, code: int) -> None:
+        """The second signal: the process leaves where it stands, and withdrew everything before."""
+        self.sim.trace.note(f"{process.owner} leaves with {code}")
+        if not self._withdrawals:
+            self.sim.watch.break_("G9", "left at a second signal before any cancel-all was sent")
+        self._kill(process)
+
+    def _kill(self, process: Process) -> None:
+        """The process is no more: its connections end, and its files are as they lie."""
+        self.bot = None
+        process.killed = True
+        self.sim.counts["kill"] += 1
+        self.sim.network.kill(process.owner)
+        self.sim.trace.note(f"{process.owner} is killed")
+        journal = process.journal
+        process.heir = journal.with_name(f"journal-{self._started}")
+        for tail in ("", "-wal"):
+            part = journal.with_name(journal.name + tail)
+            if part.exists():
+                shutil.copyfile(part, process.heir.with_name(process.heir.name + tail))
+        self._kept(process)
+        process.scope.cancel()
+
+    def _kept(self, process: Process) -> None:
+        """Nothing that a file has confirmed is missing from it."""
+        if lost := self.sim.confirmed.keys() - intents_in(process.heir):
+            self.sim.watch.break_("S16", f"{len(lost)} confirmed intents are not in the journal")
+        self.sim.counts["tape ended by its disk"] += process.tape.failed is not None
+        for what in process.tape_faults():
+            self.sim.watch.break_("tape", what)
+
+    async def _dead_man(self) -> None:
+        """S15, G11: the venue's own switch has cancelled what a dead bot left."""
+        await trio.sleep(DEAD_MAN_S)
+        if live := self.sim.watch.live():
+            self.sim.watch.break_("G11", f"{len(live)} orders rest {DEAD_MAN_S:g} s after a kill")
+
+
+async def first_of(*events: trio.Event) -> None:
+    """Wait for any of them."""
+    async with trio.open_nursery() as nursery:
+
+        async def wait(event: trio.Event) -> None:
+            await event.wait()
+            nursery.cancel_scope.cancel()
+
+        for event in events:
+            nursery.start_soon(wait, event)
+
+
+def _signal(number: signal.Signals) -> bool:
+    """Send it to this process, where the bot listens to it: at its very end it does no more, and
+    the process with all its bots would go.
+    """
+    heard = signal.getsignal(signal.SIGTERM) not in (signal.SIG_DFL, signal.SIG_IGN)
+    if heard:
+        os.kill(os.getpid(), number)
+    return heard

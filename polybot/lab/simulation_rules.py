@@ -1,0 +1,326 @@
+"""What must be true of the living bot beside the venue's own books (reliability.md 3).
+
+The watch judges by what the venue saw. These rules need a look into the bot, or at its wire and its
+connections: a few times a second, and whenever something is sent or decided. Looking changes
+nothing, not even what the bot would have found out by itself a moment later.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping
+
+import attrs
+import trio
+
+from polybot.app import Bot
+from polybot.core_tape import DECISIONS
+from polybot.domain.accounts import PAID, RESULTS, Kind
+from polybot.domain.market import Outcome
+from polybot.exchange.model import Event, Market, Order, TickChanged
+from polybot.exchange.server import Exchange
+from polybot.execution.lifecycle import State
+from polybot.lab.memory_net import Network
+from polybot.market_scope import MarketScope
+from polybot.pricing.fair import Fair
+from polybot.venue.book_state import BookState
+
+# Seconds, each from when the state that must not last began.
+UNVERIFIED_MOST_S = 8.0  # S10: a POST waits for the disk, and its bytes for the wire
+IN_DOUBT_MOST_S = 15.0  # L1: ten, and the flatten that ends it
+BACKLOG_MOST_S = 2.0  # L6
+TOLD_WITHIN_S = 1.0  # L10
+HALTED_MOST_S = 6.0  # S12: what was on its way when the halt came is there
+DIALLED_WITHIN_S = 45.0  # L8: the longest pause between two dials, and a dial
+# L3: a stream that carries nothing is replaced. The reference's eight seconds are the user
+# stream's; a quiet market is asked for by REST after ten, and its socket pinged.
+REPLACED_WITHIN_S = {"user_ws": 12.0, "prices_ws": 15.0, "binance_ws": 15.0, "market_ws": 40.0}
+QUOTED_WITHIN_S = 60.0  # L7, in the quiet at the end
+BUDGET_S = 10.0  # S13
+REDEEMED_WITHIN_S = 600.0  # L5, without a fault of the chain
+CHAIN_FAULTS = ("transaction", "resolution", "winner", "balances", "closed")
+WIRES_MOST, TASKS_MOST = 80, 600  # S20; a bot of three series has 30 and 150
+STRIKE_OFF_MOST = 1e-4  # S14, relative: a basis point
+TICK_KNOWN_S = 2.0  # S2: a tick change is heard of, and what was decided before it has left
+NO_BALANCE, TICK_RULE = "balance is not enough", "minimum tick size"
+DOUBTFUL = (State.IN_FLIGHT, State.UNKNOWN)
+
+
+@attrs.define(eq=False)
+class Since:
+    """Since when something has been so, by key. `lasts` tells for how long at each look."""
+
+    now_s: Callable[[], float]
+    _began: dict[str, float] = attrs.field(factory=dict)
+
+    def lasts(self, key: str, so: bool) -> float:  # noqa: FBT001 - the state itself
+        if not so:
+            self._began.pop(key, None)
+            return 0.0
+        return self.now_s() - self._began.setdefault(key, self.now_s())
+
+    def keep(self, keys: set[str]) -> None:
+        """Forget all others."""
+        self._began = {key: at for key, at in self._began.items() if key in keys}
+
+
+@attrs.define(eq=False)
+class Rules:
+    """`bot` is the one that is alive; `ports` are those of the streams, by name. `calm`: no fault
+    is in force, and none has been for long.
+    """
+
+    exchange: Exchange
+    network: Network
+    ports: Mapping[str, int]
+    bot: Callable[[], tuple[str, Bot] | None]
+    break_: Callable[[str, str], None]
+    now_s: Callable[[], float]
+    calm: bool = False
+    halted_at: float = math.inf
+    told: bool = False  # the operator has been shown the halt
+    _since: Since = attrs.field(init=False)
+    _ticked_s: float = -math.inf
+    _posted: list[float] = attrs.field(factory=list)
+    _secrets: tuple[bytes, ...] = attrs.field(init=False)
+    _owner: str = ""
+    _refused: int = 0
+    _texts: Counter[str] = attrs.field(factory=Counter)
+    _said: set[tuple[str, str]] = attrs.field(factory=set)
+
+    def __attrs_post_init__(self) -> None:
+        self._since = Since(self.now_s)
+        wallet = self.exchange.wallet
+        secrets = (wallet.private_key.removeprefix("0x"), wallet.api_secret, wallet.passphrase)
+        self._secrets = tuple(secret.encode() for secret in secrets)
+
+    def once(self, rule: str, key: str, what: str) -> None:
+        """Say it the first time only: what lasts is seen at every look."""
+        if (rule, key) not in self._said:
+            self._said.add((rule, key))
+            self.break_(rule, what)
+
+    # --- at every look ---------------------------------------------------------------------------
+
+    def look(self) -> None:
+        alive = self.bot()
+        if alive is None or alive[1].ctx.stopping or not alive[1].ready:
+            self._since.keep(set())
+            return
+        owner, bot = alive
+        if owner != self._owner:
+            self._owner = owner
+            self._since.keep(set())
+        self._books(bot)
+        self._orders(bot)
+        self._backlog(bot)
+        self._money(bot)
+        self._halt(bot)
+        self._streams(owner, bot)
+        self._bounds(owner)
+        self._refusals()
+        self._redeemed(bot)
+        if self.calm:
+            self._quoted(bot)
+
+    def _books(self, bot: Bot) -> None:
+        """S10: since when a market's books are not verified."""
+        for slug, scope in bot.supervisor.scopes.items():
+            sound = all(scope.feed.book.judged_state(o) is BookState.VALID for o in Outcome)
+            self._since.lasts(f"book {slug}", not sound)
+
+    def _orders(self, bot: Bot) -> None:
+        """L1: no doubt lasts."""
+        for scope in bot.supervisor.scopes.values():
+            doubtful = {t.id for t in scope.orders.desk.table.open() if t.state in DOUBTFUL}
+            for tracked in scope.orders.desk.table:
+                key, so = f"doubt {tracked.id}", tracked.id in doubtful
+                if self._since.lasts(key, so) > IN_DOUBT_MOST_S and self.calm:
+                    self.once("L1", tracked.id, f"order {tracked.id[:10]} stays in doubt")
+
+    def _backlog(self, bot: Bot) -> None:
+        """L6: what is private is taken at once, also behind a burst."""
+        waits = bot.ctx.account.waiting > 0
+        if self._since.lasts("backlog", waits) > BACKLOG_MOST_S and self.calm:
+            self.once("L6", "", f"{bot.ctx.account.waiting} private events wait")
+
+    def _money(self, bot: Bot) -> None:
+        """S6, S22: nothing is held that was not bought, and every micro-dollar has its other side:
+        cash and cost are capital and results.
+        """
+        ledger = bot.ctx.account.ledger
+        for books in ledger.books.values():
+            held = books.holdings()
+            if min(held.up, held.down, held.up_confirmed, held.down_confirmed) < 0:
+                self.once("S6", books.market.slug, f"{books.market.slug}: {held}")
+        parts = (Kind.CASH, Kind.COST, Kind.CAPITAL, *RESULTS, *PAID)
+        if over := ledger.accounts.total(*parts):
+            self.once("S22", "", f"{over} micro-dollars have no other side")
+
+    def _halt(self, bot: Bot) -> None:
+        """L10: a halt is on the operator's screen."""
+        if not bot.ctx.health.halted:
+            self._since.lasts("untold", so=False)
+            return
+        state = bot.snapshot().state
+        shown = any(name in state for name in bot.ctx.health.halted)
+        if self._since.lasts("untold", not shown) > TOLD_WITHIN_S:
+            self.once("L10", "", f"halted, and the screen says {state!r}")
+
+    def _streams(self, owner: str, bot: Bot) -> None:
+        """L3, L8: whatever carries nothing is replaced, whatever is down dialled again."""
+        for name, port in self.ports.items():
+            wires = self.network.wires_to(port, owner)
+            mute = bool(wires) and all(wire.down.held for wire in wires)
+            if self._since.lasts(f"mute {name}", mute) > REPLACED_WITHIN_S[name]:
+                self.once("L3", name, f"{name} has been mute for {REPLACED_WITHIN_S[name]:g} s")
+            # A scope that is being flattened needs no book any more.
+            open_ones = [scope for scope in bot.supervisor.scopes.values() if not scope.state]
+            wanted = name != "market_ws" or bool(open_ones)
+            down = wanted and not wires and port not in self.network.refused
+            if self._since.lasts(f"down {name}", down) > DIALLED_WITHIN_S:
+                self.once("L8", name, f"nobody has dialled {name} for {DIALLED_WITHIN_S:g} s")
+
+    def _bounds(self, owner: str) -> None:
+        """S20."""
+        wires = sum(wire.open and wire.owner == owner for wire in self.network.wires)
+        tasks = trio.lowlevel.current_statistics().tasks_living
+        if wires > WIRES_MOST:
+            self.once("S20", "wires", f"{wires} connections are open")
+        if tasks > TASKS_MOST:
+            self.once("S20", "tasks", f"{tasks} tasks are alive")
+
+    def _refusals(self) -> None:
+        """S2, S8: no order that its sender could have known to be refused: off the grid or too
+        small, or for shares that are not his yet. A tick changes under orders that are on their
+        way.
+        """
+        counters = self.exchange.counters
+        refused = counters.accounts[self.exchange.demo_wallets.deposit].invalid
+        texts = Counter({t: n for t, n in counters.totals.items() if t.startswith("refused: ")})
+        new = "; ".join(texts - self._texts)
+        raced = TICK_RULE in new and self.now_s() - self._ticked_s < TICK_KNOWN_S
+        if refused > self._refused and not raced:
+            rule = "S8" if NO_BALANCE in new else "S2"
+            self.break_(rule, f"{refused - self._refused} orders refused: {new}"[:300])
+        self._refused, self._texts = refused, texts
+
+    def _redeemed(self, bot: Bot) -> None:
+        """L5: what has won is paid out, or the bot says why not."""
+        struck = self.exchange.faults.struck
+        faults = sum(n for name, n in struck.items() if name.startswith(CHAIN_FAULTS))
+        wallet, accounts = self.exchange.demo_wallets.deposit, self.exchange.engine.accounts
+        for market in self.exchange.engine.markets.values():
+            shares = [accounts.shares(wallet, token) for token in market.tokens]
+            won = market.payouts is not None and any(
+                held and paid for held, paid in zip(shares, market.payouts, strict=True)
+            )
+            lasts_s = self._since.lasts(f"unpaid {market.slug} after {faults}", won)
+            parked = market.condition_id in bot.ctx.account.unmergeable
+            if lasts_s > REDEEMED_WITHIN_S and not parked:
+                self.once("L5", market.slug, f"{market.slug}: {shares} are not redeemed")
+
+    def _quoted(self, bot: Bot) -> None:
+        """L7: with everything well, a market that others quote on both sides has an order of ours,
+        from its strike to its stop.
+        """
+        live = {order.market.condition_id for order in self.live()}
+        for market in self._quotable(bot):
+            bare = market.condition_id not in live
+            if self._since.lasts(f"bare {market.slug}", bare) > QUOTED_WITHIN_S:
+                self.once("L7", market.slug, f"{market.slug}: no order for {QUOTED_WITHIN_S:g} s")
+
+    def _quotable(self, bot: Bot) -> Iterator[Market]:
+        now_ms = self.exchange.clock.now_ms()
+        for market in self.exchange.engine.markets.values():
+            mine = market.series.key in bot.series and market.strike_published_ms is not None
+            time_left = market.start_ms + 30_000 <= now_ms < market.end_ms - 150_000
+            if mine and time_left and None not in self.exchange.engine.best(market.tokens[0]):
+                bid, ask = self.exchange.engine.best(market.tokens[0])
+                if bid is not None and ask is not None and bid > 1_500 and ask < 8_500:
+                    yield market
+
+    def live(self) -> list[Order]:
+        return self.exchange.engine.live_orders(self.exchange.wallet.api_key)
+
+    def sent(self, stream: str, body: bytes) -> None:
+        """S13: within the budget for orders, in any ten seconds."""
+        alive = self.bot()
+        if alive is None or stream != "rest clob" or not body.startswith(b"POST /order"):
+            return
+        now_s, per_s = self.now_s(), alive[1].ctx.config.orders.orders_per_s
+        self._posted += [now_s] * body.count(b'"salt"')
+        self._posted = [at for at in self._posted if at > now_s - BUDGET_S]
+        if len(self._posted) > per_s * (BUDGET_S + 1):
+            self.once("S13", "", f"{len(self._posted)} orders sent within {BUDGET_S:g} s")
+
+    def hear(self, event: Event) -> None:
+        """An event of the exchange's engine."""
+        if isinstance(event, TickChanged):
+            self._ticked_s = self.now_s()
+
+    # --- when something is sent, decided, or taken by the venue ----------------------------------
+
+    def heard_by(self, where: str, body: bytes) -> None:
+        """S17: no secret is in what anybody keeps."""
+        if any(secret in body for secret in self._secrets):
+            self.once("S17", where, f"a secret is on {where}")
+
+    def decided(self, stream: str, body: bytes) -> None:
+        """S14: quotes come from a fair price that can be one, measured against the true strike."""
+        if not stream.startswith("quote "):
+            return
+        fair, decision = DECISIONS.unpack(body)
+        if not decision.quotes:
+            return
+        slug = stream.removeprefix("quote ")
+        if not isinstance(fair, Fair):
+            self.once("S14", slug, f"{slug}: quoted without a fair price")
+        elif not (math.isfinite(fair.q) and 0 < fair.q < 1):
+            self.once("S14", slug, f"{slug}: quoted at a fair price of {fair.q}")
+        elif self._off(slug, fair) > STRIKE_OFF_MOST and not fair.provisional_strike:
+            self.once("S14", slug, f"{slug}: quoted against a strike of {fair.strike}")
+
+    def _off(self, slug: str, fair: Fair) -> float:
+        """How far a strike is from what the venue publishes, relative."""
+        for market in self.exchange.engine.markets.values():
+            if market.slug == slug and market.strike is not None and fair.strike is not None:
+                shown = self.exchange.lifecycle.shown_strike(market, self.exchange.clock.now_ms())
+                strikes = [market.strike, *([shown] if shown is not None else [])]
+                return min(abs(fair.strike / strike - 1) for strike in strikes)
+        return 0.0
+
+    def placed(self, order: Order) -> None:
+        """S2, S10, S11, S12: what an order that the venue has taken says of its sender."""
+        self._halted(order)
+        if not order.post_only and order.kind.value in ("GTC", "GTD"):
+            self.break_("S2", f"{order.market.slug}: a resting order that may take")
+        alive = self.bot()
+        scope = self._scope(alive[1], order) if alive is not None else None
+        if scope is None:
+            return
+        self._identity(scope, order)
+        slug = order.market.slug
+        if self._since.lasts(f"book {slug}", self._broken(scope)) > UNVERIFIED_MOST_S:
+            self.break_("S10", f"{slug}: an order without a verified book")
+
+    def _halted(self, order: Order) -> None:
+        if self.now_s() - self.halted_at > HALTED_MOST_S:
+            self.break_("S12", f"{order.market.slug}: an order after a halt")
+
+    @staticmethod
+    def _scope(bot: Bot, order: Order) -> MarketScope | None:
+        return bot.supervisor.scopes.get(order.market.slug)
+
+    @staticmethod
+    def _broken(scope: MarketScope) -> bool:
+        return any(scope.feed.book.judged_state(o) is not BookState.VALID for o in Outcome)
+
+    def _identity(self, scope: MarketScope, order: Order) -> None:
+        """S11: tokens, window and market are what the bot takes them for."""
+        ours, theirs = scope.market, order.market
+        named = (ours.condition_id, ours.up_token, ours.down_token, ours.start_ms, ours.end_ms)
+        true = (theirs.condition_id, *theirs.tokens, theirs.start_ms, theirs.end_ms)
+        if named != true:
+            self.once("S11", theirs.slug, f"{theirs.slug} is taken for another market")

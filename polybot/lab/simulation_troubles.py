@@ -1,0 +1,58 @@
+"""What befalls the simulated bot from outside: its links and its clock, as the case has drawn."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable
+
+import attrs
+import trio
+
+from polybot.clock import Clock
+from polybot.lab.memory_net import Network
+from polybot.lab.simulation_case import Case, Harm, Trouble
+
+
+@attrs.define(eq=False)
+class Troubles:
+    """`clock` is the living bot's, None before the first; `met` counts what has befallen it."""
+
+    case: Case
+    network: Network
+    port: Callable[[str], int]
+    clock: Callable[[], Clock | None]
+    now_s: Callable[[], float]
+    met: Counter[str]
+
+    async def run(self) -> None:
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(self._step_clock)
+            for trouble in self.case.troubles:
+                await trio.sleep(max(0.0, trouble.at_s - self.now_s()))
+                nursery.start_soon(self._harm, trouble)
+
+    async def _step_clock(self) -> None:
+        for step in self.case.clock.steps:
+            await trio.sleep(max(0.0, step.at_s - self.now_s()))
+            clock = self.clock()
+            if clock is not None:
+                self.met["clock stepped back" if step.by_ms < 0 else "clock stepped ahead"] += 1
+                clock.set_right(step.by_ms)
+
+    async def _harm(self, trouble: Trouble) -> None:
+        self.met[f"link {trouble.harm.value}"] += 1
+        port = self.port(trouble.port)
+        wires = self.network.wires_to(port)
+        if trouble.harm is Harm.HELD:
+            for wire in wires:
+                wire.hold(held=True)
+            await trio.sleep(trouble.for_s)
+            for wire in wires:
+                wire.hold(held=False)
+            return
+        for wire in wires:
+            wire.cut()
+        if trouble.harm is Harm.REFUSED:
+            self.network.refused.add(port)
+            await trio.sleep(trouble.for_s)
+            self.network.refused.discard(port)

@@ -1,0 +1,82 @@
+"""The bot's clock is wrong, drifts and jumps: it notices, stops, and goes by the venue's (F49)."""
+
+from __future__ import annotations
+
+from contextlib import AbstractContextManager, ExitStack
+from unittest import mock
+
+import attrs
+import pytest
+from simulation_kit import broken, calm, sound
+from trio.testing import MockClock
+
+from polybot.clock import Clock
+from polybot.lab.simulation import simulate
+from polybot.lab.simulation_case import Case, ClockTerms, Keep, Step, draw
+from polybot.lab.simulation_clock import WrongClock
+from polybot.reconciler import Reconciler
+
+
+def wrong(*, skew_ms: int = 0, drift_ppm: int = 0, step_ms: int = 0) -> Case:
+    steps = (Step(60.0, step_ms),) if step_ms else ()
+    return attrs.evolve(calm(length_s=100.0), clock=ClockTerms(skew_ms, drift_ppm, steps))
+
+
+@pytest.mark.parametrize(
+    "case",
+    [
+        wrong(skew_ms=3_000),
+        wrong(skew_ms=-30_000, drift_ppm=500),
+        wrong(step_ms=-60_000),
+        wrong(step_ms=20_000),
+    ],
+    ids=["ahead", "far behind", "slept", "stepped ahead"],
+)
+def test_it_goes_by_the_venues_clock(case: Case) -> None:
+    """No rule is broken, and it quotes again before the run is over."""
+    outcome = sound(case)
+
+    assert outcome.quoted_s > 100
+    assert outcome.seen["TRADE"] > 0
+
+
+def trusting_its_clock() -> AbstractContextManager[object]:
+    """Whatever the venue says of the time."""
+    patches = ExitStack()
+    patches.enter_context(mock.patch.object(Reconciler, "_judge_clock"))
+    patches.enter_context(mock.patch.object(Reconciler, "behind"))
+    return patches
+
+
+def test_a_bot_that_trusts_its_clock_is_found() -> None:
+    """Two seconds and a half behind nothing else stops it: S9 says so."""
+    with trusting_its_clock():
+        outcome = simulate(wrong(skew_ms=-2_500))
+
+    assert broken(outcome) == {"S9"}
+    assert "with a clock -2.5 s off" in outcome.violations[0].what
+
+
+async def test_a_wrong_clock_reads_and_sleeps_alike(autojump_clock: MockClock) -> None:
+    """Who sleeps until it shows a time wakes when it shows that time."""
+    right = Clock.starting_at(1_000_000)
+    clock = WrongClock.beside(right, skew_ms=-5_000, drift_ppm=20_000)
+    await clock.sleep_until(1_097_000)
+
+    assert clock.exact_ms() == pytest.approx(1_097_000)
+    assert right.exact_ms() == pytest.approx(1_100_000)
+    assert clock.ahead_ms(right) == pytest.approx(-3_000)
+    clock.set_right(3_000)
+    assert clock.ahead_ms(right) == pytest.approx(0)
+
+
+def test_clocks_are_drawn_apart() -> None:
+    """Half of all starts are right; others are off either way, drift, and jump both ways."""
+    drawn = [draw(seed, 1.0).clock for seed in range(300)]
+    steps = [step.by_ms for one in drawn for step in one.steps]
+
+    assert 0.3 < sum(one.skew_ms == 0 for one in drawn) / len(drawn) < 0.6
+    assert min(one.skew_ms for one in drawn) < -10_000 < 10_000 < max(one.skew_ms for one in drawn)
+    assert any(one.drift_ppm for one in drawn)
+    assert min(steps) < -30_000 < 30_000 < max(steps)
+    assert Keep(clock=False).of(draw(5, 1.0)).clock == ClockTerms()

@@ -1,0 +1,116 @@
+"""The disk fails under a simulated bot: real files, real errors, and what must follow (F66)."""
+
+from __future__ import annotations
+
+import errno
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, suppress
+from pathlib import Path
+from unittest import mock
+
+import attrs
+import pytest
+from simulation_kit import broken, calm, sound
+
+from polybot import orders_task
+from polybot.domain.orders import SignedOrder
+from polybot.journal.store import JournalFailed
+from polybot.lab.simulation import simulate
+from polybot.lab.simulation_case import FILES, Ail, Case, DiskTrouble, Keep, draw
+from polybot.lab.simulation_disk import SickDisk, files_of
+from polybot.orders_task import OrdersTask, intent_of
+
+
+def ailing(file: str, ail: Ail, *, wait_s: float = 3.0, for_s: float = 20.0) -> Case:
+    trouble = DiskTrouble(70.0, file, ail, for_s, wait_s, bytes=700)
+    return attrs.evolve(calm(length_s=100.0), disks=(trouble,))
+
+
+@pytest.mark.parametrize("ail", [Ail.FULL, Ail.BROKEN, Ail.SHORT])
+def test_a_journal_that_cannot_be_written(ail: Ail) -> None:
+    """Nothing rests, the exit code says it, no confirmed intent is lost, and the next start goes on
+    (S15, S16, F66).
+    """
+    outcome = sound(ailing("journal", ail))
+
+    assert outcome.seen[f"disk journal {ail.value}"] >= 1
+    assert outcome.seen["ended by its disk"] >= 1
+    assert outcome.seen["TRADE"] > 0
+
+
+def test_a_tape_that_cannot_be_written() -> None:
+    """The tape ends, readable to its last whole block, and the bot trades on."""
+    outcome = sound(ailing("tape", Ail.SHORT))
+
+    assert outcome.seen["tape ended by its disk"] == 1
+    assert "ended by its disk" not in outcome.seen
+
+
+def test_a_slow_journal() -> None:
+    """Orders that the disk has held up are not sent; the bot goes on (S9)."""
+    outcome = sound(ailing("journal", Ail.SLOW))
+
+    assert outcome.seen["disk journal slow"] == 1
+    assert "ended by its disk" not in outcome.seen
+
+
+def patient_with_the_disk() -> AbstractContextManager[object]:
+    """However long the disk has taken, the order leaves: as we did it until this was tried."""
+    return mock.patch.object(orders_task, "WRITTEN_WITHIN_S", 1e9)
+
+
+def writing_afterwards() -> AbstractContextManager[object]:
+    """The intent is handed over and not waited for."""
+
+    async def may_leave(self: OrdersTask, orders: Sequence[SignedOrder]) -> bool:
+        self.account.journal.note(*map(intent_of, orders))
+        return not self._closed()
+
+    return mock.patch.object(OrdersTask, "_may_leave", may_leave)
+
+
+def trading_without_a_journal() -> AbstractContextManager[object]:
+    """A failed write is shrugged off: the next one may do."""
+    run = SickDisk.run
+
+    async def shrugging(self: SickDisk, work: Callable[[], None]) -> None:
+        with suppress(JournalFailed):
+            await run(self, work)
+
+    return mock.patch.object(SickDisk, "run", shrugging)
+
+
+@pytest.mark.parametrize(
+    ("bug", "ail", "rule"),
+    [
+        (patient_with_the_disk, Ail.SLOW, "S9"),
+        (writing_afterwards, Ail.SLOW, "S16"),
+        (trading_without_a_journal, Ail.BROKEN, "S16"),
+    ],
+)
+def test_a_planted_bug_is_found(bug: object, ail: Ail, rule: str) -> None:
+    """Each by the rule that forbids it, and by no other."""
+    with bug():  # type: ignore[operator]  # one of those above
+        outcome = simulate(ailing("journal", ail))
+
+    assert broken(outcome) == {rule}
+
+
+def test_the_limit_is_the_kernels_own(tmp_path: Path) -> None:
+    """A write past it is cut short, the next one fails; after the body all is as it was."""
+    with (tmp_path / "file").open("wb", buffering=0) as file:
+        with files_of(10):
+            assert file.write(b"x" * 16) == 10
+            with pytest.raises(OSError, match="File too large") as failed:
+                file.write(b"x")
+        assert failed.value.errno == errno.EFBIG
+        assert file.write(b"x" * 16) == 16
+
+
+def test_disks_are_drawn_apart() -> None:
+    """Every file and every ail comes up, and ends in time for the bot to be started again."""
+    drawn = [trouble for seed in range(200) for trouble in draw(seed, 1.0).disks]
+
+    assert {(one.file, one.ail) for one in drawn} == {(f, a) for f in FILES for a in Ail}
+    assert all(one.at_s + one.for_s <= 3600 - 60 for one in drawn)
+    assert Keep(disks=False).of(draw(7, 1.0)).disks == ()

@@ -1,0 +1,97 @@
+"""The rare moments are met, and counted; a run that has met none of them says so."""
+
+from __future__ import annotations
+
+import attrs
+import pytest
+from simulation_kit import calm, sound
+
+from polybot.lab import soak
+from polybot.lab.simulation import Outcome
+from polybot.lab.simulation_case import End, Keep, Life, Where, draw
+from polybot.lab.simulation_reach import (
+    FOREIGN,
+    REACHED,
+    SENT,
+    TICK,
+    TO_ABSENT,
+    WRITTEN,
+)
+from polybot.lab.soak import Found, Task, not_reached
+
+
+@pytest.mark.parametrize(("where", "told"), [(Where.WRITTEN, WRITTEN), (Where.SENT, SENT)])
+def test_a_death_at_an_order(where: Where, told: str) -> None:
+    """Killed between journal and wire, and between wire and answer: the next start knows the order,
+    and both books agree at the end (S16, L2, G11).
+    """
+    lives = (Life(35.0, End.KILL, 20.0, where=where), Life(20.0, End.STOP, 0.0))
+    outcome = sound(attrs.evolve(calm(length_s=60.0), lives=lives))
+
+    assert outcome.seen[told] == 1
+    assert outcome.seen["kill"] == 1
+
+
+def test_a_foreign_order() -> None:
+    """It halts, the halt stands over a restart until it is re-armed, and then it trades (S12)."""
+    outcome = sound(attrs.evolve(calm(length_s=100.0), foreign_s=30.0))
+
+    assert outcome.seen[FOREIGN] == 1
+    assert outcome.seen["stop"] == 3, "halted, halted after a restart, and at the end"
+    assert outcome.quoted_s > 50
+
+
+def test_lost_answers() -> None:
+    """Orders without an answer are proven absent."""
+    outcome = sound(calm(length_s=100.0, plan="orders"))
+
+    assert outcome.seen[TO_ABSENT] > 0
+
+
+def found(**seen: int) -> Found:
+    return Found(Outcome(1, "ab" * 32, 60.0, (), dict(seen), {}))
+
+
+def test_what_no_seed_has_reached() -> None:
+    """Each counter must be met by one of them."""
+    every = dict.fromkeys(REACHED, 1)
+    without = {name: count for name, count in every.items() if name not in (TICK, FOREIGN)}
+
+    assert not_reached([found(**without), found(**{TICK: 2})]) == [FOREIGN]
+    assert not_reached([found(**every)]) == []
+
+
+@pytest.mark.parametrize(("words", "code"), [([], 0), (["--reach"], 1)])
+def test_the_command_asks_for_it(
+    words: list[str], code: int, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """With `--reach` a run that has met too little ends with 1, and says what."""
+    monkeypatch.setattr(soak, "each_of", lambda _work, tasks: [found(PLACEMENT=1) for _ in tasks])
+
+    assert soak.main(["--seeds", "1-2", *words]) == code
+    assert "never reached: CANCELLATION, TRADE, stop, kill" in capsys.readouterr().out
+
+
+def test_the_command_that_is_printed_is_understood(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What a failure was made smaller to is lived through again: no more, no less."""
+    small = Keep(delays=False, disks=False, series=False, links=(2, 5))
+    asked: list[Task] = []
+
+    def each_of(_work: object, tasks: list[Task]) -> list[Found]:
+        asked.extend(tasks)
+        return [found(PLACEMENT=1)]
+
+    monkeypatch.setattr(soak, "each_of", each_of)
+    soak.main(["--seeds", "7", "--hours", "0.5", "--once", *small.words().split()])
+
+    assert asked == [Task(7, 0.5, small, twice=False)]
+
+
+def test_where_and_who_is_drawn_apart() -> None:
+    """Kills of every kind; somebody else's order in one seed of eight."""
+    cases = [draw(seed, 1.0) for seed in range(200)]
+    killed = {life.where for case in cases for life in case.lives if life.end is End.KILL}
+
+    assert killed == set(Where)
+    assert 10 < sum(case.foreign_s is not None for case in cases) < 50
+    assert all(Keep(foreign=False).of(case).foreign_s is None for case in cases)

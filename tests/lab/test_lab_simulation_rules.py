@@ -1,0 +1,388 @@
+"""Each rule of the simulation finds the bug that it forbids: one that never fires proves nothing.
+
+The bugs are planted, one at a time, in lives with one trouble at most; as we are, such lives are
+sound (`test_as_we_are`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager, nullcontext, suppress
+from typing import Any
+from unittest import mock
+
+import attrs
+import pytest
+import trio
+from simulation_kit import broken, calm, sound
+
+from polybot import app, context, discovery, market_scope, price_task
+from polybot.account import Account
+from polybot.app import Bot
+from polybot.config import Config
+from polybot.domain.accounts import Accounts, Kind, Posting
+from polybot.domain.ledger import Ledger
+from polybot.domain.market import Market, Outcome
+from polybot.domain.orders import (
+    PrivateEvent,
+    SignedOrder,
+    TradeSeen,
+)
+from polybot.exchange.faults.plan import Entry, Plan
+from polybot.execution.doubts import Doubts
+from polybot.execution.throttle import Bucket
+from polybot.health import Health
+from polybot.inventory import Inventory
+from polybot.lab import simulation, simulation_rules
+from polybot.lab.simulation import simulate
+from polybot.lab.simulation_case import Case, End, Harm, Life, Trouble
+from polybot.lab.stage import lab_config
+from polybot.market_times import timetable
+from polybot.pricing.board import PriceBoard
+from polybot.risk.timetable import Timetable
+from polybot.venue import gamma, signing as signing_of, sockets
+from polybot.venue.book_state import BookState
+from polybot.venue.gamma import MarketMeta
+from polybot.venue.market_book import MarketBook
+from polybot.venue.rest import Rest
+from polybot.wallet_standing import WalletStanding
+
+Patches = Iterator[None]
+
+
+@contextmanager
+def all_of(*patches: Any) -> Patches:
+    with ExitStack() as stack:
+        for patch in patches:
+            stack.enter_context(patch)
+        yield
+
+
+def signing(**changes: Any) -> Any:
+    """Orders that are signed otherwise than they were decided."""
+    sign = signing_of.sign_order
+
+    def bent(order: Any, **how: Any) -> SignedOrder:
+        signed = sign(attrs.evolve(order, **{k: f(order) for k, f in changes.items()}), **how)
+        return attrs.evolve(signed, order=order)
+
+    return mock.patch.object(context, "sign_order", bent)
+
+
+def too_small() -> Any:
+    """S2: orders below the market's least size."""
+    return signing(size=lambda _: 1_000_000)
+
+
+def taking_by_accident() -> Any:
+    """S2: orders that rest, without the flag that keeps them from taking."""
+    return signing(post_only=lambda _: False)
+
+
+def half_a_trade() -> Any:
+    """S5: of a trade with several orders of ours only the first is booked (Nautilus #3345)."""
+    book = Ledger.book
+
+    def booking(self: Ledger, trade: TradeSeen) -> bool:
+        return book(self, attrs.evolve(trade, legs=trade.legs[:1]))
+
+    return mock.patch.object(Ledger, "book", booking)
+
+
+def a_slip_of_the_pen() -> Any:
+    """S22: a micro-dollar that comes from nowhere with every trade."""
+    post = Accounts.post
+
+    def posting(self: Accounts, postings: Sequence[Posting]) -> None:
+        post(self, postings)
+        account, _ = postings[0]
+        if account.kind.value == "cash" and len(postings) > 2:
+            self._balances[account] = self._balances.get(account, 0) + 1
+
+    return mock.patch.object(Accounts, "post", posting)
+
+
+def burning_twice() -> Any:
+    """S6: what leaves the wallet is taken off twice."""
+    post = Accounts.post
+
+    def posting(self: Accounts, postings: Sequence[Posting]) -> None:
+        post(self, postings)
+        for account, amount in postings:
+            if account.kind is Kind.SHARES and amount < 0 and len(postings) > 6:
+                self._balances[account] = self._balances.get(account, 0) + amount
+
+    return mock.patch.object(Accounts, "post", posting)
+
+
+def selling_what_is_promised() -> Any:
+    """S8: shares that no block holds yet are offered."""
+
+    def sellable(self: WalletStanding, condition_id: str, outcome: Outcome) -> int:
+        books = self.ledger.books.get(condition_id)
+        return books.shares(outcome) if books is not None else 0
+
+    def config(*words: Any) -> Any:
+        made = lab_config(*words)
+        return attrs.evolve(made, quote=attrs.evolve(made.quote, sell_held="always"))
+
+    return all_of(
+        mock.patch.object(WalletStanding, "sellable", sellable),
+        mock.patch.object(simulation, "lab_config", config),
+    )
+
+
+def quoting_from_memory() -> Any:
+    """S10: the book of a connection that is gone will do."""
+
+    def restart(self: MarketBook) -> None:
+        for token in self._tokens.values():
+            token.state = BookState.AWAITING_SNAPSHOT
+
+    return all_of(
+        mock.patch.object(MarketBook, "restart", restart),
+        mock.patch.object(MarketBook, "valid", True),
+    )
+
+
+def up_is_down() -> Any:
+    """S11: the order of the tokens is guessed (py-clob-client #276)."""
+    look_up = gamma.market_by_slug
+
+    async def swapped(*words: Any) -> Any:
+        meta = await look_up(*words)
+        if not isinstance(meta, MarketMeta):
+            return meta
+        market = meta.market
+        market = attrs.evolve(market, up_token=market.down_token, down_token=market.up_token)
+        return attrs.evolve(meta, market=market)
+
+    return all_of(
+        mock.patch.object(discovery, "market_by_slug", swapped),
+        mock.patch.object(discovery, "mismatch", return_value=None),
+    )
+
+
+def halting_in_words() -> Any:
+    """S12: a halt is told, and trading goes on."""
+
+    def halt(self: Health, halt: Any, why: str) -> None:
+        for hear in self.on_halt if halt.value not in self.halts else []:
+            hear(halt.value, why)
+        self.halts[halt.value] += 1
+
+    return mock.patch.object(Health, "halt", halt)
+
+
+def halting_in_silence() -> Any:
+    """L10: the gate is closed, and the screen shows nothing of it."""
+    snapshot = Bot.snapshot
+
+    def fine(self: Bot) -> Any:
+        return attrs.evolve(snapshot(self), state="running")
+
+    return mock.patch.object(Bot, "snapshot", fine)
+
+
+def without_a_budget() -> Any:
+    """S13: whoever asks may send, and is asked all the time."""
+    return all_of(
+        mock.patch.object(Bucket, "take", lambda _self, wanted, _now_ms, **_: wanted),
+        mock.patch.object(
+            simulation, "ORDERS", attrs.evolve(simulation.ORDERS, orders_per_s=1)
+        ),
+    )  # fmt: skip
+
+
+def another_strike() -> Any:
+    """S14: the price to beat is misread by a tenth of a percent."""
+    official = PriceBoard.official_strike
+
+    def misread(self: PriceBoard, market: Market, value: float, now_ms: int) -> Any:
+        return official(self, market, value * 1.001, now_ms)
+
+    return mock.patch.object(PriceBoard, "official_strike", misread)
+
+
+def keeping_the_login() -> Any:
+    """S17: the frame that logs in is recorded like any other."""
+    return mock.patch.object(sockets, "without_credentials", lambda frame: frame.encode())
+
+
+def leaking_tasks() -> Any:
+    """S20: every request leaves a task behind."""
+    call = Rest.call
+
+    async def leaking(self: Rest, *words: Any, **how: Any) -> Any:
+        for _ in range(3):
+            trio.lowlevel.spawn_system_task(trio.sleep, 3_600)
+        return await call(self, *words, **how)
+
+    return mock.patch.object(Rest, "call", leaking)
+
+
+def leaving_it_in_doubt() -> Any:
+    """L1: nobody looks up an order without an answer (Nautilus #3797)."""
+    return all_of(
+        mock.patch.object(Doubts, "due", return_value=[]),
+        mock.patch.object(Doubts, "overdue", return_value=None),
+    )
+
+
+def waiting_for_its_money() -> Any:
+    """L5: nobody asks for the result."""
+
+    async def settle(*_: Any, **__: Any) -> None:
+        await trio.lowlevel.checkpoint()
+
+    return all_of(
+        mock.patch.object(Inventory, "_settle", settle),
+        mock.patch.object(simulation_rules, "REDEEMED_WITHIN_S", 60.0),
+    )
+
+
+def trusting_silence() -> Any:
+    """L3: a stream that says nothing is taken to be well (py-clob-client #292)."""
+    return mock.patch.object(price_task, "SILENCE_S", 1e9)
+
+
+def reading_slowly() -> Any:
+    """L6: private events are taken one every four seconds."""
+
+    async def listen(self: Account) -> None:
+        while True:
+            await trio.sleep(4)
+            events: list[PrivateEvent] = []
+            with suppress(trio.WouldBlock):
+                events.append(self._receive.receive_nowait())
+            await self.learn_of(events)
+
+    return mock.patch.object(Account, "listen", listen)
+
+
+def always_halted() -> Any:
+    """L7: safe, because nothing is ever placed."""
+    return mock.patch.object(Health, "good")
+
+
+def giving_up() -> Any:
+    """L8: a stream that was refused is not dialled again."""
+    dial, refused = sockets._dial, []
+
+    async def once(url: str) -> Any:
+        if url in refused:
+            await trio.sleep_forever()
+        try:
+            return await dial(url)
+        except OSError:
+            refused.append(url)
+            raise
+
+    return mock.patch.object(sockets, "_dial", once)
+
+
+def no_cutoff() -> Any:
+    """S1: quotes until ten seconds before the end."""
+    return all_of(
+        mock.patch.object(market_scope, "timetable", late_timetable),
+        mock.patch.object(app, "timetable", late_timetable),
+    )
+
+
+def late_timetable(market: Market, config: Config) -> Timetable:
+    quote = attrs.evolve(config.quote, stop_twap_s=10.0, cutoff_twap_s=10.0, stop_move=0.5)
+    return timetable(market, attrs.evolve(config, quote=quote))
+
+
+def nothing_wrong_with_us() -> Any:
+    """G11: the bug is the venue's, whose switch does not work (F46)."""
+    return nullcontext()
+
+
+def killed_without_a_switch(_: Case) -> Case:
+    case, lives = calm(length_s=60.0), (Life(40.0, End.KILL, 1.0), Life(5.0, End.STOP, 0.0))
+    return attrs.evolve(case, lives=lives, plan=Plan((Entry("heartbeat_lapse_ignored"),)))
+
+
+def to_the_cutoff(_: Case) -> Case:
+    return attrs.evolve(calm(length_s=250.0), quiet_s=0.0)
+
+
+def with_foreign(case: Case) -> Case:
+    return attrs.evolve(case, foreign_s=30.0)
+
+
+def with_trouble(port: str, harm: Harm, for_s: float = 30.0) -> Callable[[Case], Case]:
+    return lambda case: attrs.evolve(case, troubles=(Trouble(30.0, port, harm, for_s),))
+
+
+def well_at_once(_: Case) -> Case:
+    return attrs.evolve(calm(length_s=10.0), quiet_s=110.0)
+
+
+def as_it_is(case: Case) -> Case:
+    return case
+
+
+def over_the_end(_: Case) -> Case:
+    return attrs.evolve(calm(length_s=450.0), quiet_s=0.0)
+
+
+def with_losses(case: Case) -> Case:
+    return attrs.evolve(calm(length_s=60.0, plan="orders"), quiet_s=80.0)
+
+
+BUGS: list[tuple[Callable[[], Any], Callable[[Case], Case], str]] = [
+    (no_cutoff, to_the_cutoff, "S1"),
+    (nothing_wrong_with_us, killed_without_a_switch, "G11"),
+    (too_small, as_it_is, "S2"),
+    (taking_by_accident, as_it_is, "S2"),
+    (half_a_trade, as_it_is, "S5"),
+    (a_slip_of_the_pen, as_it_is, "S22"),
+    (burning_twice, as_it_is, "S6"),
+    (selling_what_is_promised, as_it_is, "S8"),
+    (quoting_from_memory, with_trouble("market_ws", Harm.REFUSED), "S10"),
+    (up_is_down, as_it_is, "S11"),
+    (halting_in_words, with_foreign, "S12"),
+    (without_a_budget, as_it_is, "S13"),
+    (another_strike, as_it_is, "S14"),
+    (keeping_the_login, as_it_is, "S17"),
+    (leaking_tasks, as_it_is, "S20"),
+    (leaving_it_in_doubt, with_losses, "L1"),
+    (waiting_for_its_money, over_the_end, "L5"),
+    (trusting_silence, with_trouble("prices_ws", Harm.HELD, 25.0), "L3"),
+    (reading_slowly, as_it_is, "L6"),
+    (always_halted, well_at_once, "L7"),
+    (giving_up, with_trouble("binance_ws", Harm.REFUSED, 5.0), "L8"),
+    (halting_in_silence, with_foreign, "L10"),
+]
+ALSO = {"S5": {"L2", "S7"}, "S6": {"L2", "G25"}, "S22": {"L2"}}  # what the same bug breaks as well
+
+
+@pytest.mark.parametrize(
+    ("bug", "with_", "rule"), BUGS, ids=lambda value: getattr(value, "__name__", value)
+)
+def test_a_planted_bug_is_found(
+    bug: Callable[[], Any], with_: Callable[[Case], Case], rule: str
+) -> None:
+    """By its rule, and by no other that does not say the same."""
+    with bug():
+        outcome = simulate(with_(calm(length_s=60.0)))
+
+    assert rule in broken(outcome), "; ".join(map(str, outcome.violations)) or "nothing was found"
+    assert broken(outcome) <= {rule} | ALSO.get(rule, set())
+
+
+@pytest.mark.parametrize(
+    "with_",
+    [
+        with_trouble("market_ws", Harm.REFUSED),
+        with_trouble("prices_ws", Harm.HELD, 25.0),
+        with_losses,
+        well_at_once,
+    ],
+    ids=["no books", "mute prices", "lost answers", "nothing"],
+)
+def test_as_we_are(with_: Callable[[Case], Case]) -> None:
+    """Under the same troubles no rule is broken."""
+    assert sound(with_(calm(length_s=60.0))).quoted_s > 30

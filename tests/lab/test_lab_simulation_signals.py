@@ -1,0 +1,52 @@
+"""A stop is a signal, as the kernel delivers it: once, twice, both at once (F64, F65)."""
+
+from __future__ import annotations
+
+import signal
+from unittest import mock
+
+import attrs
+import pytest
+from simulation_kit import broken, calm, sound
+
+from polybot import signals
+from polybot.lab.simulation import simulate
+from polybot.lab.simulation_case import Case, End, Life, draw
+
+
+def stopped(number: signal.Signals, again_s: float | None) -> Case:
+    first = Life(40.0, End.STOP, 20.0, number, again_s)
+    return attrs.evolve(calm(), lives=(first, Life(20.0, End.STOP, 0.0)))
+
+
+def test_one_signal() -> None:
+    """An orderly end, after which nothing rests, and a start on the same journal (S15, L4)."""
+    outcome = sound(stopped(signal.SIGTERM, None))
+
+    assert outcome.seen["stop"] == 2
+    assert "double signal" not in outcome.seen
+
+
+@pytest.mark.parametrize("again_s", [0.0, 0.05])
+def test_two_signals(again_s: float) -> None:
+    """The second leaves with the cancel-all on the wire, also when both come in one step (G9)."""
+    outcome = sound(stopped(signal.SIGINT, again_s))
+
+    assert outcome.seen["double signal"] == 1
+
+
+def test_who_leaves_before_anything_is_withdrawn_is_found() -> None:
+    """As we did it until both were sent at once: G9 says so."""
+    with mock.patch.object(signals, "LEAVE_S", 0.0):
+        outcome = simulate(stopped(signal.SIGINT, 0.0))
+
+    assert broken(outcome) == {"G9"}
+
+
+def test_signals_are_drawn_apart() -> None:
+    """Both kinds, once and twice, at once and later; the last life ends by one."""
+    lives = [life for seed in range(200) for life in draw(seed, 1.0).lives]
+
+    assert {life.signal for life in lives} == {signal.SIGINT, signal.SIGTERM}
+    assert {None, 0.0} < {life.again_s for life in lives}
+    assert all(draw(seed, 1.0).lives[-1].again_s is None for seed in range(200))
