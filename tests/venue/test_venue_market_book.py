@@ -338,8 +338,8 @@ def test_candidates_are_few_and_likeliest_first() -> None:
         belief.perhaps(price)
 
     newest = ["0.480", "0.520", "0.510", "0.490"]  # 0.49 is 0.51 of the other token
-    tried = list(belief.candidates([5000]))
-    assert tried == [*newest[2:], *newest[:2], "0.130", "0.870", "", "0.500"]
+    tried = list(belief.candidates([5000, 6000]))
+    assert tried == [*newest[2:], *newest[:2], "0.130", "0.870", "", "0.600", "0.400"]
     for price in range(10, 9900, 10):
         belief.perhaps(price)
     assert len(list(belief.candidates())) < 140
