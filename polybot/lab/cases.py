@@ -170,6 +170,7 @@ def price_change(changes: int, frames: int = 100) -> Case:
         for frame in wire:
             for message in decode_market(frame):
                 book.apply(message)
+            book.judge()  # for every frame, as if a decision followed each
         return None
 
     def floor() -> object:
