@@ -166,19 +166,17 @@ def price_change(changes: int, frames: int = 100) -> Case:
         wire.append(text.price_change(act))
         hashed += [text.summary(outcome).encode() for outcome in (model.UP, model.DOWN)]
 
-    def work() -> object:
+    def work() -> None:
         for frame in wire:
             for message in decode_market(frame):
                 book.apply(message)
             book.judge()  # for every frame, as if a decision followed each
-        return None
 
-    def floor() -> object:
+    def floor() -> None:
         for frame in wire:
             orjson.loads(frame)
         for summary in hashed:
             hashlib.sha1(summary, usedforsecurity=False).hexdigest()
-        return None
 
     def check() -> None:
         counts = book.counts
