@@ -50,7 +50,8 @@ class MarketFeed:
     changed: Bell
     printed: Callable[[LastTrade, int], None]
     book: MarketBook = attrs.field(init=False)
-    _asked_ms: int = 0  # when we last dialled, or looked whether all is well
+    # Trio's time, which no step of the clock moves: a change, a dial, a look whether all is well.
+    heard_at: float = 0.0
     _changed_ms: int = 0  # when the book last changed …
     _lag_ms: int = 0  # … and how late that change was read
     _open: bool = False
@@ -66,7 +67,7 @@ class MarketFeed:
         async with trio.open_nursery() as nursery:
             nursery.start_soon(self._watch)
             while True:
-                self._asked_ms = self.ctx.clock.now_ms()
+                self.heard_at = trio.current_time()
                 with trio.CancelScope() as self._connection:
                     await self._connect()
                 self.dropped()
@@ -91,7 +92,7 @@ class MarketFeed:
         self._open = state.phase is SocketPhase.OPEN
         if not self._open:
             self.dropped()
-        self._asked_ms = self.ctx.clock.now_ms()
+        self.heard_at = trio.current_time()
 
     def dropped(self) -> None:
         """A connection that is gone takes the books with it."""
@@ -113,6 +114,7 @@ class MarketFeed:
             if book.apply(message):
                 if isinstance(message, PriceChange):
                     self._lag_ms = at_ms - message.timestamp_ms
+                self.heard_at = trio.current_time()
                 self._changed_ms = at_ms
                 self.changed.ring()
         if book.counts.bad != self._bad:
@@ -133,7 +135,7 @@ class MarketFeed:
         while True:
             await trio.sleep(CHECK_EVERY_S)
             self._watch_stamps()
-            quiet_s = self._quiet_ms() / 1000
+            quiet_s = trio.current_time() - self.heard_at
             broken = [o for o in Outcome if self.book.judged_state(o) in _MENDABLE]
             self._broken_for = self._broken_for + 1 if broken else 0
             if not self._open:
@@ -154,9 +156,6 @@ class MarketFeed:
         if self._early_for == EARLY_AFTER:
             self.ctx.reconciler.behind(-self._lag_ms)
 
-    def _quiet_ms(self) -> int:
-        return self.ctx.clock.now_ms() - max(self._changed_ms, self._asked_ms)
-
     def _awaited(self) -> bool:
         return any(self.book.judged_state(o) is not BookState.VALID for o in Outcome)
 
@@ -176,16 +175,16 @@ class MarketFeed:
         """Compare with the venue's own book. Only a change proves life meanwhile: a dead
         subscription may still bring prints, or frames that mean nothing (F01, F10).
         """
-        before = self._changed_ms
+        before = self.heard_at
         answer = await self.ctx.client.book(self.market.up_token)
-        if isinstance(answer, Failure) or self._changed_ms != before:
+        if isinstance(answer, Failure) or self.heard_at != before:
             return False
-        self._asked_ms = self.ctx.clock.now_ms()
+        self.heard_at = trio.current_time()
         return not _same(self.book.book(Outcome.UP), answer)
 
     def _redial(self, why: str) -> None:
         self.ctx.records.note_bad(f"market stream: {why}")
-        self._asked_ms = self.ctx.clock.now_ms()
+        self.heard_at = trio.current_time()
         self._connection.cancel()
 
 
