@@ -56,7 +56,7 @@ class FlightRecorder:
     async def write(self, cause: str) -> Path | None:
         """Write a flight now; where it lies, or None when it could not be written."""
         place = self.ctx.account.journal.store.path.parent / FOLDER
-        path = place / f"flight-{self.ctx.clock.now_ms()}.zip"
+        path = place / f"flight-{self.ctx.clock.now_ms()}-{len(self.written)}.zip"
         try:
             with trio.move_on_after(WAIT_S, shield=True) as patience:
                 tapes = await self._tapes()

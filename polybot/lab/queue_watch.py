@@ -170,14 +170,18 @@ class _Watch:
     # --- the market -----------------------------------------------------------------------------
 
     def _heard(self, message: object, at_ms: int) -> None:
-        if isinstance(message, BookMessage):
-            self._shown(message, at_ms)
-        elif isinstance(message, PriceChange):
-            with suppress(ValueError):  # a change that cannot be read: the run's book had none, too
-                for change in message.entries:
-                    self._resized((change.asset, change.side, change.price), change.size, at_ms)
+        if isinstance(message, BookMessage | PriceChange):
+            with suppress(ValueError):  # what cannot be read the run's book has not had, either
+                self._changed(message, at_ms)
         elif isinstance(message, LastTrade):
             self._printed(message, at_ms)
+
+    def _changed(self, message: BookMessage | PriceChange, at_ms: int) -> None:
+        if isinstance(message, BookMessage):
+            self._shown(message, at_ms)
+            return
+        for change in message.entries:
+            self._resized((change.asset, change.side, change.price), change.size, at_ms)
 
     def _shown(self, book: BookMessage, at_ms: int) -> None:
         self._known.add(book.asset)

@@ -96,10 +96,6 @@ def test_events_of_a_reaction_follow_what_it_reacted_to() -> None:
     ]
 
 
-# --- time in force -------------------------------------------------------------------
-
-
-@pytest.mark.conforms("clob-3.8-gtd-early", "clob-3.8-gtd-end")
 def test_who_names_kinds_hears_only_those_and_in_turn() -> None:
     """Listeners are told in the order of their coming, whichever way they came."""
     kit = Kit()
@@ -123,6 +119,10 @@ def test_who_names_kinds_hears_only_those_and_in_turn() -> None:
     assert "all" not in dict(heard)
 
 
+# --- time in force -------------------------------------------------------------------
+
+
+@pytest.mark.conforms("clob-3.8-gtd-early", "clob-3.8-gtd-end")
 def test_gtd_dies_a_minute_before_its_expiration() -> None:
     """Stated three minutes ahead it lives two, and dies as a cancellation at its own due time."""
     kit = Kit()

@@ -207,6 +207,7 @@ class Venue(Exchange):
         self.account = (self.wallet.address, demo.proxy, demo.safe, demo.deposit)[kind]
         self.crowd = _Crowd(world)
         self.world = cast(World, self.crowd)
+        self._moving = self._parts()
         self.bends: list[Bend] = []
         self.seen: list[Seen] = []
         self.lines: dict[str, Line] = {}
