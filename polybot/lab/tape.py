@@ -15,7 +15,7 @@ import tempfile
 import zipfile
 from collections import Counter, deque
 from collections.abc import Generator, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -219,12 +219,15 @@ def cat(files: Sequence[Path], chosen: Chosen, *, as_json: bool) -> int:
 
 
 def text_of(event: Event) -> str:
-    """An event's body for people. Values of the core are shown as Python does."""
-    if event.kind is Kind.FED:
-        return str(INPUTS.unpack(event.body))
-    if event.kind is Kind.DECIDED and event.stream.startswith("quote "):
-        return str(DECISIONS.unpack(event.body))
-    if event.kind is Kind.DECIDED:
+    """An event's body for people. Values of the core are shown as Python does; those that another
+    version wrote, and this one does not know, as they are packed.
+    """
+    with suppress(ValueError):
+        if event.kind is Kind.FED:
+            return str(INPUTS.unpack(event.body))
+        if event.kind is Kind.DECIDED and event.stream.startswith("quote "):
+            return str(DECISIONS.unpack(event.body))
+    if event.kind in {Kind.FED, Kind.DECIDED}:
         return str(msgpack.unpackb(event.body))
     return event.body.decode("utf-8", "backslashreplace")
 

@@ -244,3 +244,11 @@ def test_durations_are_kept_within_a_few_percent() -> None:
     assert times.at(0.5) == pytest.approx(500_000, rel=0.04)
     assert times.at(0.99) == pytest.approx(990_000, rel=0.04)
     assert Durations().at(0.5) == 0
+
+
+def test_a_value_of_another_version_is_shown_as_it_is_packed() -> None:
+    """A decision with a reason that this version does not know is told, and is no crash."""
+    body = msgpack.packb({"is": "Why", "of": "a reason of next year"})
+
+    assert "next year" in text_of(Event(0, Kind.DECIDED, "quote btc", body))
+    assert "next year" in text_of(Event(0, Kind.FED, CORE, body))
