@@ -167,6 +167,8 @@ class MarketBook:
                 self._leave_out(token)
                 continue
             if token.told is not message:
+                if not change.hash:
+                    self._settle(token)  # what proves less must not hide what was told before it
                 token.told, token.changes, token.judged = message, [], False
                 token.latest_ms = max(token.latest_ms, stamp)
                 changed.append(token.outcome)
@@ -192,9 +194,12 @@ class MarketBook:
     def judge(self) -> None:
         """Hold what the venue last told of each book against ours, where that is not done yet."""
         for token in self._tokens.values():
-            if not token.judged and token.told is not None:
-                token.judged = True
-                self._judge(token, token.told)
+            self._settle(token)
+
+    def _settle(self, token: _Token) -> None:
+        if not token.judged and token.told is not None:
+            token.judged = True
+            self._judge(token, token.told)
 
     def _judge(self, token: _Token, told: PriceChange | BookMessage) -> None:
         """Several changes of one token in one message may each carry the final hash or that of a

@@ -227,6 +227,21 @@ def test_a_burst_is_judged_once_by_its_last_hash() -> None:
     assert book.counts.mismatches == 2
 
 
+def test_a_change_without_a_hash_hides_none_that_has_one() -> None:
+    """A lost change shows in the hash that follows it, though an unhashed message with the right
+    best prices comes before anybody looks.
+    """
+    venue, book = opened()
+    venue.change(1001, (Side.BUY, 4700, 1_000_000))  # never arrives
+    book.apply(venue.change(1002, (Side.BUY, 4800, 1_000_000)))
+    good = venue.change(1003, (Side.BUY, 5000, 3_000_000))
+    bare = [structs.replace(entry, hash="") for entry in good.entries]
+
+    book.apply(structs.replace(good, entries=bare))
+
+    assert state_of(book) == {BookState.MISMATCH}
+
+
 def test_what_is_not_judged_yet_is_not_believed_by_default() -> None:
     """Whoever asks for the state gets a judgement; `judged_state` is the only way round it."""
     venue, book = opened()
