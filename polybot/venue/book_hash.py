@@ -68,5 +68,5 @@ class HashedBook:
         return hashlib.sha1(text.encode(), usedforsecurity=False).hexdigest()
 
 
-def _fragment(level: WireLevel | Change) -> str:
+def _fragment(level: WireLevel) -> str:
     return f'{{"price":"{level.price_text}","size":"{level.size_text}"}}'

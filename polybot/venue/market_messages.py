@@ -80,38 +80,21 @@ class BookMessage(
 
 
 class Change(
-    msgspec.Struct,
+    WireLevel,
     frozen=True,
     gc=False,
-    rename={
-        "asset": "asset_id",
-        "price_text": "price",
-        "size_text": "size",
-        "bid_text": "best_bid",
-        "ask_text": "best_ask",
-    },
+    kw_only=True,
+    rename={"asset": "asset_id", "bid_text": "best_bid", "ask_text": "best_ask"},
 ):
-    """One level's new total, and the venue's view of the top after the message. Texts of the wire;
-    the top may be left out or empty.
+    """One level's new total, and the venue's view of the top after the message, which may be left
+    out or empty.
     """
 
     asset: str
     side: Side
-    price_text: str
-    size_text: str
     hash: str | None = None
     bid_text: str | None = None
     ask_text: str | None = None
-
-    @property
-    def price(self) -> int:
-        """In 10⁻⁴. Raises ValueError for what is no price."""
-        return price_of_text(self.price_text)
-
-    @property
-    def size(self) -> int:
-        """In 10⁻⁶. Raises ValueError for what is no amount."""
-        return amount_of_text(self.size_text)
 
 
 class PriceChange(
@@ -285,13 +268,13 @@ def _price_change(row: Json) -> PriceChange:
 
 def _change(item: Json) -> Change:
     change = Change(
-        fields.as_text(item.get("asset_id")),
-        fields.side(item),
         fields.as_text(item.get("price")),
         fields.as_text(item.get("size")),
-        fields.optional_text(item, "hash"),
-        _told(item.get("best_bid")),
-        _told(item.get("best_ask")),
+        asset=fields.as_text(item.get("asset_id")),
+        side=fields.side(item),
+        hash=fields.optional_text(item, "hash"),
+        bid_text=_told(item.get("best_bid")),
+        ask_text=_told(item.get("best_ask")),
     )
     price_of_text(change.price_text)
     amount_of_text(change.size_text)

@@ -96,13 +96,13 @@ class Venue:
     def _entry(self, token: str, side: Side, price: int, size: int, stamp: int) -> Change:
         book = self.books[token]
         return Change(
-            token,
-            side,
             text(price),
             amount(size),
-            self.hash(token, stamp),
-            text(max(book["bids"], default=0)),
-            text(min(book["asks"], default=10_000)),
+            asset=token,
+            side=side,
+            hash=self.hash(token, stamp),
+            bid_text=text(max(book["bids"], default=0)),
+            ask_text=text(min(book["asks"], default=10_000)),
         )
 
 

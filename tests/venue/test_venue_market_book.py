@@ -485,7 +485,12 @@ any_message = st.one_of(
         st.lists(
             st.builds(
                 lambda asset, side, level, top: Change(
-                    asset, side, level.price_text, level.size_text, "ab", top
+                    level.price_text,
+                    level.size_text,
+                    asset=asset,
+                    side=side,
+                    hash="ab",
+                    bid_text=top,
                 ),
                 tokens,
                 st.sampled_from(Side),

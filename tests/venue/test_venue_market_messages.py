@@ -112,7 +112,9 @@ def test_a_delta_keeps_numbers_and_texts() -> None:
     assert isinstance(record, PriceChange)
     assert record.timestamp_ms == 1778204225252
     (change,) = record.entries
-    assert change == Change(UP, Side.BUY, "0.85", "503.32", "ab", "0.85", "")
+    assert change == Change(
+        "0.85", "503.32", asset=UP, side=Side.BUY, hash="ab", bid_text="0.85", ask_text=""
+    )
     assert (change.price, change.size) == (8500, 503_320_000)
 
 
