@@ -49,6 +49,7 @@ SPEED = 100.0  # anything but 1: no part may wait for the wall
 INTENSITY = 0.02
 STREAMS = ("user_ws", "prices_ws", "binance_ws", "market_ws")
 CHECK_EVERY_S = 5.0
+SIGNAL_S = 0.01
 AGREE_S = 90.0  # reconciler, reconnection, and the chain's own time
 # Quick enough to meet every race, slow enough that a simulated hour is half a minute.
 ORDERS = OrderParams(
@@ -76,17 +77,18 @@ class Outcome:
 Tapes = list[list[Event]]
 
 
-def simulate(case: Case, tapes: Tapes | None = None) -> Outcome:
+def simulate(case: Case, tapes: Tapes | None = None, *, until: str | None = None) -> Outcome:
     """Live through a case, in this process and at once. `tapes` gets what each life of the bot
-    heard and decided.
+    heard and decided. With `until` all ends where that rule is broken: who looks for it alone, as
+    a test or the shrinking of a failure, need not live on.
     """
     with seeded_scheduler(case.seed), lockstep_only():
-        return trio.run(_simulate, case, tapes, clock=virtual_clock())
+        return trio.run(_simulate, case, tapes, until, clock=virtual_clock())
 
 
-async def _simulate(case: Case, tapes: Tapes | None) -> Outcome:
+async def _simulate(case: Case, tapes: Tapes | None, until: str | None) -> Outcome:
     with memory_network() as network, tempfile.TemporaryDirectory() as folder:
-        return await Simulation(case, network, Path(folder), tapes).run()
+        return await Simulation(case, network, Path(folder), tapes, until).run()
 
 
 @attrs.define(eq=False)
@@ -95,6 +97,7 @@ class Simulation:
     network: Network
     folder: Path
     tapes: Tapes | None = None
+    until: str | None = None
     trace: Trace = attrs.field(factory=Trace)
     counts: Counter[str] = attrs.field(factory=Counter)
     exchange: Exchange = attrs.field(init=False)
@@ -124,7 +127,7 @@ class Simulation:
         self._begun = trio.current_time()
         self.watch = Watch(
             self.exchange, self.config, lambda: self._deaf_since, self.now_s, self._known,
-            self.confirmed, self.ahead_ms, lambda: self._astray_since,
+            self.confirmed, self.ahead_ms, lambda: self._astray_since, self.until,
         )  # fmt: skip
         self.exchange.engine.listeners.append(self.watch.hear)
         self.trace.on_sent = self.watch.sent
@@ -156,11 +159,21 @@ class Simulation:
             nursery.start_soon(self._check)
             nursery.start_soon(self._troubles().run)
             nursery.start_soon(self._listen_in)
+            nursery.start_soon(self._give_up, nursery.cancel_scope)
             rng = random.Random(f"sniper {self.case.seed}")
             sniper = Sniper.on(self.exchange, rng, share=self.case.sniped, within_s=5.0)
             nursery.start_soon(sniper.run)
             await self.lives.run(nursery)
             nursery.cancel_scope.cancel()
+
+    async def _give_up(self, everything: trio.CancelScope) -> None:
+        """The rule that is looked for has been broken. A signal on its way is heard first: nobody
+        would be there to take it.
+        """
+        await self.watch.over.wait()
+        await trio.sleep(SIGNAL_S)
+        self.lives.abandon()
+        everything.cancel()
 
     def _troubles(self) -> Troubles:
         return Troubles(
