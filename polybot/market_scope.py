@@ -78,6 +78,7 @@ class MarketScope:
         self.orders = OrdersTask(desk, ctx.client, ctx.account, ctx.clock, ctx.core)
         self.ears = SignalEars(market, ctx.signals.board(market, ctx.config.quote.latency_s))
         self.feed = MarketFeed(ctx, market, bell, self._printed)
+        firewall.heard_tick = lambda: self.feed.book.tick
         if market.rewards is not None:
             every_s = ctx.config.rewards.check_s
             self.scoring = ScoringWatch(

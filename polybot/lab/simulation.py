@@ -39,6 +39,7 @@ from polybot.lab.simulation_case import Case
 from polybot.lab.simulation_lives import Lives
 from polybot.lab.simulation_reach import FOREIGN, Reach
 from polybot.lab.simulation_rules import Rules
+from polybot.lab.simulation_strikes import mislead
 from polybot.lab.simulation_trace import Trace
 from polybot.lab.simulation_troubles import Troubles
 from polybot.lab.simulation_watch import CLOCK_RIGHT_MS, Violation, Watch
@@ -158,6 +159,8 @@ class Simulation:
                 self.network.delays[self._port(name)] = delay_s
             nursery.start_soon(self._check)
             nursery.start_soon(self._troubles().run)
+            if self.case.strikes is not None:
+                nursery.start_soon(mislead, self.exchange, self.case.strikes)
             nursery.start_soon(self._listen_in)
             nursery.start_soon(self._give_up, nursery.cancel_scope)
             rng = random.Random(f"sniper {self.case.seed}")

@@ -25,7 +25,7 @@ from polybot.health import Health
 from polybot.journal.entries import Entry, Told
 from polybot.journal.recovery import apply
 from polybot.lab.simulation import Outcome, simulate
-from polybot.lab.simulation_case import Case, End, Harm, Keep, Trouble, draw
+from polybot.lab.simulation_case import PARTS, Case, End, Harm, Keep, Trouble, draw
 from polybot.lab.soak import Found, Task, line, live, report, shrink
 from polybot.order_messages import Message, Posted
 from polybot.orders_task import OrdersTask, intent_of
@@ -197,9 +197,9 @@ def test_the_smallest_case_that_still_breaks() -> None:
 
     assert small == Keep(
         delays=False, deaths=False, sniper=False, disks=False, clock=False, foreign=False,
-        series=False, links=(2, 5),
+        engine=False, strikes=False, series=False, links=(2, 5),
     )  # fmt: skip
-    gone = ("delays", "deaths", "sniper", "disks", "clock", "foreign", "series")
+    gone = tuple(part for part in PARTS if part != "storm")
     assert small.words() == " ".join(f"--no-{part}" for part in gone) + " --links 2,5"
     assert len(tried) < 40
 

@@ -55,6 +55,11 @@ def the_dead_stay_dead() -> Any:
     return mock.patch.object(Doubts, "resting")
 
 
+def on_the_grid_of_before() -> Any:
+    """S2: a wish is good until the next one, whatever was heard of the tick meanwhile."""
+    return mock.patch.object(Firewall, "on_grid", return_value=True)
+
+
 def in_another_unit() -> Any:
     """S7: the limit on the position is read in tenths of a share (poly-maker's over-sized fill)."""
 
@@ -188,8 +193,11 @@ def on_a_sick_disk(file: str, ail: Ail) -> Callable[[Case], Case]:
 SOME_CANCELS = Entry("cancel_ignored", match=("DELETE /orders",), probability=0.5)
 GARBAGE = Entry("frame_garbage", ("market_ws",), probability=0.05)
 
+TICKS = Entry("tick_changed", from_ms=4_000, for_ms=500, every_ms=1_700, values={"tick": (10, 10)})
+
 BUGS: list[tuple[Callable[[], Any], Callable[[Case], Case], str]] = [
     (the_dead_stay_dead, with_plan(SOME_CANCELS), "S4"),
+    (on_the_grid_of_before, with_plan(TICKS), "S2"),
     (in_another_unit, as_it_is, "S7"),
     (taking_its_word, at_a_venue_that_lies, "S15"),
     (leaving_as_if_all_were_well, on_a_sick_disk("journal", Ail.BROKEN), "S15"),
@@ -218,8 +226,8 @@ def test_a_planted_bug_is_found(
 
 @pytest.mark.parametrize(
     "with_",
-    [with_plan(SOME_CANCELS, GARBAGE), at_a_venue_that_lies],
-    ids=["cancels ignored", "at the end as well"],
+    [with_plan(SOME_CANCELS, GARBAGE), at_a_venue_that_lies, with_plan(TICKS)],
+    ids=["cancels ignored", "at the end as well", "ticks"],
 )
 def test_as_we_are(with_: Callable[[Case], Case]) -> None:
     """Under the same lies no rule is broken."""
