@@ -114,6 +114,8 @@ class MarketFeed:
             if book.apply(message):
                 if isinstance(message, PriceChange):
                     self._lag_ms = at_ms - message.timestamp_ms
+                    now_s = trio.current_time()
+                    self.ctx.reconciler.stamps.heard("market", message.timestamp_ms, now_s)
                 self.heard_at = trio.current_time()
                 self._changed_ms = at_ms
                 self.changed.ring()
