@@ -13,6 +13,7 @@ import math
 
 import attrs
 
+from polybot.domain.earned import Earned
 from polybot.domain.market import DOWN, UP, Market, Outcome
 from polybot.domain.sealed import sealed
 from polybot.domain.units import ONE
@@ -39,6 +40,7 @@ class SignalMemory:
     """What all windows of the wallet share."""
 
     params: SignalParams
+    earned: Earned | None = None  # by an earlier run
     toxicity: dict[str, SeriesToxicity] = attrs.field(factory=dict)  # by series
     correlations: Correlations = attrs.field(init=False)
     evidence: Evidence = attrs.field(init=False)
@@ -48,7 +50,8 @@ class SignalMemory:
     refused: dict[Refusal, int] = attrs.field(factory=dict)
 
     def __attrs_post_init__(self) -> None:
-        self.correlations, self.evidence = Correlations(self.params), Evidence(self.params)
+        self.correlations = Correlations(self.params)
+        self.evidence = Evidence(self.params, self.earned)
 
     def of_series(self, series: str) -> SeriesToxicity:
         held = self.toxicity.get(series)
