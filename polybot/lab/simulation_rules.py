@@ -15,7 +15,7 @@ import attrs
 import trio
 
 from polybot.app import Bot
-from polybot.core_tape import DECISIONS
+from polybot.core_tape import quote_of
 from polybot.domain.accounts import PAID, RESULTS, Kind
 from polybot.domain.market import Outcome
 from polybot.exchange.model import Event, Market, Order, TickChanged
@@ -271,8 +271,8 @@ class Rules:
         """S14: quotes come from a fair price that can be one, measured against the true strike."""
         if not stream.startswith("quote "):
             return
-        fair, decision = DECISIONS.unpack(body)
-        if not decision.quotes:
+        fair, decision = quote_of(body)
+        if not decision["quotes"]:
             return
         slug = stream.removeprefix("quote ")
         if not isinstance(fair, Fair):
