@@ -234,7 +234,7 @@ def story(found: Found, hours: float, keep: Keep) -> Iterator[str]:
 
 
 def _breaks(found: Found, hours: float, rule: str, keep: Keep) -> bool:
-    again = live(Task(found.outcome.seed, hours, keep, twice=False)).outcome
+    again = simulate(keep.of(draw(found.outcome.seed, hours)), until=rule)
     return any(violation.rule == rule for violation in again.violations)
 
 

@@ -244,6 +244,28 @@ def test_what_takes_is_measured_by_what_whole_cents_buy() -> None:
     assert shape(4750, takes=False) is None
 
 
+@pytest.mark.parametrize(
+    ("heard", "price", "refusal"),
+    [(100, 4750, "off the tick"), (50, 4750, None), (10, 4760, None), (10, 4755, "off the tick")],
+)
+def test_the_tick_is_the_one_that_was_heard_last(
+    heard: int, price: int, refusal: str | None
+) -> None:
+    """Not the one by which the wish was made: between the news and the quoter's next turn a price
+    of before is refused here, and one that is on both grids is not (S2, F08).
+    """
+    case, tick = Case(), [100]
+    finest = attrs.evolve(MARKET, tick=10)
+    firewall = Firewall(
+        finest, LIMITS, machine(MarketState.QUOTING), case.admission,
+        MarketBrakes(LIMITS, ErrorRate(LIMITS)), lambda: tick[0],
+    )  # fmt: skip
+    tick[0] = heard
+    order = attrs.evolve(GOOD, market=finest, price=price)
+
+    assert firewall.check(order, case.wish, (), case.standing, T0) == refusal
+
+
 NAMES = [f"{text} {n}" for n, (text, _) in enumerate(CASES)]
 
 

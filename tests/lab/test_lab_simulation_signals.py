@@ -38,7 +38,7 @@ def test_two_signals(again_s: float) -> None:
 def test_who_leaves_before_anything_is_withdrawn_is_found() -> None:
     """As we did it until both were sent at once: G9 says so."""
     with mock.patch.object(signals, "LEAVE_S", 0.0):
-        outcome = simulate(stopped(signal.SIGINT, 0.0))
+        outcome = simulate(stopped(signal.SIGINT, 0.0), until="G9")
 
     assert broken(outcome) == {"G9"}
 
