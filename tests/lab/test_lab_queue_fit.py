@@ -66,7 +66,7 @@ def test_a_known_exponent_is_found(exponent: float) -> None:
 
 
 def test_a_model_without_an_exponent_is_chosen_where_it_is_the_true_one() -> None:
-    """Who cancels stands behind us: no exponent says it as well (found on the crowd's own tapes)."""
+    """Who cancels stands behind us: no exponent says it as well, as on the crowd's tapes."""
     rng = random.Random(9)
     found = fit([lived(rng, queue_model("pessimistic")) for _ in range(200)])
 
@@ -77,7 +77,6 @@ def test_a_model_without_an_exponent_is_chosen_where_it_is_the_true_one() -> Non
         == 0
         < min(error for name, error in found.errors.items() if name != "pessimistic")
     )
-    assert found.exponent == EXPONENTS[-1]
 
 
 def test_the_true_model_makes_no_error() -> None:
