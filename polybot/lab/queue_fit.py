@@ -184,6 +184,6 @@ def lines(fitted: Fit) -> list[str]:
         f"{fitted.orders} orders, {fitted.prints} prints, {fitted.telling} orders tell them apart",
         f"{'model':<24}{'error':>10}",
         *sorted(rows, key=lambda row: float(row[24:])),
-        f"the exponent: {fitted.exponent:g}, 90 % of redraws from {fitted.least:g} to {fitted.most:g}",
+        f"best exponent: {fitted.exponent:g}, 90 % of redraws {fitted.least:g} to {fitted.most:g}",
         f"chosen: {fitted.model}, in {fitted.sure:.0%} of redraws",
     ]
