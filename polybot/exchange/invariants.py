@@ -130,7 +130,8 @@ def _totals(orders: list[Order]) -> list[tuple[int, int]]:
 def _check_orders(engine: Engine) -> None:
     """An order is live exactly when it rests, delayed exactly when it is held."""
     desk = engine.desk
-    resting = {order.id for book in desk.resting.books.values() for order in book.orders()}
+    books = [book for book in desk.resting.books.values() if book.best() != (None, None)]
+    resting = {order.id for book in books for order in book.orders()}
     for order in engine.orders.values():
         assert (order.status is Status.LIVE) == (order.id in resting), (
             f"{order.id} is {order.status}"

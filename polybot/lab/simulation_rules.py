@@ -18,7 +18,7 @@ from polybot.app import Bot
 from polybot.core_tape import DECISIONS
 from polybot.domain.accounts import PAID, RESULTS, Kind
 from polybot.domain.market import Outcome
-from polybot.exchange.model import Event, Market, Order, TickChanged
+from polybot.exchange.model import Market, Order, TickChanged
 from polybot.exchange.server import Exchange
 from polybot.execution.lifecycle import State
 from polybot.lab.memory_net import Network
@@ -83,7 +83,7 @@ class Rules:
     _since: Since = attrs.field(init=False)
     _ticked_s: float = -math.inf
     _posted: list[float] = attrs.field(factory=list)
-    _secrets: tuple[bytes, ...] = attrs.field(init=False)
+    _secrets: tuple[bytes, bytes, bytes] = attrs.field(init=False)
     _owner: str = ""
     _refused: int = 0
     _texts: Counter[str] = attrs.field(factory=Counter)
@@ -92,8 +92,8 @@ class Rules:
     def __attrs_post_init__(self) -> None:
         self._since = Since(self.now_s)
         wallet = self.exchange.wallet
-        secrets = (wallet.private_key.removeprefix("0x"), wallet.api_secret, wallet.passphrase)
-        self._secrets = tuple(secret.encode() for secret in secrets)
+        key = wallet.private_key.removeprefix("0x").encode()
+        self._secrets = (key, wallet.api_secret.encode(), wallet.passphrase.encode())
 
     def once(self, rule: str, key: str, what: str) -> None:
         """Say it the first time only: what lasts is seen at every look."""
@@ -212,10 +212,10 @@ class Rules:
         faults = sum(n for name, n in struck.items() if name.startswith(CHAIN_FAULTS))
         wallet, accounts = self.exchange.demo_wallets.deposit, self.exchange.engine.accounts
         for market in self.exchange.engine.markets.values():
+            if market.payouts is None:  # as of nearly all: they are listed a day ahead
+                continue
             shares = [accounts.shares(wallet, token) for token in market.tokens]
-            won = market.payouts is not None and any(
-                held and paid for held, paid in zip(shares, market.payouts, strict=True)
-            )
+            won = any(held and paid for held, paid in zip(shares, market.payouts, strict=True))
             lasts_s = self._since.lasts(f"unpaid {market.slug} after {faults}", won)
             parked = market.condition_id in bot.ctx.account.unmergeable
             if lasts_s > REDEEMED_WITHIN_S and not parked:
@@ -234,9 +234,10 @@ class Rules:
     def _quotable(self, bot: Bot) -> Iterator[Market]:
         now_ms = self.exchange.clock.now_ms()
         for market in self.exchange.engine.markets.values():
+            if not market.start_ms + 30_000 <= now_ms < market.end_ms - 150_000:
+                continue
             mine = market.series.key in bot.series and market.strike_published_ms is not None
-            time_left = market.start_ms + 30_000 <= now_ms < market.end_ms - 150_000
-            if mine and time_left and None not in self.exchange.engine.best(market.tokens[0]):
+            if mine:
                 bid, ask = self.exchange.engine.best(market.tokens[0])
                 if bid is not None and ask is not None and bid > 1_500 and ask < 8_500:
                     yield market
@@ -255,16 +256,16 @@ class Rules:
         if len(self._posted) > per_s * (BUDGET_S + 1):
             self.once("S13", "", f"{len(self._posted)} orders sent within {BUDGET_S:g} s")
 
-    def hear(self, event: Event) -> None:
+    def hear(self, _: TickChanged) -> None:
         """An event of the exchange's engine."""
-        if isinstance(event, TickChanged):
-            self._ticked_s = self.now_s()
+        self._ticked_s = self.now_s()
 
     # --- when something is sent, decided, or taken by the venue ----------------------------------
 
     def heard_by(self, where: str, body: bytes) -> None:
         """S17: no secret is in what anybody keeps."""
-        if any(secret in body for secret in self._secrets):
+        key, secret, phrase = self._secrets
+        if key in body or secret in body or phrase in body:
             self.once("S17", where, f"a secret is on {where}")
 
     def decided(self, stream: str, body: bytes) -> None:
