@@ -155,7 +155,7 @@ class Network(trio.abc.SocketFactory):
     """Every socket of a run, and the hand that troubles them.
 
     `delays` are the seconds that bytes take to and from a port, for wires made from now on;
-    `refused` the ports that take no connection, `dead` the owners that make none; `on_send` hears
+    `refused` the ports that take no connection, `dead` the owners of whom nothing more is heard; `on_send` hears
     what is put on a wire, and the port at its other end.
     """
 
@@ -199,7 +199,7 @@ class Network(trio.abc.SocketFactory):
     def connect(self, client: Socket, port: int) -> None:
         """Join a client's socket to whoever listens. Raises OSError where nobody does."""
         server, owner = self.listening.get(port), OWNER.get()
-        if server is None or port in self.refused or owner in self.dead:
+        if server is None or port in self.refused:
             raise OSError(errno.ECONNREFUSED, "connection refused")
         delay_s = self.delays.get(port, 0.0)
         wire = Wire(port, owner, Pipe(delay_s), Pipe(delay_s))
@@ -291,6 +291,8 @@ class Socket(trio.socket.SocketType):
 
     async def connect(self, address: Any) -> None:
         await trio.lowlevel.checkpoint()
+        if OWNER.get() in self._network.dead:
+            await trio.sleep_forever()  # nobody is there to be told, or to try again and again
         self._network.connect(self, address[1])
 
     async def recv(self, buflen: int, flags: int = 0, /) -> bytes:
