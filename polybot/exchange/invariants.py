@@ -63,7 +63,9 @@ def _check_money(engine: Engine) -> None:
     outstanding: Counter[str] = Counter()
     for wallet in accounts.wallets.values():
         outstanding.update(wallet.shares)
-    for condition_id, market in engine.markets.items():
+    held = {engine.by_token[token].condition_id for token in outstanding}
+    for condition_id in held | accounts.collateral.keys():  # of the others both sides are nothing
+        market = engine.markets[condition_id]
         shares = [outstanding[token] for token in market.tokens]
         behind = accounts.collateral.get(condition_id, 0)
         if market.payouts is None:

@@ -85,6 +85,7 @@ class Rules:
     _posted: list[float] = attrs.field(factory=list)
     _secrets: tuple[bytes, bytes, bytes] = attrs.field(init=False)
     _owner: str = ""
+    _doubtful: set[str] = attrs.field(factory=set)
     _refused: int = 0
     _texts: Counter[str] = attrs.field(factory=Counter)
     _said: set[tuple[str, str]] = attrs.field(factory=set)
@@ -132,12 +133,14 @@ class Rules:
 
     def _orders(self, bot: Bot) -> None:
         """L1: no doubt lasts."""
-        for scope in bot.supervisor.scopes.values():
-            doubtful = {t.id for t in scope.orders.desk.table.open() if t.state in DOUBTFUL}
-            for tracked in scope.orders.desk.table:
-                key, so = f"doubt {tracked.id}", tracked.id in doubtful
-                if self._since.lasts(key, so) > IN_DOUBT_MOST_S and self.calm:
-                    self.once("L1", tracked.id, f"order {tracked.id[:10]} stays in doubt")
+        tables = [scope.orders.desk.table for scope in bot.supervisor.scopes.values()]
+        doubtful = {t.id for table in tables for t in table.open() if t.state in DOUBTFUL}
+        for order_id in self._doubtful - doubtful:
+            self._since.lasts(f"doubt {order_id}", so=False)
+        self._doubtful = doubtful
+        for order_id in sorted(doubtful):
+            if self._since.lasts(f"doubt {order_id}", so=True) > IN_DOUBT_MOST_S and self.calm:
+                self.once("L1", order_id, f"order {order_id[:10]} stays in doubt")
 
     def _backlog(self, bot: Bot) -> None:
         """L6: what is private is taken at once, also behind a burst."""
