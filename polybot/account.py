@@ -1,10 +1,11 @@
 """What belongs to the wallet: the ledger, who owns which order, and the way facts come in.
 
-The account is the only writer of the ledger. Every fact about money or orders – a private event
-from the user stream or from REST, a merge, a result – goes through `learn`: first to the journal,
-and only when it is durable into the books and, losslessly and in order, to the market that owns the
-order. So the books after a restart are the books before it. When the journal fails, facts are still
-applied, for risk must see a fill; the gate is closed for good by then.
+The account is the only writer of the ledger, which is sealed against all others. Every fact about
+money or orders – a private event from the user stream or from REST, a merge, a result – goes
+through `learn`: first to the journal, and only when it is durable into the books and, losslessly
+and in order, to the market that owns the order. So the books after a restart are the books before
+it. When the journal fails, facts are still applied, for risk must see a fill; the gate is closed
+for good by then.
 """
 
 from __future__ import annotations
@@ -88,6 +89,7 @@ class Account(WalletStanding):
     _standings: dict[str, tuple[_Read, Standing]] = attrs.field(factory=dict)  # by condition id
 
     def __attrs_post_init__(self) -> None:
+        self.ledger.accounts.sealed = True
         self._send, self._receive = trio.open_memory_channel[PrivateEvent](INBOX)
 
     # --- who owns which order -------------------------------------------------------------
@@ -211,14 +213,22 @@ class Account(WalletStanding):
             self.take(facts, at_ns // NS)
 
     def take(self, facts: Iterable[Entry], now_ms: int) -> None:
-        """Book durable facts and tell whom they concern."""
+        """Book durable facts and tell whom they concern: the one place where the ledger is open,
+        and nothing in it waits (S18).
+        """
+        accounts = self.ledger.accounts
         for fact in facts:
-            self._take(fact, now_ms)
+            accounts.sealed = False
+            try:
+                changed = apply(self.ledger, fact, now_ms)
+            finally:
+                accounts.sealed = True
+            self._tell(fact, now_ms, changed=changed)
 
-    def _take(self, fact: Entry, now_ms: int) -> None:
+    def _tell(self, fact: Entry, now_ms: int, *, changed: bool) -> None:
         if isinstance(fact, Moved) and fact.step == "done":
             self.claims.pop(fact.condition_id, None)  # in the step in which its shares go
-        if apply(self.ledger, fact, now_ms):
+        if changed:
             bell = self.changed.get(getattr(fact, "condition_id", ""))
             if bell is not None:
                 bell.ring()

@@ -9,6 +9,7 @@ not prove the market empty.
 from __future__ import annotations
 
 import enum
+import math
 import sys
 
 import attrs
@@ -46,6 +47,11 @@ class Unflattened(Exception):
     """The program ends and orders may still rest in this market."""
 
 
+def _cancelled() -> bool:
+    """Whether the task that asks has been cancelled from outside."""
+    return trio.current_effective_deadline() == -math.inf
+
+
 @attrs.define(eq=False)
 class MarketScope:
     ctx: Context
@@ -72,6 +78,7 @@ class MarketScope:
         self.orders = OrdersTask(desk, ctx.client, ctx.account, ctx.clock, ctx.core)
         self.ears = SignalEars(market, ctx.signals.board(market, ctx.config.quote.latency_s))
         self.feed = MarketFeed(ctx, market, bell, self._printed)
+        firewall.heard_tick = lambda: self.feed.book.tick
         if market.rewards is not None:
             every_s = ctx.config.rewards.check_s
             self.scoring = ScoringWatch(
@@ -103,14 +110,15 @@ class MarketScope:
             self.ended()
         finally:
             # Every task has ended, so nothing is placed after this begins. Cancelled from outside,
-            # or broken, nobody would end the asking: then it is bounded as at a stop.
+            # also while it asks, or broken, nobody would end the asking: then it is bounded as at a
+            # stop.
             self.state, emptied = "flattening", False
-            leaving = sys.exc_info()[0] is not None
+            broken = sys.exc_info()[0] is not None
             while not emptied:
                 with trio.move_on_after(FLATTEN_S, shield=True) as self._cleanup:
                     await self.orders.flatten()
                 emptied = not self._cleanup.cancelled_caught
-                if leaving or not self._goes_on(emptied=emptied):
+                if broken or _cancelled() or not self._goes_on(emptied=emptied):
                     break
             self._close_books(emptied=emptied)
         return ended

@@ -271,7 +271,7 @@ class OrdersTask:
 
     async def _may_leave(self, orders: Sequence[SignedOrder]) -> bool:
         """Write the intents down first (S16); then nothing may have closed the gate meanwhile, nor
-        may the disk have made a quote of the past of them.
+        may the disk or a new tick have made a quote of the past of them.
         """
         if self._closed():
             return False
@@ -280,7 +280,9 @@ class OrdersTask:
             await self.account.journal.append(*(intent_of(order) for order in orders))
         except JournalFailed as failed:
             self.account.health.bad("journal", str(failed))
-        return trio.current_time() - asked <= WRITTEN_WITHIN_S and not self._closed()
+        if trio.current_time() - asked > WRITTEN_WITHIN_S or self._closed():
+            return False
+        return all(self.desk.firewall.on_grid(signed.order) for signed in orders)
 
     def _closed(self) -> bool:
         """A stop may come between the decision and the wire: then nothing leaves any more."""

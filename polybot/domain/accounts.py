@@ -91,15 +91,29 @@ def confirmed(postings: Iterable[Posting]) -> list[Posting]:
     return moved
 
 
+class NotTheWriter(AssertionError):
+    """Somebody else than a sealed ledger's only writer was about to change it (S18)."""
+
+
 class Accounts:
-    """All balances of one wallet. Only `post` changes them; `changes` counts how often."""
+    """All balances of one wallet. Only `post` changes them; `changes` counts how often. While they
+    are `sealed` nobody may: the running bot's account breaks the seal for the facts that it books,
+    and for nothing else.
+    """
 
     def __init__(self) -> None:
         self.changes = 0
+        self.sealed = False
         self._balances: dict[Account, int] = {}
+
+    def written(self) -> None:
+        """Raises NotTheWriter while sealed; called before each change."""
+        if self.sealed:
+            raise NotTheWriter("the ledger is written by `Account.take` alone")
 
     def post(self, postings: Sequence[Posting]) -> None:
         """Book postings that sum to zero in every unit; anything else is our bug."""
+        self.written()
         sums: dict[str, int] = {}
         for account, amount in postings:
             sums[account.unit] = sums.get(account.unit, 0) + amount

@@ -1,12 +1,13 @@
 """The account's books: what we hold, what it cost, what came of it, each change with its evidence.
 
-Written by the account and by settlement, nobody else. A match is provisional: it counts in holdings
-and equity at once (the venue moves balances at the match, and risk must see it), but merging,
-selling and redeeming use confirmed shares only, and FAILED posts exactly the opposite of what the
-trade had posted. The same trade is told many times (every status, every reconnect, every REST
-read), now and then with more of our orders than before: the key is (trade, order), and only a rise
-in status rank does anything. Amounts may be corrected on the way (F30): the later rank counts, and
-of two with the same rank the REST row; what was posted before is reversed as a failure would be.
+Written by the account alone, which seals it against everybody else (`Accounts.sealed`, S18). A
+match is provisional: it counts in holdings and equity at once (the venue moves balances at the
+match, and risk must see it), but merging, selling and redeeming use confirmed shares only, and
+FAILED posts exactly the opposite of what the trade had posted. The same trade is told many times
+(every status, every reconnect, every REST read), now and then with more of our orders than before:
+the key is (trade, order), and only a rise in status rank does anything. Amounts may be corrected on
+the way (F30): the later rank counts, and of two with the same rank the REST row; what was posted
+before is reversed as a failure would be.
 
 Average cost per token, taker fees included (strategy.md 15). Results arise on merge, sale and
 redemption only. Identity at every step: cash + cost of holdings = capital + results + rebates and
@@ -194,6 +195,7 @@ class Ledger:
     transactions: deque[Transaction] = attrs.field(factory=lambda: deque(maxlen=1_000))
 
     def open(self, market: Market) -> MarketBooks:
+        self.accounts.written()
         return self.books.setdefault(market.condition_id, MarketBooks(market, self.accounts))
 
     # --- money from and to outside ----------------------------------------------------------
@@ -231,6 +233,7 @@ class Ledger:
         """Apply a trade message; True if it changed anything. Trades of unknown markets are the
         reconciler's business and change nothing here.
         """
+        self.accounts.written()
         books = self.books.get(trade.condition_id)
         if books is None:
             return False
@@ -320,6 +323,7 @@ class Ledger:
 
     def resolve(self, condition_id: str, up_payout: int) -> None:
         """The chain's payout of one Up share, 10⁻⁶ dollars; Down pays the rest of the dollar."""
+        self.accounts.written()
         self.books[condition_id].up_payout = up_payout
 
     def redeem(self, condition_id: str, evidence: str, at_ms: int = 0) -> int:
@@ -341,6 +345,7 @@ class Ledger:
 
     def close(self, condition_id: str) -> None:
         """Forget a settled market; its results, fees and estimates go to the wallet's accounts."""
+        self.accounts.written()
         books = self.books.pop(condition_id)
         left = self.accounts.of_market(condition_id)
         held = {Kind.SHARES, Kind.COST}

@@ -6,7 +6,7 @@ counted and shown; it never raises, and it never changes the order to fit.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING, Protocol
 
 import attrs
@@ -90,11 +90,16 @@ def open_bids(resting: Iterable[Tracked], sales: Iterable[tuple[NewOrder, int]] 
 
 @attrs.define(eq=False)
 class Firewall:
+    """`heard_tick` is the market's tick as it was heard last: a wish of before its change is
+    refused here, not by the venue. None: that of `market`, as where nobody listens.
+    """
+
     market: Market
     limits: RiskParams
     machine: MarketMachine
     admission: Admission
     brakes: MarketBrakes
+    heard_tick: Callable[[], int] | None = None
 
     def check(
         self,
@@ -118,10 +123,15 @@ class Firewall:
             or self._limits(order, same, resting, standing, now_ms)
         )
 
+    def on_grid(self, order: NewOrder) -> bool:
+        """Whether the venue takes its price, as far as we have heard."""
+        tick = self.market.tick if self.heard_tick is None else self.heard_tick()
+        return on_grid(order.price, tick)
+
     def _shape(self, order: NewOrder) -> str | None:
         if order.market.condition_id != self.market.condition_id:
             return "another market's order"
-        if not on_grid(order.price, self.market.tick):
+        if not self.on_grid(order):
             return "off the tick"
         asked = bought(order.price, order.size) if order.taking else order.size
         if asked < self.market.min_size or order.size % LOT:

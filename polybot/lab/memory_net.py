@@ -155,8 +155,8 @@ class Network(trio.abc.SocketFactory):
     """Every socket of a run, and the hand that troubles them.
 
     `delays` are the seconds that bytes take to and from a port, for wires made from now on;
-    `refused` the ports that take no connection, `dead` the owners of whom nothing more is heard; `on_send` hears
-    what is put on a wire, and the port at its other end.
+    `refused` the ports that take no connection, `dead` the owners of whom nothing more is heard;
+    `on_send` hears what is put on a wire, and the port at its other end.
     """
 
     listening: dict[int, Socket] = attrs.field(factory=dict)

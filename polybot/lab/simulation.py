@@ -41,6 +41,7 @@ from polybot.lab.simulation_case import Case
 from polybot.lab.simulation_lives import Lives
 from polybot.lab.simulation_reach import FOREIGN, Reach
 from polybot.lab.simulation_rules import Rules
+from polybot.lab.simulation_strikes import mislead
 from polybot.lab.simulation_trace import Trace
 from polybot.lab.simulation_troubles import Troubles
 from polybot.lab.simulation_watch import CLOCK_RIGHT_MS, Violation, Watch
@@ -51,6 +52,7 @@ SPEED = 100.0  # anything but 1: no part may wait for the wall
 INTENSITY = 0.02
 STREAMS = ("user_ws", "prices_ws", "binance_ws", "market_ws")
 CHECK_EVERY_S = 5.0
+SIGNAL_S = 0.01
 AGREE_S = 90.0  # reconciler, reconnection, and the chain's own time
 # Quick enough to meet every race, slow enough that a simulated hour is half a minute.
 ORDERS = OrderParams(
@@ -78,17 +80,18 @@ class Outcome:
 Tapes = list[list[Event]]
 
 
-def simulate(case: Case, tapes: Tapes | None = None) -> Outcome:
+def simulate(case: Case, tapes: Tapes | None = None, *, until: str | None = None) -> Outcome:
     """Live through a case, in this process and at once. `tapes` gets what each life of the bot
-    heard and decided.
+    heard and decided. With `until` all ends where that rule is broken: who looks for it alone, as
+    a test or the shrinking of a failure, need not live on.
     """
     with seeded_scheduler(case.seed), lockstep_only(), light_sleep():
-        return trio.run(_simulate, case, tapes, clock=virtual_clock())
+        return trio.run(_simulate, case, tapes, until, clock=virtual_clock())
 
 
-async def _simulate(case: Case, tapes: Tapes | None) -> Outcome:
+async def _simulate(case: Case, tapes: Tapes | None, until: str | None) -> Outcome:
     with memory_network() as network, tempfile.TemporaryDirectory() as folder:
-        return await Simulation(case, network, Path(folder), tapes).run()
+        return await Simulation(case, network, Path(folder), tapes, until).run()
 
 
 @attrs.define(eq=False)
@@ -97,6 +100,7 @@ class Simulation:
     network: Network
     folder: Path
     tapes: Tapes | None = None
+    until: str | None = None
     trace: Trace = attrs.field(factory=Trace)
     counts: Counter[str] = attrs.field(factory=Counter)
     exchange: Exchange = attrs.field(init=False)
@@ -126,7 +130,7 @@ class Simulation:
         self._begun = trio.current_time()
         self.watch = Watch(
             self.exchange, self.config, lambda: self._deaf_since, self.now_s, self._known,
-            self.confirmed, self.ahead_ms, lambda: self._astray_since,
+            self.confirmed, self.ahead_ms, lambda: self._astray_since, self.until,
         )  # fmt: skip
         self.exchange.engine.listen(self.watch.hear, *self.watch.hears)
         self.trace.on_sent = self.watch.sent
@@ -157,12 +161,24 @@ class Simulation:
                 self.network.delays[self._port(name)] = delay_s
             nursery.start_soon(self._check)
             nursery.start_soon(self._troubles().run)
+            if self.case.strikes is not None:
+                nursery.start_soon(mislead, self.exchange, self.case.strikes)
             nursery.start_soon(self._listen_in)
+            nursery.start_soon(self._give_up, nursery.cancel_scope)
             rng = random.Random(f"sniper {self.case.seed}")
             sniper = Sniper.on(self.exchange, rng, share=self.case.sniped, within_s=5.0)
             nursery.start_soon(sniper.run)
             await self.lives.run(nursery)
             nursery.cancel_scope.cancel()
+
+    async def _give_up(self, everything: trio.CancelScope) -> None:
+        """The rule that is looked for has been broken. A signal on its way is heard first: nobody
+        would be there to take it.
+        """
+        await self.watch.over.wait()
+        await trio.sleep(SIGNAL_S)
+        self.lives.abandon()
+        everything.cancel()
 
     def _troubles(self) -> Troubles:
         return Troubles(

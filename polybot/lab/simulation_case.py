@@ -33,6 +33,9 @@ SERIES = (
     ("btc-5m", "eth-5m"),
     ("btc-5m", "btc-15m", "btc-1h"),
 )
+AWAY_S = (15, 40, 90)
+ERRORS_BP = (-20, -3, 3, 20)
+CORRECTED_S = (5.0, 60.0)
 DISKS_PER_HOUR = (0, 0, 4, 12)
 CLOCK_OVER_S = 30.0  # before the end: it is noticed within twenty
 DISK_OVER_S = 60.0  # before the end: a bot that its disk has ended is started again in time
@@ -115,6 +118,24 @@ class ClockTerms:
 
 
 @attrs.frozen
+class EngineTerms:
+    """The matching engine restarts: when, and for how long it is away. Two minutes of post-only
+    follow.
+    """
+
+    at_s: float
+    last_s: int
+
+
+@attrs.frozen
+class StrikeTerms:
+    """Each price to beat is published wrong by so much, and put right after a while."""
+
+    error_bp: int
+    for_s: float
+
+
+@attrs.frozen
 class Life:
     """`down_s`: from its end until the next start. A stop is this signal, and the other one after
     `again_s`, if any.
@@ -143,15 +164,21 @@ class Case:
     sniped: float  # share of our orders that somebody takes on sight
     plan: Plan
     foreign_s: float | None = None  # when somebody else places an order with the same key
+    engine: EngineTerms | None = None
+    strikes: StrikeTerms | None = None
     quiet_s: float = QUIET_S
 
     @property
     def faults(self) -> Plan:
-        """The plan, with the foreign order in it."""
-        if self.foreign_s is None:
-            return self.plan
-        foreign = Entry("foreign_order", from_ms=int(self.foreign_s * 1000), times=1)
-        return attrs.evolve(self.plan, entries=(*self.plan.entries, foreign))
+        """The plan, with the foreign order and the engine's restart in it."""
+        more: tuple[Entry, ...] = ()
+        if self.foreign_s is not None:
+            more += (Entry("foreign_order", from_ms=int(self.foreign_s * 1000), times=1),)
+        if self.engine is not None:
+            last = {"last_s": (self.engine.last_s, self.engine.last_s)}
+            at_ms = int(self.engine.at_s * 1000)
+            more += (Entry("engine_restarted", from_ms=at_ms, times=1, values=last),)
+        return attrs.evolve(self.plan, entries=(*self.plan.entries, *more))
 
     def text(self) -> str:
         """All that was drawn, in a line for a report."""
@@ -164,11 +191,23 @@ class Case:
             f"{' '.join(self.series)}; lives {ends}; links {harms or 'sound'}; "
             f"delays {slow or 'none'}; disks {ails or 'sound'}; clock {self.clock.skew_ms:+d} ms "
             f"{self.clock.drift_ppm:+d} ppm{steps}; "
-            f"foreign order {'none' if self.foreign_s is None else f'{self.foreign_s:.0f}s'}"
+            f"foreign order {'none' if self.foreign_s is None else f'{self.foreign_s:.0f}s'}; "
+            f"engine {self._engine_text()}; strikes {self._strikes_text()}"
         )
 
+    def _engine_text(self) -> str:
+        engine = self.engine
+        return "sound" if engine is None else f"away {engine.last_s}s at {engine.at_s:.0f}s"
 
-PARTS = ("storm", "delays", "deaths", "sniper", "disks", "clock", "foreign", "series")
+    def _strikes_text(self) -> str:
+        wrong = self.strikes
+        return "right" if wrong is None else f"{wrong.error_bp:+d} bp for {wrong.for_s:.0f}s"
+
+
+PARTS = (
+    "storm", "delays", "deaths", "sniper", "disks", "clock", "foreign", "engine", "strikes",
+    "series",
+)  # fmt: skip
 
 
 @attrs.frozen
@@ -185,6 +224,8 @@ class Keep:
     disks: bool = True
     clock: bool = True
     foreign: bool = True
+    engine: bool = True
+    strikes: bool = True
     series: bool = True
     links: tuple[int, ...] | None = None
 
@@ -199,6 +240,8 @@ class Keep:
             disks=case.disks if self.disks else (),
             clock=case.clock if self.clock else ClockTerms(),
             foreign_s=case.foreign_s if self.foreign else None,
+            engine=case.engine if self.engine else None,
+            strikes=case.strikes if self.strikes else None,
             series=case.series if self.series else case.series[:1],
             troubles=tuple(case.troubles[number] for number in links),
         )
@@ -233,6 +276,8 @@ def draw(seed: int, hours: float) -> Case:
         sniped=random.Random(f"crowd {seed}").uniform(0.05, 0.3),
         plan=_plan(random.Random(f"plan {seed}")),
         foreign_s=_foreign(random.Random(f"foreign {seed}"), length_s),
+        engine=_engine(random.Random(f"engine {seed}"), length_s),
+        strikes=_strikes(random.Random(f"strikes {seed}")),
     )
 
 
@@ -305,6 +350,20 @@ def _foreign(rng: random.Random, length_s: float) -> float | None:
     """One seed in eight: a person clicks in the browser."""
     at_s = rng.uniform(WARM_UP_S, max(WARM_UP_S, length_s - QUIET_S))
     return at_s if rng.randrange(8) == 0 else None
+
+
+def _engine(rng: random.Random, length_s: float) -> EngineTerms | None:
+    """One seed in six: as on the venue's Tuesday, somewhat shorter."""
+    terms = EngineTerms(
+        rng.uniform(WARM_UP_S, max(WARM_UP_S, length_s - QUIET_S)), rng.choice(AWAY_S)
+    )
+    return terms if rng.randrange(6) == 0 else None
+
+
+def _strikes(rng: random.Random) -> StrikeTerms | None:
+    """One seed in four."""
+    terms = StrikeTerms(rng.choice(ERRORS_BP), rng.uniform(*CORRECTED_S))
+    return terms if rng.randrange(4) == 0 else None
 
 
 def _delays(rng: random.Random) -> tuple[tuple[str, float], ...]:

@@ -52,6 +52,7 @@ class Lives:
     _started: int = 0
     _withdrawals: int = 0  # cancel-alls on the wire since the last stop
     _doomed: Process | None = None  # to be killed with the next order that it sends
+    _newest: Process | None = None
 
     def alive(self) -> tuple[str, Bot] | None:
         return None if self.bot is None else (self.owner, self.bot)
@@ -84,6 +85,8 @@ class Lives:
                 self.sim.rules.calm = True
                 await process.ended.wait()
             await self.sim.agree(process.bot)
+        if self.sim.watch.over.is_set():
+            await trio.sleep_forever()  # nothing more is wanted, no signal either
         if life.end is End.STOP:
             await self._stop(process, life)
         else:
@@ -125,7 +128,7 @@ class Lives:
         self.sim.trace.note(f"{self.owner} starts")
         OWNER.set(self.owner)
         process = put_together(self.sim, self.owner, journal)
-        self.bot, self.clock = process.bot, process.clock
+        self.bot, self.clock, self._newest = process.bot, process.clock, process
         processes.start_soon(self._run_process, process)
         return process
 
@@ -202,6 +205,11 @@ class Lives:
         if not self._withdrawals:
             self.sim.watch.break_("G9", "left at a second signal before any cancel-all was sent")
         self._kill(process)
+
+    def abandon(self) -> None:
+        """Nothing more is wanted of this run: whoever lives is no more, and proves nothing."""
+        if self._newest is not None and not self._newest.killed:
+            self._kill(self._newest)
 
     def _kill(self, process: Process) -> None:
         """The process is no more: its connections end, and its files are as they lie."""

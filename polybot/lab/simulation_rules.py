@@ -15,13 +15,15 @@ import attrs
 import trio
 
 from polybot.app import Bot
-from polybot.core_tape import DECISIONS
+from polybot.core_tape import quote_of
 from polybot.domain.accounts import PAID, RESULTS, Kind
 from polybot.domain.market import Outcome
 from polybot.exchange.model import Market, Order, TickChanged
 from polybot.exchange.server import Exchange
 from polybot.execution.lifecycle import State
 from polybot.lab.memory_net import Network
+from polybot.lab.simulation_grid import HeardGrid
+from polybot.lab.simulation_strikes import ToldStrikes
 from polybot.market_scope import MarketScope
 from polybot.pricing.fair import Fair
 from polybot.venue.book_state import BookState
@@ -42,7 +44,7 @@ REDEEMED_WITHIN_S = 600.0  # L5, without a fault of the chain
 CHAIN_FAULTS = ("transaction", "resolution", "winner", "balances", "closed")
 WIRES_MOST, TASKS_MOST = 80, 600  # S20; a bot of three series has 30 and 150
 STRIKE_OFF_MOST = 1e-4  # S14, relative: a basis point
-TICK_KNOWN_S = 2.0  # S2: a tick change is heard of, and what was decided before it has left
+TICK_KNOWN_S = 2.0  # S2: a tick change is heard of; what leaves after that is judged by itself
 NO_BALANCE, TICK_RULE = "balance is not enough", "minimum tick size"
 DOUBTFUL = (State.IN_FLIGHT, State.UNKNOWN)
 
@@ -81,6 +83,8 @@ class Rules:
     halted_at: float = math.inf
     told: bool = False  # the operator has been shown the halt
     _since: Since = attrs.field(init=False)
+    _strikes: ToldStrikes = attrs.field(init=False)
+    _grid: HeardGrid = attrs.field(init=False)
     _ticked_s: float = -math.inf
     _posted: list[float] = attrs.field(factory=list)
     _secrets: tuple[bytes, bytes, bytes] = attrs.field(init=False)
@@ -91,7 +95,8 @@ class Rules:
     _said: set[tuple[str, str]] = attrs.field(factory=set)
 
     def __attrs_post_init__(self) -> None:
-        self._since = Since(self.now_s)
+        self._since, self._strikes = Since(self.now_s), ToldStrikes(self.now_s)
+        self._grid = HeardGrid(self.exchange, self.now_s)
         wallet = self.exchange.wallet
         key = wallet.private_key.removeprefix("0x").encode()
         self._secrets = (key, wallet.api_secret.encode(), wallet.passphrase.encode())
@@ -249,10 +254,12 @@ class Rules:
         return self.exchange.engine.live_orders(self.exchange.wallet.api_key)
 
     def sent(self, stream: str, body: bytes) -> None:
-        """S13: within the budget for orders, in any ten seconds."""
+        """S13: within the budget for orders, in any ten seconds. S2: on the grid."""
         alive = self.bot()
         if alive is None or stream != "rest clob" or not body.startswith(b"POST /order"):
             return
+        for what in self._grid.off(body):
+            self.break_("S2", what)
         now_s, per_s = self.now_s(), alive[1].ctx.config.orders.orders_per_s
         self._posted += [now_s] * body.count(b'"salt"')
         self._posted = [at for at in self._posted if at > now_s - BUDGET_S]
@@ -267,6 +274,10 @@ class Rules:
 
     def heard_by(self, where: str, body: bytes) -> None:
         """S17: no secret is in what anybody keeps."""
+        self._strikes.heard(where, body)
+        if (alive := self.bot()) is not None:
+            self._grid.belongs_to(alive[0])
+            self._grid.heard(where, body)
         key, secret, phrase = self._secrets
         if key in body or secret in body or phrase in body:
             self.once("S17", where, f"a secret is on {where}")
@@ -275,8 +286,8 @@ class Rules:
         """S14: quotes come from a fair price that can be one, measured against the true strike."""
         if not stream.startswith("quote "):
             return
-        fair, decision = DECISIONS.unpack(body)
-        if not decision.quotes:
+        fair, decision = quote_of(body)
+        if not decision["quotes"]:
             return
         slug = stream.removeprefix("quote ")
         if not isinstance(fair, Fair):
@@ -287,11 +298,10 @@ class Rules:
             self.once("S14", slug, f"{slug}: quoted against a strike of {fair.strike}")
 
     def _off(self, slug: str, fair: Fair) -> float:
-        """How far a strike is from what the venue publishes, relative."""
+        """How far a strike is from the true one, or from what the venue has told, relative."""
         for market in self.exchange.engine.markets.values():
             if market.slug == slug and market.strike is not None and fair.strike is not None:
-                shown = self.exchange.lifecycle.shown_strike(market, self.exchange.clock.now_ms())
-                strikes = [market.strike, *([shown] if shown is not None else [])]
+                strikes = (market.strike, *self._strikes.of(slug))
                 return min(abs(fair.strike / strike - 1) for strike in strikes)
         return 0.0
 

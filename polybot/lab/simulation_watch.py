@@ -11,6 +11,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 
 import attrs
+import trio
 
 from polybot.config import Config
 from polybot.domain.ledger import Ledger
@@ -59,6 +60,8 @@ class Watch:
     confirmed: dict[str, int]
     ahead_ms: Callable[[], float]
     astray_since: Callable[[], float]
+    until: str | None = None  # the rule after whose breach nothing more is wanted
+    over: trio.Event = attrs.field(factory=trio.Event)
     on_first: Callable[[], None] = lambda: None
     on_placed: Callable[[Order], None] = lambda _: None
     on_sent: Callable[[str, bytes], None] = lambda *_: None
@@ -80,10 +83,14 @@ class Watch:
         return self.exchange.demo_wallets.deposit
 
     def break_(self, rule: str, what: str) -> None:
+        if self.over.is_set():
+            return
         if not self.violations:
             self.on_first()
         if len(self.violations) < VIOLATIONS_MOST:
             self.violations.append(Violation(rule, self.now_s(), what))
+        if rule == self.until:
+            self.over.set()
 
     def hear(self, event: Event) -> None:
         if isinstance(event, OrderEvent) and event.order.account == self.address:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import itertools
+from collections.abc import Callable
 
 import attrs
 import pytest
 from ledger_kit import BUY, DOWN, MARKET, SELL, UP, funded, leg, market, trade
 
-from polybot.domain.accounts import Kind
+from polybot.domain.accounts import Kind, NotTheWriter
 from polybot.domain.ledger import Holdings, Ledger, MarketBooks, Sales
 from polybot.domain.market import taker_fee
 from polybot.domain.orders import TradeStatus
@@ -369,3 +370,34 @@ def test_what_comes_and_what_goes_may_come_apart() -> None:
 
     assert ledger.settling(Kind.CASH) == (90_000_000, 94_800_000, 91_800_000)
     assert ledger.spread(Kind.CASH) == (87_000_000, 94_800_000)
+
+
+WRITES: dict[str, Callable[[Ledger], object]] = {
+    "a deposit": lambda it: it.deposit(1, "a test"),
+    "a payment": lambda it: it.receive(Kind.REBATES, 1, "a test"),
+    "sums": lambda it: it.carry(1, 0, 0, "a test"),
+    "a market": lambda it: it.open(market("0xf")),
+    "a trade": lambda it: it.book(trade("z", leg(UP, 4800, 1))),
+    "a split": lambda it: it.split(KEY, SHARE, "a test"),
+    "a merge": lambda it: it.merge(KEY, SHARE, "a test"),
+    "a result": lambda it: it.resolve(KEY, SHARE),
+    "a redemption": lambda it: it.redeem(KEY, "a test"),
+    "a close": lambda it: it.close(KEY),
+}
+
+
+@pytest.mark.parametrize("write", WRITES.values(), ids=WRITES)
+def test_a_sealed_ledger_is_written_by_nobody(write: Callable[[Ledger], object]) -> None:
+    """Each way to change it, one that changes nothing included; nothing of it is left behind
+    (reliability.md 3, S18).
+    """
+    ledger, _ = opened(100 * SHARE)
+    ledger.book(trade("a", leg(UP, 4800, 10), leg(DOWN, 4800, 10, order_id="o2"), status=CONFIRMED))
+    ledger.resolve(KEY, SHARE)
+    before, books = figures(ledger), set(ledger.books)
+    ledger.accounts.sealed = True
+
+    with pytest.raises(NotTheWriter):
+        write(ledger)
+    assert (figures(ledger), set(ledger.books)) == (before, books)
+    assert ledger.books[KEY].up_payout == SHARE

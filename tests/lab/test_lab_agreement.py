@@ -12,6 +12,7 @@ import trio
 from polybot.domain.units import SHARE
 from polybot.exchange.faults.plan import load
 from polybot.exchange.server import Exchange
+from polybot.journal.entries import Paid
 from polybot.lab import agreement
 from polybot.lab.agreement import RATE, Auditor, Interval, Run, agreement_run, differences
 from polybot.lab.stage import Taps, bot_before, lab_config, scratch_journal, serving
@@ -57,7 +58,7 @@ async def test_a_difference_is_seen(monkeypatch: pytest.MonkeyPatch) -> None:
         async with serving(seed=1, intensity=0.001, taps=Taps()) as (exchange, urls, http):
             bot = bot_before(exchange, urls, http, store, lab_config(1, 1.0))
             funds = exchange.engine.accounts.cash(exchange.demo_wallets.deposit)
-            bot.ctx.account.ledger.deposit(funds, "test")
+            bot.ctx.account.take([Paid("deposit", funds, "test")], 0)
             assert differences(bot, exchange) == []
             _more(exchange, 1)
 

@@ -91,7 +91,7 @@ def trading_without_a_journal() -> AbstractContextManager[object]:
 def test_a_planted_bug_is_found(bug: object, ail: Ail, rule: str) -> None:
     """Each by the rule that forbids it, and by no other."""
     with bug():  # type: ignore[operator]  # one of those above
-        outcome = simulate(ailing("journal", ail))
+        outcome = simulate(ailing("journal", ail), until=rule)
 
     assert broken(outcome) == {rule}
 

@@ -6,18 +6,22 @@ import attrs
 import pytest
 from simulation_kit import calm, sound
 
-from polybot.lab import soak
+from polybot.lab import simulation, soak
 from polybot.lab.simulation import Outcome
-from polybot.lab.simulation_case import End, Keep, Life, Where, draw
+from polybot.lab.simulation_case import End, EngineTerms, Keep, Life, StrikeTerms, Where, draw
 from polybot.lab.simulation_reach import (
+    CORRECTED,
     FOREIGN,
+    POST_ONLY,
     REACHED,
     SENT,
     TICK,
     TO_ABSENT,
     WRITTEN,
 )
+from polybot.lab.simulation_strikes import ToldStrikes
 from polybot.lab.soak import Found, Task, not_reached
+from polybot.lab.stage import MID_WINDOW_MS
 
 
 @pytest.mark.parametrize(("where", "told"), [(Where.WRITTEN, WRITTEN), (Where.SENT, SENT)])
@@ -46,6 +50,43 @@ def test_lost_answers() -> None:
     outcome = sound(calm(length_s=100.0, plan="orders"))
 
     assert outcome.seen[TO_ABSENT] > 0
+
+
+def test_an_engine_that_restarts() -> None:
+    """Away for fifteen seconds; in the two minutes after it only what rests is taken, and we are
+    there (F39).
+    """
+    outcome = sound(attrs.evolve(calm(length_s=60.0), engine=EngineTerms(20.0, 15)))
+
+    assert outcome.struck["engine_restarted"] == 1
+    assert outcome.seen[POST_ONLY] > 0
+
+
+def test_a_corrected_strike(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Published twenty basis points off and put right: whoever had heard the oracle first learns it
+    twice, the quotes go with it each time, and no rule is broken (F57).
+    """
+    monkeypatch.setattr(simulation, "MID_WINDOW_MS", MID_WINDOW_MS + 240_000)
+    case = attrs.evolve(calm(length_s=130.0), strikes=StrikeTerms(20, 25.0), quiet_s=0.0)
+    outcome = sound(case)
+
+    assert outcome.seen[CORRECTED] > 0
+    assert outcome.seen["PLACEMENT"] > 0
+
+
+def test_a_strike_that_was_told_may_be_gone_by() -> None:
+    """The last one, and until a moment ago the one before; never one that nobody told (S14)."""
+    now = [0.0]
+    told = ToldStrikes(lambda: now[0])
+    body = b'200 GET /markets\n{"slug":"s","events":[{"slug":"s"}],"priceToBeat":%s}'
+    told.heard("rest gamma", body % b"100.5")
+    told.heard("rest clob", body % b"7")
+    now[0] = 20.0
+    told.heard("rest gamma", body % b"100")
+    assert (set(told.of("s")), told.of("another")) == ({100.5, 100.0}, [])
+
+    now[0] = 60.0
+    assert told.of("s") == [100.0]
 
 
 def found(**seen: int) -> Found:
@@ -95,3 +136,18 @@ def test_where_and_who_is_drawn_apart() -> None:
     assert killed == set(Where)
     assert 10 < sum(case.foreign_s is not None for case in cases) < 50
     assert all(Keep(foreign=False).of(case).foreign_s is None for case in cases)
+
+
+def test_the_venues_own_troubles_are_drawn_apart() -> None:
+    """A restart of the engine in one seed of six, wrong strikes in one of four; both can be left
+    out, and say what they are.
+    """
+    cases = [draw(seed, 1.0) for seed in range(200)]
+    none = Keep(engine=False, strikes=False)
+
+    assert 15 < sum(case.engine is not None for case in cases) < 60
+    assert 30 < sum(case.strikes is not None for case in cases) < 75
+    assert all(none.of(case).engine is None for case in cases)
+    assert all(none.of(case).strikes is None for case in cases)
+    assert any("; engine away " in case.text() for case in cases)
+    assert all("engine sound; strikes right" in none.of(case).text() for case in cases)

@@ -42,7 +42,7 @@ def test_who_leaves_before_anything_is_withdrawn_is_found() -> None:
         """Waits for nothing."""
 
     with mock.patch.object(Bot, "until_withdrawn", at_once):
-        outcome = simulate(stopped(signal.SIGINT, 0.0))
+        outcome = simulate(stopped(signal.SIGINT, 0.0), until="G9")
 
     assert broken(outcome) == {"G9"}
 

@@ -76,6 +76,25 @@ async def test_the_wallet_proves_what_a_market_could_not(
     clean(report)
 
 
+async def test_a_bug_while_a_market_cannot_prove_itself_empty(
+    monkeypatch: pytest.MonkeyPatch, fast_clock: PatientClock
+) -> None:
+    """A scope that a fault has ended asks until it knows; when a bug elsewhere ends the program
+    meanwhile, nobody would end the asking: it is given up, and the wallet is asked (S15, L4).
+    """
+    async with playing() as it:
+        monkeypatch.setattr(OrdersTask, "flatten", never)
+        it.bot.ctx.health.bad("a test", "trouble")
+        scopes = it.bot.supervisor.scopes
+        await it.until(lambda: any(one.state for one in scopes.values()), "it asks")
+        monkeypatch.setattr(Inventory, "round", boom_later)
+        report = await it.ending()
+
+    assert it.code == 1
+    assert "Bug" in report.exit_reason
+    clean(report)
+
+
 async def test_a_venue_that_cannot_be_emptied(fast_clock: PatientClock) -> None:
     """When cancels and reads fail at the stop, the exit code is 3 and the summary says that orders
     may be live.

@@ -48,7 +48,7 @@ def account() -> Account:
         ledger.book(
             TradeSeen(f"t{token}", market.condition_id, TradeStatus.CONFIRMED, (leg,), START)
         )
-    return Account(
+    made = Account(
         client=None,  # type: ignore[arg-type]  # nothing is asked
         clock=Still(),  # type: ignore[arg-type]
         health=None,  # type: ignore[arg-type]
@@ -56,6 +56,8 @@ def account() -> Account:
         core=CoreTape(NOBODY, Still()),  # type: ignore[arg-type]
         ledger=ledger,
     )
+    ledger.accounts.sealed = False  # its books are written here, by hand
+    return made
 
 
 def test_holdings_here_and_losses_elsewhere() -> None:

@@ -1,0 +1,93 @@
+"""Whether what leaves the bot is on the grid that it has heard of (S2), read from the wire alone.
+
+A tick changes at the venue before anybody hears of it, so what the venue refuses may be nobody's
+fault. What a bot sends after the news was in its own hands is its fault, at once.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import attrs
+import orjson
+
+from polybot.exchange.money import ONE
+from polybot.exchange.server import Exchange
+
+OBEYED_WITHIN_S = 0.05  # a request that has been handed to the client is not called back
+RESTING = ("GTC", "GTD")  # the amounts of an order that takes are rounded otherwise
+
+
+@attrs.define(eq=False)
+class HeardGrid:
+    """The ticks that a bot was told of, as far as they are true, by token: by its market streams
+    and by books that it has asked for.
+    """
+
+    exchange: Exchange
+    now_s: Callable[[], float]
+    owner: str = ""  # the bot whose knowledge this is
+    _heard: dict[str, tuple[int, float]] = attrs.field(factory=dict)  # tick, since when
+
+    def belongs_to(self, owner: str) -> None:
+        """Another bot has heard nothing yet."""
+        if owner != self.owner:
+            self.owner = owner
+            self._heard.clear()
+
+    def heard(self, where: str, body: bytes) -> None:
+        """What has come over a wire; a frame that a fault has bent says nothing that counts."""
+        if b"tick_size" not in body or not where.startswith(("market ", "rest clob")):
+            return
+        true = self._true()
+        for row in _rows(body.partition(b"\n")[2] if where == "rest clob" else body):
+            token = str(row.get("asset_id"))
+            tick = _tick(row.get("new_tick_size", row.get("tick_size")))
+            known = self._heard.get(token)
+            if tick is not None and true.get(token) == tick and (known is None or known[0] != tick):
+                self._heard[token] = (tick, self.now_s())
+
+    def _true(self) -> dict[str, int]:
+        markets = self.exchange.engine.markets.values()
+        return {token: market.tick for market in markets for token in market.tokens}
+
+    def off(self, body: bytes) -> Iterator[str]:
+        """The orders of a request that are off the grid which their sender has heard of, and which
+        still holds: of one that has changed again he may know as well.
+        """
+        true = self._true()
+        for order in _orders(body):
+            tick, since_s = self._heard.get(order["tokenId"], (0, 0.0))
+            known_for_s = self.now_s() - since_s
+            if not tick or true.get(order["tokenId"]) != tick or known_for_s <= OBEYED_WITHIN_S:
+                continue
+            making, taking = int(order["makerAmount"]), int(order["takerAmount"])
+            dollars, shares = (making, taking) if order["side"] == "BUY" else (taking, making)
+            steps, rest = divmod(dollars * ONE, shares * tick)
+            if rest or not 0 < steps * tick < ONE:
+                price = dollars / shares
+                yield f"{order['side']} at {price:g}, {known_for_s:.3f} s after a tick of {tick}"
+
+
+def _rows(body: bytes) -> list[dict[str, Any]]:
+    try:
+        said = orjson.loads(body)
+    except ValueError:
+        return []
+    rows = said if isinstance(said, list) else [said]
+    return [row for row in rows if isinstance(row, dict) and "asset_id" in row]
+
+
+def _tick(text: object) -> int | None:
+    try:
+        return round(float(str(text)) * ONE)
+    except (ValueError, OverflowError):
+        return None
+
+
+def _orders(body: bytes) -> list[dict[str, Any]]:
+    """The resting orders of a request, as they were signed: the bot's own words, which are JSON."""
+    said = orjson.loads(body.partition(b"\n")[2])
+    posted = said if isinstance(said, list) else [said]
+    return [one["order"] for one in posted if one["orderType"] in RESTING]

@@ -1,0 +1,79 @@
+"""A tick that changes while an order waits for the disk: nothing of the old grid leaves (F08)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import attrs
+import pytest
+import trio
+from desk_kit import MARKET, desk
+
+from polybot.core_tape import CoreTape
+from polybot.domain.market import Outcome, Side
+from polybot.domain.orders import NewOrder, SignedOrder, TimeInForce
+from polybot.domain.units import SHARE
+from polybot.execution.desk import Post
+from polybot.order_messages import Message, Posted, Unsent
+from polybot.orders_task import OrdersTask
+from polybot.venue.tap import NOBODY
+
+
+@attrs.define
+class Disk:
+    """A journal; something happens while it writes."""
+
+    meanwhile: Callable[[], object]
+
+    async def append(self, *_: object) -> None:
+        self.meanwhile()
+        await trio.lowlevel.checkpoint()
+
+
+@attrs.define
+class Account:
+    journal: Disk
+
+
+class Venue:
+    """Notes what has been sent."""
+
+    def __init__(self) -> None:
+        self.placed: list[SignedOrder] = []
+
+    async def place(self, orders: tuple[SignedOrder, ...]) -> list[object]:
+        self.placed += orders
+        await trio.lowlevel.checkpoint()
+        return []
+
+
+async def asked(tick: int) -> tuple[Message | None, list[SignedOrder]]:
+    """What becomes of two bids, at 0.48 and 0.485, when the tick is this after the write."""
+    made, ticks, venue = desk(), [10], Venue()
+    made.firewall.heard_tick = lambda: ticks[0]
+    account: Any = Account(Disk(lambda: ticks.__setitem__(0, tick)))
+    client: Any = venue
+    clock: Any = None  # nobody reads it
+    orders = OrdersTask(made, client, account, clock, CoreTape(NOBODY, clock))
+    market = attrs.evolve(MARKET, tick=10)
+    bids = tuple(
+        SignedOrder(
+            f"0x{price}",
+            NewOrder(market, Outcome.UP, Side.BUY, price, 10 * SHARE, TimeInForce.GTC),
+            b"{}",
+        )
+        for price in (4800, 4850)
+    )
+    return await orders._ask(Post(bids)), venue.placed
+
+
+@pytest.mark.parametrize(("tick", "left"), [(10, 2), (50, 2), (100, 0)])
+async def test_what_leaves_is_on_the_grid_of_now(tick: int, left: int) -> None:
+    """A request goes as it was signed, or not at all: its orders are taken back, and the quoter's
+    next turn asks for better ones (S2).
+    """
+    answer, placed = await asked(tick)
+
+    assert len(placed) == left
+    assert answer == (Posted(()) if left else Unsent(("0x4800", "0x4850")))
