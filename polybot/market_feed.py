@@ -85,7 +85,6 @@ class MarketFeed:
             silence_s=SOCKET_SILENCE_S,
             clock=self.ctx.clock,
             rng=self.ctx.rng,
-            lean=True,
             tap=self.ctx.tape,
             name=self.name,
         )
