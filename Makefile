@@ -49,8 +49,8 @@ check: $(STAMP)  ## lint, types, tests
 	$(PYTHON) -m mypy
 	@exec $(PYTHON) -m pytest $(SPREAD)
 
-soak: $(STAMP)  ## take the order desk and the ledger through random lives: SEQUENCES= SEED=
-	@exec $(PYTHON) -m polybot lab soak-orders --sequences '$(or $(SEQUENCES),1000000)' --seed '$(or $(SEED),1)'
+soak: $(STAMP)  ## hunt for our own bugs in simulated lives, for hours: SEEDS= HOURS= DONE=
+	@exec $(PYTHON) -m polybot soak --seeds '$(or $(SEEDS),1-1000)' --hours '$(or $(HOURS),0.25)' $(if $(DONE),--done '$(DONE)')
 
 bench: $(STAMP)  ## print the benchmarks
 	@exec $(PYTHON) -m polybot.lab.bench

@@ -11,6 +11,7 @@ from __future__ import annotations
 from typing import Protocol
 
 import attrs
+from msgspec.structs import replace
 
 from polybot.config import Config
 from polybot.domain.ledger import Holdings
@@ -245,7 +246,7 @@ class Quoter:
             return desired
         self._takes += 1
         self._take_at_ms = now_ms + int(self.config.completion.every_s * 1000)
-        return attrs.evolve(desired, take=taking_order(self.market, take), take_number=self._takes)
+        return replace(desired, take=taking_order(self.market, take), take_number=self._takes)
 
 
 def wish(

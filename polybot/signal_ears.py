@@ -9,10 +9,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 import attrs
+from msgspec import Struct
 
 from polybot.domain.market import DOWN, UP, Market, Outcome
 from polybot.domain.orders import PrivateEvent, TradeSeen, TradeStatus, as_bid
-from polybot.domain.sealed import sealed
 from polybot.domain.units import ONE
 from polybot.execution.table import OrderTable
 from polybot.pricing.fair import Fair, NoFair
@@ -23,8 +23,7 @@ from polybot.signal.inputs import Depth, Filled, Priced, Print, of_others
 from polybot.venue.market_messages import LastTrade
 
 
-@sealed
-class _Seen:
+class _Seen(Struct, frozen=True, gc=False):
     """Both books and our own bids, and what comes of them: while they are the same objects, so is
     that.
     """

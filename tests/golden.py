@@ -6,6 +6,8 @@ import enum
 import hashlib
 from collections.abc import Iterable, Mapping
 
+import msgspec
+
 
 def plain(value: object) -> str:
     """Any result of ours as one text. Numbers to twelve digits: the last bits of a logarithm are
@@ -24,6 +26,8 @@ def plain(value: object) -> str:
             return "(" + ",".join(map(plain, value)) + ")"
         case set() | frozenset():
             return "{" + ",".join(sorted(map(plain, value))) + "}"
+        case msgspec.Struct():
+            return _named(value, value.__struct_fields__)
         case _ if (fields := getattr(type(value), "__attrs_attrs__", None)) is not None:
             return _named(value, [field.name for field in fields])
         case _:

@@ -10,6 +10,7 @@ identities are derived from the slug and a seed, so a world can be made again.
 from __future__ import annotations
 
 import itertools
+import re
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime, timedelta
 from zoneinfo import ZoneInfo
@@ -25,6 +26,9 @@ COIN = {
     "btc": "Bitcoin", "eth": "Ethereum", "sol": "Solana", "xrp": "XRP", "doge": "Dogecoin",
     "bnb": "BNB", "hype": "HYPE", "zec": "ZEC",
 }  # fmt: skip
+_ASSETS = {name.lower(): asset for asset, name in COIN.items()}
+_STAMPED = re.compile(r"([a-z]+)-updown-(5m|15m|4h)-(\d{6,11})")
+_HOURLY = re.compile(r"([a-z]+)-up-or-down-([a-z]+-\d{1,2}-\d{4}-\d{1,2}[ap]m)-et")
 _LENGTHS = (
     ("5m", 300, "twap"), ("15m", 900, "twap"), ("1h", 3600, "candle"),
     ("4h", 14_400, "twap"), ("daily", 86_400, "noon"),
@@ -54,6 +58,29 @@ def slug_of(series: Series, start_ms: int) -> str | None:
     if _shown_twice(local):
         return None
     return f"{coin}-up-or-down-{_date(local)}-{_hour(local).lower()}-et"
+
+
+def of_slug(slug: str) -> tuple[Series, int] | None:
+    """The series and the start of a window by its slug; None where no interval market is called so,
+    or a day, whose name says when it ends.
+    """
+    if (stamped := _STAMPED.fullmatch(slug)) is not None:
+        found, start_ms = SERIES.get(f"{stamped[1]}-{stamped[2]}"), int(stamped[3]) * 1000
+    elif (hour := _HOURLY.fullmatch(slug)) is not None:
+        try:
+            local = datetime.strptime(hour[2], "%B-%d-%Y-%I%p").replace(tzinfo=NEW_YORK)
+        except ValueError:
+            return None
+        found, start_ms = SERIES.get(f"{_ASSETS.get(hour[1])}-1h"), int(local.timestamp()) * 1000
+    else:
+        return None
+    if (
+        found is None
+        or slug_of(found, start_ms) != slug
+        or next(_grid(found, start_ms)) != start_ms
+    ):
+        return None
+    return found, start_ms
 
 
 def title_of(series: Series, start_ms: int) -> str:

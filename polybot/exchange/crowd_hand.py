@@ -131,6 +131,10 @@ class Hand:
             created_ms=now_ms,
         )  # fmt: skip
 
+    def barred(self, now_ms: int) -> bool:
+        """Whether the venue takes no resting orders now."""
+        return self._shut(Call.POST, now_ms) is not None
+
     def _shut(self, call: Call, now_ms: int) -> Answer | None:
         """What the venue's trading mode has against such a call: the crowd is no exception."""
         return self.engine.modes.answer(call, now_ms)

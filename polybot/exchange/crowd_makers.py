@@ -28,6 +28,7 @@ CHANGES_PER_S = 570.0  # level changes by all makers of one busy market at inten
 LONGEST_PAUSE = 2.0  # in lags: however low the intensity, nobody leaves quotes alone for longer
 LINGER_MS = 6_000  # makers stay this long after the close, if the venue lets them
 BUILD_MS = 50  # between the acts that first build a ladder
+BARRED_MS = 500  # between them where the venue takes no orders
 OPS_PER_ACT = 12  # placements in one act, so that no act stalls the exchange
 LEAST_STEP = 30  # of price: a fine tick is not worth following move by move
 # Of a second's movement: no touch follows every flicker of a fast market. But half a cent at most:
@@ -140,11 +141,12 @@ class Desk:
             self._bias = rng.gauss(0, BIAS)
         bid, ask = self._targets(self.odds.at(now_ms - self.persona.lag_ms), now_ms)
         bid, ask = self._stance(BUY, bid), self._stance(SELL, ask)
-        changes = self._requote(bid, ask, now_ms)
+        barred = self.hand.barred(now_ms)
+        changes = self._requote(bid, ask, now_ms, barred=barred)
         if not self._built:
-            self._built = changes < OPS_PER_ACT
-            return now_ms + BUILD_MS
-        changes = changes or self._resize(bid, ask, now_ms)
+            self._built = changes < OPS_PER_ACT and not barred
+            return now_ms + (BARRED_MS if barred else BUILD_MS)
+        changes = changes or (0 if barred else self._resize(bid, ask, now_ms))
         rate = self._rate * pace(market, now_ms)
         pause_ms = max(1, changes) * rng.expovariate(rate) * 1000
         due = now_ms + 1 + round(min(pause_ms, LONGEST_PAUSE * self.persona.lag_ms))
@@ -195,8 +197,11 @@ class Desk:
                 return level.price
         return None
 
-    def _requote(self, bid: int, ask: int, now_ms: int) -> int:
-        """Bring both ladders to their targets: cancels first, then what is missing. Counts both."""
+    def _requote(self, bid: int, ask: int, now_ms: int, *, barred: bool) -> int:
+        """Bring both ladders to their targets: cancels first, then what is missing. Counts both.
+
+        `barred`: the venue takes no orders. Nothing is placed, and the wish stays open.
+        """
         depth, left_s = self.persona.levels, (self.market.end_ms - now_ms) / 1000
         if self.persona.habit is not Habit.KEEPS:
             depth = levels_left(depth, left_s)
@@ -215,6 +220,9 @@ class Desk:
         changes += self._drop(BUY, bid - reach, ONE, now_ms)
         changes += self._drop(SELL, 0, ask + reach, now_ms)
         bids, asks = range(bid, bid - depth * step, -step), range(ask, ask + depth * step, step)
+        if barred:
+            self._settled = None
+            return changes
         placed = self._fill(BUY, bids, OPS_PER_ACT, now_ms)
         changes += placed + self._fill(SELL, asks, OPS_PER_ACT - placed, now_ms)
         self._settled = None if changes else wish

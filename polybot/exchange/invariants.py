@@ -63,7 +63,9 @@ def _check_money(engine: Engine) -> None:
     outstanding: Counter[str] = Counter()
     for wallet in accounts.wallets.values():
         outstanding.update(wallet.shares)
-    for condition_id, market in engine.markets.items():
+    held = {engine.by_token[token].condition_id for token in outstanding}
+    for condition_id in held | accounts.collateral.keys():  # of the others both sides are nothing
+        market = engine.markets[condition_id]
         shares = [outstanding[token] for token in market.tokens]
         behind = accounts.collateral.get(condition_id, 0)
         if market.payouts is None:
@@ -130,7 +132,8 @@ def _totals(orders: list[Order]) -> list[tuple[int, int]]:
 def _check_orders(engine: Engine) -> None:
     """An order is live exactly when it rests, delayed exactly when it is held."""
     desk = engine.desk
-    resting = {order.id for book in desk.resting.books.values() for order in book.orders()}
+    books = [book for book in desk.resting.books.values() if book.best() != (None, None)]
+    resting = {order.id for book in books for order in book.orders()}
     for order in engine.orders.values():
         assert (order.status is Status.LIVE) == (order.id in resting), (
             f"{order.id} is {order.status}"

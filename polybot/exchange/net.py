@@ -1,8 +1,9 @@
 """A small HTTP/1.1 and WebSocket server on Trio, loopback only.
 
-h11 parses and writes HTTP, wsproto the upgrade and the frames that come in. Whatever a client
-sends, the worst that happens is that its own connection ends: a bug in a handler is a 500 (or
-close 1011) for that request only and goes to the service's `on_error`.
+What is plain is read and written by hand (`plain_http.py`), the rest of HTTP by h11; wsproto does
+the upgrade and the frames that come in. Whatever a client sends, the worst that happens is that its
+own connection ends: a bug in a handler is a 500 (or close 1011) for that request only and goes to
+the service's `on_error`.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ from loguru import logger
 from wsproto.events import AcceptConnection
 from wsproto.utilities import RemoteProtocolError as BadHandshake
 
+from polybot.exchange.plain_http import Fields, end_of_head, plain_answer, plain_head
 from polybot.exchange.request import (
     Hangup,
     Headers,
@@ -47,6 +49,7 @@ IDLE_S = 75.0
 HANDLER_S = 30.0
 SEND_S = 5.0  # twice in a row without one byte taken, and the client is let go
 PIECE_BYTES = 1 << 16
+LEFT = "the client left in the middle of a request"
 
 
 def log_error(error: Exception) -> None:
@@ -104,8 +107,43 @@ class _Connection:
         self._stream = stream
         self._http = h11.Connection(h11.SERVER, max_incomplete_event_size=HEAD_BYTES)
         self._peer: str = stream.socket.getpeername()[0]
+        self._unread = b""
 
     async def run(self) -> None:
+        while request := await self._plain_request():
+            await self._send(plain_answer(await self._handle(request)))
+        if self._unread:
+            self._http.receive_data(self._unread)
+            await self._by_h11()
+
+    async def _plain_request(self) -> Request | None:
+        """The next request. None when there is none, or one, in `_unread`, that is h11's."""
+        with trio.fail_after(IDLE_S):
+            while (end := end_of_head(self._unread)) is None:
+                if len(self._unread) > HEAD_BYTES or not await self._read_on():
+                    return None
+            head = plain_head(self._unread[: end - 4]) if end > 0 else None
+            if head is None or head.size > BODY_BYTES:
+                return None
+            while len(self._unread) < end + head.size:
+                if not await self._read_on():
+                    raise trio.BrokenResourceError(LEFT)
+        body, self._unread = self._unread[end : end + head.size], self._unread[end + head.size :]
+        try:
+            return _to_request(head.method, head.target, head.fields, body, self._peer)
+        except h11.RemoteProtocolError as error:
+            await self._refuse(error)
+            self._unread = b""
+            return None
+
+    async def _read_on(self) -> bool:
+        """Read what comes; False at the end."""
+        data = await self._stream.receive_some()
+        self._unread += data
+        return bool(data)
+
+    async def _by_h11(self) -> None:
+        """From a request on that is not plain, to the end of the connection."""
         try:
             while await self._one_request():
                 self._http.start_next_cycle()
@@ -119,7 +157,8 @@ class _Connection:
             if not isinstance(head, h11.Request):
                 return False
             body = await self._read_body(head)
-        request = _to_request(head, body, self._peer)
+        fields = [(bytes(name), bytes(value)) for name, value in head.headers]
+        request = _to_request(bytes(head.method), bytes(head.target), fields, body, self._peer)
         if self._service.socket is not None and _wants_websocket(request):
             admit = self._service.admit
             refusal = admit(request) if admit is not None else None
@@ -150,7 +189,7 @@ class _Connection:
             if len(body) > BODY_BYTES:
                 raise h11.RemoteProtocolError("body too large", error_status_hint=413)
         if not isinstance(event, h11.EndOfMessage):
-            raise trio.BrokenResourceError("the client left in the middle of a request")
+            raise trio.BrokenResourceError(LEFT)
         return bytes(body)
 
     async def _handle(self, request: Request) -> Response:
@@ -221,17 +260,17 @@ class _Connection:
         await socket.run(handler, leftover, service.on_error, service.keepalive)
 
 
-def _to_request(head: h11.Request, body: bytes, peer: str) -> Request:
+def _to_request(method: bytes, target: bytes, fields: Fields, body: bytes, peer: str) -> Request:
     try:
-        target = urlsplit(head.target.decode("ascii"))
-        pairs = parse_qsl(target.query, keep_blank_values=True)
+        asked = urlsplit(target.decode("ascii"))
+        pairs = parse_qsl(asked.query, keep_blank_values=True) if asked.query else []
     except ValueError:
         raise h11.RemoteProtocolError("bad request target") from None
     query: dict[str, str] = {}
     for name, value in pairs:
         query[name] = f"{query[name]},{value}" if name in query else value
-    headers = {name.decode("ascii"): value.decode("latin-1") for name, value in head.headers}
-    return Request(head.method.decode("ascii"), target.path, query, headers, body, peer)
+    headers = {name.decode("ascii"): value.decode("latin-1") for name, value in fields}
+    return Request(method.decode("ascii"), asked.path, query, headers, body, peer)
 
 
 def _wants_websocket(request: Request) -> bool:

@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from polybot.exchange import recording_formats
+from polybot.exchange.calendar import end_of
 from polybot.exchange.crowd import Crowd
 from polybot.exchange.engine import Engine
 from polybot.exchange.lifecycle import Lifecycle
@@ -177,8 +178,9 @@ class RecordedWorld:
         """Fund the outside and find the markets by their slugs. Call once."""
         for slug, (strike, final) in self._fixed():
             series, start_ms = window_of(slug)
-            oracle.fixings[series.asset, start_ms] = strike
-            oracle.fixings[series.asset, start_ms + series.length_s * 1000] = final
+            if series.rule == "twap":  # a candle is the exchange's: no average is fixed by it
+                oracle.fixings[series.asset, start_ms] = strike
+                oracle.fixings[series.asset, end_of(series, start_ms)] = final
         if self._recording.crowded:
             self._crowd = Crowd(
                 engine, self.source, seed=self._seed, start_ms=self.start_ms,

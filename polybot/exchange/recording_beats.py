@@ -23,13 +23,11 @@ import zstandard
 from polybot.exchange.mirror_messages import Beat, Changes, NewTick, Print, Snapshot
 from polybot.exchange.model import BUY, SELL
 from polybot.exchange.recording_files import Warnings, chunks, unlike
-from polybot.exchange.recording_model import Recording, Tape, window_of
+from polybot.exchange.recording_model import EARLY_MS, Recording, Tape, window_of
 from polybot.exchange.recording_prices import Point, RecordedPrices
 
 SUFFIX = ".beats.zst"
 VERSION = 1
-EARLY_MS = 90_000  # the world begins this long before its first window
-SETTLE_MS = 200_000  # after the last one: resolution takes 162 s at most
 _SNAPSHOT, _CHANGES, _PRINT, _TICK, _TAIL = range(5)
 _LEVEL = 3  # zstd: written once, read often
 
@@ -86,7 +84,7 @@ def load(files: list[Path], warnings: Warnings) -> Recording:
         f"{len(tapes)} market(s), {heads[0].told}",
         tuple(dict.fromkeys(tape.series for tape in tapes)),
         min(tape.start_ms for tape in tapes) - EARLY_MS,
-        max(tape.end_ms for tape in tapes) + SETTLE_MS,
+        max(tape.paid_ms for tape in tapes),
         tapes,
         prices,
         warnings=warnings,

@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import functools
-import re
 from collections.abc import Callable, Iterator, Mapping
 
 import attrs
 
-from polybot.exchange.calendar import SERIES
+from polybot.exchange.calendar import end_of, of_slug
 from polybot.exchange.mirror_messages import Beat
 from polybot.exchange.model import Series
 from polybot.exchange.oracle import PriceSource
 from polybot.exchange.recording_files import Warnings
 
-SLUG = re.compile(r"(btc|eth|sol|xrp)-updown-(5m|15m)-(\d{6,11})")
+EARLY_MS = 90_000  # a world begins so long before its first window …
+# … and ends when the last one's result is known: 162 s after its end where the oracle decides, 13
+# minutes where the exchange does (`resolution.delays`).
+ORACLE_PAID_MS, CANDLE_PAID_MS = 200_000, 820_000
 
 
 @attrs.frozen
@@ -44,7 +46,11 @@ class Tape:
 
     @property
     def end_ms(self) -> int:
-        return self.start_ms + self.series.length_s * 1000
+        return end_of(self.series, self.start_ms)
+
+    @property
+    def paid_ms(self) -> int:
+        return paid_ms(self.series, self.start_ms)
 
 
 @attrs.frozen
@@ -64,14 +70,16 @@ class Recording:
     warnings: Warnings = attrs.field(factory=Warnings)
 
 
+def paid_ms(series: Series, start_ms: int) -> int:
+    """When everybody has been paid for a window, at the latest."""
+    after_ms = ORACLE_PAID_MS if series.rule == "twap" else CANDLE_PAID_MS
+    return end_of(series, start_ms) + after_ms
+
+
 @functools.lru_cache(maxsize=4096)
 def window_of(slug: str) -> tuple[Series, int]:
     """(series, start in ms) of a slug. ValueError when it names no market we can replay."""
-    named = SLUG.fullmatch(slug)
-    if named is None:
-        raise ValueError(f"{slug} is no 5m or 15m market of btc, eth, sol or xrp: leave it out")
-    series = SERIES[f"{named[1]}-{named[2]}"]
-    start_s = int(named[3])
-    if start_s % series.length_s:
-        raise ValueError(f"{slug} starts at no full window: leave it out")
-    return series, start_s * 1000
+    found = of_slug(slug)
+    if found is None:
+        raise ValueError(f"{slug} is no 5m, 15m, 1h or 4h window of a coin we know: leave it out")
+    return found

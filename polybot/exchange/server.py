@@ -66,7 +66,10 @@ from polybot.exchange.world import World
 
 DEMO_FUNDS = 2_000_000_000  # 10⁻⁶ pUSD
 PORT_MOST = 65_535
-PUMP_S = 0.02  # venue seconds between two moves of the world at most; acts keep their own stamps
+# Venue seconds between two moves of the world: at least, for acts keep their own stamps; and at
+# most, for whoever acts without a request may make something due.
+PUMP_S, PUMP_MOST_S = 0.02, 0.1
+FAR_MS = 1 << 62
 
 
 @attrs.frozen
@@ -122,6 +125,9 @@ class Moving(Protocol):
 
 class Exchange:
     """One venue on one clock. `seed` draws everything the world does not."""
+
+    _nursery: trio.Nursery | None = None  # while it serves
+    _moves_at_ms = 0.0  # when the world is next moved, without a request
 
     def __init__(
         self,
@@ -307,7 +313,9 @@ class Exchange:
 
         async def answer(request: Request) -> Response:
             self.advance(self.clock.now_ms())
-            return await handle(request)
+            response = await handle(request)
+            self._move_in_time()
+            return response
 
         return attrs.evolve(service, http=answer)
 
@@ -325,6 +333,7 @@ class Exchange:
         if port + len(services) - 1 > PORT_MOST:
             raise ValueError(f"the exchange takes {len(services)} ports, {port} leaves too few")
         async with trio.open_nursery() as nursery:
+            self._nursery = nursery
             urls: dict[str, str] = {}
             for number, (names, service) in enumerate(services):
                 wanted = port + number if port else 0
@@ -339,19 +348,45 @@ class Exchange:
             task_status.started(Urls(**urls))
 
     async def _pump(self) -> None:
+        """Move the world when the next thing is due."""
         while True:
-            self.advance(self.clock.now_ms())
-            await trio.sleep(PUMP_S)
+            now_ms = self.clock.now_ms()
+            due_ms = self.advance(now_ms)
+            soon_ms, late_ms = now_ms + PUMP_S * 1000, now_ms + PUMP_MOST_S * 1000
+            self._moves_at_ms = max(soon_ms, min(late_ms, due_ms))
+            await self.clock.sleep_until(self._moves_at_ms)
 
-    def advance(self, now_ms: int) -> None:
-        """Move everything due by now, in the order of due times, each act at its own."""
+    def _move_in_time(self) -> None:
+        """A request may have made something due before the pump's next move."""
+        due_ms = self._next_due_ms()
+        if self._nursery is not None and due_ms < self._moves_at_ms:
+            self._moves_at_ms = due_ms
+            self._nursery.start_soon(self._move_at, due_ms)
+
+    async def _move_at(self, due_ms: int) -> None:
+        await self.clock.sleep_until(due_ms)
+        self.advance(self.clock.now_ms())
+
+    def _next_due_ms(self) -> int:
+        return self._first_due()[0]
+
+    def _first_due(self) -> tuple[int, Moving | None]:
+        """Which part has something to do first, and when."""
+        soonest_ms, first = FAR_MS, None
+        for part in self._moving:
+            due_ms = part.next_due_ms()
+            if due_ms is not None and due_ms < soonest_ms:
+                soonest_ms, first = due_ms, part
+        return soonest_ms, first
+
+    def advance(self, now_ms: int) -> int:
+        """Move everything due by now, in the order of due times, each act at its own. Returns when
+        the next is due.
+        """
         while True:
-            soonest_ms, first = now_ms + 1, None
-            for part in self._moving:
-                due_ms = part.next_due_ms()
-                if due_ms is not None and due_ms < soonest_ms:
-                    soonest_ms, first = due_ms, part
-            if first is None:
+            soonest_ms, first = self._first_due()
+            if first is None or soonest_ms > now_ms:
                 break
             first.advance(soonest_ms)
         self.engine.advance(now_ms)
+        return soonest_ms

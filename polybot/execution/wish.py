@@ -10,10 +10,10 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Sequence, Set as AbstractSet
 
 import attrs
+from msgspec import Struct
 
 from polybot.domain.market import UP, Outcome
 from polybot.domain.orders import NewOrder
-from polybot.domain.sealed import sealed
 from polybot.execution.lifecycle import State
 from polybot.execution.table import Tracked
 
@@ -23,8 +23,7 @@ _KEPT = (State.IN_FLIGHT, State.LIVE, State.DELAYED)
 _CERTAIN = (State.LIVE, State.IN_FLIGHT)
 
 
-@sealed
-class Desired:
+class Desired(Struct, frozen=True, gc=False):
     """What should rest now: orders by the outcome they move us toward, best first, and the price
     each outcome may cost at most.
 

@@ -36,7 +36,7 @@ import msgspec
 import zstandard
 
 MAGIC = b"polytape"
-VERSION = 2  # 1 had neither FED nor DECIDED
+VERSION = 3  # 1 had neither FED nor DECIDED, 2 wrote decisions in another form
 _HEAD = struct.Struct("<4sIII")  # kind, number, bytes that follow, CRC-32 of them
 _MARK = b"blk\n"
 LEVEL = 1  # zstd; 3 costs a quarter more time for nothing (performance.md 7)
@@ -161,10 +161,11 @@ class Reader:
         start = self._file.read(len(MAGIC) + 1)
         if start[: len(MAGIC)] != MAGIC or len(start) == len(MAGIC):
             raise TapeError(f"{self.path}: not a tape of polybot's")
-        if start[-1] > VERSION:
+        self.version = start[-1]
+        if self.version > VERSION:
             raise TapeNewer(
-                f"{self.path}: a tape of version {start[-1]}; this polybot reads up to {VERSION}: "
-                "update it"
+                f"{self.path}: a tape of version {self.version}; this polybot reads up to "
+                f"{VERSION}: update it"
             )
         for _, plain in self._blocks():
             try:

@@ -15,11 +15,9 @@ import attrs
 
 from polybot.exchange import recording_beats, recording_formats
 from polybot.exchange.recording_files import Warnings
-from polybot.exchange.recording_model import Recording, window_of
+from polybot.exchange.recording_model import EARLY_MS, Recording, window_of
 
 CHUNK = 12  # windows: an hour of five-minute ones
-EARLY_MS = 90_000  # a chunk begins so long before its first window …
-SETTLE_MS = 200_000  # … and ends so long after its last one: resolution takes 162 s at most
 
 
 @attrs.frozen
@@ -41,7 +39,7 @@ class Chunk:
             recording,
             tapes=tapes,
             start_ms=max(start_ms, recording.start_ms),
-            end_ms=max(tape.end_ms for tape in tapes) + SETTLE_MS,
+            end_ms=max(tape.paid_ms for tape in tapes),
         )
 
 

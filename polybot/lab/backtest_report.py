@@ -127,8 +127,7 @@ def _markouts(results: Results) -> list[str]:
         lines.append(name)
         for (early, late), part in zip(pairwise(BUCKETS_S), marked(windows), strict=True):
             if part.fills:
+                when = f"over {late}" if early == BUCKETS_S[0] else f"{early}–{late}"
                 cents = "".join(f"{100 * value / part.shares:+9.2f}" for value in part.after)
-                lines.append(
-                    f"{f'{early}–{late}':>46}{part.fills:>7}{part.shares / SHARE:>9.0f}{cents}"
-                )
+                lines.append(f"{when:>46}{part.fills:>7}{part.shares / SHARE:>9.0f}{cents}")
     return lines

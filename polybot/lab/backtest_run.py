@@ -13,7 +13,7 @@ from functools import partial
 import attrs
 
 from polybot.config import Config
-from polybot.domain.market import FeeSchedule, Market, Side, TwapPair, taker_fee
+from polybot.domain.market import Candle, FeeSchedule, Market, Side, TwapPair, taker_fee
 from polybot.domain.market_states import Happened
 from polybot.domain.orders import NewOrder, SignedOrder, TradeSeen, TradeStatus
 from polybot.domain.prices import Feed
@@ -56,7 +56,8 @@ from polybot.venue.market_messages import LastTrade
 
 WARM_UP_MS = 15_000  # a scope opens so long before its window (supervisor.py)
 GAMMA_MS = 5_000  # between two looks at Gamma (discovery.py)
-SETTLE_MOST_MS = 600_000  # after the last window; nothing takes so long
+SETTLE_MOST_MS = 400_000  # after the last one is paid: our books are closed by then
+HOUR_MS = 3_600_000
 REBATE_PPM = 200_000  # makers' part of the taker fees, where a market names none (clob.md 6.2)
 HISTORY_MS = 120_000  # of prices, which the streams repeat to whoever subscribes (feeds.md 5)
 SYMBOLS = {
@@ -116,13 +117,19 @@ def market_of(traded: model.Market) -> Market:
         down_token=traded.tokens[1 - UP],
         start_ms=traded.start_ms,
         end_ms=traded.end_ms,
-        rule=TwapPair(f"{series.asset}usd", 60),
+        rule=_rule(series),
         tick=traded.tick,
         min_size=traded.min_size,
         fees=FeeSchedule(traded.fee_rate_ppm, traded.fee_exponent, rebate_ppm),
         neg_risk=traded.neg_risk,
         version=traded.version,
     )
+
+
+def _rule(series: model.Series) -> TwapPair | Candle:
+    if series.rule == "candle":
+        return Candle(f"{series.asset.upper()}USDT", series.name)
+    return TwapPair(f"{series.asset}usd", 60)
 
 
 class Play:
@@ -146,6 +153,8 @@ class Play:
         self._left = len(recording.tapes)
         self._signed = 0
         self._feeds: set[str] = set()  # of prices that are heard
+        self._hours: dict[str, int] = {}  # whose open has been told, by asset
+        self._candles = any(tape.series.rule == "candle" for tape in recording.tapes)
         self.wallet = Wallet(config, self.venue, self._timeline, self._admission, self._fair)
         self.wallet.changed = self._moved
         start_ms = self.venue.now_ms
@@ -165,7 +174,7 @@ class Play:
         AssertionError when our books and the venue's differ: a bug of ours.
         """
         timeline, venue = self._timeline, self.venue
-        last_ms = max(tape.end_ms for tape in self._tapes) + SETTLE_MOST_MS
+        last_ms = max(tape.paid_ms for tape in self._tapes) + SETTLE_MOST_MS
         while self._left:
             (due_ms, first), bot_ms = venue.due(), timeline.next_ms()
             if bot_ms is None or due_ms <= bot_ms:
@@ -290,6 +299,25 @@ class Play:
     def _on_price(self, tick: PriceTick) -> None:
         if tick.feed in self._feeds:
             self._send(self._ways.prices, tick.at_ms, partial(self._priced, tick))
+            if self._candles and tick.feed == "binance":
+                self._tell_open(tick)
+
+    def _tell_open(self, tick: PriceTick) -> None:
+        """The stream of candles tells a new one with its first trade, and the one under way with
+        the first that is heard.
+        """
+        hour_ms = tick.stamp_ms // HOUR_MS * HOUR_MS
+        if self._hours.get(tick.asset) == hour_ms:
+            return
+        self._hours[tick.asset] = hour_ms
+        opened = self.venue.oracle.candle(tick.asset, HOUR_MS // 1000, tick.stamp_ms).open
+        symbol = f"{tick.asset.upper()}USDT"
+
+        def told(now_ms: int) -> None:
+            self._board.on_tick(Feed.CANDLE_OPEN, symbol, opened, hour_ms, now_ms)
+            self._ring_all(now_ms)
+
+        self._send(self._ways.prices, tick.at_ms, told)
 
     def _priced(self, tick: PriceTick, now_ms: int) -> None:
         self._take(tick, now_ms, snapshot=False)

@@ -25,11 +25,12 @@ import orjson
 
 from polybot.domain.prices import Feed, PriceUpdate
 from polybot.exchange import recording_beats
+from polybot.exchange.calendar import end_of
 from polybot.exchange.mirror_gamma import Published, read_market, read_published
 from polybot.exchange.mirror_messages import Beat, Resolution, Snapshot, read_frame
 from polybot.exchange.model import UP
 from polybot.exchange.recording_beats import Window
-from polybot.exchange.recording_model import window_of
+from polybot.exchange.recording_model import paid_ms, window_of
 from polybot.exchange.recording_prices import Point, agreeing
 from polybot.journal.recorder import SUFFIX
 from polybot.journal.tape import Event, Kind, Reader, TapeError
@@ -38,7 +39,7 @@ from polybot.venue.price_messages import PolyBolt, decode_binance, decode_rtds
 from polybot.venue.secret import Credentials, Secret
 
 BEFORE_MS = 300_000  # prices that go with a window from before its start
-AFTER_MS = 300_000  # after its end everything about it has been said
+AFTER_MS = 100_000  # after everybody has been paid nothing more is said of it
 LATE_MS = 30_000  # a book that begins, or ends, so far within its window is missing a part
 NOBODY = Credentials("", "", Secret(""), Secret(""))
 
@@ -109,6 +110,7 @@ class _Heard:
     slug: str
     start_ms: int
     end_ms: int
+    over_ms: int  # what comes later is none of it
     beats: list[Beat] = attrs.field(factory=list)
     winner: int | None = None
     strike: float | None = None
@@ -201,7 +203,8 @@ class Bringer:
             except ValueError as error:
                 self._note(str(error))
                 return
-            heard = _Heard(said.slug, start_ms, start_ms + series.length_s * 1000)
+            end_ms, over_ms = end_of(series, start_ms), paid_ms(series, start_ms) + AFTER_MS
+            heard = _Heard(said.slug, start_ms, end_ms, over_ms)
             self._windows[said.slug] = heard
             for outcome, token in enumerate(read_market(raw, series, 0).tokens):
                 self._outcomes[token] = said.slug, outcome
@@ -222,7 +225,7 @@ class Bringer:
 
     def _sweep(self, now_ms: int) -> None:
         for heard in list(self._windows.values()):
-            if heard.end_ms + AFTER_MS <= now_ms:
+            if heard.over_ms <= now_ms:
                 self._write(heard)
         oldest_ms = min((one.start_ms for one in self._windows.values()), default=now_ms)
         for points in self._prices.values():
@@ -259,7 +262,7 @@ class Bringer:
             feed: [
                 point
                 for point in self._prices.get((asset, feed), ())
-                if heard.start_ms - BEFORE_MS <= point[0] <= heard.end_ms + AFTER_MS
+                if heard.start_ms - BEFORE_MS <= point[0] <= heard.over_ms
             ]
             for feed in ("chainlink", "binance")
         }

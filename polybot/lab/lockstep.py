@@ -4,13 +4,16 @@ The relayer's SDK is synchronous and lives in a worker thread. Threads have a ti
 a virtual clock would jump over what they do, and two runs of one seed would differ. Here the loop
 waits, without a pass, until the thread has come to its next HTTP request or to its end; the request
 is then made by the loop, over the network in memory, in virtual time. The code in the thread is the
-production's to the last line; only httpx's sync transport is ours.
+production's to the last line; only httpx's sync transport is ours. The certificates, which the
+SDK reads a dozen times for each bot that starts, are read once: nobody speaks TLS here.
 """
 
 from __future__ import annotations
 
 import contextvars
+import functools
 import queue
+import ssl
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -20,6 +23,7 @@ from unittest import mock
 import attrs
 import httpx
 import trio
+from httpx._transports import default
 
 T = TypeVar("T")
 
@@ -111,5 +115,13 @@ def _raise(error: Exception) -> Any:
 @contextmanager
 def lockstep_only() -> Iterator[None]:
     """While the body runs every sync httpx client of this process goes through a lockstep."""
-    with mock.patch.object(httpx.HTTPTransport, "handle_request", _routed):
+    with (
+        mock.patch.object(httpx.HTTPTransport, "handle_request", _routed),
+        mock.patch.object(default, "create_ssl_context", _certificates),
+    ):
         yield
+
+
+@functools.cache
+def _certificates(**_: object) -> ssl.SSLContext:
+    return httpx.create_ssl_context()

@@ -8,6 +8,10 @@ A wire carries bytes in order, at most `WINDOW` unread. What can happen to real 
 these by the network's hand: every wire of a port may be slow, cut (a reset on both sides), or held
 up in silence, and a port may refuse. Rejected: patching our own dial and serve functions, which
 would prove other code than runs at night; Trio's `memory_stream_pair`, which is unbounded.
+
+A call that can be answered at once takes one pass of the loop, as with Trio's own sockets, and a
+read that waits is woken once, when its bytes are there. Only what a server sends takes none: its
+writers do nothing between two sends that anybody could come in between.
 """
 
 from __future__ import annotations
@@ -24,6 +28,7 @@ from typing import Any
 import attrs
 import trio
 
+from polybot.lab.alarms import Alarm
 from polybot.lab.moments import moment
 
 WINDOW = 1 << 18  # bytes a sender may be ahead of its reader: loopback's default, about
@@ -46,6 +51,7 @@ class Pipe:
     reset: bool = False
     held: bool = False  # what is sent waits, and no one is told
     changed: trio.lowlevel.ParkingLot = attrs.field(factory=trio.lowlevel.ParkingLot)
+    _arrival: Alarm | None = None  # of bytes on their way, which a reader waits for
 
     @property
     def readable(self) -> bool:
@@ -55,7 +61,17 @@ class Pipe:
         return bool(self.parts) and not self.held and self.parts[0][0] <= trio.current_time()
 
     def wake(self) -> None:
-        self.changed.unpark_all()
+        if self.changed:
+            self.changed.unpark_all()
+
+    def _expect(self, due: float) -> None:
+        """Wake the reader then."""
+        if self._arrival is None:
+            self._arrival = Alarm(due, self._arrived)
+
+    def _arrived(self) -> None:
+        self._arrival = None
+        self.wake()
 
     async def put(self, data: bytes) -> int:
         while self.waiting >= WINDOW and not self.reset:
@@ -64,9 +80,14 @@ class Pipe:
             raise OSError(errno.ECONNRESET, "connection reset")
         some = bytes(data[: WINDOW - self.waiting])
         last = self.parts[-1][0] if self.parts else 0.0
-        self.parts.append((max(last, moment(trio.current_time() + self.delay_s)), some))
+        due = max(last, moment(trio.current_time() + self.delay_s))
+        self.parts.append((due, some))
         self.waiting += len(some)
-        self.wake()
+        if self.changed and not self.held:
+            if due > trio.current_time():
+                self._expect(self.parts[0][0])
+            else:
+                self.wake()
         return len(some)
 
     async def take(self, most: int) -> bytes:
@@ -77,8 +98,8 @@ class Pipe:
                 due = self.parts[0][0]
                 if due <= trio.current_time():
                     return self._taken(most)
-                with trio.move_on_at(due):
-                    await self.changed.park()
+                self._expect(due)
+                await self.changed.park()
             elif self.ended and not self.parts:
                 return b""
             else:
@@ -134,8 +155,8 @@ class Network(trio.abc.SocketFactory):
     """Every socket of a run, and the hand that troubles them.
 
     `delays` are the seconds that bytes take to and from a port, for wires made from now on;
-    `refused` the ports that take no connection, `dead` the owners that make none; `on_send` hears
-    what is put on a wire, and the port at its other end.
+    `refused` the ports that take no connection, `dead` the owners of whom nothing more is heard;
+    `on_send` hears what is put on a wire, and the port at its other end.
     """
 
     listening: dict[int, Socket] = attrs.field(factory=dict)
@@ -178,23 +199,24 @@ class Network(trio.abc.SocketFactory):
     def connect(self, client: Socket, port: int) -> None:
         """Join a client's socket to whoever listens. Raises OSError where nobody does."""
         server, owner = self.listening.get(port), OWNER.get()
-        if server is None or port in self.refused or owner in self.dead:
+        if server is None or port in self.refused:
             raise OSError(errno.ECONNREFUSED, "connection refused")
         delay_s = self.delays.get(port, 0.0)
         wire = Wire(port, owner, Pipe(delay_s), Pipe(delay_s))
         self.wires.append(wire)
         here, there = (HOST, self.free_port()), (HOST, port)
         client.join(wire.down, wire.up, here, there)
-        server.arrivals.append(Socket(self).join(wire.up, wire.down, there, here))
+        accepted = Socket(self, serves=True)
+        server.arrivals.append(accepted.join(wire.up, wire.down, there, here))
         server.changed.unpark_all()
 
 
 class Socket(trio.socket.SocketType):
     """As much of a socket as Trio's streams and listeners use."""
 
-    def __init__(self, network: Network) -> None:
+    def __init__(self, network: Network, *, serves: bool = False) -> None:
         super().__init__()
-        self._network = network
+        self._network, self._serves = network, serves
         self._inward: Pipe | None = None
         self._outward: Pipe | None = None
         self._here: Address = ("0.0.0.0", 0)  # noqa: S104 - as an unbound socket says
@@ -269,16 +291,23 @@ class Socket(trio.socket.SocketType):
 
     async def connect(self, address: Any) -> None:
         await trio.lowlevel.checkpoint()
+        if OWNER.get() in self._network.dead:
+            await trio.sleep_forever()  # nobody is there to be told, or to try again and again
         self._network.connect(self, address[1])
 
     async def recv(self, buflen: int, flags: int = 0, /) -> bytes:
-        await trio.lowlevel.checkpoint()
-        if self._closed or self._inward is None:
+        pipe = self._inward
+        if self._closed or pipe is None or pipe.readable:
+            await trio.lowlevel.checkpoint()  # else the wait below is one
+        if self._closed or pipe is None:
             raise OSError(errno.EBADF, "closed")
-        return await self._inward.take(buflen)
+        return await pipe.take(buflen)
 
     async def send(self, data: Any, flags: int = 0, /) -> int:
-        await trio.lowlevel.checkpoint()
+        if self._serves:
+            await trio.lowlevel.checkpoint_if_cancelled()
+        else:
+            await trio.lowlevel.checkpoint()
         if self._closed or self._outward is None:
             raise OSError(errno.EBADF, "closed")
         if self._inward is not None and self._inward.reset:

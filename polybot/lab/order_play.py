@@ -12,6 +12,7 @@ from collections import Counter
 from itertools import count
 
 import attrs
+from msgspec.structs import replace
 
 from polybot.domain.ledger import Ledger, MarketBooks
 from polybot.domain.market import Outcome, Side
@@ -103,7 +104,7 @@ class Play:
         caps = (up + 200, down + 200, PAIR_CAP, (up + PAIR_CAP - down) // 2)
         number = self.desk.desired.take_number
         wish = Desired(wanted, *caps) if wanted else Desired()
-        self.desk.desired = attrs.evolve(wish, take_number=number)
+        self.desk.desired = replace(wish, take_number=number)
 
     def take(self, cents: int, percent: int, *, all_or_nothing: bool) -> None:
         """Ask for part of the missing side, or for more than is missing, and bid for it no more."""
@@ -114,7 +115,7 @@ class Play:
         order = NewOrder(MARKET, missing, Side.BUY, 100 * cents, size, tif, post_only=False)
         wish = self.desk.desired
         others = tuple(each for each in wish.orders if each.toward is not missing)
-        self.desk.desired = attrs.evolve(
+        self.desk.desired = replace(
             wish, orders=others, take=order, take_number=wish.take_number + 1, fair_up=5000
         )
 

@@ -49,6 +49,7 @@ from polybot.launch import build, demo_site
 from polybot.options import BotOptions
 from polybot.price_task import BINANCE, POLYBOLT
 from polybot.purse import Purse
+from polybot.venue.lean_http import LeanClient
 from polybot.venue.relayer import SdkWay
 from polybot.venue.secret import Credentials, Secret
 from polybot.venue.tap import Nobody, Tap
@@ -165,7 +166,7 @@ class _Twin:
             ear = _Ear(self.wire_ms, world.start_ms)
             store = Store.open(folder / "journal", "a twin")
             try:
-                async with _client() as http:
+                async with LeanClient() as http:
                     bot = _bot(exchange, urls, self.config, store, http, ear)
                     nursery.start_soon(bot.run)
                     await clock.sleep_until(last_ms + 10_000)
@@ -193,13 +194,6 @@ class _Twin:
 
 def _outcome(order: Order) -> str:
     return "Up" if order.market.outcome_of(order.token) == UP else "Down"
-
-
-def _client() -> httpx.AsyncClient:
-    """As the bot's own, but no connection expires by the wall's clock."""
-    limits = httpx.Limits(max_connections=40, max_keepalive_connections=40)
-    limits.keepalive_expiry = None
-    return httpx.AsyncClient(limits=limits, timeout=None, trust_env=False)  # noqa: S113 - virtual
 
 
 def _bot(

@@ -24,7 +24,7 @@ from loguru import logger
 
 from polybot.config_read import ConfigError
 from polybot.journal.store import Store
-from polybot.journal.tape import Event, Kind, Reader, TapeError
+from polybot.journal.tape import VERSION, Event, Kind, Reader, TapeError
 from polybot.lab.replay_core import Core, NotReplayable, TapeTime, workplace
 from polybot.lab.replay_pace import Pace
 from polybot.lab.tape import EXIT_DAMAGED, EXIT_UNREADABLE, EXIT_WHOLE, Tapes, tapes, text_of
@@ -168,7 +168,12 @@ def _speed(text: str) -> float | None:
 
 def _check_whole_run(files: Sequence[Path]) -> None:
     with Reader(files[0]) as reader:
-        part = reader.header.part
+        part, version = reader.header.part, reader.version
+    if version != VERSION:
+        raise NotReplayable(
+            f"{files[0].name}: a tape of version {version}, whose decisions are written in another "
+            "form: replay it with the polybot that made it"
+        )
     if part:
         raise NotReplayable(
             f"{files[0].name}: the run's first {part} files are gone; a replay needs them "

@@ -26,12 +26,14 @@ from polybot.clock import Clock
 from polybot.config import BotParams, Config
 from polybot.domain.halts import Halt
 from polybot.exchange import invariants
+from polybot.exchange.model import TickChanged
 from polybot.exchange.server import Exchange, Urls
 from polybot.exchange.world import make_world
 from polybot.execution.inventory import InventoryParams
 from polybot.execution.params import OrderParams
 from polybot.journal.tape import Event
 from polybot.lab.agreement import differences
+from polybot.lab.alarms import light_sleep
 from polybot.lab.lockstep import lockstep_only
 from polybot.lab.memory_net import OWNER, Network, memory_network
 from polybot.lab.seeded import seeded_scheduler
@@ -83,7 +85,7 @@ def simulate(case: Case, tapes: Tapes | None = None, *, until: str | None = None
     heard and decided. With `until` all ends where that rule is broken: who looks for it alone, as
     a test or the shrinking of a failure, need not live on.
     """
-    with seeded_scheduler(case.seed), lockstep_only():
+    with seeded_scheduler(case.seed), lockstep_only(), light_sleep():
         return trio.run(_simulate, case, tapes, until, clock=virtual_clock())
 
 
@@ -130,7 +132,7 @@ class Simulation:
             self.exchange, self.config, lambda: self._deaf_since, self.now_s, self._known,
             self.confirmed, self.ahead_ms, lambda: self._astray_since, self.until,
         )  # fmt: skip
-        self.exchange.engine.listeners.append(self.watch.hear)
+        self.exchange.engine.listen(self.watch.hear, *self.watch.hears)
         self.trace.on_sent = self.watch.sent
         self.lives = Lives(self)
         self.network.on_send = lambda _, data: self.lives.on_wire(bytes(data))
@@ -187,7 +189,8 @@ class Simulation:
         ports, alive = {name: self._port(name) for name in STREAMS}, self.lives.alive
         self.rules = Rules(self.exchange, self.network, ports, alive, self.watch.break_, self.now_s)
         self.reach = Reach(self.exchange, alive, lambda: self.watch.unwanted, self.counts)
-        self.exchange.engine.listeners += [self.rules.hear, self.reach.hear]
+        self.exchange.engine.listen(self.rules.hear, TickChanged)
+        self.exchange.engine.listen(self.reach.hear, *self.reach.hears)
         self.trace.on_decided, self.trace.on_kept = self.rules.decided, self._kept
         self.watch.on_placed, self.watch.on_sent = self.rules.placed, self.rules.sent
 

@@ -21,6 +21,7 @@ from polybot.lab.simulation_disk import SickDisk, WitnessedStore, tape_size
 from polybot.launch import build, demo_site
 from polybot.options import BotOptions
 from polybot.purse import Purse
+from polybot.venue.lean_http import LeanClient
 from polybot.venue.relayer import SdkWay
 from polybot.venue.secret import Credentials, Secret
 
@@ -70,7 +71,7 @@ def put_together(simulation: Simulation, owner: str, journal: Path) -> Process:
     clock = WrongClock.beside(simulation.exchange.clock, terms.skew_ms, terms.drift_ppm)
     store.confirmed, store.clock = simulation.confirmed, clock
     tape = _tape(simulation, owner, clock)
-    bot = _bot(simulation, store, clock, http := _client())
+    bot = _bot(simulation, store, clock, http := LeanClient())
     simulation.trace.file = tape
     disk = _disk(simulation, "journal")
     disk.store = store
@@ -91,17 +92,6 @@ def _tape(simulation: Simulation, owner: str, clock: Clock) -> Recorder:
     tape = Recorder(clock, TapeParams(), folder, header, disk=disk)
     disk.size = lambda: tape_size(tape)
     return tape
-
-
-def _client() -> httpx.AsyncClient:
-    """As `http_client`, but no connection expires by the wall's clock."""
-    limits = httpx.Limits(max_connections=40, max_keepalive_connections=40)
-    limits.keepalive_expiry = None
-    return httpx.AsyncClient(
-        limits=limits,
-        timeout=None,  # noqa: S113 - each call has a total of its own
-        trust_env=False,
-    )
 
 
 def _bot(

@@ -51,6 +51,8 @@ class Reach:
     _dialled: set[str] = attrs.field(factory=set)  # owners that have had prices before
     _corrections: int = 0  # the number of the last event that told of one
 
+    hears = (Traded, TradeUpdated, TickChanged, OrderEvent)
+
     @property
     def address(self) -> str:
         return self.exchange.demo_wallets.deposit

@@ -15,10 +15,10 @@ import attrs
 import trio
 
 from polybot.app import Bot
-from polybot.core_tape import DECISIONS
+from polybot.core_tape import quote_of
 from polybot.domain.accounts import PAID, RESULTS, Kind
 from polybot.domain.market import Outcome
-from polybot.exchange.model import Event, Market, Order, TickChanged
+from polybot.exchange.model import Market, Order, TickChanged
 from polybot.exchange.server import Exchange
 from polybot.execution.lifecycle import State
 from polybot.lab.memory_net import Network
@@ -87,8 +87,9 @@ class Rules:
     _grid: HeardGrid = attrs.field(init=False)
     _ticked_s: float = -math.inf
     _posted: list[float] = attrs.field(factory=list)
-    _secrets: tuple[bytes, ...] = attrs.field(init=False)
+    _secrets: tuple[bytes, bytes, bytes] = attrs.field(init=False)
     _owner: str = ""
+    _doubtful: set[str] = attrs.field(factory=set)
     _refused: int = 0
     _texts: Counter[str] = attrs.field(factory=Counter)
     _said: set[tuple[str, str]] = attrs.field(factory=set)
@@ -97,8 +98,8 @@ class Rules:
         self._since, self._strikes = Since(self.now_s), ToldStrikes(self.now_s)
         self._grid = HeardGrid(self.exchange, self.now_s)
         wallet = self.exchange.wallet
-        secrets = (wallet.private_key.removeprefix("0x"), wallet.api_secret, wallet.passphrase)
-        self._secrets = tuple(secret.encode() for secret in secrets)
+        key = wallet.private_key.removeprefix("0x").encode()
+        self._secrets = (key, wallet.api_secret.encode(), wallet.passphrase.encode())
 
     def once(self, rule: str, key: str, what: str) -> None:
         """Say it the first time only: what lasts is seen at every look."""
@@ -137,12 +138,14 @@ class Rules:
 
     def _orders(self, bot: Bot) -> None:
         """L1: no doubt lasts."""
-        for scope in bot.supervisor.scopes.values():
-            doubtful = {t.id for t in scope.orders.desk.table.open() if t.state in DOUBTFUL}
-            for tracked in scope.orders.desk.table:
-                key, so = f"doubt {tracked.id}", tracked.id in doubtful
-                if self._since.lasts(key, so) > IN_DOUBT_MOST_S and self.calm:
-                    self.once("L1", tracked.id, f"order {tracked.id[:10]} stays in doubt")
+        tables = [scope.orders.desk.table for scope in bot.supervisor.scopes.values()]
+        doubtful = {t.id for table in tables for t in table.open() if t.state in DOUBTFUL}
+        for order_id in self._doubtful - doubtful:
+            self._since.lasts(f"doubt {order_id}", so=False)
+        self._doubtful = doubtful
+        for order_id in sorted(doubtful):
+            if self._since.lasts(f"doubt {order_id}", so=True) > IN_DOUBT_MOST_S and self.calm:
+                self.once("L1", order_id, f"order {order_id[:10]} stays in doubt")
 
     def _backlog(self, bot: Bot) -> None:
         """L6: what is private is taken at once, also behind a burst."""
@@ -217,10 +220,10 @@ class Rules:
         faults = sum(n for name, n in struck.items() if name.startswith(CHAIN_FAULTS))
         wallet, accounts = self.exchange.demo_wallets.deposit, self.exchange.engine.accounts
         for market in self.exchange.engine.markets.values():
+            if market.payouts is None:  # as of nearly all: they are listed a day ahead
+                continue
             shares = [accounts.shares(wallet, token) for token in market.tokens]
-            won = market.payouts is not None and any(
-                held and paid for held, paid in zip(shares, market.payouts, strict=True)
-            )
+            won = any(held and paid for held, paid in zip(shares, market.payouts, strict=True))
             lasts_s = self._since.lasts(f"unpaid {market.slug} after {faults}", won)
             parked = market.condition_id in bot.ctx.account.unmergeable
             if lasts_s > REDEEMED_WITHIN_S and not parked:
@@ -239,9 +242,10 @@ class Rules:
     def _quotable(self, bot: Bot) -> Iterator[Market]:
         now_ms = self.exchange.clock.now_ms()
         for market in self.exchange.engine.markets.values():
+            if not market.start_ms + 30_000 <= now_ms < market.end_ms - 150_000:
+                continue
             mine = market.series.key in bot.series and market.strike_published_ms is not None
-            time_left = market.start_ms + 30_000 <= now_ms < market.end_ms - 150_000
-            if mine and time_left and None not in self.exchange.engine.best(market.tokens[0]):
+            if mine:
                 bid, ask = self.exchange.engine.best(market.tokens[0])
                 if bid is not None and ask is not None and bid > 1_500 and ask < 8_500:
                     yield market
@@ -262,10 +266,9 @@ class Rules:
         if len(self._posted) > per_s * (BUDGET_S + 1):
             self.once("S13", "", f"{len(self._posted)} orders sent within {BUDGET_S:g} s")
 
-    def hear(self, event: Event) -> None:
+    def hear(self, _: TickChanged) -> None:
         """An event of the exchange's engine."""
-        if isinstance(event, TickChanged):
-            self._ticked_s = self.now_s()
+        self._ticked_s = self.now_s()
 
     # --- when something is sent, decided, or taken by the venue ----------------------------------
 
@@ -275,15 +278,16 @@ class Rules:
         if (alive := self.bot()) is not None:
             self._grid.belongs_to(alive[0])
             self._grid.heard(where, body)
-        if any(secret in body for secret in self._secrets):
+        key, secret, phrase = self._secrets
+        if key in body or secret in body or phrase in body:
             self.once("S17", where, f"a secret is on {where}")
 
     def decided(self, stream: str, body: bytes) -> None:
         """S14: quotes come from a fair price that can be one, measured against the true strike."""
         if not stream.startswith("quote "):
             return
-        fair, decision = DECISIONS.unpack(body)
-        if not decision.quotes:
+        fair, decision = quote_of(body)
+        if not decision["quotes"]:
             return
         slug = stream.removeprefix("quote ")
         if not isinstance(fair, Fair):

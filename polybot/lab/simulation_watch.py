@@ -76,6 +76,8 @@ class Watch:
     _trades: dict[str, Trade] = attrs.field(factory=dict)
     _twins: list[tuple[float, Order, Order]] = attrs.field(factory=list)
 
+    hears = (OrderEvent, Traded)
+
     @property
     def address(self) -> str:
         return self.exchange.demo_wallets.deposit

@@ -4,6 +4,9 @@ Each seed is lived through twice, and must be the same to the last byte, and eve
 come out of its tape once more; what breaks a rule is told with its last events, made smaller –
 faults are left out as long as it still breaks – and repeated by the one command that is printed.
 Ends with 1 when anything was found.
+
+With `--done FILE` every finished seed is noted there, those it holds are left out, and the report
+is of all of them: a thousand hours are lived in many nights.
 """
 
 from __future__ import annotations
@@ -21,6 +24,7 @@ import attrs
 from loguru import logger
 
 from polybot.journal.tape import Event, Kind
+from polybot.lab import finished
 from polybot.lab.replay import replay
 from polybot.lab.replay_pace import Pace
 from polybot.lab.shares import each_of
@@ -44,14 +48,23 @@ class Task:
 
 @attrs.frozen
 class Found:
-    """A seed's outcome; `differs`: the second time was not the first."""
+    """A seed's outcome; `differs`: the second time was not the first; `by`: the commit."""
 
     outcome: Outcome
     differs: bool = False
+    by: str = ""
 
     @property
     def sound(self) -> bool:
         return not (self.differs or self.outcome.violations)
+
+
+@attrs.frozen
+class Lived:
+    """A line of the file of finished seeds."""
+
+    task: Task
+    found: Found
 
 
 def live(task: Task) -> Found:
@@ -83,15 +96,35 @@ def main(argv: Sequence[str]) -> int:
     logger.remove()  # a bot that is troubled on purpose has much to say
     keep = Keep(**{part: getattr(said, part) for part in PARTS}, links=said.links)
     tasks = [Task(seed, said.hours, keep, twice=not said.once) for seed in said.seeds]
-    done: list[Found] = []
-    for found in each_of(live, tasks):
-        done.append(found)
-        sys.stderr.write(f"{len(done)} of {len(tasks)}: {line(found)}\n")
+    try:
+        before = finished.read(said.done, Lived)
+    except ValueError as error:
+        sys.stderr.write(f"{error}\n")
+        return 2
+    known, here = {one.task for one in before}, commit()
+    tasks = [task for task in tasks if task not in known]
+    done: list[Found] = [one.found for one in before]
+    stopped = False
+    try:
+        for count, lived in enumerate(each_of(_lived, tasks), 1):
+            found = attrs.evolve(lived.found, by=here)
+            done.append(found)
+            finished.note(said.done, Lived(lived.task, found))
+            sys.stderr.write(f"{count} of {len(tasks)}: {line(found)}\n")
+    except KeyboardInterrupt:
+        stopped = True
+        sys.stderr.write("stopped; this is what was finished:\n")
     sys.stdout.write("\n".join(report(done)) + "\n")
     failed = [found for found in done if not found.sound]
     for found in failed[:1]:
         sys.stdout.write("\n".join(story(found, said.hours, keep)) + "\n")
+    if stopped:
+        return 130
     return 1 if failed or (said.reach and not_reached(done)) else 0
+
+
+def _lived(task: Task) -> Lived:
+    return Lived(task, live(task))
 
 
 def not_reached(done: Sequence[Found]) -> list[str]:
@@ -106,6 +139,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--seeds", type=_seeds, default=range(1, 21), help="17, or 1-500 (1-20)")
     parser.add_argument("--hours", type=float, default=1.0, help="of the venue, each seed (1)")
     parser.add_argument("--once", action="store_true", help="leave out the second run of each")
+    parser.add_argument("--done", type=Path, metavar="FILE", help="note seeds there, and go on")
     parser.add_argument("--reach", action="store_true", help="fail where a counter stays at zero")
     for part in PARTS:
         parser.add_argument(f"--no-{part}", dest=part, action="store_false")
@@ -158,6 +192,8 @@ def report(done: Sequence[Found]) -> Iterator[str]:
     yield f"reached: {_counted(Counter({k: n for k, n in seen.items() if not _ours(k)}))}"
     if missing := not_reached(done):
         yield f"never reached: {', '.join(missing)}"
+    if commits := Counter(found.by for found in done if found.by):
+        yield f"seeds by commit: {_counted(commits)}"
     differed = sum(found.differs for found in done)
     yield f"violations: {_counted(rules)}; runs that differed: {differed}"
 

@@ -23,7 +23,7 @@ import attrs
 import msgpack
 import orjson
 
-from polybot.core_tape import DECISIONS, INPUTS
+from polybot.core_tape import INPUTS, quote_of
 from polybot.journal.recorder import SUFFIX
 from polybot.journal.tape import Event, Kind, Reader, TapeError
 
@@ -226,7 +226,7 @@ def text_of(event: Event) -> str:
         if event.kind is Kind.FED:
             return str(INPUTS.unpack(event.body))
         if event.kind is Kind.DECIDED and event.stream.startswith("quote "):
-            return str(DECISIONS.unpack(event.body))
+            return str(quote_of(event.body))
     if event.kind in {Kind.FED, Kind.DECIDED}:
         return str(msgpack.unpackb(event.body))
     return event.body.decode("utf-8", "backslashreplace")

@@ -10,9 +10,9 @@ from __future__ import annotations
 import math
 
 import attrs
+from msgspec import Struct
 
 from polybot.domain.prices import Feed
-from polybot.domain.sealed import sealed
 from polybot.pricing.fair import GOOD, Caution, NoFair, Quality, WhyNoFair
 from polybot.pricing.lag import Lag
 from polybot.pricing.params import PricingParams
@@ -23,8 +23,7 @@ from polybot.pricing.volatility import Volatility
 LOOKBACK_S = 60  # the only average the venue publishes (feeds.md 5.2)
 
 
-@sealed
-class Spot:
+class Spot(Struct, frozen=True, gc=False):
     """The best estimate of a spot price: the stream behind it, the age of its stamp, how good it
     is, and by how many seconds the official average trails that stream.
     """

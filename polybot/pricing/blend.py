@@ -9,9 +9,9 @@ from __future__ import annotations
 import math
 
 import attrs
+from msgspec import Struct
 
 from polybot.domain.market import DOWN, UP, Outcome
-from polybot.domain.sealed import sealed
 from polybot.pricing.fair import Fair
 
 EDGE = 1e-4  # a market's probability this near to certainty has no usable log-odds
@@ -42,8 +42,7 @@ def sigmoid(x: float) -> float:
     return 1 / (1 + math.exp(-x)) if x >= 0 else 1 - 1 / (1 + math.exp(x))
 
 
-@sealed
-class MarketView:
+class MarketView(Struct, frozen=True, gc=False):
     """What others think Up is worth, as probabilities.
 
     `q` is the micro-price, `half_spread` half the distance of its two sides, `depth` the smaller
@@ -69,8 +68,7 @@ def micro_price(bid: float, bid_size: float, ask: float, ask_size: float, most: 
     return (bid * ask_weight + ask * bid_weight) / total
 
 
-@sealed
-class Blend:
+class Blend(Struct, frozen=True, gc=False):
     """Fair after looking at the market. `gap` is model minus market, `error` the model's standard
     error, both in log-odds.
 

@@ -13,9 +13,8 @@ from __future__ import annotations
 import enum
 import math
 
-import attrs
+from msgspec import Struct
 
-from polybot.domain.sealed import sealed
 from polybot.pricing.tails import D_MAX, Tails
 
 Q_MIN_FAR = 0.005  # more than NEAR_S before the fixing
@@ -56,16 +55,14 @@ class Caution(enum.Enum):
     __hash__ = object.__hash__
 
 
-@attrs.frozen
-class NoFair:
+class NoFair(Struct, frozen=True, gc=False, tag=True):
     """A refusal to price, with the figures that led to it."""
 
     why: WhyNoFair
     figures: tuple[tuple[str, str], ...] = ()
 
 
-@attrs.frozen
-class Quality:
+class Quality(Struct, frozen=True, gc=False):
     """How good the inputs of a probability are. One object serves many probabilities.
 
     `basis_error` and `apart` are relative to the price: how well the exchange price is brought to
@@ -86,8 +83,7 @@ Origin = tuple[float, Quality, bool]
 FRESH: Origin = (0.0, GOOD, False)
 
 
-@sealed
-class Fair:
+class Fair(Struct, frozen=True, gc=False, tag=True):
     """Probability of Up and how fast and how far it may be wrong; Down is one minus it.
 
     `q` is clipped to what the tails can bear, `d` to ±4; `phi_d` is ∂q/∂d; `v` is the

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
+from msgspec import Struct
+
 from polybot.domain import units
 from polybot.domain.market import DOWN, UP, Outcome
-from polybot.domain.sealed import sealed
 from polybot.domain.units import ONE, SHARE
 from polybot.pricing.blend import MarketView, micro_price
 from polybot.quoting.model import QuoteInputs
 from polybot.quoting.reasons import Reason, Why
 
 
-@sealed
-class Touch:
+class Touch(Struct, frozen=True, gc=False):
     """Best bid and ask of others, 10⁻⁴, and their sizes, 10⁻⁶ shares."""
 
     bid: int

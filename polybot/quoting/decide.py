@@ -10,11 +10,11 @@ from __future__ import annotations
 import functools
 
 import attrs
+from msgspec import Struct
 
 from polybot.domain import units
 from polybot.domain.market import DOWN, UP, Outcome
 from polybot.domain.market_states import MarketState
-from polybot.domain.sealed import sealed
 from polybot.pricing.blend import Blend, blend
 from polybot.pricing.fair import Fair, NoFair, WhyNoFair
 from polybot.quoting import ladder, rewards as pools, sizes
@@ -96,8 +96,7 @@ def _unproven(one: Unproven) -> Reason:
     return Reason(Why.UNPROVEN, None, told)
 
 
-@sealed
-class _Bids:
+class _Bids(Struct, frozen=True, gc=False):
     """The first bid of each side that has one, what they were held to, and what was said."""
 
     worth: Value

@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import NamedTuple
 
+from msgspec import Struct
+
 from polybot.domain import units
 from polybot.domain.market import UP, Market, Outcome, Side
 from polybot.domain.market_states import MarketState
-from polybot.domain.sealed import sealed
 from polybot.pricing.fair import Fair, NoFair
 from polybot.quoting.completion import Take
 from polybot.quoting.reasons import Reason
@@ -18,8 +19,7 @@ from polybot.risk.timetable import Timetable
 from polybot.signal.advice import NEUTRAL, Advice
 
 
-@sealed
-class BookView:
+class BookView(Struct, frozen=True, gc=False):
     """A few levels of one outcome's book, best first, our own orders still inside.
 
     Levels are (price 10⁻⁴, size 10⁻⁶ shares).
@@ -29,8 +29,7 @@ class BookView:
     asks: tuple[tuple[int, int], ...]
 
 
-@sealed
-class Stock:
+class Stock(Struct, frozen=True, gc=False):
     """What is held and may be sold, and what a ladder of bids would be short of. `unmergeable` is
     why pairs of this market cannot be merged in time; `asking`: an ask of ours is open.
     """
@@ -49,8 +48,7 @@ class Stock:
         return self.standing.sellable(outcome)
 
 
-@sealed
-class QuoteInputs:
+class QuoteInputs(Struct, frozen=True, gc=False):
     """Everything one decision depends on. `held_*` in 10⁻⁶ shares, provisional fills included;
     `net_confirmed` is Up less Down without them. `taking`: an order that takes is under way, or
     what it came to is not booked; `post_only`: the venue takes resting orders only. `book_age_s` is
@@ -129,8 +127,7 @@ class Terms(NamedTuple):
     credit: float
 
 
-@sealed
-class Decision:
+class Decision(Struct, frozen=True, gc=False):
     """Desired quotes with the figures behind them, and why anything is missing or smaller.
 
     `market` is what others think of Up; `apart_since_ms` is since when the model has been too far

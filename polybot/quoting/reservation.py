@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import math
 
+from msgspec import Struct
+
 from polybot.domain.market import FeeSchedule
-from polybot.domain.sealed import sealed
 from polybot.pricing.blend import logit, sigmoid
 from polybot.pricing.fair import Fair
 from polybot.quoting.params import QuoteParams
@@ -46,8 +47,7 @@ def edge(fair: Fair, params: QuoteParams) -> float:
     return latency + model + apart + params.base_edge
 
 
-@sealed
-class Value:
+class Value(Struct, frozen=True, gc=False):
     """What each outcome may cost us, in probability units. `edge` is what bids keep before any
     credit for rebates and rewards.
     """

@@ -8,8 +8,8 @@ from __future__ import annotations
 import enum
 
 import attrs
+from msgspec import Struct
 
-from polybot.domain.sealed import sealed
 from polybot.signal.competitors import Response, Rivals
 from polybot.signal.evidence import Unproven
 from polybot.signal.fast_move import Move
@@ -53,8 +53,7 @@ class Advice:
 NEUTRAL = Advice()
 
 
-@sealed
-class Readings:
+class Readings(Struct, frozen=True, gc=False):
     """Every signal's reading at one moment; None where there is nothing to read."""
 
     flow: Flow | None = None

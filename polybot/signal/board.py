@@ -12,10 +12,11 @@ from __future__ import annotations
 import math
 
 import attrs
+from msgspec import Struct
+from msgspec.structs import replace
 
 from polybot.domain.earned import Earned
 from polybot.domain.market import DOWN, UP, Market, Outcome
-from polybot.domain.sealed import sealed
 from polybot.domain.units import ONE
 from polybot.signal.advice import NEUTRAL, Advice, Readings, advise
 from polybot.signal.competitors import Competitors, Response
@@ -89,8 +90,7 @@ class SignalMemory:
             self.refused[refusal] = self.refused.get(refusal, 0) + 1
 
 
-@sealed
-class Look:
+class Look(Struct, frozen=True, gc=False):
     """What a decision is about to see: the books without our orders (None: not known), our best
     live bids, and the model's price (None: there is none).
     """
@@ -201,7 +201,7 @@ class SignalBoard:
         self._believed(priced, now_ms)
         unproven = self.memory.evidence.unproven
         if self.readings.toxicity is not self._series.reading or self._unproven is not unproven:
-            self.readings = attrs.evolve(self.readings, toxicity=self._series.reading)
+            self.readings = replace(self.readings, toxicity=self._series.reading)
             self._advise()
         return self.advice
 

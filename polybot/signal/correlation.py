@@ -12,8 +12,8 @@ from __future__ import annotations
 import math
 
 import attrs
+from msgspec import Struct
 
-from polybot.domain.sealed import sealed
 from polybot.signal.inputs import Refusal
 from polybot.signal.params import SignalParams
 
@@ -87,8 +87,7 @@ class Correlations:
         return min(1.0, max(-1.0, pair.both / math.sqrt(pair.first * pair.second)))
 
 
-@sealed
-class OpenWindow:
+class OpenWindow(Struct, frozen=True, gc=False):
     """One market under way: its asset, the seconds to its end, and its fair price of Up."""
 
     asset: str

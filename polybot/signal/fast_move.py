@@ -12,13 +12,13 @@ import math
 from collections import deque
 
 import attrs
+from msgspec import Struct
+from msgspec.structs import replace
 
-from polybot.domain.sealed import sealed
 from polybot.signal.inputs import Refusal
 
 
-@sealed
-class Move:
+class Move(Struct, frozen=True, gc=False):
     """`sigmas`: the largest move of the span in standard deviations of a move over all of it, with
     its sign: up when the low came before the high.
     """
@@ -82,5 +82,5 @@ class FastMove:
     def read(self, now_ms: int) -> Move:
         """The last move, fast until its hold is over; calm before any price."""
         if self._last.fast and now_ms >= self._until_ms:
-            self._last = attrs.evolve(self._last, fast=False)
+            self._last = replace(self._last, fast=False)
         return self._last

@@ -5,13 +5,12 @@ from __future__ import annotations
 import math
 
 import attrs
+from msgspec import Struct
 
-from polybot.domain.sealed import sealed
 from polybot.signal.inputs import Print, Refusal
 
 
-@sealed
-class Flow:
+class Flow(Struct, frozen=True, gc=False):
     """`imbalance` in [-1, 1], +1 all toward Up; `n_eff` trades' worth of evidence (Kish)."""
 
     imbalance: float

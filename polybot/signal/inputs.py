@@ -11,9 +11,9 @@ import math
 from collections.abc import Mapping, Sequence
 
 import attrs
+from msgspec import Struct
 
 from polybot.domain.market import UP, Outcome, Side
-from polybot.domain.sealed import sealed
 from polybot.domain.units import ONE
 
 Level = tuple[int, int]  # price, size
@@ -50,8 +50,7 @@ class Print:
         return None if 0 < self.price < ONE else Refusal.NOT_A_PRICE
 
 
-@sealed
-class Depth:
+class Depth(Struct, frozen=True, gc=False):
     """One outcome's book as others made it, best first; empty sides are possible."""
 
     bids: tuple[Level, ...] = ()
@@ -85,8 +84,7 @@ def _without(levels: Sequence[Level], ours: Mapping[int, int]) -> tuple[Level, .
     return tuple([level for level in left if level[1] > 0])
 
 
-@sealed
-class Priced:
+class Priced(Struct, frozen=True, gc=False):
     """The model's price of Up: `q`, its volatility `v` per √s, and what it was made of: the spot,
     and its volatility per √s.
     """

@@ -10,8 +10,8 @@ import enum
 from collections import deque
 
 import attrs
+from msgspec import Struct
 
-from polybot.domain.sealed import sealed
 from polybot.domain.units import ONE, SHARE
 from polybot.signal.inputs import Depth, Level
 from polybot.signal.params import SignalParams
@@ -36,8 +36,7 @@ RESPONSE = {
 }
 
 
-@sealed
-class Liquidity:
+class Liquidity(Struct, frozen=True, gc=False):
     """The regime believed, and the figures of now: dollars, shares, seconds, trades per minute.
     `spread` and `depth` are None where a side is missing or the book crossed.
     """

@@ -1,4 +1,4 @@
-"""A client WebSocket pulled straight from a Trio stream: for the one socket that bursts.
+"""A client WebSocket pulled straight from a Trio stream.
 
 trio-websocket hands every message through a reader task and a channel, two passes of the loop a
 message; in a burst the frames wait in the kernel while everything else takes its turn, and the book

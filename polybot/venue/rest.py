@@ -4,7 +4,7 @@ redirects, no exceptions for what peers do.
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping
+from collections.abc import AsyncGenerator, Callable, Mapping
 from contextlib import asynccontextmanager
 from typing import TypeVar
 
@@ -16,6 +16,7 @@ import trio
 from polybot.clock import Clock
 from polybot.domain.orders import Failure
 from polybot.venue.auth import l2_headers
+from polybot.venue.lean_http import LeanClient
 from polybot.venue.secret import Credentials
 from polybot.venue.tap import NOBODY, Tap
 
@@ -25,13 +26,7 @@ T = TypeVar("T")
 @asynccontextmanager
 async def http_client() -> AsyncGenerator[httpx.AsyncClient]:
     """One client for the process: kept connections, no redirects, no proxy from the environment."""
-    limits = httpx.Limits(max_connections=40, max_keepalive_connections=40, keepalive_expiry=60)
-    async with httpx.AsyncClient(
-        limits=limits,
-        timeout=None,  # noqa: S113 - each call has a total of its own, which httpx cannot give
-        follow_redirects=False,
-        trust_env=False,
-    ) as client:
+    async with LeanClient() as client:
         yield client
 
 
@@ -78,28 +73,6 @@ def decoded(what: str, reply: Reply | Failure, decode: Callable[[object], T]) ->
 
 
 @attrs.frozen
-class _Body(httpx.AsyncByteStream):
-    """A whole body that may be left halfway. httpx's own is an async generator, which a request
-    cancelled while sending leaves to the garbage collector, against Trio's rules.
-    """
-
-    content: bytes
-
-    def __aiter__(self) -> AsyncIterator[bytes]:
-        return _Parts([self.content])
-
-
-@attrs.define
-class _Parts(AsyncIterator[bytes]):
-    left: list[bytes]
-
-    async def __anext__(self) -> bytes:
-        if not self.left:
-            raise StopAsyncIteration
-        return self.left.pop()
-
-
-@attrs.frozen
 class Rest:
     """Calls to one base URL. Private calls are signed with the API
     key over the path without the query.
@@ -136,7 +109,6 @@ class Rest:
             params=dict(params) if params else None,
             headers=headers,
         )
-        request.stream = _Body(body)
         # The target carries no secret: signatures and keys travel in headers.
         line = method.encode() + b" " + request.url.raw_path
         self.tap.sent(self.name, line + b"\n" + body)

@@ -1,6 +1,6 @@
 """One WebSocket kept alive for ever: connect, greet, read, notice silence, come back.
 
-trio-websocket by itself waits for ever on a server that accepts and says nothing, and on pings and
+A WebSocket by itself waits for ever on a server that accepts and says nothing, and on pings and
 closes to a dead peer (trio.md 9). So this shell owns the TCP stream, puts a deadline on every
 await, keeps alive with texts the venue answers, and closes the stream itself at the end of a
 session.
@@ -20,17 +20,14 @@ import attrs
 import h11
 import trio
 import wsproto.utilities
-from trio_websocket import ConnectionClosed, HandshakeError, WebSocketConnection, wrap_client_stream
+from trio_websocket import ConnectionClosed
 
 from polybot.clock import NS, Clock
 from polybot.venue.lean_socket import LeanSocket
 from polybot.venue.tap import NOBODY, Tap, without_credentials
 
 _MESSAGE_MAX = 4 * 1024 * 1024
-_RECEIVE_BYTES = 64 * 1024
-_QUEUE = 64  # frames between trio-websocket's reader and ours, which never waits
 
-Socket = WebSocketConnection | LeanSocket
 Stream = trio.SocketStream | trio.SSLStream[trio.SocketStream]
 OnText = Callable[[str, int], Sequence[str] | None]
 
@@ -79,7 +76,6 @@ class _Session:
     silence_s: float
     limits: SocketLimits
     opened: Callable[[], None]
-    lean: bool
     clock: Clock
     tap: Tap
     name: str
@@ -100,7 +96,6 @@ async def run_socket(
     clock: Clock,
     rng: random.Random,
     limits: SocketLimits = _LIMITS,
-    lean: bool = False,
     tap: Tap = NOBODY,
     name: str = "",
 ) -> NoReturn:
@@ -124,9 +119,7 @@ async def run_socket(
             on_state(SocketState(SocketPhase.OPEN, attempt=attempt))
 
         frames = greet if callable(greet) else (lambda fixed=greet: fixed)
-        session = _Session(
-            url, frames, on_text, ping, silence_s, limits, opened, lean, clock, tap, name
-        )
+        session = _Session(url, frames, on_text, ping, silence_s, limits, opened, clock, tap, name)
         why = await _run_session(session)
         lived = trio.current_time() - opened_at[0] if opened_at else 0
         early = early + 1 if opened_at and lived < limits.early_s else 0
@@ -148,14 +141,9 @@ async def _run_session(session: _Session) -> str:
     except (trio.TooSlowError, OSError, trio.BrokenResourceError, ssl.CertificateError) as error:
         return f"cannot connect: {type(error).__name__} {error}"
     try:
-        async with trio.open_nursery() as nursery:
-            why = await _converse(session, nursery, stream)
-            nursery.cancel_scope.cancel()
-    except* HandshakeError as refused:
-        # Raised by the library's own reader task, so it comes through the nursery.
-        why = f"handshake refused: {_first(refused)!r}"
+        why = await _converse(session, stream)
     except* (h11.ProtocolError, wsproto.utilities.ProtocolError) as broken:
-        # So are these: a peer that speaks something else, or a ping on a connection just closed.
+        # A peer that speaks something else, or a ping on a connection just closed.
         why = f"protocol broken: {_first(broken)}"
     finally:
         with trio.CancelScope(shield=True):
@@ -190,28 +178,14 @@ async def _dial(url: str) -> Stream:
     return stream
 
 
-async def _converse(session: _Session, nursery: trio.Nursery, stream: Stream) -> str:
+async def _converse(session: _Session, stream: Stream) -> str:
     limits = session.limits
     parts = urlsplit(session.url)
     resource = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
     step = "handshake"
     try:
         with trio.fail_after(limits.connect_s):
-            socket: Socket
-            if session.lean:
-                socket = await LeanSocket.open(
-                    stream, parts.netloc, resource, most_bytes=_MESSAGE_MAX
-                )
-            else:
-                socket = await wrap_client_stream(
-                    nursery,
-                    stream,
-                    parts.netloc,
-                    resource,
-                    message_queue_size=_QUEUE,
-                    max_message_size=_MESSAGE_MAX,
-                    receive_buffer_size=_RECEIVE_BYTES,
-                )
+            socket = await LeanSocket.open(stream, parts.netloc, resource, most_bytes=_MESSAGE_MAX)
         step = "greeting"
         await _send(session, socket, session.greet())
         session.opened()
@@ -222,7 +196,7 @@ async def _converse(session: _Session, nursery: trio.Nursery, stream: Stream) ->
         return _closing(closed)
 
 
-async def _exchange(session: _Session, socket: Socket) -> str:
+async def _exchange(session: _Session, socket: LeanSocket) -> str:
     """Read until the connection ends or falls silent, with the keepalive beside it."""
     ends: list[str] = []
     async with trio.open_nursery() as nursery:
@@ -239,15 +213,14 @@ async def _exchange(session: _Session, socket: Socket) -> str:
     return ends[0]
 
 
-async def _read(session: _Session, socket: Socket) -> str:
+async def _read(session: _Session, socket: LeanSocket) -> str:
     with trio.move_on_after(session.silence_s) as watchdog:
         while True:
             try:
-                frame = await socket.get_message()
+                text = await socket.get_message()
             except ConnectionClosed as closed:
                 return _closing(closed)
             watchdog.deadline = trio.current_time() + session.silence_s
-            text = frame if isinstance(frame, str) else frame.decode("utf-8", "replace")
             at_ns = session.clock.now_ns()
             session.tap.heard(session.name, text.encode(), at_ns)
             answer = session.on_text(text, at_ns // NS)
@@ -263,7 +236,7 @@ async def _read(session: _Session, socket: Socket) -> str:
 
 async def _keep_alive(
     session: _Session,
-    socket: Socket,
+    socket: LeanSocket,
     ping: tuple[str, float],
     end: Callable[[str], None],
 ) -> None:
@@ -278,7 +251,7 @@ async def _keep_alive(
             end("peer does not read")
 
 
-async def _send(session: _Session, socket: Socket, frames: Sequence[str]) -> None:
+async def _send(session: _Session, socket: LeanSocket, frames: Sequence[str]) -> None:
     """Send, or raise ConnectionClosed or TooSlowError. After the
     latter the stream is only good to close.
     """

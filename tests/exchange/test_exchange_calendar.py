@@ -11,6 +11,7 @@ from polybot.exchange.calendar import (
     SERIES,
     end_of,
     market_for,
+    of_slug,
     slug_of,
     title_of,
     under_way,
@@ -214,3 +215,29 @@ def test_the_bots_calendar_is_the_same(key: str, now_ms: int) -> None:
         window = slugs.window_at(key, now_ms)
         assert (window.start_ms, window.end_ms) == (start, end_of(series, start))
         assert slugs.slug(key, start) == slug_of(series, start)
+
+
+@given(st.sampled_from(sorted(SERIES)), st.integers(min_value=0, max_value=20 * 366 * 24))
+def test_a_slug_tells_its_window(key: str, hours: int) -> None:
+    """Back from every name that says when its window begins, whatever New York's clocks do."""
+    series = SERIES[key]
+    start_ms = under_way(series, utc("2020-01-01T00:00") + hours * HOUR)
+    slug = slug_of(series, start_ms)
+    assert slug is not None
+
+    assert of_slug(slug) == (None if series.rule == "noon" else (series, start_ms))
+
+
+@pytest.mark.parametrize(
+    "slug",
+    [
+        "btc-updown-5m-1790994601", "btc-updown-1h-1790994600", "xyz-updown-5m-1790994600",
+        "btc-updown-4h-1795197600", "btc-updown-5m-x", "bitcoin-up-or-down-november-1-2026-1am-et",
+        "bitcoin-up-or-down-october-2-2026-13am-et", "bitcoin-up-or-down-october-02-2026-1am-et",
+        "bitcoin-up-or-down-smarch-2-2026-1am-et", "gold-up-or-down-october-2-2026-1am-et",
+        "bitcoin-up-or-down-on-october-2-2026", "",
+    ],
+)  # fmt: skip
+def test_no_window_is_called_so(slug: str) -> None:
+    """Off the grid, a series that does not exist, an hour shown twice, a day, and no slug."""
+    assert of_slug(slug) is None

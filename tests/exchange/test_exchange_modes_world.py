@@ -9,6 +9,7 @@ from engine_kit import T0, make_market
 from trio.testing import MockClock
 
 from polybot.clock import Clock
+from polybot.exchange.crowd import SyntheticWorld
 from polybot.exchange.crowd_hand import Hand
 from polybot.exchange.engine import Engine
 from polybot.exchange.invariants import check
@@ -57,6 +58,33 @@ def test_the_crowd_is_no_exception(mode: Mode, rests: bool, takes: bool, pulls: 
     maker.leave(market, T0)
     assert (engine.live_orders(maker.owner) == []) == pulls
     check(engine)
+
+
+@pytest.mark.parametrize("mode", [Mode.RESTARTING, Mode.CANCEL_ONLY, Mode.DISABLED])
+async def test_nobody_hammers_a_venue_that_takes_nothing(
+    mode: Mode, autojump_clock: MockClock
+) -> None:
+    """Makers see the mode and wait; when it is over, all of their ladders are there again."""
+    world = make_world("synthetic", seed=3, start_ms=START, series=["btc-5m"], intensity=0.3)
+    exchange = Exchange(world, Clock.starting_at(START), 3)
+    assert isinstance(world, SyntheticWorld)
+    assert world.crowd is not None
+    makers, now_ms = world.crowd.makers.values(), START + 30_000
+    exchange.advance(now_ms)
+
+    def depth() -> int:
+        return sum(len(exchange.engine.live_orders(maker.owner)) for maker in makers)
+
+    before = depth()
+    exchange.clob.modes.switch(mode, now_ms)
+    exchange.engine.clear_books(now_ms)
+    refused = sum(maker.refused for maker in makers)
+    exchange.advance(now_ms + 60_000)
+    assert sum(maker.refused for maker in makers) == refused
+    assert depth() == 0
+    exchange.clob.modes.resume(now_ms + 60_000)
+    exchange.advance(now_ms + 90_000)
+    assert depth() > before * 0.7
 
 
 async def test_nothing_moves_while_the_engine_restarts(autojump_clock: MockClock) -> None:

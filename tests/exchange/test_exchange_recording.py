@@ -316,12 +316,12 @@ def test_a_contradiction(tmp_path: Path) -> None:
 
 
 def test_another_kind_of_market(tmp_path: Path) -> None:
-    """Only 5m and 15m markets of four coins are known."""
+    """Only windows of coins that have any are known."""
     rows = full_rows({})
-    rows[0]["slug"] = "doge-updown-5m-1795132800"
-    path = write_rows(tmp_path / "doge.orderbook.jsonl.zst", rows)
+    rows[0]["slug"] = "gold-updown-5m-1795132800"
+    path = write_rows(tmp_path / "gold.orderbook.jsonl.zst", rows)
 
-    with pytest.raises(ValueError, match="no 5m or 15m market"):
+    with pytest.raises(ValueError, match="no 5m, 15m, 1h or 4h window"):
         RecordedWorld(path)
 
 

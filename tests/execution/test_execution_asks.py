@@ -22,6 +22,7 @@ from execution_kit import (
     unknown,
     wanting,
 )
+from msgspec.structs import replace
 
 from polybot.domain.market import Outcome, Side
 from polybot.domain.orders import (
@@ -113,7 +114,7 @@ def test_an_ask_below_its_floor_goes_at_once() -> None:
     """Its cap is that of the bid for the twin: 0.47 for Down is 0.53 for Up."""
     made = desk()
     (gone,) = asking(made, ask(price=5200))
-    made.desired = attrs.evolve(wanting(ask(price=5300)), cap_down=4700)
+    made.desired = replace(wanting(ask(price=5300)), cap_down=4700)
     made.act(LATER, stands(20))
 
     assert made.table[gone].state is State.CANCELLING

@@ -24,6 +24,7 @@ from execution_kit import (
     unknown,
     wanting,
 )
+from msgspec.structs import replace
 
 from polybot.domain.orders import CancelResult, Failure, OrderSeen, Reject
 from polybot.domain.units import SHARE
@@ -122,11 +123,11 @@ def test_what_was_found_holds_until_something_changes() -> None:
     assert found() == set(ids)
     made.heard(fill(ids[0], 6), T0 + 1)
     assert found() == {ids[1]}, "four of ten are no ten"
-    made.desired = attrs.evolve(wish, cap_down=4800)
+    made.desired = replace(wish, cap_down=4800)
     assert found() == set()
-    made.desired = attrs.evolve(wish, orders=(order(DOWN, 4700),))
+    made.desired = replace(wish, orders=(order(DOWN, 4700),))
     assert found() == set()
-    made.desired = attrs.evolve(wish, orders=(order(DOWN, 4700),), hold=200)
+    made.desired = replace(wish, orders=(order(DOWN, 4700),), hold=200)
     assert found() == {ids[1]}
     made.market = attrs.evolve(made.market, tick=10)
     assert found() == {ids[1]}

@@ -25,6 +25,7 @@ from execution_kit import (
     wanting,
 )
 from hypothesis import given, strategies as st
+from msgspec.structs import replace
 
 from polybot.domain.market import Side
 from polybot.domain.market_states import MarketState
@@ -182,11 +183,11 @@ CASES: list[tuple[str, Callable[[Case], None]]] = [
     ("total loss limit", with_case(standing=losing(total=3_995_200_001))),
     ("quote: not while awaiting strike", with_case(state=MarketState.AWAIT_STRIKE)),
     ("quote: not while reduce", with_case(now_ms=STOP)),
-    ("no fair price", with_case(wish=attrs.evolve(wanting(), fair_up=None))),
-    ("outside the price collar", with_case(wish=attrs.evolve(wanting(), fair_up=3799))),
+    ("no fair price", with_case(wish=replace(wanting(), fair_up=None))),
+    ("outside the price collar", with_case(wish=replace(wanting(), fair_up=3799))),
     (
         "outside the price collar",
-        with_case(order=order(DOWN), wish=attrs.evolve(wanting(), fair_up=6201)),
+        with_case(order=order(DOWN), wish=replace(wanting(), fair_up=6201)),
     ),
     ("pair with a resting order too dear", with_case(resting=(tracked(order(DOWN, 5200)),))),
     (
@@ -202,8 +203,8 @@ CASES: list[tuple[str, Callable[[Case], None]]] = [
     ("more than may be sold of it", selling(order=attrs.evolve(ASK, size=10 * SHARE + LOT))),
     ("more than may be sold of it", selling(resting=(tracked(attrs.evolve(ASK, size=LOT)),))),
     ("more than may be sold of it", selling(order=attrs.evolve(ASK, outcome=DOWN))),
-    ("above its cap", selling(wish=attrs.evolve(wanting(), cap_down=4799))),
-    ("outside the price collar", selling(wish=attrs.evolve(wanting(), fair_up=6201))),
+    ("above its cap", selling(wish=replace(wanting(), cap_down=4799))),
+    ("outside the price collar", selling(wish=replace(wanting(), fair_up=6201))),
     ("pair with a resting order too dear", selling(resting=(tracked(order(UP, 5200)),))),
     ("pair with a resting order too dear", selling(resting=(tracked(order(UP, 5102)),))),
     (
@@ -293,7 +294,7 @@ ALLOWED: dict[str, Callable[[Case], None]] = {
     "smallest size": with_order(size=5 * SHARE),
     "largest size": with_order(size=200 * SHARE, price=4900),
     "cap": with_case(wish=wanting(cap=4800)),
-    "collar": with_case(wish=attrs.evolve(wanting(), fair_up=3800)),
+    "collar": with_case(wish=replace(wanting(), fair_up=3800)),
     "pair cap": with_case(resting=(tracked(order(DOWN, 5100)),)),
     "same outcome": with_case(resting=(tracked(order(UP, 9000)),)),
     "one place left": with_case(resting=THREE[:2]),
@@ -302,7 +303,7 @@ ALLOWED: dict[str, Callable[[Case], None]] = {
     "total limit": with_case(standing=standing(100 * SHARE, 0, 395_200_000)),
     "an ask on all that may be sold, without cash": selling(),
     "an ask that pairs, just before the cutoff": selling(now_ms=CUTOFF - 1),
-    "an ask at its cap": selling(wish=attrs.evolve(wanting(), cap_down=4800)),
+    "an ask at its cap": selling(wish=replace(wanting(), cap_down=4800)),
     "an ask beside a bid on the same token": selling(resting=(tracked(order(UP, 5100)),)),
     "an ask with every limit on dollars passed": selling(standing=INDEBTED),
     "taking what is missing, above the bids' cap": taking(wish=wanting(cap=4000)),

@@ -21,6 +21,7 @@ from execution_kit import (
     wanting,
 )
 from hypothesis import given, strategies as st
+from msgspec.structs import replace
 
 from polybot.domain.orders import NewOrder
 from polybot.execution.desk import Cancel, Desk
@@ -45,7 +46,7 @@ def test_a_bid_within_part_of_the_edge_keeps_its_place(away: int, kept: bool) ->
     made.market = made.firewall.market = attrs.evolve(MARKET, tick=10)
     resting(made, attrs.evolve(order(UP, 4800), market=made.market))
     moved = attrs.evolve(order(UP, 4800 - away), market=made.market)
-    made.desired = attrs.evolve(wanting(moved), hold=40)
+    made.desired = replace(wanting(moved), hold=40)
 
     assert (cancels(made.act(T0, RICH)) == []) == kept
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import atexit
 import functools
+import shutil
 import tempfile
 from pathlib import Path
 
@@ -22,10 +24,17 @@ ROOT = Path(__file__).resolve().parents[2]
 SLUGS = tuple(f"btc-updown-5m-{(FIRST_MS + n * WINDOW_MS) // 1000}" for n in range(2))
 
 
+def _place() -> Path:
+    """A folder for as long as the process lives."""
+    place = Path(tempfile.mkdtemp(prefix="polybot-backtest-test-"))
+    atexit.register(shutil.rmtree, place, ignore_errors=True)
+    return place
+
+
 @functools.cache
 def folder() -> Path:
     """Two windows in a row, traded at a tenth of the real market's pace."""
-    place = Path(tempfile.mkdtemp(prefix="polybot-backtest-test-"))
+    place = _place()
     perform(Task(place, 0, len(SLUGS), 1, 0.1, 20))
     return place
 
@@ -44,7 +53,7 @@ def models(queue: str = "pessimistic", latency: str = "25", seed: int = 1) -> Mo
 
 @functools.cache
 def _still_folder() -> Path:
-    place = Path(tempfile.mkdtemp(prefix="polybot-backtest-test-"))
+    place = _place()
     perform(Task(place, 0, 1, 5, 0.05, 1_000))
     return place
 

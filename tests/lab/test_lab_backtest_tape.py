@@ -94,6 +94,26 @@ def whole() -> list[Row]:
     ]  # fmt: skip
 
 
+HOUR_SLUG = "bitcoin-up-or-down-november-19-2026-7pm-et"
+HOUR_END_MS = START_MS + 3_600_000
+
+
+def hour() -> list[Row]:
+    """The same for an hour, which is resolved thirteen minutes after its end (clob.md 8)."""
+    told = [{"eventMetadata": {"priceToBeat": 90_000.0, "finalPrice": 89_990.0}}]
+    row = gamma(HOUR_SLUG) | {"endDate": when(HOUR_END_MS // 1000)}
+    paid = {"closed": True, "outcomePrices": '["0", "1"]', "events": told}
+    return [
+        answer(START_MS - 60_000, row),
+        frame(START_MS - 10_000, [book(START_MS - 10_000)], HOUR_SLUG),
+        binance(START_MS + 500, 90_000.0),
+        frame(HOUR_END_MS - 1_000, change(HOUR_END_MS - 1_020), HOUR_SLUG),
+        binance(HOUR_END_MS + 700_000, 89_000.0),
+        answer(HOUR_END_MS + 780_000, row | paid),
+        binance(HOUR_END_MS + 1_200_000, 88_000.0),
+    ]
+
+
 def taped(tmp_path: Path, rows: list[Row]) -> Path:
     path = tmp_path / "1-paper-0000.tape"
     writer = Writer(path, HEADER)
@@ -218,3 +238,13 @@ def test_recordings_pass_through(tmp_path: Path) -> None:
     found = with_tapes([tmp_path / "x.beats.zst"], tmp_path)
 
     assert found == attrs.evolve(Brought(), paths=[tmp_path / "x.beats.zst"])
+
+
+def test_an_hour_is_kept_until_it_is_paid(tmp_path: Path) -> None:
+    """The candle's markets have names of their own, and results that come late (feeds.md 8.2)."""
+    found = brought(tmp_path, taped(tmp_path, hour()))
+    tape = only(found)
+
+    assert found.faults == found.notes == []
+    assert (tape.slug, tape.series.key, tape.end_ms) == (HOUR_SLUG, "btc-1h", HOUR_END_MS)
+    assert (tape.strike, tape.final, tape.winner) == (90_000.0, 89_990.0, DOWN)

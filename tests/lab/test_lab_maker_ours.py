@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 import attrs
 from hypothesis import given, strategies as st
+from msgspec.structs import replace
 
 from polybot.domain.market import Outcome, TwapPair
 from polybot.domain.market_states import MarketState
@@ -213,7 +214,7 @@ def test_an_order_a_tick_away_keeps_its_place() -> None:
 
     above = sight_of(live=(Quote(UP, 5100, 10 * UNIT),))
     assert Quote(UP, 5100, 10 * UNIT) in kept(wanted, above, QuoteParams())
-    tight = attrs.evolve(wanted, cap_up=0.5)
+    tight = replace(wanted, cap_up=0.5)
     assert Quote(UP, 5000, 10 * UNIT) in kept(tight, above, QuoteParams())
     dear = decision_for((Outcome.UP, 5000), (Outcome.DOWN, 4900), cap_up=0.51, cap_down=0.5)
     assert Quote(UP, 5000, 10 * UNIT) in kept(dear, above, QuoteParams())

@@ -69,7 +69,7 @@ def test_another_file_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[s
     other = tmp_path / "other.jsonl"
     other.write_bytes(b'{"seed": 1}\n')
 
-    with pytest.raises(ValueError, match="not a file of finished matches"):
+    with pytest.raises(ValueError, match="not a file of finished work"):
         maker_done.read(other)
     with pytest.raises(SystemExit) as stop:
         commands.run("maker-match", ["naive", "--done", str(other)])

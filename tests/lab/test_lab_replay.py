@@ -13,7 +13,7 @@ from msgspec import structs
 
 from polybot.core_tape import INPUTS, Began, Kept, Stepped
 from polybot.journal.recorder import CORE
-from polybot.journal.tape import Event, Header, Kind, Writer
+from polybot.journal.tape import MAGIC, VERSION, Event, Header, Kind, Writer
 from polybot.lab.replay import Result, main, replay, told
 from polybot.lab.replay_core import NotReplayable
 from polybot.lab.replay_pace import Durations, Pace
@@ -226,6 +226,11 @@ def bad_tapes(folder: Path) -> Iterator[tuple[Path, str]]:
     other = Began(b'{"quote": {"no_such_key": 1}}', {})
     rows = [Event(0, Kind.FED, CORE, INPUTS.pack(value)) for value in (other, Stepped("a"))]
     yield written(folder / "d-0000.tape", rows), "none of this version"
+    old = written(folder / "e-0000.tape", rows)
+    whole = bytearray(old.read_bytes())
+    whole[len(MAGIC)] = VERSION - 1
+    old.write_bytes(whole)
+    yield old, "replay it with the polybot that made it"
 
 
 def test_what_cannot_be_replayed(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -13,6 +13,7 @@ from unittest import mock
 import attrs
 import pytest
 import trio
+from msgspec.structs import replace
 from simulation_kit import broken, calm, sound
 
 from polybot import launch, market_feed, quoter, reconciler
@@ -136,7 +137,7 @@ def taking_from_itself() -> Any:
             self.market, outcome.other, Side.BUY, ONE - price, 10_000_000, TimeInForce.FAK,
             post_only=False,
         )  # fmt: skip
-        return attrs.evolve(found, take=order, take_number=self._takes)
+        return replace(found, take=order, take_number=self._takes)
 
     return all_of(
         mock.patch.object(Quoter, "_with_take", taking),

@@ -20,7 +20,7 @@ from polybot.lab.simulation_reach import (
     WRITTEN,
 )
 from polybot.lab.simulation_strikes import ToldStrikes
-from polybot.lab.soak import Found, Task, not_reached
+from polybot.lab.soak import Found, Lived, Task, not_reached
 from polybot.lab.stage import MID_WINDOW_MS
 
 
@@ -93,6 +93,10 @@ def found(**seen: int) -> Found:
     return Found(Outcome(1, "ab" * 32, 60.0, (), dict(seen), {}))
 
 
+def lived(task: Task) -> Lived:
+    return Lived(task, found(PLACEMENT=1))
+
+
 def test_what_no_seed_has_reached() -> None:
     """Each counter must be met by one of them."""
     every = dict.fromkeys(REACHED, 1)
@@ -107,7 +111,7 @@ def test_the_command_asks_for_it(
     words: list[str], code: int, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """With `--reach` a run that has met too little ends with 1, and says what."""
-    monkeypatch.setattr(soak, "each_of", lambda _work, tasks: [found(PLACEMENT=1) for _ in tasks])
+    monkeypatch.setattr(soak, "each_of", lambda _work, tasks: [lived(one) for one in tasks])
 
     assert soak.main(["--seeds", "1-2", *words]) == code
     assert "never reached: CANCELLATION, TRADE, stop, kill" in capsys.readouterr().out
@@ -118,9 +122,9 @@ def test_the_command_that_is_printed_is_understood(monkeypatch: pytest.MonkeyPat
     small = Keep(delays=False, disks=False, series=False, links=(2, 5))
     asked: list[Task] = []
 
-    def each_of(_work: object, tasks: list[Task]) -> list[Found]:
+    def each_of(_work: object, tasks: list[Task]) -> list[Lived]:
         asked.extend(tasks)
-        return [found(PLACEMENT=1)]
+        return [*map(lived, tasks)]
 
     monkeypatch.setattr(soak, "each_of", each_of)
     soak.main(["--seeds", "7", "--hours", "0.5", "--once", *small.words().split()])

@@ -9,7 +9,7 @@ import attrs
 import pytest
 from simulation_kit import broken, calm, sound
 
-from polybot import signals
+from polybot.app import Bot
 from polybot.lab.simulation import simulate
 from polybot.lab.simulation_case import Case, End, Life, draw
 
@@ -37,7 +37,11 @@ def test_two_signals(again_s: float) -> None:
 
 def test_who_leaves_before_anything_is_withdrawn_is_found() -> None:
     """As we did it until both were sent at once: G9 says so."""
-    with mock.patch.object(signals, "LEAVE_S", 0.0):
+
+    async def at_once(_: Bot) -> None:
+        """Waits for nothing."""
+
+    with mock.patch.object(Bot, "until_withdrawn", at_once):
         outcome = simulate(stopped(signal.SIGINT, 0.0), until="G9")
 
     assert broken(outcome) == {"G9"}

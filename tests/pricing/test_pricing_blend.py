@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import math
 
-import attrs
 import pytest
 from hypothesis import given, strategies as st
+from msgspec.structs import replace
 
 from polybot.domain.market import Outcome
 from polybot.pricing.blend import (
@@ -88,10 +88,10 @@ def test_the_model_counts_less_when_its_inputs_are_poor() -> None:
 
     error = model_error(base, 0.2)
 
-    assert model_error(attrs.evolve(base, age_s=2.0), 0.2) > error
-    assert model_error(attrs.evolve(base, quality=Quality(basis_error=1e-4)), 0.2) > error
-    assert model_error(attrs.evolve(base, quality=Quality(apart=4e-4)), 0.2) > error
-    stale = model_error(attrs.evolve(base, age_s=4.0), 0.0)
+    assert model_error(replace(base, age_s=2.0), 0.2) > error
+    assert model_error(replace(base, quality=Quality(basis_error=1e-4)), 0.2) > error
+    assert model_error(replace(base, quality=Quality(apart=4e-4)), 0.2) > error
+    stale = model_error(replace(base, age_s=4.0), 0.0)
     assert stale == pytest.approx(2 * base.v / (base.q * (1 - base.q)))
 
 
@@ -146,7 +146,7 @@ def test_time_running_backwards_makes_no_disagreement() -> None:
 @given(QS, QS)
 def test_a_model_without_a_trusted_strike_counts_nothing(q: float, seen: float) -> None:
     """W → 0 while the strike is provisional (strategy.md 4): the market's own price is left."""
-    doubted = attrs.evolve(fair(q), provisional_strike=True)
+    doubted = replace(fair(q), provisional_strike=True)
     mixed = blend(doubted, MarketView(seen, 0.01), BlendParams())
 
     assert mixed.weight == 0

@@ -7,6 +7,7 @@ import random
 
 import attrs
 import pytest
+from msgspec.structs import replace
 
 from polybot.domain.market import Candle, FeeSchedule, Market, Rule, TwapPair, UnknownRule
 from polybot.domain.prices import Feed, Source
@@ -172,7 +173,7 @@ def test_candle_market(tape: Tape) -> None:
 
     found = fair_of(tape.board, HOUR, now)
 
-    assert found == attrs.evolve(
+    assert found == replace(
         fair_of_model(models.candle(tape.price + BASIS, 100_010.0, found.sigma, 3000.0)),
         age_s=found.age_s,
     )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import attrs
 import pytest
 from hypothesis import given, strategies as st
+from msgspec.structs import replace
 from test_quoting_decide import PARAMS, SHARES, any_inputs, book, fair, inputs, whys
 
 from polybot.domain.market import Outcome
@@ -22,7 +23,7 @@ ONE_LEVEL = QuoteParams(levels=1)
 
 
 def advised(advice: Advice, of: QuoteInputs = JOINING, params: QuoteParams = ONE_LEVEL) -> Decision:
-    return decide(attrs.evolve(of, advice=advice), params)
+    return decide(replace(of, advice=advice), params)
 
 
 def shrunk(part: float) -> Advice:
@@ -73,7 +74,7 @@ def test_sizes_shrink_and_never_round_up() -> None:
 
 def test_joining_instead_of_improving() -> None:
     """With Up to spare the Down bid would go a tick ahead; told to join, it does not."""
-    spare = attrs.evolve(JOINING, held_up=20 * SHARES)
+    spare = replace(JOINING, held_up=20 * SHARES)
 
     assert prices(advised(NEUTRAL, spare))[DOWN] == 4100
     assert prices(advised(Advice(improve=False), spare))[DOWN] == 4000

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-import attrs
 import pytest
 from hypothesis import given, strategies as st
+from msgspec.structs import replace
 from test_quoting_decide import inputs
 
 from polybot.domain.market import Outcome, Side
@@ -257,10 +257,8 @@ def test_a_decision_tells_what_it_sells() -> None:
     """The quoter's own ladder, in a wallet without cash and with Up at hand: the side that would
     buy Down sells Up, at prices that its cap for Down allows.
     """
-    poor = attrs.evolve(
-        inputs(held_up=40 * SHARE), stock=stock(40, cash=0), net_confirmed=40 * SHARE
-    )
-    usual = decide(attrs.evolve(poor, stock=None), QuoteParams())
+    poor = replace(inputs(held_up=40 * SHARE), stock=stock(40, cash=0), net_confirmed=40 * SHARE)
+    usual = decide(replace(poor, stock=None), QuoteParams())
     found = decide(poor, QuoteParams())
 
     downs = [quote for quote in usual.quotes if quote.outcome is DOWN]

@@ -10,6 +10,7 @@ import attrs
 import pytest
 from hypothesis import assume, given, strategies as st
 from market_kit import BTC_5M
+from msgspec.structs import replace
 
 from polybot.domain.market import Market, Outcome
 from polybot.domain.market_states import MarketState
@@ -155,7 +156,7 @@ def test_the_same_decision_again_once_our_orders_rest() -> None:
     before = inputs(book(5000, 6000), held_up=20 * SHARES)
     decided = decide(before, params)
     own = {(quote.outcome, quote.price): quote.size for quote in decided.quotes}
-    after = attrs.evolve(
+    after = replace(
         before, up=with_own(before.up, own, UP), down=with_own(before.down, own, DOWN), own=own
     )
 
@@ -212,11 +213,11 @@ def test_no_fair_no_quotes() -> None:
 
 def test_missing_books() -> None:
     """No book at all is two reasons; one book missing leaves the other side quoted."""
-    none = attrs.evolve(inputs(), up=None, down=None)
+    none = replace(inputs(), up=None, down=None)
     assert decide(none, QuoteParams()).quotes == ()
     assert whys(decide(none, QuoteParams())) == [Why.NO_BOOK, Why.NO_BOOK]
 
-    half = decide(attrs.evolve(inputs(), down=None), QuoteParams(levels=1))
+    half = decide(replace(inputs(), down=None), QuoteParams(levels=1))
 
     assert {quote.outcome for quote in half.quotes} == {UP}
     assert whys(half) == [Why.NO_BOOK]
@@ -248,7 +249,7 @@ def test_preopen_quoting_is_a_choice() -> None:
 
 def test_without_a_strike_nothing() -> None:
     """A market that awaits its strike is not quoted, even if somebody had a price (13)."""
-    waiting = attrs.evolve(inputs(), state=MarketState.AWAIT_STRIKE)
+    waiting = replace(inputs(), state=MarketState.AWAIT_STRIKE)
 
     assert whys(decide(waiting, QuoteParams())) == [WhyNoFair.STRIKE_UNKNOWN]
 
@@ -298,7 +299,7 @@ def test_disagreement_withholds_what_only_the_model_finds_cheap() -> None:
         assert {quote.outcome for quote in first.quotes} == {UP, DOWN}
 
         later = inputs(view, q=fair(model), at_s=25.0)
-        found = decide(attrs.evolve(later, apart_since_ms=first.apart_since_ms), QuoteParams())
+        found = decide(replace(later, apart_since_ms=first.apart_since_ms), QuoteParams())
 
         assert found.apart_since_ms == before.now_ms
         assert {quote.outcome for quote in found.quotes} == {cheap.other}
@@ -313,8 +314,8 @@ def test_disagreement_withholds_what_only_the_model_finds_cheap() -> None:
 def test_a_cautious_price_quotes_less_and_says_why() -> None:
     """A stale exchange halves the size; sources that drift apart widen the edge (F60)."""
     stale = (Caution.EXCHANGE_STALE, (("size", "0.5"),))
-    halved = attrs.evolve(fair(v=0.02), quality=Quality(size=0.5, cautions=(stale,)))
-    apart = attrs.evolve(fair(v=0.02), quality=Quality(apart=4e-4))
+    halved = replace(fair(v=0.02), quality=Quality(size=0.5, cautions=(stale,)))
+    apart = replace(fair(v=0.02), quality=Quality(apart=4e-4))
 
     usual = decide(inputs(q=fair(v=0.02)), QuoteParams())
     less = decide(inputs(q=halved), QuoteParams())
@@ -466,7 +467,7 @@ def test_longer_up_bids_less_for_up_and_no_less_for_down(
     found = decide(given_inputs, params)
     held = given_inputs.held_up + more * SHARES
 
-    longer = decide(attrs.evolve(given_inputs, held_up=held), params)
+    longer = decide(replace(given_inputs, held_up=held), params)
 
     assert found.cap_up is not None
     assert found.cap_down is not None
@@ -481,8 +482,8 @@ def test_heavy_side_price_never_rises(
     given_inputs: QuoteInputs, params: QuoteParams, more: int
 ) -> None:
     """Holding more Up than before never raises the Up bid nor lowers the Down bid."""
-    flat = attrs.evolve(given_inputs, held_up=0, held_down=0, now_ms=START + 20_000)
-    long = attrs.evolve(flat, held_up=more * SHARES)
+    flat = replace(given_inputs, held_up=0, held_down=0, now_ms=START + 20_000)
+    long = replace(flat, held_up=more * SHARES)
 
     up, up_long = first(decide(flat, params), UP), first(decide(long, params), UP)
     down, down_long = first(decide(flat, params), DOWN), first(decide(long, params), DOWN)
@@ -500,10 +501,10 @@ def test_a_higher_fair_never_lowers_the_up_cap(
     """With all risks equal and no dispute, a higher probability is worth more."""
     calm = attrs.evolve(params, disagree_log_odds=5.0, sigma_error=0.0, model_weight_max=0.5)
     assert isinstance(given_inputs.fair, Fair)
-    low = attrs.evolve(given_inputs.fair, v=0.0, q=min(max(given_inputs.fair.q, 0.05), 0.59))
-    high = attrs.evolve(low, q=low.q + more)
+    low = replace(given_inputs.fair, v=0.0, q=min(max(given_inputs.fair.q, 0.05), 0.59))
+    high = replace(low, q=low.q + more)
 
-    decisions = [decide(attrs.evolve(given_inputs, fair=each), calm) for each in (low, high)]
+    decisions = [decide(replace(given_inputs, fair=each), calm) for each in (low, high)]
     # Even the widest threshold allowed is passed by a market at its very edge.
     assume(all(reason.why is not Why.DISAGREE for each in decisions for reason in each.reasons))
 

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 
 import attrs
 import pytest
+from msgspec.structs import replace
 from test_quoting_decide import DOWN, SHARES, TWAP, UP, book, fair, inputs, mirrored, whys
 
 from polybot.domain.market import Outcome
@@ -26,7 +27,7 @@ CHEAP = book(5000, 5200, 400 * SHARES)  # Down is offered at 0.50
 def late(at_s: float, *, own: Mapping[tuple[Outcome, int], int] | None = None) -> QuoteInputs:
     """A hundred Up held, all confirmed, near the cutoff."""
     made = inputs(CHEAP, at_s=at_s, held_up=100 * SHARES, q=even(), own=own)
-    return attrs.evolve(made, net_confirmed=100 * SHARES)
+    return replace(made, net_confirmed=100 * SHARES)
 
 
 def even() -> Fair:
@@ -71,10 +72,10 @@ def test_our_own_bids_go_first() -> None:
 def test_our_own_bid_for_what_we_hold_is_no_offer() -> None:
     """Our Up bid at 0.50 is displayed as an ask for Down at 0.50: it is not taken."""
     up = BookView(bids=((5000, 30 * SHARES),), asks=((5200, 100 * SHARES),))
-    seen = attrs.evolve(late(HIGH_S), up=up, down=mirrored(up), own={(UP, 5000): 30 * SHARES})
+    seen = replace(late(HIGH_S), up=up, down=mirrored(up), own={(UP, 5000): 30 * SHARES})
 
     assert decided(seen).take is None
-    others = attrs.evolve(seen, own={(UP, 5000): 10 * SHARES})
+    others = replace(seen, own={(UP, 5000): 10 * SHARES})
     found = decided(others).take
     assert found is not None
     assert found.size == 20 * SHARES
@@ -99,7 +100,7 @@ def test_nothing_is_planned(seen: QuoteInputs, completion: CompletionParams) -> 
 
 def test_the_reason_is_told() -> None:
     """Why nothing is taken stands among the other reasons."""
-    provisional = attrs.evolve(late(HIGH_S), net_confirmed=0)
+    provisional = replace(late(HIGH_S), net_confirmed=0)
 
     assert Reason(Held.PROVISIONAL, DOWN) in decided(provisional).reasons
     assert TWAP.end_ms > provisional.now_ms

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-import attrs
 import pytest
 from hypothesis import given, strategies as st
+from msgspec.structs import replace
 from test_quoting_decide import DOWN, SHARES, UP, book, fair, inputs
 
 from polybot.pricing.fair import Caution, NoFair, Quality, WhyNoFair
@@ -23,7 +23,7 @@ ALL = QuoteParams(pair_jump=0.01, pair_apart=0.02, pair_unpaired=0.03, pair_late
 
 def seen(*, at_s: float = 20.0, held_up: int = 0, **changes: Any) -> QuoteInputs:
     made = inputs(book(4000, 6000), at_s=at_s, held_up=held_up * SHARES, q=fair(0.5))
-    return attrs.evolve(made, **changes)
+    return replace(made, **changes)
 
 
 def penalised(made: QuoteInputs, params: QuoteParams = ALL) -> dict[str, float]:
@@ -32,7 +32,7 @@ def penalised(made: QuoteInputs, params: QuoteParams = ALL) -> dict[str, float]:
 
 def doubtful(*cautions: Caution) -> QuoteInputs:
     quality = Quality(cautions=tuple((one, ()) for one in cautions))
-    return seen(fair=attrs.evolve(fair(0.5), quality=quality))
+    return seen(fair=replace(fair(0.5), quality=quality))
 
 
 def test_nothing_is_asked_for_by_default() -> None:
@@ -81,7 +81,7 @@ def test_the_target_is_on_the_grid_and_within_its_bounds(
         pair_jump=jump, pair_apart=apart, pair_unpaired=unpaired, pair_late=late
     )  # fmt: skip
     made = seen(at_s=at_s, held_up=net, paired=paired * SHARES, tick=tick)
-    for one in (made, attrs.evolve(made, fair=NoFair(WhyNoFair.SPOT_STALE))):
+    for one in (made, replace(made, fair=NoFair(WhyNoFair.SPOT_STALE))):
         found, _ = target(one, params)
 
         assert 9000 <= found <= PLAIN.target_total
@@ -90,10 +90,10 @@ def test_the_target_is_on_the_grid_and_within_its_bounds(
 
 def test_a_penalty_lowers_the_pair_and_is_told() -> None:
     """Bids of 0.49 and 0.50 cost 0.99; with eight cents off, 0.91, and the reason says for what."""
-    tight = attrs.evolve(inputs(book(4900, 5000), q=fair(0.5, v=0.0001)), paired=0)
+    tight = replace(inputs(book(4900, 5000), q=fair(0.5, v=0.0001)), paired=0)
     params = QuoteParams(levels=1, pair_apart=0.09, base_edge=0.0)
     apart = Quality(cautions=((Caution.SOURCES_APART, ()),))
-    made = attrs.evolve(tight, fair=attrs.evolve(fair(0.5, v=0.0001), quality=apart))
+    made = replace(tight, fair=replace(fair(0.5, v=0.0001), quality=apart))
     plain, found = decide(tight, params), decide(made, params)
 
     assert sum(quote.price for quote in plain.quotes) > 9100

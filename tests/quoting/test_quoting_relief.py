@@ -7,6 +7,7 @@ from typing import Any
 import attrs
 import pytest
 from hypothesis import given, strategies as st
+from msgspec.structs import replace
 from test_quoting_completion import MARKET, SHARE, long_up
 from test_quoting_decide import DOWN, SHARES, TWAP, UP, book, fair, inputs, whys
 
@@ -28,7 +29,7 @@ CHEAP = book(5000, 5200, 400 * SHARES)  # Down is offered at 0.50
 def held(*, over: Over | None = OVER, **changes: Any) -> QuoteInputs:
     """A hundred Up held, all confirmed, a minute into the window."""
     made = inputs(CHEAP, at_s=60.0, held_up=100 * SHARES, q=fair(0.51))
-    return attrs.evolve(made, **{"net_confirmed": 100 * SHARES, "over": over, **changes})
+    return replace(made, **{"net_confirmed": 100 * SHARES, "over": over, **changes})
 
 
 def decided(seen: QuoteInputs, completion: CompletionParams = ON) -> Decision:
@@ -159,7 +160,7 @@ def test_nothing_is_relieved_where_the_operator_wants_it_not(off: CompletionPara
 def test_nothing_is_taken_before_the_window_begins() -> None:
     """Quotes may be allowed so early, what takes is not (strategy.md 13)."""
     early = held(state=MarketState.PREOPEN, now_ms=TWAP.start_ms - 5_000)
-    opened = attrs.evolve(early, table=attrs.evolve(early.table, opens_ms=early.now_ms))
+    opened = replace(early, table=attrs.evolve(early.table, opens_ms=early.now_ms))
 
     assert decided(opened).take is None
     assert Why.OVER_LIMIT not in whys(decided(opened))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import attrs
 import pytest
 from hypothesis import given, settings, strategies as st
+from msgspec.structs import replace
 from test_quoting_decide import DOWN, PARAMS, SHARES, TWAP, UP, any_inputs, book, fair, inputs, whys
 
 from polybot.domain.market import FeeSchedule, RewardPool
@@ -23,7 +24,7 @@ CALM = QuoteParams(levels=2, kappa=0.0, sigma_error=0.0)
 
 
 def pooled(of: QuoteInputs, pool: RewardPool = RICH) -> QuoteInputs:
-    return attrs.evolve(of, market=attrs.evolve(of.market, rewards=pool))
+    return replace(of, market=attrs.evolve(of.market, rewards=pool))
 
 
 SEEN = pooled(inputs(book(5400, 5600), limit=200 * SHARES))
@@ -70,7 +71,7 @@ def test_a_pool_that_pays_raises_both_first_bids() -> None:
 
 def test_without_a_pool_or_switched_off_nothing_changes() -> None:
     """Only the metadata's pool turns it on, and the operator may turn it off (`[rewards]`)."""
-    plain = attrs.evolve(SEEN, market=TWAP)
+    plain = replace(SEEN, market=TWAP)
     usual = decide(plain, CALM)
 
     assert decide(plain, CALM, None, ON) == usual
@@ -87,12 +88,12 @@ SMALL = pooled(inputs(book(5400, 5600, 40 * SHARES), limit=200 * SHARES))
     [
         (FAR, NoReward.TOO_FAR),
         (SMALL, NoReward.NO_MIDPOINT),
-        (attrs.evolve(SEEN, net_limit=49 * SHARES), NoReward.NO_ROOM),
-        (attrs.evolve(SEEN, reward_refused=True), NoReward.REFUSED),
-        (attrs.evolve(SEEN, advice=Advice(shrinks=(("regime", 0.5),))), NoReward.UNSURE),
-        (attrs.evolve(SEEN, advice=Advice(smallest=True)), NoReward.UNSURE),
-        (attrs.evolve(SEEN, down=None), NoReward.WITHHELD),
-        (attrs.evolve(SEEN, scoring=0.0), NoReward.DEAR),
+        (replace(SEEN, net_limit=49 * SHARES), NoReward.NO_ROOM),
+        (replace(SEEN, reward_refused=True), NoReward.REFUSED),
+        (replace(SEEN, advice=Advice(shrinks=(("regime", 0.5),))), NoReward.UNSURE),
+        (replace(SEEN, advice=Advice(smallest=True)), NoReward.UNSURE),
+        (replace(SEEN, down=None), NoReward.WITHHELD),
+        (replace(SEEN, scoring=0.0), NoReward.DEAR),
         (pooled(SEEN, attrs.evolve(RICH, per_day=1)), NoReward.DEAR),
     ],
 )
@@ -124,7 +125,7 @@ def test_to_begin_it_must_bring_twice_what_it_costs() -> None:
 
     def judged(dollars: int, *, already: bool) -> bool:
         seen = pooled(SEEN, attrs.evolve(POOL, per_day=dollars * SHARES))
-        return rewarded(attrs.evolve(seen, rewarded=already)).rewards is not None
+        return rewarded(replace(seen, rewarded=already)).rewards is not None
 
     goes_on = [judged(2**n, already=True) for n in range(20)]
     begins = [judged(2**n, already=False) for n in range(20)]
@@ -135,7 +136,7 @@ def test_to_begin_it_must_bring_twice_what_it_costs() -> None:
 
 def test_an_order_that_does_not_score_is_told() -> None:
     """What the venue answers to /orders-scoring becomes a reason of its side (clob.md 5.1)."""
-    found = rewarded(attrs.evolve(SEEN, unscored=(DOWN,)))
+    found = rewarded(replace(SEEN, unscored=(DOWN,)))
 
     assert [(r.why, r.outcome) for r in found.reasons] == [(NoReward.NOT_SCORING, DOWN)]
 
@@ -182,7 +183,7 @@ def test_a_rebate_never_pays_for_more_than_half_of_itself(
     price, whatever the schedule (strategy.md 8.2).
     """
     params = attrs.evolve(params, rebate_counts=counts)
-    seen = attrs.evolve(seen, market=attrs.evolve(TWAP, fees=fees))
+    seen = replace(seen, market=attrs.evolve(TWAP, fees=fees))
     found = decide(seen, params)
 
     assert found.reservation_up is not None
@@ -246,7 +247,7 @@ def test_whatever_a_pool_pays_every_bid_is_lawful(
     """On the grid, under its cap, inside limit and combined cap; the credit is at most half of what
     a share filled is expected to bring, and only both sides at once are quoted for rewards.
     """
-    seen = attrs.evolve(pooled(seen, pool), scoring=scoring)
+    seen = replace(pooled(seen, pool), scoring=scoring)
     rewards = RewardParams(counts=counts)
     found = decide(seen, params, None, rewards)
 
@@ -275,7 +276,7 @@ def test_a_pool_never_overrides_the_stop_of_a_side() -> None:
     """While one side is withheld for a dispute the other is quoted as without a pool (8.3)."""
     view = book(4900, 5100)
     seen = pooled(inputs(view, q=fair(0.75), at_s=25.0, limit=200 * SHARES))
-    found = rewarded(attrs.evolve(seen, apart_since_ms=seen.now_ms - 5_000))
+    found = rewarded(replace(seen, apart_since_ms=seen.now_ms - 5_000))
 
     assert {quote.outcome for quote in found.quotes} == {DOWN}
     assert {quote.size for quote in found.quotes} == {5 * SHARES}

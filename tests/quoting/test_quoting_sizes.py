@@ -5,6 +5,7 @@ from __future__ import annotations
 import attrs
 import pytest
 from hypothesis import given, strategies as st
+from msgspec.structs import replace
 from test_quoting_decide import DOWN, PARAMS, SHARES, UP, any_inputs, book, fair, inputs, whys
 
 from polybot.domain.market import Outcome
@@ -32,11 +33,11 @@ def figure(found: Decision, why: Why) -> float:
 
 
 def asked(*shrinks: tuple[str, float]) -> QuoteInputs:
-    return attrs.evolve(ROOMY, advice=Advice(shrinks=shrinks))
+    return replace(ROOMY, advice=Advice(shrinks=shrinks))
 
 
 def held(shares: int) -> QuoteInputs:
-    return attrs.evolve(ROOMY, held_up=shares * SHARES)
+    return replace(ROOMY, held_up=shares * SHARES)
 
 
 def test_without_doubts_the_usual_size() -> None:
@@ -50,7 +51,7 @@ def test_without_doubts_the_usual_size() -> None:
 @pytest.mark.parametrize(("left_s", "part"), [(90.0, 1.0), (45.0, 0.5), (9.0, 0.1)])
 def test_sizes_fade_before_the_stop(left_s: float, part: float) -> None:
     """f_time = (τ − τ_stop) / 0.3 L (strategy.md 9)."""
-    found = decide(attrs.evolve(ROOMY, now_ms=ROOMY.table.stop_ms - int(left_s * 1000)), HUNDRED)
+    found = decide(replace(ROOMY, now_ms=ROOMY.table.stop_ms - int(left_s * 1000)), HUNDRED)
 
     assert sizes(found) == pytest.approx({UP: 100 * part, DOWN: 100 * part})
     if part < 1:
@@ -83,10 +84,10 @@ def test_a_signal_says_why_it_shrinks(seen: QuoteInputs, why: Why, part: float) 
 
 def test_an_unsure_model_quotes_less() -> None:
     """f_conf: a model whose error is twice what counts as sure quotes half."""
-    worried = attrs.evolve(fair(v=0.02), age_s=25.0)  # 0.02·√25 / 0.2475 = 0.404 in log-odds
+    worried = replace(fair(v=0.02), age_s=25.0)  # 0.02·√25 / 0.2475 = 0.404 in log-odds
     params = attrs.evolve(HUNDRED, sure_log_odds=0.202, kappa=0.0)
 
-    found = decide(attrs.evolve(ROOMY, fair=worried), params)
+    found = decide(replace(ROOMY, fair=worried), params)
 
     assert figure(found, Why.UNSURE) == pytest.approx(0.5, abs=0.01)
     assert sizes(found)[UP] == pytest.approx(50, abs=1)
@@ -94,7 +95,7 @@ def test_an_unsure_model_quotes_less() -> None:
 
 def test_a_stale_exchange_is_told_once() -> None:
     """The price's own caution says it: no second reason for the same half."""
-    found = decide(attrs.evolve(ROOMY, fair=attrs.evolve(fair(), quality=STALE)), HUNDRED)
+    found = decide(replace(ROOMY, fair=replace(fair(), quality=STALE)), HUNDRED)
 
     assert sizes(found) == {UP: 50, DOWN: 50}
     assert whys(found) == [Caution.EXCHANGE_STALE]
@@ -126,8 +127,8 @@ def test_factors_multiply_down_to_the_floor() -> None:
 )
 def test_what_is_switched_off_is_gone(key: str, off: float, why: Why) -> None:
     """`size_floor = 1` shrinks nothing, `fade_fraction = 0` fades nothing, and neither says so."""
-    late = attrs.evolve(ROOMY, now_ms=ROOMY.table.stop_ms - 20_000)
-    late = attrs.evolve(late, fair=attrs.evolve(fair(v=0.02), age_s=400.0))
+    late = replace(ROOMY, now_ms=ROOMY.table.stop_ms - 20_000)
+    late = replace(late, fair=replace(fair(v=0.02), age_s=400.0))
     on = attrs.evolve(HUNDRED, kappa=0.0)
     assert why in whys(decide(late, on))
 
@@ -153,10 +154,10 @@ def test_no_factor_enlarges_and_every_one_is_told(
     usual has a reason for its side or for both.
     """
     assert isinstance(seen.fair, Fair)
-    quality = attrs.evolve(seen.fair.quality, cautions=STALE.cautions)  # as pricing tells a size
-    seen = attrs.evolve(seen, fair=attrs.evolve(seen.fair, quality=quality))
+    quality = replace(seen.fair.quality, cautions=STALE.cautions)  # as pricing tells a size
+    seen = replace(seen, fair=replace(seen.fair, quality=quality))
     params = attrs.evolve(params, size_floor=floor)
-    found = decide(attrs.evolve(seen, advice=Advice(shrinks=tuple(shrinks))), params)
+    found = decide(replace(seen, advice=Advice(shrinks=tuple(shrinks))), params)
 
     for quote in found.quotes:
         usual = params.rungs.sizes[quote.level]

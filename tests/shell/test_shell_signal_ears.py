@@ -5,6 +5,7 @@ from __future__ import annotations
 import attrs
 import pytest
 from desk_kit import MARKET, START
+from msgspec.structs import replace
 
 from polybot.domain.market import Outcome, Side
 from polybot.domain.orders import FillLeg, NewOrder, OrderSeen, SignedOrder, TradeSeen, TradeStatus
@@ -155,7 +156,7 @@ def test_prices_are_taken_between_two_looks() -> None:
     """A fast move is seen at the next look though its prices came between two of them."""
     heard = ears_acting()
     for at_ms, spot in ((0, 100_000.0), (50, 100_400.0), (110, 100_400.0)):
-        heard.look(attrs.evolve(FAIR, spot=spot), VIEW, None, {}, START + at_ms)
+        heard.look(replace(FAIR, spot=spot), VIEW, None, {}, START + at_ms)
 
     assert heard.board.readings.move.fast
 

@@ -6,6 +6,7 @@ import attrs
 import pytest
 from desk_kit import MARKET, START
 from hypothesis import given, strategies as st
+from msgspec.structs import replace
 
 from polybot.domain.market import Candle, Market, Outcome, Side
 from polybot.domain.orders import TimeInForce
@@ -46,7 +47,7 @@ def test_quotes_become_post_only_bids() -> None:
 def test_an_ask_becomes_a_post_only_sale() -> None:
     """Of its own token at its own price, with the same death at the cutoff (clob.md 3.9)."""
     quote = Quote(UP, 5300, 10 * SHARE, 1, Side.SELL)
-    (made,) = wish(MARKET, attrs.evolve(decided(), quotes=(quote,)), PARAMS, START).orders
+    (made,) = wish(MARKET, replace(decided(), quotes=(quote,)), PARAMS, START).orders
     bid = wish(MARKET, decided(), PARAMS, START).orders[0]
 
     assert (made.outcome, made.side, made.price, made.size) == (UP, Side.SELL, 5300, 10 * SHARE)
@@ -56,7 +57,7 @@ def test_an_ask_becomes_a_post_only_sale() -> None:
 
 def test_caps_belong_to_their_outcome() -> None:
     """Up's cap never stands in for Down's."""
-    made = wish(MARKET, attrs.evolve(decided(), cap_up=0.61, cap_down=0.37), PARAMS, START)
+    made = wish(MARKET, replace(decided(), cap_up=0.61, cap_down=0.37), PARAMS, START)
 
     assert (made.cap(UP), made.cap(DOWN)) == (6100, 3700)
 
@@ -140,8 +141,8 @@ def test_orders_wanted_still_are_the_same_objects() -> None:
         (MARKET, decided(), late),
         (fine, decided(), START),
         (MARKET, decided(4700), START),
-        (MARKET, attrs.evolve(decided(), quotes=decided().quotes[::-1]), START),
-        (MARKET, attrs.evolve(decided(), quotes=(Quote(UP, 4800, 11 * SHARE, 0),)), START),
+        (MARKET, replace(decided(), quotes=decided().quotes[::-1]), START),
+        (MARKET, replace(decided(), quotes=(Quote(UP, 4800, 11 * SHARE, 0),)), START),
     ):
         changed = wish(market, decision, PARAMS, now_ms, 0, maker)
         assert changed == wish(market, decision, PARAMS, now_ms)

@@ -7,6 +7,7 @@ import math
 import attrs
 import pytest
 from hypothesis import given, strategies as st
+from msgspec.structs import replace
 from signal_kit import DOWN, MARKET, START, UP, depth, fill, mirrored, printed
 
 from polybot.domain.market import Outcome, Side
@@ -105,7 +106,7 @@ def test_a_fast_move_is_a_crisis_at_once() -> None:
     made = board("fast_move", "regime")
     assert made.look(look(0)).veto is None
 
-    asked = made.look(look(100, attrs.evolve(PRICED, spot=100_200.0)))
+    asked = made.look(look(100, replace(PRICED, spot=100_200.0)))
 
     assert asked.veto is Veto.CRISIS or asked.veto is Veto.FAST_MOVE
     assert made.readings.liquidity is not None
@@ -119,16 +120,16 @@ def test_a_stale_book_is_a_parity_gap() -> None:
     made = board("parity")
     cheap = Look(START, PRICED, depth(3900, 4000), depth(4600, 4700), {})
     assert made.look(cheap).veto is Veto.PARITY
-    made.look(attrs.evolve(cheap, now_ms=START + 100))
+    made.look(replace(cheap, now_ms=START + 100))
     assert "parity" not in made.memory.summary()
 
-    made.look(attrs.evolve(cheap, now_ms=START + 150))
-    made.look(attrs.evolve(cheap, now_ms=START + 900))
+    made.look(replace(cheap, now_ms=START + 150))
+    made.look(replace(cheap, now_ms=START + 900))
 
     assert made.memory.summary()["parity"].calls == 1
     assert made.memory.summary()["parity"].hits == 1
     assert made.look(look(1_000)).veto is None
-    late = attrs.evolve(cheap, now_ms=MARKET.end_ms - 119_000)
+    late = replace(cheap, now_ms=MARKET.end_ms - 119_000)
     assert made.look(late).veto is None, "not in the last two minutes"
 
 
@@ -163,7 +164,7 @@ def test_correlation_is_scored_by_the_sister_market() -> None:
     one = memory.board(MARKET, 0.15)
     other = memory.board(attrs.evolve(MARKET, condition_id="0xd"), 0.15)
     for at_ms, q in ((0, 0.50), (100, 0.50), (15_200, 0.55), (15_400, 0.56)):
-        moved = attrs.evolve(PRICED, q=q)
+        moved = replace(PRICED, q=q)
         for each in (one, other):
             each.look(look(at_ms, moved))
             each.decided(q, 0.01, START + at_ms)
@@ -201,11 +202,11 @@ def test_boards_are_bounded() -> None:
 @pytest.mark.parametrize(
     "bad",
     [
-        attrs.evolve(PRICED, q=math.nan),
-        attrs.evolve(PRICED, q=1.0),
-        attrs.evolve(PRICED, v=math.inf),
-        attrs.evolve(PRICED, spot=0.0),
-        attrs.evolve(PRICED, sigma=-1.0),
+        replace(PRICED, q=math.nan),
+        replace(PRICED, q=1.0),
+        replace(PRICED, v=math.inf),
+        replace(PRICED, spot=0.0),
+        replace(PRICED, sigma=-1.0),
     ],
 )
 def test_a_price_that_is_none_is_counted_and_left_out(bad: Priced) -> None:

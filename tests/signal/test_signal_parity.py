@@ -7,6 +7,7 @@ import math
 import attrs
 import pytest
 from hypothesis import given, strategies as st
+from msgspec.structs import replace
 from signal_kit import DOWN, MARKET, UP, depth, mirrored
 
 from polybot.domain.units import SHARE
@@ -114,7 +115,7 @@ def test_the_view_charges_the_second_leg() -> None:
     assert wide is not None
     assert small.after_risk < small.gap.per_pair
     assert wide.worth_it
-    lonely = view(MARKET, depth(None, 4000), attrs.evolve(down, bids=()), **usual)
+    lonely = view(MARKET, depth(None, 4000), replace(down, bids=()), **usual)
     assert lonely is not None
     assert not lonely.worth_it
 

@@ -35,15 +35,7 @@ from polybot.venue.sockets import (
 Peer = Callable[[WebSocketConnection], Awaitable[None]]
 
 
-KIND = {"lean": False}
-
 CLOCK = Clock(1_795_201_110_000)
-
-
-@pytest.fixture(autouse=True, params=[False, True], ids=["library", "lean"])
-def _kind(request: pytest.FixtureRequest) -> None:
-    """Every test holds for both ways of speaking WebSocket."""
-    KIND["lean"] = request.param
 
 
 @pytest.fixture
@@ -129,7 +121,6 @@ async def running(
                 clock=CLOCK,
                 rng=random.Random(7),
                 limits=limits or SocketLimits(),
-                lean=KIND["lean"],
             )
         )
         yield
@@ -415,7 +406,6 @@ async def test_a_bug_in_the_reader_is_not_swallowed(clock: MockClock) -> None:
                 silence_s=30,
                 clock=CLOCK,
                 rng=random.Random(1),
-                lean=KIND["lean"],
             )
 
 
