@@ -54,6 +54,8 @@ class MarketFeed:
     heard_at: float = 0.0
     _changed_ms: int = 0  # when the book last changed …
     _lag_ms: int = 0  # … and how late that change was read
+    _stamp_ms: int = 0  # of the last change, and Trio's time when it came
+    _stamped_at: float = 0.0
     _open: bool = False
     _early_for: int = 0  # checks in a row that found its changes stamped in our future
     _bad: int = 0  # unreadable messages that have been noted
@@ -111,9 +113,10 @@ class MarketFeed:
             if isinstance(message, LastTrade):
                 self.printed(message, at_ms)
             if book.apply(message):
-                if isinstance(message, PriceChange):
-                    self._lag_ms = at_ms - message.timestamp_ms
                 self.heard_at = trio.current_time()
+                if isinstance(message, PriceChange):
+                    self._stamp_ms, self._stamped_at = message.timestamp_ms, self.heard_at
+                    self._lag_ms = at_ms - self._stamp_ms
                 self._changed_ms = at_ms
                 self.changed.ring()
         if book.counts.bad != self._bad:
@@ -149,7 +152,11 @@ class MarketFeed:
                 self._redial("silent while the book moved")
 
     def _watch_stamps(self) -> None:
-        """A stamp from our future tells that our clock is behind: once may be the venue's error."""
+        """A stamp from our future tells that our clock is behind: once may be the venue's error.
+        They are witnesses of the venue's time, too; a look now and then is enough for that.
+        """
+        if self._stamp_ms:
+            self.ctx.reconciler.stamps.heard("market", self._stamp_ms, self._stamped_at)
         early = self._lag_ms < -OFF_MOST_MS and self._open
         self._early_for = self._early_for + 1 if early else 0
         if self._early_for == EARLY_AFTER:

@@ -13,7 +13,7 @@ from loguru import logger
 
 from polybot.context import Context
 from polybot.core_tape import Restarted
-from polybot.domain.prices import PriceUpdate, Source
+from polybot.domain.prices import Feed, PriceUpdate, Source
 from polybot.pricing.wires import RaceLine
 from polybot.venue.price_messages import (
     POLYBOLT_PING,
@@ -162,7 +162,10 @@ class PriceTask:
             self.ctx.records.note_bad(f"{name}: lost updates")
             for feed, symbol in {(update.feed, update.symbol) for update in batch.updates}:
                 board.on_loss(source, feed, symbol, batch.lost)
+        stamps, now_s = self.ctx.reconciler.stamps, trio.current_time()
         for update in batch.updates:
+            if not update.snapshot and update.feed is not Feed.CANDLE_OPEN:
+                stamps.heard(name, update.stamp_ms, now_s)
             board.on_tick(
                 update.feed,
                 update.symbol,

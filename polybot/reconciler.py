@@ -28,7 +28,8 @@ from polybot.journal.entries import Ended, Entry, Intent, Told
 from polybot.payments import Payments
 from polybot.records import Records
 from polybot.venue.clob import ClobClient
-from polybot.venue_time import SURE_MS, VenueTime
+from polybot.venue_stamps import Stamps
+from polybot.venue_time import SURE_MS, Offset, VenueTime
 
 RECONCILE_EVERY_S = 20.0
 RECONCILE_RETRY_S = 1.0
@@ -84,6 +85,7 @@ class Reconciler:
     read_until_s: int = 0
     doubtful: dict[str, Intent] = attrs.field(factory=dict)  # of earlier runs, by order id
     engine_away: str | None = None  # what the venue said when it last took no cancels
+    stamps: Stamps = attrs.field(factory=Stamps)
     _time: VenueTime = attrs.field(factory=VenueTime)
     _misses: int = 0  # reconciliations in a row that failed
     _started_at: float = attrs.field(factory=trio.current_time)
@@ -166,11 +168,18 @@ class Reconciler:
 
     def _judge_clock(self, asked_ms: int, venue_s: int) -> None:
         known = self._time.heard(asked_ms, venue_s, self.clock.now_ms())
-        if known.off:
+        if (doubt := self._contradicted(known)) is not None:
+            self.health.bad(CLOCK, doubt)
+        elif known.off:
             off_s = known.middle / 1000
             self.health.bad(CLOCK, f"{off_s:+.1f} s off the venue's: check the time service")
         else:
             self.health.good(CLOCK)
+
+    def _contradicted(self, known: Offset) -> str | None:
+        """Why what the venue says of the time cannot be believed, if so."""
+        now_ms, now_s = self.clock.now_ms(), trio.current_time()
+        return self.stamps.contradict(now_ms - known.most, now_ms - known.least, now_s)
 
     def behind(self, by_ms: int) -> None:
         """The venue's stamps are of a time that we have not reached: we have slept. What rests is
@@ -192,7 +201,7 @@ class Reconciler:
             if isinstance(venue_s, Failure):
                 return  # the next round begins again
             known = self._time.heard(asked_ms, venue_s, self.clock.now_ms())
-        if known.off and known.width <= SURE_MS:
+        if known.off and known.width <= SURE_MS and self._contradicted(known) is None:
             self.clock.set_right(-known.middle)
             self._time.forget()
             logger.warning("the clock was {:+.1f} s off the venue's: set", known.middle / 1000)

@@ -26,18 +26,18 @@ from polybot.clock import wall_seconds
 from polybot.config import Config, load
 from polybot.config_read import ConfigError
 from polybot.exchange.queue_models import queue_model
-from polybot.lab import backtest_curve, reliability
-from polybot.lab.backtest_input import CHUNK, Chunk, Found, find
+from polybot.lab import backtest_curve
+from polybot.lab.backtest_input import Chunk, Found, find
 from polybot.lab.backtest_report import report
 from polybot.lab.backtest_run import Models, Play, WindowResult
 from polybot.lab.backtest_tape import with_tapes
+from polybot.lab.backtest_words import check, common
 from polybot.lab.latency_models import latencies
 from polybot.lab.run_record import Run, joined, save
-from polybot.lab.shares import PROCESSES, each_of, interruptible
+from polybot.lab.shares import each_of, interruptible
 from polybot.season_file import read as read_seasons
 
 QUEUES = "pessimistic,probabilistic:2.5,touch"
-LATENCY = "25"
 EXIT_WHOLE, EXIT_PART, EXIT_NOTHING = 0, 1, 2
 BAR = 30
 
@@ -81,7 +81,7 @@ def perform(task: Task) -> Done:
 
 
 def played(tasks: Sequence[Task], processes: int) -> Iterator[Done]:
-    return map(perform, tasks) if processes == 1 else each_of(perform, tasks)
+    return map(perform, tasks) if processes == 1 else each_of(perform, tasks, processes)
 
 
 @attrs.define
@@ -138,11 +138,7 @@ def main(argv: Sequence[str]) -> int:
     queues = list(dict.fromkeys(said.queue.split(",")))
     try:
         config = load(said.config, os.environ)
-        for queue in queues:
-            queue_model(queue)
-        latencies(said.latency)
-        if said.picture is not None:
-            reliability.check_name(said.picture)
+        check(said, queues)
     except (ValueError, ConfigError) as error:
         parser.error(str(error))
     with interruptible(), quiet(), TemporaryDirectory(prefix="polybot-backtest-") as folder:
@@ -213,33 +209,14 @@ def quiet() -> Iterator[None]:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        prog="polybot backtest", allow_abbrev=False,
-        description="What the bot would have earned on recorded markets.",
-    )  # fmt: skip
-    parser.add_argument("paths", nargs="+", type=Path, metavar="PATH", help="recordings or tapes")
-    parser.add_argument("--config", type=Path, default=Path("config.toml"), metavar="FILE")
-    parser.add_argument("--queue", default=QUEUES, metavar="MODEL,…", help=f"({QUEUES})")
-    parser.add_argument(
-        "--latency", default=LATENCY, metavar="MODEL",
-        help=f"25, measured:FILE or lognormal:MEDIAN:SIGMA for each way, or feed=…,order=…,news=… "
-        f"({LATENCY} ms)",
+    parser = common(
+        "backtest", "What the bot would have earned on recorded markets.",
+        queue=QUEUES, queues="MODEL,…", picture="equity and drawdown",
     )  # fmt: skip
     parser.add_argument("--seed", type=int, default=1, help="of what is drawn (1)")
-    parser.add_argument(
-        "--chunk", type=_count, default=CHUNK, help=f"windows that share a wallet ({CHUNK})"
-    )
-    parser.add_argument("--processes", type=int, default=PROCESSES, choices=(1, PROCESSES))
-    parser.add_argument("--picture", type=Path, metavar="FILE.png", help="equity and drawdown")
     parser.add_argument("--json", type=Path, metavar="FILE", help="every window's figures")
     parser.add_argument(
         "--runs", type=Path, metavar="FOLDER",
         help="every order and fill, a file for each queue model: `lab divergence` compares them",
     )  # fmt: skip
     return parser
-
-
-def _count(text: str) -> int:
-    if not (text.isascii() and text.isdigit()) or not 0 < int(text) <= 10_000:
-        raise argparse.ArgumentTypeError(f"expected 1 to 10000, was {text!r}")
-    return int(text)

@@ -3,9 +3,11 @@
 Each order on the tapes stood in a queue (`queue_watch`). A model says how much of that queue was
 gone when a print came, and so how much of the print was ours; what it was is on the tape. The error
 of a model is the mean square of the difference, as a part of what could have been ours, over all
-prints until the first that tells the truth. The exponent of the probabilistic model is chosen from
-a grid, its interval by drawing the orders anew (bootstrap): orders of one hour are witnesses of one
-market, so several tapes are better than a long one.
+prints until the first that tells the truth. The model with the least error is chosen, and told in
+how many of the redraws of the orders (bootstrap) it would have been again. The exponent of the
+probabilistic model comes from a grid, its interval from the same redraws: orders of one hour are
+witnesses of one market, so several tapes are better than a long one. An exponent at the end of the
+grid says that nearly all who cancel stand behind: then the pessimistic model is the simpler word.
 
 The file names the model: `--queue fitted:FILE` for a backtest, `[paper] queue = "fitted:FILE"` for
 paper on a mirrored market.
@@ -35,6 +37,7 @@ from polybot.lab.queue_watch import Did, Stay, stays
 from polybot.lab.tape import Tapes, tapes
 
 EXPONENTS = tuple(round(0.25 * 1.25**n, 3) for n in range(17))  # 0.25 to 8.9
+POWER = "power"  # whatever its exponent
 NAMED = (AHEAD_FIRST, PESSIMISTIC, PROPORTIONAL, LOGARITHMIC)
 DRAWS = 400
 LEAST = 30  # prints on which the models disagree; fewer say nothing
@@ -50,11 +53,13 @@ class Judged:
 
 @attrs.frozen
 class Fit:
-    """`errors`: mean squared error by model. `least`, `most`: 90 % of the redrawn exponents lie
-    between them. `telling`: prints about which the models disagree.
+    """`errors`: mean squared error by model. `sure`: the part of the redraws in which a model of
+    the chosen kind had the least. `least`, `most`: 90 % of the redrawn exponents of the
+    probabilistic model lie between them. `telling`: orders about which the models disagree.
     """
 
     model: str
+    sure: float
     exponent: float
     least: float
     most: float
@@ -90,7 +95,7 @@ def judge(stay: Stay, model: QueueModel) -> Judged:
 
 
 def fit(found: Sequence[Stay], seed: int = 1) -> Fit | str:
-    """Choose the exponent; or why it cannot be chosen."""
+    """Choose the model; or why it cannot be chosen."""
     models = {model.name: model for model in NAMED}
     powers = {exponent: probabilistic(exponent) for exponent in EXPONENTS}
     rows = {
@@ -103,21 +108,29 @@ def fit(found: Sequence[Stay], seed: int = 1) -> Fit | str:
         return f"{telling} orders tell the models apart, {LEAST} are needed: longer or more tapes"
     rng = random.Random(seed)
 
-    def best(chosen: Sequence[int]) -> float:
-        return min(EXPONENTS, key=lambda n: _mean([rows[powers[n].name][k] for k in chosen]))
+    def best(chosen: Sequence[int]) -> tuple[str, float]:
+        """The model's kind and the exponent with the least error."""
+        errors = {name: _mean([row[k] for k in chosen]) for name, row in rows.items()}
+        exponent = min(EXPONENTS, key=lambda n: errors[powers[n].name])
+        named = min(models, key=errors.__getitem__)
+        better = errors[named] <= errors[powers[exponent].name]
+        return named if better else POWER, exponent
 
     everyone = range(len(found))
-    drawn = sorted(best(rng.choices(everyone, k=len(found))) for _ in range(DRAWS))
-    exponent = best(everyone)
+    kind, exponent = best(everyone)
+    redrawn = [best(rng.choices(everyone, k=len(found))) for _ in range(DRAWS)]
+    drawn = sorted(one for _, one in redrawn)
     names = [*models, powers[exponent].name]
+    model = powers[exponent].name if kind == POWER else kind
     return Fit(
-        model=powers[exponent].name,
+        model=model,
+        sure=sum(one == kind for one, _ in redrawn) / DRAWS,
         exponent=exponent,
         least=drawn[DRAWS // 20],
         most=drawn[-DRAWS // 20 - 1],
         errors={name: _mean(rows[name]) for name in names},
         orders=len(found),
-        prints=sum(one.prints for one in rows[powers[exponent].name]),
+        prints=sum(one.prints for one in rows[model]),
         telling=telling,
     )
 
@@ -171,5 +184,6 @@ def lines(fitted: Fit) -> list[str]:
         f"{fitted.orders} orders, {fitted.prints} prints, {fitted.telling} orders tell them apart",
         f"{'model':<24}{'error':>10}",
         *sorted(rows, key=lambda row: float(row[24:])),
-        f"chosen: {fitted.model}, 90 % of redraws from {fitted.least:g} to {fitted.most:g}",
+        f"best exponent: {fitted.exponent:g}, 90 % of redraws {fitted.least:g} to {fitted.most:g}",
+        f"chosen: {fitted.model}, in {fitted.sure:.0%} of redraws",
     ]

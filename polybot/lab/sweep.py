@@ -1,9 +1,10 @@
 """`python -m polybot sweep PATH… --set quote.base_edge=0.002,0.004`: what would earn more.
 
 Every combination of the values named, over every recording and seed, on all processors. What is
-finished is kept (Parquet); a sweep that was stopped goes on where it was. Reported are means with
-intervals by days, what each combination earns more than the first, and what choosing the best is
-worth on windows that were not there to choose by.
+finished is kept (Parquet); a sweep that was stopped goes on where it was, on this machine or on a
+Dask cluster (`--cluster tcp://…`). Reported are means with intervals by days, what each combination
+earns more than the first, and what choosing the best is worth on windows that were not there to
+choose by.
 
 The default queue model is the pessimistic one: a choice that needs a kind one is no choice. Ends
 with 1 when a part could not be read or it was stopped, with 2 for bad words.
@@ -16,7 +17,8 @@ import math
 import os
 import sys
 from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import closing
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
@@ -26,16 +28,15 @@ import attrs
 
 from polybot.config import load
 from polybot.config_read import ConfigError
-from polybot.exchange.queue_models import queue_model
-from polybot.lab import reliability, sweep_map
+from polybot.lab import sweep_cluster, sweep_map, sweep_store
 from polybot.lab.backtest import EXIT_NOTHING, EXIT_PART, EXIT_WHOLE, Progress, Task, perform, quiet
-from polybot.lab.backtest_input import CHUNK, find
+from polybot.lab.backtest_input import find
 from polybot.lab.backtest_tape import with_tapes
-from polybot.lab.latency_models import latencies
+from polybot.lab.backtest_words import check, common, count
 from polybot.lab.shares import each_of, interruptible
 from polybot.lab.sweep_grid import Axis, Point, grid
 from polybot.lab.sweep_stats import Estimate, Forward, Witness, better_than, mean_of, walk_forward
-from polybot.lab.sweep_store import Piece, Store, check
+from polybot.lab.sweep_store import Piece, Store
 
 SPLITS = 3
 SEEDS_MOST = 1_000
@@ -73,7 +74,32 @@ def work(piece: Piece, folder: Path) -> Piece:
     return piece
 
 
-def run(asked: Sweep, store: Store, processes: int, progress: Progress) -> tuple[Findings, bool]:
+Worked = Callable[[Sequence[Piece]], Iterator[Piece]]
+
+
+def here(store: Store, processes: int) -> Worked:
+    """Pieces are played by this machine's processors."""
+    do = partial(work, folder=store.folder)
+
+    def worked(missing: Sequence[Piece]) -> Iterator[Piece]:
+        return map(do, missing) if processes == 1 else each_of(do, missing, processes)
+
+    return worked
+
+
+def on_cluster(store: Store, address: str) -> Worked:
+    """Pieces are played by a cluster, and kept here."""
+
+    def worked(missing: Sequence[Piece]) -> Iterator[Piece]:
+        with closing(sweep_cluster.each_on(address, missing)) as finished:
+            for piece, done in finished:
+                store.write(piece, done)
+                yield piece
+
+    return worked
+
+
+def run(asked: Sweep, store: Store, worked: Worked, progress: Progress) -> tuple[Findings, bool]:
     """Play what has no result yet. Returns all there is, and whether it is everything: Ctrl-C
     ends the waiting, and what is finished by then counts.
     """
@@ -85,21 +111,15 @@ def run(asked: Sweep, store: Store, processes: int, progress: Progress) -> tuple
         else:
             findings.take(piece, *held)
             progress.take(len(piece.task.chunk.slugs))
-    whole = True
     try:
-        for piece in _worked(missing, store, processes):
+        for piece in worked(missing) if missing else ():
             held = store.read(piece)
             assert held is not None, "it has just been written"
             findings.take(piece, *held)
             progress.take(len(piece.task.chunk.slugs))
     except KeyboardInterrupt:
-        whole = False
-    return findings, whole
-
-
-def _worked(missing: Sequence[Piece], store: Store, processes: int) -> Iterator[Piece]:
-    do = partial(work, folder=store.folder)
-    return map(do, missing) if processes == 1 else each_of(do, missing, processes)
+        return findings, False
+    return findings, True
 
 
 # --- the report ------------------------------------------------------------------------------
@@ -162,11 +182,10 @@ def main(argv: Sequence[str]) -> int:
     try:
         axes = [Axis.read(text) for text in said.set]
         points = grid(load(said.config, os.environ), axes)
-        queue_model(said.queue)
-        latencies(said.latency)
-        check()
-        if said.picture is not None:
-            reliability.check_name(said.picture)
+        check(said, [said.queue])
+        sweep_store.check()
+        if said.cluster is not None:
+            sweep_cluster.check()
     except (ValueError, ConfigError) as error:
         parser.error(str(error))
     said.out.mkdir(parents=True, exist_ok=True)
@@ -181,7 +200,15 @@ def main(argv: Sequence[str]) -> int:
         ]
         asked = Sweep(tuple(points), tuple(pieces))
         progress = Progress(asked.windows, sys.stderr)
-        findings, whole = run(asked, Store(said.out), said.processes, progress)
+        store = Store(said.out)
+        worked = (
+            here(store, said.processes) if said.cluster is None else on_cluster(store, said.cluster)
+        )
+        try:
+            findings, whole = run(asked, store, worked, progress)
+        except sweep_cluster.ClusterError as error:
+            sys.stderr.write(f"{error}\n")
+            return EXIT_NOTHING
     faults = dict.fromkeys((*brought.faults, *found.faults, *findings.faults))
     sys.stderr.writelines(f"{fault}\n" for fault in faults)
     return _tell(asked, axes, findings, said, whole=whole and not faults)
@@ -205,24 +232,21 @@ def _tell(
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        prog="polybot sweep", allow_abbrev=False,
-        description="Which configuration earns more on recorded markets.",
+    parser = common(
+        "sweep", "Which configuration earns more on recorded markets.",
+        queue="pessimistic", queues="MODEL", picture="a heat-map",
     )  # fmt: skip
-    parser.add_argument("paths", nargs="+", type=Path, metavar="PATH", help="recordings or tapes")
     parser.add_argument(
         "--set", action="append", default=[], metavar="SECTION.KEY=VALUE,…",
         help="a parameter and its values; may be said again for another",
     )  # fmt: skip
     parser.add_argument("--out", type=Path, required=True, metavar="FOLDER", help="for results")
-    parser.add_argument("--config", type=Path, default=Path("config.toml"), metavar="FILE")
-    parser.add_argument("--queue", default="pessimistic", metavar="MODEL", help="(pessimistic)")
-    parser.add_argument("--latency", default="25", metavar="MODEL", help="as in backtest (25 ms)")
     parser.add_argument("--seeds", type=_seeds, default=(1,), metavar="A-B", help="(1)")
-    parser.add_argument("--splits", type=_count, default=SPLITS, help=f"to walk ({SPLITS})")
-    parser.add_argument("--chunk", type=_count, default=CHUNK, help=f"windows a wallet ({CHUNK})")
-    parser.add_argument("--processes", type=_count, default=os.cpu_count() or 1, help="(all)")
-    parser.add_argument("--picture", type=Path, metavar="FILE.png", help="a heat-map")
+    parser.add_argument("--splits", type=count, default=SPLITS, help=f"to walk ({SPLITS})")
+    parser.add_argument(
+        "--cluster", metavar="tcp://HOST:PORT",
+        help="an existing Dask cluster's scheduler, in place of this machine's processors",
+    )  # fmt: skip
     return parser
 
 
@@ -234,9 +258,3 @@ def _seeds(text: str) -> tuple[int, ...]:
     if not 0 < len(found) <= SEEDS_MOST:
         raise argparse.ArgumentTypeError(f"expected 1 to {SEEDS_MOST} seeds, was {text!r}")
     return tuple(found)
-
-
-def _count(text: str) -> int:
-    if not (text.isascii() and text.isdigit()) or not 0 < int(text) <= 10_000:
-        raise argparse.ArgumentTypeError(f"expected 1 to 10000, was {text!r}")
-    return int(text)

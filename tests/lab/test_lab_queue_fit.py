@@ -65,6 +65,20 @@ def test_a_known_exponent_is_found(exponent: float) -> None:
     assert found.errors[found.model] == min(found.errors.values())
 
 
+def test_a_model_without_an_exponent_is_chosen_where_it_is_the_true_one() -> None:
+    """Who cancels stands behind us: no exponent says it as well, as on the crowd's tapes."""
+    rng = random.Random(9)
+    found = fit([lived(rng, queue_model("pessimistic")) for _ in range(200)])
+
+    assert isinstance(found, Fit)
+    assert (found.model, found.sure) == ("pessimistic", 1.0)
+    assert (
+        found.errors["pessimistic"]
+        == 0
+        < min(error for name, error in found.errors.items() if name != "pessimistic")
+    )
+
+
 def test_the_true_model_makes_no_error() -> None:
     """And another one does: an error is the part of a print that was not ours, squared."""
     model, rng = probabilistic(2.0), random.Random(6)
@@ -222,7 +236,7 @@ def test_the_chosen_model_is_what_others_read(tmp_path: Path) -> None:
     path.write_text(json.dumps({"queue": found.model}))
 
     assert queue_model(f"fitted:{path}").name == found.model
-    assert lines(found)[-1].startswith(f"chosen: {found.model}, 90 % of redraws from")
+    assert lines(found)[-1] == f"chosen: {found.model}, in 100% of redraws"
     for text in ("{}", "nothing", '{"queue": "fitted:x"}', '{"queue": "strange"}'):
         path.write_text(text)
         with pytest.raises(ValueError, match="queue"):

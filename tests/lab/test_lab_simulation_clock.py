@@ -11,10 +11,12 @@ from simulation_kit import broken, calm, sound
 from trio.testing import MockClock
 
 from polybot.clock import Clock
+from polybot.exchange.faults.plan import Entry, Plan
 from polybot.lab.simulation import simulate
 from polybot.lab.simulation_case import Case, ClockTerms, Keep, Step, draw
 from polybot.lab.simulation_clock import WrongClock
 from polybot.reconciler import Reconciler
+from polybot.venue_stamps import Stamps
 
 
 def wrong(*, skew_ms: int = 0, drift_ppm: int = 0, step_ms: int = 0) -> Case:
@@ -38,6 +40,43 @@ def test_it_goes_by_the_venues_clock(case: Case) -> None:
 
     assert outcome.quoted_s > 100
     assert outcome.seen["TRADE"] > 0
+
+
+def lied_to(skew_s: int, *, from_ms: int = 0, for_s: int = 30) -> Case:
+    """`GET /time` is off by so much, and says it again whenever it is asked."""
+    lie = Entry(
+        "server_time_skewed", from_ms=from_ms, for_ms=for_s * 1000,
+        values={"skew_s": (skew_s, skew_s)},
+    )  # fmt: skip
+    return attrs.evolve(calm(length_s=60.0), plan=Plan((lie,)), quiet_s=20.0)
+
+
+@pytest.mark.parametrize(
+    "case",
+    [lied_to(-5), lied_to(3_600), lied_to(-5, from_ms=15_000)],
+    ids=["behind", "far ahead", "behind all at once"],
+)
+def test_a_venue_that_lies_about_the_time(case: Case) -> None:
+    """Its own stamps and the exchanges' contradict it: while it lies nothing is placed by a clock
+    that is wrong, and when it does no more all is well again (S9, F49).
+    """
+    outcome = sound(case)
+
+    assert outcome.struck["server_time_skewed"] > 1
+    assert outcome.quoted_s > 20
+
+
+def believing_the_venue() -> AbstractContextManager[object]:
+    """There is no second witness: as we did it until this was tried."""
+    return mock.patch.object(Stamps, "contradict", return_value=None)
+
+
+def test_a_bot_that_believes_the_venue_is_found() -> None:
+    """Five seconds behind by the venue's word, and quoting by it (S9)."""
+    with believing_the_venue():
+        outcome = simulate(lied_to(-5, for_s=120), until="S9")
+
+    assert broken(outcome) == {"S9"}
 
 
 def trusting_its_clock() -> AbstractContextManager[object]:

@@ -1,4 +1,4 @@
-"""The hunt's own book-keeping: seeds that are finished are not lived again, and all are reported."""
+"""The hunt's book-keeping: seeds that are finished are not lived again, and all are reported."""
 
 from __future__ import annotations
 

@@ -16,7 +16,7 @@ from polybot.config_read import ConfigError
 from polybot.lab import backtest, sweep, sweep_store
 from polybot.lab.backtest import EXIT_PART, EXIT_WHOLE, Done, Progress, Task
 from polybot.lab.backtest_input import Chunk, find
-from polybot.lab.sweep import Findings, Sweep, report
+from polybot.lab.sweep import Findings, Sweep, here, report
 from polybot.lab.sweep_grid import Axis, Point, grid
 from polybot.lab.sweep_map import cells
 from polybot.lab.sweep_stats import (
@@ -213,21 +213,21 @@ def test_a_stop_keeps_what_is_finished(tmp_path: Path, monkeypatch: pytest.Monke
         return real(task)
 
     monkeypatch.setattr(sweep, "perform", perform)
-    findings, whole = sweep.run(asked, store, 1, progress())
+    findings, whole = sweep.run(asked, store, here(store, 1), progress())
     assert (len(findings.by_point), whole) == (1, False)
     assert [path.suffix for path in tmp_path.iterdir()] == [".parquet"]
     played.clear()
 
-    findings, whole = sweep.run(asked, store, 1, progress())
+    findings, whole = sweep.run(asked, store, here(store, 1), progress())
     assert (len(findings.by_point), whole, len(played)) == (2, True, 1)
 
 
 def test_a_finished_sweep_is_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """What is kept is what was played, to the last unit; nothing is played twice."""
     asked, store = pieces(), Store(tmp_path)
-    first, _ = sweep.run(asked, store, 1, progress())
+    first, _ = sweep.run(asked, store, here(store, 1), progress())
     monkeypatch.setattr(sweep, "perform", None)
-    again, whole = sweep.run(asked, store, 1, progress())
+    again, whole = sweep.run(asked, store, here(store, 1), progress())
 
     assert whole
     assert again.by_point == first.by_point
@@ -237,7 +237,7 @@ def test_a_broken_result_is_played_again(tmp_path: Path) -> None:
     """A file of nothing is as none."""
     asked, store = pieces(1), Store(tmp_path)
     store.path(asked.pieces[0]).write_bytes(b"half a file")
-    findings, whole = sweep.run(asked, store, 1, progress())
+    findings, whole = sweep.run(asked, store, here(store, 1), progress())
 
     assert whole
     assert len(findings.by_point) == 1
@@ -269,7 +269,7 @@ def test_the_folder_is_one_table(tmp_path: Path) -> None:
     """Any reader of Parquet takes all results together, with the parts of each profit."""
     import pyarrow.parquet as pq  # noqa: PLC0415
 
-    sweep.run(pieces(), Store(tmp_path), 1, progress())
+    sweep.run(pieces(), Store(tmp_path), here(Store(tmp_path), 1), progress())
     rows = pq.read_table(tmp_path).to_pylist()
 
     assert len(rows) == 2
