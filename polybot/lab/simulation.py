@@ -221,7 +221,7 @@ class Simulation:
         """Nothing is lost here, so every halt is a false one but that for a foreign order."""
         if name != Halt.FOREIGN_ORDERS.value or not self.exchange.faults.struck["foreign_order"]:
             self.watch.break_("G25", f"halted: {name}: {why}")
-        self.rules.halted_at = self.now_s()
+        self.rules.halted_at, self.rules.written = self.now_s(), frozenset(self.confirmed)
         if not self.lives.halt.is_set():
             self.counts[FOREIGN] += 1
         self.lives.halt.set()

@@ -34,7 +34,8 @@ UNVERIFIED_MOST_S = 8.0  # S10: a POST waits for the disk, and its bytes for the
 IN_DOUBT_MOST_S = 15.0  # L1: ten, and the flatten that ends it
 BACKLOG_MOST_S = 2.0  # L6
 TOLD_WITHIN_S = 1.0  # L10
-HALTED_MOST_S = 6.0  # S12: what was on its way when the halt came is there
+HALTED_MOST_S = 6.0  # S12: what was on its way when the halt came is there …
+HALTED_SENT_S = 1.0  # … and nothing leaves any more
 DIALLED_WITHIN_S = 45.0  # L8: the longest pause between two dials, and a dial
 # L3: a stream that carries nothing is replaced. The reference's eight seconds are the user
 # stream's; a quiet market is asked for by REST after ten, and its socket pinged.
@@ -82,6 +83,7 @@ class Rules:
     now_s: Callable[[], float]
     calm: bool = False
     halted_at: float = math.inf
+    written: frozenset[str] = frozenset()  # orders whose intent was durable at the halt
     told: bool = False  # the operator has been shown the halt
     _since: Since = attrs.field(init=False)
     _strikes: ToldStrikes = attrs.field(init=False)
@@ -258,13 +260,17 @@ class Rules:
         return self.exchange.engine.live_orders(self.exchange.wallet.api_key)
 
     def sent(self, stream: str, body: bytes) -> None:
-        """S13: within the budgets, in any ten seconds. S2: on the grid, within the collar."""
+        """S13: within the budgets, in any ten seconds. S2: on the grid, within the collar. S12: no
+        order when all is halted.
+        """
         alive = self.bot()
         if alive is None:
             return
         self._limits.sent(stream, body)
         if stream != "rest clob" or not body.startswith(b"POST /order"):
             return
+        if self.now_s() - self.halted_at > HALTED_SENT_S:
+            self.once("S12", "sent", "an order sent after a halt")
         config = alive[1].ctx.config
         for what in (*self._grid.off(body), *self._limits.beyond_the_collar(body, config)):
             self.break_("S2", what)
@@ -329,7 +335,9 @@ class Rules:
             self.break_("S10", f"{slug}: an order without a verified book")
 
     def _halted(self, order: Order) -> None:
-        if self.now_s() - self.halted_at > HALTED_MOST_S:
+        """A request that the venue's faults have held up comes as late as they like."""
+        late = self.now_s() - self.halted_at > HALTED_MOST_S
+        if late and order.id not in self.written:
             self.break_("S12", f"{order.market.slug}: an order after a halt")
 
     @staticmethod

@@ -343,7 +343,7 @@ def briefly(_: Case) -> Case:
 
 def over_the_end(_: Case) -> Case:
     """A seed in which much is held of what wins."""
-    return attrs.evolve(calm(4, length_s=450.0 - LATER_MS / 1000), quiet_s=0.0)
+    return attrs.evolve(calm(length_s=450.0 - LATER_MS / 1000), quiet_s=0.0)
 
 
 def with_losses(case: Case) -> Case:
