@@ -36,6 +36,7 @@ RECONCILE_RETRY_S = 1.0
 BLIND_AFTER = 2
 TIMES_ASKED, TIMES_PAUSE_S = 9, 0.37  # to know the venue's time well; at all parts of a second
 TRADES_OVERLAP_S = 120
+CANCEL_PAUSE_S, CANCEL_PAUSE_MOST_S = 0.05, 0.4
 AWAY_PAUSE_S = 1.0  # between cancel-alls to an engine that says it takes none
 EDGE_S = 60  # a request held back at the edge has appeared by then, or never will (F18: 30 s)
 CLOCK = "clock"
@@ -332,12 +333,15 @@ class Reconciler:
         """Cancel all and read back until nothing rests; True when the venue shows none twice.
 
         Twice, a little apart, because a POST sent just before may land just after the first read.
+        While orders rest all the same it is asked less and less often: the venue takes fewer
+        cancel-alls than anything else (clob.md 7.1).
         """
-        clean = 0
+        clean, pause_s = 0, CANCEL_PAUSE_S
         while clean < 2:
             answer = await self.client.cancel_all()
             self.engine_away = answer.failure if answer.away else None
             rows = await self.client.open_orders()
             clean = clean + 1 if rows == [] else 0
-            await trio.sleep(AWAY_PAUSE_S if answer.away else 0.05)
+            pause_s = CANCEL_PAUSE_S if clean else min(2 * pause_s, CANCEL_PAUSE_MOST_S)
+            await trio.sleep(AWAY_PAUSE_S if answer.away else pause_s)
         return True

@@ -7,6 +7,7 @@ fault. What a bot sends after the news was in its own hands is its fault, at onc
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from fractions import Fraction
 from typing import Any
 
 import attrs
@@ -57,17 +58,15 @@ class HeardGrid:
         still holds: of one that has changed again he may know as well.
         """
         true = self._true()
-        for order in _orders(body):
+        for order, price in resting_orders(body):
             tick, since_s = self._heard.get(order["tokenId"], (0, 0.0))
             known_for_s = self.now_s() - since_s
             if not tick or true.get(order["tokenId"]) != tick or known_for_s <= OBEYED_WITHIN_S:
                 continue
-            making, taking = int(order["makerAmount"]), int(order["takerAmount"])
-            dollars, shares = (making, taking) if order["side"] == "BUY" else (taking, making)
-            steps, rest = divmod(dollars * ONE, shares * tick)
+            steps, rest = divmod(price * ONE, tick)
             if rest or not 0 < steps * tick < ONE:
-                price = dollars / shares
-                yield f"{order['side']} at {price:g}, {known_for_s:.3f} s after a tick of {tick}"
+                what = f"{order['side']} at {float(price):g}"
+                yield f"{what}, {known_for_s:.3f} s after a tick of {tick}"
 
 
 def _rows(body: bytes) -> list[dict[str, Any]]:
@@ -86,8 +85,14 @@ def _tick(text: object) -> int | None:
         return None
 
 
-def _orders(body: bytes) -> list[dict[str, Any]]:
-    """The resting orders of a request, as they were signed: the bot's own words, which are JSON."""
+def resting_orders(body: bytes) -> Iterator[tuple[dict[str, Any], Fraction]]:
+    """The resting orders of a request, as they were signed, each with its price: the bot's own
+    words, which are JSON.
+    """
     said = orjson.loads(body.partition(b"\n")[2])
-    posted = said if isinstance(said, list) else [said]
-    return [one["order"] for one in posted if one["orderType"] in RESTING]
+    for one in said if isinstance(said, list) else [said]:
+        if one["orderType"] in RESTING:
+            order = one["order"]
+            making, taking = int(order["makerAmount"]), int(order["takerAmount"])
+            buys = order["side"] == "BUY"
+            yield order, Fraction(making, taking) if buys else Fraction(taking, making)

@@ -225,6 +225,7 @@ class Lives:
             if part.exists():
                 shutil.copyfile(part, process.heir.with_name(process.heir.name + tail))
         self._kept(process)
+        process.store.confirmed = {}  # what its tasks still write is not in the copy
         process.scope.cancel()
 
     def _kept(self, process: Process) -> None:

@@ -23,6 +23,7 @@ from polybot.exchange.server import Exchange
 from polybot.execution.lifecycle import State
 from polybot.lab.memory_net import Network
 from polybot.lab.simulation_grid import HeardGrid
+from polybot.lab.simulation_limits import Limits
 from polybot.lab.simulation_strikes import ToldStrikes
 from polybot.market_scope import MarketScope
 from polybot.pricing.fair import Fair
@@ -87,6 +88,7 @@ class Rules:
     _since: Since = attrs.field(init=False)
     _strikes: ToldStrikes = attrs.field(init=False)
     _grid: HeardGrid = attrs.field(init=False)
+    _limits: Limits = attrs.field(init=False)
     _ticked_s: float = -math.inf
     _posted: list[float] = attrs.field(factory=list)
     _secrets: tuple[bytes, bytes, bytes] = attrs.field(init=False)
@@ -99,6 +101,7 @@ class Rules:
     def __attrs_post_init__(self) -> None:
         self._since, self._strikes = Since(self.now_s), ToldStrikes(self.now_s)
         self._grid = HeardGrid(self.exchange, self.now_s)
+        self._limits = Limits(self.exchange, self.now_s, self.once, self._since.lasts)
         wallet = self.exchange.wallet
         key = wallet.private_key.removeprefix("0x").encode()
         self._secrets = (key, wallet.api_secret.encode(), wallet.passphrase.encode())
@@ -127,6 +130,7 @@ class Rules:
         self._halt(bot)
         self._streams(owner, bot)
         self._bounds(owner)
+        self._limits.look(bot, self.live())
         self._refusals()
         self._redeemed(bot)
         if self.calm:
@@ -256,15 +260,19 @@ class Rules:
         return self.exchange.engine.live_orders(self.exchange.wallet.api_key)
 
     def sent(self, stream: str, body: bytes) -> None:
-        """S13: within the budget for orders, in any ten seconds. S2: on the grid. S12: not when all
-        is halted.
+        """S13: within the budgets, in any ten seconds. S2: on the grid, within the collar. S12: no
+        order when all is halted.
         """
         alive = self.bot()
-        if alive is None or stream != "rest clob" or not body.startswith(b"POST /order"):
+        if alive is None:
+            return
+        self._limits.sent(stream, body)
+        if stream != "rest clob" or not body.startswith(b"POST /order"):
             return
         if self.now_s() - self.halted_at > HALTED_SENT_S:
             self.once("S12", "sent", "an order sent after a halt")
-        for what in self._grid.off(body):
+        config = alive[1].ctx.config
+        for what in (*self._grid.off(body), *self._limits.beyond_the_collar(body, config)):
             self.break_("S2", what)
         now_s, per_s = self.now_s(), alive[1].ctx.config.orders.orders_per_s
         self._posted += [now_s] * body.count(b'"salt"')
@@ -293,6 +301,7 @@ class Rules:
         if not stream.startswith("quote "):
             return
         fair, decision = quote_of(body)
+        self._limits.decided(stream.removeprefix("quote "), decision["fair"])
         if not decision["quotes"]:
             return
         slug = stream.removeprefix("quote ")

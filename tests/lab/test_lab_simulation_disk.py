@@ -16,7 +16,7 @@ from polybot import orders_task
 from polybot.domain.orders import SignedOrder
 from polybot.journal.store import JournalFailed
 from polybot.lab.simulation import simulate
-from polybot.lab.simulation_case import FILES, Ail, Case, DiskTrouble, Keep, draw
+from polybot.lab.simulation_case import FILES, Ail, Case, DiskTrouble, End, Keep, Life, Where, draw
 from polybot.lab.simulation_disk import SickDisk, files_of
 from polybot.orders_task import OrdersTask, intent_of
 
@@ -52,6 +52,19 @@ def test_a_slow_journal() -> None:
 
     assert outcome.seen["disk journal slow"] == 1
     assert "ended by its disk" not in outcome.seen
+
+
+def test_what_the_dead_write_is_nobodys() -> None:
+    """Killed while more waits for a slow disk than what it has just written: what its tasks hand
+    to the file after that is no promise to anybody (S16).
+    """
+    slow = DiskTrouble(20.0, "journal", Ail.SLOW, 30.0, 1.5, bytes=0)
+    lives = (Life(25.0, End.KILL, 5.0, where=Where.WRITTEN), Life(5.0, End.STOP, 0.0))
+    case = attrs.evolve(calm(length_s=40.0), disks=(slow,), lives=lives, quiet_s=0.0)
+    outcome = sound(case)
+
+    assert outcome.seen["kill"] == 1
+    assert outcome.seen["disk journal slow"] == 1
 
 
 def patient_with_the_disk() -> AbstractContextManager[object]:

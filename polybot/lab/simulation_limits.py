@@ -1,0 +1,180 @@
+"""What an order, a wallet, a minute of requests and a life may come to at most (S2, S7, S13, S20).
+
+Held against what the operator has set and the venue documents: prices by what is on the wire,
+orders by the venue's own list, what is held by a ledger that S5 and L2 hold against the venue's.
+"""
+
+from __future__ import annotations
+
+import gc
+import types
+from collections import defaultdict, deque
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import attrs
+
+from polybot.app import Bot
+from polybot.config import Config
+from polybot.exchange.ip_limits import CLOB_RULES, GAMMA_RULES, Rule
+from polybot.exchange.model import BUY, Order
+from polybot.exchange.money import ONE
+from polybot.exchange.server import Exchange
+from polybot.lab.simulation_grid import resting_orders
+
+USD = 1_000_000
+DECIDED_WITHIN_S = 4.0  # an order waits for the disk, and a request for the one before it
+OVER_MOST_S = 8.0  # an order that the edge held back is cancelled within this time
+WINDOW_S = 10.0
+PART = 2  # half of what the venue documents (reliability.md 4, G19)
+RULES = {"rest clob": CLOB_RULES, "rest gamma": GAMMA_RULES}
+HELD_MOST = 150_000  # a bot of three series holds some thirty thousand objects
+HELD_EVERY_S = 60.0
+_PASSED_OVER = (
+    type, types.ModuleType, types.FunctionType, types.MethodType, types.BuiltinFunctionType,
+    types.CodeType, types.FrameType, types.GeneratorType, types.CoroutineType, types.CellType,
+)  # fmt: skip
+_OURS = ("builtins", "polybot", "collections")
+_NOT_OURS = ("polybot.exchange", "polybot.lab")
+
+
+@attrs.define(eq=False)
+class Limits:
+    """`once` tells of a breach by rule, key and text, `lasts` how long something has been so."""
+
+    exchange: Exchange
+    now_s: Callable[[], float]
+    once: Callable[[str, str, str], None]
+    lasts: Callable[[str, bool], float]
+    _fairs: defaultdict[str, deque[tuple[float, float]]] = attrs.field(
+        factory=lambda: defaultdict(deque)
+    )  # by slug: when, what Up was thought to be worth
+    _requests: defaultdict[str, deque[float]] = attrs.field(factory=lambda: defaultdict(deque))
+    _equity: int = 0  # the most that there has been
+    _held_at: float = 0.0
+
+    # --- prices -------------------------------------------------------------------------------
+
+    def decided(self, slug: str, fair: float | None) -> None:
+        """A decision's fair price of Up."""
+        if fair is not None:
+            fairs = self._fairs[slug]
+            fairs.append((self.now_s(), fair))
+            while fairs[0][0] < self.now_s() - DECIDED_WITHIN_S:
+                fairs.popleft()
+
+    def beyond_the_collar(self, body: bytes, config: Config) -> Iterator[str]:
+        """S2: the orders of a request that stand further above the fair price than the collar
+        allows, as bids, whichever was decided last.
+        """
+        slugs = {
+            token: (market.slug, token == market.tokens[0])
+            for market in self.exchange.engine.markets.values()
+            for token in market.tokens
+        }
+        for order, price in resting_orders(body):
+            slug, up = slugs.get(order["tokenId"], ("", True))
+            late = self.now_s() - DECIDED_WITHIN_S
+            fairs = [fair for at, fair in self._fairs.get(slug, ()) if at >= late]
+            if not fairs:
+                continue
+            bid = float(price)
+            if order["side"] != BUY:
+                up, bid = not up, 1 - bid
+            fair = max(fairs) if up else 1 - min(fairs)
+            if bid > fair + config.risk.price_collar + 1 / ONE:
+                yield f"{slug}: a bid of {bid:g} where {fair:.4f} is fair, beyond the collar"
+
+    # --- the wallet -----------------------------------------------------------------------------
+
+    def look(self, bot: Bot, orders: list[Order]) -> None:
+        """To be called a few times a second, with what rests of ours."""
+        self._exposed(bot, orders)
+        if self.now_s() - self._held_at >= HELD_EVERY_S:
+            self._held_at = self.now_s()
+            if (held := objects_held(bot)) > HELD_MOST:
+                self.once("S20", "memory", f"the bot holds {held} objects")
+
+    def _exposed(self, bot: Bot, orders: list[Order]) -> None:
+        """S7: over all markets, with all that rests filled at its worst, no more is risked than the
+        limits allow, measured by the most that the wallet has ever had.
+        """
+        risk = bot.ctx.config.risk
+        self._equity = max(self._equity, bot.ctx.account.ledger.equity)
+        percent = self._equity // 100
+        dollars, loss = defaultdict[str, int](int), defaultdict[str, int](int)
+        for asset, at_risk, worst in self._by_market(bot, orders):
+            dollars["all"] += at_risk
+            loss["all"] += worst
+            loss[asset] += worst
+        most = dict.fromkeys(loss, risk.max_cluster_loss_percent * percent)
+        most["all"] = risk.max_total_loss_percent * percent
+        over = {f"{name} may lose": loss[name] - most[name] for name in loss}
+        over["all risk"] = dollars["all"] - risk.max_total_usd * USD
+        for name, excess in over.items():
+            if self.lasts(f"over {name}", excess > 0) > OVER_MOST_S:
+                self.once("S7", name, f"{name} {excess / USD:.2f} dollars more than the limit")
+
+    def _by_market(self, bot: Bot, orders: list[Order]) -> Iterator[tuple[str, int, int]]:
+        """Of each market that is not decided: asset, dollars at risk, the worst it may cost."""
+        books = bot.ctx.account.ledger.books
+        for market in self.exchange.engine.markets.values():
+            here = books.get(market.condition_id)
+            mine = [order for order in orders if order.market is market]
+            if (here is None and not mine) or (here is not None and here.up_payout is not None):
+                continue
+            held = here.holdings() if here is not None else None
+            cost = held.cost if held is not None else 0
+            paid, given = [0, 0], [0, 0]  # by outcome: for bids, and away by asks should it win
+            for order in mine:
+                outcome = market.tokens.index(order.token)
+                worth = order.price * order.remaining // ONE
+                if order.side == BUY:
+                    paid[outcome] += worth
+                else:
+                    given[outcome] += order.remaining - worth
+            up, down = (held.up, held.down) if held is not None else (0, 0)
+            worst = max(0, cost + paid[1] + given[0] - up, cost + paid[0] + given[1] - down)
+            yield market.series.key.partition("-")[0], cost + sum(paid), worst
+
+    # --- requests -------------------------------------------------------------------------------
+
+    def sent(self, stream: str, body: bytes) -> None:
+        """S13: of every class of requests no more than a part of what the venue takes."""
+        rules = RULES.get(stream)
+        if rules is None:
+            return
+        method, _, target = body.partition(b"\n")[0].decode().partition(" ")
+        path = target.partition("?")[0]
+        for rule in rules:
+            if rule.covers(method, path):
+                self._count(stream, rule)
+
+    def _count(self, stream: str, rule: Rule) -> None:
+        now_s = self.now_s()
+        seen = self._requests[f"{stream} {rule.name}"]
+        seen.append(now_s)
+        while seen[0] <= now_s - WINDOW_S:
+            seen.popleft()
+        if len(seen) * PART > rule.per_10_s:
+            self.once("S13", rule.name, f"{len(seen)} requests of {rule.name} in {WINDOW_S:g} s")
+
+
+def objects_held(root: object) -> int:
+    """How many objects hang on one, itself counted: ours, collections, and what is in them; neither
+    the exchange's nor the laboratory's, nor code, nor the keys of plain dicts.
+    """
+    seen: set[int] = set()
+    waiting: list[Any] = [root]
+    while waiting:
+        one = waiting.pop()
+        if id(one) in seen:
+            continue
+        seen.add(id(one))
+        for other in gc.get_referents(one):
+            module = type(other).__module__
+            if isinstance(other, _PASSED_OVER) or module.startswith(_NOT_OURS):
+                continue
+            if module.startswith(_OURS):
+                waiting.append(other)
+    return len(seen)

@@ -1,0 +1,137 @@
+"""The limits that a simulated life is held to: collar, exposure over markets, requests, memory."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from typing import Any
+from unittest import mock
+
+import attrs
+import pytest
+from simulation_kit import broken, calm, sound
+
+from polybot import context, reconciler
+from polybot.domain.orders import SignedOrder
+from polybot.domain.units import ONE
+from polybot.lab import simulation, simulation_limits
+from polybot.lab.simulation import simulate
+from polybot.lab.simulation_case import Case
+from polybot.lab.simulation_limits import objects_held
+from polybot.lab.stage import lab_config
+from polybot.market_feed import MarketFeed
+from polybot.risk import checks
+from polybot.venue import signing
+
+Patches = Iterator[None]
+CROWDED = ("btc-5m", "btc-15m", "btc-1h")
+
+
+@contextmanager
+def all_of(*patches: Any) -> Patches:
+    with ExitStack() as stack:
+        for patch in patches:
+            stack.enter_context(patch)
+        yield
+
+
+def fat_fingers() -> Any:
+    """S2: what is signed is a quarter dearer than what was decided (a slipped digit)."""
+    sign = signing.sign_order
+
+    def bent(order: Any, **how: Any) -> SignedOrder:
+        dearer = attrs.evolve(order, price=min(ONE - 100, order.price + 2_500))
+        return attrs.evolve(sign(dearer, **how), order=order)
+
+    return mock.patch.object(context, "sign_order", bent)
+
+
+def few_dollars() -> Any:
+    """No bug: all markets together may lose a percent of the wallet, and each as much."""
+
+    def config(*words: Any) -> Any:
+        made = lab_config(*words)
+        one = {f"max_{name}_loss_percent": 1 for name in ("market", "cluster", "total")}
+        return attrs.evolve(made, risk=attrs.evolve(made.risk, **one))
+
+    return mock.patch.object(simulation, "lab_config", config)
+
+
+def each_for_itself() -> Any:
+    """S7: every market keeps its own limit, and nobody adds them up."""
+    limits = checks._loss_limits
+
+    def own(*words: Any) -> Any:
+        return limits(*words)[:1]
+
+    return all_of(few_dollars(), mock.patch.object(checks, "_loss_limits", own))
+
+
+def never_at_rest() -> Any:
+    """S13: the venue's books are read again as soon as they have been read."""
+    return all_of(
+        mock.patch.object(reconciler, "RECONCILE_EVERY_S", 0.02),
+        mock.patch.object(simulation_limits, "PART", 4),
+    )
+
+
+def forgetting_nothing() -> Any:
+    """S20: every frame that was ever read is kept, in pieces."""
+    on_text = MarketFeed.on_text
+
+    def keeping(self: MarketFeed, text: str, at_ms: int) -> None:
+        self.ctx.account.__dict__.setdefault("read", []).append(text.split(","))
+        on_text(self, text, at_ms)
+
+    return all_of(
+        mock.patch.object(MarketFeed, "on_text", keeping),
+        mock.patch.object(simulation_limits, "HELD_MOST", 30_000),
+        mock.patch.object(simulation_limits, "HELD_EVERY_S", 5.0),
+    )
+
+
+def as_it_is(case: Case) -> Case:
+    return case
+
+
+def in_three_markets(case: Case) -> Case:
+    return attrs.evolve(case, series=CROWDED, sniped=0.0)
+
+
+BUGS: list[tuple[Callable[[], Any], Callable[[Case], Case], str, str]] = [
+    (fat_fingers, as_it_is, "S2", "beyond the collar"),
+    (each_for_itself, in_three_markets, "S7", "dollars more than the limit"),
+    (never_at_rest, as_it_is, "S13", "requests of /balance-allowance"),
+    (forgetting_nothing, as_it_is, "S20", "objects"),
+]
+
+
+@pytest.mark.parametrize(
+    ("bug", "with_", "rule", "says"), BUGS, ids=lambda value: getattr(value, "__name__", value)
+)
+def test_a_planted_bug_is_found(
+    bug: Callable[[], Any], with_: Callable[[Case], Case], rule: str, says: str
+) -> None:
+    """By its rule, in its words, and by no other."""
+    with bug():
+        outcome = simulate(with_(calm(length_s=60.0)), until=rule)
+
+    assert broken(outcome) == {rule}, "; ".join(map(str, outcome.violations)) or "nothing was found"
+    assert says in outcome.violations[0].what
+
+
+def test_as_we_are() -> None:
+    """Three markets on the dollars of one: what one has left the others may use, and no more."""
+    with few_dollars():
+        assert sound(in_three_markets(calm(length_s=30.0))).seen["PLACEMENT"] > 0
+
+
+def test_what_hangs_on_something() -> None:
+    """Its own objects, each once, and no code, no module and nothing of the exchange's."""
+    shared = [1.5, 2.5]
+    held = {"a": shared, "b": shared, "code": test_as_we_are, "module": simulation}
+    few = objects_held(held)
+
+    assert few == 4, "a dict, a list, its two figures"
+    held["more"] = [object() for _ in range(100)]
+    assert few + 100 < objects_held(held) <= few + 101
