@@ -226,6 +226,7 @@ class Bot:
                 self.ctx.tell(f"{why}: waiting for it; stop again to leave orders behind")
 
     def _note_end(self) -> None:
+        self.ctx.keep_earned()
         if self.empty:
             self.ctx.account.journal.note(end_of(self.ctx))
         else:

@@ -90,6 +90,15 @@ class Context:
         """A market's result is known: what one Up share pays, 10⁻⁶ dollars."""
         self.core.fed(Settled(condition_id, up_payout))
         self.signals.settled(condition_id, up_payout)
+        self.keep_earned()
+
+    def keep_earned(self) -> None:
+        """Write down what the signals have earned, for the next run. It is told when a market
+        settles, and at an orderly end: what a crash loses is judged again.
+        """
+        earned = self.signals.evidence.news()
+        if earned is not None:
+            self.account.journal.note(earned)
 
     def tell(self, text: str) -> None:
         """Put a line before the operator: fills, halts, settlements."""

@@ -146,7 +146,7 @@ def build(
         losses=LossWatch.of(account, marks, config.risk, recovered.baseline),
         budget=Budget.from_params(config.orders),
         errors=ErrorRate(config.risk),
-        signals=SignalMemory(config.signals),
+        signals=SignalMemory(config.signals, recovered.earned),
         rng=_randomness(config),
         records=records,
         published=Published(None),

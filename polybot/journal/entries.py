@@ -18,6 +18,7 @@ Closed      a market's books, closed: its result
 Halted      trading stopped until an operator has looked; Rearmed is that operator
 Certified   the dead-man switch was tried and did its work
 Baseline    the equity that the loss limits are measured from
+Earned      what the calls of the signals were worth, by which they may act
 
 Bodies are JSON, so that any tool can read them; money stays integer (10⁻⁶), prices 10⁻⁴.
 """
@@ -33,6 +34,7 @@ import orjson
 from cattrs.strategies import configure_tagged_union
 
 from polybot.domain.baseline import Baseline
+from polybot.domain.earned import Earned
 from polybot.domain.market import Market, Outcome, Rule, Side
 from polybot.domain.market_states import Happened, MarketState
 from polybot.domain.orders import OrderSeen, PostResult, PrivateEvent, TimeInForce
@@ -196,7 +198,7 @@ class Rearmed:
 
 Entry = Union[  # noqa: UP007 - cattrs reads the union at run time
     Session, Known, Entered, Intent, Answered, Told, Ended, Moved, Paid, Resolved, Closed, Carried,
-    Halted, Rearmed, Baseline, Certified,
+    Halted, Rearmed, Baseline, Certified, Earned,
 ]  # fmt: skip
 
 

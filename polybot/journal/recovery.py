@@ -12,6 +12,7 @@ import attrs
 
 from polybot.domain.accounts import RESULTS, Kind
 from polybot.domain.baseline import Baseline
+from polybot.domain.earned import Earned
 from polybot.domain.halts import LOSSES
 from polybot.domain.ledger import Ledger
 from polybot.domain.market import Market
@@ -57,6 +58,7 @@ class Recovered:
     operations: dict[str, Moved] = attrs.field(factory=dict)
     halts: dict[str, str] = attrs.field(factory=dict)
     baseline: Baseline | None = None
+    earned: Earned | None = None
     since_s: int | None = None
     submissions_ms: list[int] = attrs.field(factory=list)
     payments: dict[str, int] = attrs.field(factory=dict)
@@ -181,6 +183,8 @@ def _remember(found: Recovered, entry: Entry) -> None:
             found.halts.clear()
         case Baseline():
             found.baseline = entry
+        case Earned():
+            found.earned = entry
         case Carried(since_s=since_s, payments=payments):
             found.since_s = since_s
             found.payments |= dict(payments)

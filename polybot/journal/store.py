@@ -20,9 +20,10 @@ from pathlib import Path
 import attrs
 
 from polybot.domain.baseline import Baseline
+from polybot.domain.earned import Earned
 from polybot.journal.entries import Carried, Closed, Entry, Moved, decode, encode, market_of
 
-SCHEMA = 4  # raised with every change of the table or of an entry's fields
+SCHEMA = 5  # raised with every change of the table, and of what an entry may be
 
 _TABLES = """
 CREATE TABLE IF NOT EXISTS meta (key TEXT PRIMARY KEY, value TEXT NOT NULL) STRICT;
@@ -113,18 +114,19 @@ class Store:
             raise JournalFailed(f"the journal could not be written: {error}") from error
 
     def _retire(self, entry: Entry) -> None:
-        """What an entry makes mere evidence: a closed market's entries but for its result, and by a
-        sum of the wallet what has gone into it, and every baseline but the last.
+        """What an entry makes mere evidence: a closed market's entries but for its result, by a sum
+        of the wallet what has gone into it, and of what is told whole every one but the last.
         """
         if isinstance(entry, Closed):
             self._database.execute(
                 "UPDATE entries SET live = 0 WHERE live = 1 AND market = ? AND kind != 'Closed'",
                 (entry.condition_id,),
             )
-        elif isinstance(entry, Baseline):
+        elif isinstance(entry, Baseline | Earned):
             self._database.execute(
-                "UPDATE entries SET live = 0 WHERE live = 1 AND kind = 'Baseline' "
-                "AND seq < (SELECT max(seq) FROM entries WHERE kind = 'Baseline')"
+                "UPDATE entries SET live = 0 WHERE live = 1 AND kind = :kind "
+                "AND seq < (SELECT max(seq) FROM entries WHERE kind = :kind)",
+                {"kind": type(entry).__name__},
             )
         elif isinstance(entry, Carried):
             self._database.execute(

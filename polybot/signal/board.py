@@ -15,6 +15,7 @@ import attrs
 from msgspec import Struct
 from msgspec.structs import replace
 
+from polybot.domain.earned import Earned
 from polybot.domain.market import DOWN, UP, Market, Outcome
 from polybot.domain.units import ONE
 from polybot.signal.advice import NEUTRAL, Advice, Readings, advise
@@ -40,6 +41,7 @@ class SignalMemory:
     """What all windows of the wallet share."""
 
     params: SignalParams
+    earned: Earned | None = None  # by an earlier run
     toxicity: dict[str, SeriesToxicity] = attrs.field(factory=dict)  # by series
     correlations: Correlations = attrs.field(init=False)
     evidence: Evidence = attrs.field(init=False)
@@ -49,7 +51,8 @@ class SignalMemory:
     refused: dict[Refusal, int] = attrs.field(factory=dict)
 
     def __attrs_post_init__(self) -> None:
-        self.correlations, self.evidence = Correlations(self.params), Evidence(self.params)
+        self.correlations = Correlations(self.params)
+        self.evidence = Evidence(self.params, self.earned)
 
     def of_series(self, series: str) -> SeriesToxicity:
         held = self.toxicity.get(series)

@@ -11,14 +11,20 @@ coin.
 
 Rejected: a share of hits for all. An alarm that is right four times in ten may be worth most of
 all, and a directed call that is right six times in ten may lose.
+
+What has been earned is kept over restarts (`Earned`, in the journal), as long as the settings are
+those under which the calls were made: half a day of scores is not judged anew because a machine was
+updated. What cannot be a mean is begun anew, which is the safe side.
 """
 
 from __future__ import annotations
 
 import math
+from contextlib import suppress
 
 import attrs
 
+from polybot.domain.earned import Earned
 from polybot.signal.params import SignalParams
 from polybot.signal.tally import Tally
 
@@ -38,14 +44,30 @@ class Unproven:
 
 @attrs.define(eq=False)
 class Evidence:
-    """`unproven`: those named in `acting` that may not act now, in that order."""
+    """`unproven`: those named in `acting` that may not act now, in that order. `before` is what an
+    earlier run has kept.
+    """
 
     params: SignalParams
+    before: Earned | None = None
     unproven: tuple[Unproven, ...] = attrs.field(init=False)
     _worth: dict[str, Tally] = attrs.field(factory=dict)
 
     def __attrs_post_init__(self) -> None:
+        if self.before is not None and self.before.made_by == self.params.made_by:
+            for held in self.before.signals:
+                with suppress(ValueError):
+                    self._worth[held.name] = Tally.of(self.params.earn_half_life, held)
         self.unproven = self._judge()
+
+    def news(self) -> Earned | None:
+        """What has been earned, where that is not what was told last; to be kept."""
+        worth = tuple(held.worth(name) for name, held in sorted(self._worth.items()))
+        earned = Earned(self.params.made_by, worth)
+        if not worth or earned == self.before:
+            return None
+        self.before = earned
+        return earned
 
     def judged(self, name: str, *, hit: bool, gain: float) -> None:
         """Take what one call came to."""

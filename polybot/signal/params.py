@@ -8,6 +8,7 @@ calls were worth, not by its idea.
 from __future__ import annotations
 
 import functools
+import hashlib
 from collections.abc import Callable
 from typing import Any
 
@@ -154,6 +155,18 @@ class SignalParams:
     def reads_always(self) -> bool:
         """Whether a signal acts that must see what each decision sees. Toxicity learns of fills."""
         return any(name != "toxicity" for name in self.acting)
+
+    @property
+    def made_by(self) -> str:
+        """A name for the settings that make the calls what they are: all but those that say who
+        acts, and on what evidence.
+        """
+        calls = {
+            name: value
+            for name, value in attrs.asdict(self).items()
+            if name not in ("acting", "shadow_every_s") and not name.startswith("earn_")
+        }
+        return hashlib.sha256(repr(sorted(calls.items())).encode()).hexdigest()[:16]
 
     def __attrs_post_init__(self) -> None:
         spreads = (self.regime_high_spread, self.regime_low_spread, self.regime_crisis_spread)

@@ -6,6 +6,8 @@ import math
 
 import attrs
 
+from polybot.domain.earned import Worth
+
 
 @attrs.define
 class Tally:
@@ -32,6 +34,18 @@ class Tally:
         step = gap * weight / self._weight
         self.mean += step
         self._spread = self._spread * fade + weight * gap * (value - self.mean)
+
+    def worth(self, name: str) -> Worth:
+        """As it stands, to be kept."""
+        return Worth(name, self.mean, self._weight, self._squares, self._spread)
+
+    @classmethod
+    def of(cls, half_life: float, held: Worth) -> Tally:
+        """As it was kept. Raises ValueError for sums that no observations make."""
+        sums = (held.weight, held.squares, held.spread)
+        if not all(map(math.isfinite, (held.mean, *sums))) or min(sums) < 0 or not held.weight:
+            raise ValueError(f"expected the sums of a mean, was {held}")
+        return cls(half_life, held.mean, *sums)
 
     @property
     def n_eff(self) -> float:

@@ -23,8 +23,9 @@ async def test_derived_credentials_open_the_private_calls(venue: Venue) -> None:
     """Asked twice, the venue gives the same key, and that key may read the wallet's balance."""
     key = Secret(venue.wallet.private_key)
 
-    made = await derive_credentials(site_of(venue), key)
-    again = await derive_credentials(site_of(venue), key)
+    # The package alone takes seconds to import, and half a minute where six others do so as well.
+    made = await derive_credentials(site_of(venue), key, timeout_s=300)
+    again = await derive_credentials(site_of(venue), key, timeout_s=300)
 
     assert isinstance(made, Credentials)
     assert made == again

@@ -9,6 +9,7 @@ from journal_kit import CONDITION, OWNER, T0, intent, market
 
 from polybot.domain.accounts import Kind
 from polybot.domain.baseline import Baseline
+from polybot.domain.earned import Earned, Worth
 from polybot.domain.halts import Halt
 from polybot.domain.ledger import Holdings, Ledger
 from polybot.domain.market import Outcome, Side
@@ -130,6 +131,17 @@ def test_the_loss_baseline_is_kept() -> None:
     for halt, kept in ((Halt.DAILY_LOSS, None), (Halt.DRAWDOWN, None), (Halt.OVERFILLED, baseline)):
         seen = (baseline, e.Halted(halt.value, "why"), e.Rearmed("operator"))
         assert recovered(*FIRST, *seen).baseline == kept, halt
+
+
+def test_what_signals_have_earned_is_kept() -> None:
+    """The last that was told, also by an operator's word: it is no reason to halt (strategy.md
+    11).
+    """
+    first, last = Earned("x", (Worth("flow", 1.0, 1.0, 1.0, 0.0),)), Earned("y", ())
+
+    assert recovered(*FIRST, first, e.Rearmed("operator")).earned == first
+    assert recovered(*FIRST, first, last).earned == last
+    assert recovered(*FIRST).earned is None
 
 
 def test_a_session_that_did_not_end_is_known() -> None:

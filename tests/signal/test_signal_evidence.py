@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import attrs
 import pytest
 from hypothesis import given, strategies as st
 from signal_kit import DOWN, MARKET, START, UP, depth
 
+from polybot.domain.earned import Earned
+from polybot.journal.entries import decode, encode
 from polybot.signal.advice import NEUTRAL, Readings, advise
 from polybot.signal.board import Look, SignalMemory
 from polybot.signal.evidence import Evidence, Unproven
@@ -127,3 +130,66 @@ def test_a_market_learns_at_once_what_the_wallet_has_judged() -> None:
         made.scores.judge("toxicity", hit=True, gain=0.02)
 
     assert made.between(PRICED, START + 50).unproven == ()
+
+
+# --- over a restart -------------------------------------------------------------------------------
+
+GOOD = tuple(0.01 + 0.005 * (-1) ** n for n in range(12))
+
+
+def again(made: Evidence, **changes: Any) -> Evidence:
+    """The next run, perhaps with other settings, on what this one has kept as text."""
+    kept = made.news()
+    assert kept is not None
+    entry = decode(*encode(kept))
+    assert isinstance(entry, Earned)
+    return Evidence(attrs.evolve(made.params, **changes), entry)
+
+
+def test_what_was_earned_stays_earned() -> None:
+    """A restart takes nothing away, and the next call counts as it would have."""
+    made = after(FLOW, "flow", *GOOD)
+    heir = again(made)
+    assert heir.unproven == () != Evidence(FLOW).unproven
+    assert heir.news() is None, "there is nothing new in it"
+
+    for one in (made, heir):
+        one.judged("flow", hit=False, gain=-0.3)
+    assert heir.unproven == made.unproven != ()
+    assert heir.news() == made.news() is not None
+
+
+@pytest.mark.parametrize(
+    ("changes", "stays"),
+    [
+        ({"flow_memory": 0.2}, False),
+        ({"score_horizon": 0.1}, False),
+        ({"earn_half_life": 50.0}, True),
+        ({"acting": ("flow", "toxicity")}, True),
+        ({"shadow_every_s": 1.0}, True),
+    ],
+)
+def test_other_settings_make_other_calls(changes: dict[str, Any], stays: bool) -> None:
+    """What decides how a signal calls voids what its calls were worth; what decides who may act on
+    which evidence does not.
+    """
+    unproven = {one.name for one in again(after(FLOW, "flow", *GOOD), **changes).unproven}
+
+    assert ("flow" not in unproven) is stays
+
+
+@pytest.mark.parametrize(
+    "bent",
+    [
+        {"mean": math.nan}, {"weight": 0.0}, {"weight": -1.0}, {"squares": math.inf},
+        {"spread": -1e-9},
+    ],
+)  # fmt: skip
+def test_sums_that_no_calls_make_are_begun_anew(bent: dict[str, float]) -> None:
+    """A journal that somebody has edited never lets a signal act."""
+    kept = after(FLOW, "flow", *GOOD).news()
+    assert kept is not None
+    changes: dict[str, Any] = dict(bent)
+    held = attrs.evolve(kept, signals=(attrs.evolve(kept.signals[0], **changes),))
+
+    assert Evidence(FLOW, held).unproven == (Unproven("flow"),)
