@@ -45,9 +45,10 @@ def transfer(state: State, sender: str, token: str, args: Args) -> list[Log]:
 def _move_usdc_e(state: State, sender: str, recipient: str, amount: int) -> None:
     """The zero address mints and burns."""
     if sender != ZERO:
-        if state.usdc_e.get(sender, 0) < amount:
+        held = state.usdc_e.get(sender, 0)
+        if held < amount:
             raise Revert(NO_CASH)
-        state.usdc_e[sender] -= amount
+        state.usdc_e[sender] = held - amount
     if recipient != ZERO:
         state.usdc_e[recipient] = state.usdc_e.get(recipient, 0) + amount
 

@@ -299,6 +299,15 @@ def ramp(name: str, asset: str, recipient: str, amount: int) -> bytes:
     return data + address_word(asset) + address_word(recipient) + word(amount)
 
 
+def test_nothing_can_be_sent_by_who_has_nothing() -> None:
+    """A transfer of zero is one like any other, and no error of the node (onchain.md 9.3)."""
+    kit = ChainKit()
+
+    kit.done(kit.ann, transfer(kit.bob, 0, contracts.USDC_E))
+
+    assert sum(kit.chain.usdc_e.values()) == 0
+
+
 def test_collateral_comes_in_and_goes_out_by_the_ramps() -> None:
     """USDC.e is wrapped and unwrapped one to one, with allowances; native USDC is paused
     (onchain.md 3).
