@@ -54,7 +54,8 @@ INBOX = 10_000  # a burst of two minutes at the busiest rate ever seen on a user
 LAST_PATIENCE_S = 1.0  # how long a request may still tell its fate once the scope is ending
 SURVEY_OVERLAP_S = 5  # our clock may be ahead of the venue's, by less than stops trading
 WRITTEN_WITHIN_S = 2.0  # an order whose intent took longer to write is not sent: prices have moved
-FLATTEN_PAUSE_S = 0.05  # between reads: long enough for a POST in flight to land on a quick venue
+# Between reads: at first long enough for a POST in flight to land on a quick venue.
+FLATTEN_PAUSE_S, FLATTEN_PAUSE_MOST_S = 0.05, 0.4
 
 
 @attrs.frozen
@@ -294,20 +295,22 @@ class OrdersTask:
         """Cancel what rests in this market and prove it: returns only when nothing of ours is open.
 
         Called when every task of the market has ended, so nothing can place an order behind it. The
-        caller shields and bounds it.
+        caller shields and bounds it. A venue that cannot be reached is asked less and less often.
         """
         self.core.fed(Closing(self.desk.market.slug))
         self.close()
         self._drain()
         ever = self.account.placed_in(self.condition_id)
         resting: list[OrderRow] | Failure | None = None if ever else []
+        pause_s = FLATTEN_PAUSE_S
         while self._anything_open() or resting != []:
             if self._anything_open() or resting:
                 await self._cancel_round()
             resting = await self.client.open_orders(self.condition_id)
             self._drain()
             if self._anything_open() or resting != []:
-                await trio.sleep(FLATTEN_PAUSE_S)
+                await trio.sleep(pause_s)
+                pause_s = min(2 * pause_s, FLATTEN_PAUSE_MOST_S)
         self.account.emptied(self.condition_id)
 
     def close(self) -> None:
