@@ -43,6 +43,7 @@ REPLACED_WITHIN_S = {"user_ws": 12.0, "prices_ws": 15.0, "binance_ws": 15.0, "ma
 QUOTED_WITHIN_S = 60.0  # L7, in the quiet at the end
 BUDGET_S = 10.0  # S13
 REDEEMED_WITHIN_S = 600.0  # L5, without a fault of the chain
+DISPUTED = "Gamma says"  # how the reason begins why what is disputed is not redeemed
 CHAIN_FAULTS = ("transaction", "resolution", "winner", "balances", "closed")
 WIRES_MOST, TASKS_MOST = 80, 600  # S20; a bot of three series has 30 and 150
 STRIKE_OFF_MOST = 1e-4  # S14, relative: a basis point
@@ -232,7 +233,8 @@ class Rules:
             won = any(held and paid for held, paid in zip(shares, market.payouts, strict=True))
             lasts_s = self._since.lasts(f"unpaid {market.slug} after {faults}", won)
             parked = market.condition_id in bot.ctx.account.unmergeable
-            if lasts_s > REDEEMED_WITHIN_S and not parked:
+            disputed = bot.inventory.conflicts.get(market.condition_id, "").startswith(DISPUTED)
+            if lasts_s > REDEEMED_WITHIN_S and not (parked or disputed):
                 self.once("L5", market.slug, f"{market.slug}: {shares} are not redeemed")
 
     def _quoted(self, bot: Bot) -> None:
@@ -313,12 +315,19 @@ class Rules:
             self.once("S14", slug, f"{slug}: quoted against a strike of {fair.strike}")
 
     def _off(self, slug: str, fair: Fair) -> float:
-        """How far a strike is from the true one, or from what the venue has told, relative."""
-        for market in self.exchange.engine.markets.values():
-            if market.slug == slug and market.strike is not None and fair.strike is not None:
-                strikes = (market.strike, *self._strikes.of(slug))
-                return min(abs(fair.strike / strike - 1) for strike in strikes)
-        return 0.0
+        """How far a strike is from the true one, or from what the venue has told, relative: of this
+        market or of one that begins with it and has its strike in common.
+        """
+        markets = {market.slug: market for market in self.exchange.engine.markets.values()}
+        market = markets.get(slug)
+        if market is None or market.strike is None or fair.strike is None:
+            return 0.0
+        strikes = [market.strike]
+        for other in markets.values():
+            alike = other.start_ms == market.start_ms and other.series.asset == market.series.asset
+            if alike and other.series.rule == market.series.rule:
+                strikes += self._strikes.of(other.slug)
+        return min(abs(fair.strike / strike - 1) for strike in strikes)
 
     def placed(self, order: Order) -> None:
         """S2, S10, S11, S12: what an order that the venue has taken says of its sender."""
