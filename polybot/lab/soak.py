@@ -116,10 +116,11 @@ def main(argv: Sequence[str]) -> int:
         sys.stderr.write("stopped; this is what was finished:\n")
     sys.stdout.write("\n".join(report(done)) + "\n")
     failed = [found for found in done if not found.sound]
-    for found in failed[:1]:
-        sys.stdout.write("\n".join(story(found, said.hours, keep)) + "\n")
+    sys.stdout.writelines(f"{line(found)}\n" for found in failed)
     if stopped:
         return 130
+    for found in [found for found in done[len(before) :] if not found.sound][:1]:
+        sys.stdout.write("\n".join(story(found, said.hours, keep)) + "\n")
     return 1 if failed or (said.reach and not_reached(done)) else 0
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import attrs
@@ -39,16 +40,36 @@ def test_what_is_finished_is_reported_and_not_lived_again(
 
 
 def test_a_seed_that_broke_a_rule_is_not_forgotten(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """Found last night, told tonight, and made smaller once more."""
-    monkeypatch.setattr("polybot.lab.soak.shrink", lambda keep, _links, _breaks: keep)
+    """Found last night and told tonight; it was made smaller when it was found."""
     path = noted(tmp_path / "done.jsonl", BROKEN)
 
     assert main(["--seeds", "2", "--hours", "0.25", "--done", str(path)]) == 1
     said = capsys.readouterr().out
     assert "violations: S3 1" in said
-    assert "python -m polybot soak --seeds 2" in said
+    assert f"seed 2 {'ab' * 6}: 900 s" in said
+    assert "S3 at 1.500 s: twice" in said
+    assert "smallest that still breaks" not in said
+
+
+def test_a_soak_that_is_stopped_tells_what_it_has(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Ctrl-C after the first of three: it is reported and noted, nothing is made smaller."""
+
+    def each_of(_work: object, tasks: list[Task]) -> Iterator[Lived]:
+        yield Lived(tasks[0], Found(BROKEN))
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("polybot.lab.soak.each_of", each_of)
+    path = tmp_path / "done.jsonl"
+
+    assert main(["--seeds", "1-3", "--done", str(path)]) == 130
+    said = capsys.readouterr()
+    assert "stopped; this is what was finished" in said.err
+    assert "0.50 market-hours quoted in 1 seeds" in said.out
+    assert len(finished.read(path, Lived)) == 1
 
 
 def test_another_length_or_other_parts_are_another_piece_of_work(tmp_path: Path) -> None:
