@@ -169,10 +169,22 @@ class Clearing:
 
     def _reverse(self, trade: Trade) -> bool:
         self._accounts.settle(trade, -1)
-        if any(self._accounts.wallet(account).overdrawn() for account in parties(trade)):
+        if any(self._short(account, trade) for account in parties(trade)):
             self._accounts.settle(trade)
             return False
         return True
+
+    def _short(self, account: str, trade: Trade) -> bool:
+        """Whether a wallet no longer holds what it has just given back: of a trade that is in a
+        block the chain must have it, where what is only matched does not count.
+        """
+        if self._accounts.wallet(account).overdrawn():
+            return True
+        if trade.block_ms is None:
+            return False
+        books, ahead = self._accounts, self.unmined
+        held = [books.shares(account, t) - ahead.shares(account, t) for t in trade.market.tokens]
+        return min(books.cash(account) - ahead.cash(account), *held) < 0
 
 
 def _as_usual(_trade: Trade, policy: ClearingPolicy) -> ClearingPolicy:

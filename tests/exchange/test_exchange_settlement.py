@@ -129,6 +129,31 @@ def test_a_confirmed_trade_can_be_undone_by_a_reorganised_chain() -> None:
     assert kit.share_change("cy", UP) == 100 * UNIT
 
 
+def test_what_is_only_matched_cannot_be_given_back() -> None:
+    """A confirmed trade whose shares have gone on stays, although as many are on their way: the
+    chain has none of them yet (F38; a soak's seed 659).
+    """
+    kit = Kit()
+    policy = kit.engine.clearing_policy
+    policy.reorg_ppm, policy.reorg_ms = ALWAYS, (60_000, 60_000)
+    kit.place("ann", SELL, UP, 50, 100)
+    kit.place("bob", BUY, UP, 50, 100)
+    first = only_trade(kit)
+    kit.advance(11_000)
+    policy.reorg_ppm = 0
+    kit.engine.merge("bob", kit.market, PAIRS, kit.now)
+    kit.place("bob", SELL, UP, 60, 100)
+    kit.place("cy", BUY, UP, 60, 100)
+    kit.advance(11_000)
+    policy.shortest_ms = policy.longest_ms = 200_000
+    kit.place("ann", SELL, UP, 50, 100)
+    kit.place("bob", BUY, UP, 50, 100)
+    kit.advance(60_000)
+
+    assert first.status == "CONFIRMED"
+    assert kit.engine.settled_shares("bob", first.taker.token) == 0
+
+
 def test_what_the_chain_has_follows_the_block() -> None:
     """Settled balances leave out what no block holds: both sides, cash and shares (F34)."""
     kit = Kit()
