@@ -28,6 +28,7 @@ from polybot.taping import taping
 if TYPE_CHECKING:
     from polybot.lab.simulation import Simulation
 
+LAPSE_IGNORED = "heartbeat_lapse_ignored"  # the fault of a venue whose switch does nothing
 SETTLED_S = 30.0  # after the last fault: from then on liveness is judged
 DEAD_MAN_S = 18.0  # G11: no live order fifteen seconds after a kill; the sweep of the venue's own
 STOP_S = 200.0  # an engine restart is waited for
@@ -237,9 +238,11 @@ class Lives:
             self.sim.watch.break_("tape", what)
 
     async def _dead_man(self) -> None:
-        """S15, G11: the venue's own switch has cancelled what a dead bot left."""
+        """S15, G11: the venue's own switch has cancelled what a dead bot left, if it works."""
+        struck = self.sim.exchange.faults.struck
+        ignored = struck[LAPSE_IGNORED]
         await trio.sleep(DEAD_MAN_S)
-        if live := self.sim.watch.live():
+        if struck[LAPSE_IGNORED] == ignored and (live := self.sim.watch.live()):
             self.sim.watch.break_("G11", f"{len(live)} orders rest {DEAD_MAN_S:g} s after a kill")
 
 

@@ -139,9 +139,18 @@ class Rules:
 
     def _books(self, bot: Bot) -> None:
         """S10: since when a market's books are not verified."""
-        for slug, scope in bot.supervisor.scopes.items():
-            sound = all(scope.feed.book.judged_state(o) is BookState.VALID for o in Outcome)
-            self._since.lasts(f"book {slug}", not sound)
+        for scope in bot.supervisor.scopes.values():
+            self._judge_books(scope)
+
+    def _judge_books(self, scope: MarketScope) -> dict[Outcome, float]:
+        """For how long each of a market's books has not been what its hash says, as last judged."""
+        book, slug = scope.feed.book, scope.market.slug
+        return {
+            o: self._since.lasts(
+                f"book {slug} {o.value}", book.judged_state(o) is not BookState.VALID
+            )
+            for o in Outcome
+        }
 
     def _orders(self, bot: Bot) -> None:
         """L1: no doubt lasts."""
@@ -303,10 +312,16 @@ class Rules:
         if not stream.startswith("quote "):
             return
         fair, decision = quote_of(body)
-        self._limits.decided(stream.removeprefix("quote "), decision["fair"])
+        slug = stream.removeprefix("quote ")
+        self._limits.decided(slug, decision["fair"])
+        alive = self.bot()
+        scope = alive[1].supervisor.scopes.get(slug) if alive is not None else None
+        if (
+            scope is not None
+        ):  # it has just judged its books, which may not hold until the next look
+            self._judge_books(scope)
         if not decision["quotes"]:
             return
-        slug = stream.removeprefix("quote ")
         if not isinstance(fair, Fair):
             self.once("S14", slug, f"{slug}: quoted without a fair price")
         elif not (math.isfinite(fair.q) and 0 < fair.q < 1):
@@ -340,7 +355,8 @@ class Rules:
             return
         self._identity(scope, order)
         slug = order.market.slug
-        if self._since.lasts(f"book {slug}", self._broken(scope)) > UNVERIFIED_MOST_S:
+        outcome = scope.market.outcome_of(order.token)
+        if self._judge_books(scope)[outcome] > UNVERIFIED_MOST_S:
             self.break_("S10", f"{slug}: an order without a verified book")
 
     def _halted(self, order: Order) -> None:
@@ -352,10 +368,6 @@ class Rules:
     @staticmethod
     def _scope(bot: Bot, order: Order) -> MarketScope | None:
         return bot.supervisor.scopes.get(order.market.slug)
-
-    @staticmethod
-    def _broken(scope: MarketScope) -> bool:
-        return any(scope.feed.book.judged_state(o) is not BookState.VALID for o in Outcome)
 
     def _identity(self, scope: MarketScope, order: Order) -> None:
         """S11: tokens, window and market are what the bot takes them for."""
