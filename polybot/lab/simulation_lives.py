@@ -54,6 +54,7 @@ class Lives:
     _withdrawals: int = 0  # cancel-alls on the wire since the last stop
     _doomed: Process | None = None  # to be killed with the next order that it sends
     _newest: Process | None = None
+    _ignored: int = 0  # how often the venue's switch had done nothing when the last bot started
 
     def alive(self) -> tuple[str, Bot] | None:
         return None if self.bot is None else (self.owner, self.bot)
@@ -130,6 +131,7 @@ class Lives:
         OWNER.set(self.owner)
         process = put_together(self.sim, self.owner, journal)
         self.bot, self.clock, self._newest = process.bot, process.clock, process
+        self._ignored = self.sim.exchange.faults.struck[LAPSE_IGNORED]
         processes.start_soon(self._run_process, process)
         return process
 
@@ -238,11 +240,12 @@ class Lives:
             self.sim.watch.break_("tape", what)
 
     async def _dead_man(self) -> None:
-        """S15, G11: the venue's own switch has cancelled what a dead bot left, if it works."""
-        struck = self.sim.exchange.faults.struck
-        ignored = struck[LAPSE_IGNORED]
+        """S15, G11: the venue's own switch has cancelled what a dead bot left, if it works: one
+        that did nothing in its life may have done so just before its end.
+        """
         await trio.sleep(DEAD_MAN_S)
-        if struck[LAPSE_IGNORED] == ignored and (live := self.sim.watch.live()):
+        ignored = self.sim.exchange.faults.struck[LAPSE_IGNORED] > self._ignored
+        if not ignored and (live := self.sim.watch.live()):
             self.sim.watch.break_("G11", f"{len(live)} orders rest {DEAD_MAN_S:g} s after a kill")
 
 

@@ -7,7 +7,7 @@ sound (`test_as_we_are`).
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager, nullcontext, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from typing import Any
 from unittest import mock
 
@@ -28,7 +28,7 @@ from polybot.domain.orders import (
     SignedOrder,
     TradeSeen,
 )
-from polybot.exchange.faults.plan import Entry, Plan
+from polybot.exchange.clob_orders import OrderCalls
 from polybot.execution.doubts import Doubts
 from polybot.execution.throttle import Bucket
 from polybot.health import Health
@@ -306,14 +306,14 @@ def late_timetable(market: Market, config: Config) -> Timetable:
     return timetable(market, attrs.evolve(config, quote=quote))
 
 
-def nothing_wrong_with_us() -> Any:
-    """G11: the bug is the venue's, whose switch does not work (F46)."""
-    return nullcontext()
+def a_switch_that_sleeps() -> Any:
+    """G11: the bug is the venue's, and no fault of a plan: those are told (F46)."""
+    return mock.patch.object(OrderCalls, "sweep", return_value=None)
 
 
-def killed_without_a_switch(_: Case) -> Case:
+def killed(_: Case) -> Case:
     case, lives = calm(length_s=60.0), (Life(40.0, End.KILL, 1.0), Life(5.0, End.STOP, 0.0))
-    return attrs.evolve(case, lives=lives, plan=Plan((Entry("heartbeat_lapse_ignored"),)))
+    return attrs.evolve(case, lives=lives)
 
 
 def to_the_cutoff(_: Case) -> Case:
@@ -352,7 +352,7 @@ def with_losses(case: Case) -> Case:
 
 BUGS: list[tuple[Callable[[], Any], Callable[[Case], Case], str]] = [
     (no_cutoff, to_the_cutoff, "S1"),
-    (nothing_wrong_with_us, killed_without_a_switch, "G11"),
+    (a_switch_that_sleeps, killed, "G11"),
     (too_small, as_it_is, "S2"),
     (taking_by_accident, as_it_is, "S2"),
     (half_a_trade, briefly, "S5"),

@@ -73,16 +73,6 @@ async def test_the_venues_list_is_read_when_a_late_order_rests(
     assert wallet.doubt._rung is rung
 
 
-async def test_also_where_nobody_runs_the_market(account: Account) -> None:
-    """Between two scopes, and after the last one."""
-    account.own(LATE, MARKET.condition_id)
-    account.take([Told(MARKET.condition_id, told(LATE, OrderSeen.Kind.DEAD))], 1_000)
-    assert not account.doubt._rung
-
-    account.take([Told(MARKET.condition_id, told(LATE))], 1_000)
-    assert account.doubt._rung
-
-
 async def test_a_market_that_is_run_hears_it_itself(account: Account) -> None:
     """Its desk knows best whether an order is late."""
     heard: list[object] = []
