@@ -24,13 +24,11 @@ from typing import Any
 from polybot.exchange.mirror_messages import Beat, Snapshot, mirrored, totals
 from polybot.exchange.model import DOWN, UP
 from polybot.exchange.recording_files import Warnings, readable, rows, unlike
-from polybot.exchange.recording_model import Recording, Tape, window_of
+from polybot.exchange.recording_model import EARLY_MS, Recording, Tape, window_of
 
 SUFFIX = ".jsonl.zst"
 INDEX = "index.csv"
 _SLUG_FILE = re.compile(rf"[a-z0-9-]+{re.escape(SUFFIX)}")
-EARLY_MS = 90_000  # the world begins this long before its first window
-SETTLE_MS = 200_000  # after the last one: resolution takes 162 s at most
 
 
 def recognise(files: list[Path]) -> bool:
@@ -45,7 +43,7 @@ def load(files: list[Path], warnings: Warnings) -> Recording:
         f"{len(tapes)} market(s) of books, trades and prices inferred from the book",
         (tapes[0].series,),
         tapes[0].start_ms - EARLY_MS,
-        tapes[-1].end_ms + SETTLE_MS,
+        tapes[-1].paid_ms,
         tapes,
         warnings=warnings,
     )

@@ -19,12 +19,12 @@ from polybot.exchange.mirror_messages import Snapshot, scaled
 from polybot.exchange.model import DOWN, UP
 from polybot.exchange.money import ONE, UNIT
 from polybot.exchange.recording_files import Warnings, readable, rows, unlike
-from polybot.exchange.recording_model import Recording, Tape
+from polybot.exchange.recording_model import EARLY_MS, Recording, Tape
 from polybot.exchange.recording_prices import Point, RecordedPrices
 
 SUFFIX = ".orderbook.jsonl.zst"
 MOST_ROWS = 100_000  # of a file kept in memory: a window at 1 Hz has 2,500
-EARLY_MS, HISTORY_MS, SETTLE_MS = 90_000, 60_000, 200_000
+HISTORY_MS = 60_000
 
 
 def recognise(files: list[Path]) -> bool:
@@ -44,7 +44,7 @@ def load(files: list[Path], warnings: Warnings) -> Recording:
         f"{len(tapes)} market(s), books, prices and outcome as recorded",
         (tapes[0].series,),
         min(max(start_ms - EARLY_MS, history_ms), start_ms),
-        max(tape.end_ms for tape in tapes) + SETTLE_MS,
+        max(tape.paid_ms for tape in tapes),
         tapes,
         RecordedPrices({"btc": (sorted(chainlink), sorted(binance))}),
         warnings=warnings,

@@ -2,11 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from typing import Any
+from unittest import mock
+
 import attrs
 
+from polybot import context
+from polybot.domain.orders import SignedOrder
 from polybot.exchange.faults.plan import load
 from polybot.lab.simulation import Outcome, simulate
 from polybot.lab.simulation_case import Case, End, Keep, Life, draw
+from polybot.venue import signing as signing_of
 
 SHORT_H = 0.05  # three minutes, and the quiet time after them
 
@@ -33,4 +41,40 @@ def sound(case: Case) -> Outcome:
     """A run that breaks no rule, or an error that says which."""
     outcome = simulate(case)
     assert not outcome.violations, "; ".join(map(str, outcome.violations))
+    return outcome
+
+
+# --- planted bugs -----------------------------------------------------------------------------
+
+
+@contextmanager
+def all_of(*patches: Any) -> Iterator[None]:
+    with ExitStack() as stack:
+        for patch in patches:
+            stack.enter_context(patch)
+        yield
+
+
+def signing(**changes: Any) -> Any:
+    """Orders that are signed otherwise than they were decided."""
+    sign = signing_of.sign_order
+
+    def bent(order: Any, **how: Any) -> SignedOrder:
+        signed = sign(attrs.evolve(order, **{k: f(order) for k, f in changes.items()}), **how)
+        return attrs.evolve(signed, order=order)
+
+    return mock.patch.object(context, "sign_order", bent)
+
+
+def found_with(
+    bug: Callable[[], Any], with_: Callable[[Case], Case], rule: str, *also: str
+) -> Outcome:
+    """What a life with a bug came to: it has broken the rule, and no other but those that the same
+    bug breaks `also`.
+    """
+    with bug():
+        outcome = simulate(with_(calm(length_s=60.0)), until=rule)
+    told = "; ".join(map(str, outcome.violations)) or "nothing was found"
+    assert rule in broken(outcome), told
+    assert broken(outcome) <= {rule, *also}, told
     return outcome

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import suppress
 from typing import Any
 from unittest import mock
 
@@ -14,7 +14,7 @@ import attrs
 import pytest
 import trio
 from msgspec.structs import replace
-from simulation_kit import broken, calm, sound
+from simulation_kit import all_of, broken, calm, found_with, sound
 
 from polybot import launch, market_feed, quoter, reconciler
 from polybot.account import Account
@@ -41,14 +41,6 @@ from polybot.risk import checks
 from polybot.venue import market_messages
 
 Patches = Iterator[None]
-
-
-@contextmanager
-def all_of(*patches: Any) -> Patches:
-    with ExitStack() as stack:
-        for patch in patches:
-            stack.enter_context(patch)
-        yield
 
 
 def the_dead_stay_dead() -> Any:
@@ -218,11 +210,7 @@ def test_a_planted_bug_is_found(
     bug: Callable[[], Any], with_: Callable[[Case], Case], rule: str
 ) -> None:
     """By its rule, and by no other that does not say the same."""
-    with bug():
-        outcome = simulate(with_(calm(length_s=60.0)), until=rule)
-
-    assert rule in broken(outcome), "; ".join(map(str, outcome.violations)) or "nothing was found"
-    assert broken(outcome) <= {rule} | ALSO.get(rule, set())
+    found_with(bug, with_, rule, *ALSO.get(rule, ()))
 
 
 @pytest.mark.parametrize(

@@ -3,47 +3,29 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
 from typing import Any
 from unittest import mock
 
 import attrs
 import pytest
-from simulation_kit import broken, calm, sound
+from simulation_kit import all_of, calm, found_with, signing, sound
 
-from polybot import context, reconciler
-from polybot.domain.orders import SignedOrder
+from polybot import reconciler
 from polybot.domain.units import ONE
 from polybot.lab import simulation, simulation_limits
-from polybot.lab.simulation import simulate
 from polybot.lab.simulation_case import Case
 from polybot.lab.simulation_limits import objects_held
 from polybot.lab.stage import lab_config
 from polybot.market_feed import MarketFeed
 from polybot.risk import checks
-from polybot.venue import signing
 
 Patches = Iterator[None]
 CROWDED = ("btc-5m", "btc-15m", "btc-1h")
 
 
-@contextmanager
-def all_of(*patches: Any) -> Patches:
-    with ExitStack() as stack:
-        for patch in patches:
-            stack.enter_context(patch)
-        yield
-
-
 def fat_fingers() -> Any:
     """S2: what is signed is a quarter dearer than what was decided (a slipped digit)."""
-    sign = signing.sign_order
-
-    def bent(order: Any, **how: Any) -> SignedOrder:
-        dearer = attrs.evolve(order, price=min(ONE - 100, order.price + 2_500))
-        return attrs.evolve(sign(dearer, **how), order=order)
-
-    return mock.patch.object(context, "sign_order", bent)
+    return signing(price=lambda order: min(ONE - 100, order.price + 2_500))
 
 
 def few_dollars() -> Any:
@@ -113,11 +95,7 @@ def test_a_planted_bug_is_found(
     bug: Callable[[], Any], with_: Callable[[Case], Case], rule: str, says: str
 ) -> None:
     """By its rule, in its words, and by no other."""
-    with bug():
-        outcome = simulate(with_(calm(length_s=60.0)), until=rule)
-
-    assert broken(outcome) == {rule}, "; ".join(map(str, outcome.violations)) or "nothing was found"
-    assert says in outcome.violations[0].what
+    assert says in found_with(bug, with_, rule).violations[0].what
 
 
 def test_as_we_are() -> None:

@@ -7,16 +7,16 @@ sound (`test_as_we_are`).
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import suppress
 from typing import Any
 from unittest import mock
 
 import attrs
 import pytest
 import trio
-from simulation_kit import broken, calm, sound
+from simulation_kit import all_of, calm, found_with, signing, sound
 
-from polybot import app, context, discovery, market_scope, price_task
+from polybot import app, discovery, market_scope, price_task
 from polybot.account import Account
 from polybot.app import Bot
 from polybot.config import Config
@@ -25,7 +25,6 @@ from polybot.domain.ledger import Ledger
 from polybot.domain.market import Market, Outcome
 from polybot.domain.orders import (
     PrivateEvent,
-    SignedOrder,
     TradeSeen,
 )
 from polybot.exchange.clob_orders import OrderCalls
@@ -34,13 +33,12 @@ from polybot.execution.throttle import Bucket
 from polybot.health import Health
 from polybot.inventory import Inventory
 from polybot.lab import simulation, simulation_rules
-from polybot.lab.simulation import simulate
 from polybot.lab.simulation_case import Case, End, Harm, Life, Trouble
 from polybot.lab.stage import MID_WINDOW_MS, lab_config
 from polybot.market_times import timetable
 from polybot.pricing.board import PriceBoard
 from polybot.risk.timetable import Timetable
-from polybot.venue import gamma, signing as signing_of, sockets
+from polybot.venue import gamma, sockets
 from polybot.venue.book_state import BookState
 from polybot.venue.gamma import MarketMeta
 from polybot.venue.market_book import MarketBook
@@ -49,25 +47,6 @@ from polybot.wallet_standing import WalletStanding
 
 Patches = Iterator[None]
 LATER_MS = 100_000
-
-
-@contextmanager
-def all_of(*patches: Any) -> Patches:
-    with ExitStack() as stack:
-        for patch in patches:
-            stack.enter_context(patch)
-        yield
-
-
-def signing(**changes: Any) -> Any:
-    """Orders that are signed otherwise than they were decided."""
-    sign = signing_of.sign_order
-
-    def bent(order: Any, **how: Any) -> SignedOrder:
-        signed = sign(attrs.evolve(order, **{k: f(order) for k, f in changes.items()}), **how)
-        return attrs.evolve(signed, order=order)
-
-    return mock.patch.object(context, "sign_order", bent)
 
 
 def too_small() -> Any:
@@ -384,12 +363,7 @@ def test_a_planted_bug_is_found(
     bug: Callable[[], Any], with_: Callable[[Case], Case], rule: str
 ) -> None:
     """By its rule, and by no other that does not say the same."""
-    with bug():
-        outcome = simulate(with_(calm(length_s=60.0)), until=rule)
-
-    assert rule in broken(outcome), "; ".join(map(str, outcome.violations)) or "nothing was found"
-    also = {rule} | ALSO.get(rule, set())
-    assert broken(outcome) <= also, "; ".join(map(str, outcome.violations))
+    found_with(bug, with_, rule, *ALSO.get(rule, ()))
 
 
 @pytest.mark.parametrize(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import math
 import statistics
 from collections.abc import Iterator, Sequence
@@ -11,12 +10,13 @@ from pathlib import Path
 import pytest
 from backtest_kit import ROOT, config, files
 from hypothesis import given, strategies as st
+from sweep_kit import pieces, progress
 
 from polybot.config_read import ConfigError
 from polybot.lab import backtest, sweep, sweep_store
-from polybot.lab.backtest import EXIT_PART, EXIT_WHOLE, Done, Progress, Task
-from polybot.lab.backtest_input import Chunk, find
-from polybot.lab.sweep import Findings, Sweep, here, report
+from polybot.lab.backtest import EXIT_PART, EXIT_WHOLE, Done, Task
+from polybot.lab.backtest_input import Chunk
+from polybot.lab.sweep import Findings, here, report
 from polybot.lab.sweep_grid import Axis, Point, grid
 from polybot.lab.sweep_map import cells
 from polybot.lab.sweep_stats import (
@@ -186,19 +186,6 @@ def test_a_heat_map_is_a_mean_over_the_others() -> None:
 
 
 # --- running it ----------------------------------------------------------------------------------
-
-
-def pieces(count: int = 2) -> Sweep:
-    """One window under so many configurations."""
-    axis = Axis("quote.base_edge", tuple(0.002 + n / 1000 for n in range(count)))
-    points = grid(config(), [axis])
-    chunk = find([files()[0]]).chunks[0]
-    found = (Piece(one.name, Task(chunk, one.config, "pessimistic", "25", 1)) for one in points)
-    return Sweep(tuple(points), tuple(found))
-
-
-def progress() -> Progress:
-    return Progress(1, io.StringIO())
 
 
 def test_a_stop_keeps_what_is_finished(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -10,32 +9,19 @@ from typing import Any
 
 import attrs
 import pytest
-from backtest_kit import ROOT, config, files
+from backtest_kit import ROOT, files
+from sweep_kit import pieces, progress
 
 from polybot.lab import sweep, sweep_cluster
-from polybot.lab.backtest import EXIT_NOTHING, Done, Progress, Task, perform
-from polybot.lab.backtest_input import Chunk, find
-from polybot.lab.sweep import Sweep, here, on_cluster
+from polybot.lab.backtest import EXIT_NOTHING, Done, perform
+from polybot.lab.backtest_input import Chunk
+from polybot.lab.sweep import here, on_cluster
 from polybot.lab.sweep_cluster import ClusterError, Errand, errand, run_errand
-from polybot.lab.sweep_grid import Axis, grid
 from polybot.lab.sweep_store import Piece, Store
 from polybot.secrets_file import LiveKeys
 from polybot.venue.secret import Secret
 
 pytest.importorskip("pyarrow")
-
-
-def pieces(count: int = 2) -> Sweep:
-    """One window under so many configurations."""
-    axis = Axis("quote.base_edge", tuple(0.002 + n / 1000 for n in range(count)))
-    points = grid(config(), [axis])
-    chunk = find([files()[0]]).chunks[0]
-    found = (Piece(one.name, Task(chunk, one.config, "pessimistic", "25", 1)) for one in points)
-    return Sweep(tuple(points), tuple(found))
-
-
-def progress() -> Progress:
-    return Progress(1, io.StringIO())
 
 
 # --- what travels --------------------------------------------------------------------------------
