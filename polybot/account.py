@@ -232,8 +232,13 @@ class Account(WalletStanding):
             bell = self.changed.get(getattr(fact, "condition_id", ""))
             if bell is not None:
                 bell.ring()
-        if isinstance(fact, Told) and (route := self.routes.get(fact.condition_id)) is not None:
+        if not isinstance(fact, Told):
+            return
+        route = self.routes.get(fact.condition_id)
+        if route is not None:
             route.hear(fact.event, now_ms)
+        elif rests(fact.event):
+            self.doubt.ring()  # of a market that nobody runs: the venue's list is read at once
 
     def _is_old(self, event: PrivateEvent) -> bool:
         return isinstance(event, TradeSeen) and self.ledger.knows(event)
@@ -243,3 +248,8 @@ class Account(WalletStanding):
         if isinstance(event, OrderSeen):
             return self._owners.get(event.order_id, "")
         return event.condition_id
+
+
+def rests(event: PrivateEvent) -> bool:
+    """Whether it tells of an order that rests now."""
+    return isinstance(event, OrderSeen) and event.kind is OrderSeen.Kind.LIVE

@@ -27,7 +27,7 @@ from polybot.execution.firewall import Firewall
 from polybot.health import Fault, leaves
 from polybot.market_feed import MarketFeed
 from polybot.market_times import timetable
-from polybot.orders_task import OrdersTask
+from polybot.orders_task import OrdersTask, intent_of
 from polybot.quote_task import QuoteTask
 from polybot.risk.breakers import MarketBrakes
 from polybot.scoring_watch import ScoringWatch
@@ -162,6 +162,7 @@ class MarketScope:
         record = self.ctx.records.of(self.market)
         self.ctx.records.take(record, self.orders.desk)
         del self.ctx.account.routes[self.market.condition_id]
+        self.ctx.reconciler.look_after(map(intent_of, self.orders.desk.table.absent()))
         if not emptied:
             raise Unflattened(self.market.slug)
 

@@ -16,7 +16,7 @@ import attrs
 import trio
 from loguru import logger
 
-from polybot.account import Account, Route
+from polybot.account import Account, Route, rests
 from polybot.clock import NS, Clock
 from polybot.core_tape import Applied, Closing, CoreTape
 from polybot.domain.halts import Halt
@@ -207,9 +207,7 @@ class OrdersTask:
         the edge had held back. Whoever reads the venue's list withdraws it; that is not to wait for
         the usual cadence, in which it might be filled beside its twin.
         """
-        if not isinstance(event, OrderSeen) or event.kind is not OrderSeen.Kind.LIVE:
-            return
-        if event.order_id not in self.desk.table:
+        if isinstance(event, OrderSeen) and rests(event) and event.order_id not in self.desk.table:
             self.account.doubt.ring()
 
     def _note_end(self, tracked: Tracked) -> None:

@@ -8,7 +8,7 @@ logged and in the summary. Nothing is decided on one absent read.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 
 import attrs
 import trio
@@ -33,6 +33,7 @@ from polybot.venue_time import SURE_MS, Offset, VenueTime
 
 RECONCILE_EVERY_S = 20.0
 RECONCILE_RETRY_S = 1.0
+LEAST_S = 2.0  # from look to look, however often somebody rings: a venue may lie, and it counts
 BLIND_AFTER = 2
 TIMES_ASKED, TIMES_PAUSE_S = 9, 0.37  # to know the venue's time well; at all parts of a second
 TRADES_OVERLAP_S = 120
@@ -41,7 +42,15 @@ AWAY_PAUSE_S = 1.0  # between cancel-alls to an engine that says it takes none
 EDGE_S = 60  # a request held back at the edge has appeared by then, or never will (F18: 30 s)
 CLOCK = "clock"
 # Exposure that no desk counts: until their end is proven, and until the venue shows them no more.
-DOUBTFUL, LATE = "orders of an earlier run", "late orders"
+DOUBTFUL, LATE = "orders without a desk", "late orders"
+
+
+@attrs.frozen
+class _Doubt:
+    """An order whose end is not proven, and Trio's time from which its absence proves it."""
+
+    intent: Intent
+    until: float
 
 
 @attrs.frozen
@@ -84,12 +93,11 @@ class Reconciler:
     stream: Stream = attrs.field(factory=Stream)
     since_s: int = 0
     read_until_s: int = 0
-    doubtful: dict[str, Intent] = attrs.field(factory=dict)  # of earlier runs, by order id
     engine_away: str | None = None  # what the venue said when it last took no cancels
     stamps: Stamps = attrs.field(factory=Stamps)
     _time: VenueTime = attrs.field(factory=VenueTime)
     _misses: int = 0  # reconciliations in a row that failed
-    _started_at: float = attrs.field(factory=trio.current_time)
+    _doubtful: dict[str, _Doubt] = attrs.field(factory=dict)  # by order id
 
     def __attrs_post_init__(self) -> None:
         self.balances = Balances(self.client, self.clock, self.account)
@@ -99,6 +107,7 @@ class Reconciler:
         whenever something is in doubt.
         """
         while True:
+            began = trio.current_time()
             agreed = await self.reconcile() and not self.balances.differing
             if CLOCK in self.health.troubles:
                 await self._set_clock()
@@ -106,6 +115,7 @@ class Reconciler:
             pause = RECONCILE_EVERY_S if agreed else RECONCILE_RETRY_S
             with trio.move_on_after(pause):
                 await self.account.doubt.wait()
+                await trio.sleep_until(began + LEAST_S)
 
     async def reconcile(self) -> bool:
         """One look: the clock, trades since the watermark, open orders, balances, and what they
@@ -275,7 +285,19 @@ class Reconciler:
         """More was matched than we were told: the trades are to be had by now."""
         await self.read_trades()
 
-    # --- orders of earlier runs ------------------------------------------------------------
+    # --- orders without a desk -------------------------------------------------------------
+
+    def look_after(self, intents: Iterable[Intent]) -> int:
+        """Take over orders whose end is not proven, of an earlier run or of a scope that has ended:
+        they count like every order whose fate is not known, for as long as the edge may hold them.
+        Returns how many.
+        """
+        until = trio.current_time() + EDGE_S
+        taken = {intent.order_id: _Doubt(intent, until) for intent in intents}
+        if taken:
+            self._doubtful |= taken
+            self._answer_for_doubtful()
+        return len(taken)
 
     async def found(self, intent: Intent, row: OrderRow) -> None:
         """A look-up of a doubtful order has found it: learn what it proves."""
@@ -283,28 +305,24 @@ class Reconciler:
         facts: list[Entry] = [Told(intent.condition_id, seen)]
         if row.kind in (OrderSeen.Kind.DEAD, OrderSeen.Kind.MATCHED):
             facts.append(Ended(intent.condition_id, intent.order_id, row.kind.value))
-            self.doubtful.pop(intent.order_id, None)
+            self._doubtful.pop(intent.order_id, None)
         await self.account.learn(*facts)
 
     async def _visit_doubtful(self) -> None:
-        """Look again for orders that nobody has seen; after the edge's patience they never were.
-
-        Until then they count as exposure, like every order whose fate is not known.
-        """
-        late = trio.current_time() - self._started_at >= EDGE_S
-        for intent in list(self.doubtful.values()):
+        """Look again for orders that nobody has seen; after the edge's patience they never were."""
+        for doubt in list(self._doubtful.values()):
+            late, intent = trio.current_time() >= doubt.until, doubt.intent
             row = await self.client.order(intent.order_id)
             if isinstance(row, OrderRow):
                 await self.found(intent, row)
             elif row is None and late:
                 await self.account.learn(Ended(intent.condition_id, intent.order_id, "absent"))
-                del self.doubtful[intent.order_id]
-        self.answer_for_doubtful()
+                del self._doubtful[intent.order_id]
+        self._answer_for_doubtful()
 
-    def answer_for_doubtful(self) -> None:
-        """Count the orders of earlier runs whose fate is not known."""
+    def _answer_for_doubtful(self) -> None:
         found: list[_Adrift] = []
-        for intent in self.doubtful.values():
+        for intent in [doubt.intent for doubt in self._doubtful.values()]:
             books = self.account.ledger.books.get(intent.condition_id)
             token = books.market.token(intent.outcome) if books is not None else ""
             _, price = as_bid(intent.outcome, intent.side, intent.price)

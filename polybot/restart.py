@@ -71,9 +71,7 @@ class Restart:
         """Orders of the journal are ours, wherever they may still show up."""
         for intent in self.ctx.recovered.intents.values():
             self.ctx.account.own(intent.order_id, intent.condition_id)
-        self.ctx.reconciler.doubtful = {i.order_id: i for i in self.ctx.recovered.doubtful}
-        self.ctx.reconciler.answer_for_doubtful()
-        doubtful = len(self.ctx.reconciler.doubtful)
+        doubtful = self.ctx.reconciler.look_after(self.ctx.recovered.doubtful)
         if not self.ctx.recovered.orderly:
             logger.warning("the last run did not end by itself; {} orders to look up", doubtful)
 

@@ -375,7 +375,7 @@ class Desk:
         self.refused = {}
         for order in missing[:BATCH]:
             refusal = self._blocked(order, now_ms) or self.firewall.check(
-                order, self.desired, list(self.table.open()), standing, now_ms
+                order, self.desired, self.table.possible(), standing, now_ms
             )
             if refusal is None and not self.budget.places.take(1, now_ms):
                 refusal = "message budget"

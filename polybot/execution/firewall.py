@@ -15,6 +15,7 @@ from polybot.domain.market import DOWN, UP, Market, Outcome
 from polybot.domain.market_states import Action, MarketState
 from polybot.domain.orders import NewOrder
 from polybot.domain.units import LOT, ONE, bought, on_grid
+from polybot.execution.lifecycle import OPEN
 from polybot.risk.breakers import MarketBrakes
 from polybot.risk.checks import (
     Limit,
@@ -72,8 +73,8 @@ _CLOSING = frozenset(
 
 
 def open_bids(resting: Iterable[Tracked], sales: Iterable[tuple[NewOrder, int]] = ()) -> OpenBids:
-    """What orders that may still match may spend or give away, by outcome; unknown and cancelled
-    ones too, until their end is proven. `sales`: shares sold without the ledger yet.
+    """What orders that may still match, or may have, may spend or give away, by outcome. `sales`:
+    shares sold without the ledger yet.
     """
     bids, sold = dict.fromkeys(Outcome, 0), dict.fromkeys(Outcome, 0)
     count = 0
@@ -109,7 +110,9 @@ class Firewall:
         standing: Standing,
         now_ms: int,
     ) -> str | None:
-        """The reason this order must not leave, or None."""
+        """The reason this order must not leave, or None. `resting`: all that may match or may have
+        matched (`OrderTable.possible`).
+        """
         if self.admission.closed_because is not None:
             return f"gate closed: {self.admission.closed_because}"
         same = sum(t.remaining for t in resting if t.order.toward is order.toward)
@@ -173,7 +176,8 @@ class Firewall:
 
     def _price(self, order: NewOrder, wish: Caps, resting: Sequence[Tracked]) -> str | None:
         """As a bid, every order keeps to its cap, and with every other to a pair's (S24): an ask
-        and a bid on one token are a pair that adds up to a dollar where they cross.
+        and a bid on one token are a pair that adds up to a dollar where they cross. What is gone,
+        as far as can be told, is no reason not to follow the price: it counts by its amount alone.
         """
         if order.bid_price > wish.cap(order.toward) and not order.taking:
             return "above its cap"
@@ -181,7 +185,7 @@ class Firewall:
         if outside is not None:
             return outside.value
         for other in resting:
-            if other.order.toward is not order.toward:
+            if other.state in OPEN and other.order.toward is not order.toward:
                 total = other.order.bid_price + order.bid_price
                 if total >= ONE or (total > wish.pair_cap and not order.taking):
                     return "pair with a resting order too dear"

@@ -1,4 +1,4 @@
-"""What one market's open orders may still spend and sell, for all who must leave room for it."""
+"""What one market's orders may still spend and sell, for all who must leave room for it."""
 
 from __future__ import annotations
 
@@ -25,8 +25,9 @@ class Promised:
 
     @classmethod
     def of(cls, table: OrderTable) -> Promised:
-        reserved = sum([tracked.reserved for tracked in table.open()]) + table.unbooked
-        bids = open_bids(table.open(), table.unbooked_sales())
+        possible = table.possible()
+        reserved = sum([tracked.reserved for tracked in possible]) + table.unbooked
+        bids = open_bids(possible, table.unbooked_sales())
         return cls(table.mark, reserved, bids, table.pledged(UP), table.pledged(DOWN))
 
     def pledged(self, outcome: Outcome) -> int:

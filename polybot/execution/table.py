@@ -189,32 +189,35 @@ class OrderTable:
         """How many doubts have ended."""
         return len(self.doubts_ms)
 
+    def possible(self) -> list[Tracked]:
+        """The open orders and those whose end is not proven: what limits count (S7). One may have
+        matched just before a cancel that only its reply has confirmed (F20); one that no read has
+        shown may be a request that the edge still holds back (F18).
+        """
+        return [*self._open.values(), *self.unproven.values()]
+
+    def absent(self) -> list[SignedOrder]:
+        """What no read has shown and the edge may still hold back."""
+        return [t.signed for t in self.unproven.values() if t.state is State.ABSENT]
+
     @property
     def unbooked(self) -> int:
-        """Dollars (10⁻⁶) that neither open orders nor the ledger count (S7): trades of which only
-        the amount is known, and what an order may have matched just before a cancel that only its
-        reply has confirmed (F20).
+        """Dollars (10⁻⁶) that neither orders nor the ledger count: trades of which only the amount
+        is known.
         """
-        told = sum(tracked.unbooked for tracked in self._untold.values())
-        return told + sum(tracked.reserved for tracked in self._may_have_matched())
-
-    def _may_have_matched(self) -> Iterator[Tracked]:
-        return (t for t in self.unproven.values() if t.state is State.CANCELLED)
+        return sum(tracked.unbooked for tracked in self._untold.values())
 
     def unbooked_sales(self) -> Iterator[tuple[NewOrder, int]]:
         """The same of asks, whose shares the ledger still has: the order, and how many."""
         for tracked in self._untold.values():
             if tracked.order.selling:
                 yield tracked.order, tracked.untold
-        for tracked in self._may_have_matched():
-            if tracked.pledged:
-                yield tracked.order, tracked.pledged
 
     def pledged(self, outcome: Outcome) -> int:
         """Shares (10⁻⁶) of an outcome that may still be sold, or are sold without the ledger yet:
         what our asks bind, whatever is known of them.
         """
-        asks = (t.pledged for t in self._open.values() if t.order.outcome is outcome)
+        asks = (t.pledged for t in self.possible() if t.order.outcome is outcome)
         sales = (n for order, n in self.unbooked_sales() if order.outcome is outcome)
         return sum(asks) + sum(sales)
 

@@ -99,8 +99,9 @@ class Truth:
     """`told` is what any message has said of each leg, `failed` the parts of trades told to have
     failed; amounts 10⁻⁶.
 
-    `orphans` are thought to have ended, and yet they may fill: the edge held them (F18), or the
-    venue's word was false. What they do nobody could have known.
+    `strays` are thought to have ended, and yet they may fill: the edge held them (F18), or the
+    venue's word was false. While their end is not proven they count all the same; what `orphans`
+    do, those that count no more, nobody could have known.
     """
 
     venue: ToyVenue
@@ -108,6 +109,7 @@ class Truth:
     ledger: Ledger
     books: MarketBooks
     desk: Desk
+    strays: set[str] = attrs.field(factory=set)
     orphans: set[str] = attrs.field(factory=set)
     told: dict[tuple[str, str], FillLeg] = attrs.field(factory=dict)
     failed: set[tuple[str, str]] = attrs.field(factory=set)
@@ -176,23 +178,26 @@ class Truth:
             self.booked = False
 
     def _no_orphan(self) -> dict[Outcome, int]:
-        """S4: what may match there is open here, with no less left; returns the dearest bids."""
+        """S4: what may match there counts here, with no less left; returns the dearest bids."""
         for each, left in self.venue.possible():
             if each.id not in self.table:
                 must(each.id in self.venue.late, f"S4: {each.id} is forgotten")
+                self.strays.add(each.id)
                 self.orphans.add(each.id)
                 continue
             tracked = self.table[each.id]
-            if tracked.state in OPEN:
-                must(tracked.remaining >= left, f"S4: more of {each.id} is left than we think")
-            else:
+            if tracked.state not in OPEN:
                 excused = self.venue.late | self.venue.pretended
                 must(each.id in excused, f"S4: {each.id} lives and is {tracked.state.value}")
+                self.strays.add(each.id)
+            if tracked.state in OPEN or tracked.id in self.table.unproven:
+                must(tracked.remaining >= left, f"S4: more of {each.id} is left than we think")
+            else:
                 self.orphans.add(each.id)
         dearest: dict[Outcome, int] = {}
         for tracked in self.table.open():
             made = tracked.order
-            if tracked.id not in self.orphans and not made.taking:
+            if tracked.id not in self.strays and not made.taking:
                 dearest[made.toward] = max(dearest.get(made.toward, 0), made.bid_price)
         return dearest
 

@@ -42,7 +42,7 @@ from polybot.domain.orders import (
 )
 from polybot.domain.units import SHARE
 from polybot.execution.desk import RECANCEL_MS, Desk
-from polybot.execution.doubts import DELAY_MOST_MS, Surveyed
+from polybot.execution.doubts import DELAY_MOST_MS, EDGE_MS, Surveyed
 from polybot.execution.lifecycle import State
 from polybot.execution.reconcile import LAG_MOST_MS
 from polybot.execution.table import OrderTable
@@ -135,7 +135,7 @@ def test_f16_the_other_outcome_goes_on() -> None:
 
 def test_f17_absence_is_proven_by_two_sources_twice_after_the_grace() -> None:
     """Neither one source alone, nor two that come too early prove anything; then the outcome is
-    free.
+    free. What the order might spend stays reserved for as long as the edge may hold it (F18).
     """
     made = sent(answer=False)
     for ms in (0, 200, 700, GRACE, GRACE + 500):
@@ -149,9 +149,13 @@ def test_f17_absence_is_proven_by_two_sources_twice_after_the_grace() -> None:
         assert posts(made.act(T0 + ms, RICH)) == []
     read(made, T0 + GRACE, surveyed(T0 + GRACE))
     assert made.table["0x1"].state is State.ABSENT
-    assert made.promised.reserved == 0
+    assert made.promised.reserved == 4_800_000
     assert [each.id for each in posts(made.act(T0 + GRACE, RICH))] == ["0x2"]
     assert made.table.doubts_ms == [GRACE]
+    made.act(T0 + GRACE + EDGE_MS, RICH)
+    assert made.promised.reserved == 2 * 4_800_000
+    made.act(T0 + GRACE + EDGE_MS + 1, RICH)
+    assert made.promised.reserved == 4_800_000
 
 
 def read(made: Desk, ms: int, found: Surveyed | None = None) -> None:

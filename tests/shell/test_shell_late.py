@@ -6,7 +6,11 @@ from typing import Any
 
 import attrs
 import pytest
+import trio
 from desk_kit import MARKET, desk
+from shell_kit import playing
+from trio.testing import MockClock
+from venue_bent import PLACING, Handler
 
 from polybot.account import Account, Route
 from polybot.channels import Bell
@@ -16,8 +20,13 @@ from polybot.domain.ledger import Ledger
 from polybot.domain.market import Outcome, Side
 from polybot.domain.orders import NewOrder, OrderSeen, SignedOrder, TimeInForce
 from polybot.domain.units import SHARE
+from polybot.exchange.request import Request, Response
+from polybot.execution.firewall import Admission
+from polybot.health import Health
 from polybot.journal.entries import Told
 from polybot.orders_task import OrdersTask
+from polybot.patient_clock import PatientClock
+from polybot.reconciler import DOUBTFUL, LEAST_S, Reconciler
 from polybot.venue.tap import NOBODY
 
 KNOWN, LATE = "0x1", "0x2"
@@ -73,6 +82,16 @@ async def test_the_venues_list_is_read_when_a_late_order_rests(
     assert wallet.doubt._rung is rung
 
 
+async def test_also_where_nobody_runs_the_market(account: Account) -> None:
+    """Between two scopes, and after the last one."""
+    account.own(LATE, MARKET.condition_id)
+    account.take([Told(MARKET.condition_id, told(LATE, OrderSeen.Kind.DEAD))], 1_000)
+    assert not account.doubt._rung
+
+    account.take([Told(MARKET.condition_id, told(LATE))], 1_000)
+    assert account.doubt._rung
+
+
 async def test_a_market_that_is_run_hears_it_itself(account: Account) -> None:
     """Its desk knows best whether an order is late."""
     heard: list[object] = []
@@ -84,3 +103,64 @@ async def test_a_market_that_is_run_hears_it_itself(account: Account) -> None:
 
     assert heard == [told(KNOWN)]
     assert not account.doubt._rung
+
+
+async def test_a_venue_that_talks_without_end_does_not_make_us_ask_without_end(
+    account: Account, autojump_clock: MockClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The first word is followed at once, the next ones two seconds after the look before: each
+    look is some ten requests, and what the venue takes of them has a limit (S13).
+    """
+    nothing: Any = None
+    looks: list[float] = []
+
+    async def look(_: Reconciler) -> bool:
+        looks.append(trio.current_time() - began)
+        await trio.lowlevel.checkpoint()
+        return True
+
+    async def talk() -> None:
+        while True:
+            account.doubt.ring()
+            await trio.sleep(0.01)
+
+    monkeypatch.setattr(Reconciler, "reconcile", look)
+    health = Health(Admission())
+    reconciler = Reconciler(
+        nothing, nothing, health, account, nothing, nothing, nothing, grace_ms=2_000
+    )
+    began = trio.current_time()
+    with trio.move_on_after(9.9):
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(reconciler.run)
+            await trio.sleep(5)
+            nursery.start_soon(talk)
+
+    assert looks == pytest.approx([0, 5, 7, 9], abs=0.02)
+
+
+async def held_back(request: Request, handle: Handler) -> Response:
+    """The request waits at the edge for longer than a scope takes to be proven empty."""
+    await trio.sleep(20)
+    return await handle(request)
+
+
+async def test_what_the_edge_holds_counts_when_its_scope_has_ended(
+    fast_clock: PatientClock,
+) -> None:
+    """A scope ends while its orders are on their way. They are proven absent, and yet may cost what
+    they cost until the edge gives them up; when they come to rest, with no desk to hear of it, they
+    are withdrawn at once, and count no more.
+    """
+    async with playing() as it:
+        bend = it.venue.bend("POST", *PLACING, act=held_back)
+        account = it.bot.ctx.account
+        await it.until(lambda: bend.met, "orders are on their way")
+        it.bot.ctx.health.bad("a test", "trouble")
+        await it.until(lambda: account.reserved.get(DOUBTFUL), "they count without a desk")
+        before = len(it.venue.placed())
+
+        await it.until(lambda: len(it.venue.placed()) > before, "they come to rest")
+        await it.until(lambda: not it.venue.live, "they are withdrawn", 2 * LEAST_S)
+        await it.until(lambda: not account.reserved[DOUBTFUL], "they count no more")
+        assert not it.bot.ctx.health.halted

@@ -7,7 +7,9 @@ from typing import Any
 
 import attrs
 import pytest
+import trio
 from desk_kit import MARKET, START
+from trio.testing import MockClock
 
 from polybot.account import Account
 from polybot.core_tape import CoreTape
@@ -16,7 +18,7 @@ from polybot.domain.market import Outcome, Side
 from polybot.domain.orders import FillLeg, TimeInForce, TradeSeen, TradeStatus
 from polybot.domain.units import SHARE, USD
 from polybot.journal.entries import Intent
-from polybot.reconciler import DOUBTFUL, Reconciler
+from polybot.reconciler import DOUBTFUL, EDGE_S, Reconciler
 from polybot.risk.exposure import OpenBids
 from polybot.venue.tap import NOBODY
 from polybot.wallet_standing import WalletStanding
@@ -30,6 +32,19 @@ class Still:
 
     def now_ms(self) -> int:
         return START
+
+    def now_ns(self) -> int:
+        return START * 1_000_000
+
+
+class Blank:
+    """A venue that knows no order, and a journal that keeps nothing."""
+
+    async def order(self, _: str) -> None:
+        await trio.lowlevel.checkpoint()
+
+    async def append(self, *_: object) -> None:
+        await trio.lowlevel.checkpoint()
 
 
 def account() -> Account:
@@ -198,28 +213,33 @@ def test_asks_elsewhere_count_as_losses_and_not_as_cash() -> None:
     assert stands.free_cash == 922 * USD
 
 
-async def test_orders_of_an_earlier_run_bind_what_they_may_take() -> None:
+async def test_orders_without_a_desk_bind_what_they_may_take(autojump_clock: MockClock) -> None:
     """While nobody knows what became of them, a bid binds its dollars and a sale its shares; of
-    its risk it counts as the bid in its place (F63, S8).
+    its risk it counts as the bid in its place (F63, S8). After the edge's patience they never were.
     """
     made = account()
     nothing: Any = None
+    blank: Any = Blank()
+    made.journal = blank
     reconciler = Reconciler(
-        nothing, nothing, nothing, made, nothing, nothing, nothing, grace_ms=2_000
+        blank, nothing, nothing, made, nothing, nothing, nothing, grace_ms=2_000
     )
-    for order_id, side, price, shares in (
-        ("0x1", Side.BUY, 4000, 10), ("0x2", Side.SELL, 7000, 30),
-    ):  # fmt: skip
-        reconciler.doubtful[order_id] = Intent(
+    terms = (("0x1", Side.BUY, 4000, 10), ("0x2", Side.SELL, 7000, 30))
+    taken = reconciler.look_after(
+        Intent(
             order_id, MARKET.condition_id, Outcome.UP, side, price, shares * SHARE,
             TimeInForce.GTC, 0, True, 0, "quote", b"",
-        )  # fmt: skip
-    reconciler.answer_for_doubtful()
+        )
+        for order_id, side, price, shares in terms
+    )  # fmt: skip
 
+    assert taken == 2
+    await trio.sleep(EDGE_S - 1)
+    await reconciler._visit_doubtful()
     assert made.reserved[DOUBTFUL] == 4 * USD + 9 * USD
     assert sellable(made) == (70, 0)
-    reconciler.doubtful.clear()
-    reconciler.answer_for_doubtful()
+    await trio.sleep(1)
+    await reconciler._visit_doubtful()
     assert (made.reserved[DOUBTFUL], sellable(made)) == (0, (100, 0))
 
 
