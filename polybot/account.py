@@ -31,6 +31,7 @@ from polybot.risk.exposure import OpenBids
 from polybot.venue.clob import ClobClient
 from polybot.wallet_standing import WalletStanding
 
+ENDED = (OrderSeen.Kind.DEAD, OrderSeen.Kind.MATCHED)
 INBOX = 10_000  # a burst of two minutes at the busiest rate ever seen on a user stream
 
 
@@ -83,6 +84,8 @@ class Account(WalletStanding):
     # Markets with a merge, split or redemption under way: their balances are in motion.
     moving: set[str] = attrs.field(factory=set)
     doubt: Bell = attrs.field(factory=Bell)  # rung when the reconciler should look now
+    # Orders that rest and that no desk knows, and Trio's time at which they were told of last.
+    strays: dict[str, float] = attrs.field(factory=dict)
     _owners: dict[str, str] = attrs.field(factory=dict)  # order id → condition id
     _placed_in: set[str] = attrs.field(factory=set)  # markets that ever had an order of ours
     _booking: trio.Lock = attrs.field(factory=trio.Lock)
@@ -234,11 +237,22 @@ class Account(WalletStanding):
                 bell.ring()
         if not isinstance(fact, Told):
             return
-        route = self.routes.get(fact.condition_id)
+        event, route = fact.event, self.routes.get(fact.condition_id)
         if route is not None:
-            route.hear(fact.event, now_ms)
-        elif rests(fact.event):
-            self.doubt.ring()  # of a market that nobody runs: the venue's list is read at once
+            route.hear(event, now_ms)
+        if isinstance(event, OrderSeen):
+            if event.kind in ENDED:
+                self.strays.pop(event.order_id, None)
+            elif route is None:
+                self.stray(event)
+
+    def stray(self, event: OrderSeen) -> None:
+        """An order of ours rests that no desk knows: it was proven away and came all the same, or
+        its scope has ended. The reconciler withdraws it, without waiting until it is due.
+        """
+        if self.owner(event.order_id) is not None and event.kind not in ENDED:
+            self.strays[event.order_id] = trio.current_time()
+            self.doubt.ring()
 
     def _is_old(self, event: PrivateEvent) -> bool:
         return isinstance(event, TradeSeen) and self.ledger.knows(event)
@@ -248,8 +262,3 @@ class Account(WalletStanding):
         if isinstance(event, OrderSeen):
             return self._owners.get(event.order_id, "")
         return event.condition_id
-
-
-def rests(event: PrivateEvent) -> bool:
-    """Whether it tells of an order that rests now."""
-    return isinstance(event, OrderSeen) and event.kind is OrderSeen.Kind.LIVE

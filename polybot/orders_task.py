@@ -16,7 +16,7 @@ import attrs
 import trio
 from loguru import logger
 
-from polybot.account import Account, Route, rests
+from polybot.account import Account, Route
 from polybot.clock import NS, Clock
 from polybot.core_tape import Applied, Closing, CoreTape
 from polybot.domain.halts import Halt
@@ -204,11 +204,10 @@ class OrdersTask:
 
     def _look_for_late(self, event: PrivateEvent) -> None:
         """An order that its desk had proven away, or never knew, has come to rest: a request that
-        the edge had held back. Whoever reads the venue's list withdraws it; that is not to wait for
-        the usual cadence, in which it might be filled beside its twin.
+        the edge had held back. It is not to be filled beside its twin.
         """
-        if isinstance(event, OrderSeen) and rests(event) and event.order_id not in self.desk.table:
-            self.account.doubt.ring()
+        if isinstance(event, OrderSeen) and event.order_id not in self.desk.table:
+            self.account.stray(event)
 
     def _note_end(self, tracked: Tracked) -> None:
         """An order that matches no more needs no look-up after a restart."""

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-import attrs
 import pytest
 import trio
 from desk_kit import MARKET, desk
@@ -30,11 +29,6 @@ from polybot.reconciler import DOUBTFUL, LEAST_S, Reconciler
 from polybot.venue.tap import NOBODY
 
 KNOWN, LATE = "0x1", "0x2"
-
-
-@attrs.define
-class Wallet:
-    doubt: Bell = attrs.field(factory=Bell)
 
 
 @pytest.fixture
@@ -69,17 +63,16 @@ def task(wallet: Any) -> OrdersTask:
         (told(KNOWN), False),
     ],
 )
-async def test_the_venues_list_is_read_when_a_late_order_rests(
-    event: OrderSeen, rung: bool
-) -> None:
+async def test_a_late_order_is_a_stray(event: OrderSeen, rung: bool, account: Account) -> None:
     """Seed 651: a request that the edge had held back for eighteen seconds, after its scope had
     ended and its market had been proven empty. The next scope's desk does not know it, and has
     placed its like; for up to twenty seconds nobody looked.
     """
-    wallet = Wallet()
-    task(wallet).apply(event, 1_000)
+    account.own(LATE, MARKET.condition_id)
+    task(account).apply(event, 1_000)
 
-    assert wallet.doubt._rung is rung
+    assert account.doubt._rung is rung
+    assert list(account.strays) == [LATE] * rung
 
 
 async def test_also_where_nobody_runs_the_market(account: Account) -> None:
@@ -90,6 +83,16 @@ async def test_also_where_nobody_runs_the_market(account: Account) -> None:
 
     account.take([Told(MARKET.condition_id, told(LATE))], 1_000)
     assert account.doubt._rung
+    assert list(account.strays) == [LATE]
+    account.take([Told(MARKET.condition_id, told(LATE, OrderSeen.Kind.DEAD))], 1_000)
+    assert not account.strays
+
+
+async def test_what_others_placed_is_not_withdrawn(account: Account) -> None:
+    """It stops trading, which is another matter."""
+    account.take([Told("", told("0x3"))], 1_000)
+
+    assert not account.strays
 
 
 async def test_a_market_that_is_run_hears_it_itself(account: Account) -> None:
@@ -139,6 +142,12 @@ async def test_a_venue_that_talks_without_end_does_not_make_us_ask_without_end(
     assert looks == pytest.approx([0, 5, 7, 9], abs=0.02)
 
 
+async def unseen(request: Request, handle: Handler) -> Response:
+    """A list that lags behind: nothing is on it."""
+    await trio.lowlevel.checkpoint()
+    return Response(200, b'{"data": [], "next_cursor": "LTE=", "limit": 500, "count": 0}')
+
+
 async def held_back(request: Request, handle: Handler) -> Response:
     """The request waits at the edge for longer than a scope takes to be proven empty."""
     await trio.sleep(20)
@@ -164,3 +173,19 @@ async def test_what_the_edge_holds_counts_when_its_scope_has_ended(
         await it.until(lambda: not it.venue.live, "they are withdrawn", 2 * LEAST_S)
         await it.until(lambda: not account.reserved[DOUBTFUL], "they count no more")
         assert not it.bot.ctx.health.halted
+
+
+async def test_a_list_that_lags_hides_no_stray(fast_clock: PatientClock) -> None:
+    """Seed 664: the list that was read at the stream's word did not show the order yet, and was not
+    read again for twenty seconds. It is cancelled by its id (F48).
+    """
+    async with playing() as it:
+        bend = it.venue.bend("POST", *PLACING, act=held_back, times=1)
+        await it.until(lambda: bend.met, "an order is on its way")
+        it.bot.ctx.health.bad("a test", "trouble")
+        await it.until(lambda: it.bot.ctx.account.reserved.get(DOUBTFUL), "it counts")
+        it.venue.bend("GET", "/data/orders", act=unseen)
+        before = len(it.venue.placed())
+
+        await it.until(lambda: len(it.venue.placed()) > before, "it comes to rest")
+        await it.until(lambda: not it.venue.live, "it is withdrawn", 2 * LEAST_S)
