@@ -240,10 +240,11 @@ class Rules:
                 continue
             shares = [accounts.shares(wallet, token) for token in market.tokens]
             won = any(held and paid for held, paid in zip(shares, market.payouts, strict=True))
-            lasts_s = self._since.lasts(f"unpaid {market.slug} after {faults}", won)
             parked = market.condition_id in bot.ctx.account.unmergeable
             disputed = bot.inventory.conflicts.get(market.condition_id, "").startswith(DISPUTED)
-            if lasts_s > REDEEMED_WITHIN_S and not (parked or disputed):
+            unpaid = won and not (parked or disputed)
+            lasts_s = self._since.lasts(f"unpaid {market.slug} after {faults}", unpaid)
+            if lasts_s > REDEEMED_WITHIN_S:
                 self.once("L5", market.slug, f"{market.slug}: {shares} are not redeemed")
 
     def _quoted(self, bot: Bot) -> None:
