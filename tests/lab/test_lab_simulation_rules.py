@@ -24,6 +24,7 @@ from polybot.domain.accounts import Accounts, Kind, Posting
 from polybot.domain.ledger import Ledger
 from polybot.domain.market import Market, Outcome
 from polybot.domain.orders import (
+    CancelResult,
     PrivateEvent,
     TradeSeen,
 )
@@ -40,6 +41,7 @@ from polybot.pricing.board import PriceBoard
 from polybot.risk.timetable import Timetable
 from polybot.venue import gamma, sockets
 from polybot.venue.book_state import BookState
+from polybot.venue.clob import ClobClient
 from polybot.venue.gamma import MarketMeta
 from polybot.venue.market_book import MarketBook
 from polybot.venue.rest import Rest
@@ -290,6 +292,30 @@ def a_switch_that_sleeps() -> Any:
     return mock.patch.object(OrderCalls, "sweep", return_value=None)
 
 
+def leaving_them_there() -> Any:
+    """L4: who stops withdraws nothing any more, and at least says so. The venue's switch, which
+    would do it, sleeps.
+    """
+    stop, delete = Bot.stop, ClobClient._delete
+    stopped: list[str] = []
+
+    def stopping(self: Bot, reason: str) -> None:
+        stopped.append(reason)
+        stop(self, reason)
+
+    async def deleting(self: ClobClient, path: str, value: object) -> CancelResult:
+        await trio.lowlevel.checkpoint()
+        if stopped:
+            return CancelResult(frozenset(), {}, "never sent")
+        return await delete(self, path, value)
+
+    return all_of(
+        mock.patch.object(Bot, "stop", stopping),
+        mock.patch.object(ClobClient, "_delete", deleting),
+        a_switch_that_sleeps(),
+    )
+
+
 def killed(_: Case) -> Case:
     case, lives = calm(length_s=60.0), (Life(40.0, End.KILL, 1.0), Life(5.0, End.STOP, 0.0))
     return attrs.evolve(case, lives=lives)
@@ -346,6 +372,7 @@ BUGS: list[tuple[Callable[[], Any], Callable[[Case], Case], str]] = [
     (keeping_the_login, as_it_is, "S17"),
     (leaking_tasks, as_it_is, "S20"),
     (leaving_it_in_doubt, with_losses, "L1"),
+    (leaving_them_there, briefly, "L4"),
     (waiting_for_its_money, over_the_end, "L5"),
     (trusting_silence, with_trouble("prices_ws", Harm.HELD, 25.0), "L3"),
     (reading_slowly, as_it_is, "L6"),
