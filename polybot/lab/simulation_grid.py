@@ -41,27 +41,25 @@ class HeardGrid:
         """What has come over a wire; a frame that a fault has bent says nothing that counts."""
         if b"tick_size" not in body or not where.startswith(("market ", "rest clob")):
             return
-        true = self._true()
         for row in _rows(body.partition(b"\n")[2] if where == "rest clob" else body):
             token = str(row.get("asset_id"))
             tick = _tick(row.get("new_tick_size", row.get("tick_size")))
             known = self._heard.get(token)
-            if tick is not None and true.get(token) == tick and (known is None or known[0] != tick):
+            if tick is not None and self._true(token) == tick and (known or (0, 0))[0] != tick:
                 self._heard[token] = (tick, self.now_s())
 
-    def _true(self) -> dict[str, int]:
-        markets = self.exchange.engine.markets.values()
-        return {token: market.tick for market in markets for token in market.tokens}
+    def _true(self, token: str) -> int | None:
+        market = self.exchange.engine.by_token.get(token)
+        return market.tick if market is not None else None
 
     def off(self, body: bytes) -> Iterator[str]:
         """The orders of a request that are off the grid which their sender has heard of, and which
         still holds: of one that has changed again he may know as well.
         """
-        true = self._true()
         for order, price in resting_orders(body):
             tick, since_s = self._heard.get(order["tokenId"], (0, 0.0))
             known_for_s = self.now_s() - since_s
-            if not tick or true.get(order["tokenId"]) != tick or known_for_s <= OBEYED_WITHIN_S:
+            if not tick or self._true(order["tokenId"]) != tick or known_for_s <= OBEYED_WITHIN_S:
                 continue
             steps, rest = divmod(price * ONE, tick)
             if rest or not 0 < steps * tick < ONE:

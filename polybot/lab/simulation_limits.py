@@ -29,7 +29,7 @@ WINDOW_S = 10.0
 PART = 2  # half of what the venue documents (reliability.md 4, G19)
 RULES = {"rest clob": CLOB_RULES, "rest gamma": GAMMA_RULES}
 HELD_MOST = 150_000  # a bot of three series holds some thirty thousand objects
-HELD_EVERY_S = 60.0
+HELD_EVERY_S = 240.0
 _PASSED_OVER = (
     type, types.ModuleType, types.FunctionType, types.MethodType, types.BuiltinFunctionType,
     types.CodeType, types.FrameType, types.GeneratorType, types.CoroutineType, types.CellType,
@@ -67,18 +67,14 @@ class Limits:
         """S2: the orders of a request that stand further above the fair price than the collar
         allows, as bids, whichever was decided last.
         """
-        slugs = {
-            token: (market.slug, token == market.tokens[0])
-            for market in self.exchange.engine.markets.values()
-            for token in market.tokens
-        }
+        late, by_token = self.now_s() - DECIDED_WITHIN_S, self.exchange.engine.by_token
         for order, price in resting_orders(body):
-            slug, up = slugs.get(order["tokenId"], ("", True))
-            late = self.now_s() - DECIDED_WITHIN_S
+            market = by_token.get(order["tokenId"])
+            slug = market.slug if market is not None else ""
             fairs = [fair for at, fair in self._fairs.get(slug, ()) if at >= late]
-            if not fairs:
+            if market is None or not fairs:
                 continue
-            bid = float(price)
+            up, bid = order["tokenId"] == market.tokens[0], float(price)
             if order["side"] != BUY:
                 up, bid = not up, 1 - bid
             fair = max(fairs) if up else 1 - min(fairs)
@@ -117,11 +113,12 @@ class Limits:
 
     def _by_market(self, bot: Bot, orders: list[Order]) -> Iterator[tuple[str, int, int]]:
         """Of each market that is not decided: asset, dollars at risk, the worst it may cost."""
-        books = bot.ctx.account.ledger.books
-        for market in self.exchange.engine.markets.values():
-            here = books.get(market.condition_id)
-            mine = [order for order in orders if order.market is market]
-            if (here is None and not mine) or (here is not None and here.up_payout is not None):
+        books, resting = bot.ctx.account.ledger.books, defaultdict[str, list[Order]](list)
+        for order in orders:
+            resting[order.market.condition_id].append(order)
+        for key in sorted(books.keys() | resting.keys()):
+            market, here, mine = self.exchange.engine.markets[key], books.get(key), resting[key]
+            if here is not None and here.up_payout is not None:
                 continue
             held = here.holdings() if here is not None else None
             cost = held.cost if held is not None else 0

@@ -7,6 +7,7 @@ nothing, not even what the bot would have found out by itself a moment later.
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
@@ -98,6 +99,7 @@ class Rules:
     _refused: int = 0
     _texts: Counter[str] = attrs.field(factory=Counter)
     _said: set[tuple[str, str]] = attrs.field(factory=set)
+    _kin: dict[str, list[str]] = attrs.field(factory=dict)  # markets of one strike, by slug
 
     def __attrs_post_init__(self) -> None:
         self._since, self._strikes = Since(self.now_s), ToldStrikes(self.now_s)
@@ -334,16 +336,25 @@ class Rules:
         """How far a strike is from the true one, or from what the venue has told, relative: of this
         market or of one that begins with it and has its strike in common.
         """
-        markets = {market.slug: market for market in self.exchange.engine.markets.values()}
-        market = markets.get(slug)
+        market = self.exchange.lifecycle.by_slug.get(slug)
         if market is None or market.strike is None or fair.strike is None:
             return 0.0
-        strikes = [market.strike]
-        for other in markets.values():
-            alike = other.start_ms == market.start_ms and other.series.asset == market.series.asset
-            if alike and other.series.rule == market.series.rule:
-                strikes += self._strikes.of(other.slug)
+        told = (self._strikes.of(alike) for alike in self._alike(market))
+        strikes = itertools.chain([market.strike], *told)
         return min(abs(fair.strike / strike - 1) for strike in strikes)
+
+    def _alike(self, market: Market) -> list[str]:
+        """Which markets have its strike, itself among them; found once, when it has one."""
+        found = self._kin.get(market.slug)
+        if found is None:
+            found = self._kin[market.slug] = [
+                other.slug
+                for other in self.exchange.engine.markets.values()
+                if other.start_ms == market.start_ms
+                and (other.series.asset, other.series.rule)
+                == (market.series.asset, market.series.rule)
+            ]
+        return found
 
     def placed(self, order: Order) -> None:
         """S2, S10, S11, S12: what an order that the venue has taken says of its sender."""

@@ -25,7 +25,7 @@ class Ground:
 
     def __attrs_post_init__(self) -> None:
         self.market = SimpleNamespace(tokens=(UP, "72"), tick=self.tick)
-        engine = SimpleNamespace(markets={"0xc": self.market})
+        engine = SimpleNamespace(by_token={UP: self.market})
         exchange: Any = SimpleNamespace(engine=engine)
         self.grid = HeardGrid(exchange, lambda: self.now)
 
