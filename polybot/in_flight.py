@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import attrs
 
+from polybot.domain.orders import EDGE_S
 from polybot.journal.entries import Moved
 
 GRACE_S = 660.0  # a batch may be mined for ten minutes after it was signed
 SLOW_S = 60.0  # a transaction takes 5 to 30 s (onchain.md 7.5)
-UNLISTED_S = 60.0  # a request held back at the edge has appeared by then (F18: 30 s)
 
 
 @attrs.define(eq=False)
@@ -31,5 +31,5 @@ class InFlight:
     def nowhere(self, now_ms: int) -> bool:
         """Whether it is too late for it to appear, as far as relayer and deadline can tell."""
         if self.unlisted and self.silent_ms is not None:
-            return now_ms > self.silent_ms + UNLISTED_S * 1000
+            return now_ms > self.silent_ms + EDGE_S * 1000
         return now_ms > self.asked_ms + GRACE_S * 1000

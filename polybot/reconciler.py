@@ -19,12 +19,12 @@ from polybot.balances import Balances
 from polybot.clock import Clock
 from polybot.domain.halts import Halt
 from polybot.domain.market import Side
-from polybot.domain.orders import Failure, OrderRow, OrderSeen, as_bid
+from polybot.domain.orders import EDGE_S, Failure, OrderRow, OrderSeen, as_bid
 from polybot.domain.units import ONE, notional
 from polybot.execution.reconcile import Difference, Kind, OurOrder, order_differences
 from polybot.health import Health
 from polybot.heartbeat import Heartbeat
-from polybot.journal.entries import Ended, Entry, Intent, Told
+from polybot.journal.entries import ABSENT, Ended, Entry, Intent, Told
 from polybot.payments import Payments
 from polybot.records import Records
 from polybot.venue.clob import ClobClient
@@ -39,7 +39,6 @@ TIMES_ASKED, TIMES_PAUSE_S = 9, 0.37  # to know the venue's time well; at all pa
 TRADES_OVERLAP_S = 120
 CANCEL_PAUSE_S, CANCEL_PAUSE_MOST_S = 0.05, 0.4
 AWAY_PAUSE_S = 1.0  # between cancel-alls to an engine that says it takes none
-EDGE_S = 60  # a request held back at the edge has appeared by then, or never will (F18: 30 s)
 CLOCK = "clock"
 # Exposure that no desk counts: until their end is proven, and until the venue shows them no more.
 DOUBTFUL, LATE = "orders without a desk", "late orders"
@@ -335,7 +334,7 @@ class Reconciler:
             if isinstance(row, OrderRow):
                 await self.found(intent, row)
             elif row is None and late:
-                await self.account.learn(Ended(intent.condition_id, intent.order_id, "absent"))
+                await self.account.learn(Ended(intent.condition_id, intent.order_id, ABSENT))
                 del self._doubtful[intent.order_id]
         self._answer_for_doubtful()
 

@@ -14,6 +14,8 @@ import attrs
 from polybot.domain.market import Market, Outcome, Side
 from polybot.domain.units import ONE, notional
 
+EDGE_S = 60  # a request held back at the edge has appeared by then, or never will (F18: 30 s)
+
 
 class TimeInForce(enum.Enum):
     GTC = "GTC"

@@ -98,6 +98,9 @@ class Told:
     event: PrivateEvent
 
 
+ABSENT = "absent"  # the state of an order whose end we have inferred (`lifecycle.State`)
+
+
 @attrs.frozen
 class Ended:
     condition_id: str

@@ -17,8 +17,9 @@ from polybot.domain.halts import LOSSES
 from polybot.domain.ledger import Ledger
 from polybot.domain.market import Market
 from polybot.domain.market_states import MarketState
-from polybot.domain.orders import TradeSeen
+from polybot.domain.orders import EDGE_S, TradeSeen
 from polybot.journal.entries import (
+    ABSENT,
     Carried,
     Certified,
     Closed,
@@ -45,7 +46,8 @@ class Recovered:
     """What the journal knows at a start. `last_ms`: when we were last seen alive, 0 if never.
 
     `states` is how far each market still open had come; `intents` are all orders of those markets,
-    `doubtful` those of them without a proven end; `operations` those asked for and neither done
+    `doubtful` those of them without a proven end, or inferred away when the edge might still have
+    held them; `operations` those asked for and neither done
     nor failed; `since_s` as in `Carried`; `payments` those booked of late, by their evidence;
     `submissions_ms` when transactions were asked for within the last day.
     """
@@ -54,7 +56,7 @@ class Recovered:
     markets: dict[str, Market] = attrs.field(factory=dict)
     states: dict[str, MarketState] = attrs.field(factory=dict)
     intents: dict[str, Intent] = attrs.field(factory=dict)
-    ended: set[str] = attrs.field(factory=set)
+    ended: dict[str, int] = attrs.field(factory=dict)  # order id → when it is sure not to come
     operations: dict[str, Moved] = attrs.field(factory=dict)
     halts: dict[str, str] = attrs.field(factory=dict)
     baseline: Baseline | None = None
@@ -68,7 +70,8 @@ class Recovered:
 
     @property
     def doubtful(self) -> list[Intent]:
-        return [intent for key, intent in self.intents.items() if key not in self.ended]
+        never = self.last_ms + 1
+        return [it for key, it in self.intents.items() if self.ended.get(key, never) > self.last_ms]
 
 
 def recover(entries: Iterable[Stamped]) -> Recovered:
@@ -77,7 +80,7 @@ def recover(entries: Iterable[Stamped]) -> Recovered:
     for stamped in entries:
         found.last_ms = stamped.at_ms
         apply(found.ledger, stamped.entry, stamped.at_ms)
-        _remember(found, stamped.entry)
+        _remember(found, stamped.entry, stamped.at_ms)
         if isinstance(stamped.entry, Certified):
             found.certified_ms = stamped.at_ms
     return found
@@ -153,7 +156,7 @@ def carried(ledger: Ledger, since_s: int, payments: tuple[tuple[str, int], ...] 
     )
 
 
-def _remember(found: Recovered, entry: Entry) -> None:
+def _remember(found: Recovered, entry: Entry, at_ms: int) -> None:
     match entry:
         case Known(market):
             found.markets[market.condition_id] = market
@@ -161,9 +164,9 @@ def _remember(found: Recovered, entry: Entry) -> None:
             found.states[condition_id] = state
         case Intent():
             found.intents[entry.order_id] = entry
-            found.ended.discard(entry.order_id)
-        case Ended(order_id=order_id):
-            found.ended.add(order_id)
+            found.ended.pop(entry.order_id, None)
+        case Ended(order_id=order_id, state=state):
+            found.ended[order_id] = at_ms + EDGE_S * 1000 * (state == ABSENT)
         case Moved():
             if entry.step in ("asked", "sent"):
                 found.operations[entry.operation_id] = entry

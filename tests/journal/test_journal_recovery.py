@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 from pathlib import Path
 
+import pytest
 from journal_kit import CONDITION, OWNER, T0, intent, market
 
 from polybot.domain.accounts import Kind
@@ -14,7 +15,7 @@ from polybot.domain.halts import Halt
 from polybot.domain.ledger import Holdings, Ledger
 from polybot.domain.market import Outcome, Side
 from polybot.domain.market_states import Happened, MarketState
-from polybot.domain.orders import FillLeg, TradeSeen, TradeStatus
+from polybot.domain.orders import EDGE_S, FillLeg, TradeSeen, TradeStatus
 from polybot.domain.units import SHARE
 from polybot.journal import entries as e
 from polybot.journal.recovery import Recovered, apply, carried, recover
@@ -112,6 +113,19 @@ def test_orders_without_an_end_are_doubtful() -> None:
 
     assert found.doubtful == [intent(2)]
     assert set(found.intents) == {intent(1).order_id, intent(2).order_id}
+
+
+@pytest.mark.parametrize(("later_s", "doubtful"), [(EDGE_S - 1, True), (EDGE_S, False)])
+def test_an_order_inferred_away_is_doubtful_while_the_edge_may_hold_it(
+    later_s: int, doubtful: bool
+) -> None:
+    """Counted from the inference to when we were last seen: nobody reads the clock here (F18)."""
+    absent = e.Ended(CONDITION, intent(1).order_id, e.ABSENT)
+    known: tuple[e.Entry, ...] = (*FIRST, intent(1), absent)
+    before = [Stamped(n, T0, it) for n, it in enumerate(known)]
+    found = recover([*before, Stamped(9, T0 + later_s * 1000, e.Rearmed("operator"))])
+
+    assert found.doubtful == [intent(1)] * doubtful
 
 
 def test_a_halt_stays_until_it_is_rearmed() -> None:

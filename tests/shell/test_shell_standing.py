@@ -15,10 +15,10 @@ from polybot.account import Account
 from polybot.core_tape import CoreTape
 from polybot.domain.ledger import Ledger
 from polybot.domain.market import Outcome, Side
-from polybot.domain.orders import FillLeg, TimeInForce, TradeSeen, TradeStatus
+from polybot.domain.orders import EDGE_S, FillLeg, TimeInForce, TradeSeen, TradeStatus
 from polybot.domain.units import SHARE, USD
 from polybot.journal.entries import Intent
-from polybot.reconciler import DOUBTFUL, EDGE_S, Reconciler
+from polybot.reconciler import DOUBTFUL, Reconciler
 from polybot.risk.exposure import OpenBids
 from polybot.venue.tap import NOBODY
 from polybot.wallet_standing import WalletStanding
