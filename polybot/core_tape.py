@@ -73,6 +73,16 @@ class Struck:
 
 
 @attrs.frozen
+class Doubted:
+    """The venue tells another settlement rule of a market than when it was admitted; None: the same
+    again.
+    """
+
+    condition_id: str
+    why: str | None
+
+
+@attrs.frozen
 class ScopeBegan:
     market: Market
     state: MarketState
@@ -197,6 +207,7 @@ Input = (
     | Kept
     | Restarted
     | Struck
+    | Doubted
     | ScopeBegan
     | ScopeEnded
     | WindowClosed

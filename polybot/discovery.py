@@ -13,7 +13,7 @@ from loguru import logger
 
 from polybot.clock import NS
 from polybot.context import Context
-from polybot.core_tape import Struck
+from polybot.core_tape import Doubted, Struck
 from polybot.domain.market import Market, Outcome, RewardPool, UnknownRule
 from polybot.domain.orders import Failure
 from polybot.domain.units import amount_text
@@ -61,12 +61,13 @@ class Discovery:
         meta = await market_by_slug(self.ctx.gamma, series, slug)
         if meta is None or isinstance(meta, Failure):
             return  # not listed yet, or Gamma is slow: the next look is soon
-        if not isinstance(meta, MarketMeta):
-            self._skip(slug, meta.text)
-            return
-        if known is None and not await self._admit(meta, start_ms):
-            return
-        self._strike(meta, slug)
+        if known is None:
+            if not isinstance(meta, MarketMeta):
+                self._skip(slug, meta.text)
+            elif await self._admit(meta, start_ms):
+                self._strike(meta, slug)
+        elif isinstance(meta, MarketMeta) and self._same_rule(meta, known):
+            self._strike(meta, slug)
 
     async def _admit(self, meta: MarketMeta, start_ms: int) -> bool:
         market = meta.market
@@ -109,6 +110,27 @@ class Discovery:
         read = self._struck.get(slug)
         return read is not None and trio.current_time() < read + STRIKE_AGAIN_S
 
+    def _same_rule(self, meta: MarketMeta, known: Market) -> bool:
+        """Whether Gamma still tells the rule that the market was admitted by. While it does not,
+        nothing is priced, and its strike may be that of the other rule (F55).
+        """
+        rule, why = meta.market.rule, None
+        if rule != known.rule:
+            why = rule.why if isinstance(rule, UnknownRule) else f"now told as {rule}"
+        if self._doubt(known, why):
+            for ring in self.ctx.on_price:
+                ring()
+            told = f"another settlement rule: {why}" if why else "the settlement rule as before"
+            self.ctx.tell(f"{known.slug}: {told}")
+            logger.warning("{}: {}", known.slug, told)
+        return why is None
+
+    def _doubt(self, market: Market, why: str | None) -> bool:
+        news = self.ctx.board.doubt_rule(market.condition_id, why)
+        if news:
+            self.ctx.core.fed(Doubted(market.condition_id, why))
+        return news
+
     def _strike(self, meta: MarketMeta, slug: str) -> None:
         """Hand the official price to beat to the board. A correction is told, and every quoter
         woken in the same step: what was quoted against the old strike must go.
@@ -125,7 +147,10 @@ class Discovery:
             self.ctx.tell(f"{slug}: strike corrected by {answer.basis_points:.2f} bp")
 
     def _forget(self, now_ms: int) -> None:
-        self.markets = {k: m for k, m in self.markets.items() if m.end_ms > now_ms}
+        for key, market in list(self.markets.items()):
+            if market.end_ms <= now_ms:
+                del self.markets[key]
+                self._doubt(market, None)
         alive = {market.slug for market in self.markets.values()}
         self._struck = {slug: at for slug, at in self._struck.items() if slug in alive}
 

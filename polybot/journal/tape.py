@@ -36,7 +36,7 @@ import msgspec
 import zstandard
 
 MAGIC = b"polytape"
-VERSION = 3  # 1 had neither FED nor DECIDED, 2 wrote decisions in another form
+VERSION = 4  # 1 had neither FED nor DECIDED, 2 other decisions, 3 no doubt about rules
 _HEAD = struct.Struct("<4sIII")  # kind, number, bytes that follow, CRC-32 of them
 _MARK = b"blk\n"
 LEVEL = 1  # zstd; 3 costs a quarter more time for nothing (performance.md 7)

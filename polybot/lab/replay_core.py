@@ -30,6 +30,7 @@ from polybot.core_tape import (
     Began,
     Closing,
     CoreTape,
+    Doubted,
     Emptied,
     Input,
     Kept,
@@ -149,6 +150,7 @@ class Core:
         self._acts: dict[type, Callable[[Any, int], None]] = {
             Restarted: self._restarted,
             Struck: self._struck,
+            Doubted: self._doubted,
             ScopeBegan: self._scope_began,
             ScopeEnded: self._scope_ended,
             WindowClosed: lambda it, _: self.scopes[it.slug].ears.board.ended(),
@@ -239,6 +241,9 @@ class Core:
 
     def _struck(self, it: Struck, at_ns: int) -> None:
         self.ctx.board.official_strike(it.market, it.value, at_ns // NS)
+
+    def _doubted(self, it: Doubted, _at_ns: int) -> None:
+        self.ctx.board.doubt_rule(it.condition_id, it.why)
 
     # --- markets ------------------------------------------------------------------------------
 

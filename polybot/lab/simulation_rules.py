@@ -47,6 +47,7 @@ REDEEMED_WITHIN_S = 600.0  # L5, without a fault of the chain
 DISPUTED = "Gamma says"  # how the reason begins why what is disputed is not redeemed
 CHAIN_FAULTS = ("transaction", "resolution", "winner", "balances", "closed")
 WIRES_MOST, TASKS_MOST = 80, 600  # S20; a bot of three series has 30 and 150
+RULE_BENT_S = 1.0  # what Gamma says is read at once
 STRIKE_OFF_MOST = 1e-4  # S14, relative: a basis point
 TICK_KNOWN_S = 2.0  # S2: a tick change is heard of; what leaves after that is judged by itself
 NO_BALANCE, TICK_RULE = "balance is not enough", "minimum tick size"
@@ -329,6 +330,8 @@ class Rules:
             self.once("S14", slug, f"{slug}: quoted without a fair price")
         elif not (math.isfinite(fair.q) and 0 < fair.q < 1):
             self.once("S14", slug, f"{slug}: quoted at a fair price of {fair.q}")
+        elif self._strikes.bent_s(slug) > RULE_BENT_S:
+            self.once("S14", f"{slug} rule", f"{slug}: quoted while another rule is told")
         elif self._off(slug, fair) > STRIKE_OFF_MOST and not fair.provisional_strike:
             self.once("S14", slug, f"{slug}: quoted against a strike of {fair.strike}")
 

@@ -1,4 +1,4 @@
-"""Prices to beat that are published wrong and then put right, and which of them a bot may go by."""
+"""Prices to beat that are published wrong and then put right, and what of them a bot may go by."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from collections.abc import Callable
 import attrs
 import trio
 
+from polybot.exchange.faults.gamma_lies import OTHER_SOURCE
 from polybot.exchange.resolution import Bend
 from polybot.exchange.server import Exchange
 from polybot.lab.simulation_case import StrikeTerms
@@ -15,28 +16,40 @@ from polybot.lab.simulation_case import StrikeTerms
 GAMMA = "rest gamma"
 HEARD_WITHIN_S = 25.0  # it is read again after fifteen seconds, on a beat of five
 BENT_EVERY_S = 1.0
+_OTHER_SOURCE = OTHER_SOURCE.encode()
 _SLUG = re.compile(rb'"slug":\s*"([^"]+)"')
 _STRIKE = re.compile(rb'"priceToBeat":\s*([0-9.eE+-]+)')
 
 
 @attrs.define(eq=False)
 class ToldStrikes:
-    """What Gamma has told a bot of its markets' strikes, by slug: the last one, and what was told
-    until a moment ago. A venue that errs is believed until it says better; that is its doing.
+    """What Gamma has told a bot of its markets' rules and strikes, by slug: the last one, and what
+    was told until a moment ago. A venue that errs is believed until it says better; that is its doing.
     """
 
     now_s: Callable[[], float]
     _told: dict[str, dict[float, float]] = attrs.field(factory=dict)  # strike → last told at
+    _bent: dict[str, float] = attrs.field(factory=dict)  # since when another rule is told
 
     def heard(self, where: str, body: bytes) -> None:
         """What has come over a wire."""
-        if where != GAMMA or b"priceToBeat" not in body:
+        if where != GAMMA or not body.startswith(b"200 "):
             return
+        slugs = {slug.decode() for slug in _SLUG.findall(body)}
+        for slug in slugs:
+            if _OTHER_SOURCE in body:
+                self._bent.setdefault(slug, self.now_s())
+            else:
+                self._bent.pop(slug, None)
         for strike in map(float, _STRIKE.findall(body)):
-            for slug in set(_SLUG.findall(body)):
-                told = self._told.setdefault(slug.decode(), {})
+            for slug in slugs:
+                told = self._told.setdefault(slug, {})
                 told.pop(strike, None)
                 told[strike] = self.now_s()
+
+    def bent_s(self, slug: str) -> float:
+        """For how long another settlement rule has been told of a market."""
+        return self.now_s() - self._bent.get(slug, self.now_s())
 
     def of(self, slug: str) -> list[float]:
         """The strikes of a market that a bot may still go by."""

@@ -61,6 +61,7 @@ class PriceBoard:
     refused: Counter[TickRefusal] = attrs.field(factory=Counter)
     _assets: dict[str, Asset] = attrs.field(factory=dict, init=False)  # by both their names
     _races: dict[tuple[str, str], Race] = attrs.field(factory=dict, init=False)
+    _doubted: dict[str, str] = attrs.field(factory=dict, init=False)  # by condition id: why
     _strikes: Strikes = attrs.field(init=False)
     _tails: Tails = attrs.field(init=False)
 
@@ -170,6 +171,17 @@ class PriceBoard:
             return None
         return self._strikes.of(_key(market, market.rule))
 
+    def doubt_rule(self, condition_id: str, why: str | None) -> bool:
+        """The venue tells another settlement rule of a market than before (F55): nothing is priced
+        until it tells the same again (None). Returns whether that is news.
+        """
+        if self._doubted.get(condition_id) == why:
+            return False
+        self._doubted.pop(condition_id, None)
+        if why is not None:
+            self._doubted[condition_id] = why
+        return True
+
     # --- for the operator ---------------------------------------------------------------------
 
     def ages_s(self, now_ms: int) -> dict[tuple[Feed, str], float | None]:
@@ -206,6 +218,9 @@ class PriceBoard:
         rule = market.rule
         if isinstance(rule, UnknownRule):
             return NoFair(WhyNoFair.RULE_UNKNOWN, (("rule", rule.why),))
+        doubt = self._doubted.get(market.condition_id)
+        if doubt is not None:
+            return NoFair(WhyNoFair.RULE_UNKNOWN, (("rule", doubt),))
         asset = self._assets.get(rule.symbol)
         if asset is None:
             return NoFair(WhyNoFair.SPOT_STALE, (("symbol", rule.symbol),))

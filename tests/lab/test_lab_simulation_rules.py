@@ -29,6 +29,7 @@ from polybot.domain.orders import (
     TradeSeen,
 )
 from polybot.exchange.clob_orders import OrderCalls
+from polybot.exchange.faults.plan import Entry, Plan
 from polybot.execution.doubts import Doubts
 from polybot.execution.throttle import Bucket
 from polybot.health import Health
@@ -355,6 +356,16 @@ def with_losses(case: Case) -> Case:
     return attrs.evolve(calm(length_s=60.0, plan="orders"), quiet_s=80.0)
 
 
+def whatever_the_rule() -> Any:
+    """S14: a rule is read once, when the market is admitted (F55)."""
+    return mock.patch.object(discovery.Discovery, "_same_rule", return_value=True)
+
+
+def with_another_rule(_: Case) -> Case:
+    entry = Entry("rule_changed", from_ms=30_000)
+    return attrs.evolve(calm(length_s=60.0), plan=Plan((entry,)))
+
+
 BUGS: list[tuple[Callable[[], Any], Callable[[Case], Case], str]] = [
     (no_cutoff, to_the_cutoff, "S1"),
     (a_switch_that_sleeps, killed, "G11"),
@@ -369,6 +380,7 @@ BUGS: list[tuple[Callable[[], Any], Callable[[Case], Case], str]] = [
     (halting_in_words, with_foreign, "S12"),
     (without_a_budget, as_it_is, "S13"),
     (another_strike, as_it_is, "S14"),
+    (whatever_the_rule, with_another_rule, "S14"),
     (keeping_the_login, as_it_is, "S17"),
     (leaking_tasks, as_it_is, "S20"),
     (leaving_it_in_doubt, with_losses, "L1"),
@@ -399,9 +411,10 @@ def test_a_planted_bug_is_found(
         with_trouble("market_ws", Harm.REFUSED),
         with_trouble("prices_ws", Harm.HELD, 25.0),
         with_losses,
+        with_another_rule,
         well_at_once,
     ],
-    ids=["no books", "mute prices", "lost answers", "nothing"],
+    ids=["no books", "mute prices", "lost answers", "another rule", "nothing"],
 )
 def test_as_we_are(with_: Callable[[Case], Case]) -> None:
     """Under the same troubles no rule is broken."""

@@ -10,6 +10,7 @@ from venue_bent import HTML, PLACING, Act, Handler, answer, changed
 
 from polybot.exchange.request import Request, Response
 from polybot.patient_clock import PatientClock
+from polybot.pricing.fair import WhyNoFair
 
 SLUG = f"btc-updown-5m-{HOUR_MS // 1000}"
 PATH = f"/markets/slug/{SLUG}"
@@ -87,6 +88,26 @@ async def test_a_window_that_does_not_check_out(how: str, fast_clock: PatientClo
 
     assert it.code == 0
     clean(report)
+
+
+@pytest.mark.parametrize("change", [wrong_rule, other_average], ids=["source", "average"])
+async def test_a_rule_that_changes_under_way(
+    change: Callable[[Any], None], fast_clock: PatientClock
+) -> None:
+    """Seed 674: Gamma told another averaging window of a market that was quoted, and with it the
+    strike put right, which was booked as that of another market. Nothing is quoted until it tells
+    the rule of before (F55); then its strike counts again.
+    """
+    async with playing(at_ms=HOUR_MS + 5_000) as it:
+        path = f"/markets/slug/{it.market.slug}"
+        bend = it.venue.bend("GET", path, act=changed(change), service="gamma")
+        await it.withdrawn()
+        reasons = it.bot.supervisor.scopes[it.market.slug].quote.quoter.decision.reasons
+        assert [reason.why for reason in reasons] == [WhyNoFair.RULE_UNKNOWN]
+        assert [event.text for event in it.bot.ctx.events if "another settlement" in event.text]
+        it.venue.bends.remove(bend)
+        await it.quoting()
+        clean(await it.end())
 
 
 async def test_the_book_takes_no_orders(fast_clock: PatientClock) -> None:

@@ -70,8 +70,11 @@ def stops_accepting(market: Record, _strike: Strike) -> bool:
     return changed
 
 
+OTHER_SOURCE = "https://example.com/another-source"
+
+
 def rule_changed(market: Record, strike: Strike) -> bool:
-    market["resolutionSource"] = "https://example.com/another-source"
+    market["resolutionSource"] = OTHER_SOURCE
     config = market.get("cryptoMarketConfig")
     if isinstance(config, dict):
         config.update(twapEnabled=True, twapLookbackSeconds=strike["lookback_s"])
