@@ -1,4 +1,5 @@
-"""Whether what leaves the bot is on the grid that it has heard of (S2), read from the wire alone.
+"""Whether what leaves the bot is on the grid that it has heard of, and lives long enough to be taken
+(S2), read from the wire alone.
 
 A tick changes at the venue before anybody hears of it, so what the venue refuses may be nobody's
 fault. What a bot sends after the news was in its own hands is its fault, at once.
@@ -14,6 +15,7 @@ import attrs
 import orjson
 
 from polybot.exchange.money import ONE
+from polybot.exchange.rules import GTD_NOTICE_MS
 from polybot.exchange.server import Exchange
 
 OBEYED_WITHIN_S = 0.05  # a request that has been handed to the client is not called back
@@ -65,6 +67,16 @@ class HeardGrid:
             if rest or not 0 < steps * tick < ONE:
                 what = f"{order['side']} at {float(price):g}"
                 yield f"{what}, {known_for_s:.3f} s after a tick of {tick}"
+
+
+def too_short(body: bytes, now_ms: int) -> Iterator[str]:
+    """The orders of a request whose expiration is nearer than the venue takes, by the clock of
+    whoever sends it. What the edge holds back may be refused for it, and is nobody's fault.
+    """
+    for order, _ in resting_orders(body):
+        expires_s = int(order["expiration"])
+        if expires_s and expires_s * 1000 < now_ms + GTD_NOTICE_MS:
+            yield f"an expiration {expires_s - now_ms / 1000:.1f} s ahead"
 
 
 def _rows(body: bytes) -> list[dict[str, Any]]:

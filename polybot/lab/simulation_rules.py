@@ -23,7 +23,7 @@ from polybot.exchange.model import Market, Order, TickChanged
 from polybot.exchange.server import Exchange
 from polybot.execution.lifecycle import State
 from polybot.lab.memory_net import Network
-from polybot.lab.simulation_grid import HeardGrid
+from polybot.lab.simulation_grid import HeardGrid, too_short
 from polybot.lab.simulation_limits import Limits
 from polybot.lab.simulation_strikes import ToldStrikes
 from polybot.market_scope import MarketScope
@@ -50,7 +50,9 @@ WIRES_MOST, TASKS_MOST = 80, 600  # S20; a bot of three series has 30 and 150
 RULE_BENT_S = 1.0  # what Gamma says is read at once
 STRIKE_OFF_MOST = 1e-4  # S14, relative: a basis point
 TICK_KNOWN_S = 2.0  # S2: a tick change is heard of; what leaves after that is judged by itself
-NO_BALANCE, TICK_RULE = "balance is not enough", "minimum tick size"
+NO_BALANCE, TICK_RULE, EXPIRY_RULE = (
+    "balance is not enough", "minimum tick size", "invalid expiration",
+)  # fmt: skip
 DOUBTFUL = (State.IN_FLIGHT, State.UNKNOWN)
 
 
@@ -221,14 +223,14 @@ class Rules:
     def _refusals(self) -> None:
         """S2, S8: no order that its sender could have known to be refused: off the grid or too
         small, or for shares that are not his yet. A tick changes under orders that are on their
-        way.
+        way, and time passes: expirations are judged when they are sent.
         """
         counters = self.exchange.counters
         refused = counters.accounts[self.exchange.demo_wallets.deposit].invalid
         texts = Counter({t: n for t, n in counters.totals.items() if t.startswith("refused: ")})
         new = "; ".join(texts - self._texts)
         raced = TICK_RULE in new and self.now_s() - self._ticked_s < TICK_KNOWN_S
-        if refused > self._refused and not raced:
+        if refused > self._refused and not raced and EXPIRY_RULE not in new:
             rule = "S8" if NO_BALANCE in new else "S2"
             self.break_(rule, f"{refused - self._refused} orders refused: {new}"[:300])
         self._refused, self._texts = refused, texts
@@ -287,7 +289,12 @@ class Rules:
         if self.now_s() - self.halted_at > HALTED_SENT_S:
             self.once("S12", "sent", "an order sent after a halt")
         config = alive[1].ctx.config
-        for what in (*self._grid.off(body), *self._limits.beyond_the_collar(body, config)):
+        now_ms = alive[1].ctx.clock.now_ms()
+        for what in (
+            *self._grid.off(body),
+            *too_short(body, now_ms),
+            *self._limits.beyond_the_collar(body, config),
+        ):
             self.break_("S2", what)
         now_s, per_s = self.now_s(), alive[1].ctx.config.orders.orders_per_s
         self._posted += [now_s] * body.count(b'"salt"')

@@ -16,7 +16,7 @@ import pytest
 import trio
 from simulation_kit import all_of, calm, found_with, signing, sound
 
-from polybot import app, discovery, market_scope, price_task
+from polybot import app, discovery, market_scope, price_task, quoter
 from polybot.account import Account
 from polybot.app import Bot
 from polybot.config import Config
@@ -26,6 +26,7 @@ from polybot.domain.market import Market, Outcome
 from polybot.domain.orders import (
     CancelResult,
     PrivateEvent,
+    TimeInForce,
     TradeSeen,
 )
 from polybot.exchange.clob_orders import OrderCalls
@@ -46,6 +47,7 @@ from polybot.venue.clob import ClobClient
 from polybot.venue.gamma import MarketMeta
 from polybot.venue.market_book import MarketBook
 from polybot.venue.rest import Rest
+from polybot.venue.site import GTD_LEAD_S
 from polybot.wallet_standing import WalletStanding
 
 Patches = Iterator[None]
@@ -60,6 +62,15 @@ def too_small() -> Any:
 def taking_by_accident() -> Any:
     """S2: orders that rest, without the flag that keeps them from taking."""
     return signing(post_only=lambda _: False)
+
+
+def dying_too_soon() -> Any:
+    """S2: an order's own end is nearer than the venue takes."""
+
+    def backstop(_: int, now_ms: int) -> tuple[TimeInForce, int]:
+        return TimeInForce.GTD, now_ms // 1000 + GTD_LEAD_S.value - 1
+
+    return mock.patch.object(quoter, "_backstop", backstop)
 
 
 def half_a_trade() -> Any:
@@ -371,6 +382,7 @@ BUGS: list[tuple[Callable[[], Any], Callable[[Case], Case], str]] = [
     (a_switch_that_sleeps, killed, "G11"),
     (too_small, as_it_is, "S2"),
     (taking_by_accident, as_it_is, "S2"),
+    (dying_too_soon, as_it_is, "S2"),
     (half_a_trade, briefly, "S5"),
     (a_slip_of_the_pen, as_it_is, "S22"),
     (burning_twice, as_it_is, "S6"),
