@@ -187,6 +187,9 @@ def mismatch(market: Market, start_ms: int, terms: ClobMarket) -> str | None:
         return "Gamma and the CLOB disagree about its tokens"
     if (terms.version, terms.neg_risk) != (market.version, market.neg_risk):
         return "Gamma and the CLOB disagree about its exchange"
+    charged, told = terms.fees, market.fees
+    if (charged.rate_ppm, charged.exponent) != (told.rate_ppm, told.exponent):
+        return "Gamma and the CLOB disagree about its fees"
     if not terms.accepting:
         return "not accepting orders"
     return None

@@ -73,8 +73,8 @@ _CLOSING = frozenset(
 
 
 def open_bids(resting: Iterable[Tracked], sales: Iterable[tuple[NewOrder, int]] = ()) -> OpenBids:
-    """What orders that may still match, or may have, may spend or give away, by outcome. `sales`:
-    shares sold without the ledger yet.
+    """What orders that may still match, or may have, may spend or give away, by outcome; how many
+    are open. `sales`: shares sold without the ledger yet.
     """
     bids, sold = dict.fromkeys(Outcome, 0), dict.fromkeys(Outcome, 0)
     count = 0
@@ -82,7 +82,7 @@ def open_bids(resting: Iterable[Tracked], sales: Iterable[tuple[NewOrder, int]] 
         order = tracked.order
         bids[order.outcome] += tracked.reserved
         sold[order.outcome] += given_away(order.price, tracked.pledged)
-        count += 1
+        count += tracked.state in OPEN
     for order, shares in sales:
         sold[order.outcome] += given_away(order.price, shares)
     up, down = UP, DOWN

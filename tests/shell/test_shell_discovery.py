@@ -42,6 +42,10 @@ def empty_tokens(row: Any) -> None:
     row["clobTokenIds"] = "[]"
 
 
+def other_fees(row: Any) -> None:
+    row["feeSchedule"]["rate"] = 0.25
+
+
 def other_slug(row: Any) -> None:
     row["slug"] = "btc-updown-5m-1"
 
@@ -63,6 +67,7 @@ BENT: dict[str, tuple[Callable[[Any], None], str]] = {
     "another source": (wrong_rule, "rule"),
     "another average": (other_average, "rule"),
     "tokens swapped": (swapped_tokens, "disagree about its tokens"),
+    "other fees": (other_fees, "disagree about its fees"),
     "another window": (wrong_start, "starts at"),
     "no tokens": (empty_tokens, "two token ids"),
     "another market": (other_slug, "asked for"),
