@@ -20,6 +20,7 @@ from polybot.domain.prices import Feed
 from polybot.domain.units import ONE, SHARE
 from polybot.exchange import model
 from polybot.exchange.book import Ladder
+from polybot.exchange.market_stream import PRINT_DELAY_MS
 from polybot.exchange.model import (
     BUY,
     SELL,
@@ -348,7 +349,9 @@ class Play:
                 changes = [(side, price, total) for _, side, price, total in event.changes]
                 self._send(books, event.at_ms, partial(stage.changed, changes, event.at_ms))
             case Traded():
-                self._send(books, event.at_ms, partial(stage.printed, _last_trade(event)))
+                hear = partial(stage.printed, _last_trade(event))
+                later = partial(self._send_now, books, hear)
+                self._timeline.at(event.at_ms + sum(PRINT_DELAY_MS) // 2, later)
                 self._send(books, event.at_ms, stage.renewed)
             case TickChanged():
                 self._send(books, event.at_ms, partial(stage.retick, event.new))
@@ -365,6 +368,9 @@ class Play:
     def _send(self, stream: Stream, at_ms: int, hear: Act) -> None:
         """Something happened, and is heard when it has come its way."""
         self._timeline.at(stream.arrival(at_ms), hear)
+
+    def _send_now(self, stream: Stream, hear: Act, now_ms: int) -> None:
+        self._send(stream, now_ms, hear)
 
     def _note_mid(self, window: _Window, at_ms: int) -> None:
         book = self.venue.engine.desk.resting.books[window.market.condition_id]

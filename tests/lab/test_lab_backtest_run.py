@@ -11,6 +11,7 @@ from polybot.domain.market import Outcome
 from polybot.exchange import invariants
 from polybot.exchange.model import Event, Traded
 from polybot.lab.backtest_run import Play, WindowResult
+from polybot.lab.backtest_stage import Stage
 from polybot.lab.backtest_venue import KEY, told
 
 
@@ -66,6 +67,19 @@ def test_latency_counts() -> None:
     fast, slow = outcome(latency="0")[0], outcome(latency="400")[0]
 
     assert fast.fills != slow.fills
+
+
+def test_prints_come_after_their_books(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As on the real stream: a trade is told some 80 ms after the books have shown it (feeds.md 3),
+    and on top of that comes the way.
+    """
+    late: set[int] = set()
+    monkeypatch.setattr(
+        Stage, "printed", lambda _, trade, now_ms: late.add(now_ms - trade.timestamp_ms)
+    )
+    Play(recording(), config(), models(latency="25")).run()
+
+    assert late == {80 + 25}
 
 
 def test_models_are_ordered_where_nobody_can_know() -> None:
