@@ -1,5 +1,5 @@
-"""Whether what leaves the bot is on the grid that it has heard of, and lives long enough to be taken
-(S2), read from the wire alone.
+"""Whether what leaves the bot is on the grid that it has heard of, and lives long enough to be
+taken (S2), read from the wire alone.
 
 A tick changes at the venue before anybody hears of it, so what the venue refuses may be nobody's
 fault. What a bot sends after the news was in its own hands is its fault, at once.

@@ -23,8 +23,8 @@ _STRIKE = re.compile(rb'"priceToBeat":\s*([0-9.eE+-]+)')
 
 @attrs.define(eq=False)
 class ToldStrikes:
-    """What Gamma has told a bot of its markets' rules and strikes, by slug: the last one, and what
-    was told until a moment ago. A venue that errs is believed until it says better; that is its doing.
+    """What Gamma has told a bot of its markets' rules and strikes, by slug: the last, and what was
+    told until a moment ago. A venue that errs is believed until it says better; that is its doing.
     """
 
     now_s: Callable[[], float]

