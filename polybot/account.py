@@ -10,7 +10,7 @@ for good by then.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 
 import attrs
 import trio
@@ -83,6 +83,8 @@ class Account(WalletStanding):
     changed: dict[str, Bell] = attrs.field(factory=dict)  # rung when a market's holdings change
     # Markets with a merge, split or redemption under way: their balances are in motion.
     moving: set[str] = attrs.field(factory=set)
+    # Called before facts about money are booked.
+    before_booking: Callable[[int], None] = lambda _now_ms: None
     doubt: Bell = attrs.field(factory=Bell)  # rung when the reconciler should look now
     # Orders that rest and that no desk knows, and Trio's time at which they were told of last.
     strays: dict[str, float] = attrs.field(factory=dict)
@@ -215,11 +217,13 @@ class Account(WalletStanding):
             self.core.fed(Learnt(facts), at_ns)
             self.take(facts, at_ns // NS)
 
-    def take(self, facts: Iterable[Entry], now_ms: int) -> None:
+    def take(self, facts: Sequence[Entry], now_ms: int) -> None:
         """Book durable facts and tell whom they concern: the one place where the ledger is open,
         and nothing in it waits (S18).
         """
         accounts = self.ledger.accounts
+        if not all(map(_of_an_order, facts)):
+            self.before_booking(now_ms)
         for fact in facts:
             accounts.sealed = False
             try:
@@ -262,3 +266,8 @@ class Account(WalletStanding):
         if isinstance(event, OrderSeen):
             return self._owners.get(event.order_id, "")
         return event.condition_id
+
+
+def _of_an_order(fact: Entry) -> bool:
+    """Whether it tells of an order only, and leaves all money as it is."""
+    return isinstance(fact, Told) and isinstance(fact.event, OrderSeen)

@@ -7,7 +7,7 @@ operator has looked (G14 in reliability.md).
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Set as AbstractSet
 
 import attrs
 from loguru import logger
@@ -47,7 +47,7 @@ class Balances:
         """Read every balance that may be judged; the drifts among them."""
         found: list[Difference] = []
         beliefs = list(self._beliefs())
-        self.watch.keep(belief.subject for belief in beliefs)
+        self.watch.keep((belief.subject for belief in beliefs), self.clock.now_ms())
         for asked in beliefs:
             there = await self.client.balance(None if asked.kind is Kind.CASH else asked.subject)
             # What was learnt or begun while the answer was on its way makes it no evidence.
@@ -58,6 +58,11 @@ class Balances:
                 found.append(drift)
         return found
 
+    def remember(self, now_ms: int) -> None:
+        """The books are about to change: what they say until now the venue may still show."""
+        for belief in self._beliefs(moving=frozenset()):
+            self.watch.remember(belief, now_ms)
+
     def halt(self, drift: Difference) -> None:
         """Stop trading for good, with both figures."""
         here, there = amount_text(drift.ours), amount_text(drift.theirs)
@@ -65,9 +70,10 @@ class Balances:
         logger.error("drift of {}: {} here, {} there", what, here, there)
         self.account.health.halt(Halt.LEDGER_DRIFT, f"{what}: {here} here, the venue shows {there}")
 
-    def _beliefs(self) -> Iterator[Belief]:
+    def _beliefs(self, moving: AbstractSet[str] | None = None) -> Iterator[Belief]:
         """What may be judged: nothing of a market with an operation under way, and no cash then."""
-        ledger, moving = self.account.ledger, self.account.moving
+        ledger = self.account.ledger
+        moving = self.account.moving if moving is None else moving
         if not moving:
             yield Belief(Kind.CASH, CASH, *ledger.spread(AccountKind.CASH), ledger.cash)
         for key, books in ledger.books.items():

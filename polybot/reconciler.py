@@ -100,6 +100,7 @@ class Reconciler:
 
     def __attrs_post_init__(self) -> None:
         self.balances = Balances(self.client, self.clock, self.account)
+        self.account.before_booking = self.balances.remember
 
     async def run(self) -> None:
         """Compare with the venue's books at start, on a cadence, and

@@ -171,7 +171,6 @@ class _Watched:
     belief: Belief
     since_ms: int | None = None  # when the present difference was first seen
     off: int = 0  # and how large it was at the last look
-    past: deque[tuple[int, Belief]] = attrs.field(factory=deque)  # (until when, belief)
 
     @property
     def patience_ms(self) -> int:
@@ -185,11 +184,14 @@ class DriftWatch:
     beyond what we know of once they have lasted `PAYMENT_MS`. News that change it start it anew,
     for they were part of it; news that leave it as it is do not.
 
-    A figure that we believed ourselves within `STALE_MS` is the venue's cache, which lags (F34).
+    A figure that we believed ourselves within `STALE_MS` is the venue's cache, which lags (F34):
+    whoever changes what we believe has it remembered first, for it may never have been judged.
     """
 
     stale: int = 0  # figures that were taken for old ones
     _watched: dict[str, _Watched] = attrs.field(factory=dict)
+    # What was believed of each, and until when, oldest first.
+    _past: dict[str, deque[tuple[int, Belief]]] = attrs.field(factory=dict)
 
     @property
     def differing(self) -> bool:
@@ -209,11 +211,10 @@ class DriftWatch:
         watched = self._watched.setdefault(belief.subject, _Watched(belief))
         off, news = belief.off(there), watched.belief != belief
         if news:
-            watched.past.append((now_ms, watched.belief))
+            self.remember(watched.belief, now_ms)
             watched.belief = belief
-        while watched.past and now_ms - watched.past[0][0] > STALE_MS:
-            watched.past.popleft()
-        stale = off != 0 and any(not before.off(there) for _, before in watched.past)
+        late, past = now_ms - STALE_MS, self._past.get(belief.subject, ())
+        stale = off != 0 and any(not old.off(there) for until_ms, old in past if until_ms >= late)
         self.stale += stale
         if not off or stale:
             watched.since_ms = None
@@ -225,7 +226,17 @@ class DriftWatch:
             return None
         return Difference(belief.kind, belief.subject, belief.condition_id, belief.total, there)
 
-    def keep(self, subjects: Iterable[str]) -> None:
-        """Forget balances that nobody compares any more."""
-        wanted = set(subjects)
+    def remember(self, belief: Belief, now_ms: int) -> None:
+        """This was believed until now."""
+        past = self._past.setdefault(belief.subject, deque())
+        if past and past[-1][1] == belief:
+            past.pop()
+        past.append((now_ms, belief))
+        while past[0][0] < now_ms - STALE_MS:
+            past.popleft()
+
+    def keep(self, subjects: Iterable[str], now_ms: int) -> None:
+        """Forget differences that nobody asks for any more, and what is old."""
+        wanted, late = set(subjects), now_ms - STALE_MS
         self._watched = {key: value for key, value in self._watched.items() if key in wanted}
+        self._past = {key: past for key, past in self._past.items() if past[-1][0] >= late}

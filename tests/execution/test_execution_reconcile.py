@@ -183,6 +183,24 @@ def test_news_in_between_starts_anew() -> None:
     assert judged(watch, more, 30 * SHARE, 6000, 11_000, 11_001) == [False, False, True]
 
 
+def test_what_was_believed_between_two_looks_is_old_too() -> None:
+    """Seed 681: a trade was confirmed and then undone between two looks, and the venue's cache
+    showed for eight seconds what had been true in between: trading was halted.
+    """
+    watch = DriftWatch()
+    assert judged(watch, TEN, 10 * SHARE, 0) == [False]
+    watch.keep([], T0 + 1000)
+    watch.remember(TEN, T0 + 1000)
+    watch.remember(holding(7), T0 + 15_000)
+
+    old = (20_000, 26_000, 15_000 + STALE_MS)
+    assert judged(watch, TEN, 7 * SHARE, *old) == [False, False, False]
+    assert judged(watch, TEN, 7 * SHARE, 46_000, 51_001) == [False, True]
+    assert judged(watch, TEN, 6 * SHARE, 52_000, 58_000) == [True, True], "never believed"
+    watch.keep([], T0 + 60_000)
+    assert not watch._past
+
+
 def test_dollars_more_than_known_wait_for_their_evidence() -> None:
     """Rebates are paid unannounced and told elsewhere; shares, and dollars that are missing, have
     five seconds.
@@ -230,6 +248,6 @@ def test_what_is_compared_no_more_is_forgotten() -> None:
     """Closed markets leave nothing behind (S20), and no difference that would ask for haste."""
     watch = DriftWatch()
     watch.judge(TEN, 0, T0)
-    watch.keep(["cash"])
+    watch.keep(["cash"], T0)
 
     assert not watch.differing

@@ -12,12 +12,13 @@ from desk_kit import MARKET, START
 from trio.testing import MockClock
 
 from polybot.account import Account
+from polybot.balances import CASH
 from polybot.core_tape import CoreTape
 from polybot.domain.ledger import Ledger
 from polybot.domain.market import Outcome, Side
-from polybot.domain.orders import EDGE_S, FillLeg, TimeInForce, TradeSeen, TradeStatus
+from polybot.domain.orders import EDGE_S, FillLeg, OrderSeen, TimeInForce, TradeSeen, TradeStatus
 from polybot.domain.units import SHARE, USD
-from polybot.journal.entries import Intent
+from polybot.journal.entries import Intent, Paid, Told
 from polybot.reconciler import DOUBTFUL, Reconciler
 from polybot.risk.exposure import OpenBids
 from polybot.venue.tap import NOBODY
@@ -278,3 +279,20 @@ def test_a_standing_is_reckoned_anew_whatever_changes(change: Callable[[Account]
     change(it)
 
     assert it.standing(MARKET.condition_id) == WalletStanding.standing(it, MARKET.condition_id)
+
+
+def test_what_the_books_said_until_now_is_remembered() -> None:
+    """Before anything about money is booked: the venue's cache may still show it (F34). Words of
+    orders alone change no balance.
+    """
+    made = account()
+    nothing: Any = None
+    Reconciler(nothing, nothing, nothing, made, nothing, nothing, nothing, grace_ms=2_000)
+    watch = made.before_booking.__self__.watch  # type: ignore[attr-defined]
+    seen = OrderSeen("0x1", OrderSeen.Kind.DEAD, 0, "dead", START)
+    made.take([Told(MARKET.condition_id, seen)], START)
+    assert not watch._past
+
+    made.take([Paid("deposit", 5 * USD, "a test")], START)
+    ((_, cash),) = watch._past[CASH]
+    assert (cash.total, made.ledger.cash) == (922 * USD, 927 * USD)
