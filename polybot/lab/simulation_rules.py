@@ -200,7 +200,8 @@ class Rules:
     def _streams(self, owner: str, bot: Bot) -> None:
         """L3, L8: whatever carries nothing is replaced, whatever is down dialled again."""
         for name, port in self.ports.items():
-            wires = self.network.wires_to(port, owner)
+            # One that its client has left may hang on for a while, and is nobody's stream.
+            wires = [it for it in self.network.wires_to(port, owner) if not it.up.ended]
             mute = bool(wires) and all(wire.down.held for wire in wires)
             if self._since.lasts(f"mute {name}", mute) > REPLACED_WITHIN_S[name]:
                 self.once("L3", name, f"{name} has been mute for {REPLACED_WITHIN_S[name]:g} s")

@@ -21,6 +21,9 @@ from polybot.pricing.track import Basis, Track, basis, whole_second
 from polybot.pricing.volatility import Volatility
 
 LOOKBACK_S = 60  # the only average the venue publishes (feeds.md 5.2)
+# A second replaces a sixtieth of the average: for 3 bp the price must have moved by 180 in it. Once
+# five seconds have passed without one that was believed, whatever comes is.
+AVERAGE_MOST_BP, AVERAGE_DOUBTED_S = 3.0, 5.0
 
 
 class Spot(Struct, frozen=True, gc=False):
@@ -80,6 +83,16 @@ class Asset:
         if feed is Feed.TWAP60:
             return self.average
         return self.oracle if feed is Feed.CHAINLINK else self.exchange
+
+    def plausible(self, average: float, stamp_ms: int) -> bool:
+        """Whether a minute's average can have come this far since the last one (F60). A single
+        wrong one at a window's start would be its strike, in its last minute the fair price.
+        """
+        held = self.average
+        passed_s = (stamp_ms - held.stamp_ms) / 1000
+        if held.live_ms is None or not 0 < passed_s < AVERAGE_DOUBTED_S:
+            return True
+        return abs(average / held.value - 1) * 1e4 <= AVERAGE_MOST_BP * max(1.0, passed_s)
 
     def take(
         self, feed: Feed, value: float, stamp_ms: int, recv_ms: int, *, snapshot: bool

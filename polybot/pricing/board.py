@@ -42,6 +42,7 @@ class TickRefusal(enum.Enum):
     NOT_A_PRICE = "not finite and positive"
     FUTURE_STAMP = "stamped in the future"
     OUT_OF_ORDER = "older than what is held"
+    IMPLAUSIBLE = "moves as no average can"
     TOO_MANY_SYMBOLS = "too many symbols"
 
 
@@ -117,6 +118,8 @@ class PriceBoard:
         race = self._race(feed, symbol)
         if not snapshot:
             race.take(source, value, stamp_ms, recv_ms)
+        if feed is Feed.TWAP60 and not asset.plausible(value, stamp_ms):
+            return TickRefusal.IMPLAUSIBLE
         before_ms = asset.track(feed).stamp_ms or None
         if stamp_ms == before_ms and feed is not Feed.BINANCE and len(race.wires) > 1:
             return None  # the other connection told this second already

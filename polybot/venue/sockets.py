@@ -58,7 +58,7 @@ class SocketLimits:
     first_delay_s: float = 0.25
     longest_delay_s: float = 30
     early_s: float = 2  # a session that ends this soon was refused (feeds.md 4.1)
-    settled_s: float = 30  # one that lasts this long forgives earlier failures
+    settled_s: float = 12  # one that lasts this long forgives earlier failures: five a minute (F04)
     suspect_after: int = 3
 
 

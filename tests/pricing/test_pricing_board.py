@@ -271,6 +271,25 @@ def test_future_and_late_stamps_are_refused(tape: Tape) -> None:
     assert fair_of(board, TWAP, now).spot > 1000
 
 
+def test_an_average_that_jumps_is_not_believed() -> None:
+    """Seed 686: one wrong average at a window's first second was its strike, exact as far as
+    anybody could tell. A minute's average cannot move by 12 bp in a second; after five without one
+    that is believed, whatever comes is.
+    """
+    board, first_ms = PriceBoard(), START - 3_000
+
+    def tell(second: int, value: float) -> TickRefusal | None:
+        at_ms = first_ms + second * 1000
+        return board.on_tick(Feed.TWAP60, "btcusd", value, at_ms, at_ms + 50)
+
+    assert [tell(n, 90_000.0 + 20 * n) for n in range(3)] == [None] * 3
+    assert tell(3, 90_060.0 * 0.9988) is TickRefusal.IMPLAUSIBLE
+    assert board.strike(TWAP) is None
+    assert tell(4, 90_080.0) is None, "as far from the last that was believed as two seconds allow"
+    assert [tell(n, 89_000.0) for n in range(5, 10)] == [TickRefusal.IMPLAUSIBLE] * 4 + [None]
+    assert board.refused[TickRefusal.IMPLAUSIBLE] == 5
+
+
 def test_symbols_are_bounded() -> None:
     """A stream gone wrong cannot fill the memory with names."""
     board = PriceBoard()
