@@ -50,9 +50,8 @@ WIRES_MOST, TASKS_MOST = 80, 600  # S20; a bot of three series has 30 and 150
 RULE_BENT_S = 1.0  # what Gamma says is read at once
 STRIKE_OFF_MOST = 1e-4  # S14, relative: a basis point
 TICK_KNOWN_S = 2.0  # S2: a tick change is heard of; what leaves after that is judged by itself
-NO_BALANCE, TICK_RULE, EXPIRY_RULE = (
-    "balance is not enough", "minimum tick size", "invalid expiration",
-)  # fmt: skip
+NO_BALANCE, TICK_RULE = "balance is not enough", "minimum tick size"
+LATE_RULES = ("invalid expiration", "does not exist")
 DOUBTFUL = (State.IN_FLIGHT, State.UNKNOWN)
 
 
@@ -100,6 +99,7 @@ class Rules:
     _owner: str = ""
     _doubtful: set[str] = attrs.field(factory=set)
     _refused: int = 0
+    _stale: int = 0  # how often the venue has gone by old balances
     _texts: Counter[str] = attrs.field(factory=Counter)
     _said: set[tuple[str, str]] = attrs.field(factory=set)
     _kin: dict[str, list[str]] = attrs.field(factory=dict)  # markets of one strike, by slug
@@ -224,14 +224,18 @@ class Rules:
     def _refusals(self) -> None:
         """S2, S8: no order that its sender could have known to be refused: off the grid or too
         small, or for shares that are not his yet. A tick changes under orders that are on their
-        way, and time passes: expirations are judged when they are sent.
+        way, and time passes: expirations are judged when they are sent, cutoffs by S1. A venue that
+        goes by balances of the past says so of what is there.
         """
         counters = self.exchange.counters
         refused = counters.accounts[self.exchange.demo_wallets.deposit].invalid
         texts = Counter({t: n for t, n in counters.totals.items() if t.startswith("refused: ")})
         new = "; ".join(texts - self._texts)
         raced = TICK_RULE in new and self.now_s() - self._ticked_s < TICK_KNOWN_S
-        if refused > self._refused and not raced and EXPIRY_RULE not in new:
+        late = any(text in new for text in LATE_RULES)
+        stale, self._stale = self._stale, self.exchange.faults.struck["balances_stale"]
+        old = NO_BALANCE in new and self._stale > stale
+        if refused > self._refused and not (raced or late or old):
             rule = "S8" if NO_BALANCE in new else "S2"
             self.break_(rule, f"{refused - self._refused} orders refused: {new}"[:300])
         self._refused, self._texts = refused, texts
