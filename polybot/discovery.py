@@ -14,7 +14,7 @@ from loguru import logger
 from polybot.clock import NS
 from polybot.context import Context
 from polybot.core_tape import Doubted, Struck
-from polybot.domain.market import Market, Outcome, RewardPool, UnknownRule
+from polybot.domain.market import Market, Outcome, RewardPool, Rule, UnknownRule
 from polybot.domain.orders import Failure
 from polybot.domain.units import amount_text
 from polybot.pricing.strikes import StrikeCorrection
@@ -64,10 +64,12 @@ class Discovery:
         if known is None:
             if not isinstance(meta, MarketMeta):
                 self._skip(slug, meta.text)
-            elif await self._admit(meta, start_ms):
-                self._strike(meta, slug)
-        elif isinstance(meta, MarketMeta) and self._same_rule(meta, known):
-            self._strike(meta, slug)
+                return
+            if not await self._admit(meta, start_ms):
+                return
+            known = meta.market
+        if meta.slug == slug and meta.rule is not None and self._same_rule(meta.rule, known):
+            self._strike(known, meta.price_to_beat)
 
     async def _admit(self, meta: MarketMeta, start_ms: int) -> bool:
         market = meta.market
@@ -110,11 +112,11 @@ class Discovery:
         read = self._struck.get(slug)
         return read is not None and trio.current_time() < read + STRIKE_AGAIN_S
 
-    def _same_rule(self, meta: MarketMeta, known: Market) -> bool:
+    def _same_rule(self, rule: Rule, known: Market) -> bool:
         """Whether Gamma still tells the rule that the market was admitted by. While it does not,
         nothing is priced, and its strike may be that of the other rule (F55).
         """
-        rule, why = meta.market.rule, None
+        why = None
         if rule != known.rule:
             why = rule.why if isinstance(rule, UnknownRule) else f"now told as {rule}"
         if self._doubt(known, why):
@@ -131,20 +133,20 @@ class Discovery:
             self.ctx.core.fed(Doubted(market.condition_id, why))
         return news
 
-    def _strike(self, meta: MarketMeta, slug: str) -> None:
+    def _strike(self, market: Market, price: float | None) -> None:
         """Hand the official price to beat to the board. A correction is told, and every quoter
         woken in the same step: what was quoted against the old strike must go.
         """
-        if meta.price_to_beat is None:
+        if price is None:
             return
-        self._struck[slug] = trio.current_time()
+        self._struck[market.slug] = trio.current_time()
         at_ns = self.ctx.clock.now_ns()
-        self.ctx.core.fed(Struck(meta.market, meta.price_to_beat), at_ns)
-        answer = self.ctx.board.official_strike(meta.market, meta.price_to_beat, at_ns // NS)
+        self.ctx.core.fed(Struck(market, price), at_ns)
+        answer = self.ctx.board.official_strike(market, price, at_ns // NS)
         if isinstance(answer, StrikeCorrection):
             for ring in self.ctx.on_price:
                 ring()
-            self.ctx.tell(f"{slug}: strike corrected by {answer.basis_points:.2f} bp")
+            self.ctx.tell(f"{market.slug}: strike corrected by {answer.basis_points:.2f} bp")
 
     def _forget(self, now_ms: int) -> None:
         for key, market in list(self.markets.items()):

@@ -23,7 +23,7 @@ from polybot.exchange.model import Market, Order, TickChanged
 from polybot.exchange.server import Exchange
 from polybot.execution.lifecycle import State
 from polybot.lab.memory_net import Network
-from polybot.lab.simulation_grid import HeardGrid, too_short
+from polybot.lab.simulation_grid import HeardGrid, resting_orders, too_short
 from polybot.lab.simulation_limits import Limits
 from polybot.lab.simulation_strikes import ToldStrikes
 from polybot.market_scope import MarketScope
@@ -293,6 +293,7 @@ class Rules:
             return
         if self.now_s() - self.halted_at > HALTED_SENT_S:
             self.once("S12", "sent", "an order sent after a halt")
+        self._verified(alive[1], body)
         config = alive[1].ctx.config
         now_ms = alive[1].ctx.clock.now_ms()
         for what in (
@@ -372,7 +373,7 @@ class Rules:
         return found
 
     def placed(self, order: Order) -> None:
-        """S2, S10, S11, S12: what an order that the venue has taken says of its sender."""
+        """S2, S11, S12: what an order that the venue has taken says of its sender."""
         self._halted(order)
         if not order.post_only and order.kind.value in ("GTC", "GTD"):
             self.break_("S2", f"{order.market.slug}: a resting order that may take")
@@ -381,10 +382,19 @@ class Rules:
         if scope is None:
             return
         self._identity(scope, order)
-        slug = order.market.slug
-        outcome = scope.market.outcome_of(order.token)
-        if self._judge_books(scope)[outcome] > UNVERIFIED_MOST_S:
-            self.break_("S10", f"{slug}: an order without a verified book")
+
+    def _verified(self, bot: Bot, body: bytes) -> None:
+        """S10: when an order is sent its token's book has been verified of late. It may come as
+        much later as the links like.
+        """
+        for order, _ in resting_orders(body):
+            market = self.exchange.engine.by_token.get(order["tokenId"])
+            scope = bot.supervisor.scopes.get(market.slug) if market is not None else None
+            if scope is None:
+                continue
+            outcome = scope.market.outcome_of(order["tokenId"])
+            if self._judge_books(scope)[outcome] > UNVERIFIED_MOST_S:
+                self.break_("S10", f"{scope.market.slug}: an order without a verified book")
 
     def _halted(self, order: Order) -> None:
         """A request that the venue's faults have held up comes as late as they like."""

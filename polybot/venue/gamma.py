@@ -10,7 +10,7 @@ import re
 import attrs
 import orjson
 
-from polybot.domain.market import FeeSchedule, Market, Outcome
+from polybot.domain.market import FeeSchedule, Market, Outcome, Rule
 from polybot.domain.orders import Failure
 from polybot.domain.units import SHARE
 from polybot.venue import fields
@@ -24,9 +24,14 @@ _CONDITION = re.compile(r"0x[0-9a-fA-F]{62}([0-9a-fA-F]{2})?")  # Protocol V2 id
 
 @attrs.frozen
 class Refusal:
-    """Metadata we will not trade on, and why."""
+    """Metadata we will not trade on, and why. Of a market that is traded already what it says of
+    rule and strike counts all the same, where it can be read.
+    """
 
     text: str
+    slug: str = ""
+    rule: Rule | None = None
+    price_to_beat: float | None = None
 
 
 @attrs.frozen
@@ -44,6 +49,14 @@ class MarketMeta:
     price_to_beat: float | None
     final_price: float | None
     up_payout: int | None
+
+    @property
+    def slug(self) -> str:
+        return self.market.slug
+
+    @property
+    def rule(self) -> Rule:
+        return self.market.rule
 
 
 async def market_by_slug(
@@ -96,7 +109,17 @@ def parse_meta(value: object, series: str) -> MarketMeta | Refusal:
             up_payout=_payout(row) if closed else None,
         )
     except ValueError as error:
-        return Refusal(str(error))
+        return _refusal(str(error), value, series)
+
+
+def _refusal(why: str, value: object, series: str) -> Refusal:
+    try:
+        row = fields.as_object(value)
+        rule = read_rule(row, series, _iso_ms(row, "eventStartTime"))
+        strike = _reference(_event_metadata(row).get("priceToBeat"))
+        return Refusal(why, fields.text(row, "slug"), rule, strike)
+    except ValueError:
+        return Refusal(why)
 
 
 def _market(row: Json, series: str) -> Market:

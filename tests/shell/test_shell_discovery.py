@@ -11,6 +11,7 @@ from venue_bent import HTML, PLACING, Act, Handler, answer, changed
 from polybot.exchange.request import Request, Response
 from polybot.patient_clock import PatientClock
 from polybot.pricing.fair import WhyNoFair
+from polybot.pricing.strikes import Trust
 
 SLUG = f"btc-updown-5m-{HOUR_MS // 1000}"
 PATH = f"/markets/slug/{SLUG}"
@@ -112,6 +113,28 @@ async def test_a_rule_that_changes_under_way(
         assert [event.text for event in it.bot.ctx.events if "another settlement" in event.text]
         it.venue.bends.remove(bend)
         await it.quoting()
+        clean(await it.end())
+
+
+def no_fees(row: Any) -> None:
+    del row["feeSchedule"]
+
+
+async def test_a_strike_counts_whatever_else_is_missing(fast_clock: PatientClock) -> None:
+    """Seed 692: the price to beat was put right in a description without fees, of which nothing was
+    read; for as long as the fees were missing the wrong strike was quoted against.
+    """
+    async with playing(at_ms=HOUR_MS + 5_000) as it:
+        path, slug = f"/markets/slug/{it.market.slug}", it.market.slug
+        bend = it.venue.bend("GET", path, act=changed(no_fees), service="gamma")
+
+        def struck() -> bool:
+            strike = it.bot.supervisor.scopes[slug].quote.quoter.strike
+            return strike is not None and strike.trust is Trust.OFFICIAL
+
+        await it.until(struck, "the official strike", 120)
+        assert bend.met
+        assert slug not in it.bot.discovery.skipped
         clean(await it.end())
 
 

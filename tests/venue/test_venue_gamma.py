@@ -305,7 +305,11 @@ def test_captured_markets() -> None:
         assert isinstance(meta, MarketMeta)
         assert meta.market.rule == TwapPair("btcusd", 0)
     early = json.loads(wire("nt_gamma_market_btc_5m_open_2026-03.json"))
-    assert parse_meta(early, "btc-5m") == Refusal("fees without a schedule")
+    refused = parse_meta(early, "btc-5m")
+    assert isinstance(refused, Refusal)
+    assert refused.text == "fees without a schedule"
+    assert refused.slug == "btc-updown-5m-1773307200", "what else it says is read all the same"
+    assert refused.rule == TwapPair("btcusd", 0)
 
 
 def test_recorded_markets() -> None:
