@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
+from types import SimpleNamespace
 from typing import Any, cast
 
 import attrs
@@ -59,8 +60,9 @@ def flatten(venue: Any) -> Callable[[], Awaitable[object]]:
 
 def cancel_everything(venue: Any) -> Callable[[], Awaitable[object]]:
     nothing: Any = None
+    account: Any = SimpleNamespace()
     return Reconciler(
-        venue, nothing, nothing, nothing, nothing, nothing, nothing, grace_ms=2_000
+        venue, nothing, nothing, account, nothing, nothing, nothing, grace_ms=2_000
     ).cancel_everything
 
 
