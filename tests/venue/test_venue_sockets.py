@@ -353,6 +353,25 @@ async def test_a_long_session_forgives_earlier_failures(clock: MockClock) -> Non
     assert log.downs()[3].phase is SocketPhase.DOWN
 
 
+async def test_five_closes_a_minute_are_no_storm(clock: MockClock) -> None:
+    """Seed 682: a price stream that the venue closed after fifteen seconds, again and again, was
+    away for longer each time. What carried data for twelve seconds is dialled at once (F04).
+    """
+
+    async def peer(socket: WebSocketConnection) -> None:
+        await socket.get_message()
+        for _ in range(4):
+            await trio.sleep(3.1)
+            await socket.send_message("data")
+        await socket.aclose()
+
+    log = Log()
+    async with serving(peer) as url, running(url, log, ping=None):
+        await log.until(lambda: len(log.downs()) >= 5)
+
+    assert [down.attempt for down in log.downs()] == [1] * 5
+
+
 async def test_a_peer_that_does_not_read_is_dropped(clock: MockClock) -> None:
     """When the buffers are full, the keepalive cannot be sent: the session ends by its deadline."""
 
