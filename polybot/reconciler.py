@@ -341,7 +341,8 @@ class Reconciler:
 
     def _answer_for_doubtful(self) -> None:
         found: list[_Adrift] = []
-        for intent in [doubt.intent for doubt in self._doubtful.values()]:
+        for doubt in self._doubtful.values():
+            intent = doubt.intent
             books = self.account.ledger.books.get(intent.condition_id)
             token = books.market.token(intent.outcome) if books is not None else ""
             _, price = as_bid(intent.outcome, intent.side, intent.price)

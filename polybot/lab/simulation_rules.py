@@ -384,12 +384,15 @@ class Rules:
         self._identity(scope, order)
 
     def _verified(self, bot: Bot, body: bytes) -> None:
-        """S10: when an order is sent its token's book has been verified of late. It may come as
-        much later as the links like.
+        """S10: when an order is sent its token's book has been verified of late; S2: and there is
+        one. It may come as much later as the links like.
         """
         for order, _ in resting_orders(body):
             market = self.exchange.engine.by_token.get(order["tokenId"])
-            scope = bot.supervisor.scopes.get(market.slug) if market is not None else None
+            if market is None or bot.ctx.clock.now_ms() > market.end_ms:
+                self.break_("S2", f"an order for a book that is not there: {order['tokenId']}")
+                continue
+            scope = bot.supervisor.scopes.get(market.slug)
             if scope is None:
                 continue
             outcome = scope.market.outcome_of(order["tokenId"])

@@ -17,6 +17,7 @@ from polybot.domain.market import Outcome, Side
 from polybot.domain.market_states import Happened, MarketState
 from polybot.domain.orders import EDGE_S, FillLeg, TradeSeen, TradeStatus
 from polybot.domain.units import SHARE
+from polybot.execution.lifecycle import State
 from polybot.journal import entries as e
 from polybot.journal.recovery import Recovered, apply, carried, recover
 from polybot.journal.store import Stamped, Store
@@ -126,6 +127,11 @@ def test_an_order_inferred_away_is_doubtful_while_the_edge_may_hold_it(
     found = recover([*before, Stamped(9, T0 + later_s * 1000, e.Rearmed("operator"))])
 
     assert found.doubtful == [intent(1)] * doubtful
+
+
+def test_the_journal_has_the_table_s_word_for_absence() -> None:
+    """The order's last state is written as it is called there, and read back by this name."""
+    assert State.ABSENT.value == e.ABSENT
 
 
 def test_a_halt_stays_until_it_is_rearmed() -> None:

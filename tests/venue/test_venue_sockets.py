@@ -331,6 +331,12 @@ async def test_closes_right_after_the_greeting_look_like_bad_credentials(
     assert sessions[-1] - sessions[0] > 20
 
 
+async def talk(socket: WebSocketConnection, times: int, every_s: float) -> None:
+    for _ in range(times):
+        await trio.sleep(every_s)
+        await socket.send_message("data")
+
+
 async def test_a_long_session_forgives_earlier_failures(clock: MockClock) -> None:
     """Back-off starts over after a session that lasted."""
     count = 0
@@ -340,9 +346,7 @@ async def test_a_long_session_forgives_earlier_failures(clock: MockClock) -> Non
         count += 1
         await socket.get_message()
         if count == 4:
-            for _ in range(10):
-                await trio.sleep(5)
-                await socket.send_message("data")
+            await talk(socket, 10, every_s=5)
         await socket.aclose()
 
     log = Log()
@@ -360,9 +364,7 @@ async def test_five_closes_a_minute_are_no_storm(clock: MockClock) -> None:
 
     async def peer(socket: WebSocketConnection) -> None:
         await socket.get_message()
-        for _ in range(4):
-            await trio.sleep(3.1)
-            await socket.send_message("data")
+        await talk(socket, 4, every_s=3.1)
         await socket.aclose()
 
     log = Log()
