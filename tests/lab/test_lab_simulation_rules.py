@@ -73,6 +73,11 @@ def dying_too_soon() -> Any:
     return mock.patch.object(quoter, "_backstop", backstop)
 
 
+def nobodys_book() -> Any:
+    """S2: orders for tokens that the venue does not have."""
+    return signing(market=lambda order: attrs.evolve(order.market, up_token="71", down_token="72"))
+
+
 def half_a_trade() -> Any:
     """S5: of a trade with several orders of ours only the first is booked (Nautilus #3345)."""
     book = Ledger.book
@@ -383,6 +388,7 @@ BUGS: list[tuple[Callable[[], Any], Callable[[Case], Case], str]] = [
     (too_small, as_it_is, "S2"),
     (taking_by_accident, as_it_is, "S2"),
     (dying_too_soon, as_it_is, "S2"),
+    (nobodys_book, as_it_is, "S2"),
     (half_a_trade, briefly, "S5"),
     (a_slip_of_the_pen, as_it_is, "S22"),
     (burning_twice, as_it_is, "S6"),
