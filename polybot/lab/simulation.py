@@ -187,7 +187,10 @@ class Simulation:
 
     def _judge(self) -> None:
         ports, alive = {name: self._port(name) for name in STREAMS}, self.lives.alive
-        self.rules = Rules(self.exchange, self.network, ports, alive, self.watch.break_, self.now_s)
+        watch = self.watch
+        self.rules = Rules(
+            self.exchange, self.network, ports, alive, watch.break_, self.now_s, watch.taken_back
+        )
         self.reach = Reach(self.exchange, alive, lambda: self.watch.unwanted, self.counts)
         self.exchange.engine.listen(self.rules.hear, TickChanged)
         self.exchange.engine.listen(self.reach.hear, *self.reach.hears)

@@ -85,6 +85,7 @@ class Rules:
     bot: Callable[[], tuple[str, Bot] | None]
     break_: Callable[[str, str], None]
     now_s: Callable[[], float]
+    taken_back: Callable[[str], int]  # shares of a market that a block had and has no more
     calm: bool = False
     halted_at: float = math.inf
     written: frozenset[str] = frozenset()  # orders whose intent was durable at the halt
@@ -176,12 +177,14 @@ class Rules:
 
     def _money(self, bot: Bot) -> None:
         """S6, S22: nothing is held that was not bought, and every micro-dollar has its other side:
-        cash and cost are capital and results.
+        cash and cost are capital and results. Where a block has been undone, whose shares had been
+        merged or sold, others stand in for them that the chain has and has not confirmed yet.
         """
         ledger = bot.ctx.account.ledger
-        for books in ledger.books.values():
+        for key, books in ledger.books.items():
             held = books.holdings()
-            if min(held.up, held.down, held.up_confirmed, held.down_confirmed) < 0:
+            owing = -min(held.up_confirmed, held.down_confirmed)
+            if min(held.up, held.down) < 0 or 0 < owing > self.taken_back(key):
                 self.once("S6", books.market.slug, f"{books.market.slug}: {held}")
         parts = (Kind.CASH, Kind.COST, Kind.CAPITAL, *RESULTS, *PAID)
         if over := ledger.accounts.total(*parts):

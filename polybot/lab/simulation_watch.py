@@ -18,6 +18,7 @@ from polybot.domain.ledger import Ledger
 from polybot.domain.orders import TradeStatus
 from polybot.exchange.model import BUY, Event, Kind, Order, OrderEvent, Trade, Traded
 from polybot.exchange.server import Exchange
+from polybot.execution.table import DUST
 
 ONE = 10_000
 VIOLATIONS_MOST = 20
@@ -159,12 +160,13 @@ class Watch:
         """S3: nothing asks for the same order twice. One that is on its way out may be replaced by
         its like, and that overtakes the cancel; then both must not last. So may one that is late,
         behind its own cancel (F18). Two rungs of a ladder may meet on one price, where the lower
-        one keeps its place; they differ in size.
+        one keeps its place; they differ in size. Of what settlement's rounding left over of a match
+        the bot rightly takes no notice.
         """
         if order.kind not in (Kind.GTC, Kind.GTD):
             return
         for twin in self._live.values():
-            if _same(twin, order):
+            if _same(twin, order) and twin.remaining > DUST:
                 self._twins.append((self.now_s(), twin, order))
                 if not {twin.id, order.id} & self.unwanted:
                     self.break_("S3", f"{name(order)} again, and {twin.id[:10]} was to stay")
@@ -245,6 +247,19 @@ class Watch:
             if booked[key] != there:
                 leg = f"{trade.market.slug}: trade {key[0][:8]} of order {key[1][:10]}"
                 yield f"{leg}: {booked[key]} shares here, {there} there"
+
+    def taken_back(self, condition_id: str) -> int:
+        """Shares of our trades in a market that a block had, and that were undone after all."""
+        undone = {
+            trade.id
+            for trade in self._trades.values()
+            if trade.status == "FAILED" and trade.block_ms is not None
+        }
+        return sum(
+            shares
+            for (trade_id, _), shares in self._legs.items()
+            if trade_id in undone and self._trades[trade_id].market.condition_id == condition_id
+        )
 
     def live(self) -> list[Order]:
         """What the venue itself says rests."""

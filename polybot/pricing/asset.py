@@ -22,8 +22,10 @@ from polybot.pricing.volatility import Volatility
 
 LOOKBACK_S = 60  # the only average the venue publishes (feeds.md 5.2)
 # A second replaces a sixtieth of the average: for 3 bp the price must have moved by 180 in it. Once
-# five seconds have passed without one that was believed, whatever comes is.
+# five seconds have passed without one that was believed, the next is held against the mean of the
+# oracle's own prices: the one that was believed may have been the wrong one.
 AVERAGE_MOST_BP, AVERAGE_DOUBTED_S = 3.0, 5.0
+AVERAGE_APART_BP = 6.0  # a lag of some seconds and a lively minute make one or two
 
 
 class Spot(Struct, frozen=True, gc=False):
@@ -90,9 +92,13 @@ class Asset:
         """
         held = self.average
         passed_s = (stamp_ms - held.stamp_ms) / 1000
-        if held.live_ms is None or not 0 < passed_s < AVERAGE_DOUBTED_S:
+        if held.live_ms is None or not 0 < passed_s < LOOKBACK_S:
             return True
-        return abs(average / held.value - 1) * 1e4 <= AVERAGE_MOST_BP * max(1.0, passed_s)
+        if passed_s < AVERAGE_DOUBTED_S:
+            return abs(average / held.value - 1) * 1e4 <= AVERAGE_MOST_BP * max(1.0, passed_s)
+        second = whole_second(stamp_ms)
+        own = self.oracle.mean(second - LOOKBACK_S + 1, second)
+        return own is None or abs(average / own - 1) * 1e4 <= AVERAGE_APART_BP
 
     def take(
         self, feed: Feed, value: float, stamp_ms: int, recv_ms: int, *, snapshot: bool

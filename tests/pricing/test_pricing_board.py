@@ -290,6 +290,27 @@ def test_an_average_that_jumps_is_not_believed() -> None:
     assert board.refused[TickRefusal.IMPLAUSIBLE] == 5
 
 
+def test_an_average_that_stays_off_is_held_against_the_oracle() -> None:
+    """Seed 741: the average and the oracle's spot were 12 bp off together for seven seconds, and
+    after five of them the average was believed: a window's strike. Six wrong seconds move the mean
+    of a whole minute by one basis point only. Without that minute it is as above.
+    """
+    board, first_ms = PriceBoard(), START - 100_000
+
+    def tell(second: int, feed: Feed, value: float) -> TickRefusal | None:
+        at_ms = first_ms + second * 1000
+        return board.on_tick(feed, "btcusd", value, at_ms, at_ms + 50)
+
+    for n in range(95):
+        tell(n, Feed.CHAINLINK, 90_000.0)
+        assert tell(n, Feed.TWAP60, 90_000.0) is None
+    for n in range(95, 102):
+        tell(n, Feed.CHAINLINK, 90_108.0)
+        assert tell(n, Feed.TWAP60, 90_108.0) is TickRefusal.IMPLAUSIBLE
+    assert tell(102, Feed.TWAP60, 90_000.5) is None
+    assert board.strike(TWAP) is None, "not from that stream: the official one will be told"
+
+
 def test_symbols_are_bounded() -> None:
     """A stream gone wrong cannot fill the memory with names."""
     board = PriceBoard()
