@@ -10,6 +10,7 @@ GRID_MS = 300_000  # every window of every series starts on a multiple of five m
 HOUR_MS = 3_600_000
 PROVISIONAL_MS = 500  # strategy.md 1, strike policy
 KEPT = 1024  # five hours of windows for sixteen symbols
+OPEN_PROVEN_MS = 30_000  # how long another open of the same candle is told before it counts
 
 
 class Trust(enum.IntEnum):
@@ -52,9 +53,11 @@ class Strikes:
 
     tolerance_bp: float = 0.5
     _held: dict[Key, Strike] = attrs.field(factory=dict)
+    _contested: dict[Key, tuple[float, int]] = attrs.field(factory=dict)  # another open, since when
 
     def of(self, key: Key) -> Strike | None:
-        return self._held.get(key)
+        """None also while two opens of one candle contradict each other."""
+        return None if key in self._contested else self._held.get(key)
 
     def seen(
         self,
@@ -84,11 +87,26 @@ class Strikes:
             self._keep((symbol, 0, start_ms), Strike(value, Trust.PROVISIONAL), stamp_ms)
 
     def open_seen(self, symbol: str, value: float, start_ms: int, recv_ms: int) -> None:
-        """Take the open of the exchange candle that starts at `start_ms`."""
-        self._keep((symbol, 0, start_ms), Strike(value, Trust.EXACT), recv_ms)
+        """Take the open of the exchange candle that starts at `start_ms`. It never changes: another
+        one is a lie, or the one before it was. Which, shows when one of them is told on.
+        """
+        key = (symbol, 0, start_ms)
+        held, told = self._held.get(key), Strike(value, Trust.EXACT)
+        if held is None or held.trust is not Trust.EXACT or self._alike(held, value):
+            self._contested.pop(key, None)
+        else:
+            other, since_ms = self._contested.get(key, (value, recv_ms))
+            if other != value:
+                since_ms = recv_ms
+            if recv_ms - since_ms < OPEN_PROVEN_MS:
+                self._contested[key] = (value, since_ms)
+                return
+            self._contested.pop(key, None)
+        self._keep(key, told, recv_ms)
 
     def official(self, key: Key, value: float, recv_ms: int) -> StrikeCorrection | None:
         """Take the venue's own strike; a correction if it moves the held one too far."""
+        self._contested.pop(key, None)
         return self._keep(key, Strike(value, Trust.OFFICIAL), recv_ms)
 
     def _keep(self, key: Key, strike: Strike, recv_ms: int) -> StrikeCorrection | None:
@@ -96,18 +114,22 @@ class Strikes:
         if held is None:
             self._held[key] = strike
             if len(self._held) > KEPT:
-                del self._held[next(iter(self._held))]
+                oldest = next(iter(self._held))
+                del self._held[oldest]
+                self._contested.pop(oldest, None)
             return None
         if held.trust > strike.trust:
             return None
         if held.trust is strike.trust is Trust.PROVISIONAL:
             return None  # the first observation after the start is the nearest
-        correction = StrikeCorrection(key[0], key[2], held.value, strike.value)
-        if abs(correction.basis_points) <= self.tolerance_bp:
+        if self._alike(held, strike.value):
             self._held[key] = attrs.evolve(strike, corrected_ms=held.corrected_ms)
             return None
         self._held[key] = attrs.evolve(strike, corrected_ms=recv_ms)
-        return correction
+        return StrikeCorrection(key[0], key[2], held.value, strike.value)
+
+    def _alike(self, held: Strike, value: float) -> bool:
+        return abs(value / held.value - 1) * 1e4 <= self.tolerance_bp
 
 
 def _precedes(before_ms: int | None, start_ms: int) -> bool:

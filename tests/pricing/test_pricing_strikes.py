@@ -133,6 +133,38 @@ def test_the_first_trade_of_an_hour_opens_its_candle() -> None:
     assert strikes.of(CANDLE) == Strike(100.0, Trust.EXACT)
 
 
+def test_an_open_that_changes_is_no_strike_until_one_is_told_on() -> None:
+    """Seed 751: six seconds into its hour the candle came with another open, four basis points
+    off, and was quoted against. An open never changes.
+    """
+    strikes = Strikes()
+    strikes.open_seen("BTCUSDT", 88_906.1, HOUR, HOUR + 100)
+    strikes.open_seen("BTCUSDT", 88_870.5, HOUR, HOUR + 6_600)
+    assert strikes.of(CANDLE) is None
+    strikes.open_seen("BTCUSDT", 88_906.1, HOUR, HOUR + 8_600)
+    assert strikes.of(CANDLE) == Strike(88_906.1, Trust.EXACT), "the lie is over"
+
+    for n in range(15):  # now the other one is told on: that before it was the lie
+        strikes.open_seen("BTCUSDT", 88_870.5, HOUR, HOUR + 20_000 + 2_000 * n)
+        assert strikes.of(CANDLE) is None
+    strikes.open_seen("BTCUSDT", 88_870.5, HOUR, HOUR + 50_000)
+    assert strikes.of(CANDLE) == Strike(88_870.5, Trust.EXACT, HOUR + 50_000)
+
+
+def test_what_the_venue_says_ends_the_contest_of_two_opens() -> None:
+    """And no open that comes later begins it again."""
+    strikes = Strikes()
+    strikes.open_seen("BTCUSDT", 100.0, HOUR, HOUR + 100)
+    strikes.open_seen("BTCUSDT", 101.0, HOUR, HOUR + 2_100)
+    strikes.open_seen("BTCUSDT", 102.0, HOUR, HOUR + 40_000)
+    assert strikes.of(CANDLE) is None, "a third one begins anew"
+
+    strikes.official(CANDLE, 101.0, HOUR + 41_000)
+    strikes.open_seen("BTCUSDT", 102.0, HOUR, HOUR + 42_000)
+
+    assert strikes.of(CANDLE) == Strike(101.0, Trust.OFFICIAL, HOUR + 41_000)
+
+
 @pytest.mark.parametrize("before_ms", [None, HOUR + 10])
 def test_a_trade_seen_too_late_opens_nothing(before_ms: int | None) -> None:
     """Who connects within the hour cannot know that it saw the first trade."""
