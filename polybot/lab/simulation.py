@@ -210,6 +210,10 @@ class Simulation:
         assert port is not None, "every service has a port of its own"
         return port
 
+    def refuses(self, name: str) -> bool:
+        """Whether a service takes no connection now."""
+        return self._port(name) in self.network.refused
+
     # --- what a bot says -------------------------------------------------------------------------
 
     def _known(self) -> set[str] | None:

@@ -203,9 +203,11 @@ class Lives:
         self._kill(process)
 
     def _left(self, process: Process, code: int) -> None:
-        """The second signal: the process leaves where it stands, and withdrew everything before."""
+        """The second signal: the process leaves where it stands, and withdrew everything before,
+        where the venue took a connection.
+        """
         self.sim.trace.note(f"{process.owner} leaves with {code}")
-        if not self._withdrawals:
+        if not (self._withdrawals or self.sim.refuses("clob")):
             self.sim.watch.break_("G9", "left at a second signal before any cancel-all was sent")
         self._kill(process)
 

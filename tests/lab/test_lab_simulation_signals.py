@@ -11,7 +11,7 @@ from simulation_kit import broken, calm, sound
 
 from polybot.app import Bot
 from polybot.lab.simulation import simulate
-from polybot.lab.simulation_case import Case, End, Life, draw
+from polybot.lab.simulation_case import Case, End, Harm, Life, Trouble, draw
 
 
 def stopped(number: signal.Signals, again_s: float | None) -> Case:
@@ -45,6 +45,14 @@ def test_who_leaves_before_anything_is_withdrawn_is_found() -> None:
         outcome = simulate(stopped(signal.SIGINT, 0.0), until="G9")
 
     assert broken(outcome) == {"G9"}
+
+
+def test_a_venue_that_takes_no_connection_is_told_nothing() -> None:
+    """Seed 724: who leaves at the second signal has withdrawn in vain, which is not G9."""
+    refused = Trouble(38.0, "clob", Harm.REFUSED, 8.0)
+    outcome = sound(attrs.evolve(stopped(signal.SIGINT, 2.0), troubles=(refused,)))
+
+    assert outcome.seen["double signal"] == 1
 
 
 def test_signals_are_drawn_apart() -> None:
