@@ -2,8 +2,9 @@
 
 A relayer that retries blindly does a merge twice (F33): nobody tells, only the balances show it.
 The pairs are dollars then, which is no loss, but books that do not say so halt trading. Where both
-of a market's tokens are short by exactly what the last merge took, and no trade is on its way, that
-merge was done again, and is booked again.
+of a market's tokens are short by exactly what one of its merges took, and no trade is on its way,
+that merge was done again, and is booked again. It need not be the last one: another may have been
+asked for, and done, before the repetition came or anybody compared.
 """
 
 from __future__ import annotations
@@ -15,6 +16,8 @@ from polybot.domain.orders import Failure
 from polybot.journal.entries import Moved
 from polybot.venue.chain import Chain
 
+MERGES_KEPT = 32  # of each market
+
 Pair = tuple[int, int]  # shares (10⁻⁶) of Up and of Down
 
 
@@ -22,7 +25,7 @@ Pair = tuple[int, int]  # shares (10⁻⁶) of Up and of Down
 class MoveProof:
     account: Account
     chain: Chain
-    _merged: dict[str, Moved] = attrs.field(factory=dict)  # the last of each market, by id
+    _merged: dict[str, list[Moved]] = attrs.field(factory=dict)  # by market, oldest first
 
     async def there(self, condition_id: str) -> Pair | None:
         """What the chain shows; None where it cannot be read."""
@@ -47,25 +50,31 @@ class MoveProof:
 
     def merged(self, done: Moved) -> None:
         """A merge has been booked."""
-        self._merged[done.condition_id] = done
+        merges = self._merged.setdefault(done.condition_id, [])
+        merges.append(done)
+        del merges[:-MERGES_KEPT]
 
     def forget(self, condition_id: str) -> None:
         self._merged.pop(condition_id, None)
 
     async def merged_again(self) -> bool:
-        """Look whether any market's last merge was done again, and book it; whether one was."""
-        again = [one for one in list(self._merged.values()) if await self._again(one)]
+        """Look whether one of any market's merges was done again, and book it; whether one was."""
+        found = [await self._again(condition_id) for condition_id in list(self._merged)]
+        again = [one for one in found if one is not None]
         for one in again:
+            self._merged[one.condition_id].remove(one)
             name = f"{one.operation_id} again"
             done = attrs.evolve(one, operation_id=name, evidence="shares on the chain")
-            self._merged[one.condition_id] = done
+            self.merged(done)
             await self.account.learn(done)
         return bool(again)
 
-    async def _again(self, one: Moved) -> bool:
-        if one.condition_id not in self.account.ledger.books or not self.still(one.condition_id):
-            return False
-        held = self.held(one.condition_id)
-        there = await self.there(one.condition_id)
-        same = held == self.held(one.condition_id) and self.still(one.condition_id)
-        return same and there is not None and there == self.after(one)
+    async def _again(self, condition_id: str) -> Moved | None:
+        if condition_id not in self.account.ledger.books or not self.still(condition_id):
+            return None
+        held = self.held(condition_id)
+        there = await self.there(condition_id)
+        if held != self.held(condition_id) or not self.still(condition_id):
+            return None
+        merges = reversed(self._merged.get(condition_id, []))
+        return next((one for one in merges if there == self.after(one)), None)

@@ -1,0 +1,116 @@
+"""A relayer that retries blindly does a merge twice: the books find out which one it was (F33)."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from polybot.domain.ledger import Holdings
+from polybot.domain.units import SHARE
+from polybot.journal.entries import Moved
+from polybot.move_proof import MERGES_KEPT, MoveProof
+
+PAIRS = 100 * SHARE
+
+
+def done(number: int, shares: int) -> Moved:
+    return Moved("0xc0", "merge", "done", f"polybot-{number}", shares, shares, "0xabc")
+
+
+class Wallet:
+    """A market's books and its chain, a hundred pairs in both, nothing on its way."""
+
+    def __init__(self) -> None:
+        self.booked, self.there, self.settling = PAIRS, PAIRS, False
+        self.learned: list[Moved] = []
+        books = SimpleNamespace(
+            market="btc", unsettled=lambda: self.settling, holdings=self._holdings
+        )
+        account: Any = SimpleNamespace(
+            ledger=SimpleNamespace(books={"0xc0": books}), learn=self._learn
+        )
+        chain: Any = SimpleNamespace(shares=self._shares)
+        self.proof = MoveProof(account, chain)
+
+    def _holdings(self) -> Holdings:
+        return Holdings(self.booked, self.booked, self.booked, self.booked)
+
+    async def _shares(self, _: str) -> tuple[int, int]:
+        return self.there, self.there
+
+    async def _learn(self, moved: Moved) -> None:
+        self.learned.append(moved)
+        self.booked -= moved.shares
+
+    def merge(self, *sizes: int) -> None:
+        for number, shares in enumerate(sizes):
+            self.booked -= shares
+            self.there -= shares
+            self.proof.merged(done(number, shares))
+
+
+async def test_a_merge_done_again_need_not_be_the_last() -> None:
+    """Seed 731: ten pairs were merged again after twenty-six more had been, and as only the last
+    one was looked at, trading halted for a drift of ten shares of both.
+    """
+    wallet = Wallet()
+    wallet.merge(10 * SHARE, 26 * SHARE)
+    wallet.there -= 10 * SHARE
+
+    assert await wallet.proof.merged_again()
+
+    assert [(one.operation_id, one.shares) for one in wallet.learned] == [
+        ("polybot-0 again", 10 * SHARE)
+    ]
+    assert wallet.booked == wallet.there
+    assert not await wallet.proof.merged_again()
+
+
+async def test_of_two_alike_each_is_believed_once_more() -> None:
+    """And what was done a third time, too."""
+    wallet = Wallet()
+    wallet.merge(10 * SHARE, 10 * SHARE)
+    for _ in range(3):
+        wallet.there -= 10 * SHARE
+        assert await wallet.proof.merged_again()
+
+    assert wallet.booked == wallet.there == 50 * SHARE
+    assert len({one.operation_id for one in wallet.learned}) == 3
+
+
+@pytest.mark.parametrize("short", [0, 9 * SHARE, 36 * SHARE, -10 * SHARE])
+async def test_another_shortage_is_not_explained(short: int) -> None:
+    """Whoever has moved it: not one of these merges."""
+    wallet = Wallet()
+    wallet.merge(10 * SHARE, 26 * SHARE)
+    wallet.there -= short
+
+    assert not await wallet.proof.merged_again()
+    assert not wallet.learned
+
+
+async def test_nothing_is_compared_while_a_trade_is_on_its_way() -> None:
+    """What it brings would look like what a merge took."""
+    wallet = Wallet()
+    wallet.merge(10 * SHARE)
+    wallet.there -= 10 * SHARE
+    wallet.settling = True
+
+    assert not await wallet.proof.merged_again()
+
+
+async def test_a_long_window_keeps_its_newest_merges() -> None:
+    """A bound; and a market that is closed is forgotten whole."""
+    wallet = Wallet()
+    wallet.merge(7 * SHARE, *[SHARE] * MERGES_KEPT)
+    wallet.there -= 7 * SHARE
+
+    assert not await wallet.proof.merged_again(), "forgotten"
+    wallet.there += 6 * SHARE
+    assert await wallet.proof.merged_again()
+
+    wallet.proof.forget("0xc0")
+    wallet.there -= SHARE
+    assert not await wallet.proof.merged_again()
