@@ -9,6 +9,8 @@ own books are the judge.
 
 from __future__ import annotations
 
+import gc
+import itertools
 import math
 import random
 import tempfile
@@ -36,7 +38,7 @@ from polybot.lab.agreement import differences
 from polybot.lab.alarms import light_sleep
 from polybot.lab.lockstep import lockstep_only
 from polybot.lab.memory_net import OWNER, Network, memory_network
-from polybot.lab.seeded import seeded_scheduler
+from polybot.lab.seeded import no_collector, seeded_scheduler
 from polybot.lab.simulation_case import Case
 from polybot.lab.simulation_lives import Lives
 from polybot.lab.simulation_reach import FOREIGN, Reach
@@ -52,6 +54,7 @@ SPEED = 100.0  # anything but 1: no part may wait for the wall
 INTENSITY = 0.02
 STREAMS = ("user_ws", "prices_ws", "binance_ws", "market_ws")
 CHECK_EVERY_S = 5.0
+OLDEST, LOOKS_A_SWEEP = 2, 48  # all generations of garbage every four minutes, the young each time
 SIGNAL_S = 0.01
 AGREE_S = 90.0  # reconciler, reconnection, and the chain's own time
 # Quick enough to meet every race, slow enough that a simulated hour is half a minute.
@@ -85,7 +88,7 @@ def simulate(case: Case, tapes: Tapes | None = None, *, until: str | None = None
     heard and decided. With `until` all ends where that rule is broken: who looks for it alone, as
     a test or the shrinking of a failure, need not live on.
     """
-    with seeded_scheduler(case.seed), lockstep_only(), light_sleep():
+    with seeded_scheduler(case.seed), lockstep_only(), light_sleep(), no_collector():
         return trio.run(_simulate, case, tapes, until, clock=virtual_clock())
 
 
@@ -252,9 +255,12 @@ class Simulation:
     # --- beside it -------------------------------------------------------------------------------
 
     async def _check(self) -> None:
-        """The exchange's own rules: a simulation on a broken ground proves nothing."""
-        while True:
+        """The exchange's own rules: a simulation on a broken ground proves nothing. And garbage,
+        at moments that are the same in every run.
+        """
+        for number in itertools.count():
             invariants.check(self.exchange.engine)
+            gc.collect(OLDEST if number % LOOKS_A_SWEEP == 0 else 1)
             await trio.sleep(CHECK_EVERY_S)
 
     async def _listen_in(self) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import random
 import subprocess
@@ -152,6 +153,32 @@ def test_quoting_while_blind_is_found() -> None:
 
 def killed(case: Case) -> bool:
     return any(life.end is End.KILL for life in case.lives)
+
+
+@pytest.mark.parametrize("objects", [700, 20])
+def test_the_collector_comes_when_it_is_called(objects: int) -> None:
+    """Seed 739: by its own counting it came in another step of a run whose log was listened to,
+    and ended there what had been left half-done: another hash, and a refused order less.
+    """
+    came: list[int] = []
+
+    def comes(phase: str, about: dict[str, int]) -> None:
+        if phase == "start":
+            came.append(about["generation"])
+
+    usual = gc.get_threshold()
+    gc.set_threshold(objects)
+    gc.callbacks.append(comes)
+    try:
+        outcome = simulate(calm(length_s=60.0))
+    finally:
+        gc.callbacks.remove(comes)
+        gc.set_threshold(*usual)
+
+    assert gc.isenabled()
+    assert outcome.seconds > 60
+    assert came.count(0) < 20, "before it begins, and after its end"
+    assert came.count(1) > 15
 
 
 def test_a_life_with_a_death_is_sound() -> None:
