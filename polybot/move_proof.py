@@ -10,6 +10,7 @@ asked for, and done, before the repetition came or anybody compared.
 from __future__ import annotations
 
 import attrs
+import trio
 
 from polybot.account import Account
 from polybot.domain.orders import Failure
@@ -26,6 +27,7 @@ class MoveProof:
     account: Account
     chain: Chain
     _merged: dict[str, list[Moved]] = attrs.field(factory=dict)  # by market, oldest first
+    _looking: trio.Lock = attrs.field(factory=trio.Lock)
 
     async def there(self, condition_id: str) -> Pair | None:
         """What the chain shows; None where it cannot be read."""
@@ -58,16 +60,23 @@ class MoveProof:
         self._merged.pop(condition_id, None)
 
     async def merged_again(self) -> bool:
-        """Look whether one of any market's merges was done again, and book it; whether one was."""
-        found = [await self._again(condition_id) for condition_id in list(self._merged)]
-        again = [one for one in found if one is not None]
-        for one in again:
-            self._merged[one.condition_id].remove(one)
-            name = f"{one.operation_id} again"
-            done = attrs.evolve(one, operation_id=name, evidence="shares on the chain")
-            self.merged(done)
-            await self.account.learn(done)
-        return bool(again)
+        """Look whether one of any market's merges was done again, and book it; whether one was.
+        Who asks while another looks waits for what that one books.
+        """
+        found = False
+        async with self._looking:
+            for condition_id in list(self._merged):
+                if (one := await self._again(condition_id)) is not None:
+                    found = True
+                    await self._book(one)
+        return found
+
+    async def _book(self, one: Moved) -> None:
+        self._merged[one.condition_id].remove(one)
+        name = f"{one.operation_id} again"
+        done = attrs.evolve(one, operation_id=name, evidence="shares on the chain")
+        self.merged(done)
+        await self.account.learn(done)
 
     async def _again(self, condition_id: str) -> Moved | None:
         if condition_id not in self.account.ledger.books or not self.still(condition_id):

@@ -6,6 +6,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+import trio
 
 from polybot.domain.ledger import Holdings
 from polybot.domain.units import SHARE
@@ -41,6 +42,7 @@ class Wallet:
         return self.there, self.there
 
     async def _learn(self, moved: Moved) -> None:
+        await trio.lowlevel.checkpoint()  # the journal's disk
         self.learned.append(moved)
         self.booked -= moved.shares
 
@@ -66,6 +68,20 @@ async def test_a_merge_done_again_need_not_be_the_last() -> None:
     ]
     assert wallet.booked == wallet.there
     assert not await wallet.proof.merged_again()
+
+
+async def test_two_who_look_at_once_book_it_once() -> None:
+    """The reconciler and an operation that waits for its proof."""
+    wallet = Wallet()
+    wallet.merge(10 * SHARE)
+    wallet.there -= 10 * SHARE
+
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(wallet.proof.merged_again)
+        nursery.start_soon(wallet.proof.merged_again)
+
+    assert len(wallet.learned) == 1
+    assert wallet.booked == wallet.there
 
 
 async def test_of_two_alike_each_is_believed_once_more() -> None:
