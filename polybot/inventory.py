@@ -94,6 +94,8 @@ class Inventory:
         now_ms = self.ctx.clock.now_ms()
         for at_ms in self.ctx.recovered.submissions_ms:
             self.budget.spend(at_ms)
+        for done in self.ctx.recovered.merges:
+            self.proof.merged(done)
         for asked in operations:
             name = asked.submission
             found = next((one for one in self.in_flight if one.name == name), None)

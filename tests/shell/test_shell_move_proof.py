@@ -12,6 +12,7 @@ from polybot.domain.ledger import Holdings
 from polybot.domain.units import SHARE
 from polybot.journal.entries import Moved
 from polybot.move_proof import MERGES_KEPT, MoveProof
+from polybot.restart import Restart
 
 PAIRS = 100 * SHARE
 
@@ -130,3 +131,28 @@ async def test_a_long_window_keeps_its_newest_merges() -> None:
     wallet.proof.forget("0xc0")
     wallet.there -= SHARE
     assert not await wallet.proof.merged_again()
+
+
+async def test_a_start_asks_before_it_judges_the_cash(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The dollars of a merge that was done twice while nobody was there are no deposit."""
+    order: list[str] = []
+
+    def step(name: str) -> Any:
+        async def taken(*_: object) -> bool:
+            order.append(name)
+            return True
+
+        return taken
+
+    for name in ("_resolve_orders", "_catch_up", "_resolve_operations", "_agree_on_cash"):
+        monkeypatch.setattr(Restart, name, step(name))
+    for name in ("_take_over_orders", "_write_start"):
+        monkeypatch.setattr(Restart, name, lambda *_: None)
+    reconciler = SimpleNamespace(
+        cancel_everything=step("cancel"), merged_again=step("merged again")
+    )
+    ctx: Any = SimpleNamespace(reconciler=reconciler, recovered=SimpleNamespace(markets={}))
+
+    await Restart(ctx, step("resolve")).run()
+
+    assert order[-3:] == ["_resolve_operations", "merged again", "_agree_on_cash"]
