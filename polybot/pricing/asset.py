@@ -21,11 +21,11 @@ from polybot.pricing.track import Basis, Track, basis, whole_second
 from polybot.pricing.volatility import Volatility
 
 LOOKBACK_S = 60  # the only average the venue publishes (feeds.md 5.2)
-# A second replaces a sixtieth of the average: for 3 bp the price must have moved by 180 in it. Once
-# five seconds have passed without one that was believed, the next is held against the mean of the
-# oracle's own prices: the one that was believed may have been the wrong one.
+# A second replaces a sixtieth of the average: for 3 bp the price must have moved by 180 in it. What
+# moves further is held against the mean of the oracle's own prices. Where that minute is not known
+# time is the judge: after five seconds the one that was believed may have been the wrong one.
 AVERAGE_MOST_BP, AVERAGE_DOUBTED_S = 3.0, 5.0
-AVERAGE_APART_BP = 6.0  # a lag of some seconds and a lively minute make one or two
+AVERAGE_APART_BP = 6.0  # three seconds of lag make 1.1 at most in twelve recorded hours of Bitcoin
 
 
 class Spot(Struct, frozen=True, gc=False):
@@ -94,11 +94,14 @@ class Asset:
         passed_s = (stamp_ms - held.stamp_ms) / 1000
         if held.live_ms is None or not 0 < passed_s < LOOKBACK_S:
             return True
-        if passed_s < AVERAGE_DOUBTED_S:
-            return abs(average / held.value - 1) * 1e4 <= AVERAGE_MOST_BP * max(1.0, passed_s)
+        moved_bp = abs(average / held.value - 1) * 1e4
+        if moved_bp <= AVERAGE_MOST_BP:
+            return True
         second = whole_second(stamp_ms)
         own = self.oracle.mean(second - LOOKBACK_S + 1, second)
-        return own is None or abs(average / own - 1) * 1e4 <= AVERAGE_APART_BP
+        if own is not None:
+            return abs(average / own - 1) * 1e4 <= AVERAGE_APART_BP
+        return passed_s >= AVERAGE_DOUBTED_S or moved_bp <= AVERAGE_MOST_BP * passed_s
 
     def take(
         self, feed: Feed, value: float, stamp_ms: int, recv_ms: int, *, snapshot: bool
