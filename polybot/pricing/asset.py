@@ -25,7 +25,7 @@ LOOKBACK_S = 60  # the only average the venue publishes (feeds.md 5.2)
 # moves further is held against the mean of the oracle's own prices. Where that minute is not known
 # time is the judge: after five seconds the one that was believed may have been the wrong one.
 AVERAGE_MOST_BP, AVERAGE_DOUBTED_S = 3.0, 5.0
-AVERAGE_APART_BP = 6.0  # three seconds of lag make 1.1 at most in twelve recorded hours of Bitcoin
+AVERAGE_APART_BP = 6.0  # a lag of three seconds makes 1.1 at most in twelve recorded hours
 
 
 class Spot(Struct, frozen=True, gc=False):
