@@ -1,9 +1,9 @@
 """Every decision stays what it was, to the last digit that is the same on every platform.
 
 Code that is made faster must not decide otherwise. The digests are those of the code before it was
-(2026-11-26); who changes a decision on purpose writes down the new one, and says so. The first two are of
-2026-11-27: an average that jumps is held against the oracle's own minute, and the kit's averages,
-which are single prices, jump.
+(2026-11-26); who changes a decision on purpose writes down the new one, and says so. The first two
+are of 2026-11-27: an average that jumps is held against the oracle's own minute, and the averages
+of the kit, which are single prices, jump.
 """
 
 from __future__ import annotations
