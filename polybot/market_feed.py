@@ -59,7 +59,8 @@ class MarketFeed:
     _open: bool = False
     _early_for: int = 0  # checks in a row that found its changes stamped in our future
     _bad: int = 0  # unreadable messages that have been noted
-    _broken_for: int = 0  # checks in a row that found a book broken
+    _broken_for: int = 0  # checks in a row that found a book broken …
+    _awaited_for: int = 0  # … and that found one without a snapshot on an open connection
     _connection: trio.CancelScope = attrs.field(factory=trio.CancelScope)
 
     def __attrs_post_init__(self) -> None:
@@ -140,13 +141,15 @@ class MarketFeed:
             quiet_s = trio.current_time() - self.heard_at
             broken = [o for o in Outcome if self.book.judged_state(o) in _MENDABLE]
             self._broken_for = self._broken_for + 1 if broken else 0
+            # By a time of its own: the other book may be heard of all the while (seed 812).
+            self._awaited_for = self._awaited_for + 1 if self._open and self._awaited() else 0
             if not self._open:
                 continue  # dialling: `run_socket` has its own patience
             if self._broken_for > MENDS_MOST:
                 self._redial("book stays broken")
             elif self._broken_for >= MEND_AFTER:
                 await self._mend(broken)
-            elif self._awaited() and quiet_s > SNAPSHOT_S:
+            elif self._awaited_for * CHECK_EVERY_S > SNAPSHOT_S:
                 self._redial("no snapshot")
             elif quiet_s > QUIET_S and await self._missed_something():
                 self._redial("silent while the book moved")
@@ -163,7 +166,7 @@ class MarketFeed:
             self.ctx.reconciler.behind(-self._lag_ms)
 
     def _awaited(self) -> bool:
-        return any(self.book.judged_state(o) is not BookState.VALID for o in Outcome)
+        return any(self.book.judged_state(o) is BookState.AWAITING_SNAPSHOT for o in Outcome)
 
     async def _mend(self, broken: list[Outcome]) -> None:
         """Ask for a snapshot of each broken book."""

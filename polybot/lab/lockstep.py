@@ -2,10 +2,11 @@
 
 The relayer's SDK is synchronous and lives in a worker thread. Threads have a time of their own, so
 a virtual clock would jump over what they do, and two runs of one seed would differ. Here the loop
-waits, without a pass, until the thread has come to its next HTTP request or to its end; the request
-is then made by the loop, over the network in memory, in virtual time. The code in the thread is the
-production's to the last line; only httpx's sync transport is ours. The certificates, which the
-SDK reads a dozen times for each bot that starts, are read once: nobody speaks TLS here.
+waits, without a pass, until the thread has come to its next HTTP request, a pause, or its end; the
+request is then made by the loop, over the network in memory, and the pause kept by it, in virtual
+time. The code in the thread is the production's to the last line; only httpx's sync
+transport and `time.sleep` are ours. The certificates, which the SDK reads a dozen times for each
+bot that starts, are read once: nobody speaks TLS here.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ import functools
 import queue
 import ssl
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any, TypeVar
@@ -30,12 +32,21 @@ T = TypeVar("T")
 HOP_BY_HOP = ("transfer-encoding", "content-encoding", "connection")
 
 
+@attrs.frozen
+class _Pause:
+    """What a thread asks for that would sleep; the reply is None, when it is over."""
+
+    for_s: float
+
+
 @attrs.define(eq=False)
 class _Call:
-    """One function in its thread. `asks` brings its requests and its end; `replies` goes back."""
+    """One function in its thread. `asks` brings its requests, its pauses and its end; `replies`
+    goes back.
+    """
 
-    asks: queue.Queue[httpx.Request | Callable[[], Any]] = attrs.field(factory=queue.Queue)
-    replies: queue.Queue[httpx.Response | Exception] = attrs.field(factory=queue.Queue)
+    asks: queue.Queue[httpx.Request | _Pause | Callable[[], Any]] = attrs.field(factory=queue.Queue)
+    replies: queue.Queue[httpx.Response | Exception | None] = attrs.field(factory=queue.Queue)
 
     def request(self, request: httpx.Request) -> httpx.Response:
         """In the thread: hand a request to the loop, and wait."""
@@ -44,7 +55,13 @@ class _Call:
         reply = self.replies.get()
         if isinstance(reply, Exception):
             raise reply
+        assert reply is not None
         return reply
+
+    def pause(self, for_s: float) -> None:
+        """In the thread: let the loop's time pass."""
+        self.asks.put(_Pause(for_s))
+        self.replies.get()
 
 
 _here = threading.local()
@@ -55,6 +72,18 @@ def _routed(_transport: httpx.HTTPTransport, request: httpx.Request) -> httpx.Re
     if call is None:
         raise RuntimeError("a blocking request outside the lockstep")
     return call.request(request)
+
+
+_sleep = time.sleep
+
+
+def _paused(for_s: float) -> None:
+    """`time.sleep`, which elsewhere than in a lockstep's thread is what it was."""
+    call: _Call | None = getattr(_here, "call", None)
+    if call is None:
+        _sleep(for_s)
+    else:
+        call.pause(for_s)
 
 
 @attrs.define(eq=False)
@@ -82,14 +111,20 @@ class Lockstep:
 
         async def drive() -> None:
             threading.Thread(target=thread, daemon=True).start()
-            while isinstance(asked := call.asks.get(), httpx.Request):
-                call.replies.put(await self._carry(asked))
+            while not callable(asked := call.asks.get()):
+                call.replies.put(await self._granted(asked))
             found.append(asked)
             done.set()
 
         trio.lowlevel.spawn_system_task(drive, context=contextvars.copy_context())
         await done.wait()
         return found[0]()
+
+    async def _granted(self, asked: httpx.Request | _Pause) -> httpx.Response | Exception | None:
+        if isinstance(asked, _Pause):
+            await trio.sleep(asked.for_s)
+            return None
+        return await self._carry(asked)
 
     async def _carry(self, request: httpx.Request) -> httpx.Response | Exception:
         """The request over the loop's own client, within the time that the thread allows it."""
@@ -114,8 +149,11 @@ def _raise(error: Exception) -> Any:
 
 @contextmanager
 def lockstep_only() -> Iterator[None]:
-    """While the body runs every sync httpx client of this process goes through a lockstep."""
+    """While the body runs every sync httpx client of this process goes through a lockstep, and
+    their threads sleep in its time.
+    """
     with (
+        mock.patch.object(time, "sleep", _paused),
         mock.patch.object(httpx.HTTPTransport, "handle_request", _routed),
         mock.patch.object(default, "create_ssl_context", _certificates),
     ):

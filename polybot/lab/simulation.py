@@ -28,7 +28,6 @@ from polybot.clock import Clock
 from polybot.config import BotParams, Config
 from polybot.domain.halts import Halt
 from polybot.exchange import invariants
-from polybot.exchange.model import TickChanged
 from polybot.exchange.server import Exchange, Urls
 from polybot.exchange.world import make_world
 from polybot.execution.inventory import InventoryParams
@@ -50,7 +49,7 @@ from polybot.lab.simulation_watch import CLOCK_RIGHT_MS, Violation, Watch
 from polybot.lab.stage import MID_WINDOW_MS, Sniper, lab_config, until
 from polybot.lab.virtual_clock import virtual_clock
 
-SPEED = 100.0  # anything but 1: no part may wait for the wall
+SPEED = 1.0  # a second of Trio's virtual clock is one of the venue's
 INTENSITY = 0.02
 STREAMS = ("user_ws", "prices_ws", "binance_ws", "market_ws")
 CHECK_EVERY_S = 5.0
@@ -195,7 +194,7 @@ class Simulation:
             self.exchange, self.network, ports, alive, watch.break_, self.now_s, watch.taken_back
         )
         self.reach = Reach(self.exchange, alive, lambda: self.watch.unwanted, self.counts)
-        self.exchange.engine.listen(self.rules.hear, TickChanged)
+        self.exchange.engine.listen(self.rules.hear, *self.rules.hears)
         self.exchange.engine.listen(self.reach.hear, *self.reach.hears)
         self.trace.on_decided, self.trace.on_kept = self.rules.decided, self._kept
         self.watch.on_placed, self.watch.on_sent = self.rules.placed, self.rules.sent

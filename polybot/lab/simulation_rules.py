@@ -19,8 +19,9 @@ from polybot.app import Bot
 from polybot.core_tape import quote_of
 from polybot.domain.accounts import PAID, RESULTS, Kind
 from polybot.domain.market import Outcome
-from polybot.exchange.model import Market, Order, TickChanged
+from polybot.exchange.model import Event, Market, Order, TickChanged, TradeUpdated
 from polybot.exchange.server import Exchange
+from polybot.exchange.settlement import parties
 from polybot.execution.lifecycle import State
 from polybot.lab.memory_net import Network
 from polybot.lab.simulation_grid import HeardGrid, resting_orders, too_short
@@ -49,7 +50,10 @@ CHAIN_FAULTS = ("transaction", "resolution", "winner", "balances", "closed")
 WIRES_MOST, TASKS_MOST = 80, 600  # S20; a bot of three series has 30 and 150
 RULE_BENT_S = 1.0  # what Gamma says is read at once
 STRIKE_OFF_MOST = 1e-4  # S14, relative: a basis point
-TICK_KNOWN_S = 2.0  # S2: a tick change is heard of; what leaves after that is judged by itself
+# S2: a request may be held up for half a minute, and a frame be lost. What leaves after the news
+# of a tick is judged when it is sent; whoever has not heard of it by then should have asked.
+TICK_KNOWN_S = 45.0
+UNDONE_KNOWN_S = 5.0  # S8: the venue's balances follow the chain late, and so do those on the way
 NO_BALANCE, TICK_RULE = "balance is not enough", "minimum tick size"
 LATE_RULES = ("invalid expiration", "does not exist")
 DOUBTFUL = (State.IN_FLIGHT, State.UNKNOWN)
@@ -95,6 +99,7 @@ class Rules:
     _grid: HeardGrid = attrs.field(init=False)
     _limits: Limits = attrs.field(init=False)
     _ticked_s: float = -math.inf
+    _undone_s: float = -math.inf  # when a trade of ours was undone last
     _posted: list[float] = attrs.field(factory=list)
     _secrets: tuple[bytes, bytes, bytes] = attrs.field(init=False)
     _owner: str = ""
@@ -228,7 +233,8 @@ class Rules:
         """S2, S8: no order that its sender could have known to be refused: off the grid or too
         small, or for shares that are not his yet. A tick changes under orders that are on their
         way, and time passes: expirations are judged when they are sent, cutoffs by S1. A venue that
-        goes by balances of the past says so of what is there.
+        goes by balances of the past says so of what is there; and where a confirmed trade is undone
+        of what came by it, or has come back by its end.
         """
         counters = self.exchange.counters
         refused = counters.accounts[self.exchange.demo_wallets.deposit].invalid
@@ -237,7 +243,8 @@ class Rules:
         raced = TICK_RULE in new and self.now_s() - self._ticked_s < TICK_KNOWN_S
         late = any(text in new for text in LATE_RULES)
         stale, self._stale = self._stale, self.exchange.faults.struck["balances_stale"]
-        old = NO_BALANCE in new and self._stale > stale
+        undone = self.now_s() - self._undone_s < UNDONE_KNOWN_S
+        old = NO_BALANCE in new and (undone or self._stale > stale)
         if refused > self._refused and not (raced or late or old):
             rule = "S8" if NO_BALANCE in new else "S2"
             self.break_(rule, f"{refused - self._refused} orders refused: {new}"[:300])
@@ -311,9 +318,16 @@ class Rules:
         if len(self._posted) > per_s * (BUDGET_S + 1):
             self.once("S13", "", f"{len(self._posted)} orders sent within {BUDGET_S:g} s")
 
-    def hear(self, _: TickChanged) -> None:
+    hears = (TickChanged, TradeUpdated)
+
+    def hear(self, event: Event) -> None:
         """An event of the exchange's engine."""
-        self._ticked_s = self.now_s()
+        if isinstance(event, TickChanged):
+            self._ticked_s = self.now_s()
+        elif isinstance(event, TradeUpdated) and event.trade.status == "FAILED":
+            ours = self.exchange.demo_wallets.deposit
+            if ours in parties(event.trade):
+                self._undone_s = self.now_s()
 
     # --- when something is sent, decided, or taken by the venue ----------------------------------
 

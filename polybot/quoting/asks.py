@@ -24,6 +24,8 @@ So a ladder begins as bids, and its bids become asks on what is at hand
   its cap, on the grid (rounded up as the bid was down), in no pair above the target, and never
   across a bid of ours for the same shares, for two bids that add up to less than a dollar do not
   meet.
+- What a book is not believed of, or has one side only, is not sold: the token's own, though the
+  twin's tells the same from its other end.
 - Shares that are provisional, claimed by a merge, or bound by orders whose fate is unknown are not
   at hand: `Stock` has them taken off.
 - Once asks rest, bids come back only when there is money for a fifth more: what changes over loses
@@ -71,10 +73,15 @@ def too_late(table: Timetable, now_ms: int) -> str | None:
 
 
 def with_asks(
-    bids: Sequence[Quote], stock: Stock | None, min_size: int, sell_held: str
+    bids: Sequence[Quote],
+    stock: Stock | None,
+    min_size: int,
+    sell_held: str,
+    unknown: Sequence[Outcome] = (),
 ) -> tuple[tuple[Quote, ...], list[Reason]]:
     """The same ladder with asks where they are better, and the reasons: for each side that has any,
-    why it sells, or why it bids where it would rather sell. Sizes 10⁻⁶ shares.
+    why it sells, or why it bids where it would rather sell. Sizes 10⁻⁶ shares; `unknown` are the
+    outcomes without a book to be sold in.
     """
     if stock is None or sell_held == NEVER or not bids:
         return tuple(bids), []
@@ -85,7 +92,8 @@ def with_asks(
     reasons: list[Reason] = []
     for toward in Outcome:
         side = [bid for bid in bids if bid.outcome is toward]
-        made = _sold(side, stock.sellable(toward.other), min_size, partly=cause.partly)
+        left = 0 if toward.other in unknown else stock.sellable(toward.other)
+        made = _sold(side, left, min_size, partly=cause.partly)
         found += made
         reasons += _reasons(toward, made, stock, cause)
     return tuple(found), reasons

@@ -147,7 +147,9 @@ class _Quoter:
         worth = bids.worth
         quotes = self._ladders(bids, cuts, terms)
         if inputs.stock is not None:
-            quotes, told = with_asks(quotes, inputs.stock, inputs.market.min_size, params.sell_held)
+            unknown = [o for o, it in ((UP, self.up), (DOWN, self.down)) if isinstance(it, Reason)]
+            stock, least = inputs.stock, inputs.market.min_size
+            quotes, told = with_asks(quotes, stock, least, params.sell_held, unknown)
             self.reasons += told
         return Decision(
             quotes,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import time
 
 import httpx
 import pytest
@@ -50,6 +51,32 @@ async def test_a_time_out_is_the_threads_own(autojump_clock: MockClock) -> None:
     with pytest.RaisesGroup(httpx.ReadTimeout):
         await asked("/never", 1)
     assert trio.current_time() == pytest.approx(5)
+
+
+async def test_a_thread_sleeps_in_virtual_time(autojump_clock: MockClock) -> None:
+    """The SDK waits two seconds before it asks a busy relayer again: of the loop's, while all
+    others go on, and none of the wall's.
+    """
+    seen: list[float] = []
+
+    async def others() -> None:
+        await trio.sleep(1999)
+        seen.append(trio.current_time())
+
+    async with trio.open_nursery() as nursery, http_client() as http:
+        with lockstep_only():
+            nursery.start_soon(others)
+            await Lockstep(http).run_sync(lambda: time.sleep(2000))
+    assert seen == [pytest.approx(1999)]
+    assert trio.current_time() == pytest.approx(2000)
+
+
+def test_elsewhere_sleep_is_what_it_was() -> None:
+    """Only a lockstep's own threads are in the loop's time."""
+    before = time.monotonic()
+    with lockstep_only():
+        time.sleep(0.001)
+    assert time.monotonic() - before >= 0.001
 
 
 async def test_what_it_raises_is_raised(autojump_clock: MockClock) -> None:

@@ -78,6 +78,16 @@ def test_short_of_cash_what_is_held_is_offered_at_the_same_place() -> None:
     assert reasons == [Reason(Why.SELLS, DOWN, told)]
 
 
+def test_without_a_book_nothing_is_sold() -> None:
+    """Up has no book that is believed: its shares stay, and the bids for Down are as they were."""
+    of = stock(20, 20, cash=0)
+    quotes, reasons = with_asks(BIDS, of, MIN, "when short", [UP])
+
+    assert sells(quotes) == [(DOWN, 5300, 10), (DOWN, 5400, 10)]
+    assert [q for q in quotes if q.side is Side.BUY] == list(BIDS[2:])
+    assert (reasons[1].why, reasons[1].outcome) == (Why.UNSOLD, DOWN)
+
+
 def test_shares_of_a_pair_sell_on_both_sides() -> None:
     """For more than a dollar together: 0.50 and 0.53."""
     quotes, reasons = made(stock(20, 20, cash=0))
@@ -267,3 +277,13 @@ def test_a_decision_tells_what_it_sells() -> None:
     assert all(ONE - q.price <= (found.cap_down or 0) * ONE for q in found.quotes if q.side is SELL)
     assert Why.SELLS in [reason.why for reason in found.reasons]
     assert decide(poor, QuoteParams(sell_held="never")).quotes == usual.quotes
+
+
+def test_a_decision_sells_nothing_without_its_book() -> None:
+    """The same wallet, and Up's book is not believed: bids for Down are bids (seed 812)."""
+    poor = replace(inputs(held_up=40 * SHARE), stock=stock(40, cash=0), net_confirmed=40 * SHARE)
+    found = decide(replace(poor, up=None), QuoteParams())
+
+    assert found.quotes
+    assert not sells(found.quotes)
+    assert {Why.NO_BOOK, Why.UNSOLD} <= {reason.why for reason in found.reasons}

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import itertools
+import json
 
 import pytest
 import trio
@@ -175,6 +176,35 @@ async def test_a_delta_comes_twice(fast_clock: PatientClock) -> None:
         await it.until(lambda: len(kept) > 20, "changes")
         for data, socket in itertools.product(kept[:5], list(line.sockets)):
             socket.send_frame(data)
+        await it.requoting()
+        await books_agree(it)
+        clean(await it.end())
+
+
+async def test_half_a_snapshot(fast_clock: PatientClock) -> None:
+    """A first snapshot that lacks one of its books is another connection's to bring, however much
+    is heard of the other book meanwhile (F05).
+    """
+    async with playing() as it:
+        line = it.venue.lines["market_ws"]
+
+        def half(data: bytes) -> bool:
+            body = data[4:]  # behind the header of a long frame
+            if not body.startswith(b"["):
+                return b'"bids"' not in data
+            line.say(json.dumps(json.loads(body)[:1]))
+            return False
+
+        opened = line.opened
+        line.passes = half
+        for socket in list(line.sockets):
+            socket.drop()
+        await it.until(lambda: line.opened > opened, "a connection")
+        book = feed_of(it).book
+        await it.until(lambda: book.state(Outcome.UP) is BookState.VALID, "one book")
+        assert book.state(Outcome.DOWN) is BookState.AWAITING_SNAPSHOT
+        await it.until(lambda: line.opened > opened + 1, "another connection", 10)
+        line.flow()
         await it.requoting()
         await books_agree(it)
         clean(await it.end())
