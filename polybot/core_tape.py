@@ -74,9 +74,7 @@ class Struck:
 
 @attrs.frozen
 class Doubted:
-    """The venue tells another settlement rule of a market than when it was admitted; None: the same
-    again.
-    """
+    """The venue tells other terms of a market than when it was admitted; None: the same again."""
 
     condition_id: str
     why: str | None

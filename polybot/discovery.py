@@ -14,14 +14,14 @@ from loguru import logger
 from polybot.clock import NS
 from polybot.context import Context
 from polybot.core_tape import Doubted, Struck
-from polybot.domain.market import Market, Outcome, RewardPool, Rule, UnknownRule
+from polybot.domain.market import Market, Outcome, RewardPool, UnknownRule
 from polybot.domain.orders import Failure
 from polybot.domain.units import amount_text
 from polybot.pricing.strikes import StrikeCorrection
 from polybot.venue import slugs
 from polybot.venue.clob import ClobClient
 from polybot.venue.clob_reads import ClobMarket
-from polybot.venue.gamma import MarketMeta, market_by_slug
+from polybot.venue.gamma import MarketMeta, Refusal, market_by_slug
 from polybot.venue.rest import Rest
 
 LOOK_EVERY_S = 5.0
@@ -68,7 +68,7 @@ class Discovery:
             if not await self._admit(meta, start_ms):
                 return
             known = meta.market
-        if meta.slug == slug and meta.rule is not None and self._same_rule(meta.rule, known):
+        if meta.slug == slug and meta.rule is not None and self._as_admitted(meta, known):
             self._strike(known, meta.price_to_beat)
 
     async def _admit(self, meta: MarketMeta, start_ms: int) -> bool:
@@ -112,23 +112,21 @@ class Discovery:
         read = self._struck.get(slug)
         return read is not None and trio.current_time() < read + STRIKE_AGAIN_S
 
-    def _same_rule(self, rule: Rule, known: Market) -> bool:
-        """Whether Gamma still tells the rule that the market was admitted by. While it does not,
-        nothing is priced, and its strike may be that of the other rule (F55).
+    def _as_admitted(self, meta: MarketMeta | Refusal, known: Market) -> bool:
+        """Whether Gamma still tells the terms that the market was admitted by. While it does not,
+        nothing is priced, and its strike may be that of another rule.
         """
-        why = None
-        if rule != known.rule:
-            why = rule.why if isinstance(rule, UnknownRule) else f"now told as {rule}"
+        why = other_terms(meta, known)
         if self._doubt(known, why):
             for ring in self.ctx.on_price:
                 ring()
-            told = f"another settlement rule: {why}" if why else "the settlement rule as before"
+            told = f"told otherwise than before: {why}" if why else "told as before"
             self.ctx.tell(f"{known.slug}: {told}")
             logger.warning("{}: {}", known.slug, told)
         return why is None
 
     def _doubt(self, market: Market, why: str | None) -> bool:
-        news = self.ctx.board.doubt_rule(market.condition_id, why)
+        news = self.ctx.board.doubt(market.condition_id, why)
         if news:
             self.ctx.core.fed(Doubted(market.condition_id, why))
         return news
@@ -175,6 +173,25 @@ async def current_market(client: ClobClient, gamma: Rest, series: str, now_ms: i
     if why is not None:
         return f"{slug}: {why}"
     return attrs.evolve(meta.market, tick=terms.tick, min_size=terms.min_size)
+
+
+def other_terms(meta: MarketMeta | Refusal, known: Market) -> str | None:
+    """What a description says otherwise than when its market was admitted: another rule (F55),
+    other fees (F56), or that it is another market (F53, F54). Of one that lacks something only the
+    rule is known, and counts.
+    """
+    rule = meta.rule
+    if rule != known.rule:
+        return rule.why if isinstance(rule, UnknownRule) else f"settles by {rule}"
+    if not isinstance(meta, MarketMeta):
+        return None
+    told = meta.market
+    if told.fees != known.fees:
+        rate, back = (f"{ppm / 1e4:g} %" for ppm in (told.fees.rate_ppm, told.fees.rebate_ppm))
+        return f"a fee of {rate}, exponent {told.fees.exponent}, {back} of it returned"
+    named = ("condition_id", "up_token", "down_token", "start_ms", "end_ms")
+    other = [name for name in named if getattr(told, name) != getattr(known, name)]
+    return f"another {', '.join(other)}" if other else None
 
 
 def mismatch(market: Market, start_ms: int, terms: ClobMarket) -> str | None:

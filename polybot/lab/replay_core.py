@@ -243,7 +243,7 @@ class Core:
         self.ctx.board.official_strike(it.market, it.value, at_ns // NS)
 
     def _doubted(self, it: Doubted, _at_ns: int) -> None:
-        self.ctx.board.doubt_rule(it.condition_id, it.why)
+        self.ctx.board.doubt(it.condition_id, it.why)
 
     # --- markets ------------------------------------------------------------------------------
 

@@ -174,9 +174,9 @@ class PriceBoard:
             return None
         return self._strikes.of(_key(market, market.rule))
 
-    def doubt_rule(self, condition_id: str, why: str | None) -> bool:
-        """The venue tells another settlement rule of a market than before (F55): nothing is priced
-        until it tells the same again (None). Returns whether that is news.
+    def doubt(self, condition_id: str, why: str | None) -> bool:
+        """The venue tells other terms of a market than before (F53 to F56): nothing is priced until
+        it tells the same again (None). Returns whether that is news.
         """
         if self._doubted.get(condition_id) == why:
             return False
@@ -223,7 +223,7 @@ class PriceBoard:
             return NoFair(WhyNoFair.RULE_UNKNOWN, (("rule", rule.why),))
         doubt = self._doubted.get(market.condition_id)
         if doubt is not None:
-            return NoFair(WhyNoFair.RULE_UNKNOWN, (("rule", doubt),))
+            return NoFair(WhyNoFair.TERMS_CHANGED, (("told", doubt),))
         asset = self._assets.get(rule.symbol)
         if asset is None:
             return NoFair(WhyNoFair.SPOT_STALE, (("symbol", rule.symbol),))

@@ -41,6 +41,7 @@ class WhyNoFair(enum.Enum):
     SOURCES_APART = "oracle and exchange disagree"
     VOLATILITY_UNKNOWN = "volatility still warming up"
     HISTORY_SHORT = "price history too short for the average"
+    TERMS_CHANGED = "the venue tells other terms than when the market was admitted"
 
     __hash__ = object.__hash__
 

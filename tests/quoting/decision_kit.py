@@ -35,6 +35,8 @@ PARAMS = (
     QuoteParams(levels=1, size_floor=1.0, fade_fraction=0.0, sell_held="never", kappa=0.0),
     QuoteParams(gamma_per_share=0.0, rebate_counts=0.0, base_edge=0.01, disagree_s=0.0),
 )
+# The refusals of the day of the digests; which one it is makes no difference to a quoter.
+NO_FAIR = tuple(why for why in WhyNoFair if why is not WhyNoFair.TERMS_CHANGED)
 LOOSE = PricingParams(vol_prior_annual=0.5, jumps_per_hour=6.0, vol_error=0.1)
 
 
@@ -71,7 +73,7 @@ def board(rng: random.Random, of: Market, now_ms: int) -> PriceBoard:
 
 def fair(rng: random.Random) -> Fair | NoFair:
     if rng.random() < 0.05:
-        return NoFair(rng.choice(tuple(WhyNoFair)), (("age_s", "3"),))
+        return NoFair(rng.choice(NO_FAIR), (("age_s", "3"),))
     quality = Quality(
         rng.choice((0.0, 1e-4)),
         rng.choice((0.0, 0.0, 4e-4)),

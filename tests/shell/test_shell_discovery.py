@@ -96,21 +96,27 @@ async def test_a_window_that_does_not_check_out(how: str, fast_clock: PatientClo
     clean(report)
 
 
-@pytest.mark.parametrize("change", [wrong_rule, other_average], ids=["source", "average"])
-async def test_a_rule_that_changes_under_way(
-    change: Callable[[Any], None], fast_clock: PatientClock
-) -> None:
+CHANGES = {
+    "source": wrong_rule,
+    "average": other_average,
+    "fees": other_fees,
+    "tokens": swapped_tokens,
+}
+
+
+@pytest.mark.parametrize("how", CHANGES)
+async def test_terms_that_change_under_way(how: str, fast_clock: PatientClock) -> None:
     """Seed 674: Gamma told another averaging window of a market that was quoted, and with it the
     strike put right, which was booked as that of another market. Nothing is quoted until it tells
-    the rule of before (F55); then its strike counts again.
+    the terms of before (F53 to F56); then its strike counts again.
     """
     async with playing(at_ms=HOUR_MS + 5_000) as it:
         path = f"/markets/slug/{it.market.slug}"
-        bend = it.venue.bend("GET", path, act=changed(change), service="gamma")
+        bend = it.venue.bend("GET", path, act=changed(CHANGES[how]), service="gamma")
         await it.withdrawn()
         reasons = it.bot.supervisor.scopes[it.market.slug].quote.quoter.decision.reasons
-        assert [reason.why for reason in reasons] == [WhyNoFair.RULE_UNKNOWN]
-        assert [event.text for event in it.bot.ctx.events if "another settlement" in event.text]
+        assert [reason.why for reason in reasons] == [WhyNoFair.TERMS_CHANGED]
+        assert [event.text for event in it.bot.ctx.events if "told otherwise" in event.text]
         it.venue.bends.remove(bend)
         await it.quoting()
         clean(await it.end())
