@@ -70,8 +70,9 @@ class HeardGrid:
 
 
 def too_short(body: bytes, now_ms: int) -> Iterator[str]:
-    """The orders of a request whose expiration is nearer than the venue takes, by the clock of
-    whoever sends it. What the edge holds back may be refused for it, and is nobody's fault.
+    """The orders of a request whose expiration is nearer than the venue takes, by the venue's clock
+    and by that of whoever sends it. What the edge holds back may be refused for it, and is nobody's
+    fault.
     """
     for order, _ in resting_orders(body):
         expires_s = int(order["expiration"])

@@ -374,7 +374,7 @@ def with_losses(case: Case) -> Case:
 
 def whatever_the_rule() -> Any:
     """S14: a rule is read once, when the market is admitted (F55)."""
-    return mock.patch.object(discovery.Discovery, "_same_rule", return_value=True)
+    return mock.patch.object(discovery.Discovery, "_as_admitted", return_value=True)
 
 
 def with_another_rule(_: Case) -> Case:
