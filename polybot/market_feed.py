@@ -142,7 +142,8 @@ class MarketFeed:
             broken = [o for o in Outcome if self.book.judged_state(o) in _MENDABLE]
             self._broken_for = self._broken_for + 1 if broken else 0
             # By a time of its own: the other book may be heard of all the while (seed 812).
-            self._awaited_for = self._awaited_for + 1 if self._open and self._awaited() else 0
+            missing = self._missing()
+            self._awaited_for = self._awaited_for + 1 if self._open and missing else 0
             if not self._open:
                 continue  # dialling: `run_socket` has its own patience
             if self._broken_for > MENDS_MOST:
@@ -150,7 +151,10 @@ class MarketFeed:
             elif self._broken_for >= MEND_AFTER:
                 await self._mend(broken)
             elif self._awaited_for * CHECK_EVERY_S > SNAPSHOT_S:
-                self._redial("no snapshot")
+                if len(missing) == len(Outcome):
+                    self._redial("no snapshot")  # who has told nothing may go on telling nothing
+                else:
+                    await self._mend(missing)
             elif quiet_s > QUIET_S and await self._missed_something():
                 self._redial("silent while the book moved")
 
@@ -165,11 +169,12 @@ class MarketFeed:
         if self._early_for == EARLY_AFTER:
             self.ctx.reconciler.behind(-self._lag_ms)
 
-    def _awaited(self) -> bool:
-        return any(self.book.judged_state(o) is BookState.AWAITING_SNAPSHOT for o in Outcome)
+    def _missing(self) -> list[Outcome]:
+        book = self.book
+        return [o for o in Outcome if book.judged_state(o) is BookState.AWAITING_SNAPSHOT]
 
     async def _mend(self, broken: list[Outcome]) -> None:
-        """Ask for a snapshot of each broken book."""
+        """Ask for a snapshot of each broken or missing book."""
         for outcome in broken:
             answer = await self.ctx.client.book(self.market.token(outcome))
             if isinstance(answer, Failure):

@@ -182,8 +182,8 @@ async def test_a_delta_comes_twice(fast_clock: PatientClock) -> None:
 
 
 async def test_half_a_snapshot(fast_clock: PatientClock) -> None:
-    """A first snapshot that lacks one of its books is another connection's to bring, however much
-    is heard of the other book meanwhile (F05).
+    """A book that a first snapshot lacks is asked for by REST, however much is heard of the other
+    one meanwhile, and the connection stays (F05).
     """
     async with playing() as it:
         line = it.venue.lines["market_ws"]
@@ -203,7 +203,26 @@ async def test_half_a_snapshot(fast_clock: PatientClock) -> None:
         book = feed_of(it).book
         await it.until(lambda: book.state(Outcome.UP) is BookState.VALID, "one book")
         assert book.state(Outcome.DOWN) is BookState.AWAITING_SNAPSHOT
-        await it.until(lambda: line.opened > opened + 1, "another connection", 10)
+        asked = len(it.venue.asked("GET", "/book"))
+        await it.until(lambda: book.state(Outcome.DOWN) is BookState.VALID, "the other", 10)
+        assert len(it.venue.asked("GET", "/book")) == asked + 1
+        assert line.opened == opened + 1
+        await it.requoting()
+        line.flow()
+        await books_agree(it)
+        clean(await it.end())
+
+
+async def test_no_snapshot_at_all(fast_clock: PatientClock) -> None:
+    """Who accepts a subscription and brings no book is left after three seconds (F05)."""
+    async with playing() as it:
+        line = it.venue.lines["market_ws"]
+        opened = line.opened
+        line.passes = lambda data: b'"bids"' not in data
+        for socket in list(line.sockets):
+            socket.drop()
+        await it.until(lambda: line.opened > opened + 1, "another connection", 15)
+        assert it.venue.live == []
         line.flow()
         await it.requoting()
         await books_agree(it)
