@@ -124,6 +124,7 @@ def build(
     payments = Payments(data, account, client.me.wallet, recovered.payments)
     board = PriceBoard(config.pricing, seasons)
     marks = Marks(board, account, clock)
+    heartbeat = Heartbeat(client, health, account.doubt)
     _keep_halts(health, journal, recovered)
     ctx = Context(
         config=config,
@@ -134,7 +135,7 @@ def build(
         client=client,
         gamma=Rest(http, site.gamma, clock, tap=tape, name="rest gamma"),
         account=account,
-        heartbeat=(heartbeat := Heartbeat(client, health, account.doubt)),
+        heartbeat=heartbeat,
         reconciler=Reconciler(
             client, clock, health, account, heartbeat, records, payments, grace_ms
         ),

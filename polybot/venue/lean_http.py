@@ -27,6 +27,7 @@ CONNECTIONS_MOST = 40
 IDLE_S = 60.0  # a kept connection is let go after that; servers close theirs after 75 and more
 READ_BYTES = 64 * 1024
 HEAD_MOST = 100 * 1024
+BODY_MOST = 32 * 1024 * 1024  # a hundred times the longest list of any API here
 END_OF_HEAD = b"\r\n\r\n"
 STATUS_LINE = re.compile(rb"HTTP/1\.1 ([2-5][0-9]{2})(?: [^\0\r\n]*)?")
 FIELD = re.compile(rb"([!#$%&'*+\-.^_`|~0-9A-Za-z]+):[ \t]*([^\0\r\n]*?)[ \t]*")
@@ -115,6 +116,7 @@ class Connection:
 
     async def _rest(self, plain: _Plain, data: bytes) -> Answer:
         """The body of a plain answer."""
+        _check_size(plain.size)
         parts, read = [data], len(data)
         while read < plain.size:
             more = await self._read()
@@ -162,6 +164,12 @@ def _plain(head: bytes) -> _Plain | None:
     return _Plain(int(status[1]), headers, int(size), keeps)
 
 
+def _check_size(size: int) -> None:
+    """Raises httpx.RemoteProtocolError for a body that memory is not there for."""
+    if size > BODY_MOST:
+        raise httpx.RemoteProtocolError(f"an answer of {size} bytes or more")
+
+
 def _repeats_its_length(headers: Fields) -> bool:
     """Headers may come twice (cookies do), but not this one."""
     return sum(name.lower() == b"content-length" for name, _ in headers) > 1
@@ -174,7 +182,7 @@ async def _by_h11(
     machine = h11.Connection(h11.CLIENT, max_incomplete_event_size=HEAD_MOST)
     for sent in (request, h11.Data(data=body), h11.EndOfMessage()):
         machine.send(sent)
-    status, headers, parts = 0, [], []
+    status, headers, parts, read_bytes = 0, [], [], 0
     machine.receive_data(data)
     while not isinstance(event := machine.next_event(), h11.EndOfMessage):
         if event is h11.NEED_DATA:
@@ -183,6 +191,7 @@ async def _by_h11(
             status, headers = event.status_code, list(event.headers.raw_items())
         elif isinstance(event, h11.Data):
             parts.append(bytes(event.data))
+            _check_size(read_bytes := read_bytes + len(event.data))
         elif not isinstance(event, h11.InformationalResponse):
             raise httpx.RemoteProtocolError(DISCONNECTED)
     done = machine.our_state is machine.their_state is h11.DONE and not machine.trailing_data[0]

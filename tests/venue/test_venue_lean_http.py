@@ -292,6 +292,22 @@ async def test_nothing_is_sent_twice() -> None:
     assert len(heard) == 2
 
 
+@pytest.mark.parametrize(
+    "head",
+    [
+        b"HTTP/1.1 200 OK\r\nContent-Length: 4097\r\n\r\n",
+        b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n1001\r\n",
+        b"HTTP/1.1 200 OK\r\n\r\n",  # until the connection ends
+    ],
+)
+async def test_an_answer_is_bounded(head: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Memory is for a list of any API's; what is longer is no answer."""
+    monkeypatch.setattr(lean_http, "BODY_MOST", 4096)
+    async with peer(once(head, b"x" * 4097, b"\r\n0\r\n\r\n")) as url, LeanClient() as client:
+        with pytest.raises(httpx.RemoteProtocolError, match="4097 bytes or more"):
+            await client.get(url)
+
+
 async def test_connections_are_bounded(autojump_clock: MockClock) -> None:
     """Whoever comes too many waits for a place, and gets it."""
     autojump_clock.autojump_threshold = 0.02
