@@ -29,6 +29,7 @@ from httpx._transports import default
 
 T = TypeVar("T")
 
+THREAD = "lockstep"
 HOP_BY_HOP = ("transfer-encoding", "content-encoding", "connection")
 
 
@@ -51,17 +52,20 @@ class _Call:
     def request(self, request: httpx.Request) -> httpx.Response:
         """In the thread: hand a request to the loop, and wait."""
         request.read()
-        self.asks.put(request)
-        reply = self.replies.get()
-        if isinstance(reply, Exception):
-            raise reply
+        reply = self._ask(request)
         assert reply is not None
         return reply
 
     def pause(self, for_s: float) -> None:
         """In the thread: let the loop's time pass."""
-        self.asks.put(_Pause(for_s))
-        self.replies.get()
+        self._ask(_Pause(for_s))
+
+    def _ask(self, asked: httpx.Request | _Pause) -> httpx.Response | None:
+        self.asks.put(asked)
+        reply = self.replies.get()
+        if isinstance(reply, Exception):
+            raise reply
+        return reply
 
 
 _here = threading.local()
@@ -110,9 +114,13 @@ class Lockstep:
                 call.asks.put(lambda: result)
 
         async def drive() -> None:
-            threading.Thread(target=thread, daemon=True).start()
-            while not callable(asked := call.asks.get()):
-                call.replies.put(await self._granted(asked))
+            threading.Thread(target=thread, daemon=True, name=THREAD).start()
+            try:
+                while not callable(asked := call.asks.get()):
+                    call.replies.put(await self._granted(asked))
+            except trio.Cancelled:  # the loop ends, and nobody else would tell the thread
+                call.replies.put(RuntimeError("the loop has ended"))
+                raise
             found.append(asked)
             done.set()
 

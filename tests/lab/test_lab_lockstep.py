@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import threading
 import time
 
 import httpx
@@ -12,7 +13,7 @@ import trio._core._run as scheduler
 from trio.testing import MockClock
 
 from polybot.exchange.net import Request, Response, Service, json_response, serve
-from polybot.lab.lockstep import Lockstep, lockstep_only
+from polybot.lab.lockstep import THREAD, Lockstep, lockstep_only
 from polybot.lab.memory_net import memory_network
 from polybot.lab.seeded import seeded_scheduler
 from polybot.venue.rest import http_client
@@ -77,6 +78,22 @@ def test_elsewhere_sleep_is_what_it_was() -> None:
     with lockstep_only():
         time.sleep(0.001)
     assert time.monotonic() - before >= 0.001
+
+
+def test_no_thread_outlives_its_loop() -> None:
+    """A soak lives hundreds of lives in one process, and a thread holds its client."""
+
+    async def main() -> None:
+        async with http_client() as http:
+            with trio.move_on_after(1):
+                await Lockstep(http).run_sync(lambda: time.sleep(1e6))
+
+    with lockstep_only():
+        trio.run(main, clock=MockClock(autojump_threshold=0))
+    mine = [one for one in threading.enumerate() if one.name == THREAD]
+    for one in mine:
+        one.join(5)
+    assert not [one for one in mine if one.is_alive()]
 
 
 async def test_what_it_raises_is_raised(autojump_clock: MockClock) -> None:
