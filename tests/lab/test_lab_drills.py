@@ -176,16 +176,21 @@ async def test_the_stage_gives_the_exchanges_word(autojump_clock: MockClock) -> 
     assert verdict.equity_exchange == 2_000_000_000
 
 
+# Orders of one request share its fate, and a doubt lasts some milliseconds or two seconds: a third of
+# a hundred doubts are long ones, and of the thirty of a shorter drill now and then more than half.
+DRILL_S = 180
+
+
 def test_no_order_stays_in_doubt_and_none_is_sent_twice() -> None:
     """On a link that spoils every third answer to an order, each fate is known within ten seconds,
     half of them within 0.7, and no order leaves twice (G6, G7).
     """
-    drill = partial(doubt_drill, seconds=45, seed=3, speed=DOUBT_SPEED)
+    drill = partial(doubt_drill, seconds=DRILL_S, seed=3, speed=DOUBT_SPEED)
     seen = trio.run(drill, clock=PatientClock(DOUBT_SPEED))
     gc.collect()
 
-    assert len(seen.doubts_ms) >= 5
-    assert seen.struck >= 5
+    assert len(seen.doubts_ms) >= 20
+    assert seen.struck >= 20
     assert seen.twice == 0
     assert seen.within(50) <= 700
     assert seen.within(100) <= 10_000
