@@ -176,8 +176,8 @@ async def test_the_stage_gives_the_exchanges_word(autojump_clock: MockClock) -> 
     assert verdict.equity_exchange == 2_000_000_000
 
 
-# Orders of one request share its fate, and a doubt lasts some milliseconds or two seconds: of a
-# hundred doubts a third are long ones, of the thirty of a shorter drill now and then more than half.
+# Orders of one request share its fate, and a doubt lasts some milliseconds or two seconds. Of a
+# hundred doubts a third are long; of the thirty of a shorter drill it was now and then over half.
 DRILL_S = 180
 
 
