@@ -82,7 +82,9 @@ class Health:
 
     @property
     def trouble(self) -> str | None:
-        return next((f"{name}: {why}" for name, why in self.troubles.items()), None)
+        """The first of what is wrong; a halt before all that may pass without anybody's doing."""
+        name = next(iter(self.halted), next(iter(self.troubles), None))
+        return None if name is None else f"{name}: {self.troubles[name]}"
 
     async def well(self) -> None:
         """Wait until nothing is wrong."""

@@ -22,12 +22,14 @@ from trio._core import _run
 
 
 class Alarm:
-    """Calls `act` once, when Trio's time is `at`, unless it is stopped before."""
+    """Calls `act` once, when Trio's time is `at`, unless it is stopped before. One that `gives_way`
+    comes after all scopes that expire at the same time.
+    """
 
-    __slots__ = ("_act", "_registered_deadline")
+    __slots__ = ("_act", "_registered_deadline", "gives_way")
 
-    def __init__(self, at: float, act: Callable[[], None]) -> None:
-        self._act = act
+    def __init__(self, at: float, act: Callable[[], None], *, gives_way: bool = False) -> None:
+        self._act, self.gives_way = act, gives_way
         self._registered_deadline = at  # the heap's name for it
         _run.GLOBAL_RUN_CONTEXT.runner.deadlines.add(at, cast(Any, self))
 
@@ -44,13 +46,15 @@ class Alarm:
 
 
 async def sleep_until(deadline: float) -> None:
-    """As Trio's, for all that a caller can see."""
+    """As Trio's, for all that a caller can see: whose patience ends in the very moment is cancelled,
+    for of two scopes that have expired Trio takes the outer one.
+    """
     if math.isnan(deadline):
         raise ValueError("deadline must not be NaN")
     if deadline == math.inf:
         await trio.sleep_forever()
     task = trio.lowlevel.current_task()
-    alarm = Alarm(deadline, lambda: trio.lowlevel.reschedule(task))
+    alarm = Alarm(deadline, lambda: trio.lowlevel.reschedule(task), gives_way=True)
 
     def abort(_: object) -> trio.lowlevel.Abort:
         alarm.stop()

@@ -29,7 +29,8 @@ from polybot.lab.replay import replay
 from polybot.lab.replay_pace import Pace
 from polybot.lab.shares import each_of
 from polybot.lab.simulation import Outcome, Tapes, simulate
-from polybot.lab.simulation_case import PARTS, Keep, draw
+from polybot.lab.simulation_brief import brief
+from polybot.lab.simulation_case import PARTS, Case, Keep, draw
 from polybot.lab.simulation_reach import REACHED
 from polybot.lab.simulation_watch import Violation
 
@@ -38,12 +39,24 @@ OURS = ("link ", "disk ", "clock ")  # how the counters of our own troubles begi
 
 @attrs.frozen
 class Task:
-    """One seed to be lived through: how long, with what, and whether once more."""
+    """One seed to be lived through: how long, with what, and whether once more. A `brief` one has
+    a length of its own.
+    """
 
     seed: int
     hours: float
     keep: Keep = Keep()
     twice: bool = True
+    brief: bool = False
+
+    def case(self) -> Case:
+        drawn = brief(self.seed) if self.brief else draw(self.seed, self.hours)
+        return self.keep.of(drawn)
+
+    def words(self) -> str:
+        """As the command line says it."""
+        length = "--brief" if self.brief else f"--hours {self.hours:g}"
+        return f"--seeds {self.seed} {length} {self.keep.words()}".rstrip()
 
 
 @attrs.frozen
@@ -71,7 +84,7 @@ def live(task: Task) -> Found:
     """One seed, once or twice. The second time has the tapes of the first beside it: what was
     decided must come out of them as well.
     """
-    case = task.keep.of(draw(task.seed, task.hours))
+    case = task.case()
     if not task.twice:
         return Found(simulate(case))
     tapes: Tapes = []
@@ -95,7 +108,8 @@ def main(argv: Sequence[str]) -> int:
     said = _parser().parse_args(argv)
     logger.remove()  # a bot that is troubled on purpose has much to say
     keep = Keep(**{part: getattr(said, part) for part in PARTS}, links=said.links)
-    tasks = [Task(seed, said.hours, keep, twice=not said.once) for seed in said.seeds]
+    task = Task(0, said.hours, keep, twice=not said.once, brief=said.brief)
+    tasks = [attrs.evolve(task, seed=seed) for seed in said.seeds]
     try:
         before = finished.read(said.done, Lived)
     except ValueError as error:
@@ -120,7 +134,8 @@ def main(argv: Sequence[str]) -> int:
     if stopped:
         return 130
     for found in [found for found in done[len(before) :] if not found.sound][:1]:
-        sys.stdout.write("\n".join(story(found, said.hours, keep)) + "\n")
+        failed_task = attrs.evolve(task, seed=found.outcome.seed)
+        sys.stdout.write("\n".join(story(found, failed_task)) + "\n")
     return 1 if failed or (said.reach and not_reached(done)) else 0
 
 
@@ -139,6 +154,9 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--seeds", type=_seeds, default=range(1, 21), help="17, or 1-500 (1-20)")
     parser.add_argument("--hours", type=float, default=1.0, help="of the venue, each seed (1)")
+    parser.add_argument(
+        "--brief", action="store_true", help="a quarter of an hour of each in some seconds"
+    )
     parser.add_argument("--once", action="store_true", help="leave out the second run of each")
     parser.add_argument("--done", type=Path, metavar="FILE", help="note seeds there, and go on")
     parser.add_argument("--reach", action="store_true", help="fail where a counter stays at zero")
@@ -213,29 +231,26 @@ def _counted(counts: Counter[str]) -> str:
     return ", ".join(f"{name} {count}" for name, count in ranked) or "none"
 
 
-def story(found: Found, hours: float, keep: Keep) -> Iterator[str]:
+def story(found: Found, task: Task) -> Iterator[str]:
     """The first failure, whole and then made smaller."""
-    outcome = found.outcome
+    outcome, case = found.outcome, task.case()
     yield ""
     yield f"seed {outcome.seed}, commit {commit()}"
-    yield "with " + keep.of(draw(outcome.seed, hours)).text()
+    yield f"with {case.text()}"
     if not outcome.violations:
-        again = f"--seeds {outcome.seed} --hours {hours:g}"
-        yield f"the second run differed: python -m polybot soak {again}"
+        yield f"the second run differed: python -m polybot soak {task.words()}"
         return
     yield f"first: {outcome.violations[0]}"
     yield "the last events before it:"
     yield from (f"  {event}" for event in outcome.last)
     rule = outcome.violations[0].rule
-    small = shrink(
-        keep, len(draw(outcome.seed, hours).troubles), partial(_breaks, found, hours, rule)
-    )
-    words = f"--seeds {outcome.seed} --hours {hours:g} --once {small.words()}".rstrip()
-    yield f"smallest that still breaks {rule}: python -m polybot soak {words}"
+    small = shrink(task.keep, len(case.troubles), partial(_breaks, task, rule))
+    words = attrs.evolve(task, keep=small).words()
+    yield f"smallest that still breaks {rule}: python -m polybot soak {words} --once"
 
 
-def _breaks(found: Found, hours: float, rule: str, keep: Keep) -> bool:
-    again = simulate(keep.of(draw(found.outcome.seed, hours)), until=rule)
+def _breaks(task: Task, rule: str, keep: Keep) -> bool:
+    again = simulate(attrs.evolve(task, keep=keep).case(), until=rule)
     return any(violation.rule == rule for violation in again.violations)
 
 

@@ -176,3 +176,15 @@ def test_a_halt_is_written_once_and_no_good_news_ends_it() -> None:
     assert written == [("ledger drift", "a cent")]
     assert health.halted == {"moon phase": "waning", "ledger drift": "a cent"}
     assert health.admission.closed_because is not None
+
+
+def test_a_halt_is_told_before_what_may_pass() -> None:
+    """Brief seed 5: a halt came while heartbeats failed, and the screen named the heartbeats alone:
+    who looks waits for the link to come back, and nothing is ever quoted again (L10).
+    """
+    health = made()
+    health.bad("heartbeat", "no answer")
+    health.halt(Halt.FOREIGN_ORDERS, "one of nobody's")
+
+    assert health.trouble == "foreign orders: one of nobody's"
+    assert health.admission.closed_because == health.trouble
