@@ -346,8 +346,14 @@ async def run_watched(
         logger.opt(exception=group).error("stopped by a fault of our own")
         code = EXIT_OTHER
         await bot.flight.write(f"stopped by a fault of our own: {bot.exit_reason}")
-    if bot.ctx.account.journal.failed is not None:
+    journal = bot.ctx.account.journal
+    if journal.failed is not None:
         code = EXIT_STORAGE
+    for halt in journal.unkept:
+        logger.error(
+            "trading is halted ({}: {}) and no file could be written that says so: look at it "
+            "before you start again", halt.name, halt.why,
+        )  # fmt: skip
     return code if bot.empty else EXIT_ORDERS_LIVE
 
 

@@ -24,7 +24,10 @@ class InThread:
     _one: trio.CapacityLimiter = attrs.field(factory=lambda: trio.CapacityLimiter(1))
 
     async def run(self, work: Callable[[], None]) -> None:
-        await trio.to_thread.run_sync(work, limiter=self._one)
+        # Trio looks for a cancellation before it starts a thread: who had taken entries in hand in
+        # the very step of the end left with them.
+        with trio.CancelScope(shield=True):
+            await trio.to_thread.run_sync(work, limiter=self._one)
 
 
 @attrs.frozen

@@ -21,6 +21,7 @@ import attrs
 
 from polybot.domain.baseline import Baseline
 from polybot.domain.earned import Earned
+from polybot.journal import spare
 from polybot.journal.entries import Carried, Closed, Entry, Moved, decode, encode, market_of
 
 SCHEMA = 5  # raised with every change of the table, and of what an entry may be
@@ -74,6 +75,8 @@ class Store:
         """Open or create the journal of `owner` (wallet and venue as one text). With `fresh`
         whatever is there is removed first: a venue that begins anew knows nothing of it.
 
+        What an earlier run could only leave beside it is taken in (`spare`).
+
         Raises JournalFailed when another process has it, when it belongs to somebody else or was
         written by a newer version; JournalCorrupt when it is damaged.
         """
@@ -94,13 +97,28 @@ class Store:
         except JournalFailed:
             os.close(lock)
             raise
-        return cls(database, lock, path)
+        store = cls(database, lock, path)
+        try:
+            store._take_spare()
+        except (JournalFailed, OSError) as error:
+            store.close()
+            raise JournalFailed(f"{spare.spare_of(path)}: cannot be taken in: {error}") from error
+        return store
+
+    def _take_spare(self) -> None:
+        """Halts that the journal could not take are its own from now on."""
+        if halts := spare.kept(self.path):
+            self._insert(halts)
+            spare.drop(self.path)
 
     def append(self, entries: Sequence[tuple[int, Entry]]) -> None:
         """Write (at_ms, entry) pairs in one transaction; durable when this returns.
 
         Raises JournalFailed; then nothing of it was written.
         """
+        self._insert(entries)
+
+    def _insert(self, entries: Sequence[tuple[int, Entry]]) -> None:
         rows = [(at_ms, *encode(entry), market_of(entry)) for at_ms, entry in entries]
         try:
             with self._database:
@@ -191,6 +209,7 @@ def quarantine(path: Path, at_ms: int) -> Path:
 
 
 def _remove(path: Path) -> None:
+    spare.drop(path)
     for tail in ("", "-wal", "-shm"):
         path.with_name(path.name + tail).unlink(missing_ok=True)
 

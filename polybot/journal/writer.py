@@ -15,8 +15,9 @@ import attrs
 import trio
 
 from polybot.clock import Clock
+from polybot.journal import spare
 from polybot.journal.disk import Disk, InThread
-from polybot.journal.entries import Entry
+from polybot.journal.entries import Entry, Halted
 from polybot.journal.store import JournalFailed, Store
 
 
@@ -28,13 +29,14 @@ class _Batch:
 
 @attrs.define(eq=False)
 class Journal:
-    """`on_failure` hears once, with the reason."""
+    """`on_failure` hears once, with the reason. `unkept` are the halts that no file has taken."""
 
     store: Store
     clock: Clock
     on_failure: Callable[[str], None] = lambda _: None
     disk: Disk = attrs.field(factory=InThread)
     failed: str | None = None
+    unkept: list[Halted] = attrs.field(factory=list)
     written: int = 0  # entries on the disk
     _gathering: _Batch = attrs.field(factory=_Batch)
     _handed_over: trio.Event = attrs.field(factory=trio.Event)
@@ -62,7 +64,7 @@ class Journal:
         batch = self._gathering
         if self.failed is not None:
             batch.written.set()
-            return batch
+            entries = tuple(entry for entry in entries if isinstance(entry, Halted))
         batch.entries += [(now_ms, entry) for entry in entries]
         self._handed_over.set()
         return batch
@@ -70,25 +72,35 @@ class Journal:
     async def run(self) -> None:
         """Write until cancelled; what was handed over before that is written first."""
         try:
-            while self.failed is None:
+            while True:
                 await self._handed_over.wait()
                 await self._write()
         finally:
             with trio.CancelScope(shield=True):
-                if self.failed is None and self._gathering.entries:
+                if self._gathering.entries:
                     await self._write()
 
     async def _write(self) -> None:
         batch, self._gathering = self._gathering, _Batch()
         self._handed_over = trio.Event()
         try:
-            if batch.entries:
+            if batch.entries and self.failed is None:
                 await self.disk.run(partial(self.store.append, batch.entries))
+                self.written += len(batch.entries)
         except JournalFailed as error:
             self.failed = str(error)
             self._gathering.written.set()
             self.on_failure(self.failed)
-        else:
-            self.written += len(batch.entries)
         finally:
             batch.written.set()
+        if self.failed is not None:
+            halts = [(at_ms, it) for at_ms, it in batch.entries if isinstance(it, Halted)]
+            await self._keep_halts(halts)
+
+    async def _keep_halts(self, halts: list[tuple[int, Halted]]) -> None:
+        """Nobody tells the next start of them (brief seed 156)."""
+        try:
+            if halts:
+                await self.disk.run(partial(spare.keep, self.store.path, halts))
+        except OSError:
+            self.unkept += [halt for _, halt in halts]

@@ -46,8 +46,8 @@ class Alarm:
 
 
 async def sleep_until(deadline: float) -> None:
-    """As Trio's, for all that a caller can see: whose patience ends in the very moment is cancelled,
-    for of two scopes that have expired Trio takes the outer one.
+    """As Trio's, for all that a caller can see: whose patience ends in the very moment is
+    cancelled, for of two scopes that have expired Trio takes the outer one.
     """
     if math.isnan(deadline):
         raise ValueError("deadline must not be NaN")

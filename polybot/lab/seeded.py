@@ -1,5 +1,5 @@
-"""Trio's order of tasks as a function of a seed (trio.md 8), of what is due at one moment as well, and
-no garbage collector between them.
+"""Trio's order of tasks as a function of a seed (trio.md 8), of what is due at one moment as well,
+and no garbage collector between them.
 
 Trio's names are private: a test fails when they move, and nothing but simulations may rest on them.
 """
@@ -22,9 +22,9 @@ from polybot.lab.alarms import Alarm
 
 @contextmanager
 def seeded_scheduler(seed: int) -> Iterator[None]:
-    """While the body runs, tasks that could run in any order run in this seed's, and so do deadlines
-    that are passed together. Trio takes those by their addresses: whether somebody woke or was
-    cancelled at the very end of both was another matter in each run (brief seed 99).
+    """While the body runs, tasks that could run in any order run in this seed's, and so do
+    deadlines that are passed together. Trio takes those by their addresses: whether somebody woke
+    or was cancelled at the very end of both was another matter in each run (brief seed 99).
     """
     order = random.Random(f"deadlines {seed}").random
 

@@ -17,6 +17,7 @@ import trio
 
 from polybot.app import Bot
 from polybot.exchange.modes import Mode
+from polybot.journal.spare import SPARE
 from polybot.lab.memory_net import OWNER
 from polybot.lab.simulation_case import End, Life, Where
 from polybot.lab.simulation_clock import WrongClock
@@ -124,6 +125,9 @@ class Lives:
             if not last:
                 process = await self._start(processes, process.journal)
         rearm(process.journal, process.clock.now_ms())
+        self._looked_at()
+
+    def _looked_at(self) -> None:
         self.halt, self.sim.rules.halted_at = trio.Event(), math.inf
 
     async def _start(self, processes: trio.Nursery, journal: Path) -> Process:
@@ -159,6 +163,9 @@ class Lives:
                 "S15", f"{len(live)} orders rest after an end that says none does"
             )
         self.sim.counts["ended by its disk"] += 1
+        if bot.ctx.account.journal.unkept:  # the log has it, and the operator has read that
+            self.sim.counts["halt that no file took"] += 1
+            self._looked_at()
         self._kept(process)
 
     async def _stop(self, process: Process, life: Life) -> None:
@@ -227,7 +234,7 @@ class Lives:
         self.sim.trace.note(f"{process.owner} is killed")
         journal = process.journal
         process.heir = journal.with_name(f"journal-{self._started}")
-        for tail in ("", "-wal"):
+        for tail in ("", "-wal", SPARE):
             part = journal.with_name(journal.name + tail)
             if part.exists():
                 shutil.copyfile(part, process.heir.with_name(process.heir.name + tail))

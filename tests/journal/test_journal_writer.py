@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 import trio
+import trio.testing
 from journal_kit import OWNER, T0, intent
 
 from polybot.clock import Clock
@@ -104,6 +105,21 @@ async def test_cancelled_waiting_is_written_all_the_same(tmp_path: Path, *, inli
         await made.flush()
 
         assert [s.entry for s in store.live()] == [Rearmed("cancelled")]
+
+
+@both
+async def test_what_is_noted_in_the_step_of_the_end_is_written(
+    tmp_path: Path, *, inline: bool
+) -> None:
+    """The writer is awake already when it is cancelled, and has the entries in its hands."""
+    async with journal(tmp_path, inline=inline) as (made, _):
+        await made.append(intent(1))
+        await trio.testing.wait_all_tasks_blocked()
+        made.note(Rearmed("last words"))
+
+    store = Store.open(tmp_path / "j", OWNER)
+    assert [s.entry for s in store.live()] == [intent(1), Rearmed("last words")]
+    store.close()
 
 
 @both
