@@ -92,6 +92,7 @@ class MarketFeed:
 
     def _on_state(self, state: SocketState) -> None:
         self._open = state.phase is SocketPhase.OPEN
+        self._awaited_for = 0  # each connection has its own three seconds (seed 1065)
         if not self._open:
             self.dropped()
         self.heard_at = trio.current_time()
