@@ -3,8 +3,8 @@
 A journal fails for good, and what it could not take is lost. Of orders and money the venue tells
 the next start; that trading was halted nobody tells: a drift is booked as found by then, somebody
 else's order may be gone. So the last halts of a run whose journal has failed are left here, and the
-next opening of the journal takes them in and removes the file. A disk that takes no byte of this
-either is told by the log alone.
+next opening of the journal takes them in and removes the file. An empty one is a halt as well: a
+disk that takes no byte may still take a name. Where it takes none, the log alone tells.
 
 One line a halt: its Unix milliseconds, and the entry. What of a line was lost on the way to the
 disk is a halt all the same.

@@ -125,9 +125,6 @@ class Lives:
             if not last:
                 process = await self._start(processes, process.journal)
         rearm(process.journal, process.clock.now_ms())
-        self._looked_at()
-
-    def _looked_at(self) -> None:
         self.halt, self.sim.rules.halted_at = trio.Event(), math.inf
 
     async def _start(self, processes: trio.Nursery, journal: Path) -> Process:
@@ -163,9 +160,6 @@ class Lives:
                 "S15", f"{len(live)} orders rest after an end that says none does"
             )
         self.sim.counts["ended by its disk"] += 1
-        if bot.ctx.account.journal.unkept:  # the log has it, and the operator has read that
-            self.sim.counts["halt that no file took"] += 1
-            self._looked_at()
         self._kept(process)
 
     async def _stop(self, process: Process, life: Life) -> None:
