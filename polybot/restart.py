@@ -94,14 +94,24 @@ class Restart:
     async def _catch_up(self) -> None:
         """Learn the trades of the time we were away; a first start has none to learn."""
         reconciler, recovered = self.ctx.reconciler, self.ctx.recovered
-        now_s = self.ctx.clock.now_ms() // 1000
-        reconciler.since_s = now_s if recovered.since_s is None else recovered.since_s
+        since_s = recovered.since_s
+        reconciler.since_s = await self._first_second() if since_s is None else since_s
         reconciler.payments.since_s = reconciler.since_s
         reconciler.read_until_s = recovered.last_ms // 1000
-        if recovered.since_s is None:
+        if since_s is None:
             return
         if not await reconciler.read_trades():
             raise StartFailed("the trades of the time since the last run could not be read")
+
+    async def _first_second(self) -> int:
+        """From when on trades are not in the balance that we begin with. Where our clock and the
+        venue's word differ it is the earlier one: nothing of ours rests now, so nothing trades in
+        between, and a clock ahead would hide the trades of the first seconds from every later
+        reading (brief seed 312).
+        """
+        now_s = self.ctx.clock.now_ms() // 1000
+        venue_s = await self.ctx.client.server_time()
+        return now_s if isinstance(venue_s, Failure) else min(now_s, venue_s)
 
     async def _resolve_operations(self) -> None:
         """Wait for what the last run asked of the chain: cash it has freed by now would look as if

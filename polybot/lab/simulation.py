@@ -115,6 +115,7 @@ class Simulation:
     lives: Lives = attrs.field(init=False)
     reach: Reach = attrs.field(init=False)
     _deaf_since: float = math.inf
+    _astray: int = 0  # 1: the bot's clock is ahead by too much, -1: behind
     _astray_since: float = math.inf
 
     async def run(self) -> Outcome:
@@ -281,5 +282,10 @@ class Simulation:
         return clock.ahead_ms(self.exchange.clock) if clock is not None else 0.0
 
     def _look_at_clock(self) -> None:
-        wrong = abs(self.ahead_ms()) > CLOCK_RIGHT_MS
-        self._astray_since = min(self._astray_since, self.now_s()) if wrong else math.inf
+        """Since when the bot's clock has been ahead, or behind: one is noticed at once, the other
+        when the venue is asked.
+        """
+        ahead_ms = self.ahead_ms()
+        astray = 0 if abs(ahead_ms) <= CLOCK_RIGHT_MS else 1 if ahead_ms > 0 else -1
+        if astray != self._astray:
+            self._astray, self._astray_since = astray, self.now_s() if astray else math.inf

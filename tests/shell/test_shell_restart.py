@@ -10,7 +10,7 @@ import attrs
 import pytest
 import trio
 from shell_kit import HOUR_MS, OWNER, Scene, clean, put_together, scene, shell_config
-from venue_bent import silence
+from venue_bent import answer, silence
 
 from polybot.config import Config
 from polybot.domain.halts import Halt
@@ -96,6 +96,27 @@ async def test_a_killed_bot_is_taken_over(fast_clock: PatientClock) -> None:
             assert not [e.text for e in again.bot.ctx.events if "skipped" in e.text]
             report = await again.end()
 
+    clean(report)
+
+
+@pytest.mark.parametrize("off_s", [-29, 0, 3_600], ids=["we are ahead", "right", "the venue lies"])
+async def test_the_first_trades_are_never_thought_to_be_in_the_first_balance(
+    off_s: int, fast_clock: PatientClock
+) -> None:
+    """Brief seed 312: a clock 29 s ahead hid what traded in the first 29 s from every reading, and
+    whatever the user stream had not told stayed unknown. The earlier one of both clocks counts.
+    """
+    async with scene() as it:
+        now_s = it.venue.clock.now_ms() // 1000
+        word = answer(200, str(now_s + off_s).encode())
+        it.venue.bend("GET", "/time", act=word, times=1)
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(it.run)
+            await it.until(lambda: it.bot.ready, "it has started")
+            since_s = it.bot.ctx.reconciler.since_s
+            report = await it.end()
+
+    assert now_s + min(off_s, 0) <= since_s <= now_s + min(off_s, 0) + 5
     clean(report)
 
 
