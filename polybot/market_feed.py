@@ -29,13 +29,11 @@ from polybot.venue.market_messages import (
 )
 from polybot.venue.site import WS_PING_S
 from polybot.venue.sockets import SocketPhase, SocketState, run_socket
-from polybot.venue_time import OFF_MOST_MS
 
 CHECK_EVERY_S = 0.5
 QUIET_S = 10.0
 LATE_MS = 1500
 LATE_FOR_MS = 1000
-EARLY_AFTER = 3  # checks
 MEND_AFTER = 2  # checks: most mismatches heal with the next message (feeds.md 3)
 MENDS_MOST = 6  # checks that a broken book is given before it costs the connection
 SNAPSHOT_S = 3.0  # F05
@@ -57,7 +55,6 @@ class MarketFeed:
     _stamp_ms: int = 0  # of the last change, and Trio's time when it came
     _stamped_at: float = 0.0
     _open: bool = False
-    _early_for: int = 0  # checks in a row that found its changes stamped in our future
     _bad: int = 0  # unreadable messages that have been noted
     _broken_for: int = 0  # checks in a row that found a book broken …
     _awaited_for: int = 0  # … and that found one without a snapshot on an open connection
@@ -160,15 +157,12 @@ class MarketFeed:
                 self._redial("silent while the book moved")
 
     def _watch_stamps(self) -> None:
-        """A stamp from our future tells that our clock is behind: once may be the venue's error.
-        They are witnesses of the venue's time, too; a look now and then is enough for that.
+        """Stamps are witnesses of the venue's time; a look now and then is enough for that. By
+        those of all streams, for this one may bring nothing that can be read (brief seed 367).
         """
         if self._stamp_ms:
             self.ctx.reconciler.stamps.heard("market", self._stamp_ms, self._stamped_at)
-        early = self._lag_ms < -OFF_MOST_MS and self._open
-        self._early_for = self._early_for + 1 if early else 0
-        if self._early_for == EARLY_AFTER:
-            self.ctx.reconciler.behind(-self._lag_ms)
+        self.ctx.reconciler.look_at_stamps()
 
     def _missing(self) -> list[Outcome]:
         book = self.book

@@ -29,7 +29,7 @@ from polybot.payments import Payments
 from polybot.records import Records
 from polybot.venue.clob import ClobClient
 from polybot.venue_stamps import Stamps
-from polybot.venue_time import SURE_MS, Offset, VenueTime
+from polybot.venue_time import OFF_MOST_MS, SURE_MS, Offset, VenueTime
 
 RECONCILE_EVERY_S = 20.0
 RECONCILE_RETRY_S = 1.0
@@ -95,6 +95,7 @@ class Reconciler:
     engine_away: str | None = None  # what the venue said when it last took no cancels
     stamps: Stamps = attrs.field(factory=Stamps)
     _time: VenueTime = attrs.field(factory=VenueTime)
+    _behind: bool = False  # by what the streams' stamps said at the last look
     _misses: int = 0  # reconciliations in a row that failed
     _doubtful: dict[str, _Doubt] = attrs.field(factory=dict)  # by order id
 
@@ -194,12 +195,16 @@ class Reconciler:
         now_ms, now_s = self.clock.now_ms(), trio.current_time()
         return self.stamps.contradict(now_ms - known.most, now_ms - known.least, now_s)
 
-    def behind(self, by_ms: int) -> None:
-        """The venue's stamps are of a time that we have not reached: we have slept. What rests is
-        withdrawn at once, for it may outlive its cutoff; the venue's time is asked for next.
+    def look_at_stamps(self) -> None:
+        """Whether stamps of several streams are of a time that we have not reached: we have slept.
+        What rests is withdrawn at once, for it may outlive its cutoff; the venue's time is asked
+        for next, and judges until stamps agree with us again.
         """
-        self.health.bad(CLOCK, f"{by_ms / 1000:.1f} s behind the venue's stamps")
-        self.account.doubt.ring()
+        by_ms = self.stamps.ahead_of(self.clock.now_ms(), trio.current_time())
+        was_behind, self._behind = self._behind, by_ms > OFF_MOST_MS
+        if self._behind and not was_behind:
+            self.health.bad(CLOCK, f"{by_ms / 1000:.1f} s behind the streams' stamps")
+            self.account.doubt.ring()
 
     async def _set_clock(self) -> None:
         """Go by the venue's time from now on, as soon as it is known well: its cutoffs are its own,

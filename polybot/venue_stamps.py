@@ -52,7 +52,7 @@ class Stamps:
         proven = self._proven(now_s)
         if not proven:
             return None
-        stamped_ms = max(proven) + int(now_s * 1000)
+        stamped_ms = _time_of(proven, now_s)
         if stamped_ms > most_ms + AHEAD_MOST_MS:
             by_s = (stamped_ms - most_ms) / 1000
             return f"the venue's time is {by_s:.1f} s behind the streams' stamps: one of them lies"
@@ -63,6 +63,14 @@ class Stamps:
             )
         return None
 
+    def ahead_of(self, now_ms: int, now_s: float) -> int:
+        """By how many milliseconds the time is surely past what a clock shows; 0 where nothing says
+        so. Stamps are kept by Trio's time: a clock that is stepped back is behind them at once,
+        whether or not anything is heard after it.
+        """
+        proven = self._proven(now_s)
+        return max(0, _time_of(proven, now_s) - now_ms) if proven else 0
+
     def _proven(self, now_s: float) -> list[int]:
         """What each stream's stamps have proven, by several of them."""
         recent = (
@@ -70,3 +78,8 @@ class Stamps:
             for told in self._told.values()
         )
         return [ahead[-WITNESSES] for ahead in recent if len(ahead) >= WITNESSES]
+
+
+def _time_of(proven: list[int], now_s: float) -> int:
+    """The latest time that any stream has proven."""
+    return max(proven) + int(now_s * 1000)

@@ -181,12 +181,13 @@ class Watch:
         self._look_for_orphans()
 
     def _look_for_orphans(self) -> None:
-        """S4: whatever rests is known to be possible, or soon found out; but for what settlement's
-        rounding has left over (feeds.md 4.5).
+        """S4: whatever of ours rests is known to be possible, or soon found out; but for what
+        settlement's rounding has left over (feeds.md 4.5).
         """
         known = self.known()
         resting = () if known is None else (o for o in self.live() if o.remaining > DUST)
-        orphans = {order.id: order for order in resting if order.id not in (known or ())}
+        ours = (order for order in resting if order.id in self.confirmed)
+        orphans = {order.id: order for order in ours if order.id not in (known or ())}
         now_s = self.now_s()
         self._orphans = {key: self._orphans.get(key, now_s) for key in orphans}
         for key, since_s in self._orphans.items():

@@ -83,7 +83,7 @@ def trusting_its_clock() -> AbstractContextManager[object]:
     """Whatever the venue says of the time."""
     patches = ExitStack()
     patches.enter_context(mock.patch.object(Reconciler, "_judge_clock"))
-    patches.enter_context(mock.patch.object(Reconciler, "behind"))
+    patches.enter_context(mock.patch.object(Reconciler, "look_at_stamps"))
     return patches
 
 

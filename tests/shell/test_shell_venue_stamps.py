@@ -81,3 +81,14 @@ def test_truth_is_never_called_behind(late: list[int], pause_ms: int, width_ms: 
     why = stamps.contradict(T0 + now_ms - width_ms, T0 + now_ms, now_ms / 1000)
 
     assert why is None or not why.startswith("the venue's time is")
+
+
+def test_a_clock_that_has_slept_is_behind_at_once() -> None:
+    """By what was heard before, and though nothing is heard any more (brief seed 367)."""
+    stamps = told("market", "binance")
+    shows_ms = T0 + 10_000
+
+    assert stamps.ahead_of(shows_ms, 110.0) == 0
+    assert 58_800 < stamps.ahead_of(shows_ms - 59_000, 110.0) < 59_000
+    assert 58_800 < stamps.ahead_of(shows_ms - 54_000, 115.0) < 59_000
+    assert Stamps().ahead_of(shows_ms - 59_000, 110.0) == 0
