@@ -45,7 +45,8 @@ def test_everything_is_drawn_by_some() -> None:
 
     assert sum(map(kinds, cases), Counter[str]()).keys() == hours.keys()
     for case in cases:
-        times = [one.at_s for one in (*case.troubles, *case.disks, *case.clock.steps)]
+        times = [one.at_s for one in case.troubles]
+        times += [one.at_s for one in case.disks] + [one.at_s for one in case.clock.steps]
         assert all(0 < at_s < BRIEF_S for at_s in times), case.text()
         assert sum(life.lasts_s + life.down_s for life in case.lives) < 2 * BRIEF_S, case.text()
         assert case.lives[-1].end is End.STOP
