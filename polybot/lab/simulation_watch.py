@@ -181,13 +181,12 @@ class Watch:
         self._look_for_orphans()
 
     def _look_for_orphans(self) -> None:
-        """S4: whatever of ours rests is known to be possible, or soon found out; but for what
-        settlement's rounding has left over (feeds.md 4.5).
+        """S4: whatever rests is known to be possible, or soon found out; but for what settlement's
+        rounding has left over (feeds.md 4.5).
         """
         known = self.known()
         resting = () if known is None else (o for o in self.live() if o.remaining > DUST)
-        ours = (order for order in resting if order.id in self.confirmed)
-        orphans = {order.id: order for order in ours if order.id not in (known or ())}
+        orphans = {order.id: order for order in resting if order.id not in (known or ())}
         now_s = self.now_s()
         self._orphans = {key: self._orphans.get(key, now_s) for key in orphans}
         for key, since_s in self._orphans.items():
@@ -266,9 +265,12 @@ class Watch:
         )
 
     def live(self) -> list[Order]:
-        """What the venue itself says rests."""
-        owner = self.exchange.wallet.api_key
-        return self.exchange.engine.live_orders(owner) + self.exchange.engine.held_orders(owner)
+        """What the venue itself says rests of what the bot has written down, which is all that it
+        has placed (S16): whatever somebody else does with the same key is not its own.
+        """
+        owner, engine = self.exchange.wallet.api_key, self.exchange.engine
+        resting = engine.live_orders(owner) + engine.held_orders(owner)
+        return [order for order in resting if order.id in self.confirmed]
 
 
 def _same(one: Order, other: Order) -> bool:
