@@ -125,8 +125,8 @@ class Simulation:
             inventory=INVENTORY, orders=ORDERS,
         )  # fmt: skip
         world = make_world(
-            "synthetic", seed=case.seed, start_ms=MID_WINDOW_MS, series=case.series,
-            intensity=INTENSITY,
+            "synthetic", seed=case.seed, start_ms=MID_WINDOW_MS + case.later_s * 1000,
+            series=case.series, intensity=INTENSITY,
         )  # fmt: skip
         clock = Clock.starting_at(world.start_ms)
         self.exchange = Exchange(world, clock, case.seed, faults=case.faults)

@@ -9,6 +9,8 @@ happen, not by what must recover in time.
 
 from __future__ import annotations
 
+import random
+
 import attrs
 
 from polybot.lab.simulation_case import Case, ClockTerms, EngineTerms, StrikeTerms, draw
@@ -19,6 +21,9 @@ _TIMES = DRAWN_H * 3600 / BRIEF_S
 _LASTING = 10.0  # how much shorter everything is that goes on for a while
 _READY_S = 6.0  # until a bot that has been started has orders at the venue
 _STORM_S = 2
+# Of a window of five minutes, which it begins half a minute after the start of: half of all seeds
+# then, the others shortly before quotes stop, in the last minutes, and before the next one begins.
+_LATER_S = (0, 0, 0, 135, 195, 255)
 
 
 def brief(seed: int) -> Case:
@@ -50,6 +55,7 @@ def brief(seed: int) -> Case:
         engine=_engine(case.engine),
         strikes=_strikes(case.strikes),
         quiet_s=0.0,
+        later_s=random.Random(f"begins {seed}").choice(_LATER_S),
     )
 
 
