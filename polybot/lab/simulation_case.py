@@ -193,8 +193,8 @@ class Case:
             f"delays {slow or 'none'}; disks {ails or 'sound'}; clock {self.clock.skew_ms:+d} ms "
             f"{self.clock.drift_ppm:+d} ppm{steps}; "
             f"foreign order {'none' if self.foreign_s is None else f'{self.foreign_s:.0f}s'}; "
-            f"engine {self._engine_text()}; strikes {self._strikes_text()}; begins {self.later_s} s "
-            "later"
+            f"engine {self._engine_text()}; strikes {self._strikes_text()}; "
+            f"begins {self.later_s} s later"
         )
 
     def _engine_text(self) -> str:
