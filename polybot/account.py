@@ -88,6 +88,8 @@ class Account(WalletStanding):
     doubt: Bell = attrs.field(factory=Bell)  # rung when the reconciler should look now
     # Orders that rest and that no desk knows, and Trio's time at which they were told of last.
     strays: dict[str, float] = attrs.field(factory=dict)
+    unplaced: set[str] = attrs.field(factory=set)  # told of as ours, and nobody here placed them
+    _released: set[str] = attrs.field(factory=set)  # markets whose orders have been forgotten
     _owners: dict[str, str] = attrs.field(factory=dict)  # order id → condition id
     _placed_in: set[str] = attrs.field(factory=set)  # markets that ever had an order of ours
     _booking: trio.Lock = attrs.field(factory=trio.Lock)
@@ -139,6 +141,7 @@ class Account(WalletStanding):
     def release(self, condition_id: str) -> None:
         """Forget a settled market's order ids."""
         self.core.fed(Released(condition_id))
+        self._released.add(condition_id)
         self._owners = {o: c for o, c in self._owners.items() if c != condition_id}
         self._placed_in.discard(condition_id)
         self.reserved.pop(condition_id, None)
@@ -244,6 +247,8 @@ class Account(WalletStanding):
         event, route = fact.event, self.routes.get(fact.condition_id)
         if route is not None:
             route.hear(event, now_ms)
+        if isinstance(event, TradeSeen) and route is not None:
+            self._suspect(*(leg.order_id for leg in event.legs))
         if isinstance(event, OrderSeen):
             if event.kind in ENDED:
                 self.strays.pop(event.order_id, None)
@@ -254,9 +259,27 @@ class Account(WalletStanding):
         """An order of ours rests that no desk knows: it was proven away and came all the same, or
         its scope has ended. The reconciler withdraws it, without waiting until it is due.
         """
-        if self.owner(event.order_id) is not None and event.kind not in ENDED:
+        if event.kind in ENDED:
+            return
+        self._suspect(event.order_id)
+        if self.owner(event.order_id) is not None:
             self.strays[event.order_id] = trio.current_time()
             self.doubt.ring()
+
+    def _suspect(self, *order_ids: str) -> None:
+        """Whoever trades with our key and is not us: their order may have been filled, and be gone,
+        before any list shows it (F27). The reconciler looks it up at once.
+        """
+        unplaced = {order_id for order_id in order_ids if self.owner(order_id) is None}
+        if unplaced - self.unplaced:
+            self.unplaced |= unplaced
+            self.doubt.ring()
+
+    def is_foreign(self, order_id: str, condition_id: str) -> bool:
+        """Whether an order of that market is somebody else's, as far as we have not forgotten our
+        own there.
+        """
+        return self.owner(order_id) is None and condition_id not in self._released
 
     def _is_old(self, event: PrivateEvent) -> bool:
         return isinstance(event, TradeSeen) and self.ledger.knows(event)

@@ -110,11 +110,12 @@ class Reconciler:
         while True:
             began = trio.current_time()
             await self._withdraw_strays()
+            await self._judge_unplaced()
             agreed = await self.reconcile() and not self.balances.differing
             if CLOCK in self.health.troubles:
                 await self._set_clock()
                 continue
-            agreed = agreed and not self.account.strays
+            agreed = agreed and not (self.account.strays or self.account.unplaced)
             pause = RECONCILE_EVERY_S if agreed else RECONCILE_RETRY_S
             with trio.move_on_after(pause):
                 await self.account.doubt.wait()
@@ -184,7 +185,7 @@ class Reconciler:
         known = self._time.heard(asked_ms, venue_s, self.clock.now_ms())
         if (doubt := self._contradicted(known)) is not None:
             self.health.bad(CLOCK, doubt)
-        elif known.off:
+        elif known.off or self._behind_stamps_ms() > OFF_MOST_MS:  # whole seconds may hide one
             off_s = known.middle / 1000
             self.health.bad(CLOCK, f"{off_s:+.1f} s off the venue's: check the time service")
         else:
@@ -200,11 +201,14 @@ class Reconciler:
         What rests is withdrawn at once, for it may outlive its cutoff; the venue's time is asked
         for next, and judges until stamps agree with us again.
         """
-        by_ms = self.stamps.ahead_of(self.clock.now_ms(), trio.current_time())
+        by_ms = self._behind_stamps_ms()
         was_behind, self._behind = self._behind, by_ms > OFF_MOST_MS
         if self._behind and not was_behind:
             self.health.bad(CLOCK, f"{by_ms / 1000:.1f} s behind the streams' stamps")
             self.account.doubt.ring()
+
+    def _behind_stamps_ms(self) -> int:
+        return self.stamps.ahead_of(self.clock.now_ms(), trio.current_time())
 
     async def _set_clock(self) -> None:
         """Go by the venue's time from now on, as soon as it is known well: its cutoffs are its own,
@@ -219,7 +223,8 @@ class Reconciler:
             if isinstance(venue_s, Failure):
                 return  # the next round begins again
             known = self._time.heard(asked_ms, venue_s, self.clock.now_ms())
-        if known.off and known.width <= SURE_MS and self._contradicted(known) is None:
+        off = known.off or self._behind_stamps_ms() > OFF_MOST_MS
+        if off and known.width <= SURE_MS and self._contradicted(known) is None:
             self.clock.set_right(-known.middle)
             self._time.forget()
             logger.warning("the clock was {:+.1f} s off the venue's: set", known.middle / 1000)
@@ -270,6 +275,19 @@ class Reconciler:
 
     async def _halt_foreign(self, those: Sequence[Difference], _begun_ms: int) -> None:
         self.health.halt(Halt.FOREIGN_ORDERS, f"{len(those)} we did not place")
+
+    async def _judge_unplaced(self) -> None:
+        """Look up what we were told of and have not placed: where the venue has it as ours, somebody
+        else has our key. Word of long ago is no proof: of a settled market we have forgotten which
+        orders were ours.
+        """
+        for order_id in list(self.account.unplaced):
+            row = await self.client.order(order_id)
+            if isinstance(row, Failure):
+                continue  # the next round asks again
+            self.account.unplaced.discard(order_id)
+            if row is not None and self.account.is_foreign(order_id, row.condition_id):
+                self.health.halt(Halt.FOREIGN_ORDERS, f"we did not place {order_id[:10]}")
 
     async def _halt_terms(self, those: Sequence[Difference], _begun_ms: int) -> None:
         self.health.halt(Halt.ORDER_TERMS, f"{those[0].subject} rests on terms we did not sign")

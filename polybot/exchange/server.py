@@ -179,12 +179,12 @@ class Exchange:
             self.engine, self.lifecycle, clock, rng("standing").getrandbits(64)
         )
         world.attach(self.engine, self.oracle, self.lifecycle)
-        VenueActs(
+        self.acts = VenueActs(
             self.faults,
             self.engine,
             self.clob.modes,
             self.clob.heartbeats,
-            wallet.address,
+            self.demo_wallets.deposit,
             wallet.api_key,
         )
         SettlementActs(

@@ -94,7 +94,9 @@ class Watch:
             self.over.set()
 
     def hear(self, event: Event) -> None:
-        if isinstance(event, OrderEvent) and event.order.account == self.address:
+        if isinstance(event, OrderEvent):
+            if event.order.account != self.address or event.order.id in self.exchange.acts.foreign:
+                return
             self.seen[event.kind] += 1
             if event.kind == "PLACEMENT":
                 self._placed(event.order, event.at_ms)
@@ -265,12 +267,10 @@ class Watch:
         )
 
     def live(self) -> list[Order]:
-        """What the venue itself says rests of what the bot has written down, which is all that it
-        has placed (S16): whatever somebody else does with the same key is not its own.
-        """
+        """What the venue itself says rests, but for what somebody else has placed with our key."""
         owner, engine = self.exchange.wallet.api_key, self.exchange.engine
         resting = engine.live_orders(owner) + engine.held_orders(owner)
-        return [order for order in resting if order.id in self.confirmed]
+        return [order for order in resting if order.id not in self.exchange.acts.foreign]
 
 
 def _same(one: Order, other: Order) -> bool:

@@ -225,14 +225,16 @@ async def test_a_tick_changes_and_changes_back(patient_jumps: MockClock) -> None
 
 
 async def test_somebody_else_places_an_order(patient_jumps: MockClock) -> None:
-    """With the wallet's own key, so that it is in its list of orders (F27)."""
+    """With the wallet's own key, so that it is in its list of orders, and for its money (F27)."""
     async with stage_at() as stage:
         stage.spoil({"fault": "foreign_order"})
         stage.exchange.advance(stage.exchange.clock.now_ms() + 100)
         wallet = stage.exchange.wallet
         (order,) = stage.exchange.engine.live_orders(wallet.api_key)
 
-        assert (order.account, order.side, order.status) == (wallet.address, BUY, Status.LIVE)
+        deposit = stage.exchange.demo_wallets.deposit
+        assert (order.account, order.side, order.status) == (deposit, BUY, Status.LIVE)
+        assert stage.exchange.acts.foreign == {order.id}
         assert stage.struck == {"foreign_order": 1}
 
 

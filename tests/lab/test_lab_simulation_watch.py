@@ -14,10 +14,13 @@ from polybot.lab.simulation_watch import ORPHANED_MOST_S, Watch
 def watched(resting: list[Any], known: set[str], now: list[float]) -> Watch:
     """A watch over a venue at which these orders rest."""
     engine = SimpleNamespace(live_orders=lambda _: resting, held_orders=lambda _: [])
-    exchange: Any = SimpleNamespace(engine=engine, wallet=SimpleNamespace(api_key="ours"))
+    exchange: Any = SimpleNamespace(
+        engine=engine, wallet=SimpleNamespace(api_key="ours"),
+        acts=SimpleNamespace(foreign={"somebody's"}),
+    )  # fmt: skip
     config: Any = None  # not asked for here
     return Watch(
-        exchange, config, lambda: 0.0, lambda: now[0], lambda: known, {"ours": 0},
+        exchange, config, lambda: 0.0, lambda: now[0], lambda: known, {},
         lambda: 0.0, lambda: 0.0,
     )  # fmt: skip
 

@@ -90,6 +90,32 @@ async def test_a_foreign_order_halts_trading(fast_clock: PatientClock) -> None:
     clean(report)
 
 
+async def test_a_foreign_order_that_is_filled_before_any_list_shows_it(
+    fast_clock: PatientClock,
+) -> None:
+    """The stream's word of it is proof enough: by the next reading of the list it is gone, its
+    shares are in the wallet, and trading went on (F27, S12).
+    """
+    async with playing() as it:
+        key, account = it.venue.wallet.api_key, it.venue.demo_wallets.deposit
+        now_ms = it.venue.clock.now_ms()
+        _, ask = it.venue.engine.best(it.market.tokens[0])
+        assert ask is not None
+        order = Order(
+            f"0x{0xF1:064x}", key, account, it.market, it.market.tokens[0], BUY, ask, 5 * SHARE,
+            Kind.GTC, created_ms=now_ms,
+        )  # fmt: skip
+        it.venue.engine.place(order, now_ms, lambda _: None)
+        await it.until(lambda: order.matched == order.size, "somebody else has bought")
+        await it.until(lambda: (it.gate or "").startswith("foreign orders"), "the gate closes", 5)
+        assert order.id[:10] in (it.gate or "")
+        report = await it.end()
+        halts = recover(it.bot.ctx.account.journal.store.live()).halts
+
+    assert list(halts) == ["foreign orders"]
+    clean(report)
+
+
 async def test_orders_left_over_from_an_earlier_run(fast_clock: PatientClock) -> None:
     """What an earlier run left resting is cancelled before the first quote."""
     async with scene() as it, trio.open_nursery() as nursery:

@@ -17,7 +17,9 @@ USUAL_TICK = 100
 
 @attrs.frozen
 class VenueActs:
-    """Registers with `faults`. A foreign order is placed for `wallet` with `api_key`."""
+    """Registers with `faults`. A foreign order is placed with `api_key` for the wallet that trades
+    by it, or `wallet` while none does; `foreign` are their ids.
+    """
 
     faults: Faults
     engine: Engine
@@ -25,6 +27,7 @@ class VenueActs:
     heartbeats: Heartbeats
     wallet: str
     api_key: str
+    foreign: set[str] = attrs.field(factory=set)
 
     def __attrs_post_init__(self) -> None:
         for act in (
@@ -56,11 +59,15 @@ class VenueActs:
         market = next(under_way(self.engine, strike, now_ms), None)
         if market is None:
             return
+        resting = self.engine.live_orders(self.api_key)
+        account = resting[0].account if resting else self.wallet
         order = Order(
-            f"0x{strike.rng.getrandbits(256):064x}", self.api_key, self.wallet, market,
+            f"0x{strike.rng.getrandbits(256):064x}", self.api_key, account, market,
             market.tokens[strike.rng.randrange(2)], BUY, market.tick, market.min_size, Kind.GTC,
             created_ms=now_ms,
         )  # fmt: skip
+
+        self.foreign.add(order.id)
 
         def done(outcome: Accepted | Refused) -> None:
             if isinstance(outcome, Accepted):
