@@ -75,11 +75,13 @@ class Balances:
         ledger = self.account.ledger
         moving = self.account.moving if moving is None else moving
         if not moving:
-            yield Belief(Kind.CASH, CASH, *ledger.spread(AccountKind.CASH), ledger.cash)
+            cash = ledger.settling(AccountKind.CASH)
+            yield Belief(Kind.CASH, CASH, cash.least, cash.most, ledger.cash)
         for key, books in ledger.books.items():
             if key in moving or not books.trades:
                 continue
             for outcome in Outcome:
                 token = books.market.token(outcome)
-                least, most = ledger.spread(AccountKind.SHARES, key, token)
-                yield Belief(Kind.SHARES, token, least, most, books.shares(outcome), key)
+                held = ledger.settling(AccountKind.SHARES, key, token)
+                shares = books.shares(outcome)
+                yield Belief(Kind.SHARES, token, held.least, held.most, shares, key)

@@ -277,9 +277,9 @@ class Reconciler:
         self.health.halt(Halt.FOREIGN_ORDERS, f"{len(those)} we did not place")
 
     async def _judge_unplaced(self) -> None:
-        """Look up what we were told of and have not placed: where the venue has it as ours, somebody
-        else has our key. Word of long ago is no proof: of a settled market we have forgotten which
-        orders were ours.
+        """Look up what we were told of and have not placed: where the venue has it as ours,
+        somebody else has our key. Word of long ago is no proof: of a settled market we have
+        forgotten which orders were ours.
         """
         for order_id in list(self.account.unplaced):
             row = await self.client.order(order_id)

@@ -21,6 +21,7 @@ from polybot.domain.accounts import Kind
 from polybot.domain.halts import Halt
 from polybot.domain.market import Market, Outcome
 from polybot.domain.orders import Failure, OrderRow
+from polybot.domain.settling import Settling
 from polybot.domain.units import amount_text
 from polybot.journal.entries import Intent, Paid, Session
 from polybot.journal.recovery import carried
@@ -31,9 +32,6 @@ AGREE_POLL_S = 0.5
 OPERATIONS_POLL_S = 2.0  # the chain makes a block in that time
 OPERATIONS_S = 720.0  # a signature that has not been mined by then never will be
 LOOK_UPS = 10  # at a time
-
-
-Known = tuple[int, ...]  # a balance as it is confirmed, then with each trade under way
 
 
 class StartFailed(Exception):
@@ -137,7 +135,7 @@ class Restart:
             payments.unexplained, payments.found_s = change, self.ctx.clock.now_ms() // 1000
             self.ctx.tell(f"cash differs from the journal by {amount_text(change)}: booked")
 
-    async def _known_cash(self) -> Known:
+    async def _known_cash(self) -> Settling:
         """Our cash, with what the venue has paid while we were away."""
         if self.ctx.recovered.since_s is not None:
             await self.ctx.reconciler.payments.read()
@@ -149,11 +147,11 @@ class Restart:
             expected = self.ctx.account.ledger.settling(Kind.SHARES, market.condition_id, token)
             there = await self._balance(token, partial(_always, expected))
             if beyond(there, expected):
-                found, known = amount_text(there), amount_text(expected[-1])
+                found, known = amount_text(there), amount_text(expected.total)
                 why = f"{market.slug}: the venue shows {found} shares, the journal knows {known}"
                 self.ctx.health.halt(Halt.SHARES_DIFFER, why)
 
-    async def _balance(self, token: str | None, known: Callable[[], Awaitable[Known]]) -> int:
+    async def _balance(self, token: str | None, known: Callable[[], Awaitable[Settling]]) -> int:
         """The venue's figure, given time to agree with ours: either may be behind."""
         answer: int | Failure = Failure("not asked")
         with trio.move_on_after(AGREE_S):
@@ -177,16 +175,16 @@ class Restart:
         ctx.account.journal.note(sums, start)
 
 
-async def _always(known: Known) -> Known:
+async def _always(known: Settling) -> Settling:
     await trio.lowlevel.checkpoint()
     return known
 
 
-def beyond(there: int, known: Known) -> int:
+def beyond(there: int, known: Settling) -> int:
     """How far a balance is from what we know of. To wait until trades under way have settled would
-    cost a start five seconds; that it is one of the figures it passes meanwhile is as good a proof.
+    cost a start five seconds; that some of them explain it is as good a proof.
     """
-    return 0 if there in known else there - known[-1]
+    return 0 if known.may_be(there) else there - known.total
 
 
 def program_version() -> str:

@@ -15,6 +15,7 @@ from polybot.discovery import Discovery
 from polybot.domain.accounts import Kind
 from polybot.domain.market import Market
 from polybot.domain.orders import Failure
+from polybot.domain.settling import NOTHING
 from polybot.inventory import Inventory
 from polybot.journal.entries import Known
 from polybot.market_scope import Ended, MarketScope
@@ -77,10 +78,10 @@ class Supervisor:
             there = await self.ctx.client.balance(token)
             if isinstance(there, Failure):
                 return None
-            least, most = (0, 0)
+            known = NOTHING
             if key in ledger.books:
-                least, most = ledger.spread(Kind.SHARES, key, token)
-            if not least <= there <= most:
+                known = ledger.settling(Kind.SHARES, key, token)
+            if not known.may_be(there):
                 return False
         return True
 

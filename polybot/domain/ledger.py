@@ -18,7 +18,6 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Sequence
-from itertools import accumulate, pairwise
 
 import attrs
 
@@ -35,6 +34,7 @@ from polybot.domain.accounts import (
 from polybot.domain.booking import Booked, book, by_order, corrects, part_of
 from polybot.domain.market import DOWN, UP, Market, Outcome
 from polybot.domain.orders import TradeSeen, TradeStatus
+from polybot.domain.settling import Settling
 from polybot.domain.units import ONE, SHARE, notional
 
 CASH = Account(Kind.CASH)
@@ -266,33 +266,22 @@ class Ledger:
             default=None,
         )
 
-    def settling(self, kind: Kind, market: str = "", token: str = "") -> tuple[int, ...]:
-        """What a balance may be while trades settle, oldest first: as if none of those under way
-        had happened, then with each of them. The last is all of it.
+    def settling(self, kind: Kind, market: str = "", token: str = "") -> Settling:
+        """What a balance may be while trades settle.
 
         A sale takes its shares from the confirmed ones at once, and yet the venue may move them
-        only later: so what it has posted there is undone for the first figure, too.
+        only later: so what it has posted there is undone in what was before, too.
         """
         final = Account(kind, market, token)
         concerned = [self.books[market]] if market else self.books.values()
         moves = [
-            (booked.at_ms, booked.moved(final), booked.moved(final._replace(final=False)))
+            (booked.moved(final), booked.moved(final._replace(final=False)))
             for books in concerned
             for booked in books.trades.values()
             if booked.status not in SETTLED
         ]
-        moves.sort()
-        before = self.accounts[final] - sum(at_once for _, at_once, _ in moves)
-        return tuple(accumulate((one + other for _, one, other in moves), initial=before))
-
-    def spread(self, kind: Kind, market: str = "", token: str = "") -> tuple[int, int]:
-        """The least and the most that a balance may be while trades settle, in whatever order they
-        do: what they bring and what they take may come apart.
-        """
-        figures = self.settling(kind, market, token)
-        steps = [after - before for before, after in pairwise(figures)]
-        taken = sum(step for step in steps if step < 0)
-        return figures[0] + taken, figures[0] + sum(steps) - taken
+        before = self.accounts[final] - sum(at_once for at_once, _ in moves)
+        return Settling(before, tuple(at_once + later for at_once, later in moves))
 
     # --- what we do with shares -----------------------------------------------------------------
 

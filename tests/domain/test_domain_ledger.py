@@ -13,6 +13,7 @@ from polybot.domain.accounts import Kind, NotTheWriter
 from polybot.domain.ledger import Holdings, Ledger, MarketBooks, Sales
 from polybot.domain.market import taker_fee
 from polybot.domain.orders import TradeStatus
+from polybot.domain.settling import Settling
 from polybot.domain.units import SHARE
 
 KEY = MARKET.condition_id
@@ -293,9 +294,9 @@ def test_opening_twice_keeps_the_books() -> None:
     assert books.holdings().up == 10 * SHARE
 
 
-def test_what_a_balance_passes_while_trades_settle() -> None:
-    """Confirmed only, then with each trade under way, oldest first: what a venue may show of cash
-    and shares after a death; what has failed or is another token's is in none (F31, F63).
+def test_what_a_balance_may_be_while_trades_settle() -> None:
+    """What is confirmed, and what each trade under way moves of it: what a venue may show of cash
+    and shares after a death; what has failed or is another token's is in neither (F31, F63).
     """
     ledger, _ = opened(100 * SHARE)
     ledger.book(trade("a", leg(UP, 5_000, 10), status=CONFIRMED))
@@ -307,10 +308,10 @@ def test_what_a_balance_passes_while_trades_settle() -> None:
     cash = ledger.settling(Kind.CASH)
     up = ledger.settling(Kind.SHARES, KEY, MARKET.up_token)
 
-    assert [dollars // SHARE for dollars in cash] == [95, 92, 88]
-    assert [shares // SHARE for shares in up] == [10, 10, 20]
-    assert cash[-1] == ledger.cash
-    assert up[-1] == ledger.books[KEY].shares(UP)
+    assert cash == Settling(95 * SHARE, (-4 * SHARE, -3 * SHARE))
+    assert up == Settling(10 * SHARE, (10 * SHARE, 0))
+    assert cash.total == ledger.cash
+    assert up.total == ledger.books[KEY].shares(UP)
 
 
 # --- sales under way ------------------------------------------------------------------------------
@@ -358,9 +359,9 @@ def test_balances_of_a_sale_on_its_way() -> None:
     ledger = selling()
     up = ledger.settling(Kind.SHARES, KEY, MARKET.up_token)
 
-    assert [shares // SHARE for shares in up] == [20, 12]
-    assert ledger.spread(Kind.SHARES, KEY, MARKET.up_token) == (12 * SHARE, 20 * SHARE)
-    assert ledger.spread(Kind.CASH) == (90 * SHARE, 90 * SHARE + 4_800_000)
+    assert (up.most, up.least) == (20 * SHARE, 12 * SHARE)
+    cash = ledger.settling(Kind.CASH)
+    assert (cash.least, cash.most) == (90 * SHARE, 90 * SHARE + 4_800_000)
 
 
 def test_what_comes_and_what_goes_may_come_apart() -> None:
@@ -368,8 +369,9 @@ def test_what_comes_and_what_goes_may_come_apart() -> None:
     ledger = selling()
     ledger.book(attrs.evolve(trade("d", leg(DOWN, 3000, 10, order_id="0x3")), at_ms=2))
 
-    assert ledger.settling(Kind.CASH) == (90_000_000, 94_800_000, 91_800_000)
-    assert ledger.spread(Kind.CASH) == (87_000_000, 94_800_000)
+    cash = ledger.settling(Kind.CASH)
+    assert cash == Settling(90_000_000, (4_800_000, -3_000_000))
+    assert (cash.least, cash.most) == (87_000_000, 94_800_000)
 
 
 WRITES: dict[str, Callable[[Ledger], object]] = {
