@@ -105,11 +105,16 @@ class Restart:
         """From when on trades are not in the balance that we begin with. Where our clock and the
         venue's word differ it is the earlier one: nothing of ours rests now, so nothing trades in
         between, and a clock ahead would hide the trades of the first seconds from every later
-        reading (brief seed 312).
+        reading (brief seeds 312, 1281).
         """
-        now_s = self.ctx.clock.now_ms() // 1000
-        venue_s = await self.ctx.client.server_time()
-        return now_s if isinstance(venue_s, Failure) else min(now_s, venue_s)
+        with trio.move_on_after(AGREE_S):
+            while True:
+                now_s = self.ctx.clock.now_ms() // 1000
+                venue_s = await self.ctx.client.server_time()
+                if not isinstance(venue_s, Failure):
+                    return min(now_s, venue_s)
+                await trio.sleep(AGREE_POLL_S)
+        raise StartFailed("the venue's time could not be read")
 
     async def _resolve_operations(self) -> None:
         """Wait for what the last run asked of the chain: cash it has freed by now would look as if

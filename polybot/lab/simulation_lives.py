@@ -166,7 +166,8 @@ class Lives:
         """The operator's signals, as the kernel delivers them."""
         bot, ended = process.bot, process.ended
         self.sim.counts["stop"] += 1
-        self._withdrawals = 0
+        if not bot.ctx.stopping:  # one that ends itself has withdrawn everything before
+            self._withdrawals = 0
         _signal(life.signal)
         if life.again_s is not None:
             with trio.move_on_after(life.again_s):
