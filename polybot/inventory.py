@@ -331,7 +331,7 @@ class Inventory:
                 flight.over or flight.nowhere(now_ms)
             ):
                 self._failed(flight, one, flight.over or "it never came to the chain")
-            elif await self.proof.merged_again():
+            elif await self.proof.merged_again(one.condition_id):
                 continue  # the books are others now: the next look decides
             elif now_ms > flight.asked_ms + GRACE_S * 1000:
                 self._failed(flight, one, f"the chain shows {there}, which it cannot have made")

@@ -2,9 +2,9 @@
 
 A relayer that retries blindly does a merge twice (F33): nobody tells, only the balances show it.
 The pairs are dollars then, which is no loss, but books that do not say so halt trading. Where both
-of a market's tokens are short by exactly what one of its merges took, and no trade is on its way,
-that merge was done again, and is booked again. It need not be the last one: another may have been
-asked for, and done, before the repetition came or anybody compared.
+of a market's tokens are short by exactly what one of its merges took, whichever of the trades on
+their way have come by then, that merge was done again, and is booked again. It need not be the last
+one: another may have been asked for, and done, before the repetition came or anybody compared.
 """
 
 from __future__ import annotations
@@ -13,7 +13,9 @@ import attrs
 import trio
 
 from polybot.account import Account
+from polybot.domain.accounts import Kind
 from polybot.domain.orders import Failure
+from polybot.domain.settling import Settling
 from polybot.journal.entries import Moved
 from polybot.venue.chain import Chain
 
@@ -59,13 +61,15 @@ class MoveProof:
     def forget(self, condition_id: str) -> None:
         self._merged.pop(condition_id, None)
 
-    async def merged_again(self) -> bool:
-        """Look whether one of any market's merges was done again, and book it; whether one was.
-        Who asks while another looks waits for what that one books.
+    async def merged_again(self, only: str | None = None) -> bool:
+        """Look whether one of the merges of any market, or of one `only`, was done again, and book
+        it; whether one was. Who asks while another looks waits for what that one books. A market
+        with an operation under way is left to who follows that: the chain may have it already.
         """
-        found = False
+        found, moving = False, self.account.moving
         async with self._looking:
-            for condition_id in list(self._merged):
+            wanted = [key for key in self._merged if key not in moving] if only is None else [only]
+            for condition_id in wanted:
                 if (one := await self._again(condition_id)) is not None:
                     found = True
                     await self._book(one)
@@ -79,11 +83,33 @@ class MoveProof:
         await self.account.learn(done)
 
     async def _again(self, condition_id: str) -> Moved | None:
-        if condition_id not in self.account.ledger.books or not self.still(condition_id):
+        """The merge that explains what the books cannot; None where several of different sizes
+        would, as trades on their way may have it.
+        """
+        if condition_id not in self.account.ledger.books:
             return None
-        held = self.held(condition_id)
+        known = self._settling(condition_id)
         there = await self.there(condition_id)
-        if held != self.held(condition_id) or not self.still(condition_id):
+        if there is None or known != self._settling(condition_id) or _explained(known, there, 0):
             return None
-        merges = reversed(self._merged.get(condition_id, []))
-        return next((one for one in merges if there == self.after(one)), None)
+        most = self.account.ledger.books[condition_id].holdings().mergeable
+        fit = {
+            one.shares: one  # of one size the newest
+            for one in self._merged.get(condition_id, [])
+            if one.shares <= most and _explained(known, there, one.shares)
+        }
+        return next(iter(fit.values())) if len(fit) == 1 else None
+
+    def _settling(self, condition_id: str) -> tuple[Settling, Settling]:
+        ledger = self.account.ledger
+        market = ledger.books[condition_id].market
+        up, down = market.up_token, market.down_token
+        return (
+            ledger.settling(Kind.SHARES, condition_id, up),
+            ledger.settling(Kind.SHARES, condition_id, down),
+        )
+
+
+def _explained(known: tuple[Settling, Settling], there: Pair, taken: int) -> bool:
+    """Whether both figures are what the books may show, less what was taken of both."""
+    return all(one.may_be(shares + taken) for one, shares in zip(known, there, strict=True))

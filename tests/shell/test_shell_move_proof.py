@@ -9,6 +9,7 @@ import pytest
 import trio
 
 from polybot.domain.ledger import Holdings
+from polybot.domain.settling import Settling
 from polybot.domain.units import SHARE
 from polybot.journal.entries import Moved
 from polybot.move_proof import MERGES_KEPT, MoveProof
@@ -22,25 +23,29 @@ def done(number: int, shares: int) -> Moved:
 
 
 class Wallet:
-    """A market's books and its chain, a hundred pairs in both, nothing on its way."""
+    """A market's books and its chain, a hundred pairs in both. `bought` is on its way: shares of Up
+    by trade, which the books have and the chain perhaps not.
+    """
 
-    def __init__(self) -> None:
-        self.booked, self.there, self.settling = PAIRS, PAIRS, False
+    def __init__(self, *bought: int) -> None:
+        self.booked, self.there, self.bought, self.come = PAIRS, PAIRS, bought, 0
         self.learned: list[Moved] = []
-        books = SimpleNamespace(
-            market="btc", unsettled=lambda: self.settling, holdings=self._holdings
-        )
-        account: Any = SimpleNamespace(
-            ledger=SimpleNamespace(books={"0xc0": books}), learn=self._learn
-        )
+        market = SimpleNamespace(up_token="up", down_token="down")
+        books = SimpleNamespace(market=market, holdings=self._holdings)
+        ledger = SimpleNamespace(books={"0xc0": books}, settling=self._settling)
+        account: Any = SimpleNamespace(ledger=ledger, learn=self._learn, moving=set())
         chain: Any = SimpleNamespace(shares=self._shares)
         self.proof = MoveProof(account, chain)
 
     def _holdings(self) -> Holdings:
-        return Holdings(self.booked, self.booked, self.booked, self.booked)
+        up = self.booked + sum(self.bought)
+        return Holdings(up, self.booked, self.booked, self.booked)
 
-    async def _shares(self, _: str) -> tuple[int, int]:
-        return self.there, self.there
+    def _settling(self, _kind: object, _key: str, token: str) -> Settling:
+        return Settling(self.booked, self.bought if token == "up" else ())
+
+    async def _shares(self, _: object) -> tuple[int, int]:
+        return self.there + self.come, self.there
 
     async def _learn(self, moved: Moved) -> None:
         await trio.lowlevel.checkpoint()  # the journal's disk
@@ -108,12 +113,46 @@ async def test_another_shortage_is_not_explained(short: int) -> None:
     assert not wallet.learned
 
 
-async def test_nothing_is_compared_while_a_trade_is_on_its_way() -> None:
-    """What it brings would look like what a merge took."""
+@pytest.mark.parametrize("come", [0, 7 * SHARE, 12 * SHARE, 19 * SHARE])
+async def test_trades_on_their_way_hide_no_merge(come: int) -> None:
+    """Whichever of them have come: the other token is short as well, and by as much."""
+    wallet = Wallet(7 * SHARE, 12 * SHARE)
+    wallet.merge(10 * SHARE, 26 * SHARE)
+    wallet.there -= 10 * SHARE
+    wallet.come = come
+
+    assert await wallet.proof.merged_again()
+    assert [one.operation_id for one in wallet.learned] == ["polybot-0 again"]
+
+
+async def test_trades_on_their_way_are_no_merge() -> None:
+    """What has not come yet looks short, of one token."""
+    wallet = Wallet(10 * SHARE)
+    wallet.merge(10 * SHARE)
+
+    assert not await wallet.proof.merged_again()
+    wallet.come = 10 * SHARE
+    assert not await wallet.proof.merged_again()
+
+
+async def test_a_merge_under_way_is_not_an_earlier_one_again() -> None:
+    """The chain has it and the books do not yet, and it is as large as the last one: whoever asks
+    for another market's sake would book it twice. Who follows it may ask for its market.
+    """
     wallet = Wallet()
     wallet.merge(10 * SHARE)
     wallet.there -= 10 * SHARE
-    wallet.settling = True
+    wallet.proof.account.moving.add("0xc0")
+
+    assert not await wallet.proof.merged_again()
+    assert await wallet.proof.merged_again("0xc0")
+
+
+async def test_a_merge_of_what_is_not_confirmed_is_not_booked() -> None:
+    """The books could not say of which shares it was (the ledger would refuse it)."""
+    wallet = Wallet()
+    wallet.merge(60 * SHARE)
+    wallet.there -= 60 * SHARE
 
     assert not await wallet.proof.merged_again()
 
