@@ -68,7 +68,10 @@ def test_a_venue_that_lies_about_the_time(case: Case) -> None:
 
 def believing_the_venue() -> AbstractContextManager[object]:
     """There is no second witness: as we did it until this was tried."""
-    return mock.patch.object(Stamps, "contradict", return_value=None)
+    patches = ExitStack()
+    patches.enter_context(mock.patch.object(Stamps, "contradict", return_value=None))
+    patches.enter_context(mock.patch.object(Stamps, "ahead_of", return_value=0))
+    return patches
 
 
 def test_a_bot_that_believes_the_venue_is_found() -> None:
