@@ -24,7 +24,6 @@ from polybot.lab.simulation_clock import WrongClock
 from polybot.lab.simulation_disk import intents_in, rearm
 from polybot.lab.simulation_life import Process, put_together
 from polybot.lab.simulation_reach import SENT, TWICE, WRITTEN
-from polybot.lab.stage import until
 from polybot.launch import EXIT_ORDERS_LIVE, EXIT_STORAGE, run_watched
 from polybot.taping import taping
 
@@ -248,12 +247,14 @@ class Lives:
     async def _dead_man(self) -> None:
         """S15, G11: the venue's own switch has cancelled what a dead bot left, if it works: one
         that did nothing in its life may have done so just before its end. An engine that restarts
-        cancels nothing, and does so when it is back.
+        cancels nothing, and does so when it is back: it is given as long from then on.
         """
-        await trio.sleep(DEAD_MAN_S)
-        if self._restarting():
-            await until(lambda: not self._restarting(), every_s=1, within_s=STOP_S)
-            await trio.sleep(DEAD_MAN_S)
+        back_s = self.sim.now_s()
+        with trio.fail_after(STOP_S):
+            while self.sim.now_s() < back_s + DEAD_MAN_S:
+                await trio.sleep(1)
+                if self._restarting():
+                    back_s = self.sim.now_s()
         ignored = self.sim.exchange.faults.struck[LAPSE_IGNORED] > self._ignored
         if not ignored and (live := self.sim.watch.live()):
             self.sim.watch.break_("G11", f"{len(live)} orders rest {DEAD_MAN_S:g} s after a kill")

@@ -21,11 +21,13 @@ from polybot.pricing.track import Basis, Track, basis, whole_second
 from polybot.pricing.volatility import Volatility
 
 LOOKBACK_S = 60  # the only average the venue publishes (feeds.md 5.2)
-# A second replaces a sixtieth of the average: for 3 bp the price must have moved by 180 in it. What
-# moves further is held against the mean of the oracle's own prices. Where that minute is not known
-# time is the judge: after five seconds the one that was believed may have been the wrong one.
-AVERAGE_MOST_BP, AVERAGE_DOUBTED_S = 3.0, 5.0
-AVERAGE_APART_BP = 6.0  # a lag of three seconds makes 1.1 at most in twelve recorded hours
+# A second replaces a sixtieth of the average: for a basis point the price must have moved by 60
+# in it, and in twelve recorded hours it moved by 22. What moves further is held against the mean of
+# the oracle's own prices. Where that minute is not known time is the judge: after five seconds the
+# one that was believed may have been the wrong one.
+AVERAGE_MOST_BP, AVERAGE_DOUBTED_S = 1.0, 5.0
+# A lag of three seconds makes 1.1 at most in those hours, six wrong prices of twelve make 1.2.
+AVERAGE_APART_BP = 2.5
 
 
 class Spot(Struct, frozen=True, gc=False):

@@ -282,10 +282,10 @@ def test_an_average_that_jumps_is_not_believed() -> None:
         at_ms = first_ms + second * 1000
         return board.on_tick(Feed.TWAP60, "btcusd", value, at_ms, at_ms + 50)
 
-    assert [tell(n, 90_000.0 + 20 * n) for n in range(3)] == [None] * 3
-    assert tell(3, 90_060.0 * 0.9988) is TickRefusal.IMPLAUSIBLE
+    assert [tell(n, 90_000.0 + 5 * n) for n in range(3)] == [None] * 3
+    assert tell(3, 90_015.0 * 0.9988) is TickRefusal.IMPLAUSIBLE
     assert board.strike(TWAP) is None
-    assert tell(4, 90_080.0) is None, "as far from the last that was believed as two seconds allow"
+    assert tell(4, 90_025.0) is None, "as far from the last that was believed as two seconds allow"
     assert [tell(n, 89_000.0) for n in range(5, 10)] == [TickRefusal.IMPLAUSIBLE] * 4 + [None]
     assert board.refused[TickRefusal.IMPLAUSIBLE] == 5
 
@@ -309,6 +309,21 @@ def test_an_average_that_stays_off_is_held_against_the_oracle() -> None:
         assert tell(n, Feed.TWAP60, 90_106.0) is TickRefusal.IMPLAUSIBLE
     assert tell(102, Feed.TWAP60, 90_010.5) is None
     assert board.strike(TWAP) is None, "not from that stream: the official one will be told"
+
+
+@pytest.mark.parametrize("off_bp", [-12, -4, 4])
+def test_a_few_basis_points_are_much(off_bp: int) -> None:
+    """Brief seed 2314: the first average of a window was four basis points off, and its strike: a
+    tenth of a probability. In twelve recorded hours none moved by half of one in a second.
+    """
+    board, first_ms = PriceBoard(), START - 80_000
+    for n in range(81):
+        at_ms = first_ms + n * 1000
+        board.on_tick(Feed.CHAINLINK, "btcusd", 90_000.0, at_ms, at_ms + 50)
+        value = 90_000.0 * (1 + off_bp / 1e4 * (n == 80))
+        said = board.on_tick(Feed.TWAP60, "btcusd", value, at_ms, at_ms + 50)
+        assert said is (TickRefusal.IMPLAUSIBLE if n == 80 else None)
+    assert board.strike(TWAP) is None
 
 
 def test_symbols_are_bounded() -> None:
