@@ -98,8 +98,11 @@ class Restart:
         reconciler.read_until_s = recovered.last_ms // 1000
         if since_s is None:
             return
-        if not await reconciler.read_trades():
-            raise StartFailed("the trades of the time since the last run could not be read")
+        with trio.move_on_after(AGREE_S):
+            while not await reconciler.read_trades():
+                await trio.sleep(AGREE_POLL_S)
+            return
+        raise StartFailed("the trades of the time since the last run could not be read")
 
     async def _first_second(self) -> int:
         """From when on trades are not in the balance that we begin with. Where our clock and the

@@ -20,11 +20,11 @@ from pathlib import Path
 import attrs
 import trio
 
-from polybot.clock import Clock
 from polybot.journal.entries import Entry, Intent, Rearmed, decode
 from polybot.journal.recorder import Recorder
 from polybot.journal.store import Store
 from polybot.lab.simulation_case import Ail, DiskTrouble
+from polybot.lab.simulation_clock import WrongClock
 
 
 class WitnessedStore(Store):
@@ -32,14 +32,14 @@ class WitnessedStore(Store):
     intent has waited for that.
     """
 
-    clock: Clock
+    clock: WrongClock
     confirmed: dict[str, int]
     on_intents: Callable[[], None] | None = None  # what is to happen in the step of the next ones
 
     def append(self, entries: Sequence[tuple[int, Entry]]) -> None:
         super().append(entries)
-        now_ms = self.clock.now_ms()
-        intents = {e.order_id: now_ms - at for at, e in entries if isinstance(e, Intent)}
+        written = [(at_ms, entry) for at_ms, entry in entries if isinstance(entry, Intent)]
+        intents = {it.order_id: int(self.clock.passed_s(at_ms) * 1000) for at_ms, it in written}
         self.confirmed |= intents
         if intents and self.on_intents is not None:
             self.on_intents()

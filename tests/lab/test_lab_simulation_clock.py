@@ -7,6 +7,7 @@ from unittest import mock
 
 import attrs
 import pytest
+import trio
 from simulation_kit import broken, calm, sound
 from trio.testing import MockClock
 
@@ -110,6 +111,24 @@ async def test_a_wrong_clock_reads_and_sleeps_alike(autojump_clock: MockClock) -
     assert clock.ahead_ms(right) == pytest.approx(-3_000)
     clock.set_right(3_000)
     assert clock.ahead_ms(right) == pytest.approx(0)
+
+
+async def test_what_has_passed_is_told_without_steps(autojump_clock: MockClock) -> None:
+    """How long a disk has held an order up is no matter of a clock that was set meanwhile (brief
+    seed 3776).
+    """
+    clock = WrongClock.beside(Clock.starting_at(1_000_000), skew_ms=0, drift_ppm=0)
+    first_ms = clock.now_ms()
+    await trio.sleep(1)
+    clock.set_right(11_000)
+    await trio.sleep(0.5)
+    second_ms = clock.now_ms()
+    clock.set_right(-60_000)
+    await trio.sleep(0.25)
+
+    assert clock.passed_s(first_ms) == pytest.approx(1.75)
+    assert clock.passed_s(second_ms) == pytest.approx(0.25, abs=0.002)
+    assert clock.passed_s(clock.now_ms()) == pytest.approx(0, abs=0.002)
 
 
 def test_clocks_are_drawn_apart() -> None:
