@@ -99,9 +99,10 @@ class Restart:
         if since_s is None:
             return
         with trio.move_on_after(AGREE_S):
-            while not await reconciler.read_trades():
+            while True:
+                if await reconciler.read_trades():
+                    return
                 await trio.sleep(AGREE_POLL_S)
-            return
         raise StartFailed("the trades of the time since the last run could not be read")
 
     async def _first_second(self) -> int:

@@ -211,12 +211,13 @@ def _change(rng: random.Random) -> Change:
 def fair_value(left_s: int, target_us: float) -> Case:
     """From fresh prices to the probability of Up, and so of Down, `left_s` before the end."""
     market, board, rng = _market(), PriceBoard(), random.Random(7)
-    now_ms, price = market.end_ms - left_s * 1000, 90_000.0
+    now_ms, price, average = market.end_ms - left_s * 1000, 90_000.0, 90_000.0
     for at_ms in range(now_ms - 300_000, now_ms + 1, 1000):
         price *= 1 + rng.gauss(0, 8e-5)
         board.on_tick(Feed.BINANCE, "BTCUSDT", price + 20.0, at_ms, at_ms)
         board.on_tick(Feed.CHAINLINK, "btcusd", price, at_ms, at_ms)
-        board.on_tick(Feed.TWAP60, "btcusd", price, at_ms, at_ms)
+        average += (price - average) / 60
+        board.on_tick(Feed.TWAP60, "btcusd", average, at_ms, at_ms)
     board.official_strike(market, price, market.start_ms)
 
     def check() -> None:

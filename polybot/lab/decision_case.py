@@ -69,13 +69,14 @@ def moments(market: Market, first_ms: int) -> list[_Moment]:
     """Decisions that follow one another, each with a trade of the exchange since the last."""
     found = []
     for n in range(MOMENTS):
-        rng, board, price = random.Random(7), PriceBoard(), 90_000.0
+        rng, board, price, average = random.Random(7), PriceBoard(), 90_000.0, 90_000.0
         now_ms = first_ms + n * STEP_MS
         for at_ms in range(first_ms - 120_000, first_ms + 1, 1000):
             price *= 1 + rng.gauss(0, 8e-5)
             board.on_tick(Feed.BINANCE, "BTCUSDT", price + 20.0, at_ms, at_ms)
             board.on_tick(Feed.CHAINLINK, "btcusd", price, at_ms, at_ms)
-            board.on_tick(Feed.TWAP60, "btcusd", price, at_ms, at_ms)
+            average += (price - average) / 60
+            board.on_tick(Feed.TWAP60, "btcusd", average, at_ms, at_ms)
         board.official_strike(market, price * 0.99989, market.start_ms)
         for _ in range(n + 1):
             price *= 1 + rng.gauss(0, 1.5e-6)
