@@ -10,7 +10,10 @@ from shell_kit import Scene, clean, playing, shell_config
 from test_shell_restart import killed, started
 from venue_bent import Act, Handler, answer, lose_reply, silence
 
+from polybot.account import Account
+from polybot.domain.ledger import Holdings
 from polybot.domain.orders import TradeSeen, TradeStatus
+from polybot.domain.settling import Settling
 from polybot.domain.units import SHARE
 from polybot.exchange.net import Request, Response
 from polybot.exchange.relayer_queue import CONFIRMED
@@ -18,6 +21,7 @@ from polybot.execution.inventory import InventoryParams
 from polybot.in_flight import GRACE_S
 from polybot.journal.entries import Entry, Moved
 from polybot.journal.writer import Journal
+from polybot.move_proof import MoveProof
 from polybot.patient_clock import PatientClock
 
 FEW = attrs.evolve(
@@ -237,18 +241,39 @@ async def test_what_never_left_holds_a_start_up_for_a_minute(fast_clock: Patient
     clean(report)
 
 
-async def test_a_start_knows_what_was_merged_before_it(fast_clock: PatientClock) -> None:
+async def test_a_start_knows_what_was_merged_before_it(
+    fast_clock: PatientClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Else its repetition would be taken for a deposit, and the shares for lost ones (F33)."""
     async with started() as it:
         condition = await merging(it)
         await it.until(lambda: merged_there(it, condition), "the merge is known", 200)
         async with killed(it) as again:
             await again.until(lambda: again.bot.ready, "venue and journal agree", 200)
+            proof = again.bot.inventory.proof
             merge = next(one for one in moved(again) if one.step == "done")
-            known = again.bot.inventory.proof._merged[condition]
+            booked: list[Moved] = []
+
+            async def short(self: MoveProof, _: str) -> tuple[int, int]:
+                return self.after(merge)
+
+            def settled(self: MoveProof, key: str) -> tuple[Settling, Settling]:
+                up, down = self.held(key)
+                return Settling(up, ()), Settling(down, ())
+
+            async def learn(_: Account, entry: Moved) -> None:
+                booked.append(entry)
+
+            with monkeypatch.context() as bent:
+                bent.setattr(MoveProof, "_settling", settled)
+                bent.setattr(MoveProof, "there", short)
+                bent.setattr(Account, "learn", learn)
+                # Whether so many are confirmed again by now is the crowd's luck.
+                bent.setattr(Holdings, "mergeable", property(lambda _: merge.shares))
+                assert await proof.merged_again(condition)
             report = await again.end()
 
-    assert merge.shares in [one.shares for one in known]
+    assert [one.shares for one in booked] == [merge.shares]
     clean(report)
 
 
