@@ -10,10 +10,21 @@ happen, not by what must recover in time.
 from __future__ import annotations
 
 import random
+from typing import TypeVar
 
 import attrs
 
-from polybot.lab.simulation_case import Case, ClockTerms, EngineTerms, StrikeTerms, draw
+from polybot.lab.simulation_case import (
+    Case,
+    ClockTerms,
+    DiskTrouble,
+    EngineTerms,
+    StrikeTerms,
+    Trouble,
+    draw,
+)
+
+Harmful = TypeVar("Harmful", Trouble, DiskTrouble)
 
 BRIEF_S = 20.0
 DRAWN_H = 0.25
@@ -41,14 +52,8 @@ def brief(seed: int) -> Case:
             )
             for one in case.lives
         ),
-        troubles=tuple(
-            attrs.evolve(one, at_s=one.at_s / _TIMES, for_s=one.for_s / _LASTING)
-            for one in case.troubles
-        ),
-        disks=tuple(
-            attrs.evolve(one, at_s=one.at_s / _TIMES, for_s=one.for_s / _LASTING)
-            for one in case.disks
-        ),
+        troubles=tuple(map(_squeezed, case.troubles)),
+        disks=tuple(map(_squeezed, case.disks)),
         clock=_clock(case.clock),
         plan=attrs.evolve(case.plan, storm=storm),
         foreign_s=None if case.foreign_s is None else case.foreign_s / _TIMES,
@@ -57,6 +62,10 @@ def brief(seed: int) -> Case:
         quiet_s=0.0,
         later_s=random.Random(f"begins {seed}").choice(_LATER_S),
     )
+
+
+def _squeezed(one: Harmful) -> Harmful:
+    return attrs.evolve(one, at_s=one.at_s / _TIMES, for_s=one.for_s / _LASTING)
 
 
 def _clock(terms: ClockTerms) -> ClockTerms:
