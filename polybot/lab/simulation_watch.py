@@ -226,12 +226,23 @@ class Watch:
             self.break_("S9", f"{name(order)} {what}")
 
     def _traded(self, event: Traded) -> None:
-        """S7: whatever fills, one market's position stays within its limit."""
+        """S7: whatever fills, one market's position stays within its limit. What is beyond it for
+        a confirmed trade that was undone, nobody has bought; a fill that makes it less is welcome.
+        """
         market, accounts = event.trade.market, self.exchange.engine.accounts
         up, down = (accounts.shares(self.address, token) for token in market.tokens)
-        most = self.config.risk.max_net_shares * 1_000_000
-        if abs(up - down) > most:
-            self.break_("S7", f"{market.slug}: {(up - down) / 1e6:+.2f} shares net")
+        most, net = self.config.risk.max_net_shares * 1_000_000, up - down
+        if abs(net) > max(most, abs(net - self._change(event.trade))):
+            self.break_("S7", f"{market.slug}: {net / 1e6:+.2f} shares net")
+
+    def _change(self, trade: Trade) -> int:
+        """What our parts of a trade add to Up less Down, 10⁻⁶ shares."""
+        parts = [(fill.order, fill.shares) for fill in trade.makers] + [(trade.taker, trade.shares)]
+        return sum(
+            shares if (order.token == trade.market.tokens[0]) is (order.side == BUY) else -shares
+            for order, shares in parts
+            if order.account == self.address
+        )
 
     def legs_unlike(self, ledger: Ledger) -> Iterator[str]:
         """S5: each of our orders' parts in each trade is booked as it was, once, and those that

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from polybot.exchange.model import Traded
 from polybot.execution.table import DUST
 from polybot.lab.simulation_watch import ORPHANED_MOST_S, Watch
 
@@ -52,3 +53,49 @@ def test_an_order_that_rests_unknown(
     watch.look()
 
     assert [violation.rule for violation in watch.violations] == ["S4"] * broken
+
+
+OURS, THEIRS = "0x01", "0x02"
+
+
+def fill(token: str, side: str, shares: int, account: str) -> Any:
+    order = SimpleNamespace(id="order", token=token, side=side, account=account)
+    return SimpleNamespace(order=order, shares=shares * 1_000_000)
+
+
+def over_limit(up: int, down: int, makers: list[Any], taker: Any) -> list[str]:
+    """What is said of a trade that leaves the wallet with so many shares; a hundred may be held."""
+    watch = watched([], set(), [0.0])
+    watch.config = SimpleNamespace(risk=SimpleNamespace(max_net_shares=100))
+    held = {(OURS, "up"): up * 1_000_000, (OURS, "down"): down * 1_000_000}
+    exchange: Any = watch.exchange
+    exchange.demo_wallets = SimpleNamespace(deposit=OURS)
+    exchange.engine.accounts = SimpleNamespace(shares=lambda *key: held[key])
+    market = SimpleNamespace(tokens=("up", "down"), slug="btc-updown")
+    trade: Any = SimpleNamespace(
+        id="trade", market=market, makers=makers, taker=taker.order, shares=taker.shares
+    )
+    watch.hear(Traded(trade, 0))
+    return [violation.what for violation in watch.violations]
+
+
+@pytest.mark.parametrize(
+    ("makers", "taker", "broken"),
+    [
+        ([fill("up", "BUY", 5, OURS)], fill("up", "SELL", 5, THEIRS), True),
+        ([fill("down", "SELL", 5, OURS)], fill("down", "BUY", 5, THEIRS), True),
+        ([fill("up", "BUY", 5, THEIRS)], fill("up", "BUY", 5, OURS), True),
+        ([fill("down", "BUY", 5, OURS)], fill("down", "SELL", 5, THEIRS), False),
+        ([fill("up", "SELL", 5, OURS)], fill("up", "BUY", 5, THEIRS), False),
+        ([fill("up", "BUY", 5, OURS), fill("down", "BUY", 9, OURS)],
+         fill("up", "SELL", 14, THEIRS), False),
+    ],
+)  # fmt: skip
+def test_a_fill_beyond_the_limit(makers: list[Any], taker: Any, *, broken: bool) -> None:
+    """Breaks S7 where it adds to the position; not where it makes one less that a confirmed trade's
+    undoing has left there (seed 856).
+    """
+    said = over_limit(117, 15, makers, taker)
+
+    assert said == ["btc-updown: +102.00 shares net"] * broken
+    assert not over_limit(115, 15, makers, taker)
