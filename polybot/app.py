@@ -24,6 +24,7 @@ from polybot.discovery import Discovery
 from polybot.domain.accounts import Kind as AccountKind
 from polybot.domain.halts import Halt
 from polybot.domain.ledger import MarketBooks
+from polybot.domain.orders import EDGE_S
 from polybot.flight import FlightRecorder
 from polybot.health import leaves
 from polybot.inventory import Inventory
@@ -115,6 +116,8 @@ class Bot:
             self.stop(FAILED)  # says nothing where somebody has stopped us already
             with trio.move_on_after(RESTART_S + EMPTY_S, shield=True):
                 await self._empty_the_account()
+            with trio.move_on_after(EDGE_S + EMPTY_S, shield=True):
+                await self._outwait()
             self._note_end()
         with trio.move_on_after(LAST_ACCOUNTS_S):
             await self._last_accounts()
@@ -224,6 +227,22 @@ class Bot:
                 told = True
                 why = f"the venue cancels nothing now ({away})"
                 self.ctx.tell(f"{why}: waiting for it; stop again to leave orders behind")
+
+    async def _outwait(self) -> None:
+        """An order whose request got no answer may come to rest yet (F18), and what came after us
+        nobody would see: the venue's own switch has done its work by then. So it is waited for,
+        beyond the eight seconds of G8; whoever cannot wait is told how to leave.
+        """
+        reconciler = self.ctx.reconciler
+        if not (self.empty and reconciler.may_come):
+            return
+        self.empty = False
+        self.ctx.tell(
+            f"{reconciler.may_come} orders got no answer and may come to rest yet: waiting up to "
+            f"{EDGE_S} s to withdraw them; stop again to leave them behind"
+        )
+        await reconciler.outwait()
+        self.empty = await reconciler.cancel_everything()
 
     def _note_end(self) -> None:
         self.ctx.keep_earned()

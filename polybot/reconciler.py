@@ -357,10 +357,22 @@ class Reconciler:
             row = await self.client.order(intent.order_id)
             if isinstance(row, OrderRow):
                 await self.found(intent, row)
-            elif row is None and late:
+            elif row is None and late and self._doubtful.pop(intent.order_id, None) is not None:
                 await self.account.learn(Ended(intent.condition_id, intent.order_id, ABSENT))
-                del self._doubtful[intent.order_id]
         self._answer_for_doubtful()
+
+    @property
+    def may_come(self) -> int:
+        """Orders that nobody has seen, and that may come to rest yet."""
+        return len(self._doubtful)
+
+    async def outwait(self) -> None:
+        """Look until no order can come to rest any more, and withdraw those that do."""
+        while self._doubtful:
+            await trio.sleep(LEAST_S)
+            await self._visit_doubtful()
+            if await self.client.open_orders() != []:
+                await self.cancel_everything()
 
     def _answer_for_doubtful(self) -> None:
         found: list[_Adrift] = []

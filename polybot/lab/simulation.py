@@ -28,6 +28,7 @@ from polybot.clock import Clock
 from polybot.config import BotParams, Config
 from polybot.domain.halts import Halt
 from polybot.exchange import invariants
+from polybot.exchange.model import Order
 from polybot.exchange.server import Exchange, Urls
 from polybot.exchange.world import make_world
 from polybot.execution.inventory import InventoryParams
@@ -198,7 +199,11 @@ class Simulation:
         self.exchange.engine.listen(self.rules.hear, *self.rules.hears)
         self.exchange.engine.listen(self.reach.hear, *self.reach.hears)
         self.trace.on_decided, self.trace.on_kept = self.rules.decided, self._kept
-        self.watch.on_placed, self.watch.on_sent = self.rules.placed, self.rules.sent
+        self.watch.on_placed, self.watch.on_sent = self._placed, self.rules.sent
+
+    def _placed(self, order: Order) -> None:
+        self.rules.placed(order)
+        self.lives.placed(order)
 
     def _kept(self, stream: str, body: bytes) -> None:
         self.rules.heard_by(stream, body)

@@ -16,6 +16,7 @@ import attrs
 import trio
 
 from polybot.app import Bot
+from polybot.exchange.model import Order
 from polybot.exchange.modes import Mode
 from polybot.journal.spare import SPARE
 from polybot.lab.memory_net import OWNER
@@ -24,6 +25,7 @@ from polybot.lab.simulation_clock import WrongClock
 from polybot.lab.simulation_disk import intents_in, rearm
 from polybot.lab.simulation_life import Process, put_together
 from polybot.lab.simulation_reach import SENT, TWICE, WRITTEN
+from polybot.lab.simulation_watch import name
 from polybot.launch import EXIT_ORDERS_LIVE, EXIT_STORAGE, run_watched
 from polybot.taping import taping
 
@@ -66,6 +68,13 @@ class Lives:
         self._withdrawals += data[:18] == b"DELETE /cancel-all"
         if self._doomed is not None and b'"salt"' in data:
             self._die(self._doomed, SENT)
+
+    def placed(self, order: Order) -> None:
+        """S15: nothing of ours comes to rest after an end that says that nothing does."""
+        last = self._newest
+        if last is not None and last.ended.is_set() and last.bot.empty and not last.killed:
+            what = f"{name(order)} came after an end that says none rests"
+            self.sim.watch.break_("S15", what)
 
     async def run(self, processes: trio.Nursery) -> None:
         journal = self.sim.folder / "journal-0"

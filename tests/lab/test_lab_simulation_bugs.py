@@ -22,7 +22,7 @@ from polybot.app import Bot
 from polybot.domain.market import UP, Side
 from polybot.domain.orders import NewOrder, TimeInForce
 from polybot.domain.units import ONE, SHARE
-from polybot.exchange.faults.kinds import CANCELLING
+from polybot.exchange.faults.kinds import CANCELLING, PLACING
 from polybot.exchange.faults.plan import Entry, Plan
 from polybot.execution.doubts import Doubts
 from polybot.execution.firewall import Firewall
@@ -88,6 +88,15 @@ def taking_its_word() -> Any:
 def leaving_as_if_all_were_well() -> Any:
     """S15: a journal that failed is no reason for another exit code."""
     return mock.patch.object(launch, "EXIT_STORAGE", launch.EXIT_CLEAN)
+
+
+def leaving_at_once() -> Any:
+    """S15: an account that is empty now stays so, whatever is under way to it (seed 860)."""
+
+    async def outwait(_: Bot) -> None:
+        await trio.lowlevel.checkpoint()
+
+    return mock.patch.object(Bot, "_outwait", outwait)
 
 
 def waiting_for_the_last_word() -> Any:
@@ -178,6 +187,14 @@ def at_a_venue_that_lies(case: Case) -> Case:
     return attrs.evolve(stopped_early(case), plan=Plan((lies,)))
 
 
+def with_orders_under_way(case: Case) -> Case:
+    """The edge holds back for twenty seconds what is sent shortly before a stop."""
+    late = {"delay_ms": (20_000, 20_000)}
+    held = Entry("request_delayed", match=PLACING, from_ms=8_000, for_ms=4_000, values=late)
+    lives = (Life(10.0, End.STOP, 30.0), Life(5.0, End.STOP, 0.0))
+    return attrs.evolve(case, lives=lives, plan=Plan((held,)))
+
+
 def on_a_sick_disk(file: str, ail: Ail) -> Callable[[Case], Case]:
     trouble = DiskTrouble(10.0, file, ail, 5.0, 0.0, bytes=700)
     return lambda case: attrs.evolve(stopped_early(case), disks=(trouble,))
@@ -193,6 +210,7 @@ BUGS: list[tuple[Callable[[], Any], Callable[[Case], Case], str]] = [
     (on_the_grid_of_before, with_plan(TICKS), "S2"),
     (in_another_unit, as_it_is, "S7"),
     (taking_its_word, at_a_venue_that_lies, "S15"),
+    (leaving_at_once, with_orders_under_way, "S15"),
     (leaving_as_if_all_were_well, on_a_sick_disk("journal", Ail.BROKEN), "S15"),
     (waiting_for_the_last_word, stopped_early, "L4"),
     (trusting_every_frame, with_plan(GARBAGE), "S19"),
@@ -215,8 +233,11 @@ def test_a_planted_bug_is_found(
 
 @pytest.mark.parametrize(
     "with_",
-    [with_plan(SOME_CANCELS, GARBAGE), at_a_venue_that_lies, with_plan(TICKS)],
-    ids=["cancels ignored", "at the end as well", "ticks"],
+    [
+        with_plan(SOME_CANCELS, GARBAGE), at_a_venue_that_lies, with_plan(TICKS),
+        with_orders_under_way,
+    ],
+    ids=["cancels ignored", "at the end as well", "ticks", "orders under way"],
 )
 def test_as_we_are(with_: Callable[[Case], Case]) -> None:
     """Under the same lies no rule is broken."""

@@ -65,10 +65,10 @@ def fill(token: str, side: str, shares: int, account: str) -> Any:
 
 def over_limit(up: int, down: int, makers: list[Any], taker: Any) -> list[str]:
     """What is said of a trade that leaves the wallet with so many shares; a hundred may be held."""
-    watch = watched([], set(), [0.0])
+    watch: Any = watched([], set(), [0.0])
     watch.config = SimpleNamespace(risk=SimpleNamespace(max_net_shares=100))
     held = {(OURS, "up"): up * 1_000_000, (OURS, "down"): down * 1_000_000}
-    exchange: Any = watch.exchange
+    exchange = watch.exchange
     exchange.demo_wallets = SimpleNamespace(deposit=OURS)
     exchange.engine.accounts = SimpleNamespace(shares=lambda *key: held[key])
     market = SimpleNamespace(tokens=("up", "down"), slug="btc-updown")

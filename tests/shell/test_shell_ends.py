@@ -2,10 +2,12 @@ from __future__ import annotations
 
 import pytest
 import trio
-from shell_kit import clean, playing, scene
-from venue_bent import answer, lose_reply, silence
+from shell_kit import Scene, clean, playing, scene
+from venue_bent import PLACING, Handler, answer, lose_reply, silence
 
 from polybot.discovery import Discovery
+from polybot.domain.orders import EDGE_S
+from polybot.exchange.request import Request, Response
 from polybot.inventory import Inventory
 from polybot.orders_task import OrdersTask
 from polybot.patient_clock import PatientClock
@@ -193,3 +195,58 @@ async def test_an_engine_that_stays_away_is_given_up(fast_clock: PatientClock) -
 
     assert it.code == 3
     assert left
+
+
+async def held_back(request: Request, handle: Handler) -> Response:
+    """The request waits at the edge for longer than the stop takes."""
+    await trio.sleep(25)
+    return await handle(request)
+
+
+def waits_for_late(it: Scene) -> bool:
+    return any("may come to rest yet" in event.text for event in it.bot.ctx.events)
+
+
+async def test_an_order_that_comes_after_everything_was_withdrawn(
+    fast_clock: PatientClock,
+) -> None:
+    """Seed 860: a link had held an order for three seconds when the bot was stopped. Everything was
+    withdrawn and nothing rested, it said, and left; the order came 24 s later and was filled.
+    """
+    async with playing() as it:
+        bend = it.venue.bend("POST", *PLACING, act=held_back)
+        await it.until(lambda: bend.met, "an order is on its way")
+        before = len(it.venue.placed())
+        report = await it.end("SIGINT")
+
+        assert len(it.venue.placed()) > before, "it came, and was waited for"
+        assert waits_for_late(it)
+    assert it.code == 0
+    clean(report)
+
+
+async def test_an_order_that_never_comes(fast_clock: PatientClock) -> None:
+    """It is waited for as long as the edge may hold it, and no longer."""
+    async with playing() as it:
+        bend = it.venue.bend("POST", *PLACING, act=silence)
+        await it.until(lambda: bend.met, "an order is on its way")
+        began = trio.current_time()
+        it.bot.stop("SIGINT")
+        report = await it.ending(2 * EDGE_S)
+
+        assert EDGE_S < trio.current_time() - began < EDGE_S + 15
+    assert it.code == 0
+    clean(report)
+
+
+async def test_an_order_that_may_have_come_since_nobody_answers(fast_clock: PatientClock) -> None:
+    """Then the exit code says that orders may be live."""
+    async with playing() as it:
+        bend = it.venue.bend("POST", *PLACING, act=silence)
+        await it.until(lambda: bend.met, "an order is on its way")
+        it.bot.stop("SIGINT")
+        await it.until(lambda: waits_for_late(it), "it is waited for")
+        it.venue.bend("GET", "/data", act=answer(503))
+        await it.ending(2 * EDGE_S)
+
+    assert it.code == 3
