@@ -29,7 +29,7 @@ from polybot.journal.writer import Journal
 from polybot.risk.checks import Standing
 from polybot.risk.exposure import OpenBids
 from polybot.venue.clob import ClobClient
-from polybot.wallet_standing import WalletStanding
+from polybot.wallet_standing import SPLITS, WalletStanding
 
 ENDED = (OrderSeen.Kind.DEAD, OrderSeen.Kind.MATCHED)
 INBOX = 10_000  # a burst of two minutes at the busiest rate ever seen on a user stream
@@ -238,6 +238,8 @@ class Account(WalletStanding):
     def _tell(self, fact: Entry, now_ms: int, *, changed: bool) -> None:
         if isinstance(fact, Moved) and fact.step == "done":
             self.claims.pop(fact.condition_id, None)  # in the step in which its shares go
+            if fact.kind == "split":
+                self.reserved[SPLITS] = max(0, self.reserved.get(SPLITS, 0) - fact.shares)
         if changed:
             bell = self.changed.get(getattr(fact, "condition_id", ""))
             if bell is not None:

@@ -44,6 +44,7 @@ from polybot.venue.calls import Call
 from polybot.venue.chain import Chain
 from polybot.venue.gamma import MarketMeta, market_by_slug
 from polybot.venue.relayer import Fate, Progress, Refused, Sent, Way
+from polybot.wallet_standing import SPLITS
 
 ROUND_S = 2.0
 RESULT_POLL_S = 5.0  # how often Gamma is asked about an ended market
@@ -169,10 +170,13 @@ class Inventory:
         return found
 
     def _claim(self, found: Plan) -> None:
-        """What merges want, and those under way, no ask may sell."""
-        under_way = (one for flight in self.in_flight for one in flight.left)
+        """No ask may sell what merges want, or have under way; no bid spend what splits take."""
+        under_way = [one for flight in self.in_flight for one in flight.left]
         merging = {one.condition_id: one.shares for one in under_way if one.kind == "merge"}
         self.ctx.account.claims = dict(found.claims) | merging
+        asked: list[Moved | Operation] = [*under_way, *found.operations]
+        taken = sum(one.shares for one in asked if one.kind == "split")
+        self.ctx.account.answer_for(SPLITS, taken, {})
 
     def _tell_unmergeable(self, why: str | None) -> None:
         """For the quotes: where a pair that is bought now would not be a dollar soon."""

@@ -38,7 +38,12 @@ class Purse:
     @classmethod
     def deposit(cls, wallet: str, relayer_key: str) -> Purse:
         """A deposit wallet, as paper trades with: what new accounts have (onchain.md 5)."""
-        return cls(wallet, 3, Secret(relayer_key))
+        return cls.of_kind(3, wallet, relayer_key)
+
+    @classmethod
+    def of_kind(cls, signature_type: int, wallet: str, relayer_key: str) -> Purse:
+        """A wallet of this signature type (clob.md 3.3): the key's own needs no relayer."""
+        return cls(wallet, signature_type, Secret(relayer_key)) if signature_type else cls()
 
     def chain(
         self, http: httpx.AsyncClient, site: Site, clock: Clock, address: str, tap: Tap = NOBODY

@@ -12,6 +12,7 @@ from polybot.risk.checks import Standing
 from polybot.risk.exposure import Exposure, OpenBids, cluster_of, elsewhere
 
 NO_BIDS = OpenBids()
+SPLITS = "splits under way"  # whom dollars are reserved for that will be pairs
 
 
 class WalletStanding:
@@ -28,7 +29,7 @@ class WalletStanding:
     def standing(self, condition_id: str) -> Standing:
         """Where the wallet stands, seen from one market's desk. What is promised and not known by
         outcome – trades that lag, orders in doubt elsewhere – may be lost whole; what sales bring
-        is no cash before it is confirmed.
+        is no cash before it is confirmed, and what a split is to take is none any more.
         """
         books = self.ledger.books
         others = [
@@ -38,6 +39,7 @@ class WalletStanding:
         ]
         reserved = sum(usd for market, usd in self.reserved.items() if market != condition_id)
         loose = reserved - sum(exposure.bids.total for _, exposure in others)
+        loose -= self.reserved.get(SPLITS, 0)
         here = books.get(condition_id)
         up, down = self.sellable(condition_id, UP), self.sellable(condition_id, DOWN)
         return Standing(

@@ -138,6 +138,7 @@ class Exchange:
         *,
         terms: Terms = Terms(),
         faults: Plan = Plan(),
+        funds: int = DEMO_FUNDS,  # of each of the demo key's wallets, 10⁻⁶ dollars
     ) -> None:
         self.world, self.clock, self.terms = world, clock, terms
         self.wallet = DemoWallet.of_seed(seed)
@@ -170,9 +171,9 @@ class Exchange:
         self.engine.listen(self.counters.on_event, OrderEvent, Traded, TradeUpdated)
         wallet = self.wallet
         self.clob.keys.add_key(wallet.address, wallet.api_key, wallet.api_secret, wallet.passphrase)
-        self.engine.accounts.deposit(wallet.address, DEMO_FUNDS)
+        self.engine.accounts.deposit(wallet.address, funds)
         self.chain = ChainServices(self.engine, self.clob, clock, rng("chain"), terms, on_error)
-        self.demo_wallets = self.chain.set_up_demo(wallet.address, DEMO_FUNDS)
+        self.demo_wallets = self.chain.set_up_demo(wallet.address, funds)
         self.lifecycle = self._life(rng("lifecycle"), start_ms, terms)
         self.data = self._index(terms)
         self.standing = StandingMarkets(
@@ -180,13 +181,9 @@ class Exchange:
         )
         world.attach(self.engine, self.oracle, self.lifecycle)
         self.acts = VenueActs(
-            self.faults,
-            self.engine,
-            self.clob.modes,
-            self.clob.heartbeats,
-            self.demo_wallets.deposit,
-            wallet.api_key,
-        )
+            self.faults, self.engine, self.clob.modes, self.clob.heartbeats,
+            self.demo_wallets.deposit, wallet.api_key,
+        )  # fmt: skip
         SettlementActs(
             self.faults,
             self.engine,
@@ -244,6 +241,11 @@ class Exchange:
         self.counters.refuse(
             self.wallet.address, refused.error, demo.proxy, demo.safe, demo.deposit
         )
+
+    def wallet_of_kind(self, signature_type: int) -> str:
+        """The demo key's wallet that orders of this signature type are for (clob.md 3.3)."""
+        demo = self.demo_wallets
+        return (self.wallet.address, demo.proxy, demo.safe, demo.deposit)[signature_type]
 
     def services(self) -> list[tuple[tuple[str, ...], Service]]:
         """Every service by its URL names, each `name scheme [path]`. Call it once."""

@@ -201,10 +201,12 @@ class Auditor:
         return Interval(slug, trio.current_time() - begun)
 
 
-def differences(bot: Bot, exchange: Exchange) -> list[str]:
-    """What the bot's books and the exchange's say differently of the wallet at this moment."""
+def differences(bot: Bot, exchange: Exchange, address: str | None = None) -> list[str]:
+    """What the bot's books and the exchange's say differently of a wallet at this moment; None: of
+    the deposit wallet.
+    """
     ledger, accounts = bot.ctx.account.ledger, exchange.engine.accounts
-    address = exchange.demo_wallets.deposit
+    address = address or exchange.demo_wallets.deposit
     pairs = [("cash", ledger.cash, accounts.cash(address))]
     for books in ledger.books.values():
         market, held = books.market, books.holdings()

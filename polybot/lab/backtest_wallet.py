@@ -26,7 +26,7 @@ from polybot.lab.backtest_venue import WALLET, Venue
 from polybot.risk.checks import Standing
 from polybot.risk.exposure import OpenBids
 from polybot.risk.losses import LossLimits, Standing as Losses
-from polybot.wallet_standing import WalletStanding
+from polybot.wallet_standing import SPLITS, WalletStanding
 
 ROUND_MS = 2_000  # between two looks at what is due (inventory.py)
 MINED_MS, BOOKED_MS = 2_200, 4_000  # from the submission to the block, and until it is known
@@ -144,7 +144,13 @@ class Wallet(WalletStanding):
         self._moving.add(key)
         if operation.kind == "merge":
             self.claims[key] = operation.shares
+        self._splitting(operation, operation.shares)
         self.timeline.at(now_ms + MINED_MS, lambda at_ms: self._mine(operation, at_ms))
+
+    def _splitting(self, operation: Operation, more: int) -> None:
+        """What splits take no bid may spend."""
+        if operation.kind == "split":
+            self.reserved[SPLITS] = self.reserved.get(SPLITS, 0) + more
 
     def _mine(self, operation: Operation, at_ms: int) -> None:
         """The chain does it; what it refuses is tried again later, as by the bot."""
@@ -165,12 +171,14 @@ class Wallet(WalletStanding):
     def _failed(self, operation: Operation, now_ms: int) -> None:
         self._moving.discard(operation.condition_id)
         self.claims.pop(operation.condition_id, None)
+        self._splitting(operation, -operation.shares)
         self._setbacks.failed(operation.condition_id, now_ms)
 
     def _book(self, operation: Operation, now_ms: int) -> None:
         key, kind = operation.condition_id, operation.kind
         self._moving.discard(key)
         self.claims.pop(key, None)
+        self._splitting(operation, -operation.shares)
         self.moved()
         self._setbacks.cleared(key)
         if kind == "merge":

@@ -16,6 +16,7 @@ import random
 import tempfile
 from collections import Counter
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -43,6 +44,7 @@ from polybot.lab.simulation_case import Case
 from polybot.lab.simulation_lives import Lives
 from polybot.lab.simulation_reach import FOREIGN, Reach
 from polybot.lab.simulation_rules import Rules
+from polybot.lab.simulation_settings import with_settings
 from polybot.lab.simulation_strikes import mislead
 from polybot.lab.simulation_trace import Trace
 from polybot.lab.simulation_troubles import Troubles
@@ -107,6 +109,7 @@ class Simulation:
     trace: Trace = attrs.field(factory=Trace)
     counts: Counter[str] = attrs.field(factory=Counter)
     exchange: Exchange = attrs.field(init=False)
+    address: str = attrs.field(init=False)  # whose money the bot trades
     urls: Urls = attrs.field(init=False)
     config: Config = attrs.field(init=False)
     watch: Watch = attrs.field(init=False)
@@ -121,20 +124,23 @@ class Simulation:
 
     async def run(self) -> Outcome:
         case = self.case
-        self.config = attrs.evolve(
+        usual = attrs.evolve(
             lab_config(case.seed, SPEED), bot=BotParams(series=case.series),
             inventory=INVENTORY, orders=ORDERS,
         )  # fmt: skip
+        self.config = with_settings(usual, case.settings)
         world = make_world(
             "synthetic", seed=case.seed, start_ms=MID_WINDOW_MS + case.later_s * 1000,
             series=case.series, intensity=INTENSITY,
         )  # fmt: skip
         clock = Clock.starting_at(world.start_ms)
-        self.exchange = Exchange(world, clock, case.seed, faults=case.faults)
+        means = case.means
+        self.exchange = Exchange(world, clock, case.seed, faults=case.faults, funds=means.funds)
+        self.address = self.exchange.wallet_of_kind(means.signature_type)
         self._begun = trio.current_time()
         self.watch = Watch(
-            self.exchange, self.config, lambda: self._deaf_since, self.now_s, self._known,
-            self.confirmed, self.ahead_ms, lambda: self._astray_since, self.until,
+            self.exchange, self.address, self.config, lambda: self._deaf_since, self.now_s,
+            self._known, self.confirmed, self.ahead_ms, lambda: self._astray_since, self.until,
         )  # fmt: skip
         self.exchange.engine.listen(self.watch.hear, *self.watch.hears)
         self.trace.on_sent = self.watch.sent
@@ -170,7 +176,9 @@ class Simulation:
             nursery.start_soon(self._listen_in)
             nursery.start_soon(self._give_up, nursery.cancel_scope)
             rng = random.Random(f"sniper {self.case.seed}")
-            sniper = Sniper.on(self.exchange, rng, share=self.case.sniped, within_s=5.0)
+            sniper = Sniper.on(
+                self.exchange, rng, share=self.case.sniped, within_s=5.0, address=self.address
+            )
             nursery.start_soon(sniper.run)
             await self.lives.run(nursery)
             nursery.cancel_scope.cancel()
@@ -193,9 +201,11 @@ class Simulation:
         ports, alive = {name: self._port(name) for name in STREAMS}, self.lives.alive
         watch = self.watch
         self.rules = Rules(
-            self.exchange, self.network, ports, alive, watch.break_, self.now_s, watch.taken_back
-        )
-        self.reach = Reach(self.exchange, alive, lambda: self.watch.unwanted, self.counts)
+            self.exchange, self.address, self.network, ports, alive, watch.break_, self.now_s,
+            watch.taken_back,
+        )  # fmt: skip
+        leaving = lambda: self.watch.unwanted  # noqa: E731
+        self.reach = Reach(self.exchange, self.address, alive, leaving, self.counts)
         self.exchange.engine.listen(self.rules.hear, *self.rules.hears)
         self.exchange.engine.listen(self.reach.hear, *self.reach.hears)
         self.trace.on_decided, self.trace.on_kept = self.rules.decided, self._kept
@@ -250,9 +260,10 @@ class Simulation:
 
     async def agree(self, bot: Bot) -> None:
         """L2: in quiet times both books say the same."""
+        off = partial(differences, bot, self.exchange, self.address)
         with suppress(trio.TooSlowError):
-            await until(lambda: not differences(bot, self.exchange), every_s=0.25, within_s=AGREE_S)
-        for text in differences(bot, self.exchange):
+            await until(lambda: not off(), every_s=0.25, within_s=AGREE_S)
+        for text in off():
             self.watch.break_("L2", text)
         for text in self.watch.legs_unlike(bot.ctx.account.ledger):
             self.watch.break_("S5", text)

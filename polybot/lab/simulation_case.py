@@ -15,6 +15,13 @@ import signal
 import attrs
 
 from polybot.exchange.faults.plan import Entry, Plan, StormTerms, load
+from polybot.lab.simulation_settings import (
+    Means,
+    Setting,
+    draw_means,
+    draw_settings,
+    settings_text,
+)
 
 WARM_UP_S = 60.0
 QUIET_S = 150.0  # at the end, without faults: then everything must have recovered
@@ -166,6 +173,8 @@ class Case:
     foreign_s: float | None = None  # when somebody else places an order with the same key
     engine: EngineTerms | None = None
     strikes: StrikeTerms | None = None
+    settings: tuple[Setting, ...] = ()
+    means: Means = Means()
     quiet_s: float = QUIET_S
     later_s: int = 0  # than the middle of a window it begins
 
@@ -194,7 +203,8 @@ class Case:
             f"{self.clock.drift_ppm:+d} ppm{steps}; "
             f"foreign order {'none' if self.foreign_s is None else f'{self.foreign_s:.0f}s'}; "
             f"engine {self._engine_text()}; strikes {self._strikes_text()}; "
-            f"begins {self.later_s} s later"
+            f"begins {self.later_s} s later; settings {settings_text(self.settings)}; "
+            f"{self.means.text()}"
         )
 
     def _engine_text(self) -> str:
@@ -208,7 +218,7 @@ class Case:
 
 PARTS = (
     "storm", "delays", "deaths", "sniper", "disks", "clock", "foreign", "engine", "strikes",
-    "series",
+    "series", "settings", "means",
 )  # fmt: skip
 
 
@@ -229,6 +239,8 @@ class Keep:
     engine: bool = True
     strikes: bool = True
     series: bool = True
+    settings: bool = True
+    means: bool = True
     links: tuple[int, ...] | None = None
 
     def of(self, case: Case) -> Case:
@@ -245,6 +257,8 @@ class Keep:
             engine=case.engine if self.engine else None,
             strikes=case.strikes if self.strikes else None,
             series=case.series if self.series else case.series[:1],
+            settings=case.settings if self.settings else (),
+            means=case.means if self.means else Means(),
             troubles=tuple(case.troubles[number] for number in links),
         )
 
@@ -280,6 +294,8 @@ def draw(seed: int, hours: float) -> Case:
         foreign_s=_foreign(random.Random(f"foreign {seed}"), length_s),
         engine=_engine(random.Random(f"engine {seed}"), length_s),
         strikes=_strikes(random.Random(f"strikes {seed}")),
+        settings=draw_settings(random.Random(f"settings {seed}")),
+        means=draw_means(random.Random(f"means {seed}")),
     )
 
 

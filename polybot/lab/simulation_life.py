@@ -100,7 +100,10 @@ def _bot(
     if simulation.tapes is not None:
         simulation.trace.tape = []
         simulation.tapes.append(simulation.trace.tape)
-    wallet, demo = simulation.exchange.wallet, simulation.exchange.demo_wallets
+    wallet, relayer_key = (
+        simulation.exchange.wallet,
+        simulation.exchange.demo_wallets.relayer_api_key,
+    )
     secret, phrase = Secret(wallet.api_secret), Secret(wallet.passphrase)
     bot = build(
         simulation.config,
@@ -109,7 +112,7 @@ def _bot(
         demo_site(simulation.urls),
         Secret(wallet.private_key),
         Credentials(wallet.address, wallet.api_key, secret, phrase),
-        Purse.deposit(demo.deposit, demo.relayer_api_key),
+        Purse.of_kind(simulation.case.means.signature_type, simulation.address, relayer_key),
         http,
         store,
         world="simulation",

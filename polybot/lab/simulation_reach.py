@@ -44,6 +44,7 @@ class Reach:
     """`bot` is the one that is alive; `leaving` are the orders whose cancel has left it."""
 
     exchange: Exchange
+    address: str
     bot: Callable[[], tuple[str, Bot] | None]
     leaving: Callable[[], set[str]]
     met: Counter[str]
@@ -52,10 +53,6 @@ class Reach:
     _corrections: int = 0  # the number of the last event that told of one
 
     hears = (Traded, TradeUpdated, TickChanged, OrderEvent)
-
-    @property
-    def address(self) -> str:
-        return self.exchange.demo_wallets.deposit
 
     def hear(self, event: Event) -> None:
         """An event of the exchange's engine, in its own step."""

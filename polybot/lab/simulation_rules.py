@@ -84,6 +84,7 @@ class Rules:
     """
 
     exchange: Exchange
+    address: str
     network: Network
     ports: Mapping[str, int]
     bot: Callable[[], tuple[str, Bot] | None]
@@ -237,7 +238,7 @@ class Rules:
         of what came by it, or has come back by its end.
         """
         counters = self.exchange.counters
-        refused = counters.accounts[self.exchange.demo_wallets.deposit].invalid
+        refused = counters.accounts[self.address].invalid
         texts = Counter({t: n for t, n in counters.totals.items() if t.startswith("refused: ")})
         new = "; ".join(texts - self._texts)
         raced = TICK_RULE in new and self.now_s() - self._ticked_s < TICK_KNOWN_S
@@ -254,7 +255,7 @@ class Rules:
         """L5: what has won is paid out, or the bot says why not."""
         struck = self.exchange.faults.struck
         faults = sum(n for name, n in struck.items() if name.startswith(CHAIN_FAULTS))
-        wallet, accounts = self.exchange.demo_wallets.deposit, self.exchange.engine.accounts
+        wallet, accounts = self.address, self.exchange.engine.accounts
         for market in self.exchange.engine.markets.values():
             if market.payouts is None:  # as of nearly all: they are listed a day ahead
                 continue
@@ -325,10 +326,9 @@ class Rules:
         """An event of the exchange's engine."""
         if isinstance(event, TickChanged):
             self._ticked_s = self.now_s()
-        elif isinstance(event, TradeUpdated) and event.trade.status == "FAILED":
-            ours = self.exchange.demo_wallets.deposit
-            if ours in parties(event.trade):
-                self._undone_s = self.now_s()
+        elif isinstance(event, TradeUpdated):
+            undone = event.trade.status == "FAILED" and self.address in parties(event.trade)
+            self._undone_s = self.now_s() if undone else self._undone_s
 
     # --- when something is sent, decided, or taken by the venue ----------------------------------
 

@@ -54,6 +54,7 @@ class Watch:
     """
 
     exchange: Exchange
+    address: str
     config: Config
     blind_since: Callable[[], float]
     now_s: Callable[[], float]
@@ -78,10 +79,6 @@ class Watch:
     _twins: list[tuple[float, Order, Order]] = attrs.field(factory=list)
 
     hears = (OrderEvent, Traded)
-
-    @property
-    def address(self) -> str:
-        return self.exchange.demo_wallets.deposit
 
     def break_(self, rule: str, what: str) -> None:
         if self.over.is_set():

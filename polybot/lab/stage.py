@@ -270,14 +270,20 @@ class Sniper:
     rng: random.Random
     share: float
     within_s: float
+    address: str
 
     @classmethod
-    def on(cls, exchange: Exchange, rng: random.Random, *, share: float, within_s: float) -> Sniper:
-        return cls(exchange, Hand.make(exchange.engine, "sniper"), rng, share, within_s)
+    def on(
+        cls, exchange: Exchange, rng: random.Random, *, share: float, within_s: float,
+        address: str | None = None,
+    ) -> Sniper:  # fmt: skip
+        """`address` None: the deposit wallet's."""
+        address = address or exchange.demo_wallets.deposit
+        return cls(exchange, Hand.make(exchange.engine, "sniper"), rng, share, within_s, address)
 
     async def run(self) -> None:
         """Lie in wait for every order of the bot's wallet, until cancelled."""
-        address = self.exchange.demo_wallets.deposit
+        address = self.address
         async with trio.open_nursery() as shots:
 
             def hear(event: Event) -> None:

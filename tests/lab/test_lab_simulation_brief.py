@@ -9,22 +9,27 @@ import attrs
 import pytest
 
 from polybot.lab.simulation_brief import BRIEF_S, brief
-from polybot.lab.simulation_case import Case, End, draw
+from polybot.lab.simulation_case import Case, End, Keep, draw
 from polybot.lab.soak import Found, Task, line, live, main
 
 SEEDS, TOGETHER = 200, 5
-# Beyond those, what once broke a rule or two: docs/reliability.md says why.
-FOUND = (239, 312, 322, 367, 523, 986, 1242, 1281, 2314, 2681, 3776, 4159)
+# Beyond those, what once broke a rule or two (docs/reliability.md says why): with the settings and
+# the wallet that they draw, and with the usual ones that all had at the time.
+FOUND = (620,)
+AS_THEN = Keep(settings=False, means=False)
+FOUND_THEN = (239, 312, 322, 367, 523, 986, 1242, 1281, 2314, 2681, 3776, 4159)
+LOTS = [range(first, first + TOGETHER) for first in range(1, SEEDS + 1, TOGETHER)]
 
 
 @pytest.mark.parametrize(
     "seeds",
-    [*(range(first, first + TOGETHER) for first in range(1, SEEDS + 1, TOGETHER)), FOUND],
+    [*LOTS, FOUND, FOUND_THEN],
     ids=lambda seeds: f"{seeds[0]} to {seeds[-1]}",
 )
 def test_a_seed_is_the_same_twice(seeds: Sequence[int]) -> None:
     """Whatever it draws: venue, links, disks, clock, signals, deaths. No rule is broken, either."""
-    found = [live(Task(seed, 0.0, brief=True)) for seed in seeds]
+    keep = AS_THEN if seeds is FOUND_THEN else Keep()
+    found = [live(Task(seed, 0.0, keep, brief=True)) for seed in seeds]
 
     assert not [line(one) for one in found if not one.sound]
     assert any(one.outcome.seen.get("PLACEMENT") for one in found)

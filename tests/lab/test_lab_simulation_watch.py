@@ -11,6 +11,8 @@ from polybot.exchange.model import Traded
 from polybot.execution.table import DUST
 from polybot.lab.simulation_watch import ORPHANED_MOST_S, Watch
 
+OURS, THEIRS = "0x01", "0x02"
+
 
 def watched(resting: list[Any], known: set[str], now: list[float]) -> Watch:
     """A watch over a venue at which these orders rest."""
@@ -21,7 +23,7 @@ def watched(resting: list[Any], known: set[str], now: list[float]) -> Watch:
     )  # fmt: skip
     config: Any = None  # not asked for here
     return Watch(
-        exchange, config, lambda: 0.0, lambda: now[0], lambda: known, {},
+        exchange, OURS, config, lambda: 0.0, lambda: now[0], lambda: known, {},
         lambda: 0.0, lambda: 0.0,
     )  # fmt: skip
 
@@ -55,8 +57,6 @@ def test_an_order_that_rests_unknown(
     assert [violation.rule for violation in watch.violations] == ["S4"] * broken
 
 
-OURS, THEIRS = "0x01", "0x02"
-
 
 def fill(token: str, side: str, shares: int, account: str) -> Any:
     order = SimpleNamespace(id="order", token=token, side=side, account=account)
@@ -68,9 +68,7 @@ def over_limit(up: int, down: int, makers: list[Any], taker: Any) -> list[str]:
     watch: Any = watched([], set(), [0.0])
     watch.config = SimpleNamespace(risk=SimpleNamespace(max_net_shares=100))
     held = {(OURS, "up"): up * 1_000_000, (OURS, "down"): down * 1_000_000}
-    exchange = watch.exchange
-    exchange.demo_wallets = SimpleNamespace(deposit=OURS)
-    exchange.engine.accounts = SimpleNamespace(shares=lambda *key: held[key])
+    watch.exchange.engine.accounts = SimpleNamespace(shares=lambda *key: held[key])
     market = SimpleNamespace(tokens=("up", "down"), slug="btc-updown")
     trade: Any = SimpleNamespace(
         id="trade", market=market, makers=makers, taker=taker.order, shares=taker.shares

@@ -19,6 +19,7 @@ from polybot.exchange.terms import Terms
 from polybot.execution.inventory import InventoryParams
 from polybot.patient_clock import PatientClock
 from polybot.venue.relayer import GAS_LEAST
+from polybot.wallet_standing import SPLITS
 
 BUSY = {"error": "wallet busy: 0xw has an active action"}
 EARLY = InventoryParams(merge_shares=5, merge_equity_percent=0)
@@ -126,7 +127,12 @@ async def test_inventory_is_split_before_a_window_is_quoted(fast_clock: PatientC
         shell_config(), inventory=InventoryParams(seed_shares=10, merge_shares=1_000)
     )
     async with playing(config=seeded) as it:
+        reserved, moving = it.bot.ctx.account.reserved, it.bot.ctx.account.moving
+        await it.until(lambda: moving, "a split is under way", 100)
+        assert reserved[SPLITS] == 10 * SHARE * len(moving), "no bid may spend it"
         await it.until(lambda: ("split", "done") in steps(it), "a split", 100)
+        await it.until(lambda: not moving, "all are done", 100)
+        assert not reserved[SPLITS]
         split = [b for b in it.bot.ctx.account.ledger.books.values() if b.holdings().up]
         assert all(
             books.cost(books.market.outcome_of(books.market.up_token)) >= 5 * SHARE

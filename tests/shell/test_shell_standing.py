@@ -18,11 +18,11 @@ from polybot.domain.ledger import Ledger
 from polybot.domain.market import Outcome, Side
 from polybot.domain.orders import EDGE_S, FillLeg, OrderSeen, TimeInForce, TradeSeen, TradeStatus
 from polybot.domain.units import SHARE, USD
-from polybot.journal.entries import Intent, Paid, Told
+from polybot.journal.entries import Intent, Moved, Paid, Told
 from polybot.reconciler import DOUBTFUL, Reconciler
 from polybot.risk.exposure import OpenBids
 from polybot.venue.tap import NOBODY
-from polybot.wallet_standing import WalletStanding
+from polybot.wallet_standing import SPLITS, WalletStanding
 
 OTHER = attrs.evolve(MARKET, condition_id="0xd", slug="other", up_token="333", down_token="444")
 ETH = attrs.evolve(OTHER, condition_id="0xe", series="eth-5m", up_token="555", down_token="666")
@@ -74,6 +74,24 @@ def account() -> Account:
     )
     ledger.accounts.sealed = False  # its books are written here, by hand
     return made
+
+
+def test_what_a_split_takes_is_spent_already() -> None:
+    """Brief seed 620: a wallet of 120 dollars split forty of them while its bids were for all of
+    them; the venue cancelled what rested and refused what came. It can be lost in no market.
+    """
+    made = account()
+    before = made.standing(MARKET.condition_id)
+    made.answer_for(SPLITS, 400 * USD, {})
+    under_way = made.standing(MARKET.condition_id)
+
+    assert before.free_cash - under_way.free_cash == 400 * USD
+    assert under_way.others == before.others
+    done = Moved(OTHER.condition_id, "split", "done", "split.0", 400 * SHARE, -400 * USD)
+    made.take([done], START)
+    after = made.standing(MARKET.condition_id)
+    assert after.free_cash == under_way.free_cash, "in one step it is pairs"
+    assert not made.reserved[SPLITS]
 
 
 def test_holdings_here_and_losses_elsewhere() -> None:

@@ -202,9 +202,8 @@ class Venue(Exchange):
     ) -> None:
         self.errors: list[Exception] = []
         super().__init__(world, clock, seed, self.errors.append, terms=terms)
-        demo = self.demo_wallets
         self.kind = kind  # of our wallet: its signature type (clob.md 3.3)
-        self.account = (self.wallet.address, demo.proxy, demo.safe, demo.deposit)[kind]
+        self.account = self.wallet_of_kind(kind)
         self.crowd = _Crowd(world)
         self.world = cast(World, self.crowd)
         self._moving = self._parts()

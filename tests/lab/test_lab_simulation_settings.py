@@ -1,0 +1,95 @@
+"""Other settings, other wallets, less money: what seeds draw of them, and that a life has them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import attrs
+import pytest
+from simulation_kit import calm, sound
+
+from polybot.config import Config
+from polybot.lab.simulation import INVENTORY, ORDERS
+from polybot.lab.simulation_case import Case, Keep, draw
+from polybot.lab.simulation_settings import CHOICES, FUNDS, Means, with_settings
+from polybot.lab.stage import lab_config
+
+USUAL = attrs.evolve(lab_config(1, 1.0), orders=ORDERS, inventory=INVENTORY)
+DRAWN = [draw(seed, 1.0) for seed in range(1, 401)]
+
+
+def value_of(config: Config, section: str, key: str) -> Any:
+    return getattr(getattr(config, section), key)
+
+
+@pytest.mark.parametrize(("section", "key", "values"), CHOICES)
+def test_each_is_a_setting_and_another_one(section: str, key: str, values: tuple[Any, ...]) -> None:
+    """A start would take it, and it is not what every other seed has."""
+    for value in values:
+        config = with_settings(USUAL, ((section, key, value),))
+        assert value_of(config, section, key) == value
+        assert value_of(USUAL, section, key) != value
+
+
+def test_what_contradicts_is_left_out() -> None:
+    """The first one stands, and all that does not contradict it."""
+    settings = (
+        ("quote", "cutoff_twap_s", 110.0),
+        ("quote", "stop_twap_s", 70.0),
+        ("quote", "levels", 3),
+    )
+    quote = with_settings(USUAL, settings).quote
+
+    assert (quote.cutoff_twap_s, quote.stop_twap_s, quote.levels) == (110.0, 120.0, 3)
+
+
+def test_what_seeds_draw() -> None:
+    """Half of them nothing, the same for ever; every setting, every kind of wallet, every sum."""
+    set_so = [case.settings for case in DRAWN if case.settings]
+    means = [case.means for case in DRAWN]
+
+    assert 160 < len(set_so) < 240
+    assert {(section, key) for some in set_so for section, key, _ in some} == {
+        (section, key) for section, key, _ in CHOICES
+    }
+    assert 160 < sum(one == Means() for one in means) < 260
+    assert {one.signature_type for one in means} == {0, 1, 2, 3}
+    assert {one.funds for one in means} == set(FUNDS)
+    assert DRAWN[6] == draw(7, 1.0)
+
+
+def test_they_can_be_left_out_and_are_told() -> None:
+    """As every part of a case."""
+    case = next(one for one in DRAWN if one.settings and one.means != Means())
+    plain = Keep(settings=False, means=False).of(case)
+    section, key, value = case.settings[0]
+
+    assert (plain.settings, plain.means) == ((), Means())
+    assert Keep(settings=False, means=False).words() == "--no-settings --no-means"
+    assert f"{section}.{key} {value}" in case.text()
+    assert f"type {case.means.signature_type} " in case.text()
+    assert "settings as they are; wallet of type 3 with 2000 dollars" in plain.text()
+
+
+def life(**other: Any) -> Case:
+    return attrs.evolve(calm(length_s=40.0), **other)
+
+
+@pytest.mark.parametrize("kind", [0, 1, 2])
+def test_another_kind_of_wallet_trades(kind: int) -> None:
+    """And is judged by its own books: they agree with the bot's after fills (L2)."""
+    assert sound(life(means=Means(kind, FUNDS[1]))).seen["TRADE"] > 0
+
+
+def test_settings_are_what_the_bot_goes_by() -> None:
+    """With three levels more orders are placed, with none of the money nothing is."""
+    few, many, none = (
+        sound(life(**other)).seen.get("PLACEMENT", 0)
+        for other in (
+            {"settings": (("quote", "levels", 1),)},
+            {"settings": (("quote", "levels", 3),)},
+            {"means": Means(3, 1_000_000)},
+        )
+    )
+
+    assert many > few > none == 0
