@@ -33,6 +33,7 @@ from polybot.wallet_standing import SPLITS, WalletStanding
 
 ENDED = (OrderSeen.Kind.DEAD, OrderSeen.Kind.MATCHED)
 INBOX = 10_000  # a burst of two minutes at the busiest rate ever seen on a user stream
+IDENTITY = "identity"  # the trouble's name while the venue does not take who we are
 
 
 @attrs.frozen
@@ -88,6 +89,7 @@ class Account(WalletStanding):
     doubt: Bell = attrs.field(factory=Bell)  # rung when the reconciler should look now
     # Orders that rest and that no desk knows, and Trio's time at which they were told of last.
     strays: dict[str, float] = attrs.field(factory=dict)
+    refusal: str = ""  # in what words the venue has refused who we are, until it is judged
     unplaced: set[str] = attrs.field(factory=set)  # told of as ours, and nobody here placed them
     _released: set[str] = attrs.field(factory=set)  # markets whose orders have been forgotten
     _owners: dict[str, str] = attrs.field(factory=dict)  # order id → condition id
@@ -256,6 +258,14 @@ class Account(WalletStanding):
                 self.strays.pop(event.order_id, None)
             elif route is None:
                 self.stray(event)
+
+    def refused(self, why: str) -> None:
+        """The venue does not take who we are. Nothing is placed until the reconciler knows whether
+        our clock is why: each request is signed with its time.
+        """
+        self.refusal = why
+        self.health.bad(IDENTITY, why)
+        self.doubt.ring()
 
     def stray(self, event: OrderSeen) -> None:
         """An order of ours rests that no desk knows: it was proven away and came all the same, or

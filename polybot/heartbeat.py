@@ -6,11 +6,12 @@ venue must neither forget us nor be asked to clean up for us.
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import attrs
 import trio
 
 from polybot.channels import Bell
-from polybot.domain.halts import Halt
 from polybot.domain.orders import Failure
 from polybot.health import Health
 from polybot.venue.clob import ClobClient, StaleHeartbeat
@@ -29,6 +30,7 @@ class Heartbeat:
     client: ClobClient
     health: Health
     doubt: Bell  # rung when orders may have been cancelled meanwhile
+    refused: Callable[[str], None]  # told that the venue does not take who we are
     beats: int = 0
     beating: bool = False
     lag_s: float = 0.0
@@ -50,8 +52,7 @@ class Heartbeat:
                 what = answer.what if isinstance(answer, Failure) else "id refused twice"
                 self.health.bad("heartbeat", what)
                 if isinstance(answer, Failure) and answer.refused:
-                    # Nothing we send will be taken any more: an operator has to look (F42, F43).
-                    self.health.halt(Halt.VENUE_REFUSES, what)
+                    self.refused(what)
                 due = trio.current_time() + RETRY_S
             await trio.sleep_until(due)
 

@@ -124,7 +124,7 @@ def build(
     payments = Payments(data, account, client.me.wallet, recovered.payments)
     board = PriceBoard(config.pricing, seasons)
     marks = Marks(board, account, clock)
-    heartbeat = Heartbeat(client, health, account.doubt)
+    heartbeat = Heartbeat(client, health, account.doubt, account.refused)
     _keep_halts(health, journal, recovered)
     ctx = Context(
         config=config,

@@ -161,8 +161,8 @@ class MarketFeed:
         those of all streams, for this one may bring nothing that can be read (brief seed 367).
         """
         if self._stamp_ms:
-            self.ctx.reconciler.stamps.heard("market", self._stamp_ms, self._stamped_at)
-        self.ctx.reconciler.look_at_stamps()
+            self.ctx.reconciler.time.stamps.heard("market", self._stamp_ms, self._stamped_at)
+        self.ctx.reconciler.time.look_at_stamps()
 
     def _missing(self) -> list[Outcome]:
         book = self.book

@@ -231,9 +231,7 @@ class OrdersTask:
                     logger.info("refused: {} ({})", result.reason.value, result.text)
                 self._told.add(result.reason)
                 if result.reason in FATAL:
-                    # Nothing we send will be taken any more: an operator has to look (F42, F43).
-                    why = f"{result.reason.value}: {result.text}"[:200]
-                    self.account.health.halt(Halt.VENUE_REFUSES, why)
+                    self.account.refused(f"{result.reason.value}: {result.text}"[:200])
 
     # --- requests ----------------------------------------------------------------------------
 

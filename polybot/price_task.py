@@ -162,7 +162,7 @@ class PriceTask:
             self.ctx.records.note_bad(f"{name}: lost updates")
             for feed, symbol in {(update.feed, update.symbol) for update in batch.updates}:
                 board.on_loss(source, feed, symbol, batch.lost)
-        stamps, now_s = self.ctx.reconciler.stamps, trio.current_time()
+        stamps, now_s = self.ctx.reconciler.time.stamps, trio.current_time()
         for update in batch.updates:
             if not update.snapshot and update.feed is not Feed.CANDLE_OPEN:
                 stamps.heard(name, update.stamp_ms, now_s)

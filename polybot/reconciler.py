@@ -14,7 +14,7 @@ import attrs
 import trio
 from loguru import logger
 
-from polybot.account import Account, Route
+from polybot.account import IDENTITY, Account, Route
 from polybot.balances import Balances
 from polybot.clock import Clock
 from polybot.domain.halts import Halt
@@ -27,19 +27,16 @@ from polybot.heartbeat import Heartbeat
 from polybot.journal.entries import ABSENT, Ended, Entry, Intent, Told
 from polybot.payments import Payments
 from polybot.records import Records
+from polybot.right_time import CLOCK, RightTime
 from polybot.venue.clob import ClobClient
-from polybot.venue_stamps import Stamps
-from polybot.venue_time import OFF_MOST_MS, SURE_MS, Offset, VenueTime
 
 RECONCILE_EVERY_S = 20.0
 RECONCILE_RETRY_S = 1.0
 LEAST_S = 2.0  # from look to look, however often somebody rings: a venue may lie, and it counts
 BLIND_AFTER = 2
-TIMES_ASKED, TIMES_PAUSE_S = 9, 0.37  # to know the venue's time well; at all parts of a second
 TRADES_OVERLAP_S = 120
 CANCEL_PAUSE_S, CANCEL_PAUSE_MOST_S = 0.05, 0.4
 AWAY_PAUSE_S = 1.0  # between cancel-alls to an engine that says it takes none
-CLOCK = "clock"
 # Exposure that no desk counts: until their end is proven, and until the venue shows them no more.
 DOUBTFUL, LATE = "orders without a desk", "late orders"
 
@@ -93,14 +90,13 @@ class Reconciler:
     since_s: int = 0
     read_until_s: int = 0
     engine_away: str | None = None  # what the venue said when it last took no cancels
-    stamps: Stamps = attrs.field(factory=Stamps)
-    _time: VenueTime = attrs.field(factory=VenueTime)
-    _behind: bool = False  # by what the streams' stamps said at the last look
+    time: RightTime = attrs.field(init=False)
     _misses: int = 0  # reconciliations in a row that failed
     _doubtful: dict[str, _Doubt] = attrs.field(factory=dict)  # by order id
 
     def __attrs_post_init__(self) -> None:
         self.balances = Balances(self.client, self.clock, self.account)
+        self.time = RightTime(self.client, self.clock, self.health, self.account.doubt)
         self.account.before_booking = self.balances.remember
 
     async def run(self) -> None:
@@ -109,13 +105,15 @@ class Reconciler:
         """
         while True:
             began = trio.current_time()
+            await self._judge_refusal()
             await self._withdraw_strays()
             await self._judge_unplaced()
             agreed = await self.reconcile() and not self.balances.differing
             if CLOCK in self.health.troubles:
-                await self._set_clock()
+                await self.time.set()
                 continue
-            agreed = agreed and not (self.account.strays or self.account.unplaced)
+            account = self.account
+            agreed = agreed and not (account.strays or account.unplaced or account.refusal)
             pause = RECONCILE_EVERY_S if agreed else RECONCILE_RETRY_S
             with trio.move_on_after(pause):
                 await self.account.doubt.wait()
@@ -140,7 +138,7 @@ class Reconciler:
                 self.health.bad("reconciler", (failed or ["trades could not be read"])[0])
             return False
         self._misses = 0
-        self._judge_clock(asked_ms, venue_s)
+        self.time.judge(asked_ms, venue_s)
         await self._compare(rows, started_ms)
         await self._visit_doubtful()
         drifts = await self.balances.compare()
@@ -179,55 +177,19 @@ class Reconciler:
             until_s = min(until_s, unsettled_ms // 1000)
         return max(self.since_s, until_s - TRADES_OVERLAP_S)
 
-    # --- the venue's time ------------------------------------------------------------------
+    # --- who we are --------------------------------------------------------------------------
 
-    def _judge_clock(self, asked_ms: int, venue_s: int) -> None:
-        known = self._time.heard(asked_ms, venue_s, self.clock.now_ms())
-        if (doubt := self._contradicted(known)) is not None:
-            self.health.bad(CLOCK, doubt)
-        elif known.off or self._behind_stamps_ms() > OFF_MOST_MS:  # whole seconds may hide one
-            off_s = known.middle / 1000
-            self.health.bad(CLOCK, f"{off_s:+.1f} s off the venue's: check the time service")
-        else:
-            self.health.good(CLOCK)
-
-    def _contradicted(self, known: Offset) -> str | None:
-        """Why what the venue says of the time cannot be believed, if so."""
-        now_ms, now_s = self.clock.now_ms(), trio.current_time()
-        return self.stamps.contradict(now_ms - known.most, now_ms - known.least, now_s)
-
-    def look_at_stamps(self) -> None:
-        """Whether stamps of several streams are of a time that we have not reached: we have slept.
-        What rests is withdrawn at once, for it may outlive its cutoff; the venue's time is asked
-        for next, and judges until stamps agree with us again.
+    async def _judge_refusal(self) -> None:
+        """Credentials, a region or an account that are refused are an operator's business (F42,
+        F43). A clock that is off is ours, and whatever it has signed may be refused for it.
         """
-        by_ms = self._behind_stamps_ms()
-        was_behind, self._behind = self._behind, by_ms > OFF_MOST_MS
-        if self._behind and not was_behind:
-            self.health.bad(CLOCK, f"{by_ms / 1000:.1f} s behind the streams' stamps")
-            self.account.doubt.ring()
-
-    def _behind_stamps_ms(self) -> int:
-        return self.stamps.ahead_of(self.clock.now_ms(), trio.current_time())
-
-    async def _set_clock(self) -> None:
-        """Go by the venue's time from now on, as soon as it is known well: its cutoffs are its own,
-        and a machine that has slept would stand still until it is started anew. The gate is closed
-        meanwhile; the next look opens it.
-        """
-        self._time.forget()
-        for _ in range(TIMES_ASKED):
-            await trio.sleep(TIMES_PAUSE_S)
-            asked_ms = self.clock.now_ms()
-            venue_s = await self.client.server_time()
-            if isinstance(venue_s, Failure):
-                return  # the next round begins again
-            known = self._time.heard(asked_ms, venue_s, self.clock.now_ms())
-        off = known.off or self._behind_stamps_ms() > OFF_MOST_MS
-        if off and known.width <= SURE_MS and self._contradicted(known) is None:
-            self.clock.set_right(-known.middle)
-            self._time.forget()
-            logger.warning("the clock was {:+.1f} s off the venue's: set", known.middle / 1000)
+        why = self.account.refusal
+        if not why or not await self.time.ask():
+            return  # nothing is placed meanwhile, and the next round asks again
+        if CLOCK not in self.health.troubles and not self.time.new:
+            self.health.halt(Halt.VENUE_REFUSES, why)
+        self.account.refusal = ""
+        self.health.good(IDENTITY)
 
     # --- differences -----------------------------------------------------------------------
 
@@ -407,13 +369,15 @@ class Reconciler:
 
         Twice, a little apart, because a POST sent just before may land just after the first read.
         While orders rest all the same it is asked less and less often: the venue takes fewer
-        cancel-alls than anything else (clob.md 7.1).
+        cancel-alls than anything else (clob.md 7.1). Where we are refused our clock may be why.
         """
         clean, pause_s = 0, CANCEL_PAUSE_S
         while clean < 2:
             answer = await self.client.cancel_all()
             self.engine_away = answer.failure if answer.away else None
             rows = await self.client.open_orders()
+            if isinstance(rows, Failure) and rows.refused:
+                await self.time.agree()
             clean = clean + 1 if rows == [] else 0
             pause_s = CANCEL_PAUSE_S if clean else min(2 * pause_s, CANCEL_PAUSE_MOST_S)
             await trio.sleep(AWAY_PAUSE_S if answer.away else pause_s)

@@ -46,6 +46,7 @@ from polybot.lab.simulation_reach import FOREIGN, Reach
 from polybot.lab.simulation_rules import Rules
 from polybot.lab.simulation_settings import with_settings
 from polybot.lab.simulation_strikes import mislead
+from polybot.lab.simulation_terms import terms_of
 from polybot.lab.simulation_trace import Trace
 from polybot.lab.simulation_troubles import Troubles
 from polybot.lab.simulation_watch import CLOCK_RIGHT_MS, Violation, Watch
@@ -135,7 +136,10 @@ class Simulation:
         )  # fmt: skip
         clock = Clock.starting_at(world.start_ms)
         means = case.means
-        self.exchange = Exchange(world, clock, case.seed, faults=case.faults, funds=means.funds)
+        self.exchange = Exchange(
+            world, clock, case.seed, terms=terms_of(case.terms), faults=case.faults,
+            funds=means.funds,
+        )  # fmt: skip
         self.address = self.exchange.wallet_of_kind(means.signature_type)
         self._begun = trio.current_time()
         self.watch = Watch(

@@ -22,6 +22,7 @@ from polybot.lab.simulation_settings import (
     draw_settings,
     settings_text,
 )
+from polybot.lab.simulation_terms import Term, draw_terms, terms_text
 
 WARM_UP_S = 60.0
 QUIET_S = 150.0  # at the end, without faults: then everything must have recovered
@@ -175,6 +176,7 @@ class Case:
     strikes: StrikeTerms | None = None
     settings: tuple[Setting, ...] = ()
     means: Means = Means()
+    terms: tuple[Term, ...] = ()
     quiet_s: float = QUIET_S
     later_s: int = 0  # than the middle of a window it begins
 
@@ -204,7 +206,7 @@ class Case:
             f"foreign order {'none' if self.foreign_s is None else f'{self.foreign_s:.0f}s'}; "
             f"engine {self._engine_text()}; strikes {self._strikes_text()}; "
             f"begins {self.later_s} s later; settings {settings_text(self.settings)}; "
-            f"{self.means.text()}"
+            f"{self.means.text()}; venue {terms_text(self.terms)}"
         )
 
     def _engine_text(self) -> str:
@@ -218,7 +220,7 @@ class Case:
 
 PARTS = (
     "storm", "delays", "deaths", "sniper", "disks", "clock", "foreign", "engine", "strikes",
-    "series", "settings", "means",
+    "series", "settings", "means", "terms",
 )  # fmt: skip
 
 
@@ -241,6 +243,7 @@ class Keep:
     series: bool = True
     settings: bool = True
     means: bool = True
+    terms: bool = True
     links: tuple[int, ...] | None = None
 
     def of(self, case: Case) -> Case:
@@ -259,6 +262,7 @@ class Keep:
             series=case.series if self.series else case.series[:1],
             settings=case.settings if self.settings else (),
             means=case.means if self.means else Means(),
+            terms=case.terms if self.terms else (),
             troubles=tuple(case.troubles[number] for number in links),
         )
 
@@ -296,6 +300,7 @@ def draw(seed: int, hours: float) -> Case:
         strikes=_strikes(random.Random(f"strikes {seed}")),
         settings=draw_settings(random.Random(f"settings {seed}")),
         means=draw_means(random.Random(f"means {seed}")),
+        terms=draw_terms(random.Random(f"terms {seed}")),
     )
 
 

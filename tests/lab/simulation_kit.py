@@ -23,7 +23,8 @@ def calm(seed: int = 1, *, length_s: float = SHORT_H * 3600, plan: str = "none")
     """One series, one life, no troubles but those of a plan; somebody takes many of our orders."""
     nothing = Keep(
         storm=False, delays=False, deaths=False, disks=False, clock=False, foreign=False,
-        engine=False, strikes=False, series=False, settings=False, means=False, links=(),
+        engine=False, strikes=False, series=False, settings=False, means=False,
+        terms=False, links=(),
     )  # fmt: skip
     case = nothing.of(draw(seed, SHORT_H))
     lives = (Life(length_s, End.STOP, 0.0),)

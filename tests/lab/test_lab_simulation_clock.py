@@ -16,7 +16,7 @@ from polybot.exchange.faults.plan import Entry, Plan
 from polybot.lab.simulation import simulate
 from polybot.lab.simulation_case import Case, ClockTerms, Keep, Step, draw
 from polybot.lab.simulation_clock import WrongClock
-from polybot.reconciler import Reconciler
+from polybot.right_time import RightTime
 from polybot.venue_stamps import Stamps
 
 
@@ -41,6 +41,25 @@ def test_it_goes_by_the_venues_clock(case: Case) -> None:
 
     assert outcome.quoted_s > 100
     assert outcome.seen["TRADE"] > 0
+
+
+@pytest.mark.parametrize(
+    "clock",
+    [
+        ClockTerms(skew_ms=-15_000),
+        ClockTerms(skew_ms=29_000),
+        ClockTerms(steps=(Step(10, 21_000),)),
+    ],
+    ids=["behind at the start", "ahead at the start", "set ahead"],
+)
+def test_a_venue_that_takes_no_signature_of_another_time(clock: ClockTerms) -> None:
+    """It refuses what is signed five seconds off: that is no reason to give a start up, nor to halt
+    for good (brief seeds 107, 216).
+    """
+    terms = (("timestamp_tolerance_s", 5),)
+    outcome = sound(attrs.evolve(calm(length_s=100.0), clock=clock, terms=terms, quiet_s=20.0))
+
+    assert outcome.quoted_s > 40
 
 
 def lied_to(skew_s: int, *, from_ms: int = 0, for_s: int = 30) -> Case:
@@ -86,8 +105,9 @@ def test_a_bot_that_believes_the_venue_is_found() -> None:
 def trusting_its_clock() -> AbstractContextManager[object]:
     """Whatever the venue says of the time."""
     patches = ExitStack()
-    patches.enter_context(mock.patch.object(Reconciler, "_judge_clock"))
-    patches.enter_context(mock.patch.object(Reconciler, "look_at_stamps"))
+    patches.enter_context(mock.patch.object(RightTime, "agree"))
+    patches.enter_context(mock.patch.object(RightTime, "judge"))
+    patches.enter_context(mock.patch.object(RightTime, "look_at_stamps"))
     return patches
 
 

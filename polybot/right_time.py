@@ -1,0 +1,117 @@
+"""Keeping our clock to the venue's: its cutoffs are its own, and every request is signed with a
+time. What the venue says and what its streams' stamps say are two witnesses; neither is believed
+against the other (venue_time.py, venue_stamps.py).
+"""
+
+from __future__ import annotations
+
+import math
+
+import attrs
+import trio
+from loguru import logger
+
+from polybot.channels import Bell
+from polybot.clock import Clock
+from polybot.domain.orders import Failure
+from polybot.health import Health
+from polybot.venue.clob import ClobClient
+from polybot.venue_stamps import Stamps
+from polybot.venue_time import OFF_MOST_MS, SURE_MS, Offset, VenueTime
+
+CLOCK = "clock"  # the trouble's name
+TIMES_ASKED, TIMES_PAUSE_S = 9, 0.37  # to know the venue's time well; at all parts of a second
+ANSWERED_S = 6.0  # no request waits for its answer for longer
+FIRST_S = 2.0  # for an answer: what rests is to be withdrawn soon
+
+
+@attrs.define(eq=False)
+class RightTime:
+    """`doubt` is rung when the reconciler should look now."""
+
+    client: ClobClient
+    clock: Clock
+    health: Health
+    doubt: Bell
+    stamps: Stamps = attrs.field(factory=Stamps)
+    _time: VenueTime = attrs.field(factory=VenueTime)
+    _set_at: float = -math.inf
+    _behind: bool = False  # by what the streams' stamps said at the last look
+
+    @property
+    def new(self) -> bool:
+        """Whether it was set so lately that what it signed before may still be answered."""
+        return trio.current_time() < self._set_at + ANSWERED_S
+
+    async def agree(self) -> None:
+        """Set the clock where a request was refused that it had signed, and it is off by what the
+        venue says. Rejected: to ask before the first request of a start. No stamp has been heard by
+        then that could contradict a venue whose time is wrong.
+        """
+        off = False
+        with trio.move_on_after(FIRST_S):
+            asked_ms = self.clock.now_ms()
+            venue_s = await self.client.server_time()
+            if not isinstance(venue_s, Failure):
+                off = self._time.heard(asked_ms, venue_s, self.clock.now_ms()).off
+        if off:
+            await self.set()
+
+    async def ask(self) -> bool:
+        """Judge the clock by an answer of now; whether there was one."""
+        asked_ms = self.clock.now_ms()
+        venue_s = await self.client.server_time()
+        if isinstance(venue_s, Failure):
+            return False
+        self.judge(asked_ms, venue_s)
+        return True
+
+    def judge(self, asked_ms: int, venue_s: int) -> None:
+        """Whether it is right, by what the venue has just said."""
+        known = self._time.heard(asked_ms, venue_s, self.clock.now_ms())
+        if (doubt := self._contradicted(known)) is not None:
+            self.health.bad(CLOCK, doubt)
+        elif known.off or self._behind_ms() > OFF_MOST_MS:  # whole seconds may hide one
+            off_s = known.middle / 1000
+            self.health.bad(CLOCK, f"{off_s:+.1f} s off the venue's: check the time service")
+        else:
+            self.health.good(CLOCK)
+
+    def _contradicted(self, known: Offset) -> str | None:
+        """Why what the venue says of the time cannot be believed, if so."""
+        now_ms, now_s = self.clock.now_ms(), trio.current_time()
+        return self.stamps.contradict(now_ms - known.most, now_ms - known.least, now_s)
+
+    def look_at_stamps(self) -> None:
+        """Whether stamps of several streams are of a time that we have not reached: we have slept.
+        What rests is withdrawn at once, for it may outlive its cutoff; the venue's time is asked
+        for next, and judges until stamps agree with us again.
+        """
+        by_ms = self._behind_ms()
+        was_behind, self._behind = self._behind, by_ms > OFF_MOST_MS
+        if self._behind and not was_behind:
+            self.health.bad(CLOCK, f"{by_ms / 1000:.1f} s behind the streams' stamps")
+            self.doubt.ring()
+
+    def _behind_ms(self) -> int:
+        return self.stamps.ahead_of(self.clock.now_ms(), trio.current_time())
+
+    async def set(self) -> None:
+        """Go by the venue's time from now on, as soon as it is known well: a machine that has slept
+        would stand still until it is started anew. The gate is closed meanwhile; the next look
+        opens it.
+        """
+        self._time.forget()
+        for _ in range(TIMES_ASKED):
+            await trio.sleep(TIMES_PAUSE_S)
+            asked_ms = self.clock.now_ms()
+            venue_s = await self.client.server_time()
+            if isinstance(venue_s, Failure):
+                return  # the next round begins again
+            known = self._time.heard(asked_ms, venue_s, self.clock.now_ms())
+        off = known.off or self._behind_ms() > OFF_MOST_MS
+        if off and known.width <= SURE_MS and self._contradicted(known) is None:
+            self.clock.set_right(-known.middle)
+            self._set_at = trio.current_time()
+            self._time.forget()
+            logger.warning("the clock was {:+.1f} s off the venue's: set", known.middle / 1000)

@@ -1,0 +1,170 @@
+"""Our clock beside the venue's when it refuses what that has signed."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+from typing import Any
+
+import attrs
+import pytest
+import trio
+from trio.testing import MockClock
+
+from polybot.account import IDENTITY, Account
+from polybot.channels import Bell
+from polybot.clock import Clock
+from polybot.core_tape import CoreTape
+from polybot.domain.halts import Halt
+from polybot.domain.ledger import Ledger
+from polybot.domain.orders import Failure
+from polybot.execution.firewall import Admission
+from polybot.health import Health
+from polybot.heartbeat import Heartbeat
+from polybot.reconciler import Reconciler
+from polybot.right_time import ANSWERED_S, CLOCK, FIRST_S, RightTime
+from polybot.venue.tap import NOBODY
+
+TRUE_S = 1_795_201_110.0
+
+
+@attrs.define(eq=False)
+class Venue:
+    """Tells the time, or does not; refuses every heartbeat."""
+
+    answers: bool = True
+    takes_s: float = 0.02
+    began: float = attrs.field(factory=trio.current_time)
+    asked: int = 0
+
+    async def server_time(self) -> int | Failure:
+        self.asked += 1
+        await trio.sleep(self.takes_s)
+        now_s = TRUE_S + trio.current_time() - self.began
+        return int(now_s) if self.answers else Failure("nobody there")
+
+    async def heartbeat(self, _previous: str) -> Failure:
+        await trio.lowlevel.checkpoint()
+        return Failure("POST /v1/heartbeats: HTTP 401", refused=True)
+
+
+def off_by(seconds: float) -> Clock:
+    return Clock.starting_at(int((TRUE_S + seconds) * 1000))
+
+
+def right_time(venue: Any, clock: Clock) -> RightTime:
+    return RightTime(venue, clock, Health(Admission()), Bell())
+
+
+@pytest.mark.parametrize("off_s", [-3_600, -15, 15, 29])
+async def test_a_clock_that_is_off_is_set(off_s: float, autojump_clock: MockClock) -> None:
+    """Brief seed 216: a venue that takes no signature of fifteen seconds ago let nothing be read,
+    and the start gave up.
+    """
+    clock, venue = off_by(off_s), Venue()
+    await right_time(venue, clock).agree()
+
+    true_ms = (TRUE_S + trio.current_time() - venue.began) * 1000
+    assert abs(clock.now_ms() - true_ms) < 500
+
+
+async def test_a_good_clock_is_left_alone(autojump_clock: MockClock) -> None:
+    """One question, for what rests is to be withdrawn soon."""
+    clock, venue = off_by(0.3), Venue()
+    await right_time(venue, clock).agree()
+
+    assert venue.asked == 1
+    assert trio.current_time() - venue.began < 0.1
+
+
+@pytest.mark.parametrize(("answers", "takes_s"), [(False, 0.02), (True, 60)])
+async def test_an_answer_is_not_waited_for(
+    takes_s: float, autojump_clock: MockClock, *, answers: bool
+) -> None:
+    """Neither for one that is late nor for one that says nothing: the reconciler finds out."""
+    clock, venue = off_by(60), Venue(answers, takes_s)
+    await right_time(venue, clock).agree()
+
+    assert trio.current_time() - venue.began <= FIRST_S
+    assert clock.now_ms() > TRUE_S * 1000 + 59_000
+
+
+def watched(venue: Any, clock: Clock) -> tuple[Account, Reconciler]:
+    nothing: Any = None
+    health = Health(Admission())
+    account = Account(
+        client=venue, clock=clock, health=health, journal=nothing,
+        core=CoreTape(NOBODY, clock), ledger=Ledger(), doubt=Bell(),
+    )  # fmt: skip
+    heartbeat = Heartbeat(venue, health, account.doubt, account.refused)
+    records: Any = SimpleNamespace()
+    return account, Reconciler(
+        venue, clock, health, account, heartbeat, records, nothing, grace_ms=2_000
+    )
+
+
+async def refused(account: Account, reconciler: Reconciler) -> None:
+    """The heartbeat is refused once."""
+    with trio.move_on_after(0.1):
+        await reconciler.heartbeat.run()
+    assert IDENTITY in account.health.troubles, "nothing is placed until it is judged"
+    assert account.refusal
+
+
+async def test_a_key_that_is_refused_is_for_the_operator(autojump_clock: MockClock) -> None:
+    """Our clock is right: it is the key (F42)."""
+    account, reconciler = watched(Venue(), off_by(0.2))
+    await refused(account, reconciler)
+    await reconciler._judge_refusal()
+
+    assert "401" in account.health.halted[Halt.VENUE_REFUSES.value]
+    assert not account.refusal
+
+
+async def test_a_clock_that_is_off_is_not(autojump_clock: MockClock) -> None:
+    """Brief seed 107: a clock was set ahead by 21 s, the next heartbeat was signed with its time
+    and refused, and trading was halted for good, as if the key had been revoked.
+    """
+    account, reconciler = watched(Venue(), off_by(21))
+    await refused(account, reconciler)
+    await reconciler._judge_refusal()
+
+    assert not account.health.halted
+    assert CLOCK in account.health.troubles, "which is set right next"
+    assert not account.refusal
+
+
+async def test_a_venue_that_does_not_tell_the_time_is_asked_again(
+    autojump_clock: MockClock,
+) -> None:
+    """Until then nothing is placed, and nothing is halted."""
+    venue = Venue(answers=False)
+    account, reconciler = watched(venue, off_by(0))
+    await refused(account, reconciler)
+    await reconciler._judge_refusal()
+
+    assert account.refusal
+    assert IDENTITY in account.health.troubles
+    assert not account.health.halted
+    venue.answers = True
+    await reconciler._judge_refusal()
+    assert account.health.halted
+
+
+async def test_what_the_old_clock_has_signed_may_be_refused_yet(
+    autojump_clock: MockClock,
+) -> None:
+    """Heartbeats go on while the clock is being set; the last of them are refused when it is right.
+    A key that is not taken is so for longer.
+    """
+    account, reconciler = watched(Venue(), off_by(21))
+    await refused(account, reconciler)
+    await reconciler._judge_refusal()
+    await reconciler.time.set()
+    await refused(account, reconciler)
+    await reconciler._judge_refusal()
+    assert not account.health.halted
+
+    await trio.sleep(ANSWERED_S)
+    await refused(account, reconciler)
+    await reconciler._judge_refusal()
+    assert account.health.halted
