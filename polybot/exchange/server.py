@@ -139,6 +139,7 @@ class Exchange:
         terms: Terms = Terms(),
         faults: Plan = Plan(),
         funds: int = DEMO_FUNDS,  # of each of the demo key's wallets, 10⁻⁶ dollars
+        kind: int = 3,  # signature type of the one that trades
     ) -> None:
         self.world, self.clock, self.terms = world, clock, terms
         self.wallet = DemoWallet.of_seed(seed)
@@ -182,7 +183,7 @@ class Exchange:
         world.attach(self.engine, self.oracle, self.lifecycle)
         self.acts = VenueActs(
             self.faults, self.engine, self.clob.modes, self.clob.heartbeats,
-            self.demo_wallets.deposit, wallet.api_key,
+            self.wallet_of_kind(kind), wallet.api_key,
         )  # fmt: skip
         SettlementActs(
             self.faults,

@@ -24,7 +24,6 @@ import attrs
 import trio
 from loguru import logger
 
-from polybot.app import Bot
 from polybot.clock import Clock
 from polybot.config import BotParams, Config
 from polybot.domain.halts import Halt
@@ -41,6 +40,7 @@ from polybot.lab.lockstep import lockstep_only
 from polybot.lab.memory_net import OWNER, Network, memory_network
 from polybot.lab.seeded import no_collector, seeded_scheduler
 from polybot.lab.simulation_case import Case
+from polybot.lab.simulation_life import Process
 from polybot.lab.simulation_lives import Lives
 from polybot.lab.simulation_reach import FOREIGN, Reach
 from polybot.lab.simulation_rules import Rules
@@ -138,7 +138,7 @@ class Simulation:
         means = case.means
         self.exchange = Exchange(
             world, clock, case.seed, terms=terms_of(case.terms), faults=case.faults,
-            funds=means.funds,
+            funds=means.funds, kind=means.signature_type,
         )  # fmt: skip
         self.address = self.exchange.wallet_of_kind(means.signature_type)
         self._begun = trio.current_time()
@@ -262,11 +262,14 @@ class Simulation:
         if error is not None and OWNER.get() not in self.network.dead:
             self.watch.break_("S19", repr(error.value)[:500])
 
-    async def agree(self, bot: Bot) -> None:
-        """L2: in quiet times both books say the same."""
+    async def agree(self, process: Process) -> None:
+        """L2: in quiet times both books say the same; but for a bot that its disk has ended."""
+        bot, ended = process.bot, process.ended
         off = partial(differences, bot, self.exchange, self.address)
         with suppress(trio.TooSlowError):
-            await until(lambda: not off(), every_s=0.25, within_s=AGREE_S)
+            await until(lambda: ended.is_set() or not off(), every_s=0.25, within_s=AGREE_S)
+        if ended.is_set():
+            return
         for text in off():
             self.watch.break_("L2", text)
         for text in self.watch.legs_unlike(bot.ctx.account.ledger):

@@ -97,7 +97,7 @@ class Lives:
                 await trio.sleep(SETTLED_S)
                 self.sim.rules.calm = True
                 await process.ended.wait()
-            await self.sim.agree(process.bot)
+            await self.sim.agree(process)
         if self.sim.watch.over.is_set():
             await trio.sleep_forever()  # nothing more is wanted, no signal either
         if life.end is End.STOP:

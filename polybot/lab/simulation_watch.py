@@ -24,6 +24,7 @@ ONE = 10_000
 VIOLATIONS_MOST = 20
 ORPHANED_MOST_S = 25.0  # the reconciler's cadence and a little
 ORDER_ID = re.compile(rb"0x[0-9a-f]{64}")
+TOKEN = re.compile(rb'"tokenId":"(\d+)"')
 TWINS_MOST_S = 8.0  # a cancel that was lost is repeated within this time
 WRITTEN_MOST_MS = 2_500  # a quote that the disk holds up for longer is one of the past
 CLOCK_RIGHT_MS = 1_700  # what answers in whole seconds cannot tell apart from the second allowed
@@ -123,7 +124,6 @@ class Watch:
         return (self._quoted_ms + still) / 1000
 
     def _placed(self, order: Order, at_ms: int) -> None:
-        self._in_its_window(order, at_ms)
         self._once(order)
         self._pairs(order)
         self._written(order)
@@ -132,17 +132,22 @@ class Watch:
             self._live[order.id] = order
             self._quoted_since.setdefault(order.market.condition_id, at_ms)
 
-    def _in_its_window(self, order: Order, at_ms: int) -> None:
-        """S1: an order that the venue takes after the cutoff was sent by nobody who saw a clock.
-        What was under way when the cutoff came has the length of one request.
+    def _in_its_windows(self, body: bytes) -> None:
+        """S1: an order that leaves after its market's cutoff was sent by nobody who saw a clock,
+        but for the time that its writing down may take. It may come as late as the links like
+        (seed 878).
         """
-        left_ms = order.market.end_ms - at_ms
-        quote, twap = self.config.quote, order.market.series.rule == "twap"
-        last_ms = int((quote.cutoff_twap_s if twap else quote.cutoff_candle_s) * 1000)
-        late_ms = int(self.config.orders.post_timeout_s * 1000)
-        late_ms += int(max(0.0, -self.ahead_ms()))  # how long it may be wrong is another rule
-        if left_ms < last_ms - late_ms:
-            self.break_("S1", f"{name(order)} {left_ms / 1000:.1f} s before the end")
+        engine, quote = self.exchange.engine, self.config.quote
+        for token in TOKEN.findall(body):
+            market = engine.by_token.get(token.decode())
+            if market is None:
+                continue  # another rule's
+            left_ms = market.end_ms - self.exchange.clock.now_ms()
+            last_s = quote.cutoff_twap_s if market.series.rule == "twap" else quote.cutoff_candle_s
+            late_ms = WRITTEN_MOST_MS + max(0.0, -self.ahead_ms())  # how long: another rule's
+            if left_ms < last_s * 1000 - late_ms:
+                what = f"an order left {left_ms / 1000:.1f} s before the end of {market.slug}"
+                self.break_("S1", what)
 
     def sent(self, stream: str, body: bytes) -> None:
         """What the bot has put on the wire: orders, and which of them it wants to be gone."""
@@ -152,6 +157,7 @@ class Watch:
         if body.startswith(b"POST /order"):
             self._hearing()
             self._on_time()
+            self._in_its_windows(body)
         elif body.startswith(b"DELETE "):
             # Also those that the venue does not have yet: a request may come later than its cancel.
             self.unwanted |= {found.decode() for found in ORDER_ID.findall(body)}
@@ -285,11 +291,14 @@ class Watch:
 
 
 def _same(one: Order, other: Order) -> bool:
-    return (one.token, one.side, one.price, one.size) == (
+    """What is left of each counts: one that has been filled in part may serve for a smaller rung,
+    and stay where the larger one is wanted again (brief seed 1929).
+    """
+    return (one.token, one.side, one.price, one.remaining) == (
         other.token,
         other.side,
         other.price,
-        other.size,
+        other.remaining,
     )
 
 
