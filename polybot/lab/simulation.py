@@ -26,7 +26,7 @@ from loguru import logger
 
 from polybot.clock import Clock
 from polybot.config import BotParams, Config
-from polybot.domain.halts import Halt
+from polybot.domain.halts import LOSSES, Halt
 from polybot.exchange import invariants
 from polybot.exchange.model import Order
 from polybot.exchange.server import Exchange, Urls
@@ -42,9 +42,9 @@ from polybot.lab.seeded import no_collector, seeded_scheduler
 from polybot.lab.simulation_case import Case
 from polybot.lab.simulation_life import Process
 from polybot.lab.simulation_lives import Lives
-from polybot.lab.simulation_reach import FOREIGN, Reach
+from polybot.lab.simulation_reach import FOREIGN, LOST, Reach
 from polybot.lab.simulation_rules import Rules
-from polybot.lab.simulation_settings import with_settings
+from polybot.lab.simulation_settings import Means, with_settings
 from polybot.lab.simulation_strikes import mislead
 from polybot.lab.simulation_terms import terms_of
 from polybot.lab.simulation_trace import Trace
@@ -120,6 +120,7 @@ class Simulation:
     lives: Lives = attrs.field(init=False)
     reach: Reach = attrs.field(init=False)
     _deaf_since: float = math.inf
+    _worth_most: int = 0  # 10⁻⁶ dollars
     _astray: int = 0  # 1: the bot's clock is ahead by too much, -1: behind
     _astray_since: float = math.inf
 
@@ -206,7 +207,7 @@ class Simulation:
         watch = self.watch
         self.rules = Rules(
             self.exchange, self.address, self.network, ports, alive, watch.break_, self.now_s,
-            watch.taken_back,
+            watch.taken_back, usual=not self.case.settings and self.case.means == Means(),
         )  # fmt: skip
         leaving = lambda: self.watch.unwanted  # noqa: E731
         self.reach = Reach(self.exchange, self.address, alive, leaving, self.counts)
@@ -247,13 +248,25 @@ class Simulation:
         return {tracked.id for scope in scopes for tracked in scope.orders.desk.table.open()}
 
     def halted(self, name: str, why: str) -> None:
-        """Nothing is lost here, so every halt is a false one but that for a foreign order."""
-        if name != Halt.FOREIGN_ORDERS.value or not self.exchange.faults.struck["foreign_order"]:
+        """Every halt is a false one but that for a foreign order, and for a loss where there is one."""
+        if not self._may_halt(name):
             self.watch.break_("G25", f"halted: {name}: {why}")
         self.rules.halted_at, self.rules.written = self.now_s(), frozenset(self.confirmed)
         if not self.lives.halt.is_set():
-            self.counts[FOREIGN] += 1
+            self.counts[FOREIGN if name == Halt.FOREIGN_ORDERS.value else LOST] += 1
         self.lives.halt.set()
+
+    def _may_halt(self, name: str) -> bool:
+        """A loss is one if what the wallet is worth for sure, with open shares for nothing, is that
+        far below the most that it may ever have been worth, with open shares at a dollar.
+        """
+        if name in LOSSES:
+            risk = self.config.risk
+            daily = name == Halt.DAILY_LOSS.value
+            percent = risk.max_daily_loss_percent if daily else risk.max_drawdown_percent
+            sure = self.exchange.engine.equity(self.address)
+            return percent < 100 and sure * 100 <= self._worth_most * (100 - percent)
+        return name == Halt.FOREIGN_ORDERS.value and self.exchange.faults.struck["foreign_order"] > 0
 
     def _complained(self, message: object) -> None:
         """A log line of a living bot with an exception in it is a bug of ours (S19)."""
@@ -294,10 +307,20 @@ class Simulation:
             hears = any(not wire.down.held for wire in wires)
             self._deaf_since = math.inf if hears else min(self._deaf_since, self.now_s())
             self._look_at_clock()
+            self._look_at_worth()
             self.watch.look()
             self.rules.look()
             self.reach.look()
             await trio.sleep(0.25)
+
+    def _look_at_worth(self) -> None:
+        engine, alone = self.exchange.engine, Counter[str]()
+        for token, shares in engine.accounts.wallet(self.address).shares.items():
+            market = engine.by_token[token]
+            if market.payouts is None:
+                alone[market.condition_id] += shares if token == market.tokens[0] else -shares
+        most = engine.equity(self.address) + sum(map(abs, alone.values()))
+        self._worth_most = max(self._worth_most, most)
 
     def ahead_ms(self) -> float:
         """How far the bot's clock is ahead of the venue's."""

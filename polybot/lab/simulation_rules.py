@@ -92,6 +92,7 @@ class Rules:
     break_: Callable[[str, str], None]
     now_s: Callable[[], float]
     taken_back: Callable[[str], int]  # shares of a market that a block had and has no more
+    usual: bool = True  # settings and money are as ever
     calm: bool = False
     halted_at: float = math.inf
     written: frozenset[str] = frozenset()  # orders whose intent was durable at the halt
@@ -275,9 +276,19 @@ class Rules:
         """
         live = {order.market.condition_id for order in self.live()}
         for market in self._quotable(bot):
-            bare = market.condition_id not in live
+            bare = market.condition_id not in live and not self._said_why(bot, market)
             if self._since.lasts(f"bare {market.slug}", bare) > QUOTED_WITHIN_S:
                 self.once("L7", market.slug, f"{market.slug}: no order for {QUOTED_WITHIN_S:g} s")
+
+    def _said_why(self, bot: Bot, market: Market) -> bool:
+        """With other settings or less money there may be good reasons; they are to be told."""
+        if self.usual:
+            return False
+        if bot.ctx.health.halted:
+            return True
+        scope = bot.supervisor.scopes.get(market.slug)
+        told = scope and (scope.quote.quoter.decision.reasons or scope.orders.desk.refused)
+        return bool(told)
 
     def _quotable(self, bot: Bot) -> Iterator[Market]:
         now_ms = self.exchange.clock.now_ms()

@@ -4,8 +4,7 @@ other settings, and half with another wallet or less money.
 A fault that only shows where shares are always sold, where a signal acts, or where cash is short is
 not found by any number of seeds that all trade alike (swarm testing, reliability.md 1.5). A few
 values of each setting are enough, if they are far apart: beyond the default on both sides, and at
-the ends that switch something off. Left out are limits on losses, which halt trading for good, and
-what belongs to the world or to files.
+the ends that switch something off. Left out is what belongs to the world or to files.
 """
 
 from __future__ import annotations
@@ -76,6 +75,8 @@ SECTIONS: dict[str, dict[str, tuple[Any, ...]]] = {
         "error_most_percent": (5, 100),
         "reject_most": (0, 2),
         "repeat_most": (0, 5),
+        "max_daily_loss_percent": (1, 3),
+        "max_drawdown_percent": (1, 4),
     },
     "signals": {
         "acting": (NAMES,),

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 from typing import Any
+from unittest import mock
 
 import attrs
 import pytest
-from simulation_kit import calm, sound
+from simulation_kit import broken, calm, sound
 
 from polybot.config import Config
-from polybot.lab.simulation import INVENTORY, ORDERS
+from polybot.domain.halts import Halt
+from polybot.lab.simulation import INVENTORY, ORDERS, simulate
 from polybot.lab.simulation_case import Case, Keep, draw
 from polybot.lab.simulation_settings import CHOICES, FUNDS, Means, with_settings
 from polybot.lab.stage import lab_config
+from polybot.risk.losses import LossLimits
 
 USUAL = attrs.evolve(lab_config(1, 1.0), orders=ORDERS, inventory=INVENTORY)
 DRAWN = [draw(seed, 1.0) for seed in range(1, 401)]
@@ -81,6 +84,30 @@ def life(**other: Any) -> Case:
 def test_another_kind_of_wallet_trades(kind: int) -> None:
     """And is judged by its own books: they agree with the bot's after fills (L2)."""
     assert sound(life(means=Means(kind, FUNDS[1]))).seen["TRADE"] > 0
+
+
+HARSH = (
+    ("risk", "max_daily_loss_percent", 1),
+    ("risk", "max_drawdown_percent", 1),
+    ("quote", "size_shares", 25.0),
+    ("risk", "max_market_loss_percent", 10),
+)
+
+
+def test_a_loss_halts_and_is_one() -> None:
+    """Of 120 dollars one per cent is soon gone: trading halts, an operator re-arms, and goes on."""
+    case = Keep(deaths=False).of(calm(6, length_s=150.0))
+    harsh = attrs.evolve(case, settings=HARSH, means=Means(3, FUNDS[2]), sniped=0.6)
+
+    assert sound(harsh).seen["loss limit passed"] > 0
+
+
+def test_a_halt_for_a_loss_that_is_none_is_found() -> None:
+    """Somebody reckons shares at nothing: the wallet has lost nothing for sure (G25)."""
+    with mock.patch.object(LossLimits, "_breach", return_value=(Halt.DAILY_LOSS, "a test")):
+        found = simulate(life(settings=HARSH, means=Means(3, FUNDS[0])), until="G25")
+
+    assert "G25" in broken(found)
 
 
 def test_settings_are_what_the_bot_goes_by() -> None:
