@@ -248,7 +248,7 @@ class Simulation:
         return {tracked.id for scope in scopes for tracked in scope.orders.desk.table.open()}
 
     def halted(self, name: str, why: str) -> None:
-        """Every halt is a false one but that for a foreign order, and for a loss where there is one."""
+        """Every halt is a false one but for a foreign order, and for a loss where there is one."""
         if not self._may_halt(name):
             self.watch.break_("G25", f"halted: {name}: {why}")
         self.rules.halted_at, self.rules.written = self.now_s(), frozenset(self.confirmed)
@@ -266,7 +266,8 @@ class Simulation:
             percent = risk.max_daily_loss_percent if daily else risk.max_drawdown_percent
             sure = self.exchange.engine.equity(self.address)
             return percent < 100 and sure * 100 <= self._worth_most * (100 - percent)
-        return name == Halt.FOREIGN_ORDERS.value and self.exchange.faults.struck["foreign_order"] > 0
+        foreign = self.exchange.faults.struck["foreign_order"] > 0
+        return name == Halt.FOREIGN_ORDERS.value and foreign
 
     def _complained(self, message: object) -> None:
         """A log line of a living bot with an exception in it is a bug of ours (S19)."""
