@@ -95,8 +95,8 @@ class Inventory:
         now_ms = self.ctx.clock.now_ms()
         for at_ms in self.ctx.recovered.submissions_ms:
             self.budget.spend(at_ms)
-        for done in self.ctx.recovered.merges:
-            self.proof.merged(done)
+        for done in self.ctx.recovered.moves:
+            self.proof.moved(done)
         for asked in operations:
             name = asked.submission
             found = next((one for one in self.in_flight if one.name == name), None)
@@ -335,7 +335,7 @@ class Inventory:
                 flight.over or flight.nowhere(now_ms)
             ):
                 self._failed(flight, one, flight.over or "it never came to the chain")
-            elif await self.proof.merged_again(one.condition_id):
+            elif await self.proof.moved_again(one.condition_id):
                 continue  # the books are others now: the next look decides
             elif now_ms > flight.asked_ms + GRACE_S * 1000:
                 self._failed(flight, one, f"the chain shows {there}, which it cannot have made")
@@ -356,8 +356,8 @@ class Inventory:
         self._over(flight, one)
         done = attrs.evolve(one, step="done", paid=paid, evidence=evidence)
         await self.ctx.account.learn(done)
-        if one.kind == "merge":
-            self.proof.merged(done)
+        if one.kind != "redeem":
+            self.proof.moved(done)
         self.ctx.account.moving.discard(one.condition_id)
         self.setbacks.cleared(one.condition_id)
         self.ctx.tell(f"{books.market.slug}: {one.kind} {amount_text(abs(paid))} done")

@@ -1,13 +1,16 @@
 """What the chain's balances prove of merges, splits and redemptions, whatever anybody says of them.
 
-A relayer that retries blindly does a merge twice (F33): nobody tells, only the balances show it.
-The pairs are dollars then, which is no loss, but books that do not say so halt trading. Where both
-of a market's tokens are short by exactly what one of its merges took, whichever of the trades on
-their way have come by then, that merge was done again, and is booked again. It need not be the last
-one: another may have been asked for, and done, before the repetition came or anybody compared.
+A relayer that retries blindly does a merge or a split twice (F33): nobody tells, only the balances
+show it. Pairs are dollars then, or dollars pairs, which is no loss; but books that do not say so
+halt trading. Where both of a market's tokens are off by exactly what one of its moves made of them,
+whichever of the trades on their way have come by then, that one was done again, and is booked
+again. It need not be the last one: another may have been asked for, and done, before the repetition
+came or anybody compared; then a split and a merge may both have been (seed 892).
 """
 
 from __future__ import annotations
+
+import itertools
 
 import attrs
 import trio
@@ -19,7 +22,7 @@ from polybot.domain.settling import Settling
 from polybot.journal.entries import Moved
 from polybot.venue.chain import Chain
 
-MERGES_KEPT = 32  # of each market
+MOVES_KEPT = 32  # of each market
 
 Pair = tuple[int, int]  # shares (10⁻⁶) of Up and of Down
 
@@ -28,7 +31,7 @@ Pair = tuple[int, int]  # shares (10⁻⁶) of Up and of Down
 class MoveProof:
     account: Account
     chain: Chain
-    _merged: dict[str, list[Moved]] = attrs.field(factory=dict)  # by market, oldest first
+    _moved: dict[str, list[Moved]] = attrs.field(factory=dict)  # by market, oldest first
     _looking: trio.Lock = attrs.field(factory=trio.Lock)
 
     async def there(self, condition_id: str) -> Pair | None:
@@ -52,53 +55,67 @@ class MoveProof:
         up, down = self.held(one.condition_id)
         return up + change, down + change
 
-    def merged(self, done: Moved) -> None:
-        """A merge has been booked."""
-        merges = self._merged.setdefault(done.condition_id, [])
-        merges.append(done)
-        del merges[:-MERGES_KEPT]
+    def moved(self, done: Moved) -> None:
+        """A merge or a split has been booked."""
+        moves = self._moved.setdefault(done.condition_id, [])
+        moves.append(done)
+        del moves[:-MOVES_KEPT]
 
     def forget(self, condition_id: str) -> None:
-        self._merged.pop(condition_id, None)
+        self._moved.pop(condition_id, None)
 
-    async def merged_again(self, only: str | None = None) -> bool:
-        """Look whether one of the merges of any market, or of one `only`, was done again, and book
-        it; whether one was. Who asks while another looks waits for what that one books. A market
+    async def moved_again(self, only: str | None = None) -> bool:
+        """Look whether moves of any market, or of one `only`, were done again, and book them;
+        whether any was. Who asks while another looks waits for what that one books. A market
         with an operation under way is left to who follows that: the chain may have it already.
         """
         found, moving = False, self.account.moving
         async with self._looking:
-            wanted = [key for key in self._merged if key not in moving] if only is None else [only]
+            wanted = [key for key in self._moved if key not in moving] if only is None else [only]
             for condition_id in wanted:
-                if (one := await self._again(condition_id)) is not None:
+                for one in await self._again(condition_id):
                     found = True
                     await self._book(one)
         return found
 
     async def _book(self, one: Moved) -> None:
-        self._merged[one.condition_id].remove(one)
+        self._moved[one.condition_id].remove(one)
         name = f"{one.operation_id} again"
         done = attrs.evolve(one, operation_id=name, evidence="shares on the chain")
-        self.merged(done)
+        self.moved(done)
         await self.account.learn(done)
 
-    async def _again(self, condition_id: str) -> Moved | None:
-        """The merge that explains what the books cannot; None where several of different sizes
-        would, as trades on their way may have it.
+    async def _again(self, condition_id: str) -> tuple[Moved, ...]:
+        """The moves that explain what the books cannot; none where several would that come to other
+        sizes, as trades on their way may have it.
         """
         if condition_id not in self.account.ledger.books:
-            return None
+            return ()
         known = self._settling(condition_id)
         there = await self.there(condition_id)
         if there is None or known != self._settling(condition_id) or _explained(known, there, 0):
-            return None
-        most = self.account.ledger.books[condition_id].holdings().mergeable
-        fit = {
-            one.shares: one  # of one size the newest
-            for one in self._merged.get(condition_id, [])
-            if one.shares <= most and _explained(known, there, one.shares)
-        }
-        return next(iter(fit.values())) if len(fit) == 1 else None
+            return ()
+        done = self._moved.get(condition_id, [])
+        for together in (1, 2):  # one of them, or else one of each kind
+            fit = {
+                taken: those  # of one size the newest
+                for those in itertools.combinations(done, together)
+                if len({one.kind for one in those}) == together
+                and _explained(known, there, taken := sum(map(_taken, those)))
+                and self._bookable(those)
+            }
+            if fit:
+                return next(iter(fit.values())) if len(fit) == 1 else ()
+        return ()
+
+    def _bookable(self, those: tuple[Moved, ...]) -> bool:
+        """Whether the ledger takes them one after the other: a merge wants confirmed pairs."""
+        pairs = self.account.ledger.books[those[0].condition_id].holdings().mergeable
+        for one in those:
+            if one.kind == "merge" and one.shares > pairs:
+                return False
+            pairs -= _taken(one)
+        return True
 
     def _settling(self, condition_id: str) -> tuple[Settling, Settling]:
         ledger = self.account.ledger
@@ -108,6 +125,11 @@ class MoveProof:
             ledger.settling(Kind.SHARES, condition_id, up),
             ledger.settling(Kind.SHARES, condition_id, down),
         )
+
+
+def _taken(one: Moved) -> int:
+    """What it takes of both shares."""
+    return one.shares if one.kind == "merge" else -one.shares
 
 
 def _explained(known: tuple[Settling, Settling], there: Pair, taken: int) -> bool:

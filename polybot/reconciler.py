@@ -85,7 +85,7 @@ class Reconciler:
     records: Records
     payments: Payments
     grace_ms: int  # how old an order's last move must be before a list that contradicts it counts
-    merged_again: Callable[[], Awaitable[bool]] = _never
+    moved_again: Callable[[], Awaitable[bool]] = _never
     stream: Stream = attrs.field(factory=Stream)
     since_s: int = 0
     read_until_s: int = 0
@@ -142,7 +142,7 @@ class Reconciler:
         await self._compare(rows, started_ms)
         await self._visit_doubtful()
         drifts = await self.balances.compare()
-        if drifts and await self.merged_again():
+        if drifts and await self.moved_again():
             drifts = []  # the books are others now
         for drift in drifts:
             self._note(drift)

@@ -59,7 +59,7 @@ class Restart:
         await self._catch_up()
         await self._resolve_operations()
         # Before the cash is judged: what was merged twice would be taken for a deposit.
-        await self.ctx.reconciler.merged_again()
+        await self.ctx.reconciler.moved_again()
         await self._agree_on_cash()
         for market in self.ctx.recovered.markets.values():
             await self._agree_on_shares(market)

@@ -58,7 +58,7 @@ class Recovered:
     intents: dict[str, Intent] = attrs.field(factory=dict)
     ended: dict[str, int] = attrs.field(factory=dict)  # order id → when it is sure not to come
     operations: dict[str, Moved] = attrs.field(factory=dict)
-    merges: list[Moved] = attrs.field(factory=list)  # those done in markets still open
+    moves: list[Moved] = attrs.field(factory=list)  # merges, splits done in markets still open
     halts: dict[str, str] = attrs.field(factory=dict)
     baseline: Baseline | None = None
     earned: Earned | None = None
@@ -173,15 +173,15 @@ def _remember(found: Recovered, entry: Entry, at_ms: int) -> None:
                 found.operations[entry.operation_id] = entry
             else:
                 found.operations.pop(entry.operation_id, None)
-            if (entry.kind, entry.step) == ("merge", "done"):
-                found.merges.append(entry)
+            if entry.step == "done" and entry.kind != "redeem":
+                found.moves.append(entry)
         case Closed(condition_id):
             found.markets.pop(condition_id, None)
             found.states.pop(condition_id, None)
             mine = [key for key, i in found.intents.items() if i.condition_id == condition_id]
             for key in mine:
                 del found.intents[key]
-            found.merges = [it for it in found.merges if it.condition_id != condition_id]
+            found.moves = [it for it in found.moves if it.condition_id != condition_id]
         case Halted(name, why):
             found.halts.setdefault(name, why)
         case Rearmed():

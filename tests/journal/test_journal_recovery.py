@@ -105,8 +105,8 @@ def test_a_merge_is_booked_once_it_is_done() -> None:
         {}, 104 * SHARE, 4 * SHARE,
     )  # fmt: skip
     assert recovered(*FIRST, *PAIRS, asked, failed).operations == {}
-    assert (after.merges, recovered(*FIRST, *PAIRS, asked).merges) == ([done], [])
-    assert recovered(*FIRST, *PAIRS, asked, done, e.Closed(CONDITION, 0, 0, 0)).merges == []
+    assert (after.moves, recovered(*FIRST, *PAIRS, asked).moves) == ([done], [])
+    assert recovered(*FIRST, *PAIRS, asked, done, e.Closed(CONDITION, 0, 0, 0)).moves == []
 
 
 def test_orders_without_an_end_are_doubtful() -> None:

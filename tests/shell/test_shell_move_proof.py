@@ -12,7 +12,7 @@ from polybot.domain.ledger import Holdings
 from polybot.domain.settling import Settling
 from polybot.domain.units import SHARE
 from polybot.journal.entries import Moved
-from polybot.move_proof import MERGES_KEPT, MoveProof
+from polybot.move_proof import MOVES_KEPT, MoveProof
 from polybot.restart import Restart
 
 PAIRS = 100 * SHARE
@@ -50,13 +50,18 @@ class Wallet:
     async def _learn(self, moved: Moved) -> None:
         await trio.lowlevel.checkpoint()  # the journal's disk
         self.learned.append(moved)
-        self.booked -= moved.shares
+        self.booked -= moved.shares if moved.kind == "merge" else -moved.shares
+
+    def split(self, shares: int) -> None:
+        self.booked += shares
+        self.there += shares
+        self.proof.moved(Moved("0xc0", "split", "done", "polybot-s", shares, -shares, "0xabc"))
 
     def merge(self, *sizes: int) -> None:
         for number, shares in enumerate(sizes):
             self.booked -= shares
             self.there -= shares
-            self.proof.merged(done(number, shares))
+            self.proof.moved(done(number, shares))
 
 
 async def test_a_merge_done_again_need_not_be_the_last() -> None:
@@ -67,13 +72,50 @@ async def test_a_merge_done_again_need_not_be_the_last() -> None:
     wallet.merge(10 * SHARE, 26 * SHARE)
     wallet.there -= 10 * SHARE
 
-    assert await wallet.proof.merged_again()
+    assert await wallet.proof.moved_again()
 
     assert [(one.operation_id, one.shares) for one in wallet.learned] == [
         ("polybot-0 again", 10 * SHARE)
     ]
     assert wallet.booked == wallet.there
-    assert not await wallet.proof.merged_again()
+    assert not await wallet.proof.moved_again()
+
+
+async def test_a_split_done_again() -> None:
+    """Twice as many dollars are pairs as were asked for."""
+    wallet = Wallet()
+    wallet.split(20 * SHARE)
+    wallet.merge(30 * SHARE)
+    wallet.there += 20 * SHARE
+
+    assert await wallet.proof.moved_again()
+    assert [(one.kind, one.shares, one.paid) for one in wallet.learned] == [
+        ("split", 20 * SHARE, -20 * SHARE)
+    ]
+    assert wallet.booked == wallet.there
+    assert not await wallet.proof.moved_again()
+
+
+async def test_a_split_and_the_merge_after_it_done_again() -> None:
+    """Seed 892: ten pairs fewer than booked are neither the one nor the other, but both."""
+    wallet = Wallet()
+    wallet.split(20 * SHARE)
+    wallet.merge(30 * SHARE)
+    wallet.there += 20 * SHARE - 30 * SHARE
+
+    assert await wallet.proof.moved_again()
+    assert sorted(one.kind for one in wallet.learned) == ["merge", "split"]
+    assert wallet.booked == wallet.there
+
+
+async def test_one_explains_before_two_do() -> None:
+    """Thirty pairs are missing: the merge of thirty, not those of ten and of twenty."""
+    wallet = Wallet()
+    wallet.merge(10 * SHARE, 20 * SHARE, 30 * SHARE)
+    wallet.there -= 30 * SHARE
+
+    assert await wallet.proof.moved_again()
+    assert [one.operation_id for one in wallet.learned] == ["polybot-2 again"]
 
 
 async def test_two_who_look_at_once_book_it_once() -> None:
@@ -83,8 +125,8 @@ async def test_two_who_look_at_once_book_it_once() -> None:
     wallet.there -= 10 * SHARE
 
     async with trio.open_nursery() as nursery:
-        nursery.start_soon(wallet.proof.merged_again)
-        nursery.start_soon(wallet.proof.merged_again)
+        nursery.start_soon(wallet.proof.moved_again)
+        nursery.start_soon(wallet.proof.moved_again)
 
     assert len(wallet.learned) == 1
     assert wallet.booked == wallet.there
@@ -96,7 +138,7 @@ async def test_of_two_alike_each_is_believed_once_more() -> None:
     wallet.merge(10 * SHARE, 10 * SHARE)
     for _ in range(3):
         wallet.there -= 10 * SHARE
-        assert await wallet.proof.merged_again()
+        assert await wallet.proof.moved_again()
 
     assert wallet.booked == wallet.there == 50 * SHARE
     assert len({one.operation_id for one in wallet.learned}) == 3
@@ -109,7 +151,7 @@ async def test_another_shortage_is_not_explained(short: int) -> None:
     wallet.merge(10 * SHARE, 26 * SHARE)
     wallet.there -= short
 
-    assert not await wallet.proof.merged_again()
+    assert not await wallet.proof.moved_again()
     assert not wallet.learned
 
 
@@ -121,7 +163,7 @@ async def test_trades_on_their_way_hide_no_merge(come: int) -> None:
     wallet.there -= 10 * SHARE
     wallet.come = come
 
-    assert await wallet.proof.merged_again()
+    assert await wallet.proof.moved_again()
     assert [one.operation_id for one in wallet.learned] == ["polybot-0 again"]
 
 
@@ -130,9 +172,9 @@ async def test_trades_on_their_way_are_no_merge() -> None:
     wallet = Wallet(10 * SHARE)
     wallet.merge(10 * SHARE)
 
-    assert not await wallet.proof.merged_again()
+    assert not await wallet.proof.moved_again()
     wallet.come = 10 * SHARE
-    assert not await wallet.proof.merged_again()
+    assert not await wallet.proof.moved_again()
 
 
 async def test_a_merge_under_way_is_not_an_earlier_one_again() -> None:
@@ -144,8 +186,8 @@ async def test_a_merge_under_way_is_not_an_earlier_one_again() -> None:
     wallet.there -= 10 * SHARE
     wallet.proof.account.moving.add("0xc0")
 
-    assert not await wallet.proof.merged_again()
-    assert await wallet.proof.merged_again("0xc0")
+    assert not await wallet.proof.moved_again()
+    assert await wallet.proof.moved_again("0xc0")
 
 
 async def test_a_merge_of_what_is_not_confirmed_is_not_booked() -> None:
@@ -154,22 +196,22 @@ async def test_a_merge_of_what_is_not_confirmed_is_not_booked() -> None:
     wallet.merge(60 * SHARE)
     wallet.there -= 60 * SHARE
 
-    assert not await wallet.proof.merged_again()
+    assert not await wallet.proof.moved_again()
 
 
 async def test_a_long_window_keeps_its_newest_merges() -> None:
     """A bound; and a market that is closed is forgotten whole."""
     wallet = Wallet()
-    wallet.merge(7 * SHARE, *[SHARE] * MERGES_KEPT)
+    wallet.merge(7 * SHARE, *[SHARE] * MOVES_KEPT)
     wallet.there -= 7 * SHARE
 
-    assert not await wallet.proof.merged_again(), "forgotten"
+    assert not await wallet.proof.moved_again(), "forgotten"
     wallet.there += 6 * SHARE
-    assert await wallet.proof.merged_again()
+    assert await wallet.proof.moved_again()
 
     wallet.proof.forget("0xc0")
     wallet.there -= SHARE
-    assert not await wallet.proof.merged_again()
+    assert not await wallet.proof.moved_again()
 
 
 async def test_a_start_asks_before_it_judges_the_cash(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -188,10 +230,10 @@ async def test_a_start_asks_before_it_judges_the_cash(monkeypatch: pytest.Monkey
     for name in ("_take_over_orders", "_write_start"):
         monkeypatch.setattr(Restart, name, lambda *_: None)
     reconciler = SimpleNamespace(
-        cancel_everything=step("cancel"), merged_again=step("merged again")
+        cancel_everything=step("cancel"), moved_again=step("moved again")
     )
     ctx: Any = SimpleNamespace(reconciler=reconciler, recovered=SimpleNamespace(markets={}))
 
     await Restart(ctx, step("resolve")).run()
 
-    assert order[-3:] == ["_resolve_operations", "merged again", "_agree_on_cash"]
+    assert order[-3:] == ["_resolve_operations", "moved again", "_agree_on_cash"]
