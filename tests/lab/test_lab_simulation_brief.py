@@ -7,32 +7,72 @@ from collections.abc import Sequence
 
 import attrs
 import pytest
+from simulation_kit import sound
 
 from polybot.lab.simulation_brief import BRIEF_S, brief
 from polybot.lab.simulation_case import Case, End, Keep, draw
+from polybot.lab.simulation_settings import Means, Setting
 from polybot.lab.soak import Found, Task, line, live, main
 
 SEEDS, TOGETHER = 200, 5
-# Beyond those, what once broke a rule or two (docs/reliability.md says why): with the settings and
-# the wallet that they draw, and with the usual ones that all had at the time.
-FOUND = (620,)
+# Beyond those, what once broke a rule or two, all with the usual settings, wallet and venue
+# (docs/reliability.md says why).
 AS_THEN = Keep(settings=False, means=False, terms=False)
-FOUND_THEN = (239, 312, 322, 367, 523, 986, 1242, 1281, 2314, 2681, 3776, 4159)
+FOUND = (239, 312, 322, 367, 523, 986, 1242, 1281, 2314, 2681, 3776, 4159)
 LOTS = [range(first, first + TOGETHER) for first in range(1, SEEDS + 1, TOGETHER)]
 
 
 @pytest.mark.parametrize(
     "seeds",
-    [*LOTS, FOUND, FOUND_THEN],
+    [*LOTS, FOUND],
     ids=lambda seeds: f"{seeds[0]} to {seeds[-1]}",
 )
 def test_a_seed_is_the_same_twice(seeds: Sequence[int]) -> None:
     """Whatever it draws: venue, links, disks, clock, signals, deaths. No rule is broken, either."""
-    keep = AS_THEN if seeds is FOUND_THEN else Keep()
+    keep = AS_THEN if seeds is FOUND else Keep()
     found = [live(Task(seed, 0.0, keep, brief=True)) for seed in seeds]
 
     assert not [line(one) for one in found if not one.sound]
     assert any(one.outcome.seen.get("PLACEMENT") for one in found)
+
+
+# And what did with settings and money of its own, as it had them then.
+SPLITTING = (
+    ("quote", "target_total_max", 0.95), ("completion", "high_from", 0.3),
+    ("risk", "max_position_usd_per_token", 30), ("quote", "pair_apart", 0.01),
+    ("quote", "levels", 3), ("risk", "max_market_loss_percent", 10), ("risk", "repeat_most", 5),
+    ("inventory", "seed_shares", 20), ("pricing", "jumps_per_hour", 6.0),
+    ("quote", "size_floor", 1.0), ("quote", "pair_late", 0.02),
+)  # fmt: skip
+GROWING = (
+    ("quote", "size_floor", 1.0), ("completion", "slice_fraction", 1.0),
+    ("inventory", "submits_per_minute", 3), ("pricing", "jumps_per_hour", 6.0),
+    ("quote", "size_growth", 1.5), ("quote", "levels", 3), ("inventory", "merge_shares", 5),
+    ("rewards", "enabled", False), ("orders", "hysteresis_ticks", 3),
+)  # fmt: skip
+DYING = (
+    ("pricing", "strike_pause_s", 0.0), ("orders", "orders_per_s", 5), ("risk", "repeat_most", 0),
+    ("quote", "target_total_max", 0.999), ("inventory", "seed_shares", 20),
+    ("quote", "sell_held", "never"), ("quote", "preopen_s", 60.0),
+    ("inventory", "merge_shares", 1000), ("signals", "earn_calls", 0.0),
+    ("orders", "hysteresis_ticks", 0), ("pricing", "oracle_stale_s", 1.5),
+)  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("seed", "settings", "means"),
+    [
+        (620, SPLITTING, Means(3, 120_000_000)),
+        (1929, GROWING, Means()),
+        (2306, DYING, Means()),
+        (1846, (), Means(0, 120_000_000)),
+    ],
+)
+def test_what_others_settings_found(seed: int, settings: tuple[Setting, ...], means: Means) -> None:
+    """A split that spends what bids are for (620); three of the simulation's own faults."""
+    case = attrs.evolve(AS_THEN.of(brief(seed)), settings=settings, means=means)
+
+    assert sound(case).seconds > 0
 
 
 def kinds(case: Case) -> Counter[str]:
