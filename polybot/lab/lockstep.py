@@ -135,7 +135,11 @@ class Lockstep:
         return await self._carry(asked)
 
     async def _carry(self, request: httpx.Request) -> httpx.Response | Exception:
-        """The request over the loop's own client, within the time that the thread allows it."""
+        """The request over the loop's own client, within the time that the thread allows it. The
+        thread of a process that is no more finds nobody: its client has been closed.
+        """
+        if self.http.is_closed:
+            return httpx.ConnectError("the process is no more", request=request)
         limits = request.extensions.get("timeout", {})
         outgoing = self.http.build_request(
             request.method, request.url, content=request.content, headers=request.headers

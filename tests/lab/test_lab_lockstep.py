@@ -54,6 +54,15 @@ async def test_a_time_out_is_the_threads_own(autojump_clock: MockClock) -> None:
     assert trio.current_time() == pytest.approx(5)
 
 
+async def test_a_thread_of_a_process_that_is_no_more(autojump_clock: MockClock) -> None:
+    """Its client has been closed: it is told that nobody is there, and no error of the loop's."""
+    with memory_network(), lockstep_only():
+        async with http_client() as http:
+            lockstep = Lockstep(http)
+        with pytest.raises(httpx.ConnectError, match="no more"):
+            await lockstep.run_sync(asking, "http://127.0.0.1:1/gone", 1)
+
+
 async def test_a_thread_sleeps_in_virtual_time(autojump_clock: MockClock) -> None:
     """The SDK waits two seconds before it asks a busy relayer again: of the loop's, while all
     others go on, and none of the wall's.
