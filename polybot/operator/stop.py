@@ -3,7 +3,8 @@
 Works with the engine running, hanging or dead. A running engine is told to stop (and told again,
 which it cannot ignore); meanwhile this process cancels everything itself and reads back until the
 venue shows nothing. Then it halts the wallet, so that nothing trades before an operator has
-re-armed it.
+re-armed it. Orders of the engine's last minute that the venue does not know may come yet, from an
+edge that holds them back (F18): they are waited for last, and withdrawn.
 """
 
 from __future__ import annotations
@@ -21,9 +22,10 @@ import trio
 from polybot.clock import system_ms
 from polybot.config_read import ConfigError
 from polybot.domain.halts import Halt
-from polybot.domain.orders import Failure
-from polybot.journal.entries import Halted
-from polybot.journal.store import JournalFailed, Store, holder
+from polybot.domain.orders import EDGE_S, Failure, OrderRow, OrderSeen
+from polybot.journal.entries import Halted, Intent
+from polybot.journal.recovery import recover
+from polybot.journal.store import JournalFailed, Stamped, Store, holder
 from polybot.operator.access import Access, parser
 from polybot.venue.clob import ClobClient
 from polybot.venue.rest import http_client
@@ -33,6 +35,7 @@ REQUEST_S = 2.0
 PATIENCE_S = 20.0  # to see nothing rest, twice
 POLITE_S = 10.0  # a graceful stop takes so long at most (G8); then the engine is told again
 PAUSE_S = 0.25
+AGAIN_S = 2.0  # between two looks for orders that got no answer
 
 
 def main(words: Sequence[str]) -> int:
@@ -63,7 +66,9 @@ async def _stop(access: Access) -> int:
         sys.stderr.write(f"ORDERS MAY STILL BE LIVE: {outcome.said}. Look at the venue now.\n")
     else:
         sys.stdout.write("no order rests, the venue says\n")
-    halted = _halt(access)
+    halted, unanswered = _halt(access)
+    if outcome.empty and unanswered:
+        await _outwait(access, unanswered, outcome)
     return EXIT_ORDERS_LIVE if not outcome.empty else halted
 
 
@@ -76,14 +81,55 @@ async def _empty(access: Access, outcome: Outcome) -> None:
             client = Failure(str(error))
         if isinstance(client, Failure):
             outcome.said = client.what
-            return
-        clean = 0
-        while True:
-            clean = clean + 1 if await _look(client, outcome) else 0
-            if clean == 2:
-                break
-            await trio.sleep(PAUSE_S)
-        outcome.empty = True
+        else:
+            await _empty_by(client, outcome)
+
+
+async def _empty_by(client: ClobClient, outcome: Outcome) -> None:
+    clean = 0
+    while clean < 2:
+        clean = clean + 1 if await _look(client, outcome) else 0
+        await trio.sleep(PAUSE_S)
+    outcome.empty = True
+
+
+async def _outwait(access: Access, unanswered: Sequence[str], outcome: Outcome) -> None:
+    """Watch for orders of the last minute until none of them can come any more."""
+    outcome.empty = False
+    async with http_client() as http:
+        with trio.move_on_after(EDGE_S + PATIENCE_S):
+            client = await access.client(http, REQUEST_S)
+            if isinstance(client, Failure):
+                outcome.said = client.what
+            else:
+                await outwait(client, unanswered, outcome)
+    if not outcome.empty:
+        sys.stderr.write(f"ORDERS MAY STILL COME: {outcome.said}. Look at the venue now.\n")
+
+
+async def outwait(client: ClobClient, unanswered: Sequence[str], outcome: Outcome) -> None:
+    """Look each up until the venue knows its end, or the edge has given it up; what has come is
+    withdrawn.
+    """
+    left, until = set(unanswered), trio.current_time() + EDGE_S
+    told = False
+    while left:
+        for order_id in sorted(left):
+            row = await client.order(order_id)
+            if isinstance(row, OrderRow) and row.kind is OrderSeen.Kind.LIVE:
+                await client.cancel_all()
+            elif isinstance(row, OrderRow) or (row is None and trio.current_time() > until):
+                left.discard(order_id)
+        if left and not told:
+            told = True
+            sys.stdout.write(
+                f"{len(left)} orders got no answer and may come to rest yet: watching for them, "
+                f"{EDGE_S} s at most\n"
+            )
+        await trio.sleep(AGAIN_S if left else 0)
+    await _empty_by(client, outcome)
+    if told:
+        sys.stdout.write("none of them rests, nor can any come\n")
 
 
 async def _look(client: ClobClient, outcome: Outcome) -> bool:
@@ -111,15 +157,26 @@ async def _end_engine(journal: Path) -> None:
         os.kill(pid, signal.SIGTERM)
 
 
-def _halt(access: Access) -> int:
-    """Leave a halt in the journal; an engine that still has it must be ended by hand."""
+def _halt(access: Access) -> tuple[int, list[str]]:
+    """Leave a halt in the journal; an engine that still has it must be ended by hand. Also tells
+    which orders of its last minute nobody has seen the end of.
+    """
     try:
         store = Store.open(access.journal, access.owner)
     except JournalFailed as error:
         sys.stderr.write(f"not halted: {error}\n")
-        return EXIT_STORAGE
+        return EXIT_STORAGE, []
+    unanswered = _unanswered(list(store.live()))
     why = "python -m polybot stop --now"
     store.append([(system_ms(), Halted(Halt.STOPPED.value, why))])
     store.close()
     sys.stdout.write("halted until `python -m polybot rearm`\n")
-    return EXIT_CLEAN
+    return EXIT_CLEAN, unanswered
+
+
+def _unanswered(entries: Sequence[Stamped]) -> list[str]:
+    """Before the last minute of the journal's own time they have come, or never will."""
+    sent = {one.entry.order_id: one.at_ms for one in entries if isinstance(one.entry, Intent)}
+    found = recover(entries)
+    since_ms = found.last_ms - EDGE_S * 1000
+    return [one.order_id for one in found.doubtful if sent[one.order_id] >= since_ms]

@@ -1,0 +1,137 @@
+"""`stop --now` after the engine's end: orders that got no answer may come yet (F18)."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import attrs
+import pytest
+import trio
+from desk_kit import MARKET
+from trio.testing import MockClock
+
+from polybot.domain.market import Outcome, Side
+from polybot.domain.orders import (
+    EDGE_S,
+    CancelResult,
+    Failure,
+    OrderRow,
+    OrderSeen,
+    TimeInForce,
+)
+from polybot.domain.units import SHARE
+from polybot.journal.entries import Ended, Entry, Intent
+from polybot.journal.store import Stamped
+from polybot.operator.stop import PATIENCE_S, Outcome as Told, _unanswered, outwait
+
+T0 = 1_795_201_110_000
+
+
+@attrs.define(eq=False)
+class Venue:
+    """Takes an order at `comes_s`, and cancels what rests when it is asked to."""
+
+    comes_s: float
+    cancelled_s: float | None = None
+    fails: bool = False
+    began: float = attrs.field(factory=trio.current_time)
+
+    @property
+    def _now(self) -> float:
+        return trio.current_time() - self.began
+
+    @property
+    def _rests(self) -> bool:
+        return self._now >= self.comes_s and self.cancelled_s is None
+
+    async def order(self, order_id: str) -> OrderRow | Failure | None:
+        await trio.sleep(0.01)
+        if self.fails:
+            return Failure("nobody there")
+        if self._now < self.comes_s:
+            return None
+        kind = OrderSeen.Kind.LIVE if self._rests else OrderSeen.Kind.DEAD
+        return OrderRow(
+            order_id, MARKET.condition_id, MARKET.up_token, Side.BUY, 4800, SHARE, 0, kind, ""
+        )
+
+    async def open_orders(self) -> list[OrderRow] | Failure:
+        row = await self.order("late")
+        if isinstance(row, Failure):
+            return row
+        return [row] if row is not None and row.kind is OrderSeen.Kind.LIVE else []
+
+    async def cancel_all(self) -> CancelResult:
+        await trio.sleep(0.01)
+        if self._rests:
+            self.cancelled_s = self._now
+        return CancelResult(frozenset(), {})
+
+
+async def watched(venue: Any, *orders: str) -> tuple[Told, float]:
+    told, began = Told(), trio.current_time()
+    with trio.move_on_after(EDGE_S + PATIENCE_S):
+        await outwait(venue, orders, told)
+    return told, trio.current_time() - began
+
+
+async def test_what_comes_late_is_withdrawn(
+    autojump_clock: MockClock, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """An engine was ended while the edge held an order: it comes 25 s later, to nobody else."""
+    venue = Venue(comes_s=25)
+    told, took_s = await watched(venue, "late")
+
+    assert told.empty
+    assert venue.cancelled_s is not None
+    assert venue.cancelled_s - 25 < 3
+    assert took_s < 35, "its end is known, nothing more is waited for"
+    assert "1 orders got no answer" in capsys.readouterr().out
+
+
+async def test_what_never_comes_is_waited_for(autojump_clock: MockClock) -> None:
+    """As long as the edge may hold it, and no longer."""
+    told, took_s = await watched(Venue(comes_s=1_000), "late")
+
+    assert told.empty
+    assert EDGE_S < took_s < EDGE_S + 5
+
+
+async def test_what_the_venue_knows_is_not(
+    autojump_clock: MockClock, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Most orders of the last minute have been cancelled a moment ago: nobody is kept waiting."""
+    told, took_s = await watched(Venue(comes_s=0, cancelled_s=0.0), "one", "another")
+
+    assert told.empty
+    assert took_s < 2
+    assert not capsys.readouterr().out
+
+
+async def test_a_venue_that_does_not_answer_proves_nothing(autojump_clock: MockClock) -> None:
+    """The exit code says so."""
+    told, _ = await watched(Venue(comes_s=0, fails=True), "late")
+
+    assert not told.empty
+
+
+def noted(number: int, at_s: float, entry: Entry) -> Stamped:
+    return Stamped(number, T0 + int(at_s * 1000), entry)
+
+
+def intent(order_id: str) -> Intent:
+    return Intent(
+        order_id, MARKET.condition_id, Outcome.UP, Side.BUY, 4800, 10 * SHARE, TimeInForce.GTC,
+        expires_s=0, post_only=True, level=0, cause="a test", body=b"",
+    )  # fmt: skip
+
+
+def test_whose_end_is_not_known() -> None:
+    """Those of the journal's last minute, by its own time, which need not be this machine's."""
+    entries = [
+        noted(1, 10, intent("old")), noted(2, 60, intent("ended")), noted(3, 90, intent("young")),
+        noted(4, 100, Ended(MARKET.condition_id, "ended", "cancelled")),
+    ]  # fmt: skip
+
+    assert _unanswered(entries) == ["young"]
+    assert _unanswered([]) == []
