@@ -17,6 +17,7 @@ from contextlib import suppress
 from pathlib import Path
 
 import attrs
+import httpx
 import trio
 
 from polybot.clock import system_ms
@@ -75,14 +76,20 @@ async def _stop(access: Access) -> int:
 async def _empty(access: Access, outcome: Outcome) -> None:
     """Cancel all and read back, until two reads in a row show nothing."""
     async with http_client() as http:
-        try:
-            client = await access.client(http, REQUEST_S)
-        except TimeoutError as error:
-            client = Failure(str(error))
-        if isinstance(client, Failure):
-            outcome.said = client.what
-        else:
+        client = await _client(access, http, outcome)
+        if client is not None:
             await _empty_by(client, outcome)
+
+
+async def _client(access: Access, http: httpx.AsyncClient, outcome: Outcome) -> ClobClient | None:
+    try:
+        client = await access.client(http, REQUEST_S)
+    except TimeoutError as error:
+        client = Failure(str(error))
+    if isinstance(client, Failure):
+        outcome.said = client.what
+        return None
+    return client
 
 
 async def _empty_by(client: ClobClient, outcome: Outcome) -> None:
@@ -98,10 +105,8 @@ async def _outwait(access: Access, unanswered: Sequence[str], outcome: Outcome) 
     outcome.empty = False
     async with http_client() as http:
         with trio.move_on_after(EDGE_S + PATIENCE_S):
-            client = await access.client(http, REQUEST_S)
-            if isinstance(client, Failure):
-                outcome.said = client.what
-            else:
+            client = await _client(access, http, outcome)
+            if client is not None:
                 await outwait(client, unanswered, outcome)
     if not outcome.empty:
         sys.stderr.write(f"ORDERS MAY STILL COME: {outcome.said}. Look at the venue now.\n")
