@@ -109,6 +109,7 @@ class Reconciler:
             await self._withdraw_strays()
             await self._judge_unplaced()
             agreed = await self.reconcile() and not self.balances.differing
+            await self.time.make_sure()
             if CLOCK in self.health.troubles:
                 await self.time.set()
                 continue

@@ -21,6 +21,7 @@ from polybot.venue_time import OFF_MOST_MS, SURE_MS, Offset, VenueTime
 
 CLOCK = "clock"  # the trouble's name
 TIMES_ASKED, TIMES_PAUSE_S = 9, 0.37  # to know the venue's time well; at all parts of a second
+SURE_ASKED = 4  # times at most, beside each look of the reconciler
 ANSWERED_S = 6.0  # no request waits for its answer for longer
 FIRST_S = 2.0  # for an answer: what rests is to be withdrawn soon
 
@@ -35,6 +36,7 @@ class RightTime:
     doubt: Bell
     stamps: Stamps = attrs.field(factory=Stamps)
     _time: VenueTime = attrs.field(factory=VenueTime)
+    _unsure: bool = False  # whether the last answer left open if it is right
     _set_at: float = -math.inf
     _behind: bool = False  # by what the streams' stamps said at the last look
 
@@ -66,9 +68,21 @@ class RightTime:
         self.judge(asked_ms, venue_s)
         return True
 
+    async def make_sure(self) -> None:
+        """Ask on while it may be off and may be right: answers of one beat are all of the same part
+        of a second, and nine of them tell no more than one.
+        """
+        for _ in range(SURE_ASKED):
+            if not self._unsure:
+                return
+            await trio.sleep(TIMES_PAUSE_S)
+            if not await self.ask():
+                return
+
     def judge(self, asked_ms: int, venue_s: int) -> None:
         """Whether it is right, by what the venue has just said."""
         known = self._time.heard(asked_ms, venue_s, self.clock.now_ms())
+        self._unsure = not known.off and max(known.most, -known.least) > OFF_MOST_MS
         if (doubt := self._contradicted(known)) is not None:
             self.health.bad(CLOCK, doubt)
         elif known.off or self._behind_ms() > OFF_MOST_MS:  # whole seconds may hide one

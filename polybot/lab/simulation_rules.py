@@ -27,6 +27,7 @@ from polybot.lab.memory_net import Network
 from polybot.lab.simulation_grid import HeardGrid, resting_orders, too_short
 from polybot.lab.simulation_limits import Limits
 from polybot.lab.simulation_strikes import ToldStrikes
+from polybot.lab.simulation_watch import PLACING
 from polybot.market_scope import MarketScope
 from polybot.pricing.fair import Fair
 from polybot.venue.book_state import BookState
@@ -312,7 +313,7 @@ class Rules:
         if alive is None:
             return
         self._limits.sent(stream, body)
-        if stream != "rest clob" or not body.startswith(b"POST /order"):
+        if stream != "rest clob" or not body.startswith(PLACING):
             return
         if self.now_s() - self.halted_at > HALTED_SENT_S:
             self.once("S12", "sent", "an order sent after a halt")

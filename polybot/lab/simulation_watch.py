@@ -24,6 +24,7 @@ ONE = 10_000
 VIOLATIONS_MOST = 20
 ORPHANED_MOST_S = 25.0  # the reconciler's cadence and a little
 ORDER_ID = re.compile(rb"0x[0-9a-f]{64}")
+PLACING = (b"POST /order\n", b"POST /orders\n")  # and no other that begins like them
 TOKEN = re.compile(rb'"tokenId":"(\d+)"')
 TWINS_MOST_S = 8.0  # a cancel that was lost is repeated within this time
 WRITTEN_MOST_MS = 2_500  # a quote that the disk holds up for longer is one of the past
@@ -154,7 +155,7 @@ class Watch:
         self.on_sent(stream, body)
         if stream != "rest clob":
             return
-        if body.startswith(b"POST /order"):
+        if body.startswith(PLACING):
             self._hearing()
             self._on_time()
             self._in_its_windows(body)

@@ -168,3 +168,30 @@ async def test_what_the_old_clock_has_signed_may_be_refused_yet(
     await refused(account, reconciler)
     await reconciler._judge_refusal()
     assert account.health.halted
+
+
+@pytest.mark.parametrize(("off_s", "wrong"), [(1.793, True), (1.4, True), (0.7, False)])
+async def test_answers_of_one_beat_are_not_enough(
+    off_s: float, autojump_clock: MockClock, *, wrong: bool
+) -> None:
+    """Seed 5112: 1.8 s ahead, and asked every twenty seconds at the same part of a second nobody
+    noticed for two minutes.
+    """
+    clock, venue = off_by(off_s), Venue(takes_s=0.0)
+    ours = right_time(venue, clock)
+    for _ in range(2):
+        await ours.ask()
+        await ours.make_sure()
+        await trio.sleep(20 - trio.current_time() % 1)
+
+    assert (CLOCK in ours.health.troubles) is wrong
+    assert venue.asked <= 10
+
+
+async def test_a_good_clock_is_asked_about_once(autojump_clock: MockClock) -> None:
+    """Nothing is open then."""
+    ours = right_time(venue := Venue(), off_by(0.1))
+    await ours.ask()
+    await ours.make_sure()
+
+    assert venue.asked == 1
