@@ -80,8 +80,7 @@ class MoveProof:
 
     async def _book(self, one: Moved) -> None:
         self._moved[one.condition_id].remove(one)
-        name = f"{one.operation_id} again"
-        done = attrs.evolve(one, operation_id=name, evidence="shares on the chain")
+        done = one.done_again("shares on the chain")
         self.moved(done)
         await self.account.learn(done)
 

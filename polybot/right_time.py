@@ -22,7 +22,6 @@ from polybot.venue_time import OFF_MOST_MS, SURE_MS, Offset, VenueTime
 CLOCK = "clock"  # the trouble's name
 TIMES_ASKED, TIMES_PAUSE_S = 9, 0.37  # to know the venue's time well; at all parts of a second
 SURE_ASKED = 4  # times at most, beside each look of the reconciler
-ANSWERED_S = 6.0  # no request waits for its answer for longer
 FIRST_S = 2.0  # for an answer: what rests is to be withdrawn soon
 
 
@@ -43,7 +42,7 @@ class RightTime:
     @property
     def new(self) -> bool:
         """Whether it was set so lately that what it signed before may still be answered."""
-        return trio.current_time() < self._set_at + ANSWERED_S
+        return trio.current_time() < self._set_at + self.client.rest.timeout_s
 
     async def agree(self) -> None:
         """Set the clock where a request was refused that it had signed, and it is off by what the

@@ -108,6 +108,9 @@ class Ended:
     state: str
 
 
+_AGAIN = " again"
+
+
 @attrs.frozen
 class Moved:
     """`kind` split | merge | redeem, `step` asked | sent | done | failed; `shares` 10⁻⁶, `paid`
@@ -129,6 +132,15 @@ class Moved:
     def submission(self) -> str:
         """The name of the transaction it went out in, perhaps with others."""
         return self.operation_id.rpartition(".")[0]
+
+    @property
+    def again(self) -> bool:
+        """Whether the chain has it once more than it was asked for."""
+        return self.operation_id.endswith(_AGAIN)
+
+    def done_again(self, evidence: str) -> Moved:
+        """The same, once more."""
+        return attrs.evolve(self, operation_id=self.operation_id + _AGAIN, evidence=evidence)
 
 
 @attrs.frozen

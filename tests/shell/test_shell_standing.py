@@ -93,6 +93,10 @@ def test_what_a_split_takes_is_spent_already() -> None:
     assert after.free_cash == under_way.free_cash, "in one step it is pairs"
     assert not made.reserved[SPLITS]
 
+    made.answer_for(SPLITS, 100 * USD, {})
+    made.take([done.done_again("shares on the chain")], START)
+    assert made.reserved[SPLITS] == 100 * USD, "what was done again has been asked for by nobody"
+
 
 def test_holdings_here_and_losses_elsewhere() -> None:
     """This market by outcome; of the others what they may lose, in the cluster and in all."""
