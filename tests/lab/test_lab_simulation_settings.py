@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
 from typing import Any
 from unittest import mock
 
@@ -13,6 +14,7 @@ from polybot.config import Config
 from polybot.domain.halts import Halt
 from polybot.lab.simulation import INVENTORY, ORDERS, simulate
 from polybot.lab.simulation_case import Case, Keep, draw
+from polybot.lab.simulation_rules import Rules
 from polybot.lab.simulation_settings import CHOICES, FUNDS, Means, with_settings
 from polybot.lab.stage import lab_config
 from polybot.risk.losses import LossLimits
@@ -108,6 +110,36 @@ def test_a_halt_for_a_loss_that_is_none_is_found() -> None:
         found = simulate(life(settings=HARSH, means=Means(3, FUNDS[0])), until="G25")
 
     assert "G25" in broken(found)
+
+
+@pytest.mark.parametrize(
+    ("usual", "reasons", "refused", "halted", "told"),
+    [
+        (True, ("no cash",), {}, {}, False),  # nothing excuses the usual bot
+        (False, (), {}, {}, False),  # nor one that is silently off
+        (False, ("no cash",), {}, {}, True),
+        (False, (), {"token limit": 1}, {}, True),
+        (False, (), {}, {"drawdown": "lost"}, True),
+    ],
+)
+def test_what_excuses_a_market_without_orders(
+    usual: bool, reasons: tuple[str, ...], refused: dict[str, int], halted: dict[str, str],
+    told: bool,
+) -> None:  # fmt: skip
+    """L7 with other settings or less money: only what the bot has said."""
+    rules: Any = SimpleNamespace(usual=usual)
+    decision = SimpleNamespace(decision=SimpleNamespace(reasons=reasons))
+    scope = SimpleNamespace(
+        quote=SimpleNamespace(quoter=decision),
+        orders=SimpleNamespace(desk=SimpleNamespace(refused=refused)),
+    )
+    bot: Any = SimpleNamespace(
+        supervisor=SimpleNamespace(scopes={"btc-updown": scope}),
+        ctx=SimpleNamespace(health=SimpleNamespace(halted=halted)),
+    )
+    market: Any = SimpleNamespace(slug="btc-updown")
+
+    assert Rules._said_why(rules, bot, market) is told
 
 
 def test_settings_are_what_the_bot_goes_by() -> None:
