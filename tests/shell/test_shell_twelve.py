@@ -157,14 +157,18 @@ def twins(it: Scene, number: int) -> list[Order]:
     found = []
     for n, event in it.venue.events:
         if event.kind == "PLACEMENT" and event.at_ms > sent[0].at_ms + timeout_ms:
-            unasked = [e.order for e in sent if not asked_for(it, e.order, before=n)]
+            unasked = [e.order for e in sent if not cleared(it, e.order, before=n)]
             found += [event.order for one in unasked if one.token == event.order.token]
     return found
 
 
-def asked_for(it: Scene, order: Order, *, before: int) -> bool:
-    paths = [seen.path for seen in it.venue.seen[: before - 1] if seen.method == "GET"]
-    return any(order.id in path for path in paths)
+def cleared(it: Scene, order: Order, *, before: int) -> bool:
+    """Whether the venue was asked for it, or had cancelled it, before that request. The bot does
+    both at once when the time is out, and either may be answered first.
+    """
+    asked = [seen.path for seen in it.venue.seen[: before - 1] if seen.method == "GET"]
+    gone = [e.order for n, e in it.venue.events if n < before and e.kind == "CANCELLATION"]
+    return any(order.id in path for path in asked) or order in gone
 
 
 @both
