@@ -24,9 +24,30 @@ _VOL_OF_VOL = 0.65 * math.sqrt(2 / 1800)  # stationary deviation 0.65 in the log
 # News comes in bursts: a factor on each second's σ, its mean square 1, forgotten in four seconds.
 _BURST, _BURST_MEMORY = 0.8, math.exp(-1 / 4)
 _BURST_NEWS = math.sqrt(1 - _BURST_MEMORY**2)
-_JUMPS_PER_S = 2 / 3600
-_JUMP = 0.0010  # ten basis points
-_JUMP_VARIANCE = _JUMPS_PER_S * _JUMP**2
+_PULL_EVERY_S = 300  # the shortest windows
+
+
+@attrs.frozen
+class Weather:
+    """How restless the price is. The defaults are calibrated; others are for a bot that must also
+    bear what the calibration has not seen.
+
+    `volatility` multiplies σ. `pull` is the part of its way back that the price goes in a second,
+    towards where it was when the current five minutes began: every window stays near its strike.
+    """
+
+    volatility: float = 1.0
+    jumps_per_hour: float = 2.0
+    jump: float = 0.0010  # of the price, one standard deviation
+    pull: float = 0.0
+
+    @property
+    def jump_variance(self) -> float:
+        """A second's, in log price."""
+        return self.jumps_per_hour / 3600 * self.jump**2
+
+
+FAIR = Weather()
 
 
 @attrs.define
@@ -38,6 +59,8 @@ class _Path:
     prices: list[float]
     decimals: int
     phase: float
+    weather: Weather
+    anchor: float  # log price that the pull leads back to
     log_vol: float = 0.0  # of σ over its median
     burst: float = 0.0
     per_second: list[float] = attrs.field(factory=list)  # σ per √s, one for each ten grid steps
@@ -52,14 +75,18 @@ class _Path:
         """Ornstein–Uhlenbeck log volatilities, Gaussian steps, now and then a jump."""
         gauss = self.rng.gauss
         self.log_vol += -self.log_vol * _VOL_REVERSION + _VOL_OF_VOL * gauss(0.0, 1.0)
+        weather, log_price = self.weather, math.log(self.prices[-1])
         sigma = min(max(_SIGMA * math.exp(self.log_vol), _SIGMA_MIN), _SIGMA_MAX)
+        sigma *= weather.volatility
         self.per_second.append(sigma)
         self.burst = _BURST_MEMORY * self.burst + _BURST_NEWS * gauss(0.0, 1.0)
         factor = math.exp(_BURST * self.burst - _BURST**2)
         step = factor * sigma * math.sqrt(GRID_MS / 1000)
-        log_price = math.log(self.prices[-1])
-        if self.rng.random() < _JUMPS_PER_S:
-            log_price += gauss(0.0, _JUMP)
+        if (self.first_ms // 1000 + len(self.prices) // _STEPS_PER_S) % _PULL_EVERY_S == 0:
+            self.anchor = log_price
+        log_price += weather.pull * (self.anchor - log_price)
+        if self.rng.random() < weather.jumps_per_hour / 3600:
+            log_price += gauss(0.0, weather.jump)
         for _ in range(_STEPS_PER_S):
             log_price += step * gauss(0.0, 1.0)
             self.prices.append(math.exp(log_price))
@@ -86,17 +113,19 @@ class SyntheticSource:
     SMOOTH_STEPS = 2_000 // GRID_MS  # of Chainlink (btc_vol: std by horizon)
     STAMPS_KEPT = 600
 
-    def __init__(self, seed: int, start_ms: int, start_prices: Mapping[str, float]) -> None:
+    def __init__(
+        self, seed: int, start_ms: int, start_prices: Mapping[str, float], weather: Weather = FAIR
+    ) -> None:
         first_ms = (start_ms - self.PAST_MS) // 1000 * 1000
+        self._weather = weather
         self._paths = {
             asset: self._new_path(random.Random(f"{seed}:{asset}"), first_ms, price)
             for asset, price in start_prices.items()
         }
 
-    @staticmethod
-    def _new_path(rng: random.Random, first_ms: int, price: float) -> _Path:
-        decimals = 2 if price >= 10 else 4
-        return _Path(rng, first_ms, [price], decimals, phase=rng.uniform(0, 2 * math.pi))
+    def _new_path(self, rng: random.Random, first_ms: int, price: float) -> _Path:
+        decimals, phase = 2 if price >= 10 else 4, rng.uniform(0, 2 * math.pi)
+        return _Path(rng, first_ms, [price], decimals, phase, self._weather, math.log(price))
 
     def binance(self, asset: str, at_ms: int) -> float:
         return round(self._price(asset, at_ms), self._paths[asset].decimals)
@@ -130,7 +159,7 @@ class SyntheticSource:
         path = self._paths[asset]
         self._price(asset, at_ms + GRID_MS)  # σ of a second exists once the path has entered it
         second = max(at_ms - path.first_ms, 0) // 1000
-        return math.sqrt(path.per_second[second] ** 2 + _JUMP_VARIANCE)
+        return math.sqrt(path.per_second[second] ** 2 + self._weather.jump_variance)
 
     def _price(self, asset: str, at_ms: int) -> float:
         path = self._paths[asset]

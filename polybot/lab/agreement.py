@@ -10,9 +10,11 @@ that stays is one, and the command ends with 1.
 from __future__ import annotations
 
 import argparse
+import itertools
 import random
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
 from functools import partial
 
@@ -28,6 +30,7 @@ from polybot.execution.inventory import InventoryParams
 from polybot.execution.params import OrderParams
 from polybot.host import ask_exchange
 from polybot.in_flight import GRACE_S
+from polybot.journal.entries import Moved
 from polybot.lab.shares import each_of
 from polybot.lab.stage import Sniper, Taps, bot_before, lab_config, scratch_journal, serving, until
 from polybot.launch import PAPER_START_MS, run_watched
@@ -201,22 +204,49 @@ class Auditor:
         return Interval(slug, trio.current_time() - begun)
 
 
-def differences(bot: Bot, exchange: Exchange, address: str | None = None) -> list[str]:
-    """What the bot's books and the exchange's say differently of a wallet at this moment; None: of
-    the deposit wallet.
+def differences(
+    bot: Bot, exchange: Exchange, address: str | None = None, done: Iterable[Moved] = ()
+) -> list[str]:
+    """What the bot's books and the exchange's say differently of a wallet at this moment, as if
+    those operations had been booked; None: of the deposit wallet.
     """
     ledger, accounts = bot.ctx.account.ledger, exchange.engine.accounts
     address = address or exchange.demo_wallets.deposit
-    pairs = [("cash", ledger.cash, accounts.cash(address))]
+    cash, gone = ledger.cash, Counter[str]()
+    for one in done:
+        books, shares = ledger.books[one.condition_id], one.shares
+        held = books.holdings()
+        paid, less = {
+            "redeem": (books.worst_value, max(held.up, held.down)),
+            "merge": (shares, shares),
+            "split": (-shares, -shares),
+        }[one.kind]
+        cash += paid
+        gone[one.condition_id] += less
+    pairs = [("cash", cash, accounts.cash(address))]
     for books in ledger.books.values():
         market, held = books.market, books.holdings()
         for token, ours in ((market.up_token, held.up), (market.down_token, held.down)):
-            pairs.append((f"shares of {market.slug}", ours, accounts.shares(address, token)))
+            there = accounts.shares(address, token)
+            left = max(0, ours - gone[market.condition_id])
+            pairs.append((f"shares of {market.slug}", left, there))
     return [
         f"{what}: {amount_text(ours)} here, {amount_text(theirs)} there"
         for what, ours, theirs in pairs
         if ours != theirs
     ]
+
+
+def unexplained(bot: Bot, exchange: Exchange, address: str) -> list[str]:
+    """The same, but for what operations under way explain: the chain has done with a block what we
+    book when the relayer calls it confirmed, and with pairs always being merged one always is.
+    """
+    left = [one for flight in bot.inventory.in_flight for one in flight.left]
+    for count in range(len(left) + 1):
+        for done in itertools.combinations(left, count):
+            if not differences(bot, exchange, address, done):
+                return []
+    return differences(bot, exchange, address)
 
 
 # --- the report ---------------------------------------------------------------------------------

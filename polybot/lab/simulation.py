@@ -28,13 +28,14 @@ from polybot.clock import Clock
 from polybot.config import BotParams, Config
 from polybot.domain.halts import LOSSES, Halt
 from polybot.exchange import invariants
+from polybot.exchange.calendar import SERIES
+from polybot.exchange.crowd import SyntheticWorld
 from polybot.exchange.model import Order
 from polybot.exchange.server import Exchange, Urls
-from polybot.exchange.world import make_world
 from polybot.execution.inventory import InventoryParams
 from polybot.execution.params import OrderParams
 from polybot.journal.tape import Event
-from polybot.lab.agreement import differences
+from polybot.lab.agreement import unexplained
 from polybot.lab.alarms import light_sleep
 from polybot.lab.lockstep import lockstep_only
 from polybot.lab.memory_net import OWNER, Network, memory_network
@@ -54,7 +55,6 @@ from polybot.lab.stage import MID_WINDOW_MS, Sniper, lab_config, until
 from polybot.lab.virtual_clock import virtual_clock
 
 SPEED = 1.0  # a second of Trio's virtual clock is one of the venue's
-INTENSITY = 0.02
 STREAMS = ("user_ws", "prices_ws", "binance_ws", "market_ws")
 CHECK_EVERY_S = 5.0
 OLDEST, LOOKS_A_SWEEP = 2, 48  # all generations of garbage every four minutes, the young each time
@@ -131,10 +131,9 @@ class Simulation:
             inventory=INVENTORY, orders=ORDERS,
         )  # fmt: skip
         self.config = with_settings(usual, case.settings)
-        world = make_world(
-            "synthetic", seed=case.seed, start_ms=MID_WINDOW_MS + case.later_s * 1000,
-            series=case.series, intensity=INTENSITY,
-        )  # fmt: skip
+        start_ms, series = MID_WINDOW_MS + case.later_s * 1000, [SERIES[key] for key in case.series]
+        climate = case.climate
+        world = SyntheticWorld(case.seed, start_ms, series, climate.intensity, climate.weather)
         clock = Clock.starting_at(world.start_ms)
         means = case.means
         self.exchange = Exchange(
@@ -279,7 +278,7 @@ class Simulation:
     async def agree(self, process: Process) -> None:
         """L2: in quiet times both books say the same; but for a bot that its disk has ended."""
         bot, ended = process.bot, process.ended
-        off = partial(differences, bot, self.exchange, self.address)
+        off = partial(unexplained, bot, self.exchange, self.address)
         with suppress(trio.TooSlowError):
             await until(lambda: ended.is_set() or not off(), every_s=0.25, within_s=AGREE_S)
         if ended.is_set():

@@ -23,6 +23,7 @@ from polybot.lab.simulation_settings import (
     settings_text,
 )
 from polybot.lab.simulation_terms import Term, draw_terms, terms_text
+from polybot.lab.simulation_weather import Climate, draw_climate
 
 WARM_UP_S = 60.0
 QUIET_S = 150.0  # at the end, without faults: then everything must have recovered
@@ -177,6 +178,7 @@ class Case:
     settings: tuple[Setting, ...] = ()
     means: Means = Means()
     terms: tuple[Term, ...] = ()
+    climate: Climate = Climate()
     quiet_s: float = QUIET_S
     later_s: int = 0  # than the middle of a window it begins
 
@@ -206,7 +208,7 @@ class Case:
             f"foreign order {'none' if self.foreign_s is None else f'{self.foreign_s:.0f}s'}; "
             f"engine {self._engine_text()}; strikes {self._strikes_text()}; "
             f"begins {self.later_s} s later; settings {settings_text(self.settings)}; "
-            f"{self.means.text()}; venue {terms_text(self.terms)}"
+            f"{self.means.text()}; venue {terms_text(self.terms)}; weather {self.climate.text()}"
         )
 
     def _engine_text(self) -> str:
@@ -220,7 +222,7 @@ class Case:
 
 PARTS = (
     "storm", "delays", "deaths", "sniper", "disks", "clock", "foreign", "engine", "strikes",
-    "series", "settings", "means", "terms",
+    "series", "settings", "means", "terms", "weather",
 )  # fmt: skip
 
 
@@ -244,6 +246,7 @@ class Keep:
     settings: bool = True
     means: bool = True
     terms: bool = True
+    weather: bool = True
     links: tuple[int, ...] | None = None
 
     def of(self, case: Case) -> Case:
@@ -263,6 +266,7 @@ class Keep:
             settings=case.settings if self.settings else (),
             means=case.means if self.means else Means(),
             terms=case.terms if self.terms else (),
+            climate=case.climate if self.weather else Climate(),
             troubles=tuple(case.troubles[number] for number in links),
         )
 
@@ -301,6 +305,7 @@ def draw(seed: int, hours: float) -> Case:
         settings=draw_settings(random.Random(f"settings {seed}")),
         means=draw_means(random.Random(f"means {seed}")),
         terms=draw_terms(random.Random(f"terms {seed}")),
+        climate=draw_climate(random.Random(f"weather {seed}")),
     )
 
 

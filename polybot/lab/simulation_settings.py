@@ -41,7 +41,7 @@ SECTIONS: dict[str, dict[str, tuple[Any, ...]]] = {
         "pair_unpaired": (0.02,),
         "pair_late": (0.02,),
         "stop_twap_s": (70.0, 200.0),
-        "stop_move": (0.005, 0.5),
+        "stop_move": (0.015, 0.5),
         "cutoff_twap_s": (20.0, 110.0),
         "cutoff_candle_s": (5.0, 50.0),
         "sell_held": ("always", "never"),
