@@ -32,11 +32,14 @@ class Balances:
     clock: Clock
     account: Account
     watch: DriftWatch = attrs.field(factory=DriftWatch)
+    _told: set[str] = attrs.field(factory=set)
 
     @property
     def differing(self) -> bool:
-        """Whether something differed at the last look, so that the next should come soon."""
-        return self.watch.differing
+        """Whether something differed at the last look, so that the next should come soon; once it
+        has stopped trading there is nothing to hurry for.
+        """
+        return self.watch.differing and DRIFT not in self.account.health.halted
 
     @property
     def surplus(self) -> bool:
@@ -63,12 +66,18 @@ class Balances:
         for belief in self._beliefs(moving=frozenset()):
             self.watch.remember(belief, now_ms)
 
-    def halt(self, drift: Difference) -> None:
-        """Stop trading for good, with both figures."""
+    def halt(self, drift: Difference) -> bool:
+        """Stop trading for good, with both figures; whether that is news. A halted bot goes on
+        comparing, and would fill its log with one difference through the night.
+        """
+        if drift.subject in self._told:
+            return False
+        self._told.add(drift.subject)
         here, there = amount_text(drift.ours), amount_text(drift.theirs)
         what = drift.kind.value if drift.kind is Kind.CASH else f"shares of {drift.subject[:12]}"
         logger.error("drift of {}: {} here, {} there", what, here, there)
         self.account.health.halt(Halt.LEDGER_DRIFT, f"{what}: {here} here, the venue shows {there}")
+        return True
 
     def _beliefs(self, moving: AbstractSet[str] | None = None) -> Iterator[Belief]:
         """What may be judged: nothing of a market with an operation under way, and no cash then."""

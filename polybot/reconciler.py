@@ -146,8 +146,8 @@ class Reconciler:
         if drifts and await self.moved_again():
             drifts = []  # the books are others now
         for drift in drifts:
-            self._note(drift)
-            self.balances.halt(drift)
+            if self.balances.halt(drift):
+                self._note(drift)
         await self.payments.look(surplus=self.balances.surplus)
         self.health.good("reconciler")
         self.health.good("orders inbox")

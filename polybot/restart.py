@@ -19,6 +19,7 @@ from loguru import logger
 from polybot.context import Context
 from polybot.domain.accounts import Kind
 from polybot.domain.halts import Halt
+from polybot.domain.ledger import SETTLED
 from polybot.domain.market import Market, Outcome
 from polybot.domain.orders import Failure, OrderRow
 from polybot.domain.settling import Settling
@@ -31,6 +32,8 @@ AGREE_S = 10.0  # how long a balance may lag behind trades we know of
 AGREE_POLL_S = 0.5
 OPERATIONS_POLL_S = 2.0  # the chain makes a block in that time
 OPERATIONS_S = 720.0  # a signature that has not been mined by then never will be
+SETTLING_S, SETTLED_POLL_S = 120.0, 2.0  # a trade fails within a minute, or has been mined
+BEFORE_S = 900  # a trade older than this does not move any more
 LOOK_UPS = 10  # at a time
 
 
@@ -90,13 +93,14 @@ class Restart:
     # --- money ----------------------------------------------------------------------------
 
     async def _catch_up(self) -> None:
-        """Learn the trades of the time we were away; a first start has none to learn."""
+        """Learn the trades of the time we were away; a first start waits for those of before."""
         reconciler, recovered = self.ctx.reconciler, self.ctx.recovered
         since_s = recovered.since_s
         reconciler.since_s = await self._first_second() if since_s is None else since_s
         reconciler.payments.since_s = reconciler.since_s
         reconciler.read_until_s = recovered.last_ms // 1000
         if since_s is None:
+            await self._all_settled(reconciler.since_s)
             return
         with trio.move_on_after(AGREE_S):
             while True:
@@ -119,6 +123,28 @@ class Restart:
                     return min(now_s, venue_s)
                 await trio.sleep(AGREE_POLL_S)
         raise StartFailed("the venue's time could not be read")
+
+    async def _all_settled(self, now_s: int) -> None:
+        """A first start takes the balance for what there is. A trade on its way – of a run whose
+        journal is lost, or was moved away – would change it later, and look like drift.
+        """
+        seen = 0
+        with trio.move_on_after(SETTLING_S):
+            while (left := await self._unsettled(now_s)) != 0:
+                if left and not seen:
+                    logger.info("a new journal begins when {} trades have settled", left)
+                seen = left or seen
+                await trio.sleep(SETTLED_POLL_S)
+            await trio.sleep(AGREE_S if seen else 0)  # balances trail them
+            return
+        raise StartFailed("trades of before this journal have not settled; wait, then start again")
+
+    async def _unsettled(self, now_s: int) -> int | None:
+        """How many trades are on their way; None where they cannot be read."""
+        trades = await self.ctx.client.trades(after_s=now_s - BEFORE_S)
+        if isinstance(trades, Failure):
+            return None
+        return sum(trade.status not in SETTLED for trade in trades)
 
     async def _resolve_operations(self) -> None:
         """Wait for what the last run asked of the chain: cash it has freed by now would look as if

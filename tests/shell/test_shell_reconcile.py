@@ -42,6 +42,24 @@ async def test_money_that_leaves_from_outside_halts(fast_clock: PatientClock) ->
     clean(report)
 
 
+async def test_a_drift_is_told_once_and_not_drummed_on(fast_clock: PatientClock) -> None:
+    """A halt that nobody looks at until the morning fills no log and asks the venue no oftener than
+    a healthy bot does.
+    """
+    async with playing() as it:
+        it.venue.engine.accounts.withdraw(it.venue.demo_wallets.deposit, 500 * SHARE)
+        await it.until(lambda: halted(it), "trading halts", 30)
+        await it.withdrawn(20)
+        asked = len(it.venue.asked("GET", "/balance-allowance"))
+        looks = len(it.venue.asked("GET", "/data/orders"))
+        await trio.sleep(100)
+        assert len(it.venue.asked("GET", "/data/orders")) - looks <= 6
+        assert len(it.venue.asked("GET", "/balance-allowance")) > asked, "it is compared on"
+        report = await it.end()
+
+    assert report.differences["cash"] == 1
+
+
 async def test_shares_nobody_told_us_of_halt(fast_clock: PatientClock) -> None:
     """A fill that neither the stream nor the trades show is seen in the balance of its token."""
     async with playing() as it:
