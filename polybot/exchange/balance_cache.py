@@ -31,10 +31,12 @@ def _as_it_is(_wallet: str, _asset: Asset, figure: int, _now_ms: int) -> int:
 
 
 class BalanceCache:
-    """Settled balances as of at most `lag_ms` ago. `lag_ms` may be changed at any time."""
+    """Settled balances as of at most `lag_ms` ago. `lag_ms` may be changed at any time. `behind`
+    counts orders that were judged by less than the chain shows by then.
+    """
 
     def __init__(self, engine: Engine, lag_ms: int) -> None:
-        self.lag_ms = lag_ms
+        self.lag_ms, self.behind = lag_ms, 0
         self._engine = engine
         # A fault plan's: (wallet, asset, figure, now) → the figure that the venue goes by.
         self.bend: Callable[[str, Asset, int, int], int] = _as_it_is
@@ -53,15 +55,19 @@ class BalanceCache:
         """What an order is judged by. The crowd, which is no client, knows its own books."""
         if order.owner in self._engine.unread:
             return self._engine.accounts.booked(order)
-        return self.read(order.account, None if order.side == BUY else order.token)
+        asset = None if order.side == BUY else order.token
+        figure = self.read(order.account, asset)
+        self.behind += figure < self._settled(order.account, asset)
+        return figure
 
     def refresh(self, wallet: str, asset: Asset) -> None:
         """Read the chain now."""
-        engine = self._engine
-        if asset is None:
-            amount = engine.settled_cash(wallet)
-        else:
-            amount = engine.settled_shares(wallet, asset)
-        self._figures[wallet, asset] = _Figure(amount, engine.now_ms)
+        amount = self._settled(wallet, asset)
+        self._figures[wallet, asset] = _Figure(amount, self._engine.now_ms)
         if len(self._figures) > KEPT:
             self._figures.popitem(last=False)
+
+    def _settled(self, wallet: str, asset: Asset) -> int:
+        if asset is None:
+            return self._engine.settled_cash(wallet)
+        return self._engine.settled_shares(wallet, asset)

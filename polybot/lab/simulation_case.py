@@ -147,7 +147,7 @@ class StrikeTerms:
 @attrs.frozen
 class Life:
     """`down_s`: from its end until the next start. A stop is this signal, and the other one after
-    `again_s`, if any.
+    `again_s`, if any. `lost`: the next one begins without this one's journal.
     """
 
     lasts_s: float
@@ -156,6 +156,7 @@ class Life:
     signal: signal.Signals = signal.SIGINT
     again_s: float | None = None
     where: Where = Where.ANYWHERE
+    lost: bool = False
 
 
 @attrs.frozen
@@ -196,7 +197,9 @@ class Case:
 
     def text(self) -> str:
         """All that was drawn, in a line for a report."""
-        ends = " ".join(f"{life.lasts_s:.0f}s-{life.end.value}" for life in self.lives)
+        ends = " ".join(
+            f"{life.lasts_s:.0f}s-{life.end.value}{'-lost' * life.lost}" for life in self.lives
+        )
         harms = ", ".join(f"{t.harm.value} {t.port} {t.at_s:.0f}s" for t in self.troubles)
         slow = ", ".join(f"{port} {delay:g}s" for port, delay in self.delays if delay)
         ails = ", ".join(f"{d.ail.value} {d.file} {d.at_s:.0f}s" for d in self.disks)
@@ -222,7 +225,7 @@ class Case:
 
 PARTS = (
     "storm", "delays", "deaths", "sniper", "disks", "clock", "foreign", "engine", "strikes",
-    "series", "settings", "means", "terms", "weather",
+    "series", "settings", "means", "terms", "weather", "losses",
 )  # fmt: skip
 
 
@@ -247,6 +250,7 @@ class Keep:
     means: bool = True
     terms: bool = True
     weather: bool = True
+    losses: bool = True
     links: tuple[int, ...] | None = None
 
     def of(self, case: Case) -> Case:
@@ -255,7 +259,7 @@ class Keep:
             case,
             plan=case.plan if self.storm else Plan(),
             delays=case.delays if self.delays else (),
-            lives=case.lives if self.deaths else (Life(case.length_s, End.STOP, 0.0),),
+            lives=self._lives(case),
             sniped=case.sniped if self.sniper else 0.0,
             disks=case.disks if self.disks else (),
             clock=case.clock if self.clock else ClockTerms(),
@@ -269,6 +273,11 @@ class Keep:
             climate=case.climate if self.weather else Climate(),
             troubles=tuple(case.troubles[number] for number in links),
         )
+
+    def _lives(self, case: Case) -> tuple[Life, ...]:
+        if not self.deaths:
+            return (Life(case.length_s, End.STOP, 0.0),)
+        return tuple(attrs.evolve(one, lost=one.lost and self.losses) for one in case.lives)
 
     def without(self, part: str) -> Keep:
         """The same without one of the `PARTS`."""
@@ -290,8 +299,11 @@ def draw(seed: int, hours: float) -> Case:
         seed=seed,
         length_s=length_s,
         series=random.Random(f"series {seed}").choice(SERIES),
-        lives=_signalled(
-            random.Random(f"signals {seed}"), _lives(random.Random(f"lives {seed}"), length_s)
+        lives=_lost(
+            random.Random(f"journals {seed}"),
+            _signalled(
+                random.Random(f"signals {seed}"), _lives(random.Random(f"lives {seed}"), length_s)
+            ),
         ),
         troubles=_troubles(random.Random(f"links {seed}"), length_s),
         disks=_disks(random.Random(f"disks {seed}"), length_s),
@@ -331,6 +343,13 @@ def _signalled(rng: random.Random, lives: tuple[Life, ...]) -> tuple[Life, ...]:
         where = rng.choice(list(Where))
         found.append(attrs.evolve(life, signal=number, again_s=again_s, where=where))
     return (*found[:-1], attrs.evolve(found[-1], again_s=None))
+
+
+def _lost(rng: random.Random, lives: tuple[Life, ...]) -> tuple[Life, ...]:
+    """In one seed of four every other journal is lost with the machine, or moved away."""
+    chance = rng.choice((0.0, 0.0, 0.0, 0.5))
+    losing = (attrs.evolve(one, lost=rng.random() < chance) for one in lives[:-1])
+    return (*losing, lives[-1])
 
 
 def _troubles(rng: random.Random, length_s: float) -> tuple[Trouble, ...]:

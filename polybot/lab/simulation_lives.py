@@ -24,7 +24,7 @@ from polybot.lab.simulation_case import End, Life, Where
 from polybot.lab.simulation_clock import WrongClock
 from polybot.lab.simulation_disk import intents_in, rearm
 from polybot.lab.simulation_life import Process, put_together
-from polybot.lab.simulation_reach import SENT, TWICE, WRITTEN
+from polybot.lab.simulation_reach import JOURNAL_LOST, SENT, TWICE, WRITTEN
 from polybot.lab.simulation_watch import name
 from polybot.launch import EXIT_ORDERS_LIVE, EXIT_STORAGE, run_watched
 from polybot.taping import taping
@@ -81,7 +81,16 @@ class Lives:
         for number, life in enumerate(self.sim.case.lives):
             last = number == len(self.sim.case.lives) - 1
             journal = await self._live(processes, life, journal, last=last)
+            if life.lost:
+                journal = self._lose(journal)
             await trio.sleep(life.down_s)
+
+    def _lose(self, journal: Path) -> Path:
+        """The next one begins with what the venue shows; what it finds strange it leaves alone."""
+        self.sim.confirmed.clear()
+        self.sim.rules.strange = self.sim.watch.forget()
+        self.sim.counts[JOURNAL_LOST] += 1
+        return journal.with_name(f"{journal.name}-lost")
 
     async def _live(
         self, processes: trio.Nursery, life: Life, journal: Path, *, last: bool

@@ -26,6 +26,7 @@ from polybot.execution.lifecycle import State
 from polybot.lab.memory_net import Network
 from polybot.lab.simulation_grid import HeardGrid, resting_orders, too_short
 from polybot.lab.simulation_limits import Limits
+from polybot.lab.simulation_settings import said_why
 from polybot.lab.simulation_strikes import ToldStrikes
 from polybot.lab.simulation_watch import PLACING
 from polybot.market_scope import MarketScope
@@ -94,6 +95,7 @@ class Rules:
     now_s: Callable[[], float]
     taken_back: Callable[[str], int]  # shares of a market that a block had and has no more
     usual: bool = True  # settings and money are as ever
+    strange: frozenset[str] = frozenset()  # markets traded under a journal that was lost
     calm: bool = False
     halted_at: float = math.inf
     written: frozenset[str] = frozenset()  # orders whose intent was durable at the halt
@@ -246,7 +248,7 @@ class Rules:
         new = "; ".join(texts - self._texts)
         raced = TICK_RULE in new and self.now_s() - self._ticked_s < TICK_KNOWN_S
         late = any(text in new for text in LATE_RULES)
-        stale, self._stale = self._stale, self.exchange.faults.struck["balances_stale"]
+        stale, self._stale = self._stale, self.exchange.balances.behind
         undone = self.now_s() - self._undone_s < UNDONE_KNOWN_S
         old = NO_BALANCE in new and (undone or self._stale > stale)
         if refused > self._refused and not (raced or late or old or UNTOLD in new):
@@ -266,7 +268,7 @@ class Rules:
             won = any(held and paid for held, paid in zip(shares, market.payouts, strict=True))
             parked = market.condition_id in bot.ctx.account.unmergeable
             disputed = bot.inventory.conflicts.get(market.condition_id, "").startswith(DISPUTED)
-            unpaid = won and not (parked or disputed)
+            unpaid = won and not (parked or disputed or market.condition_id in self.strange)
             lasts_s = self._since.lasts(f"unpaid {market.slug} after {faults}", unpaid)
             if lasts_s > REDEEMED_WITHIN_S:
                 self.once("L5", market.slug, f"{market.slug}: {shares} are not redeemed")
@@ -277,19 +279,10 @@ class Rules:
         """
         live = {order.market.condition_id for order in self.live()}
         for market in self._quotable(bot):
-            bare = market.condition_id not in live and not self._said_why(bot, market)
+            absent = market.condition_id not in live | self.strange
+            bare = absent and (self.usual or not said_why(bot, market))
             if self._since.lasts(f"bare {market.slug}", bare) > QUOTED_WITHIN_S:
                 self.once("L7", market.slug, f"{market.slug}: no order for {QUOTED_WITHIN_S:g} s")
-
-    def _said_why(self, bot: Bot, market: Market) -> bool:
-        """With other settings or less money there may be good reasons; they are to be told."""
-        if self.usual:
-            return False
-        if bot.ctx.health.halted:
-            return True
-        scope = bot.supervisor.scopes.get(market.slug)
-        told = scope and (scope.quote.quoter.decision.reasons or scope.orders.desk.refused)
-        return bool(told)
 
     def _quotable(self, bot: Bot) -> Iterator[Market]:
         now_ms = self.exchange.clock.now_ms()

@@ -15,7 +15,9 @@ from typing import Any
 
 import attrs
 
+from polybot.app import Bot
 from polybot.config import Config
+from polybot.exchange.model import Market
 from polybot.exchange.server import DEMO_FUNDS
 from polybot.signal.params import NAMES
 
@@ -148,6 +150,17 @@ def with_settings(config: Config, settings: tuple[Setting, ...]) -> Config:
         except ValueError:
             continue
     return config
+
+
+def said_why(bot: Bot, market: Market) -> bool:
+    """With other settings or less money there may be good reasons not to quote a market; they are
+    to be told.
+    """
+    if bot.ctx.health.halted:
+        return True
+    scope = bot.supervisor.scopes.get(market.slug)
+    told = scope and (scope.quote.quoter.decision.reasons or scope.orders.desk.refused)
+    return bool(told)
 
 
 def settings_text(settings: tuple[Setting, ...]) -> str:

@@ -271,6 +271,11 @@ class Watch:
                 leg = f"{trade.market.slug}: trade {key[0][:8]} of order {key[1][:10]}"
                 yield f"{leg}: {booked[key]} shares here, {there} there"
 
+    def forget(self) -> frozenset[str]:
+        """The journal is lost: what was traded is not in the next one's books. Its markets."""
+        self._legs.clear()
+        return frozenset(trade.market.condition_id for trade in self._trades.values())
+
     def taken_back(self, condition_id: str) -> int:
         """Shares of our trades in a market that a block had, and that were undone after all."""
         undone = {

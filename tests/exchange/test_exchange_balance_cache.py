@@ -98,3 +98,17 @@ def test_the_cache_is_bounded() -> None:
         cache.read(f"0x{number}", None)
     assert len(cache._figures) == KEPT
     assert ("bob", kit.market.tokens[UP]) not in cache._figures
+
+
+def test_orders_judged_by_less_than_the_chain_shows_are_counted() -> None:
+    """Who is refused then could not have known (six-minute seeds 5421, 5428)."""
+    kit = traded()
+    cache, up = BalanceCache(kit.engine, 60_000), kit.market.tokens[UP]
+    kit.engine.desk.known = cache.known
+    cache.read("bob", up)
+    kit.advance(5_000)
+    assert kit.refused("bob", SELL, UP, 60, (PAIRS // UNIT) + 100)
+    assert cache.behind == 1
+    cache.refresh("bob", up)
+    kit.place("bob", SELL, UP, 60, (PAIRS // UNIT) + 100)
+    assert cache.behind == 1

@@ -14,8 +14,7 @@ from polybot.config import Config
 from polybot.domain.halts import Halt
 from polybot.lab.simulation import INVENTORY, ORDERS, simulate
 from polybot.lab.simulation_case import Case, Keep, draw
-from polybot.lab.simulation_rules import Rules
-from polybot.lab.simulation_settings import CHOICES, FUNDS, Means, with_settings
+from polybot.lab.simulation_settings import CHOICES, FUNDS, Means, said_why, with_settings
 from polybot.lab.stage import lab_config
 from polybot.risk.losses import LossLimits
 
@@ -127,7 +126,6 @@ def test_what_excuses_a_market_without_orders(
     told: bool,
 ) -> None:  # fmt: skip
     """L7 with other settings or less money: only what the bot has said."""
-    rules: Any = SimpleNamespace(usual=usual)
     decision = SimpleNamespace(decision=SimpleNamespace(reasons=reasons))
     scope = SimpleNamespace(
         quote=SimpleNamespace(quoter=decision),
@@ -139,7 +137,7 @@ def test_what_excuses_a_market_without_orders(
     )
     market: Any = SimpleNamespace(slug="btc-updown")
 
-    assert Rules._said_why(rules, bot, market) is told
+    assert (not usual and said_why(bot, market)) is told
 
 
 def test_settings_are_what_the_bot_goes_by() -> None:
