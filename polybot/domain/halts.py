@@ -54,7 +54,9 @@ _EXPLAINED = {
     Halt.SHARES_DIFFER: _Explained(
         "At the start the venue showed other share balances than the journal.",
         "Look for transfers, trades or redemptions by others since the last run. When they are "
-        "explained, move the journal away, so that a new one begins with what the venue shows.",
+        "explained, move the journal away, so that a new one begins with what the venue shows: "
+        "once no trade is on its way, and with windows left alone of which the wallet holds "
+        "shares.",
     ),
     Halt.LEDGER_DRIFT: _Explained(
         "The books and the venue's balances did not agree for longer than a settlement takes.",
