@@ -92,6 +92,7 @@ class Reconciler:
     engine_away: str | None = None  # what the venue said when it last took no cancels
     time: RightTime = attrs.field(init=False)
     _misses: int = 0  # reconciliations in a row that failed
+    _noted: set[str] = attrs.field(factory=set)  # differences of the last look
     _doubtful: dict[str, _Doubt] = attrs.field(factory=dict)  # by order id
 
     def __attrs_post_init__(self) -> None:
@@ -200,7 +201,9 @@ class Reconciler:
         is_ours = lambda order_id: self.account.owner(order_id) is not None  # noqa: E731
         found = order_differences(known, is_ours, rows, begun_ms, self.grace_ms)
         for one in found:
-            self._note(one)
+            if one.text not in self._noted:  # it is told once for as long as it lasts
+                self._note(one)
+        self._noted = {one.text for one in found}
         for kind, act in self._acts().items():
             those = [one for one in found if one.kind is kind]
             if those:

@@ -75,7 +75,7 @@ async def test_a_foreign_order_halts_trading(fast_clock: PatientClock) -> None:
         await it.until(lambda: (it.gate or "").startswith("foreign orders"), "the gate closes", 30)
         await it.until(lambda: it.venue.live == [foreign], "ours are gone, theirs is not", 20)
         quiet = len(it.venue.seen)
-        await trio.sleep(10)
+        await trio.sleep(45)
         assert it.venue.placed(after=quiet) == []
 
         it.venue.engine.cancel(foreign.id, foreign.owner, it.venue.clock.now_ms())
@@ -87,6 +87,7 @@ async def test_a_foreign_order_halts_trading(fast_clock: PatientClock) -> None:
 
     assert [halt for halt in report.halts if halt.startswith("foreign orders")]
     assert list(halts) == ["foreign orders"]
+    assert report.differences == {"foreign order": 1}, "told once, however often it is read"
     clean(report)
 
 
