@@ -112,7 +112,9 @@ class Limits:
                 self.once("S7", name, f"{name} {excess / USD:.2f} dollars more than the limit")
 
     def _by_market(self, bot: Bot, orders: list[Order]) -> Iterator[tuple[str, int, int]]:
-        """Of each market that is not decided: asset, dollars at risk, the worst it may cost."""
+        """Of each market that is not decided: asset, dollars at risk, and the worst it may cost,
+        less what it has earned: a merge takes pairs away that were the profit, and adds nothing.
+        """
         books, resting = bot.ctx.account.ledger.books, defaultdict[str, list[Order]](list)
         for order in orders:
             resting[order.market.condition_id].append(order)
@@ -131,7 +133,8 @@ class Limits:
                 else:
                     given[outcome] += order.remaining - worth
             up, down = (held.up, held.down) if held is not None else (0, 0)
-            worst = max(0, cost + paid[1] + given[0] - up, cost + paid[0] + given[1] - down)
+            spent = cost - max(0, here.realised if here is not None else 0)
+            worst = max(0, spent + paid[1] + given[0] - up, spent + paid[0] + given[1] - down)
             yield market.series.key.partition("-")[0], cost + sum(paid), worst
 
     # --- requests -------------------------------------------------------------------------------
