@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import gc
 import types
-from collections import defaultdict, deque
+from collections import Counter, defaultdict, deque
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -16,8 +16,10 @@ import attrs
 
 from polybot.app import Bot
 from polybot.config import Config
+from polybot.domain.ledger import Holdings, MarketBooks
+from polybot.domain.orders import TradeStatus
 from polybot.exchange.ip_limits import CLOB_RULES, GAMMA_RULES, Rule
-from polybot.exchange.model import BUY, Order
+from polybot.exchange.model import BUY, Market, Order
 from polybot.exchange.money import ONE
 from polybot.exchange.server import Exchange
 from polybot.lab.simulation_grid import resting_orders
@@ -36,6 +38,20 @@ _PASSED_OVER = (
 )  # fmt: skip
 _OURS = ("builtins", "polybot", "collections")
 _NOT_OURS = ("polybot.exchange", "polybot.lab")
+
+
+@attrs.frozen
+class _Exposure:
+    """One market's: dollars at risk with all that rests filled; the worst it may cost then, and by
+    what is held alone, less what it has earned, for a merge takes pairs away that were the profit
+    and adds nothing; how many of its trades were undone.
+    """
+
+    asset: str
+    at_risk: int
+    worst: int
+    held: int
+    undone: int
 
 
 @attrs.define(eq=False)
@@ -93,49 +109,38 @@ class Limits:
 
     def _exposed(self, bot: Bot, orders: list[Order]) -> None:
         """S7: over all markets, with all that rests filled at its worst, no more is risked than the
-        limits allow, measured by the most that the wallet has ever had.
+        limits allow, measured by the most that the wallet has ever had. Where a trade was undone
+        that had balanced others, nothing that rests may add to it.
         """
         risk = bot.ctx.config.risk
         self._equity = max(self._equity, bot.ctx.account.ledger.equity)
         percent = self._equity // 100
-        dollars, loss = defaultdict[str, int](int), defaultdict[str, int](int)
-        for asset, at_risk, worst in self._by_market(bot, orders):
-            dollars["all"] += at_risk
-            loss["all"] += worst
-            loss[asset] += worst
-        most = dict.fromkeys(loss, risk.max_cluster_loss_percent * percent)
+        dollars, sums = 0, defaultdict[str, Counter[str]](Counter)
+        for one in self._by_market(bot, orders):
+            dollars += one.at_risk
+            for name in ("all", one.asset):
+                sums[name].update(worst=one.worst, held=one.held, undone=one.undone)
+        most = dict.fromkeys(sums, risk.max_cluster_loss_percent * percent)
         most["all"] = risk.max_total_loss_percent * percent
-        over = {f"{name} may lose": loss[name] - most[name] for name in loss}
-        over["all risk"] = dollars["all"] - risk.max_total_usd * USD
+        over = {
+            f"{name} may lose": it["worst"] - most[name]
+            for name, it in sums.items()
+            if it["worst"] > it["held"] or not it["undone"]
+        }
+        over["all risk"] = dollars - risk.max_total_usd * USD
         for name, excess in over.items():
             if self.lasts(f"over {name}", excess > 0) > OVER_MOST_S:
                 self.once("S7", name, f"{name} {excess / USD:.2f} dollars more than the limit")
 
-    def _by_market(self, bot: Bot, orders: list[Order]) -> Iterator[tuple[str, int, int]]:
-        """Of each market that is not decided: asset, dollars at risk, and the worst it may cost,
-        less what it has earned: a merge takes pairs away that were the profit, and adds nothing.
-        """
+    def _by_market(self, bot: Bot, orders: list[Order]) -> Iterator[_Exposure]:
+        """Of each market that is not decided."""
         books, resting = bot.ctx.account.ledger.books, defaultdict[str, list[Order]](list)
         for order in orders:
             resting[order.market.condition_id].append(order)
         for key in sorted(books.keys() | resting.keys()):
-            market, here, mine = self.exchange.engine.markets[key], books.get(key), resting[key]
-            if here is not None and here.up_payout is not None:
-                continue
-            held = here.holdings() if here is not None else None
-            cost = held.cost if held is not None else 0
-            paid, given = [0, 0], [0, 0]  # by outcome: for bids, and away by asks should it win
-            for order in mine:
-                outcome = market.tokens.index(order.token)
-                worth = order.price * order.remaining // ONE
-                if order.side == BUY:
-                    paid[outcome] += worth
-                else:
-                    given[outcome] += order.remaining - worth
-            up, down = (held.up, held.down) if held is not None else (0, 0)
-            spent = cost - max(0, here.realised if here is not None else 0)
-            worst = max(0, spent + paid[1] + given[0] - up, spent + paid[0] + given[1] - down)
-            yield market.series.key.partition("-")[0], cost + sum(paid), worst
+            market, here = self.exchange.engine.markets[key], books.get(key)
+            if here is None or here.up_payout is None:
+                yield _exposure(market, here, resting[key])
 
     # --- requests -------------------------------------------------------------------------------
 
@@ -158,6 +163,28 @@ class Limits:
             seen.popleft()
         if len(seen) * PART > rule.per_10_s:
             self.once("S13", rule.name, f"{len(seen)} requests of {rule.name} in {WINDOW_S:g} s")
+
+
+def _exposure(market: Market, books: MarketBooks | None, orders: list[Order]) -> _Exposure:
+    held = books.holdings() if books is not None else Holdings()
+    paid, given = [0, 0], [0, 0]  # by outcome: for bids, and away by asks should it win
+    for order in orders:
+        outcome = market.tokens.index(order.token)
+        worth = order.price * order.remaining // ONE
+        if order.side == BUY:
+            paid[outcome] += worth
+        else:
+            given[outcome] += order.remaining - worth
+    spent = held.cost - max(0, books.realised if books is not None else 0)
+    worst = max(0, spent + paid[1] + given[0] - held.up, spent + paid[0] + given[1] - held.down)
+    trades = books.trades.values() if books is not None else ()
+    return _Exposure(
+        market.series.key.partition("-")[0],
+        held.cost + sum(paid),
+        worst,
+        max(0, spent - min(held.up, held.down)),
+        sum(one.status is TradeStatus.FAILED for one in trades),
+    )
 
 
 def objects_held(root: object) -> int:
