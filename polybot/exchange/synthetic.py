@@ -48,6 +48,13 @@ class Weather:
 
 
 FAIR = Weather()
+WEATHERS = {
+    "measured": FAIR,
+    "still": Weather(volatility=0.3, jumps_per_hour=0.0),
+    "wild": Weather(volatility=10.0),
+    "jumps": Weather(jumps_per_hour=60.0, jump=0.0020),
+    "pinned": Weather(pull=0.05),
+}
 
 
 @attrs.define

@@ -15,12 +15,13 @@ from polybot.lab.maker_match import Result
 
 @attrs.frozen
 class Task:
-    """One policy in one world."""
+    """One policy in one world, whose weather is named (`synthetic.WEATHERS`)."""
 
     policy: str
     seed: int
     intervals: int
     intensity: float
+    weather: str = "measured"
 
 
 @attrs.frozen

@@ -23,6 +23,7 @@ from typing import TextIO, cast
 
 import attrs
 
+from polybot.exchange.synthetic import WEATHERS
 from polybot.lab import maker_done
 from polybot.lab.maker_done import Task
 from polybot.lab.maker_match import Arena, Interval, Policy, Result, play
@@ -69,17 +70,21 @@ def made(name: str) -> Callable[[Arena], Policy]:
 
 
 def perform(task: Task) -> tuple[Task, Result]:
-    return task, play(made(task.policy), task.seed, task.intervals, task.intensity)
+    weather = WEATHERS[task.weather]
+    return task, play(made(task.policy), task.seed, task.intervals, task.intensity, weather=weather)
 
 
 def compare(
     policies: Sequence[str], seeds: Sequence[int], intervals: int, intensity: float,
     progress: TextIO, done: Path | None = None, processes: int = PROCESSES,
+    weather: str = "measured",
 ) -> list[Row]:  # fmt: skip
     """Let every policy play every seed; one row each, in the order given. What the file `done` has
     is not played again, and what is finished goes there.
     """
-    tasks = [Task(policy, seed, intervals, intensity) for seed in seeds for policy in policies]
+    tasks = [
+        Task(policy, seed, intervals, intensity, weather) for seed in seeds for policy in policies
+    ]
     before = maker_done.read(done)
     results = {task: before[task] for task in tasks if task in before}
     left = [task for task in tasks if task not in results]
@@ -187,6 +192,10 @@ def main(argv: Sequence[str]) -> int:
     number("--processes", default=PROCESSES, choices=(1, PROCESSES))
     parser.add_argument("--intensity", type=float, default=0.1, help="of the crowd (0.1)")
     parser.add_argument(
+        "--weather", default="measured", choices=WEATHERS,
+        help="how restless the price is: as measured, or as it has not been yet",
+    )  # fmt: skip
+    parser.add_argument(
         "--done", type=Path, metavar="FILE",
         help="note finished seeds there, and leave those out that it has",
     )  # fmt: skip
@@ -199,7 +208,7 @@ def main(argv: Sequence[str]) -> int:
         seeds = range(said.seed, said.seed + said.seeds)
         found = compare(
             said.policies, seeds, said.intervals, said.intensity, sys.stderr, said.done,
-            said.processes,
+            said.processes, said.weather,
         )  # fmt: skip
     except ValueError as error:
         parser.error(str(error))

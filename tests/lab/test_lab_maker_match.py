@@ -13,6 +13,7 @@ from polybot.exchange.invariants import check
 from polybot.exchange.model import BUY, DOWN, SELL, UP, Market
 from polybot.exchange.money import ONE, UNIT
 from polybot.exchange.oracle import PriceTick
+from polybot.exchange.synthetic import WEATHERS
 from polybot.lab.crowd_venue import TODAY, CrowdVenue
 from polybot.lab.maker_account import Account, Fill, Quote, Settled
 from polybot.lab.maker_match import (
@@ -293,6 +294,14 @@ def test_a_match_is_a_function_of_its_seed() -> None:
     one, same = (play(Naive, 4, 3, 0.02) for _ in range(2))
 
     assert one == same
+
+
+def test_weather_is_another_world() -> None:
+    """The same seed in another weather is not the same match."""
+    calm, wild = (play(Naive, 4, 3, 0.02, weather=WEATHERS[one]) for one in ("measured", "wild"))
+
+    assert calm == play(Naive, 4, 3, 0.02)
+    assert calm != wild
 
 
 def test_naive_quotes_are_a_cent_from_the_mid() -> None:

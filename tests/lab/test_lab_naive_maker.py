@@ -62,6 +62,8 @@ def test_an_interrupted_comparison_goes_on(tmp_path: Path, monkeypatch: pytest.M
     assert played[4:] == [Task("careful", 2, 2, 0.01)]
     assert compare(["naive"], [1], 2, 0.02, io.StringIO(), done, 1)[0].earned.windows == 2
     assert played[5:] == [Task("naive", 1, 2, 0.02)]
+    assert compare(["naive"], [1], 2, 0.02, io.StringIO(), done, 1, "wild")[0].earned.windows == 2
+    assert played[6:] == [Task("naive", 1, 2, 0.02, "wild")]
 
 
 def test_another_file_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
