@@ -24,7 +24,7 @@ from polybot.exchange.engine import Engine
 from polybot.exchange.lifecycle import Lifecycle
 from polybot.exchange.model import Event, Market, MarketListed, MarketResolved, Phase, Series
 from polybot.exchange.oracle import Oracle, PriceSource
-from polybot.exchange.synthetic import FAIR, SyntheticSource, Weather
+from polybot.exchange.synthetic import MEASURED, SyntheticSource, Weather
 
 EARLY_MS = 90_000  # the crowd comes to a market this long before its window
 RETRY_MS = 1_000
@@ -198,7 +198,7 @@ class SyntheticWorld:
 
     def __init__(
         self, seed: int, start_ms: int, series: Sequence[Series], intensity: float,
-        weather: Weather = FAIR,
+        weather: Weather = MEASURED,
     ) -> None:  # fmt: skip
         """`intensity` 1.0 is a busy BTC 5m market as measured. ValueError unless above 0."""
         if not intensity > 0:

@@ -47,9 +47,9 @@ class Weather:
         return self.jumps_per_hour / 3600 * self.jump**2
 
 
-FAIR = Weather()
+MEASURED = Weather()
 WEATHERS = {
-    "measured": FAIR,
+    "measured": MEASURED,
     "still": Weather(volatility=0.3, jumps_per_hour=0.0),
     "wild": Weather(volatility=10.0),
     "jumps": Weather(jumps_per_hour=60.0, jump=0.0020),
@@ -121,8 +121,9 @@ class SyntheticSource:
     STAMPS_KEPT = 600
 
     def __init__(
-        self, seed: int, start_ms: int, start_prices: Mapping[str, float], weather: Weather = FAIR
-    ) -> None:
+        self, seed: int, start_ms: int, start_prices: Mapping[str, float],
+        weather: Weather = MEASURED,
+    ) -> None:  # fmt: skip
         first_ms = (start_ms - self.PAST_MS) // 1000 * 1000
         self._weather = weather
         self._paths = {

@@ -18,7 +18,7 @@ from polybot.exchange.crowd import START_PRICES, Crowd
 from polybot.exchange.crowd_odds import SAMPLES
 from polybot.exchange.engine import Engine
 from polybot.exchange.model import DOWN, UP, Market, Series
-from polybot.exchange.synthetic import FAIR, SyntheticSource, Weather
+from polybot.exchange.synthetic import MEASURED, SyntheticSource, Weather
 
 FIRST_MS = 1_795_132_800_000
 WINDOW_MS = 300_000
@@ -47,7 +47,7 @@ class CrowdVenue:
 
     def __init__(
         self, seed: int, intensity: float, rules: Rules = TODAY, first_ms: int = FIRST_MS,
-        weather: Weather = FAIR,
+        weather: Weather = MEASURED,
     ) -> None:  # fmt: skip
         """`first_ms` is when the first window starts: one seed has one path of prices, wherever on
         it a venue begins.

@@ -12,7 +12,7 @@ import random
 
 import attrs
 
-from polybot.exchange.synthetic import FAIR, Weather
+from polybot.exchange.synthetic import MEASURED, Weather
 
 INTENSITY = 0.02  # of a busy market's crowd; more costs as much time
 VOLATILITY = (0.05, 0.3, 1.0, 3.0, 10.0)
@@ -26,7 +26,7 @@ INTENSITIES = (0.001, 0.005, INTENSITY, 0.06)
 class Climate:
     """How restless the price is, and how busy everybody else."""
 
-    weather: Weather = FAIR
+    weather: Weather = MEASURED
     intensity: float = INTENSITY
 
     def text(self) -> str:
