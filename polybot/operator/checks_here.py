@@ -1,4 +1,6 @@
-"""The doctor's checks of this machine: secrets, whose key it is, journal, disk, halts."""
+"""The doctor's checks of this machine: secrets, whose key it is, journal, disk, halts; and of what
+the wallet holds beside the journal.
+"""
 
 from __future__ import annotations
 
@@ -10,16 +12,21 @@ import trio
 
 from polybot.config_read import Fault
 from polybot.domain.halts import what_to_do
+from polybot.domain.orders import Failure
+from polybot.domain.units import amount_text
 from polybot.journal.recovery import recover
 from polybot.journal.store import JournalCorrupt, JournalFailed, Store, holder
 from polybot.operator.findings import Check, Finding, failed, ok, warning
 from polybot.operator.patient import Patient
 from polybot.secrets_file import read_file
+from polybot.venue.data_reads import positions
 from polybot.venue.derived import NAMES, wallets
 
 MEGABYTE = 1_000_000
 DISK_LEAST = 100 * MEGABYTE  # a day of journal is some 20 MB
 DISK_GOOD = 1_000 * MEGABYTE
+WORTH_LEAST = 10_000  # 10⁻⁶ dollars: a cent
+SHOWN = 3  # markets, in a finding of one line
 
 
 async def configuration(patient: Patient) -> Finding:
@@ -84,6 +91,43 @@ def _journal(path: Path, owner: str) -> Finding:
         store.close()
 
 
+async def shares(patient: Patient) -> Finding:
+    """What the wallet holds and no journal knows – of a journal that is gone, or bought by hand –
+    is nobody's to redeem, and windows of which it holds any are skipped.
+    """
+    assert patient.journal is not None
+    known = await trio.to_thread.run_sync(_known, patient.journal, patient.owner)
+    if known is None:
+        return ok("not looked at: the journal cannot be read now")
+    held = await positions(patient.rest(patient.site.data), patient.funder)
+    if isinstance(held, Failure):
+        return warning(held.what, "the venue's site shows what the wallet holds")
+    strange = [one for one in held if one.value >= WORTH_LEAST and one.condition_id not in known]
+    if not strange:
+        return ok("the journal knows all that the wallet holds")
+    worth = amount_text(sum(one.value for one in strange))
+    some = ", ".join(sorted({one.slug for one in strange})[:SHOWN])
+    more = f" and {len(strange) - SHOWN} more" if len(strange) > SHOWN else ""
+    return warning(
+        f"shares worth {worth} dollars that the journal does not know: {some}{more}",
+        "redeem or sell them on the venue's site; windows under way that hold any are skipped",
+    )
+
+
+def _known(path: Path, owner: str) -> frozenset[str] | None:
+    """The markets of a journal; None where it cannot be opened."""
+    if not path.exists():
+        return frozenset()
+    try:
+        store = Store.open(path, owner)
+        try:
+            return frozenset(recover(store.live()).markets)
+        finally:
+            store.close()
+    except JournalFailed:
+        return None
+
+
 def _can_begin(path: Path) -> Finding:
     """Nothing is created: the nearest folder that exists must let us."""
     folder = next(one for one in path.absolute().parents if one.exists())
@@ -138,5 +182,6 @@ CHECKS = (
     Check("key and funder", key_and_funder, preflight=True),
     Check("journal", journal),
     Check("halts", halts),
+    Check("shares", shares),
     Check("disk space", disk_space, preflight=True),
 )

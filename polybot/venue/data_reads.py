@@ -1,5 +1,5 @@
 """What the Data API tells of dollars that came from outside trading: payments of the venue's
-programs, and deposits (feeds.md 11).
+programs, and deposits; and of shares that a wallet holds (feeds.md 11).
 
 Each row is a payment that was made, with its second and its transaction. The CLOB's own reads,
 `/rebates/current` and `/rewards/user` (clob.md 5), tell what a day has *earned*: paid or not, below
@@ -8,12 +8,17 @@ the minimum or not. They are no evidence for a ledger, and were left out.
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import TypeVar
+
 import attrs
 
 from polybot.domain import units
 from polybot.domain.orders import Failure
 from polybot.venue import fields
 from polybot.venue.rest import Rest
+
+Row = TypeVar("Row")
 
 PAGES_MOST = 10  # of a hundred rows each; a day pays a handful
 # The venue's word for a payment, and the account it belongs to. Withdrawals are not among them:
@@ -41,47 +46,73 @@ class Payment:
     evidence: str
 
 
+@attrs.frozen
+class Position:
+    """Shares of one outcome, 10⁻⁶, and what they are worth at the last price, 10⁻⁶ dollars."""
+
+    condition_id: str
+    slug: str
+    shares: int
+    value: int
+
+
 async def payments(rest: Rest, wallet: str, since_s: int) -> list[Payment] | Failure:
     """All payments to `wallet` since a Unix second, oldest first. `rest` has the Data API's URL.
 
     A row that cannot be read fails the whole: half a list would leave cash unexplained unnoticed.
     """
-    found: dict[str, Payment] = {}
-    cursor = ""
+    kinds = {"type": ",".join(ACCOUNTS), "exclude_deposits_withdrawals": "false"}
+    asked = {"user": wallet, "start": str(since_s), **kinds}
+    rows = await _all(rest, "/v2/activity", asked, decode_payment)
+    if isinstance(rows, Failure):
+        return rows
+    named = {row.evidence: row for row in rows}
+    return sorted(named.values(), key=lambda row: row.at_s)
+
+
+async def positions(rest: Rest, wallet: str) -> list[Position] | Failure:
+    """What the wallet holds, as the index knows it: seconds late, minutes after a result. For an
+    operator to look at; no ledger is kept by it.
+    """
+    return await _all(rest, "/v2/positions", {"user": wallet}, decode_position)
+
+
+async def _all(
+    rest: Rest, path: str, asked: dict[str, str], decode: Callable[[object], Row | None]
+) -> list[Row] | Failure:
+    """Every row of every page that is one, in the venue's order."""
+    found: list[Row] = []
+    cursor: dict[str, str] = {}
     for _ in range(PAGES_MOST):
-        params = {
-            "user": wallet,
-            "type": ",".join(ACCOUNTS),
-            "start": str(since_s),
-            "limit": "100",
-            "exclude_deposits_withdrawals": "false",
-            "_": str(rest.clock.now_ms()),  # past the cache, which is up to 15 s old
-        }
-        reply = await rest.call(
-            "GET", "/v2/activity", params=params | ({"cursor": cursor} if cursor else {})
-        )
+        past_the_cache = {"_": str(rest.clock.now_ms())}  # it is up to 15 s old
+        params = asked | {"limit": "100"} | past_the_cache | cursor
+        reply = await rest.call("GET", path, params=params)
         if isinstance(reply, Failure):
             return reply
         if reply.status != 200:
-            return reply.failure("GET /v2/activity")
+            return reply.failure(f"GET {path}")
         try:
-            rows, cursor = _page(reply.json())
+            page = fields.as_object(reply.json())
+            after = fields.as_object(page.get("pagination"))
+            rows = [decode(row) for row in fields.as_list(page.get("data"))]
+            more = after.get("has_more") is True
+            cursor = {"cursor": fields.text(after, "next_cursor")} if more else {}
         except ValueError as error:
-            return Failure(f"GET /v2/activity: unreadable: {error}")
-        found |= {row.evidence: row for row in rows}
+            return Failure(f"GET {path}: unreadable: {error}")
+        found += [row for row in rows if row is not None]
         if not cursor:
-            return sorted(found.values(), key=lambda row: row.at_s)
-    return Failure(f"GET /v2/activity: more than {PAGES_MOST} pages")
+            return found
+    return Failure(f"GET {path}: more than {PAGES_MOST} pages")
 
 
-def _page(value: object) -> tuple[list[Payment], str]:
-    """The rows of a page, and the cursor of the next; empty at the end."""
-    page = fields.as_object(value)
-    after = fields.as_object(page.get("pagination"))
-    rows = [decode_payment(row) for row in fields.as_list(page.get("data"))]
-    more = after.get("has_more") is True
-    return [row for row in rows if row is not None], (
-        fields.text(after, "next_cursor") if more else ""
+def decode_position(value: object) -> Position:
+    """One row of positions."""
+    row = fields.as_object(value)
+    return Position(
+        fields.text(row, "condition_id"),
+        fields.optional_text(row, "slug") or fields.text(row, "condition_id"),
+        _dollars(row.get("current_size")),
+        _dollars(row.get("current_value")),
     )
 
 

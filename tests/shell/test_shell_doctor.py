@@ -10,15 +10,25 @@ from pathlib import Path
 import attrs
 import orjson
 import pytest
+import trio
 from shell_kit import HOUR_MS, Scene, scene
 from venue_bent import Act, Handler, answer, changed
 
 from polybot import launch
 from polybot.config import JournalParams, LiveParams
+from polybot.discovery import current_market
+from polybot.domain.market import Market
+from polybot.domain.units import SHARE
 from polybot.exchange.net import Request, Response
-from polybot.journal.entries import Halted
+from polybot.journal.entries import Halted, Known
 from polybot.journal.store import Store, live_journal_place
-from polybot.operator.checks_here import CHECKS as HERE, disk_space, halts, key_and_funder
+from polybot.operator.checks_here import (
+    CHECKS as HERE,
+    disk_space,
+    halts,
+    key_and_funder,
+    shares,
+)
 from polybot.operator.doctor import examine, in_turn
 from polybot.operator.findings import Grade, json_text, text, well
 from polybot.operator.patient import Patient
@@ -233,6 +243,34 @@ async def test_journal_and_halts(fast_clock: PatientClock, tmp_path: Path) -> No
         assert "rearm" in halted.remedy
         other = dict(await in_turn(attrs.evolve(ours, owner="somebody"), HERE))
         assert other["journal"].grade is Grade.FAILED
+
+
+async def test_shares_that_no_journal_knows(fast_clock: PatientClock) -> None:
+    """What a lost journal, or a hand, has left in the wallet is told with its worth; what ours
+    knows is not, and an index that does not answer is a warning.
+    """
+    async with patient() as (it, one):
+        assert (await shares(one)).grade is Grade.OK
+        now_ms = it.venue.clock.now_ms()
+        it.venue.engine.split(it.venue.demo_wallets.deposit, it.market, 5 * SHARE, now_ms)
+        await trio.sleep(10)  # the index trails the chain
+        strange = await shares(one)
+        assert strange.grade is Grade.WARNING
+        assert strange.found.startswith("shares worth 5 dollars")
+        assert strange.found.endswith(it.market.slug)
+        assert strange.remedy
+        in_use = await shares(attrs.evolve(one, journal=it.journal))
+        assert in_use.grade is Grade.OK
+        assert "not looked at" in in_use.found
+        gamma = one.rest(one.site.gamma)
+        market = await current_market(one.client, gamma, "btc-5m", one.clock.now_ms())
+        assert isinstance(market, Market)
+        store = it.bot.ctx.account.journal.store
+        store.append([(1, Known(market))])
+        store.close()
+        assert (await shares(attrs.evolve(one, journal=it.journal))).grade is Grade.OK
+        nowhere = attrs.evolve(one.site, data="http://127.0.0.1:9")
+        assert (await shares(attrs.evolve(one, site=nowhere))).grade is Grade.WARNING
 
 
 async def test_a_full_disk(fast_clock: PatientClock, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,4 +1,4 @@
-"""Payments as the Data API lists them: whole lists or none, and the same name at every reading."""
+"""Payments and positions as the Data API lists them: whole lists or none, always the same."""
 
 from __future__ import annotations
 
@@ -9,7 +9,14 @@ from venue_kit import CONDITION, NOW_MS, WALLET, Handler, answering
 
 from polybot.clock import Clock
 from polybot.domain.orders import Failure
-from polybot.venue.data_reads import ACCOUNTS, Payment, decode_payment, payments
+from polybot.venue.data_reads import (
+    ACCOUNTS,
+    Payment,
+    Position,
+    decode_payment,
+    payments,
+    positions,
+)
 from polybot.venue.rest import Rest
 
 NOW_S = NOW_MS // 1000
@@ -126,3 +133,32 @@ async def test_refusals_and_endless_lists_fail() -> None:
     looping = await payments(rest(answering(page(row(), cursor="c"))), "0xw", 7)
     assert isinstance(looping, Failure)
     assert "pages" in looping.what
+
+
+def held(**changes: object) -> dict[str, object]:
+    """A row of positions with what is read of it; the others are in the acceptance tests."""
+    return {
+        "condition_id": CONDITION, "slug": "btc-updown-5m-1", "current_size": 12.5,
+        "current_value": 6.25, "status": "OPEN",
+    } | changes  # fmt: skip
+
+
+async def test_what_a_wallet_holds() -> None:
+    """Shares and their worth, over all pages; a market without a slug goes by its condition."""
+    left = [page(held(), cursor="c"), page(held(slug="", current_size=1e-06, current_value=0))]
+    found = await positions(rest(lambda _: httpx.Response(200, json=left.pop(0))), "0xw")
+
+    assert found == [
+        Position(CONDITION, "btc-updown-5m-1", 12_500_000, 6_250_000),
+        Position(CONDITION, CONDITION, 1, 0),
+    ]
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [page(held(current_size=None)), page(held(condition_id="")), page("x"), {"data": []}, []],
+)
+async def test_positions_that_cannot_be_read(answer: object) -> None:
+    """All or nothing: who looks must not take half a list for the whole."""
+    assert isinstance(await positions(rest(answering(answer)), "0xw"), Failure)
+    assert isinstance(await positions(rest(answering({}, 500)), "0xw"), Failure)
