@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from types import SimpleNamespace
 from typing import Any
 from unittest import mock
 
@@ -11,10 +12,13 @@ import pytest
 from simulation_kit import all_of, calm, found_with, signing, sound
 
 from polybot import reconciler
-from polybot.domain.units import ONE
+from polybot.domain.ledger import Holdings
+from polybot.domain.orders import TradeStatus
+from polybot.domain.units import ONE, SHARE
+from polybot.exchange.model import BUY
 from polybot.lab import simulation, simulation_limits
 from polybot.lab.simulation_case import Case
-from polybot.lab.simulation_limits import objects_held
+from polybot.lab.simulation_limits import USD, objects_held
 from polybot.lab.stage import lab_config
 from polybot.market_feed import MarketFeed
 from polybot.risk import checks
@@ -113,3 +117,33 @@ def test_what_hangs_on_something() -> None:
     assert few == 4, "a dict, a list, its two figures"
     held["more"] = [object() for _ in range(100)]
     assert few + 100 < objects_held(held) <= few + 101
+
+
+@pytest.mark.parametrize(("side", "adds"), [(0, False), (1, True)], ids=["light", "heavy"])
+def test_what_is_left_of_an_undone_trade(side: int, adds: bool) -> None:
+    """S7: thirty Down that a failed trade had balanced are above the limit; a bid for Up adds
+    nothing to what they may lose, one for more of them does (seed 5613).
+    """
+    held = Holdings(up=0, down=30 * SHARE, cost=20 * USD)
+    trades = {1: SimpleNamespace(status=TradeStatus.FAILED)}
+    books: Any = SimpleNamespace(holdings=lambda: held, realised=0, trades=trades)
+    market: Any = SimpleNamespace(tokens=("up", "down"), series=SimpleNamespace(key="btc-5m"))
+    bid: Any = SimpleNamespace(
+        token=market.tokens[side], price=1_200, remaining=10 * SHARE, side=BUY
+    )
+    one = simulation_limits._exposure(market, books, [bid])
+
+    assert (one.held, one.undone) == (20 * USD, 1)
+    assert one.worst == (21_200_000 if adds else 20 * USD)
+    assert one.at_risk == 21_200_000
+
+
+def test_what_was_earned_is_no_loss() -> None:
+    """A merge takes pairs away that were the profit: ten dollars of it are set against what the
+    rest may lose (seed 5578).
+    """
+    held = Holdings(up=10 * SHARE, down=40 * SHARE, cost=26 * USD)
+    books: Any = SimpleNamespace(holdings=lambda: held, realised=10 * USD, trades={})
+    market: Any = SimpleNamespace(tokens=("up", "down"), series=SimpleNamespace(key="btc-5m"))
+
+    assert simulation_limits._exposure(market, books, []).worst == 6 * USD
