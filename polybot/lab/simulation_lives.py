@@ -86,8 +86,11 @@ class Lives:
             await trio.sleep(life.down_s)
 
     def _lose(self, journal: Path) -> Path:
-        """The next one begins with what the venue shows; what it finds strange it leaves alone."""
+        """The next one begins with what the venue shows; what it finds strange it leaves alone. A
+        halt was in the journal, and is gone with it.
+        """
         self.sim.confirmed.clear()
+        self.halt, self.sim.rules.halted_at = trio.Event(), math.inf
         self.sim.rules.strange = self.sim.watch.forget()
         self.sim.counts[JOURNAL_LOST] += 1
         return journal.with_name(f"{journal.name}-lost")

@@ -5,8 +5,9 @@ from __future__ import annotations
 import attrs
 from simulation_kit import calm, sound
 
+from polybot.lab.simulation_brief import brief
 from polybot.lab.simulation_case import Case, End, Keep, Life, draw
-from polybot.lab.simulation_reach import JOURNAL_LOST
+from polybot.lab.simulation_reach import FOREIGN, JOURNAL_LOST
 
 DRAWN = [draw(seed, 1.0) for seed in range(1, 401)]
 
@@ -42,3 +43,10 @@ def test_a_life_without_the_journal_of_the_one_before() -> None:
 
     assert found.seen[JOURNAL_LOST] == 1
     assert found.seen["TRADE"] > 0
+
+
+def test_a_halt_is_lost_with_its_journal() -> None:
+    """Nothing is left that could tell the next life of it: it trades."""
+    found = sound(Keep(settings=False, means=False, terms=False).of(brief(2436)))
+
+    assert found.seen[FOREIGN] == found.seen[JOURNAL_LOST] == 1
