@@ -285,12 +285,15 @@ class Simulation:
             self.watch.break_("S19", repr(error.value)[:500])
 
     async def agree(self, process: Process) -> None:
-        """L2: in quiet times both books say the same; but for a bot that its disk has ended."""
+        """L2: in quiet times both books say the same; but for a bot that its disk has ended, or
+        that waits for trades of a lost journal to begin its own.
+        """
         bot, ended = process.bot, process.ended
         off = partial(unexplained, bot, self.exchange, self.address)
         with suppress(trio.TooSlowError):
             await until(lambda: ended.is_set() or not off(), every_s=0.25, within_s=AGREE_S)
-        if ended.is_set() or self._windfall(bot):
+        waits = bool(self.rules.strange) and not bot.ready
+        if ended.is_set() or waits or self._windfall(bot):
             return
         for text in off():
             self.watch.break_("L2", text)

@@ -20,6 +20,7 @@ from polybot.core_tape import quote_of
 from polybot.domain.accounts import PAID, RESULTS, Kind
 from polybot.domain.market import Outcome
 from polybot.exchange.model import Event, Market, Order, TickChanged, TradeUpdated
+from polybot.exchange.modes import Mode
 from polybot.exchange.server import Exchange
 from polybot.exchange.settlement import parties
 from polybot.execution.lifecycle import State
@@ -59,6 +60,7 @@ UNDONE_KNOWN_S = 5.0  # S8: the venue's balances follow the chain late, and so d
 NO_BALANCE, TICK_RULE = "balance is not enough", "minimum tick size"
 LATE_RULES = ("invalid expiration", "does not exist")
 UNTOLD = "Rate limit exceeded for tokenId"  # nobody knows the figure (clob.md 3.6)
+TAKING = (Mode.NORMAL, Mode.POST_ONLY)  # modes in which the venue takes orders that rest
 DOUBTFUL = (State.IN_FLIGHT, State.UNKNOWN)
 
 
@@ -275,11 +277,12 @@ class Rules:
 
     def _quoted(self, bot: Bot) -> None:
         """L7: with everything well, a market that others quote on both sides has an order of ours,
-        from its strike to its stop.
+        from its strike to its stop. A mode that began with the last fault outlasts it.
         """
         live = {order.market.condition_id for order in self.live()}
+        takes = self.exchange.clob.modes.at(self.exchange.clock.now_ms()) in TAKING
         for market in self._quotable(bot):
-            absent = market.condition_id not in live | self.strange
+            absent = takes and market.condition_id not in live | self.strange
             bare = absent and (self.usual or not said_why(bot, market))
             if self._since.lasts(f"bare {market.slug}", bare) > QUOTED_WITHIN_S:
                 self.once("L7", market.slug, f"{market.slug}: no order for {QUOTED_WITHIN_S:g} s")
