@@ -32,8 +32,9 @@ AGREE_S = 10.0  # how long a balance may lag behind trades we know of
 AGREE_POLL_S = 0.5
 OPERATIONS_POLL_S = 2.0  # the chain makes a block in that time
 OPERATIONS_S = 720.0  # a signature that has not been mined by then never will be
-SETTLING_S, SETTLED_POLL_S = 120.0, 2.0  # a trade fails within a minute, or has been mined
-BEFORE_S = 900  # a trade older than this does not move any more
+# A first start, and trades of before it: how long it waits for them, and how far back it looks. A
+# trade settles in seconds; one that is retried has no documented end (clob.md 5.1).
+SETTLING_S, SETTLED_POLL_S, BEFORE_S = 120.0, 2.0, 900
 LOOK_UPS = 10  # at a time
 
 
@@ -128,22 +129,25 @@ class Restart:
         """A first start takes the balance for what there is. A trade on its way – of a run whose
         journal is lost, or was moved away – would change it later, and look like drift.
         """
-        seen = 0
+        left: int | Failure = 0
+        waited = False
         with trio.move_on_after(SETTLING_S):
             while (left := await self._unsettled(now_s)) != 0:
-                if left and not seen:
+                if isinstance(left, int) and not waited:
                     logger.info("a new journal begins when {} trades have settled", left)
-                seen = left or seen
+                    waited = True
                 await trio.sleep(SETTLED_POLL_S)
-            await trio.sleep(AGREE_S if seen else 0)  # balances trail them
+            await trio.sleep(AGREE_S if waited else 0)  # balances trail them
             return
+        if isinstance(left, Failure):
+            raise StartFailed(f"the trades of before could not be read: {left.what}")
         raise StartFailed("trades of before this journal have not settled; wait, then start again")
 
-    async def _unsettled(self, now_s: int) -> int | None:
-        """How many trades are on their way; None where they cannot be read."""
+    async def _unsettled(self, now_s: int) -> int | Failure:
+        """How many trades are on their way."""
         trades = await self.ctx.client.trades(after_s=now_s - BEFORE_S)
         if isinstance(trades, Failure):
-            return None
+            return trades
         return sum(trade.status not in SETTLED for trade in trades)
 
     async def _resolve_operations(self) -> None:

@@ -124,8 +124,9 @@ class Limits:
         most["all"] = risk.max_total_loss_percent * percent
         over = {
             f"{name} may lose": it["worst"] - most[name]
-            for name, it in sums.items()
             if it["worst"] > it["held"] or not it["undone"]
+            else 0
+            for name, it in sums.items()
         }
         over["all risk"] = dollars - risk.max_total_usd * USD
         for name, excess in over.items():

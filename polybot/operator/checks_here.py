@@ -106,10 +106,11 @@ async def shares(patient: Patient) -> Finding:
     if not strange:
         return ok("the journal knows all that the wallet holds")
     worth = amount_text(sum(one.value for one in strange))
-    some = ", ".join(sorted({one.slug for one in strange})[:SHOWN])
-    more = f" and {len(strange) - SHOWN} more" if len(strange) > SHOWN else ""
+    slugs = sorted({one.slug for one in strange})
+    more = f" and {len(slugs) - SHOWN} more" if len(slugs) > SHOWN else ""
     return warning(
-        f"shares worth {worth} dollars that the journal does not know: {some}{more}",
+        f"shares worth {worth} dollars that the journal does not know: "
+        f"{', '.join(slugs[:SHOWN])}{more}",
         "redeem or sell them on the venue's site; windows under way that hold any are skipped",
     )
 

@@ -48,11 +48,10 @@ class Payment:
 
 @attrs.frozen
 class Position:
-    """Shares of one outcome, 10⁻⁶, and what they are worth at the last price, 10⁻⁶ dollars."""
+    """What the shares of one outcome are worth at the last price, 10⁻⁶ dollars."""
 
     condition_id: str
     slug: str
-    shares: int
     value: int
 
 
@@ -111,7 +110,6 @@ def decode_position(value: object) -> Position:
     return Position(
         fields.text(row, "condition_id"),
         fields.optional_text(row, "slug") or fields.text(row, "condition_id"),
-        _dollars(row.get("current_size")),
         _dollars(row.get("current_value")),
     )
 

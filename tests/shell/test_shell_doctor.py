@@ -39,6 +39,7 @@ from polybot.quoting.params import QuoteParams
 from polybot.risk.limits import RiskParams
 from polybot.secrets_file import ApiKey, LiveKeys
 from polybot.venue.clob import ClobClient
+from polybot.venue.data_reads import Position
 from polybot.venue.secret import Secret
 
 OTHER = "0x6Cd089333445c89b55B7693c6009DCc229613738"
@@ -271,6 +272,25 @@ async def test_shares_that_no_journal_knows(fast_clock: PatientClock) -> None:
         assert (await shares(attrs.evolve(one, journal=it.journal))).grade is Grade.OK
         nowhere = attrs.evolve(one.site, data="http://127.0.0.1:9")
         assert (await shares(attrs.evolve(one, site=nowhere))).grade is Grade.WARNING
+
+
+async def test_strange_markets_are_counted_once(
+    fast_clock: PatientClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Up and Down of one are one; of many three are named, and how many more there are."""
+
+    async def held(*_: object) -> list[Position]:
+        return [Position(f"0x{n}", f"market-{n}", 500_000) for n in range(markets) for _ in "ud"]
+
+    monkeypatch.setattr("polybot.operator.checks_here.positions", held)
+    async with patient() as (_, one):
+        markets = 2
+        two = (await shares(one)).found
+        markets = 5
+        five = (await shares(one)).found
+
+    assert two.endswith("worth 2 dollars that the journal does not know: market-0, market-1")
+    assert five.endswith("market-0, market-1, market-2 and 2 more")
 
 
 async def test_a_full_disk(fast_clock: PatientClock, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -8,6 +8,7 @@ from functools import partial
 from pathlib import Path
 
 import attrs
+import orjson
 import pytest
 import trio
 from shell_kit import HOUR_MS, OWNER, Scene, clean, put_together, scene, shell_config
@@ -65,6 +66,19 @@ async def started(config: Config | None = None) -> AsyncGenerator[Scene]:
         nursery.start_soon(it.run)
         await it.quoting()
         yield it
+
+
+def trade(wallet: str, status: str) -> dict[str, object]:
+    """A row of /data/trades in which that wallet was the maker."""
+    maker = {
+        "order_id": "0x1", "owner": "x", "maker_address": wallet, "asset_id": "1", "side": "BUY",
+        "price": "0.5", "matched_amount": "5", "outcome": "Up",
+    }  # fmt: skip
+    return {
+        "id": "t", "market": "0x2", "asset_id": "1", "side": "SELL", "size": "5", "price": "0.5",
+        "status": status, "match_time": "1795201000", "trader_side": "MAKER",
+        "taker_order_id": "0x3", "maker_orders": [maker],
+    }  # fmt: skip
 
 
 def holdings(it: Scene) -> Holdings:
@@ -217,6 +231,25 @@ async def test_a_new_journal_begins_when_trades_of_before_have_settled(
             cash = again.venue.engine.accounts.cash(again.venue.demo_wallets.deposit)
             assert again.bot.ctx.account.ledger.cash == cash
             await again.end()
+
+
+@pytest.mark.parametrize(
+    ("status", "said"), [("", "could not be read"), ("MINED", "have not settled")]
+)
+async def test_a_first_start_says_what_it_waited_for(
+    status: str, said: str, fast_clock: PatientClock
+) -> None:
+    """Trades that stay on their way, and a list of them that cannot be read, end it in two minutes:
+    each in its own words, and with nothing placed.
+    """
+    async with scene() as it:
+        mined = {"data": [trade(it.venue.account, status)], "next_cursor": "LTE="}
+        reply = answer(200, orjson.dumps(mined)) if status else answer(503)
+        it.venue.bend("GET", "/data/trades", act=reply)
+        await it.run()
+
+    assert said in it.bot.exit_reason
+    assert it.venue.placed() == []
 
 
 async def test_a_window_with_shares_of_somebody_else_is_skipped(fast_clock: PatientClock) -> None:

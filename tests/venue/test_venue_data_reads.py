@@ -138,25 +138,25 @@ async def test_refusals_and_endless_lists_fail() -> None:
 def held(**changes: object) -> dict[str, object]:
     """A row of positions with what is read of it; the others are in the acceptance tests."""
     return {
-        "condition_id": CONDITION, "slug": "btc-updown-5m-1", "current_size": 12.5,
-        "current_value": 6.25, "status": "OPEN",
+        "condition_id": CONDITION, "slug": "btc-updown-5m-1", "current_value": 6.25,
+        "status": "OPEN",
     } | changes  # fmt: skip
 
 
 async def test_what_a_wallet_holds() -> None:
-    """Shares and their worth, over all pages; a market without a slug goes by its condition."""
-    left = [page(held(), cursor="c"), page(held(slug="", current_size=1e-06, current_value=0))]
+    """Markets and their worth, over all pages; one without a slug goes by its condition."""
+    left = [page(held(), cursor="c"), page(held(slug="", current_value=1e-06))]
     found = await positions(rest(lambda _: httpx.Response(200, json=left.pop(0))), "0xw")
 
     assert found == [
-        Position(CONDITION, "btc-updown-5m-1", 12_500_000, 6_250_000),
-        Position(CONDITION, CONDITION, 1, 0),
+        Position(CONDITION, "btc-updown-5m-1", 6_250_000),
+        Position(CONDITION, CONDITION, 1),
     ]
 
 
 @pytest.mark.parametrize(
     "answer",
-    [page(held(current_size=None)), page(held(condition_id="")), page("x"), {"data": []}, []],
+    [page(held(current_value=None)), page(held(condition_id="")), page("x"), {"data": []}, []],
 )
 async def test_positions_that_cannot_be_read(answer: object) -> None:
     """All or nothing: who looks must not take half a list for the whole."""
