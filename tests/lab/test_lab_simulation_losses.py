@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import attrs
-from simulation_kit import calm, sound
+import pytest
+import trio
+from simulation_kit import broken, calm, sound
 
+from polybot.lab.simulation import simulate
 from polybot.lab.simulation_brief import brief
 from polybot.lab.simulation_case import Case, End, Keep, Life, draw
 from polybot.lab.simulation_reach import FOREIGN, JOURNAL_LOST
+from polybot.restart import Restart
 
 DRAWN = [draw(seed, 1.0) for seed in range(1, 401)]
 
@@ -34,15 +38,29 @@ def test_it_can_be_left_out_and_is_told() -> None:
     assert "-lost " not in Keep(losses=False).of(case).text()
 
 
+def forgotten() -> Case:
+    """A bot that is stopped while trades are on their way, and another that has never heard of it."""
+    lives = (Life(50.0, End.STOP, 1.0, lost=True), Life(60.0, End.STOP, 0.0))
+    return attrs.evolve(calm(length_s=111.0), lives=lives, sniped=0.9)
+
+
 def test_a_life_without_the_journal_of_the_one_before() -> None:
-    """Trading goes on, in markets that hold nothing of the past; no rule is broken, nothing halts:
-    shares of before, and trades that are on their way, are no drift.
-    """
-    lives = (Life(40.0, End.KILL, 5.0, lost=True), Life(60.0, End.STOP, 0.0))
-    found = sound(attrs.evolve(calm(length_s=100.0), lives=lives, sniped=0.5))
+    """No rule is broken, nothing halts: shares of before, and trades on their way, are no drift."""
+    found = sound(forgotten())
 
     assert found.seen[JOURNAL_LOST] == 1
     assert found.seen["TRADE"] > 0
+
+
+def test_a_journal_that_begins_too_soon_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
+    """G25: the first balance is taken while a trade settles, and trading halts for what it does."""
+
+    async def at_once(*_: object) -> None:
+        await trio.lowlevel.checkpoint()
+
+    monkeypatch.setattr(Restart, "_all_settled", at_once)
+
+    assert "G25" in broken(simulate(forgotten()))
 
 
 def test_a_halt_is_lost_with_its_journal() -> None:
