@@ -24,7 +24,7 @@ from polybot.exchange.engine import Engine
 from polybot.exchange.lifecycle import Lifecycle
 from polybot.exchange.model import Event, Market, MarketListed, MarketResolved, Phase, Series
 from polybot.exchange.oracle import Oracle, PriceSource
-from polybot.exchange.synthetic import MEASURED, SyntheticSource, Weather
+from polybot.exchange.synthetic import MEASURED, PriceRegime, SyntheticSource
 
 EARLY_MS = 90_000  # the crowd comes to a market this long before its window
 RETRY_MS = 1_000
@@ -198,13 +198,13 @@ class SyntheticWorld:
 
     def __init__(
         self, seed: int, start_ms: int, series: Sequence[Series], intensity: float,
-        weather: Weather = MEASURED,
+        regime: PriceRegime = MEASURED,
     ) -> None:  # fmt: skip
         """`intensity` 1.0 is a busy BTC 5m market as measured. ValueError unless above 0."""
         if not intensity > 0:
             raise ValueError(f"intensity {intensity}: give a number above 0 (1.0 is a busy market)")
         self.start_ms, self.series = start_ms, tuple(series)
-        self.source: PriceSource = SyntheticSource(seed, start_ms, START_PRICES, weather)
+        self.source: PriceSource = SyntheticSource(seed, start_ms, START_PRICES, regime)
         self._seed, self._intensity = seed, intensity
         self.crowd: Crowd | None = None
 

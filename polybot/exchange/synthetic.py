@@ -28,7 +28,7 @@ _PULL_EVERY_S = 300  # the shortest windows
 
 
 @attrs.frozen
-class Weather:
+class PriceRegime:
     """How restless the price is. The defaults are calibrated; others are for a bot that must also
     bear what the calibration has not seen.
 
@@ -47,13 +47,13 @@ class Weather:
         return self.jumps_per_hour / 3600 * self.jump**2
 
 
-MEASURED = Weather()
-WEATHERS = {
+MEASURED = PriceRegime()
+REGIMES = {
     "measured": MEASURED,
-    "still": Weather(volatility=0.3, jumps_per_hour=0.0),
-    "wild": Weather(volatility=10.0),
-    "jumps": Weather(jumps_per_hour=60.0, jump=0.0020),
-    "pinned": Weather(pull=0.05),
+    "still": PriceRegime(volatility=0.3, jumps_per_hour=0.0),
+    "wild": PriceRegime(volatility=10.0),
+    "jumps": PriceRegime(jumps_per_hour=60.0, jump=0.0020),
+    "pinned": PriceRegime(pull=0.05),
 }
 
 
@@ -66,7 +66,7 @@ class _Path:
     prices: list[float]
     decimals: int
     phase: float
-    weather: Weather
+    regime: PriceRegime
     anchor: float  # log price that the pull leads back to
     log_vol: float = 0.0  # of σ over its median
     burst: float = 0.0
@@ -82,18 +82,18 @@ class _Path:
         """Ornstein–Uhlenbeck log volatilities, Gaussian steps, now and then a jump."""
         gauss = self.rng.gauss
         self.log_vol += -self.log_vol * _VOL_REVERSION + _VOL_OF_VOL * gauss(0.0, 1.0)
-        weather, log_price = self.weather, math.log(self.prices[-1])
+        regime, log_price = self.regime, math.log(self.prices[-1])
         sigma = min(max(_SIGMA * math.exp(self.log_vol), _SIGMA_MIN), _SIGMA_MAX)
-        sigma *= weather.volatility
+        sigma *= regime.volatility
         self.per_second.append(sigma)
         self.burst = _BURST_MEMORY * self.burst + _BURST_NEWS * gauss(0.0, 1.0)
         factor = math.exp(_BURST * self.burst - _BURST**2)
         step = factor * sigma * math.sqrt(GRID_MS / 1000)
         if (self.first_ms // 1000 + len(self.prices) // _STEPS_PER_S) % _PULL_EVERY_S == 0:
             self.anchor = log_price
-        log_price += weather.pull * (self.anchor - log_price)
-        if self.rng.random() < weather.jumps_per_hour / 3600:
-            log_price += gauss(0.0, weather.jump)
+        log_price += regime.pull * (self.anchor - log_price)
+        if self.rng.random() < regime.jumps_per_hour / 3600:
+            log_price += gauss(0.0, regime.jump)
         for _ in range(_STEPS_PER_S):
             log_price += step * gauss(0.0, 1.0)
             self.prices.append(math.exp(log_price))
@@ -122,10 +122,10 @@ class SyntheticSource:
 
     def __init__(
         self, seed: int, start_ms: int, start_prices: Mapping[str, float],
-        weather: Weather = MEASURED,
+        regime: PriceRegime = MEASURED,
     ) -> None:  # fmt: skip
         first_ms = (start_ms - self.PAST_MS) // 1000 * 1000
-        self._weather = weather
+        self._regime = regime
         self._paths = {
             asset: self._new_path(random.Random(f"{seed}:{asset}"), first_ms, price)
             for asset, price in start_prices.items()
@@ -133,7 +133,7 @@ class SyntheticSource:
 
     def _new_path(self, rng: random.Random, first_ms: int, price: float) -> _Path:
         decimals, phase = 2 if price >= 10 else 4, rng.uniform(0, 2 * math.pi)
-        return _Path(rng, first_ms, [price], decimals, phase, self._weather, math.log(price))
+        return _Path(rng, first_ms, [price], decimals, phase, self._regime, math.log(price))
 
     def binance(self, asset: str, at_ms: int) -> float:
         return round(self._price(asset, at_ms), self._paths[asset].decimals)
@@ -167,7 +167,7 @@ class SyntheticSource:
         path = self._paths[asset]
         self._price(asset, at_ms + GRID_MS)  # σ of a second exists once the path has entered it
         second = max(at_ms - path.first_ms, 0) // 1000
-        return math.sqrt(path.per_second[second] ** 2 + self._weather.jump_variance)
+        return math.sqrt(path.per_second[second] ** 2 + self._regime.jump_variance)
 
     def _price(self, asset: str, at_ms: int) -> float:
         path = self._paths[asset]

@@ -18,7 +18,7 @@ from polybot.exchange.crowd import START_PRICES, Crowd
 from polybot.exchange.crowd_odds import SAMPLES
 from polybot.exchange.engine import Engine
 from polybot.exchange.model import DOWN, UP, Market, Series
-from polybot.exchange.synthetic import MEASURED, SyntheticSource, Weather
+from polybot.exchange.synthetic import MEASURED, PriceRegime, SyntheticSource
 
 FIRST_MS = 1_795_132_800_000
 WINDOW_MS = 300_000
@@ -47,7 +47,7 @@ class CrowdVenue:
 
     def __init__(
         self, seed: int, intensity: float, rules: Rules = TODAY, first_ms: int = FIRST_MS,
-        weather: Weather = MEASURED,
+        regime: PriceRegime = MEASURED,
     ) -> None:  # fmt: skip
         """`first_ms` is when the first window starts: one seed has one path of prices, wherever on
         it a venue begins.
@@ -55,7 +55,7 @@ class CrowdVenue:
         self.engine = Engine(rng=random.Random(f"{seed} engine"), auto_tick=rules.auto_tick)
         self._first_ms, self.now_ms = first_ms, first_ms - LISTED_MS
         prices = {"btc": START_PRICES["btc"]}
-        self.source = SyntheticSource(seed, FIRST_MS - LISTED_MS, prices, weather)
+        self.source = SyntheticSource(seed, FIRST_MS - LISTED_MS, prices, regime)
         self.rules, self._seed = rules, seed
         self.crowd = Crowd(
             self.engine, self.source, seed=seed, start_ms=self.now_ms, intensity=intensity,

@@ -15,13 +15,13 @@ from polybot.lab.maker_match import Result
 
 @attrs.frozen
 class Task:
-    """One policy in one world, whose weather is named (`synthetic.WEATHERS`)."""
+    """One policy in one world, whose regime is named (`synthetic.REGIMES`)."""
 
     policy: str
     seed: int
     intervals: int
     intensity: float
-    weather: str = "measured"
+    regime: str = "measured"
 
 
 @attrs.frozen

@@ -25,7 +25,7 @@ from polybot.exchange.crowd_odds import MarketOdds
 from polybot.exchange.model import BUY, SELL, Market
 from polybot.exchange.oracle import Oracle, PriceSource, PriceTick
 from polybot.exchange.resolution import delays
-from polybot.exchange.synthetic import MEASURED, Weather
+from polybot.exchange.synthetic import MEASURED, PriceRegime
 from polybot.lab.crowd_venue import TODAY, CrowdVenue, Rules
 from polybot.lab.maker_account import Account, Fill, Quote, Settled
 from polybot.lab.maker_sources import Truth
@@ -171,11 +171,11 @@ def student(freedom: int) -> float:
 
 def play(
     policy: Callable[[Arena], Policy], seed: int, intervals: int, intensity: float,
-    *, rules: Rules = TODAY, weather: Weather = MEASURED,
+    *, rules: Rules = TODAY, regime: PriceRegime = MEASURED,
     progress: Callable[[int], None] = lambda _number: None,
 ) -> Result:  # fmt: skip
     """Let a policy trade so many windows of a seed's world. `progress` hears each number done."""
-    match = Match(policy, CrowdVenue(seed, intensity, rules, weather=weather), seed)
+    match = Match(policy, CrowdVenue(seed, intensity, rules, regime=regime), seed)
     for number, market in enumerate(match.venue.windows(intervals), 1):
         match.window(market)
         progress(number)

@@ -23,7 +23,7 @@ from typing import TextIO, cast
 
 import attrs
 
-from polybot.exchange.synthetic import WEATHERS
+from polybot.exchange.synthetic import REGIMES
 from polybot.lab import maker_done
 from polybot.lab.maker_done import Task
 from polybot.lab.maker_match import Arena, Interval, Policy, Result, play
@@ -70,20 +70,20 @@ def made(name: str) -> Callable[[Arena], Policy]:
 
 
 def perform(task: Task) -> tuple[Task, Result]:
-    weather = WEATHERS[task.weather]
-    return task, play(made(task.policy), task.seed, task.intervals, task.intensity, weather=weather)
+    regime = REGIMES[task.regime]
+    return task, play(made(task.policy), task.seed, task.intervals, task.intensity, regime=regime)
 
 
 def compare(
     policies: Sequence[str], seeds: Sequence[int], intervals: int, intensity: float,
     progress: TextIO, done: Path | None = None, processes: int = PROCESSES,
-    weather: str = "measured",
+    regime: str = "measured",
 ) -> list[Row]:  # fmt: skip
     """Let every policy play every seed; one row each, in the order given. What the file `done` has
     is not played again, and what is finished goes there.
     """
     tasks = [
-        Task(policy, seed, intervals, intensity, weather) for seed in seeds for policy in policies
+        Task(policy, seed, intervals, intensity, regime) for seed in seeds for policy in policies
     ]
     before = maker_done.read(done)
     results = {task: before[task] for task in tasks if task in before}
@@ -192,7 +192,7 @@ def main(argv: Sequence[str]) -> int:
     number("--processes", default=PROCESSES, choices=(1, PROCESSES))
     parser.add_argument("--intensity", type=float, default=0.1, help="of the crowd (0.1)")
     parser.add_argument(
-        "--weather", default="measured", choices=WEATHERS,
+        "--regime", default="measured", choices=REGIMES,
         help="how restless the price is: as measured, or as it has not been yet",
     )  # fmt: skip
     parser.add_argument(
@@ -208,7 +208,7 @@ def main(argv: Sequence[str]) -> int:
         seeds = range(said.seed, said.seed + said.seeds)
         found = compare(
             said.policies, seeds, said.intervals, said.intensity, sys.stderr, said.done,
-            said.processes, said.weather,
+            said.processes, said.regime,
         )  # fmt: skip
     except ValueError as error:
         parser.error(str(error))

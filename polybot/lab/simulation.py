@@ -133,8 +133,8 @@ class Simulation:
         )  # fmt: skip
         self.config = with_settings(usual, case.settings)
         start_ms, series = MID_WINDOW_MS + case.later_s * 1000, [SERIES[key] for key in case.series]
-        climate = case.climate
-        world = SyntheticWorld(case.seed, start_ms, series, climate.intensity, climate.weather)
+        conditions = case.conditions
+        world = SyntheticWorld(case.seed, start_ms, series, conditions.intensity, conditions.regime)
         clock = Clock.starting_at(world.start_ms)
         means = case.means
         self.exchange = Exchange(

@@ -15,6 +15,7 @@ import signal
 import attrs
 
 from polybot.exchange.faults.plan import Entry, Plan, StormTerms, load
+from polybot.lab.simulation_regime import Conditions, draw_conditions
 from polybot.lab.simulation_settings import (
     Means,
     Setting,
@@ -23,7 +24,6 @@ from polybot.lab.simulation_settings import (
     settings_text,
 )
 from polybot.lab.simulation_terms import Term, draw_terms, terms_text
-from polybot.lab.simulation_weather import Climate, draw_climate
 
 WARM_UP_S = 60.0
 QUIET_S = 150.0  # at the end, without faults: then everything must have recovered
@@ -179,7 +179,7 @@ class Case:
     settings: tuple[Setting, ...] = ()
     means: Means = Means()
     terms: tuple[Term, ...] = ()
-    climate: Climate = Climate()
+    conditions: Conditions = Conditions()
     quiet_s: float = QUIET_S
     later_s: int = 0  # than the middle of a window it begins
 
@@ -211,7 +211,7 @@ class Case:
             f"foreign order {'none' if self.foreign_s is None else f'{self.foreign_s:.0f}s'}; "
             f"engine {self._engine_text()}; strikes {self._strikes_text()}; "
             f"begins {self.later_s} s later; settings {settings_text(self.settings)}; "
-            f"{self.means.text()}; venue {terms_text(self.terms)}; weather {self.climate.text()}"
+            f"{self.means.text()}; venue {terms_text(self.terms)}; regime {self.conditions.text()}"
         )
 
     def _engine_text(self) -> str:
@@ -225,7 +225,7 @@ class Case:
 
 PARTS = (
     "storm", "delays", "deaths", "sniper", "disks", "clock", "foreign", "engine", "strikes",
-    "series", "settings", "means", "terms", "weather", "losses",
+    "series", "settings", "means", "terms", "regime", "amnesia",
 )  # fmt: skip
 
 
@@ -249,8 +249,8 @@ class Keep:
     settings: bool = True
     means: bool = True
     terms: bool = True
-    weather: bool = True
-    losses: bool = True
+    regime: bool = True
+    amnesia: bool = True
     links: tuple[int, ...] | None = None
 
     def of(self, case: Case) -> Case:
@@ -270,14 +270,14 @@ class Keep:
             settings=case.settings if self.settings else (),
             means=case.means if self.means else Means(),
             terms=case.terms if self.terms else (),
-            climate=case.climate if self.weather else Climate(),
+            conditions=case.conditions if self.regime else Conditions(),
             troubles=tuple(case.troubles[number] for number in links),
         )
 
     def _lives(self, case: Case) -> tuple[Life, ...]:
         if not self.deaths:
             return (Life(case.length_s, End.STOP, 0.0),)
-        return tuple(attrs.evolve(one, lost=one.lost and self.losses) for one in case.lives)
+        return tuple(attrs.evolve(one, lost=one.lost and self.amnesia) for one in case.lives)
 
     def without(self, part: str) -> Keep:
         """The same without one of the `PARTS`."""
@@ -317,7 +317,8 @@ def draw(seed: int, hours: float) -> Case:
         settings=draw_settings(random.Random(f"settings {seed}")),
         means=draw_means(random.Random(f"means {seed}")),
         terms=draw_terms(random.Random(f"terms {seed}")),
-        climate=draw_climate(random.Random(f"weather {seed}")),
+        # A stream keeps its name whatever its part is called: another one would draw other cases.
+        conditions=draw_conditions(random.Random(f"weather {seed}")),
     )
 
 

@@ -13,7 +13,7 @@ from polybot.exchange.invariants import check
 from polybot.exchange.model import BUY, DOWN, SELL, UP, Market
 from polybot.exchange.money import ONE, UNIT
 from polybot.exchange.oracle import PriceTick
-from polybot.exchange.synthetic import WEATHERS
+from polybot.exchange.synthetic import REGIMES
 from polybot.lab.crowd_venue import TODAY, CrowdVenue
 from polybot.lab.maker_account import Account, Fill, Quote, Settled
 from polybot.lab.maker_match import (
@@ -297,8 +297,8 @@ def test_a_match_is_a_function_of_its_seed() -> None:
 
 
 def test_weather_is_another_world() -> None:
-    """The same seed in another weather is not the same match."""
-    calm, wild = (play(Naive, 4, 3, 0.02, weather=WEATHERS[one]) for one in ("measured", "wild"))
+    """The same seed in another regime is not the same match."""
+    calm, wild = (play(Naive, 4, 3, 0.02, regime=REGIMES[one]) for one in ("measured", "wild"))
 
     assert calm == play(Naive, 4, 3, 0.02)
     assert calm != wild

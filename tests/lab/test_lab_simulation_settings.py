@@ -65,16 +65,16 @@ def test_what_seeds_draw() -> None:
 def test_they_can_be_left_out_and_are_told() -> None:
     """As every part of a case."""
     case = next(one for one in DRAWN if one.settings and one.means != Means())
-    keep = Keep(settings=False, means=False, terms=False, weather=False)
+    keep = Keep(settings=False, means=False, terms=False, regime=False)
     plain = keep.of(case)
     section, key, value = case.settings[0]
 
     assert (plain.settings, plain.means, plain.terms) == ((), Means(), ())
-    assert keep.words() == "--no-settings --no-means --no-terms --no-weather"
+    assert keep.words() == "--no-settings --no-means --no-terms --no-regime"
     assert f"{section}.{key} {value}" in case.text()
     assert f"type {case.means.signature_type} " in case.text()
     assert "settings as they are; wallet of type 3 with 2000 dollars" in plain.text()
-    assert plain.text().endswith("; venue as we believe; weather as measured")
+    assert plain.text().endswith("; venue as we believe; regime as measured")
 
 
 def life(**other: Any) -> Case:

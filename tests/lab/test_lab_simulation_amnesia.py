@@ -33,13 +33,13 @@ def test_it_can_be_left_out_and_is_told() -> None:
     """As every part of a case."""
     case = next(case for case in DRAWN if lost(case))
 
-    assert lost(Keep(losses=False).of(case)) == 0
+    assert lost(Keep(amnesia=False).of(case)) == 0
     assert "-lost " in case.text()
-    assert "-lost " not in Keep(losses=False).of(case).text()
+    assert "-lost " not in Keep(amnesia=False).of(case).text()
 
 
 def forgotten() -> Case:
-    """A bot that is stopped while trades are on their way, and another that has never heard of it."""
+    """A bot stopped while trades are on their way, and another that has never heard of it."""
     lives = (Life(50.0, End.STOP, 1.0, lost=True), Life(60.0, End.STOP, 0.0))
     return attrs.evolve(calm(length_s=111.0), lives=lives, sniped=0.9)
 

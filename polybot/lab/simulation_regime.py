@@ -12,9 +12,9 @@ import random
 
 import attrs
 
-from polybot.exchange.synthetic import MEASURED, Weather
+from polybot.exchange.synthetic import MEASURED, PriceRegime
 
-INTENSITY = 0.02  # of a busy market's crowd; more costs as much time
+INTENSITY = 0.02  # of a busy market's crowd; the more of it, the longer a life takes
 VOLATILITY = (0.05, 0.3, 1.0, 3.0, 10.0)
 JUMPS_PER_HOUR = (0.0, 2.0, 60.0, 600.0)
 JUMP = (0.001, 0.005)
@@ -23,27 +23,27 @@ INTENSITIES = (0.001, 0.005, INTENSITY, 0.06)
 
 
 @attrs.frozen
-class Climate:
+class Conditions:
     """How restless the price is, and how busy everybody else."""
 
-    weather: Weather = MEASURED
+    regime: PriceRegime = MEASURED
     intensity: float = INTENSITY
 
     def text(self) -> str:
-        if self == Climate():
+        if self == Conditions():
             return "as measured"
-        weather = self.weather
+        regime = self.regime
         return (
-            f"volatility ×{weather.volatility:g}, {weather.jumps_per_hour:g} jumps an hour of "
-            f"{weather.jump * 1e4:g} bp, pull {weather.pull:g}, crowd {self.intensity:g}"
+            f"volatility ×{regime.volatility:g}, {regime.jumps_per_hour:g} jumps an hour of "
+            f"{regime.jump * 1e4:g} bp, pull {regime.pull:g}, crowd {self.intensity:g}"
         )
 
 
-def draw_climate(rng: random.Random) -> Climate:
+def draw_conditions(rng: random.Random) -> Conditions:
     """The measured one for every second seed."""
     if rng.random() < 0.5:
-        return Climate()
-    weather = Weather(
+        return Conditions()
+    regime = PriceRegime(
         rng.choice(VOLATILITY), rng.choice(JUMPS_PER_HOUR), rng.choice(JUMP), rng.choice(PULL)
     )
-    return Climate(weather, rng.choice(INTENSITIES))
+    return Conditions(regime, rng.choice(INTENSITIES))
