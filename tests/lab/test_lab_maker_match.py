@@ -296,7 +296,7 @@ def test_a_match_is_a_function_of_its_seed() -> None:
     assert one == same
 
 
-def test_weather_is_another_world() -> None:
+def test_regime_is_another_world() -> None:
     """The same seed in another regime is not the same match."""
     calm, wild = (play(Naive, 4, 3, 0.02, regime=REGIMES[one]) for one in ("measured", "wild"))
 

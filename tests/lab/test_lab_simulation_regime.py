@@ -37,7 +37,7 @@ def astray(prices: list[float]) -> float:
     return math.sqrt(statistics.fmean(end * end for end in ends))
 
 
-def test_the_measured_weather_is_the_path_it_was() -> None:
+def test_the_measured_regime_is_the_path_it_was() -> None:
     """To the last bit: calibrated figures and recorded seeds stand."""
     source = SyntheticSource(7, START_MS, {"btc": 90_000.0})
 
