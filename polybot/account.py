@@ -205,7 +205,7 @@ class Account(WalletStanding):
 
     async def learn_of(self, events: Iterable[PrivateEvent]) -> None:
         """Learn private events, those left out that say nothing new about money."""
-        news = [event for event in events if not self._is_old(event)]
+        news = [event for event in map(self._here, events) if not self._is_old(event)]
         if news:
             await self.learn(*(Told(self._market_of(event), event) for event in news))
 
@@ -293,8 +293,20 @@ class Account(WalletStanding):
         """
         return self.owner(order_id) is None and condition_id not in self._released
 
+    def _here(self, event: PrivateEvent) -> PrivateEvent:
+        """Without what another wallet of our key has traded. An order that we placed is ours
+        whatever the row says: to miss a fill would be worse than to doubt one.
+        """
+        if not isinstance(event, TradeSeen) or not event.elsewhere:
+            return event
+        theirs = {order_id for order_id in event.elsewhere if self.owner(order_id) is None}
+        self._suspect(*theirs)
+        legs = tuple(leg for leg in event.legs if leg.order_id not in theirs)
+        return attrs.evolve(event, legs=legs, elsewhere=())
+
     def _is_old(self, event: PrivateEvent) -> bool:
-        return isinstance(event, TradeSeen) and self.ledger.knows(event)
+        """Whether it says nothing new about our money."""
+        return isinstance(event, TradeSeen) and (not event.legs or self.ledger.knows(event))
 
     def _market_of(self, event: PrivateEvent) -> str:
         """The market that owns an event; empty where nobody does."""

@@ -147,7 +147,11 @@ class TradeStatus(enum.IntEnum):
 
 @attrs.frozen
 class TradeSeen:
-    """A trade with the legs of it that are ours. The same (id, status) may come many times."""
+    """A trade with the legs of it that are ours. The same (id, status) may come many times.
+
+    `elsewhere`: those orders among them whose row names another wallet of our key. Whoever knows
+    which orders we placed leaves them out before anything is booked.
+    """
 
     trade_id: str
     condition_id: str
@@ -155,6 +159,7 @@ class TradeSeen:
     legs: tuple[FillLeg, ...]
     at_ms: int
     source: str = ""  # which wire told us, for the evidence
+    elsewhere: tuple[str, ...] = ()
 
 
 PrivateEvent = OrderSeen | TradeSeen

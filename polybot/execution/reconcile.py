@@ -8,7 +8,8 @@ MISSING_THERE  a desk has it open and the venue's list lacks it: in doubt, looke
 SIZE           the venue has matched more of it than we were told: its trades are read again.
 PRICE          it rests on other terms than we signed: never seen, and nobody we trust wrote it.
                Cancelled, and trading halts.
-FOREIGN        somebody else has the wallet: trading halts, the order is left alone.
+FOREIGN        somebody else has the key: trading halts, and the order is left alone, but where a
+               market of ours is withdrawn as a whole.
 GHOST          we hold it for ended, and it rests: in doubt again, looked up, cancelled.
 SHARES, CASH   the venue counts other balances than the ledger. Halts trading when it lasts.
 

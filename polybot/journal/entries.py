@@ -31,13 +31,20 @@ from typing import Any, Union
 import attrs
 import cattrs
 import orjson
+from cattrs.gen import make_dict_unstructure_fn, override
 from cattrs.strategies import configure_tagged_union
 
 from polybot.domain.baseline import Baseline
 from polybot.domain.earned import Earned
 from polybot.domain.market import Market, Outcome, Rule, Side
 from polybot.domain.market_states import Happened, MarketState
-from polybot.domain.orders import OrderSeen, PostResult, PrivateEvent, TimeInForce
+from polybot.domain.orders import (
+    OrderSeen,
+    PostResult,
+    PrivateEvent,
+    TimeInForce,
+    TradeSeen,
+)
 
 
 @attrs.frozen
@@ -228,6 +235,9 @@ def _make_converter() -> cattrs.Converter:
     converter = cattrs.Converter(forbid_extra_keys=True)
     converter.register_unstructure_hook(bytes, lambda raw: base64.b64encode(raw).decode())
     converter.register_structure_hook(bytes, lambda text, _: base64.b64decode(text))
+    # Left out before anything is written; so an older version reads what this one writes.
+    told = make_dict_unstructure_fn(TradeSeen, converter, elsewhere=override(omit=True))
+    converter.register_unstructure_hook(TradeSeen, told)
     for union in (Rule, PrivateEvent, PostResult, Entry):
         configure_tagged_union(union, converter, tag_name="is")
     # A nested enum's name is not enough for cattrs under postponed annotations.

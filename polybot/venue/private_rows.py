@@ -42,6 +42,12 @@ class Me:
             or fields.optional_text(row, "maker_address").lower() == self.wallet
         )
 
+    def elsewhere(self, row: Json) -> bool:
+        """Whether a row names another wallet as the one whose funds move: a key may sign for
+        several, and hears of them all.
+        """
+        return fields.optional_text(row, "maker_address").lower() not in ("", self.wallet)
+
 
 def order_kind(status: str, matched: int, size: int, order_type: str) -> OrderSeen.Kind:
     """What a status means for the order's future.
@@ -88,9 +94,12 @@ def decode_trade(value: object, me: Me, source: str) -> TradeSeen:
     if status is None:
         raise ValueError(f"unknown trade status {word[:40]!r}")
     makers = [fields.as_object(maker) for maker in fields.as_list(row.get("maker_orders") or [])]
-    legs = [_maker_leg(row, maker) for maker in makers if me.owns(maker)]
+    ours = [maker for maker in makers if me.owns(maker)]
+    legs = [_maker_leg(row, maker) for maker in ours]
+    elsewhere = [fields.text(maker, "order_id") for maker in ours if me.elsewhere(maker)]
     if row.get("trader_side") == "TAKER":
         legs += _taker_legs(row, makers)
+        elsewhere += [fields.text(row, "taker_order_id")] * me.elsewhere(row)
     return TradeSeen(
         trade_id=fields.text(row, "id"),
         condition_id=fields.text(row, "market"),
@@ -98,6 +107,7 @@ def decode_trade(value: object, me: Me, source: str) -> TradeSeen:
         legs=tuple(legs),
         at_ms=fields.first_stamp_ms(row, "timestamp", "last_update", "match_time", "matchtime"),
         source=source,
+        elsewhere=tuple(elsewhere),
     )
 
 

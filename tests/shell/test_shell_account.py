@@ -6,8 +6,11 @@ from shell_kit import HOUR_MS, Scene, clean, playing, scene
 from venue_bent import PLACING, Act, answer, silence
 
 from polybot.domain.halts import Halt
+from polybot.domain.orders import TradeSeen
 from polybot.domain.units import SHARE
 from polybot.exchange.model import BUY, Kind, Market, Order
+from polybot.exchange.terms import Terms
+from polybot.journal.entries import Told
 from polybot.journal.recovery import recover
 from polybot.patient_clock import PatientClock
 
@@ -114,6 +117,43 @@ async def test_a_foreign_order_that_is_filled_before_any_list_shows_it(
         halts = recover(it.bot.ctx.account.journal.store.live()).halts
 
     assert list(halts) == ["foreign orders"]
+    clean(report)
+
+
+@pytest.mark.parametrize("taking", [True, False], ids=["taker", "maker"])
+async def test_what_another_wallet_of_our_key_trades_is_not_ours(
+    taking: bool, fast_clock: PatientClock
+) -> None:
+    """One key may sign for several wallets, and the venue tells it of all of them: trading halts,
+    for a cancel-all would take their orders too, and nothing of it is booked (F27).
+    """
+    # Nobody is held, for our withdrawal would take the bid away before its taker is let in.
+    async with playing(terms=Terms(taker_delay_ms=0)) as it:
+        venue, now_ms = it.venue, it.venue.clock.now_ms()
+        bid, ask = venue.engine.best(it.market.tokens[0])
+        assert bid is not None
+        assert ask is not None
+        price = ask if taking else ask - it.market.tick
+        order = Order(
+            f"0x{0xF2:064x}", venue.wallet.api_key, venue.demo_wallets.safe, it.market,
+            it.market.tokens[0], BUY, price, 5 * SHARE, Kind.GTC, created_ms=now_ms,
+        )  # fmt: skip
+        venue.engine.place(order, now_ms, lambda _: None)
+        if not taking:
+            venue.hit(order)
+        await it.until(lambda: order.matched == order.size, "the other wallet has bought")
+        await it.until(lambda: (it.gate or "").startswith("foreign orders"), "the gate closes", 30)
+        report = await it.end()
+        booked = [
+            leg.order_id
+            for entry in it.bot.ctx.account.journal.store.live()
+            if isinstance(entry, Told) and isinstance(entry.event, TradeSeen)
+            for leg in entry.event.legs
+        ]
+        halts = recover(it.bot.ctx.account.journal.store.live()).halts
+
+    assert order.id not in booked
+    assert list(halts) == ["foreign orders"], "and no drift"
     clean(report)
 
 

@@ -141,6 +141,25 @@ def taker_trade(*makers: dict[str, object], **changes: object) -> str:
     return json.dumps(row | changes)
 
 
+def test_a_leg_of_another_wallet_of_our_key_is_told_as_such() -> None:
+    """The key is ours, the funds are not; a wallet that is not named says nothing."""
+    two = wire("nt_user_trade_two_own_makers_2025.json")
+    here = only(decode_user(two, Me(TWO_MAKERS, "0xa3d82ed56f4c68d2328fb8c29e568ba2caf7d7c8")))
+    there = only(decode_user(two, me(TWO_MAKERS)))
+    assert isinstance(here, TradeSeen)
+    assert isinstance(there, TradeSeen)
+    assert here.elsewhere == ()
+    assert there.elsewhere == tuple(leg.order_id for leg in there.legs)
+
+    taker = only(decode_user(taker_trade(maker_address="0xother"), ME))
+    assert isinstance(taker, TradeSeen)
+    assert taker.elsewhere == ("0xtaker",)
+    for silent in ({}, {"maker_address": ""}, {"maker_address": None}):
+        taker = only(decode_user(taker_trade(**silent), ME))
+        assert isinstance(taker, TradeSeen)
+        assert taker.elsewhere == ()
+
+
 def test_a_taker_moves_what_its_makers_leave_of_a_dollar_a_pair() -> None:
     """Each maker's amount is rounded down: in a mint the taker pays one more (clob.md 3.2; found by
     an agreement run, whose cash drifted by a micro-dollar at a time).
