@@ -262,8 +262,10 @@ class Bot:
     # --- figures -----------------------------------------------------------------------------
 
     async def _publish(self) -> None:
+        """What the screen shows; where nobody looks nothing is drawn up."""
         while True:
-            self.ctx.published.set(self.snapshot())
+            if self.ctx.published.watched:
+                self.ctx.published.set(self.snapshot())
             await trio.sleep(VIEW_EVERY_S * self.speed)
 
     def snapshot(self) -> Snapshot:

@@ -37,11 +37,15 @@ class Bell:
 
 
 class Published(Generic[T]):
-    """A value with many readers, each waiting for something newer than it has seen."""
+    """A value with many readers, each waiting for something newer than it has seen.
+
+    `watched`: there has been a reader; before that nothing need be published.
+    """
 
     def __init__(self, value: T) -> None:
         self.value = value
         self.version = 0
+        self.watched = False
         self._changed = trio.Event()
 
     def set(self, value: T) -> None:
@@ -52,6 +56,7 @@ class Published(Generic[T]):
 
     async def newer(self, seen: int) -> tuple[int, T]:
         """Wait until the version differs from `seen`; returns the current version and value."""
+        self.watched = True
         if self.version != seen:
             await trio.lowlevel.checkpoint()
         while self.version == seen:

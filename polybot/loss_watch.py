@@ -43,6 +43,7 @@ class LossWatch:
 
     def look(self) -> None:
         """Judge the wallet as it stands now; a plain call, for a start does so before it quotes."""
+        self.marks.note()
         now = self.standing()
         if now is None:
             return

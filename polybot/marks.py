@@ -1,10 +1,11 @@
 """What shares are worth while nobody has paid for them: at fair, and at worst. Never booked.
 
 At fair needs a fair price. Where the feed has none just now, or the window has ended and its result
-is not known, the last one counts. Where this run has never had one there is no value yet while the
-window is open (nothing is quoted there either), and afterwards what the shares cost: neither the
-hope of a start nor its fear may count as profit or loss. At worst is what the ledger is sure of:
-pairs at a dollar, single shares at nothing.
+is not known, the last one counts that the loss limits have noted, once a second: a screen must move
+no limit by looking, so nobody else's question is noted. Where this run has never had one there is
+no value yet while the window is open (nothing is quoted there either), and afterwards what the
+shares cost: neither the hope of a start nor its fear may count as profit or loss. At worst is what
+the ledger is sure of: pairs at a dollar, single shares at nothing.
 """
 
 from __future__ import annotations
@@ -30,6 +31,16 @@ class Marks:
     clock: Clock
     _last: dict[str, int] = attrs.field(factory=dict)  # Up's last fair price, by condition id
 
+    def note(self) -> None:
+        """Note the fair prices of now, for the time when there is none."""
+        books, now_ms = self.account.ledger.books, self.clock.now_ms()
+        last = {key: fair for key, fair in self._last.items() if key in books}
+        for key, one in books.items():
+            found = self.board.fair(one.market, now_ms)
+            if isinstance(found, Fair):
+                last[key] = round(found.q * ONE)
+        self._last = last
+
     def value(self, books: MarketBooks) -> int | None:
         """What a market's holdings are worth at fair."""
         held, fair = books.holdings(), self._fair(books)
@@ -42,7 +53,6 @@ class Marks:
     def equity(self) -> int | None:
         """Cash, and everything held at fair."""
         ledger = self.account.ledger
-        self._last = {key: fair for key, fair in self._last.items() if key in ledger.books}
         return _sum(ledger.cash, map(self.value, ledger.books.values()))
 
     def unrealised(self) -> int | None:
@@ -56,11 +66,10 @@ class Marks:
         return sum(one.worst_value - one.holdings().cost for one in books)
 
     def _fair(self, books: MarketBooks) -> int | None:
-        key = books.market.condition_id
         found = self.board.fair(books.market, self.clock.now_ms())
         if isinstance(found, Fair):
-            self._last[key] = round(found.q * ONE)
-        return self._last.get(key)
+            return round(found.q * ONE)
+        return self._last.get(books.market.condition_id)
 
 
 def _sum(begin: int, values: Iterable[int | None]) -> int | None:

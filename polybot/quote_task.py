@@ -157,7 +157,7 @@ class QuoteTask:
         up = self.feed.book.book(UP)
         return MarketSnapshot(
             slug=market.slug,
-            state=state or quoter.machine.at(now_ms).value,
+            state=state or quoter.machine.state.value,
             start_ms=market.start_ms,
             end_ms=market.end_ms,
             spot=fair.spot if fair else None,

@@ -73,11 +73,13 @@ class Stamps:
 
     def _proven(self, now_s: float) -> list[int]:
         """What each stream's stamps have proven, by several of them."""
-        recent = (
-            sorted(ahead_ms for at_s, ahead_ms in told if now_s - at_s <= RECENT_S)
-            for told in self._told.values()
-        )
-        return [ahead[-WITNESSES] for ahead in recent if len(ahead) >= WITNESSES]
+        proven, since_s = [], now_s - RECENT_S
+        for told in self._told.values():
+            while told and told[0][0] < since_s:
+                told.popleft()
+            if len(told) >= WITNESSES:
+                proven.append(sorted([ahead_ms for _, ahead_ms in told])[-WITNESSES])
+        return proven
 
 
 def _time_of(proven: list[int], now_s: float) -> int:

@@ -82,6 +82,11 @@ class Ladder:
     def best(self) -> int | None:
         return self._sign * self._keys[-1] if self._keys else None
 
+    @property
+    def empty(self) -> bool:
+        """Neither a price nor a level is left."""
+        return not (self._keys or self._levels)
+
     def total(self, price: int) -> int:
         level = self._levels.get(price)
         return 0 if level is None else level.total
@@ -127,6 +132,10 @@ class Book:
 
     def remove(self, order: Order) -> None:
         self._sides[order.up_side].remove(order.up_price, order)
+
+    @property
+    def empty(self) -> bool:
+        return self._bids.empty and self._asks.empty
 
     def best(self) -> tuple[int | None, int | None]:
         """(best bid, best ask) of Up."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
+from itertools import takewhile
 
 from polybot.exchange import eip712
 from polybot.exchange.auth import ApiKey, KeyStore
@@ -72,7 +73,9 @@ class AccountReads:
             return error_response(BAD_TRADE_QUERY)
         mine = reversed(self._trades.get(key.key, ()))
         now_ms = self._engine.now_ms
-        chosen = [trade for trade in mine if _trade_matches(trade, query)]
+        after_ms = int(query.get("after", "0")) * 1000
+        recent = takewhile(lambda trade: trade.matched_ms >= after_ms, mine)
+        chosen = [trade for trade in recent if _trade_matches(trade, query)]
         return page(chosen, query, BAD_TRADE_QUERY, lambda trade: trade_row(trade, key.key, now_ms))
 
 
@@ -93,6 +96,5 @@ def _trade_matches(trade: Trade, query: dict[str, str]) -> bool:
         _order_matches(trade.taker, query)
         and query.get("id") in (None, "", trade.id)
         and (not wallet or eip712.parse_address(wallet) in wallets)
-        and matched_s >= int(query.get("after", "0"))
         and ("before" not in query or matched_s <= int(query["before"]))
     )

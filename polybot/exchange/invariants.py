@@ -20,9 +20,13 @@ def check(engine: Engine) -> None:
     _check_money(engine)
     _check_unmined(engine)
     _check_claims(engine)
+    resting: set[str] = set()
     for condition_id, book in engine.desk.resting.books.items():
-        _check_book(engine.markets[condition_id], book)
-    _check_orders(engine)
+        if not book.empty:  # a day's markets are listed, and two of them are traded
+            orders = book.orders()
+            _check_book(engine.markets[condition_id], book, orders)
+            resting.update(order.id for order in orders)
+    _check_orders(engine, resting)
 
 
 def _check_balances(accounts: Accounts) -> None:
@@ -104,14 +108,10 @@ def _check_claims(engine: Engine) -> None:
         assert amount <= allowed, f"{account} has claimed {amount} of {allowed} allowed"
 
 
-def _check_book(market: Market, book: Book) -> None:
+def _check_book(market: Market, book: Book, resting: list[Order]) -> None:
     """Not crossed, empty unless trading or closed, totals right, priority by price, then time."""
     bid, ask = book.best()
-    if bid is ask is None:  # a day's markets are listed, and two of them are traded
-        assert not book.orders(), f"{market.slug}: orders and no touch"
-        return
     assert bid is None or ask is None or bid < ask, f"{market.slug}: crossed, {bid} and {ask}"
-    resting = book.orders()
     assert not resting or market.phase in {Phase.OPEN, Phase.CLOSED}, f"{market.slug}: not empty"
     bids = [order for order in resting if order.up_side == BUY]
     asks = [order for order in resting if order.up_side == SELL]
@@ -129,17 +129,14 @@ def _totals(orders: list[Order]) -> list[tuple[int, int]]:
     return list(totals.items())
 
 
-def _check_orders(engine: Engine) -> None:
+def _check_orders(engine: Engine, resting: set[str]) -> None:
     """An order is live exactly when it rests, delayed exactly when it is held."""
-    desk = engine.desk
-    books = [book for book in desk.resting.books.values() if book.best() != (None, None)]
-    resting = {order.id for book in books for order in book.orders()}
+    desk, live, delayed = engine.desk, Status.LIVE, Status.DELAYED
     for order in engine.orders.values():
-        assert (order.status is Status.LIVE) == (order.id in resting), (
-            f"{order.id} is {order.status}"
-        )
-        assert (order.status is Status.DELAYED) == (order.id in desk.held), f"{order.id} not held"
-        if order.id in resting:
+        status, rests = order.status, order.id in resting
+        assert (status is live) == rests, f"{order.id} is {status}"
+        assert (status is delayed) == (order.id in desk.held), f"{order.id} not held"
+        if rests:
             assert order.remaining > 0, f"{order.id} rests with nothing left"
             assert order.id in desk.resting.live.get(order.owner, {}), f"{order.id} is on no list"
     listed = sum(len(mine) for mine in desk.resting.live.values())

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import argparse
-import os
 from pathlib import Path
 
 from polybot.exchange.queue_models import queue_model
 from polybot.lab import reliability
 from polybot.lab.backtest_input import CHUNK
 from polybot.lab.latency_models import latencies
+from polybot.lab.shares import PROCESSES
 
 LATENCY = "25"
 
@@ -34,7 +34,7 @@ def common(
     parser.add_argument(
         "--chunk", type=count, default=CHUNK, help=f"windows that share a wallet ({CHUNK})"
     )
-    parser.add_argument("--processes", type=count, default=os.cpu_count() or 1, help="(all)")
+    parser.add_argument("--processes", type=count, default=PROCESSES, help="(all)")
     parser.add_argument("--picture", type=Path, metavar="FILE.png", help=picture)
     return parser
 

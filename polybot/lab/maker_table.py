@@ -189,7 +189,7 @@ def main(argv: Sequence[str]) -> int:
     number("--intervals", default=18, help="windows of each seed (18)")
     number("--seeds", default=4, help="how many worlds (4)")
     number("--seed", default=1, help="the first of them (1)")
-    number("--processes", default=PROCESSES, choices=(1, PROCESSES))
+    number("--processes", default=PROCESSES, choices=range(1, PROCESSES + 1))
     parser.add_argument("--intensity", type=float, default=0.1, help="of the crowd (0.1)")
     parser.add_argument(
         "--regime", default="measured", choices=REGIMES,

@@ -1,4 +1,4 @@
-"""Work in shares: the same function over many seeds, on both processors, results as they come."""
+"""Work in shares: the same function over many seeds, on all processors, results as they come."""
 
 from __future__ import annotations
 
@@ -19,7 +19,18 @@ from loguru import logger
 A = TypeVar("A")
 T = TypeVar("T")
 
-PROCESSES = 2
+
+
+def processors() -> int:
+    """How many this process may use: a container or `taskset` may leave it fewer than there are,
+    and two workers on one processor are slower than one, for neither finds its data in the cache.
+    """
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+PROCESSES = processors()
 
 
 def each_of(

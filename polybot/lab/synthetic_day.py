@@ -138,7 +138,7 @@ def main(argv: Sequence[str]) -> int:
     parser.add_argument("--seed", type=int, default=1, help="of prices and crowd (1)")
     parser.add_argument("--intensity", type=float, default=1.0, help="1 is the real market's (1)")
     parser.add_argument("--every", type=int, default=20, help="changes are put together to ms (20)")
-    parser.add_argument("--processes", type=int, default=PROCESSES, choices=(1, PROCESSES))
+    parser.add_argument("--processes", type=int, default=PROCESSES, choices=range(1, PROCESSES + 1))
     said = parser.parse_args(argv)
     if said.windows < 1 or said.every < 0 or not 0 < said.intensity <= 10:
         parser.error("expected a window at least, no negative time, an intensity up to 10")

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from polybot.lab.shares import interruptible
+from polybot.lab.shares import interruptible, processors
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -33,7 +33,7 @@ if __name__ == "__main__":
     names = [sys.argv[1] + "/a", sys.argv[1] + "/b", sys.argv[1] + "/c"]
     with interruptible():
         try:
-            for done in each_of(work, names):
+            for done in each_of(work, names, 2):
                 print(done, flush=True)
         except KeyboardInterrupt:
             print("interrupted", flush=True)
@@ -125,3 +125,12 @@ def test_the_handler_before_is_the_handler_after() -> None:
         signal.raise_signal(signal.SIGINT)
 
     assert signal.getsignal(signal.SIGINT) is before
+
+
+def test_as_many_workers_as_we_have_processors(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Those that this process may use, where the system can say which; else all there are."""
+    monkeypatch.setattr(os, "cpu_count", lambda: 8)
+    monkeypatch.setattr(os, "sched_getaffinity", lambda _: {3, 5, 6}, raising=False)
+    assert processors() == 3
+    monkeypatch.delattr(os, "sched_getaffinity")
+    assert processors() == 8

@@ -101,12 +101,25 @@ def test_the_last_price_stands_when_the_feed_is_gone() -> None:
     it = Bench()
     it.buy(MARKET, Outcome.UP, 5_000, 10)
     it.board.q["0xc"] = 0.9
+    it.marks.note()
     seen = it.figures()
     it.board.q.clear()
     it.now = MARKET.end_ms + 60_000
     assert it.figures() == seen == (1_004 * USD, 4 * USD, -5 * USD)
     it.ledger.resolve("0xc", 0)
     assert it.figures() == (995 * USD, -5 * USD, -5 * USD)
+
+
+def test_who_looks_moves_nothing() -> None:
+    """Only a look of the loss limits is remembered: a screen that somebody watches, or nobody, is
+    the same bot.
+    """
+    it = Bench()
+    it.buy(MARKET, Outcome.UP, 5_000, 10)
+    it.board.q["0xc"] = 0.9
+    assert it.figures() == (1_004 * USD, 4 * USD, -5 * USD)
+    it.board.q.clear()
+    assert it.figures() == (None, None, -5 * USD)
 
 
 def test_an_ended_window_that_was_never_priced_counts_as_its_cost() -> None:

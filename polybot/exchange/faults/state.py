@@ -53,16 +53,21 @@ class Running:
     struck: int = 0
     windows: int = 0
     removed: bool = False
+    each: bool = attrs.field(init=False)  # it strikes anew each time, not for a window as a whole
     _window: int | None = None
     _chosen: bool = False
     _memory: dict[Any, Any] = attrs.field(factory=dict)
+
+    @each.default
+    def _is_each(self) -> bool:
+        return self.entry.kind.when is When.EACH
 
     def meet(self, now_ms: int) -> Strike | None:
         """Whether something that it matches is struck now; draws when it may be."""
         window = self._window_at(now_ms)
         if window is None:
             return None
-        entry, each = self.entry, self.entry.kind.when is When.EACH
+        entry, each = self.entry, self.each
         if window != self._window:
             self._window, self._memory = window, {}
             self._chosen = each or (not self.spent and self._drawn())
@@ -82,7 +87,8 @@ class Running:
         if since < 0:
             return None
         number, into = divmod(since, entry.every_ms) if entry.every_ms else (0, since)
-        on = entry.for_ms is None or into < entry.for_ms or entry.kind.when is When.ONCE
+        for_ms = entry.for_ms
+        on = for_ms is None or into < for_ms or entry.kind.when is When.ONCE
         return number if on else None
 
     def _drawn(self) -> bool:
@@ -91,9 +97,8 @@ class Running:
     @property
     def spent(self) -> bool:
         """It has struck, or had its windows, as often as it may."""
-        entry = self.entry
-        count = self.struck if entry.kind.when is When.EACH else self.windows
-        return entry.times is not None and count >= entry.times
+        times = self.entry.times
+        return times is not None and (self.struck if self.each else self.windows) >= times
 
     def on(self, now_ms: int) -> bool:
         """Whether it is in a window in which it strikes."""
@@ -104,7 +109,7 @@ class Running:
         """Drawn anew for each blow, but for a window once."""
         if not self.entry.kind.params:
             return {}
-        if self.entry.kind.when is not When.EACH and "values" in self._memory:
+        if not self.each and "values" in self._memory:
             kept: dict[str, int] = self._memory["values"]
             return kept
         drawn = self._memory["values"] = {
