@@ -140,7 +140,7 @@ class Inventory:
         elif not self.ctx.stopping:
             decided = await self._decide(self.way)
             self.waits = dict(decided.waits)
-            if decided.operations:
+            if decided.operations and not await self.proof.moved_again():  # nobody else compares
                 await self._send(self.way, decided.operations)
 
     async def _decide(self, way: Way) -> Plan:
@@ -335,7 +335,7 @@ class Inventory:
                 flight.over or flight.nowhere(now_ms)
             ):
                 self._failed(flight, one, flight.over or "it never came to the chain")
-            elif await self.proof.moved_again(one.condition_id):
+            elif await self.proof.moved_again(one):
                 continue  # the books are others now: the next look decides
             elif now_ms > flight.asked_ms + GRACE_S * 1000:
                 self._failed(flight, one, f"the chain shows {there}, which it cannot have made")

@@ -64,16 +64,17 @@ class MoveProof:
     def forget(self, condition_id: str) -> None:
         self._moved.pop(condition_id, None)
 
-    async def moved_again(self, only: str | None = None) -> bool:
-        """Look whether moves of any market, or of one `only`, were done again, and book them;
-        whether any was. Who asks while another looks waits for what that one books. A market
-        with an operation under way is left to who follows that: the chain may have it already.
+    async def moved_again(self, under_way: Moved | None = None) -> bool:
+        """Look whether moves of any market, or of that of an operation `under_way`, were done
+        again, and book them; whether any was. Who asks while another looks waits for what that one
+        books. A market with an operation under way is left to who follows that: the chain may have
+        it already, beside the repetition of an earlier one.
         """
         found, moving = False, self.account.moving
+        keys = [key for key in self._moved if key not in moving]
         async with self._looking:
-            wanted = [key for key in self._moved if key not in moving] if only is None else [only]
-            for condition_id in wanted:
-                for one in await self._again(condition_id):
+            for condition_id in keys if under_way is None else [under_way.condition_id]:
+                for one in await self._again(condition_id, under_way):
                     found = True
                     await self._book(one)
         return found
@@ -84,16 +85,28 @@ class MoveProof:
         self.moved(done)
         await self.account.learn(done)
 
-    async def _again(self, condition_id: str) -> tuple[Moved, ...]:
-        """The moves that explain what the books cannot; none where several would that come to other
-        sizes, as trades on their way may have it.
-        """
+    async def _again(self, condition_id: str, under_way: Moved | None) -> tuple[Moved, ...]:
+        """The moves that explain what the books cannot, alone or with the one under way."""
         if condition_id not in self.account.ledger.books:
             return ()
         known = self._settling(condition_id)
         there = await self.there(condition_id)
-        if there is None or known != self._settling(condition_id) or _explained(known, there, 0):
+        if there is None or known != self._settling(condition_id):
             return ()
+        found = self._explaining(condition_id, known, there)
+        if found or found is None or under_way is None or under_way.kind == "redeem":
+            return found or ()
+        taken = _taken(under_way)
+        return self._explaining(condition_id, known, (there[0] + taken, there[1] + taken)) or ()
+
+    def _explaining(
+        self, condition_id: str, known: tuple[Settling, Settling], there: Pair
+    ) -> tuple[Moved, ...] | None:
+        """Nothing where no move explains what is there; None where none is needed, or where several
+        would that come to other sizes, as trades on their way may have it.
+        """
+        if _explained(known, there, 0):
+            return None
         done = self._moved.get(condition_id, [])
         for together in (1, 2):  # one of them, or else one of each kind
             fit = {
@@ -104,7 +117,7 @@ class MoveProof:
                 and self._bookable(those)
             }
             if fit:
-                return next(iter(fit.values())) if len(fit) == 1 else ()
+                return next(iter(fit.values())) if len(fit) == 1 else None
         return ()
 
     def _bookable(self, those: tuple[Moved, ...]) -> bool:

@@ -19,7 +19,7 @@ from polybot.app import Bot
 from polybot.core_tape import quote_of
 from polybot.domain.accounts import PAID, RESULTS, Kind
 from polybot.domain.market import Outcome
-from polybot.exchange.model import Event, Market, Order, TickChanged, TradeUpdated
+from polybot.exchange.model import Event, Market, Moved, Order, TickChanged, TradeUpdated
 from polybot.exchange.modes import Mode
 from polybot.exchange.server import Exchange
 from polybot.exchange.settlement import parties
@@ -57,6 +57,7 @@ STRIKE_OFF_MOST = 1e-4  # S14, relative: a basis point
 # of a tick is judged when it is sent; whoever has not heard of it by then should have asked.
 TICK_KNOWN_S = 45.0
 UNDONE_KNOWN_S = 5.0  # S8: the venue's balances follow the chain late, and so do those on the way
+AGAIN_KNOWN_S = 45.0  # S8: what a relayer did twice is looked for once it has confirmed, and lasts
 NO_BALANCE, TICK_RULE = "balance is not enough", "minimum tick size"
 LATE_RULES = ("invalid expiration", "does not exist")
 UNTOLD = "Rate limit exceeded for tokenId"  # nobody knows the figure (clob.md 3.6)
@@ -107,7 +108,8 @@ class Rules:
     _grid: HeardGrid = attrs.field(init=False)
     _limits: Limits = attrs.field(init=False)
     _ticked_s: float = -math.inf
-    _undone_s: float = -math.inf  # when a trade of ours was undone last
+    _astray_s: float = -math.inf  # until then the venue may have less of ours than anybody knows
+    _moved: tuple[object, int] = (None, 0)  # our last merge, split or redemption, and when
     _posted: list[float] = attrs.field(factory=list)
     _secrets: tuple[bytes, bytes, bytes] = attrs.field(init=False)
     _owner: str = ""
@@ -238,11 +240,10 @@ class Rules:
             self.once("S20", "tasks", f"{tasks} tasks are alive")
 
     def _refusals(self) -> None:
-        """S2, S8: no order that its sender could have known to be refused: off the grid or too
-        small, or for shares that are not his yet. A tick changes under orders that are on their
-        way, and time passes: expirations are judged when they are sent, cutoffs by S1. A venue that
-        goes by balances of the past says so of what is there; and where a confirmed trade is undone
-        of what came by it, or has come back by its end.
+        """S2, S8: no order that its sender could have known to be refused: off the grid, too small,
+        or for shares that are not his yet. Ticks change under orders on their way, and time passes:
+        expirations are judged when they are sent, cutoffs by S1. Nobody knows at once where a venue
+        goes by old balances, a confirmed trade is undone, or a merge is done twice.
         """
         counters = self.exchange.counters
         refused = counters.accounts[self.address].invalid
@@ -251,8 +252,7 @@ class Rules:
         raced = TICK_RULE in new and self.now_s() - self._ticked_s < TICK_KNOWN_S
         late = any(text in new for text in LATE_RULES)
         stale, self._stale = self._stale, self.exchange.balances.behind
-        undone = self.now_s() - self._undone_s < UNDONE_KNOWN_S
-        old = NO_BALANCE in new and (undone or self._stale > stale)
+        old = NO_BALANCE in new and (self.now_s() < self._astray_s or self._stale > stale)
         if refused > self._refused and not (raced or late or old or UNTOLD in new):
             rule = "S8" if NO_BALANCE in new else "S2"
             self.break_(rule, f"{refused - self._refused} orders refused: {new}"[:300])
@@ -329,15 +329,20 @@ class Rules:
         if len(self._posted) > per_s * (BUDGET_S + 1):
             self.once("S13", "", f"{len(self._posted)} orders sent within {BUDGET_S:g} s")
 
-    hears = (TickChanged, TradeUpdated)
+    hears = (TickChanged, TradeUpdated, Moved)
 
     def hear(self, event: Event) -> None:
         """An event of the exchange's engine."""
         if isinstance(event, TickChanged):
             self._ticked_s = self.now_s()
         elif isinstance(event, TradeUpdated):
-            undone = event.trade.status == "FAILED" and self.address in parties(event.trade)
-            self._undone_s = self.now_s() if undone else self._undone_s
+            if event.trade.status == "FAILED" and self.address in parties(event.trade):
+                self._astray_s = max(self._astray_s, self.now_s() + UNDONE_KNOWN_S)
+        elif isinstance(event, Moved) and event.account == self.address:
+            (before, at_ms), what = self._moved, (event.move, event.market, event.shares)
+            if what == before and event.at_ms - at_ms <= self.exchange.terms.block_ms:
+                self._astray_s = self.now_s() + AGAIN_KNOWN_S  # no bot asks again so soon
+            self._moved = (what, event.at_ms)
 
     # --- when something is sent, decided, or taken by the venue ----------------------------------
 

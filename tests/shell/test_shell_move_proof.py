@@ -187,7 +187,31 @@ async def test_a_merge_under_way_is_not_an_earlier_one_again() -> None:
     wallet.proof.account.moving.add("0xc0")
 
     assert not await wallet.proof.moved_again()
-    assert await wallet.proof.moved_again("0xc0")
+    assert await wallet.proof.moved_again(under_way(30 * SHARE))
+
+
+def under_way(shares: int) -> Moved:
+    return Moved("0xc0", "merge", "sent", "polybot-9", shares, 0, "0xdef")
+
+
+@pytest.mark.parametrize("early", [True, False])
+async def test_an_earlier_merge_done_again_beside_the_one_under_way(*, early: bool) -> None:
+    """Ten pairs were merged again while twenty were under way, whose first transaction failed for
+    it and whose repetition did not: the chain shows thirty fewer, and neither alone explains it.
+    Before the twenty have come the ten are known by themselves.
+    """
+    wallet = Wallet()
+    wallet.merge(10 * SHARE)
+    wallet.there -= 10 * SHARE + (0 if early else 20 * SHARE)
+    wallet.proof.account.moving.add("0xc0")
+    one = under_way(20 * SHARE)
+
+    assert await wallet.proof.moved_again(one)
+
+    assert [one.operation_id for one in wallet.learned] == ["polybot-0 again"]
+    left = wallet.booked if early else wallet.proof.after(one)[0]
+    assert wallet.there == left, "and the one under way is what is left to explain"
+    assert not await wallet.proof.moved_again(one)
 
 
 async def test_a_merge_of_what_is_not_confirmed_is_not_booked() -> None:
