@@ -26,7 +26,7 @@ ORPHANED_MOST_S = 25.0  # the reconciler's cadence and a little
 ORDER_ID = re.compile(rb"0x[0-9a-f]{64}")
 PLACING = (b"POST /order\n", b"POST /orders\n")  # and no other that begins like them
 TOKEN = re.compile(rb'"tokenId":"(\d+)"')
-TWINS_MOST_S = 8.0  # a cancel that was lost is repeated within this time
+TWINS_MOST_S = 6.0  # a cancel that was lost is repeated so soon, after the grace that is set
 WRITTEN_MOST_MS = 2_500  # a quote that the disk holds up for longer is one of the past
 CLOCK_RIGHT_MS = 1_700  # what answers in whole seconds cannot tell apart from the second allowed
 AHEAD_MOST_S = 25.0  # the reconciler asks for the venue's time every twenty seconds
@@ -182,7 +182,7 @@ class Watch:
 
     def look(self) -> None:
         """Judge what needs time to be judged; to be called now and then."""
-        late = self.now_s() - TWINS_MOST_S
+        late = self.now_s() - TWINS_MOST_S - self.config.orders.unknown_grace_s
         for since_s, one, other in self._twins:
             if since_s < late and one.id in self._live and other.id in self._live:
                 self.break_("S3", f"{name(one)} rests twice")

@@ -21,7 +21,7 @@ def watched(resting: list[Any], known: set[str], now: list[float]) -> Watch:
         engine=engine, wallet=SimpleNamespace(api_key="ours"),
         acts=SimpleNamespace(foreign={"somebody's"}),
     )  # fmt: skip
-    config: Any = None  # not asked for here
+    config: Any = SimpleNamespace(orders=SimpleNamespace(unknown_grace_s=2))
     return Watch(
         exchange, OURS, config, lambda: 0.0, lambda: now[0], lambda: known, {},
         lambda: 0.0, lambda: 0.0,
@@ -56,6 +56,29 @@ def test_an_order_that_rests_unknown(
 
     assert [violation.rule for violation in watch.violations] == ["S4"] * broken
 
+
+
+@pytest.mark.parametrize(
+    ("grace_s", "after_s", "broken"), [(2, 8, True), (10, 8, False), (10, 16, True)]
+)
+def test_two_alike_that_last(grace_s: int, after_s: int, *, broken: bool) -> None:
+    """S3: a venue acknowledged a cancel and did nothing; what its list shows counts against that
+    after the grace that is set (seed 901).
+    """
+    now = [0.0]
+    watch: Any = watched([], set(), now)
+    watch.config = SimpleNamespace(orders=SimpleNamespace(unknown_grace_s=grace_s))
+    market = SimpleNamespace(slug="btc-updown")
+    both: list[Any] = [
+        SimpleNamespace(id=name, side="SELL", size=10_000_000, price=6200, market=market)
+        for name in ("one", "other")
+    ]
+    watch._live.update((one.id, one) for one in both)
+    watch._twins.append((0.0, *both))
+    now[0] = after_s + 0.25
+    watch.look()
+
+    assert [violation.rule for violation in watch.violations] == ["S3"] * broken
 
 
 def fill(token: str, side: str, shares: int, account: str) -> Any:
