@@ -272,9 +272,14 @@ class Watch:
                 yield f"{leg}: {booked[key]} shares here, {there} there"
 
     def forget(self) -> frozenset[str]:
-        """The journal is lost: what was traded is not in the next one's books. Its markets."""
+        """The journal is lost: what was traded or split is not in the next one's books. Its
+        markets.
+        """
         self._legs.clear()
-        return frozenset(trade.market.condition_id for trade in self._trades.values())
+        engine = self.exchange.engine
+        held = map(engine.by_token.__getitem__, engine.accounts.wallet(self.address).shares)
+        traded = (trade.market for trade in self._trades.values())
+        return frozenset(market.condition_id for market in (*held, *traded))
 
     def taken_back(self, condition_id: str) -> int:
         """Shares of our trades in a market that a block had, and that were undone after all."""

@@ -81,6 +81,20 @@ def test_two_alike_that_last(grace_s: int, after_s: int, *, broken: bool) -> Non
     assert [violation.rule for violation in watch.violations] == ["S3"] * broken
 
 
+def test_what_a_lost_journal_knew() -> None:
+    """Markets with trades, and those with shares that a split made (seed 920): of neither does the
+    next journal know, so that nobody redeems them.
+    """
+    market = {name: SimpleNamespace(condition_id=name) for name in ("split", "traded")}
+    watch: Any = watched([], set(), [0.0])
+    watch.exchange.engine.by_token = {"up": market["split"]}
+    wallet = SimpleNamespace(shares={"up": 20_000_000})
+    watch.exchange.engine.accounts = SimpleNamespace(wallet=lambda _: wallet)
+    watch._trades["trade"] = SimpleNamespace(market=market["traded"])
+
+    assert watch.forget() == {"split", "traded"}
+
+
 def fill(token: str, side: str, shares: int, account: str) -> Any:
     order = SimpleNamespace(id="order", token=token, side=side, account=account)
     return SimpleNamespace(order=order, shares=shares * 1_000_000)
