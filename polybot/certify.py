@@ -78,6 +78,10 @@ async def _vanished(ctx: Context, order_id: str, beaten_at: float) -> float:
     while trio.current_time() < beaten_at + VANISH_S:
         row = await ctx.client.order(order_id)
         kind = row.kind if isinstance(row, OrderRow) else None
+        if kind is OrderSeen.Kind.MATCHED:
+            raise StartFailed(
+                "the dead-man switch could not be tried: somebody took the order; start again"
+            )
         alive = alive or kind is OrderSeen.Kind.LIVE
         if kind is OrderSeen.Kind.DEAD and alive:
             return trio.current_time() - beaten_at

@@ -5,8 +5,10 @@ from __future__ import annotations
 import pytest
 import trio
 from shell_kit import HOUR_MS, clean, scene
+from test_shell_restart import killed
 from venue_bent import answer
 
+from polybot.domain.market import Outcome
 from polybot.journal.entries import Certified
 from polybot.patient_clock import PatientClock
 
@@ -67,3 +69,30 @@ async def test_a_switch_that_takes_no_beat(fast_clock: PatientClock) -> None:
 
     assert "takes no heartbeat" in report.exit_reason
     assert it.venue.placed() == []
+
+
+async def test_somebody_takes_the_order(fast_clock: PatientClock) -> None:
+    """A tick is far from the market until it is not: that says nothing of the switch, and what was
+    bought is in the books of the next start.
+    """
+    async with scene(at_ms=HOUR_MS + 30_000) as it, trio.open_nursery() as nursery:
+        it.bot.certify = True
+        nursery.start_soon(it.run)
+        await it.until(lambda: it.venue.live, "the order rests")
+        (far,) = it.venue.live
+
+        def taken() -> bool:
+            it.venue.hit(far)
+            return far.matched == far.size
+
+        await it.until(taken, "somebody takes it")
+        report = await it.ending(15)
+
+        assert "somebody took the order" in report.exit_reason
+        assert "did not cancel" not in report.exit_reason
+        assert report.live_orders_at_exit == 0
+        async with killed(it) as again:
+            await again.until(lambda: again.bot.ready, "venue and journal agree", 60)
+            books = again.bot.ctx.account.ledger.books[far.market.condition_id]
+            assert books.shares(Outcome.UP) + books.shares(Outcome.DOWN) == far.size
+            clean(await again.end())
