@@ -19,6 +19,7 @@ from polybot.far_order import far_order, refusal
 from polybot.journal.entries import Certified, Ended, Known
 from polybot.orders_task import intent_of
 from polybot.restart import StartFailed
+from polybot.venue import slugs
 from polybot.venue.clob import StaleHeartbeat
 
 FRESH_MS = 7 * 24 * 3600 * 1000  # how long a certificate holds
@@ -53,12 +54,28 @@ async def certify(ctx: Context, series: tuple[str, ...]) -> None:
 
 
 async def _market(ctx: Context, series: tuple[str, ...]) -> Market:
-    found = [await current_market(ctx.client, ctx.gamma, one, ctx.clock.now_ms()) for one in series]
+    """The one that ends last, of the windows to come and those under way: in one to come nobody
+    takes an order at the lowest price. None of which we hold what our books do not know: as a
+    market that is known its shares would be a drift.
+    """
+    now_ms = ctx.clock.now_ms()
+    times = [
+        (one, at_ms) for one in series for at_ms in (slugs.window_at(one, now_ms).end_ms, now_ms)
+    ]
+    found = [await current_market(ctx.client, ctx.gamma, *time) for time in times]
     markets = [one for one in found if isinstance(one, Market)]
-    latest = max(markets, key=lambda market: market.end_ms, default=None)
-    if latest is None or latest.end_ms - ctx.clock.now_ms() < LEAST_LEFT_MS:
-        raise StartFailed("no window has time left to try the dead-man switch in; start again")
-    return latest
+    for market in sorted(markets, key=lambda market: market.end_ms, reverse=True):
+        if market.end_ms - now_ms >= LEAST_LEFT_MS and await _ours(ctx, market):
+            return market
+    raise StartFailed("no window has time left to try the dead-man switch in; start again")
+
+
+async def _ours(ctx: Context, market: Market) -> bool:
+    """Whether our books know of all that we hold of a market."""
+    if market.condition_id in ctx.account.ledger.books:
+        return True
+    tokens = (market.up_token, market.down_token)
+    return [await ctx.client.balance(token) for token in tokens] == [0, 0]
 
 
 async def _beat(ctx: Context) -> float:

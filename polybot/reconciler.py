@@ -7,6 +7,7 @@ logged and in the summary. Nothing is decided on one absent read.
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 
@@ -36,6 +37,9 @@ LEAST_S = 2.0  # from look to look, however often somebody rings: a venue may li
 BLIND_AFTER = 2
 TRADES_OVERLAP_S = 120
 CANCEL_PAUSE_S, CANCEL_PAUSE_MOST_S = 0.05, 0.4
+# Requests that a link has held up come together; who refuses us otherwise does so soon again.
+SLIP_LASTS_S, SLIP_AGAIN_S = 5.0, 60.0
+UNAUTHORISED = "401"
 AWAY_PAUSE_S = 1.0  # between cancel-alls to an engine that says it takes none
 # Exposure that no desk counts: until their end is proven, and until the venue shows them no more.
 DOUBTFUL, LATE = "orders without a desk", "late orders"
@@ -91,6 +95,7 @@ class Reconciler:
     read_until_s: int = 0
     engine_away: str | None = None  # what the venue said when it last took no cancels
     time: RightTime = attrs.field(init=False)
+    _slipped_at: float = -math.inf  # when a refusal was last taken for a request that came late
     _misses: int = 0  # reconciliations in a row that failed
     _noted: set[str] = attrs.field(factory=set)  # differences of the last look
     _doubtful: dict[str, _Doubt] = attrs.field(factory=dict)  # by order id
@@ -183,15 +188,32 @@ class Reconciler:
 
     async def _judge_refusal(self) -> None:
         """Credentials, a region or an account that are refused are an operator's business (F42,
-        F43). A clock that is off is ours, and whatever it has signed may be refused for it.
+        F43). A clock that is off is ours, and whatever it has signed may be refused for it. So may
+        a request that was held up: how old a signature may be is not known (clob.md 2.2).
         """
         why = self.account.refusal
         if not why or not await self.time.ask():
             return  # nothing is placed meanwhile, and the next round asks again
         if CLOCK not in self.health.troubles and not self.time.new:
-            self.health.halt(Halt.VENUE_REFUSES, why)
+            rows = await self.client.open_orders()
+            if isinstance(rows, Failure) and not rows.refused:
+                return
+            if isinstance(rows, Failure) or UNAUTHORISED not in why or not self._is_slip():
+                self.health.halt(Halt.VENUE_REFUSES, why)
+            else:
+                logger.warning("refused, and taken when asked again: {}", why)
         self.account.refusal = ""
         self.health.good(IDENTITY)
+
+    def _is_slip(self) -> bool:
+        """Whether a refusal may be one of a request that came late: one that comes between a few
+        seconds and a minute after such a one is not.
+        """
+        since_s = trio.current_time() - self._slipped_at
+        if since_s < SLIP_AGAIN_S:
+            return since_s <= SLIP_LASTS_S
+        self._slipped_at = trio.current_time()
+        return True
 
     # --- differences -----------------------------------------------------------------------
 

@@ -5,10 +5,13 @@ from __future__ import annotations
 import pytest
 import trio
 from shell_kit import HOUR_MS, clean, scene
-from test_shell_restart import killed
+from test_shell_account import windows_to_come
+from test_shell_restart import killed, started
 from venue_bent import answer
 
+from polybot.domain.halts import Halt
 from polybot.domain.market import Outcome
+from polybot.domain.units import SHARE
 from polybot.journal.entries import Certified
 from polybot.patient_clock import PatientClock
 
@@ -27,6 +30,7 @@ async def test_a_switch_that_works(fast_clock: PatientClock) -> None:
         assert 10_000 <= seen.took_ms <= 17_000
         assert quotes[0].at_ms - far.at_ms >= 10_000
         assert far.order.price == far.order.market.tick
+        assert far.order.market.start_ms > far.at_ms, "in a window that nobody trades yet"
         report = await it.end()
 
     clean(report)
@@ -95,4 +99,50 @@ async def test_somebody_takes_the_order(fast_clock: PatientClock) -> None:
             await again.until(lambda: again.bot.ready, "venue and journal agree", 60)
             books = again.bot.ctx.account.ledger.books[far.market.condition_id]
             assert books.shares(Outcome.UP) + books.shares(Outcome.DOWN) == far.size
+            clean(await again.end())
+
+
+async def test_a_start_in_a_windows_last_minute(fast_clock: PatientClock) -> None:
+    """Its end would cancel the order by itself: the next one is there already."""
+    async with scene(at_ms=HOUR_MS + 280_000) as it, trio.open_nursery() as nursery:
+        it.bot.certify = True
+        nursery.start_soon(it.run)
+        await it.quoting()
+        clean(await it.end())
+
+
+async def test_a_window_with_shares_of_a_lost_journal(fast_clock: PatientClock) -> None:
+    """They are in no book of ours, and once the market is known they are a drift: another is taken
+    (brief seed 4, with a certificate).
+    """
+    async with scene(at_ms=HOUR_MS + 30_000) as it, trio.open_nursery() as nursery:
+        it.bot.certify = True
+        coming = windows_to_come(it)[0]
+        it.venue.engine.split(it.venue.account, coming, 20 * SHARE, it.venue.clock.now_ms())
+        nursery.start_soon(it.run)
+        await it.until(it.venue.placed, "the far order")
+        far = it.venue.placed()[0].order
+        assert far.market is not coming
+        await it.quoting()
+        assert coming.condition_id not in it.bot.ctx.account.ledger.books
+        report = await it.end()
+
+    assert report.live_orders_at_exit == 0
+    assert report.halts == {}
+
+
+async def test_nothing_is_placed_while_trading_is_halted(fast_clock: PatientClock) -> None:
+    """A halt outlives its program; nobody needs a switch for orders that he may not place (S12;
+    brief seed 65, with a certificate).
+    """
+    async with started() as it:
+        it.bot.ctx.health.halt(Halt.LEDGER_DRIFT, "test")
+        await it.withdrawn()
+        async with killed(it) as again:
+            again.bot.certify = True
+            placed = len(again.venue.placed())
+            await again.until(lambda: again.bot.ready, "venue and journal agree", 60)
+            await trio.sleep(30)
+            assert len(again.venue.placed()) == placed
+            assert again.bot.ctx.health.halted
             clean(await again.end())

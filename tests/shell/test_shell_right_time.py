@@ -20,7 +20,7 @@ from polybot.domain.orders import Failure
 from polybot.execution.firewall import Admission
 from polybot.health import Health
 from polybot.heartbeat import Heartbeat
-from polybot.reconciler import Reconciler
+from polybot.reconciler import SLIP_AGAIN_S, SLIP_LASTS_S, Reconciler
 from polybot.right_time import CLOCK, FIRST_S, RightTime
 from polybot.venue.tap import NOBODY
 
@@ -29,13 +29,14 @@ TRUE_S = 1_795_201_110.0
 
 @attrs.define(eq=False)
 class Venue:
-    """Tells the time, or does not; refuses every heartbeat."""
+    """Tells the time, or does not; refuses every heartbeat, and lists no order or says why not."""
 
     answers: bool = True
     takes_s: float = 0.02
     rest: Any = attrs.field(factory=lambda: SimpleNamespace(timeout_s=10))
     began: float = attrs.field(factory=trio.current_time)
     asked: int = 0
+    listed: list[Any] | Failure = Failure("GET /data/orders: HTTP 401", refused=True)
 
     async def server_time(self) -> int | Failure:
         self.asked += 1
@@ -46,6 +47,11 @@ class Venue:
     async def heartbeat(self, _previous: str) -> Failure:
         await trio.lowlevel.checkpoint()
         return Failure("POST /v1/heartbeats: HTTP 401", refused=True)
+
+
+    async def open_orders(self) -> list[Any] | Failure:
+        await trio.lowlevel.checkpoint()
+        return self.listed
 
 
 def off_by(seconds: float) -> Clock:
@@ -119,6 +125,40 @@ async def test_a_key_that_is_refused_is_for_the_operator(autojump_clock: MockClo
 
     assert "401" in account.health.halted[Halt.VENUE_REFUSES.value]
     assert not account.refusal
+
+
+async def test_a_request_that_came_late_is_no_key_that_is_refused(
+    autojump_clock: MockClock,
+) -> None:
+    """A link held an order for longer than the venue takes its signature, our clock is right, and
+    what is asked now is answered (seed 6016, with a certificate). Not for long, and not soon again.
+    """
+    venue = Venue(listed=[])
+    account, reconciler = watched(venue, off_by(0.2))
+    for pause_s in (SLIP_AGAIN_S + 1, 1, SLIP_LASTS_S + 1):
+        await refused(account, reconciler)
+        await reconciler._judge_refusal()
+        assert not account.health.halted
+        assert IDENTITY not in account.health.troubles
+        await trio.sleep(pause_s)
+    await refused(account, reconciler)
+    await reconciler._judge_refusal()
+
+    assert "401" in account.health.halted[Halt.VENUE_REFUSES.value]
+
+
+async def test_nobody_who_does_not_answer_is_believed(autojump_clock: MockClock) -> None:
+    """Nothing is placed until one of both is known."""
+    venue = Venue(listed=Failure("no answer"))
+    account, reconciler = watched(venue, off_by(0.2))
+    await refused(account, reconciler)
+    await reconciler._judge_refusal()
+
+    assert IDENTITY in account.health.troubles
+    assert not account.health.halted
+    venue.listed = []
+    await reconciler._judge_refusal()
+    assert IDENTITY not in account.health.troubles
 
 
 async def test_a_clock_that_is_off_is_not(autojump_clock: MockClock) -> None:
