@@ -71,8 +71,8 @@ class MoveProof:
         it already, beside the repetition of an earlier one.
         """
         found, moving = False, self.account.moving
-        keys = [key for key in self._moved if key not in moving]
         async with self._looking:
+            keys = [key for key in self._moved if key not in moving]
             for condition_id in keys if under_way is None else [under_way.condition_id]:
                 for one in await self._again(condition_id, under_way):
                     found = True
@@ -93,10 +93,17 @@ class MoveProof:
         there = await self.there(condition_id)
         if there is None or known != self._settling(condition_id):
             return ()
+        taken = 0
+        if under_way is None:
+            if condition_id in self.account.moving:
+                return ()  # what was asked for since may be in the answer
+        elif under_way.kind != "redeem":
+            taken = _taken(under_way)
+            if _explained(known, there, taken):
+                return ()  # it may have been mined since its follower looked
         found = self._explaining(condition_id, known, there)
-        if found or found is None or under_way is None or under_way.kind == "redeem":
+        if found or found is None or not taken:
             return found or ()
-        taken = _taken(under_way)
         return self._explaining(condition_id, known, (there[0] + taken, there[1] + taken)) or ()
 
     def _explaining(

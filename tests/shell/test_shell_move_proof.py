@@ -214,6 +214,33 @@ async def test_an_earlier_merge_done_again_beside_the_one_under_way(*, early: bo
     assert not await wallet.proof.moved_again(one)
 
 
+async def test_the_one_under_way_is_no_earlier_one_of_its_size() -> None:
+    """Seed 1147: it was mined between two looks at the chain, and was booked as another's
+    repetition and, when it had ended, as itself.
+    """
+    wallet = Wallet()
+    wallet.merge(10 * SHARE)
+    wallet.there -= 10 * SHARE
+    wallet.proof.account.moving.add("0xc0")
+
+    assert not await wallet.proof.moved_again(under_way(10 * SHARE))
+
+
+async def test_a_merge_that_is_asked_for_while_somebody_looks() -> None:
+    """The answer may be of a time in which it was done: who follows it decides."""
+    wallet = Wallet()
+    wallet.merge(10 * SHARE)
+    wallet.there -= 10 * SHARE
+    shares = wallet.proof.chain.shares
+
+    async def slow(market: Any) -> Any:
+        wallet.proof.account.moving.add("0xc0")
+        return await shares(market)
+
+    wallet.proof.chain.shares = slow  # type: ignore[method-assign]
+    assert not await wallet.proof.moved_again()
+
+
 async def test_a_merge_of_what_is_not_confirmed_is_not_booked() -> None:
     """The books could not say of which shares it was (the ledger would refuse it)."""
     wallet = Wallet()
