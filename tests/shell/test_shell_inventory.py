@@ -274,7 +274,7 @@ async def test_a_start_knows_what_was_merged_before_it(
                 bent.setattr(Account, "learn", learn)
                 # Whether so many are confirmed again by now is the crowd's luck.
                 bent.setattr(Holdings, "mergeable", property(lambda _: merge.shares))
-                assert await proof.moved_again(merge)
+                assert await proof.moved_again()
             report = await again.end()
 
     assert [one.shares for one in booked] == [merge.shares]
