@@ -35,6 +35,7 @@ OPERATIONS_S = 720.0  # a signature that has not been mined by then never will b
 # A first start, and trades of before it: how long it waits for them, and how far back it looks. A
 # trade settles in seconds; one that is retried has no documented end (clob.md 5.1).
 SETTLING_S, SETTLED_POLL_S, BEFORE_S = 120.0, 2.0, 900
+UNSETTLED = "trades of before this journal have not settled"
 LOOK_UPS = 10  # at a time
 
 
@@ -141,7 +142,7 @@ class Restart:
             return
         if isinstance(left, Failure):
             raise StartFailed(f"the trades of before could not be read: {left.what}")
-        raise StartFailed("trades of before this journal have not settled; wait, then start again")
+        raise StartFailed(f"{UNSETTLED}; wait, then start again")
 
     async def _unsettled(self, now_s: int) -> int | Failure:
         """How many trades are on their way."""

@@ -19,7 +19,7 @@ from __future__ import annotations
 import errno
 import itertools
 import socket as stdlib
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
@@ -156,7 +156,8 @@ class Network(trio.abc.SocketFactory):
 
     `delays` are the seconds that bytes take to and from a port, for wires made from now on;
     `refused` the ports that take no connection, `dead` the owners of whom nothing more is heard;
-    `on_send` hears what is put on a wire, and the port at its other end.
+    `on_send` hears what is put on a wire, and the port at its other end; `dials` counts the wires
+    that ever were, by owner and port.
     """
 
     listening: dict[int, Socket] = attrs.field(factory=dict)
@@ -165,6 +166,7 @@ class Network(trio.abc.SocketFactory):
     refused: set[int] = attrs.field(factory=set)
     dead: set[str] = attrs.field(factory=set)
     on_send: Callable[[int, bytes], None] = lambda *_: None
+    dials: Counter[tuple[str, int]] = attrs.field(factory=Counter)
     _ports: Iterator[int] = attrs.field(factory=lambda: itertools.count(FIRST_PORT))
 
     def socket(  # as Trio calls it
@@ -204,6 +206,7 @@ class Network(trio.abc.SocketFactory):
         delay_s = self.delays.get(port, 0.0)
         wire = Wire(port, owner, Pipe(delay_s), Pipe(delay_s))
         self.wires.append(wire)
+        self.dials[owner, port] += 1
         here, there = (HOST, self.free_port()), (HOST, port)
         client.join(wire.down, wire.up, here, there)
         accepted = Socket(self, serves=True)

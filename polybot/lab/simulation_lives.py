@@ -27,6 +27,7 @@ from polybot.lab.simulation_life import Process, put_together
 from polybot.lab.simulation_reach import JOURNAL_LOST, SENT, TWICE, WRITTEN
 from polybot.lab.simulation_watch import name
 from polybot.launch import EXIT_ORDERS_LIVE, EXIT_STORAGE, run_watched
+from polybot.restart import UNSETTLED
 from polybot.taping import taping
 
 if TYPE_CHECKING:
@@ -169,9 +170,13 @@ class Lives:
             process.ended.set()
 
     def _ended_itself(self, process: Process) -> None:
-        """Only a disk that failed may end a bot: its exit code says so, and nothing rests."""
+        """Only a disk that failed may end a bot: its exit code says so, and nothing rests; or what
+        a lost journal has left, if it does not settle.
+        """
         bot, live = process.bot, self.sim.watch.live()
-        if bot.ctx.account.journal.failed is None:
+        if self.sim.rules.strange and UNSETTLED in bot.exit_reason:
+            self.sim.counts["ended for what does not settle"] += 1
+        elif bot.ctx.account.journal.failed is None:
             self.sim.watch.break_("S19", f"ended itself: {bot.exit_reason}"[:500])
         elif process.code not in (EXIT_STORAGE, EXIT_ORDERS_LIVE):
             self.sim.watch.break_("S15", f"exit code {process.code} after the journal failed")
@@ -179,7 +184,7 @@ class Lives:
             self.sim.watch.break_(
                 "S15", f"{len(live)} orders rest after an end that says none does"
             )
-        self.sim.counts["ended by its disk"] += 1
+        self.sim.counts["ended by its disk"] += bot.ctx.account.journal.failed is not None
         self._kept(process)
 
     async def _stop(self, process: Process, life: Life) -> None:

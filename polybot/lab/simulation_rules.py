@@ -78,9 +78,8 @@ class Since:
             return 0.0
         return self.now_s() - self._began.setdefault(key, self.now_s())
 
-    def keep(self, keys: set[str]) -> None:
-        """Forget all others."""
-        self._began = {key: at for key, at in self._began.items() if key in keys}
+    def forget(self) -> None:
+        self._began.clear()
 
 
 @attrs.define(eq=False)
@@ -139,12 +138,12 @@ class Rules:
     def look(self) -> None:
         alive = self.bot()
         if alive is None or alive[1].ctx.stopping or not alive[1].ready:
-            self._since.keep(set())
+            self._since.forget()
             return
         owner, bot = alive
         if owner != self._owner:
             self._owner = owner
-            self._since.keep(set())
+            self._since.forget()
         self._books(bot)
         self._orders(bot)
         self._backlog(bot)
@@ -217,17 +216,18 @@ class Rules:
 
     def _streams(self, owner: str, bot: Bot) -> None:
         """L3, L8: whatever carries nothing is replaced, whatever is down dialled again."""
+        scopes = list(bot.supervisor.scopes.values())
         for name, port in self.ports.items():
-            # One that its client has left may hang on for a while, and is nobody's stream.
+            # One that its client has left may hang on, and is nobody's stream.
             wires = [it for it in self.network.wires_to(port, owner) if not it.up.ended]
             mute = bool(wires) and all(wire.down.held for wire in wires)
             if self._since.lasts(f"mute {name}", mute) > REPLACED_WITHIN_S[name]:
                 self.once("L3", name, f"{name} has been mute for {REPLACED_WITHIN_S[name]:g} s")
             # A scope that is being flattened needs no book any more.
-            open_ones = [scope for scope in bot.supervisor.scopes.values() if not scope.state]
-            wanted = name != "market_ws" or bool(open_ones)
+            wanted = name != "market_ws" or not all(it.state for it in scopes)
             down = wanted and not wires and port not in self.network.refused
-            if self._since.lasts(f"down {name}", down) > DIALLED_WITHIN_S:
+            dialled = f"down {name} after {self.network.dials[owner, port]}"
+            if self._since.lasts(dialled, down) > DIALLED_WITHIN_S:
                 self.once("L8", name, f"nobody has dialled {name} for {DIALLED_WITHIN_S:g} s")
 
     def _bounds(self, owner: str) -> None:

@@ -133,3 +133,13 @@ async def test_closing_tells_the_peer() -> None:
             await server.send_all(b"x")
         with pytest.raises(trio.ClosedResourceError):
             await client.send_all(b"x")
+
+
+async def test_every_dial_counts() -> None:
+    """Also one whose wire is cut before anybody looks (seed 957, L8)."""
+    async with wire() as (network, near, _):
+        (port,) = network.listening
+        assert network.dials == {(OWNER.get(), port): 1}
+        await near.aclose()
+        await trio.open_tcp_stream("127.0.0.1", port)
+        assert network.dials == {(OWNER.get(), port): 2}

@@ -7,6 +7,7 @@ import pytest
 import trio
 from simulation_kit import broken, calm, sound
 
+from polybot import restart
 from polybot.lab.simulation import simulate
 from polybot.lab.simulation_brief import brief
 from polybot.lab.simulation_case import Case, End, Keep, Life, draw
@@ -61,6 +62,24 @@ def test_a_journal_that_begins_too_soon_is_found(monkeypatch: pytest.MonkeyPatch
     monkeypatch.setattr(Restart, "_all_settled", at_once)
 
     assert "G25" in broken(simulate(forgotten()))
+
+
+def test_trades_of_before_that_do_not_settle(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A start that has waited for them ends, and says what to do: a bot that nobody need mend (seed
+    1130: the venue tried one trade again and again).
+    """
+    starts: list[Restart] = []
+
+    async def unsettled(self: Restart, _now_s: int) -> int:
+        await trio.lowlevel.checkpoint()
+        starts.append(self)
+        return starts[0] is not self
+
+    monkeypatch.setattr(Restart, "_unsettled", unsettled)
+    monkeypatch.setattr(restart, "SETTLING_S", 5.0)
+
+    found = sound(forgotten())
+    assert found.seen["ended for what does not settle"] >= 1
 
 
 def test_a_halt_is_lost_with_its_journal() -> None:
