@@ -47,9 +47,10 @@ _EXPLAINED = {
         "Re-arm when the reason for stopping is gone.",
     ),
     Halt.FOREIGN_ORDERS: _Explained(
-        "The venue shows orders of this wallet that no journal of ours knows.",
-        "Find out which program or person placed them and end that: one engine per wallet. "
-        "Then cancel them (`stop --now` does) and re-arm.",
+        "The venue shows orders of this API key that no journal of ours knows; also of another "
+        "wallet that the key signs for, for a cancel-all would take them.",
+        "Find out which program or person placed them and end that: one engine per key, and no "
+        "hand at the web page beside it. Then cancel them (`stop --now` does) and re-arm.",
     ),
     Halt.SHARES_DIFFER: _Explained(
         "At the start the venue showed other share balances than the journal.",
