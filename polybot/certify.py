@@ -67,7 +67,10 @@ async def _market(ctx: Context, series: tuple[str, ...]) -> Market:
     for market in sorted(markets, key=lambda market: market.end_ms, reverse=True):
         if market.end_ms - now_ms >= LEAST_LEFT_MS and await _ours(ctx, market):
             return market
-    raise StartFailed("no window has time left to try the dead-man switch in; start again")
+    raise StartFailed(
+        "no window to try the dead-man switch in: none can be read, has a minute left and holds no "
+        "shares that the journal does not know; look at `doctor`, then start again"
+    )
 
 
 async def _ours(ctx: Context, market: Market) -> bool:

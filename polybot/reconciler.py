@@ -39,7 +39,7 @@ TRADES_OVERLAP_S = 120
 CANCEL_PAUSE_S, CANCEL_PAUSE_MOST_S = 0.05, 0.4
 # Requests that a link has held up come together; who refuses us otherwise does so soon again.
 SLIP_LASTS_S, SLIP_AGAIN_S = 5.0, 60.0
-UNAUTHORISED = "401"
+UNAUTHORISED = "HTTP 401"
 AWAY_PAUSE_S = 1.0  # between cancel-alls to an engine that says it takes none
 # Exposure that no desk counts: until their end is proven, and until the venue shows them no more.
 DOUBTFUL, LATE = "orders without a desk", "late orders"
@@ -198,16 +198,16 @@ class Reconciler:
             rows = await self.client.open_orders()
             if isinstance(rows, Failure) and not rows.refused:
                 return
-            if isinstance(rows, Failure) or UNAUTHORISED not in why or not self._is_slip():
+            if isinstance(rows, Failure) or UNAUTHORISED not in why or not self._forgiven():
                 self.health.halt(Halt.VENUE_REFUSES, why)
             else:
                 logger.warning("refused, and taken when asked again: {}", why)
         self.account.refusal = ""
         self.health.good(IDENTITY)
 
-    def _is_slip(self) -> bool:
-        """Whether a refusal may be one of a request that came late: one that comes between a few
-        seconds and a minute after such a one is not.
+    def _forgiven(self) -> bool:
+        """Take a refusal for one of a request that came late, and say whether it may be: what comes
+        between a few seconds and a minute after such a one is not.
         """
         since_s = trio.current_time() - self._slipped_at
         if since_s < SLIP_AGAIN_S:

@@ -147,6 +147,15 @@ async def test_a_request_that_came_late_is_no_key_that_is_refused(
     assert "401" in account.health.halted[Halt.VENUE_REFUSES.value]
 
 
+async def test_a_region_is_not_forgiven_for_its_figures(autojump_clock: MockClock) -> None:
+    """Only the status counts, not the digits of an order's id (F43)."""
+    account, reconciler = watched(Venue(listed=[]), off_by(0.2))
+    account.refused("region refused: HTTP 403 restricted, order 0x4401")
+    await reconciler._judge_refusal()
+
+    assert "403" in account.health.halted[Halt.VENUE_REFUSES.value]
+
+
 async def test_nobody_who_does_not_answer_is_believed(autojump_clock: MockClock) -> None:
     """Nothing is placed until one of both is known."""
     venue = Venue(listed=Failure("no answer"))

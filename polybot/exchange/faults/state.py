@@ -87,8 +87,7 @@ class Running:
         if since < 0:
             return None
         number, into = divmod(since, entry.every_ms) if entry.every_ms else (0, since)
-        for_ms = entry.for_ms
-        on = for_ms is None or into < for_ms or entry.kind.when is When.ONCE
+        on = entry.for_ms is None or into < entry.for_ms or entry.kind.when is When.ONCE
         return number if on else None
 
     def _drawn(self) -> bool:
