@@ -111,11 +111,13 @@ class Firewall:
         now_ms: int,
     ) -> str | None:
         """The reason this order must not leave, or None. `resting`: all that may match or may have
-        matched (`OrderTable.possible`).
+        matched (`OrderTable.possible`); what has matched and is not in the books yet counts with
+        them, and never against them: the trade may fail.
         """
         if self.admission.closed_because is not None:
             return f"gate closed: {self.admission.closed_because}"
         same = sum(t.remaining for t in resting if t.order.toward is order.toward)
+        same += standing.coming(order.toward)
         return (
             self._shape(order)
             or self._state(order, same, standing, now_ms)

@@ -207,6 +207,11 @@ class OrderTable:
         """
         return sum(tracked.unbooked for tracked in self._untold.values())
 
+    def untold_toward(self, outcome: Outcome) -> int:
+        """Shares (10⁻⁶) that orders have moved us toward an outcome without the ledger yet."""
+        lagging = self._untold.values()
+        return sum(tracked.untold for tracked in lagging if tracked.order.toward is outcome)
+
     def unbooked_sales(self) -> Iterator[tuple[NewOrder, int]]:
         """The same of asks, whose shares the ledger still has: the order, and how many."""
         for tracked in self._untold.values():

@@ -46,7 +46,7 @@ LIMITS = RiskParams(
     max_open_orders_per_market=10,
     max_order_usd=20,
     max_position_usd_per_market=20,
-    max_net_shares=1_000_000,
+    max_net_shares=20,  # as tight as the dollars, that both are met
     # The plays are about counting; that losses are bounded is another matter.
     max_market_loss_percent=100,
     max_cluster_loss_percent=100,
@@ -172,6 +172,7 @@ class Truth:
         dearest = self._no_orphan()
         must(len(dearest) < 2 or sum(dearest.values()) <= PAIR_CAP, "S24: a pair above its cap")
         self._exposure()
+        self._balance()
         self._none_naked()
         if self.booked:
             self._conservation()
@@ -218,6 +219,12 @@ class Truth:
         bought = [leg for leg in self._legs() if leg.side is Side.BUY]
         spent = sum(-moved_by(leg)[1] for leg in bought if leg.order_id not in self.orphans)
         must(spent - freed + exposure <= LIMIT, "S7: the truth is above the limit")
+
+    def _balance(self) -> None:
+        """S7: nor does the position come to lean farther to one side, whatever still fills."""
+        if not (self.orphans or self.something_failed):
+            leans = max(self.toward(outcome) for outcome in Outcome)
+            must(leans <= LIMITS.max_net_shares * SHARE, "S7: the position leans too far")
 
     def _freed(self) -> int:
         """Cost of what is sold and confirmed, or merged, by the ledger."""

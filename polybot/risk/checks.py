@@ -46,7 +46,8 @@ class Standing:
     `free_cash` is net of what other markets' open orders may still spend; `held` is this market
     without its open orders, which the desk knows best; `day_loss` is what has been lost since the
     day began, 0 or more. `sellable_*`: confirmed shares of this market that its asks may offer,
-    those that merges claim and orders no desk counts taken off.
+    those that merges claim and orders no desk counts taken off. `coming_*`: shares that are matched
+    toward an outcome and not in `held` yet.
     """
 
     free_cash: int
@@ -56,9 +57,14 @@ class Standing:
     day_loss: int = 0
     sellable_up: int = 0
     sellable_down: int = 0
+    coming_up: int = 0
+    coming_down: int = 0
 
     def sellable(self, outcome: Outcome) -> int:
         return self.sellable_up if outcome is UP else self.sellable_down
+
+    def coming(self, outcome: Outcome) -> int:
+        return self.coming_up if outcome is UP else self.coming_down
 
 
 def loss_scale_ppm(day_loss: int, equity: int, params: RiskParams) -> int:

@@ -233,6 +233,24 @@ def test_fills_the_ledger_has_not_booked_count_against_the_limits() -> None:
     assert made.counts.withheld == {"market limit": 2}
 
 
+def test_fills_the_ledger_has_not_booked_move_the_position() -> None:
+    """Two bids filled by their own messages are no room for two more (the soak, seed 941): until
+    the trades are booked they count for the side they are on, and make no room for the other.
+    """
+    made = desk(limits=RiskParams(max_net_shares=20))
+    both = resting(made, order(UP, 4800), order(UP, 4700, level=1))
+    for order_id in both:
+        made.heard(seen(order_id, OrderSeen.Kind.MATCHED, 10), T0)
+
+    made.desired = wanting(order(UP, 4800), order(DOWN, 4800, 21))
+    assert posts(made.act(T0, RICH)) == []
+    assert made.counts.withheld == {"net share limit": 2}
+    for order_id in both:
+        made.heard(fill(order_id, 10, f"t{order_id}"), T0)
+    booked = standing(10_000 * SHARE, up=20 * SHARE)
+    assert [each.order.outcome for each in posts(made.act(T0, booked))] == [DOWN]
+
+
 def test_no_wish_withdraws_everything_with_its_cause() -> None:
     """Nothing wanted means nothing rests, and the reason is counted once."""
     made = desk()

@@ -215,6 +215,8 @@ CASES: list[tuple[str, Callable[[Case], None]]] = [
         ),
     ),
     ("net share limit", selling(resting=(tracked(order(DOWN, 4000, 1011)),))),
+    ("net share limit", with_case(standing=attrs.evolve(RICH, coming_up=991 * SHARE))),
+    ("net share limit", selling(standing=attrs.evolve(STOCK, coming_down=1011 * SHARE))),
     ("cluster loss limit", selling(standing=CLUSTERED)),
     ("quote: not while reduce", selling(now_ms=STOP, standing=FLAT)),
     ("market limit", with_case(standing=standing(100 * SHARE, 145_200_001, 0))),

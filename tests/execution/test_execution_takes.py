@@ -76,6 +76,19 @@ def test_no_take_beside_an_end_that_is_not_proven() -> None:
     assert len(sent(made, take(2))) == 1
 
 
+def test_no_take_of_what_a_bid_has_matched_already() -> None:
+    """A bid's own message says that it was filled, and its trade is not told yet: what is missing
+    by the books is not missing any more.
+    """
+    made = desk()
+    (bid,) = resting(made, order(DOWN, 4800))
+    made.heard(seen(bid, OrderSeen.Kind.MATCHED, 10), T0)
+
+    assert sent(made, take(1)) == []
+    assert made.counts.withheld == {"takes more than is missing": 1}
+    assert len(sent(made, take(2), attrs.evolve(RICH, held=Exposure(up=20 * SHARE)))) == 1
+
+
 def test_a_take_leaves_once_for_its_number() -> None:
     """The wish may stand for a while; only a new number is a new try."""
     made = desk()

@@ -116,6 +116,10 @@ def a_sale_is_booked_when_it_is_told(patch: Patch) -> None:
     patch.setattr(table.OrderTable, "unbooked_sales", lambda _self: iter(()))
 
 
+def shares_move_nothing_before_their_trade_is_told(patch: Patch) -> None:
+    patch.setattr(table.OrderTable, "untold_toward", lambda *_: 0)
+
+
 def what_the_edge_may_hold_costs_nothing(patch: Patch) -> None:
     patch.setattr(table.OrderTable, "possible", lambda self: list(self.open()))
 
@@ -140,6 +144,7 @@ NAIVE: tuple[Callable[[Patch], None], ...] = (
     an_ask_in_doubt_binds_nothing,
     a_sale_is_booked_when_it_is_told,
     a_merge_takes_what_asks_bind,
+    shares_move_nothing_before_their_trade_is_told,
     what_the_edge_may_hold_costs_nothing,
 )
 
