@@ -25,6 +25,7 @@ from polybot.venue import slugs
 WARM_UP_S = 15.0
 RESTART_FIRST_S, RESTART_MOST_S = 0.5, 15.0
 AGREE_S = 10.0  # for balances and books to meet
+ASK_MOST_S = 4.0  # for each window that begins: the venue limits how often balances are read
 
 
 @attrs.define(eq=False)
@@ -61,12 +62,13 @@ class Supervisor:
         others cost is not known here. Balances trail trades, and our books the venue's, after a
         restart above all: they are given time to meet before a window is given up.
         """
-        patience = trio.current_time() + AGREE_S
+        patience, pause = trio.current_time() + AGREE_S, RESTART_FIRST_S
         while not (explained := await self._explained(market)):
             if explained is False and trio.current_time() > patience:
                 self.ctx.tell(f"{market.slug}: skipped, the wallet already holds shares of it")
                 return False
-            await trio.sleep(RESTART_FIRST_S)
+            await trio.sleep(pause)
+            pause = min(2 * pause, ASK_MOST_S)
         return True
 
     async def _explained(self, market: Market) -> bool | None:
