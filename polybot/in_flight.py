@@ -13,7 +13,8 @@ SLOW_S = 60.0  # a transaction takes 5 to 30 s (onchain.md 7.5)
 
 @attrs.define(eq=False)
 class InFlight:
-    """One submission whose end is not known. `evidence`: what it can be asked for by.
+    """One submission whose end is not known. `evidence`: what it can be asked for by; `said`: what
+    came in place of an answer.
 
     `silent_ms`: since when nothing of it can leave us any more, None while a thread may send it;
     `unlisted`: the relayer has shown its list, and this is not on it.
@@ -23,10 +24,17 @@ class InFlight:
     asked_ms: int
     left: list[Moved]
     evidence: str = ""
+    said: str = ""
     over: str = ""  # why the venue says that it has failed: the chain must agree
     told: bool = False
     silent_ms: int | None = None
     unlisted: bool = False
+
+    @property
+    def never(self) -> str:
+        """Why it has failed where it never came to the chain."""
+        said = f": {self.said}" if self.said else ""
+        return f"it never came to the chain{said}"
 
     def nowhere(self, now_ms: int) -> bool:
         """Whether it is too late for it to appear, as far as relayer and deadline can tell."""

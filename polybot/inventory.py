@@ -227,9 +227,9 @@ class Inventory:
         flight = InFlight(name, now_ms, list(asked))
         self.in_flight.append(flight)
         self.budget.spend(now_ms)
-        wanted = [call for one in asked for call in self._calls(one)]
-        answer = await way.send(name, wanted)
+        answer = await way.send(name, [call for one in asked for call in self._calls(one)])
         if isinstance(answer, Failure):
+            flight.said = answer.what
             logger.warning("{}: no answer: {}", name, answer.what)
         else:
             await self._answered(flight, answer)
@@ -334,7 +334,7 @@ class Inventory:
             if there == self.proof.held(one.condition_id) and (
                 flight.over or flight.nowhere(now_ms)
             ):
-                self._failed(flight, one, flight.over or "it never came to the chain")
+                self._failed(flight, one, flight.over or flight.never)
             elif await self.proof.moved_again(one):
                 continue  # the books are others now: the next look decides
             elif now_ms > flight.asked_ms + GRACE_S * 1000:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
+import re
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
@@ -20,6 +21,9 @@ from polybot.venue.site import Site
 if TYPE_CHECKING:
     from polymarket import SecureClient
     from polymarket.environments import Environment
+
+# A wallet does one thing at a time, and in order (onchain.md 7.4).
+REFUSAL = re.compile(r"wallet busy|in-flight action|does not match on-chain nonce", re.IGNORECASE)
 
 
 def sdk_submit(
@@ -93,12 +97,19 @@ def _submitted(client: SecureClient, name: str, calls: Sequence[Call]) -> Answer
     except errors.RateLimitError as error:
         return Refused(_text(error), error.retry_after)
     except errors.RequestRejectedError as error:
-        if error.status >= 500:
+        if _unclear(error.status, str(error)):
             return Failure(_text(error))  # it may have been taken all the same
         return Refused(_text(error), error.retry_after)
     except Exception as error:  # noqa: BLE001 - time-outs, cut connections, replies unread
         return Failure(_text(error))
     return Sent(str(getattr(handle, "transaction_id", None) or handle.transaction_hash))
+
+
+def _unclear(status: int, text: str) -> bool:
+    """Whether the answer leaves open if the relayer has taken the batch. A 400 is a refusal where
+    it says so in words that are known (F44).
+    """
+    return status >= 500 or status == 408 or (status == 400 and not REFUSAL.search(text))
 
 
 def _text(error: Exception) -> str:

@@ -61,12 +61,19 @@ def merged_there(it: Scene, condition_id: str) -> int:
     return it.bot.ctx.account.ledger.books[condition_id].merged
 
 
-async def test_a_lost_reply_is_found_in_the_list(fast_clock: PatientClock) -> None:
+async def disown(request: Request, handle: Handler) -> Response:
+    """The venue does it, and answers 400 in words that nobody has seen before."""
+    await handle(request)
+    return Response(400, b'{"error": "INTERNAL: shard moved"}')
+
+
+@pytest.mark.parametrize("reply", [lose_reply, disown], ids=["none", "in unknown words"])
+async def test_a_lost_reply_is_found_in_the_list(reply: Act, fast_clock: PatientClock) -> None:
     """The relayer does it and nobody hears of it: its list shows the name that went with the
     calls, and it is not asked for again (F33, onchain.md 7.2, 8: a time-out is not a failure).
     """
     async with playing() as it:
-        lost = it.venue.bend("POST", "/submit", act=lose_reply, service="relayer", times=1)
+        lost = it.venue.bend("POST", "/submit", act=reply, service="relayer", times=1)
         condition = await merging(it)
         await it.until(lambda: merged_there(it, condition), "the merge is known", 200)
         told = steps(it)

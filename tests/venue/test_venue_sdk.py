@@ -38,6 +38,9 @@ def submitted(outcome: object) -> Answer:
     return sdk._submitted(cast(SecureClient, Client(outcome)), "polybot-1", CALLS)
 
 
+NONCE = "batch nonce 4 does not match on-chain nonce 5"
+
+
 @pytest.mark.parametrize(
     ("handle", "evidence"),
     [
@@ -57,7 +60,9 @@ def test_a_submission_is_known_by_its_id_or_its_hash(handle: object, evidence: s
         (errors.UserInputError("no key"), None),
         (errors.SigningError("no"), None),
         (errors.RateLimitError("quota exceeded: 0 units remaining", retry_after=77), 77),
-        (errors.RequestRejectedError("wallet busy", status=400), None),
+        (errors.RequestRejectedError("wallet busy with an active action", status=400), None),
+        (errors.RequestRejectedError("Wallet has in-flight action", status=400), None),
+        (errors.RequestRejectedError(NONCE, status=400), None),
         (errors.RequestRejectedError("slow down", status=429, retry_after=5), 5),
         (errors.RequestRejectedError("who are you", status=401), None),
     ],
@@ -74,6 +79,9 @@ def test_what_was_refused_has_surely_not_left(error: Exception, again_s: float |
     "error",
     [
         errors.RequestRejectedError("bad gateway", status=502),
+        errors.RequestRejectedError("error", status=408),
+        errors.RequestRejectedError("INTERNAL: shard moved", status=400),
+        errors.RequestRejectedError("", status=400),
         errors.TransportError("cut"),
         errors.TimeoutError("100 polls"),
         errors.UnexpectedResponseError("what?"),
@@ -82,7 +90,9 @@ def test_what_was_refused_has_surely_not_left(error: Exception, again_s: float |
     ],
 )
 def test_what_may_have_been_taken_is_not_a_refusal(error: Exception) -> None:
-    """A 5xx, a cut connection, a time-out: nobody knows, so the chain must tell (F33)."""
+    """A 5xx, a cut connection, a time-out, or a 400 in words that nobody has seen before: nobody
+    knows, so the chain must tell (F33, F44; the soak, seed 967).
+    """
     assert isinstance(submitted(error), Failure)
 
 
@@ -97,9 +107,11 @@ def test_the_calls_go_out_as_they_are() -> None:
 
 def test_a_long_complaint_is_cut() -> None:
     """An error page does not fill the journal."""
-    answer = submitted(errors.RequestRejectedError("x" * 10_000, status=400))
-    assert isinstance(answer, Refused)
-    assert len(answer.why) == 300
+    refused = submitted(errors.RequestRejectedError("x" * 10_000, status=401))
+    unclear = submitted(errors.RequestRejectedError("x" * 10_000, status=400))
+    assert isinstance(refused, Refused)
+    assert isinstance(unclear, Failure)
+    assert len(refused.why) == len(unclear.what) == 300
 
 
 @pytest.mark.parametrize("kind", [0, 1, 2, 3], ids=["EOA", "proxy", "Safe", "deposit"])
