@@ -354,8 +354,7 @@ class Desk:
         cancel (F20): its shares would be taken a second time.
         """
         return any(
-            t.state is State.CANCELLED and t.order.toward is outcome
-            for t in self.table.unproven.values()
+            t.state is State.CANCELLED and t.order.toward is outcome for t in self.table.possible()
         )
 
     @property
@@ -426,6 +425,7 @@ class Desk:
             return max(now_ms + 1, self._routine_at_ms + self.params.routine_every_ms)
         doubtful = (State.UNKNOWN, State.CANCELLING, State.DELAYED)
         waiting = any(t.state in doubtful for t in self.table.open())
+        waiting |= bool(self.refused and self.table.ending)
         return now_ms + (200 if waiting else 1000)
 
 

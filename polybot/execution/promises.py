@@ -17,7 +17,7 @@ class Promised:
     (10⁻⁶) that asks may sell, or have sold without the ledger yet. Read from a table with `mark`.
     """
 
-    mark: tuple[int, int, int]
+    mark: tuple[int, int, int, int]
     reserved: int
     bids: OpenBids
     pledged_up: int

@@ -33,6 +33,11 @@ DUST = LOT
 # to take.
 KEEP_DEAD_MS = 60_000
 
+# How much later than an order's end its last fill was heard of. The venue tells the amount with the
+# end as far as its stream knows it, and repeats the end with more (feeds.md 4.5); 650 ms after a
+# match the trade is mined.
+LATE_FILL_MS = 650
+
 OVERFILLED = "filled beyond its size"
 
 
@@ -147,13 +152,15 @@ _UNPROVEN = frozenset({Event.CANCEL_DONE, Event.PROVEN_ABSENT, Event.PROVEN_GONE
 class OrderTable:
     """`changes` counts all that may change what an order serves: its coming, its state, its fills.
     `faults`: what happened outside the life-cycle table; `unproven`: ended orders to keep an eye
-    on; `doubts_ms`: how long each doubt lasted that has ended. `on_end` and `on_fault` are told.
+    on; `ending`: bids whose end is told, and perhaps not yet their last fill; `doubts_ms`: how long
+    each doubt lasted that has ended. `on_end` and `on_fault` are told.
     """
 
     _orders: dict[str, Tracked] = attrs.field(factory=dict)
     _open: dict[str, Tracked] = attrs.field(factory=dict)  # the part of it that may still match
     _untold: dict[str, Tracked] = attrs.field(factory=dict)  # the part whose trades lag behind
     unproven: dict[str, Tracked] = attrs.field(factory=dict)
+    ending: dict[str, Tracked] = attrs.field(factory=dict)
     faults: Counter[str] = attrs.field(factory=Counter)
     doubts_ms: list[int] = attrs.field(factory=list)
     on_end: Callable[[Tracked], None] = lambda _: None
@@ -174,11 +181,11 @@ class OrderTable:
         return len(self._orders)
 
     @property
-    def mark(self) -> tuple[int, int, int]:
+    def mark(self) -> tuple[int, int, int, int]:
         """Another one whenever anything may have changed of what orders spend and sell: an order
         that was only kept in mind leaves without a change of its own.
         """
-        return self.changes, len(self.unproven), len(self._untold)
+        return self.changes, len(self.unproven), len(self._untold), len(self.ending)
 
     def open(self) -> Collection[Tracked]:
         """The orders that may still match, oldest first."""
@@ -190,11 +197,13 @@ class OrderTable:
         return len(self.doubts_ms)
 
     def possible(self) -> list[Tracked]:
-        """The open orders and those whose end is not proven: what limits count (S7). One may have
-        matched just before a cancel that only its reply has confirmed (F20); one that no read has
-        shown may be a request that the edge still holds back (F18).
+        """The open orders and those that may yet turn out to have matched: what limits count (S7).
+        One may have matched just before a cancel that only its reply has confirmed (F20), or that
+        overtook the word of its fill; one that no read has shown may be a request that the edge
+        still holds back (F18). An ask binds nothing beyond its end: the venue has the shares or
+        refuses the next one.
         """
-        return [*self._open.values(), *self.unproven.values()]
+        return [*self._open.values(), *self.unproven.values(), *self.ending.values()]
 
     def absent(self) -> list[SignedOrder]:
         """What no read has shown and the edge may still hold back."""
@@ -241,6 +250,8 @@ class OrderTable:
         tracked.existed |= event in _EXISTS
         if event in (Event.SEEN_DEAD, Event.SEEN_FILLED):
             self.unproven.pop(tracked.id, None)
+            if after is State.CANCELLED and not tracked.order.selling:
+                self.ending[tracked.id] = tracked
         if after is not before:
             self._changed(tracked, before, after, now_ms)
             if event in _UNPROVEN:
@@ -258,6 +269,7 @@ class OrderTable:
         if after in OPEN:
             self._open[tracked.id] = tracked
             self.unproven.pop(tracked.id, None)
+            self.ending.pop(tracked.id, None)
         elif self._open.pop(tracked.id, None) is not None:
             self.on_end(tracked)
 
@@ -340,6 +352,9 @@ class OrderTable:
 
     def forget(self, now_ms: int) -> None:
         """Drop dead orders nobody will tell us about any more, so that a long run stays bounded."""
+        for tracked in list(self.ending.values()):
+            if now_ms - tracked.changed_ms >= LATE_FILL_MS:
+                del self.ending[tracked.id]
         if now_ms < self._forget_at_ms:
             return
         self._forget_at_ms = now_ms + KEEP_DEAD_MS // 4

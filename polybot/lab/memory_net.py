@@ -18,6 +18,7 @@ from __future__ import annotations
 
 import errno
 import itertools
+import math
 import socket as stdlib
 from collections import Counter, deque
 from collections.abc import Callable, Iterator
@@ -50,6 +51,7 @@ class Pipe:
     ended: bool = False  # the sender has shut down its side
     reset: bool = False
     held: bool = False  # what is sent waits, and no one is told
+    read_at: float = -math.inf  # when bytes were taken from it last, by Trio's time
     changed: trio.lowlevel.ParkingLot = attrs.field(factory=trio.lowlevel.ParkingLot)
     _arrival: Alarm | None = None  # of bytes on their way, which a reader waits for
 
@@ -111,6 +113,7 @@ class Pipe:
             self.parts.appendleft((due, data[most:]))
             data = data[:most]
         self.waiting -= len(data)
+        self.read_at = trio.current_time()
         self.wake()
         return data
 
@@ -128,6 +131,11 @@ class Wire:
     owner: str
     up: Pipe
     down: Pipe
+
+    @property
+    def mute_s(self) -> float:
+        """For how long its client has heard nothing, while it is held up."""
+        return trio.current_time() - self.down.read_at if self.down.held else 0.0
 
     @property
     def open(self) -> bool:

@@ -183,6 +183,8 @@ class Play:
     def act(self, ms: int) -> None:
         self.now += ms
         self.venue.pass_time(self.now)
+        for event in self.venue.overdue(self.now):
+            self._hear(event)
         standing = self._standing()
         actions = self.desk.act(self.now, standing)
         self.table.rare["refresh"] += sum(isinstance(action, Refresh) for action in actions)
@@ -257,6 +259,16 @@ class Play:
             in_flight = [i for i in chosen if self.table[i].state is State.IN_FLIGHT]
             self.table.rare["fill before ack"] += len(in_flight)
             self.venue.fill(chosen, lots * 10_000, self.now)
+
+    def fill_untold(self, n: int, lots: int) -> None:
+        """Somebody takes some of a bid, and it is told later; perhaps the venue withdraws the bid
+        then and there, and we hear of that at once.
+        """
+        live = [i for i, o in self.venue.orders.items() if o.kind is OrderSeen.Kind.LIVE]
+        bids = [i for i in live if not self.table[i].order.selling]
+        ends = n & 32 > 0
+        if bids and self.venue.fill_untold(bids[n % len(bids)], lots * 10_000, self.now, ends=ends):
+            self._hear(self.venue.stream.pop())
 
     def trade_moves(self, n: int, status: TradeStatus) -> None:
         """Statuses in any order; what has failed stays failed."""

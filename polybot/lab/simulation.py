@@ -45,7 +45,7 @@ from polybot.lab.simulation_case import Case
 from polybot.lab.simulation_life import Process
 from polybot.lab.simulation_lives import Lives
 from polybot.lab.simulation_reach import FOREIGN, LOST, Reach
-from polybot.lab.simulation_rules import Rules
+from polybot.lab.simulation_rules import LOOK_EVERY_S, Rules
 from polybot.lab.simulation_settings import Means, with_settings
 from polybot.lab.simulation_strikes import mislead
 from polybot.lab.simulation_terms import terms_of
@@ -211,7 +211,8 @@ class Simulation:
         )  # fmt: skip
         leaving = lambda: self.watch.unwanted  # noqa: E731
         self.reach = Reach(self.exchange, self.address, alive, leaving, self.counts)
-        self.exchange.engine.listen(self.rules.hear, *self.rules.hears)
+        refusals = self.rules.refusals
+        self.exchange.engine.listen(refusals.hear, *refusals.hears)
         self.exchange.engine.listen(self.reach.hear, *self.reach.hears)
         self.trace.on_decided, self.trace.on_kept = self.rules.decided, self._kept
         self.watch.on_placed, self.watch.on_sent = self._placed, self.rules.sent
@@ -316,14 +317,14 @@ class Simulation:
         port = self._port("user_ws")
         while True:
             wires = self.network.wires_to(port, self.lives.owner)
-            hears = any(not wire.down.held for wire in wires)
+            hears = any(wire.mute_s <= LOOK_EVERY_S for wire in wires)
             self._deaf_since = math.inf if hears else min(self._deaf_since, self.now_s())
             self._look_at_clock()
             self._look_at_worth()
             self.watch.look()
             self.rules.look()
             self.reach.look()
-            await trio.sleep(0.25)
+            await trio.sleep(LOOK_EVERY_S)
 
     def _look_at_worth(self) -> None:
         engine, alone = self.exchange.engine, Counter[str]()

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 
 import attrs
@@ -19,14 +18,14 @@ from polybot.app import Bot
 from polybot.core_tape import quote_of
 from polybot.domain.accounts import PAID, RESULTS, Kind
 from polybot.domain.market import Outcome
-from polybot.exchange.model import Event, Market, Moved, Order, TickChanged, TradeUpdated
+from polybot.exchange.model import Market, Order
 from polybot.exchange.modes import Mode
 from polybot.exchange.server import Exchange
-from polybot.exchange.settlement import parties
 from polybot.execution.lifecycle import State
 from polybot.lab.memory_net import Network
 from polybot.lab.simulation_grid import HeardGrid, resting_orders, too_short
 from polybot.lab.simulation_limits import Limits
+from polybot.lab.simulation_refusals import Refusals
 from polybot.lab.simulation_settings import said_why
 from polybot.lab.simulation_strikes import ToldStrikes
 from polybot.lab.simulation_watch import PLACING
@@ -34,6 +33,7 @@ from polybot.market_scope import MarketScope
 from polybot.pricing.fair import Fair
 from polybot.venue.book_state import BookState
 
+LOOK_EVERY_S = 0.25  # a wire that is freed and held up again between two looks may carry something
 # Seconds, each from when the state that must not last began.
 UNVERIFIED_MOST_S = 8.0  # S10: a POST waits for the disk, and its bytes for the wire
 IN_DOUBT_MOST_S = 15.0  # L1: ten, and the flatten that ends it
@@ -53,14 +53,6 @@ CHAIN_FAULTS = ("transaction", "resolution", "winner", "balances", "closed")
 WIRES_MOST, TASKS_MOST = 80, 600  # S20; a bot of three series has 30 and 150
 RULE_BENT_S = 1.0  # what Gamma says is read at once
 STRIKE_OFF_MOST = 1e-4  # S14, relative: a basis point
-# S2: a request may be held up for half a minute, and a frame be lost. What leaves after the news
-# of a tick is judged when it is sent; whoever has not heard of it by then should have asked.
-TICK_KNOWN_S = 45.0
-UNDONE_KNOWN_S = 5.0  # S8: the venue's balances follow the chain late, and so do those on the way
-AGAIN_KNOWN_S = 45.0  # S8: what a relayer did twice is looked for once it has confirmed, and lasts
-NO_BALANCE, TICK_RULE = "balance is not enough", "minimum tick size"
-LATE_RULES = ("invalid expiration", "does not exist")
-UNTOLD = "Rate limit exceeded for tokenId"  # nobody knows the figure (clob.md 3.6)
 TAKING = (Mode.NORMAL, Mode.POST_ONLY)  # modes in which the venue takes orders that rest
 DOUBTFUL = (State.IN_FLIGHT, State.UNKNOWN)
 
@@ -102,26 +94,22 @@ class Rules:
     halted_at: float = math.inf
     written: frozenset[str] = frozenset()  # orders whose intent was durable at the halt
     told: bool = False  # the operator has been shown the halt
+    refusals: Refusals = attrs.field(init=False)
     _since: Since = attrs.field(init=False)
     _strikes: ToldStrikes = attrs.field(init=False)
     _grid: HeardGrid = attrs.field(init=False)
     _limits: Limits = attrs.field(init=False)
-    _ticked_s: float = -math.inf
-    _astray_s: float = -math.inf  # until then the venue may have less of ours than anybody knows
-    _moved: tuple[object, int] = (None, 0)  # our last merge, split or redemption, and when
     _posted: list[float] = attrs.field(factory=list)
     _secrets: tuple[bytes, bytes, bytes] = attrs.field(init=False)
     _owner: str = ""
     _doubtful: set[str] = attrs.field(factory=set)
-    _refused: int = 0
-    _stale: int = 0  # how often the venue has gone by old balances
-    _texts: Counter[str] = attrs.field(factory=Counter)
     _said: set[tuple[str, str]] = attrs.field(factory=set)
     _kin: dict[str, list[str]] = attrs.field(factory=dict)  # markets of one strike, by slug
 
     def __attrs_post_init__(self) -> None:
         self._since, self._strikes = Since(self.now_s), ToldStrikes(self.now_s)
         self._grid = HeardGrid(self.exchange, self.now_s)
+        self.refusals = Refusals(self.exchange, self.address, self.break_, self.now_s)
         self._limits = Limits(self.exchange, self.now_s, self.once, self._since.lasts)
         wallet = self.exchange.wallet
         key = wallet.private_key.removeprefix("0x").encode()
@@ -152,7 +140,7 @@ class Rules:
         self._streams(owner, bot)
         self._bounds(owner)
         self._limits.look(bot, self.live())
-        self._refusals()
+        self.refusals.look()
         self._redeemed(bot)
         if self.calm:
             self._quoted(bot)
@@ -220,7 +208,7 @@ class Rules:
         for name, port in self.ports.items():
             # One that its client has left may hang on, and is nobody's stream.
             wires = [it for it in self.network.wires_to(port, owner) if not it.up.ended]
-            mute = bool(wires) and all(wire.down.held for wire in wires)
+            mute = bool(wires) and all(wire.mute_s > LOOK_EVERY_S for wire in wires)
             if self._since.lasts(f"mute {name}", mute) > REPLACED_WITHIN_S[name]:
                 self.once("L3", name, f"{name} has been mute for {REPLACED_WITHIN_S[name]:g} s")
             # A scope that is being flattened needs no book any more.
@@ -238,25 +226,6 @@ class Rules:
             self.once("S20", "wires", f"{wires} connections are open")
         if tasks > TASKS_MOST:
             self.once("S20", "tasks", f"{tasks} tasks are alive")
-
-    def _refusals(self) -> None:
-        """S2, S8: no order that its sender could have known to be refused: off the grid, too small,
-        or for shares that are not his yet. Ticks change under orders on their way, and time passes:
-        expirations are judged when they are sent, cutoffs by S1. Nobody knows at once where a venue
-        goes by old balances, a confirmed trade is undone, or a merge is done twice.
-        """
-        counters = self.exchange.counters
-        refused = counters.accounts[self.address].invalid
-        texts = Counter({t: n for t, n in counters.totals.items() if t.startswith("refused: ")})
-        new = "; ".join(texts - self._texts)
-        raced = TICK_RULE in new and self.now_s() - self._ticked_s < TICK_KNOWN_S
-        late = any(text in new for text in LATE_RULES)
-        stale, self._stale = self._stale, self.exchange.balances.behind
-        old = NO_BALANCE in new and (self.now_s() < self._astray_s or self._stale > stale)
-        if refused > self._refused and not (raced or late or old or UNTOLD in new):
-            rule = "S8" if NO_BALANCE in new else "S2"
-            self.break_(rule, f"{refused - self._refused} orders refused: {new}"[:300])
-        self._refused, self._texts = refused, texts
 
     def _redeemed(self, bot: Bot) -> None:
         """L5: what has won is paid out, or the bot says why not."""
@@ -328,21 +297,6 @@ class Rules:
         self._posted = [at for at in self._posted if at > now_s - BUDGET_S]
         if len(self._posted) > per_s * (BUDGET_S + 1):
             self.once("S13", "", f"{len(self._posted)} orders sent within {BUDGET_S:g} s")
-
-    hears = (TickChanged, TradeUpdated, Moved)
-
-    def hear(self, event: Event) -> None:
-        """An event of the exchange's engine."""
-        if isinstance(event, TickChanged):
-            self._ticked_s = self.now_s()
-        elif isinstance(event, TradeUpdated):
-            if event.trade.status == "FAILED" and self.address in parties(event.trade):
-                self._astray_s = max(self._astray_s, self.now_s() + UNDONE_KNOWN_S)
-        elif isinstance(event, Moved) and event.account == self.address:
-            (before, at_ms), what = self._moved, (event.move, event.market, event.shares)
-            if what == before and event.at_ms - at_ms <= self.exchange.terms.block_ms:
-                self._astray_s = self.now_s() + AGAIN_KNOWN_S  # no bot asks again so soon
-            self._moved = (what, event.at_ms)
 
     # --- when something is sent, decided, or taken by the venue ----------------------------------
 

@@ -98,7 +98,11 @@ def step(play: Play, rng: random.Random) -> None:
     elif drawn < 0.76:
         play.message(n, again=n & 1 == 1, lost=n & 6 == 6)
     elif drawn < 0.84:
-        play.fill(n, 1 + n % 3, 1 + rng.randrange(1200))
+        lots = 1 + rng.randrange(1200)
+        if n & 16:
+            play.fill_untold(n, lots)
+        else:
+            play.fill(n, 1 + n % 3, lots)
     elif drawn < 0.90:
         play.trade_moves(n, rng.choice(STATUSES))
     elif drawn < 0.94:

@@ -2,7 +2,8 @@
 
 It has three queues, so that every delay and every order of arrival can be chosen: requests that
 have not reached it, replies and private messages that have not reached us. An order held "at the
-edge" has outlived its request and is accepted later (F18).
+edge" has outlived its request and is accepted later (F18). A match may be told late: till then its
+order's messages have the amount of before, also that of its end (feeds.md 4.5).
 """
 
 from __future__ import annotations
@@ -36,6 +37,7 @@ from polybot.execution.doubts import LookUp, Survey
 Kind = OrderSeen.Kind
 
 EDGE_MS = 30_000  # the longest the edge ever held a request (F18)
+LATE_MS = 600  # after which at the latest a match is told
 
 
 class PostFate(enum.Enum):
@@ -80,6 +82,7 @@ class Resting:
     signed: SignedOrder
     accepted_ms: int
     matched: int = 0
+    hidden: int = 0  # the part of it that no message tells yet
     kind: Kind = Kind.LIVE
     fates: Fates = Fates()
 
@@ -137,6 +140,7 @@ class ToyVenue:
     stream: list[PrivateEvent] = attrs.field(factory=list)
     edge: list[tuple[int, SignedOrder]] = attrs.field(factory=list)
     trades: dict[str, TradeSeen] = attrs.field(factory=dict)  # as they stand
+    untold: list[tuple[int, TradeSeen]] = attrs.field(factory=list)  # and when they will be
     late: set[str] = attrs.field(factory=set)  # every order the edge ever held
     pretended: set[str] = attrs.field(factory=set)  # whose cancel was acknowledged and not done
 
@@ -271,8 +275,8 @@ class ToyVenue:
 
     def _say(self, order_id: str, now_ms: int) -> None:
         found = self.orders[order_id]
-        word = found.kind.value
-        self.stream.append(OrderSeen(order_id, found.kind, found.matched, word, now_ms))
+        word, told = found.kind.value, found.matched - found.hidden
+        self.stream.append(OrderSeen(order_id, found.kind, told, word, now_ms))
 
     def _end(self, order_id: str, kind: Kind, now_ms: int) -> None:
         self.orders[order_id].kind = kind
@@ -297,6 +301,37 @@ class ToyVenue:
                 self._end(order_id, Kind.MATCHED, now_ms)
             else:
                 self._say(order_id, now_ms)
+
+    def fill_untold(self, order_id: str, shares: int, now_ms: int, *, ends: bool) -> bool:
+        """Match some of one order, and tell of it later. Whether it is withdrawn then and there,
+        which is told at once.
+        """
+        found = self.orders[order_id]
+        some = min(shares, found.remaining - LOT - 1)
+        if some <= 0:
+            return False
+        found.matched += some
+        found.hidden += some
+        made, trade_id = found.signed.order, f"t{len(self.trades)}"
+        leg = FillLeg(order_id, made.token, made.side, made.price, some, maker=True)
+        where = (trade_id, made.market.condition_id, TradeStatus.MATCHED)
+        self.trades[trade_id] = TradeSeen(*where, (leg,), now_ms)
+        self.untold.append((now_ms + LATE_MS, self.trades[trade_id]))
+        if ends:
+            self._end(order_id, Kind.DEAD, now_ms)
+        return ends
+
+    def overdue(self, now_ms: int) -> list[PrivateEvent]:
+        """What can be told no later than now: matches, and their orders' messages again."""
+        told: list[PrivateEvent] = []
+        for due_ms, trade in list(self.untold):
+            if due_ms <= now_ms:
+                self.untold.remove((due_ms, trade))
+                for leg in trade.legs:
+                    self.orders[leg.order_id].hidden -= leg.shares
+                    self._say(leg.order_id, now_ms)
+                    told += [trade, self.stream.pop()]
+        return told
 
     def tell_trade(self, trade_id: str, status: TradeStatus) -> None:
         """Tell a status: a new one, or an old one late. What has failed confirms no more."""

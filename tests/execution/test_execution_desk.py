@@ -32,6 +32,7 @@ from polybot.execution.desk import BATCH, QUIET_MS, QUIET_OTHER_MS, Cancel, Post
 from polybot.execution.firewall import Admission
 from polybot.execution.lifecycle import State
 from polybot.execution.params import OrderParams
+from polybot.execution.table import LATE_FILL_MS
 from polybot.execution.wish import Desired, match
 from polybot.risk.limits import RiskParams
 
@@ -205,7 +206,8 @@ def test_the_other_side_waits_until_the_dear_bid_is_gone() -> None:
 
 def test_old_and_new_are_both_counted_until_the_cancel_is_proven() -> None:
     """A replacement waits while the old order's money is still committed: a cancel's reply alone
-    does not free it, a fill may have come first (S7, F20).
+    does not free it, a fill may have come first (S7, F20). Nor does the venue's word of the end at
+    once, for it may have overtaken that of a fill (feeds.md 4.5).
     """
     made = desk(limits=RiskParams(max_order_usd=6, max_position_usd_per_market=6))
     resting(made, order(UP, 4800))
@@ -215,7 +217,9 @@ def test_old_and_new_are_both_counted_until_the_cancel_is_proven() -> None:
     made.cancelled(["0x1"], DONE, T0)
     assert posts(made.act(T0, RICH)) == []
     made.heard(seen("0x1", OrderSeen.Kind.DEAD), T0)
-    assert len(posts(made.act(T0, RICH))) == 1
+    assert posts(made.act(T0 + LATE_FILL_MS - 1, RICH)) == []
+    assert made.next_due_ms(T0) <= T0 + LATE_FILL_MS
+    assert len(posts(made.act(T0 + LATE_FILL_MS, RICH))) == 1
 
 
 def test_fills_the_ledger_has_not_booked_count_against_the_limits() -> None:
@@ -316,6 +320,7 @@ def test_closing_cancels_everything_and_places_nothing() -> None:
     assert made.act(T0, RICH) == []
     for order_id in ("0x1", "0x2"):
         made.heard(seen(order_id, OrderSeen.Kind.DEAD), T0)
+    assert made.act(T0 + LATE_FILL_MS, RICH) == []
     assert made.promised.reserved == 0
 
 

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import attrs
 import pytest
 from execution_kit import T0, Kind, acked, fill, order, refused, seen, signed, unknown
 from hypothesis import given, strategies as st
 
+from polybot.domain.market import Side
 from polybot.domain.orders import Acked, OrderSeen, TradeSeen, TradeStatus
 from polybot.domain.units import LOT, SHARE
-from polybot.execution.lifecycle import OPEN, State
-from polybot.execution.table import DUST, KEEP_DEAD_MS, OrderTable, Tracked
+from polybot.execution.lifecycle import OPEN, Event, State
+from polybot.execution.table import DUST, KEEP_DEAD_MS, LATE_FILL_MS, OrderTable, Tracked
 
 FAILED, CONFIRMED = TradeStatus.FAILED, TradeStatus.CONFIRMED
 
@@ -167,6 +169,41 @@ def test_the_dead_listen_for_a_minute_and_are_forgotten() -> None:
     table.forget(T0 + 2 * KEEP_DEAD_MS)
     assert "0x1" not in table
     assert "0x2" in table
+
+
+def test_an_end_leaves_room_for_a_late_fill() -> None:
+    """A CANCELLATION with nothing matched, then the fill, then the CANCELLATION again with it: as
+    it was seen (feeds.md 4.5). What the bid might have matched counts until it would be told.
+    """
+    table = made("0x1")
+    table.seen(seen("0x1", Kind.DEAD), T0)
+    assert [tracked.remaining for tracked in table.possible()] == [10 * SHARE]
+
+    table.traded(fill("0x1", 4), T0 + 300)
+    table.seen(seen("0x1", Kind.DEAD, 4), T0 + 301)
+    table.forget(T0 + LATE_FILL_MS - 1)
+    assert [tracked.remaining for tracked in table.possible()] == [6 * SHARE]
+    table.forget(T0 + LATE_FILL_MS)
+    assert table.possible() == []
+
+
+def test_a_ghost_counts_as_open_and_once() -> None:
+    """A list that shows it well after its end makes it an open order again (F21)."""
+    table = made("0x1")
+    table.seen(seen("0x1", Kind.DEAD), T0)
+    table.move(table["0x1"], Event.RESTS_STILL, T0)
+
+    assert [tracked.state for tracked in table.possible()] == [State.UNKNOWN]
+
+
+def test_an_ended_ask_binds_nothing() -> None:
+    """Its shares may be offered at once: where they are gone, the venue refuses them."""
+    table = OrderTable()
+    ask = attrs.evolve(order(), side=Side.SELL, price=5200)
+    table.record(signed("0x1", ask), T0)
+    table.seen(seen("0x1", Kind.DEAD), T0)
+
+    assert table.possible() == []
 
 
 def test_an_open_order_is_never_forgotten() -> None:

@@ -34,6 +34,7 @@ from polybot.domain.orders import (
 from polybot.domain.units import SHARE, notional
 from polybot.execution.desk import POST_ONLY_MS, Desk
 from polybot.execution.lifecycle import State
+from polybot.execution.table import LATE_FILL_MS
 from polybot.execution.wish import Desired
 from polybot.risk.checks import Standing
 from polybot.risk.exposure import Exposure
@@ -54,14 +55,17 @@ def taken(order_id: str, shares: int, price: int = 5000) -> TradeSeen:
     return TradeSeen("t9", MARKET.condition_id, TradeStatus.MATCHED, (leg,), T0)
 
 
-def sent(made: Desk, wish: Desired, standing: Standing = LONG_UP) -> list[str]:
+def sent(
+    made: Desk, wish: Desired, standing: Standing = LONG_UP, *, now_ms: int = T0
+) -> list[str]:
     made.desired = wish
-    return [each.id for each in posts(made.act(T0, standing))]
+    return [each.id for each in posts(made.act(now_ms, standing))]
 
 
 def test_no_take_beside_an_end_that_is_not_proven() -> None:
     """A cancel's reply does not say what the order matched before it (F20): until the stream has
-    told its end, its shares may be ours already, and are not taken again.
+    told its end, and a late fill would be told, its shares may be ours already, and are not taken
+    again.
     """
     made = desk()
     (bid,) = resting(made, order(DOWN, 4800))
@@ -73,7 +77,8 @@ def test_no_take_beside_an_end_that_is_not_proven() -> None:
     assert made.counts.withheld == {"the end of an order is not proven": 1}
 
     made.heard(seen(bid, OrderSeen.Kind.DEAD), T0)
-    assert len(sent(made, take(2))) == 1
+    assert sent(made, take(2), now_ms=T0 + LATE_FILL_MS - 1) == []
+    assert len(sent(made, take(3), now_ms=T0 + LATE_FILL_MS)) == 1
 
 
 def test_no_take_of_what_a_bid_has_matched_already() -> None:
@@ -177,7 +182,7 @@ def test_a_bid_for_the_missing_side_goes_first() -> None:
     assert sent(made, take(1)) == []
     assert made.counts.withheld["takes more than is missing"] == 1
     made.heard(seen(bid, OrderSeen.Kind.DEAD), T0)
-    assert sent(made, take(2)) == ["0x2"]
+    assert sent(made, take(2), now_ms=T0 + LATE_FILL_MS) == ["0x2"]
 
 
 def test_a_bid_that_it_would_meet_goes_first() -> None:

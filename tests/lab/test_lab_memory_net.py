@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 
@@ -143,3 +144,19 @@ async def test_every_dial_counts() -> None:
         await near.aclose()
         await trio.open_tcp_stream("127.0.0.1", port)
         assert network.dials == {(OWNER.get(), port): 2}
+
+
+async def test_a_wire_is_mute_from_what_it_carried_last(autojump_clock: MockClock) -> None:
+    """Freed for a moment and held up again, it has been heard in between (seed 952, S9)."""
+    async with wire() as (network, client, server):
+        (one,) = network.wires
+        await trio.sleep(5)
+        one.hold(held=True)
+        assert one.mute_s == math.inf, "nothing ever came"
+        await server.send_all(b"x")
+        one.hold(held=False)
+        assert one.mute_s == 0
+        await client.receive_some()
+        one.hold(held=True)
+        await trio.sleep(2)
+        assert one.mute_s == 2

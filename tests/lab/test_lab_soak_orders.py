@@ -120,6 +120,10 @@ def shares_move_nothing_before_their_trade_is_told(patch: Patch) -> None:
     patch.setattr(table.OrderTable, "untold_toward", lambda *_: 0)
 
 
+def an_end_frees_its_room_at_once(patch: Patch) -> None:
+    patch.setattr(table, "LATE_FILL_MS", 0)
+
+
 def what_the_edge_may_hold_costs_nothing(patch: Patch) -> None:
     patch.setattr(table.OrderTable, "possible", lambda self: list(self.open()))
 
@@ -145,6 +149,7 @@ NAIVE: tuple[Callable[[Patch], None], ...] = (
     a_sale_is_booked_when_it_is_told,
     a_merge_takes_what_asks_bind,
     shares_move_nothing_before_their_trade_is_told,
+    an_end_frees_its_room_at_once,
     what_the_edge_may_hold_costs_nothing,
 )
 
