@@ -55,9 +55,7 @@ def taken(order_id: str, shares: int, price: int = 5000) -> TradeSeen:
     return TradeSeen("t9", MARKET.condition_id, TradeStatus.MATCHED, (leg,), T0)
 
 
-def sent(
-    made: Desk, wish: Desired, standing: Standing = LONG_UP, *, now_ms: int = T0
-) -> list[str]:
+def sent(made: Desk, wish: Desired, standing: Standing = LONG_UP, *, now_ms: int = T0) -> list[str]:
     made.desired = wish
     return [each.id for each in posts(made.act(now_ms, standing))]
 
