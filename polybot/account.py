@@ -73,6 +73,7 @@ class Account(WalletStanding):
     journal: Journal
     core: CoreTape
     ledger: Ledger = attrs.field(factory=Ledger)
+    began_ms: int = 0  # this run
     routes: dict[str, Route] = attrs.field(factory=dict)  # by condition id
     reserved: dict[str, int] = attrs.field(factory=dict)  # dollars open orders may spend, by market
     bids: dict[str, OpenBids] = attrs.field(factory=dict)  # the part of it known by outcome
@@ -91,6 +92,7 @@ class Account(WalletStanding):
     strays: dict[str, float] = attrs.field(factory=dict)
     refusal: str = ""  # in what words the venue has refused who we are, until it is judged
     unplaced: set[str] = attrs.field(factory=set)  # told of as ours, and nobody here placed them
+    _met: set[str] = attrs.field(factory=set)  # those of them in markets without books, ever
     _released: set[str] = attrs.field(factory=set)  # markets whose orders have been forgotten
     _owners: dict[str, str] = attrs.field(factory=dict)  # order id → condition id
     _placed_in: set[str] = attrs.field(factory=set)  # markets that ever had an order of ours
@@ -287,6 +289,15 @@ class Account(WalletStanding):
             self.unplaced |= unplaced
             self.doubt.ring()
 
+    def _nobodys(self, trade: TradeSeen) -> None:
+        """A trade in a market that our books do not know: of one that an earlier run has settled,
+        or somebody else's.
+        """
+        if trade.at_ms >= self.began_ms:
+            orders = {*(leg.order_id for leg in trade.legs), *trade.elsewhere} - self._met
+            self._met |= orders
+            self._suspect(*(o for o in orders if self.is_foreign(o, trade.condition_id)))
+
     def is_foreign(self, order_id: str, condition_id: str) -> bool:
         """Whether an order of that market is somebody else's, as far as we have not forgotten our
         own there.
@@ -294,9 +305,13 @@ class Account(WalletStanding):
         return self.owner(order_id) is None and condition_id not in self._released
 
     def _here(self, event: PrivateEvent) -> PrivateEvent:
-        """Without what another wallet of our key has traded. An order that we placed is ours
-        whatever the row says: to miss a fill would be worse than to doubt one.
+        """Without what another wallet of our key has traded, and without what no books are there
+        for. An order that we placed is ours whatever the row says: to miss a fill would be worse
+        than to doubt one.
         """
+        if isinstance(event, TradeSeen) and event.condition_id not in self.ledger.books:
+            self._nobodys(event)
+            return attrs.evolve(event, legs=(), elsewhere=())
         if not isinstance(event, TradeSeen) or not event.elsewhere:
             return event
         theirs = {order_id for order_id in event.elsewhere if self.owner(order_id) is None}

@@ -117,7 +117,7 @@ def build(
         http, site, credentials, clock, funder=purse.funder,
         signature_type=purse.signature_type, timeout_s=config.orders.post_timeout_s, tap=tape,
     )  # fmt: skip
-    account = Account(client, clock, health, journal, core, recovered.ledger)
+    account = Account(client, clock, health, journal, core, recovered.ledger, clock.now_ms())
     records = Records(states=recovered.states, on_move=partial(_note_move, journal))
     grace_ms = config.orders.unknown_grace_s * 1000
     data = Rest(http, site.data, clock, tap=tape, name="rest data")

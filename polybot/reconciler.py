@@ -113,7 +113,6 @@ class Reconciler:
             began = trio.current_time()
             await self._judge_refusal()
             await self._withdraw_strays()
-            await self._judge_unplaced()
             agreed = await self.reconcile() and not self.balances.differing
             await self.time.make_sure()
             if CLOCK in self.health.troubles:
@@ -135,6 +134,7 @@ class Reconciler:
         started_ms = self.clock.now_ms()
         session, was_beating = self.stream.sessions, self.heartbeat.beating
         known = await self.read_trades()
+        await self._judge_unplaced()  # before what they have changed is taken for a drift
         rows = await self.client.open_orders()
         asked_ms = self.clock.now_ms()
         venue_s = await self.client.server_time()

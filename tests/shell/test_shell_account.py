@@ -5,6 +5,7 @@ import trio
 from shell_kit import HOUR_MS, Scene, clean, playing, scene
 from venue_bent import PLACING, Act, answer, silence
 
+from polybot.account import Account
 from polybot.domain.halts import Halt
 from polybot.domain.orders import TradeSeen
 from polybot.domain.units import SHARE
@@ -118,6 +119,29 @@ async def test_a_foreign_order_that_is_filled_before_any_list_shows_it(
 
     assert list(halts) == ["foreign orders"]
     clean(report)
+
+
+async def test_a_foreign_order_that_only_the_trades_tell_of(
+    fast_clock: PatientClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Filled in a market that nobody here has a desk for, while the user stream tells nothing: the
+    next reading of the trades stops trading (F27, S12). It is in no books, and writes nothing.
+    """
+    async with playing(terms=Terms(taker_delay_ms=0)) as it:
+        monkeypatch.setattr(Account, "heard", lambda *_: None)
+        order = rest_by_hand(it, windows_to_come(it)[-1], 0xF3)
+        it.venue.hit(order)
+        assert order.matched == order.size
+        await it.until(lambda: (it.gate or "").startswith("foreign orders"), "the gate closes", 60)
+        await trio.sleep(60)
+        told = [stamped.entry for stamped in it.bot.ctx.account.journal.store.live()]
+        report = await it.end()
+
+    asked = it.venue.asked("GET", f"/data/order/{order.id}")
+    assert len(asked) == 1, "it is looked up once"
+    assert not [e for e in told if isinstance(e, Told) and isinstance(e.event, TradeSeen)
+                and e.condition_id == order.market.condition_id]  # fmt: skip
+    assert [halt for halt in report.halts if halt.startswith("foreign orders")]
 
 
 @pytest.mark.parametrize("taking", [True, False], ids=["taker", "maker"])
