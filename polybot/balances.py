@@ -16,6 +16,7 @@ from polybot.account import Account
 from polybot.clock import Clock
 from polybot.domain.accounts import Kind as AccountKind
 from polybot.domain.halts import Halt
+from polybot.domain.ledger import MarketBooks
 from polybot.domain.market import Outcome
 from polybot.domain.orders import Failure
 from polybot.domain.units import amount_text
@@ -23,6 +24,9 @@ from polybot.execution.reconcile import Belief, Difference, DriftWatch, Kind
 from polybot.venue.clob import ClobClient
 
 CASH = "cash"
+# Of a window that is over nothing is offered or bought any more, and dozens may wait for their
+# results: each look read two balances of every one, and the venue limits how many may be read.
+OVER_EVERY_MS = 300_000
 DRIFT = Halt.LEDGER_DRIFT.value
 
 
@@ -52,9 +56,11 @@ class Balances:
         beliefs = list(self._beliefs())
         self.watch.keep((belief.subject for belief in beliefs), self.clock.now_ms())
         for asked in beliefs:
+            if self._at_rest(asked):
+                continue
             there = await self.client.balance(None if asked.kind is Kind.CASH else asked.subject)
             # What was learnt or begun while the answer was on its way makes it no evidence.
-            if isinstance(there, Failure) or asked not in self._beliefs():
+            if isinstance(there, Failure) or not self._holds(asked):
                 continue
             drift = self.watch.judge(asked, there, self.clock.now_ms())
             if drift is not None:
@@ -79,18 +85,40 @@ class Balances:
         self.account.health.halt(Halt.LEDGER_DRIFT, f"{what}: {here} here, the venue shows {there}")
         return True
 
+    def _at_rest(self, asked: Belief) -> bool:
+        """Whether it belongs to a window that is over, and has been seen to be so of late. Dollars
+        that nobody knows of may be those of any window: a merge that was done again.
+        """
+        now_ms, books = self.clock.now_ms(), self.account.ledger.books.get(asked.condition_id)
+        if books is None or books.market.end_ms >= now_ms or self.surplus:
+            return False
+        return self.watch.agreed(asked, now_ms - OVER_EVERY_MS)
+
+    def _holds(self, asked: Belief) -> bool:
+        """Whether it is still what we believe, with nothing under way that may change it."""
+        ledger, moving = self.account.ledger, self.account.moving
+        if asked.kind is Kind.CASH:
+            return not moving and asked == self._cash()
+        books = ledger.books.get(asked.condition_id)
+        if books is None or asked.condition_id in moving:
+            return False
+        return asked == self._shares(books, books.market.outcome_of(asked.subject))
+
+    def _cash(self) -> Belief:
+        ledger = self.account.ledger
+        cash = ledger.settling(AccountKind.CASH)
+        return Belief(Kind.CASH, CASH, cash.least, cash.most, ledger.cash)
+
+    def _shares(self, books: MarketBooks, outcome: Outcome) -> Belief:
+        key, token = books.market.condition_id, books.market.token(outcome)
+        held = self.account.ledger.settling(AccountKind.SHARES, key, token)
+        return Belief(Kind.SHARES, token, held.least, held.most, books.shares(outcome), key)
+
     def _beliefs(self, moving: AbstractSet[str] | None = None) -> Iterator[Belief]:
         """What may be judged: nothing of a market with an operation under way, and no cash then."""
-        ledger = self.account.ledger
         moving = self.account.moving if moving is None else moving
         if not moving:
-            cash = ledger.settling(AccountKind.CASH)
-            yield Belief(Kind.CASH, CASH, cash.least, cash.most, ledger.cash)
-        for key, books in ledger.books.items():
-            if key in moving or not books.trades:
-                continue
-            for outcome in Outcome:
-                token = books.market.token(outcome)
-                held = ledger.settling(AccountKind.SHARES, key, token)
-                shares = books.shares(outcome)
-                yield Belief(Kind.SHARES, token, held.least, held.most, shares, key)
+            yield self._cash()
+        for key, books in self.account.ledger.books.items():
+            if key not in moving and books.trades:
+                yield from (self._shares(books, outcome) for outcome in Outcome)

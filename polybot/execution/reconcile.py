@@ -172,6 +172,7 @@ class _Watched:
     belief: Belief
     since_ms: int | None = None  # when the present difference was first seen
     off: int = 0  # and how large it was at the last look
+    agreed_ms: int | None = None  # when the venue last showed what is believed, if it does
 
     @property
     def patience_ms(self) -> int:
@@ -214,6 +215,7 @@ class DriftWatch:
         if news:
             self.remember(watched.belief, now_ms)
             watched.belief = belief
+        watched.agreed_ms = None if off else now_ms
         late, past = now_ms - STALE_MS, self._past.get(belief.subject, ())
         stale = off != 0 and any(not old.off(there) for until_ms, old in past if until_ms >= late)
         self.stale += stale
@@ -226,6 +228,13 @@ class DriftWatch:
         if now_ms - watched.since_ms <= watched.patience_ms:
             return None
         return Difference(belief.kind, belief.subject, belief.condition_id, belief.total, there)
+
+    def agreed(self, belief: Belief, since_ms: int) -> bool:
+        """Whether the venue has shown this very belief since then."""
+        watched = self._watched.get(belief.subject)
+        if watched is None or watched.belief != belief or watched.agreed_ms is None:
+            return False
+        return watched.agreed_ms >= since_ms
 
     def remember(self, belief: Belief, now_ms: int) -> None:
         """This was believed until now."""

@@ -1,0 +1,116 @@
+"""Which balances a look reads: those that may change, and the rest of them now and then."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from types import SimpleNamespace
+from typing import Any
+
+import attrs
+from market_kit import BTC_5M
+
+from polybot.balances import OVER_EVERY_MS, Balances
+from polybot.domain.ledger import Ledger
+from polybot.domain.market import Market, Side
+from polybot.domain.orders import Failure, FillLeg, TradeSeen, TradeStatus
+from polybot.domain.units import SHARE, USD
+
+OVER_MS = BTC_5M.end_ms + 1
+LATER = attrs.evolve(
+    BTC_5M, condition_id="0xd", up_token="333", down_token="444", end_ms=OVER_MS + 10**9
+)
+OF_BOTH = {None, "111", "222", "333", "444"}
+
+
+def bought(market: Market, shares: int, trade_id: str = "t1") -> TradeSeen:
+    leg = FillLeg("0x1", market.up_token, Side.BUY, 5000, shares * SHARE, maker=True)
+    at_ms = market.start_ms
+    return TradeSeen(trade_id, market.condition_id, TradeStatus.CONFIRMED, (leg,), at_ms)
+
+
+@attrs.define(eq=False)
+class Scene:
+    """A ledger with one window that is over and one under way, and a venue that agrees with it."""
+
+    now: int = OVER_MS
+    ledger: Ledger = attrs.field(factory=Ledger)
+    there: dict[str | None, int | Failure] = attrs.field(factory=dict)
+    asked: list[str | None] = attrs.field(factory=list)
+    account: Any = None
+    meanwhile: Callable[[], object] = lambda: None
+    balances: Balances = attrs.field(init=False)
+
+    def __attrs_post_init__(self) -> None:
+        self.ledger.deposit(100 * USD, "a test")
+        for market in (BTC_5M, LATER):
+            self.ledger.open(market)
+            self.ledger.book(bought(market, 10))
+        self.there = {None: 90 * USD, "111": 10 * SHARE, "222": 0, "333": 10 * SHARE, "444": 0}
+        self.account = SimpleNamespace(ledger=self.ledger, moving=set())
+        clock: Any = SimpleNamespace(now_ms=lambda: self.now)
+        self.balances = Balances(self, clock, self.account)  # type: ignore[arg-type]
+
+    async def balance(self, token: str | None) -> int | Failure:
+        self.asked.append(token)
+        self.meanwhile()
+        return self.there[token]
+
+    async def look(self, later_ms: int = 20_000) -> set[str | None]:
+        """What the next look asks for; it finds no drift."""
+        self.now += later_ms
+        self.asked.clear()
+        assert await self.balances.compare() == []
+        assert len(self.asked) == len(set(self.asked))
+        return set(self.asked)
+
+
+async def test_a_window_that_is_over_is_looked_at_now_and_then() -> None:
+    """Dozens may wait for their results; what trades is read at every look."""
+    it = Scene()
+    assert await it.look() == OF_BOTH
+    since_ms = it.now
+    while it.now + 20_000 - since_ms <= OVER_EVERY_MS:
+        assert await it.look() == {None, "333", "444"}
+    assert await it.look() == OF_BOTH
+
+
+async def test_what_was_not_read_or_differs_is_read_again() -> None:
+    """Nothing is taken for granted that the venue has not shown."""
+    it = Scene()
+    it.there |= {"111": 7 * SHARE, "222": Failure("timed out")}
+    assert await it.look() == OF_BOTH
+    assert await it.look(1_000) == OF_BOTH
+    it.there |= {"111": 10 * SHARE, "222": 0}
+    assert await it.look(1_000) == OF_BOTH
+    assert await it.look(1_000) == {None, "333", "444"}
+
+
+async def test_news_of_a_window_are_held_against_the_venue() -> None:
+    """A trade that comes late changes what is believed, and with it what must be seen."""
+    it = Scene()
+    await it.look()
+    it.ledger.book(bought(BTC_5M, 5, "t2"))
+    it.there |= {None: 87 * USD + USD // 2, "111": 15 * SHARE}
+    assert await it.look() == {None, "111", "333", "444"}
+
+
+async def test_dollars_that_nobody_knows_of_are_looked_for_everywhere() -> None:
+    """They may be those of a merge that a relayer has done twice, in whichever window."""
+    it = Scene()
+    await it.look()
+    it.there[None] = 95 * USD
+    assert await it.look() == OF_BOTH
+
+
+async def test_what_an_operation_may_change_is_left_alone() -> None:
+    """Its market's balances and all cash are in motion; what begins while an answer is on its way
+    makes that no evidence.
+    """
+    it = Scene()
+    it.account.moving.add(LATER.condition_id)
+    assert await it.look() == {"111", "222"}
+    it.account.moving.clear()
+    it.there["333"] = 0
+    it.meanwhile = lambda: it.account.moving.add(LATER.condition_id)
+    await it.look()
+    assert not it.balances.watch.differing
