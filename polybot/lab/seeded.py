@@ -46,13 +46,11 @@ def no_collector() -> Iterator[None]:
     """While the body runs, garbage goes when it says so. What is left behind half-done, such as an
     asynchronous generator, ends where the collector finds it: by its own counting that is another
     step as soon as somebody has made one object more, and a log that is listened to was enough
-    (seed 739). What a bot has frozen, which ends with its process, ends with the body: eighty lives
-    of an hour had kept four gigabytes.
+    (seed 739).
     """
     gc.collect()
     gc.disable()
     try:
         yield
     finally:
-        gc.unfreeze()
         gc.enable()

@@ -12,6 +12,7 @@ is of all of them: a thousand hours are lived in many nights.
 from __future__ import annotations
 
 import argparse
+import gc
 import shutil
 import subprocess
 import sys
@@ -140,7 +141,13 @@ def main(argv: Sequence[str]) -> int:
 
 
 def _lived(task: Task) -> Lived:
-    return Lived(task, live(task))
+    """In a process that lives through many: what a bot has frozen ends with it, as it would with
+    its own. Eighty lives of an hour had kept four gigabytes.
+    """
+    try:
+        return Lived(task, live(task))
+    finally:
+        gc.unfreeze()
 
 
 def not_reached(done: Sequence[Found]) -> list[str]:

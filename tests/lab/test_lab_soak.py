@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import gc
+import weakref
 from collections.abc import Iterator
 from pathlib import Path
 
 import attrs
 import pytest
 
-from polybot.lab import finished
+from polybot.lab import finished, soak
 from polybot.lab.simulation import Outcome
 from polybot.lab.simulation_case import Keep
 from polybot.lab.simulation_watch import Violation
@@ -16,6 +18,13 @@ from polybot.lab.soak import Found, Lived, Task, main
 
 SOUND = Outcome(1, "ab" * 20, 900.0, (), {"PLACEMENT": 7, "kill": 1}, {"stall": 3}, (), 1800.0)
 BROKEN = attrs.evolve(SOUND, seed=2, violations=(Violation("S3", 1.5, "twice"),))
+
+
+class Knot:
+    """An object that only a collection can free."""
+
+    def __init__(self) -> None:
+        self.self = self
 
 
 def noted(path: Path, *outcomes: Outcome, keep: Keep = Keep()) -> Path:
@@ -70,6 +79,25 @@ def test_a_soak_that_is_stopped_tells_what_it_has(
     assert "stopped; this is what was finished" in said.err
     assert "0.50 market-hours quoted in 1 seeds" in said.out
     assert len(finished.read(path, Lived)) == 1
+
+
+def test_what_a_life_has_frozen_ends_with_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A bot freezes what is there when it begins, and workers live through many: eighty lives of an
+    hour had kept four gigabytes.
+    """
+    left: list[weakref.ref[Knot]] = []
+
+    def lived(_: Task) -> Found:
+        left.append(weakref.ref(Knot()))
+        gc.freeze()
+        gc.collect()
+        assert left[0]() is not None, "what is frozen stays"
+        return Found(SOUND)
+
+    monkeypatch.setattr(soak, "live", lived)
+    assert soak._lived(Task(1, 0.1)).found.outcome is SOUND
+    gc.collect()
+    assert left[0]() is None
 
 
 def test_another_length_or_other_parts_are_another_piece_of_work(tmp_path: Path) -> None:
