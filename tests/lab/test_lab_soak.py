@@ -83,7 +83,7 @@ def test_what_a_life_has_frozen_ends_with_it(monkeypatch: pytest.MonkeyPatch) ->
         return Found(SOUND)
 
     monkeypatch.setattr(soak, "live", lived)
-    monkeypatch.setattr(soak.gc, "unfreeze", lambda: done.append("let go"))
+    monkeypatch.setattr("polybot.lab.soak.gc.unfreeze", lambda: done.append("let go"))
     assert soak._lived(Task(1, 0.1)).found.outcome is SOUND
     assert done == ["lived", "let go"]
 
