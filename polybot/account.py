@@ -73,7 +73,7 @@ class Account(WalletStanding):
     journal: Journal
     core: CoreTape
     ledger: Ledger = attrs.field(factory=Ledger)
-    began_ms: int = 0  # this run
+    began_ms: int = 0  # when this run began: trades of before may be an earlier one's
     routes: dict[str, Route] = attrs.field(factory=dict)  # by condition id
     reserved: dict[str, int] = attrs.field(factory=dict)  # dollars open orders may spend, by market
     bids: dict[str, OpenBids] = attrs.field(factory=dict)  # the part of it known by outcome
@@ -92,7 +92,7 @@ class Account(WalletStanding):
     strays: dict[str, float] = attrs.field(factory=dict)
     refusal: str = ""  # in what words the venue has refused who we are, until it is judged
     unplaced: set[str] = attrs.field(factory=set)  # told of as ours, and nobody here placed them
-    _met: set[str] = attrs.field(factory=set)  # those of them in markets without books, ever
+    _asked_after: set[str] = attrs.field(factory=set)  # those in markets without books, ever
     _released: set[str] = attrs.field(factory=set)  # markets whose orders have been forgotten
     _owners: dict[str, str] = attrs.field(factory=dict)  # order id → condition id
     _placed_in: set[str] = attrs.field(factory=set)  # markets that ever had an order of ours
@@ -294,8 +294,8 @@ class Account(WalletStanding):
         or somebody else's.
         """
         if trade.at_ms >= self.began_ms:
-            orders = {*(leg.order_id for leg in trade.legs), *trade.elsewhere} - self._met
-            self._met |= orders
+            orders = {*(leg.order_id for leg in trade.legs), *trade.elsewhere} - self._asked_after
+            self._asked_after |= orders
             self._suspect(*(o for o in orders if self.is_foreign(o, trade.condition_id)))
 
     def is_foreign(self, order_id: str, condition_id: str) -> bool:

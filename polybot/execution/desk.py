@@ -425,8 +425,8 @@ class Desk:
             return max(now_ms + 1, self._routine_at_ms + self.params.routine_every_ms)
         doubtful = (State.UNKNOWN, State.CANCELLING, State.DELAYED)
         waiting = any(t.state in doubtful for t in self.table.open())
-        waiting |= bool(self.refused and self.table.ending)
-        return now_ms + (200 if waiting else 1000)
+        late = self.refused and self.table.ending
+        return now_ms + (200 if waiting or late else 1000)
 
 
 def _is_failure(result: PostResult) -> bool:

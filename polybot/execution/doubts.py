@@ -29,8 +29,8 @@ from polybot.execution.lifecycle import OPEN, Event, State
 from polybot.execution.reconcile import LAG_MOST_MS
 from polybot.execution.table import OrderTable, Source, Tracked
 
-# A doubt blocks its outcome, and most end at once. What has not ended by then is an outage, and
-# dozens of orders may be in doubt: twice a second each was half of what the venue takes.
+# A doubt blocks its outcome, and most end at once. What has not ended by then is an outage: twelve
+# orders looked up twice a second, with the lists beside, were half of what the venue takes.
 LOOK_UP_AFTER_MS = (0, 200, 500, 500, 500, 500, 1000, 2000)
 DELAY_MOST_MS = 3000  # many times any taker delay there has been (clob.md 3.9)
 CANCEL_MOST_MS = 3000  # a cancel without proof for so long is a doubt of its own (F21)

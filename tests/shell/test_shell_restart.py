@@ -255,7 +255,7 @@ async def test_a_first_start_says_what_it_waited_for(
 async def test_a_window_with_shares_of_somebody_else_is_skipped(fast_clock: PatientClock) -> None:
     """What shares cost that our books do not explain is not known here: such a window is left
     alone, and the operator told. The balance is asked for less and less often until then: twice a
-    second for each window that begins was more than half of what the venue takes (S13, seed 1130).
+    second for each of five windows was more than half of what the venue takes (S13, seed 1130).
     """
     async with scene(at_ms=HOUR_MS + 20_000) as it:
         tokens = it.market.tokens
