@@ -266,9 +266,12 @@ class Play:
         """
         live = [i for i, o in self.venue.orders.items() if o.kind is OrderSeen.Kind.LIVE]
         bids = [i for i in live if not self.table[i].order.selling]
-        ends = n & 32 > 0
-        if bids and self.venue.fill_untold(bids[n % len(bids)], lots * 10_000, self.now, ends=ends):
-            self._hear(self.venue.stream.pop())
+        if not bids:
+            return
+        chosen, ends = bids[n % len(bids)], n & 32 > 0
+        end = self.venue.fill_untold(chosen, lots * 10_000, self.now, ends=ends)
+        if end is not None:
+            self._hear(end)
 
     def trade_moves(self, n: int, status: TradeStatus) -> None:
         """Statuses in any order; what has failed stays failed."""

@@ -273,10 +273,13 @@ class ToyVenue:
 
     # --- things happen there -------------------------------------------------------------
 
-    def _say(self, order_id: str, now_ms: int) -> None:
+    def _word(self, order_id: str, now_ms: int) -> OrderSeen:
         found = self.orders[order_id]
-        word, told = found.kind.value, found.matched - found.hidden
-        self.stream.append(OrderSeen(order_id, found.kind, told, word, now_ms))
+        told = found.matched - found.hidden
+        return OrderSeen(order_id, found.kind, told, found.kind.value, now_ms)
+
+    def _say(self, order_id: str, now_ms: int) -> None:
+        self.stream.append(self._word(order_id, now_ms))
 
     def _end(self, order_id: str, kind: Kind, now_ms: int) -> None:
         self.orders[order_id].kind = kind
@@ -302,14 +305,16 @@ class ToyVenue:
             else:
                 self._say(order_id, now_ms)
 
-    def fill_untold(self, order_id: str, shares: int, now_ms: int, *, ends: bool) -> bool:
-        """Match some of one order, and tell of it later. Whether it is withdrawn then and there,
-        which is told at once.
+    def fill_untold(
+        self, order_id: str, shares: int, now_ms: int, *, ends: bool
+    ) -> OrderSeen | None:
+        """Match some of one order, and tell of it later. Perhaps it is withdrawn then and there:
+        the word of that goes ahead of all others.
         """
         found = self.orders[order_id]
         some = min(shares, found.remaining - LOT - 1)
         if some <= 0:
-            return False
+            return None
         found.matched += some
         found.hidden += some
         made, trade_id = found.signed.order, f"t{len(self.trades)}"
@@ -317,9 +322,10 @@ class ToyVenue:
         where = (trade_id, made.market.condition_id, TradeStatus.MATCHED)
         self.trades[trade_id] = TradeSeen(*where, (leg,), now_ms)
         self.untold.append((now_ms + LATE_MS, self.trades[trade_id]))
-        if ends:
-            self._end(order_id, Kind.DEAD, now_ms)
-        return ends
+        if not ends:
+            return None
+        found.kind = Kind.DEAD
+        return self._word(order_id, now_ms)
 
     def overdue(self, now_ms: int) -> list[PrivateEvent]:
         """What can be told no later than now: matches, and their orders' messages again."""
@@ -329,8 +335,7 @@ class ToyVenue:
                 self.untold.remove((due_ms, trade))
                 for leg in trade.legs:
                     self.orders[leg.order_id].hidden -= leg.shares
-                    self._say(leg.order_id, now_ms)
-                    told += [trade, self.stream.pop()]
+                    told += [trade, self._word(leg.order_id, now_ms)]
         return told
 
     def tell_trade(self, trade_id: str, status: TradeStatus) -> None:
