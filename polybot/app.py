@@ -94,6 +94,9 @@ class Bot:
             if self.exit_reason == FAILED:
                 self.exit_reason = f"{FAILED}: {_names(error)}"
             raise
+        finally:
+            if self.inventory.way is not None:
+                self.inventory.way.close()
 
     async def _trade(self, services: trio.Nursery) -> None:
         services.start_soon(self.ctx.account.journal.run, name="journal")

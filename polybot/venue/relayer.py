@@ -60,7 +60,13 @@ class Progress:
 
 
 Answer = Sent | Refused | Failure
-Submit = Callable[[str, Sequence[Call]], Answer]  # blocks
+
+
+class Submit(Protocol):
+    """Blocks, and keeps its connections until it is closed."""
+
+    def __call__(self, name: str, calls: Sequence[Call], /) -> Answer: ...
+    def close(self) -> None: ...
 
 
 def relayer_headers(key: Secret | None, address: str) -> dict[str, str]:
@@ -90,6 +96,9 @@ class Way(Protocol):
     async def obstacle(self) -> str | None:
         """Why nothing should be sent now; None when all is well."""
 
+    def close(self) -> None:
+        """Nothing is sent any more."""
+
 
 @attrs.define(eq=False)
 class SdkWay:
@@ -103,6 +112,7 @@ class SdkWay:
     run_sync: Callable[..., Awaitable[Any]] = trio.to_thread.run_sync  # a simulation has its own
     _submit: Submit | None = None
     _ended: dict[str, Answer] = attrs.field(factory=dict)
+    _closed: bool = False
     _one: trio.CapacityLimiter = attrs.field(factory=lambda: trio.CapacityLimiter(1))
 
     @property
@@ -123,9 +133,17 @@ class SdkWay:
     def late(self, name: str) -> Answer | None:
         return self._ended.get(name)
 
+    def close(self) -> None:
+        """A thread that is under way still has the client: it closes it when it has ended."""
+        self._closed = True
+        if self._one.available_tokens and self._submit is not None:
+            self._submit.close()
+
     def _in_thread(self, name: str, calls: tuple[Call, ...]) -> Answer:
         answer = self._answer(name, calls)
         self._ended[name] = answer
+        if self._closed and self._submit is not None:
+            self._submit.close()
         if len(self._ended) > ABANDONED_MOST:
             del self._ended[next(iter(self._ended))]
         return answer

@@ -12,6 +12,8 @@ import re
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+import attrs
+
 from polybot.domain.orders import Failure
 from polybot.venue.calls import Call
 from polybot.venue.relayer import Answer, Refused, Sent, Submit
@@ -24,6 +26,19 @@ if TYPE_CHECKING:
 
 # A wallet does one thing at a time, and in order (onchain.md 7.4).
 REFUSAL = re.compile(r"wallet busy|in-flight action|does not match on-chain nonce", re.IGNORECASE)
+
+
+@attrs.frozen(eq=False)
+class SdkSubmit:
+    """A client of the SDK, as what it is used for."""
+
+    client: SecureClient
+
+    def __call__(self, name: str, calls: Sequence[Call]) -> Answer:
+        return _submitted(self.client, name, calls)
+
+    def close(self) -> None:
+        self.client.close()
 
 
 def sdk_submit(
@@ -60,7 +75,7 @@ def sdk_submit(
         api_key=api_key,
         validate_credentials=False,
     )
-    return lambda name, calls: _submitted(client, name, calls)
+    return SdkSubmit(client)
 
 
 def _environment(site: Site, speed: float) -> Environment:

@@ -45,12 +45,16 @@ class Submitter:
     seen: list[tuple[str, tuple[Call, ...]]] = attrs.field(factory=list)
     let: threading.Event = attrs.field(factory=threading.Event)
     made: int = 0
+    closed: int = 0
 
     def make(self) -> Submit:
         self.made += 1
-        return self._submit
+        return self
 
-    def _submit(self, name: str, calls: Sequence[Call]) -> Answer:
+    def close(self) -> None:
+        self.closed += 1
+
+    def __call__(self, name: str, calls: Sequence[Call]) -> Answer:
         self.seen.append((name, tuple(calls)))
         self.let.wait(10)
         return self.answer
@@ -106,6 +110,29 @@ async def test_who_is_waited_for_no_longer_is_still_heard() -> None:
     assert sdk.seen == [("slow", CALLS)]
     it.patience_s = 10
     assert await it.send("next", CALLS) == Sent("tx-1")
+
+
+async def test_an_end_closes_the_client_whoever_has_it() -> None:
+    """Its connections stay open otherwise. None was made, it is idle, or a thread is in it."""
+    way(unused := Submitter()).close()
+    assert unused.closed == 0
+
+    (idle := Submitter()).let.set()
+    it = way(idle)
+    await it.send("one", CALLS)
+    assert idle.closed == 0
+    it.close()
+    assert idle.closed == 1
+
+    busy = Submitter()
+    it = way(busy, patience_s=0.05)
+    await it.send("slow", CALLS)
+    it.close()
+    assert busy.closed == 0
+    busy.let.set()
+    with trio.fail_after(10):
+        while not busy.closed:  # noqa: ASYNC110 - a thread tells nobody
+            await trio.sleep(0.01)
 
 
 async def test_only_so_many_answers_are_kept() -> None:
