@@ -46,7 +46,7 @@ from polybot.lab.simulation_life import Process
 from polybot.lab.simulation_lives import Lives
 from polybot.lab.simulation_reach import FOREIGN, LOST, Reach
 from polybot.lab.simulation_rules import LOOK_EVERY_S, Rules
-from polybot.lab.simulation_settings import Means, with_settings
+from polybot.lab.simulation_settings import with_settings
 from polybot.lab.simulation_strikes import mislead
 from polybot.lab.simulation_terms import terms_of
 from polybot.lab.simulation_trace import Trace
@@ -207,7 +207,7 @@ class Simulation:
         watch = self.watch
         self.rules = Rules(
             self.exchange, self.address, self.network, ports, alive, watch.break_, self.now_s,
-            watch.taken_back, usual=not self.case.settings and self.case.means == Means(),
+            watch.taken_back, usual=self.case.usual,
         )  # fmt: skip
         leaving = lambda: self.watch.unwanted  # noqa: E731
         self.reach = Reach(self.exchange, self.address, alive, leaving, self.counts)
@@ -317,7 +317,7 @@ class Simulation:
         port = self._port("user_ws")
         while True:
             wires = self.network.wires_to(port, self.lives.owner)
-            hears = any(wire.mute_s <= LOOK_EVERY_S for wire in wires)
+            hears = self._trying() or any(wire.mute_s <= LOOK_EVERY_S for wire in wires)
             self._deaf_since = math.inf if hears else min(self._deaf_since, self.now_s())
             self._look_at_clock()
             self._look_at_worth()
@@ -325,6 +325,13 @@ class Simulation:
             self.rules.look()
             self.reach.look()
             await trio.sleep(LOOK_EVERY_S)
+
+    def _trying(self) -> bool:
+        """Whether our bot tries the venue's switch: it has asked for no stream yet, and wants
+        nothing filled; and a live start has had its clock examined before (`preflight`).
+        """
+        dials = self.network.dials[self.lives.owner, self._port("user_ws")]
+        return self.case.certify and not dials
 
     def _look_at_worth(self) -> None:
         engine, alone = self.exchange.engine, Counter[str]()
@@ -345,6 +352,7 @@ class Simulation:
         when the venue is asked.
         """
         ahead_ms = self.ahead_ms()
-        astray = 0 if abs(ahead_ms) <= CLOCK_RIGHT_MS else 1 if ahead_ms > 0 else -1
+        right = abs(ahead_ms) <= CLOCK_RIGHT_MS or self._trying()
+        astray = 0 if right else 1 if ahead_ms > 0 else -1
         if astray != self._astray:
             self._astray, self._astray_since = astray, self.now_s() if astray else math.inf

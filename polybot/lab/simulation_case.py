@@ -182,6 +182,12 @@ class Case:
     conditions: Conditions = Conditions()
     quiet_s: float = QUIET_S
     later_s: int = 0  # than the middle of a window it begins
+    certify: bool = False  # as a live start does: the venue's switch is tried first
+
+    @property
+    def usual(self) -> bool:
+        """Whether nothing of bot, wallet or crowd is a good reason not to quote."""
+        return not self.settings and (self.means, self.conditions) == (Means(), Conditions())
 
     @property
     def faults(self) -> Plan:
@@ -211,7 +217,8 @@ class Case:
             f"foreign order {'none' if self.foreign_s is None else f'{self.foreign_s:.0f}s'}; "
             f"engine {self._engine_text()}; strikes {self._strikes_text()}; "
             f"begins {self.later_s} s later; settings {settings_text(self.settings)}; "
-            f"{self.means.text()}; venue {terms_text(self.terms)}; regime {self.conditions.text()}"
+            f"{self.means.text()}; switch {'tried' if self.certify else 'trusted'}; "
+            f"venue {terms_text(self.terms)}; regime {self.conditions.text()}"
         )
 
     def _engine_text(self) -> str:
@@ -225,7 +232,7 @@ class Case:
 
 PARTS = (
     "storm", "delays", "deaths", "sniper", "disks", "clock", "foreign", "engine", "strikes",
-    "series", "settings", "means", "terms", "regime", "amnesia",
+    "series", "settings", "means", "terms", "regime", "amnesia", "certify",
 )  # fmt: skip
 
 
@@ -251,6 +258,7 @@ class Keep:
     terms: bool = True
     regime: bool = True
     amnesia: bool = True
+    certify: bool = True
     links: tuple[int, ...] | None = None
 
     def of(self, case: Case) -> Case:
@@ -272,6 +280,7 @@ class Keep:
             terms=case.terms if self.terms else (),
             conditions=case.conditions if self.regime else Conditions(),
             troubles=tuple(case.troubles[number] for number in links),
+            certify=case.certify and self.certify,
         )
 
     def _lives(self, case: Case) -> tuple[Life, ...]:
@@ -319,6 +328,7 @@ def draw(seed: int, hours: float) -> Case:
         terms=draw_terms(random.Random(f"terms {seed}")),
         # A stream keeps its name whatever its part is called: another one would draw other cases.
         conditions=draw_conditions(random.Random(f"weather {seed}")),
+        certify=random.Random(f"switch {seed}").randrange(4) == 0,
     )
 
 

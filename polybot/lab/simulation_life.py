@@ -117,6 +117,7 @@ def _bot(
         store,
         world="simulation",
         speed=simulation.config.paper.speed,
+        certify=simulation.case.certify,
         tape=simulation.trace,
     )
     way = bot.inventory.way

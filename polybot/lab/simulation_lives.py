@@ -24,7 +24,7 @@ from polybot.lab.simulation_case import End, Life, Where
 from polybot.lab.simulation_clock import WrongClock
 from polybot.lab.simulation_disk import intents_in, rearm
 from polybot.lab.simulation_life import Process, put_together
-from polybot.lab.simulation_reach import JOURNAL_LOST, SENT, TWICE, WRITTEN
+from polybot.lab.simulation_reach import JOURNAL_LOST, SENT, TWICE, UNTRIED, WRITTEN
 from polybot.lab.simulation_watch import name
 from polybot.launch import EXIT_ORDERS_LIVE, EXIT_STORAGE, run_watched
 from polybot.restart import UNSETTLED
@@ -33,6 +33,8 @@ from polybot.taping import taping
 if TYPE_CHECKING:
     from polybot.lab.simulation import Simulation
 
+COULD_NOT = ("could not be tried", "takes no heartbeat", "no window to try")  # the switch, in words
+DID_NOT = "did not cancel an order"
 LAPSE_IGNORED = "heartbeat_lapse_ignored"  # the fault of a venue whose switch does nothing
 SETTLED_S = 30.0  # after the last fault: from then on liveness is judged
 DEAD_MAN_S = 18.0  # G11: no live order fifteen seconds after a kill; the sweep of the venue's own
@@ -171,11 +173,13 @@ class Lives:
 
     def _ended_itself(self, process: Process) -> None:
         """Only a disk that failed may end a bot: its exit code says so, and nothing rests; or what
-        a lost journal has left, if it does not settle.
+        a lost journal has left, if it does not settle; or a switch that could not be tried.
         """
         bot, live = process.bot, self.sim.watch.live()
         if self.sim.rules.strange and UNSETTLED in bot.exit_reason:
             self.sim.counts["ended for what does not settle"] += 1
+        elif self._untried(bot):
+            self.sim.counts[UNTRIED] += 1
         elif bot.ctx.account.journal.failed is None:
             self.sim.watch.break_("S19", f"ended itself: {bot.exit_reason}"[:500])
         elif process.code not in (EXIT_STORAGE, EXIT_ORDERS_LIVE):
@@ -186,6 +190,16 @@ class Lives:
             )
         self.sim.counts["ended by its disk"] += bot.ctx.account.journal.failed is not None
         self._kept(process)
+
+    def _untried(self, bot: Bot) -> bool:
+        """Whether it says that the venue's switch could not be tried; or that it did nothing, where
+        a fault let it do nothing.
+        """
+        said = any(words in bot.exit_reason for words in COULD_NOT)
+        return said or (self._lapse_ignored() and DID_NOT in bot.exit_reason)
+
+    def _lapse_ignored(self) -> bool:
+        return self.sim.exchange.faults.struck[LAPSE_IGNORED] > self._ignored
 
     async def _stop(self, process: Process, life: Life) -> None:
         """The operator's signals, as the kernel delivers them."""
@@ -281,8 +295,7 @@ class Lives:
                 await trio.sleep(1)
                 if self._restarting():
                     back_s = self.sim.now_s()
-        ignored = self.sim.exchange.faults.struck[LAPSE_IGNORED] > self._ignored
-        if not ignored and (live := self.sim.watch.live()):
+        if not self._lapse_ignored() and (live := self.sim.watch.live()):
             self.sim.watch.break_("G11", f"{len(live)} orders rest {DEAD_MAN_S:g} s after a kill")
 
     def _restarting(self) -> bool:

@@ -31,11 +31,12 @@ LOST = "loss limit passed"
 WRITTEN, SENT = "killed between journal and wire", "killed between wire and answer"
 TWICE = "double signal"
 JOURNAL_LOST = "journal lost"
+TRIED, UNTRIED = "switch tried", "switch could not be tried"
 REACHED = (
     "PLACEMENT", "CANCELLATION", "TRADE", "stop", "kill", "link cut", "link held", "link refused",
     "ended by its disk", "tape ended by its disk", "clock stepped back", "clock stepped ahead",
     TO_LIVE, TO_ABSENT, EARLY_FILL, LOST_RACE, REVERSED, WRITTEN, SENT, TWICE, TICK, POST_ONLY,
-    SWITCHED, FOREIGN, CORRECTED, LOST, JOURNAL_LOST,
+    SWITCHED, FOREIGN, CORRECTED, LOST, JOURNAL_LOST, TRIED, UNTRIED,
 )  # fmt: skip
 POLYBOLT = b"prices polybolt"
 AVERAGE_MS, GRID_MS = 60_000, 300_000  # every window of ours ends on the grid of five minutes
@@ -52,6 +53,7 @@ class Reach:
     met: Counter[str]
     _unknown: dict[str, Tracked] = attrs.field(factory=dict)
     _dialled: set[str] = attrs.field(factory=set)  # owners that have had prices before
+    _tried: set[str] = attrs.field(factory=set)  # owners that the switch has let through
     _corrections: int = 0  # the number of the last event that told of one
 
     hears = (Traded, TradeUpdated, TickChanged, OrderEvent)
@@ -107,6 +109,14 @@ class Reach:
                 if tracked.state is State.UNKNOWN:
                     self._unknown[tracked.id] = tracked
         self._strikes(alive[1])
+        self._switch(*alive)
+
+    def _switch(self, owner: str, bot: Bot) -> None:
+        """One that had to try the venue's switch, and trades."""
+        had_to = bot.certify and bot.ctx.recovered.certified_ms is None
+        if had_to and bot.supervisor.scopes and owner not in self._tried:
+            self._tried.add(owner)
+            self.met[TRIED] += 1
 
     def _strikes(self, bot: Bot) -> None:
         for event in bot.ctx.events:

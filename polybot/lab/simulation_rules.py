@@ -88,7 +88,7 @@ class Rules:
     break_: Callable[[str, str], None]
     now_s: Callable[[], float]
     taken_back: Callable[[str], int]  # shares of a market that a block had and has no more
-    usual: bool = True  # settings and money are as ever
+    usual: bool = True  # settings, money and the crowd are as ever
     strange: frozenset[str] = frozenset()  # markets traded under a journal that was lost
     calm: bool = False
     halted_at: float = math.inf

@@ -153,8 +153,8 @@ def with_settings(config: Config, settings: tuple[Setting, ...]) -> Config:
 
 
 def said_why(bot: Bot, market: Market) -> bool:
-    """With other settings or less money there may be good reasons not to quote a market; they are
-    to be told.
+    """With other settings, less money or another crowd there may be good reasons not to quote a
+    market; they are to be told.
     """
     if bot.ctx.health.halted:
         return True

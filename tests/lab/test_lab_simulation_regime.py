@@ -85,9 +85,10 @@ def test_what_seeds_draw() -> None:
 def test_it_can_be_left_out_and_is_told() -> None:
     """As every part of a case."""
     case = next(case for case in DRAWN if case.conditions.regime.volatility == 10)
-    plain = Keep(regime=False).of(case)
+    plain = Keep(regime=False, settings=False, means=False).of(case)
 
     assert plain.conditions == Conditions()
+    assert (case.usual, plain.usual) == (False, True)
     assert "regime volatility ×10, " in case.text()
     assert plain.text().endswith("regime as measured")
 

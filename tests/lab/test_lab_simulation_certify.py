@@ -1,0 +1,61 @@
+"""Starts that try the venue's dead-man switch first, as a live one does."""
+
+from __future__ import annotations
+
+from unittest import mock
+
+import attrs
+from simulation_kit import broken, calm, sound
+
+from polybot.exchange.faults.plan import Entry, Plan
+from polybot.lab.simulation import simulate
+from polybot.lab.simulation_case import Case, End, Keep, Life, draw
+from polybot.lab.simulation_reach import TRIED, UNTRIED
+from polybot.restart import StartFailed
+from polybot.supervisor import Supervisor
+
+
+def trying(*lives: Life, plan: Plan | None = None) -> Case:
+    """A calm case in which nobody takes our orders, and the switch is tried."""
+    case = attrs.evolve(calm(length_s=60.0), certify=True, sniped=0.0, plan=plan or Plan())
+    return attrs.evolve(case, lives=lives or case.lives)
+
+
+def test_what_seeds_draw() -> None:
+    """One of four; as every part of a case it can be left out, and is told."""
+    drawn = [draw(seed, 1.0) for seed in range(1, 401)]
+    tried = [case for case in drawn if case.certify]
+
+    assert 70 < len(tried) < 130
+    assert "; switch tried; " in tried[0].text()
+    assert "; switch trusted; " in Keep(certify=False).of(tried[0]).text()
+
+
+def test_it_is_tried_once() -> None:
+    """The next life believes what the journal says, and trades at once."""
+    outcome = sound(trying(Life(40.0, End.STOP, 1.0), Life(40.0, End.STOP, 0.0)))
+
+    assert outcome.seen[TRIED] == 1
+    assert outcome.seen["PLACEMENT"] > 2
+    assert UNTRIED not in outcome.seen
+
+
+def test_a_switch_that_does_nothing() -> None:
+    """The start ends by itself and says so. The next one trades: the fault is over by then."""
+    ignored = Plan(entries=(Entry("heartbeat_lapse_ignored", from_ms=0),))
+
+    outcome = sound(trying(plan=ignored))
+
+    assert (outcome.seen[UNTRIED], outcome.seen[TRIED]) == (1, 1)
+
+
+def test_a_start_that_fails_for_nothing_is_seen() -> None:
+    """Only a switch that could not be tried, or did nothing, excuses an end (S19)."""
+
+    async def fails(self: Supervisor, series: tuple[str, ...]) -> None:
+        raise StartFailed("no reason")
+
+    with mock.patch.object(Supervisor, "run", fails):
+        outcome = simulate(trying(), until="S19")
+
+    assert broken(outcome) == {"S19"}
