@@ -8,6 +8,7 @@ stop trading until an operator has looked.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Awaitable, Callable
 from functools import partial
 from importlib.metadata import PackageNotFoundError, version
@@ -27,8 +28,10 @@ from polybot.domain.units import amount_text
 from polybot.journal.entries import Intent, Paid, Session
 from polybot.journal.recovery import carried
 
-START_S = 30.0
 AGREE_S = 10.0  # how long a balance may lag behind trades we know of
+# How long an answer is waited for. Nothing rests meanwhile, and at night nobody is there to start
+# a program again that has given up.
+ANSWER_S = 60.0
 AGREE_POLL_S = 0.5
 OPERATIONS_POLL_S = 2.0  # the chain makes a block in that time
 OPERATIONS_S = 720.0  # a signature that has not been mined by then never will be
@@ -55,7 +58,7 @@ class Restart:
 
     async def run(self) -> None:
         """Raises StartFailed when the venue does not let us find out where we stand."""
-        with trio.move_on_after(START_S):
+        with trio.move_on_after(ANSWER_S):
             self.empty = await self.ctx.reconciler.cancel_everything()
         if not self.empty:
             raise StartFailed("open orders could not be read back as none")
@@ -104,7 +107,7 @@ class Restart:
         if since_s is None:
             await self._all_settled(reconciler.since_s)
             return
-        with trio.move_on_after(AGREE_S):
+        with trio.move_on_after(ANSWER_S):
             while True:
                 if await reconciler.read_trades():
                     return
@@ -117,7 +120,7 @@ class Restart:
         between, and a clock ahead would hide the trades of the first seconds from every later
         reading (brief seeds 312, 1281).
         """
-        with trio.move_on_after(AGREE_S):
+        with trio.move_on_after(ANSWER_S):
             while True:
                 now_s = self.ctx.clock.now_ms() // 1000
                 venue_s = await self.ctx.client.server_time()
@@ -193,17 +196,20 @@ class Restart:
 
     async def _balance(self, token: str | None, known: Callable[[], Awaitable[Settling]]) -> int:
         """The venue's figure, given time to agree with ours: either may be behind."""
-        answer: int | Failure = Failure("not asked")
-        with trio.move_on_after(AGREE_S):
+        why, first_at = "no answer", math.inf
+        with trio.move_on_after(ANSWER_S):
             while True:
                 answer = await self.ctx.client.balance(token)
-                patient = self.ctx.recovered.since_s is not None
-                if isinstance(answer, int) and (not patient or not beyond(answer, await known())):
-                    return answer
+                if isinstance(answer, Failure):
+                    why = answer.what
+                else:
+                    first_at = min(first_at, trio.current_time())
+                    patient = self.ctx.recovered.since_s is not None
+                    late = trio.current_time() >= first_at + AGREE_S
+                    if late or not patient or not beyond(answer, await known()):
+                        return answer
                 await trio.sleep(AGREE_POLL_S)
-        if isinstance(answer, Failure):
-            raise StartFailed(f"the balance could not be read: {answer.what}")
-        return answer
+        raise StartFailed(f"the balance could not be read: {why}")
 
     # --- the record -----------------------------------------------------------------------
 

@@ -140,7 +140,7 @@ async def test_a_venue_that_cannot_be_read_at_the_start(fast_clock: PatientClock
     async with scene() as it, trio.open_nursery() as nursery:
         it.venue.bend("GET", "/data/orders", act=answer(500))
         nursery.start_soon(it.run)
-        report = await it.ending()
+        report = await it.ending(180)
 
     assert it.code == 3
     assert "open orders" in report.exit_reason
@@ -157,6 +157,22 @@ async def test_a_balance_that_cannot_be_read_at_the_start(fast_clock: PatientClo
     assert it.code == 1
     assert "balance" in report.exit_reason
     assert it.venue.events == []
+
+
+@pytest.mark.parametrize("path", ["/balance-allowance", "/time"])
+async def test_a_venue_that_is_away_during_a_start(path: str, fast_clock: PatientClock) -> None:
+    """Nothing rests meanwhile, and at night nobody would start it again: it waits (seed 1226)."""
+    async with scene() as it, trio.open_nursery() as nursery:
+        bend = it.venue.bend("GET", path, act=answer(500))
+        nursery.start_soon(it.run)
+        await it.until(lambda: bend.met, "it asks")
+        await trio.sleep(30)
+        it.venue.bends.remove(bend)
+        await it.quoting()
+        report = await it.end()
+
+    assert it.code == 0
+    clean(report)
 
 
 async def test_a_stop_during_the_start(fast_clock: PatientClock) -> None:
