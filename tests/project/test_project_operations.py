@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from configparser import RawConfigParser
 from pathlib import Path
 
-from polybot import launch
+from polybot import app, launch
+from polybot.cli import parse
 from polybot.domain.halts import Halt
+from polybot.domain.orders import EDGE_S
 from polybot.operator import COMMANDS
 from polybot.operator.preflight import CHECKS
+from polybot.options import BotOptions
 
 DOCS = Path(__file__).resolve().parents[2] / "docs"
 PAGE = (DOCS / "operations.md").read_text(encoding="utf-8")
@@ -38,3 +42,20 @@ def test_the_preflight_is_told() -> None:
     text = " ".join(PAGE.split()).lower()
     for check in CHECKS:
         assert check.name.removesuffix(" space").lower() in text
+
+
+def test_the_service_gives_a_stop_its_time() -> None:
+    """Longer than the longest stop there is, and no start again where the settings forbid one; what
+    it runs is a command line that the program takes.
+    """
+    unit = RawConfigParser()
+    unit.optionxform = str  # type: ignore[assignment, method-assign]  # capitals count
+    unit.read_string(PAGE.split("```ini\n")[1].split("```")[0])
+    service = unit["Service"]
+    said = parse(service["ExecStart"].split(" -m polybot ")[1].split())
+    longest_s = app.RESTART_S + app.EMPTY_S + EDGE_S + app.EMPTY_S + app.LAST_ACCOUNTS_S
+
+    assert int(service["TimeoutStopSec"]) > longest_s
+    assert int(service["RestartPreventExitStatus"]) == launch.EXIT_CONFIG
+    assert isinstance(said, BotOptions)
+    assert said.overrides.mode == "live"
