@@ -73,7 +73,7 @@ def run_bot(options: BotOptions) -> int:
     except Exception as error:  # noqa: BLE001 - the summary is written on failure too
         logger.exception("the run failed")
         report, code = _failed(config, error), EXIT_OTHER
-    sys.stderr.write(closing_report(report))
+    _say(closing_report(report))
     if not _written(report, options.summary) and code != EXIT_ORDERS_LIVE:
         return EXIT_STORAGE
     return code
@@ -97,9 +97,20 @@ def _written(report: summary.Summary, place: str | None) -> bool:
     try:
         summary.write(report, place)
     except OSError as error:
-        sys.stderr.write(f"the summary could not be written: {error}\n{summary.text(report)}\n")
+        _say(f"the summary could not be written: {error}\n{summary.text(report)}\n")
         return False
     return True
+
+
+def _say(text: str) -> None:
+    """The last words, if anybody still reads: a terminal that is lost must not cost the summary or
+    the exit code, for Python ends with one of its own where it cannot flush.
+    """
+    try:
+        sys.stderr.write(text)
+        sys.stderr.flush()
+    except OSError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stderr.fileno())
 
 
 def _failed(config: Config, error: Exception) -> summary.Summary:

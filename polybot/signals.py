@@ -1,4 +1,9 @@
-"""Signals: the first one stops gracefully, the second one leaves at once."""
+"""Signals: the first one stops gracefully, the second one leaves at once.
+
+A terminal that is closed, or whose connection is lost, hangs up: that is a first signal like any
+other, or a night's orders would be left to the venue's switch. Kernel and shell both send it, so it
+is never a second one; and it stays unheard where whoever started us had it ignored (`nohup`).
+"""
 
 from __future__ import annotations
 
@@ -18,19 +23,26 @@ async def stop_on_signals(
     leave: Callable[[int], None] = os._exit,
     task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED,
 ) -> None:
-    """Call `stop` with the first SIGINT or SIGTERM; on the second leave with 128 + its number.
+    """Call `stop` with the first signal; on the second leave with 128 + its number.
 
     Must live outside everything `stop` cancels, or nobody hears the second. `withdrawn` waits until
     the cancel-all of the first is answered: two signals may come in one step, before a byte of it
     is on the wire. It is not waited for longer than `LEAVE_S`.
     """
-    with trio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as arrivals:
+    with trio.open_signal_receiver(*_heard()) as arrivals:
         task_status.started()
         stopping = False
         async for number in arrivals:
+            if stopping and number == signal.SIGHUP:
+                continue
             if stopping:
                 with trio.move_on_after(LEAVE_S):
                     await withdrawn()
                 leave(128 + number)
             stopping = True
             stop(signal.Signals(number).name)
+
+
+def _heard() -> list[signal.Signals]:
+    hung_up = signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN
+    return [signal.SIGINT, signal.SIGTERM, *[signal.SIGHUP] * hung_up]

@@ -1,9 +1,13 @@
+"""Signals, and terminals that are no more, on the program in a process of its own."""
+
 from __future__ import annotations
 
+import os
+import pty
 import signal
 import subprocess
 import sys
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 
@@ -59,14 +63,18 @@ class Program:
 
 
 @asynccontextmanager
-async def program(folder: Path, config: str = CONFIG) -> AsyncGenerator[Program]:
+async def program(
+    folder: Path, config: str = CONFIG, *, begin: Sequence[str] = (), terminal: int | None = None
+) -> AsyncGenerator[Program]:
+    """`begin` is what is put before its command line."""
     file, summary = folder / "config.toml", folder / "summary.json"
     file.write_text(config)
     args = ["--config", str(file), "--speed", "20", "--summary", str(summary)]
     process = await trio.lowlevel.open_process(
-        [sys.executable, "-m", "polybot", *args],
-        stderr=subprocess.PIPE,
-        stdout=subprocess.DEVNULL,
+        [*begin, sys.executable, "-m", "polybot", *args],
+        stdin=terminal,
+        stderr=subprocess.PIPE if terminal is None else terminal,
+        stdout=subprocess.DEVNULL if terminal is None else terminal,
         cwd=ROOT,
     )
     try:
@@ -95,6 +103,64 @@ async def test_a_signal_stops_the_program(number: signal.Signals, tmp_path: Path
     assert said["exit_reason"] == number.name
     assert said["live_orders_at_exit"] == 0
     assert said["equity_bot"] == said["equity_exchange"]
+
+
+# A program becomes the first on its terminal as under `login`: in a session of its own.
+ON_TERMINAL = """
+import fcntl, os, sys, termios
+os.setsid()
+fcntl.ioctl(0, termios.TIOCSCTTY, 0)
+os.execv(sys.argv[1], sys.argv[1:])
+"""
+
+
+async def test_a_terminal_that_is_lost(tmp_path: Path) -> None:
+    """Closed, or its connection gone: the kernel hangs up, once or twice, nothing can be written
+    any more, and the program ends as at Ctrl-C.
+    """
+    ours, theirs = pty.openpty()
+    begin = [sys.executable, "-c", ON_TERMINAL]
+    async with program(tmp_path, begin=begin, terminal=theirs) as polybot:
+        os.close(theirs)
+        seen = b""
+        with trio.fail_after(PATIENCE_S):
+            while b"quoting" not in seen:
+                await trio.lowlevel.wait_readable(ours)
+                seen += os.read(ours, 1 << 16)
+        os.close(ours)
+        with trio.fail_after(PATIENCE_S):
+            code = await polybot.process.wait()
+
+    said = orjson.loads(polybot.summary.read_bytes())
+    assert (code, said["exit_reason"]) == (0, "SIGHUP")
+    assert said["live_orders_at_exit"] == 0
+
+
+async def test_a_pipe_that_nobody_reads_any_more(tmp_path: Path) -> None:
+    """Its lines go nowhere; the bot goes on, and its end is told by code and summary."""
+    async with program(tmp_path) as polybot:
+        await polybot.says(b"quoting")
+        assert polybot.process.stderr is not None
+        await polybot.process.stderr.aclose()
+        polybot.process.send_signal(signal.SIGTERM)
+        with trio.fail_after(PATIENCE_S):
+            code = await polybot.process.wait()
+
+    assert code == 0
+    assert orjson.loads(polybot.summary.read_bytes())["exit_reason"] == "SIGTERM"
+
+
+async def test_a_program_that_is_not_to_hang_up(tmp_path: Path) -> None:
+    """Under `nohup` the signal is ignored from the beginning, and stays so."""
+    begin = ["nohup"]
+    async with program(tmp_path, begin=begin) as polybot:
+        await polybot.says(b"quoting")
+        polybot.process.send_signal(signal.SIGHUP)
+        polybot.process.send_signal(signal.SIGTERM)
+        code = await polybot.ends()
+
+    assert code == 0
+    assert orjson.loads(polybot.summary.read_bytes())["exit_reason"] == "SIGTERM"
 
 
 async def test_two_signals_at_once(tmp_path: Path) -> None:
