@@ -16,6 +16,7 @@ from polybot.clock import Clock
 from polybot.config import Config, load
 from polybot.config_read import ConfigError
 from polybot.console.log import bot_log, set_up_logs
+from polybot.console.outlet import put
 from polybot.console.report import closing_report
 from polybot.exchange.faults.catalogue import table
 from polybot.exchange.faults.plan import load as load_plan
@@ -41,6 +42,8 @@ from polybot.options import BotOptions, ExchangeOptions, LabOptions, check_pace
 from polybot.patient_clock import PatientClock
 from polybot.signals import stop_on_signals
 
+LAST_WORDS_S = 2.0  # for whoever reads the log to take its end
+
 
 def main(argv: list[str]) -> int:
     options = cli.parse(argv)
@@ -56,6 +59,14 @@ def main(argv: list[str]) -> int:
 
 
 def run_bot(options: BotOptions) -> int:
+    code = _run_bot(options)
+    if not bot_log().drain(LAST_WORDS_S):
+        # Its reader stands still, and Python would wait for the writing thread for ever.
+        os._exit(code)
+    return code
+
+
+def _run_bot(options: BotOptions) -> int:
     try:
         config = load(options.config, os.environ, options.overrides)
     except ConfigError as error:
@@ -73,8 +84,9 @@ def run_bot(options: BotOptions) -> int:
     except Exception as error:  # noqa: BLE001 - the summary is written on failure too
         logger.exception("the run failed")
         report, code = _failed(config, error), EXIT_OTHER
+    written = _written(report, options.summary)  # first: a terminal may be held for long (Ctrl-S)
     _say(closing_report(report))
-    if not _written(report, options.summary) and code != EXIT_ORDERS_LIVE:
+    if not written and code != EXIT_ORDERS_LIVE:
         return EXIT_STORAGE
     return code
 
@@ -103,14 +115,12 @@ def _written(report: summary.Summary, place: str | None) -> bool:
 
 
 def _say(text: str) -> None:
-    """The last words, if anybody still reads: a terminal that is lost must not cost the summary or
-    the exit code, for Python ends with one of its own where it cannot flush.
-    """
-    try:
-        sys.stderr.write(text)
-        sys.stderr.flush()
-    except OSError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stderr.fileno())
+    """Behind what the log has said, where both are on one stream."""
+    log = bot_log()
+    if log.stream is sys.stderr:
+        log.write(text)
+    else:
+        put(sys.stderr, text)
 
 
 def _failed(config: Config, error: Exception) -> summary.Summary:

@@ -23,6 +23,7 @@ from urllib.parse import quote
 
 from loguru import logger
 
+from polybot.console.outlet import Outlet
 from polybot.venue.secret import Secret
 
 if TYPE_CHECKING:
@@ -70,7 +71,7 @@ def _forms(secret: str) -> set[str]:
     return {form for form in forms if len(form) >= _SHORTEST}
 
 
-def json_lines(stream: TextIO, redact: Callable[[str], str]) -> Callable[[Message], None]:
+def json_lines(stream: TextIO | Outlet, redact: Callable[[str], str]) -> Callable[[Message], None]:
     """A loguru sink that writes one redacted JSON object a line."""
 
     def write(message: Message) -> None:
@@ -105,17 +106,19 @@ class _ToLoguru(logging.Handler):
 
 
 @functools.cache
-def bot_log() -> TextIO:
+def bot_log() -> Outlet:
     """Where the bot logs: stderr, or a file where stderr is the terminal that the view draws on."""
     if not sys.stderr.isatty():
-        return sys.stderr
+        return Outlet(sys.stderr)
     try:
-        return LOG_FILE.open("a", encoding="utf-8")
+        return Outlet(LOG_FILE.open("a", encoding="utf-8"))
     except OSError:
-        return sys.stderr  # a torn screen is better than no log
+        return Outlet(sys.stderr)  # a torn screen is better than no log
 
 
-def set_up_logs(stream: TextIO, *, level: str = "INFO", secrets: Iterable[Secret] = ()) -> None:
+def set_up_logs(
+    stream: TextIO | Outlet, *, level: str = "INFO", secrets: Iterable[Secret] = ()
+) -> None:
     """Send every log of the process to `stream`, redacted. Call once, before the first connection.
 
     No local variables in tracebacks (`diagnose`), no pickling thread (`enqueue`: it costs four

@@ -21,6 +21,7 @@ from polybot.venue.secret import Secret
 
 KEY = "0x" + "5c" * 31 + "f0"
 PASS = "canary/pass+phrase="
+PATIENCE_S = 10.0
 
 
 @pytest.fixture
@@ -199,9 +200,11 @@ def test_on_a_terminal_the_log_goes_to_a_file(
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr("sys.stderr", Terminal())
 
-    with bot_log() as stream:
-        assert bot_log() is stream
-        stream.write("line\n")
+    log = bot_log()
+    assert bot_log() is log
+    log.write("line\n")
+    assert log.drain(PATIENCE_S)
+    log.stream.close()
 
     assert (tmp_path / LOG_FILE).read_text() == "line\n"
 
@@ -213,10 +216,10 @@ def test_elsewhere_or_where_no_file_can_be_the_log_is_stderr(
     """A pipe gets the lines; a folder in the file's place does not stop the bot."""
     plain, terminal = io.StringIO(), Terminal()
     monkeypatch.setattr("sys.stderr", plain)
-    assert bot_log() is plain
+    assert bot_log().stream is plain
 
     bot_log.cache_clear()
     monkeypatch.chdir(tmp_path)
     (tmp_path / LOG_FILE).mkdir()
     monkeypatch.setattr("sys.stderr", terminal)
-    assert bot_log() is terminal
+    assert bot_log().stream is terminal

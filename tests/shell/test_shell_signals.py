@@ -8,7 +8,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import AsyncGenerator, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 
 import attrs
@@ -114,6 +114,14 @@ os.execv(sys.argv[1], sys.argv[1:])
 """
 
 
+async def shows(screen: int, words: bytes) -> None:
+    seen = b""
+    with trio.fail_after(PATIENCE_S):
+        while words not in seen:
+            await trio.lowlevel.wait_readable(screen)
+            seen += os.read(screen, 1 << 16)
+
+
 async def test_a_terminal_that_is_lost(tmp_path: Path) -> None:
     """Closed, or its connection gone: the kernel hangs up, once or twice, nothing can be written
     any more, and the program ends as at Ctrl-C.
@@ -122,11 +130,7 @@ async def test_a_terminal_that_is_lost(tmp_path: Path) -> None:
     begin = [sys.executable, "-c", ON_TERMINAL]
     async with program(tmp_path, begin=begin, terminal=theirs) as polybot:
         os.close(theirs)
-        seen = b""
-        with trio.fail_after(PATIENCE_S):
-            while b"quoting" not in seen:
-                await trio.lowlevel.wait_readable(ours)
-                seen += os.read(ours, 1 << 16)
+        await shows(ours, b"quoting")
         os.close(ours)
         with trio.fail_after(PATIENCE_S):
             code = await polybot.process.wait()
@@ -148,6 +152,32 @@ async def test_a_pipe_that_nobody_reads_any_more(tmp_path: Path) -> None:
 
     assert code == 0
     assert orjson.loads(polybot.summary.read_bytes())["exit_reason"] == "SIGTERM"
+
+
+def stuff(pipe: int) -> None:
+    """Fill it, by a file of our own: what is opened so does not make the other's writes fail."""
+    end = os.open(f"/proc/self/fd/{pipe}", os.O_WRONLY | os.O_NONBLOCK)
+    with suppress(BlockingIOError):
+        while True:
+            os.write(end, b" ")
+    os.close(end)
+
+
+async def test_a_reader_that_stands_still(tmp_path: Path) -> None:
+    """A pager, a log service that is restarted: what the log says must not hold up the bot."""
+    ours, theirs = os.pipe()
+    async with program(tmp_path, terminal=theirs) as polybot:
+        await shows(ours, b"quoting")
+        stuff(theirs)
+        polybot.process.send_signal(signal.SIGTERM)
+        with trio.fail_after(PATIENCE_S):
+            code = await polybot.process.wait()
+    os.close(ours)
+    os.close(theirs)
+
+    said = orjson.loads(polybot.summary.read_bytes())
+    assert (code, said["exit_reason"]) == (0, "SIGTERM")
+    assert said["live_orders_at_exit"] == 0
 
 
 async def test_a_program_that_is_not_to_hang_up(tmp_path: Path) -> None:

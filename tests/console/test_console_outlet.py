@@ -1,0 +1,108 @@
+"""Words that never wait for their reader."""
+
+from __future__ import annotations
+
+import errno
+import io
+import os
+import sys
+import threading
+from collections.abc import Iterator
+from typing import TextIO
+
+import pytest
+
+from polybot.console.outlet import Outlet, put
+
+FULL = 65_536  # of a pipe
+PATIENCE_S = 10.0
+
+
+@pytest.fixture
+def pipe() -> Iterator[tuple[int, TextIO]]:
+    """Its end to read, and one to write."""
+    reads, writes = os.pipe()
+    stream = os.fdopen(writes, "w")
+    yield reads, stream
+    os.close(reads)
+    stream.close()
+
+
+def test_all_is_written_in_order(pipe: tuple[int, TextIO]) -> None:
+    """One after the other, by a thread; and then there is nothing to wait for."""
+    reads, stream = pipe
+    outlet = Outlet(stream)
+    for number in range(100):
+        outlet.write(f"{number}\n")
+    outlet.flush()
+
+    assert outlet.drain(PATIENCE_S)
+    assert os.read(reads, FULL).split() == [str(n).encode() for n in range(100)]
+
+
+class Stalled(io.StringIO):
+    """Takes nothing until it may go on."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.entered, self.goes_on = threading.Event(), threading.Event()
+
+    def write(self, text: str) -> int:
+        self.entered.set()
+        assert self.goes_on.wait(PATIENCE_S)
+        return super().write(text)
+
+
+def test_a_reader_that_stands_still_holds_up_nobody() -> None:
+    """Texts wait, up to so many; those beyond are left out, and he is told when he reads again."""
+    stream = Stalled()
+    outlet = Outlet(stream, most=2)
+    outlet.write("under way\n")
+    assert stream.entered.wait(PATIENCE_S)
+    for text in ("waits\n", "waits too\n", "left out\n", "left out too\n"):
+        outlet.write(text)
+    assert not outlet.drain(0.0)
+
+    stream.goes_on.set()
+    assert outlet.drain(PATIENCE_S)
+    outlet.write("and on\n")
+    assert outlet.drain(PATIENCE_S)
+
+    assert stream.getvalue().splitlines() == [
+        "under way", "waits", "waits too", "(2 texts before this one had no reader)", "and on",
+    ]  # fmt: skip
+
+
+def test_nothing_was_said() -> None:
+    """No thread is begun for it."""
+    assert Outlet(sys.stderr).drain(0.0)
+
+
+def test_a_reader_that_has_gone(pipe: tuple[int, TextIO]) -> None:
+    """What is said goes nowhere, and the stream can be flushed at the end all the same."""
+    reads, stream = pipe
+    null = os.open(os.devnull, os.O_RDONLY)
+    os.dup2(null, reads)  # nobody reads the pipe any more
+    os.close(null)
+    put(stream, "nobody hears it\n")
+    put(stream, "nor this\n")
+    stream.flush()
+
+
+def test_a_disk_that_is_full_and_has_room_again() -> None:
+    """What could not be written is lost; what comes later is not."""
+
+    class Disk(io.StringIO):
+        full = True
+
+        def write(self, text: str) -> int:
+            if self.full:
+                raise OSError(errno.ENOSPC, "No space left on device")
+            return super().write(text)
+
+    disk = Disk()
+    put(disk, "lost\n")
+    disk.full = False
+    put(disk, "kept\n")
+
+    assert disk.getvalue() == "kept\n"
