@@ -28,6 +28,7 @@ from polybot.domain.orders import EDGE_S
 from polybot.flight import FlightRecorder
 from polybot.health import leaves
 from polybot.inventory import Inventory
+from polybot.loop_watch import LoopWatch
 from polybot.market_scope import Unflattened
 from polybot.market_times import timetable
 from polybot.price_task import PriceTask
@@ -74,6 +75,7 @@ class Bot:
         self.flight = FlightRecorder(self.ctx, lambda: text(self.summary()))
         self.ctx.health.on_halt.append(self.flight.halted)
         named = self.ctx.config.journal.calibration
+        self.loop = LoopWatch(self.ctx.health, self.ctx.account.doubt)
         self.calibration = CalibrationLog(self.ctx.records, Path(named)) if named else None
 
     # --- running -----------------------------------------------------------------------------
@@ -145,6 +147,7 @@ class Bot:
         services.start_soon(UserTask(self.ctx).run, name="user stream")
         services.start_soon(account.listen, name="private events")
         services.start_soon(self.ctx.heartbeat.run, name="heartbeat")
+        services.start_soon(self.loop.run, name="loop watch")
         services.start_soon(self.ctx.reconciler.run, name="reconciler")
         services.start_soon(PriceTask(self.ctx, assets).run, name="prices")
         services.start_soon(self.discovery.run, name="discovery")
@@ -345,6 +348,8 @@ class Bot:
             unrealised_fair=ctx.marks.unrealised(),
             unrealised_worst=ctx.marks.unrealised_worst(),
             heartbeat_lag_most_ms=round(ctx.heartbeat.lag_most_s * 1000),
+            loop_late=self.loop.late,
+            loop_late_most_ms=round(self.loop.most_s * 1000),
             shutdown_ms=round(shutdown * 1000) if shutdown is not None else None,
         )
 

@@ -26,6 +26,7 @@ from polybot.execution.reconcile import Difference, Kind, OurOrder, order_differ
 from polybot.health import Health
 from polybot.heartbeat import Heartbeat
 from polybot.journal.entries import ABSENT, Ended, Entry, Intent, Told
+from polybot.loop_watch import LOOP
 from polybot.payments import Payments
 from polybot.records import Records
 from polybot.right_time import CLOCK, RightTime
@@ -158,6 +159,7 @@ class Reconciler:
         self.health.good("reconciler")
         self.health.good("orders inbox")
         self.health.good("private events")
+        self.health.good(LOOP)
         if self.stream.open and session == self.stream.sessions:
             self.health.good("user stream")
         if was_beating and self.heartbeat.beating:

@@ -96,6 +96,7 @@ class Summary:
     say why not more, by side; reasons come in chains, so that their shares may add up to more.
     `unrealised_*`: what shares held at the end had gained on their cost, at fair (None where one
     had no price) and if every single one loses. `heartbeat_lag_most_ms`: the slowest beat.
+    `loop_late` counts how often the event loop was more than 50 ms late.
     `rebates_paid` and `rewards_paid` came from the venue, and are in `equity_bot`.
     `equity_exchange` is None in live mode. `latency_factor` is how much our own latency counted:
     the clock's speed.
@@ -132,6 +133,8 @@ class Summary:
     unrealised_fair: int | None = _money_or_unknown()
     unrealised_worst: int = _money()
     heartbeat_lag_most_ms: int = 0
+    loop_late: int = 0
+    loop_late_most_ms: int = 0
     rebates_paid: int = _money()
     rewards_paid: int = _money()
     shutdown_ms: int | None = None

@@ -1,0 +1,59 @@
+"""An event loop that stands still (F50, F69)."""
+
+from __future__ import annotations
+
+import pytest
+import trio
+from shell_kit import clean, playing
+from trio.testing import MockClock, wait_all_tasks_blocked
+
+from polybot.channels import Bell
+from polybot.execution.firewall import Admission
+from polybot.health import Health
+from polybot.loop_watch import EVERY_S, LOOP, LoopWatch
+from polybot.patient_clock import PatientClock
+
+
+async def test_what_rests_is_withdrawn(fast_clock: PatientClock) -> None:
+    """A second is missing from everybody's time: what rests is of the past. It goes, the venue's
+    books are read, and then the market is quoted again.
+    """
+    async with playing() as it:
+        left, looks = list(it.venue.live), len(it.venue.asked("GET", "/data/orders"))
+        fast_clock._now += 1.0  # nobody had asked to sleep for so long
+        await it.until(lambda: all(o.status.value != "LIVE" for o in left), "nothing rests", 2.0)
+        await it.requoting()
+        assert len(it.venue.asked("GET", "/data/orders")) > looks
+        assert [e.text for e in it.bot.ctx.events if e.text.endswith(f"{LOOP}: stood still")]
+        report = await it.end()
+
+    assert report.halts[f"{LOOP}: stood still"] == 1
+    assert report.loop_late_most_ms > 800
+    clean(report)
+
+
+@pytest.mark.parametrize(
+    ("late_s", "told", "stood"),
+    [(0.04, 0, False), (0.06, 1, False), (0.49, 1, False), (0.51, 1, True)],
+)
+async def test_how_late_is_too_late(
+    late_s: float, told: int, stood: bool, mock_clock: MockClock
+) -> None:
+    """Twenty milliseconds are nothing, fifty are told, half a second is too much."""
+    watch, rung = LoopWatch(Health(Admission()), Bell()), trio.Event()
+
+    async def listen() -> None:
+        await watch.doubt.wait()
+        rung.set()
+
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(watch.run)
+        nursery.start_soon(listen)
+        await wait_all_tasks_blocked()
+        mock_clock.jump(EVERY_S + late_s)
+        await wait_all_tasks_blocked()
+        nursery.cancel_scope.cancel()
+
+    assert watch.most_s == pytest.approx(late_s)
+    assert (watch.late, LOOP in watch.health.troubles) == (told, stood)
+    assert rung.is_set() is stood
