@@ -50,7 +50,7 @@ NAMES = {
     "rewards_paid",
     "unrealised_fair",
     "unrealised_worst",
-    "heartbeat_lag_most_ms",
+    "heartbeat_lag_most_ms", "loop_late", "loop_late_most_ms",
     "exit_reason",
     "invalid_orders",
     "withheld",
