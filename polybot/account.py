@@ -18,7 +18,7 @@ import trio
 from polybot.channels import Bell
 from polybot.clock import NS, Clock
 from polybot.core_tape import AnsweredFor, CoreTape, Emptied, Learnt, Released, Seen
-from polybot.domain.ledger import Ledger
+from polybot.domain.ledger import SETTLED, Ledger
 from polybot.domain.orders import OrderSeen, PrivateEvent, TradeSeen
 from polybot.execution.reconcile import OurOrder
 from polybot.health import Health
@@ -28,6 +28,8 @@ from polybot.journal.store import JournalFailed
 from polybot.journal.writer import Journal
 from polybot.risk.checks import Standing
 from polybot.risk.exposure import OpenBids
+from polybot.risk.limits import RiskParams
+from polybot.risk.undone import UNDONE, Undone
 from polybot.venue.clob import ClobClient
 from polybot.wallet_standing import SPLITS, WalletStanding
 
@@ -73,6 +75,7 @@ class Account(WalletStanding):
     journal: Journal
     core: CoreTape
     ledger: Ledger = attrs.field(factory=Ledger)
+    undone: Undone = attrs.field(factory=lambda: Undone(RiskParams()))
     began_ms: int = 0  # when this run began: trades of before may be an earlier one's
     routes: dict[str, Route] = attrs.field(factory=dict)  # by condition id
     reserved: dict[str, int] = attrs.field(factory=dict)  # dollars open orders may spend, by market
@@ -253,6 +256,10 @@ class Account(WalletStanding):
         event, route = fact.event, self.routes.get(fact.condition_id)
         if route is not None:
             route.hear(event, now_ms)
+        if isinstance(event, TradeSeen) and event.status in SETTLED:
+            why = self.undone.ended(event.trade_id, event.status, now_ms)
+            if why is not None:
+                self.health.bad(UNDONE, why)
         if isinstance(event, TradeSeen) and route is not None:
             self._suspect(*(leg.order_id for leg in event.legs))
         if isinstance(event, OrderSeen):

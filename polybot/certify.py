@@ -106,5 +106,16 @@ async def _vanished(ctx: Context, order_id: str, beaten_at: float) -> float:
         if kind is OrderSeen.Kind.DEAD and alive:
             return trio.current_time() - beaten_at
         await trio.sleep(LOOK_S)
-    what = "did not cancel an order" if alive else "could not be tried: the order never showed"
-    raise StartFailed(f"the dead-man switch {what} within {VANISH_S:g} s: do not trade")
+    raise StartFailed(f"the dead-man switch {await _why(ctx, alive=alive)}")
+
+
+async def _why(ctx: Context, *, alive: bool) -> str:
+    """What an order that has not vanished says of the switch. Nothing where the engine is away: it
+    cancels for nobody then, and takes no cancel of ours either.
+    """
+    if not alive:
+        return f"could not be tried: the order never showed within {VANISH_S:g} s; start again"
+    answer = await ctx.client.cancel_all()
+    if answer.away:
+        return f"could not be tried: {answer.failure}; start again"
+    return f"did not cancel an order within {VANISH_S:g} s: do not trade"

@@ -67,6 +67,7 @@ from polybot.records import Records
 from polybot.restart import StartFailed
 from polybot.risk.breakers import ErrorRate
 from polybot.risk.timetable import Moved
+from polybot.risk.undone import Undone
 from polybot.season_file import read as read_seasons
 from polybot.secrets_file import LiveKeys
 from polybot.signal.board import SignalMemory
@@ -108,8 +109,7 @@ def build(
     """Put a bot together for one venue and wallet, with what its journal knows. Nothing is sent
     before it runs. Raises JournalFailed for a journal that cannot be read.
     """
-    admission = Admission()
-    health = Health(admission)
+    health = Health(admission := Admission())
     journal = Journal(store, clock, disk=disk_at(speed))
     core, seasons = CoreTape(tape, clock), _seasons(config)
     recovered = _recall(store, config, core, seasons)
@@ -117,7 +117,8 @@ def build(
         http, site, credentials, clock, funder=purse.funder,
         signature_type=purse.signature_type, timeout_s=config.orders.post_timeout_s, tap=tape,
     )  # fmt: skip
-    account = Account(client, clock, health, journal, core, recovered.ledger, clock.now_ms())
+    books, undone = recovered.ledger, Undone(config.risk)
+    account = Account(client, clock, health, journal, core, books, undone, clock.now_ms())
     records = Records(states=recovered.states, on_move=partial(_note_move, journal))
     grace_ms = config.orders.unknown_grace_s * 1000
     data = Rest(http, site.data, clock, tap=tape, name="rest data")

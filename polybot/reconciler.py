@@ -30,6 +30,7 @@ from polybot.loop_watch import LOOP
 from polybot.payments import Payments
 from polybot.records import Records
 from polybot.right_time import CLOCK, RightTime
+from polybot.risk.undone import UNDONE
 from polybot.venue.clob import ClobClient
 
 RECONCILE_EVERY_S = 20.0
@@ -160,6 +161,8 @@ class Reconciler:
         self.health.good("orders inbox")
         self.health.good("private events")
         self.health.good(LOOP)
+        if self.account.undone.over(self.clock.now_ms()):
+            self.health.good(UNDONE)
         if self.stream.open and session == self.stream.sessions:
             self.health.good("user stream")
         if was_beating and self.heartbeat.beating:

@@ -144,7 +144,7 @@ class Simulation:
         self.address = self.exchange.wallet_of_kind(means.signature_type)
         self._begun = trio.current_time()
         self.watch = Watch(
-            self.exchange, self.address, self.config, lambda: self._deaf_since, self.now_s,
+            self.exchange, self.address, self.config, self._blind_since, self.now_s,
             self._known, self.confirmed, self.ahead_ms, lambda: self._astray_since, self.until,
         )  # fmt: skip
         self.exchange.engine.listen(self.watch.hear, *self.watch.hears)
@@ -314,17 +314,20 @@ class Simulation:
 
     async def _listen_in(self) -> None:
         """Since when our bot cannot hear its fills: no open, carrying wire to the user stream."""
-        port = self._port("user_ws")
         while True:
-            wires = self.network.wires_to(port, self.lives.owner)
-            hears = self._trying() or any(wire.mute_s <= LOOK_EVERY_S for wire in wires)
-            self._deaf_since = math.inf if hears else min(self._deaf_since, self.now_s())
+            self._deaf_since = self._blind_since()
             self._look_at_clock()
             self._look_at_worth()
             self.watch.look()
             self.rules.look()
             self.reach.look()
             await trio.sleep(LOOK_EVERY_S)
+
+    def _blind_since(self) -> float:
+        """By now: who hears again may send at once, however long ago the last look was."""
+        wires = self.network.wires_to(self._port("user_ws"), self.lives.owner)
+        hears = self._trying() or any(wire.mute_s <= LOOK_EVERY_S for wire in wires)
+        return math.inf if hears else min(self._deaf_since, self.now_s())
 
     def _trying(self) -> bool:
         """Whether our bot tries the venue's switch: it has asked for no stream yet, and wants

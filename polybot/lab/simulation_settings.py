@@ -19,6 +19,7 @@ from polybot.app import Bot
 from polybot.config import Config
 from polybot.exchange.model import Market
 from polybot.exchange.server import DEMO_FUNDS
+from polybot.risk.undone import UNDONE
 from polybot.signal.params import NAMES
 
 Setting = tuple[str, str, Any]  # section, key, value
@@ -77,6 +78,8 @@ SECTIONS: dict[str, dict[str, tuple[Any, ...]]] = {
         "error_most_percent": (5, 100),
         "reject_most": (0, 2),
         "repeat_most": (0, 5),
+        "undone_most": (1, 4),
+        "undone_pause_s": (30,),
         "max_daily_loss_percent": (1, 3),
         "max_drawdown_percent": (1, 4),
     },
@@ -156,7 +159,7 @@ def said_why(bot: Bot, market: Market) -> bool:
     """With other settings, less money or another crowd there may be good reasons not to quote a
     market; they are to be told.
     """
-    if bot.ctx.health.halted:
+    if bot.ctx.health.halted or UNDONE in bot.ctx.health.troubles:
         return True
     scope = bot.supervisor.scopes.get(market.slug)
     told = scope and (scope.quote.quoter.decision.reasons or scope.orders.desk.refused)

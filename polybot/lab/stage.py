@@ -137,7 +137,7 @@ def lab_config(seed: int, speed: float) -> Config:
         bot=BotParams(series=(SERIES,)),
         quote=QuoteParams(),
         pricing=PricingParams(vol_prior_annual=0.45),
-        risk=RiskParams(max_daily_loss_percent=100, max_drawdown_percent=100),
+        risk=RiskParams(max_daily_loss_percent=100, max_drawdown_percent=100, undone_most=0),
         orders=OrderParams(),
         paper=PaperParams(seed=seed, speed=speed),
         live=LiveParams(),

@@ -96,6 +96,14 @@ class RiskParams:
     repeat_window_s: int = attrs.field(default=60, validator=and_(ge(1), le(3600)))
     """Seconds over which fills of one outcome are counted."""
 
+    undone_most: int = attrs.field(default=2, validator=and_(ge(0), le(20)))
+    """Failed trades among the last 20 that ended, in whatever market, above which nothing is quoted
+    for `undone_pause_s`: somebody may choose which of our trades fail; 0 is never.
+    """
+
+    undone_pause_s: int = attrs.field(default=300, validator=and_(ge(1), le(86_400)))
+    """Seconds without quotes after that; doubled each time it happens again soon after."""
+
     max_daily_loss_percent: int = attrs.field(default=3, validator=and_(ge(1), le(100)))
     """Loss of equity since midnight UTC that halts trading for good, in percent; 100 is never."""
 

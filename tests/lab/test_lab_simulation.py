@@ -14,7 +14,7 @@ from unittest import mock
 
 import attrs
 import pytest
-from simulation_kit import calm
+from simulation_kit import calm, sound
 
 from polybot import account
 from polybot.domain.ledger import Ledger
@@ -149,6 +149,14 @@ def test_quoting_while_blind_is_found() -> None:
     assert {violation.rule for violation in outcome.violations} == {"S9"}
 
     assert simulate(case).violations == (), "as we are, we notice"
+
+
+def test_who_hears_again_may_send_at_once() -> None:
+    """However long ago the last look was (seed 1248)."""
+    trouble = Trouble(20.0, "user_ws", Harm.REFUSED, 30.0)
+    case = attrs.evolve(calm(length_s=60.0), troubles=(trouble,))
+    with mock.patch("polybot.lab.simulation.LOOK_EVERY_S", 5.0):
+        sound(case)
 
 
 def killed(case: Case) -> bool:

@@ -63,6 +63,20 @@ async def test_a_switch_that_does_nothing(
     assert len(it.venue.placed()) == 1
 
 
+async def test_an_engine_that_restarts_meanwhile(fast_clock: PatientClock) -> None:
+    """It cancels nothing, for nobody: that says nothing of the switch (seed 1247)."""
+    async with scene(at_ms=HOUR_MS + 30_000) as it, trio.open_nursery() as nursery:
+        it.bot.certify = True
+        nursery.start_soon(it.run)
+        await it.until(lambda: it.venue.live, "the order rests")
+        it.venue.clob.modes.restart(it.venue.clock.now_ms(), 30)
+        report = await it.ending(90)
+
+    assert it.code == 1
+    assert "could not be tried: HTTP 425" in report.exit_reason
+    assert report.live_orders_at_exit == 0
+
+
 async def test_a_switch_that_takes_no_beat(fast_clock: PatientClock) -> None:
     """Without an accepted beat the order is not even placed."""
     async with scene(at_ms=HOUR_MS + 30_000) as it, trio.open_nursery() as nursery:
