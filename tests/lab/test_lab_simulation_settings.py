@@ -17,6 +17,7 @@ from polybot.lab.simulation_case import Case, Keep, draw
 from polybot.lab.simulation_settings import CHOICES, FUNDS, Means, said_why, with_settings
 from polybot.lab.stage import lab_config
 from polybot.risk.losses import LossLimits
+from polybot.risk.undone import UNDONE
 
 USUAL = attrs.evolve(lab_config(1, 1.0), orders=ORDERS, inventory=INVENTORY)
 DRAWN = [draw(seed, 1.0) for seed in range(1, 401)]
@@ -112,18 +113,20 @@ def test_a_halt_for_a_loss_that_is_none_is_found() -> None:
 
 
 @pytest.mark.parametrize(
-    ("usual", "reasons", "refused", "halted", "told"),
+    ("usual", "reasons", "refused", "halted", "troubles", "told"),
     [
-        (True, ("no cash",), {}, {}, False),  # nothing excuses the usual bot
-        (False, (), {}, {}, False),  # nor one that is silently off
-        (False, ("no cash",), {}, {}, True),
-        (False, (), {"token limit": 1}, {}, True),
-        (False, (), {}, {"drawdown": "lost"}, True),
+        (True, ("no cash",), {}, {}, {}, False),  # nothing excuses the usual bot
+        (False, (), {}, {}, {}, False),  # nor one that is silently off
+        (False, ("no cash",), {}, {}, {}, True),
+        (False, (), {"token limit": 1}, {}, {}, True),
+        (False, (), {}, {"drawdown": "lost"}, {}, True),
+        (False, (), {}, {}, {UNDONE: "3 of the last 20 trades failed"}, True),
+        (False, (), {}, {}, {"heartbeat": "no answer"}, False),  # in quiet times it comes back
     ],
 )
 def test_what_excuses_a_market_without_orders(
     usual: bool, reasons: tuple[str, ...], refused: dict[str, int], halted: dict[str, str],
-    told: bool,
+    troubles: dict[str, str], told: bool,
 ) -> None:  # fmt: skip
     """L7 with other settings or less money: only what the bot has said."""
     decision = SimpleNamespace(decision=SimpleNamespace(reasons=reasons))
@@ -133,7 +136,7 @@ def test_what_excuses_a_market_without_orders(
     )
     bot: Any = SimpleNamespace(
         supervisor=SimpleNamespace(scopes={"btc-updown": scope}),
-        ctx=SimpleNamespace(health=SimpleNamespace(halted=halted)),
+        ctx=SimpleNamespace(health=SimpleNamespace(halted=halted, troubles=troubles)),
     )
     market: Any = SimpleNamespace(slug="btc-updown")
 
