@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 import random
+import resource
 import sys
 from collections.abc import Callable, Sequence
 from contextlib import suppress
@@ -265,6 +266,7 @@ async def run_paper(config: Config, options: BotOptions) -> tuple[Summary, int]:
 async def run_live(config: Config, options: BotOptions) -> tuple[Summary, int]:
     """Trade on Polymarket. Call inside `trio.run`."""
     assert config.keys is not None, "a live configuration has keys"
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))  # a core file would hold them
     clock = Clock.from_system()
     keys = config.keys
     credentials = await live_credentials(keys)

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import shutil
+import subprocess
 from configparser import RawConfigParser
 from pathlib import Path
+
+import pytest
 
 from polybot import app, launch
 from polybot.cli import parse
@@ -44,13 +48,16 @@ def test_the_preflight_is_told() -> None:
         assert check.name.removesuffix(" space").lower() in text
 
 
+UNIT = PAGE.split("```ini\n")[1].split("```")[0]
+
+
 def test_the_service_gives_a_stop_its_time() -> None:
     """Longer than the longest stop there is, and no start again where the settings forbid one; what
     it runs is a command line that the program takes.
     """
-    unit = RawConfigParser()
+    unit = RawConfigParser(strict=False)
     unit.optionxform = str  # type: ignore[assignment, method-assign]  # capitals count
-    unit.read_string(PAGE.split("```ini\n")[1].split("```")[0])
+    unit.read_string(UNIT)
     service = unit["Service"]
     said = parse(service["ExecStart"].split(" -m polybot ")[1].split())
     longest_s = app.RESTART_S + app.EMPTY_S + EDGE_S + app.EMPTY_S + app.LAST_ACCOUNTS_S
@@ -59,3 +66,18 @@ def test_the_service_gives_a_stop_its_time() -> None:
     assert int(service["RestartPreventExitStatus"]) == launch.EXIT_CONFIG
     assert isinstance(said, BotOptions)
     assert said.overrides.mode == "live"
+
+
+ANALYSE = ("systemd-analyze", "security", "--offline=true", "--threshold=20")
+
+
+@pytest.mark.skipif(shutil.which(ANALYSE[0]) is None, reason="systemd-analyze is not installed")
+def test_the_service_can_do_little_else(tmp_path: Path) -> None:
+    """Its exposure is at most 2.0 of 10, by systemd's own count (reliability.md G27)."""
+    file = tmp_path / "polybot.service"
+    file.write_text(UNIT, encoding="utf-8")
+
+    command = [*ANALYSE, str(file)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)  # noqa: S603
+
+    assert done.returncode == 0, done.stdout[-300:] + done.stderr

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import resource
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -329,4 +330,5 @@ async def test_a_start_that_is_refused(
         with pytest.raises(launch.StartRefused, match=r"(?s)preflight found.*clock"):
             await launch.run_live(config, BotOptions(Path("config.toml")))
         assert it.venue.placed() == []
+    assert resource.getrlimit(resource.RLIMIT_CORE) == (0, 0), "no file may ever hold the key"
     Store.open(*live_journal_place(tmp_path, wallet.address)).close()
