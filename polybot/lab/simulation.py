@@ -268,15 +268,29 @@ class Simulation:
             sure = self.exchange.engine.equity(self.address)
             return percent < 100 and sure * 100 <= self._worth_most * (100 - percent)
         if name == Halt.LEDGER_DRIFT.value:
-            return self._windfall(self.lives.bot)
+            return self._inexplicable(self.lives.bot)
         foreign = self.exchange.faults.struck["foreign_order"] > 0
         return name == Halt.FOREIGN_ORDERS.value and foreign
 
-    def _windfall(self, bot: Bot | None) -> bool:
+    def _inexplicable(self, bot: Bot | None) -> bool:
         """Whether there is cash that this bot cannot explain: a journal was lost while a merge was
-        under way. It waits ten minutes for a word of it, and halts.
+        under way, of which it waits ten minutes for a word, and halts; or somebody else's order,
+        for which it has halted, was filled in a market that it has no books of (brief seed 160).
         """
-        return bool(self.rules.strange) and bot is not None and bot.ctx.reconciler.balances.surplus
+        if bot is None:
+            return False
+        windfall = bool(self.rules.strange) and bot.ctx.reconciler.balances.surplus
+        return windfall or (
+            Halt.FOREIGN_ORDERS.value in bot.ctx.health.halted and self._filled_elsewhere(bot)
+        )
+
+    def _filled_elsewhere(self, bot: Bot) -> bool:
+        foreign, books = self.exchange.acts.foreign, bot.ctx.account.ledger.books
+        return any(
+            fill.order.id in foreign and trade.market.condition_id not in books
+            for trade in self.exchange.engine.trades.values()
+            for fill in trade.makers
+        )
 
     def _complained(self, message: object) -> None:
         """A log line of a living bot with an exception in it is a bug of ours (S19)."""
@@ -294,7 +308,7 @@ class Simulation:
         with suppress(trio.TooSlowError):
             await until(lambda: ended.is_set() or not off(), every_s=0.25, within_s=AGREE_S)
         waits = bool(self.rules.strange) and not bot.ready
-        if ended.is_set() or waits or self._windfall(bot):
+        if ended.is_set() or waits or self._inexplicable(bot):
             return
         for text in off():
             self.watch.break_("L2", text)
