@@ -40,6 +40,7 @@ from polybot.launch import (
 )
 from polybot.options import BotOptions, ExchangeOptions, LabOptions, check_pace
 from polybot.patient_clock import PatientClock
+from polybot.restart import StartFailed
 from polybot.signals import stop_on_signals
 
 LAST_WORDS_S = 2.0  # for whoever reads the log to take its end
@@ -81,9 +82,12 @@ def _run_bot(options: BotOptions) -> int:
     except JournalFailed as error:
         sys.stderr.write(f"cannot start: {error}\n")
         return EXIT_STORAGE
+    except StartFailed as error:
+        sys.stderr.write(f"cannot start: {error}\n")
+        report, code = _failed(config, str(error)), EXIT_OTHER
     except Exception as error:  # noqa: BLE001 - the summary is written on failure too
         logger.exception("the run failed")
-        report, code = _failed(config, error), EXIT_OTHER
+        report, code = _failed(config, type(error).__name__), EXIT_OTHER
     written = _written(report, options.summary)  # first: a terminal may be held for long (Ctrl-S)
     _say(closing_report(report))
     if not written and code != EXIT_ORDERS_LIVE:
@@ -123,13 +127,13 @@ def _say(text: str) -> None:
         put(sys.stderr, text)
 
 
-def _failed(config: Config, error: Exception) -> summary.Summary:
+def _failed(config: Config, why: str) -> summary.Summary:
     return summary.Summary(
         mode=config.bot.mode,
         world=config.paper.world,
         seed=config.paper.seed,
         config_hash=config.digest,
-        exit_reason=f"error: {type(error).__name__}",
+        exit_reason=f"error: {why}",
     )
 
 

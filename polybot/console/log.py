@@ -43,6 +43,9 @@ _SHORTEST = 6  # a "secret" shorter than this would blank out ordinary words
 # Chatty below a warning, and their debug lines hold headers and frames.
 _LIBRARIES = ("httpx", "httpcore", "trio-websocket", "wsproto", "h11", "h2", "hpack")
 
+# What it calls an error it raises as well; and asking for a key that there is begins with one.
+_RAISES = "py_clob_client_v2"
+
 
 class Redactor:
     """Takes secrets out of texts: the given ones in every usual encoding, others by their names."""
@@ -138,3 +141,4 @@ def set_up_logs(
     logging.captureWarnings(capture=True)
     for library in _LIBRARIES:
         logging.getLogger(library).setLevel(logging.WARNING)
+    logging.getLogger(_RAISES).setLevel(logging.CRITICAL)

@@ -12,6 +12,9 @@ from polybot.domain.orders import Failure
 from polybot.venue.secret import Credentials, Secret
 from polybot.venue.site import CHAIN, Site
 
+UNAUTHORIZED = 401
+REFUSED = "; the signature has the machine's time in it: is its clock right?"
+
 _one_at_a_time = trio.CapacityLimiter(1)
 
 
@@ -49,5 +52,7 @@ def _create_or_derive(host: str, private_key: Secret) -> Credentials | Failure:
         )
     except Exception as error:  # noqa: BLE001
         # Whatever that package raises (its own, httpx's, KeyError on an odd reply) means the same
-        # here. Only the type is told: the text may quote what was sent.
-        return Failure(f"no API credentials: {type(error).__name__}")
+        # here. Only type and status are told: the text may quote what was sent.
+        status = getattr(error, "status_code", None)
+        told = type(error).__name__ if status is None else f"HTTP {status}"
+        return Failure(f"no API credentials: {told}{REFUSED if status == UNAUTHORIZED else ''}")

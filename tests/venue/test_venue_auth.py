@@ -7,11 +7,13 @@ import pickle
 import threading
 from typing import Any
 
+import httpx
 import pytest
 import trio
 from hypothesis import given, strategies as st
 from polymarket._internal.hmac import build_hmac_signature
 from py_clob_client_v2 import client as official
+from py_clob_client_v2.exceptions import PolyApiException
 from py_clob_client_v2.headers.headers import create_level_1_headers
 from py_clob_client_v2.signer import Signer
 from venue_kit import CREDENTIALS, KEY, WALLET
@@ -115,6 +117,21 @@ async def test_a_refusal_is_a_value_that_tells_no_secret(monkeypatch: pytest.Mon
     made = await keys.derive_credentials(POLYMARKET, KEY)
 
     assert made == Failure("no API credentials: RuntimeError")
+
+
+async def test_a_refused_signature_names_the_remedy(monkeypatch: pytest.MonkeyPatch) -> None:
+    """401 before anything else has been asked is the clock's doing, as a rule."""
+
+    def refuse(self: Any, nonce: Any = None) -> None:
+        raise PolyApiException(httpx.Response(401, json={"error": "Invalid L1 Request headers"}))
+
+    monkeypatch.setattr(official.ClobClient, "create_or_derive_api_key", refuse)
+
+    made = await keys.derive_credentials(POLYMARKET, KEY)
+
+    assert isinstance(made, Failure)
+    assert made.what.startswith("no API credentials: HTTP 401; ")
+    assert "clock" in made.what
 
 
 async def test_a_venue_that_does_not_answer_is_given_up(

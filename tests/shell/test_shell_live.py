@@ -1,0 +1,106 @@
+"""A live run from its keys to its end, before a venue that is ours: what nobody may find out first
+with his own money.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import attrs
+import pytest
+from shell_kit import HOUR_MS, Scene, scene, shell_config
+
+from polybot import launch
+from polybot.clock import Clock
+from polybot.config import BotParams, Config, JournalParams, LiveParams
+from polybot.domain.orders import Failure
+from polybot.exchange.terms import Terms
+from polybot.journal.store import live_journal_place
+from polybot.options import BotOptions
+from polybot.patient_clock import PatientClock
+from polybot.program import main
+from polybot.secrets_file import LiveKeys
+from polybot.summary import Summary
+from polybot.venue.secret import Secret
+from polybot.venue.signing import Wallet
+
+RUN_MS = 120_000
+ANY_TIME = Terms(timestamp_tolerance_s=10**9)  # the official client signs with the machine's time
+
+
+def live_config(it: Scene, folder: Path) -> Config:
+    """What an operator writes: his key, his wallet, and whose money it is."""
+    wallet = it.venue.wallet
+    return attrs.evolve(
+        shell_config(),
+        bot=BotParams(mode="live", series=it.bot.ctx.config.bot.series),
+        live=LiveParams(
+            wallet=wallet.address, funder=it.venue.demo_wallets.deposit, signature_type=3
+        ),
+        keys=LiveKeys(
+            Secret(wallet.private_key),
+            it.venue.demo_wallets.deposit,
+            None,
+            Secret(it.venue.demo_wallets.relayer_api_key),
+        ),
+        journal=JournalParams(str(folder)),
+    )
+
+
+async def run(it: Scene, config: Config, monkeypatch: pytest.MonkeyPatch) -> tuple[Summary, int]:
+    """As the program does it, but for where Polymarket is and what time it is."""
+    monkeypatch.setattr(launch, "POLYMARKET", it.bot.ctx.site)
+    monkeypatch.setattr(Clock, "from_system", it.venue.clock.copy)
+    return await launch.run_live(config, BotOptions(Path("config.toml"), run_ms=RUN_MS))
+
+
+async def test_from_a_key_alone(
+    fast_clock: PatientClock, monkeypatch: pytest.MonkeyPatch, tmp_path: Path,
+    capfd: pytest.CaptureFixture[str],
+) -> None:  # fmt: skip
+    """Credentials are derived, the venue is examined, its switch tried, both sides quoted; at the
+    end nothing rests. The next run believes the switch, and goes on with the same books.
+    """
+    async with scene(at_ms=HOUR_MS + 10_000, terms=ANY_TIME) as it:
+        config = live_config(it, tmp_path)
+        first, code = await run(it, config, monkeypatch)
+        tried, *placed = (event.order for event in it.venue.placed())
+        again, code_again = await run(it, config, monkeypatch)
+        later = [event.order for event in it.venue.placed()][1 + len(placed) :]
+        equity = it.venue.engine.equity(it.venue.demo_wallets.deposit)
+
+    assert (code, code_again) == (0, 0)
+    assert (first.mode, first.exit_reason, first.live_orders_at_exit) == ("live", "time is up", 0)
+    assert (tried.price, tried.post_only, tried.matched) == (tried.market.tick, True, 0)
+    assert len(placed) > 2, "and then it quoted"
+    assert (first.quoted_share or 0) > 0.5
+    assert later
+    assert all(order.price > order.market.tick for order in later), "the switch is believed"
+    assert again.equity_bot == equity
+    assert live_journal_place(tmp_path, it.venue.wallet.address)[0].exists()
+    said = "".join(capfd.readouterr())
+    assert "dead-man switch certified" in said
+    assert "ERROR" not in said, "there is a key already, which is none"
+    assert it.venue.wallet.private_key.removeprefix("0x") not in said
+
+
+def test_no_credentials(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The reason in a line, no traceback; the summary has it as well."""
+
+    async def refused(*_: object) -> Failure:
+        return Failure("no API credentials: HTTP 401")
+
+    wallet = Wallet(Secret(f"0x{'11' * 32}"))
+    file, summary = tmp_path / "live.toml", tmp_path / "summary.json"
+    file.write_text(f'[bot]\nmode = "live"\n[live]\nwallet = "{wallet.address}"\n')
+    monkeypatch.setenv("PM_PRIVATE_KEY", f"0x{'11' * 32}")
+    monkeypatch.setattr(launch, "derive_credentials", refused)
+
+    words = ["--config", str(file), "--mode", "live", "--summary", str(summary)]
+    code = main(words)
+
+    assert code == launch.EXIT_OTHER
+    assert capsys.readouterr().err.startswith("cannot start: no API credentials: HTTP 401\n")
+    assert "error: no API credentials: HTTP 401" in summary.read_text()
