@@ -82,6 +82,7 @@ from polybot.venue.secret import Credentials, Secret
 from polybot.venue.signing import Wallet
 from polybot.venue.site import POLYMARKET, Site
 from polybot.venue.tap import NOBODY, Tap
+from polybot.watchdog import Watchdog, watched
 
 # A Friday afternoon in New York, ninety seconds before the hour: a fixed start makes a seed one
 # world.
@@ -285,7 +286,7 @@ async def run_live(config: Config, options: BotOptions) -> tuple[Summary, int]:
         if forbidding:
             store.close()
             raise StartRefused(forbidding)
-        async with taping(tape):
+        async with taping(tape), watched(Watchdog.of(os.environ, os.getpid())):
             code = await run_watched(bot)
         rows = await bot.ctx.client.open_orders()
     store.close()

@@ -4,6 +4,8 @@ with his own money.
 
 from __future__ import annotations
 
+import socket
+from collections.abc import Iterator
 from pathlib import Path
 
 import attrs
@@ -23,6 +25,7 @@ from polybot.secrets_file import LiveKeys
 from polybot.summary import Summary
 from polybot.venue.secret import Secret
 from polybot.venue.signing import Wallet
+from polybot.watchdog import READY
 
 RUN_MS = 120_000
 ANY_TIME = Terms(timestamp_tolerance_s=10**9)  # the official client signs with the machine's time
@@ -47,6 +50,16 @@ def live_config(it: Scene, folder: Path) -> Config:
     )
 
 
+@pytest.fixture
+def manager(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[socket.socket]:
+    """What a service manager hears with."""
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as ear:
+        ear.bind(str(tmp_path / "notify"))
+        ear.setblocking(False)
+        monkeypatch.setenv("NOTIFY_SOCKET", str(tmp_path / "notify"))
+        yield ear
+
+
 async def run(it: Scene, config: Config, monkeypatch: pytest.MonkeyPatch) -> tuple[Summary, int]:
     """As the program does it, but for where Polymarket is and what time it is."""
     monkeypatch.setattr(launch, "POLYMARKET", it.bot.ctx.site)
@@ -56,7 +69,7 @@ async def run(it: Scene, config: Config, monkeypatch: pytest.MonkeyPatch) -> tup
 
 async def test_from_a_key_alone(
     fast_clock: PatientClock, monkeypatch: pytest.MonkeyPatch, tmp_path: Path,
-    capfd: pytest.CaptureFixture[str],
+    capfd: pytest.CaptureFixture[str], manager: socket.socket,
 ) -> None:  # fmt: skip
     """Credentials are derived, the venue is examined, its switch tried, both sides quoted; at the
     end nothing rests. The next run believes the switch, and goes on with the same books.
@@ -70,6 +83,7 @@ async def test_from_a_key_alone(
         equity = it.venue.engine.equity(it.venue.demo_wallets.deposit)
 
     assert (code, code_again) == (0, 0)
+    assert manager.recv(100) == READY
     assert (first.mode, first.exit_reason, first.live_orders_at_exit) == ("live", "time is up", 0)
     assert (tried.price, tried.post_only, tried.matched) == (tried.market.tick, True, 0)
     assert len(placed) > 2, "and then it quoted"

@@ -1,0 +1,84 @@
+"""Words to the service manager, heard on a socket like his."""
+
+from __future__ import annotations
+
+import math
+import socket
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import trio
+from trio.testing import MockClock
+
+from polybot.watchdog import READY, TURNS, Watchdog, watched
+
+PID = 4711
+
+
+@pytest.fixture(params=["file", "abstract"])
+def manager(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[tuple[str, socket.socket]]:
+    """Where he listens, as the environment has it, and what he hears with."""
+    place = str(tmp_path / "notify")
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as ear:
+        ear.bind(place if request.param == "file" else f"\0{place}")
+        ear.setblocking(False)
+        yield (place if request.param == "file" else f"@{place}"), ear
+
+
+def heard(ear: socket.socket) -> list[bytes]:
+    words = []
+    while True:
+        try:
+            words.append(ear.recv(100))
+        except BlockingIOError:
+            return words
+
+
+async def test_he_hears_of_the_start_and_of_every_turn(
+    manager: tuple[str, socket.socket], autojump_clock: MockClock
+) -> None:
+    """Twice in the time that he waits, and no more when the body has ended."""
+    place, ear = manager
+    dog = Watchdog.of({"NOTIFY_SOCKET": place, "WATCHDOG_USEC": "60000000"}, PID)
+    async with watched(dog):
+        await trio.sleep(95)
+    await trio.sleep(100)
+
+    assert heard(ear) == [READY, TURNS, TURNS, TURNS]
+
+
+async def test_a_loop_that_hangs_says_nothing(
+    manager: tuple[str, socket.socket], mock_clock: MockClock
+) -> None:
+    """However long it takes: what must be heard comes from the loop itself."""
+    place, ear = manager
+    async with watched(Watchdog(place, 30.0)):
+        await trio.testing.wait_all_tasks_blocked()
+        mock_clock.jump(1_000)  # a call that does not return: nobody gets a turn
+
+        assert heard(ear) == [READY]
+
+
+@pytest.mark.parametrize(
+    ("environ", "every_s"),
+    [
+        ({}, None),
+        ({"WATCHDOG_USEC": "5"}, None),
+        ({"NOTIFY_SOCKET": "/n"}, math.inf),
+        ({"NOTIFY_SOCKET": "/n", "WATCHDOG_USEC": "x"}, math.inf),
+        ({"NOTIFY_SOCKET": "/n", "WATCHDOG_USEC": "60000000", "WATCHDOG_PID": "1"}, math.inf),
+        ({"NOTIFY_SOCKET": "/n", "WATCHDOG_USEC": "60000000", "WATCHDOG_PID": str(PID)}, 30.0),
+    ],
+)
+def test_what_the_environment_asks_for(environ: dict[str, str], every_s: float | None) -> None:
+    """Nobody asks on a terminal; who asks another process does not ask us."""
+    dog = Watchdog.of(environ, PID)
+
+    assert (dog.every_s if dog is not None else None) == every_s
+
+
+async def test_a_manager_who_has_gone(tmp_path: Path, autojump_clock: MockClock) -> None:
+    """Is no reason to stop."""
+    async with watched(Watchdog(str(tmp_path / "nobody"), 1.0)), watched(None):
+        await trio.sleep(5)
