@@ -27,7 +27,7 @@ from polybot.venue.secret import Secret
 from polybot.venue.signing import Wallet
 from polybot.watchdog import READY
 
-RUN_MS = 120_000
+RUN_MS = 60_000
 ANY_TIME = Terms(timestamp_tolerance_s=10**9)  # the official client signs with the machine's time
 
 
