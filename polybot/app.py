@@ -75,7 +75,7 @@ class Bot:
         self.flight = FlightRecorder(self.ctx, lambda: text(self.summary()))
         self.ctx.health.on_halt.append(self.flight.halted)
         named = self.ctx.config.journal.calibration
-        self.loop = LoopWatch(self.ctx.health, self.ctx.account.doubt)
+        self.loop = LoopWatch(self.ctx.health, self.ctx.account.doubt, self.speed)
         self.calibration = CalibrationLog(self.ctx.records, Path(named)) if named else None
 
     # --- running -----------------------------------------------------------------------------

@@ -24,11 +24,13 @@ LATE_S, STOOD_S = 0.05, 0.5  # F69: told, and withdrawn for
 @attrs.define(eq=False)
 class LoopWatch:
     """`doubt` is rung when the reconciler should look; its look ends the trouble. `late` counts the
-    times that were worth telling, `most_s` is the longest.
+    times that were worth telling, `most_s` is the longest, in seconds of the wall: where Trio's are
+    shorter (`speed`) every short wait of the machine would be a long one.
     """
 
     health: Health
     doubt: Bell
+    speed: float = 1.0
     late: int = 0
     most_s: float = 0.0
 
@@ -36,7 +38,7 @@ class LoopWatch:
         while True:
             due = trio.current_time() + EVERY_S
             await trio.sleep_until(due)
-            self.heard(trio.current_time() - due)
+            self.heard((trio.current_time() - due) / self.speed)
 
     def heard(self, late_s: float) -> None:
         """It was this late."""

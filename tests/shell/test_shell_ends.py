@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import pytest
 import trio
+from loguru import logger
 from shell_kit import Scene, clean, playing, scene
 from venue_bent import PLACING, Handler, answer, lose_reply, silence
 
@@ -9,6 +10,7 @@ from polybot.discovery import Discovery
 from polybot.domain.orders import EDGE_S
 from polybot.exchange.request import Request, Response
 from polybot.inventory import Inventory
+from polybot.journal.entries import Halted
 from polybot.orders_task import OrdersTask
 from polybot.patient_clock import PatientClock
 from polybot.price_task import PriceTask
@@ -173,6 +175,18 @@ async def test_a_venue_that_is_away_during_a_start(path: str, fast_clock: Patien
 
     assert it.code == 0
     clean(report)
+
+
+async def test_a_halt_that_no_file_has_is_told_last(fast_clock: PatientClock) -> None:
+    """The next start would know of none: the log is all that is left to say it."""
+    said: list[str] = []
+    sink = logger.add(said.append, level="ERROR", format="{message}")
+    async with playing() as it:
+        it.bot.ctx.account.journal.unkept.append(Halted("drawdown", "8 % below its highest"))
+        clean(await it.end())
+    logger.remove(sink)
+
+    assert said[-1].startswith("trading is halted (drawdown: 8 % below its highest) and no file")
 
 
 async def test_a_stop_during_the_start(fast_clock: PatientClock) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 import trio
-from shell_kit import clean, playing
+from shell_kit import RATE, clean, playing
 from trio.testing import MockClock, wait_all_tasks_blocked
 
 from polybot.channels import Bell
@@ -15,12 +15,12 @@ from polybot.patient_clock import PatientClock
 
 
 async def test_what_rests_is_withdrawn(fast_clock: PatientClock) -> None:
-    """A second is missing from everybody's time: what rests is of the past. It goes, the venue's
-    books are read, and then the market is quoted again.
+    """Most of a second is missing from everybody's time: what rests is of the past. It goes, the
+    venue's books are read, and then the market is quoted again.
     """
     async with playing() as it:
         left, looks = list(it.venue.live), len(it.venue.asked("GET", "/data/orders"))
-        fast_clock._now += 1.0  # nobody had asked to sleep for so long
+        fast_clock._now += 0.8 * RATE  # nobody had asked to sleep for so long
         await it.until(lambda: all(o.status.value != "LIVE" for o in left), "nothing rests", 2.0)
         await it.requoting()
         assert len(it.venue.asked("GET", "/data/orders")) > looks
@@ -28,19 +28,26 @@ async def test_what_rests_is_withdrawn(fast_clock: PatientClock) -> None:
         report = await it.end()
 
     assert report.halts[f"{LOOP}: stood still"] == 1
-    assert report.loop_late_most_ms > 800
+    assert report.loop_late_most_ms == pytest.approx(800, abs=20)
     clean(report)
 
 
 @pytest.mark.parametrize(
-    ("late_s", "told", "stood"),
-    [(0.04, 0, False), (0.06, 1, False), (0.49, 1, False), (0.51, 1, True)],
+    ("late_s", "speed", "told", "stood"),
+    [
+        (0.04, 1.0, 0, False),
+        (0.06, 1.0, 1, False),
+        (0.49, 1.0, 1, False),
+        (0.51, 1.0, 1, True),
+        (0.9, 20.0, 0, False),  # 45 ms of the wall
+        (10.1, 20.0, 1, True),
+    ],
 )
 async def test_how_late_is_too_late(
-    late_s: float, told: int, stood: bool, mock_clock: MockClock
+    late_s: float, speed: float, told: int, stood: bool, mock_clock: MockClock
 ) -> None:
     """Twenty milliseconds are nothing, fifty are told, half a second is too much."""
-    watch, rung = LoopWatch(Health(Admission()), Bell()), trio.Event()
+    watch, rung = LoopWatch(Health(Admission()), Bell(), speed), trio.Event()
 
     async def listen() -> None:
         await watch.doubt.wait()
@@ -54,6 +61,6 @@ async def test_how_late_is_too_late(
         await wait_all_tasks_blocked()
         nursery.cancel_scope.cancel()
 
-    assert watch.most_s == pytest.approx(late_s)
+    assert watch.most_s == pytest.approx(late_s / speed)
     assert (watch.late, LOOP in watch.health.troubles) == (told, stood)
     assert rung.is_set() is stood
