@@ -76,6 +76,8 @@ def put(stream: TextIO, text: str) -> None:
     try:
         stream.write(text)
         stream.flush()
+    except ValueError:
+        return  # it is closed
     except OSError as error:
         if error.errno in (errno.EIO, errno.EPIPE):
             os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())

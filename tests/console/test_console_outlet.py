@@ -89,6 +89,16 @@ def test_a_reader_that_has_gone(pipe: tuple[int, TextIO]) -> None:
     stream.flush()
 
 
+def test_a_stream_that_was_closed() -> None:
+    """Takes nothing any more, and nobody waits for it at the end."""
+    stream = io.StringIO()
+    outlet = Outlet(stream)
+    stream.close()
+    outlet.write("too late\n")
+
+    assert outlet.drain(PATIENCE_S)
+
+
 def test_a_disk_that_is_full_and_has_room_again() -> None:
     """What could not be written is lost; what comes later is not."""
 

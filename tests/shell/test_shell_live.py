@@ -10,7 +10,9 @@ from pathlib import Path
 
 import attrs
 import pytest
+import trio
 from shell_kit import HOUR_MS, Scene, scene, shell_config
+from venue_bent import answer
 
 from polybot import launch
 from polybot.clock import Clock
@@ -96,6 +98,26 @@ async def test_from_a_key_alone(
     assert "dead-man switch certified" in said
     assert "ERROR" not in said, "there is a key already, which is none"
     assert it.venue.wallet.private_key.removeprefix("0x") not in said
+
+
+async def test_orders_that_cannot_be_read_at_the_end(
+    fast_clock: PatientClock, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """Nobody knows whether any rest: the code says so, and the summary claims no number."""
+    async with scene(at_ms=HOUR_MS + 10_000, terms=ANY_TIME) as it, trio.open_nursery() as nursery:
+        config, found = live_config(it, tmp_path), list[tuple[Summary, int]]()
+
+        async def live() -> None:
+            found.append(await run(it, config, monkeypatch))
+
+        nursery.start_soon(live)
+        await it.quoting()
+        it.venue.bend("GET", "/data/orders", act=answer(500))
+        await it.until(lambda: bool(found), "the end", 400)
+        ((summary, code),) = found
+
+    assert code == launch.EXIT_ORDERS_LIVE
+    assert summary.live_orders_at_exit is None
 
 
 def test_no_credentials(
