@@ -17,6 +17,7 @@ from venue_bent import answer
 from polybot import launch
 from polybot.clock import Clock
 from polybot.config import BotParams, Config, JournalParams, LiveParams
+from polybot.console.log import bot_log
 from polybot.domain.orders import Failure
 from polybot.exchange.terms import Terms
 from polybot.journal.store import live_journal_place
@@ -60,6 +61,14 @@ def manager(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[socket.
         ear.setblocking(False)
         monkeypatch.setenv("NOTIFY_SOCKET", str(tmp_path / "notify"))
         yield ear
+
+
+@pytest.fixture(autouse=True)
+def fresh_log() -> Iterator[None]:
+    """Where the log goes is asked once in a process, and here it is to be on this test's stderr."""
+    bot_log.cache_clear()
+    yield
+    bot_log.cache_clear()
 
 
 async def run(it: Scene, config: Config, monkeypatch: pytest.MonkeyPatch) -> tuple[Summary, int]:

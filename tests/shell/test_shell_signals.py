@@ -105,9 +105,11 @@ async def test_a_signal_stops_the_program(number: signal.Signals, tmp_path: Path
     assert said["equity_bot"] == said["equity_exchange"]
 
 
-# A program becomes the first on its terminal as under `login`: in a session of its own.
+# A program becomes the first on its terminal as under `login`: in a session of its own, and with
+# nothing ignored, also where these tests run under `nohup`.
 ON_TERMINAL = """
-import fcntl, os, sys, termios
+import fcntl, os, signal, sys, termios
+signal.signal(signal.SIGHUP, signal.SIG_DFL)
 os.setsid()
 fcntl.ioctl(0, termios.TIOCSCTTY, 0)
 os.execv(sys.argv[1], sys.argv[1:])
