@@ -139,7 +139,8 @@ async def _run_session(session: _Session) -> str:
         with trio.fail_after(session.limits.connect_s):
             stream = await _dial(session.url)
     except (trio.TooSlowError, OSError, trio.BrokenResourceError, ssl.CertificateError) as error:
-        return f"cannot connect: {type(error).__name__} {error}"
+        # What TLS objects to is behind a broken stream.
+        return f"cannot connect: {type(error).__name__} {str(error) or error.__cause__ or ''}"
     try:
         why = await _converse(session, stream)
     except* (h11.ProtocolError, wsproto.utilities.ProtocolError) as broken:

@@ -5,13 +5,19 @@ with his own money.
 from __future__ import annotations
 
 import socket
-from collections.abc import Iterator
+import ssl
+from collections.abc import AsyncGenerator, Iterator
+from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
+from urllib.parse import urlsplit, urlunsplit
 
 import attrs
+import httpx
 import pytest
 import trio
+from py_clob_client_v2.http_helpers import helpers
 from shell_kit import HOUR_MS, Scene, scene, shell_config
+from tls_kit import Certificate, front
 from venue_bent import answer
 
 from polybot import launch
@@ -26,8 +32,10 @@ from polybot.patient_clock import PatientClock
 from polybot.program import main
 from polybot.secrets_file import LiveKeys
 from polybot.summary import Summary
+from polybot.venue import lean_http, sockets
 from polybot.venue.secret import Secret
 from polybot.venue.signing import Wallet
+from polybot.venue.site import Site
 from polybot.watchdog import READY
 
 RUN_MS = 60_000
@@ -127,6 +135,53 @@ async def test_orders_that_cannot_be_read_at_the_end(
 
     assert code == launch.EXIT_ORDERS_LIVE
     assert summary.live_orders_at_exit is None
+
+
+@asynccontextmanager
+async def behind_tls(site: Site, certificate: Certificate) -> AsyncGenerator[Site]:
+    """The same venue, spoken to as the real one is: every service by https or wss."""
+    async with AsyncExitStack() as stack:
+        found: dict[str, str] = {}
+        for name, url in attrs.asdict(site).items():
+            if not url:
+                continue
+            parts = urlsplit(url)
+            port = await stack.enter_async_context(front(parts.port or 80, certificate))
+            found[name] = urlunsplit((f"{parts.scheme}s", f"localhost:{port}", *parts[2:]))
+        yield attrs.evolve(site, **found)
+
+
+@pytest.fixture
+def trusting(certificate: Certificate) -> ssl.SSLContext:
+    return ssl.create_default_context(cafile=str(certificate[0]))
+
+
+@pytest.fixture
+def official(trusting: ssl.SSLContext) -> Iterator[httpx.Client]:
+    with httpx.Client(verify=trusting) as client:
+        yield client
+
+
+async def test_over_tls(
+    fast_clock: PatientClock, monkeypatch: pytest.MonkeyPatch, tmp_path: Path,
+    certificate: Certificate, trusting: ssl.SSLContext, official: httpx.Client,
+) -> None:  # fmt: skip
+    """Requests, streams, both official clients: as on the day itself, but for who has signed."""
+    monkeypatch.setattr(lean_http, "_tls_context", lambda: trusting)
+    monkeypatch.setattr(sockets, "tls_context", lambda: trusting)
+    # What the official clients read: one of them when it is imported, the other for each wallet.
+    monkeypatch.setenv("SSL_CERT_FILE", str(certificate[0]))
+    monkeypatch.setattr(helpers, "_http_client", official)
+    async with (
+        scene(at_ms=HOUR_MS + 10_000, terms=ANY_TIME) as it,
+        behind_tls(it.bot.ctx.site, certificate) as site,
+    ):
+        it.bot.ctx.site = site
+        summary, code = await run(it, live_config(it, tmp_path), monkeypatch)
+
+    assert (code, summary.live_orders_at_exit) == (0, 0)
+    assert (summary.quoted_share or 0) > 0.5
+    assert summary.equity_bot == it.venue.engine.equity(it.venue.demo_wallets.deposit)
 
 
 def test_no_credentials(

@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 import gzip
-import shutil
 import ssl
-import subprocess
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
 from functools import partial
-from pathlib import Path
 
 import httpx
 import pytest
+import tls_kit
 import trio
 from hypothesis import given, settings, strategies as st
+from tls_kit import Certificate
 from trio.testing import MockClock
 
 from polybot.clock import Clock
@@ -336,27 +335,10 @@ async def test_connections_are_bounded(autojump_clock: MockClock) -> None:
 # --- TLS ------------------------------------------------------------------------------------------
 
 
-@pytest.fixture
-def certificate(tmp_path: Path) -> tuple[Path, Path]:
-    """A certificate for localhost that nobody has signed, and its key."""
-    openssl = shutil.which("openssl")
-    if openssl is None:
-        pytest.skip("no openssl to make a certificate with")
-    made, key = tmp_path / "certificate.pem", tmp_path / "key.pem"
-    words = "req -x509 -newkey rsa:2048 -nodes -days 2 -subj /CN=localhost"
-    subprocess.run(  # noqa: S603 - openssl itself
-        [openssl, *words.split(), "-addext", "subjectAltName=DNS:localhost",
-         "-keyout", str(key), "-out", str(made)],
-        check=True, capture_output=True,
-    )  # fmt: skip
-    return made, key
-
-
 @asynccontextmanager
-async def secured(certificate: tuple[Path, Path], met: list[int]) -> AsyncIterator[str]:
+async def secured(certificate: Certificate, met: list[int]) -> AsyncIterator[str]:
     """A server behind TLS that answers whatever is asked."""
-    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
-    context.load_cert_chain(*certificate)
+    context = tls_kit.serving(certificate)
 
     async def meet(stream: trio.SSLStream[trio.SocketStream]) -> None:
         with suppress(trio.BrokenResourceError):
@@ -374,7 +356,7 @@ async def secured(certificate: tuple[Path, Path], met: list[int]) -> AsyncIterat
         nursery.cancel_scope.cancel()
 
 
-async def test_a_stranger_is_not_spoken_to(certificate: tuple[Path, Path]) -> None:
+async def test_a_stranger_is_not_spoken_to(certificate: Certificate) -> None:
     """A certificate that nobody we trust has signed: nothing is sent."""
     met: list[int] = []
     async with secured(certificate, met) as url, LeanClient() as client:
@@ -383,7 +365,7 @@ async def test_a_stranger_is_not_spoken_to(certificate: tuple[Path, Path]) -> No
 
 
 async def test_a_secure_connection_is_kept(
-    certificate: tuple[Path, Path], monkeypatch: pytest.MonkeyPatch
+    certificate: Certificate, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A handshake costs more than all the rest."""
     trusting = ssl.create_default_context(cafile=str(certificate[0]))

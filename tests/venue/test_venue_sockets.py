@@ -14,7 +14,9 @@ from functools import partial
 
 import attrs
 import pytest
+import tls_kit
 import trio
+from tls_kit import Certificate
 from trio.testing import MockClock
 from trio_websocket import (
     ConnectionClosed,
@@ -24,6 +26,7 @@ from trio_websocket import (
 )
 
 from polybot.clock import Clock
+from polybot.venue import sockets
 from polybot.venue.sockets import (
     SocketLimits,
     SocketPhase,
@@ -437,6 +440,47 @@ def test_tls_is_checked_and_set_up_once() -> None:
     assert context is tls_context()
     assert context.verify_mode is ssl.CERT_REQUIRED
     assert context.check_hostname
+
+
+@asynccontextmanager
+async def secured(certificate: Certificate) -> AsyncIterator[str]:
+    """A WebSocket server behind TLS that says what it hears."""
+
+    async def handler(request: WebSocketRequest) -> None:
+        socket = await request.accept()
+        with suppress(ConnectionClosed):
+            while True:
+                await socket.send_message(f"heard {await socket.get_message()!s}")
+
+    async with trio.open_nursery() as nursery:
+        server = await nursery.start(
+            serve_websocket, handler, "127.0.0.1", 0, tls_kit.serving(certificate)
+        )
+        yield f"wss://localhost:{server.port}/ws"
+        nursery.cancel_scope.cancel()
+
+
+async def test_a_secure_stream(
+    clock: MockClock, certificate: Certificate, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As the venue's are: frames go both ways, large ones too."""
+    trusting = ssl.create_default_context(cafile=str(certificate[0]))
+    monkeypatch.setattr(sockets, "tls_context", lambda: trusting)
+    log, large = Log(), "x" * 300_000
+    async with secured(certificate) as url, running(url, log, greet=("hello", large)):
+        await log.until(lambda: len(log.texts) == 2)
+
+    assert log.texts == ["heard hello", f"heard {large}"]
+
+
+async def test_a_stranger_is_not_spoken_to(clock: MockClock, certificate: Certificate) -> None:
+    """Nobody we trust has signed for him: it is told why, and dialled again (F71)."""
+    log = Log()
+    async with secured(certificate) as url, running(url, log):
+        await log.until(lambda: len(log.downs()) == 2)
+
+    assert log.texts == []
+    assert "certificate verify failed" in (log.downs()[0].why or "")
 
 
 async def test_a_url_that_is_none_is_a_bug(clock: MockClock) -> None:
