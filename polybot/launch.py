@@ -82,7 +82,7 @@ from polybot.venue.secret import Credentials, Secret
 from polybot.venue.signing import Wallet
 from polybot.venue.site import POLYMARKET, Site
 from polybot.venue.tap import NOBODY, Tap
-from polybot.watchdog import Watchdog, watched
+from polybot.watchdog import Watchdog, notifying
 
 # A Friday afternoon in New York, ninety seconds before the hour: a fixed start makes a seed one
 # world.
@@ -111,7 +111,7 @@ def build(
     """Put a bot together for one venue and wallet, with what its journal knows. Nothing is sent
     before it runs. Raises JournalFailed for a journal that cannot be read.
     """
-    health = Health(admission := Admission())
+    health = Health(Admission())
     journal = Journal(store, clock, disk=disk_at(speed))
     core, seasons = CoreTape(tape, clock), _seasons(config)
     recovered = _recall(store, config, core, seasons)
@@ -143,7 +143,7 @@ def build(
             client, clock, health, account, heartbeat, records, payments, grace_ms
         ),
         recovered=recovered,
-        admission=admission,
+        admission=health.admission,
         health=health,
         board=board,
         marks=marks,
@@ -286,7 +286,7 @@ async def run_live(config: Config, options: BotOptions) -> tuple[Summary, int]:
         if forbidding:
             store.close()
             raise StartRefused(forbidding)
-        async with taping(tape), watched(Watchdog.of(os.environ, os.getpid())):
+        async with taping(tape), notifying(Watchdog.of(os.environ, os.getpid())):
             code = await run_watched(bot)
         rows = await bot.ctx.client.open_orders()
     store.close()

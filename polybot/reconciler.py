@@ -42,6 +42,7 @@ CANCEL_PAUSE_S, CANCEL_PAUSE_MOST_S = 0.05, 0.4
 # Requests that a link has held up come together; who refuses us otherwise does so soon again.
 SLIP_LASTS_S, SLIP_AGAIN_S = 5.0, 60.0
 UNAUTHORISED = "HTTP 401"
+LOOKED_AFTER = ("orders inbox", "private events", LOOP)  # troubles that a look ends
 AWAY_PAUSE_S = 1.0  # between cancel-alls to an engine that says it takes none
 # Exposure that no desk counts: until their end is proven, and until the venue shows them no more.
 DOUBTFUL, LATE = "orders without a desk", "late orders"
@@ -135,6 +136,7 @@ class Reconciler:
         """
         started_ms = self.clock.now_ms()
         session, was_beating = self.stream.sessions, self.heartbeat.beating
+        stood = [name for name in LOOKED_AFTER if name in self.health.troubles]
         known = await self.read_trades()
         await self._judge_unplaced()  # before what they have changed is taken for a drift
         rows = await self.client.open_orders()
@@ -158,9 +160,8 @@ class Reconciler:
                 self._note(drift)
         await self.payments.look(surplus=self.balances.surplus)
         self.health.good("reconciler")
-        self.health.good("orders inbox")
-        self.health.good("private events")
-        self.health.good(LOOP)
+        for name in stood:  # what has come meanwhile may be of later than what was read
+            self.health.good(name)
         if self.account.undone.over(self.clock.now_ms()):
             self.health.good(UNDONE)
         if self.stream.open and session == self.stream.sessions:

@@ -53,7 +53,7 @@ class Watchdog:
 
 
 @asynccontextmanager
-async def watched(dog: Watchdog | None) -> AsyncGenerator[None]:
+async def notifying(dog: Watchdog | None) -> AsyncGenerator[None]:
     """Tell the manager, if there is one, while the body runs."""
     async with trio.open_nursery() as nursery:
         if dog is not None:

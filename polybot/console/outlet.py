@@ -19,7 +19,7 @@ from typing import TextIO
 
 import attrs
 
-MOST = 10_000  # texts; a day's log of a quiet bot
+MOST = 10_000  # texts: a bound on memory, for a reader may be gone all night
 
 
 @attrs.define(eq=False)

@@ -2,7 +2,7 @@
 
 A match that the chain does not carry out is reversed, and the books are right; but who gets such
 matches is chosen by somebody else. A taker who can let a trade fail does so with those that went
-against him, and leaves us the others: of one maker's trades 12 of 34 failed, of another's 21 of 24.
+against him, and leaves us the others: 12 of 34 failed in one maker's report, 21 of 24 in another.
 Where more than a few of the last trades have failed nothing is quoted for a while.
 """
 

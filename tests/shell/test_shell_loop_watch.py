@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import pytest
 import trio
-from shell_kit import RATE, clean, playing
+from shell_kit import RATE, clean, playing, scene
 from trio.testing import MockClock, wait_all_tasks_blocked
+from venue_bent import Handler
 
 from polybot.channels import Bell
+from polybot.exchange.request import Request, Response
 from polybot.execution.firewall import Admission
 from polybot.health import Health
 from polybot.loop_watch import EVERY_S, LOOP, LoopWatch
@@ -64,3 +66,28 @@ async def test_how_late_is_too_late(
     assert watch.most_s == pytest.approx(late_s / speed)
     assert (watch.late, LOOP in watch.health.troubles) == (told, stood)
     assert rung.is_set() is stood
+
+
+@pytest.mark.parametrize("name", [LOOP, "private events", "orders inbox"])
+async def test_a_look_ends_only_what_stood_when_it_began(
+    name: str, fast_clock: PatientClock
+) -> None:
+    """What comes while the venue's books are being read may be of later than they are; and those
+    who withdraw for it might not have been awake yet.
+    """
+    async with scene() as it, trio.open_nursery() as nursery:
+        health, reconciler = it.bot.ctx.health, it.bot.ctx.reconciler
+        nursery.start_soon(it.bot.ctx.account.journal.run)
+
+        async def meanwhile(request: Request, handle: Handler) -> Response:
+            health.bad(name, "of late")
+            return await handle(request)
+
+        bend = it.venue.bend("GET", "/time", act=meanwhile)
+        assert await reconciler.reconcile()
+        assert name in health.troubles
+
+        it.venue.bends.remove(bend)
+        assert await reconciler.reconcile()
+        assert name not in health.troubles
+        nursery.cancel_scope.cancel()
