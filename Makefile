@@ -10,9 +10,9 @@ VENV := .venv
 PYTHON := $(VENV)/bin/python
 STAMP := $(VENV)/.installed
 
-# The first interpreter that is new enough; an old `python3` in front of a new one is common.
-FIND_PYTHON := for p in python3 python3.11 python3.12 python3.13 python3.14; do \
-	$$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' >/dev/null 2>&1 && echo $$p && break; done
+# The first interpreter that every pinned package has a wheel for; an older or newer `python3` in front is common.
+FIND_PYTHON := for p in python3 python3.11 python3.12 python3.13; do \
+	$$p -c 'import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 14))' >/dev/null 2>&1 && echo $$p && break; done
 
 COMMON = $(if $(WORLD),--world '$(WORLD)') $(if $(SERIES),--series '$(SERIES)') \
 	$(if $(SPEED),--speed '$(SPEED)') $(if $(SEED),--seed '$(SEED)') $(if $(TERMS),--terms '$(TERMS)') \
@@ -62,7 +62,7 @@ clean:  ## remove the environment and what tools leave behind
 # The stamp is written last: an interrupted install is started again, on top of what is there.
 $(STAMP): requirements.lock pyproject.toml
 	@python="$$($(FIND_PYTHON))"; \
-	if [ -z "$$python" ]; then echo "polybot needs Python 3.11 or later" >&2; exit 1; fi; \
+	if [ -z "$$python" ]; then echo "polybot needs Python 3.11, 3.12 or 3.13: install one, beside the one you have" >&2; exit 1; fi; \
 	test -x $(PYTHON) || "$$python" -m venv $(VENV)
 	@echo "installing the pinned packages (once)"
 	@$(PYTHON) -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock

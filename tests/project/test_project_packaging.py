@@ -2,20 +2,44 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
 import shutil
 import subprocess
+import sys
 import tomllib
+from importlib import metadata
 from pathlib import Path
 
 import pytest
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
 
 ROOT = Path(__file__).resolve().parents[2]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
 LOCK = (ROOT / "requirements.lock").read_text()
 
 needs_make = pytest.mark.skipif(shutil.which("make") is None, reason="make is not installed")
+
+
+# What every interpreter that we name sees of the lock: Linux is where the tests run.
+VERSIONS = ("3.11", "3.12", "3.13")
+
+
+def needs(version: str) -> dict[str, str]:
+    """An environment as the markers of packages ask for it."""
+    return {
+        "python_version": version,
+        "python_full_version": f"{version}.0",
+        "implementation_name": "cpython",
+        "platform_python_implementation": "CPython",
+        "os_name": "posix",
+        "sys_platform": "linux",
+        "platform_system": "Linux",
+        "platform_machine": "x86_64",
+        "extra": "",
+    }
 
 
 def would_run(*words: str) -> str:
@@ -53,6 +77,68 @@ def test_the_lock_has_every_dependency() -> None:
     for requirement in wanted:
         name = re.split(r"[>=<\[]", requirement)[0].lower()
         assert re.search(rf"^{re.escape(name)}==", LOCK, re.MULTILINE), name
+
+
+@pytest.mark.parametrize("version", VERSIONS)
+def test_the_lock_is_whole_for_every_python(version: str) -> None:
+    """What a pinned package needs on another Python is pinned as well: pip installs nothing that is
+    not, and a newcomer on 3.13 once met that where 3.11 had been tried.
+    """
+    pinned = {}
+    for entry in re.findall(r"^[a-z0-9._-]+==[^\\\n]+", LOCK, re.MULTILINE):
+        one = Requirement(entry.strip())
+        if one.marker is None or one.marker.evaluate(needs(version)):
+            pinned[canonicalize_name(one.name)] = one
+    for name in sorted(pinned):
+        with contextlib.suppress(metadata.PackageNotFoundError):  # one for another Python
+            for words in metadata.requires(name) or ():
+                wanted = Requirement(words)
+                if wanted.marker is None or wanted.marker.evaluate(needs(version)):
+                    assert canonicalize_name(wanted.name) in pinned, f"{name} needs {words}"
+
+
+@needs_make
+@pytest.mark.parametrize(
+    ("found", "taken"),
+    [
+        ({"python3": (3, 12)}, "python3"),
+        ({"python3": (3, 10), "python3.13": (3, 13)}, "python3.13"),
+        ({"python3": (3, 14), "python3.12": (3, 12)}, "python3.12"),
+        ({"python3": (3, 14)}, None),
+    ],
+)
+def test_an_interpreter_is_taken_that_the_lock_is_for(
+    tmp_path: Path, found: dict[str, tuple[int, int]], taken: str | None
+) -> None:
+    """An older or a newer one in front is passed by; without any, the remedy is named."""
+    for name in ("python3", *(f"python{one}" for one in (*VERSIONS, "3.14"))):
+        version = found.get(name)
+        script = tmp_path / name
+        script.write_text(
+            "#!/bin/sh\nexit 127\n"
+            if version is None
+            else f"#!/bin/sh\ncase $1 in -m) echo made by {name} >&2; exit 1;; esac\n"
+            f'exec {sys.executable} -c "import sys; sys.version_info = {(*version, 0)}\n$2"\n'
+        )
+        script.chmod(0o755)
+    stamp = tmp_path / "venv" / ".installed"
+
+    done = subprocess.run(  # noqa: S603 - fixed words
+        ["make", f"VENV={stamp.parent}", str(stamp)],  # noqa: S607 - whichever make the user has
+        cwd=ROOT,
+        env={"PATH": f"{tmp_path}:/usr/bin:/bin"},
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
+    )
+
+    assert done.returncode != 0
+    if taken is None:
+        assert "needs Python 3.11, 3.12 or 3.13" in done.stderr
+        assert "made by" not in done.stderr
+    else:
+        assert f"made by {taken}\n" in done.stderr
 
 
 @pytest.mark.parametrize("name", ["requirements.lock", "pyproject.toml", "Makefile", ".ci/run"])
