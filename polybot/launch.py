@@ -23,6 +23,7 @@ import trio
 from loguru import logger
 
 from polybot.account import Account
+from polybot.answer_watch import AnswerWatch
 from polybot.app import Bot
 from polybot.channels import Published
 from polybot.clock import Clock, system_ms
@@ -111,13 +112,13 @@ def build(
     """Put a bot together for one venue and wallet, with what its journal knows. Nothing is sent
     before it runs. Raises JournalFailed for a journal that cannot be read.
     """
-    health = Health(Admission())
-    journal = Journal(store, clock, disk=disk_at(speed))
+    health, journal = Health(Admission()), Journal(store, clock, disk=disk_at(speed))
     core, seasons = CoreTape(tape, clock), _seasons(config)
     recovered = _recall(store, config, core, seasons)
+    took = AnswerWatch(health, config.risk.slow_answer_s, speed).took
     client = ClobClient(
-        http, site, credentials, clock, funder=purse.funder,
-        signature_type=purse.signature_type, timeout_s=config.orders.post_timeout_s, tap=tape,
+        http, site, credentials, clock, funder=purse.funder, signature_type=purse.signature_type,
+        timeout_s=config.orders.post_timeout_s, tap=tape, took=took,
     )  # fmt: skip
     books, undone = recovered.ledger, Undone(config.risk)
     account = Account(client, clock, health, journal, core, books, undone, clock.now_ms())

@@ -104,6 +104,11 @@ class RiskParams:
     undone_pause_s: int = attrs.field(default=300, validator=and_(ge(1), le(86_400)))
     """Seconds without quotes after that; doubled each time it happens again soon after."""
 
+    slow_answer_s: float = attrs.field(default=1.0, validator=and_(ge(0.0), le(30.0)))
+    """Seconds for the answer to a cancel or a heartbeat: after three such of five nothing is quoted
+    until two in a row were quicker; 0 is never.
+    """
+
     max_daily_loss_percent: int = attrs.field(default=3, validator=and_(ge(1), le(100)))
     """Loss of equity since midnight UTC that halts trading for good, in percent; 100 is never."""
 

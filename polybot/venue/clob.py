@@ -6,11 +6,12 @@ that did not come is its owner's decision.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import attrs
 import httpx
 import orjson
+import trio
 
 from polybot.clock import Clock
 from polybot.domain.orders import CancelResult, Failure, PostResult, SignedOrder
@@ -24,6 +25,9 @@ from polybot.venue.site import CANCELS_PER_BATCH, ORDERS_PER_BATCH, Site
 from polybot.venue.tap import NOBODY, Tap
 
 
+def _nobody(_kind: str, _seconds: float) -> None: ...
+
+
 @attrs.frozen
 class StaleHeartbeat:
     """The id we sent is not the last given: send again with `expected` at once (clob.md 4.2)."""
@@ -33,11 +37,14 @@ class StaleHeartbeat:
 
 @attrs.frozen(init=False)
 class ClobClient(ClobReads):
-    """One API key's access to one CLOB. Each request has `timeout_s` in total.
+    """One API key's access to one CLOB. Each request has `timeout_s` in total. `took` is told how
+    many seconds a cancel (DELETE) or a heartbeat (POST) waited for its answer, or in vain.
 
     On markets with a taker delay POST itself waits for the delay, so `timeout_s` must be well above
     it.
     """
+
+    took: Callable[[str, float], None] = attrs.field(default=_nobody, repr=False)
 
     def __init__(
         self,
@@ -50,11 +57,13 @@ class ClobClient(ClobReads):
         signature_type: int = 0,
         timeout_s: float = 5,
         tap: Tap = NOBODY,
+        took: Callable[[str, float], None] = _nobody,
     ) -> None:
         self.__attrs_init__(
             Rest(http, site.clob, clock, credentials, timeout_s, tap=tap, name="rest clob"),
             Me.of(credentials, funder),
             signature_type,
+            took,
         )
 
     async def place(self, orders: Sequence[SignedOrder]) -> list[PostResult]:
@@ -103,12 +112,18 @@ class ClobClient(ClobReads):
         """
         path = "/v1/heartbeats"
         body = orjson.dumps({"heartbeat_id": previous})
-        reply = await self.rest.call("POST", path, body=body)
+        reply = await self._timed("POST", path, body)
         return reply if isinstance(reply, Failure) else _beat(reply, f"POST {path}")
 
     async def _delete(self, path: str, value: object) -> CancelResult:
         body = b"" if value is None else orjson.dumps(value)
-        return decode_cancel(await self.rest.call("DELETE", path, body=body))
+        return decode_cancel(await self._timed("DELETE", path, body))
+
+    async def _timed(self, method: str, path: str, body: bytes) -> Reply | Failure:
+        began = trio.current_time()
+        answer = await self.rest.call(method, path, body=body)
+        self.took(method, trio.current_time() - began)
+        return answer
 
 
 def _beat(reply: Reply, what: str) -> str | StaleHeartbeat | Failure:

@@ -256,6 +256,7 @@ ELSEWHERE = {
     "tape.folder": "tests/journal/test_journal_recorder.py",
     "rewards.enabled": "tests/quoting/test_quoting_rewards.py",
     "inventory.seed_shares": "tests/shell/test_shell_inventory.py",
+    "risk.slow_answer_s": "tests/shell/test_shell_answer_watch.py",
     "risk.undone_most": "tests/risk/test_risk_undone.py",
 }
 

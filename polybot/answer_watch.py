@@ -1,0 +1,52 @@
+"""Whether the venue answers in time what is quickly done: cancels and heartbeats (F41).
+
+A venue that is asked too much, by us or by somebody behind the same address, does not always say
+so: it lets requests wait and then does them. No answer is missing and nothing is refused, but what
+we withdraw goes a second later than our prices are made for, and those who are quicker choose. So
+nothing rests until it is quick again; the heartbeat goes on meanwhile, and tells.
+
+Orders do not count: where takers are delayed their POST waits as well (clob.md 5). Rejected: a
+wider edge for a longer way; the way is not longer, it has no known length.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict, deque
+
+import attrs
+from loguru import logger
+
+from polybot.health import Health
+
+ANSWERS = "answers"  # the trouble's name
+LAST, SLOW, QUICK = 5, 3, 2  # of five of a kind three slow ones begin it, two quick in a row end it
+
+
+@attrs.define(eq=False)
+class AnswerWatch:
+    """`slow_s`, of the wall, is `[risk] slow_answer_s`; where Trio's seconds are shorter (`speed`)
+    our own work would count. Cancels are judged apart from heartbeats, of which there are more in a
+    quiet market; but whatever is quick again ends it, for while nothing rests nothing is cancelled.
+    """
+
+    health: Health
+    slow_s: float
+    speed: float = 1.0
+    _slow: defaultdict[str, deque[bool]] = attrs.field(
+        factory=lambda: defaultdict(lambda: deque(maxlen=LAST))
+    )
+    _quick: int = 0  # in a row, of whatever kind
+
+    def took(self, kind: str, seconds: float) -> None:
+        """One was answered after so long, or given up."""
+        slow = self.slow_s > 0 and seconds / self.speed >= self.slow_s
+        self._quick = 0 if slow else self._quick + 1
+        if ANSWERS in self.health.troubles:
+            if self._quick >= QUICK:
+                self._slow.clear()
+                self.health.good(ANSWERS)
+            return
+        self._slow[kind].append(slow)
+        if sum(self._slow[kind]) >= SLOW:
+            logger.warning("the venue answers after {:.1f} s: {}", seconds / self.speed, kind)
+            self.health.bad(ANSWERS, "too slow")
