@@ -11,7 +11,7 @@ import os
 import random
 import resource
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from contextlib import suppress
 from functools import partial
 from pathlib import Path
@@ -33,7 +33,7 @@ from polybot.console.show import show
 from polybot.console.snapshot import Snapshot
 from polybot.context import Context
 from polybot.core_tape import CoreTape
-from polybot.domain.market import Market
+from polybot.domain.market import Market, Outcome
 from polybot.domain.orders import Failure
 from polybot.exchange.faults.plan import load as load_plan
 from polybot.exchange.mirror_live import LiveWorld
@@ -58,7 +58,7 @@ from polybot.journal.writer import Journal
 from polybot.loss_watch import LossWatch
 from polybot.marks import Marks
 from polybot.operator.patient import Patient
-from polybot.operator.preflight import preflight
+from polybot.operator.preflight import AGAIN_S, PASSES_WITHIN_S, preflight
 from polybot.options import BotOptions, check_pace
 from polybot.payments import Payments
 from polybot.pricing.board import PriceBoard
@@ -266,11 +266,17 @@ async def run_paper(config: Config, options: BotOptions) -> tuple[Summary, int]:
 
 
 async def run_live(config: Config, options: BotOptions) -> tuple[Summary, int]:
-    """Trade on Polymarket. Call inside `trio.run`."""
+    """Trade on Polymarket. Call inside `trio.run`. Raises StartFailed where another start may do,
+    StartRefused where not.
+    """
     assert config.keys is not None, "a live configuration has keys"
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))  # a core file would hold them
+    async with notifying(Watchdog.of(os.environ, os.getpid())):
+        return await _run_live(config, config.keys, options)
+
+
+async def _run_live(config: Config, keys: LiveKeys, options: BotOptions) -> tuple[Summary, int]:
     clock = Clock.from_system()
-    keys = config.keys
     credentials = await live_credentials(keys)
     secrets = [keys.private_key, credentials.secret, credentials.passphrase]
     secrets += [keys.relayer_key] if keys.relayer_key is not None else []
@@ -283,11 +289,12 @@ async def run_live(config: Config, options: BotOptions) -> tuple[Summary, int]:
             Purse.of_config(config), http, store,
             world="Polymarket", speed=1.0, certify=config.live.certify, tape=tape,
         )  # fmt: skip
-        forbidding = await preflight(patient_of(bot.ctx, http))
-        if forbidding:
+        forbidden = await preflight(patient_of(bot.ctx, http))
+        if forbidden is not None:
             store.close()
-            raise StartRefused(forbidding)
-        async with taping(tape), notifying(Watchdog.of(os.environ, os.getpid())):
+            said = "\n".join(("the preflight found:", *forbidden.why))
+            raise StartFailed(said) if forbidden.passing else StartRefused(said)
+        async with taping(tape):
             code = await run_watched(bot)
         rows = await bot.ctx.client.open_orders()
     store.close()
@@ -300,27 +307,34 @@ async def run_live(config: Config, options: BotOptions) -> tuple[Summary, int]:
 class StartRefused(ValueError):
     """The preflight forbids a live start; the text is what it found, with remedies."""
 
-    def __init__(self, forbidding: Sequence[str]) -> None:
-        super().__init__("\n".join(("the preflight found:", *forbidding)))
-
 
 def patient_of(ctx: Context, http: httpx.AsyncClient) -> Patient:
     """The wallet and venue of a bot, for the preflight: its journal is open already."""
+    holds = any(
+        books.shares(outcome) for books in ctx.account.ledger.books.values() for outcome in Outcome
+    )
     return Patient(
         config=ctx.config, site=ctx.site, wallet=ctx.wallet, client=ctx.client, http=http,
-        rng=ctx.rng, journal=None, owner="",
+        rng=ctx.rng, journal=None, owner="", holds=holds,
     )  # fmt: skip
 
 
 async def live_credentials(keys: LiveKeys) -> Credentials:
-    """The API credentials given, or those the venue derives from the key. Raises StartFailed."""
+    """The API credentials given, or those the venue derives from the key, however long the way to
+    it is gone. Raises StartFailed.
+    """
     if keys.api is not None:
         address = Wallet(keys.private_key).address
         return Credentials(address, keys.api.key, keys.api.secret, keys.api.passphrase)
-    derived = await derive_credentials(POLYMARKET, keys.private_key)
-    if isinstance(derived, Failure):
-        raise StartFailed(derived.what)
-    return derived
+    until, told = trio.current_time() + PASSES_WITHIN_S, ""
+    while isinstance(made := await derive_credentials(POLYMARKET, keys.private_key), Failure):
+        if made.refused or trio.current_time() >= until:
+            raise StartFailed(made.what)
+        if made.what != told:
+            told = made.what
+            logger.warning("the start waits: {}", told)
+        await trio.sleep(AGAIN_S)
+    return made
 
 
 async def run_watched(

@@ -11,7 +11,7 @@ from polybot.domain.market import Market
 from polybot.domain.orders import Failure
 from polybot.domain.units import SHARE, USD, amount_text, price_text
 from polybot.journal.store import holder
-from polybot.operator.findings import Check, Finding, failed, ok, warning
+from polybot.operator.findings import Check, Finding, failed, ok, passing, warning
 from polybot.operator.patient import Patient
 from polybot.quoting.asks import NEVER
 from polybot.venue import permissions
@@ -28,6 +28,8 @@ CLOCK_GOOD_S, CLOCK_MOST_S = 1.0, 2.0  # the bot halts at 2 s (reconciler.py)
 async def credentials(patient: Patient) -> Finding:
     """The API key signs a private read (clob.md 2.1)."""
     keys = await permissions.api_keys(patient.client)
+    if isinstance(keys, Failure) and not keys.refused:
+        return passing(keys.what, UNREAD)
     if isinstance(keys, Failure):
         return failed(keys.what, "delete PM_API_KEY and its two companions to have them derived")
     if patient.credentials.api_key not in keys:
@@ -38,7 +40,7 @@ async def credentials(patient: Patient) -> Finding:
 async def closed_only(patient: Patient) -> Finding:
     flag = await permissions.closed_only(patient.client)
     if isinstance(flag, Failure):
-        return failed(flag.what, UNREAD)
+        return passing(flag.what, UNREAD)
     if flag:
         return failed(
             "the account may only reduce positions", "ask Polymarket's support: nothing here helps"
@@ -50,7 +52,7 @@ async def geoblock(patient: Patient) -> Finding:
     """A hard check: an order from a blocked place breaks the venue's terms (clob.md 7.3)."""
     place = await permissions.place(patient.rest(patient.site.site))
     if isinstance(place, Failure):
-        return failed(place.what, UNREAD)
+        return passing(place.what, UNREAD)
     where = f"{place.country or 'an unknown country'} {place.region}".rstrip()
     if place.blocked:
         return failed(f"trading is not allowed from {where}", "do not trade from here")
@@ -64,7 +66,7 @@ async def clock(patient: Patient) -> Finding:
         asked_ms = patient.clock.now_ms()
         venue_s = await patient.client.server_time()
         if isinstance(venue_s, Failure):
-            return failed(venue_s.what, UNREAD)
+            return passing(venue_s.what, UNREAD)
         ours_s = (asked_ms + patient.clock.now_ms()) / 2000
         offsets.append(ours_s - (venue_s + 0.5))
         await trio.sleep(CLOCK_PAUSE_S)
@@ -72,7 +74,7 @@ async def clock(patient: Patient) -> Finding:
     found = f"{offset:+.1f} s against the venue's, ± 0.5 s"
     remedy = "run a time service (chrony, systemd-timesyncd)"
     if abs(offset) > CLOCK_MOST_S:
-        return failed(found, remedy)
+        return passing(found, remedy)  # after a boot its time service may need a minute
     return ok(found) if abs(offset) <= CLOCK_GOOD_S else warning(found, remedy)
 
 
@@ -101,7 +103,7 @@ async def sizes(patient: Patient) -> Finding:
     """Cash against what quoting takes, and the configured clip against what the venue takes."""
     cash = await patient.client.balance(None)
     if isinstance(cash, Failure):
-        return failed(cash.what, UNREAD)
+        return passing(cash.what, UNREAD)
     markets = await patient.markets()
     clip = round(patient.config.quote.size_shares * SHARE)
     least = max((market.min_size for market in markets), default=0)
@@ -114,6 +116,8 @@ async def sizes(patient: Patient) -> Finding:
     pair = least * USD // SHARE  # both outcomes of the minimum size cost about a dollar a share
     if cash < pair:
         found = f"{amount_text(cash)} pUSD, a pair of the minimum size costs {amount_text(pair)}"
+        if patient.holds:
+            return warning(found, "shares are sold, merged and redeemed before anything is bought")
         return failed(found, f"deposit pUSD to {patient.funder}")
     wanted = clip * USD // SHARE * patient.config.quote.levels * max(1, len(markets))
     if cash < wanted:
@@ -130,7 +134,7 @@ async def allowances(patient: Patient) -> Finding:
     dollars = await permissions.allowances(patient.client, None)
     for answer in (cash, dollars):
         if isinstance(answer, Failure):
-            return failed(answer.what, UNREAD)
+            return passing(answer.what, UNREAD)
     assert isinstance(cash, int)
     assert isinstance(dollars, dict)
     remedy = "grant the standard approvals: on Polymarket's site, or setup_trading_approvals()"
@@ -143,7 +147,7 @@ async def allowances(patient: Patient) -> Finding:
             return warning(f"{spender} may take only {amount_text(allowed)} pUSD of ours", remedy)
         shares = await permissions.allowances(patient.client, market.up_token)
         if isinstance(shares, Failure):
-            return failed(shares.what, UNREAD)
+            return passing(shares.what, UNREAD)
         if not shares.get(spender.lower()):
             found = f"{market.series}: {spender} may not take shares: no sales"
             if patient.config.quote.sell_held == NEVER:
@@ -193,7 +197,7 @@ async def open_orders(patient: Patient) -> Finding:
     """Nothing should rest before a start; a start cancels it."""
     rows = await patient.client.open_orders()
     if isinstance(rows, Failure):
-        return failed(rows.what, UNREAD)
+        return passing(rows.what, UNREAD)
     if not rows:
         return ok("none")
     engine = patient.journal is not None and holder(patient.journal) is not None
@@ -208,7 +212,7 @@ async def heartbeat(patient: Patient) -> Finding:
     """
     rows = await patient.client.open_orders()
     if isinstance(rows, Failure):
-        return failed(rows.what, UNREAD)
+        return passing(rows.what, UNREAD)
     if rows:
         return warning(
             f"not tried: {len(rows)} orders rest, and it would cancel them", "stop first"

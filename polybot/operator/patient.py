@@ -35,6 +35,7 @@ class Patient:
     journal: Path | None
     owner: str
     secrets_file: Path | None = None
+    holds: bool = False  # the journal knows of shares
     _windows: dict[str, Market | str] | None = None
     _reading: trio.Lock = attrs.field(factory=trio.Lock)
 
@@ -76,6 +77,10 @@ class Patient:
                     for one in self.config.bot.series
                 }
             return self._windows
+
+    def forget(self) -> None:
+        """What was read may be of the past."""
+        self._windows = None
 
     async def markets(self) -> list[Market]:
         """The current windows that may be traded."""

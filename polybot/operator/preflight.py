@@ -2,27 +2,63 @@
 
 A failed one stops the start with its remedy; a warning is logged. The journal and the streams are
 not among them: a start opens those itself, and tells what is wrong with them.
+
+What may pass is waited for: at night, after a crash or a power cut, the way to the venue may be
+gone for minutes as well, and a start that is refused for it is not made again by anybody. Nothing
+is judged meanwhile, for one trouble looks like another: with a clock that is not set yet the venue
+takes no key.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
+import attrs
+import trio
 from loguru import logger
 
 from polybot.operator import checks_here, checks_venue
 from polybot.operator.doctor import in_turn
-from polybot.operator.findings import Grade
+from polybot.operator.findings import Finding, Grade
 from polybot.operator.patient import Patient
 
 CHECKS = tuple(check for check in (*checks_here.CHECKS, *checks_venue.CHECKS) if check.preflight)
+# Longer than a fifth of an hour: a service manager that starts us five times in one never gives up.
+PASSES_WITHIN_S = 720.0
+AGAIN_S = 5.0
 
 
-async def preflight(patient: Patient) -> list[str]:
-    """What forbids a start, each with its remedy; none where it may go on."""
-    forbidding: list[str] = []
-    for name, finding in await in_turn(patient, CHECKS):
-        line = f"{name}: {finding.found}; {finding.remedy}"
-        if finding.grade is Grade.FAILED:
-            forbidding.append(line)
-        elif finding.grade is Grade.WARNING:
-            logger.warning("preflight: {}", line)
-    return forbidding
+@attrs.frozen
+class Forbidden:
+    """Why there is no start, each with its remedy; `passing`: another start may do."""
+
+    why: tuple[str, ...]
+    passing: bool
+
+
+async def preflight(patient: Patient) -> Forbidden | None:
+    """What forbids a start; None where it may go on."""
+    until, left, told = trio.current_time() + PASSES_WITHIN_S, CHECKS, ""
+    while True:
+        found = await in_turn(patient, left)
+        bad = [(name, one) for name, one in found if one.grade is Grade.FAILED]
+        passing = [_line(*each) for each in bad if each[1].passing]
+        _warn(found)
+        if not passing or trio.current_time() >= until:
+            return Forbidden(tuple(_line(*each) for each in bad), bool(passing)) if bad else None
+        if passing[0] != told:
+            told = passing[0]
+            logger.warning("the start waits: {}", told)
+        left = tuple(check for check in left if check.name in dict(bad))
+        patient.forget()
+        await trio.sleep(AGAIN_S)
+
+
+def _warn(found: Sequence[tuple[str, Finding]]) -> None:
+    for name, one in found:
+        if one.grade is Grade.WARNING:
+            logger.warning("preflight: {}", _line(name, one))
+
+
+def _line(name: str, finding: Finding) -> str:
+    return f"{name}: {finding.found}; {finding.remedy}"

@@ -55,4 +55,5 @@ def _create_or_derive(host: str, private_key: Secret) -> Credentials | Failure:
         # here. Only type and status are told: the text may quote what was sent.
         status = getattr(error, "status_code", None)
         told = type(error).__name__ if status is None else f"HTTP {status}"
-        return Failure(f"no API credentials: {told}{REFUSED if status == UNAUTHORIZED else ''}")
+        refused = status == UNAUTHORIZED
+        return Failure(f"no API credentials: {told}{REFUSED if refused else ''}", refused)

@@ -16,6 +16,7 @@ from shell_kit import HOUR_MS, Scene, scene
 from venue_bent import Act, Handler, answer, changed
 
 from polybot import launch
+from polybot.clock import Clock
 from polybot.config import JournalParams, LiveParams
 from polybot.discovery import current_market
 from polybot.domain.market import Market
@@ -30,10 +31,11 @@ from polybot.operator.checks_here import (
     key_and_funder,
     shares,
 )
+from polybot.operator.checks_venue import CLOCK_LOOKS
 from polybot.operator.doctor import examine, in_turn
 from polybot.operator.findings import Grade, json_text, text, well
 from polybot.operator.patient import Patient
-from polybot.operator.preflight import CHECKS as PREFLIGHT, preflight
+from polybot.operator.preflight import AGAIN_S, CHECKS as PREFLIGHT, preflight
 from polybot.options import BotOptions
 from polybot.patient_clock import PatientClock
 from polybot.quoting.params import QuoteParams
@@ -143,12 +145,12 @@ async def test_shares_that_may_not_be_sold(
         quote = attrs.evolve(one.config.quote, sell_held=sell_held)
         one.config = attrs.evolve(one.config, quote=quote)
         report = dict(await examine(one, place_order=False))
-        forbidding = await preflight(one)
+        forbidden = await preflight(one)
 
     assert report["allowances"].grade is grade
     assert "may not take shares" in report["allowances"].found
     assert ('sell_held = "never"' in report["allowances"].remedy) is (grade is Grade.FAILED)
-    assert bool(forbidding) is (grade is Grade.FAILED)
+    assert (forbidden is not None) is (grade is Grade.FAILED)
 
 
 async def test_a_blocked_place(fast_clock: PatientClock) -> None:
@@ -157,9 +159,11 @@ async def test_a_blocked_place(fast_clock: PatientClock) -> None:
     """
     async with patient() as (it, one):
         it.venue.clob.geoblock.country = "US"
-        forbidding = await preflight(one)
+        forbidden = await preflight(one)
 
-    assert [line.split(":")[0] for line in forbidding] == ["geoblock"]
+    assert forbidden is not None
+    assert [line.split(":")[0] for line in forbidden.why] == ["geoblock"]
+    assert not forbidden.passing
 
 
 @pytest.mark.parametrize("line", ["market_ws", "user_ws", "prices_ws", "binance_ws"])
@@ -221,8 +225,9 @@ async def test_sizes_that_cannot_trade(fast_clock: PatientClock) -> None:
             {"risk": RiskParams(max_order_shares=4)},
         ):
             config = attrs.evolve(one.config, **part)
-            lines = await preflight(attrs.evolve(one, config=config))
-            assert [line.split(":")[0] for line in lines] == ["cash and sizes"]
+            forbidden = await preflight(attrs.evolve(one, config=config))
+            assert forbidden is not None
+            assert [line.split(":")[0] for line in forbidden.why] == ["cash and sizes"]
 
 
 async def test_journal_and_halts(fast_clock: PatientClock, tmp_path: Path) -> None:
@@ -312,14 +317,82 @@ def test_the_preflight_is_a_part_of_the_doctor() -> None:
     ]  # fmt: skip
 
 
+@pytest.mark.parametrize(
+    "paths", [("/balance-allowance",), ("/auth/api-keys",), ("/auth/ban-status/closed-only",)]
+)
+async def test_what_may_pass_is_waited_for(
+    paths: tuple[str, ...], fast_clock: PatientClock
+) -> None:
+    """At night, after a crash, the venue may be away for a while as well: the start waits, looks
+    again at what it could not read and at nothing else, and goes on.
+    """
+    async with patient() as (it, one):
+        it.venue.bend("GET", *paths, act=answer(502), times=3)
+        began = trio.current_time()
+
+        assert await preflight(one) is None
+        assert trio.current_time() - began >= AGAIN_S
+        assert len(it.venue.asked("GET", "/time")) == CLOCK_LOOKS
+
+
+async def test_what_does_not_pass_in_time(
+    fast_clock: PatientClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Then there is no start, and another one may do."""
+    monkeypatch.setattr("polybot.operator.preflight.PASSES_WITHIN_S", 12.0)
+    async with patient() as (it, one):
+        it.venue.bend("GET", "/balance-allowance", act=answer(502))
+        forbidden = await preflight(one)
+
+    assert forbidden is not None
+    assert forbidden.passing
+    assert [line.split(":")[0] for line in forbidden.why] == ["cash and sizes", "allowances"]
+
+
+async def test_a_clock_that_is_set_late(fast_clock: PatientClock) -> None:
+    """After a boot the clock may be off, and the venue takes no key from us: nothing is concluded
+    from that before it is set.
+    """
+    async with patient() as (it, one):
+        behind = it.venue.clock.copy()
+        behind.set_right(-3_600_000)
+        at_home = attrs.evolve(one, client=ClobClient(
+            one.http, one.site, one.credentials, behind, funder=one.funder,
+            signature_type=one.signature_type,
+        ))  # fmt: skip
+        async with trio.open_nursery() as nursery:
+
+            async def set_it() -> None:
+                await trio.sleep(3 * AGAIN_S)
+                behind.set_right(3_600_000)
+
+            nursery.start_soon(set_it)
+            began = trio.current_time()
+            assert await preflight(at_home) is None
+            assert trio.current_time() - began >= 3 * AGAIN_S
+
+
+async def test_cash_that_is_tied_up_in_shares(fast_clock: PatientClock) -> None:
+    """Who has shares starts without cash: only a running bot sells, merges and redeems them."""
+    async with patient() as (it, one):
+        it.venue.bend("GET", "/balance-allowance", act=changed(lambda row: row.update(balance="0")))
+        forbidden = await preflight(one)
+        assert forbidden is not None
+        assert [line.split(":")[0] for line in forbidden.why] == ["cash and sizes"]
+
+        assert await preflight(attrs.evolve(one, holds=True)) is None
+
+
 async def test_a_start_that_is_refused(
     fast_clock: PatientClock, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    """A live start whose preflight fails – here the clocks differ by years – raises what was found,
-    has placed nothing, and lets the journal go.
+    """A live start whose preflight fails raises what was found, has placed nothing, and lets the
+    journal go.
     """
     async with patient() as (it, one):
+        it.venue.clob.geoblock.country = "US"
         monkeypatch.setattr(launch, "POLYMARKET", one.site)
+        monkeypatch.setattr(Clock, "from_system", it.venue.clock.copy)
         wallet, known = it.venue.wallet, one.credentials
         api = ApiKey(known.api_key, known.secret, known.passphrase)
         config = attrs.evolve(
@@ -327,7 +400,7 @@ async def test_a_start_that_is_refused(
             keys=LiveKeys(Secret(wallet.private_key), None, api),
             journal=JournalParams(str(tmp_path)),
         )
-        with pytest.raises(launch.StartRefused, match=r"(?s)preflight found.*clock"):
+        with pytest.raises(launch.StartRefused, match=r"(?s)preflight found.*geoblock"):
             await launch.run_live(config, BotOptions(Path("config.toml")))
         assert it.venue.placed() == []
     assert resource.getrlimit(resource.RLIMIT_CORE) == (0, 0), "no file may ever hold the key"

@@ -30,6 +30,7 @@ from polybot.journal.store import live_journal_place
 from polybot.options import BotOptions
 from polybot.patient_clock import PatientClock
 from polybot.program import main
+from polybot.restart import StartFailed
 from polybot.secrets_file import LiveKeys
 from polybot.summary import Summary
 from polybot.venue import lean_http, sockets
@@ -117,6 +118,61 @@ async def test_from_a_key_alone(
     assert it.venue.wallet.private_key.removeprefix("0x") not in said
 
 
+async def test_a_start_while_the_venue_is_away(
+    fast_clock: PatientClock, monkeypatch: pytest.MonkeyPatch, tmp_path: Path,
+    capfd: pytest.CaptureFixture[str], manager: socket.socket,
+) -> None:  # fmt: skip
+    """Neither keys nor anything else can be asked for: the start waits, says so once, and the
+    service manager hears meanwhile that it is alive. Then it trades.
+    """
+    async with scene(at_ms=HOUR_MS + 10_000, terms=ANY_TIME) as it:
+        away = [
+            it.venue.bend(*ask, act=answer(503), times=3)
+            for ask in (("POST", "/auth/api-key"), ("GET", "/auth/derive-api-key"),
+                        ("GET", "/auth/api-keys"), ("GET", "/time"))
+        ]  # fmt: skip
+        summary, code = await run(it, live_config(it, tmp_path), monkeypatch)
+        assert all(one.met == one.times for one in away)
+        assert len(it.venue.placed()) > 1
+
+    assert (code, summary.live_orders_at_exit) == (0, 0)
+    assert manager.recv(100) == READY
+    said = "".join(capfd.readouterr())
+    assert said.count("the start waits: API credentials: /auth/api-keys: HTTP 503") == 1
+
+
+async def test_a_start_that_waits_in_vain(
+    fast_clock: PatientClock, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """It ends as a start that may be made again, which is what a service manager does; and the
+    journal is let go.
+    """
+    monkeypatch.setattr("polybot.operator.preflight.PASSES_WITHIN_S", 12.0)
+    async with scene(at_ms=HOUR_MS + 10_000, terms=ANY_TIME) as it:
+        it.venue.bend("GET", "/balance-allowance", act=answer(502))
+        for _ in range(2):
+            with pytest.raises(StartFailed, match=r"(?s)preflight found.*HTTP 502"):
+                await run(it, live_config(it, tmp_path), monkeypatch)
+        assert not it.venue.placed()
+
+
+async def test_no_credentials_in_time(
+    fast_clock: PatientClock, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """The same for the keys; those that are refused are not asked for again."""
+    monkeypatch.setattr(launch, "PASSES_WITHIN_S", 12.0)
+    async with scene(at_ms=HOUR_MS + 10_000, terms=ANY_TIME) as it:
+        for status, least in ((503, 2), (401, 1)):
+            asked = len(it.venue.asked("GET", "/auth/derive-api-key"))
+            it.venue.bend("POST", "/auth/api-key", act=answer(status))
+            it.venue.bend("GET", "/auth/derive-api-key", act=answer(status))
+            with pytest.raises(StartFailed, match=f"no API credentials: HTTP {status}"):
+                await run(it, live_config(it, tmp_path), monkeypatch)
+            tries = len(it.venue.asked("GET", "/auth/derive-api-key")) - asked
+            assert tries >= least
+            assert (tries == 1) is (status == 401)
+
+
 async def test_orders_that_cannot_be_read_at_the_end(
     fast_clock: PatientClock, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
@@ -190,7 +246,7 @@ def test_no_credentials(
     """The reason in a line, no traceback; the summary has it as well."""
 
     async def refused(*_: object) -> Failure:
-        return Failure("no API credentials: HTTP 401")
+        return Failure("no API credentials: HTTP 401", refused=True)
 
     wallet = Wallet(Secret(f"0x{'11' * 32}"))
     file, summary = tmp_path / "live.toml", tmp_path / "summary.json"
