@@ -151,16 +151,22 @@ class ClobReads:
     async def _pages(
         self, path: str, params: Mapping[str, str], decode: Callable[[object], T]
     ) -> list[T] | Failure:
-        """Every page, at most `_PAGES_MAX`: half a list would be mistaken for the whole."""
+        """Every page, at most `_PAGES_MAX`: half a list would be mistaken for the whole. One that
+        tells of more rows than it shows is half a list, whether it counts its own or all (F47).
+        """
         rows: list[T] = []
         cursor: str | None = None
+        told = 0
         for _ in range(_PAGES_MAX):
             query = dict(params) if cursor is None else {**params, "next_cursor": cursor}
             page = await self._read(path, query, lambda value: _page(value, decode))
             if isinstance(page, Failure):
                 return page
-            found, cursor = page
+            found, cursor, count = page
             rows += found
+            told = max(told, count)
+            if cursor in _END and told > len(rows):
+                return Failure(f"GET {path}: {told} rows told of, {len(rows)} shown")
             if cursor in _END:
                 return rows
         return Failure(f"GET {path}: more than {_PAGES_MAX} pages")
@@ -171,10 +177,12 @@ def _padded(condition_id: str) -> str:
     return "0x" + condition_id.removeprefix("0x").ljust(64, "0")
 
 
-def _page(value: object, decode: Callable[[object], T]) -> tuple[list[T], str]:
+def _page(value: object, decode: Callable[[object], T]) -> tuple[list[T], str, int]:
     page = fields.as_object(value)
     rows = [decode(row) for row in fields.as_list(page.get("data"))]
-    return rows, fields.optional_text(page, "next_cursor")
+    count = page.get("count")
+    told = count if isinstance(count, int) else 0
+    return rows, fields.optional_text(page, "next_cursor"), told
 
 
 def _base_units(row: fields.Json) -> int:

@@ -60,6 +60,12 @@ _BY_STATUS = {
     429: Reject.RATE_LIMITED,
 }
 _AMBIGUOUS_4XX = frozenset({408, 499})  # a gateway gave up waiting; the engine may not have
+# The same in words, of the whole request or of one order in a batch: whoever answers gave up, and
+# the status is made up from the text (clob.md 7.3), or the order is still under way (3.6).
+_GAVE_UP = (
+    "context canceled", "context deadline exceeded", "could not insert order",
+    "internal server error", "order match delayed",
+)  # fmt: skip
 _ENGINE_AWAY = frozenset({425})  # it restarts, and comes back within minutes (clob.md 7.3)
 _ACCEPTED = frozenset({"live", "matched", "delayed", "unmatched"})
 
@@ -95,16 +101,24 @@ def _refusal(order_id: str, reply: Reply) -> PostResult:
     reason = reject_of(text)
     if status == 503 and reason in (Reject.POST_ONLY_MODE, Reject.CANCEL_ONLY):
         return Rejected(order_id, reason, said)
-    if not 400 <= status < 500 or status in _AMBIGUOUS_4XX:
+    if not 400 <= status < 500 or status in _AMBIGUOUS_4XX or _gave_up(text):
         return Unknown(order_id, said)
     if status == 429 and not any(
         name.lower().startswith("poly-ratelimit") for name in reply.headers
     ):
         # Only the signer's own limiter is surely in front of the engine (clob.md 7.3).
         return Unknown(order_id, said)
+    if reply.from_edge and status not in (401, 425, 429):
+        # A page, whatever its number: one of 403 on one order would end trading for good, and one
+        # of 400 would make room for another order where this one rests.
+        return Unknown(order_id, said)
     if reason is Reject.OTHER or status in (425, 429):
         reason = _BY_STATUS.get(status, Reject.OTHER)
     return _definite(order_id, reason, said)
+
+
+def _gave_up(text: str) -> bool:
+    return any(words in text.lower() for words in _GAVE_UP)
 
 
 def _definite(order_id: str, reason: Reject, text: str) -> PostResult:
@@ -151,7 +165,7 @@ def _entry(order_id: str, row: Json) -> PostResult:
     status = fields.optional_text(row, "status").lower()
     if said:
         reason = reject_of(said)
-        if reason is Reject.OTHER and (claimed or "delayed" in said.lower()):
+        if reason is Reject.OTHER and (claimed or _gave_up(said)):
             return Unknown(order_id, said)
         return _definite(order_id, reason, said)
     if not claimed or status not in _ACCEPTED:

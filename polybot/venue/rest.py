@@ -42,21 +42,31 @@ class Reply:
         """The decoded body. Raises ValueError (orjson's is one) if it is not JSON."""
         return orjson.loads(self.body)
 
-    def error_text(self) -> str:
-        """What an error reply says, in either of its shapes, else the start of its body."""
+    def _object(self) -> dict[str, object] | None:
         try:
             value = self.json()
         except ValueError:
-            value = None
-        if isinstance(value, dict):
-            for key in ("error", "error_msg", "errorMsg", "message"):
-                said = value.get(key)
-                if isinstance(said, str) and said:
-                    return said
+            return None
+        return value if isinstance(value, dict) else None
+
+    @property
+    def from_edge(self) -> bool:
+        """Whether it is no word of the venue's own: a page of whoever stands in front of it, who
+        may have passed the request on or not (F44).
+        """
+        return self._object() is None
+
+    def error_text(self) -> str:
+        """What an error reply says, in either of its shapes, else the start of its body."""
+        value = self._object() or {}
+        for key in ("error", "error_msg", "errorMsg", "message"):
+            said = value.get(key)
+            if isinstance(said, str) and said:
+                return said
         return self.body[:200].decode("utf-8", "replace")
 
     def failure(self, what: str) -> Failure:
-        refused = self.status in (401, 403)
+        refused = self.status == 401 or (self.status == 403 and not self.from_edge)
         return Failure(f"{what}: HTTP {self.status} {self.error_text()}", refused)
 
 

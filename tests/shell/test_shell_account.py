@@ -259,3 +259,19 @@ async def test_a_region_refused(fast_clock: PatientClock) -> None:
 
     assert any(name.startswith(Halt.VENUE_REFUSES.value) for name in report.halts)
     clean(report)
+
+
+@pytest.mark.parametrize("paths", [PLACING, ("/v1/heartbeats",)], ids=["order", "heartbeat"])
+async def test_a_page_of_the_edge(paths: tuple[str, ...], fast_clock: PatientClock) -> None:
+    """One 403 that is a page and no word of the venue's says nothing about who we are (F44): what
+    it was about is looked up, and trading goes on.
+    """
+    page = b"<!DOCTYPE html><title>Attention Required! | Cloudflare</title>"
+    async with playing() as it:
+        no = it.venue.bend("POST", *paths, act=answer(403, page), times=1)
+        await it.until(lambda: no.met, "it is met")
+        await it.requoting()
+        report = await it.end()
+
+    assert not [name for name in report.halts if name.startswith(Halt.VENUE_REFUSES.value)]
+    clean(report)

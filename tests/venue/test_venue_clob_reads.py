@@ -71,6 +71,22 @@ async def test_open_orders_read_every_page_once() -> None:
     assert queries == [{"market": CONDITION}, {"market": CONDITION, "next_cursor": "MTAw"}]
 
 
+@pytest.mark.parametrize("counts", [(1, 2), (3, 3)], ids=["of the page", "of all"])
+async def test_a_list_is_whole_by_either_count(counts: tuple[int, int]) -> None:
+    """Whether `count` is a page's or all of them is not known (clob.md 5.1)."""
+    pages = {
+        None: {"data": [order_json(A)], "next_cursor": "MTAw", "count": counts[0]},
+        "MTAw": {
+            "data": [order_json(A), order_json(B)], "next_cursor": "LTE=", "count": counts[1]
+        },
+    }  # fmt: skip
+
+    def handler(request: httpx.Request) -> httpx.Response:
+        return httpx.Response(200, json=pages[dict(request.url.params).get("next_cursor")])
+
+    assert await make_client(handler).open_orders(CONDITION) == [row(A), row(B)]
+
+
 @pytest.mark.parametrize(
     "page",
     [
@@ -78,6 +94,8 @@ async def test_open_orders_read_every_page_once() -> None:
         {"data": [order_json(A, original_size=None)], "next_cursor": "LTE="},
         {"data": "x", "next_cursor": "LTE="},
         {"data": [], "next_cursor": "MA=="},
+        {"data": [], "next_cursor": "LTE=", "count": 2},
+        {"data": [order_json(A)], "count": 2},
         [],
         b"<html>",
     ],
