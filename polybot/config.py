@@ -108,7 +108,9 @@ class JournalParams:
     """`[journal]`: where facts are kept that a restart cannot do without."""
 
     folder: str = "journal"
-    """Folder of the journals, one file per wallet; on paper one that begins anew with each run."""
+    """Folder of the journals, beside this file, one file per wallet; on paper one that begins anew
+    with each run.
+    """
 
     calibration: str = ""
     """File that gets our probabilities beside the market's, once each result is known; empty: none.
@@ -239,11 +241,18 @@ def _toml(path: Path) -> dict[str, Any]:
         raise ConfigError([Fault(str(path), f"not TOML: {error}")]) from None
 
 
+_BESIDE = (("pricing", "vol_seasons"), ("journal", "calibration"), ("journal", "folder"))
+
+
 def _place_files(tables: dict[str, Any], folder: Path) -> None:
     """A file named in the configuration lies beside it, one named on the command line where the
-    operator stands.
+    operator stands. So does the folder of the journals, named or not: `stop --now`, called from
+    wherever somebody is at night, must find the one that the engine has.
     """
-    for section, key in (("pricing", "vol_seasons"), ("journal", "calibration")):
+    journal = tables.setdefault("journal", {})
+    if isinstance(journal, dict):
+        journal.setdefault("folder", JournalParams().folder)
+    for section, key in _BESIDE:
         table = tables.get(section)
         if isinstance(table, dict) and isinstance(table.get(key), str) and table[key]:
             table[key] = str(folder / Path(table[key]).expanduser())

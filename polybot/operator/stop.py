@@ -30,6 +30,7 @@ from polybot.journal.store import JournalFailed, Stamped, Store, holder
 from polybot.operator.access import Access, parser
 from polybot.venue.clob import ClobClient
 from polybot.venue.rest import http_client
+from polybot.venue_time import VenueTime
 
 EXIT_CLEAN, EXIT_CONFIG, EXIT_ORDERS_LIVE, EXIT_STORAGE = 0, 2, 3, 4
 REQUEST_S = 2.0
@@ -142,9 +143,26 @@ async def _look(client: ClobClient, outcome: Outcome) -> bool:
     rows = await client.open_orders()
     if isinstance(rows, Failure):
         outcome.said = answer.failure or rows.what
+        if rows.refused:
+            await _agree_on_time(client)
         return False
     outcome.said = f"{len(rows)} orders are shown as open"
     return not rows
+
+
+async def _agree_on_time(client: ClobClient) -> None:
+    """Go by the venue's time, where ours is off: each request is signed with it, and an engine that
+    has set its own clock trades on (F49). Asked for only after a refusal: a stop is in a hurry.
+    """
+    clock = client.rest.clock
+    asked_ms = clock.now_ms()
+    venue_s = await client.server_time()
+    if isinstance(venue_s, Failure):
+        return
+    offset = VenueTime().heard(asked_ms, venue_s, clock.now_ms())
+    if offset.off:
+        clock.set_right(-offset.middle)
+        sys.stdout.write(f"the clock is {offset.middle / 1000:+.0f} s off the venue's: set\n")
 
 
 async def _end_engine(journal: Path) -> None:
@@ -164,8 +182,14 @@ async def _end_engine(journal: Path) -> None:
 
 def _halt(access: Access) -> tuple[int, list[str]]:
     """Leave a halt in the journal; an engine that still has it must be ended by hand. Also tells
-    which orders of its last minute nobody has seen the end of.
+    which orders of its last minute nobody has seen the end of. Where there is no journal an engine
+    may have another: it has not been told, and trades on.
     """
+    code = EXIT_CLEAN if access.journal.exists() else EXIT_STORAGE
+    if code:
+        sys.stderr.write(
+            f"no engine was told: {access.journal} is new. Is this the engine's configuration?\n"
+        )
     try:
         store = Store.open(access.journal, access.owner)
     except JournalFailed as error:
@@ -176,7 +200,7 @@ def _halt(access: Access) -> tuple[int, list[str]]:
     store.append([(system_ms(), Halted(Halt.STOPPED.value, why))])
     store.close()
     sys.stdout.write("halted until `python -m polybot rearm`\n")
-    return EXIT_CLEAN, unanswered
+    return code, unanswered
 
 
 def _unanswered(entries: Sequence[Stamped]) -> list[str]:

@@ -9,7 +9,7 @@ import attrs
 import pytest
 from hypothesis import given, strategies as st
 
-from polybot.config import BotParams, Config, LiveParams, PaperParams, load
+from polybot.config import BotParams, Config, JournalParams, LiveParams, PaperParams, load
 from polybot.config_read import ConfigError, Fault, read_section
 from polybot.execution.params import OrderParams
 from polybot.options import Overrides
@@ -67,6 +67,7 @@ def test_the_shipped_file_says_the_defaults_and_every_key() -> None:
         OrderParams(),
         PaperParams(),
         LiveParams(),
+        journal=JournalParams(str(ROOT / "journal")),
     )
     sections = (getattr(config, field.name) for field in attrs.fields(Config))
     assert {f.name for one in sections if one is not None for f in attrs.fields(type(one))} <= keys
@@ -221,6 +222,18 @@ def test_terms_named_in_the_file_lie_beside_it(write: Write) -> None:
 
     assert load(path, {}).paper.terms == str(path.parent / "venue.toml")
     assert load(path, {}, Overrides(terms="other.toml")).paper.terms == "other.toml"
+
+
+@pytest.mark.parametrize("text", ['[journal]\nfolder = "kept"', ""])
+def test_the_journals_lie_beside_the_file(write: Write, text: str) -> None:
+    """Whoever calls `stop --now` from another folder means the same engine, and the lock of one
+    engine a wallet holds wherever the second is started from.
+    """
+    path = write(text)
+
+    assert load(path, {}).journal.folder == str(path.parent / ("kept" if text else "journal"))
+    away = write('[journal]\nfolder = "/var/lib/polybot"')
+    assert load(away, {}).journal.folder == "/var/lib/polybot"
 
 
 def test_paper_settings_are_refused_in_a_live_run(write: Write) -> None:

@@ -2,27 +2,43 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import attrs
 import pytest
 import trio
 from desk_kit import MARKET
+from shell_kit import HOUR_MS, SERIES, scene
 from trio.testing import MockClock
 
-from polybot.domain.market import Outcome, Side
+from polybot.discovery import current_market
+from polybot.domain.market import Market, Outcome, Side
 from polybot.domain.orders import (
     EDGE_S,
     CancelResult,
     Failure,
+    NewOrder,
     OrderRow,
     OrderSeen,
     TimeInForce,
 )
 from polybot.domain.units import SHARE
+from polybot.far_order import far_order
 from polybot.journal.entries import Ended, Entry, Intent
 from polybot.journal.store import Stamped
-from polybot.operator.stop import PATIENCE_S, Outcome as Told, _unanswered, outwait
+from polybot.operator.stop import (
+    EXIT_STORAGE,
+    PATIENCE_S,
+    Outcome as Told,
+    _empty_by,
+    _halt,
+    _unanswered,
+    outwait,
+)
+from polybot.patient_clock import PatientClock
+from polybot.venue.clob import ClobClient
 
 T0 = 1_795_201_110_000
 
@@ -113,6 +129,50 @@ async def test_a_venue_that_does_not_answer_proves_nothing(autojump_clock: MockC
     told, _ = await watched(Venue(comes_s=0, fails=True), "late")
 
     assert not told.empty
+
+
+@pytest.mark.parametrize("off_s", [-400, 400])
+async def test_on_a_machine_whose_clock_is_off(
+    off_s: int, fast_clock: PatientClock, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """An engine sets its clock and trades on; what is to stop it then is refused for the time that
+    it signs with. So it goes by the venue's as well (F49).
+    """
+    async with scene(at_ms=HOUR_MS + 60_000) as it:
+        ctx = it.bot.ctx
+        market = await current_market(ctx.client, ctx.gamma, SERIES, ctx.clock.now_ms())
+        assert isinstance(market, Market)
+        order = await far_order(ctx.client, market)
+        assert isinstance(order, NewOrder)
+        await ctx.client.place([ctx.sign(order)])
+        assert it.venue.live
+        clock, told = ctx.clock.copy(), Told()
+        clock.set_right(off_s * 1000)
+        client = ClobClient(
+            it.http, ctx.site, ctx.credentials, clock, funder=ctx.funder,
+            signature_type=ctx.signature_type,
+        )  # fmt: skip
+        with trio.move_on_after(PATIENCE_S):
+            await _empty_by(client, told)
+        assert not it.venue.live
+        assert abs(clock.now_ms() - ctx.clock.now_ms()) < 1_500
+
+    assert told.empty
+    assert f"{off_s:+d} s off" in capsys.readouterr().out
+
+
+def test_a_journal_that_is_new(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Nobody has been told to stop, then: it is said, and the code is none of success. The halt
+    stands all the same.
+    """
+    access: Any = SimpleNamespace(journal=tmp_path / "new.sqlite3", owner="0x1")
+
+    assert _halt(access) == (EXIT_STORAGE, [])
+    said = capsys.readouterr()
+    assert "no engine was told" in said.err
+    assert "halted" in said.out
+    assert _halt(access) == (0, [])
+    assert not capsys.readouterr().err
 
 
 def noted(number: int, at_s: float, entry: Entry) -> Stamped:
