@@ -24,6 +24,9 @@ import httpx
 import trio
 
 CONNECTIONS_MOST = 40
+# And so many more for what withdraws, and for the heartbeat: reads that hang, on whatever host, may
+# take every place there is, and a cancel is not to wait for them (S13, G8).
+URGENT_MOST = 16
 IDLE_S = 60.0  # a kept connection is let go after that; servers close theirs after 75 and more
 READ_BYTES = 64 * 1024
 HEAD_MOST = 100 * 1024
@@ -204,6 +207,7 @@ class LeanTransport(httpx.AsyncBaseTransport):
     def __init__(self) -> None:
         self._idle: dict[Origin, list[Connection]] = {}
         self._places = trio.Semaphore(CONNECTIONS_MOST)
+        self._urgent = trio.Semaphore(URGENT_MOST)
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
         """One request and its whole answer. Raises httpx.TransportError."""
@@ -211,15 +215,17 @@ class LeanTransport(httpx.AsyncBaseTransport):
         port = url.port or (443 if url.scheme == "https" else 80)
         origin = url.raw_scheme, url.raw_host.decode("ascii"), port
         method = request.method.encode("ascii")
+        urgent = method == b"DELETE" or url.path == "/v1/heartbeats"
+        places = self._urgent if urgent else self._places
         try:
-            self._places.acquire_nowait()
+            places.acquire_nowait()
         except trio.WouldBlock:
-            await self._places.acquire()
+            await places.acquire()
         try:
             connection = self._kept(origin) or await Connection.dial(origin)
             answer = await self._ask(connection, method, url.raw_path, request.headers.raw, body)
         finally:
-            self._places.release()
+            places.release()
         return httpx.Response(answer.status, headers=answer.headers, content=answer.body)
 
     async def _ask(

@@ -332,6 +332,28 @@ async def test_connections_are_bounded(autojump_clock: MockClock) -> None:
     assert (most, done) == (CONNECTIONS_MOST, CONNECTIONS_MOST + 5)
 
 
+@pytest.mark.parametrize(("method", "path"), [("DELETE", "/order"), ("POST", "/v1/heartbeats")])
+async def test_what_withdraws_waits_for_no_read(
+    method: str, path: str, autojump_clock: MockClock
+) -> None:
+    """However many reads hang: a cancel and a heartbeat are on the wire at once (S13)."""
+    autojump_clock.autojump_threshold = 0.02
+
+    async def behave(stream: trio.SocketStream) -> None:
+        while asked := await stream.receive_some():
+            if asked.startswith(b"GET"):
+                await trio.sleep_forever()
+            await stream.send_all(OK)
+
+    async with peer(behave) as url, LeanClient() as client, trio.open_nursery() as nursery:
+        for _ in range(CONNECTIONS_MOST + 5):
+            nursery.start_soon(client.get, url)
+        await trio.sleep(1)
+        with trio.fail_after(1):
+            assert (await client.request(method, url + path)).status_code == 200
+        nursery.cancel_scope.cancel()
+
+
 # --- TLS ------------------------------------------------------------------------------------------
 
 
