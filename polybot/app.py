@@ -21,6 +21,7 @@ from polybot.clock import wall_seconds
 from polybot.console.snapshot import Snapshot
 from polybot.context import Context
 from polybot.discovery import Discovery
+from polybot.disk_watch import DiskWatch
 from polybot.domain.accounts import Kind as AccountKind
 from polybot.domain.halts import Halt
 from polybot.domain.ledger import MarketBooks
@@ -148,6 +149,7 @@ class Bot:
         services.start_soon(account.listen, name="private events")
         services.start_soon(self.ctx.heartbeat.run, name="heartbeat")
         services.start_soon(self.loop.run, name="loop watch")
+        services.start_soon(DiskWatch(self.ctx.health, account.journal).run, name="disk watch")
         services.start_soon(self.ctx.reconciler.run, name="reconciler")
         services.start_soon(PriceTask(self.ctx, assets).run, name="prices")
         services.start_soon(self.discovery.run, name="discovery")

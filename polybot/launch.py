@@ -34,7 +34,7 @@ from polybot.console.snapshot import Snapshot
 from polybot.context import Context
 from polybot.core_tape import CoreTape
 from polybot.domain.market import Market, Outcome
-from polybot.domain.orders import Failure
+from polybot.domain.orders import Failure, OrderRow
 from polybot.exchange.faults.plan import load as load_plan
 from polybot.exchange.mirror_live import LiveWorld
 from polybot.exchange.queue_models import queue_model
@@ -90,6 +90,7 @@ from polybot.watchdog import Watchdog, notifying
 PAPER_START_MS = 1_795_201_110_000
 PAPER_RUNS_MOST = 100
 
+LEFT_PAUSES_S = (0.5, 1.0, 2.0, 0.0)  # after each reading of what is left at the end
 EXIT_CLEAN, EXIT_OTHER, EXIT_CONFIG, EXIT_ORDERS_LIVE, EXIT_STORAGE = range(5)
 
 
@@ -296,12 +297,24 @@ async def _run_live(config: Config, keys: LiveKeys, options: BotOptions) -> tupl
             raise StartFailed(said) if forbidden.passing else StartRefused(said)
         async with taping(tape):
             code = await run_watched(bot)
-        rows = await bot.ctx.client.open_orders()
+        rows = await _left(bot.ctx.client)
     store.close()
     live = None if isinstance(rows, Failure) else len(rows)
     if live != 0:
         code = EXIT_ORDERS_LIVE
     return attrs.evolve(bot.summary(), live_orders_at_exit=live), code
+
+
+async def _left(client: ClobClient) -> list[OrderRow] | Failure:
+    """What rests after the end, by the venue. One reading that fails is no reason to wake somebody:
+    the bot has proven the wallet empty, or said that it could not.
+    """
+    for pause_s in LEFT_PAUSES_S:
+        rows = await client.open_orders()
+        if not isinstance(rows, Failure):
+            break
+        await trio.sleep(pause_s)
+    return rows
 
 
 class StartRefused(ValueError):

@@ -8,6 +8,7 @@ journal), and the process ends with its own exit code.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from functools import partial
 
@@ -38,6 +39,7 @@ class Journal:
     failed: str | None = None
     unkept: list[Halted] = attrs.field(factory=list)
     written: int = 0  # entries on the disk
+    asked_at: float = math.inf  # since when the disk has a batch in hand, Trio seconds
     _gathering: _Batch = attrs.field(factory=_Batch)
     _handed_over: trio.Event = attrs.field(factory=trio.Event)
 
@@ -85,6 +87,7 @@ class Journal:
         self._handed_over = trio.Event()
         try:
             if batch.entries and self.failed is None:
+                self.asked_at = trio.current_time()
                 await self.disk.run(partial(self.store.append, batch.entries))
                 self.written += len(batch.entries)
         except JournalFailed as error:
@@ -92,6 +95,7 @@ class Journal:
             self._gathering.written.set()
             self.on_failure(self.failed)
         finally:
+            self.asked_at = math.inf
             batch.written.set()
         if self.failed is not None:
             halts = [(at_ms, it) for at_ms, it in batch.entries if isinstance(it, Halted)]

@@ -21,6 +21,7 @@ from tls_kit import Certificate, front
 from venue_bent import answer
 
 from polybot import launch
+from polybot.app import Bot
 from polybot.clock import Clock
 from polybot.config import BotParams, Config, JournalParams, LiveParams
 from polybot.console.log import bot_log
@@ -191,6 +192,26 @@ async def test_orders_that_cannot_be_read_at_the_end(
 
     assert code == launch.EXIT_ORDERS_LIVE
     assert summary.live_orders_at_exit is None
+
+
+async def test_one_reading_that_fails_at_the_end(
+    fast_clock: PatientClock, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """The bot has proven that nothing rests: an answer that is missing afterwards makes no code 3,
+    on which a service manager would start a run again that was meant to end.
+    """
+    watched = launch.run_watched
+
+    async def and_then(bot: Bot) -> int:
+        code = await watched(bot)
+        it.venue.bend("GET", "/data/orders", act=answer(500), times=2)
+        return code
+
+    monkeypatch.setattr(launch, "run_watched", and_then)
+    async with scene(at_ms=HOUR_MS + 10_000, terms=ANY_TIME) as it:
+        summary, code = await run(it, live_config(it, tmp_path), monkeypatch)
+
+    assert (code, summary.live_orders_at_exit) == (0, 0)
 
 
 @asynccontextmanager
