@@ -28,6 +28,7 @@ LOOKBACK_S = 60  # the only average the venue publishes (feeds.md 5.2)
 AVERAGE_MOST_BP, AVERAGE_DOUBTED_S = 1.0, 5.0
 # A lag of three seconds makes 1.1 at most in those hours, six wrong prices of twelve make 1.2.
 AVERAGE_APART_BP = 2.5
+VOL_ALONE_S = 60.0  # after that much silence the exchange's volatility is not the only one asked
 
 
 class Spot(Struct, frozen=True, gc=False):
@@ -156,16 +157,20 @@ class Asset:
 
     def sigma(self, now_ms: int) -> float | NoFair:
         """Volatility per √s: the exchange's, else the oracle's spot's, else the configured prior.
+        Of an exchange that has said nothing for a while, the larger of the first two: what it moved
+        then is no measure of now, and calm may be no news at all (strategy.md 3.1).
 
         With jumps priced apart it is the continuous part alone (strategy.md 3.4).
         """
         used, found = self.volatility, self.volatility.measured(now_ms)
-        if found is None:
-            used, found = self._slow_volatility, self._slow_volatility.measured(now_ms)
+        if found is None or not self.exchange.is_fresh(now_ms, VOL_ALONE_S, VOL_ALONE_S):
+            slow = self._slow_volatility.measured(now_ms)
+            if slow is not None and slow > (found or 0.0):
+                used, found = self._slow_volatility, slow
         if found is None:
             found = self.volatility.sigma(now_ms)
             return NoFair(WhyNoFair.VOLATILITY_UNKNOWN) if found is None else found
-        return found if self.params.jumps_per_hour == 0 else found * used.smooth_share
+        return found if self.params.jumps_per_hour == 0 else used.smooth(found)
 
     def official(self, now_ms: int) -> Track | NoFair:
         """The oracle's average, if it is fresh and not frozen."""
@@ -196,6 +201,8 @@ class Asset:
         ill = self._exchange_ill(now_ms)
         if ill is not None and ill.why is WhyNoFair.FROZEN:
             return ill
+        if (stuck := _frozen(oracle, exchange, now_ms, params)) is not None:
+            return stuck
         held = self._basis
         if ill is not None or held is None:
             lag_s = self._oracle_lag.seconds(params.twap_lag_s)

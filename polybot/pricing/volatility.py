@@ -94,6 +94,7 @@ class Volatility:
     _seen_s: float = attrs.field(default=0.0, init=False)
     _sigma: float = attrs.field(default=0.0, init=False)
     _smooth: float = attrs.field(default=1.0, init=False)
+    _floor: float = attrs.field(default=0.0, init=False)
 
     def __attrs_post_init__(self) -> None:
         self._forget()
@@ -160,8 +161,8 @@ class Volatility:
             self.jump_share = max(0.0, 1 - fast.bipower / fast.squares)
         self._smooth = min(1.0, medium.bipower / medium.squares) if medium.squares > 0 else 1.0
         low = max(self.params.vol_floor_annual, self.season.floor(at_ms))
-        floor, cap = per_root_second(low), per_root_second(self.params.vol_cap_annual)
-        return min(max(math.sqrt(variance), floor), cap)
+        self._floor, cap = per_root_second(low), per_root_second(self.params.vol_cap_annual)
+        return min(max(math.sqrt(variance), self._floor), cap)
 
     def sigma(self, now_ms: int) -> float | None:
         """Volatility per √s, or None until enough has been seen and no prior is configured."""
@@ -174,10 +175,11 @@ class Volatility:
             return None
         return self._sigma if self._sigma and self._seen_s >= self.params.vol_warmup_s else None
 
-    @property
-    def smooth_share(self) -> float:
-        """What of σ is left when jumps are priced apart (bipower over realised, medium life)."""
-        return math.sqrt(self._smooth)
+    def smooth(self, sigma: float) -> float:
+        """What of σ is left when jumps are priced apart (bipower over realised, medium life), and
+        no less than σ may be: of few moves bipower sees next to nothing.
+        """
+        return max(sigma * math.sqrt(self._smooth), self._floor)
 
 
 def qlike(variance: float, squared: float) -> float:

@@ -119,7 +119,7 @@ class SignalBoard:
     _reference: tuple[float, int] | None = None  # log spot, when
     _gap_since_ms: int | None = None
     _gap_judged: bool = False
-    _toxic_call: bool = False
+    _called: dict[tuple[str, str], bool] = attrs.field(factory=dict)  # toxic, by fill
     _over: bool = False
     _q: float | None = None  # the last blended fair price
     _edge: float = 0.0
@@ -164,11 +164,13 @@ class SignalBoard:
 
     def filled(self, fill: Filled, now_ms: int) -> None:
         """A fill of ours, at its first sight."""
-        self._toxic_call = self._series.reading.standing is not Standing.CLEAN
+        # What is said at the fill is the call; a later verdict, or a fill told again, makes none.
+        toxic = self._series.reading.standing is not Standing.CLEAN
+        self._called.setdefault(fill.key, toxic)
         self.memory.refuse(self.markouts.filled(fill, now_ms))
 
     def _marked(self, marked: Marked) -> None:
-        if self._toxic_call and marked.horizon != SETTLEMENT:
+        if self._called.get(marked.fill.key) and marked.horizon != SETTLEMENT:
             self.scores.judge("toxicity", hit=marked.value < 0, gain=-marked.value)
         self._series.marked(marked)
 

@@ -27,13 +27,14 @@ class Coin:
     price: float = 100_000.0
     second: int = T0
     shift: float = 0.0  # dollars that the oracle is off
+    sigma: float = SIGMA
     rng: random.Random = attrs.field(factory=lambda: random.Random(1))
     path: list[float] = attrs.field(factory=list)
 
     def run(self, seconds: int, *, silent: frozenset[Feed] = frozenset()) -> int:
         for _ in range(seconds):
             self.second += 1
-            self.price *= math.exp(SIGMA * self.rng.gauss(0, 1))
+            self.price *= math.exp(self.sigma * self.rng.gauss(0, 1))
             self.path.append(self.price)
             stamp = self.second * 1000
             average = math.fsum(self.path[-60:]) / len(self.path[-60:])
@@ -181,6 +182,54 @@ def test_volatility_of_the_oracle_stands_in() -> None:
 
     assert coin.asset.volatility.measured(now) is None
     assert coin.asset.sigma(now) == pytest.approx(SIGMA, rel=0.25)
+
+
+@pytest.mark.parametrize("times", [6.0, 1 / 6])
+def test_an_exchange_that_fell_silent_is_not_asked_alone(times: float) -> None:
+    """Its volatility is of a quarter of an hour ago, while the oracle goes on to price: the larger
+    of both counts, for a calm that nobody has seen end is no calm.
+    """
+    coin = Coin()
+    before = coin.asset.sigma(coin.run(1800))
+    coin.sigma *= times
+    now = coin.run(40, silent=frozenset({Feed.BINANCE}))
+    assert coin.asset.sigma(now) == before, "a gap is none yet"
+    after = coin.asset.sigma(coin.run(560, silent=frozenset({Feed.BINANCE})))
+
+    assert isinstance(before, float)
+    assert isinstance(after, float)
+    assert after == pytest.approx(before) if times < 1 else after > 2 * before
+
+
+def test_the_smooth_part_has_the_same_floor() -> None:
+    """Prices that move every third second leave bipower next to nothing: σ is bounded all the
+    same, jumps apart or not (strategy.md 3.1, 3.4).
+    """
+    coin = Coin(Asset(PricingParams(jumps_per_hour=2.0)))
+    for second in range(900):
+        price = 100_000.0 * (1 + 1e-5 * (second // 3 % 2))
+        stamp = (T0 + second) * 1000
+        coin.asset.take(Feed.BINANCE, price, stamp, stamp + 100, snapshot=False)
+
+    assert coin.asset.sigma((T0 + 900) * 1000) == per_root_second(0.15)
+
+
+def test_an_oracle_that_stands_still_is_not_believed() -> None:
+    """Fresh stamps over one value, while the exchange moves by more than 2 bp: nobody knows the
+    level any more (F60).
+    """
+    coin = Coin()
+    coin.run(120)
+    held, oracle = coin.price, Feed.CHAINLINK
+    coin.price *= 1 + 3e-4
+    for second in range(25):
+        now = coin.run(1, silent=frozenset({oracle}))
+        coin.asset.take(oracle, held, now - 100, now, snapshot=False)
+        found = coin.asset.oracle_spot(now)
+        if second < 15:
+            assert isinstance(found, Spot), "an old value may be right for a moment"
+
+    assert why(found) is WhyNoFair.FROZEN
 
 
 def test_the_average_never_makes_volatility() -> None:

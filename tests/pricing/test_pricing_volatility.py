@@ -152,7 +152,9 @@ def test_a_jump_is_told_and_taken_out() -> None:
     vol = Volatility()
     last = walk(vol, random.Random(5), seconds=900, gap_s=0.4)
     assert vol.jump_share < 0.5
-    quiet, smooth = vol.sigma(last), vol.smooth_share
+    quiet = vol.sigma(last)
+    assert quiet is not None
+    assert vol.smooth(quiet) > 0.85 * quiet
     price = math.exp(vol._log + 20 * SIGMA)
     for second in range(1, 6):
         vol.observe(price, last + second * 1000)
@@ -160,10 +162,8 @@ def test_a_jump_is_told_and_taken_out() -> None:
     assert vol.jump_share > 0.7
     sigma = vol.sigma(last + 5000)
     assert sigma is not None
-    assert quiet is not None
     assert sigma > 1.3 * quiet
-    assert sigma * vol.smooth_share < 0.8 * sigma
-    assert smooth > 0.85
+    assert vol.smooth(sigma) < 0.8 * sigma
 
 
 def test_jump_shares_of_a_walk_are_small() -> None:

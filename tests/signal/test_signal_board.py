@@ -101,6 +101,26 @@ def test_fills_become_markouts_and_toxicity_of_the_series() -> None:
     assert made.memory.of_series("btc-1h").reading.standing is Standing.CLEAN
 
 
+def test_toxicity_is_scored_by_what_it_said_at_the_fill() -> None:
+    """Forty fills while it said nothing, then a fall, then one fill under its verdict and nothing
+    more: one call has been judged, and the forty are no evidence that it was right.
+    """
+    made = board("toxicity")
+    for n in range(40):
+        made.filled(fill(n, price=5000), START + 100 * n)
+    for second in range(5, 21):  # horizons of 1 and 5 %
+        made.decided(0.45, 0.01, START + 1_000 * second)
+    assert made.memory.of_series("btc-5m").reading.standing is not Standing.CLEAN
+    late = fill(40, price=4500)
+    made.filled(late, START + 20_500)
+    made.filled(late, START + 20_600)  # told again
+    for second in range(21, 45):
+        made.decided(0.45, 0.01, START + 1_000 * second)
+    made.ended()
+
+    assert made.memory.summary()["toxicity"].calls <= 2, "its own two horizons"
+
+
 def test_a_fast_move_is_a_crisis_at_once() -> None:
     """A jump of the spot reaches move, regime and, where they act, the quoter, in one step."""
     made = board("fast_move", "regime")
