@@ -14,6 +14,7 @@ from loguru import logger
 from polybot.context import Context
 from polybot.core_tape import Restarted
 from polybot.domain.prices import Feed, PriceUpdate, Source
+from polybot.price_watch import Key, PriceWatch
 from polybot.pricing.wires import RaceLine
 from polybot.venue.price_messages import (
     POLYBOLT_PING,
@@ -29,7 +30,10 @@ from polybot.venue.sockets import SocketState, run_socket
 
 # Prices come every second on either stream; a quiet one is dead, whatever its pings say (F01, F58).
 SILENCE_S = 10.0
+# Each price by itself. An exchange tells of trades: of a small coin there may be none for a while.
+ORACLE_SILENCE_S, EXCHANGE_SILENCE_S = 15.0, 60.0
 RTDS_SILENCE_S = 20.0  # feeds.md 6: it stalls every half hour, and answers pings while it does
+ORACLES = (Feed.CHAINLINK, Feed.TWAP60)
 REPORT_S = 1800.0
 POLYBOLT, BINANCE, RTDS = "prices polybolt", "prices binance", "prices rtds"
 
@@ -39,18 +43,30 @@ class PriceTask:
     ctx: Context
     assets: Sequence[str]  # "btc", "eth", …
     _polybolt: PolyBolt = attrs.field(init=False)
+    _watches: dict[Source, PriceWatch] = attrs.field(init=False)
 
     def __attrs_post_init__(self) -> None:
         symbols = [f"{asset}usd" for asset in self.assets]
         self._polybolt = PolyBolt(self.ctx.credentials, symbols)
+        oracles = [(feed, symbol) for feed in ORACLES for symbol in symbols]
+        pairs = [(Feed.BINANCE, f"{asset}usdt") for asset in self.assets]
+        self._watches = {
+            source: PriceWatch(wanted, patience_s, functools.partial(self._missed, source))
+            for source, wanted, patience_s in (
+                (Source.POLYBOLT, oracles, ORACLE_SILENCE_S),
+                (Source.BINANCE, pairs, EXCHANGE_SILENCE_S),
+                (Source.RTDS, oracles, RTDS_SILENCE_S),
+            )
+        }
 
     async def run(self) -> None:
         async with trio.open_nursery() as nursery:
-            nursery.start_soon(self._run_polybolt, name="prices polybolt")
-            nursery.start_soon(self._run_binance, name="prices binance")
-            nursery.start_soon(self._report, name="prices report")
+            dials = {Source.POLYBOLT: self._run_polybolt, Source.BINANCE: self._run_binance}
             if self.ctx.config.pricing.rtds:
-                nursery.start_soon(self._run_rtds, name="prices rtds")
+                dials[Source.RTDS] = self._run_rtds
+            for source, dial in dials.items():
+                nursery.start_soon(self._watches[source].run, dial, name=f"prices {source.value}")
+            nursery.start_soon(self._report, name="prices report")
 
     async def _run_polybolt(self) -> None:
         await run_socket(
@@ -82,35 +98,39 @@ class PriceTask:
         )
 
     async def _run_rtds(self) -> None:
-        """The legacy socket, dialled again when it falls silent: its empty answers to our pings
-        are no sign of life.
-        """
-        while True:
-            with trio.move_on_after(RTDS_SILENCE_S) as watchdog:
-                await run_socket(
-                    self.ctx.site.rtds_ws,
-                    greet=[rtds_greeting()],
-                    on_text=functools.partial(self._on_rtds, watchdog),
-                    on_state=lambda state: self._note(Source.RTDS, state),
-                    ping=("PING", RTDS_PING_S.value),
-                    silence_s=SILENCE_S,
-                    clock=self.ctx.clock,
-                    rng=self.ctx.rng,
-                    tap=self.ctx.tape,
-                    name=RTDS,
-                )
-            self.ctx.records.note_bad("rtds: silent")
+        await run_socket(
+            self.ctx.site.rtds_ws,
+            greet=[rtds_greeting()],
+            on_text=self.on_rtds,
+            on_state=lambda state: self._note(Source.RTDS, state),
+            ping=("PING", RTDS_PING_S.value),
+            silence_s=SILENCE_S,
+            clock=self.ctx.clock,
+            rng=self.ctx.rng,
+            tap=self.ctx.tape,
+            name=RTDS,
+        )
 
-    def _on_rtds(self, watchdog: trio.CancelScope, text: str, at_ms: int) -> None:
-        if any(not update.snapshot for update in self.on_rtds(text, at_ms)):
-            watchdog.deadline = trio.current_time() + RTDS_SILENCE_S
+    def _missed(self, source: Source, key: Key, silent_s: float) -> None:
+        feed, symbol = key
+        self.ctx.records.note_bad(f"{source.value}: {symbol} {feed.value} silent")
+        logger.warning(
+            "{}: no {} of {} for {:.0f} s: dialled again",
+            source.value,
+            feed.value,
+            symbol,
+            silent_s,
+        )
 
     def _greet(self) -> tuple[str, ...]:
         self.ctx.core.fed(Restarted(POLYBOLT))
         return self.greeted()
 
     def greeted(self) -> tuple[str, ...]:
-        """PolyBolt's greeting: its count of what it has sent begins anew with it."""
+        """PolyBolt's greeting: its count of what it has sent begins anew with it. What came while
+        nobody listened is lost, where no snapshot brings it.
+        """
+        self._tear(Source.POLYBOLT, ORACLES, 0)
         return self._polybolt.greet()
 
     def on_polybolt(self, text: str, at_ms: int) -> tuple[str, ...]:
@@ -121,12 +141,11 @@ class PriceTask:
         """Take a frame."""
         self._take(Source.BINANCE, decode_binance(text, at_ms), at_ms)
 
-    def on_rtds(self, text: str, at_ms: int) -> tuple[PriceUpdate, ...]:
-        """Take a frame; returns what of it is about our assets."""
+    def on_rtds(self, text: str, at_ms: int) -> None:
+        """Take what of a frame is about our assets."""
         batch = decode_rtds(text)
         ours = tuple(update for update in batch.updates if self._is_ours(update))
         self._take(Source.RTDS, attrs.evolve(batch, updates=ours), at_ms)
-        return ours
 
     def _is_ours(self, update: PriceUpdate) -> bool:
         """It cannot be asked for some symbols only: filters are a trap (feeds.md 6)."""
@@ -152,6 +171,7 @@ class PriceTask:
         return lines
 
     def _note(self, source: Source, state: SocketState) -> None:
+        self._watches[source].note(state)
         if state.why:
             self.ctx.records.note_bad(f"{source.value}: connection lost")
 
@@ -160,8 +180,9 @@ class PriceTask:
         board, name = self.ctx.board, source.value
         if batch.lost:
             self.ctx.records.note_bad(f"{name}: lost updates")
-            for feed, symbol in {(update.feed, update.symbol) for update in batch.updates}:
-                board.on_loss(source, feed, symbol, batch.lost)
+            # The count is the channel's, over all its symbols: nobody knows whose are missing.
+            self._tear(source, ORACLES if batch.feed is None else (batch.feed,), batch.lost)
+        self._watches[source].heard(batch.updates)
         stamps, now_s = self.ctx.reconciler.time.stamps, trio.current_time()
         for update in batch.updates:
             if not update.snapshot and update.feed is not Feed.CANDLE_OPEN:
@@ -183,6 +204,11 @@ class PriceTask:
             for ring in self.ctx.on_price:
                 ring()
         return batch.answer
+
+    def _tear(self, source: Source, feeds: Sequence[Feed], lost: int) -> None:
+        for feed in feeds:
+            for asset in self.assets:
+                self.ctx.board.on_loss(source, feed, f"{asset}usd", lost)
 
 
 def race_text(line: RaceLine) -> str:

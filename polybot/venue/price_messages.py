@@ -25,10 +25,13 @@ _OWN_STAMP = ("T", "E")  # a Binance trade's own time, else the event's
 
 @attrs.frozen
 class PriceBatch:
-    """What one frame told. `lost`: updates are missing before it; `answer`: frames to send back."""
+    """What one frame told. `lost`: updates are missing before it, or in it, of the channel that
+    carries `feed`, whosever they were; `answer`: frames to send back.
+    """
 
     updates: tuple[PriceUpdate, ...] = ()
     lost: int = 0
+    feed: Feed | None = None
     bad: str | None = None
     notice: str | None = None  # an error or ack of the venue's, for the log
     answer: tuple[str, ...] = ()
@@ -115,19 +118,21 @@ class PolyBolt:
         channel = fields.text(row, "channel")
         lost = self._lost(channel, row)
         feed = _CHANNELS.get(channel)
-        payload = fields.as_object(row.get("payload"))
-        if feed is None or payload.get("source") != "chainlink":
-            return PriceBatch(lost=lost, notice=f"unasked {channel[:40]} {payload.get('source')}")
-        if feed is Feed.TWAP60 and payload.get("window_seconds") != _TWAP_S:
-            return PriceBatch(lost=lost, notice=f"unasked window {payload.get('window_seconds')}")
-        snapshot = row.get("snapshot") is True
-        points = _points(payload) if snapshot else [payload]
-        symbol = fields.text(payload, "symbol")
         try:
+            payload = fields.as_object(row.get("payload"))
+            if feed is None or payload.get("source") != "chainlink":
+                notice = f"unasked {channel[:40]} {payload.get('source')}"
+                return PriceBatch(lost=lost, feed=feed, notice=notice)
+            if feed is Feed.TWAP60 and payload.get("window_seconds") != _TWAP_S:
+                notice = f"unasked window {payload.get('window_seconds')}"
+                return PriceBatch(lost=lost, feed=feed, notice=notice)
+            snapshot = row.get("snapshot") is True
+            points = _points(payload) if snapshot else [payload]
+            symbol = fields.text(payload, "symbol")
             updates = tuple(_point(feed, symbol, point, snapshot=snapshot) for point in points)
         except ValueError as error:
-            return PriceBatch(lost=lost, bad=str(error))
-        return PriceBatch(updates, lost)
+            return PriceBatch(lost=lost + 1, feed=feed, bad=str(error))
+        return PriceBatch(updates, lost, feed)
 
     def _lost(self, channel: str, row: Json) -> int:
         """How many updates of a channel went missing before this one (feeds.md 5.1)."""

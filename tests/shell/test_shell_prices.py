@@ -6,9 +6,10 @@ from pathlib import Path
 from typing import Any
 
 import attrs
+import orjson
 import pytest
 import trio
-from shell_kit import HOUR_MS, SERIES, clean, playing, shell_config
+from shell_kit import HOUR_MS, SERIES, clean, playing, scene, shell_config
 from venue_bent import changed
 
 from polybot.calibration_log import read
@@ -44,6 +45,91 @@ async def test_the_legacy_socket_bridges_a_stall(fast_clock: PatientClock) -> No
     assert any("by rtds" in line for line in lines)
     assert any("average trails" in line for line in lines)
     clean(report)
+
+
+@pytest.mark.parametrize("channel", [b'"price.crypto.twap"', b'"price.crypto",'])
+async def test_one_price_that_stays_away(channel: bytes, fast_clock: PatientClock) -> None:
+    """One subscription of the connection is dead, the other goes on: it is dialled again, and then
+    both come. Without that nothing would be priced for the rest of the night (F01, F58).
+    """
+    async with playing() as it:
+        line = it.venue.lines["prices_ws"]
+        opened = line.opened
+        line.passes = lambda data: (
+            line.opened > opened or b"payload" not in data or channel not in data
+        )
+        await it.until(lambda: line.opened > opened, "it is dialled again", 25.0)
+        await it.requoting()
+        report = await it.end()
+
+    faults = [name for name in report.bad_input if name.endswith("silent")]
+    assert len(faults) == 1
+    assert ("twap60" in faults[0]) is (b"twap" in channel)
+    clean(report)
+
+
+async def test_a_price_that_nobody_has(fast_clock: PatientClock) -> None:
+    """The venue refuses one subscription for good: it is asked for again, ever more rarely."""
+    async with playing() as it:
+        line = it.venue.lines["prices_ws"]
+        opened = line.opened
+        line.passes = lambda data: b"payload" not in data or b"price.crypto.twap" not in data
+        await trio.sleep(400)
+        assert 3 <= line.opened - opened <= 6
+        line.passes = lambda data: True
+        await it.requoting(150)
+        clean(await it.end())
+
+
+async def test_the_legacy_sockets_oracle_stalls(fast_clock: PatientClock) -> None:
+    """Its exchange prices flow on, as they do in each of its stalls (feeds.md 6): they are no sign
+    of life of the others.
+    """
+    async with playing(config=with_rtds()) as it:
+        board, line = it.bot.ctx.board, it.venue.lines["rtds_ws"]
+        await it.until(lambda: sources(board.race()) >= {Source.RTDS}, "both are heard")
+        opened = line.opened
+        line.passes = lambda data: line.opened > opened or b"btc/usd" not in data
+        await it.until(lambda: line.opened > opened, "it is dialled again", 30.0)
+        clean(await it.end())
+
+
+@pytest.mark.parametrize("fault", ["lost", "unreadable", "reconnected"])
+async def test_a_loss_is_everybodys(fault: str, fast_clock: PatientClock) -> None:
+    """The venue counts a channel over all its symbols: whose update is missing nobody knows, so no
+    hole in any is bridged (F62); nor is one across a connection that was made anew.
+    """
+    async with scene() as it:
+        task = PriceTask(it.bot.ctx, ["btc", "eth"])
+        task.greeted()
+        sent, start = 0, HOUR_MS // 1000
+        for second in range(140):
+            if fault == "reconnected" and second == 103:
+                task.greeted()
+                sent = 0
+            for asset in ("btc", "eth"):
+                missing = asset == "btc" and second in (100, 101, 102)
+                sent += 1
+                away = fault == "reconnected" and 100 <= second < 103
+                if away or (missing and fault == "lost"):
+                    continue
+                frame = tick(asset, sent, start + second, bad=missing)
+                task.on_polybolt(frame, HOUR_MS + 1_000 * (second + 1))
+        track = it.bot.ctx.board._assets["btcusd"].oracle
+
+    assert track.mean(start + 80, start + 139) is None
+    assert track.mean(start + 104, start + 139) is not None
+
+
+def tick(asset: str, number: int, second: int, *, bad: bool) -> str:
+    """One update of the oracle's spot, as PolyBolt sends it."""
+    value = {"btc": 80_000.0, "eth": 3_000.0}[asset] + second % 100
+    payload = {
+        "symbol": f"{asset}usd", "source": "chainlink", "value": value,
+        "full_accuracy_value": "NaN" if bad else str(value), "timestamp": second * 1000,
+    }  # fmt: skip
+    row = {"v": 1, "channel": "price.crypto", "seq": number, "ts": 0, "payload": payload}
+    return orjson.dumps(row).decode()
 
 
 def sources(lines: list[RaceLine]) -> set[Source]:

@@ -79,7 +79,7 @@ def test_a_snapshot_is_marked_as_history() -> None:
     assert stream.decode(json.dumps(frame)).updates == (
         PriceUpdate(Feed.TWAP60, "btcusd", 2.5, 1788886176000, snapshot=True),
     )
-    assert stream.decode(json.dumps(empty)) == PriceBatch()
+    assert stream.decode(json.dumps(empty)) == PriceBatch(feed=Feed.TWAP60)
 
 
 def test_lost_updates_are_noticed_per_channel_and_connection() -> None:
