@@ -154,7 +154,9 @@ def _points(payload: Json) -> list[Json]:
 def _point(feed: Feed, symbol: str, point: Json, *, snapshot: bool) -> PriceUpdate:
     exact = point.get("full_accuracy_value")
     value = positive(point.get("value") if exact is None else exact)
-    return PriceUpdate(feed, symbol, value, fields.stamp_ms(point.get("timestamp")), snapshot)
+    # The last price over again, under a new stamp: no sign that the oracle lives (feeds.md 5.1).
+    old = snapshot or point.get("is_carried_forward") is True
+    return PriceUpdate(feed, symbol, value, fields.stamp_ms(point.get("timestamp")), old)
 
 
 # --- RTDS (legacy) ---------------------------------------------------------------------------

@@ -82,6 +82,17 @@ def test_a_snapshot_is_marked_as_history() -> None:
     assert stream.decode(json.dumps(empty)) == PriceBatch(feed=Feed.TWAP60)
 
 
+@pytest.mark.parametrize("carried", [True, False])
+def test_a_price_that_is_carried_forward_is_old(carried: bool) -> None:
+    """The venue says that it is the last one over again: it counts for no freshness."""
+    frame = json.loads(update())
+    frame["payload"]["is_carried_forward"] = carried
+
+    (told,) = bolt().decode(json.dumps(frame)).updates
+
+    assert told.snapshot is carried
+
+
 def test_lost_updates_are_noticed_per_channel_and_connection() -> None:
     """A gap in `seq` or `dropped` counts; channels and connections number on their own."""
     stream = bolt()
