@@ -13,9 +13,10 @@ from polybot.context import Context
 from polybot.venue.sockets import SocketPhase, SocketState, run_socket
 from polybot.venue.user_messages import decode_user, user_greeting
 
-# The venue asks for a PING every ten seconds; more often, because a dead stream hides our fills.
-PING_S = 3.0
-SILENCE_S = 9.0
+# The venue asks for a PING every ten seconds (feeds.md 2.2); more often, because a dead stream
+# hides our fills, and is to be noticed within six (G12). Two PONGs are missing then.
+PING_S = 2.0
+SILENCE_S = 5.0
 
 
 @attrs.define(eq=False)

@@ -42,9 +42,9 @@ TOLD_WITHIN_S = 1.0  # L10
 HALTED_MOST_S = 6.0  # S12: what was on its way when the halt came is there …
 HALTED_SENT_S = 1.0  # … and nothing leaves any more
 DIALLED_WITHIN_S = 45.0  # L8: the longest pause between two dials, and a dial
-# L3: a stream that carries nothing is replaced. The reference's eight seconds are the user
-# stream's; a quiet market is asked for by REST after ten, and its socket pinged.
-REPLACED_WITHIN_S = {"user_ws": 12.0, "prices_ws": 15.0, "binance_ws": 15.0, "market_ws": 40.0}
+# L3: a stream that carries nothing is replaced: the user stream within the six seconds of G12, the
+# books' within eight. Prices have ten in which they may be stale, and end the market after them.
+REPLACED_WITHIN_S = {"user_ws": 6.0, "prices_ws": 15.0, "binance_ws": 15.0, "market_ws": 8.0}
 QUOTED_WITHIN_S = 60.0  # L7, in the quiet at the end
 BUDGET_S = 10.0  # S13
 REDEEMED_WITHIN_S = 600.0  # L5, without a fault of the chain

@@ -15,6 +15,7 @@ from polybot.market_feed import MarketFeed
 from polybot.patient_clock import PatientClock
 from polybot.venue.book_state import BookState
 
+CANCELLING = ("/order", "/orders", "/cancel-all", "/cancel-market-orders")
 STREAMS = ("market_ws", "user_ws", "prices_ws", "binance_ws")
 
 
@@ -86,6 +87,34 @@ async def test_a_stalled_user_stream(fast_clock: PatientClock) -> None:
         hidden, books = it.venue.fills, ledger.books[it.market.condition_id]
         assert books.fills < hidden
         await it.until(lambda: books.fills >= hidden, "they are booked", 30)
+        clean(await it.end())
+
+
+@pytest.mark.parametrize(("name", "within_s"), [("user_ws", 6), ("market_ws", 8)])
+async def test_a_half_open_stream(name: str, within_s: float, fast_clock: PatientClock) -> None:
+    """A peer that is gone without a word is given up and dialled again within seconds, and what
+    rests was withdrawn before (F02, G12, L3).
+    """
+    async with playing() as it:
+        line = it.venue.lines[name]
+        opened, began = line.opened, len(it.venue.seen)
+        for socket in list(line.sockets):
+            socket.mute()
+        await it.until(lambda: line.opened > opened, "a new connection", within_s)
+        await it.until(lambda: it.venue.asked("DELETE", *CANCELLING, after=began), "cancels", 1)
+        await it.requoting()
+        clean(await it.end())
+
+
+async def test_a_stalled_market_stream_is_replaced_in_time(fast_clock: PatientClock) -> None:
+    """Books that no longer move while the venue's do are found out within eight seconds (L3)."""
+    async with playing() as it:
+        line = it.venue.lines["market_ws"]
+        opened = line.opened
+        line.stall()
+        await it.until(lambda: line.opened > opened, "a new connection", 8)
+        line.flow()
+        await it.requoting()
         clean(await it.end())
 
 
