@@ -78,16 +78,61 @@ async def test_blind_on_the_user_stream(fast_clock: PatientClock) -> None:
 
 
 async def test_a_stalled_user_stream(fast_clock: PatientClock) -> None:
-    """A private stream that only answers pings hides fills for one reconciliation, not longer."""
+    """A private stream that only answers pings is left as soon as it owes us word of an order: the
+    gate closes, the fills it has hidden are read at once, and a fresh one is dialled (F01).
+    """
     async with playing() as it:
         it.market.taker_delay_ms = 0  # as above
-        it.venue.lines["user_ws"].stall()
+        line = it.venue.lines["user_ws"]
+        line.stall()
+        opened, ledger = line.opened, it.bot.ctx.account.ledger
+        await it.requoting()
         await it.filled(2)
-        ledger = it.bot.ctx.account.ledger
         hidden, books = it.venue.fills, ledger.books[it.market.condition_id]
-        assert books.fills < hidden
-        await it.until(lambda: books.fills >= hidden, "they are booked", 30)
+        await it.until(lambda: it.gate, "the gate closes", 4.5)
+        line.flow()
+        await it.until(lambda: books.fills >= hidden, "they are booked", 3)
+        await it.requoting()
+        assert line.opened == opened + 1
+        report = await it.end()
+
+    assert report.halts == {"user stream: tells nothing": 1}
+    clean(report)
+
+
+async def test_a_user_stream_that_stays_stalled(fast_clock: PatientClock) -> None:
+    """Where fresh connections tell nothing either they are tried less and less often, for with each
+    of them orders rest unseen for some seconds (F01).
+    """
+    async with playing() as it:
+        line = it.venue.lines["user_ws"]
+        line.stall()
+        opened = line.opened
+        await trio.sleep(60)
+        assert 3 <= line.opened - opened <= 6
+        quiet = len(it.venue.seen)
+        line.flow()
+        await it.requoting()
+        assert it.venue.asked("GET", "/data/orders", after=quiet), "read back before it trades on"
         clean(await it.end())
+
+
+async def test_a_trade_that_the_stream_never_told(fast_clock: PatientClock) -> None:
+    """A fill that only REST knows of condemns the stream as well, be it that no new order does."""
+    async with playing() as it:
+        it.market.taker_delay_ms = 0  # as above
+        await trio.sleep(2.5)  # the stream has been there for longer than REST's seconds are exact
+        it.venue.lines["user_ws"].passes = lambda data: b'"trade"' not in data
+        await it.filled()
+        books = it.bot.ctx.account.ledger.books[it.market.condition_id]
+        await it.until(lambda: books.fills, "a look has found it", 25)
+        await it.until(lambda: it.gate, "the gate closes", 4)
+        it.venue.lines["user_ws"].flow()
+        await it.requoting()
+        report = await it.end()
+
+    assert report.halts == {"user stream: tells nothing": 1}
+    clean(report)
 
 
 @pytest.mark.parametrize(("name", "within_s"), [("user_ws", 6), ("market_ws", 8)])
