@@ -323,6 +323,35 @@ async def test_garbage(name: str, fast_clock: PatientClock) -> None:
     clean(report)
 
 
+async def test_a_fill_that_cannot_be_read(fast_clock: PatientClock) -> None:
+    """A private frame that means nothing may have been a fill: REST is asked at once, long before
+    the next look is due (F10).
+    """
+    async with playing() as it:
+        it.market.taker_delay_ms = 0
+        line, garbled = it.venue.lines["user_ws"], list[bytes]()
+
+        def garble(data: bytes) -> bool:
+            if b'"trade"' not in data:
+                return True
+            if not garbled:
+                garbled.append(data)
+                line.say(data[data.index(b"{") : -20].decode())
+            return False
+
+        line.passes = garble
+        books, looks = it.bot.ctx.account.ledger.books, len(it.venue.asked("GET", "/data/trades"))
+        await it.until(lambda: len(it.venue.asked("GET", "/data/trades")) > looks, "a look", 25)
+        await it.filled()
+        fills = it.venue.fills
+        await it.until(lambda: books[it.market.condition_id].fills >= fills, "it is booked", 5)
+        line.flow()
+        report = await it.end()
+
+    assert report.bad_input["user stream: unreadable record"] == len(garbled) == 1
+    clean(report)
+
+
 async def test_garbage_is_no_sign_of_life(fast_clock: PatientClock) -> None:
     """A stream that brings garbage instead of changes is as dead as a silent one (F01, F10)."""
     async with playing() as it:
