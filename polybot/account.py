@@ -30,6 +30,7 @@ from polybot.risk.checks import Standing
 from polybot.risk.exposure import OpenBids
 from polybot.risk.limits import RiskParams
 from polybot.risk.undone import UNDONE, Undone
+from polybot.stream_trust import StreamTrust
 from polybot.venue.clob import ClobClient
 from polybot.wallet_standing import SPLITS, WalletStanding
 
@@ -90,6 +91,7 @@ class Account(WalletStanding):
     moving: set[str] = attrs.field(factory=set)
     # Called before facts about money are booked.
     before_booking: Callable[[int], None] = lambda _now_ms: None
+    stream: StreamTrust = attrs.field(factory=StreamTrust)  # the user stream
     doubt: Bell = attrs.field(factory=Bell)  # rung when the reconciler should look now
     # Orders that rest and that no desk knows, and Trio's time at which they were told of last.
     strays: dict[str, float] = attrs.field(factory=dict)
@@ -186,6 +188,7 @@ class Account(WalletStanding):
         One that finds no room ends every scope; the reconciler finds out what it said.
         """
         for event in events:
+            self.stream.told(event)
             try:
                 self._send.send_nowait(event)
             except trio.WouldBlock:
@@ -207,6 +210,14 @@ class Account(WalletStanding):
                 except trio.WouldBlock:
                     break
             await self.learn_of(events)
+
+    async def read(self, trades: Sequence[TradeSeen]) -> None:
+        """Learn trades that REST has told. Of those that are new here the stream owes us word."""
+        for trade in trades:
+            ours = any(self.owner(leg.order_id) is not None for leg in trade.legs)
+            if ours and not self.ledger.has(trade):
+                self.stream.read(trade, self.clock.now_ms())
+        await self.learn_of(trades)
 
     async def learn_of(self, events: Iterable[PrivateEvent]) -> None:
         """Learn private events, those left out that say nothing new about money."""

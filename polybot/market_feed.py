@@ -27,17 +27,20 @@ from polybot.venue.market_messages import (
     decode_market,
     market_greeting,
 )
-from polybot.venue.site import WS_PING_S
 from polybot.venue.sockets import SocketPhase, SocketState, run_socket
 
 CHECK_EVERY_S = 0.5
-QUIET_S = 10.0
+# A stream that is dead in either way is replaced within eight seconds (L3): what tells nothing is
+# found out by REST, what answers nothing by its PONGs. The venue asks for a PING every ten seconds
+# (feeds.md 2.2) and names no cadence that is too quick; three PONGs are missing then.
+QUIET_S = 6.0
+PING_S = 2.0
+SOCKET_SILENCE_S = 7.0
 LATE_MS = 1500
 LATE_FOR_MS = 1000
 MEND_AFTER = 2  # checks: most mismatches heal with the next message (feeds.md 3)
 MENDS_MOST = 6  # checks that a broken book is given before it costs the connection
 SNAPSHOT_S = 3.0  # F05
-SOCKET_SILENCE_S = 25.0  # two PONGs missing
 _MENDABLE = (BookState.MISMATCH, BookState.TICK_CHANGED)
 
 
@@ -79,7 +82,7 @@ class MarketFeed:
             greet=lambda: [market_greeting(tokens)],
             on_text=self.on_text,
             on_state=self._on_state,
-            ping=("PING", WS_PING_S.value),
+            ping=("PING", PING_S),
             silence_s=SOCKET_SILENCE_S,
             clock=self.ctx.clock,
             rng=self.ctx.rng,

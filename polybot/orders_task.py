@@ -253,7 +253,10 @@ class OrdersTask:
             case Post(orders):
                 if not await self._may_leave(orders):
                     return Unsent(tuple(order.id for order in orders))
-                return Posted(tuple(await self.client.place(orders)))
+                sent_at = trio.current_time()
+                results = await self.client.place(orders)
+                self.account.stream.accepted(results, sent_at)
+                return Posted(tuple(results))
             case Cancel(ids):
                 return CancelAnswered(ids, await self.client.cancel(ids))
             case LookUp(order_id):
@@ -274,7 +277,7 @@ class OrdersTask:
         since_s = since_ms // 1000 - SURVEY_OVERLAP_S
         trades = await self.client.trades(after_s=since_s)
         if not isinstance(trades, Failure):
-            await self.account.learn_of(trades)
+            await self.account.read(trades)
         rows = await self.client.open_orders(self.condition_id)
         return Surveyed(begun_ms, rows, not isinstance(trades, Failure))
 

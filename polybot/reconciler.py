@@ -70,14 +70,6 @@ async def _never() -> bool:
     return False
 
 
-@attrs.define
-class Stream:
-    """Whether the user stream is open, and how often it was opened."""
-
-    open: bool = False
-    sessions: int = 0
-
-
 @attrs.define(eq=False, slots=False)
 class Reconciler:
     """`since_s`: trades before this Unix second are in the balance we began with; `read_until_s`:
@@ -93,7 +85,6 @@ class Reconciler:
     payments: Payments
     grace_ms: int  # how old an order's last move must be before a list that contradicts it counts
     moved_again: Callable[[], Awaitable[bool]] = _never
-    stream: Stream = attrs.field(factory=Stream)
     since_s: int = 0
     read_until_s: int = 0
     engine_away: str | None = None  # what the venue said when it last took no cancels
@@ -135,7 +126,8 @@ class Reconciler:
         A single failed read proves nothing; two in a row mean that we are blind.
         """
         started_ms = self.clock.now_ms()
-        session, was_beating = self.stream.sessions, self.heartbeat.beating
+        stream, was_beating = self.account.stream, self.heartbeat.beating
+        session = stream.sessions
         stood = [name for name in LOOKED_AFTER if name in self.health.troubles]
         known = await self.read_trades()
         await self._judge_unplaced()  # before what they have changed is taken for a drift
@@ -164,7 +156,7 @@ class Reconciler:
             self.health.good(name)
         if self.account.undone.over(self.clock.now_ms()):
             self.health.good(UNDONE)
-        if self.stream.open and session == self.stream.sessions:
+        if stream.open and session == stream.sessions:
             self.health.good("user stream")
         if was_beating and self.heartbeat.beating:
             self.health.good("heartbeat")
@@ -176,7 +168,7 @@ class Reconciler:
         trades = await self.client.trades(after_s=self._trades_wanted_from_s())
         if isinstance(trades, Failure):
             return False
-        await self.account.learn_of(trades)
+        await self.account.read(trades)
         self.read_until_s = started_ms // 1000
         return True
 

@@ -243,6 +243,12 @@ class Ledger:
         changed = [book(books, trade, *part) for part in by_order(trade).items()]
         return any(changed)
 
+    def has(self, trade: TradeSeen) -> bool:
+        """Whether any of a trade is booked, in whatever state."""
+        books = self.books.get(trade.condition_id)
+        legs = ((trade.trade_id, leg.order_id) for leg in trade.legs)
+        return books is not None and any(leg in books.trades for leg in legs)
+
     def knows(self, trade: TradeSeen) -> bool:
         """Whether a trade message says nothing that is not booked already."""
         books = self.books.get(trade.condition_id)

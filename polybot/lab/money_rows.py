@@ -63,6 +63,7 @@ def blind_rows(seen: Blind) -> list[Row]:
         Row("user stream lost → cancel on the wire", "≤ 250 ms", f"{cancel * 1000:.0f} ms",
             f"worst of {len(seen.cancel_s)}; nothing rested after {empty * 1000:.0f} ms",
             met=cancel <= 0.25),
+        Row("the same, half open", "≤ 6 s", f"{seen.mute_s:.1f} s", met=seen.mute_s <= 6),
         Row("orders sent while blind", "0", str(after), met=after == 0),
         Row("in the end", "clean", "clean" if clean else "not clean", met=clean),
     ]  # fmt: skip

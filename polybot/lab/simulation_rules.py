@@ -28,6 +28,7 @@ from polybot.lab.simulation_limits import Limits
 from polybot.lab.simulation_refusals import Refusals
 from polybot.lab.simulation_settings import said_why
 from polybot.lab.simulation_strikes import ToldStrikes
+from polybot.lab.simulation_told import ToldOrders
 from polybot.lab.simulation_watch import PLACING
 from polybot.market_scope import MarketScope
 from polybot.pricing.fair import Fair
@@ -42,11 +43,12 @@ TOLD_WITHIN_S = 1.0  # L10
 HALTED_MOST_S = 6.0  # S12: what was on its way when the halt came is there …
 HALTED_SENT_S = 1.0  # … and nothing leaves any more
 DIALLED_WITHIN_S = 45.0  # L8: the longest pause between two dials, and a dial
-# L3: a stream that carries nothing is replaced. The reference's eight seconds are the user
-# stream's; a quiet market is asked for by REST after ten, and its socket pinged.
-REPLACED_WITHIN_S = {"user_ws": 12.0, "prices_ws": 15.0, "binance_ws": 15.0, "market_ws": 40.0}
+# L3: a stream that carries nothing is replaced: the user stream within the six seconds of G12, the
+# books' within eight. Prices have ten in which they may be stale, and end the market after them.
+REPLACED_WITHIN_S = {"user_ws": 6.0, "prices_ws": 15.0, "binance_ws": 15.0, "market_ws": 8.0}
 QUOTED_WITHIN_S = 60.0  # L7, in the quiet at the end
 BUDGET_S = 10.0  # S13
+UNTOLD_MOST_S = 7.0  # S9: three in which the word may come, and a request takes some more
 REDEEMED_WITHIN_S = 600.0  # L5, without a fault of the chain
 DISPUTED = "Gamma says"  # how the reason begins why what is disputed is not redeemed
 CHAIN_FAULTS = ("transaction", "resolution", "winner", "balances", "closed")
@@ -98,6 +100,7 @@ class Rules:
     _since: Since = attrs.field(init=False)
     _strikes: ToldStrikes = attrs.field(init=False)
     _grid: HeardGrid = attrs.field(init=False)
+    _told: ToldOrders = attrs.field(init=False)
     _limits: Limits = attrs.field(init=False)
     _posted: list[tuple[float, float]] = attrs.field(factory=list)  # by both clocks
     _secrets: tuple[bytes, bytes, bytes] = attrs.field(init=False)
@@ -108,7 +111,7 @@ class Rules:
 
     def __attrs_post_init__(self) -> None:
         self._since, self._strikes = Since(self.now_s), ToldStrikes(self.now_s)
-        self._grid = HeardGrid(self.exchange, self.now_s)
+        self._grid, self._told = HeardGrid(self.exchange, self.now_s), ToldOrders(self.now_s)
         self.refusals = Refusals(self.exchange, self.address, self.break_, self.now_s)
         self._limits = Limits(self.exchange, self.now_s, self.once, self._since.lasts)
         wallet = self.exchange.wallet
@@ -272,16 +275,19 @@ class Rules:
 
     def sent(self, stream: str, body: bytes) -> None:
         """S13: within the budgets, in any ten seconds. S2: on the grid, within the collar. S12: no
-        order when all is halted.
+        order when all is halted. S9: none while the user stream keeps back the word of another.
         """
         alive = self.bot()
         if alive is None:
             return
         self._limits.sent(stream, body)
+        self._told.sent(stream, body)
         if stream != "rest clob" or not body.startswith(PLACING):
             return
         if self.now_s() - self.halted_at > HALTED_SENT_S:
             self.once("S12", "sent", "an order sent after a halt")
+        if self._told.owing_s > UNTOLD_MOST_S:
+            self.break_("S9", f"an order {self._told.owing_s:.1f} s after one that nobody told of")
         self._verified(alive[1], body)
         config = alive[1].ctx.config
         # A clock that has just been set ahead says of a good order that it is none.
@@ -305,6 +311,7 @@ class Rules:
     def heard_by(self, where: str, body: bytes) -> None:
         """S17: no secret is in what anybody keeps."""
         self._strikes.heard(where, body)
+        self._told.heard(where, body)
         if (alive := self.bot()) is not None:
             self._grid.belongs_to(alive[0])
             self._grid.heard(where, body)

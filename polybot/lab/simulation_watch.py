@@ -31,7 +31,7 @@ WRITTEN_MOST_MS = 2_500  # a quote that the disk holds up for longer is one of t
 CLOCK_RIGHT_MS = 1_700  # what answers in whole seconds cannot tell apart from the second allowed
 AHEAD_MOST_S = 25.0  # the reconciler asks for the venue's time every twenty seconds
 BEHIND_MOST_S = 6.0  # stamps from the future are seen at once
-BLIND_MOST_S = 12.0  # a silent stream is noticed after nine seconds, a request takes some more
+BLIND_MOST_S = 8.0  # a silent stream is noticed after five seconds, a request takes some more
 
 
 @attrs.frozen

@@ -52,7 +52,8 @@ class SocketState:
 class SocketLimits:
     """Seconds for each await that could hang, and when a session counts as what."""
 
-    connect_s: float = 10
+    connect_s: float = 10  # names are looked up in it, and packets sent again
+    handshake_s: float = 5
     send_s: float = 5
     close_s: float = 0.5
     first_delay_s: float = 0.25
@@ -185,7 +186,7 @@ async def _converse(session: _Session, stream: Stream) -> str:
     resource = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
     step = "handshake"
     try:
-        with trio.fail_after(limits.connect_s):
+        with trio.fail_after(limits.handshake_s):
             socket = await LeanSocket.open(stream, parts.netloc, resource, most_bytes=_MESSAGE_MAX)
         step = "greeting"
         await _send(session, socket, session.greet())

@@ -25,7 +25,7 @@ pytestmark = pytest.mark.filterwarnings(
 CLEAN = Verdict(0, 2_000_000_000, 2_000_000_000, True, 8, 1)
 APPENDS = Appends((0.4, 0.6), (0.2, 0.3))
 RESTARTED = Restarted(0.5, 50, 500, 250, 0, CLEAN)
-BLIND = Blind((0.01, 0.02), (0.02, 0.03), 0, CLEAN)
+BLIND = Blind((0.01, 0.02), (0.02, 0.03), 5.1, 0, CLEAN)
 DEATH = Death(4, 13.2, 1.0, 1.5, 0)
 
 
@@ -57,6 +57,7 @@ def test_blindness_withdraws_and_places_nothing() -> None:
     assert all(
         0 < cancel <= empty for cancel, empty in zip(seen.cancel_s, seen.empty_s, strict=True)
     )
+    assert 3 <= seen.mute_s <= 6, "from the last PONG it has five"
     assert seen.posts_after == 0
     assert seen.verdict.clean
 
@@ -94,6 +95,7 @@ def test_one_bad_figure_spoils_its_drill() -> None:
         assert len(missed(restart_rows(restarted))) == 1
     for blind in (
         evolve(BLIND, cancel_s=(0.01, 0.26)),
+        evolve(BLIND, mute_s=6.1),
         evolve(BLIND, posts_after=1),
         evolve(BLIND, verdict=bad),
     ):

@@ -1,10 +1,14 @@
 from __future__ import annotations
 
+import json
+from types import ModuleType
+
 import pytest
 import trio
 from shell_kit import HOUR_MS, Scene, clean, playing, scene
 from venue_bent import PLACING, Act, answer, silence
 
+from polybot import account as account_module, orders_task
 from polybot.account import Account
 from polybot.domain.halts import Halt
 from polybot.domain.orders import TradeSeen
@@ -179,6 +183,71 @@ async def test_what_another_wallet_of_our_key_trades_is_not_ours(
     assert order.id not in booked
     assert list(halts) == ["foreign orders"], "and no drift"
     clean(report)
+
+
+def listening(it: Scene, kind: bytes) -> list[str]:
+    """The user stream's frames of a kind, as they come from now on."""
+    line, heard = it.venue.lines["user_ws"], list[str]()
+
+    def keep(data: bytes) -> bool:
+        if kind in data:
+            heard.append(data[data.index(b"{") :].decode())
+        return True
+
+    line.passes = keep
+    return heard
+
+
+@pytest.mark.parametrize(
+    ("owner", "trouble"), [(account_module, "private events"), (orders_task, "orders inbox")]
+)
+async def test_an_inbox_that_overflows(
+    owner: ModuleType,
+    trouble: str,
+    fast_clock: PatientClock,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Whatever finds no room may have been a fill: the gate closes in the same step, everything is
+    withdrawn, and the venue's books are read before anything is placed again (F09).
+    """
+    monkeypatch.setattr(owner, "INBOX", 50)
+    async with playing() as it:
+        heard = listening(it, b'"PLACEMENT"')
+        await it.until(lambda: heard, "word of an order")
+        began, halts = len(it.venue.seen), it.bot.ctx.health.halts
+        it.venue.lines["user_ws"].say(f"[{','.join(heard[:1] * 200)}]")
+        await it.until(lambda: halts[f"{trouble}: overflow"], "the gate closes", 2)
+        await it.until(lambda: it.gate is None, "it opens again", 5)
+        assert it.venue.asked("GET", "/data/trades", after=began), "read back before"
+        assert it.venue.asked("DELETE", "/order", "/orders", "/cancel-market-orders", after=began)
+        await it.requoting()
+        report = await it.end()
+
+    assert report.halts == {f"{trouble}: overflow": 1}
+    clean(report)
+
+
+async def test_more_than_an_order_had(fast_clock: PatientClock) -> None:
+    """A second trade of an order that is filled is money that nobody can explain: trading halts,
+    also after a restart (F30).
+    """
+    async with playing() as it:
+        it.market.taker_delay_ms = 0
+        heard = listening(it, b'"MATCHED"')
+        await it.filled()
+        await it.until(lambda: any('"trade"' in text for text in heard), "word of the trade")
+        trade = json.loads(next(text for text in heard if '"trade"' in text))
+        it.venue.lines["user_ws"].say(json.dumps(trade | {"id": "another"}))
+        await it.until(lambda: (it.gate or "").startswith("overfilled"), "the gate closes", 5)
+        await it.withdrawn()
+        quiet = len(it.venue.seen)
+        await trio.sleep(30)
+        assert it.venue.placed(after=quiet) == []
+        report = await it.end()
+        halts = recover(it.bot.ctx.account.journal.store.live()).halts
+
+    assert Halt.OVERFILLED.value in halts
+    assert report.live_orders_at_exit == 0
 
 
 async def test_orders_left_over_from_an_earlier_run(fast_clock: PatientClock) -> None:

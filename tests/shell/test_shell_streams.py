@@ -15,6 +15,7 @@ from polybot.market_feed import MarketFeed
 from polybot.patient_clock import PatientClock
 from polybot.venue.book_state import BookState
 
+CANCELLING = ("/order", "/orders", "/cancel-all", "/cancel-market-orders")
 STREAMS = ("market_ws", "user_ws", "prices_ws", "binance_ws")
 
 
@@ -77,15 +78,88 @@ async def test_blind_on_the_user_stream(fast_clock: PatientClock) -> None:
 
 
 async def test_a_stalled_user_stream(fast_clock: PatientClock) -> None:
-    """A private stream that only answers pings hides fills for one reconciliation, not longer."""
+    """A private stream that only answers pings is left as soon as it owes us word of an order: the
+    gate closes, the fills it has hidden are read at once, and a fresh one is dialled (F01).
+    """
     async with playing() as it:
         it.market.taker_delay_ms = 0  # as above
-        it.venue.lines["user_ws"].stall()
+        line = it.venue.lines["user_ws"]
+        line.stall()
+        opened, ledger = line.opened, it.bot.ctx.account.ledger
+        await it.requoting()
         await it.filled(2)
-        ledger = it.bot.ctx.account.ledger
         hidden, books = it.venue.fills, ledger.books[it.market.condition_id]
-        assert books.fills < hidden
-        await it.until(lambda: books.fills >= hidden, "they are booked", 30)
+        await it.until(lambda: it.gate, "the gate closes", 4.5)
+        line.flow()
+        await it.until(lambda: books.fills >= hidden, "they are booked", 3)
+        await it.requoting()
+        assert line.opened == opened + 1
+        report = await it.end()
+
+    assert report.halts == {"user stream: tells nothing": 1}
+    clean(report)
+
+
+async def test_a_user_stream_that_stays_stalled(fast_clock: PatientClock) -> None:
+    """Where fresh connections tell nothing either they are tried less and less often, for with each
+    of them orders rest unseen for some seconds (F01).
+    """
+    async with playing() as it:
+        line = it.venue.lines["user_ws"]
+        line.stall()
+        opened = line.opened
+        await trio.sleep(60)
+        assert 3 <= line.opened - opened <= 6
+        quiet = len(it.venue.seen)
+        line.flow()
+        await it.requoting()
+        assert it.venue.asked("GET", "/data/orders", after=quiet), "read back before it trades on"
+        clean(await it.end())
+
+
+async def test_a_trade_that_the_stream_never_told(fast_clock: PatientClock) -> None:
+    """A fill that only REST knows of condemns the stream as well, be it that no new order does."""
+    async with playing() as it:
+        it.market.taker_delay_ms = 0  # as above
+        await trio.sleep(2.5)  # the stream has been there for longer than REST's seconds are exact
+        it.venue.lines["user_ws"].passes = lambda data: b'"trade"' not in data
+        await it.filled()
+        books = it.bot.ctx.account.ledger.books[it.market.condition_id]
+        await it.until(lambda: books.fills, "a look has found it", 25)
+        await it.until(lambda: it.gate, "the gate closes", 4)
+        it.venue.lines["user_ws"].flow()
+        await it.requoting()
+        report = await it.end()
+
+    assert report.halts == {"user stream: tells nothing": 1}
+    clean(report)
+
+
+@pytest.mark.parametrize(("name", "within_s"), [("user_ws", 6), ("market_ws", 8)])
+async def test_a_half_open_stream(name: str, within_s: float, fast_clock: PatientClock) -> None:
+    """A peer that is gone without a word is given up and dialled again within seconds, and what
+    rests was withdrawn before (F02, G12, L3).
+    """
+    async with playing() as it:
+        line = it.venue.lines[name]
+        opened, began = line.opened, len(it.venue.seen)
+        for socket in list(line.sockets):
+            socket.mute()
+        await it.until(lambda: line.opened > opened, "a new connection", within_s)
+        await it.until(lambda: it.venue.asked("DELETE", *CANCELLING, after=began), "cancels", 1)
+        await it.requoting()
+        clean(await it.end())
+
+
+async def test_a_stalled_market_stream_is_replaced_in_time(fast_clock: PatientClock) -> None:
+    """Books that no longer move while the venue's do are found out within eight seconds (L3)."""
+    async with playing() as it:
+        line = it.venue.lines["market_ws"]
+        opened = line.opened
+        line.stall()
+        await it.until(lambda: line.opened > opened, "a new connection", 8)
+        line.flow()
+        await it.requoting()
         clean(await it.end())
 
 
@@ -246,6 +320,35 @@ async def test_garbage(name: str, fast_clock: PatientClock) -> None:
         report = await it.end()
 
     assert it.code == 0
+    clean(report)
+
+
+async def test_a_fill_that_cannot_be_read(fast_clock: PatientClock) -> None:
+    """A private frame that means nothing may have been a fill: REST is asked at once, long before
+    the next look is due (F10).
+    """
+    async with playing() as it:
+        it.market.taker_delay_ms = 0
+        line, garbled = it.venue.lines["user_ws"], list[bytes]()
+
+        def garble(data: bytes) -> bool:
+            if b'"trade"' not in data:
+                return True
+            if not garbled:
+                garbled.append(data)
+                line.say(data[data.index(b"{") : -20].decode())
+            return False
+
+        line.passes = garble
+        books, looks = it.bot.ctx.account.ledger.books, len(it.venue.asked("GET", "/data/trades"))
+        await it.until(lambda: len(it.venue.asked("GET", "/data/trades")) > looks, "a look", 25)
+        await it.filled()
+        fills = it.venue.fills
+        await it.until(lambda: books[it.market.condition_id].fills >= fills, "it is booked", 5)
+        line.flow()
+        report = await it.end()
+
+    assert report.bad_input["user stream: unreadable record"] == len(garbled) == 1
     clean(report)
 
 
