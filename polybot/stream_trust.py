@@ -21,9 +21,8 @@ from polybot.domain.orders import Acked, PostResult, PrivateEvent, TradeSeen
 # The slowest word is that of a fill, up to 0.6 s behind its match (feeds.md 4.5, 4.6); a look that
 # reads a trade before the stream has told it, or a link that stumbles, is to be no trouble.
 TOLD_WITHIN_S = 3.0
-KEPT_S = (
-    30.0  # for so long the word may come before what it is owed for: a POST's answer takes less
-)
+# For so long the word may come before what it is owed for: a POST's answer takes less.
+KEPT_S = 30.0
 
 
 @attrs.define(eq=False)
