@@ -16,6 +16,7 @@ from venue_bent import (
     done_but,
     lose_reply,
     silence,
+    untold,
 )
 
 from polybot.exchange.model import Order
@@ -89,8 +90,8 @@ async def test_accepted_but_not_heard(how: str, fast_clock: PatientClock) -> Non
     open nothing more is placed on their side, so a lost reply is never two orders.
     """
     async with scene() as it, trio.open_nursery() as nursery:
-        it.venue.lines["user_ws"].stall()  # or the stream would tell at once
-        bend = it.venue.bend("POST", *PLACING, act=ACTS[how], times=1)
+        act = untold(it.venue.lines["user_ws"], ACTS[how])  # or the stream would tell at once
+        bend = it.venue.bend("POST", *PLACING, act=act, times=1)
         nursery.start_soon(it.run)
         await it.until(lambda: bend.met, "the first POST")
         number = it.venue.asked("POST", *PLACING)[0].number
@@ -159,9 +160,8 @@ async def test_accepted_long_after(hears: bool, fast_clock: PatientClock) -> Non
     taken in and nothing of them stays behind.
     """
     async with scene() as it, trio.open_nursery() as nursery:
-        if not hears:
-            it.venue.lines["user_ws"].stall()
-        bend = it.venue.bend("POST", *PLACING, act=late, times=1)
+        act = late if hears else untold(it.venue.lines["user_ws"], late)
+        bend = it.venue.bend("POST", *PLACING, act=act, times=1)
         nursery.start_soon(it.run)
         await it.until(lambda: bend.met, "the first POST")
         lost = {tracked.id for tracked in desk_of(it).table.open()}

@@ -17,6 +17,7 @@ from polybot.domain.units import SHARE
 from polybot.execution.desk import Post
 from polybot.order_messages import Message, Posted, Unsent
 from polybot.orders_task import OrdersTask
+from polybot.stream_trust import StreamTrust
 from polybot.venue.tap import NOBODY
 
 
@@ -34,6 +35,7 @@ class Disk:
 @attrs.define
 class Account:
     journal: Disk
+    stream: StreamTrust = attrs.field(factory=StreamTrust)
 
 
 class Venue:

@@ -17,7 +17,7 @@ import orjson
 import pytest
 import trio
 from shell_kit import Scene, clean, playing, scene
-from venue_bent import PLACING, answer, changed, lose_reply, silence
+from venue_bent import PLACING, answer, changed, lose_reply, silence, untold
 
 from polybot.domain import booking, ledger
 from polybot.domain.market import FeeSchedule, Outcome, TwapPair
@@ -181,8 +181,8 @@ async def test_2_a_time_out_is_no_refusal(
     if naive:
         time_out_means_rejected(monkeypatch)
     async with starting() as it:
-        it.venue.lines["user_ws"].stall()
-        bend = it.venue.bend("POST", *PLACING, act=lose_reply, times=1)
+        act = untold(it.venue.lines["user_ws"], lose_reply)
+        bend = it.venue.bend("POST", *PLACING, act=act, times=1)
         await it.until(lambda: bend.met, "the first POST")
         number = it.venue.asked("POST", *PLACING)[0].number
         await trio.sleep(9)

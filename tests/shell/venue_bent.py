@@ -174,6 +174,31 @@ class _Tapped(Socket):
             super().send_frame(data)
 
 
+def untold(line: Line, act: Act) -> Act:
+    """What `act` does, and the user stream tells nothing of that request's orders either. Of others
+    it does, and of trades: one that keeps silent is left.
+    """
+    hidden, handling = set[bytes](), False
+
+    def passes(data: bytes) -> bool:
+        if handling and b'"PLACEMENT"' in data:
+            hidden.add(orjson.loads(data[data.index(b"{") :])["id"].encode())
+        return b'"trade"' in data or not any(order_id in data for order_id in hidden)
+
+    async def silently(request: Request, handle: Handler) -> Response:
+        async def handled(request: Request) -> Response:
+            nonlocal handling
+            handling = True
+            response = await handle(request)
+            handling = False
+            return response
+
+        return await act(request, handled)
+
+    line.passes = passes
+    return silently
+
+
 # --- the venue ------------------------------------------------------------------------------------
 
 
