@@ -156,7 +156,7 @@ def _tokens(row: Json, version: str) -> dict[Outcome, str]:
     ids = _embedded_list(row, "clobTokenIds" if version == "v1" else "positionIds")
     labels = _outcomes(row)
     if len(ids) != 2 or ids[0] == ids[1] or not all(i.isascii() and i.isdigit() for i in ids):
-        raise ValueError(f"expected two token ids, was {str(ids)[:80]}")
+        raise ValueError(f"expected two token ids, was {fields.shown(ids, 80)}")
     return dict(zip(labels, ids, strict=True))
 
 
@@ -191,7 +191,7 @@ def _fees(row: Json) -> FeeSchedule:
         raise ValueError("fees without a schedule")
     exponent = terms.get("exponent")
     if terms.get("takerOnly") is not True or exponent not in (1, 2):
-        raise ValueError(f"unknown fee schedule {str(terms)[:80]}")
+        raise ValueError(f"unknown fee schedule {fields.shown(terms, 80)}")
     rebate = fields.amount_or_zero(terms, "rebateRate")
     return FeeSchedule(fields.amount(terms, "rate"), 1 if exponent == 1 else 2, rebate)
 

@@ -98,8 +98,9 @@ class PolyBolt:
         if op == "authed":
             return PriceBatch(notice="authed", answer=(self._subscription(),))
         if op == "error":
-            return PriceBatch(notice=f"error {row.get('code')} on {row.get('channel')}")
-        return _NOTHING if op == "pong" else PriceBatch(notice=str(op)[:40])
+            code, channel = row.get("code"), row.get("channel")
+            return PriceBatch(notice=f"error {fields.shown(code)} on {fields.shown(channel)}")
+        return _NOTHING if op == "pong" else PriceBatch(notice=fields.shown(op))
 
     def _subscription(self) -> str:
         items: list[dict[str, object]] = []
@@ -117,9 +118,11 @@ class PolyBolt:
         feed = _CHANNELS.get(channel)
         payload = fields.as_object(row.get("payload"))
         if feed is None or payload.get("source") != "chainlink":
-            return PriceBatch(lost=lost, notice=f"unasked {channel[:40]} {payload.get('source')}")
+            source = fields.shown(payload.get("source"))
+            return PriceBatch(lost=lost, notice=f"unasked {channel[:40]} {source}")
         if feed is Feed.TWAP60 and payload.get("window_seconds") != _TWAP_S:
-            return PriceBatch(lost=lost, notice=f"unasked window {payload.get('window_seconds')}")
+            window = fields.shown(payload.get("window_seconds"))
+            return PriceBatch(lost=lost, notice=f"unasked window {window}")
         snapshot = row.get("snapshot") is True
         points = _points(payload) if snapshot else [payload]
         symbol = fields.text(payload, "symbol")
@@ -175,7 +178,7 @@ def decode_rtds(frame: str) -> PriceBatch:
             return _NOTHING  # the empty answer to PING
         topic = row.get("topic")
         if not isinstance(topic, str):
-            return PriceBatch(notice=str(row.get("body") or row)[:200])
+            return PriceBatch(notice=fields.shown(row.get("body") or row, 200))
         if topic not in _TOPICS:
             return _NOTHING
         return PriceBatch(_rtds_updates(_TOPICS[topic], row))
