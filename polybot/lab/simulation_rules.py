@@ -335,7 +335,7 @@ class Rules:
         elif not (math.isfinite(fair.q) and 0 < fair.q < 1):
             self.once("S14", slug, f"{slug}: quoted at a fair price of {fair.q}")
         elif self._strikes.bent_s(slug) > RULE_BENT_S:
-            self.once("S14", f"{slug} rule", f"{slug}: quoted while another rule is told")
+            self.once("S14", f"{slug} rule", f"{slug}: quoted while told not to")
         elif self._off(slug, fair) > STRIKE_OFF_MOST and not fair.provisional_strike:
             self.once("S14", slug, f"{slug}: quoted against a strike of {fair.strike}")
 
