@@ -26,6 +26,7 @@ from polybot.venue.rest import Rest
 
 LOOK_EVERY_S = 5.0
 STRIKE_AGAIN_S = 15.0  # a published price to beat may still be put right (F57)
+NOT_ACCEPTING = "not accepting orders"
 AHEAD = 2  # windows per series: the current and the next
 
 
@@ -177,15 +178,17 @@ async def current_market(client: ClobClient, gamma: Rest, series: str, now_ms: i
 
 def other_terms(meta: MarketMeta | Refusal, known: Market) -> str | None:
     """What a description says otherwise than when its market was admitted: another rule (F55),
-    other fees (F56), or that it is another market (F53, F54). Of one that lacks something only the
-    rule is known, and counts.
+    other fees (F56), that it is another market (F53, F54), or that it takes no orders (F51). Of one
+    that lacks something the rule is known, and whether orders are taken, and they count.
     """
     rule = meta.rule
     if rule != known.rule:
         return rule.why if isinstance(rule, UnknownRule) else f"settles by {rule}"
-    if not isinstance(meta, MarketMeta):
-        return None
-    told = meta.market
+    other = _otherwise(meta.market, known) if isinstance(meta, MarketMeta) else None
+    return other if other or meta.accepting else NOT_ACCEPTING
+
+
+def _otherwise(told: Market, known: Market) -> str | None:
     if told.fees != known.fees:
         rate, back = (f"{ppm / 1e4:g} %" for ppm in (told.fees.rate_ppm, told.fees.rebate_ppm))
         return f"a fee of {rate}, exponent {told.fees.exponent}, {back} of it returned"
@@ -210,7 +213,7 @@ def mismatch(market: Market, start_ms: int, terms: ClobMarket) -> str | None:
     if (charged.rate_ppm, charged.exponent) != (told.rate_ppm, told.exponent):
         return "Gamma and the CLOB disagree about its fees"
     if not terms.accepting:
-        return "not accepting orders"
+        return NOT_ACCEPTING
     return None
 
 

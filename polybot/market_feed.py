@@ -1,8 +1,9 @@
 """The feed task of a market scope: market socket → verified book → "something changed".
 
 The reader only decodes and applies: no await between the socket and the book. Silence is judged by
-asking, not by waiting: a quiet market is normal (F03), so after some quiet the REST book is
-compared, and only a difference condemns the connection (F01).
+asking, not by waiting: a quiet market is normal (F03), so after some quiet the REST books are
+compared, and only a difference condemns the connection (F01). Where only one of the two tokens has
+fallen silent, its twin tells: their books are mirrors.
 """
 
 from __future__ import annotations
@@ -61,6 +62,8 @@ class MarketFeed:
     _bad: int = 0  # unreadable messages that have been noted
     _broken_for: int = 0  # checks in a row that found a book broken …
     _awaited_for: int = 0  # … and that found one without a snapshot on an open connection
+    _behind: object = None  # what the last check found last told of a book that is not its twin's …
+    _answers: dict[Outcome, BookMessage] = attrs.field(factory=dict)  # … and what REST told of each
     _connection: trio.CancelScope = attrs.field(factory=trio.CancelScope)
 
     def __attrs_post_init__(self) -> None:
@@ -101,6 +104,7 @@ class MarketFeed:
         """A connection that is gone takes the books with it."""
         self.ctx.core.fed(Restarted(self.name))
         self.book.restart()
+        self._answers.clear()
         self.changed.ring()
 
     @property
@@ -145,6 +149,7 @@ class MarketFeed:
             # By a time of its own: the other book may be heard of all the while (seed 812).
             missing = self._missing()
             self._awaited_for = self._awaited_for + 1 if self._open and missing else 0
+            behind = self._left_behind()
             if not self._open:
                 continue  # dialling: `run_socket` has its own patience
             if self._broken_for > MENDS_MOST:
@@ -156,6 +161,8 @@ class MarketFeed:
                     self._redial("no snapshot")  # who has told nothing may go on telling nothing
                 else:
                     await self._mend(missing)
+            elif behind is not None:
+                await self._catch_up(behind)
             elif quiet_s > QUIET_S and await self._missed_something():
                 self._redial("silent while the book moved")
 
@@ -171,6 +178,24 @@ class MarketFeed:
         book = self.book
         return [o for o in Outcome if book.judged_state(o) is BookState.AWAITING_SNAPSHOT]
 
+    def _left_behind(self) -> Outcome | None:
+        """The book that has not followed its twin, and of which nothing has come since the last
+        check found that: between the frames of one event they differ for a moment.
+        """
+        book = self.book
+        older = min(Outcome, key=book.stamp_ms)
+        before, self._behind = self._behind, None if book.mirrored else book.told(older)
+        return older if before is not None and self._behind is before else None
+
+    async def _catch_up(self, behind: Outcome) -> None:
+        """Ask for a book that was left behind, but once: of one that has been asked for, and was
+        not heard of since, the subscription is dead (feeds.md 2.6).
+        """
+        if self.book.told(behind) is self._answers.get(behind):
+            self._redial("silent about one of two tokens")
+        else:
+            await self._mend([behind])
+
     async def _mend(self, broken: list[Outcome]) -> None:
         """Ask for a snapshot of each broken or missing book."""
         for outcome in broken:
@@ -179,20 +204,23 @@ class MarketFeed:
                 self._redial("book broken and no snapshot to be had")
                 return
             self.ctx.core.fed(Mended(self.market.slug, answer))
+            self._answers[outcome] = answer
             if self.book.apply(answer):
                 self.ctx.records.note_bad("market stream: book mended from REST")
                 self.changed.ring()
 
     async def _missed_something(self) -> bool:
-        """Compare with the venue's own book. Only a change proves life meanwhile: a dead
+        """Compare with the venue's own books. Only a change proves life meanwhile: a dead
         subscription may still bring prints, or frames that mean nothing (F01, F10).
         """
-        before = self.heard_at
-        answer = await self.ctx.client.book(self.market.up_token)
-        if isinstance(answer, Failure) or self.heard_at != before:
-            return False
+        before, same = self.heard_at, True
+        for outcome in Outcome:
+            answer = await self.ctx.client.book(self.market.token(outcome))
+            if isinstance(answer, Failure) or self.heard_at != before:
+                return False
+            same = same and _same(self.book.book(outcome), answer)
         self.heard_at = trio.current_time()
-        return not _same(self.book.book(Outcome.UP), answer)
+        return not same
 
     def _redial(self, why: str) -> None:
         self.ctx.records.note_bad(f"market stream: {why}")

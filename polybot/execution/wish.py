@@ -46,8 +46,12 @@ class Desired(Struct, frozen=True, gc=False):
         return self.cap_up if outcome is UP else self.cap_down
 
     def serves(self, tracked: Tracked, wanted: NewOrder) -> bool:
-        """Whether an order that rests on the wanted side is within its cap and about the size."""
+        """Whether an order that rests on the wanted side is within its cap, on the market's grid,
+        which may have become coarser since, and about the size.
+        """
         made, left, size = tracked.order, tracked.remaining, wanted.size
+        if made.price % wanted.market.tick:
+            return False
         if made.side is not wanted.side or made.bid_price > self.cap(made.toward):
             return False
         return size <= 2 * left and 4 * left <= 5 * size

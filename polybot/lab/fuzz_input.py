@@ -215,9 +215,10 @@ class Fuzzer:
             return b"" if rng.random() < 0.7 else rng.randbytes(rng.randint(0, 40))
         if rng.random() < 0.5:
             return orjson.dumps(value)
-        if rng.random() < 0.7:
+        kind = rng.random()
+        if kind < 0.65:
             return dumps(bent(value, rng))
-        return mangled(orjson.dumps(value), rng)
+        return (nested if kind < 0.7 else mangled)(orjson.dumps(value), rng)
 
     def _private(
         self, method: str, path: str, body: bytes | None, query: dict[str, str] | None = None
@@ -328,6 +329,17 @@ def dumps(value: object) -> bytes:
         return orjson.dumps(value)
     except (TypeError, orjson.JSONEncodeError):
         return json.dumps(value, separators=(",", ":")).encode(errors="replace")
+
+
+def nested(data: bytes, rng: random.Random) -> bytes:
+    """A value in lists or objects, or beside them under a key nobody knows, about as deep as
+    parsers go.
+    """
+    opens, closes = rng.choice(((b"[", b"]"), (b'{"x":', b"}")))
+    depth = rng.choice((3, 250, 900, 1_000, 1_020, 1_100, 5_000))
+    if data.endswith(b"}") and len(data) > 2 and rng.random() < 0.5:
+        return data[:-1] + b',"x":' + opens * depth + b"0" + closes * depth + b"}"
+    return opens * depth + data + closes * depth
 
 
 def mangled(data: bytes, rng: random.Random) -> bytes:

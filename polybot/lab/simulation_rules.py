@@ -149,16 +149,19 @@ class Rules:
             self._quoted(bot)
 
     def _books(self, bot: Bot) -> None:
-        """S10: since when a market's books are not verified."""
+        """S10: since when a market's books are not verified, or not each other's mirrors."""
         for scope in bot.supervisor.scopes.values():
             self._judge_books(scope)
 
     def _judge_books(self, scope: MarketScope) -> dict[Outcome, float]:
-        """For how long each of a market's books has not been what its hash says, as last judged."""
+        """For how long each of a market's books has not been what its hash says, as last judged, or
+        what the other says.
+        """
         book, slug = scope.feed.book, scope.market.slug
         return {
             o: self._since.lasts(
-                f"book {slug} {o.value}", book.judged_state(o) is not BookState.VALID
+                f"book {slug} {o.value}",
+                book.judged_state(o) is not BookState.VALID or not book.mirrored,
             )
             for o in Outcome
         }
@@ -339,7 +342,7 @@ class Rules:
         elif not (math.isfinite(fair.q) and 0 < fair.q < 1):
             self.once("S14", slug, f"{slug}: quoted at a fair price of {fair.q}")
         elif self._strikes.bent_s(slug) > RULE_BENT_S:
-            self.once("S14", f"{slug} rule", f"{slug}: quoted while another rule is told")
+            self.once("S14", f"{slug} rule", f"{slug}: quoted while told not to")
         elif self._off(slug, fair) > STRIKE_OFF_MOST and not fair.provisional_strike:
             self.once("S14", slug, f"{slug}: quoted against a strike of {fair.strike}")
 

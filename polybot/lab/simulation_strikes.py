@@ -17,6 +17,7 @@ GAMMA = "rest gamma"
 HEARD_WITHIN_S = 25.0  # it is read again after fifteen seconds, on a beat of five
 BENT_EVERY_S = 1.0
 _OTHER_SOURCE = OTHER_SOURCE.encode()
+_NOT_ACCEPTING = re.compile(rb'"acceptingOrders":\s*false')
 _SLUG = re.compile(rb'"slug":\s*"([^"]+)"')
 _STRIKE = re.compile(rb'"priceToBeat":\s*([0-9.eE+-]+)')
 
@@ -29,7 +30,7 @@ class ToldStrikes:
 
     now_s: Callable[[], float]
     _told: dict[str, dict[float, float]] = attrs.field(factory=dict)  # strike → last told at
-    _bent: dict[str, float] = attrs.field(factory=dict)  # since when another rule is told
+    _bent: dict[str, float] = attrs.field(factory=dict)  # since when it is told as not to be traded
 
     def heard(self, where: str, body: bytes) -> None:
         """What has come over a wire."""
@@ -37,7 +38,7 @@ class ToldStrikes:
             return
         slugs = {slug.decode() for slug in _SLUG.findall(body)}
         for slug in slugs:
-            if _OTHER_SOURCE in body:
+            if _OTHER_SOURCE in body or _NOT_ACCEPTING.search(body):
                 self._bent.setdefault(slug, self.now_s())
             else:
                 self._bent.pop(slug, None)
@@ -48,7 +49,9 @@ class ToldStrikes:
                 told[strike] = self.now_s()
 
     def bent_s(self, slug: str) -> float:
-        """For how long another settlement rule has been told of a market."""
+        """For how long another settlement rule has been told of a market, or that it takes no
+        orders.
+        """
         return self.now_s() - self._bent.get(slug, self.now_s())
 
     def of(self, slug: str) -> list[float]:

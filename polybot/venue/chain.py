@@ -101,7 +101,7 @@ class Chain:
         if isinstance(answer, Failure):
             return answer
         try:
-            return bytes.fromhex(str(answer).removeprefix("0x"))
+            return bytes.fromhex(fields.as_text(answer).removeprefix("0x"))
         except ValueError:
             return Failure("eth_call: unreadable")
 
@@ -117,7 +117,7 @@ class Chain:
         except ValueError as error:
             return Failure(f"{method}: unreadable: {error}")
         if "result" not in row:
-            return Failure(f"{method}: {str(row.get('error'))[:200]}")
+            return Failure(f"{method}: {fields.shown(row.get('error'), 200)}")
         return row["result"]
 
 

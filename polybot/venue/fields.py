@@ -1,7 +1,8 @@
 """Reading typed values out of decoded JSON. Everything here raises ValueError, and nothing else.
 
 Decoders are total because they catch exactly that: a missing key, a wrong type and a number off its
-grid are one kind of bad message.
+grid are one kind of bad message. JSON may be nested deeper than Python writes out, so what is told
+of a peer's value is told by `shown`.
 """
 
 from __future__ import annotations
@@ -29,6 +30,14 @@ def tick_of_text(text: str) -> int:
     return tick
 
 
+def shown(value: object, most: int = 40) -> str:
+    """What a peer has sent, whatever it is, for people to read: so many characters at most."""
+    try:
+        return str(value)[:most]
+    except RecursionError:
+        return f"a deeply nested {type(value).__name__}"
+
+
 def is_object(value: object) -> TypeGuard[Json]:
     return isinstance(value, dict)
 
@@ -48,7 +57,7 @@ def as_list(value: object) -> list[object]:
 def as_text(value: object) -> str:
     """A non-empty string."""
     if not isinstance(value, str) or not value:
-        raise ValueError(f"expected a text, was {str(value)[:40]!r}")
+        raise ValueError(f"expected a text, was {shown(value)!r}")
     return value
 
 
@@ -57,7 +66,7 @@ def number_text(value: object) -> str:
     if isinstance(value, str):
         return value
     if isinstance(value, bool) or not isinstance(value, int | float):
-        raise ValueError(f"expected a number, was {str(value)[:40]!r}")
+        raise ValueError(f"expected a number, was {shown(value)!r}")
     return repr(value)
 
 
@@ -97,7 +106,7 @@ def amount_or_zero(row: Json, key: str) -> int:
 
 
 def side(row: Json, key: str = "side") -> Side:
-    return Side(row.get(key))
+    return Side(as_text(row.get(key)))
 
 
 def stamp_ms(value: object) -> int:

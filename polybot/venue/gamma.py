@@ -25,13 +25,14 @@ _CONDITION = re.compile(r"0x[0-9a-fA-F]{62}([0-9a-fA-F]{2})?")  # Protocol V2 id
 @attrs.frozen
 class Refusal:
     """Metadata we will not trade on, and why. Of a market that is traded already what it says of
-    rule and strike counts all the same, where it can be read.
+    rule, strike and whether orders are taken counts all the same, where it can be read.
     """
 
     text: str
     slug: str = ""
     rule: Rule | None = None
     price_to_beat: float | None = None
+    accepting: bool = True
 
 
 @attrs.frozen
@@ -99,10 +100,9 @@ def parse_meta(value: object, series: str) -> MarketMeta | Refusal:
         market = _market(row, series)
         told = _event_metadata(row)
         closed = row.get("closed") is True
-        open_flags = ("active", "acceptingOrders", "enableOrderBook")
         return MarketMeta(
             market=market,
-            accepting=not closed and all(row.get(flag) is True for flag in open_flags),
+            accepting=_accepting(row),
             closed=closed,
             price_to_beat=_reference(told.get("priceToBeat")),
             final_price=_reference(told.get("finalPrice")),
@@ -117,9 +117,15 @@ def _refusal(why: str, value: object, series: str) -> Refusal:
         row = fields.as_object(value)
         rule = read_rule(row, series, _iso_ms(row, "eventStartTime"))
         strike = _reference(_event_metadata(row).get("priceToBeat"))
-        return Refusal(why, fields.text(row, "slug"), rule, strike)
+        return Refusal(why, fields.text(row, "slug"), rule, strike, _accepting(row))
     except ValueError:
         return Refusal(why)
+
+
+def _accepting(row: Json) -> bool:
+    """Whether the market takes orders (clob.md 8)."""
+    open_flags = ("active", "acceptingOrders", "enableOrderBook")
+    return row.get("closed") is not True and all(row.get(flag) is True for flag in open_flags)
 
 
 def _market(row: Json, series: str) -> Market:
@@ -156,7 +162,7 @@ def _tokens(row: Json, version: str) -> dict[Outcome, str]:
     ids = _embedded_list(row, "clobTokenIds" if version == "v1" else "positionIds")
     labels = _outcomes(row)
     if len(ids) != 2 or ids[0] == ids[1] or not all(i.isascii() and i.isdigit() for i in ids):
-        raise ValueError(f"expected two token ids, was {str(ids)[:80]}")
+        raise ValueError(f"expected two token ids, was {fields.shown(ids, 80)}")
     return dict(zip(labels, ids, strict=True))
 
 
@@ -191,7 +197,7 @@ def _fees(row: Json) -> FeeSchedule:
         raise ValueError("fees without a schedule")
     exponent = terms.get("exponent")
     if terms.get("takerOnly") is not True or exponent not in (1, 2):
-        raise ValueError(f"unknown fee schedule {str(terms)[:80]}")
+        raise ValueError(f"unknown fee schedule {fields.shown(terms, 80)}")
     rebate = fields.amount_or_zero(terms, "rebateRate")
     return FeeSchedule(fields.amount(terms, "rate"), 1 if exponent == 1 else 2, rebate)
 

@@ -18,7 +18,7 @@ import attrs
 
 from polybot.domain import units
 from polybot.domain.book import Book
-from polybot.domain.market import Market, Outcome
+from polybot.domain.market import DOWN, UP, Market, Outcome
 from polybot.venue import fields
 from polybot.venue.book_hash import HashedBook
 from polybot.venue.book_state import BookCounts, BookState
@@ -39,6 +39,11 @@ from polybot.venue.market_messages import (
 Changed = Sequence[Outcome]
 _BOTH: Changed = tuple(Outcome)
 _KNOWN = (BookState.VALID, BookState.MISMATCH, BookState.TICK_CHANGED)  # changes apply to these
+
+
+def _across(price: int | None) -> int | None:
+    """A best price as the other outcome's book shows it."""
+    return None if price is None else units.ONE - price
 
 
 @attrs.define(eq=False)
@@ -119,6 +124,18 @@ class MarketBook:
         """Whether both books are verified."""
         self.judge()
         return all(token.state is BookState.VALID for token in self._tokens.values())
+
+    @property
+    def mirrored(self) -> bool:
+        """Whether each book's best prices are those of the other, seen from its outcome; true where
+        one of them is not believed.
+        """
+        up, down = (self._tokens[self.market.token(outcome)] for outcome in (UP, DOWN))
+        if up.state is not BookState.VALID or down.state is not BookState.VALID:
+            return True
+        ours, theirs = up.hashed.book, down.hashed.book
+        mirror = (_across(theirs.best_ask), _across(theirs.best_bid))
+        return (ours.best_bid, ours.best_ask) == mirror
 
     def told(self, outcome: Outcome) -> object:
         """What the venue last told of a book: another object whenever a level may have changed."""

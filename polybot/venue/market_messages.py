@@ -197,7 +197,9 @@ def decode_market(frame: str | bytes) -> Sequence[MarketMessage]:
     """Every record in one frame, in order. Never raises."""
     try:
         value = _typed(frame)
-    except (msgspec.MsgspecError, UnicodeError):
+    except (msgspec.MsgspecError, UnicodeError, RecursionError):
+        # How deep msgspec reads depends on its caller's depth, which a replay has not in common
+        # with the run; orjson has a limit of its own.
         return _decode_any(frame)
     return value if type(value) is list else (value,)
 
@@ -219,7 +221,7 @@ def decode_record(row: object) -> MarketMessage:
     kind = row.get("event_type")
     decode = _DECODERS.get(kind) if isinstance(kind, str) else None
     if decode is None:
-        return Noise(str(kind)[:40])
+        return Noise(fields.shown(kind))
     try:
         return decode(row)
     except ValueError as error:

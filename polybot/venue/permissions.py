@@ -93,7 +93,7 @@ def _eth_call(question: Approval, number: int) -> dict[str, object]:
 def _closed_only(value: object) -> bool:
     flag = fields.as_object(value).get("closed_only")
     if not isinstance(flag, bool):
-        raise ValueError(f"expected true or false, was {str(flag)[:40]!r}")
+        raise ValueError(f"expected true or false, was {fields.shown(flag)!r}")
     return flag
 
 
@@ -105,7 +105,7 @@ def _place(value: object) -> Place:
     row = fields.as_object(value)
     blocked = row.get("blocked")
     if not isinstance(blocked, bool):
-        raise ValueError(f"expected true or false, was {str(blocked)[:40]!r}")
+        raise ValueError(f"expected true or false, was {fields.shown(blocked)!r}")
     return Place(blocked, fields.optional_text(row, "country"), fields.optional_text(row, "region"))
 
 
@@ -124,5 +124,6 @@ def _word(value: object) -> int:
     row = fields.as_object(value)
     result = row.get("result")
     if not isinstance(result, str) or not result.startswith("0x") or len(result) < 3:
-        raise ValueError(f"expected a word, was {str(row.get('error') or result)[:80]!r}")
+        said = fields.shown(row.get("error") or result, 80)
+        raise ValueError(f"expected a word, was {said!r}")
     return int(result, 16)

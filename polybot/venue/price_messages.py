@@ -101,8 +101,9 @@ class PolyBolt:
         if op == "authed":
             return PriceBatch(notice="authed", answer=(self._subscription(),))
         if op == "error":
-            return PriceBatch(notice=f"error {row.get('code')} on {row.get('channel')}")
-        return _NOTHING if op == "pong" else PriceBatch(notice=str(op)[:40])
+            code, channel = row.get("code"), row.get("channel")
+            return PriceBatch(notice=f"error {fields.shown(code)} on {fields.shown(channel)}")
+        return _NOTHING if op == "pong" else PriceBatch(notice=fields.shown(op))
 
     def _subscription(self) -> str:
         items: list[dict[str, object]] = []
@@ -121,10 +122,10 @@ class PolyBolt:
         try:
             payload = fields.as_object(row.get("payload"))
             if feed is None or payload.get("source") != "chainlink":
-                notice = f"unasked {channel[:40]} {payload.get('source')}"
+                notice = f"unasked {channel[:40]} {fields.shown(payload.get('source'))}"
                 return PriceBatch(lost=lost, feed=feed, notice=notice)
             if feed is Feed.TWAP60 and payload.get("window_seconds") != _TWAP_S:
-                notice = f"unasked window {payload.get('window_seconds')}"
+                notice = f"unasked window {fields.shown(payload.get('window_seconds'))}"
                 return PriceBatch(lost=lost, feed=feed, notice=notice)
             snapshot = row.get("snapshot") is True
             points = _points(payload) if snapshot else [payload]
@@ -182,7 +183,7 @@ def decode_rtds(frame: str) -> PriceBatch:
             return _NOTHING  # the empty answer to PING
         topic = row.get("topic")
         if not isinstance(topic, str):
-            return PriceBatch(notice=str(row.get("body") or row)[:200])
+            return PriceBatch(notice=fields.shown(row.get("body") or row, 200))
         if topic not in _TOPICS:
             return _NOTHING
         return PriceBatch(_rtds_updates(_TOPICS[topic], row))

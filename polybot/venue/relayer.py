@@ -202,6 +202,6 @@ def _progress(evidence: str, said: object) -> Progress:
     state, hash_ = fields.text(row, "state"), row.get("transaction_hash")
     shown = hash_ if isinstance(hash_, str) and hash_ else evidence
     if state in ("STATE_FAILED", "STATE_INVALID"):
-        return Progress(Fate.FAILED, shown, str(row.get("error_msg") or state)[:200])
+        return Progress(Fate.FAILED, shown, fields.shown(row.get("error_msg") or state, 200))
     done = state == "STATE_CONFIRMED"  # not at MINED: the next call may fail (onchain.md 7.2)
     return Progress(Fate.DONE if done else Fate.UNDER_WAY, shown)

@@ -194,7 +194,7 @@ def decode_cancel(reply: Reply | Failure) -> CancelResult:
         refused = fields.as_object(row.get("not_canceled") or {})
         return CancelResult(
             frozenset(fields.texts(row.get("canceled"))),
-            {order_id: str(why) for order_id, why in refused.items()},
+            {order_id: fields.shown(why, 200) for order_id, why in refused.items()},
         )
     except ValueError as error:
         return CancelResult(frozenset(), {}, f"unreadable reply: {error}")

@@ -61,6 +61,6 @@ def decode_scoring(value: object) -> dict[str, bool]:
     found: dict[str, bool] = {}
     for order_id, scores in fields.as_object(value).items():
         if not isinstance(scores, bool):
-            raise ValueError(f"expected true or false, was {str(scores)[:40]!r}")
+            raise ValueError(f"expected true or false, was {fields.shown(scores)!r}")
         found[order_id] = scores
     return found

@@ -78,9 +78,10 @@ def _twap(row: Json, series: str, asset: str, lookback_s: int, said: str, start_
     config = row.get("cryptoMarketConfig")
     if not fields.is_object(config) or config.get("twapEnabled") is not True:
         return UnknownRule("source says TWAP, cryptoMarketConfig does not")
-    stated = (str(config.get("asset")).lower(), config.get("twapLookbackSeconds"))
-    if stated != (asset, lookback_s):
-        return UnknownRule(f"source says {asset} over {lookback_s} s, config {stated}")
+    coin, seconds = fields.shown(config.get("asset")).lower(), config.get("twapLookbackSeconds")
+    if (coin, seconds) != (asset, lookback_s):
+        told = f"{coin} over {fields.shown(seconds)} s"
+        return UnknownRule(f"source says {asset} over {lookback_s} s, config {told}")
     if not ("twap" in said or "time-weighted" in said) or "binance" in said:
         return UnknownRule("source says TWAP, the description does not")
     return _of_an_era(row, series, asset, lookback_s, start_ms)

@@ -51,6 +51,20 @@ def test_a_bid_within_part_of_the_edge_keeps_its_place(away: int, kept: bool) ->
     assert (cancels(made.act(T0, RICH)) == []) == kept
 
 
+@pytest.mark.parametrize(("price", "kept"), [(4530, False), (4600, True)])
+def test_what_is_off_a_coarser_grid_keeps_no_place(price: int, kept: bool) -> None:
+    """A tick that becomes coarser leaves orders between its prices, where nobody can join them and
+    the venue promises nothing: they are placed anew, however near they are.
+    """
+    made = desk()
+    made.market = made.firewall.market = attrs.evolve(MARKET, tick=10)
+    resting(made, attrs.evolve(order(UP, price), market=made.market))
+    made.market = made.firewall.market = MARKET
+    made.desired = replace(wanting(order(UP, 4500)), hold=100)
+
+    assert (cancels(made.act(T0, RICH)) == []) == kept
+
+
 def test_two_bids_kept_beside_their_prices_are_no_dear_pair() -> None:
     """Each may stay beside what the other is wanted at, but not both: the cap holds for every pair
     that rests (strategy.md 6.2, 4).

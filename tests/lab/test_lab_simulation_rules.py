@@ -382,6 +382,11 @@ def with_another_rule(_: Case) -> Case:
     return attrs.evolve(calm(length_s=60.0), plan=Plan((entry,)))
 
 
+def with_no_orders_taken(_: Case) -> Case:
+    entry = Entry("stops_accepting", from_ms=30_000)
+    return attrs.evolve(calm(length_s=60.0), plan=Plan((entry,)))
+
+
 BUGS: list[tuple[Callable[[], Any], Callable[[Case], Case], str]] = [
     (no_cutoff, to_the_cutoff, "S1"),
     (a_switch_that_sleeps, killed, "G11"),
@@ -399,6 +404,7 @@ BUGS: list[tuple[Callable[[], Any], Callable[[Case], Case], str]] = [
     (without_a_budget, as_it_is, "S13"),
     (another_strike, as_it_is, "S14"),
     (whatever_the_rule, with_another_rule, "S14"),
+    (whatever_the_rule, with_no_orders_taken, "S14"),
     (keeping_the_login, as_it_is, "S17"),
     (leaking_tasks, as_it_is, "S20"),
     (leaving_it_in_doubt, with_losses, "L1"),
@@ -430,9 +436,10 @@ def test_a_planted_bug_is_found(
         with_trouble("prices_ws", Harm.HELD, 25.0),
         with_losses,
         with_another_rule,
+        with_no_orders_taken,
         well_at_once,
     ],
-    ids=["no books", "mute prices", "lost answers", "another rule", "nothing"],
+    ids=["no books", "mute prices", "lost answers", "another rule", "no orders", "nothing"],
 )
 def test_as_we_are(with_: Callable[[Case], Case]) -> None:
     """Under the same troubles no rule is broken."""

@@ -96,11 +96,21 @@ async def test_a_window_that_does_not_check_out(how: str, fast_clock: PatientClo
     clean(report)
 
 
+def stops_accepting(row: Any) -> None:
+    row["acceptingOrders"] = False
+
+
+def inactive(row: Any) -> None:
+    row["active"] = False
+
+
 CHANGES = {
     "source": wrong_rule,
     "average": other_average,
     "fees": other_fees,
     "tokens": swapped_tokens,
+    "accepting": stops_accepting,
+    "active": inactive,
 }
 
 
@@ -108,7 +118,7 @@ CHANGES = {
 async def test_terms_that_change_under_way(how: str, fast_clock: PatientClock) -> None:
     """Seed 674: Gamma told another averaging window of a market that was quoted, and with it the
     strike put right, which was booked as that of another market. Nothing is quoted until it tells
-    the terms of before (F53 to F56); then its strike counts again.
+    the terms of before (F51, F53 to F56); then its strike counts again.
     """
     async with playing(at_ms=HOUR_MS + 5_000) as it:
         path = f"/markets/slug/{it.market.slug}"
@@ -120,6 +130,29 @@ async def test_terms_that_change_under_way(how: str, fast_clock: PatientClock) -
         it.venue.bends.remove(bend)
         await it.quoting()
         clean(await it.end())
+
+
+async def test_a_window_that_takes_no_orders_in_its_last_seconds(
+    fast_clock: PatientClock,
+) -> None:
+    """Venues stop taking orders around a window's end: the next window is quoted as ever, and the
+    one before settles and is redeemed (F51).
+    """
+    async with playing(at_ms=HOUR_MS + 200_000) as it:
+        await it.filled()
+        ending = it.market
+        path, key = f"/markets/slug/{ending.slug}", ending.condition_id
+        await it.until(lambda: it.venue.clock.now_ms() > ending.end_ms - 40_000, "its end", 120)
+        bend = it.venue.bend("GET", path, act=changed(stops_accepting), service="gamma")
+        await it.until(lambda: it.venue.clock.now_ms() > ending.end_ms, "it ends", 60)
+        assert bend.met
+        assert not [order for order in it.venue.live if order.market is ending]
+        await it.quoting()
+        books = it.bot.ctx.account.ledger.books
+        await it.until(lambda: key not in books or not books[key].holdings().cost, "paid", 300)
+        report = await it.end()
+
+    clean(report)
 
 
 def no_fees(row: Any) -> None:

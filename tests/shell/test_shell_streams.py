@@ -2,6 +2,8 @@ from __future__ import annotations
 
 import itertools
 import json
+from collections.abc import Callable
+from typing import Any
 
 import pytest
 import trio
@@ -10,6 +12,8 @@ from venue_bent import GARBAGE
 
 from polybot.domain.book import Book
 from polybot.domain.market import Outcome, Side
+from polybot.domain.units import SHARE
+from polybot.exchange.model import BUY
 from polybot.exchange.websocket import frame
 from polybot.market_feed import MarketFeed
 from polybot.patient_clock import PatientClock
@@ -284,6 +288,90 @@ async def test_half_a_snapshot(fast_clock: PatientClock) -> None:
         await it.requoting()
         line.flow()
         await books_agree(it)
+        clean(await it.end())
+
+
+def one_sided(it: Scene, token: str) -> Callable[[bytes], bool]:
+    """A connection that carries nothing about one token, and all else (feeds.md 2.6)."""
+    line, busy = it.venue.lines["market_ws"], False
+
+    def passes(data: bytes) -> bool:
+        nonlocal busy
+        if busy or token.encode() not in data:
+            return True
+        told = json.loads(data[{126: 4, 127: 10}.get(data[1] & 0x7F, 2) :])
+        rows = told if isinstance(told, list) else [told]
+        left = [about for row in rows if (about := without(row, token))]
+        busy = True
+        for row in left:
+            line.say(json.dumps(row))
+        busy = False
+        return False
+
+    return passes
+
+
+def without(row: dict[str, Any], token: str) -> dict[str, Any] | None:
+    """A record of the market channel without what it tells of one token; None: nothing is left."""
+    if "price_changes" in row:
+        changes = [change for change in row["price_changes"] if change["asset_id"] != token]
+        return row | {"price_changes": changes} if changes else None
+    return None if row.get("asset_id") == token else row
+
+
+@pytest.mark.parametrize("outcome", Outcome)
+async def test_one_token_falls_silent(outcome: Outcome, fast_clock: PatientClock) -> None:
+    """A subscription that is dead for one token, with the other's changes coming all the while, is
+    found out by the books, which are mirrors: asked for once, then dialled anew, within seconds of
+    the changes that did not come. Both of the bot's books are the venue's again.
+    """
+    async with playing() as it:
+        line, opened = it.venue.lines["market_ws"], it.venue.lines["market_ws"].opened
+        book = feed_of(it).book
+        line.passes = one_sided(it, feed_of(it).market.token(outcome))
+        await it.until(lambda: not book.mirrored, "the books differ", 30)
+        asked = len(it.venue.asked("GET", "/book"))
+        await it.until(lambda: len(it.venue.asked("GET", "/book")) > asked, "it is asked for", 10)
+        await it.until(lambda: line.opened > opened, "a new connection", 30)
+        line.flow()
+        await it.requoting()
+        await books_agree(it)
+        clean(await it.end())
+
+
+async def test_a_change_of_one_token_is_missed_in_a_still_market(
+    fast_clock: PatientClock,
+) -> None:
+    """Behind the best prices no mirror tells: when the market is still, both books are compared
+    with the venue's, not Up's alone.
+    """
+    async with playing() as it:
+        line, book = it.venue.lines["market_ws"], feed_of(it).book
+        await books_agree(it)
+        it.bot.ctx.admission.trouble = "kept still"  # our own orders would be changes, too
+        await it.withdrawn()
+        line.passes = one_sided(it, feed_of(it).market.down_token)
+        opened, now_ms = line.opened, it.venue.clock.now_ms()
+        deep = min(price for price, _ in it.venue.engine.levels(it.market.tokens[0])[0])
+        assert it.venue.taker.rest(it.market, BUY, deep, 10 * SHARE, now_ms)
+        await trio.sleep(1)
+        assert (book.mirrored, same_book(it)) == (True, False)
+        await it.until(lambda: line.opened > opened, "a new connection", 20)
+        line.flow()
+        await books_agree(it)
+
+
+async def test_a_healthy_stream_is_not_asked_about(fast_clock: PatientClock) -> None:
+    """Books of a busy market, read between the frames of one event, cost neither a question nor a
+    connection.
+    """
+    async with playing() as it:
+        line, asked = it.venue.lines["market_ws"], len(it.venue.asked("GET", "/book"))
+        opened = line.opened
+        for _ in range(5):
+            await it.filled()
+        await trio.sleep(20)
+        assert (line.opened, len(it.venue.asked("GET", "/book"))) == (opened, asked)
         clean(await it.end())
 
 

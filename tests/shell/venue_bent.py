@@ -32,6 +32,8 @@ GARBAGE = (
     "", "PONG?", "[]", "null", "[[[[", '{"event_type": "book"}', '{"event_type": "moon"}', "\x00",
     '[{"event_type": "price_change", "price_changes": [{"price": "NaN", "size": "1e400"}]}]',
     '{"op": "data", "channel": 7}', '{"stream": "btcusdt@trade", "data": {"p": "Infinity"}}',
+    '{"a":' * 1_000 + "1" + "}" * 1_000, '{"op":' + "[" * 1_000 + "]" * 1_000 + "}",
+    '{"event_type":"trade","status":' + "[" * 1_000 + "]" * 1_000 + "}",
 )  # fmt: skip
 
 

@@ -13,6 +13,9 @@ GARBAGE = (
     '[{"event_type": "price_change", "price_changes": [{"price": "NaN", "size": "1e400"}]}]',
     '{"op": "data", "channel": 7}', '{"stream": "btcusdt@trade", "data": {"p": "Infinity"}}',
 )  # fmt: skip
+NESTS = (("[", "]"), ('{"a":', "}"))
+EVENTS = ("moon", "book", "price_change", "last_trade_price", "order", "trade", "crypto_prices")
+KEYS = ("x", "bids", "price_changes", "side", "maker_orders", "payload", "data", "p")
 MOON = '{"event_type":"moon","type":"moon","topic":"moon","channel":"moon","e":"moon"%s}'
 
 
@@ -64,8 +67,13 @@ def _huge(strike: Strike) -> bytes:
 
 
 def _deep(strike: Strike) -> bytes:
-    depth = strike["depth"]
-    return framed(b"[" * depth + b"]" * depth)
+    """Lists or objects, bare or under a key of an event: both may be known, or not."""
+    (opens, closes), rng = strike.rng.choice(NESTS), strike.rng
+    nest = opens * strike["depth"] + "0" + closes * strike["depth"]
+    if rng.random() < 0.5:
+        return framed(nest.encode())
+    moon = (MOON % "").replace("moon", rng.choice(EVENTS))
+    return framed(f'{moon[:-1]},"{rng.choice(KEYS)}":{nest}}}'.encode())
 
 
 def _nothing_new(_strike: Strike) -> bytes:

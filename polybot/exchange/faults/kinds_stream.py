@@ -37,7 +37,7 @@ FRAMES = (
     Kind("frame_huge", "a frame of this size comes before it", "F10", STREAMS, params=(
         Param("kib", "KiB", 1, 8_192, (64, 2_048)),)),
     Kind("frame_deep", "a frame nested this deep comes before it", "F10", STREAMS, params=(
-        Param("depth", "brackets", 1, 200_000, (100, 5_000)),)),
+        Param("depth", "brackets", 1, 200_000, (800, 1_200)),)),
     Kind("keys_twice", "an object has a key twice, the second time with nonsense", "F10", STREAMS),
     Kind("numbers_wild", "a price or size is NaN, Infinity, 1e400, −0 …", "F11", STREAMS),
 )  # fmt: skip
