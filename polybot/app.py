@@ -148,6 +148,7 @@ class Bot:
         services.start_soon(UserTask(self.ctx).run, name="user stream")
         services.start_soon(account.listen, name="private events")
         services.start_soon(self.ctx.heartbeat.run, name="heartbeat")
+        services.start_soon(self.ctx.lapse.run, name="lapse")
         services.start_soon(self.loop.run, name="loop watch")
         services.start_soon(DiskWatch(self.ctx.health, account.journal).run, name="disk watch")
         services.start_soon(self.ctx.reconciler.run, name="reconciler")

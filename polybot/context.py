@@ -22,6 +22,7 @@ from polybot.execution.firewall import Admission
 from polybot.health import Health
 from polybot.heartbeat import Heartbeat
 from polybot.journal.recovery import Recovered
+from polybot.lapse import Lapse
 from polybot.loss_watch import LossWatch
 from polybot.marks import Marks
 from polybot.pricing.board import PriceBoard
@@ -71,6 +72,12 @@ class Context:
     trading: trio.CancelScope = attrs.field(factory=trio.CancelScope)
     on_price: list[Callable[[], None]] = attrs.field(factory=list)
     events: list[Event] = attrs.field(factory=list)
+    lapse: Lapse = attrs.field(init=False)
+
+    @lapse.default
+    def _lapse(self) -> Lapse:
+        client, health, owner = self.client, self.health, self.account.owner
+        return Lapse(client, health, self.heartbeat, owner, self.tell)
 
     def sign(self, order: NewOrder) -> SignedOrder:
         """Sign an order and note whose it is, before anybody can send it."""

@@ -1,11 +1,13 @@
 """The dead-man heartbeat: as long as it beats, the venue keeps our orders; when it fails, we stop.
 
 It beats until the process ends, also while everything else shuts down: while an order may rest, the
-venue must neither forget us nor be asked to clean up for us.
+venue must neither forget us nor be asked to clean up for us. But where orders rest that we cannot
+withdraw, to be cleaned up for is all that is left: then it is silent on purpose (`lapse.py`).
 """
 
 from __future__ import annotations
 
+import enum
 from collections.abc import Callable
 
 import attrs
@@ -19,12 +21,24 @@ from polybot.venue.site import HEARTBEAT_EVERY_S
 
 RETRY_S = 0.5
 PATIENCE_S = 4.0  # two attempts must fit before the venue's ten seconds are over
+# A lapse ends the venue's watch over us (clob.md 4.2), and what comes to rest behind it is under no
+# switch at all. So one beat every half minute sets it again: later than any lapse takes.
+SET_AGAIN_S = 30.0
+NAME = "heartbeat"  # the trouble's name
+
+
+class Pulse(enum.Enum):
+    """FAILING → BEATING and back by each answer; LAPSING by `lapse` alone, until `resume`."""
+
+    FAILING = "the last attempt was not accepted, or there was none"
+    BEATING = "the last attempt was accepted"
+    LAPSING = "silent, so that the venue cancels everything"
 
 
 @attrs.define(eq=False)
 class Heartbeat:
-    """`beating`: the last attempt was accepted. `lag_s`: how long its answer took, `lag_most_s`
-    the longest so far, patience spent in vain included.
+    """`lag_s`: how long its answer took, `lag_most_s` the longest so far, patience spent in vain
+    included.
     """
 
     client: ClobClient
@@ -32,9 +46,15 @@ class Heartbeat:
     doubt: Bell  # rung when orders may have been cancelled meanwhile
     refused: Callable[[str], None]  # told that the venue does not take who we are
     beats: int = 0
-    beating: bool = False
+    pulse: Pulse = Pulse.FAILING
     lag_s: float = 0.0
     lag_most_s: float = 0.0
+    _asked_at: float = 0.0
+    _resumed: trio.Event = attrs.field(factory=trio.Event)
+
+    @property
+    def beating(self) -> bool:
+        return self.pulse is Pulse.BEATING
 
     async def run(self) -> None:
         """Beat every 5 s, chaining ids; any failure stops trading at once."""
@@ -48,23 +68,45 @@ class Heartbeat:
                 self._accepted()
                 due = max(due + HEARTBEAT_EVERY_S.value, trio.current_time())
             else:
-                self.beating = False
-                what = answer.what if isinstance(answer, Failure) else "id refused twice"
-                self.health.bad("heartbeat", what)
-                if isinstance(answer, Failure) and answer.refused:
-                    self.refused(what)
+                self._failed(answer)
                 due = trio.current_time() + RETRY_S
             await trio.sleep_until(due)
+            if self.pulse is Pulse.LAPSING:
+                with trio.move_on_at(self._asked_at + SET_AGAIN_S):
+                    await self._resumed.wait()
+                due = trio.current_time()
+
+    def lapse(self, why: str) -> None:
+        """Fall silent. The gate is closed, for all markets, before the first beat is missing."""
+        self.health.bad(NAME, why)
+        if self.pulse is not Pulse.LAPSING:
+            self.pulse, self._resumed = Pulse.LAPSING, trio.Event()
+
+    def resume(self) -> None:
+        """Beat again, at once; what follows is what follows any heartbeat that was lost."""
+        if self.pulse is Pulse.LAPSING:
+            self.pulse = Pulse.FAILING
+            self._resumed.set()
 
     def _accepted(self) -> None:
         self.beats += 1
-        if "heartbeat" in self.health.troubles:
+        if self.pulse is Pulse.LAPSING:
+            return  # it was on its way, or has set the switch again
+        if NAME in self.health.troubles:
             # Orders may be gone: the reconciler looks, then lets us trade.
             self.doubt.ring()
-        self.beating = True
+        self.pulse = Pulse.BEATING
+
+    def _failed(self, answer: StaleHeartbeat | Failure) -> None:
+        what = answer.what if isinstance(answer, Failure) else "id refused twice"
+        if self.pulse is not Pulse.LAPSING:
+            self.pulse = Pulse.FAILING
+            self.health.bad(NAME, what)
+        if isinstance(answer, Failure) and answer.refused:
+            self.refused(what)
 
     async def _beat(self, previous: str) -> str | StaleHeartbeat | Failure:
-        asked_at = trio.current_time()
+        self._asked_at = asked_at = trio.current_time()
         answer: str | StaleHeartbeat | Failure = Failure(f"no answer within {PATIENCE_S:g} s")
         with trio.move_on_after(PATIENCE_S):
             answer = await self.client.heartbeat(previous)

@@ -34,7 +34,9 @@ from polybot.scoring_watch import ScoringWatch
 from polybot.signal_ears import SignalEars
 from polybot.venue.market_messages import LastTrade
 
-FLATTEN_S = 15.0  # L4 in reliability.md: by then the orders are gone or the operator must know
+# With the wallet's try (`lapse.py`) 15 s, L4 in reliability.md: by then the orders are gone, or the
+# heartbeat is stopped and the operator knows.
+FLATTEN_S = 10.0
 LAST_FLATTEN_S = 5.0
 
 
@@ -132,14 +134,14 @@ class MarketScope:
         self.ears.printed(trade, at_ms)
 
     def _goes_on(self, *, emptied: bool) -> bool:
-        """Whether to try again: while the venue does not answer, nothing is placed anywhere and we
-        keep asking, until the program is stopped; then the exit code must tell.
+        """Whether to try again: while the venue does not do it, nothing is placed anywhere, its own
+        switch is called for, and we keep asking, until the program is stopped; then the exit code
+        must tell.
         """
-        name = f"market {self.market.slug}"
         if emptied:
-            self.ctx.health.good(name)
+            self.ctx.lapse.proven(self.market.slug)
         else:
-            self.ctx.health.bad(name, "not proven empty")
+            self.ctx.lapse.unproven(self.market.slug, self.market.condition_id)
         return not self.ctx.stopping
 
     def hurry(self) -> None:

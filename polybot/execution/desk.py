@@ -303,7 +303,7 @@ class Desk:
             if tracked.cancel_sent_ms is None:
                 self.counts.cancels[cause] += 1
             self.table.move(tracked, Event.CANCEL_SENT, now_ms)
-            tracked.cancel_sent_ms = now_ms
+            tracked.ask_to_go(now_ms)
             by_cause.setdefault(cause, []).append(tracked.id)
         return [Cancel(tuple(ids), cause) for cause, ids in by_cause.items()]
 

@@ -123,9 +123,12 @@ class Doubts:
         return False
 
     def overdue(self, now_ms: int) -> Tracked | None:
-        """An order whose doubt has lasted longer than any may."""
+        """An order whose doubt has lasted longer than any may; also where each doubt ends, and what
+        ends it is that an order lives which was asked to go all the time (F21).
+        """
         for tracked in self.table.open():
-            if tracked.state is State.UNKNOWN and now_ms - tracked.changed_ms >= DOUBT_MOST_MS:
+            doubted_ms = now_ms - tracked.changed_ms if tracked.state is State.UNKNOWN else 0
+            if max(doubted_ms, tracked.unwanted_for(now_ms)) >= DOUBT_MOST_MS:
                 return tracked
         return None
 

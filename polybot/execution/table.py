@@ -40,6 +40,9 @@ LATE_FILL_MS = 650
 
 OVERFILLED = "filled beyond its size"
 
+# Cancels of one order with less between them are one series: in between it was not wanted again.
+SERIES_MS = 5000
+
 
 class Source(enum.Enum):
     """The reads that can tell whether an order exists (doubts.py)."""
@@ -55,7 +58,8 @@ class Tracked:
 
     `existed`: the venue has shown or told it at some time; `late`: it turned up after its end, so
     it serves no wish and must go. `absences`: reads that did not show it since its present doubt
-    began, as (how many, when the latest began).
+    began, as (how many, when the latest began). `unwanted_ms`: when the first of the present series
+    of cancels left.
     """
 
     signed: SignedOrder
@@ -68,6 +72,7 @@ class Tracked:
     paid: dict[str, int] = attrs.field(factory=dict)  # the same in dollars
     told: int = 0  # shares of all trades told, also of those that FAILED
     cancel_sent_ms: int | None = None
+    unwanted_ms: int = 0
     cancel_refused: bool = False
     look_ups: int = 0
     looked_up_ms: int = 0
@@ -80,6 +85,19 @@ class Tracked:
 
     def __attrs_post_init__(self) -> None:
         self.id, self.order = self.signed.id, self.signed.order
+
+    def ask_to_go(self, now_ms: int) -> None:
+        """A cancel leaves."""
+        if not self.unwanted_for(now_ms):
+            self.unwanted_ms = now_ms
+        self.cancel_sent_ms = now_ms
+
+    def unwanted_for(self, now_ms: int) -> int:
+        """Milliseconds for which it has been asked to go, 0 where it is wanted."""
+        last = self.cancel_sent_ms
+        if last is None or (now_ms - last > SERIES_MS and not self.late):
+            return 0
+        return now_ms - self.unwanted_ms
 
     @property
     def remaining(self) -> int:

@@ -40,6 +40,11 @@ UNVERIFIED_MOST_S = 8.0  # S10: a POST waits for the disk, and its bytes for the
 IN_DOUBT_MOST_S = 15.0  # L1: ten, and the flatten that ends it
 BACKLOG_MOST_S = 2.0  # L6
 TOLD_WITHIN_S = 1.0  # L10
+# L4, in a living bot: a flatten of so long is one that fails, and beats as close as these keep the
+# venue from doing its work.
+WITHDRAWN_WITHIN_S, HOLDS_OFF_S = 18.0, 10.0
+BEATING = b"POST /v1/heartbeats\n"
+LISTS_LIE = ("stale_reply", "orders_lag")  # who reads that nothing rests may believe it
 HALTED_MOST_S = 6.0  # S12: what was on its way when the halt came is there …
 HALTED_SENT_S = 1.0  # … and nothing leaves any more
 DIALLED_WITHIN_S = 45.0  # L8: the longest pause between two dials, and a dial
@@ -103,6 +108,7 @@ class Rules:
     _told: ToldOrders = attrs.field(init=False)
     _limits: Limits = attrs.field(init=False)
     _posted: list[tuple[float, float]] = attrs.field(factory=list)  # by both clocks
+    _beat_at: float = -math.inf
     _secrets: tuple[bytes, bytes, bytes] = attrs.field(init=False)
     _owner: str = ""
     _doubtful: set[str] = attrs.field(factory=set)
@@ -139,6 +145,7 @@ class Rules:
         self._orders(bot)
         self._backlog(bot)
         self._money(bot)
+        self._unwithdrawn(bot)
         self._halt(bot)
         self._streams(owner, bot)
         self._bounds(owner)
@@ -207,6 +214,27 @@ class Rules:
         shown = any(name in state for name in bot.ctx.health.halted)
         if self._since.lasts("untold", not shown) > TOLD_WITHIN_S:
             self.once("L10", "", f"halted, and the screen says {state!r}")
+
+    def _unwithdrawn(self, bot: Bot) -> float:
+        """L4: for how long a market has been flattened in vain: orders of it rest all the same, and
+        neither is the engine away nor does the list of orders lie.
+        """
+        struck, now_ms = self.exchange.faults.struck, self.exchange.clock.now_ms()
+        away = self.exchange.clob.modes.at(now_ms) is Mode.RESTARTING
+        lies = sum(struck[name] for name in LISTS_LIE)
+        ours = (order for order in self.live() if order.id not in self.exchange.acts.foreign)
+        resting, lasts_s = {order.market.slug for order in ours}, [0.0]
+        for slug, scope in bot.supervisor.scopes.items():
+            so = bool(scope.state) and slug in resting and not away
+            lasts_s.append(self._since.lasts(f"unwithdrawn {slug} after {lies}", so))
+        return max(lasts_s)
+
+    def _holding_off(self, bot: Bot) -> None:
+        """L4: who cannot withdraw what rests does not beat either, and so lets the venue do it."""
+        since_s, self._beat_at = self.now_s() - self._beat_at, self.now_s()
+        lasts_s = self._unwithdrawn(bot)
+        if lasts_s > WITHDRAWN_WITHIN_S and since_s < HOLDS_OFF_S:
+            self.once("L4", "held off", f"a heartbeat, and what rests does so for {lasts_s:.1f} s")
 
     def _streams(self, owner: str, bot: Bot) -> None:
         """L3, L8: whatever carries nothing is replaced, whatever is down dialled again."""
@@ -285,6 +313,8 @@ class Rules:
             return
         self._limits.sent(stream, body)
         self._told.sent(stream, body)
+        if body.startswith(BEATING) and not alive[1].ctx.stopping:
+            self._holding_off(alive[1])
         if stream != "rest clob" or not body.startswith(PLACING):
             return
         if self.now_s() - self.halted_at > HALTED_SENT_S:

@@ -391,6 +391,21 @@ def test_f21_a_cancel_without_proof_becomes_a_doubt() -> None:
     assert made.doubts.overdue(T0 + 13_000) is made.table["0x1"]
 
 
+def test_f21_an_order_that_is_asked_to_go_and_lives_on() -> None:
+    """Each doubt about it ends: it lives. Its going does not, and ten seconds of that are a fault;
+    one that was wanted again in between begins anew.
+    """
+    made = withdrawing()
+    for ms in range(0, 10_000, 500):
+        made.act(T0 + ms, RICH)
+        made.heard(seen("0x1", Kind.LIVE), T0 + ms)
+        assert made.doubts.overdue(T0 + ms) is None
+    assert made.doubts.overdue(T0 + 10_000) is made.table["0x1"]
+    assert made.doubts.overdue(T0 + 20_000) is None, "it is wanted, or somebody would ask"
+    made.act(T0 + 20_000, RICH)
+    assert made.doubts.overdue(T0 + 20_000) is None
+
+
 def test_f22_each_leg_of_a_batch_has_its_own_fate() -> None:
     """One accepted, one refused, one unanswered: matched by hash, in any order."""
     made = desk()

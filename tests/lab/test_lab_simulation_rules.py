@@ -34,6 +34,7 @@ from polybot.exchange.faults.plan import Entry, Plan
 from polybot.execution.doubts import Doubts
 from polybot.execution.throttle import Bucket
 from polybot.health import Health
+from polybot.heartbeat import Heartbeat
 from polybot.inventory import Inventory
 from polybot.lab import simulation, simulation_rules
 from polybot.lab.simulation_case import Case, End, Harm, Life, Trouble
@@ -333,6 +334,16 @@ def leaving_them_there() -> Any:
     )
 
 
+def beating_for_ever() -> Any:
+    """L4: what cannot be withdrawn is kept for us by the venue, because we ask it to (F40)."""
+    return mock.patch.object(Heartbeat, "lapse", return_value=None)
+
+
+def with_trading_disabled(case: Case) -> Case:
+    entry = Entry("trading_disabled", from_ms=15_000, values={"last_s": (80, 80)})
+    return attrs.evolve(case, plan=Plan((entry,)))
+
+
 def killed(_: Case) -> Case:
     case, lives = calm(length_s=60.0), (Life(40.0, End.KILL, 1.0), Life(5.0, End.STOP, 0.0))
     return attrs.evolve(case, lives=lives)
@@ -409,6 +420,7 @@ BUGS: list[tuple[Callable[[], Any], Callable[[Case], Case], str]] = [
     (leaking_tasks, as_it_is, "S20"),
     (leaving_it_in_doubt, with_losses, "L1"),
     (leaving_them_there, briefly, "L4"),
+    (beating_for_ever, with_trading_disabled, "L4"),
     (waiting_for_its_money, over_the_end, "L5"),
     (trusting_silence, with_trouble("prices_ws", Harm.HELD, 25.0), "L3"),
     (reading_slowly, as_it_is, "L6"),
@@ -437,9 +449,13 @@ def test_a_planted_bug_is_found(
         with_losses,
         with_another_rule,
         with_no_orders_taken,
+        with_trading_disabled,
         well_at_once,
     ],
-    ids=["no books", "mute prices", "lost answers", "another rule", "no orders", "nothing"],
+    ids=[
+        "no books", "mute prices", "lost answers", "another rule", "no orders", "no trading",
+        "nothing",
+    ],
 )
 def test_as_we_are(with_: Callable[[Case], Case]) -> None:
     """Under the same troubles no rule is broken."""

@@ -1,0 +1,135 @@
+"""What is done where orders cannot be withdrawn: the venue's dead-man switch is let fall.
+
+A market that is not proven empty within its patience is asked on, by its own flatten; but while our
+heart beats, the venue keeps for us what we cannot cancel. So the wallet gets one try more, a
+cancel-all; where it does not prove that nothing rests either, the heart falls silent, and 10 to
+15 s later the venue cancels everything of the key, on a way that needs none of our requests (F21,
+F40). When its list shows none of ours, twice, and it takes a cancel-all again, the heart beats
+again, and the reconciler looks before anything is placed, as after any lost heartbeat.
+
+A list that cannot be read proves nothing, also not that something rests. It is let fall all the
+same: to hold an order that we cannot see is worse than anything that this costs, and it costs no
+more than time. Nothing may be placed meanwhile, and whatever rests is to go anyway. For the same
+reason nobody asks here whether the switch has ever been certified: beats that hold off nothing are
+of no use either. Nor does somebody else's order on our key count (F27): a cancel-all is not sent
+over it, but who rests orders under our switch loses them whenever we die, and ours come first.
+
+While the engine is away the heart beats on: a lapse cancels nothing then, and would have ended the
+venue's watch before there is anybody to cancel.
+"""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Callable
+
+import attrs
+import trio
+from loguru import logger
+
+from polybot.channels import Bell
+from polybot.domain.halts import Halt
+from polybot.domain.orders import CancelResult, Failure, OrderRow
+from polybot.health import Health
+from polybot.heartbeat import Heartbeat, Pulse
+from polybot.venue.clob import ClobClient
+
+WALLET_S = 5.0  # for the wallet to be proven empty, when a market was not
+AGAIN_S = 2.0  # between two tries
+READ_PAUSE_S = 0.4
+WHY = "silent until nothing of ours rests"
+
+
+class Found(enum.Enum):
+    """What a try for the whole wallet came to."""
+
+    EMPTY = "nothing of ours rests"
+    AWAY = "the engine is away and would cancel nothing"
+    UNTAKEN = "nothing of ours rests, and a cancel was not taken"
+    UNPROVEN = "orders may rest"
+
+
+@attrs.define(eq=False)
+class Lapse:
+    """Owns when the heart is silent. `markets` are those not proven empty within their patience, by
+    slug, each with its condition id; `owner` knows the market of an order that is ours.
+    """
+
+    client: ClobClient
+    health: Health
+    heartbeat: Heartbeat
+    owner: Callable[[str], str | None]
+    tell: Callable[[str], None]
+    markets: dict[str, str] = attrs.field(factory=dict)
+    _wanted: Bell = attrs.field(factory=Bell)
+
+    def unproven(self, slug: str, condition_id: str) -> None:
+        """A market's own patience is over; it goes on asking, and nothing is placed anywhere."""
+        self.markets[slug] = condition_id
+        self.health.bad(f"market {slug}", "not proven empty")
+        self._wanted.ring()
+
+    def proven(self, slug: str) -> None:
+        self.markets.pop(slug, None)
+        self.health.good(f"market {slug}")
+
+    async def run(self) -> None:
+        """Try for the wallet while a market is not proven empty, and until the heart beats."""
+        while True:
+            await self._wanted.wait()
+            while self.markets or self.heartbeat.pulse is Pulse.LAPSING:
+                self.judge(await self._try())
+                await trio.sleep(AGAIN_S)
+
+    def judge(self, found: Found) -> None:
+        """Let the switch fall, or hold it off again. UNTAKEN changes nothing: what is not placed
+        need not be withdrawn, and what would be could not.
+        """
+        before = self.heartbeat.pulse
+        if found is Found.UNPROVEN:
+            self.heartbeat.lapse(WHY)
+        elif found is not Found.UNTAKEN:
+            self.heartbeat.resume()
+        if Pulse.LAPSING in (before, after := self.heartbeat.pulse) and before is not after:
+            self._say(found)
+
+    def _say(self, found: Found) -> None:
+        if found is Found.UNPROVEN:
+            where = ", ".join(sorted(self.markets)) or "the wallet"
+            text = (
+                f"orders cannot be withdrawn ({where}): heartbeats stop, for the venue to cancel "
+                "all within 15 s; look at its page, and cancel by hand what rests for longer"
+            )
+        else:
+            text = f"heartbeats go on: {found.value}"
+        logger.warning(text)
+        self.tell(text)
+
+    async def _try(self) -> Found:
+        with trio.move_on_after(WALLET_S):
+            answer = await self._cancel()
+            if answer.away:
+                return Found.AWAY
+            await self._none_rests()
+            return Found.EMPTY if answer.failure is None else Found.UNTAKEN
+        return Found.UNPROVEN
+
+    async def _cancel(self) -> CancelResult:
+        """Everything, but where somebody else's order stands as evidence: one of our markets."""
+        if Halt.FOREIGN_ORDERS.value not in self.health.halted:
+            return await self.client.cancel_all()
+        for condition_id in self.markets.values():
+            return await self.client.cancel_market(condition_id)
+        return CancelResult(frozenset(), {})
+
+    async def _none_rests(self) -> None:
+        """Return when the venue has shown none of ours twice, as `cancel_everything` does."""
+        clean = 0
+        while clean < 2:
+            clean = clean + 1 if self._empty(await self.client.open_orders()) else 0
+            await trio.sleep(READ_PAUSE_S)
+
+    def _empty(self, rows: list[OrderRow] | Failure) -> bool:
+        if isinstance(rows, Failure):
+            return False
+        return all(self.owner(row.order_id) is None for row in rows)
