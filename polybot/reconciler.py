@@ -327,6 +327,11 @@ class Reconciler:
             self._doubtful.pop(intent.order_id, None)
         await self.account.learn(*facts)
 
+    async def ended(self, intent: Intent, state: str) -> None:
+        """A doubtful order matches no more, by what the venue has said or has not."""
+        if self._doubtful.pop(intent.order_id, None) is not None:
+            await self.account.learn(Ended(intent.condition_id, intent.order_id, state))
+
     async def _withdraw_strays(self) -> None:
         """Cancel what rests and no desk knows, by its id: the list may not show it yet (F48). Asked
         again until the venue says that it has ended, or nobody has told of it for long.
@@ -351,8 +356,8 @@ class Reconciler:
             row = await self.client.order(intent.order_id)
             if isinstance(row, OrderRow):
                 await self.found(intent, row)
-            elif row is None and late and self._doubtful.pop(intent.order_id, None) is not None:
-                await self.account.learn(Ended(intent.condition_id, intent.order_id, ABSENT))
+            elif row is None and late:
+                await self.ended(intent, ABSENT)
         self._answer_for_doubtful()
 
     @property
