@@ -25,7 +25,7 @@ from polybot.domain.units import ONE, notional
 from polybot.execution.reconcile import Difference, Kind, OurOrder, order_differences
 from polybot.health import Health
 from polybot.heartbeat import Heartbeat
-from polybot.journal.entries import ABSENT, Ended, Entry, Intent, Told
+from polybot.journal.entries import ABSENT, Ended, Entry, Intent, Told, TradesRead
 from polybot.loop_watch import LOOP
 from polybot.payments import Payments
 from polybot.records import Records
@@ -37,7 +37,8 @@ RECONCILE_EVERY_S = 20.0
 RECONCILE_RETRY_S = 1.0
 LEAST_S = 2.0  # from look to look, however often somebody rings: a venue may lie, and it counts
 BLIND_AFTER = 2
-TRADES_OVERLAP_S = 120
+TRADES_OVERLAP_S = 120  # for rows that are listed late, and for a clock that is ahead
+WATERMARK_EVERY_S = 30  # an older one than the last is as good: some trades are read once more
 CANCEL_PAUSE_S, CANCEL_PAUSE_MOST_S = 0.05, 0.4
 # Requests that a link has held up come together; who refuses us otherwise does so soon again.
 SLIP_LASTS_S, SLIP_AGAIN_S = 5.0, 60.0
@@ -98,6 +99,7 @@ class Reconciler:
     read_until_s: int = 0
     engine_away: str | None = None  # what the venue said when it last took no cancels
     time: RightTime = attrs.field(init=False)
+    _watermark_s: int = 0  # as it was last written down
     _slipped_at: float = -math.inf  # when a refusal was last taken for a request that came late
     _misses: int = 0  # reconciliations in a row that failed
     _noted: set[str] = attrs.field(factory=set)  # differences of the last look
@@ -178,7 +180,16 @@ class Reconciler:
             return False
         await self.account.learn_of(trades)
         self.read_until_s = started_ms // 1000
+        self._note_watermark()
         return True
+
+    def _note_watermark(self) -> None:
+        """Write down for the next start how far trades were read, behind what they have said. By a
+        clock that was set back it is another one at once.
+        """
+        if not 0 <= self.read_until_s - self._watermark_s < WATERMARK_EVERY_S:
+            self._watermark_s = self.read_until_s
+            self.account.journal.note(TradesRead(self._watermark_s))
 
     def _trades_wanted_from_s(self) -> int:
         """From the watermark, or the oldest trade still unsettled, less an overlap; never from
