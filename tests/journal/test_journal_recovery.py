@@ -57,7 +57,7 @@ def test_positions_come_back_with_their_cost() -> None:
 
     assert books.holdings() == Holdings(25 * SHARE, 20 * SHARE, 20 * SHARE, 20 * SHARE, 18 * SHARE)
     assert found.ledger.cash == 82 * SHARE
-    assert found.ledger.oldest_unsettled_ms() == T0 + 3
+    assert found.ledger.unsettled() == {"t3": T0 + 3}
     assert found.markets == {CONDITION: MARKET}
 
 

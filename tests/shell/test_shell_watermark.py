@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
+from collections import Counter
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from types import SimpleNamespace
@@ -18,13 +19,20 @@ from venue_bent import answer, silence
 
 from polybot.clock import Clock
 from polybot.domain.halts import Halt
-from polybot.domain.orders import TradeSeen, TradeStatus
+from polybot.domain.orders import Failure, TradeSeen, TradeStatus
 from polybot.journal.entries import Halted, Rearmed, TradesRead
 from polybot.journal.store import Store
 from polybot.patient_clock import PatientClock
-from polybot.reconciler import RECONCILE_EVERY_S, TRADES_OVERLAP_S, WATERMARK_EVERY_S, Reconciler
+from polybot.reconciler import (
+    RECONCILE_EVERY_S,
+    TRADES_OVERLAP_S,
+    WATERMARK_EVERY_S,
+    Reconciler,
+)
 
 LATER_S = TRADES_OVERLAP_S + 30
+GONE = "t600"
+REACHES_MOST_S = 600  # seconds in which no market has five thousand trades of ours
 
 
 async def die_while_filled(it: Scene) -> int:
@@ -118,21 +126,33 @@ async def test_what_is_written_after_the_death_hides_no_fill(
 # --- looks of one run -------------------------------------------------------------------------
 
 
+def settled(second: int) -> TradeSeen:
+    return TradeSeen(f"t{second}", "0x", TradeStatus.CONFIRMED, (), second * 1000)
+
+
 @attrs.define
 class Trades:
-    """A venue that lists each trade `late_s` after its match; `asked` is since when."""
+    """A venue that lists each trade `late_s` after its match; `asked` is since when. Of one it
+    knows nothing when it is asked by id.
+    """
 
     clock: Clock
     matched_s: list[int]
     late_s: int = 0
     asked: list[int] = attrs.field(factory=list)
+    asked_by_id: list[str] = attrs.field(factory=list)
 
-    async def trades(self, *, after_s: int) -> list[TradeSeen]:
+    async def trades(
+        self, *, after_s: int | None = None, trade_id: str = ""
+    ) -> list[TradeSeen] | Failure:
         await trio.lowlevel.checkpoint()
+        if after_s is None:
+            self.asked_by_id.append(trade_id)
+            return Failure("not found") if trade_id == GONE else [settled(int(trade_id[1:]))]
         self.asked.append(after_s)
         now_s = self.clock.now_ms() // 1000
         listed = (s for s in self.matched_s if after_s <= s <= now_s - self.late_s)
-        return [TradeSeen(f"t{s}", "0x", TradeStatus.CONFIRMED, (), s * 1000) for s in listed]
+        return [settled(s) for s in listed]
 
 
 @attrs.define
@@ -143,12 +163,14 @@ class Looks:
     reconciler: Reconciler
     known: set[str]
     noted: list[int]
+    unsettled: dict[str, int]
 
 
 def looks(matched_s: list[int], late_s: int = 0) -> Looks:
     """Begun at second 1,000 of a venue with trades of those seconds."""
     clock = Clock.starting_at(1_000_000)
     venue, known, noted = Trades(clock, matched_s, late_s), set[str](), list[int]()
+    unsettled: dict[str, int] = {}
     nothing: Any = None
 
     async def learn_of(trades: list[TradeSeen]) -> None:
@@ -160,12 +182,12 @@ def looks(matched_s: list[int], late_s: int = 0) -> Looks:
 
     account: Any = SimpleNamespace(
         doubt=nothing, learn_of=learn_of, journal=SimpleNamespace(note=note),
-        ledger=SimpleNamespace(oldest_unsettled_ms=lambda: None),
+        ledger=SimpleNamespace(unsettled=lambda: unsettled),
     )  # fmt: skip
     client: Any = venue
     made = Reconciler(client, clock, nothing, account, nothing, nothing, nothing, grace_ms=2_000)
     made.since_s = 500
-    return Looks(venue, made, known, noted)
+    return Looks(venue, made, known, noted, unsettled)
 
 
 async def test_a_trade_that_is_listed_late_is_read_all_the_same(
@@ -194,3 +216,36 @@ async def test_the_watermark_is_written_down_now_and_then(autojump_clock: MockCl
     assert await it.reconciler.read_trades()
 
     assert it.noted[-1] == 1_140
+
+
+async def test_a_trade_that_never_settles_does_not_make_the_list_grow(
+    autojump_clock: MockClock,
+) -> None:
+    """Every look began at it, and read all that had traded since: with more than fifty pages it
+    failed, and nothing was placed any more. It is asked for by its id, each of several in its turn.
+    """
+    it = looks([])
+    it.reconciler.read_until_s = 1_000
+    it.unsettled |= {"t1000": 1_000_000, "t1001": 1_001_000, GONE: 600_000}
+    for _ in range(200):
+        assert await it.reconciler.read_trades()
+        assert it.venue.clock.now_ms() // 1000 - it.venue.asked[-1] < REACHES_MOST_S
+        await trio.sleep(RECONCILE_EVERY_S)
+
+    times = Counter(it.venue.asked_by_id)
+    assert times.total() <= 200, "one a look"
+    assert min(times[one] for one in it.unsettled) > 50
+    assert it.known == {"t1000", "t1001"}, "no answer is no news"
+
+
+async def test_a_trade_that_settles_is_in_the_list(autojump_clock: MockClock) -> None:
+    """While it is young no look begins after it: its end is read with all the others."""
+    it = looks([1_000])
+    it.reconciler.read_until_s = 1_000
+    it.unsettled["t1000"] = 1_000_000
+    for _ in range(14):
+        assert await it.reconciler.read_trades()
+        assert it.venue.asked[-1] == 1_000 - TRADES_OVERLAP_S
+        await trio.sleep(RECONCILE_EVERY_S)
+
+    assert it.venue.asked_by_id == []
