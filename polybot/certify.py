@@ -14,9 +14,10 @@ from loguru import logger
 from polybot.context import Context
 from polybot.discovery import current_market
 from polybot.domain.market import Market
-from polybot.domain.orders import Failure, OrderRow, OrderSeen
+from polybot.domain.orders import Failure, OrderRow, OrderSeen, SignedOrder
+from polybot.execution.lifecycle import State
 from polybot.far_order import far_order, refusal
-from polybot.journal.entries import Certified, Ended, Known
+from polybot.journal.entries import Certified, Intent, Known
 from polybot.orders_task import intent_of
 from polybot.restart import StartFailed
 from polybot.venue import slugs
@@ -41,15 +42,9 @@ async def certify(ctx: Context, series: tuple[str, ...]) -> None:
         await ctx.account.learn(Known(market))
     beaten_at = await _beat(ctx)
     signed = ctx.sign(wanted)
-    await ctx.account.journal.append(intent_of(signed))
-    (answer,) = await ctx.client.place([signed])
-    why = refusal(answer)
-    if why is not None:
-        raise StartFailed(f"the dead-man switch could not be tried: the order was refused: {why}")
-    took_s = await _vanished(ctx, signed.id, beaten_at)
-    await ctx.account.learn(
-        Ended(market.condition_id, signed.id, "dead-man switch"), Certified(round(took_s * 1000))
-    )
+    await _place(ctx, signed)
+    took_s = await _vanished(ctx, intent_of(signed), beaten_at)
+    await ctx.account.learn(Certified(round(took_s * 1000)))
     logger.info("dead-man switch certified: the order was gone {:.1f} s after a beat", took_s)
 
 
@@ -92,19 +87,36 @@ async def _beat(ctx: Context) -> float:
     return asked_at
 
 
-async def _vanished(ctx: Context, order_id: str, beaten_at: float) -> float:
+async def _place(ctx: Context, signed: SignedOrder) -> None:
+    """Send the order. No desk knows it: from here on until its end is proven the reconciler looks
+    after it, or a stop whose request is held back would leave before it comes to rest (S15).
+    """
+    intent = intent_of(signed)
+    await ctx.account.journal.append(intent)
+    ctx.reconciler.look_after([intent])
+    (answer,) = await ctx.client.place([signed])
+    why = refusal(answer)
+    if why is not None:
+        await ctx.reconciler.ended(intent, State.REJECTED.value)
+        raise StartFailed(f"the dead-man switch could not be tried: the order was refused: {why}")
+
+
+async def _vanished(ctx: Context, intent: Intent, beaten_at: float) -> float:
     """Seconds from the beat until the order was read as cancelled. It must have been read alive."""
     alive = False
     while trio.current_time() < beaten_at + VANISH_S:
-        row = await ctx.client.order(order_id)
-        kind = row.kind if isinstance(row, OrderRow) else None
-        if kind is OrderSeen.Kind.MATCHED:
-            raise StartFailed(
-                "the dead-man switch could not be tried: somebody took the order; start again"
-            )
-        alive = alive or kind is OrderSeen.Kind.LIVE
-        if kind is OrderSeen.Kind.DEAD and alive:
-            return trio.current_time() - beaten_at
+        row = await ctx.client.order(intent.order_id)
+        if isinstance(row, OrderRow):
+            if row.kind is OrderSeen.Kind.MATCHED:
+                await ctx.reconciler.found(intent, row)
+                raise StartFailed(
+                    "the dead-man switch could not be tried: somebody took the order; start again"
+                )
+            alive = alive or row.kind is OrderSeen.Kind.LIVE
+            if row.kind is OrderSeen.Kind.DEAD and alive:
+                took_s = trio.current_time() - beaten_at
+                await ctx.reconciler.found(intent, row)
+                return took_s
         await trio.sleep(LOOK_S)
     raise StartFailed(f"the dead-man switch {await _why(ctx, alive=alive)}")
 

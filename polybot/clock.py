@@ -28,6 +28,7 @@ class Clock:
     """
 
     origin_ms: float
+    _sleepers: dict[trio.CancelScope, None] = attrs.field(factory=dict, init=False)
 
     @classmethod
     def starting_at(cls, unix_ms: float) -> Clock:
@@ -40,8 +41,13 @@ class Clock:
         return cls.starting_at(time.time() * 1000)
 
     def set_right(self, by_ms: float) -> None:
-        """From now on read so much more. Deadlines that were computed before stay as they are."""
+        """From now on read so much more; who sleeps by this clock goes by the new time. Deadlines
+        that were computed before stay as they are: no market outlives the trouble that a wrong
+        clock is, and what is left waits for nothing but the trouble's end.
+        """
         self.origin_ms += by_ms
+        for sleeper in self._sleepers:
+            sleeper.cancel()
 
     def exact_ms(self) -> float:
         """Unix time in milliseconds, as the venue would stamp it."""
@@ -68,10 +74,18 @@ class Clock:
         return Clock(self.origin_ms)
 
     async def sleep_until(self, unix_ms: float) -> None:
-        """Sleep until venue time `unix_ms`; return at once (after a
-        checkpoint) if it has passed.
+        """Sleep until venue time `unix_ms`, also where the clock is set meanwhile; return at once
+        (after a checkpoint) if it has passed.
         """
-        await trio.sleep_until(self.trio_time(unix_ms))
+        while True:
+            with trio.CancelScope() as sleeper:
+                self._sleepers[sleeper] = None
+                try:
+                    await trio.sleep_until(self.trio_time(unix_ms))
+                finally:
+                    del self._sleepers[sleeper]
+            if not sleeper.cancel_called:
+                return
 
 
 def system_ms() -> int:

@@ -25,7 +25,7 @@ from polybot.domain.units import ONE, notional
 from polybot.execution.reconcile import Difference, Kind, OurOrder, order_differences
 from polybot.health import Health
 from polybot.heartbeat import Heartbeat
-from polybot.journal.entries import ABSENT, Ended, Entry, Intent, Told
+from polybot.journal.entries import ABSENT, Ended, Entry, Intent, Told, TradesRead
 from polybot.loop_watch import LOOP
 from polybot.payments import Payments
 from polybot.records import Records
@@ -37,7 +37,11 @@ RECONCILE_EVERY_S = 20.0
 RECONCILE_RETRY_S = 1.0
 LEAST_S = 2.0  # from look to look, however often somebody rings: a venue may lie, and it counts
 BLIND_AFTER = 2
-TRADES_OVERLAP_S = 120
+TRADES_OVERLAP_S = 120  # for rows that are listed late, and for a clock that is ahead
+WATERMARK_EVERY_S = 30  # an older one than the last is as good: some trades are read once more
+# One that is retried for longer, perhaps for ever (clob.md 5.1), is asked for by its id: a list of
+# all trades since would grow until it cannot be read.
+SETTLES_WITHIN_S = 300
 CANCEL_PAUSE_S, CANCEL_PAUSE_MOST_S = 0.05, 0.4
 # Requests that a link has held up come together; who refuses us otherwise does so soon again.
 SLIP_LASTS_S, SLIP_AGAIN_S = 5.0, 60.0
@@ -89,6 +93,8 @@ class Reconciler:
     read_until_s: int = 0
     engine_away: str | None = None  # what the venue said when it last took no cancels
     time: RightTime = attrs.field(init=False)
+    _watermark_s: int = 0  # as it was last written down
+    _turn: int = 0  # whose it was, of the trades that are asked for by id
     _slipped_at: float = -math.inf  # when a refusal was last taken for a request that came late
     _misses: int = 0  # reconciliations in a row that failed
     _noted: set[str] = attrs.field(factory=set)  # differences of the last look
@@ -169,17 +175,40 @@ class Reconciler:
         if isinstance(trades, Failure):
             return False
         await self.account.read(trades)
+        await self._read_stuck()
         self.read_until_s = started_ms // 1000
+        self._note_watermark()
         return True
 
-    def _trades_wanted_from_s(self) -> int:
-        """From the watermark, or the oldest trade still unsettled, less an overlap; never from
-        before our start, for those trades are in the balance we began with.
+    def _note_watermark(self) -> None:
+        """Write down for the next start how far trades were read, behind what they have said. By a
+        clock that was set back it is another one at once.
         """
-        unsettled_ms = self.account.ledger.oldest_unsettled_ms()
-        until_s = self.read_until_s
-        if unsettled_ms is not None:
-            until_s = min(until_s, unsettled_ms // 1000)
+        if not 0 <= self.read_until_s - self._watermark_s < WATERMARK_EVERY_S:
+            self._watermark_s = self.read_until_s
+            self.account.journal.note(TradesRead(self._watermark_s))
+
+    async def _read_stuck(self) -> None:
+        """One of the trades that no list reaches back to, each in its turn: there may be many. No
+        answer is no news.
+        """
+        unsettled = self.account.ledger.unsettled().items()
+        if stuck := [trade_id for trade_id, at_ms in unsettled if not self._listed(at_ms)]:
+            self._turn = (self._turn + 1) % len(stuck)
+            trades = await self.client.trades(trade_id=stuck[self._turn])
+            if not isinstance(trades, Failure):
+                await self.account.learn_of(trades)
+
+    def _listed(self, told_ms: int) -> bool:
+        """Whether a list goes back to a trade that has not settled."""
+        return told_ms // 1000 >= self.read_until_s - SETTLES_WITHIN_S
+
+    def _trades_wanted_from_s(self) -> int:
+        """From the watermark, or a trade that settles yet, less an overlap; never from before our
+        start, for those trades are in the balance we began with.
+        """
+        settling = filter(self._listed, self.account.ledger.unsettled().values())
+        until_s = min([self.read_until_s, *(told_ms // 1000 for told_ms in settling)])
         return max(self.since_s, until_s - TRADES_OVERLAP_S)
 
     # --- who we are --------------------------------------------------------------------------
@@ -319,6 +348,11 @@ class Reconciler:
             self._doubtful.pop(intent.order_id, None)
         await self.account.learn(*facts)
 
+    async def ended(self, intent: Intent, state: str) -> None:
+        """A doubtful order matches no more, by what the venue has said or has not."""
+        if self._doubtful.pop(intent.order_id, None) is not None:
+            await self.account.learn(Ended(intent.condition_id, intent.order_id, state))
+
     async def _withdraw_strays(self) -> None:
         """Cancel what rests and no desk knows, by its id: the list may not show it yet (F48). Asked
         again until the venue says that it has ended, or nobody has told of it for long.
@@ -343,8 +377,8 @@ class Reconciler:
             row = await self.client.order(intent.order_id)
             if isinstance(row, OrderRow):
                 await self.found(intent, row)
-            elif row is None and late and self._doubtful.pop(intent.order_id, None) is not None:
-                await self.account.learn(Ended(intent.condition_id, intent.order_id, ABSENT))
+            elif row is None and late:
+                await self.ended(intent, ABSENT)
         self._answer_for_doubtful()
 
     @property

@@ -103,7 +103,7 @@ class Restart:
         since_s = recovered.since_s
         reconciler.since_s = await self._first_second() if since_s is None else since_s
         reconciler.payments.since_s = reconciler.since_s
-        reconciler.read_until_s = recovered.last_ms // 1000
+        reconciler.read_until_s = recovered.read_until_s
         if since_s is None:
             await self._all_settled(reconciler.since_s)
             return

@@ -45,8 +45,10 @@ class Supervisor:
         async with trio.open_nursery() as nursery:
             while True:
                 await self.ctx.clock.sleep_until(window.start_ms - WARM_UP_S * 1000)
-                nursery.start_soon(self._run_window, series, window)
-                window = slugs.window_at(series, window.end_ms)
+                now_ms = self.ctx.clock.now_ms()
+                if now_ms < window.end_ms:  # else the machine has slept through it
+                    nursery.start_soon(self._run_window, series, window)
+                window = slugs.window_at(series, max(window.end_ms, now_ms))
 
     async def _run_window(self, series: str, window: slugs.Window) -> None:
         market = None

@@ -260,17 +260,14 @@ class Ledger:
                 return False
         return True
 
-    def oldest_unsettled_ms(self) -> int | None:
-        """When the oldest trade that is neither confirmed nor failed was told; None if all are."""
-        return min(
-            (
-                booked.at_ms
-                for books in self.books.values()
-                for booked in books.trades.values()
-                if booked.status not in SETTLED
-            ),
-            default=None,
-        )
+    def unsettled(self) -> dict[str, int]:
+        """When each trade that is neither confirmed nor failed was told, by its id."""
+        return {
+            trade_id: booked.at_ms
+            for books in self.books.values()
+            for (trade_id, _), booked in books.trades.items()
+            if booked.status not in SETTLED
+        }
 
     def settling(self, kind: Kind, market: str = "", token: str = "") -> Settling:
         """What a balance may be while trades settle.

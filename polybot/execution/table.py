@@ -223,9 +223,13 @@ class OrderTable:
         """
         return [*self._open.values(), *self.unproven.values(), *self.ending.values()]
 
-    def absent(self) -> list[SignedOrder]:
-        """What no read has shown and the edge may still hold back."""
-        return [t.signed for t in self.unproven.values() if t.state is State.ABSENT]
+    def unseen(self) -> list[SignedOrder]:
+        """What the edge may still hold back: what no read has shown, and what no read has been
+        asked about, or none has answered, where there was no time for more.
+        """
+        absent = [t.signed for t in self.unproven.values() if t.state is State.ABSENT]
+        doubtful = (State.IN_FLIGHT, State.UNKNOWN)
+        return absent + [t.signed for t in self._open.values() if t.state in doubtful]
 
     @property
     def unbooked(self) -> int:

@@ -17,6 +17,7 @@ Resolved    who won, and who said so
 Closed      a market's books, closed: its result
 Halted      trading stopped until an operator has looked; Rearmed is that operator
 Certified   the dead-man switch was tried and did its work
+TradesRead  until when the venue's trades are all in here; the next start reads on from there
 Baseline    the equity that the loss limits are measured from
 Earned      what the calls of the signals were worth, by which they may act
 
@@ -208,6 +209,15 @@ class Certified:
 
 
 @attrs.frozen
+class TradesRead:
+    """The venue's trades were read at this Unix second, and what they said is written down before
+    this. No other entry tells: a failed start, a halt and its end are written while nobody reads.
+    """
+
+    until_s: int
+
+
+@attrs.frozen
 class Halted:
     name: str
     why: str
@@ -220,7 +230,7 @@ class Rearmed:
 
 Entry = Union[  # noqa: UP007 - cattrs reads the union at run time
     Session, Known, Entered, Intent, Answered, Told, Ended, Moved, Paid, Resolved, Closed, Carried,
-    Halted, Rearmed, Baseline, Certified, Earned,
+    Halted, Rearmed, Baseline, Certified, Earned, TradesRead,
 ]  # fmt: skip
 
 

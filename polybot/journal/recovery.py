@@ -35,9 +35,13 @@ from polybot.journal.entries import (
     Resolved,
     Session,
     Told,
+    TradesRead,
 )
 from polybot.journal.store import Stamped
 
+# How old the last reading of trades may be when an order leaves, or a start says that it is done:
+# twice as long as anybody waits for it, and more of the past costs no more than a page.
+UNREAD_MOST_S = 300
 _PAID = {"rebate": Kind.REBATES, "reward": Kind.REWARDS}
 
 
@@ -47,8 +51,9 @@ class Recovered:
 
     `states` is how far each market still open had come; `intents` are all orders of those markets,
     `doubtful` those of them without a proven end, or inferred away when the edge might still have
-    held them; `operations` those asked for and neither done
-    nor failed; `since_s` as in `Carried`; `payments` those booked of late, by their evidence;
+    held them; `operations` those asked for and neither done nor failed; `since_s` as in `Carried`;
+    `read_s` as in `TradesRead`, `busy_ms` when a start was done or an order last left, which nobody
+    does who cannot read trades; `payments` those booked of late, by their evidence;
     `submissions_ms` when transactions were asked for within the last day.
     """
 
@@ -66,8 +71,19 @@ class Recovered:
     submissions_ms: list[int] = attrs.field(factory=list)
     payments: dict[str, int] = attrs.field(factory=dict)
     certified_ms: int | None = None  # when the dead-man switch was last seen to work
+    read_s: int | None = None
+    busy_ms: int = 0
     last_ms: int = 0
     orderly: bool = True  # the last session ended by its own hand
+
+    @property
+    def read_until_s(self) -> int:
+        """Until which second the venue's trades are known. A journal of before schema 6 does not
+        say; the last order that left tells enough, for without orders there are no trades.
+        """
+        if self.read_s is not None:
+            return self.read_s
+        return max(0, self.busy_ms // 1000 - UNREAD_MOST_S)
 
     @property
     def doubtful(self) -> list[Intent]:
@@ -82,8 +98,6 @@ def recover(entries: Iterable[Stamped]) -> Recovered:
         found.last_ms = stamped.at_ms
         apply(found.ledger, stamped.entry, stamped.at_ms)
         _remember(found, stamped.entry, stamped.at_ms)
-        if isinstance(stamped.entry, Certified):
-            found.certified_ms = stamped.at_ms
     return found
 
 
@@ -163,7 +177,12 @@ def _remember(found: Recovered, entry: Entry, at_ms: int) -> None:
             found.markets[market.condition_id] = market
         case Entered(condition_id, state):
             found.states[condition_id] = state
+        case Certified():
+            found.certified_ms = at_ms
+        case TradesRead(until_s):
+            found.read_s = until_s
         case Intent():
+            found.busy_ms = at_ms
             found.intents[entry.order_id] = entry
             found.ended.pop(entry.order_id, None)
         case Ended(order_id=order_id, state=state):
@@ -199,5 +218,6 @@ def _remember(found: Recovered, entry: Entry, at_ms: int) -> None:
             found.payments[evidence] = at_s
         case Session(what):
             found.orderly = what == "end"
+            found.busy_ms = at_ms if what == "start" else found.busy_ms
         case _:
             pass

@@ -22,9 +22,18 @@ import attrs
 from polybot.domain.baseline import Baseline
 from polybot.domain.earned import Earned
 from polybot.journal import spare
-from polybot.journal.entries import Carried, Closed, Entry, Moved, decode, encode, market_of
+from polybot.journal.entries import (
+    Carried,
+    Closed,
+    Entry,
+    Moved,
+    TradesRead,
+    decode,
+    encode,
+    market_of,
+)
 
-SCHEMA = 5  # raised with every change of the table, and of what an entry may be
+SCHEMA = 6  # raised with every change of the table, and of what an entry may be
 
 _TABLES = """
 CREATE TABLE IF NOT EXISTS meta (key TEXT PRIMARY KEY, value TEXT NOT NULL) STRICT;
@@ -140,9 +149,10 @@ class Store:
                 "UPDATE entries SET live = 0 WHERE live = 1 AND market = ? AND kind != 'Closed'",
                 (entry.condition_id,),
             )
-        elif isinstance(entry, Baseline | Earned):
+        elif isinstance(entry, Baseline | Earned | TradesRead):
+            # Of no market, by an index: orders of those that are open may be ten thousands.
             self._database.execute(
-                "UPDATE entries SET live = 0 WHERE live = 1 AND kind = :kind "
+                "UPDATE entries SET live = 0 WHERE live = 1 AND market = '' AND kind = :kind "
                 "AND seq < (SELECT max(seq) FROM entries WHERE kind = :kind)",
                 {"kind": type(entry).__name__},
             )

@@ -39,6 +39,11 @@ class WrongClock(Clock):
         self._begun.append((trio.current_time(), self.origin_ms + by_ms))
         super().set_right(by_ms)
 
+    def step(self, by_ms: float) -> None:
+        """The machine has slept, or somebody has set its clock: nobody wakes for it."""
+        self._begun.append((trio.current_time(), self.origin_ms + by_ms))
+        self.origin_ms += by_ms
+
     def passed_s(self, since_ms: int) -> float:
         """What has passed since it showed that last, by Trio's time, whatever its steps were."""
         now_s = ended_s = trio.current_time()

@@ -8,9 +8,9 @@ from collections.abc import Callable
 import attrs
 import trio
 
-from polybot.clock import Clock
 from polybot.lab.memory_net import Network
 from polybot.lab.simulation_case import Case, Harm, Trouble
+from polybot.lab.simulation_clock import WrongClock
 
 
 @attrs.define(eq=False)
@@ -20,7 +20,7 @@ class Troubles:
     case: Case
     network: Network
     port: Callable[[str], int]
-    clock: Callable[[], Clock | None]
+    clock: Callable[[], WrongClock | None]
     now_s: Callable[[], float]
     met: Counter[str]
 
@@ -37,7 +37,7 @@ class Troubles:
             clock = self.clock()
             if clock is not None:
                 self.met["clock stepped back" if step.by_ms < 0 else "clock stepped ahead"] += 1
-                clock.set_right(step.by_ms)
+                clock.step(step.by_ms)
 
     async def _harm(self, trouble: Trouble) -> None:
         self.met[f"link {trouble.harm.value}"] += 1

@@ -159,20 +159,20 @@ def test_a_trade_with_another_markets_token_is_not_believed() -> None:
     assert ledger.cash == 0
 
 
-def test_the_oldest_open_question_is_known() -> None:
-    """The first trade neither confirmed nor failed says how far back to read (F29)."""
+def test_open_questions_are_known() -> None:
+    """Trades neither confirmed nor failed say how far back to read: when each was told (F29)."""
     ledger, _ = opened()
-    assert ledger.oldest_unsettled_ms() is None
+    assert ledger.unsettled() == {}
     for n, status in enumerate((CONFIRMED, MINED, MATCHED, FAILED)):
         told = attrs.evolve(trade(f"t{n}", leg()), at_ms=100 + n)
         ledger.book(attrs.evolve(told, status=MATCHED))
         ledger.book(attrs.evolve(told, status=status, at_ms=900))
 
-    assert ledger.oldest_unsettled_ms() == 101
+    assert ledger.unsettled() == {"t1": 101, "t2": 102}
     ledger.book(trade("t1", leg(), status=CONFIRMED))
-    assert ledger.oldest_unsettled_ms() == 102
+    assert ledger.unsettled() == {"t2": 102}
     ledger.book(trade("t2", leg(), status=FAILED))
-    assert ledger.oldest_unsettled_ms() is None
+    assert ledger.unsettled() == {}
 
 
 def test_a_maker_pays_no_fee_and_a_taker_no_rebate() -> None:

@@ -60,7 +60,7 @@ def figures(ledger: Ledger) -> tuple[object, ...]:
     books = ledger.books[KEY]
     return (
         ledger.cash, ledger.realised, books.holdings(), books.fees, books.rebate_estimate,
-        books.fills, books.volume, ledger.oldest_unsettled_ms(),
+        books.fills, books.volume, ledger.unsettled(),
     )  # fmt: skip
 
 

@@ -98,6 +98,7 @@ ONE_OF_EACH: tuple[e.Entry, ...] = (
     e.Halted("foreign orders", "1 we did not place"),
     e.Rearmed("operator"),
     e.Certified(12_500),
+    e.TradesRead(1_795_132_800),
     Baseline("2026-11-26", 2_000_000_000, 2_010_000_000, 1_990_000_000),
     Earned("abc", (Worth("flow", 0.0125, 31.5, 20.25, 1e-7), Worth("parity", -0.1, 1.0, 1.0, 0.0))),
     e.Carried(2_000_000_000, 5, 4, 3, 2, 1, 1_795_132_800, (("row", 1_795_134_600),)),

@@ -19,7 +19,7 @@ from polybot.domain.orders import EDGE_S, FillLeg, TradeSeen, TradeStatus
 from polybot.domain.units import SHARE
 from polybot.execution.lifecycle import State
 from polybot.journal import entries as e
-from polybot.journal.recovery import Recovered, apply, carried, recover
+from polybot.journal.recovery import UNREAD_MOST_S, Recovered, apply, carried, recover
 from polybot.journal.store import Stamped, Store
 
 MARKET = market()
@@ -57,7 +57,7 @@ def test_positions_come_back_with_their_cost() -> None:
 
     assert books.holdings() == Holdings(25 * SHARE, 20 * SHARE, 20 * SHARE, 20 * SHARE, 18 * SHARE)
     assert found.ledger.cash == 82 * SHARE
-    assert found.ledger.oldest_unsettled_ms() == T0 + 3
+    assert found.ledger.unsettled() == {"t3": T0 + 3}
     assert found.markets == {CONDITION: MARKET}
 
 
@@ -265,3 +265,29 @@ def test_payments_of_late_are_known_by_their_evidence() -> None:
     found = recover(Stamped(n, T0, entry) for n, entry in enumerate(entries))
 
     assert found.payments == {"old": 5, "new": 9}
+
+
+def test_how_far_trades_were_read_is_what_was_last_said_of_it() -> None:
+    """And no stamp of anything else: a halt, its end and what a failed start finds out are written
+    while nobody reads (F29).
+    """
+    later = (e.Halted("a", "b"), e.Rearmed("me"), e.Ended(CONDITION, intent(1).order_id, e.ABSENT))
+    entries: tuple[e.Entry, ...] = (*FIRST, e.TradesRead(7), intent(1), e.TradesRead(9), *later)
+    found = recover(Stamped(n, T0 + n * 60_000, entry) for n, entry in enumerate(entries))
+
+    assert found.read_until_s == 9
+    assert recover([]).read_until_s == 0
+
+
+def test_a_journal_that_does_not_say_how_far_trades_were_read() -> None:
+    """One of before schema 6: they were read when an order last left, or a start was done, give or
+    take; whatever else was written since proves nothing, an orderly end included (F29).
+    """
+    start, end = e.Session("start", "1", "d"), e.Session("end", "1", "d")
+    ended = e.Ended(CONDITION, intent(1).order_id, "cancelled")
+    halt: tuple[e.Entry, ...] = (e.Halted("a", "b"), e.Rearmed("me"))
+    entries: tuple[e.Entry, ...] = (start, *FIRST, intent(1), ended, end, *halt)
+    stamped = [Stamped(n, T0 + n * 60_000, entry) for n, entry in enumerate(entries)]
+
+    assert recover(stamped[:3]).read_until_s == T0 // 1000 - UNREAD_MOST_S
+    assert recover(stamped).read_until_s == T0 // 1000 + 3 * 60 - UNREAD_MOST_S

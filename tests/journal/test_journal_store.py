@@ -76,6 +76,18 @@ def test_a_sum_takes_the_place_of_its_parts(path: Path) -> None:
     store.close()
 
 
+def test_of_what_is_told_whole_the_last_is_enough(path: Path) -> None:
+    """How far trades were read is written twice a minute: a restart reads one of them."""
+    store = Store.open(path, OWNER)
+    store.append([(T0, intent()), (T0, e.TradesRead(1)), (T0, e.TradesRead(2))])
+    store.append([(T0, e.Rearmed("me")), (T0, e.TradesRead(3))])
+    store.append([(T0, e.Carried(5, 1, 0, 0, 0, 0, 7))])
+
+    kept = [intent(), e.Rearmed("me"), e.TradesRead(3), e.Carried(5, 1, 0, 0, 0, 0, 7)]
+    assert [stamped.entry for stamped in store.live()] == kept
+    store.close()
+
+
 def test_a_second_engine_is_refused(path: Path) -> None:
     """One engine per wallet (F76): the second is told who has the journal."""
     store = Store.open(path, OWNER)

@@ -7,13 +7,15 @@ import trio
 from shell_kit import HOUR_MS, clean, scene
 from test_shell_account import windows_to_come
 from test_shell_restart import killed, started
-from venue_bent import answer
+from venue_bent import PLACING, Handler, answer
 
 from polybot.domain.halts import Halt
 from polybot.domain.market import Outcome
 from polybot.domain.units import SHARE
+from polybot.exchange.request import Request, Response
 from polybot.journal.entries import Certified
 from polybot.patient_clock import PatientClock
+from polybot.reconciler import DOUBTFUL
 
 
 async def test_a_switch_that_works(fast_clock: PatientClock) -> None:
@@ -160,3 +162,45 @@ async def test_nothing_is_placed_while_trading_is_halted(fast_clock: PatientCloc
             assert len(again.venue.placed()) == placed
             assert again.bot.ctx.health.halted
             clean(await again.end())
+
+
+async def held_back(request: Request, handle: Handler) -> Response:
+    """The order waits at the edge for longer than a start and a stop take."""
+    await trio.sleep(25)
+    return await handle(request)
+
+
+async def test_a_stop_while_the_order_is_on_its_way(fast_clock: PatientClock) -> None:
+    """No desk knows it, and its request is cut short: two empty lists were proof enough, the
+    program ended cleanly, and the order came to rest with no switch set. It is waited for (S15).
+    """
+    async with scene(at_ms=HOUR_MS + 30_000) as it, trio.open_nursery() as nursery:
+        it.bot.certify = True
+        bend = it.venue.bend("POST", *PLACING, act=held_back)
+        nursery.start_soon(it.run)
+        await it.until(lambda: bend.met, "the far order is on its way")
+        report = await it.end("SIGTERM")
+
+        assert len(it.venue.placed()) == 1, "it came, and was waited for"
+    assert it.code == 0
+    clean(report)
+
+
+@pytest.mark.parametrize("refused", [False, True], ids=["cancelled", "refused"])
+async def test_a_trial_leaves_nothing_to_wait_for(refused: bool, fast_clock: PatientClock) -> None:
+    """What the switch has cancelled, or the venue has refused, cannot come any more: it binds
+    nothing, and a stop is as quick as ever.
+    """
+    async with scene(at_ms=HOUR_MS + 30_000) as it, trio.open_nursery() as nursery:
+        it.bot.certify = True
+        if refused:
+            it.venue.bend("POST", *PLACING, act=answer(400, b'{"error": "the venue is closed"}'))
+        nursery.start_soon(it.run)
+        if not refused:
+            await it.quoting()
+            assert it.bot.ctx.account.reserved[DOUBTFUL] == 0
+            it.bot.stop("test")
+        await it.ending(20)
+
+    assert it.bot.ctx.reconciler.may_come == 0
+    assert not any("may come" in event.text for event in it.bot.ctx.events)

@@ -11,6 +11,7 @@ from polybot.domain.orders import EDGE_S
 from polybot.exchange.request import Request, Response
 from polybot.inventory import Inventory
 from polybot.journal.entries import Halted
+from polybot.market_scope import FLATTEN_S, LAST_FLATTEN_S
 from polybot.orders_task import OrdersTask
 from polybot.patient_clock import PatientClock
 from polybot.price_task import PriceTask
@@ -280,3 +281,31 @@ async def test_an_order_that_may_have_come_since_nobody_answers(fast_clock: Pati
         await it.ending(2 * EDGE_S)
 
     assert it.code == 3
+
+
+@pytest.mark.parametrize("hurried", [False, True], ids=["fifteen seconds", "five seconds"])
+async def test_an_order_that_comes_after_its_flatten_was_given_up(
+    hurried: bool, fast_clock: PatientClock
+) -> None:
+    """Nothing could be read for as long as the market was emptied, so the order was still in doubt,
+    not proven absent; the empty lists of afterwards were taken for proof, and it came to rest 25 s
+    after a clean end. It is waited for as well (S15, F18).
+    """
+    async with playing() as it:
+        bend = it.venue.bend("POST", *PLACING, act=held_back)
+        await it.until(lambda: bend.met, "an order is on its way")
+        before = len(it.venue.placed())
+        away = it.venue.bend("GET", "/data", act=answer(503))
+        if hurried:
+            it.bot.ctx.health.bad("a test", "trouble")
+            scopes = it.bot.supervisor.scopes
+            await it.until(lambda: any(one.state for one in scopes.values()), "it is emptied")
+        it.bot.stop("SIGINT")
+        await trio.sleep((LAST_FLATTEN_S if hurried else FLATTEN_S) + 1)
+        it.venue.bends.remove(away)
+        report = await it.ending()
+
+        assert len(it.venue.placed()) > before, "it came, and was waited for"
+        assert waits_for_late(it)
+    assert it.code == 0
+    clean(report)
