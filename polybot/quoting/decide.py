@@ -132,15 +132,15 @@ class _Quoter:
         if inputs.advice.unproven:
             self.reasons += map(_unproven, inputs.advice.unproven)
         view = blend(self.fair, market, params.blend, inputs.now_ms, inputs.apart_since_ms)
-        cuts: list[sizes.Cut] = []
-        if params.size_floor < 1:
-            cuts = sizes.common_cuts(inputs, params, self.fair, view, reduce=self.reduce)
+        cuts = sizes.common_cuts(inputs, params, self.fair, view, reduce=self.reduce)
+        if cuts and params.size_floor >= 1:
+            cuts = [cut for cut in cuts if not cut.part]
         q = view.q + inputs.advice.shift
         if not Q_LEAST <= q <= Q_MOST:
             q = Q_LEAST if q < Q_LEAST else Q_MOST
         keep = self._keep()
         if self.reduce and self.completion is not None and self.completion.enabled:
-            self._pair_up(view.q, self.completion)
+            self._pair_up(view, market.q, self.completion)
         bids, terms = self._bids(q, keep, view), None
         if inputs.market.rewards and self.rewards and self.rewards.enabled and not self.reduce:
             bids, terms = self._rewarded(bids, q, keep, view, cuts, self.rewards)
@@ -173,17 +173,16 @@ class _Quoter:
             self.reasons.append(Reason(Why.LOWERED, None, (*told, ("deeper", advice.deeper))))
         return edge(self.fair, self.params) * advice.widen + advice.adverse
 
-    def _pair_up(self, q: float, completion: CompletionParams) -> None:
-        """Take of the missing side what the plan says, once our own bids leave room for it: all the
-        less of it that a limit on losses asks for, or else what completion does past the stop.
+    def _pair_up(self, view: Blend, market: float, completion: CompletionParams) -> None:
+        """Take of the missing side what the plan says, once our own bids leave room for it. Where
+        model and market are apart now, it is worth to us what the one thinks that finds it worth
+        less: a bid that waits is worth five seconds to see who is right, what is taken is gone.
         """
-        inputs, net = self.inputs, self.net
+        inputs, net, q = self.inputs, self.net, view.q
         missing = DOWN if net > 0 else UP
-        unpaired = self._unpaired(missing, q)
-        if self.over is not None:
-            found = relieve(unpaired, self.over.dollars, completion.relief_pay)
-        else:
-            found = plan(unpaired, self.params.gamma_per_share, completion)
+        if abs(view.gap) > self.params.disagree_log_odds:
+            q = max(q, market) if missing is DOWN else min(q, market)
+        found = self._planned(self._unpaired(missing, q), completion)
         if not isinstance(found, Take):
             if found is not Held.PAIRED:
                 self.reasons.append(Reason(found, missing))
@@ -195,6 +194,20 @@ class _Quoter:
             self.reasons.append(Reason(Why.YIELDING, missing, figures))
             return
         self.take = found
+
+    def _planned(self, unpaired: Unpaired, completion: CompletionParams) -> Take | Held:
+        """What completion does past the stop, or what a limit on losses asks for: the larger of
+        the two where both are asked, for what the limit does not ask for is unpaired still.
+        """
+        gamma = self.params.gamma_per_share
+        if self.over is None:
+            return plan(unpaired, gamma, completion)
+        relief = relieve(unpaired, self.over.dollars, completion.relief_pay)
+        if self.inputs.state is not REDUCE:
+            return relief
+        usual = plan(unpaired, gamma, completion)
+        most = relief.size if isinstance(relief, Take) else 0
+        return usual if isinstance(usual, Take) and usual.size > most else relief
 
     def _unpaired(self, missing: Outcome, q: float) -> Unpaired:
         inputs, table = self.inputs, self.inputs.table

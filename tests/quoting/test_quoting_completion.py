@@ -183,6 +183,28 @@ def test_the_last_five_shares_are_taken_on_fine_ticks_too() -> None:
     assert (found.price, found.size) == (4160, 5 * SHARE)
 
 
+def test_an_offer_between_the_ticks_is_reached_by_the_next_price() -> None:
+    """A tick that has grown leaves what rested on the finer one where it was: a limit of 0.5145
+    would be refused until the cutoff. That of 0.52 spends what the offers cost, and takes only what
+    is worth 0.52.
+    """
+    offers = ((5100, 5 * SHARE), (5145, 200 * SHARE))
+    dear = worth_taking(0.5, GAMMA, 100, all_in(5200, FEES))
+    found = planned(long_up(left_s=4, offers=offers))
+
+    assert isinstance(found, Take)
+    assert found.price == 5200
+    spent = notional(5100, 5 * SHARE) + notional(5145, int(dear * SHARE) - 5 * SHARE)
+    assert notional(5200, found.size) == pytest.approx(spent, abs=10_000)
+    relief = relieve(long_up(offers=offers), 10 * 10**6, 0.03)
+    assert isinstance(relief, Take)
+    assert relief.price == 5100, "at 0.52 and a fee it is dearer than relief pays"
+    paid = relieve(long_up(offers=offers), 10 * 10**6, 0.05)
+    assert isinstance(paid, Take)
+    assert paid.price == 5200
+    assert planned(long_up(left_s=4, q=0.03, offers=((9950, 200 * SHARE),))) is Held.DEAR
+
+
 @given(
     price=st.integers(1, 999).map(lambda n: 10 * n),
     shares=st.integers(5 * SHARE, 40 * SHARE).map(lambda n: n - n % 10_000),
