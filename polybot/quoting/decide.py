@@ -36,6 +36,7 @@ _NOT_OPEN = (MarketState.DISCOVERED, MarketState.PREOPEN)
 AWAIT_STRIKE, QUOTING, REDUCE = MarketState.AWAIT_STRIKE, MarketState.QUOTING, MarketState.REDUCE
 _QUOTED = (QUOTING, REDUCE, AWAIT_STRIKE)
 _TAKING = (QUOTING, REDUCE)
+_ANEW = (WhyNoFair.STRIKE_UNKNOWN, WhyNoFair.STRIKE_CORRECTED)
 
 
 def decide(
@@ -54,12 +55,12 @@ def decide(
     if state not in _QUOTED and not _opens_early(inputs):
         return _nothing(_closed(inputs))
     if isinstance(fair, NoFair):
-        return _nothing(Reason(fair.why, None, fair.figures))
+        return _blind(inputs, Reason(fair.why, None, fair.figures))
     if state is AWAIT_STRIKE:
         return _nothing(Reason(WhyNoFair.STRIKE_UNKNOWN))
     if inputs.advice.veto is not None:
         veto, because = inputs.advice.veto, " ".join(inputs.advice.because)
-        return _nothing(Reason(Why.SIGNAL, None, (("signal", because), ("says", veto.value))))
+        return _blind(inputs, Reason(Why.SIGNAL, None, (("signal", because), ("says", veto.value))))
     relieves = completion is not None and completion.enabled and completion.relieve
     over = inputs.over if relieves and state in _TAKING else None
     reduce, net = state is REDUCE or over is not None, inputs.held_up - inputs.held_down
@@ -71,6 +72,15 @@ def decide(
 
 def _nothing(*reasons: Reason) -> Decision:
     return Decision((), reasons)
+
+
+def _blind(inputs: QuoteInputs, *reasons: Reason) -> Decision:
+    """Nothing, by a turn that cannot hold model and market against each other: what was apart is
+    apart until somebody sees that it is not. Against another strike the model is another one.
+    """
+    anew = any(reason.why in _ANEW for reason in reasons)
+    since_ms = None if anew else inputs.apart_since_ms
+    return Decision((), reasons, apart_since_ms=since_ms)
 
 
 def _opens_early(inputs: QuoteInputs) -> bool:
@@ -126,7 +136,7 @@ class _Quoter:
         inputs, params = self.inputs, self.params
         market = market_view(self.up, self.down, params.market_depth_shares, inputs.book_age_s)
         if market is None:
-            return _nothing(*(side for side in (self.up, self.down) if isinstance(side, Reason)))
+            return _blind(inputs, *(it for it in (self.up, self.down) if isinstance(it, Reason)))
         for why, figures in self.fair.quality.cautions:
             self.reasons.append(Reason(why, None, figures))
         if inputs.advice.unproven:

@@ -136,6 +136,25 @@ def test_only_as_much_as_is_worth_it() -> None:
     assert found.size / SHARE == pytest.approx(100 - 0.07004 / GAMMA, abs=0.05)
 
 
+def test_the_value_of_waiting_is_taken_off() -> None:
+    """W = (1 − urgency) · W₀ (strategy.md 7): a share at 0.48 whose fee makes it 0.4975 is worth
+    taking at the last call, and earlier only while waiting is worth less than the difference.
+    """
+    patient = CompletionParams(wait_value=0.05)
+    offers = ((4800, 200 * SHARE),)
+    sizes = {}
+    for left_s in (25, 8, 4):
+        waiting = (1 - urgency(left_s, 60.0, patient)) * 0.05
+        found = planned(
+            long_up(left_s=left_s, offers=offers), attrs.evolve(patient, slice_fraction=1.0)
+        )
+        worth = worth_taking(0.5, GAMMA, 100, all_in(4800, FEES) + waiting)
+        assert isinstance(found, Take)
+        assert found.size / SHARE == pytest.approx(worth, abs=0.05)
+        sizes[left_s] = found.size
+    assert sizes[25] < sizes[8] < sizes[4] == 100 * SHARE
+
+
 def test_a_walk_through_levels_spends_what_it_costs() -> None:
     """60 at 0.40 and 40 at 0.42 cost $40.80: 97.14 shares at the worst price, so that the venue,
     which fills a taker's buy by dollars, gives 100 and no more.
