@@ -16,6 +16,9 @@ from polybot.risk.limits import RiskParams
 from polybot.risk.losses import LossLimits, Standing
 
 LOOK_S = 1.0
+# A start has its first prices within some seconds. A halt is for good, so that until then only a
+# loss counts that no price can undo; a feed that is down must not put the stops off any longer.
+PRICES_MS = 30_000
 
 
 @attrs.define(eq=False)
@@ -29,6 +32,7 @@ class LossWatch:
     clock: Clock
     marks: Marks
     limits: LossLimits
+    _prices_ms: int | None = None  # from when on what has no price counts as its cost for good
 
     @classmethod
     def of(
@@ -44,9 +48,10 @@ class LossWatch:
     def look(self) -> None:
         """Judge the wallet as it stands now; a plain call, for a start does so before it quotes."""
         self.marks.note()
-        now = self.standing()
-        if now is None:
-            return
+        now_ms = self.clock.now_ms()
+        if self._prices_ms is None:
+            self._prices_ms = now_ms + PRICES_MS
+        now = self.standing(self.marks.hope() if now_ms < self._prices_ms else 0)
         verdict = self.limits.look(now)
         self.account.day_loss = max(0, -self.limits.today(now))
         if verdict.write is not None:
@@ -56,14 +61,11 @@ class LossWatch:
 
     def today(self) -> int | None:
         """The day's profit so far, 10⁻⁶ dollars; None while something held has no value yet."""
-        now = self.standing()
-        return None if now is None else self.limits.today(now)
+        known = self.marks.unrealised() is not None
+        return self.limits.today(self.standing()) if known else None
 
-    def standing(self) -> Standing | None:
-        """The wallet as it stands; None while something held has no value yet."""
-        equity = self.marks.equity()
-        if equity is None:
-            return None
+    def standing(self, hope: int = 0) -> Standing:
+        """The wallet as it stands."""
         now_s = self.clock.now_ms() // 1000
         day = datetime.fromtimestamp(now_s, UTC).date().isoformat()
-        return Standing(day, equity, self.account.ledger.capital)
+        return Standing(day, self.marks.equity(), self.account.ledger.capital, hope)

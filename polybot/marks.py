@@ -2,15 +2,16 @@
 
 At fair needs a fair price. Where the feed has none just now, or the window has ended and its result
 is not known, the last one counts that the loss limits have noted, once a second: a screen must move
-no limit by looking, so nobody else's question is noted. Where this run has never had one there is
-no value yet while the window is open (nothing is quoted there either), and afterwards what the
-shares cost: neither the hope of a start nor its fear may count as profit or loss. At worst is what
-the ledger is sure of: pairs at a dollar, single shares at nothing.
+no limit by looking, so nobody else's question is noted. Where this run has never had one, as after
+a restart, the limits take what the shares cost, which the journal knows: neither the hope of a
+start nor its fear may count as profit or loss. A screen tells no figure then, while the window is
+open. At worst is what the ledger is sure of: pairs at a dollar, single shares at nothing.
+
+Rejected: no equity until there is a price. A share of a window whose feed is down left the whole
+wallet without its loss limits.
 """
 
 from __future__ import annotations
-
-from collections.abc import Iterable
 
 import attrs
 
@@ -24,7 +25,7 @@ from polybot.pricing.fair import Fair
 
 @attrs.define(eq=False)
 class Marks:
-    """Dollars are 10⁻⁶; None where something held has no value yet."""
+    """Dollars are 10⁻⁶."""
 
     board: PriceBoard
     account: Account
@@ -42,7 +43,7 @@ class Marks:
         self._last = last
 
     def value(self, books: MarketBooks) -> int | None:
-        """What a market's holdings are worth at fair."""
+        """What a market's holdings are worth at fair; None while nobody can say."""
         held, fair = books.holdings(), self._fair(books)
         if books.up_payout is not None or not held.net:
             return books.worst_value
@@ -50,15 +51,31 @@ class Marks:
             return books.marked(fair)
         return held.cost if self.clock.now_ms() >= books.market.end_ms else None
 
-    def equity(self) -> int | None:
-        """Cash, and everything held at fair."""
-        ledger = self.account.ledger
-        return _sum(ledger.cash, map(self.value, ledger.books.values()))
+    def equity(self) -> int:
+        """Cash, and everything held at fair, or at its cost where nobody can say."""
+        total = self.account.ledger.cash
+        for one in self.account.ledger.books.values():
+            value = self.value(one)
+            total += one.holdings().cost if value is None else value
+        return total
+
+    def hope(self) -> int:
+        """What shares that count as their cost would be worth beyond it if all of them won."""
+        books = self.account.ledger.books.values()
+        held = [one.holdings() for one in books if self.value(one) is None]
+        return sum(max(each.up, each.down) - each.cost for each in held)
 
     def unrealised(self) -> int | None:
-        """What everything held has gained or lost at fair, and nobody has paid yet."""
-        books = self.account.ledger.books.values()
-        return _sum(-sum(one.holdings().cost for one in books), map(self.value, books))
+        """What everything held has gained or lost at fair, and nobody has paid yet; None while
+        something held has no value.
+        """
+        total = 0
+        for one in self.account.ledger.books.values():
+            value = self.value(one)
+            if value is None:
+                return None
+            total += value - one.holdings().cost
+        return total
 
     def unrealised_worst(self) -> int:
         """The same at worst: what is lost if every single share loses."""
@@ -70,12 +87,3 @@ class Marks:
         if isinstance(found, Fair):
             return round(found.q * ONE)
         return self._last.get(books.market.condition_id)
-
-
-def _sum(begin: int, values: Iterable[int | None]) -> int | None:
-    total = begin
-    for value in values:
-        if value is None:
-            return None
-        total += value
-    return total

@@ -12,6 +12,7 @@ from collections.abc import Callable
 
 import attrs
 import trio
+from loguru import logger
 
 from polybot.channels import Bell
 from polybot.clock import NS
@@ -97,6 +98,8 @@ class QuoteTask:
         book_ms = max(feed.book.stamp_ms(UP), feed.book.stamp_ms(DOWN))
         another = quoter.decide(up, down, book_ms, now_ms, book_known=valid)
         self._sample(now_ms)
+        if (alarm := quoter.alarm(now_ms)) is not None:
+            logger.warning("{}: {}", quoter.market.slug, alarm)
         if another and quoter.desired is not None:
             record.quotes += bool(quoter.desired.orders)
             self.orders.wish(quoter.desired)

@@ -42,6 +42,9 @@ from polybot.venue.site import GTD_EARLY_S, GTD_LEAD_S
 from polybot.wallet_standing import WalletStanding
 
 BOOK_LEVELS = 5
+# A book that is read again is believed within some seconds, half a minute at a slow link. What was
+# apart before a longer darkness is no evidence after it.
+APART_KEPT_MS = 60_000
 REWARD_PAUSE_MS = 60_000  # after a refusal: by then holdings and limits have moved
 NOTHING_HELD = Holdings()
 REDUCE = MarketState.REDUCE
@@ -90,6 +93,8 @@ class Quoter:
     _takes: int = 0
     _take_at_ms: int = 0
     _reward_again_ms: int = 0
+    _alarmed_ms: int | None = None  # when the disagreement began that has been told
+    _compared_ms: int = 0  # when model and market were last held against each other
     _judged: tuple[Standing, Over | None] | None = None
 
     def __attrs_post_init__(self) -> None:
@@ -131,6 +136,8 @@ class Quoter:
         self._look_at_orders()
         self.inputs = inputs = self._inputs(up, down, book_ms, now_ms)
         self.decision = decide(inputs, config.quote, config.completion, config.rewards)
+        if self.decision.market is not None:
+            self._compared_ms = now_ms
         self.ears.decided(self.decision, now_ms)
         percent = config.orders.hysteresis_percent
         pair_cap, _ = pair_target(inputs, config.quote)
@@ -140,6 +147,19 @@ class Quoter:
         desired = self._with_take(wanted, now_ms)
         before, self.desired = self.desired, desired
         return desired != before
+
+    def alarm(self, now_ms: int) -> str | None:
+        """That model and market disagree, once for each time that they begin to: it is probably the
+        model that is wrong (strategy.md 4), and its operator who can find out why.
+        """
+        since_ms, seen, fair = self.decision.apart_since_ms, self.decision.market, self.fair
+        if since_ms is None or since_ms == self._alarmed_ms:
+            return None
+        lasting = now_ms - since_ms >= self.config.quote.disagree_s * 1000
+        if not lasting or seen is None or isinstance(fair, NoFair):
+            return None
+        self._alarmed_ms = since_ms
+        return f"model and market disagree: {fair.q:.3f} against {seen:.3f} for Up"
 
     def _learn(self, now_ms: int, *, book: bool) -> None:
         """Move the market's machine on by what is known now."""
@@ -186,7 +206,7 @@ class Quoter:
             self.machine.table,
             advice=self.ears.look(self.fair, up, down, own, now_ms),
             book_age_s=max(0, now_ms - book_ms) / 1000,
-            apart_since_ms=self.decision.apart_since_ms,
+            apart_since_ms=self._apart_since_ms(now_ms),
             stock=self._stock(held, now_ms),
             net_confirmed=held.up_confirmed - held.down_confirmed,
             # Only who takes asks, and the answer takes a look at every order of the window.
@@ -199,6 +219,10 @@ class Quoter:
             over=self._over(held),
             paired=self._paired(held) if self.config.quote.has_pair_penalties else 0,
         )
+
+    def _apart_since_ms(self, now_ms: int) -> int | None:
+        known = now_ms - self._compared_ms <= APART_KEPT_MS
+        return self.decision.apart_since_ms if known else None
 
     def holdings(self) -> Holdings:
         books = self.wallet.ledger.books.get(self.market.condition_id)

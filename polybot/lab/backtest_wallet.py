@@ -210,11 +210,8 @@ class Wallet(WalletStanding):
     def _look(self, now_ms: int) -> None:
         """As the loss watch: the day's loss shrinks the limits, and too much of it stops us."""
         self.timeline.at(now_ms + LOOK_MS, self._look)
-        equity = self.equity(now_ms)
-        if equity is None:
-            return
         day = datetime.fromtimestamp(now_ms // 1000, UTC).date().isoformat()
-        now = Losses(day, equity, self.ledger.capital)
+        now = Losses(day, self.equity(now_ms), self.ledger.capital)
         verdict = self._limits.look(now)
         day_loss = max(0, -self._limits.today(now))
         if day_loss != self.day_loss:
@@ -223,8 +220,8 @@ class Wallet(WalletStanding):
         if verdict.halt is not None:
             self.admission.stop(f"{verdict.halt[0].value}: {verdict.halt[1]}")
 
-    def equity(self, now_ms: int) -> int | None:
-        """Cash, and everything held at fair; None while something held has no value yet."""
+    def equity(self, now_ms: int) -> int:
+        """Cash, and everything held at fair, or at cost where it never had a price (marks.py)."""
         total = self.ledger.cash
         for key, books in self.ledger.books.items():
             fair = self.fair(key, now_ms)
@@ -236,5 +233,5 @@ class Wallet(WalletStanding):
             elif key in self._worth:
                 total += books.marked(self._worth[key])
             else:
-                return None
+                total += held.cost
         return total

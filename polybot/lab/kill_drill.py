@@ -38,9 +38,8 @@ class Kill:
 class _Ruined(Marks):
     """Marks to which half of the wallet is gone."""
 
-    def equity(self) -> int | None:
-        equity = super().equity()
-        return None if equity is None else equity // 2
+    def equity(self) -> int:
+        return super().equity() // 2
 
 
 @attrs.define(eq=False)

@@ -173,12 +173,13 @@ def _take(
     reach = spent = price = 0
     net = unpaired.net_told / units.SHARE
     for offer, size in unpaired.offers:
-        cost = all_in(offer, unpaired.market.fees) + waiting
+        limit = _on_grid(offer, unpaired.market)
+        cost = all_in(limit, unpaired.market.fees) + waiting
         worth = int(worth_taking(unpaired.q, gamma, net, cost) * units.SHARE)
         part = min(size, min(wanted, worth) - reach)
         if part <= 0:
             break
-        reach, spent, price = reach + part, spent + units.notional(offer, part), offer
+        reach, spent, price = reach + part, spent + units.notional(offer, part), limit
     return _spend(unpaired, stage, spent, price)
 
 
@@ -202,16 +203,24 @@ def relieve(unpaired: Unpaired, dollars: int, pay: float) -> Take | Held:
     fair = 1 - unpaired.q if unpaired.net_told > 0 else unpaired.q
     reach = spent = price = 0
     for offer, size in unpaired.offers:
-        cost = all_in(offer, unpaired.market.fees)
+        limit = _on_grid(offer, unpaired.market)
+        cost = all_in(limit, unpaired.market.fees)
         if cost > fair + pay or cost >= 1 or (dollars <= 0 and reach >= least):
             break
         wanted = max(least - reach, math.ceil(max(0, dollars) / (1 - cost)))
         part = min(size, wanted, most - reach)
         if part <= 0:
             break
-        reach, spent, price = reach + part, spent + units.notional(offer, part), offer
+        reach, spent, price = reach + part, spent + units.notional(offer, part), limit
         dollars -= int(part * (1 - cost))
     return _spend(unpaired, Stage.RELIEF, spent, price)
+
+
+def _on_grid(offer: int, market: Market) -> int:
+    """The limit that reaches an offer. A tick that has grown leaves offers between the prices that
+    an order may have: what lies below the next of them may be filled too, so that one is judged.
+    """
+    return offer + -offer % market.tick
 
 
 def _whole_cents(price: int, shares: int, market: Market) -> int:

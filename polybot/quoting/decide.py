@@ -36,6 +36,7 @@ _NOT_OPEN = (MarketState.DISCOVERED, MarketState.PREOPEN)
 AWAIT_STRIKE, QUOTING, REDUCE = MarketState.AWAIT_STRIKE, MarketState.QUOTING, MarketState.REDUCE
 _QUOTED = (QUOTING, REDUCE, AWAIT_STRIKE)
 _TAKING = (QUOTING, REDUCE)
+_ANEW = (WhyNoFair.STRIKE_UNKNOWN, WhyNoFair.STRIKE_CORRECTED)
 
 
 def decide(
@@ -54,12 +55,12 @@ def decide(
     if state not in _QUOTED and not _opens_early(inputs):
         return _nothing(_closed(inputs))
     if isinstance(fair, NoFair):
-        return _nothing(Reason(fair.why, None, fair.figures))
+        return _blind(inputs, Reason(fair.why, None, fair.figures))
     if state is AWAIT_STRIKE:
         return _nothing(Reason(WhyNoFair.STRIKE_UNKNOWN))
     if inputs.advice.veto is not None:
         veto, because = inputs.advice.veto, " ".join(inputs.advice.because)
-        return _nothing(Reason(Why.SIGNAL, None, (("signal", because), ("says", veto.value))))
+        return _blind(inputs, Reason(Why.SIGNAL, None, (("signal", because), ("says", veto.value))))
     relieves = completion is not None and completion.enabled and completion.relieve
     over = inputs.over if relieves and state in _TAKING else None
     reduce, net = state is REDUCE or over is not None, inputs.held_up - inputs.held_down
@@ -71,6 +72,15 @@ def decide(
 
 def _nothing(*reasons: Reason) -> Decision:
     return Decision((), reasons)
+
+
+def _blind(inputs: QuoteInputs, *reasons: Reason) -> Decision:
+    """Nothing, by a turn that cannot hold model and market against each other: what was apart is
+    apart until somebody sees that it is not. Against another strike the model is another one.
+    """
+    anew = any(reason.why in _ANEW for reason in reasons)
+    since_ms = None if anew else inputs.apart_since_ms
+    return Decision((), reasons, apart_since_ms=since_ms)
 
 
 def _opens_early(inputs: QuoteInputs) -> bool:
@@ -126,21 +136,21 @@ class _Quoter:
         inputs, params = self.inputs, self.params
         market = market_view(self.up, self.down, params.market_depth_shares, inputs.book_age_s)
         if market is None:
-            return _nothing(*(side for side in (self.up, self.down) if isinstance(side, Reason)))
+            return _blind(inputs, *(it for it in (self.up, self.down) if isinstance(it, Reason)))
         for why, figures in self.fair.quality.cautions:
             self.reasons.append(Reason(why, None, figures))
         if inputs.advice.unproven:
             self.reasons += map(_unproven, inputs.advice.unproven)
         view = blend(self.fair, market, params.blend, inputs.now_ms, inputs.apart_since_ms)
-        cuts: list[sizes.Cut] = []
-        if params.size_floor < 1:
-            cuts = sizes.common_cuts(inputs, params, self.fair, view, reduce=self.reduce)
+        cuts = sizes.common_cuts(inputs, params, self.fair, view, reduce=self.reduce)
+        if cuts and params.size_floor >= 1:
+            cuts = [cut for cut in cuts if not cut.part]
         q = view.q + inputs.advice.shift
         if not Q_LEAST <= q <= Q_MOST:
             q = Q_LEAST if q < Q_LEAST else Q_MOST
         keep = self._keep()
         if self.reduce and self.completion is not None and self.completion.enabled:
-            self._pair_up(view.q, self.completion)
+            self._pair_up(view, market.q, self.completion)
         bids, terms = self._bids(q, keep, view), None
         if inputs.market.rewards and self.rewards and self.rewards.enabled and not self.reduce:
             bids, terms = self._rewarded(bids, q, keep, view, cuts, self.rewards)
@@ -173,17 +183,16 @@ class _Quoter:
             self.reasons.append(Reason(Why.LOWERED, None, (*told, ("deeper", advice.deeper))))
         return edge(self.fair, self.params) * advice.widen + advice.adverse
 
-    def _pair_up(self, q: float, completion: CompletionParams) -> None:
-        """Take of the missing side what the plan says, once our own bids leave room for it: all the
-        less of it that a limit on losses asks for, or else what completion does past the stop.
+    def _pair_up(self, view: Blend, market: float, completion: CompletionParams) -> None:
+        """Take of the missing side what the plan says, once our own bids leave room for it. Where
+        model and market are apart now, it is worth to us what the one thinks that finds it worth
+        less: a bid that waits is worth five seconds to see who is right, what is taken is gone.
         """
-        inputs, net = self.inputs, self.net
+        inputs, net, q = self.inputs, self.net, view.q
         missing = DOWN if net > 0 else UP
-        unpaired = self._unpaired(missing, q)
-        if self.over is not None:
-            found = relieve(unpaired, self.over.dollars, completion.relief_pay)
-        else:
-            found = plan(unpaired, self.params.gamma_per_share, completion)
+        if abs(view.gap) > self.params.disagree_log_odds:
+            q = max(q, market) if missing is DOWN else min(q, market)
+        found = self._planned(self._unpaired(missing, q), completion)
         if not isinstance(found, Take):
             if found is not Held.PAIRED:
                 self.reasons.append(Reason(found, missing))
@@ -195,6 +204,20 @@ class _Quoter:
             self.reasons.append(Reason(Why.YIELDING, missing, figures))
             return
         self.take = found
+
+    def _planned(self, unpaired: Unpaired, completion: CompletionParams) -> Take | Held:
+        """What completion does past the stop, or what a limit on losses asks for: the larger of
+        the two where both are asked, for what the limit does not ask for is unpaired still.
+        """
+        gamma = self.params.gamma_per_share
+        if self.over is None:
+            return plan(unpaired, gamma, completion)
+        relief = relieve(unpaired, self.over.dollars, completion.relief_pay)
+        if self.inputs.state is not REDUCE:
+            return relief
+        usual = plan(unpaired, gamma, completion)
+        most = relief.size if isinstance(relief, Take) else 0
+        return usual if isinstance(usual, Take) and usual.size > most else relief
 
     def _unpaired(self, missing: Outcome, q: float) -> Unpaired:
         inputs, table = self.inputs, self.inputs.table

@@ -130,8 +130,8 @@ class Terms(NamedTuple):
 class Decision(Struct, frozen=True, gc=False):
     """Desired quotes with the figures behind them, and why anything is missing or smaller.
 
-    `market` is what others think of Up; `apart_since_ms` is since when the model has been too far
-    from it, to be given to the next decision.
+    `market` is what others think of Up, None where nobody looked; `apart_since_ms` is since when
+    the model has been too far from it, to be given to the next decision.
     """
 
     quotes: tuple[Quote, ...]

@@ -9,6 +9,9 @@ A limit counts when it is passed at two looks in a row: a fair price that jumps 
 a loss, and the halt is for good. A baseline is worth writing at the turn of a day and when the peak
 has grown by a thousandth of itself: a restart loses less than that of it, and a good hour does
 not fill the journal.
+
+Just after a start, shares may count as their cost that have a price in a moment: until then no mark
+moves or begins, and a loss counts only if they could not make up for it by winning.
 """
 
 from __future__ import annotations
@@ -25,11 +28,14 @@ PEAK_STEP = 1_000  # a peak is written when this part of it has been added
 
 @attrs.frozen
 class Standing:
-    """The wallet at one look: its UTC day, equity at fair and capital brought in, 10⁻⁶ dollars."""
+    """The wallet at one look: its UTC day, equity at fair and capital brought in, 10⁻⁶ dollars.
+    `hope`: what shares whose price is still to come may be worth beyond the cost they count as.
+    """
 
     day: str
     equity: int
     capital: int
+    hope: int = 0
 
 
 @attrs.frozen
@@ -62,15 +68,15 @@ class LossLimits:
 
     def look(self, now: Standing) -> Verdict:
         """Judge the wallet as it stands; also says what is to be written."""
-        write = self._moved(now)
+        write = None if now.hope else self._moved(now)
         passed = self._breach(now)
         again = passed is not None and passed[0] is self._passed
         self._passed = passed[0] if passed is not None else None
         return Verdict(write, passed if again else None)
 
     def today(self, now: Standing) -> int:
-        """The day's profit, realised or not; negative is a loss."""
-        return now.equity - now.capital - self._start
+        """The day's profit, realised or not; negative is a loss. Nought while its mark waits."""
+        return now.equity - now.capital - self._start if now.day == self._day else 0
 
     def _moved(self, now: Standing) -> Baseline | None:
         """Bring the marks up to this look; the baseline, if it is worth writing."""
@@ -88,10 +94,11 @@ class LossLimits:
             (Halt.DAILY_LOSS, self.params.max_daily_loss_percent, self._start, "today, from"),
             (Halt.DRAWDOWN, self.params.max_drawdown_percent, self._peak, "from the highest,"),
         )
-        for halt, percent, mark, words in marks:
+        first = 0 if now.day == self._day else 1 if self._day else 2  # of those that have begun
+        for halt, percent, mark, words in marks[first:]:
             begun = mark + now.capital
             lost = begun - now.equity
-            if lost > 0 and lost * 100 >= percent * begun:
+            if lost > 0 and (lost - now.hope) * 100 >= percent * begun:
                 what = f"{amount_text(lost)} lost {words} {amount_text(begun)}"
                 return halt, f"{what}: the limit is {percent} %"
         return None

@@ -136,6 +136,25 @@ def test_only_as_much_as_is_worth_it() -> None:
     assert found.size / SHARE == pytest.approx(100 - 0.07004 / GAMMA, abs=0.05)
 
 
+def test_the_value_of_waiting_is_taken_off() -> None:
+    """W = (1 − urgency) · W₀ (strategy.md 7): a share at 0.48 whose fee makes it 0.4975 is worth
+    taking at the last call, and earlier only while waiting is worth less than the difference.
+    """
+    patient = CompletionParams(wait_value=0.05)
+    offers = ((4800, 200 * SHARE),)
+    sizes = {}
+    for left_s in (25, 8, 4):
+        waiting = (1 - urgency(left_s, 60.0, patient)) * 0.05
+        found = planned(
+            long_up(left_s=left_s, offers=offers), attrs.evolve(patient, slice_fraction=1.0)
+        )
+        worth = worth_taking(0.5, GAMMA, 100, all_in(4800, FEES) + waiting)
+        assert isinstance(found, Take)
+        assert found.size / SHARE == pytest.approx(worth, abs=0.05)
+        sizes[left_s] = found.size
+    assert sizes[25] < sizes[8] < sizes[4] == 100 * SHARE
+
+
 def test_a_walk_through_levels_spends_what_it_costs() -> None:
     """60 at 0.40 and 40 at 0.42 cost $40.80: 97.14 shares at the worst price, so that the venue,
     which fills a taker's buy by dollars, gives 100 and no more.
@@ -181,6 +200,28 @@ def test_the_last_five_shares_are_taken_on_fine_ticks_too() -> None:
 
     assert isinstance(found, Take)
     assert (found.price, found.size) == (4160, 5 * SHARE)
+
+
+def test_an_offer_between_the_ticks_is_reached_by_the_next_price() -> None:
+    """A tick that has grown leaves what rested on the finer one where it was: a limit of 0.5145
+    would be refused until the cutoff. That of 0.52 spends what the offers cost, and takes only what
+    is worth 0.52.
+    """
+    offers = ((5100, 5 * SHARE), (5145, 200 * SHARE))
+    dear = worth_taking(0.5, GAMMA, 100, all_in(5200, FEES))
+    found = planned(long_up(left_s=4, offers=offers))
+
+    assert isinstance(found, Take)
+    assert found.price == 5200
+    spent = notional(5100, 5 * SHARE) + notional(5145, int(dear * SHARE) - 5 * SHARE)
+    assert notional(5200, found.size) == pytest.approx(spent, abs=10_000)
+    relief = relieve(long_up(offers=offers), 10 * 10**6, 0.03)
+    assert isinstance(relief, Take)
+    assert relief.price == 5100, "at 0.52 and a fee it is dearer than relief pays"
+    paid = relieve(long_up(offers=offers), 10 * 10**6, 0.05)
+    assert isinstance(paid, Take)
+    assert paid.price == 5200
+    assert planned(long_up(left_s=4, q=0.03, offers=((9950, 200 * SHARE),))) is Held.DEAR
 
 
 @given(

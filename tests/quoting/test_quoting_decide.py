@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import math
 from collections.abc import Mapping
+from typing import Any
 
 import attrs
 import pytest
@@ -22,6 +23,7 @@ from polybot.quoting.model import BookView, Decision, Quote, QuoteInputs
 from polybot.quoting.params import QuoteParams
 from polybot.quoting.reasons import Reason, Why
 from polybot.risk.timetable import Known, MarketMachine, Times, Timetable
+from polybot.signal.advice import Advice, Veto
 
 SHARES = 1_000_000
 LOT = 10_000
@@ -279,6 +281,35 @@ def test_past_the_stop_a_balanced_bot_is_done() -> None:
     assert whys(found) == [Why.BALANCED, Why.BALANCED]
 
 
+def test_deeper_bids_keep_twice_the_edge() -> None:
+    """They are filled by jumps (strategy.md 6.2, 5): an edge of four cents below the cap, where a
+    step is one.
+    """
+    params = QuoteParams(levels=3, base_edge=0.04, kappa=0.0, gamma_per_share=0.0)
+    found = decide(inputs(book(5400, 5600), q=fair(0.55)), params)
+    prices = [quote.price for quote in found.quotes if quote.outcome is UP]
+
+    assert found.cap_up is not None
+    assert found.edge == pytest.approx(0.04)
+    deepest = grid_floor(found.cap_up - 0.04, 100)
+    assert prices == [grid_floor(found.cap_up, 100), deepest, deepest - 100]
+    assert prices[0] - 100 > deepest, "a step alone would leave it above"
+
+
+@pytest.mark.parametrize("held", [0, 20, -20])
+def test_a_book_of_the_finer_tick_gives_bids_on_the_new_one(held: int) -> None:
+    """After the tick has grown others' orders stay where they were: we join below them."""
+    seen = inputs(book(5015, 5985), held_up=max(held, 0) * SHARES, held_down=max(-held, 0) * SHARES)
+    found = decide(seen, QuoteParams(levels=1))
+
+    assert len(found.quotes) == 2
+    assert all(quote.price % 100 == 0 for quote in found.quotes)
+    assert [quote.price for quote in found.quotes] == [
+        5100 if held < 0 else 5000,
+        4100 if held > 0 else 4000,
+    ]
+
+
 def test_the_heavy_side_stops_at_the_limit() -> None:
     """At the inventory limit only the other outcome is bought."""
     found = decide(inputs(held_down=100 * SHARES), QuoteParams())
@@ -309,6 +340,29 @@ def test_disagreement_withholds_what_only_the_model_finds_cheap() -> None:
         apart = math.copysign(1.0986, model - mid)
         assert dict(said.figures) == pytest.approx({"log_odds_apart": apart, "weight": 0.4}, 1e-3)
         assert Reason(Why.DOUBTED, None, (("factor", 0.5),)) in found.reasons
+
+
+APART = replace(inputs(book(4900, 5100), q=fair(0.75)), apart_since_ms=START + 1_000)
+
+
+@pytest.mark.parametrize(
+    "blind",
+    [
+        {"up": None, "down": None},
+        {"fair": NoFair(WhyNoFair.SPOT_STALE)},
+        {"advice": Advice(veto=Veto.CRISIS)},
+    ],
+    ids=["no book", "no price", "a veto"],
+)
+def test_a_turn_that_sees_no_market_ends_no_disagreement(blind: dict[str, Any]) -> None:
+    """A book that is read anew every few seconds would otherwise never let five of them pass."""
+    assert decide(replace(APART, **blind), QuoteParams()).apart_since_ms == START + 1_000
+
+
+@pytest.mark.parametrize("why", [WhyNoFair.STRIKE_CORRECTED, WhyNoFair.STRIKE_UNKNOWN])
+def test_another_strike_ends_a_disagreement(why: WhyNoFair) -> None:
+    """What the model thought it had thought of another contract."""
+    assert decide(replace(APART, fair=NoFair(why)), QuoteParams()).apart_since_ms is None
 
 
 def test_a_cautious_price_quotes_less_and_says_why() -> None:

@@ -11,12 +11,14 @@ from test_quoting_decide import DOWN, SHARES, TWAP, UP, book, fair, inputs, mirr
 
 from polybot.domain.market import Outcome
 from polybot.domain.orders import TimeInForce
+from polybot.domain.units import USD
 from polybot.pricing.fair import Fair
 from polybot.quoting.completion import Held, Stage, Take
 from polybot.quoting.decide import decide
 from polybot.quoting.model import BookView, Decision, QuoteInputs
 from polybot.quoting.params import CompletionParams, QuoteParams
 from polybot.quoting.reasons import Reason, Why
+from polybot.risk.checks import Limit, Over
 
 PARAMS = QuoteParams(levels=1, gamma_per_share=0.002)
 ON = CompletionParams()
@@ -79,6 +81,47 @@ def test_our_own_bid_for_what_we_hold_is_no_offer() -> None:
     found = decided(others).take
     assert found is not None
     assert found.size == 20 * SHARES
+
+
+@pytest.mark.parametrize(("model", "net"), [(0.1, 100), (0.9, -100)])
+def test_the_missing_side_is_not_bought_at_a_price_that_the_market_finds_wrong(
+    model: float, net: int
+) -> None:
+    """The model thinks 0.90 of what is missing, and others offer it from 0.52 on: completion takes
+    what is worth it by the market, from the first moment on (strategy.md 4). One wrong price, near
+    the cutoff, bought all there was.
+    """
+    asks = tuple((price, 20 * SHARES) for price in (5200, 5600, 6000, 6400))
+    mine = BookView(((4800, 200 * SHARES),), asks)
+    seen = replace(
+        late(HIGH_S),
+        fair=fair(model, d=1.28 if model > 0.5 else -1.28),
+        up=mine if net < 0 else mirrored(mine),
+        down=mirrored(mine) if net < 0 else mine,
+        held_up=max(net, 0) * SHARES,
+        held_down=max(-net, 0) * SHARES,
+        net_confirmed=net * SHARES,
+    )
+    over = Over(Limit.MARKET_LOSS, 40 * USD)
+    for each in (seen, replace(seen, over=over), replace(seen, apart_since_ms=seen.now_ms - 9_000)):
+        take = decided(each).take
+        assert take is not None
+        assert take.outcome is (UP if net < 0 else DOWN)
+        assert take.price == 5200
+        close = attrs.evolve(PARAMS, disagree_log_odds=5.0)
+        bold = decide(each, close, ON).take
+        assert bold is not None
+        assert bold.price > 5200, "believed as far as the operator says"
+
+
+def test_of_a_missing_side_that_the_model_alone_finds_dear_less_is_taken() -> None:
+    """The other way around the model is believed as much as usual: it may be right."""
+    usual = decided(late(HIGH_S)).take
+    found = decided(replace(late(HIGH_S), fair=fair(0.95, d=1.64))).take
+
+    assert usual is not None
+    assert found is not None
+    assert found.size < usual.size
 
 
 @pytest.mark.parametrize(

@@ -9,11 +9,12 @@ import pytest
 from hypothesis import given, strategies as st
 from msgspec.structs import replace
 from test_quoting_completion import MARKET, SHARE, long_up
-from test_quoting_decide import DOWN, SHARES, TWAP, UP, book, fair, inputs, whys
+from test_quoting_decide import DOWN, SHARES, START, TWAP, UP, book, fair, inputs, whys
 
 from polybot.domain.market_states import MarketState
 from polybot.domain.orders import TimeInForce
 from polybot.domain.units import USD, notional
+from polybot.pricing.fair import Fair
 from polybot.quoting.completion import Held, Stage, Take, all_in, relieve
 from polybot.quoting.decide import decide
 from polybot.quoting.model import Decision, QuoteInputs
@@ -23,12 +24,14 @@ from polybot.risk.checks import Limit, Over
 
 PARAMS, ON = QuoteParams(levels=1), CompletionParams()
 OVER = Over(Limit.CLUSTER_LOSS, 10 * USD)
-CHEAP = book(5000, 5200, 400 * SHARES)  # Down is offered at 0.50
 
 
-def held(*, over: Over | None = OVER, **changes: Any) -> QuoteInputs:
-    """A hundred Up held, all confirmed, a minute into the window."""
-    made = inputs(CHEAP, at_s=60.0, held_up=100 * SHARES, q=fair(0.51))
+def held(
+    *, over: Over | None = OVER, q: Fair | None = None, offer: int = 5000, **changes: Any
+) -> QuoteInputs:
+    """A hundred Up held, all confirmed, a minute into the window, with Down at `offer`."""
+    seen = book(10_000 - offer, 10_200 - offer, 400 * SHARES)
+    made = inputs(seen, at_s=60.0, held_up=100 * SHARES, q=q or fair(0.51))
     return replace(made, **{"net_confirmed": 100 * SHARES, "over": over, **changes})
 
 
@@ -155,6 +158,27 @@ def test_within_all_limits_nothing_is_taken_before_the_stop() -> None:
 def test_nothing_is_relieved_where_the_operator_wants_it_not(off: CompletionParams) -> None:
     """`[completion] relieve = false`, or no completion at all: the firewall alone keeps limits."""
     assert decided(held(), off) == decided(held(over=None), off)
+
+
+@pytest.mark.parametrize("down", [5100, 5300])
+def test_past_the_stop_a_limit_takes_nothing_away_from_completion(down: int) -> None:
+    """In the last call, at even odds: what is ten dollars too much is twenty shares at 0.51, and
+    nothing at 0.53 and a fee, which is dearer than relief pays. Within all limits more was taken,
+    and it still is; a larger excess takes more than that.
+    """
+    late = replace(held(q=fair(0.5), over=None, offer=down), now_ms=START + 236_000)
+    late = replace(late, state=MarketState.REDUCE)
+    usual = decided(late).take
+    assert usual is not None
+    assert usual.stage is Stage.LAST
+
+    assert decided(replace(late, over=OVER)).take == usual
+    far = decided(replace(late, over=Over(Limit.CLUSTER_LOSS, 40 * USD))).take
+    assert far is not None
+    assert far.stage is (Stage.RELIEF if down == 5100 else Stage.LAST)
+    before = replace(late, over=OVER, state=MarketState.QUOTING)
+    found = decided(before).take
+    assert found is None or found.stage is Stage.RELIEF, "only past the stop"
 
 
 def test_nothing_is_taken_before_the_window_begins() -> None:

@@ -138,6 +138,23 @@ def test_what_is_switched_off_is_gone(key: str, off: float, why: Why) -> None:
         assert sizes(found) == {UP: 100, DOWN: 100}
 
 
+def test_a_factor_of_nought_holds_whatever_the_floor() -> None:
+    """`size_floor = 1` takes doubts for certainty, and not a "nothing" for an "all"."""
+    bold = attrs.evolve(HUNDRED, size_floor=1.0)
+    off = asked(("regime", 0.5), ("toxicity", 0.0))
+    never = replace(fair(), quality=Quality(size=0.0, cautions=STALE.cautions))
+
+    found = decide(off, bold)
+    assert found.quotes == ()
+    assert Why.TOXIC_FILLS in whys(found)
+    assert Why.THIN_BOOK not in whys(found), "half shrinks nothing, and is not told"
+    assert decide(replace(ROOMY, fair=never), bold).quotes == ()
+    assert sizes(decide(replace(ROOMY, fair=replace(fair(), quality=STALE)), bold)) == {
+        UP: 100,
+        DOWN: 100,
+    }
+
+
 @given(
     any_inputs(),
     PARAMS,

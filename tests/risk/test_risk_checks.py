@@ -301,6 +301,26 @@ def test_limits_shrink_with_the_days_losses(loss: int, part: float) -> None:
     assert loss_scale_ppm(loss * USD, equity, RiskParams()) == part * PPM
 
 
+@pytest.mark.parametrize("limit", [Limit.MARKET_LOSS, Limit.CLUSTER_LOSS, Limit.TOTAL_LOSS])
+def test_each_limit_on_losses_shrinks_with_the_day(limit: Limit) -> None:
+    """At half of the loss that shrinks to a quarter, five eighths are left of each: of the 3, 12
+    and 40 percent of what is there now (strategy.md 14).
+    """
+    percent = {Limit.MARKET_LOSS: 3, Limit.CLUSTER_LOSS: 12, Limit.TOTAL_LOSS: 40}[limit]
+    loss, equity = dollars(150), dollars(9_850)
+    allowed = equity // 100 * percent * 5 // 8
+    room = allowed - dollars(5)  # for a bid of ten shares at half a dollar
+    for more, found in ((0, None), (1, limit)):
+        others = {
+            Limit.MARKET_LOSS: Elsewhere(),
+            Limit.CLUSTER_LOSS: Elsewhere(cluster_loss=room + more),
+            Limit.TOTAL_LOSS: Elsewhere(total_loss=room + more),
+        }[limit]
+        held = Exposure(cost_up=room + more) if limit is Limit.MARKET_LOSS else Exposure()
+        standing = Standing(dollars(10_000), equity, others=others, day_loss=loss)
+        assert within_limits(bid(), held, 0, standing, WIDE) is found
+
+
 def test_shrinking_can_be_switched_off() -> None:
     """With 100 % left the limits stay as they are."""
     params = RiskParams(shrink_to_percent=100)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import attrs
 import pytest
 from hypothesis import given, settings, strategies as st
 
@@ -75,6 +76,26 @@ def test_gains_raise_the_highest() -> None:
     assert halted(after(made, standing(1_000), standing(1_200), *[standing(1_100)] * 2)) is (
         Halt.DRAWDOWN
     )
+
+
+def test_what_has_no_price_yet_moves_no_mark() -> None:
+    """Just after a start shares may count as more than they turn out to be worth: to give that back
+    is neither a drawdown, nor a loss of a day that begins then, nor one after a re-arming.
+    """
+    for made in (limits(), limits(Baseline("2026-11-25", *[1_000 * USD] * 3))):
+        at_cost = attrs.evolve(standing(1_070), hope=20 * USD)
+        assert after(made, *[at_cost] * 3) == Verdict()
+        assert made.today(at_cost) == 0
+        assert after(made, *[standing(985)] * 2).halt is None
+        assert made.today(standing(980)) == -5 * USD
+
+
+def test_a_loss_that_a_price_may_make_up_for_waits_for_it() -> None:
+    """It counts where the shares could not do so by winning, to the micro-dollar."""
+    made = limits(Baseline(DAY, 1_000 * USD, 1_000 * USD, 1_000 * USD))
+    assert after(made, *[attrs.evolve(standing(960), hope=10_000_001)] * 2).halt is None
+    lost = [attrs.evolve(standing(960), hope=10 * USD)] * 2
+    assert halted(after(made, *lost)) is Halt.DAILY_LOSS
 
 
 @pytest.mark.parametrize("brought", [500, -500])

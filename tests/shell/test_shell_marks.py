@@ -9,13 +9,19 @@ from desk_kit import MARKET, START
 
 from polybot.account import Account
 from polybot.clock import Clock
+from polybot.domain.baseline import Baseline
+from polybot.domain.halts import Halt
 from polybot.domain.ledger import Ledger
 from polybot.domain.market import Market, Outcome, Side
 from polybot.domain.orders import FillLeg, TradeSeen, TradeStatus
 from polybot.domain.units import SHARE, USD
+from polybot.health import Health
+from polybot.loss_watch import PRICES_MS, LossWatch
 from polybot.marks import Marks
 from polybot.pricing.board import PriceBoard
 from polybot.pricing.fair import Fair, NoFair, WhyNoFair
+from polybot.risk.limits import RiskParams
+from polybot.risk.losses import LossLimits
 
 OTHER = attrs.evolve(MARKET, condition_id="0xd", slug="other", up_token="333", down_token="444")
 
@@ -41,6 +47,8 @@ class Bench:
     board: Board = attrs.field(factory=Board)
     now: int = START
     marks: Marks = attrs.field(init=False)
+    day_loss: int = 0
+    halted: list[Halt] = attrs.field(factory=list)
 
     def __attrs_post_init__(self) -> None:
         self.marks = Marks(cast(PriceBoard, self.board), cast(Account, self), cast(Clock, self))
@@ -55,6 +63,29 @@ class Bench:
         leg = FillLeg("0x1", token, Side.BUY, price, shares * SHARE, maker=True)
         key = f"{market.slug} {outcome}"
         self.ledger.book(TradeSeen(key, market.condition_id, TradeStatus.MATCHED, (leg,), START))
+
+    @property
+    def journal(self) -> Bench:
+        return self
+
+    def note(self, _entry: object) -> None: ...
+
+    def halt(self, halt: Halt, _why: str) -> None:
+        self.halted.append(halt)
+
+    def watch(self, began: int = 1_000 * USD) -> LossWatch:
+        """The loss limits at work, of a day that the journal says began with so much."""
+        base = Baseline("2026-09-21", began, began, 1_000 * USD)
+        limits = LossLimits(RiskParams(), base)
+        account, health = cast(Account, self), cast(Health, self)
+        return LossWatch(account, health, cast(Clock, self), self.marks, limits)
+
+    def looks(self, watch: LossWatch, times: int) -> list[Halt]:
+        """What so many looks halt, one a second."""
+        for _ in range(times):
+            watch.look()
+            self.now += 1_000
+        return self.halted
 
     def figures(self) -> tuple[int | None, int | None, int]:
         """Equity, unrealised at fair and at worst, in whole dollars where they are."""
@@ -83,15 +114,15 @@ def test_down_is_marked_at_what_up_leaves() -> None:
     assert it.figures() == (998 * USD, -2 * USD, -5 * USD)
 
 
-def test_without_a_price_there_is_no_value_but_for_pairs() -> None:
-    """Nothing ever known of an open window: no figure, rather than a wrong one. Of pairs alone it
-    is known without a price.
+def test_without_a_price_there_is_no_gain_but_for_pairs() -> None:
+    """Nothing ever known of an open window: no figure of what it has gained, rather than a wrong
+    one, and for the limits what it cost. Of pairs alone it is known without a price.
     """
     it = Bench()
     it.buy(MARKET, Outcome.UP, 4_800, 10)
     it.buy(OTHER, Outcome.UP, 4_000, 10)
     it.buy(OTHER, Outcome.DOWN, 4_000, 10)
-    assert it.figures() == (None, None, -2_800_000)
+    assert it.figures() == (1_002 * USD, None, -2_800_000)
     it.buy(MARKET, Outcome.DOWN, 4_800, 10)
     assert it.figures() == (1_002_400_000, 2_400_000, 2_400_000)
 
@@ -119,7 +150,7 @@ def test_who_looks_moves_nothing() -> None:
     it.board.q["0xc"] = 0.9
     assert it.figures() == (1_004 * USD, 4 * USD, -5 * USD)
     it.board.q.clear()
-    assert it.figures() == (None, None, -5 * USD)
+    assert it.figures() == (1_000 * USD, None, -5 * USD)
 
 
 def test_an_ended_window_that_was_never_priced_counts_as_its_cost() -> None:
@@ -128,3 +159,46 @@ def test_an_ended_window_that_was_never_priced_counts_as_its_cost() -> None:
     it.buy(MARKET, Outcome.UP, 5_000, 10)
     it.now = MARKET.end_ms
     assert it.figures() == (1_000 * USD, 0, -5 * USD)
+
+
+# --- and the loss limits, by them -----------------------------------------------------------------
+
+
+def test_shares_without_a_price_put_no_limit_off() -> None:
+    """Five shares of a window that this run has never priced, as after a restart: elsewhere 192 of
+    a thousand dollars are lost. That halts, and shrinks the limits, with them as without (S12).
+    """
+    it = Bench()
+    it.buy(MARKET, Outcome.UP, 4_000, 5)
+    it.buy(OTHER, Outcome.UP, 5_000, 400)
+    it.board.q["0xd"] = 0.02
+    watch = it.watch()
+
+    assert it.looks(watch, 2) == [Halt.DAILY_LOSS]
+    assert it.day_loss == 192 * USD
+    assert watch.today() is None, "a screen has no figure"
+
+
+def test_a_start_waits_for_the_prices_that_may_make_up_for_a_loss() -> None:
+    """Forty dollars are lost by what is done, and a hundred Up, bought at half a dollar, may have
+    won them back: while their price may come in a moment only the limits shrink. They are worth
+    0.80: nothing was to halt.
+    """
+    it = Bench()
+    it.buy(MARKET, Outcome.UP, 5_000, 100)
+    watch = it.watch(1_040 * USD)
+
+    assert it.looks(watch, 10) == []
+    assert it.day_loss == 40 * USD
+    it.board.q["0xc"] = 0.8
+    assert it.looks(watch, 60) == []
+
+
+def test_a_price_that_never_comes_is_not_waited_for() -> None:
+    """The same, while the feed stays down: after half a minute the shares are what they cost."""
+    it = Bench()
+    it.buy(MARKET, Outcome.UP, 5_000, 100)
+    watch = it.watch(1_040 * USD)
+
+    assert it.looks(watch, PRICES_MS // 1_000) == []
+    assert it.looks(watch, 2) == [Halt.DAILY_LOSS]
