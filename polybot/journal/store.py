@@ -24,7 +24,7 @@ from polybot.domain.earned import Earned
 from polybot.journal import spare
 from polybot.journal.entries import Carried, Closed, Entry, Moved, decode, encode, market_of
 
-SCHEMA = 5  # raised with every change of the table, and of what an entry may be
+SCHEMA = 6  # raised with every change of the table, and of what an entry may be
 
 _TABLES = """
 CREATE TABLE IF NOT EXISTS meta (key TEXT PRIMARY KEY, value TEXT NOT NULL) STRICT;
