@@ -89,6 +89,8 @@ class Account(WalletStanding):
     changed: dict[str, Bell] = attrs.field(factory=dict)  # rung when a market's holdings change
     # Markets with a merge, split or redemption under way: their balances are in motion.
     moving: set[str] = attrs.field(factory=set)
+    # Of those what has no end, long after any could come: the dollars that it may have brought.
+    overdue: dict[str, int] = attrs.field(factory=dict)
     # Called before facts about money are booked.
     before_booking: Callable[[int], None] = lambda _now_ms: None
     stream: StreamTrust = attrs.field(factory=StreamTrust)  # the user stream

@@ -70,7 +70,7 @@ class Bot:
     def __attrs_post_init__(self) -> None:
         self.discovery = Discovery(self.ctx, self.series)
         self.supervisor = Supervisor(self.ctx, self.discovery, self.inventory)
-        self.ctx.reconciler.moved_again = self.inventory.proof.moved_again
+        self.ctx.reconciler.moved_again = self.inventory.explained
         self.ctx.account.journal.on_failure = self._journal_failed
         self.ctx.health.on_halt.append(self._halted)
         self.flight = FlightRecorder(self.ctx, lambda: text(self.summary()))

@@ -54,7 +54,9 @@ class Balances:
         """Read every balance that may be judged; the drifts among them."""
         found: list[Difference] = []
         beliefs = list(self._beliefs())
-        self.watch.keep((belief.subject for belief in beliefs), self.clock.now_ms())
+        asked_for = [belief.subject for belief in beliefs]
+        every = [belief.subject for belief in self._beliefs(moving=frozenset())]
+        self.watch.keep(asked_for, self.clock.now_ms(), paused=every)
         for asked in beliefs:
             if self._at_rest(asked):
                 continue
@@ -98,16 +100,23 @@ class Balances:
         """Whether it is still what we believe, with nothing under way that may change it."""
         ledger, moving = self.account.ledger, self.account.moving
         if asked.kind is Kind.CASH:
-            return not moving and asked == self._cash()
+            return self._at_peace(moving) and asked == self._cash()
         books = ledger.books.get(asked.condition_id)
         if books is None or asked.condition_id in moving:
             return False
         return asked == self._shares(books, books.market.outcome_of(asked.subject))
 
     def _cash(self) -> Belief:
-        ledger = self.account.ledger
+        """With what nobody knows whether the chain has done: it would hide every theft."""
+        ledger, late = self.account.ledger, self.account.overdue.values()
         cash = ledger.settling(AccountKind.CASH)
-        return Belief(Kind.CASH, CASH, cash.least, cash.most, ledger.cash)
+        least = cash.least + sum(dollars for dollars in late if dollars < 0)
+        most = cash.most + sum(dollars for dollars in late if dollars > 0)
+        return Belief(Kind.CASH, CASH, least, most, ledger.cash)
+
+    def _at_peace(self, moving: AbstractSet[str]) -> bool:
+        """Whether nothing is under way whose dollars may come at any moment."""
+        return moving <= self.account.overdue.keys()
 
     def _shares(self, books: MarketBooks, outcome: Outcome) -> Belief:
         key, token = books.market.condition_id, books.market.token(outcome)
@@ -115,9 +124,11 @@ class Balances:
         return Belief(Kind.SHARES, token, held.least, held.most, books.shares(outcome), key)
 
     def _beliefs(self, moving: AbstractSet[str] | None = None) -> Iterator[Belief]:
-        """What may be judged: nothing of a market with an operation under way, and no cash then."""
+        """What may be judged: nothing of a market with an operation under way, and no cash then,
+        but where that should have ended long ago.
+        """
         moving = self.account.moving if moving is None else moving
-        if not moving:
+        if self._at_peace(moving):
             yield self._cash()
         for key, books in self.account.ledger.books.items():
             if key not in moving and books.trades:

@@ -40,4 +40,8 @@ class InFlight:
         """Whether it is too late for it to appear, as far as relayer and deadline can tell."""
         if self.unlisted and self.silent_ms is not None:
             return now_ms > self.silent_ms + EDGE_S * 1000
+        return self.late(now_ms)
+
+    def late(self, now_ms: int) -> bool:
+        """Whether nothing of it can be mined any more, whatever the relayer says of it."""
         return now_ms > self.asked_ms + GRACE_S * 1000

@@ -8,12 +8,11 @@ with the calls. Two absences say that nothing happened, if the shares are unmove
 list, a while after the last moment at which anything of ours can have left; or without a list from
 the chain after GRACE_S, when no signature of ours can be mined any more (onchain.md 7.3: ten
 minutes).
-
-Gamma says when to look for a result, the chain says what it is (F37). While the two differ the
-books follow the chain and nothing is redeemed.
 """
 
 from __future__ import annotations
+
+from collections.abc import Iterable
 
 import attrs
 import trio
@@ -34,22 +33,19 @@ from polybot.execution.inventory import (
     SubmitBudget,
     plan,
 )
-from polybot.in_flight import GRACE_S, SLOW_S, InFlight
-from polybot.journal.entries import Closed, Moved, Resolved
+from polybot.in_flight import SLOW_S, InFlight
+from polybot.journal.entries import Closed, Moved
 from polybot.journal.store import JournalFailed
 from polybot.move_proof import MoveProof
-from polybot.records import outcome_text
+from polybot.results import Results
 from polybot.venue import calls
 from polybot.venue.calls import Call
 from polybot.venue.chain import Chain
-from polybot.venue.gamma import MarketMeta, market_by_slug
 from polybot.venue.relayer import Fate, Progress, Refused, Sent, Way
 from polybot.wallet_standing import SPLITS
 
 ROUND_S = 2.0
-RESULT_POLL_S = 5.0  # how often Gamma is asked about an ended market
 QUIET_AFTER_END_S = 10.0  # late trades of the last second are told by then
-GAMMA_LATE_S = 600.0  # after so long the chain is asked without it
 FAILED = "its last merge failed"
 WEARY_AFTER = 3  # failures of a market's operations in a row
 
@@ -65,12 +61,11 @@ class Inventory:
     why: str = ""
     watched: dict[str, Market] = attrs.field(factory=dict)
     in_flight: list[InFlight] = attrs.field(factory=list)
-    conflicts: dict[str, str] = attrs.field(factory=dict)  # markets whose result is disputed
     waits: dict[str, str] = attrs.field(factory=dict)  # why a market is not served, by id
     setbacks: Setbacks = attrs.field(factory=Setbacks)
     budget: SubmitBudget = attrs.field(init=False)
     proof: MoveProof = attrs.field(init=False)
-    _asked_at: dict[str, float] = attrs.field(factory=dict)
+    results: Results = attrs.field(init=False)
     _one_round: trio.Lock = attrs.field(factory=trio.Lock)
 
     @budget.default
@@ -81,6 +76,10 @@ class Inventory:
     def _proof(self) -> MoveProof:
         return MoveProof(self.ctx.account, self.chain)
 
+    @results.default
+    def _results(self) -> Results:
+        return Results(self.ctx, self.chain, self.proof)
+
     def watch(self, market: Market) -> None:
         """Serve this market until its books are closed. A result known from before is compared
         again: an earlier run may have booked it in dispute.
@@ -88,7 +87,7 @@ class Inventory:
         self.watched.setdefault(market.condition_id, market)
         books = self.ctx.account.ledger.books.get(market.condition_id)
         if books is not None and books.up_payout is not None:
-            self.conflicts.setdefault(market.condition_id, "not compared since the start")
+            self.results.conflicts.setdefault(market.condition_id, "not compared since the start")
 
     def take_over(self, operations: list[Moved]) -> None:
         """Go on following what an earlier run has asked for, and counting what the day allows."""
@@ -135,15 +134,24 @@ class Inventory:
     # --- what is due -------------------------------------------------------------------------
 
     async def _act(self) -> None:
+        silence = await self.results.silence()
         if self.way is None:
             self._tell_unmergeable(self.why)
         elif not self.ctx.stopping:
-            decided = await self._decide(self.way)
+            decided = await self._decide(self.way, silence)
             self.waits = dict(decided.waits)
-            if decided.operations and not await self.proof.moved_again():  # nobody else compares
+            if decided.operations and not await self.explained(decided.operations):
                 await self._send(self.way, decided.operations)
 
-    async def _decide(self, way: Way) -> Plan:
+    async def explained(self, wanted: Iterable[Operation] | None = None) -> bool:
+        """Whether the chain shows what our books do not: moves done again, or shares of ended
+        markets, all or those whose redemption is `wanted`, that somebody else has redeemed.
+        """
+        again = await self.proof.moved_again()
+        redeemed = {one.condition_id for one in wanted or () if one.kind == "redeem"}
+        return await self.results.redeemed(None if wanted is None else redeemed) or again
+
+    async def _decide(self, way: Way, silence: str | None) -> Plan:
         """What to ask for now, claimed before anything is awaited: no ask takes it any more."""
         account, now_ms = self.ctx.account, self.ctx.clock.now_ms()
         ledger = account.ledger
@@ -158,7 +166,7 @@ class Inventory:
                 obstacle=obstacle, batches=way.batches, now_ms=now_ms, queue=self._queue(now_ms),
             )  # fmt: skip
 
-        paused = self.budget.obstacle(now_ms)
+        paused = silence or self.budget.obstacle(now_ms)
         found = decided(paused)
         self._claim(found)
         if found.operations or found.claims:
@@ -196,7 +204,7 @@ class Inventory:
         return Place(
             market.condition_id,
             books.holdings(),
-            None if market.condition_id in self.conflicts else books.up_payout,
+            None if market.condition_id in self.results.conflicts else books.up_payout,
             open=now_ms < market.end_ms,
             settled=not (books.unsettled() or up or down),
             fresh=not books.transactions,
@@ -271,8 +279,12 @@ class Inventory:
             return
         if isinstance(progress, Progress) and progress.fate is Fate.FAILED:
             flight.over = progress.why or "failed"
-        if flight.over or not flight.evidence or isinstance(progress, Failure):
+        told = flight.evidence and not flight.over and not isinstance(progress, Failure)
+        if not told or flight.late(now_ms):
             await self._by_shares(flight, now_ms)
+        if flight.late(now_ms):
+            overdue = {one.condition_id: self._brings(one) for one in flight.left}
+            self.ctx.account.overdue.update(overdue)
         if flight.left and not flight.told and now_ms > flight.asked_ms + SLOW_S * 1000:
             flight.told = True
             what = ", ".join(one.kind for one in flight.left)
@@ -337,7 +349,7 @@ class Inventory:
                 self._failed(flight, one, flight.over or flight.never)
             elif await self.proof.moved_again(one):
                 continue  # the books are others now: the next look decides
-            elif now_ms > flight.asked_ms + GRACE_S * 1000:
+            elif flight.late(now_ms):
                 self._failed(flight, one, f"the chain shows {there}, which it cannot have made")
 
     async def _booked(self, flight: InFlight, one: Moved, evidence: str) -> None:
@@ -352,13 +364,13 @@ class Inventory:
             why = f"{books.market.slug}: {amount_text(one.shares)} merged, {held} held"
             self.ctx.health.halt(Halt.LEDGER_DRIFT, why)
             return
-        paid = {"redeem": books.worst_value, "merge": one.shares}.get(one.kind, -one.shares)
+        paid = self._brings(one)
         self._over(flight, one)
         done = attrs.evolve(one, step="done", paid=paid, evidence=evidence)
         await self.ctx.account.learn(done)
         if one.kind != "redeem":
             self.proof.moved(done)
-        self.ctx.account.moving.discard(one.condition_id)
+        self._at_rest(one)
         self.setbacks.cleared(one.condition_id)
         self.ctx.tell(f"{books.market.slug}: {one.kind} {amount_text(abs(paid))} done")
         for token in (None, books.market.up_token, books.market.down_token):
@@ -366,7 +378,7 @@ class Inventory:
 
     def _failed(self, flight: InFlight, one: Moved, why: str) -> None:
         self._over(flight, one)
-        self.ctx.account.moving.discard(one.condition_id)
+        self._at_rest(one)
         self.ctx.account.claims.pop(one.condition_id, None)
         self.ctx.account.journal.note(attrs.evolve(one, step="failed", evidence=why))
         slug = self.ctx.account.ledger.books[one.condition_id].market.slug
@@ -374,6 +386,16 @@ class Inventory:
         logger.warning("{}: {} failed: {}", slug, one.kind, why)
         if count == WEARY_AFTER:
             self.ctx.tell(f"{slug}: {one.kind} has failed {count} times: {why}")
+
+    def _brings(self, one: Moved) -> int:
+        """What it brings in dollars when it is done; negative where it takes some."""
+        worst_value = self.ctx.account.ledger.books[one.condition_id].worst_value
+        return {"redeem": worst_value, "merge": one.shares}.get(one.kind, -one.shares)
+
+    def _at_rest(self, one: Moved) -> None:
+        """Its market's balances may be compared again."""
+        self.ctx.account.moving.discard(one.condition_id)
+        self.ctx.account.overdue.pop(one.condition_id, None)
 
     def _over(self, flight: InFlight, one: Moved) -> None:
         flight.left.remove(one)
@@ -387,9 +409,9 @@ class Inventory:
         if now_ms < market.end_ms + QUIET_AFTER_END_S * 1000:
             return
         books = self.ctx.account.ledger.books[market.condition_id]
-        known = books.up_payout is not None and market.condition_id not in self.conflicts
-        if not known and self._may_ask(market, final=final):
-            await self._look(market, now_ms)
+        known = books.up_payout is not None and market.condition_id not in self.results.conflicts
+        if not known:
+            await self.results.look(market, final=final)
         if books.up_payout is None:
             return
         self.ctx.records.of(market).resolved(books.up_payout, now_ms)
@@ -399,42 +421,6 @@ class Inventory:
         elif self.way is None:
             self.waits[market.condition_id] = self.why
             self.ctx.account.release(market.condition_id)  # nothing more is heard of its orders
-
-    def _may_ask(self, market: Market, *, final: bool) -> bool:
-        now = trio.current_time()
-        if not final and now < self._asked_at.get(market.slug, 0) + RESULT_POLL_S:
-            return False
-        self._asked_at[market.slug] = now
-        return True
-
-    async def _look(self, market: Market, now_ms: int) -> None:
-        """Learn the result from the chain, once Gamma tells one, or has told nothing for long."""
-        meta = await market_by_slug(self.ctx.gamma, market.series, market.slug)
-        said = meta.up_payout if isinstance(meta, MarketMeta) else None
-        if said is None and now_ms < market.end_ms + GAMMA_LATE_S * 1000:
-            return
-        payout = await self.chain.up_payout(market)
-        if payout is None or isinstance(payout, Failure):
-            return
-        source = "chain" if said is None else "chain and Gamma"
-        if said is not None and said != payout:
-            self._disputed(market, said, payout)
-            source = "chain, against Gamma"
-        else:
-            self.conflicts.pop(market.condition_id, None)
-        if self.ctx.account.ledger.books[market.condition_id].up_payout is None:
-            await self.ctx.account.learn(Resolved(market.condition_id, payout, source))
-            self.ctx.settled(market.condition_id, payout)
-            self.ctx.tell(f"{market.slug}: resolved {outcome_text(payout)}")
-
-    def _disputed(self, market: Market, gamma: int, chain: int) -> None:
-        """An alarm, and no redemption: one of the two will come round (F37)."""
-        why = f"Gamma says {outcome_text(gamma)}, the chain {outcome_text(chain)}"
-        if self.conflicts.get(market.condition_id) != why:
-            self.conflicts[market.condition_id] = why
-            self.ctx.records.faults["result disputed"] += 1
-            self.ctx.tell(f"{market.slug}: not redeemed: {why}")
-            logger.error("{}: {}", market.slug, why)
 
     async def _close(self, market: Market) -> None:
         """Freeze the interval's figures and forget the market."""
@@ -446,5 +432,5 @@ class Inventory:
         account.release(market.condition_id)
         del self.watched[market.condition_id]
         self.proof.forget(market.condition_id)
-        self._asked_at.pop(market.slug, None)
+        self.results.forget(market)
         self.setbacks.cleared(market.condition_id)

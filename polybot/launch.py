@@ -126,7 +126,7 @@ def build(
     records = Records(states=recovered.states, on_move=partial(_note_move, journal))
     grace_ms = config.orders.unknown_grace_s * 1000
     data = Rest(http, site.data, clock, tap=tape, name="rest data")
-    payments = Payments(data, account, client.me.wallet, recovered.payments)
+    payments = _payments(data, account, client.me.wallet, recovered)
     board = PriceBoard(config.pricing, seasons)
     marks = Marks(board, account, clock)
     heartbeat = Heartbeat(client, health, account.doubt, account.refused)
@@ -164,6 +164,13 @@ def build(
     payments.tell = ctx.tell
     inventory = _inventory(ctx, purse, private_key, speed)
     return Bot(ctx, config.bot.series, options.run_ms, inventory, speed, world, certify)
+
+
+def _payments(data: Rest, account: Account, wallet: str, recovered: Recovered) -> Payments:
+    return Payments(
+        data, account, wallet, recovered.payments,
+        unexplained=recovered.unexplained, found_s=recovered.found_s,
+    )  # fmt: skip
 
 
 def _recall(store: Store, config: Config, core: CoreTape, seasons: dict[str, Season]) -> Recovered:
@@ -280,13 +287,13 @@ async def _run_live(config: Config, keys: LiveKeys, options: BotOptions) -> tupl
     clock = Clock.from_system()
     credentials = await live_credentials(keys)
     secrets = [keys.private_key, credentials.secret, credentials.passphrase]
-    secrets += [keys.relayer_key] if keys.relayer_key is not None else []
+    secrets += [one for one in (keys.relayer_key, keys.rpc) if one is not None]
     set_up_logs(bot_log(), secrets=tuple(secrets))
     store = live_journal(Path(config.journal.folder), credentials.address)
     tape = tape_of(config, clock, wallet=credentials.address, speed=1.0)
     async with http_client() as http:
         bot = build(
-            config, options, clock, POLYMARKET, keys.private_key, credentials,
+            config, options, clock, keys.site(POLYMARKET), keys.private_key, credentials,
             Purse.of_config(config), http, store,
             world="Polymarket", speed=1.0, certify=config.live.certify, tape=tape,
         )  # fmt: skip

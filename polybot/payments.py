@@ -20,7 +20,7 @@ from loguru import logger
 from polybot.account import Account
 from polybot.domain.orders import Failure
 from polybot.domain.units import amount_text
-from polybot.journal.entries import Paid
+from polybot.journal.entries import ORIGIN_KNOWN, Paid
 from polybot.venue.data_reads import Payment, payments
 from polybot.venue.rest import Rest
 
@@ -31,7 +31,8 @@ UNASKED_S = 600.0  # how often it is asked without a reason
 @attrs.define(eq=False)
 class Payments:
     """`since_s`: rows up to this Unix second are in the wallet's first balance. `unexplained`
-    dollars of unknown origin were found at this start, at the second `found_s`.
+    dollars of unknown origin were found at starts, at this or of earlier runs, the last of them at
+    the second `found_s`: the index may be later than the next start.
     """
 
     rest: Rest
@@ -70,12 +71,17 @@ class Payments:
         oldest = self._now_s() - OVERLAP_S
         return tuple((name, at_s) for name, at_s in self.known.items() if at_s >= oldest)
 
+    def found(self, change: int) -> None:
+        """A start has booked cash that nobody explains yet; what is gone explains no payment."""
+        self.unexplained += max(0, change)
+        self.found_s = self._now_s()
+
     async def _book(self, one: Payment) -> None:
         self.known[one.evidence] = one.at_s
         facts = [Paid(one.account, one.amount, one.evidence, one.at_s)]
         if one.at_s <= self.found_s and one.amount <= self.unexplained:
             self.unexplained -= one.amount
-            facts.append(Paid("deposit", -one.amount, f"of unknown origin no more: {one.evidence}"))
+            facts.append(Paid("deposit", -one.amount, ORIGIN_KNOWN + one.evidence))
         await self.account.learn(*facts)
         self.tell(f"{one.account} of {amount_text(one.amount)} received")
 

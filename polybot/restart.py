@@ -25,7 +25,7 @@ from polybot.domain.market import Market, Outcome
 from polybot.domain.orders import Failure, OrderRow
 from polybot.domain.settling import Settling
 from polybot.domain.units import amount_text
-from polybot.journal.entries import Intent, Paid, Session
+from polybot.journal.entries import UNKNOWN_ORIGIN, Intent, Paid, Session
 from polybot.journal.recovery import carried
 
 AGREE_S = 10.0  # how long a balance may lag behind trades we know of
@@ -171,11 +171,10 @@ class Restart:
         change = beyond(await self._balance(None, self._known_cash), await self._known_cash())
         if not change:
             return
-        what = "balance at the start" if first else "found at the start, of unknown origin"
+        what = "balance at the start" if first else UNKNOWN_ORIGIN
         await self.ctx.account.learn(Paid("deposit", change, what))
         if not first:
-            payments = self.ctx.reconciler.payments
-            payments.unexplained, payments.found_s = change, self.ctx.clock.now_ms() // 1000
+            self.ctx.reconciler.payments.found(change)
             self.ctx.tell(f"cash differs from the journal by {amount_text(change)}: booked")
 
     async def _known_cash(self) -> Settling:
@@ -216,8 +215,8 @@ class Restart:
     def _write_start(self) -> None:
         ctx = self.ctx
         start = Session("start", program_version(), ctx.config.digest)
-        recent = ctx.reconciler.payments.recent()
-        sums = carried(ctx.account.ledger, ctx.reconciler.since_s, recent)
+        ledger, since_s, paid = ctx.account.ledger, ctx.reconciler.since_s, ctx.reconciler.payments
+        sums = carried(ledger, since_s, paid.recent(), paid.unexplained, paid.found_s)
         ctx.account.journal.note(sums, start)
 
 

@@ -11,17 +11,20 @@ import stat
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import attrs
 
 from polybot.config_read import Fault, unknown_key
 from polybot.venue.secret import Secret
+from polybot.venue.site import Site
 
 PRIVATE_KEY = "PM_PRIVATE_KEY"
 FUNDER = "PM_FUNDER"
 API = ("PM_API_KEY", "PM_API_SECRET", "PM_PASSPHRASE")
 RELAYER_KEY = "PM_RELAYER_API_KEY"
-NAMES = (PRIVATE_KEY, FUNDER, RELAYER_KEY, *API)
+RPC = "PM_RPC"
+NAMES = (PRIVATE_KEY, FUNDER, RELAYER_KEY, RPC, *API)
 
 _SIZE_MAX = 64 * 1024
 
@@ -41,12 +44,18 @@ class ApiKey:
 class LiveKeys:
     """Everything secret a live run needs. `funder` is None when the wallet holds the money itself;
     without `relayer_key` shares of a proxy, Safe or deposit wallet are neither merged nor redeemed.
+    `rpc`: the Polygon node to ask instead of the usual one; who sells one puts a key in its path.
     """
 
     private_key: Secret
     funder: str | None
     api: ApiKey | None
     relayer_key: Secret | None = None
+    rpc: Secret | None = None
+
+    def site(self, venue: Site) -> Site:
+        """The venue as this wallet asks it."""
+        return venue if self.rpc is None else attrs.evolve(venue, rpc=self.rpc.reveal())
 
 
 def read_keys(env: Mapping[str, str], path: Path | None, faults: list[Fault]) -> LiveKeys | None:
@@ -61,12 +70,25 @@ def read_keys(env: Mapping[str, str], path: Path | None, faults: list[Fault]) ->
     if 0 < len(absent) < len(API):
         remedy = f"set {', '.join(API)} together, or none to have them derived"
         faults.extend(Fault(name, f"missing; {remedy}") for name in absent)
+    if RPC in found and not _is_node(found[RPC]):
+        faults.append(Fault(RPC, "expected https://…, the URL of a Polygon node"))
     if PRIVATE_KEY not in found or 0 < len(absent) < len(API):
         return None
     key, secret, passphrase = (found.get(name, "") for name in API)
     api = None if absent else ApiKey(key, Secret(secret), Secret(passphrase))
     relayer = Secret(found[RELAYER_KEY]) if RELAYER_KEY in found else None
-    return LiveKeys(Secret(found[PRIVATE_KEY]), found.get(FUNDER), api, relayer)
+    rpc = Secret(found[RPC]) if RPC in found else None
+    return LiveKeys(Secret(found[PRIVATE_KEY]), found.get(FUNDER), api, relayer, rpc)
+
+
+def _is_node(url: str) -> bool:
+    """Whether what is asked of it, and answered, can be neither read nor changed on the way."""
+    try:
+        parts = urlsplit(url)
+    except ValueError:
+        return False
+    named = parts.scheme == "https" and bool(parts.hostname) and "@" not in parts.netloc
+    return named and url.isascii() and url.isprintable() and " " not in url
 
 
 def read_file(path: Path, faults: list[Fault]) -> dict[str, str]:

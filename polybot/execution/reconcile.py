@@ -174,6 +174,16 @@ class _Watched:
     off: int = 0  # and how large it was at the last look
     agreed_ms: int | None = None  # when the venue last showed what is believed, if it does
 
+    def undecided(self, there: int, *, stale: bool) -> bool:
+        """Whether trades under way or a stale cache, or else the dollars seen before, may be what a
+        figure shows: it is no proof of either. Only dollars beyond what we know of can wait so.
+        """
+        belief = self.belief
+        if self.since_ms is None or self.patience_ms == DRIFT_MS:
+            return False
+        open_ = stale or belief.most - belief.least > TOLERANCE
+        return open_ and belief.least - TOLERANCE <= there - self.off <= belief.most + TOLERANCE
+
     @property
     def patience_ms(self) -> int:
         """How long the difference may last."""
@@ -192,6 +202,7 @@ class DriftWatch:
 
     stale: int = 0  # figures that were taken for old ones
     _watched: dict[str, _Watched] = attrs.field(factory=dict)
+    _paused: set[str] = attrs.field(factory=set)
     # What was believed of each, and until when, oldest first.
     _past: dict[str, deque[tuple[int, Belief]]] = attrs.field(factory=dict)
 
@@ -200,7 +211,8 @@ class DriftWatch:
         """Whether a balance differs now, so that it should be read again soon."""
         return any(
             watched.since_ms is not None and watched.patience_ms == DRIFT_MS
-            for watched in self._watched.values()
+            for subject, watched in self._watched.items()
+            if subject not in self._paused
         )
 
     def surplus(self, subject: str) -> bool:
@@ -219,6 +231,8 @@ class DriftWatch:
         late, past = now_ms - STALE_MS, self._past.get(belief.subject, ())
         stale = off != 0 and any(not old.off(there) for until_ms, old in past if until_ms >= late)
         self.stale += stale
+        if watched.undecided(there, stale=stale):
+            return None
         if not off or stale:
             watched.since_ms = None
             return None
@@ -245,8 +259,13 @@ class DriftWatch:
         while past[0][0] < now_ms - STALE_MS:
             past.popleft()
 
-    def keep(self, subjects: Iterable[str], now_ms: int) -> None:
-        """Forget differences that nobody asks for any more, and what is old."""
+    def keep(self, subjects: Iterable[str], now_ms: int, paused: Iterable[str] = ()) -> None:
+        """Forget differences that nobody asks for any more, and what is old. What is `paused` and
+        not asked for now goes on: who has a transaction under way in every second look would never
+        find a difference that lasts.
+        """
         wanted, late = set(subjects), now_ms - STALE_MS
-        self._watched = {key: value for key, value in self._watched.items() if key in wanted}
+        self._paused = set(paused) - wanted
+        kept = wanted | self._paused
+        self._watched = {key: value for key, value in self._watched.items() if key in kept}
         self._past = {key: past for key, past in self._past.items() if past[-1][0] >= late}

@@ -151,6 +151,11 @@ class Moved:
         return attrs.evolve(self, operation_id=self.operation_id + _AGAIN, evidence=evidence)
 
 
+# Evidence of deposits: dollars that a start finds and nobody explains, and that are explained now.
+UNKNOWN_ORIGIN = "found at the start, of unknown origin"
+ORIGIN_KNOWN = "of unknown origin no more: "
+
+
 @attrs.frozen
 class Paid:
     """`account` deposit | rebate | reward; `amount` signed, 10⁻⁶ dollars.
@@ -188,7 +193,8 @@ class Carried:
     """Sums over everything before, markets still open left out; dollars 10⁻⁶.
 
     `since_s`: trades before this Unix second were in the wallet before its first journal.
-    `payments` are those of late, (evidence, second): their rows may be read again.
+    `payments` are those of late, (evidence, second): their rows may be read again. `unexplained`
+    dollars of unknown origin were found at starts, the last of them at the second `found_s`.
     """
 
     capital: int
@@ -199,6 +205,8 @@ class Carried:
     rewards: int
     since_s: int
     payments: tuple[tuple[str, int], ...] = ()
+    unexplained: int = 0
+    found_s: int = 0
 
 
 @attrs.frozen

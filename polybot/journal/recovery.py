@@ -20,6 +20,8 @@ from polybot.domain.market_states import MarketState
 from polybot.domain.orders import EDGE_S, TradeSeen
 from polybot.journal.entries import (
     ABSENT,
+    ORIGIN_KNOWN,
+    UNKNOWN_ORIGIN,
     Carried,
     Certified,
     Closed,
@@ -70,6 +72,8 @@ class Recovered:
     since_s: int | None = None
     submissions_ms: list[int] = attrs.field(factory=list)
     payments: dict[str, int] = attrs.field(factory=dict)
+    unexplained: int = 0  # as in `Carried`, and `found_s`
+    found_s: int = 0
     certified_ms: int | None = None  # when the dead-man switch was last seen to work
     read_s: int | None = None
     busy_ms: int = 0
@@ -157,7 +161,13 @@ def _carry(ledger: Ledger, entry: Carried) -> None:
     ledger.receive(Kind.REWARDS, entry.rewards, "carried")
 
 
-def carried(ledger: Ledger, since_s: int, payments: tuple[tuple[str, int], ...] = ()) -> Carried:
+def carried(
+    ledger: Ledger,
+    since_s: int,
+    payments: tuple[tuple[str, int], ...] = (),
+    unexplained: int = 0,
+    found_s: int = 0,
+) -> Carried:
     """The sums of a wallet as they stand."""
     return Carried(
         capital=ledger.capital,
@@ -168,6 +178,8 @@ def carried(ledger: Ledger, since_s: int, payments: tuple[tuple[str, int], ...] 
         rewards=-ledger.closed(Kind.REWARDS),
         since_s=since_s,
         payments=payments,
+        unexplained=unexplained,
+        found_s=found_s,
     )
 
 
@@ -214,6 +226,12 @@ def _remember(found: Recovered, entry: Entry, at_ms: int) -> None:
         case Carried(since_s=since_s, payments=payments):
             found.since_s = since_s
             found.payments |= dict(payments)
+            found.unexplained, found.found_s = entry.unexplained, entry.found_s
+        case Paid(amount=amount, evidence=evidence) if evidence == UNKNOWN_ORIGIN:
+            found.unexplained += max(0, amount)
+            found.found_s = at_ms // 1000
+        case Paid(amount=amount, evidence=evidence) if evidence.startswith(ORIGIN_KNOWN):
+            found.unexplained += amount
         case Paid(evidence=evidence, at_s=at_s) if at_s:
             found.payments[evidence] = at_s
         case Session(what):

@@ -266,13 +266,14 @@ class Rules:
         struck = self.exchange.faults.struck
         faults = sum(n for name, n in struck.items() if name.startswith(CHAIN_FAULTS))
         wallet, accounts = self.address, self.exchange.engine.accounts
+        conflicts = bot.inventory.results.conflicts
         for market in self.exchange.engine.markets.values():
             if market.payouts is None:  # as of nearly all: they are listed a day ahead
                 continue
             shares = [accounts.shares(wallet, token) for token in market.tokens]
             won = any(held and paid for held, paid in zip(shares, market.payouts, strict=True))
             parked = market.condition_id in bot.ctx.account.unmergeable
-            disputed = bot.inventory.conflicts.get(market.condition_id, "").startswith(DISPUTED)
+            disputed = conflicts.get(market.condition_id, "").startswith(DISPUTED)
             unpaid = won and not (parked or disputed or market.condition_id in self.strange)
             lasts_s = self._since.lasts(f"unpaid {market.slug} after {faults}", unpaid)
             if lasts_s > REDEEMED_WITHIN_S:

@@ -74,7 +74,8 @@ class Access:
         named = config.live.secrets_file
         secrets = said.config.parent / Path(named).expanduser() if named else None
         key = config.keys.private_key
-        return cls(config, POLYMARKET, key, known, path, owner, None, secrets)
+        site = config.keys.site(POLYMARKET)
+        return cls(config, site, key, known, path, owner, None, secrets)
 
     async def client(self, http: httpx.AsyncClient, timeout_s: float) -> ClobClient | Failure:
         """A client of the venue; derives the credentials where none are given.

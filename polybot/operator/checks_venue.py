@@ -15,10 +15,12 @@ from polybot.operator.findings import Check, Finding, failed, ok, passing, warni
 from polybot.operator.patient import Patient
 from polybot.quoting.asks import NEVER
 from polybot.venue import permissions
+from polybot.venue.chain import Chain
 from polybot.venue.clob import StaleHeartbeat
 from polybot.venue.permissions import Approval
 from polybot.venue.site import CHAIN, CONTRACTS
 
+NODE = "name a Polygon node of your own in PM_RPC, in the environment or the secrets file"
 UNREAD = "the venue or the way to it fails: try again, look at status.polymarket.com"
 CLOCK_LOOKS = 5
 CLOCK_PAUSE_S = 0.2
@@ -156,13 +158,25 @@ async def allowances(patient: Patient) -> Finding:
     return ok("the exchanges of the traded series may take pUSD and shares")
 
 
+async def node(patient: Patient) -> Finding:
+    """The chain is the last word on money: without a node no result is known, and nothing won is
+    redeemed.
+    """
+    chain = await Chain(patient.rest(patient.site.rpc), patient.funder).chain_id()
+    if isinstance(chain, Failure):
+        return passing(chain.what, NODE)
+    if chain != CHAIN:
+        return failed(f"the node is of chain {chain}, not of {CHAIN}", NODE)
+    return ok(f"answers for chain {chain}")
+
+
 async def operators(patient: Patient) -> Finding:
     """What merges and redeems for us may do so, by the chain itself (onchain.md 4)."""
     markets = await patient.markets()
     questions = list(dict.fromkeys(q for m in markets for q in _needed(m, patient.funder)))
     answers = await permissions.approvals(patient.rest(patient.site.rpc), questions)
     if isinstance(answers, Failure):
-        return warning(answers.what, "the Polygon node does not answer; name another")
+        return warning(answers.what, NODE)
     missing = [q.spender for q, answer in zip(questions, answers, strict=True) if not answer]
     if missing:
         return warning(
@@ -234,6 +248,7 @@ CHECKS = (
     Check("windows", windows),
     Check("cash and sizes", sizes, preflight=True),
     Check("allowances", allowances, preflight=True),
+    Check("Polygon node", node, preflight=True),
     Check("chain approvals", operators),
     Check("open orders", open_orders),
     Check("heartbeat", heartbeat),

@@ -22,6 +22,31 @@ _NUMERATOR = selector("payoutNumerators(bytes32,uint256)")
 _PAYOUT = selector("getPayout(uint256,uint256)")
 _BALANCES = selector("balanceOfBatch(address[],uint256[])")
 
+SILENT_MS = 180_000
+
+
+@attrs.define(eq=False)
+class Reads:
+    """How the node has answered of late: the first failure since it last did, and the newest."""
+
+    _since_ms: int | None = None
+    _last_ms: int = 0
+    _what: str = ""
+
+    def note(self, answer: object, now_ms: int) -> None:
+        if not isinstance(answer, Failure):
+            self._since_ms = None
+            return
+        self._since_ms = now_ms if self._since_ms is None else self._since_ms
+        self._last_ms, self._what = now_ms, answer.what
+
+    @property
+    def silence(self) -> str | None:
+        """Why the chain cannot be read, once that has lasted for minutes."""
+        if self._since_ms is None or self._last_ms - self._since_ms < SILENT_MS:
+            return None
+        return f"the Polygon node does not answer: {self._what}"
+
 
 @attrs.frozen
 class Chain:
@@ -30,6 +55,7 @@ class Chain:
     rest: Rest
     wallet: str
     contracts: Contracts = CONTRACTS[CHAIN]
+    reads: Reads = attrs.field(factory=Reads, eq=False, repr=False)
 
     async def up_payout(self, market: Market) -> int | Failure | None:
         """What one Up share pays, 10⁻⁶ dollars; None while the chain holds no resolution."""
@@ -86,6 +112,11 @@ class Chain:
         answer = await self._ask("eth_getBalance", [self.wallet, "latest"])
         return answer if isinstance(answer, Failure) else _number(answer, "eth_getBalance")
 
+    async def chain_id(self) -> int | Failure:
+        """Which chain the node is of."""
+        answer = await self._ask("eth_chainId", [])
+        return answer if isinstance(answer, Failure) else _number(answer, "eth_chainId")
+
     # --- the wire ----------------------------------------------------------------------------
 
     async def _uint(self, target: str, data: bytes) -> int | Failure:
@@ -106,6 +137,11 @@ class Chain:
             return Failure("eth_call: unreadable")
 
     async def _ask(self, method: str, params: list[object]) -> object | Failure:
+        answer = await self._answer(method, params)
+        self.reads.note(answer, self.rest.clock.now_ms())
+        return answer
+
+    async def _answer(self, method: str, params: list[object]) -> object | Failure:
         value = {"jsonrpc": "2.0", "id": 1, "method": method, "params": params}
         reply = await self.rest.call("POST", "", body=orjson.dumps(value))
         if isinstance(reply, Failure):

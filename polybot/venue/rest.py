@@ -89,7 +89,7 @@ class Rest:
     """
 
     http: httpx.AsyncClient
-    base: str
+    base: str = attrs.field(repr=False)
     clock: Clock
     credentials: Credentials | None = None
     timeout_s: float = 5
@@ -119,8 +119,9 @@ class Rest:
             params=dict(params) if params else None,
             headers=headers,
         )
-        # The target carries no secret: signatures and keys travel in headers.
-        line = method.encode() + b" " + request.url.raw_path
+        # The target carries no secret: signatures and keys travel in headers, and what a node has
+        # in its URL is left out.
+        line = method.encode() + b" " + self._target(request.url)
         self.tap.sent(self.name, line + b"\n" + body)
         answer = await self._answer(request, f"{method} {path}")
         if isinstance(answer, Failure):
@@ -128,6 +129,12 @@ class Rest:
         else:
             self._heard(b"%d %s\n%s" % (answer.status, line, answer.body))
         return answer
+
+    def _target(self, url: httpx.URL) -> bytes:
+        """Path and query, less those of the base."""
+        if self.base.count("/") <= 2 and "?" not in self.base:
+            return url.raw_path
+        return url.raw_path.removeprefix(httpx.URL(self.base).raw_path) or b"/"
 
     def _heard(self, body: bytes) -> None:
         self.tap.heard(self.name, body, self.clock.now_ns())

@@ -25,6 +25,12 @@ if TYPE_CHECKING:
     from polymarket.environments import Environment
 
 # A wallet does one thing at a time, and in order (onchain.md 7.4).
+# A 429 that tells only in its words when to come again: the client keeps these to itself, and has
+# asked eleven times by then (onchain.md 7.4). A minute's limit is over by then, a day's quota is
+# not, and is asked for no oftener.
+UNTOLD_S = 300.0
+# Errors name whole URLs, and a node's may have a key behind its host.
+_URL_TAIL = re.compile(r"(?<=://)([^/?\s]+)[/?]\S*")
 REFUSAL = re.compile(r"wallet busy|in-flight action|does not match on-chain nonce", re.IGNORECASE)
 
 
@@ -110,7 +116,7 @@ def _submitted(client: SecureClient, name: str, calls: Sequence[Call]) -> Answer
     except (errors.UserInputError, errors.SigningError) as error:
         return Refused(_text(error))
     except errors.RateLimitError as error:
-        return Refused(_text(error), error.retry_after)
+        return Refused(_text(error), UNTOLD_S if error.retry_after is None else error.retry_after)
     except errors.RequestRejectedError as error:
         if _unclear(error.status, str(error)):
             return Failure(_text(error))  # it may have been taken all the same
@@ -128,4 +134,4 @@ def _unclear(status: int, text: str) -> bool:
 
 
 def _text(error: Exception) -> str:
-    return f"{type(error).__name__}: {error}"[:300]
+    return _URL_TAIL.sub(r"\1", f"{type(error).__name__}: {error}")[:300]

@@ -19,7 +19,7 @@ class Site:
     gamma: str
     data: str
     relayer: str
-    rpc: str
+    rpc: str = attrs.field(repr=False)  # whose path may be a key
     market_ws: str
     user_ws: str
     prices_ws: str
@@ -29,14 +29,14 @@ class Site:
     site: str = ""
 
 
-# clob.md 1, feeds.md 1 (2026-11-20). The RPC is any Polygon node; the operator may name a better
-# one.
+# clob.md 1, feeds.md 1 (2026-11-20). The RPC is any Polygon node, here the one that the official
+# client asks (onchain.md 2.3); nobody promises that it answers, so the operator may name another.
 POLYMARKET = Site(
     clob="https://clob.polymarket.com",
     gamma="https://gamma-api.polymarket.com",
     data="https://data-api.polymarket.com",
     relayer="https://relayer-v2.polymarket.com",
-    rpc="https://polygon-rpc.com",
+    rpc="https://polygon.drpc.org",
     market_ws="wss://ws-subscriptions-clob.polymarket.com/ws/market",
     user_ws="wss://ws-subscriptions-clob.polymarket.com/ws/user",
     prices_ws="wss://ws-live-v2.polymarket.com/ws",

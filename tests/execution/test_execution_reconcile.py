@@ -251,3 +251,49 @@ def test_what_is_compared_no_more_is_forgotten() -> None:
     watch.keep(["cash"], T0)
 
     assert not watch.differing
+
+
+@pytest.mark.parametrize("every_ms", [300_000, 540_000])
+def test_transactions_in_between_do_not_hide_dollars(every_ms: int) -> None:
+    """Cash is not asked for while a transaction is under way; what differed before goes on
+    counting, for who merges all day would never hear of it.
+    """
+    cash = Belief(Kind.CASH, "cash", 10 * SHARE, 10 * SHARE, 10 * SHARE)
+    watch, found = DriftWatch(), []
+    for ms in range(0, PAYMENT_MS + 20_001, 20_000):
+        busy = ms > 0 and ms % every_ms == 0
+        watch.keep([] if busy else ["cash"], T0 + ms, paused=["cash"])
+        found += [] if busy else judged(watch, cash, 17 * SHARE, ms)
+
+    assert found[-1]
+    assert not any(found[:-1])
+
+
+def test_what_is_paused_asks_for_no_haste() -> None:
+    """Nobody will read it at the next look: to look again soon would change nothing."""
+    watch = DriftWatch()
+    watch.judge(TEN, 0, T0)
+    watch.keep([], T0, paused=[TEN.subject])
+    assert not watch.differing
+    watch.keep([TEN.subject], T0, paused=[TEN.subject])
+    assert watch.differing
+
+
+def test_trades_under_way_do_not_hide_dollars() -> None:
+    """While a trade is on its way the venue may have taken its dollars or not, so that seven more
+    than we know of may look like none: that proves nothing, and the seven go on counting. Where
+    nothing is on its way, and none are left, they are explained.
+    """
+    cash = Belief(Kind.CASH, "cash", 10 * SHARE, 10 * SHARE, 10 * SHARE)
+    buying = attrs.evolve(cash, least=2 * SHARE, total=2 * SHARE)
+    bought = attrs.evolve(buying, most=2 * SHARE)
+    watch = DriftWatch()
+    assert judged(watch, cash, 17 * SHARE, 0) == [False]
+    assert judged(watch, buying, 9 * SHARE, 20_000) == [False]
+    assert judged(watch, bought, 9 * SHARE, 40_000, PAYMENT_MS + 1) == [False, True]
+    watch.keep([], T0)
+    assert judged(watch, cash, 17 * SHARE, 0) == [False]
+    assert judged(watch, buying, 9 * SHARE, 20_000) == [False]
+    assert judged(watch, bought, 2 * SHARE, 40_000) == [False]
+    assert judged(watch, bought, 9 * SHARE, 80_000, PAYMENT_MS + 1) == [False, False]
+    assert judged(watch, buying, -5 * SHARE, PAYMENT_MS + 2, PAYMENT_MS + 6_000) == [False, True]

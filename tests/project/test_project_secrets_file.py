@@ -9,6 +9,7 @@ import pytest
 
 from polybot.config_read import Fault
 from polybot.secrets_file import read_file, read_keys
+from polybot.venue.site import POLYMARKET
 
 KEY = "0x" + "22" * 32
 
@@ -103,3 +104,34 @@ def test_api_keys_come_all_three_or_not_at_all() -> None:
 
     assert read_keys({"PM_PRIVATE_KEY": KEY, "PM_API_KEY": "k"}, None, faults) is None
     assert [fault.path for fault in faults] == ["PM_API_SECRET", "PM_PASSPHRASE"]
+
+
+def test_a_node_of_ones_own(tmp_path: Path) -> None:
+    """The chain is asked by the node that PM_RPC names, whose URL no repr shows; without one by the
+    usual node. It has no line in the configuration, which is recorded.
+    """
+    url, faults = "https://node.example/v2/a-key", list[Fault]()
+    path = private(tmp_path / "s", f'PM_PRIVATE_KEY = "{KEY}"\nPM_RPC = "{url}"')
+
+    named, usual = read_keys({}, path, faults), read_keys({"PM_PRIVATE_KEY": KEY}, None, faults)
+
+    assert not faults
+    assert named is not None
+    assert usual is not None
+    site = named.site(POLYMARKET)
+    assert (site.rpc, site.clob) == (url, POLYMARKET.clob)
+    assert "a-key" not in repr(site) + repr(named)
+    assert usual.site(POLYMARKET) == POLYMARKET
+
+
+@pytest.mark.parametrize(
+    "url",
+    ["http://node.example", "node.example", "https://?k=1", "https://u:p@node.example",
+     "https://node.example/a b", "https://[::1", "wss://node.example/ö"],
+)  # fmt: skip
+def test_no_node_of_ours(url: str) -> None:
+    """Only https will do, for what a node says is money; the fault does not quote a key."""
+    faults: list[Fault] = []
+    read_keys({"PM_PRIVATE_KEY": KEY, "PM_RPC": url}, None, faults)
+    assert [fault.path for fault in faults] == ["PM_RPC"]
+    assert url not in faults[0].problem

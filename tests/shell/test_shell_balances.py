@@ -46,7 +46,7 @@ class Scene:
             self.ledger.open(market)
             self.ledger.book(bought(market, 10))
         self.there = {None: 90 * USD, "111": 10 * SHARE, "222": 0, "333": 10 * SHARE, "444": 0}
-        self.account = SimpleNamespace(ledger=self.ledger, moving=set())
+        self.account = SimpleNamespace(ledger=self.ledger, moving=set(), overdue={})
         clock: Any = SimpleNamespace(now_ms=lambda: self.now)
         self.balances = Balances(self, clock, self.account)  # type: ignore[arg-type]
 

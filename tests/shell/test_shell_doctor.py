@@ -31,7 +31,7 @@ from polybot.operator.checks_here import (
     key_and_funder,
     shares,
 )
-from polybot.operator.checks_venue import CLOCK_LOOKS
+from polybot.operator.checks_venue import CLOCK_LOOKS, node
 from polybot.operator.doctor import examine, in_turn
 from polybot.operator.findings import Grade, json_text, text, well
 from polybot.operator.patient import Patient
@@ -313,7 +313,7 @@ def test_the_preflight_is_a_part_of_the_doctor() -> None:
     """The start looks at what can lose money at once, and at nothing that takes long."""
     assert [check.name for check in PREFLIGHT] == [
         "key and funder", "disk space", "API credentials", "closed-only flag", "geoblock", "clock",
-        "cash and sizes", "allowances",
+        "cash and sizes", "allowances", "Polygon node",
     ]  # fmt: skip
 
 
@@ -333,6 +333,31 @@ async def test_what_may_pass_is_waited_for(
         assert await preflight(one) is None
         assert trio.current_time() - began >= AGAIN_S
         assert len(it.venue.asked("GET", "/time")) == CLOCK_LOOKS
+
+
+@pytest.mark.parametrize(
+    ("act", "grade", "passing", "found"),
+    [
+        (answer(401, b"tenant disabled"), Grade.FAILED, True, "tenant disabled"),
+        (answer(200, b"<html>"), Grade.FAILED, True, "unreadable"),
+        (answer(200, b'{"result": "0x1"}'), Grade.FAILED, False, "of chain 1, not of 137"),
+        (answer(200, b'{"result": "0x89"}'), Grade.OK, False, "chain 137"),
+    ],
+    ids=["disabled", "a page", "another chain", "ours"],
+)
+async def test_the_node_must_be_of_our_chain(
+    fast_clock: PatientClock, act: Act, grade: Grade, passing: bool, found: str
+) -> None:
+    """No result is known without a Polygon node: one that does not answer may do so later, one of
+    another chain never will; both remedies name the setting (onchain.md 2.3).
+    """
+    async with patient() as (it, one):
+        it.venue.bend("POST", "", "/", act=act, service="rpc")
+        finding = await node(one)
+
+    assert (finding.grade, finding.passing) == (grade, passing)
+    assert found in finding.found
+    assert ("PM_RPC" in finding.remedy) is (grade is Grade.FAILED)
 
 
 async def test_what_does_not_pass_in_time(

@@ -23,6 +23,7 @@ from polybot.journal.entries import Entry, Moved
 from polybot.journal.writer import Journal
 from polybot.move_proof import MoveProof
 from polybot.patient_clock import PatientClock
+from polybot.venue.sdk import UNTOLD_S
 
 FEW = attrs.evolve(
     shell_config(), inventory=InventoryParams(merge_shares=5, merge_equity_percent=0)
@@ -127,8 +128,9 @@ async def test_an_exhausted_quota_is_waited_for(fast_clock: PatientClock) -> Non
         {"error": "quota exceeded: 0 units remaining, resets in 60 seconds",
          "retry_after_seconds": 60}
     )  # fmt: skip
+    refuse = answer(429, body, ("content-type", "application/json"))
     async with playing() as it:
-        bend = it.venue.bend("POST", "/submit", act=answer(429, body), service="relayer")
+        bend = it.venue.bend("POST", "/submit", act=refuse, service="relayer")
         condition = await merging(it)
         await it.until(lambda: ("merge", "failed") in steps(it), "a refusal", 100)
         tried = bend.met
@@ -141,6 +143,24 @@ async def test_an_exhausted_quota_is_waited_for(fast_clock: PatientClock) -> Non
 
     assert waits is not None
     clean(report)
+
+
+async def test_a_quota_told_only_in_words_is_not_hammered(fast_clock: PatientClock) -> None:
+    """The client drops the words of a 429: without a field that says when, no market asks again for
+    minutes, and the reason is told (onchain.md 7.4).
+    """
+    body = b"quota exceeded: 0 units remaining, resets in 3600 seconds"
+    async with playing(config=FEW) as it:
+        bend = it.venue.bend("POST", "/submit", act=answer(429, body), service="relayer")
+        condition = await merging(it, 5)
+        await it.until(lambda: ("merge", "failed") in steps(it), "a refusal", 100)
+        tried, until = bend.met, trio.current_time() + UNTOLD_S - 30
+        await it.until(lambda: condition in it.bot.ctx.account.unmergeable, "it is told", 20)
+        while trio.current_time() < until:
+            assert bend.met == tried
+            await trio.sleep(5)
+        assert "RateLimitError" in str(it.bot.inventory.budget.obstacle(it.venue.clock.now_ms()))
+        await it.until(lambda: bend.met > tried, "another try", 120)
 
 
 async def test_an_operation_survives_a_death(fast_clock: PatientClock) -> None:
@@ -328,7 +348,7 @@ async def test_disputed_results_are_not_redeemed(fast_clock: PatientClock) -> No
         bend = it.venue.bend("GET", "/markets", act=lie, service="gamma")
         await it.filled(3)
         condition = it.market.condition_id
-        conflicts = it.bot.inventory.conflicts
+        conflicts = it.bot.inventory.results.conflicts
         await it.until(lambda: condition in conflicts, "the dispute is seen", 500)
         assert it.bot.ctx.records.faults["result disputed"] >= 1
         books = it.bot.ctx.account.ledger.books[condition]

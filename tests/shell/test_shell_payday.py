@@ -6,10 +6,12 @@ import attrs
 import orjson
 import pytest
 from shell_kit import HOUR_MS, Scene, clean, playing
+from test_shell_inventory import FEW
 from test_shell_restart import killed, started
 from venue_bent import answer
 
 from polybot.domain.accounts import Kind
+from polybot.domain.halts import Halt
 from polybot.domain.units import SHARE
 from polybot.exchange.model import Event, Traded
 from polybot.exchange.payday import DAY_MS, LEAST, SETTLED_MS
@@ -19,6 +21,7 @@ from polybot.patient_clock import PatientClock
 MIDNIGHT_MS = HOUR_MS // DAY_MS * DAY_MS + DAY_MS
 PAYDAY_MS = MIDNIGHT_MS + SETTLED_MS
 YESTERDAY = MIDNIGHT_MS // DAY_MS - 1
+WAIT_MS = 300_000  # in place of PAYMENT_MS, which would take a minute of ours
 EMPTY = orjson.dumps({"data": [], "pagination": {"has_more": False, "next_cursor": None}})
 
 
@@ -76,7 +79,38 @@ async def test_a_run_across_payday_books_its_rebate(fast_clock: PatientClock) ->
     clean(report)
 
 
-async def test_a_payment_nobody_tells_of_halts_at_last(fast_clock: PatientClock) -> None:
+@pytest.mark.parametrize("busy", [False, True], ids=["idle", "merging"])
+async def test_a_payment_nobody_tells_of_halts_at_last(
+    fast_clock: PatientClock, busy: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Dollars without evidence wait a while for it – ten minutes, here five – and not for ever,
+    however many transactions of our own come and go meanwhile (G14).
+    """
+    monkeypatch.setattr("polybot.execution.reconcile.PAYMENT_MS", WAIT_MS)
+    async with playing(config=FEW) as it:
+        it.venue.bend("GET", "/v2/activity", act=answer(503), service="data")
+        pay(it, 7)
+        await it.until(lambda: it.bot.ctx.reconciler.balances.surplus, "the cash is seen", 60)
+        seen_ms, again_ms = it.venue.clock.now_ms(), 0
+        it.venue.crowd.hushed = not busy
+
+        def halted() -> bool:
+            nonlocal again_ms
+            now_ms = it.venue.clock.now_ms()
+            if busy and now_ms >= again_ms:
+                again_ms = now_ms + 45_000
+                for order in it.venue.live[:2]:
+                    it.venue.hit(order)
+            return Halt.LEDGER_DRIFT.value in it.bot.ctx.health.halted
+
+        await it.until(halted, "it halts", WAIT_MS / 1000 + 200)
+        assert it.venue.clock.now_ms() - seen_ms >= WAIT_MS - 60_000
+        merged = any(": merge " in event.text for event in it.bot.ctx.events)
+        assert merged is busy
+        await it.end()
+
+
+async def test_a_payment_told_in_time_is_booked(fast_clock: PatientClock) -> None:
     """While the index cannot be read the cash waits for its evidence, ten minutes; told within
     them, it is booked, and nothing has halted (G14).
     """
@@ -92,6 +126,28 @@ async def test_a_payment_nobody_tells_of_halts_at_last(fast_clock: PatientClock)
         report = await it.end()
 
     assert report.rewards_paid == 7 * SHARE
+    clean(report)
+
+
+async def test_a_payment_that_is_told_after_two_starts(fast_clock: PatientClock) -> None:
+    """The index may be later than the next start as well: the dollars that the first one found end
+    in their own account all the same, once (feeds.md 11).
+    """
+    async with started() as it:
+        capital = it.bot.ctx.account.ledger.capital
+        pay(it, 7)
+        bend = it.venue.bend("GET", "/v2/activity", act=answer(200, EMPTY), service="data")
+        async with killed(it) as again:
+            await again.until(lambda: again.bot.ready, "venue and journal agree")
+            assert again.bot.ctx.account.ledger.capital - capital == 7 * SHARE
+            async with killed(again) as third:
+                await third.until(lambda: third.bot.ready, "they agree again")
+                it.venue.bends.remove(bend)
+                await third.bot.ctx.reconciler.payments.read()
+                assert paid(third, Kind.REWARDS) == 7 * SHARE
+                assert third.bot.ctx.account.ledger.capital == capital
+                report = await third.end()
+
     clean(report)
 
 

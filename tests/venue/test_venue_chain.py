@@ -14,9 +14,10 @@ from polybot.clock import Clock
 from polybot.domain.market import Market
 from polybot.domain.orders import Failure
 from polybot.domain.units import SHARE
-from polybot.venue.chain import Chain
+from polybot.venue.chain import SILENT_MS, Chain
 from polybot.venue.rest import Rest
 from polybot.venue.site import CHAIN, CONTRACTS
+from polybot.venue.tap import Nobody
 
 CONDITION = "0x" + "15" * 32
 V1 = attrs.evolve(make_market(), condition_id=CONDITION)
@@ -190,3 +191,47 @@ async def test_a_node_in_trouble_is_a_failure(response: httpx.Response) -> None:
     assert isinstance(await node.shares(V1), Failure)
     assert isinstance(await node.succeeded("0xa"), Failure)
     assert isinstance(await node.gas(), Failure)
+
+
+class Ear(Nobody):
+    """Keeps all that it hears."""
+
+    def __init__(self) -> None:
+        self.all = b""
+
+    def heard(self, stream: str, body: bytes, at_ns: int) -> None:
+        self.all += body
+
+    def sent(self, stream: str, body: bytes) -> None:
+        self.all += body
+
+
+@pytest.mark.parametrize("url", ["http://rpc/v2/a-key", "http://rpc/?k=a-key", "http://rpc?a-key"])
+@pytest.mark.parametrize("status", [200, 500])
+async def test_a_nodes_key_is_not_on_the_tape(url: str, status: int) -> None:
+    """Who sells a node puts a key in its URL: it is asked by all of it, and none is recorded."""
+    asked: list[str] = []
+
+    def handler(request: httpx.Request) -> httpx.Response:
+        asked.append(str(request.url))
+        return httpx.Response(status, json={"result": "0x89"})
+
+    ear, base = Ear(), on(handler)
+    node = attrs.evolve(base, rest=attrs.evolve(base.rest, base=url, tap=ear))
+    answer = await node.chain_id()
+
+    assert "a-key" in asked[0]
+    assert answer == CHAIN if status == 200 else isinstance(answer, Failure)
+    assert b"POST /\n" in ear.all
+    assert b"a-key" not in ear.all
+    assert "a-key" not in repr(node) + repr(answer)
+
+
+async def test_a_node_is_silent_after_minutes_without_an_answer() -> None:
+    """One failure may be anything; the first answer ends it."""
+    node = on(lambda _: httpx.Response(200, json={"result": "0x89"}))
+    for late_ms, silent in ((0, False), (SILENT_MS - 1, False), (SILENT_MS, True)):
+        node.reads.note(Failure("HTTP 503"), NOW_MS + late_ms)
+        assert bool(node.reads.silence) is silent
+    assert await node.chain_id() == CHAIN
+    assert node.reads.silence is None

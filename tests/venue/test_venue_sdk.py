@@ -60,6 +60,7 @@ def test_a_submission_is_known_by_its_id_or_its_hash(handle: object, evidence: s
         (errors.UserInputError("no key"), None),
         (errors.SigningError("no"), None),
         (errors.RateLimitError("quota exceeded: 0 units remaining", retry_after=77), 77),
+        (errors.RateLimitError("was rate limited"), sdk.UNTOLD_S),
         (errors.RequestRejectedError("wallet busy with an active action", status=400), None),
         (errors.RequestRejectedError("Wallet has in-flight action", status=400), None),
         (errors.RequestRejectedError(NONCE, status=400), None),
@@ -94,6 +95,20 @@ def test_what_may_have_been_taken_is_not_a_refusal(error: Exception) -> None:
     knows, so the chain must tell (F33, F44; the soak, seed 967).
     """
     assert isinstance(submitted(error), Failure)
+
+
+@pytest.mark.parametrize("end", ["", "/v2/a-key", "/v2/a-key?and=more", "?apikey=a-key"])
+def test_a_nodes_key_is_not_told(end: str) -> None:
+    """The client's errors name the URL they asked, and a node's may end in a key (S17)."""
+    said = f"Request to https://node.example:8545{end} failed with status 401"
+    refused = submitted(errors.RequestRejectedError(said, status=401))
+    unclear = submitted(RuntimeError(said))
+
+    assert isinstance(refused, Refused)
+    assert isinstance(unclear, Failure)
+    for text in (refused.why, unclear.what):
+        assert "a-key" not in text
+        assert "https://node.example:8545 failed with status 401" in text
 
 
 def test_the_calls_go_out_as_they_are() -> None:

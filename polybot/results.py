@@ -1,0 +1,151 @@
+"""What ended windows pay, and what has become of their shares without us.
+
+Gamma says when to look for a result, the chain says what it is (F37). While the two differ the
+books follow the chain and nothing is redeemed.
+
+An operator of the venue's may redeem for us, unasked (onchain.md 10): the shares of an ended window
+are gone then, and dollars are there. Where the chain shows a payout and not one share of ours, with
+no trade on its way, that is what has happened: it is booked as a redemption, for a look at balances
+would take it for a drift, and a start for a deposit. Whoever took them otherwise has left no
+dollars, and their want halts.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Set as AbstractSet
+
+import attrs
+import trio
+from loguru import logger
+
+from polybot.context import Context
+from polybot.domain.ledger import MarketBooks
+from polybot.domain.market import Market
+from polybot.domain.orders import Failure
+from polybot.domain.units import amount_text
+from polybot.journal.entries import Moved, Resolved
+from polybot.move_proof import MoveProof
+from polybot.records import outcome_text
+from polybot.venue.chain import Chain
+from polybot.venue.gamma import MarketMeta, market_by_slug
+
+RESULT_POLL_S = 5.0  # how often Gamma is asked about an ended market
+GAMMA_LATE_S = 600.0  # after so long the chain is asked without it
+
+
+@attrs.define(eq=False)
+class Results:
+    ctx: Context
+    chain: Chain
+    proof: MoveProof
+    conflicts: dict[str, str] = attrs.field(factory=dict)  # markets whose result is disputed
+    _asked_at: dict[str, float] = attrs.field(factory=dict)
+    _unheard: bool = False  # it has been told that the chain cannot be read
+    _looking: trio.Lock = attrs.field(factory=trio.Lock)
+
+    def forget(self, market: Market) -> None:
+        self._asked_at.pop(market.slug, None)
+
+    async def silence(self) -> str | None:
+        """Why the chain cannot be read for minutes now: told once, and asked for again."""
+        reads = self.chain.reads
+        if reads.silence is not None:
+            await self.chain.chain_id()
+        why = reads.silence
+        if why is not None and not self._unheard:
+            self.ctx.records.faults["chain unread"] += 1
+            logger.error("nothing is merged or redeemed: {}", why)
+            self.ctx.tell(f"nothing is merged or redeemed: {why}")
+        elif why is None and self._unheard:
+            self.ctx.tell("the Polygon node answers again")
+        self._unheard = why is not None
+        return why
+
+    # --- results -----------------------------------------------------------------------------
+
+    async def look(self, market: Market, *, final: bool) -> None:
+        """Learn the result from the chain, once Gamma tells one, or has told nothing for long."""
+        if not self._may_ask(market, final=final):
+            return
+        meta = await market_by_slug(self.ctx.gamma, market.series, market.slug)
+        said = meta.up_payout if isinstance(meta, MarketMeta) else None
+        if said is None and self.ctx.clock.now_ms() < market.end_ms + GAMMA_LATE_S * 1000:
+            return
+        payout = await self.chain.up_payout(market)
+        if payout is None or isinstance(payout, Failure):
+            return
+        source = "chain" if said is None else "chain and Gamma"
+        if said is not None and said != payout:
+            self._disputed(market, said, payout)
+            source = "chain, against Gamma"
+        else:
+            self.conflicts.pop(market.condition_id, None)
+        await self._learn(market, payout, source)
+
+    def _may_ask(self, market: Market, *, final: bool) -> bool:
+        now = trio.current_time()
+        if not final and now < self._asked_at.get(market.slug, 0) + RESULT_POLL_S:
+            return False
+        self._asked_at[market.slug] = now
+        return True
+
+    async def _learn(self, market: Market, payout: int, source: str) -> None:
+        if self.ctx.account.ledger.books[market.condition_id].up_payout is None:
+            await self.ctx.account.learn(Resolved(market.condition_id, payout, source))
+            self.ctx.settled(market.condition_id, payout)
+            self.ctx.tell(f"{market.slug}: resolved {outcome_text(payout)}")
+
+    def _disputed(self, market: Market, gamma: int, chain: int) -> None:
+        """An alarm, and no redemption: one of the two will come round (F37)."""
+        why = f"Gamma says {outcome_text(gamma)}, the chain {outcome_text(chain)}"
+        if self.conflicts.get(market.condition_id) != why:
+            self.conflicts[market.condition_id] = why
+            self.ctx.records.faults["result disputed"] += 1
+            self.ctx.tell(f"{market.slug}: not redeemed: {why}")
+            logger.error("{}: {}", market.slug, why)
+
+    # --- redeemed without us -----------------------------------------------------------------
+
+    async def redeemed(self, markets: AbstractSet[str] | None = None) -> bool:
+        """Look whether shares of these markets, or of any that has ended, were redeemed without
+        us, and book it; whether any were.
+        """
+        found = False
+        async with self._looking:
+            for condition_id, books in list(self.ctx.account.ledger.books.items()):
+                wanted = markets is None or condition_id in markets
+                if wanted and self._may_be_redeemed(books):
+                    found |= await self._redeemed_without_us(books)
+        return found
+
+    def _may_be_redeemed(self, books: MarketBooks) -> bool:
+        key = books.market.condition_id
+        ended = books.market.end_ms < self.ctx.clock.now_ms()
+        idle = key not in self.ctx.account.moving and self.proof.still(key)
+        return ended and idle and any(self.proof.held(key))
+
+    async def _redeemed_without_us(self, books: MarketBooks) -> bool:
+        market = books.market
+        if await self.proof.there(market.condition_id) != (0, 0):
+            return False
+        payout = await self.chain.up_payout(market)
+        # While these answers were on their way trades may have been learnt, or another look booked.
+        if not isinstance(payout, int) or not self._may_be_redeemed(books):
+            return False
+        await self._learn(market, payout, "chain")
+        if not self._may_be_redeemed(books):
+            return False
+        await self._book(books)
+        return True
+
+    async def _book(self, books: MarketBooks) -> None:
+        market, paid = books.market, books.worst_value
+        name = f"seen-{self.ctx.clock.now_ms()}.0"
+        shares = sum(self.proof.held(market.condition_id))
+        how = "shares on the chain"
+        done = Moved(market.condition_id, "redeem", "done", name, shares, paid, how)
+        await self.ctx.account.learn(done)
+        logger.warning("{}: redeemed without us", market.slug)
+        self.ctx.tell(f"{market.slug}: redeemed without us, {amount_text(paid)}")
+        for token in (None, market.up_token, market.down_token):
+            await self.ctx.client.refresh(token)

@@ -1,0 +1,166 @@
+"""Transactions that never end by themselves, and redemptions that nobody of us has asked for."""
+
+from __future__ import annotations
+
+import attrs
+import pytest
+import trio
+from shell_kit import HOUR_MS, OWNER, Scene, clean, playing, put_together, scene
+from test_shell_inventory import FEW, merging, steps
+from test_shell_restart import started
+from venue_bent import Act, answer, changed
+
+from polybot.domain.units import SHARE
+from polybot.exchange.model import Market
+from polybot.journal.store import Store
+from polybot.patient_clock import PatientClock
+
+WINDOW_MS = 300_000
+GRACE_S, SILENT_MS = 150.0, 60_000  # the real ones would take minutes of ours
+LATE_MS = HOUR_MS + WINDOW_MS - 100_000  # its end is near
+
+
+@pytest.fixture(autouse=True)
+def short(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is waited for in minutes comes sooner."""
+    monkeypatch.setattr("polybot.in_flight.GRACE_S", GRACE_S)
+    monkeypatch.setattr("polybot.venue.chain.SILENT_MS", SILENT_MS)
+
+
+def _stuck(state: str) -> Act:
+    def change(row: dict[str, object]) -> None:
+        row["state"] = state
+
+    return changed(change)
+
+
+@pytest.mark.parametrize("state", ["STATE_MINED", "STATE_EXECUTED"])
+async def test_a_row_that_never_ends(state: str, fast_clock: PatientClock) -> None:
+    """The chain has merged and the relayer's row stands still: when nothing of ours can be mined
+    any more the shares decide, the money is ours again, and a start has nothing to wait for.
+    """
+    async with started(FEW) as it:
+        bend = it.venue.bend(
+            "GET", "/v1/account/transactions", act=_stuck(state), service="relayer"
+        )
+        await merging(it, 5)
+        await it.until(lambda: ("merge", "sent") in steps(it), "it is sent", 100)
+        inventory = it.bot.inventory
+        flight = inventory.in_flight[0]
+        await it.until(lambda: flight not in inventory.in_flight, "its end", GRACE_S + 100)
+        assert it.bot.ctx.health.halted == {}
+        it.venue.bends.remove(bend)
+        await it.until(lambda: not it.bot.ctx.account.moving, "all others end", GRACE_S + 100)
+        assert it.bot.ctx.account.overdue == {}
+        report = await it.end()
+
+    clean(report)
+
+
+async def test_what_has_no_end_hides_no_theft(fast_clock: PatientClock) -> None:
+    """Nor can the chain be read, so that nobody knows whether it has merged: beyond what that may
+    have brought, cash is watched again (G14).
+    """
+    async with started(FEW) as it:
+        it.venue.bend(
+            "GET", "/v1/account/transactions", act=_stuck("STATE_EXECUTED"), service="relayer"
+        )
+        await merging(it, 5)
+        await it.until(lambda: ("merge", "sent") in steps(it), "it is sent", 100)
+        it.venue.bend("POST", "", "/", act=answer(503), service="rpc")
+        await trio.sleep(GRACE_S + 60)
+        ctx = it.bot.ctx
+        assert ctx.account.overdue, "nobody knows what became of it"
+        assert ctx.health.halted == {}, "and what it may have brought is no drift"
+        it.venue.engine.accounts.withdraw(it.venue.account, 400 * SHARE)
+        await it.until(lambda: ctx.health.halted, "the theft is seen", 60)
+        await it.end()
+
+
+async def test_a_node_that_is_silent_is_told_of(fast_clock: PatientClock) -> None:
+    """Without the chain nothing is merged or redeemed: after minutes it is said once, quotes know
+    that pairs stay pairs, and all ends when the node answers.
+    """
+    async with playing(at_ms=LATE_MS, config=FEW) as it:
+        bend = it.venue.bend("POST", "", "/", act=answer(401, b"tenant disabled"), service="rpc")
+        condition = await merging(it, 5)
+        ctx = it.bot.ctx
+
+        def told(words: str) -> int:
+            return sum(words in event.text for event in ctx.events)
+
+        await it.until(lambda: told("nothing is merged or redeemed"), "it is told", 500)
+        assert "tenant disabled" in str(ctx.account.unmergeable.get(condition))
+        await trio.sleep(SILENT_MS / 1000)
+        assert told("nothing is merged or redeemed") == ctx.records.faults["chain unread"] == 1
+        it.venue.bends.remove(bend)
+        await it.until(lambda: told("answers again"), "the end is told")
+        watched = it.bot.inventory.watched
+        await it.until(lambda: condition not in watched, "it is redeemed and closed", 900)
+        report = await it.end()
+
+    clean(report)
+
+
+async def _held_to_the_end(it: Scene) -> Market:
+    """Fill some bids, and let them settle; the window they are of."""
+    await it.filled(3)
+    market = it.market
+    books = it.bot.ctx.account.ledger.books[market.condition_id]
+    await it.until(lambda: books.trades and not books.unsettled(), "they settle")
+    return market
+
+
+async def _redeemed_by_the_venue(it: Scene, market: Market) -> None:
+    """Its operator redeems for us as soon as there is a result (onchain.md 10)."""
+    await it.until(lambda: market.payouts is not None, "a result", 500)
+    wallet = it.venue.account
+    assert any(it.venue.engine.accounts.shares(wallet, token) for token in market.tokens)
+    it.venue.engine.redeem(wallet, market, it.venue.clock.now_ms())
+
+
+@pytest.mark.parametrize("way", [True, False], ids=["with a way", "without"])
+async def test_the_venue_redeems_for_us(way: bool, fast_clock: PatientClock) -> None:
+    """Shares that are dollars without a transaction of ours are booked as redeemed: it is told,
+    nothing halts, and no redemption is asked for.
+    """
+    async with playing(at_ms=LATE_MS) as it:
+        if not way:
+            it.bot.inventory.way = None
+        market = await _held_to_the_end(it)
+        await _redeemed_by_the_venue(it, market)
+        watched = it.bot.inventory.watched
+        await it.until(lambda: market.condition_id not in watched, "its books are closed", 700)
+        assert it.bot.ctx.health.halted == {}
+        assert any("redeemed without us" in event.text for event in it.bot.ctx.events)
+        assert ("redeem", "asked") not in steps(it)
+        report = await it.end()
+
+    clean(report)
+
+
+async def test_the_venue_redeems_for_us_while_we_are_away(fast_clock: PatientClock) -> None:
+    """A start books it before it judges cash: the dollars are no deposit, and count once."""
+    async with scene(at_ms=LATE_MS) as it, trio.open_nursery() as nursery:
+        nursery.start_soon(it.run)
+        await it.quoting()
+        market = await _held_to_the_end(it)
+        capital = it.bot.ctx.account.ledger.capital
+        await it.end()
+        await _redeemed_by_the_venue(it, market)
+        it.bot.ctx.account.journal.store.close()
+        store = Store.open(it.journal, OWNER)
+        bot = put_together(it.venue, it.urls, it.http, it.bot.ctx.config, None, store)
+        again = attrs.evolve(it, bot=bot, code=None, summary=None, ended=trio.Event())
+        async with trio.open_nursery() as next_run:
+            next_run.start_soon(again.run)
+            await again.until(lambda: again.bot.ready, "venue and journal agree", 120)
+            ctx = again.bot.ctx
+            assert ctx.account.ledger.capital == capital
+            watched = again.bot.inventory.watched
+            await again.until(lambda: market.condition_id not in watched, "closed", 100)
+            assert ctx.health.halted == {}
+            report = await again.end()
+        store.close()
+
+    clean(report)
