@@ -6,8 +6,7 @@ a transaction is followed by its id, by its receipt, and where there is neither,
 chain shows. An id that we have not read is looked for in the relayer's list, by the name that went
 with the calls. Two absences say that nothing happened, if the shares are unmoved, too: from that
 list, a while after the last moment at which anything of ours can have left; or without a list from
-the chain after GRACE_S, when no signature of ours can be mined any more (onchain.md 7.3: ten
-minutes).
+the chain after GRACE_S, when no signature of ours can be mined any more (onchain.md 7.3).
 
 Gamma says when to look for a result, the chain says what it is (F37). While the two differ the
 books follow the chain and nothing is redeemed.
@@ -71,6 +70,7 @@ class Inventory:
     budget: SubmitBudget = attrs.field(init=False)
     proof: MoveProof = attrs.field(init=False)
     _asked_at: dict[str, float] = attrs.field(factory=dict)
+    _stale: set[str | None] = attrs.field(factory=set)  # what the venue is to look at again
     _one_round: trio.Lock = attrs.field(factory=trio.Lock)
 
     @budget.default
@@ -127,6 +127,7 @@ class Inventory:
         async with self._one_round:
             for flight in list(self.in_flight):
                 await self._follow(flight)
+            self._stale -= await self.ctx.client.refreshed(self._stale)
             for market in list(self.watched.values()):
                 await self._settle(market, final=final)
             if not final:
@@ -341,7 +342,7 @@ class Inventory:
                 self._failed(flight, one, f"the chain shows {there}, which it cannot have made")
 
     async def _booked(self, flight: InFlight, one: Moved, evidence: str) -> None:
-        """Enter a done operation in the ledger, and have the venue look at the chain again."""
+        """Enter a done operation in the ledger; the venue looks at the chain until it has."""
         books = self.ctx.account.ledger.books[one.condition_id]
         held = books.holdings()
         if one.kind == "merge" and one.shares > held.mergeable:
@@ -361,8 +362,7 @@ class Inventory:
         self.ctx.account.moving.discard(one.condition_id)
         self.setbacks.cleared(one.condition_id)
         self.ctx.tell(f"{books.market.slug}: {one.kind} {amount_text(abs(paid))} done")
-        for token in (None, books.market.up_token, books.market.down_token):
-            await self.ctx.client.refresh(token)
+        self._stale |= {None, books.market.up_token, books.market.down_token}
 
     def _failed(self, flight: InFlight, one: Moved, why: str) -> None:
         self._over(flight, one)
