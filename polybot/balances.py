@@ -60,7 +60,7 @@ class Balances:
         for asked in beliefs:
             if self._at_rest(asked):
                 continue
-            there = await self.client.balance(None if asked.kind is Kind.CASH else asked.subject)
+            there = await self._read(asked)
             # What was learnt or begun while the answer was on its way makes it no evidence.
             if isinstance(there, Failure) or not self._holds(asked):
                 continue
@@ -68,6 +68,18 @@ class Balances:
             if drift is not None:
                 found.append(drift)
         return found
+
+    async def _read(self, asked: Belief) -> int | Failure:
+        """The venue's figure. It may follow what the chain does only when it is told to look there
+        (clob.md 5.1), and the one word of that may have got lost: it is told so before what differs
+        is judged.
+        """
+        token = None if asked.kind is Kind.CASH else asked.subject
+        there = await self.client.balance(token)
+        if isinstance(there, Failure) or not asked.off(there):
+            return there
+        await self.client.refresh(token)
+        return await self.client.balance(token)
 
     def remember(self, now_ms: int) -> None:
         """The books are about to change: what they say until now the venue may still show."""

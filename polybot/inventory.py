@@ -66,6 +66,7 @@ class Inventory:
     budget: SubmitBudget = attrs.field(init=False)
     proof: MoveProof = attrs.field(init=False)
     results: Results = attrs.field(init=False)
+    _stale: set[str | None] = attrs.field(factory=set)  # what the venue is to look at again
     _one_round: trio.Lock = attrs.field(factory=trio.Lock)
 
     @budget.default
@@ -126,6 +127,7 @@ class Inventory:
         async with self._one_round:
             for flight in list(self.in_flight):
                 await self._follow(flight)
+            self._stale -= await self.ctx.client.refreshed(self._stale)
             for market in list(self.watched.values()):
                 await self._settle(market, final=final)
             if not final:
@@ -353,7 +355,7 @@ class Inventory:
                 self._failed(flight, one, f"the chain shows {there}, which it cannot have made")
 
     async def _booked(self, flight: InFlight, one: Moved, evidence: str) -> None:
-        """Enter a done operation in the ledger, and have the venue look at the chain again."""
+        """Enter a done operation in the ledger; the venue looks at the chain until it has."""
         books = self.ctx.account.ledger.books[one.condition_id]
         held = books.holdings()
         if one.kind == "merge" and one.shares > held.mergeable:
@@ -373,8 +375,7 @@ class Inventory:
         self._at_rest(one)
         self.setbacks.cleared(one.condition_id)
         self.ctx.tell(f"{books.market.slug}: {one.kind} {amount_text(abs(paid))} done")
-        for token in (None, books.market.up_token, books.market.down_token):
-            await self.ctx.client.refresh(token)
+        self._stale |= {None, books.market.up_token, books.market.down_token}
 
     def _failed(self, flight: InFlight, one: Moved, why: str) -> None:
         self._over(flight, one)

@@ -133,7 +133,7 @@ class OrdersTask:
                 requests.start_soon(self._perform, action)
             now_ms = at_ns // NS
             if (doubtful := self.desk.doubts.overdue(now_ms)) is not None:
-                raise Fault(f"order {doubtful.id[:10]} has been in doubt, or to go, for too long")
+                raise Fault(f"order {doubtful.id[:10]}: {doubtful.state.value} for too long")
             due = self.clock.trio_time(self.desk.next_due_ms(now_ms))
             with trio.move_on_at(due):
                 self._take(await self._receive.receive())

@@ -211,7 +211,7 @@ class Quoter:
             net_confirmed=held.up_confirmed - held.down_confirmed,
             # Only who takes asks, and the answer takes a look at every order of the window.
             taking=(state is REDUCE or self._takes > 0) and desk.taking,
-            post_only=desk.post_only(now_ms),
+            post_only=desk.pauses.post_only(now_ms),
             scoring=1.0 if scoring is None else scoring.share,
             unscored=() if scoring is None else scoring.unscored,
             reward_refused=self._reward_refused(now_ms),

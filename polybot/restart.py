@@ -194,7 +194,11 @@ class Restart:
                 self.ctx.health.halt(Halt.SHARES_DIFFER, why)
 
     async def _balance(self, token: str | None, known: Callable[[], Awaitable[Settling]]) -> int:
-        """The venue's figure, given time to agree with ours: either may be behind."""
+        """The venue's figure, given time to agree with ours: either may be behind. Where they
+        differ it is told to look at the chain (clob.md 5.1); a first start knows nothing to wait
+        for, and takes what it then shows.
+        """
+        patient, looked = self.ctx.recovered.since_s is not None, False
         why, first_at = "no answer", math.inf
         with trio.move_on_after(ANSWER_S):
             while True:
@@ -203,10 +207,12 @@ class Restart:
                     why = answer.what
                 else:
                     first_at = min(first_at, trio.current_time())
-                    patient = self.ctx.recovered.since_s is not None
                     late = trio.current_time() >= first_at + AGREE_S
-                    if late or not patient or not beyond(answer, await known()):
+                    if late or (looked and not patient) or not beyond(answer, await known()):
                         return answer
+                    looked = await self.ctx.client.refresh(token) is None
+                    if looked and not patient:
+                        continue
                 await trio.sleep(AGREE_POLL_S)
         raise StartFailed(f"the balance could not be read: {why}")
 

@@ -165,7 +165,9 @@ class Exchange:
             terms=terms,
             faults=self.faults,
         )
-        self.balances = BalanceCache(self.engine, terms.balance_lag_ms)
+        self.balances = BalanceCache(
+            self.engine, terms.balance_lag_ms, follow=terms.balances_follow_chain
+        )
         self.clob.balances.figure = self.balances.read
         self.clob.balances.refresh = self.balances.refresh
         self.engine.desk.known = self.balances.known

@@ -57,6 +57,9 @@ class Terms:
     # How old the balances that `/balance-allowance` shows may be; `/update` reads the chain anew.
     # No source measures it.
     balance_lag_ms: int = _at_least(0, 2_000)
+    # Whether they come to show splits, merges, redemptions and deposits without `/update`: pages
+    # and clients tell one to ask for it, none says what happens otherwise (clob.md 5.1, UNSURE).
+    balances_follow_chain: bool = True
     # The stale caches before the Data API: trades 300 s, activity 15 s, positions 5 s (feeds 11).
     data_caches: bool = True
 

@@ -17,7 +17,7 @@ from collections.abc import Callable, Sequence, Set as AbstractSet
 
 import attrs
 
-from polybot.domain.market import DOWN, UP, Market, Outcome, Side
+from polybot.domain.market import DOWN, UP, Market, Outcome
 from polybot.domain.orders import (
     CancelResult,
     Failure,
@@ -32,10 +32,11 @@ from polybot.domain.orders import (
     TradeStatus,
     Unknown,
 )
-from polybot.execution.doubts import Doubts, LookUp, Survey, Surveyed
+from polybot.execution.doubts import CANCEL_MOST_MS, Doubts, LookUp, Survey, Surveyed
 from polybot.execution.firewall import Firewall
 from polybot.execution.lifecycle import OPEN, Event, State
 from polybot.execution.params import OrderParams
+from polybot.execution.pauses import Pauses
 from polybot.execution.promises import Promised
 from polybot.execution.table import DUST, OrderTable, Tracked
 from polybot.execution.throttle import Bucket
@@ -45,17 +46,6 @@ from polybot.risk.checks import Standing, given_away
 
 BATCH = 15  # clob.md 3.7
 RECANCEL_MS = 1000  # a cancel is idempotent: ask again while there is no proof
-QUIET_MS = {
-    Reject.POST_ONLY_CROSSES: 200,
-    Reject.NOT_ENOUGH_BALANCE: 3000,
-    Reject.RATE_LIMITED: 2000,
-    Reject.RESTARTING: 5000,
-    Reject.CANCEL_ONLY: 5000,
-    Reject.POST_ONLY_MODE: 2000,
-}
-_RESTARTED = (Reject.RESTARTING, Reject.POST_ONLY_MODE)
-POST_ONLY_MS = 120_000  # after a restart of the engine nobody takes (clob.md 7.3)
-QUIET_OTHER_MS = 10_000  # a refusal we do not understand: do not drum on the venue
 
 
 @attrs.frozen
@@ -120,12 +110,11 @@ class Desk:
     desired: Desired = Desired()
     closing: bool = False
     doubts: Doubts = attrs.field(init=False)
+    pauses: Pauses = attrs.field(factory=Pauses)
     refused: dict[Outcome, str] = attrs.field(factory=dict)  # why something is missing there now
     _routine_at_ms: int = 0
     _held_back: bool = False  # something waits for the next routine moment
-    _quiet_until_ms: dict[tuple[Outcome, Side], int] = attrs.field(factory=dict)
     _stale: set[str] = attrs.field(factory=set)  # tokens whose balance the venue has wrong
-    _post_only_until_ms: int = 0
     _takes_tried: int = 0
     _compared: Compared | None = None
     _promised: Promised | None = None
@@ -142,13 +131,10 @@ class Desk:
             if isinstance(result, Rejected):
                 self.counts.rejects[result.reason.value] += 1
                 self.firewall.brakes.refused(result.reason, now_ms)
-                quiet = QUIET_MS.get(result.reason, QUIET_OTHER_MS)
                 order = self.table[result.order_id].order
-                self._quiet_until_ms[order.outcome, order.side] = now_ms + quiet
+                self.pauses.refused(order, result.reason, now_ms)
                 if order.selling and result.reason is Reject.NOT_ENOUGH_BALANCE:
                     self._stale.add(order.token)
-                if result.reason in _RESTARTED:
-                    self._post_only_until_ms = now_ms + POST_ONLY_MS
             if self.table[result.order_id].state is State.UNKNOWN:
                 self.counts.unknowns += 1
 
@@ -164,11 +150,15 @@ class Desk:
     def cancelled(self, ids: Sequence[str], result: CancelResult, now_ms: int) -> None:
         """Apply a cancel's reply; ids it names nowhere stay CANCELLING and are asked for again."""
         self.firewall.brakes.errors.note(now_ms, failed=result.failure is not None)
+        if result.away:
+            self.pauses.engine_left(now_ms)
         for order_id in ids:
             if order_id not in self.table:
                 continue
             tracked = self.table[order_id]
-            if order_id in result.cancelled:
+            if result.away:
+                tracked.await_engine(now_ms)
+            elif order_id in result.cancelled:
                 self.table.move(tracked, Event.CANCEL_DONE, now_ms)
             elif order_id in result.refused:
                 tracked.cancel_refused = True
@@ -303,7 +293,7 @@ class Desk:
             if tracked.cancel_sent_ms is None:
                 self.counts.cancels[cause] += 1
             self.table.move(tracked, Event.CANCEL_SENT, now_ms)
-            tracked.ask_to_go(now_ms)
+            tracked.ask_away(now_ms)
             by_cause.setdefault(cause, []).append(tracked.id)
         return [Cancel(tuple(ids), cause) for cause, ids in by_cause.items()]
 
@@ -364,10 +354,6 @@ class Desk:
             t.order.taking and (t.state in OPEN or t.matched > t.told + DUST) for t in self.table
         )
 
-    def post_only(self, now_ms: int) -> bool:
-        """Whether the venue has said of late that it takes resting orders only."""
-        return now_ms < self._post_only_until_ms
-
     def _posts(self, missing: Sequence[NewOrder], now_ms: int, standing: Standing) -> list[Action]:
         batch: list[SignedOrder] = []
         standing = self._unbooked_off(standing)
@@ -404,9 +390,11 @@ class Desk:
         )
 
     def _blocked(self, order: NewOrder, now_ms: int) -> str | None:
-        if now_ms < self._quiet_until_ms.get((order.outcome, order.side), 0):
+        if self.pauses.holds(order, now_ms):
             return "quiet after a refusal"
         for tracked in self.table.open():
+            if tracked.unheeded_ms(now_ms) >= CANCEL_MOST_MS:
+                return "a cancel is overdue"
             if tracked.order.toward is order.toward and tracked.state is State.UNKNOWN:
                 return "an order is unknown"
         return None

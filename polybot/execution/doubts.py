@@ -15,7 +15,8 @@ counted and cancelled. No doubt ends by sending anything again.
 
 Rejected: one source read twice (a lagging list is as wrong the second time), and no upper bound: a
 doubt older than `DOUBT_MOST_MS` is its market's fault, whose scope cancels everything by the
-venue's own list.
+venue's own list. So is a cancel that has been repeated for so long: each look-up that shows the
+order alive ends a doubt, and with a cancel path that fails there would be no end of them.
 """
 
 from __future__ import annotations
@@ -123,12 +124,14 @@ class Doubts:
         return False
 
     def overdue(self, now_ms: int) -> Tracked | None:
-        """An order whose doubt has lasted longer than any may; also where each doubt ends, and what
-        ends it is that an order lives which was asked to go all the time (F21).
-        """
+        """An order whose doubt, or whose cancelling, has lasted longer than any may."""
         for tracked in self.table.open():
-            doubted_ms = now_ms - tracked.changed_ms if tracked.state is State.UNKNOWN else 0
-            if max(doubted_ms, tracked.unwanted_for(now_ms)) >= DOUBT_MOST_MS:
+            lasts = 0
+            if tracked.state is State.UNKNOWN:
+                lasts = now_ms - tracked.changed_ms
+            elif tracked.state is State.CANCELLING:
+                lasts = tracked.unheeded_ms(now_ms)
+            if lasts >= DOUBT_MOST_MS:
                 return tracked
         return None
 

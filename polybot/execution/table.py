@@ -38,10 +38,11 @@ KEEP_DEAD_MS = 60_000
 # match the trade is mined.
 LATE_FILL_MS = 650
 
-OVERFILLED = "filled beyond its size"
+# Cancels that come no further apart are one attempt. They are repeated every second while an order
+# is not wanted, at most three seconds later where a look-up came between.
+CANCEL_ROW_MS = 4_000
 
-# Cancels of one order with less between them are one series: in between it was not wanted again.
-SERIES_MS = 5000
+OVERFILLED = "filled beyond its size"
 
 
 class Source(enum.Enum):
@@ -58,8 +59,7 @@ class Tracked:
 
     `existed`: the venue has shown or told it at some time; `late`: it turned up after its end, so
     it serves no wish and must go. `absences`: reads that did not show it since its present doubt
-    began, as (how many, when the latest began). `unwanted_ms`: when the first of the present series
-    of cancels left.
+    began, as (how many, when the latest began).
     """
 
     signed: SignedOrder
@@ -72,7 +72,7 @@ class Tracked:
     paid: dict[str, int] = attrs.field(factory=dict)  # the same in dollars
     told: int = 0  # shares of all trades told, also of those that FAILED
     cancel_sent_ms: int | None = None
-    unwanted_ms: int = 0
+    cancel_since_ms: int | None = None  # when the attempt began to which the last cancel belongs
     cancel_refused: bool = False
     look_ups: int = 0
     looked_up_ms: int = 0
@@ -86,25 +86,31 @@ class Tracked:
     def __attrs_post_init__(self) -> None:
         self.id, self.order = self.signed.id, self.signed.order
 
-    def ask_to_go(self, now_ms: int) -> None:
-        """A cancel leaves."""
-        if not self.unwanted_for(now_ms):
-            self.unwanted_ms = now_ms
-        self.cancel_sent_ms = now_ms
-
-    def unwanted_for(self, now_ms: int) -> int:
-        """Milliseconds for which it has been asked to go, 0 where it is wanted."""
-        last = self.cancel_sent_ms
-        if last is None or (now_ms - last > SERIES_MS and not self.late):
-            return 0
-        return now_ms - self.unwanted_ms
-
     @property
     def remaining(self) -> int:
         """Shares that may still match: size less the larger of the two counts of what is gone."""
         if not (self.matched or self.fills):
             return self.order.size
         return max(0, self.order.size - max(self.matched, sum(self.fills.values())))
+
+    def ask_away(self, now_ms: int) -> None:
+        """Note a cancel that leaves. Of an order that nobody has shown yet it proves nothing."""
+        in_row = now_ms - (self.cancel_sent_ms or 0) <= CANCEL_ROW_MS
+        if self.cancel_since_ms is None or not in_row:
+            self.cancel_since_ms = now_ms if self.existed else None
+        self.cancel_sent_ms = now_ms
+
+    def await_engine(self, now_ms: int) -> None:
+        """Its cancel was put off by an engine that restarts: the time until now does not count."""
+        if self.cancel_since_ms is not None:
+            self.cancel_since_ms = now_ms
+
+    def unheeded_ms(self, now_ms: int) -> int:
+        """For how long its removal has been asked for in vain, 0 where it is not asked for now."""
+        if self.cancel_since_ms is None or self.cancel_sent_ms is None:
+            return 0
+        in_row = now_ms - self.cancel_sent_ms <= CANCEL_ROW_MS
+        return now_ms - self.cancel_since_ms if in_row else 0
 
     @property
     def reserved(self) -> int:

@@ -227,15 +227,20 @@ def _remember(found: Recovered, entry: Entry, at_ms: int) -> None:
             found.since_s = since_s
             found.payments |= dict(payments)
             found.unexplained, found.found_s = entry.unexplained, entry.found_s
-        case Paid(amount=amount, evidence=evidence) if evidence == UNKNOWN_ORIGIN:
-            found.unexplained += max(0, amount)
-            found.found_s = at_ms // 1000
-        case Paid(amount=amount, evidence=evidence) if evidence.startswith(ORIGIN_KNOWN):
-            found.unexplained += amount
-        case Paid(evidence=evidence, at_s=at_s) if at_s:
-            found.payments[evidence] = at_s
+        case Paid():
+            _remember_payment(found, entry, at_ms)
         case Session(what):
             found.orderly = what == "end"
             found.busy_ms = at_ms if what == "start" else found.busy_ms
         case _:
             pass
+
+
+def _remember_payment(found: Recovered, paid: Paid, at_ms: int) -> None:
+    if paid.evidence == UNKNOWN_ORIGIN:
+        found.unexplained += max(0, paid.amount)
+        found.found_s = at_ms // 1000
+    elif paid.evidence.startswith(ORIGIN_KNOWN):
+        found.unexplained += paid.amount
+    elif paid.at_s:
+        found.payments[paid.evidence] = paid.at_s

@@ -19,7 +19,8 @@ from polybot.risk.limits import RiskParams
 DOUBLINGS_MOST = 4
 
 # A book that moved under a post-only order is the market's doing, and the desk waits for it anyway.
-HARMLESS = frozenset({Reject.POST_ONLY_CROSSES})
+# So is one that has nothing for an order that takes: that is how such an order ends (F28).
+HARMLESS = frozenset({Reject.POST_ONLY_CROSSES, Reject.NO_MATCH})
 # Refusals that say how the venue is, not how the order was.
 VENUE_TROUBLE = frozenset(
     {

@@ -93,6 +93,7 @@ class ClobClient(ClobReads):
                 result.cancelled | part.cancelled,
                 result.refused | part.refused,
                 result.failure or part.failure,
+                result.away or part.away,
             )
         return result
 

@@ -19,7 +19,8 @@ from polybot.venue.rest import Rest
 from polybot.venue.rules import read_rule
 from polybot.venue.slugs import Window, window_at
 
-_CONDITION = re.compile(r"0x[0-9a-fA-F]{62}([0-9a-fA-F]{2})?")  # Protocol V2 ids are a byte shorter
+_CONDITION = re.compile(r"0x[0-9a-fA-F]{64}")
+_STRUCTURAL = re.compile(r"0x0[12][0-9a-f]{60}")  # a market of Protocol V2 on the chain: 31 bytes
 
 
 @attrs.frozen
@@ -129,10 +130,8 @@ def _accepting(row: Json) -> bool:
 
 
 def _market(row: Json, series: str) -> Market:
-    condition = fields.text(row, "conditionId")
-    if not _CONDITION.fullmatch(condition):
-        raise ValueError(f"expected a condition id, was {condition[:80]!r}")
     version = fields.optional_text(row, "version") or "v1"
+    condition = _condition(row, version)
     tokens = _tokens(row, version)
     window = Window(_iso_ms(row, "eventStartTime"), _iso_ms(row, "endDate"))
     if window != window_at(series, window.start_ms):
@@ -153,6 +152,19 @@ def _market(row: Json, series: str) -> Market:
         version=version,
         up_index=_outcomes(row).index(Outcome.UP),
     )
+
+
+def _condition(row: Json, version: str) -> str:
+    """The id as the CLOB writes it, whose books are hashed with it and whose words are told apart
+    by it: of Protocol V2 in lower case and padded, as the venue's SDK does it (clob.md 3.2).
+    """
+    told = fields.text(row, "conditionId")
+    condition = told.lower() if version == "v2" else told
+    if version == "v2" and _STRUCTURAL.fullmatch(condition):
+        condition += "00"
+    if not _CONDITION.fullmatch(condition):
+        raise ValueError(f"expected a condition id, was {told[:80]!r}")
+    return condition
 
 
 def _tokens(row: Json, version: str) -> dict[Outcome, str]:

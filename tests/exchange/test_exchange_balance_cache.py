@@ -112,3 +112,23 @@ def test_orders_judged_by_less_than_the_chain_shows_are_counted() -> None:
     cache.refresh("bob", up)
     kit.place("bob", SELL, UP, 60, (PAIRS // UNIT) + 100)
     assert cache.behind == 1
+
+
+def test_a_venue_may_not_see_what_the_chain_did_until_it_is_asked_to_look() -> None:
+    """Splits and merges stay unseen by a cache that does not follow, however old it gets; trades do
+    not (clob.md 5.1).
+    """
+    kit = Kit()
+    cache, up = BalanceCache(kit.engine, 1_000, follow=False), kit.market.tokens[UP]
+    kit.engine.merge("bob", kit.market, 10 * UNIT, kit.engine.now_ms)
+    kit.place("ann", SELL, UP, 50, 100)
+    kit.place("bob", BUY, UP, 50, 100)
+    kit.advance(60_000)
+    assert cache.read("bob", up) == PAIRS + 100 * UNIT
+    assert cache.read("bob", None) == kit.engine.settled_cash("bob") - 10 * UNIT
+
+    cache.refresh("bob", None)
+    assert cache.read("bob", None) == kit.engine.settled_cash("bob")
+    assert cache.read("bob", up) == PAIRS + 100 * UNIT
+    cache.refresh("bob", up)
+    assert cache.read("bob", up) == PAIRS + 90 * UNIT

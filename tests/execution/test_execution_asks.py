@@ -35,9 +35,10 @@ from polybot.domain.orders import (
     TradeStatus,
 )
 from polybot.domain.units import SHARE
-from polybot.execution.desk import QUIET_MS, Desk, Refresh
+from polybot.execution.desk import Desk, Refresh
 from polybot.execution.firewall import open_bids
 from polybot.execution.lifecycle import Event, State
+from polybot.execution.pauses import QUIET_MS
 from polybot.execution.table import OrderTable
 from polybot.risk.checks import Standing
 from polybot.risk.exposure import OpenBids

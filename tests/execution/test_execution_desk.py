@@ -28,7 +28,7 @@ from msgspec.structs import replace
 
 from polybot.domain.orders import CancelResult, Failure, OrderSeen, Reject
 from polybot.domain.units import SHARE
-from polybot.execution.desk import BATCH, QUIET_MS, QUIET_OTHER_MS, Cancel, Post
+from polybot.execution.desk import BATCH, Cancel, Post
 from polybot.execution.firewall import Admission
 from polybot.execution.lifecycle import State
 from polybot.execution.params import OrderParams
@@ -276,21 +276,6 @@ def test_an_order_on_the_wire_is_cancelled_when_it_has_landed() -> None:
 
     made.posted([acked(sent.id)], T0 + 50)
     assert cancels(made.act(T0 + 50, RICH)) == [sent.id]
-
-
-@pytest.mark.parametrize("reason", list(Reject))
-def test_a_refusal_is_answered_with_quiet(reason: Reject) -> None:
-    """The outcome rests a while after a refusal; the other outcome does not (F24, F34)."""
-    made = desk()
-    made.desired = wanting(order(UP, 4800))
-    (sent,) = posts(made.act(T0, RICH))
-    made.posted([refused(sent.id, reason)], T0)
-    quiet = QUIET_MS.get(reason, QUIET_OTHER_MS)
-    made.desired = wanting(order(UP, 4800), order(DOWN, 4900))
-
-    assert [each.order.outcome for each in posts(made.act(T0 + quiet - 1, RICH))] == [DOWN]
-    assert [each.order.outcome for each in posts(made.act(T0 + quiet, RICH))] == [UP]
-    assert made.counts.rejects == {reason.value: 1}
 
 
 @pytest.mark.parametrize("now_ms", [T0, CUTOFF])

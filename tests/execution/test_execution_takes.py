@@ -32,7 +32,7 @@ from polybot.domain.orders import (
     TradeStatus,
 )
 from polybot.domain.units import SHARE, notional
-from polybot.execution.desk import POST_ONLY_MS, Desk
+from polybot.execution.desk import Desk
 from polybot.execution.lifecycle import State
 from polybot.execution.table import LATE_FILL_MS
 from polybot.execution.wish import Desired
@@ -93,15 +93,23 @@ def test_no_take_of_what_a_bid_has_matched_already() -> None:
 
 
 def test_a_take_leaves_once_for_its_number() -> None:
-    """The wish may stand for a while; only a new number is a new try."""
+    """The wish may stand for a while; only a new number is a new try. One that found nothing has
+    ended as such orders do (F28): the next number is not kept waiting for it.
+    """
     made = desk()
 
     assert sent(made, take(1)) == ["0x1"]
     made.posted([refused("0x1", Reject.NO_MATCH)], T0)
     assert sent(made, take(1)) == []
-    later = T0 + 60_000
-    made.desired = take(2)
-    assert [each.id for each in posts(made.act(later, LONG_UP))] == ["0x2"]
+    assert sent(made, take(2), now_ms=T0 + 1) == ["0x2"]
+
+
+def test_takes_that_find_nothing_are_no_storm_of_refusals() -> None:
+    """However many: the last one is the one that counts."""
+    made = desk()
+    for n in range(1, 41):
+        assert sent(made, take(n), now_ms=T0 + 100 * n) == [f"0x{n}"]
+        made.posted([refused(f"0x{n}", Reject.NO_MATCH)], T0 + 100 * n)
 
 
 def test_one_at_a_time_until_it_is_booked() -> None:
@@ -136,8 +144,8 @@ def test_nothing_is_taken_after_a_restart_of_the_engine(reason: Reject) -> None:
     sent(made, take(1))
     made.posted([refused("0x1", reason)], T0)
 
-    assert made.post_only(T0 + POST_ONLY_MS - 1)
-    assert not made.post_only(T0 + POST_ONLY_MS)
+    assert made.pauses.post_only(T0 + 119_999)
+    assert not made.pauses.post_only(T0 + 120_000)
 
 
 def test_cheaper_shares_are_no_overfill() -> None:

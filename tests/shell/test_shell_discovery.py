@@ -9,6 +9,7 @@ from shell_kit import HOUR_MS, Scene, clean, playing, scene
 from venue_bent import HTML, PLACING, Act, Handler, answer, changed
 
 from polybot.exchange.request import Request, Response
+from polybot.exchange.terms import Terms
 from polybot.patient_clock import PatientClock
 from polybot.pricing.fair import WhyNoFair
 from polybot.pricing.strikes import Trust
@@ -248,4 +249,23 @@ async def test_gamma_away_while_trading(fast_clock: PatientClock) -> None:
         it.venue.bend("GET", "/markets", act=answer(503), service="gamma")
         await trio.sleep(15)
         await it.requoting()
+        clean(await it.end())
+
+
+def short_id(row: Any) -> None:
+    """31 bytes, in capitals but for the x."""
+    row["conditionId"] = "0x" + row["conditionId"][2:64].upper()
+
+
+async def test_a_v2_market_is_traded_under_the_id_of_its_books(fast_clock: PatientClock) -> None:
+    """Gamma writes a byte less than the CLOB does: its books are believed all the same, its fills
+    are booked, and it is emptied by its name (clob.md 3.2).
+    """
+    async with scene(terms=Terms(protocol="v2")) as it, trio.open_nursery() as nursery:
+        it.venue.bend("GET", "/markets", act=changed(short_id), service="gamma")
+        nursery.start_soon(it.run)
+        await it.quoting()
+        await it.filled()
+        books = it.bot.ctx.account.ledger.books
+        await it.until(lambda: books[it.market.condition_id].trades, "the fill is booked")
         clean(await it.end())

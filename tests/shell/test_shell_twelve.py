@@ -37,7 +37,7 @@ from polybot.domain.units import ONE, SHARE
 from polybot.exchange.faults import plan
 from polybot.exchange.model import BUY, SELL, Order
 from polybot.exchange.settlement import Step
-from polybot.execution import desk, doubts
+from polybot.execution import desk, doubts, pauses
 from polybot.execution.doubts import Doubts
 from polybot.execution.lifecycle import OPEN, State
 from polybot.execution.table import OrderTable
@@ -439,7 +439,7 @@ async def test_11_a_balance_refusal_is_not_drummed_on(
     after a fill (py-clob-client #287, F34).
     """
     if naive:
-        monkeypatch.setitem(desk.QUIET_MS, Reject.NOT_ENOUGH_BALANCE, 0)
+        monkeypatch.setitem(pauses.QUIET_MS, Reject.NOT_ENOUGH_BALANCE, 0)
         monkeypatch.setattr(MarketBrakes, "refused", lambda *_: None)
     async with playing() as it:
         await it.filled()

@@ -113,6 +113,24 @@ def test_the_version_says_which_ids_count() -> None:
     assert parsed(gamma(**ids)).up_token == UP
 
 
+@pytest.mark.parametrize("told", ["0x01" + "AB" * 30, "0x01" + "ab" * 30 + "00"])
+def test_a_v2_market_has_the_id_of_its_books(told: str) -> None:
+    """Gamma may write 31 bytes, and in capitals; the CLOB's books, events and orders have 32."""
+    market = parsed(gamma(conditionId=told, positionIds=[POSITION, "7"], version="v2"))
+
+    assert market.condition_id == "0x01" + "ab" * 30 + "00"
+
+
+@pytest.mark.parametrize(
+    ("told", "version"), [("0x01" + "ab" * 30, "v1"), ("0x03" + "ab" * 30, "v2")]
+)
+def test_no_other_id_is_padded(told: str, version: str) -> None:
+    """A condition of the first protocol has 32 bytes; the third module is no market's."""
+    row = gamma(conditionId=told, positionIds=[POSITION, "7"], version=version)
+
+    assert isinstance(parse_market(row, "btc-5m"), Refusal)
+
+
 SPOT = {
     "resolutionSource": "https://data.chain.link/streams/btc-usd",
     "description": "according to Chainlink data stream BTC/USD",

@@ -1,0 +1,139 @@
+"""A cancel path that fails while all else works: nothing may pile up, nor last (F21, F40).
+
+The venue's reads show each order alive, so that no doubt about one lasts: what lasts is the
+cancelling.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+from execution_kit import (
+    RICH,
+    T0,
+    UP,
+    acked,
+    desk,
+    look_ups,
+    order,
+    posts,
+    resting,
+    row,
+    unknown,
+    wanting,
+)
+
+from polybot.domain.orders import CancelResult
+from polybot.execution.desk import Cancel, Desk
+from polybot.execution.lifecycle import State
+from polybot.execution.wish import Desired
+
+STEP_MS = 100
+FAILED = CancelResult(frozenset(), {}, "HTTP 500")
+AWAY = CancelResult(frozenset(), {}, "HTTP 425", away=True)
+
+Answer = Callable[[Cancel], CancelResult]
+
+
+def refusing(action: Cancel) -> CancelResult:
+    return CancelResult(frozenset(), dict.fromkeys(action.ids, "already canceled or matched"))
+
+
+def turn(made: Desk, now_ms: int, answer: Answer) -> tuple[list[str], bool]:
+    """One turn at a venue that takes every order and shows every order alive: what it was sent, and
+    whether something lasts too long, which is asked as the orders task asks it.
+    """
+    actions = made.act(now_ms, RICH)
+    late = made.doubts.overdue(now_ms) is not None
+    sent = [each.id for each in posts(actions)]
+    made.posted([acked(order_id) for order_id in sent], now_ms)
+    for action in actions:
+        if isinstance(action, Cancel):
+            made.cancelled(action.ids, answer(action), now_ms)
+    for order_id in look_ups(actions):
+        made.looked_up(order_id, row(order_id), now_ms)
+    return sent, late
+
+
+def overdue_at(made: Desk, answer: Answer, since_ms: int = 0, most_ms: int = 20_000) -> int | None:
+    """When the desk first has something that lasts too long, looked at from `since_ms` on."""
+    for ms in range(since_ms, since_ms + most_ms, STEP_MS):
+        if turn(made, T0 + ms, answer)[1]:
+            return ms
+    return None
+
+
+@pytest.mark.parametrize("answer", [lambda _: FAILED, refusing])
+def test_a_cancel_that_never_works_is_a_fault(answer: Answer) -> None:
+    """Ten seconds after the first, however often a look-up has shown the order alive meanwhile."""
+    made = desk()
+    resting(made, order(UP, 4800))
+    made.desired = Desired()
+
+    late = overdue_at(made, answer)
+
+    assert late is not None
+    assert 10_000 <= late <= 11_000
+
+
+def test_nothing_is_placed_beside_an_overdue_cancel() -> None:
+    """The wish moves every half second, each time another order is in its way: what rests is what
+    the first three seconds have brought.
+    """
+    made = desk()
+    resting(made, order(UP, 4800))
+    sent = []
+    for ms in range(0, 9_900, STEP_MS):
+        made.desired = wanting(order(UP, 3000 + 100 * (ms // 500 % 15)))
+        sent += [ms for _ in turn(made, T0 + ms, lambda _: FAILED)[0]]
+
+    assert sent
+    assert max(sent) < 3_000
+    assert made.counts.withheld["a cancel is overdue"]
+
+
+def test_an_engine_that_restarts_is_waited_for() -> None:
+    """It says so (425), and nothing matches meanwhile: the count begins when it no longer says so
+    (F39).
+    """
+    made = desk()
+    resting(made, order(UP, 4800))
+    made.desired = Desired()
+    assert overdue_at(made, lambda _: AWAY, most_ms=60_000) is None
+
+    late = overdue_at(made, lambda _: FAILED, 60_000)
+    assert late is not None
+    assert 69_000 <= late <= 71_000
+
+
+def test_one_that_was_wanted_meanwhile_is_counted_anew() -> None:
+    """A cancel got lost, the wish came back and the order served it; a minute later it is to go."""
+    made = desk()
+    resting(made, order(UP, 4800))
+    wish, made.desired = made.desired, Desired()
+    for ms in range(0, 3_100, STEP_MS):
+        turn(made, T0 + ms, lambda _: FAILED)
+    made.desired = wish
+    for ms in range(3_100, 60_000, STEP_MS):
+        turn(made, T0 + ms, lambda _: FAILED)
+    assert [t.state for t in made.table.open()] == [State.LIVE]
+
+    made.desired = Desired()
+    assert overdue_at(made, lambda _: FAILED, 60_000) == 70_000
+
+
+def test_an_order_that_nobody_has_shown_is_a_doubt_and_no_more() -> None:
+    """Its POST had no answer, so that cancels were sent to where nothing was; once it is shown, its
+    cancel has as long as any.
+    """
+    made = desk()
+    made.desired = wanting(order())
+    (sent,) = posts(made.act(T0, RICH))
+    made.table.posted(unknown(sent.id), T0)
+    for ms in range(0, 9_000, STEP_MS):
+        made.act(T0 + ms, RICH)
+    made.looked_up(sent.id, row(sent.id), T0 + 9_000)
+    made.desired = Desired()
+
+    assert overdue_at(made, lambda _: FAILED, 9_000) == 19_000

@@ -1,0 +1,48 @@
+"""The venue takes orders and does not cancel any: what rests stays bounded, and the gate closes."""
+
+from __future__ import annotations
+
+import pytest
+from shell_kit import Scene, clean, playing
+from venue_bent import answer
+
+from polybot.patient_clock import PatientClock
+
+CANCELS = ("/order", "/orders", "/cancel-market-orders", "/cancel-all")
+HOW = {
+    "500": answer(500),
+    "503 disabled": answer(503, b'{"error": "Trading is currently disabled"}'),
+}
+GIVEN_UP_S = 13.0  # ten of cancelling in vain, and a moment
+GATE_S = 17.0  # and a flatten that cannot prove the market empty
+PLACED_MS = 4_000  # three until a cancel has been in vain, and a POST that was under way
+
+
+def told(it: Scene, what: str) -> bool:
+    return any(what in event.text for event in it.bot.ctx.events)
+
+
+@pytest.mark.parametrize("answered", list(HOW))
+async def test_a_cancel_path_that_fails_closes_the_gate(
+    answered: str, fast_clock: PatientClock
+) -> None:
+    """Each look-up shows the order alive, and so ends the doubt about it; all the same its market
+    is given up ten seconds after the first cancel, and nothing is placed anywhere while it cannot
+    be emptied (F21, F40). Nor before that is anything placed beside what should be gone.
+    """
+    async with playing() as it:
+        failing = it.venue.bend("DELETE", *CANCELS, act=HOW[answered])
+        await it.until(lambda: failing.met, "a cancel fails")
+        first_ms, known = it.venue.clock.now_ms(), len(it.venue.seen)
+        await it.until(
+            lambda: told(it, "cancelling for too long"), "the market is given up", GIVEN_UP_S
+        )
+        await it.until(lambda: it.gate is not None, "the gate closes", GATE_S)
+        placed = [event.at_ms - first_ms for event in it.venue.placed(after=known)]
+        assert max(placed, default=0) < PLACED_MS
+
+        it.venue.bends.clear()
+        await it.until(lambda: it.gate is None, "the gate opens again")
+        await it.requoting()
+        summary = await it.end()
+    clean(summary)
