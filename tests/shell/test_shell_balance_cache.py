@@ -1,4 +1,4 @@
-"""A venue whose balances follow the chain only where it is told to look there (clob.md 5.1, F34)."""
+"""A venue whose balances follow the chain only where it is told to look (clob.md 5.1, F34)."""
 
 from __future__ import annotations
 
