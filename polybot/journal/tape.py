@@ -140,7 +140,8 @@ class Reader:
 
     Blocks that come twice are read once, and counted in `repeated`; a number that is missing is
     damage, for what it held may have changed everything after it. `backwards` counts the events
-    stamped before the one they follow: clocks are stepped, and the order of the tape stands.
+    stamped before the one they follow: clocks are stepped, and the order of the tape stands. `told`
+    is what the tape says of itself: that events are missing in it.
     """
 
     def __init__(self, path: Path) -> None:
@@ -149,6 +150,7 @@ class Reader:
         self.damage: Damage | None = None
         self.blocks = self.events_read = self.repeated = self.backwards = 0
         self.first_ns = self.last_ns = 0
+        self.told: list[str] = []
         self._plain = zstandard.ZstdDecompressor().decompressobj()
         self._file = path.open("rb")
         try:
@@ -184,6 +186,8 @@ class Reader:
                 self.backwards += event.at_ns < last
                 last = event.at_ns
                 self.last_ns = max(self.last_ns, last)
+                if event.kind is Kind.TOLD:
+                    self.told.append(event.body.decode("utf-8", "replace"))
             self.events_read += len(events)
             if events:
                 self.first_ns = self.first_ns or events[0].at_ns
@@ -246,6 +250,17 @@ class Reader:
 
     def __exit__(self, *_: object) -> None:
         self._file.close()
+
+
+def hole(before: Header | None, header: Header) -> str | None:
+    """What is missing between two files of a folder that are read one after the other, if anything
+    is: a run numbers its files.
+    """
+    if before is None or (before.run == header.run and header.part == before.part + 1):
+        return None
+    if before.run != header.run:
+        return f"run {header.run} follows run {before.run}"
+    return f"part {header.part} follows part {before.part}: what is between them is missing"
 
 
 def _header(value: object) -> Header:

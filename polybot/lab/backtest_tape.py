@@ -33,7 +33,7 @@ from polybot.exchange.recording_beats import Window
 from polybot.exchange.recording_model import paid_ms, window_of
 from polybot.exchange.recording_prices import Point, agreeing
 from polybot.journal.recorder import SUFFIX
-from polybot.journal.tape import Event, Kind, Reader, TapeError
+from polybot.journal.tape import Event, Header, Kind, Reader, TapeError, hole
 from polybot.lab.tape import tapes
 from polybot.venue.price_messages import PolyBolt, decode_binance, decode_rtds
 from polybot.venue.secret import Credentials, Secret
@@ -81,8 +81,13 @@ def bring(files: Sequence[Path], folder: Path, brought: Brought) -> None:
     is written. Raises TapeError, or OSError, where not even a header can be.
     """
     bringer = Bringer(folder, brought)
+    before: Header | None = None
     for path in files:
         with Reader(path) as reader:
+            if (why := hole(before, reader.header)) is not None:
+                brought.faults.append(f"{path.name}: {why}; only what is before it is used")
+                break
+            before = reader.header
             for event in reader.events():
                 bringer.take(event)
         brought.faults += _damage(reader)
@@ -95,6 +100,8 @@ def _damage(reader: Reader) -> Iterator[str]:
         yield f"{name}: the clock went back {reader.backwards} times; the order of the tape stands"
     if reader.repeated:
         yield f"{name}: {reader.repeated} blocks came twice and were read once"
+    for said in reader.told:
+        yield f"{name}: it says of itself: {said}"
     if found is not None:
         what = "cut" if found.cut else "damaged"
         yield (

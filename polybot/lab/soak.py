@@ -18,6 +18,7 @@ import subprocess
 import sys
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 
@@ -35,6 +36,7 @@ from polybot.lab.simulation_case import PARTS, Case, Keep, draw
 from polybot.lab.simulation_reach import REACHED
 from polybot.lab.simulation_watch import Violation
 
+HOURS_LEAST, HOURS_MOST = 0.001, 24.0
 OURS = ("link ", "disk ", "clock ")  # how the counters of our own troubles begin
 
 
@@ -160,7 +162,7 @@ def _parser() -> argparse.ArgumentParser:
         prog="polybot soak", description="Hunt for our own bugs.", allow_abbrev=False
     )
     parser.add_argument("--seeds", type=_seeds, default=range(1, 21), help="17, or 1-500 (1-20)")
-    parser.add_argument("--hours", type=float, default=1.0, help="of the venue, each seed (1)")
+    parser.add_argument("--hours", type=_hours, default=1.0, help="of the venue, each seed (1)")
     parser.add_argument(
         "--brief", action="store_true", help="a quarter of an hour of each in some seconds"
     )
@@ -176,9 +178,20 @@ def _parser() -> argparse.ArgumentParser:
 def _seeds(text: str) -> range:
     first, _, last = text.partition("-")
     try:
-        return range(int(first), int(last or first) + 1)
+        found = range(int(first), int(last or first) + 1)
     except ValueError:
-        raise argparse.ArgumentTypeError(f"expected 17 or 1-500, was {text!r}") from None
+        found = range(0)
+    if not found:  # a range that runs backwards would find nothing, and pass
+        raise argparse.ArgumentTypeError(f"expected 17 or 1-500, was {text!r}")
+    return found
+
+
+def _hours(text: str) -> float:
+    """A life lasts some seconds at least, and a day at most."""
+    with suppress(ValueError):
+        if HOURS_LEAST <= (hours := float(text)) <= HOURS_MOST:
+            return hours
+    raise argparse.ArgumentTypeError(f"expected {HOURS_LEAST:g} to {HOURS_MOST:g}, was {text!r}")
 
 
 def _numbers(text: str) -> tuple[int, ...]:

@@ -25,7 +25,7 @@ import orjson
 
 from polybot.core_tape import INPUTS, quote_of
 from polybot.journal.recorder import SUFFIX
-from polybot.journal.tape import Event, Kind, Reader, TapeError
+from polybot.journal.tape import Event, Header, Kind, Reader, TapeError, hole
 
 EXIT_WHOLE, EXIT_DAMAGED, EXIT_UNREADABLE = 0, 1, 2
 ROWS = 50_000  # of a Parquet row group, and of what is held in memory
@@ -140,15 +140,30 @@ class Tapes:
         return iter(deque(wanted, maxlen=max(chosen.last, 0)))
 
     def all(self) -> Generator[Event]:
-        """Every readable event. Close it where it is not read to its end."""
+        """Every readable event, up to the first hole between two files. Close it where it is not
+        read to its end.
+        """
+        before: Header | None = None
         for path in self.files:
             with Reader(path) as reader:
+                if not _follows(before, reader):
+                    self.whole = False
+                    return
+                before = reader.header
                 yield from reader.events()
             self.whole &= tell_damage(reader)
 
     @property
     def code(self) -> int:
         return EXIT_WHOLE if self.whole else EXIT_DAMAGED
+
+
+def _follows(before: Header | None, reader: Reader) -> bool:
+    """Whether a file is the next one of its run; if not, say so on stderr."""
+    why = hole(before, reader.header)
+    if why is not None:
+        sys.stderr.write(f"{reader.path.name}: {why}; it and what follows are not read\n")
+    return why is None
 
 
 def tell_damage(reader: Reader) -> bool:
@@ -158,8 +173,10 @@ def tell_damage(reader: Reader) -> bool:
         sys.stderr.write(f"{name}: {reader.repeated} blocks came twice and were read once\n")
     if reader.backwards:
         sys.stderr.write(f"{name}: the clock went back {reader.backwards} times\n")
+    for said in reader.told:
+        sys.stderr.write(f"{name}: it says of itself: {said}\n")
     if found is None:
-        return True
+        return not reader.told
     what = "cut" if found.cut else "damaged"
     sys.stderr.write(
         f"{name}: {what} at byte {found.at_byte}: {found.why}; "
@@ -174,10 +191,14 @@ def tell_damage(reader: Reader) -> bool:
 def info(files: Sequence[Path]) -> int:
     """What each file holds, by stream, and whether it is whole."""
     whole = True
+    before: Header | None = None
     for path in files:
         counts: Counter[tuple[str, str]] = Counter()
         sizes: Counter[tuple[str, str]] = Counter()
         with Reader(path) as reader:
+            if not _follows(before, reader):
+                return EXIT_DAMAGED
+            before = reader.header
             for event in reader.events():
                 key = event.kind.name.lower(), event.stream
                 counts[key] += 1

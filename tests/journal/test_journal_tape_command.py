@@ -6,6 +6,7 @@ import csv
 import json
 from pathlib import Path
 
+import attrs
 import pyarrow.parquet as pq
 import pytest
 from tape_kit import HEADER, T0_NS, events, written
@@ -104,6 +105,46 @@ def test_damage_is_said_and_ends_with_one(path: Path, capsys: pytest.CaptureFixt
     path.write_bytes(data[:-3] + b"xyz")
     assert main(["info", str(path)]) == 1
     assert "block 2 does not match its sum" in capsys.readouterr().err
+
+
+def three_parts(folder: Path) -> list[Path]:
+    """A run of three files."""
+    paths = []
+    for part in range(3):
+        path = folder / f"run-1-{part:04}.tape"
+        writer = Writer(path, attrs.evolve(HEADER, part=part))
+        writer.write(events(2, 2 * part))
+        writer.close()
+        paths.append(path)
+    return paths
+
+
+def test_a_file_that_is_missing_is_a_hole(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """What comes after it would be taken for what follows: it is not read, and the code says so."""
+    parts = three_parts(tmp_path)
+    assert main(["info", str(tmp_path)]) == 0
+    parts[1].unlink()
+
+    for verb in ("info", "cat"):
+        assert main([verb, str(tmp_path)]) == 1
+        said = capsys.readouterr()
+        assert "part 2 follows part 0: what is between them is missing" in said.err
+        assert '"n":4' not in said.out
+
+
+def test_what_a_tape_says_of_itself_is_passed_on(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A tape that has left events out is not whole."""
+    writer = Writer(tmp_path / "run-1-0000.tape", HEADER)
+    writer.write([*events(2), (T0_NS, Kind.TOLD, "tape", b"7 events dropped")])
+    writer.close()
+
+    assert main(["info", str(tmp_path)]) == 1
+    assert "says of itself: 7 events dropped" in capsys.readouterr().err
+    assert main(["export", str(tmp_path), str(tmp_path / "out.csv")]) == 1
 
 
 @pytest.mark.parametrize("words", [["info"], ["cat"], ["export"]])

@@ -105,3 +105,18 @@ def test_a_file_of_something_else(tmp_path: Path, capsys: pytest.CaptureFixture[
     assert main(["--seeds", "1", "--done", str(path)]) == 2
     assert "notes.txt: not a file of finished work" in capsys.readouterr().err
     assert path.read_text() == "buy milk\n"
+
+
+@pytest.mark.parametrize(
+    "words",
+    [("--seeds", "9-3"), ("--seeds", "x"), ("--hours", "nan"), ("--hours", "0"), ("--hours", "-1")],
+)
+def test_a_hunt_for_nothing_is_refused(
+    words: tuple[str, str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A range that runs backwards would find nothing for ever, and pass."""
+    with pytest.raises(SystemExit) as left:
+        main([*words, "--once"])
+
+    assert left.value.code == 2
+    assert "expected" in capsys.readouterr().err
