@@ -10,9 +10,9 @@ from unittest import mock
 
 import attrs
 import pytest
-from simulation_kit import broken, calm, sound
+from simulation_kit import all_of, broken, calm, sound
 
-from polybot import orders_task
+from polybot import disk_watch, orders_task
 from polybot.domain.orders import SignedOrder
 from polybot.journal.store import JournalFailed
 from polybot.lab.simulation import simulate
@@ -82,7 +82,10 @@ def test_what_the_dead_write_is_nobodys() -> None:
 
 def patient_with_the_disk() -> AbstractContextManager[object]:
     """However long the disk has taken, the order leaves: as we did it until this was tried."""
-    return mock.patch.object(orders_task, "WRITTEN_WITHIN_S", 1e9)
+    return all_of(
+        mock.patch.object(orders_task, "WRITTEN_WITHIN_S", 1e9),
+        mock.patch.object(disk_watch, "SLOW_S", 1e9),
+    )
 
 
 def writing_afterwards() -> AbstractContextManager[object]:

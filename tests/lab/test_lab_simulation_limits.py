@@ -66,7 +66,7 @@ def forgetting_nothing() -> Any:
     on_text = MarketFeed.on_text
 
     def keeping(self: MarketFeed, text: str, at_ms: int) -> None:
-        self.ctx.account.__dict__.setdefault("read", []).append(text.split(","))
+        self.ctx.account.__dict__.setdefault("kept", []).append(text.split(","))
         on_text(self, text, at_ms)
 
     return all_of(

@@ -247,7 +247,8 @@ def waiting_for_its_money() -> Any:
 
 def trusting_silence() -> Any:
     """L3: a stream that says nothing is taken to be well (py-clob-client #292)."""
-    return mock.patch.object(price_task, "SILENCE_S", 1e9)
+    names = ("SILENCE_S", "ORACLE_SILENCE_S", "EXCHANGE_SILENCE_S")
+    return all_of(*(mock.patch.object(price_task, name, 1e9) for name in names))
 
 
 def reading_slowly() -> Any:

@@ -64,7 +64,7 @@ async def test_shares_nobody_told_us_of_halt(fast_clock: PatientClock) -> None:
     """A fill that neither the stream nor the trades show is seen in the balance of its token."""
     async with playing() as it:
         await it.filled()
-        hide = changed(lambda page: page.update(data=[]))
+        hide = changed(lambda page: page.update(data=[], count=0))
         it.venue.bend("GET", "/data/trades", act=hide)
         it.venue.lines["user_ws"].stall()
         await it.filled()

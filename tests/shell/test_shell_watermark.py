@@ -181,7 +181,7 @@ def looks(matched_s: list[int], late_s: int = 0) -> Looks:
         noted.append(entry.until_s)
 
     account: Any = SimpleNamespace(
-        doubt=nothing, learn_of=learn_of, journal=SimpleNamespace(note=note),
+        doubt=nothing, learn_of=learn_of, read=learn_of, journal=SimpleNamespace(note=note),
         ledger=SimpleNamespace(unsettled=lambda: unsettled),
     )  # fmt: skip
     client: Any = venue
