@@ -23,7 +23,7 @@ from polybot.venue.data_reads import positions
 from polybot.venue.derived import NAMES, wallets
 
 MEGABYTE = 1_000_000
-DISK_LEAST = 100 * MEGABYTE  # a day of journal is some 20 MB
+DISK_LEAST = 100 * MEGABYTE  # some three hours of a busy series' journal
 DISK_GOOD = 1_000 * MEGABYTE
 WORTH_LEAST = 10_000  # 10⁻⁶ dollars: a cent
 SHOWN = 3  # markets, in a finding of one line
