@@ -58,7 +58,7 @@ from polybot.journal.writer import Journal
 from polybot.loss_watch import LossWatch
 from polybot.marks import Marks
 from polybot.operator.patient import Patient
-from polybot.operator.preflight import AGAIN_S, PASSES_WITHIN_S, preflight
+from polybot.operator.preflight import Patience, preflight
 from polybot.options import BotOptions, check_pace
 from polybot.payments import Payments
 from polybot.pricing.board import PriceBoard
@@ -346,14 +346,10 @@ async def live_credentials(keys: LiveKeys) -> Credentials:
     if keys.api is not None:
         address = Wallet(keys.private_key).address
         return Credentials(address, keys.api.key, keys.api.secret, keys.api.passphrase)
-    until, told = trio.current_time() + PASSES_WITHIN_S, ""
+    patience = Patience()
     while isinstance(made := await derive_credentials(POLYMARKET, keys.private_key), Failure):
-        if made.refused or trio.current_time() >= until:
+        if made.refused or not await patience.lasts(made.what):
             raise StartFailed(made.what)
-        if made.what != told:
-            told = made.what
-            logger.warning("the start waits: {}", told)
-        await trio.sleep(AGAIN_S)
     return made
 
 

@@ -30,6 +30,11 @@ CLOCK_GOOD_S, CLOCK_MOST_S = 1.0, 2.0  # the bot halts at 2 s (reconciler.py)
 async def credentials(patient: Patient) -> Finding:
     """The API key signs a private read (clob.md 2.1)."""
     keys = await permissions.api_keys(patient.client)
+    if isinstance(keys, Failure) and keys.refused:
+        # Each request is signed with the time, and after a boot that is set at any moment.
+        if (ours := await clock(patient)).passing:
+            return passing(f"{keys.what}, and the clock is off", ours.remedy)
+        keys = await permissions.api_keys(patient.client)
     if isinstance(keys, Failure) and not keys.refused:
         return passing(keys.what, UNREAD)
     if isinstance(keys, Failure):

@@ -4,9 +4,8 @@ A failed one stops the start with its remedy; a warning is logged. The journal a
 not among them: a start opens those itself, and tells what is wrong with them.
 
 What may pass is waited for: at night, after a crash or a power cut, the way to the venue may be
-gone for minutes as well, and a start that is refused for it is not made again by anybody. Nothing
-is judged meanwhile, for one trouble looks like another: with a clock that is not set yet the venue
-takes no key.
+gone for minutes as well, and a start that is refused for it is not made again by anybody. What does
+not pass is told at once, whatever else is still waited for.
 """
 
 from __future__ import annotations
@@ -36,22 +35,39 @@ class Forbidden:
     passing: bool
 
 
+@attrs.define
+class Patience:
+    """How long a start waits; what for is told once."""
+
+    until: float = attrs.field(factory=lambda: trio.current_time() + PASSES_WITHIN_S)
+    _told: str = ""
+
+    async def lasts(self, why: str) -> bool:
+        """Wait a little for this; False when it has been waited for long enough."""
+        if trio.current_time() >= self.until:
+            return False
+        if why != self._told:
+            self._told = why
+            logger.warning("the start waits: {}", why)
+        await trio.sleep(AGAIN_S)
+        return True
+
+
 async def preflight(patient: Patient) -> Forbidden | None:
     """What forbids a start; None where it may go on."""
-    until, left, told = trio.current_time() + PASSES_WITHIN_S, CHECKS, ""
+    patience, left = Patience(), CHECKS
     while True:
         found = await in_turn(patient, left)
-        bad = [(name, one) for name, one in found if one.grade is Grade.FAILED]
-        passing = [_line(*each) for each in bad if each[1].passing]
         _warn(found)
-        if not passing or trio.current_time() >= until:
-            return Forbidden(tuple(_line(*each) for each in bad), bool(passing)) if bad else None
-        if passing[0] != told:
-            told = passing[0]
-            logger.warning("the start waits: {}", told)
-        left = tuple(check for check in left if check.name in dict(bad))
+        bad = {name: one for name, one in found if one.grade is Grade.FAILED}
+        if not bad:
+            return None
+        why = tuple(_line(name, one) for name, one in bad.items())
+        passing = all(one.passing for one in bad.values())
+        if not passing or not await patience.lasts(why[0]):
+            return Forbidden(why, passing)
+        left = tuple(check for check in left if check.name in bad)
         patient.forget()
-        await trio.sleep(AGAIN_S)
 
 
 def _warn(found: Sequence[tuple[str, Finding]]) -> None:

@@ -374,6 +374,24 @@ async def test_what_does_not_pass_in_time(
     assert [line.split(":")[0] for line in forbidden.why] == ["cash and sizes", "allowances"]
 
 
+async def test_what_does_not_pass_is_told_at_once(fast_clock: PatientClock) -> None:
+    """Whatever else is missing: nobody waits twelve minutes to hear that he may not trade here,
+    or that his key is none.
+    """
+    async with patient() as (it, one):
+        it.venue.bend("GET", "/balance-allowance", act=answer(502))
+        it.venue.clob.geoblock.country = "US"
+        it.venue.bend("GET", "/auth/api-keys", act=answer(401))
+        began = trio.current_time()
+        forbidden = await preflight(one)
+        assert trio.current_time() - began < 2 * AGAIN_S
+
+    assert forbidden is not None
+    assert not forbidden.passing
+    names = [line.split(":")[0] for line in forbidden.why]
+    assert names == ["API credentials", "geoblock", "cash and sizes", "allowances"]
+
+
 async def test_a_clock_that_is_set_late(fast_clock: PatientClock) -> None:
     """After a boot the clock may be off, and the venue takes no key from us: nothing is concluded
     from that before it is set.

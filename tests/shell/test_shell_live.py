@@ -161,7 +161,7 @@ async def test_no_credentials_in_time(
     fast_clock: PatientClock, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     """The same for the keys; those that are refused are not asked for again."""
-    monkeypatch.setattr(launch, "PASSES_WITHIN_S", 12.0)
+    monkeypatch.setattr("polybot.operator.preflight.PASSES_WITHIN_S", 12.0)
     async with scene(at_ms=HOUR_MS + 10_000, terms=ANY_TIME) as it:
         for status, least in ((503, 2), (401, 1)):
             asked = len(it.venue.asked("GET", "/auth/derive-api-key"))
