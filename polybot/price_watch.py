@@ -31,6 +31,7 @@ class PriceWatch:
     patience_s: float
     silent: Callable[[Key, float], None]
     _heard: dict[Key, float] = attrs.field(init=False, factory=dict)
+    _missing: set[Key] = attrs.field(init=False, factory=set)  # not heard in this connection yet
     _times: int = 1
     _scope: trio.CancelScope = attrs.field(init=False, factory=trio.CancelScope)
 
@@ -47,6 +48,7 @@ class PriceWatch:
         """A connection that is only being made owes nothing."""
         is_open = state.phase is SocketPhase.OPEN
         self._heard = dict.fromkeys(self.wanted, trio.current_time()) if is_open else {}
+        self._missing = set(self.wanted)
         self._expect()
 
     def heard(self, updates: Sequence[PriceUpdate]) -> None:
@@ -56,6 +58,9 @@ class PriceWatch:
             key = (update.feed, update.symbol.lower())
             if key in self._heard and not update.snapshot:
                 self._heard[key] = now
+                self._missing.discard(key)
+        if not self._missing:
+            self._times = 1
         self._expect()
 
     def _expect(self) -> None:

@@ -68,19 +68,6 @@ async def test_one_price_that_stays_away(channel: bytes, fast_clock: PatientCloc
     clean(report)
 
 
-async def test_a_price_that_nobody_has(fast_clock: PatientClock) -> None:
-    """The venue refuses one subscription for good: it is asked for again, ever more rarely."""
-    async with playing() as it:
-        line = it.venue.lines["prices_ws"]
-        opened = line.opened
-        line.passes = lambda data: b"payload" not in data or b"price.crypto.twap" not in data
-        await trio.sleep(400)
-        assert 3 <= line.opened - opened <= 6
-        line.passes = lambda data: True
-        await it.requoting(150)
-        clean(await it.end())
-
-
 async def test_the_legacy_sockets_oracle_stalls(fast_clock: PatientClock) -> None:
     """Its exchange prices flow on, as they do in each of its stalls (feeds.md 6): they are no sign
     of life of the others.
