@@ -118,9 +118,10 @@ class Lapse:
         """Everything, but where somebody else's order stands as evidence: one of our markets."""
         if Halt.FOREIGN_ORDERS.value not in self.health.halted:
             return await self.client.cancel_all()
-        for condition_id in self.markets.values():
-            return await self.client.cancel_market(condition_id)
-        return CancelResult(frozenset(), {})
+        one = next(iter(self.markets.values()), None)
+        if one is None:
+            return CancelResult(frozenset(), {})
+        return await self.client.cancel_market(one)
 
     async def _none_rests(self) -> None:
         """Return when the venue has shown none of ours twice, as `cancel_everything` does."""

@@ -21,7 +21,7 @@ from polybot.patient_clock import PatientClock
 MIDNIGHT_MS = HOUR_MS // DAY_MS * DAY_MS + DAY_MS
 PAYDAY_MS = MIDNIGHT_MS + SETTLED_MS
 YESTERDAY = MIDNIGHT_MS // DAY_MS - 1
-WAIT_MS = 300_000  # in place of PAYMENT_MS, which would take a minute of ours
+WAIT_MS = 150_000  # in place of PAYMENT_MS, which would take a minute of ours
 EMPTY = orjson.dumps({"data": [], "pagination": {"has_more": False, "next_cursor": None}})
 
 
@@ -83,8 +83,8 @@ async def test_a_run_across_payday_books_its_rebate(fast_clock: PatientClock) ->
 async def test_a_payment_nobody_tells_of_halts_at_last(
     fast_clock: PatientClock, busy: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Dollars without evidence wait a while for it – ten minutes, here five – and not for ever,
-    however many transactions of our own come and go meanwhile (G14).
+    """Dollars without evidence wait a while for it – ten minutes, here two and a half – and not for
+    ever, however many transactions of our own come and go meanwhile (G14).
     """
     monkeypatch.setattr("polybot.execution.reconcile.PAYMENT_MS", WAIT_MS)
     async with playing(config=FEW) as it:
@@ -98,7 +98,7 @@ async def test_a_payment_nobody_tells_of_halts_at_last(
             nonlocal again_ms
             now_ms = it.venue.clock.now_ms()
             if busy and now_ms >= again_ms:
-                again_ms = now_ms + 45_000
+                again_ms = now_ms + 30_000
                 for order in it.venue.live[:2]:
                     it.venue.hit(order)
             return Halt.LEDGER_DRIFT.value in it.bot.ctx.health.halted
