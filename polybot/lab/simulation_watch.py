@@ -183,6 +183,8 @@ class Watch:
     def look(self) -> None:
         """Judge what needs time to be judged; to be called now and then."""
         late = self.now_s() - TWINS_MOST_S - self.config.orders.unknown_grace_s
+        if self.known() is None:  # who is dead withdraws nothing: his successor has the time anew
+            self._twins = [(self.now_s(), one, other) for _, one, other in self._twins]
         for since_s, one, other in self._twins:
             if since_s < late and one.id in self._live and other.id in self._live:
                 self.break_("S3", f"{name(one)} rests twice")

@@ -81,6 +81,30 @@ def test_two_alike_that_last(grace_s: int, after_s: int, *, broken: bool) -> Non
     assert [violation.rule for violation in watch.violations] == ["S3"] * broken
 
 
+def test_two_alike_that_the_dead_leave() -> None:
+    """A late order beside its like, and the bot is killed before it can cancel it: the time counts
+    for who lives, and for him it does (brief seed 31103).
+    """
+    now, alive = [0.0], set[str]()
+    watch: Any = watched([], alive, now)
+    watch.known = lambda: None
+    market = SimpleNamespace(slug="btc-updown")
+    both: list[Any] = [
+        SimpleNamespace(id=name, side="BUY", size=5_000_000, price=2300, market=market)
+        for name in ("one", "other")
+    ]
+    watch._live.update((one.id, one) for one in both)
+    watch._twins.append((0.0, *both))
+    for now[0] in (4.0, 8.25, 12.0):
+        watch.look()
+    assert watch.violations == []
+
+    watch.known = lambda: alive
+    for now[0] in (19.0, 20.25):
+        watch.look()
+    assert [violation.rule for violation in watch.violations] == ["S3"]
+
+
 def test_what_a_lost_journal_knew() -> None:
     """Markets with trades, and those with shares that a split made (seed 920): of neither does the
     next journal know, so that nobody redeems them.
