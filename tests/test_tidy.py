@@ -79,6 +79,7 @@ CLOCK_HOMES = {
     "polybot/clock.py",  # the one clock
     "polybot/lab/bench.py",  # a benchmark measures the machine
     "polybot/lab/lockstep.py",  # stands in for the sleep of blocking clients
+    "polybot/patient_clock.py",  # a clock itself; it sleeps what the kernel would round up
 }
 
 

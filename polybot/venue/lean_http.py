@@ -208,6 +208,7 @@ class LeanTransport(httpx.AsyncBaseTransport):
         self._idle: dict[Origin, list[Connection]] = {}
         self._places = trio.Semaphore(CONNECTIONS_MOST)
         self._urgent = trio.Semaphore(URGENT_MOST)
+        self._closed = False
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
         """One request and its whole answer. Raises httpx.TransportError."""
@@ -238,7 +239,7 @@ class LeanTransport(httpx.AsyncBaseTransport):
             keeps = answer.keeps
             return answer
         finally:
-            if keeps:
+            if keeps and not self._closed:
                 connection.idle_since = trio.current_time()
                 self._idle.setdefault(connection.origin, []).append(connection)
             else:
@@ -254,6 +255,8 @@ class LeanTransport(httpx.AsyncBaseTransport):
         return None
 
     async def aclose(self) -> None:
+        """Who is being answered still closes his own connection."""
+        self._closed = True
         for kept in self._idle.values():
             for connection in kept:
                 connection.close()

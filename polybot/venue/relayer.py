@@ -10,6 +10,7 @@ nothing else is sent before it has ended.
 from __future__ import annotations
 
 import enum
+import threading
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, Protocol
 
@@ -113,6 +114,8 @@ class SdkWay:
     _submit: Submit | None = None
     _ended: dict[str, Answer] = attrs.field(factory=dict)
     _closed: bool = False
+    _sending: bool = False
+    _hand_over: threading.Lock = attrs.field(factory=threading.Lock)
     _one: trio.CapacityLimiter = attrs.field(factory=lambda: trio.CapacityLimiter(1))
 
     @property
@@ -134,16 +137,27 @@ class SdkWay:
         return self._ended.get(name)
 
     def close(self) -> None:
-        """A thread that is under way still has the client: it closes it when it has ended."""
-        self._closed = True
-        if self._one.available_tokens and self._submit is not None:
+        """A thread that is under way still has the client: it closes it when it has ended. The
+        limiter cannot tell: a thread's place is free only some time after its end.
+        """
+        with self._hand_over:
+            self._closed = True
+            self._close_unused()
+
+    def _close_unused(self) -> None:
+        if self._closed and not self._sending and self._submit is not None:
             self._submit.close()
 
     def _in_thread(self, name: str, calls: tuple[Call, ...]) -> Answer:
+        with self._hand_over:
+            if self._closed:
+                return Refused("the program ends")
+            self._sending = True
         answer = self._answer(name, calls)
         self._ended[name] = answer
-        if self._closed and self._submit is not None:
-            self._submit.close()
+        with self._hand_over:
+            self._sending = False
+            self._close_unused()
         if len(self._ended) > ABANDONED_MOST:
             del self._ended[next(iter(self._ended))]
         return answer

@@ -139,14 +139,17 @@ class Venue:
 def until_matched(post: Callable[[], T]) -> T:
     """A market order may find its level gone after the taker delay: then the crowd has moved, and
     the next try meets it where it is. While the price runs away (from 0.75 to 0.90 in forty
-    seconds, say) ten in a row come too late: it is waited for, and not for a number of tries.
+    seconds, say) ten in a row come too late: it is waited for, and not so fast that the venue has
+    had enough of us first.
     """
+    pause = threading.Event()
     for _ in range(100):
         try:
             return post()
         except Exception as error:
             if "no orders found to match" not in str(error):
                 raise
+            pause.wait(0.5)
     return post()
 
 

@@ -18,6 +18,19 @@ async def test_it_runs_fast() -> None:
     assert 0 < wait_s <= 60 / RATE
 
 
+async def test_a_short_sleep_is_over_at_once() -> None:
+    """Where the kernel would round a wait up to a whole millisecond, a second of this clock here,
+    it has passed before Trio looks for what has come.
+    """
+    clock = PatientClock(RATE)
+    clock.start_clock()
+    begun = clock.current_time()
+
+    assert clock.deadline_to_sleep_time(begun + 0.3) == 0
+
+    assert begun + 0.3 <= clock.current_time() <= begun + 0.3 + 2 * SLACK_S
+
+
 def test_it_waits_for_the_program() -> None:
     """However long the machine was away, one step is the sleep that was asked for, and a little."""
 

@@ -437,6 +437,24 @@ async def test_a_closed_client_sends_nothing() -> None:
     assert met == [1]
 
 
+async def test_an_answer_after_the_end_keeps_no_connection() -> None:
+    """Who is closed while he is being answered has nobody left who would close that connection."""
+    gone = trio.Event()
+
+    async def behave(stream: trio.SocketStream) -> None:
+        await stream.receive_some()
+        await client.aclose()
+        await stream.send_all(OK)
+        assert await stream.receive_some() == b""
+        gone.set()
+
+    client = LeanClient()
+    async with peer(behave) as url:
+        assert (await client.get(url)).text == "ok"
+        with trio.fail_after(10):
+            await gone.wait()
+
+
 @pytest.mark.parametrize("value", ["a\r\nX: y", "a\nb", "a\0b"])
 async def test_no_header_ends_early(value: str) -> None:
     """A key with a line break in it must not become a header of its own."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import attrs
 import httpx
@@ -133,6 +133,25 @@ async def test_an_end_closes_the_client_whoever_has_it() -> None:
     with trio.fail_after(10):
         while not busy.closed:  # noqa: ASYNC110 - a thread tells nobody
             await trio.sleep(0.01)
+
+
+async def test_an_end_between_an_answer_and_the_news_of_it_closes_the_client() -> None:
+    """The thread has gone and the loop has not yet heard: each thought the other would close it,
+    and its two sockets stayed open. Nor does a thread that comes to run after the end send.
+    """
+    (sdk := Submitter()).let.set()
+
+    async def run_sync(work: Callable[..., Answer], *args: object, **_: object) -> Answer:
+        async with it._one:
+            answer = work(*args)
+            it.close()
+            return answer
+
+    it = way(sdk, run_sync=run_sync)
+    assert await it.send("one", CALLS) == Sent("tx-1")
+    assert sdk.closed == 1
+    assert await it.send("two", CALLS) == Refused("the program ends")
+    assert [name for name, _ in sdk.seen] == ["one"]
 
 
 async def test_only_so_many_answers_are_kept() -> None:
