@@ -12,16 +12,19 @@ import sys
 from importlib import import_module
 from types import FrameType
 
+from polybot.lab.commands import Command, to_its_reader
 from polybot.operator import COMMANDS
 
 
 def main(argv: list[str] | None = None) -> int:
     words = sys.argv[1:] if argv is None else argv
-    if words and words[0] in COMMANDS:
-        code: int = import_module(COMMANDS[words[0]]).main(words[1:])
-    else:
-        code = import_module("polybot.program").main(words)
-    return code
+    module = COMMANDS.get(words[0]) if words else None
+    if module is None:
+        return import_module("polybot.program").main(words)  # type: ignore[no-any-return]
+    command: Command = import_module(module).main
+    if module.startswith("polybot.lab."):
+        return to_its_reader(command, words[1:])
+    return command(words[1:])
 
 
 def _leave(number: int, _frame: FrameType | None) -> None:

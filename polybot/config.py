@@ -15,7 +15,7 @@ from typing import Any, TypeVar, get_type_hints
 
 import attrs
 import orjson
-from attrs.validators import and_, ge, in_, le
+from attrs.validators import and_, ge, gt, in_, le
 
 from polybot import options
 from polybot.config_read import ConfigError, Fault, read_section, unknown_key
@@ -85,10 +85,10 @@ class PaperParams:
     seed: int = attrs.field(default=1, validator=and_(ge(0), le(options.SEED_MAX)))
     """Seed of everything random."""
 
-    speed: float = attrs.field(default=20.0, validator=_passing(options.check_speed))
+    speed: float = attrs.field(default=20.0, validator=and_(gt(0.0), le(options.SPEED_MAX)))
     """Venue seconds per second of ours."""
 
-    intensity: float = attrs.field(default=0.1, validator=_passing(options.check_intensity))
+    intensity: float = attrs.field(default=0.1, validator=and_(gt(0.0), le(options.INTENSITY_MAX)))
     """Scale of the crowd's event rates; 1.0 is a busy real market, too much for speed 20."""
 
     queue: str = attrs.field(default="ahead-first", validator=_passing(queue_model))

@@ -33,6 +33,7 @@ from polybot.lab.backtest_run import Models, Play, WindowResult
 from polybot.lab.backtest_tape import with_tapes
 from polybot.lab.backtest_words import check, common
 from polybot.lab.latency_models import latencies
+from polybot.lab.places import file_place, folder_place
 from polybot.lab.run_record import Run, joined, save
 from polybot.lab.shares import each_of, interruptible
 from polybot.season_file import read as read_seasons
@@ -214,9 +215,9 @@ def _parser() -> argparse.ArgumentParser:
         queue=QUEUES, queues="MODEL,…", picture="equity and drawdown",
     )  # fmt: skip
     parser.add_argument("--seed", type=int, default=1, help="of what is drawn (1)")
-    parser.add_argument("--json", type=Path, metavar="FILE", help="every window's figures")
+    parser.add_argument("--json", type=file_place, metavar="FILE", help="every window's figures")
     parser.add_argument(
-        "--runs", type=Path, metavar="FOLDER",
+        "--runs", type=folder_place, metavar="FOLDER",
         help="every order and fill, a file for each queue model: `lab divergence` compares them",
     )  # fmt: skip
     return parser

@@ -9,6 +9,7 @@ from polybot.exchange.queue_models import queue_model
 from polybot.lab import reliability
 from polybot.lab.backtest_input import CHUNK
 from polybot.lab.latency_models import latencies
+from polybot.lab.places import file_place
 from polybot.lab.shares import PROCESSES
 
 LATENCY = "25"
@@ -28,14 +29,15 @@ def common(
     parser.add_argument("--queue", default=queue, metavar=queues, help=f"({queue})")
     parser.add_argument(
         "--latency", default=LATENCY, metavar="MODEL",
-        help=f"25, measured:FILE or lognormal:MEDIAN:SIGMA for each way, or feed=…,order=…,news=… "
+        help=f"25, measured:FILE or lognormal:MEDIAN:SIGMA for each way, feed=…,order=…,news=…, or "
+        "fitted:FILE from `lab latency-fit` "
         f"({LATENCY} ms)",
     )  # fmt: skip
     parser.add_argument(
         "--chunk", type=count, default=CHUNK, help=f"windows that share a wallet ({CHUNK})"
     )
     parser.add_argument("--processes", type=count, default=PROCESSES, help="(all)")
-    parser.add_argument("--picture", type=Path, metavar="FILE.png", help=picture)
+    parser.add_argument("--picture", type=file_place, metavar="FILE.png", help=picture)
     return parser
 
 

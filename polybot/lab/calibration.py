@@ -23,6 +23,7 @@ import attrs
 
 from polybot import calibration_log
 from polybot.lab.crowd_chances import watch
+from polybot.lab.places import file_place
 from polybot.lab.reliability import check_name, draw
 from polybot.lab.replayed_cuts import Cut, cut
 from polybot.lab.replayed_prices import Replayed, replay
@@ -45,7 +46,7 @@ def main(argv: Sequence[str]) -> int:
     parser.add_argument("--seed", type=int, default=1, help="of the crowd (1)")
     parser.add_argument("--intensity", type=float, default=0.05, help="of the crowd (0.05)")
     parser.add_argument("--vol-error", type=float, default=PricingParams().vol_error)
-    parser.add_argument("--diagram", type=Path, metavar="FILE.png")
+    parser.add_argument("--diagram", type=file_place, metavar="FILE.png")
     said = parser.parse_args(argv)
     try:
         if said.diagram is not None:

@@ -6,6 +6,8 @@ a bot that trades has no use for what the laboratory needs.
 
 from __future__ import annotations
 
+import os
+import sys
 from collections.abc import Callable, Sequence
 from importlib import import_module
 
@@ -21,6 +23,7 @@ COMMANDS: dict[str, str] = {
     "fuzz": "polybot.lab.fuzz",
     "divergence": "polybot.lab.divergence",
     "exchange-speed": "polybot.lab.exchange_speed",
+    "latency-fit": "polybot.lab.latency_fit",
     "maker-match": "polybot.lab.maker_table",
     "naive-maker": "polybot.lab.naive_maker",
     "paper-twin": "polybot.lab.paper_twin",
@@ -32,7 +35,21 @@ COMMANDS: dict[str, str] = {
 }
 
 
+UNSEEN = 1  # the exit code of what nobody read to its end
+
+
 def run(name: str, words: Sequence[str]) -> int:
     """Run the command of that name, a key of `COMMANDS`."""
-    command: Command = import_module(COMMANDS[name]).main
-    return command(words)
+    return to_its_reader(import_module(COMMANDS[name]).main, words)
+
+
+def to_its_reader(command: Command, words: Sequence[str]) -> int:
+    """Run a command whose reader may leave (`| head`): it ends then, and without a traceback."""
+    try:
+        code = command(words)
+        sys.stdout.flush()
+    except BrokenPipeError:
+        # Python flushes once more at its end, and would complain of the same.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return UNSEEN
+    return code

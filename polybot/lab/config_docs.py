@@ -174,7 +174,9 @@ def bounds(validator: Any) -> str:
     parts = getattr(validator, "_validators", (validator,))
     said = []
     for part in parts:
-        if hasattr(part, "compare_op"):
+        if hasattr(part, "member_validator"):
+            said.append(f"each {bounds(part.member_validator)}")
+        elif hasattr(part, "compare_op"):
             sign = {">=": "≥", "<=": "≤"}.get(part.compare_op, part.compare_op)
             said.append(f"{sign} {part.bound:g}")
         elif hasattr(part, "options"):

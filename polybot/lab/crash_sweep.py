@@ -41,6 +41,7 @@ from polybot.in_flight import GRACE_S
 from polybot.journal.store import Store
 from polybot.lab.agreement import differences
 from polybot.lab.deaths import RELAYED, Fate, Killed, MortalStore, Where, take_image
+from polybot.lab.places import file_place
 from polybot.lab.shares import each_of
 from polybot.lab.stage import (
     PLACING,
@@ -189,7 +190,7 @@ def main(argv: Sequence[str]) -> int:
     parser.add_argument("--points", type=int, default=1000, help="deaths in all (1000)")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument(
-        "--done", type=Path, metavar="FILE",
+        "--done", type=file_place, metavar="FILE",
         help="note finished rows there, and leave those out that it has",
     )  # fmt: skip
     said = parser.parse_args(argv)

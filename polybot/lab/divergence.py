@@ -21,7 +21,6 @@ time in which either had a bid, that in which both had the same best one, or a t
 from __future__ import annotations
 
 import argparse
-import math
 import sys
 from collections import Counter
 from collections.abc import Sequence
@@ -254,11 +253,9 @@ def lines(found: Comparison) -> list[str]:
         rows.append(_row(total(found.windows)))
     rows += [f"{slug}: left out, {why}" for slug, why in found.left_out.items()]
     whole = total(found.windows)
-    agreed = whole.agreed_ms / whole.quoted_ms if whole.quoted_ms else math.nan
-    filled = whole.filled_in_both / whole.filled if whole.filled else math.nan
-    rows.append(
-        f"of the dollars filled {filled:.0%} in both; of the time quoted {agreed:.0%} alike"
-    )
+    filled = _share(whole.filled_in_both, whole.filled)
+    agreed = _share(whole.agreed_ms, whole.quoted_ms)
+    rows.append(f"of the dollars filled {filled} in both; of the time quoted {agreed} alike")
     trust = "nothing to compare" if found.trust is None else f"{found.trust:.2f}"
     return [*rows, f"trust: {trust}"]
 
@@ -272,6 +269,10 @@ def total(windows: Sequence[Window]) -> Window:
             if field.name != "causes":
                 setattr(made, field.name, getattr(made, field.name) + getattr(one, field.name))
     return made
+
+
+def _share(part: float, whole: float) -> str:
+    return f"{part / whole:.0%}" if whole else "(none)"
 
 
 def _row(one: Window) -> str:

@@ -15,6 +15,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import attrs
+import orjson
 
 LONGEST_MS = 60_000
 Latency = Callable[[random.Random], int]  # milliseconds, 0 or more
@@ -80,7 +81,12 @@ def latency(text: str) -> Latency:
 
 
 def latencies(text: str) -> Latencies:
-    """Read one model for all ways, or `feed=5,order=25,news=25`: all three, each once."""
+    """Read one model for all ways, `feed=5,order=25,news=25`: all three, each once, or
+    `fitted:FILE`, what `lab latency-fit` wrote. Raises ValueError.
+    """
+    kind, _, rest = text.partition(":")
+    if kind == "fitted" and rest:
+        return fitted(Path(rest))
     if "=" not in text:
         return Latencies(*(latency(text) for _ in WAYS))
     said = dict(part.strip().partition("=")[::2] for part in text.split(","))
@@ -110,12 +116,29 @@ def measured(path: Path) -> Measured:
     return Measured(tuple(sorted(values)))
 
 
+def fitted(path: Path) -> Latencies:
+    """The file of `lab latency-fit`: lists of milliseconds by way. Raises ValueError."""
+    try:
+        said = orjson.loads(path.read_bytes())
+        return Latencies(**{way: Measured(_ordered(said[way])) for way in WAYS})
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise ValueError(f"{path} is no file of `lab latency-fit`: {error!r}") from error
+
+
+def _ordered(values: list[object]) -> tuple[int, ...]:
+    known = [value for value in values if isinstance(value, int) and 0 <= value <= LONGEST_MS]
+    if not known or len(known) < len(values):
+        raise ValueError(f"expected whole milliseconds from 0 to {LONGEST_MS}")
+    return tuple(sorted(known))
+
+
 def _milliseconds(text: str) -> int:
     try:
         value = float(text)
     except ValueError:
         raise ValueError(
-            f"expected milliseconds, measured:FILE or lognormal:MEDIAN:SIGMA, was {text!r}"
+            "expected milliseconds, measured:FILE, lognormal:MEDIAN:SIGMA, or for all ways "
+            f"fitted:FILE, was {text!r}"
         ) from None
     if not 0 <= value <= LONGEST_MS:
         raise ValueError(f"expected 0 to {LONGEST_MS} milliseconds, was {text!r}")

@@ -27,6 +27,7 @@ from polybot.exchange.synthetic import REGIMES
 from polybot.lab import maker_done
 from polybot.lab.maker_done import Task
 from polybot.lab.maker_match import Arena, Interval, Policy, Result, play
+from polybot.lab.places import file_place
 from polybot.lab.shares import PROCESSES, each_of
 
 KNOWN = {
@@ -196,7 +197,7 @@ def main(argv: Sequence[str]) -> int:
         help="how restless the price is: as measured, or as it has not been yet",
     )  # fmt: skip
     parser.add_argument(
-        "--done", type=Path, metavar="FILE",
+        "--done", type=file_place, metavar="FILE",
         help="note finished seeds there, and leave those out that it has",
     )  # fmt: skip
     said = parser.parse_args(argv)

@@ -33,6 +33,7 @@ from polybot.exchange.queue_models import (
     probabilistic,
 )
 from polybot.journal.tape import TapeError
+from polybot.lab.places import file_place
 from polybot.lab.queue_watch import Did, Stay, stays
 from polybot.lab.tape import Tapes, tapes
 
@@ -173,7 +174,7 @@ def _parser() -> argparse.ArgumentParser:
         allow_abbrev=False,
     )
     parser.add_argument("paths", nargs="+", type=Path, metavar="TAPE", help="tapes, or folders")
-    parser.add_argument("--out", type=Path, metavar="FILE", help="write the model there, as JSON")
+    parser.add_argument("--out", type=file_place, metavar="FILE", help="write the model there")
     return parser
 
 

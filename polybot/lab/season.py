@@ -16,6 +16,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from polybot import season_file
+from polybot.lab.places import file_place
 from polybot.pricing.season import HOURS, Season, fit
 
 MICROSECONDS = 10**14  # a time of this size is no count of milliseconds (feeds.md 7)
@@ -26,7 +27,7 @@ def main(argv: Sequence[str]) -> int:
     parser = argparse.ArgumentParser(prog="polybot lab season", description=__doc__)
     parser.add_argument("--candles", type=Path, nargs="+", required=True, metavar="FILE.csv")
     parser.add_argument("--symbol", required=True, help="as the oracle names it: btcusd")
-    parser.add_argument("--out", type=Path, required=True, metavar="FILE.json")
+    parser.add_argument("--out", type=file_place, required=True, metavar="FILE.json")
     said = parser.parse_args(argv)
     try:
         season = fit(moves(closes(said.candles)))

@@ -27,6 +27,7 @@ from loguru import logger
 
 from polybot.journal.tape import Event, Kind
 from polybot.lab import finished
+from polybot.lab.places import file_place
 from polybot.lab.replay import replay
 from polybot.lab.replay_pace import Pace
 from polybot.lab.shares import each_of
@@ -167,7 +168,7 @@ def _parser() -> argparse.ArgumentParser:
         "--brief", action="store_true", help="a quarter of an hour of each in some seconds"
     )
     parser.add_argument("--once", action="store_true", help="leave out the second run of each")
-    parser.add_argument("--done", type=Path, metavar="FILE", help="note seeds there, and go on")
+    parser.add_argument("--done", type=file_place, metavar="FILE", help="note seeds, and go on")
     parser.add_argument("--reach", action="store_true", help="fail where a counter stays at zero")
     for part in PARTS:
         parser.add_argument(f"--no-{part}", dest=part, action="store_false")

@@ -33,6 +33,7 @@ from polybot.lab.backtest import EXIT_NOTHING, EXIT_PART, EXIT_WHOLE, Progress, 
 from polybot.lab.backtest_input import find
 from polybot.lab.backtest_tape import with_tapes
 from polybot.lab.backtest_words import check, common, count
+from polybot.lab.places import folder_place
 from polybot.lab.shares import each_of, interruptible
 from polybot.lab.sweep_grid import Axis, Point, grid
 from polybot.lab.sweep_stats import Estimate, Forward, Witness, better_than, mean_of, walk_forward
@@ -240,7 +241,7 @@ def _parser() -> argparse.ArgumentParser:
         "--set", action="append", default=[], metavar="SECTION.KEY=VALUE,…",
         help="a parameter and its values; may be said again for another",
     )  # fmt: skip
-    parser.add_argument("--out", type=Path, required=True, metavar="FOLDER", help="for results")
+    parser.add_argument("--out", type=folder_place, required=True, metavar="FOLDER")
     parser.add_argument("--seeds", type=_seeds, default=(1,), metavar="A-B", help="(1)")
     parser.add_argument("--splits", type=count, default=SPLITS, help=f"to walk ({SPLITS})")
     parser.add_argument(

@@ -11,25 +11,24 @@ _POSITIVE = v.and_(v.gt(0.0), v.lt(1e7))
 _Three = tuple[float, float, float]
 
 
-def _fractions(_: object, attribute: attrs.Attribute[_Three], value: _Three) -> None:
-    if not all(0.0 <= weight <= 1.0 for weight in value) or abs(sum(value) - 1.0) > 1e-9:
-        raise ValueError(f"expected {attribute.name} between 0 and 1, adding to 1, was {value}")
+def _add_to_one(_: object, attribute: attrs.Attribute[_Three], value: _Three) -> None:
+    if abs(sum(value) - 1.0) > 1e-9:
+        raise ValueError(f"expected {attribute.name} to add to 1, was {value}")
 
 
-def _lives(_: object, attribute: attrs.Attribute[_Three], value: _Three) -> None:
-    if not all(1.0 <= life <= 86_400.0 for life in value):
-        raise ValueError(f"expected {attribute.name} between 1 s and a day, was {value}")
+_FRACTIONS = v.and_(v.deep_iterable(v.and_(v.ge(0.0), v.le(1.0))), _add_to_one)
+_LIVES = v.deep_iterable(v.and_(v.ge(1.0), v.le(86_400.0)))
 
 
 @attrs.frozen
 class PricingParams:
     """Volatility, freshness and strike settings; defaults are those of strategy.md 1 and 3."""
 
-    vol_half_lives_s: _Three = attrs.field(default=(30.0, 120.0, 1800.0), validator=_lives)
+    vol_half_lives_s: _Three = attrs.field(default=(30.0, 120.0, 1800.0), validator=_LIVES)
     """Half-lives of the fast, medium and slow volatility estimates."""
 
-    vol_weights: _Three = attrs.field(default=(0.2, 0.4, 0.4), validator=_fractions)
-    """How the three variances are mixed."""
+    vol_weights: _Three = attrs.field(default=(0.2, 0.4, 0.4), validator=_FRACTIONS)
+    """How the three variances are mixed; they add to 1."""
 
     vol_sample_s: float = attrs.field(default=1.0, validator=v.and_(v.ge(0.1), v.le(60.0)))
     """Ticks closer than this are coalesced: faster sampling measures noise, not volatility."""

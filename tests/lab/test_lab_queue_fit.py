@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import random
+import statistics
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -21,10 +22,12 @@ from polybot.exchange.queue_models import QueueModel, probabilistic, queue_model
 from polybot.journal.entries import Told
 from polybot.journal.recorder import CORE
 from polybot.journal.tape import Event, Header, Kind, Writer
+from polybot.lab.latency_fit import LEAST, trouble, ways
 from polybot.lab.queue_fit import EXPONENTS, Fit, fit, judge, lines, main
 from polybot.lab.queue_watch import Did, Stay, Step, stays
 from polybot.lab.simulation import simulate
 from polybot.lab.simulation_case import Keep, draw
+from polybot.lab.tape import Tapes, tapes
 from polybot.order_messages import CancelAnswered, Posted
 
 
@@ -225,6 +228,19 @@ def test_the_command(tape: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main([str(tape)]) == 1
     assert "are needed" in capsys.readouterr().out
     assert main([str(tape.parent / "nothing.tape")]) == 2
+
+
+def test_the_ways_of_the_same_tape(tape: Path) -> None:
+    """The other half of a calibration: of a bot's own run each way is seen. This seed's clock is
+    ahead of its venue's, which is found; there and back is right all the same.
+    """
+    with tapes(tape) as files:
+        found = ways(Tapes(files).events())
+
+    assert min(len(values) for values in found.values()) >= LEAST
+    there, back = statistics.median(found["order"]), statistics.median(found["news"])
+    assert there < 0 < there + back < 250  # its links are slow
+    assert "below zero" in (trouble(found) or "")
 
 
 def test_the_chosen_model_is_what_others_read(tmp_path: Path) -> None:
