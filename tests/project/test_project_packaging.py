@@ -105,13 +105,17 @@ def test_the_lock_is_whole_for_every_python(version: str) -> None:
         ({"python3": (3, 10), "python3.13": (3, 13)}, "python3.13"),
         ({"python3": (3, 14), "python3.12": (3, 12)}, "python3.12"),
         ({"python3": (3, 14)}, None),
+        ({"system": (3, 11), "python3": (3, 12)}, "system"),
+        ({"system": (3, 9), "python3": (3, 12)}, "python3"),
     ],
 )
 def test_an_interpreter_is_taken_that_the_lock_is_for(
     tmp_path: Path, found: dict[str, tuple[int, int]], taken: str | None
 ) -> None:
-    """An older or a newer one in front is passed by; without any, the remedy is named."""
-    for name in ("python3", *(f"python{one}" for one in (*VERSIONS, "3.14"))):
+    """The system's own first, an older or a newer one is passed by; without any, the remedy is
+    named.
+    """
+    for name in ("system", "python3", *(f"python{one}" for one in (*VERSIONS, "3.14"))):
         version = found.get(name)
         script = tmp_path / name
         script.write_text(
@@ -121,10 +125,10 @@ def test_an_interpreter_is_taken_that_the_lock_is_for(
             f'exec {sys.executable} -c "import sys; sys.version_info = {(*version, 0)}\n$2"\n'
         )
         script.chmod(0o755)
-    stamp = tmp_path / "venv" / ".installed"
+    stamp, system = tmp_path / "venv" / ".installed", tmp_path / "system"
 
     done = subprocess.run(  # noqa: S603 - fixed words
-        ["make", f"VENV={stamp.parent}", str(stamp)],  # noqa: S607 - whichever make the user has
+        ["make", f"VENV={stamp.parent}", f"SYSTEM_PYTHON={system}", str(stamp)],  # noqa: S607
         cwd=ROOT,
         env={"PATH": f"{tmp_path}:/usr/bin:/bin"},
         capture_output=True,
