@@ -57,13 +57,14 @@ async def notifying(dog: Watchdog | None) -> AsyncGenerator[None]:
     """Tell the manager, if there is one, while the body runs. What the body raises leaves as it
     is, in no group: a start that failed is known by its type.
     """
-    try:
-        async with trio.open_nursery() as nursery:
-            if dog is not None:
-                nursery.start_soon(dog.run)
+    failed: Exception | None = None
+    async with trio.open_nursery() as nursery:
+        if dog is not None:
+            nursery.start_soon(dog.run)
+        try:
             yield
-            nursery.cancel_scope.cancel()
-    except BaseExceptionGroup as group:
-        if len(group.exceptions) > 1:
-            raise
-        raise group.exceptions[0] from None
+        except Exception as error:  # noqa: BLE001 - it goes on below, where no nursery wraps it
+            failed = error
+        nursery.cancel_scope.cancel()
+    if failed is not None:
+        raise failed

@@ -11,6 +11,7 @@ import pytest
 import trio
 from trio.testing import MockClock
 
+from polybot.restart import StartFailed
 from polybot.watchdog import READY, TURNS, Watchdog, notifying
 
 PID = 4711
@@ -70,3 +71,28 @@ async def test_a_manager_who_has_gone(tmp_path: Path, autojump_clock: MockClock)
     """Is no reason to stop."""
     async with notifying(Watchdog(str(tmp_path / "nobody"), 1.0)), notifying(None):
         await trio.sleep(5)
+
+
+@pytest.mark.parametrize("dog", [None, Watchdog("/nobody", 1.0)], ids=["none", "a manager"])
+async def test_what_fails_leaves_as_it_is(dog: Watchdog | None, autojump_clock: MockClock) -> None:
+    """In no group, and with its cause: who reads the log wants to know why a start failed."""
+    cause = OSError("no network")
+    with pytest.raises(StartFailed) as failed:
+        async with notifying(dog):
+            raise StartFailed("cannot reach the venue") from cause
+    assert failed.value.__cause__ is cause
+
+    two = ExceptionGroup("two", [ValueError("a"), ValueError("b")])
+    with pytest.raises(ExceptionGroup) as several:
+        async with notifying(dog):
+            raise two
+    assert several.value is two
+
+
+async def test_who_is_cancelled_goes_quietly(autojump_clock: MockClock) -> None:
+    """A time-out around it is a time-out, and no failure of the body."""
+    with trio.move_on_after(5) as scope:
+        async with notifying(None):
+            await trio.sleep(60)
+
+    assert scope.cancelled_caught
