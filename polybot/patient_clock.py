@@ -18,7 +18,7 @@ SLACK_S = 0.02  # of this clock: how late a sleep may end
 CREEP_S = 0.0001  # of this clock, at each look while there is work to do: it must not stand still
 SLEEP_MOST_S = 1.0  # of the wall: what Trio may pass on when it has no deadline at all
 # The kernel rounds what Trio waits up to whole milliseconds, and at these rates most sleeps are
-# shorter: two thirds of a scene were spent in the rest of a millisecond that nobody had asked for.
+# shorter: at rate 100 half of a scene was the rest of milliseconds that nobody had asked for.
 ROUNDED_S = 0.001  # of the wall
 
 

@@ -23,7 +23,7 @@ if MEMORY.is_dir() and os.access(MEMORY, os.W_OK) and shutil.disk_usage(MEMORY).
 
 # A bot that starts freezes what is there (app.py), the remains of the bots before it included: a
 # worker of this suite grew to 3.7 GB, and what a test had left open was told to another, minutes
-# later. Collecting after every one of them would take a fifth of the suite's time.
+# later. Collecting after every one of them would take a tenth of the suite's time.
 BOTS_A_SWEEP = 20
 _bots = itertools.count(1)
 

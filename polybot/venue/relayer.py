@@ -153,11 +153,12 @@ class SdkWay:
             if self._closed:
                 return Refused("the program ends")
             self._sending = True
-        answer = self._answer(name, calls)
-        self._ended[name] = answer
-        with self._hand_over:
-            self._sending = False
-            self._close_unused()
+        try:
+            answer = self._ended[name] = self._answer(name, calls)
+        finally:
+            with self._hand_over:
+                self._sending = False
+                self._close_unused()
         if len(self._ended) > ABANDONED_MOST:
             del self._ended[next(iter(self._ended))]
         return answer
