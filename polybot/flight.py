@@ -15,7 +15,7 @@ from collections.abc import Callable, Sequence
 from contextlib import closing
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import attrs
 import orjson
@@ -25,11 +25,12 @@ from loguru import logger
 from polybot.context import Context
 from polybot.domain.market import Outcome
 from polybot.journal.disk import InThread
-from polybot.journal.recorder import Recorder
+from polybot.journal.recorder import Flushed, Recorder
 
 FOLDER = "flights"
 KEPT = 20
 TAPES_MOST = 512_000_000  # bytes of tape in one flight: then the first parts are left out
+PIECE = 1 << 20  # bytes of tape read at once
 WAIT_S = 10.0  # for the disk, at the end of the process
 
 
@@ -59,8 +60,10 @@ class FlightRecorder:
         path = place / f"flight-{self.ctx.clock.now_ms()}-{len(self.written)}.zip"
         try:
             with trio.move_on_after(WAIT_S, shield=True) as patience:
-                tapes = await self._tapes()
-                facts = orjson.dumps(self._facts(cause, tapes), option=orjson.OPT_INDENT_2)
+                tapes, whole = await self._tapes()
+                facts = orjson.dumps(
+                    self._facts(cause, tapes, whole=whole), option=orjson.OPT_INDENT_2
+                )
                 write = partial(_write, path, facts, self.ctx.account.journal.store.path, tapes)
                 if isinstance(self.ctx.account.journal.disk, InThread):
                     await trio.to_thread.run_sync(write, abandon_on_cancel=True)
@@ -78,31 +81,31 @@ class FlightRecorder:
         logger.info("flight record: {}", path)
         return path
 
-    async def _tapes(self) -> list[Path]:
-        """This run's tape so far, flushed; the oldest parts are left out where it is too long."""
+    async def _tapes(self) -> tuple[list[Flushed], bool]:
+        """This run's tape so far, flushed, and whether it is all of it: the oldest parts are left
+        out where it is too long.
+        """
         tape = self.ctx.tape
         if not isinstance(tape, Recorder):
-            return []
-        await tape.flush()
-        files: list[Path] = []
+            return [], False
+        files, chosen = await tape.so_far(), list[Flushed]()
         room = TAPES_MOST
-        for path in reversed(tape.files()):
-            room -= path.stat().st_size
+        for file in reversed(files):
+            room -= file.size
             if room < 0:
                 break
-            files.insert(0, path)
-        return files
+            chosen.insert(0, file)
+        return chosen, len(chosen) == len(files)
 
-    def _facts(self, cause: str, tapes: Sequence[Path]) -> dict[str, Any]:
+    def _facts(self, cause: str, tapes: Sequence[Flushed], *, whole: bool) -> dict[str, Any]:
         ctx, ledger = self.ctx, self.ctx.account.ledger
-        whole = isinstance(ctx.tape, Recorder) and len(tapes) == len(ctx.tape.files())
         return {
             "cause": cause,
             "at_ms": ctx.clock.now_ms(),
             "config_hash": ctx.config.digest,
             "settings": attrs.asdict(ctx.config, filter=lambda field, _: field.name != "keys"),
             "versions": ctx.tape.header.versions if isinstance(ctx.tape, Recorder) else {},
-            "tapes": [path.name for path in tapes],
+            "tapes": [file.path.name for file in tapes],
             "tape_whole": whole,
             "troubles": ctx.health.troubles,
             "halts": ctx.health.halted,
@@ -120,7 +123,7 @@ class FlightRecorder:
         }
 
 
-def _write(path: Path, facts: bytes, journal: Path, tapes: Sequence[Path]) -> None:
+def _write(path: Path, facts: bytes, journal: Path, tapes: Sequence[Flushed]) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     part = path.with_suffix(".part")
     copy = path.with_suffix(".sqlite3")
@@ -133,13 +136,23 @@ def _write(path: Path, facts: bytes, journal: Path, tapes: Sequence[Path]) -> No
             _copy_journal(journal, copy)
             archive.write(copy, "journal.sqlite3")
             for tape in tapes:
-                archive.write(tape, f"tapes/{tape.name}")
+                with archive.open(f"tapes/{tape.path.name}", "w") as there:
+                    _copy_tape(tape, there)
         part.replace(path)
     finally:
         for left in (part, copy):
             left.unlink(missing_ok=True)
     for old in sorted(path.parent.glob("flight-*.zip"))[:-KEPT]:
         old.unlink(missing_ok=True)
+
+
+def _copy_tape(tape: Flushed, there: IO[bytes]) -> None:
+    """As far as it was flushed, and no further: what is written meanwhile may be half a block."""
+    left = tape.size
+    with tape.path.open("rb") as here:
+        while left and (piece := here.read(min(left, PIECE))):
+            left -= there.write(piece)
+    there.write(tape.end)
 
 
 def _copy_journal(journal: Path, copy: Path) -> None:

@@ -17,8 +17,9 @@ from polybot.journal.disk import disk_at
 from polybot.journal.recorder import Recorder
 from polybot.journal.tape import Header
 from polybot.venue.tap import NOBODY, Nobody
+from polybot.version import version
 
-PACKAGES = ("polybot", "trio", "attrs", "orjson", "zstandard")
+PACKAGES = ("trio", "attrs", "orjson", "zstandard")
 
 
 def tape_of(config: Config, clock: Clock, *, wallet: str, speed: float) -> Recorder | Nobody:
@@ -32,8 +33,8 @@ def tape_of(config: Config, clock: Clock, *, wallet: str, speed: float) -> Recor
         part=0,
         started_ms=clock.now_ms(),
         config_hash=config.digest,
-        versions={name: _version(name) for name in PACKAGES}
-        | {"python": platform.python_version()},
+        versions={"polybot": version(), "python": platform.python_version()}
+        | {name: metadata.version(name) for name in PACKAGES},
         facts={
             "mode": config.bot.mode,
             "series": ",".join(config.bot.series),
@@ -63,10 +64,3 @@ async def taping(tape: Recorder | Nobody) -> AsyncGenerator[None]:
 
 def _failed(why: str) -> None:
     logger.error("the tape has ended: {}; trading goes on", why)
-
-
-def _version(package: str) -> str:
-    try:
-        return metadata.version(package)
-    except metadata.PackageNotFoundError:  # run from a checkout
-        return "?"

@@ -47,6 +47,17 @@ class TapeParams:
 Row = tuple[int, int, str, bytes]
 
 
+@attrs.frozen
+class Flushed:
+    """A file as it stood at a flush: `size` bytes of whole blocks, and what would end it there; a
+    file that is written no more has its own end among them.
+    """
+
+    path: Path
+    size: int
+    end: bytes = b""
+
+
 @attrs.define(eq=False)
 class Recorder:
     """`on_failure` hears once, with the reason."""
@@ -64,6 +75,7 @@ class Recorder:
     _unsaid: int = 0  # of the dropped
     _due: trio.Event = attrs.field(factory=trio.Event)
     _writer: Writer | None = None
+    _writing: trio.Lock = attrs.field(factory=trio.Lock)  # a flight record flushes as well
     _part: int = 0
 
     @property
@@ -108,8 +120,7 @@ class Recorder:
         finally:
             with trio.CancelScope(shield=True):
                 await self.flush()
-                if self._writer is not None:
-                    self._writer.close()
+                self._close()
 
     def files(self) -> list[Path]:
         """This run's files so far, first to last, as far as they are still there."""
@@ -117,6 +128,21 @@ class Recorder:
 
     async def flush(self) -> None:
         """Hand everything noted so far to the operating system."""
+        async with self._writing:
+            await self._flush()
+
+    async def so_far(self) -> list[Flushed]:
+        """Flush, and tell how the files stand. Raises OSError."""
+        async with self._writing:
+            await self._flush()
+            return [self._stands(path) for path in self.files()]
+
+    def _stands(self, path: Path) -> Flushed:
+        if self._writer is not None and path == self._writer.path:
+            return Flushed(path, self._writer.bytes, self._writer.end)
+        return Flushed(path, path.stat().st_size)
+
+    async def _flush(self) -> None:
         rows, self._rows = self._rows, []
         self._due = trio.Event()
         if not rows or not self.on:
@@ -127,11 +153,26 @@ class Recorder:
         try:
             await self.disk.run(partial(self._write, rows))
         except OSError as error:
-            self.failed = f"{self.folder}: {error.strerror or error}"
-            self._rows = []
-            self.on_failure(self.failed)
+            self._fails(error)
         else:
             self.written += len(rows)
+
+    def _fails(self, error: OSError) -> None:
+        self.failed = f"{self.folder}: {error.strerror or error}"
+        self._rows = []
+        self.on_failure(self.failed)
+
+    def _close(self) -> None:
+        writer, self._writer = self._writer, None
+        if writer is None:
+            return
+        if not self.on:
+            writer.abandon()
+            return
+        try:
+            writer.close()
+        except OSError as error:
+            self._fails(error)
 
     def _write(self, rows: list[Row]) -> None:
         if self._writer is None or self._writer.bytes >= self.params.file_mb * 1_000_000:

@@ -18,6 +18,9 @@ performance.md 7).
 An event is (recv_ns, kind, stream, body): nanoseconds of the venue's clock as we know it, what it
 is, where from or where to, and the bytes themselves, undecoded. Reading pays for the decoding, the
 hot path does not.
+
+A file that its writer has closed ends with a head alone, which says how many blocks there are:
+without it a tape that a kill or a copy cut at the edge of a block would pass for a whole one.
 """
 
 from __future__ import annotations
@@ -36,10 +39,12 @@ import msgspec
 import zstandard
 
 MAGIC = b"polytape"
-VERSION = 4  # 1 had neither FED nor DECIDED, 2 other decisions, 3 no doubt about rules
+VERSION = 5  # 1 had neither FED nor DECIDED, 2 other decisions, 3 no doubt about rules, 4 no end
+ENDED_SINCE = 5
 _HEAD = struct.Struct("<4sIII")  # kind, number, bytes that follow, CRC-32 of them
-_MARK = b"blk\n"
+_MARK, _END = b"blk\n", b"end\n"
 LEVEL = 1  # zstd; 3 costs a quarter more time for nothing (performance.md 7)
+NO_END = "it has no end: its program was killed, writes it still, or this is a part of it"
 FLUSH = zstandard.COMPRESSOBJ_FLUSH_BLOCK
 
 
@@ -89,8 +94,9 @@ class TapeNewer(TapeError):
 class Damage:
     """Where the readable part of a tape ends, and what is wrong there.
 
-    `cut`: the file ends in the middle of a block, as after a kill; nothing that was flushed is
-    missing. Otherwise bytes were changed, and what follows them is not read.
+    `cut`: the file ends in the middle of a block, or behind one where its own end should be, as
+    after a kill; nothing that was flushed is missing. Otherwise bytes were changed, and what
+    follows them is not read.
     """
 
     at_byte: int
@@ -131,7 +137,20 @@ class Writer:
             view = view[self._file.write(view) :]
         self.bytes += len(data)
 
+    @property
+    def end(self) -> bytes:
+        """What would end the file where it stands."""
+        return _HEAD.pack(_END, self._number, 0, 0)
+
     def close(self) -> None:
+        """Write the end, and let go of the file in any case. Raises OSError."""
+        try:
+            self._put(self.end)
+        finally:
+            self.abandon()
+
+    def abandon(self) -> None:
+        """Let go of a file that has no end, for its last block may be torn."""
         self._file.close()
 
 
@@ -151,6 +170,7 @@ class Reader:
         self.blocks = self.events_read = self.repeated = self.backwards = 0
         self.first_ns = self.last_ns = 0
         self.told: list[str] = []
+        self._ended = False
         self._plain = zstandard.ZstdDecompressor().decompressobj()
         self._file = path.open("rb")
         try:
@@ -209,7 +229,11 @@ class Reader:
             at = self._file.tell()
             head = self._file.read(_HEAD.size)
             if not head:
+                if not self._ended and self.version >= ENDED_SINCE:
+                    self._ends(at, NO_END, cut=True)
                 return
+            if self._is_end(head):
+                continue
             block = self._block(at, head)
             if block is None:
                 return
@@ -228,10 +252,20 @@ class Reader:
             self.blocks += 1
             yield number, plain
 
+    def _is_end(self, head: bytes) -> bool:
+        """Whether this is the file's own end, behind all the blocks that it counts."""
+        if len(head) < _HEAD.size:
+            return False
+        mark, number, length, _ = _HEAD.unpack(head)
+        self._ended |= (mark, number, length) == (_END, self.blocks, 0)
+        return bool(mark == _END and number <= self.blocks)
+
     def _block(self, at: int, head: bytes) -> tuple[int, bytes] | None:
         if len(head) < _HEAD.size:
             return self._ends(at, "the file ends within the head of a block", cut=True)
         mark, number, length, crc = _HEAD.unpack(head)
+        if mark == _END:
+            return self._ends(at, f"block {self.blocks} is missing, the end follows")
         if mark != _MARK:
             return self._ends(at, f"no block begins at byte {at}")
         pressed = self._file.read(length)

@@ -25,7 +25,7 @@ from loguru import logger
 from polybot.config_read import ConfigError
 from polybot.journal.store import Store
 from polybot.journal.tape import VERSION, Event, Kind, Reader, TapeError
-from polybot.lab.replay_core import Core, NotReplayable, TapeTime, workplace
+from polybot.lab.replay_core import NO_BEGINNING, Core, NotReplayable, TapeTime, workplace
 from polybot.lab.replay_pace import Pace
 from polybot.lab.tape import EXIT_DAMAGED, EXIT_UNREADABLE, EXIT_WHOLE, Tapes, tapes, text_of
 
@@ -74,6 +74,8 @@ async def _replay(events: Iterator[Event], pace: Pace, store: Store, time: TapeT
     for event in events:
         if not made.take(event):
             break
+    if made.core.began is None:
+        raise NotReplayable(NO_BEGINNING)
     made.result.inputs = made.core.inputs
     return made.result
 

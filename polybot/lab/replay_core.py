@@ -67,6 +67,7 @@ _NOWHERE = Site(**{field.name: "" for field in attrs.fields(Site)})
 _NOBODY = Credentials("0x" + "00" * 20, "", Secret(""), Secret(""))
 
 SHORT, SHORT_KEPT = 80, 256  # bytes of an input, and how many of them are remembered
+NO_BEGINNING = "the tape does not hold the beginning of its run"
 Decided = tuple[str, bytes]  # by whom, what
 
 
@@ -138,8 +139,8 @@ class Core:
     clock: Clock = attrs.field(factory=lambda: Clock(0.0))
     scopes: dict[str, MarketScope] = attrs.field(factory=dict)  # by slug
     inputs: int = 0
+    began: Began | None = None
     _short: dict[bytes, Input] = attrs.field(factory=dict)
-    _began: Began | None = None
     _kept: list[Kept] = attrs.field(factory=list)
     _seen: dict[str, Outside] = attrs.field(factory=dict)  # by slug
     _ids: deque[str] = attrs.field(factory=deque)  # what the next orders were signed as
@@ -175,7 +176,7 @@ class Core:
         self.time.at_ns = event.at_ns
         if event.kind is Kind.HEARD:
             # The beginning is handed over in one step; prices may be heard before anything else.
-            if self._began is not None and not self._ears:
+            if self.began is not None and not self._ears:
                 self._begin()
             ear = self._ears.get(event.stream)
             if ear is not None:
@@ -199,7 +200,7 @@ class Core:
 
     def _fed(self, value: Input, at_ns: int) -> None:
         if isinstance(value, Began):
-            self._began = value
+            self.began = value
         elif isinstance(value, Kept):
             self._kept.append(value)
         else:
@@ -209,9 +210,9 @@ class Core:
 
     def _begin(self) -> None:
         """Put the bot together as its run did."""
-        if self._began is None:
-            raise NotReplayable("the tape does not hold the beginning of its run")
-        config = restored(self._began.settings)
+        if self.began is None:
+            raise NotReplayable(NO_BEGINNING)
+        config = restored(self.began.settings)
         seasonless = attrs.evolve(config.pricing, vol_seasons="")
         config = attrs.evolve(config, pricing=seasonless, keys=None)
         self.store.append([(one.at_ms, decode(one.kind, one.body)) for one in self._kept])
@@ -221,7 +222,7 @@ class Core:
         )  # fmt: skip
         self.ctx = bot.ctx
         self.ctx.core = self.ctx.account.core = self.examiner
-        self.ctx.board.seasons = self._began.seasons
+        self.ctx.board.seasons = self.began.seasons
         self.ctx.account.journal.failed = "a replay writes none"
         self.examiner.decisions.clear()
         self.prices = PriceTask(self.ctx, sorted({one.split("-")[0] for one in bot.series}))

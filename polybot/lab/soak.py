@@ -13,14 +13,11 @@ from __future__ import annotations
 
 import argparse
 import gc
-import shutil
-import subprocess
 import sys
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from functools import partial
-from pathlib import Path
 
 import attrs
 from loguru import logger
@@ -36,6 +33,7 @@ from polybot.lab.simulation_brief import brief
 from polybot.lab.simulation_case import PARTS, Case, Keep, draw
 from polybot.lab.simulation_reach import REACHED
 from polybot.lab.simulation_watch import Violation
+from polybot.version import commit
 
 HOURS_LEAST, HOURS_MOST = 0.001, 24.0
 OURS = ("link ", "disk ", "clock ")  # how the counters of our own troubles begin
@@ -293,15 +291,3 @@ def shrink(keep: Keep, links: int, breaks: Callable[[Keep], bool]) -> Keep:
             size //= 2
         size = min(size, len(left))
     return keep
-
-
-def commit() -> str:
-    """The commit of this checkout, "?" where there is none."""
-    git = shutil.which("git")
-    if git is None:
-        return "?"
-    done = subprocess.run(  # noqa: S603 - git itself
-        [git, "rev-parse", "--short", "HEAD"],
-        cwd=Path(__file__).parent, capture_output=True, text=True, check=False,
-    )  # fmt: skip
-    return done.stdout.strip() or "?"

@@ -7,6 +7,7 @@ from pathlib import Path
 from polybot.journal.tape import Event, Header, Kind, Reader, Writer
 
 HEADER = Header("run-1", 0, 1_795_132_800_000, "c0ffee", {"polybot": "0.1.0"}, {"mode": "paper"})
+END_SIZE = 16  # bytes of a file's own end
 T0_NS = 1_795_132_800_000_000_000
 
 

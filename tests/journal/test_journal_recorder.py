@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import errno
 import os
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
+from unittest import mock
 
+import attrs
 import pytest
 import trio
 from journal_kit import T0
@@ -17,7 +20,7 @@ from polybot.clock import Clock
 from polybot.journal import recorder as module
 from polybot.journal.disk import InLoop
 from polybot.journal.recorder import FLUSH_EVENTS, FLUSH_S, Recorder, TapeParams, prune
-from polybot.journal.tape import Kind
+from polybot.journal.tape import Kind, Writer
 from polybot.taping import taping
 
 
@@ -167,3 +170,93 @@ async def test_what_is_dropped_is_said(
 
     assert on_disk(tmp_path) == ["0", "1", "2", "2 events dropped", "5"]
     assert made.dropped == 2
+
+
+@attrs.define
+class Slow:
+    """A disk whose every turn takes a second; two at once would be two threads in one writer."""
+
+    at_work: bool = False
+
+    async def run(self, work: Callable[[], object]) -> None:
+        assert not self.at_work
+        self.at_work = True
+        await trio.sleep(0.5)
+        work()
+        await trio.sleep(0.5)
+        self.at_work = False
+
+
+async def test_a_flight_record_waits_for_the_writer(
+    tmp_path: Path, autojump_clock: MockClock
+) -> None:
+    """Two flushes are one after the other, and the first events come first."""
+    made = Recorder(Clock.starting_at(T0), TapeParams(), tmp_path, HEADER, disk=Slow())
+    async with taping(made):
+        made.heard("a", b"1", 0)
+        await trio.sleep(FLUSH_S + 0.1)
+        made.heard("a", b"2", 0)
+        await made.flush()
+
+    assert on_disk(tmp_path) == ["1", "2"]
+
+
+async def test_how_the_files_stand_in_the_middle_of_a_run(
+    tmp_path: Path, autojump_clock: MockClock
+) -> None:
+    """As many bytes as hold whole blocks, and with the end that belongs there they are a whole
+    tape; the file goes on, and has its own in the end.
+    """
+    async with tape(tmp_path) as made:
+        assert await made.so_far() == []
+        made.heard("a", b"1", 0)
+        (flushed,) = await made.so_far()
+        made.heard("a", b"2", 0)
+        await made.flush()
+        copy = tmp_path / "copy"
+        copy.write_bytes(flushed.path.read_bytes()[: flushed.size] + flushed.end)
+
+    found, reader = read(copy)
+    assert ([event.body for event in found], reader.damage) == ([b"1"], None)
+    found, reader = read(flushed.path)
+    assert ([event.body for event in found], reader.damage) == ([b"1", b"2"], None)
+
+
+async def test_a_disk_that_fails_leaves_a_tape_without_an_end(
+    tmp_path: Path, autojump_clock: MockClock
+) -> None:
+    """Its last block may be torn: what follows would say that it was all."""
+    async with tape(tmp_path) as made:
+        made.heard("a", b"1", 0)
+        await made.flush()
+        made.disk = Full()
+        made.heard("a", b"2", 0)
+        await trio.sleep(1)
+        assert not made.on
+
+    found, reader = read(tapes(tmp_path)[0])
+    assert [event.body for event in found] == [b"1"]
+    assert reader.damage is not None
+
+
+class Full:
+    """A disk without room."""
+
+    async def run(self, work: Callable[[], object]) -> None:
+        await trio.lowlevel.checkpoint()
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+
+async def test_an_end_that_cannot_be_written(
+    tmp_path: Path, autojump_clock: MockClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is told like any failure of the tape, and the run ends as it was going to."""
+    told: list[str] = []
+    async with tape(tmp_path) as made:
+        made.on_failure = told.append
+        made.heard("a", b"1", 0)
+        await made.flush()
+        monkeypatch.setattr(Writer, "_put", mock.Mock(side_effect=OSError(errno.ENOSPC, "full")))
+
+    assert told == [f"{tmp_path}: full"]
+    assert on_disk(tmp_path) == ["1"]

@@ -9,9 +9,18 @@ from pathlib import Path
 
 import pytest
 from hypothesis import given, strategies as st
-from tape_kit import HEADER, events, read, rows, written
+from tape_kit import END_SIZE, HEADER, events, read, rows, written
 
-from polybot.journal.tape import MAGIC, VERSION, Kind, Reader, TapeError, TapeNewer, Writer
+from polybot.journal.tape import (
+    ENDED_SINCE,
+    MAGIC,
+    VERSION,
+    Kind,
+    Reader,
+    TapeError,
+    TapeNewer,
+    Writer,
+)
 
 EVENTS = st.lists(
     st.tuples(st.integers(0, 2**63 - 1), st.sampled_from(Kind), st.text(max_size=30), st.binary()),
@@ -47,8 +56,15 @@ def test_a_tape_is_never_written_over(tmp_path: Path) -> None:
     assert path.read_bytes() == before
 
 
+def ends_at(path: Path) -> int:
+    """Where a file's last block ends and the file's own end begins."""
+    return path.stat().st_size - END_SIZE
+
+
 def test_a_cut_anywhere_leaves_every_whole_block(tmp_path: Path) -> None:
-    """At whatever byte a file ends, whole blocks before it are read and the rest is called cut."""
+    """At whatever byte a file ends, whole blocks before it are read and the rest is called cut: at
+    a block's edge as well, where the end of the file itself is missing.
+    """
     whole = written(tmp_path / "a.tape", blocks=3, each=4)
     data, sizes = whole.read_bytes(), []
     writer = Writer(tmp_path / "b.tape", HEADER)
@@ -64,8 +80,9 @@ def test_a_cut_anywhere_leaves_every_whole_block(tmp_path: Path) -> None:
         found, reader = read(cut)
         blocks = sum(size <= end for size in sizes) - 1
         assert rows(found) == events(4 * blocks)
-        assert (reader.damage is None) == (end in sizes)
-        assert reader.damage is None or reader.damage.cut
+        assert reader.damage is not None
+        assert reader.damage.cut
+        assert ("it has no end" in reader.damage.why) == (end in sizes)
 
 
 def test_a_cut_header_is_an_error(tmp_path: Path) -> None:
@@ -82,8 +99,8 @@ def test_a_changed_byte_is_found(tmp_path: Path) -> None:
     """Any byte of a block changed: the blocks before it are read, and nothing after it."""
     path = written(tmp_path / "a.tape", blocks=2, each=4)
     data = path.read_bytes()
-    begin = len(written(tmp_path / "b.tape", blocks=1, each=4).read_bytes())
-    for at in range(begin, len(data)):
+    begin = ends_at(written(tmp_path / "b.tape", blocks=1, each=4))
+    for at in range(begin, ends_at(path)):
         path.write_bytes(data[:at] + bytes([data[at] ^ 0x55]) + data[at + 1 :])
         found, reader = read(path)
         assert rows(found) == events(4)
@@ -95,7 +112,7 @@ def test_a_changed_byte_is_found(tmp_path: Path) -> None:
 def test_blocks_that_come_twice_are_read_once(tmp_path: Path) -> None:
     """A copy that repeats a part, as a resumed download does, adds nothing; it is counted."""
     path, one = written(tmp_path / "a.tape", blocks=2), written(tmp_path / "b.tape", blocks=1)
-    data, start = path.read_bytes(), len(one.read_bytes())
+    data, start = path.read_bytes(), ends_at(one)
     path.write_bytes(data + data[start:])
 
     found, reader = read(path)
@@ -107,8 +124,8 @@ def test_blocks_that_come_twice_are_read_once(tmp_path: Path) -> None:
 def test_a_missing_block_ends_the_reading(tmp_path: Path) -> None:
     """What follows a gap may rest on what it held: it is not read, and the gap is named."""
     path = written(tmp_path / "a.tape", blocks=3)
-    start = len(written(tmp_path / "b.tape", blocks=1).read_bytes())
-    end = len(written(tmp_path / "c.tape", blocks=2).read_bytes())
+    start = ends_at(written(tmp_path / "b.tape", blocks=1))
+    end = ends_at(written(tmp_path / "c.tape", blocks=2))
     data = path.read_bytes()
     path.write_bytes(data[:start] + data[end:])
 
@@ -118,6 +135,44 @@ def test_a_missing_block_ends_the_reading(tmp_path: Path) -> None:
     assert reader.damage is not None
     assert reader.damage.why == "block 2 is missing, 3 follows"
     assert not reader.damage.cut
+
+
+def test_an_end_that_counts_more_blocks(tmp_path: Path) -> None:
+    """Blocks are missing right before it: the end tells of them."""
+    path = written(tmp_path / "a.tape", blocks=3)
+    start = ends_at(written(tmp_path / "b.tape", blocks=2))
+    data = path.read_bytes()
+    path.write_bytes(data[:start] + data[ends_at(path) :])
+
+    found, reader = read(path)
+
+    assert rows(found) == events(20)
+    assert reader.damage is not None
+    assert reader.damage.why == "block 3 is missing, the end follows"
+    assert not reader.damage.cut
+
+
+def test_an_end_that_was_changed(tmp_path: Path) -> None:
+    """It is no end then, and the tape may be a part of one; what it holds is read."""
+    path = written(tmp_path / "a.tape", blocks=2)
+    data, begin = path.read_bytes(), ends_at(path)
+    for at in range(begin, begin + 12):  # its sum is of nothing
+        path.write_bytes(data[:at] + bytes([data[at] ^ 0x55]) + data[at + 1 :])
+        found, reader = read(path)
+        assert rows(found) == events(20)
+        assert reader.damage is not None
+
+
+def test_what_was_written_before_there_were_ends(tmp_path: Path) -> None:
+    """An older tape is not blamed for having none."""
+    path = written(tmp_path / "a.tape", blocks=2)
+    data = bytearray(path.read_bytes()[: ends_at(path)])
+    data[len(MAGIC)] = ENDED_SINCE - 1
+    path.write_bytes(data)
+
+    found, reader = read(path)
+
+    assert (rows(found), reader.damage) == (events(20), None)
 
 
 @pytest.mark.parametrize("data", [b"", b"polytap", MAGIC, b"PK\x03\x04" + b"x" * 90])
@@ -157,7 +212,7 @@ WRITES = """
 import sys
 from pathlib import Path
 sys.path[:0] = sys.argv[2:]
-from tape_kit import HEADER, events
+from tape_kit import END_SIZE, HEADER, events
 from polybot.journal.tape import Writer
 writer = Writer(Path(sys.argv[1]), HEADER)
 for block in range(1_000_000):
@@ -182,4 +237,5 @@ def test_a_killed_writer_has_lost_nothing_it_flushed(tmp_path: Path) -> None:
 
     assert len(found) >= 100 * (max(told, default=19) + 1)
     assert rows(found) == events(len(found))
-    assert reader.damage is None or reader.damage.cut
+    assert reader.damage is not None
+    assert reader.damage.cut

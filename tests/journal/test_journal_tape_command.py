@@ -9,7 +9,7 @@ from pathlib import Path
 import attrs
 import pyarrow.parquet as pq
 import pytest
-from tape_kit import HEADER, T0_NS, events, written
+from tape_kit import END_SIZE, HEADER, T0_NS, events, written
 
 from polybot.journal.tape import Kind, Writer
 from polybot.lab.tape import main, tapes
@@ -94,7 +94,7 @@ def test_a_folder_is_its_newest_run(tmp_path: Path) -> None:
 def test_damage_is_said_and_ends_with_one(path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """The readable part is shown; where it ends, and how much was read, is on stderr."""
     data = path.read_bytes()
-    path.write_bytes(data[:-3])
+    path.write_bytes(data[: -3 - END_SIZE])
 
     assert main(["cat", str(path)]) == 1
     told = capsys.readouterr()
@@ -102,7 +102,7 @@ def test_damage_is_said_and_ends_with_one(path: Path, capsys: pytest.CaptureFixt
     assert "cut at byte" in told.err
     assert "the 3 events before it were read" in told.err
 
-    path.write_bytes(data[:-3] + b"xyz")
+    path.write_bytes(data[: -3 - END_SIZE] + b"xyz" + data[-END_SIZE:])
     assert main(["info", str(path)]) == 1
     assert "block 2 does not match its sum" in capsys.readouterr().err
 

@@ -171,8 +171,9 @@ def test_what_was_dropped_ends_the_replay(tape: Rows) -> None:
 def test_a_tape_without_its_beginning(tape: Rows) -> None:
     """Nothing can be decided again without the settings and what was known at the start."""
     first = next(n for n, event in enumerate(tape) if b"Began" in event.body)
-    with pytest.raises(NotReplayable, match="beginning of its run"):
-        again(tape[first + 1 :])
+    for short in (tape[first + 1 :], tape[:first], []):
+        with pytest.raises(NotReplayable, match="beginning of its run"):
+            again(short)
 
 
 def written(path: Path, rows: Rows, header: Header = HEADER) -> Path:
