@@ -112,6 +112,11 @@ class JournalParams:
     with each run.
     """
 
+    keep_orders_h: float = attrs.field(default=6.0, validator=and_(ge(0), le(8760)))
+    """Hours for which it is kept how each order lived once its market is closed; what is about
+    money stays.
+    """
+
     calibration: str = ""
     """File that gets our probabilities beside the market's, once each result is known; empty: none.
     """

@@ -53,7 +53,7 @@ from polybot.journal.disk import disk_at
 from polybot.journal.entries import Entered, Halted
 from polybot.journal.recovery import Recovered, recover
 from polybot.journal.repair import kept_journal
-from polybot.journal.store import JournalFailed, JournalInUse, Store, live_journal_place
+from polybot.journal.store import HOUR_MS, JournalFailed, JournalInUse, Store, live_journal_place
 from polybot.journal.writer import Journal
 from polybot.loss_watch import LossWatch
 from polybot.marks import Marks
@@ -175,6 +175,7 @@ def _payments(data: Rest, account: Account, wallet: str, recovered: Recovered) -
 
 def _recall(store: Store, config: Config, core: CoreTape, seasons: dict[str, Season]) -> Recovered:
     """What the journal knows, of which a replay must be told as well. Raises JournalFailed."""
+    store.keep_orders_ms = int(config.journal.keep_orders_h * HOUR_MS)
     entries = list(store.live())
     core.began(config, seasons, entries)
     recovered = recover(entries)

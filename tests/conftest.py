@@ -21,6 +21,10 @@ if MEMORY.is_dir() and os.access(MEMORY, os.W_OK) and shutil.disk_usage(MEMORY).
     os.environ.setdefault("TMPDIR", str(MEMORY))
 
 
+# A worker holds what every scene before has left: with the usual thresholds looking through all of
+# it costs a tenth of a scene's work.
+gc.set_threshold(20_000, 20, 20)
+
 # A bot that starts freezes what is there (app.py), the remains of the bots before it included: a
 # worker of this suite grew to 3.7 GB, and what a test had left open was told to another, minutes
 # later. Collecting after every one of them would take a tenth of the suite's time.

@@ -6,6 +6,7 @@ market's end: late, void, contradicted, or with a strike that is missing, late o
 
 from __future__ import annotations
 
+import functools
 import math
 import random
 from collections.abc import Callable
@@ -51,6 +52,7 @@ class Delays:
     resolved_ms: int
 
 
+@functools.lru_cache(maxsize=4096)  # a day of windows at a venue's start, several times each
 def delays(series: Series, boundary_ms: int, seed: int) -> Delays:
     """Of the window that ends at a boundary.
 

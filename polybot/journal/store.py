@@ -6,7 +6,11 @@ is held for the life of the process, so that two engines on one wallet are refus
 (F76) and a killed one leaves nothing to clean up.
 
 A market's entries stay `live` until its books are closed; a restart reads only live ones, so its
-time depends on what is open, not on how long we have traded. Closed ones stay as evidence.
+time depends on what is open, not on how long we have traded. Of a closed market what is about money
+stays as evidence. How its orders lived – signed, answered, seen, ended: ninety-nine bytes of a
+hundred – goes after `keep_orders_ms`, a few with each append; the pages are used again, so the file
+stops growing. Rejected: to keep them for ever, which is gigabytes a day, and opening looks
+at every page; and VACUUM, which writes the whole file anew while orders wait.
 """
 
 from __future__ import annotations
@@ -33,7 +37,7 @@ from polybot.journal.entries import (
     market_of,
 )
 
-SCHEMA = 6  # raised with every change of the table, and of what an entry may be
+SCHEMA = 7  # raised with every change of the table, and of what an entry may be
 
 _TABLES = """
 CREATE TABLE IF NOT EXISTS meta (key TEXT PRIMARY KEY, value TEXT NOT NULL) STRICT;
@@ -47,7 +51,15 @@ CREATE TABLE IF NOT EXISTS entries (
 ) STRICT;
 CREATE INDEX IF NOT EXISTS live_entries ON entries (seq) WHERE live = 1;
 CREATE INDEX IF NOT EXISTS market_entries ON entries (market) WHERE live = 1;
+CREATE INDEX IF NOT EXISTS passing_entries ON entries (at_ms) WHERE live = -1;
+CREATE INDEX IF NOT EXISTS moved_entries ON entries (at_ms) WHERE kind = 'Moved';
 """
+
+# `live`: 1 what a restart reads, 0 evidence for good, -1 how an order of a closed market lived.
+_LIVED = """CASE WHEN kind IN ('Intent', 'Answered', 'Ended')
+    OR kind = 'Told' AND json_extract(body, '$.event.is') = 'OrderSeen' THEN -1 ELSE 0 END"""
+HOUR_MS = 3_600_000
+FORGOTTEN_FOR_ONE = 4  # old entries that go for each new one: no order waits for a great cleaning
 
 
 class JournalFailed(Exception):
@@ -76,6 +88,7 @@ class Store:
 
     def __init__(self, database: sqlite3.Connection, lock: int, path: Path) -> None:
         self.path = path
+        self.keep_orders_ms = 6 * HOUR_MS
         self._database = database
         self._lock: int | None = lock
 
@@ -137,6 +150,8 @@ class Store:
                 )
                 for _, entry in entries:
                     self._retire(entry)
+                if entries:
+                    self._forget(entries[-1][0] - self.keep_orders_ms, len(entries))
         except (sqlite3.Error, OSError) as error:
             raise JournalFailed(f"the journal could not be written: {error}") from error
 
@@ -146,7 +161,8 @@ class Store:
         """
         if isinstance(entry, Closed):
             self._database.execute(
-                "UPDATE entries SET live = 0 WHERE live = 1 AND market = ? AND kind != 'Closed'",
+                f"UPDATE entries SET live = {_LIVED} "  # noqa: S608 - our own text
+                "WHERE live = 1 AND market = ? AND kind != 'Closed'",
                 (entry.condition_id,),
             )
         elif isinstance(entry, Baseline | Earned | TradesRead):
@@ -162,6 +178,14 @@ class Store:
                 "AND kind IN ('Session', 'Paid', 'Closed', 'Carried') "
                 "AND seq < (SELECT max(seq) FROM entries WHERE kind = 'Carried')"
             )
+
+    def _forget(self, before_ms: int, written: int) -> None:
+        """Remove how orders of closed markets lived, the oldest first."""
+        self._database.execute(
+            "DELETE FROM entries WHERE seq IN (SELECT seq FROM entries "
+            "WHERE live = -1 AND at_ms < ? ORDER BY at_ms LIMIT ?)",
+            (before_ms, written * FORGOTTEN_FOR_ONE),
+        )
 
     def live(self) -> Iterator[Stamped]:
         """What a restart must know, oldest first. Raises JournalCorrupt for an unreadable entry."""
@@ -287,5 +311,7 @@ def _check_owner(database: sqlite3.Connection, path: Path, owner: str) -> None:
             f"{path} was written by a newer polybot (schema {written}, ours is {SCHEMA}): "
             "run that version; a downgrade would misread it"
         )
+    if written < 7:  # all of a closed market was evidence
+        database.execute(f"UPDATE entries SET live = {_LIVED} WHERE live = 0")  # noqa: S608
     if written < SCHEMA:
         database.execute("UPDATE meta SET value = ? WHERE key = 'schema'", (str(SCHEMA),))

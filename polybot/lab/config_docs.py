@@ -42,6 +42,7 @@ ENDINGS = {
     "_per_s": "per second",
     "_per_share": "log-odds per share",
     "_s": "seconds",
+    "_h": "hours",
     "_shares": "shares",
     "_ticks": "ticks",
     "_usd": "dollars",

@@ -18,7 +18,7 @@ import trio
 
 from polybot.app import Bot
 from polybot.clock import Clock
-from polybot.config import BotParams, Config, LiveParams, PaperParams
+from polybot.config import BotParams, Config, JournalParams, LiveParams, PaperParams
 from polybot.exchange.crowd_hand import Hand
 from polybot.exchange.faults.plan import Plan
 from polybot.exchange.model import SELL, Event, Order, OrderEvent, Traded
@@ -132,9 +132,12 @@ class Verdict:
 
 
 def lab_config(seed: int, speed: float) -> Config:
-    """Defaults, but a volatility to quote with before any has been measured."""
+    """Defaults, but a volatility to quote with before any has been measured, and a journal that
+    forgets within the lives of here what it has not to keep.
+    """
     return Config(
         bot=BotParams(series=(SERIES,)),
+        journal=JournalParams(keep_orders_h=0.05),
         quote=QuoteParams(),
         pricing=PricingParams(vol_prior_annual=0.45),
         risk=RiskParams(max_daily_loss_percent=100, max_drawdown_percent=100, undone_most=0),

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import random
 import shutil
+import sqlite3
 import subprocess
 import sys
+from contextlib import closing
 from pathlib import Path
 
 import attrs
 import pytest
-from journal_kit import CONDITION, ONE_OF_EACH, OWNER, T0, intent, market
+from journal_kit import CONDITION, ONE_OF_EACH, OWNER, T0, intent, market, seen, trade
 
+from polybot.domain.orders import Reject, Rejected
 from polybot.journal import entries as e, store as store_module
 from polybot.journal.store import JournalCorrupt, JournalFailed, Store, quarantine
 
@@ -221,3 +224,99 @@ def test_submissions_are_counted_after_their_markets_are_closed(path: Path) -> N
 
     assert store.submitted(T0 + 1) == [T0 + 5, T0 + 9]
     store.close()
+
+
+# --- what is kept of a closed market --------------------------------------------------------------
+
+HOUR = store_module.HOUR_MS
+LIFE: tuple[e.Entry, ...] = (
+    intent(),
+    e.Answered(CONDITION, Rejected("0x1", Reject.TICK, "no")),
+    e.Told(CONDITION, seen()),
+    e.Ended(CONDITION, "0x1", "cancelled"),
+)
+MONEY: tuple[e.Entry, ...] = (
+    e.Known(market()),
+    e.Told(CONDITION, trade()),
+    e.Moved(CONDITION, "merge", "asked", "polybot-1.0", 5),
+    e.Resolved(CONDITION, 1_000_000, "the venue"),
+)
+
+
+def everything(path: Path) -> list[tuple[str, int]]:
+    """Kind and liveness of whatever the file has, in order."""
+    with closing(sqlite3.connect(path)) as database:
+        return list(database.execute("SELECT kind, live FROM entries ORDER BY seq"))
+
+
+def test_how_orders_lived_is_forgotten_later(path: Path) -> None:
+    """It is there for as long as somebody may want to look after a halt, and goes while others are
+    written; what is about money stays for good, and so does what is still open.
+    """
+    store = Store.open(path, OWNER)
+    store.keep_orders_ms = 2 * HOUR
+    store.append([(T0, entry) for entry in (*LIFE, *MONEY)])
+    store.append([(T0 + 1, intent(2, OTHER)), (T0 + 2, e.Closed(CONDITION, 5, 2, 1))])
+    store.append([(T0 + 2 * HOUR, intent(3, OTHER))])
+    assert len(everything(path)) == len(LIFE) + len(MONEY) + 3
+
+    store.append([(T0 + 2 * HOUR + 1, intent(4, OTHER))])
+
+    open_ = ("Intent", 1)
+    kept = [(type(entry).__name__, 0) for entry in MONEY]
+    assert everything(path) == [*kept, open_, ("Closed", 1), open_, open_]
+    assert next(stamped.entry for stamped in store.live()) == intent(2, OTHER)
+    store.close()
+
+
+def test_the_oldest_go_first_and_a_few_at_once(path: Path) -> None:
+    """An order that is about to be sent waits for the disk: no more than four go for each."""
+    store = Store.open(path, OWNER)
+    store.append([(T0 + n, intent(n)) for n in range(7)])
+    store.append([(T0 + 9, e.Closed(CONDITION, 0, 0, 0))])
+    store.keep_orders_ms = 0
+    store.append([(T0 + 9, e.Rearmed("a"))])
+    assert [kind for kind, _ in everything(path)] == ["Intent"] * 3 + ["Closed", "Rearmed"]
+    with closing(sqlite3.connect(path)) as database:
+        assert database.execute("SELECT min(at_ms) FROM entries").fetchone() == (T0 + 4,)
+
+    store.append([(T0 + 9, e.Rearmed("a"))])
+    assert [kind for kind, _ in everything(path)] == ["Closed", "Rearmed", "Rearmed"]
+    store.close()
+
+
+def test_the_room_is_used_again(path: Path) -> None:
+    """A file that has had a hundred markets is about as large as one that has had ten."""
+    sizes = []
+    store = Store.open(path, OWNER)
+    store.keep_orders_ms = HOUR
+    for number in range(100):
+        condition, at_ms = f"0x{number:064x}", T0 + number * HOUR // 4
+        store.append([(at_ms, intent(n, condition)) for n in range(200)])
+        store.append([(at_ms, e.Closed(condition, 0, 0, 0))])
+        if number in (9, 99):
+            store.close()
+            sizes.append(path.stat().st_size)
+            store = Store.open(path, OWNER)
+            store.keep_orders_ms = HOUR
+    store.close()
+
+    assert sizes[1] < 1.2 * sizes[0]
+
+
+def test_an_older_journal_forgets_as_well(path: Path) -> None:
+    """Before schema 7 all of a closed market was evidence: it is sorted when it is opened."""
+    store = Store.open(path, OWNER)
+    store.append([(T0, entry) for entry in (*LIFE, *MONEY)])
+    store.append([(T0, e.Closed(CONDITION, 5, 2, 1))])
+    store.close()
+    with closing(sqlite3.connect(path)) as database, database:
+        database.execute("UPDATE entries SET live = 0 WHERE live = -1")
+        database.execute("UPDATE meta SET value = '6' WHERE key = 'schema'")
+
+    store = Store.open(path, OWNER)
+    store.append([(T0 + 7 * HOUR, e.Closed(OTHER, 0, 0, 0))])
+    store.close()
+
+    kinds = [kind for kind, _ in everything(path)]
+    assert kinds == [type(entry).__name__ for entry in MONEY] + ["Closed", "Closed"]
