@@ -10,8 +10,9 @@ the caller sees is trio-websocket's.
 
 from __future__ import annotations
 
+import math
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Self
 
 import attrs
@@ -34,6 +35,24 @@ READ_BYTES = 64 * 1024
 WHOLE_TEXT = 0x81  # first byte of a frame that is a message: final, text, no extension
 END_OF_HEAD = b"\r\n\r\n"
 ABNORMAL = 1006  # the code of a connection that ended without a close frame
+
+
+class Refused(ConnectionClosed):
+    """No handshake: `retry_after_s` is for how long the server wants to be left alone."""
+
+    def __init__(self, status: int, retry_after_s: float) -> None:
+        super().__init__(CloseReason(status, "handshake refused"))
+        self.retry_after_s = retry_after_s
+
+
+def _retry_after_s(headers: Iterable[tuple[bytes, bytes]]) -> float:
+    """Zero where nothing is said, or a date, which the venue does not use (feeds.md 5.3)."""
+    said = [value for name, value in headers if name.lower() == b"retry-after"]
+    try:
+        seconds = float(said[0]) if said else 0.0
+    except ValueError:
+        return 0.0
+    return seconds if 0.0 < seconds < math.inf else 0.0
 
 
 @attrs.define(eq=False)
@@ -62,13 +81,15 @@ class LeanSocket:
         *,
         most_bytes: int,
     ) -> Self:
-        """Shake hands. Raises ConnectionClosed when the server refuses or talks something else."""
+        """Shake hands. Raises Refused when the server refuses, ConnectionClosed when it talks
+        something else.
+        """
         socket = cls(stream, WSConnection(ConnectionType.CLIENT), most_bytes)
         await socket._send(Request(host=host, target=resource))
         while not socket._shaken:
             for event in await socket._events():
                 if isinstance(event, RejectConnection):
-                    raise ConnectionClosed(CloseReason(event.status_code, "handshake refused"))
+                    raise Refused(event.status_code, _retry_after_s(event.headers))
                 if not isinstance(event, AcceptConnection):
                     await socket._take(event)  # frames may come in the same bytes
         return socket

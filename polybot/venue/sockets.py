@@ -23,7 +23,7 @@ import wsproto.utilities
 from trio_websocket import ConnectionClosed
 
 from polybot.clock import NS, Clock
-from polybot.venue.lean_socket import LeanSocket
+from polybot.venue.lean_socket import LeanSocket, Refused
 from polybot.venue.tap import NOBODY, Tap, without_credentials
 
 _MESSAGE_MAX = 4 * 1024 * 1024
@@ -36,7 +36,6 @@ class SocketPhase(enum.Enum):
     CONNECTING = "connecting"
     OPEN = "open"  # greeted; says nothing yet about data
     DOWN = "down"
-    AUTH_SUSPECT = "down, closed at once again and again: credentials?"
 
 
 @attrs.frozen
@@ -61,9 +60,27 @@ class SocketLimits:
     early_s: float = 2  # a session that ends this soon was refused (feeds.md 4.1)
     settled_s: float = 12  # one that lasts this long forgives earlier failures: five a minute (F04)
     suspect_after: int = 3
+    drained_s: float = 10  # over which those that a server has put out come back (feeds.md 5.3)
+    away_most_s: float = 300  # whatever a server asks for
 
 
 _LIMITS = SocketLimits()
+DRAINING, POLICY = 4003, 4008  # codes of a close (feeds.md 5.3)
+SUSPECT = "at once, again and again: are these the right credentials?"
+
+
+@attrs.frozen
+class _End:
+    """How a session ended: what is told of it, the code of its close or the status of its refusal,
+    and for how many seconds the server wants to be left alone.
+    """
+
+    why: str
+    code: int | None = None
+    away_s: float = 0.0
+
+
+NOT_READ = _End("peer does not read")
 
 
 @attrs.frozen
@@ -121,36 +138,46 @@ async def run_socket(
 
         frames = greet if callable(greet) else (lambda fixed=greet: fixed)
         session = _Session(url, frames, on_text, ping, silence_s, limits, opened, clock, tap, name)
-        why = await _run_session(session)
+        end = await _run_session(session)
         lived = trio.current_time() - opened_at[0] if opened_at else 0
         early = early + 1 if opened_at and lived < limits.early_s else 0
         attempt = 1 if lived >= limits.settled_s else attempt + 1
-        suspect = early >= limits.suspect_after
-        on_state(
-            SocketState(SocketPhase.AUTH_SUSPECT if suspect else SocketPhase.DOWN, why, attempt)
-        )
-        # Full jitter (feeds.md 2.2): a venue that drops everybody is not met by everybody at once.
-        ceiling = limits.first_delay_s * 2 ** min(attempt, 20)
-        await trio.sleep(rng.random() * min(ceiling, limits.longest_delay_s))
+        why = f"{end.why}, {SUSPECT}" if early >= limits.suspect_after else end.why
+        on_state(SocketState(SocketPhase.DOWN, why, attempt))
+        await trio.sleep(_pause_s(end, attempt, rng.random(), limits))
 
 
-async def _run_session(session: _Session) -> str:
-    """One connection from dial to end. Returns why it ended."""
+def _pause_s(end: _End, attempt: int, drawn: float, limits: SocketLimits) -> float:
+    """Until the next try. Full jitter (feeds.md 2.2): a venue that drops everybody is not met by
+    everybody at once. A server that drains, or that we have offended, is met later (feeds.md 5.3).
+    """
+    doubled_s: float = limits.first_delay_s * 2 ** min(attempt, 20)
+    longest_s = min(doubled_s, limits.longest_delay_s)
+    if end.code == DRAINING:
+        longest_s = max(longest_s, limits.drained_s)
+    if end.code == POLICY:
+        return (1 + drawn) / 2 * limits.longest_delay_s
+    return min(end.away_s, limits.away_most_s) + drawn * longest_s
+
+
+async def _run_session(session: _Session) -> _End:
+    """One connection from dial to end. Returns how it ended."""
     try:
         with trio.fail_after(session.limits.connect_s):
             stream = await _dial(session.url)
     except (trio.TooSlowError, OSError, trio.BrokenResourceError, ssl.CertificateError) as error:
         # What TLS objects to is behind a broken stream.
-        return f"cannot connect: {type(error).__name__} {str(error) or error.__cause__ or ''}"
+        why = f"cannot connect: {type(error).__name__} {str(error) or error.__cause__ or ''}"
+        return _End(why)
     try:
-        why = await _converse(session, stream)
+        end = await _converse(session, stream)
     except* (h11.ProtocolError, wsproto.utilities.ProtocolError) as broken:
         # A peer that speaks something else, or a ping on a connection just closed.
-        why = f"protocol broken: {_first(broken)}"
+        end = _End(f"protocol broken: {_first(broken)}")
     finally:
         with trio.CancelScope(shield=True):
             await trio.aclose_forcefully(stream)
-    return why
+    return end
 
 
 @functools.cache
@@ -180,7 +207,7 @@ async def _dial(url: str) -> Stream:
     return stream
 
 
-async def _converse(session: _Session, stream: Stream) -> str:
+async def _converse(session: _Session, stream: Stream) -> _End:
     limits = session.limits
     parts = urlsplit(session.url)
     resource = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
@@ -193,18 +220,18 @@ async def _converse(session: _Session, stream: Stream) -> str:
         session.opened()
         return await _exchange(session, socket)
     except trio.TooSlowError:
-        return f"no {step} within its deadline"
+        return _End(f"no {step} within its deadline")
     except ConnectionClosed as closed:
         return _closing(closed)
 
 
-async def _exchange(session: _Session, socket: LeanSocket) -> str:
+async def _exchange(session: _Session, socket: LeanSocket) -> _End:
     """Read until the connection ends or falls silent, with the keepalive beside it."""
-    ends: list[str] = []
+    ends: list[_End] = []
     async with trio.open_nursery() as nursery:
 
-        def end(why: str) -> None:
-            ends.append(why)
+        def end(how: _End) -> None:
+            ends.append(how)
             nursery.cancel_scope.cancel()
 
         if session.ping is not None:
@@ -215,7 +242,7 @@ async def _exchange(session: _Session, socket: LeanSocket) -> str:
     return ends[0]
 
 
-async def _read(session: _Session, socket: LeanSocket) -> str:
+async def _read(session: _Session, socket: LeanSocket) -> _End:
     with trio.move_on_after(session.silence_s) as watchdog:
         while True:
             try:
@@ -232,15 +259,15 @@ async def _read(session: _Session, socket: LeanSocket) -> str:
                 except ConnectionClosed as closed:
                     return _closing(closed)
                 except trio.TooSlowError:
-                    return "peer does not read"
-    return f"silent for {session.silence_s:g} s"
+                    return NOT_READ
+    return _End(f"silent for {session.silence_s:g} s")
 
 
 async def _keep_alive(
     session: _Session,
     socket: LeanSocket,
     ping: tuple[str, float],
-    end: Callable[[str], None],
+    end: Callable[[_End], None],
 ) -> None:
     text, period = ping
     while True:
@@ -250,7 +277,7 @@ async def _keep_alive(
         except ConnectionClosed:
             return  # the reader says why
         except trio.TooSlowError:
-            end("peer does not read")
+            end(NOT_READ)
 
 
 async def _send(session: _Session, socket: LeanSocket, frames: Sequence[str]) -> None:
@@ -270,6 +297,10 @@ def _first(group: BaseExceptionGroup[BaseException]) -> BaseException:
     return error
 
 
-def _closing(closed: ConnectionClosed) -> str:
+def _closing(closed: ConnectionClosed) -> _End:
     reason = closed.reason
-    return "closed" if reason is None else f"closed {reason.code} {reason.reason or ''}".strip()
+    if reason is None:
+        return _End("closed")
+    why = f"closed {reason.code} {reason.reason or ''}".strip()
+    away_s = closed.retry_after_s if isinstance(closed, Refused) else 0.0
+    return _End(why, reason.code, away_s)

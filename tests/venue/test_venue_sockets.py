@@ -81,8 +81,16 @@ class Log:
         return [state.phase for state in self.states]
 
     def downs(self) -> list[SocketState]:
-        ends = (SocketPhase.DOWN, SocketPhase.AUTH_SUSPECT)
-        return [state for state in self.states if state.phase in ends]
+        return [state for state in self.states if state.phase is SocketPhase.DOWN]
+
+    def pauses(self) -> list[float]:
+        """Between the end of each session and the next try."""
+        pairs = itertools.pairwise(zip(self.states, self.times, strict=True))
+        return [
+            after - before
+            for (state, before), (_, after) in pairs
+            if state.phase is SocketPhase.DOWN
+        ]
 
 
 @asynccontextmanager
@@ -316,7 +324,7 @@ async def test_a_peer_that_speaks_something_else(clock: MockClock, answer: bytes
 async def test_closes_right_after_the_greeting_look_like_bad_credentials(
     clock: MockClock,
 ) -> None:
-    """Three sessions in a row that end at once are flagged, and the storm is slowed by back-off."""
+    """Three sessions in a row that end at once are told as that; back-off slows the storm."""
     sessions: list[float] = []
 
     async def peer(socket: WebSocketConnection) -> None:
@@ -328,10 +336,62 @@ async def test_closes_right_after_the_greeting_look_like_bad_credentials(
     async with serving(peer) as url, running(url, log):
         await log.until(lambda: len(log.downs()) >= 12)
 
-    phases = [down.phase for down in log.downs()]
-    assert phases[:2] == [SocketPhase.DOWN] * 2
-    assert set(phases[2:]) == {SocketPhase.AUTH_SUSPECT}
+    suspect = [down.why.endswith("are these the right credentials?") for down in log.downs()]
+    assert not any(suspect[:2])
+    assert all(suspect[2:])
     assert sessions[-1] - sessions[0] > 20
+
+
+@pytest.mark.parametrize(
+    ("code", "least_s", "most_s"), [(4003, 3, 10), (4008, 15, 30), (4001, 0, 0.6), (1012, 0, 0.6)]
+)
+async def test_what_a_server_says_in_going_is_heeded(
+    clock: MockClock, code: int, least_s: float, most_s: float
+) -> None:
+    """One that drains is met again within ten seconds, not by all at once; one that we have
+    offended much later; others as soon as ever, while sessions last (feeds.md 5.3).
+    """
+
+    async def peer(socket: WebSocketConnection) -> None:
+        await trio.sleep(20)
+        await socket.aclose(code, "that is why")
+
+    log = Log()
+    async with serving(peer) as url, running(url, log):
+        await log.until(lambda: len(log.downs()) >= 9)
+
+    assert least_s <= max(log.pauses()) <= most_s
+    assert code != 4008 or min(log.pauses()) >= least_s
+    assert log.downs()[0].why == f"closed {code} that is why"
+
+
+@pytest.mark.parametrize(
+    ("said", "least_s", "most_s"),
+    [
+        (b"5", 5, 6), (b"0.5", 0.5, 1.5), (b"86400", 300, 301), (b"inf", 0, 1), (b"-3", 0, 1),
+        (b"nan", 0, 1), (b"Fri, 27 Nov 2026 10:00:00 GMT", 0, 1), (None, 0, 1),
+    ],
+)  # fmt: skip
+async def test_a_server_that_asks_to_be_left_alone(
+    clock: MockClock, said: bytes | None, least_s: float, most_s: float
+) -> None:
+    """Retry-After is the least, and jitter comes on top; more than five minutes is not believed,
+    and what is no number is not there.
+    """
+
+    async def handler(request: WebSocketRequest) -> None:
+        headers = [] if said is None else [(b"Retry-After", said)]
+        await request.reject(503, extra_headers=headers)
+
+    async with trio.open_nursery() as nursery:
+        serve = partial(serve_websocket, handler, "127.0.0.1", 0, None)
+        server = await nursery.start(serve)
+        log = Log()
+        async with running(f"ws://127.0.0.1:{server.port}/ws", log):
+            await log.until(lambda: len(log.pauses()) >= 1)
+        nursery.cancel_scope.cancel()
+
+    assert least_s <= log.pauses()[0] <= most_s
 
 
 async def talk(socket: WebSocketConnection, times: int, every_s: float) -> None:
