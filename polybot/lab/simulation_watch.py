@@ -228,8 +228,12 @@ class Watch:
             self.break_("S9", f"{name(order)} was decided {waited_ms / 1000:.1f} s before it left")
 
     def _on_time(self) -> None:
-        """S9: nor somebody whose clock has been wrong for longer than it takes to notice."""
+        """S9: nor somebody whose clock has been wrong for longer than it takes to notice. It may
+        have been set right since it was last looked at (brief seed 3460).
+        """
         astray_s, ahead_ms = self.now_s() - self.astray_since(), self.ahead_ms()
+        if abs(ahead_ms) <= CLOCK_RIGHT_MS:
+            return
         if astray_s > (AHEAD_MOST_S if ahead_ms > 0 else BEHIND_MOST_S):
             what = f"with a clock {ahead_ms / 1000:+.1f} s off since {astray_s:.1f} s"
             self.break_("S9", f"an order left {what}")

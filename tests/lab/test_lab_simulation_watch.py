@@ -57,7 +57,6 @@ def test_an_order_that_rests_unknown(
     assert [violation.rule for violation in watch.violations] == ["S4"] * broken
 
 
-
 @pytest.mark.parametrize(
     ("grace_s", "after_s", "broken"), [(2, 8, True), (10, 8, False), (10, 16, True)]
 )
@@ -103,6 +102,26 @@ def test_two_alike_that_the_dead_leave() -> None:
     for now[0] in (19.0, 20.25):
         watch.look()
     assert [violation.rule for violation in watch.violations] == ["S3"]
+
+
+@pytest.mark.parametrize(
+    ("ahead_ms", "since_s", "broken"),
+    [
+        (2_154.0, 26.0, True), (2_154.0, 24.0, False), (-2_154.0, 7.0, True),
+        (-2_154.0, 5.0, False), (-4.0, 26.0, False), (4.0, 26.0, False),
+    ],
+)  # fmt: skip
+def test_an_order_of_somebody_with_a_wrong_clock(
+    ahead_ms: float, since_s: float, *, broken: bool
+) -> None:
+    """S9: once it had time to be noticed; not where it is right now, and was so too lately to have
+    been looked at (brief seed 3460).
+    """
+    watch: Any = watched([], set(), [since_s])
+    watch.ahead_ms = lambda: ahead_ms
+    watch._on_time()
+
+    assert [violation.rule for violation in watch.violations] == ["S9"] * broken
 
 
 def test_what_a_lost_journal_knew() -> None:
