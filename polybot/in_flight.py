@@ -8,6 +8,10 @@ from polybot.domain.orders import EDGE_S
 from polybot.journal.entries import Moved
 
 GRACE_S = 660.0  # a batch may be mined for ten minutes after it was signed
+# Receipt and balances may be read from two nodes behind one address, and one of them lags: what it
+# shows unmoved for less than this says nothing. Done is not undone by it, and asking again would do
+# it twice.
+LAGS_S = 60.0
 SLOW_S = 60.0  # a transaction takes 5 to 30 s (onchain.md 7.5)
 
 
@@ -17,7 +21,8 @@ class InFlight:
     came in place of an answer.
 
     `silent_ms`: since when nothing of it can leave us any more, None while a thread may send it;
-    `unlisted`: the relayer has shown its list, and this is not on it.
+    `unlisted`: the relayer has shown its list, and this is not on it. `unmoved_ms`: since when the
+    shares are seen unmoved of what is told to be done.
     """
 
     name: str
@@ -29,6 +34,7 @@ class InFlight:
     told: bool = False
     silent_ms: int | None = None
     unlisted: bool = False
+    unmoved_ms: int | None = None
 
     @property
     def never(self) -> str:
@@ -45,3 +51,8 @@ class InFlight:
     def late(self, now_ms: int) -> bool:
         """Whether nothing of it can be mined any more, whatever the relayer says of it."""
         return now_ms > self.asked_ms + GRACE_S * 1000
+
+    def in_vain(self, now_ms: int) -> bool:
+        """Whether shares that are seen unmoved now have been so for longer than a node lags."""
+        self.unmoved_ms = now_ms if self.unmoved_ms is None else self.unmoved_ms
+        return now_ms > self.unmoved_ms + LAGS_S * 1000

@@ -321,17 +321,17 @@ class Inventory:
         return Progress(Fate.UNDER_WAY, progress.evidence)
 
     async def _done(self, flight: InFlight, evidence: str) -> None:
-        """Book what was done; where the shares are all still there, it was not: a wallet's call
-        may succeed around one that failed.
+        """Book what was done; where the shares are all still there, and stay, it was not: a
+        wallet's call may succeed around one that failed.
         """
         for one in list(flight.left):
             there = await self.proof.there(one.condition_id)
             if there is None:
                 continue
-            if there == self.proof.held(one.condition_id) and self.proof.still(one.condition_id):
-                self._failed(flight, one, f"{evidence} moved nothing")
-            else:
+            if not self.proof.unmoved(one, there):
                 await self._booked(flight, one, evidence)
+            elif flight.in_vain(self.ctx.clock.now_ms()):
+                self._failed(flight, one, f"{evidence} moved nothing")
 
     async def _by_shares(self, flight: InFlight, now_ms: int) -> None:
         """Let the chain's balances decide, for each market once no trade is on its way in it. Where

@@ -55,6 +55,15 @@ class MoveProof:
         up, down = self.held(one.condition_id)
         return up + change, down + change
 
+    def unmoved(self, one: Moved, there: Pair) -> bool:
+        """Whether what is there shows that an operation has moved nothing; where trades on their
+        way leave both open, it does not.
+        """
+        if one.kind == "redeem":
+            return there == self.held(one.condition_id) and self.still(one.condition_id)
+        known = self._settling(one.condition_id)
+        return _explained(known, there, 0) and not _explained(known, there, _taken(one))
+
     def moved(self, done: Moved) -> None:
         """A merge or a split has been booked."""
         moves = self._moved.setdefault(done.condition_id, [])
