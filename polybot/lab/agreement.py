@@ -31,6 +31,7 @@ from polybot.execution.params import OrderParams
 from polybot.host import ask_exchange
 from polybot.in_flight import GRACE_S
 from polybot.journal.entries import Moved
+from polybot.lab import numbers
 from polybot.lab.shares import each_of
 from polybot.lab.stage import Sniper, Taps, bot_before, lab_config, scratch_journal, serving, until
 from polybot.launch import PAPER_START_MS, run_watched
@@ -94,9 +95,11 @@ def main(argv: Sequence[str]) -> int:
         prog="polybot lab agreement", allow_abbrev=False,
         description="Compare the bot's ledger with the exchange's books after every interval.",
     )  # fmt: skip
-    parser.add_argument("--hours", type=float, default=3.0, help="market-hours in all (3)")
+    parser.add_argument(
+        "--hours", type=numbers.above(0), default=3.0, help="market-hours in all (3)"
+    )
     parser.add_argument("--faults", default="orders", metavar="NAME|FILE", help="a fault plan")
-    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--seed", type=numbers.seed, default=1)
     said = parser.parse_args(argv)
     try:
         load(said.faults)

@@ -26,7 +26,7 @@ from polybot.clock import wall_seconds
 from polybot.config import Config, load
 from polybot.config_read import ConfigError
 from polybot.exchange.queue_models import queue_model
-from polybot.lab import backtest_curve
+from polybot.lab import backtest_curve, numbers
 from polybot.lab.backtest_input import Chunk, Found, find
 from polybot.lab.backtest_report import report
 from polybot.lab.backtest_run import Models, Play, WindowResult
@@ -214,7 +214,7 @@ def _parser() -> argparse.ArgumentParser:
         "backtest", "What the bot would have earned on recorded markets.",
         queue=QUEUES, queues="MODEL,…", picture="equity and drawdown",
     )  # fmt: skip
-    parser.add_argument("--seed", type=int, default=1, help="of what is drawn (1)")
+    parser.add_argument("--seed", type=numbers.seed, default=1, help="of what is drawn (1)")
     parser.add_argument("--json", type=file_place, metavar="FILE", help="every window's figures")
     parser.add_argument(
         "--runs", type=folder_place, metavar="FOLDER",

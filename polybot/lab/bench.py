@@ -16,7 +16,7 @@ from time import perf_counter_ns
 
 import attrs
 
-from polybot.lab import drills
+from polybot.lab import drills, numbers
 from polybot.lab.cases import Case, Work, cases
 from polybot.lab.report import Row, table
 
@@ -83,12 +83,14 @@ def steps() -> list[Row]:
 
 def main(argv: Sequence[str]) -> int:
     parser = argparse.ArgumentParser(prog="polybot.lab.bench", description=__doc__)
-    parser.add_argument("--moments", type=int, default=200, help="stops of the stop drill")
-    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument(
+        "--moments", type=numbers.count, default=200, help="stops of the stop drill"
+    )
+    parser.add_argument("--seed", type=numbers.seed, default=1)
     parser.add_argument("--memory", action="store_true", help="the memory drill too: minutes")
     said = parser.parse_args(argv)
     met = table(sys.stdout, "steps", steps())
-    for title, rows in drills.run(max(1, said.moments), said.seed, memory=said.memory):
+    for title, rows in drills.run(said.moments, said.seed, memory=said.memory):
         met &= table(sys.stdout, title, rows)
     return 0 if met else 1
 

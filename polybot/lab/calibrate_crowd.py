@@ -18,6 +18,7 @@ from typing import TextIO
 import attrs
 
 from polybot.exchange.recording_cronos import SUFFIX
+from polybot.lab import numbers
 from polybot.lab.crowd_figures import Figures, book_figures, price_figures, sample_figures
 from polybot.lab.crowd_meter import Meters
 from polybot.lab.crowd_sample import DRAWS, errors, tallies
@@ -39,8 +40,8 @@ def main(argv: Sequence[str]) -> int:
         prog="polybot lab calibrate-crowd", allow_abbrev=False,
         description="The crowd's figures against those measured on the venue.",
     )  # fmt: skip
-    parser.add_argument("--markets", type=int, default=32, help="windows to measure (32)")
-    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--markets", type=numbers.count, default=32, help="windows to measure (32)")
+    parser.add_argument("--seed", type=numbers.seed, default=1)
     parser.add_argument("--json", action="store_true", help="rows as JSON instead of a table")
     parser.add_argument(
         "--sample", type=Path, metavar="FOLDER",

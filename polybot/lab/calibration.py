@@ -22,6 +22,7 @@ from typing import TextIO
 import attrs
 
 from polybot import calibration_log
+from polybot.lab import numbers
 from polybot.lab.crowd_chances import watch
 from polybot.lab.places import file_place
 from polybot.lab.reliability import check_name, draw
@@ -42,9 +43,11 @@ def main(argv: Sequence[str]) -> int:
     parser.add_argument(
         "--cuts", action="store_true", help="score the recordings cut elsewhere, too"
     )
-    parser.add_argument("--crowd", type=int, default=0, metavar="WINDOWS")
-    parser.add_argument("--seed", type=int, default=1, help="of the crowd (1)")
-    parser.add_argument("--intensity", type=float, default=0.05, help="of the crowd (0.05)")
+    parser.add_argument("--crowd", type=numbers.whole(0), default=0, metavar="WINDOWS")
+    parser.add_argument("--seed", type=numbers.seed, default=1, help="of the crowd (1)")
+    parser.add_argument(
+        "--intensity", type=numbers.intensity, default=0.05, help="of the crowd (0.05)"
+    )
     parser.add_argument("--vol-error", type=float, default=PricingParams().vol_error)
     parser.add_argument("--diagram", type=file_place, metavar="FILE.png")
     said = parser.parse_args(argv)

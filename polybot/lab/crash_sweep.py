@@ -39,6 +39,7 @@ from polybot.exchange.server import Exchange, Urls
 from polybot.execution.inventory import InventoryParams
 from polybot.in_flight import GRACE_S
 from polybot.journal.store import Store
+from polybot.lab import numbers
 from polybot.lab.agreement import differences
 from polybot.lab.deaths import RELAYED, Fate, Killed, MortalStore, Where, take_image
 from polybot.lab.places import file_place
@@ -187,8 +188,8 @@ def main(argv: Sequence[str]) -> int:
         prog="polybot lab crash-sweep", allow_abbrev=False,
         description="Kill the bot at many of its steps and start it again on what it left.",
     )  # fmt: skip
-    parser.add_argument("--points", type=int, default=1000, help="deaths in all (1000)")
-    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--points", type=numbers.count, default=1000, help="deaths in all (1000)")
+    parser.add_argument("--seed", type=numbers.seed, default=1)
     parser.add_argument(
         "--done", type=file_place, metavar="FILE",
         help="note finished rows there, and leave those out that it has",

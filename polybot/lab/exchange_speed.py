@@ -31,6 +31,7 @@ from polybot.domain.orders import NewOrder
 from polybot.domain.units import SHARE
 from polybot.exchange import model
 from polybot.exchange.engine import Engine
+from polybot.lab import numbers
 from polybot.lab.cases import DOWN_ID, START_MS, UP_ID, venue_market
 from polybot.lab.report import Row, table
 from polybot.venue.auth import l2_headers
@@ -278,9 +279,11 @@ def rows(orders: int, seconds: float, intensity: float) -> list[Row]:
 
 def main(argv: Sequence[str]) -> int:
     parser = argparse.ArgumentParser(prog="polybot lab exchange-speed", description=__doc__)
-    parser.add_argument("--orders", type=int, default=4_000, help="over HTTP")
-    parser.add_argument("--seconds", type=float, default=20.0, help="of following the streams")
-    parser.add_argument("--intensity", type=float, default=1.0, help="of the crowd")
+    parser.add_argument("--orders", type=numbers.count, default=4_000, help="over HTTP")
+    parser.add_argument(
+        "--seconds", type=numbers.above(0), default=20.0, help="of following the streams"
+    )
+    parser.add_argument("--intensity", type=numbers.intensity, default=1.0, help="of the crowd")
     said = parser.parse_args(argv)
     figures = rows(said.orders, said.seconds, said.intensity)
     return 0 if table(sys.stdout, "the exchange", figures) else 1

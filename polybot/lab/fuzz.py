@@ -33,6 +33,7 @@ from polybot.exchange.terms import Terms
 from polybot.exchange.wallets import wallets_of
 from polybot.exchange.websocket import Socket
 from polybot.exchange.world import make_world
+from polybot.lab import numbers
 from polybot.lab.ear import Ear
 from polybot.lab.fuzz_chain import REPAIRS
 from polybot.lab.fuzz_control import Control
@@ -267,8 +268,10 @@ def search(inputs: int, seed: int, progress: Callable[[int], None]) -> Findings:
 def main(argv: Sequence[str]) -> int:
     """0 when nothing was found, 1 otherwise."""
     parser = argparse.ArgumentParser(prog="polybot lab fuzz", description=__doc__)
-    parser.add_argument("--requests", type=int, default=100_000, help="requests and frames")
-    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument(
+        "--requests", type=numbers.count, default=100_000, help="requests and frames"
+    )
+    parser.add_argument("--seed", type=numbers.seed, default=1)
     said = parser.parse_args(argv)
     logger.remove()
     begun = wall_seconds()

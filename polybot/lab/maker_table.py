@@ -16,7 +16,6 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Callable, Iterator, Sequence
-from functools import partial
 from importlib import import_module
 from pathlib import Path
 from typing import TextIO, cast
@@ -24,7 +23,7 @@ from typing import TextIO, cast
 import attrs
 
 from polybot.exchange.synthetic import REGIMES
-from polybot.lab import maker_done
+from polybot.lab import maker_done, numbers
 from polybot.lab.maker_done import Task
 from polybot.lab.maker_match import Arena, Interval, Policy, Result, play
 from polybot.lab.places import file_place
@@ -156,7 +155,7 @@ HEAD = (
 def as_table(rows: Sequence[Row]) -> str:
     """Dollars a window of every policy, where they come from, and how much more the first earns."""
     first, windows = rows[0].policy, rows[0].earned.windows
-    lines = [f"{windows} windows of {rows[0].earned.groups} seeds", HEAD]
+    lines = [f"{windows} windows of {max(1, rows[0].earned.groups)} seeds", HEAD]
     for row in rows:
         told = "".join(f"{value:+9.2f}" for value in row.sources)
         lines.append(
@@ -186,12 +185,14 @@ def main(argv: Sequence[str]) -> int:
         "policies", nargs="*", metavar="POLICY", default=USUAL,
         help=f"{', '.join(KNOWN)}, module:name; usually {' '.join(USUAL)}",
     )  # fmt: skip
-    number = partial(parser.add_argument, type=int)
-    number("--intervals", default=18, help="windows of each seed (18)")
-    number("--seeds", default=4, help="how many worlds (4)")
-    number("--seed", default=1, help="the first of them (1)")
-    number("--processes", default=PROCESSES, choices=range(1, PROCESSES + 1))
-    parser.add_argument("--intensity", type=float, default=0.1, help="of the crowd (0.1)")
+    number = parser.add_argument
+    number("--intervals", type=numbers.whole(2), default=18, help="windows of each seed (18)")
+    number("--seeds", type=numbers.count, default=4, help="how many worlds (4)")
+    number("--seed", type=numbers.seed, default=1, help="the first of them (1)")
+    number("--processes", type=numbers.count, default=PROCESSES, choices=range(1, PROCESSES + 1))
+    parser.add_argument(
+        "--intensity", type=numbers.intensity, default=0.1, help="of the crowd (0.1)"
+    )
     parser.add_argument(
         "--regime", default="measured", choices=REGIMES,
         help="how restless the price is: as measured, or as it has not been yet",
@@ -201,8 +202,6 @@ def main(argv: Sequence[str]) -> int:
         help="note finished seeds there, and leave those out that it has",
     )  # fmt: skip
     said = parser.parse_args(argv)
-    if said.intervals < 2 or said.seeds < 1:
-        parser.error("an interval needs two windows at least, and a seed")
     try:
         for policy in said.policies:
             made(policy)

@@ -10,6 +10,7 @@ import argparse
 import sys
 from collections.abc import Sequence
 
+from polybot.lab import numbers
 from polybot.lab.maker_table import as_table, compare
 
 # Many worlds say more than one long one: an interval of few windows still has its eight witnesses.
@@ -23,13 +24,16 @@ def main(argv: Sequence[str]) -> int:
         description="What a naive and a careful maker earn against the crowd.",
     )  # fmt: skip
     parser.add_argument(
-        "--markets", type=int, default=200, help="windows to trade (200), 2 to 25 of a seed"
+        "--markets",
+        type=numbers.whole(2),
+        default=200,
+        help="windows to trade (200), 2 to 25 of a seed",
     )
-    parser.add_argument("--seed", type=int, default=1, help="the first seed (1)")
-    parser.add_argument("--intensity", type=float, default=0.1, help="of the crowd (0.1)")
+    parser.add_argument("--seed", type=numbers.seed, default=1, help="the first seed (1)")
+    parser.add_argument(
+        "--intensity", type=numbers.intensity, default=0.1, help="of the crowd (0.1)"
+    )
     said = parser.parse_args(argv)
-    if said.markets < 2:
-        parser.error("an interval needs two markets at least")
     shift = min(SHIFT, max(2, said.markets // WORLDS))
     seeds = range(said.seed, said.seed + -(-said.markets // shift))
     rows = compare(("naive", "careful"), seeds, shift, said.intensity, sys.stderr)

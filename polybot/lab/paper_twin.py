@@ -39,6 +39,7 @@ from polybot.exchange.recording import RecordedWorld
 from polybot.exchange.recording_model import Recording
 from polybot.exchange.server import Exchange, Urls
 from polybot.journal.store import Store
+from polybot.lab import numbers
 from polybot.lab.backtest_input import find
 from polybot.lab.backtest_run import Models, Play
 from polybot.lab.latency_models import Constant, latencies
@@ -269,9 +270,9 @@ def main(argv: Sequence[str]) -> int:
     parser.add_argument("path", type=Path)
     parser.add_argument("--config", type=Path, default=Path("config.toml"), metavar="FILE")
     parser.add_argument("--queue", default="pessimistic", metavar="MODEL")
-    parser.add_argument("--latency", type=int, default=25, metavar="MS")
-    parser.add_argument("--seed", type=int, default=1)
-    parser.add_argument("--windows", type=int, default=1, help="so many of the first (1)")
+    parser.add_argument("--latency", type=numbers.whole(0), default=25, metavar="MS")
+    parser.add_argument("--seed", type=numbers.seed, default=1)
+    parser.add_argument("--windows", type=numbers.count, default=1, help="so many of the first (1)")
     said = parser.parse_args(argv)
     logger.disable("polybot")  # what the bot says of itself is not what was asked
     found = find([said.path], said.windows)

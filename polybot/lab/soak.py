@@ -107,11 +107,14 @@ def _replayed(life: int, tape: list[Event]) -> Iterator[Violation]:
 
 
 def main(argv: Sequence[str]) -> int:
-    said = _parser().parse_args(argv)
+    parser = _parser()
+    said = parser.parse_args(argv)
     logger.remove()  # a bot that is troubled on purpose has much to say
     keep = Keep(**{part: getattr(said, part) for part in PARTS}, links=said.links)
     task = Task(0, said.hours, keep, twice=not said.once, brief=said.brief)
     tasks = [attrs.evolve(task, seed=seed) for seed in said.seeds]
+    if said.links and (why := _unlinked(tasks, max(said.links))):
+        parser.error(why)
     try:
         before = finished.read(said.done, Lived)
     except ValueError as error:
@@ -174,6 +177,17 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
+def _unlinked(tasks: Sequence[Task], most: int) -> str | None:
+    """Why a trouble of this number cannot be asked for, if so."""
+    for task in tasks:
+        there = len(attrs.evolve(task, keep=Keep()).case().troubles)
+        if most >= there:
+            return (
+                f"--links: seed {task.seed} has {there} troubles, counted from 0; asked for {most}"
+            )
+    return None
+
+
 def _seeds(text: str) -> range:
     first, _, last = text.partition("-")
     try:
@@ -194,10 +208,11 @@ def _hours(text: str) -> float:
 
 
 def _numbers(text: str) -> tuple[int, ...]:
-    try:
-        return () if text == "none" else tuple(map(int, text.split(",")))
-    except ValueError:
-        raise argparse.ArgumentTypeError(f"expected numbers or none, was {text!r}") from None
+    with suppress(ValueError):
+        found = () if text == "none" else tuple(map(int, text.split(",")))
+        if min(found, default=0) >= 0:
+            return found
+    raise argparse.ArgumentTypeError(f"expected numbers or none, was {text!r}")
 
 
 # --- the report -----------------------------------------------------------------------------------

@@ -21,6 +21,7 @@ import attrs
 from polybot.clock import wall_seconds
 from polybot.domain.market import Outcome
 from polybot.domain.orders import TradeStatus
+from polybot.lab import numbers
 from polybot.lab.order_play import Play
 from polybot.lab.order_truth import CUTOFF_MS
 from polybot.lab.report import Row, table
@@ -190,11 +191,13 @@ def rows(total: Soaked, took_s: float) -> list[Row]:
 
 def main(words: Sequence[str]) -> int:
     parser = argparse.ArgumentParser(prog="polybot lab soak-orders", description=__doc__)
-    parser.add_argument("--sequences", type=int, default=1_000_000)
-    parser.add_argument("--seed", type=int, default=1)
-    parser.add_argument("--first", type=int, default=0, help="number of the first sequence")
+    parser.add_argument("--sequences", type=numbers.count, default=1_000_000)
+    parser.add_argument("--seed", type=numbers.seed, default=1)
+    parser.add_argument(
+        "--first", type=numbers.whole(0), default=0, help="number of the first sequence"
+    )
     said = parser.parse_args(words)
     begun = wall_seconds()
-    total = spread(said.seed, said.first, max(1, said.sequences))
+    total = spread(said.seed, said.first, said.sequences)
     title = f"orders: {STEPS} steps a sequence, seed {said.seed}"
     return 0 if table(sys.stdout, title, rows(total, wall_seconds() - begun)) else 1

@@ -20,6 +20,7 @@ from polybot.exchange import recording_beats
 from polybot.exchange.mirror_messages import Beat, Changes, NewTick, Print, Snapshot
 from polybot.exchange.model import UP, Event, LevelChanged, Market, TickChanged, Traded
 from polybot.exchange.recording_beats import SUFFIX, Window
+from polybot.lab import numbers
 from polybot.lab.crowd_venue import FIRST_MS, WINDOW_MS, CrowdVenue
 from polybot.lab.shares import PROCESSES, each_of, interruptible
 
@@ -134,14 +135,18 @@ def main(argv: Sequence[str]) -> int:
         description="The invented crowd's BTC 5m windows as recordings for backtests.",
     )  # fmt: skip
     parser.add_argument("folder", type=Path, help="is made where it is not there")
-    parser.add_argument("--windows", type=int, default=DAY, help=f"in a row ({DAY}: a day)")
-    parser.add_argument("--seed", type=int, default=1, help="of prices and crowd (1)")
-    parser.add_argument("--intensity", type=float, default=1.0, help="1 is the real market's (1)")
-    parser.add_argument("--every", type=int, default=20, help="changes are put together to ms (20)")
+    parser.add_argument(
+        "--windows", type=numbers.count, default=DAY, help=f"in a row ({DAY}: a day)"
+    )
+    parser.add_argument("--seed", type=numbers.seed, default=1, help="of prices and crowd (1)")
+    parser.add_argument(
+        "--intensity", type=numbers.intensity, default=1.0, help="1 is the real market's (1)"
+    )
+    parser.add_argument(
+        "--every", type=numbers.whole(0), default=20, help="changes are put together to ms (20)"
+    )
     parser.add_argument("--processes", type=int, default=PROCESSES, choices=range(1, PROCESSES + 1))
     said = parser.parse_args(argv)
-    if said.windows < 1 or said.every < 0 or not 0 < said.intensity <= 10:
-        parser.error("expected a window at least, no negative time, an intensity up to 10")
     said.folder.mkdir(parents=True, exist_ok=True)
     tasks = [
         Task(

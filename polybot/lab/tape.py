@@ -26,6 +26,7 @@ import orjson
 from polybot.core_tape import INPUTS, quote_of
 from polybot.journal.recorder import SUFFIX
 from polybot.journal.tape import Event, Header, Kind, Reader, TapeError, hole
+from polybot.lab import numbers
 
 EXIT_WHOLE, EXIT_DAMAGED, EXIT_UNREADABLE = 0, 1, 2
 ROWS = 50_000  # of a Parquet row group, and of what is held in memory
@@ -68,7 +69,9 @@ def _parser() -> argparse.ArgumentParser:
             continue
         made.add_argument("--kind", choices=[kind.name.lower() for kind in Kind])
         made.add_argument("--stream", metavar="START", help="only streams that begin so")
-        made.add_argument("--last", type=int, metavar="N", help="only the last N of these")
+        made.add_argument(
+            "--last", type=numbers.whole(0), metavar="N", help="only the last N of these"
+        )
         if verb == "cat":
             made.add_argument("--json", action="store_true", help="JSON lines")
         else:

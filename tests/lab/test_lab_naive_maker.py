@@ -162,4 +162,4 @@ def test_one_market_makes_no_interval(capsys: pytest.CaptureFixture[str]) -> Non
         commands.run("naive-maker", ["--markets", "1"])
 
     assert stop.value.code == 2
-    assert "two markets" in capsys.readouterr().err
+    assert "from 2 on, was '1'" in capsys.readouterr().err
