@@ -14,6 +14,9 @@ reason nobody asks here whether the switch has ever been certified: beats that h
 of no use either. Nor does somebody else's order on our key count (F27): a cancel-all is not sent
 over it, but who rests orders under our switch loses them whenever we die, and ours come first.
 
+An order that comes to rest late, when no desk knows it any more, belongs to no scope that could
+lose its patience. The reconciler withdraws it, and tells of it here at each look.
+
 While the engine is away the heart beats on: a lapse cancels nothing then, and would have ended the
 venue's watch before there is anybody to cancel.
 """
@@ -21,7 +24,7 @@ venue's watch before there is anybody to cancel.
 from __future__ import annotations
 
 import enum
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import attrs
 import trio
@@ -36,6 +39,8 @@ from polybot.venue.clob import ClobClient
 
 WALLET_S = 5.0  # for the wallet to be proven empty, when a market was not
 AGAIN_S = 2.0  # between two tries
+LATE_MOST_S = 15.0  # as long as a market that is not proven empty is tried for in all
+NO_DESK = "without a desk"  # where orders rest that no market's scope knows
 READ_PAUSE_S = 0.4
 WHY = "silent until nothing of ours rests"
 
@@ -61,6 +66,7 @@ class Lapse:
     owner: Callable[[str], str | None]
     tell: Callable[[str], None]
     markets: dict[str, str] = attrs.field(factory=dict)
+    _late: dict[str, float] = attrs.field(factory=dict)  # orders: since when they are seen
     _wanted: Bell = attrs.field(factory=Bell)
 
     def unproven(self, slug: str, condition_id: str) -> None:
@@ -72,6 +78,17 @@ class Lapse:
     def proven(self, slug: str) -> None:
         self.markets.pop(slug, None)
         self.health.good(f"market {slug}")
+
+    def late(self, rows: Sequence[OrderRow]) -> None:
+        """These are ours, rest by the venue's list, and no desk knows them; each has been cancelled
+        at every look.
+        """
+        now = trio.current_time()
+        self._late = {row.order_id: self._late.get(row.order_id, now) for row in rows}
+        if stuck := [row for row in rows if now - self._late[row.order_id] > LATE_MOST_S]:
+            self.unproven(NO_DESK, stuck[0].condition_id)
+        elif NO_DESK in self.markets:
+            self.proven(NO_DESK)
 
     async def run(self) -> None:
         """Try for the wallet while a market is not proven empty, and until the heart beats."""

@@ -89,6 +89,7 @@ class Reconciler:
     payments: Payments
     grace_ms: int  # how old an order's last move must be before a list that contradicts it counts
     moved_again: Callable[[], Awaitable[bool]] = _never
+    on_late: Callable[[Sequence[OrderRow]], None] = lambda _: None
     since_s: int = 0
     read_until_s: int = 0
     engine_away: str | None = None  # what the venue said when it last took no cancels
@@ -257,8 +258,9 @@ class Reconciler:
             those = [one for one in found if one.kind is kind]
             if those:
                 await act(those, begun_ms)
-        late = [one.row for one in found if one.kind is Kind.MISSING_HERE]
-        self._answer_for(LATE, [self._late(row) for row in late if row is not None])
+        late = [one.row for one in found if one.kind is Kind.MISSING_HERE and one.row is not None]
+        self._answer_for(LATE, [self._late(row) for row in late])
+        self.on_late(late)
 
     def _acts(self) -> dict[Kind, Callable[[Sequence[Difference], int], Awaitable[None]]]:
         """What is done about each kind of difference between orders."""

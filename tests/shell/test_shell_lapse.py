@@ -7,15 +7,19 @@ from typing import Any
 import pytest
 import trio
 from shell_kit import Scene, clean, playing
-from venue_bent import Act, answer, silence
+from venue_bent import Act, Handler, answer, silence
 
 from polybot.channels import Bell
 from polybot.domain.halts import Halt
+from polybot.domain.market import Outcome, Side
+from polybot.domain.orders import NewOrder, TimeInForce
+from polybot.domain.units import SHARE
 from polybot.exchange.modes import STOPPED
+from polybot.exchange.net import Request, Response, json_response
 from polybot.execution.firewall import Admission
 from polybot.health import Health
 from polybot.heartbeat import NAME, SET_AGAIN_S, Heartbeat, Pulse
-from polybot.lapse import WALLET_S, WHY, Found, Lapse
+from polybot.lapse import LATE_MOST_S, NO_DESK, WALLET_S, WHY, Found, Lapse
 from polybot.market_scope import FLATTEN_S
 from polybot.patient_clock import PatientClock
 
@@ -67,6 +71,57 @@ async def test_what_cannot_be_cancelled_is_left_to_the_venues_switch(
 
     assert report.halts[f"{NAME}: {WHY}"] == 1
     clean(report)
+
+
+def sparing(order_id: str) -> Act:
+    """One order is not cancelled, whatever is asked; every other is."""
+
+    async def act(request: Request, handle: Handler) -> Response:
+        if order_id.encode() in request.body:
+            return json_response({"canceled": [], "not_canceled": {order_id: "try again"}})
+        return await handle(request)
+
+    return act
+
+
+async def test_a_late_order_that_cannot_be_withdrawn(fast_clock: PatientClock) -> None:
+    """It came to rest when no desk knew it any more: no scope loses its patience over it, and it
+    would rest for as long as our heart beats. It is left to the venue's switch like any other.
+    """
+    async with playing() as it:
+        ctx, (scope, *_) = it.bot.ctx, it.bot.supervisor.scopes.values()
+        order = NewOrder(scope.market, Outcome.UP, Side.BUY, 100, 100 * SHARE, TimeInForce.GTC)
+        late = ctx.sign(order)
+        it.venue.bend("DELETE", "/order", "/orders", act=sparing(late.id))
+        it.venue.bend("DELETE", "/cancel-market-orders", "/cancel-all", act=answer(500))
+        await ctx.client.place([late])
+        await it.until(lambda: pulse(it) is Pulse.LAPSING, "silent", LATE_MOST_S + 20)
+        assert NO_DESK in ctx.lapse.markets
+        assert late.id in {one.id for one in it.venue.live}
+        await it.until(lambda: not it.venue.live, "all gone", SWITCH_S + A_LITTLE_S)
+
+        it.venue.bends.clear()
+        await it.requoting(120)
+        assert pulse(it) is Pulse.BEATING
+        assert ctx.lapse.markets == {}
+        clean(await it.end())
+
+
+async def test_a_late_order_that_goes_in_time(fast_clock: PatientClock) -> None:
+    """It is cancelled and gone: the heart beats on, and trading with it."""
+    async with playing() as it:
+        ctx, (scope, *_) = it.bot.ctx, it.bot.supervisor.scopes.values()
+        order = NewOrder(scope.market, Outcome.UP, Side.BUY, 100, 100 * SHARE, TimeInForce.GTC)
+        late = ctx.sign(order)
+        bend = it.venue.bend("DELETE", "/order", "/orders", act=sparing(late.id))
+        await ctx.client.place([late])
+        await trio.sleep(LATE_MOST_S / 2)
+        it.venue.bends.remove(bend)
+        await it.until(lambda: late.id not in {one.id for one in it.venue.live}, "it goes", 20)
+        await trio.sleep(LATE_MOST_S)
+        assert pulse(it) is Pulse.BEATING
+        assert ctx.lapse.markets == {}
+        clean(await it.end())
 
 
 async def test_nothing_is_placed_that_could_not_be_withdrawn(fast_clock: PatientClock) -> None:
