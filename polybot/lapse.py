@@ -18,7 +18,8 @@ An order that comes to rest late, when no desk knows it any more, belongs to no 
 lose its patience. The reconciler withdraws it, and tells of it here at each look.
 
 While the engine is away the heart beats on: a lapse cancels nothing then, and would have ended the
-venue's watch before there is anybody to cancel.
+venue's watch before there is anybody to cancel. But a venue that says so for longer than a restart
+takes, three times over (clob.md 7.3), may say it of cancels alone, and is not believed any more.
 """
 
 from __future__ import annotations
@@ -40,6 +41,7 @@ from polybot.venue.clob import ClobClient
 WALLET_S = 5.0  # for the wallet to be proven empty, when a market was not
 AGAIN_S = 2.0  # between two tries
 LATE_MOST_S = 15.0  # as long as a market that is not proven empty is tried for in all
+AWAY_MOST_S = 300.0
 NO_DESK = "without a desk"  # where orders rest that no market's scope knows
 READ_PAUSE_S = 0.4
 WHY = "silent until nothing of ours rests"
@@ -67,6 +69,7 @@ class Lapse:
     tell: Callable[[str], None]
     markets: dict[str, str] = attrs.field(factory=dict)
     _late: dict[str, float] = attrs.field(factory=dict)  # orders: since when they are seen
+    _away_since: float | None = None
     _wanted: Bell = attrs.field(factory=Bell)
 
     def unproven(self, slug: str, condition_id: str) -> None:
@@ -95,8 +98,17 @@ class Lapse:
         while True:
             await self._wanted.wait()
             while self.markets or self.heartbeat.pulse is Pulse.LAPSING:
-                self.judge(await self._try())
+                self.judge(self._believed(await self._try()))
                 await trio.sleep(AGAIN_S)
+
+    def _believed(self, found: Found) -> Found:
+        """What a try came to, but that the engine is away for too long."""
+        if found is not Found.AWAY:
+            self._away_since = None
+            return found
+        now = trio.current_time()
+        self._away_since = now if self._away_since is None else self._away_since
+        return Found.UNPROVEN if now - self._away_since > AWAY_MOST_S else found
 
     def judge(self, found: Found) -> None:
         """Let the switch fall, or hold it off again. UNTAKEN changes nothing: what is not placed

@@ -179,6 +179,27 @@ async def test_an_engine_that_is_away_hears_our_heart(fast_clock: PatientClock) 
     clean(report)
 
 
+async def test_an_engine_that_is_away_for_ever(
+    fast_clock: PatientClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Cancels alone meet 425, longer than any restart takes: orders would rest, and be filled, for
+    as long as our heart beats.
+    """
+    monkeypatch.setattr("polybot.lapse.AWAY_MOST_S", 40.0)
+    async with playing() as it:
+        bend = it.venue.bend("DELETE", *CANCELS, act=answer(425))
+        blinded(it)
+        await it.until(lambda: it.bot.ctx.lapse.markets, "not proven empty", 30)
+        await trio.sleep(3 * WALLET_S)
+        assert pulse(it) is Pulse.BEATING
+        await it.until(lambda: pulse(it) is Pulse.LAPSING, "not believed", 60)
+        await it.until(lambda: not it.venue.live, "all gone", SWITCH_S + A_LITTLE_S)
+        it.venue.bends.remove(bend)
+        it.venue.lines["user_ws"].flow()
+        await it.requoting(120)
+        clean(await it.end())
+
+
 async def test_a_list_that_cannot_be_read(fast_clock: PatientClock) -> None:
     """Cancels work as far as they say; whether anything rests nobody can see. To be blind is worse
     than to be silent.
