@@ -2,7 +2,8 @@
 
 Part of every reconciliation, after its trades have been learnt. What lasts is drift: somebody moved
 our money, or we have missed or invented a fill. Either way nothing more may be placed until an
-operator has looked (G14 in reliability.md).
+operator has looked (G14 in reliability.md). But where the venue cannot be told to look at the
+chain, its figure may be an old one: until it can, or for five minutes, trading only pauses.
 """
 
 from __future__ import annotations
@@ -28,6 +29,8 @@ CASH = "cash"
 # results: each look read two balances of every one, and the venue limits how many may be read.
 OVER_EVERY_MS = 300_000
 DRIFT = Halt.LEDGER_DRIFT.value
+UNSURE = "balances"  # the trouble's name
+UNSURE_MOST_MS = 300_000
 
 
 @attrs.define(eq=False)
@@ -37,6 +40,7 @@ class Balances:
     account: Account
     watch: DriftWatch = attrs.field(factory=DriftWatch)
     _told: set[str] = attrs.field(factory=set)
+    _unsure: dict[str, int] = attrs.field(factory=dict)  # since when the venue takes no word of it
 
     @property
     def differing(self) -> bool:
@@ -67,6 +71,8 @@ class Balances:
             drift = self.watch.judge(asked, there, self.clock.now_ms())
             if drift is not None:
                 found.append(drift)
+        if not found:
+            self.account.health.good(UNSURE)
         return found
 
     async def _read(self, asked: Belief) -> int | Failure:
@@ -76,10 +82,14 @@ class Balances:
         """
         token = None if asked.kind is Kind.CASH else asked.subject
         there = await self.client.balance(token)
-        if isinstance(there, Failure) or not asked.off(there):
+        if isinstance(there, Failure):
             return there
-        await self.client.refresh(token)
-        return await self.client.balance(token)
+        agrees = not asked.off(there)
+        if agrees or await self.client.refresh(token) is None:
+            self._unsure.pop(asked.subject, None)
+        else:
+            self._unsure.setdefault(asked.subject, self.clock.now_ms())
+        return there if agrees else await self.client.balance(token)
 
     def remember(self, now_ms: int) -> None:
         """The books are about to change: what they say until now the venue may still show."""
@@ -87,10 +97,14 @@ class Balances:
             self.watch.remember(belief, now_ms)
 
     def halt(self, drift: Difference) -> bool:
-        """Stop trading for good, with both figures; whether that is news. A halted bot goes on
+        """Stop trading for good, with both figures; whether it does so now. A halted bot goes on
         comparing, and would fill its log with one difference through the night.
         """
         if drift.subject in self._told:
+            return False
+        since_ms = self._unsure.get(drift.subject)
+        if since_ms is not None and self.clock.now_ms() < since_ms + UNSURE_MOST_MS:
+            self.account.health.bad(UNSURE, "differ, and the venue does not look at the chain")
             return False
         self._told.add(drift.subject)
         here, there = amount_text(drift.ours), amount_text(drift.theirs)

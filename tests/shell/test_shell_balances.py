@@ -9,11 +9,13 @@ from typing import Any
 import attrs
 from market_kit import BTC_5M
 
-from polybot.balances import OVER_EVERY_MS, Balances
+from polybot.balances import OVER_EVERY_MS, UNSURE, UNSURE_MOST_MS, Balances
 from polybot.domain.ledger import Ledger
 from polybot.domain.market import Market, Side
 from polybot.domain.orders import Failure, FillLeg, TradeSeen, TradeStatus
 from polybot.domain.units import SHARE, USD
+from polybot.execution.firewall import Admission
+from polybot.health import Health
 
 OVER_MS = BTC_5M.end_ms + 1
 LATER = attrs.evolve(
@@ -36,6 +38,7 @@ class Scene:
     ledger: Ledger = attrs.field(factory=Ledger)
     there: dict[str | None, int | Failure] = attrs.field(factory=dict)
     chain: dict[str | None, int | Failure] = attrs.field(factory=dict)  # shown after `/update`
+    deaf: Failure | None = None  # what `/update` is answered
     asked: list[str | None] = attrs.field(factory=list)
     refreshed: list[str | None] = attrs.field(factory=list)
     account: Any = None
@@ -48,7 +51,8 @@ class Scene:
             self.ledger.open(market)
             self.ledger.book(bought(market, 10))
         self.there = {None: 90 * USD, "111": 10 * SHARE, "222": 0, "333": 10 * SHARE, "444": 0}
-        self.account = SimpleNamespace(ledger=self.ledger, moving=set(), overdue={})
+        health = Health(Admission())
+        self.account = SimpleNamespace(ledger=self.ledger, moving=set(), overdue={}, health=health)
         clock: Any = SimpleNamespace(now_ms=lambda: self.now)
         self.balances = Balances(self, clock, self.account)  # type: ignore[arg-type]
 
@@ -60,7 +64,7 @@ class Scene:
     async def refresh(self, token: str | None) -> Failure | None:
         self.refreshed.append(token)
         self.there |= self.chain
-        return None
+        return self.deaf
 
     async def look(self, later_ms: int = 20_000) -> set[str | None]:
         """What the next look asks for; it finds no drift."""
@@ -147,3 +151,43 @@ async def test_what_differs_on_the_chain_is_drift_all_the_same() -> None:
         assert it.refreshed == ["333"]
     it.now += 1_000
     assert [drift.subject for drift in await it.balances.compare()] == ["333"]
+
+
+async def drifting(it: Scene, *, until_ms: int) -> dict[str, str]:
+    """Look every twenty seconds until then; the halts there are."""
+    begun_ms = it.now
+    while it.now - begun_ms < until_ms:
+        it.now += 20_000
+        for drift in await it.balances.compare():
+            it.balances.halt(drift)
+    return dict(it.account.health.halted)
+
+
+async def test_an_old_figure_pauses_and_does_not_halt() -> None:
+    """The venue answers no `/update`, so what it shows may be of before a merge: nothing is placed
+    while it differs, and all goes on when it looks.
+    """
+    it = Scene(deaf=Failure("503"))
+    it.there["333"] = 7 * SHARE
+
+    assert await drifting(it, until_ms=200_000) == {}
+    assert it.account.health.troubles == {
+        UNSURE: "differ, and the venue does not look at the chain"
+    }
+
+    it.deaf, it.chain = None, {"333": 10 * SHARE}
+    assert await drifting(it, until_ms=40_000) == {}
+    assert it.account.health.troubles == {}
+
+
+async def test_what_differs_for_minutes_halts_all_the_same() -> None:
+    """A theft must not hide behind a venue that does not answer; nor behind one that did not."""
+    it = Scene(deaf=Failure("503"))
+    it.there["333"] = 7 * SHARE
+    assert await drifting(it, until_ms=UNSURE_MOST_MS + 40_000)
+
+    it = Scene(deaf=Failure("503"))
+    it.there["333"] = 7 * SHARE
+    await drifting(it, until_ms=60_000)
+    it.deaf = None
+    assert await drifting(it, until_ms=20_000), "it has looked, and shows the same"
