@@ -247,6 +247,7 @@ def _toml(path: Path) -> dict[str, Any]:
 
 
 _BESIDE = (("pricing", "vol_seasons"), ("journal", "calibration"), ("journal", "folder"))
+_WITH_FILE = {*options.PATH_WORLDS, "fitted"}  # words of [paper] before a colon and a file
 
 
 def _place_files(tables: dict[str, Any], folder: Path) -> None:
@@ -266,6 +267,11 @@ def _place_files(tables: dict[str, Any], folder: Path) -> None:
         named = paper.get(key) if isinstance(paper, dict) else None
         if isinstance(paper, dict) and isinstance(named, str) and named not in presets():
             paper[key] = str(folder / Path(named).expanduser())
+    for key in ("world", "queue"):
+        named = paper.get(key) if isinstance(paper, dict) else None
+        kind, _, file = named.partition(":") if isinstance(named, str) else ("", "", "")
+        if isinstance(paper, dict) and file and kind in _WITH_FILE:
+            paper[key] = f"{kind}:{folder / Path(file).expanduser()}"
 
 
 def _override(tables: dict[str, Any], overrides: Overrides) -> None:

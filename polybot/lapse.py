@@ -97,6 +97,7 @@ class Lapse:
         """Try for the wallet while a market is not proven empty, and until the heart beats."""
         while True:
             await self._wanted.wait()
+            self._away_since = None
             while self.markets or self.heartbeat.pulse is Pulse.LAPSING:
                 self.judge(self._believed(await self._try()))
                 await trio.sleep(AGAIN_S)

@@ -28,8 +28,7 @@ def draw(path: Path, results: Results, title: str) -> None:
     upper.set(title=title, ylabel="profit, dollars")
     lower.set(ylabel="below the peak")
     for name, windows in results.items():
-        times = [datetime.fromtimestamp(one.start_ms // 1000, UTC) for one in windows]
-        equity, below = curve(windows)
+        times, equity, below = curve(windows)
         upper.step(times, equity, where="post", label=name)
         lower.step(times, below, where="post")
     for axes in (upper, lower):
@@ -39,10 +38,16 @@ def draw(path: Path, results: Results, title: str) -> None:
     figure.savefig(path, dpi=DOTS_PER_INCH)
 
 
-def curve(windows: Sequence[WindowResult]) -> tuple[list[float], list[float]]:
-    """(running total, its distance from the highest so far) in dollars, after each window."""
-    totals = list(accumulate(one.profit for one in windows))
-    peaks = accumulate(totals, max, initial=0)
-    next(peaks)
-    below = [total - peak for total, peak in zip(totals, peaks, strict=True)]
-    return [total / USD for total in totals], [one / USD for one in below]
+def curve(windows: Sequence[WindowResult]) -> tuple[list[datetime], list[float], list[float]]:
+    """Of one window at least: when, the running total, and how far below the highest, in dollars:
+    nothing when the first window begins, then what each has come to when it ends.
+    """
+    ended = sorted(windows, key=lambda one: one.end_ms)
+    times = [min(one.start_ms for one in ended), *(one.end_ms for one in ended)]
+    totals = list(accumulate((one.profit for one in ended), initial=0))
+    below = [total - peak for total, peak in zip(totals, accumulate(totals, max), strict=True)]
+    return (
+        [datetime.fromtimestamp(at_ms // 1000, UTC) for at_ms in times],
+        [total / USD for total in totals],
+        [one / USD for one in below],
+    )

@@ -85,6 +85,7 @@ class WindowResult:
 
     slug: str
     start_ms: int
+    end_ms: int
     winner: str
     profit: int
     sources: Sources
@@ -270,7 +271,7 @@ class Play:
         profit = books.realised + books.rebate_estimate
         assert parts.total == profit, f"{market.slug}: parts {parts} do not add up to {profit}"
         return WindowResult(
-            market.slug, market.start_ms, "Up" if payout else "Down", profit, parts,
+            market.slug, market.start_ms, market.end_ms, "Up" if payout else "Down", profit, parts,
             markouts(window.fills, window.mids, market.end_ms), len(window.fills),
             sum(abs(fill.shares) for fill in window.fills), stage.desk.counts.orders,
             stage.decisions, self._admission.closed_because or "",

@@ -117,6 +117,7 @@ class Simulation:
     watch: Watch = attrs.field(init=False)
     rules: Rules = attrs.field(init=False)
     confirmed: dict[str, int] = attrs.field(factory=dict)  # as `WitnessedStore` has it
+    forgotten: set[str] = attrs.field(factory=set)  # as well
     _begun: float = 0.0
     lives: Lives = attrs.field(init=False)
     reach: Reach = attrs.field(init=False)

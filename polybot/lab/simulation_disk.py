@@ -29,11 +29,12 @@ from polybot.lab.simulation_clock import WrongClock
 
 class WitnessedStore(Store):
     """A journal of which the judge knows what it has confirmed: by order, how many milliseconds its
-    intent has waited for that.
+    intent has waited for that; and what it has forgotten since, of closed markets.
     """
 
     clock: WrongClock
     confirmed: dict[str, int]
+    forgotten: set[str] | None = None
     on_intents: Callable[[], None] | None = None  # what is to happen in the step of the next ones
 
     def append(self, entries: Sequence[tuple[int, Entry]]) -> None:
@@ -43,6 +44,21 @@ class WitnessedStore(Store):
         self.confirmed |= intents
         if intents and self.on_intents is not None:
             self.on_intents()
+
+    def _forget(self, before_ms: int, written: int) -> None:
+        there = self._old_intents(before_ms)
+        super()._forget(before_ms, written)
+        if there and self.forgotten is not None:
+            self.forgotten |= there - self._old_intents(before_ms)
+
+    def _old_intents(self, before_ms: int) -> set[str]:
+        """Orders of closed markets, those from before then."""
+        rows = self._database.execute(
+            "SELECT json_extract(body, '$.order_id') FROM entries "
+            "WHERE live = -1 AND kind = 'Intent' AND at_ms < ?",
+            (before_ms,),
+        )
+        return {order_id for (order_id,) in rows}
 
     def fill_up(self) -> None:
         """No page more than there is: what would grow the file fails as on a full disk."""

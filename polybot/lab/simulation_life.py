@@ -69,7 +69,8 @@ def put_together(simulation: Simulation, owner: str, journal: Path) -> Process:
     assert isinstance(store, WitnessedStore)
     terms = simulation.case.clock
     clock = WrongClock.beside(simulation.exchange.clock, terms.skew_ms, terms.drift_ppm)
-    store.confirmed, store.clock = simulation.confirmed, clock
+    store.confirmed, store.forgotten = simulation.confirmed, simulation.forgotten
+    store.clock = clock
     tape = _tape(simulation, owner, clock)
     bot = _bot(simulation, store, clock, http := LeanClient())
     simulation.trace.file = tape

@@ -277,8 +277,8 @@ class Lives:
         process.scope.cancel()
 
     def _kept(self, process: Process) -> None:
-        """Nothing that a file has confirmed is missing from it."""
-        if lost := self.sim.confirmed.keys() - intents_in(process.heir):
+        """Nothing that a file has confirmed is missing from it, but what it may forget."""
+        if lost := self.sim.confirmed.keys() - intents_in(process.heir) - self.sim.forgotten:
             self.sim.watch.break_("S16", f"{len(lost)} confirmed intents are not in the journal")
         self.sim.counts["tape ended by its disk"] += process.tape.failed is not None
         for what in process.tape_faults():

@@ -5,12 +5,13 @@ from __future__ import annotations
 import io
 import shutil
 from pathlib import Path
+from types import SimpleNamespace
 
 import orjson
 import pytest
 from backtest_kit import ROOT, SLUGS, config, files, folder
 
-from polybot.domain.units import SHARE
+from polybot.domain.units import SHARE, USD
 from polybot.lab import backtest, divergence, run_record
 from polybot.lab.backtest import (
     EXIT_NOTHING,
@@ -21,6 +22,7 @@ from polybot.lab.backtest import (
     Task,
     perform,
 )
+from polybot.lab.backtest_curve import curve
 from polybot.lab.backtest_input import Chunk, find
 from polybot.lab.backtest_report import drawdown, report
 
@@ -156,6 +158,22 @@ def test_drawdown() -> None:
     assert drawdown([]) == drawdown([5, 6]) == 0
     assert drawdown([-3, 10, -4, -4, 20]) == 8
     assert drawdown([-3, -4]) == 7
+
+
+def test_the_picture_begins_at_nothing_and_counts_at_the_end() -> None:
+    """A window's profit is known when it ends, not when it begins; one alone is a step from
+    nothing, not a point. Windows of two lengths are taken as they end.
+    """
+    long, short, last = (
+        SimpleNamespace(start_ms=start * 1000, end_ms=end * 1000, profit=dollars * USD)
+        for start, end, dollars in ((0, 900, -3), (0, 300, 5), (900, 1200, 1))
+    )
+
+    times, total, below = curve([long, short, last])  # type: ignore[list-item]  # what it reads
+
+    assert [when.timestamp() for when in times] == [0, 300, 900, 1200]
+    assert (total, below) == ([0, 5, 2, 3], [0, 0, -3, -2])
+    assert curve([last])[1] == [0, 1]  # type: ignore[list-item]
 
 
 def test_progress_in_lines_and_as_a_bar() -> None:

@@ -342,6 +342,22 @@ def test_a_fault_plan_is_a_preset_or_a_file_beside(write: Write) -> None:
     assert load(path, {}, Overrides(faults="feeds")).paper.faults == "feeds"
 
 
+def test_a_file_behind_a_colon_lies_beside(write: Write) -> None:
+    """A recorded world and a fitted queue are files like any other, wherever the bot is started;
+    what is said on the command line is where the operator stands.
+    """
+    path = write('[paper]\nworld = "recording:day"\nqueue = "fitted:queue.json"')
+    here = path.parent
+    (here / "queue.json").write_text('{"queue": "probabilistic:2.5"}', encoding="utf-8")
+
+    paper = load(path, {}).paper
+    assert (paper.world, paper.queue) == (f"recording:{here}/day", f"fitted:{here}/queue.json")
+    assert load(path, {}, Overrides(world="recording:x")).paper.world == "recording:x"
+    path = write('[paper]\nworld = "synthetic"\nqueue = "probabilistic:3"')
+    paper = load(path, {}).paper
+    assert (paper.world, paper.queue) == ("synthetic", "probabilistic:3")
+
+
 def test_a_bad_fault_plan_is_told_before_the_start(write: Write) -> None:
     """An unknown name, and every problem of a file, with exit code 2 as for any setting."""
     path = write("")
