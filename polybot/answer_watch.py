@@ -19,6 +19,7 @@ from loguru import logger
 from polybot.health import Health
 
 ANSWERS = "answers"  # the trouble's name
+CANCEL = "DELETE"  # the kind of a cancel
 LAST, SLOW, QUICK = 5, 3, 2  # of five of a kind three slow ones begin it, two quick in a row end it
 
 
@@ -26,7 +27,9 @@ LAST, SLOW, QUICK = 5, 3, 2  # of five of a kind three slow ones begin it, two q
 class AnswerWatch:
     """`slow_s`, of the wall, is `[risk] slow_answer_s`; where Trio's seconds are shorter (`speed`)
     our own work would count. Cancels are judged apart from heartbeats, of which there are more in a
-    quiet market; but whatever is quick again ends it, for while nothing rests nothing is cancelled.
+    quiet market. What slow cancels began whatever is quick again ends, for while nothing rests
+    nothing is cancelled; what heartbeats began, heartbeats end: those few cancels with which all is
+    withdrawn would end it at once, to begin anew three beats later.
     """
 
     health: Health
@@ -35,13 +38,14 @@ class AnswerWatch:
     _slow: defaultdict[str, deque[bool]] = attrs.field(
         factory=lambda: defaultdict(lambda: deque(maxlen=LAST))
     )
-    _quick: int = 0  # in a row, of whatever kind
+    _began: str = ""  # the kind that was slow
+    _quick: int = 0  # in a row, of a kind that may end it
 
     def took(self, kind: str, seconds: float) -> None:
         """One was answered after so long, or given up."""
         slow = self.slow_s > 0 and seconds / self.speed >= self.slow_s
-        self._quick = 0 if slow else self._quick + 1
         if ANSWERS in self.health.troubles:
+            self._quick = 0 if slow else self._quick + (self._began in (CANCEL, kind))
             if self._quick >= QUICK:
                 self._slow.clear()
                 self.health.good(ANSWERS)
@@ -49,4 +53,5 @@ class AnswerWatch:
         self._slow[kind].append(slow)
         if sum(self._slow[kind]) >= SLOW:
             logger.warning("the venue answers after {:.1f} s: {}", seconds / self.speed, kind)
+            self._began, self._quick = kind, 0
             self.health.bad(ANSWERS, "too slow")

@@ -103,6 +103,25 @@ def test_cancels_are_judged_apart() -> None:
     assert ANSWERS not in watch.health.troubles
 
 
+def test_what_slow_heartbeats_began_only_heartbeats_end() -> None:
+    """All is withdrawn with a few quick cancels, within milliseconds: they ended it before anybody
+    had noticed, and it began anew with the third slow beat after.
+    """
+    watch = AnswerWatch(Health(Admission()), 1.0)
+    for slow in (1.5, 1.5, 1.5):
+        watch.took("POST", slow)
+    for _ in range(6):
+        watch.took("DELETE", 0.1)
+        assert ANSWERS in watch.health.troubles
+
+    watch.took("POST", 0.1)
+    watch.took("DELETE", 1.5)
+    watch.took("POST", 0.1)
+    assert ANSWERS in watch.health.troubles
+    watch.took("POST", 0.1)
+    assert ANSWERS not in watch.health.troubles
+
+
 @pytest.mark.parametrize(
     ("slow_s", "speed", "took_s", "found"),
     [

@@ -488,8 +488,10 @@ async def partly_filled(it: Scene) -> Order:
         parts = [order for order in it.venue.live if 0 < order.matched < order.size]
         if parts:
             return parts[0]
-        if it.venue.live:
-            best, five = it.best, 5 * SHARE
+        # One of five shares, as the crowd leaves us at times, has no part.
+        large = [order for order in it.venue.live if order.remaining > 5 * SHARE]
+        if large:
+            best, five = max(large, key=lambda order: order.price), 5 * SHARE
             bids, _ = it.venue.engine.levels(best.token)
             size = five + sum(there for price, there in bids if price > best.price)
             hand.take(market, best.token, SELL, best.price, size, now_ms, seen=best.price)
