@@ -25,7 +25,7 @@ PAPER = --config '$(CONFIG)' --mode paper $(COMMON) \
 EXCHANGE = $(if $(PORT),--port '$(PORT)') $(COMMON) \
 	$(if $(INTENSITY),--intensity '$(INTENSITY)') $(if $(START),--start '$(START)')
 
-# Three at once on two cores: a scene waits for its clock half of the time. Four took as long, and a third more of the processor.
+# Three at once on two cores: a scene waits for its clock half of the time. Four took as long.
 SPREAD := -q -n 3 --dist worksteal
 
 ASYNC_RULES := ASYNC101,ASYNC102,ASYNC103,ASYNC104,ASYNC113,ASYNC120,ASYNC121,ASYNC123

@@ -71,7 +71,9 @@ class Balances:
             drift = self.watch.judge(asked, there, self.clock.now_ms())
             if drift is not None:
                 found.append(drift)
-        if not found:
+        # Not where nothing was found: what could not be read has not become right.
+        self._unsure = {key: at_ms for key, at_ms in self._unsure.items() if key in every}
+        if not self._unsure:
             self.account.health.good(UNSURE)
         return found
 

@@ -121,34 +121,25 @@ def test_blocks_that_come_twice_are_read_once(tmp_path: Path) -> None:
     assert (reader.repeated, reader.damage) == (1, None)
 
 
-def test_a_missing_block_ends_the_reading(tmp_path: Path) -> None:
-    """What follows a gap may rest on what it held: it is not read, and the gap is named."""
+@pytest.mark.parametrize(
+    ("lost", "why"),
+    [(2, "block 2 is missing, 3 follows"), (3, "block 3 is missing, the end follows")],
+)
+def test_a_missing_block_ends_the_reading(tmp_path: Path, lost: int, why: str) -> None:
+    """What follows a gap may rest on what it held: it is not read, and the gap is named, also where
+    only the end tells of it.
+    """
     path = written(tmp_path / "a.tape", blocks=3)
-    start = ends_at(written(tmp_path / "b.tape", blocks=1))
-    end = ends_at(written(tmp_path / "c.tape", blocks=2))
+    start = ends_at(written(tmp_path / "b.tape", blocks=lost - 1))
+    end = ends_at(written(tmp_path / "c.tape", blocks=lost))
     data = path.read_bytes()
     path.write_bytes(data[:start] + data[end:])
 
     found, reader = read(path)
 
-    assert rows(found) == events(10)
+    assert rows(found) == events(10 * (lost - 1))
     assert reader.damage is not None
-    assert reader.damage.why == "block 2 is missing, 3 follows"
-    assert not reader.damage.cut
-
-
-def test_an_end_that_counts_more_blocks(tmp_path: Path) -> None:
-    """Blocks are missing right before it: the end tells of them."""
-    path = written(tmp_path / "a.tape", blocks=3)
-    start = ends_at(written(tmp_path / "b.tape", blocks=2))
-    data = path.read_bytes()
-    path.write_bytes(data[:start] + data[ends_at(path) :])
-
-    found, reader = read(path)
-
-    assert rows(found) == events(20)
-    assert reader.damage is not None
-    assert reader.damage.why == "block 3 is missing, the end follows"
+    assert reader.damage.why == why
     assert not reader.damage.cut
 
 

@@ -175,6 +175,11 @@ async def test_an_old_figure_pauses_and_does_not_halt() -> None:
         UNSURE: "differ, and the venue does not look at the chain"
     }
 
+    it.there["333"] = Failure("503")
+    await drifting(it, until_ms=20_000)
+    assert UNSURE in it.account.health.troubles, "what cannot be read has not become right"
+
+    it.there["333"] = 7 * SHARE
     it.deaf, it.chain = None, {"333": 10 * SHARE}
     assert await drifting(it, until_ms=40_000) == {}
     assert it.account.health.troubles == {}
