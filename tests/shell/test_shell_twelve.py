@@ -509,9 +509,9 @@ async def test_12_a_partial_fill_and_a_cancel_are_no_full_fill(
     if naive:
         believes_the_word(monkeypatch)
     async with playing() as it:
-        it.venue.lines["user_ws"].stall()
         it.venue.bend("GET", "/data/order", act=changed(says_matched))
         order = await partly_filled(it)
+        it.venue.lines["user_ws"].stall()  # not before: who hears of no order soon quotes none
         table = table_of(it)
         it.venue.engine.cancel(order.id, order.owner, it.venue.clock.now_ms())
 
