@@ -12,10 +12,11 @@ from itertools import accumulate
 from pathlib import Path
 
 from polybot.domain.units import USD
+from polybot.lab import reliability
 from polybot.lab.backtest_report import Results
 from polybot.lab.backtest_run import WindowResult
 
-WIDE_INCHES, HIGH_INCHES, DOTS_PER_INCH = 9.0, 6.0, 150
+WIDE_INCHES, HIGH_INCHES = 9.0, 6.0
 
 
 def draw(path: Path, results: Results, title: str) -> None:
@@ -35,7 +36,7 @@ def draw(path: Path, results: Results, title: str) -> None:
         axes.axhline(0, color="#999999", linewidth=1)
     upper.legend(loc="upper left")
     figure.autofmt_xdate()
-    figure.savefig(path, dpi=DOTS_PER_INCH)
+    reliability.save(figure, path)
 
 
 def curve(windows: Sequence[WindowResult]) -> tuple[list[datetime], list[float], list[float]]:

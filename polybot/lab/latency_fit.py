@@ -28,7 +28,7 @@ import orjson
 
 from polybot.journal.tape import Event, Kind, TapeError
 from polybot.lab.latency_models import LONGEST_MS, WAYS
-from polybot.lab.places import file_place
+from polybot.lab.places import file_place, put
 from polybot.lab.tape import Tapes, tapes
 
 NS_IN_MS = 1_000_000
@@ -147,7 +147,7 @@ def main(argv: Sequence[str]) -> int:
         sys.stdout.write(f"{why}\n")
         return 1
     if said.out is not None:
-        said.out.write_bytes(orjson.dumps({way: kept(found[way]) for way in WAYS}))
+        put(said.out, orjson.dumps({way: kept(found[way]) for way in WAYS}))
         sys.stdout.write(f"written: use it with --latency fitted:{said.out}\n")
     return 0 if whole else 1
 
@@ -159,9 +159,7 @@ def _parser() -> argparse.ArgumentParser:
         allow_abbrev=False,
     )
     parser.add_argument("paths", nargs="+", type=Path, metavar="TAPE", help="tapes, or folders")
-    parser.add_argument(
-        "--out", type=file_place, metavar="FILE", help="write the model there"
-    )
+    parser.add_argument("--out", type=file_place, metavar="FILE", help="write the model there")
     return parser
 
 

@@ -1,4 +1,7 @@
-"""Where a command is told to write, checked before its work: hours later is too late to hear it."""
+"""Where a command is told to write, checked before its work: hours later is too late to hear it.
+And the writing: a command that is stopped leaves no half of a file, and what was there before stays
+until the new one is whole.
+"""
 
 from __future__ import annotations
 
@@ -14,7 +17,10 @@ def file_place(text: str) -> Path:
         raise argparse.ArgumentTypeError(f"{path} is a folder: name a file in it")
     if not path.parent.is_dir():
         raise argparse.ArgumentTypeError(f"there is no folder {path.parent}: make it first")
-    if not os.access(path if path.exists() else path.parent, os.W_OK):
+    written = [path] if path.exists() else []
+    if path.is_file() or not written:
+        written.append(path.resolve().parent)  # where it lies under another name at first
+    if not all(os.access(one, os.W_OK) for one in written):
         raise argparse.ArgumentTypeError(f"{path} may not be written by this user")
     return path
 
@@ -28,3 +34,19 @@ def folder_place(text: str) -> Path:
     if not os.access(there, os.W_OK):
         raise argparse.ArgumentTypeError(f"{there} may not be written by this user")
     return path
+
+
+def put(path: Path, data: bytes) -> None:
+    """Write a file, under another name until it is whole; into what is no file (a pipe) directly.
+    Raises OSError.
+    """
+    if path.exists() and not path.is_file():
+        path.write_bytes(data)
+        return
+    place = path.resolve()  # a link stays one
+    part = place.with_name(f"{place.name}.part")
+    try:
+        part.write_bytes(data)
+        part.replace(place)
+    finally:
+        part.unlink(missing_ok=True)

@@ -33,7 +33,7 @@ from polybot.exchange.queue_models import (
     probabilistic,
 )
 from polybot.journal.tape import TapeError
-from polybot.lab.places import file_place
+from polybot.lab.places import file_place, put
 from polybot.lab.queue_watch import Did, Stay, stays
 from polybot.lab.tape import Tapes, tapes
 
@@ -163,7 +163,7 @@ def main(argv: Sequence[str]) -> int:
         return 1
     sys.stdout.write("\n".join(lines(fitted)) + "\n")
     if said.out is not None:
-        said.out.write_bytes(orjson.dumps({"queue": fitted.model, **attrs.asdict(fitted)}))
+        put(said.out, orjson.dumps({"queue": fitted.model, **attrs.asdict(fitted)}))
     return 0 if whole else 1
 
 

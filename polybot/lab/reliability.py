@@ -7,13 +7,16 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from importlib.util import find_spec
+from io import BytesIO
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from polybot.lab.places import put
 from polybot.pricing.calibration import Bin
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
 
 OURS, MARKET = ("model", "#1f5fa8", -0.004), ("market", "#c2571a", 0.004)
 SIDE_INCHES, DOTS_PER_INCH = 6.0, 150
@@ -26,6 +29,13 @@ def check_name(path: Path) -> None:
         raise ValueError(f"{path}: expected a name that ends in {', '.join(FORMATS)}")
     if find_spec("matplotlib") is None:
         raise ValueError("the diagram needs matplotlib: pip install 'polybot[lab]'")
+
+
+def save(figure: Figure, path: Path) -> None:
+    """Write a picture of the kind that its name says."""
+    drawn = BytesIO()
+    figure.savefig(drawn, format=path.suffix[1:], dpi=DOTS_PER_INCH)
+    put(path, drawn.getvalue())
 
 
 def draw(path: Path, ours: Sequence[Bin], market: Sequence[Bin], title: str) -> None:
@@ -45,7 +55,7 @@ def draw(path: Path, ours: Sequence[Bin], market: Sequence[Bin], title: str) -> 
         if bins:
             _points(axes, bins, *style)
     axes.legend(loc="upper left")
-    figure.savefig(path, dpi=DOTS_PER_INCH)
+    save(figure, path)
 
 
 def _points(axes: Axes, bins: Sequence[Bin], label: str, colour: str, shift: float) -> None:

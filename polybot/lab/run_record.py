@@ -33,6 +33,7 @@ from polybot.domain.orders import (
 from polybot.domain.units import ONE, SHARE
 from polybot.journal.entries import Known, Resolved, Told
 from polybot.journal.tape import Event, Kind
+from polybot.lab.places import put
 from polybot.lab.tape import Tapes, tapes
 from polybot.order_messages import CancelAnswered, Posted
 
@@ -105,7 +106,7 @@ _CONVERTER = cattrs.Converter(forbid_extra_keys=True)
 
 def save(run: Run, path: Path) -> None:
     """Write a run as JSON."""
-    path.write_bytes(orjson.dumps(_CONVERTER.unstructure(run)))
+    put(path, orjson.dumps(_CONVERTER.unstructure(run)))
 
 
 def read(path: Path) -> tuple[Run, bool]:

@@ -16,7 +16,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from polybot import season_file
-from polybot.lab.places import file_place
+from polybot.lab.places import file_place, put
 from polybot.pricing.season import HOURS, Season, fit
 
 MICROSECONDS = 10**14  # a time of this size is no count of milliseconds (feeds.md 7)
@@ -32,7 +32,7 @@ def main(argv: Sequence[str]) -> int:
     try:
         season = fit(moves(closes(said.candles)))
         others = season_file.read(said.out) if said.out.exists() else {}
-        said.out.write_bytes(season_file.text(others | {said.symbol: season}))
+        put(said.out, season_file.text(others | {said.symbol: season}))
     except (OSError, ValueError) as error:
         sys.stderr.write(f"{error}\n")
         return 2

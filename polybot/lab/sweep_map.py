@@ -11,13 +11,14 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from polybot.lab import reliability
 from polybot.lab.sweep_grid import Axis, Point
 from polybot.lab.sweep_stats import Estimate
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-INCHES, DOTS_PER_INCH = (7.5, 5.5), 150
+INCHES = (7.5, 5.5)
 
 
 def draw(
@@ -34,7 +35,7 @@ def draw(
         _heat(figure, ground, axes[0], axes[1], cells(axes[0], axes[1], points, means))
     else:
         _line(ground, points, means)
-    figure.savefig(path, dpi=DOTS_PER_INCH)
+    reliability.save(figure, path)
 
 
 def cells(

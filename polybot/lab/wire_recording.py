@@ -11,6 +11,7 @@ its tape a replay.
 from __future__ import annotations
 
 import argparse
+import shutil
 import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -54,19 +55,28 @@ def convert(log: Path, folder: Path, series: str) -> int:
     start_s = (int(first[1]["timestamp"]) - later_ms) // 1000
     # An opening dump is an array of both tokens' books.
     up, down = first[1]["asset_id"], next(_rows(log, skip=1))[1]["asset_id"]
-    folder.mkdir(parents=True)
+    if folder.exists():
+        raise FileExistsError(f"{folder} is there already")
     market = {
         "slug": f"{series.replace('-', '-updown-')}-{start_s}",
         "conditionId": first[1]["market"],
         "upTokenId": up,
         "downTokenId": down,
     }
-    (folder / MARKETS).write_bytes(orjson.dumps({"market": market}))
+    part = folder.with_name(f"{folder.name}.part")  # until it is whole
+    part.mkdir(parents=True)
+    try:
+        (part / MARKETS).write_bytes(orjson.dumps({"market": market}))
+        number = _write(part / NAME, log, later_ms)
+        part.rename(folder)
+    finally:
+        shutil.rmtree(part, ignore_errors=True)
+    return number
+
+
+def _write(path: Path, log: Path, later_ms: int) -> int:
     number = 0
-    with (
-        (folder / NAME).open("wb") as file,
-        zstandard.ZstdCompressor().stream_writer(file) as out,
-    ):
+    with path.open("wb") as file, zstandard.ZstdCompressor().stream_writer(file) as out:
         for number, (recv_ns, message) in enumerate(_rows(log), 1):
             message["timestamp"] = str(int(message["timestamp"]) - later_ms)
             recv_s = (recv_ns - later_ms * NS_IN_MS) / 1e9

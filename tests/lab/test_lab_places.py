@@ -10,7 +10,7 @@ import pytest
 
 from polybot.lab import backtest, soak, sweep
 from polybot.lab.commands import run
-from polybot.lab.places import file_place, folder_place
+from polybot.lab.places import file_place, folder_place, put
 
 
 @pytest.mark.parametrize(
@@ -65,6 +65,57 @@ def test_a_place_of_somebody_else(
 
     with pytest.raises(Exception, match="may not be written"):
         place(str(tmp_path / "x"))
+
+
+def test_a_folder_in_which_nothing_can_be_made(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A file that could be written is not enough: at first it lies under another name."""
+    (tmp_path / "x.json").touch()
+    monkeypatch.setattr(os, "access", lambda place, _: place != tmp_path)
+
+    with pytest.raises(Exception, match="may not be written"):
+        file_place(str(tmp_path / "x.json"))
+
+
+def test_half_of_a_file_is_none(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whoever is stopped while he writes leaves what was there, and nothing else."""
+    path = tmp_path / "model.json"
+    put(path, b"an older one")
+    real = Path.write_bytes
+
+    def stopped(place: Path, data: bytes) -> int:
+        real(place, data[:3])
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(Path, "write_bytes", stopped)
+    with pytest.raises(KeyboardInterrupt):
+        put(path, b"a newer one")
+
+    assert [one.name for one in tmp_path.iterdir()] == ["model.json"]
+    assert path.read_bytes() == b"an older one"
+
+
+def test_a_link_stays_a_link(tmp_path: Path) -> None:
+    """What it leads to is written."""
+    (tmp_path / "link").symlink_to(tmp_path / "model.json")
+    put(tmp_path / "link", b"a model")
+
+    assert (tmp_path / "link").is_symlink()
+    assert (tmp_path / "model.json").read_bytes() == b"a model"
+
+
+def test_a_pipe_stays_a_pipe(tmp_path: Path) -> None:
+    """What is no file has no other name until it is whole: it gets what there is to say."""
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    reading = os.open(pipe, os.O_RDONLY | os.O_NONBLOCK)
+    try:
+        put(pipe, b"a model")
+        assert os.read(reading, 100) == b"a model"
+    finally:
+        os.close(reading)
+    assert pipe.is_fifo()
 
 
 @pytest.mark.parametrize(

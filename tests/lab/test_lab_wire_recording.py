@@ -76,3 +76,17 @@ def test_what_is_no_log_is_told(
 
     assert "no log of one market" in capsys.readouterr().err
     assert not (tmp_path / "out").exists()
+
+
+def test_half_of_a_recording_is_none(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Stopped in the middle: no folder that looks like a recording, and none of another name."""
+
+    def stopped(_recv_ns: object, **_: object) -> bytes:
+        raise KeyboardInterrupt
+
+    log = log_of(tmp_path / "busy.log")
+    monkeypatch.setattr("polybot.lab.wire_recording.orjson.dumps", stopped)
+    with pytest.raises(KeyboardInterrupt):
+        main([str(log), str(tmp_path / "out")])
+
+    assert list(tmp_path.iterdir()) == [log]
