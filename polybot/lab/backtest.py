@@ -33,9 +33,9 @@ from polybot.lab.backtest_run import Models, Play, WindowResult
 from polybot.lab.backtest_tape import with_tapes
 from polybot.lab.backtest_words import check, common
 from polybot.lab.latency_models import latencies
-from polybot.lab.places import file_place, folder_place
+from polybot.lab.places import file_place, folder_place, put
 from polybot.lab.run_record import Run, joined, save
-from polybot.lab.shares import each_of, interruptible
+from polybot.lab.shares import each_of
 from polybot.season_file import read as read_seasons
 
 QUEUES = "pessimistic,probabilistic:2.5,touch"
@@ -142,18 +142,18 @@ def main(argv: Sequence[str]) -> int:
         check(said, queues)
     except (ValueError, ConfigError) as error:
         parser.error(str(error))
-    with interruptible(), quiet(), TemporaryDirectory(prefix="polybot-backtest-") as folder:
-        brought = with_tapes(said.paths, Path(folder))
-        sys.stderr.writelines(f"{note}\n" for note in brought.notes)
-        found = find(brought.paths, said.chunk)
-        outcome = Outcome(queues, faults=dict.fromkeys((*brought.faults, *found.faults)))
-        tasks = [
-            Task(chunk, config, queue, said.latency, said.seed)
-            for chunk in found.chunks
-            for queue in queues
-        ]
-        progress = Progress(found.windows * len(queues), sys.stderr)
+    with quiet(), TemporaryDirectory(prefix="polybot-backtest-") as folder:
         try:
+            brought = with_tapes(said.paths, Path(folder))
+            sys.stderr.writelines(f"{note}\n" for note in brought.notes)
+            found = find(brought.paths, said.chunk)
+            outcome = Outcome(queues, faults=dict.fromkeys((*brought.faults, *found.faults)))
+            tasks = [
+                Task(chunk, config, queue, said.latency, said.seed)
+                for chunk in found.chunks
+                for queue in queues
+            ]
+            progress = Progress(found.windows * len(queues), sys.stderr)
             for done in played(tasks, said.processes):
                 outcome.take(done)
                 progress.take(len(done.task.chunk.slugs))
@@ -172,7 +172,7 @@ def _tell(outcome: Outcome, found: Found, said: argparse.Namespace) -> int:
         return EXIT_NOTHING
     sys.stdout.write(report(results))
     if said.json is not None:
-        said.json.write_bytes(orjson.dumps(_plain(outcome, said), option=orjson.OPT_INDENT_2))
+        put(said.json, orjson.dumps(_plain(outcome, said), option=orjson.OPT_INDENT_2))
     if said.runs is not None:
         said.runs.mkdir(parents=True, exist_ok=True)
         for queue in results:

@@ -7,8 +7,10 @@ a bot that trades has no use for what the laboratory needs.
 from __future__ import annotations
 
 import os
+import signal
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from importlib import import_module
 
 Command = Callable[[Sequence[str]], int]
@@ -36,6 +38,7 @@ COMMANDS: dict[str, str] = {
 
 
 UNSEEN = 1  # the exit code of what nobody read to its end
+STOPPED = 130  # of what Ctrl-C has ended, as every shell has it
 
 
 def run(name: str, words: Sequence[str]) -> int:
@@ -44,7 +47,30 @@ def run(name: str, words: Sequence[str]) -> int:
 
 
 def to_its_reader(command: Command, words: Sequence[str]) -> int:
-    """Run a command whose reader may leave (`| head`): it ends then, and without a traceback."""
+    """Run a command whose reader may leave, by `| head` or by Ctrl-C: it closes what it has open
+    and ends then, without a traceback.
+    """
+    try:
+        with interruptible():
+            return _read_to_its_end(command, words)
+    except* KeyboardInterrupt:  # Trio's nurseries wrap it
+        sys.stderr.write("stopped by Ctrl-C before its end\n")
+    return STOPPED
+
+
+@contextmanager
+def interruptible() -> Iterator[None]:
+    """While the body runs, Ctrl-C raises KeyboardInterrupt: the program's own answer, to be gone at
+    once, is for a bot that has not begun.
+    """
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
+def _read_to_its_end(command: Command, words: Sequence[str]) -> int:
     try:
         code = command(words)
         sys.stdout.flush()

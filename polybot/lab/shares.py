@@ -20,7 +20,6 @@ A = TypeVar("A")
 T = TypeVar("T")
 
 
-
 def processors() -> int:
     """How many this process may use: a container or `taskset` may leave it fewer than there are,
     and two workers on one processor are slower than one, for neither finds its data in the cache.
@@ -34,24 +33,52 @@ PROCESSES = processors()
 
 
 def each_of(
-    work: Callable[[A], T], arguments: Sequence[A], processes: int = PROCESSES
+    work: Callable[[A], T],
+    arguments: Sequence[A],
+    processes: int = PROCESSES,
+    *,
+    keeps: bool = False,
 ) -> Iterator[T]:
     """Yield `work` of each argument, in the order in which they are done. `work` and what goes in
-    and out must be picklable; what it raises is raised here.
+    and out must be picklable; what it raises is raised here. Whoever stops listening, by Ctrl-C or
+    otherwise, waits for what is under way only where `work` itself keeps what it has done.
     """
     context = multiprocessing.get_context("spawn")
     pool = ProcessPoolExecutor(processes, mp_context=context, initializer=hush)
     try:
-        for future in as_completed([pool.submit(work, one) for one in arguments]):
+        with _deaf():
+            futures = [pool.submit(work, one) for one in arguments]
+        for future in as_completed(futures):
             yield future.result()
+    except (KeyboardInterrupt, GeneratorExit):
+        if keeps:
+            sys.stderr.write("stopping: what is under way ends first, unless Ctrl-C comes again\n")
+        else:
+            _kill_workers()
+        raise
     finally:
-        # Whoever stops listening waits for what is under way, not for everything that was asked.
         try:
             pool.shutdown(cancel_futures=True)
         except KeyboardInterrupt:  # not even for that: an executor left halfway would hang at exit
-            for worker in multiprocessing.active_children():
-                worker.kill()
+            _kill_workers()
             raise
+
+
+def _kill_workers() -> None:
+    for worker in multiprocessing.active_children():
+        worker.kill()
+
+
+@contextmanager
+def _deaf() -> Iterator[None]:
+    """Hear of a Ctrl-C only after the body. What is started in it is as deaf until it is hushed: a
+    terminal interrupts workers as well, and each would end its first second with a traceback.
+    """
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGINT])
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def hush() -> None:
@@ -62,6 +89,7 @@ def hush() -> None:
     nowhere = Path(os.devnull)
     sys.stderr = nowhere.open("w", encoding="utf-8")
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, [signal.SIGINT])  # what it plays may send itself one
     threading.Thread(target=_follow_parent, daemon=True).start()
 
 
@@ -71,15 +99,3 @@ def _follow_parent() -> None:
     assert parent is not None, "only workers are hushed"
     wait([parent.sentinel])
     os._exit(1)
-
-
-@contextmanager
-def interruptible() -> Iterator[None]:
-    """While the body runs, Ctrl-C raises KeyboardInterrupt: the program's own answer, to be gone at
-    once, is for a bot that has not begun.
-    """
-    before = signal.signal(signal.SIGINT, signal.default_int_handler)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGINT, before)

@@ -34,13 +34,14 @@ from polybot.lab.backtest_input import find
 from polybot.lab.backtest_tape import with_tapes
 from polybot.lab.backtest_words import check, common, count
 from polybot.lab.places import folder_place
-from polybot.lab.shares import each_of, interruptible
+from polybot.lab.shares import each_of
 from polybot.lab.sweep_grid import Axis, Point, grid
 from polybot.lab.sweep_stats import Estimate, Forward, Witness, better_than, mean_of, walk_forward
 from polybot.lab.sweep_store import Piece, Store
 
 SPLITS = 3
 SEEDS_MOST = 1_000
+STOPPED_EARLY = "stopped: nothing to report yet; the same command goes on where this one was\n"
 
 
 @attrs.frozen
@@ -83,7 +84,8 @@ def here(store: Store, processes: int) -> Worked:
     do = partial(work, folder=store.folder)
 
     def worked(missing: Sequence[Piece]) -> Iterator[Piece]:
-        return map(do, missing) if processes == 1 else each_of(do, missing, processes)
+        alone = processes == 1
+        return map(do, missing) if alone else each_of(do, missing, processes, keeps=True)
 
     return worked
 
@@ -190,9 +192,13 @@ def main(argv: Sequence[str]) -> int:
     except (ValueError, ConfigError) as error:
         parser.error(str(error))
     said.out.mkdir(parents=True, exist_ok=True)
-    with interruptible(), quiet(), TemporaryDirectory(prefix="polybot-sweep-") as folder:
-        brought = with_tapes(said.paths, Path(folder))
-        found = find(brought.paths, said.chunk)
+    with quiet(), TemporaryDirectory(prefix="polybot-sweep-") as folder:
+        try:
+            brought = with_tapes(said.paths, Path(folder))
+            found = find(brought.paths, said.chunk)
+        except KeyboardInterrupt:
+            sys.stderr.write(STOPPED_EARLY)
+            return EXIT_PART
         pieces = [
             Piece(point.name, Task(chunk, point.config, said.queue, said.latency, seed))
             for chunk in found.chunks
@@ -212,24 +218,25 @@ def main(argv: Sequence[str]) -> int:
             return EXIT_NOTHING
     faults = dict.fromkeys((*brought.faults, *found.faults, *findings.faults))
     sys.stderr.writelines(f"{fault}\n" for fault in faults)
-    return _tell(asked, axes, findings, said, whole=whole and not faults)
+    return _tell(asked, axes, findings, said, whole=whole, sound=not faults)
 
 
 def _tell(
-    asked: Sweep, axes: Sequence[Axis], findings: Findings, said: argparse.Namespace, *, whole: bool
-) -> int:
+    asked: Sweep, axes: Sequence[Axis], findings: Findings, said: argparse.Namespace,
+    *, whole: bool, sound: bool,
+) -> int:  # fmt: skip
     lines = list(report(asked.points, findings, said.splits))
     if not lines:
-        sys.stderr.write("nothing could be played\n")
-        return EXIT_NOTHING
+        sys.stderr.write("nothing could be played\n" if whole else STOPPED_EARLY)
+        return EXIT_NOTHING if whole else EXIT_PART
     sys.stdout.write("\n".join(lines) + "\n")
     means = {name: mean_of(found) for name, found in findings.by_point.items() if found}
     complete = len(means) == len(asked.points)
     if said.picture is not None and complete and axes:
         sweep_map.draw(said.picture, axes, asked.points, means)
-    if not whole:
+    if not (whole and sound):
         sys.stderr.write("not everything: the same command goes on where this one was\n")
-    return EXIT_WHOLE if whole else EXIT_PART
+    return EXIT_WHOLE if whole and sound else EXIT_PART
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -22,7 +22,7 @@ from polybot.exchange.model import UP, Event, LevelChanged, Market, TickChanged,
 from polybot.exchange.recording_beats import SUFFIX, Window
 from polybot.lab import numbers
 from polybot.lab.crowd_venue import FIRST_MS, WINDOW_MS, CrowdVenue
-from polybot.lab.shares import PROCESSES, each_of, interruptible
+from polybot.lab.shares import PROCESSES, each_of
 
 CHUNK = 4  # windows that one crowd trades in a row, half a minute's work
 PRICES_MS = 300_000  # of prices before a window: what volatility is reckoned from
@@ -157,14 +157,14 @@ def main(argv: Sequence[str]) -> int:
     ]  # fmt: skip
     missing = [task for task in tasks if left(task)]
     done = said.windows - sum(task.count for task in missing)
-    with interruptible():
-        made = map(perform, missing) if said.processes == 1 else each_of(perform, missing)
-        try:
-            for count in made:
-                done += count
-                sys.stderr.write(f"{done} of {said.windows} windows\n")
-                sys.stderr.flush()
-        except KeyboardInterrupt:
-            sys.stderr.write("stopped: the same command goes on where this one was\n")
-            return 1
+    alone = said.processes == 1
+    made = map(perform, missing) if alone else each_of(perform, missing, keeps=True)
+    try:
+        for count in made:
+            done += count
+            sys.stderr.write(f"{done} of {said.windows} windows\n")
+            sys.stderr.flush()
+    except KeyboardInterrupt:
+        sys.stderr.write("stopped: the same command goes on where this one was\n")
+        return 1
     return 0

@@ -13,7 +13,8 @@ from pathlib import Path
 
 import pytest
 
-from polybot.lab.shares import interruptible, processors
+from polybot.lab.commands import STOPPED, interruptible
+from polybot.lab.shares import processors
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -21,7 +22,8 @@ ROOT = Path(__file__).resolve().parents[2]
 PARENT = """
 import os, sys, time
 from pathlib import Path
-from polybot.lab.shares import each_of, interruptible
+from polybot.lab.commands import interruptible
+from polybot.lab.shares import each_of
 
 def work(path):
     Path(path).write_text(str(os.getpid()))
@@ -33,7 +35,7 @@ if __name__ == "__main__":
     names = [sys.argv[1] + "/a", sys.argv[1] + "/b", sys.argv[1] + "/c"]
     with interruptible():
         try:
-            for done in each_of(work, names, 2):
+            for done in each_of(work, names, 2, keeps=sys.argv[2] == "keeps"):
                 print(done, flush=True)
         except KeyboardInterrupt:
             print("interrupted", flush=True)
@@ -42,11 +44,11 @@ if __name__ == "__main__":
 
 
 @contextmanager
-def parent(tmp_path: Path) -> Iterator[subprocess.Popen[str]]:
+def parent(tmp_path: Path, kind: str = "keeps") -> Iterator[subprocess.Popen[str]]:
     """The parent at work, with two workers that wait for a file each."""
     script = tmp_path / "parent.py"
     script.write_text(PARENT)
-    words = [sys.executable, str(script), str(tmp_path)]
+    words = [sys.executable, str(script), str(tmp_path), kind]
     with subprocess.Popen(  # noqa: S603 - our own program
         words, stdout=subprocess.PIPE, text=True, env=os.environ | {"PYTHONPATH": str(ROOT)}
     ) as process:
@@ -56,6 +58,19 @@ def parent(tmp_path: Path) -> Iterator[subprocess.Popen[str]]:
             yield process
         finally:
             process.kill()
+
+
+# A parent whose terminal is interrupted when its worker has come as far as to read this.
+STARTING = """
+import os, signal
+from polybot.lab.commands import to_its_reader
+from polybot.lab.shares import each_of
+
+if __name__ == "__mp_main__":
+    os.killpg(0, signal.SIGINT)
+if __name__ == "__main__":
+    raise SystemExit(to_its_reader(lambda _: sum(each_of(abs, [1, 2, 3], 1, keeps=True)), ()))
+"""
 
 
 def until(true: Callable[[], object]) -> None:
@@ -90,6 +105,34 @@ def test_an_interrupt_ends_the_waiting(tmp_path: Path) -> None:
     assert process.returncode == 7
     assert out.splitlines()[-1] == "interrupted"
     assert not any(map(alive, workers))
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="looks at /proc")
+def test_an_interrupt_waits_for_nothing_that_is_lost(tmp_path: Path) -> None:
+    """Nobody would take what is under way: it is not waited for, and no worker is left."""
+    with parent(tmp_path, "loses") as process:
+        workers = pids(tmp_path)
+        process.send_signal(signal.SIGINT)
+        out, _ = process.communicate(timeout=30)
+
+    assert (process.returncode, out) == (7, "interrupted\n")
+    assert not any(map(alive, workers))
+
+
+def test_an_interrupt_while_a_worker_is_started(tmp_path: Path) -> None:
+    """A terminal interrupts it as well: it says nothing of it, the parent says what comes."""
+    script = tmp_path / "starting.py"
+    script.write_text(STARTING)
+    done = subprocess.run(  # noqa: S603 - our own program
+        [sys.executable, str(script)], env=os.environ | {"PYTHONPATH": str(ROOT)}, timeout=60,
+        capture_output=True, text=True, check=False, start_new_session=True,
+    )  # fmt: skip
+
+    assert done.stderr.splitlines() == [
+        "stopping: what is under way ends first, unless Ctrl-C comes again",
+        "stopped by Ctrl-C before its end",
+    ]
+    assert done.returncode == STOPPED
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="looks at /proc")

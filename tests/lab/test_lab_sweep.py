@@ -209,6 +209,21 @@ def test_a_stop_keeps_what_is_finished(tmp_path: Path, monkeypatch: pytest.Monke
     assert (len(findings.by_point), whole, len(played)) == (2, True, 1)
 
 
+def test_a_stop_before_the_first_piece(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Whoever stopped it did so: that nothing could be played is not true, nor is code 2."""
+
+    def perform(_task: Task) -> Done:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(sweep, "perform", perform)
+    words = [str(files()[0]), "--out", str(tmp_path), "--processes", "1"]
+
+    assert sweep.main([*words, "--config", str(ROOT / "config.toml")]) == EXIT_PART
+    assert capsys.readouterr().err == sweep.STOPPED_EARLY
+
+
 def test_a_finished_sweep_is_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """What is kept is what was played, to the last unit; nothing is played twice."""
     asked, store = pieces(), Store(tmp_path)
