@@ -12,6 +12,7 @@ from collections.abc import Callable
 
 import attrs
 import trio
+from loguru import logger
 
 from polybot.channels import Bell
 from polybot.context import Context
@@ -98,6 +99,10 @@ class MarketFeed:
         self._awaited_for = 0  # each connection has its own three seconds (seed 1065)
         if not self._open:
             self.dropped()
+        if state.why:
+            # Counted without the peer's words, of which there may be any number of kinds.
+            self.ctx.records.note_bad("market stream: connection lost")
+            logger.warning("{}: connection lost: {}", self.name, state.why)
         self.heard_at = trio.current_time()
 
     def dropped(self) -> None:
@@ -224,6 +229,7 @@ class MarketFeed:
 
     def _redial(self, why: str) -> None:
         self.ctx.records.note_bad(f"market stream: {why}")
+        logger.warning("{}: dialled again: {}", self.name, why)
         self.heard_at = trio.current_time()
         self._connection.cancel()
 

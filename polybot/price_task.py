@@ -173,7 +173,9 @@ class PriceTask:
     def _note(self, source: Source, state: SocketState) -> None:
         self._watches[source].note(state)
         if state.why:
+            # Counted without the peer's words, of which there may be any number of kinds.
             self.ctx.records.note_bad(f"{source.value}: connection lost")
+            logger.warning("{}: connection lost: {}", source.value, state.why)
 
     def _take(self, source: Source, batch: PriceBatch, now_ms: int) -> tuple[str, ...]:
         """Give a frame's prices to the board; returns what the dialogue wants answered."""
