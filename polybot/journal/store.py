@@ -6,7 +6,9 @@ is held for the life of the process, so that two engines on one wallet are refus
 (F76) and a killed one leaves nothing to clean up.
 
 A market's entries stay `live` until its books are closed; a restart reads only live ones, so its
-time depends on what is open, not on how long we have traded. Of a closed market what is about money
+time depends on what is open, not on how long we have traded. They are thousands, and orders of
+other markets wait while they are marked: closing a market notes up to where, which is all that a
+restart goes by, and they are marked a few with each append. Of a closed market what is about money
 stays as evidence. How its orders lived – signed, answered, seen, ended: ninety-nine bytes of a
 hundred – goes after `keep_orders_ms`, a few with each append; the pages are used again, so the file
 stops growing. Rejected: to keep them for ever, which is gigabytes a day, and opening looks
@@ -37,7 +39,7 @@ from polybot.journal.entries import (
     market_of,
 )
 
-SCHEMA = 7  # raised with every change of the table, and of what an entry may be
+SCHEMA = 8  # raised with every change of the table, and of what an entry may be
 
 _TABLES = """
 CREATE TABLE IF NOT EXISTS meta (key TEXT PRIMARY KEY, value TEXT NOT NULL) STRICT;
@@ -49,6 +51,7 @@ CREATE TABLE IF NOT EXISTS entries (
     live INTEGER NOT NULL DEFAULT 1,
     body TEXT NOT NULL
 ) STRICT;
+CREATE TABLE IF NOT EXISTS closing (market TEXT PRIMARY KEY, last INTEGER NOT NULL) STRICT;
 CREATE INDEX IF NOT EXISTS live_entries ON entries (seq) WHERE live = 1;
 CREATE INDEX IF NOT EXISTS market_entries ON entries (market) WHERE live = 1;
 CREATE INDEX IF NOT EXISTS passing_entries ON entries (at_ms) WHERE live = -1;
@@ -58,7 +61,11 @@ CREATE INDEX IF NOT EXISTS moved_entries ON entries (at_ms) WHERE kind = 'Moved'
 # `live`: 1 what a restart reads, 0 evidence for good, -1 how an order of a closed market lived.
 _LIVED = """CASE WHEN kind IN ('Intent', 'Answered', 'Ended')
     OR kind = 'Told' AND json_extract(body, '$.event.is') = 'OrderSeen' THEN -1 ELSE 0 END"""
+# Of a market in `closing` nothing up to `last` is live any more, whatever its mark, but results.
+_LIVE = """live = 1 AND (kind = 'Closed' OR NOT EXISTS
+    (SELECT 1 FROM closing WHERE closing.market = entries.market AND seq <= last))"""
 HOUR_MS = 3_600_000
+RETIRED_AT_ONCE = 250  # entries of closed markets that are marked with an append: milliseconds
 FORGOTTEN_FOR_ONE = 4  # old entries that go for each new one: no order waits for a great cleaning
 
 
@@ -151,6 +158,7 @@ class Store:
                 for _, entry in entries:
                     self._retire(entry)
                 if entries:
+                    self._retire_some()
                     self._forget(entries[-1][0] - self.keep_orders_ms, len(entries))
         except (sqlite3.Error, OSError) as error:
             raise JournalFailed(f"the journal could not be written: {error}") from error
@@ -161,8 +169,7 @@ class Store:
         """
         if isinstance(entry, Closed):
             self._database.execute(
-                f"UPDATE entries SET live = {_LIVED} "  # noqa: S608 - our own text
-                "WHERE live = 1 AND market = ? AND kind != 'Closed'",
+                "INSERT OR REPLACE INTO closing SELECT ?, max(seq) FROM entries",
                 (entry.condition_id,),
             )
         elif isinstance(entry, Baseline | Earned | TradesRead):
@@ -179,6 +186,21 @@ class Store:
                 "AND seq < (SELECT max(seq) FROM entries WHERE kind = 'Carried')"
             )
 
+    def _retire_some(self) -> None:
+        """Mark some of what a closed market has left, the market that was closed first."""
+        first = self._database.execute("SELECT market, last FROM closing ORDER BY last LIMIT 1")
+        closing = first.fetchone()
+        if closing is None:
+            return
+        marked = self._database.execute(
+            f"UPDATE entries SET live = {_LIVED} "  # noqa: S608 - our own text
+            "WHERE seq IN (SELECT seq FROM entries "
+            "WHERE live = 1 AND market = ? AND seq <= ? AND kind != 'Closed' LIMIT ?)",
+            (*closing, RETIRED_AT_ONCE),
+        )
+        if marked.rowcount < RETIRED_AT_ONCE:
+            self._database.execute("DELETE FROM closing WHERE market = ?", closing[:1])
+
     def _forget(self, before_ms: int, written: int) -> None:
         """Remove how orders of closed markets lived, the oldest first."""
         self._database.execute(
@@ -191,7 +213,8 @@ class Store:
         """What a restart must know, oldest first. Raises JournalCorrupt for an unreadable entry."""
         try:
             rows = self._database.execute(
-                "SELECT seq, at_ms, kind, body FROM entries WHERE live = 1 ORDER BY seq"
+                "SELECT seq, at_ms, kind, body FROM entries "  # noqa: S608 - our own text
+                f"WHERE {_LIVE} ORDER BY seq"
             )
             for seq, at_ms, kind, body in rows:
                 yield Stamped(seq, at_ms, decode(kind, body))

@@ -8,6 +8,7 @@ import sqlite3
 import subprocess
 import sys
 from contextlib import closing
+from itertools import pairwise
 from pathlib import Path
 
 import attrs
@@ -320,3 +321,85 @@ def test_an_older_journal_forgets_as_well(path: Path) -> None:
 
     kinds = [kind for kind, _ in everything(path)]
     assert kinds == [type(entry).__name__ for entry in MONEY] + ["Closed", "Closed"]
+
+
+# --- a few with each append -----------------------------------------------------------------------
+
+
+def unmarked(path: Path) -> int:
+    """Entries of a closed market that are still marked as live."""
+    return sum(live == 1 for kind, live in everything(path) if kind in ("Intent", "Told"))
+
+
+def test_no_append_waits_for_a_whole_market(path: Path) -> None:
+    """An order that is written beside a closing, or after it, waits for a few marks and not for
+    thousands, also where two markets are closed at once.
+    """
+    few, store = store_module.RETIRED_AT_ONCE, Store.open(path, OWNER)
+    for condition in (CONDITION, OTHER):
+        store.append([(T0, intent(n, condition)) for n in range(3 * few)])
+    changes, left = [store._database.total_changes], []
+    closed = [(T0, e.Closed(condition, 5, 2, 1)) for condition in (CONDITION, OTHER)]
+    for append in (closed, *([(T0, e.Rearmed("me"))] for _ in range(7))):
+        store.append(append)
+        changes.append(store._database.total_changes)
+        left.append(unmarked(path))
+    store.close()
+
+    assert max(after - before for before, after in pairwise(changes)) <= few + 4
+    assert left == [few * n for n in (5, 4, 3, 3, 2, 1, 0, 0)]
+
+
+def test_a_death_while_a_market_is_being_retired(
+    path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """After whichever append the process dies: the next start reads the result, or the sum that it
+    has gone into, and nothing else of the closed market, and marks what is left. Half of a market's
+    trades would be another result.
+    """
+    monkeypatch.setattr(store_module, "RETIRED_AT_ONCE", 2)
+    store, rest = Store.open(path, OWNER), [e.Known(market(condition_id=OTHER)), intent(9, OTHER)]
+    store.append([(T0, entry) for entry in (*MONEY, *rest, *LIFE)])
+    result, total, halt = e.Closed(CONDITION, 5, 2, 1), e.Carried(5, 5, 2, 1, 0, 0, 7), "a halt"
+    after: list[tuple[e.Entry, list[e.Entry]]] = [
+        (result, [*rest, result]),
+        (total, [*rest, total]),
+        (e.Halted(halt, "b"), [*rest, total, e.Halted(halt, "b")]),
+        (e.Rearmed("me"), [*rest, total, e.Halted(halt, "b"), e.Rearmed("me")]),
+    ]
+    left = []
+    for number, (entry, known) in enumerate(after):
+        store.append([(T0, entry)])
+        dead = tmp_path / f"death{number}" / path.name
+        dead.parent.mkdir()
+        for tail in ("", "-wal"):
+            shutil.copy(path.with_name(path.name + tail), dead.with_name(dead.name + tail))
+        left.append(sum(live == 1 for _, live in everything(dead)) - len(known))
+
+        heir = Store.open(dead, OWNER)
+        assert [stamped.entry for stamped in heir.live()] == known
+        for _ in range(4):
+            heir.append([(T0, e.Certified(1))])
+        heir.close()
+        assert [live for kind, live in everything(dead)[:4]] == [0] * len(MONEY)
+        assert [live for kind, live in everything(dead)[6:10]] == [-1] * len(LIFE)
+    store.close()
+
+    assert left == [6, 4, 2, 0]
+
+
+def test_what_comes_after_a_closing_is_live(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A market that is opened again is read again, while what it left is still being marked."""
+    monkeypatch.setattr(store_module, "RETIRED_AT_ONCE", 1)
+    store = Store.open(path, OWNER)
+    store.append([(T0, entry) for entry in (*MONEY, *LIFE)])
+    store.append([(T0, e.Closed(CONDITION, 5, 2, 1))])
+    store.append([(T0, e.Known(market()))])
+    again = [e.Closed(CONDITION, 5, 2, 1), e.Known(market())]
+    assert [stamped.entry for stamped in store.live()] == again
+    for _ in range(9):
+        store.append([(T0, e.Rearmed("me"))])
+
+    assert [stamped.entry for stamped in store.live()][:2] == again
+    assert unmarked(path) == 0
+    store.close()
