@@ -64,6 +64,7 @@ def convert(log: Path, folder: Path, series: str) -> int:
         "downTokenId": down,
     }
     part = folder.with_name(f"{folder.name}.part")  # until it is whole
+    shutil.rmtree(part, ignore_errors=True)  # of one that was killed
     part.mkdir(parents=True)
     try:
         (part / MARKETS).write_bytes(orjson.dumps({"market": market}))

@@ -90,3 +90,14 @@ def test_half_of_a_recording_is_none(tmp_path: Path, monkeypatch: pytest.MonkeyP
         main([str(log), str(tmp_path / "out")])
 
     assert list(tmp_path.iterdir()) == [log]
+
+
+def test_what_a_killed_one_left_is_no_hindrance(tmp_path: Path) -> None:
+    """A process that is killed cannot clean up: the next one begins anew."""
+    log = log_of(tmp_path / "busy.log")
+    (tmp_path / "out.part").mkdir()
+    (tmp_path / "out.part" / "half").touch()
+
+    assert main([str(log), str(tmp_path / "out")]) == 0
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["busy.log", "out"]
+    assert not (tmp_path / "out" / "half").exists()
