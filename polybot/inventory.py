@@ -127,7 +127,9 @@ class Inventory:
         async with self._one_round:
             for flight in list(self.in_flight):
                 await self._follow(flight)
-            self._stale -= await self.ctx.client.refreshed(self._stale)
+            # In an order of their own: a set's is another in every process (S21).
+            tokens = sorted(self._stale, key=lambda token: token or "")
+            self._stale -= await self.ctx.client.refreshed(tokens)
             for market in list(self.watched.values()):
                 await self._settle(market, final=final)
             if not final:

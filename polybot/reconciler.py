@@ -298,7 +298,7 @@ class Reconciler:
         somebody else has our key. Word of long ago is no proof: of a settled market we have
         forgotten which orders were ours.
         """
-        for order_id in list(self.account.unplaced):
+        for order_id in sorted(self.account.unplaced):
             row = await self.client.order(order_id)
             if isinstance(row, Failure):
                 continue  # the next round asks again

@@ -140,7 +140,9 @@ def main(argv: Sequence[str]) -> int:
         return 130
     for found in [found for found in done[len(before) :] if not found.sound][:1]:
         failed_task = attrs.evolve(task, seed=found.outcome.seed)
-        sys.stdout.write("\n".join(story(found, failed_task)) + "\n")
+        for told in story(found, failed_task):
+            sys.stdout.write(f"{told}\n")
+            sys.stdout.flush()  # to make it smaller takes many lives more
     return 1 if failed or (said.reach and not_reached(done)) else 0
 
 

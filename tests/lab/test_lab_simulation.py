@@ -38,13 +38,20 @@ SHORTER = 0.02
 WITHIN = 50  # seeds in which a planted bug must be found (issue E)
 
 
-def test_one_seed_is_one_hash() -> None:
+@pytest.mark.parametrize(
+    "task",
+    [
+        f"Task(4, {SHORTER}, Keep(series=False), twice=False)",
+        "Task(7, 1.0, twice=False, brief=True)",  # a merge, and three balances to be looked at anew
+    ],
+)
+def test_one_seed_is_one_hash(task: str) -> None:
     """To the last byte and microsecond, also in a process with another hash seed (S21, G3)."""
     hashes = []
     for hash_seed in ("1", "2"):
         words = "from polybot.lab.soak import Keep, Task, live; "
-        words += "from polybot.lab.shares import hush; hush(); alone = Keep(series=False); "
-        words += f"print(live(Task(4, {SHORTER}, alone, twice=False)).outcome.hash)"
+        words += "from polybot.lab.shares import hush; hush(); "
+        words += f"print(live({task}).outcome.hash)"
         done = subprocess.run(  # noqa: S603 - our own program
             [sys.executable, "-c", words], cwd=ROOT, env=os.environ | {"PYTHONHASHSEED": hash_seed},
             capture_output=True, text=True, check=True, timeout=300,
