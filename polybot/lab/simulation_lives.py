@@ -4,7 +4,6 @@ its disk or by a halt, and started again on what it has left.
 
 from __future__ import annotations
 
-import math
 import os
 import shutil
 import signal
@@ -93,7 +92,8 @@ class Lives:
         halt was in the journal, and is gone with it.
         """
         self.sim.confirmed.clear()
-        self.halt, self.sim.rules.halted_at = trio.Event(), math.inf
+        self.halt = trio.Event()
+        self.sim.rules.rearmed()
         self.sim.rules.strange = self.sim.watch.forget()
         self.sim.counts[JOURNAL_LOST] += 1
         return journal.with_name(f"{journal.name}-lost")
@@ -148,7 +148,8 @@ class Lives:
             if not last:
                 process = await self._start(processes, process.journal)
         rearm(process.journal, process.clock.now_ms())
-        self.halt, self.sim.rules.halted_at = trio.Event(), math.inf
+        self.halt = trio.Event()
+        self.sim.rules.rearmed()
 
     async def _start(self, processes: trio.Nursery, journal: Path) -> Process:
         self.owner = f"bot {self._started}"

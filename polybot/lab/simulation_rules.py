@@ -21,10 +21,11 @@ from polybot.domain.market import Outcome
 from polybot.exchange.model import Market, Order
 from polybot.exchange.modes import Mode
 from polybot.exchange.server import Exchange
-from polybot.execution.lifecycle import State
 from polybot.lab.memory_net import Network
+from polybot.lab.simulation_endings import Endings
 from polybot.lab.simulation_grid import HeardGrid, resting_orders, too_short
 from polybot.lab.simulation_limits import Limits
+from polybot.lab.simulation_losses import Losses
 from polybot.lab.simulation_refusals import Refusals
 from polybot.lab.simulation_settings import said_why
 from polybot.lab.simulation_strikes import ToldStrikes
@@ -37,7 +38,6 @@ from polybot.venue.book_state import BookState
 LOOK_EVERY_S = 0.25  # a wire that is freed and held up again between two looks may carry something
 # Seconds, each from when the state that must not last began.
 UNVERIFIED_MOST_S = 8.0  # S10: a POST waits for the disk, and its bytes for the wire
-IN_DOUBT_MOST_S = 15.0  # L1: ten, and the flatten that ends it
 BACKLOG_MOST_S = 2.0  # L6
 TOLD_WITHIN_S = 1.0  # L10
 # L4, in a living bot: a flatten of so long is one that fails, and beats as close as these keep the
@@ -61,7 +61,6 @@ WIRES_MOST, TASKS_MOST = 80, 600  # S20; a bot of three series has 30 and 150
 RULE_BENT_S = 1.0  # what Gamma says is read at once
 STRIKE_OFF_MOST = 1e-4  # S14, relative: a basis point
 TAKING = (Mode.NORMAL, Mode.POST_ONLY)  # modes in which the venue takes orders that rest
-DOUBTFUL = (State.IN_FLIGHT, State.UNKNOWN)
 
 
 @attrs.define(eq=False)
@@ -107,11 +106,12 @@ class Rules:
     _grid: HeardGrid = attrs.field(init=False)
     _told: ToldOrders = attrs.field(init=False)
     _limits: Limits = attrs.field(init=False)
+    _losses: Losses = attrs.field(init=False)
+    _endings: Endings = attrs.field(init=False)
     _posted: list[tuple[float, float]] = attrs.field(factory=list)  # by both clocks
     _beat_at: float = -math.inf
     _secrets: tuple[bytes, bytes, bytes] = attrs.field(init=False)
     _owner: str = ""
-    _doubtful: set[str] = attrs.field(factory=set)
     _said: set[tuple[str, str]] = attrs.field(factory=set)
     _kin: dict[str, list[str]] = attrs.field(factory=dict)  # markets of one strike, by slug
 
@@ -119,7 +119,9 @@ class Rules:
         self._since, self._strikes = Since(self.now_s), ToldStrikes(self.now_s)
         self._grid, self._told = HeardGrid(self.exchange, self.now_s), ToldOrders(self.now_s)
         self.refusals = Refusals(self.exchange, self.address, self.break_, self.now_s)
-        self._limits = Limits(self.exchange, self.now_s, self.once, self._since.lasts)
+        judging = (self.exchange, self.now_s, self.once, self._since.lasts)
+        self._limits, self._losses = Limits(*judging), Losses(*judging)
+        self._endings = Endings(*judging)
         wallet = self.exchange.wallet
         key = wallet.private_key.removeprefix("0x").encode()
         self._secrets = (key, wallet.api_secret.encode(), wallet.passphrase.encode())
@@ -130,19 +132,24 @@ class Rules:
             self._said.add((rule, key))
             self.break_(rule, what)
 
+    def rearmed(self) -> None:
+        """An operator has looked at a halt; or the journal is lost, and all that it was for."""
+        self.halted_at = math.inf
+        self._losses.forget()
+
     # --- at every look ---------------------------------------------------------------------------
 
     def look(self) -> None:
         alive = self.bot()
         if alive is None or alive[1].ctx.stopping or not alive[1].ready:
-            self._since.forget()
+            self._begin_anew()
             return
         owner, bot = alive
         if owner != self._owner:
             self._owner = owner
-            self._since.forget()
+            self._begin_anew()
         self._books(bot)
-        self._orders(bot)
+        self._endings.look(bot, calm=self.calm)
         self._backlog(bot)
         self._money(bot)
         self._unwithdrawn(bot)
@@ -150,10 +157,15 @@ class Rules:
         self._streams(owner, bot)
         self._bounds(owner)
         self._limits.look(bot, self.live())
+        self._losses.look(bot)
         self.refusals.look()
         self._redeemed(bot)
         if self.calm:
             self._quoted(bot)
+
+    def _begin_anew(self) -> None:
+        self._since.forget()
+        self._losses.passed_s = 0.0
 
     def _books(self, bot: Bot) -> None:
         """S10: since when a market's books are not verified, or not each other's mirrors."""
@@ -172,17 +184,6 @@ class Rules:
             )
             for o in Outcome
         }
-
-    def _orders(self, bot: Bot) -> None:
-        """L1: no doubt lasts."""
-        tables = [scope.orders.desk.table for scope in bot.supervisor.scopes.values()]
-        doubtful = {t.id for table in tables for t in table.open() if t.state in DOUBTFUL}
-        for order_id in self._doubtful - doubtful:
-            self._since.lasts(f"doubt {order_id}", so=False)
-        self._doubtful = doubtful
-        for order_id in sorted(doubtful):
-            if self._since.lasts(f"doubt {order_id}", so=True) > IN_DOUBT_MOST_S and self.calm:
-                self.once("L1", order_id, f"order {order_id[:10]} stays in doubt")
 
     def _backlog(self, bot: Bot) -> None:
         """L6: what is private is taken at once, also behind a burst."""
@@ -320,6 +321,7 @@ class Rules:
             return
         if self.now_s() - self.halted_at > HALTED_SENT_S:
             self.once("S12", "sent", "an order sent after a halt")
+        self._losses.sent()
         if self._told.owing_s > UNTOLD_MOST_S:
             self.break_("S9", f"an order {self._told.owing_s:.1f} s after one that nobody told of")
         self._verified(alive[1], body)
