@@ -6,7 +6,7 @@ still on its way has promised are not here yet, see `Engine.settled_shares`.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import attrs
 
@@ -59,6 +59,8 @@ class Chain:
         self.nonces: dict[str, int] = {}  # next one, of EOAs and of wallets
         self.gas: dict[str, int] = {}  # POL in wei
         self.usdc_e: dict[str, int] = {}
+        # What a node says of a holder's shares of a token: the figure, unless somebody bends it.
+        self.shown: Callable[[str, str, int], int] = lambda _holder, _token, figure: figure
         engine.listen(self._hear, TradeUpdated, MarketResolved)
 
     # --- time --------------------------------------------------------------------------

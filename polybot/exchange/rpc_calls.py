@@ -76,7 +76,8 @@ class Views:
         market = self.chain.engine.by_token.get(str(token))
         if market is None or contract not in self._shown_by(market):
             return 0
-        return self.chain.engine.settled_shares(owner, str(token))
+        settled = self.chain.engine.settled_shares(owner, str(token))
+        return self.chain.shown(owner, str(token), settled)
 
     def _shown_by(self, market: Market) -> tuple[str, ...]:
         own = shares_contract(market)

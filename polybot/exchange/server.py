@@ -31,6 +31,7 @@ from polybot.exchange.data_api import OWN_LAG_MS, DataService
 from polybot.exchange.engine import Engine
 from polybot.exchange.faults.admin_calls import FaultCalls
 from polybot.exchange.faults.kinds import REST, STREAMS
+from polybot.exchange.faults.node_behind import NodeBehind
 from polybot.exchange.faults.plan import Plan
 from polybot.exchange.faults.rest_link import faulty_http
 from polybot.exchange.faults.settlement_acts import SettlementActs
@@ -187,14 +188,12 @@ class Exchange:
             self.faults, self.engine, self.clob.modes, self.clob.heartbeats,
             self.wallet_of_kind(kind), wallet.api_key,
         )  # fmt: skip
+        wallets = wallets_of(wallet.address).all()
         SettlementActs(
-            self.faults,
-            self.engine,
-            self.lifecycle,
-            self.chain.relayer.queue,
-            self.balances,
-            wallets_of(wallet.address).all(),
-        )
+            self.faults, self.engine, self.lifecycle, self.chain.relayer.queue, self.balances,
+            wallets,
+        )  # fmt: skip
+        NodeBehind(self.faults, self.chain.chain, clock, wallets)
         self._moving = self._parts()
         self.admin = self._operator()
         self._rng = rng

@@ -237,7 +237,7 @@ def test_a_round_is_over_when_it_is_over(seed: int) -> None:
 
     assert entries == draw_round(terms, random.Random(seed))
     for entry in entries:
-        assert not entry.kind.lasting
+        assert entry.kind.storms
         repeats = (entry.times or 1) - 1 if entry.every_ms else 0
         assert entry.every_ms is None or entry.kind.when is not When.EACH
         assert entry.for_ms is not None
@@ -250,7 +250,7 @@ def test_rounds_reach_every_fault_and_every_shape() -> None:
     """Subsets with intensities: over some hundred rounds each fault comes, and swizzles do."""
     rounds = [draw_round(StormTerms(), random.Random(n)) for n in range(400)]
     kinds = {entry.fault for entries in rounds for entry in entries}
-    wanted = {name for name, kind in CATALOGUE.items() if not kind.lasting}
+    wanted = {name for name, kind in CATALOGUE.items() if kind.storms}
 
     assert kinds == wanted
     assert any(sum(e.fault == "stall" for e in entries) >= len(STREAMS) for entries in rounds)

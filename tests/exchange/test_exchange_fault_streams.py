@@ -182,6 +182,9 @@ STRUCK: list[tuple[str, str, dict[str, Any], Any, Callable[[list[Any]], bool]]] 
      one(lambda m: [e["asset_id"] for e in m["price_changes"]] == ["11113", "22224"])),
     ("tokens_exchanged", "market_ws", {}, DELTA,
      one(lambda m: [e["asset_id"] for e in m["price_changes"]] == [DOWN, UP])),
+    ("token_silent", "market_ws", {}, DELTA,
+     one(lambda m: [e["asset_id"] for e in m["price_changes"]] in ([UP], [DOWN]))),
+    ("token_silent", "market_ws", {}, BOOKS, one(lambda m: m in ([BOOKS[0]], [BOOKS[1]]))),
     ("numbers_empty", "user_ws", {}, TRADE,
      one(lambda m: "" in (m["size"], m["price"], m["maker_orders"][0]["matched_amount"]))),
     ("stamps_in_seconds", "user_ws", {}, TRADE, one(lambda m: m["timestamp"] == "1795132800")),
@@ -259,6 +262,26 @@ async def test_only_frames_that_match_are_struck(patient_jumps: MockClock) -> No
     """An entry may name what it is after."""
     async with stage_of("market_ws", {"fault": "frame_lost", "match": "price_change"}) as stage:
         assert await stage.hears(DELTA, BOOKS, DELTA) == [BOOKS]
+
+
+async def test_a_token_falls_silent(patient_jumps: MockClock) -> None:
+    """The same one for as long as it lasts, in whatever is told, and nothing else; frames that are
+    of it alone do not come.
+    """
+    row = {"fault": "token_silent", "for_s": 50}
+    async with stage_of("market_ws", row) as stage:
+        (delta,) = await stage.hears(DELTA)
+        told = delta["price_changes"][0]["asset_id"]
+        mute = DOWN if told == UP else UP
+        best = {"event_type": "best_bid_ask", "market": DELTA["market"]}
+        alone = [best | {"asset_id": token} for token in (mute, told)]
+        books = [book | {"market": DELTA["market"]} for book in BOOKS]
+        other = {"event_type": "new_market", "market": "0xcd"}
+
+        assert await stage.hears(*alone, other) == [alone[1], other]
+        assert await stage.hears(books) == [[book for book in books if book["asset_id"] == told]]
+        await stage.later(51)
+        assert await stage.hears(DELTA, *alone) == [DELTA, *alone]
 
 
 # --- order and time -----------------------------------------------------------------------------

@@ -21,7 +21,7 @@ def table() -> str:
     """The catalogue as text: name, numbers, where, when, what it does, parameters."""
     rows = [("fault", "numbers", "at", "when", "what happens")]
     for kind in CATALOGUE.values():
-        name = f"{kind.name} *" if kind.lasting else kind.name
+        name = kind.name if kind.storms else f"{kind.name} {'*' if kind.lasting else '+'}"
         rows.append((name, kind.numbers, _places(kind), kind.when.value, kind.does))
         rows.extend(("", "", "", "", f"  {_shown(param)}") for param in kind.params)
     widths = [max(len(row[column]) for row in rows) for column in range(4)]
@@ -29,7 +29,8 @@ def table() -> str:
         "  ".join((*(cell.ljust(width) for cell, width in zip(row, widths, strict=False)), row[4]))
         for row in rows
     ]
-    return "\n".join((*lines, "", "* a storm leaves it out: a sound client stops for good"))
+    left_out = "* a storm leaves it out: a sound client stops for good; + it came after the storms"
+    return "\n".join((*lines, "", left_out))
 
 
 def _places(kind: Kind) -> str:

@@ -46,7 +46,8 @@ class Kind:
 
     `match` is what it meets unless an entry says otherwise: routes on REST links, texts in a frame
     on streams. `lasting`: a sound client stops for good and waits for its operator, so a storm,
-    which wants to see recovery, leaves the kind out.
+    which wants to see recovery, leaves the kind out. `apart`: what seeds draw for a storm was known
+    before the kind was, so whoever wants it names it.
     """
 
     name: str
@@ -57,6 +58,12 @@ class Kind:
     params: tuple[Param, ...] = ()
     match: tuple[str, ...] = ()
     lasting: bool = False
+    apart: bool = False
+
+    @property
+    def storms(self) -> bool:
+        """Whether storms draw it, and presets have it."""
+        return not (self.lasting or self.apart)
 
 
 DONE = Param("done", "1: the venue did it all the same; 0: it did not", 0, 1, (0, 1))

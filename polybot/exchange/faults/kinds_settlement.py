@@ -34,6 +34,9 @@ WALLETS = (
     Kind("allowance_revoked", "the wallet's approvals are gone from the chain, its orders with "
          "them", "F35", _VENUE, When.ONCE, params=(
              Param("last_s", "seconds", 1, 86_400, (60, 300)),), lasting=True),
+    Kind("node_behind", "the node's share balances are of some blocks ago, its receipts are not",
+         "F33 F34", _VENUE, When.WINDOW, params=(
+             millis("lag_ms", 2_000, 20_000),), apart=True),
 )  # fmt: skip
 
 # Each strikes the windows under way; what it changes comes with their end.

@@ -53,6 +53,8 @@ BOOK_LIES = (
     Kind("token_wrong", "a frame speaks of a token nobody asked for", "F12", MARKET, match=BOOKS),
     Kind("tokens_exchanged", "the two tokens of a frame change places", "F12", MARKET,
          match=("price_change",)),
+    Kind("token_silent", "of each market one token is not spoken of, while the other is", "F01 F05",
+         MARKET, When.WINDOW, apart=True),
 )  # fmt: skip
 
 USER_LIES = (

@@ -21,7 +21,7 @@ PROBABILITY = (0.02, 0.5)
 WINDOW_S = (2.0, 30.0)
 AGAIN = (3, 12)
 SWIZZLE_OF_ROUNDS = 0.2
-_KINDS = tuple(kind for kind in CATALOGUE.values() if not kind.lasting)
+_KINDS = tuple(kind for kind in CATALOGUE.values() if kind.storms)
 
 
 def draw_round(terms: StormTerms, rng: random.Random) -> tuple[Entry, ...]:

@@ -16,6 +16,7 @@ from polybot.exchange.faults.state import Strike
 Lie = Callable[[str, Strike], str | None]
 Record = dict[str, Any]
 
+NOTHING = ""  # what comes in place of a frame that does not come
 WILD = ("NaN", "Infinity", "-Infinity", "1e400", "-0", "1E+3", "0x1p3", "1_000", "٣")
 FREE_TEXT = ("LATE_VERDICT", "order_state:pending-review", "ok")
 _NUMBER = re.compile(
@@ -129,6 +130,38 @@ def tokens_exchanged(text: str, _strike: Strike) -> str | None:
     return _spelled(value)
 
 
+def token_silent(text: str, strike: Strike) -> str | None:
+    """Nothing is said of one of a market's tokens, whichever it is that was drawn for the window; a
+    frame that speaks of no other does not come.
+    """
+    value = orjson.loads(text)
+    before = _messages(value)
+    after = [told for message in before if (told := _without_silent(message, strike))]
+    if after == before:
+        return None
+    if not after:
+        return NOTHING
+    return _spelled(after if isinstance(value, list) else after[0])
+
+
+def _without_silent(message: Record, strike: Strike) -> Record | None:
+    market = message.get("market")
+    if "price_changes" not in message:
+        return None if _is_silent(strike, market, message.get("asset_id")) else message
+    entries = message["price_changes"]
+    left = [entry for entry in entries if not _is_silent(strike, market, entry["asset_id"])]
+    return {**message, "price_changes": left} if left else None
+
+
+def _is_silent(strike: Strike, market: object, token: str | None) -> bool:
+    if token is None:
+        return False
+    if market not in strike.memory:
+        strike.memory[market] = token, strike.rng.random() < 0.5
+    first, silent = strike.memory[market]
+    return bool((token == first) is silent)
+
+
 def snapshot_missing(text: str, strike: Strike) -> str | None:
     """The array sent on subscribing without one of its books."""
     value = orjson.loads(text)
@@ -209,6 +242,7 @@ LIES: dict[str, Lie] = {
     for lie in (
         frame_truncated, keys_twice, numbers_wild, numbers_empty, stamps_in_seconds,
         status_free_text, cancelled_tells_matched, levels_crossed, levels_wrong, token_wrong,
-        tokens_exchanged, snapshot_missing, fill_off, value_frozen, value_off, dropped_told,
+        tokens_exchanged, token_silent, snapshot_missing, fill_off, value_frozen, value_off,
+        dropped_told,
     )
 }  # fmt: skip

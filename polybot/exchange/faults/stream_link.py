@@ -16,7 +16,7 @@ from polybot.clock import Clock
 from polybot.exchange.faults.frames import BEFORE, MOON, bad_utf8, framed, is_data, text_of
 from polybot.exchange.faults.kinds_stream import EVENTS_KEPT
 from polybot.exchange.faults.state import Faults, Running, Strike
-from polybot.exchange.faults.stream_lies import LIES
+from polybot.exchange.faults.stream_lies import LIES, NOTHING
 from polybot.exchange.net import Service
 from polybot.exchange.websocket import Socket
 
@@ -129,7 +129,7 @@ class StreamLink:
 
     def _struck(self, strike: Strike, frame: bytes, line: _Line, now_ms: int) -> list[bytes]:
         if strike.fault in LIES:
-            return [_lied(strike, frame)]
+            return _lied(strike, frame)
         match strike.fault:
             case "stall" | "frame_lost" | "snapshots_gone":
                 out: list[bytes] = []
@@ -197,17 +197,17 @@ def _matches(running: Running, text: str) -> bool:
     return not wanted or any(one in text for one in wanted)
 
 
-def _lied(strike: Strike, frame: bytes) -> bytes:
-    """The frame with the lie in it; what another fault has spoiled already stays as it is."""
+def _lied(strike: Strike, frame: bytes) -> list[bytes]:
+    """The frame with the lie in it, or none. What another fault has spoiled stays as it is."""
     text = text_of(frame)
     try:
         told = LIES[strike.fault](text, strike) if text is not None else None
     except (orjson.JSONDecodeError, KeyError, TypeError, ValueError, ArithmeticError):
-        return frame
+        return [frame]
     if told is None:
-        return frame
+        return [frame]
     strike.land()
-    return framed(told.encode())
+    return [] if told == NOTHING else [framed(told.encode())]
 
 
 def _in_gap(strike: Strike, now_ms: int) -> bool:
