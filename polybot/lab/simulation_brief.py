@@ -23,6 +23,7 @@ from polybot.lab.simulation_case import (
     Trouble,
     draw,
 )
+from polybot.lab.simulation_plan import Spell
 
 Harmful = TypeVar("Harmful", Trouble, DiskTrouble)
 
@@ -59,6 +60,8 @@ def brief(seed: int) -> Case:
         foreign_s=None if case.foreign_s is None else case.foreign_s / _TIMES,
         engine=_engine(case.engine),
         strikes=_strikes(case.strikes),
+        silence=_spell(case.silence),
+        node=_spell(case.node),
         quiet_s=0.0,
         later_s=random.Random(f"begins {seed}").choice(_LATER_S),
     )
@@ -77,6 +80,10 @@ def _engine(terms: EngineTerms | None) -> EngineTerms | None:
     if terms is None:
         return None
     return EngineTerms(terms.at_s / _TIMES, max(1, int(terms.last_s / _LASTING)))
+
+
+def _spell(spell: Spell | None) -> Spell | None:
+    return None if spell is None else spell.squeezed(_TIMES, _LASTING)
 
 
 def _strikes(terms: StrikeTerms | None) -> StrikeTerms | None:

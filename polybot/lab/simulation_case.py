@@ -14,7 +14,8 @@ import signal
 
 import attrs
 
-from polybot.exchange.faults.plan import Entry, Plan, StormTerms, load
+from polybot.exchange.faults.plan import Entry, Plan
+from polybot.lab.simulation_plan import Spell, draw_node, draw_plan, draw_silence
 from polybot.lab.simulation_regime import Conditions, draw_conditions
 from polybot.lab.simulation_settings import (
     Means,
@@ -183,6 +184,8 @@ class Case:
     quiet_s: float = QUIET_S
     later_s: int = 0  # than the middle of a window it begins
     certify: bool = False  # as a live start does: the venue's switch is tried first
+    silence: Spell | None = None  # one token of each market falls silent
+    node: Spell | None = None  # the chain's node is behind
 
     @property
     def usual(self) -> bool:
@@ -191,7 +194,7 @@ class Case:
 
     @property
     def faults(self) -> Plan:
-        """The plan, with the foreign order and the engine's restart in it."""
+        """The plan, with the foreign order, the engine's restart and the spells in it."""
         more: tuple[Entry, ...] = ()
         if self.foreign_s is not None:
             more += (Entry("foreign_order", from_ms=int(self.foreign_s * 1000), times=1),)
@@ -199,6 +202,7 @@ class Case:
             last = {"last_s": (self.engine.last_s, self.engine.last_s)}
             at_ms = int(self.engine.at_s * 1000)
             more += (Entry("engine_restarted", from_ms=at_ms, times=1, values=last),)
+        more += tuple(spell.entry for spell in (self.silence, self.node) if spell is not None)
         return attrs.evolve(self.plan, entries=(*self.plan.entries, *more))
 
     def text(self) -> str:
@@ -216,6 +220,7 @@ class Case:
             f"{self.clock.drift_ppm:+d} ppm{steps}; "
             f"foreign order {'none' if self.foreign_s is None else f'{self.foreign_s:.0f}s'}; "
             f"engine {self._engine_text()}; strikes {self._strikes_text()}; "
+            f"silent tokens {_spell_text(self.silence)}; node behind {_spell_text(self.node)}; "
             f"begins {self.later_s} s later; settings {settings_text(self.settings)}; "
             f"{self.means.text()}; switch {'tried' if self.certify else 'trusted'}; "
             f"venue {terms_text(self.terms)}; regime {self.conditions.text()}"
@@ -230,9 +235,14 @@ class Case:
         return "right" if wrong is None else f"{wrong.error_bp:+d} bp for {wrong.for_s:.0f}s"
 
 
+def _spell_text(spell: Spell | None) -> str:
+    return "never" if spell is None else spell.text()
+
+
 PARTS = (
     "storm", "delays", "deaths", "sniper", "disks", "clock", "foreign", "engine", "strikes",
     "series", "settings", "means", "terms", "regime", "amnesia", "certify",
+    "silence", "node",
 )  # fmt: skip
 
 
@@ -259,6 +269,8 @@ class Keep:
     regime: bool = True
     amnesia: bool = True
     certify: bool = True
+    silence: bool = True
+    node: bool = True
     links: tuple[int, ...] | None = None
 
     def of(self, case: Case) -> Case:
@@ -281,6 +293,8 @@ class Keep:
             conditions=case.conditions if self.regime else Conditions(),
             troubles=tuple(case.troubles[number] for number in links),
             certify=case.certify and self.certify,
+            silence=case.silence if self.silence else None,
+            node=case.node if self.node else None,
         )
 
     def _lives(self, case: Case) -> tuple[Life, ...]:
@@ -319,7 +333,7 @@ def draw(seed: int, hours: float) -> Case:
         clock=_clock(random.Random(f"clock {seed}"), length_s),
         delays=_delays(random.Random(f"delays {seed}")),
         sniped=random.Random(f"crowd {seed}").uniform(0.05, 0.3),
-        plan=_plan(random.Random(f"plan {seed}")),
+        plan=draw_plan(random.Random(f"plan {seed}"), WARM_UP_S),
         foreign_s=_foreign(random.Random(f"foreign {seed}"), length_s),
         engine=_engine(random.Random(f"engine {seed}"), length_s),
         strikes=_strikes(random.Random(f"strikes {seed}")),
@@ -329,6 +343,8 @@ def draw(seed: int, hours: float) -> Case:
         # A stream keeps its name whatever its part is called: another one would draw other cases.
         conditions=draw_conditions(random.Random(f"weather {seed}")),
         certify=random.Random(f"switch {seed}").randrange(4) == 0,
+        silence=draw_silence(random.Random(f"silence {seed}"), WARM_UP_S),
+        node=draw_node(random.Random(f"node {seed}"), WARM_UP_S),
     )
 
 
@@ -426,19 +442,3 @@ def _strikes(rng: random.Random) -> StrikeTerms | None:
 
 def _delays(rng: random.Random) -> tuple[tuple[str, float], ...]:
     return tuple((port, rng.choice(DELAYS_S)) for port in PORTS)
-
-
-def _plan(rng: random.Random) -> Plan:
-    """Half of all seeds are storms; the others meet one family of faults all the time."""
-    name = rng.choice(("storm", "storm", "storm", "orders", "settlement", "feeds"))
-    return attrs.evolve(load(name), storm=_storm(rng) if name == "storm" else None)
-
-
-def _storm(rng: random.Random) -> StormTerms:
-    return StormTerms(
-        warm_up_s=int(WARM_UP_S),
-        round_s=rng.choice((60, 90, 120)),
-        quiet_s=rng.choice((30, 90)),
-        fewest=rng.choice((0, 2)),
-        most=rng.choice((2, 4, 8)),
-    )

@@ -18,7 +18,14 @@ SEEDS, TOGETHER = 200, 5
 # Beyond those, what once broke a rule or two, all with the usual settings, wallet and venue
 # (docs/reliability.md says why).
 AS_THEN = Keep(
-    settings=False, means=False, terms=False, regime=False, amnesia=False, certify=False
+    settings=False,
+    means=False,
+    terms=False,
+    regime=False,
+    amnesia=False,
+    certify=False,
+    silence=False,
+    node=False,
 )
 FOUND = (239, 312, 322, 367, 523, 986, 1242, 1281, 2314, 2681, 3776, 4159)
 LOTS = [range(first, first + TOGETHER) for first in range(1, SEEDS + 1, TOGETHER)]
@@ -87,6 +94,8 @@ def kinds(case: Case) -> Counter[str]:
         + ["foreign"] * (case.foreign_s is not None)
         + ["engine"] * (case.engine is not None)
         + ["strikes"] * (case.strikes is not None)
+        + ["silence"] * (case.silence is not None)
+        + ["node"] * (case.node is not None)
         + ["again"] * (len(case.lives) > 1)
     )
 

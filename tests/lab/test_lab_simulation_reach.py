@@ -142,6 +142,27 @@ def test_where_and_who_is_drawn_apart() -> None:
     assert all(Keep(foreign=False).of(case).foreign_s is None for case in cases)
 
 
+def test_spells_are_drawn_apart() -> None:
+    """A silent token and a node that lags in one seed of six each; both can be left out, say what
+    they are, and are entries of the plan behind whatever else there is.
+    """
+    cases = [draw(seed, 1.0) for seed in range(400)]
+    none = Keep(silence=False, node=False)
+    silent = [case for case in cases if case.silence is not None]
+    lagging = [case for case in cases if case.node is not None]
+
+    assert 40 < len(silent) < 95
+    assert 40 < len(lagging) < 95
+    assert set(map(id, silent)) & set(map(id, lagging))
+    assert all(case.faults.entries[-1].fault == "node_behind" for case in lagging)
+    assert all("token_silent" in {it.fault for it in case.faults.entries} for case in silent)
+    assert all("silent tokens never" not in case.text() for case in silent)
+    assert all("; silent tokens never; node behind never; " in none.of(it).text() for it in cases)
+    assert all(
+        none.of(it).faults.entries == it.faults.entries[:-1] for it in lagging if it.silence is None
+    )
+
+
 def test_the_venues_own_troubles_are_drawn_apart() -> None:
     """A restart of the engine in one seed of six, wrong strikes in one of four; both can be left
     out, and say what they are.
