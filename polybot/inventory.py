@@ -96,7 +96,7 @@ class Inventory:
         for at_ms in self.ctx.recovered.submissions_ms:
             self.budget.spend(at_ms)
         for done in self.ctx.recovered.moves:
-            self.proof.moved(done)
+            self.proof.known(done)
         for asked in operations:
             name = asked.submission
             found = next((one for one in self.in_flight if one.name == name), None)

@@ -6,6 +6,9 @@ halt trading. Where both of a market's tokens are off by exactly what one of its
 whichever of the trades on their way have come by then, that one was done again, and is booked
 again. It need not be the last one: another may have been asked for, and done, before the repetition
 came or anybody compared; then a split and a merge may both have been (seed 892).
+
+A node may lag, and what it does not know of yet of a merge looks like a split done again: a figure
+that undoing the moves of the last half a minute explains is no evidence.
 """
 
 from __future__ import annotations
@@ -19,6 +22,7 @@ from polybot.account import Account
 from polybot.domain.accounts import Kind
 from polybot.domain.orders import Failure
 from polybot.domain.settling import Settling
+from polybot.execution.reconcile import STALE_MS
 from polybot.journal.entries import Moved
 from polybot.venue.chain import Chain
 
@@ -32,6 +36,7 @@ class MoveProof:
     account: Account
     chain: Chain
     _moved: dict[str, list[Moved]] = attrs.field(factory=dict)  # by market, oldest first
+    _booked_ms: dict[str, int] = attrs.field(factory=dict)  # when, by operation; of this run only
     _looking: trio.Lock = attrs.field(factory=trio.Lock)
 
     async def there(self, condition_id: str) -> Pair | None:
@@ -66,6 +71,14 @@ class MoveProof:
 
     def moved(self, done: Moved) -> None:
         """A merge or a split has been booked."""
+        self.known(done)
+        now_ms = self.account.clock.now_ms()
+        young = self._booked_ms.items()
+        self._booked_ms = {key: at_ms for key, at_ms in young if at_ms >= now_ms - STALE_MS}
+        self._booked_ms[done.operation_id] = now_ms
+
+    def known(self, done: Moved) -> None:
+        """One that an earlier run has booked."""
         moves = self._moved.setdefault(done.condition_id, [])
         moves.append(done)
         del moves[:-MOVES_KEPT]
@@ -121,9 +134,9 @@ class MoveProof:
         """Nothing where no move explains what is there; None where none is needed, or where several
         would that come to other sizes, as trades on their way may have it.
         """
-        if _explained(known, there, 0):
-            return None
         done = self._moved.get(condition_id, [])
+        if _explained(known, there, 0) or self._behind(done, known, there):
+            return None
         for together in (1, 2):  # one of them, or else one of each kind
             fit = {
                 taken: those  # of one size the newest
@@ -135,6 +148,17 @@ class MoveProof:
             if fit:
                 return next(iter(fit.values())) if len(fit) == 1 else None
         return ()
+
+    def _behind(self, done: list[Moved], known: tuple[Settling, Settling], there: Pair) -> bool:
+        """Whether this is what there was before the last moves, of which a node may not know."""
+        late, taken = self.account.clock.now_ms() - STALE_MS, 0
+        for one in reversed(done):
+            if self._booked_ms.get(one.operation_id, -1) < late:
+                break
+            taken += _taken(one)
+            if taken and _explained(known, there, -taken):
+                return True
+        return False
 
     def _bookable(self, those: tuple[Moved, ...]) -> bool:
         """Whether the ledger takes them one after the other: a merge wants confirmed pairs."""

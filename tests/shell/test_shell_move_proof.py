@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from types import SimpleNamespace
 from typing import Any
 
@@ -11,6 +12,7 @@ import trio
 from polybot.domain.ledger import Holdings
 from polybot.domain.settling import Settling
 from polybot.domain.units import SHARE
+from polybot.execution.reconcile import STALE_MS
 from polybot.journal.entries import Moved
 from polybot.move_proof import MOVES_KEPT, MoveProof
 from polybot.restart import Restart
@@ -33,7 +35,9 @@ class Wallet:
         market = SimpleNamespace(up_token="up", down_token="down")
         books = SimpleNamespace(market=market, holdings=self._holdings)
         ledger = SimpleNamespace(books={"0xc0": books}, settling=self._settling)
-        account: Any = SimpleNamespace(ledger=ledger, learn=self._learn, moving=set())
+        self.now_ms = 0
+        clock = SimpleNamespace(now_ms=lambda: self.now_ms)
+        account: Any = SimpleNamespace(ledger=ledger, learn=self._learn, moving=set(), clock=clock)
         chain: Any = SimpleNamespace(shares=self._shares)
         self.proof = MoveProof(account, chain)
 
@@ -106,6 +110,41 @@ async def test_a_split_and_the_merge_after_it_done_again() -> None:
     assert await wallet.proof.moved_again()
     assert sorted(one.kind for one in wallet.learned) == ["merge", "split"]
     assert wallet.booked == wallet.there
+
+
+@pytest.mark.parametrize("last", ["merge", "split"])
+async def test_a_node_that_is_behind_proves_no_repetition(last: str) -> None:
+    """Twenty pairs were split and as many merged, one after the other. A node that does not know of
+    the last one yet shows what a repetition of the first would leave; a figure of half a minute ago
+    is no evidence, and one that stays is (F33, F34).
+    """
+    wallet = Wallet()
+    moves = [partial(wallet.split, 20 * SHARE), partial(wallet.merge, 20 * SHARE)]
+    for move in moves if last == "merge" else moves[::-1]:
+        before, wallet.now_ms = wallet.there, wallet.now_ms + 60_000
+        move()
+    now, wallet.there = wallet.there, before
+    wallet.now_ms += STALE_MS
+
+    assert not await wallet.proof.moved_again()
+    wallet.there = now
+    assert not await wallet.proof.moved_again()
+    wallet.there, wallet.now_ms = before, wallet.now_ms + 1
+    assert await wallet.proof.moved_again()
+    assert [one.kind for one in wallet.learned] == [{"merge": "split", "split": "merge"}[last]]
+
+
+async def test_a_node_that_is_behind_by_two() -> None:
+    """Both of the last two moves are missing in what it shows."""
+    wallet = Wallet()
+    wallet.split(20 * SHARE)
+    wallet.now_ms += 60_000
+    before = wallet.there
+    wallet.merge(5 * SHARE)
+    wallet.merge(15 * SHARE)
+    wallet.there = before
+
+    assert not await wallet.proof.moved_again()
 
 
 async def test_one_explains_before_two_do() -> None:
@@ -280,9 +319,7 @@ async def test_a_start_asks_before_it_judges_the_cash(monkeypatch: pytest.Monkey
         monkeypatch.setattr(Restart, name, step(name))
     for name in ("_take_over_orders", "_write_start"):
         monkeypatch.setattr(Restart, name, lambda *_: None)
-    reconciler = SimpleNamespace(
-        cancel_everything=step("cancel"), moved_again=step("moved again")
-    )
+    reconciler = SimpleNamespace(cancel_everything=step("cancel"), moved_again=step("moved again"))
     ctx: Any = SimpleNamespace(reconciler=reconciler, recovered=SimpleNamespace(markets={}))
 
     await Restart(ctx, step("resolve")).run()
