@@ -20,7 +20,8 @@ from polybot.venue.clob import ClobClient, StaleHeartbeat
 from polybot.venue.site import HEARTBEAT_EVERY_S
 
 RETRY_S = 0.5
-PATIENCE_S = 4.0  # two attempts must fit before the venue's ten seconds are over
+# For an attempt, its id set right included: two must fit before the venue's ten seconds are over.
+PATIENCE_S = 4.0
 # A lapse ends the venue's watch over us (clob.md 4.2), and what comes to rest behind it is under no
 # switch at all. So one beat every half minute sets it again: later than any lapse takes.
 SET_AGAIN_S = 30.0
@@ -38,7 +39,7 @@ class Pulse(enum.Enum):
 @attrs.define(eq=False)
 class Heartbeat:
     """`lag_s`: how long its answer took, `lag_most_s` the longest so far, patience spent in vain
-    included.
+    included. `lost`: how often it stopped beating.
     """
 
     client: ClobClient
@@ -46,9 +47,11 @@ class Heartbeat:
     doubt: Bell  # rung when orders may have been cancelled meanwhile
     refused: Callable[[str], None]  # told that the venue does not take who we are
     beats: int = 0
+    lost: int = 0
     pulse: Pulse = Pulse.FAILING
     lag_s: float = 0.0
     lag_most_s: float = 0.0
+    _next_id: str = ""  # as the venue has named it last
     _asked_at: float = 0.0
     _resumed: trio.Event = attrs.field(factory=trio.Event)
 
@@ -58,13 +61,14 @@ class Heartbeat:
 
     async def run(self) -> None:
         """Beat every 5 s, chaining ids; any failure stops trading at once."""
-        previous, due = "", trio.current_time()
+        due = trio.current_time()
         while True:
-            answer = await self._beat(previous)
-            if isinstance(answer, StaleHeartbeat):
-                answer = await self._beat(answer.expected)
+            silent, until = self.pulse is Pulse.LAPSING, trio.current_time() + PATIENCE_S
+            answer = await self._beat(until)
+            fell_silent = self.pulse is Pulse.LAPSING and not silent
+            if isinstance(answer, StaleHeartbeat) and not fell_silent:
+                answer = await self._beat(until)
             if isinstance(answer, str):
-                previous = answer
                 self._accepted()
                 due = max(due + HEARTBEAT_EVERY_S.value, trio.current_time())
             else:
@@ -80,7 +84,8 @@ class Heartbeat:
         """Fall silent. The gate is closed, for all markets, before the first beat is missing."""
         self.health.bad(NAME, why)
         if self.pulse is not Pulse.LAPSING:
-            self.pulse, self._resumed = Pulse.LAPSING, trio.Event()
+            self._lose(Pulse.LAPSING)
+            self._resumed = trio.Event()
 
     def resume(self) -> None:
         """Beat again, at once; what follows is what follows any heartbeat that was lost."""
@@ -100,16 +105,24 @@ class Heartbeat:
     def _failed(self, answer: StaleHeartbeat | Failure) -> None:
         what = answer.what if isinstance(answer, Failure) else "id refused twice"
         if self.pulse is not Pulse.LAPSING:
-            self.pulse = Pulse.FAILING
+            self._lose(Pulse.FAILING)
             self.health.bad(NAME, what)
         if isinstance(answer, Failure) and answer.refused:
             self.refused(what)
 
-    async def _beat(self, previous: str) -> str | StaleHeartbeat | Failure:
+    def _lose(self, pulse: Pulse) -> None:
+        self.lost += self.beating
+        self.pulse = pulse
+
+    async def _beat(self, until: float) -> str | StaleHeartbeat | Failure:
         self._asked_at = asked_at = trio.current_time()
         answer: str | StaleHeartbeat | Failure = Failure(f"no answer within {PATIENCE_S:g} s")
-        with trio.move_on_after(PATIENCE_S):
-            answer = await self.client.heartbeat(previous)
+        with trio.move_on_at(until) as patience:
+            answer = await self.client.heartbeat(self._next_id)
+        if not isinstance(answer, Failure):
+            self._next_id = answer if isinstance(answer, str) else answer.expected
+        if patience.cancelled_caught:
+            self.client.took("POST", PATIENCE_S)  # who is given up tells nothing himself
         self.lag_s = trio.current_time() - asked_at
         self.lag_most_s = max(self.lag_most_s, self.lag_s)
         return answer

@@ -133,8 +133,8 @@ class Reconciler:
         A single failed read proves nothing; two in a row mean that we are blind.
         """
         started_ms = self.clock.now_ms()
-        stream, was_beating = self.account.stream, self.heartbeat.beating
-        session = stream.sessions
+        stream, heart = self.account.stream, self.heartbeat
+        session, was_beating, lost = stream.sessions, heart.beating, heart.lost
         stood = [name for name in LOOKED_AFTER if name in self.health.troubles]
         known = await self.read_trades()
         await self._judge_unplaced()  # before what they have changed is taken for a drift
@@ -165,7 +165,7 @@ class Reconciler:
             self.health.good(UNDONE)
         if stream.open and session == stream.sessions:
             self.health.good("user stream")
-        if was_beating and self.heartbeat.beating:
+        if was_beating and lost == heart.lost:
             self.health.good("heartbeat")
         return True
 
