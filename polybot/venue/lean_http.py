@@ -36,6 +36,7 @@ STATUS_LINE = re.compile(rb"HTTP/1\.1 ([2-5][0-9]{2})(?: [^\0\r\n]*)?")
 FIELD = re.compile(rb"([!#$%&'*+\-.^_`|~0-9A-Za-z]+):[ \t]*([^\0\r\n]*?)[ \t]*")
 UNSENDABLE = re.compile(rb"[\0\r\n]")
 BODILESS = (b"204", b"304")
+SIZE_DIGITS_MOST = 18  # Python raises for a number of thousands of digits
 DISCONNECTED = "Server disconnected without sending a response."
 
 Stream = trio.SocketStream | trio.SSLStream[trio.SocketStream]
@@ -161,7 +162,7 @@ def _plain(head: bytes) -> _Plain | None:
     odd = None in fields or (len(said) < len(headers) and _repeats_its_length(headers))
     if status is None or status[1] in BODILESS or odd or not size.isdigit():
         return None
-    if b"transfer-encoding" in said:
+    if b"transfer-encoding" in said or len(size) > SIZE_DIGITS_MOST:
         return None
     keeps = said.get(b"connection", b"keep-alive").lower() == b"keep-alive"
     return _Plain(int(status[1]), headers, int(size), keeps)

@@ -112,13 +112,16 @@ class Rest:
         if self.credentials is not None:
             stamp = self.clock.now_ms() // 1000
             headers |= l2_headers(self.credentials, method, path, body, stamp)
-        request = self.http.build_request(
-            method,
-            self.base + path,
-            content=body or None,
-            params=dict(params) if params else None,
-            headers=headers,
-        )
+        try:
+            request = self.http.build_request(
+                method,
+                self.base + path,
+                content=body or None,
+                params=dict(params) if params else None,
+                headers=headers,
+            )
+        except httpx.InvalidURL as error:  # of an id, or a cursor, that a peer has made up
+            return Failure(f"{method} {path[:80]}: {error}")
         # The target carries no secret: signatures and keys travel in headers, and what a node has
         # in its URL is left out.
         line = method.encode() + b" " + self._target(request.url)

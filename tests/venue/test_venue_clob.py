@@ -13,6 +13,7 @@ from polybot.domain.orders import (
     Acked,
     CancelResult,
     Failure,
+    Reject,
     Rejected,
     Unknown,
 )
@@ -144,6 +145,24 @@ async def test_cancels_use_their_calls_and_respect_the_limit() -> None:
     ]
 
 
+@pytest.mark.parametrize(
+    ("count", "cut"), [(1, [1]), (2, [2]), (100, [100]), (101, [100, 1]), (250, [100, 100, 50])]
+)
+async def test_where_a_long_cancel_is_cut(count: int, cut: list[int]) -> None:
+    """Each id is asked for once and in its order; a part never exceeds what the signer's bucket
+    holds (clob.md 7.2), for one that does can never pass.
+    """
+    seen: list[httpx.Request] = []
+    ids = [f"0x{number:064x}" for number in range(count)]
+
+    await make_client(noting(seen, {"canceled": [], "not_canceled": {}})).cancel(ids)
+
+    bodies = [json.loads(request.content) for request in seen]
+    parts = [[body["orderID"]] if isinstance(body, dict) else body for body in bodies]
+    assert [len(part) for part in parts] == cut
+    assert [one for part in parts for one in part] == ids
+
+
 async def test_a_part_of_a_cancel_that_fails_is_told() -> None:
     """What was cancelled before the failure is kept; ids in neither set stay unknown."""
     calls: list[int] = []
@@ -160,6 +179,108 @@ async def test_a_part_of_a_cancel_that_fails_is_told() -> None:
 
     assert result.cancelled == set(ids[:100])
     assert result.failure is not None
+
+
+@pytest.mark.parametrize(
+    ("trouble", "failure", "away"),
+    [
+        (httpx.Response(502), "HTTP 502", False),
+        (httpx.Response(425), "HTTP 425", True),
+        (httpx.Response(200, text="<html>"), "unreadable reply", False),
+        (httpx.ReadTimeout("slow"), "ReadTimeout", False),
+    ],
+    ids=["502", "425", "a page", "no answer"],
+)
+async def test_the_parts_after_one_that_failed_are_asked_for(
+    trouble: httpx.Response | Exception, failure: str, away: bool
+) -> None:
+    """A part in the middle gets no answer that can be used: what comes after it is cancelled all
+    the same, what the venue refused is told, and of the part itself nothing is claimed.
+    """
+    calls: list[int] = []
+
+    def handler(request: httpx.Request) -> httpx.Response:
+        calls.append(1)
+        if len(calls) != 2:
+            first, *rest = json.loads(request.content)
+            return httpx.Response(200, json={"canceled": rest, "not_canceled": {first: "matched"}})
+        if isinstance(trouble, Exception):
+            raise trouble
+        return trouble
+
+    ids = [f"0x{number:064x}" for number in range(300)]
+
+    result = await make_client(handler).cancel(ids)
+
+    assert len(calls) == 3
+    assert result.cancelled == {*ids[1:100], *ids[201:]}
+    assert result.refused == {ids[0]: "matched", ids[200]: "matched"}
+    assert failure in (result.failure or "")
+    assert result.away is away
+
+
+ENGINE_AWAY = (b"", b"<html>restarting</html>", {"error": "matching engine is restarting"})
+
+
+@pytest.mark.parametrize("body", ENGINE_AWAY, ids=["nothing", "a page", "a word"])
+async def test_an_engine_that_is_away_takes_no_order(body: object) -> None:
+    """425 is said of the request before any engine has it (clob.md 7.3): a refusal, of each order,
+    whoever words it. It is sent once; what is to be sent again is its owner's decision.
+    """
+    calls: list[str] = []
+
+    def handler(request: httpx.Request) -> httpx.Response:
+        calls.append(request.url.path)
+        return answering(body, 425)(request)
+
+    client = make_client(handler)
+    results = [*await client.place([signed(A)]), *await client.place([signed(A), signed(B)])]
+
+    assert calls == ["/order", "/orders"]
+    assert [result.order_id for result in results] == [A, A, B]
+    for result in results:
+        assert isinstance(result, Rejected)
+        assert result.reason is Reject.RESTARTING
+
+
+@pytest.mark.parametrize("status", [408, 499, 500, 502, 504])
+async def test_whoever_gave_up_waiting_has_refused_nothing(status: int) -> None:
+    """The request may be with the engine: of no order in it anything is known, and none is sent a
+    second time.
+    """
+    calls: list[str] = []
+
+    def handler(request: httpx.Request) -> httpx.Response:
+        calls.append(request.url.path)
+        return httpx.Response(status, json={"error": "client closed request"})
+
+    results = await make_client(handler).place([signed(A), signed(B)])
+
+    assert [type(result) for result in results] == [Unknown, Unknown]
+    assert calls == ["/orders"]
+
+
+@pytest.mark.parametrize(
+    "order_id", ["0x1\n", "0x\0", "0x" + "a" * 70_000], ids=["LF", "NUL", "long"]
+)
+async def test_an_id_that_fits_in_no_address(order_id: str) -> None:
+    """The user stream may tell of any id, and each that we have not placed is looked up: a text
+    that no address can hold ended the process.
+    """
+    seen: list[httpx.Request] = []
+
+    answer = await make_client(noting(seen, {})).order(order_id)
+
+    assert isinstance(answer, Failure)
+    assert len(answer.what) < 200
+    assert seen == []
+
+
+async def test_a_cursor_that_fits_in_no_address() -> None:
+    """The venue makes them up: a list that cannot be followed to its end is not read."""
+    page = {"data": [], "next_cursor": "M" * 70_000}
+
+    assert isinstance(await make_client(answering(page)).open_orders(), Failure)
 
 
 @pytest.mark.parametrize(

@@ -133,6 +133,7 @@ ODDITIES = {
     "no HTTP": b"\x00\xff\x00garbage\r\n\r\n",
     "two lengths": b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\nContent-Length: 3\r\n\r\nok!",
     "a length that is none": b"HTTP/1.1 200 OK\r\nContent-Length: -2\r\n\r\nok",
+    "a length beyond all": b"HTTP/1.1 200 OK\r\nContent-Length: %s\r\n\r\nok" % (b"1" * 5_000),
     "a bad name": b"HTTP/1.1 200 OK\r\nBad Name: 1\r\nContent-Length: 2\r\n\r\nok",
     "a NUL": b"HTTP/1.1 200 OK\r\nX: a\0b\r\nContent-Length: 2\r\n\r\nok",
     "an endless head": b"HTTP/1.1 200 OK\r\nX: " + b"y" * 200_000,
