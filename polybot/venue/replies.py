@@ -165,7 +165,9 @@ def _entry(order_id: str, row: Json) -> PostResult:
     status = fields.optional_text(row, "status").lower()
     if said:
         reason = reject_of(said)
-        if reason is Reject.OTHER and (claimed or _gave_up(said)):
+        # Refused and accepted in one breath; but a killed order has its id, and no status (3.6).
+        torn = claimed and (reason is Reject.OTHER or status in _ACCEPTED)
+        if torn or _gave_up(said):
             return Unknown(order_id, said)
         return _definite(order_id, reason, said)
     if not claimed or status not in _ACCEPTED:

@@ -57,12 +57,38 @@ def one(value: object, status: int = 200, **headers: str) -> object:
         ("invalid signature", Reject.SIGNATURE),
         ("order_version_mismatch", Reject.SIGNATURE),
         ("the order owner has to be the owner of the API KEY", Reject.NOT_AUTHORISED),
+        (
+            "the order signer address has to be the address of the API KEY",
+            Reject.NOT_AUTHORISED,
+        ),
+        ("'0x1' address banned", Reject.NOT_AUTHORISED),
         ("'0x1' address in closed only mode", Reject.NOT_AUTHORISED),
         (
             "maker address not allowed, please use the deposit wallet flow",
             Reject.NOT_AUTHORISED,
         ),
+        ("unauthorized", Reject.NOT_AUTHORISED),
+        ("Unauthorized/Invalid api key", Reject.NOT_AUTHORISED),
+        ("Invalid API key", Reject.NOT_AUTHORISED),
         ("Rate limit exceeded for tokenId: 1", Reject.RATE_LIMITED),
+        ("Trading restricted in your region, see the docs", Reject.GEOBLOCKED),
+        (
+            "post-only mode: only post-only orders and cancels are allowed",
+            Reject.POST_ONLY_MODE,
+        ),
+        (
+            (
+                "Trading is currently cancel-only. New orders are not accepted, but cancels are "
+                "allowed."
+            ),
+            Reject.CANCEL_ONLY,
+        ),
+        (
+            "Trading is currently disabled. Check polymarket.com for updates",
+            Reject.CANCEL_ONLY,
+        ),
+        ("trading is disabled", Reject.CANCEL_ONLY),
+        ("order canceled in the CTF exchange contract", Reject.OTHER),
         ("something new", Reject.OTHER),
     ],
 )
@@ -82,6 +108,7 @@ def test_every_refusal_text_has_its_reason(text: str, reason: Reject) -> None:
         (403, {"error": "Trading restricted in your region, see"}, Reject.GEOBLOCKED),
         (404, {"error": "the orderbook 1 does not exist"}, Reject.MARKET_CLOSED),
         (425, b"", Reject.RESTARTING),
+        (425, {"error": "trading is disabled"}, Reject.RESTARTING),
         (
             503,
             {
@@ -93,6 +120,11 @@ def test_every_refusal_text_has_its_reason(text: str, reason: Reject) -> None:
         (
             503,
             {"error": "Trading is currently cancel-only. New orders are not accepted"},
+            Reject.CANCEL_ONLY,
+        ),
+        (
+            503,
+            {"error": "Trading is currently disabled. Check polymarket.com for updates"},
             Reject.CANCEL_ONLY,
         ),
         (503, {"error": "trading is disabled"}, Reject.CANCEL_ONLY),
@@ -120,6 +152,10 @@ def test_definite_statuses_refuse(status: int, body: object, reason: Reject) -> 
         (403, b"<!DOCTYPE html><title>Attention Required! | Cloudflare</title>"),
         (404, b""),
         (408, b""),
+        (408, {"error": "timed out"}),
+        (499, b""),
+        (499, {"error": "client closed request"}),
+        (503, {"error": "try again"}),
         (413, b"<html>"),
         (422, []),
         (429, {"error": "slow down"}),
@@ -135,7 +171,11 @@ def test_definite_statuses_refuse(status: int, body: object, reason: Reject) -> 
         (200, {"errorMsg": "could not insert order", "orderID": ""}),
         (200, {"errorMsg": "rpc error: context deadline exceeded", "orderID": ""}),
         (200, {"errorMsg": "Internal server error", "orderID": ""}),
+        (200, {"errorMsg": "could not insert order: invalid expiration", "orderID": ""}),
         (200, {"errorMsg": "something new", "orderID": A, "status": "live"}),
+        (200, {"errorMsg": "something new", "orderID": A, "status": ""}),
+        (200, {"errorMsg": f"order {A} crosses the book", "orderID": A, "status": "live"}),
+        (200, {"errorMsg": "invalid expiration", "orderID": A, "status": "matched"}),
     ],
 )
 def test_ambiguous_answers_are_unknown(status: int, body: object) -> None:
