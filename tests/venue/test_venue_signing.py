@@ -7,6 +7,7 @@ from decimal import Decimal
 from types import SimpleNamespace
 from typing import Any
 
+import attrs
 import pytest
 from eth_account import Account
 from hypothesis import given, settings, strategies as st
@@ -330,6 +331,24 @@ def test_what_cannot_be_signed_raises(options: dict[str, Any], order: NewOrder) 
     """A salt too big, a wallet kind we do not do, an unknown version, a wrong expiration: bugs."""
     with pytest.raises(ValueError):
         body_of(order, **options)
+
+
+@pytest.mark.parametrize("tif", [TimeInForce.FOK, TimeInForce.FAK])
+def test_what_takes_is_never_post_only(tif: TimeInForce) -> None:
+    """The venue refuses both at once, and one was not meant: a bug (clob.md 3.5)."""
+    taking = make_order(tif=tif)
+    assert body_of(taking)["postOnly"] is False
+
+    with pytest.raises(ValueError, match="post-only goes with GTC and GTD only"):
+        body_of(attrs.evolve(taking, post_only=True))
+
+
+@pytest.mark.parametrize("tif", [TimeInForce.GTC, TimeInForce.FOK, TimeInForce.FAK])
+def test_only_gtd_expires(tif: TimeInForce) -> None:
+    """A time on any other kind would not be kept, and its order be taken for one that ends."""
+    assert body_of(make_order(tif=tif))["order"]["expiration"] == "0"
+    with pytest.raises(ValueError, match="does not go with"):
+        body_of(make_order(tif=tif, expires_s=1_795_133_200))
 
 
 def test_position_ids_are_told_from_token_ids() -> None:
