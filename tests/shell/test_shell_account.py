@@ -125,6 +125,25 @@ async def test_a_foreign_order_that_is_filled_before_any_list_shows_it(
     clean(report)
 
 
+async def test_an_order_whose_id_is_none(fast_clock: PatientClock) -> None:
+    """The stream tells of an order of ours that nobody can look up. It ended the process, while our
+    orders rested; now trading goes on, for it proves nothing.
+    """
+    async with playing() as it:
+        told = {
+            "event_type": "order", "type": "PLACEMENT", "id": "0x1\n", "status": "LIVE",
+            "owner": it.venue.wallet.api_key, "market": it.market.condition_id,
+            "asset_id": it.market.tokens[0], "side": "BUY", "price": "0.01", "original_size": "5",
+            "size_matched": "0", "order_type": "GTC",
+        }  # fmt: skip
+        looks = len(it.venue.asked("GET", "/data/orders"))
+        it.venue.lines["user_ws"].say(json.dumps(told))
+        await it.until(lambda: "0x1\n" in it.bot.ctx.account.unplaced, "it is to be looked up", 5)
+        await it.until(lambda: len(it.venue.asked("GET", "/data/orders")) > looks + 1, "looks", 20)
+        await it.requoting()
+        clean(await it.end())
+
+
 async def test_a_foreign_order_that_only_the_trades_tell_of(
     fast_clock: PatientClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
