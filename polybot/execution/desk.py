@@ -156,13 +156,13 @@ class Desk:
             if order_id not in self.table:
                 continue
             tracked = self.table[order_id]
-            if result.away:
-                tracked.await_engine(now_ms)
-            elif order_id in result.cancelled:
+            if order_id in result.cancelled:
                 self.table.move(tracked, Event.CANCEL_DONE, now_ms)
             elif order_id in result.refused:
                 tracked.cancel_refused = True
                 self.table.move(tracked, Event.CANCEL_REFUSED, now_ms)
+            elif result.away:
+                tracked.await_engine(now_ms)
 
     def heard(self, event: PrivateEvent, now_ms: int) -> None:
         if isinstance(event, OrderSeen):

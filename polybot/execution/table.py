@@ -42,6 +42,9 @@ LATE_FILL_MS = 650
 # is not wanted, at most three seconds later where a look-up came between.
 CANCEL_ROW_MS = 4_000
 
+# How long an engine may say that it takes no cancels: a restart takes about 90 s (clob.md 7.3).
+AWAY_MOST_MS = 150_000
+
 OVERFILLED = "filled beyond its size"
 
 
@@ -73,6 +76,7 @@ class Tracked:
     told: int = 0  # shares of all trades told, also of those that FAILED
     cancel_sent_ms: int | None = None
     cancel_since_ms: int | None = None  # when the attempt began to which the last cancel belongs
+    away_since_ms: int | None = None  # when an engine that is away first put that attempt off
     cancel_refused: bool = False
     look_ups: int = 0
     looked_up_ms: int = 0
@@ -98,11 +102,18 @@ class Tracked:
         in_row = now_ms - (self.cancel_sent_ms or 0) <= CANCEL_ROW_MS
         if self.cancel_since_ms is None or not in_row:
             self.cancel_since_ms = now_ms if self.existed else None
+            self.away_since_ms = None
         self.cancel_sent_ms = now_ms
 
     def await_engine(self, now_ms: int) -> None:
-        """Its cancel was put off by an engine that restarts: the time until now does not count."""
-        if self.cancel_since_ms is not None:
+        """Its cancel was put off by an engine that restarts: the time until now does not count. One
+        that says so for longer may say it of cancels alone, while the order is filled.
+        """
+        if self.cancel_since_ms is None:
+            return
+        if self.away_since_ms is None:
+            self.away_since_ms = now_ms
+        if now_ms - self.away_since_ms <= AWAY_MOST_MS:
             self.cancel_since_ms = now_ms
 
     def unheeded_ms(self, now_ms: int) -> int:

@@ -6,10 +6,12 @@ cancelling.
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable
 
 import pytest
 from execution_kit import (
+    DOWN,
     RICH,
     T0,
     UP,
@@ -25,8 +27,9 @@ from execution_kit import (
 )
 
 from polybot.domain.orders import CancelResult
-from polybot.execution.desk import Cancel, Desk
+from polybot.execution.desk import RECANCEL_MS, Cancel, Desk
 from polybot.execution.lifecycle import State
+from polybot.execution.table import AWAY_MOST_MS
 from polybot.execution.wish import Desired
 
 STEP_MS = 100
@@ -107,6 +110,60 @@ def test_an_engine_that_restarts_is_waited_for() -> None:
     assert 69_000 <= late <= 71_000
 
 
+@pytest.mark.parametrize("between", [AWAY, FAILED], ids=["at each", "at every other"])
+def test_an_engine_that_is_away_for_ever_is_not_believed(between: CancelResult) -> None:
+    """Cancels alone meet 425: reads show the order alive, it is filled at an old price, and nothing
+    else would end its market before its window does.
+    """
+    made = desk()
+    resting(made, order(UP, 4800))
+    made.desired = Desired()
+    answers = itertools.cycle((AWAY, between))
+
+    late = overdue_at(made, lambda _: next(answers), most_ms=AWAY_MOST_MS + 20_000)
+
+    assert late is not None
+    assert AWAY_MOST_MS + 9_000 <= late <= AWAY_MOST_MS + 12_000
+
+
+def test_each_restart_has_the_patience_of_the_first() -> None:
+    """An order that was wanted again in between has outlived one; the next may last as long."""
+    made = desk()
+    resting(made, order(UP, 4800))
+    wish, made.desired = made.desired, Desired()
+    first_ms, pause_ms = AWAY_MOST_MS - 5_000, 10_000
+    assert overdue_at(made, lambda _: AWAY, most_ms=first_ms) is None
+    made.desired = wish
+    assert overdue_at(made, lambda _: AWAY, first_ms, pause_ms) is None
+
+    made.desired = Desired()
+    assert overdue_at(made, lambda _: AWAY, first_ms + pause_ms, first_ms) is None
+
+
+def test_what_was_cancelled_before_the_engine_left_is_cancelled() -> None:
+    """A long cancel goes in parts, and the answer to one of them is 425: of the others the venue's
+    word holds; only what it has not named waits for the engine.
+    """
+    made = desk()
+    resting(made, order(UP, 4800), order(UP, 4700), order(DOWN, 4700))
+    made.desired = Desired()
+    (cancel,) = (a for a in made.act(T0, RICH) if isinstance(a, Cancel))
+    one, two, three = cancel.ids
+
+    made.cancelled(
+        cancel.ids,
+        CancelResult(frozenset({one}), {two: "already matched"}, "HTTP 425", away=True),
+        T0,
+    )
+
+    states = {tracked.id: tracked.state for tracked in made.table}
+    assert states == {one: State.CANCELLED, two: State.UNKNOWN, three: State.CANCELLING}
+    assert made.pauses.post_only(T0 + 1)
+    again = [a.ids for a in made.act(T0 + RECANCEL_MS, RICH) if isinstance(a, Cancel)]
+    assert three in {order_id for ids in again for order_id in ids}
+    assert one not in {order_id for ids in again for order_id in ids}
+
+
 def test_one_that_was_wanted_meanwhile_is_counted_anew() -> None:
     """A cancel got lost, the wish came back and the order served it; a minute later it is to go."""
     made = desk()
@@ -123,7 +180,8 @@ def test_one_that_was_wanted_meanwhile_is_counted_anew() -> None:
     assert overdue_at(made, lambda _: FAILED, 60_000) == 70_000
 
 
-def test_an_order_that_nobody_has_shown_is_a_doubt_and_no_more() -> None:
+@pytest.mark.parametrize("answer", [FAILED, AWAY], ids=["fails", "away"])
+def test_an_order_that_nobody_has_shown_is_a_doubt_and_no_more(answer: CancelResult) -> None:
     """Its POST had no answer, so that cancels were sent to where nothing was; once it is shown, its
     cancel has as long as any.
     """
@@ -132,7 +190,9 @@ def test_an_order_that_nobody_has_shown_is_a_doubt_and_no_more() -> None:
     (sent,) = posts(made.act(T0, RICH))
     made.table.posted(unknown(sent.id), T0)
     for ms in range(0, 9_000, STEP_MS):
-        made.act(T0 + ms, RICH)
+        for action in made.act(T0 + ms, RICH):
+            if isinstance(action, Cancel):
+                made.cancelled(action.ids, answer, T0 + ms)
     made.looked_up(sent.id, row(sent.id), T0 + 9_000)
     made.desired = Desired()
 

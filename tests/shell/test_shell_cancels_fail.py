@@ -46,3 +46,24 @@ async def test_a_cancel_path_that_fails_closes_the_gate(
         await it.requoting()
         summary = await it.end()
     clean(summary)
+
+
+async def test_an_engine_that_is_away_for_cancels_alone(
+    fast_clock: PatientClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """No stream is lost and nothing else is wrong: what cannot be withdrawn would be filled until
+    its window ends. Its market is given up when no restart takes that long.
+    """
+    monkeypatch.setattr("polybot.execution.table.AWAY_MOST_MS", 15_000)
+    async with playing() as it:
+        away = it.venue.bend("DELETE", *CANCELS, act=answer(425))
+        await it.until(lambda: away.met, "a cancel is put off")
+        assert it.gate is None
+        await it.until(
+            lambda: told(it, "cancelling for too long"), "the market is given up", 15 + GIVEN_UP_S
+        )
+        await it.until(lambda: it.gate is not None, "the gate closes", GATE_S)
+
+        it.venue.bends.clear()
+        await it.requoting(60)
+        clean(await it.end())
