@@ -121,7 +121,7 @@ def build(
         http, site, credentials, clock, funder=purse.funder, signature_type=purse.signature_type,
         timeout_s=config.orders.post_timeout_s, tap=tape, took=took,
     )  # fmt: skip
-    books, undone = recovered.ledger, Undone(config.risk)
+    books, undone = recovered.ledger, _undone(store, config, clock.now_ms())
     account = Account(client, clock, health, journal, core, books, undone, clock.now_ms())
     records = Records(states=recovered.states, on_move=partial(_note_move, journal))
     grace_ms = config.orders.unknown_grace_s * 1000
@@ -181,6 +181,13 @@ def _recall(store: Store, config: Config, core: CoreTape, seasons: dict[str, Sea
     recovered = recover(entries)
     recovered.submissions_ms = store.submitted(core.clock.now_ms() - DAY_MS)
     return recovered
+
+
+def _undone(store: Store, config: Config, now_ms: int) -> Undone:
+    """The brake for trades that fail, as earlier runs have left it."""
+    undone = Undone(config.risk)
+    undone.recall(store.trades(now_ms - undone.kept_ms) if undone.kept_ms else ())
+    return undone
 
 
 def _note_move(journal: Journal, market: Market, moved: Moved) -> None:

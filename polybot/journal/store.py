@@ -27,12 +27,14 @@ import attrs
 
 from polybot.domain.baseline import Baseline
 from polybot.domain.earned import Earned
+from polybot.domain.orders import TradeSeen
 from polybot.journal import spare
 from polybot.journal.entries import (
     Carried,
     Closed,
     Entry,
     Moved,
+    Told,
     TradesRead,
     decode,
     encode,
@@ -240,6 +242,25 @@ class Store:
         except (ValueError, sqlite3.Error) as error:
             raise JournalCorrupt(f"the operations cannot be read: {error}") from error
         return list(found.values())
+
+    def trades(self, since_ms: int) -> list[tuple[int, TradeSeen]]:
+        """What was told of trades since then, and when, in that order; of markets long closed, too.
+        Raises JournalCorrupt.
+        """
+        try:
+            rows = self._database.execute(
+                "SELECT at_ms, body FROM entries WHERE kind = 'Told' AND at_ms >= ? "
+                "AND json_extract(body, '$.event.is') = 'TradeSeen' ORDER BY seq",
+                (since_ms,),
+            ).fetchall()
+            told = [(at_ms, decode("Told", body)) for at_ms, body in rows]
+        except (ValueError, sqlite3.Error) as error:
+            raise JournalCorrupt(f"the trades cannot be read: {error}") from error
+        return [
+            (at_ms, entry.event)
+            for at_ms, entry in told
+            if isinstance(entry, Told) and isinstance(entry.event, TradeSeen)
+        ]
 
     def close(self) -> None:
         """Let the file and the lock go. Once is enough, more is no fault."""

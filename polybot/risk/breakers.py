@@ -43,6 +43,8 @@ class Pause:
     _doublings: int = 0
 
     def active(self, now_ms: int) -> bool:
+        """A clock that is set back makes none longer than it was to be from then on."""
+        self.until_ms = min(self.until_ms, now_ms + (self.first_ms << self._doublings))
         return now_ms < self.until_ms
 
     def begin(self, now_ms: int) -> None:

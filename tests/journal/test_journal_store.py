@@ -15,7 +15,7 @@ import attrs
 import pytest
 from journal_kit import CONDITION, ONE_OF_EACH, OWNER, T0, intent, market, seen, trade
 
-from polybot.domain.orders import Reject, Rejected
+from polybot.domain.orders import Reject, Rejected, TradeStatus
 from polybot.journal import entries as e, store as store_module
 from polybot.journal.store import JournalCorrupt, JournalFailed, Store, quarantine
 
@@ -224,6 +224,18 @@ def test_submissions_are_counted_after_their_markets_are_closed(path: Path) -> N
     store.append([(T0 + 9, e.Moved(OTHER, "redeem", "asked", "polybot-2.0", 5))])
 
     assert store.submitted(T0 + 1) == [T0 + 5, T0 + 9]
+    store.close()
+
+
+def test_trades_are_told_after_their_markets_are_closed(path: Path) -> None:
+    """Every word of one, with its time and in order; none of before, and no order's."""
+    store = Store.open(path, OWNER)
+    store.append([(T0, e.Told(CONDITION, trade())), (T0 + 1, e.Told(CONDITION, seen()))])
+    failed, later = trade(TradeStatus.FAILED), trade(number=2)
+    store.append([(T0 + 2, e.Told(CONDITION, failed)), (T0 + 3, e.Closed(CONDITION, 5, 2, 1))])
+    store.append([(T0 + 4, e.Told(OTHER, later))])
+
+    assert store.trades(T0 + 1) == [(T0 + 2, failed), (T0 + 4, later)]
     store.close()
 
 

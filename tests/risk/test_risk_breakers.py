@@ -57,6 +57,17 @@ def test_a_pause_doubles_when_it_comes_back_soon() -> None:
     assert pause.until_ms == now + 1_000
 
 
+def test_a_pause_takes_a_clock_that_goes_back() -> None:
+    """An hour that our clock was ahead, perhaps in an earlier run, is no hour of pause."""
+    pause = Pause(1_000)
+    pause.begin(T0)
+    back = T0 - 3_600_000
+
+    assert pause.active(back)
+    assert pause.active(back + 999)
+    assert not pause.active(back + 1_000)
+
+
 def test_too_many_failures_hold_the_wallet() -> None:
     """Above 30 % of at least 20 requests nothing is placed for 20 s, in any market."""
     errors = ErrorRate(PARAMS)

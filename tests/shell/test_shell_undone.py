@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import attrs
 from shell_kit import clean, playing, shell_config
+from test_shell_restart import killed, started
 
 from polybot.patient_clock import PatientClock
 from polybot.risk.limits import RiskParams
@@ -35,4 +36,30 @@ async def test_what_rests_is_withdrawn_for_a_while(fast_clock: PatientClock) -> 
 
     assert began_ms - stopped_ms >= 55_000
     assert sum(count for text, count in report.halts.items() if text.startswith(UNDONE)) == 1
+    clean(report)
+
+
+async def test_a_start_does_not_end_the_pause(fast_clock: PatientClock) -> None:
+    """A program that is killed and started again within the minute – whoever looks after it does so
+    by itself – places nothing before that is over, and says why.
+    """
+    config = attrs.evolve(shell_config(), risk=attrs.evolve(LIMITS, undone_pause_s=120))
+    async with started(config) as it:
+        policy = it.venue.engine.clearing_policy
+        policy.fail_ppm = 1_000_000
+        for _ in range(3):
+            await it.filled()
+        await it.until(lambda: UNDONE in it.bot.ctx.health.troubles, "the third has failed", 90)
+        policy.fail_ppm = 0
+        stopped_ms, dead = it.venue.clock.now_ms(), len(it.venue.seen)
+        async with killed(it) as again:
+            await again.until(lambda: again.bot.ready, "venue and journal agree")
+            assert again.gate is not None
+            assert again.gate.startswith(f"{UNDONE}: 3 of the last ")
+            assert again.gate.endswith(" trades failed, before this start")
+            await again.requoting(180)
+            began_ms = again.venue.placed(after=dead)[0].at_ms
+            report = await again.end()
+
+    assert 110_000 <= began_ms - stopped_ms <= 160_000
     clean(report)
