@@ -294,9 +294,8 @@ async def run_live(config: Config, options: BotOptions) -> tuple[Summary, int]:
 async def _run_live(config: Config, keys: LiveKeys, options: BotOptions) -> tuple[Summary, int]:
     clock = Clock.from_system()
     credentials = await live_credentials(keys)
-    secrets = [keys.private_key, credentials.secret, credentials.passphrase]
-    secrets += [one for one in (keys.relayer_key, keys.rpc) if one is not None]
-    set_up_logs(bot_log(), secrets=tuple(secrets))
+    secrets = (*keys.secrets, credentials.secret, credentials.passphrase)
+    set_up_logs(bot_log(), secrets=secrets)
     store = live_journal(Path(config.journal.folder), credentials.address)
     tape = tape_of(config, clock, wallet=credentials.address, speed=1.0)
     async with http_client() as http:

@@ -73,7 +73,7 @@ def _run_bot(options: BotOptions) -> int:
     except ConfigError as error:
         sys.stderr.write(f"{error}\n")
         return EXIT_CONFIG
-    set_up_logs(bot_log(), secrets=[config.keys.private_key] if config.keys is not None else [])
+    set_up_logs(bot_log(), secrets=() if config.keys is None else config.keys.secrets)
     try:
         report, code = _trade(config, options)
     except ValueError as error:

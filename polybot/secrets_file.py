@@ -53,6 +53,13 @@ class LiveKeys:
     relayer_key: Secret | None = None
     rpc: Secret | None = None
 
+    @property
+    def secrets(self) -> tuple[Secret, ...]:
+        """What no log may show."""
+        api = () if self.api is None else (self.api.secret, self.api.passphrase)
+        others = [one for one in (self.relayer_key, self.rpc) if one is not None]
+        return (self.private_key, *api, *others)
+
     def site(self, venue: Site) -> Site:
         """The venue as this wallet asks it."""
         return venue if self.rpc is None else attrs.evolve(venue, rpc=self.rpc.reveal())

@@ -23,6 +23,7 @@ from urllib.parse import quote
 
 from loguru import logger
 
+from polybot.console.log_file import LogFile
 from polybot.console.outlet import Outlet
 from polybot.venue.secret import Secret
 
@@ -114,7 +115,7 @@ def bot_log() -> Outlet:
     if not sys.stderr.isatty():
         return Outlet(sys.stderr)
     try:
-        return Outlet(LOG_FILE.open("a", encoding="utf-8"))
+        return Outlet(LogFile(LOG_FILE))
     except OSError:
         return Outlet(sys.stderr)  # a torn screen is better than no log
 

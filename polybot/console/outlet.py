@@ -15,11 +15,23 @@ import errno
 import os
 import queue
 import threading
-from typing import TextIO
+from typing import Protocol
 
 import attrs
 
 MOST = 10_000  # texts: a bound on memory, for a reader may be gone all night
+
+
+class Sink(Protocol):
+    """Where texts go: a stream, or a file with a bound."""
+
+    def write(self, text: str, /) -> int: ...
+
+    def flush(self) -> None: ...
+
+    def fileno(self) -> int: ...
+
+    def close(self) -> None: ...
 
 
 @attrs.define(eq=False)
@@ -28,7 +40,7 @@ class Outlet:
     first of them, and ends with the process.
     """
 
-    stream: TextIO
+    stream: Sink
     most: int = MOST
     _texts: queue.Queue[str] = attrs.field(init=False)
     _thread: threading.Thread | None = None
@@ -68,7 +80,7 @@ class Outlet:
             self._texts.task_done()
 
 
-def put(stream: TextIO, text: str) -> None:
+def put(stream: Sink, text: str) -> None:
     """Write it at once, or lose it: a disk may have room again later. A terminal that is lost and a
     pipe whose reader has gone are given up, for Python, which could not flush them at its end,
     would end with a code of its own.

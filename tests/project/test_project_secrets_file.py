@@ -32,6 +32,23 @@ def test_a_private_file_is_read(tmp_path: Path) -> None:
     assert (keys.private_key.reveal(), keys.funder, keys.api) == (KEY, "0x1", None)
 
 
+def test_all_that_no_log_may_show(tmp_path: Path) -> None:
+    """Whatever is secret among the names, known to the log before anything is asked: the node's
+    URL as well, for its path is a key; without the others it is the key alone.
+    """
+    values = {
+        "PM_PRIVATE_KEY": KEY, "PM_FUNDER": "0x1", "PM_API_KEY": "name", "PM_API_SECRET": "c2Vj",
+        "PM_PASSPHRASE": "word", "PM_RELAYER_API_KEY": "relayer", "PM_RPC": "https://a.node/key",
+    }  # fmt: skip
+    keys, alone = read_keys(values, None, []), read_keys({"PM_PRIVATE_KEY": KEY}, None, [])
+
+    assert keys is not None
+    assert alone is not None
+    shown = {"0x1", "name"}
+    assert {one.reveal() for one in keys.secrets} == {*values.values()} - shown
+    assert [one.reveal() for one in alone.secrets] == [KEY]
+
+
 @pytest.mark.parametrize("mode", [0o640, 0o604, 0o644, 0o660, 0o666, 0o610, 0o777])
 def test_a_file_others_can_read_is_refused(tmp_path: Path, mode: int) -> None:
     """Any right for group or others is a fault that names the remedy, and nothing is read."""
