@@ -137,6 +137,13 @@ class Mended:
 
 
 @attrs.frozen
+class InTime:
+    """The books of a stream that was late are the venue's, by REST."""
+
+    slug: str
+
+
+@attrs.frozen
 class Scored:
     """What the venue has said of our orders and liquidity rewards."""
 
@@ -214,6 +221,7 @@ Input = (
     | Applied
     | Acted
     | Mended
+    | InTime
     | Scored
     | Outside
     | AnsweredFor

@@ -16,10 +16,11 @@ from loguru import logger
 
 from polybot.channels import Bell
 from polybot.context import Context
-from polybot.core_tape import Mended, Restarted
+from polybot.core_tape import InTime, Mended, Restarted
 from polybot.domain.book import Book
 from polybot.domain.market import Market, Outcome, Side
 from polybot.domain.orders import Failure
+from polybot.lateness import Lateness
 from polybot.venue.book_state import BookState
 from polybot.venue.market_book import MarketBook
 from polybot.venue.market_messages import (
@@ -38,8 +39,7 @@ CHECK_EVERY_S = 0.5
 QUIET_S = 6.0
 PING_S = 2.0
 SOCKET_SILENCE_S = 7.0
-LATE_MS = 1500
-LATE_FOR_MS = 1000
+LATE_QUIET_S = 1.0  # after which a stream that was late is compared as well
 MEND_AFTER = 2  # checks: most mismatches heal with the next message (feeds.md 3)
 MENDS_MOST = 6  # checks that a broken book is given before it costs the connection
 SNAPSHOT_S = 3.0  # F05
@@ -55,8 +55,7 @@ class MarketFeed:
     book: MarketBook = attrs.field(init=False)
     # Trio's time, which no step of the clock moves: a change, a dial, a look whether all is well.
     heard_at: float = 0.0
-    _changed_ms: int = 0  # when the book last changed …
-    _lag_ms: int = 0  # … and how late that change was read
+    lateness: Lateness = attrs.field(factory=Lateness)
     _stamp_ms: int = 0  # of the last change, and Trio's time when it came
     _stamped_at: float = 0.0
     _open: bool = False
@@ -127,19 +126,11 @@ class MarketFeed:
                 self.heard_at = trio.current_time()
                 if isinstance(message, PriceChange):
                     self._stamp_ms, self._stamped_at = message.timestamp_ms, self.heard_at
-                    self._lag_ms = at_ms - self._stamp_ms
-                self._changed_ms = at_ms
+                    self.lateness.changed(at_ms - self._stamp_ms, at_ms)
                 self.changed.ring()
         if book.counts.bad != self._bad:
             self._bad = book.counts.bad
             self.ctx.records.note_bad("market stream: unreadable message")
-
-    def late(self, now_ms: int) -> bool:
-        """Whether frames wait unread: the hashes agree, and the book is still one of the past.
-
-        A change read late with nothing after it for a while was the last one waiting.
-        """
-        return self._lag_ms > LATE_MS and now_ms - self._changed_ms < LATE_FOR_MS
 
     async def _watch(self) -> None:
         """Mend a book that fails its hash; condemn a connection that
@@ -148,7 +139,6 @@ class MarketFeed:
         while True:
             await trio.sleep(CHECK_EVERY_S)
             self._watch_stamps()
-            quiet_s = trio.current_time() - self.heard_at
             broken = [o for o in Outcome if self.book.judged_state(o) in _MENDABLE]
             self._broken_for = self._broken_for + 1 if broken else 0
             # By a time of its own: the other book may be heard of all the while (seed 812).
@@ -168,8 +158,10 @@ class MarketFeed:
                     await self._mend(missing)
             elif behind is not None:
                 await self._catch_up(behind)
-            elif quiet_s > QUIET_S and await self._missed_something():
-                self._redial("silent while the book moved")
+            elif self.lateness.lasts(self.ctx.clock.now_ms()):
+                self._redial("its changes come late")
+            else:
+                await self._judge_silence()
 
     def _watch_stamps(self) -> None:
         """Stamps are witnesses of the venue's time; a look now and then is enough for that. By
@@ -214,18 +206,36 @@ class MarketFeed:
                 self.ctx.records.note_bad("market stream: book mended from REST")
                 self.changed.ring()
 
-    async def _missed_something(self) -> bool:
-        """Compare with the venue's own books. Only a change proves life meanwhile: a dead
-        subscription may still bring prints, or frames that mean nothing (F01, F10).
+    async def _judge_silence(self) -> None:
+        """A stream that tells nothing may have nothing to tell; the venue knows. One that was late
+        is judged sooner, and only to be believed again: what differs may still be under way.
+        """
+        quiet_s = trio.current_time() - self.heard_at
+        doubtful = self.lateness.unproven and not self.lateness.held(self.ctx.clock.now_ms())
+        if quiet_s <= (LATE_QUIET_S if doubtful else QUIET_S):
+            return
+        same = await self._compare()
+        if same:
+            self.heard_at = trio.current_time()
+            if self.lateness.unproven:
+                self.ctx.core.fed(InTime(self.market.slug))
+                self.lateness.in_time()
+                self.changed.ring()
+        elif same is False and quiet_s > QUIET_S:
+            self._redial("silent while the book moved")
+
+    async def _compare(self) -> bool | None:
+        """Whether the venue's own books are ours; None: it does not say, or a change has come. Only
+        a change proves life meanwhile: a dead subscription may still bring prints, or frames that
+        mean nothing (F01, F10).
         """
         before, same = self.heard_at, True
         for outcome in Outcome:
             answer = await self.ctx.client.book(self.market.token(outcome))
             if isinstance(answer, Failure) or self.heard_at != before:
-                return False
+                return None
             same = same and _same(self.book.book(outcome), answer)
-        self.heard_at = trio.current_time()
-        return not same
+        return same
 
     def _redial(self, why: str) -> None:
         self.ctx.records.note_bad(f"market stream: {why}")

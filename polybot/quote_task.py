@@ -56,6 +56,7 @@ class QuoteTask:
     quoter: Quoter = attrs.field(init=False)
     record: IntervalRecord = attrs.field(init=False)
     _stepped: Stepped = attrs.field(init=False)
+    _late: bool = False  # as of the last turn
     _blind_since_ms: int | None = None
     _views: dict[Outcome, tuple[object, int, BookView]] = attrs.field(factory=dict)
 
@@ -89,9 +90,11 @@ class QuoteTask:
         if feed.book.tick != quoter.market.tick:
             quoter.retick(feed.book.tick)
         self._watch_oracle(quoter.price(now_ms), now_ms)
-        valid, late = feed.book.valid, feed.late(now_ms)
-        if late:
+        valid, late = feed.book.valid, feed.lateness.late(now_ms)
+        if late and not self._late:
             self.ctx.records.note_bad("market stream: changes read late, book held back")
+            logger.warning("{}: changes are read late, its books held back", quoter.market.slug)
+        self._late = late
         up = down = None
         if not late:
             up, down = self._view(UP, valid=valid), self._view(DOWN, valid=valid)

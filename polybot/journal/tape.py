@@ -39,7 +39,9 @@ import msgspec
 import zstandard
 
 MAGIC = b"polytape"
-VERSION = 5  # 1 had neither FED nor DECIDED, 2 other decisions, 3 no doubt about rules, 4 no end
+# 1 had neither FED nor DECIDED, 2 other decisions, 3 no doubt about rules, 4 no end, 5 no word of
+# late books.
+VERSION = 6
 ENDED_SINCE = 5
 _HEAD = struct.Struct("<4sIII")  # kind, number, bytes that follow, CRC-32 of them
 _MARK, _END = b"blk\n", b"end\n"
