@@ -282,8 +282,6 @@ class Bot:
         ctx, now_ms = self.ctx, self.ctx.clock.now_ms()
         scopes = sorted(self.supervisor.scopes.values(), key=lambda s: s.market.end_ms)
         ledger = ctx.account.ledger
-        trouble = ctx.health.trouble
-        state = "stopping" if ctx.stopping else f"halted: {trouble}" if trouble else "running"
         done = [r for r in ctx.records.by_market.values() if r.final is not None]
         fills = sum(books.fills for books in ledger.books.values())
         return Snapshot(
@@ -292,7 +290,7 @@ class Bot:
             now_ms=now_ms,
             speed=self.speed,
             uptime_s=(now_ms - self.started_ms) / 1000,
-            state=state,
+            state=self._state(),
             markets=tuple(scope.snapshot() for scope in scopes),
             equity=ledger.equity,
             cash=ledger.cash,
@@ -306,6 +304,17 @@ class Bot:
             intervals_settled=sum(r.outcome is not None for r in done),
             events=tuple(ctx.events),
         )
+
+    def _state(self) -> str:
+        """A halt is what only an operator ends; whatever else is wrong passes by itself."""
+        health, trouble = self.ctx.health, self.ctx.health.trouble
+        if self.ctx.stopping:
+            return "stopping"
+        if health.halted:
+            return f"halted: {trouble}"
+        if not self.ready:
+            return "starting"
+        return f"waiting: {trouble}" if trouble else "running"
 
     def _ended_ms(self) -> int:
         return self.stopped_ms if self.stopped_ms is not None else self.ctx.clock.now_ms()

@@ -83,7 +83,7 @@ class Snapshot:
     now_ms: int
     speed: float
     uptime_s: float  # venue seconds
-    state: str  # of the bot: "running", "stopping", "halted: …"
+    state: str  # of the bot: "starting", "running", "waiting: …", "halted: …", "stopping"
     markets: tuple[MarketSnapshot, ...] = ()
     equity: int = 0
     cash: int = 0

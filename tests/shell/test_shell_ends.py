@@ -7,6 +7,7 @@ from shell_kit import Scene, clean, playing, scene
 from venue_bent import PLACING, Handler, answer, lose_reply, silence
 
 from polybot.discovery import Discovery
+from polybot.domain.halts import Halt
 from polybot.domain.orders import EDGE_S
 from polybot.exchange.request import Request, Response
 from polybot.inventory import Inventory
@@ -309,3 +310,22 @@ async def test_an_order_that_comes_after_its_flatten_was_given_up(
         assert waits_for_late(it)
     assert it.code == 0
     clean(report)
+
+
+async def test_the_screen_says_what_it_is(fast_clock: PatientClock) -> None:
+    """It has begun, it trades, it waits for what passes by itself, an operator is needed. It said
+    "running" before anything ran, and "halted" whenever a stream was lost.
+    """
+    async with scene() as it, trio.open_nursery() as nursery:
+        assert it.bot.snapshot().state == "starting"
+        nursery.start_soon(it.run)
+        await it.quoting()
+        assert it.bot.snapshot().state == "running"
+        it.venue.lines["user_ws"].cut()
+        await it.until(lambda: it.gate, "the gate closes", 5)
+        assert it.bot.snapshot().state.startswith("waiting: user stream: closed")
+        it.bot.ctx.health.halt(Halt.OVERFILLED, "by a test")
+        assert it.bot.snapshot().state == "halted: overfilled: by a test"
+        it.venue.lines["user_ws"].flow()
+        await it.end()
+        assert it.bot.snapshot().state == "stopping"
