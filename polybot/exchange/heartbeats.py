@@ -58,6 +58,12 @@ class Heartbeats:
         """
         self._registered[key] = _Registration("", now_ms)
 
+    def beat_ms(self, key: str) -> int | None:
+        """When the beat came by which the switch of this key is held off, None where it is not set.
+        """
+        known = self._registered.get(key)
+        return None if known is None else known.beat_ms
+
     def rotate(self) -> int:
         """Give every registered key another id without telling it; how many there were (F45)."""
         for key, known in self._registered.items():

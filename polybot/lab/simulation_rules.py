@@ -40,8 +40,8 @@ LOOK_EVERY_S = 0.25  # a wire that is freed and held up again between two looks 
 UNVERIFIED_MOST_S = 8.0  # S10: a POST waits for the disk, and its bytes for the wire
 BACKLOG_MOST_S = 2.0  # L6
 TOLD_WITHIN_S = 1.0  # L10
-# L4, in a living bot: a flatten of so long is one that fails, and beats as close as these keep the
-# venue from doing its work.
+# L4, in a living bot: a flatten of so long is one that fails, and a beat so soon after one that the
+# venue took keeps it from doing its work.
 WITHDRAWN_WITHIN_S, HOLDS_OFF_S = 18.0, 10.0
 BEATING = b"POST /v1/heartbeats\n"
 LISTS_LIE = ("stale_reply", "orders_lag")  # who reads that nothing rests may believe it
@@ -109,7 +109,6 @@ class Rules:
     _losses: Losses = attrs.field(init=False)
     _endings: Endings = attrs.field(init=False)
     _posted: list[tuple[float, float]] = attrs.field(factory=list)  # by both clocks
-    _beat_at: float = -math.inf
     _secrets: tuple[bytes, bytes, bytes] = attrs.field(init=False)
     _owner: str = ""
     _said: set[tuple[str, str]] = attrs.field(factory=set)
@@ -232,9 +231,11 @@ class Rules:
 
     def _holding_off(self, bot: Bot) -> None:
         """L4: who cannot withdraw what rests does not beat either, and so lets the venue do it."""
-        since_s, self._beat_at = self.now_s() - self._beat_at, self.now_s()
+        exchange = self.exchange
+        beat_ms = exchange.clob.heartbeats.beat_ms(exchange.wallet.api_key)
+        held_off = beat_ms is not None and exchange.clock.now_ms() < beat_ms + HOLDS_OFF_S * 1000
         lasts_s = self._unwithdrawn(bot)
-        if lasts_s > WITHDRAWN_WITHIN_S and since_s < HOLDS_OFF_S:
+        if lasts_s > WITHDRAWN_WITHIN_S and held_off:
             self.once("L4", "held off", f"a heartbeat, and what rests does so for {lasts_s:.1f} s")
 
     def _streams(self, owner: str, bot: Bot) -> None:

@@ -345,6 +345,15 @@ def with_trading_disabled(case: Case) -> Case:
     return attrs.evolve(case, plan=Plan((entry,)))
 
 
+def with_no_way_out(case: Case) -> Case:
+    """The venue's switch does nothing either. Half a minute later it is set again, by two requests:
+    the first learns that the venue has forgotten us (seed 1294).
+    """
+    case = with_trading_disabled(case)
+    ignored = Entry("heartbeat_lapse_ignored", from_ms=0)
+    return attrs.evolve(case, plan=Plan((*case.plan.entries, ignored)))
+
+
 def killed(_: Case) -> Case:
     case, lives = calm(length_s=60.0), (Life(40.0, End.KILL, 1.0), Life(5.0, End.STOP, 0.0))
     return attrs.evolve(case, lives=lives)
@@ -451,11 +460,12 @@ def test_a_planted_bug_is_found(
         with_another_rule,
         with_no_orders_taken,
         with_trading_disabled,
+        with_no_way_out,
         well_at_once,
     ],
     ids=[
         "no books", "mute prices", "lost answers", "another rule", "no orders", "no trading",
-        "nothing",
+        "no switch", "nothing",
     ],
 )
 def test_as_we_are(with_: Callable[[Case], Case]) -> None:
