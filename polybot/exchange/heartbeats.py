@@ -59,8 +59,7 @@ class Heartbeats:
         self._registered[key] = _Registration("", now_ms)
 
     def beat_ms(self, key: str) -> int | None:
-        """When the beat came by which the switch of this key is held off, None where it is not set.
-        """
+        """When the beat came that holds the switch of this key off; None where it is not set."""
         known = self._registered.get(key)
         return None if known is None else known.beat_ms
 
