@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import random
 
+import attrs
 import pytest
 from hypothesis import given, strategies as st
 
@@ -235,3 +236,125 @@ def test_wrong_settings_are_refused(wrong: dict[str, object]) -> None:
     """Settings outside their range are refused when read, not when used."""
     with pytest.raises(ValueError):
         PricingParams(**wrong)  # type: ignore[arg-type]
+
+
+def lively(seed: int = 2, params: PricingParams | None = None) -> tuple[Volatility, float, int]:
+    """An estimate after twenty minutes of a walk by the second, its last price and stamp."""
+    vol, rng, x = Volatility(params or PricingParams()), random.Random(seed), math.log(100_000.0)
+    for second in range(1200):
+        x += SIGMA * rng.gauss(0, 1)
+        vol.observe(math.exp(x), second * 1000)
+    return vol, math.exp(x), 1_199_000
+
+
+def told(vol: Volatility, now_ms: int) -> float:
+    found = vol.sigma(now_ms)
+    assert found is not None
+    return found
+
+
+@given(st.floats(-0.9, 10.0), st.integers(0, 3), st.integers(1000, 4000))
+def test_one_wrong_tick_is_forgotten(off: float, seed: int, wait_ms: int) -> None:
+    """A print that is off by anything and back at the next sample hardly moves σ: seen as two
+    returns a tenth would have kept it at its cap for hours. What is too small to be told from a
+    move adds a quarter at the most, and is gone in minutes.
+    """
+    vol, price, now = lively(seed)
+    before = told(vol, now)
+    vol.observe(price * (1 + off), now + wait_ms)
+    vol.observe(price, now + 2 * wait_ms)
+
+    assert 0.95 * before < told(vol, now + 2 * wait_ms) < 1.25 * before
+
+
+@given(st.floats(0.0006, 0.2), st.sampled_from([1, -1]), st.integers(0, 1))
+def test_a_jump_that_stays_counts_in_full(size: float, side: int, back: int) -> None:
+    """It counts one sample later, in every part of the estimate, as it would have at once; so does
+    one that loses less than half of itself again.
+    """
+    vol, price, now = lively()
+    before = [part.squares for part in vol._parts]
+    top = price * math.exp(side * size)
+    vol.observe(top, now + 1000)
+    assert [part.squares for part in vol._parts] == before, "held back until the next sample"
+    lost = 0.4 * back * size
+    vol.observe(top * math.exp(-side * lost), now + 2000)
+    vol.observe(top * math.exp(-side * lost), now + 3000)
+
+    for part, old in zip(vol._parts, before, strict=True):
+        after = old
+        for move in (size, lost, 0.0):
+            after = after * math.exp(-1 / part.theta_s) + move * move
+        assert part.squares == pytest.approx(after, rel=1e-6)
+
+
+def test_what_comes_twice_in_a_minute_is_no_accident() -> None:
+    """A market that goes to and fro moves: only the first of two wrong prints is forgiven."""
+    vol, price, now = lively()
+    before = told(vol, now)
+    for second in (1, 61):
+        vol.observe(price * 1.1, now + second * 1000)
+        vol.observe(price, now + second * 1000 + 1000)
+        if second == 1:
+            assert told(vol, now + 2000) == pytest.approx(before, rel=0.05)
+            for later in range(3, 61):
+                vol.observe(price, now + later * 1000)
+    assert told(vol, now + 62_000) == per_root_second(3.0)
+
+
+def test_a_wrong_tick_before_a_silence_leaves_nothing() -> None:
+    """Back after a silence that is no step: neither way counts. Not back: the jump does."""
+    lone, jump = lively()[0], lively()[0]
+    price, now = lively()[1:]
+    before = told(lone, now)
+    for vol, after in ((lone, price), (jump, price * 1.1)):
+        vol.observe(price * 1.1, now + 1000)
+        vol.observe(after, now + 12_000)
+
+    assert told(lone, now + 12_000) == before
+    jump.observe(price * 1.1, now + 13_000)
+    assert told(jump, now + 13_000) == per_root_second(3.0)
+
+
+def test_a_regime_of_ten_times_is_followed() -> None:
+    """Where every return is far beyond the present σ nearly all of them count: half a minute later
+    σ is as good as without anything held back.
+    """
+    found = []
+    for seed in range(12):
+        vol, price, now = lively(seed)
+        rng, x, plain = random.Random(seed + 100), math.log(price), told(vol, now) ** 2
+        squares = 0.0
+        for second in range(1, 31):
+            move = 10 * SIGMA * rng.gauss(0, 1)
+            x, squares = x + move, squares + move * move
+            vol.observe(math.exp(x), now + second * 1000)
+        quick = [1 - math.exp(-30 / part.theta_s) for part in vol._parts]
+        plain += sum(w * q for w, q in zip((0.2, 0.4, 0.4), quick, strict=True)) * squares / 30
+        found.append(told(vol, now + 30_000) / math.sqrt(plain))
+
+    assert sum(found) / len(found) > 0.9
+
+
+@given(
+    st.lists(st.tuples(st.floats(-0.1, 0.1), st.integers(0, 15_000)), min_size=1, max_size=40),
+    st.integers(1, 999),
+)
+def test_asking_and_crowding_change_nothing(
+    steps: list[tuple[float, int]], crowded_ms: int
+) -> None:
+    """Read between any two ticks, and told more ticks within the spacing, jumps held back or not,
+    the estimate goes the same way.
+    """
+    plain, asked = Volatility(), Volatility()
+    x, now = 0.0, 0
+    for move, wait_ms in steps:
+        x, now = x + move, now + wait_ms
+        plain.observe(math.exp(x), now)
+        asked.observe(math.exp(x), now)
+        asked.sigma(now)
+        if asked._at_ms == now:
+            asked.observe(math.exp(x + 0.5), now + crowded_ms)
+            asked.smooth(1e-4)
+
+    assert attrs.asdict(plain) == attrs.asdict(asked)
