@@ -28,6 +28,10 @@ LOOKBACK_S = 60  # the only average the venue publishes (feeds.md 5.2)
 AVERAGE_MOST_BP, AVERAGE_DOUBTED_S = 1.0, 5.0
 # A lag of three seconds makes 1.1 at most in those hours, six wrong prices of twelve make 1.2.
 AVERAGE_APART_BP = 2.5
+# Between two prints of a recorded exchange lay 2 bp at most, and the oracle of those twelve hours
+# moved by 9 in a second. What leaps further is a wrong print, or a move that no quote should stand
+# in: either way there is no price until a print of another moment decides.
+LEAP_BP = 10.0
 VOL_ALONE_S = 60.0  # after that much silence the exchange's volatility is not the only one asked
 
 
@@ -70,6 +74,8 @@ class Asset:
     _quality: Quality = attrs.field(default=GOOD, init=False)
     _slower: Quality = attrs.field(init=False)
     _apart: NoFair | None = attrs.field(default=None, init=False)
+    # A print of the exchange that no other has confirmed yet: value, stamp, receipt.
+    _leapt: tuple[float, int, int] | None = attrs.field(default=None, init=False)
     _oracle_lag: Lag = attrs.field(factory=Lag, init=False)
     _exchange_lag: Lag = attrs.field(factory=Lag, init=False)
 
@@ -105,6 +111,25 @@ class Asset:
         if own is not None:
             return abs(average / own - 1) * 1e4 <= AVERAGE_APART_BP
         return passed_s >= AVERAGE_DOUBTED_S or moved_bp <= AVERAGE_MOST_BP * passed_s
+
+    def confirmed(self, value: float, stamp_ms: int, recv_ms: int) -> bool:
+        """Whether a print of the exchange is near the one before it, or near another that leapt
+        there and is taken now, each for its own second. One that is neither waits.
+
+        Prints of one moment are one order's, and no witness of each other.
+        """
+        track, leapt = self.exchange, self._leapt
+        if track.live_ms is None or stamp_ms < track.stamp_ms:
+            return True
+        if not _leaps(track.value, value):
+            self._leapt = None
+            return True
+        if leapt is None or stamp_ms <= leapt[1] or _leaps(leapt[0], value):
+            self._leapt = value, stamp_ms, recv_ms
+            return False
+        self._leapt = None
+        self.take(Feed.BINANCE, *leapt, snapshot=False)
+        return True
 
     def take(
         self, feed: Feed, value: float, stamp_ms: int, recv_ms: int, *, snapshot: bool
@@ -188,6 +213,9 @@ class Asset:
         track, stale_s = self.exchange, self.params.spot_stale_s
         if not track.is_fresh(now_ms, stale_s, stale_s):
             return _stale(WhyNoFair.SPOT_STALE, track, now_ms)
+        if self._leapt is not None:
+            figures = (("before", f"{track.value:.8g}"), ("told", f"{self._leapt[0]:.8g}"))
+            return NoFair(WhyNoFair.UNCONFIRMED, figures)
         return _frozen(track, self.oracle, now_ms, self.params)
 
     def oracle_spot(self, now_ms: int) -> Spot | NoFair:
@@ -199,7 +227,7 @@ class Asset:
         if not oracle.is_fresh(now_ms, params.oracle_spot_stale_s, params.oracle_lag_s):
             return _stale(WhyNoFair.ORACLE_STALE, oracle, now_ms)
         ill = self._exchange_ill(now_ms)
-        if ill is not None and ill.why is WhyNoFair.FROZEN:
+        if ill is not None and ill.why is not WhyNoFair.SPOT_STALE:
             return ill
         if (stuck := _frozen(oracle, exchange, now_ms, params)) is not None:
             return stuck
@@ -227,6 +255,10 @@ class Asset:
     def lag_s(self) -> float:
         """Seconds by which the official average trails its stamp, against the oracle's spot."""
         return self._oracle_lag.seconds(self.params.twap_lag_s)
+
+
+def _leaps(before: float, value: float) -> bool:
+    return abs(value / before - 1) * 1e4 > LEAP_BP
 
 
 def _frozen(track: Track, witness: Track, now_ms: int, params: PricingParams) -> NoFair | None:

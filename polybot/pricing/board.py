@@ -43,6 +43,7 @@ class TickRefusal(enum.Enum):
     FUTURE_STAMP = "stamped in the future"
     OUT_OF_ORDER = "older than what is held"
     IMPLAUSIBLE = "moves as no average can"
+    UNCONFIRMED = "leaps, and no other print has told it yet"
     TOO_MANY_SYMBOLS = "too many symbols"
 
 
@@ -120,6 +121,8 @@ class PriceBoard:
             race.take(source, value, stamp_ms, recv_ms)
         if feed is Feed.TWAP60 and not asset.plausible(value, stamp_ms):
             return TickRefusal.IMPLAUSIBLE
+        if feed is Feed.BINANCE and not (snapshot or asset.confirmed(value, stamp_ms, recv_ms)):
+            return TickRefusal.UNCONFIRMED
         before_ms = asset.track(feed).stamp_ms or None
         if stamp_ms == before_ms and feed is not Feed.BINANCE and len(race.wires) > 1:
             return None  # the other connection told this second already

@@ -326,6 +326,66 @@ def test_a_few_basis_points_are_much(off_bp: int) -> None:
     assert board.strike(TWAP) is None
 
 
+@pytest.mark.parametrize("off", [0.1, -0.1, 0.0012])
+@pytest.mark.parametrize("at_s", [200, 270])
+def test_one_wild_print_is_not_quoted_on(at_s: int, off: float) -> None:
+    """A print far from the one before it is no price until another has told the same: meanwhile
+    nothing is priced, by either rule, and when the next is back nothing of it is left. It was
+    believed until then, and in the last minute, through the mean, for a minute.
+    """
+    clean, wild = (Tape(PriceBoard(PricingParams(vol_prior_annual=0.45))) for _ in range(2))
+    for tape in (clean, wild):
+        now = tape.run(-120, at_s)
+        tape.board.official_strike(TWAP, 100_000.0, START)
+        tape.board.official_strike(HOUR, 100_000.0, START)
+    board, price = wild.board, wild.price + BASIS
+
+    said = board.on_tick(Feed.BINANCE, "BTCUSDT", price * (1 + off), now + 1000, now + 1000)
+
+    assert said is TickRefusal.UNCONFIRMED
+    assert why(board, TWAP, now + 1000) is WhyNoFair.UNCONFIRMED
+    assert why(board, HOUR, now + 1000) is WhyNoFair.UNCONFIRMED
+    for tape in (clean, wild):
+        assert tape.board.on_tick(Feed.BINANCE, "BTCUSDT", price, now + 1400, now + 1400) is None
+    assert board.fair(TWAP, now + 1400) == clean.board.fair(TWAP, now + 1400)
+    assert isinstance(board.fair(TWAP, now + 1400), Fair)
+    assert board.fair(HOUR, now + 1400) == clean.board.fair(HOUR, now + 1400)
+
+
+def test_a_leap_told_twice_is_the_price(tape: Tape) -> None:
+    """The second print of another moment proves the first, which counts for its own second; prints
+    of one moment are one order's, and one further off proves nothing.
+    """
+    now = tape.run(-120, 200)
+    board, high = tape.board, (tape.price + BASIS) * 1.003
+
+    def tell(value: float, at_ms: int) -> TickRefusal | None:
+        return board.on_tick(Feed.BINANCE, "BTCUSDT", value, at_ms, at_ms)
+
+    assert tell(high, now + 900) is TickRefusal.UNCONFIRMED
+    assert tell(high * 1.0001, now + 900) is TickRefusal.UNCONFIRMED
+    assert tell(high * 1.003, now + 950) is TickRefusal.UNCONFIRMED
+    assert tell(high * 1.0031, now + 1050) is None
+
+    exchange, second = board._assets["btcusd"].exchange, (now + 1000) // 1000
+    assert exchange.at(second) == high * 1.003
+    assert fair_of(board, TWAP, now + 1050).spot == pytest.approx(high * 1.0031 - BASIS)
+    assert board.refused[TickRefusal.UNCONFIRMED] == 3
+
+
+def test_a_leap_that_nobody_confirms_gives_way_to_the_oracle(tape: Tape) -> None:
+    """It is not the last word for long: with no other print the exchange is stale soon."""
+    now = tape.run(-120, 200)
+    board = tape.board
+    board.on_tick(Feed.BINANCE, "BTCUSDT", 90_000.0, now + 100, now + 100)
+    tape.run(200, 202, silent=frozenset({Feed.BINANCE}))
+    assert why(board, TWAP, now + 2400) is WhyNoFair.UNCONFIRMED
+
+    found = fair_of(board, TWAP, tape.run(202, 203, silent=frozenset({Feed.BINANCE})))
+
+    assert (found.spot, found.quality.size) == (tape.price, 0.5)
+
+
 def test_symbols_are_bounded() -> None:
     """A stream gone wrong cannot fill the memory with names."""
     board = PriceBoard()

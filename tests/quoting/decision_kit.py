@@ -36,7 +36,8 @@ PARAMS = (
     QuoteParams(gamma_per_share=0.0, rebate_counts=0.0, base_edge=0.01, disagree_s=0.0),
 )
 # The refusals of the day of the digests; which one it is makes no difference to a quoter.
-NO_FAIR = tuple(why for why in WhyNoFair if why is not WhyNoFair.TERMS_CHANGED)
+NEWER = (WhyNoFair.TERMS_CHANGED, WhyNoFair.UNCONFIRMED)
+NO_FAIR = tuple(why for why in WhyNoFair if why not in NEWER)
 LOOSE = PricingParams(vol_prior_annual=0.5, jumps_per_hour=6.0, vol_error=0.1)
 
 
