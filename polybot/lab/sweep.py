@@ -136,25 +136,32 @@ def report(points: Sequence[Point], findings: Findings, splits: int) -> Iterator
         return
     means = {name: mean_of(found) for name, found in known.items()}
     base = points[0].name
-    some = next(iter(means.values()))
-    yield f"{len(known)} of {len(points)} combinations, {some.windows} windows on {some.days} days"
-    if some.days == 1:
-        yield "one day only: intervals take windows for witnesses of their own, and are too narrow"
+    yield f"{len(known)} of {len(points)} combinations, {_extent(next(iter(known.values())))}"
+    if all(one.days == 1 for one in means.values()):
+        yield (
+            "one day only: a day shares its volatility and its luck, more windows or seeds of it "
+            "are no more witnesses, so there is no interval: which is better is not known"
+        )
     yield f"{'dollars a window, 95 %':>28}  {'more than the first':>27}"
     for name in sorted(known, key=lambda name: -means[name].mean):
-        against = (
-            ""
-            if name == base or base not in known
-            else _text(better_than(known[name], known[base]))
-        )
-        yield f"{_text(means[name]):>28}  {against:>27}  {name}"
+        against = None if name == base else better_than(known[name], known.get(base, ()))
+        told = "" if against is None else _text(against)
+        yield f"{_text(means[name]):>28}  {told:>27}  {name}"
     forward = walk_forward(known, splits)
     yield from _forward(forward, means) if forward is not None else _too_few(splits)
 
 
+def _extent(found: Sequence[Witness]) -> str:
+    """A window that several seeds have played is one."""
+    windows, days = len({one.slug for one in found}), len({one.day for one in found})
+    seeds = len({one.seed for one in found})
+    held = f"{windows} window{'s' * (windows > 1)} on {days} day{'s' * (days > 1)}"
+    return held + (f", {seeds} seeds of each" if seeds > 1 else "")
+
+
 def _text(found: Estimate) -> str:
     if not math.isfinite(found.low):
-        return f"{found.mean:+.3f} [one window]"
+        return f"{found.mean:+.3f} [one day]"
     return f"{found.mean:+.3f} [{found.low:+.3f}, {found.high:+.3f}]"
 
 

@@ -2,7 +2,8 @@
 
 Windows of one day share its volatility, its news and often one losing streak: they are not as many
 witnesses as they are windows. So the error of a mean is taken from whole days (the usual
-cluster-robust estimate, with Student's t for the few days there are). And whoever picks the best of
+cluster-robust estimate, with Student's t for the few days there are); of one day nothing is known
+but its mean, however many windows and seeds it was played with. And whoever picks the best of
 many has picked luck as well: walk-forward splits choose on the past and are paid by what follows.
 """
 
@@ -14,7 +15,7 @@ from collections.abc import Mapping, Sequence
 
 import attrs
 
-from polybot.lab.maker_match import CONFIDENCE, student
+from polybot.lab.maker_match import student
 
 DAY_MS = 86_400_000
 
@@ -35,8 +36,8 @@ class Witness:
 
 @attrs.frozen
 class Estimate:
-    """A mean of dollars a window with its 95 % interval, from so many windows on so many days. Of
-    a single day's windows each counts as a witness of its own: the interval is too narrow then.
+    """A mean of dollars a window with its 95 % interval, from so many windows, each seed's counted,
+    on so many days. Of a single day it may be anything: from minus to plus infinity.
     """
 
     mean: float
@@ -54,14 +55,10 @@ def clustered(values: Sequence[tuple[int, float]]) -> Estimate:
     for day, value in values:
         groups[day] += value - mean
     days = len(groups)
-    if days == 1:  # nothing is known of days: windows stand for themselves
-        groups = defaultdict(float, enumerate(value - mean for _, value in values))
-    size = len(groups)
-    if size < 2:
+    if days == 1:
         return Estimate(mean, -math.inf, math.inf, count, days)
     spread = math.fsum(total * total for total in groups.values())
-    error = math.sqrt(spread * size / (size - 1)) / count
-    error *= student(size - 1) if days > 1 else CONFIDENCE
+    error = student(days - 1) * math.sqrt(spread * days / (days - 1)) / count
     return Estimate(mean, mean - error, mean + error, count, days)
 
 
@@ -69,15 +66,17 @@ def mean_of(witnesses: Sequence[Witness]) -> Estimate:
     return clustered([(one.day, one.profit / 1e6) for one in witnesses])
 
 
-def better_than(mine: Sequence[Witness], base: Sequence[Witness]) -> Estimate:
-    """How much more than another configuration, window by window: what both share falls out."""
+def better_than(mine: Sequence[Witness], base: Sequence[Witness]) -> Estimate | None:
+    """How much more than another configuration, window by window: what both share falls out. None
+    where they have no window in common, as in a sweep that was stopped.
+    """
     held = {(one.slug, one.seed): one.profit for one in base}
     pairs = [
         (one.day, (one.profit - held[one.slug, one.seed]) / 1e6)
         for one in mine
         if (one.slug, one.seed) in held
     ]
-    return clustered(pairs)
+    return clustered(pairs) if pairs else None
 
 
 # --- walking forward -----------------------------------------------------------------------------
@@ -120,7 +119,7 @@ def walk_forward(points: Mapping[str, Sequence[Witness]], splits: int) -> Forwar
         end_ms = bounds[place + 1] if place + 1 < splits else math.inf
         inside = {name: _mean(found, 0, cut_ms) for name, found in points.items()}
         chosen = max(inside, key=lambda name: inside[name])
-        count = sum(cut_ms <= one.start_ms < end_ms for one in points[chosen])
+        count = len({one.slug for one in points[chosen] if cut_ms <= one.start_ms < end_ms})
         outside = _mean(points[chosen], cut_ms, end_ms)
         steps.append(Step(cut_ms, chosen, inside[chosen], outside, count))
     return Forward(tuple(steps))

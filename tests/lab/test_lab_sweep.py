@@ -104,13 +104,13 @@ def test_windows_of_one_day_are_one_witness() -> None:
     assert (many.windows, many.days) == (500, 5)
 
 
-def test_a_single_day_and_a_single_window() -> None:
-    """One day: windows stand for themselves. One window: nothing is known of its error."""
-    one_day = clustered([(7, value) for value in (1.0, 2.0, 3.0)])
+def test_a_single_day_has_no_interval() -> None:
+    """However many windows and seeds there are of it, nothing is known of other days."""
+    for count in (1, 3, 900):
+        one_day = clustered([(7, float(n % 3)) for n in range(count)])
 
-    assert one_day.days == 1
-    assert one_day.high - one_day.mean == pytest.approx(1.96 / math.sqrt(3))
-    assert clustered([(7, 1.0)]).low == -math.inf
+        assert (one_day.low, one_day.high) == (-math.inf, math.inf)
+        assert (one_day.windows, one_day.days) == (count, 1)
 
 
 @given(st.lists(st.tuples(st.integers(0, 5), st.floats(-9, 9)), min_size=2))
@@ -298,6 +298,37 @@ def test_the_best_comes_first() -> None:
     assert "+3.000" in told[2]
     assert "+0.500 [+0.500, +0.500]" in told[2]
     assert any("out-of-sample penalty" in line for line in told)
+
+
+def test_one_day_is_told_and_has_no_interval() -> None:
+    """Three windows with two seeds each are three windows, of one day: means, and no interval."""
+    points = grid(config(), [Axis.read("quote.base_edge=0.002,0.004")])
+    findings = Findings()
+    for place, point in enumerate(points):
+        findings.by_point[point.name] = [
+            witness(n, (n + place) * 1_000_000, seed) for n in range(3) for seed in (1, 2)
+        ]
+    told = list(lines_of(points, findings))
+
+    assert told[0] == "2 of 2 combinations, 3 windows on 1 day, 2 seeds of each"
+    assert told[1].startswith("one day only:")
+    assert "so there is no interval" in told[1]
+    assert told[3].split() == [
+        "+2.000", "[one", "day]", "+1.000", "[one", "day]", points[1].name,
+    ]  # fmt: skip
+    assert not any(", +" in line for line in told)
+
+
+def test_a_stopped_sweep_whose_points_share_no_window() -> None:
+    """Each is told for itself: how much more than the first is not known."""
+    points = grid(config(), [Axis.read("quote.base_edge=0.002,0.004")])
+    findings = Findings()
+    findings.by_point[points[0].name] = [witness(0, 1_000_000)]
+    findings.by_point[points[1].name] = [witness(DAY_MS, 2_000_000)]
+
+    told = list(lines_of(points, findings))
+
+    assert told[3].split() == ["+2.000", "[one", "day]", points[1].name]
 
 
 def test_the_command(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
