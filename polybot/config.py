@@ -20,6 +20,7 @@ from attrs.validators import and_, ge, gt, in_, le
 from polybot import options
 from polybot.config_read import ConfigError, Fault, read_section, unknown_key
 from polybot.exchange.faults.plan import load as load_plan, presets
+from polybot.exchange.latency_models import latencies
 from polybot.exchange.queue_models import queue_model
 from polybot.execution.inventory import InventoryParams
 from polybot.execution.params import OrderParams
@@ -95,6 +96,11 @@ class PaperParams:
     """Where recorded or mirrored books show only levels, how the volume ahead of an order of ours
     shrinks: ahead-first, pessimistic, proportional, trade-through, touch, probabilistic:EXPONENT,
     probabilistic:log, or fitted:FILE from `lab queue-fit`."""
+
+    latency: str = attrs.field(default="0", validator=_passing(latencies))
+    """Milliseconds to and from the exchange, beside what the ways take here: 25, measured:FILE or
+    lognormal:MEDIAN:SIGMA, for each way feed=…,order=…,news=…, or fitted:FILE from
+    `lab latency-fit`."""
 
     terms: str | None = None
     """File with a [venue] table: how the exchange behaves where it may behave otherwise."""
@@ -247,7 +253,8 @@ def _toml(path: Path) -> dict[str, Any]:
 
 
 _BESIDE = (("pricing", "vol_seasons"), ("journal", "calibration"), ("journal", "folder"))
-_WITH_FILE = {*options.PATH_WORLDS, "fitted"}  # words of [paper] before a colon and a file
+# Words of [paper] before a colon and a file.
+_WITH_FILE = {*options.PATH_WORLDS, "fitted", "measured"}
 
 
 def _place_files(tables: dict[str, Any], folder: Path) -> None:
@@ -267,11 +274,19 @@ def _place_files(tables: dict[str, Any], folder: Path) -> None:
         named = paper.get(key) if isinstance(paper, dict) else None
         if isinstance(paper, dict) and isinstance(named, str) and named not in presets():
             paper[key] = str(folder / Path(named).expanduser())
-    for key in ("world", "queue"):
+    for key in ("world", "queue", "latency"):
         named = paper.get(key) if isinstance(paper, dict) else None
-        kind, _, file = named.partition(":") if isinstance(named, str) else ("", "", "")
-        if isinstance(paper, dict) and file and kind in _WITH_FILE:
-            paper[key] = f"{kind}:{folder / Path(file).expanduser()}"
+        if isinstance(paper, dict) and isinstance(named, str):
+            ways = named.split(",") if key == "latency" else [named]  # each may have its own
+            paper[key] = ",".join(_placed(way, folder) for way in ways)
+
+
+def _placed(named: str, folder: Path) -> str:
+    """`kind:FILE`, of a way or of all, with the file where it lies."""
+    head, _, file = named.partition(":")
+    if not file or head.rpartition("=")[2].strip() not in _WITH_FILE:
+        return named
+    return f"{head}:{folder / Path(file.strip()).expanduser()}"
 
 
 def _override(tables: dict[str, Any], overrides: Overrides) -> None:

@@ -36,6 +36,7 @@ from polybot.core_tape import CoreTape
 from polybot.domain.market import Market, Outcome
 from polybot.domain.orders import Failure, OrderRow
 from polybot.exchange.faults.plan import load as load_plan
+from polybot.exchange.latency_models import latencies
 from polybot.exchange.mirror_live import LiveWorld
 from polybot.exchange.queue_models import queue_model
 from polybot.exchange.server import Exchange, Urls
@@ -255,8 +256,9 @@ async def run_paper(config: Config, options: BotOptions) -> tuple[Summary, int]:
     store = paper_journal(Path(config.journal.folder))
     async with trio.open_nursery() as nursery, http_client() as http:
         exchange = Exchange(
-            world, clock, config.paper.seed, terms=terms, faults=load_plan(config.paper.faults)
-        )
+            world, clock, config.paper.seed, terms=terms, faults=load_plan(config.paper.faults),
+            latencies=latencies(config.paper.latency),
+        )  # fmt: skip
         urls: Urls = await nursery.start(exchange.run)
         wallet, demo = exchange.wallet, exchange.demo_wallets
         credentials = Credentials(

@@ -61,7 +61,8 @@ class Service:
     """What a port serves: plain requests, WebSocket sessions, or both.
 
     `admit` may refuse a WebSocket handshake with a plain reply. A request that is not answered
-    within `patience_s` is a bug of the service, and a 500.
+    within `patience_s` is a bug of the service, and a 500. `latency` says how many seconds the next
+    frame takes to its reader; None for no time.
     """
 
     http: Callable[[Request], Awaitable[Response]] | None
@@ -71,6 +72,7 @@ class Service:
     slow: SlowConsumer = SlowConsumer()
     admit: Callable[[Request], Response | None] | None = None
     patience_s: float = HANDLER_S
+    latency: Callable[[], float] | None = None
 
 
 async def serve(
@@ -255,7 +257,7 @@ class _Connection:
             raise h11.RemoteProtocolError(str(error)) from None
         await self._send(accepted)
         service = self._service
-        socket = Socket(request, self._stream, protocol, service.slow)
+        socket = Socket(request, self._stream, protocol, service.slow, service.latency)
         leftover = self._http.trailing_data[0]
         await socket.run(handler, leftover, service.on_error, service.keepalive)
 

@@ -29,6 +29,7 @@ from polybot.exchange.conduct_calls import ConductCalls
 from polybot.exchange.counters import Counters
 from polybot.exchange.data_api import OWN_LAG_MS, DataService
 from polybot.exchange.engine import Engine
+from polybot.exchange.far_link import FarLink
 from polybot.exchange.faults.admin_calls import FaultCalls
 from polybot.exchange.faults.kinds import REST, STREAMS
 from polybot.exchange.faults.node_behind import NodeBehind
@@ -40,6 +41,7 @@ from polybot.exchange.faults.stream_link import StreamLink
 from polybot.exchange.faults.venue_acts import VenueActs
 from polybot.exchange.gamma import GammaService
 from polybot.exchange.ip_limits import CLOB_RULES, GAMMA_RULES, Rule, limited
+from polybot.exchange.latency_models import NEAR, Latencies
 from polybot.exchange.lifecycle import Lifecycle
 from polybot.exchange.mirror_live import LiveWorld
 from polybot.exchange.mirror_world import MirrorWorld
@@ -139,6 +141,7 @@ class Exchange:
         *,
         terms: Terms = Terms(),
         faults: Plan = Plan(),
+        latencies: Latencies = NEAR,  # of the ways to and from its clients
         funds: int = DEMO_FUNDS,  # of each of the demo key's wallets, 10⁻⁶ dollars
         kind: int = 3,  # signature type of the one that trades
     ) -> None:
@@ -157,15 +160,11 @@ class Exchange:
         relayed = world.relayed if isinstance(world, MirrorWorld) else ()
         self.oracle = Oracle(world.source, assets, start_ms, rng("oracle"), relayed)
         self.faults = Faults(seed, start_ms, faults)
+        self._link = FarLink(latencies, seed)
         self.clob = ClobServer(
-            self.engine,
-            clock,
-            rng("clob"),
-            on_error,
-            self._on_refused,
-            terms=terms,
+            self.engine, clock, rng("clob"), on_error, self._on_refused, terms=terms,
             faults=self.faults,
-        )
+        )  # fmt: skip
         self.balances = BalanceCache(
             self.engine, terms.balance_lag_ms, follow=terms.balances_follow_chain
         )
@@ -300,12 +299,15 @@ class Exchange:
         )
 
     def _over_links(self, names: tuple[str, ...], service: Service) -> Service:
-        """The service as its clients meet it: over links that a fault plan may spoil."""
+        """The service as its clients meet it: over links that a fault plan may spoil, and from as
+        far away as they are meant to be.
+        """
         for name in (text.split()[0] for text in names):
             if name in REST:
                 service = faulty_http(service, name, self.faults, self.clock)
             elif name in STREAMS:
                 service = StreamLink(name, self.faults, self.clock).faulty(service)
+            service = self._link.far(name, service)
         return service
 
     def _after_the_world(self, service: Service) -> Service:

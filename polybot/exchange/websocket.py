@@ -93,6 +93,7 @@ class Socket:
         stream: trio.abc.Stream,
         protocol: wsproto.WSConnection,
         slow: SlowConsumer = SlowConsumer(),
+        latency: Callable[[], float] | None = None,
     ) -> None:
         self.request = request
         # Whoever stands between the service and the wire: gets each framed message, gives those
@@ -102,6 +103,10 @@ class Socket:
         self._stream = stream
         self._protocol = protocol
         self._slow = slow
+        self._latency = latency
+        # What is on its way, with when it may arrive; what left before it arrives before.
+        self._travelling: deque[tuple[float, bytes]] = deque()
+        self._left = trio.Event()
         self._outgoing: deque[bytes] = deque()
         self._waiting_bytes = 0
         self._blocked_at = math.inf  # when the write under way began
@@ -140,11 +145,20 @@ class Socket:
             for piece in self.tap(data):
                 self.put(piece)
             return
+        if self._latency is None:
+            self._arrive(data)
+            return
+        self._travelling.append((trio.current_time() + self._latency(), data))
+        self._left.set()
+
+    def _arrive(self, data: bytes) -> None:
+        """Queue a frame for a reader who is there."""
         if self._closing:
             return
         if self._outgoing and self._too_slow():
             # What waits is lost anyway: only the reason may still get through.
             self._outgoing.clear()
+            self._travelling.clear()
             self.end(self._slow.code, self._slow.reason)
             return
         self._outgoing.append(data)
@@ -217,6 +231,8 @@ class Socket:
                 nursery.start_soon(self._write)
                 if keepalive is not None:
                     nursery.start_soon(self._ping, keepalive)
+                if self._latency is not None:
+                    nursery.start_soon(self._carry)
                 await self._handle(handler, on_error)
                 nursery.cancel_scope.cancel()
         self._closing = True
@@ -234,7 +250,20 @@ class Socket:
         else:
             await self.close(1000, "")
 
+    async def _carry(self) -> None:
+        """Let each frame arrive when its way is over."""
+        while True:
+            if not self._travelling:
+                self._left = trio.Event()
+                await self._left.wait()
+                continue
+            await trio.sleep_until(self._travelling[0][0])
+            while self._travelling and self._travelling[0][0] <= trio.current_time():
+                self._arrive(self._travelling.popleft()[1])
+
     def _queue_close(self, event: CloseConnection) -> None:
+        self._outgoing += [data for _, data in self._travelling]  # a close overtakes nothing
+        self._travelling.clear()
         self._outgoing.append(self._protocol.send(event))
         self._closing = True
         self._ready.set()

@@ -25,6 +25,7 @@ from loguru import logger
 from polybot.clock import wall_seconds
 from polybot.config import Config, load
 from polybot.config_read import ConfigError
+from polybot.exchange.latency_models import latencies
 from polybot.exchange.queue_models import queue_model
 from polybot.lab import backtest_curve, numbers
 from polybot.lab.backtest_input import Chunk, Found, find
@@ -32,7 +33,6 @@ from polybot.lab.backtest_report import report
 from polybot.lab.backtest_run import Models, Play, WindowResult
 from polybot.lab.backtest_tape import with_tapes
 from polybot.lab.backtest_words import check, common
-from polybot.lab.latency_models import latencies
 from polybot.lab.places import file_place, folder_place, put
 from polybot.lab.run_record import Run, joined, save
 from polybot.lab.shares import each_of

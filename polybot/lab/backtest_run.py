@@ -20,6 +20,7 @@ from polybot.domain.prices import Feed
 from polybot.domain.units import ONE, SHARE
 from polybot.exchange import model
 from polybot.exchange.book import Ladder
+from polybot.exchange.latency_models import Latencies
 from polybot.exchange.market_stream import PRINT_DELAY_MS
 from polybot.exchange.model import (
     BUY,
@@ -42,7 +43,6 @@ from polybot.lab.backtest_stage import Stage
 from polybot.lab.backtest_time import Act, Stream, Timeline, Ways
 from polybot.lab.backtest_venue import KEY, WALLET, Venue, told
 from polybot.lab.backtest_wallet import Wallet
-from polybot.lab.latency_models import Latencies
 from polybot.lab.run_record import Run, RunMaker
 from polybot.market_times import timetable
 from polybot.pricing.board import PriceBoard

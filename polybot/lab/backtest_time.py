@@ -13,7 +13,7 @@ from collections.abc import Callable
 
 import attrs
 
-from polybot.lab.latency_models import Latencies, Latency
+from polybot.exchange.latency_models import Latencies, Latency
 
 Act = Callable[[int], None]  # called with its own time
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
+from polybot.exchange.latency_models import latencies
 from polybot.exchange.queue_models import queue_model
 from polybot.lab import reliability
 from polybot.lab.backtest_input import CHUNK
-from polybot.lab.latency_models import latencies
 from polybot.lab.places import file_place
 from polybot.lab.shares import PROCESSES
 

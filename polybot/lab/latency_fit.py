@@ -26,8 +26,8 @@ import attrs
 import msgpack
 import orjson
 
+from polybot.exchange.latency_models import LONGEST_MS, WAYS
 from polybot.journal.tape import Event, Kind, TapeError
-from polybot.lab.latency_models import LONGEST_MS, WAYS
 from polybot.lab.places import file_place, put
 from polybot.lab.tape import Tapes, tapes
 
@@ -148,7 +148,9 @@ def main(argv: Sequence[str]) -> int:
         return 1
     if said.out is not None:
         put(said.out, orjson.dumps({way: kept(found[way]) for way in WAYS}))
-        sys.stdout.write(f"written: use it with --latency fitted:{said.out}\n")
+        sys.stdout.write(
+            f"written: --latency fitted:{said.out} of a backtest, [paper] latency of paper\n"
+        )
     return 0 if whole else 1
 
 

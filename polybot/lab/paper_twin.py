@@ -33,6 +33,7 @@ from polybot.app import Bot
 from polybot.clock import NS, Clock
 from polybot.config import Config, load
 from polybot.exchange import server
+from polybot.exchange.latency_models import Constant, latencies
 from polybot.exchange.model import BUY, UP, Event, Order, Traded
 from polybot.exchange.queue_models import queue_model
 from polybot.exchange.recording import RecordedWorld
@@ -42,7 +43,6 @@ from polybot.journal.store import Store
 from polybot.lab import numbers
 from polybot.lab.backtest_input import find
 from polybot.lab.backtest_run import Models, Play
-from polybot.lab.latency_models import Constant, latencies
 from polybot.lab.lockstep import Lockstep, lockstep_only
 from polybot.lab.memory_net import OWNER, Network, memory_network
 from polybot.lab.moments import decisions_last

@@ -11,13 +11,13 @@ from pathlib import Path
 import attrs
 
 from polybot.config import Config, load
+from polybot.exchange.latency_models import latencies
 from polybot.exchange.queue_models import queue_model
 from polybot.exchange.recording_beats import SUFFIX
 from polybot.exchange.recording_model import Recording
 from polybot.lab.backtest_input import Chunk
 from polybot.lab.backtest_run import Models
 from polybot.lab.crowd_venue import FIRST_MS, WINDOW_MS
-from polybot.lab.latency_models import latencies
 from polybot.lab.synthetic_day import Task, perform
 
 ROOT = Path(__file__).resolve().parents[2]

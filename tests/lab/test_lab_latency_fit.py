@@ -9,9 +9,9 @@ from pathlib import Path
 import msgpack
 import pytest
 
+from polybot.exchange.latency_models import LONGEST_MS, latencies
 from polybot.journal.tape import Event, Header, Kind, Writer
 from polybot.lab.latency_fit import KEPT, LEAST, kept, main, trouble, ways
-from polybot.lab.latency_models import LONGEST_MS, latencies
 
 T0 = 1_795_132_800_000
 ORDER, FEED, NEWS = 31, 7, 12

@@ -358,6 +358,22 @@ def test_a_file_behind_a_colon_lies_beside(write: Write) -> None:
     assert (paper.world, paper.queue) == ("synthetic", "probabilistic:3")
 
 
+def test_the_files_of_latencies_lie_beside(write: Write) -> None:
+    """One of all ways, or one of each; what is none is refused like any setting."""
+    path = write('[paper]\nlatency = "fitted:latency.json"')
+    here = path.parent
+    told = '{"feed": [1], "order": [2], "news": [3]}'
+    (here / "latency.json").write_text(told, encoding="utf-8")
+    (here / "ms.txt").write_text("25\n", encoding="utf-8")
+
+    assert load(path, {}).paper.latency == f"fitted:{here}/latency.json"
+    path = write('[paper]\nlatency = "feed=measured:ms.txt, order=measured:ms.txt, news=5"')
+    assert load(path, {}).paper.latency == (
+        f"feed=measured:{here}/ms.txt, order=measured:{here}/ms.txt, news=5"
+    )
+    assert faults_of(write('[paper]\nlatency = "fitted:none.json"'), {}) == ["paper.latency"]
+
+
 def test_a_bad_fault_plan_is_told_before_the_start(write: Write) -> None:
     """An unknown name, and every problem of a file, with exit code 2 as for any setting."""
     path = write("")

@@ -1,4 +1,4 @@
-"""How long the ways take in a backtest: constant, as measured, or drawn.
+"""How long the ways take, in a backtest and on paper: constant, as measured, or drawn.
 
 Three ways count, each with a model of its own: `feed` from the venue's matching to our book and
 prices, `order` from our decision to the venue's matching, `news` from there back: answers, fills,
@@ -67,6 +67,7 @@ class Latencies:
 
 
 WAYS = ("feed", "order", "news")
+NEAR = Latencies(Constant(0), Constant(0), Constant(0))
 
 
 def latency(text: str) -> Latency:

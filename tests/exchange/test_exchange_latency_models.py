@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 from hypothesis import given, strategies as st
 
+from polybot.exchange.latency_models import Constant, LogNormal, Measured, latencies, latency
 from polybot.lab.backtest_time import Stream, Timeline, Ways
-from polybot.lab.latency_models import Constant, LogNormal, Measured, latencies, latency
 
 
 def test_a_constant() -> None:
