@@ -351,8 +351,10 @@ def test_no_append_waits_for_a_whole_market(path: Path) -> None:
     for condition in (CONDITION, OTHER):
         store.append([(T0, intent(n, condition)) for n in range(3 * few)])
     changes, left = [store._database.total_changes], []
+    closed: list[tuple[int, e.Entry]]
     closed = [(T0, e.Closed(condition, 5, 2, 1)) for condition in (CONDITION, OTHER)]
-    for append in (closed, *([(T0, e.Rearmed("me"))] for _ in range(7))):
+    later: list[tuple[int, e.Entry]] = [(T0, e.Rearmed("me"))]
+    for append in (closed, *[later] * 7):
         store.append(append)
         changes.append(store._database.total_changes)
         left.append(unmarked(path))
@@ -370,7 +372,8 @@ def test_a_death_while_a_market_is_being_retired(
     trades would be another result.
     """
     monkeypatch.setattr(store_module, "RETIRED_AT_ONCE", 2)
-    store, rest = Store.open(path, OWNER), [e.Known(market(condition_id=OTHER)), intent(9, OTHER)]
+    store = Store.open(path, OWNER)
+    rest: list[e.Entry] = [e.Known(market(condition_id=OTHER)), intent(9, OTHER)]
     store.append([(T0, entry) for entry in (*MONEY, *rest, *LIFE)])
     result, total, halt = e.Closed(CONDITION, 5, 2, 1), e.Carried(5, 5, 2, 1, 0, 0, 7), "a halt"
     after: list[tuple[e.Entry, list[e.Entry]]] = [
