@@ -38,6 +38,7 @@ PATIENCE_S = 20.0  # to see nothing rest, twice
 POLITE_S = 10.0  # a graceful stop takes so long at most (G8); then the engine is told again
 PAUSE_S = 0.25
 AGAIN_S = 2.0  # between two looks for orders that got no answer
+ENDED = (OrderSeen.Kind.DEAD, OrderSeen.Kind.MATCHED)
 
 
 def main(words: Sequence[str]) -> int:
@@ -122,9 +123,10 @@ async def outwait(client: ClobClient, unanswered: Sequence[str], outcome: Outcom
     while left:
         for order_id in sorted(left):
             row = await client.order(order_id)
-            if isinstance(row, OrderRow) and row.kind is OrderSeen.Kind.LIVE:
+            kind = row.kind if isinstance(row, OrderRow) else None
+            if kind is OrderSeen.Kind.LIVE:
                 await client.cancel_all()
-            elif isinstance(row, OrderRow) or (row is None and trio.current_time() > until):
+            elif kind in ENDED or (row is None and trio.current_time() > until):
                 left.discard(order_id)
         if left and not told:
             told = True

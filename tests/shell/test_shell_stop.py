@@ -45,11 +45,14 @@ T0 = 1_795_201_110_000
 
 @attrs.define(eq=False)
 class Venue:
-    """Takes an order at `comes_s`, and cancels what rests when it is asked to."""
+    """Takes an order at `comes_s`, holds it for `held_s` before it rests, and cancels what rests
+    when it is asked to.
+    """
 
     comes_s: float
     cancelled_s: float | None = None
     fails: bool = False
+    held_s: float = 0.0
     began: float = attrs.field(factory=trio.current_time)
 
     @property
@@ -58,7 +61,7 @@ class Venue:
 
     @property
     def _rests(self) -> bool:
-        return self._now >= self.comes_s and self.cancelled_s is None
+        return self._now >= self.comes_s + self.held_s and self.cancelled_s is None
 
     async def order(self, order_id: str) -> OrderRow | Failure | None:
         await trio.sleep(0.01)
@@ -67,6 +70,8 @@ class Venue:
         if self._now < self.comes_s:
             return None
         kind = OrderSeen.Kind.LIVE if self._rests else OrderSeen.Kind.DEAD
+        if self._now < self.comes_s + self.held_s:
+            kind = OrderSeen.Kind.DELAYED
         return OrderRow(
             order_id, MARKET.condition_id, MARKET.up_token, Side.BUY, 4800, SHARE, 0, kind, ""
         )
@@ -103,6 +108,17 @@ async def test_what_comes_late_is_withdrawn(
     assert venue.cancelled_s - 25 < 3
     assert took_s < 35, "its end is known, nothing more is waited for"
     assert "1 orders got no answer" in capsys.readouterr().out
+
+
+async def test_what_is_held_has_not_ended(autojump_clock: MockClock) -> None:
+    """A taker delay lets no list show it, and it may rest when that is over (clob.md 3.9): it was
+    taken for an order whose end is known, and left behind.
+    """
+    venue = Venue(comes_s=1, held_s=4)
+    told, _ = await watched(venue, "late")
+
+    assert told.empty
+    assert venue.cancelled_s is not None
 
 
 async def test_what_never_comes_is_waited_for(autojump_clock: MockClock) -> None:
