@@ -19,7 +19,7 @@ from polybot.domain.orders import (
 )
 from polybot.venue import fields
 from polybot.venue.fields import Json
-from polybot.venue.rest import Reply
+from polybot.venue.rest import TEXT_MOST, Reply
 
 # First match wins; texts in lower case. The venue adds ids and numbers around them.
 _TEXTS: tuple[tuple[str, Reject], ...] = (
@@ -160,7 +160,7 @@ def _named(row: Json, ids: Sequence[str]) -> str | None:
 
 def _entry(order_id: str, row: Json) -> PostResult:
     """One 200 entry. Judged by errorMsg and orderID, never by `success` (clob.md 3.6)."""
-    said = fields.optional_text(row, "errorMsg")
+    said = fields.optional_text(row, "errorMsg")[:TEXT_MOST]
     claimed = fields.optional_text(row, "orderID")
     status = fields.optional_text(row, "status").lower()
     if said:
@@ -171,7 +171,7 @@ def _entry(order_id: str, row: Json) -> PostResult:
             return Unknown(order_id, said)
         return _definite(order_id, reason, said)
     if not claimed or status not in _ACCEPTED:
-        return Unknown(order_id, f"neither accepted nor refused: status {status!r}")
+        return Unknown(order_id, f"neither accepted nor refused: status {status[:40]!r}")
     try:
         return Acked(
             order_id,
@@ -193,6 +193,9 @@ def decode_cancel(reply: Reply | Failure) -> CancelResult:
         return CancelResult(frozenset(), {}, said, away=reply.status in _ENGINE_AWAY)
     try:
         row = fields.as_object(reply.json())
+        error = fields.optional_text(row, "error")
+        if error and not row.keys() & {"canceled", "not_canceled"}:
+            return CancelResult(frozenset(), {}, f"refused: {error[:TEXT_MOST]}")
         refused = fields.as_object(row.get("not_canceled") or {})
         return CancelResult(
             frozenset(fields.texts(row.get("canceled"))),

@@ -22,6 +22,8 @@ from polybot.venue.tap import NOBODY, Tap
 
 T = TypeVar("T")
 
+TEXT_MOST = 1_000  # of what a peer says; it goes to the screen, the log and the journal
+
 
 @asynccontextmanager
 async def http_client() -> AsyncGenerator[httpx.AsyncClient]:
@@ -57,12 +59,12 @@ class Reply:
         return self._object() is None
 
     def error_text(self) -> str:
-        """What an error reply says, in either of its shapes, else the start of its body."""
+        """What an error reply says, in either of its shapes, else its body; the start of it."""
         value = self._object() or {}
         for key in ("error", "error_msg", "errorMsg", "message"):
             said = value.get(key)
             if isinstance(said, str) and said:
-                return said
+                return said[:TEXT_MOST]
         return self.body[:200].decode("utf-8", "replace")
 
     def failure(self, what: str) -> Failure:

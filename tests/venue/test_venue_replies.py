@@ -296,6 +296,35 @@ def test_cancel_replies() -> None:
         )
 
 
+def test_a_refusal_with_the_status_of_an_answer_cancels_nothing() -> None:
+    """What says no with a 200 was taken for a cancel-all that had found nothing: it is the proof on
+    which a heart that fell silent beats again. An answer that names nothing is one.
+    """
+    refused = decode_cancel(reply({"error": "trading is disabled"}))
+
+    assert refused == CancelResult(frozenset(), {}, "refused: trading is disabled")
+    for nothing in ({"canceled": None, "not_canceled": None}, {"not_canceled": {}}, {}):
+        assert decode_cancel(reply(nothing)).failure is None
+    assert decode_cancel(reply({"canceled": [A], "error": "x"})).cancelled == {A}
+
+
+def test_what_an_answer_says_is_bounded() -> None:
+    """It goes to the screen, the log and the journal. What it is about is said at its beginning."""
+    text = "invalid signature " + "x" * 1_000_000
+
+    (refused,) = decode_post([A], reply({"error": text}, 400), batch=False)
+    (inside,) = decode_post([A], reply({"errorMsg": text, "orderID": ""}), batch=False)
+    cancel = decode_cancel(reply({"error": text}, 400))
+
+    for result in (refused, inside):
+        assert isinstance(result, Rejected)
+        assert result.reason is Reject.SIGNATURE
+        assert len(result.text) < 2_000
+    assert cancel.failure is not None
+    assert len(cancel.failure) < 2_000
+    assert len(reply({"error": text}, 500).failure("x").what) < 2_000
+
+
 json_values = st.recursive(
     st.none() | st.booleans() | st.integers(-(2**53), 2**53) | st.floats(allow_nan=False)
     | st.text(max_size=20) | st.sampled_from([A, B, "live", "matched", "1.5"]),
