@@ -23,7 +23,8 @@ JUMP_SAMPLES = 8.0  # fewer in the fast estimate's memory tell nothing of jumps
 # which is what the price has moved. Twelve recorded hours of the oracle have 120 returns beyond six
 # and not one that turned so, so that moves are late by a sample and lose nothing; of independent
 # returns as wild as Student's t with three degrees it takes 0.02 % of the variance. A wrong print
-# below six adds a quarter to σ at the most, and is gone with the fast and the medium estimate.
+# below six adds a quarter to σ at the most where samples are a second apart, and is soon gone with
+# the fast and the medium estimate.
 FAR, TAKEN_BACK = 6.0, 0.5
 # What comes twice within a minute is no accident but how this price moves: it counts.
 ALONE_MS = 60_000

@@ -14,7 +14,7 @@ from polybot.domain.prices import Feed, Source
 from polybot.pricing import fair as models
 from polybot.pricing.asset import exchange_symbol, oracle_symbol
 from polybot.pricing.board import MAX_ASSETS, PriceBoard, TickRefusal
-from polybot.pricing.fair import Caution, Fair, NoFair, WhyNoFair
+from polybot.pricing.fair import GOOD, Caution, Fair, NoFair, WhyNoFair
 from polybot.pricing.params import PricingParams
 from polybot.pricing.strikes import Strike, StrikeCorrection, Trust
 from polybot.pricing.tails import Tails
@@ -585,6 +585,125 @@ def test_a_measured_lag_is_used_in_the_last_minute() -> None:
     assert found.strike is not None
     expected = models.twap_inside_window(mean, tape.price, found.strike, found.sigma, 27.0, 60.0)
     assert found.q == pytest.approx(fair_of_model(expected).q, abs=1e-9)
+
+
+def beside(tape: Tape, expected: float) -> None:
+    """An official strike near the value expected: a probability that is clipped tells nothing."""
+    tape.board.official_strike(TWAP, expected * (1 + 4e-5), START)
+
+
+@pytest.mark.parametrize(("at_s", "late_s"), [(238, 0), (270, 0), (270, 2), (290, 1)])
+def test_an_average_that_trails_is_rolled_by_its_own_seconds(at_s: int, late_s: int) -> None:
+    """What trails by three seconds averages the minute up to three seconds before the end: the
+    seconds that enter and those that leave are three earlier, whether or not the average is late.
+    """
+    tape = Tape(PriceBoard(PricingParams(vol_error=0.0)), lag_s=3)
+    tape.run(-300, at_s - late_s)
+    now = tape.run(at_s - late_s, at_s, silent=frozenset({Feed.TWAP60}) if late_s else frozenset())
+    left = 297 - at_s
+    realised = [tape.path[k] for k in range(238, at_s + 1)]
+    mean = (math.fsum(realised) + left * tape.price) / 60
+    beside(tape, mean)
+
+    found = fair_of(tape.board, TWAP, now)
+
+    assert tape.board.average_lag_s("btcusd") == 3.0
+    assert found.strike is not None
+    expected = models.twap_inside_window(
+        mean, tape.price, found.strike, found.sigma, float(left), 60.0
+    )
+    assert found.d == pytest.approx(fair_of_model(expected).d, rel=1e-6)
+    assert 0.05 < abs(found.d) < 3.9
+
+
+def test_an_average_that_trails_has_its_last_minute_later() -> None:
+    """62 seconds before the end it has 59 left to form, 63 seconds before it still has all sixty:
+    what it is then says nothing of the end.
+    """
+    tape = Tape(PriceBoard(PricingParams(vol_error=0.0)), lag_s=3)
+    now = tape.run(-300, 237)
+    beside(tape, tape.price)
+
+    found = fair_of(tape.board, TWAP, now)
+
+    assert found.strike is not None
+    expected = models.twap_before_window(tape.price, found.strike, found.sigma, 60.0, 60.0)
+    assert found.d == pytest.approx(fair_of_model(expected).d, rel=1e-9)
+
+
+@pytest.mark.parametrize("before_s", [61, 30, 10, 2])
+def test_an_average_that_trails_forms_the_strike_later(before_s: int) -> None:
+    """Before the open the same: the strike is the minute up to three seconds before the start, and
+    two seconds before it that minute is over.
+    """
+    tape = Tape(PriceBoard(PricingParams(vol_error=0.0)), lag_s=3)
+    now = tape.run(-400, -before_s)
+
+    found = fair_of(tape.board, TWAP, now)
+
+    assert tape.board.average_lag_s("btcusd") == 3.0
+    left = max(0, before_s - 3)
+    realised = [tape.path[k] for k in range(-62, min(-before_s, -3) + 1)]
+    strike = (math.fsum(realised) + left * tape.price) / 60
+    expected = models.before_open(
+        tape.price, strike, found.sigma, float(left), 300.0, 60.0, Tails(0.0), (0.0, GOOD, False)
+    )
+    assert found.d == pytest.approx(fair_of_model(expected).d, rel=1e-6, abs=1e-12)
+    assert found.v == pytest.approx(fair_of_model(expected).v, rel=1e-6)
+    assert abs(found.d) > 1e-4
+
+
+@pytest.mark.parametrize("of", [TWAP, HOUR])
+@pytest.mark.parametrize("at_s", [-20, 100, 270])
+def test_time_counts_from_the_stamp(tape: Tape, of: Market, at_s: int) -> None:
+    """A price of two seconds ago has two seconds more to move: while nothing new comes the
+    probability stands still, though the end draws near.
+    """
+    now = tape.run(-200, at_s)
+    if at_s > 0:
+        beside(tape, tape.price)
+        tape.board.official_strike(HOUR, tape.price + BASIS + 8.0, START)
+
+    first, later = fair_of(tape.board, of, now + 10), fair_of(tape.board, of, now + 2010)
+
+    assert (later.d, later.q, later.v) == pytest.approx((first.d, first.q, first.v), rel=1e-9)
+    assert later.tau_s == pytest.approx(first.tau_s)
+    assert later.age_s - first.age_s == pytest.approx(2.0)
+    if at_s > 0:
+        assert first.tau_s == pytest.approx((of.end_ms - now) / 1000)
+        assert 0.001 < abs(first.d) < 3.9
+
+
+def test_an_average_stamped_at_the_fixing_is_the_fixing(tape: Tape) -> None:
+    """Seconds before the start that our clock counts, when the venue's has told the strike: there
+    is nothing left to roll.
+    """
+    tape.run(-200, 0)
+
+    found = fair_of(tape.board, TWAP, START - 500)
+
+    strike = tape.average(0)
+    expected = models.before_open(
+        tape.price, strike, found.sigma, 0.5, 300.0, 60.0, Tails(0.0), (0.0, GOOD, False)
+    )
+    assert found.d == pytest.approx(fair_of_model(expected).d, rel=1e-6)
+    assert abs(found.d) > 1e-3
+
+
+@pytest.mark.parametrize("snapshot", [True, False])
+def test_a_replayed_trade_is_no_strike(tape: Tape, snapshot: bool) -> None:
+    """Of a history nobody knows whether its first trade of the hour was the first one."""
+    hour_ms = START - START % 3_600_000 + 3_600_000
+    first_s = (hour_ms - START) // 1000
+    tape.run(first_s - 60, first_s - 1)
+    hour = attrs.evolve(HOUR, start_ms=hour_ms, end_ms=hour_ms + 3_600_000)
+
+    said = tape.board.on_tick(
+        Feed.BINANCE, "BTCUSDT", tape.price, hour_ms + 120, hour_ms + 130, snapshot=snapshot
+    )
+
+    assert said is None
+    assert (tape.board.strike(hour) is None) is snapshot
 
 
 def test_the_exchange_leads_by_what_its_stamps_say(tape: Tape) -> None:

@@ -77,3 +77,20 @@ def test_it_follows_a_change() -> None:
             lag.observe(T0 + now, sum(path[last - 59 : last + 1]) / 60, track, 60)
 
     assert lag.seconds(99.0) == 4
+
+
+def test_two_lags_alike_are_none() -> None:
+    """Where the best fits hardly better than the next the scatter decides nothing: an average that
+    is 3 s late as often as 4 is told by neither.
+    """
+    lag, track, rng = Lag(), Track(), random.Random(4)
+    path = [100_000.0]
+    for _ in range(400):
+        path.append(path[-1] + 8 * rng.gauss(0, 1))
+    for now, price in enumerate(path):
+        track.take(price, (T0 + now) * 1000, 0, snapshot=False)
+        if now >= 70:
+            last = now - 3 - now % 2
+            lag.observe(T0 + now, sum(path[last - 59 : last + 1]) / 60, track, 60)
+
+    assert lag.seconds(otherwise=99.0) == 99.0

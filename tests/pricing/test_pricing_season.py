@@ -82,6 +82,58 @@ def test_the_slow_estimate_looks_ahead_by_the_season() -> None:
     assert unaware == pytest.approx(SIGMA, rel=0.1)
 
 
+def in_hours(vol: Volatility, quiet_s: int, *, noise: float = 0.0) -> float:
+    """σ at the end of a lively hour and so many seconds of a quiet one, with `noise` on prices."""
+    rng, x, now_ms = random.Random(3), math.log(100_000.0), 0
+    for second in range(3600 + quiet_s):
+        now_ms = MONDAY_MS + second * 1000
+        root = 2.0 if hour_of_week(now_ms) == 0 else 1.0
+        x += SIGMA * root * rng.gauss(0, 1)
+        vol.observe(math.exp(x + noise * rng.gauss(0, 1)), now_ms)
+    found = vol.sigma(now_ms)
+    assert found is not None
+    return found
+
+
+LIVELY = Season(tuple(4.0 if hour == 0 else 1.0 for hour in range(HOURS)))
+SLOW = PricingParams(vol_weights=(0.0, 0.0, 1.0))
+
+
+@pytest.mark.parametrize("quiet_s", [0, 1, 900])
+def test_the_slow_estimate_forgets_the_hour_it_was_made_in(quiet_s: int) -> None:
+    """What an hour usually has more is taken out of its returns, and given back while it lasts:
+    with the quiet one σ is that of the quiet one at once.
+    """
+    expected = SIGMA * (1.0 if quiet_s else 2.0)
+
+    assert in_hours(Volatility(SLOW, LIVELY), quiet_s) == pytest.approx(expected, rel=0.06)
+    assert in_hours(Volatility(SLOW), 1) == pytest.approx(2 * SIGMA, rel=0.06), "without it"
+
+
+def test_bipower_is_of_the_same_hour() -> None:
+    """Squares and bipower of the slow estimate have the season taken out alike: of a walk both say
+    the same.
+    """
+    vol = Volatility(SLOW, LIVELY)
+    in_hours(vol, 0)
+    slow = vol._parts[2]
+
+    assert slow.bipower / slow.squares == pytest.approx(1.0, abs=0.1)
+
+
+def test_noise_is_no_livelier_in_a_lively_hour() -> None:
+    """The error of a print has no season: of squares divided by the factor only so much less of it
+    is taken out. Taking all would make σ too small, and breed certainties.
+    """
+    noise, ratio = 8e-5, []
+    for season in (LIVELY, FLAT):
+        found = in_hours(Volatility(SLOW, season), 0, noise=noise)
+        ratio.append((found / (2 * SIGMA)) ** 2)
+
+    assert ratio[0] == pytest.approx(ratio[1], rel=0.01)
+    assert ratio[0] == pytest.approx(1.0, abs=0.15)
+
+
 def test_the_floor_is_the_hours_own() -> None:
     """A dead hour is never quieter than its tenth percentile, and 15 % at the least (3.4)."""
     floors = tuple(0.6 if hour == 0 else 0.0 for hour in range(HOURS))
