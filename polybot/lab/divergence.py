@@ -10,7 +10,7 @@ missing data        the other run heard nothing of this book then
 queue               the other run bid as much then, and was not reached
 latency             it did so a moment before or after
 model               it wanted no such bid
-price improvement   matched fills at different prices, or with different fees
+price improvement   matched fills at different prices, or with different fees or rebates
 settlement          matched fills that paid differently
 
 A fill counts with what it came to, so the causes add up to the gap exactly. The trust

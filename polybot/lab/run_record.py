@@ -38,33 +38,40 @@ from polybot.lab.tape import Tapes, tapes
 from polybot.order_messages import CancelAnswered, Posted
 
 GAP_MS = 5_000  # a book of which nothing is heard for so long is not looked at
+REST = "REST"  # the source of a trade that was looked up
 _OVER = (OrderSeen.Kind.DEAD, OrderSeen.Kind.MATCHED)
 
 
 @attrs.frozen
 class Filled:
-    """A fill as the bid that it stands for: price 10⁻⁴, shares and dollars 10⁻⁶."""
+    """A fill as the bid that it stands for: price 10⁻⁴, shares and dollars 10⁻⁶. `fee` was paid
+    as a taker, `rebate` is due as a maker.
+    """
 
     at_ms: int
     toward: Outcome
     price: int
     shares: int
     fee: int = 0
+    rebate: int = 0
 
     def profit(self, up_payout: int) -> int:
         """What it came to, 10⁻¹² dollars, when one Up share paid `up_payout` (10⁻⁶): exact, so that
         the parts of a fill add up to it.
         """
         payout = up_payout if self.toward is Outcome.UP else SHARE - up_payout
-        return self.shares * (payout - self.price * (SHARE // ONE)) - self.fee * SHARE
+        paid = self.rebate - self.fee
+        return self.shares * (payout - self.price * (SHARE // ONE)) + paid * SHARE
 
     def split(self, shares: int) -> tuple[Filled, Filled | None]:
-        """So many shares of it, and the rest; the fee goes with them."""
+        """So many shares of it, and the rest; fee and rebate go with them."""
         if shares == self.shares:
             return self, None
-        fee = self.fee * shares // self.shares
-        rest = attrs.evolve(self, shares=self.shares - shares, fee=self.fee - fee)
-        return attrs.evolve(self, shares=shares, fee=fee), rest
+        fee, rebate = self.fee * shares // self.shares, self.rebate * shares // self.shares
+        rest = attrs.evolve(
+            self, shares=self.shares - shares, fee=self.fee - fee, rebate=self.rebate - rebate
+        )
+        return attrs.evolve(self, shares=shares, fee=fee, rebate=rebate), rest
 
 
 @attrs.frozen
@@ -275,11 +282,21 @@ class RunMaker:
             known = self._legs.get(key)
             if known is None and trade.status is not TradeStatus.FAILED:
                 toward, price = as_bid(market.outcome_of(leg.token), leg.side, leg.price)
-                fee = 0 if leg.maker else taker_fee(market.fees, leg.price, leg.shares)
+                fee = taker_fee(market.fees, leg.price, leg.shares)
+                rebate = fee * market.fees.rebate_ppm // 1_000_000
+                paid = (0, rebate) if leg.maker else (fee, 0)
                 place = self.run.markets[market.slug]
-                fill = Filled(at_ms, toward, price, leg.shares, fee)
+                fill = Filled(_traded_ms(trade, at_ms, place), toward, price, leg.shares, *paid)
                 self._legs[key] = (place, fill)
                 place.fills.append(fill)
             elif known is not None and trade.status is TradeStatus.FAILED:
                 known[0].fills.remove(known[1])
                 del self._legs[key]
+
+
+def _traded_ms(trade: TradeSeen, heard_ms: int, market: MarketRun) -> int:
+    """When it was heard, by the clock of the orders' times. What the stream missed is found much
+    later: then by the venue's clock. Found after the window, it was within.
+    """
+    at_ms = min(heard_ms, trade.at_ms) if trade.source == REST else heard_ms
+    return min(at_ms, market.end_ms)

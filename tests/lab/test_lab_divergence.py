@@ -7,13 +7,19 @@ from pathlib import Path
 
 import attrs
 import pytest
+from backtest_kit import config, models, recording
 from hypothesis import given, strategies as st
+from market_kit import BTC_5M
 
-from polybot.core_tape import INPUTS, Restarted
-from polybot.domain.market import Outcome
+from polybot.core_tape import INPUTS, Input, Learnt, Restarted, ScopeBegan
+from polybot.domain.market import Outcome, Side
+from polybot.domain.market_states import MarketState
+from polybot.domain.orders import FillLeg, TradeSeen, TradeStatus
 from polybot.domain.units import SHARE
+from polybot.journal.entries import Told
 from polybot.journal.recorder import CORE
 from polybot.journal.tape import Event, Header, Kind, Writer
+from polybot.lab.backtest_run import Play
 from polybot.lab.divergence import CAUSES, Window, compare, main
 from polybot.lab.run_record import Filled, MarketRun, Run, Span, of_tape, read, save
 from polybot.lab.simulation import simulate
@@ -96,6 +102,18 @@ def test_better_prices_fees_and_other_results() -> None:
     assert causes(only(a, b)) == {"price improvement": 150_000, "settlement": 10_000_000}
 
 
+def test_rebates_count_as_fees_do() -> None:
+    """A maker's is a part of what a fill came to; half of a fill has half of it."""
+    a = run("a", attrs.evolve(fill(), rebate=80_000))
+    window = only(a, run("b", fill()))
+
+    assert window.profit_a == window.profit_b + 80_000 * SHARE
+    assert causes(window) == {"price improvement": 80_000}
+    assert causes(only(a, run("b", fill(shares=5)))) == {
+        "price improvement": 40_000, "model": 2_640_000,
+    }  # fmt: skip
+
+
 def test_half_of_a_fill_is_matched() -> None:
     """The smaller decides; the rest has a cause of its own."""
     window = only(run("a", fill(shares=10)), run("b", fill(shares=4)))
@@ -155,6 +173,7 @@ fills = st.lists(
         st.integers(1, 9_999),
         st.integers(1, 20_000_000),
         st.integers(0, 50_000),
+        st.integers(0, 50_000),
     ),
     max_size=6,
 )
@@ -172,7 +191,19 @@ def test_the_causes_always_add_up(a: list[Filled], b: list[Filled], up_a: int, u
     assert compare(one, one).trust in (None, 1.0)
 
 
-# --- from tapes -----------------------------------------------------------------------------------
+# --- from backtests and tapes ---------------------------------------------------------------------
+
+
+def test_a_backtests_profit_is_its_own() -> None:
+    """Rebates included, to a micro-dollar a fill, which cash is rounded to."""
+    play = Play(recording(1), config(), models("touch"))
+    (told,) = play.run()
+    market = play.record.done().markets[told.slug]
+    assert market.up_payout is not None
+    profit = sum(fill.profit(market.up_payout) for fill in market.fills)
+
+    assert told.sources.rebates > 100 * told.fills
+    assert abs(profit - told.profit * SHARE) <= told.fills * SHARE
 
 
 @pytest.fixture(scope="module")
@@ -197,6 +228,34 @@ def test_a_run_is_read_from_its_tape(lived: list[Event]) -> None:
         for one in market.fills:
             near = [s for s in market.spans if s.toward is one.toward and s.price >= one.price]
             assert any(s.from_ms - 2_000 <= one.at_ms <= s.to_ms + 2_000 for s in near)
+
+
+@pytest.mark.parametrize(
+    ("source", "heard_ms", "at_ms"),
+    [
+        ("user stream", 20_000, 20_000),
+        ("REST", 20_000, 1_000),
+        ("REST", -5_000, -5_000),
+        ("user stream", 900_000, 240_000),
+    ],
+)
+def test_when_a_fill_was(source: str, heard_ms: int, at_ms: int) -> None:
+    """A fill that the stream missed and a later look found was when the venue says, not when it was
+    found; none was before it was heard, nor after its window. Else its dollars would be nowhere.
+    """
+    begun = BTC_5M.start_ms + 60_000
+    leg = FillLeg("0xabc", BTC_5M.up_token, Side.BUY, 4800, SHARE, maker=True)
+    trade = TradeSeen("t1", BTC_5M.condition_id, TradeStatus.MATCHED, (leg,), begun + 1_000, source)
+    values: tuple[tuple[int, Input], ...] = (
+        (-9_000, ScopeBegan(BTC_5M, MarketState.QUOTING)),
+        (heard_ms, Learnt((Told(BTC_5M.condition_id, trade),))),
+    )
+    events = [
+        Event((begun + ms) * 10**6, Kind.FED, CORE, INPUTS.pack(value)) for ms, value in values
+    ]
+    (found,) = of_tape("a", events).markets[BTC_5M.slug].fills
+
+    assert found.at_ms == begun + at_ms
 
 
 def test_silence_is_a_gap(lived: list[Event]) -> None:
