@@ -29,7 +29,7 @@ import orjson
 from polybot.exchange.latency_models import LONGEST_MS, WAYS
 from polybot.journal.tape import Event, Kind, TapeError
 from polybot.lab.places import file_place, put
-from polybot.lab.tape import Tapes, tapes
+from polybot.lab.tape import read_runs
 
 NS_IN_MS = 1_000_000
 IN_MS = 100_000_000_000  # a stamp above it counts milliseconds (feeds.md 4.2)
@@ -130,14 +130,13 @@ def main(argv: Sequence[str]) -> int:
     """Ends with 0, with 1 where the figures are not to be used or a tape was not whole, or 2."""
     said = _parser().parse_args(argv)
     found: dict[str, list[int]] = {way: [] for way in WAYS}
-    whole = True
+
+    def take(events: Iterable[Event]) -> None:
+        for way, values in ways(events).items():
+            found[way] += values
+
     try:
-        for path in said.paths:
-            with tapes(path) as files:
-                read = Tapes(files)
-                for way, values in ways(read.events()).items():
-                    found[way] += values
-                whole &= read.whole
+        whole = read_runs(said.paths, take)
     except (TapeError, OSError, ValueError) as error:
         sys.stderr.write(f"{error}\n")
         return 2

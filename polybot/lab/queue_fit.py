@@ -35,7 +35,7 @@ from polybot.exchange.queue_models import (
 from polybot.journal.tape import TapeError
 from polybot.lab.places import file_place, put
 from polybot.lab.queue_watch import Did, Stay, stays
-from polybot.lab.tape import Tapes, tapes
+from polybot.lab.tape import read_runs
 
 EXPONENTS = tuple(round(0.25 * 1.25**n, 3) for n in range(17))  # 0.25 to 8.9
 POWER = "power"  # whatever its exponent
@@ -147,13 +147,8 @@ def main(argv: Sequence[str]) -> int:
     """Ends with 0, with 1 where nothing could be chosen or a tape was not whole, or with 2."""
     said = _parser().parse_args(argv)
     found: list[Stay] = []
-    whole = True
     try:
-        for path in said.paths:
-            with tapes(path) as files:
-                read = Tapes(files)
-                found += stays(read.events())
-                whole &= read.whole
+        whole = read_runs(said.paths, lambda events: found.extend(stays(events)))
     except (TapeError, OSError, ValueError) as error:
         sys.stderr.write(f"{error}\n")
         return 2

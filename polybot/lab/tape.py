@@ -14,7 +14,7 @@ import sys
 import tempfile
 import zipfile
 from collections import Counter, deque
-from collections.abc import Generator, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
@@ -159,6 +159,19 @@ class Tapes:
     @property
     def code(self) -> int:
         return EXIT_WHOLE if self.whole else EXIT_DAMAGED
+
+
+def read_runs(paths: Sequence[Path], take: Callable[[Iterator[Event]], object]) -> bool:
+    """Give the events of each path's run to `take`, one run after the other. Returns whether all
+    tapes were whole; what was wrong is on stderr. Raises TapeError, OSError or ValueError.
+    """
+    whole = True
+    for path in paths:
+        with tapes(path) as files:
+            read = Tapes(files)
+            take(read.events())
+            whole &= read.whole
+    return whole
 
 
 def _follows(before: Header | None, reader: Reader) -> bool:

@@ -146,6 +146,22 @@ def test_the_file_is_a_backtests_model(tmp_path: Path, capsys: pytest.CaptureFix
     assert (model.feed(rng), model.order(rng), model.news(rng)) == (FEED, ORDER, NEWS)
 
 
+def test_several_tapes_are_one_measurement(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Of each all is read that can be; one that was cut is told, and code 1 says so."""
+    out = tmp_path / "latency.json"
+    good, cut = (tape_of(tmp_path / f"{name}.tape", a_day()) for name in ("good", "cut"))
+    Path(cut).write_bytes(Path(cut).read_bytes()[:-1])
+
+    assert main([good, good, "--out", str(out)]) == 0
+    assert f"feed{2 * LEAST:>14}" in capsys.readouterr().out
+    assert main([cut, good, "--out", str(out)]) == 1
+    told = capsys.readouterr()
+    assert f"feed{2 * LEAST:>14}" in told.out
+    assert "cut.tape: cut at byte" in told.err
+
+
 def test_figures_that_are_wrong_are_not_written(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
