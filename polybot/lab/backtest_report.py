@@ -13,7 +13,7 @@ import attrs
 from polybot.domain.units import SHARE, USD
 from polybot.lab.backtest_run import WindowResult
 from polybot.lab.backtest_sources import BUCKETS_S, HORIZONS_MS, Markout, Sources
-from polybot.lab.maker_match import Interval
+from polybot.lab.sweep_stats import DAY_MS, clustered
 
 Results = Mapping[str, Sequence[WindowResult]]  # by queue model, in order of time
 NAME, COLUMN = 30, 25
@@ -72,7 +72,7 @@ def _totals(results: Results) -> list[str]:
         _row(f"  {name}", [_dollars(column.money[name]) for column in columns]) for name in names
     ]
     told = (
-        ("a window, 95 %", [column.mean for column in columns]),
+        ("a window, days' 95 %", [column.mean for column in columns]),
         ("deepest drawdown", [f"{column.fall / USD:.2f}" for column in columns]),
         ("fills", [str(column.fills) for column in columns]),
         ("shares", [f"{column.shares / SHARE:.0f}" for column in columns]),
@@ -100,7 +100,7 @@ class _Column:
         parts = total(results)
         return cls(
             {"profit": sum(profits)} | attrs.asdict(parts),
-            _mean(profits),
+            _mean(results),
             drawdown(profits),
             sum(one.fills for one in results),
             sum(one.shares for one in results),
@@ -109,13 +109,11 @@ class _Column:
         )
 
 
-def _mean(profits: Sequence[int]) -> str:
-    """Windows are taken for witnesses of their own, which windows of one day are not quite: a
-    sweep over several days says more (`sweep`).
-    """
-    if len(profits) < 2:
-        return "one window"
-    found = Interval.of([profit / USD for profit in profits])
+def _mean(results: Sequence[WindowResult]) -> str:
+    """By days, as a sweep has it."""
+    found = clustered([(one.start_ms // DAY_MS, one.profit / USD) for one in results])
+    if found.days == 1:
+        return f"{found.mean:+.2f} [one day]"
     return f"{found.mean:+.2f} [{found.low:+.2f}, {found.high:+.2f}]"
 
 

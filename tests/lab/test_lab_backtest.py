@@ -7,6 +7,7 @@ import shutil
 from pathlib import Path
 from types import SimpleNamespace
 
+import attrs
 import orjson
 import pytest
 from backtest_kit import ROOT, SLUGS, config, files, folder
@@ -25,6 +26,8 @@ from polybot.lab.backtest import (
 from polybot.lab.backtest_curve import curve
 from polybot.lab.backtest_input import Chunk, find
 from polybot.lab.backtest_report import drawdown, report
+from polybot.lab.backtest_run import WindowResult
+from polybot.lab.sweep_stats import DAY_MS
 
 WORDS = ["--config", str(ROOT / "config.toml"), "--processes", "1", "--queue", "pessimistic"]
 
@@ -151,6 +154,22 @@ def test_results_are_in_order_whoever_is_first() -> None:
     assert [one.slug for one in results["touch"]] == list(SLUGS)
     assert list(results) == ["touch"]
     assert "2 windows" in report(results)
+
+
+def test_an_interval_is_of_days() -> None:
+    """Windows of one day are one witness: of a single day there is none, and of two that were
+    alike it is narrow, however unlike their windows are.
+    """
+    (one,) = perform(Task(find(files()[:1]).chunks[0], config(), "pessimistic", "25", 1)).results
+    day = [attrs.evolve(one, profit=profit) for profit in (-1_000_000, 2_000_000)]
+    next_day = [attrs.evolve(other, start_ms=other.start_ms + DAY_MS) for other in day]
+
+    def told(results: list[WindowResult]) -> str:
+        lines = report({"pessimistic": results}).splitlines()
+        return next(line.split("95 %")[1].strip() for line in lines if "95 %" in line)
+
+    assert told(day) == "+0.50 [one day]"
+    assert told([*day, *next_day]) == "+0.50 [+0.50, +0.50]"
 
 
 def test_drawdown() -> None:
