@@ -6,7 +6,7 @@ import signal
 from collections.abc import Iterator
 
 import pytest
-from acceptance_kit import USUAL, Market, Venue, command, long_window_start_s
+from acceptance_kit import USUAL, Market, Venue, command, free_ports, long_window_start_s
 
 
 @pytest.fixture(scope="session")
@@ -18,6 +18,13 @@ def venue() -> Iterator[Venue]:
         assert running.process.poll() is None, f"it ended on its own: {running.stderr()}"
         assert running.stop(signal.SIGINT) == 0
         assert running.stderr() == ""
+
+
+@pytest.fixture
+def ports() -> Iterator[int]:
+    """The first of enough ports in a row that are free."""
+    with free_ports() as first:
+        yield first
 
 
 @pytest.fixture

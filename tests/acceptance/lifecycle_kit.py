@@ -9,7 +9,7 @@ from typing import Any, Literal
 
 import attrs
 import httpx
-from acceptance_kit import WINDOW_S, Market, Venue
+from acceptance_kit import PATIENCE_S, WINDOW_S, Market, Venue
 from coincurve import PrivateKey
 from polymarket import BuilderApiKey, RelayerApiKey, SecureClient
 from polymarket.types import EvmAddress
@@ -18,7 +18,6 @@ from polymarket_kit import accepted, environment_of, market_buy
 from polybot.exchange.eip712 import checksum, keccak
 
 LOW = Decimal("0.01")
-WAIT_S = 40  # no hang, only a limit
 
 
 def address_of(private_key: str) -> str:
@@ -28,7 +27,7 @@ def address_of(private_key: str) -> str:
 
 def admin(venue: Venue, path: str, **body: str | bool) -> Any:
     """One call of the faucet."""
-    reply = httpx.post(venue.urls["admin"] + path, json=body, timeout=10)
+    reply = httpx.post(venue.urls["admin"] + path, json=body, timeout=PATIENCE_S)
     reply.raise_for_status()
     return reply.json()
 
@@ -52,9 +51,9 @@ def interval_market(venue: Venue, needs_s: int) -> Market:
 
 def until(what: str, holds: Callable[[], bool]) -> None:
     """Ask every quarter of a second until it holds."""
-    limit = time.monotonic() + WAIT_S
+    limit = time.monotonic() + PATIENCE_S
     while not holds():
-        assert time.monotonic() < limit, f"waited {WAIT_S} s in vain for: {what}"
+        assert time.monotonic() < limit, f"waited {PATIENCE_S} s in vain for: {what}"
         time.sleep(0.25)
 
 

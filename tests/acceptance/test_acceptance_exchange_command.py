@@ -10,7 +10,7 @@ from pathlib import Path
 import attrs
 import httpx
 import pytest
-from acceptance_kit import USUAL, Venue, command
+from acceptance_kit import PATIENCE_S, PORTS, USUAL, Venue, command, free_ports
 
 SERVICES = {
     "clob": "http",
@@ -52,32 +52,24 @@ def test_the_line_tells_everything_a_client_needs(venue: Venue) -> None:
     assert (code, rest) == (0, "")
 
 
-def test_a_fixed_port_is_kept() -> None:
+def test_a_fixed_port_is_kept(ports: int) -> None:
     """With a port given, the CLOB takes it and the other services those that follow."""
-    port = free_ports()
-    with command("--port", str(port)) as running:
+    with command("--port", str(ports)) as running:
         venue = Venue.from_line(running.first_line())
 
-        assert venue.urls["clob"] == f"http://127.0.0.1:{port}"
-        assert venue.urls["gamma"] == f"http://127.0.0.1:{port + 1}"
+        assert venue.urls["clob"] == f"http://127.0.0.1:{ports}"
+        assert venue.urls["gamma"] == f"http://127.0.0.1:{ports + 1}"
         assert running.stop(signal.SIGINT) == 0
 
 
-def free_ports() -> int:
-    """The first of twenty ports in a row that nobody listens on, as far as one can know."""
-    for first in range(21_000, 30_000, 20):
-        sockets = [socket.socket() for _ in range(20)]
-        try:
-            for number, one in enumerate(sockets):
-                one.bind(("127.0.0.1", first + number))
-        except OSError:
-            continue
-        else:
-            return first
-        finally:
-            for one in sockets:
-                one.close()
-    raise AssertionError("no twenty free ports in a row")
+def test_who_looks_for_ports_at_the_same_time_finds_others() -> None:
+    """Tests that name their ports run in several processes: two had looked before one had taken,
+    and the later exchange could not start.
+    """
+    with free_ports() as one, free_ports() as another:
+        assert abs(one - another) >= PORTS
+        with socket.socket() as taken:
+            taken.bind(("127.0.0.1", one))  # who has found them may take them
 
 
 @pytest.mark.parametrize(
@@ -89,7 +81,7 @@ def test_signals_end_it(signals: tuple[signal.Signals, ...]) -> None:
     """One signal ends it with 0, connected clients or not. A second one may be quicker than the
     end: then it ends with 128 + its number or dies of it, but never with a traceback.
     """
-    with command(*USUAL) as running, httpx.Client() as client:
+    with command(*USUAL) as running, httpx.Client(timeout=PATIENCE_S) as client:
         venue = Venue.from_line(running.first_line())
         client.get(venue.urls["clob"] + "/time")
         code = running.stop(*signals)
@@ -137,7 +129,10 @@ def test_terms_and_modes_reach_the_running_exchange(tmp_path: Path) -> None:
     """A terms file decides what a client meets, an admin call changes it (clob.md 7.3)."""
     terms = tmp_path / "terms.toml"
     terms.write_text('[venue]\ncountry = "FR"\nrestart_retry_after_s = 3\n', encoding="utf-8")
-    with command(*USUAL, "--terms", str(terms)) as running, httpx.Client() as client:
+    with (
+        command(*USUAL, "--terms", str(terms)) as running,
+        httpx.Client(timeout=PATIENCE_S) as client,
+    ):
         urls = Venue.from_line(running.first_line()).urls
         assert client.get(urls["site"] + "/api/geoblock").json()["blocked"] is True
         assert client.delete(urls["clob"] + "/cancel-all").status_code == 403
@@ -175,7 +170,7 @@ def test_a_recording_that_is_not_there_is_told() -> None:
 @pytest.mark.conforms("clob-2.2-time-text")
 def test_the_time_is_plain_text(venue: Venue) -> None:
     """`/time` is Unix seconds as text (clob.md 5.2), and near the clock that clients sign with."""
-    reply = httpx.get(venue.urls["clob"] + "/time")
+    reply = httpx.get(venue.urls["clob"] + "/time", timeout=PATIENCE_S)
 
     assert reply.headers["content-type"].startswith("text/plain")
     assert reply.text.isdigit()
@@ -193,7 +188,7 @@ def test_every_service_answers(venue: Venue) -> None:
 def test_private_calls_need_credentials(venue: Venue) -> None:
     """Nobody trades or reads without a key: the venue's 401."""
     for method, path in (("POST", "/order"), ("DELETE", "/cancel-all"), ("GET", "/data/orders")):
-        reply = httpx.request(method, venue.urls["clob"] + path)
+        reply = httpx.request(method, venue.urls["clob"] + path, timeout=PATIENCE_S)
 
         assert reply.status_code == 401, path
         assert reply.json() == {"error": "Unauthorized/Invalid api key"}
@@ -203,7 +198,10 @@ def test_faults_strike_from_the_start_and_by_admin_call(tmp_path: Path) -> None:
     """A plan decides what a client meets, an admin call ends it (reliability.md F44)."""
     faults = tmp_path / "mine.toml"
     faults.write_text('[[fault]]\nfault = "html_page"\nat = "clob"\nstatus = 503\n', "utf-8")
-    with command(*USUAL, "--faults", str(faults)) as running, httpx.Client() as client:
+    with (
+        command(*USUAL, "--faults", str(faults)) as running,
+        httpx.Client(timeout=PATIENCE_S) as client,
+    ):
         urls = Venue.from_line(running.first_line()).urls
         assert client.get(f"{urls['clob']}/time").status_code == 503
         shown = client.post(f"{urls['admin']}/faults", json={"clear": True}).json()

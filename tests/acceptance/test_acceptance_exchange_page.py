@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import re
 import shutil
-import socket
 import subprocess
 import sys
 import tomllib
@@ -14,7 +13,7 @@ from pathlib import Path
 import attrs
 import pytest
 import trio
-from acceptance_kit import ROOT, command
+from acceptance_kit import PATIENCE_S, ROOT, command
 
 from polybot.clock import Clock
 from polybot.exchange.faults import plan
@@ -25,7 +24,6 @@ from polybot.exchange.world import make_world
 
 PAGE = (ROOT / "docs" / "exchange.md").read_text(encoding="utf-8")
 BASE = 8600  # the page's port
-SERVICES = 40  # ports looked at, the services' and some more
 
 needs_tools = pytest.mark.skipif(
     shutil.which("curl") is None or shutil.which("jq") is None, reason="curl and jq are not here"
@@ -36,44 +34,31 @@ def blocks(language: str) -> list[str]:
     return re.findall(rf"```{language}\n(.*?)```", PAGE, re.DOTALL)
 
 
-def free_range() -> int:
-    """The first of enough free ports in a row."""
-    for base in range(21_000, 60_000, 100):
-        try:
-            for port in range(base, base + SERVICES):
-                with socket.socket() as probe:
-                    probe.bind(("127.0.0.1", port))
-        except OSError:
-            continue
-        return base
-    raise AssertionError("no free ports")
-
-
 @needs_tools
-def test_every_example_runs(tmp_path: Path) -> None:
+def test_every_example_runs(tmp_path: Path, ports: int) -> None:
     """Shell and Python, one after the other in one folder, beside the exchange of the page."""
-    base = free_range()
     (start,) = re.findall(
         r"^\$ python -m polybot exchange (.*) > exchange\.json", PAGE, re.MULTILINE
     )
-    words = start.replace(str(BASE), str(base)).split()
-    assert words[:2] == ["--port", str(base)]
+    words = start.replace(str(BASE), str(ports)).split()
+    assert words[:2] == ["--port", str(ports)]
     with command(*words) as running:
         (tmp_path / "exchange.json").write_text(running.first_line())
         for language, code in re.findall(r"```(sh|python)\n(.*?)```", PAGE, re.DOTALL):
-            text = re.sub(r"127\.0\.0\.1:86(\d\d)", lambda m: f"127.0.0.1:{base + int(m[1])}", code)
+            text = re.sub(
+                r"127\.0\.0\.1:86(\d\d)", lambda m: f"127.0.0.1:{ports + int(m[1])}", code
+            )
             line = [sys.executable, "-c", text] if language == "python" else ["sh", "-euc", text]
             done = subprocess.run(  # noqa: S603 - the page's own words
-                line, cwd=tmp_path, capture_output=True, text=True, timeout=60, check=False
+                line, cwd=tmp_path, capture_output=True, text=True, timeout=PATIENCE_S, check=False
             )
             assert done.returncode == 0, f"{code}\n{done.stderr}"
             assert done.stdout.strip() or "/dev/null" in code
 
 
-def test_the_table_of_ports_is_the_exchanges() -> None:
+def test_the_table_of_ports_is_the_exchanges(ports: int) -> None:
     """Each URL of the JSON line is on the page, at its port."""
-    base = free_range()
-    with command("--port", str(base), "--series", "btc-5m") as running:
+    with command("--port", str(ports), "--series", "btc-5m") as running:
         line = running.first_line()
     told = {
         name: int(port) - BASE
@@ -81,7 +66,7 @@ def test_the_table_of_ports_is_the_exchanges() -> None:
         for name in re.findall(r"`(\w+)`", names)
     }
     served = {
-        name: int(port) - base
+        name: int(port) - ports
         for name, port in re.findall(r'"(\w+)": "(?:http|ws)://127\.0\.0\.1:(\d+)', line)
     }
     assert served == told
@@ -132,7 +117,7 @@ def test_the_table_of_options_is_the_commands() -> None:
     """Every option but the port, which the table above it is about."""
     done = subprocess.run(
         [sys.executable, "-m", "polybot", "exchange", "--help"],
-        cwd=ROOT, capture_output=True, text=True, timeout=60, check=True,
+        cwd=ROOT, capture_output=True, text=True, timeout=PATIENCE_S, check=True,
     )  # fmt: skip
     told = set(re.findall(r"^  (--\w+)", done.stdout, re.MULTILINE)) - {"--port"}
 

@@ -14,12 +14,11 @@ from typing import Any
 import attrs
 import httpx
 import pytest
-from acceptance_kit import ROOT, command, window_start_s
+from acceptance_kit import PATIENCE_S, ROOT, command, window_start_s
 
 from polybot.journal.tape import Kind, Reader
 from polybot.lab.replay import main as replay
 
-WITHIN_S = 40  # no hang, only a limit for a machine that is busy
 SPEED = "4"
 
 
@@ -38,7 +37,7 @@ class Desk:
         """One of polybot's commands, to its end."""
         return subprocess.run(  # noqa: S603 - our own program
             [sys.executable, "-m", "polybot", *words, *self.words()],
-            cwd=ROOT, capture_output=True, text=True, check=False, timeout=WITHIN_S,
+            cwd=ROOT, capture_output=True, text=True, check=False, timeout=PATIENCE_S,
         )  # fmt: skip
 
     def engine(self, *words: str) -> subprocess.Popen[bytes]:
@@ -51,11 +50,12 @@ class Desk:
         """Our account by the exchange's own books."""
         address = self.line["wallet"]["deposit"]
         query = {"address": address}
-        found: dict[str, Any] = httpx.get(f"{self.line['admin']}/state", params=query).json()
+        reply = httpx.get(f"{self.line['admin']}/state", params=query, timeout=PATIENCE_S)
+        found: dict[str, Any] = reply.json()
         return found
 
     def until(self, condition: Callable[[dict[str, Any]], object], what: str) -> dict[str, Any]:
-        for _ in range(WITHIN_S * 5):
+        for _ in range(PATIENCE_S * 5):
             state = self.state()
             if condition(state):
                 return state
@@ -85,14 +85,14 @@ def test_killed_and_started_again(desk: Desk) -> None:
     engine = desk.engine()
     desk.until(lambda state: state["live_orders"], "the first quotes")
     engine.kill()
-    assert engine.wait(WITHIN_S) == -signal.SIGKILL
+    assert engine.wait(PATIENCE_S) == -signal.SIGKILL
     placed = desk.state()["orders_received"]
 
     summary = desk.folder / "summary.json"
     again = desk.engine("--summary", str(summary))
     desk.until(lambda state: state["orders_received"] > placed, "it trades on")
     again.send_signal(signal.SIGINT)
-    assert again.wait(WITHIN_S) == 0
+    assert again.wait(PATIENCE_S) == 0
     state, report = desk.state(), json.loads(summary.read_text(encoding="utf-8"))
     assert state["live_orders"] == 0
     assert round(report["equity_bot"] * 1_000_000) == state["equity"]
@@ -107,12 +107,12 @@ def test_stop_now_and_rearm(desk: Desk) -> None:
     desk.until(lambda state: state["live_orders"], "the first quotes")
 
     stopped = desk.run("stop", "--now")
-    assert (stopped.returncode, engine.wait(WITHIN_S)) == (0, 0), stopped.stderr
+    assert (stopped.returncode, engine.wait(PATIENCE_S)) == (0, 0), stopped.stderr
     assert "no order rests" in stopped.stdout
     assert desk.state()["live_orders"] == 0
 
     placed = desk.state()["orders_received"]
-    assert desk.engine("--for", "40s").wait(WITHIN_S) == 0
+    assert desk.engine("--for", "40s").wait(PATIENCE_S) == 0
     assert desk.state()["orders_received"] == placed, "a halted wallet places nothing"
 
     shown = desk.run("rearm", "--show")
@@ -122,7 +122,7 @@ def test_stop_now_and_rearm(desk: Desk) -> None:
     again = desk.engine()
     desk.until(lambda state: state["orders_received"] > placed, "it trades again")
     again.send_signal(signal.SIGINT)
-    assert again.wait(WITHIN_S) == 0
+    assert again.wait(PATIENCE_S) == 0
 
 
 def test_stop_now_with_the_engine_dead(desk: Desk) -> None:
@@ -130,7 +130,7 @@ def test_stop_now_with_the_engine_dead(desk: Desk) -> None:
     engine = desk.engine()
     desk.until(lambda state: state["live_orders"], "the first quotes")
     engine.kill()
-    engine.wait(WITHIN_S)
+    engine.wait(PATIENCE_S)
 
     stopped = desk.run("stop", "--now")
     assert stopped.returncode == 0, stopped.stderr
@@ -148,7 +148,7 @@ def test_a_second_engine_is_refused(desk: Desk) -> None:
     assert f"in use by process {engine.pid}" in second.stderr
     assert "Traceback" not in second.stderr
     engine.send_signal(signal.SIGINT)
-    assert engine.wait(WITHIN_S) == 0
+    assert engine.wait(PATIENCE_S) == 0
 
 
 def test_the_tape_of_a_run(desk: Desk) -> None:
@@ -156,7 +156,7 @@ def test_the_tape_of_a_run(desk: Desk) -> None:
     engine = desk.engine()
     desk.until(lambda state: state["live_orders"], "the first quotes")
     engine.send_signal(signal.SIGINT)
-    assert engine.wait(WITHIN_S) == 0
+    assert engine.wait(PATIENCE_S) == 0
 
     (path,) = (desk.folder / "journal" / "tapes").glob("*.tape")
     with Reader(path) as reader:
@@ -179,7 +179,7 @@ def test_bad_words(words: tuple[str, ...]) -> None:
     """A bad command line is exit code 2 and one line, and nothing has been done."""
     done = subprocess.run(  # noqa: S603 - our own program
         [sys.executable, "-m", "polybot", *words],
-        cwd=ROOT, capture_output=True, text=True, check=False, timeout=WITHIN_S,
+        cwd=ROOT, capture_output=True, text=True, check=False, timeout=PATIENCE_S,
     )  # fmt: skip
 
     assert done.returncode == 2
@@ -203,14 +203,14 @@ def test_the_doctor(desk: Desk) -> None:
     assert told["far order"]["grade"] == "failed"
     assert busy.returncode == 1
     engine.send_signal(signal.SIGINT)
-    assert engine.wait(WITHIN_S) == 0
+    assert engine.wait(PATIENCE_S) == 0
 
 
 def test_the_doctor_of_a_bad_configuration(tmp_path: Path) -> None:
     """What cannot be read is a failed check like any other, one line each, without a traceback."""
     done = subprocess.run(  # noqa: S603 - our own program
         [sys.executable, "-m", "polybot", "doctor", "--config", str(tmp_path / "none.toml")],
-        cwd=ROOT, capture_output=True, text=True, check=False, timeout=WITHIN_S,
+        cwd=ROOT, capture_output=True, text=True, check=False, timeout=PATIENCE_S,
     )  # fmt: skip
 
     assert done.returncode == 1

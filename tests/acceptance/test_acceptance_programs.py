@@ -9,7 +9,7 @@ from pathlib import Path
 
 import httpx
 import pytest
-from acceptance_kit import USUAL, Venue, command, long_window_start_s
+from acceptance_kit import PATIENCE_S, USUAL, Venue, command, long_window_start_s
 from polymarket import RateLimitUpdate, SecureClient
 from polymarket.errors import RateLimitError, RequestRejectedError
 from polymarket_kit import credentials_of, environment_of
@@ -52,7 +52,9 @@ def client(venue: Venue, updates: list[RateLimitUpdate]) -> Iterator[SecureClien
 
 
 def switch(venue: Venue, mode: str, **more: int) -> None:
-    httpx.post(venue.urls["admin"] + "/mode", json={"mode": mode, **more}).raise_for_status()
+    body = {"mode": mode, **more}
+    reply = httpx.post(venue.urls["admin"] + "/mode", json=body, timeout=PATIENCE_S)
+    reply.raise_for_status()
 
 
 def spend(client: SecureClient) -> None:

@@ -16,6 +16,7 @@ import pytest
 from acceptance_kit import (
     CHAIN_ID,
     LONG_S,
+    PATIENCE_S,
     USUAL,
     Market,
     Venue,
@@ -64,7 +65,7 @@ def old(venue: Venue, monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
     """py_clob_client_v2 with the same wallet."""
     wallet = venue.wallet
     creds = ApiCreds(wallet.api_key, wallet.api_secret, wallet.passphrase)
-    with httpx.Client(timeout=10) as http:
+    with httpx.Client(timeout=PATIENCE_S) as http:
         monkeypatch.setattr(helpers, "_http_client", http)
         yield ClobClient(venue.urls["clob"], CHAIN_ID, key=wallet.private_key, creds=creds)
 
@@ -79,7 +80,7 @@ def window(venue: Venue) -> Market:
 
 
 def listed(venue: Venue, **fields: object) -> dict[str, Any]:
-    reply = httpx.post(venue.urls["admin"] + "/markets", json=RAIN | fields, timeout=10)
+    reply = httpx.post(venue.urls["admin"] + "/markets", json=RAIN | fields, timeout=PATIENCE_S)
     assert reply.status_code == 200, reply.text
     return dict(reply.json())
 
@@ -140,7 +141,7 @@ def test_both_clients_trade_an_operators_market(
     reply = old.create_and_post_order(args)
     assert (reply["status"], reply["makingAmount"]) == ("matched", "1.005"), reply
     resolve = {"market": slug, "winner": "Yes"}
-    done = httpx.post(venue.urls["admin"] + "/markets/resolve", json=resolve, timeout=10)
+    done = httpx.post(venue.urls["admin"] + "/markets/resolve", json=resolve, timeout=PATIENCE_S)
     assert done.json()["winner"] == "Yes"
     assert sdk.get_market(slug=slug).state.closed is True
 

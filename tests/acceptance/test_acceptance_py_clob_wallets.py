@@ -10,7 +10,7 @@ from typing import Any
 
 import httpx
 import pytest
-from acceptance_kit import CHAIN_ID, Market, Venue, until_matched
+from acceptance_kit import CHAIN_ID, PATIENCE_S, Market, Venue, until_matched
 from py_clob_client_v2.client import ClobClient
 from py_clob_client_v2.clob_types import (
     AssetType,
@@ -34,7 +34,7 @@ KINDS = {"proxy": WalletKind.PROXY, "safe": WalletKind.SAFE, "deposit": WalletKi
 @pytest.fixture(autouse=True)
 def http(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """The client keeps one HTTP client for the process; a test's own one is closed at its end."""
-    with httpx.Client(timeout=10) as client:
+    with httpx.Client(timeout=PATIENCE_S) as client:
         monkeypatch.setattr(helpers, "_http_client", client)
         yield
 

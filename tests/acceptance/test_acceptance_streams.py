@@ -14,7 +14,7 @@ from functools import partial
 from typing import Any, TypeVar
 
 import pytest
-from acceptance_kit import Market, Venue
+from acceptance_kit import PATIENCE_S, Market, Venue
 from polymarket import SecureClient
 from polymarket.models.clob.market_events import (
     MarketBookEvent,
@@ -45,7 +45,6 @@ from websockets.sync.connection import Connection
 
 PRICE = Decimal("0.03")  # a bid for Up there rests: the crowd of the first minutes trades far above
 SIZE = Decimal("7.77")
-HEAR_S = 10
 FRAMES_MOST = 5000  # the crowd talks too; a test that hears this many without its own has failed
 
 T = TypeVar("T")
@@ -60,7 +59,7 @@ class Channel:
 
     def events(self) -> Iterator[Any]:
         for _ in range(FRAMES_MOST):
-            said = json.loads(self._socket.recv(timeout=HEAR_S))
+            said = json.loads(self._socket.recv(timeout=PATIENCE_S))
             yield from map(self._parse, said if isinstance(said, list) else [said])
 
     def until(self, wanted: Callable[[Any], T | None]) -> T:
@@ -70,13 +69,13 @@ class Channel:
     def settle(self) -> None:
         """A PONG proves that the subscription before it has been read (feeds.md 4)."""
         self._socket.send("PING")
-        while self._socket.recv(timeout=HEAR_S) != "PONG":
+        while self._socket.recv(timeout=PATIENCE_S) != "PONG":
             pass  # an earlier fill, on its way through the chain
 
 
 @contextmanager
 def channel(url: str, first: object, parse: Callable[[object], Any]) -> Iterator[Channel]:
-    with connect(url, open_timeout=HEAR_S, close_timeout=HEAR_S) as socket:
+    with connect(url, open_timeout=PATIENCE_S, close_timeout=PATIENCE_S) as socket:
         socket.send(json.dumps(first))
         yield Channel(socket, parse)
 
@@ -210,7 +209,7 @@ def test_the_user_channel_follows_a_fill_to_its_end(
             hashes.append(trade.transaction_hash)
 
     assert statuses == ["MATCHED", "MINED", "CONFIRMED"]
-    assert hashes[-1] in trader.wait_for_order_fill_settlement(bought, timeout_s=HEAR_S)
+    assert hashes[-1] in trader.wait_for_order_fill_settlement(bought, timeout_s=PATIENCE_S)
 
 
 def trades_of(trade_id: str) -> Callable[[UserEvent], UserTradeEvent | None]:
@@ -258,7 +257,7 @@ def test_the_official_streams_hear_the_same(venue: Venue, market: Market) -> Non
                 MarketSpec(asset_ids=[market.up]),
                 UserSpec(markets=[market.condition_id]),
             )
-            async with asyncio.timeout(2 * HEAR_S), await client.subscribe(both) as stream:
+            async with asyncio.timeout(PATIENCE_S), await client.subscribe(both) as stream:
                 await hear(stream, {"book"})
                 placed = await client.place_limit_order(
                     asset_id=market.up, price=PRICE, size=SIZE, side="BUY"
@@ -278,7 +277,7 @@ def test_the_official_price_stream_has_history_and_updates(venue: Venue) -> None
         specs = (CryptoPriceSpec(symbols=["btcusd"]), CryptoTwapPriceSpec(symbols=["btcusd"]))
         missing = {(spec.topic, kind) for spec in specs for kind in ("subscribe", "update")}
         async with (
-            asyncio.timeout(HEAR_S),
+            asyncio.timeout(PATIENCE_S),
             await streaming_client_of(venue) as client,
             await client.subscribe(specs) as stream,
         ):

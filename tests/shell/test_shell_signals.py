@@ -28,7 +28,7 @@ vol_prior_annual = 0.45
 [paper]
 intensity = 0.02
 """
-PATIENCE_S = 60.0
+PATIENCE_S = 120.0  # no hang, only a limit for a machine that is busy
 ROOT = Path(__file__).resolve().parents[2]
 
 
