@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 import trio
 from shell_kit import Scene, clean, playing, shell_config
-from venue_bent import GARBAGE
+from venue_bent import GARBAGE, changed
 
 from polybot.domain.book import Book
 from polybot.domain.market import Outcome, Side
@@ -235,6 +235,95 @@ async def test_a_delta_is_lost(fast_clock: PatientClock) -> None:
         line.flow()
         await it.until(lambda: counts.mismatches > wrong, "the hash differs")
         await it.requoting()
+        await books_agree(it)
+        clean(await it.end())
+
+
+async def kept_still(it: Scene) -> None:
+    """Nothing changes any more, by the crowd or by us."""
+    it.bot.ctx.admission.trouble = "kept still"
+    await it.withdrawn()
+    await books_agree(it)
+
+
+def without_changes(kept: list[bytes]) -> Callable[[bytes], bool]:
+    """A connection that carries all but changes, which are `kept`."""
+
+    def passes(data: bytes) -> bool:
+        if b"price_change" not in data:
+            return True
+        kept.append(data)
+        return False
+
+    return passes
+
+
+@pytest.mark.parametrize(("held_s", "late"), [(2.0, True), (1.0, False)])
+async def test_a_change_that_is_read_late(
+    held_s: float, late: bool, fast_clock: PatientClock
+) -> None:
+    """Two seconds behind its stamp a change is of the past, however well its hash agrees: the book
+    is held back, until the venue's own books are the same. One second is the way it came.
+    """
+    async with playing() as it:
+        line, feed, noted = it.venue.lines["market_ws"], feed_of(it), it.bot.ctx.records.bad_input
+        clock, kept = it.bot.ctx.clock, list[bytes]()
+        await kept_still(it)
+        line.passes = without_changes(kept)
+        deep = min(price for price, _ in it.venue.engine.levels(it.market.tokens[0])[0])
+        assert it.venue.taker.rest(it.market, BUY, deep, 10 * SHARE, it.venue.clock.now_ms())
+        await trio.sleep(held_s)
+        assert not feed.lateness.late(clock.now_ms()), "nothing has been read"
+        line.flow()
+        deltas = feed.book.counts.deltas
+        for data, socket in itertools.product(kept, list(line.sockets)):
+            socket.send_frame(data)
+        await it.until(lambda: feed.book.counts.deltas > deltas, "it is read", 2)
+        read_ms = clock.now_ms()
+        assert feed.lateness.late(read_ms) is late
+        if late:
+            await it.until(lambda: noted[HELD_BACK], "the quoter has seen it", 1)
+            await it.until(
+                lambda: not feed.lateness.late(clock.now_ms()), "the books by REST are these", 4
+            )
+            assert clock.now_ms() - read_ms > 700
+        assert bool(noted[HELD_BACK]) is late
+        it.bot.ctx.admission.trouble = None
+        await it.requoting()
+        clean(await it.end())
+
+
+HELD_BACK = "market stream: changes read late, book held back"
+
+
+def of_the_past(told: dict[str, Any]) -> None:
+    told["timestamp"] = "1"
+
+
+async def test_a_book_that_no_answer_mends(fast_clock: PatientClock) -> None:
+    """A broken book is asked for by REST some times; where the answers are older than what is held
+    the connection is replaced, which brings a new one. Nothing is quoted from it meanwhile.
+    """
+    async with playing() as it:
+        line, feed, noted = it.venue.lines["market_ws"], feed_of(it), it.bot.ctx.records.bad_input
+        await kept_still(it)
+        it.venue.bend("GET", "/book", act=changed(of_the_past))
+        opened, wrong, lost = line.opened, feed.book.counts.mismatches, list[bytes]()
+        line.passes = without_changes(lost)
+        deep = min(price for price, _ in it.venue.engine.levels(it.market.tokens[0])[0])
+        assert it.venue.taker.rest(it.market, BUY, deep, 10 * SHARE, it.venue.clock.now_ms())
+        await it.until(lambda: lost, "a change is lost", 2)
+        line.passes = lambda data: line.opened > opened or b'"bids"' not in data
+        it.bot.ctx.admission.trouble = None
+        await it.until(lambda: feed.book.counts.mismatches > wrong, "the hash differs", 10)
+        asked = len(it.venue.seen)
+        await it.until(lambda: not it.venue.live, "nothing rests", 2)
+        assert line.opened == opened
+        await it.until(lambda: line.opened > opened, "a new connection", 5)
+        assert noted["market stream: book stays broken"] == 1
+        assert len(it.venue.asked("GET", "/book", after=asked)) >= 4, "it was given its time"
+        await it.requoting()
+        assert line.opened == opened + 1
         await books_agree(it)
         clean(await it.end())
 
