@@ -1,5 +1,6 @@
 """How soon a bot that has lost its user stream withdraws: from the end of the connection to the
-first cancel about to be written (G12 in reliability.md). At speed 1, on real sockets.
+first cancel about to be written (G12 in reliability.md). At speed 1, on real sockets. Times
+are Trio's: the wall's, or on a patient clock without what a busy machine takes of it.
 
 A connection that ends says so; of one that is half open nobody does, and its PONGs must be missed.
 """
@@ -10,7 +11,6 @@ import attrs
 import httpx
 import trio
 
-from polybot.clock import wall_seconds
 from polybot.exchange.faults import plan
 from polybot.lab.stage import Stage, Taps, Verdict, staged, until
 
@@ -21,7 +21,7 @@ WITHDRAWN_S = 10.0
 
 @attrs.frozen
 class Blind:
-    """Each loss of the stream: wall seconds until a cancel was on the wire, until nothing rested
+    """Each loss of the stream: seconds until a cancel was on the wire, until nothing rested
     any more, and how many orders were sent between the loss and the next reconciliation. `mute_s`:
     until the cancel where the connection was not ended, but half open.
     """
@@ -48,7 +48,7 @@ class _Wire:
         if stage is None or "user stream" not in stage.bot.ctx.health.troubles:
             return
         if request.method == "DELETE":
-            self.cancel_at = self.cancel_at or wall_seconds()
+            self.cancel_at = self.cancel_at or trio.current_time()
         self.posts += request.method == "POST" and request.url.path in ("/order", "/orders")
 
 
@@ -80,7 +80,7 @@ async def _lose(stage: Stage, wire: _Wire, fault: str) -> tuple[float, float]:
     lost = _strike(stage, wire, fault)
     await until(lambda: wire.cancel_at > 0, every_s=0.001, within_s=WITHDRAWN_S)
     await until(lambda: not _rests(stage), every_s=0.001, within_s=WITHDRAWN_S)
-    return wire.cancel_at - lost, wall_seconds() - lost
+    return wire.cancel_at - lost, trio.current_time() - lost
 
 
 def _rests(stage: Stage) -> bool:
@@ -96,4 +96,4 @@ def _strike(stage: Stage, wire: _Wire, fault: str) -> float:
     wire.cancel_at = 0.0
     faults, now_ms = stage.exchange.faults, stage.exchange.clock.now_ms()
     faults.start(plan.read({"fault": [{"fault": fault, "at": "user_ws"}]}), now_ms)
-    return wall_seconds()
+    return trio.current_time()
