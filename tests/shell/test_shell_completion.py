@@ -56,7 +56,7 @@ async def alone_on_one_side(it: Scene) -> None:
     """
     await it.filled()
     it.venue.crowd.hushed = True
-    assert books_of(it).holdings().net
+    await it.until(lambda: books_of(it).holdings().net, "it is booked")
     quote = it.bot.supervisor.scopes[it.market.slug].quote
     await it.until(lambda: quote.quoter.decision.fair, "a fair price")
     fair = quote.quoter.decision.fair or 0.5
