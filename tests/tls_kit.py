@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import shutil
+import socket
 import ssl
 import subprocess
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager, suppress
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import pytest
 import trio
@@ -35,6 +37,22 @@ def serving(certificate: Certificate) -> ssl.SSLContext:
     context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
     context.load_cert_chain(*certificate)
     return context
+
+
+class AtHome(trio.abc.HostnameResolver):
+    """Where localhost is, without the thread in which Trio looks: a clock that is not the wall's
+    runs ahead meanwhile, and on a busy machine a dial's deadline has passed before it is known.
+    """
+
+    async def getaddrinfo(
+        self, host: bytes | None, port: bytes | str | int | None, *_: int, **__: int
+    ) -> Any:
+        await trio.lowlevel.checkpoint()
+        assert host == b"localhost", host
+        return [(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP, "", ("127.0.0.1", port))]
+
+    async def getnameinfo(self, sockaddr: Any, flags: int) -> tuple[str, str]:
+        raise NotImplementedError
 
 
 @asynccontextmanager

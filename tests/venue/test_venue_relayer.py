@@ -29,6 +29,7 @@ from polybot.venue.relayer import (
 from polybot.venue.rest import Rest
 
 CALLS = (Call("0xto", "0xdata"),)
+PATIENCE_S = 60  # no hang, only a limit for a machine that is busy
 HASH = "0x" + "ab" * 32
 
 
@@ -39,11 +40,12 @@ def rest(handler: Handler) -> Rest:
 
 @attrs.define
 class Submitter:
-    """The SDK's part: answers what it is told to, when it is let."""
+    """The SDK's part: answers what it is told to, when it is let. `inside`: a thread is in it."""
 
     answer: Answer = Sent("tx-1")
     seen: list[tuple[str, tuple[Call, ...]]] = attrs.field(factory=list)
     let: threading.Event = attrs.field(factory=threading.Event)
+    inside: threading.Event = attrs.field(factory=threading.Event)
     made: int = 0
     closed: int = 0
 
@@ -56,13 +58,21 @@ class Submitter:
 
     def __call__(self, name: str, calls: Sequence[Call]) -> Answer:
         self.seen.append((name, tuple(calls)))
-        self.let.wait(10)
+        self.inside.set()
+        self.let.wait(PATIENCE_S)
         return self.answer
 
 
 def way(sdk: Submitter, handler: Handler = answering({}), **more: object) -> SdkWay:
     asked = rest(handler)
     return SdkWay(sdk.make, asked, Chain(asked, WALLET.address), **more)  # type: ignore[arg-type]
+
+
+async def until(true: Callable[[], object]) -> None:
+    """Wait for what a thread does, which tells nobody."""
+    with trio.fail_after(PATIENCE_S):
+        while not true():  # noqa: ASYNC110 - see above
+            await trio.sleep(0.01)
 
 
 async def test_calls_go_as_one_by_a_client_made_once() -> None:
@@ -103,12 +113,11 @@ async def test_who_is_waited_for_no_longer_is_still_heard() -> None:
     second = await it.send("eager", CALLS)
     assert second == Refused("an earlier submission has not answered yet")
     sdk.let.set()
-    with trio.fail_after(10):
-        while it.late("slow") is None:  # noqa: ASYNC110 - a thread tells nobody
-            await trio.sleep(0.01)
+    await until(lambda: it.late("slow") is not None)
     assert it.late("slow") == Sent("tx-1")
     assert sdk.seen == [("slow", CALLS)]
-    it.patience_s = 10
+    it.patience_s = PATIENCE_S
+    await until(lambda: it._one.available_tokens)  # its place is free some time after its end
     assert await it.send("next", CALLS) == Sent("tx-1")
 
 
@@ -127,12 +136,11 @@ async def test_an_end_closes_the_client_whoever_has_it() -> None:
     busy = Submitter()
     it = way(busy, patience_s=0.05)
     await it.send("slow", CALLS)
+    await until(busy.inside.is_set)  # one that came to run after the end would make no client
     it.close()
     assert busy.closed == 0
     busy.let.set()
-    with trio.fail_after(10):
-        while not busy.closed:  # noqa: ASYNC110 - a thread tells nobody
-            await trio.sleep(0.01)
+    await until(lambda: busy.closed)
 
 
 async def test_an_end_between_an_answer_and_the_news_of_it_closes_the_client() -> None:

@@ -505,6 +505,7 @@ def test_tls_is_checked_and_set_up_once() -> None:
 @asynccontextmanager
 async def secured(certificate: Certificate) -> AsyncIterator[str]:
     """A WebSocket server behind TLS that says what it hears."""
+    trio.socket.set_custom_hostname_resolver(tls_kit.AtHome())
 
     async def handler(request: WebSocketRequest) -> None:
         socket = await request.accept()
