@@ -109,7 +109,7 @@ class Account(WalletStanding):
     def __attrs_post_init__(self) -> None:
         self.ledger.accounts.sealed = True
         self._send, self._receive = trio.open_memory_channel[PrivateEvent](INBOX)
-        if not self.undone.over(self.clock.now_ms()):
+        if not self.undone.over(self.began_ms):
             self.health.bad(UNDONE, f"{self.undone.why}, before this start")
 
     # --- who owns which order -------------------------------------------------------------
