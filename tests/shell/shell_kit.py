@@ -24,6 +24,7 @@ from polybot.exchange.server import Urls
 from polybot.exchange.terms import Terms
 from polybot.exchange.world import make_world
 from polybot.execution.inventory import InventoryParams
+from polybot.execution.lifecycle import State
 from polybot.execution.params import OrderParams
 from polybot.host import ask_exchange
 from polybot.journal.recorder import Recorder
@@ -127,6 +128,13 @@ class Scene:
     async def quoting(self) -> None:
         """Wait until the bot has bids on both outcomes."""
         await self.until(lambda: len({o.token for o in self.venue.live}) == 2, "two-sided quotes")
+
+    async def answered(self) -> None:
+        """Wait until no order of the window under way is on its way, and some rest."""
+        table = self.bot.supervisor.scopes[self.market.slug].orders.desk.table
+        await self.until(
+            lambda: {one.state for one in table.open()} == {State.LIVE}, "none on its way"
+        )
 
     async def requoting(self, within_s: float = WITHIN_S) -> None:
         """Wait until the bot has placed something from now on, and the venue shows it."""

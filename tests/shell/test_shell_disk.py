@@ -10,7 +10,6 @@ import trio
 from shell_kit import clean, playing, shell_config
 
 from polybot.disk_watch import DISK, EVERY_S, SLOW_S
-from polybot.execution.lifecycle import State
 from polybot.execution.params import OrderParams
 from polybot.journal.disk import Disk
 from polybot.journal.entries import Entry, Intent
@@ -69,8 +68,7 @@ async def test_a_disk_that_does_not_answer(fast_clock: PatientClock) -> None:
     still = attrs.evolve(shell_config(), orders=OrderParams(hysteresis_ticks=20))
     async with playing(config=still) as it:
         it.market.taker_delay_ms = 0  # or our cancels might be quicker than who hits us
-        table = it.bot.supervisor.scopes[it.market.slug].orders.desk.table
-        await it.until(lambda: {o.state for o in table.open()} == {State.LIVE}, "none on its way")
+        await it.answered()
         journal = it.bot.ctx.account.journal
         disk = journal.disk = _Stuck(journal.disk)
         fills, placed = it.venue.fills, len(it.venue.placed())

@@ -75,6 +75,7 @@ async def test_the_wallet_proves_what_a_market_could_not(
     last look at the whole wallet: when that finds nothing, the end is clean (S15).
     """
     async with playing() as it:
+        await it.answered()  # what is on its way is waited for, which is another test
         monkeypatch.setattr(OrdersTask, "flatten", never)
         report = await it.end("SIGINT")
 
@@ -89,6 +90,7 @@ async def test_a_bug_while_a_market_cannot_prove_itself_empty(
     meanwhile, nobody would end the asking: it is given up, and the wallet is asked (S15, L4).
     """
     async with playing() as it:
+        await it.answered()  # what is on its way is waited for, which is another test
         monkeypatch.setattr(OrdersTask, "flatten", never)
         it.bot.ctx.health.bad("a test", "trouble")
         scopes = it.bot.supervisor.scopes
