@@ -30,8 +30,8 @@ latency = "fitted:latency.json"
 
 def test_a_paper_run_has_the_latencies_of_the_file(tmp_path: Path) -> None:
     """On a network that takes no time, what its tape shows of each way is what the file says: the
-    exchange tells what has changed up to a fiftieth of a second later, an order may have waited for
-    another one, and nothing is sooner.
+    exchange tells what has changed up to a fiftieth of a second later, and nothing is sooner. Every
+    order may have waited for another one, longer in one run than in the next.
     """
     told = {"feed": [FEED], "order": [ORDER], "news": [NEWS]}
     (tmp_path / "latency.json").write_text(json.dumps(told))
@@ -49,8 +49,8 @@ def test_a_paper_run_has_the_latencies_of_the_file(tmp_path: Path) -> None:
         found = ways(Tapes(files).events())
 
     late_ms = PUMP_S * 1000
-    assert {way: min(values) for way, values in found.items()} == {
-        "feed": FEED, "order": ORDER, "news": NEWS,
-    }  # fmt: skip
+    soonest = {way: min(values) for way, values in found.items()}
+    assert (soonest["feed"], soonest["news"]) == (FEED, NEWS)
+    assert ORDER <= soonest["order"] < 2 * ORDER
     assert statistics.median(found["feed"]) <= FEED + late_ms
     assert statistics.median(found["news"]) <= NEWS + late_ms
