@@ -6,6 +6,10 @@
 # What is not said is as in config.toml.
 
 CONFIG ?= config.toml
+# Compiled files are kept, whatever the surroundings say: images often forbid them, and then each of the hundred programs
+# that the tests start translated 75,000 lines anew.
+unexport PYTHONDONTWRITEBYTECODE
+
 VENV := .venv
 PYTHON := $(VENV)/bin/python
 STAMP := $(VENV)/.installed

@@ -221,3 +221,21 @@ def test_secrets_are_ignored_by_git() -> None:
 
     assert "/secrets*" in ignored
     assert ".env" in ignored
+
+
+@needs_make
+def test_compiled_files_are_kept() -> None:
+    """Where the surroundings forbid them, as images do, every program that a test starts would
+    translate all of polybot again.
+    """
+    done = subprocess.run(
+        ["make", "--eval", "show: ; @echo [$$PYTHONDONTWRITEBYTECODE]", "show"],  # noqa: S607
+        cwd=ROOT,
+        env={"PATH": os.environ["PATH"], "PYTHONDONTWRITEBYTECODE": "1"},
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=30,
+    )
+
+    assert done.stdout == "[]\n"
