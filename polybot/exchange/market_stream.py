@@ -158,10 +158,11 @@ class MarketStream:
                 _broadcast(self._hearing(watched, outcome), text)
 
     def _on_listed(self, event: MarketListed) -> None:
-        self._tell_of_listing(market_messages.new_market(event.market, event.at_ms))
+        if told := self._custom():  # at a start hundreds are listed, and nobody listens
+            _broadcast(told, market_messages.new_market(event.market, event.at_ms))
 
-    def _tell_of_listing(self, text: str) -> None:
-        _broadcast([watcher for watcher in self._watchers if watcher.custom], text)
+    def _custom(self) -> list[_Watcher]:
+        return [watcher for watcher in self._watchers if watcher.custom]
 
     def _on_resolved(self, event: MarketResolved) -> None:
         market = event.market
@@ -192,7 +193,7 @@ class MarketStream:
         while True:
             await self._clock.sleep_until(foreign.due_ms)
             for text in foreign.next_event():
-                self._tell_of_listing(text)
+                _broadcast(self._custom(), text)
 
     async def _send_prints(self) -> None:
         while True:

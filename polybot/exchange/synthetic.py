@@ -8,6 +8,8 @@ from feeds.md 7. Floats are US dollars.
 
 from __future__ import annotations
 
+import copy
+import functools
 import math
 import random
 from collections.abc import Mapping
@@ -25,6 +27,7 @@ _VOL_OF_VOL = 0.65 * math.sqrt(2 / 1800)  # stationary deviation 0.65 in the log
 _BURST, _BURST_MEMORY = 0.8, math.exp(-1 / 4)
 _BURST_NEWS = math.sqrt(1 - _BURST_MEMORY**2)
 _PULL_EVERY_S = 300  # the shortest windows
+PAST_MS = 3_660_000  # before the start, for candles and averages that are under way then
 
 
 @attrs.frozen
@@ -107,6 +110,41 @@ class _Path:
             self.first_ms += seconds * 1000
 
 
+@functools.lru_cache(maxsize=8)
+def _past(seed: int, asset: str, first_ms: int, price: float, regime: PriceRegime) -> _Path:
+    """A path up to its world's start. Remembered, because the same worlds begin again and again: a
+    seed that is lived twice, a backtest of four policies. Nobody may extend this one.
+    """
+    rng = random.Random(f"{seed}:{asset}")
+    decimals, phase = 2 if price >= 10 else 4, rng.uniform(0, 2 * math.pi)
+    path = _Path(rng, first_ms, [price], decimals, phase, regime, math.log(price))
+    path.reach(PAST_MS // GRID_MS)
+    return path
+
+
+class _Paths(dict[str, _Path]):
+    """The paths of one world, each with its past once it is asked for."""
+
+    def __init__(
+        self, seed: int, first_ms: int, prices: Mapping[str, float], regime: PriceRegime
+    ) -> None:
+        super().__init__()
+        self._begun = seed, first_ms, regime
+        self._prices = prices
+
+    def __missing__(self, asset: str) -> _Path:
+        seed, first_ms, regime = self._begun
+        past = _past(seed, asset, first_ms, self._prices[asset], regime)
+        path = self[asset] = attrs.evolve(
+            past,
+            rng=copy.copy(past.rng),
+            prices=past.prices.copy(),
+            per_second=past.per_second.copy(),
+            stamped={},
+        )
+        return path
+
+
 class SyntheticSource:
     """A seeded path per asset: stochastic volatility near 40 % a year (10–150 %), and jumps.
 
@@ -115,7 +153,6 @@ class SyntheticSource:
     and averages that are under way at the start have their past; two hours of it are kept.
     """
 
-    PAST_MS = 3_660_000
     KEEP_MS = 7_200_000
     SMOOTH_STEPS = 2_000 // GRID_MS  # of Chainlink (btc_vol: std by horizon)
     STAMPS_KEPT = 600
@@ -124,16 +161,9 @@ class SyntheticSource:
         self, seed: int, start_ms: int, start_prices: Mapping[str, float],
         regime: PriceRegime = MEASURED,
     ) -> None:  # fmt: skip
-        first_ms = (start_ms - self.PAST_MS) // 1000 * 1000
+        first_ms = (start_ms - PAST_MS) // 1000 * 1000
         self._regime = regime
-        self._paths = {
-            asset: self._new_path(random.Random(f"{seed}:{asset}"), first_ms, price)
-            for asset, price in start_prices.items()
-        }
-
-    def _new_path(self, rng: random.Random, first_ms: int, price: float) -> _Path:
-        decimals, phase = 2 if price >= 10 else 4, rng.uniform(0, 2 * math.pi)
-        return _Path(rng, first_ms, [price], decimals, phase, self._regime, math.log(price))
+        self._paths = _Paths(seed, first_ms, start_prices, regime)
 
     def binance(self, asset: str, at_ms: int) -> float:
         return round(self._price(asset, at_ms), self._paths[asset].decimals)

@@ -55,6 +55,20 @@ def test_the_same_seed_gives_the_same_path_however_it_is_asked() -> None:
     assert synthetic(2).binance("btc", START) != one.binance("btc", START)
 
 
+def test_a_world_that_runs_on_leaves_the_past_of_the_next_one_alone() -> None:
+    """Worlds of one seed begin with one past, which none of them extends, draws on or forgets."""
+    hour = range(START - 3_600_000, START, 60_000)
+    ahead = range(START, START + 600_000, 60_000)
+    first, second = synthetic(), synthetic()
+    past = [first.binance("btc", at) for at in hour]
+    told = [(first.chainlink("btc", at), first.sigma("btc", at)) for at in ahead]
+    second.binance("btc", START + 36_000_000)
+    third = synthetic()
+
+    assert [third.binance("btc", at) for at in hour] == past
+    assert [(third.chainlink("btc", at), third.sigma("btc", at)) for at in ahead] == told
+
+
 def test_volatility_stays_in_its_bounds_and_the_path_shows_it() -> None:
     """σ is 10–150 % a year (jumps come on top), and realised volatility agrees with it."""
     source, year_s = synthetic(), 365.25 * 86_400
