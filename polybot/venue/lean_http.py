@@ -234,10 +234,11 @@ class LeanTransport(httpx.AsyncBaseTransport):
         self, connection: Connection, method: bytes, target: bytes, headers: Fields, body: bytes
     ) -> Answer:
         """Ask, and keep the connection if it can be; one that was left halfway cannot."""
-        keeps = False
+        keeps = answered = False
+        asked_at = trio.current_time()
         try:
             answer = await connection.ask(method, target, headers, body)
-            keeps = answer.keeps
+            keeps, answered = answer.keeps, True
             return answer
         finally:
             if keeps and not self._closed:
@@ -245,6 +246,18 @@ class LeanTransport(httpx.AsyncBaseTransport):
                 self._idle.setdefault(connection.origin, []).append(connection)
             else:
                 connection.close()
+            if not answered:
+                self._drop_silent(connection.origin, asked_at)
+
+    def _drop_silent(self, origin: Origin, since: float) -> None:
+        """Let go what has not answered since then either. A cut path that nobody tells of leaves
+        every kept connection dead alike, and each would cost a cancel the whole patience of its
+        caller, one after another until all of them are too old. To dial in vain costs one way.
+        """
+        for connection in (kept := self._idle.get(origin, [])):
+            if connection.idle_since <= since:
+                connection.close()
+        kept[:] = [one for one in kept if one.idle_since > since]
 
     def _kept(self, origin: Origin) -> Connection | None:
         kept = self._idle.get(origin, [])

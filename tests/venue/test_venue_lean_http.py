@@ -277,6 +277,67 @@ async def test_a_request_that_is_given_up_takes_its_connection_along() -> None:
     assert met == [1, 1]
 
 
+async def gathered(client: LeanClient, url: str, number: int) -> None:
+    """Ask so many at once, each on a connection of its own."""
+    async with trio.open_nursery() as nursery:
+        for _ in range(number):
+            nursery.start_soon(client.get, url)
+
+
+async def test_after_a_cut_one_dead_connection_answers_for_all() -> None:
+    """A path that is cut without a word leaves each kept connection dead: a cancel may wait in vain
+    for one of them, not for one after another.
+    """
+    kept = 4
+    met: list[int] = []
+    together = trio.Event()
+
+    async def cut_after_one(stream: trio.SocketStream) -> None:
+        met.append(0)
+        number = len(met) - 1
+        if len(met) == kept:
+            together.set()
+        while await stream.receive_some():
+            met[number] += 1
+            if number < kept and met[number] > 1:
+                await trio.sleep_forever()
+            await together.wait()
+            await stream.send_all(OK)
+
+    async with peer(cut_after_one) as url, LeanClient() as client:
+        await gathered(client, url, kept)
+        with trio.move_on_after(0.05) as given_up:
+            await client.delete(url)
+        assert given_up.cancelled_caught
+        with trio.fail_after(10):
+            assert (await client.delete(url)).content == b"ok"
+    assert sorted(met) == [1, 1, 1, 1, 2]
+
+
+async def test_what_has_answered_meanwhile_is_kept() -> None:
+    """One request that hangs is no reason to dial anew where the venue answers others."""
+    met: list[bytes] = []
+    accepted: list[int] = []
+
+    async def choosy(stream: trio.SocketStream) -> None:
+        accepted.append(1)
+        while data := await stream.receive_some():
+            met.append(bytes(data))
+            if data.startswith(b"GET /hangs"):
+                await trio.sleep_forever()
+            await stream.send_all(OK)
+
+    async with peer(choosy) as url, LeanClient() as client:
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(client.get, url + "/hangs")
+            while not met:
+                await trio.testing.wait_all_tasks_blocked(0.01)
+            assert (await client.delete(url)).content == b"ok"
+            nursery.cancel_scope.cancel()
+        assert (await client.delete(url)).content == b"ok"
+    assert len(accepted) == 2
+
+
 async def test_nothing_is_sent_twice() -> None:
     """A connection that breaks under a request is an error, not another try: an order may live."""
     heard: list[bytes] = []
