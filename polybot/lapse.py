@@ -20,11 +20,13 @@ lose its patience. The reconciler withdraws it, and tells of it here at each loo
 While the engine is away the heart beats on: a lapse cancels nothing then, and would have ended the
 venue's watch before there is anybody to cancel. But a venue that says so for longer than a restart
 takes, three times over (clob.md 7.3), may say it of cancels alone, and is not believed any more.
+What a market has waited for it until it was given up counts: it is one time, not two in a row.
 """
 
 from __future__ import annotations
 
 import enum
+import math
 from collections.abc import Callable, Sequence
 
 import attrs
@@ -69,17 +71,22 @@ class Lapse:
     tell: Callable[[str], None]
     markets: dict[str, str] = attrs.field(factory=dict)
     _late: dict[str, float] = attrs.field(factory=dict)  # orders: since when they are seen
+    _put_off: dict[str, float] = attrs.field(factory=dict)  # markets: since when, by an engine away
     _away_since: float | None = None
     _wanted: Bell = attrs.field(factory=Bell)
 
-    def unproven(self, slug: str, condition_id: str) -> None:
-        """A market's own patience is over; it goes on asking, and nothing is placed anywhere."""
+    def unproven(self, slug: str, condition_id: str, away_since: float = math.inf) -> None:
+        """A market's own patience is over; it goes on asking, and nothing is placed anywhere.
+        `away_since`: when an engine that is away first put off what this market should be rid of.
+        """
+        self._put_off.setdefault(slug, away_since)
         self.markets[slug] = condition_id
         self.health.bad(f"market {slug}", "not proven empty")
         self._wanted.ring()
 
     def proven(self, slug: str) -> None:
         self.markets.pop(slug, None)
+        self._put_off.pop(slug, None)
         self.health.good(f"market {slug}")
 
     def late(self, rows: Sequence[OrderRow]) -> None:
@@ -105,10 +112,12 @@ class Lapse:
     def _believed(self, found: Found) -> Found:
         """What a try came to, but that the engine is away for too long."""
         if found is not Found.AWAY:
-            self._away_since = None
+            self._away_since = None  # and what was waited before is of another absence
+            self._put_off = dict.fromkeys(self._put_off, math.inf)
             return found
         now = trio.current_time()
-        self._away_since = now if self._away_since is None else self._away_since
+        since = now if self._away_since is None else self._away_since
+        self._away_since = min(since, *self._put_off.values(), now)
         return Found.UNPROVEN if now - self._away_since > AWAY_MOST_S else found
 
     def judge(self, found: Found) -> None:

@@ -115,12 +115,13 @@ class MarketScope:
             # also while it asks, or broken, nobody would end the asking: then it is bounded as at a
             # stop.
             self.state, emptied = "flattening", False
+            away_since = self._away_since()
             broken = sys.exc_info()[0] is not None
             while not emptied:
                 with trio.move_on_after(FLATTEN_S, shield=True) as self._cleanup:
                     await self.orders.flatten()
                 emptied = not self._cleanup.cancelled_caught
-                if broken or _cancelled() or not self._goes_on(emptied=emptied):
+                if broken or _cancelled() or not self._goes_on(away_since, emptied=emptied):
                     break
             self._close_books(emptied=emptied)
         return ended
@@ -133,7 +134,15 @@ class MarketScope:
     def _printed(self, trade: LastTrade, at_ms: int) -> None:
         self.ears.printed(trade, at_ms)
 
-    def _goes_on(self, *, emptied: bool) -> bool:
+    def _away_since(self) -> float:
+        """Since when, in Trio's time, an engine that is away has put off what should be gone; never
+        where it has not.
+        """
+        now_ms, tracked = self.ctx.clock.now_ms(), self.orders.desk.table.open()
+        waited_ms = max((one.put_off_ms(now_ms) for one in tracked), default=0)
+        return trio.current_time() - waited_ms / 1000 if waited_ms else math.inf
+
+    def _goes_on(self, away_since: float, *, emptied: bool) -> bool:
         """Whether to try again: while the venue does not do it, nothing is placed anywhere, its own
         switch is called for, and we keep asking, until the program is stopped; then the exit code
         must tell.
@@ -141,7 +150,7 @@ class MarketScope:
         if emptied:
             self.ctx.lapse.proven(self.market.slug)
         else:
-            self.ctx.lapse.unproven(self.market.slug, self.market.condition_id)
+            self.ctx.lapse.unproven(self.market.slug, self.market.condition_id, away_since)
         return not self.ctx.stopping
 
     def hurry(self) -> None:

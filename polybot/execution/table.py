@@ -90,6 +90,13 @@ class Tracked:
     def __attrs_post_init__(self) -> None:
         self.id, self.order = self.signed.id, self.signed.order
 
+    def put_off_ms(self, now_ms: int) -> int:
+        """For how long an engine that is away has put off its removal, 0 where it does not now."""
+        if self.away_since_ms is None or self.cancel_sent_ms is None:
+            return 0
+        in_row = now_ms - self.cancel_sent_ms <= CANCEL_ROW_MS
+        return now_ms - self.away_since_ms if in_row else 0
+
     @property
     def remaining(self) -> int:
         """Shares that may still match: size less the larger of the two counts of what is gone."""

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import pytest
+import trio
 from shell_kit import Scene, clean, playing
 from venue_bent import answer
 
+from polybot.heartbeat import Pulse
 from polybot.patient_clock import PatientClock
 
 CANCELS = ("/order", "/orders", "/cancel-market-orders", "/cancel-all")
@@ -15,6 +17,8 @@ HOW = {
 }
 GIVEN_UP_S = 13.0  # ten of cancelling in vain, and a moment
 GATE_S = 17.0  # and a flatten that cannot prove the market empty
+AWAY_S = 60.0
+A_TRY_S = 5.0
 PLACED_MS = 4_000  # three until a cancel has been in vain, and a POST that was under way
 
 
@@ -66,4 +70,26 @@ async def test_an_engine_that_is_away_for_cancels_alone(
 
         it.venue.bends.clear()
         await it.requoting(60)
+        clean(await it.end())
+
+
+async def test_what_a_market_has_waited_for_the_engine_counts(
+    fast_clock: PatientClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One time in which an engine may say that it is away, of the market and of the wallet: two in
+    a row would leave what rests to be filled for minutes more.
+    """
+    monkeypatch.setattr("polybot.execution.table.AWAY_MOST_MS", 15_000)
+    monkeypatch.setattr("polybot.lapse.AWAY_MOST_S", AWAY_S)
+    async with playing() as it:
+        away = it.venue.bend("DELETE", *CANCELS, act=answer(425))
+        await it.until(lambda: away.met, "a cancel is put off")
+        began, heartbeat = trio.current_time(), it.bot.ctx.heartbeat
+        await it.until(
+            lambda: heartbeat.pulse is Pulse.LAPSING, "the heart is silent", AWAY_S + A_TRY_S
+        )
+        assert trio.current_time() - began > AWAY_S - A_TRY_S
+
+        it.venue.bends.clear()
+        await it.requoting(120)
         clean(await it.end())

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 import trio
 from shell_kit import Scene, clean, playing
+from trio.testing import MockClock
 from venue_bent import Act, Handler, answer, silence
 
 from polybot.channels import Bell
@@ -19,7 +20,7 @@ from polybot.exchange.net import Request, Response, json_response
 from polybot.execution.firewall import Admission
 from polybot.health import Health
 from polybot.heartbeat import NAME, SET_AGAIN_S, Heartbeat, Pulse
-from polybot.lapse import LATE_MOST_S, NO_DESK, WALLET_S, WHY, Found, Lapse
+from polybot.lapse import AWAY_MOST_S, LATE_MOST_S, NO_DESK, WALLET_S, WHY, Found, Lapse
 from polybot.market_scope import FLATTEN_S
 from polybot.patient_clock import PatientClock
 
@@ -278,3 +279,26 @@ def test_what_a_try_for_the_wallet_does(before: Pulse, found: Found, after: Puls
     assert heartbeat.pulse is after
     assert (health.admission.closed_because is not None) is (Pulse.LAPSING in (before, after))
     assert len(told) == ((before is Pulse.LAPSING) is not (after is Pulse.LAPSING))
+
+
+async def test_an_absence_that_has_ended_counts_no_more(autojump_clock: MockClock) -> None:
+    """The wallet's time begins anew with each absence, whatever a market had waited for an earlier
+    one and says again at each of its tries: a short restart would silence the heart at once.
+    """
+    nothing: Any = None
+    health = Health(Admission())
+    heartbeat = Heartbeat(nothing, health, Bell(), lambda _: None)
+    lapse = Lapse(nothing, health, heartbeat, lambda _: None, lambda _: None)
+    await trio.sleep(2 * AWAY_MOST_S)
+    for _ in range(2):
+        lapse.unproven("a", "0xa", away_since=0)
+    assert lapse._believed(Found.AWAY) is Found.UNPROVEN
+    lapse._believed(Found.UNTAKEN)
+    lapse.unproven("a", "0xa", away_since=0)
+    assert lapse._believed(Found.AWAY) is Found.AWAY
+    await trio.sleep(AWAY_MOST_S + 1)
+    assert lapse._believed(Found.AWAY) is Found.UNPROVEN
+    lapse.proven("a")
+    lapse._believed(Found.EMPTY)
+    lapse.unproven("a", "0xa")
+    assert lapse._believed(Found.AWAY) is Found.AWAY
