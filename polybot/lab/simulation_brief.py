@@ -21,8 +21,8 @@ from polybot.lab.simulation_case import (
     EngineTerms,
     StrikeTerms,
     Trouble,
-    draw,
 )
+from polybot.lab.simulation_draw import draw
 from polybot.lab.simulation_plan import Spell
 
 Harmful = TypeVar("Harmful", Trouble, DiskTrouble)

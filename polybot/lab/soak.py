@@ -30,7 +30,9 @@ from polybot.lab.replay_pace import Pace
 from polybot.lab.shares import each_of
 from polybot.lab.simulation import Outcome, Tapes, simulate
 from polybot.lab.simulation_brief import brief
-from polybot.lab.simulation_case import PARTS, Case, Keep, draw
+from polybot.lab.simulation_case import Case
+from polybot.lab.simulation_draw import draw
+from polybot.lab.simulation_keep import PARTS, Keep
 from polybot.lab.simulation_reach import REACHED
 from polybot.lab.simulation_watch import Violation
 from polybot.version import commit

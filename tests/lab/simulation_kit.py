@@ -13,7 +13,9 @@ from polybot import context
 from polybot.domain.orders import SignedOrder
 from polybot.exchange.faults.plan import load
 from polybot.lab.simulation import Outcome, simulate
-from polybot.lab.simulation_case import Case, End, Keep, Life, draw
+from polybot.lab.simulation_case import Case, End, Life
+from polybot.lab.simulation_draw import draw
+from polybot.lab.simulation_keep import Keep
 from polybot.venue import signing as signing_of
 
 SHORT_H = 0.05  # three minutes, and the quiet time after them

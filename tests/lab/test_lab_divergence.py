@@ -23,7 +23,8 @@ from polybot.lab.backtest_run import Play
 from polybot.lab.divergence import CAUSES, Window, compare, main
 from polybot.lab.run_record import Filled, MarketRun, Run, Span, of_tape, read, save
 from polybot.lab.simulation import simulate
-from polybot.lab.simulation_case import Keep, draw
+from polybot.lab.simulation_draw import draw
+from polybot.lab.simulation_keep import Keep
 
 UP, DOWN = Outcome.UP, Outcome.DOWN
 START, END = 1_000_000, 1_300_000

@@ -26,7 +26,8 @@ from polybot.lab.latency_fit import LEAST, trouble, ways
 from polybot.lab.queue_fit import EXPONENTS, Fit, fit, judge, lines, main
 from polybot.lab.queue_watch import Did, Stay, Step, stays
 from polybot.lab.simulation import simulate
-from polybot.lab.simulation_case import Keep, draw
+from polybot.lab.simulation_draw import draw
+from polybot.lab.simulation_keep import Keep
 from polybot.lab.tape import Tapes, tapes
 from polybot.order_messages import CancelAnswered, Posted
 

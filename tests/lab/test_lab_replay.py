@@ -18,7 +18,9 @@ from polybot.lab.replay import Result, main, replay, told
 from polybot.lab.replay_core import NotReplayable
 from polybot.lab.replay_pace import Durations, Pace
 from polybot.lab.simulation import simulate
-from polybot.lab.simulation_case import End, Keep, Life, draw
+from polybot.lab.simulation_case import End, Life
+from polybot.lab.simulation_draw import draw
+from polybot.lab.simulation_keep import Keep
 from polybot.lab.tape import text_of
 from polybot.quote_task import QuoteTask
 from polybot.quoting import ladder

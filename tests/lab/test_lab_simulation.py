@@ -26,7 +26,9 @@ from polybot.health import Health
 from polybot.journal.entries import Entry, Told
 from polybot.journal.recovery import apply
 from polybot.lab.simulation import Outcome, simulate
-from polybot.lab.simulation_case import PARTS, Case, End, Harm, Keep, Trouble, draw
+from polybot.lab.simulation_case import Case, End, Harm, Trouble
+from polybot.lab.simulation_draw import draw
+from polybot.lab.simulation_keep import PARTS, Keep
 from polybot.lab.soak import Found, Task, line, live, report, shrink
 from polybot.order_messages import Message, Posted
 from polybot.orders_task import OrdersTask, intent_of

@@ -10,7 +10,9 @@ from simulation_kit import broken, calm, sound
 from polybot import restart
 from polybot.lab.simulation import simulate
 from polybot.lab.simulation_brief import brief
-from polybot.lab.simulation_case import Case, End, Keep, Life, draw
+from polybot.lab.simulation_case import Case, End, Life
+from polybot.lab.simulation_draw import draw
+from polybot.lab.simulation_keep import Keep
 from polybot.lab.simulation_reach import FOREIGN, JOURNAL_LOST
 from polybot.restart import Restart
 

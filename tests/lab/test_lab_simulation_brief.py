@@ -10,7 +10,9 @@ import pytest
 from simulation_kit import sound
 
 from polybot.lab.simulation_brief import BRIEF_S, brief
-from polybot.lab.simulation_case import Case, End, Keep, draw
+from polybot.lab.simulation_case import Case, End
+from polybot.lab.simulation_draw import draw
+from polybot.lab.simulation_keep import Keep
 from polybot.lab.simulation_settings import Means, Setting
 from polybot.lab.soak import Found, Task, line, live, main
 

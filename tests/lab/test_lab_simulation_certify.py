@@ -9,7 +9,9 @@ from simulation_kit import broken, calm, sound
 
 from polybot.exchange.faults.plan import Entry, Plan
 from polybot.lab.simulation import simulate
-from polybot.lab.simulation_case import Case, End, Keep, Life, draw
+from polybot.lab.simulation_case import Case, End, Life
+from polybot.lab.simulation_draw import draw
+from polybot.lab.simulation_keep import Keep
 from polybot.lab.simulation_reach import TRIED, UNTRIED
 from polybot.restart import StartFailed
 from polybot.supervisor import Supervisor

@@ -14,8 +14,10 @@ from trio.testing import MockClock
 from polybot.clock import Clock
 from polybot.exchange.faults.plan import Entry, Plan
 from polybot.lab.simulation import simulate
-from polybot.lab.simulation_case import Case, ClockTerms, Keep, Step, draw
+from polybot.lab.simulation_case import Case, ClockTerms, Step
 from polybot.lab.simulation_clock import WrongClock
+from polybot.lab.simulation_draw import draw
+from polybot.lab.simulation_keep import Keep
 from polybot.right_time import RightTime
 from polybot.venue_stamps import Stamps
 

@@ -16,8 +16,10 @@ from polybot import disk_watch, orders_task
 from polybot.domain.orders import SignedOrder
 from polybot.journal.store import JournalFailed
 from polybot.lab.simulation import simulate
-from polybot.lab.simulation_case import FILES, Ail, Case, DiskTrouble, End, Keep, Life, Where, draw
+from polybot.lab.simulation_case import FILES, Ail, Case, DiskTrouble, End, Life, Where
 from polybot.lab.simulation_disk import SickDisk, files_of
+from polybot.lab.simulation_draw import draw
+from polybot.lab.simulation_keep import Keep
 from polybot.orders_task import OrdersTask, intent_of
 
 

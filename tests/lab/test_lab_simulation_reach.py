@@ -8,7 +8,9 @@ from simulation_kit import calm, sound
 
 from polybot.lab import simulation, soak
 from polybot.lab.simulation import Outcome
-from polybot.lab.simulation_case import End, EngineTerms, Keep, Life, StrikeTerms, Where, draw
+from polybot.lab.simulation_case import End, EngineTerms, Life, StrikeTerms, Where
+from polybot.lab.simulation_draw import draw
+from polybot.lab.simulation_keep import Keep
 from polybot.lab.simulation_reach import (
     CORRECTED,
     FOREIGN,

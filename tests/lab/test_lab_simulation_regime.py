@@ -13,7 +13,8 @@ import pytest
 from simulation_kit import calm, sound
 
 from polybot.exchange.synthetic import PriceRegime, SyntheticSource
-from polybot.lab.simulation_case import Keep, draw
+from polybot.lab.simulation_draw import draw
+from polybot.lab.simulation_keep import Keep
 from polybot.lab.simulation_regime import INTENSITIES, Conditions, draw_conditions
 
 START_MS = 1_793_000_400_000

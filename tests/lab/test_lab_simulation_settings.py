@@ -13,7 +13,9 @@ from simulation_kit import broken, calm, sound
 from polybot.config import Config
 from polybot.domain.halts import Halt
 from polybot.lab.simulation import INVENTORY, ORDERS, simulate
-from polybot.lab.simulation_case import Case, Keep, draw
+from polybot.lab.simulation_case import Case
+from polybot.lab.simulation_draw import draw
+from polybot.lab.simulation_keep import Keep
 from polybot.lab.simulation_settings import CHOICES, FUNDS, Means, said_why, with_settings
 from polybot.lab.stage import lab_config
 from polybot.risk.losses import LossLimits

@@ -11,7 +11,8 @@ from simulation_kit import broken, calm, sound
 
 from polybot.app import Bot
 from polybot.lab.simulation import simulate
-from polybot.lab.simulation_case import Case, End, Harm, Life, Trouble, draw
+from polybot.lab.simulation_case import Case, End, Harm, Life, Trouble
+from polybot.lab.simulation_draw import draw
 
 
 def stopped(number: signal.Signals, again_s: float | None) -> Case:

@@ -10,7 +10,7 @@ import pytest
 
 from polybot.lab import finished, soak
 from polybot.lab.simulation import Outcome
-from polybot.lab.simulation_case import Keep
+from polybot.lab.simulation_keep import Keep
 from polybot.lab.simulation_watch import Violation
 from polybot.lab.soak import Found, Lived, Task, main
 

@@ -1,0 +1,185 @@
+"""How a seed becomes a case: what is drawn, and how often.
+
+Every part is drawn from a stream of its own, so that more of one does not move another. Faults are
+subsets with intensities (swarm testing, reliability.md 1.5).
+"""
+
+from __future__ import annotations
+
+import random
+import signal
+
+import attrs
+
+from polybot.lab.simulation_case import (
+    FILES,
+    PORTS,
+    QUIET_S,
+    Ail,
+    Case,
+    ClockTerms,
+    DiskTrouble,
+    End,
+    EngineTerms,
+    Harm,
+    Life,
+    Step,
+    StrikeTerms,
+    Trouble,
+    Where,
+)
+from polybot.lab.simulation_plan import draw_node, draw_plan, draw_silence
+from polybot.lab.simulation_regime import draw_conditions
+from polybot.lab.simulation_settings import draw_means, draw_settings
+from polybot.lab.simulation_terms import draw_terms
+
+WARM_UP_S = 60.0
+DELAYS_S = (0.0, 0.0, 0.01, 0.03, 0.1, 0.2)  # one way; half of all seeds have a quick link
+TROUBLES_PER_HOUR = (0, 6, 20, 60)
+DEATHS_PER_HOUR = 2.0
+STEPS_PER_HOUR = (0, 0, 6)
+SKEWS_MS = (0, 0, 400, 3_000, 30_000)  # of a start: half of all seeds have a good clock
+STEPS_MS = (500, 2_000, 15_000, 60_000)
+DRIFT_PPM = (0, 0, 50, 500)
+# A series costs a processor about as much as the first: one seed in four has one alone.
+SERIES = (
+    ("btc-5m",),
+    ("btc-5m", "btc-15m"),
+    ("btc-5m", "eth-5m"),
+    ("btc-5m", "btc-15m", "btc-1h"),
+)
+AWAY_S = (15, 40, 90)
+ERRORS_BP = (-20, -3, 3, 20)
+CORRECTED_S = (5.0, 60.0)
+DISKS_PER_HOUR = (0, 0, 4, 12)
+CLOCK_OVER_S = 30.0  # before the end: it is noticed within twenty
+DISK_OVER_S = 60.0  # before the end: a bot that its disk has ended is started again in time
+
+
+def draw(seed: int, hours: float) -> Case:
+    """The case of a seed: the same for ever, for a given length."""
+    length_s = hours * 3600
+    return Case(
+        seed=seed,
+        length_s=length_s,
+        series=random.Random(f"series {seed}").choice(SERIES),
+        lives=_lost(
+            random.Random(f"journals {seed}"),
+            _signalled(
+                random.Random(f"signals {seed}"), _lives(random.Random(f"lives {seed}"), length_s)
+            ),
+        ),
+        troubles=_troubles(random.Random(f"links {seed}"), length_s),
+        disks=_disks(random.Random(f"disks {seed}"), length_s),
+        clock=_clock(random.Random(f"clock {seed}"), length_s),
+        delays=_delays(random.Random(f"delays {seed}")),
+        sniped=random.Random(f"crowd {seed}").uniform(0.05, 0.3),
+        plan=draw_plan(random.Random(f"plan {seed}"), WARM_UP_S),
+        foreign_s=_foreign(random.Random(f"foreign {seed}"), length_s),
+        engine=_engine(random.Random(f"engine {seed}"), length_s),
+        strikes=_strikes(random.Random(f"strikes {seed}")),
+        settings=draw_settings(random.Random(f"settings {seed}")),
+        means=draw_means(random.Random(f"means {seed}")),
+        terms=draw_terms(random.Random(f"terms {seed}")),
+        # A stream keeps its name whatever its part is called: another one would draw other cases.
+        conditions=draw_conditions(random.Random(f"weather {seed}")),
+        certify=random.Random(f"switch {seed}").randrange(4) == 0,
+        silence=draw_silence(random.Random(f"silence {seed}"), WARM_UP_S),
+        node=draw_node(random.Random(f"node {seed}"), WARM_UP_S),
+    )
+
+
+def _lives(rng: random.Random, length_s: float) -> tuple[Life, ...]:
+    lives: list[Life] = []
+    left_s = length_s
+    while left_s > 0:
+        lasts_s = WARM_UP_S + rng.expovariate(DEATHS_PER_HOUR / 3600)
+        if lasts_s > left_s - WARM_UP_S:
+            break
+        end = rng.choice((End.STOP, End.KILL, End.KILL))
+        lives.append(Life(lasts_s, end, down_s=rng.uniform(20, 60)))
+        left_s -= lasts_s + lives[-1].down_s
+    return (*lives, Life(max(left_s, WARM_UP_S), End.STOP, 0.0))
+
+
+def _signalled(rng: random.Random, lives: tuple[Life, ...]) -> tuple[Life, ...]:
+    """By which signals each life is stopped; the last one by a single one, to be judged."""
+    found = []
+    for life in lives:
+        number = rng.choice((signal.SIGINT, signal.SIGTERM))
+        again_s = rng.choice((None, None, 0.0, rng.uniform(0, 3)))
+        where = rng.choice(list(Where))
+        found.append(attrs.evolve(life, signal=number, again_s=again_s, where=where))
+    return (*found[:-1], attrs.evolve(found[-1], again_s=None))
+
+
+def _lost(rng: random.Random, lives: tuple[Life, ...]) -> tuple[Life, ...]:
+    """In one seed of four every other journal is lost with the machine, or moved away."""
+    chance = rng.choice((0.0, 0.0, 0.0, 0.5))
+    losing = (attrs.evolve(one, lost=rng.random() < chance) for one in lives[:-1])
+    return (*losing, lives[-1])
+
+
+def _troubles(rng: random.Random, length_s: float) -> tuple[Trouble, ...]:
+    per_hour = rng.choice(TROUBLES_PER_HOUR)
+    found: list[Trouble] = []
+    at_s = WARM_UP_S
+    while per_hour and (at_s := at_s + rng.expovariate(per_hour / 3600)) < length_s:
+        harm = rng.choice(list(Harm))
+        for_s = 0.0 if harm is Harm.CUT else rng.uniform(0.5, 30)
+        found.append(Trouble(at_s, rng.choice(PORTS), harm, for_s))
+    return tuple(found)
+
+
+def _disks(rng: random.Random, length_s: float) -> tuple[DiskTrouble, ...]:
+    """Troubles of files, one after the other."""
+    per_hour = rng.choice(DISKS_PER_HOUR)
+    found: list[DiskTrouble] = []
+    at_s = WARM_UP_S
+    while per_hour:
+        at_s += rng.expovariate(per_hour / 3600)
+        for_s = rng.uniform(1, 30)
+        if at_s + for_s > length_s - DISK_OVER_S:
+            break
+        ail, file = rng.choice(list(Ail)), rng.choice(FILES)
+        wait_s, some = rng.choice((0.05, 0.5, 3.0)), rng.randrange(5_000)
+        found.append(DiskTrouble(at_s, file, ail, for_s, wait_s, some))
+        at_s += for_s
+    return tuple(found)
+
+
+def _clock(rng: random.Random, length_s: float) -> ClockTerms:
+    def either_way(most: int) -> int:
+        return rng.randint(-most, most)
+
+    steps: list[Step] = []
+    per_hour, at_s = rng.choice(STEPS_PER_HOUR), WARM_UP_S
+    while per_hour and (at_s := at_s + rng.expovariate(per_hour / 3600)) < length_s - CLOCK_OVER_S:
+        steps.append(Step(at_s, either_way(rng.choice(STEPS_MS))))
+    return ClockTerms(
+        either_way(rng.choice(SKEWS_MS)), either_way(rng.choice(DRIFT_PPM)), tuple(steps)
+    )
+
+
+def _foreign(rng: random.Random, length_s: float) -> float | None:
+    """One seed in eight: a person clicks in the browser."""
+    at_s = rng.uniform(WARM_UP_S, max(WARM_UP_S, length_s - QUIET_S))
+    return at_s if rng.randrange(8) == 0 else None
+
+
+def _engine(rng: random.Random, length_s: float) -> EngineTerms | None:
+    """One seed in six: as on the venue's Tuesday, somewhat shorter."""
+    terms = EngineTerms(
+        rng.uniform(WARM_UP_S, max(WARM_UP_S, length_s - QUIET_S)), rng.choice(AWAY_S)
+    )
+    return terms if rng.randrange(6) == 0 else None
+
+
+def _strikes(rng: random.Random) -> StrikeTerms | None:
+    """One seed in four."""
+    terms = StrikeTerms(rng.choice(ERRORS_BP), rng.uniform(*CORRECTED_S))
+    return terms if rng.randrange(4) == 0 else None
+
+
+def _delays(rng: random.Random) -> tuple[tuple[str, float], ...]:
+    return tuple((port, rng.choice(DELAYS_S)) for port in PORTS)

@@ -1,0 +1,85 @@
+"""A case without some of its parts: how a seed that failed is shrunk to what its failure needs."""
+
+from __future__ import annotations
+
+import attrs
+
+from polybot.exchange.faults.plan import Plan
+from polybot.lab.simulation_case import Case, ClockTerms, End, Life
+from polybot.lab.simulation_regime import Conditions
+from polybot.lab.simulation_settings import Means
+
+PARTS = (
+    "storm", "delays", "deaths", "sniper", "disks", "clock", "foreign", "engine", "strikes",
+    "series", "settings", "means", "terms", "regime", "amnesia", "certify",
+    "silence", "node",
+)  # fmt: skip
+
+
+@attrs.frozen
+class Keep:
+    """Which parts of a case are lived through: all of them, or what a failure needs.
+
+    `links`: numbers of the troubles, None for all.
+    """
+
+    storm: bool = True
+    delays: bool = True
+    deaths: bool = True
+    sniper: bool = True
+    disks: bool = True
+    clock: bool = True
+    foreign: bool = True
+    engine: bool = True
+    strikes: bool = True
+    series: bool = True
+    settings: bool = True
+    means: bool = True
+    terms: bool = True
+    regime: bool = True
+    amnesia: bool = True
+    certify: bool = True
+    silence: bool = True
+    node: bool = True
+    links: tuple[int, ...] | None = None
+
+    def of(self, case: Case) -> Case:
+        links = range(len(case.troubles)) if self.links is None else self.links
+        return attrs.evolve(
+            case,
+            plan=case.plan if self.storm else Plan(),
+            delays=case.delays if self.delays else (),
+            lives=self._lives(case),
+            sniped=case.sniped if self.sniper else 0.0,
+            disks=case.disks if self.disks else (),
+            clock=case.clock if self.clock else ClockTerms(),
+            foreign_s=case.foreign_s if self.foreign else None,
+            engine=case.engine if self.engine else None,
+            strikes=case.strikes if self.strikes else None,
+            series=case.series if self.series else case.series[:1],
+            settings=case.settings if self.settings else (),
+            means=case.means if self.means else Means(),
+            terms=case.terms if self.terms else (),
+            conditions=case.conditions if self.regime else Conditions(),
+            troubles=tuple(case.troubles[number] for number in links),
+            certify=case.certify and self.certify,
+            silence=case.silence if self.silence else None,
+            node=case.node if self.node else None,
+        )
+
+    def _lives(self, case: Case) -> tuple[Life, ...]:
+        if not self.deaths:
+            return (Life(case.length_s, End.STOP, 0.0),)
+        return tuple(attrs.evolve(one, lost=one.lost and self.amnesia) for one in case.lives)
+
+    def without(self, part: str) -> Keep:
+        """The same without one of the `PARTS`."""
+        kept = {name: getattr(self, name) and name != part for name in PARTS}
+        return Keep(**kept, links=self.links)
+
+    def words(self) -> str:
+        """As the command line says it."""
+        said = [f"--no-{part}" for part in PARTS if not getattr(self, part)]
+        if self.links is not None:
+            said.append("--links " + (",".join(map(str, self.links)) or "none"))
+        return " ".join(said)
