@@ -35,7 +35,8 @@ from polybot.domain.orders import (
 from polybot.execution.desk import Action, Cancel, Desk, Post, Refresh
 from polybot.execution.doubts import LookUp, Survey, Surveyed
 from polybot.execution.reconcile import OurOrder
-from polybot.execution.table import OVERFILLED, Tracked
+from polybot.execution.table import OVERFILLED
+from polybot.execution.tracked import Tracked
 from polybot.execution.wish import Desired
 from polybot.health import Fault
 from polybot.journal.entries import Answered, Ended, Intent

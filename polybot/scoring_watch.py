@@ -19,7 +19,7 @@ from polybot.domain.market import Outcome, RewardPool
 from polybot.domain.orders import Failure
 from polybot.execution.desk import Desk
 from polybot.execution.lifecycle import State
-from polybot.execution.table import Tracked
+from polybot.execution.tracked import Tracked
 from polybot.venue.clob import ClobClient
 
 

@@ -38,8 +38,9 @@ from polybot.execution.lifecycle import OPEN, Event, State
 from polybot.execution.params import OrderParams
 from polybot.execution.pauses import Pauses
 from polybot.execution.promises import Promised
-from polybot.execution.table import DUST, OrderTable, Tracked
+from polybot.execution.table import OrderTable
 from polybot.execution.throttle import Bucket
+from polybot.execution.tracked import DUST, Tracked
 from polybot.execution.wish import Compared, Desired, stands
 from polybot.risk.breakers import VENUE_TROUBLE
 from polybot.risk.checks import Standing, given_away

@@ -28,7 +28,8 @@ import attrs
 from polybot.domain.orders import Failure, OrderRow, OrderSeen
 from polybot.execution.lifecycle import OPEN, Event, State
 from polybot.execution.reconcile import LAG_MOST_MS
-from polybot.execution.table import OrderTable, Source, Tracked
+from polybot.execution.table import OrderTable
+from polybot.execution.tracked import Source, Tracked
 
 # A doubt blocks its outcome, and most end at once. What has not ended by then is an outage: twelve
 # orders looked up twice a second, with the lists beside, were half of what the venue takes.

@@ -30,7 +30,7 @@ from polybot.risk.limits import RiskParams
 from polybot.risk.timetable import MarketMachine
 
 if TYPE_CHECKING:
-    from polybot.execution.table import Tracked
+    from polybot.execution.tracked import Tracked
 
 
 class Caps(Protocol):

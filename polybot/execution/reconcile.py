@@ -30,7 +30,7 @@ from polybot.domain.market import Side
 from polybot.domain.orders import OrderRow, OrderSeen
 from polybot.domain.units import LOT, amount_text
 from polybot.execution.lifecycle import OPEN
-from polybot.execution.table import Tracked
+from polybot.execution.tracked import Tracked
 
 LAG_MOST_MS = 6_000  # a list has lagged five seconds behind a placement (F48)
 DRIFT_MS = 5_000  # G14 in reliability.md

@@ -15,7 +15,7 @@ from msgspec import Struct
 from polybot.domain.market import UP, Outcome
 from polybot.domain.orders import NewOrder
 from polybot.execution.lifecycle import State
-from polybot.execution.table import Tracked
+from polybot.execution.tracked import Tracked
 
 Prices = Sequence[tuple[Outcome, int]]  # as bids
 

@@ -21,7 +21,8 @@ from polybot.execution.desk import Desk
 from polybot.execution.lifecycle import OPEN, Event, State
 from polybot.execution.params import OrderParams
 from polybot.execution.promises import Promised
-from polybot.execution.table import OrderTable, Tracked
+from polybot.execution.table import OrderTable
+from polybot.execution.tracked import Tracked
 from polybot.lab.toy_venue import ToyVenue
 from polybot.risk.limits import RiskParams
 

@@ -14,7 +14,7 @@ from polybot.app import Bot
 from polybot.exchange.modes import ANSWERS, Call
 from polybot.exchange.server import Exchange
 from polybot.execution.lifecycle import State
-from polybot.execution.table import Tracked
+from polybot.execution.tracked import Tracked
 
 ENDS_WITHIN_S = 15.0  # L1: ten, and the flatten that ends it
 # Cancels of one order that come no further apart are one wish to be rid of it: a look-up and a new

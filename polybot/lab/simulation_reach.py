@@ -14,7 +14,7 @@ from polybot.exchange.model import Event, OrderEvent, TickChanged, Traded, Trade
 from polybot.exchange.modes import Mode
 from polybot.exchange.server import Exchange
 from polybot.execution.lifecycle import State
-from polybot.execution.table import Tracked
+from polybot.execution.tracked import Tracked
 from polybot.journal.recorder import CORE
 
 # The reference's list, and what else a large run must have reached at least once.

@@ -18,7 +18,7 @@ from polybot.domain.ledger import Ledger
 from polybot.domain.orders import TradeStatus
 from polybot.exchange.model import BUY, Event, Kind, Order, OrderEvent, Trade, Traded
 from polybot.exchange.server import Exchange
-from polybot.execution.table import DUST
+from polybot.execution.tracked import DUST
 
 ONE = 10_000
 VIOLATIONS_MOST = 20

@@ -29,7 +29,7 @@ from execution_kit import (
 from polybot.domain.orders import CancelResult
 from polybot.execution.desk import RECANCEL_MS, Cancel, Desk
 from polybot.execution.lifecycle import State
-from polybot.execution.table import AWAY_MOST_MS
+from polybot.execution.tracked import AWAY_MOST_MS
 from polybot.execution.wish import Desired
 
 STEP_MS = 100

@@ -33,7 +33,8 @@ from polybot.domain.orders import NewOrder, TimeInForce
 from polybot.domain.units import LOT, SHARE
 from polybot.execution import firewall as module
 from polybot.execution.firewall import Admission, Firewall
-from polybot.execution.table import OrderTable, Tracked
+from polybot.execution.table import OrderTable
+from polybot.execution.tracked import Tracked
 from polybot.execution.wish import Desired
 from polybot.risk.breakers import ErrorRate, MarketBrakes
 from polybot.risk.checks import Limit, Standing

@@ -11,7 +11,8 @@ from polybot.domain.market import Side
 from polybot.domain.orders import Acked, OrderSeen, TradeSeen, TradeStatus
 from polybot.domain.units import LOT, SHARE
 from polybot.execution.lifecycle import OPEN, Event, State
-from polybot.execution.table import DUST, KEEP_DEAD_MS, LATE_FILL_MS, OrderTable, Tracked
+from polybot.execution.table import KEEP_DEAD_MS, LATE_FILL_MS, OrderTable
+from polybot.execution.tracked import DUST, Tracked
 
 FAILED, CONFIRMED = TradeStatus.FAILED, TradeStatus.CONFIRMED
 

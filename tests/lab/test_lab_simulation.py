@@ -21,7 +21,7 @@ from polybot.domain.ledger import Ledger
 from polybot.domain.orders import TradeSeen, Unknown
 from polybot.exchange.faults.plan import load
 from polybot.execution.desk import Action, Post
-from polybot.execution.table import Tracked
+from polybot.execution.tracked import Tracked
 from polybot.health import Health
 from polybot.journal.entries import Entry, Told
 from polybot.journal.recovery import apply

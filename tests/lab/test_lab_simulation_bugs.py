@@ -27,7 +27,8 @@ from polybot.exchange.faults.plan import Entry, Plan
 from polybot.execution.doubts import Doubts
 from polybot.execution.firewall import Firewall
 from polybot.execution.reconcile import Difference, order_differences
-from polybot.execution.table import OrderTable, Tracked
+from polybot.execution.table import OrderTable
+from polybot.execution.tracked import Tracked
 from polybot.execution.wish import Desired
 from polybot.journal.tape import Writer
 from polybot.lab import simulation, simulation_lives

@@ -10,7 +10,7 @@ import attrs
 from simulation_kit import all_of, calm, found_with, sound
 
 from polybot.domain.orders import CancelResult
-from polybot.execution.table import Tracked
+from polybot.execution.tracked import Tracked
 from polybot.lab.simulation_case import Case
 from polybot.venue.clob import ClobClient
 

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from polybot.exchange.model import Traded
-from polybot.execution.table import DUST
+from polybot.execution.tracked import DUST
 from polybot.lab.simulation_watch import ORPHANED_MOST_S, Watch
 
 OURS, THEIRS = "0x01", "0x02"

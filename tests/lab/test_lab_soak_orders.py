@@ -15,6 +15,7 @@ from polybot.execution import desk, firewall, table
 from polybot.execution.doubts import Doubts
 from polybot.execution.inventory import Place
 from polybot.execution.lifecycle import OPEN, TRANSITIONS, Event, State
+from polybot.execution.tracked import Tracked
 from polybot.lab.report import table as written
 from polybot.lab.soak_orders import RARE, Failed, Soaked, rows, sequence, spread
 from polybot.lab.toy_venue import ToyVenue
@@ -106,10 +107,10 @@ def asks_are_not_held_to_what_is_held(patch: Patch) -> None:
 
 
 def an_ask_in_doubt_binds_nothing(patch: Patch) -> None:
-    def sure(self: table.Tracked) -> int:
+    def sure(self: Tracked) -> int:
         return self.remaining if self.order.selling and self.state is State.LIVE else 0
 
-    patch.setattr(table.Tracked, "pledged", property(sure))
+    patch.setattr(Tracked, "pledged", property(sure))
 
 
 def a_sale_is_booked_when_it_is_told(patch: Patch) -> None:

@@ -58,7 +58,7 @@ async def test_an_engine_that_is_away_for_cancels_alone(
     """No stream is lost and nothing else is wrong: what cannot be withdrawn would be filled until
     its window ends. Its market is given up when no restart takes that long.
     """
-    monkeypatch.setattr("polybot.execution.table.AWAY_MOST_MS", 15_000)
+    monkeypatch.setattr("polybot.execution.tracked.AWAY_MOST_MS", 15_000)
     async with playing() as it:
         away = it.venue.bend("DELETE", *CANCELS, act=answer(425))
         await it.until(lambda: away.met, "a cancel is put off")
