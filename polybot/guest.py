@@ -8,9 +8,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from polybot.composition import build
 from polybot.config import Config
 from polybot.host import Host, ask_exchange, clock_of
-from polybot.launch import EXIT_ORDERS_LIVE, build, judged, open_journal, run_watched
+from polybot.launch import EXIT_ORDERS_LIVE, judged, open_journal, run_watched
 from polybot.options import BotOptions
 from polybot.purse import Purse
 from polybot.summary import Summary

@@ -1,5 +1,5 @@
-"""From a configuration to a running bot: the composition root, and the only place that knows both
-sides.
+"""A bot on Polymarket or on the embedded exchange, from its start to its exit code: the only place
+that knows both sides.
 
 Paper is live with other URLs: the embedded exchange is served on loopback and the bot is given its
 site and its demo wallet. After the bot has ended, the exchange is asked what it thinks of it.
@@ -8,7 +8,6 @@ site and its demo wallet. After the bot has ended, the exchange is asked what it
 from __future__ import annotations
 
 import os
-import random
 import resource
 import sys
 from collections.abc import Callable
@@ -22,18 +21,16 @@ import httpx
 import trio
 from loguru import logger
 
-from polybot.account import Account
-from polybot.answer_watch import AnswerWatch
 from polybot.app import Bot
 from polybot.channels import Published
 from polybot.clock import Clock, system_ms
+from polybot.composition import build
 from polybot.config import Config
 from polybot.console.log import bot_log, set_up_logs
 from polybot.console.show import show
 from polybot.console.snapshot import Snapshot
 from polybot.context import Context
-from polybot.core_tape import CoreTape
-from polybot.domain.market import Market, Outcome
+from polybot.domain.market import Outcome
 from polybot.domain.orders import Failure, OrderRow
 from polybot.exchange.faults.plan import load as load_plan
 from polybot.exchange.latency_models import latencies
@@ -43,47 +40,25 @@ from polybot.exchange.server import Exchange, Urls
 from polybot.exchange.terms import Terms
 from polybot.exchange.terms_file import read_terms
 from polybot.exchange.world import World, make_world
-from polybot.execution.desk import Budget
-from polybot.execution.firewall import Admission
-from polybot.execution.inventory import DAY_MS
-from polybot.health import Health, leaves
-from polybot.heartbeat import Heartbeat
+from polybot.health import leaves
 from polybot.host import ask_exchange
-from polybot.inventory import Inventory
-from polybot.journal.disk import disk_at
-from polybot.journal.entries import Entered, Halted
-from polybot.journal.recovery import Recovered, recover
 from polybot.journal.repair import kept_journal
-from polybot.journal.store import HOUR_MS, JournalFailed, JournalInUse, Store, live_journal_place
-from polybot.journal.writer import Journal
-from polybot.loss_watch import LossWatch
-from polybot.marks import Marks
+from polybot.journal.store import JournalFailed, JournalInUse, Store, live_journal_place
 from polybot.operator.patient import Patient
 from polybot.operator.preflight import Patience, preflight
 from polybot.options import BotOptions, check_pace
-from polybot.payments import Payments
-from polybot.pricing.board import PriceBoard
-from polybot.pricing.season import Season
-from polybot.purse import NO_KEY, Purse
-from polybot.reconciler import Reconciler
-from polybot.records import Records
+from polybot.purse import Purse
 from polybot.restart import StartFailed
-from polybot.risk.breakers import ErrorRate
-from polybot.risk.timetable import Moved
-from polybot.risk.undone import Undone
-from polybot.season_file import read as read_seasons
 from polybot.secrets_file import LiveKeys
-from polybot.signal.board import SignalMemory
 from polybot.signals import stop_on_signals
 from polybot.summary import Summary
 from polybot.taping import tape_of, taping
 from polybot.venue.clob import ClobClient
 from polybot.venue.keys import derive_credentials
-from polybot.venue.rest import Rest, http_client
+from polybot.venue.rest import http_client
 from polybot.venue.secret import Credentials, Secret
 from polybot.venue.signing import Wallet
 from polybot.venue.site import POLYMARKET, Site
-from polybot.venue.tap import NOBODY, Tap
 from polybot.watchdog import Watchdog, notifying
 
 # A Friday afternoon in New York, ninety seconds before the hour: a fixed start makes a seed one
@@ -93,132 +68,6 @@ PAPER_RUNS_MOST = 100
 
 LEFT_PAUSES_S = (0.5, 1.0, 2.0, 0.0)  # after each reading of what is left at the end
 EXIT_CLEAN, EXIT_OTHER, EXIT_CONFIG, EXIT_ORDERS_LIVE, EXIT_STORAGE = range(5)
-
-
-def build(
-    config: Config,
-    options: BotOptions,
-    clock: Clock,
-    site: Site,
-    private_key: Secret,
-    credentials: Credentials,
-    purse: Purse,
-    http: httpx.AsyncClient,
-    store: Store,
-    *,
-    world: str,
-    speed: float,
-    certify: bool = False,
-    tape: Tap = NOBODY,
-) -> Bot:
-    """Put a bot together for one venue and wallet, with what its journal knows. Nothing is sent
-    before it runs. Raises JournalFailed for a journal that cannot be read.
-    """
-    health, journal = Health(Admission()), Journal(store, clock, disk=disk_at(speed))
-    core, seasons = CoreTape(tape, clock), _seasons(config)
-    recovered = _recall(store, config, core, seasons)
-    took = AnswerWatch(health, config.risk.slow_answer_s, speed).took
-    client = ClobClient(
-        http, site, credentials, clock, funder=purse.funder, signature_type=purse.signature_type,
-        timeout_s=config.orders.post_timeout_s, tap=tape, took=took,
-    )  # fmt: skip
-    books, undone = recovered.ledger, _undone(store, config, clock.now_ms())
-    account = Account(client, clock, health, journal, core, books, undone, clock.now_ms())
-    records = Records(states=recovered.states, on_move=partial(_note_move, journal))
-    grace_ms = config.orders.unknown_grace_s * 1000
-    data = Rest(http, site.data, clock, tap=tape, name="rest data")
-    payments = _payments(data, account, client.me.wallet, recovered)
-    board = PriceBoard(config.pricing, seasons)
-    marks = Marks(board, account, clock)
-    heartbeat = Heartbeat(client, health, account.doubt, account.refused)
-    _keep_halts(health, journal, recovered)
-    ctx = Context(
-        config=config,
-        clock=clock,
-        site=site,
-        wallet=Wallet(private_key),
-        credentials=credentials,
-        client=client,
-        gamma=Rest(http, site.gamma, clock, tap=tape, name="rest gamma"),
-        account=account,
-        heartbeat=heartbeat,
-        reconciler=Reconciler(
-            client, clock, health, account, heartbeat, records, payments, grace_ms
-        ),
-        recovered=recovered,
-        admission=health.admission,
-        health=health,
-        board=board,
-        marks=marks,
-        losses=LossWatch.of(account, marks, config.risk, recovered.baseline),
-        budget=Budget.from_params(config.orders),
-        errors=ErrorRate(config.risk),
-        signals=SignalMemory(config.signals, recovered.earned),
-        rng=_randomness(config),
-        records=records,
-        published=Published(None),
-        core=core,
-        tape=tape,
-        funder=purse.funder,
-        signature_type=purse.signature_type,
-    )
-    payments.tell = ctx.tell
-    inventory = _inventory(ctx, purse, private_key, speed)
-    return Bot(ctx, config.bot.series, options.run_ms, inventory, speed, world, certify)
-
-
-def _payments(data: Rest, account: Account, wallet: str, recovered: Recovered) -> Payments:
-    return Payments(
-        data, account, wallet, recovered.payments,
-        unexplained=recovered.unexplained, found_s=recovered.found_s,
-    )  # fmt: skip
-
-
-def _recall(store: Store, config: Config, core: CoreTape, seasons: dict[str, Season]) -> Recovered:
-    """What the journal knows, of which a replay must be told as well. Raises JournalFailed."""
-    store.keep_orders_ms = int(config.journal.keep_orders_h * HOUR_MS)
-    entries = list(store.live())
-    core.began(config, seasons, entries)
-    recovered = recover(entries)
-    recovered.submissions_ms = store.submitted(core.clock.now_ms() - DAY_MS)
-    return recovered
-
-
-def _undone(store: Store, config: Config, now_ms: int) -> Undone:
-    """The brake for trades that fail, as earlier runs have left it."""
-    undone = Undone(config.risk)
-    undone.recall(store.trades(now_ms - undone.kept_ms) if undone.kept_ms else ())
-    return undone
-
-
-def _note_move(journal: Journal, market: Market, moved: Moved) -> None:
-    """A transition of a market: told, and on record for the next run and for a replay."""
-    before, after = moved.before, moved.after
-    logger.info("{}: {} → {}, {}", market.slug, before.value, after.value, moved.cause.value)
-    journal.note(Entered(market.condition_id, after, before, moved.cause))
-
-
-def _randomness(config: Config) -> random.Random:
-    paper = config.bot.mode == "paper"
-    return random.Random(config.paper.seed) if paper else random.SystemRandom()
-
-
-def _inventory(ctx: Context, purse: Purse, private_key: Secret, speed: float) -> Inventory:
-    chain = purse.chain(ctx.gamma.http, ctx.site, ctx.clock, ctx.credentials.address, ctx.tape)
-    way = purse.way(chain, ctx.site, private_key, ctx.credentials, speed=speed)
-    return Inventory(ctx, ctx.config.inventory, chain, way, NO_KEY if way is None else "")
-
-
-def _seasons(config: Config) -> dict[str, Season]:
-    named = config.pricing.vol_seasons
-    return read_seasons(Path(named)) if named else {}
-
-
-def _keep_halts(health: Health, journal: Journal, recovered: Recovered) -> None:
-    """Halts of earlier runs stand, and new ones will stand after us."""
-    for name, why in recovered.halts.items():
-        health.keep_halt(name, f"{why} (of an earlier run; see `python -m polybot rearm --help`)")
-    health.on_halt.append(lambda name, why: journal.note(Halted(name, why)))
 
 
 def paper_journal(folder: Path) -> Store:

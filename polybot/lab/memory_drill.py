@@ -24,10 +24,11 @@ import trio
 
 from polybot.app import Bot
 from polybot.clock import Clock
+from polybot.composition import build
 from polybot.host import Host, ask_exchange, clock_of
 from polybot.journal.store import Store
 from polybot.lab.stage import SERIES, lab_config, scratch_journal, until
-from polybot.launch import PAPER_START_MS, build
+from polybot.launch import PAPER_START_MS
 from polybot.options import BotOptions
 from polybot.purse import Purse
 from polybot.venue.rest import http_client

@@ -31,6 +31,7 @@ from trio.testing import MockClock
 
 from polybot.app import Bot
 from polybot.clock import NS, Clock
+from polybot.composition import build
 from polybot.config import Config, load
 from polybot.exchange import server
 from polybot.exchange.latency_models import Constant, latencies
@@ -46,7 +47,7 @@ from polybot.lab.backtest_run import Models, Play
 from polybot.lab.lockstep import Lockstep, lockstep_only
 from polybot.lab.memory_net import OWNER, Network, memory_network
 from polybot.lab.moments import decisions_last
-from polybot.launch import build, demo_site
+from polybot.launch import demo_site
 from polybot.options import BotOptions
 from polybot.price_task import BINANCE, POLYBOLT
 from polybot.purse import Purse

@@ -21,6 +21,7 @@ from trio.abc import Clock as TrioClock
 
 from polybot.account import Route
 from polybot.clock import NS, Clock
+from polybot.composition import build
 from polybot.config import restored
 from polybot.core_tape import (
     INPUTS,
@@ -54,7 +55,6 @@ from polybot.health import Fault
 from polybot.journal.entries import decode
 from polybot.journal.store import Store
 from polybot.journal.tape import Event, Kind
-from polybot.launch import build
 from polybot.market_scope import MarketScope
 from polybot.options import BotOptions
 from polybot.price_task import BINANCE, POLYBOLT, RTDS, PriceTask

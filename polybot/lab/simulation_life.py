@@ -12,13 +12,14 @@ import trio
 
 from polybot.app import Bot
 from polybot.clock import Clock
+from polybot.composition import build
 from polybot.journal.recorder import Recorder, TapeParams
 from polybot.journal.tape import Header, Kind, Reader, TapeError
 from polybot.lab.lockstep import Lockstep
 from polybot.lab.simulation_case import DiskTrouble
 from polybot.lab.simulation_clock import WrongClock
 from polybot.lab.simulation_disk import SickDisk, WitnessedStore, tape_size
-from polybot.launch import build, demo_site
+from polybot.launch import demo_site
 from polybot.options import BotOptions
 from polybot.purse import Purse
 from polybot.venue.lean_http import LeanClient

@@ -18,6 +18,7 @@ import trio
 
 from polybot.app import Bot
 from polybot.clock import Clock
+from polybot.composition import build
 from polybot.config import BotParams, Config, JournalParams, LiveParams, PaperParams
 from polybot.exchange.crowd_hand import Hand
 from polybot.exchange.faults.plan import Plan
@@ -30,7 +31,7 @@ from polybot.execution.inventory import InventoryParams
 from polybot.execution.params import OrderParams
 from polybot.host import ask_exchange
 from polybot.journal.store import Store
-from polybot.launch import PAPER_START_MS, build, demo_site
+from polybot.launch import PAPER_START_MS, demo_site
 from polybot.options import BotOptions
 from polybot.pricing.params import PricingParams
 from polybot.purse import Purse

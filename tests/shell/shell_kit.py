@@ -1,7 +1,7 @@
 """A scene: the production graph on one venue that can be bent, with real sockets on a fast clock.
 
-The bot is put together by `launch.build` and run by `launch.run_watched`, as `make paper` does it.
-Tests wait for conditions on the venue's clock, never for a time to have passed on the wall.
+The bot is put together by `composition.build` and run by `launch.run_watched`, as `make paper` does
+it. Tests wait for conditions on the venue's clock, never for a time to have passed on the wall.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from venue_bent import Venue
 
 from polybot.app import Bot
 from polybot.clock import Clock
+from polybot.composition import build
 from polybot.config import BotParams, Config, JournalParams, LiveParams, PaperParams
 from polybot.exchange.model import Market, Order
 from polybot.exchange.server import Urls
@@ -29,7 +30,7 @@ from polybot.execution.params import OrderParams
 from polybot.host import ask_exchange
 from polybot.journal.recorder import Recorder
 from polybot.journal.store import Store
-from polybot.launch import PAPER_START_MS, build, demo_site, judged, run_watched
+from polybot.launch import PAPER_START_MS, demo_site, judged, run_watched
 from polybot.options import BotOptions
 from polybot.pricing.params import PricingParams
 from polybot.purse import Purse
