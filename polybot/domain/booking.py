@@ -71,7 +71,7 @@ def book(books: MarketBooks, trade: TradeSeen, order_id: str, legs: list[FillLeg
     elif trade.status is TradeStatus.FAILED:
         _post(books, booked, trade, opposite(booked.postings))
         _count(books, booked, -1)
-        _sweep(books, trade)
+    _sweep(books, trade)
     return True
 
 
@@ -153,8 +153,8 @@ def _postings(books: MarketBooks, leg: FillLeg) -> list[Posting]:
 
 
 def _sweep(books: MarketBooks, trade: TradeSeen) -> None:
-    """Where a reversal came after a merge or sale of the same shares, their averages differ: what
-    cost is left on nothing is result.
+    """Where a reversal or correction came after a merge or sale of the same shares, their averages
+    differ: what cost is left on nothing is result.
     """
     postings: list[Posting] = []
     for outcome in Outcome:
@@ -166,4 +166,4 @@ def _sweep(books: MarketBooks, trade: TradeSeen) -> None:
     left = -sum(amount for _, amount in postings)
     if any(amount for _, amount in postings):
         postings.append((books.account(Kind.CORRECTED), left))
-        books.post(trade.at_ms, f"after trade {trade.trade_id} FAILED", postings)
+        books.post(trade.at_ms, f"after trade {trade.trade_id} {trade.status.name}", postings)

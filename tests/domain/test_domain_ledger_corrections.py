@@ -13,7 +13,7 @@ from ledger_kit import BUY, DOWN, MARKET, SELL, UP, funded, leg, trade
 from polybot.domain.booking import REST
 from polybot.domain.ledger import Ledger
 from polybot.domain.orders import FillLeg, TradeSeen, TradeStatus
-from polybot.domain.units import SHARE
+from polybot.domain.units import ONE, SHARE
 
 KEY = MARKET.condition_id
 MATCHED, RETRYING, MINED, CONFIRMED, FAILED = TradeStatus
@@ -135,3 +135,68 @@ def test_a_corrected_sale() -> None:
     sold = trade("s", leg(shares=10, side=SELL))
     right = trade("s", leg(shares=5, side=SELL), status=CONFIRMED)
     assert figures(life(bought, sold, right)) == figures(life(bought, right))
+
+
+@pytest.mark.parametrize("price", [3_900, 4_100])
+def test_a_correction_of_shares_that_are_merged(price: int) -> None:
+    """REST has another price of a fill than the stream, whose pair is dollars by then: the rest of
+    its cost is result. It stayed on shares that were gone, the market's books could not be closed,
+    and that ended the program, and every later start.
+    """
+    told = attrs.evolve(trade("u", leg(price=4_000), status=CONFIRMED), source="user stream")
+    right = attrs.evolve(trade("u", leg(price=price), status=CONFIRMED), source=REST)
+    ledger = life(told, trade("d", leg(DOWN, 5_000), status=CONFIRMED))
+    ledger.merge(KEY, 10 * SHARE, "receipt")
+    ledger.book(right)
+
+    assert ledger.books[KEY].holdings().cost == 0
+    assert ledger.realised == ledger.cash - 1_000 * SHARE == (ONE - price - 5_000) * 1_000
+    ledger.close(KEY)
+    assert ledger.realised == ledger.cash - 1_000 * SHARE
+
+
+def test_books_close_whatever_was_corrected_when() -> None:
+    """Wrong words of confirmed fills, merges and sales of what they told, and the right words, in
+    any order: what is left is redeemed, and nothing stands in the way of the close.
+    """
+    late = 0
+    for seed in range(LIVES):
+        rng = random.Random(seed)
+        ledger, corrections = life(), [_confirmed(rng, n) for n in range(rng.randint(1, 4))]
+        books = ledger.books[KEY]
+        while corrections:
+            told = rng.choice(corrections)
+            fresh = not ledger.has(told)
+            ledger.book(attrs.evolve(told, legs=_mistold(rng, told)) if fresh else _by_rest(told))
+            if not fresh:
+                late += bool(books.merged or books.fills_sold)
+                corrections.remove(told)
+            pairs, up = books.holdings().mergeable, books.shares(UP, final=True)
+            if rng.random() < 0.4 and pairs > 0:
+                ledger.merge(KEY, pairs if rng.random() < 0.6 else 1, "receipt")
+            elif rng.random() < 0.4 and 0 < up == books.shares(UP):
+                sale = FillLeg("0x9", MARKET.up_token, SELL, rng.randrange(1, 10**4), up, True)
+                ledger.book(TradeSeen(f"s{ledger.cash}", KEY, CONFIRMED, (sale,), 0))
+            cost = books.holdings().cost
+            assert ledger.realised - cost == ledger.cash - 1_000 * SHARE, f"seed {seed}"
+        if not any((books.holdings().up, books.holdings().down)):
+            ledger.close(KEY)
+            continue
+        ledger.resolve(KEY, rng.choice((0, SHARE)))
+        ledger.redeem(KEY, "receipt")
+        ledger.close(KEY)
+        assert ledger.realised == ledger.cash - 1_000 * SHARE, f"seed {seed}"
+    assert late > LIVES / 4
+
+
+def _confirmed(rng: random.Random, number: int) -> TradeSeen:
+    return attrs.evolve(_drawn(rng, number), status=CONFIRMED)
+
+
+def _mistold(rng: random.Random, right: TradeSeen) -> tuple[FillLeg, ...]:
+    """As many shares, at prices of the stream's own."""
+    return tuple(attrs.evolve(one, price=rng.randrange(1, 100) * 100) for one in right.legs)
+
+
+def _by_rest(right: TradeSeen) -> TradeSeen:
+    return attrs.evolve(right, source=REST)
