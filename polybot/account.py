@@ -11,6 +11,7 @@ for good by then.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
+from typing import TypeVar
 
 import attrs
 import trio
@@ -36,6 +37,7 @@ from polybot.wallet_standing import SPLITS, WalletStanding
 
 ENDED = (OrderSeen.Kind.DEAD, OrderSeen.Kind.MATCHED)
 INBOX = 10_000  # a burst of two minutes at the busiest rate ever seen on a user stream
+_Fact = TypeVar("_Fact", bound=Entry)
 IDENTITY = "identity"  # the trouble's name while the venue does not take who we are
 
 
@@ -234,13 +236,27 @@ class Account(WalletStanding):
         that the journal's order is the order in which they were applied.
         """
         async with self._booking:
-            try:
-                await self.journal.append(*facts)
-            except JournalFailed as failed:
-                self.health.bad("journal", str(failed))
-            at_ns = self.clock.now_ns()
-            self.core.fed(Learnt(facts), at_ns)
-            self.take(facts, at_ns // NS)
+            await self._keep(facts)
+
+    async def learn_as(self, decide: Callable[[], tuple[_Fact, ...]]) -> tuple[_Fact, ...]:
+        """Learn what the books call for when its turn has come, which may be nothing. Whoever read
+        them before has waited behind facts that change them; and what the ledger cannot take is
+        durable by then, and would end every start from now on.
+        """
+        async with self._booking:
+            facts = decide()
+            if facts:
+                await self._keep(facts)
+        return facts
+
+    async def _keep(self, facts: tuple[Entry, ...]) -> None:
+        try:
+            await self.journal.append(*facts)
+        except JournalFailed as failed:
+            self.health.bad("journal", str(failed))
+        at_ns = self.clock.now_ns()
+        self.core.fed(Learnt(facts), at_ns)
+        self.take(facts, at_ns // NS)
 
     def take(self, facts: Sequence[Entry], now_ms: int) -> None:
         """Book durable facts and tell whom they concern: the one place where the ledger is open,

@@ -252,8 +252,7 @@ class Inventory:
             return calls.merge(market, asked.shares)
         if asked.kind == "split":
             return calls.split(market, asked.shares)
-        held = self.ctx.account.ledger.books[asked.condition_id].holdings()
-        return calls.redeem(market, held.up, held.down)
+        return calls.redeem(market, *self.proof.held(asked.condition_id))
 
     async def _answered(self, flight: InFlight, answer: Sent | Refused) -> None:
         if isinstance(answer, Sent):
@@ -358,26 +357,33 @@ class Inventory:
 
     async def _booked(self, flight: InFlight, one: Moved, evidence: str) -> None:
         """Enter a done operation in the ledger; the venue looks at the chain until it has."""
+        market = self.ctx.account.ledger.books[one.condition_id].market
+
+        def ended() -> tuple[Moved, ...]:
+            if not self._bookable(one):
+                return ()
+            self._over(flight, one)
+            return (attrs.evolve(one, step="done", paid=self._brings(one), evidence=evidence),)
+
+        for done in await self.ctx.account.learn_as(ended):
+            if one.kind != "redeem":
+                self.proof.moved(done)
+            self._at_rest(one)
+            self.setbacks.cleared(one.condition_id)
+            self.ctx.tell(f"{market.slug}: {one.kind} {amount_text(abs(done.paid))} done")
+            self._stale |= {None, market.up_token, market.down_token}
+
+    def _bookable(self, one: Moved) -> bool:
+        """Not where the chain merged what our books do not call confirmed. A fill on its way may be
+        why, and is waited for; without one they are not the same books.
+        """
         books = self.ctx.account.ledger.books[one.condition_id]
-        held = books.holdings()
-        if one.kind == "merge" and one.shares > held.mergeable:
-            # The chain merged what our books do not call confirmed. A fill on its way may be why,
-            # and is waited for; without one they are not the same books.
-            if books.unsettled():
-                return
-            why = f"{books.market.slug}: {amount_text(one.shares)} merged, {held} held"
+        short = one.kind == "merge" and one.shares > books.holdings().mergeable
+        if short and not books.unsettled():
+            merged, held = amount_text(one.shares), books.holdings()
+            why = f"{books.market.slug}: {merged} merged, {held} held"
             self.ctx.health.halt(Halt.LEDGER_DRIFT, why)
-            return
-        paid = self._brings(one)
-        self._over(flight, one)
-        done = attrs.evolve(one, step="done", paid=paid, evidence=evidence)
-        await self.ctx.account.learn(done)
-        if one.kind != "redeem":
-            self.proof.moved(done)
-        self._at_rest(one)
-        self.setbacks.cleared(one.condition_id)
-        self.ctx.tell(f"{books.market.slug}: {one.kind} {amount_text(abs(paid))} done")
-        self._stale |= {None, books.market.up_token, books.market.down_token}
+        return not short
 
     def _failed(self, flight: InFlight, one: Moved, why: str) -> None:
         self._over(flight, one)
@@ -418,8 +424,7 @@ class Inventory:
         if books.up_payout is None:
             return
         self.ctx.records.of(market).resolved(books.up_payout, now_ms)
-        held = books.holdings()
-        if held.up == held.down == 0 and not books.unsettled():
+        if books.done:
             await self._close(market)
         elif self.way is None:
             self.waits[market.condition_id] = self.why
@@ -427,11 +432,17 @@ class Inventory:
 
     async def _close(self, market: Market) -> None:
         """Freeze the interval's figures and forget the market."""
-        account, record = self.ctx.account, self.ctx.records.of(market)
-        books = account.ledger.books[market.condition_id]
-        final = record.closed(books, self.ctx.clock.now_ms())
-        done = Closed(market.condition_id, books.realised, final.fees, final.rebate_estimate)
-        await account.learn(done)
+        account, key = self.ctx.account, market.condition_id
+        books = account.ledger.books[key]
+
+        def closed() -> tuple[Closed, ...]:
+            if not books.done:
+                return ()  # a trade was told while the disk was waited for
+            final = self.ctx.records.of(market).closed(books, self.ctx.clock.now_ms())
+            return (Closed(key, books.realised, final.fees, final.rebate_estimate),)
+
+        if not await account.learn_as(closed):
+            return
         account.release(market.condition_id)
         del self.watched[market.condition_id]
         self.proof.forget(market.condition_id)

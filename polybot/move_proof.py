@@ -96,24 +96,42 @@ class MoveProof:
         async with self._looking:
             keys = [key for key in self._moved if key not in moving]
             for condition_id in keys if under_way is None else [under_way.condition_id]:
-                for one in await self._again(condition_id, under_way):
-                    found = True
-                    await self._book(one)
+                if condition_id not in self.account.ledger.books:
+                    continue
+                known = self._settling(condition_id)
+                those = await self._again(condition_id, known, under_way)
+                if those:
+                    found |= await self._book(condition_id, known, those)
         return found
 
-    async def _book(self, one: Moved) -> None:
-        self._moved[one.condition_id].remove(one)
-        done = one.done_again("shares on the chain")
-        self.moved(done)
-        await self.account.learn(done)
+    async def _book(
+        self, condition_id: str, known: tuple[Settling, Settling], those: tuple[Moved, ...]
+    ) -> bool:
+        """Enter moves that were done again, if the books are still those that they explain."""
 
-    async def _again(self, condition_id: str, under_way: Moved | None) -> tuple[Moved, ...]:
+        def again() -> tuple[Moved, ...]:
+            if not self._known_still(condition_id, known):
+                return ()
+            for one in those:
+                self._moved[condition_id].remove(one)
+            done = tuple(one.done_again("shares on the chain") for one in those)
+            for one in done:
+                self.moved(one)
+            return done
+
+        return bool(await self.account.learn_as(again))
+
+    def _known_still(self, condition_id: str, known: tuple[Settling, Settling]) -> bool:
+        """Whether a market's books say what they said, and have not been closed."""
+        open_ = condition_id in self.account.ledger.books
+        return open_ and self._settling(condition_id) == known
+
+    async def _again(
+        self, condition_id: str, known: tuple[Settling, Settling], under_way: Moved | None
+    ) -> tuple[Moved, ...]:
         """The moves that explain what the books cannot, alone or with the one under way."""
-        if condition_id not in self.account.ledger.books:
-            return ()
-        known = self._settling(condition_id)
         there = await self.there(condition_id)
-        if there is None or known != self._settling(condition_id):
+        if there is None or not self._known_still(condition_id, known):
             return ()
         taken = 0
         if under_way is None:

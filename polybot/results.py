@@ -120,6 +120,8 @@ class Results:
 
     def _may_be_redeemed(self, books: MarketBooks) -> bool:
         key = books.market.condition_id
+        if self.ctx.account.ledger.books.get(key) is not books:
+            return False  # closed while another market was looked at
         ended = books.market.end_ms < self.ctx.clock.now_ms()
         idle = key not in self.ctx.account.moving and self.proof.still(key)
         return ended and idle and any(self.proof.held(key))
@@ -133,19 +135,22 @@ class Results:
         if not isinstance(payout, int) or not self._may_be_redeemed(books):
             return False
         await self._learn(market, payout, "chain")
-        if not self._may_be_redeemed(books):
-            return False
-        await self._book(books)
-        return True
+        return await self._book(books)
 
-    async def _book(self, books: MarketBooks) -> None:
-        market, paid = books.market, books.worst_value
-        name = f"seen-{self.ctx.clock.now_ms()}.0"
-        shares = sum(self.proof.held(market.condition_id))
-        how = "shares on the chain"
-        done = Moved(market.condition_id, "redeem", "done", name, shares, paid, how)
-        await self.ctx.account.learn(done)
-        logger.warning("{}: redeemed without us", market.slug)
-        self.ctx.tell(f"{market.slug}: redeemed without us, {amount_text(paid)}")
-        for token in (None, market.up_token, market.down_token):
-            await self.ctx.client.refresh(token)
+    async def _book(self, books: MarketBooks) -> bool:
+        market = books.market
+
+        def redeemed() -> tuple[Moved, ...]:
+            if not self._may_be_redeemed(books):
+                return ()
+            key, name = market.condition_id, f"seen-{self.ctx.clock.now_ms()}.0"
+            shares, how = sum(self.proof.held(key)), "shares on the chain"
+            return (Moved(key, "redeem", "done", name, shares, books.worst_value, how),)
+
+        booked = await self.ctx.account.learn_as(redeemed)
+        for done in booked:
+            logger.warning("{}: redeemed without us", market.slug)
+            self.ctx.tell(f"{market.slug}: redeemed without us, {amount_text(done.paid)}")
+            for token in (None, market.up_token, market.down_token):
+                await self.ctx.client.refresh(token)
+        return bool(booked)

@@ -179,6 +179,12 @@ class MarketBooks:
         """Whether a trade of this market may still confirm or fail."""
         return any(booked.status not in SETTLED for booked in self.trades.values())
 
+    @property
+    def done(self) -> bool:
+        """Whether nothing is held, and nothing that is known of may come: it may be closed."""
+        held = self.holdings()
+        return held.up == held.down == 0 and not self.unsettled()
+
 
 def _paid(shares: int, payout: int) -> int:
     """Dollars for `shares` at a payout per share: the chain rounds down."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import attrs
 import orjson
 import pytest
@@ -24,6 +26,7 @@ from polybot.journal.writer import Journal
 from polybot.move_proof import MoveProof
 from polybot.patient_clock import PatientClock
 
+Decide = Callable[[], tuple[Entry, ...]]
 UNTOLD_S = 90.0  # in place of the five minutes
 FEW = attrs.evolve(
     shell_config(), inventory=InventoryParams(merge_shares=5, merge_equity_percent=0)
@@ -291,17 +294,17 @@ async def test_a_start_knows_what_was_merged_before_it(
                 up, down = self.held(key)
                 return Settling(up, ()), Settling(down, ())
 
-            learnt = Account.learn
-
-            async def learn(account: Account, *entries: Entry) -> None:
-                booked.extend(one for one in entries if isinstance(one, Moved))
-                # What another task learns in these moments, as a window's result, is no part of it.
-                await learnt(account, *(one for one in entries if not isinstance(one, Moved)))
+            async def learn_as(account: Account, decide: Decide) -> tuple[Entry, ...]:
+                facts = decide()
+                booked.extend(one for one in facts if isinstance(one, Moved))
+                # What another task learns in these moments, as a window's end, is no part of it.
+                await account.learn(*(one for one in facts if not isinstance(one, Moved)))
+                return facts
 
             with monkeypatch.context() as bent:
                 bent.setattr(MoveProof, "_settling", settled)
                 bent.setattr(MoveProof, "there", short)
-                bent.setattr(Account, "learn", learn)
+                bent.setattr(Account, "learn_as", learn_as)
                 # Whether so many are confirmed again by now is the crowd's luck.
                 bent.setattr(Holdings, "mergeable", property(lambda _: merge.shares))
                 # As it is whether the next merge is under way, whose follower would look then.

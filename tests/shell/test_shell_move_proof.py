@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import partial
 from types import SimpleNamespace
 from typing import Any
@@ -37,7 +38,9 @@ class Wallet:
         ledger = SimpleNamespace(books={"0xc0": books}, settling=self._settling)
         self.now_ms = 0
         clock = SimpleNamespace(now_ms=lambda: self.now_ms)
-        account: Any = SimpleNamespace(ledger=ledger, learn=self._learn, moving=set(), clock=clock)
+        account: Any = SimpleNamespace(
+            ledger=ledger, learn_as=self._learn_as, moving=set(), clock=clock
+        )
         chain: Any = SimpleNamespace(shares=self._shares)
         self.proof = MoveProof(account, chain)
 
@@ -51,10 +54,13 @@ class Wallet:
     async def _shares(self, _: object) -> tuple[int, int]:
         return self.there + self.come, self.there
 
-    async def _learn(self, moved: Moved) -> None:
+    async def _learn_as(self, decide: Callable[[], tuple[Moved, ...]]) -> tuple[Moved, ...]:
+        facts = decide()
         await trio.lowlevel.checkpoint()  # the journal's disk
-        self.learned.append(moved)
-        self.booked -= moved.shares if moved.kind == "merge" else -moved.shares
+        for moved in facts:
+            self.learned.append(moved)
+            self.booked -= moved.shares if moved.kind == "merge" else -moved.shares
+        return facts
 
     def split(self, shares: int) -> None:
         self.booked += shares

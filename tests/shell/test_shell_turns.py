@@ -1,0 +1,195 @@
+"""What the books call for is decided when its turn has come: whoever has read them before waits
+behind other facts for the disk, or for the chain, and they may be others then.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from types import SimpleNamespace
+from typing import Any
+
+import attrs
+import trio
+from desk_kit import MARKET, START
+from trio.testing import wait_all_tasks_blocked
+
+from polybot.account import Account
+from polybot.core_tape import CoreTape
+from polybot.domain.ledger import Ledger, MarketBooks
+from polybot.domain.market import Side
+from polybot.domain.orders import FillLeg, TradeSeen, TradeStatus
+from polybot.domain.units import SHARE, USD
+from polybot.execution.inventory import InventoryParams
+from polybot.in_flight import InFlight
+from polybot.inventory import Inventory
+from polybot.journal.entries import Closed, Entry, Known, Moved, Paid, Resolved, Told
+from polybot.journal.recovery import recover
+from polybot.journal.store import Stamped
+from polybot.records import Records
+from polybot.venue.tap import NOBODY
+
+OTHER = attrs.evolve(MARKET, condition_id="0xd", slug="other", up_token="333", down_token="444")
+KEY, PAIRS = MARKET.condition_id, 20 * SHARE
+BOTH = (MARKET.up_token, MARKET.down_token)
+AFTER = MARKET.end_ms + 60_000
+BOUGHT, MATCHED, FAILED = TradeStatus.CONFIRMED, TradeStatus.MATCHED, TradeStatus.FAILED
+
+
+class SlowDisk:
+    """A journal that keeps what it is given, and makes everybody wait for it."""
+
+    def __init__(self) -> None:
+        self.kept: list[Entry] = []
+        self.waited_for, self.answers = trio.Event(), trio.Event()
+
+    def note(self, *entries: Entry) -> None:
+        self.kept += entries
+
+    async def append(self, *entries: Entry) -> None:
+        self.kept += entries
+        self.waited_for.set()
+        await self.answers.wait()
+
+
+class Wallet:
+    """An account whose journal is slow, the inventory engine, and a slow chain of no shares."""
+
+    def __init__(self, *known: Entry) -> None:
+        self.disk, self.asked, self.shown = SlowDisk(), trio.Event(), trio.Event()
+        nothing: Any = None
+        clock: Any = SimpleNamespace(now_ms=lambda: AFTER, now_ns=lambda: AFTER * 10**6)
+        disk: Any = self.disk
+        self.account = Account(
+            client=nothing, clock=clock, health=nothing, journal=disk,
+            core=CoreTape(NOBODY, clock), ledger=Ledger(), began_ms=AFTER,
+        )  # fmt: skip
+        ctx: Any = SimpleNamespace(
+            account=self.account, clock=clock, records=Records(), tell=lambda _: None,
+            client=SimpleNamespace(refreshed=self._none, refresh=self._none),
+        )  # fmt: skip
+        chain: Any = SimpleNamespace(shares=self._shares, up_payout=self._payout)
+        self.inventory = Inventory(ctx, InventoryParams(), chain, None)
+        self.learnt(Known(MARKET), Known(OTHER))
+        self.inventory.watch(MARKET)
+        self.learnt(Paid("deposit", 1_000 * USD, "a test"), *known)
+
+    def learnt(self, *entries: Entry) -> None:
+        """Facts of before."""
+        self.disk.note(*entries)
+        self.account.take(entries, AFTER)
+
+    async def _none(self, _: object) -> set[str]:
+        await trio.lowlevel.checkpoint()
+        return set()
+
+    async def _shares(self, _: object) -> tuple[int, int]:
+        self.asked.set()
+        await self.shown.wait()
+        return 0, 0
+
+    async def _payout(self, _: object) -> int:
+        await trio.lowlevel.checkpoint()
+        return SHARE
+
+    async def behind(self, told: Entry, ask: Callable[[], Awaitable[object]]) -> None:
+        """Ask for something while the disk writes down a trade that is not in the books yet."""
+        self.shown.set()
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(self.account.learn, told)
+            await self.disk.waited_for.wait()
+            nursery.start_soon(ask)
+            await wait_all_tasks_blocked()
+            self.disk.answers.set()
+
+    async def beside(self, ask: Callable[[], Awaitable[object]], *told: Entry) -> None:
+        """Learn something while what was asked for reads the chain."""
+        self.disk.answers.set()
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(ask)
+            await self.asked.wait()
+            await self.account.learn(*told)
+            self.shown.set()
+
+    @property
+    def books(self) -> MarketBooks:
+        return self.account.ledger.books[KEY]
+
+    def after_a_start(self) -> MarketBooks:
+        """The same, as the next start reads them."""
+        kept = enumerate(self.disk.kept)
+        return recover(Stamped(n, AFTER, entry) for n, entry in kept).ledger.books[KEY]
+
+
+def trade(name: str, side: Side, status: TradeStatus, *tokens: str) -> Told:
+    legs = tuple(FillLeg("0x1", token, side, 5_000, PAIRS, maker=True) for token in tokens)
+    return Told(KEY, TradeSeen(name, KEY, status, legs, START))
+
+
+def merge(step: str, number: int) -> Moved:
+    return Moved(KEY, "merge", step, f"polybot-{number}.0", PAIRS, PAIRS, "0xabc")
+
+
+def under_way(wallet: Wallet, one: Moved) -> None:
+    """An operation that was asked for, and of which nothing is heard."""
+    wallet.inventory.in_flight.append(InFlight(one.submission, AFTER, [one]))
+    wallet.account.moving.add(one.condition_id)
+
+
+async def test_no_books_are_closed_behind_a_late_fill() -> None:
+    """A fill of before the end is read while its market, empty so far, is closed: the books stay
+    open. The ledger refused to close them, after the disk had the close: that ended the program,
+    and every start from then on.
+    """
+    wallet = Wallet(Resolved(KEY, SHARE, "chain"))
+    fill = trade("t", Side.BUY, BOUGHT, MARKET.up_token)
+    await wallet.behind(fill, lambda: wallet.inventory.round(final=True))
+
+    assert wallet.books.holdings().up == wallet.after_a_start().holdings().up == PAIRS
+    assert KEY in wallet.inventory.watched
+    assert not any(isinstance(entry, Closed) for entry in wallet.disk.kept)
+    assert wallet.inventory.ctx.records.of(MARKET).final is None
+
+
+async def test_no_merge_is_booked_behind_a_sale_of_its_shares() -> None:
+    """An ask is matched that the chain can no longer settle: the merge is booked when that sale has
+    failed. It was booked at once, which the ledger refuses, with the end of the program.
+    """
+    wallet = Wallet(trade("t", Side.BUY, BOUGHT, *BOTH))
+    under_way(wallet, merge("sent", 1))
+    sale = trade("s", Side.SELL, MATCHED, MARKET.up_token)
+    await wallet.behind(sale, wallet.inventory.resolve)
+    assert wallet.books.merged == wallet.after_a_start().merged == 0
+    assert wallet.inventory.in_flight
+
+    await wallet.account.learn(trade("s", Side.SELL, FAILED, MARKET.up_token))
+    assert await wallet.inventory.resolve()
+    assert wallet.books.merged == wallet.after_a_start().merged == PAIRS
+    assert wallet.account.moving == set()
+
+
+async def test_no_repetition_is_booked_behind_a_sale_of_its_shares() -> None:
+    """The same of a merge that a relayer has done twice (F33)."""
+    wallet = Wallet(
+        trade("t", Side.BUY, BOUGHT, *BOTH), trade("u", Side.BUY, BOUGHT, *BOTH), merge("done", 1)
+    )
+    wallet.inventory.proof.known(merge("done", 1))
+    sale = trade("s", Side.SELL, MATCHED, MARKET.up_token)
+    await wallet.behind(sale, wallet.inventory.explained)
+    assert wallet.books.merged == wallet.after_a_start().merged == PAIRS
+
+    await wallet.account.learn(trade("s", Side.SELL, FAILED, MARKET.up_token))
+    assert await wallet.inventory.explained()
+    assert wallet.books.merged == wallet.after_a_start().merged == 2 * PAIRS
+
+
+async def test_nothing_is_called_redeemed_behind_a_fill() -> None:
+    """Of a fill that nobody knew of when the shares were looked at the chain has shown nothing."""
+    wallet = Wallet(Resolved(KEY, SHARE, "chain"), trade("t", Side.BUY, BOUGHT, MARKET.up_token))
+    fill = trade("u", Side.BUY, MATCHED, MARKET.up_token)
+    await wallet.behind(fill, wallet.inventory.explained)
+    assert wallet.books.redeemed == 0
+    assert wallet.books.holdings().up == 2 * PAIRS
+
+    await wallet.account.learn(trade("u", Side.BUY, BOUGHT, MARKET.up_token))
+    assert await wallet.inventory.explained()
+    assert wallet.books.redeemed == wallet.after_a_start().redeemed == 2 * PAIRS
