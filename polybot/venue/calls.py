@@ -51,7 +51,7 @@ def redeem(market: Market, up: int, down: int, chain_id: int = CHAIN) -> list[Ca
         return [
             _router(contracts, verb, market, index, amount)
             for index, amount in sorted(held.items())
-            if amount
+            if amount > 0  # a fill that failed after its merge leaves less than nothing (F38)
         ]
     return [_adapter(contracts, "redeemPositions", market, None)]
 

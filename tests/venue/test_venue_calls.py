@@ -103,4 +103,5 @@ def test_v2_goes_through_the_router() -> None:
         )
     ]
     assert [call.data[:10] for call in calls.redeem(V2, 1, 2)] == ["0xd217a3cc"] * 2
+    assert calls.redeem(V2, -1, 2) == calls.redeem(V2, 0, 2), "there is no call for less than none"
     assert calls.redeem(V2, 0, 0) == []
