@@ -424,7 +424,7 @@ class Inventory:
         if books.up_payout is None:
             return
         self.ctx.records.of(market).resolved(books.up_payout, now_ms)
-        if books.done:
+        if books.done and market.condition_id not in self.ctx.account.moving:
             await self._close(market)
         elif self.way is None:
             self.waits[market.condition_id] = self.why

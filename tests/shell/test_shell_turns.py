@@ -193,3 +193,38 @@ async def test_nothing_is_called_redeemed_behind_a_fill() -> None:
     await wallet.account.learn(trade("u", Side.BUY, BOUGHT, MARKET.up_token))
     assert await wallet.inventory.explained()
     assert wallet.books.redeemed == wallet.after_a_start().redeemed == 2 * PAIRS
+
+
+async def test_a_market_is_closed_while_others_are_looked_at() -> None:
+    """Two windows have ended in the same second. While the chain is read for the shares of one, in
+    search of what does not agree, the other is closed: to ask for its books ended the program.
+    """
+    wallet = Wallet(Resolved(KEY, SHARE, "chain"), trade("t", Side.BUY, BOUGHT, MARKET.up_token))
+    closed = Closed(OTHER.condition_id, 0, 0, 0)
+    await wallet.beside(wallet.inventory.explained, closed)
+
+    assert OTHER.condition_id not in wallet.account.ledger.books
+    assert wallet.books.redeemed == PAIRS, "and what was looked for is found"
+
+
+async def test_a_market_is_closed_while_its_moves_are_looked_at() -> None:
+    """The same of the market whose merges may have been done twice."""
+    wallet = Wallet(trade("t", Side.BUY, BOUGHT, *BOTH), merge("done", 1))
+    wallet.inventory.proof.known(merge("done", 1))
+    await wallet.beside(wallet.inventory.explained, Closed(KEY, 0, 0, 0))
+
+    assert wallet.account.ledger.books.keys() == {OTHER.condition_id}
+
+
+async def test_books_stay_open_while_a_transaction_is_under_way() -> None:
+    """A split that no relayer has answered since before its window's end: the books are empty, and
+    whoever follows it asks for them. It may bring pairs yet.
+    """
+    wallet = Wallet(Resolved(KEY, SHARE, "chain"))
+    under_way(wallet, Moved(KEY, "split", "sent", "polybot-1.0", PAIRS))
+    wallet.shown.set()
+    wallet.disk.answers.set()
+    for _ in range(2):
+        await wallet.inventory.round(final=True)
+    assert KEY in wallet.inventory.watched
+    assert wallet.inventory.in_flight
