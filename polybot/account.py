@@ -250,13 +250,17 @@ class Account(WalletStanding):
         return facts
 
     async def _keep(self, facts: tuple[Entry, ...]) -> None:
+        """Who is cancelled meanwhile has handed them over: they will be written, and so are true
+        here, too.
+        """
         try:
             await self.journal.append(*facts)
         except JournalFailed as failed:
             self.health.bad("journal", str(failed))
-        at_ns = self.clock.now_ns()
-        self.core.fed(Learnt(facts), at_ns)
-        self.take(facts, at_ns // NS)
+        finally:
+            at_ns = self.clock.now_ns()
+            self.core.fed(Learnt(facts), at_ns)
+            self.take(facts, at_ns // NS)
 
     def take(self, facts: Sequence[Entry], now_ms: int) -> None:
         """Book durable facts and tell whom they concern: the one place where the ledger is open,
