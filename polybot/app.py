@@ -244,11 +244,12 @@ class Bot:
         beyond the eight seconds of G8; whoever cannot wait is told how to leave.
         """
         reconciler = self.ctx.reconciler
-        if not (self.empty and reconciler.may_come):
+        left = reconciler.adrift.may_come
+        if not (self.empty and left):
             return
         self.empty = False
         self.ctx.tell(
-            f"{reconciler.may_come} orders got no answer and may come to rest yet: waiting up to "
+            f"{left} orders got no answer and may come to rest yet: waiting up to "
             f"{EDGE_S} s to withdraw them; stop again to leave them behind"
         )
         await reconciler.outwait()

@@ -93,11 +93,11 @@ async def _place(ctx: Context, signed: SignedOrder) -> None:
     """
     intent = intent_of(signed)
     await ctx.account.journal.append(intent)
-    ctx.reconciler.look_after([intent])
+    ctx.reconciler.adrift.look_after([intent])
     (answer,) = await ctx.client.place([signed])
     why = refusal(answer)
     if why is not None:
-        await ctx.reconciler.ended(intent, State.REJECTED.value)
+        await ctx.reconciler.adrift.ended(intent, State.REJECTED.value)
         raise StartFailed(f"the dead-man switch could not be tried: the order was refused: {why}")
 
 
@@ -108,14 +108,14 @@ async def _vanished(ctx: Context, intent: Intent, beaten_at: float) -> float:
         row = await ctx.client.order(intent.order_id)
         if isinstance(row, OrderRow):
             if row.kind is OrderSeen.Kind.MATCHED:
-                await ctx.reconciler.found(intent, row)
+                await ctx.reconciler.adrift.found(intent, row)
                 raise StartFailed(
                     "the dead-man switch could not be tried: somebody took the order; start again"
                 )
             alive = alive or row.kind is OrderSeen.Kind.LIVE
             if row.kind is OrderSeen.Kind.DEAD and alive:
                 took_s = trio.current_time() - beaten_at
-                await ctx.reconciler.found(intent, row)
+                await ctx.reconciler.adrift.found(intent, row)
                 return took_s
         await trio.sleep(LOOK_S)
     raise StartFailed(f"the dead-man switch {await _why(ctx, alive=alive)}")

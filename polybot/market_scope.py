@@ -173,7 +173,7 @@ class MarketScope:
         record = self.ctx.records.of(self.market)
         self.ctx.records.take(record, self.orders.desk)
         del self.ctx.account.routes[self.market.condition_id]
-        self.ctx.reconciler.look_after(map(intent_of, self.orders.desk.table.unseen()))
+        self.ctx.reconciler.adrift.look_after(map(intent_of, self.orders.desk.table.unseen()))
         if not emptied:
             raise Unflattened(self.market.slug)
 

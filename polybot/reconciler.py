@@ -8,24 +8,22 @@ logged and in the summary. Nothing is decided on one absent read.
 from __future__ import annotations
 
 import math
-from collections import Counter
-from collections.abc import Awaitable, Callable, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 
 import attrs
 import trio
 from loguru import logger
 
 from polybot.account import IDENTITY, Account, Route
+from polybot.adrift import Adrift
 from polybot.balances import Balances
 from polybot.clock import Clock
 from polybot.domain.halts import Halt
-from polybot.domain.market import Side
-from polybot.domain.orders import EDGE_S, Failure, OrderRow, OrderSeen, as_bid
-from polybot.domain.units import ONE, notional
+from polybot.domain.orders import Failure, OrderRow, OrderSeen
 from polybot.execution.reconcile import Difference, Kind, OurOrder, order_differences
 from polybot.health import Health
 from polybot.heartbeat import Heartbeat
-from polybot.journal.entries import ABSENT, Ended, Entry, Intent, Told, TradesRead
+from polybot.journal.entries import TradesRead
 from polybot.loop_watch import LOOP
 from polybot.payments import Payments
 from polybot.records import Records
@@ -48,26 +46,6 @@ SLIP_LASTS_S, SLIP_AGAIN_S = 5.0, 60.0
 UNAUTHORISED = "HTTP 401"
 LOOKED_AFTER = ("orders inbox", "private events", LOOP)  # troubles that a look ends
 AWAY_PAUSE_S = 1.0  # between cancel-alls to an engine that says it takes none
-# Exposure that no desk counts: until their end is proven, and until the venue shows them no more.
-DOUBTFUL, LATE = "orders without a desk", "late orders"
-
-
-@attrs.frozen
-class _Doubt:
-    """An order whose end is not proven, and Trio's time from which its absence proves it."""
-
-    intent: Intent
-    until: float
-
-
-@attrs.frozen
-class _Adrift:
-    """An order that no desk knows: what is left of it, and its price as a bid."""
-
-    token: str
-    side: Side
-    bid_price: int
-    left: int
 
 
 async def _never() -> bool:
@@ -94,15 +72,16 @@ class Reconciler:
     read_until_s: int = 0
     engine_away: str | None = None  # what the venue said when it last took no cancels
     time: RightTime = attrs.field(init=False)
+    adrift: Adrift = attrs.field(init=False)
     _watermark_s: int = 0  # as it was last written down
     _turn: int = 0  # whose it was, of the trades that are asked for by id
     _slipped_at: float = -math.inf  # when a refusal was last taken for a request that came late
     _misses: int = 0  # reconciliations in a row that failed
     _noted: set[str] = attrs.field(factory=set)  # differences of the last look
-    _doubtful: dict[str, _Doubt] = attrs.field(factory=dict)  # by order id
 
     def __attrs_post_init__(self) -> None:
         self.balances = Balances(self.client, self.clock, self.account)
+        self.adrift = Adrift(self.client, self.clock, self.account)
         self.time = RightTime(self.client, self.clock, self.health, self.account.doubt)
         self.account.before_booking = self.balances.remember
 
@@ -113,7 +92,7 @@ class Reconciler:
         while True:
             began = trio.current_time()
             await self._judge_refusal()
-            await self._withdraw_strays()
+            await self.adrift.withdraw_strays()
             agreed = await self.reconcile() and not self.balances.differing
             await self.time.make_sure()
             if CLOCK in self.health.troubles:
@@ -150,7 +129,7 @@ class Reconciler:
         self._misses = 0
         self.time.judge(asked_ms, venue_s)
         await self._compare(rows, started_ms)
-        await self._visit_doubtful()
+        await self.adrift.visit()
         drifts = await self.balances.compare()
         if drifts and await self.moved_again():
             drifts = []  # the books are others now
@@ -259,7 +238,7 @@ class Reconciler:
             if those:
                 await act(those, begun_ms)
         late = [one.row for one in found if one.kind is Kind.MISSING_HERE and one.row is not None]
-        self._answer_for(LATE, [self._late(row) for row in late])
+        self.adrift.answer_for_late(late)
         self.on_late(late)
 
     def _acts(self) -> dict[Kind, Callable[[Sequence[Difference], int], Awaitable[None]]]:
@@ -327,101 +306,6 @@ class Reconciler:
         """More was matched than we were told: the trades are to be had by now."""
         await self.read_trades()
 
-    # --- orders without a desk -------------------------------------------------------------
-
-    def look_after(self, intents: Iterable[Intent]) -> int:
-        """Take over orders whose end is not proven, of an earlier run or of a scope that has ended:
-        they count like every order whose fate is not known, for as long as the edge may hold them.
-        Returns how many.
-        """
-        until = trio.current_time() + EDGE_S
-        taken = {intent.order_id: _Doubt(intent, until) for intent in intents}
-        if taken:
-            self._doubtful |= taken
-            self._answer_for_doubtful()
-        return len(taken)
-
-    async def found(self, intent: Intent, row: OrderRow) -> None:
-        """A look-up of a doubtful order has found it: learn what it proves."""
-        seen = OrderSeen(row.order_id, row.kind, row.matched, row.text, self.clock.now_ms())
-        facts: list[Entry] = [Told(intent.condition_id, seen)]
-        if row.kind in (OrderSeen.Kind.DEAD, OrderSeen.Kind.MATCHED):
-            facts.append(Ended(intent.condition_id, intent.order_id, row.kind.value))
-            self._doubtful.pop(intent.order_id, None)
-        await self.account.learn(*facts)
-
-    async def ended(self, intent: Intent, state: str) -> None:
-        """A doubtful order matches no more, by what the venue has said or has not."""
-        if self._doubtful.pop(intent.order_id, None) is not None:
-            await self.account.learn(Ended(intent.condition_id, intent.order_id, state))
-
-    async def _withdraw_strays(self) -> None:
-        """Cancel what rests and no desk knows, by its id: the list may not show it yet (F48). Asked
-        again until the venue says that it has ended, or nobody has told of it for long.
-        """
-        strays = self.account.strays
-        if not strays:
-            return
-        for order_id, told_at in list(strays.items()):
-            if trio.current_time() > told_at + EDGE_S:
-                del strays[order_id]
-        await self.client.cancel(list(strays))
-        for order_id in list(strays):
-            row = await self.client.order(order_id)
-            if isinstance(row, OrderRow):
-                seen = OrderSeen(order_id, row.kind, row.matched, row.text, self.clock.now_ms())
-                await self.account.learn_of([seen])
-
-    async def _visit_doubtful(self) -> None:
-        """Look again for orders that nobody has seen; after the edge's patience they never were."""
-        for doubt in list(self._doubtful.values()):
-            late, intent = trio.current_time() >= doubt.until, doubt.intent
-            row = await self.client.order(intent.order_id)
-            if isinstance(row, OrderRow):
-                await self.found(intent, row)
-            elif row is None and late:
-                await self.ended(intent, ABSENT)
-        self._answer_for_doubtful()
-
-    @property
-    def may_come(self) -> int:
-        """Orders that nobody has seen, and that may come to rest yet."""
-        return len(self._doubtful)
-
-    async def outwait(self) -> None:
-        """Look until no order can come to rest any more, and withdraw those that do."""
-        while self._doubtful:
-            await trio.sleep(LEAST_S)
-            await self._visit_doubtful()
-            if await self.client.open_orders() != []:
-                await self.cancel_everything()
-
-    def _answer_for_doubtful(self) -> None:
-        found: list[_Adrift] = []
-        for doubt in self._doubtful.values():
-            intent = doubt.intent
-            books = self.account.ledger.books.get(intent.condition_id)
-            token = books.market.token(intent.outcome) if books is not None else ""
-            _, price = as_bid(intent.outcome, intent.side, intent.price)
-            found.append(_Adrift(token, intent.side, price, intent.size))
-        self._answer_for(DOUBTFUL, found)
-
-    @staticmethod
-    def _late(row: OrderRow) -> _Adrift:
-        price = row.price if row.side is Side.BUY else ONE - row.price
-        return _Adrift(row.token, row.side, price, row.size - row.matched)
-
-    def _answer_for(self, who: str, orders: Sequence[_Adrift]) -> None:
-        """Count orders that no desk knows. A sale binds its shares; of its risk nobody could tell
-        the market's desk, so it counts as the bid that it stands for.
-        """
-        dollars = sum(notional(order.bid_price, order.left) for order in orders)
-        pledges: Counter[str] = Counter()
-        for order in orders:
-            if order.side is Side.SELL:
-                pledges[order.token] += order.left
-        self.account.answer_for(who, dollars, dict(pledges))
-
     # --- emptying the account ------------------------------------------------------------
 
     async def cancel_everything(self) -> bool:
@@ -442,3 +326,11 @@ class Reconciler:
             pause_s = CANCEL_PAUSE_S if clean else min(2 * pause_s, CANCEL_PAUSE_MOST_S)
             await trio.sleep(AWAY_PAUSE_S if answer.away else pause_s)
         return True
+
+    async def outwait(self) -> None:
+        """Look until no order can come to rest any more, and withdraw those that do."""
+        while self.adrift.may_come:
+            await trio.sleep(LEAST_S)
+            await self.adrift.visit()
+            if await self.client.open_orders() != []:
+                await self.cancel_everything()

@@ -79,7 +79,7 @@ class Restart:
         """Orders of the journal are ours, wherever they may still show up."""
         for intent in self.ctx.recovered.intents.values():
             self.ctx.account.own(intent.order_id, intent.condition_id)
-        doubtful = self.ctx.reconciler.look_after(self.ctx.recovered.doubtful)
+        doubtful = self.ctx.reconciler.adrift.look_after(self.ctx.recovered.doubtful)
         if not self.ctx.recovered.orderly:
             logger.warning("the last run did not end by itself; {} orders to look up", doubtful)
 
@@ -93,7 +93,7 @@ class Restart:
         async with limit:
             row = await self.ctx.client.order(intent.order_id)
         if isinstance(row, OrderRow):
-            await self.ctx.reconciler.found(intent, row)
+            await self.ctx.reconciler.adrift.found(intent, row)
 
     # --- money ----------------------------------------------------------------------------
 

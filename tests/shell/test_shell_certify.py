@@ -9,13 +9,13 @@ from test_shell_account import windows_to_come
 from test_shell_restart import killed, started
 from venue_bent import PLACING, Handler, answer
 
+from polybot.adrift import DOUBTFUL
 from polybot.domain.halts import Halt
 from polybot.domain.market import Outcome
 from polybot.domain.units import SHARE
 from polybot.exchange.request import Request, Response
 from polybot.journal.entries import Certified
 from polybot.patient_clock import PatientClock
-from polybot.reconciler import DOUBTFUL
 
 
 async def test_a_switch_that_works(fast_clock: PatientClock) -> None:
@@ -202,5 +202,5 @@ async def test_a_trial_leaves_nothing_to_wait_for(refused: bool, fast_clock: Pat
             it.bot.stop("test")
         await it.ending(20)
 
-    assert it.bot.ctx.reconciler.may_come == 0
+    assert it.bot.ctx.reconciler.adrift.may_come == 0
     assert not any("may come" in event.text for event in it.bot.ctx.events)

@@ -12,6 +12,7 @@ from trio.testing import MockClock
 from venue_bent import PLACING, Handler
 
 from polybot.account import Account, Route
+from polybot.adrift import DOUBTFUL
 from polybot.channels import Bell
 from polybot.clock import Clock
 from polybot.core_tape import CoreTape
@@ -25,7 +26,7 @@ from polybot.health import Health
 from polybot.journal.entries import Told
 from polybot.orders_task import OrdersTask
 from polybot.patient_clock import PatientClock
-from polybot.reconciler import DOUBTFUL, LEAST_S, Reconciler
+from polybot.reconciler import LEAST_S, Reconciler
 from polybot.venue.tap import NOBODY
 
 KNOWN, LATE = "0x1", "0x2"

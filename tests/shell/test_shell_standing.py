@@ -12,6 +12,7 @@ from desk_kit import MARKET, START
 from trio.testing import MockClock
 
 from polybot.account import Account
+from polybot.adrift import DOUBTFUL
 from polybot.balances import CASH
 from polybot.core_tape import CoreTape
 from polybot.domain.ledger import Ledger
@@ -19,7 +20,7 @@ from polybot.domain.market import Outcome, Side
 from polybot.domain.orders import EDGE_S, FillLeg, OrderSeen, TimeInForce, TradeSeen, TradeStatus
 from polybot.domain.units import SHARE, USD
 from polybot.journal.entries import Intent, Moved, Paid, Told
-from polybot.reconciler import DOUBTFUL, Reconciler
+from polybot.reconciler import Reconciler
 from polybot.risk.exposure import OpenBids
 from polybot.venue.tap import NOBODY
 from polybot.wallet_standing import SPLITS, WalletStanding
@@ -248,7 +249,7 @@ async def test_orders_without_a_desk_bind_what_they_may_take(autojump_clock: Moc
         blank, nothing, nothing, made, nothing, nothing, nothing, grace_ms=2_000
     )
     terms = (("0x1", Side.BUY, 4000, 10), ("0x2", Side.SELL, 7000, 30))
-    taken = reconciler.look_after(
+    taken = reconciler.adrift.look_after(
         Intent(
             order_id, MARKET.condition_id, Outcome.UP, side, price, shares * SHARE,
             TimeInForce.GTC, 0, True, 0, "quote", b"",
@@ -258,11 +259,11 @@ async def test_orders_without_a_desk_bind_what_they_may_take(autojump_clock: Moc
 
     assert taken == 2
     await trio.sleep(EDGE_S - 1)
-    await reconciler._visit_doubtful()
+    await reconciler.adrift.visit()
     assert made.reserved[DOUBTFUL] == 4 * USD + 9 * USD
     assert sellable(made) == (70, 0)
     await trio.sleep(1)
-    await reconciler._visit_doubtful()
+    await reconciler.adrift.visit()
     assert (made.reserved[DOUBTFUL], sellable(made)) == (0, (100, 0))
 
 

@@ -1,0 +1,140 @@
+"""Orders of ours that no desk knows, each counted until its end is proven.
+
+They are an earlier run's, or a scope's that has ended before it knew what became of them, or they
+came late, from a request that the edge had held back. What may cost dollars or shares is told to
+the account, for every desk's last check; what rests is withdrawn.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Sequence
+
+import attrs
+import trio
+
+from polybot.account import Account
+from polybot.clock import Clock
+from polybot.domain.market import Side
+from polybot.domain.orders import EDGE_S, OrderRow, OrderSeen, as_bid
+from polybot.domain.units import ONE, notional
+from polybot.journal.entries import ABSENT, Ended, Entry, Intent, Told
+from polybot.venue.clob import ClobClient
+
+# Exposure that no desk counts: until their end is proven, and until the venue shows them no more.
+DOUBTFUL, LATE = "orders without a desk", "late orders"
+
+
+@attrs.frozen
+class _Doubt:
+    """An order whose end is not proven, and Trio's time from which its absence proves it."""
+
+    intent: Intent
+    until: float
+
+
+@attrs.frozen
+class _Remainder:
+    """An order that no desk knows: what is left of it, and its price as a bid."""
+
+    token: str
+    side: Side
+    bid_price: int
+    left: int
+
+
+@attrs.define(eq=False)
+class Adrift:
+    client: ClobClient
+    clock: Clock
+    account: Account
+    _doubtful: dict[str, _Doubt] = attrs.field(factory=dict)  # by order id
+
+    def look_after(self, intents: Iterable[Intent]) -> int:
+        """Take over orders whose end is not proven, of an earlier run or of a scope that has ended:
+        they count like every order whose fate is not known, for as long as the edge may hold them.
+        Returns how many.
+        """
+        until = trio.current_time() + EDGE_S
+        taken = {intent.order_id: _Doubt(intent, until) for intent in intents}
+        if taken:
+            self._doubtful |= taken
+            self._answer_for_doubtful()
+        return len(taken)
+
+    async def found(self, intent: Intent, row: OrderRow) -> None:
+        """A look-up of a doubtful order has found it: learn what it proves."""
+        seen = OrderSeen(row.order_id, row.kind, row.matched, row.text, self.clock.now_ms())
+        facts: list[Entry] = [Told(intent.condition_id, seen)]
+        if row.kind in (OrderSeen.Kind.DEAD, OrderSeen.Kind.MATCHED):
+            facts.append(Ended(intent.condition_id, intent.order_id, row.kind.value))
+            self._doubtful.pop(intent.order_id, None)
+        await self.account.learn(*facts)
+
+    async def ended(self, intent: Intent, state: str) -> None:
+        """A doubtful order matches no more, by what the venue has said or has not."""
+        if self._doubtful.pop(intent.order_id, None) is not None:
+            await self.account.learn(Ended(intent.condition_id, intent.order_id, state))
+
+    async def withdraw_strays(self) -> None:
+        """Cancel what rests and no desk knows, by its id: the list may not show it yet (F48). Asked
+        again until the venue says that it has ended, or nobody has told of it for long.
+        """
+        strays = self.account.strays
+        if not strays:
+            return
+        for order_id, told_at in list(strays.items()):
+            if trio.current_time() > told_at + EDGE_S:
+                del strays[order_id]
+        await self.client.cancel(list(strays))
+        for order_id in list(strays):
+            row = await self.client.order(order_id)
+            if isinstance(row, OrderRow):
+                seen = OrderSeen(order_id, row.kind, row.matched, row.text, self.clock.now_ms())
+                await self.account.learn_of([seen])
+
+    async def visit(self) -> None:
+        """Look again for orders that nobody has seen; after the edge's patience they never were."""
+        for doubt in list(self._doubtful.values()):
+            late, intent = trio.current_time() >= doubt.until, doubt.intent
+            row = await self.client.order(intent.order_id)
+            if isinstance(row, OrderRow):
+                await self.found(intent, row)
+            elif row is None and late:
+                await self.ended(intent, ABSENT)
+        self._answer_for_doubtful()
+
+    @property
+    def may_come(self) -> int:
+        """Orders that nobody has seen, and that may come to rest yet."""
+        return len(self._doubtful)
+
+    def _answer_for_doubtful(self) -> None:
+        found: list[_Remainder] = []
+        for doubt in self._doubtful.values():
+            intent = doubt.intent
+            books = self.account.ledger.books.get(intent.condition_id)
+            token = books.market.token(intent.outcome) if books is not None else ""
+            _, price = as_bid(intent.outcome, intent.side, intent.price)
+            found.append(_Remainder(token, intent.side, price, intent.size))
+        self._answer_for(DOUBTFUL, found)
+
+    def answer_for_late(self, rows: Iterable[OrderRow]) -> None:
+        """Count those that the venue's list shows."""
+        self._answer_for(LATE, [_late(row) for row in rows])
+
+    def _answer_for(self, who: str, orders: Sequence[_Remainder]) -> None:
+        """Count orders that no desk knows. A sale binds its shares; of its risk nobody could tell
+        the market's desk, so it counts as the bid that it stands for.
+        """
+        dollars = sum(notional(order.bid_price, order.left) for order in orders)
+        pledges: Counter[str] = Counter()
+        for order in orders:
+            if order.side is Side.SELL:
+                pledges[order.token] += order.left
+        self.account.answer_for(who, dollars, dict(pledges))
+
+
+def _late(row: OrderRow) -> _Remainder:
+    price = row.price if row.side is Side.BUY else ONE - row.price
+    return _Remainder(row.token, row.side, price, row.size - row.matched)
