@@ -1,13 +1,8 @@
 """The inventory engine's shell: pairs merged, results read, winners redeemed, books closed.
 
 One task for the wallet. `execution/inventory.py` says what is due; here it is written to the
-journal, sent, and followed to its end. Nothing is ever asked for again while its end is not known:
-a transaction is followed by its id, by its receipt, and where there is neither, by the shares the
-chain shows. An id that we have not read is looked for in the relayer's list, by the name that went
-with the calls. Two absences say that nothing happened, if the shares are unmoved, too: from that
-list, a while after the last moment at which anything of ours can have left; or without a list from
-the chain after GRACE_S, when no signature of ours can be mined any more (onchain.md 7.3: ten
-minutes).
+journal, sent, and followed to its end (`under_way.py`). Nothing is ever asked for again while its
+end is not known.
 """
 
 from __future__ import annotations
@@ -19,17 +14,14 @@ import trio
 from loguru import logger
 
 from polybot.context import Context
-from polybot.domain.halts import Halt
 from polybot.domain.market import Market, Outcome
 from polybot.domain.orders import Failure
-from polybot.domain.units import amount_text
 from polybot.execution.inventory import (
     Capital,
     InventoryParams,
     Operation,
     Place,
     Plan,
-    Setbacks,
     SubmitBudget,
     plan,
 )
@@ -38,16 +30,16 @@ from polybot.journal.entries import Closed, Moved
 from polybot.journal.store import JournalFailed
 from polybot.move_proof import MoveProof
 from polybot.results import Results
+from polybot.under_way import UnderWay
 from polybot.venue import calls
 from polybot.venue.calls import Call
 from polybot.venue.chain import Chain
-from polybot.venue.relayer import Fate, Progress, Refused, Sent, Way
+from polybot.venue.relayer import Way
 from polybot.wallet_standing import SPLITS
 
 ROUND_S = 2.0
 QUIET_AFTER_END_S = 10.0  # late trades of the last second are told by then
 FAILED = "its last merge failed"
-WEARY_AFTER = 3  # failures of a market's operations in a row
 
 
 @attrs.define(eq=False)
@@ -60,13 +52,11 @@ class Inventory:
     way: Way | None
     why: str = ""
     watched: dict[str, Market] = attrs.field(factory=dict)
-    in_flight: list[InFlight] = attrs.field(factory=list)
     waits: dict[str, str] = attrs.field(factory=dict)  # why a market is not served, by id
-    setbacks: Setbacks = attrs.field(factory=Setbacks)
     budget: SubmitBudget = attrs.field(init=False)
     proof: MoveProof = attrs.field(init=False)
+    under_way: UnderWay = attrs.field(init=False)
     results: Results = attrs.field(init=False)
-    _stale: set[str | None] = attrs.field(factory=set)  # what the venue is to look at again
     _one_round: trio.Lock = attrs.field(factory=trio.Lock)
 
     @budget.default
@@ -76,6 +66,10 @@ class Inventory:
     @proof.default
     def _proof(self) -> MoveProof:
         return MoveProof(self.ctx.account, self.chain)
+
+    @under_way.default
+    def _under_way(self) -> UnderWay:
+        return UnderWay(self.ctx, self.chain, self.proof, self.budget)
 
     @results.default
     def _results(self) -> Results:
@@ -92,28 +86,18 @@ class Inventory:
 
     def take_over(self, operations: list[Moved]) -> None:
         """Go on following what an earlier run has asked for, and counting what the day allows."""
-        now_ms = self.ctx.clock.now_ms()
         for at_ms in self.ctx.recovered.submissions_ms:
             self.budget.spend(at_ms)
         for done in self.ctx.recovered.moves:
             self.proof.known(done)
-        for asked in operations:
-            name = asked.submission
-            found = next((one for one in self.in_flight if one.name == name), None)
-            if found is None:
-                found = InFlight(name, now_ms, [], silent_ms=now_ms)
-                self.in_flight.append(found)
-            found.left.append(asked)
-            self.ctx.account.moving.add(asked.condition_id)
-            found.evidence = found.evidence or asked.evidence
+        self.under_way.take_over(operations)
         self._claim(Plan())
 
     async def resolve(self) -> bool:
         """Look once what became of everything under way; True when the end of all is known."""
         async with self._one_round:
-            for flight in list(self.in_flight):
-                await self._follow(flight)
-        return not self.in_flight
+            await self.under_way.follow(self.way)
+        return not self.under_way.flights
 
     async def run(self) -> None:
         while True:
@@ -125,11 +109,10 @@ class Inventory:
         results without waiting for the poll, and for nothing else.
         """
         async with self._one_round:
-            for flight in list(self.in_flight):
-                await self._follow(flight)
+            await self.under_way.follow(self.way)
             # In an order of their own: a set's is another in every process (S21).
-            tokens = sorted(self._stale, key=lambda token: token or "")
-            self._stale -= await self.ctx.client.refreshed(tokens)
+            tokens = sorted(self.under_way.stale, key=lambda token: token or "")
+            self.under_way.stale -= await self.ctx.client.refreshed(tokens)
             for market in list(self.watched.values()):
                 await self._settle(market, final=final)
             if not final:
@@ -161,12 +144,12 @@ class Inventory:
         ledger = account.ledger
         free = ledger.cash - ledger.promised - sum(account.reserved.values())
         capital = Capital(ledger.equity, free)
-        busy = frozenset(one.condition_id for flight in self.in_flight for one in flight.left)
+        busy = frozenset(one.condition_id for one in self.under_way.left)
         places = [self._place(market, now_ms) for market in self.watched.values()]
 
         def decided(obstacle: str | None) -> Plan:
             return plan(
-                self.params, places, capital, busy=busy, setbacks=self.setbacks,
+                self.params, places, capital, busy=busy, setbacks=self.under_way.setbacks,
                 obstacle=obstacle, batches=way.batches, now_ms=now_ms, queue=self._queue(now_ms),
             )  # fmt: skip
 
@@ -183,7 +166,7 @@ class Inventory:
 
     def _claim(self, found: Plan) -> None:
         """No ask may sell what merges want, or have under way; no bid spend what splits take."""
-        under_way = [one for flight in self.in_flight for one in flight.left]
+        under_way = self.under_way.left
         merging = {one.condition_id: one.shares for one in under_way if one.kind == "merge"}
         self.ctx.account.claims = dict(found.claims) | merging
         asked: list[Moved | Operation] = [*under_way, *found.operations]
@@ -193,13 +176,13 @@ class Inventory:
     def _tell_unmergeable(self, why: str | None) -> None:
         """For the quotes: where a pair that is bought now would not be a dollar soon."""
         now_ms = self.ctx.clock.now_ms()
-        failed = {key: FAILED for key in self.watched if self.setbacks.waits(key, now_ms)}
+        failed = {key: FAILED for key in self.watched if self.under_way.setbacks.waits(key, now_ms)}
         everywhere = dict.fromkeys(self.watched, why) if why is not None else {}
         self.ctx.account.unmergeable = failed | everywhere
 
     def _queue(self, now_ms: int) -> str | None:
         """A wallet does one thing at a time; what is lost must not stop the others for ever."""
-        young = [one for one in self.in_flight if now_ms < one.asked_ms + SLOW_S * 1000]
+        young = [one for one in self.under_way.flights if now_ms < one.asked_ms + SLOW_S * 1000]
         return "another transaction is on its way" if young else None
 
     def _place(self, market: Market, now_ms: int) -> Place:
@@ -235,16 +218,15 @@ class Inventory:
             over = [attrs.evolve(one, step="failed", evidence=why) for one in asked]
             self.ctx.account.journal.note(*over)
             return
-        self.ctx.account.moving.update(one.condition_id for one in asked)
         flight = InFlight(name, now_ms, list(asked))
-        self.in_flight.append(flight)
+        self.under_way.begin(flight)
         self.budget.spend(now_ms)
         answer = await way.send(name, [call for one in asked for call in self._calls(one)])
         if isinstance(answer, Failure):
             flight.said = answer.what
             logger.warning("{}: no answer: {}", name, answer.what)
         else:
-            await self._answered(flight, answer)
+            await self.under_way.answered(flight, answer)
 
     def _calls(self, asked: Moved) -> list[Call]:
         market = self.watched[asked.condition_id]
@@ -253,163 +235,6 @@ class Inventory:
         if asked.kind == "split":
             return calls.split(market, asked.shares)
         return calls.redeem(market, *self.proof.held(asked.condition_id))
-
-    async def _answered(self, flight: InFlight, answer: Sent | Refused) -> None:
-        if isinstance(answer, Sent):
-            flight.evidence = answer.evidence
-            sent = [attrs.evolve(one, step="sent", evidence=answer.evidence) for one in flight.left]
-            self.ctx.account.journal.note(*sent)
-            return
-        now_ms = self.ctx.clock.now_ms()
-        if answer.again_s is not None:
-            self.budget.pause(now_ms + round(answer.again_s * 1000), answer.why)
-        for one in list(flight.left):
-            self._failed(flight, one, answer.why)
-
-    # --- following ---------------------------------------------------------------------------
-
-    async def _follow(self, flight: InFlight) -> None:
-        """Find out what became of a submission, by whatever can be had."""
-        now_ms = self.ctx.clock.now_ms()
-        if self.way is not None and not flight.evidence:
-            answer = await self._by_name(self.way, flight, now_ms)
-            if answer is not None:
-                await self._answered(flight, answer)
-                return
-        progress = await self._progress(flight)
-        if isinstance(progress, Progress) and progress.fate is Fate.DONE:
-            await self._done(flight, progress.evidence)
-            return
-        if isinstance(progress, Progress) and progress.fate is Fate.FAILED:
-            flight.over = progress.why or "failed"
-        told = flight.evidence and not flight.over and not isinstance(progress, Failure)
-        if not told or flight.late(now_ms):
-            await self._by_shares(flight, now_ms)
-        if flight.late(now_ms):
-            overdue = {one.condition_id: self._brings(one) for one in flight.left}
-            self.ctx.account.overdue.update(overdue)
-        if flight.left and not flight.told and now_ms > flight.asked_ms + SLOW_S * 1000:
-            flight.told = True
-            what = ", ".join(one.kind for one in flight.left)
-            self.ctx.tell(f"{what}: no answer for {SLOW_S:g} s; looking for it on the chain")
-
-    async def _by_name(self, way: Way, flight: InFlight, now_ms: int) -> Sent | Refused | None:
-        """The answer that we have not read: the thread's, or what the relayer's list shows."""
-        late = way.late(flight.name)
-        if isinstance(late, Sent | Refused):
-            return late
-        if late is None and flight.silent_ms is None:
-            return None
-        flight.silent_ms = flight.silent_ms or now_ms
-        listed = await way.listed(flight.name)
-        flight.unlisted = listed is None
-        return listed if isinstance(listed, Sent) else None
-
-    async def _progress(self, flight: InFlight) -> Progress | Failure | None:
-        """What the venue says. The relayer's CONFIRMED counts with a receipt that agrees."""
-        if self.way is None or not flight.evidence:
-            return None
-        progress = await self.way.progress(flight.evidence)
-        if isinstance(progress, Failure) or progress.fate is not Fate.DONE:
-            return progress
-        if progress.evidence == flight.evidence:  # a receipt itself, or no hash is shown
-            return progress
-        succeeded = await self.chain.succeeded(progress.evidence)
-        if succeeded is True:
-            return progress
-        if succeeded is False:
-            return Progress(Fate.FAILED, progress.evidence, "its receipt says that it reverted")
-        return Progress(Fate.UNDER_WAY, progress.evidence)
-
-    async def _done(self, flight: InFlight, evidence: str) -> None:
-        """Book what was done; where the shares are all still there, and stay, it was not: a
-        wallet's call may succeed around one that failed.
-        """
-        for one in list(flight.left):
-            there = await self.proof.there(one.condition_id)
-            if there is None:
-                continue
-            if not self.proof.unmoved(one, there):
-                await self._booked(flight, one, evidence)
-            elif flight.in_vain(self.ctx.clock.now_ms()):
-                self._failed(flight, one, f"{evidence} moved nothing")
-
-    async def _by_shares(self, flight: InFlight, now_ms: int) -> None:
-        """Let the chain's balances decide, for each market once no trade is on its way in it. Where
-        they are neither what was nor what should be, somebody else has moved shares: when nothing
-        of ours can be mined any more it ends here, and who compares balances halts trading.
-        """
-        for one in list(flight.left):
-            there = await self.proof.there(one.condition_id)
-            if there is None or not self.proof.still(one.condition_id):
-                continue
-            if there == self.proof.after(one):
-                await self._booked(flight, one, "shares on the chain")
-                continue
-            if there == self.proof.held(one.condition_id) and (
-                flight.over or flight.nowhere(now_ms)
-            ):
-                self._failed(flight, one, flight.over or flight.never)
-            elif await self.proof.moved_again(one):
-                continue  # the books are others now: the next look decides
-            elif flight.late(now_ms):
-                self._failed(flight, one, f"the chain shows {there}, which it cannot have made")
-
-    async def _booked(self, flight: InFlight, one: Moved, evidence: str) -> None:
-        """Enter a done operation in the ledger; the venue looks at the chain until it has."""
-        market = self.ctx.account.ledger.books[one.condition_id].market
-
-        def ended() -> tuple[Moved, ...]:
-            if not self._bookable(one):
-                return ()
-            self._over(flight, one)
-            return (attrs.evolve(one, step="done", paid=self._brings(one), evidence=evidence),)
-
-        for done in await self.ctx.account.learn_as(ended):
-            if one.kind != "redeem":
-                self.proof.moved(done)
-            self._at_rest(one)
-            self.setbacks.cleared(one.condition_id)
-            self.ctx.tell(f"{market.slug}: {one.kind} {amount_text(abs(done.paid))} done")
-            self._stale |= {None, market.up_token, market.down_token}
-
-    def _bookable(self, one: Moved) -> bool:
-        """Not where the chain merged what our books do not call confirmed. A fill on its way may be
-        why, and is waited for; without one they are not the same books.
-        """
-        books = self.ctx.account.ledger.books[one.condition_id]
-        short = one.kind == "merge" and one.shares > books.holdings().mergeable
-        if short and not books.unsettled():
-            merged, held = amount_text(one.shares), books.holdings()
-            why = f"{books.market.slug}: {merged} merged, {held} held"
-            self.ctx.health.halt(Halt.LEDGER_DRIFT, why)
-        return not short
-
-    def _failed(self, flight: InFlight, one: Moved, why: str) -> None:
-        self._over(flight, one)
-        self._at_rest(one)
-        self.ctx.account.claims.pop(one.condition_id, None)
-        self.ctx.account.journal.note(attrs.evolve(one, step="failed", evidence=why))
-        slug = self.ctx.account.ledger.books[one.condition_id].market.slug
-        count = self.setbacks.failed(one.condition_id, self.ctx.clock.now_ms())
-        logger.warning("{}: {} failed: {}", slug, one.kind, why)
-        if count == WEARY_AFTER:
-            self.ctx.tell(f"{slug}: {one.kind} has failed {count} times: {why}")
-
-    def _brings(self, one: Moved) -> int:
-        """What it brings in dollars when it is done; negative where it takes some."""
-        worst_value = self.ctx.account.ledger.books[one.condition_id].worst_value
-        return {"redeem": worst_value, "merge": one.shares}.get(one.kind, -one.shares)
-
-    def _at_rest(self, one: Moved) -> None:
-        """Its market's balances may be compared again."""
-        self.ctx.account.moving.discard(one.condition_id)
-        self.ctx.account.overdue.pop(one.condition_id, None)
-
-    def _over(self, flight: InFlight, one: Moved) -> None:
-        flight.left.remove(one)
-        if not flight.left:
-            self.in_flight.remove(flight)
 
     # --- results -----------------------------------------------------------------------------
 
@@ -447,4 +272,4 @@ class Inventory:
         del self.watched[market.condition_id]
         self.proof.forget(market.condition_id)
         self.results.forget(market)
-        self.setbacks.cleared(market.condition_id)
+        self.under_way.setbacks.cleared(market.condition_id)

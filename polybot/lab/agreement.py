@@ -201,7 +201,7 @@ class Auditor:
         while (off := differences(self.bot, self.exchange)) and not self.bot.ctx.stopping:
             waited = trio.current_time() - begun
             # A transaction that the plan delays is in the chain's books before it is in ours.
-            if waited > (GRACE_S if self.bot.inventory.in_flight else PATIENCE_S):
+            if waited > (GRACE_S if self.bot.inventory.under_way.flights else PATIENCE_S):
                 return Interval(slug, waited, tuple(off))
             await trio.sleep(LOOK_EVERY_S)
         return Interval(slug, trio.current_time() - begun)
@@ -244,7 +244,7 @@ def unexplained(bot: Bot, exchange: Exchange, address: str) -> list[str]:
     """The same, but for what operations under way explain: the chain has done with a block what we
     book when the relayer calls it confirmed, and with pairs always being merged one always is.
     """
-    left = [one for flight in bot.inventory.in_flight for one in flight.left]
+    left = [one for flight in bot.inventory.under_way.flights for one in flight.left]
     for count in range(len(left) + 1):
         for done in itertools.combinations(left, count):
             if not differences(bot, exchange, address, done):

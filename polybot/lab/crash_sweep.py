@@ -328,7 +328,9 @@ async def _last_life(row: Row, journal: Path) -> list[str]:
                 bot = await _born(row, store, nursery, doors)
                 await trio.sleep(5)
                 # What the chain does after the end, the books of this run cannot know.
-                await until(lambda: not bot.inventory.in_flight, every_s=0.05, within_s=GRACE_S)
+                await until(
+                    lambda: not bot.inventory.under_way.flights, every_s=0.05, within_s=GRACE_S
+                )
                 bot.stop("the sweep is over")
             doors.cancel_scope.cancel()
         row.wrong += differences(bot, row.exchange)

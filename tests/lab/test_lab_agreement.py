@@ -95,7 +95,10 @@ async def test_what_is_under_way_explains_a_difference() -> None:
             assert unexplained(bot, exchange, wallet) == differences(bot, exchange) != []
             asked = Moved(market.condition_id, "split", "sent", "s.0", 5 * SHARE)
             other = Moved(market.condition_id, "merge", "sent", "m.0", 2 * SHARE)
-            bot.inventory.in_flight += [InFlight("m", 0, [other]), InFlight("s", 0, [asked])]
+            bot.inventory.under_way.flights += [
+                InFlight("m", 0, [other]),
+                InFlight("s", 0, [asked]),
+            ]
 
             assert unexplained(bot, exchange, wallet) == []
             _more(exchange, 1)

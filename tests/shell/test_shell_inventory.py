@@ -220,7 +220,7 @@ async def test_a_merge_is_booked_when_the_fills_it_used_are_certain(
         failed = [attrs.evolve(trade, status=TradeStatus.FAILED) for trade in undone]
         await ctx.account.learn_of(failed + again)
         queue = it.venue.chain.relayer.queue
-        sent = it.bot.inventory.in_flight[0].evidence
+        sent = it.bot.inventory.under_way.flights[0].evidence
         await it.until(lambda: getattr(queue.find(sent), "state", "") == CONFIRMED, "merged", 100)
         await trio.sleep(10)
         assert not ctx.health.halted
@@ -386,7 +386,7 @@ async def test_a_merge_that_the_relayer_does_twice_is_booked_twice(
         condition = await merging(it, 5)
         books = it.bot.ctx.account.ledger.books[condition]
         await it.until(lambda: it.venue.asked("POST", "/submit"), "the merge", 60)
-        (asked,) = it.bot.inventory.in_flight[0].left
+        (asked,) = it.bot.inventory.under_way.flights[0].left
         policy.twice = False
 
         def enough() -> bool:

@@ -46,8 +46,8 @@ async def test_a_row_that_never_ends(state: str, fast_clock: PatientClock) -> No
         await merging(it, 5)
         await it.until(lambda: ("merge", "sent") in steps(it), "it is sent", 100)
         inventory = it.bot.inventory
-        flight = inventory.in_flight[0]
-        await it.until(lambda: flight not in inventory.in_flight, "its end", GRACE_S + 100)
+        flight = inventory.under_way.flights[0]
+        await it.until(lambda: flight not in inventory.under_way.flights, "its end", GRACE_S + 100)
         assert it.bot.ctx.health.halted == {}
         it.venue.bends.remove(bend)
         await it.until(lambda: not it.bot.ctx.account.moving, "all others end", GRACE_S + 100)

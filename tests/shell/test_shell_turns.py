@@ -131,7 +131,7 @@ def merge(step: str, number: int) -> Moved:
 
 def under_way(wallet: Wallet, one: Moved) -> None:
     """An operation that was asked for, and of which nothing is heard."""
-    wallet.inventory.in_flight.append(InFlight(one.submission, AFTER, [one]))
+    wallet.inventory.under_way.flights.append(InFlight(one.submission, AFTER, [one]))
     wallet.account.moving.add(one.condition_id)
 
 
@@ -159,7 +159,7 @@ async def test_no_merge_is_booked_behind_a_sale_of_its_shares() -> None:
     sale = trade("s", Side.SELL, MATCHED, MARKET.up_token)
     await wallet.behind(sale, wallet.inventory.resolve)
     assert wallet.books.merged == wallet.after_a_start().merged == 0
-    assert wallet.inventory.in_flight
+    assert wallet.inventory.under_way.flights
 
     await wallet.account.learn(trade("s", Side.SELL, FAILED, MARKET.up_token))
     assert await wallet.inventory.resolve()
@@ -227,4 +227,4 @@ async def test_books_stay_open_while_a_transaction_is_under_way() -> None:
     for _ in range(2):
         await wallet.inventory.round(final=True)
     assert KEY in wallet.inventory.watched
-    assert wallet.inventory.in_flight
+    assert wallet.inventory.under_way.flights
