@@ -79,7 +79,7 @@ async def test_what_a_market_has_waited_for_the_engine_counts(
     """One time in which an engine may say that it is away, of the market and of the wallet: two in
     a row would leave what rests to be filled for minutes more.
     """
-    monkeypatch.setattr("polybot.execution.table.AWAY_MOST_MS", 15_000)
+    monkeypatch.setattr("polybot.execution.tracked.AWAY_MOST_MS", 15_000)
     monkeypatch.setattr("polybot.lapse.AWAY_MOST_S", AWAY_S)
     async with playing() as it:
         away = it.venue.bend("DELETE", *CANCELS, act=answer(425))
