@@ -9,6 +9,7 @@ identities are derived from the slug and a seed, so a world can be made again.
 
 from __future__ import annotations
 
+import functools
 import itertools
 import re
 from collections.abc import Iterator, Sequence
@@ -83,6 +84,7 @@ def of_slug(slug: str) -> tuple[Series, int] | None:
     return found, start_ms
 
 
+@functools.lru_cache(maxsize=4096)  # see `identities`
 def title_of(series: Series, start_ms: int) -> str:
     """The question: `Bitcoin Up or Down - October 2, 10:30PM-10:35PM ET`, hours with one time.
 

@@ -7,6 +7,7 @@ its last byte it is the condition's id; the venue shows that padded with `00` on
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import re
 
@@ -27,6 +28,7 @@ class Identity:
     others: tuple[str, str]
 
 
+@functools.lru_cache(maxsize=4096)  # a day of windows, and its markets are listed at every start
 def identity(seed: int, slug: str, version: str, *, neg_risk: bool = False) -> Identity:
     """The ids of the market of this name; the same seed and name give the same ids."""
     tokens = _number(seed, slug, "Up"), _number(seed, slug, "Down")
