@@ -23,6 +23,7 @@ from polybot.lab.backtest_run import Play
 from polybot.lab.divergence import CAUSES, Window, compare, main
 from polybot.lab.run_record import Filled, MarketRun, Run, Span, of_tape, read, save
 from polybot.lab.simulation import simulate
+from polybot.lab.simulation_case import End, Life
 from polybot.lab.simulation_draw import draw
 from polybot.lab.simulation_keep import Keep
 
@@ -209,9 +210,11 @@ def test_a_backtests_profit_is_its_own() -> None:
 
 @pytest.fixture(scope="module")
 def lived() -> list[Event]:
-    """A life of some five minutes in which our orders were taken."""
+    """A life in which our orders were taken, from the middle of a window until it is resolved."""
     lives: list[list[Event]] = []
-    simulate(attrs.evolve(Keep(deaths=False).of(draw(3, 0.1)), sniped=0.5), lives)
+    case = Keep(deaths=False, series=False).of(draw(3, 0.1))
+    one = (Life(225.0, End.STOP, 0.0),)
+    simulate(attrs.evolve(case, lives=one, later_s=135, quiet_s=0.0, sniped=0.5), lives)
     return lives[0]
 
 

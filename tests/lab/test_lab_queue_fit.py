@@ -26,6 +26,7 @@ from polybot.lab.latency_fit import LEAST, trouble, ways
 from polybot.lab.queue_fit import EXPONENTS, Fit, fit, judge, lines, main
 from polybot.lab.queue_watch import Did, Stay, Step, stays
 from polybot.lab.simulation import simulate
+from polybot.lab.simulation_case import End, Life
 from polybot.lab.simulation_draw import draw
 from polybot.lab.simulation_keep import Keep
 from polybot.lab.tape import Tapes, tapes
@@ -216,7 +217,9 @@ def test_before_the_book_is_shown_nothing_is_known() -> None:
 @pytest.fixture(scope="module")
 def tape(tmp_path_factory: pytest.TempPathFactory) -> Path:
     lives: list[list[Event]] = []
-    simulate(attrs.evolve(Keep(deaths=False).of(draw(3, 0.1)), sniped=0.3), lives)
+    case = Keep(deaths=False, series=False).of(draw(3, 0.1))
+    one = (Life(60.0, End.STOP, 0.0),)
+    simulate(attrs.evolve(case, lives=one, quiet_s=0.0, sniped=0.3), lives)
     path = tmp_path_factory.mktemp("tapes") / "run-1-0000.tape"
     writer = Writer(path, Header("run-1", 0, 0, "", {}, {}))
     writer.write([(one.at_ns, int(one.kind), one.stream, one.body) for one in lives[0]])
@@ -225,7 +228,7 @@ def tape(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_the_command(tape: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """Five minutes are too few, which is said with the number that are needed; code 1."""
+    """A minute is too little, which is said with the number that are needed; code 1."""
     assert main([str(tape)]) == 1
     assert "are needed" in capsys.readouterr().out
     assert main([str(tape.parent / "nothing.tape")]) == 2

@@ -40,9 +40,11 @@ def looking_away() -> Any:
 
 
 def losing(_: Case) -> Case:
-    """A small wallet with a low limit loses in its first window, and would trade in the next."""
+    """A small wallet with a low limit loses in its first window, which it begins in the middle of,
+    and would trade in the next.
+    """
     return attrs.evolve(
-        calm(LOSING_SEED, length_s=420.0), quiet_s=0.0, sniped=0.9,
+        calm(LOSING_SEED, length_s=280.0), later_s=90, quiet_s=0.0, sniped=0.9,
         means=Means(funds=120_000_000), settings=SETTINGS,
     )  # fmt: skip
 
