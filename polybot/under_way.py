@@ -190,9 +190,12 @@ class UnderWay:
 
     def _bookable(self, one: Moved) -> bool:
         """Not where the chain merged what our books do not call confirmed. A fill on its way may be
-        why, and is waited for; without one they are not the same books.
+        why, and is waited for; without one they are not the same books. Nor is anything burnt
+        before it is final: what confirms it later would leave shares that no sum shows.
         """
         books = self.ctx.account.ledger.books[one.condition_id]
+        if one.kind == "redeem":
+            return not books.unsettled()
         short = one.kind == "merge" and one.shares > books.holdings().mergeable
         if short and not books.unsettled():
             merged, held = amount_text(one.shares), books.holdings()

@@ -39,6 +39,7 @@ from polybot.domain.units import ONE, SHARE, notional
 
 CASH = Account(Kind.CASH)
 SETTLED = (TradeStatus.CONFIRMED, TradeStatus.FAILED)
+HELD = (Kind.SHARES, Kind.COST)
 
 
 @attrs.frozen
@@ -181,9 +182,11 @@ class MarketBooks:
 
     @property
     def done(self) -> bool:
-        """Whether nothing is held, and nothing that is known of may come: it may be closed."""
-        held = self.holdings()
-        return held.up == held.down == 0 and not self.unsettled()
+        """Whether nothing is held, final or promised, and nothing that is known of may come: it may
+        be closed.
+        """
+        left = self.accounts.of_market(self.market.condition_id)
+        return not (self.unsettled() or any(account.kind in HELD for account, _ in left))
 
 
 def _paid(shares: int, payout: int) -> int:
@@ -344,11 +347,11 @@ class Ledger:
     def close(self, condition_id: str) -> None:
         """Forget a settled market; its results, fees and estimates go to the wallet's accounts."""
         self.accounts.written()
-        books = self.books.pop(condition_id)
-        left = self.accounts.of_market(condition_id)
-        held = {Kind.SHARES, Kind.COST}
-        if books.unsettled() or any(account.kind in held for account, _ in left):
+        books = self.books[condition_id]
+        if not books.done:
             raise AssertionError(f"{books.market.slug} closed before it was settled")
+        del self.books[condition_id]
+        left = self.accounts.of_market(condition_id)
         postings = opposite(left) + [(account._replace(market=""), n) for account, n in left]
         self._post(0, f"closed {books.market.slug}", postings)
 

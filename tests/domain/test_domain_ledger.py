@@ -403,3 +403,23 @@ def test_a_sealed_ledger_is_written_by_nobody(write: Callable[[Ledger], object])
         write(ledger)
     assert (figures(ledger), set(ledger.books)) == (before, books)
     assert ledger.books[KEY].up_payout == SHARE
+
+
+def test_books_that_are_not_done_are_not_closed() -> None:
+    """What says that a market may be closed says what the close demands: a fill that was redeemed
+    before it was final leaves promised shares against final ones, and no sum shows them. The close
+    was durable by the time at which it was refused, and refused again at every start.
+    """
+    ledger = funded(100 * SHARE)
+    books = ledger.open(MARKET)
+    ledger.resolve(MARKET.condition_id, SHARE)
+    assert books.done
+    ledger.book(trade("t", leg()))
+    ledger.redeem(MARKET.condition_id, "receipt")
+    assert not books.done
+    ledger.book(trade("t", leg(), status=TradeStatus.CONFIRMED))
+    assert (books.holdings().up, books.unsettled()) == (0, False)
+    assert not books.done
+    with pytest.raises(AssertionError, match="before it was settled"):
+        ledger.close(MARKET.condition_id)
+    assert MARKET.condition_id in ledger.books

@@ -26,6 +26,7 @@ from polybot.journal.entries import Closed, Entry, Known, Moved, Paid, Resolved,
 from polybot.journal.recovery import recover
 from polybot.journal.store import Stamped
 from polybot.records import Records
+from polybot.venue.relayer import Fate, Progress
 from polybot.venue.tap import NOBODY
 
 OTHER = attrs.evolve(MARKET, condition_id="0xd", slug="other", up_token="333", down_token="444")
@@ -91,6 +92,10 @@ class Wallet:
         await trio.lowlevel.checkpoint()
         return SHARE
 
+    async def answered(self, progress: Progress) -> Progress:
+        await trio.lowlevel.checkpoint()
+        return progress
+
     async def behind(self, told: Entry, ask: Callable[[], Awaitable[object]]) -> None:
         """Ask for something while the disk writes down a trade that is not in the books yet."""
         self.shown.set()
@@ -126,12 +131,12 @@ def trade(name: str, side: Side, status: TradeStatus, *tokens: str) -> Told:
 
 
 def merge(step: str, number: int) -> Moved:
-    return Moved(KEY, "merge", step, f"polybot-{number}.0", PAIRS, PAIRS, "0xabc")
+    return Moved(KEY, "merge", step, f"polybot-{number}.0", PAIRS, PAIRS)
 
 
 def under_way(wallet: Wallet, one: Moved) -> None:
     """An operation that was asked for, and of which nothing is heard."""
-    wallet.inventory.under_way.flights.append(InFlight(one.submission, AFTER, [one]))
+    wallet.inventory.under_way.flights.append(InFlight(one.submission, AFTER, [one], one.evidence))
     wallet.account.moving.add(one.condition_id)
 
 
@@ -180,6 +185,26 @@ async def test_no_repetition_is_booked_behind_a_sale_of_its_shares() -> None:
     await wallet.account.learn(trade("s", Side.SELL, FAILED, MARKET.up_token))
     assert await wallet.inventory.explained()
     assert wallet.books.merged == wallet.after_a_start().merged == 2 * PAIRS
+
+
+async def test_no_redemption_is_booked_before_its_fills_are_final() -> None:
+    """A fill is told after its market's redemption was asked for: burnt before it is final it left
+    shares in the books that no sum showed, and the close was refused as above.
+    """
+    wallet = Wallet(Resolved(KEY, SHARE, "chain"), trade("t", Side.BUY, BOUGHT, MARKET.up_token))
+    done = Progress(Fate.DONE, "0xabc")
+    way: Any = SimpleNamespace(progress=lambda _: wallet.answered(done))
+    wallet.inventory.way = way
+    under_way(wallet, Moved(KEY, "redeem", "sent", "polybot-1.0", PAIRS, evidence="0xabc"))
+    fill = trade("u", Side.BUY, MATCHED, MARKET.up_token)
+    await wallet.behind(fill, wallet.inventory.resolve)
+    assert wallet.books.redeemed == 0
+
+    await wallet.account.learn(trade("u", Side.BUY, BOUGHT, MARKET.up_token))
+    assert await wallet.inventory.resolve()
+    assert wallet.books.redeemed == wallet.after_a_start().redeemed == 2 * PAIRS
+    await wallet.inventory.round(final=True)
+    assert any(isinstance(entry, Closed) for entry in wallet.disk.kept)
 
 
 async def test_nothing_is_called_redeemed_behind_a_fill() -> None:
