@@ -6,11 +6,13 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Callable, Sequence
+from difflib import get_close_matches
 from pathlib import Path
 from typing import TypeVar
 
 from polybot import options
 from polybot.lab.commands import COMMANDS
+from polybot.operator import COMMANDS as BESIDE
 from polybot.options import BotOptions, ExchangeOptions, LabOptions, Options, Overrides
 
 T = TypeVar("T")
@@ -19,8 +21,12 @@ _TERMS = "TOML with a [venue] table: how the exchange behaves"
 _FAULTS = "a plan of faults: none, storm, feeds, orders, … or a TOML file"
 _EPILOG = """\
 exit codes: 0 clean, 2 bad configuration, 3 orders may be live, 4 journal or storage failed,
-1 anything else. `python -m polybot exchange --help` tells how to run the exchange alone;
-`doctor`, `stop` and `rearm` are the operator's (docs/operations.md), each with `--help`."""
+1 anything else.
+
+commands beside the bot, each with `--help`: `exchange` runs the exchange alone
+(docs/exchange.md); `doctor`, `stop`, `rearm`, `tape` and `replay` are the operator's
+(docs/operations.md); `backtest`, `sweep`, `soak` and `lab` the laboratory's
+(docs/laboratory.md)."""
 
 
 def parse(argv: Sequence[str]) -> Options:
@@ -42,12 +48,14 @@ def _bot(argv: Sequence[str]) -> BotOptions:
         formatter_class=argparse.RawDescriptionHelpFormatter,
         allow_abbrev=False,
     )
-    parser.add_argument("--config", type=Path, default=Path("config.toml"), metavar="FILE")
+    parser.add_argument(
+        "--config", type=Path, default=Path("config.toml"), metavar="FILE", help="(config.toml)"
+    )
     parser.add_argument("--mode", choices=options.MODES, help="paper, or live as the file says too")
     parser.add_argument(
         "--world",
         type=_reader(options.check_world),
-        help="synthetic, recording:PATH or live-feeds[:SITE.toml] (paper only)",
+        help="synthetic, recording:PATH, exchange:FILE or live-feeds[:SITE.toml] (paper only)",
     )
     parser.add_argument(
         "--series", type=_reader(options.parse_series), help="btc-5m,btc-1h,… instead of the file's"
@@ -66,11 +74,19 @@ def _bot(argv: Sequence[str]) -> BotOptions:
     parser.add_argument(
         "--summary", metavar="PATH", help="write the JSON summary there; - prints it"
     )
+    if argv and not argv[0].startswith("-"):
+        parser.error(_no_command(argv[0]))
     said = parser.parse_args(argv)
     overrides = Overrides(
         said.mode, said.world, said.series, said.speed, said.seed, said.terms, said.faults
     )
     return BotOptions(said.config, overrides, said.run_ms, said.summary)
+
+
+def _no_command(word: str) -> str:
+    near = get_close_matches(word, ("exchange", "lab", *BESIDE), 1)
+    meant = f"did you mean {near[0]}?" if near else "--help names the commands"
+    return f"unrecognized arguments: {word} ({f'say lab {word}' if word in COMMANDS else meant})"
 
 
 def _exchange(argv: Sequence[str]) -> ExchangeOptions:
@@ -82,7 +98,12 @@ def _exchange(argv: Sequence[str]) -> ExchangeOptions:
     )
     usual = ExchangeOptions()
     parser.add_argument("--port", type=_port, default=usual.port, help="0 takes a free one")
-    parser.add_argument("--world", type=_reader(options.check_world), default=usual.world)
+    parser.add_argument(
+        "--world",
+        type=_reader(options.check_world),
+        default=usual.world,
+        help="synthetic, recording:PATH or live-feeds[:SITE.toml]",
+    )
     parser.add_argument("--series", type=_reader(options.parse_series), default=usual.series)
     parser.add_argument("--seed", type=_seed, default=usual.seed)
     parser.add_argument("--speed", type=_speed, default=usual.speed)
@@ -109,7 +130,10 @@ def _exchange(argv: Sequence[str]) -> ExchangeOptions:
 
 def _lab(argv: Sequence[str]) -> LabOptions:
     parser = argparse.ArgumentParser(
-        prog="polybot lab", description="Measure and prove.", allow_abbrev=False
+        prog="polybot lab",
+        description="Measure and prove.",
+        epilog="docs/laboratory.md says what each does; each has --help of its own",
+        allow_abbrev=False,
     )
     parser.add_argument("name", choices=sorted(COMMANDS))
     return LabOptions(parser.parse_args(argv[:1]).name, tuple(argv[1:]))

@@ -49,6 +49,9 @@ def main(argv: Sequence[str]) -> int:
     )  # fmt: skip
     said = parser.parse_args(argv)
     if said.sample is not None:
+        if not any(said.sample.glob(f"*{SUFFIX}")):
+            sys.stderr.write(f"{said.sample}: no folder of recorded books (*{SUFFIX})\n")
+            return 2
         sys.stdout.write(sample_table(said.sample, said.seed))
         return 0
     figures = measure(said.seed, said.markets, sys.stderr) | price_figures(said.seed)

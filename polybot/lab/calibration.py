@@ -24,7 +24,7 @@ import attrs
 from polybot import calibration_log
 from polybot.lab import numbers
 from polybot.lab.crowd_chances import watch
-from polybot.lab.places import file_place
+from polybot.lab.places import file_place, reason
 from polybot.lab.reliability import check_name, draw
 from polybot.lab.replayed_cuts import Cut, cut
 from polybot.lab.replayed_prices import Replayed, replay
@@ -56,16 +56,18 @@ def main(argv: Sequence[str]) -> int:
             check_name(said.diagram)
         params = PricingParams(vol_error=said.vol_error)
         logged = [row for path in said.log for row in calibration_log.read(path)]
-        played = replay(said.recordings, params) if said.recordings else Replayed([])
+        played = _played(said.recordings, params) if said.recordings else Replayed([])
         cuts = cut(said.recordings, params) if said.recordings and said.cuts else []
     except (OSError, ValueError) as error:
-        sys.stderr.write(f"{error}\n")
+        sys.stderr.write(f"{reason(error)}\n")
         return 2
     rows = logged + played.rows
     if said.crowd > 0:
         rows += watch(said.crowd, said.seed, said.intensity, params)
     if not rows:
-        sys.stderr.write("no sample with a known result: give --log, --recordings or --crowd\n")
+        given = [str(path) for path in (*said.log, said.recordings) if path is not None]
+        where = f" in {', '.join(given)}" if given else ": give --log, --recordings or --crowd"
+        sys.stderr.write(f"no sample with a known result{where}\n")
         return 2
     tell(sys.stdout, rows, played)
     if cuts:
@@ -73,6 +75,12 @@ def main(argv: Sequence[str]) -> int:
     if said.diagram is not None:
         diagram(said.diagram, rows)
     return 0 if played.agreed == played.settled else 1
+
+
+def _played(folder: Path, params: PricingParams) -> Replayed:
+    if not folder.is_dir():
+        raise ValueError(f"{folder}: no folder of recordings")
+    return replay(folder, params)
 
 
 def tell(out: TextIO, rows: Sequence[Row], played: Replayed) -> None:

@@ -33,6 +33,7 @@ import orjson
 from polybot.domain.market import Outcome
 from polybot.domain.units import notional
 from polybot.journal.tape import TapeError
+from polybot.lab.places import reason
 from polybot.lab.run_record import Filled, MarketRun, Run, Span, read
 
 MATCH_MS = 3_000  # two fills so far apart are one event in two runs
@@ -224,7 +225,7 @@ def main(argv: Sequence[str]) -> int:
     try:
         (a, whole_a), (b, whole_b) = read(said.a), read(said.b)
     except (TapeError, OSError, ValueError) as error:
-        sys.stderr.write(f"{error}\n")
+        sys.stderr.write(f"{reason(error)}\n")
         return 2
     found = compare(a, b)
     text = orjson.dumps(plain(found)).decode() if said.json else "\n".join(lines(found))

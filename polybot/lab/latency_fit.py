@@ -28,7 +28,7 @@ import orjson
 
 from polybot.exchange.latency_models import LONGEST_MS, WAYS
 from polybot.journal.tape import Event, Kind, TapeError
-from polybot.lab.places import file_place, put
+from polybot.lab.places import file_place, put, reason
 from polybot.lab.tape import read_runs
 
 NS_IN_MS = 1_000_000
@@ -138,7 +138,7 @@ def main(argv: Sequence[str]) -> int:
     try:
         whole = read_runs(said.paths, take)
     except (TapeError, OSError, ValueError) as error:
-        sys.stderr.write(f"{error}\n")
+        sys.stderr.write(f"{reason(error)}\n")
         return 2
     sys.stdout.write("\n".join(lines(found)) + "\n")
     why = trouble(found)

@@ -1,6 +1,6 @@
 """Where a command is told to write, checked before its work: hours later is too late to hear it.
-And the writing: a command that is stopped leaves no half of a file, and what was there before stays
-until the new one is whole.
+What cannot be read is told in one form, too. And the writing: a command that is stopped leaves no
+half of a file, and what was there before stays until the new one is whole.
 """
 
 from __future__ import annotations
@@ -34,6 +34,13 @@ def folder_place(text: str) -> Path:
     if not os.access(there, os.W_OK):
         raise argparse.ArgumentTypeError(f"{there} may not be written by this user")
     return path
+
+
+def reason(error: Exception) -> str:
+    """An error as a line for who typed the name of a file: the file first, no number."""
+    if isinstance(error, OSError) and error.filename is not None:
+        return f"{error.filename}: {error.strerror}"
+    return str(error)
 
 
 def put(path: Path, data: bytes) -> None:

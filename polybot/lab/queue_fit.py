@@ -33,7 +33,7 @@ from polybot.exchange.queue_models import (
     probabilistic,
 )
 from polybot.journal.tape import TapeError
-from polybot.lab.places import file_place, put
+from polybot.lab.places import file_place, put, reason
 from polybot.lab.queue_watch import Did, Stay, stays
 from polybot.lab.tape import read_runs
 
@@ -150,7 +150,7 @@ def main(argv: Sequence[str]) -> int:
     try:
         whole = read_runs(said.paths, lambda events: found.extend(stays(events)))
     except (TapeError, OSError, ValueError) as error:
-        sys.stderr.write(f"{error}\n")
+        sys.stderr.write(f"{reason(error)}\n")
         return 2
     fitted = fit(found)
     if isinstance(fitted, str):

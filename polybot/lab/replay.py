@@ -25,6 +25,7 @@ from loguru import logger
 from polybot.config_read import ConfigError
 from polybot.journal.store import Store
 from polybot.journal.tape import VERSION, Event, Kind, Reader, TapeError
+from polybot.lab.places import reason
 from polybot.lab.replay_core import NO_BEGINNING, Core, NotReplayable, TapeTime, workplace
 from polybot.lab.replay_pace import Pace
 from polybot.lab.tape import EXIT_DAMAGED, EXIT_UNREADABLE, EXIT_WHOLE, Tapes, tapes, text_of
@@ -135,7 +136,7 @@ def main(argv: Sequence[str]) -> int:
             with closing(read.all()) as events:
                 result = replay(events, pace)
     except (TapeError, NotReplayable, OSError, ValueError) as error:
-        sys.stderr.write(f"{error}\n")
+        sys.stderr.write(f"{reason(error)}\n")
         return EXIT_UNREADABLE
     except ConfigError as error:
         sys.stderr.write(f"the settings of the run are none of this version:\n{error}\n")
@@ -162,7 +163,10 @@ def _parser() -> argparse.ArgumentParser:
 def _speed(text: str) -> float | None:
     if text == "max":
         return None
-    speed = float(text)
+    try:
+        speed = float(text)
+    except ValueError:
+        speed = 0
     if not 0 < speed < 1e6:
         raise argparse.ArgumentTypeError(f"expected max or a factor, was {text!r}")
     return speed

@@ -124,7 +124,9 @@ def read(path: Path) -> tuple[Run, bool]:
         try:
             return _CONVERTER.structure(orjson.loads(path.read_bytes()), Run), True
         except (cattrs.BaseValidationError, orjson.JSONDecodeError) as error:
-            raise ValueError(f"{path}: not a run: {error}") from error
+            raise ValueError(
+                f"{path}: not a run: give a file of `backtest --runs`, or a tape"
+            ) from error
     with tapes(path) as files:
         found = Tapes(files)
         run = of_tape(path.name, found.events())

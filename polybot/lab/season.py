@@ -16,7 +16,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from polybot import season_file
-from polybot.lab.places import file_place, put
+from polybot.lab.places import file_place, put, reason
 from polybot.pricing.season import HOURS, Season, fit
 
 MICROSECONDS = 10**14  # a time of this size is no count of milliseconds (feeds.md 7)
@@ -34,7 +34,7 @@ def main(argv: Sequence[str]) -> int:
         others = season_file.read(said.out) if said.out.exists() else {}
         put(said.out, season_file.text(others | {said.symbol: season}))
     except (OSError, ValueError) as error:
-        sys.stderr.write(f"{error}\n")
+        sys.stderr.write(f"{reason(error)}\n")
         return 2
     sys.stdout.write(told(said.symbol, season))
     return 0

@@ -27,6 +27,7 @@ from polybot.core_tape import INPUTS, quote_of
 from polybot.journal.recorder import SUFFIX
 from polybot.journal.tape import Event, Header, Kind, Reader, TapeError, hole
 from polybot.lab import numbers
+from polybot.lab.places import file_place, reason
 
 EXIT_WHOLE, EXIT_DAMAGED, EXIT_UNREADABLE = 0, 1, 2
 ROWS = 50_000  # of a Parquet row group, and of what is held in memory
@@ -47,7 +48,7 @@ def main(argv: Sequence[str]) -> int:
         sys.stderr.close()
         return EXIT_WHOLE
     except (TapeError, OSError, ValueError) as error:
-        sys.stderr.write(f"{error}\n")
+        sys.stderr.write(f"{reason(error)}\n")
         return EXIT_UNREADABLE
 
 
@@ -75,7 +76,9 @@ def _parser() -> argparse.ArgumentParser:
         if verb == "cat":
             made.add_argument("--json", action="store_true", help="JSON lines")
         else:
-            made.add_argument("out", type=Path, help="FILE.parquet or FILE.csv; must not exist")
+            made.add_argument(
+                "out", type=file_place, help="FILE.parquet or FILE.csv; must not exist"
+            )
     return parser
 
 

@@ -10,6 +10,7 @@ from hypothesis import given, strategies as st
 
 from polybot import options
 from polybot.cli import parse
+from polybot.operator import COMMANDS
 from polybot.options import BotOptions, ExchangeOptions, Overrides
 
 
@@ -66,6 +67,9 @@ def test_the_full_exchange_line() -> None:
         ("--seed 99999999999999999999", "whole number"),
         ("--conf c.toml", "unrecognized arguments"),
         ("stray", "unrecognized arguments"),
+        ("stray", "--help names the commands"),
+        ("backtset --json x", "did you mean backtest?"),
+        ("queue-fit TAPE", "say lab queue-fit"),
         ("exchange --port 70000", "from 0 to 65535"),
         ("exchange --start yesterday", "expected Unix seconds"),
         ("exchange --intensity 0", "expected an intensity"),
@@ -81,6 +85,16 @@ def test_a_bad_word_is_exit_code_2(
 
     assert left.value.code == 2
     assert words in capsys.readouterr().err
+
+
+def test_the_help_names_every_command(capsys: pytest.CaptureFixture[str]) -> None:
+    """Whoever asks for help learns of every command and every world there is."""
+    with pytest.raises(SystemExit):
+        parse(["--help"])
+
+    told = "".join(capsys.readouterr().out.split())  # lines may end within a word
+    assert all(f"`{name}`" in told for name in (*COMMANDS, "exchange", "lab"))
+    assert all(f"{kind}:" in told or f"{kind}[:" in told for kind in options.PATH_WORLDS)
 
 
 @pytest.mark.parametrize("line", ["--help", "exchange --help"])
