@@ -16,7 +16,6 @@ from polybot.config import Config
 from polybot.domain.market import Candle, FeeSchedule, Market, Side, TwapPair, taker_fee
 from polybot.domain.market_states import Happened
 from polybot.domain.orders import NewOrder, SignedOrder, TradeSeen, TradeStatus
-from polybot.domain.prices import Feed
 from polybot.domain.units import ONE, SHARE
 from polybot.exchange import model
 from polybot.exchange.book import Ladder
@@ -33,11 +32,12 @@ from polybot.exchange.model import (
     Traded,
     TradeUpdated,
 )
-from polybot.exchange.oracle import PriceTick
 from polybot.exchange.queue_models import QueueModel
 from polybot.exchange.recording_model import Recording
-from polybot.execution.desk import Budget, Desk
+from polybot.execution.desk import Desk
 from polybot.execution.firewall import Admission, Firewall
+from polybot.execution.throttle import Budget
+from polybot.lab.backtest_prices import HeardPrices
 from polybot.lab.backtest_sources import Fill, Markout, MidTrack, Sources, markouts, sources
 from polybot.lab.backtest_stage import Stage
 from polybot.lab.backtest_time import Act, Stream, Timeline, Ways
@@ -58,14 +58,7 @@ from polybot.venue.market_messages import LastTrade
 WARM_UP_MS = 15_000  # a scope opens so long before its window (supervisor.py)
 GAMMA_MS = 5_000  # between two looks at Gamma (discovery.py)
 SETTLE_MOST_MS = 400_000  # after the last one is paid: our books are closed by then
-HOUR_MS = 3_600_000
 REBATE_PPM = 200_000  # makers' part of the taker fees, where a market names none (clob.md 6.2)
-HISTORY_MS = 120_000  # of prices, which the streams repeat to whoever subscribes (feeds.md 5)
-SYMBOLS = {
-    "binance": (Feed.BINANCE, "{}USDT", str.upper),
-    "chainlink": (Feed.CHAINLINK, "{}usd", str.lower),
-    "twap60": (Feed.TWAP60, "{}usd", str.lower),
-}
 
 
 @attrs.frozen
@@ -154,16 +147,15 @@ class Play:
         self.record = RunMaker(Run("backtest"))  # of all windows, for `lab divergence`
         self._left = len(recording.tapes)
         self._signed = 0
-        self._feeds: set[str] = set()  # of prices that are heard
-        self._hours: dict[str, int] = {}  # whose open has been told, by asset
-        self._candles = any(tape.series.rule == "candle" for tape in recording.tapes)
         self.wallet = Wallet(config, self.venue, self._timeline, self._admission, self._fair)
         self.wallet.changed = self._moved
         start_ms = self.venue.now_ms
+        candles = any(tape.series.rule == "candle" for tape in recording.tapes)
         oracle_ms, binance_ms = models.joined_ms
-        self._timeline.at(start_ms + oracle_ms, self._join_oracle)
-        self._timeline.at(start_ms + binance_ms, lambda _: self._feeds.add("binance"))
-        self.venue.oracle.listeners.append(self._on_price)
+        HeardPrices(
+            self._board, self.venue.oracle, self._timeline, self._ways.prices, self._ring_all,
+            candles,
+        ).join(start_ms + oracle_ms, start_ms + binance_ms)  # fmt: skip
         self.venue.engine.listeners.append(self._hear)
         self.wallet.begin(start_ms)
         for tape in recording.tapes:
@@ -287,48 +279,6 @@ class Play:
         return round(found.q * ONE) if isinstance(found, Fair) else None
 
     # --- what the venue says -----------------------------------------------------------------
-
-    def _join_oracle(self, now_ms: int) -> None:
-        """Hear its streams from now on, and first their last two minutes. Binance's has none."""
-        oracle = self.venue.oracle
-        self._feeds |= {"chainlink", "twap60"}
-        heard_ms = self._ways.prices.arrival(now_ms)
-        for asset in oracle.assets:
-            for feed in ("chainlink", "twap60"):
-                for tick in oracle.history(feed, asset, now_ms - HISTORY_MS):
-                    self._timeline.at(heard_ms, partial(self._take, tick, snapshot=True))
-
-    def _on_price(self, tick: PriceTick) -> None:
-        if tick.feed in self._feeds:
-            self._send(self._ways.prices, tick.at_ms, partial(self._priced, tick))
-            if self._candles and tick.feed == "binance":
-                self._tell_open(tick)
-
-    def _tell_open(self, tick: PriceTick) -> None:
-        """The stream of candles tells a new one with its first trade, and the one under way with
-        the first that is heard.
-        """
-        hour_ms = tick.stamp_ms // HOUR_MS * HOUR_MS
-        if self._hours.get(tick.asset) == hour_ms:
-            return
-        self._hours[tick.asset] = hour_ms
-        opened = self.venue.oracle.candle(tick.asset, HOUR_MS // 1000, tick.stamp_ms).open
-        symbol = f"{tick.asset.upper()}USDT"
-
-        def told(now_ms: int) -> None:
-            self._board.on_tick(Feed.CANDLE_OPEN, symbol, opened, hour_ms, now_ms)
-            self._ring_all(now_ms)
-
-        self._send(self._ways.prices, tick.at_ms, told)
-
-    def _priced(self, tick: PriceTick, now_ms: int) -> None:
-        self._take(tick, now_ms, snapshot=False)
-        self._ring_all(now_ms)
-
-    def _take(self, tick: PriceTick, now_ms: int, *, snapshot: bool) -> None:
-        feed, pattern, spell = SYMBOLS[tick.feed]
-        symbol = pattern.format(spell(tick.asset))
-        self._board.on_tick(feed, symbol, tick.value, tick.stamp_ms, now_ms, snapshot=snapshot)
 
     def _ring_all(self, now_ms: int) -> None:
         for window in self._windows.values():
