@@ -18,9 +18,9 @@ from polybot.config import Config
 from polybot.context import Context
 from polybot.core_tape import CoreTape
 from polybot.domain.market import Market
-from polybot.execution.desk import Budget
 from polybot.execution.firewall import Admission
 from polybot.execution.inventory import DAY_MS
+from polybot.execution.throttle import Budget
 from polybot.health import Health
 from polybot.heartbeat import Heartbeat
 from polybot.inventory import Inventory

@@ -17,8 +17,8 @@ from polybot.config import Config
 from polybot.console.snapshot import Event, Snapshot
 from polybot.core_tape import CoreTape, Settled
 from polybot.domain.orders import NewOrder, SignedOrder
-from polybot.execution.desk import Budget
 from polybot.execution.firewall import Admission
+from polybot.execution.throttle import Budget
 from polybot.health import Health
 from polybot.heartbeat import Heartbeat
 from polybot.journal.recovery import Recovered

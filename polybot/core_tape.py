@@ -28,7 +28,7 @@ from polybot.config import Config
 from polybot.domain.market import Market, Outcome
 from polybot.domain.market_states import MarketState
 from polybot.domain.orders import SignedOrder
-from polybot.execution.desk import Action, Cancel, Post
+from polybot.execution.actions import Action, Cancel, Post
 from polybot.journal.entries import Entry, encode
 from polybot.journal.store import Stamped
 from polybot.journal.values import Values

@@ -32,7 +32,8 @@ from polybot.domain.orders import (
     SignedOrder,
     Unknown,
 )
-from polybot.execution.desk import Action, Cancel, Desk, Post, Refresh
+from polybot.execution.actions import Action, Cancel, Post, Refresh
+from polybot.execution.desk import Desk
 from polybot.execution.doubts import LookUp, Survey, Surveyed
 from polybot.execution.reconcile import OurOrder
 from polybot.execution.table import OVERFILLED

@@ -32,14 +32,15 @@ from polybot.domain.orders import (
     TradeStatus,
     Unknown,
 )
-from polybot.execution.doubts import CANCEL_MOST_MS, Doubts, LookUp, Survey, Surveyed
+from polybot.execution.actions import Action, Cancel, Post, Refresh
+from polybot.execution.doubts import CANCEL_MOST_MS, Doubts, Surveyed
 from polybot.execution.firewall import Firewall
 from polybot.execution.lifecycle import OPEN, Event, State
 from polybot.execution.params import OrderParams
 from polybot.execution.pauses import Pauses
 from polybot.execution.promises import Promised
 from polybot.execution.table import OrderTable
-from polybot.execution.throttle import Bucket
+from polybot.execution.throttle import Budget
 from polybot.execution.tracked import DUST, Tracked
 from polybot.execution.wish import Compared, Desired, stands
 from polybot.risk.breakers import VENUE_TROUBLE
@@ -47,44 +48,6 @@ from polybot.risk.checks import Standing, given_away
 
 BATCH = 15  # clob.md 3.7
 RECANCEL_MS = 1000  # a cancel is idempotent: ask again while there is no proof
-
-
-@attrs.frozen
-class Post:
-    orders: tuple[SignedOrder, ...]
-
-
-@attrs.frozen
-class Cancel:
-    ids: tuple[str, ...]
-    cause: str
-
-
-@attrs.frozen
-class Refresh:
-    """Have the venue look at the chain again for a token: its cache of balances lags (F34)."""
-
-    token: str
-
-
-Action = Post | Cancel | LookUp | Survey | Refresh
-
-
-@attrs.define
-class Budget:
-    """Message budgets, shared by all desks of one wallet: the venue's limits are per signer."""
-
-    places: Bucket
-    cancels: Bucket
-    cancel_reserve: int
-
-    @classmethod
-    def from_params(cls, params: OrderParams) -> Budget:
-        return cls(
-            Bucket(params.orders_per_s, params.orders_per_s),
-            Bucket(params.cancels_per_s, params.cancels_per_s),
-            params.cancel_reserve,
-        )
 
 
 @attrs.define

@@ -11,6 +11,8 @@ from __future__ import annotations
 
 import attrs
 
+from polybot.execution.params import OrderParams
+
 
 @attrs.define
 class Bucket:
@@ -41,3 +43,20 @@ class Bucket:
         """Take tokens whether or not they are there; a debt is never above the burst."""
         self.available(now_ms)
         self._tokens = max(-self.burst, self._tokens - wanted)
+
+
+@attrs.define
+class Budget:
+    """Message budgets, shared by all desks of one wallet: the venue's limits are per signer."""
+
+    places: Bucket
+    cancels: Bucket
+    cancel_reserve: int
+
+    @classmethod
+    def from_params(cls, params: OrderParams) -> Budget:
+        return cls(
+            Bucket(params.orders_per_s, params.orders_per_s),
+            Bucket(params.cancels_per_s, params.cancels_per_s),
+            params.cancel_reserve,
+        )

@@ -20,7 +20,8 @@ from polybot.domain.market_states import MarketState
 from polybot.domain.orders import CancelResult, NewOrder, PostResult, PrivateEvent, TradeSeen
 from polybot.domain.units import ONE
 from polybot.exchange.model import BUY
-from polybot.execution.desk import Action, Cancel, Desk, Post
+from polybot.execution.actions import Action, Cancel, Post
+from polybot.execution.desk import Desk
 from polybot.execution.doubts import LookUp, Survey, Surveyed
 from polybot.lab.backtest_time import Act, Rank, Timeline, Ways
 from polybot.lab.backtest_venue import Venue

@@ -17,7 +17,8 @@ from time import perf_counter_ns
 import attrs
 
 from polybot.lab import drills, numbers
-from polybot.lab.cases import Case, Work, cases
+from polybot.lab.bench_kit import Case, Work
+from polybot.lab.cases import cases
 from polybot.lab.report import Row, table
 
 ROUNDS = 15

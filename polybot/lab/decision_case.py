@@ -13,9 +13,11 @@ from polybot.domain.market_states import MarketState
 from polybot.domain.orders import Acked, NewOrder, SignedOrder
 from polybot.domain.prices import Feed
 from polybot.domain.units import ONE, SHARE
-from polybot.execution.desk import Action, Budget, Desk
+from polybot.execution.actions import Action
+from polybot.execution.desk import Desk
 from polybot.execution.firewall import Admission, Firewall
 from polybot.execution.params import OrderParams
+from polybot.execution.throttle import Budget
 from polybot.pricing.board import PriceBoard
 from polybot.quoter import wish
 from polybot.quoting.decide import decide

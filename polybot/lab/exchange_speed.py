@@ -32,7 +32,7 @@ from polybot.domain.units import SHARE
 from polybot.exchange import model
 from polybot.exchange.engine import Engine
 from polybot.lab import numbers
-from polybot.lab.cases import DOWN_ID, START_MS, UP_ID, venue_market
+from polybot.lab.bench_kit import DOWN_ID, START_MS, UP_ID, venue_market
 from polybot.lab.report import Row, table
 from polybot.venue.auth import l2_headers
 from polybot.venue.gamma import parse_market

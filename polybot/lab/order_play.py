@@ -27,12 +27,14 @@ from polybot.domain.orders import (
     TradeStatus,
 )
 from polybot.domain.units import LOT, ONE, SHARE, floor_to
-from polybot.execution.desk import Action, Budget, Cancel, Desk, Post, Refresh
+from polybot.execution.actions import Action, Cancel, Post, Refresh
+from polybot.execution.desk import Desk
 from polybot.execution.doubts import LookUp, Surveyed
 from polybot.execution.firewall import Admission, Firewall
 from polybot.execution.inventory import Place
 from polybot.execution.lifecycle import State
 from polybot.execution.reconcile import Kind, OurOrder, order_differences
+from polybot.execution.throttle import Budget
 from polybot.execution.wish import Desired
 from polybot.lab.order_truth import (
     CUTOFF_MS,

@@ -31,7 +31,7 @@ from polybot.domain.orders import (
     Unknown,
 )
 from polybot.domain.units import LOT, ONE, notional
-from polybot.execution.desk import Action, Cancel, Post
+from polybot.execution.actions import Action, Cancel, Post
 from polybot.execution.doubts import LookUp, Survey
 
 Kind = OrderSeen.Kind

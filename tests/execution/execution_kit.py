@@ -22,10 +22,12 @@ from polybot.domain.orders import (
     Unknown,
 )
 from polybot.domain.units import SHARE
-from polybot.execution.desk import Action, Budget, Cancel, Desk, Post
+from polybot.execution.actions import Action, Cancel, Post
+from polybot.execution.desk import Desk
 from polybot.execution.doubts import LookUp, Survey, Surveyed
 from polybot.execution.firewall import Admission, Firewall
 from polybot.execution.params import OrderParams
+from polybot.execution.throttle import Budget
 from polybot.execution.wish import Desired
 from polybot.risk.breakers import ErrorRate, MarketBrakes
 from polybot.risk.checks import Standing

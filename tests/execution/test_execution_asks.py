@@ -35,7 +35,8 @@ from polybot.domain.orders import (
     TradeStatus,
 )
 from polybot.domain.units import SHARE
-from polybot.execution.desk import Desk, Refresh
+from polybot.execution.actions import Refresh
+from polybot.execution.desk import Desk
 from polybot.execution.firewall import open_bids
 from polybot.execution.lifecycle import Event, State
 from polybot.execution.pauses import QUIET_MS

@@ -27,7 +27,8 @@ from execution_kit import (
 )
 
 from polybot.domain.orders import CancelResult
-from polybot.execution.desk import RECANCEL_MS, Cancel, Desk
+from polybot.execution.actions import Cancel
+from polybot.execution.desk import RECANCEL_MS, Desk
 from polybot.execution.lifecycle import State
 from polybot.execution.tracked import AWAY_MOST_MS
 from polybot.execution.wish import Desired

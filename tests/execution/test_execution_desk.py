@@ -28,7 +28,8 @@ from msgspec.structs import replace
 
 from polybot.domain.orders import CancelResult, Failure, OrderSeen, Reject
 from polybot.domain.units import SHARE
-from polybot.execution.desk import BATCH, Cancel, Post
+from polybot.execution.actions import Cancel, Post
+from polybot.execution.desk import BATCH
 from polybot.execution.firewall import Admission
 from polybot.execution.lifecycle import State
 from polybot.execution.params import OrderParams

@@ -24,7 +24,8 @@ from hypothesis import given, strategies as st
 from msgspec.structs import replace
 
 from polybot.domain.orders import NewOrder
-from polybot.execution.desk import Cancel, Desk
+from polybot.execution.actions import Cancel
+from polybot.execution.desk import Desk
 from polybot.execution.lifecycle import State
 from polybot.execution.params import OrderParams
 from polybot.execution.throttle import Bucket

@@ -18,7 +18,8 @@ from golden import digest
 from polybot.domain.market import Outcome, Side
 from polybot.domain.orders import FillLeg, NewOrder, TradeSeen, TradeStatus
 from polybot.domain.units import ONE, SHARE
-from polybot.execution.desk import Action, Desk
+from polybot.execution.actions import Action
+from polybot.execution.desk import Desk
 from polybot.execution.lifecycle import State
 from polybot.execution.params import OrderParams
 from polybot.execution.wish import Desired, match

@@ -6,9 +6,8 @@ import pytest
 from execution_kit import RICH, T0, UP, acked, cancels, desk, order, posts, wanting
 from hypothesis import given, strategies as st
 
-from polybot.execution.desk import Budget
 from polybot.execution.params import OrderParams
-from polybot.execution.throttle import Bucket
+from polybot.execution.throttle import Bucket, Budget
 from polybot.execution.wish import Desired
 
 

@@ -7,7 +7,8 @@ import io
 import attrs
 import pytest
 
-from polybot.lab.cases import Case, cases
+from polybot.lab.bench_kit import Case
+from polybot.lab.cases import cases
 from polybot.lab.ctrl_c_drill import Graceful, Immediate
 from polybot.lab.drills import heartbeat_rows, interrupt_rows, stop_rows
 from polybot.lab.heartbeat_drill import Failing, Heartbeats

@@ -20,7 +20,7 @@ from polybot import account
 from polybot.domain.ledger import Ledger
 from polybot.domain.orders import TradeSeen, Unknown
 from polybot.exchange.faults.plan import load
-from polybot.execution.desk import Action, Post
+from polybot.execution.actions import Action, Post
 from polybot.execution.tracked import Tracked
 from polybot.health import Health
 from polybot.journal.entries import Entry, Told

@@ -29,7 +29,7 @@ from switch_kit import (
 from polybot.config import Config, load
 from polybot.domain.prices import Feed
 from polybot.domain.units import SHARE
-from polybot.execution.desk import Budget
+from polybot.execution.throttle import Budget
 from polybot.lab.config_docs import keys, sections
 from polybot.pricing.fair import Caution, WhyNoFair
 from polybot.quoting.reasons import Why

@@ -9,9 +9,10 @@ from market_kit import BTC_5M
 
 from polybot.domain.market_states import MarketState
 from polybot.domain.orders import NewOrder, SignedOrder
-from polybot.execution.desk import Budget, Desk
+from polybot.execution.desk import Desk
 from polybot.execution.firewall import Admission, Firewall
 from polybot.execution.params import OrderParams
+from polybot.execution.throttle import Budget
 from polybot.risk.breakers import ErrorRate, MarketBrakes
 from polybot.risk.limits import RiskParams
 from polybot.risk.timetable import MarketMachine, Times, Timetable

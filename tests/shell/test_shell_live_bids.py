@@ -13,7 +13,8 @@ from hypothesis import given, settings, strategies as st
 from polybot.domain.market import Outcome, RewardPool
 from polybot.domain.orders import Acked, CancelResult
 from polybot.domain.units import ONE, SHARE
-from polybot.execution.desk import Cancel, Desk, Post
+from polybot.execution.actions import Cancel, Post
+from polybot.execution.desk import Desk
 from polybot.pricing.fair import Fair
 from polybot.quoter import wish
 from polybot.quoting.decide import decide

@@ -14,7 +14,7 @@ from polybot.core_tape import CoreTape
 from polybot.domain.market import Outcome, Side
 from polybot.domain.orders import NewOrder, SignedOrder, TimeInForce
 from polybot.domain.units import SHARE
-from polybot.execution.desk import Post
+from polybot.execution.actions import Post
 from polybot.order_messages import Message, Posted, Unsent
 from polybot.orders_task import OrdersTask
 from polybot.stream_trust import StreamTrust
