@@ -128,9 +128,10 @@ async def test_server_time_skewed(patient_jumps: MockClock) -> None:
 
 
 async def test_public_reads_survive_revoked_keys(patient_jumps: MockClock) -> None:
-    """Only what is signed gets the 401 (F42)."""
+    """Only what needs credentials gets the 401, whether a public read is signed or not (F42)."""
     async with rest_stage({"fault": "unauthorized"}) as stage:
         assert (await stage.http.get("/time")).status_code == 200
+        assert (await stage.ask("GET", "/time"))[0] == 200
         assert (await stage.ask("GET", "/data/orders"))[0] == 401
 
 

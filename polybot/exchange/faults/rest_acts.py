@@ -131,11 +131,14 @@ async def throttled(strike: Strike, _request: Request, _handle: Handler) -> Resp
 
 
 async def unauthorized(strike: Strike, request: Request, handle: Handler) -> Response:
-    """What needs credentials gets the 401; the venue itself tells which calls those are."""
-    if "poly_api_key" not in request.headers:
-        return await handle(request)
-    strike.land()
-    return error_response("Unauthorized/Invalid api key", 401)
+    """What needs credentials gets the 401. The venue itself tells which calls those are: who signs
+    a public read is answered all the same.
+    """
+    revoked = {**request.headers, "poly_api_key": ""}
+    response = await handle(attrs.evolve(request, headers=revoked))
+    if response.status == 401:
+        strike.land()
+    return response
 
 
 async def geoblocked(strike: Strike, _request: Request, _handle: Handler) -> Response:
