@@ -44,7 +44,8 @@ from polybot.lab.seeded import no_collector, seeded_scheduler
 from polybot.lab.simulation_case import Case
 from polybot.lab.simulation_life import Process
 from polybot.lab.simulation_lives import Lives
-from polybot.lab.simulation_reach import FOREIGN, LOST, Reach
+from polybot.lab.simulation_plan import BARRING
+from polybot.lab.simulation_reach import HALTED, LOST, Reach
 from polybot.lab.simulation_rules import LOOK_EVERY_S, Rules
 from polybot.lab.simulation_settings import with_settings
 from polybot.lab.simulation_strikes import mislead
@@ -250,12 +251,14 @@ class Simulation:
         return {tracked.id for scope in scopes for tracked in scope.orders.desk.table.open()}
 
     def halted(self, name: str, why: str) -> None:
-        """Every halt is a false one but for a foreign order, and for a loss where there is one."""
+        """Every halt is a false one but for a foreign order, for a venue that refuses us, and for a
+        loss where there is one.
+        """
         if not self._may_halt(name):
             self.watch.break_("G25", f"halted: {name}: {why}")
         self.rules.halted_at, self.rules.written = self.now_s(), frozenset(self.confirmed)
         if not self.lives.halt.is_set():
-            self.counts[FOREIGN if name == Halt.FOREIGN_ORDERS.value else LOST] += 1
+            self.counts[HALTED.get(name, LOST)] += 1
         self.lives.halt.set()
 
     def _may_halt(self, name: str) -> bool:
@@ -270,6 +273,8 @@ class Simulation:
             return percent < 100 and sure * 100 <= self._worth_most * (100 - percent)
         if name == Halt.LEDGER_DRIFT.value:
             return self._inexplicable(self.lives.bot)
+        if name == Halt.VENUE_REFUSES.value:
+            return any(self.exchange.faults.struck[fault] for fault in BARRING)
         foreign = self.exchange.faults.struck["foreign_order"] > 0
         return name == Halt.FOREIGN_ORDERS.value and foreign
 

@@ -62,6 +62,7 @@ def brief(seed: int) -> Case:
         strikes=_strikes(case.strikes),
         silence=_spell(case.silence),
         node=_spell(case.node),
+        bar=_spell(case.bar),
         quiet_s=0.0,
         later_s=random.Random(f"begins {seed}").choice(_LATER_S),
     )

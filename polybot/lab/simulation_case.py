@@ -157,6 +157,7 @@ class Case:
     certify: bool = False  # as a live start does: the venue's switch is tried first
     silence: Spell | None = None  # one token of each market falls silent
     node: Spell | None = None  # the chain's node is behind
+    bar: Spell | None = None  # our key or our region is refused
 
     @property
     def usual(self) -> bool:
@@ -173,7 +174,8 @@ class Case:
             last = {"last_s": (self.engine.last_s, self.engine.last_s)}
             at_ms = int(self.engine.at_s * 1000)
             more += (Entry("engine_restarted", from_ms=at_ms, times=1, values=last),)
-        more += tuple(spell.entry for spell in (self.silence, self.node) if spell is not None)
+        spells = (self.bar, self.silence, self.node)
+        more += tuple(spell.entry for spell in spells if spell is not None)
         return attrs.evolve(self.plan, entries=(*self.plan.entries, *more))
 
     def text(self) -> str:
@@ -192,6 +194,7 @@ class Case:
             f"foreign order {'none' if self.foreign_s is None else f'{self.foreign_s:.0f}s'}; "
             f"engine {self._engine_text()}; strikes {self._strikes_text()}; "
             f"silent tokens {_spell_text(self.silence)}; node behind {_spell_text(self.node)}; "
+            f"barred {_spell_text(self.bar)}; "
             f"begins {self.later_s} s later; settings {settings_text(self.settings)}; "
             f"{self.means.text()}; switch {'tried' if self.certify else 'trusted'}; "
             f"venue {terms_text(self.terms)}; regime {self.conditions.text()}"

@@ -28,7 +28,7 @@ from polybot.lab.simulation_case import (
     Trouble,
     Where,
 )
-from polybot.lab.simulation_plan import draw_node, draw_plan, draw_silence
+from polybot.lab.simulation_plan import draw_bar, draw_node, draw_plan, draw_silence
 from polybot.lab.simulation_regime import draw_conditions
 from polybot.lab.simulation_settings import draw_means, draw_settings
 from polybot.lab.simulation_terms import draw_terms
@@ -86,6 +86,7 @@ def draw(seed: int, hours: float) -> Case:
         certify=random.Random(f"switch {seed}").randrange(4) == 0,
         silence=draw_silence(random.Random(f"silence {seed}"), WARM_UP_S),
         node=draw_node(random.Random(f"node {seed}"), WARM_UP_S),
+        bar=draw_bar(random.Random(f"bar {seed}"), WARM_UP_S),
     )
 
 

@@ -12,7 +12,7 @@ from polybot.lab.simulation_settings import Means
 PARTS = (
     "storm", "delays", "deaths", "sniper", "disks", "clock", "foreign", "engine", "strikes",
     "series", "settings", "means", "terms", "regime", "amnesia", "certify",
-    "silence", "node",
+    "silence", "node", "bar",
 )  # fmt: skip
 
 
@@ -41,6 +41,7 @@ class Keep:
     certify: bool = True
     silence: bool = True
     node: bool = True
+    bar: bool = True
     links: tuple[int, ...] | None = None
 
     def of(self, case: Case) -> Case:
@@ -65,6 +66,7 @@ class Keep:
             certify=case.certify and self.certify,
             silence=case.silence if self.silence else None,
             node=case.node if self.node else None,
+            bar=case.bar if self.bar else None,
         )
 
     def _lives(self, case: Case) -> tuple[Life, ...]:

@@ -15,6 +15,8 @@ from polybot.exchange.faults.plan import Entry, Plan, StormTerms, load
 
 SILENT_S, BEHIND_S = (3.0, 60.0), (20.0, 300.0)
 AGAIN_S = (60.0, 600.0)  # from the end of one to the next
+BARRED_S, BARRED_WITHIN_S, BARRED_EVERY_S = (20.0, 90.0), 600.0, (1_200.0, 2_400.0)
+BARRING = ("unauthorized", "geoblocked")
 LAGS_MS = (2_000, 8_000, 20_000)
 
 
@@ -68,6 +70,15 @@ def draw_node(rng: random.Random, warm_up_s: float) -> Spell | None:
     """One seed in six: the chain's node has the balances of some blocks ago."""
     lag_ms = rng.choice(LAGS_MS)
     return _spell(rng, "node_behind", warm_up_s, BEHIND_S, lag_ms=(lag_ms, lag_ms))
+
+
+def draw_bar(rng: random.Random, warm_up_s: float) -> Spell | None:
+    """One seed in twelve: the venue takes our key no more, or nobody of our region. It is rare, for
+    each time nothing is traded until an operator has looked.
+    """
+    fault, at_s = rng.choice(BARRING), warm_up_s + rng.uniform(0, BARRED_WITHIN_S)
+    spell = Spell(fault, at_s, rng.uniform(*BARRED_S), rng.uniform(*BARRED_EVERY_S))
+    return spell if rng.randrange(12) == 0 else None
 
 
 def _spell(

@@ -10,6 +10,7 @@ from collections.abc import Callable
 import attrs
 
 from polybot.app import Bot
+from polybot.domain.halts import Halt
 from polybot.exchange.model import Event, OrderEvent, TickChanged, Traded, TradeUpdated
 from polybot.exchange.modes import Mode
 from polybot.exchange.server import Exchange
@@ -28,6 +29,8 @@ SWITCHED = "price stream replaced while averaging"
 CORRECTED = "strike corrected"
 FOREIGN = "foreign order"
 LOST = "loss limit passed"
+REFUSED = "venue refused us"
+HALTED = {Halt.FOREIGN_ORDERS.value: FOREIGN, Halt.VENUE_REFUSES.value: REFUSED}
 WRITTEN, SENT = "killed between journal and wire", "killed between wire and answer"
 TWICE = "double signal"
 JOURNAL_LOST = "journal lost"
@@ -36,7 +39,7 @@ REACHED = (
     "PLACEMENT", "CANCELLATION", "TRADE", "stop", "kill", "link cut", "link held", "link refused",
     "ended by its disk", "tape ended by its disk", "clock stepped back", "clock stepped ahead",
     TO_LIVE, TO_ABSENT, EARLY_FILL, LOST_RACE, REVERSED, WRITTEN, SENT, TWICE, TICK, POST_ONLY,
-    SWITCHED, FOREIGN, CORRECTED, LOST, JOURNAL_LOST, TRIED, UNTRIED,
+    SWITCHED, FOREIGN, CORRECTED, LOST, REFUSED, JOURNAL_LOST, TRIED, UNTRIED,
 )  # fmt: skip
 POLYBOLT = b"prices polybolt"
 AVERAGE_MS, GRID_MS = 60_000, 300_000  # every window of ours ends on the grid of five minutes

@@ -28,6 +28,7 @@ AS_THEN = Keep(
     certify=False,
     silence=False,
     node=False,
+    bar=False,
 )
 FOUND = (239, 312, 322, 367, 523, 986, 1242, 1281, 2314, 2681, 3776, 4159)
 LOTS = [range(first, first + TOGETHER) for first in range(1, SEEDS + 1, TOGETHER)]
@@ -98,6 +99,7 @@ def kinds(case: Case) -> Counter[str]:
         + ["strikes"] * (case.strikes is not None)
         + ["silence"] * (case.silence is not None)
         + ["node"] * (case.node is not None)
+        + ["bar"] * (case.bar is not None)
         + ["again"] * (len(case.lives) > 1)
     )
 
