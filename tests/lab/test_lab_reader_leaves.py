@@ -14,7 +14,7 @@ from polybot.lab.commands import UNSEEN
 ROOT = Path(__file__).resolve().parents[2]
 
 
-@pytest.mark.parametrize("words", ["lab config-docs", "soak --seeds 1-1 --hours 0.02 --once"])
+@pytest.mark.parametrize("words", ["lab config-docs", "soak --seeds 1-1 --brief --once"])
 def test_a_reader_that_leaves(words: str) -> None:
     """Nor is it a success: what was found was not seen."""
     reads, writes = os.pipe()

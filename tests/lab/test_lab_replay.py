@@ -32,10 +32,10 @@ Rows = list[Event]
 
 @pytest.fixture(scope="module")
 def tape() -> Rows:
-    """A quiet life of three minutes and what follows them."""
+    """A quiet life of three minutes."""
     lives: list[Rows] = []
     alone = Keep(deaths=False, series=False, disks=False, foreign=False)
-    case = attrs.evolve(alone.of(draw(3, SHORT)), sniped=0.5)
+    case = attrs.evolve(alone.of(draw(3, SHORT)), sniped=0.5, quiet_s=0.0)
     simulate(case, lives)
     return lives[0]
 
@@ -61,7 +61,8 @@ def test_lives_under_faults_with_deaths_and_restarts(seed: int) -> None:
     lives = list[Rows]()
     halves = Keep(disks=False, foreign=False)  # which end lives as well
     two = (Life(90.0, End.KILL, 5.0), Life(60.0, End.STOP, 0.0))
-    simulate(attrs.evolve(halves.of(draw(seed, SHORT)), lives=two, sniped=0.5), lives)
+    case = attrs.evolve(halves.of(draw(seed, SHORT)), lives=two, sniped=0.5, quiet_s=0.0)
+    simulate(case, lives)
 
     assert len(lives) == 2
     for rows in lives:

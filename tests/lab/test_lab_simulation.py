@@ -36,14 +36,13 @@ from polybot.quote_task import QuoteTask
 
 ROOT = Path(__file__).resolve().parents[2]
 SHORT = 0.05  # hours: three minutes, and the quiet time after them
-SHORTER = 0.02
 WITHIN = 50  # seeds in which a planted bug must be found (issue E)
 
 
 @pytest.mark.parametrize(
     "task",
     [
-        f"Task(4, {SHORTER}, Keep(series=False), twice=False)",
+        "Task(4, 1.0, Keep(series=False), twice=False, brief=True)",
         "Task(7, 1.0, twice=False, brief=True)",  # a merge, and three balances to be looked at anew
     ],
 )
@@ -218,7 +217,7 @@ def test_what_its_tape_does_not_decide_again_is_found() -> None:
         step(self, now_ms + chance.randrange(2))
 
     with mock.patch.object(QuoteTask, "step", moody):
-        found = live(Task(3, SHORTER, Keep(series=False)))
+        found = live(Task(3, 1.0, Keep(series=False), brief=True))
 
     assert [broken.rule for broken in found.outcome.violations] == ["S21"]
     assert found.differs, "nor is a second life the same"

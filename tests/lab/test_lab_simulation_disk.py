@@ -24,8 +24,8 @@ from polybot.orders_task import OrdersTask, intent_of
 
 
 def ailing(file: str, ail: Ail, *, wait_s: float = 3.0, for_s: float = 20.0) -> Case:
-    trouble = DiskTrouble(70.0, file, ail, for_s, wait_s, bytes=700)
-    return attrs.evolve(calm(length_s=100.0), disks=(trouble,))
+    trouble = DiskTrouble(30.0, file, ail, for_s, wait_s, bytes=700)
+    return attrs.evolve(calm(length_s=60.0), disks=(trouble,))
 
 
 @pytest.mark.parametrize("ail", [Ail.FULL, Ail.BROKEN, Ail.SHORT])

@@ -148,7 +148,7 @@ def test_what_excuses_a_market_without_orders(
 def test_settings_are_what_the_bot_goes_by() -> None:
     """With three levels more orders are placed, with none of the money nothing is."""
     few, many, none = (
-        sound(life(**other)).seen.get("PLACEMENT", 0)
+        sound(life(quiet_s=0.0, **other)).seen.get("PLACEMENT", 0)
         for other in (
             {"settings": (("quote", "levels", 1),)},
             {"settings": (("quote", "levels", 3),)},

@@ -16,8 +16,8 @@ from polybot.lab.simulation_draw import draw
 
 
 def stopped(number: signal.Signals, again_s: float | None) -> Case:
-    first = Life(40.0, End.STOP, 20.0, number, again_s)
-    return attrs.evolve(calm(), lives=(first, Life(20.0, End.STOP, 0.0)))
+    first = Life(15.0, End.STOP, 5.0, number, again_s)
+    return attrs.evolve(calm(), lives=(first, Life(15.0, End.STOP, 0.0)))
 
 
 def test_one_signal() -> None:
@@ -50,7 +50,7 @@ def test_who_leaves_before_anything_is_withdrawn_is_found() -> None:
 
 def test_a_venue_that_takes_no_connection_is_told_nothing() -> None:
     """Seed 724: who leaves at the second signal has withdrawn in vain, which is not G9."""
-    refused = Trouble(38.0, "clob", Harm.REFUSED, 8.0)
+    refused = Trouble(13.0, "clob", Harm.REFUSED, 8.0)
     outcome = sound(attrs.evolve(stopped(signal.SIGINT, 2.0), troubles=(refused,)))
 
     assert outcome.seen["double signal"] == 1
