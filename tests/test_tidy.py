@@ -11,6 +11,7 @@ import functools
 import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import TypeVar, cast
 
 import attrs
 import pytest
@@ -22,6 +23,9 @@ FILE_LINES_MAX = 450
 COLUMNS_MAX = 100
 
 
+Node = TypeVar("Node", bound=ast.AST)
+
+
 @attrs.frozen
 class Source:
     """One Python file: its path from the root with forward slashes, its text and its tree."""
@@ -30,10 +34,24 @@ class Source:
     text: str
     tree: ast.Module
 
+    @functools.cached_property
+    def nodes(self) -> dict[type[ast.AST], list[ast.AST]]:
+        """All nodes by their kind: walking every file anew for every rule took most of the time."""
+        kinds: dict[type[ast.AST], list[ast.AST]] = {}
+        for node in ast.walk(self.tree):
+            kinds.setdefault(type(node), []).append(node)
+        return kinds
+
+    def all(self, kind: type[Node]) -> list[Node]:
+        return cast(list[Node], self.nodes.get(kind, []))
+
+
+def parsed(name: str, text: str) -> Source:
+    return Source(name, text, ast.parse(text))
+
 
 def read(path: Path) -> Source:
-    text = path.read_text(encoding="utf-8")
-    return Source(path.relative_to(ROOT).as_posix(), text, ast.parse(text))
+    return parsed(path.relative_to(ROOT).as_posix(), path.read_text(encoding="utf-8"))
 
 
 @functools.cache
@@ -45,28 +63,27 @@ def everything() -> tuple[Source, ...]:
     return sources("polybot") + sources("tests")
 
 
-def calls_and_names(tree: ast.AST) -> Iterator[tuple[int, str]]:
+def calls_and_names(source: Source) -> Iterator[tuple[int, str]]:
     """Every dotted name in the tree, as `time.time`, with its line."""
-    for node in ast.walk(tree):
-        if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name):
+    for node in source.all(ast.Attribute):
+        if isinstance(node.value, ast.Name):
             yield node.lineno, f"{node.value.id}.{node.attr}"
-        elif isinstance(node, ast.ImportFrom) and node.level == 0:
-            yield from ((node.lineno, f"{node.module}.{alias.name}") for alias in node.names)
+    for imported in source.all(ast.ImportFrom):
+        if imported.level == 0:
+            for alias in imported.names:
+                yield imported.lineno, f"{imported.module}.{alias.name}"
 
 
-def imports(tree: ast.AST) -> Iterator[tuple[int, str]]:
+def imports(source: Source) -> Iterator[tuple[int, str]]:
     """Every module imported, wherever in the file; `from a import b` counts as `a.b`."""
-    for node in ast.walk(tree):
-        if isinstance(node, ast.Import):
-            yield from ((node.lineno, alias.name) for alias in node.names)
-        elif isinstance(node, ast.ImportFrom):
-            yield from ((node.lineno, f"{node.module}.{alias.name}") for alias in node.names)
+    for node in source.all(ast.Import):
+        yield from ((node.lineno, alias.name) for alias in node.names)
+    for one in source.all(ast.ImportFrom):
+        yield from ((one.lineno, f"{one.module}.{alias.name}") for alias in one.names)
 
 
-def functions(tree: ast.AST) -> Iterator[ast.FunctionDef | ast.AsyncFunctionDef]:
-    for node in ast.walk(tree):
-        if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef)):
-            yield node
+def functions(source: Source) -> list[ast.FunctionDef | ast.AsyncFunctionDef]:
+    return [*source.all(ast.FunctionDef), *source.all(ast.AsyncFunctionDef)]
 
 
 # --- the rules: each yields the faults of one file ------------------------------------------------
@@ -86,25 +103,26 @@ CLOCK_HOMES = {
 def clocks(source: Source) -> Iterator[str]:
     """Time comes from polybot.clock, or replay and virtual time are lost."""
     if source.name not in CLOCK_HOMES:
-        for line, name in calls_and_names(source.tree):
+        for line, name in calls_and_names(source):
             if CLOCKS.fullmatch(name):
                 yield f"{source.name}:{line}: {name}: use polybot.clock"
 
 
 def randomness(source: Source) -> Iterator[str]:
     """Randomness is a `random.Random` somebody passes in, or a seed does not repeat a run."""
-    for line, name in calls_and_names(source.tree):
+    for line, name in calls_and_names(source):
         module, _, what = name.partition(".")
         if module == "random" and what not in {"Random", "SystemRandom"}:
             yield f"{source.name}:{line}: {name}: take a random.Random as an argument"
-    for node in ast.walk(source.tree):
-        if isinstance(node, ast.Call) and ast.unparse(node) == "random.Random()":
+    for node in source.all(ast.Call):
+        bare = not node.args and not node.keywords
+        if bare and ast.unparse(node.func) == "random.Random":
             yield f"{source.name}:{node.lineno}: random.Random() without a seed"
 
 
 def long_functions(source: Source) -> Iterator[str]:
     """A function of more than 70 lines is several."""
-    for function in functions(source.tree):
+    for function in functions(source):
         lines = (function.end_lineno or function.lineno) - function.lineno + 1
         if lines > FUNCTION_LINES_MAX:
             yield f"{source.name}:{function.lineno}: {function.name} has {lines} lines: split it"
@@ -151,8 +169,8 @@ FLOAT_HOMES = {
 def float_money(source: Source) -> Iterator[str]:
     """Money is integers: prices 10⁻⁴, shares and dollars 10⁻⁶."""
     if MONEY_FILES.fullmatch(source.name) and source.name not in FLOAT_HOMES:
-        for node in ast.walk(source.tree):
-            if isinstance(node, ast.Name) and node.id == "float":
+        for node in source.all(ast.Name):
+            if node.id == "float":
                 yield f"{source.name}:{node.lineno}: float in a file of money"
 
 
@@ -162,8 +180,8 @@ PRINT_HOMES = re.compile(r"polybot/(console/\w+|lab/\w+|cli|__main__|exchange/\w
 def prints(source: Source) -> Iterator[str]:
     """Nothing prints from the core: publish it, log it or return it."""
     if not PRINT_HOMES.fullmatch(source.name):
-        for node in ast.walk(source.tree):
-            if isinstance(node, ast.Call) and ast.unparse(node.func) == "print":
+        for node in source.all(ast.Call):
+            if isinstance(node.func, ast.Name) and node.func.id == "print":
                 yield f"{source.name}:{node.lineno}: print"
 
 
@@ -191,7 +209,7 @@ def room_law(source: Source) -> Iterator[str]:
     if room not in ROOMS:
         return
     allowed = ROOMS[room] | {room}
-    for line, module in imports(source.tree):
+    for line, module in imports(source):
         parts = module.split(".")
         if parts[0] == "polybot" and (len(parts) < 2 or parts[1] not in allowed):
             yield f"{source.name}:{line}: {room} imports {module}"
@@ -199,8 +217,8 @@ def room_law(source: Source) -> Iterator[str]:
 
 def relative_imports(source: Source) -> Iterator[str]:
     """Imports are absolute, so that the law above sees them."""
-    for node in ast.walk(source.tree):
-        if isinstance(node, ast.ImportFrom) and node.level:
+    for node in source.all(ast.ImportFrom):
+        if node.level:
             yield f"{source.name}:{node.lineno}: relative import"
 
 
@@ -211,14 +229,14 @@ IMPURE = {"trio", "httpx", "socket", "os", "pathlib", "trio_websocket", "loguru"
 def pure_cores(source: Source) -> Iterator[str]:
     """What decides knows no tasks, no sockets, no files and no log."""
     if PURE.fullmatch(source.name):
-        for line, module in imports(source.tree):
+        for line, module in imports(source):
             if module.split(".")[0] in IMPURE:
                 yield f"{source.name}:{line}: a pure core imports {module}"
 
 
 def undocumented_tests(source: Source) -> Iterator[str]:
     """Every test says in a sentence what must be true."""
-    for function in functions(source.tree):
+    for function in functions(source):
         is_test = function.name.startswith("test_") and source.name.startswith("tests/")
         if is_test and not ast.get_docstring(function):
             yield f"{source.name}:{function.lineno}: {function.name} has no docstring"
@@ -229,8 +247,7 @@ MACHINE = re.compile(r"(?<![\w.])/(work|home|root|opt|Users)/|C:\\\\Users", re.I
 
 def machine_paths(source: Source) -> Iterator[str]:
     """Nothing names a path of one machine."""
-    for node in ast.walk(source.tree):
-        value = node.value if isinstance(node, ast.Constant) else None
+    for value in (node.value for node in source.all(ast.Constant)):
         if isinstance(value, str) and value != MACHINE.pattern and MACHINE.search(value):
             yield f"{source.name}: {value[:60]!r}"
 
@@ -313,7 +330,7 @@ def test_the_rule_bites(rule: Rule) -> None:
     """Each rule finds the fault it is there for: a rule that never fires proves nothing."""
     name, text = BAD[rule]
 
-    assert list(rule(Source(name, text, ast.parse(text))))
+    assert list(rule(parsed(name, text)))
 
 
 @pytest.mark.parametrize(
@@ -331,6 +348,6 @@ def test_the_rule_bites(rule: Rule) -> None:
 )
 def test_the_rules_let_pass(name: str, text: str) -> None:
     """What the house allows is not a fault."""
-    source = Source(name, text, ast.parse(text))
+    source = parsed(name, text)
 
     assert not [fault for rule in (clocks, randomness, room_law) for fault in rule(source)]
