@@ -7,9 +7,10 @@ it. Tests wait for conditions on the venue's clock, never for a time to have pas
 from __future__ import annotations
 
 import tempfile
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import Any
 
 import attrs
 import httpx
@@ -32,6 +33,7 @@ from polybot.journal.recorder import Recorder
 from polybot.journal.store import Store
 from polybot.launch import PAPER_START_MS, demo_site, judged, run_watched
 from polybot.options import BotOptions
+from polybot.patient_clock import PatientClock
 from polybot.pricing.params import PricingParams
 from polybot.purse import Purse
 from polybot.quoting.params import QuoteParams
@@ -68,6 +70,34 @@ def shell_config(series: str = SERIES, **quote: float) -> Config:
         live=LiveParams(),
         inventory=InventoryParams(merge_equity_percent=0),  # twenty pairs are enough
     )
+
+
+class SceneClock(PatientClock):
+    """It waits for threads as well: a live run's journal, which is written in one, would have been
+    away for two seconds of the venue's with every twentieth of the machine's. Not for those that
+    are left alone when their caller goes: they may themselves wait for the venue.
+    """
+
+    def __init__(self, rate: float) -> None:
+        super().__init__(rate)
+        self._working = 0
+
+    def waiting(self, run_sync: Callable[..., Awaitable[Any]]) -> Callable[..., Awaitable[Any]]:
+        async def run(*args: Any, **how: Any) -> Any:
+            held = not how.get("abandon_on_cancel", False)
+            self._working += held
+            try:
+                return await run_sync(*args, **how)
+            finally:
+                self._working -= held
+
+        return run
+
+    def deadline_to_sleep_time(self, deadline: float) -> float:
+        wait_s = super().deadline_to_sleep_time(deadline)
+        if self._working:
+            self._may_pass = 0.0
+        return wait_s
 
 
 @attrs.define(eq=False)

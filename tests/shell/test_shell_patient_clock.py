@@ -65,3 +65,14 @@ def test_it_never_runs_backwards() -> None:
     trio.run(main, clock=PatientClock(RATE))
 
     assert ended == [10.0, 20.0, 30.0]
+
+
+async def test_a_scene_waits_for_a_thread(fast_clock: PatientClock) -> None:
+    """What a thread works on takes some of the machine's time and none of the venue's."""
+    begun = trio.current_time()
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(trio.sleep, 1)
+        await trio.to_thread.run_sync(lambda: sum(range(3_000_000)))
+        took = trio.current_time() - begun
+
+    assert took < 0.5
