@@ -39,12 +39,14 @@ from polybot.journal.entries import (
     Told,
     TradesRead,
 )
-from polybot.journal.store import Stamped
+from polybot.journal.store import JournalCorrupt, Stamped
 
 # How old the last reading of trades may be when an order leaves, or a start says that it is done:
 # twice as long as anybody waits for it, and more of the past costs no more than a page.
 UNREAD_MOST_S = 300
 _PAID = {"rebate": Kind.REBATES, "reward": Kind.REWARDS}
+# How books say no: sums that are not right, a market or an account that is not there.
+REFUSED = (AssertionError, LookupError, ValueError, ArithmeticError)
 
 
 @attrs.define(eq=False)
@@ -96,11 +98,17 @@ class Recovered:
 
 
 def recover(entries: Iterable[Stamped]) -> Recovered:
-    """Fold the live entries, oldest first."""
+    """Fold the live entries, oldest first. Raises JournalCorrupt for one that those before it rule
+    out: no later start could take it either, and each of them would end in a fault of our own.
+    """
     found = Recovered()
     for stamped in entries:
         found.last_ms = stamped.at_ms
-        apply(found.ledger, stamped.entry, stamped.at_ms)
+        try:
+            apply(found.ledger, stamped.entry, stamped.at_ms)
+        except REFUSED as error:
+            what = f"entry {stamped.seq} ({type(stamped.entry).__name__})"
+            raise JournalCorrupt(f"{what} contradicts those before it: {error!r}") from error
         _remember(found, stamped.entry, stamped.at_ms)
     return found
 

@@ -1,5 +1,5 @@
 """What becomes of a damaged journal: it is put aside, and its wallet does not trade until somebody
-has looked (F67).
+has looked (F67). One whose entries contradict each other is damaged, whoever wrote it.
 
 Nothing is read out of a damaged file: half of the truth about money is worse than none. The start
 then finds out from the venue what it can tell – every open order is cancelled, cash is booked as
@@ -46,7 +46,7 @@ def kept_journal(path: Path, owner: str, at_ms: int) -> Kept:
 
 
 def _readable(path: Path, owner: str) -> Store:
-    """The journal, proven readable to its last live entry."""
+    """The journal, proven readable to its last live entry, and taken by the books."""
     store = Store.open(path, owner)
     try:
         recover(store.live())

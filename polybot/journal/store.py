@@ -80,7 +80,7 @@ class JournalInUse(JournalFailed):
 
 
 class JournalCorrupt(JournalFailed):
-    """The file is damaged: see `repair`."""
+    """The file is damaged, or contradicts itself: see `repair`."""
 
 
 @attrs.frozen

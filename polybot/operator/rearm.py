@@ -33,6 +33,9 @@ def main(words: Sequence[str]) -> int:
         return EXIT_STORAGE
     try:
         return _rearm(store, show_only=said.show)
+    except JournalFailed as error:
+        sys.stderr.write(f"{error}\n")
+        return EXIT_STORAGE
     finally:
         store.close()
 

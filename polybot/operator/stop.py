@@ -13,7 +13,7 @@ import os
 import signal
 import sys
 from collections.abc import Sequence
-from contextlib import suppress
+from contextlib import closing, suppress
 from pathlib import Path
 
 import attrs
@@ -26,7 +26,7 @@ from polybot.domain.halts import Halt
 from polybot.domain.orders import EDGE_S, Failure, OrderRow, OrderSeen
 from polybot.journal.entries import Halted, Intent
 from polybot.journal.recovery import recover
-from polybot.journal.store import JournalFailed, Stamped, Store, holder
+from polybot.journal.store import JournalCorrupt, JournalFailed, Stamped, Store, holder
 from polybot.operator.access import Access, parser
 from polybot.venue.clob import ClobClient
 from polybot.venue.rest import http_client
@@ -192,15 +192,20 @@ def _halt(access: Access) -> tuple[int, list[str]]:
         sys.stderr.write(
             f"no engine was told: {access.journal} is new. Is this the engine's configuration?\n"
         )
+    unanswered: list[str] = []
     try:
         store = Store.open(access.journal, access.owner)
+        with closing(store):
+            try:
+                unanswered = _unanswered(list(store.live()))
+            except JournalCorrupt as error:  # the halt is not for this reading to prevent
+                sys.stderr.write(f"orders of the last minute are not watched for: {error}\n")
+                code = EXIT_STORAGE
+            why = "python -m polybot stop --now"
+            store.append([(system_ms(), Halted(Halt.STOPPED.value, why))])
     except JournalFailed as error:
         sys.stderr.write(f"not halted: {error}\n")
-        return EXIT_STORAGE, []
-    unanswered = _unanswered(list(store.live()))
-    why = "python -m polybot stop --now"
-    store.append([(system_ms(), Halted(Halt.STOPPED.value, why))])
-    store.close()
+        return EXIT_STORAGE, unanswered
     sys.stdout.write("halted until `python -m polybot rearm`\n")
     return code, unanswered
 

@@ -7,9 +7,9 @@ import sqlite3
 from pathlib import Path
 
 import pytest
-from journal_kit import OWNER, T0, intent, market
+from journal_kit import CONDITION, OWNER, T0, intent, market
 
-from polybot.journal.entries import Entry, Halted, Known
+from polybot.journal.entries import Entry, Halted, Known, Moved, Paid, Resolved
 from polybot.journal.recovery import recover
 from polybot.journal.repair import DAMAGED, kept_journal
 from polybot.journal.store import JournalFailed, JournalInUse, Store
@@ -71,6 +71,33 @@ def test_a_damaged_journal_is_put_aside(path: Path, damage: object) -> None:
     assert only.name == DAMAGED
     assert kept.aside.name in only.why
     assert kept.aside.read_bytes() == spoilt
+    assert halts(path) == {DAMAGED: only.why}
+
+
+CONTRADICTIONS: dict[str, Entry] = {
+    "a result of no market": Resolved("0xgone", 1_000_000, "chain"),
+    "more merged than held": Moved(CONDITION, "merge", "done", "1", 10, evidence="0x1"),
+    "redeemed before its result": Moved(CONDITION, "redeem", "done", "1", 0, evidence="0x1"),
+    "paid by nobody": Paid("gift", 1, "0x1"),
+}
+
+
+@pytest.mark.parametrize("written", CONTRADICTIONS.values(), ids=CONTRADICTIONS)
+def test_a_journal_that_contradicts_itself_is_put_aside(path: Path, written: Entry) -> None:
+    """What the books cannot take now no later start could take: the wallet is halted with the
+    reason, and starts, instead of ending in the same fault for ever.
+    """
+    store = Store.open(path, OWNER)
+    store.append([(T0, written)])
+    store.close()
+    kept = kept_journal(path, OWNER, T0 + 1)
+    (only,) = [stamped.entry for stamped in kept.store.live()]
+    kept.store.close()
+
+    assert isinstance(only, Halted)
+    assert only.name == DAMAGED
+    assert f"({type(written).__name__}) contradicts those before it" in only.why
+    assert kept.aside is not None
     assert halts(path) == {DAMAGED: only.why}
 
 

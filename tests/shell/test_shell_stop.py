@@ -14,6 +14,7 @@ from shell_kit import HOUR_MS, SERIES, scene
 from trio.testing import MockClock
 
 from polybot.discovery import current_market
+from polybot.domain.halts import Halt
 from polybot.domain.market import Market, Outcome, Side
 from polybot.domain.orders import (
     EDGE_S,
@@ -26,8 +27,10 @@ from polybot.domain.orders import (
 )
 from polybot.domain.units import SHARE
 from polybot.far_order import far_order
-from polybot.journal.entries import Ended, Entry, Intent
-from polybot.journal.store import Stamped
+from polybot.journal.entries import Ended, Entry, Halted, Intent, Resolved
+from polybot.journal.store import JournalFailed, Stamped, Store, holder
+from polybot.operator.access import Access
+from polybot.operator.rearm import main as rearm
 from polybot.operator.stop import (
     EXIT_STORAGE,
     PATIENCE_S,
@@ -189,6 +192,55 @@ def test_a_journal_that_is_new(tmp_path: Path, capsys: pytest.CaptureFixture[str
     assert "halted" in said.out
     assert _halt(access) == (0, [])
     assert not capsys.readouterr().err
+
+
+@pytest.fixture
+def contradictory(tmp_path: Path) -> Any:
+    """The access to a wallet whose journal no books can take."""
+    access = SimpleNamespace(journal=tmp_path / "one.sqlite3", owner="0x1")
+    store = Store.open(access.journal, access.owner)
+    store.append([(T0, Resolved("0xgone", 1_000_000, "chain"))])
+    store.close()
+    return access
+
+
+def test_a_journal_that_contradicts_itself_is_halted(
+    contradictory: Any, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The halt is on record all the same, and the code says that something is wrong."""
+    assert _halt(contradictory) == (EXIT_STORAGE, [])
+
+    assert "contradicts" in capsys.readouterr().err
+    store = Store.open(contradictory.journal, contradictory.owner)
+    last = list(store.live())[-1].entry
+    store.close()
+    assert isinstance(last, Halted)
+    assert last.name == Halt.STOPPED.value
+
+
+def test_a_halt_that_cannot_be_written(
+    contradictory: Any, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """It is said, and the journal is let go."""
+
+    def full(_store: Store, _entries: object) -> None:
+        raise JournalFailed("the disk is full")
+
+    monkeypatch.setattr(Store, "append", full)
+
+    assert _halt(contradictory) == (EXIT_STORAGE, [])
+    assert "not halted: the disk is full" in capsys.readouterr().err
+    assert holder(contradictory.journal) is None
+
+
+def test_no_rearming_of_a_journal_that_contradicts_itself(
+    contradictory: Any, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The operator is told why, in words; the next start puts it aside."""
+    monkeypatch.setattr(Access, "of", lambda _said: contradictory)
+
+    assert rearm([]) == EXIT_STORAGE
+    assert "contradicts" in capsys.readouterr().err
 
 
 def noted(number: int, at_s: float, entry: Entry) -> Stamped:
