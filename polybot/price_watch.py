@@ -40,6 +40,8 @@ class PriceWatch:
         while True:
             with trio.CancelScope() as self._scope:
                 await dial()
+            if not self._heard:
+                continue  # its connection ended by itself in the very moment: it is dialled anyway
             key, last = min(self._heard.items(), key=lambda it: it[1])
             self.silent(key, trio.current_time() - last)
             self._times = min(2 * self._times, PATIENCE_MOST)

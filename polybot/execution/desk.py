@@ -89,8 +89,13 @@ class Desk:
     # --- what we hear --------------------------------------------------------------------
 
     def posted(self, results: Sequence[PostResult], now_ms: int) -> None:
+        """Apply a POST's reply. While it was under way the stream may have told an order's end, and
+        the machine have slept until the table had forgotten it.
+        """
         self.firewall.brakes.errors.note(now_ms, failed=any(map(_is_failure, results)))
         for result in results:
+            if result.order_id not in self.table:
+                continue
             self.table.posted(result, now_ms)
             if isinstance(result, Rejected):
                 self.counts.rejects[result.reason.value] += 1
@@ -148,7 +153,9 @@ class Desk:
             self.doubts.resting(order_id, begun_ms, now_ms)
 
     def looked_up(self, order_id: str, answer: OrderRow | Failure | None, now_ms: int) -> None:
-        self.doubts.looked_up(order_id, answer, now_ms)
+        """Apply a look-up by hash; the order may have been forgotten since, as in `posted`."""
+        if order_id in self.table:
+            self.doubts.looked_up(order_id, answer, now_ms)
 
     def surveyed(self, found: Surveyed, now_ms: int) -> None:
         self.doubts.surveyed(found, now_ms)

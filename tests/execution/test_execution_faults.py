@@ -34,7 +34,9 @@ from polybot.domain.orders import (
     CancelResult,
     Failure,
     FillLeg,
+    OrderRow,
     OrderSeen,
+    PostResult,
     Reject,
     TimeInForce,
     TradeSeen,
@@ -45,7 +47,7 @@ from polybot.execution.desk import RECANCEL_MS, Desk
 from polybot.execution.doubts import DELAY_MOST_MS, EDGE_MS, Surveyed
 from polybot.execution.lifecycle import State
 from polybot.execution.reconcile import LAG_MOST_MS
-from polybot.execution.table import OrderTable
+from polybot.execution.table import KEEP_DEAD_MS, OrderTable
 from polybot.execution.wish import Desired
 
 Kind = OrderSeen.Kind
@@ -572,3 +574,37 @@ def test_f48_a_slow_post_is_no_fault() -> None:
 
     assert made.table["0x1"].state is State.IN_FLIGHT
     assert not made.table.faults
+
+
+def slept(made: Desk) -> None:
+    """0x1 ends by the stream's word, and the desk's next turn is long after that."""
+    made.heard(seen("0x1", Kind.DEAD), T0 + 1_000)
+    made.desired = Desired()
+    made.act(T0 + 1_000 + KEEP_DEAD_MS + 1, RICH)
+    assert "0x1" not in made.table
+
+
+@pytest.mark.parametrize("result", [acked("0x1"), refused("0x1"), unknown("0x1")])
+def test_a_reply_that_a_sleeping_machine_reads_too_late(result: PostResult) -> None:
+    """The order was forgotten while its POST was under way: what the reply says changes nothing,
+    and is no fault of ours (F50).
+    """
+    made = sent()
+    slept(made)
+    made.posted([result], T0 + 70_000)
+
+    assert "0x1" not in made.table
+    assert not made.counts.unknowns
+
+
+@pytest.mark.parametrize("answer", [row("0x1"), None, Failure("timed out")])
+def test_a_look_up_that_a_sleeping_machine_reads_too_late(
+    answer: OrderRow | Failure | None,
+) -> None:
+    """The same of an order that was being looked up."""
+    made = sent(answer=False)
+    assert look_ups(made.act(T0 + 1, RICH)) == ["0x1"]
+    slept(made)
+    made.looked_up("0x1", answer, T0 + 70_000)
+
+    assert "0x1" not in made.table

@@ -59,6 +59,27 @@ async def test_all_come(autojump_clock: MockClock) -> None:
     assert len(it.dials) == 1
 
 
+async def test_a_connection_that_ends_as_its_patience_does(autojump_clock: MockClock) -> None:
+    """A machine that has slept finds both at once, the peer's end and a price overdue. Nothing is
+    held against anybody then, and it is dialled again.
+    """
+    it = Connection({SPOT, MEAN})
+
+    async def dial() -> None:
+        it.dials.append(trio.current_time())
+        it.watch.note(SocketState(SocketPhase.OPEN))
+        with trio.CancelScope(shield=len(it.dials) == 1):  # as a loop that stands still
+            await trio.sleep(PATIENCE_S + 1)
+        it.watch.note(SocketState(SocketPhase.DOWN))
+        await trio.sleep_forever()
+
+    with trio.move_on_after(PATIENCE_S + 2):
+        await it.watch.run(dial)
+
+    assert it.dials == [0, PATIENCE_S + 1]
+    assert it.silent == []
+
+
 @pytest.mark.parametrize("missing", [SPOT, MEAN])
 async def test_one_that_stays_away(missing: Key, autojump_clock: MockClock) -> None:
     """It is asked for again, ever more rarely: each new connection costs the other a second."""
