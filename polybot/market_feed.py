@@ -194,9 +194,14 @@ class MarketFeed:
             await self._mend([behind])
 
     async def _mend(self, broken: list[Outcome]) -> None:
-        """Ask for a snapshot of each broken or missing book."""
+        """Ask for a snapshot of each broken or missing book. An answer that outlasts the connection
+        it was asked for would be believed with no stream to keep it true.
+        """
+        epoch = self.book.epoch
         for outcome in broken:
             answer = await self.ctx.client.book(self.market.token(outcome))
+            if self.book.epoch != epoch:
+                return
             if isinstance(answer, Failure):
                 self._redial("book broken and no snapshot to be had")
                 return

@@ -209,8 +209,9 @@ class Reconciler:
                 self.health.halt(Halt.VENUE_REFUSES, why)
             else:
                 logger.warning("refused, and taken when asked again: {}", why)
-        self.account.refusal = ""
-        self.health.good(IDENTITY)
+        if self.account.refusal == why:  # else it was refused otherwise while we asked
+            self.account.refusal = ""
+            self.health.good(IDENTITY)
 
     def _forgiven(self) -> bool:
         """Take a refusal for one of a request that came late, and say whether it may be: what comes

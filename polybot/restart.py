@@ -168,7 +168,7 @@ class Restart:
     async def _agree_on_cash(self) -> None:
         """Cash the books do not explain came from, or went, outside: it is booked and told."""
         first = self.ctx.recovered.since_s is None
-        change = beyond(await self._balance(None, self._known_cash), await self._known_cash())
+        change = beyond(*await self._balance(None, self._known_cash))
         if not change:
             return
         what = "balance at the start" if first else UNKNOWN_ORIGIN
@@ -187,29 +187,35 @@ class Restart:
         for outcome in Outcome:
             token = market.token(outcome)
             expected = self.ctx.account.ledger.settling(Kind.SHARES, market.condition_id, token)
-            there = await self._balance(token, partial(_always, expected))
+            there, _ = await self._balance(token, partial(_always, expected))
             if beyond(there, expected):
                 found, known = amount_text(there), amount_text(expected.total)
                 why = f"{market.slug}: the venue shows {found} shares, the journal knows {known}"
                 self.ctx.health.halt(Halt.SHARES_DIFFER, why)
 
-    async def _balance(self, token: str | None, known: Callable[[], Awaitable[Settling]]) -> int:
-        """The venue's figure, given time to agree with ours: either may be behind. Where they
-        differ it is told to look at the chain (clob.md 5.1); a first start knows nothing to wait
-        for, and takes what it then shows.
+    async def _balance(
+        self, token: str | None, known: Callable[[], Awaitable[Settling]]
+    ) -> tuple[int, Settling]:
+        """The venue's figure and ours, given time to agree: either may be behind. Where they differ
+        it is told to look at the chain (clob.md 5.1); a first start knows nothing to wait for, and
+        takes what it then shows.
+
+        Ours is never the later one: of what is paid in between the balance shows more, and the
+        payment's row explains that. The other way round it would be booked as gone.
         """
         patient, looked = self.ctx.recovered.since_s is not None, False
         why, first_at = "no answer", math.inf
         with trio.move_on_after(ANSWER_S):
             while True:
+                expected = await known()
                 answer = await self.ctx.client.balance(token)
                 if isinstance(answer, Failure):
                     why = answer.what
                 else:
                     first_at = min(first_at, trio.current_time())
                     late = trio.current_time() >= first_at + AGREE_S
-                    if late or (looked and not patient) or not beyond(answer, await known()):
-                        return answer
+                    if late or (looked and not patient) or not beyond(answer, expected):
+                        return answer, expected
                     looked = await self.ctx.client.refresh(token) is None
                     if looked and not patient:
                         continue

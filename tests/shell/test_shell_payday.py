@@ -8,12 +8,13 @@ import pytest
 from shell_kit import HOUR_MS, Scene, clean, playing
 from test_shell_inventory import FEW
 from test_shell_restart import killed, started
-from venue_bent import answer
+from venue_bent import Handler, answer
 
 from polybot.domain.accounts import Kind
 from polybot.domain.halts import Halt
 from polybot.domain.units import SHARE
 from polybot.exchange.model import Event, Traded
+from polybot.exchange.net import Request, Response
 from polybot.exchange.payday import DAY_MS, LEAST, SETTLED_MS
 from polybot.execution.reconcile import PAYMENT_MS
 from polybot.patient_clock import PatientClock
@@ -177,5 +178,34 @@ async def test_a_payment_while_we_were_dead(fast_clock: PatientClock, late: bool
                 assert paid(third, Kind.REWARDS) == 7 * SHARE
                 assert third.bot.ctx.account.ledger.capital == capital
                 report = await third.end()
+
+    clean(report)
+
+
+async def test_a_payment_while_a_start_compares_cash(fast_clock: PatientClock) -> None:
+    """Paid and told between the start's look at the balance and its next look at the payments: it
+    is booked as what it is, and the books are the venue's (a withdrawal that never was left them
+    seven dollars short, and halted).
+    """
+    async with started() as it:
+        capital, asked = it.bot.ctx.account.ledger.capital, 0
+
+        async def told_at_once(request: Request, handle: Handler) -> Response:
+            nonlocal asked
+            asked += 1
+            if asked == 2:
+                pay(it, 7)
+            return await handle(request)
+
+        it.venue.data._history.lag_ms = 0
+        it.venue.bend("GET", "/v2/activity", act=told_at_once, service="data")
+        async with killed(it) as again:
+            await again.until(lambda: again.bot.ready, "venue and journal agree")
+            await again.bot.ctx.reconciler.payments.read()
+            await again.until(lambda: paid(again, Kind.REWARDS), "it is booked")
+            assert asked >= 2
+            assert paid(again, Kind.REWARDS) == 7 * SHARE
+            assert again.bot.ctx.account.ledger.capital == capital
+            report = await again.end()
 
     clean(report)

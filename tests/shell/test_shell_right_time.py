@@ -8,7 +8,7 @@ from typing import Any
 import attrs
 import pytest
 import trio
-from trio.testing import MockClock
+from trio.testing import MockClock, wait_all_tasks_blocked
 
 from polybot.account import IDENTITY, Account
 from polybot.channels import Bell
@@ -145,6 +145,25 @@ async def test_a_request_that_came_late_is_no_key_that_is_refused(
     await reconciler._judge_refusal()
 
     assert "401" in account.health.halted[Halt.VENUE_REFUSES.value]
+
+
+async def test_a_refusal_while_another_is_judged(autojump_clock: MockClock) -> None:
+    """A region that is refused while a late heartbeat's 401 is being forgiven stands, the gate
+    closed, and is judged in its turn.
+    """
+    venue = Venue(listed=[])
+    account, reconciler = watched(venue, off_by(0.2))
+    await refused(account, reconciler)
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(reconciler._judge_refusal)
+        await wait_all_tasks_blocked()
+        account.refused("region refused: HTTP 403 restricted")
+
+    assert IDENTITY in account.health.troubles
+    assert not account.health.halted
+    await reconciler._judge_refusal()
+    assert "403" in account.health.halted[Halt.VENUE_REFUSES.value]
+    assert not account.refusal
 
 
 async def test_a_region_is_not_forgiven_for_its_figures(autojump_clock: MockClock) -> None:
