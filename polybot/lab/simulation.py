@@ -46,8 +46,9 @@ from polybot.lab.simulation_life import Process
 from polybot.lab.simulation_lives import Lives
 from polybot.lab.simulation_plan import BARRING
 from polybot.lab.simulation_reach import HALTED, LOST, Reach
-from polybot.lab.simulation_rules import LOOK_EVERY_S, Rules
+from polybot.lab.simulation_rules import Rules
 from polybot.lab.simulation_settings import with_settings
+from polybot.lab.simulation_streams import LOOK_EVERY_S
 from polybot.lab.simulation_strikes import mislead
 from polybot.lab.simulation_terms import terms_of
 from polybot.lab.simulation_trace import Trace

@@ -7,12 +7,10 @@ nothing, not even what the bot would have found out by itself a moment later.
 
 from __future__ import annotations
 
-import itertools
 import math
 from collections.abc import Callable, Iterator, Mapping
 
 import attrs
-import trio
 
 from polybot.app import Bot
 from polybot.core_tape import quote_of
@@ -26,16 +24,16 @@ from polybot.lab.simulation_endings import Endings
 from polybot.lab.simulation_grid import HeardGrid, resting_orders, too_short
 from polybot.lab.simulation_limits import Limits
 from polybot.lab.simulation_losses import Losses
+from polybot.lab.simulation_prices import QuotedPrices
 from polybot.lab.simulation_refusals import Refusals
 from polybot.lab.simulation_settings import said_why
+from polybot.lab.simulation_streams import Streams
 from polybot.lab.simulation_strikes import ToldStrikes
 from polybot.lab.simulation_told import ToldOrders
 from polybot.lab.simulation_watch import PLACING
 from polybot.market_scope import MarketScope
-from polybot.pricing.fair import Fair
 from polybot.venue.book_state import BookState
 
-LOOK_EVERY_S = 0.25  # a wire that is freed and held up again between two looks may carry something
 # Seconds, each from when the state that must not last began.
 UNVERIFIED_MOST_S = 8.0  # S10: a POST waits for the disk, and its bytes for the wire
 BACKLOG_MOST_S = 2.0  # L6
@@ -47,19 +45,12 @@ BEATING = b"POST /v1/heartbeats\n"
 LISTS_LIE = ("stale_reply", "orders_lag")  # who reads that nothing rests may believe it
 HALTED_MOST_S = 6.0  # S12: what was on its way when the halt came is there …
 HALTED_SENT_S = 1.0  # … and nothing leaves any more
-DIALLED_WITHIN_S = 45.0  # L8: the longest pause between two dials, and a dial
-# L3: a stream that carries nothing is replaced: the user stream within the six seconds of G12, the
-# books' within eight. Prices have ten in which they may be stale, and end the market after them.
-REPLACED_WITHIN_S = {"user_ws": 6.0, "prices_ws": 15.0, "binance_ws": 15.0, "market_ws": 8.0}
 QUOTED_WITHIN_S = 60.0  # L7, in the quiet at the end
 BUDGET_S = 10.0  # S13
 UNTOLD_MOST_S = 7.0  # S9: three in which the word may come, and a request takes some more
 REDEEMED_WITHIN_S = 600.0  # L5, without a fault of the chain
 DISPUTED = "Gamma says"  # how the reason begins why what is disputed is not redeemed
 CHAIN_FAULTS = ("transaction", "resolution", "winner", "balances", "closed")
-WIRES_MOST, TASKS_MOST = 80, 600  # S20; a bot of three series has 30 and 150
-RULE_BENT_S = 1.0  # what Gamma says is read at once
-STRIKE_OFF_MOST = 1e-4  # S14, relative: a basis point
 TAKING = (Mode.NORMAL, Mode.POST_ONLY)  # modes in which the venue takes orders that rest
 
 
@@ -108,11 +99,12 @@ class Rules:
     _limits: Limits = attrs.field(init=False)
     _losses: Losses = attrs.field(init=False)
     _endings: Endings = attrs.field(init=False)
+    _streams: Streams = attrs.field(init=False)
+    _prices: QuotedPrices = attrs.field(init=False)
     _posted: list[tuple[float, float]] = attrs.field(factory=list)  # by both clocks
     _secrets: tuple[bytes, bytes, bytes] = attrs.field(init=False)
     _owner: str = ""
     _said: set[tuple[str, str]] = attrs.field(factory=set)
-    _kin: dict[str, list[str]] = attrs.field(factory=dict)  # markets of one strike, by slug
 
     def __attrs_post_init__(self) -> None:
         self._since, self._strikes = Since(self.now_s), ToldStrikes(self.now_s)
@@ -121,6 +113,8 @@ class Rules:
         judging = (self.exchange, self.now_s, self.once, self._since.lasts)
         self._limits, self._losses = Limits(*judging), Losses(*judging)
         self._endings = Endings(*judging)
+        self._streams = Streams(self.network, self.ports, self.once, self._since.lasts)
+        self._prices = QuotedPrices(self.exchange, self._strikes, self.once)
         wallet = self.exchange.wallet
         key = wallet.private_key.removeprefix("0x").encode()
         self._secrets = (key, wallet.api_secret.encode(), wallet.passphrase.encode())
@@ -153,8 +147,7 @@ class Rules:
         self._money(bot)
         self._unwithdrawn(bot)
         self._halt(bot)
-        self._streams(owner, bot)
-        self._bounds(owner)
+        self._streams.look(owner, bot)
         self._limits.look(bot, self.live())
         self._losses.look(bot)
         self.refusals.look()
@@ -237,31 +230,6 @@ class Rules:
         lasts_s = self._unwithdrawn(bot)
         if lasts_s > WITHDRAWN_WITHIN_S and held_off:
             self.once("L4", "held off", f"a heartbeat, and what rests does so for {lasts_s:.1f} s")
-
-    def _streams(self, owner: str, bot: Bot) -> None:
-        """L3, L8: whatever carries nothing is replaced, whatever is down dialled again."""
-        scopes = list(bot.supervisor.scopes.values())
-        for name, port in self.ports.items():
-            # One that its client has left may hang on, and is nobody's stream.
-            wires = [it for it in self.network.wires_to(port, owner) if not it.up.ended]
-            mute = bool(wires) and all(wire.mute_s > LOOK_EVERY_S for wire in wires)
-            if self._since.lasts(f"mute {name}", mute) > REPLACED_WITHIN_S[name]:
-                self.once("L3", name, f"{name} has been mute for {REPLACED_WITHIN_S[name]:g} s")
-            # A scope that is being flattened needs no book any more.
-            wanted = name != "market_ws" or not all(it.state for it in scopes)
-            down = wanted and not wires and port not in self.network.refused
-            dialled = f"down {name} after {self.network.dials[owner, port]}"
-            if self._since.lasts(dialled, down) > DIALLED_WITHIN_S:
-                self.once("L8", name, f"nobody has dialled {name} for {DIALLED_WITHIN_S:g} s")
-
-    def _bounds(self, owner: str) -> None:
-        """S20."""
-        wires = sum(wire.open and wire.owner == owner for wire in self.network.wires)
-        tasks = trio.lowlevel.current_statistics().tasks_living
-        if wires > WIRES_MOST:
-            self.once("S20", "wires", f"{wires} connections are open")
-        if tasks > TASKS_MOST:
-            self.once("S20", "tasks", f"{tasks} tasks are alive")
 
     def _redeemed(self, bot: Bot) -> None:
         """L5: what has won is paid out, or the bot says why not."""
@@ -357,7 +325,7 @@ class Rules:
             self.once("S17", where, f"a secret is on {where}")
 
     def decided(self, stream: str, body: bytes) -> None:
-        """S14: quotes come from a fair price that can be one, measured against the true strike."""
+        """What the bot's own log says of a quoter's turn."""
         if not stream.startswith("quote "):
             return
         fair, decision = quote_of(body)
@@ -369,40 +337,8 @@ class Rules:
             scope is not None
         ):  # it has just judged its books, which may not hold until the next look
             self._judge_books(scope)
-        if not decision["quotes"]:
-            return
-        if not isinstance(fair, Fair):
-            self.once("S14", slug, f"{slug}: quoted without a fair price")
-        elif not (math.isfinite(fair.q) and 0 < fair.q < 1):
-            self.once("S14", slug, f"{slug}: quoted at a fair price of {fair.q}")
-        elif self._strikes.bent_s(slug) > RULE_BENT_S:
-            self.once("S14", f"{slug} rule", f"{slug}: quoted while told not to")
-        elif self._off(slug, fair) > STRIKE_OFF_MOST and not fair.provisional_strike:
-            self.once("S14", slug, f"{slug}: quoted against a strike of {fair.strike}")
-
-    def _off(self, slug: str, fair: Fair) -> float:
-        """How far a strike is from the true one, or from what the venue has told, relative: of this
-        market or of one that begins with it and has its strike in common.
-        """
-        market = self.exchange.lifecycle.by_slug.get(slug)
-        if market is None or market.strike is None or fair.strike is None:
-            return 0.0
-        told = (self._strikes.of(alike) for alike in self._alike(market))
-        strikes = itertools.chain([market.strike], *told)
-        return min(abs(fair.strike / strike - 1) for strike in strikes)
-
-    def _alike(self, market: Market) -> list[str]:
-        """Which markets have its strike, itself among them; found once, when it has one."""
-        found = self._kin.get(market.slug)
-        if found is None:
-            found = self._kin[market.slug] = [
-                other.slug
-                for other in self.exchange.engine.markets.values()
-                if other.start_ms == market.start_ms
-                and (other.series.asset, other.series.rule)
-                == (market.series.asset, market.series.rule)
-            ]
-        return found
+        if decision["quotes"]:
+            self._prices.judge(slug, fair)
 
     def placed(self, order: Order) -> None:
         """S2, S11, S12: what an order that the venue has taken says of its sender."""

@@ -6,7 +6,8 @@ import attrs
 import pytest
 from simulation_kit import calm, sound
 
-from polybot.lab.simulation_case import Keep, draw
+from polybot.lab.simulation_draw import draw
+from polybot.lab.simulation_keep import Keep
 from polybot.lab.simulation_plan import BARRING, Spell
 from polybot.lab.simulation_reach import REFUSED
 
