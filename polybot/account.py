@@ -19,7 +19,8 @@ import trio
 from polybot.channels import Bell
 from polybot.clock import NS, Clock
 from polybot.core_tape import AnsweredFor, CoreTape, Emptied, Learnt, Released, Seen
-from polybot.domain.ledger import SETTLED, Ledger
+from polybot.domain.ledger import Ledger
+from polybot.domain.market_books import SETTLED
 from polybot.domain.orders import OrderSeen, PrivateEvent, TradeSeen
 from polybot.execution.reconcile import OurOrder
 from polybot.health import Health

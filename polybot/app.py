@@ -24,7 +24,7 @@ from polybot.discovery import Discovery
 from polybot.disk_watch import DiskWatch
 from polybot.domain.accounts import Kind as AccountKind
 from polybot.domain.halts import Halt
-from polybot.domain.ledger import MarketBooks
+from polybot.domain.market_books import MarketBooks
 from polybot.domain.orders import EDGE_S
 from polybot.flight import FlightRecorder
 from polybot.health import leaves

@@ -17,8 +17,8 @@ from polybot.account import Account
 from polybot.clock import Clock
 from polybot.domain.accounts import Kind as AccountKind
 from polybot.domain.halts import Halt
-from polybot.domain.ledger import MarketBooks
 from polybot.domain.market import Outcome
+from polybot.domain.market_books import MarketBooks
 from polybot.domain.orders import Failure
 from polybot.domain.units import amount_text
 from polybot.execution.reconcile import Belief, Difference, DriftWatch, Kind

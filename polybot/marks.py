@@ -17,7 +17,7 @@ import attrs
 
 from polybot.account import Account
 from polybot.clock import Clock
-from polybot.domain.ledger import MarketBooks
+from polybot.domain.market_books import MarketBooks
 from polybot.domain.units import ONE
 from polybot.pricing.board import PriceBoard
 from polybot.pricing.fair import Fair

@@ -19,8 +19,8 @@ from polybot.clock import NS
 from polybot.console.snapshot import LostLine, MarketSnapshot, QuoteLine
 from polybot.context import Context
 from polybot.core_tape import Stepped
-from polybot.domain.ledger import MarketBooks
 from polybot.domain.market import DOWN, UP, Outcome, Side
+from polybot.domain.market_books import MarketBooks
 from polybot.domain.units import ONE
 from polybot.execution.lifecycle import State
 from polybot.execution.params import OrderParams

@@ -14,8 +14,8 @@ import attrs
 from msgspec.structs import replace
 
 from polybot.config import Config
-from polybot.domain.ledger import Holdings
 from polybot.domain.market import Market, Outcome, Side
+from polybot.domain.market_books import Holdings
 from polybot.domain.market_states import MarketState
 from polybot.domain.orders import NewOrder, TimeInForce
 from polybot.domain.units import ONE, SHARE

@@ -13,8 +13,8 @@ from functools import partial
 import attrs
 from loguru import logger
 
-from polybot.domain.ledger import MarketBooks
 from polybot.domain.market import Candle, Market, Outcome, TwapPair
+from polybot.domain.market_books import MarketBooks
 from polybot.domain.market_states import Happened, MarketState
 from polybot.domain.units import SHARE, amount_text
 from polybot.execution.desk import Desk

@@ -20,8 +20,8 @@ from loguru import logger
 from polybot.context import Context
 from polybot.domain.accounts import Kind
 from polybot.domain.halts import Halt
-from polybot.domain.ledger import SETTLED
 from polybot.domain.market import Market, Outcome
+from polybot.domain.market_books import SETTLED
 from polybot.domain.orders import Failure, OrderRow
 from polybot.domain.settling import Settling
 from polybot.domain.units import amount_text

@@ -19,8 +19,8 @@ import trio
 from loguru import logger
 
 from polybot.context import Context
-from polybot.domain.ledger import MarketBooks
 from polybot.domain.market import Market
+from polybot.domain.market_books import MarketBooks
 from polybot.domain.orders import Failure
 from polybot.domain.units import amount_text
 from polybot.journal.entries import Moved, Resolved

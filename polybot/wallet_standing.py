@@ -6,8 +6,9 @@ bind in the one as they bind in the other.
 
 from __future__ import annotations
 
-from polybot.domain.ledger import Ledger, MarketBooks
+from polybot.domain.ledger import Ledger
 from polybot.domain.market import DOWN, UP, Outcome
+from polybot.domain.market_books import MarketBooks
 from polybot.risk.checks import Standing
 from polybot.risk.exposure import Exposure, OpenBids, cluster_of, elsewhere
 

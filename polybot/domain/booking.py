@@ -16,7 +16,7 @@ from polybot.domain.market import Outcome, Side, taker_fee
 from polybot.domain.orders import FillLeg, TradeSeen, TradeStatus
 
 if TYPE_CHECKING:
-    from polybot.domain.ledger import MarketBooks
+    from polybot.domain.market_books import MarketBooks
 
 REST = "REST"  # the wire that is asked again until it is right (`TradeSeen.source`)
 PROMISED = Account(Kind.CASH, final=False)

@@ -26,7 +26,7 @@ from typing import TypeGuard
 import attrs
 from attrs.validators import and_, ge, le
 
-from polybot.domain.ledger import Holdings
+from polybot.domain.market_books import Holdings
 from polybot.domain.units import SHARE
 
 BATCH_MOST = 10  # calls in one submission: gas for as many is still a small part of a block

@@ -13,8 +13,9 @@ from datetime import UTC, datetime
 import attrs
 
 from polybot.config import Config
-from polybot.domain.ledger import Ledger, MarketBooks
+from polybot.domain.ledger import Ledger
 from polybot.domain.market import Market, Outcome
+from polybot.domain.market_books import MarketBooks
 from polybot.domain.orders import TradeSeen
 from polybot.exchange.model import Refused
 from polybot.exchange.server import DEMO_FUNDS

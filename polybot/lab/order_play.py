@@ -14,8 +14,9 @@ from itertools import count
 import attrs
 from msgspec.structs import replace
 
-from polybot.domain.ledger import Ledger, MarketBooks
+from polybot.domain.ledger import Ledger
 from polybot.domain.market import Outcome, Side
+from polybot.domain.market_books import MarketBooks
 from polybot.domain.market_states import MarketState
 from polybot.domain.orders import (
     Failure,

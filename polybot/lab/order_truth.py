@@ -13,8 +13,9 @@ from collections import Counter
 import attrs
 
 from polybot.domain.accounts import PAID, RESULTS, Kind as AccountKind
-from polybot.domain.ledger import Ledger, MarketBooks
+from polybot.domain.ledger import Ledger
 from polybot.domain.market import FeeSchedule, Market, Outcome, Side, TwapPair, taker_fee
+from polybot.domain.market_books import MarketBooks
 from polybot.domain.orders import FillLeg, TradeSeen, TradeStatus, as_bid
 from polybot.domain.units import SHARE
 from polybot.execution.desk import Desk

@@ -16,7 +16,7 @@ import attrs
 
 from polybot.app import Bot
 from polybot.config import Config
-from polybot.domain.ledger import Holdings, MarketBooks
+from polybot.domain.market_books import Holdings, MarketBooks
 from polybot.domain.orders import TradeStatus
 from polybot.exchange.ip_limits import CLOB_RULES, GAMMA_RULES, Rule
 from polybot.exchange.model import BUY, Market, Order

@@ -17,7 +17,7 @@ from collections.abc import Iterable
 
 import attrs
 
-from polybot.domain.ledger import SETTLED
+from polybot.domain.market_books import SETTLED
 from polybot.domain.orders import TradeSeen, TradeStatus
 from polybot.risk.breakers import DOUBLINGS_MOST, Pause
 from polybot.risk.limits import RiskParams

@@ -10,8 +10,9 @@ import pytest
 from ledger_kit import BUY, DOWN, MARKET, SELL, UP, funded, leg, market, trade
 
 from polybot.domain.accounts import Kind, NotTheWriter
-from polybot.domain.ledger import Holdings, Ledger, MarketBooks, Sales
+from polybot.domain.ledger import Ledger
 from polybot.domain.market import taker_fee
+from polybot.domain.market_books import Holdings, MarketBooks, Sales
 from polybot.domain.orders import TradeStatus
 from polybot.domain.settling import Settling
 from polybot.domain.units import SHARE

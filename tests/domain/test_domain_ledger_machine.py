@@ -10,8 +10,8 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 from ledger_kit import BUY, SELL, SlowBooks, funded, market
 
 from polybot.domain.accounts import PAID, RESULTS, Kind
-from polybot.domain.ledger import MarketBooks
 from polybot.domain.market import Market, Outcome, Side
+from polybot.domain.market_books import MarketBooks
 from polybot.domain.orders import FillLeg, TradeSeen, TradeStatus
 from polybot.domain.units import SHARE
 

@@ -12,8 +12,9 @@ from polybot.domain.accounts import Kind
 from polybot.domain.baseline import Baseline
 from polybot.domain.earned import Earned, Worth
 from polybot.domain.halts import Halt
-from polybot.domain.ledger import Holdings, Ledger
+from polybot.domain.ledger import Ledger
 from polybot.domain.market import Outcome, Side
+from polybot.domain.market_books import Holdings
 from polybot.domain.market_states import Happened, MarketState
 from polybot.domain.orders import EDGE_S, FillLeg, TradeSeen, TradeStatus
 from polybot.domain.units import SHARE

@@ -12,7 +12,7 @@ import pytest
 from simulation_kit import all_of, calm, found_with, signing, sound
 
 from polybot import reconciler
-from polybot.domain.ledger import Holdings
+from polybot.domain.market_books import Holdings
 from polybot.domain.orders import TradeStatus
 from polybot.domain.units import ONE, SHARE
 from polybot.exchange.model import BUY

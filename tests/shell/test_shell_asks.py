@@ -17,8 +17,8 @@ from venue_bent import Handler, lose_reply, silence
 from polybot.config import Config
 from polybot.console.snapshot import QuoteLine
 from polybot.domain.accounts import Kind
-from polybot.domain.ledger import MarketBooks
 from polybot.domain.market import Outcome
+from polybot.domain.market_books import MarketBooks
 from polybot.domain.units import SHARE, USD
 from polybot.exchange.model import SELL, Order
 from polybot.exchange.net import Request, Response

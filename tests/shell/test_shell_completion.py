@@ -8,7 +8,7 @@ from shell_kit import HOUR_MS, Scene, clean, playing, shell_config
 from venue_bent import Handler, lose_reply
 
 from polybot.config import Config
-from polybot.domain.ledger import MarketBooks
+from polybot.domain.market_books import MarketBooks
 from polybot.domain.units import SHARE
 from polybot.exchange.model import BUY, SELL
 from polybot.exchange.net import Request, Response

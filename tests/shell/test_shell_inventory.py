@@ -13,7 +13,7 @@ from test_shell_restart import killed, started
 from venue_bent import Act, Handler, answer, lose_reply, silence
 
 from polybot.account import Account
-from polybot.domain.ledger import Holdings
+from polybot.domain.market_books import Holdings
 from polybot.domain.orders import TradeSeen, TradeStatus
 from polybot.domain.settling import Settling
 from polybot.domain.units import SHARE

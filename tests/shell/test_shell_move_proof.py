@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 import trio
 
-from polybot.domain.ledger import Holdings
+from polybot.domain.market_books import Holdings
 from polybot.domain.settling import Settling
 from polybot.domain.units import SHARE
 from polybot.execution.reconcile import STALE_MS

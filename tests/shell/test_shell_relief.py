@@ -16,7 +16,7 @@ from test_shell_completion import takes
 from test_shell_losses import buy_up
 
 from polybot.config import Config
-from polybot.domain.ledger import Holdings
+from polybot.domain.market_books import Holdings
 from polybot.domain.units import SHARE, USD
 from polybot.exchange.model import BUY, SELL
 from polybot.journal.store import Store

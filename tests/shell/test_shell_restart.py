@@ -16,7 +16,7 @@ from venue_bent import answer, silence
 
 from polybot.config import Config
 from polybot.domain.halts import Halt
-from polybot.domain.ledger import Holdings
+from polybot.domain.market_books import Holdings
 from polybot.domain.market_states import Happened, MarketState
 from polybot.domain.units import SHARE
 from polybot.exchange.model import UP

@@ -15,8 +15,9 @@ from trio.testing import wait_all_tasks_blocked
 
 from polybot.account import Account
 from polybot.core_tape import CoreTape
-from polybot.domain.ledger import Ledger, MarketBooks
+from polybot.domain.ledger import Ledger
 from polybot.domain.market import Side
+from polybot.domain.market_books import MarketBooks
 from polybot.domain.orders import FillLeg, TradeSeen, TradeStatus
 from polybot.domain.units import SHARE, USD
 from polybot.execution.inventory import InventoryParams
