@@ -89,11 +89,19 @@ class Bot:
         self.started_ms, self.started_wall = self.ctx.clock.now_ms(), wall_seconds()
         for name in REQUIRED:
             self.ctx.health.require(name)
+        # What ends the services must not end the journal: orders that are withdrawn after that are
+        # found, and who finds one waits until it is written down.
+        writing = trio.CancelScope(shield=True)
         try:
-            async with trio.open_nursery() as services:
-                self._services = services
-                await self._trade(services)
-                services.cancel_scope.cancel()
+            async with trio.open_nursery() as keeping:
+                keeping.start_soon(self._keep_journal, writing, name="journal")
+                try:
+                    async with trio.open_nursery() as services:
+                        self._services = services
+                        await self._trade(services)
+                        services.cancel_scope.cancel()
+                finally:
+                    writing.cancel()
         except BaseException as error:
             if self.exit_reason == FAILED:
                 self.exit_reason = f"{FAILED}: {_names(error)}"
@@ -102,8 +110,11 @@ class Bot:
             if self.inventory.way is not None:
                 self.inventory.way.close()
 
+    async def _keep_journal(self, writing: trio.CancelScope) -> None:
+        with writing:
+            await self.ctx.account.journal.run()
+
     async def _trade(self, services: trio.Nursery) -> None:
-        services.start_soon(self.ctx.account.journal.run, name="journal")
         try:
             with self.ctx.trading:
                 await self._take_over()

@@ -259,6 +259,31 @@ async def test_an_order_that_comes_after_everything_was_withdrawn(
     clean(report)
 
 
+@pytest.mark.parametrize("how", ["a bug", "cancelled"])
+async def test_an_order_that_comes_after_we_broke(
+    how: str, monkeypatch: pytest.MonkeyPatch, fast_clock: PatientClock
+) -> None:
+    """Whatever ends the program, its journal ends last: who finds the order waits to have it
+    written down. The journal was gone with the service that broke, the wait was for ever, and the
+    order rested when we had left, under no switch.
+    """
+    async with playing() as it:
+        bend = it.venue.bend("POST", *PLACING, act=held_back)
+        await it.until(lambda: bend.met, "an order is on its way")
+        before = len(it.venue.placed())
+        if how == "a bug":
+            monkeypatch.setattr(Inventory, "round", boom_later)
+        else:
+            assert it.bot._services is not None
+            it.bot._services.cancel_scope.cancel()
+        await it.ending(2 * EDGE_S)
+
+        assert len(it.venue.placed()) > before, "it came, and was waited for"
+        assert waits_for_late(it)
+        assert not it.venue.live
+        assert it.bot.empty
+
+
 async def test_an_order_that_never_comes(fast_clock: PatientClock) -> None:
     """It is waited for as long as the edge may hold it, and no longer."""
     async with playing() as it:
