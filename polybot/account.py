@@ -16,6 +16,7 @@ from typing import TypeVar
 import attrs
 import trio
 
+from polybot.approval_watch import ApprovalWatch
 from polybot.channels import Bell
 from polybot.clock import NS, Clock
 from polybot.core_tape import AnsweredFor, CoreTape, Emptied, Learnt, Released, Seen
@@ -100,6 +101,7 @@ class Account(WalletStanding):
     doubt: Bell = attrs.field(factory=Bell)  # rung when the reconciler should look now
     # Orders that rest and that no desk knows, and Trio's time at which they were told of last.
     strays: dict[str, float] = attrs.field(factory=dict)
+    approvals: ApprovalWatch = attrs.field(init=False)
     refusal: str = ""  # in what words the venue has refused who we are, until it is judged
     unplaced: set[str] = attrs.field(factory=set)  # told of as ours, and nobody here placed them
     _asked_after: set[str] = attrs.field(factory=set)  # those in markets without books, ever
@@ -111,6 +113,7 @@ class Account(WalletStanding):
 
     def __attrs_post_init__(self) -> None:
         self.ledger.accounts.sealed = True
+        self.approvals = ApprovalWatch(self.health)
         self._send, self._receive = trio.open_memory_channel[PrivateEvent](INBOX)
         if not self.undone.over(self.began_ms):
             self.health.bad(UNDONE, f"{self.undone.why}, before this start")

@@ -232,6 +232,9 @@ class OrdersTask:
                 if result.reason not in self._told:
                     logger.info("refused: {} ({})", result.reason.value, result.text)
                 self._told.add(result.reason)
+                known = result.order_id in self.desk.table
+                if known and result.reason is Reject.NOT_ENOUGH_BALANCE:
+                    self.account.approvals.refused(self.desk.table[result.order_id].order)
                 if result.reason in FATAL:
                     self.account.refused(f"{result.reason.value}: {result.text}"[:200])
 

@@ -92,6 +92,7 @@ class Reconciler:
         while True:
             began = trio.current_time()
             await self._judge_refusal()
+            await self.account.approvals.judge(self.client)
             await self.adrift.withdraw_strays()
             agreed = await self.reconcile() and not self.balances.differing
             await self.time.make_sure()

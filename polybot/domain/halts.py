@@ -23,6 +23,7 @@ class Halt(enum.Enum):
     DAILY_LOSS = "daily loss"
     DRAWDOWN = "drawdown"
     VENUE_REFUSES = "venue refuses us"
+    NOT_APPROVED = "approval gone"
 
     @property
     def means(self) -> str:
@@ -85,6 +86,12 @@ _EXPLAINED = {
     Halt.VENUE_REFUSES: _Explained(
         "The venue refuses our requests for good: credentials, region, or a banned account.",
         "Run `python -m polybot doctor`, mend what it names, re-arm.",
+    ),
+    Halt.NOT_APPROVED: _Explained(
+        "Orders are refused, and the exchange may not take what they give: an approval of the "
+        "wallet was revoked, or is used up.",
+        "If it was not you, somebody else has the key: move what is left to another wallet. Else "
+        "grant the standard approvals, see with `python -m polybot doctor` that they hold, re-arm.",
     ),
 }
 

@@ -170,18 +170,18 @@ class Accounts:
 
     def uncovered(self, order: Order) -> bool:
         """Whether more of what this order would give is claimed than there is, or is allowed."""
-        wallet, route = self.wallet(order.account), route_of(order)
+        wallet, route = self._look(order.account), route_of(order)
         return wallet.uncovered(order) or self._exceeds(order.account, route)
 
     def overclaimed(self, account: str) -> bool:
         """Whether any order of the account is uncovered."""
-        wallet = self.wallet(account)
+        wallet = self._look(account)
         return wallet.overclaimed() or any(
             self._exceeds(account, route) for route in wallet.claimed_by
         )
 
     def _exceeds(self, account: str, route: Pair) -> bool:
-        claimed = self.wallet(account).claimed_by.get(route, 0)
+        claimed = self._look(account).claimed_by.get(route, 0)
         return claimed > self.approvals.allowance(account, *route)
 
     def claim(self, order: Order, amount: int) -> None:

@@ -18,7 +18,7 @@ from polybot.venue import permissions
 from polybot.venue.chain import Chain
 from polybot.venue.clob import StaleHeartbeat
 from polybot.venue.permissions import Approval
-from polybot.venue.site import CHAIN, CONTRACTS
+from polybot.venue.site import CHAIN, CONTRACTS, exchange_of
 
 NODE = "name a Polygon node of your own in PM_RPC, in the environment or the secrets file"
 UNREAD = "the venue or the way to it fails: try again, look at status.polymarket.com"
@@ -189,14 +189,6 @@ async def operators(patient: Patient) -> Finding:
             "grant the standard approvals: pairs are not merged and winnings not redeemed",
         )
     return ok(f"{len(questions)} approvals for merges and redemptions, by the chain")
-
-
-def exchange_of(market: Market) -> str:
-    """The contract that settles a market's trades (clob.md 3.2)."""
-    contracts = CONTRACTS[CHAIN]
-    if market.version == "v2":
-        return contracts.exchange_v3
-    return contracts.neg_risk_exchange if market.neg_risk else contracts.exchange
 
 
 def _needed(market: Market, owner: str) -> Sequence[Approval]:

@@ -19,7 +19,7 @@ from polybot.domain import units
 from polybot.domain.market import Market, Side
 from polybot.domain.orders import NewOrder, SignedOrder, TimeInForce
 from polybot.venue.secret import Secret
-from polybot.venue.site import CHAIN, CONTRACTS
+from polybot.venue.site import CHAIN, exchange_of
 
 ORDER_TYPE = (
     "Order(uint256 salt,address maker,address signer,uint256 tokenId,uint256 makerAmount,"
@@ -116,14 +116,9 @@ def domain_separator(contract: str, version: str, chain_id: int) -> bytes:
 
 
 def order_domain(market: Market, chain_id: int = CHAIN) -> bytes:
-    """The domain of a market's orders: Exchange V3, neg-risk or normal (clob.md 3.2)."""
-    contracts = CONTRACTS[chain_id]
-    if market.version == "v2":
-        return domain_separator(contracts.exchange_v3, "3", chain_id)
-    if market.version != "v1":
-        raise ValueError(f"expected market version v1 or v2, was {market.version!r}")
-    exchange = contracts.neg_risk_exchange if market.neg_risk else contracts.exchange
-    return domain_separator(exchange, "2", chain_id)
+    """The domain of a market's orders, that of its exchange (clob.md 3.2)."""
+    version = "3" if market.version == "v2" else "2"
+    return domain_separator(exchange_of(market, chain_id), version, chain_id)
 
 
 @attrs.frozen

@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import attrs
 
+from polybot.domain.market import Market
+
 
 @attrs.frozen
 class Site:
@@ -78,6 +80,16 @@ CONTRACTS: dict[int, Contracts] = {
         neg_risk_ctf_adapter="0xadA2005600Dec949baf300f4C6120000bDB6eAab",
     ),
 }
+
+
+def exchange_of(market: Market, chain_id: int = CHAIN) -> str:
+    """The contract that settles a market's trades: V3, neg-risk or normal (clob.md 3.2)."""
+    contracts = CONTRACTS[chain_id]
+    if market.version == "v2":
+        return contracts.exchange_v3
+    if market.version != "v1":
+        raise ValueError(f"expected market version v1 or v2, was {market.version!r}")
+    return contracts.neg_risk_exchange if market.neg_risk else contracts.exchange
 
 
 @attrs.frozen

@@ -292,10 +292,12 @@ def test_allowance_revoked(stage: Stage) -> None:
     """
     resting = stage.place(stage.ann, BUY, UP, 1, 100)
     others = stage.place(stage.bob, BUY, UP, 1, 100)
+    wallets = set(stage.engine.accounts.wallets)
     stage.spoil("allowance_revoked", last_s=60)
     stage.pass_s(1)
     allowed = stage.engine.accounts.approvals
 
+    assert set(stage.engine.accounts.wallets) == wallets, "the key's older wallet is none by that"
     assert isinstance(resting, Order)
     assert isinstance(others, Order)
     assert resting.status is not Status.LIVE

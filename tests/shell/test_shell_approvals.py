@@ -1,0 +1,57 @@
+"""An approval that is gone is an operator's business; a balance that is behind is not (F34, F35)."""
+
+from __future__ import annotations
+
+import pytest
+from shell_kit import Scene, clean, playing
+from venue_bent import PLACING, answer
+
+from polybot.domain.halts import Halt
+from polybot.domain.units import USD
+from polybot.exchange import contracts
+from polybot.patient_clock import PatientClock
+
+GONE = Halt.NOT_APPROVED.value
+UPDATE = "/balance-allowance/update"
+
+
+def approve(it: Scene, amount: int) -> None:
+    """What the exchange of plain markets may take of our pUSD, on the chain."""
+    wallet, engine = it.venue.demo_wallets.deposit, it.venue.engine
+    engine.accounts.approvals.approve(wallet, contracts.COLLATERAL, contracts.EXCHANGE, amount)
+    engine.shed([wallet], it.venue.clock.now_ms())
+
+
+@pytest.mark.parametrize("left", [0, USD // 2])
+async def test_an_approval_that_is_gone_halts(left: int, fast_clock: PatientClock) -> None:
+    """Revoked, or used up: every order was refused, a few seconds apart, for a whole night, and
+    nobody was told (F35).
+    """
+    async with playing() as it:
+        approve(it, left)
+        await it.until(lambda: GONE in it.bot.ctx.health.halted, "trading halts", 60)
+        why = it.bot.ctx.health.halted[GONE]
+        assert why.startswith(f"{contracts.EXCHANGE} may take {'0.5' if left else '0'} pUSD"), why
+        await it.withdrawn(20)
+        quiet = len(it.venue.seen)
+        await it.until(lambda: len(it.venue.asked("GET", "/data/orders")) > 3, "it looks on", 60)
+        assert it.venue.placed(after=quiet) == []
+        report = await it.end()
+    assert report.live_orders_at_exit == 0
+
+
+async def test_a_balance_that_is_behind_halts_nothing(fast_clock: PatientClock) -> None:
+    """The same words, and the approval holds: the venue is told to look at the chain, and trading
+    goes on (F34).
+    """
+    async with playing() as it:
+        before = len(it.venue.asked("GET", UPDATE))
+        no = answer(400, b'{"error": "not enough balance / allowance"}')
+        refusing = it.venue.bend("POST", *PLACING, act=no, times=3)
+        await it.until(lambda: refusing.met == 3, "three are refused", 90)
+        await it.until(lambda: len(it.venue.asked("GET", UPDATE)) > before, "it is told", 60)
+        placed = len(it.venue.seen)
+        await it.until(lambda: it.venue.placed(after=placed), "it trades on", 60)
+        assert not it.bot.ctx.health.halted
+        report = await it.end()
+    clean(report)
