@@ -20,6 +20,9 @@ from polybot.venue.rules import read_rule
 from polybot.venue.slugs import Window, window_at
 
 _CONDITION = re.compile(r"0x[0-9a-fA-F]{64}")
+# Of a stamp, which may be the zero of whoever writes it: the calendar of the long windows ends in
+# the years 1 and 9999, and not with a ValueError.
+YEARS = range(2000, 2200)
 _STRUCTURAL = re.compile(r"0x0[12][0-9a-f]{60}")  # a market of Protocol V2 on the chain: 31 bytes
 
 
@@ -197,6 +200,8 @@ def _iso_ms(row: Json, key: str) -> int:
     stamp = dt.datetime.fromisoformat(fields.text(row, key))
     if stamp.tzinfo is None:
         raise ValueError(f"{key} without a time zone")
+    if stamp.year not in YEARS:
+        raise ValueError(f"{key} in the year {stamp.year}")
     return round(stamp.timestamp() * 1000)
 
 

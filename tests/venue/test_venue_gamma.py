@@ -386,3 +386,13 @@ def test_no_object_raises(changes: dict[str, object], closed: bool) -> None:
 def test_no_value_raises(value: object) -> None:
     """Nor does anything else."""
     assert isinstance(parse_meta(value, "btc-5m"), Refusal)
+
+
+@pytest.mark.parametrize("stamp", ["0001-01-01T00:00:00Z", "9999-12-31T23:59:59Z"])
+@pytest.mark.parametrize("series", ["btc-5m", "btc-1h", "btc-4h", "btc-daily"])
+def test_a_date_at_the_end_of_the_calendar_is_a_refusal(series: str, stamp: str) -> None:
+    """The zero of many a program, written for a date that is not there, is no reason to end."""
+    refusal = parse_meta(gamma(eventStartTime=stamp), series)
+
+    assert isinstance(refusal, Refusal)
+    assert "in the year" in refusal.text
