@@ -22,6 +22,7 @@ T = TypeVar("T")
 
 _PAGES_MAX = 50
 _END = ("", "LTE=")  # base64 of -1
+_DIGITS_MOST = 18  # of a balance; the journal has no room for more than nineteen
 
 
 @attrs.frozen
@@ -193,6 +194,8 @@ def _base_units(row: fields.Json) -> int:
     digits = fields.number_text(row.get("balance"))
     if not (digits.isascii() and digits.isdigit()):
         raise ValueError(f"expected base units, was {digits[:40]!r}")
+    if len(digits) > _DIGITS_MOST:
+        raise ValueError(f"expected a balance below a trillion, was {digits[:40]!r}")
     return int(digits)
 
 

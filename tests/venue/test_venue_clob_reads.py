@@ -15,6 +15,7 @@ from polybot.domain.orders import (
     TradeSeen,
     TradeStatus,
 )
+from polybot.journal.entries import Paid, encode
 from polybot.venue.auth import l2_headers
 from polybot.venue.clob_reads import ClobMarket, decode_clob_market
 from polybot.venue.market_messages import BookMessage
@@ -213,6 +214,16 @@ async def test_balances(token: str | None, params: dict[str, str]) -> None:
     assert await client.balance(token) == 1_500_000
     assert dict(seen[0].url.params) == {"signature_type": "0"} | params
     assert isinstance(await make_client(answering({"balance": "1.5"})).balance(token), Failure)
+
+
+async def test_a_balance_that_nobody_can_have() -> None:
+    """A start would book it, and the journal, which cannot write such a number, would end us."""
+    most = make_client(answering({"balance": "9" * 18}))
+    more = await make_client(answering({"balance": "1" + "0" * 18})).balance(None)
+
+    assert await most.balance(None) == 10**18 - 1
+    assert isinstance(more, Failure)
+    assert encode(Paid("deposit", 10**18 - 1, "a start"))
 
 
 async def test_public_reads() -> None:
