@@ -2,8 +2,8 @@
 
 One task writes, in a worker thread, everything that has been handed over since its last write:
 while one `fsync` runs the next batch gathers, so the price of durability is one disk write for
-however many entries. A failure is for good: nothing may be placed any more (cancels need no
-journal), and the process ends with its own exit code.
+however many entries. A failure, whosever it is, is for good: nothing may be placed any more
+(cancels need no journal), nobody waits any more, and the process ends with its own exit code.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from functools import partial
 
 import attrs
 import trio
+from loguru import logger
 
 from polybot.clock import Clock
 from polybot.journal import spare
@@ -90,8 +91,10 @@ class Journal:
                 self.asked_at = trio.current_time()
                 await self.disk.run(partial(self.store.append, batch.entries))
                 self.written += len(batch.entries)
-        except JournalFailed as error:
-            self.failed = str(error)
+        except Exception as error:  # noqa: BLE001 - a fault of ours has written nothing either
+            self.failed = str(error) if isinstance(error, JournalFailed) else repr(error)
+            if not isinstance(error, JournalFailed):
+                logger.opt(exception=error).error("the journal broke by a fault of our own")
             self._gathering.written.set()
             self.on_failure(self.failed)
         finally:

@@ -13,7 +13,7 @@ from journal_kit import OWNER, T0, intent
 
 from polybot.clock import Clock
 from polybot.journal.disk import InLoop, InThread
-from polybot.journal.entries import Entry, Rearmed
+from polybot.journal.entries import Entry, Paid, Rearmed
 from polybot.journal.store import JournalFailed, Store
 from polybot.journal.writer import Journal
 
@@ -92,6 +92,23 @@ async def test_a_failure_is_for_good_and_heard_once(tmp_path: Path, *, inline: b
         assert heard == ["the disk is full"]
         assert made.failed == "the disk is full"
         assert [s.entry for s in store.live()] == [intent(1)]
+
+
+@both
+async def test_an_entry_that_cannot_be_encoded(tmp_path: Path, *, inline: bool) -> None:
+    """Who waits for it does not take it for written, who comes later does not wait for ever, and
+    the program is told to stop: an order left unwritten, while the writer was dead.
+    """
+    async with journal(tmp_path, inline=inline) as (made, store):
+        heard: list[str] = []
+        made.on_failure = heard.append
+        with pytest.raises(JournalFailed, match="64-bit"):
+            await made.append(intent(1), Paid("deposit", 10**20, "a start"))
+        with trio.fail_after(1), pytest.raises(JournalFailed):
+            await made.append(intent(2))
+
+        assert len(heard) == 1
+        assert list(store.live()) == []
 
 
 @both
