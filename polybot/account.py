@@ -323,8 +323,10 @@ class Account(WalletStanding):
             return
         self._suspect(event.order_id)
         if self.owner(event.order_id) is not None:
+            new = event.order_id not in self.strays
             self.strays[event.order_id] = trio.current_time()
-            self.doubt.ring()
+            if new:  # the reconciler's own looks tell of the others, and it has its pace for them
+                self.doubt.ring()
 
     def _suspect(self, *order_ids: str) -> None:
         """Whoever trades with our key and is not us: their order may have been filled, and be gone,

@@ -8,12 +8,13 @@ the account, for every desk's last check; what rests is withdrawn.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 import attrs
 import trio
 
 from polybot.account import Account
+from polybot.asking import Asking
 from polybot.clock import Clock
 from polybot.domain.market import Side
 from polybot.domain.orders import EDGE_S, OrderRow, OrderSeen, as_bid
@@ -48,7 +49,14 @@ class Adrift:
     client: ClobClient
     clock: Clock
     account: Account
+    # Who is told of an order that stays, whatever is cancelled.
+    on_stays: Callable[[str], None] = lambda _: None
+    again: Asking = attrs.field(factory=Asking)  # when strays are withdrawn again
     _doubtful: dict[str, _Doubt] = attrs.field(factory=dict)  # by order id
+    _looked_up: Asking = attrs.field(factory=Asking)  # when the doubtful are
+    # Strays by Trio's time from which they are asked for less and less often.
+    _patient_from: dict[str, float] = attrs.field(factory=dict)
+    _stay: set[str] = attrs.field(factory=set)  # strays that have been told of as such
 
     def look_after(self, intents: Iterable[Intent]) -> int:
         """Take over orders whose end is not proven, of an earlier run or of a scope that has ended:
@@ -78,30 +86,47 @@ class Adrift:
 
     async def withdraw_strays(self) -> None:
         """Cancel what rests and no desk knows, by its id: the list may not show it yet (F48). Asked
-        again until the venue says that it has ended, or nobody has told of it for long.
+        again until the venue says that it has ended, or nobody has told of it for long. One that
+        stays for longer than the edge holds anything is never left, and asked for less and less
+        often: the venue takes only so many requests, and each look for it is a dozen.
         """
-        strays = self.account.strays
-        if not strays:
-            return
+        strays, now = self.account.strays, trio.current_time()
         for order_id, told_at in list(strays.items()):
-            if trio.current_time() > told_at + EDGE_S:
+            if now > told_at + EDGE_S:
                 del strays[order_id]
-        await self.client.cancel(list(strays))
-        for order_id in list(strays):
+        self._patient_from = {one: self._patient_from.get(one, now + EDGE_S) for one in strays}
+        self._stay &= strays.keys()
+        due = self.again.due(strays)
+        if due:
+            await self.client.cancel(due)
+        for order_id in due:
             row = await self.client.order(order_id)
             if isinstance(row, OrderRow):
                 seen = OrderSeen(order_id, row.kind, row.matched, row.text, self.clock.now_ms())
                 await self.account.learn_of([seen])
+            if order_id in strays and trio.current_time() > self._patient_from[order_id]:
+                self._stays(order_id)
+
+    def _stays(self, order_id: str) -> None:
+        self.again.in_vain(order_id)
+        if order_id not in self._stay:
+            self._stay.add(order_id)
+            self.on_stays(order_id)
 
     async def visit(self) -> None:
-        """Look again for orders that nobody has seen; after the edge's patience they never were."""
-        for doubt in list(self._doubtful.values()):
+        """Look again for orders that nobody has seen; after the edge's patience they never were.
+        What cannot be looked up counts for as long, and is asked for less and less often.
+        """
+        due = [(one, self._doubtful[one]) for one in self._looked_up.due(self._doubtful)]
+        for order_id, doubt in due:
             late, intent = trio.current_time() >= doubt.until, doubt.intent
-            row = await self.client.order(intent.order_id)
+            row = await self.client.order(order_id)
             if isinstance(row, OrderRow):
                 await self.found(intent, row)
             elif row is None and late:
                 await self.ended(intent, ABSENT)
+            elif late:
+                self._looked_up.in_vain(order_id)
         self._answer_for_doubtful()
 
     @property

@@ -16,6 +16,7 @@ from loguru import logger
 
 from polybot.account import IDENTITY, Account, Route
 from polybot.adrift import Adrift
+from polybot.asking import Asking
 from polybot.balances import Balances
 from polybot.clock import Clock
 from polybot.domain.halts import Halt
@@ -74,6 +75,7 @@ class Reconciler:
     time: RightTime = attrs.field(init=False)
     adrift: Adrift = attrs.field(init=False)
     _watermark_s: int = 0  # as it was last written down
+    _asking: Asking = attrs.field(factory=Asking)  # when what we have not placed is looked up
     _turn: int = 0  # whose it was, of the trades that are asked for by id
     _slipped_at: float = -math.inf  # when a refusal was last taken for a request that came late
     _misses: int = 0  # reconciliations in a row that failed
@@ -81,7 +83,7 @@ class Reconciler:
 
     def __attrs_post_init__(self) -> None:
         self.balances = Balances(self.client, self.clock, self.account)
-        self.adrift = Adrift(self.client, self.clock, self.account)
+        self.adrift = Adrift(self.client, self.clock, self.account, self._note_stays)
         self.time = RightTime(self.client, self.clock, self.health, self.account.doubt)
         self.account.before_booking = self.balances.remember
 
@@ -99,12 +101,20 @@ class Reconciler:
             if CLOCK in self.health.troubles:
                 await self.time.set()
                 continue
-            account = self.account
-            agreed = agreed and not (account.strays or account.unplaced or account.refusal)
-            pause = RECONCILE_EVERY_S if agreed else RECONCILE_RETRY_S
-            with trio.move_on_after(pause):
+            with trio.move_on_after(self._pause_s() if agreed else RECONCILE_RETRY_S):
                 await self.account.doubt.wait()
                 await trio.sleep_until(began + LEAST_S)
+
+    def _pause_s(self) -> float:
+        """Until the next look, where the books agree: sooner where somebody waits for it."""
+        if self.account.refusal:
+            return RECONCILE_RETRY_S
+        soonest = min(
+            self.adrift.again.soonest(self.account.strays),
+            self._asking.soonest(self.account.unplaced),
+        )
+        in_s = soonest - trio.current_time()
+        return min(RECONCILE_EVERY_S, max(RECONCILE_RETRY_S, in_s))
 
     async def reconcile(self) -> bool:
         """One look: the clock, trades since the watermark, open orders, balances, and what they
@@ -271,18 +281,23 @@ class Reconciler:
         self.records.differences[one.kind.value] += 1
         logger.warning("reconciliation: {}", one.text)
 
+    def _note_stays(self, order_id: str) -> None:
+        self._note(Difference(Kind.STAYS, order_id))
+
     async def _halt_foreign(self, those: Sequence[Difference], _begun_ms: int) -> None:
         self.health.halt(Halt.FOREIGN_ORDERS, f"{len(those)} we did not place")
 
     async def _judge_unplaced(self) -> None:
         """Look up what we were told of and have not placed: where the venue has it as ours,
         somebody else has our key. Word of long ago is no proof: of a settled market we have
-        forgotten which orders were ours.
+        forgotten which orders were ours. One that cannot be looked up is asked for again, less and
+        less often.
         """
-        for order_id in sorted(self.account.unplaced):
+        for order_id in self._asking.due(sorted(self.account.unplaced)):
             row = await self.client.order(order_id)
             if isinstance(row, Failure):
-                continue  # the next round asks again
+                self._asking.in_vain(order_id)
+                continue
             self.account.unplaced.discard(order_id)
             if row is not None and self.account.is_foreign(order_id, row.condition_id):
                 self.health.halt(Halt.FOREIGN_ORDERS, f"we did not place {order_id[:10]}")

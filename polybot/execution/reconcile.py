@@ -11,6 +11,8 @@ PRICE          it rests on other terms than we signed: never seen, and nobody we
 FOREIGN        somebody else has the key: trading halts, and the order is left alone, but where a
                market of ours is withdrawn as a whole.
 GHOST          we hold it for ended, and it rests: in doubt again, looked up, cancelled.
+STAYS          the venue calls it live, by its id, for a minute of cancels: told to the operator,
+               and cancelled again, less and less often.
 SHARES, CASH   the venue counts other balances than the ledger. Halts trading when it lasts.
 
 Lists lag and messages race, so an order that moved within the grace before a list was begun is not
@@ -48,6 +50,7 @@ class Kind(enum.Enum):
     PRICE = "price"
     FOREIGN = "foreign order"
     GHOST = "ghost"
+    STAYS = "stays, whatever is cancelled"
     SHARES = "shares"
     CASH = "cash"
 

@@ -1,0 +1,187 @@
+"""What cannot be looked up, and what no cancel takes away: asked for ever, and ever more rarely."""
+
+from __future__ import annotations
+
+from itertools import pairwise
+from types import SimpleNamespace
+from typing import Any
+
+import attrs
+import pytest
+import trio
+from desk_kit import MARKET
+from trio.testing import MockClock
+
+from polybot.account import Account
+from polybot.asking import MOST_S, Asking
+from polybot.channels import Bell
+from polybot.clock import Clock
+from polybot.core_tape import CoreTape
+from polybot.domain.halts import Halt
+from polybot.domain.ledger import Ledger
+from polybot.domain.market import Outcome, Side
+from polybot.domain.orders import EDGE_S, Failure, OrderRow, OrderSeen, TimeInForce
+from polybot.domain.units import SHARE
+from polybot.execution.firewall import Admission
+from polybot.health import Health
+from polybot.journal.entries import Intent, Told
+from polybot.reconciler import RECONCILE_EVERY_S, Reconciler
+from polybot.records import Records
+from polybot.venue.tap import NOBODY
+
+ORDER, LONG_S = "0x1", 600
+AWAY = Failure("GET /data/order/0x1: HTTP 500")
+
+
+def row() -> OrderRow:
+    return OrderRow(
+        ORDER, MARKET.condition_id, MARKET.up_token, Side.BUY, 4000, 10 * SHARE, 0,
+        OrderSeen.Kind.LIVE, "LIVE",
+    )  # fmt: skip
+
+
+@attrs.define
+class Venue:
+    """One answer to each look-up, and no cancel that does anything; when it was asked, in s."""
+
+    answer: OrderRow | Failure | None
+    asked: list[float] = attrs.field(factory=list)
+    cancels: list[float] = attrs.field(factory=list)
+
+    async def order(self, _: str) -> OrderRow | Failure | None:
+        self.asked.append(trio.current_time())
+        await trio.lowlevel.checkpoint()
+        return self.answer
+
+    async def cancel(self, ids: list[str]) -> None:
+        self.cancels += [trio.current_time()] * len(ids)
+        await trio.lowlevel.checkpoint()
+
+    async def append(self, *_: object) -> None:
+        await trio.lowlevel.checkpoint()
+
+
+@attrs.frozen
+class Scene:
+    venue: Venue
+    reconciler: Reconciler
+    looks: list[float]
+
+
+@pytest.fixture
+def scene(monkeypatch: pytest.MonkeyPatch) -> Scene:
+    """A reconciler whose looks agree, and do nothing but judge what nobody here has placed."""
+    venue, clock, looks = Venue(AWAY), Clock(0.0), list[float]()
+    anything: Any = venue
+    nothing: Any = SimpleNamespace()
+    health = Health(Admission())
+    account = Account(
+        client=anything, clock=clock, health=health, journal=anything,
+        core=CoreTape(NOBODY, clock), ledger=Ledger(), doubt=Bell(),
+    )  # fmt: skip
+
+    async def look(made: Reconciler) -> bool:
+        looks.append(trio.current_time())
+        await made._judge_unplaced()
+        return True
+
+    monkeypatch.setattr(Reconciler, "reconcile", look)
+    made = Reconciler(anything, clock, health, account, nothing, Records(), nothing, grace_ms=2_000)
+    return Scene(venue, made, looks)
+
+
+def late(times: list[float]) -> list[float]:
+    """The pauses between those of the second half, in seconds."""
+    found = [at for at in times if at > LONG_S / 2]
+    return [b - a for a, b in pairwise(found)]
+
+
+async def test_what_cannot_be_looked_up_is_asked_for_less_and_less_often(
+    autojump_clock: MockClock, scene: Scene
+) -> None:
+    """An id of which no answer tells anything was asked for every second of the night, and with it
+    the whole of a look. It stays in doubt all the same: one answer still halts.
+    """
+    account, health = scene.reconciler.account, scene.reconciler.health
+    began = trio.current_time()
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(scene.reconciler.run)
+        await trio.sleep(5)
+        account._suspect(ORDER)
+        await trio.sleep(10)
+        assert len(scene.venue.asked) >= 3, "quickly at first"
+        await trio.sleep(LONG_S)
+        for times in (scene.venue.asked, scene.looks):
+            assert min(late([at - began for at in times])) > RECONCILE_EVERY_S - 1.5
+        assert account.unplaced == {ORDER}
+
+        scene.venue.answer = row()
+        await trio.sleep(MOST_S + 1)
+        assert Halt.FOREIGN_ORDERS.value in health.halted
+        nursery.cancel_scope.cancel()
+
+
+async def test_a_stray_that_stays_is_told_of_and_never_left(
+    autojump_clock: MockClock, scene: Scene
+) -> None:
+    """The venue calls it live by its id, whatever is cancelled, and no list shows it: it was
+    cancelled and looked up every second for ever, and nobody was told.
+    """
+    account, records = scene.reconciler.account, scene.reconciler.records
+    scene.venue.answer = row()
+    account.own(ORDER, MARKET.condition_id)
+    live = OrderSeen(ORDER, OrderSeen.Kind.LIVE, 0, "LIVE", 0)
+    account.take([Told(MARKET.condition_id, live)], 0)
+    began = trio.current_time()
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(scene.reconciler.run)
+        await trio.sleep(EDGE_S - 1)
+        assert len(scene.venue.cancels) >= EDGE_S / 3, "as quickly as ever at first"
+        assert not records.differences
+        await trio.sleep(LONG_S)
+        nursery.cancel_scope.cancel()
+
+    for times in (scene.venue.cancels, scene.venue.asked, scene.looks):
+        assert min(late([at - began for at in times])) > MOST_S - 1.5
+    assert records.differences == {"stays, whatever is cancelled": 1}
+    assert list(account.strays) == [ORDER]
+
+
+async def test_a_doubtful_order_that_cannot_be_looked_up_stays_in_doubt(
+    autojump_clock: MockClock, scene: Scene
+) -> None:
+    """After the edge's patience it is asked for less and less often, and counts until it is known
+    to have ended.
+    """
+    adrift, venue = scene.reconciler.adrift, scene.venue
+    adrift.look_after(
+        [Intent(
+            ORDER, MARKET.condition_id, Outcome.UP, Side.BUY, 4000, 10 * SHARE,
+            TimeInForce.GTC, 0, True, 0, "quote", b"",
+        )]
+    )  # fmt: skip
+    began = trio.current_time()
+    while trio.current_time() < began + LONG_S:
+        await adrift.visit()
+        await trio.sleep(1)
+    assert len([at for at in venue.asked if at < began + EDGE_S]) == EDGE_S
+    assert min(late([at - began for at in venue.asked])) >= MOST_S
+    assert adrift.may_come == 1
+
+    venue.answer = None
+    await trio.sleep(MOST_S)
+    await adrift.visit()
+    assert adrift.may_come == 0
+
+
+async def test_who_has_gone_begins_again(autojump_clock: MockClock) -> None:
+    """What was known of an order that is no longer asked for is forgotten: nothing grows (S20),
+    and when it comes again it is in a hurry.
+    """
+    asking = Asking()
+    assert asking.due(["a", "b"]) == ["a", "b"]
+    asking.in_vain("a")
+    assert asking.due(["a", "b"]) == ["b"]
+    assert asking.soonest(["a"]) == pytest.approx(trio.current_time() + 1)
+    assert asking.due(["b"]) == ["b"]
+    assert asking.due(["a"]) == ["a"]
