@@ -228,7 +228,8 @@ def load(path: Path, env: Mapping[str, str], overrides: Overrides = Overrides())
 
 def restored(settings: bytes) -> Config:
     """A configuration as another run had it, secrets left out, from the JSON of its fields. Raises
-    ConfigError for one that this version cannot have.
+    ConfigError for one that this version cannot have. How the exchange was is left out: no decision
+    reads it, and its files may lie elsewhere by now.
     """
     faults: list[Fault] = []
     tables = orjson.loads(settings)
@@ -236,7 +237,12 @@ def restored(settings: bytes) -> Config:
     for name, cls in get_type_hints(Config).items():
         if name in tables:
             # TOML has no null: what is missing keeps its default, which is what null stood for.
-            table = {key: value for key, value in tables[name].items() if value is not None}
+            left_out = _EXCHANGES_FILES if name == "paper" else ()
+            table = {
+                key: value
+                for key, value in tables[name].items()
+                if value is not None and key not in left_out
+            }
             read[name] = read_section(cls, table, name, faults)
     if faults:
         raise ConfigError(faults)
@@ -252,6 +258,7 @@ def _toml(path: Path) -> dict[str, Any]:
         raise ConfigError([Fault(str(path), f"not TOML: {error}")]) from None
 
 
+_EXCHANGES_FILES = ("queue", "latency", "terms", "faults")
 _BESIDE = (("pricing", "vol_seasons"), ("journal", "calibration"), ("journal", "folder"))
 # Words of [paper] before a colon and a file.
 _WITH_FILE = {*options.PATH_WORLDS, "fitted", "measured"}

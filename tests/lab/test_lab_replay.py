@@ -8,6 +8,7 @@ from unittest import mock
 
 import attrs
 import msgpack
+import orjson
 import pytest
 from msgspec import structs
 
@@ -199,6 +200,27 @@ def test_the_command(tape: Rows, tmp_path: Path, capsys: pytest.CaptureFixture[s
     assert {"books", "prices", "quotes", "order desks"} <= {
         line.split("  ")[0] for line in said.splitlines()
     }
+
+
+def test_files_that_have_been_moved(tape: Rows) -> None:
+    """What the exchange was made of has decided nothing: a run far away by a fitted file was told
+    to be none of this version, once the file lay elsewhere.
+    """
+    began = INPUTS.unpack(tape[0].body)
+    settings = orjson.loads(began.settings)
+    moved = {
+        "latency": "fitted:/gone",
+        "queue": "fitted:/gone",
+        "faults": "/gone",
+        "terms": "/gone",
+    }
+    settings["paper"] |= moved
+    told_so = attrs.evolve(began, settings=orjson.dumps(settings))
+    rows = [structs.replace(tape[0], body=INPUTS.pack(told_so)), *tape[1:4000]]
+
+    found = again(rows)
+    assert found.difference is None
+    assert found.decisions
 
 
 def test_the_command_at_a_pace(
