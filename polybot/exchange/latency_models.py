@@ -102,7 +102,9 @@ def measured(path: Path) -> Measured:
     """
     try:
         lines = path.read_text(encoding="utf-8").splitlines()
-    except (OSError, UnicodeDecodeError) as error:
+    except OSError as error:
+        raise ValueError(f"{path} cannot be read: {error.strerror}") from error
+    except UnicodeDecodeError as error:
         raise ValueError(f"{path} cannot be read: {error}") from error
     values = []
     for number, line in enumerate(lines, 1):
@@ -121,12 +123,17 @@ def fitted(path: Path) -> Latencies:
     """The file of `lab latency-fit`: lists of milliseconds by way. Raises ValueError."""
     try:
         said = orjson.loads(path.read_bytes())
+        if not isinstance(said, dict) or not said.keys() >= set(WAYS):
+            raise ValueError(f"expected {', '.join(WAYS)}")
         return Latencies(**{way: Measured(_ordered(said[way])) for way in WAYS})
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise ValueError(f"{path} is no file of `lab latency-fit`: {error!r}") from error
+    except OSError as error:
+        raise ValueError(f"{path} cannot be read: {error.strerror}") from error
+    except ValueError as error:
+        raise ValueError(f"{path} is no file of `lab latency-fit`: {error}") from error
 
 
-def _ordered(values: list[object]) -> tuple[int, ...]:
+def _ordered(said: object) -> tuple[int, ...]:
+    values = said if isinstance(said, list) else []
     known = [value for value in values if isinstance(value, int) and 0 <= value <= LONGEST_MS]
     if not known or len(known) < len(values):
         raise ValueError(f"expected whole milliseconds from 0 to {LONGEST_MS}")

@@ -113,8 +113,10 @@ def queue_model(text: str) -> QueueModel:
 def _fitted(path: Path) -> QueueModel:
     try:
         named = json.loads(path.read_text(encoding="utf-8"))["queue"]
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise ValueError(f"{path}: no queue model to be read: {error!r}") from None
+    except OSError as error:
+        raise ValueError(f"{path} cannot be read: {error.strerror}") from None
+    except (ValueError, KeyError, TypeError):
+        raise ValueError(f"{path} is no file of `lab queue-fit`: no queue model in it") from None
     if not isinstance(named, str) or named.startswith(_FITTED):
         raise ValueError(f"{path}: no queue model: {named!r}")
     return queue_model(named)

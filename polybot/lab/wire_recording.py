@@ -21,6 +21,7 @@ import orjson
 import zstandard
 
 from polybot.exchange.recording_alihakan import MARKETS, NAME
+from polybot.lab.places import reason
 
 STREAM = b"M"
 NS_IN_MS = 1_000_000
@@ -31,8 +32,11 @@ def main(argv: Sequence[str]) -> int:
     said = _parser().parse_args(argv)
     try:
         messages = convert(said.log, said.folder, said.series)
-    except (OSError, ValueError, KeyError, StopIteration) as error:
-        sys.stderr.write(f"{said.log} is no log of one market's frames: {error!r}\n")
+    except OSError as error:
+        sys.stderr.write(f"{reason(error)}\n")
+        return 2
+    except (ValueError, KeyError, StopIteration) as error:
+        sys.stderr.write(f"{said.log} is no log of one market's frames: {_lack(error)}\n")
         return 2
     sys.stdout.write(f"{messages:,} messages; try --world recording:{said.folder}\n")
     return 0
@@ -45,6 +49,12 @@ def _parser() -> argparse.ArgumentParser:
     series = [f"btc-{name}" for name in LENGTHS_MS]
     parser.add_argument("--series", choices=series, default="btc-15m", help="btc-15m")
     return parser
+
+
+def _lack(error: Exception) -> str:
+    if isinstance(error, StopIteration):
+        return f"it needs two of stream {STREAM.decode()}"
+    return f"a frame lacks {error}" if isinstance(error, KeyError) else str(error)
 
 
 def convert(log: Path, folder: Path, series: str) -> int:
@@ -89,13 +99,18 @@ def _write(path: Path, log: Path, later_ms: int) -> int:
 def _rows(log: Path, skip: int = 0) -> Iterator[tuple[int, dict[str, Any]]]:
     """(receive time in ns, message) of each message but the first `skip`."""
     with log.open("rb") as lines:
-        for line in lines:
-            recv_ns, stream, frame = line.rstrip(b"\n").split(b" ", 2)
-            if stream != STREAM:
-                continue
-            found = orjson.loads(frame)
-            for message in found if isinstance(found, list) else [found]:
+        for number, line in enumerate(lines, 1):
+            try:
+                recv_ns, stream, frame = line.rstrip(b"\n").split(b" ", 2)
+                found = orjson.loads(frame) if stream == STREAM else []
+                messages = found if isinstance(found, list) else [found]
+                at_ns, told = int(recv_ns), all(isinstance(one, dict) for one in messages)
+            except ValueError:
+                told = False
+            if not told:
+                raise ValueError(f"line {number} is not `<recv_ns> <stream> <frame>`")
+            for message in messages:
                 if skip:
                     skip -= 1
                 else:
-                    yield int(recv_ns), message
+                    yield at_ns, message

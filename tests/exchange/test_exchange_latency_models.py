@@ -72,6 +72,25 @@ def test_a_bad_file(tmp_path: Path, text: str, match: str) -> None:
         latency(f"measured:{path}.gone")
 
 
+WAYS_EACH = "is no file of `lab latency-fit`: expected feed, order, news"
+
+
+@pytest.mark.parametrize(
+    ("text", "why"),
+    [("[1]", WAYS_EACH), ('{"feed": [1]}', WAYS_EACH),
+     ('{"feed": 1, "order": [1], "news": [1]}', "expected whole milliseconds from 0 to")],
+)  # fmt: skip
+def test_a_file_that_was_not_fitted(tmp_path: Path, text: str, why: str) -> None:
+    """The file first and what is wrong with it, in words and not in Python's."""
+    path = tmp_path / "fit.json"
+    for kind in ("fitted", "measured"):
+        with pytest.raises(ValueError, match=f"{path} cannot be read: No such file or directory$"):
+            latencies(f"{kind}:{path}")
+    path.write_text(text)
+    with pytest.raises(ValueError, match=f"{path} .*{why}"):
+        latencies(f"fitted:{path}")
+
+
 @given(st.lists(st.integers(0, 1_000)), st.integers(0, 99))
 def test_a_stream_has_no_overtaking(gaps: list[int], seed: int) -> None:
     """Whatever is drawn: who leaves later arrives no sooner, and nobody before it left."""

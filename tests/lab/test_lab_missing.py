@@ -20,6 +20,7 @@ from polybot.__main__ import main
         "lab latency-fit PATH",
         "lab divergence PATH PATH",
         "lab calibration --log PATH",
+        "lab wire-recording PATH out",
         "lab season --candles PATH --symbol btcusd --out out.json",
     ],
 )

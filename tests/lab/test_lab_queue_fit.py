@@ -261,3 +261,5 @@ def test_the_chosen_model_is_what_others_read(tmp_path: Path) -> None:
         path.write_text(text)
         with pytest.raises(ValueError, match="queue"):
             queue_model(f"fitted:{path}")
+    with pytest.raises(ValueError, match=f"{path}.gone cannot be read: No such file or directory$"):
+        queue_model(f"fitted:{path}.gone")

@@ -65,16 +65,28 @@ def test_a_log_becomes_a_recording(tmp_path: Path, capsys: pytest.CaptureFixture
     assert change.at_ms == START_MS - EARLIER_MS + 7
 
 
-@pytest.mark.parametrize("text", ["", "no log\n", "1 M {}\n", "1 M nonsense\n"])
+NO_LINE = "line 1 is not `<recv_ns> <stream> <frame>`"
+
+
+@pytest.mark.parametrize(
+    ("text", "why"),
+    [
+        ("", "it needs two of stream M"),
+        ("no log\n", NO_LINE),
+        ("1 M nonsense\n", NO_LINE),
+        ("1 M [5]\n", NO_LINE),
+        ("1 M {}\n", "a frame lacks 'timestamp'"),
+    ],
+)
 def test_what_is_no_log_is_told(
-    tmp_path: Path, text: str, capsys: pytest.CaptureFixture[str]
+    tmp_path: Path, text: str, why: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """One line on stderr and 2, and no folder is made."""
+    """One line on stderr that says where and what is missing, and 2; no folder is made."""
     (tmp_path / "bad.log").write_text(text)
 
     assert main([str(tmp_path / "bad.log"), str(tmp_path / "out")]) == 2
 
-    assert "no log of one market" in capsys.readouterr().err
+    assert f"is no log of one market's frames: {why}\n" in capsys.readouterr().err
     assert not (tmp_path / "out").exists()
 
 
