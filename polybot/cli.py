@@ -12,6 +12,7 @@ from typing import TypeVar
 
 from polybot import options
 from polybot.lab.commands import COMMANDS
+from polybot.lab.places import file_place
 from polybot.operator import COMMANDS as BESIDE
 from polybot.options import BotOptions, ExchangeOptions, LabOptions, Options, Overrides
 
@@ -72,7 +73,10 @@ def _bot(argv: Sequence[str]) -> BotOptions:
     parser.add_argument("--terms", metavar="FILE", help=f"{_TERMS} (paper only)")
     parser.add_argument("--faults", metavar="NAME|FILE", help=f"{_FAULTS} (paper only)")
     parser.add_argument(
-        "--summary", metavar="PATH", help="write the JSON summary there; - prints it"
+        "--summary",
+        type=_summary_place,
+        metavar="PATH",
+        help="write the JSON summary there; - prints it",
     )
     if argv and not argv[0].startswith("-"):
         parser.error(_no_command(argv[0]))
@@ -81,6 +85,11 @@ def _bot(argv: Sequence[str]) -> BotOptions:
         said.mode, said.world, said.series, said.speed, said.seed, said.terms, said.faults
     )
     return BotOptions(said.config, overrides, said.run_ms, said.summary)
+
+
+def _summary_place(text: str) -> str:
+    """A night later is too late to hear that its folder is not there."""
+    return text if text == "-" else str(file_place(text))
 
 
 def _no_command(word: str) -> str:
@@ -136,6 +145,9 @@ def _lab(argv: Sequence[str]) -> LabOptions:
         allow_abbrev=False,
     )
     parser.add_argument("name", choices=sorted(COMMANDS))
+    if not argv:
+        parser.print_help()
+        parser.exit()
     return LabOptions(parser.parse_args(argv[:1]).name, tuple(argv[1:]))
 
 

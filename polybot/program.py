@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import sys
@@ -154,7 +155,9 @@ def _complain(errors: BaseExceptionGroup[Exception]) -> None:
     first: BaseException = errors
     while isinstance(first, BaseExceptionGroup):
         first = first.exceptions[0]
-    sys.stderr.write(f"cannot start: {first}\n")
+    taken = isinstance(first, OSError) and first.errno == errno.EADDRINUSE
+    remedy = "; name another port, or say --port 0 for free ones" if taken else ""
+    sys.stderr.write(f"cannot start: {first}{remedy}\n")
 
 
 async def _serve(options: ExchangeOptions) -> int:

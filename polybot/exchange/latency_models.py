@@ -122,14 +122,18 @@ def measured(path: Path) -> Measured:
 def fitted(path: Path) -> Latencies:
     """The file of `lab latency-fit`: lists of milliseconds by way. Raises ValueError."""
     try:
-        said = orjson.loads(path.read_bytes())
-        if not isinstance(said, dict) or not said.keys() >= set(WAYS):
-            raise ValueError(f"expected {', '.join(WAYS)}")
+        said = _by_way(orjson.loads(path.read_bytes()))
         return Latencies(**{way: Measured(_ordered(said[way])) for way in WAYS})
     except OSError as error:
         raise ValueError(f"{path} cannot be read: {error.strerror}") from error
     except ValueError as error:
         raise ValueError(f"{path} is no file of `lab latency-fit`: {error}") from error
+
+
+def _by_way(said: object) -> dict[str, object]:
+    if not isinstance(said, dict) or not said.keys() >= set(WAYS):
+        raise ValueError(f"expected {', '.join(WAYS)}")
+    return said
 
 
 def _ordered(said: object) -> tuple[int, ...]:

@@ -27,7 +27,7 @@ def draw(path: Path, results: Results, title: str) -> None:
     figure = Figure(figsize=(WIDE_INCHES, HIGH_INCHES), layout="constrained")
     upper, lower = figure.subplots(2, 1, sharex=True, height_ratios=(2, 1))
     upper.set(title=title, ylabel="profit, dollars")
-    lower.set(ylabel="below the peak")
+    lower.set(ylabel="below the peak", xlabel="UTC")
     for name, windows in results.items():
         times, equity, below = curve(windows)
         upper.step(times, equity, where="post", label=name)

@@ -247,14 +247,17 @@ def _facts(reader: Reader, raw: int) -> list[str]:
 
 
 def cat(files: Sequence[Path], chosen: Chosen, *, as_json: bool) -> int:
-    read = Tapes(files)
+    read, found = Tapes(files), False
     for event in read.events(chosen):
+        found = True
         kind, body = event.kind.name.lower(), text_of(event)
         if as_json:
             row = dict(zip(COLUMNS, (event.at_ns, kind, event.stream, body), strict=True))
             sys.stdout.write(orjson.dumps(row).decode() + "\n")
         else:
             sys.stdout.write(f"{_time(event.at_ns)} {kind:8}{event.stream}: {body}\n")
+    if not found:
+        sys.stderr.write("no such event: `tape info` names the kinds and streams\n")
     return read.code
 
 

@@ -52,6 +52,18 @@ def test_cat(path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert '{"n":2,' in line
 
 
+def test_cat_finds_nothing(path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """A mistyped stream is not an empty tape: it is said, beside the output."""
+    assert main(["cat", str(path), "--stream", "martket"]) == 0
+
+    said = capsys.readouterr()
+    assert said.out == ""
+    assert "no such event: `tape info` names" in said.err
+
+    assert main(["cat", str(path)]) == 0
+    assert capsys.readouterr().err == ""
+
+
 def test_cat_as_json(path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """For programs: one object a line."""
     assert main(["cat", str(path), "--json", "--kind", "sent"]) == 0

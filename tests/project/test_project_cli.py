@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import socket
 from pathlib import Path
 
 import pytest
@@ -10,8 +11,10 @@ from hypothesis import given, strategies as st
 
 from polybot import options
 from polybot.cli import parse
+from polybot.lab.commands import COMMANDS as LAB
 from polybot.operator import COMMANDS
 from polybot.options import BotOptions, ExchangeOptions, Overrides
+from polybot.program import run_exchange
 
 
 def test_the_full_bot_line() -> None:
@@ -73,6 +76,7 @@ def test_the_full_exchange_line() -> None:
         ("exchange --port 70000", "from 0 to 65535"),
         ("exchange --start yesterday", "expected Unix seconds"),
         ("exchange --intensity 0", "expected an intensity"),
+        ("--summary nowhere/s.json", "there is no folder nowhere: make it first"),
         ("exchange --for 3m", "unrecognized arguments"),
     ],
 )
@@ -105,6 +109,25 @@ def test_help_is_exit_code_0(line: str, capsys: pytest.CaptureFixture[str]) -> N
 
     assert left.value.code == 0
     assert "--series" in capsys.readouterr().out
+
+
+def test_the_laboratory_lists_its_commands(capsys: pytest.CaptureFixture[str]) -> None:
+    """Without a name, as the README says: no error."""
+    with pytest.raises(SystemExit) as left:
+        parse(["lab"])
+
+    assert left.value.code == 0
+    told = "".join(capsys.readouterr().out.split())
+    assert all(name in told for name in LAB)
+
+
+def test_a_port_in_use(capsys: pytest.CaptureFixture[str]) -> None:
+    """Told with the way out."""
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        options = ExchangeOptions(port=taken.getsockname()[1])
+        assert run_exchange(options) == 1
+
+    assert "or say --port 0 for free ones" in capsys.readouterr().err
 
 
 @given(st.integers(1, 9_999_999), st.sampled_from("smh"))
