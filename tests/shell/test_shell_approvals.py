@@ -1,4 +1,4 @@
-"""An approval that is gone is an operator's business; a balance that is behind is not (F34, F35)."""
+"""An approval that is gone is for an operator; a balance that is behind is not (F34, F35)."""
 
 from __future__ import annotations
 
