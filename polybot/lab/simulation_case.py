@@ -158,6 +158,7 @@ class Case:
     silence: Spell | None = None  # one token of each market falls silent
     node: Spell | None = None  # the chain's node is behind
     bar: Spell | None = None  # our key or our region is refused
+    pace_ms: int = 0  # what a write of the journal takes in the mean, with a sound disk
 
     @property
     def usual(self) -> bool:
@@ -194,7 +195,7 @@ class Case:
             f"foreign order {'none' if self.foreign_s is None else f'{self.foreign_s:.0f}s'}; "
             f"engine {self._engine_text()}; strikes {self._strikes_text()}; "
             f"silent tokens {_spell_text(self.silence)}; node behind {_spell_text(self.node)}; "
-            f"barred {_spell_text(self.bar)}; "
+            f"barred {_spell_text(self.bar)}; a write takes {self.pace_ms} ms; "
             f"begins {self.later_s} s later; settings {settings_text(self.settings)}; "
             f"{self.means.text()}; switch {'tried' if self.certify else 'trusted'}; "
             f"venue {terms_text(self.terms)}; regime {self.conditions.text()}"

@@ -1,15 +1,18 @@
 """The disk under a simulated bot: its journal and its tape are real files, and their troubles real
 ones.
 
-A slow write takes its time on the virtual clock. A disk that takes no byte, or only the beginning
-of a write, is the kernel's own limit on the size of files, lowered for the length of one write: the
-short count and the error come from `write(2)`, and SQLite meets them where it would meet those of a
-device. A full one is SQLite's page limit, which gives its ENOSPC. Rejected: raising an exception in
-the place of a write, which leaves the file as sound as it was.
+Every write of the journal takes its time on the virtual clock, milliseconds where nothing is wrong:
+what is read before a write and acted upon after it may be another by then. A slow one takes longer.
+A disk that takes no byte, or only the beginning of a write, is the kernel's own limit on the size of
+files, lowered for the length of one write: the short count and the error come from `write(2)`, and
+SQLite meets them where it would meet those of a device. A full one is SQLite's page limit, which
+gives its ENOSPC. Rejected: raising an exception in the place of a write, which leaves the file as
+sound as it was.
 """
 
 from __future__ import annotations
 
+import random
 import resource
 import sqlite3
 from collections import Counter
@@ -25,6 +28,8 @@ from polybot.journal.recorder import Recorder
 from polybot.journal.store import Store
 from polybot.lab.simulation_case import Ail, DiskTrouble
 from polybot.lab.simulation_clock import WrongClock
+
+PACE_MOST_S = 1.0
 
 
 class WitnessedStore(Store):
@@ -74,15 +79,24 @@ class WitnessedStore(Store):
         self._database.execute("PRAGMA max_page_count = 4294967294")
 
 
+def paced(name: str, mean_ms: int) -> Callable[[], float]:
+    """How long each write takes, drawn by this name: none longer than a second."""
+    rng = random.Random(name)
+    return lambda: min(rng.expovariate(1000 / mean_ms), PACE_MOST_S) if mean_ms else 0.0
+
+
 @attrs.define(eq=False)
 class SickDisk:
-    """One file's disk, as `journal.disk.Disk`. `met` counts the troubles that a write has met."""
+    """One file's disk, as `journal.disk.Disk`. `met` counts the troubles that a write has met;
+    `pace` says how long the next write takes, in seconds, if nothing is wrong.
+    """
 
     troubles: tuple[DiskTrouble, ...]
     now_s: Callable[[], float]
     met: Counter[str]
     store: WitnessedStore | None = None  # where the file is a journal …
     size: Callable[[], int] = lambda: 0  # … and of the last file, where it is a tape
+    pace: Callable[[], float] = lambda: 0.0
     _known: set[DiskTrouble] = attrs.field(factory=set)
 
     async def run(self, work: Callable[[], None]) -> None:
@@ -90,10 +104,12 @@ class SickDisk:
         if trouble is not None and trouble not in self._known:
             self._known.add(trouble)
             self.met[f"disk {trouble.file} {trouble.ail.value}"] += 1
+        takes_s = self.pace()
         if trouble is not None and trouble.ail is Ail.SLOW:
+            takes_s, trouble = trouble.wait_s, None
+        if takes_s:
             with trio.CancelScope(shield=True):
-                await trio.sleep(trouble.wait_s)
-            trouble = None
+                await trio.sleep(takes_s)
         self._work(work, trouble)
         await trio.lowlevel.checkpoint()
 

@@ -53,6 +53,7 @@ ERRORS_BP = (-20, -3, 3, 20)
 CORRECTED_S = (5.0, 60.0)
 DISKS_PER_HOUR = (0, 0, 4, 12)
 CLOCK_OVER_S = 30.0  # before the end: it is noticed within twenty
+PACES_MS = (0, 0, 2, 8, 40)  # a sync of a good disk takes some, of a shared one many
 DISK_OVER_S = 60.0  # before the end: a bot that its disk has ended is started again in time
 
 
@@ -87,6 +88,7 @@ def draw(seed: int, hours: float) -> Case:
         silence=draw_silence(random.Random(f"silence {seed}"), WARM_UP_S),
         node=draw_node(random.Random(f"node {seed}"), WARM_UP_S),
         bar=draw_bar(random.Random(f"bar {seed}"), WARM_UP_S),
+        pace_ms=random.Random(f"pace {seed}").choice(PACES_MS),
     )
 
 

@@ -18,7 +18,7 @@ from polybot.journal.tape import Header, Kind, Reader, TapeError
 from polybot.lab.lockstep import Lockstep
 from polybot.lab.simulation_case import DiskTrouble
 from polybot.lab.simulation_clock import WrongClock
-from polybot.lab.simulation_disk import SickDisk, WitnessedStore, tape_size
+from polybot.lab.simulation_disk import SickDisk, WitnessedStore, paced, tape_size
 from polybot.launch import demo_site
 from polybot.options import BotOptions
 from polybot.purse import Purse
@@ -77,6 +77,7 @@ def put_together(simulation: Simulation, owner: str, journal: Path) -> Process:
     simulation.trace.file = tape
     disk = _disk(simulation, "journal")
     disk.store = store
+    disk.pace = paced(f"pace {simulation.case.seed} {owner}", simulation.case.pace_ms)
     bot.ctx.account.journal.disk = disk
     return Process(owner, bot, http, store, tape, journal, clock)
 

@@ -29,6 +29,7 @@ AS_THEN = Keep(
     silence=False,
     node=False,
     bar=False,
+    pace=False,
 )
 FOUND = (239, 312, 322, 367, 523, 986, 1242, 1281, 2314, 2681, 3776, 4159)
 LOTS = [range(first, first + TOGETHER) for first in range(1, SEEDS + 1, TOGETHER)]
@@ -100,6 +101,7 @@ def kinds(case: Case) -> Counter[str]:
         + ["silence"] * (case.silence is not None)
         + ["node"] * (case.node is not None)
         + ["bar"] * (case.bar is not None)
+        + ["pace"] * (case.pace_ms > 0)
         + ["again"] * (len(case.lives) > 1)
     )
 
