@@ -3,11 +3,11 @@ ones.
 
 Every write of the journal takes its time on the virtual clock, milliseconds where nothing is wrong:
 what is read before a write and acted upon after it may be another by then. A slow one takes longer.
-A disk that takes no byte, or only the beginning of a write, is the kernel's own limit on the size of
-files, lowered for the length of one write: the short count and the error come from `write(2)`, and
-SQLite meets them where it would meet those of a device. A full one is SQLite's page limit, which
-gives its ENOSPC. Rejected: raising an exception in the place of a write, which leaves the file as
-sound as it was.
+A disk that takes no byte, or only the beginning of a write, is the kernel's own limit on the size
+of files, lowered for the length of one write: the short count and the error come from `write(2)`,
+and SQLite meets them where it would meet those of a device. A full one is SQLite's page limit,
+which gives its ENOSPC. Rejected: raising an exception in the place of a write, which leaves the
+file as sound as it was.
 """
 
 from __future__ import annotations
