@@ -285,7 +285,13 @@ class Reconciler:
         self._note(Difference(Kind.STAYS, order_id))
 
     async def _halt_foreign(self, those: Sequence[Difference], _begun_ms: int) -> None:
-        self.health.halt(Halt.FOREIGN_ORDERS, f"{len(those)} we did not place")
+        """But not for a market that is settled: nothing can rest there, and which orders of it were
+        ours is forgotten. A list that lags shows one of them once more.
+        """
+        account = self.account
+        theirs = [one for one in those if account.is_foreign(one.subject, one.condition_id)]
+        if theirs:
+            self.health.halt(Halt.FOREIGN_ORDERS, f"{len(theirs)} we did not place")
 
     async def _judge_unplaced(self) -> None:
         """Look up what we were told of and have not placed: where the venue has it as ours,

@@ -99,6 +99,24 @@ async def test_a_foreign_order_halts_trading(fast_clock: PatientClock) -> None:
     clean(report)
 
 
+async def test_a_late_row_of_a_market_that_is_settled_halts_nothing(
+    fast_clock: PatientClock,
+) -> None:
+    """Which orders of it were ours is forgotten, and lists lag: an order of ours, shown once more,
+    would have stopped trading until an operator came.
+    """
+    async with playing() as it:
+        market = windows_to_come(it)[-1]
+        it.bot.ctx.account.release(market.condition_id)
+        shown = rest_by_hand(it, market, 0xF4)
+        looks = len(it.venue.asked("GET", "/data/orders"))
+        await it.until(lambda: len(it.venue.asked("GET", "/data/orders")) > looks + 1, "looks", 60)
+        assert not it.bot.ctx.health.halted
+        it.venue.engine.cancel(shown.id, shown.owner, it.venue.clock.now_ms())
+        await it.requoting()
+        clean(await it.end())
+
+
 async def test_a_foreign_order_that_is_filled_before_any_list_shows_it(
     fast_clock: PatientClock,
 ) -> None:
