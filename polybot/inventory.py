@@ -125,10 +125,20 @@ class Inventory:
         if self.way is None:
             self._tell_unmergeable(self.why)
         elif not self.ctx.stopping:
-            decided = await self._decide(self.way, silence)
-            self.waits = dict(decided.waits)
-            if decided.operations and not await self.explained(decided.operations):
-                await self._send(self.way, decided.operations)
+            await self._ask_for(self.way, silence)
+
+    async def _ask_for(self, way: Way, silence: str | None) -> None:
+        """Ask for what is due, once the chain has shown nothing that the books lack. Whoever else
+        has looked meanwhile may have booked it: only what is still called for is sent.
+        """
+        looked = await self._decide(way, silence)
+        self.waits = dict(looked.waits)
+        if not looked.operations or await self.explained(looked.operations):
+            return
+        now = self._planned(way, silence or self.budget.obstacle(self.ctx.clock.now_ms()))
+        left = tuple(one for one in looked.operations if one in now.operations)
+        if left:
+            await self._send(way, left)
 
     async def explained(self, wanted: Iterable[Operation] | None = None) -> bool:
         """Whether the chain shows what our books do not: moves done again, or shares of ended
@@ -140,28 +150,30 @@ class Inventory:
 
     async def _decide(self, way: Way, silence: str | None) -> Plan:
         """What to ask for now, claimed before anything is awaited: no ask takes it any more."""
-        account, now_ms = self.ctx.account, self.ctx.clock.now_ms()
-        ledger = account.ledger
-        free = ledger.cash - ledger.promised - sum(account.reserved.values())
-        capital = Capital(ledger.equity, free)
-        busy = frozenset(one.condition_id for one in self.under_way.left)
-        places = [self._place(market, now_ms) for market in self.watched.values()]
-
-        def decided(obstacle: str | None) -> Plan:
-            return plan(
-                self.params, places, capital, busy=busy, setbacks=self.under_way.setbacks,
-                obstacle=obstacle, batches=way.batches, now_ms=now_ms, queue=self._queue(now_ms),
-            )  # fmt: skip
-
-        paused = silence or self.budget.obstacle(now_ms)
-        found = decided(paused)
-        self._claim(found)
+        paused = silence or self.budget.obstacle(self.ctx.clock.now_ms())
+        found = self._planned(way, paused)
         if found.operations or found.claims:
             paused = await way.obstacle()
             if paused is not None:
-                found = decided(paused)
-                self._claim(found)
+                found = self._planned(way, paused)
         self._tell_unmergeable(paused)
+        return found
+
+    def _planned(self, way: Way, obstacle: str | None) -> Plan:
+        """What the books call for at this moment, claimed."""
+        account, now_ms = self.ctx.account, self.ctx.clock.now_ms()
+        ledger, left = account.ledger, self.under_way.left
+        # What a split was to take that has not been asked for is free: it may be called for again.
+        spent = sum(dollars for who, dollars in account.reserved.items() if who != SPLITS)
+        spent += sum(one.shares for one in left if one.kind == "split")
+        capital = Capital(ledger.equity, ledger.cash - ledger.promised - spent)
+        busy = frozenset(one.condition_id for one in left)
+        places = [self._place(market, now_ms) for market in self.watched.values()]
+        found = plan(
+            self.params, places, capital, busy=busy, setbacks=self.under_way.setbacks,
+            obstacle=obstacle, batches=way.batches, now_ms=now_ms, queue=self._queue(now_ms),
+        )  # fmt: skip
+        self._claim(found)
         return found
 
     def _claim(self, found: Plan) -> None:
@@ -251,7 +263,7 @@ class Inventory:
         self.ctx.records.of(market).resolved(books.up_payout, now_ms)
         if books.done and market.condition_id not in self.ctx.account.moving:
             await self._close(market)
-        elif self.way is None:
+        elif self.way is None and market.condition_id not in self.waits:
             self.waits[market.condition_id] = self.why
             self.ctx.account.release(market.condition_id)  # nothing more is heard of its orders
 

@@ -4,11 +4,12 @@ behind other facts for the disk, or for the chain, and they may be others then.
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from types import SimpleNamespace
 from typing import Any
 
 import attrs
+import pytest
 import trio
 from desk_kit import MARKET, START
 from trio.testing import wait_all_tasks_blocked
@@ -27,7 +28,8 @@ from polybot.journal.entries import Closed, Entry, Known, Moved, Paid, Resolved,
 from polybot.journal.recovery import recover
 from polybot.journal.store import Stamped
 from polybot.records import Records
-from polybot.venue.relayer import Fate, Progress
+from polybot.venue import calls
+from polybot.venue.relayer import Fate, Progress, Sent
 from polybot.venue.tap import NOBODY
 
 OTHER = attrs.evolve(MARKET, condition_id="0xd", slug="other", up_token="333", down_token="444")
@@ -54,12 +56,16 @@ class SlowDisk:
 
 
 class Wallet:
-    """An account whose journal is slow, the inventory engine, and a slow chain of no shares."""
+    """An account whose journal is slow, the inventory engine, and a slow chain: it shows `there`,
+    no shares unless said otherwise.
+    """
 
-    def __init__(self, *known: Entry) -> None:
+    there = (0, 0)
+
+    def __init__(self, *known: Entry, at_ms: int = AFTER) -> None:
         self.disk, self.asked, self.shown = SlowDisk(), trio.Event(), trio.Event()
         nothing: Any = None
-        clock: Any = SimpleNamespace(now_ms=lambda: AFTER, now_ns=lambda: AFTER * 10**6)
+        clock: Any = SimpleNamespace(now_ms=lambda: at_ms, now_ns=lambda: at_ms * 10**6)
         disk: Any = self.disk
         self.account = Account(
             client=nothing, clock=clock, health=nothing, journal=disk,
@@ -67,9 +73,11 @@ class Wallet:
         )  # fmt: skip
         ctx: Any = SimpleNamespace(
             account=self.account, clock=clock, records=Records(), tell=lambda _: None,
+            stopping=False,
             client=SimpleNamespace(refreshed=self._none, refresh=self._none),
         )  # fmt: skip
-        chain: Any = SimpleNamespace(shares=self._shares, up_payout=self._payout)
+        hears = SimpleNamespace(silence=None)
+        chain: Any = SimpleNamespace(shares=self._shares, up_payout=self._payout, reads=hears)
         self.inventory = Inventory(ctx, InventoryParams(), chain, None)
         self.learnt(Known(MARKET), Known(OTHER))
         self.inventory.watch(MARKET)
@@ -87,7 +95,7 @@ class Wallet:
     async def _shares(self, _: object) -> tuple[int, int]:
         self.asked.set()
         await self.shown.wait()
-        return 0, 0
+        return self.there
 
     async def _payout(self, _: object) -> int:
         await trio.lowlevel.checkpoint()
@@ -219,6 +227,77 @@ async def test_nothing_is_called_redeemed_behind_a_fill() -> None:
     await wallet.account.learn(trade("u", Side.BUY, BOUGHT, MARKET.up_token))
     assert await wallet.inventory.explained()
     assert wallet.books.redeemed == wallet.after_a_start().redeemed == 2 * PAIRS
+
+
+class OpenWay:
+    """A way onto the chain without an obstacle, that counts what is sent."""
+
+    batches = True
+
+    def __init__(self) -> None:
+        self.sent = 0
+
+    async def obstacle(self) -> None:
+        await trio.lowlevel.checkpoint()
+
+    async def send(self, _name: str, calls: Sequence[object]) -> Sent:
+        await trio.lowlevel.checkpoint()
+        self.sent += len(calls)
+        return Sent("0xabc")
+
+
+@pytest.mark.parametrize("booked", [True, False], ids=["meanwhile", "never"])
+async def test_no_merge_is_asked_for_behind_one_that_is_booked(
+    booked: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Before a merge leaves it is looked whether an earlier one was done twice; the pairs are gone
+    when another has looked and booked it meanwhile. It was asked for all the same, reverted, and
+    cost a submission.
+    """
+    wallet = Wallet(
+        trade("t", Side.BUY, BOUGHT, *BOTH), trade("u", Side.BUY, BOUGHT, *BOTH), merge("done", 1),
+        at_ms=START + 60_000,
+    )  # fmt: skip
+    inventory = wallet.inventory
+    way: Any = OpenWay()
+    inventory.way, inventory.params = way, InventoryParams(merge_equity_percent=0)
+    inventory.proof.known(merge("done", 1))
+    monkeypatch.setattr(calls, "merge", lambda *_: ["a call"])
+    if not booked:
+        wallet.there = (PAIRS, PAIRS)
+    await wallet.beside(inventory.round, *[merge("done", 2)] * booked)
+
+    assert way.sent == (0 if booked else 1)
+    assert len(inventory.under_way.flights) == way.sent
+
+
+async def test_a_split_does_not_stand_in_its_own_way(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What it will take is withheld from the bids at once, and it is called for once more before it
+    leaves, with most of the cash: the second time it found its own dollars gone.
+    """
+    wallet = Wallet(at_ms=START - 60_000)
+    way: Any = OpenWay()
+    wallet.inventory.way, wallet.inventory.params = way, InventoryParams(seed_shares=600)
+    monkeypatch.setattr(calls, "split", lambda *_: ["a call"])
+    wallet.disk.answers.set()
+    await wallet.inventory.round()
+
+    assert way.sent == 1
+
+
+async def test_orders_are_forgotten_once_where_shares_stay(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without a way onto the chain what has won stays unpaid, and its books open: every round of
+    the night wrote to the tape that its orders had been forgotten.
+    """
+    wallet = Wallet(Resolved(KEY, SHARE, "chain"), trade("t", Side.BUY, BOUGHT, MARKET.up_token))
+    released: list[str] = []
+    monkeypatch.setattr(Account, "release", lambda _, key: released.append(key))
+    wallet.inventory.why = "no relayer key"
+    for _ in range(3):
+        await wallet.inventory.round()
+
+    assert released == [KEY]
+    assert wallet.inventory.waits == {KEY: "no relayer key"}
 
 
 async def test_a_market_is_closed_while_others_are_looked_at() -> None:
