@@ -38,6 +38,7 @@ from polybot.journal.entries import (
     Session,
     Told,
     TradesRead,
+    market_of,
 )
 from polybot.journal.store import JournalCorrupt, Stamped
 
@@ -108,7 +109,8 @@ def recover(entries: Iterable[Stamped]) -> Recovered:
             apply(found.ledger, stamped.entry, stamped.at_ms)
         except REFUSED as error:
             what = f"entry {stamped.seq} ({type(stamped.entry).__name__})"
-            raise JournalCorrupt(f"{what} contradicts those before it: {error!r}") from error
+            where = f" of market {key}" if (key := market_of(stamped.entry)) else ""
+            raise JournalCorrupt(f"{what} contradicts those before it{where}: {error!r}") from error
         _remember(found, stamped.entry, stamped.at_ms)
     return found
 

@@ -27,6 +27,10 @@ DISK_LEAST = 100 * MEGABYTE  # some three hours of a busy series' journal
 DISK_GOOD = 1_000 * MEGABYTE
 WORTH_LEAST = 10_000  # 10⁻⁶ dollars: a cent
 SHOWN = 3  # markets, in a finding of one line
+UNTAKEN = (
+    "what another version wrote needs that one; else a start puts it aside and halts: see "
+    "docs/operations.md"
+)
 
 
 async def configuration(patient: Patient) -> Finding:
@@ -86,7 +90,7 @@ def _journal(path: Path, owner: str) -> Finding:
         doubtful = len(known.doubtful)
         return ok(f"{path}: the last run {state}, {doubtful} orders to look up")
     except JournalFailed as error:
-        return failed(str(error), "it needs the version that wrote it")
+        return failed(str(error), UNTAKEN)
     finally:
         store.close()
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from journal_kit import CONDITION, OWNER, T0, intent, market
 
-from polybot.journal.entries import Entry, Halted, Known, Moved, Paid, Resolved
+from polybot.journal.entries import Entry, Halted, Known, Moved, Paid, Resolved, market_of
 from polybot.journal.recovery import recover
 from polybot.journal.repair import DAMAGED, kept_journal
 from polybot.journal.store import JournalFailed, JournalInUse, Store
@@ -97,6 +97,7 @@ def test_a_journal_that_contradicts_itself_is_put_aside(path: Path, written: Ent
     assert isinstance(only, Halted)
     assert only.name == DAMAGED
     assert f"({type(written).__name__}) contradicts those before it" in only.why
+    assert f" of market {market_of(written)}" in only.why or not market_of(written)
     assert kept.aside is not None
     assert halts(path) == {DAMAGED: only.why}
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 import resource
 from collections.abc import AsyncGenerator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, closing
 from pathlib import Path
 
 import attrs
@@ -22,7 +22,7 @@ from polybot.discovery import current_market
 from polybot.domain.market import Market
 from polybot.domain.units import SHARE
 from polybot.exchange.net import Request, Response
-from polybot.journal.entries import Halted, Known
+from polybot.journal.entries import Halted, Known, Resolved
 from polybot.journal.store import Store, live_journal_place
 from polybot.operator.checks_here import (
     CHECKS as HERE,
@@ -248,6 +248,11 @@ async def test_journal_and_halts(fast_clock: PatientClock, tmp_path: Path) -> No
         halted = await halts(ours)
         assert halted.grade is Grade.FAILED
         assert "rearm" in halted.remedy
+        with closing(Store.open(it.journal, one.owner)) as again:
+            again.append([(2, Resolved("0xgone", 1_000_000, "chain"))])
+        untaken = dict(await in_turn(ours, HERE))["journal"]
+        assert "of market 0xgone" in untaken.found
+        assert "puts it aside" in untaken.remedy
         other = dict(await in_turn(attrs.evolve(ours, owner="somebody"), HERE))
         assert other["journal"].grade is Grade.FAILED
 
