@@ -35,16 +35,16 @@ class ApprovalWatch:
         self._short[key] = min(needed, self._short.get(key, needed))
 
     async def judge(self, client: ClobClient) -> None:
-        """Halt where an exchange may not take as much as the least of these orders needed. What the
-        venue does not tell is asked for again at the next look.
+        """Halt where an exchange may not take as much as the least of these orders needed. Of what
+        the venue does not tell the next refusal asks again.
         """
-        for (token, exchange), needed in list(self._short.items()):
+        short, self._short = self._short, {}
+        for (token, exchange), needed in short.items():
             if await client.refresh(token) is not None:
-                return
+                continue  # its own idea of it may be an old one
             allowed = await permissions.allowances(client, token)
             if isinstance(allowed, Failure):
-                return
-            del self._short[token, exchange]
+                continue
             may = allowed.get(exchange.lower())
             if may is not None and may < needed:
                 what = "pUSD" if token is None else "shares"
