@@ -2,14 +2,25 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
+from typing import Any
+
 import pytest
+import trio
+from desk_kit import MARKET
 from shell_kit import Scene, clean, playing
 from venue_bent import PLACING, answer
 
+from polybot.approval_watch import ApprovalWatch
 from polybot.domain.halts import Halt
-from polybot.domain.units import USD
+from polybot.domain.market import Outcome, Side
+from polybot.domain.orders import Failure, NewOrder
+from polybot.domain.units import SHARE, USD
 from polybot.exchange import contracts
+from polybot.execution.firewall import Admission
+from polybot.health import Health
 from polybot.patient_clock import PatientClock
+from polybot.venue import permissions
 
 GONE = Halt.NOT_APPROVED.value
 UPDATE = "/balance-allowance/update"
@@ -55,3 +66,24 @@ async def test_a_balance_that_is_behind_halts_nothing(fast_clock: PatientClock) 
         assert not it.bot.ctx.health.halted
         report = await it.end()
     clean(report)
+
+
+async def test_one_that_cannot_be_read_hides_no_other(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Shares of which the venue tells nothing were asked for at every look, and pUSD never."""
+    health = Health(Admission())
+    watch = ApprovalWatch(health)
+    for side in (Side.SELL, Side.BUY):
+        watch.refused(NewOrder(MARKET, Outcome.UP, side, 5_000, 10 * SHARE))
+
+    async def allowances(_: object, token: str | None) -> dict[str, int] | Failure:
+        await trio.lowlevel.checkpoint()
+        return {contracts.EXCHANGE.lower(): 0} if token is None else Failure("no answer")
+
+    async def refresh(_: object) -> None:
+        await trio.lowlevel.checkpoint()
+
+    monkeypatch.setattr(permissions, "allowances", allowances)
+    client: Any = SimpleNamespace(refresh=refresh)
+    await watch.judge(client)
+
+    assert list(health.halted) == [GONE]
