@@ -154,7 +154,10 @@ def not_knowing_its_own() -> Any:
     def differences(_known: Any, _ours: Any, *words: Any) -> list[Difference]:
         return order_differences([], lambda _: False, *words)
 
-    return mock.patch.object(reconciler, "order_differences", differences)
+    return all_of(
+        mock.patch.object(reconciler, "order_differences", differences),
+        mock.patch.object(Account, "is_foreign", return_value=True),
+    )
 
 
 def shrugging_at_the_disk() -> Any:
