@@ -33,6 +33,7 @@ from polybot.lab.simulation_told import ToldOrders
 from polybot.lab.simulation_watch import PLACING
 from polybot.market_scope import MarketScope
 from polybot.venue.book_state import BookState
+from polybot.venue.market_book import MarketBook
 
 # Seconds, each from when the state that must not last began.
 UNVERIFIED_MOST_S = 8.0  # S10: a POST waits for the disk, and its bytes for the wire
@@ -69,6 +70,15 @@ class Since:
 
     def forget(self) -> None:
         self._began.clear()
+
+
+def doubted_s(book: MarketBook, outcome: Outcome, key: str, since: Since) -> float:
+    """For how long a book has not been what its hash says, as last judged, or else not what its
+    twin says. Each by itself: a snapshot that REST brings proves a book that had none, though its
+    twin has moved meanwhile.
+    """
+    unproven = since.lasts(f"book {key}", book.judged_state(outcome) is not BookState.VALID)
+    return max(unproven, since.lasts(f"mirror {key}", not book.mirrored))
 
 
 @attrs.define(eq=False)
@@ -165,17 +175,9 @@ class Rules:
             self._judge_books(scope)
 
     def _judge_books(self, scope: MarketScope) -> dict[Outcome, float]:
-        """For how long each of a market's books has not been what its hash says, as last judged, or
-        what the other says.
-        """
+        """For how long each of a market's books has been in doubt."""
         book, slug = scope.feed.book, scope.market.slug
-        return {
-            o: self._since.lasts(
-                f"book {slug} {o.value}",
-                book.judged_state(o) is not BookState.VALID or not book.mirrored,
-            )
-            for o in Outcome
-        }
+        return {o: doubted_s(book, o, f"{slug} {o.value}", self._since) for o in Outcome}
 
     def _backlog(self, bot: Bot) -> None:
         """L6: what is private is taken at once, also behind a burst."""
