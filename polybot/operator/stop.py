@@ -13,7 +13,7 @@ import os
 import signal
 import sys
 from collections.abc import Sequence
-from contextlib import closing, suppress
+from contextlib import closing
 from pathlib import Path
 
 import attrs
@@ -36,8 +36,9 @@ EXIT_CLEAN, EXIT_CONFIG, EXIT_ORDERS_LIVE, EXIT_STORAGE = 0, 2, 3, 4
 REQUEST_S = 2.0
 PATIENCE_S = 20.0  # to see nothing rest, twice
 POLITE_S = 10.0  # a graceful stop takes so long at most (G8); then the engine is told again
+LEAVES_S = 3.0  # told again it leaves within half a second (G9)
 PAUSE_S = 0.25
-AGAIN_S = 2.0  # between two looks for orders that got no answer
+AGAIN_S = 2.0  # between two looks for orders that got no answer, and two tries for credentials
 ENDED = (OrderSeen.Kind.DEAD, OrderSeen.Kind.MATCHED)
 
 
@@ -56,7 +57,7 @@ def main(words: Sequence[str]) -> int:
 @attrs.define
 class Outcome:
     empty: bool = False
-    said: str = ""
+    said: str = "the venue gives no answer"
 
 
 async def _stop(access: Access) -> int:
@@ -78,20 +79,20 @@ async def _stop(access: Access) -> int:
 async def _empty(access: Access, outcome: Outcome) -> None:
     """Cancel all and read back, until two reads in a row show nothing."""
     async with http_client() as http:
-        client = await _client(access, http, outcome)
-        if client is not None:
-            await _empty_by(client, outcome)
+        await _empty_by(await _client(access, http, outcome), outcome)
 
 
-async def _client(access: Access, http: httpx.AsyncClient, outcome: Outcome) -> ClobClient | None:
-    try:
-        client = await access.client(http, REQUEST_S)
-    except TimeoutError as error:
-        client = Failure(str(error))
-    if isinstance(client, Failure):
+async def _client(access: Access, http: httpx.AsyncClient, outcome: Outcome) -> ClobClient:
+    """However often it takes: a way that stumbles once is no reason to leave orders behind."""
+    while True:
+        try:
+            client = await access.client(http, REQUEST_S)
+        except TimeoutError as error:
+            client = Failure(str(error))
+        if not isinstance(client, Failure):
+            return client
         outcome.said = client.what
-        return None
-    return client
+        await trio.sleep(AGAIN_S)
 
 
 async def _empty_by(client: ClobClient, outcome: Outcome) -> None:
@@ -107,9 +108,7 @@ async def _outwait(access: Access, unanswered: Sequence[str], outcome: Outcome) 
     outcome.empty = False
     async with http_client() as http:
         with trio.move_on_after(EDGE_S + PATIENCE_S):
-            client = await _client(access, http, outcome)
-            if client is not None:
-                await outwait(client, unanswered, outcome)
+            await outwait(await _client(access, http, outcome), unanswered, outcome)
     if not outcome.empty:
         sys.stderr.write(f"ORDERS MAY STILL COME: {outcome.said}. Look at the venue now.\n")
 
@@ -168,18 +167,25 @@ async def _agree_on_time(client: ClobClient) -> None:
 
 
 async def _end_engine(journal: Path) -> None:
-    """Tell the process that has the journal to stop, and once more if it does not."""
+    """Tell the process that has the journal to stop, and once more if it does not. One that is
+    still leaving keeps the halt out of the journal, so it is waited for.
+    """
     pid = holder(journal)
     if pid is None:
         return
     sys.stdout.write(f"stopping the engine, process {pid}\n")
-    with suppress(ProcessLookupError):
-        os.kill(pid, signal.SIGTERM)
-        with trio.move_on_after(POLITE_S):
+    for patience_s in (POLITE_S, LEAVES_S):
+        try:
+            os.kill(pid, signal.SIGTERM)
+        except ProcessLookupError:
+            return
+        except OSError as error:  # another user's: that is no reason to cancel nothing
+            sys.stderr.write(f"the engine was not told, process {pid}: {error.strerror}\n")
+            return
+        with trio.move_on_after(patience_s):
             while holder(journal) == pid:  # noqa: ASYNC110 - another process: nobody tells us
                 await trio.sleep(PAUSE_S)
             return
-        os.kill(pid, signal.SIGTERM)
 
 
 def _halt(access: Access) -> tuple[int, list[str]]:
@@ -187,13 +193,14 @@ def _halt(access: Access) -> tuple[int, list[str]]:
     which orders of its last minute nobody has seen the end of. Where there is no journal an engine
     may have another: it has not been told, and trades on.
     """
-    code = EXIT_CLEAN if access.journal.exists() else EXIT_STORAGE
-    if code:
-        sys.stderr.write(
-            f"no engine was told: {access.journal} is new. Is this the engine's configuration?\n"
-        )
-    unanswered: list[str] = []
+    code, unanswered = EXIT_CLEAN, list[str]()
     try:
+        if not access.journal.exists():
+            code = EXIT_STORAGE
+            sys.stderr.write(
+                f"no engine was told: {access.journal} is new. Is this the engine's "
+                "configuration?\n"
+            )
         store = Store.open(access.journal, access.owner)
         with closing(store):
             try:
@@ -203,7 +210,7 @@ def _halt(access: Access) -> tuple[int, list[str]]:
                 code = EXIT_STORAGE
             why = "python -m polybot stop --now"
             store.append([(system_ms(), Halted(Halt.STOPPED.value, why))])
-    except JournalFailed as error:
+    except (JournalFailed, OSError) as error:  # a folder that is another user's
         sys.stderr.write(f"not halted: {error}\n")
         return EXIT_STORAGE, unanswered
     sys.stdout.write("halted until `python -m polybot rearm`\n")
