@@ -41,6 +41,8 @@ class Health:
     halted: dict[str, str] = attrs.field(factory=dict)  # troubles that only an operator ends
     on_halt: list[Callable[[str, str], None]] = attrs.field(factory=list)
     halts: Counter[str] = attrs.field(factory=Counter)
+    _told: int = 0  # how many times trouble was told of …
+    _last: dict[str, int] = attrs.field(factory=dict)  # … and which of them was the last, by name
     _changed: trio.Event = attrs.field(factory=trio.Event)
 
     def require(self, name: str) -> None:
@@ -54,7 +56,15 @@ class Health:
             known = f"{name}: {trouble}"[:TEXT_MOST]
             self.halts[known if len(self.halts) < KINDS_MOST else name] += 1
         self.troubles[name] = trouble
+        self._told += 1
+        self._last[name] = self._told
         self._tell()
+
+    def standing(self, *names: str) -> dict[str, int]:
+        """Those of these troubles that stand, each with what `good` must know to end no later one
+        of the same name.
+        """
+        return {name: self._last[name] for name in names if name in self._last}
 
     def halt(self, halt: Halt, why: str) -> None:
         """Trouble for good: nothing ends it but an operator's word, also not a restart (S12). The
@@ -71,8 +81,12 @@ class Health:
         self.halted.setdefault(name, why)
         self.bad(name, why)
 
-    def good(self, name: str) -> None:
+    def good(self, name: str, told: int | None = None) -> None:
+        """It is over; with `told`, where nobody has told of it again since then."""
+        if told is not None and self._last.get(name) != told:
+            return
         if name not in self.halted and self.troubles.pop(name, None) is not None:
+            self._last.pop(name, None)
             self._tell()
 
     def _tell(self) -> None:

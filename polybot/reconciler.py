@@ -125,7 +125,7 @@ class Reconciler:
         started_ms = self.clock.now_ms()
         stream, heart = self.account.stream, self.heartbeat
         session, was_beating, lost = stream.sessions, heart.beating, heart.lost
-        stood = [name for name in LOOKED_AFTER if name in self.health.troubles]
+        stood = self.health.standing(*LOOKED_AFTER)
         known = await self.read_trades()
         await self._judge_unplaced()  # before what they have changed is taken for a drift
         rows = await self.client.open_orders()
@@ -149,8 +149,8 @@ class Reconciler:
                 self._note(drift)
         await self.payments.look(surplus=self.balances.surplus)
         self.health.good("reconciler")
-        for name in stood:  # what has come meanwhile may be of later than what was read
-            self.health.good(name)
+        for name, told in stood.items():  # what comes meanwhile may be of later than what was read
+            self.health.good(name, told)
         if self.account.undone.over(self.clock.now_ms()):
             self.health.good(UNDONE)
         if stream.open and session == stream.sessions:

@@ -69,15 +69,19 @@ async def test_how_late_is_too_late(
 
 
 @pytest.mark.parametrize("name", [LOOP, "private events", "orders inbox"])
+@pytest.mark.parametrize("stood", [False, True], ids=["anew", "again"])
 async def test_a_look_ends_only_what_stood_when_it_began(
-    name: str, fast_clock: PatientClock
+    name: str, stood: bool, fast_clock: PatientClock
 ) -> None:
     """What comes while the venue's books are being read may be of later than they are; and those
-    who withdraw for it might not have been awake yet.
+    who withdraw for it might not have been awake yet. So may what comes once more: an inbox that
+    overflowed a second time was taken for the first.
     """
     async with scene() as it, trio.open_nursery() as nursery:
         health, reconciler = it.bot.ctx.health, it.bot.ctx.reconciler
         nursery.start_soon(it.bot.ctx.account.journal.run)
+        if stood:
+            health.bad(name, "of late")
 
         async def meanwhile(request: Request, handle: Handler) -> Response:
             health.bad(name, "of late")
