@@ -103,6 +103,7 @@ class Account(WalletStanding):
     strays: dict[str, float] = attrs.field(factory=dict)
     approvals: ApprovalWatch = attrs.field(init=False)
     refusal: str = ""  # in what words the venue has refused who we are, until it is judged
+    refusals: int = 0  # how many times it has
     unplaced: set[str] = attrs.field(factory=set)  # told of as ours, and nobody here placed them
     _asked_after: set[str] = attrs.field(factory=set)  # those in markets without books, ever
     _released: set[str] = attrs.field(factory=set)  # markets whose orders have been forgotten
@@ -312,6 +313,7 @@ class Account(WalletStanding):
         our clock is why: each request is signed with its time.
         """
         self.refusal = why
+        self.refusals += 1
         self.health.bad(IDENTITY, why)
         self.doubt.ring()
 

@@ -44,6 +44,7 @@ SETTLES_WITHIN_S = 300
 CANCEL_PAUSE_S, CANCEL_PAUSE_MOST_S = 0.05, 0.4
 # Requests that a link has held up come together; who refuses us otherwise does so soon again.
 SLIP_LASTS_S, SLIP_AGAIN_S = 5.0, 60.0
+SHUT_MOST_S = 300.0  # for a venue that refuses us even the time to think better of it
 UNAUTHORISED = "HTTP 401"
 LOOKED_AFTER = ("orders inbox", "private events", LOOP)  # troubles that a look ends
 AWAY_PAUSE_S = 1.0  # between cancel-alls to an engine that says it takes none
@@ -78,6 +79,7 @@ class Reconciler:
     _asking: Asking = attrs.field(factory=Asking)  # when what we have not placed is looked up
     _turn: int = 0  # whose it was, of the trades that are asked for by id
     _slipped_at: float = -math.inf  # when a refusal was last taken for a request that came late
+    _shut_since: float = math.inf  # since when the venue refuses us the time as well
     _misses: int = 0  # reconciliations in a row that failed
     _noted: set[str] = attrs.field(factory=set)  # differences of the last look
 
@@ -209,9 +211,13 @@ class Reconciler:
         F43). A clock that is off is ours, and whatever it has signed may be refused for it. So may
         a request that was held up: how old a signature may be is not known (clob.md 2.2).
         """
-        why = self.account.refusal
-        if not why or not await self.time.ask():
+        why, times = self.account.refusal, self.account.refusals
+        if not why:
+            return
+        if (no_time := await self.time.ask()) is not None:
+            self._judge_shut(why, no_time)
             return  # nothing is placed meanwhile, and the next round asks again
+        self._shut_since = math.inf
         if CLOCK not in self.health.troubles and not self.time.new:
             rows = await self.client.open_orders()
             if isinstance(rows, Failure) and not rows.refused:
@@ -220,9 +226,22 @@ class Reconciler:
                 self.health.halt(Halt.VENUE_REFUSES, why)
             else:
                 logger.warning("refused, and taken when asked again: {}", why)
-        if self.account.refusal == why:  # else it was refused otherwise while we asked
+        if self.account.refusals == times:  # else it was refused once more while we asked
             self.account.refusal = ""
             self.health.good(IDENTITY)
+
+    def _judge_shut(self, why: str, no_time: Failure) -> None:
+        """The time is anybody's to read. Whether our clock is why we are refused cannot be known
+        where it is refused, too; that this lasts is for the operator to look at (F42).
+        """
+        if not no_time.refused:
+            return
+        now = trio.current_time()
+        if self._shut_since == math.inf:
+            self._shut_since = now
+            logger.warning("refused, and the time as well: {}; {}", why, no_time.what)
+        if now >= self._shut_since + SHUT_MOST_S:
+            self.health.halt(Halt.VENUE_REFUSES, f"{why}; and its time as well")
 
     def _forgiven(self) -> bool:
         """Take a refusal for one of a request that came late, and say whether it may be: what comes

@@ -58,14 +58,14 @@ class RightTime:
         if off:
             await self.set()
 
-    async def ask(self) -> bool:
-        """Judge the clock by an answer of now; whether there was one."""
+    async def ask(self) -> Failure | None:
+        """Judge the clock by an answer of now; why there was none."""
         asked_ms = self.clock.now_ms()
         venue_s = await self.client.server_time()
         if isinstance(venue_s, Failure):
-            return False
+            return venue_s
         self.judge(asked_ms, venue_s)
-        return True
+        return None
 
     async def make_sure(self) -> None:
         """Ask on while it may be off and may be right: answers of one beat are all of the same part
@@ -75,7 +75,7 @@ class RightTime:
             if not self._unsure:
                 return
             await trio.sleep(TIMES_PAUSE_S)
-            if not await self.ask():
+            if await self.ask() is not None:
                 return
 
     def judge(self, asked_ms: int, venue_s: int) -> None:

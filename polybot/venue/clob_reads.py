@@ -123,8 +123,11 @@ class ClobReads:
         )
 
     async def server_time(self) -> int | Failure:
-        """The venue's clock in Unix seconds."""
-        return await self._read("/time", {}, lambda value: fields.stamp_ms(value) // 1000)
+        """The venue's clock in Unix seconds. Asked without a signature, which needs none: one of a
+        clock that is off is refused, and nothing but the answer would set it right.
+        """
+        reply = await attrs.evolve(self.rest, credentials=None).call("GET", "/time")
+        return decoded("GET /time", reply, _seconds)
 
     async def clob_market(self, condition_id: str) -> ClobMarket | Failure:
         """A market's terms. A Protocol V2 condition (62 hex digits) is padded (clob.md 3.2)."""
@@ -175,6 +178,10 @@ class ClobReads:
             if cursor in _END:
                 return rows
         return Failure(f"GET {path}: more than {_PAGES_MAX} pages")
+
+
+def _seconds(value: object) -> int:
+    return fields.stamp_ms(value) // 1000
 
 
 def _padded(condition_id: str) -> str:

@@ -20,7 +20,7 @@ from polybot.domain.orders import Failure
 from polybot.execution.firewall import Admission
 from polybot.health import Health
 from polybot.heartbeat import Heartbeat
-from polybot.reconciler import SLIP_AGAIN_S, SLIP_LASTS_S, Reconciler
+from polybot.reconciler import SHUT_MOST_S, SLIP_AGAIN_S, SLIP_LASTS_S, Reconciler
 from polybot.right_time import CLOCK, FIRST_S, RightTime
 from polybot.venue.tap import NOBODY
 
@@ -37,17 +37,17 @@ class Venue:
     began: float = attrs.field(factory=trio.current_time)
     asked: int = 0
     listed: list[Any] | Failure = Failure("GET /data/orders: HTTP 401", refused=True)
+    no_time: Failure = Failure("nobody there")  # what it says where it does not answer
 
     async def server_time(self) -> int | Failure:
         self.asked += 1
         await trio.sleep(self.takes_s)
         now_s = TRUE_S + trio.current_time() - self.began
-        return int(now_s) if self.answers else Failure("nobody there")
+        return int(now_s) if self.answers else self.no_time
 
     async def heartbeat(self, _previous: str) -> Failure:
         await trio.lowlevel.checkpoint()
         return Failure("POST /v1/heartbeats: HTTP 401", refused=True)
-
 
     async def open_orders(self) -> list[Any] | Failure:
         await trio.lowlevel.checkpoint()
@@ -166,6 +166,21 @@ async def test_a_refusal_while_another_is_judged(autojump_clock: MockClock) -> N
     assert not account.refusal
 
 
+async def test_a_refusal_in_the_same_words(autojump_clock: MockClock) -> None:
+    """One that comes while another is being forgiven is none that has been judged."""
+    account, reconciler = watched(Venue(listed=[]), off_by(0.2))
+    await refused(account, reconciler)
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(reconciler._judge_refusal)
+        await wait_all_tasks_blocked()
+        account.refused(account.refusal)
+
+    assert account.refusal
+    assert IDENTITY in account.health.troubles
+    await reconciler._judge_refusal()
+    assert IDENTITY not in account.health.troubles
+
+
 async def test_a_region_is_not_forgiven_for_its_figures(autojump_clock: MockClock) -> None:
     """Only the status counts, not the digits of an order's id (F43)."""
     account, reconciler = watched(Venue(listed=[]), off_by(0.2))
@@ -217,6 +232,40 @@ async def test_a_venue_that_does_not_tell_the_time_is_asked_again(
     venue.answers = True
     await reconciler._judge_refusal()
     assert account.health.halted
+
+
+SHUT = Failure("GET /time: HTTP 401", refused=True)
+
+
+async def test_a_venue_that_refuses_us_even_the_time(autojump_clock: MockClock) -> None:
+    """Everything was answered with 401: nothing was ever judged, nothing placed, and nobody told
+    that trading would not go on (F42).
+    """
+    account, reconciler = watched(Venue(answers=False, no_time=SHUT), off_by(0))
+    for at_s in (0, SHUT_MOST_S - 1):
+        await trio.sleep_until(at_s)
+        await refused(account, reconciler)
+        await reconciler._judge_refusal()
+        assert not account.health.halted
+    await trio.sleep(2)
+    await reconciler._judge_refusal()
+
+    assert "401" in account.health.halted[Halt.VENUE_REFUSES.value]
+
+
+async def test_a_venue_that_tells_the_time_again(autojump_clock: MockClock) -> None:
+    """What is counted is one time, from its beginning; what fails otherwise begins none."""
+    venue = Venue(answers=False, listed=[])
+    account, reconciler = watched(venue, off_by(0))
+    said = (Failure("nobody there"), SHUT, None, SHUT, None)
+    for number, no_time in enumerate(said):
+        await trio.sleep_until(number * (SHUT_MOST_S + 1))
+        venue.answers, venue.no_time = no_time is None, no_time or SHUT
+        await refused(account, reconciler)
+        await reconciler._judge_refusal()
+
+    assert not account.health.halted
+    assert not account.refusal
 
 
 async def test_what_the_old_clock_has_signed_may_be_refused_yet(
