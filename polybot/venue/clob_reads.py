@@ -22,6 +22,8 @@ T = TypeVar("T")
 
 _PAGES_MAX = 50
 _END = ("", "LTE=")  # base64 of -1
+# What can be a time: our clock is set by it, and dates and the tape have no room for every number.
+_TIME_S = range(1_577_836_800, 4_102_444_800)  # from 2020 to 2099
 _DIGITS_MOST = 18  # of a balance; the journal has no room for more than nineteen
 
 
@@ -181,7 +183,10 @@ class ClobReads:
 
 
 def _seconds(value: object) -> int:
-    return fields.stamp_ms(value) // 1000
+    seconds = fields.stamp_ms(value) // 1000
+    if seconds not in _TIME_S:
+        raise ValueError(f"expected a time of this century, was {fields.shown(value)!r}")
+    return seconds
 
 
 def _padded(condition_id: str) -> str:

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import httpx
-from venue_kit import make_client
+import pytest
+from venue_kit import answering, make_client
+
+from polybot.domain.orders import Failure
 
 
 async def test_the_time_is_asked_for_without_a_signature() -> None:
@@ -22,3 +25,13 @@ async def test_the_time_is_asked_for_without_a_signature() -> None:
     assert time.url.path == "/time"
     assert not [name for name in time.headers if name.lower().startswith("poly")]
     assert [name for name in orders.headers if name.lower().startswith("poly")]
+
+
+@pytest.mark.parametrize(
+    "told", [b"0", b"1", b"-62135596800", b"253402300799", b"99999999999", b"9999999999999999"]
+)
+async def test_a_time_that_cannot_be(told: bytes) -> None:
+    """The clock would be set by it, to the year 1, 1970 or 9999, and what dates are made of and
+    what the tape has room for ends there: it is no answer.
+    """
+    assert isinstance(await make_client(answering(told)).server_time(), Failure)
