@@ -3,7 +3,10 @@
 Order of an ordinary end, whatever caused it: the admission gate closes in the same step; a
 cancel-all goes out at once; the trading scope is cancelled and every market scope flattens itself;
 when all have ended, cancel-all is repeated until two reads show nothing; only then do the heartbeat
-and the user stream stop.
+and the user stream stop. After a fault of ours the heartbeat stops no sooner: a lapse ends the
+venue's watch (clob.md 4.2), and what comes to rest behind it, or rests when an engine that was away
+is back, would outlive us. Where orders cannot be withdrawn `lapse.py` lets it fall silent all the
+same.
 """
 
 from __future__ import annotations
@@ -32,6 +35,7 @@ from polybot.inventory import Inventory
 from polybot.loop_watch import LoopWatch
 from polybot.market_scope import Unflattened
 from polybot.market_times import timetable
+from polybot.outlasting import Outlasting
 from polybot.price_task import PriceTask
 from polybot.restart import Restart, StartFailed, end_of
 from polybot.signal.board import SignalMemory
@@ -65,6 +69,7 @@ class Bot:
     started_ms: int = 0
     started_wall: float = 0.0
     _services: trio.Nursery | None = None
+    _hearts: Outlasting = attrs.field(factory=Outlasting)
     _withdrawn: trio.Event = attrs.field(factory=trio.Event)  # the last cancel-all was answered
 
     def __attrs_post_init__(self) -> None:
@@ -91,17 +96,16 @@ class Bot:
             self.ctx.health.require(name)
         # What ends the services must not end the journal: orders that are withdrawn after that are
         # found, and who finds one waits until it is written down.
-        writing = trio.CancelScope(shield=True)
+        writing = Outlasting()
         try:
             async with trio.open_nursery() as keeping:
-                keeping.start_soon(self._keep_journal, writing, name="journal")
-                try:
+                writing.start(keeping, self.ctx.account.journal.run, "journal")
+                with writing:
                     async with trio.open_nursery() as services:
                         self._services = services
-                        await self._trade(services)
+                        with self._hearts:
+                            await self._trade(services)
                         services.cancel_scope.cancel()
-                finally:
-                    writing.cancel()
         except BaseException as error:
             if self.exit_reason == FAILED:
                 self.exit_reason = f"{FAILED}: {_names(error)}"
@@ -109,10 +113,6 @@ class Bot:
         finally:
             if self.inventory.way is not None:
                 self.inventory.way.close()
-
-    async def _keep_journal(self, writing: trio.CancelScope) -> None:
-        with writing:
-            await self.ctx.account.journal.run()
 
     async def _trade(self, services: trio.Nursery) -> None:
         try:
@@ -159,8 +159,8 @@ class Bot:
         account, assets = self.ctx.account, sorted({one.split("-")[0] for one in self.series})
         services.start_soon(UserTask(self.ctx).run, name="user stream")
         services.start_soon(account.listen, name="private events")
-        services.start_soon(self.ctx.heartbeat.run, name="heartbeat")
-        services.start_soon(self.ctx.lapse.run, name="lapse")
+        self._hearts.start(services, self.ctx.heartbeat.run, "heartbeat")
+        self._hearts.start(services, self.ctx.lapse.run, "lapse")
         services.start_soon(self.loop.run, name="loop watch")
         services.start_soon(DiskWatch(self.ctx.health, account.journal).run, name="disk watch")
         services.start_soon(self.ctx.reconciler.run, name="reconciler")

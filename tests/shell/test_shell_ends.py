@@ -284,6 +284,30 @@ async def test_an_order_that_comes_after_we_broke(
         assert it.bot.empty
 
 
+@pytest.mark.parametrize("how", ["a bug", "cancelled"])
+async def test_the_heart_beats_until_nothing_can_come(
+    how: str, monkeypatch: pytest.MonkeyPatch, fast_clock: PatientClock
+) -> None:
+    """Whatever ends the program: an order that came to rest behind a lapse was under no switch
+    (clob.md 4.2), and would have outlived us where we could not withdraw it.
+    """
+    async with playing() as it:
+        bend = it.venue.bend("POST", *PLACING, act=held_back)
+        await it.until(lambda: bend.met, "an order is on its way")
+        before, heart = len(it.venue.placed()), it.bot.ctx.heartbeat
+        if how == "a bug":
+            monkeypatch.setattr(Inventory, "round", boom_later)
+        else:
+            assert it.bot._services is not None
+            it.bot._services.cancel_scope.cancel()
+        await it.until(lambda: it.bot.ctx.stopping, "it ends")
+        beats = heart.beats
+        await it.until(lambda: len(it.venue.placed()) > before, "it comes", EDGE_S)
+        assert heart.beating
+        assert heart.beats >= beats + 3
+        await it.ending(2 * EDGE_S)
+
+
 async def test_an_order_that_never_comes(fast_clock: PatientClock) -> None:
     """It is waited for as long as the edge may hold it, and no longer."""
     async with playing() as it:
