@@ -5,6 +5,9 @@ so: it lets requests wait and then does them. No answer is missing and nothing i
 we withdraw goes a second later than our prices are made for, and those who are quicker choose. So
 nothing rests until it is quick again; the heartbeat goes on meanwhile, and tells.
 
+What fails at once is no quick answer: a venue that has let requests wait refuses them next (429),
+and two of those would have called it quick again.
+
 Orders do not count: where takers are delayed their POST waits as well (clob.md 5). Rejected: a
 wider edge for a longer way; the way is not longer, it has no known length.
 """
@@ -41,9 +44,11 @@ class AnswerWatch:
     _began: str = ""  # the kind that was slow
     _quick: int = 0  # in a row, of a kind that may end it
 
-    def took(self, kind: str, seconds: float) -> None:
-        """One was answered after so long, or given up."""
+    def took(self, kind: str, seconds: float, done: bool) -> None:  # noqa: FBT001
+        """One was done, refused or given up after so long."""
         slow = self.slow_s > 0 and seconds / self.speed >= self.slow_s
+        if not (slow or done):
+            return  # who is turned away at once learns nothing of how long the others wait
         if ANSWERS in self.health.troubles:
             self._quick = 0 if slow else self._quick + (self._began in (CANCEL, kind))
             if self._quick >= QUICK:

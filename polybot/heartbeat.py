@@ -122,7 +122,7 @@ class Heartbeat:
         if not isinstance(answer, Failure):
             self._next_id = answer if isinstance(answer, str) else answer.expected
         if patience.cancelled_caught:
-            self.client.took("POST", PATIENCE_S)  # who is given up tells nothing himself
+            self.client.took("POST", PATIENCE_S, False)  # who is given up tells nothing himself
         self.lag_s = trio.current_time() - asked_at
         self.lag_most_s = max(self.lag_most_s, self.lag_s)
         return answer

@@ -24,8 +24,10 @@ from polybot.venue.secret import Credentials
 from polybot.venue.site import CANCELS_PER_BATCH, ORDERS_PER_BATCH, Site
 from polybot.venue.tap import NOBODY, Tap
 
+Took = Callable[[str, float, bool], None]
 
-def _nobody(_kind: str, _seconds: float) -> None: ...
+
+def _nobody(_kind: str, _seconds: float, _done: bool) -> None: ...  # noqa: FBT001
 
 
 @attrs.frozen
@@ -38,13 +40,14 @@ class StaleHeartbeat:
 @attrs.frozen(init=False)
 class ClobClient(ClobReads):
     """One API key's access to one CLOB. Each request has `timeout_s` in total. `took` is told how
-    many seconds a cancel (DELETE) or a heartbeat (POST) waited for its answer, or in vain.
+    many seconds a cancel (DELETE) or a heartbeat (POST) waited for its answer, or in vain, and
+    whether the venue did it.
 
     On markets with a taker delay POST itself waits for the delay, so `timeout_s` must be well above
     it.
     """
 
-    took: Callable[[str, float], None] = attrs.field(default=_nobody, repr=False)
+    took: Took = attrs.field(default=_nobody, repr=False)
 
     def __init__(
         self,
@@ -57,7 +60,7 @@ class ClobClient(ClobReads):
         signature_type: int = 0,
         timeout_s: float = 5,
         tap: Tap = NOBODY,
-        took: Callable[[str, float], None] = _nobody,
+        took: Took = _nobody,
     ) -> None:
         self.__attrs_init__(
             Rest(http, site.clob, clock, credentials, timeout_s, tap=tap, name="rest clob"),
@@ -123,7 +126,8 @@ class ClobClient(ClobReads):
     async def _timed(self, method: str, path: str, body: bytes) -> Reply | Failure:
         began = trio.current_time()
         answer = await self.rest.call(method, path, body=body)
-        self.took(method, trio.current_time() - began)
+        done = not isinstance(answer, Failure) and answer.status == 200
+        self.took(method, trio.current_time() - began, done)
         return answer
 
 

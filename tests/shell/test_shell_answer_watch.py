@@ -8,7 +8,7 @@ import trio
 from shell_kit import RATE, clean, playing, shell_config
 from venue_bent import Handler
 
-from polybot.answer_watch import ANSWERS, AnswerWatch
+from polybot.answer_watch import ANSWERS, LAST, AnswerWatch
 from polybot.exchange.request import Request, Response
 from polybot.execution.firewall import Admission
 from polybot.health import Health
@@ -71,7 +71,7 @@ def troubles(watch: AnswerWatch, *seconds: float) -> list[bool]:
     """Whether it is in trouble after each answer."""
     found = []
     for one in seconds:
-        watch.took("DELETE", one)
+        watch.took("DELETE", one, True)
         found.append(ANSWERS in watch.health.troubles)
     return found
 
@@ -94,12 +94,12 @@ def test_cancels_are_judged_apart() -> None:
     for slow in (1.5, 1.5, 1.5):
         assert ANSWERS not in watch.health.troubles
         for _ in range(6):
-            watch.took("POST", 0.1)
-        watch.took("DELETE", slow)
+            watch.took("POST", 0.1, True)
+        watch.took("DELETE", slow, True)
     assert ANSWERS in watch.health.troubles
 
-    watch.took("POST", 0.1)
-    watch.took("POST", 0.1)
+    watch.took("POST", 0.1, True)
+    watch.took("POST", 0.1, True)
     assert ANSWERS not in watch.health.troubles
 
 
@@ -109,16 +109,36 @@ def test_what_slow_heartbeats_began_only_heartbeats_end() -> None:
     """
     watch = AnswerWatch(Health(Admission()), 1.0)
     for slow in (1.5, 1.5, 1.5):
-        watch.took("POST", slow)
+        watch.took("POST", slow, True)
     for _ in range(6):
-        watch.took("DELETE", 0.1)
+        watch.took("DELETE", 0.1, True)
         assert ANSWERS in watch.health.troubles
 
-    watch.took("POST", 0.1)
-    watch.took("DELETE", 1.5)
-    watch.took("POST", 0.1)
+    watch.took("POST", 0.1, True)
+    watch.took("DELETE", 1.5, True)
+    watch.took("POST", 0.1, True)
     assert ANSWERS in watch.health.troubles
-    watch.took("POST", 0.1)
+    watch.took("POST", 0.1, True)
+    assert ANSWERS not in watch.health.troubles
+
+
+@pytest.mark.parametrize("kind", ["DELETE", "POST"])
+def test_what_is_refused_at_once_is_no_quick_answer(kind: str) -> None:
+    """A venue that is asked too much lets requests wait, and refuses them next (F41): two refusals
+    within milliseconds ended the trouble when it was at its worst. Slow ones count, however they
+    end; between them quick refusals hide nothing.
+    """
+    watch = AnswerWatch(Health(Admission()), 1.0)
+    for _ in range(3):
+        watch.took(kind, 1.5, False)
+        for _ in range(LAST):
+            watch.took(kind, 0.01, False)
+    assert ANSWERS in watch.health.troubles
+    watch.took(kind, 0.1, True)
+    watch.took(kind, 0.01, False)
+    assert ANSWERS in watch.health.troubles
+
+    watch.took(kind, 0.1, True)
     assert ANSWERS not in watch.health.troubles
 
 

@@ -46,7 +46,7 @@ class Venue:
 
     coming: deque[tuple[float, Answer]] = attrs.field(factory=deque)
     sent: list[tuple[float, str]] = attrs.field(factory=list)
-    took: Callable[[str, float], None] = lambda _kind, _seconds: None
+    took: Callable[[str, float, bool], None] = lambda _kind, _seconds, _done: None
 
     async def heartbeat(self, previous: str) -> Any:
         self.sent.append((trio.current_time(), previous))
@@ -196,7 +196,7 @@ async def test_beats_that_hang_are_told_as_slow_ones(autojump_clock: MockClock) 
     it.venue.took = lambda *one: told.append(one)
     await it.run(until_s=30)
 
-    assert told == [("POST", PATIENCE_S)] * 2
+    assert told == [("POST", PATIENCE_S, False)] * 2
 
 
 async def test_a_venue_that_lets_every_other_beat_hang_is_slow(

@@ -9,6 +9,7 @@ import pytest
 import trio
 from venue_kit import CONDITION, CREDENTIALS, NOW_MS, answering, make_client, noting, signed
 
+from polybot.clock import Clock
 from polybot.domain.orders import (
     Acked,
     CancelResult,
@@ -18,7 +19,8 @@ from polybot.domain.orders import (
     Unknown,
 )
 from polybot.venue.auth import l2_headers
-from polybot.venue.clob import StaleHeartbeat
+from polybot.venue.clob import ClobClient, StaleHeartbeat
+from polybot.venue.site import POLYMARKET
 
 A, B = "0x" + "a" * 64, "0x" + "b" * 64
 
@@ -307,3 +309,28 @@ async def test_heartbeats(status: int, body: object, expected: object) -> None:
 async def test_heartbeats_that_fail(status: int, body: object) -> None:
     """Anything else is a Failure: the switch may or may not have been extended."""
     assert isinstance(await make_client(answering(body, status)).heartbeat("a"), Failure)
+
+
+@pytest.mark.parametrize(
+    ("status", "body", "done"),
+    [
+        (200, {"heartbeat_id": "x"}, True), (429, {"error": "slow down"}, False),
+        (400, {"error_msg": "Invalid Heartbeat ID", "heartbeat_id": "x"}, False),
+        (503, b"", False),
+    ],
+)  # fmt: skip
+async def test_what_is_told_of_cancels_and_heartbeats(
+    status: int, body: object, done: bool
+) -> None:
+    """How long each took, and whether the venue did it: what it refuses at once is not quick."""
+    told: list[tuple[str, bool]] = []
+    http = httpx.AsyncClient(transport=httpx.MockTransport(answering(body, status)))
+    client = ClobClient(
+        http, POLYMARKET, CREDENTIALS, Clock(NOW_MS),
+        took=lambda kind, _seconds, did: told.append((kind, did)),
+    )  # fmt: skip
+    await client.cancel_all()
+    await client.heartbeat("")
+    await client.open_orders()
+
+    assert told == [("DELETE", done), ("POST", done)]
