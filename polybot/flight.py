@@ -12,7 +12,7 @@ from __future__ import annotations
 import sqlite3
 import zipfile
 from collections.abc import Callable, Sequence
-from contextlib import closing
+from contextlib import closing, suppress
 from functools import partial
 from pathlib import Path
 from typing import IO, Any
@@ -32,6 +32,7 @@ KEPT = 20
 TAPES_MOST = 512_000_000  # bytes of tape in one flight: then the first parts are left out
 PIECE = 1 << 20  # bytes of tape read at once
 WAIT_S = 10.0  # for the disk, at the end of the process
+STALE_S = 600.0  # how old a file must be that nobody finishes writing any more
 
 
 @attrs.define(eq=False)
@@ -72,6 +73,9 @@ class FlightRecorder:
                     await trio.lowlevel.checkpoint()
         except (OSError, sqlite3.Error) as error:
             logger.error("no flight record: {}", error)
+            return None
+        except Exception as error:  # noqa: BLE001 - what has broken us may break the summary, too
+            logger.opt(exception=error).error("no flight record, by a fault of our own")
             return None
         if patience.cancelled_caught:
             logger.error("no flight record within {:g} s", WAIT_S)
@@ -142,8 +146,23 @@ def _write(path: Path, facts: bytes, journal: Path, tapes: Sequence[Flushed]) ->
     finally:
         for left in (part, copy):
             left.unlink(missing_ok=True)
-    for old in sorted(path.parent.glob("flight-*.zip"))[:-KEPT]:
-        old.unlink(missing_ok=True)
+    _prune(path)
+
+
+def _prune(written: Path) -> None:
+    """Remove all but the newest few. Their names go by venues' clocks, which may be set back and on
+    paper are of any year, so age is the disk's word, and what was written just now is the newest.
+    What a killed process has left half written goes, too; another may be writing now.
+    """
+    at: dict[Path, float] = {}
+    for one in written.parent.glob("flight-*"):
+        with suppress(FileNotFoundError):  # another run prunes, too
+            at[one] = one.stat().st_mtime
+    whole = sorted((p for p in at if p.suffix == ".zip"), key=lambda p: (p == written, at[p], p))
+    left = [p for p in at if p.suffix != ".zip" and at[p] < at[written] - STALE_S]
+    for old in (*whole[:-KEPT], *left):
+        with suppress(OSError):
+            old.unlink()
 
 
 def _copy_tape(tape: Flushed, there: IO[bytes]) -> None:
@@ -157,7 +176,7 @@ def _copy_tape(tape: Flushed, there: IO[bytes]) -> None:
 
 def _copy_journal(journal: Path, copy: Path) -> None:
     """As it stands, by a connection of our own: the writer's is not waited for."""
-    address = f"file:{journal}?mode=ro"
+    address = f"{journal.absolute().as_uri()}?mode=ro"
     with (
         closing(sqlite3.connect(address, uri=True)) as there,
         closing(sqlite3.connect(copy)) as here,

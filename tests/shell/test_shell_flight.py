@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import stat
 import zipfile
@@ -15,7 +16,7 @@ from shell_kit import OWNER, Scene, playing, scene
 
 from polybot import flight
 from polybot.domain.units import SHARE
-from polybot.journal.store import Store
+from polybot.journal.store import JournalFailed, Store
 from polybot.lab.replay import main as replay
 from polybot.lab.tape import main as tape
 from polybot.patient_clock import PatientClock
@@ -131,6 +132,77 @@ async def test_only_so_many_are_kept(
         causes = [facts(path)["cause"] for path in kept]
 
     assert causes == ["two", "three"]
+
+
+async def test_a_summary_that_breaks_takes_no_exit_code_with_it(fast_clock: PatientClock) -> None:
+    """What has broken us may be what the summary is made by: that the wallet was proven empty, or
+    was not, is told by the exit code all the same, and a halted bot goes on.
+    """
+    async with playing() as it:
+
+        def broken() -> str:
+            raise ZeroDivisionError
+
+        it.bot.flight.told = broken
+        assert await it.bot.flight.write("a test") is None
+        it.venue.engine.accounts.withdraw(it.venue.demo_wallets.deposit, 500 * SHARE)
+        await it.until(lambda: it.bot.ctx.health.halted, "it halts", 60)
+        await trio.sleep(5)
+        assert not it.bot.ctx.stopping
+        await it.end()
+
+    assert it.code == 0
+
+
+def files(folder: Path, ages_s: dict[str, float]) -> None:
+    """Files of these names, and how long ago each was written."""
+    for name, age_s in ages_s.items():
+        (folder / name).write_bytes(b"x")
+        at = (folder / name).stat().st_mtime - age_s
+        os.utime(folder / name, (at, at))
+
+
+def test_the_newest_is_not_the_one_of_the_latest_name(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Paper runs are of any year, and clocks are set back: a live record that was written just now
+    was the first to go.
+    """
+    monkeypatch.setattr(flight, "KEPT", 2)
+    now = tmp_path / "flight-1000-0.zip"
+    files(tmp_path, {"flight-3000-0.zip": 20.0, "flight-2000-0.zip": 10.0, now.name: 0.0})
+
+    flight._prune(now)
+
+    assert sorted(path.name for path in tmp_path.iterdir()) == [now.name, "flight-2000-0.zip"]
+
+
+def test_what_was_left_half_written_goes(tmp_path: Path) -> None:
+    """A record and a copy of the journal are half a gigabyte. Who was killed in the middle of them
+    left both for good, and a crash at every start filled the disk.
+    """
+    now = tmp_path / "flight-3000-0.zip"
+    halves = {f"flight-1000-0{end}": flight.STALE_S + 1 for end in (".part", ".sqlite3")}
+    young = {f"flight-2000-0{end}": flight.STALE_S - 1 for end in (".part", ".sqlite3")}
+    files(tmp_path, halves | young | {now.name: 0.0, "notes.sqlite3": 9_999.0})
+
+    flight._prune(now)
+
+    left = {path.name for path in tmp_path.iterdir()}
+    assert left == {*young, now.name, "notes.sqlite3"}
+
+
+@pytest.mark.parametrize("name", ["a?mode=x", "50 %20", "one#two"])
+def test_a_journal_whose_folder_has_any_name(name: str, tmp_path: Path) -> None:
+    """It is opened by an address in which some characters mean something else."""
+    journal, copy = tmp_path / name / "one.sqlite3", tmp_path / "copy.sqlite3"
+    Store.open(journal, OWNER).close()
+
+    flight._copy_journal(journal, copy)
+
+    assert {path.name for path in tmp_path.iterdir()} == {name, copy.name}, "no other was made"
+    with pytest.raises(JournalFailed, match=OWNER):
+        Store.open(copy, "somebody else")
 
 
 def test_what_is_no_flight_record(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
