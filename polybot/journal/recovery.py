@@ -104,7 +104,7 @@ def recover(entries: Iterable[Stamped]) -> Recovered:
     """
     found = Recovered()
     for stamped in entries:
-        found.last_ms = stamped.at_ms
+        found.last_ms = stamped.at_ms or found.last_ms  # of a spare halt it may not be known
         try:
             apply(found.ledger, stamped.entry, stamped.at_ms)
         except REFUSED as error:

@@ -29,8 +29,11 @@ def spare_of(path: Path) -> Path:
 
 
 def keep(path: Path, halts: Sequence[tuple[int, Halted]]) -> None:
-    """Add (at_ms, halt) pairs beside the journal; durable when it returns. Raises OSError."""
-    with spare_of(path).open("ab") as file:
+    """Add (at_ms, halt) pairs beside the journal; durable when it returns. Only for the owner: some
+    tell what the wallet holds. Raises OSError.
+    """
+    how = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC
+    with os.fdopen(os.open(spare_of(path), how, 0o600), "ab") as file:
         file.writelines(f"{at_ms} {encode(halt)[1]}\n".encode() for at_ms, halt in halts)
         file.flush()
         os.fsync(file.fileno())

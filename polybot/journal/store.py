@@ -125,6 +125,9 @@ class Store:
             os.close(lock)
             kind = JournalFailed if isinstance(error, sqlite3.OperationalError) else JournalCorrupt
             raise kind(f"{path}: {error}") from error
+        except OSError as error:  # another user's file
+            os.close(lock)
+            raise JournalFailed(f"{path}: cannot be opened: {error.strerror}") from error
         except JournalFailed:
             os.close(lock)
             raise
@@ -162,7 +165,7 @@ class Store:
                 if entries:
                     self._retire_some()
                     self._forget(entries[-1][0] - self.keep_orders_ms, len(entries))
-        except (sqlite3.Error, OSError) as error:
+        except (sqlite3.Error, OSError, OverflowError) as error:
             raise JournalFailed(f"the journal could not be written: {error}") from error
 
     def _retire(self, entry: Entry) -> None:
@@ -349,7 +352,10 @@ def _check_owner(database: sqlite3.Connection, path: Path, owner: str) -> None:
         return
     if meta.get("owner") != owner:
         raise JournalFailed(f"{path} belongs to {meta.get('owner')}, not to {owner}")
-    written = int(meta.get("schema", "0"))
+    try:
+        written = int(meta.get("schema", "0"))
+    except ValueError:
+        raise JournalCorrupt(f"{path}: damaged: no schema has this name") from None
     if written > SCHEMA:
         raise JournalFailed(
             f"{path} was written by a newer polybot (schema {written}, ours is {SCHEMA}): "

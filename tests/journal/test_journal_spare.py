@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import os
+import stat
 from pathlib import Path
 
 import pytest
 import trio
-from journal_kit import OWNER, T0, intent
+from journal_kit import CONDITION, OWNER, T0, intent, market
 
 from polybot.clock import Clock
 from polybot.journal import spare
-from polybot.journal.entries import Entry, Halted, Rearmed
+from polybot.journal.entries import Ended, Entry, Halted, Known, Rearmed
 from polybot.journal.recovery import recover
 from polybot.journal.store import JournalFailed, Store
 from polybot.journal.writer import Journal
@@ -122,3 +124,41 @@ async def test_a_halt_that_no_file_takes_is_told(path: Path) -> None:
     assert journal.unkept == [DRIFT]
     with pytest.raises(JournalFailed, match="cannot be taken in"):
         Store.open(path, OWNER)
+
+
+def test_a_halt_is_for_the_owner_alone(path: Path) -> None:
+    """It tells what the wallet holds; the journal and the tape are no others' either."""
+    before = os.umask(0o022)
+    try:
+        spare.keep(path, [(T0, DRIFT)])
+    finally:
+        os.umask(before)
+
+    assert stat.S_IMODE(spare.spare_of(path).stat().st_mode) == 0o600
+
+
+def test_a_halt_of_no_time_makes_no_order_doubtful(path: Path) -> None:
+    """A full disk took the file's name alone. As of the year 1970 it was the journal's last word:
+    every order of the open markets, thousands of them, was looked up as if its end were not known.
+    """
+    store = Store.open(path, OWNER)
+    store.append([(T0, Known(market())), (T0 + 1, intent(1)), (T0 + 2, intent(2))])
+    store.append([(T0 + 3, Ended(CONDITION, intent(1).order_id, "cancelled"))])
+    store.close()
+    spare.keep(path, [])
+
+    found = recover(Store.open(path, OWNER).live())
+    assert found.last_ms == T0 + 3
+    assert found.doubtful == [intent(2)]
+    assert found.halts
+
+
+def test_a_line_with_a_time_that_cannot_be(path: Path) -> None:
+    """The start ends in words, with the file left for the operator to read."""
+    spare.keep(path, [(10**30, DRIFT)])
+
+    with pytest.raises(JournalFailed, match="cannot be taken in"):
+        Store.open(path, OWNER)
+    assert spare.spare_of(path).exists()
+    spare.drop(path)
+    Store.open(path, OWNER).close()
