@@ -34,7 +34,11 @@ class Watchdog:
         place, asked = environ.get("NOTIFY_SOCKET"), environ.get("WATCHDOG_USEC", "")
         if not place:
             return None
-        watched = asked.isdigit() and environ.get("WATCHDOG_PID", str(pid)) == str(pid)
+        watched = (
+            asked.isdecimal()
+            and int(asked) > 0
+            and environ.get("WATCHDOG_PID", str(pid)) == str(pid)
+        )
         return cls(place, int(asked) / 2e6 if watched else math.inf)
 
     async def run(self) -> None:

@@ -56,6 +56,8 @@ async def test_he_hears_of_the_start_and_of_every_turn(
         ({"WATCHDOG_USEC": "5"}, None),
         ({"NOTIFY_SOCKET": "/n"}, math.inf),
         ({"NOTIFY_SOCKET": "/n", "WATCHDOG_USEC": "x"}, math.inf),
+        ({"NOTIFY_SOCKET": "/n", "WATCHDOG_USEC": "²"}, math.inf),
+        ({"NOTIFY_SOCKET": "/n", "WATCHDOG_USEC": "0"}, math.inf),  # not at every turn
         ({"NOTIFY_SOCKET": "/n", "WATCHDOG_USEC": "60000000", "WATCHDOG_PID": "1"}, math.inf),
         ({"NOTIFY_SOCKET": "/n", "WATCHDOG_USEC": "60000000", "WATCHDOG_PID": str(PID)}, 30.0),
     ],
