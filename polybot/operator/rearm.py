@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import getpass
+import os
 import sys
 from collections.abc import Sequence
 
@@ -47,6 +48,14 @@ def _rearm(store: Store, *, show_only: bool) -> int:
     if not halts:
         sys.stdout.write("nothing is halted\n")
     elif not show_only:
-        store.append([(system_ms(), Rearmed(getpass.getuser()))])
+        store.append([(system_ms(), Rearmed(_who()))])
         sys.stdout.write("re-armed: the next start may trade\n")
     return EXIT_CLEAN
+
+
+def _who() -> str:
+    """The name of whoever asks; the number where the system has no name for it (a container)."""
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):
+        return f"user {os.getuid()}"
