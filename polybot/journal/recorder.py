@@ -18,6 +18,7 @@ from pathlib import Path
 import attrs
 import trio
 from attrs.validators import and_, ge, le
+from loguru import logger
 
 from polybot.clock import Clock
 from polybot.journal.disk import Disk, InThread
@@ -152,13 +153,16 @@ class Recorder:
             rows.append((self.clock.now_ns(), Kind.TOLD, "tape", b"%d events dropped" % said))
         try:
             await self.disk.run(partial(self._write, rows))
-        except OSError as error:
+        except Exception as error:  # noqa: BLE001 - a fault of ours ends no more than a disk's does
+            if not isinstance(error, OSError):
+                logger.opt(exception=error).error("the tape broke by a fault of our own")
             self._fails(error)
         else:
             self.written += len(rows)
 
-    def _fails(self, error: OSError) -> None:
-        self.failed = f"{self.folder}: {error.strerror or error}"
+    def _fails(self, error: Exception) -> None:
+        said = error.strerror if isinstance(error, OSError) else repr(error)
+        self.failed = f"{self.folder}: {said or error}"
         self._rows = []
         self.on_failure(self.failed)
 
@@ -203,7 +207,7 @@ def prune(folder: Path, most_bytes: int, keep: Path) -> list[Path]:
     for path in folder.glob(f"*{SUFFIX}"):
         try:
             status = path.stat()
-        except FileNotFoundError:  # another run prunes, too
+        except OSError:  # another run prunes, too
             continue
         files.append((status.st_mtime_ns, path, status.st_size))
     total = sum(size for _, _, size in files)
@@ -211,8 +215,12 @@ def prune(folder: Path, most_bytes: int, keep: Path) -> list[Path]:
     for _, path, size in sorted(files):
         if total <= most_bytes:
             break
-        if path != keep:
+        if path == keep:
+            continue
+        try:
             path.unlink(missing_ok=True)
-            gone.append(path)
-            total -= size
+        except OSError:  # another user's, or a folder: it is no reason to end our own
+            continue
+        gone.append(path)
+        total -= size
     return gone

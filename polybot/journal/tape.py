@@ -120,8 +120,12 @@ class Writer:
         # Unbuffered: what is written is out of our hands. Only for the owner: it tells positions.
         descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
         self._file = os.fdopen(descriptor, "wb", buffering=0)
-        self._put(MAGIC + bytes([VERSION]))
-        self._block(self._pack.pack(attrs.asdict(header)))
+        try:
+            self._put(MAGIC + bytes([VERSION]))
+            self._block(self._pack.pack(attrs.asdict(header)))
+        except BaseException:
+            self.abandon()
+            raise
 
     def write(self, events: list[tuple[int, int, str, bytes]]) -> None:
         """Append one block of events and hand it to the operating system. Raises OSError."""

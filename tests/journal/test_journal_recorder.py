@@ -157,6 +157,42 @@ async def test_a_failing_disk_ends_the_tape_only(tmp_path: Path, autojump_clock:
     assert made.written == 0
 
 
+@pytest.mark.parametrize("fault", ["a header", "a time"])
+async def test_a_fault_of_our_own_ends_the_tape_only(
+    fault: str, tmp_path: Path, autojump_clock: MockClock
+) -> None:
+    """The name of a world that is no text, or a time that the format has no room for: the bot goes
+    on, as with a disk that fails. It ended.
+    """
+    told: list[str] = []
+    header = attrs.evolve(HEADER, facts={"world": "recording:\udcff" * (fault == "a header")})
+    made = Recorder(Clock.starting_at(T0), TapeParams(), tmp_path, header, told.append, InLoop())
+    async with taping(made):
+        made.heard("a", b"1", 1 << 65 if fault == "a time" else 0)
+        await trio.sleep(1)
+        assert not made.on
+        made.heard("a", b"2", 0)
+        await trio.sleep(1)
+
+    assert len(told) == 1
+    assert "Error" in told[0]
+
+
+def test_what_cannot_be_removed_stays(tmp_path: Path) -> None:
+    """A folder that is called like a tape, or another user's file: the next one goes, and none of
+    ours ends for it.
+    """
+    (tmp_path / "0.tape").mkdir()
+    for number, name in enumerate(("1.tape", "2.tape"), start=1):
+        (tmp_path / name).write_bytes(b"x" * 100)
+        os.utime(tmp_path / name, (2_000_000_000 + number,) * 2)
+
+    gone = prune(tmp_path, 1, tmp_path / "2.tape")
+
+    assert [path.name for path in gone] == ["1.tape"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["0.tape", "2.tape"]
+
+
 async def test_what_is_dropped_is_said(
     tmp_path: Path, autojump_clock: MockClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
