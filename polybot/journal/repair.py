@@ -13,9 +13,10 @@ from pathlib import Path
 
 import attrs
 
+from polybot.journal import spare
 from polybot.journal.entries import Halted
 from polybot.journal.recovery import recover
-from polybot.journal.store import JournalCorrupt, Store, quarantine
+from polybot.journal.store import JournalCorrupt, JournalFailed, Store, aside_of, quarantine
 
 DAMAGED = "journal damaged"
 
@@ -37,12 +38,16 @@ def kept_journal(path: Path, owner: str, at_ms: int) -> Kept:
     try:
         return Kept(_readable(path, owner))
     except JournalCorrupt as damage:
-        aside = quarantine(path, at_ms)
-        store = Store.open(path, owner)
+        aside = aside_of(path, at_ms)
         why = f"{damage}; the damaged file is {aside.name}, and what it knew of orders, shares "
         why += "and their cost is lost to the program: compare the venue with it, then re-arm"
-        store.append([(at_ms, Halted(DAMAGED, why))])
-        return Kept(store, aside)
+        # Before anything is moved: who is killed on the way leaves no new journal without a halt.
+        try:
+            spare.keep(path, [(at_ms, Halted(DAMAGED, why))])
+            quarantine(path, aside)
+        except OSError as error:
+            raise JournalFailed(f"{damage}; it cannot be put aside: {error}") from error
+        return Kept(Store.open(path, owner), aside)
 
 
 def _readable(path: Path, owner: str) -> Store:

@@ -279,14 +279,23 @@ def live_journal_place(folder: Path, wallet: str) -> tuple[Path, str]:
     return folder / f"{name}.sqlite3", f"{name} on Polymarket"
 
 
-def quarantine(path: Path, at_ms: int) -> Path:
-    """Put a damaged journal aside, with its companions, and return its new name."""
-    aside = path.with_name(f"{path.name}.damaged-{at_ms}")
-    for tail in ("", "-wal", "-shm"):
-        part = path.with_name(path.name + tail)
-        if part.exists():
-            part.rename(aside.with_name(aside.name + tail))
-    return aside
+def aside_of(path: Path, at_ms: int) -> Path:
+    """Where a journal that is damaged is put."""
+    return path.with_name(f"{path.name}.damaged-{at_ms}")
+
+
+def quarantine(path: Path, aside: Path) -> None:
+    """Put a damaged journal aside, with its companions. Raises JournalInUse where somebody has it
+    by now: it may be a new one; OSError.
+    """
+    lock = _take_lock(path)
+    try:
+        for tail in ("", "-wal", "-shm"):
+            part = path.with_name(path.name + tail)
+            if part.exists():
+                part.rename(aside.with_name(aside.name + tail))
+    finally:
+        os.close(lock)
 
 
 def _remove(path: Path) -> None:

@@ -12,7 +12,7 @@ from journal_kit import CONDITION, OWNER, T0, intent, market
 from polybot.journal.entries import Entry, Halted, Known, Moved, Paid, Resolved, market_of
 from polybot.journal.recovery import recover
 from polybot.journal.repair import DAMAGED, kept_journal
-from polybot.journal.store import JournalFailed, JournalInUse, Store
+from polybot.journal.store import JournalFailed, JournalInUse, Store, aside_of, quarantine
 
 WRITTEN: tuple[Entry, ...] = (Known(market()), *(intent(n) for n in range(1, 40)))
 FLIPS = 150
@@ -168,3 +168,69 @@ def test_a_file_somebody_else_writes(path: Path) -> None:
     other.close()
     store.append([(T0, Halted("a", "b"))])
     store.close()
+
+
+class Killed(BaseException):
+    """The process is gone in the middle of it."""
+
+
+@pytest.mark.parametrize("step", [0, 1, 2], ids=["halt kept", "moved", "moved with its log"])
+def test_a_kill_while_a_journal_is_put_aside(
+    step: int, path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whenever it comes, the next start is halted: it found no journal, began a new one and traded,
+    with nothing known of what the wallet holds (F67).
+    """
+    path.write_bytes(b"no database at all" + path.read_bytes()[18:])
+    path.with_name(path.name + "-wal").write_bytes(b"a log")
+    moved, rename = list[Path](), Path.rename
+
+    def moves(old: Path, new: Path) -> Path:
+        if len(moved) == step:
+            raise Killed
+        moved.append(new)
+        return rename(old, new)
+
+    opens = Store.open
+
+    def begins(place: Path, owner: str) -> Store:
+        if moved:
+            raise Killed
+        return opens(place, owner)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "rename", moves)
+        patch.setattr(Store, "open", begins)
+        with pytest.raises(Killed):
+            kept_journal(path, OWNER, T0 + 1)
+
+    assert len(moved) == step
+    assert list(halts(path)) == [DAMAGED]
+    assert list(halts(path)) == [DAMAGED], "and the start after it"
+
+
+def test_a_journal_that_cannot_be_put_aside(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A folder that cannot be written is told in words."""
+
+    def no(_old: Path, _new: Path) -> Path:
+        raise PermissionError(13, "Permission denied")
+
+    path.write_bytes(b"no database at all" + path.read_bytes()[18:])
+    monkeypatch.setattr(Path, "rename", no)
+
+    with pytest.raises(JournalFailed, match="cannot be put aside"):
+        kept_journal(path, OWNER, T0 + 1)
+
+
+def test_a_journal_that_somebody_has_begun_meanwhile(path: Path) -> None:
+    """Of two starts on a damaged journal the first puts it aside and has a new one: the second
+    moved that, and the first wrote on where no later start would look.
+    """
+    store = Store.open(path, OWNER)
+    with pytest.raises(JournalInUse):
+        quarantine(path, aside_of(path, T0))
+
+    store.append([(T0, Known(market()))])
+    store.close()
+    assert path.exists()
+    assert not aside_of(path, T0).exists()

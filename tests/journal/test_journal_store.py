@@ -17,7 +17,7 @@ from journal_kit import CONDITION, ONE_OF_EACH, OWNER, T0, intent, market, seen,
 
 from polybot.domain.orders import Reject, Rejected, TradeStatus
 from polybot.journal import entries as e, store as store_module
-from polybot.journal.store import JournalCorrupt, JournalFailed, Store, quarantine
+from polybot.journal.store import JournalCorrupt, JournalFailed, Store, aside_of, quarantine
 
 OTHER = "0x" + "cd" * 32
 POINTS = 1_000
@@ -152,7 +152,8 @@ def test_a_damaged_file_is_refused_and_put_aside(path: Path) -> None:
     with pytest.raises(JournalCorrupt):
         Store.open(path, OWNER)
 
-    aside = quarantine(path, T0)
+    aside = aside_of(path, T0)
+    quarantine(path, aside)
 
     assert aside.exists()
     assert reopened(path) == []
