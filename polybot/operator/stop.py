@@ -24,6 +24,7 @@ from polybot.clock import system_ms
 from polybot.config_read import ConfigError
 from polybot.domain.halts import Halt
 from polybot.domain.orders import EDGE_S, Failure, OrderRow, OrderSeen
+from polybot.journal import spare
 from polybot.journal.entries import Halted, Intent
 from polybot.journal.recovery import recover
 from polybot.journal.store import JournalCorrupt, JournalFailed, Stamped, Store, holder
@@ -208,13 +209,29 @@ def _halt(access: Access) -> tuple[int, list[str]]:
             except JournalCorrupt as error:  # the halt is not for this reading to prevent
                 sys.stderr.write(f"orders of the last minute are not watched for: {error}\n")
                 code = EXIT_STORAGE
-            why = "python -m polybot stop --now"
-            store.append([(system_ms(), Halted(Halt.STOPPED.value, why))])
+            store.append([_stopped()])
     except (JournalFailed, OSError) as error:  # a folder that is another user's
         sys.stderr.write(f"not halted: {error}\n")
+        _halt_the_next(access.journal)
         return EXIT_STORAGE, unanswered
     sys.stdout.write("halted until `python -m polybot rearm`\n")
     return code, unanswered
+
+
+def _stopped() -> tuple[int, Halted]:
+    return system_ms(), Halted(Halt.STOPPED.value, "python -m polybot stop --now")
+
+
+def _halt_the_next(journal: Path) -> None:
+    """Leave the halt beside the journal, where the next opening takes it in: an engine that hangs
+    with the journal is ended and started again by its service manager.
+    """
+    try:
+        spare.keep(journal, [_stopped()])
+    except OSError as error:
+        sys.stderr.write(f"nor will the next start be: {error}\n")
+    else:
+        sys.stderr.write("the next start will be, until `python -m polybot rearm`\n")
 
 
 def _unanswered(entries: Sequence[Stamped]) -> list[str]:

@@ -125,14 +125,19 @@ async def test_an_engine_that_hangs_is_not_waited_for_for_ever(
     autojump_clock: MockClock,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    """It is told twice; that nothing is halted is said, and is the exit code."""
+    """It is told twice; that it is not halted is said, and is the exit code. Whoever ends it and
+    starts it again, as a service manager does, starts a halted one.
+    """
     engine = beside(wallet, monkeypatch, words=3)
 
     assert await _stop(wallet) == EXIT_STORAGE
     assert len(engine.told) == 2
     assert trio.current_time() <= POLITE_S + LEAVES_S + 1
-    assert "not halted" in capsys.readouterr().err
+    said = capsys.readouterr().err
+    assert "not halted" in said
+    assert "the next start will be" in said
     engine.store.close()
+    assert wallet.halted == [Halt.STOPPED.value]
 
 
 async def test_an_engine_of_another_user(
@@ -185,6 +190,9 @@ def test_a_folder_that_may_not_be_entered(
         raise PermissionError(13, "Permission denied")
 
     monkeypatch.setattr(Path, "exists", no)
+    monkeypatch.setattr("polybot.operator.stop.spare.keep", lambda *_: no(wallet.journal))
 
     assert _halt(wallet) == (EXIT_STORAGE, [])
-    assert "not halted: [Errno 13] Permission denied" in capsys.readouterr().err
+    said = capsys.readouterr().err
+    assert "not halted: [Errno 13] Permission denied" in said
+    assert "nor will the next start be: [Errno 13] Permission denied" in said
