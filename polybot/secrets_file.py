@@ -104,17 +104,17 @@ def read_file(path: Path, faults: list[Fault]) -> dict[str, str]:
     """
     try:
         descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
+        try:
+            # Asked of the open descriptor: by name, another file could answer than the one that is
+            # read.
+            problem = _unsafe(os.fstat(descriptor), path)
+            raw = b"" if problem else os.read(descriptor, _SIZE_MAX)
+        finally:
+            os.close(descriptor)
     except OSError as error:
         why = error.strerror or "unreadable"
-        faults.append(Fault("live.secrets_file", f"cannot open {path}: {why}"))
+        faults.append(Fault("live.secrets_file", f"cannot read {path}: {why}"))
         return {}
-    try:
-        # Asked of the open descriptor: by name, another file could answer than the one that is
-        # read.
-        problem = _unsafe(os.fstat(descriptor), path)
-        raw = b"" if problem else os.read(descriptor, _SIZE_MAX)
-    finally:
-        os.close(descriptor)
     if problem is not None:
         faults.append(Fault("live.secrets_file", problem))
         return {}

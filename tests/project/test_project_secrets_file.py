@@ -83,6 +83,23 @@ def test_only_a_regular_file_will_do(tmp_path: Path) -> None:
         assert len(faults) == 1
 
 
+def test_a_file_that_opens_and_cannot_be_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A disk that fails is told in words, like a file that is not there."""
+    faults: list[Fault] = []
+    path = private(tmp_path / "s", f'PM_PRIVATE_KEY = "{KEY}"')
+
+    def broken(_descriptor: int, _size: int) -> bytes:
+        raise OSError(5, "Input/output error")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "read", broken)
+        assert read_file(path, faults) == {}
+
+    assert faults[0].problem == f"cannot read {path}: Input/output error"
+
+
 def test_what_is_in_a_bad_file_is_not_repeated(tmp_path: Path) -> None:
     """A parser's words may quote the line, and the line may be a key."""
     faults: list[Fault] = []
