@@ -11,7 +11,7 @@ from pathlib import Path
 from polybot.composition import build
 from polybot.config import Config
 from polybot.host import Host, ask_exchange, clock_of
-from polybot.launch import EXIT_ORDERS_LIVE, judged, open_journal, run_watched
+from polybot.launch import EXIT_ORDERS_LIVE, judged, open_journal, run_watched, summary_of
 from polybot.options import BotOptions
 from polybot.purse import Purse
 from polybot.summary import Summary
@@ -34,6 +34,6 @@ async def run_guest(config: Config, options: BotOptions, host: Host) -> tuple[Su
         async with taping(tape):
             code = await run_watched(bot)
         verdict = await ask_exchange(http, host.admin, host.deposit)
-        summary = judged(bot.summary(), verdict)
+        summary = judged(summary_of(bot), verdict)
     store.close()
     return summary, EXIT_ORDERS_LIVE if summary.live_orders_at_exit else code

@@ -124,7 +124,7 @@ async def run_paper(config: Config, options: BotOptions) -> tuple[Summary, int]:
         async with taping(tape):
             code = await run_watched(bot)
         verdict = await ask_exchange(http, urls.admin, demo.deposit)
-        summary = judged(bot.summary(), verdict)
+        summary = judged(summary_of(bot), verdict)
         nursery.cancel_scope.cancel()
     store.close()
     if summary.live_orders_at_exit:
@@ -167,7 +167,7 @@ async def _run_live(config: Config, keys: LiveKeys, options: BotOptions) -> tupl
     live = None if isinstance(rows, Failure) else len(rows)
     if live != 0:
         code = EXIT_ORDERS_LIVE
-    return attrs.evolve(bot.summary(), live_orders_at_exit=live), code
+    return attrs.evolve(summary_of(bot), live_orders_at_exit=live), code
 
 
 async def _left(client: ClobClient) -> list[OrderRow] | Failure:
@@ -272,6 +272,24 @@ def demo_site(urls: Urls) -> Site:
     """An embedded exchange as a site."""
     served = attrs.asdict(urls)
     return Site(**{field.name: served.get(field.name, "") for field in attrs.fields(Site)})
+
+
+def summary_of(bot: Bot) -> Summary:
+    """A run's summary. What has broken the bot may break it as well: then the little that is sure,
+    for with an exception the exit code would be gone, which tells whether orders may be live.
+    """
+    try:
+        return bot.summary()
+    except Exception as error:  # noqa: BLE001 - whatever it is, the exit code must tell
+        logger.opt(exception=error).error("no summary, by a fault of our own")
+        config = bot.ctx.config
+        return Summary(
+            mode=config.bot.mode,
+            world=bot.world,
+            seed=config.paper.seed,
+            config_hash=config.digest,
+            exit_reason=f"{bot.exit_reason}; the summary broke",
+        )
 
 
 def judged(summary: Summary, verdict: dict[str, Any] | None) -> Summary:

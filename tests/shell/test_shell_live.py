@@ -119,6 +119,33 @@ async def test_from_a_key_alone(
     assert it.venue.wallet.private_key.removeprefix("0x") not in said
 
 
+async def test_a_summary_that_breaks(
+    fast_clock: PatientClock, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """The exit code outlives it: 3 became 1, or 2 where it was a ValueError, after which no service
+    manager starts us again.
+    """
+
+    def broken(_bot: Bot) -> Summary:
+        raise ValueError("cannot convert float NaN to integer")
+
+    monkeypatch.setattr(Bot, "summary", broken)
+    async with scene(at_ms=HOUR_MS + 10_000, terms=ANY_TIME) as it:
+        config = live_config(it, tmp_path)
+        monkeypatch.setattr(launch, "run_watched", watched_by_nobody)
+        told, code = await run(it, config, monkeypatch)
+
+    assert code == launch.EXIT_ORDERS_LIVE
+    assert (told.mode, told.exit_reason) == ("live", "error: Bug; the summary broke")
+
+
+async def watched_by_nobody(bot: Bot) -> int:
+    """A run that has ended badly."""
+    bot.exit_reason = "error: Bug"
+    await trio.lowlevel.checkpoint()
+    return launch.EXIT_ORDERS_LIVE
+
+
 async def test_a_start_while_the_venue_is_away(
     fast_clock: PatientClock, monkeypatch: pytest.MonkeyPatch, tmp_path: Path,
     capfd: pytest.CaptureFixture[str], manager: socket.socket,
