@@ -15,6 +15,7 @@ from polybot.venue.signing import SALT_MAX, sign_order
 
 LOOKS = 10
 LOOK_S = 0.3
+TRY_S = 50.0  # for all of it, less than any check has: what may rest is to be told by this one
 REMEDY = "look at the venue for the order, and cancel it: `python -m polybot stop --now`"
 
 
@@ -29,7 +30,9 @@ async def order(patient: Patient) -> Finding:
     if not markets:
         return failed("no market to place it in", "see the check of the windows")
     latest = max(markets, key=lambda market: market.end_ms)
-    return await _placed(patient, latest)
+    with trio.move_on_after(TRY_S):
+        return await _placed(patient, latest)
+    return failed(f"no end within {TRY_S:g} s: the order may rest", REMEDY)
 
 
 async def _placed(patient: Patient, market: Market) -> Finding:
@@ -54,7 +57,7 @@ async def _placed(patient: Patient, market: Market) -> Finding:
         shown = await _until(patient, signed.id, alive=True)
     finally:
         # Also when we are interrupted: whatever the answer was, it may rest.
-        with trio.move_on_after(LOOKS * LOOK_S, shield=True):
+        with trio.move_on_after(client.rest.timeout_s, shield=True):
             await client.cancel([signed.id])
     if not await _until(patient, signed.id, alive=False):
         return failed(f"{signed.id} was cancelled and is still shown", REMEDY)
