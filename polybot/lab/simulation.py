@@ -252,8 +252,8 @@ class Simulation:
         return {tracked.id for scope in scopes for tracked in scope.orders.desk.table.open()}
 
     def halted(self, name: str, why: str) -> None:
-        """Every halt is a false one but for a foreign order, for a venue that refuses us, and for a
-        loss where there is one.
+        """Every halt is a false one but for a foreign order, for a venue that refuses us, for
+        approvals that are gone, and for a loss where there is one.
         """
         if not self._may_halt(name):
             self.watch.break_("G25", f"halted: {name}: {why}")
@@ -276,6 +276,8 @@ class Simulation:
             return self._inexplicable(self.lives.bot)
         if name == Halt.VENUE_REFUSES.value:
             return any(self.exchange.faults.struck[fault] for fault in BARRING)
+        if name == Halt.NOT_APPROVED.value:
+            return self.rules.approvals.gone_of_late
         foreign = self.exchange.faults.struck["foreign_order"] > 0
         return name == Halt.FOREIGN_ORDERS.value and foreign
 

@@ -19,6 +19,7 @@ from polybot.lab.simulation_case import (
     ClockTerms,
     DiskTrouble,
     EngineTerms,
+    RevokedTerms,
     StrikeTerms,
     Trouble,
 )
@@ -63,6 +64,7 @@ def brief(seed: int) -> Case:
         silence=_spell(case.silence),
         node=_spell(case.node),
         bar=_spell(case.bar),
+        revoked=_revoked(case.revoked),
         quiet_s=0.0,
         later_s=random.Random(f"begins {seed}").choice(_LATER_S),
     )
@@ -81,6 +83,12 @@ def _engine(terms: EngineTerms | None) -> EngineTerms | None:
     if terms is None:
         return None
     return EngineTerms(terms.at_s / _TIMES, max(1, int(terms.last_s / _LASTING)))
+
+
+def _revoked(terms: RevokedTerms | None) -> RevokedTerms | None:
+    if terms is None:
+        return None
+    return RevokedTerms(terms.at_s / _TIMES, int(terms.last_s / _LASTING))
 
 
 def _spell(spell: Spell | None) -> Spell | None:

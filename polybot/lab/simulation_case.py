@@ -109,6 +109,14 @@ class EngineTerms:
 
 
 @attrs.frozen
+class RevokedTerms:
+    """The wallet's approvals are gone from the chain: when, and how long until they are back."""
+
+    at_s: float
+    last_s: int
+
+
+@attrs.frozen
 class StrikeTerms:
     """Each price to beat is published wrong by so much, and put right after a while."""
 
@@ -158,6 +166,7 @@ class Case:
     silence: Spell | None = None  # one token of each market falls silent
     node: Spell | None = None  # the chain's node is behind
     bar: Spell | None = None  # our key or our region is refused
+    revoked: RevokedTerms | None = None
     pace_ms: int = 0  # what a write of the journal takes in the mean, with a sound disk
 
     @property
@@ -167,7 +176,9 @@ class Case:
 
     @property
     def faults(self) -> Plan:
-        """The plan, with the foreign order, the engine's restart and the spells in it."""
+        """The plan, with the foreign order, the engine's restart, what is revoked and the spells
+        in it.
+        """
         more: tuple[Entry, ...] = ()
         if self.foreign_s is not None:
             more += (Entry("foreign_order", from_ms=int(self.foreign_s * 1000), times=1),)
@@ -175,6 +186,10 @@ class Case:
             last = {"last_s": (self.engine.last_s, self.engine.last_s)}
             at_ms = int(self.engine.at_s * 1000)
             more += (Entry("engine_restarted", from_ms=at_ms, times=1, values=last),)
+        if self.revoked is not None:
+            last = {"last_s": (self.revoked.last_s, self.revoked.last_s)}
+            at_ms = int(self.revoked.at_s * 1000)
+            more += (Entry("allowance_revoked", from_ms=at_ms, times=1, values=last),)
         spells = (self.bar, self.silence, self.node)
         more += tuple(spell.entry for spell in spells if spell is not None)
         return attrs.evolve(self.plan, entries=(*self.plan.entries, *more))
@@ -195,7 +210,8 @@ class Case:
             f"foreign order {'none' if self.foreign_s is None else f'{self.foreign_s:.0f}s'}; "
             f"engine {self._engine_text()}; strikes {self._strikes_text()}; "
             f"silent tokens {_spell_text(self.silence)}; node behind {_spell_text(self.node)}; "
-            f"barred {_spell_text(self.bar)}; a write takes {self.pace_ms} ms; "
+            f"barred {_spell_text(self.bar)}; approvals {self._approvals_text()}; "
+            f"a write takes {self.pace_ms} ms; "
             f"begins {self.later_s} s later; settings {settings_text(self.settings)}; "
             f"{self.means.text()}; switch {'tried' if self.certify else 'trusted'}; "
             f"venue {terms_text(self.terms)}; regime {self.conditions.text()}"
@@ -204,6 +220,10 @@ class Case:
     def _engine_text(self) -> str:
         engine = self.engine
         return "sound" if engine is None else f"away {engine.last_s}s at {engine.at_s:.0f}s"
+
+    def _approvals_text(self) -> str:
+        gone = self.revoked
+        return "hold" if gone is None else f"gone for {gone.last_s}s at {gone.at_s:.0f}s"
 
     def _strikes_text(self) -> str:
         wrong = self.strikes

@@ -23,6 +23,7 @@ from polybot.lab.simulation_case import (
     EngineTerms,
     Harm,
     Life,
+    RevokedTerms,
     Step,
     StrikeTerms,
     Trouble,
@@ -52,8 +53,10 @@ AWAY_S = (15, 40, 90)
 ERRORS_BP = (-20, -3, 3, 20)
 CORRECTED_S = (5.0, 60.0)
 DISKS_PER_HOUR = (0, 0, 4, 12)
+REVOKED_S = (20, 60, 240)
 CLOCK_OVER_S = 30.0  # before the end: it is noticed within twenty
 PACES_MS = (0, 0, 2, 8, 40)  # a sync of a good disk takes some, of a shared one many
+REVOKED_OVER_S = 120.0  # before the end: who halts for it is re-armed in time
 DISK_OVER_S = 60.0  # before the end: a bot that its disk has ended is started again in time
 
 
@@ -88,6 +91,7 @@ def draw(seed: int, hours: float) -> Case:
         silence=draw_silence(random.Random(f"silence {seed}"), WARM_UP_S),
         node=draw_node(random.Random(f"node {seed}"), WARM_UP_S),
         bar=draw_bar(random.Random(f"bar {seed}"), WARM_UP_S),
+        revoked=_revoked(random.Random(f"revoked {seed}"), length_s),
         pace_ms=random.Random(f"pace {seed}").choice(PACES_MS),
     )
 
@@ -176,6 +180,14 @@ def _engine(rng: random.Random, length_s: float) -> EngineTerms | None:
         rng.uniform(WARM_UP_S, max(WARM_UP_S, length_s - QUIET_S)), rng.choice(AWAY_S)
     )
     return terms if rng.randrange(6) == 0 else None
+
+
+def _revoked(rng: random.Random, length_s: float) -> RevokedTerms | None:
+    """One seed in twelve, as rare as a bar and for the same reason."""
+    last_s = rng.choice(REVOKED_S)
+    latest_s = max(WARM_UP_S, length_s - REVOKED_OVER_S - last_s)
+    terms = RevokedTerms(rng.uniform(WARM_UP_S, latest_s), last_s)
+    return terms if rng.randrange(12) == 0 else None
 
 
 def _strikes(rng: random.Random) -> StrikeTerms | None:

@@ -12,7 +12,7 @@ from polybot.lab.simulation_settings import Means
 PARTS = (
     "storm", "delays", "deaths", "sniper", "disks", "clock", "foreign", "engine", "strikes",
     "series", "settings", "means", "terms", "regime", "amnesia", "certify",
-    "silence", "node", "bar", "pace",
+    "silence", "node", "bar", "revoked", "pace",
 )  # fmt: skip
 
 
@@ -42,6 +42,7 @@ class Keep:
     silence: bool = True
     node: bool = True
     bar: bool = True
+    revoked: bool = True
     pace: bool = True
     links: tuple[int, ...] | None = None
 
@@ -68,6 +69,7 @@ class Keep:
             silence=case.silence if self.silence else None,
             node=case.node if self.node else None,
             bar=case.bar if self.bar else None,
+            revoked=case.revoked if self.revoked else None,
             pace_ms=case.pace_ms if self.pace else 0,
         )
 

@@ -25,6 +25,7 @@ from polybot.lab.simulation_disk import intents_in, rearm
 from polybot.lab.simulation_life import Process, put_together
 from polybot.lab.simulation_reach import JOURNAL_LOST, SENT, TWICE, UNTRIED, WRITTEN
 from polybot.lab.simulation_watch import name
+from polybot.lab.stage import until
 from polybot.launch import EXIT_ORDERS_LIVE, EXIT_STORAGE, run_watched
 from polybot.restart import UNSETTLED
 from polybot.taping import taping
@@ -39,6 +40,7 @@ SETTLED_S = 30.0  # after the last fault: from then on liveness is judged
 DEAD_MAN_S = 18.0  # G11: no live order fifteen seconds after a kill; the sweep of the venue's own
 STOP_S = 200.0  # an engine restart is waited for
 LOOKED_S = 15.0  # an operator looks at a halt
+GRANTED_S = 600.0  # an approval that is missing is given back by then
 AIMED_S = 30.0  # how long a death waits for its moment
 # The second signal is another one: of two alike that are pending the kernel keeps one.
 OTHER = {signal.SIGINT: signal.SIGTERM, signal.SIGTERM: signal.SIGINT}
@@ -138,8 +140,8 @@ class Lives:
                 return process
 
     async def _over_the_halt(self, processes: trio.Nursery, process: Process) -> None:
-        """A halt stands until the operator has looked, also over a restart (S12): then trading is
-        re-armed.
+        """A halt stands until the operator has looked, also over a restart (S12): then, with the
+        approvals in place, trading is re-armed.
         """
         for last in (False, True):
             await trio.sleep(LOOKED_S)
@@ -147,6 +149,8 @@ class Lives:
             await trio.sleep(LOOKED_S)
             if not last:
                 process = await self._start(processes, process.journal)
+        granted = lambda: not self.sim.rules.approvals.gone  # noqa: E731
+        await until(granted, every_s=1.0, within_s=GRANTED_S)
         rearm(process.journal, process.clock.now_ms())
         self.halt = trio.Event()
         self.sim.rules.rearmed()

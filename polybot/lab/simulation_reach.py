@@ -30,7 +30,12 @@ CORRECTED = "strike corrected"
 FOREIGN = "foreign order"
 LOST = "loss limit passed"
 REFUSED = "venue refused us"
-HALTED = {Halt.FOREIGN_ORDERS.value: FOREIGN, Halt.VENUE_REFUSES.value: REFUSED}
+UNAPPROVED = "approval gone"
+HALTED = {
+    Halt.FOREIGN_ORDERS.value: FOREIGN,
+    Halt.VENUE_REFUSES.value: REFUSED,
+    Halt.NOT_APPROVED.value: UNAPPROVED,
+}
 WRITTEN, SENT = "killed between journal and wire", "killed between wire and answer"
 TWICE = "double signal"
 JOURNAL_LOST = "journal lost"
@@ -39,7 +44,7 @@ REACHED = (
     "PLACEMENT", "CANCELLATION", "TRADE", "stop", "kill", "link cut", "link held", "link refused",
     "ended by its disk", "tape ended by its disk", "clock stepped back", "clock stepped ahead",
     TO_LIVE, TO_ABSENT, EARLY_FILL, LOST_RACE, REVERSED, WRITTEN, SENT, TWICE, TICK, POST_ONLY,
-    SWITCHED, FOREIGN, CORRECTED, LOST, REFUSED, JOURNAL_LOST, TRIED, UNTRIED,
+    SWITCHED, FOREIGN, CORRECTED, LOST, REFUSED, UNAPPROVED, JOURNAL_LOST, TRIED, UNTRIED,
 )  # fmt: skip
 POLYBOLT = b"prices polybolt"
 AVERAGE_MS, GRID_MS = 60_000, 300_000  # every window of ours ends on the grid of five minutes

@@ -20,6 +20,7 @@ TICK_KNOWN_S = 45.0
 SHARES_KNOWN_S = 5.0
 AGAIN_KNOWN_S = 45.0  # what a relayer did twice is looked for once it has confirmed, and lasts
 NO_BALANCE, TICK_RULE = "balance is not enough", "minimum tick size"
+NO_ALLOWANCE = "allowance is not enough"
 LATE_RULES = ("invalid expiration", "does not exist")
 UNTOLD = "Rate limit exceeded for tokenId"  # nobody knows the figure (clob.md 3.6)
 
@@ -32,6 +33,7 @@ class Refusals:
     address: str
     break_: Callable[[str, str], None]
     now_s: Callable[[], float]
+    unapproved: Callable[[], bool] = lambda: False  # whether approvals are gone: S12 says how long
     _ticked_s: float = -math.inf
     _astray_s: float = -math.inf  # until then the venue may have less of ours than anybody knows
     _moved: tuple[object, int] = (None, 0)  # our last merge, split or redemption, and when
@@ -71,7 +73,8 @@ class Refusals:
         """S2, S8: no order that its sender could have known to be refused: off the grid, too small,
         or for shares that are not his yet. Ticks change under orders on their way, and time passes:
         expirations are judged when they are sent, cutoffs by S1. Nobody knows at once where a venue
-        goes by old balances, a confirmed trade is undone, or a merge is done twice.
+        goes by old balances, a confirmed trade is undone, a merge is done twice, or an approval has
+        been revoked.
         """
         counters = self.exchange.counters
         refused = counters.accounts[self.address].invalid
@@ -81,7 +84,8 @@ class Refusals:
         late = any(text in new for text in LATE_RULES)
         stale, self._stale = self._stale, self.exchange.balances.behind
         old = NO_BALANCE in new and (self.now_s() < self._astray_s or self._stale > stale)
-        if refused > self._refused and not (raced or late or old or UNTOLD in new):
+        gone = NO_ALLOWANCE in new and self.unapproved()
+        if refused > self._refused and not (raced or late or old or gone or UNTOLD in new):
             rule = "S8" if NO_BALANCE in new else "S2"
             self.break_(rule, f"{refused - self._refused} orders refused: {new}"[:300])
         self._refused, self._texts = refused, texts

@@ -20,6 +20,7 @@ from polybot.exchange.model import Market, Order
 from polybot.exchange.modes import Mode
 from polybot.exchange.server import Exchange
 from polybot.lab.memory_net import Network
+from polybot.lab.simulation_approvals import Approvals
 from polybot.lab.simulation_endings import Endings
 from polybot.lab.simulation_grid import HeardGrid, resting_orders, too_short
 from polybot.lab.simulation_limits import Limits
@@ -102,6 +103,7 @@ class Rules:
     written: frozenset[str] = frozenset()  # orders whose intent was durable at the halt
     told: bool = False  # the operator has been shown the halt
     refusals: Refusals = attrs.field(init=False)
+    approvals: Approvals = attrs.field(init=False)
     _since: Since = attrs.field(init=False)
     _strikes: ToldStrikes = attrs.field(init=False)
     _grid: HeardGrid = attrs.field(init=False)
@@ -119,7 +121,9 @@ class Rules:
     def __attrs_post_init__(self) -> None:
         self._since, self._strikes = Since(self.now_s), ToldStrikes(self.now_s)
         self._grid, self._told = HeardGrid(self.exchange, self.now_s), ToldOrders(self.now_s)
-        self.refusals = Refusals(self.exchange, self.address, self.break_, self.now_s)
+        self.approvals = Approvals(self.exchange, self.address, self.now_s, self.once)
+        gone = lambda: self.approvals.gone_of_late  # noqa: E731
+        self.refusals = Refusals(self.exchange, self.address, self.break_, self.now_s, gone)
         judging = (self.exchange, self.now_s, self.once, self._since.lasts)
         self._limits, self._losses = Limits(*judging), Losses(*judging)
         self._endings = Endings(*judging)
@@ -143,6 +147,8 @@ class Rules:
     # --- at every look ---------------------------------------------------------------------------
 
     def look(self) -> None:
+        self.approvals.look()
+        self.refusals.look()  # of a bot that has died since, too: what excuses them passes
         alive = self.bot()
         if alive is None or alive[1].ctx.stopping or not alive[1].ready:
             self._begin_anew()
@@ -160,13 +166,13 @@ class Rules:
         self._streams.look(owner, bot)
         self._limits.look(bot, self.live())
         self._losses.look(bot)
-        self.refusals.look()
         self._redeemed(bot)
         if self.calm:
             self._quoted(bot)
 
     def _begin_anew(self) -> None:
         self._since.forget()
+        self.approvals.forget()
         self._losses.passed_s = 0.0
 
     def _books(self, bot: Bot) -> None:
@@ -201,10 +207,12 @@ class Rules:
             self.once("S22", "", f"{over} micro-dollars have no other side")
 
     def _halt(self, bot: Bot) -> None:
-        """L10: a halt is on the operator's screen."""
+        """L10: a halt is on the operator's screen. L7: it ends when he re-arms."""
         if not bot.ctx.health.halted:
             self._since.lasts("untold", so=False)
             return
+        if self.halted_at == math.inf:
+            self.once("L7", "re-armed", f"halted: {bot.ctx.health.trouble}, and was re-armed")
         state = bot.snapshot().state
         shown = any(name in state for name in bot.ctx.health.halted)
         if self._since.lasts("untold", not shown) > TOLD_WITHIN_S:
@@ -293,6 +301,7 @@ class Rules:
         if self.now_s() - self.halted_at > HALTED_SENT_S:
             self.once("S12", "sent", "an order sent after a halt")
         self._losses.sent()
+        self.approvals.sent()
         if self._told.owing_s > UNTOLD_MOST_S:
             self.break_("S9", f"an order {self._told.owing_s:.1f} s after one that nobody told of")
         self._verified(alive[1], body)
@@ -319,6 +328,7 @@ class Rules:
         """S17: no secret is in what anybody keeps."""
         self._strikes.heard(where, body)
         self._told.heard(where, body)
+        self.approvals.heard(where, body)
         if (alive := self.bot()) is not None:
             self._grid.belongs_to(alive[0])
             self._grid.heard(where, body)

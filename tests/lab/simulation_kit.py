@@ -27,7 +27,7 @@ def calm(seed: int = 1, *, length_s: float = SHORT_H * 3600, plan: str = "none")
         storm=False, delays=False, deaths=False, disks=False, clock=False, foreign=False,
         engine=False, strikes=False, series=False, settings=False, means=False,
         terms=False, regime=False, amnesia=False, certify=False, silence=False, node=False,
-        bar=False, pace=False, links=(),
+        bar=False, revoked=False, pace=False, links=(),
     )  # fmt: skip
     case = nothing.of(draw(seed, SHORT_H))
     lives = (Life(length_s, End.STOP, 0.0),)

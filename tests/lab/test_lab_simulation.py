@@ -243,6 +243,7 @@ def test_the_smallest_case_that_still_breaks() -> None:
         engine=False, strikes=False, series=False, settings=False, means=False,
         terms=False, regime=False, amnesia=False, certify=False, silence=False, node=False,
         bar=False,
+        revoked=False,
         pace=False,
         links=(2, 5),
     )  # fmt: skip

@@ -29,6 +29,7 @@ AS_THEN = Keep(
     silence=False,
     node=False,
     bar=False,
+    revoked=False,
     pace=False,
 )
 FOUND = (239, 312, 322, 367, 523, 986, 1242, 1281, 2314, 2681, 3776, 4159)
@@ -101,6 +102,7 @@ def kinds(case: Case) -> Counter[str]:
         + ["silence"] * (case.silence is not None)
         + ["node"] * (case.node is not None)
         + ["bar"] * (case.bar is not None)
+        + ["revoked"] * (case.revoked is not None)
         + ["pace"] * (case.pace_ms > 0)
         + ["again"] * (len(case.lives) > 1)
     )
