@@ -9,11 +9,30 @@ from polybot.lab.simulation_case import Case, ClockTerms, End, Life
 from polybot.lab.simulation_regime import Conditions
 from polybot.lab.simulation_settings import Means
 
-PARTS = (
-    "storm", "delays", "deaths", "sniper", "disks", "clock", "foreign", "engine", "strikes",
-    "series", "settings", "means", "terms", "regime", "amnesia", "certify",
-    "silence", "node", "bar", "revoked", "pace",
-)  # fmt: skip
+# What can be left out, and what that is (docs/laboratory.md says how often each is drawn).
+PARTS = {
+    "storm": "the plan of the venue's faults",
+    "delays": "the time that a message takes to each service",
+    "deaths": "all ends of lives but the last: one life, and no kill",
+    "sniper": "somebody who takes our orders on sight",
+    "disks": "what is wrong with the disks of journal and tape",
+    "clock": "what is wrong with the bot's clock",
+    "foreign": "somebody else's order with the same key",
+    "engine": "the restart of the matching engine",
+    "strikes": "prices to beat that are published wrong",
+    "series": "all series but the first",
+    "settings": "what an operator has set otherwise",
+    "means": "another kind of wallet, or less money",
+    "terms": "other answers to what is open about the venue",
+    "regime": "another market than the calibrated one",
+    "amnesia": "the loss of journals",
+    "certify": "the trial of the venue's dead-man switch at each start",
+    "silence": "tokens of which the market stream tells nothing",
+    "node": "a node of the chain that is behind",
+    "bar": "a venue that refuses our key or our region",
+    "revoked": "approvals that are gone from the chain",
+    "pace": "the milliseconds that a write of a sound disk takes",
+}
 
 
 @attrs.frozen

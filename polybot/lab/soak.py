@@ -175,8 +175,10 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--once", action="store_true", help="leave out the second run of each")
     parser.add_argument("--done", type=file_place, metavar="FILE", help="note seeds, and go on")
     parser.add_argument("--reach", action="store_true", help="fail where a counter stays at zero")
-    for part in PARTS:
-        parser.add_argument(f"--no-{part}", dest=part, action="store_false")
+    for part, what in PARTS.items():
+        parser.add_argument(
+            f"--no-{part}", dest=part, action="store_false", help=f"leave out {what}"
+        )
     parser.add_argument("--links", type=_numbers, metavar="N,N|none", help="only these troubles")
     return parser
 

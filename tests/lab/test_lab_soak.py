@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -10,7 +11,7 @@ import pytest
 
 from polybot.lab import finished, soak
 from polybot.lab.simulation import Outcome
-from polybot.lab.simulation_keep import Keep
+from polybot.lab.simulation_keep import PARTS, Keep
 from polybot.lab.simulation_watch import Violation
 from polybot.lab.soak import Found, Lived, Task, main
 
@@ -120,3 +121,16 @@ def test_a_hunt_for_nothing_is_refused(
 
     assert left.value.code == 2
     assert "expected" in capsys.readouterr().err
+
+
+def test_the_help_says_what_each_option_does(capsys: pytest.CaptureFixture[str]) -> None:
+    """Twenty switches had a name and nothing else."""
+    with pytest.raises(SystemExit):
+        main(["--help"])
+    said = capsys.readouterr().out.partition("options:\n")[2]
+    options = [" ".join(one.split()) for one in re.split(r"\n(?=  -)", said)]
+
+    assert "--no-bar leave out a venue that refuses our key or our region" in options
+    assert len(options) > len(PARTS)
+    assert {f"--no-{part}" for part in PARTS} <= {one.split()[0] for one in options}
+    assert not [one for one in options if not re.match(r"-.*? (?=[a-z0-9])", one)]
