@@ -66,6 +66,12 @@ _LIVED = """CASE WHEN kind IN ('Intent', 'Answered', 'Ended')
 # Of a market in `closing` nothing up to `last` is live any more, whatever its mark, but results.
 _LIVE = """live = 1 AND (kind = 'Closed' OR NOT EXISTS
     (SELECT 1 FROM closing WHERE closing.market = entries.market AND seq <= last))"""
+# What was still told of closed markets, once a sum takes the place of their results; but where a
+# start has something to go on with: books that are opened again, an order, a transaction.
+_LATE = """INSERT OR REPLACE INTO closing SELECT market, max(seq) FROM entries
+    WHERE live = 1 AND market != '' GROUP BY market
+    HAVING coalesce(max(seq) FILTER (WHERE kind IN ('Known', 'Intent', 'Moved')), 0)
+        < max(seq) FILTER (WHERE kind = 'Closed')"""
 HOUR_MS = 3_600_000
 RETIRED_AT_ONCE = 250  # entries of closed markets that are marked with an append: milliseconds
 FORGOTTEN_FOR_ONE = 4  # old entries that go for each new one: no order waits for a great cleaning
@@ -185,6 +191,7 @@ class Store:
                 {"kind": type(entry).__name__},
             )
         elif isinstance(entry, Carried):
+            self._database.execute(_LATE)
             self._database.execute(
                 "UPDATE entries SET live = 0 WHERE live = 1 "
                 "AND kind IN ('Session', 'Paid', 'Closed', 'Carried') "

@@ -419,3 +419,31 @@ def test_what_comes_after_a_closing_is_live(path: Path, monkeypatch: pytest.Monk
     assert [stamped.entry for stamped in store.live()][:2] == again
     assert unmarked(path) == 0
     store.close()
+
+
+LATE = (e.Told(CONDITION, seen()), e.Ended(CONDITION, "0x1", "cancelled"))
+TOTAL = e.Carried(5, 5, 2, 1, 0, 0, 7)
+
+
+def test_what_was_told_after_a_closing_goes_with_the_next_sum(path: Path) -> None:
+    """It was read by every start from then on."""
+    store = Store.open(path, OWNER)
+    store.append([(T0, entry) for entry in (*MONEY, *LIFE, e.Closed(CONDITION, 5, 2, 1))])
+    store.append([(T0, entry) for entry in (*LATE, *LATE, TOTAL)])
+    assert [stamped.entry for stamped in store.live()] == [TOTAL]
+    store.append([(T0, e.Rearmed("me"))])
+    assert unmarked(path) == 0
+    store.close()
+
+
+@pytest.mark.parametrize(
+    "again", [e.Known(market()), intent(7), e.Moved(CONDITION, "redeem", "asked", "a.0", 5)]
+)
+def test_what_a_start_must_go_on_with_stays(path: Path, again: e.Entry) -> None:
+    """A market that is opened again, an order that may live, a transaction under way."""
+    store = Store.open(path, OWNER)
+    store.append([(T0, entry) for entry in (*MONEY, *LIFE, e.Closed(CONDITION, 5, 2, 1))])
+    left = [again, *LATE, TOTAL]
+    store.append([(T0, entry) for entry in left])
+    assert [stamped.entry for stamped in store.live()] == left
+    store.close()
