@@ -327,11 +327,12 @@ class Rules:
     def heard_by(self, where: str, body: bytes) -> None:
         """S17: no secret is in what anybody keeps."""
         self._strikes.heard(where, body)
-        self._told.heard(where, body)
-        self.approvals.heard(where, body)
         if (alive := self.bot()) is not None:
+            self._told.belongs_to(alive[0])
             self._grid.belongs_to(alive[0])
             self._grid.heard(where, body)
+        self._told.heard(where, body)
+        self.approvals.heard(where, body)
         key, secret, phrase = self._secrets
         if key in body or secret in body or phrase in body:
             self.once("S17", where, f"a secret is on {where}")

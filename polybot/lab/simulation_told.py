@@ -23,9 +23,17 @@ KEPT_S = 60.0
 @attrs.define(eq=False)
 class ToldOrders:
     now_s: Callable[[], float]
+    _owner: str = ""
     _greeted_at: float = math.inf
     _told: dict[str, float] = attrs.field(factory=dict)
     _owed: dict[str, float] = attrs.field(factory=dict)  # since when, oldest first
+
+    def belongs_to(self, owner: str) -> None:
+        """Another bot has greeted no stream yet."""
+        if owner != self._owner:
+            self._owner, self._greeted_at = owner, math.inf
+            self._told.clear()
+            self._owed.clear()
 
     def sent(self, stream: str, body: bytes) -> None:
         """A greeting begins a stream that knows nothing of before."""

@@ -12,7 +12,7 @@ from polybot.lab.simulation import simulate
 from polybot.lab.simulation_case import Case, End, Life
 from polybot.lab.simulation_draw import draw
 from polybot.lab.simulation_keep import Keep
-from polybot.lab.simulation_reach import TRIED, UNTRIED
+from polybot.lab.simulation_reach import JOURNAL_LOST, TRIED, UNTRIED
 from polybot.restart import StartFailed
 from polybot.supervisor import Supervisor
 
@@ -49,6 +49,18 @@ def test_a_switch_that_does_nothing() -> None:
     outcome = sound(trying(plan=ignored))
 
     assert (outcome.seen[UNTRIED], outcome.seen[TRIED]) == (1, 1)
+
+
+def test_the_stream_of_the_bot_before_owes_nothing() -> None:
+    """One that had a stream is gone with its journal; its heir tries the switch in vain, and once
+    more: of neither order any stream could tell (seed 1356, an hour).
+    """
+    ignored = Plan(entries=(Entry("heartbeat_lapse_ignored", from_ms=40_000, for_ms=30_000),))
+    lives = (Life(40.0, End.STOP, 1.0, lost=True), Life(70.0, End.STOP, 0.0))
+
+    outcome = sound(trying(*lives, plan=ignored))
+
+    assert (outcome.seen[JOURNAL_LOST], outcome.seen[UNTRIED]) == (1, 1)
 
 
 def test_a_start_that_fails_for_nothing_is_seen() -> None:
