@@ -22,6 +22,7 @@ import trio
 
 from polybot.clock import system_ms
 from polybot.config_read import ConfigError
+from polybot.console.outlet import put
 from polybot.domain.halts import Halt
 from polybot.domain.orders import EDGE_S, Failure, OrderRow, OrderSeen
 from polybot.journal import spare
@@ -50,8 +51,10 @@ def main(words: Sequence[str]) -> int:
     try:
         access = Access.of(said)
     except (ConfigError, ValueError) as error:
-        sys.stderr.write(f"{error}\n")
+        put(sys.stderr, f"{error}\n")
         return EXIT_CONFIG
+    # Whoever is called at night may lose his connection in the middle of it.
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)
     return trio.run(_stop, access)
 
 
@@ -68,9 +71,9 @@ async def _stop(access: Access) -> int:
         with trio.move_on_after(PATIENCE_S):
             await _empty(access, outcome)
     if not outcome.empty:
-        sys.stderr.write(f"ORDERS MAY STILL BE LIVE: {outcome.said}. Look at the venue now.\n")
+        put(sys.stderr, f"ORDERS MAY STILL BE LIVE: {outcome.said}. Look at the venue now.\n")
     else:
-        sys.stdout.write("no order rests, the venue says\n")
+        put(sys.stdout, "no order rests, the venue says\n")
     halted, unanswered = _halt(access)
     if outcome.empty and unanswered:
         await _outwait(access, unanswered, outcome)
@@ -111,7 +114,7 @@ async def _outwait(access: Access, unanswered: Sequence[str], outcome: Outcome) 
         with trio.move_on_after(EDGE_S + PATIENCE_S):
             await outwait(await _client(access, http, outcome), unanswered, outcome)
     if not outcome.empty:
-        sys.stderr.write(f"ORDERS MAY STILL COME: {outcome.said}. Look at the venue now.\n")
+        put(sys.stderr, f"ORDERS MAY STILL COME: {outcome.said}. Look at the venue now.\n")
 
 
 async def outwait(client: ClobClient, unanswered: Sequence[str], outcome: Outcome) -> None:
@@ -130,14 +133,15 @@ async def outwait(client: ClobClient, unanswered: Sequence[str], outcome: Outcom
                 left.discard(order_id)
         if left and not told:
             told = True
-            sys.stdout.write(
+            put(
+                sys.stdout,
                 f"{len(left)} orders got no answer and may come to rest yet: watching for them, "
-                f"{EDGE_S} s at most\n"
+                f"{EDGE_S} s at most\n",
             )
         await trio.sleep(AGAIN_S if left else 0)
     await _empty_by(client, outcome)
     if told:
-        sys.stdout.write("none of them rests, nor can any come\n")
+        put(sys.stdout, "none of them rests, nor can any come\n")
 
 
 async def _look(client: ClobClient, outcome: Outcome) -> bool:
@@ -164,7 +168,7 @@ async def _agree_on_time(client: ClobClient) -> None:
     offset = VenueTime().heard(asked_ms, venue_s, clock.now_ms())
     if offset.off:
         clock.set_right(-offset.middle)
-        sys.stdout.write(f"the clock is {offset.middle / 1000:+.0f} s off the venue's: set\n")
+        put(sys.stdout, f"the clock is {offset.middle / 1000:+.0f} s off the venue's: set\n")
 
 
 async def _end_engine(journal: Path) -> None:
@@ -174,14 +178,14 @@ async def _end_engine(journal: Path) -> None:
     pid = holder(journal)
     if pid is None:
         return
-    sys.stdout.write(f"stopping the engine, process {pid}\n")
+    put(sys.stdout, f"stopping the engine, process {pid}\n")
     for patience_s in (POLITE_S, LEAVES_S):
         try:
             os.kill(pid, signal.SIGTERM)
         except ProcessLookupError:
             return
         except OSError as error:  # another user's: that is no reason to cancel nothing
-            sys.stderr.write(f"the engine was not told, process {pid}: {error.strerror}\n")
+            put(sys.stderr, f"the engine was not told, process {pid}: {error.strerror}\n")
             return
         with trio.move_on_after(patience_s):
             while holder(journal) == pid:  # noqa: ASYNC110 - another process: nobody tells us
@@ -198,23 +202,24 @@ def _halt(access: Access) -> tuple[int, list[str]]:
     try:
         if not access.journal.exists():
             code = EXIT_STORAGE
-            sys.stderr.write(
+            put(
+                sys.stderr,
                 f"no engine was told: {access.journal} is new. Is this the engine's "
-                "configuration?\n"
+                "configuration?\n",
             )
         store = Store.open(access.journal, access.owner)
         with closing(store):
             try:
                 unanswered = _unanswered(list(store.live()))
             except JournalCorrupt as error:  # the halt is not for this reading to prevent
-                sys.stderr.write(f"orders of the last minute are not watched for: {error}\n")
+                put(sys.stderr, f"orders of the last minute are not watched for: {error}\n")
                 code = EXIT_STORAGE
             store.append([_stopped()])
     except (JournalFailed, OSError) as error:  # a folder that is another user's
-        sys.stderr.write(f"not halted: {error}\n")
+        put(sys.stderr, f"not halted: {error}\n")
         _halt_the_next(access.journal)
         return EXIT_STORAGE, unanswered
-    sys.stdout.write("halted until `python -m polybot rearm`\n")
+    put(sys.stdout, "halted until `python -m polybot rearm`\n")
     return code, unanswered
 
 
@@ -229,9 +234,9 @@ def _halt_the_next(journal: Path) -> None:
     try:
         spare.keep(journal, [_stopped()])
     except OSError as error:
-        sys.stderr.write(f"nor will the next start be: {error}\n")
+        put(sys.stderr, f"nor will the next start be: {error}\n")
     else:
-        sys.stderr.write("the next start will be, until `python -m polybot rearm`\n")
+        put(sys.stderr, "the next start will be, until `python -m polybot rearm`\n")
 
 
 def _unanswered(entries: Sequence[Stamped]) -> list[str]:

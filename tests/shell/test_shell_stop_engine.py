@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import errno
+import signal
+import sys
 from collections import deque
 from pathlib import Path
 from types import SimpleNamespace
@@ -17,6 +20,7 @@ from polybot.domain.orders import CancelResult, Failure, OrderRow
 from polybot.journal.recovery import recover
 from polybot.journal.store import Store
 from polybot.operator import stop
+from polybot.operator.access import Access
 from polybot.operator.stop import (
     EXIT_CLEAN,
     EXIT_ORDERS_LIVE,
@@ -160,6 +164,41 @@ async def test_an_engine_of_another_user(
     assert "the engine was not told" in said.err
     assert "not halted" in said.err
     engine.store.close()
+
+
+async def test_a_terminal_that_is_lost(
+    wallet: Any, monkeypatch: pytest.MonkeyPatch, autojump_clock: MockClock, tmp_path: Path
+) -> None:
+    """Whoever is called at night may lose his connection: the first word to him ended the command,
+    with everything resting and nothing halted.
+    """
+    beside(wallet, monkeypatch, words=1)
+    with (tmp_path / "screen").open("w") as screen:
+
+        class Lost:
+            fileno = screen.fileno
+
+            def write(self, _text: str) -> int:
+                raise OSError(errno.EIO, "Input/output error")
+
+        for name in ("stdout", "stderr"):
+            monkeypatch.setattr(sys, name, Lost())
+        assert await _stop(wallet) == EXIT_CLEAN
+
+    assert wallet.venue.cancelled >= 2
+    assert wallet.halted == [Halt.STOPPED.value]
+
+
+def test_a_line_that_hangs_up(wallet: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What the kernel then sends, and the shell as well, ends no stop."""
+    before = signal.getsignal(signal.SIGHUP)
+    monkeypatch.setattr(Access, "of", lambda _said: wallet)
+    monkeypatch.setattr(trio, "run", lambda *_: signal.getsignal(signal.SIGHUP))
+    try:
+        signal.signal(signal.SIGHUP, signal.SIG_DFL)
+        assert stop.main(["--now"]) == signal.SIG_IGN
+    finally:
+        signal.signal(signal.SIGHUP, before)
 
 
 async def test_credentials_that_do_not_come_at_once(wallet: Any, autojump_clock: MockClock) -> None:
