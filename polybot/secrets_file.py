@@ -16,7 +16,7 @@ from urllib.parse import urlsplit
 import attrs
 
 from polybot.config_read import Fault, unknown_key
-from polybot.venue.secret import Secret
+from polybot.venue.secret import Secret, is_base64, travels
 from polybot.venue.site import Site
 
 PRIVATE_KEY = "PM_PRIVATE_KEY"
@@ -79,7 +79,13 @@ def read_keys(env: Mapping[str, str], path: Path | None, faults: list[Fault]) ->
         faults.extend(Fault(name, f"missing; {remedy}") for name in absent)
     if RPC in found and not _is_node(found[RPC]):
         faults.append(Fault(RPC, "expected https://…, the URL of a Polygon node"))
-    if PRIVATE_KEY not in found or 0 < len(absent) < len(API):
+    unfit = [name for name in (*API, RELAYER_KEY) if name in found and not travels(found[name])]
+    remedy = "expected ASCII letters, digits and signs without blanks; copy it anew"
+    faults.extend(Fault(name, remedy) for name in unfit)
+    if API[1] in found and API[1] not in unfit and not is_base64(Secret(found[API[1]])):
+        unfit.append(API[1])
+        faults.append(Fault(API[1], "expected base64: its end may be missing; copy it anew"))
+    if PRIVATE_KEY not in found or 0 < len(absent) < len(API) or unfit:
         return None
     key, secret, passphrase = (found.get(name, "") for name in API)
     api = None if absent else ApiKey(key, Secret(secret), Secret(passphrase))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import hmac
 
-from polybot.venue.secret import Credentials
+from polybot.venue.secret import Credentials, hmac_key
 from polybot.venue.signing import Wallet, keccak
 from polybot.venue.site import CHAIN
 
@@ -23,9 +23,7 @@ def l2_headers(
     Raises ValueError if the secret is not base64.
     """
     message = f"{timestamp_s}{method}{path}".encode() + body
-    encoded = credentials.secret.reveal()
-    key = base64.urlsafe_b64decode(encoded + "=" * (-len(encoded) % 4))
-    digest = hmac.digest(key, message, "sha256")
+    digest = hmac.digest(hmac_key(credentials.secret), message, "sha256")
     return {
         "POLY_ADDRESS": credentials.address,
         "POLY_API_KEY": credentials.api_key,

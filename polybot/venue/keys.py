@@ -44,7 +44,7 @@ def _create_or_derive(host: str, private_key: Secret) -> Credentials | Failure:
     try:
         client = ClobClient(host, CHAIN, key=private_key.reveal())
         made = client.create_or_derive_api_key()
-        return Credentials(
+        credentials = Credentials(
             client.get_address(),
             made.api_key,
             Secret(made.api_secret),
@@ -57,3 +57,6 @@ def _create_or_derive(host: str, private_key: Secret) -> Credentials | Failure:
         told = type(error).__name__ if status is None else f"HTTP {status}"
         refused = status == UNAUTHORIZED
         return Failure(f"no API credentials: {told}{REFUSED if refused else ''}", refused)
+    if not credentials.usable:
+        return Failure("no API credentials: an answer without usable ones")
+    return credentials

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import hmac
 from typing import NoReturn
 
@@ -51,3 +52,30 @@ class Credentials:
     api_key: str
     secret: Secret
     passphrase: Secret
+
+    @property
+    def usable(self) -> bool:
+        """Whether requests can be signed and sent with them: whoever made them may lack one."""
+        signs = isinstance(self.secret.reveal(), str) and is_base64(self.secret)
+        return signs and travels(self.api_key) and travels(self.passphrase.reveal())
+
+
+def hmac_key(secret: Secret) -> bytes:
+    """The bytes of an API secret (clob.md 2.2). Raises ValueError unless it is base64."""
+    encoded = secret.reveal()
+    return base64.urlsafe_b64decode(encoded + "=" * (-len(encoded) % 4))
+
+
+def is_base64(secret: Secret) -> bool:
+    """Whether `secret` has any bytes to sign with."""
+    try:
+        return bool(hmac_key(secret))
+    except ValueError:
+        return False
+
+
+def travels(text: object) -> bool:
+    """Whether it can be sent as a header: a text of ASCII that shows, without blanks."""
+    if not isinstance(text, str) or not text:
+        return False
+    return text.isascii() and text.isprintable() and " " not in text

@@ -295,7 +295,7 @@ def test_no_secret_is_in_the_repr(write: Write) -> None:
     env = {
         "PM_PRIVATE_KEY": KEY,
         "PM_API_KEY": "public-id",
-        "PM_API_SECRET": "canary-secret",
+        "PM_API_SECRET": "canary-secrets",
         "PM_PASSPHRASE": "canary-pass",
     }
     path = write(f'[bot]\nmode = "live"\n[live]\nwallet = "{ADDRESS}"')
@@ -304,7 +304,7 @@ def test_no_secret_is_in_the_repr(write: Write) -> None:
 
     assert config.keys is not None
     assert config.keys.api is not None
-    assert config.keys.api.secret.reveal() == "canary-secret"
+    assert config.keys.api.secret.reveal() == "canary-secrets"
     for canary in (KEY, KEY[2:], "canary-secret", "canary-pass"):
         assert canary not in repr(config)
         assert canary not in f"{config.keys}"

@@ -169,3 +169,40 @@ def test_no_node_of_ours(url: str) -> None:
     read_keys({"PM_PRIVATE_KEY": KEY, "PM_RPC": url}, None, faults)
     assert [fault.path for fault in faults] == ["PM_RPC"]
     assert url not in faults[0].problem
+
+
+@pytest.mark.parametrize("name", ["PM_API_KEY", "PM_API_SECRET", "PM_PASSPHRASE"])
+@pytest.mark.parametrize("value", ["“c2Vj”", "c2Vj ", "c2 Vj", "c2Vj\n", "c2Vjé"])
+def test_what_no_header_can_carry_is_refused(name: str, value: str) -> None:
+    """Typographic quotes and line ends come with copies from pages: every request would fail by
+    them, the first in the middle of a start and of `stop --now`. The value is not repeated.
+    """
+    faults: list[Fault] = []
+    api = {"PM_API_KEY": "k", "PM_API_SECRET": "c2Vj", "PM_PASSPHRASE": "p"}
+
+    assert read_keys({"PM_PRIVATE_KEY": KEY, **api, name: value}, None, faults) is None
+
+    assert [fault.path for fault in faults] == [name]
+    assert value.strip() not in str(faults[0])
+
+
+def test_a_relayer_key_that_no_header_can_carry_is_refused() -> None:
+    """It is sent with the first transaction only: hours after the start."""
+    faults: list[Fault] = []
+
+    read_keys({"PM_PRIVATE_KEY": KEY, "PM_RELAYER_API_KEY": "“key”"}, None, faults)
+
+    assert [fault.path for fault in faults] == ["PM_RELAYER_API_KEY"]
+
+
+def test_an_api_secret_that_is_no_base64_is_refused() -> None:
+    """One that lost its end signs nothing: an error of the decoder ended each program that used it,
+    `stop --now` among them.
+    """
+    faults: list[Fault] = []
+    api = {"PM_API_KEY": "k", "PM_API_SECRET": "c2VjcmV0c", "PM_PASSPHRASE": "p"}
+
+    assert read_keys({"PM_PRIVATE_KEY": KEY, **api}, None, faults) is None
+
+    assert [fault.path for fault in faults] == ["PM_API_SECRET"]
+    assert "c2VjcmV0c" not in str(faults[0])

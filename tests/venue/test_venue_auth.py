@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import pickle
 import threading
+import types
 from typing import Any
 
 import httpx
@@ -117,6 +118,31 @@ async def test_a_refusal_is_a_value_that_tells_no_secret(monkeypatch: pytest.Mon
     made = await keys.derive_credentials(POLYMARKET, KEY)
 
     assert made == Failure("no API credentials: RuntimeError")
+
+
+@pytest.mark.parametrize(
+    ("key", "secret", "passphrase"),
+    [
+        ("uuid", None, "pass"),
+        ("uuid", "", "pass"),
+        (7, "c2VjcmV0", "pass"),
+        ("uuid", "c2VjcmV0", None),
+        ("uuid", "c2VjcmV0c", "pass"),
+        ("uuid", "c2VjcmV0", "pass\r\nx: y"),
+    ],
+)
+async def test_credentials_that_sign_nothing_are_a_failure(
+    monkeypatch: pytest.MonkeyPatch, key: object, secret: object, passphrase: object
+) -> None:
+    """An answer of 200 may lack any of the three: `stop --now` would end in a TypeError."""
+    made = types.SimpleNamespace(api_key=key, api_secret=secret, api_passphrase=passphrase)
+    monkeypatch.setattr(
+        official.ClobClient, "create_or_derive_api_key", lambda self, nonce=None: made
+    )
+
+    assert await keys.derive_credentials(POLYMARKET, KEY) == Failure(
+        "no API credentials: an answer without usable ones"
+    )
 
 
 async def test_a_refused_signature_names_the_remedy(monkeypatch: pytest.MonkeyPatch) -> None:
