@@ -35,9 +35,6 @@ SALT_MAX = 2**53 - 1  # the salt travels as a JSON number
 ZERO32 = "0x" + "00" * 32
 _TAIL = bytes(64)  # metadata and builder
 
-# Decimals of the computed side of a FOK/FAK BUY by tick (clob.md 3.4), as a step in 10⁻⁶ shares.
-_SHARE_STEP = {1000: 1000, 100: 100, 50: 10, 25: 1, 10: 10, 1: 1}
-
 
 def keccak(data: bytes) -> bytes:
     """Keccak-256, as Ethereum uses it."""
@@ -192,10 +189,20 @@ def amounts(order: NewOrder) -> tuple[int, int]:
     if order.tif not in (TimeInForce.FOK, TimeInForce.FAK):
         return dollars, order.size
     dollars = units.floor_to(dollars, units.CENT)
-    shares = units.floor_to(units.bought(order.price, order.size), _SHARE_STEP[market.tick])
+    shares = units.floor_to(units.bought(order.price, order.size), _share_step(market.tick))
     if not shares:
         raise ValueError(f"spends less than a cent: {order.price} × {order.size}")
     return dollars, shares
+
+
+def _share_step(tick: int) -> int:
+    """In 10⁻⁶ shares: the computed side of a FOK/FAK BUY has two decimals more than the prices of
+    its tick, whichever the venue comes to use (clob.md 3.4).
+    """
+    step = 1
+    while tick % (10 * step) == 0:
+        step *= 10
+    return step
 
 
 def sign_order(

@@ -264,6 +264,21 @@ def test_taking_buys_spend_whole_cents(data: st.DataObject) -> None:
     assert (dollars, shares) == tuple(theirs)
 
 
+@pytest.mark.parametrize(
+    ("tick", "price", "dollars", "shares"),
+    [(200, 5400, 10_380_000, 19_222_200), (5, 5405, 10_390_000, 19_222_941)],
+)
+def test_a_taking_buy_on_a_tick_that_is_new(
+    tick: int, price: int, dollars: int, shares: int
+) -> None:
+    """The venue has added two ticks; one that no table had ended the program with the first FAK.
+    Shares have two decimals more than its prices, as on all others.
+    """
+    order = make_order(make_market(tick=tick), price=price, size=19_240_000, tif=TimeInForce.FAK)
+
+    assert amounts(order) == (dollars, shares)
+
+
 def test_the_worked_example_of_a_market_buy() -> None:
     """$10 at most 0.52 buys 19.2307 shares, rounded down as the Python packages do."""
     order = make_order(price=5200, size=19_240_000, tif=TimeInForce.FAK)
