@@ -198,7 +198,8 @@ def decode_cancel(reply: Reply | Failure) -> CancelResult:
             return CancelResult(frozenset(), {}, f"refused: {error[:TEXT_MOST]}")
         refused = fields.as_object(row.get("not_canceled") or {})
         return CancelResult(
-            frozenset(fields.texts(row.get("canceled"))),
+            # Told both ways in one breath it is not cancelled: it may be filled, or rest.
+            frozenset(fields.texts(row.get("canceled"))) - refused.keys(),
             {order_id: fields.shown(why, 200) for order_id, why in refused.items()},
         )
     except ValueError as error:

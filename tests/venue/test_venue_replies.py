@@ -296,6 +296,13 @@ def test_cancel_replies() -> None:
         )
 
 
+def test_an_order_that_is_cancelled_and_not_in_one_breath_is_not() -> None:
+    """What is not cancelled may have been filled, or rest: it is looked up, not believed away."""
+    said = decode_cancel(reply({"canceled": [A, B], "not_canceled": {B: "Order not found"}}))
+
+    assert said == CancelResult(frozenset({A}), {B: "Order not found"})
+
+
 def test_a_refusal_with_the_status_of_an_answer_cancels_nothing() -> None:
     """What says no with a 200 was taken for a cancel-all that had found nothing: it is the proof on
     which a heart that fell silent beats again. An answer that names nothing is one.
