@@ -23,6 +23,7 @@ _CONDITION = re.compile(r"0x[0-9a-fA-F]{64}")
 # Of a stamp, which may be the zero of whoever writes it: the calendar of the long windows ends in
 # the years 1 and 9999, and not with a ValueError.
 YEARS = range(2000, 2200)
+_TOKEN_DIGITS_MOST = 78
 _STRUCTURAL = re.compile(r"0x0[12][0-9a-f]{60}")  # a market of Protocol V2 on the chain: 31 bytes
 
 
@@ -176,9 +177,15 @@ def _tokens(row: Json, version: str) -> dict[Outcome, str]:
         raise ValueError(f"unknown market version {version[:20]!r}")
     ids = _embedded_list(row, "clobTokenIds" if version == "v1" else "positionIds")
     labels = _outcomes(row)
-    if len(ids) != 2 or ids[0] == ids[1] or not all(i.isascii() and i.isdigit() for i in ids):
+    if len(ids) != 2 or ids[0] == ids[1] or not all(map(_is_token, ids)):
         raise ValueError(f"expected two token ids, was {fields.shown(ids, 80)}")
     return dict(zip(labels, ids, strict=True))
+
+
+def _is_token(text: str) -> bool:
+    """Whether it is a number that fits the word it is signed and asked for in."""
+    fits = len(text) <= _TOKEN_DIGITS_MOST
+    return fits and text.isascii() and text.isdigit() and int(text) < 1 << 256
 
 
 def _outcomes(row: Json) -> list[Outcome]:

@@ -247,6 +247,8 @@ def test_hourly_rules_that_disagree_are_unknown(changes: dict[str, object]) -> N
         {"clobTokenIds": "[]"},
         {"clobTokenIds": json.dumps([UP, UP])},
         {"clobTokenIds": json.dumps([UP, "0x12"])},
+        {"clobTokenIds": json.dumps([UP, str(2**256)])},
+        {"clobTokenIds": json.dumps([UP, "9" * 5000])},
         {"clobTokenIds": None},
         {"version": "v3"},
         {"version": "v2"},
