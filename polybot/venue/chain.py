@@ -152,7 +152,7 @@ class Chain:
             row = fields.as_object(reply.json())
         except ValueError as error:
             return Failure(f"{method}: unreadable: {error}")
-        if "result" not in row:
+        if "result" not in row or row.get("error") is not None:  # some write a null beside it
             return Failure(f"{method}: {fields.shown(row.get('error'), 200)}")
         return row["result"]
 

@@ -181,6 +181,7 @@ async def test_what_is_no_answer_is_a_failure(result: object) -> None:
         httpx.Response(200, content=b"<html>"),
         httpx.Response(200, json=[]),
         httpx.Response(200, json={"jsonrpc": "2.0", "id": 1, "error": {"message": "busy"}}),
+        httpx.Response(200, json={"id": 1, "result": None, "error": {"message": "behind"}}),
     ],
 )
 async def test_a_node_in_trouble_is_a_failure(response: httpx.Response) -> None:
