@@ -6,7 +6,9 @@ it. A line tells `slug, up, left_s, q, d, sigma, market, blended`.
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
+from typing import BinaryIO
 
 import attrs
 import orjson
@@ -17,6 +19,7 @@ from polybot.pricing.calibration import Row, Sample
 from polybot.records import IntervalRecord, Records
 
 WRITE_EVERY_S = 30.0
+LINE_MOST = 4096  # bytes, many times a row; what is longer is no line of ours
 _RESULTS = {"Up": 1, "Down": 0}  # a void says nothing of probabilities
 
 
@@ -57,8 +60,29 @@ def _complete(record: IntervalRecord) -> list[Row]:
 
 def _append(path: Path, rows: list[Row]) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open("ab") as file:
+    with path.open("ab+") as file:
+        _mend(file)
         file.write(b"".join(line(row) for row in rows))
+
+
+def _mend(file: BinaryIO) -> None:
+    """Take out a last line that a crash or a full disk has cut short: with another behind it, it
+    would be a line that nothing can read.
+    """
+    size = file.seek(0, os.SEEK_END)
+    file.seek(max(0, size - LINE_MOST))
+    last = file.read().rpartition(b"\n")[2]
+    if not last:
+        return
+    try:
+        orjson.loads(last)
+        cut = False
+    except ValueError:
+        cut = len(last) < LINE_MOST
+    if cut:
+        file.truncate(size - len(last))
+    else:
+        file.write(b"\n")
 
 
 def line(row: Row) -> bytes:

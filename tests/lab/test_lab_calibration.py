@@ -85,6 +85,32 @@ async def test_samples_are_written_once_when_the_result_is_known(tmp_path: Path)
     assert read(path) == [Row("m", Sample(60.0, 0.6, 0.25, 8e-5, 0.55, 0.57), 0)]
 
 
+@pytest.mark.parametrize(
+    ("tail", "kept"), [(b'{"slug":"m","up":1,"le', 1), (line(ROWS[1])[:-1], 2), (b"", 1)]
+)
+async def test_a_cut_line_spoils_none_behind_it(tmp_path: Path, tail: bytes, kept: int) -> None:
+    """What a crash or a full disk has cut short was the last line of a log once: with the next
+    run's first it was one that nothing could read, and the whole log was refused for ever.
+    """
+    path = tmp_path / "log.jsonl"
+    path.write_bytes(line(ROWS[0]) + tail)
+
+    await CalibrationLog(records("Down"), path).write()
+
+    added = Row("m", Sample(60.0, 0.6, 0.25, 8e-5, 0.55, 0.57), 0)
+    assert read(path) == [*ROWS[:kept], added]
+
+
+async def test_a_file_of_another_kind_keeps_its_end(tmp_path: Path) -> None:
+    """An operator may name the wrong file: nothing is taken out of one without lines."""
+    path, other = tmp_path / "picture", b"x" * 100_000
+    path.write_bytes(other)
+
+    await CalibrationLog(records("Down"), path).write()
+
+    assert path.read_bytes().startswith(other + b"\n")
+
+
 async def test_a_disk_that_fails_costs_lines_only(tmp_path: Path) -> None:
     """The bot trades on: calibration is a duty, not a condition."""
     (tmp_path / "file").write_text("in the way")
