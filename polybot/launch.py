@@ -65,6 +65,7 @@ from polybot.watchdog import Watchdog, notifying
 # world.
 PAPER_START_MS = 1_795_201_110_000
 PAPER_RUNS_MOST = 100
+LIVE_WORLD = "Polymarket"
 
 LEFT_PAUSES_S = (0.5, 1.0, 2.0, 0.0)  # after each reading of what is left at the end
 EXIT_CLEAN, EXIT_OTHER, EXIT_CONFIG, EXIT_ORDERS_LIVE, EXIT_STORAGE = range(5)
@@ -153,7 +154,7 @@ async def _run_live(config: Config, keys: LiveKeys, options: BotOptions) -> tupl
         bot = build(
             config, options, clock, keys.site(POLYMARKET), keys.private_key, credentials,
             Purse.of_config(config), http, store,
-            world="Polymarket", speed=1.0, certify=config.live.certify, tape=tape,
+            world=LIVE_WORLD, speed=1.0, certify=config.live.certify, tape=tape,
         )  # fmt: skip
         forbidden = await preflight(patient_of(bot.ctx, http))
         if forbidden is not None:

@@ -36,6 +36,8 @@ from polybot.launch import (
     EXIT_ORDERS_LIVE,
     EXIT_OTHER,
     EXIT_STORAGE,
+    LIVE_WORLD,
+    StartRefused,
     run_live,
     run_paper,
 )
@@ -75,9 +77,12 @@ def _run_bot(options: BotOptions) -> int:
         sys.stderr.write(f"{error}\n")
         return EXIT_CONFIG
     set_up_logs(bot_log(), secrets=() if config.keys is None else config.keys.secrets)
+    # A fault of our own may be a ValueError as well: of a live run only this one is no fault, or a
+    # service manager would never start it again.
+    unfit = StartRefused if config.bot.mode == "live" else ValueError
     try:
         report, code = _trade(config, options)
-    except ValueError as error:
+    except unfit as error:
         sys.stderr.write(f"cannot start: {error}\n")
         return EXIT_CONFIG
     except JournalFailed as error:
@@ -116,6 +121,9 @@ def _written(report: summary.Summary, place: str | None) -> bool:
     except OSError as error:
         _say(f"the summary could not be written: {error}\n{summary.text(report)}\n")
         return False
+    except Exception:  # noqa: BLE001 - whatever it was, the exit code must tell how the run ended
+        logger.exception("the summary could not be written")
+        return False
     return True
 
 
@@ -131,7 +139,7 @@ def _say(text: str) -> None:
 def _failed(config: Config, why: str) -> summary.Summary:
     return summary.Summary(
         mode=config.bot.mode,
-        world=config.paper.world,
+        world=LIVE_WORLD if config.bot.mode == "live" else config.paper.world,
         seed=config.paper.seed,
         config_hash=config.digest,
         exit_reason=f"error: {why}",

@@ -7,6 +7,7 @@ micro-dollar.
 
 from __future__ import annotations
 
+import io
 import os
 import sys
 import tempfile
@@ -166,6 +167,8 @@ def write(summary: Summary, place: str) -> None:
     """
     line = text(summary) + "\n"
     if place == "-":
+        if isinstance(sys.stdout, io.TextIOWrapper):
+            sys.stdout.reconfigure(encoding="utf-8")  # as all JSON, whatever the terminal spells
         sys.stdout.write(line)
         sys.stdout.flush()
     else:

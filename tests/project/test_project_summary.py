@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
+import sys
 from pathlib import Path
 
 import attrs
@@ -50,7 +52,9 @@ NAMES = {
     "rewards_paid",
     "unrealised_fair",
     "unrealised_worst",
-    "heartbeat_lag_most_ms", "loop_late", "loop_late_most_ms",
+    "heartbeat_lag_most_ms",
+    "loop_late",
+    "loop_late_most_ms",
     "exit_reason",
     "invalid_orders",
     "withheld",
@@ -201,3 +205,19 @@ def test_reasons_are_told_by_side() -> None:
 
     told = json.loads(text(attrs.evolve(MINIMAL, reasons=lost)))["reasons"]
     assert told == {"Up": {"book crossed": {"withheld": 0.25, "reduced": 0.5}}, "Down": {}}
+
+
+@pytest.mark.parametrize("encoding", ["ascii", "latin-1", "utf-8"])
+def test_standard_output_gets_json_whatever_the_terminal_spells(
+    encoding: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """JSON is UTF-8: reasons have dashes that not every locale can write, and the exit code of the
+    run was lost to the error.
+    """
+    written = io.BytesIO()
+    monkeypatch.setattr(sys, "stdout", io.TextIOWrapper(written, encoding=encoding))
+    summary = attrs.evolve(MINIMAL, exit_reason="error – ×")
+
+    write(summary, "-")
+
+    assert written.getvalue() == f"{text(summary)}\n".encode()

@@ -4,6 +4,7 @@ with his own money.
 
 from __future__ import annotations
 
+import json
 import socket
 import ssl
 from collections.abc import AsyncGenerator, Iterator
@@ -20,7 +21,7 @@ from shell_kit import HOUR_MS, Scene, scene, shell_config
 from tls_kit import Certificate, front
 from venue_bent import answer
 
-from polybot import launch
+from polybot import launch, summary
 from polybot.app import Bot
 from polybot.clock import Clock
 from polybot.config import BotParams, Config, JournalParams, LiveParams
@@ -241,6 +242,30 @@ async def test_one_reading_that_fails_at_the_end(
     assert (code, summary.live_orders_at_exit) == (0, 0)
 
 
+async def test_figures_that_cannot_be_drawn_up(
+    fast_clock: PatientClock, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """A bug in the summary of a night: the code still says that orders may be live, which was lost
+    to it, and the summary whatever else is known.
+    """
+
+    async def unproven(bot: Bot) -> int:
+        bot.exit_reason = "signal"
+        return launch.EXIT_ORDERS_LIVE
+
+    def broken(_: Bot) -> Summary:
+        raise KeyError("figures")
+
+    monkeypatch.setattr(launch, "run_watched", unproven)
+    async with scene(at_ms=HOUR_MS + 10_000, terms=ANY_TIME) as it:
+        monkeypatch.setattr(Bot, "summary", broken)
+        summary, code = await run(it, live_config(it, tmp_path), monkeypatch)
+
+    assert code == launch.EXIT_ORDERS_LIVE
+    assert (summary.mode, summary.world, summary.exit_reason) == ("live", "Polymarket", "signal")
+    assert summary.live_orders_at_exit == 0
+
+
 @asynccontextmanager
 async def behind_tls(site: Site, certificate: Certificate) -> AsyncGenerator[Site]:
     """The same venue, spoken to as the real one is: every service by https or wss."""
@@ -288,23 +313,81 @@ async def test_over_tls(
     assert summary.equity_bot == it.venue.engine.equity(it.venue.demo_wallets.deposit)
 
 
-def test_no_credentials(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+@pytest.fixture
+def words(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> list[str]:
+    """A command line of a live run, with all that its configuration needs."""
+    wallet = Wallet(Secret(f"0x{'11' * 32}"))
+    file = tmp_path / "live.toml"
+    file.write_text(f'[bot]\nmode = "live"\n[live]\nwallet = "{wallet.address}"\n')
+    monkeypatch.setenv("PM_PRIVATE_KEY", f"0x{'11' * 32}")
+    return ["--config", str(file), "--mode", "live", "--summary", str(tmp_path / "summary.json")]
+
+
+def test_a_fault_of_a_live_run_is_no_bad_configuration(
+    words: list[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:  # fmt: skip
+    """A ValueError that nobody foresaw was told as a start that cannot be, with the code on which a
+    service manager never starts the program again.
+    """
+
+    async def strange(*_: object) -> Failure:
+        raise ValueError("a strange body")
+
+    monkeypatch.setattr(launch, "derive_credentials", strange)
+
+    assert main(words) == launch.EXIT_OTHER
+
+    assert "cannot start" not in capsys.readouterr().err
+    told = json.loads((tmp_path / "summary.json").read_text())
+    assert (told["world"], told["exit_reason"]) == ("Polymarket", "error: ValueError")
+
+
+def test_what_the_preflight_forbids_is_told_in_a_line(
+    words: list[str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
+    """With the code on which it is not started again: only an operator can mend it."""
+
+    async def forbidden(*_: object) -> Failure:
+        raise launch.StartRefused("the preflight found: an approval is missing")
+
+    monkeypatch.setattr(launch, "derive_credentials", forbidden)
+
+    assert main(words) == launch.EXIT_CONFIG
+    said = "cannot start: the preflight found: an approval is missing\n"
+    assert capsys.readouterr().err == said
+
+
+def test_a_summary_that_cannot_be_written_down_costs_no_code(
+    words: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whatever is in it that JSON has no word for."""
+
+    def broken(*_: object) -> None:
+        raise TypeError("no JSON")
+
+    async def refused(*_: object) -> Failure:
+        return Failure("no API credentials: HTTP 401", refused=True)
+
+    monkeypatch.setattr(launch, "derive_credentials", refused)
+    monkeypatch.setattr(summary, "write", broken)
+
+    assert main(words) == launch.EXIT_STORAGE
+
+
+def test_no_credentials(
+    words: list[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:  # fmt: skip
     """The reason in a line, no traceback; the summary has it as well."""
 
     async def refused(*_: object) -> Failure:
         return Failure("no API credentials: HTTP 401", refused=True)
 
-    wallet = Wallet(Secret(f"0x{'11' * 32}"))
-    file, summary = tmp_path / "live.toml", tmp_path / "summary.json"
-    file.write_text(f'[bot]\nmode = "live"\n[live]\nwallet = "{wallet.address}"\n')
-    monkeypatch.setenv("PM_PRIVATE_KEY", f"0x{'11' * 32}")
     monkeypatch.setattr(launch, "derive_credentials", refused)
 
-    words = ["--config", str(file), "--mode", "live", "--summary", str(summary)]
     code = main(words)
 
     assert code == launch.EXIT_OTHER
     assert capsys.readouterr().err.startswith("cannot start: no API credentials: HTTP 401\n")
-    assert "error: no API credentials: HTTP 401" in summary.read_text()
+    assert "error: no API credentials: HTTP 401" in (tmp_path / "summary.json").read_text()
