@@ -100,6 +100,8 @@ def worth_taking(q: float, gamma: float, net: float, cost: float) -> float:
     heavy = q if net > 0 else 1 - q
     if cost >= 1:
         return 0.0
+    if cost <= 0:
+        return abs(net)  # for nothing: a broken book, whose price no order of ours may have
     distance = logit(heavy) - logit(1 - cost)
     if gamma == 0:
         return abs(net) if distance <= 0 else 0.0

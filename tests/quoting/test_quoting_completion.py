@@ -93,6 +93,19 @@ def test_without_risk_aversion_it_is_all_or_nothing() -> None:
     assert worth_taking(0.6, 0.002, 100, 1.0) == 0
 
 
+def test_an_offer_for_nothing_ends_nothing() -> None:
+    """A book may show an ask at nought. Once waiting is worth nothing its cost had no log-odds,
+    which ended the program with a position open. No order can have that price.
+    """
+    free, behind = (0, 10 * SHARE), (4500, 60 * SHARE)
+    found = planned(long_up(left_s=4, offers=(free, behind)))
+
+    assert isinstance(found, Take)
+    assert found.price == 4500
+    assert planned(long_up(left_s=4, offers=(free,))) is Held.DEAR
+    assert worth_taking(0.5, 0.0, -100, 0.0) == 100
+
+
 def test_urgency_grows_to_the_last_call() -> None:
     """Zero at the stop, one from the last call on, slowly first."""
     seen = [urgency(left, 60.0, PARAMS) for left in (60, 45, 30, 15, 5, 0)]
