@@ -7,7 +7,6 @@ task and no clock. A fair probability needs all its inputs fresh, or it is refus
 from __future__ import annotations
 
 import enum
-import math
 from collections import Counter
 from collections.abc import Mapping
 
@@ -16,7 +15,7 @@ import attrs
 from polybot.domain.market import Candle, Market, TwapPair, UnknownRule
 from polybot.domain.prices import Feed, Source
 from polybot.pricing.asset import LOOKBACK_S, Asset, exchange_symbol, oracle_symbol
-from polybot.pricing.fair import Fair, NoFair, WhyNoFair
+from polybot.pricing.fair import LEAST, MOST, Fair, NoFair, WhyNoFair
 from polybot.pricing.params import PricingParams
 from polybot.pricing.season import FLAT, Season
 from polybot.pricing.strikes import Key, Strike, StrikeCorrection, Strikes
@@ -39,7 +38,7 @@ _STREAMS = (Feed.CHAINLINK, Feed.TWAP60, Feed.BINANCE)
 class TickRefusal(enum.Enum):
     """Why a price was not taken."""
 
-    NOT_A_PRICE = "not finite and positive"
+    NOT_A_PRICE = "not what anything here can cost"
     FUTURE_STAMP = "stamped in the future"
     OUT_OF_ORDER = "older than what is held"
     IMPLAUSIBLE = "moves as no average can"
@@ -48,7 +47,8 @@ class TickRefusal(enum.Enum):
 
 
 def is_price(value: float) -> bool:
-    return math.isfinite(value) and value > 0
+    """Whether it can be one: what is told in another unit would swallow the digits of all means."""
+    return LEAST <= value <= MOST
 
 
 @attrs.define

@@ -21,7 +21,7 @@ Q_MIN_FAR = 0.005  # more than NEAR_S before the fixing
 Q_MIN_NEAR = 0.02  # later: the discrete average makes near-certainty false (strategy.md 2.2, 3.4)
 NEAR_S = 60.0
 
-_LEAST, _MOST = 1e-9, 1e9  # nothing we price lies outside; inside, nothing over- or underflows
+LEAST, MOST = 1e-9, 1e9  # nothing we price lies outside; inside, nothing over- or underflows
 _CLOCK_S = 0.001  # less time than the clock can tell apart is none
 
 NORMAL = Tails()
@@ -163,7 +163,7 @@ def twap_before_window(
     bad = _refuse(tau_s, spot, strike, sigma)
     if bad is not None:
         return bad
-    if not 0 <= lookback_s <= _MOST:
+    if not 0 <= lookback_s <= MOST:
         return _bad("lookback_s", lookback_s)
     if tau_s < lookback_s:
         return _bad("tau_s", tau_s)
@@ -213,7 +213,7 @@ def before_open(
     bad = _refuse(length_s, spot, expected_strike, sigma)
     if bad is not None:
         return bad
-    if not 0 <= until_open_s <= _MOST:
+    if not 0 <= until_open_s <= MOST:
         return _bad("until_open_s", until_open_s)
     if not 0 <= lookback_s <= length_s:
         return _bad("lookback_s", lookback_s)
@@ -272,9 +272,9 @@ _NAMES = ("spot", "strike", "sigma", "expected", "lookback_s")
 def _refuse(tau_s: float, *positive: float) -> NoFair | None:
     """What is wrong with the inputs, `positive` in the order of `_NAMES`."""
     for value in positive:
-        if not _LEAST <= value <= _MOST:
+        if not LEAST <= value <= MOST:
             return _bad(_NAMES[positive.index(value)], value)
-    if not _CLOCK_S <= tau_s <= _MOST:
+    if not _CLOCK_S <= tau_s <= MOST:
         if math.isfinite(tau_s) and tau_s < _CLOCK_S:
             return NoFair(WhyNoFair.ENDED, (("tau_s", f"{tau_s:g}"),))
         return _bad("tau_s", tau_s)

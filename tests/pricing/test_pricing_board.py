@@ -248,7 +248,7 @@ def test_an_official_correction_is_reported(tape: Tape) -> None:
     assert fair_of(tape.board, TWAP, now + 1000).strike == held * 1.001
 
 
-@pytest.mark.parametrize("bad", [math.nan, math.inf, 0.0, -5.0])
+@pytest.mark.parametrize("bad", [math.nan, math.inf, 0.0, -5.0, 65_000e18, 1e-12])
 def test_bad_values_are_refused_and_counted(bad: float) -> None:
     """What is not a price changes nothing, from a stream or as an official strike."""
     board = PriceBoard()
@@ -257,6 +257,19 @@ def test_bad_values_are_refused_and_counted(bad: float) -> None:
     assert board.official_strike(TWAP, bad, START) is TickRefusal.NOT_A_PRICE
     assert board.refused[TickRefusal.NOT_A_PRICE] == 2
     assert board.strike(TWAP) is None
+
+
+def test_a_price_in_another_unit_leaves_nothing_behind(tape: Tape) -> None:
+    """One price with all its eighteen decimals before the point: the running sums, out of which
+    means are made, lost the digits of all others for ten minutes.
+    """
+    now = tape.run(-120, -60)
+    tape.board.on_tick(Feed.CHAINLINK, "btcusd", tape.price * 1e18, now + 1000, now + 1005)
+    tape.run(-60, -59, silent=frozenset({Feed.CHAINLINK}))
+    tape.run(-59, 30)
+
+    own = tape.board._assets["btcusd"].oracle.mean(START // 1000 - 29, START // 1000 + 30)
+    assert own == pytest.approx(tape.average(30), rel=1e-9)
 
 
 def test_future_and_late_stamps_are_refused(tape: Tape) -> None:
