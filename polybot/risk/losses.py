@@ -3,7 +3,9 @@
 Equity is marked at fair, for a loss that has not been realised yet is a loss; so is the peak, for
 a gain that was given back was had. Money brought in or taken out moves both marks with it. A new
 day begins with its own equity, the peak goes on from day to day: ten days of two per cent each are
-a drawdown that no daily limit sees. Both start anew when an operator has re-armed after either.
+a drawdown that no daily limit sees. Both start anew when an operator has re-armed after either. A
+clock that is set back goes back to the mark of the day before, and begins none: it forgives no
+loss.
 
 A limit counts when it is passed at two looks in a row: a fair price that jumps for one tick is not
 a loss, and the halt is for good. A baseline is worth writing at the turn of a day and when the peak
@@ -56,6 +58,7 @@ class LossLimits:
     baseline: Baseline | None = None
     _day: str = ""
     _start: int = 0
+    _before: tuple[str, int] = ("", 0)  # the day that was told before this one, and its start
     _peak: int = 0
     _written: int = 0  # the peak as it was last written
     _passed: Halt | None = None  # at the last look
@@ -82,12 +85,20 @@ class LossLimits:
         """Bring the marks up to this look; the baseline, if it is worth writing."""
         profit, fresh, turned = now.equity - now.capital, not self._day, now.day != self._day
         if turned:
-            self._day, self._start = now.day, profit
+            start = self._started(now.day, profit)
+            self._before, self._day, self._start = (self._day, self._start), now.day, start
         self._peak = profit if fresh else max(self._peak, profit)
         if not turned and (self._peak - self._written) * PEAK_STEP < self._peak + now.capital:
             return None
         self._written, brought = self._peak, now.capital
         return Baseline(self._day, self._start + brought, self._peak + brought, brought)
+
+    def _started(self, day: str, profit: int) -> int:
+        """The mark of a day that begins with this profit, or that the clock has gone back to."""
+        known, start = self._before
+        if day == known:
+            return start
+        return profit if day > self._day else self._start
 
     def _breach(self, now: Standing) -> tuple[Halt, str] | None:
         marks = (

@@ -53,6 +53,24 @@ def test_one_look_is_not_a_loss() -> None:
     assert halted(after(made, standing(900))) is Halt.DAILY_LOSS
 
 
+def test_a_clock_that_is_set_back_forgives_no_day() -> None:
+    """Ahead by an hour before midnight it had begun the next day, and set right it began this one
+    anew: what had been lost since the morning was forgotten, and the limits full again.
+    """
+    made = limits()
+    after(made, standing(1_000), standing(980), standing(980, NEXT), standing(979))
+
+    assert made.today(standing(979)) == -21 * USD
+    assert halted(after(made, standing(970), standing(970))) is Halt.DAILY_LOSS
+    again = after(made, standing(980, NEXT))
+    assert made.today(standing(975, NEXT)) == -5 * USD, "nor the next one, when it comes"
+    assert again.write is not None
+
+    started = limits(again.write)
+    after(started, standing(975))
+    assert started.today(standing(975)) == -5 * USD, "a start knows no earlier day than the last"
+
+
 def test_small_days_add_up_to_a_drawdown() -> None:
     """Two per cent a day passes no daily limit; the fifth day is eight from the highest."""
     made, equity, seen = limits(), 1_000.0, None
