@@ -65,7 +65,7 @@ def book(books: MarketBooks, trade: TradeSeen, order_id: str, legs: list[FillLeg
         _correct(books, booked, trade, legs)
     elif trade.status <= booked.status:
         return False
-    booked.status = trade.status
+    booked.status, booked.source = trade.status, trade.source  # whose word for it this is now
     if trade.status is TradeStatus.CONFIRMED:
         _post(books, booked, trade, confirmed(booked.postings))
     elif trade.status is TradeStatus.FAILED:
@@ -97,8 +97,13 @@ def corrects(booked: Booked, trade: TradeSeen, legs: list[FillLeg]) -> bool:
     """Whether a message has other amounts than are booked, and more say than what told those."""
     if TradeStatus.FAILED in (booked.status, trade.status) or booked.legs == Counter(legs):
         return False
-    more = (trade.source == REST) > (booked.source == REST)
-    return trade.status > booked.status or (trade.status is booked.status and more)
+    return outranks(trade, booked.status, booked.source)
+
+
+def outranks(trade: TradeSeen, status: TradeStatus, source: str) -> bool:
+    """Whether a message says more of a trade's amounts than one of that status by that wire."""
+    more = (trade.source == REST) > (source == REST)
+    return trade.status > status or (trade.status is status and more)
 
 
 def _correct(books: MarketBooks, booked: Booked, trade: TradeSeen, legs: list[FillLeg]) -> None:
@@ -106,7 +111,7 @@ def _correct(books: MarketBooks, booked: Booked, trade: TradeSeen, legs: list[Fi
     _post(books, booked, trade, opposite(booked.postings))
     _count(books, booked, -1)
     booked.postings.clear()  # they sum to nothing
-    booked.legs, booked.source = Counter(legs), trade.source
+    booked.legs = Counter(legs)
     _enter(books, booked, trade)
 
 

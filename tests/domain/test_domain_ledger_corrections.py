@@ -59,6 +59,19 @@ def test_rest_corrects_the_stream_and_not_the_other_way_round() -> None:
     assert life(rest).knows(stream)
 
 
+def test_a_confirmation_by_the_stream_does_not_vouch_for_rest() -> None:
+    """Told at the match by REST and confirmed by the stream with the same amounts, a trade that
+    REST then confirms with others was held for known for ever, and the books for adrift.
+    """
+    first = attrs.evolve(trade("t", leg(shares=10), status=MATCHED), source=REST)
+    stream = attrs.evolve(trade("t", leg(shares=10), status=CONFIRMED), source="user stream")
+    rest = attrs.evolve(trade("t", leg(shares=9), status=CONFIRMED), source=REST)
+
+    assert not life(first, stream).knows(rest)
+    assert figures(life(first, stream, rest)) == figures(life(rest))
+    assert figures(life(first, stream, rest, stream)) == figures(life(rest))
+
+
 def test_a_correction_is_evidence_like_everything_else() -> None:
     """What was posted is not erased but reversed: the transactions tell both, and sum to one."""
     ledger = life(trade("t", leg(shares=10)), trade("t", leg(shares=9), status=CONFIRMED))
