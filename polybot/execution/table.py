@@ -233,15 +233,28 @@ class OrderTable:
             if trade.status is TradeStatus.FAILED:
                 tracked.fills[trade.trade_id] = 0  # stays failed if an old message comes late
                 tracked.paid[trade.trade_id] = 0
-            elif before is None or (before and now != (before, tracked.paid[trade.trade_id])):
-                # New, or its amounts were corrected (F30).
-                tracked.told += filled - before if before else 0
-                tracked.fills[trade.trade_id], tracked.paid[trade.trade_id] = now
-                tracked.matched_ms = now_ms
-                if tracked.overfilled:
-                    self._fault(tracked, OVERFILLED)
+            elif before is None or (before and tracked.outranked(trade)):
+                tracked.told_by[trade.trade_id] = trade.status, trade.source
+                if before is None or now != (before, tracked.paid[trade.trade_id]):
+                    self._filled(tracked, trade.trade_id, now, now_ms)
             tracked.existed = True
             self._settle(tracked, now_ms)
+
+    def _filled(
+        self, tracked: Tracked, trade_id: str, amounts: tuple[int, int], now_ms: int
+    ) -> None:
+        """Take the shares and dollars of a trade that is new, or whose amounts are corrected (F30).
+        What trades alone have called filled may rest where they come to less.
+        """
+        before = tracked.fills.get(trade_id)
+        tracked.told += amounts[0] - before if before is not None else 0
+        tracked.fills[trade_id], tracked.paid[trade_id] = amounts
+        tracked.matched_ms = now_ms
+        if tracked.overfilled:
+            self._fault(tracked, OVERFILLED)
+        left = tracked.remaining > DUST and not tracked.order.taking
+        if left and before is not None and tracked.state is State.FILLED:
+            self.move(tracked, Event.RESTS_STILL, now_ms)
 
     def _count(self, tracked: Tracked, matched: int, now_ms: int) -> None:
         """Order messages tell a sum: an old one arriving late says nothing."""

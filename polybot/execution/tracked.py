@@ -8,8 +8,9 @@ import enum
 
 import attrs
 
+from polybot.domain.booking import outranks
 from polybot.domain.market import most_spent
-from polybot.domain.orders import NewOrder, SignedOrder
+from polybot.domain.orders import NewOrder, SignedOrder, TradeSeen, TradeStatus
 from polybot.domain.units import LOT, notional
 from polybot.execution.lifecycle import State
 
@@ -50,6 +51,8 @@ class Tracked:
     matched_ms: int = 0  # when more of it was told last
     fills: dict[str, int] = attrs.field(factory=dict)  # trade id → shares, FAILED ones 0
     paid: dict[str, int] = attrs.field(factory=dict)  # the same in dollars
+    # Who told these amounts, and at which status.
+    told_by: dict[str, tuple[TradeStatus, str]] = attrs.field(factory=dict)
     told: int = 0  # shares of all trades told, also of those that FAILED
     cancel_sent_ms: int | None = None
     cancel_since_ms: int | None = None  # when the attempt began to which the last cancel belongs
@@ -80,6 +83,10 @@ class Tracked:
         if not (self.matched or self.fills):
             return self.order.size
         return max(0, self.order.size - max(self.matched, sum(self.fills.values())))
+
+    def outranked(self, trade: TradeSeen) -> bool:
+        """Whether a trade that is counted is told with more authority, as the ledger has it."""
+        return outranks(trade, *self.told_by[trade.trade_id])
 
     def ask_away(self, now_ms: int) -> None:
         """Note a cancel that leaves. Of an order that nobody has shown yet it proves nothing."""

@@ -7,6 +7,7 @@ import pytest
 from execution_kit import T0, Kind, acked, fill, order, refused, seen, signed, unknown
 from hypothesis import given, strategies as st
 
+from polybot.domain.booking import REST
 from polybot.domain.market import Side
 from polybot.domain.orders import Acked, OrderSeen, TradeSeen, TradeStatus
 from polybot.domain.units import LOT, SHARE
@@ -133,6 +134,35 @@ def test_a_corrected_amount_replaces_the_first() -> None:
     table.traded(fill("0x1", 4, status=FAILED), T0)
     table.traded(fill("0x1", 5), T0)
     assert table["0x1"].remaining == 10 * SHARE
+
+
+def test_a_late_old_word_corrects_no_amount() -> None:
+    """What the ledger leaves aside fills no order (F14): one of which REST had told the right
+    amount was called filled by the stream's older word, and rested on unseen.
+    """
+    table = made("0x1")
+    table.traded(attrs.evolve(fill("0x1", 4, status=CONFIRMED), source=REST), T0)
+    table.traded(fill("0x1", 10), T0)
+    table.traded(fill("0x1", 10, status=CONFIRMED), T0)
+
+    assert (table["0x1"].state, table["0x1"].remaining) == (State.LIVE, 6 * SHARE)
+
+
+def test_a_fill_that_was_less_leaves_an_order_in_doubt() -> None:
+    """An order that trades alone had called filled may rest, once they came to less: it counts
+    with what is left, and is looked up. One that the venue called filled is so.
+    """
+    table = made("0x1", "0x2")
+    for order_id in ("0x1", "0x2"):
+        table.traded(fill(order_id, 10), T0)
+    table.seen(seen("0x2", Kind.MATCHED, 10), T0)
+    assert not table.open()
+
+    for order_id in ("0x1", "0x2"):
+        table.traded(fill(order_id, 4, status=CONFIRMED), T0)
+    assert [(t.id, t.state, t.remaining) for t in table.open()] == [
+        ("0x1", State.UNKNOWN, 6 * SHARE)
+    ]
 
 
 def test_what_the_ledger_does_not_know_yet_is_still_reserved() -> None:
