@@ -32,6 +32,7 @@ AVERAGE_APART_BP = 2.5
 # moved by 9 in a second. What leaps further is a wrong print, or a move that no quote should stand
 # in: either way there is no price until a print of another moment decides.
 LEAP_BP = 10.0
+LEVEL_KEPT_MS = 60_000  # it is the last minute's: an older one says nothing of now
 VOL_ALONE_S = 60.0  # after that much silence the exchange's volatility is not the only one asked
 
 
@@ -232,10 +233,11 @@ class Asset:
         if (stuck := _frozen(oracle, exchange, now_ms, params)) is not None:
             return stuck
         held = self._basis
-        if ill is not None or held is None:
+        if ill is not None or held is None or now_ms - held.at_ms > LEVEL_KEPT_MS:
             lag_s = self._oracle_lag.seconds(params.twap_lag_s)
             age_s = oracle.lag_ms(now_ms) / 1000
-            # Until a few common seconds have told the level, nothing is wrong with the exchange.
+            # Until a few common seconds have told the level, or told it again, nothing is wrong
+            # with the exchange.
             quality = GOOD if ill is None else self._slower
             return Spot(oracle.value, oracle, age_s, quality, lag_s)
         if self._apart is not None:

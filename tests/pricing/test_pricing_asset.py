@@ -79,6 +79,32 @@ def test_before_the_level_is_known_the_oracle_prices() -> None:
     assert coin.spot(coin.run(1)).source is coin.asset.exchange
 
 
+def test_a_level_of_before_a_long_silence_is_none() -> None:
+    """While the exchange is away its level moves, and the first seconds after it were priced on the
+    old one: 3 bp are nine cents at the open of five minutes.
+    """
+    coin = Coin()
+    coin.run(120)
+    coin.run(600, silent=frozenset({Feed.BINANCE}))
+    coin.shift = 30.0
+
+    now = coin.run(1)
+    assert coin.spot(now).source is coin.asset.oracle
+    assert coin.spot(now).value == pytest.approx(coin.price + 30.0)
+    now = coin.run(4)
+    assert coin.spot(now).source is coin.asset.exchange
+    assert coin.spot(now).value == pytest.approx(coin.price + 30.0)
+
+
+def test_a_level_outlives_a_short_silence() -> None:
+    """What a minute ago told still holds: the exchange is believed as soon as it is back."""
+    coin = Coin()
+    coin.run(120)
+    coin.run(30, silent=frozenset({Feed.BINANCE}))
+
+    assert coin.spot(coin.run(1)).source is coin.asset.exchange
+
+
 @pytest.mark.parametrize(
     ("shift_bp", "warned", "halted"),
     [(2.0, False, False), (4.0, True, False), (-4.0, True, False), (12.0, True, True)],
