@@ -215,8 +215,7 @@ class Asset:
         if not track.is_fresh(now_ms, stale_s, stale_s):
             return _stale(WhyNoFair.SPOT_STALE, track, now_ms)
         if self._leapt is not None:
-            figures = (("before", f"{track.value:.8g}"), ("told", f"{self._leapt[0]:.8g}"))
-            return NoFair(WhyNoFair.UNCONFIRMED, figures)
+            return _unconfirmed(track.value, self._leapt[0])
         return _frozen(track, self.oracle, now_ms, self.params)
 
     def oracle_spot(self, now_ms: int) -> Spot | NoFair:
@@ -234,17 +233,23 @@ class Asset:
             return stuck
         held = self._basis
         if ill is not None or held is None or now_ms - held.at_ms > LEVEL_KEPT_MS:
-            lag_s = self._oracle_lag.seconds(params.twap_lag_s)
-            age_s = oracle.lag_ms(now_ms) / 1000
             # Until a few common seconds have told the level, or told it again, nothing is wrong
             # with the exchange.
-            quality = GOOD if ill is None else self._slower
-            return Spot(oracle.value, oracle, age_s, quality, lag_s)
+            return self._stand_in(GOOD if ill is None else self._slower, now_ms)
         if self._apart is not None:
             return self._apart
         lag_s = self._exchange_lag.seconds(params.twap_lag_s)
         age_s = exchange.lag_ms(now_ms) / 1000
         return Spot(exchange.value + held.offset, exchange, age_s, self._quality, lag_s)
+
+    def _stand_in(self, quality: Quality, now_ms: int) -> Spot | NoFair:
+        """The oracle's own spot. Nothing is held against it then but itself, second by second."""
+        oracle = self.oracle
+        before = oracle.at(whole_second(oracle.stamp_ms) - 1)
+        if before is not None and _leaps(before, oracle.value):
+            return _unconfirmed(before, oracle.value)
+        lag_s = self._oracle_lag.seconds(self.params.twap_lag_s)
+        return Spot(oracle.value, oracle, oracle.lag_ms(now_ms) / 1000, quality, lag_s)
 
     def straddles(self, strike: float) -> NoFair | None:
         """Whether oracle and exchange, at one second, stand on two sides of the strike (F60)."""
@@ -261,6 +266,11 @@ class Asset:
 
 def _leaps(before: float, value: float) -> bool:
     return abs(value / before - 1) * 1e4 > LEAP_BP
+
+
+def _unconfirmed(before: float, told: float) -> NoFair:
+    figures = (("before", f"{before:.8g}"), ("told", f"{told:.8g}"))
+    return NoFair(WhyNoFair.UNCONFIRMED, figures)
 
 
 def _frozen(track: Track, witness: Track, now_ms: int, params: PricingParams) -> NoFair | None:

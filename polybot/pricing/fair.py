@@ -37,7 +37,7 @@ class WhyNoFair(enum.Enum):
     STRIKE_CORRECTED = "strike corrected: quotes are being rebuilt"
     ORACLE_STALE = "oracle stale"
     SPOT_STALE = "no fresh spot price"
-    UNCONFIRMED = "the exchange leaps, and no second print has told it yet"
+    UNCONFIRMED = "a price leaps, and no second print has told it yet"
     FROZEN = "a price stands still while another moves"
     SOURCES_APART = "oracle and exchange disagree"
     VOLATILITY_UNKNOWN = "volatility still warming up"

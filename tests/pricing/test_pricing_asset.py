@@ -258,6 +258,31 @@ def test_an_oracle_that_stands_still_is_not_believed() -> None:
     assert why(found) is WhyNoFair.FROZEN
 
 
+@pytest.mark.parametrize("off", [1.1, 0.998])
+def test_a_wild_print_of_an_oracle_that_stands_in_is_no_price(off: float) -> None:
+    """Of a silent exchange nobody holds the oracle's spot against anything: one wrong print was as
+    good as certainty. It is none until the next second has told the same.
+    """
+    coin = Coin()
+    coin.run(120)
+    now = coin.run(10, silent=frozenset({Feed.BINANCE}))
+    assert coin.spot(now).source is coin.asset.oracle
+
+    coin.asset.take(Feed.CHAINLINK, coin.price * off, now + 900, now + 1000, snapshot=False)
+    coin.second += 1
+    assert why(coin.asset.oracle_spot(now + 1000)) is WhyNoFair.UNCONFIRMED
+    now = coin.run(1, silent=frozenset({Feed.BINANCE}))
+    assert why(coin.asset.oracle_spot(now)) is WhyNoFair.UNCONFIRMED, "which of the two was wrong?"
+    now = coin.run(1, silent=frozenset({Feed.BINANCE}))
+    assert coin.spot(now).value == pytest.approx(coin.price)
+
+    coin.price *= off
+    now = coin.run(1, silent=frozenset({Feed.BINANCE}))
+    assert why(coin.asset.oracle_spot(now)) is WhyNoFair.UNCONFIRMED
+    now = coin.run(1, silent=frozenset({Feed.BINANCE}))
+    assert coin.spot(now).value == pytest.approx(coin.price), "told twice it is the price"
+
+
 def test_the_average_never_makes_volatility() -> None:
     """Fed with the average alone there is no volatility at all (strategy.md 3.3)."""
     coin = Coin()
