@@ -137,9 +137,12 @@ class Desk:
         if isinstance(event, OrderSeen):
             self.table.seen(event, now_ms)
             return
-        for leg in event.legs if event.status is TradeStatus.MATCHED else ():
-            if leg.order_id in self.table:
-                self.firewall.brakes.filled(self.table[leg.order_id].order.toward, now_ms)
+        for leg in event.legs if event.status is not TradeStatus.FAILED else ():
+            if leg.order_id not in self.table:
+                continue
+            filled = self.table[leg.order_id]
+            if event.trade_id not in filled.fills:
+                self.firewall.brakes.filled(filled.order.toward, now_ms)
         self.table.traded(event, now_ms)
 
     def missing(self, order_id: str, begun_ms: int, now_ms: int) -> None:

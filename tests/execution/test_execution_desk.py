@@ -26,7 +26,7 @@ from execution_kit import (
 )
 from msgspec.structs import replace
 
-from polybot.domain.orders import CancelResult, Failure, OrderSeen, Reject
+from polybot.domain.orders import CancelResult, Failure, OrderSeen, Reject, TradeStatus
 from polybot.domain.units import SHARE
 from polybot.execution.actions import Cancel, Post
 from polybot.execution.desk import BATCH
@@ -381,6 +381,22 @@ def test_fills_of_one_side_alone_hold_that_side() -> None:
 
     assert held(UP, T0 + 10) == "too many fills on one side"
     assert held(DOWN, T0 + 10) is None
+
+
+def test_a_fill_counts_at_its_first_word_whatever_that_is() -> None:
+    """A trade that is first told as mined, or read when it is confirmed, was no fill to the
+    throttle; what is told again is none.
+    """
+    made = desk(limits=RiskParams(repeat_most=3))
+    resting(made, order(UP, 4800), order(DOWN, 4800))
+    made.heard(fill("0x2", 1, "t"), T0)
+    for n, status in enumerate((TradeStatus.RETRYING, TradeStatus.MINED, TradeStatus.CONFIRMED)):
+        assert made.firewall.brakes.holds(UP, T0 + 10) is None
+        made.heard(fill("0x1", 1, f"t{n}", status), T0 + n)
+        made.heard(fill("0x2", 1, "t", status), T0 + n)
+        made.heard(fill("0x1", 1, "undone", TradeStatus.FAILED), T0 + n)
+
+    assert made.firewall.brakes.holds(UP, T0 + 10) == "too many fills on one side"
 
 
 def test_open_bids_are_told_by_outcome() -> None:
