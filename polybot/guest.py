@@ -36,4 +36,4 @@ async def run_guest(config: Config, options: BotOptions, host: Host) -> tuple[Su
         verdict = await ask_exchange(http, host.admin, host.deposit)
         summary = judged(summary_of(bot), verdict)
     store.close()
-    return summary, EXIT_ORDERS_LIVE if summary.live_orders_at_exit else code
+    return summary, code if summary.live_orders_at_exit == 0 else EXIT_ORDERS_LIVE

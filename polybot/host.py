@@ -19,6 +19,7 @@ from polybot.venue.site import Site
 
 KIND = "exchange:"
 QUESTIONS = 20
+BOOKS = ("now_ms", "live_orders", "invalid_orders", "equity")  # of what it tells, what is read
 PROMPT_S = 0.5  # of the exchange's time: an answer that came within it dates the clock well
 
 
@@ -84,14 +85,16 @@ def clock_at(speed: float) -> trio.abc.Clock | None:
 
 
 async def ask_exchange(http: httpx.AsyncClient, admin: str, address: str) -> dict[str, Any] | None:
-    """The exchange's own books on our wallet, None when it does not answer."""
+    """The exchange's own books on our wallet, None when it does not answer, or others do."""
     try:
         with trio.fail_after(10):
             reply = await http.get(f"{admin}/state", params={"address": address})
-            state: dict[str, Any] = reply.json()
-            return state
+            state: Any = reply.json()
     except (httpx.HTTPError, trio.TooSlowError, ValueError):
         return None
+    if reply.status_code != 200 or not isinstance(state, dict):
+        return None
+    return state if all(isinstance(state.get(key), int) for key in BOOKS) else None
 
 
 async def clock_of(http: httpx.AsyncClient, host: Host) -> Clock:
