@@ -43,6 +43,7 @@ PAPER_ONLY = (
     "terms",
     "faults",
 )  # overrides that a live run must not have
+HOSTS_OWN = ("speed", "terms", "faults")  # nor the guest of an exchange that runs already
 
 _ADDRESS = re.compile(r"0x[0-9a-fA-F]{40}")
 
@@ -213,13 +214,14 @@ def load(path: Path, env: Mapping[str, str], overrides: Overrides = Overrides())
             read_seasons(Path(config.pricing.vol_seasons))
         except ValueError as error:
             faults.append(Fault("pricing.vol_seasons", str(error)))
+    _check_guest(config, overrides, faults)
     named = config.live.secrets_file
-    secrets = path.parent / Path(named).expanduser() if named else None
+    secrets = _beside(path.parent, named, "live.secrets_file") if named else None
     if "live" in (asked_live, overrides.mode) and overrides.mode != "paper":
         config = attrs.evolve(
             config, keys=_live(config, asked_live, overrides, secrets, env, faults)
         )
-    elif secrets is not None and secrets.exists():
+    elif secrets is not None and _is_there(secrets):
         read_file(secrets, faults)  # paper needs no key, but a readable one is a fault today
     if faults:
         raise ConfigError(faults)
@@ -275,25 +277,42 @@ def _place_files(tables: dict[str, Any], folder: Path) -> None:
     for section, key in _BESIDE:
         table = tables.get(section)
         if isinstance(table, dict) and isinstance(table.get(key), str) and table[key]:
-            table[key] = str(folder / Path(table[key]).expanduser())
+            table[key] = str(_beside(folder, table[key], f"{section}.{key}"))
     paper = tables.get("paper")
     for key in ("terms", "faults"):
         named = paper.get(key) if isinstance(paper, dict) else None
         if isinstance(paper, dict) and isinstance(named, str) and named not in presets():
-            paper[key] = str(folder / Path(named).expanduser())
+            paper[key] = str(_beside(folder, named, f"paper.{key}"))
     for key in ("world", "queue", "latency"):
         named = paper.get(key) if isinstance(paper, dict) else None
         if isinstance(paper, dict) and isinstance(named, str):
             ways = named.split(",") if key == "latency" else [named]  # each may have its own
-            paper[key] = ",".join(_placed(way, folder) for way in ways)
+            paper[key] = ",".join(_placed(way, folder, f"paper.{key}") for way in ways)
 
 
-def _placed(named: str, folder: Path) -> str:
+def _beside(folder: Path, named: str, key: str) -> Path:
+    """Where the file lies that the configuration names under `key`. Raises ConfigError."""
+    try:
+        return folder / Path(named).expanduser()
+    except RuntimeError:
+        problem = f"{named}: nobody here has that home; write its folder out"
+        raise ConfigError([Fault(key, problem)]) from None
+
+
+def _is_there(path: Path) -> bool:
+    """Whether there is such a file for us: another user's folder may be closed."""
+    try:
+        return path.exists()
+    except OSError:
+        return False
+
+
+def _placed(named: str, folder: Path, key: str) -> str:
     """`kind:FILE`, of a way or of all, with the file where it lies."""
     head, _, file = named.partition(":")
     if not file or head.rpartition("=")[2].strip() not in _WITH_FILE:
         return named
-    return f"{head}:{folder / Path(file.strip()).expanduser()}"
+    return f"{head}:{_beside(folder, file.strip(), key)}"
 
 
 def _override(tables: dict[str, Any], overrides: Overrides) -> None:
@@ -303,6 +322,14 @@ def _override(tables: dict[str, Any], overrides: Overrides) -> None:
         table = tables.setdefault(section, {})
         if value is not None and isinstance(table, dict):
             table[key] = list(value) if isinstance(value, tuple) else value
+
+
+def _check_guest(config: Config, overrides: Overrides, faults: list[Fault]) -> None:
+    """A guest finds its host as it is: what it cannot have is told, not left out."""
+    guest = config.bot.mode == "paper" and options.is_guest(config.paper.world)
+    if guest and any(getattr(overrides, name) is not None for name in HOSTS_OWN):
+        words = ", ".join(f"--{name}" for name in HOSTS_OWN)
+        faults.append(Fault(words, "a running exchange has its own; leave them out"))
 
 
 def _live(

@@ -118,6 +118,11 @@ def is_live_feeds(world: str) -> bool:
     return world.partition(":")[0] == LIVE_FEEDS
 
 
+def is_guest(world: str) -> bool:
+    """Whether the world is an exchange that somebody else has started."""
+    return world.partition(":")[0] == "exchange"
+
+
 def check_pace(world: str, speed: float) -> None:
     """Raises ValueError when the world cannot go at this speed."""
     if is_live_feeds(world) and speed != 1:

@@ -383,3 +383,53 @@ def test_a_bad_fault_plan_is_told_before_the_start(write: Write) -> None:
         load(path, {}, Overrides(faults="nowhere"))
     with pytest.raises(ConfigError, match=r"did you mean stall\?"):
         load(write('[paper]\nfaults = "bad.toml"'), {})
+
+
+@pytest.mark.parametrize(
+    "overrides",
+    [
+        Overrides(world="exchange:line.json", speed=2.0),
+        Overrides(world="exchange:line.json", terms="terms.toml"),
+        Overrides(world="exchange:line.json", faults="storm"),
+    ],
+)
+def test_a_guest_sets_nothing_of_its_host(overrides: Overrides, write: Write) -> None:
+    """The clock, the terms and the faults of a running exchange are its own: a drill with --faults
+    on a guest's command line met no fault at all, and said nothing.
+    """
+    assert faults_of(write(""), {}, overrides) == ["--speed, --terms, --faults"]
+    assert load(write(""), {}, Overrides(world="exchange:line.json", seed=3)).paper.seed == 3
+    named = attrs.evolve(overrides, world=None)
+    assert faults_of(write('[paper]\nworld = "exchange:line.json"'), {}, named) == [
+        "--speed, --terms, --faults"
+    ]
+
+
+@pytest.mark.parametrize(
+    ("text", "where"),
+    [
+        ('[journal]\ncalibration = "~nobody-of-this-name/log"', "journal.calibration"),
+        ('[journal]\nfolder = "~nobody-of-this-name"', "journal.folder"),
+        ('[pricing]\nvol_seasons = "~nobody-of-this-name/s"', "pricing.vol_seasons"),
+        ('[paper]\nterms = "~nobody-of-this-name/t"', "paper.terms"),
+        ('[paper]\nworld = "recording:~nobody-of-this-name/r"', "paper.world"),
+        ('[live]\nsecrets_file = "~nobody-of-this-name/s"', "live.secrets_file"),
+    ],
+)
+def test_a_home_that_nobody_has_is_named(text: str, where: str, write: Write) -> None:
+    """A misspelt user, or none in a container: it was a traceback that named no key."""
+    assert faults_of(write(text), {}) == [where]
+
+
+def test_a_secrets_file_that_paper_may_not_look_at_is_nothing(
+    write: Write, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The live user's folder is closed to others, as it should be: paper needs no key of it."""
+
+    def closed(_: Path) -> bool:
+        raise PermissionError(13, "Permission denied")
+
+    path = write('[live]\nsecrets_file = "closed/secrets.toml"')
+    monkeypatch.setattr(Path, "exists", closed)
+
+    assert load(path, {}).keys is None
