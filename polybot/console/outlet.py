@@ -11,6 +11,7 @@ terminal would have as well.
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import os
 import queue
@@ -92,4 +93,13 @@ def put(stream: Sink, text: str) -> None:
         return  # it is closed
     except OSError as error:
         if error.errno in (errno.EIO, errno.EPIPE):
-            os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
+            with contextlib.suppress(OSError):  # no file may be free: with the next text, then
+                _give_up(stream)
+
+
+def _give_up(stream: Sink) -> None:
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    try:
+        os.dup2(nowhere, stream.fileno())
+    finally:
+        os.close(nowhere)

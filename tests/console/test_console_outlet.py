@@ -8,6 +8,7 @@ import os
 import sys
 import threading
 from collections.abc import Iterator
+from pathlib import Path
 from typing import TextIO
 
 import pytest
@@ -116,3 +117,47 @@ def test_a_disk_that_is_full_and_has_room_again() -> None:
     put(disk, "kept\n")
 
     assert disk.getvalue() == "kept\n"
+
+
+class Torn(io.StringIO):
+    """Fails with the error of a lost terminal, or of a disk that cannot be read any more."""
+
+    def __init__(self, place: int) -> None:
+        super().__init__()
+        self._place = place
+
+    def fileno(self) -> int:
+        return self._place
+
+    def write(self, text: str) -> int:
+        raise OSError(errno.EIO, "Input/output error")
+
+
+def test_a_disk_that_fails_all_night_takes_no_file_descriptors(tmp_path: Path) -> None:
+    """One was lost with each line of the log: a thousand of them, and no socket could be opened."""
+    with (tmp_path / "log").open("w") as file:
+        torn = Torn(file.fileno())
+        put(torn, "once\n")
+        before = len(list(Path("/proc/self/fd").iterdir()))
+        for _ in range(5):
+            put(torn, "lost\n")
+
+        assert len(list(Path("/proc/self/fd").iterdir())) == before
+
+
+def test_a_stream_that_cannot_be_given_up_yet(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """No file could be opened in its place: the thread that writes goes on all the same, or nothing
+    would be written for the rest of the night.
+    """
+
+    def none_left(*_: object) -> int:
+        raise OSError(errno.EMFILE, "Too many open files")
+
+    with (tmp_path / "log").open("w") as file:
+        monkeypatch.setattr("polybot.console.outlet.os.open", none_left)
+        outlet = Outlet(Torn(file.fileno()))
+        outlet.write("lost\n")
+
+        assert outlet.drain(PATIENCE_S)
