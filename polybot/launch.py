@@ -252,7 +252,11 @@ async def run_watched(
 
 
 async def _show(published: Published[Snapshot], speed: float) -> None:
-    await show(published, stream=sys.stderr, clock_speed=speed)
+    """Nobody's orders hang on it: a fault of its own ends the screen, and nothing else."""
+    try:
+        await show(published, stream=sys.stderr, clock_speed=speed)
+    except Exception:  # noqa: BLE001 - see above
+        logger.exception("the screen has ended by a fault of our own; trading goes on")
 
 
 def paper_world(config: Config) -> World:

@@ -6,6 +6,7 @@ from loguru import logger
 from shell_kit import Scene, clean, playing, scene
 from venue_bent import PLACING, Handler, answer, lose_reply, silence
 
+from polybot import launch
 from polybot.discovery import Discovery
 from polybot.domain.halts import Halt
 from polybot.domain.orders import EDGE_S
@@ -66,6 +67,23 @@ async def test_a_bug_in_a_service(
 
 async def never(*_: object) -> None:
     await trio.sleep_forever()
+
+
+async def test_a_bug_in_the_screen(
+    monkeypatch: pytest.MonkeyPatch, fast_clock: PatientClock
+) -> None:
+    """Nobody can look at it any more, and that is all: trading goes on, to an end of its own."""
+
+    async def broken(*_: object, **__: object) -> None:
+        raise RuntimeError("bug")
+
+    monkeypatch.setattr(launch, "show", broken)
+    async with playing() as it:
+        await it.quoting()
+        report = await it.end()
+
+    assert it.code == launch.EXIT_CLEAN
+    clean(report)
 
 
 async def test_the_wallet_proves_what_a_market_could_not(
