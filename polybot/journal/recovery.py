@@ -52,7 +52,8 @@ REFUSED = (AssertionError, LookupError, ValueError, ArithmeticError)
 
 @attrs.define(eq=False)
 class Recovered:
-    """What the journal knows at a start. `last_ms`: when we were last seen alive, 0 if never.
+    """What the journal knows at a start. `last_ms`: when we were last seen alive, 0 if never. Halts
+    do not tell: one may be `stop`'s, by a clock that is off, or of no time that is known.
 
     `states` is how far each market still open had come; `intents` are all orders of those markets,
     `doubtful` those of them without a proven end, or inferred away when the edge might still have
@@ -104,7 +105,8 @@ def recover(entries: Iterable[Stamped]) -> Recovered:
     """
     found = Recovered()
     for stamped in entries:
-        found.last_ms = stamped.at_ms or found.last_ms  # of a spare halt it may not be known
+        if not isinstance(stamped.entry, Halted):
+            found.last_ms = stamped.at_ms
         try:
             apply(found.ledger, stamped.entry, stamped.at_ms)
         except REFUSED as error:

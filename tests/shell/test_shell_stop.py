@@ -28,6 +28,7 @@ from polybot.domain.orders import (
 from polybot.domain.units import SHARE
 from polybot.far_order import far_order
 from polybot.journal.entries import Ended, Entry, Halted, Intent, Resolved
+from polybot.journal.recovery import recover
 from polybot.journal.store import JournalFailed, Stamped, Store, holder
 from polybot.operator.access import Access
 from polybot.operator.rearm import main as rearm
@@ -252,6 +253,22 @@ def intent(order_id: str) -> Intent:
         order_id, MARKET.condition_id, Outcome.UP, Side.BUY, 4800, 10 * SHARE, TimeInForce.GTC,
         expires_s=0, post_only=True, level=0, cause="a test", body=b"",
     )  # fmt: skip
+
+
+@pytest.mark.parametrize("off_s", [-3_600, 3_600])
+def test_a_second_stop_watches_for_the_same(off_s: int) -> None:
+    """The first was left with Ctrl-C, and has written its halt by this machine's clock: an hour
+    ahead nothing was of the last minute any more, an hour behind everything was.
+    """
+    entries = [
+        noted(1, 10, intent("old")), noted(2, 90, intent("young")),
+        noted(3, 95, intent("ended")), noted(4, 99, Ended(MARKET.condition_id, "ended", "matched")),
+        noted(5, 100, intent("youngest")),
+        noted(6, 101 + off_s, Halted(Halt.STOPPED.value, "python -m polybot stop --now")),
+    ]  # fmt: skip
+
+    assert _unanswered(entries) == ["young", "youngest"]
+    assert [one.order_id for one in recover(entries).doubtful] == ["old", "young", "youngest"]
 
 
 def test_whose_end_is_not_known() -> None:
