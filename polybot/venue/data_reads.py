@@ -20,7 +20,9 @@ from polybot.venue.rest import Rest
 
 Row = TypeVar("Row")
 
-PAGES_MOST = 10  # of a hundred rows each; a day pays a handful
+# Of a hundred rows each. A day pays a handful, or a row for each of its markets: of those there are
+# three hundred to an asset, and two days are read.
+PAGES_MOST = 100
 # The venue's word for a payment, and the account it belongs to. Withdrawals are not among them:
 # dollars that leave without us are for an operator to look at (F35).
 ACCOUNTS = {

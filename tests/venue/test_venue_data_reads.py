@@ -77,6 +77,20 @@ async def test_pages_are_followed_and_repeats_are_one() -> None:
     assert [one.evidence.split()[1] for one in found] == ["0x01", HASH, HASH]
 
 
+async def test_days_that_are_paid_market_by_market() -> None:
+    """Two days of the five-minute and hourly windows of four assets, should each have a row of its
+    own: more than ten pages were no answer, and the cash in them unexplained for ever.
+    """
+    told = [row(condition_id=f"0x{number:064x}") for number in range(2 * 4 * (288 + 24))]
+    pages = [told[at : at + 100] for at in range(0, len(told), 100)]
+    answers = [page(*rows, cursor="c" if rows is not pages[-1] else None) for rows in pages]
+
+    found = await read(*answers)
+
+    assert isinstance(found, list)
+    assert len(found) == len(told)
+
+
 async def test_what_is_asked() -> None:
     """Our wallet, our kinds, since a second, deposits not left out, and past the cache."""
     seen: list[httpx.Request] = []
