@@ -62,6 +62,11 @@ def _check_address(text: str | None) -> None:
         raise ValueError(f"expected an address, 0x and 40 hex digits, was {text!r}")
 
 
+def _check_folder(text: str) -> None:
+    if not text:
+        raise ValueError("expected the name of a folder; . is the one of this file")
+
+
 @attrs.frozen
 class BotParams:
     """`[bot]`: what to run."""
@@ -114,7 +119,7 @@ class PaperParams:
 class JournalParams:
     """`[journal]`: where facts are kept that a restart cannot do without."""
 
-    folder: str = "journal"
+    folder: str = attrs.field(default="journal", validator=_passing(_check_folder))
     """Folder of the journals, beside this file, one file per wallet; on paper one that begins anew
     with each run.
     """

@@ -421,6 +421,13 @@ def test_a_home_that_nobody_has_is_named(text: str, where: str, write: Write) ->
     assert faults_of(write(text), {}) == [where]
 
 
+def test_the_journals_have_a_folder(write: Write) -> None:
+    """An empty name meant the folder that one happens to stand in: `stop --now`, called from
+    elsewhere, found neither engine nor journal.
+    """
+    assert faults_of(write('[journal]\nfolder = ""'), {}) == ["journal.folder"]
+
+
 def test_a_secrets_file_that_paper_may_not_look_at_is_nothing(
     write: Write, monkeypatch: pytest.MonkeyPatch
 ) -> None:
