@@ -43,7 +43,8 @@ class Tally:
     def of(cls, half_life: float, held: Worth) -> Tally:
         """As it was kept. Raises ValueError for sums that no observations make."""
         sums = (held.weight, held.squares, held.spread)
-        if not all(map(math.isfinite, (held.mean, *sums))) or min(sums) < 0 or not held.weight:
+        none = not (held.weight and held.squares)
+        if not all(map(math.isfinite, (held.mean, *sums))) or min(sums) < 0 or none:
             raise ValueError(f"expected the sums of a mean, was {held}")
         return cls(half_life, held.mean, *sums)
 

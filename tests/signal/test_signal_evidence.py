@@ -182,7 +182,7 @@ def test_other_settings_make_other_calls(changes: dict[str, Any], stays: bool) -
     "bent",
     [
         {"mean": math.nan}, {"weight": 0.0}, {"weight": -1.0}, {"squares": math.inf},
-        {"spread": -1e-9},
+        {"spread": -1e-9}, {"squares": 0.0},
     ],
 )  # fmt: skip
 def test_sums_that_no_calls_make_are_begun_anew(bent: dict[str, float]) -> None:
