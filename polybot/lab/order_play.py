@@ -227,7 +227,8 @@ class Play:
         self.table.rare["takes"] += 1
         must(sum(t.order.taking for t in self.table.open()) == 1, "two that take at once")
         if not (self.truth.orphans or self.truth.something_failed):
-            must(self.truth.toward(each.order.toward) <= 0, "a take turns the position around")
+            leans = self.truth.leaning(self.venue.possible())[each.order.toward]
+            must(leans <= 0, "a take turns the position around")
 
     def _covered(self, outcome: Outcome, standing: Standing) -> None:
         """S8: an ask leaves with confirmed shares behind it and behind every other, unclaimed."""

@@ -9,15 +9,16 @@ pair of orders above the cap.
 from __future__ import annotations
 
 from collections import Counter
+from operator import attrgetter
 
 import attrs
 
 from polybot.domain.accounts import PAID, RESULTS, Kind as AccountKind
 from polybot.domain.ledger import Ledger
-from polybot.domain.market import FeeSchedule, Market, Outcome, Side, TwapPair, taker_fee
+from polybot.domain.market import DOWN, UP, FeeSchedule, Market, Outcome, Side, TwapPair, taker_fee
 from polybot.domain.market_books import MarketBooks
-from polybot.domain.orders import FillLeg, TradeSeen, TradeStatus, as_bid
-from polybot.domain.units import SHARE
+from polybot.domain.orders import FillLeg, SignedOrder, TradeSeen, TradeStatus, as_bid
+from polybot.domain.units import SHARE, notional
 from polybot.execution.desk import Desk
 from polybot.execution.lifecycle import OPEN, Event, State
 from polybot.execution.params import OrderParams
@@ -60,6 +61,10 @@ LIMIT = LIMITS.max_position_usd_per_market * SHARE
 PARAMS = OrderParams(routine_every_ms=0)
 GRACE_MS = PARAMS.unknown_grace_s * 1000
 _BACK = frozenset({State.ABSENT, State.REJECTED})  # ends that a sight of the order overrules
+
+
+Possible = list[tuple[SignedOrder, int]]  # what may still match, and how much of it
+_figures = attrgetter(*(field.name for field in attrs.fields(Promised)))
 
 
 class Broken(AssertionError):
@@ -159,30 +164,37 @@ class Truth:
         token = MARKET.token(outcome)
         return sum(moved_by(leg)[0] for leg in self._legs() if leg.token == token) - self.merged
 
-    def toward(self, outcome: Outcome) -> int:
-        """How far the position leans to one side, and may come to with all that can still fill."""
-        leans = 0
+    def leaning(self, possible: Possible) -> dict[Outcome, int]:
+        """How far the position leans to each side, and may come to with all that can still fill."""
+        up = 0
         for leg in self._legs():
             side, _ = as_bid(MARKET.outcome_of(leg.token), leg.side, leg.price)
-            leans += leg.shares if side is outcome else -leg.shares
-        coming = (left for order, left in self.venue.possible() if order.order.toward is outcome)
-        return leans + sum(coming)
+            up += leg.shares if side is UP else -leg.shares
+        leans = {UP: up, DOWN: -up}
+        for order, left in possible:
+            leans[order.order.toward] += left
+        return leans
+
+    def _counted(self, possible: Possible) -> Possible:
+        """Those of which anybody could know."""
+        return [(order, left) for order, left in possible if order.id not in self.orphans]
 
     # --- what must be -------------------------------------------------------------------------
 
     def check(self) -> None:
-        dearest = self._no_orphan()
+        possible = self.venue.possible()
+        dearest = self._no_orphan(possible)
         must(len(dearest) < 2 or sum(dearest.values()) <= PAIR_CAP, "S24: a pair above its cap")
-        self._exposure()
-        self._balance()
-        self._none_naked()
+        self._exposure(possible)
+        self._balance(possible)
+        self._none_naked(possible)
         if self.booked:
             self._conservation()
             self.booked = False
 
-    def _no_orphan(self) -> dict[Outcome, int]:
+    def _no_orphan(self, possible: Possible) -> dict[Outcome, int]:
         """S4: what may match there counts here, with no less left; returns the dearest bids."""
-        for each, left in self.venue.possible():
+        for each, left in possible:
             if each.id not in self.table:
                 must(each.id in self.venue.late, f"S4: {each.id} is forgotten")
                 self.strays.add(each.id)
@@ -204,16 +216,15 @@ class Truth:
                 dearest[made.toward] = max(dearest.get(made.toward, 0), made.bid_price)
         return dearest
 
-    def _exposure(self) -> None:
+    def _exposure(self, possible: Possible) -> None:
         """S7, against the truth: what was matched there and what may still be, within the limit.
         What confirmed sales and merges have freed may be spent again; where something failed, their
         averages are those of another life.
         """
-        exposure = self.venue.exposure(self.orphans)
+        bids = [(o.order.price, left) for o, left in self._counted(possible) if not o.order.selling]
+        exposure = sum(notional(price, left) for price, left in bids)
         promised = Promised.of(self.desk.table)
-        must(
-            attrs.astuple(promised) == attrs.astuple(self.desk.promised), "a promise is out of date"
-        )
+        must(_figures(promised) == _figures(self.desk.promised), "a promise is out of date")
         must(self.desk.promised.reserved >= exposure, "S7: less reserved than may be spent")
         freed = self._freed()
         if freed and (self.orphans or self.something_failed):
@@ -222,10 +233,10 @@ class Truth:
         spent = sum(-moved_by(leg)[1] for leg in bought if leg.order_id not in self.orphans)
         must(spent - freed + exposure <= LIMIT, "S7: the truth is above the limit")
 
-    def _balance(self) -> None:
+    def _balance(self, possible: Possible) -> None:
         """S7: nor does the position come to lean farther to one side, whatever still fills."""
         if not (self.orphans or self.something_failed):
-            leans = max(self.toward(outcome) for outcome in Outcome)
+            leans = max(self.leaning(possible).values())
             must(leans <= LIMITS.max_net_shares * SHARE, "S7: the position leans too far")
 
     def _freed(self) -> int:
@@ -241,11 +252,11 @@ class Truth:
         cost = self.books.of(AccountKind.COST)
         return bought - cost - sales.cost_up - sales.cost_down
 
-    def _none_naked(self) -> None:
+    def _none_naked(self, possible: Possible) -> None:
         """S8: shares are bound for all that may still be sold, and in truth they are there."""
         selling: Counter[Outcome] = Counter()
-        for order, left in self.venue.possible():
-            if order.order.selling and order.id not in self.orphans:
+        for order, left in self._counted(possible):
+            if order.order.selling:
                 selling[order.order.outcome] += left
         excused = self.orphans or self.something_failed
         for outcome, shares in selling.items():

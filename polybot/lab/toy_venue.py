@@ -151,12 +151,6 @@ class ToyVenue:
         coming = [(each, each.order.size) for post in posts for each in post.orders]
         return here + coming + [(each, each.order.size) for _, each in self.edge]
 
-    def exposure(self, without: set[str]) -> int:
-        """Dollars (10⁻⁶) that live and coming orders, `without` some, may still spend."""
-        possible = [(o, left) for o, left in self.possible() if o.id not in without]
-        bids = [(o.order.price, left) for o, left in possible if not o.order.selling]
-        return sum(notional(price, left) for price, left in bids)
-
     # --- requests arrive -----------------------------------------------------------------
 
     def take(self, n: int, now_ms: int, fates: Fates | None = None) -> None:
