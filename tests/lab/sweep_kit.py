@@ -6,11 +6,21 @@ import io
 
 from backtest_kit import config, files
 
-from polybot.lab.backtest import Progress, Task
+from polybot.lab.backtest import Done, Progress, Task, perform
 from polybot.lab.backtest_input import find
 from polybot.lab.sweep import Sweep
 from polybot.lab.sweep_grid import Axis, grid
 from polybot.lab.sweep_store import Piece
+
+_done: dict[str, Done] = {}
+
+
+def played(task: Task) -> Done:
+    """`perform`, once for each task: what becomes of a result does not ask for another one."""
+    key = Piece("", task).key
+    if key not in _done:
+        _done[key] = perform(task)
+    return _done[key]
 
 
 def pieces(count: int = 2) -> Sweep:

@@ -10,10 +10,10 @@ from pathlib import Path
 import pytest
 from backtest_kit import ROOT, config, files
 from hypothesis import given, strategies as st
-from sweep_kit import pieces, progress
+from sweep_kit import pieces, played, progress
 
 from polybot.config_read import ConfigError
-from polybot.lab import backtest, sweep, sweep_store
+from polybot.lab import sweep, sweep_store
 from polybot.lab.backtest import EXIT_PART, EXIT_WHOLE, Done, Task
 from polybot.lab.backtest_input import Chunk
 from polybot.lab.sweep import Findings, here, report
@@ -188,25 +188,31 @@ def test_a_heat_map_is_a_mean_over_the_others() -> None:
 # --- running it ----------------------------------------------------------------------------------
 
 
+@pytest.fixture
+def once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No piece is played that another test has played."""
+    monkeypatch.setattr(sweep, "perform", played)
+
+
 def test_a_stop_keeps_what_is_finished(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Ctrl-C between two pieces: the first counts, and the next run plays only the second."""
-    asked, store, real = pieces(), Store(tmp_path), backtest.perform
-    played: list[Task] = []
+    asked, store = pieces(), Store(tmp_path)
+    begun: list[Task] = []
 
     def perform(task: Task) -> Done:
-        if len(played) == 1:
+        if len(begun) == 1:
             raise KeyboardInterrupt
-        played.append(task)
-        return real(task)
+        begun.append(task)
+        return played(task)
 
     monkeypatch.setattr(sweep, "perform", perform)
     findings, whole = sweep.run(asked, store, here(store, 1), progress())
     assert (len(findings.by_point), whole) == (1, False)
     assert [path.suffix for path in tmp_path.iterdir()] == [".parquet"]
-    played.clear()
+    begun.clear()
 
     findings, whole = sweep.run(asked, store, here(store, 1), progress())
-    assert (len(findings.by_point), whole, len(played)) == (2, True, 1)
+    assert (len(findings.by_point), whole, len(begun)) == (2, True, 1)
 
 
 def test_a_stop_before_the_first_piece(
@@ -224,6 +230,7 @@ def test_a_stop_before_the_first_piece(
     assert capsys.readouterr().err == sweep.STOPPED_EARLY
 
 
+@pytest.mark.usefixtures("once")
 def test_a_finished_sweep_is_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """What is kept is what was played, to the last unit; nothing is played twice."""
     asked, store = pieces(), Store(tmp_path)
@@ -235,6 +242,7 @@ def test_a_finished_sweep_is_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     assert again.by_point == first.by_point
 
 
+@pytest.mark.usefixtures("once")
 def test_a_broken_result_is_played_again(tmp_path: Path) -> None:
     """A file of nothing is as none."""
     asked, store = pieces(1), Store(tmp_path)
@@ -267,6 +275,7 @@ def test_a_result_is_known_by_all_it_depends_on(tmp_path: Path) -> None:
     assert len({piece.key, *(Piece("", task).key for task in others)}) == 6
 
 
+@pytest.mark.usefixtures("once")
 def test_the_folder_is_one_table(tmp_path: Path) -> None:
     """Any reader of Parquet takes all results together, with the parts of each profit."""
     import pyarrow.parquet as pq  # noqa: PLC0415

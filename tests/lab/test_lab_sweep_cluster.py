@@ -10,10 +10,10 @@ from typing import Any
 import attrs
 import pytest
 from backtest_kit import ROOT, files
-from sweep_kit import pieces, progress
+from sweep_kit import pieces, played, progress
 
 from polybot.lab import sweep, sweep_cluster
-from polybot.lab.backtest import EXIT_NOTHING, Done, perform
+from polybot.lab.backtest import EXIT_NOTHING, Done
 from polybot.lab.backtest_input import Chunk
 from polybot.lab.sweep import here, on_cluster
 from polybot.lab.sweep_cluster import ClusterError, Errand, errand, run_errand
@@ -42,7 +42,7 @@ def test_keys_do_not_travel() -> None:
 def test_a_worker_plays_what_was_asked() -> None:
     """The same figures as here, without the run, order by order, that nobody asked for."""
     piece = pieces(1).pieces[0]
-    there, at_home = run_errand(errand(piece)), perform(piece.task)
+    there, at_home = run_errand(errand(piece)), played(piece.task)
 
     assert there.results == at_home.results
     assert at_home.run.markets
@@ -126,6 +126,8 @@ def test_a_stop_keeps_what_is_finished(tmp_path: Path, monkeypatch: pytest.Monke
     """
     asked, store, stub = pieces(), Store(tmp_path), Stub(stop_after=1)
     monkeypatch.setitem(sys.modules, "distributed", stub)
+    for place in (sweep, sweep_cluster):
+        monkeypatch.setattr(place, "perform", played)
     findings, whole = sweep.run(asked, store, on_cluster(store, "tcp://x:1"), progress())
     assert (len(findings.by_point), whole, stub.played) == (1, False, 1)
     assert len(stub.cancelled) == 2
