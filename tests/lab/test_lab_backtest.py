@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import io
 import shutil
 from pathlib import Path
@@ -18,6 +19,7 @@ from polybot.lab.backtest import (
     EXIT_NOTHING,
     EXIT_PART,
     EXIT_WHOLE,
+    Done,
     Outcome,
     Progress,
     Task,
@@ -143,16 +145,21 @@ def test_two_processes_come_to_the_same(capsys: pytest.CaptureFixture[str]) -> N
     assert capsys.readouterr().out == alone
 
 
+@functools.cache
+def done(window: int) -> Done:
+    """One window played."""
+    return perform(Task(find([files()[window]]).chunks[0], config(), "pessimistic", "25", 1))
+
+
 def test_results_are_in_order_whoever_is_first() -> None:
     """What comes back out of order is told in order of time, models as they were named."""
-    tasks = [Task(chunk, config(), "touch", "25", 1) for chunk in find([folder()], 1).chunks]
-    outcome = Outcome(["touch", "pessimistic"])
-    for task in reversed(tasks):
-        outcome.take(perform(task))
+    outcome = Outcome(["pessimistic", "touch"])
+    for number in (1, 0):
+        outcome.take(done(number))
     results = outcome.results()
 
-    assert [one.slug for one in results["touch"]] == list(SLUGS)
-    assert list(results) == ["touch"]
+    assert [one.slug for one in results["pessimistic"]] == list(SLUGS)
+    assert list(results) == ["pessimistic"]
     assert "2 windows" in report(results)
 
 
@@ -160,7 +167,7 @@ def test_an_interval_is_of_days() -> None:
     """Windows of one day are one witness: of a single day there is none, and of two that were
     alike it is narrow, however unlike their windows are.
     """
-    (one,) = perform(Task(find(files()[:1]).chunks[0], config(), "pessimistic", "25", 1)).results
+    (one,) = done(0).results
     day = [attrs.evolve(one, profit=profit) for profit in (-1_000_000, 2_000_000)]
     next_day = [attrs.evolve(other, start_ms=other.start_ms + DAY_MS) for other in day]
 
@@ -215,17 +222,25 @@ def test_progress_in_lines_and_as_a_bar() -> None:
     assert screen.getvalue().endswith("\n")
 
 
-def test_the_runs_of_two_queue_models_can_be_compared(tmp_path: Path) -> None:
+QUEUES = ["pessimistic", "probabilistic:2.5"]
+
+
+@pytest.fixture(scope="module")
+def told_of(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Both windows played under two queue models: their figures, and the runs."""
+    place = tmp_path_factory.mktemp("two-models")
+    words = [str(folder()), *WORDS, "--queue", ",".join(QUEUES), "--runs", str(place / "runs")]
+    assert backtest.main([*words, "--json", str(place / "figures.json")]) == EXIT_WHOLE
+    return place
+
+
+def test_the_runs_of_two_queue_models_can_be_compared(told_of: Path) -> None:
     """Every fill is in a run, and comes to what the report says it does; `lab divergence` reads it,
     finds a run to be like itself, and splits the gap between two models.
     """
-    queues = ["pessimistic", "probabilistic:2.5"]
-    words = [str(folder()), *WORDS, "--queue", ",".join(queues), "--runs", str(tmp_path / "runs")]
-    figures = tmp_path / "figures.json"
-    assert backtest.main([*words, "--json", str(figures)]) == EXIT_WHOLE
-    files = [tmp_path / "runs" / name for name in ("pessimistic.json", "probabilistic-2.5.json")]
-    told = orjson.loads(figures.read_bytes())["queues"]
-    for queue, file in zip(queues, files, strict=True):
+    files = [told_of / "runs" / name for name in ("pessimistic.json", "probabilistic-2.5.json")]
+    told = orjson.loads((told_of / "figures.json").read_bytes())["queues"]
+    for queue, file in zip(QUEUES, files, strict=True):
         run, whole = run_record.read(file)
         assert whole
         assert run.from_ms < run.to_ms
@@ -243,10 +258,9 @@ def test_the_runs_of_two_queue_models_can_be_compared(tmp_path: Path) -> None:
     assert divergence.main([str(file) for file in files]) == 0
 
 
-def test_an_order_rests_from_its_answer_to_its_end(tmp_path: Path) -> None:
+def test_an_order_rests_from_its_answer_to_its_end(told_of: Path) -> None:
     """Spans are what a run had in the book: as many as were taken, none longer than its window."""
-    assert backtest.main([str(folder()), *WORDS, "--runs", str(tmp_path)]) == EXIT_WHOLE
-    run, _ = run_record.read(tmp_path / "pessimistic.json")
+    run, _ = run_record.read(told_of / "runs" / "pessimistic.json")
     spans = [(span, market) for market in run.markets.values() for span in market.spans]
     assert spans
     for span, market in spans:

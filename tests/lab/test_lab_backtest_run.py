@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 
+import attrs
 import pytest
 from backtest_kit import SLUGS, config, models, recording
 
@@ -23,6 +24,38 @@ def outcome(queue: str = "pessimistic", latency: str = "25") -> tuple[Play, Wind
     return play, result
 
 
+@attrs.define
+class Watched:
+    """A play that is listened to: `moved` counts what moved our orders, `traded` is when and how
+    much of them was. The exchange's invariants are looked at as it goes on.
+    """
+
+    play: Play
+    result: WindowResult = attrs.field(init=False)
+    events: int = 0
+    moved: int = 0
+    traded: list[tuple[int, int]] = attrs.field(factory=list)
+
+    def hear(self, event: Event) -> None:
+        self.events += 1
+        ours = bool(told(event))
+        self.moved += ours
+        if ours or self.events % 100 == 0:
+            invariants.check(self.play.venue.engine)
+        if isinstance(event, Traded):
+            fills = (fill for fill in event.trade.makers if fill.order.owner == KEY)
+            self.traded += [(event.at_ms, fill.shares) for fill in fills]
+
+
+@functools.cache
+def watched() -> Watched:
+    """One window played where whatever trades at our price fills us."""
+    found = Watched(Play(recording(), config(), models("touch")))
+    found.play.venue.engine.listeners.append(found.hear)
+    (found.result,) = found.play.run()
+    return found
+
+
 def test_the_bot_trades_and_what_it_earned_adds_up() -> None:
     """Fills come, the parts are the profit, and our books are the venue's (strategy.md 17)."""
     play, result = outcome()
@@ -36,21 +69,9 @@ def test_the_bot_trades_and_what_it_earned_adds_up() -> None:
 
 def test_every_step_keeps_the_exchange_whole() -> None:
     """The exchange's own invariants hold after whatever moved our orders, and at every hundredth
-    event of others.
+    event of others (`Watched`).
     """
-    play = Play(recording(), config(), models("touch"))
-    engine, seen = play.venue.engine, [0, 0]
-
-    def look(event: Event) -> None:
-        seen[0] += 1
-        if seen[0] % 100 == 0 or told(event):
-            seen[1] += bool(told(event))
-            invariants.check(engine)
-
-    engine.listeners.append(look)
-    play.run()
-
-    assert seen[1] > 20
+    assert watched().moved > 20
 
 
 def test_the_same_seed_is_the_same_run() -> None:
@@ -86,7 +107,8 @@ def test_models_are_ordered_where_nobody_can_know() -> None:
     """Whoever is filled when anything trades at its price has more than who waits for the whole
     queue; who is only traded through has least (strategy.md 17).
     """
-    shares = {name: outcome(name)[1].shares for name in ("trade-through", "pessimistic", "touch")}
+    shares = {name: outcome(name)[1].shares for name in ("trade-through", "pessimistic")}
+    shares["touch"] = watched().result.shares
 
     assert shares["trade-through"] <= shares["pessimistic"] <= shares["touch"]
     assert shares["trade-through"] < shares["touch"]
@@ -96,7 +118,7 @@ def test_nothing_is_filled_before_the_window_or_after_the_cutoff() -> None:
     """The bot's own timetable holds: nothing before its start, nothing of ours from the cutoff on
     but what was on its way.
     """
-    play, _ = outcome("touch")
+    play = watched().play
     times = [fill.at_ms for fill in play.fills[SLUGS[0]]]
     start_ms = int(SLUGS[0].rpartition("-")[2]) * 1000
 
@@ -118,20 +140,10 @@ def test_windows_in_a_row_share_a_wallet() -> None:
 
 def test_fills_are_trades_of_the_venue() -> None:
     """Every fill that is reported was a trade of the engine's, to the share, in its order."""
-    play = Play(recording(), config(), models("touch"))
-    told_by_engine: list[tuple[int, int]] = []
-
-    def look(event: Event) -> None:
-        if isinstance(event, Traded):
-            told_by_engine.extend(
-                (event.at_ms, fill.shares) for fill in event.trade.makers if fill.order.owner == KEY
-            )
-
-    play.venue.engine.listeners.append(look)
-    play.run()
+    play = watched().play
     made = [(f.at_ms, abs(f.shares)) for f in play.fills[SLUGS[0]] if f.maker]
 
-    assert made == told_by_engine
+    assert made == watched().traded
     assert {fill.outcome for fill in play.fills[SLUGS[0]]} <= set(Outcome)
 
 
