@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import io
 import statistics
 from pathlib import Path
@@ -13,6 +14,8 @@ from polybot.lab.maker_done import Task
 from polybot.lab.maker_match import Interval, Result, play
 from polybot.lab.maker_policies import Careful, Naive
 from polybot.lab.maker_table import Row, as_table, compare, made, perform
+
+played = functools.cache(perform)  # what a table tells of results does not ask for other ones
 
 
 def test_a_fixed_cent_around_the_mid_loses() -> None:
@@ -28,6 +31,7 @@ def test_a_fixed_cent_around_the_mid_loses() -> None:
 def test_the_table_compares_with_the_first(monkeypatch: pytest.MonkeyPatch) -> None:
     """Rows in the order given; how much more the first earns is told window by window."""
     monkeypatch.setattr(maker_table, "each_of", map)
+    monkeypatch.setattr(maker_table, "perform", played)
     heard = io.StringIO()
     rows = compare(["naive", "careful"], [1, 2], 2, 0.01, heard)
 
@@ -45,25 +49,25 @@ def test_the_table_compares_with_the_first(monkeypatch: pytest.MonkeyPatch) -> N
 
 def test_an_interrupted_comparison_goes_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """What the file has is not played again, and the rows are the same; a line cut short is."""
-    done, played = tmp_path / "done.jsonl", list[Task]()
+    done, asked = tmp_path / "done.jsonl", list[Task]()
 
     def once(task: Task) -> tuple[Task, Result]:
-        played.append(task)
-        return perform(task)
+        asked.append(task)
+        return played(task)
 
     monkeypatch.setattr(maker_table, "perform", once)
     whole = compare(["naive", "careful"], [1, 2], 2, 0.01, io.StringIO(), done, 1)
-    assert len(played) == 4
+    assert len(asked) == 4
     done.write_bytes(done.read_bytes()[:-20])
 
     again = compare(["naive", "careful"], [1, 2], 2, 0.01, io.StringIO(), done, 1)
 
     assert again == whole
-    assert played[4:] == [Task("careful", 2, 2, 0.01)]
+    assert asked[4:] == [Task("careful", 2, 2, 0.01)]
     assert compare(["naive"], [1], 2, 0.02, io.StringIO(), done, 1)[0].earned.windows == 2
-    assert played[5:] == [Task("naive", 1, 2, 0.02)]
+    assert asked[5:] == [Task("naive", 1, 2, 0.02)]
     assert compare(["naive"], [1], 2, 0.02, io.StringIO(), done, 1, "wild")[0].earned.windows == 2
-    assert played[6:] == [Task("naive", 1, 2, 0.02, "wild")]
+    assert asked[6:] == [Task("naive", 1, 2, 0.02, "wild")]
 
 
 def test_another_file_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
