@@ -33,10 +33,11 @@ Rows = list[Event]
 
 @pytest.fixture(scope="module")
 def tape() -> Rows:
-    """A quiet life of three minutes."""
+    """A quiet life of two minutes."""
     lives: list[Rows] = []
     alone = Keep(deaths=False, series=False, disks=False, foreign=False)
-    case = attrs.evolve(alone.of(draw(3, SHORT)), sniped=0.5, quiet_s=0.0)
+    one = (Life(120.0, End.STOP, 0.0),)
+    case = attrs.evolve(alone.of(draw(3, SHORT)), lives=one, sniped=0.5, quiet_s=0.0)
     simulate(case, lives)
     return lives[0]
 
