@@ -134,21 +134,20 @@ def test_bad_words(words: list[str], capsys: pytest.CaptureFixture[str]) -> None
     assert capsys.readouterr().err
 
 
-def test_two_processes_come_to_the_same(capsys: pytest.CaptureFixture[str]) -> None:
-    """Chunks played beside each other are the chunks played in turn."""
-    words = [str(folder()), "--chunk", "1", *WORDS]
-    assert backtest.main(words) == EXIT_WHOLE
-    alone = capsys.readouterr().out
-    words[words.index("--processes") + 1] = "2"
-    assert backtest.main(words) == EXIT_WHOLE
-
-    assert capsys.readouterr().out == alone
-
-
 @functools.cache
 def done(window: int) -> Done:
     """One window played."""
     return perform(Task(find([files()[window]]).chunks[0], config(), "pessimistic", "25", 1))
+
+
+def test_two_processes_come_to_the_same(capsys: pytest.CaptureFixture[str]) -> None:
+    """Chunks played beside each other are the chunks played in turn."""
+    words = [str(folder()), "--chunk", "1", *WORDS]
+    words[words.index("--processes") + 1] = "2"
+    assert backtest.main(words) == EXIT_WHOLE
+    in_turn = [one for number in (0, 1) for one in done(number).results]
+
+    assert capsys.readouterr().out == report({"pessimistic": in_turn})
 
 
 def test_results_are_in_order_whoever_is_first() -> None:
