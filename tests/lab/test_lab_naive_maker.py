@@ -20,7 +20,7 @@ played = functools.cache(perform)  # what a table tells of results does not ask 
 
 def test_a_fixed_cent_around_the_mid_loses() -> None:
     """A thin crowd and a dozen windows are enough to see it (the command runs hundreds)."""
-    naive, careful = (play(policy, 5, 12, 0.03) for policy in (Naive, Careful))
+    naive, careful = (play(policy, 5, 12, 0.02) for policy in (Naive, Careful))
 
     assert sum(one.shares for one in naive.settled) > 12 * 50_000_000
     assert sum(one.rebate for one in naive.settled) > 0
