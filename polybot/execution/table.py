@@ -193,7 +193,8 @@ class OrderTable:
                 if event is Event.ACK_MATCHED:
                     self._count(tracked, result.taking, now_ms)
                     if tracked.order.taking:
-                        event = Event.SEEN_FILLED  # what it did not get is gone already
+                        # What it did not get is gone already; what it got somebody must tell.
+                        event = Event.SEEN_FILLED if result.taking else Event.NO_ANSWER
             case Rejected():
                 event = Event.REFUSED
             case _:

@@ -10,12 +10,15 @@ from execution_kit import (
     RICH,
     T0,
     UP,
+    Kind,
     acked,
     desk,
+    look_ups,
     order,
     posts,
     refused,
     resting,
+    row,
     seen,
     unknown,
 )
@@ -125,6 +128,27 @@ def test_one_at_a_time_until_it_is_booked() -> None:
     made.heard(taken("0x1", 5), T0)
     assert not made.taking
     assert sent(made, take(4, shares=5)) == ["0x2"]
+
+
+def test_a_match_without_its_amount_is_looked_up() -> None:
+    """A reply that says "matched" and not how much left no trace of the shares until their trade
+    was told: the next one took as many again, and nothing was reserved for the first.
+    """
+    made = desk()
+    sent(made, take(1))
+    made.posted([acked("0x1", "matched", taking=0)], T0)
+    assert made.table["0x1"].state is State.UNKNOWN
+    assert made.promised.reserved == most_spent(MARKET.fees, 5 * SHARE)
+    made.desired = take(2)
+    actions = made.act(T0, LONG_UP)
+    assert (posts(actions), look_ups(actions)) == ([], ["0x1"])
+
+    made.looked_up("0x1", row("0x1", Kind.MATCHED, 10), T0 + 600)
+    assert made.table["0x1"].state is State.FILLED
+    assert made.taking, "ten shares are matched and not told yet"
+    assert sent(made, take(3), now_ms=T0 + 700) == []
+    made.heard(taken("0x1", 10), T0 + 800)
+    assert not made.taking
 
 
 def test_a_take_without_an_answer_blocks_the_next() -> None:
