@@ -60,7 +60,8 @@ class Pause:
 @attrs.define(eq=False)
 class Window:
     """How much happened within the last `window_ms`. A stamp before the last counts at the last:
-    time does not run backwards here.
+    time does not run backwards here. What lies further ahead than that was stamped by a clock that
+    has been set right since, and is forgotten.
     """
 
     window_ms: int
@@ -69,6 +70,7 @@ class Window:
 
     def add(self, now_ms: int, amount: int = 1) -> int:
         """Count `amount` more; returns the sum within the window."""
+        self._heed(now_ms)
         if self._at_ms:
             now_ms = max(now_ms, self._at_ms[-1][0])
         self._at_ms.append((now_ms, amount))
@@ -76,9 +78,14 @@ class Window:
         return self.sum(now_ms)
 
     def sum(self, now_ms: int) -> int:
+        self._heed(now_ms)
         while self._at_ms and now_ms - self._at_ms[0][0] >= self.window_ms:
             self._sum -= self._at_ms.popleft()[1]
         return self._sum
+
+    def _heed(self, now_ms: int) -> None:
+        if self._at_ms and self._at_ms[-1][0] - now_ms >= self.window_ms:
+            self.clear()
 
     def clear(self) -> None:
         self._at_ms.clear()

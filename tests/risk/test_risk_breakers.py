@@ -39,6 +39,21 @@ def test_a_window_takes_a_clock_that_goes_back() -> None:
     assert window.sum(T0 + 1_000) == 0
 
 
+def test_a_clock_that_was_far_ahead_hides_no_outage() -> None:
+    """What it had stamped counted until the time came round again, and with it all that was sent
+    meanwhile: an hour of good answers hid the failures of now.
+    """
+    errors = ErrorRate(PARAMS)
+    for n in range(100):
+        errors.note(T0 + 3_600_000 + n, failed=False)
+    for n in range(1_000):
+        errors.note(T0 + 1_000 * n, failed=False)
+    for n in range(30):
+        errors.note(T0 + 1_000_000 + 1_000 * n, failed=True)
+
+    assert errors.open(T0 + 1_030_000)
+
+
 def test_a_pause_doubles_when_it_comes_back_soon() -> None:
     """Twice as long each time, up to a bound; a quiet while later it begins again."""
     pause, now, lengths = Pause(1_000), T0, []
