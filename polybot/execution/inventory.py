@@ -168,6 +168,8 @@ class SubmitBudget:
     def obstacle(self, now_ms: int) -> str | None:
         """Why nothing may leave now; None when something may."""
         self._turn(now_ms)
+        if self._recent and self._recent[-1] > now_ms + MINUTE_MS:
+            self._recent.clear()  # stamped by a clock that has been set right since
         while self._recent and self._recent[0] <= now_ms - MINUTE_MS:
             self._recent.popleft()
         if now_ms < self._until_ms:

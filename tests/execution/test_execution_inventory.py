@@ -216,6 +216,20 @@ def test_the_budget_of_submissions() -> None:
     assert budget.obstacle(DAY_MS + 5_000) is None
 
 
+def test_a_clock_that_was_far_ahead_holds_no_submission() -> None:
+    """What it had stamped was younger than a minute until the time came round again: nothing was
+    merged or redeemed for as long as it had been ahead.
+    """
+    budget = SubmitBudget(2, 100)
+    for n in range(2):
+        budget.spend(60 * MINUTE_MS + n)
+
+    assert budget.obstacle(MINUTE_MS) is None
+    budget.spend(MINUTE_MS)
+    budget.spend(MINUTE_MS)
+    assert "within a minute" in (budget.obstacle(MINUTE_MS) or "")
+
+
 @given(
     st.lists(
         st.tuples(st.integers(0, 200), st.integers(0, 200), st.sampled_from([None, 0, SHARE]))
