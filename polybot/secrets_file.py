@@ -98,6 +98,8 @@ def _is_node(url: str) -> bool:
     """Whether what is asked of it, and answered, can be neither read nor changed on the way."""
     try:
         parts = urlsplit(url)
+        (parts.hostname or "").encode("idna")
+        parts.port  # noqa: B018 - it is looked at only when it is asked for
     except ValueError:
         return False
     named = parts.scheme == "https" and bool(parts.hostname) and "@" not in parts.netloc

@@ -77,7 +77,8 @@ class Connection:
             except BaseException:
                 await trio.aclose_forcefully(secure)
                 raise
-        except (OSError, trio.BrokenResourceError) as error:
+        except (OSError, trio.BrokenResourceError, UnicodeError) as error:
+            # The last: what cannot be a host's name, and is not even looked up.
             raise httpx.ConnectError(str(error) or repr(error.__cause__)) from error
         return cls(origin, secure)
 

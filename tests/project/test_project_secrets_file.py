@@ -161,7 +161,8 @@ def test_a_node_of_ones_own(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     "url",
     ["http://node.example", "node.example", "https://?k=1", "https://u:p@node.example",
-     "https://node.example/a b", "https://[::1", "wss://node.example/ö"],
+     "https://node.example/a b", "https://[::1", "wss://node.example/ö", "https://node..example/k",
+     "https://node.example:99999/k", "https://node.example:port/k", f"https://{'n' * 64}.example"],
 )  # fmt: skip
 def test_no_node_of_ours(url: str) -> None:
     """Only https will do, for what a node says is money; the fault does not quote a key."""

@@ -532,3 +532,9 @@ async def test_a_call_never_raises(name: str) -> None:
         answer = await Rest(client, url, Clock(0)).call("POST", "/order", body=b"{}")
     assert isinstance(answer, Failure)
     assert answer.what.startswith("POST /order: ")
+
+
+async def test_what_can_be_no_name_is_nobody() -> None:
+    """A slip in the URL of a node: the resolver's own error, a ValueError, ended the program."""
+    async with LeanClient() as client:
+        assert await asked(client, "http://node..example/") is httpx.ConnectError
