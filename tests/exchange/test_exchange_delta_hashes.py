@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import hashlib
-import json
 import random
 from typing import Any
 
+import orjson
 import pytest
 import trio
 from clob_kit import DOWN_TOKEN, T0, UP_TOKEN, ClobKit
@@ -54,8 +54,7 @@ class SlowBook:
             "neg_risk": False,
             "last_trade_price": self.last_trade,
         }
-        text = json.dumps(summary, separators=(",", ":"))
-        return hashlib.sha1(text.encode(), usedforsecurity=False).hexdigest()
+        return hashlib.sha1(orjson.dumps(summary), usedforsecurity=False).hexdigest()
 
 
 class Trader:

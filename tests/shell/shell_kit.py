@@ -50,6 +50,7 @@ SERIES = "btc-5m"
 SEED = 1
 INTENSITY = 0.02  # of the crowd: there, and no busier than a test needs
 HOUR_MS = PAPER_START_MS + 90_000  # a window of the series begins here
+LATE_MS = HOUR_MS + 180_000  # its end is near, and an average can be told for a minute before it
 CUTOFF_S = 10.0
 HIT_EVERY_MS = 500
 QUIET_MS = 2_000
@@ -112,6 +113,7 @@ class Scene:
     code: int | None = None
     summary: Summary | None = None
     ended: trio.Event = attrs.field(factory=trio.Event)
+    _again_ms: int = attrs.field(default=0, init=False)  # when our bids may be hit again
 
     async def run(self) -> None:
         """Run the bot to its end, then let the venue have its word."""
@@ -183,6 +185,19 @@ class Scene:
 
         await self.until(gone, "no quote of ours left", within_s)
 
+    async def idle(self) -> None:
+        """Nobody trades from now on, the bot neither: for a test that waits for money or for time.
+        Four fifths of what a second of a scene costs are quotes and the crowd.
+        """
+        self.venue.crowd.hushed = True
+        self.bot.ctx.health.bad("test", "idle")
+        await self.until(lambda: not self.bot.supervisor.scopes, "no window is quoted")
+
+    def wake(self) -> None:
+        """End the idling."""
+        self.venue.crowd.hushed = False
+        self.bot.ctx.health.good("test")
+
     async def filled(self, more: int = 1) -> None:
         """Let somebody hit our bids until they have filled so many times more."""
         wanted, again_ms = self.venue.fills + more, 0
@@ -198,6 +213,14 @@ class Scene:
             return self.venue.fills >= wanted
 
         await self.until(hit, f"{more} fills")
+
+    def hit(self) -> None:
+        """Somebody hits all our bids; looked at more often, not every time (see `filled`)."""
+        now_ms = self.venue.clock.now_ms()
+        if now_ms >= self._again_ms:
+            self._again_ms = now_ms + HIT_EVERY_MS
+            for order in self.venue.live:
+                self.venue.hit(order)
 
     @property
     def market(self) -> Market:

@@ -10,7 +10,7 @@ from contextlib import asynccontextmanager
 import attrs
 import pytest
 import trio
-from shell_kit import HOUR_MS, Scene, clean, playing, scene, shell_config
+from shell_kit import HOUR_MS, LATE_MS, Scene, clean, playing, scene, shell_config
 from test_shell_restart import METHODS, PATHS, killed
 from venue_bent import Handler, lose_reply, silence
 
@@ -287,8 +287,9 @@ async def test_nothing_is_redeemed_while_an_ask_may_match(fast_clock: PatientClo
     """A sale that nobody has told yet takes shares that a redemption would pay for: while any
     order's fate is open, one of an earlier run or a late one, it waits (onchain.md 6.4).
     """
-    async with playing(at_ms=HOUR_MS + 200_000, config=config("never")) as it:
+    async with playing(at_ms=LATE_MS, config=config("never")) as it:
         await it.filled()
+        await it.idle()
         market, account = books_of(it).market, it.bot.ctx.account
         books, key = books_of(it), market.condition_id
         tokens = (market.up_token, market.down_token)

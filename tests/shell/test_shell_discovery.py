@@ -139,7 +139,7 @@ async def test_a_window_that_takes_no_orders_in_its_last_seconds(
     """Venues stop taking orders around a window's end: the next window is quoted as ever, and the
     one before settles and is redeemed (F51).
     """
-    async with playing(at_ms=HOUR_MS + 200_000) as it:
+    async with playing(at_ms=HOUR_MS + 215_000) as it:
         await it.filled()
         ending = it.market
         path, key = f"/markets/slug/{ending.slug}", ending.condition_id
@@ -149,6 +149,7 @@ async def test_a_window_that_takes_no_orders_in_its_last_seconds(
         assert bend.met
         assert not [order for order in it.venue.live if order.market is ending]
         await it.quoting()
+        await it.idle()
         books = it.bot.ctx.account.ledger.books
         await it.until(lambda: key not in books or not books[key].holdings().cost, "paid", 300)
         report = await it.end()

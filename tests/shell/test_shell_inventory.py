@@ -8,8 +8,8 @@ import attrs
 import orjson
 import pytest
 import trio
-from shell_kit import Scene, clean, playing, shell_config
-from test_shell_restart import killed, started
+from shell_kit import LATE_MS, Scene, clean, playing, shell_config
+from test_shell_restart import GRACE_S, killed, started
 from venue_bent import Act, Handler, answer, lose_reply, silence
 
 from polybot.account import Account
@@ -20,8 +20,7 @@ from polybot.domain.units import SHARE
 from polybot.exchange.net import Request, Response
 from polybot.exchange.relayer_queue import CONFIRMED
 from polybot.execution.inventory import InventoryParams
-from polybot.in_flight import GRACE_S
-from polybot.journal.entries import Entry, Moved
+from polybot.journal.entries import Entry, Moved, decode
 from polybot.journal.writer import Journal
 from polybot.move_proof import MoveProof
 from polybot.patient_clock import PatientClock
@@ -31,6 +30,9 @@ UNTOLD_S = 90.0  # in place of the five minutes
 FEW = attrs.evolve(
     shell_config(), inventory=InventoryParams(merge_shares=5, merge_equity_percent=0)
 )
+UNMERGED = attrs.evolve(
+    shell_config(), inventory=InventoryParams(merge_shares=1_000, merge_equity_percent=0)
+)
 
 
 async def merging(it: Scene, enough: int = 20) -> str:
@@ -38,9 +40,9 @@ async def merging(it: Scene, enough: int = 20) -> str:
     ledger = it.bot.ctx.account.ledger
 
     def due() -> bool:
-        for order in it.venue.live:
-            it.venue.hit(order)
         books = ledger.books.get(it.market.condition_id)
+        if books is None or books.holdings().pairs < enough * SHARE:
+            it.hit()
         return books is not None and (
             books.holdings().mergeable >= enough * SHARE or bool(books.merged)
         )
@@ -50,8 +52,13 @@ async def merging(it: Scene, enough: int = 20) -> str:
 
 
 def moved(it: Scene) -> list[Moved]:
-    """What the journal tells of operations in markets still open, in order."""
-    entries = [stamped.entry for stamped in it.bot.ctx.account.journal.store.live()]
+    """What the journal tells of operations, in order. Asked at every look, and few entries of many
+    thousand: the others are not read.
+    """
+    rows = it.bot.ctx.account.journal.store._database.execute(
+        "SELECT body FROM entries WHERE kind = 'Moved' ORDER BY seq"
+    )
+    entries = [decode("Moved", body) for (body,) in rows]
     return [entry for entry in entries if isinstance(entry, Moved)]
 
 
@@ -76,9 +83,10 @@ async def test_a_lost_reply_is_found_in_the_list(reply: Act, fast_clock: Patient
     """The relayer does it and nobody hears of it: its list shows the name that went with the
     calls, and it is not asked for again (F33, onchain.md 7.2, 8: a time-out is not a failure).
     """
-    async with playing() as it:
+    async with playing(config=FEW) as it:
         lost = it.venue.bend("POST", "/submit", act=reply, service="relayer", times=1)
-        condition = await merging(it)
+        condition = await merging(it, 5)
+        await it.idle()
         await it.until(lambda: merged_there(it, condition), "the merge is known", 200)
         told = steps(it)
         report = await it.end()
@@ -95,10 +103,11 @@ async def test_a_lost_reply_is_found_in_the_list(reply: Act, fast_clock: Patient
 )
 async def test_without_a_list_the_chain_settles(list_: Act, fast_clock: PatientClock) -> None:
     """Where the relayer's list is not to be had, or lacks what was done, the shares tell (F33)."""
-    async with playing() as it:
+    async with playing(config=FEW) as it:
         it.venue.bend("POST", "/submit", act=lose_reply, service="relayer", times=1)
         it.venue.bend("GET", "/transactions", act=list_, service="relayer")
-        condition = await merging(it)
+        condition = await merging(it, 5)
+        await it.idle()
         await it.until(lambda: merged_there(it, condition), "the merge is known", 200)
         told = steps(it)
         report = await it.end()
@@ -109,10 +118,11 @@ async def test_without_a_list_the_chain_settles(list_: Act, fast_clock: PatientC
 
 async def test_a_reverted_transaction_is_asked_for_again_later(fast_clock: PatientClock) -> None:
     """FAILED with the shares still there is a failure: after a pause there is another (F33)."""
-    async with playing() as it:
+    async with playing(config=FEW) as it:
         policy = it.venue.chain.relayer.queue.policy
         policy.fail_ppm = 1_000_000
-        condition = await merging(it)
+        condition = await merging(it, 5)
+        await it.idle()
         await it.until(lambda: ("merge", "failed") in steps(it), "a failure", 100)
         policy.fail_ppm = 0
         await it.until(lambda: merged_there(it, condition), "the merge", 200)
@@ -132,9 +142,10 @@ async def test_an_exhausted_quota_is_waited_for(fast_clock: PatientClock) -> Non
          "retry_after_seconds": 60}
     )  # fmt: skip
     refuse = answer(429, body, ("content-type", "application/json"))
-    async with playing() as it:
+    async with playing(config=FEW) as it:
         bend = it.venue.bend("POST", "/submit", act=refuse, service="relayer")
-        condition = await merging(it)
+        condition = await merging(it, 5)
+        await it.idle()
         await it.until(lambda: ("merge", "failed") in steps(it), "a refusal", 100)
         tried = bend.met
         it.venue.bends.remove(bend)
@@ -159,6 +170,7 @@ async def test_a_quota_told_only_in_words_is_not_hammered(
     async with playing(config=FEW) as it:
         bend = it.venue.bend("POST", "/submit", act=answer(429, body), service="relayer")
         condition = await merging(it, 5)
+        await it.idle()
         await it.until(lambda: ("merge", "failed") in steps(it), "a refusal", 100)
         tried, until = bend.met, trio.current_time() + UNTOLD_S - 20
         await it.until(lambda: condition in it.bot.ctx.account.unmergeable, "it is told", 20)
@@ -173,9 +185,9 @@ async def test_an_operation_survives_a_death(fast_clock: PatientClock) -> None:
     """Killed after the submission, before its end: the next run follows the same transaction, and
     merges the pairs once (G11, F33).
     """
-    async with started() as it:
+    async with started(FEW) as it:
         it.venue.chain.relayer.queue.policy.extra_ms = 20_000
-        condition = await merging(it)
+        condition = await merging(it, 5)
         await it.until(lambda: ("merge", "sent") in steps(it), "it is sent", 60)
         assert not merged_there(it, condition)
         async with killed(it) as again:
@@ -261,13 +273,15 @@ async def test_what_never_left_holds_a_start_up_for_a_minute(fast_clock: Patient
     """Killed when a merge was written down and had not left: it is on no list a minute after the
     start, so it never was, and the pairs are merged once by another (F18, F33, F63).
     """
-    async with started() as it:
+    async with started(FEW) as it:
         it.venue.bend("POST", "/submit", act=silence, service="relayer", times=1)
-        condition = await merging(it)
+        condition = await merging(it, 5)
         await it.until(lambda: ("merge", "asked") in steps(it), "it is written down", 60)
+        it.venue.crowd.hushed = True
         async with killed(it) as again:
             await again.until(lambda: again.bot.ready, "venue and journal agree", 200)
             assert steps(again)[:2] == [("merge", "asked"), ("merge", "failed")]
+            await again.idle()
             await again.until(lambda: merged_there(again, condition), "another has merged", 200)
             report = await again.end()
 
@@ -278,8 +292,8 @@ async def test_a_start_knows_what_was_merged_before_it(
     fast_clock: PatientClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Else its repetition would be taken for a deposit, and the shares for lost ones (F33)."""
-    async with started() as it:
-        condition = await merging(it)
+    async with started(FEW) as it:
+        condition = await merging(it, 5)
         await it.until(lambda: merged_there(it, condition), "the merge is known", 200)
         async with killed(it) as again:
             await again.until(lambda: again.bot.ready, "venue and journal agree", 200)
@@ -316,15 +330,20 @@ async def test_a_start_knows_what_was_merged_before_it(
     clean(report)
 
 
-async def test_what_may_come_yet_is_waited_for(fast_clock: PatientClock) -> None:
-    """Without the relayer's list nothing is given up before its deadline has passed: a second
-    merge of the same pairs would be a second spending of them (onchain.md 7.3, F33).
+async def test_what_may_come_yet_is_waited_for(
+    fast_clock: PatientClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Without the relayer's list nothing is given up before its deadline has passed, here after two
+    and a half minutes: a second merge of the same pairs would be a second spending of them
+    (onchain.md 7.3, F33).
     """
-    async with started() as it:
+    monkeypatch.setattr("polybot.in_flight.GRACE_S", GRACE_S)
+    async with started(FEW) as it:
         it.venue.bend("POST", "/submit", act=silence, service="relayer", times=1)
         it.venue.bend("GET", "/transactions", act=answer(500), service="relayer")
-        await merging(it)
+        await merging(it, 5)
         await it.until(lambda: ("merge", "asked") in steps(it), "it is written down", 60)
+        it.venue.crowd.hushed = True
         async with killed(it) as again:
             await trio.sleep(GRACE_S - 60)
             assert not again.bot.ready
@@ -350,9 +369,10 @@ async def test_disputed_results_are_not_redeemed(fast_clock: PatientClock) -> No
             row["outcomePrices"] = orjson.dumps(told[::-1]).decode()
         return Response(reply.status, orjson.dumps(row), reply.headers)
 
-    async with started() as it:
+    async with started(UNMERGED, at_ms=LATE_MS) as it:
         bend = it.venue.bend("GET", "/markets", act=lie, service="gamma")
         await it.filled(3)
+        await it.idle()
         condition = it.market.condition_id
         conflicts = it.bot.inventory.results.conflicts
         await it.until(lambda: condition in conflicts, "the dispute is seen", 500)
@@ -361,6 +381,7 @@ async def test_disputed_results_are_not_redeemed(fast_clock: PatientClock) -> No
         await it.until(lambda: books.up_payout is not None, "the chain's word is booked")
         async with killed(it) as again:
             await again.until(lambda: again.bot.ready, "venue and journal agree")
+            await again.idle()
             await trio.sleep(60)
             held = again.bot.ctx.account.ledger.books[condition].holdings()
             assert held.up + held.down, "nothing of it is redeemed"
@@ -390,10 +411,8 @@ async def test_a_merge_that_the_relayer_does_twice_is_booked_twice(
         policy.twice = False
 
         def enough() -> bool:
-            for order in it.venue.live:
-                it.venue.hit(order)
-            held = books.holdings()
-            return min(held.up, held.down) >= 2 * asked.shares
+            it.hit()
+            return books.holdings().pairs >= 2 * asked.shares
 
         await it.until(enough, "pairs for the second time", 60)
         await it.until(lambda: books.merged >= 2 * asked.shares, "both are booked", 200)

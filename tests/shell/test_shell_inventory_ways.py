@@ -8,8 +8,8 @@ import attrs
 import orjson
 import pytest
 import trio
-from shell_kit import HOUR_MS, Scene, clean, playing, scene, shell_config
-from test_shell_inventory import merged_there, merging, moved, steps
+from shell_kit import LATE_MS, Scene, clean, playing, scene, shell_config
+from test_shell_inventory import UNMERGED, merged_there, merging, moved, steps
 from venue_bent import answer
 
 from polybot.config import BotParams
@@ -23,7 +23,6 @@ from polybot.wallet_standing import SPLITS
 
 BUSY = {"error": "wallet busy: 0xw has an active action"}
 EARLY = InventoryParams(merge_shares=5, merge_equity_percent=0)
-LATE_MS = HOUR_MS + 120_000  # into a window: its end is near
 AT_ONCE = attrs.evolve(shell_config(), inventory=EARLY)
 
 
@@ -66,9 +65,9 @@ async def merging_due(it: Scene) -> str:
     """Let bids be filled until five pairs are confirmed."""
 
     def due() -> bool:
-        for order in it.venue.live:
-            it.venue.hit(order)
         books = it.bot.ctx.account.ledger.books.get(it.market.condition_id)
+        if books is None or books.holdings().pairs < 5 * SHARE:
+            it.hit()
         return books is not None and books.holdings().mergeable >= 5 * SHARE
 
     await it.until(due, "five pairs", 100)
@@ -82,36 +81,29 @@ async def test_protocol_v2_goes_through_the_router(fast_clock: PatientClock) -> 
         market = it.market
         await it.until(lambda: merged_there(it, condition), "the merge", 200)
         await it.filled()
+        await it.idle()
         await it.until(lambda: condition not in it.bot.inventory.watched, "it is closed", 500)
         report = await it.end()
-        kinds = {kind for kind, step in asked(it)}
+        kinds = {kind for kind, step in steps(it)}
 
     assert market.version == "v2"
     assert {"merge", "redeem"} <= kinds
     clean(report)
 
 
-def asked(it: Scene) -> list[tuple[str, str]]:
-    """What the journal ever told of operations, of closed markets, too."""
-    rows = it.bot.ctx.account.journal.store._database.execute(
-        "SELECT body FROM entries WHERE kind = 'Moved' ORDER BY seq"
-    )
-    bodies = [orjson.loads(body) for (body,) in rows]
-    return [(body["kind"], body["step"]) for body in bodies]
-
-
 async def test_a_void_pays_half(fast_clock: PatientClock) -> None:
     """The chain's vector is (1, 1): every share is redeemed at half a dollar, rounded as on chain,
     and both books agree (F36).
     """
-    async with playing(at_ms=LATE_MS) as it:
+    async with playing(at_ms=LATE_MS, config=UNMERGED) as it:
         market = it.market
         it.venue.lifecycle.bend(market, Bend(void=True))
         await it.filled(3)
+        await it.idle()
         watched = it.bot.inventory.watched
         await it.until(lambda: market.condition_id not in watched, "redeemed and closed", 600)
         record = it.bot.ctx.records.by_market[market.condition_id]
-        kinds = asked(it)
+        kinds = steps(it)
         report = await it.end()
 
     assert record.outcome == "void, Up at 0.5"
@@ -172,12 +164,14 @@ async def test_what_is_due_in_two_markets_goes_in_one_transaction(
     two = attrs.evolve(AT_ONCE, bot=BotParams(series=("btc-5m", "btc-15m")))
     async with scene(config=two) as it, trio.open_nursery() as nursery:
         it.venue.chain.relayer.queue.policy.extra_ms = 15_000
+        ledger = it.bot.ctx.account.ledger
         nursery.start_soon(it.run)
 
         def batched() -> set[str]:
             """Submissions with more than one market in them."""
             for order in it.venue.live:
-                it.venue.hit(order)
+                if ledger.books[order.market.condition_id].holdings().pairs < 5 * SHARE:
+                    it.venue.hit(order)
             names = Counter(one.submission for one in moved(it) if one.step == "done")
             return {name for name, count in names.items() if count > 1}
 

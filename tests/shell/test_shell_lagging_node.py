@@ -62,6 +62,7 @@ async def test_a_node_behind_its_receipts(lag: Lag, fast_clock: PatientClock) ->
     """
     async with playing(config=FEW) as it:
         condition = await merging(it, 5)
+        await it.idle()
         await it.until(lambda: merged_there(it, condition), "the merge is known", 200)
         told = steps(it)
         report = await it.end()
@@ -89,6 +90,7 @@ async def test_a_call_that_failed_inside_one_that_did_not(
         with monkeypatch.context() as bent:
             bent.setattr(Engine, "merge", lambda *_: 0)
             condition = await merging(it, 5)
+            await it.idle()
             await it.until(lambda: ("merge", "failed") in steps(it), "a failure", 200)
         why = next(entry.evidence for entry in moved(it) if entry.step == "failed")
         await it.until(lambda: merged_there(it, condition), "the merge", 300)

@@ -5,8 +5,8 @@ from __future__ import annotations
 import attrs
 import pytest
 import trio
-from shell_kit import HOUR_MS, OWNER, Scene, clean, playing, put_together, scene
-from test_shell_inventory import FEW, merging, steps
+from shell_kit import LATE_MS, OWNER, Scene, clean, playing, put_together, scene
+from test_shell_inventory import FEW, UNMERGED, merging, steps
 from test_shell_restart import started
 from venue_bent import Act, answer, changed
 
@@ -15,9 +15,7 @@ from polybot.exchange.model import Market
 from polybot.journal.store import Store
 from polybot.patient_clock import PatientClock
 
-WINDOW_MS = 300_000
 GRACE_S, SILENT_MS = 60.0, 30_000  # the real ones would take minutes of ours
-LATE_MS = HOUR_MS + WINDOW_MS - 100_000  # its end is near
 
 
 @pytest.fixture(autouse=True)
@@ -45,6 +43,7 @@ async def test_a_row_that_never_ends(state: str, fast_clock: PatientClock) -> No
         )
         await merging(it, 5)
         await it.until(lambda: ("merge", "sent") in steps(it), "it is sent", 100)
+        await it.idle()
         inventory = it.bot.inventory
         flight = inventory.under_way.flights[0]
         await it.until(lambda: flight not in inventory.under_way.flights, "its end", GRACE_S + 100)
@@ -67,6 +66,7 @@ async def test_what_has_no_end_hides_no_theft(fast_clock: PatientClock) -> None:
         )
         await merging(it, 5)
         await it.until(lambda: ("merge", "sent") in steps(it), "it is sent", 100)
+        await it.idle()
         it.venue.bend("POST", "", "/", act=answer(503), service="rpc")
         await trio.sleep(GRACE_S + 40)
         ctx = it.bot.ctx
@@ -84,6 +84,7 @@ async def test_a_node_that_is_silent_is_told_of(fast_clock: PatientClock) -> Non
     async with playing(at_ms=LATE_MS, config=FEW) as it:
         bend = it.venue.bend("POST", "", "/", act=answer(401, b"tenant disabled"), service="rpc")
         condition = await merging(it, 5)
+        await it.idle()
         ctx = it.bot.ctx
 
         def told(words: str) -> int:
@@ -106,6 +107,7 @@ async def _held_to_the_end(it: Scene) -> Market:
     """Fill some bids, and let them settle; the window they are of."""
     await it.filled(3)
     market = it.market
+    await it.idle()
     books = it.bot.ctx.account.ledger.books[market.condition_id]
     await it.until(lambda: books.trades and not books.unsettled(), "they settle")
     return market
@@ -124,7 +126,7 @@ async def test_the_venue_redeems_for_us(way: bool, fast_clock: PatientClock) -> 
     """Shares that are dollars without a transaction of ours are booked as redeemed: it is told,
     nothing halts, and no redemption is asked for.
     """
-    async with playing(at_ms=LATE_MS) as it:
+    async with playing(at_ms=LATE_MS, config=UNMERGED) as it:
         if not way:
             it.bot.inventory.way = None
         market = await _held_to_the_end(it)
@@ -141,7 +143,7 @@ async def test_the_venue_redeems_for_us(way: bool, fast_clock: PatientClock) -> 
 
 async def test_the_venue_redeems_for_us_while_we_are_away(fast_clock: PatientClock) -> None:
     """A start books it before it judges cash: the dollars are no deposit, and count once."""
-    async with scene(at_ms=LATE_MS) as it, trio.open_nursery() as nursery:
+    async with scene(at_ms=LATE_MS, config=UNMERGED) as it, trio.open_nursery() as nursery:
         nursery.start_soon(it.run)
         await it.quoting()
         market = await _held_to_the_end(it)
@@ -155,6 +157,7 @@ async def test_the_venue_redeems_for_us_while_we_are_away(fast_clock: PatientClo
         async with trio.open_nursery() as next_run:
             next_run.start_soon(again.run)
             await again.until(lambda: again.bot.ready, "venue and journal agree", 120)
+            await again.idle()
             ctx = again.bot.ctx
             assert ctx.account.ledger.capital == capital
             watched = again.bot.inventory.watched

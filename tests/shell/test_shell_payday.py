@@ -22,6 +22,7 @@ from polybot.patient_clock import PatientClock
 MIDNIGHT_MS = HOUR_MS // DAY_MS * DAY_MS + DAY_MS
 PAYDAY_MS = MIDNIGHT_MS + SETTLED_MS
 YESTERDAY = MIDNIGHT_MS // DAY_MS - 1
+SOON_MS = 20_000
 WAIT_MS = 150_000  # in place of PAYMENT_MS, which would take a minute of ours
 EMPTY = orjson.dumps({"data": [], "pagination": {"has_more": False, "next_cursor": None}})
 
@@ -55,17 +56,19 @@ async def test_a_run_across_payday_books_its_rebate(fast_clock: PatientClock) ->
     """What yesterday's fills have earned is paid at 00:30: the bot quotes on, books it as a rebate
     with the venue's row as evidence, and both books agree (clob.md 6.2, feeds.md 11).
     """
-    async with playing(at_ms=PAYDAY_MS - 180_000) as it:
+    async with playing(at_ms=PAYDAY_MS - 120_000) as it:
         rebates, wallet = it.venue.clob.rebates, it.venue.demo_wallets.deposit
         date_back(it)
 
         def earned() -> bool:
-            for order in it.venue.live:
-                it.venue.hit(order)
+            it.hit()
             return rebates.of_day(YESTERDAY, wallet).get(it.market.condition_id, 0) >= LEAST
 
-        await it.until(earned, "a dollar of rebates", 150)
-        assert it.venue.clock.now_ms() < PAYDAY_MS
+        await it.until(earned, "a dollar of rebates", 60)
+        await it.idle()
+        assert it.venue.clock.now_ms() < PAYDAY_MS - SOON_MS
+        await it.until(lambda: it.venue.clock.now_ms() > PAYDAY_MS - SOON_MS, "nearly payday", 120)
+        it.wake()
         await it.until(lambda: rebates.paid[wallet], "payday", 240)
         await it.until(lambda: paid(it, Kind.REBATES), "it is booked", 60)
         assert paid(it, Kind.REBATES) == rebates.paid[wallet] >= LEAST
@@ -93,7 +96,10 @@ async def test_a_payment_nobody_tells_of_halts_at_last(
         pay(it, 7)
         await it.until(lambda: it.bot.ctx.reconciler.balances.surplus, "the cash is seen", 60)
         seen_ms, again_ms = it.venue.clock.now_ms(), 0
-        it.venue.crowd.hushed = not busy
+        if busy:
+            it.venue.crowd.hushed = True
+        else:
+            await it.idle()
 
         def halted() -> bool:
             nonlocal again_ms
@@ -120,6 +126,7 @@ async def test_a_payment_told_in_time_is_booked(fast_clock: PatientClock) -> Non
         pay(it, 7)
         await it.until(lambda: it.bot.ctx.reconciler.balances.surplus, "the cash is seen", 60)
         met = bend.met
+        await it.idle()
         await it.until(lambda: bend.met > met, "the index is asked", 60)
         it.venue.bends.remove(bend)
         await it.until(lambda: paid(it, Kind.REWARDS), "it is booked", PAYMENT_MS / 1000)

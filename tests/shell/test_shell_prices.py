@@ -167,6 +167,8 @@ async def test_chances_are_logged_when_the_result_is_known(
     config = attrs.evolve(made, journal=attrs.evolve(made.journal, calibration=str(path)))
     async with playing(at_ms=HOUR_MS + 120_000, config=config) as it:
         slug = it.market.slug
+        await it.until(lambda: it.market.slug != slug, "the end of the window", 200)
+        await it.idle()
         await it.until(lambda: path.exists() and read(path), "the log is written", 500)
         report = await it.end()
 

@@ -26,6 +26,7 @@ from polybot.journal.recovery import recover
 from polybot.journal.store import Store
 from polybot.patient_clock import PatientClock
 
+GRACE_S = 150.0  # in which something may be mined, in place of eleven minutes
 METHODS = ("GET", "POST", "DELETE")
 PATHS = ("/order", "/orders", "/data", "/cancel-all", "/cancel-market-orders", "/v1/heartbeats")
 
@@ -61,8 +62,10 @@ async def killed(it: Scene, journal: Path | None = None) -> AsyncGenerator[Scene
 
 
 @asynccontextmanager
-async def started(config: Config | None = None) -> AsyncGenerator[Scene]:
-    async with scene(config=config) as it, trio.open_nursery() as nursery:
+async def started(
+    config: Config | None = None, at_ms: int = HOUR_MS - 5_000
+) -> AsyncGenerator[Scene]:
+    async with scene(config=config, at_ms=at_ms) as it, trio.open_nursery() as nursery:
         nursery.start_soon(it.run)
         await it.quoting()
         yield it
@@ -374,18 +377,22 @@ async def test_an_operation_on_its_way_at_the_death_is_booked_as_what_it_was(
     clean(report)
 
 
-async def test_an_operation_nobody_can_explain_ends_in_a_halt(fast_clock: PatientClock) -> None:
+async def test_an_operation_nobody_can_explain_ends_in_a_halt(
+    fast_clock: PatientClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Somebody moved shares while an operation had no answer: the chain shows neither what was nor
     what should be. The start waits until nothing can be mined any more, then halts (F33, G14).
     """
+    monkeypatch.setattr("polybot.in_flight.GRACE_S", GRACE_S)
     async with started() as it:
         market, wallet = it.market, it.venue.demo_wallets.deposit
         asked = Moved(market.condition_id, "merge", "asked", "polybot-1.0", 30 * SHARE)
         await it.bot.ctx.account.journal.append(asked)
         it.venue.engine.accounts.add_shares(wallet, (market.tokens[UP],), SHARE)
         it.venue.engine.accounts.add_shares("0xsomebody", (market.tokens[UP],), -SHARE)
+        it.venue.crowd.hushed = True  # nobody quotes for minutes
         async with killed(it) as again:
-            await again.until(lambda: again.bot.ready, "it has started", 720)
+            await again.until(lambda: again.bot.ready, "it has started", 60 + GRACE_S)
             assert list(again.bot.ctx.health.halted) == [Halt.SHARES_DIFFER.value]
             ended = [one.entry for one in again.bot.ctx.account.journal.store.live()]
             assert attrs.evolve(asked, step="failed", evidence="") in [
