@@ -139,7 +139,7 @@ async def mirrored(
 ) -> AsyncGenerator[Pair]:  # fmt: skip
     clock = Clock.starting_at(start_ms)
     synthetic = SyntheticWorld(3, start_ms, [SERIES["btc-5m"]], intensity)
-    a = Exchange(synthetic, clock, 3, terms=terms)
+    a = Exchange(synthetic, clock, 7, terms=terms)  # results are there in less than a minute
     async with trio.open_nursery() as nursery:
         urls: Urls = await nursery.start(a.run)
         line = Line(urls.market_ws)
@@ -333,6 +333,7 @@ def test_trading_may_end_before_the_result() -> None:
     async def test() -> None:
         async with mirrored(start_ms=LATE_MS, terms=Terms(close_at_end=True)) as pair:
             await until(pair.shows)
+            quiet(pair)
             market = pair.market(pair.b)
             assert market is not None
             await until(lambda: market.phase is Phase.CLOSED)
@@ -397,7 +398,7 @@ def test_strike_and_result_agree() -> None:
     """
 
     async def test() -> None:
-        async with mirrored(start_ms=LATE_MS) as pair:
+        async with mirrored(start_ms=LATE_MS, intensity=0.02) as pair:
             await until(pair.shows)
             theirs, ours = pair.market(pair.a), pair.market(pair.b)
             assert theirs is not None

@@ -241,6 +241,7 @@ async def test_an_engine_that_stays_away_is_given_up(fast_clock: PatientClock) -
     """After two and a half minutes the exit code tells that orders may still rest."""
     async with playing() as it:
         it.venue.clob.modes.restart(it.venue.clock.now_ms(), 600)
+        it.venue.crowd.hushed = True
         it.bot.stop("test")
         await it.ending(240)
         left = list(it.venue.live)
@@ -332,6 +333,7 @@ async def test_an_order_that_never_comes(fast_clock: PatientClock) -> None:
         bend = it.venue.bend("POST", *PLACING, act=silence)
         await it.until(lambda: bend.met, "an order is on its way")
         began = trio.current_time()
+        it.venue.crowd.hushed = True
         it.bot.stop("SIGINT")
         report = await it.ending(2 * EDGE_S)
 
@@ -345,6 +347,7 @@ async def test_an_order_that_may_have_come_since_nobody_answers(fast_clock: Pati
     async with playing() as it:
         bend = it.venue.bend("POST", *PLACING, act=silence)
         await it.until(lambda: bend.met, "an order is on its way")
+        it.venue.crowd.hushed = True
         it.bot.stop("SIGINT")
         await it.until(lambda: waits_for_late(it), "it is waited for")
         it.venue.bend("GET", "/data", act=answer(503))

@@ -148,6 +148,7 @@ async def test_an_exhausted_quota_is_waited_for(fast_clock: PatientClock) -> Non
         await it.idle()
         await it.until(lambda: ("merge", "failed") in steps(it), "a refusal", 100)
         tried = bend.met
+        assert "RateLimitError" in str(it.bot.inventory.budget.obstacle(it.venue.clock.now_ms()))
         it.venue.bends.remove(bend)
         waits = it.bot.inventory.waits
         await it.until(lambda: condition in it.bot.inventory.waits, "a reason", 20)

@@ -41,7 +41,7 @@ from polybot.venue.signing import Wallet
 from polybot.venue.site import Site
 from polybot.watchdog import READY
 
-RUN_MS = 60_000
+RUN_MS, SHORT_MS = 40_000, 20_000
 ANY_TIME = Terms(timestamp_tolerance_s=10**9)  # the official client signs with the machine's time
 
 
@@ -82,11 +82,13 @@ def fresh_log() -> Iterator[None]:
     bot_log.cache_clear()
 
 
-async def run(it: Scene, config: Config, monkeypatch: pytest.MonkeyPatch) -> tuple[Summary, int]:
+async def run(
+    it: Scene, config: Config, monkeypatch: pytest.MonkeyPatch, run_ms: int = RUN_MS
+) -> tuple[Summary, int]:
     """As the program does it, but for where Polymarket is and what time it is."""
     monkeypatch.setattr(launch, "POLYMARKET", it.bot.ctx.site)
     monkeypatch.setattr(Clock, "from_system", it.venue.clock.copy)
-    return await launch.run_live(config, BotOptions(Path("config.toml"), run_ms=RUN_MS))
+    return await launch.run_live(config, BotOptions(Path("config.toml"), run_ms=run_ms))
 
 
 async def test_from_a_key_alone(
@@ -100,7 +102,7 @@ async def test_from_a_key_alone(
         config = live_config(it, tmp_path)
         first, code = await run(it, config, monkeypatch)
         tried, *placed = (event.order for event in it.venue.placed())
-        again, code_again = await run(it, config, monkeypatch)
+        again, code_again = await run(it, config, monkeypatch, SHORT_MS)
         later = [event.order for event in it.venue.placed()][1 + len(placed) :]
         equity = it.venue.engine.equity(it.venue.demo_wallets.deposit)
 

@@ -127,7 +127,7 @@ async def test_a_corrected_strike_withdraws_and_rebuilds(fast_clock: PatientCloc
     """The venue puts its price to beat right by ten basis points: every quote made against the old
     one is withdrawn, and quoting begins anew against the new one (F57).
     """
-    async with playing() as it:
+    async with playing(at_ms=HOUR_MS + 40_000) as it:
         board, market = it.bot.ctx.board, it.bot.discovery.markets[SERIES, HOUR_MS]
 
         def official() -> bool:
@@ -165,7 +165,7 @@ async def test_chances_are_logged_when_the_result_is_known(
     path = tmp_path / "calibration.jsonl"
     made = shell_config()
     config = attrs.evolve(made, journal=attrs.evolve(made.journal, calibration=str(path)))
-    async with playing(at_ms=HOUR_MS + 120_000, config=config) as it:
+    async with playing(at_ms=HOUR_MS + 205_000, config=config) as it:
         slug = it.market.slug
         await it.until(lambda: it.market.slug != slug, "the end of the window", 200)
         await it.idle()

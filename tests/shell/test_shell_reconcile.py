@@ -34,6 +34,7 @@ async def test_money_that_leaves_from_outside_halts(fast_clock: PatientClock) ->
         await it.withdrawn(20)
         quiet = len(it.venue.seen)
         accounts.deposit(wallet, 500 * SHARE)
+        it.venue.crowd.hushed = True
         await trio.sleep(30)
         assert it.venue.placed(after=quiet) == []
         report = await it.end()
@@ -50,6 +51,7 @@ async def test_a_drift_is_told_once_and_not_drummed_on(fast_clock: PatientClock)
         it.venue.engine.accounts.withdraw(it.venue.demo_wallets.deposit, 500 * SHARE)
         await it.until(lambda: halted(it), "trading halts", 30)
         await it.withdrawn(20)
+        it.venue.crowd.hushed = True
         asked = len(it.venue.asked("GET", "/balance-allowance"))
         looks = len(it.venue.asked("GET", "/data/orders"))
         await trio.sleep(100)

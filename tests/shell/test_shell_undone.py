@@ -51,6 +51,7 @@ async def test_a_start_does_not_end_the_pause(fast_clock: PatientClock) -> None:
             await it.filled()
         await it.until(lambda: UNDONE in it.bot.ctx.health.troubles, "the third has failed", 90)
         policy.fail_ppm = 0
+        it.venue.crowd.hushed = True
         stopped_ms, dead = it.venue.clock.now_ms(), len(it.venue.seen)
         async with killed(it) as again:
             await again.until(lambda: again.bot.ready, "venue and journal agree")

@@ -109,6 +109,7 @@ async def test_what_is_written_after_the_death_hides_no_fill(
         bought = await die_while_filled(it)
         if older:
             forget_watermark(it)
+        it.venue.crowd.hushed = True
         await trio.sleep(LATER_S)
         if what == "a failed start":
             await fail_to_start(it)
