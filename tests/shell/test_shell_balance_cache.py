@@ -28,7 +28,7 @@ async def test_a_merge_is_seen_although_word_of_it_got_lost(
     async with playing(config=AT_ONCE, terms=BLIND) as it:
         losing = it.venue.bend("GET", UPDATE, act=answer(503), times=lost)
         condition = await merging(it, 5)
-        await it.idle()
+        it.venue.crowd.hushed = True
         await it.until(lambda: merged_there(it, condition), "the merge", 200)
         await it.until(lambda: losing.met == lost, "they are lost", 20)
         await it.until(lambda: len(it.venue.asked("GET", UPDATE)) >= lost + 3, "it looks", 10)

@@ -229,7 +229,6 @@ async def test_a_new_journal_begins_when_trades_of_before_have_settled(
         new = it.journal.with_name("new.sqlite3")
         async with killed(it, new) as again:
             await again.until(lambda: again.bot.ready, "it has started", 60)
-            await again.idle()
             await trio.sleep(90)
             assert again.bot.ctx.health.halted == {}
             cash = again.venue.engine.accounts.cash(again.venue.demo_wallets.deposit)
