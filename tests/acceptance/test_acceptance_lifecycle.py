@@ -45,7 +45,7 @@ def venue(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Venue]:
     """It takes the clients' timestamps for what they are: its clock runs away from theirs."""
     path = tmp_path_factory.mktemp("terms") / "terms.toml"
     path.write_text("[venue]\ntimestamp_tolerance_s = 1000000\n", encoding="utf-8")
-    words = ("--port", "0", "--speed", str(SPEED), "--seed", "5", "--intensity", "0.1")
+    words = ("--port", "0", "--speed", str(SPEED), "--seed", "5", "--intensity", "0.02")
     more = ("--series", "btc-5m", "--start", str(window_start_s(phase_s=5)), "--terms", str(path))
     with command(*words, *more) as running:
         yield Venue.from_line(running.first_line())

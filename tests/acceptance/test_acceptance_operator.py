@@ -70,7 +70,7 @@ def desk(tmp_path: Path) -> Iterator[Desk]:
     text = text.replace("vol_prior_annual = 0.0", "vol_prior_annual = 0.45")
     text = text.replace('series = ["btc-1h", "btc-5m"]', 'series = ["btc-5m"]')
     (tmp_path / "config.toml").write_text(text, encoding="utf-8")
-    usual = ("--seed", "3", "--series", "btc-5m", "--intensity", "0.1", "--speed", SPEED)
+    usual = ("--seed", "3", "--series", "btc-5m", "--intensity", "0.02", "--speed", SPEED)
     with command(*usual, "--start", str(window_start_s(phase_s=20))) as running:
         line = running.first_line()
         (tmp_path / "venue.json").write_text(line, encoding="utf-8")
