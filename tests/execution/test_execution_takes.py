@@ -144,7 +144,8 @@ def test_a_match_without_its_amount_is_looked_up() -> None:
     assert (posts(actions), look_ups(actions)) == ([], ["0x1"])
 
     made.looked_up("0x1", row("0x1", Kind.MATCHED, 10), T0 + 600)
-    assert made.table["0x1"].state is State.FILLED
+    (order,) = made.table
+    assert order.state is State.FILLED
     assert made.taking, "ten shares are matched and not told yet"
     assert sent(made, take(3), now_ms=T0 + 700) == []
     made.heard(taken("0x1", 10), T0 + 800)
