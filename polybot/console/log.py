@@ -105,8 +105,12 @@ class _ToLoguru(logging.Handler):
             level: str | int = logger.level(record.levelname).name
         except ValueError:
             level = record.levelno
+        try:
+            said = record.getMessage()
+        except Exception:  # noqa: BLE001 - theirs, and no reason for whoever called them to end
+            said = f"{record.msg} (with values that do not fit)"
         named = logger.patch(lambda line: line.update({"name": record.name}))
-        named.opt(exception=record.exc_info).log(level, "{}", record.getMessage())
+        named.opt(exception=record.exc_info).log(level, "{}", said)
 
 
 @functools.cache

@@ -16,7 +16,7 @@ import pytest
 from hypothesis import given, strategies as st
 from loguru import logger
 
-from polybot.console.log import LOG_FILE, REDACTED, Redactor, bot_log, set_up_logs
+from polybot.console.log import LOG_FILE, REDACTED, Redactor, _ToLoguru, bot_log, set_up_logs
 from polybot.venue.secret import Secret
 
 KEY = "0x" + "5c" * 31 + "f0"
@@ -48,6 +48,15 @@ def test_a_line_is_an_object(log: io.StringIO) -> None:
     assert (line["level"], line["message"]) == ("INFO", "quoting 2")
     assert (line["market"], line["levels"]) == ("btc", 2)
     assert line["where"] == __name__
+
+
+def test_a_library_that_writes_its_line_badly_is_heard(log: io.StringIO) -> None:
+    """Its words and values do not fit each other: that is no reason for its caller, us, to end."""
+    words = logging.LogRecord("odd", logging.WARNING, "odd.py", 1, "%d tries", ("none",), None)
+    _ToLoguru().handle(words)
+
+    (line,) = written(log)
+    assert (line["where"], line["message"]) == ("odd", "%d tries (with values that do not fit)")
 
 
 def test_bound_values_cannot_forge_the_line(log: io.StringIO) -> None:
