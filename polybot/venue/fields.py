@@ -16,7 +16,9 @@ from polybot.domain.market import Side
 
 Json = Mapping[str, object]
 
-_SECONDS_BELOW = 10**11  # a Unix stamp above this is in milliseconds (feeds.md 4.2)
+# A Unix stamp from the first on is in milliseconds (feeds.md 4.2), from the second in microseconds,
+# as Binance's may be (feeds.md 7): each is thousands of years away in the other's unit.
+_MILLISECONDS_FROM, _MICROSECONDS_FROM = 10**11, 10**14
 
 # Level prices repeat without end; parsing one costs more than looking it up.
 price_of_text = functools.lru_cache(maxsize=20_000)(units.parse_price)
@@ -110,12 +112,16 @@ def side(row: Json, key: str = "side") -> Side:
 
 
 def stamp_ms(value: object) -> int:
-    """Unix milliseconds from a stamp in seconds or milliseconds, told apart by magnitude."""
+    """Unix milliseconds from a stamp in seconds, milliseconds or microseconds, told apart by
+    magnitude.
+    """
     digits = number_text(value)
     if not digits.isascii() or not digits.isdigit() or len(digits) > 16:
         raise ValueError(f"expected a Unix stamp, was {digits[:40]!r}")
     number = int(digits)
-    return number * 1000 if number < _SECONDS_BELOW else number
+    if number >= _MICROSECONDS_FROM:
+        return number // 1000
+    return number if number >= _MILLISECONDS_FROM else number * 1000
 
 
 def first_stamp_ms(row: Json, *keys: str) -> int:

@@ -274,3 +274,14 @@ def test_no_text_raises(frame: str) -> None:
     bolt().decode(frame)
     decode_rtds(frame)
     decode_binance(frame, 1)
+
+
+def test_a_stamp_in_microseconds_is_of_the_same_time() -> None:
+    """The exchange writes them where it is asked to, and in its archives. Read as milliseconds they
+    were 56 thousand years ahead: the venue's time was said to lie, and nothing was quoted.
+    """
+    frame = {"e": "trade", "E": 1, "s": "BTCUSDT", "p": "1.5", "T": 1_795_132_800_123_456}
+
+    (update,) = decode_binance(json.dumps(frame), 0).updates
+
+    assert update.stamp_ms == 1_795_132_800_123
