@@ -96,7 +96,7 @@ class Account(WalletStanding):
     # Of those what has no end, long after any could come: the dollars that it may have brought.
     overdue: dict[str, int] = attrs.field(factory=dict)
     # Called before facts about money are booked.
-    before_booking: Callable[[int], None] = lambda _now_ms: None
+    before_booking: list[Callable[[int], None]] = attrs.field(factory=list)
     stream: StreamTrust = attrs.field(factory=StreamTrust)  # the user stream
     doubt: Bell = attrs.field(factory=Bell)  # rung when the reconciler should look now
     # Orders that rest and that no desk knows, and Trio's time at which they were told of last.
@@ -273,7 +273,8 @@ class Account(WalletStanding):
         """
         accounts = self.ledger.accounts
         if not all(map(_of_an_order, facts)):
-            self.before_booking(now_ms)
+            for hear in self.before_booking:
+                hear(now_ms)
         for fact in facts:
             accounts.sealed = False
             try:

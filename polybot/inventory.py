@@ -89,7 +89,7 @@ class Inventory:
         for at_ms in self.ctx.recovered.submissions_ms:
             self.budget.spend(at_ms)
         for done in self.ctx.recovered.moves:
-            self.proof.known(done)
+            self.proof.moved(done)
         self.under_way.take_over(operations)
         self._claim(Plan())
 

@@ -7,13 +7,15 @@ whichever of the trades on their way have come by then, that one was done again,
 again. It need not be the last one: another may have been asked for, and done, before the repetition
 came or anybody compared; then a split and a merge may both have been (seed 892).
 
-A node may lag, and what it does not know of yet of a merge looks like a split done again: a figure
-that undoing the moves of the last half a minute explains is no evidence.
+A node may lag, and what it does not know of yet looks like something done again: a merge like a
+split, and pairs that were bought like a merge. A figure that the books said within the last half a
+minute is no evidence.
 """
 
 from __future__ import annotations
 
 import itertools
+from collections import deque
 
 import attrs
 import trio
@@ -29,6 +31,7 @@ from polybot.venue.chain import Chain
 MOVES_KEPT = 32  # of each market
 
 Pair = tuple[int, int]  # shares (10⁻⁶) of Up and of Down
+Known = tuple[Settling, Settling]  # what the books say of them
 
 
 @attrs.define(eq=False)
@@ -36,8 +39,22 @@ class MoveProof:
     account: Account
     chain: Chain
     _moved: dict[str, list[Moved]] = attrs.field(factory=dict)  # by market, oldest first
-    _booked_ms: dict[str, int] = attrs.field(factory=dict)  # when, by operation; of this run only
+    # What the books of each market have said, and until when; of this run only.
+    _said: dict[str, deque[tuple[int, Known]]] = attrs.field(factory=dict)
     _looking: trio.Lock = attrs.field(factory=trio.Lock)
+
+    def __attrs_post_init__(self) -> None:
+        self.account.before_booking.append(self.remember)
+
+    def remember(self, now_ms: int) -> None:
+        """The books are about to change: what they say until now a node may still show."""
+        for condition_id in self.account.ledger.books:
+            said, known = self._said.setdefault(condition_id, deque()), self._settling(condition_id)
+            if said and said[-1][1] == known:
+                said.pop()
+            said.append((now_ms, known))
+            while said[0][0] < now_ms - STALE_MS:
+                said.popleft()
 
     async def there(self, condition_id: str) -> Pair | None:
         """What the chain shows; None where it cannot be read."""
@@ -70,21 +87,14 @@ class MoveProof:
         return _explained(known, there, 0) and not _explained(known, there, _taken(one))
 
     def moved(self, done: Moved) -> None:
-        """A merge or a split has been booked."""
-        self.known(done)
-        now_ms = self.account.clock.now_ms()
-        young = self._booked_ms.items()
-        self._booked_ms = {key: at_ms for key, at_ms in young if at_ms >= now_ms - STALE_MS}
-        self._booked_ms[done.operation_id] = now_ms
-
-    def known(self, done: Moved) -> None:
-        """One that an earlier run has booked."""
+        """A merge or a split has been booked, by this run or an earlier one."""
         moves = self._moved.setdefault(done.condition_id, [])
         moves.append(done)
         del moves[:-MOVES_KEPT]
 
     def forget(self, condition_id: str) -> None:
         self._moved.pop(condition_id, None)
+        self._said.pop(condition_id, None)
 
     async def moved_again(self, under_way: Moved | None = None) -> bool:
         """Look whether moves of any market, or of that of an operation `under_way`, were done
@@ -104,9 +114,7 @@ class MoveProof:
                     found |= await self._book(condition_id, known, those)
         return found
 
-    async def _book(
-        self, condition_id: str, known: tuple[Settling, Settling], those: tuple[Moved, ...]
-    ) -> bool:
+    async def _book(self, condition_id: str, known: Known, those: tuple[Moved, ...]) -> bool:
         """Enter moves that were done again, if the books are still those that they explain."""
 
         def again() -> tuple[Moved, ...]:
@@ -121,13 +129,13 @@ class MoveProof:
 
         return bool(await self.account.learn_as(again))
 
-    def _known_still(self, condition_id: str, known: tuple[Settling, Settling]) -> bool:
+    def _known_still(self, condition_id: str, known: Known) -> bool:
         """Whether a market's books say what they said, and have not been closed."""
         open_ = condition_id in self.account.ledger.books
         return open_ and self._settling(condition_id) == known
 
     async def _again(
-        self, condition_id: str, known: tuple[Settling, Settling], under_way: Moved | None
+        self, condition_id: str, known: Known, under_way: Moved | None
     ) -> tuple[Moved, ...]:
         """The moves that explain what the books cannot, alone or with the one under way."""
         there = await self.there(condition_id)
@@ -146,14 +154,12 @@ class MoveProof:
             return found or ()
         return self._explaining(condition_id, known, (there[0] + taken, there[1] + taken)) or ()
 
-    def _explaining(
-        self, condition_id: str, known: tuple[Settling, Settling], there: Pair
-    ) -> tuple[Moved, ...] | None:
+    def _explaining(self, condition_id: str, known: Known, there: Pair) -> tuple[Moved, ...] | None:
         """Nothing where no move explains what is there; None where none is needed, or where several
         would that come to other sizes, as trades on their way may have it.
         """
         done = self._moved.get(condition_id, [])
-        if _explained(known, there, 0) or self._behind(done, known, there):
+        if _explained(known, there, 0) or self.behind(condition_id, there):
             return None
         for together in (1, 2):  # one of them, or else one of each kind
             fit = {
@@ -167,16 +173,11 @@ class MoveProof:
                 return next(iter(fit.values())) if len(fit) == 1 else None
         return ()
 
-    def _behind(self, done: list[Moved], known: tuple[Settling, Settling], there: Pair) -> bool:
-        """Whether this is what there was before the last moves, of which a node may not know."""
-        late, taken = self.account.clock.now_ms() - STALE_MS, 0
-        for one in reversed(done):
-            if self._booked_ms.get(one.operation_id, -1) < late:
-                break
-            taken += _taken(one)
-            if taken and _explained(known, there, -taken):
-                return True
-        return False
+    def behind(self, condition_id: str, there: Pair) -> bool:
+        """Whether the books said this a short while ago, so that a node may show it."""
+        late = self.account.clock.now_ms() - STALE_MS
+        said = self._said.get(condition_id, ())
+        return any(at_ms >= late and _explained(known, there, 0) for at_ms, known in said)
 
     def _bookable(self, those: tuple[Moved, ...]) -> bool:
         """Whether the ledger takes them one after the other: a merge wants confirmed pairs."""
@@ -187,7 +188,7 @@ class MoveProof:
             pairs -= _taken(one)
         return True
 
-    def _settling(self, condition_id: str) -> tuple[Settling, Settling]:
+    def _settling(self, condition_id: str) -> Known:
         ledger = self.account.ledger
         market = ledger.books[condition_id].market
         up, down = market.up_token, market.down_token
@@ -202,6 +203,6 @@ def _taken(one: Moved) -> int:
     return one.shares if one.kind == "merge" else -one.shares
 
 
-def _explained(known: tuple[Settling, Settling], there: Pair, taken: int) -> bool:
+def _explained(known: Known, there: Pair, taken: int) -> bool:
     """Whether both figures are what the books may show, less what was taken of both."""
     return all(one.may_be(shares + taken) for one, shares in zip(known, there, strict=True))

@@ -87,7 +87,7 @@ class Reconciler:
         self.balances = Balances(self.client, self.clock, self.account)
         self.adrift = Adrift(self.client, self.clock, self.account, self._note_stays)
         self.time = RightTime(self.client, self.clock, self.health, self.account.doubt)
-        self.account.before_booking = self.balances.remember
+        self.account.before_booking.append(self.balances.remember)
 
     async def run(self) -> None:
         """Compare with the venue's books at start, on a cadence, and

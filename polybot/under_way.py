@@ -159,7 +159,8 @@ class UnderWay:
             if there is None or not self.proof.still(one.condition_id):
                 continue
             if there == self.proof.after(one):
-                await self._booked(flight, one, "shares on the chain")
+                if not self.proof.behind(one.condition_id, there):
+                    await self._booked(flight, one, "shares on the chain")
                 continue
             if there == self.proof.held(one.condition_id) and (
                 flight.over or flight.nowhere(now_ms)

@@ -39,7 +39,11 @@ class Wallet:
         self.now_ms = 0
         clock = SimpleNamespace(now_ms=lambda: self.now_ms)
         account: Any = SimpleNamespace(
-            ledger=ledger, learn_as=self._learn_as, moving=set(), clock=clock
+            ledger=ledger,
+            learn_as=self._learn_as,
+            moving=set(),
+            clock=clock,
+            before_booking=[],
         )
         chain: Any = SimpleNamespace(shares=self._shares)
         self.proof = MoveProof(account, chain)
@@ -58,17 +62,25 @@ class Wallet:
         facts = decide()
         await trio.lowlevel.checkpoint()  # the journal's disk
         for moved in facts:
+            self.proof.remember(self.now_ms)
             self.learned.append(moved)
             self.booked -= moved.shares if moved.kind == "merge" else -moved.shares
         return facts
 
+    def confirm(self, shares: int) -> None:
+        """Of both outcomes so many are ours, says the venue."""
+        self.proof.remember(self.now_ms)
+        self.booked += shares
+
     def split(self, shares: int) -> None:
+        self.proof.remember(self.now_ms)
         self.booked += shares
         self.there += shares
         self.proof.moved(Moved("0xc0", "split", "done", "polybot-s", shares, -shares, "0xabc"))
 
     def merge(self, *sizes: int) -> None:
         for number, shares in enumerate(sizes):
+            self.proof.remember(self.now_ms)
             self.booked -= shares
             self.there -= shares
             self.proof.moved(done(number, shares))
@@ -151,6 +163,22 @@ async def test_a_node_that_is_behind_by_two() -> None:
     wallet.there = before
 
     assert not await wallet.proof.moved_again()
+
+
+async def test_trades_that_a_node_does_not_know_of_are_no_merge() -> None:
+    """Seed 1364, an hour: ten pairs were merged, ten more bought since and confirmed (there half
+    of them were still on their way). A node that does not show those yet shows what a repetition of
+    the merge would leave.
+    """
+    wallet = Wallet()
+    wallet.merge(10 * SHARE)
+    wallet.now_ms += 60_000
+    wallet.confirm(10 * SHARE)
+    wallet.now_ms += STALE_MS
+
+    assert not await wallet.proof.moved_again()
+    wallet.now_ms += 1
+    assert await wallet.proof.moved_again(), "it lasts, and no node is that far behind"
 
 
 async def test_one_explains_before_two_do() -> None:

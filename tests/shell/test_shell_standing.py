@@ -20,6 +20,7 @@ from polybot.domain.market import Outcome, Side
 from polybot.domain.orders import EDGE_S, FillLeg, OrderSeen, TimeInForce, TradeSeen, TradeStatus
 from polybot.domain.units import SHARE, USD
 from polybot.journal.entries import Intent, Moved, Paid, Told
+from polybot.move_proof import MoveProof
 from polybot.reconciler import Reconciler
 from polybot.risk.exposure import OpenBids
 from polybot.venue.tap import NOBODY
@@ -311,7 +312,7 @@ def test_what_the_books_said_until_now_is_remembered() -> None:
     made = account()
     nothing: Any = None
     Reconciler(nothing, nothing, nothing, made, nothing, nothing, nothing, grace_ms=2_000)
-    watch = made.before_booking.__self__.watch  # type: ignore[attr-defined]
+    watch = made.before_booking[0].__self__.watch  # type: ignore[attr-defined]
     seen = OrderSeen("0x1", OrderSeen.Kind.DEAD, 0, "dead", START)
     made.take([Told(MARKET.condition_id, seen)], START)
     assert not watch._past
@@ -319,3 +320,15 @@ def test_what_the_books_said_until_now_is_remembered() -> None:
     made.take([Paid("deposit", 5 * USD, "a test")], START)
     ((_, cash),) = watch._past[CASH]
     assert (cash.total, made.ledger.cash) == (922 * USD, 927 * USD)
+
+
+def test_what_a_node_may_still_show_is_remembered() -> None:
+    """As well: before anything is booked that changes shares (F33)."""
+    made = account()
+    nothing: Any = None
+    proof, key = MoveProof(made, nothing), MARKET.condition_id
+    up, down = (made.ledger.books[key].shares(outcome) for outcome in Outcome)
+    made.take([Moved(key, "split", "done", "s.0", 5 * SHARE, -5 * SHARE, "0x1")], START)
+
+    assert not proof.behind(key, (up + 5 * SHARE, down + 5 * SHARE))
+    assert proof.behind(key, (up, down))

@@ -22,6 +22,7 @@ from polybot.domain.market_books import MarketBooks
 from polybot.domain.orders import FillLeg, TradeSeen, TradeStatus
 from polybot.domain.units import SHARE, USD
 from polybot.execution.inventory import InventoryParams
+from polybot.execution.reconcile import STALE_MS
 from polybot.in_flight import InFlight
 from polybot.inventory import Inventory
 from polybot.journal.entries import Closed, Entry, Known, Moved, Paid, Resolved, Told
@@ -84,9 +85,9 @@ class Wallet:
         self.learnt(Paid("deposit", 1_000 * USD, "a test"), *known)
 
     def learnt(self, *entries: Entry) -> None:
-        """Facts of before."""
+        """Facts of before: no node is that far behind."""
         self.disk.note(*entries)
-        self.account.take(entries, AFTER)
+        self.account.take(entries, self.account.clock.now_ms() - 60_000)
 
     async def _none(self, _: object) -> set[str]:
         await trio.lowlevel.checkpoint()
@@ -186,7 +187,7 @@ async def test_no_repetition_is_booked_behind_a_sale_of_its_shares() -> None:
     wallet = Wallet(
         trade("t", Side.BUY, BOUGHT, *BOTH), trade("u", Side.BUY, BOUGHT, *BOTH), merge("done", 1)
     )
-    wallet.inventory.proof.known(merge("done", 1))
+    wallet.inventory.proof.moved(merge("done", 1))
     sale = trade("s", Side.SELL, MATCHED, MARKET.up_token)
     await wallet.behind(sale, wallet.inventory.explained)
     assert wallet.books.merged == wallet.after_a_start().merged == PAIRS
@@ -194,6 +195,25 @@ async def test_no_repetition_is_booked_behind_a_sale_of_its_shares() -> None:
     await wallet.account.learn(trade("s", Side.SELL, FAILED, MARKET.up_token))
     assert await wallet.inventory.explained()
     assert wallet.books.merged == wallet.after_a_start().merged == 2 * PAIRS
+
+
+async def test_no_merge_is_booked_by_what_a_node_shows_of_before_a_fill() -> None:
+    """Of a merge nothing is heard, and as many pairs have just been bought: a node that is behind
+    shows what the merge would leave. It is believed when no node can be that far behind.
+    """
+    wallet = Wallet(trade("t", Side.BUY, BOUGHT, *BOTH))
+    wallet.disk.answers.set()
+    wallet.shown.set()
+    wallet.there = (PAIRS, PAIRS)
+    await wallet.account.learn(trade("u", Side.BUY, BOUGHT, *BOTH))
+    under_way(wallet, merge("asked", 1))
+
+    assert not await wallet.inventory.resolve()
+    assert wallet.books.merged == 0
+    clock: Any = wallet.account.clock
+    clock.now_ms = lambda: AFTER + STALE_MS + 1
+    assert await wallet.inventory.resolve()
+    assert wallet.books.merged == PAIRS
 
 
 async def test_no_redemption_is_booked_before_its_fills_are_final() -> None:
@@ -261,7 +281,7 @@ async def test_no_merge_is_asked_for_behind_one_that_is_booked(
     inventory = wallet.inventory
     way: Any = OpenWay()
     inventory.way, inventory.params = way, InventoryParams(merge_equity_percent=0)
-    inventory.proof.known(merge("done", 1))
+    inventory.proof.moved(merge("done", 1))
     monkeypatch.setattr(calls, "merge", lambda *_: ["a call"])
     if not booked:
         wallet.there = (PAIRS, PAIRS)
@@ -315,7 +335,7 @@ async def test_a_market_is_closed_while_others_are_looked_at() -> None:
 async def test_a_market_is_closed_while_its_moves_are_looked_at() -> None:
     """The same of the market whose merges may have been done twice."""
     wallet = Wallet(trade("t", Side.BUY, BOUGHT, *BOTH), merge("done", 1))
-    wallet.inventory.proof.known(merge("done", 1))
+    wallet.inventory.proof.moved(merge("done", 1))
     await wallet.beside(wallet.inventory.explained, Closed(KEY, 0, 0, 0))
 
     assert wallet.account.ledger.books.keys() == {OTHER.condition_id}
