@@ -212,7 +212,7 @@ def test_a_backtests_profit_is_its_own() -> None:
 def lived() -> list[Event]:
     """A life in which our orders were taken, from the middle of a window until it is resolved."""
     lives: list[list[Event]] = []
-    case = Keep(deaths=False, series=False).of(draw(3, 0.1))
+    case = Keep(deaths=False, series=False, revoked=False).of(draw(3, 0.1))
     one = (Life(225.0, End.STOP, 0.0),)
     simulate(attrs.evolve(case, lives=one, later_s=135, quiet_s=0.0, sniped=0.5), lives)
     return lives[0]
