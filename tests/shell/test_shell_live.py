@@ -264,7 +264,8 @@ async def test_figures_that_cannot_be_drawn_up(
         summary, code = await run(it, live_config(it, tmp_path), monkeypatch)
 
     assert code == launch.EXIT_ORDERS_LIVE
-    assert (summary.mode, summary.world, summary.exit_reason) == ("live", "Polymarket", "signal")
+    told = (summary.mode, summary.world, summary.exit_reason)
+    assert told == ("live", "Polymarket", "signal; the summary broke")
     assert summary.live_orders_at_exit == 0
 
 
