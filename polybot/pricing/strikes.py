@@ -9,7 +9,7 @@ import attrs
 GRID_MS = 300_000  # every window of every series starts on a multiple of five minutes
 HOUR_MS = 3_600_000
 PROVISIONAL_MS = 500  # strategy.md 1, strike policy
-KEPT = 1024  # five hours of windows for sixteen symbols
+KEPT = 8192  # forty hours of eight assets' windows: a daily one's strike is a day old at its end
 OPEN_PROVEN_MS = 30_000  # how long another open of the same candle is told before it counts
 
 

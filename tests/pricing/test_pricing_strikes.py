@@ -174,6 +174,21 @@ def test_a_trade_seen_too_late_opens_nothing(before_ms: int | None) -> None:
     assert strikes.of(CANDLE) is None
 
 
+def test_a_daily_strike_outlives_its_day() -> None:
+    """With every asset there is, each told at both look-backs: it was forgotten within five hours,
+    and the window not quoted until somebody told it again.
+    """
+    strikes = Strikes()
+    strikes.open_seen("BTCUSDT", 100.0, START, START)
+    for window in range(1, 24 * 12 + 1):
+        start_ms = START + window * 300_000
+        for asset in range(8):
+            strikes.seen(f"{asset}usd", 0, 1.0, start_ms, start_ms - 1000, start_ms)
+            strikes.seen(f"{asset}usd", 60, 1.0, start_ms, start_ms - 1000, start_ms)
+
+    assert strikes.of(("BTCUSDT", 0, START)) == Strike(100.0, Trust.EXACT)
+
+
 def test_memory_is_bounded() -> None:
     """The oldest strikes go first."""
     strikes = Strikes()
