@@ -9,7 +9,8 @@ came or anybody compared; then a split and a merge may both have been (seed 892)
 
 A node may lag, and what it does not know of yet looks like something done again: a merge like a
 split, and pairs that were bought like a merge. A figure that the books said within the last half a
-minute is no evidence.
+minute is no evidence, nor is one with moves that they had not heard of then: a node shows a merge
+that was mined, and not the fills which the books heard of before they heard of the merge.
 """
 
 from __future__ import annotations
@@ -34,13 +35,26 @@ Pair = tuple[int, int]  # shares (10⁻⁶) of Up and of Down
 Known = tuple[Settling, Settling]  # what the books say of them
 
 
+@attrs.define
+class _Said:
+    """What the books of a market said until then, and what moves that were booked later take."""
+
+    until_ms: int
+    known: Known
+    since: list[int] = attrs.field(factory=list)
+
+    def explains(self, there: Pair) -> bool:
+        taken = itertools.accumulate(self.since, initial=0)
+        return any(_explained(self.known, there, so_far) for so_far in taken)
+
+
 @attrs.define(eq=False)
 class MoveProof:
     account: Account
     chain: Chain
     _moved: dict[str, list[Moved]] = attrs.field(factory=dict)  # by market, oldest first
-    # What the books of each market have said, and until when; of this run only.
-    _said: dict[str, deque[tuple[int, Known]]] = attrs.field(factory=dict)
+    # What the books of each market have said, oldest first; of this run only.
+    _said: dict[str, deque[_Said]] = attrs.field(factory=dict)
     _looking: trio.Lock = attrs.field(factory=trio.Lock)
 
     def __attrs_post_init__(self) -> None:
@@ -50,10 +64,10 @@ class MoveProof:
         """The books are about to change: what they say until now a node may still show."""
         for condition_id in self.account.ledger.books:
             said, known = self._said.setdefault(condition_id, deque()), self._settling(condition_id)
-            if said and said[-1][1] == known:
+            if said and said[-1].known == known and not said[-1].since:
                 said.pop()
-            said.append((now_ms, known))
-            while said[0][0] < now_ms - STALE_MS:
+            said.append(_Said(now_ms, known))
+            while said[0].until_ms < now_ms - STALE_MS:
                 said.popleft()
 
     async def there(self, condition_id: str) -> Pair | None:
@@ -91,6 +105,8 @@ class MoveProof:
         moves = self._moved.setdefault(done.condition_id, [])
         moves.append(done)
         del moves[:-MOVES_KEPT]
+        for one in self._said.get(done.condition_id, ()):
+            one.since.append(_taken(done))
 
     def forget(self, condition_id: str) -> None:
         self._moved.pop(condition_id, None)
@@ -174,10 +190,10 @@ class MoveProof:
         return ()
 
     def behind(self, condition_id: str, there: Pair) -> bool:
-        """Whether the books said this a short while ago, so that a node may show it."""
+        """Whether this is what was there a short while ago, so that a node may show it."""
         late = self.account.clock.now_ms() - STALE_MS
         said = self._said.get(condition_id, ())
-        return any(at_ms >= late and _explained(known, there, 0) for at_ms, known in said)
+        return any(one.until_ms >= late and one.explains(there) for one in said)
 
     def _bookable(self, those: tuple[Moved, ...]) -> bool:
         """Whether the ledger takes them one after the other: a merge wants confirmed pairs."""

@@ -181,6 +181,24 @@ async def test_trades_that_a_node_does_not_know_of_are_no_merge() -> None:
     assert await wallet.proof.moved_again(), "it lasts, and no node is that far behind"
 
 
+async def test_a_merge_that_a_node_knows_of_before_the_books_do() -> None:
+    """Seed 1364 again: ten pairs were merged, ten more bought and confirmed, twelve merged. The
+    node showed the twelve, which were mined long before they were booked, and not the ten that were
+    bought; that the books had never said, and the first ten were booked for merged again.
+    """
+    wallet = Wallet()
+    wallet.merge(10 * SHARE)
+    wallet.now_ms += 60_000
+    wallet.confirm(10 * SHARE)
+    wallet.merge(12 * SHARE)
+    assert wallet.there == wallet.booked - 10 * SHARE
+    wallet.now_ms += STALE_MS
+
+    assert not await wallet.proof.moved_again()
+    wallet.now_ms += 1
+    assert await wallet.proof.moved_again(), "it lasts, and no node is that far behind"
+
+
 async def test_one_explains_before_two_do() -> None:
     """Thirty pairs are missing: the merge of thirty, not those of ten and of twenty."""
     wallet = Wallet()
