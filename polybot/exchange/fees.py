@@ -1,4 +1,4 @@
-"""The taker's fee (clob.md 6.1). Makers pay nothing."""
+"""The taker's fee and the makers' share of it (clob.md 6.1). Makers pay nothing."""
 
 from __future__ import annotations
 
@@ -21,7 +21,14 @@ CATEGORIES: dict[str, tuple[int, int]] = {
     "geopolitics": (0, 0),
 }
 
+USUAL_REBATE_PERCENT = CATEGORIES["crypto"][1]  # what is told of a market without one of its own
+
 GRAIN = 10  # fees have five decimals: 0.00001 pUSD in units of 10⁻⁶
+
+
+def told_rebate_percent(market: Market) -> int:
+    """The makers' share of the market's fees as Gamma and the listings tell it."""
+    return USUAL_REBATE_PERCENT if market.rebate_percent is None else market.rebate_percent
 
 
 def taker_fee(market: Market, shares: int, price: int) -> int:

@@ -9,6 +9,7 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 
 from polybot.exchange.calendar import COIN, SERIES
+from polybot.exchange.fees import told_rebate_percent
 from polybot.exchange.gamma_figures import GammaFigures, in_string
 from polybot.exchange.lifecycle import Lifecycle
 from polybot.exchange.model import STANDING, Market, Phase, Series
@@ -264,7 +265,7 @@ def _fees(market: Market) -> dict[str, object]:
             "exponent": market.fee_exponent,
             "rate": market.fee_rate_ppm / 1_000_000,
             "takerOnly": True,
-            "rebateRate": 0.2,
+            "rebateRate": told_rebate_percent(market) / 100,
         },
         "makerBaseFee": 1000,
         "takerBaseFee": 1000,

@@ -5,11 +5,10 @@ from __future__ import annotations
 import json
 
 from polybot.exchange.book_wire import price_text, size_text
+from polybot.exchange.fees import told_rebate_percent
 from polybot.exchange.gamma_objects import description, event_id
 from polybot.exchange.model import Market, Phase, Trade
 from polybot.exchange.money import UNIT, decimal_text
-
-REBATE = "0.2"  # crypto makers' share of taker fees (clob.md 6.1)
 
 
 def _spaced(message: dict[str, object]) -> str:
@@ -83,7 +82,7 @@ def new_market(market: Market, at_ms: int) -> str:
                 "exponent": str(market.fee_exponent),
                 "rate": decimal_text(market.fee_rate_ppm, UNIT),
                 "taker_only": True,
-                "rebate_rate": REBATE,
+                "rebate_rate": decimal_text(told_rebate_percent(market), 100),
             },
         }
     )

@@ -15,7 +15,7 @@ from polymarket.models.gamma.market import Market as SdkMarket
 from trio.testing import MockClock
 
 from polybot.clock import Clock
-from polybot.exchange import contracts
+from polybot.exchange import contracts, market_messages
 from polybot.exchange.engine import GRACE_MS
 from polybot.exchange.invariants import check
 from polybot.exchange.model import BUY, DOWN, SELL, UP
@@ -101,6 +101,21 @@ async def test_a_category_brings_its_own_fees(
     fee = round(100 * rate * 0.25 * UNIT)
     assert engine.accounts.fees == fee
     assert rebates.accrued(ann.address) == fee * share // 100
+
+
+@pytest.mark.parametrize(("category", "share"), [("crypto", 20), ("sports", 15), ("politics", 25)])
+async def test_a_category_tells_the_share_that_it_pays(
+    venue: Venue, category: str, share: int
+) -> None:
+    """Gamma's `rebateRate` and the listing's are the official source of the makers' share (clob.md
+    6.1): told as crypto's of every market, a maker reckoned with a rebate that nobody paid.
+    """
+    shown = await listed(venue, category=category)
+    row = await venue.gamma(f"/markets/slug/{ELECTION['slug']}")
+    assert row["feeSchedule"]["rebateRate"] == share / 100
+    market = venue.exchange.engine.markets[shown["condition_id"]]
+    told = json.loads(market_messages.new_market(market, T0))
+    assert told["fee_schedule"]["rebate_rate"] == f"{share / 100:g}"
 
 
 async def test_an_unknown_category_is_told(venue: Venue) -> None:
