@@ -40,6 +40,9 @@ def short_form(market: Market) -> dict[str, object]:
 
 
 def long_form(market: Market) -> dict[str, object]:
+    """`/markets`, which no page documents: it was seen stale after a tick change, while all else
+    followed (clob.md 3.8).
+    """
     return {
         "enable_order_book": True,
         "active": True,
@@ -47,7 +50,7 @@ def long_form(market: Market) -> dict[str, object]:
         "archived": False,
         "accepting_orders": market.phase is Phase.OPEN,
         "minimum_order_size": plain_number(market.min_size, UNIT),
-        "minimum_tick_size": market.tick / ONE,
+        "minimum_tick_size": market.listed_tick / ONE,
         "condition_id": market.condition_id,
         "question_id": market.question_id,
         "question": market.question,

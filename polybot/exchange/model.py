@@ -77,6 +77,10 @@ class Market:
     winner: int | None = None  # UP | DOWN, as the venue's services tell it; None also for a void
     payouts: tuple[int, int] | None = None  # the chain's: (1, 0), (0, 1), or (1, 1) for a void
     resolved_ms: int | None = None
+    listed_tick: int = attrs.field(init=False)  # `tick` as it was when the market was made
+
+    def __attrs_post_init__(self) -> None:
+        self.listed_tick = self.tick
 
     def outcome_of(self, token: str) -> int:
         return self.tokens.index(token)

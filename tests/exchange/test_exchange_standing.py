@@ -220,6 +220,19 @@ async def test_the_operator_moves_the_tick(venue: Venue) -> None:
     assert (await venue.admin("/markets/tick", coarse))[0] == 200  # no change, no event
 
 
+@pytest.mark.conforms("clob-5.2-stale-tick")
+async def test_the_long_form_keeps_the_tick_of_the_listing(venue: Venue) -> None:
+    """`GET /markets/{condition}` was seen stale after a tick change (clob.md 3.8): whoever sets his
+    grid by it must be wrong here, too.
+    """
+    shown = await listed(venue)
+    condition = shown["condition_id"]
+    fine = {"market": ELECTION["slug"], "tick": "0.001"}
+    assert (await venue.admin("/markets/tick", fine))[1]["tick"] == "0.001"
+    assert (await venue.clob(f"/markets/{condition}"))[1]["minimum_tick_size"] == 0.01
+    assert (await venue.clob(f"/clob-markets/{condition}"))[1]["mts"] == 0.001
+
+
 FAULTS: list[tuple[dict[str, object], str]] = [
     ({"slug": ""}, "slug"),
     ({"slug": "Upper Case"}, "slug"),
