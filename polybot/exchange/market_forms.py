@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 
-from polybot.exchange.gamma_objects import description, plain_number
+from polybot.exchange.gamma_objects import description, iso, plain_number
 from polybot.exchange.model import STANDING, Market, Phase
 from polybot.exchange.money import ONE, UNIT
 
@@ -28,6 +28,7 @@ def short_form(market: Market) -> dict[str, object]:
         "tbf": base_fee(market),
         "r": {"mi": REWARDS_MIN_SIZE, "ma": REWARDS_MAX_SPREAD, "moas": 30},
         "ao": market.phase is Phase.OPEN,
+        "aot": iso(market.listed_ms),  # as Gamma's `acceptingOrdersTimestamp`
     }
     if market.fee_rate_ppm:
         rate = market.fee_rate_ppm / UNIT

@@ -482,6 +482,7 @@ async def test_market_forms(kit: ClobKit, autojump_clock: MockClock) -> None:
     assert (short["mos"], short["mts"], short["v"]) == (5, 0.01, "v1")
     assert type(short["mos"]) is int
     assert (short["mbf"], short["tbf"], short["ao"]) == (1000, 1000, True)
+    assert short["aot"] == "2026-11-20T00:00:00Z"
     assert short["fd"] == {"r": 0.07, "e": 1, "to": True}
     assert "itode" not in short
     assert "nr" not in short
