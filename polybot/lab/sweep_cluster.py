@@ -2,8 +2,9 @@
 
 The results come back to the machine that asked, which keeps them as it keeps its own: nothing but
 the recordings must be where the workers are, and resuming means the same. What a worker plays is
-checked to be what was asked: the same recordings, by their contents, and the same program, by its
-sources; a cluster that runs last week's checkout would answer another question. Keys do not travel.
+checked to be what was asked: the same recordings and models, by their contents, and the same
+program, by its sources; a cluster that runs last week's checkout would answer another question.
+Keys do not travel.
 
 Rejected: results on a shared folder, written by the workers, because a sweep on one machine could
 then not go on where one on many was stopped unless both saw that folder.
@@ -11,21 +12,17 @@ then not go on where one on many was stopped unless both saw that folder.
 
 from __future__ import annotations
 
-import functools
-import hashlib
 from collections.abc import Generator, Sequence
-from pathlib import Path
 from typing import Any
 
 import attrs
 
 from polybot.lab.backtest import Done, Task, perform
 from polybot.lab.run_record import Run
-from polybot.lab.sweep_store import Piece, mark
+from polybot.lab.sweep_store import Piece, mark, models, sources
 
 PATIENCE_S = 10
 REMEDY = "pip install 'polybot[cluster]'"
-_POLYBOT = Path(__file__).resolve().parents[1]
 
 
 class ClusterError(ValueError):
@@ -34,20 +31,14 @@ class ClusterError(ValueError):
 
 @attrs.frozen
 class Errand:
-    """A piece as it travels: the task, what its recordings hold, and whose program it is of."""
+    """A piece as it travels: the task, what its recordings and models hold, and whose program it is
+    of.
+    """
 
     task: Task
     marks: tuple[str, ...]
+    models: str
     sources: str
-
-
-@functools.cache
-def sources() -> str:
-    """A mark of this program: all of its files, wherever they lie."""
-    found = hashlib.sha256()
-    for file in sorted(_POLYBOT.rglob("*.py")):
-        found.update(file.relative_to(_POLYBOT).as_posix().encode() + file.read_bytes())
-    return found.hexdigest()
 
 
 def errand(piece: Piece) -> Errand:
@@ -59,7 +50,7 @@ def errand(piece: Piece) -> Errand:
         chunk=attrs.evolve(held.chunk, paths=paths),
         config=attrs.evolve(held.config, keys=None),
     )
-    return Errand(task, tuple(map(mark, paths)), sources())
+    return Errand(task, tuple(map(mark, paths)), models(task), sources())
 
 
 def run_errand(asked: Errand) -> Done:
@@ -72,6 +63,15 @@ def run_errand(asked: Errand) -> Done:
                 f"a worker does not have {path}, or another one: recordings must lie in a folder "
                 "that all machines share, by the same path; a tape is read where it lies alone"
             )
+    try:
+        same = models(asked.task) == asked.models
+    except (OSError, ValueError):
+        same = False
+    if not same:
+        raise ClusterError(
+            "a worker reads another queue model, latency or season: their files must lie in a "
+            "folder that all machines share, named by their whole paths"
+        )
     return attrs.evolve(perform(asked.task), run=Run("backtest"))
 
 

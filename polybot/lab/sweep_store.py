@@ -1,9 +1,11 @@
 """A sweep's results on the disk: a Parquet file for each piece of work, so a stop costs little.
 
 A piece is one chunk of windows under one configuration, queue model, latency and seed. Its file is
-named by a hash of all that it depends on, the configuration's own digest and the recordings' sizes
-included; a sweep that is run again, or a larger one over the same recordings, plays only what has
-no file yet. A file is written under another name until it is complete.
+named by a hash of all that it depends on: the configuration's own digest, what is in the recordings
+and in the files that models and seasons are read from, and the program itself, for results of two
+programs are not to be compared. A sweep that is run again, or a larger one over the same
+recordings, plays only what has no file yet. A file is written under another name until it is
+complete.
 
 Any reader of Parquet takes the folder as one table.
 """
@@ -19,12 +21,15 @@ from typing import Any
 import attrs
 import orjson
 
+from polybot.exchange.latency_models import latencies
+from polybot.exchange.queue_models import queue_model
 from polybot.lab.backtest import Done, Task
 from polybot.lab.backtest_sources import Sources
 from polybot.lab.sweep_stats import Witness
 
 SUFFIX = ".parquet"
 PARTS = tuple(field.name for field in attrs.fields(Sources))
+_POLYBOT = Path(__file__).resolve().parents[1]
 
 
 @attrs.frozen
@@ -38,8 +43,8 @@ class Piece:
     def key(self) -> str:
         task = self.task
         what = (
-            task.config.digest, task.queue, task.latency, task.seed, task.chunk.slugs,
-            [mark(path) for path in task.chunk.paths],
+            task.config.digest, models(task), task.seed, task.chunk.slugs,
+            [mark(path) for path in task.chunk.paths], sources(),
         )  # fmt: skip
         return hashlib.sha256(orjson.dumps(what)).hexdigest()[:32]
 
@@ -52,6 +57,24 @@ def mark(path: Path) -> str:
     for file in files:
         if file.is_file():
             found.update(hashlib.sha256(file.read_bytes()).digest() + file.name.encode())
+    return found.hexdigest()
+
+
+def models(task: Task) -> str:
+    """What a task's models are, whatever they were read from. Raises ValueError, or OSError, where
+    a file of theirs cannot be read.
+    """
+    named = task.config.pricing.vol_seasons
+    season = mark(Path(named)) if named else ""
+    return f"{queue_model(task.queue).name} {latencies(task.latency)} {season}"
+
+
+@functools.cache
+def sources() -> str:
+    """A mark of this program: all of its files, wherever they lie."""
+    found = hashlib.sha256()
+    for file in sorted(_POLYBOT.rglob("*.py")):
+        found.update(file.relative_to(_POLYBOT).as_posix().encode() + file.read_bytes())
     return found.hexdigest()
 
 

@@ -7,6 +7,7 @@ import statistics
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+import attrs
 import pytest
 from backtest_kit import ROOT, config, files
 from hypothesis import given, strategies as st
@@ -273,6 +274,32 @@ def test_a_result_is_known_by_all_it_depends_on(tmp_path: Path) -> None:
 
     assert same.key == piece.key
     assert len({piece.key, *(Piece("", task).key for task in others)}) == 6
+
+
+def test_a_model_is_what_its_file_says(tmp_path: Path) -> None:
+    """A queue or a latency that was fitted anew, into the same file, is another question: its old
+    results are no answer to it.
+    """
+    queue, latency = tmp_path / "queue.json", tmp_path / "ms.txt"
+    queue.write_text('{"queue": "pessimistic"}')
+    latency.write_text("25\n")
+    task = pieces(1).pieces[0].task
+    piece = Piece("", attrs.evolve(task, queue=f"fitted:{queue}", latency=f"measured:{latency}"))
+    keys = {piece.key}
+    latency.write_text("250\n")
+    keys.add(piece.key)
+    queue.write_text('{"queue": "probabilistic:2"}')
+
+    assert len(keys | {piece.key}) == 3
+
+
+def test_another_program_keeps_results_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What last week's bot earned is not to stand in a table beside what today's does."""
+    piece = pieces(1).pieces[0]
+    before = piece.key
+    monkeypatch.setattr(sweep_store, "sources", lambda: "another")
+
+    assert piece.key != before
 
 
 @pytest.mark.usefixtures("once")

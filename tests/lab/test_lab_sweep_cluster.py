@@ -58,10 +58,11 @@ def moved(sent: Errand, path: Path) -> Errand:
     ("bent", "said"),
     [
         (lambda sent: attrs.evolve(sent, sources="of last week"), "another polybot"),
+        (lambda sent: attrs.evolve(sent, models="as fitted since"), "another queue model"),
         (lambda sent: moved(sent, files()[1]), "or another one"),
         (lambda sent: moved(sent, Path("/nowhere/at/all")), "a folder that all machines share"),
     ],
-    ids=["another program", "another recording", "no recording"],
+    ids=["another program", "another model", "another recording", "no recording"],
 )
 def test_another_piece_is_refused(bent: Callable[[Errand], Errand], said: str) -> None:
     """A worker with another checkout, another file under that name, or none: an error with its
