@@ -33,7 +33,7 @@ from polybot.exchange.outside import Outside
 from polybot.exchange.outside_book import OutsideBook
 from polybot.exchange.queue_models import AHEAD_FIRST, QueueModel
 from polybot.exchange.recording_model import Recording, Tape, window_of
-from polybot.exchange.recording_prices import NOMINAL_PRICE, InferredPrices
+from polybot.exchange.recording_prices import NOMINAL_PRICE, InferredPrices, agreeing
 
 NOMINAL_MOVE = 1e-4  # where only the winner is known, the final price is this far from the strike
 FINE_TICK = 10
@@ -139,6 +139,15 @@ class _Player:
         return NOMINAL_PRICE, NOMINAL_PRICE * (1 + move)
 
 
+def _read_off(oracle: Oracle, tape: Tape, *, up: bool) -> tuple[float, float]:
+    """(strike, final) of a market of which only the winner was told, from its recorded prices: a
+    nominal strike beside them would make a certainty of every market.
+    """
+    asset = tape.series.asset
+    strike = oracle.twap(asset, tape.start_ms)
+    return strike, agreeing(strike, oracle.twap(asset, tape.end_ms), up=up)
+
+
 class RecordedWorld:
     """Replays what a path holds in its own time."""
 
@@ -164,6 +173,7 @@ class RecordedWorld:
         first = (max(tape.first_ms, self.start_ms) for tape in recording.tapes)
         self._due = [(at_ms, place) for place, at_ms in enumerate(first)]
         heapq.heapify(self._due)
+        self._read: dict[str, tuple[float, float]] = {}  # settlements that nobody told, by slug
         self._outside: Outside | None = None
         self._crowd: Crowd | None = None
         self._named = path.name if isinstance(path, Path) else "read before"
@@ -176,7 +186,7 @@ class RecordedWorld:
 
     def attach(self, engine: Engine, oracle: Oracle, lifecycle: Lifecycle) -> None:
         """Fund the outside and find the markets by their slugs. Call once."""
-        for slug, (strike, final) in self._fixed():
+        for slug, (strike, final) in self._fixed(oracle):
             series, start_ms = window_of(slug)
             if series.rule == "twap":  # a candle is the exchange's: no average is fixed by it
                 oracle.fixings[series.asset, start_ms] = strike
@@ -214,13 +224,18 @@ class RecordedWorld:
             return player.settled(self._inferred)
         if player is not None and player.tape.strike is not None:
             return player.settled(None)
-        return self._recording.outcomes.get(market.slug)
+        return self._read.get(market.slug) or self._recording.outcomes.get(market.slug)
 
-    def _fixed(self) -> Iterator[tuple[str, tuple[float, float]]]:
+    def _fixed(self, oracle: Oracle) -> Iterator[tuple[str, tuple[float, float]]]:
         """What the price streams must agree with: the settlements known from the beginning."""
         yield from self._recording.outcomes.items()
         for slug, player in self._players.items():
-            if player.tape.strike is not None or player.tape.winner is not None:
+            tape = player.tape
+            if tape.strike is None and tape.winner is not None and self._recording.prices:
+                if tape.series.rule == "twap":
+                    self._read[slug] = _read_off(oracle, tape, up=tape.winner == UP)
+                    yield slug, self._read[slug]
+            elif tape.strike is not None or tape.winner is not None:
                 yield slug, player.settled(None)
 
     def _recognise(self, market: Market) -> None:

@@ -102,6 +102,24 @@ def test_it_plays_in_the_recording_world(tmp_path: Path) -> None:
     assert market.winner == DOWN
 
 
+@pytest.mark.parametrize("winner", [UP, DOWN])
+def test_a_strike_that_nobody_told_is_that_of_the_prices(tmp_path: Path, winner: int) -> None:
+    """A tape that heard who won but not the strike: the strike shown lies where the prices were, or
+    the bot would be sure of a market that nobody was sure of, and the winner is the recorded one.
+    """
+    prices = tuple((OPEN_MS + 1_000 * n, 120_000.0 - n) for n in range(-100, 400))
+    window = attrs.evolve(WINDOW, winner=winner, strike=None, final=None, chainlink=prices)
+    stage = Stage(RecordedWorld(write(tmp_path, window, BEATS)))
+    stage.run(OPEN_MS + 120_000)
+    market = stage.market(OPEN_MS)
+
+    strike = stage.lifecycle.shown_strike(market, OPEN_MS + 120_000)
+    assert strike == pytest.approx(120_000.0, abs=60)
+    assert stage.oracle.twap("btc", OPEN_MS) == strike, "the stream says the same"
+    stage.run(OPEN_MS + 500_000)
+    assert market.winner == winner
+
+
 def plain(path: Path) -> bytes:
     return zstandard.ZstdDecompressor().stream_reader(path.read_bytes()).read()
 
