@@ -96,7 +96,8 @@ class _Column:
 
     @classmethod
     def of(cls, results: Sequence[WindowResult]) -> _Column:
-        profits = [one.profit for one in results]
+        # A profit is there when its window ends: a long one that began first is not first.
+        profits = [one.profit for one in sorted(results, key=lambda one: one.end_ms)]
         parts = total(results)
         return cls(
             {"profit": sum(profits)} | attrs.asdict(parts),

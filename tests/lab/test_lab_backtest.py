@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import io
+import re
 import shutil
 from pathlib import Path
 from types import SimpleNamespace
@@ -183,6 +184,19 @@ def test_drawdown() -> None:
     assert drawdown([]) == drawdown([5, 6]) == 0
     assert drawdown([-3, 10, -4, -4, 20]) == 8
     assert drawdown([-3, -4]) == 7
+
+
+def test_a_drawdown_is_of_windows_as_they_end() -> None:
+    """An hour that lost ends after the five minutes that began beside it: the fall is from where
+    they had brought the total, as in the picture, and not in the order of the beginnings.
+    """
+    (one,) = done(0).results
+    hour = attrs.evolve(one, end_ms=one.start_ms + 3_600_000, profit=-10_000_000)
+    lost = attrs.evolve(one, start_ms=one.start_ms + 1, profit=-5_000_000)
+    won = attrs.evolve(one, start_ms=lost.end_ms, end_ms=lost.end_ms + 300_000, profit=20_000_000)
+
+    text = report({"pessimistic": [hour, lost, won]})
+    assert re.search(r"deepest drawdown +10\.00\n", text)
 
 
 def test_the_picture_begins_at_nothing_and_counts_at_the_end() -> None:
