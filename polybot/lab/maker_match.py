@@ -34,7 +34,7 @@ LATENCY_MS = 150  # from a decision to its orders' arrival, and from a match to 
 LOOK_MS = 150  # between two decisions
 STEP_MS = 50  # of the world: what is due within one happens at its own time all the same
 DEPTH = 10  # levels of each side that a policy sees
-CONFIDENCE = 1.96  # standard errors of a 95 % interval
+SURE, CONFIDENCE = 0.95, 1.96  # of an interval, and its standard errors where there are many
 
 Levels = tuple[tuple[int, int], ...]
 
@@ -159,9 +159,13 @@ class Interval:
 
 
 def student(freedom: int) -> float:
-    """The two-sided 95 % quantile of Student's t, by its expansion in 1/freedom: to a hundredth
-    from five on, too small below three.
+    """The two-sided 95 % quantile of Student's t: exact for one and two, where its distribution has
+    a closed form, else by its expansion in 1/freedom, to a hundredth of itself.
     """
+    if freedom == 1:
+        return math.tan(SURE * math.pi / 2)
+    if freedom == 2:
+        return SURE * math.sqrt(2 / (1 - SURE**2))
     z, n = CONFIDENCE, freedom
     first = (z**3 + z) / 4
     second = (5 * z**5 + 16 * z**3 + 3 * z) / 96

@@ -11,7 +11,7 @@ import pytest
 
 from polybot.lab import commands, maker_done, maker_table, naive_maker
 from polybot.lab.maker_done import Task
-from polybot.lab.maker_match import Interval, Result, play
+from polybot.lab.maker_match import Interval, Result, play, student
 from polybot.lab.maker_policies import Careful, Naive
 from polybot.lab.maker_table import Row, as_table, compare, made, perform
 
@@ -83,6 +83,17 @@ def test_another_file_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[s
     assert stop.value.code == 2
     assert "Traceback" not in capsys.readouterr().err
     assert other.read_bytes() == b'{"seed": 1}\n'
+
+
+@pytest.mark.parametrize(
+    ("freedom", "told"),
+    [(1, 12.706), (2, 4.303), (3, 3.182), (4, 2.776), (9, 2.262), (29, 2.045)],
+)
+def test_an_interval_of_few_witnesses_is_as_wide_as_they_are_few(freedom: int, told: float) -> None:
+    """The quantiles of any table (NIST 1.3.6.7.2): two days are the fewest that a sweep makes an
+    interval of, and one that is too narrow there calls luck a finding.
+    """
+    assert student(freedom) == pytest.approx(told, rel=0.01)
 
 
 @pytest.mark.parametrize(
