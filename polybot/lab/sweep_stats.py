@@ -12,6 +12,7 @@ from __future__ import annotations
 import math
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
+from itertools import pairwise
 
 import attrs
 
@@ -26,6 +27,7 @@ class Witness:
 
     slug: str
     start_ms: int
+    end_ms: int
     seed: int
     profit: int
 
@@ -107,24 +109,38 @@ class Forward:
 
 
 def walk_forward(points: Mapping[str, Sequence[Witness]], splits: int) -> Forward | None:
-    """Cut time into `splits` + 1 equal numbers of windows; choose by the mean on all before each
-    cut, and look at the part after it. None where there are too few windows.
+    """Cut time into `splits` + 1 equal numbers of windows; choose by the mean on all that had ended
+    at each cut, and look at those that begin in the part after it: one that lies across a cut is of
+    neither, for its result was not known then. Only windows that all points have played count: a
+    sweep that was stopped may have the good ones of one and the bad ones of another. None where
+    there are too few.
     """
-    starts = sorted({one.start_ms for found in points.values() for one in found})
-    if len(starts) < 2 * (splits + 1) or len(points) < 2:
+    if len(points) < 2:
+        return None
+    shared = set.intersection(*({_run(one) for one in found} for found in points.values()))
+    alike = {name: [one for one in found if _run(one) in shared] for name, found in points.items()}
+    starts = sorted({start_ms for _, start_ms, _ in shared})
+    if len(starts) < 2 * (splits + 1):
         return None
     bounds = [starts[len(starts) * n // (splits + 1)] for n in range(1, splits + 1)]
     steps = []
-    for place, cut_ms in enumerate(bounds):
-        end_ms = bounds[place + 1] if place + 1 < splits else math.inf
-        inside = {name: _mean(found, 0, cut_ms) for name, found in points.items()}
+    for cut_ms, end_ms in pairwise([*bounds, math.inf]):
+        before = {
+            name: [one for one in found if one.end_ms <= cut_ms] for name, found in alike.items()
+        }
+        if not all(before.values()):  # the first windows are all longer than the part
+            continue
+        inside = {name: _mean(found) for name, found in before.items()}
         chosen = max(inside, key=lambda name: inside[name])
-        count = len({one.slug for one in points[chosen] if cut_ms <= one.start_ms < end_ms})
-        outside = _mean(points[chosen], cut_ms, end_ms)
-        steps.append(Step(cut_ms, chosen, inside[chosen], outside, count))
-    return Forward(tuple(steps))
+        after = [one for one in alike[chosen] if cut_ms <= one.start_ms < end_ms]
+        count = len({one.slug for one in after})
+        steps.append(Step(int(cut_ms), chosen, inside[chosen], _mean(after), count))
+    return Forward(tuple(steps)) if steps else None
 
 
-def _mean(witnesses: Sequence[Witness], from_ms: float, to_ms: float) -> float:
-    profits = [one.profit for one in witnesses if from_ms <= one.start_ms < to_ms]
-    return sum(profits) / len(profits) / 1e6 if profits else -math.inf
+def _run(one: Witness) -> tuple[str, int, int]:
+    return one.slug, one.start_ms, one.seed
+
+
+def _mean(witnesses: Sequence[Witness]) -> float:
+    return sum(one.profit for one in witnesses) / len(witnesses) / 1e6

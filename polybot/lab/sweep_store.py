@@ -119,14 +119,24 @@ class Store:
         try:
             table = pq.read_table(self.path(piece))
             faults = orjson.loads((table.schema.metadata or {})[b"polybot.faults"])
-            rows = table.select(["slug", "start_ms", "seed", "profit"]).to_pylist()
+            rows = table.select(["slug", "start_ms", "end_ms", "seed", "profit"]).to_pylist()
         except (OSError, KeyError, pa.ArrowInvalid, orjson.JSONDecodeError):
             return None
         return [Witness(**row) for row in rows], tuple(faults)
 
 
 _TEXTS = ("point", "queue", "latency", "slug", "winner", "halted")
-_NUMBERS = ("seed", "start_ms", "profit", *PARTS, "fills", "shares", "orders", "decisions")
+_NUMBERS = (
+    "seed",
+    "start_ms",
+    "end_ms",
+    "profit",
+    *PARTS,
+    "fills",
+    "shares",
+    "orders",
+    "decisions",
+)
 
 
 def _schema_names() -> Sequence[str]:

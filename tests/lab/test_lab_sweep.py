@@ -85,8 +85,8 @@ def test_a_parameter_that_is_none(text: str) -> None:
 # --- what may be claimed -------------------------------------------------------------------------
 
 
-def witness(at_ms: int, profit: int, seed: int = 1) -> Witness:
-    return Witness(f"w{at_ms}", at_ms, seed, profit)
+def witness(at_ms: int, profit: int, seed: int = 1, *, lasts_ms: int = 1) -> Witness:
+    return Witness(f"w{at_ms}", at_ms, at_ms + lasts_ms, seed, profit)
 
 
 def test_windows_of_one_day_are_one_witness() -> None:
@@ -171,6 +171,36 @@ def test_no_part_looks_into_the_next() -> None:
     assert other is not None
     assert one.steps[0].chosen == other.steps[0].chosen == "b"
     assert one.steps[0].inside == other.steps[0].inside
+
+
+def test_what_was_not_over_chooses_nothing() -> None:
+    """A long window that lies across a cut has its result from the part that pays: what it earned
+    was not known when the choice was made, and is no pay for it either.
+    """
+    points = {
+        "a": [*(witness(n, 2_000_000) for n in range(20)), witness(20, 0)],
+        "b": [*(witness(n, 1_000_000) for n in range(20)), witness(20, 0)],
+    }
+    points["b"][3] = witness(3, 10**9, lasts_ms=50)
+    points["a"][3] = witness(3, -(10**9), lasts_ms=50)
+    found = walk_forward(points, 1)
+
+    assert found is not None
+    (step,) = found.steps
+    assert (step.until_ms, step.chosen, step.inside) == (10, "a", 2.0)
+
+
+def test_only_windows_that_all_have_played_are_walked() -> None:
+    """A sweep that was stopped: the one that has not played the bad windows yet is not better."""
+    points = {
+        "a": [witness(n, 1_000_000 if n % 2 else -1_000_000) for n in range(40)],
+        "b": [witness(n, 500_000) for n in range(40) if n % 2],
+    }
+    found = walk_forward(points, 1)
+
+    assert found is not None
+    assert [(step.chosen, step.inside, step.windows) for step in found.steps] == [("a", 1.0, 10)]
+    assert walk_forward(points | {"c": []}, 1) is None
 
 
 def test_a_heat_map_is_a_mean_over_the_others() -> None:
