@@ -50,13 +50,16 @@ class Difference:
 
 @attrs.define
 class Result:
-    """What a replay came to. `stopped`: why it could not go on to the tape's end."""
+    """What a replay came to. `stopped`: why it could not go on to the tape's end. `beyond`:
+    decisions on its last input that are not on it.
+    """
 
     events: int = 0
     inputs: int = 0
     decisions: int = 0
     difference: Difference | None = None
     stopped: str | None = None
+    beyond: int = 0
 
 
 def replay(events: Iterator[Event], pace: Pace) -> Result:
@@ -75,6 +78,8 @@ async def _replay(events: Iterator[Event], pace: Pace, store: Store, time: TapeT
     for event in events:
         if not made.take(event):
             break
+    else:
+        made.result.beyond = len(made.core.examiner.decisions)
     if made.core.began is None:
         raise NotReplayable(NO_BEGINNING)
     made.result.inputs = made.core.inputs
@@ -143,8 +148,8 @@ def main(argv: Sequence[str]) -> int:
         return EXIT_UNREADABLE
     lines = [*told(result), *pace.lines()]
     sys.stdout.write("\n".join(lines) + "\n")
-    good = result.difference is None and result.stopped is None and read.whole
-    return EXIT_WHOLE if good else EXIT_DAMAGED
+    good = result.difference is None and result.stopped is None and not result.beyond
+    return EXIT_WHOLE if good and read.whole else EXIT_DAMAGED
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -195,6 +200,11 @@ def told(result: Result) -> list[str]:
     ]
     if result.stopped is not None:
         lines.append(f"stopped where the tape says: {result.stopped}")
+    if result.beyond:
+        return [
+            *lines,
+            f"no difference, but {result.beyond} decisions more than the tape ends with",
+        ]
     if result.difference is None:
         return [*lines, "no difference"]
     found = result.difference

@@ -126,6 +126,20 @@ def test_a_decision_that_is_missing(tape: Rows) -> None:
     assert doubled.replayed is None
 
 
+def test_a_decision_that_is_missing_at_the_end(
+    tape: Rows, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The last one has nothing behind it that would find it out: a whole tape without it is told
+    from one that is the same to its end.
+    """
+    place = where(tape, Kind.DECIDED, "quote")
+    written(tmp_path / "run-1-0000.tape", tape[:place])
+
+    assert main([str(tmp_path)]) == 1
+    assert "1 decisions more than the tape ends with" in capsys.readouterr().out
+    assert again(tape).beyond == 0
+
+
 def test_frames_that_are_missing_are_noticed(tape: Rows) -> None:
     """A replay depends on its inputs: without a second of prices the fair value differs. A single
     one may say what the one before it has said.
