@@ -1,7 +1,7 @@
 """What a tape shows of the queues that our orders stood in.
 
-For every order that rested alone at its price: how much was ahead of it when it was sent, then
-each change of its level and each print at its price, and what of each print was ours. A trade shows
+For every order that rested alone at its price: how much was ahead of it when it arrived, then each
+change of its level and each print at its price, and what of each print was ours. A trade shows
 twice, as a level that shrinks and some 80 ms later as a print (feeds.md 2.3); only what no print
 explains was cancelled.
 """
@@ -49,7 +49,9 @@ class Step:
 
 @attrs.define
 class Stay:
-    """One order's time in its queue. `ahead`: others' shares at its price when it was sent."""
+    """One order's time in its queue. `ahead`: others' shares at its price when it was sent, and
+    what joined them before it was shown.
+    """
 
     size: int
     ahead: int
@@ -213,7 +215,10 @@ class _Watch:
                 if order_id in self._visible or at_ms > place.sent_ms + SHOWN_MS
                 else place.stay.size
             )
-            if did is Did.ADDED and own and shares >= own:
+            if did is Did.ADDED and own:
+                if shares < own:  # it came while ours was on its way, and stands before it
+                    place.stay.ahead += shares
+                    continue
                 self._visible.add(order_id)  # ours, too: it is in nobody's way
                 shares -= own
             if shares:

@@ -192,6 +192,23 @@ def test_a_stay_is_read_from_its_tape() -> None:
     ]
 
 
+def test_what_joins_while_an_order_is_on_its_way_is_before_it() -> None:
+    """The place in a queue is that of the arrival, not of the decision (strategy.md 17): whoever
+    came in between is no one who may cancel behind us, and his shares trade first.
+    """
+    rows = [
+        *BEGIN, *posted(T0), level(T0 + 20, 104), level(T0 + 40, 108), level(T0 + 60, 118),
+        level(T0 + 900, 125), level(T0 + 3_000, 17), printed(T0 + 3_080, 108), ended(T0 + 9_000),
+    ]  # fmt: skip
+    (stay,) = stays(rows)
+
+    assert stay.ahead == 108 * SHARE
+    assert [(step.did, step.shares // SHARE) for step in stay.steps] == [
+        (Did.ADDED, 7), (Did.TRADED, 108),
+    ]  # fmt: skip
+    assert judge(stay, queue_model("pessimistic")).error == 0
+
+
 @pytest.mark.parametrize(
     "rows",
     [
