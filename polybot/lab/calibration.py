@@ -8,6 +8,9 @@ its book, ours left out.
 `--cuts` asks the recorded prices a second question: how good we would have been at windows that
 nobody traded, cut out of the same prices at other seconds. What is wrong there is our model; what
 is wrong only at the true windows is what their ends did to the price.
+
+Ends with 1 where the rule engine settles a recorded market otherwise than it was paid, or where
+only a part of a recording could be read; with 2 where there is nothing to score.
 """
 
 from __future__ import annotations
@@ -23,6 +26,7 @@ import attrs
 
 from polybot import calibration_log
 from polybot.lab import numbers
+from polybot.lab.backtest import quiet
 from polybot.lab.crowd_chances import watch
 from polybot.lab.places import file_place, reason
 from polybot.lab.reliability import check_name, draw
@@ -74,13 +78,15 @@ def main(argv: Sequence[str]) -> int:
         tell_cuts(sys.stdout, cuts)
     if said.diagram is not None:
         diagram(said.diagram, rows)
-    return 0 if played.agreed == played.settled else 1
+    sys.stderr.writelines(f"{fault}\n" for fault in played.faults)
+    return 0 if played.agreed == played.settled and not played.faults else 1
 
 
 def _played(folder: Path, params: PricingParams) -> Replayed:
     if not folder.is_dir():
         raise ValueError(f"{folder}: no folder of recordings")
-    return replay(folder, params)
+    with quiet():  # what readers find wrong is told with the scores
+        return replay(folder, params)
 
 
 def tell(out: TextIO, rows: Sequence[Row], played: Replayed) -> None:

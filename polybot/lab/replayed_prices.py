@@ -42,11 +42,14 @@ class Recorded:
 
 @attrs.frozen
 class Replayed:
-    """Rows for the score, and how the rule engine did on the markets that could be settled."""
+    """Rows for the score, how the rule engine did on the markets that could be settled, and what of
+    the recordings could not be read.
+    """
 
     rows: list[Row]
     settled: int = 0
     agreed: int = 0
+    faults: tuple[str, ...] = ()
 
 
 def replay(folder: Path, params: PricingParams) -> Replayed:
@@ -60,7 +63,7 @@ def replay(folder: Path, params: PricingParams) -> Replayed:
     for path in files:
         if JOINED in path.name:
             found = _added(found, joined(path, params, warnings))
-    return found
+    return attrs.evolve(found, faults=tuple(warnings))
 
 
 def _added(one: Replayed, other: Replayed) -> Replayed:

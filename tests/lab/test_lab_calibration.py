@@ -239,6 +239,23 @@ def test_a_recording_is_replayed_and_judged(
     assert "0 of 1 results as paid" in capsys.readouterr().out
 
 
+def test_a_recording_of_which_a_part_was_read(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A score of what was before the damage is told as one, by the code as well."""
+    write_vendor(tmp_path, outcome=["1", "0"])
+    assert calibration.main(["--recordings", str(tmp_path)]) == 0
+    path = tmp_path / "BTCUSD-x.csv.zst"
+    cut_short = zstandard.ZstdDecompressor().decompress(path.read_bytes()) + b"\n1784851"
+    path.write_bytes(zstandard.ZstdCompressor().compress(cut_short))
+    capsys.readouterr()
+
+    assert calibration.main(["--recordings", str(tmp_path)]) == 1
+    said = capsys.readouterr()
+    assert "1 of 1 results as paid" in said.out
+    assert f"{path.name} ends within a row" in said.err
+
+
 def test_windows_are_cut_out_of_the_same_prices(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
