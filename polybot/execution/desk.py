@@ -41,7 +41,7 @@ from polybot.execution.pauses import Pauses
 from polybot.execution.promises import Promised
 from polybot.execution.table import OrderTable
 from polybot.execution.throttle import Budget
-from polybot.execution.tracked import DUST, Tracked
+from polybot.execution.tracked import DUST, Tracked, says_gone
 from polybot.execution.wish import Compared, Desired, stands
 from polybot.risk.breakers import VENUE_TROUBLE
 from polybot.risk.checks import Standing, given_away
@@ -128,7 +128,7 @@ class Desk:
             if order_id in result.cancelled:
                 self.table.move(tracked, Event.CANCEL_DONE, now_ms)
             elif order_id in result.refused:
-                tracked.cancel_refused = True
+                tracked.cancel_refused = says_gone(result.refused[order_id])
                 self.table.move(tracked, Event.CANCEL_REFUSED, now_ms)
             elif result.away:
                 tracked.await_engine(now_ms)

@@ -150,6 +150,7 @@ class Doubts:
         tracked.look_up_pending = False
         if isinstance(answer, OrderRow):
             kind = answer.kind
+            _heed_life(tracked, answer)
             if tracked.cancel_refused and "MATCHED" in answer.text.upper():
                 # Said of a partly filled order that will match no more (F25): it refuses its
                 # cancel, so nothing of it rests. Without that the same is said of live ones.
@@ -185,6 +186,7 @@ class Doubts:
     def _shown(self, row: OrderRow, begun_ms: int, now_ms: int) -> None:
         if row.order_id not in self.table:
             return  # another program's, or forgotten: the reconciler deals with both
+        _heed_life(self.table[row.order_id], row)
         self.resting(row.order_id, begun_ms, now_ms)
         seen = OrderSeen(row.order_id, row.kind, row.matched, row.text, now_ms)
         self.table.seen(seen, now_ms)
@@ -223,3 +225,9 @@ class Doubts:
         }
         wait = self.grace_ms if Source.HASH in twice else max(self.grace_ms, LAG_MOST_MS)
         return sum(begun_ms - tracked.sent_ms >= wait for begun_ms in twice.values()) >= 2
+
+
+def _heed_life(tracked: Tracked, row: OrderRow) -> None:
+    """What a row shows alive had its cancel refused for another reason than its end."""
+    if row.kind is OrderSeen.Kind.LIVE and "MATCHED" not in row.text.upper():
+        tracked.cancel_refused = False

@@ -25,6 +25,14 @@ CANCEL_ROW_MS = 4_000
 # How long an engine may say that it takes no cancels: a restart takes about 90 s (clob.md 7.3).
 AWAY_MOST_MS = 150_000
 
+# What a refused cancel says of an order of which nothing rests (clob.md 4.1).
+GONE = ("already", "not found")
+
+
+def says_gone(refusal: str) -> bool:
+    """Whether a refused cancel says that there is nothing left to cancel."""
+    return any(words in refusal.lower() for words in GONE)
+
 
 class Source(enum.Enum):
     """The reads that can tell whether an order exists (doubts.py)."""
@@ -57,7 +65,7 @@ class Tracked:
     cancel_sent_ms: int | None = None
     cancel_since_ms: int | None = None  # when the attempt began to which the last cancel belongs
     away_since_ms: int | None = None  # when an engine that is away first put that attempt off
-    cancel_refused: bool = False
+    cancel_refused: bool = False  # because nothing of it rests, it was said
     look_ups: int = 0
     looked_up_ms: int = 0
     look_up_pending: bool = False

@@ -9,6 +9,7 @@ from __future__ import annotations
 import itertools
 from collections.abc import Callable
 
+import attrs
 import pytest
 from execution_kit import (
     DOWN,
@@ -22,6 +23,7 @@ from execution_kit import (
     posts,
     resting,
     row,
+    surveyed,
     unknown,
     wanting,
 )
@@ -198,3 +200,39 @@ def test_an_order_that_nobody_has_shown_is_a_doubt_and_no_more(answer: CancelRes
     made.desired = Desired()
 
     assert overdue_at(made, lambda _: FAILED, 9_000) == 19_000
+
+
+@pytest.mark.parametrize("refusal", ["try again", "order is delayed and can't be canceled until"])
+def test_a_refusal_that_says_nothing_of_an_end_ends_no_order(refusal: str) -> None:
+    """A venue that was busy had a living, partly filled order taken for gone as soon as it was
+    told as MATCHED: only a refusal that says that nothing rests goes with that word (F25).
+    """
+    made = desk()
+    resting(made, order())
+    made.closing = True
+    made.act(T0, RICH)
+    made.cancelled(["0x1"], CancelResult(frozenset(), {"0x1": refusal}), T0)
+    made.looked_up("0x1", attrs.evolve(row("0x1", matched=4), text="MATCHED"), T0)
+
+    assert [tracked.id for tracked in made.table.open()] == ["0x1"]
+
+
+@pytest.mark.parametrize("listed", [True, False])
+def test_a_refusal_counts_no_more_once_the_order_was_seen_alive(listed: bool) -> None:
+    """`already canceled or matched` has been said of live orders: what is shown alive afterwards
+    is ended by no MATCHED of a partial fill, however much later.
+    """
+    made = desk()
+    resting(made, order())
+    made.closing = True
+    made.act(T0, RICH)
+    refusal = {"0x1": "order can't be found - already canceled or matched"}
+    made.cancelled(["0x1"], CancelResult(frozenset(), refusal), T0)
+    alive = attrs.evolve(row("0x1"), text="LIVE")
+    if listed:
+        made.surveyed(surveyed(T0 + 1, alive), T0 + 2)
+    else:
+        made.looked_up("0x1", alive, T0 + 2)
+    made.looked_up("0x1", attrs.evolve(row("0x1", matched=4), text="MATCHED"), T0 + 3)
+
+    assert [tracked.id for tracked in made.table.open()] == ["0x1"]
