@@ -21,6 +21,7 @@ from polybot.venue.site import is_position_id
 T = TypeVar("T")
 
 _PAGES_MAX = 50
+_NO_ORDER = "order not found"  # how the venue says that it has none (clob.md 5.1)
 _END = ("", "LTE=")  # base64 of -1
 # What can be a time: our clock is set by it, and dates and the tape have no room for every number.
 _TIME_S = range(1_577_836_800, 4_102_444_800)  # from 2020 to 2099
@@ -70,14 +71,15 @@ class ClobReads:
             return reply
         try:
             value = reply.json() if reply.body.strip() else None
-            if reply.status == 404 and (value is None or fields.is_object(value)):
+            if reply.status == 404 and (value is None or _NO_ORDER in reply.error_text().lower()):
                 return None
             if reply.status != 200:
                 return reply.failure(what)
             # Some servers answer 200 with null or nothing instead of 404 (clob.md 5.1).
             return decode_order_row(value) if value else None
         except ValueError as error:
-            # A 404 page from a proxy lands here too: it is no evidence of absence.
+            # A 404 page from a proxy lands here too: no more than a gateway's 404 in JSON, of a
+            # route or an upstream, is it evidence of absence.
             return Failure(f"{what}: HTTP {reply.status}, unreadable: {error}")
 
     async def trades(

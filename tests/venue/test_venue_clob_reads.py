@@ -123,7 +123,16 @@ async def test_one_order(status: int, body: object, expected: object) -> None:
 
 @pytest.mark.parametrize(
     ("status", "body"),
-    [(404, b"<html>not here</html>"), (500, b""), (401, {"error": "x"}), (200, b"[1]")],
+    [
+        (404, b"<html>not here</html>"),
+        (404, {"message": "no Route matched with those values"}),
+        (404, {"detail": "Not Found"}),
+        (404, {"error": "not found"}),
+        (404, {}),
+        (500, b""),
+        (401, {"error": "x"}),
+        (200, b"[1]"),
+    ],
 )
 async def test_a_proxys_404_is_no_evidence_of_absence(status: int, body: object) -> None:
     """An order is absent only if the venue itself says so."""
