@@ -172,6 +172,8 @@ class SubmitBudget:
             self._recent.clear()  # stamped by a clock that has been set right since
         while self._recent and self._recent[0] <= now_ms - MINUTE_MS:
             self._recent.popleft()
+        if self._until_ms > now_ms + DAY_MS:
+            self._until_ms = 0  # likewise: quotas are of a day at most
         if now_ms < self._until_ms:
             return self._why
         if self._today >= self.per_day:
@@ -204,7 +206,11 @@ class Setbacks:
         self._not_before_ms.pop(condition_id, None)
 
     def waits(self, condition_id: str, now_ms: int) -> bool:
-        return now_ms < self._not_before_ms.get(condition_id, 0)
+        """No pause is longer than the longest: what waits for more was stamped by a clock that has
+        been set right since.
+        """
+        left_ms = self._not_before_ms.get(condition_id, 0) - now_ms
+        return 0 < left_ms <= LONGEST_PAUSE_MS
 
     def alone(self, condition_id: str) -> bool:
         return condition_id in self._failures

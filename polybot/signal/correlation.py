@@ -14,7 +14,7 @@ import math
 import attrs
 from msgspec import Struct
 
-from polybot.signal.inputs import Refusal
+from polybot.signal.inputs import SET_BACK_MS, Refusal
 from polybot.signal.params import SignalParams
 
 MOVES_LEAST = 30.0
@@ -47,6 +47,8 @@ class Correlations:
         step_ms = int(self.params.correlation_step_s * 1000)
         if self._step_ms is None:
             self._step_ms = now_ms
+        elif now_ms < self._step_ms - SET_BACK_MS:
+            self._begin_anew(now_ms)
         elif now_ms < self._step_ms - step_ms:
             return Refusal.TIME_BACKWARDS
         elif now_ms - self._step_ms >= step_ms:
@@ -60,8 +62,7 @@ class Correlations:
         """
         assert self._step_ms is not None  # `spot` has set it
         if now_ms - self._step_ms >= 2 * self.params.correlation_step_s * 1000:
-            self._prices.clear()
-            self._before, self._step_ms = {}, now_ms
+            self._begin_anew(now_ms)
             return
         logs = {a: log for a, (log, at_ms) in self._prices.items() if at_ms >= self._step_ms}
         both = sorted(logs.keys() & self._before.keys())
@@ -76,6 +77,10 @@ class Correlations:
                 pair.weight = pair.weight * fade + 1
         self._before = logs
         self._step_ms = now_ms
+
+    def _begin_anew(self, now_ms: int) -> None:
+        self._prices.clear()
+        self._before, self._step_ms = {}, now_ms
 
     def of(self, one: str, other: str) -> float:
         """The correlation of two assets in [-1, 1]; the prior until enough moves were compared."""

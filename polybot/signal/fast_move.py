@@ -15,7 +15,7 @@ import attrs
 from msgspec import Struct
 from msgspec.structs import replace
 
-from polybot.signal.inputs import Refusal
+from polybot.signal.inputs import SET_BACK_MS, Refusal
 
 
 class Move(Struct, frozen=True, gc=False):
@@ -53,7 +53,11 @@ class FastMove:
             finite = math.isfinite(price) and math.isfinite(sigma)
             return Refusal.NOT_A_PRICE if finite else Refusal.NOT_FINITE
         if self._at_ms is not None and now_ms < self._at_ms:
-            return Refusal.TIME_BACKWARDS
+            if self._at_ms - now_ms <= SET_BACK_MS:
+                return Refusal.TIME_BACKWARDS
+            self._high.clear()
+            self._low.clear()
+            self._until_ms = 0
         self._at_ms = now_ms
         self._keep(math.log(price), now_ms)
         (high_ms, high), (low_ms, low) = self._high[0], self._low[0]

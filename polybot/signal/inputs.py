@@ -18,6 +18,9 @@ from polybot.domain.units import ONE
 
 Level = tuple[int, int]  # price, size
 
+# No observation is so late: one that lies further back tells of a clock that was ahead.
+SET_BACK_MS = 300_000
+
 
 class Refusal(enum.Enum):
     """Why an observation was not taken."""

@@ -230,6 +230,18 @@ def test_a_clock_that_was_far_ahead_holds_no_submission() -> None:
     assert "within a minute" in (budget.obstacle(MINUTE_MS) or "")
 
 
+def test_a_clock_that_was_far_ahead_holds_no_pause() -> None:
+    """A wait that the venue had asked for, and one after a failure, lasted for as long as the clock
+    had been ahead: nothing was merged or redeemed.
+    """
+    budget, setbacks = SubmitBudget(2, 100), Setbacks()
+    budget.pause(9 * DAY_MS + MINUTE_MS, "quota exceeded")
+    setbacks.failed("bad", 9 * DAY_MS)
+
+    assert budget.obstacle(DAY_MS) is None
+    assert not setbacks.waits("bad", DAY_MS)
+
+
 @given(
     st.lists(
         st.tuples(st.integers(0, 200), st.integers(0, 200), st.sampled_from([None, 0, SHARE]))

@@ -67,6 +67,16 @@ def test_bad_prices_are_refused() -> None:
     assert found.spot("btc", 1.0, START - 60_000) is Refusal.TIME_BACKWARDS
 
 
+def test_a_clock_that_was_ahead_blinds_nobody() -> None:
+    """Prices were refused until the time came round again; what is known of the assets stays."""
+    found = walked(0.5, steps=500)
+    known = found.of("btc", "eth")
+
+    assert found.spot("btc", 1.0, START - 3_600_000) is None
+    assert found.spot("btc", 2.0, START - 3_500_000) is None
+    assert found.of("btc", "eth") == known
+
+
 def test_windows_share_the_nearer_one() -> None:
     """What is open of both is the path up to the nearer end: √(near/far)."""
     assert of_windows(300, 300) == 1.0

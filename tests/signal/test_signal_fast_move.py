@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, strategies as st
 from signal_kit import START
 
-from polybot.signal.fast_move import FastMove
+from polybot.signal.fast_move import FastMove, Move
 from polybot.signal.inputs import Refusal
 
 SIGMA = 8.01326e-5  # per √s, the reference case of strategy.md
@@ -91,3 +91,15 @@ def test_what_is_no_price_is_refused(price: float, sigma: float, refusal: Refusa
     assert fast.spot(price, sigma, START + 1) is refusal
     assert fast.spot(100_000.0, SIGMA, START - 1) is Refusal.TIME_BACKWARDS
     assert fast.read(START + 1).sigmas == 0.0
+
+
+def test_a_clock_that_was_ahead_blinds_nobody() -> None:
+    """Prices were refused until the time came round again, and a fast move lasted for so long."""
+    ahead = 3_600_000
+    fast = watch((ahead, 100_000.0), (ahead + 1, 101_000.0))
+    assert fast.read(START + ahead + 1).fast
+
+    assert fast.spot(101_000.0, SIGMA, START) is None
+    assert fast.read(START) == Move(0.0, fast=False)
+    assert fast.spot(102_000.0, SIGMA, START + 1) is None
+    assert fast.read(START + 1).fast
