@@ -44,6 +44,11 @@ class TapeParams:
     keep_mb: int = attrs.field(default=4096, validator=and_(ge(2), le(1_000_000)))
     """Size of all tapes of the folder together, from which the oldest are removed."""
 
+    def __attrs_post_init__(self) -> None:
+        """Refuse a bound that one file would break; raises ValueError."""
+        if self.file_mb > self.keep_mb:
+            raise ValueError("'file_mb' must not be above 'keep_mb'")
+
 
 Row = tuple[int, int, str, bytes]
 

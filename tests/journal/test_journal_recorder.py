@@ -108,7 +108,7 @@ async def test_the_folder_is_bounded(tmp_path: Path, autojump_clock: MockClock) 
     other = tmp_path / "notes.txt"
     other.write_bytes(b"x" * 5_000_000)
 
-    async with tape(tmp_path, TapeParams(keep_mb=2)) as made:
+    async with tape(tmp_path, TapeParams(file_mb=1, keep_mb=2)) as made:
         made.heard("a", b"1", 0)
 
     assert other.exists()
@@ -117,6 +117,13 @@ async def test_the_folder_is_bounded(tmp_path: Path, autojump_clock: MockClock) 
         "old-3.tape",
         "run-1-0000.tape",
     ]
+
+
+def test_a_bound_below_one_file_is_refused() -> None:
+    """It could not be kept: what is written stays, however large."""
+    with pytest.raises(ValueError, match="'file_mb' must not be above 'keep_mb'"):
+        TapeParams(file_mb=3, keep_mb=2)
+    assert TapeParams(file_mb=2, keep_mb=2).keep_mb == 2
 
 
 def test_a_file_that_is_written_is_never_removed(tmp_path: Path) -> None:
