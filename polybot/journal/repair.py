@@ -13,10 +13,9 @@ from pathlib import Path
 
 import attrs
 
-from polybot.journal import spare
 from polybot.journal.entries import Halted
 from polybot.journal.recovery import recover
-from polybot.journal.store import JournalCorrupt, JournalFailed, Store, aside_of, quarantine
+from polybot.journal.store import JournalCorrupt, JournalFailed, Store, aside_of, inode, quarantine
 
 DAMAGED = "journal damaged"
 
@@ -35,16 +34,15 @@ def kept_journal(path: Path, owner: str, at_ms: int) -> Kept:
     Raises JournalFailed for everything else that is wrong with it: a file that is locked, somebody
     else's, of a newer version, or on a disk that cannot be written is not made better by a new one.
     """
+    judged = inode(path)
     try:
         return Kept(_readable(path, owner))
     except JournalCorrupt as damage:
         aside = aside_of(path, at_ms)
         why = f"{damage}; the damaged file is {aside.name}, and what it knew of orders, shares "
         why += "and their cost is lost to the program: compare the venue with it, then re-arm"
-        # Before anything is moved: who is killed on the way leaves no new journal without a halt.
         try:
-            spare.keep(path, [(at_ms, Halted(DAMAGED, why))])
-            quarantine(path, aside)
+            quarantine(path, aside, judged, [(at_ms, Halted(DAMAGED, why))])
         except OSError as error:
             raise JournalFailed(f"{damage}; it cannot be put aside: {error}") from error
         return Kept(Store.open(path, owner), aside)

@@ -33,6 +33,7 @@ from polybot.journal.entries import (
     Carried,
     Closed,
     Entry,
+    Halted,
     Moved,
     Told,
     TradesRead,
@@ -291,12 +292,26 @@ def aside_of(path: Path, at_ms: int) -> Path:
     return path.with_name(f"{path.name}.damaged-{at_ms}")
 
 
-def quarantine(path: Path, aside: Path) -> None:
-    """Put a damaged journal aside, with its companions. Raises JournalInUse where somebody has it
-    by now: it may be a new one; OSError.
+def inode(path: Path) -> int:
+    """Which file it is; 0 where that cannot be told, or there is none."""
+    try:
+        return path.stat().st_ino
+    except OSError:
+        return 0
+
+
+def quarantine(path: Path, aside: Path, judged: int, halts: Sequence[tuple[int, Halted]]) -> None:
+    """Put a damaged journal aside, with its companions, and leave halts for the next one. Raises
+    JournalInUse where somebody has it by now, or has had: the file is another than was `judged` (an
+    inode, which the damaged one keeps where it lies aside); OSError.
     """
     lock = _take_lock(path)
     try:
+        if inode(path) != judged:
+            raise JournalInUse(f"{path} was put aside by another start meanwhile: start again")
+        # Before anything is moved: who is killed on the way leaves no new journal without a halt.
+        if halts:
+            spare.keep(path, halts)
         for tail in ("", "-wal", "-shm"):
             part = path.with_name(path.name + tail)
             if part.exists():

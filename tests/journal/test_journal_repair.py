@@ -12,7 +12,7 @@ from journal_kit import CONDITION, OWNER, T0, intent, market
 from polybot.journal.entries import Entry, Halted, Known, Moved, Paid, Resolved, market_of
 from polybot.journal.recovery import recover
 from polybot.journal.repair import DAMAGED, kept_journal
-from polybot.journal.store import JournalFailed, JournalInUse, Store, aside_of, quarantine
+from polybot.journal.store import JournalFailed, JournalInUse, Store, aside_of, inode, quarantine
 
 WRITTEN: tuple[Entry, ...] = (Known(market()), *(intent(n) for n in range(1, 40)))
 FLIPS = 150
@@ -228,9 +228,37 @@ def test_a_journal_that_somebody_has_begun_meanwhile(path: Path) -> None:
     """
     store = Store.open(path, OWNER)
     with pytest.raises(JournalInUse):
-        quarantine(path, aside_of(path, T0))
+        quarantine(path, aside_of(path, T0), inode(path), [])
 
     store.append([(T0, Known(market()))])
     store.close()
     assert path.exists()
     assert not aside_of(path, T0).exists()
+
+
+def test_a_journal_that_somebody_has_begun_and_left_meanwhile(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A start that had judged the damaged file before another one put it aside, lived and ended
+    moved the good journal of that one, with all it knew of orders and money.
+    """
+    path.write_bytes(b"no database at all" + path.read_bytes()[18:])
+    opens = Store.open
+
+    def slowly(place: Path, owner: str) -> Store:
+        try:
+            return opens(place, owner)
+        except JournalFailed:
+            monkeypatch.setattr(Store, "open", opens)
+            first = kept_journal(place, owner, T0 + 1)
+            first.store.append([(T0 + 1, Known(market()))])
+            first.store.close()
+            raise
+
+    monkeypatch.setattr(Store, "open", slowly)
+    with pytest.raises(JournalInUse, match="put aside by another start"):
+        kept_journal(path, OWNER, T0 + 2)
+
+    store = Store.open(path, OWNER)
+    assert [type(stamped.entry) for stamped in store.live()] == [Halted, Known]
+    store.close()

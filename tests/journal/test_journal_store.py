@@ -17,7 +17,7 @@ from journal_kit import CONDITION, ONE_OF_EACH, OWNER, T0, intent, market, seen,
 
 from polybot.domain.orders import Reject, Rejected, TradeStatus
 from polybot.journal import entries as e, store as store_module
-from polybot.journal.store import JournalCorrupt, JournalFailed, Store, aside_of, quarantine
+from polybot.journal.store import JournalCorrupt, JournalFailed, Store, aside_of, inode, quarantine
 
 OTHER = "0x" + "cd" * 32
 POINTS = 1_000
@@ -153,7 +153,7 @@ def test_a_damaged_file_is_refused_and_put_aside(path: Path) -> None:
         Store.open(path, OWNER)
 
     aside = aside_of(path, T0)
-    quarantine(path, aside)
+    quarantine(path, aside, inode(path), [])
 
     assert aside.exists()
     assert reopened(path) == []
