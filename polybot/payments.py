@@ -67,8 +67,10 @@ class Payments:
         return True
 
     def recent(self) -> tuple[tuple[str, int], ...]:
-        """What a later start must know to book nothing twice."""
-        oldest = self._now_s() - OVERLAP_S
+        """What a later start must know to book nothing twice, whatever our clock says now: it may
+        be ahead, and be set right by then.
+        """
+        oldest = min(self._now_s(), max(self.known.values(), default=0)) - OVERLAP_S
         return tuple((name, at_s) for name, at_s in self.known.items() if at_s >= oldest)
 
     def found(self, change: int) -> None:
