@@ -5,8 +5,9 @@ books follow the chain and nothing is redeemed.
 
 An operator of the venue's may redeem for us, unasked (onchain.md 10): the shares of an ended window
 are gone then, and dollars are there. Where the chain shows a payout and not one share of ours, with
-no trade on its way, that is what has happened: it is booked as a redemption, for a look at balances
-would take it for a drift, and a start for a deposit. Whoever took them otherwise has left no
+no trade on its way, nor such a wallet in the books of a short while ago, which a node may still
+show, that is what has happened: it is booked as a redemption, for a look at balances would take it
+for a drift, and a start for a deposit. Whoever took them otherwise has left no
 dollars, and their want halts.
 """
 
@@ -128,7 +129,8 @@ class Results:
 
     async def _redeemed_without_us(self, books: MarketBooks) -> bool:
         market = books.market
-        if await self.proof.there(market.condition_id) != (0, 0):
+        key = market.condition_id
+        if await self.proof.there(key) != (0, 0) or self.proof.behind(key, (0, 0)):
             return False
         payout = await self.chain.up_payout(market)
         # While these answers were on their way trades may have been learnt, or another look booked.
