@@ -49,8 +49,9 @@ class LossWatch:
         """Judge the wallet as it stands now; a plain call, for a start does so before it quotes."""
         self.marks.note()
         now_ms = self.clock.now_ms()
-        if self._prices_ms is None:
-            self._prices_ms = now_ms + PRICES_MS
+        # A clock that is set back makes the allowance no longer than it is at a start.
+        until_ms = now_ms + PRICES_MS
+        self._prices_ms = until_ms if self._prices_ms is None else min(self._prices_ms, until_ms)
         now = self.standing(self.marks.hope() if now_ms < self._prices_ms else 0)
         verdict = self.limits.look(now)
         self.account.day_loss = max(0, -self.limits.today(now))
