@@ -110,10 +110,10 @@ class RiskParams:
     """
 
     max_daily_loss_percent: int = attrs.field(default=3, validator=and_(ge(1), le(100)))
-    """Loss of equity since midnight UTC that halts trading for good, in percent; 100 is never."""
+    """Loss of equity since midnight UTC that halts for good, in percent; 100 where all is lost."""
 
     max_drawdown_percent: int = attrs.field(default=8, validator=and_(ge(1), le(100)))
-    """Loss of equity from its highest that halts trading for good, in percent; 100 is never."""
+    """Loss of equity from its highest that halts for good, in percent; 100 where all is lost."""
 
     def __attrs_post_init__(self) -> None:
         """Refuse limits that contradict each other; raises ValueError."""

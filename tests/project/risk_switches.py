@@ -79,10 +79,10 @@ RISK = [
            {"10": "storm of refusals", "0": PASSES}),
     Switch("risk.repeat_most", "0 is never", lambda c: checked(c, holds=fills),
            {"60": "too many fills on one side", "0": PASSES}),
-    Switch("risk.max_daily_loss_percent", "100 is never",
+    Switch("risk.max_daily_loss_percent", "100 where all is lost",
            lambda c: halted(c, day=1_000, peak=1_000, now=950),
            {"3": Halt.DAILY_LOSS.value, "100": "trades"}),
-    Switch("risk.max_drawdown_percent", "100 is never",
+    Switch("risk.max_drawdown_percent", "100 where all is lost",
            lambda c: halted(c, day=900, peak=1_000, now=890),
            {"8": Halt.DRAWDOWN.value, "100": "trades"}),
 ]  # fmt: skip
