@@ -95,6 +95,9 @@ class Account(WalletStanding):
     moving: set[str] = attrs.field(factory=set)
     # Of those what has no end, long after any could come: the dollars that it may have brought.
     overdue: dict[str, int] = attrs.field(factory=dict)
+    # Markets of which the chain leaves open whether a move was done again, and since when: nothing
+    # more is moved there, and what differs is no drift yet.
+    unclear: dict[str, int] = attrs.field(factory=dict)
     # Called before facts about money are booked.
     before_booking: list[Callable[[int], None]] = attrs.field(factory=list)
     stream: StreamTrust = attrs.field(factory=StreamTrust)  # the user stream

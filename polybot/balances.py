@@ -21,7 +21,7 @@ from polybot.domain.market import Outcome
 from polybot.domain.market_books import MarketBooks
 from polybot.domain.orders import Failure
 from polybot.domain.units import amount_text
-from polybot.execution.reconcile import Belief, Difference, DriftWatch, Kind
+from polybot.execution.reconcile import STALE_MS, Belief, Difference, DriftWatch, Kind
 from polybot.venue.clob import ClobClient
 
 CASH = "cash"
@@ -31,6 +31,7 @@ OVER_EVERY_MS = 300_000
 DRIFT = Halt.LEDGER_DRIFT.value
 UNSURE = "balances"  # the trouble's name
 UNSURE_MOST_MS = 300_000
+UNCLEAR_MOST_MS = 2 * STALE_MS  # what a node that is behind shows is clear after one
 
 
 @attrs.define(eq=False)
@@ -102,7 +103,7 @@ class Balances:
         """Stop trading for good, with both figures; whether it does so now. A halted bot goes on
         comparing, and would fill its log with one difference through the night.
         """
-        if drift.subject in self._told:
+        if drift.subject in self._told or self._left_open(drift):
             return False
         since_ms = self._unsure.get(drift.subject)
         if since_ms is not None and self.clock.now_ms() < since_ms + UNSURE_MOST_MS:
@@ -114,6 +115,14 @@ class Balances:
         logger.error("drift of {}: {} here, {} there", what, here, there)
         self.account.health.halt(Halt.LEDGER_DRIFT, f"{what}: {here} here, the venue shows {there}")
         return True
+
+    def _left_open(self, drift: Difference) -> bool:
+        """Whether it may be a move that was done again, or a node that is behind, and the chain is
+        about to tell which: no longer than `UNCLEAR_MOST_MS`. The dollars are of any of the moves.
+        """
+        late, unclear = self.clock.now_ms() - UNCLEAR_MOST_MS, self.account.unclear
+        asked = unclear if drift.kind is Kind.CASH else {drift.condition_id}
+        return any(unclear.get(key, late) > late for key in asked)
 
     def _at_rest(self, asked: Belief) -> bool:
         """Whether it belongs to a window that is over, and has been seen to be so of late. Dollars

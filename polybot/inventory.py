@@ -40,6 +40,7 @@ from polybot.wallet_standing import SPLITS
 ROUND_S = 2.0
 QUIET_AFTER_END_S = 10.0  # late trades of the last second are told by then
 FAILED = "its last merge failed"
+UNCLEAR = "the chain shows what may be a move done again"
 
 
 @attrs.define(eq=False)
@@ -128,15 +129,19 @@ class Inventory:
             await self._ask_for(self.way, silence)
 
     async def _ask_for(self, way: Way, silence: str | None) -> None:
-        """Ask for what is due, once the chain has shown nothing that the books lack. Whoever else
-        has looked meanwhile may have booked it: only what is still called for is sent.
+        """Ask for what is due, once the chain has shown nothing that the books lack or may lack: a
+        move beside one that was done again is not told from it. Whoever else has looked meanwhile
+        may have booked it: only what is still called for is sent.
         """
         looked = await self._decide(way, silence)
         self.waits = dict(looked.waits)
         if not looked.operations or await self.explained(looked.operations):
             return
         now = self._planned(way, silence or self.budget.obstacle(self.ctx.clock.now_ms()))
-        left = tuple(one for one in looked.operations if one in now.operations)
+        unclear = self.ctx.account.unclear
+        clear = [one for one in looked.operations if one.condition_id not in unclear]
+        self.waits |= {one.condition_id: UNCLEAR for one in looked.operations if one not in clear}
+        left = tuple(one for one in clear if one in now.operations)
         if left:
             await self._send(way, left)
 

@@ -109,6 +109,7 @@ class MoveProof:
             one.since.append(_taken(done))
 
     def forget(self, condition_id: str) -> None:
+        self.account.unclear.pop(condition_id, None)
         self._moved.pop(condition_id, None)
         self._said.pop(condition_id, None)
 
@@ -143,7 +144,10 @@ class MoveProof:
                 self.moved(one)
             return done
 
-        return bool(await self.account.learn_as(again))
+        booked = bool(await self.account.learn_as(again))
+        if not booked:
+            self._left_open(condition_id)
+        return booked
 
     def _known_still(self, condition_id: str, known: Known) -> bool:
         """Whether a market's books say what they said, and have not been closed."""
@@ -174,9 +178,21 @@ class MoveProof:
         """Nothing where no move explains what is there; None where none is needed, or where several
         would that come to other sizes, as trades on their way may have it.
         """
+        needed = not _explained(known, there, 0)
+        behind = needed and self.behind(condition_id, there)
+        found = self._fitting(condition_id, known, there) if needed and not behind else None
+        if needed and found is None:
+            self._left_open(condition_id)
+        else:
+            self.account.unclear.pop(condition_id, None)
+        return found
+
+    def _left_open(self, condition_id: str) -> None:
+        """For half a minute, for no node is further behind, or until trades on their way come."""
+        self.account.unclear.setdefault(condition_id, self.account.clock.now_ms())
+
+    def _fitting(self, condition_id: str, known: Known, there: Pair) -> tuple[Moved, ...] | None:
         done = self._moved.get(condition_id, [])
-        if _explained(known, there, 0) or self.behind(condition_id, there):
-            return None
         for together in (1, 2):  # one of them, or else one of each kind
             fit = {
                 taken: those  # of one size the newest

@@ -7,9 +7,10 @@ from types import SimpleNamespace
 from typing import Any
 
 import attrs
+import pytest
 from market_kit import BTC_5M
 
-from polybot.balances import OVER_EVERY_MS, UNSURE, UNSURE_MOST_MS, Balances
+from polybot.balances import OVER_EVERY_MS, UNCLEAR_MOST_MS, UNSURE, UNSURE_MOST_MS, Balances
 from polybot.domain.ledger import Ledger
 from polybot.domain.market import Market, Side
 from polybot.domain.orders import Failure, FillLeg, TradeSeen, TradeStatus
@@ -52,7 +53,9 @@ class Scene:
             self.ledger.book(bought(market, 10))
         self.there = {None: 90 * USD, "111": 10 * SHARE, "222": 0, "333": 10 * SHARE, "444": 0}
         health = Health(Admission())
-        self.account = SimpleNamespace(ledger=self.ledger, moving=set(), overdue={}, health=health)
+        self.account = SimpleNamespace(
+            ledger=self.ledger, moving=set(), overdue={}, health=health, unclear={}
+        )
         clock: Any = SimpleNamespace(now_ms=lambda: self.now)
         self.balances = Balances(self, clock, self.account)  # type: ignore[arg-type]
 
@@ -196,3 +199,29 @@ async def test_what_differs_for_minutes_halts_all_the_same() -> None:
     await drifting(it, until_ms=60_000)
     it.deaf = None
     assert await drifting(it, until_ms=20_000), "it has looked, and shows the same"
+
+
+@pytest.mark.parametrize(("subject", "short"), [("333", 3 * SHARE), (None, 3 * USD)])
+async def test_what_may_be_a_move_done_again_is_no_drift_yet(
+    subject: str | None, short: int
+) -> None:
+    """A merge that a relayer did twice within half a minute of a fill halted trading for a drift:
+    what the chain showed might have been a node without that fill, and was not booked yet. A theft
+    hides behind it for no longer than a minute.
+    """
+    it = Scene()
+    it.there[subject] -= short  # type: ignore[operator]
+    it.account.unclear["0xd"] = it.now
+
+    assert await drifting(it, until_ms=UNCLEAR_MOST_MS - 20_000) == {}
+    assert it.balances.differing, "it is looked at again soon"
+    assert await drifting(it, until_ms=20_000)
+
+
+async def test_what_is_unclear_elsewhere_hides_no_drift() -> None:
+    """Shares are of their own market."""
+    it = Scene()
+    it.there["333"] = 7 * SHARE
+    it.account.unclear["0xc"] = it.now
+
+    assert await drifting(it, until_ms=40_000)

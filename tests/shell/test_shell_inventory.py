@@ -416,11 +416,16 @@ async def test_a_merge_that_the_relayer_does_twice_is_booked_twice(
             return books.holdings().pairs >= 2 * asked.shares
 
         await it.until(enough, "pairs for the second time", 60)
-        await it.until(lambda: books.merged >= 2 * asked.shares, "both are booked", 200)
-        told = [entry.operation_id for entry in moved(it) if entry.step == "done"]
+        again = f"{asked.operation_id} again"
+
+        def told() -> list[str]:
+            return [entry.operation_id for entry in moved(it) if entry.step == "done"]
+
+        # The market's next merge may have been asked for before the block of the repetition.
+        await it.until(lambda: again in told(), "both are booked", 200)
+        assert books.merged >= 2 * asked.shares
         halted = dict(it.bot.ctx.health.halted)
         report = await it.end()
 
-    assert told[:2] == [asked.operation_id, f"{asked.operation_id} again"]
     assert halted == {}
     clean(report)

@@ -17,6 +17,9 @@ from polybot.domain.units import SHARE
 from polybot.exchange.resolution import Bend
 from polybot.exchange.terms import Terms
 from polybot.execution.inventory import InventoryParams
+from polybot.inventory import UNCLEAR
+from polybot.journal.entries import Moved
+from polybot.move_proof import MoveProof
 from polybot.patient_clock import PatientClock
 from polybot.venue.relayer import GAS_LEAST
 from polybot.wallet_standing import SPLITS
@@ -180,4 +183,32 @@ async def test_what_is_due_in_two_markets_goes_in_one_transaction(
         report = await it.end()
 
     assert len(booked) == 2
+    clean(report)
+
+
+async def test_no_merge_beside_what_may_be_one_done_again(
+    fast_clock: PatientClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """While the chain leaves open whether an earlier move was done again, the market's next one is
+    not asked for: beside it, the two would not be told apart.
+    """
+    async with playing(config=AT_ONCE) as it:
+        inventory = it.bot.inventory
+        look = MoveProof.moved_again
+
+        async def left_open(proof: MoveProof, under_way: Moved | None = None) -> bool:
+            found = await look(proof, under_way)
+            proof.account.unclear[it.market.condition_id] = 0
+            return found
+
+        monkeypatch.setattr(MoveProof, "moved_again", left_open)
+        condition = await merging(it, 5)
+        await it.until(lambda: inventory.waits.get(condition) == UNCLEAR, "it is told", 20)
+        await trio.sleep(10)  # five rounds
+        assert not it.venue.asked("POST", "/submit")
+        monkeypatch.undo()
+        inventory.proof.account.unclear.clear()
+        await it.until(lambda: it.venue.asked("POST", "/submit"), "the merge", 20)
+        report = await it.end()
+
     clean(report)

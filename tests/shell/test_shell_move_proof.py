@@ -44,9 +44,14 @@ class Wallet:
             moving=set(),
             clock=clock,
             before_booking=[],
+            unclear={},
         )
         chain: Any = SimpleNamespace(shares=self._shares)
         self.proof = MoveProof(account, chain)
+
+    @property
+    def unclear(self) -> set[str]:
+        return set(self.proof.account.unclear)
 
     def _holdings(self) -> Holdings:
         up = self.booked + sum(self.bought)
@@ -197,6 +202,59 @@ async def test_a_merge_that_a_node_knows_of_before_the_books_do() -> None:
     assert not await wallet.proof.moved_again()
     wallet.now_ms += 1
     assert await wallet.proof.moved_again(), "it lasts, and no node is that far behind"
+
+
+async def test_what_is_left_open_is_told() -> None:
+    """For the next merge of the market: it waits while a node may be behind, and not after it, be
+    it that the node has caught up or that the first merge was done again.
+    """
+    wallet = Wallet()
+    wallet.merge(10 * SHARE)
+    wallet.now_ms += 60_000
+    wallet.confirm(10 * SHARE)
+    wallet.now_ms += STALE_MS
+
+    assert not await wallet.proof.moved_again()
+    assert wallet.unclear == {"0xc0"}
+    wallet.there += 10 * SHARE
+    assert not await wallet.proof.moved_again()
+    assert wallet.unclear == set()
+    wallet.there -= 10 * SHARE
+    assert not await wallet.proof.moved_again()
+    assert wallet.unclear == {"0xc0"}
+    wallet.now_ms += 1
+    assert await wallet.proof.moved_again()
+    assert wallet.unclear == set()
+
+
+async def test_two_sizes_that_would_explain_it_are_left_open() -> None:
+    """A trade on its way hides which of two merges was done again. Its coming shows it."""
+    wallet = Wallet(3 * SHARE)
+    wallet.merge(10 * SHARE, 13 * SHARE)
+    both = Settling(wallet.booked, (3 * SHARE,))
+    wallet.proof.account.ledger.settling = lambda *_: both  # type: ignore[method-assign]
+    wallet.there -= 10 * SHARE
+
+    assert not await wallet.proof.moved_again()
+    assert wallet.unclear == {"0xc0"}
+    wallet.proof.forget("0xc0")
+    assert wallet.unclear == set()
+
+
+async def test_a_repetition_that_could_not_be_booked_is_left_open() -> None:
+    """A trade was told while the journal was waited for: the next look decides."""
+    wallet = Wallet()
+    wallet.merge(10 * SHARE)
+    wallet.there -= 10 * SHARE
+    learn_as = wallet.proof.account.learn_as
+
+    async def late(decide: Any) -> Any:
+        wallet.confirm(2 * SHARE)
+        return await learn_as(decide)
+
+    wallet.proof.account.learn_as = late  # type: ignore[method-assign]
+    assert not await wallet.proof.moved_again()
+    assert wallet.unclear == {"0xc0"}
 
 
 async def test_one_explains_before_two_do() -> None:
