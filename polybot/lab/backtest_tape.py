@@ -41,6 +41,7 @@ from polybot.venue.secret import Credentials, Secret
 BEFORE_MS = 300_000  # prices that go with a window from before its start
 AFTER_MS = 100_000  # after everybody has been paid nothing more is said of it
 LATE_MS = 30_000  # a book that begins, or ends, so far within its window is missing a part
+DEAF_MS = 5_000  # of silences before a subscription: shorter ones hide no market
 NOBODY = Credentials("", "", Secret(""), Secret(""))
 
 
@@ -124,28 +125,46 @@ class _Heard:
     final: float | None = None
     first_book_ms: int | None = None
     last_ms: int = 0
+    deaf_ms: int = 0  # of the window, between one subscription and the next
 
     def take(self, beat: Beat) -> None:
         if isinstance(beat, Resolution):
             self.winner = beat.winner
             return
-        if isinstance(beat, Snapshot) and self.first_book_ms is None:
-            self.first_book_ms = beat.at_ms
+        if isinstance(beat, Snapshot):
+            self._deaf_until(beat)
+            self.first_book_ms = beat.at_ms if self.first_book_ms is None else self.first_book_ms
         self.last_ms = max(self.last_ms, beat.at_ms)
         self.beats.append(attrs.evolve(beat, at_ms=self.last_ms))
 
+    def _deaf_until(self, book: Snapshot) -> None:
+        """A book with a tick begins a subscription: what was said since the last word is not here,
+        and the book of a player stands still meanwhile. Without one it was only quiet.
+        """
+        if book.tick is None or self.first_book_ms is None:
+            return
+        silence_ms = min(book.at_ms, self.end_ms) - max(self.last_ms, self.start_ms)
+        self.deaf_ms += silence_ms if silence_ms > DEAF_MS else 0
+
     def part(self) -> str | None:
-        """Why only a part of the window could be played, and so none is: its end is not here."""
+        """Why only a part of the window could be played, and so none is: the rest is not here."""
         if self.first_book_ms is None:
             return "no book of it was heard: left out"
         if self.last_ms < self.end_ms - LATE_MS:
             left_s = (self.end_ms - max(self.last_ms, self.start_ms)) // 1000
             return f"nothing was heard of it in its last {left_s} s: left out"
+        if self.deaf_ms > LATE_MS:
+            return f"nothing was heard of it for {self.deaf_ms // 1000} s: left out"
         return None
 
-    def late(self) -> str | None:
+    def lacks(self) -> Iterator[str]:
+        """What is not here of a window that can be played."""
         late_ms = 0 if self.first_book_ms is None else self.first_book_ms - self.start_ms
-        return f"begins {late_ms // 1000} s late" if late_ms > LATE_MS else None
+        if late_ms > LATE_MS:
+            yield f"begins {late_ms // 1000} s late"
+        if self.deaf_ms:
+            deaf_s = self.deaf_ms // 1000
+            yield f"nothing was heard of it for {deaf_s} s: its book stands still there"
 
     def window(self, prices: dict[str, list[Point]]) -> Window:
         strike, final = self.strike, self.final
@@ -247,12 +266,11 @@ class Bringer:
     def _write(self, heard: _Heard) -> None:
         del self._windows[heard.slug]
         self._outcomes = {token: of for token, of in self._outcomes.items() if of[0] != heard.slug}
-        why, late = heard.part(), heard.late()
+        why = heard.part()
+        for told in heard.lacks() if why is None else [why]:
+            self._note(f"{heard.slug}: {told}")
         if why is not None:
-            self._note(f"{heard.slug}: {why}")
             return
-        if late is not None:
-            self._note(f"{heard.slug}: {late}")
         recording_beats.write(self.folder, heard.window(self._of(heard)), heard.beats)
 
     def _fault(self, text: str) -> None:

@@ -185,6 +185,32 @@ def test_a_part_of_a_window_is_told(tmp_path: Path) -> None:
     ]
 
 
+@pytest.mark.parametrize(
+    ("silent_ms", "again", "notes"),
+    [
+        (4_000, {"tick_size": "0.01"}, []),
+        (20_000, {"tick_size": "0.01"}, ["for 20 s: its book stands still there"]),
+        (40_000, {"tick_size": "0.01"}, ["for 40 s: left out"]),
+        (40_000, {}, []),
+    ],
+)  # fmt: skip
+def test_a_silence_between_two_subscriptions_is_told(
+    tmp_path: Path, silent_ms: int, again: dict[str, Any], notes: list[str]
+) -> None:
+    """A backtest traded against a book that stood still, and said nothing of it. A market that was
+    only quiet has the same subscription after it.
+    """
+    rows = whole()
+    later_ms = START_MS + 1_000 + silent_ms
+    rows.insert(6, frame(later_ms, [book(later_ms) | again, book(later_ms, TOKENS[1]) | again]))
+    rows[4] = frame(START_MS + 1_000, trade(START_MS + 1_000))
+
+    found = brought(tmp_path, taped(tmp_path, rows))
+
+    assert found.notes == [f"{SLUG}: nothing was heard of it {one}" for one in notes]
+    assert len(found.paths) == ("left out" not in str(notes))
+
+
 def test_other_series_are_left_out(tmp_path: Path) -> None:
     """An hourly market cannot be replayed: it is said, the rest is there."""
     rows = [answer(START_MS - 70_000, gamma("bitcoin-up-or-down-may-1-2pm-et")), *whole()]
