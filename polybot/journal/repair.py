@@ -13,9 +13,10 @@ from pathlib import Path
 
 import attrs
 
+from polybot.journal.damage import aside_of, inode
 from polybot.journal.entries import Halted
 from polybot.journal.recovery import recover
-from polybot.journal.store import JournalCorrupt, JournalFailed, Store, aside_of, inode, quarantine
+from polybot.journal.store import JournalCorrupt, JournalFailed, Store, quarantine
 
 DAMAGED = "journal damaged"
 

@@ -29,6 +29,7 @@ from polybot.domain.baseline import Baseline
 from polybot.domain.earned import Earned
 from polybot.domain.orders import TradeSeen
 from polybot.journal import spare
+from polybot.journal.damage import inode, judge
 from polybot.journal.entries import (
     Carried,
     Closed,
@@ -126,8 +127,7 @@ class Store:
         try:
             if fresh:
                 _remove(path)
-            database = _connect(path)
-            _check_owner(database, path, owner)
+            database = _connect(path, owner)
         except sqlite3.DatabaseError as error:
             os.close(lock)
             kind = JournalFailed if isinstance(error, sqlite3.OperationalError) else JournalCorrupt
@@ -287,19 +287,6 @@ def live_journal_place(folder: Path, wallet: str) -> tuple[Path, str]:
     return folder / f"{name}.sqlite3", f"{name} on Polymarket"
 
 
-def aside_of(path: Path, at_ms: int) -> Path:
-    """Where a journal that is damaged is put."""
-    return path.with_name(f"{path.name}.damaged-{at_ms}")
-
-
-def inode(path: Path) -> int:
-    """Which file it is; 0 where that cannot be told, or there is none."""
-    try:
-        return path.stat().st_ino
-    except OSError:
-        return 0
-
-
 def quarantine(path: Path, aside: Path, judged: int, halts: Sequence[tuple[int, Halted]]) -> None:
     """Put a damaged journal aside, with its companions, and leave halts for the next one. Raises
     JournalInUse where somebody has it by now, or has had: the file is another than was `judged` (an
@@ -360,16 +347,19 @@ def _take_lock(path: Path) -> int:
     return lock
 
 
-def _connect(path: Path) -> sqlite3.Connection:
+def _connect(path: Path, owner: str) -> sqlite3.Connection:
+    judge(path)
     # The limiter of `Journal` guarantees one user at a time; threads may differ (trio.md 12).
     database = sqlite3.connect(path, isolation_level=None, check_same_thread=False, timeout=2)
-    path.chmod(0o600)
-    database.execute("PRAGMA journal_mode = WAL")
-    database.execute("PRAGMA synchronous = FULL")
-    (verdict,) = database.execute("PRAGMA quick_check").fetchone()
-    if verdict != "ok":
-        raise sqlite3.DatabaseError(f"damaged: {verdict}")
-    database.executescript(_TABLES)
+    try:
+        path.chmod(0o600)
+        database.execute("PRAGMA journal_mode = WAL")
+        database.execute("PRAGMA synchronous = FULL")
+        database.executescript(_TABLES)
+        _check_owner(database, path, owner)
+    except BaseException:
+        database.close()
+        raise
     return database
 
 

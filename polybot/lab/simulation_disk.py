@@ -12,6 +12,7 @@ file as sound as it was.
 
 from __future__ import annotations
 
+import fcntl
 import random
 import resource
 import sqlite3
@@ -73,6 +74,11 @@ class WitnessedStore(Store):
     def begin_log(self) -> None:
         """Take the write-ahead log into the file: the next append is at the log's beginning."""
         self._database.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+
+    def let_go(self) -> None:
+        """Its process is dead, and holds the journal no more; the tasks of it that still run do."""
+        if self._lock is not None:  # it may have ended by itself in this very step
+            fcntl.flock(self._lock, fcntl.LOCK_UN)
 
     def make_room(self) -> None:
         """Undo `fill_up`."""

@@ -67,12 +67,7 @@ def draw(seed: int, hours: float) -> Case:
         seed=seed,
         length_s=length_s,
         series=random.Random(f"series {seed}").choice(SERIES),
-        lives=_lost(
-            random.Random(f"journals {seed}"),
-            _signalled(
-                random.Random(f"signals {seed}"), _lives(random.Random(f"lives {seed}"), length_s)
-            ),
-        ),
+        lives=_all_lives(seed, length_s),
         troubles=_troubles(random.Random(f"links {seed}"), length_s),
         disks=_disks(random.Random(f"disks {seed}"), length_s),
         clock=_clock(random.Random(f"clock {seed}"), length_s),
@@ -94,6 +89,13 @@ def draw(seed: int, hours: float) -> Case:
         revoked=_revoked(random.Random(f"revoked {seed}"), length_s),
         pace_ms=random.Random(f"pace {seed}").choice(PACES_MS),
     )
+
+
+def _all_lives(seed: int, length_s: float) -> tuple[Life, ...]:
+    lives = _lives(random.Random(f"lives {seed}"), length_s)
+    lives = _signalled(random.Random(f"signals {seed}"), lives)
+    lives = _lost(random.Random(f"journals {seed}"), lives)
+    return _emptied(random.Random(f"emptied {seed}"), lives)
 
 
 def _lives(rng: random.Random, length_s: float) -> tuple[Life, ...]:
@@ -125,6 +127,12 @@ def _lost(rng: random.Random, lives: tuple[Life, ...]) -> tuple[Life, ...]:
     chance = rng.choice((0.0, 0.0, 0.0, 0.5))
     losing = (attrs.evolve(one, lost=rng.random() < chance) for one in lives[:-1])
     return (*losing, lives[-1])
+
+
+def _emptied(rng: random.Random, lives: tuple[Life, ...]) -> tuple[Life, ...]:
+    """In one seed of eight every other life ends by `stop --now`, or is dead when it comes."""
+    chance = rng.choice((0.0,) * 7 + (0.5,))
+    return tuple(attrs.evolve(one, now=rng.random() < chance) for one in lives)
 
 
 def _troubles(rng: random.Random, length_s: float) -> tuple[Trouble, ...]:

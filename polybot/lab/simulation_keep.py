@@ -26,6 +26,7 @@ PARTS = {
     "terms": "other answers to what is open about the venue",
     "regime": "another market than the calibrated one",
     "amnesia": "the loss of journals",
+    "now": "wallets that an operator empties by `stop --now`",
     "certify": "the trial of the venue's dead-man switch at each start",
     "silence": "tokens of which the market stream tells nothing",
     "node": "a node of the chain that is behind",
@@ -57,6 +58,7 @@ class Keep:
     terms: bool = True
     regime: bool = True
     amnesia: bool = True
+    now: bool = True
     certify: bool = True
     silence: bool = True
     node: bool = True
@@ -93,9 +95,11 @@ class Keep:
         )
 
     def _lives(self, case: Case) -> tuple[Life, ...]:
-        if not self.deaths:
-            return (Life(case.length_s, End.STOP, 0.0),)
-        return tuple(attrs.evolve(one, lost=one.lost and self.amnesia) for one in case.lives)
+        lives = case.lives if self.deaths else (Life(case.length_s, End.STOP, 0.0),)
+        return tuple(
+            attrs.evolve(one, lost=one.lost and self.amnesia, now=one.now and self.now)
+            for one in lives
+        )
 
     def without(self, part: str) -> Keep:
         """The same without one of the `PARTS`."""

@@ -4,7 +4,6 @@ its disk or by a halt, and started again on what it has left.
 
 from __future__ import annotations
 
-import os
 import shutil
 import signal
 from functools import partial
@@ -23,7 +22,15 @@ from polybot.lab.simulation_case import End, Life, Where
 from polybot.lab.simulation_clock import WrongClock
 from polybot.lab.simulation_disk import intents_in, rearm
 from polybot.lab.simulation_life import Process, put_together
-from polybot.lab.simulation_reach import JOURNAL_LOST, SENT, TWICE, UNTRIED, WRITTEN
+from polybot.lab.simulation_reach import (
+    EMPTIED,
+    JOURNAL_LOST,
+    SENT,
+    TWICE,
+    UNTRIED,
+    WRITTEN,
+)
+from polybot.lab.simulation_stop_now import OPERATOR, empty, signalled
 from polybot.lab.simulation_watch import name
 from polybot.lab.stage import until
 from polybot.launch import EXIT_ORDERS_LIVE, EXIT_STORAGE, run_watched
@@ -62,6 +69,7 @@ class Lives:
     _withdrawals: int = 0  # cancel-alls on the wire since the last stop
     _doomed: Process | None = None  # to be killed with the next order that it sends
     _newest: Process | None = None
+    _emptied: bool = False  # an operator has been told that nothing rests, nor can come
     _ignored: int = 0  # how often the venue's switch had done nothing when the last bot started
 
     def alive(self) -> tuple[str, Bot] | None:
@@ -69,14 +77,16 @@ class Lives:
 
     def on_wire(self, data: bytes) -> None:
         """What is about to be put on a wire, and will arrive whatever becomes of us."""
-        self._withdrawals += data[:18] == b"DELETE /cancel-all"
+        ours = OWNER.get() != OPERATOR
+        self._withdrawals += ours and data[:18] == b"DELETE /cancel-all"
         if self._doomed is not None and b'"salt"' in data:
             self._die(self._doomed, SENT)
 
     def placed(self, order: Order) -> None:
         """S15: nothing of ours comes to rest after an end that says that nothing does."""
         last = self._newest
-        if last is not None and last.ended.is_set() and last.bot.empty and not last.killed:
+        ended = last is not None and last.ended.is_set() and last.bot.empty and not last.killed
+        if ended or self._emptied:
             what = f"{name(order)} came after an end that says none rests"
             self.sim.watch.break_("S15", what)
 
@@ -117,10 +127,12 @@ class Lives:
             await self.sim.agree(process)
         if self.sim.watch.over.is_set():
             await trio.sleep_forever()  # nothing more is wanted, no signal either
-        if life.end is End.STOP:
-            await self._stop(process, life)
-        else:
+        if life.end is End.KILL:
             await self._end(process, life.where)
+        elif not life.now:
+            await self._stop(process, life)
+        if life.now:
+            await self._empty(process)
         if process.killed:
             await self._dead_man()
         return process.heir
@@ -158,6 +170,7 @@ class Lives:
     async def _start(self, processes: trio.Nursery, journal: Path) -> Process:
         self.owner = f"bot {self._started}"
         self._started += 1
+        self._emptied = False
         self.sim.trace.note(f"{self.owner} starts")
         OWNER.set(self.owner)
         process = put_together(self.sim, self.owner, journal)
@@ -212,11 +225,11 @@ class Lives:
         self.sim.counts["stop"] += 1
         if not bot.ctx.stopping:  # one that ends itself has withdrawn everything before
             self._withdrawals = 0
-        _signal(life.signal)
+        signalled(life.signal)
         if life.again_s is not None:
             with trio.move_on_after(life.again_s):
                 await ended.wait()
-            self.sim.counts[TWICE] += _signal(OTHER[life.signal])
+            self.sim.counts[TWICE] += signalled(OTHER[life.signal])
         with trio.move_on_after(STOP_S) as patience:
             await ended.wait()
         if process.killed:
@@ -231,6 +244,21 @@ class Lives:
         elif live and not self.sim.exchange.faults.struck:
             self.sim.watch.break_("L4", f"{len(live)} orders rest after a stop without any fault")
         self._kept(process)
+
+    async def _empty(self, process: Process) -> None:
+        """`stop --now`: who lives is told to stop, and told again; the next start is halted."""
+        self.sim.counts[EMPTIED] += 1
+        self._withdrawals = 0
+        self._emptied = await empty(self.sim, process)
+        with trio.move_on_after(STOP_S) as patience:
+            await process.ended.wait()
+        if patience.cancelled_caught:
+            self.sim.watch.break_("L4", "a stop that does not end")
+        if not process.killed:
+            self._kept(process)
+        self.sim.rules.halted_at = self.sim.now_s()
+        self.sim.rules.written = frozenset(self.sim.confirmed)
+        self.halt.set()
 
     async def _end(self, process: Process, where: Where) -> None:
         """Kill it, at once or in the step that was drawn; where none comes, at once as well."""
@@ -278,6 +306,7 @@ class Lives:
             if part.exists():
                 shutil.copyfile(part, process.heir.with_name(process.heir.name + tail))
         self._kept(process)
+        process.store.let_go()
         process.store.confirmed = {}  # what its tasks still write is not in the copy
         process.scope.cancel()
 
@@ -318,13 +347,3 @@ async def first_of(*events: trio.Event) -> None:
 
         for event in events:
             nursery.start_soon(wait, event)
-
-
-def _signal(number: signal.Signals) -> bool:
-    """Send it to this process, where the bot listens to it: at its very end it does no more, and
-    the process with all its bots would go.
-    """
-    heard = signal.getsignal(signal.SIGTERM) not in (signal.SIG_DFL, signal.SIG_IGN)
-    if heard:
-        os.kill(os.getpid(), number)
-    return heard

@@ -12,7 +12,7 @@ from __future__ import annotations
 import os
 import signal
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import closing
 from pathlib import Path
 
@@ -55,7 +55,7 @@ def main(words: Sequence[str]) -> int:
         return EXIT_CONFIG
     # Whoever is called at night may lose his connection in the middle of it.
     signal.signal(signal.SIGHUP, signal.SIG_IGN)
-    return trio.run(_stop, access)
+    return trio.run(stop_now, access)
 
 
 @attrs.define
@@ -64,17 +64,24 @@ class Outcome:
     said: str = "the venue gives no answer"
 
 
-async def _stop(access: Access) -> int:
+async def stop_now(
+    access: Access,
+    now_ms: Callable[[], int] = system_ms,
+    tell: Callable[[int, signal.Signals], object] | None = None,
+) -> int:
+    """Empty the wallet and halt it; the exit code. `now_ms` is the machine's clock, `tell` sends a
+    signal to a process.
+    """
     outcome = Outcome()
     async with trio.open_nursery() as nursery:
-        nursery.start_soon(_end_engine, access.journal)
+        nursery.start_soon(_end_engine, access.journal, tell or os.kill)
         with trio.move_on_after(PATIENCE_S):
             await _empty(access, outcome)
     if not outcome.empty:
         put(sys.stderr, f"ORDERS MAY STILL BE LIVE: {outcome.said}. Look at the venue now.\n")
     else:
         put(sys.stdout, "no order rests, the venue says\n")
-    halted, unanswered = _halt(access)
+    halted, unanswered = halt(access, now_ms())
     if outcome.empty and unanswered:
         await _outwait(access, unanswered, outcome)
     return EXIT_ORDERS_LIVE if not outcome.empty else halted
@@ -171,7 +178,7 @@ async def _agree_on_time(client: ClobClient) -> None:
         put(sys.stdout, f"the clock is {offset.middle / 1000:+.0f} s off the venue's: set\n")
 
 
-async def _end_engine(journal: Path) -> None:
+async def _end_engine(journal: Path, tell: Callable[[int, signal.Signals], object]) -> None:
     """Tell the process that has the journal to stop, and once more if it does not. One that is
     still leaving keeps the halt out of the journal, so it is waited for.
     """
@@ -181,7 +188,7 @@ async def _end_engine(journal: Path) -> None:
     put(sys.stdout, f"stopping the engine, process {pid}\n")
     for patience_s in (POLITE_S, LEAVES_S):
         try:
-            os.kill(pid, signal.SIGTERM)
+            tell(pid, signal.SIGTERM)
         except ProcessLookupError:
             return
         except OSError as error:  # another user's: that is no reason to cancel nothing
@@ -193,7 +200,7 @@ async def _end_engine(journal: Path) -> None:
             return
 
 
-def _halt(access: Access) -> tuple[int, list[str]]:
+def halt(access: Access, at_ms: int) -> tuple[int, list[str]]:
     """Leave a halt in the journal; an engine that still has it must be ended by hand. Also tells
     which orders of its last minute nobody has seen the end of. Where there is no journal an engine
     may have another: it has not been told, and trades on.
@@ -214,25 +221,25 @@ def _halt(access: Access) -> tuple[int, list[str]]:
             except JournalCorrupt as error:  # the halt is not for this reading to prevent
                 put(sys.stderr, f"orders of the last minute are not watched for: {error}\n")
                 code = EXIT_STORAGE
-            store.append([_stopped()])
+            store.append([_stopped(at_ms)])
     except (JournalFailed, OSError) as error:  # a folder that is another user's
         put(sys.stderr, f"not halted: {error}\n")
-        _halt_the_next(access.journal)
+        _halt_the_next(access.journal, at_ms)
         return EXIT_STORAGE, unanswered
     put(sys.stdout, "halted until `python -m polybot rearm`\n")
     return code, unanswered
 
 
-def _stopped() -> tuple[int, Halted]:
-    return system_ms(), Halted(Halt.STOPPED.value, "python -m polybot stop --now")
+def _stopped(at_ms: int) -> tuple[int, Halted]:
+    return at_ms, Halted(Halt.STOPPED.value, "python -m polybot stop --now")
 
 
-def _halt_the_next(journal: Path) -> None:
+def _halt_the_next(journal: Path, at_ms: int) -> None:
     """Leave the halt beside the journal, where the next opening takes it in: an engine that hangs
     with the journal is ended and started again by its service manager.
     """
     try:
-        spare.keep(journal, [_stopped()])
+        spare.keep(journal, [_stopped(at_ms)])
     except OSError as error:
         put(sys.stderr, f"nor will the next start be: {error}\n")
     else:

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import random
+import shutil
 import sqlite3
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 from journal_kit import CONDITION, OWNER, T0, intent, market
 
+from polybot.journal.damage import aside_of, inode
 from polybot.journal.entries import Entry, Halted, Known, Moved, Paid, Resolved, market_of
 from polybot.journal.recovery import recover
 from polybot.journal.repair import DAMAGED, kept_journal
-from polybot.journal.store import JournalFailed, JournalInUse, Store, aside_of, inode, quarantine
+from polybot.journal.store import JournalFailed, JournalInUse, Store, quarantine
 
 WRITTEN: tuple[Entry, ...] = (Known(market()), *(intent(n) for n in range(1, 40)))
 FLIPS = 150
@@ -45,22 +48,20 @@ def test_a_sound_journal_is_only_opened(path: Path) -> None:
     assert halts(path) == {}
 
 
-@pytest.mark.parametrize(
-    "damage",
-    [
-        lambda raw: b"no database at all" + raw[18:],
-        lambda raw: raw[: len(raw) // 2],
-        lambda raw: raw[:4096] + bytes(4096) + raw[8192:],
-        lambda raw: raw.replace(b'"order_id":', b'"order_xx":', 1),
-    ],
-    ids=["header", "cut in half", "a zeroed page", "an entry's text"],
-)
-def test_a_damaged_journal_is_put_aside(path: Path, damage: object) -> None:
+DAMAGES: dict[str, Callable[[bytes], bytes]] = {
+    "header": lambda raw: b"no database at all" + raw[18:],
+    "cut in half": lambda raw: raw[: len(raw) // 2],
+    "a zeroed page": lambda raw: raw[:4096] + bytes(4096) + raw[8192:],
+    "an entry's text": lambda raw: raw.replace(b'"order_id":', b'"order_xx":', 1),
+}
+
+
+@pytest.mark.parametrize("damage", DAMAGES.values(), ids=DAMAGES)
+def test_a_damaged_journal_is_put_aside(path: Path, damage: Callable[[bytes], bytes]) -> None:
     """The wallet is halted with the reason and the name of the old file, which keeps its bytes; and
     the halt stands at the next start as well (F67).
     """
-    assert callable(damage)
-    spoilt: bytes = damage(path.read_bytes())
+    spoilt = damage(path.read_bytes())
     path.write_bytes(spoilt)
     kept = kept_journal(path, OWNER, T0 + 1)
     (only,) = [stamped.entry for stamped in kept.store.live()]
@@ -207,6 +208,29 @@ def test_a_kill_while_a_journal_is_put_aside(
     assert len(moved) == step
     assert list(halts(path)) == [DAMAGED]
     assert list(halts(path)) == [DAMAGED], "and the start after it"
+
+
+@pytest.mark.parametrize("log", [b"", b"a log"], ids=["none", "a damaged one"])
+@pytest.mark.parametrize("damage", DAMAGES.values(), ids=DAMAGES)
+def test_a_kill_after_a_journal_was_put_aside(
+    path: Path, tmp_path: Path, damage: Callable[[bytes], bytes], log: bytes
+) -> None:
+    """What the new one has been told is there, in its file and the log of that: nothing that has to
+    do with the old file is closed, and takes that log for its own, when the new one has begun.
+    """
+    path.write_bytes(damage(path.read_bytes()))
+    if log:
+        path.with_name(path.name + "-wal").write_bytes(log)
+    kept = kept_journal(path, OWNER, T0 + 1)
+    kept.store.append([(T0 + 2, Halted("later", "a test"))])
+    died = tmp_path / "died"
+    died.mkdir()
+    for tail in ("", "-wal"):
+        shutil.copyfile(path.with_name(path.name + tail), died / (path.name + tail))
+    kept.store.close()
+
+    assert kept.aside is not None
+    assert list(halts(died / path.name)) == [DAMAGED, "later"]
 
 
 def test_a_journal_that_cannot_be_put_aside(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

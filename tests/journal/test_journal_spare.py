@@ -13,11 +13,19 @@ from journal_kit import CONDITION, OWNER, T0, intent, market
 from polybot.clock import Clock
 from polybot.journal import spare
 from polybot.journal.entries import Ended, Entry, Halted, Known, Rearmed
-from polybot.journal.recovery import recover
+from polybot.journal.recovery import Recovered, recover
 from polybot.journal.store import JournalFailed, Store
 from polybot.journal.writer import Journal
 
 DRIFT, FOREIGN = Halted("ledger drift", "a cent"), Halted("foreign orders", "one of nobody's")
+
+
+def recovered(path: Path) -> Recovered:
+    """What the next start reads."""
+    store = Store.open(path, OWNER)
+    found = recover(store.live())
+    store.close()
+    return found
 
 
 @pytest.fixture
@@ -64,7 +72,7 @@ async def test_a_halt_stands_though_the_journal_failed_before_it(path: Path) -> 
 
     found = entries(path)
     assert found[:2] == [FOREIGN, DRIFT]
-    assert recover(Store.open(path, OWNER).live()).halts.keys() == {DRIFT.name, FOREIGN.name}
+    assert recovered(path).halts.keys() == {DRIFT.name, FOREIGN.name}
     assert not spare.spare_of(path).exists()
 
 
@@ -89,7 +97,7 @@ def test_what_an_operator_has_looked_at_does_not_come_again(path: Path) -> None:
     store.append([(T0 + 1, Rearmed("somebody"))])
     store.close()
 
-    assert recover(Store.open(path, OWNER).live()).halts == {}
+    assert recovered(path).halts == {}
 
 
 @pytest.mark.parametrize("length", [0, 1, 15, 30, 60])
@@ -147,7 +155,7 @@ def test_a_halt_of_no_time_makes_no_order_doubtful(path: Path) -> None:
     store.close()
     spare.keep(path, [])
 
-    found = recover(Store.open(path, OWNER).live())
+    found = recovered(path)
     assert found.last_ms == T0 + 3
     assert found.doubtful == [intent(2)]
     assert found.halts

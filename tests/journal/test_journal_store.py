@@ -17,7 +17,8 @@ from journal_kit import CONDITION, ONE_OF_EACH, OWNER, T0, intent, market, seen,
 
 from polybot.domain.orders import Reject, Rejected, TradeStatus
 from polybot.journal import entries as e, store as store_module
-from polybot.journal.store import JournalCorrupt, JournalFailed, Store, aside_of, inode, quarantine
+from polybot.journal.damage import aside_of, inode
+from polybot.journal.store import JournalCorrupt, JournalFailed, Store, quarantine
 
 OTHER = "0x" + "cd" * 32
 POINTS = 1_000

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from types import SimpleNamespace
 from typing import Any
 
@@ -20,6 +21,7 @@ def watched(resting: list[Any], known: set[str], now: list[float]) -> Watch:
     exchange: Any = SimpleNamespace(
         engine=engine, wallet=SimpleNamespace(api_key="ours"),
         acts=SimpleNamespace(foreign={"somebody's"}),
+        faults=SimpleNamespace(struck=Counter()),
     )  # fmt: skip
     config: Any = SimpleNamespace(orders=SimpleNamespace(unknown_grace_s=2))
     return Watch(
@@ -99,6 +101,29 @@ def test_two_alike_that_the_dead_leave() -> None:
     assert watch.violations == []
 
     watch.known = lambda: alive
+    for now[0] in (19.0, 20.25):
+        watch.look()
+    assert [violation.rule for violation in watch.violations] == ["S3"]
+
+
+def test_two_alike_of_which_one_does_not_go() -> None:
+    """The venue acknowledges every cancel of it and does nothing: the time counts from the last one
+    (six minutes, seed 14).
+    """
+    now = [0.0]
+    watch: Any = watched([], set(), now)
+    market = SimpleNamespace(slug="btc-updown")
+    both: list[Any] = [
+        SimpleNamespace(id=name, side="BUY", size=5_000_000, price=100, market=market)
+        for name in ("one", "other")
+    ]
+    watch._live.update((one.id, one) for one in both)
+    watch._twins.append((0.0, *both))
+    for now[0] in (4.0, 8.25, 12.0):
+        watch.exchange.faults.struck["cancel_ignored"] += 1
+        watch.look()
+    assert watch.violations == []
+
     for now[0] in (19.0, 20.25):
         watch.look()
     assert [violation.rule for violation in watch.violations] == ["S3"]

@@ -37,8 +37,8 @@ from polybot.operator.stop import (
     PATIENCE_S,
     Outcome as Told,
     _empty_by,
-    _halt,
     _unanswered,
+    halt,
     outwait,
 )
 from polybot.patient_clock import PatientClock
@@ -187,11 +187,11 @@ def test_a_journal_that_is_new(tmp_path: Path, capsys: pytest.CaptureFixture[str
     """
     access: Any = SimpleNamespace(journal=tmp_path / "new.sqlite3", owner="0x1")
 
-    assert _halt(access) == (EXIT_STORAGE, [])
+    assert halt(access, T0) == (EXIT_STORAGE, [])
     said = capsys.readouterr()
     assert "no engine was told" in said.err
     assert "halted" in said.out
-    assert _halt(access) == (0, [])
+    assert halt(access, T0) == (0, [])
     assert not capsys.readouterr().err
 
 
@@ -209,7 +209,7 @@ def test_a_journal_that_contradicts_itself_is_halted(
     contradictory: Any, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """The halt is on record all the same, and the code says that something is wrong."""
-    assert _halt(contradictory) == (EXIT_STORAGE, [])
+    assert halt(contradictory, T0) == (EXIT_STORAGE, [])
 
     assert "contradicts" in capsys.readouterr().err
     store = Store.open(contradictory.journal, contradictory.owner)
@@ -229,7 +229,7 @@ def test_a_halt_that_cannot_be_written(
 
     monkeypatch.setattr(Store, "append", full)
 
-    assert _halt(contradictory) == (EXIT_STORAGE, [])
+    assert halt(contradictory, T0) == (EXIT_STORAGE, [])
     assert "not halted: the disk is full" in capsys.readouterr().err
     assert holder(contradictory.journal) is None
 

@@ -27,11 +27,11 @@ from polybot.operator.stop import (
     EXIT_STORAGE,
     LEAVES_S,
     POLITE_S,
-    _halt,
-    _stop,
+    halt,
+    stop_now,
 )
 
-PID = 4711
+PID, T0 = 4711, 1_795_201_110_000
 
 
 @attrs.define(eq=False)
@@ -118,7 +118,7 @@ async def test_an_engine_that_must_be_told_twice_is_halted(
     """
     engine = beside(wallet, monkeypatch, words=2, leaves_s=0.4)
 
-    assert await _stop(wallet) == EXIT_CLEAN
+    assert await stop_now(wallet) == EXIT_CLEAN
     assert engine.told == [0, pytest.approx(POLITE_S)]
     assert wallet.halted == [Halt.STOPPED.value]
 
@@ -134,7 +134,7 @@ async def test_an_engine_that_hangs_is_not_waited_for_for_ever(
     """
     engine = beside(wallet, monkeypatch, words=3)
 
-    assert await _stop(wallet) == EXIT_STORAGE
+    assert await stop_now(wallet) == EXIT_STORAGE
     assert len(engine.told) == 2
     assert trio.current_time() <= POLITE_S + LEAVES_S + 1
     said = capsys.readouterr().err
@@ -158,7 +158,7 @@ async def test_an_engine_of_another_user(
 
     monkeypatch.setattr(stop, "os", SimpleNamespace(kill=no))
 
-    assert await _stop(wallet) == EXIT_STORAGE
+    assert await stop_now(wallet) == EXIT_STORAGE
     assert wallet.venue.cancelled >= 2
     said = capsys.readouterr()
     assert "the engine was not told" in said.err
@@ -183,7 +183,7 @@ async def test_a_terminal_that_is_lost(
 
         for name in ("stdout", "stderr"):
             monkeypatch.setattr(sys, name, Lost())
-        assert await _stop(wallet) == EXIT_CLEAN
+        assert await stop_now(wallet) == EXIT_CLEAN
 
     assert wallet.venue.cancelled >= 2
     assert wallet.halted == [Halt.STOPPED.value]
@@ -205,7 +205,7 @@ async def test_credentials_that_do_not_come_at_once(wallet: Any, autojump_clock:
     """One answer that was lost on its way, and every order was left to rest."""
     wallet.tries.extend([Failure("no API credentials within 30 s")] * 2)
 
-    assert await _stop(wallet) == EXIT_CLEAN
+    assert await stop_now(wallet) == EXIT_CLEAN
     assert wallet.venue.cancelled >= 2
 
 
@@ -215,7 +215,7 @@ async def test_credentials_that_never_come(
     """It ends, says why, and halts the wallet all the same."""
     wallet.tries.extend([Failure("no API credentials: HTTP 401", refused=True)] * 1_000)
 
-    assert await _stop(wallet) == EXIT_ORDERS_LIVE
+    assert await stop_now(wallet) == EXIT_ORDERS_LIVE
     assert "HTTP 401" in capsys.readouterr().err
     assert wallet.halted == [Halt.STOPPED.value]
 
@@ -231,7 +231,7 @@ def test_a_folder_that_may_not_be_entered(
     monkeypatch.setattr(Path, "exists", no)
     monkeypatch.setattr("polybot.operator.stop.spare.keep", lambda *_: no(wallet.journal))
 
-    assert _halt(wallet) == (EXIT_STORAGE, [])
+    assert halt(wallet, T0) == (EXIT_STORAGE, [])
     said = capsys.readouterr().err
     assert "not halted: [Errno 13] Permission denied" in said
     assert "nor will the next start be: [Errno 13] Permission denied" in said
