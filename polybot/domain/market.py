@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import enum
+from typing import ClassVar
 
 import attrs
 
@@ -58,6 +59,7 @@ class Candle:
     tie: Outcome = Outcome.UP
     decimals: int = 8
     source: str = attrs.field(default="", eq=False)
+    lookback_s: ClassVar[int] = 0  # its open and its close are values themselves
 
 
 @attrs.frozen

@@ -203,7 +203,9 @@ class Asset:
         params, track = self.params, self.average
         if not track.is_fresh(now_ms, params.oracle_stale_s, params.oracle_lag_s):
             return _stale(WhyNoFair.ORACLE_STALE, track, now_ms)
-        return _frozen(track, self.exchange, now_ms, params) or track
+        if track.is_frozen(now_ms, self.exchange, params.frozen_s, params.frozen_move_bp):
+            return _frozen(track, self.exchange)
+        return track
 
     def exchange_spot(self, now_ms: int) -> Spot | NoFair:
         """The exchange's own price, for markets that settle on it."""
@@ -211,12 +213,14 @@ class Asset:
         return self._exchange_ill(now_ms) or Spot(track.value, track, track.lag_ms(now_ms) / 1000)
 
     def _exchange_ill(self, now_ms: int) -> NoFair | None:
-        track, stale_s = self.exchange, self.params.spot_stale_s
-        if not track.is_fresh(now_ms, stale_s, stale_s):
+        track, params = self.exchange, self.params
+        if not track.is_fresh(now_ms, params.spot_stale_s, params.spot_stale_s):
             return _stale(WhyNoFair.SPOT_STALE, track, now_ms)
         if self._leapt is not None:
             return _unconfirmed(track.value, self._leapt[0])
-        return _frozen(track, self.oracle, now_ms, self.params)
+        if track.is_frozen(now_ms, self.oracle, params.frozen_s, params.frozen_move_bp):
+            return _frozen(track, self.oracle)
+        return None
 
     def oracle_spot(self, now_ms: int) -> Spot | NoFair:
         """The exchange price on the oracle's level, else the oracle's own, slower spot.
@@ -229,8 +233,8 @@ class Asset:
         ill = self._exchange_ill(now_ms)
         if ill is not None and ill.why is not WhyNoFair.SPOT_STALE:
             return ill
-        if (stuck := _frozen(oracle, exchange, now_ms, params)) is not None:
-            return stuck
+        if oracle.is_frozen(now_ms, exchange, params.frozen_s, params.frozen_move_bp):
+            return _frozen(oracle, exchange)
         held = self._basis
         if ill is not None or held is None or now_ms - held.at_ms > LEVEL_KEPT_MS:
             # Until a few common seconds have told the level, or told it again, nothing is wrong
@@ -273,9 +277,7 @@ def _unconfirmed(before: float, told: float) -> NoFair:
     return NoFair(WhyNoFair.UNCONFIRMED, figures)
 
 
-def _frozen(track: Track, witness: Track, now_ms: int, params: PricingParams) -> NoFair | None:
-    if not track.is_frozen(now_ms, witness, params.frozen_s, params.frozen_move_bp):
-        return None
+def _frozen(track: Track, witness: Track) -> NoFair:
     moved = (("frozen", f"{track.value:.8g}"), ("witness", f"{witness.value:.8g}"))
     return NoFair(WhyNoFair.FROZEN, moved)
 

@@ -235,5 +235,4 @@ class PriceBoard:
 
 
 def _key(market: Market, rule: TwapPair | Candle) -> Key:
-    lookback_s = rule.lookback_s if isinstance(rule, TwapPair) else 0
-    return rule.symbol, lookback_s, market.start_ms
+    return rule.symbol, rule.lookback_s, market.start_ms

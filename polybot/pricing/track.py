@@ -103,7 +103,7 @@ class Track:
 
     def lag_ms(self, now_ms: int) -> int:
         """Age of the last value by its own stamp."""
-        return max(0, now_ms - self.stamp_ms)
+        return now_ms - self.stamp_ms if now_ms > self.stamp_ms else 0
 
     def is_fresh(self, now_ms: int, receipt_s: float, stamp_s: float) -> bool:
         """Whether the last live tick came within `receipt_s` and its stamp is within `stamp_s`."""

@@ -10,7 +10,7 @@ from __future__ import annotations
 from polybot.domain.market import Candle, Market, TwapPair
 from polybot.pricing import fair as models
 from polybot.pricing.asset import LOOKBACK_S, Asset, Spot
-from polybot.pricing.fair import Fair, NoFair, Origin, WhyNoFair
+from polybot.pricing.fair import Fair, NoFair, WhyNoFair
 from polybot.pricing.params import PricingParams
 from polybot.pricing.strikes import Strike, Trust
 from polybot.pricing.tails import Tails
@@ -33,14 +33,14 @@ def value(
     if left_ms <= 0:
         return NoFair(WhyNoFair.ENDED, (("past_s", f"{-left_ms / 1000:g}"),))
     twap = isinstance(rule, TwapPair)
-    lookback_s = rule.lookback_s if isinstance(rule, TwapPair) else 0
+    lookback_s = rule.lookback_s
     if lookback_s and lookback_s != LOOKBACK_S:
         return NoFair(WhyNoFair.RULE_UNKNOWN, (("lookback_s", str(lookback_s)),))
     spot = asset.oracle_spot(now_ms) if twap else asset.exchange_spot(now_ms)
-    if isinstance(spot, NoFair):
+    if not isinstance(spot, Spot):
         return spot
     sigma = asset.sigma(now_ms)
-    if isinstance(sigma, NoFair):
+    if not isinstance(sigma, float):
         return sigma
     until_ms = market.start_ms - now_ms
     if until_ms <= 0:
@@ -53,7 +53,7 @@ def value(
             return _even(market, spot, sigma, tails, until_s)
         return _digital(rule, spot, sigma, strike, tails, left_s)
     average = asset.official(now_ms)
-    if isinstance(average, NoFair):
+    if not isinstance(average, Track):
         return average
     if until_ms > 0 or strike is None:
         return _before_open(market, average, spot, sigma, tails, until_s)
@@ -90,10 +90,6 @@ def _even(market: Market, spot: Spot, sigma: float, tails: Tails, until_s: float
     )
 
 
-def _origin(spot: Spot, strike: Strike) -> Origin:
-    return spot.age_s, spot.quality, strike.trust is PROVISIONAL
-
-
 def _digital(
     rule: TwapPair | Candle,
     spot: Spot,
@@ -103,7 +99,7 @@ def _digital(
     left_s: float,
 ) -> Fair | NoFair:
     """Value against value: a candle, or the oracle's spot as it was until August 2026."""
-    origin = _origin(spot, strike)
+    origin = (spot.age_s, spot.quality, strike.trust is PROVISIONAL)
     if isinstance(rule, Candle):
         return models.candle(spot.value, strike.value, sigma, left_s, tails, origin)
     return models.twap_before_window(spot.value, strike.value, sigma, left_s, 0.0, tails, origin)
@@ -118,7 +114,7 @@ def _twap(
     tails: Tails,
     left_s: float,
 ) -> Fair | NoFair:
-    origin = _origin(spot, strike)
+    origin = (spot.age_s, spot.quality, strike.trust is PROVISIONAL)
     tau_s = left_s - spot.lag_s
     if tau_s >= LOOKBACK_S:
         return models.twap_before_window(
