@@ -97,18 +97,14 @@ def model_error(fair: Fair, vol_error: float) -> float:
 
 def market_error(view: MarketView, fair: Fair, params: BlendParams) -> float:
     """Standard error of the market in log-odds: grows with spread and age, falls with depth."""
-    q, depth, age_s, thin = _within(view.q), view.depth, view.age_s, 1.0
+    q, depth, age_s, thin = view.q, view.depth, view.age_s, 1.0
+    if not EDGE <= q <= MOST:
+        q = EDGE if q < EDGE else MOST
     if depth < params.depth_shares:
         thin = math.sqrt(params.depth_shares / max(depth, 1.0))
     stale = fair.v * math.sqrt(age_s) if age_s > 0 else 0.0
     spread = math.hypot(view.half_spread * thin, stale)
     return params.market_error * thin + spread / (q * (1 - q))
-
-
-def _within(q: float) -> float:
-    if EDGE <= q <= MOST:
-        return q
-    return EDGE if q < EDGE else MOST
 
 
 def model_weight(model_error: float, market_error: float, most: float) -> float:
@@ -128,7 +124,9 @@ def blend(
     """Mix model and market in log-odds; a disputed model counts half, and one whose strike is only
     provisional not at all (strategy.md 4).
     """
-    seen, q = _within(view.q), fair.q
+    seen, q = view.q, fair.q
+    if not EDGE <= seen <= MOST:
+        seen = EDGE if seen < EDGE else MOST
     market = math.log(seen / (1 - seen))
     gap = math.log(q / (1 - q)) - market
     error = model_error(fair, params.vol_error)

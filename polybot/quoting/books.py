@@ -65,17 +65,13 @@ def market_view(
     A micro-price, each side's weight capped at `most_shares` (strategy.md 12).
     """
     if isinstance(up, Touch):
-        return _view(up, most_shares, age_s)
-    if isinstance(down, Touch):
-        one = ONE
-        mirror = Touch(one - down.ask, one - down.bid, down.ask_size, down.bid_size)
-        return _view(mirror, most_shares, age_s)
-    return None
-
-
-def _view(touch: Touch, most_shares: float, age_s: float) -> MarketView:
-    bid, bid_size = touch.bid / ONE, touch.bid_size / SHARE
-    ask, ask_size = touch.ask / ONE, touch.ask_size / SHARE
+        best = up
+    elif isinstance(down, Touch):
+        best = Touch(ONE - down.ask, ONE - down.bid, down.ask_size, down.bid_size)
+    else:
+        return None
+    bid, bid_size = best.bid / ONE, best.bid_size / SHARE
+    ask, ask_size = best.ask / ONE, best.ask_size / SHARE
     q = micro_price(bid, bid_size, ask, ask_size, most_shares)
     return MarketView(q, (ask - bid) / 2, bid_size if bid_size < ask_size else ask_size, age_s)
 

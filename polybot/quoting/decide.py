@@ -9,14 +9,14 @@ from __future__ import annotations
 
 import functools
 
-import attrs
+import msgspec
 from msgspec import Struct
 
 from polybot.domain import units
 from polybot.domain.market import DOWN, UP, Outcome
 from polybot.domain.market_states import MarketState
 from polybot.pricing.blend import Blend, blend
-from polybot.pricing.fair import Fair, NoFair, WhyNoFair
+from polybot.pricing.fair import Fair, WhyNoFair
 from polybot.quoting import ladder, rewards as pools, sizes
 from polybot.quoting.asks import with_asks
 from polybot.quoting.books import Touch, market_view, offers, touch
@@ -54,7 +54,7 @@ def decide(
     state, fair = inputs.state, inputs.fair
     if state not in _QUOTED and not _opens_early(inputs):
         return _nothing(_closed(inputs))
-    if isinstance(fair, NoFair):
+    if not isinstance(fair, Fair):
         return _blind(inputs, Reason(fair.why, None, fair.figures))
     if state is AWAIT_STRIKE:
         return _nothing(Reason(WhyNoFair.STRIKE_UNKNOWN))
@@ -114,8 +114,7 @@ class _Bids(Struct, frozen=True, gc=False):
     reasons: list[Reason]
 
 
-@attrs.define
-class _Quoter:
+class _Quoter(Struct, gc=False):
     """One decision under way; `reasons` gathers as sides are withheld or reduced."""
 
     inputs: QuoteInputs
@@ -130,7 +129,7 @@ class _Quoter:
     down: Touch | Reason
     take: Take | None = None
     kept_back: int = 0  # shares of the missing side that are not bid for: they are to be taken
-    reasons: list[Reason] = attrs.field(factory=list)
+    reasons: list[Reason] = msgspec.field(default_factory=list)
 
     def decision(self) -> Decision:
         inputs, params = self.inputs, self.params
@@ -343,7 +342,7 @@ class _Quoter:
             return Reason(NoReward.UNSURE)
         least = inputs.market.rewards.min_size if inputs.market.rewards else 0
         for outcome in Outcome:
-            if self._room(outcome) < least:
+            if inventory_room(outcome, self.net, inputs.net_limit) < least:
                 return Reason(NoReward.NO_ROOM, outcome, (("shares", units.amount_text(least)),))
         return None
 
@@ -362,7 +361,9 @@ class _Quoter:
         by, common = (min_size, first, most), sizes.part_of(cuts) if cuts else 1.0
         tick, edge, rungs, floor = inputs.tick, bids.worth.edge, params.rungs, params.size_floor
         quotes: tuple[Quote, ...] = ()
-        net = self.net
+        net, limit = self.net, inputs.net_limit
+        if self.reduce:
+            limit = 0  # pair what is held, never flip
         # Past the stop only the light side is left.
         heavy = None if self.reduce or floor >= 1 or not net else UP if net > 0 else DOWN
         for outcome, (price, cap) in bids.tops.items():
@@ -373,13 +374,9 @@ class _Quoter:
                 self.reasons.append(told)
             if part < floor:
                 part = sizes.floored(part, floor)
-            deepest, room = ladder.grid_floor(cap - edge, tick), self._room(outcome)
+            deepest = ladder.grid_floor(cap - edge, tick)
+            room = inventory_room(outcome, net, limit, self.kept_back)
             side, reasons = ladder.side(outcome, price, deepest, tick, room, part, by, rungs)
             quotes += side
             self.reasons += reasons
         return quotes
-
-    def _room(self, outcome: Outcome) -> int:
-        """Shares (10⁻⁶) of one outcome that may still be bought if all of it fills."""
-        limit = 0 if self.reduce else self.inputs.net_limit  # pair what is held, never flip
-        return inventory_room(outcome, self.net, limit) - self.kept_back
