@@ -48,6 +48,7 @@ APART_KEPT_MS = 60_000
 REWARD_PAUSE_MS = 60_000  # after a refusal: by then holdings and limits have moved
 NOTHING_HELD = Holdings()
 REDUCE = MarketState.REDUCE
+GTC, GTD = TimeInForce.GTC, TimeInForce.GTD
 
 
 class Scoring(Protocol):
@@ -175,7 +176,8 @@ class Quoter:
         if self.resting.changes == table.changes:
             return
         own: dict[tuple[Outcome, int], int] = {}
-        live, asking = set[Outcome](), False
+        live: set[Outcome] = set()
+        asking = False
         for tracked in table.open():
             order, state = tracked.order, tracked.state
             asking |= order.selling
@@ -310,8 +312,8 @@ def _backstop(last_ms: int, now_ms: int) -> tuple[TimeInForce, int]:
     """
     expires_s = last_ms // 1000 + GTD_EARLY_S.value
     if expires_s * 1000 >= now_ms + (GTD_LEAD_S.value + 5) * 1000:
-        return TimeInForce.GTD, expires_s
-    return TimeInForce.GTC, 0
+        return GTD, expires_s
+    return GTC, 0
 
 
 def taking_order(market: Market, take: Take) -> NewOrder:

@@ -59,7 +59,10 @@ class DeskCounts:
     unknowns: int = 0
 
 
-_NOTHING: tuple[AbstractSet[str], Sequence[NewOrder]] = (frozenset(), ())
+_NONE: AbstractSet[str] = frozenset()
+_NOTHING: tuple[AbstractSet[str], Sequence[NewOrder]] = (_NONE, ())
+_NOT_YET = (State.IN_FLIGHT, State.DELAYED)
+_UNKNOWN = State.UNKNOWN
 
 
 @attrs.define(eq=False)
@@ -166,9 +169,7 @@ class Desk:
     # --- what we do ------------------------------------------------------------------------
 
     def act(self, now_ms: int, standing: Standing) -> list[Action]:
-        """Everything that should leave now, cancels first. New orders
-        are in the table on return.
-        """
+        """Everything that should leave now, cancels first; new orders are in the table by then."""
         table = self.table
         table.forget(now_ms)
         compared = self._compare()
@@ -176,7 +177,7 @@ class Desk:
             self._held_back = False
             return []
         keep, missing = (compared.keep, compared.missing) if not self.closing else _NOTHING
-        naked = self._naked(standing) if compared.asks else frozenset[str]()
+        naked = self._naked(standing) if compared.asks else _NONE
         if self.refused:
             wanting = {order.toward for order in missing}
             self.refused = {side: why for side, why in self.refused.items() if side in wanting}
@@ -184,7 +185,8 @@ class Desk:
         self._held_back = False
         actions: list[Action] = []
         if naked or len(keep) < len(table.open()):
-            actions += self._cancels(keep - naked, naked, now_ms, routine=routine)
+            kept = keep - naked if naked else keep
+            actions += self._cancels(kept, naked, now_ms, routine=routine)
         if self._stale:
             actions += [Refresh(token) for token in sorted(self._stale)]
             self._stale.clear()
@@ -213,11 +215,11 @@ class Desk:
         was found then holds.
         """
         desired, table = self.desired, self.table
-        slack, hold = self.params.hysteresis_ticks * self.market.tick, desired.hold
-        slack = max(slack, hold)
-        bounds = (desired.cap_up, desired.cap_down, desired.pair_cap, slack, table.changes)
+        near, hold = self.params.hysteresis_ticks * self.market.tick, desired.hold
+        bounds = (desired.cap_up, desired.cap_down, desired.pair_cap, near, hold, table.changes)
         before = self._compared
         if before is None or before.orders is not desired.orders or before.bounds != bounds:
+            slack = max(near, hold)
             before = self._compared = Compared.of(desired, table.open(), bounds, slack)
         return before
 
@@ -272,7 +274,7 @@ class Desk:
         return [Cancel(tuple(ids), cause) for cause, ids in by_cause.items()]
 
     def _cancel_due(self, tracked: Tracked, now_ms: int) -> bool:
-        if tracked.state in (State.IN_FLIGHT, State.DELAYED):
+        if tracked.state in _NOT_YET:
             return False  # nothing to cancel yet: the ack or the delay's end brings it back here
         if tracked.cancel_sent_ms is None:
             return True
@@ -281,7 +283,7 @@ class Desk:
     def _cause(self, tracked: Tracked, naked: AbstractSet[str]) -> tuple[str, bool]:
         if self.closing:
             return "closing", True
-        if tracked.state is State.UNKNOWN:
+        if tracked.state is _UNKNOWN:
             return "unknown", True
         if tracked.late:
             return "late", True
@@ -292,7 +294,7 @@ class Desk:
         outcome, price = tracked.order.toward, tracked.order.bid_price
         if price > self.desired.cap(outcome):
             return "cap", True
-        if outcome not in [order.toward for order in self.desired.orders]:
+        if not self.desired.wants(outcome):
             return "side withdrawn", True
         others = [(t.order.toward, t.order.bid_price) for t in self.table.open()]
         if not self.desired.pairs_hold(outcome, price, others):

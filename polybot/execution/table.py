@@ -274,7 +274,7 @@ class OrderTable:
 
     def forget(self, now_ms: int) -> None:
         """Drop dead orders nobody will tell us about any more, so that a long run stays bounded."""
-        for tracked in list(self.ending.values()):
+        for tracked in list(self.ending.values()) if self.ending else ():
             if now_ms - tracked.changed_ms >= LATE_FILL_MS:
                 del self.ending[tracked.id]
         if now_ms < self._forget_at_ms:

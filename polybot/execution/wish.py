@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Sequence, Set as AbstractSet
 
-import attrs
 from msgspec import Struct
 
 from polybot.domain.market import UP, Outcome
@@ -56,6 +55,13 @@ class Desired(Struct, frozen=True, gc=False):
             return False
         return size <= 2 * left and 4 * left <= 5 * size
 
+    def wants(self, outcome: Outcome) -> bool:
+        """Whether any order of that side should rest."""
+        for order in self.orders:  # noqa: SIM110 - as below
+            if order.toward is outcome:
+                return True
+        return False
+
     def pairs_hold(self, outcome: Outcome, price: int, prices: Prices) -> bool:
         """Whether a bid at this price makes no pair with those `prices` that is too dear."""
         most = self.pair_cap - price
@@ -74,7 +80,8 @@ def match(
     Exact matches of both outcomes first: what is kept beside its wanted price is held against
     every price that the other outcome then has, or will have (S24).
     """
-    keep, missing = set[str](), list[NewOrder]()
+    keep: set[str] = set()
+    missing: list[NewOrder] = []
     there = [tracked for tracked in resting if tracked.state in _KEPT and not tracked.late]
     for wanted in desired.orders:
         price, toward = wanted.bid_price, wanted.toward
@@ -93,9 +100,8 @@ def match(
     return keep, missing
 
 
-@attrs.frozen(eq=False)
-class Compared:
-    """What was found of a wish within these bounds: caps, slack, and so many changes of the table.
+class Compared(Struct, frozen=True, eq=False, gc=False):
+    """What was found of a wish within these bounds: caps, slacks, and so many changes of the table.
     `asks`: some of ours rest; `certain`: of no order that is open is there anything to find out;
     `at_rest`: what is wanted rests, and nothing else.
     """
@@ -113,8 +119,10 @@ class Compared:
         cls, desired: Desired, resting: Collection[Tracked], bounds: tuple[int, ...], slack: int
     ) -> Compared:
         keep, missing = match(desired, resting, slack)
-        asks = any(tracked.order.selling for tracked in resting)
-        certain = all(tracked.state in _CERTAIN for tracked in resting)
+        asks, certain = False, True
+        for tracked in resting:
+            asks |= tracked.order.selling
+            certain &= tracked.state in _CERTAIN
         at_rest = certain and not (asks or missing) and len(keep) == len(resting)
         return cls(desired.orders, bounds, keep, missing, asks, certain, at_rest)
 
