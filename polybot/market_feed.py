@@ -120,12 +120,12 @@ class MarketFeed:
         """Take a frame."""
         book = self.book
         for message in decode_market(text):
-            if isinstance(message, LastTrade):
+            if type(message) is LastTrade:
                 self.printed(message, at_ms)
             if book.apply(message):
                 self.heard_at = trio.current_time()
                 if isinstance(message, PriceChange):
-                    self._stamp_ms, self._stamped_at = message.timestamp_ms, self.heard_at
+                    self._stamp_ms, self._stamped_at = book.changed_ms, self.heard_at
                     self.lateness.changed(at_ms - self._stamp_ms, at_ms)
                 self.changed.ring()
         if book.counts.bad != self._bad:

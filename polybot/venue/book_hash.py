@@ -44,15 +44,15 @@ class HashedBook:
             [(price, size) for price, size, _ in ask_rows],
         )
 
-    def apply(self, change: Change) -> bool:
-        """Set one level. Returns whether it shrank, as a trade makes it do."""
+    def apply(self, change: Change) -> int | None:
+        """Set one level. Returns its price if it shrank, as a trade makes it do."""
         price, size = price_of_text(change.price_text), amount_of_text(change.size_text)
         texts = self._bid_texts if change.side is Side.BUY else self._ask_texts
         if size:
             texts[price] = _fragment(change)
         else:
             texts.pop(price, None)
-        return size < self.book.set(change.side, price, size)
+        return price if size < self.book.set(change.side, price, size) else None
 
     def hash(self, timestamp: str, last_trade_text: str) -> str:
         """The hash the venue would give this book at `timestamp`: bids ascend, asks descend."""

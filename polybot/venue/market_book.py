@@ -68,13 +68,15 @@ class MarketBook:
     """The verified books of `market`'s two tokens.
 
     `epoch` counts connections: whoever keeps something derived from a book compares epochs. `tick`
-    follows the venue. A MISMATCH heals by itself when a later hash matches; its owner gives it
-    about 250 ms (feeds.md 3) and then asks for a snapshot.
+    follows the venue. `changed_ms` is the venue's stamp of the changes that were applied last. A
+    MISMATCH heals by itself when a later hash matches; its owner gives it about 250 ms (feeds.md 3)
+    and then asks for a snapshot.
     """
 
     market: Market
     epoch: int = attrs.field(default=0, init=False)
     tick: int = attrs.field(init=False)
+    changed_ms: int = attrs.field(default=0, init=False)
     winner: Outcome | None = attrs.field(default=None, init=False)
     counts: BookCounts = attrs.field(factory=BookCounts, init=False)
     _tokens: dict[str, _Token] = attrs.field(init=False)
@@ -187,11 +189,14 @@ class MarketBook:
                 if not change.hash:
                     self._settle(token)  # what proves less must not hide what was told before it
                 token.told, token.changes, token.judged = message, [], False
-                token.latest_ms = max(token.latest_ms, stamp)
+                if stamp > token.latest_ms:
+                    token.latest_ms = stamp
+                self.changed_ms = stamp
                 changed.append(token.outcome)
             token.changes.append(change)
-            if token.hashed.apply(change):
-                self._belief.perhaps(change.price)
+            shrunk = token.hashed.apply(change)
+            if shrunk is not None:
+                self._belief.perhaps(shrunk)
             self.counts.deltas += 1
         return changed
 
