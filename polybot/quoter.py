@@ -192,6 +192,10 @@ class Quoter:
         self, up: BookView | None, down: BookView | None, book_ms: int, now_ms: int
     ) -> QuoteInputs:
         held, own, desk, scoring = self.holdings(), self.resting.own, self.desk, self.scoring
+        # Most of the time nothing is held, and nothing need be looked up.
+        standing = None
+        if held.up or held.down:
+            standing = self.wallet.standing(self.market.condition_id)
         state = self.machine.state
         return QuoteInputs(
             self.market,
@@ -209,7 +213,7 @@ class Quoter:
             advice=self.ears.look(self.fair, up, down, own, now_ms),
             book_age_s=max(0, now_ms - book_ms) / 1000,
             apart_since_ms=self._apart_since_ms(now_ms),
-            stock=self._stock(held, now_ms),
+            stock=self._stock(held, standing, now_ms),
             net_confirmed=held.up_confirmed - held.down_confirmed,
             # Only who takes asks, and the answer takes a look at every order of the window.
             taking=(state is REDUCE or self._takes > 0) and desk.taking,
@@ -218,7 +222,7 @@ class Quoter:
             unscored=() if scoring is None else scoring.unscored,
             reward_refused=self._reward_refused(now_ms),
             rewarded=self.decision.rewards is not None,
-            over=self._over(held),
+            over=self._over(held, standing),
             paired=self._paired(held) if self.config.quote.has_pair_penalties else 0,
         )
 
@@ -230,17 +234,17 @@ class Quoter:
         books = self.wallet.ledger.books.get(self.market.condition_id)
         return books.holdings() if books is not None else NOTHING_HELD
 
-    def _stock(self, held: Holdings, now_ms: int) -> Stock | None:
-        """What might be sold. Most of the time nothing is held, and nothing need be looked up."""
-        if self.config.quote.sell_held == NEVER or not (held.up or held.down):
+    def _stock(self, held: Holdings, standing: Standing | None, now_ms: int) -> Stock | None:
+        """What might be sold."""
+        if standing is None or self.config.quote.sell_held == NEVER:
             return None
-        key = self.market.condition_id
         return Stock(
             held.up,
             held.down,
-            self.wallet.standing(key),
+            standing,
             self.config.risk,
-            self.wallet.unmergeable.get(key) or too_late(self.machine.table, now_ms),
+            self.wallet.unmergeable.get(self.market.condition_id)
+            or too_late(self.machine.table, now_ms),
             self.resting.asking,
         )
 
@@ -248,11 +252,10 @@ class Quoter:
         books = self.wallet.ledger.books.get(self.market.condition_id)
         return held.pairs + (books.merged if books is not None else 0)
 
-    def _over(self, held: Holdings) -> Over | None:
+    def _over(self, held: Holdings, standing: Standing | None) -> Over | None:
         """The limit on losses that is passed by what is held, judged once for each standing."""
-        if not held.net:
+        if standing is None or not held.net:
             return None
-        standing = self.wallet.standing(self.market.condition_id)
         if self._judged is None or self._judged[0] is not standing:
             self._judged = (standing, over_losses(standing, self.config.risk))
         return self._judged[1]
