@@ -24,6 +24,9 @@ class TimeInForce(enum.Enum):
     FAK = "FAK"
 
 
+_TAKING = (TimeInForce.FOK, TimeInForce.FAK)
+
+
 def as_bid(outcome: Outcome, side: Side, price: int) -> tuple[Outcome, int]:
     """The bid that has this order's place in the book: selling Up at p is bidding 1 − p for Down.
 
@@ -75,7 +78,7 @@ class NewOrder:
     @property
     def taking(self) -> bool:
         """Now or never: it never rests, and as a buy it spends dollars rather than takes shares."""
-        return self.tif in (TimeInForce.FOK, TimeInForce.FAK)
+        return self.tif in _TAKING
 
 
 @attrs.frozen

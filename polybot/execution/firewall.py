@@ -76,17 +76,17 @@ def open_bids(resting: Iterable[Tracked], sales: Iterable[tuple[NewOrder, int]] 
     """What orders that may still match, or may have, may spend or give away, by outcome; how many
     are open. `sales`: shares sold without the ledger yet.
     """
-    bids, sold = dict.fromkeys(Outcome, 0), dict.fromkeys(Outcome, 0)
-    count = 0
+    bids, sold, count = {UP: 0, DOWN: 0}, {UP: 0, DOWN: 0}, 0
     for tracked in resting:
         order = tracked.order
-        bids[order.outcome] += tracked.reserved
-        sold[order.outcome] += given_away(order.price, tracked.pledged)
+        if order.selling:
+            sold[order.outcome] += given_away(order.price, tracked.pledged)
+        else:
+            bids[order.outcome] += tracked.reserved
         count += tracked.state in OPEN
     for order, shares in sales:
         sold[order.outcome] += given_away(order.price, shares)
-    up, down = UP, DOWN
-    return OpenBids(bids[up], bids[down], count, sold[up], sold[down])
+    return OpenBids(bids[UP], bids[DOWN], count, sold[UP], sold[DOWN])
 
 
 @attrs.define(eq=False)

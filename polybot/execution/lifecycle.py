@@ -65,6 +65,8 @@ class State(enum.Enum):
     REJECTED = "rejected"
     ABSENT = "absent"
 
+    __hash__ = object.__hash__  # as Outcome's
+
 
 # In these an order may still match, and so counts in exposure at its full remaining size.
 OPEN = frozenset({State.IN_FLIGHT, State.LIVE, State.DELAYED, State.CANCELLING, State.UNKNOWN})
@@ -88,6 +90,8 @@ class Event(enum.Enum):
     PROVEN_ABSENT = "proven absent"
     PROVEN_GONE = "proven gone"  # it did exist, and no source shows it any more
     RESTS_STILL = "shown resting well after its end"
+
+    __hash__ = object.__hash__
 
 
 S, E = State, Event

@@ -25,9 +25,8 @@ class Promised:
 
     @classmethod
     def of(cls, table: OrderTable) -> Promised:
-        possible = table.possible()
-        reserved = sum([tracked.reserved for tracked in possible]) + table.unbooked
-        bids = open_bids(possible, table.unbooked_sales())
+        bids = open_bids(table.possible(), table.unbooked_sales())
+        reserved = bids.total + table.unbooked
         return cls(table.mark, reserved, bids, table.pledged(UP), table.pledged(DOWN))
 
     def pledged(self, outcome: Outcome) -> int:

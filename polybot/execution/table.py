@@ -139,7 +139,9 @@ class OrderTable:
         """Shares (10⁻⁶) of an outcome that may still be sold, or are sold without the ledger yet:
         what our asks bind, whatever is known of them.
         """
-        asks = (t.pledged for t in self.possible() if t.order.outcome is outcome)
+        asks = (
+            t.pledged for t in self.possible() if t.order.selling and t.order.outcome is outcome
+        )
         sales = (n for order, n in self.unbooked_sales() if order.outcome is outcome)
         return sum(asks) + sum(sales)
 
