@@ -349,15 +349,15 @@ class _Quoter(Struct, gc=False):
     def _ladders(
         self, bids: _Bids, cuts: list[sizes.Cut], terms: Terms | None
     ) -> tuple[Quote, ...]:
-        inputs, params = self.inputs, self.params
-        self.reasons += bids.reasons
+        inputs, params, said = self.inputs, self.params, self.reasons
+        said += bids.reasons
         if cuts:
-            self.reasons += sizes.told(cuts)
+            said += sizes.told(cuts)
         min_size, pool = inputs.market.min_size, inputs.market.rewards
         first = pool.min_size if terms is not None and pool is not None else 0
         most = min_size if inputs.advice.smallest else 0
         if most:
-            self.reasons.append(Reason(Why.SMALLEST))
+            said.append(Reason(Why.SMALLEST))
         by, common = (min_size, first, most), sizes.part_of(cuts) if cuts else 1.0
         tick, edge, rungs, floor = inputs.tick, bids.worth.edge, params.rungs, params.size_floor
         quotes: tuple[Quote, ...] = ()
@@ -371,12 +371,12 @@ class _Quoter(Struct, gc=False):
             if outcome is heavy:
                 factor, told = sizes.heavy(outcome, abs(net), inputs.net_limit, rungs)
                 part *= factor
-                self.reasons.append(told)
+                said.append(told)
             if part < floor:
                 part = sizes.floored(part, floor)
             deepest = ladder.grid_floor(cap - edge, tick)
             room = inventory_room(outcome, net, limit, self.kept_back)
             side, reasons = ladder.side(outcome, price, deepest, tick, room, part, by, rungs)
             quotes += side
-            self.reasons += reasons
+            said += reasons
         return quotes
