@@ -24,7 +24,7 @@ from loguru import logger
 
 from polybot.config_read import ConfigError
 from polybot.journal.store import Store
-from polybot.journal.tape import VERSION, Event, Kind, Reader, TapeError
+from polybot.journal.tape import DECIDED, SENT, TOLD, VERSION, Event, Reader, TapeError
 from polybot.lab.places import reason
 from polybot.lab.replay_core import NO_BEGINNING, Core, NotReplayable, TapeTime, workplace
 from polybot.lab.replay_pace import Pace
@@ -98,13 +98,13 @@ class Comparison:
     def take(self, event: Event) -> bool:
         """Whether to go on after this event."""
         self.result.events += 1
-        if event.kind is Kind.SENT:
+        if event.kind is SENT:
             return True  # what left was decided before, and is on the tape as that, too
-        if event.kind is Kind.TOLD:
+        if event.kind is TOLD:
             self.result.stopped = event.body.decode()
             return False
         decisions = self.core.examiner.decisions
-        if event.kind is Kind.DECIDED:
+        if event.kind is DECIDED:
             self.result.decisions += 1
             found = decisions.popleft() if decisions else ("", b"")
             return found == (event.stream, event.body) or self._differs(
@@ -222,4 +222,4 @@ def told(result: Result) -> list[str]:
 
 
 def _decision(stream: str, body: bytes | None) -> str:
-    return "nothing" if body is None else text_of(Event(0, Kind.DECIDED, stream, body))
+    return "nothing" if body is None else text_of(Event(0, DECIDED, stream, body))

@@ -54,7 +54,7 @@ from polybot.domain.orders import NewOrder, SignedOrder
 from polybot.health import Fault
 from polybot.journal.entries import decode
 from polybot.journal.store import Store
-from polybot.journal.tape import Event, Kind
+from polybot.journal.tape import FED, HEARD, Event
 from polybot.market_scope import MarketScope
 from polybot.options import BotOptions
 from polybot.price_task import BINANCE, POLYBOLT, RTDS, PriceTask
@@ -176,7 +176,7 @@ class Core:
         hands. Raises NotReplayable, or whatever the core raises that it did not in the run.
         """
         self.time.at_ns = event.at_ns
-        if event.kind is Kind.HEARD:
+        if event.kind is HEARD:
             # The beginning is handed over in one step; prices may be heard before anything else.
             if self.began is not None and not self._ears:
                 self._begin()
@@ -184,7 +184,7 @@ class Core:
             if ear is not None:
                 self.inputs += 1
                 ear(event.body.decode(), event.at_ns // NS)
-        elif event.kind is Kind.FED:
+        elif event.kind is FED:
             self.inputs += 1
             self._fed(self._input(event.body), event.at_ns)
 

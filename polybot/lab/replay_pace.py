@@ -8,7 +8,7 @@ from collections.abc import Iterator
 import attrs
 
 from polybot.clock import stopwatch_ns, wait_blocking
-from polybot.journal.tape import Event, Kind
+from polybot.journal.tape import FED, HEARD, Event
 from polybot.lab.replay_core import Core
 
 DIGITS = 6  # bits kept of a duration: within 2 %
@@ -72,7 +72,7 @@ class Pace:
         core.take(event)
         took = stopwatch_ns() - before
         self.busy_ns += took
-        key = event.stream if event.kind is Kind.HEARD else event.body[4:10]
+        key = event.stream if event.kind is HEARD else event.body[4:10]
         try:
             times = self._times[key]
         except KeyError:
@@ -123,9 +123,9 @@ class Pace:
 
 def stage(event: Event) -> str:
     """What the core does with an event; empty where it does nothing."""
-    if event.kind is Kind.HEARD:
+    if event.kind is HEARD:
         return FRAMES_OF.get(event.stream.partition(" ")[0], "")
-    if event.kind is not Kind.FED:
+    if event.kind is not FED:
         return ""
     for name, mark in (("quotes", b"\xa7Stepped"), ("order desks", b"\xa5Acted")):
         if mark in event.body[:16]:

@@ -140,7 +140,9 @@ class Tapes:
     whole: bool = True
 
     def events(self, chosen: Chosen = Chosen()) -> Iterator[Event]:
-        wanted = (event for event in self.all() if chosen.wants(event))
+        wanted: Iterator[Event] = self.all()
+        if chosen.kind is not None or chosen.stream:
+            wanted = (event for event in self.all() if chosen.wants(event))
         if chosen.last is None:
             return wanted
         return iter(deque(wanted, maxlen=max(chosen.last, 0)))
