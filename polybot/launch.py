@@ -10,8 +10,8 @@ from __future__ import annotations
 import os
 import resource
 import sys
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -93,11 +93,14 @@ def open_journal(path: Path, owner: str) -> Store:
 
 
 async def run_paper(config: Config, options: BotOptions) -> tuple[Summary, int]:
-    """Serve an exchange, trade on it, and let it have the last word. Call inside `trio.run`."""
-    world = paper_world(config)
-    if isinstance(world, LiveWorld):
-        await world.prepare()
-    terms = Terms() if config.paper.terms is None else read_terms(Path(config.paper.terms))
+    """Serve an exchange, trade on it, and let it have the last word. Call inside `trio.run`.
+    Raises StartRefused where the configuration names a venue that cannot be made.
+    """
+    with refusing():
+        world = paper_world(config)
+        if isinstance(world, LiveWorld):
+            await world.prepare()
+        terms = Terms() if config.paper.terms is None else read_terms(Path(config.paper.terms))
     clock = Clock.starting_at(world.start_ms)
     series = tuple(series.key for series in world.series)
     config = attrs.evolve(config, bot=attrs.evolve(config.bot, series=series))
@@ -183,8 +186,21 @@ async def _left(client: ClobClient) -> list[OrderRow] | Failure:
     return rows
 
 
-class StartRefused(ValueError):
-    """The preflight forbids a live start; the text is what it found, with remedies."""
+class StartRefused(Exception):
+    """Only an operator can mend what forbids the start; the text is what was found, with
+    remedies.
+    """
+
+
+@contextmanager
+def refusing() -> Iterator[None]:
+    """A ValueError in here speaks of the configuration, and refuses the start. Of no other it can
+    be known whether it is a fault of our own.
+    """
+    try:
+        yield
+    except ValueError as error:
+        raise StartRefused(str(error)) from error
 
 
 def patient_of(ctx: Context, http: httpx.AsyncClient) -> Patient:

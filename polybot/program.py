@@ -38,6 +38,7 @@ from polybot.launch import (
     EXIT_STORAGE,
     LIVE_WORLD,
     StartRefused,
+    refusing,
     run_live,
     run_paper,
 )
@@ -77,12 +78,9 @@ def _run_bot(options: BotOptions) -> int:
         sys.stderr.write(f"{error}\n")
         return EXIT_CONFIG
     set_up_logs(bot_log(), secrets=() if config.keys is None else config.keys.secrets)
-    # A fault of our own may be a ValueError as well: of a live run only this one is no fault, or a
-    # service manager would never start it again.
-    unfit = StartRefused if config.bot.mode == "live" else ValueError
     try:
         report, code = _trade(config, options)
-    except unfit as error:
+    except StartRefused as error:  # and no ValueError: a fault of our own may be one as well
         sys.stderr.write(f"cannot start: {error}\n")
         return EXIT_CONFIG
     except JournalFailed as error:
@@ -105,7 +103,8 @@ def _trade(config: Config, options: BotOptions) -> tuple[summary.Summary, int]:
     """Run live, as a guest of a running exchange, or on one of our own, each on its clock."""
     if config.bot.mode == "live":
         return trio.run(run_live, config, options)
-    host = host_of(config.paper.world)
+    with refusing():
+        host = host_of(config.paper.world)
     if host is not None:
         return trio.run(run_guest, config, options, host, clock=clock_at(host.speed))
     speed = config.paper.speed
