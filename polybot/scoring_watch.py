@@ -45,7 +45,7 @@ class ScoringWatch:
 
     async def ask(self) -> None:
         """One question about every order large enough, however young, as in the venue's own looks;
-        none, no question.
+        none, no question. Of one that went while the answer was on its way it says nothing.
         """
         orders = [t for t in self.desk.table.open() if self._asked_about(t)]
         if not orders:
@@ -56,9 +56,10 @@ class ScoringWatch:
         if isinstance(answer, Failure):
             self.failed += 1
             return
-        silent = [tracked for tracked in orders if not answer.get(tracked.id)]
-        self.asked += len(orders)
-        self.scored += len(orders) - len(silent)
+        still = [tracked for tracked in orders if self._asked_about(tracked)]
+        silent = [tracked for tracked in still if not answer.get(tracked.id)]
+        self.asked += len(still)
+        self.scored += len(still) - len(silent)
         sides = {tracked.order.outcome for tracked in silent}
         self.unscored = tuple(outcome for outcome in Outcome if outcome in sides)
         self._tell()

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import attrs
+import orjson
 import pytest
 from shell_kit import HOUR_MS, Scene, clean, playing, shell_config
-from venue_bent import answer
+from venue_bent import Handler, answer
 
 from polybot.domain.units import SHARE
 from polybot.exchange import rewards as exchange_rewards
+from polybot.exchange.request import Request, Response
 from polybot.exchange.terms import Terms
 from polybot.market_scope import MarketScope
 from polybot.patient_clock import PatientClock
@@ -23,6 +25,7 @@ POOL = Terms(
     rewards_min_age_s=1,
 )
 OFTEN = attrs.evolve(shell_config(kappa=0.1), rewards=RewardParams(check_s=5.0))
+SELDOM = attrs.evolve(OFTEN, rewards=RewardParams(check_s=600.0))
 
 
 def under_way(it: Scene) -> MarketScope:
@@ -79,6 +82,28 @@ async def test_an_order_that_does_not_score_is_a_reason(fast_clock: PatientClock
             return any(r.why is NoReward.NOT_SCORING and r.outcome is not None for r in reasons)
 
         await it.until(told, "the reason is shown", 120)
+        clean(await it.end())
+
+
+async def test_a_withdrawn_order_is_none_that_does_not_score(fast_clock: PatientClock) -> None:
+    """One that goes while it is asked about is not known to the venue any more, which says no: that
+    counted against the pool, the more the oftener it was quoted anew.
+    """
+    async with playing(at_ms=HOUR_MS + 5_000, config=SELDOM, terms=POOL) as it:
+        watch, ctx = under_way(it).scoring, it.bot.ctx
+        assert watch is not None
+        await it.until(lambda: len(large(it)) == 2, "bids of the least size on both sides", 120)
+
+        async def too_late(request: Request, handle: Handler) -> Response:
+            ctx.health.bad("test", "all is withdrawn")
+            await it.until(lambda: not watch.desk.table.open(), "nothing rests", 30)
+            return await handle(request)
+
+        bend = it.venue.bend("POST", "/orders-scoring", act=too_late)
+        await watch.ask()
+        assert len(orjson.loads(bend.bodies[0])) == 2
+        assert (watch.asked, watch.unscored, watch.failed) == (0, (), 0)
+        ctx.health.good("test")
         clean(await it.end())
 
 
