@@ -10,6 +10,7 @@ from test_shell_inventory import FEW, UNMERGED, merging, steps
 from test_shell_restart import started
 from venue_bent import Act, answer, changed
 
+from polybot.domain.halts import Halt
 from polybot.domain.units import SHARE
 from polybot.exchange.model import Market
 from polybot.journal.store import Store
@@ -70,10 +71,15 @@ async def test_what_has_no_end_hides_no_theft(fast_clock: PatientClock) -> None:
         it.venue.bend("POST", "", "/", act=answer(503), service="rpc")
         await trio.sleep(GRACE_S + 40)
         ctx = it.bot.ctx
-        assert ctx.account.overdue, "nobody knows what became of it"
-        assert ctx.health.halted == {}, "and what it may have brought is no drift"
-        it.venue.engine.accounts.withdraw(it.venue.account, 400 * SHARE)
+        brought = sum(ctx.account.overdue.values())
+        assert brought >= 5 * SHARE, "nobody knows what became of it"
+        cash = it.venue.engine.accounts.cash(it.venue.account)
+        assert cash == ctx.account.ledger.cash + brought, "it has merged"
+        assert not ctx.reconciler.balances.surplus, "and what it may have brought is expected"
+        assert ctx.health.halted == {}
+        it.venue.engine.accounts.withdraw(it.venue.account, brought + SHARE)
         await it.until(lambda: ctx.health.halted, "the theft is seen", 60)
+        assert [*ctx.health.halted] == [Halt.LEDGER_DRIFT.value]
         await it.end()
 
 
