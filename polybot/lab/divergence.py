@@ -33,10 +33,10 @@ import orjson
 from polybot.domain.market import Outcome
 from polybot.domain.units import notional
 from polybot.journal.tape import TapeError
+from polybot.lab.divergence_match import Best, matched
 from polybot.lab.places import reason
 from polybot.lab.run_record import Filled, MarketRun, Run, Span, read
 
-MATCH_MS = 3_000  # two fills so far apart are one event in two runs
 LATE_MS = 2_000
 NEAR = 100  # 10⁻⁴ dollars: a tick of most of a market's life
 CAUSES = ("missing data", "queue", "latency", "model", "price improvement", "settlement")
@@ -67,6 +67,7 @@ class Window:
 class Comparison:
     windows: tuple[Window, ...]
     left_out: dict[str, str]  # windows that were not compared, and why
+    missed: tuple[str, ...] = ()  # those of them through which both runs went from end to end
 
     @property
     def trust(self) -> float | None:
@@ -83,7 +84,7 @@ class Comparison:
 
 def compare(a: Run, b: Run) -> Comparison:
     """Hold two runs against each other, window by window."""
-    windows, left_out = [], {}
+    windows, left_out, missed = [], {}, []
     for slug in sorted(a.markets.keys() | b.markets.keys()):
         why = _left_out(a, b, slug)
         if why is None:
@@ -93,7 +94,10 @@ def compare(a: Run, b: Run) -> Comparison:
             )
         else:
             left_out[slug] = why
-    return Comparison(tuple(windows), left_out)
+            market = a.markets.get(slug) or b.markets[slug]
+            if all(run.from_ms <= market.start_ms and market.end_ms <= run.to_ms for run in (a, b)):
+                missed.append(slug)
+    return Comparison(tuple(windows), left_out, tuple(missed))
 
 
 def _left_out(a: Run, b: Run, slug: str) -> str | None:
@@ -131,16 +135,17 @@ def _window(a: MarketRun, b: MarketRun) -> Window:
     up_b = b.up_payout if b.up_payout is not None else up_a
     made.profit_a = sum(fill.profit(up_a) for fill in a.fills)
     made.profit_b = sum(fill.profit(up_b) for fill in b.fills)
-    pairs, only_a, only_b = _matched(a.fills, b.fills)
+    pairs, only_a, only_b = matched(a.fills, b.fills)
     for one, other in pairs:
         settled = one.profit(up_a) - one.profit(up_b)
         made.causes["settlement"] += settled
         made.causes["price improvement"] += one.profit(up_b) - other.profit(up_b)
         made.filled_in_both += notional(one.price, one.shares)
+    in_a, in_b = _Causes.of(a), _Causes.of(b)
     for fill in only_a:
-        made.causes[_cause(fill, b)] += fill.profit(up_a)
+        made.causes[in_b.cause(fill)] += fill.profit(up_a)
     for fill in only_b:
-        made.causes[_cause(fill, a)] -= fill.profit(up_b)
+        made.causes[in_a.cause(fill)] -= fill.profit(up_b)
     made.matched = len(pairs)
     alone = sum(notional(fill.price, fill.shares) for fill in (*only_a, *only_b))
     made.filled = made.filled_in_both + alone
@@ -149,62 +154,36 @@ def _window(a: MarketRun, b: MarketRun) -> Window:
     return made
 
 
-Pairs = list[tuple[Filled, Filled]]
+@attrs.define(eq=False)
+class _Causes:
+    """Why a run has no such fill as the other."""
 
+    gaps: list[tuple[int, int]]
+    then: dict[Outcome, Best]
+    nearly_then: dict[Outcome, Best]
 
-def _matched(a: Sequence[Filled], b: Sequence[Filled]) -> tuple[Pairs, list[Filled], list[Filled]]:
-    """Pairs of equal shares, nearest first (in price, then in time), and what is left of either. A
-    fill that is larger than its partner is two: the rest may find another.
-    """
-    left_a, left_b = list(a), list(b)
-    pairs: Pairs = []
-    while best := _nearest(left_a, left_b):
-        one, other = best
-        left_a.remove(one)
-        left_b.remove(other)
-        shares = min(one.shares, other.shares)
-        one, rest_a = one.split(shares)
-        other, rest_b = other.split(shares)
-        left_a += [rest_a] if rest_a else []
-        left_b += [rest_b] if rest_b else []
-        pairs.append((one, other))
-    return pairs, left_a, left_b
+    @classmethod
+    def of(cls, there: MarketRun) -> _Causes:
+        # A bid may be filled in its last millisecond.
+        then = {one: Best.of(there.spans, one, 0, 1) for one in Outcome}
+        nearly = {one: Best.of(there.spans, one, LATE_MS, LATE_MS + 1) for one in Outcome}
+        return cls(there.gaps, then, nearly)
 
-
-def _nearest(a: Sequence[Filled], b: Sequence[Filled]) -> tuple[Filled, Filled] | None:
-    close = [
-        (abs(one.price - other.price), abs(one.at_ms - other.at_ms), n, m)
-        for n, one in enumerate(a)
-        for m, other in enumerate(b)
-        if one.toward is other.toward and abs(one.at_ms - other.at_ms) <= MATCH_MS
-    ]
-    if not close:
-        return None
-    *_, n, m = min(close)
-    return a[n], b[m]
-
-
-def _cause(fill: Filled, there: MarketRun) -> str:
-    """Why the run `there` has no such fill."""
-    at = fill.at_ms
-    if any(begin <= at <= end for begin, end in there.gaps):
-        return "missing data"
-    bids = [one for one in there.spans if one.toward is fill.toward and one.price >= fill.price]
-    if any(one.from_ms <= at <= one.to_ms for one in bids):
-        return "queue"
-    if any(one.from_ms - LATE_MS <= at <= one.to_ms + LATE_MS for one in bids):
-        return "latency"
-    return "model"
+    def cause(self, fill: Filled) -> str:
+        at = fill.at_ms
+        if any(begin <= at <= end for begin, end in self.gaps):
+            return "missing data"
+        if self.then[fill.toward].reaches(fill.price, at):
+            return "queue"
+        return "latency" if self.nearly_then[fill.toward].reaches(fill.price, at) else "model"
 
 
 def _quotes(a: Sequence[Span], b: Sequence[Span], made: Window) -> None:
     """Add up how long either had a bid, and how long both had nearly the same."""
     for outcome in Outcome:
-        own_a = [one for one in a if one.toward is outcome]
-        own_b = [one for one in b if one.toward is outcome]
-        times = sorted({t for one in (*own_a, *own_b) for t in (one.from_ms, one.to_ms)})
-        for begin, end in pairwise(times):
-            best_a, best_b = _best(own_a, begin), _best(own_b, begin)
+        own_a, own_b = Best.of(a, outcome), Best.of(b, outcome)
+        for begin, end in pairwise(sorted({*own_a.times, *own_b.times})):
+            best_a, best_b = own_a.at(begin), own_b.at(begin)
             if best_a is None and best_b is None:
                 continue
             made.quoted_ms += end - begin
@@ -212,15 +191,13 @@ def _quotes(a: Sequence[Span], b: Sequence[Span], made: Window) -> None:
                 made.agreed_ms += end - begin
 
 
-def _best(spans: Sequence[Span], at_ms: int) -> int | None:
-    return max((one.price for one in spans if one.from_ms <= at_ms < one.to_ms), default=None)
-
-
 # --- the command ----------------------------------------------------------------------------------
 
 
 def main(argv: Sequence[str]) -> int:
-    """Ends with 0, with 1 where a tape was not whole or no window could be compared, or with 2."""
+    """Ends with 0, with 1 where a tape was not whole, no window could be compared or one was missed
+    that should have been, or with 2.
+    """
     said = _parser().parse_args(argv)
     try:
         (a, whole_a), (b, whole_b) = read(said.a), read(said.b)
@@ -230,7 +207,7 @@ def main(argv: Sequence[str]) -> int:
     found = compare(a, b)
     text = orjson.dumps(plain(found)).decode() if said.json else "\n".join(lines(found))
     sys.stdout.write(f"{text}\n")
-    return 0 if whole_a and whole_b and found.windows else 1
+    return 0 if whole_a and whole_b and found.windows and not found.missed else 1
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -252,12 +229,17 @@ def lines(found: Comparison) -> list[str]:
     rows += [_row(one) for one in found.windows]
     if len(found.windows) > 1:
         rows.append(_row(total(found.windows)))
-    rows += [f"{slug}: left out, {why}" for slug, why in found.left_out.items()]
+    rows += [
+        f"{slug}: left out, {why}{', and both went through it' if slug in found.missed else ''}"
+        for slug, why in found.left_out.items()
+    ]
     whole = total(found.windows)
     filled = _share(whole.filled_in_both, whole.filled)
     agreed = _share(whole.agreed_ms, whole.quoted_ms)
     rows.append(f"of the dollars filled {filled} in both; of the time quoted {agreed} alike")
     trust = "nothing to compare" if found.trust is None else f"{found.trust:.2f}"
+    if found.missed:
+        trust += f", of a part only: {len(found.missed)} of the windows of both left out"
     return [*rows, f"trust: {trust}"]
 
 
@@ -293,6 +275,7 @@ def plain(found: Comparison) -> dict[str, object]:
     return {
         "trust": found.trust,
         "left_out": found.left_out,
+        "missed": found.missed,
         "windows": [
             {
                 "slug": one.slug,

@@ -167,6 +167,74 @@ def test_windows_that_cannot_be_compared_are_named() -> None:
     assert compare(one, Run("b")).trust is None
 
 
+def test_what_is_left_out_is_told_by_the_code_as_well(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The trust is that of the windows compared: it was told with code 0, though half of what both
+    runs went through was in none of it. A window that the end of a run cuts is no fault.
+    """
+    one, both = run("a", fill()), run("b", fill())
+    later, cut = MarketRun("later", START, END, SHARE), MarketRun("cut", MID, END + 2, None)
+    both.markets |= {"later": later}
+    one.markets |= {"cut": cut}
+    assert compare(one, both).missed == ("later",)
+    unresolved = run("open", fill(), up=None)
+    assert compare(unresolved, unresolved).missed == (SLUG,)
+    save(one, tmp_path / "a.json")
+    save(both, tmp_path / "b.json")
+
+    assert main([str(tmp_path / "a.json"), str(tmp_path / "b.json")]) == 1
+    said = capsys.readouterr().out
+    assert "later: left out, not in a, and both went through it\n" in said
+    assert "cut: left out, not in b\n" in said
+    assert "trust: 1.00, of a part only: 1 of the windows of both left out\n" in said
+
+    del both.markets["later"]
+    save(both, tmp_path / "b.json")
+    assert main([str(tmp_path / "a.json"), str(tmp_path / "b.json")]) == 0
+
+
+class Counted(int):
+    """A time that counts what is asked of it."""
+
+    asked = 0
+
+    def __lt__(self, other: int) -> bool:
+        Counted.asked += 1
+        return int(self) < int(other)
+
+    def __le__(self, other: int) -> bool:
+        Counted.asked += 1
+        return int(self) <= int(other)
+
+    def __sub__(self, other: int) -> int:
+        Counted.asked += 1
+        return int(self) - int(other)
+
+
+def work(count: int) -> int:
+    """What so many fills and bids cost, ten seconds apart."""
+    begin, end = Counted(0), Counted(10_000 * count)
+    runs = []
+    for name in ("a", "b"):
+        market = MarketRun(SLUG, begin, end, SHARE)
+        for n in range(count):
+            at_ms = Counted(10_000 * n)
+            market.fills.append(fill(at_ms))
+            market.spans.append(Span(UP, 4700, 1, at_ms, Counted(10_000 * n + 5_000)))
+        runs.append(Run(name, begin, end, {SLUG: market}))
+    Counted.asked = 0
+    assert only(*runs).matched == count
+    return Counted.asked
+
+
+def test_twice_as_much_costs_little_more_than_twice() -> None:
+    """Each fill was held against each, again for every pair that was found, and each bid against
+    every change of one.
+    """
+    assert work(100) < 2.5 * work(50)
+
+
 fills = st.lists(
     st.builds(
         Filled,
