@@ -56,14 +56,15 @@ class Task:
 
 @attrs.frozen
 class Done:
-    """What a task came to. `faults` say what of the chunk could not be read; `run` is how it went,
-    order by order.
+    """What a task came to. `faults` say what of the chunk could not be read, which `may_pass` where
+    the machine was why; `run` is how it went, order by order.
     """
 
     task: Task
     results: tuple[WindowResult, ...]
     faults: tuple[str, ...] = ()
     run: Run = attrs.field(factory=lambda: Run("backtest"))
+    may_pass: bool = False
 
 
 def perform(task: Task) -> Done:
@@ -71,7 +72,7 @@ def perform(task: Task) -> Done:
     try:
         recording = task.chunk.read()
     except (ValueError, OSError) as error:
-        return Done(task, (), (str(error),))
+        return Done(task, (), (str(error),), may_pass=_of_the_machine(error))
     models = Models(queue_model(task.queue), latencies(task.latency), task.seed)
     named = task.config.pricing.vol_seasons
     seasons = read_seasons(Path(named)) if named else {}
@@ -79,6 +80,17 @@ def perform(task: Task) -> Done:
     results = play.run()
     results.sort(key=lambda one: one.start_ms)
     return Done(task, tuple(results), tuple(recording.warnings), play.record.done())
+
+
+def _of_the_machine(error: BaseException | None) -> bool:
+    """Whether a call of the system failed – too many files, a disk, a folder that is away – and the
+    same recording may be read another time. What is in it would be wrong again.
+    """
+    while error is not None:
+        if isinstance(error, OSError) and error.errno is not None:
+            return True
+        error = error.__cause__
+    return False
 
 
 def played(tasks: Sequence[Task], processes: int) -> Iterator[Done]:

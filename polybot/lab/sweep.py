@@ -116,7 +116,7 @@ def run(asked: Sweep, store: Store, worked: Worked, progress: Progress) -> tuple
             progress.take(len(piece.task.chunk.slugs))
     try:
         for piece in worked(missing) if missing else ():
-            held = store.read(piece)
+            held = store.read(piece, just_played=True)
             assert held is not None, "it has just been written"
             findings.take(piece, *held)
             progress.take(len(piece.task.chunk.slugs))

@@ -28,6 +28,7 @@ from polybot.lab.backtest_sources import Sources
 from polybot.lab.sweep_stats import Witness
 
 SUFFIX = ".parquet"
+MAY_PASS = b"polybot.may_pass"  # beside faults that are not the recording's
 PARTS = tuple(field.name for field in attrs.fields(Sources))
 _POLYBOT = Path(__file__).resolve().parents[1]
 
@@ -105,22 +106,30 @@ class Store:
         rows = [_row(piece, one) for one in done.results]
         columns = {name: [row[name] for row in rows] for name in _schema_names()}
         table = pa.table(columns, schema=_schema(pa))
-        faults = {b"polybot.faults": orjson.dumps(done.faults)}
-        pq.write_table(table.replace_schema_metadata(faults), part)
+        said = {b"polybot.faults": orjson.dumps(done.faults)}
+        if done.may_pass:
+            said[MAY_PASS] = b"true"
+        pq.write_table(table.replace_schema_metadata(said), part)
         part.rename(path)
 
-    def read(self, piece: Piece) -> tuple[list[Witness], tuple[str, ...]] | None:
-        """What an earlier run has kept of a piece: its windows, and what was wrong; None if there
-        is nothing. A file that cannot be read is as none.
+    def read(
+        self, piece: Piece, *, just_played: bool = False
+    ) -> tuple[list[Witness], tuple[str, ...]] | None:
+        """What is kept of a piece: its windows, and what was wrong; None if there is nothing. A
+        file that cannot be read is as none, and so is what failed for a reason that may have passed
+        since, but where it was `just_played`.
         """
         import pyarrow as pa  # noqa: PLC0415
         import pyarrow.parquet as pq  # noqa: PLC0415
 
         try:
             table = pq.read_table(self.path(piece))
-            faults = orjson.loads((table.schema.metadata or {})[b"polybot.faults"])
+            said = table.schema.metadata or {}
+            faults = orjson.loads(said[b"polybot.faults"])
             rows = table.select(["slug", "start_ms", "end_ms", "seed", "profit"]).to_pylist()
         except (OSError, KeyError, pa.ArrowInvalid, orjson.JSONDecodeError):
+            return None
+        if MAY_PASS in said and not just_played:
             return None
         return [Witness(**row) for row in rows], tuple(faults)
 
