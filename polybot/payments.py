@@ -21,7 +21,7 @@ from polybot.account import Account
 from polybot.domain.orders import Failure
 from polybot.domain.units import amount_text
 from polybot.journal.entries import ORIGIN_KNOWN, Paid
-from polybot.venue.data_reads import Payment, payments
+from polybot.venue.data_reads import Payment, payments, without_transaction
 from polybot.venue.rest import Rest
 
 OVERLAP_S = 2 * 86_400  # how far back rows are read again: the index has been seen hours late
@@ -62,7 +62,7 @@ class Payments:
             logger.warning("payments could not be read: {}", found.what)
             return False
         for one in found:
-            if one.evidence not in self.known and one.at_s >= since_s:
+            if one.at_s >= since_s and not self._knows(one):
                 await self._book(one)
         return True
 
@@ -77,6 +77,21 @@ class Payments:
         """A start has booked cash that nobody explains yet; what is gone explains no payment."""
         self.unexplained += max(0, change)
         self.found_s = self._now_s()
+
+    def _knows(self, one: Payment) -> bool:
+        """Whether it is booked. The row of a payment may be read before it tells its transaction
+        and after, in whichever order, and is known by the name that tells more.
+        """
+        if one.evidence in self.known:
+            return True
+        untold = without_transaction(one.evidence, one.at_s)
+        if one.evidence == untold:
+            names = self.known.items()
+            return any(without_transaction(name, at_s) == untold for name, at_s in names)
+        if self.known.pop(untold, None) is None:
+            return False
+        self.known[one.evidence] = one.at_s
+        return True
 
     async def _book(self, one: Payment) -> None:
         self.known[one.evidence] = one.at_s

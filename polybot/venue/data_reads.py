@@ -39,7 +39,7 @@ ACCOUNTS = {
 class Payment:
     """`account` rebate | reward | deposit; `amount` 10⁻⁶ dollars; `at_s` the second of its block.
 
-    `evidence` names the row and is the same whenever it is read.
+    `evidence` names the row: by its transaction, by its second where it tells none (yet).
     """
 
     account: str
@@ -130,6 +130,12 @@ def decode_payment(value: object) -> Payment | None:
     named = (kind, fields.optional_text(row, "transaction_hash") or str(at_s))
     market = fields.optional_text(row, "condition_id")
     return Payment(ACCOUNTS[kind], amount, at_s, " ".join((*named, market)).rstrip())
+
+
+def without_transaction(evidence: str, at_s: int) -> str:
+    """The name of the same row where it does not tell its transaction."""
+    kind, _, *market = evidence.split(" ")
+    return " ".join((kind, str(at_s), *market))
 
 
 def _dollars(value: object) -> int:

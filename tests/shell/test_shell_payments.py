@@ -1,17 +1,36 @@
-"""What of payments a start is told, so that nothing is booked twice."""
+"""What of payments is known, here and at a start, so that nothing is booked twice."""
 
 from __future__ import annotations
 
 from typing import cast
 
+import httpx
 import pytest
 
 from polybot.account import Account
 from polybot.clock import Clock
+from polybot.journal.entries import Entry
 from polybot.payments import OVERLAP_S, Payments
 from polybot.venue.rest import Rest
 
 NOW_S = 1_800_000_000
+
+
+class _Booking:
+    """An account of which only what is booked is looked at."""
+
+    def __init__(self) -> None:
+        self.facts: list[Entry] = []
+
+    async def learn(self, *facts: Entry) -> None:
+        self.facts += facts
+
+
+def row(told: str, market: str = "", second: int = NOW_S) -> dict[str, object]:
+    return {
+        "type": "MAKER_REBATE", "transaction_hash": told, "timestamp": second, "usdc_size": 1.4,
+        "condition_id": market,
+    }  # fmt: skip
 
 
 class _Timed:
@@ -31,3 +50,37 @@ async def test_a_clock_that_is_ahead_drops_no_evidence(ahead_s: int) -> None:
     made = Payments(rest, cast("Account", None), "0xwallet", known)
 
     assert [name for name, _ in made.recent()] == ["edge", "new"]
+
+
+@pytest.mark.parametrize("market", ["", "0xmarket"], ids=["a day's", "a market's"])
+@pytest.mark.parametrize("first", ["", "0x1"], ids=["untold first", "told first"])
+@pytest.mark.parametrize("started", [False, True], ids=["one run", "a start between"])
+async def test_a_row_that_tells_its_transaction_later_is_one_payment(
+    first: str, market: str, started: bool
+) -> None:
+    """It was named by its second, then by its transaction, and booked under both. Payments beside
+    it are their own: of another transaction, of another market, of another second.
+    """
+    second = "" if first else "0x1"
+    others = [row("0x2", market), row(second, "0xother"), row("", market, NOW_S + 1)]
+    rows = [row(first, market)]
+    reply = lambda _: httpx.Response(  # noqa: E731
+        200, json={"data": rows, "pagination": {"has_more": False, "next_cursor": None}}
+    )
+    async with httpx.AsyncClient(transport=httpx.MockTransport(reply)) as http:
+        rest = Rest(http, "http://data", Clock.starting_at((NOW_S + 60) * 1000))
+        booking = _Booking()
+        made = Payments(rest, cast("Account", booking), "0xwallet")
+        assert await made.read()
+        if started:
+            made = Payments(rest, cast("Account", booking), "0xwallet", dict(made.recent()))
+
+        rows[:] = [row(second, market)]
+        assert await made.read()
+        assert await made.read()
+        assert len(booking.facts) == 1
+
+        rows += others
+        assert await made.read()
+        assert await made.read()
+        assert len(booking.facts) == 1 + len(others)
