@@ -19,11 +19,14 @@ from polybot.clock import Clock
 from polybot.domain.market import Side
 from polybot.domain.orders import EDGE_S, OrderRow, OrderSeen, as_bid
 from polybot.domain.units import ONE, notional
+from polybot.execution.table import KEEP_DEAD_MS
+from polybot.execution.tracked import Tracked
 from polybot.journal.entries import ABSENT, Ended, Entry, Intent, Told
 from polybot.venue.clob import ClobClient
 
 # Exposure that no desk counts: until their end is proven, and until the venue shows them no more.
 DOUBTFUL, LATE = "orders without a desk", "late orders"
+UNTOLD = "fills without a desk"  # spent, and not booked: their trades lag behind
 
 
 @attrs.frozen
@@ -31,6 +34,14 @@ class _Doubt:
     """An order whose end is not proven, and Trio's time from which its absence proves it."""
 
     intent: Intent
+    until: float
+
+
+@attrs.frozen
+class _Lagging:
+    """An order of which more is matched than was told, and Trio's time until which that counts."""
+
+    tracked: Tracked
     until: float
 
 
@@ -53,6 +64,7 @@ class Adrift:
     on_stays: Callable[[str], None] = lambda _: None
     again: Asking = attrs.field(factory=Asking)  # when strays are withdrawn again
     _doubtful: dict[str, _Doubt] = attrs.field(factory=dict)  # by order id
+    _lagging: dict[str, _Lagging] = attrs.field(factory=dict)  # by order id
     _looked_up: Asking = attrs.field(factory=Asking)  # when the doubtful are
     # Strays by Trio's time from which they are asked for less and less often.
     _patient_from: dict[str, float] = attrs.field(factory=dict)
@@ -69,6 +81,41 @@ class Adrift:
             self._doubtful |= taken
             self._answer_for_doubtful()
         return len(taken)
+
+    def await_told(self, lagging: Iterable[Tracked]) -> None:
+        """Keep what orders of a scope that has ended have spent or sold, and no trade has told: it
+        was nobody's until its trade came, and others could spend it again. For as long as a desk
+        waits for a trade.
+        """
+        until = trio.current_time() + KEEP_DEAD_MS / 1000
+        self._lagging |= {one.id: _Lagging(one, until) for one in lagging}
+        self._answer_for_lagging()
+
+    def _answer_for_lagging(self) -> None:
+        now, dollars = trio.current_time(), 0
+        pledges: Counter[str] = Counter()
+        for order_id, lagging in list(self._lagging.items()):
+            one = self._as_told(lagging.tracked)
+            if now > lagging.until or not one.untold:
+                del self._lagging[order_id]
+                continue
+            dollars += one.unbooked
+            if one.order.selling:  # its risk counts as that of the bid that it stands for
+                dollars += notional(one.order.bid_price, one.untold)
+                pledges[one.order.token] += one.untold
+        self.account.answer_for(UNTOLD, dollars, dict(pledges))
+
+    def _as_told(self, tracked: Tracked) -> Tracked:
+        """With what the ledger has learnt since its desk has gone."""
+        books = self.account.ledger.books.get(tracked.order.market.condition_id)
+        booked = () if books is None else books.trades.items()
+        later = sum(
+            leg.shares * times
+            for (trade_id, order_id), trade in booked
+            if order_id == tracked.id and trade_id not in tracked.fills
+            for leg, times in trade.legs.items()
+        )
+        return attrs.evolve(tracked, told=tracked.told + later)
 
     async def found(self, intent: Intent, row: OrderRow) -> None:
         """A look-up of a doubtful order has found it: learn what it proves."""
@@ -128,6 +175,7 @@ class Adrift:
             elif late:
                 self._looked_up.in_vain(order_id)
         self._answer_for_doubtful()
+        self._answer_for_lagging()
 
     @property
     def may_come(self) -> int:

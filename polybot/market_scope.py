@@ -173,9 +173,11 @@ class MarketScope:
         record = self.ctx.records.of(self.market)
         self.ctx.records.take(record, self.orders.desk)
         del self.ctx.account.routes[self.market.condition_id]
-        self.ctx.reconciler.adrift.look_after(map(intent_of, self.orders.desk.table.unseen()))
+        adrift, table = self.ctx.reconciler.adrift, self.orders.desk.table
+        adrift.look_after(map(intent_of, table.unseen()))
         if not emptied:
             raise Unflattened(self.market.slug)
+        adrift.await_told(table.lagging())  # in the step in which the account has let go of them
 
     def snapshot(self) -> MarketSnapshot:
         return self.quote.snapshot(self.state)

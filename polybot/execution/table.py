@@ -117,6 +117,10 @@ class OrderTable:
         doubtful = (State.IN_FLIGHT, State.UNKNOWN)
         return absent + [t.signed for t in self._open.values() if t.state in doubtful]
 
+    def lagging(self) -> list[Tracked]:
+        """Orders of which more is matched than trades have told."""
+        return [*self._untold.values()]
+
     @property
     def unbooked(self) -> int:
         """Dollars (10⁻⁶) that neither orders nor the ledger count: trades of which only the amount
