@@ -64,6 +64,8 @@ class Adrift:
     on_stays: Callable[[str], None] = lambda _: None
     again: Asking = attrs.field(factory=Asking)  # when strays are withdrawn again
     _doubtful: dict[str, _Doubt] = attrs.field(factory=dict)  # by order id
+    _listed: list[OrderRow] = attrs.field(factory=list)  # late ones, by the venue's latest list
+    _shown: dict[str, OrderRow] = attrs.field(factory=dict)  # strays, as they were looked up last
     _lagging: dict[str, _Lagging] = attrs.field(factory=dict)  # by order id
     _looked_up: Asking = attrs.field(factory=Asking)  # when the doubtful are
     # Strays by Trio's time from which they are asked for less and less often.
@@ -150,9 +152,11 @@ class Adrift:
             row = await self.client.order(order_id)
             if isinstance(row, OrderRow):
                 seen = OrderSeen(order_id, row.kind, row.matched, row.text, self.clock.now_ms())
+                self._shown[order_id] = row
                 await self.account.learn_of([seen])
             if order_id in strays and trio.current_time() > self._patient_from[order_id]:
                 self._stays(order_id)
+        self._answer_for_late()
 
     def _stays(self, order_id: str) -> None:
         self.again.in_vain(order_id)
@@ -194,7 +198,16 @@ class Adrift:
 
     def answer_for_late(self, rows: Iterable[OrderRow]) -> None:
         """Count those that the venue's list shows."""
-        self._answer_for(LATE, [_late(row) for row in rows])
+        self._listed = [*rows]
+        self._answer_for_late()
+
+    def _answer_for_late(self) -> None:
+        """With the strays that it does not show: the venue has told of them by their ids."""
+        strays, shown = self.account.strays, self._shown
+        self._shown = {order_id: row for order_id, row in shown.items() if order_id in strays}
+        counted = self._doubtful.keys() | {row.order_id for row in self._listed}
+        unlisted = [row for order_id, row in self._shown.items() if order_id not in counted]
+        self._answer_for(LATE, [_late(row) for row in (*self._listed, *unlisted)])
 
     def _answer_for(self, who: str, orders: Sequence[_Remainder]) -> None:
         """Count orders that no desk knows. A sale binds its shares; of its risk nobody could tell

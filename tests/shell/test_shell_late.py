@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import orjson
 import pytest
 import trio
 from desk_kit import MARKET, desk
@@ -12,7 +13,7 @@ from trio.testing import MockClock
 from venue_bent import PLACING, Handler
 
 from polybot.account import Account, Route
-from polybot.adrift import DOUBTFUL
+from polybot.adrift import DOUBTFUL, LATE as LATE_ORDERS
 from polybot.channels import Bell
 from polybot.clock import Clock
 from polybot.core_tape import CoreTape
@@ -20,6 +21,7 @@ from polybot.domain.ledger import Ledger
 from polybot.domain.market import Outcome, Side
 from polybot.domain.orders import NewOrder, OrderSeen, SignedOrder, TimeInForce
 from polybot.domain.units import SHARE
+from polybot.exchange.model import Market
 from polybot.exchange.request import Request, Response
 from polybot.execution.firewall import Admission
 from polybot.health import Health
@@ -190,3 +192,44 @@ async def test_a_list_that_lags_hides_no_stray(fast_clock: PatientClock) -> None
 
         await it.until(lambda: len(it.venue.placed()) > before, "it comes to rest")
         await it.until(lambda: not it.venue.live, "it is withdrawn", 2 * LEAST_S)
+
+
+def shown(market: Market, order_id: str, *, live: bool) -> dict[str, str]:
+    """The venue's row of a bid for ten shares at 0.48."""
+    return {
+        "id": order_id, "market": market.condition_id, "asset_id": market.tokens[0], "side": "BUY",
+        "price": "0.48", "original_size": "10", "size_matched": "0",
+        "status": "LIVE" if live else "CANCELED",
+    }  # fmt: skip
+
+
+async def test_a_stray_that_no_list_shows_counts_until_it_is_gone(
+    fast_clock: PatientClock,
+) -> None:
+    """It rests by its id, and may be filled: of what it may cost nobody knew, where cancels do not
+    reach it and the list lags.
+    """
+    async with playing() as it:
+        account = it.bot.ctx.account
+        it.bot.ctx.health.bad("a test", "trouble")
+        await it.until(lambda: not it.bot.supervisor.scopes, "no window is quoted")
+        await it.until(lambda: not any(account.reserved.values()), "nothing counts")
+        order_id, cost = "0x" + "ab" * 32, 48 * SHARE // 10
+        account.own(order_id, it.market.condition_id)
+        rests = True
+
+        async def looked_up(request: Request, handle: Handler) -> Response:
+            await trio.lowlevel.checkpoint()
+            return Response(200, orjson.dumps(shown(it.market, order_id, live=rests)))
+
+        it.venue.bend("GET", f"/data/order/{order_id}", act=looked_up)
+        account.stray(told(order_id))
+        await it.until(lambda: account.reserved.get(LATE_ORDERS) == cost, "it counts", 2 * LEAST_S)
+        free = account.standing("another").free_cash
+        assert free == account.ledger.cash - account.ledger.promised - cost
+        await trio.sleep(3 * LEAST_S)
+        assert account.reserved[LATE_ORDERS] == cost, "and no list changes that"
+
+        rests = False
+        await it.until(lambda: not account.reserved[LATE_ORDERS], "it counts no more")
+        assert not account.strays
