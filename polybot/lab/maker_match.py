@@ -147,11 +147,12 @@ class Interval:
 
     @classmethod
     def of_groups(cls, groups: Sequence[Sequence[float]]) -> Interval:
-        """Of groups of equal size: each one's mean is a witness (Student's t). In a single group
-        its values are.
+        """Of groups of equal size: each one's mean is a witness (Student's t). Of a single one
+        nothing is known but its mean: from minus to plus infinity.
         """
         if len(groups) == 1:
-            return cls.of(groups[0])
+            (group,) = groups
+            return cls(len(group), statistics.fmean(group), -math.inf, math.inf, 1)
         means = [statistics.fmean(group) for group in groups]
         mean, count = statistics.fmean(means), len(means)
         error = student(count - 1) * statistics.stdev(means) / math.sqrt(count)

@@ -3,7 +3,8 @@
 Each POLICY is one of those below or `package.module:name` of something that makes one out of an
 `Arena`. All play every seed's world, each alone in it; against the first one the others are
 compared window by window. Intervals are of 95 %, windows of one seed taken together: they share
-their volatility and their prices, and are not as many witnesses as they are windows.
+their volatility and their prices, and are not as many witnesses as they are windows. So of one seed
+there is no interval.
 
 Two profits are told. The plain one has each window's result in it, which is most of its spread.
 `known` leaves that out: rebates, fees, and what every fill was truly worth ten seconds after it,
@@ -14,6 +15,7 @@ above its cost (`maker_sources`). Its mean is the same as far as the crowd's tru
 from __future__ import annotations
 
 import argparse
+import math
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from importlib import import_module
@@ -159,8 +161,8 @@ def as_table(rows: Sequence[Row]) -> str:
     for row in rows:
         told = "".join(f"{value:+9.2f}" for value in row.sources)
         lines.append(
-            f"{row.policy:11} {_interval(row.earned)} {row.deviation:6.2f} "
-            f"{_interval(row.known)} {row.shares:6.0f}  {told}"
+            f"{row.policy:11} {_interval(row.earned):23} {row.deviation:6.2f} "
+            f"{_interval(row.known):23} {row.shares:6.0f}  {told}"
         )
     lines += [
         f"{first} earns more than {row.policy:10} {_interval(row.better)}, "
@@ -172,6 +174,8 @@ def as_table(rows: Sequence[Row]) -> str:
 
 
 def _interval(one: Interval) -> str:
+    if not math.isfinite(one.low):
+        return f"{one.mean:+6.2f} [one seed]"
     return f"{one.mean:+6.2f} [{one.low:+6.2f}, {one.high:+6.2f}]"
 
 

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import functools
 import io
+import math
 import statistics
 from pathlib import Path
 
+import attrs
 import pytest
 
 from polybot.lab import commands, maker_done, maker_table, naive_maker
@@ -109,7 +111,29 @@ def test_windows_of_one_seed_are_one_witness(seeds: int, quantile: float) -> Non
     error = statistics.stdev(means) / seeds**0.5
     assert found.high - found.mean == pytest.approx(quantile * error, rel=0.005)
     assert Interval.of_groups(groups[:2]).low < 0 < Interval.of_groups(groups[:2]).high
-    assert Interval.of_groups([[1.0, 3.0]]) == Interval.of([1.0, 3.0])
+
+
+@pytest.mark.parametrize("windows", [[1.0, 3.0], [2.0, 2.0], [2.0]])
+def test_one_seed_has_no_interval(windows: list[float]) -> None:
+    """Its windows were taken for witnesses, which they are not, and windows that came to the same
+    for a certainty.
+    """
+    found = Interval.of_groups([windows])
+    assert (found.windows, found.mean, found.groups) == (len(windows), 2.0, 1)
+    assert (found.low, found.high) == (-math.inf, math.inf)
+
+    few, many = (
+        [attrs.evolve(row, earned=one, known=one, better=one, known_better=one) for row in rows]
+        for rows, one in (
+            (rows_with(0.1), found),
+            (rows_with(0.1), Interval.of_groups([[1.0], [3.0]])),
+        )
+    )
+    told = as_table(few)
+    assert f"{len(windows)} windows of 1 seeds" in told
+    assert told.count("+2.00 [one seed]") == 8
+    assert "inf" not in told
+    assert [*map(len, told.splitlines()[1:4])] == [*map(len, as_table(many).splitlines()[1:4])]
 
 
 def test_a_policy_is_found_by_its_place() -> None:
