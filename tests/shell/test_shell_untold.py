@@ -2,14 +2,24 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
+from desk_kit import MARKET
 from shell_kit import Scene, clean, playing
 from venue_bent import answer
 
-from polybot.adrift import UNTOLD
-from polybot.domain.units import notional
+from polybot.account import Account
+from polybot.adrift import UNTOLD, Adrift
+from polybot.clock import Clock
+from polybot.core_tape import CoreTape
+from polybot.domain.market import Outcome, Side
+from polybot.domain.orders import NewOrder, SignedOrder, TimeInForce
+from polybot.domain.units import SHARE, notional
+from polybot.execution.lifecycle import State
 from polybot.execution.tracked import Tracked
 from polybot.patient_clock import PatientClock
+from polybot.venue.tap import NOBODY
 
 NO_TRADES = b'{"data": [], "next_cursor": "LTE=", "limit": 500, "count": 0}'
 LASTS_MS = 15_000
@@ -51,3 +61,17 @@ async def test_what_an_untold_fill_has_spent_is_not_spent_again(
 
     if comes:
         clean(report)
+
+
+async def test_what_an_untold_sale_has_sold_is_not_sold_again() -> None:
+    """Nor merged: its shares are bound, and its risk counts as that of the bid for the twin."""
+    nothing: Any = None
+    clock = Clock(0.0)
+    account = Account(nothing, clock, nothing, nothing, CoreTape(NOBODY, clock))
+    order = NewOrder(MARKET, Outcome.UP, Side.SELL, 5200, 10 * SHARE, TimeInForce.GTC)
+    sale = Tracked(SignedOrder("0x1", order, b""), 0, 0, State.CANCELLED, matched=4 * SHARE)
+    adrift = Adrift(nothing, clock, account)
+    adrift.await_told([sale])
+
+    assert account.pledged(MARKET.up_token) == 4 * SHARE
+    assert account.reserved[UNTOLD] == notional(4800, 4 * SHARE)
