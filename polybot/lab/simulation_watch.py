@@ -211,10 +211,13 @@ class Watch:
                 self.break_("S4", f"{name(orphans[key])} rests unknown since {since_s:.1f} s")
 
     def _pairs(self, order: Order) -> None:
-        """S24: no two bids that would match each other."""
+        """S24: no two orders that would match each other: two bids that pay a dollar for a pair, a
+        bid and an ask on one token that cross, two asks that give a pair away for one.
+        """
+        outcome, price = _as_bid(order)
         for other in self._live.values():
-            crosses = other.market is order.market and other.token != order.token
-            if crosses and other.side == order.side == BUY and other.price + order.price >= ONE:
+            theirs, bid = _as_bid(other)
+            if other.market is order.market and theirs != outcome and bid + price >= ONE:
                 self.break_("S24", f"{name(order)} beside {name(other)}")
 
     def _hearing(self) -> None:
@@ -323,6 +326,14 @@ def _same(one: Order, other: Order) -> bool:
         other.price,
         other.remaining,
     )
+
+
+def _as_bid(order: Order) -> tuple[int, int]:
+    """The outcome that an order moves its owner toward, and at which price: to sell the one is to
+    buy the other.
+    """
+    outcome = order.market.tokens.index(order.token)
+    return (outcome, order.price) if order.side == BUY else (1 - outcome, ONE - order.price)
 
 
 def name(order: Order) -> str:

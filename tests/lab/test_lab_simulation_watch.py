@@ -202,3 +202,35 @@ def test_a_fill_beyond_the_limit(makers: list[Any], taker: Any, *, broken: bool)
 
     assert said == ["btc-updown: +102.00 shares net"] * broken
     assert not over_limit(115, 15, makers, taker)
+
+
+@pytest.mark.parametrize(
+    ("resting", "placed", "broken"),
+    [
+        (("up", "BUY", 4200), ("down", "BUY", 5800), True),
+        (("up", "BUY", 4200), ("down", "BUY", 5700), False),
+        (("up", "SELL", 4200), ("up", "BUY", 4200), True),
+        (("up", "SELL", 4200), ("up", "BUY", 4100), False),
+        (("down", "BUY", 4200), ("down", "SELL", 4100), True),
+        (("up", "SELL", 4200), ("down", "SELL", 5800), True),
+        (("up", "SELL", 4200), ("down", "SELL", 5900), False),
+        (("up", "BUY", 4200), ("up", "BUY", 9900), False),
+        (("up", "BUY", 4200), ("down", "SELL", 100), False),
+    ],
+)  # fmt: skip
+def test_an_order_against_our_own(
+    resting: tuple[str, str, int], placed: tuple[str, str, int], *, broken: bool
+) -> None:
+    """S24: two bids that make a pair for a dollar or more, a bid at our own ask, two asks that give
+    a pair away; not what stands on one side of the book.
+    """
+    market = SimpleNamespace(tokens=("up", "down"), slug="btc-updown")
+    one, other = (
+        SimpleNamespace(token=token, side=side, price=price, size=5_000_000, market=market)
+        for token, side, price in (resting, placed)
+    )
+    watch: Any = watched([], set(), [0.0])
+    watch._live["one"] = one
+    watch._pairs(other)
+
+    assert [violation.rule for violation in watch.violations] == ["S24"] * broken
