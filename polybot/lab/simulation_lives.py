@@ -15,7 +15,7 @@ import trio
 
 from polybot.app import Bot
 from polybot.exchange.model import Order
-from polybot.exchange.modes import Mode
+from polybot.exchange.modes import ANSWERS, Call, Mode
 from polybot.journal.spare import SPARE
 from polybot.lab.memory_net import OWNER
 from polybot.lab.simulation_case import End, Life, Where
@@ -127,7 +127,9 @@ class Lives:
             await self.sim.agree(process)
         if self.sim.watch.over.is_set():
             await trio.sleep_forever()  # nothing more is wanted, no signal either
-        if life.end is End.KILL:
+        if process.ended.is_set():
+            self._ended_itself(process)
+        elif life.end is End.KILL:
             await self._end(process, life.where)
         elif not life.now:
             await self._stop(process, life)
@@ -223,7 +225,8 @@ class Lives:
         """The operator's signals, as the kernel delivers them."""
         bot, ended = process.bot, process.ended
         self.sim.counts["stop"] += 1
-        if not bot.ctx.stopping:  # one that ends itself has withdrawn everything before
+        itself = bot.ctx.stopping
+        if not itself:  # one that ends itself has withdrawn everything before
             self._withdrawals = 0
         signalled(life.signal)
         if life.again_s is not None:
@@ -236,12 +239,15 @@ class Lives:
             return
         if patience.cancelled_caught:
             self.sim.watch.break_("L4", "a stop that does not end")
+        elif itself:
+            self._ended_itself(process)
+            return
         live = self.sim.watch.live()
         if live and bot.empty:
             self.sim.watch.break_(
                 "S15", f"{len(live)} orders rest after an end that says none does"
             )
-        elif live and not self.sim.exchange.faults.struck:
+        elif live and self.untroubled():
             self.sim.watch.break_("L4", f"{len(live)} orders rest after a stop without any fault")
         self._kept(process)
 
@@ -260,8 +266,19 @@ class Lives:
         self.sim.rules.written = frozenset(self.sim.confirmed)
         self.halt.set()
 
+    def untroubled(self) -> bool:
+        """Whether nothing keeps a bot from withdrawing all: no fault has been, or they are long
+        over, and the venue takes cancels. A mode that began with the last one outlasts it.
+        """
+        exchange = self.sim.exchange
+        mode = exchange.clob.modes.at(exchange.clock.now_ms())
+        takes = ANSWERS[mode][Call.CANCEL] is None
+        return not exchange.faults.struck or (self.sim.rules.calm and takes)
+
     async def _end(self, process: Process, where: Where) -> None:
-        """Kill it, at once or in the step that was drawn; where none comes, at once as well."""
+        """Kill it, at once or in the step that was drawn; where none comes, at once as well. One
+        that has ended meanwhile did so by itself.
+        """
         if where is Where.WRITTEN:
             process.store.on_intents = partial(self._die, process, WRITTEN)
         elif where is Where.SENT:
@@ -270,7 +287,11 @@ class Lives:
             with trio.move_on_after(AIMED_S):
                 await process.ended.wait()
         process.store.on_intents, self._doomed = None, None
-        if not process.killed:
+        if process.killed:
+            return
+        if process.ended.is_set():
+            self._ended_itself(process)
+        else:
             self._kill(process)
 
     def _die(self, process: Process, where: str) -> None:

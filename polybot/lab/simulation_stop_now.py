@@ -69,15 +69,15 @@ def _judge(sim: Simulation, code: int, said: str) -> None:
     live = sim.watch.live()
     if code == EXIT_CLEAN and live:
         sim.watch.break_("S15", f"{len(live)} orders rest after a stop --now that says none does")
-    elif code == EXIT_ORDERS_LIVE and (sim.rules.calm or not _harmed(sim)):
+    elif code == EXIT_ORDERS_LIVE and sim.lives.untroubled() and not _cut_off(sim):
         sim.watch.break_("L4", f"stop --now without any fault: {said}")
     elif code not in (EXIT_CLEAN, EXIT_ORDERS_LIVE):
         sim.watch.break_("S12", f"stop --now ended with {code}: {said}")
 
 
-def _harmed(sim: Simulation) -> bool:
-    """Whether anything was ever wrong with the venue or a link."""
-    return bool(sim.exchange.faults.struck) or any(what.startswith("link ") for what in sim.counts)
+def _cut_off(sim: Simulation) -> bool:
+    """Whether anything was wrong with a link, and may be."""
+    return not sim.rules.calm and any(what.startswith("link ") for what in sim.counts)
 
 
 def _desk(sim: Simulation, process: Process) -> Desk:

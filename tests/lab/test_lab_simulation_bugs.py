@@ -33,7 +33,7 @@ from polybot.execution.wish import Desired
 from polybot.journal.tape import Writer
 from polybot.lab import simulation, simulation_lives
 from polybot.lab.simulation import simulate
-from polybot.lab.simulation_case import Ail, Case, DiskTrouble, End, Life
+from polybot.lab.simulation_case import Ail, Case, DiskTrouble, End, Life, Where
 from polybot.lab.stage import lab_config
 from polybot.orders_task import OrdersTask
 from polybot.quoter import Quoter
@@ -160,6 +160,23 @@ def not_knowing_its_own() -> Any:
     )
 
 
+def growing_tired() -> Any:
+    """S19: after a minute it has had enough, withdraws everything and is gone."""
+    run = Bot.run
+
+    async def tiring(self: Bot) -> None:
+        async def tire() -> None:
+            await trio.sleep(60)
+            self.stop("tired")
+
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(tire)
+            await run(self)
+            nursery.cancel_scope.cancel()
+
+    return mock.patch.object(Bot, "run", tiring)
+
+
 def shrugging_at_the_disk() -> Any:
     """tape: what a disk has not taken counts as written."""
     put = Writer._put
@@ -191,6 +208,22 @@ def at_a_venue_that_lies(case: Case) -> Case:
     return attrs.evolve(stopped_early(case), plan=Plan((lies,)))
 
 
+def in_the_quiet(case: Case) -> Case:
+    return attrs.evolve(case, lives=(Life(10.0, End.STOP, 0.0),), quiet_s=90.0)
+
+
+def before_it_can_be_stopped(case: Case) -> Case:
+    """The operator's signal finds it on its way out."""
+    lives = (Life(60.05, End.STOP, 1.0), Life(5.0, End.STOP, 0.0))
+    return attrs.evolve(case, lives=lives, quiet_s=0.0)
+
+
+def before_it_can_be_killed(case: Case) -> Case:
+    """A death waits for the next order of a bot that places none any more."""
+    kill = Life(60.05, End.KILL, 1.0, where=Where.SENT)
+    return attrs.evolve(case, lives=(kill, Life(5.0, End.STOP, 0.0)), quiet_s=0.0)
+
+
 def with_orders_under_way(case: Case) -> Case:
     """The edge holds back for twenty seconds what is sent shortly before a stop."""
     late = {"delay_ms": (20_000, 20_000)}
@@ -218,6 +251,9 @@ BUGS: list[tuple[Callable[[], Any], Callable[[Case], Case], str]] = [
     (leaving_as_if_all_were_well, on_a_sick_disk("journal", Ail.BROKEN), "S15"),
     (waiting_for_the_last_word, stopped_early, "L4"),
     (trusting_every_frame, with_plan(GARBAGE), "S19"),
+    (growing_tired, in_the_quiet, "S19"),
+    (growing_tired, before_it_can_be_stopped, "S19"),
+    (growing_tired, before_it_can_be_killed, "S19"),
     (taking_from_itself, as_it_is, "S24"),
     (not_knowing_its_own, as_it_is, "G25"),
     (shrugging_at_the_disk, on_a_sick_disk("tape", Ail.SHORT), "tape"),

@@ -430,6 +430,7 @@ BUGS: list[tuple[Callable[[], Any], Callable[[Case], Case], str]] = [
     (leaking_tasks, as_it_is, "S20"),
     (leaving_it_in_doubt, with_losses, "L1"),
     (leaving_them_there, briefly, "L4"),
+    (leaving_them_there, with_losses, "L4"),
     (beating_for_ever, with_trading_disabled, "L4"),
     (waiting_for_its_money, over_the_end, "L5"),
     (trusting_silence, with_trouble("prices_ws", Harm.HELD, 25.0), "L3"),
