@@ -38,6 +38,7 @@ from polybot.lab.simulation_watch import Violation
 from polybot.version import commit
 
 HOURS_LEAST, HOURS_MOST = 0.001, 24.0
+REPLAYED = "S21"
 OURS = ("link ", "disk ", "clock ")  # how the counters of our own troubles begin
 
 
@@ -93,19 +94,29 @@ def live(task: Task) -> Found:
         return Found(simulate(case))
     tapes: Tapes = []
     outcome, again = simulate(case, tapes), simulate(case)
-    unlike = [broken for life, tape in enumerate(tapes) for broken in _replayed(life, tape)]
-    outcome = attrs.evolve(outcome, violations=(*outcome.violations, *unlike))
-    return Found(outcome, outcome.hash != again.hash)
+    # All that it came to: what the judges saw and the bot was never told of is in no hash.
+    differs = outcome != again
+    outcome = attrs.evolve(outcome, violations=(*outcome.violations, *_unlike(tapes)))
+    return Found(outcome, differs)
+
+
+def _unlike(tapes: Tapes) -> Iterator[Violation]:
+    """What is not decided again from the tapes of a run's lives."""
+    for life, tape in enumerate(tapes):
+        yield from _replayed(life, tape)
 
 
 def _replayed(life: int, tape: list[Event]) -> Iterator[Violation]:
     """What is not decided again from a life's tape; one that ended before it began has none."""
-    if not any(event.kind is Kind.DECIDED for event in tape):
+    if not any(event.kind is Kind.FED for event in tape):
         return
-    found = replay(iter(tape), Pace()).difference
-    if found is not None:
+    result = replay(iter(tape), Pace())
+    if (found := result.difference) is not None:
         what = f"life {life} replayed differs at event {found.number}: {found.stream}"
-        yield Violation("S21", found.at_ns / 1e9, what)
+        yield Violation(REPLAYED, found.at_ns / 1e9, what)
+    elif result.beyond:
+        what = f"life {life} replayed ends with {result.beyond} decisions more"
+        yield Violation(REPLAYED, tape[-1].at_ns / 1e9, what)
 
 
 def main(argv: Sequence[str]) -> int:
@@ -285,13 +296,15 @@ def story(found: Found, task: Task) -> Iterator[str]:
     yield from (f"  {event}" for event in outcome.last)
     rule = outcome.violations[0].rule
     small = shrink(task.keep, len(case.troubles), partial(_breaks, task, rule))
-    words = attrs.evolve(task, keep=small).words()
-    yield f"smallest that still breaks {rule}: python -m polybot soak {words} --once"
+    words = attrs.evolve(task, keep=small).words() + " --once" * (rule != REPLAYED)
+    yield f"smallest that still breaks {rule}: python -m polybot soak {words}"
 
 
 def _breaks(task: Task, rule: str, keep: Keep) -> bool:
-    again = simulate(attrs.evolve(task, keep=keep).case(), until=rule)
-    return any(violation.rule == rule for violation in again.violations)
+    tapes: Tapes | None = [] if rule == REPLAYED else None
+    again = simulate(attrs.evolve(task, keep=keep).case(), tapes, until=rule)
+    found = (*again.violations, *_unlike(tapes or []))
+    return any(violation.rule == rule for violation in found)
 
 
 def shrink(keep: Keep, links: int, breaks: Callable[[Keep], bool]) -> Keep:

@@ -8,12 +8,16 @@ from pathlib import Path
 
 import attrs
 import pytest
+from simulation_kit import calm
 
+from polybot.journal.tape import Event, Kind
 from polybot.lab import finished, soak
-from polybot.lab.simulation import Outcome
+from polybot.lab.replay import Difference, Result
+from polybot.lab.simulation import Outcome, Tapes, simulate
+from polybot.lab.simulation_case import Case
 from polybot.lab.simulation_keep import PARTS, Keep
 from polybot.lab.simulation_watch import Violation
-from polybot.lab.soak import Found, Lived, Task, main
+from polybot.lab.soak import Found, Lived, Task, live, main, story
 
 SOUND = Outcome(1, "ab" * 20, 900.0, (), {"PLACEMENT": 7, "kill": 1}, {"stall": 3}, (), 1800.0)
 BROKEN = attrs.evolve(SOUND, seed=2, violations=(Violation("S3", 1.5, "twice"),))
@@ -134,3 +138,47 @@ def test_the_help_says_what_each_option_does(capsys: pytest.CaptureFixture[str])
     assert len(options) > len(PARTS)
     assert {f"--no-{part}" for part in PARTS} <= {one.split()[0] for one in options}
     assert not [one for one in options if not re.match(r"-.*? (?=[a-z0-9])", one)]
+
+
+# --- the second time ------------------------------------------------------------------------------
+
+
+def test_what_only_the_second_life_breaks(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A rule of the venue's side is in no hash: two lives with one hash differed all the same, and
+    the second one's breach was thrown away.
+    """
+    lives = iter([SOUND, attrs.evolve(SOUND, violations=BROKEN.violations)])
+    monkeypatch.setattr(soak, "simulate", lambda *_: next(lives))
+
+    assert not live(Task(1, 0.1)).sound
+
+
+def test_a_tape_that_lacks_decisions() -> None:
+    """The last of a life, or all of them: nothing behind them finds them out (S21)."""
+    tapes: Tapes = []
+    simulate(calm(length_s=5.0), tapes)
+    tape = tapes[0]
+    last = max(n for n, event in enumerate(tape) if event.kind is Kind.DECIDED)
+    none = [event for event in tape if event.kind is not Kind.DECIDED]
+
+    assert not list(soak._unlike([tape, []]))
+    assert [one.rule for one in soak._unlike([tape[:last], none])] == ["S21", "S21"]
+
+
+def test_a_replay_that_differs_is_made_smaller(monkeypatch: pytest.MonkeyPatch) -> None:
+    """By replays, for no judge of a life sees it; and the command that is told makes them, too."""
+    events = [Event(0, kind, "quote btc", b"") for kind in (Kind.FED, Kind.DECIDED)]
+    differs = Difference(1, 0, "quote btc", b"one", b"other", ())
+
+    def simulated(_: Case, tapes: Tapes | None = None, **__: str) -> Outcome:
+        if tapes is not None:
+            tapes.append(events)
+        return SOUND
+
+    monkeypatch.setattr(soak, "simulate", simulated)
+    monkeypatch.setattr(soak, "replay", lambda *_: Result(difference=differs))
+    task = Task(1, 0.1, brief=True)
+    *_, smallest = story(live(task), task)
+
+    every = " ".join(f"--no-{part}" for part in PARTS)
+    assert smallest.endswith(f"soak --seeds 1 --brief {every} --links none"), smallest
