@@ -93,15 +93,18 @@ class Views:
         return word(vector[outcome])
 
     def _payouts(self, condition: bytes) -> tuple[int, int]:
-        """Zeros before the resolution, and for a condition nobody knows."""
+        """Zeros before the resolution, and for a condition that this contract does not know, as all
+        of Protocol V2's.
+        """
         market = self.chain.engine.markets.get("0x" + condition.hex())
-        return (market and payouts(market)) or (0, 0)
+        vector = payouts(market) if market is not None and market.version != "v2" else None
+        return vector or (0, 0)
 
     def payout(self, _contract: str, args: Args) -> bytes:
         """PositionManager.getPayout: what an amount of a position is worth (onchain.md 6.2)."""
         position, amount = args.uint(0), args.uint(1)
         market = self.chain.engine.by_token.get(str(position))
-        vector = payouts(market) if market is not None else None
+        vector = payouts(market) if market is not None and market.version == "v2" else None
         if market is None or vector is None:
             return word(0)
         return word(amount * vector[market.outcome_of(str(position))] // sum(vector))

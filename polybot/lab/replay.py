@@ -137,7 +137,7 @@ def main(argv: Sequence[str]) -> int:
     try:
         with tapes(said.path) as files:
             _check_whole_run(files)
-            read, pace = Tapes(files), Pace(said.speed)
+            read, pace = Tapes(files, gapless=True), Pace(said.speed)
             with closing(read.all()) as events:
                 result = replay(events, pace)
     except (TapeError, NotReplayable, OSError, ValueError) as error:

@@ -134,9 +134,12 @@ class Chosen:
 
 @attrs.define
 class Tapes:
-    """The events of several files in order, and how whole they were."""
+    """The events of several files in order, and how whole they were. `gapless`: none behind what is
+    missing.
+    """
 
     files: Sequence[Path]
+    gapless: bool = False
     whole: bool = True
 
     def events(self, chosen: Chosen = Chosen()) -> Iterator[Event]:
@@ -160,6 +163,8 @@ class Tapes:
                 before = reader.header
                 yield from reader.events()
             self.whole &= tell_damage(reader)
+            if self.gapless and not self.whole:
+                return
 
     @property
     def code(self) -> int:

@@ -20,7 +20,7 @@ from polybot.exchange import chain_logs, contracts
 from polybot.exchange.abi import address_word, selector, word
 from polybot.exchange.faucet import GAS
 from polybot.exchange.mempool import Mempool
-from polybot.exchange.model import BUY, UP
+from polybot.exchange.model import BUY, UP, Market
 from polybot.exchange.positions import NO_SHARES
 from polybot.exchange.request import Request
 from polybot.exchange.rpc import RpcService
@@ -170,6 +170,29 @@ async def test_a_position_is_worth_its_payout() -> None:
 
     assert await node.view(*ask, winner, word(7 * DOLLAR)) == 7 * DOLLAR
     assert await node.view(*ask, loser, word(7 * DOLLAR)) == 0
+
+
+async def test_a_payout_is_told_by_the_contract_that_pays_it() -> None:
+    """The old contract has no condition of Protocol V2's, and the PositionManager no position of
+    the old one's: who asks the wrong one is told that nothing is resolved, and never redeems
+    (onchain.md 6, 11).
+    """
+    node = Node()
+    for market in (node.plain, node.risky, node.modern):
+        node.resolve(market, UP)
+
+    async def told(market: Market) -> list[int]:
+        condition = bytes.fromhex(market.condition_id[2:]).ljust(32, b"\0")
+        position = word(int(market.tokens[UP])), word(DOLLAR)
+        return [
+            await node.view(contracts.CTF, "payoutDenominator(bytes32)", condition),
+            await node.view(contracts.CTF, "payoutNumerators(bytes32,uint256)", condition, word(0)),
+            await node.view(contracts.POSITION_MANAGER, "getPayout(uint256,uint256)", *position),
+        ]
+
+    assert await told(node.plain) == [1, 1, 0]
+    assert await told(node.risky) == [1, 1, 0]
+    assert await told(node.modern) == [0, 0, DOLLAR]
 
 
 async def test_a_batch_is_answered_by_ids() -> None:

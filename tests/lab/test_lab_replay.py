@@ -261,6 +261,24 @@ def test_a_tape_that_was_cut(
     assert "cut at byte" in said.err
 
 
+def test_a_tape_that_was_damaged_in_its_middle(
+    tape: Rows, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """What comes behind the damage, in another file, rests on inputs that are gone: to go on with
+    it showed a difference that no core had made.
+    """
+    path = written(tmp_path / "run-1-0000.tape", tape[:5000])
+    written(tmp_path / "run-1-0001.tape", tape[5000:7000], attrs.evolve(HEADER, part=1))
+    whole = bytearray(path.read_bytes())
+    whole[len(whole) // 2] ^= 1
+    path.write_bytes(whole)
+
+    assert main([str(tmp_path)]) == 1
+    said = capsys.readouterr()
+    assert "no difference" in said.out
+    assert "damaged at byte" in said.err
+
+
 def bad_tapes(folder: Path) -> Iterator[tuple[Path, str]]:
     yield folder, "no tape in this folder"
     (folder / "x.tape").write_bytes(b"nothing")
