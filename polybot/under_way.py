@@ -31,7 +31,7 @@ WEARY_AFTER = 3  # failures of a market's operations in a row
 @attrs.define(eq=False)
 class UnderWay:
     """`flights` are the submissions whose end is not known; `stale`: balances that the venue is to
-    look at again.
+    look at again, the next one first.
     """
 
     ctx: Context
@@ -40,7 +40,7 @@ class UnderWay:
     budget: SubmitBudget
     flights: list[InFlight] = attrs.field(factory=list)
     setbacks: Setbacks = attrs.field(factory=Setbacks)
-    stale: set[str | None] = attrs.field(factory=set)
+    stale: dict[str | None, None] = attrs.field(factory=dict)
 
     @property
     def left(self) -> list[Moved]:
@@ -187,7 +187,7 @@ class UnderWay:
             self._at_rest(one)
             self.setbacks.cleared(one.condition_id)
             self.ctx.tell(f"{market.slug}: {one.kind} {amount_text(abs(done.paid))} done")
-            self.stale |= {None, market.up_token, market.down_token}
+            self.stale |= dict.fromkeys((None, market.up_token, market.down_token))
 
     def _bookable(self, one: Moved) -> bool:
         """Not where the chain merged what our books do not call confirmed. A fill on its way may be

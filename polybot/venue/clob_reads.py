@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TypeVar
 
 import attrs
@@ -108,10 +108,6 @@ class ClobReads:
         if isinstance(reply, Failure):
             return reply
         return None if reply.status == 200 else reply.failure("GET /balance-allowance/update")
-
-    async def refreshed(self, tokens: Iterable[str | None]) -> set[str | None]:
-        """Ask for a refresh of each; those that the venue has answered."""
-        return {token for token in list(tokens) if await self.refresh(token) is None}
 
     def _asset(self, token: str | None) -> dict[str, str]:
         params = {"asset_type": "COLLATERAL", "signature_type": str(self.signature_type)}
