@@ -148,7 +148,8 @@ class Simulation:
         self._begun = trio.current_time()
         self.watch = Watch(
             self.exchange, self.address, self.config, self._blind_since, self.now_s,
-            self._known, self.confirmed, self.ahead_ms, lambda: self._astray_since, self.until,
+            self._known, self.confirmed, self.ahead_ms, lambda: self._astray_since, self._trying,
+            self.until,
         )  # fmt: skip
         self.exchange.engine.listen(self.watch.hear, *self.watch.hears)
         self.trace.on_sent = self.watch.sent

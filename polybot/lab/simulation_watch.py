@@ -65,6 +65,7 @@ class Watch:
     confirmed: dict[str, int]
     ahead_ms: Callable[[], float]
     astray_since: Callable[[], float]
+    trying: Callable[[], bool] = lambda: False  # whether the venue's switch is tried
     until: str | None = None  # the rule after whose breach nothing more is wanted
     over: trio.Event = attrs.field(factory=trio.Event)
     on_first: Callable[[], None] = lambda: None
@@ -136,20 +137,24 @@ class Watch:
             self._quoted_since.setdefault(order.market.condition_id, at_ms)
 
     def _in_its_windows(self, body: bytes) -> None:
-        """S1: an order that leaves after its market's cutoff was sent by nobody who saw a clock,
-        but for the time that its writing down may take. It may come as late as the links like
-        (seed 878).
+        """S1: an order that leaves before its market opens or after its cutoff was sent by nobody
+        who saw a clock, but for the time that its writing down may take. It may come as late as the
+        links like (seed 878). The trial of the venue's switch takes a window that lasts.
         """
-        engine, quote = self.exchange.engine, self.config.quote
+        quote, now_ms = self.config.quote, self.exchange.clock.now_ms()
+        ahead_ms = self.ahead_ms()  # for how long: another rule's
         for token in TOKEN.findall(body):
-            market = engine.by_token.get(token.decode())
+            market = self.exchange.engine.by_token.get(token.decode())
             if market is None:
                 continue  # another rule's
-            left_ms = market.end_ms - self.exchange.clock.now_ms()
+            left_ms, early_ms = market.end_ms - now_ms, market.start_ms - now_ms
             last_s = quote.cutoff_twap_s if market.series.rule == "twap" else quote.cutoff_candle_s
-            late_ms = WRITTEN_MOST_MS + max(0.0, -self.ahead_ms())  # how long: another rule's
-            if left_ms < last_s * 1000 - late_ms:
+            if left_ms < last_s * 1000 - WRITTEN_MOST_MS - max(0.0, -ahead_ms):
                 what = f"an order left {left_ms / 1000:.1f} s before the end of {market.slug}"
+                self.break_("S1", what)
+            opens_ms = quote.preopen_s * 1000 + WRITTEN_MOST_MS + max(0.0, ahead_ms)
+            if early_ms > opens_ms and not self.trying():
+                what = f"an order left {early_ms / 1000:.1f} s before the start of {market.slug}"
                 self.break_("S1", what)
 
     def sent(self, stream: str, body: bytes) -> None:

@@ -234,3 +234,33 @@ def test_an_order_against_our_own(
     watch._pairs(other)
 
     assert [violation.rule for violation in watch.violations] == ["S24"] * broken
+
+
+@pytest.mark.parametrize(
+    ("at_s", "ahead_ms", "broken"),
+    [
+        (-63.0, 0.0, True), (-62.0, 0.0, False), (-63.0, 1_000.0, False), (-63.0, -1_000.0, True),
+        (100.0, 0.0, False), (252.0, 0.0, False), (253.0, 0.0, True), (253.0, -1_000.0, False),
+        (253.0, 1_000.0, True),
+    ],
+)  # fmt: skip
+def test_an_order_outside_its_window(at_s: float, ahead_ms: float, *, broken: bool) -> None:
+    """S1: before the market opens, here a minute early, or after its cutoff, here fifty seconds
+    before the end; but for the time of its writing down, and for what its sender's clock is off.
+    """
+    watch: Any = watched([], set(), [0.0])
+    watch.config = SimpleNamespace(
+        quote=SimpleNamespace(preopen_s=60.0, cutoff_twap_s=50.0, cutoff_candle_s=10.0)
+    )
+    market = SimpleNamespace(
+        start_ms=1_000_000, end_ms=1_300_000, slug="btc", series=SimpleNamespace(rule="twap")
+    )
+    watch.exchange.engine.by_token = {"71": market}
+    watch.exchange.clock = SimpleNamespace(now_ms=lambda: 1_000_000 + int(at_s * 1000))
+    watch.ahead_ms = lambda: ahead_ms
+    watch._in_its_windows(b'POST /order\n{"tokenId":"71"}')
+
+    assert [violation.rule for violation in watch.violations] == ["S1"] * broken
+    watch.trying = lambda: True
+    watch._in_its_windows(b'POST /order\n{"tokenId":"71"}')
+    assert len(watch.violations) == (1 + (at_s > 0)) * broken
