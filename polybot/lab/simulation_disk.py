@@ -26,7 +26,7 @@ import trio
 
 from polybot.journal.entries import Entry, Intent, Rearmed, decode
 from polybot.journal.recorder import Recorder
-from polybot.journal.store import Store
+from polybot.journal.store import FORGOTTEN_FOR_ONE, Store
 from polybot.lab.simulation_case import Ail, DiskTrouble
 from polybot.lab.simulation_clock import WrongClock
 
@@ -52,17 +52,18 @@ class WitnessedStore(Store):
             self.on_intents()
 
     def _forget(self, before_ms: int, written: int) -> None:
-        there = self._old_intents(before_ms)
+        most = written * FORGOTTEN_FOR_ONE  # what was among so many stays among them if it stays
+        there = self._oldest_intents(before_ms, most)
         super()._forget(before_ms, written)
         if there and self.forgotten is not None:
-            self.forgotten |= there - self._old_intents(before_ms)
+            self.forgotten |= there - self._oldest_intents(before_ms, most)
 
-    def _old_intents(self, before_ms: int) -> set[str]:
-        """Orders of closed markets, those from before then."""
+    def _oldest_intents(self, before_ms: int, most: int) -> set[str]:
+        """The first orders of closed markets, of those from before then."""
         rows = self._database.execute(
             "SELECT json_extract(body, '$.order_id') FROM entries "
-            "WHERE live = -1 AND kind = 'Intent' AND at_ms < ?",
-            (before_ms,),
+            "WHERE live = -1 AND kind = 'Intent' AND at_ms < ? ORDER BY at_ms, seq LIMIT ?",
+            (before_ms, most),
         )
         return {order_id for (order_id,) in rows}
 

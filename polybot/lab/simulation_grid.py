@@ -41,7 +41,7 @@ class HeardGrid:
 
     def heard(self, where: str, body: bytes) -> None:
         """What has come over a wire; a frame that a fault has bent says nothing that counts."""
-        if b"tick_size" not in body or not where.startswith(("market ", "rest clob")):
+        if not where.startswith(("market ", "rest clob")) or b"tick_size" not in body:
             return
         for row in _rows(body.partition(b"\n")[2] if where == "rest clob" else body):
             token = str(row.get("asset_id"))

@@ -136,8 +136,10 @@ class Reach:
 
     def kept(self, stream: str, body: bytes) -> None:
         """The price stream's count begins anew: it has been dialled, not for the first time."""
+        if stream != CORE or b"Restarted" not in body or POLYBOLT not in body:
+            return
         alive = self.bot()
-        if stream != CORE or alive is None or b"Restarted" not in body or POLYBOLT not in body:
+        if alive is None:
             return
         owner, now_ms = alive[0], self.exchange.clock.now_ms()
         averaging = now_ms % GRID_MS >= GRID_MS - AVERAGE_MS

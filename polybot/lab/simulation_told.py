@@ -25,7 +25,7 @@ class ToldOrders:
     now_s: Callable[[], float]
     _owner: str = ""
     _greeted_at: float = math.inf
-    _told: dict[str, float] = attrs.field(factory=dict)
+    _told: dict[str, float] = attrs.field(factory=dict)  # when last, the latest at the end
     _owed: dict[str, float] = attrs.field(factory=dict)  # since when, oldest first
 
     def belongs_to(self, owner: str) -> None:
@@ -44,16 +44,22 @@ class ToldOrders:
 
     def heard(self, where: str, body: bytes) -> None:
         """What has come over a wire."""
-        now = self.now_s()
         if where == "user":
-            for found in IDS.findall(body):
-                self._owed.pop(found.decode(), None)
-                self._told[found.decode()] = now
-            self._told = {one: at for one, at in self._told.items() if now - at < KEPT_S}
-        elif where == "rest clob" and now - self._greeted_at > ANSWERED_WITHIN_S:
+            self._told_of(body)
+        elif where == "rest clob" and self.now_s() - self._greeted_at > ANSWERED_WITHIN_S:
             for one in _resting(body):
                 if one not in self._told:
-                    self._owed.setdefault(one, now)
+                    self._owed.setdefault(one, self.now_s())
+
+    def _told_of(self, body: bytes) -> None:
+        now = self.now_s()
+        for found in IDS.findall(body):
+            one = found.decode()
+            self._owed.pop(one, None)
+            self._told.pop(one, None)
+            self._told[one] = now
+        while self._told and now - self._told[oldest := next(iter(self._told))] >= KEPT_S:
+            del self._told[oldest]
 
     @property
     def owing_s(self) -> float:

@@ -13,11 +13,14 @@ import pytest
 from simulation_kit import all_of, broken, calm, sound
 
 from polybot import disk_watch, orders_task
-from polybot.domain.orders import SignedOrder
+from polybot.domain.market import Outcome, Side
+from polybot.domain.orders import SignedOrder, TimeInForce
+from polybot.journal.entries import Closed, Ended, Intent, Rearmed
 from polybot.journal.store import JournalFailed
 from polybot.lab.simulation import simulate
 from polybot.lab.simulation_case import FILES, Ail, Case, DiskTrouble, End, Life, Where
-from polybot.lab.simulation_disk import SickDisk, files_of
+from polybot.lab.simulation_clock import WrongClock
+from polybot.lab.simulation_disk import SickDisk, WitnessedStore, files_of, intents_in
 from polybot.lab.simulation_draw import draw
 from polybot.lab.simulation_keep import Keep
 from polybot.orders_task import OrdersTask, intent_of
@@ -136,6 +139,34 @@ def test_the_limit_is_the_kernels_own(tmp_path: Path) -> None:
                 file.write(b"x")
         assert failed.value.errno == errno.EFBIG
         assert file.write(b"x" * 16) == 16
+
+
+def an_intent(number: int) -> Intent:
+    fields = (Outcome.UP, Side.BUY, 5_300, 10_000_000, TimeInForce.GTC, 0)
+    return Intent(f"0x{number:064x}", "0xmarket", *fields, True, 1, "quote", b"{}")
+
+
+def test_what_a_journal_forgets_is_witnessed(tmp_path: Path) -> None:
+    """Every intent that goes, and none that stays: of those that are missing at the end of a life
+    only these are excused (S16).
+    """
+    path, ids = tmp_path / "journal", {an_intent(number).order_id for number in range(7)}
+    store = WitnessedStore.open(path, "simulation")
+    assert isinstance(store, WitnessedStore)
+    store.clock = mock.Mock(WrongClock, passed_s=lambda _: 0.0)
+    store.confirmed, store.forgotten = {}, set()
+    for number in range(7):
+        ended = Ended("0xmarket", an_intent(number).order_id, "cancelled")
+        store.append([(100 + number, an_intent(number)), (100 + number, ended)])
+    store.append([(200, Closed("0xmarket", 0, 0, 0))])
+    assert not store.forgotten
+
+    store.keep_orders_ms = 0
+    for _ in range(4):  # of four that go two are intents
+        store.append([(200, Rearmed("somebody"))])
+        assert store.forgotten == ids - intents_in(path) != set()
+    assert store.forgotten == ids == store.confirmed.keys()
+    store.close()
 
 
 def test_disks_are_drawn_apart() -> None:

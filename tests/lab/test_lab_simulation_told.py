@@ -75,3 +75,20 @@ def test_an_order_is_owed_until_it_is_told() -> None:
     judge.heard("rest clob", answer().replace(b"1111", b"2222")[:-3])
     now[0] = 40.0
     assert judge.owing_s == 0
+
+
+def test_a_word_counts_for_a_minute() -> None:
+    """From its last telling: what is told again meanwhile lasts longer than what was told after its
+    first, and whatever is older is no word for an answer that comes now.
+    """
+    now, other = [0.0], ONE.replace("1", "2")
+    judge = told(now)
+    for at_s, one in ((10.0, ONE), (11.0, other), (30.0, ONE), (71.0, "0x")):
+        now[0] = at_s
+        judge.heard("user", f'{{"id":"{one}"}}'.encode())
+
+    judge.heard("rest clob", answer())
+    assert judge.owing_s == 0
+    judge.heard("rest clob", answer().replace(ONE.encode(), other.encode()))
+    now[0] = 72.0
+    assert judge.owing_s == 1
