@@ -13,7 +13,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Any, cast
+from typing import Any
 from unittest import mock
 
 import trio
@@ -31,13 +31,15 @@ class Alarm:
     def __init__(self, at: float, act: Callable[[], None], *, gives_way: bool = False) -> None:
         self._act, self.gives_way = act, gives_way
         self._registered_deadline = at  # the heap's name for it
-        _run.GLOBAL_RUN_CONTEXT.runner.deadlines.add(at, cast(Any, self))
+        scope: Any = self
+        _run.GLOBAL_RUN_CONTEXT.runner.deadlines.add(at, scope)
 
     def stop(self) -> None:
         """Never mind; does nothing when it has gone off."""
         if self._registered_deadline < math.inf:
             self._registered_deadline = math.inf
-            _run.GLOBAL_RUN_CONTEXT.runner.deadlines.remove(math.inf, cast(Any, self))
+            scope: Any = self
+            _run.GLOBAL_RUN_CONTEXT.runner.deadlines.remove(math.inf, scope)
 
     def _cancel(self, _reason: object) -> None:
         """What the heap calls when the time has come."""

@@ -11,7 +11,7 @@ import random
 from collections.abc import Iterator
 from contextlib import contextmanager
 from heapq import heappush
-from typing import Any, cast
+from typing import Any
 from unittest import mock
 
 import trio
@@ -30,7 +30,8 @@ def seeded_scheduler(seed: int) -> Iterator[None]:
 
     def add(self: _run.Deadlines, deadline: float, scope: trio.CancelScope | Alarm) -> None:
         place = order() + (isinstance(scope, Alarm) and scope.gives_way)
-        heappush(self._heap, cast(Any, (deadline, place, scope)))
+        entry: Any = (deadline, place, scope)
+        heappush(self._heap, entry)
         self._active += 1
 
     with (

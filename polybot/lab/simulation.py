@@ -38,6 +38,7 @@ from polybot.execution.params import OrderParams
 from polybot.journal.tape import Event
 from polybot.lab.agreement import unexplained
 from polybot.lab.alarms import light_sleep
+from polybot.lab.light_loop import light_loop
 from polybot.lab.lockstep import lockstep_only
 from polybot.lab.memory_net import OWNER, Network, memory_network
 from polybot.lab.seeded import no_collector, seeded_scheduler
@@ -94,8 +95,12 @@ def simulate(case: Case, tapes: Tapes | None = None, *, until: str | None = None
     heard and decided. With `until` all ends where that rule is broken: who looks for it alone, as
     a test or the shrinking of a failure, need not live on.
     """
-    with seeded_scheduler(case.seed), lockstep_only(), light_sleep(), no_collector():
-        return trio.run(_simulate, case, tapes, until, clock=virtual_clock())
+    clock = virtual_clock()
+    with (
+        seeded_scheduler(case.seed), lockstep_only(), light_sleep(), light_loop(clock),
+        no_collector(),
+    ):  # fmt: skip
+        return trio.run(_simulate, case, tapes, until, clock=clock)
 
 
 async def _simulate(case: Case, tapes: Tapes | None, until: str | None) -> Outcome:
