@@ -59,6 +59,17 @@ def test_an_order_that_rests_unknown(
     assert [violation.rule for violation in watch.violations] == ["S4"] * broken
 
 
+def beside_its_like(watch: Any, side: str, size: int, price: int) -> None:
+    """Two orders for the same rest since the beginning."""
+    market = SimpleNamespace(slug="btc-updown")
+    both: list[Any] = [
+        SimpleNamespace(id=name, side=side, size=size, price=price, market=market)
+        for name in ("one", "other")
+    ]
+    watch._live.update((one.id, one) for one in both)
+    watch._twins.append((0.0, *both))
+
+
 @pytest.mark.parametrize(
     ("grace_s", "after_s", "broken"), [(2, 8, True), (10, 8, False), (10, 16, True)]
 )
@@ -69,13 +80,7 @@ def test_two_alike_that_last(grace_s: int, after_s: int, *, broken: bool) -> Non
     now = [0.0]
     watch: Any = watched([], set(), now)
     watch.config = SimpleNamespace(orders=SimpleNamespace(unknown_grace_s=grace_s))
-    market = SimpleNamespace(slug="btc-updown")
-    both: list[Any] = [
-        SimpleNamespace(id=name, side="SELL", size=10_000_000, price=6200, market=market)
-        for name in ("one", "other")
-    ]
-    watch._live.update((one.id, one) for one in both)
-    watch._twins.append((0.0, *both))
+    beside_its_like(watch, "SELL", 10_000_000, 6200)
     now[0] = after_s + 0.25
     watch.look()
 
@@ -89,13 +94,7 @@ def test_two_alike_that_the_dead_leave() -> None:
     now, alive = [0.0], set[str]()
     watch: Any = watched([], alive, now)
     watch.known = lambda: None
-    market = SimpleNamespace(slug="btc-updown")
-    both: list[Any] = [
-        SimpleNamespace(id=name, side="BUY", size=5_000_000, price=2300, market=market)
-        for name in ("one", "other")
-    ]
-    watch._live.update((one.id, one) for one in both)
-    watch._twins.append((0.0, *both))
+    beside_its_like(watch, "BUY", 5_000_000, 2300)
     for now[0] in (4.0, 8.25, 12.0):
         watch.look()
     assert watch.violations == []
@@ -112,13 +111,7 @@ def test_two_alike_of_which_one_does_not_go() -> None:
     """
     now = [0.0]
     watch: Any = watched([], set(), now)
-    market = SimpleNamespace(slug="btc-updown")
-    both: list[Any] = [
-        SimpleNamespace(id=name, side="BUY", size=5_000_000, price=100, market=market)
-        for name in ("one", "other")
-    ]
-    watch._live.update((one.id, one) for one in both)
-    watch._twins.append((0.0, *both))
+    beside_its_like(watch, "BUY", 5_000_000, 100)
     for now[0] in (4.0, 8.25, 12.0):
         watch.exchange.faults.struck["cancel_ignored"] += 1
         watch.look()

@@ -14,7 +14,7 @@ from polybot.lab.backtest_input import Chunk
 from polybot.lab.sweep import here
 from polybot.lab.sweep_store import Store
 
-pytest.importorskip("pyarrow")
+pytest.importorskip("pyarrow", reason="a sweep keeps its pieces as Parquet: install polybot[lab]")
 
 
 @pytest.mark.parametrize(

@@ -237,6 +237,20 @@ async def test_two_sizes_that_would_explain_it_are_left_open() -> None:
 
     assert not await wallet.proof.moved_again()
     assert wallet.unclear == {"0xc0"}
+    both = Settling(wallet.booked, ())
+    assert await wallet.proof.moved_again()
+    assert [one.shares for one in wallet.learned] == [10 * SHARE]
+
+
+async def test_a_market_that_is_closed_is_clear() -> None:
+    """Nobody looks at it again, and nothing of it may hold up the cash's comparison."""
+    wallet = Wallet()
+    wallet.merge(10 * SHARE)
+    wallet.now_ms += 60_000
+    wallet.confirm(10 * SHARE)
+
+    assert not await wallet.proof.moved_again()
+    assert wallet.unclear == {"0xc0"}
     wallet.proof.forget("0xc0")
     assert wallet.unclear == set()
 
