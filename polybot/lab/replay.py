@@ -2,8 +2,8 @@
 
 Everything that was heard goes to the same core objects, with the clock's readings of the run, and
 each decision must be the recorded one, byte for byte. Ends with 0 when all are; with 1 at the first
-that is not, which is shown with the inputs before it, or where a tape is not whole; with 2 for what
-is no tape, or cannot be replayed.
+that is not, which is shown with the inputs before it, at an input with which the core fails, or
+where a tape is not whole; with 2 for what is no tape, or cannot be replayed.
 
 `--speed N` keeps the run's pace, N-fold: a stress test of the core, which says how far it fell
 behind. Usually it goes as fast as it can.
@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import argparse
 import sys
+import traceback
 from collections import deque
 from collections.abc import Iterator, Sequence
 from contextlib import closing
@@ -51,7 +52,8 @@ class Difference:
 @attrs.define
 class Result:
     """What a replay came to. `stopped`: why it could not go on to the tape's end. `beyond`:
-    decisions on its last input that are not on it.
+    decisions on its last input that are not on it. `failed`: the traceback of a core that could not
+    take the last of `after`, which it could in the run.
     """
 
     events: int = 0
@@ -60,6 +62,8 @@ class Result:
     difference: Difference | None = None
     stopped: str | None = None
     beyond: int = 0
+    failed: str | None = None
+    after: tuple[Event, ...] = ()
 
 
 def replay(events: Iterator[Event], pace: Pace) -> Result:
@@ -117,7 +121,13 @@ class Comparison:
             stream, body = decisions.popleft()
             return self._differs(event.at_ns, stream, None, body)
         self._inputs.append(event)
-        self.pace.take(event, self.core)
+        try:
+            self.pace.take(event, self.core)
+        except (NotReplayable, ConfigError):
+            raise
+        except Exception:  # noqa: BLE001 - whatever it is: a replay is there to find it
+            self.result.failed, self.result.after = traceback.format_exc(), tuple(self._inputs)
+            return False
         return True
 
     def _differs(
@@ -148,8 +158,8 @@ def main(argv: Sequence[str]) -> int:
         return EXIT_UNREADABLE
     lines = [*told(result), *pace.lines()]
     sys.stdout.write("\n".join(lines) + "\n")
-    good = result.difference is None and result.stopped is None and not result.beyond
-    return EXIT_WHOLE if good and read.whole else EXIT_DAMAGED
+    bad = result.difference or result.stopped or result.beyond or result.failed
+    return EXIT_WHOLE if read.whole and not bad else EXIT_DAMAGED
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -205,6 +215,9 @@ def told(result: Result) -> list[str]:
             *lines,
             f"no difference, but {result.beyond} decisions more than the tape ends with",
         ]
+    if result.failed is not None:
+        failed = f"the core FAILS at event {result.events:,}, which it did not in the run:"
+        return [*lines, failed, result.failed.rstrip(), *_inputs_told(result.after)]
     if result.difference is None:
         return [*lines, "no difference"]
     found = result.difference
@@ -213,12 +226,13 @@ def told(result: Result) -> list[str]:
         f"DIFFERENT at event {found.number:,}, {found.at_ns / 1e9:.6f}: {found.stream}",
         f"  recorded: {_decision(found.stream, found.recorded)}",
         f"  replayed: {_decision(found.stream, found.replayed)}",
-        "after these inputs:",
-        *(
-            f"  {one.at_ns / 1e9:.6f} {one.stream}: {text_of(one)[:TEXT_MOST]}"
-            for one in found.after
-        ),
+        *_inputs_told(found.after),
     ]
+
+
+def _inputs_told(events: Sequence[Event]) -> list[str]:
+    shown = (f"  {one.at_ns / 1e9:.6f} {one.stream}: {text_of(one)[:TEXT_MOST]}" for one in events)
+    return ["after these inputs:", *shown]
 
 
 def _decision(stream: str, body: bytes | None) -> str:

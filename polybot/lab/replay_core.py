@@ -52,7 +52,7 @@ from polybot.core_tape import (
 )
 from polybot.domain.orders import NewOrder, SignedOrder
 from polybot.health import Fault
-from polybot.journal.entries import decode
+from polybot.journal.entries import Entry, decode
 from polybot.journal.store import Store
 from polybot.journal.tape import FED, HEARD, Event
 from polybot.market_scope import MarketScope
@@ -191,11 +191,10 @@ class Core:
     def _input(self, body: bytes) -> Input:
         """Most inputs are a market's next turn, and the same bytes each time."""
         if len(body) > SHORT:
-            value: Input = INPUTS.unpack(body)
-            return value
+            return _unpacked(body)
         known = self._short.get(body)
         if known is None:
-            known = self._short[body] = INPUTS.unpack(body)
+            known = self._short[body] = _unpacked(body)
             if len(self._short) > SHORT_KEPT:
                 self._short.clear()
         return known
@@ -217,7 +216,7 @@ class Core:
         config = restored(self.began.settings)
         seasonless = attrs.evolve(config.pricing, vol_seasons="")
         config = attrs.evolve(config, pricing=seasonless, keys=None)
-        self.store.append([(one.at_ms, decode(one.kind, one.body)) for one in self._kept])
+        self.store.append([(one.at_ms, _entry(one)) for one in self._kept])
         bot = build(
             config, BotOptions(Path("config.toml")), self.clock, _NOWHERE, _KEY, _NOBODY, Purse(),
             httpx.AsyncClient(), self.store, world="tape", speed=1.0, tape=self.examiner,
@@ -313,3 +312,18 @@ class Core:
             account.unmergeable.pop(key, None)
         else:
             account.unmergeable[key] = it.unmergeable
+
+
+def _unpacked(body: bytes) -> Input:
+    try:
+        value: Input = INPUTS.unpack(body)
+    except ValueError as error:
+        raise NotReplayable(str(error)) from error
+    return value
+
+
+def _entry(kept: Kept) -> Entry:
+    try:
+        return decode(kept.kind, kept.body)
+    except ValueError as error:
+        raise NotReplayable(str(error)) from error

@@ -174,6 +174,26 @@ def test_a_turn_that_is_not_repeated_is_noticed(tape: Rows) -> None:
     assert found.replayed is None
 
 
+def test_a_core_that_fails_is_no_damaged_tape(
+    tape: Rows, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A bug of ours is shown as one, with the inputs that lead to it, whatever its kind: a
+    ValueError was told as a tape that cannot be read.
+    """
+    written(tmp_path / "run-1-0000.tape", tape)
+    turn = mock.Mock(side_effect=ValueError("a bug of ours"))
+    with mock.patch.object(QuoteTask, "turn", turn):
+        assert main([str(tmp_path)]) == 1
+
+    said = capsys.readouterr()
+    assert not said.err
+    assert "the core FAILS at event" in said.out
+    assert "Traceback" in said.out
+    assert "ValueError: a bug of ours" in said.out
+    shown = [line for line in said.out.splitlines() if line.startswith("  ") and " core: " in line]
+    assert "Stepped" in shown[-1], "the input that it fails at is the last one"
+
+
 # --- tapes that are not whole ---------------------------------------------------------------------
 
 
@@ -202,6 +222,15 @@ def written(path: Path, rows: Rows, header: Header = HEADER) -> Path:
         writer.write(plain[begin : begin + 1000])
     writer.close()
     return path
+
+
+def test_a_journal_of_another_version(tape: Rows) -> None:
+    """An entry that this version does not know is said to be one, and no bug of the core."""
+    began = next(n for n, row in enumerate(tape) if b"Began" in row.body)
+    strange = Event(tape[began].at_ns, Kind.FED, CORE, INPUTS.pack(Kept(0, "elsewhere", "{}")))
+
+    with pytest.raises(NotReplayable, match="journal entry of kind 'elsewhere'"):
+        again([*tape[: began + 1], strange, *tape[began + 1 :]])
 
 
 def test_the_command(tape: Rows, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
