@@ -232,6 +232,7 @@ class Simulation:
 
     def _kept(self, stream: str, body: bytes) -> None:
         self.rules.heard_by(stream, body)
+        self.watch.takes.heard(stream, body)
         self.reach.kept(stream, body)
 
     def now_s(self) -> float:

@@ -16,9 +16,10 @@ import trio
 from polybot.config import Config
 from polybot.domain.ledger import Ledger
 from polybot.domain.orders import TradeStatus
-from polybot.exchange.model import BUY, Event, Kind, Order, OrderEvent, Trade, Traded
+from polybot.exchange.model import BUY, Event, Kind, Market, Order, OrderEvent, Trade, Traded
 from polybot.exchange.server import Exchange
 from polybot.execution.tracked import DUST
+from polybot.lab.simulation_takes import Takes
 
 ONE = 10_000
 VIOLATIONS_MOST = 20
@@ -82,8 +83,15 @@ class Watch:
     _trades: dict[str, Trade] = attrs.field(factory=dict)
     _twins: list[tuple[float, Order, Order]] = attrs.field(factory=list)
     _ignored: int = 0  # cancels, at the last look
+    takes: Takes = attrs.field(init=False)
 
     hears = (OrderEvent, Traded)
+
+    def __attrs_post_init__(self) -> None:
+        grace_s = self.config.orders.unknown_grace_s
+        self.takes = Takes(
+            self.exchange, self.address, self.now_s, self.break_, self._undone, grace_s
+        )
 
     def break_(self, rule: str, what: str) -> None:
         if self.over.is_set():
@@ -166,6 +174,7 @@ class Watch:
             self._hearing()
             self._on_time()
             self._in_its_windows(body)
+            self.takes.sent(body)
         elif body.startswith(b"DELETE "):
             # Also those that the venue does not have yet: a request may come later than its cancel.
             self.unwanted |= {found.decode() for found in ORDER_ID.findall(body)}
@@ -193,6 +202,8 @@ class Watch:
         ignored = self.exchange.faults.struck[IGNORED]
         # Who is dead withdraws nothing, and his successor has the time anew; so has who was told
         # that an order is cancelled which is not (six minutes, seed 14: five times in a row).
+        if self.known() is None:
+            self.takes.forget()
         if self.known() is None or ignored != self._ignored:
             self._ignored = ignored
             self._twins = [(self.now_s(), one, other) for _, one, other in self._twins]
@@ -261,6 +272,19 @@ class Watch:
         most, net = self.config.risk.max_net_shares * 1_000_000, up - down
         if abs(net) > max(most, abs(net - self._change(event.trade))):
             self.break_("S7", f"{market.slug}: {net / 1e6:+.2f} shares net")
+
+    def _undone(self, market: Market) -> bool:
+        """Whether a market's position is not what its owner may have heard: a trade was undone, or
+        somebody else trades with the same key.
+        """
+        late_ms = self.exchange.clock.now_ms() - int(ORPHANED_MOST_S * 1000)
+        undone = any(
+            trade.market is market and trade.status == "FAILED" and trade.updated_ms > late_ms
+            for trade in self._trades.values()
+        )
+        orders = self.exchange.engine.orders
+        foreign = (orders[one].market for one in self.exchange.acts.foreign if one in orders)
+        return undone or market in foreign
 
     def _change(self, trade: Trade) -> int:
         """What our parts of a trade add to Up less Down, 10⁻⁶ shares."""
