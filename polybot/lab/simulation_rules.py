@@ -25,7 +25,9 @@ from polybot.lab.simulation_endings import Endings
 from polybot.lab.simulation_grid import HeardGrid, resting_orders, too_short
 from polybot.lab.simulation_limits import Limits
 from polybot.lab.simulation_losses import Losses
+from polybot.lab.simulation_pairing import Pairing
 from polybot.lab.simulation_prices import QuotedPrices
+from polybot.lab.simulation_ranks import Ranks
 from polybot.lab.simulation_refusals import Refusals
 from polybot.lab.simulation_settings import said_why
 from polybot.lab.simulation_streams import Streams
@@ -111,6 +113,8 @@ class Rules:
     _limits: Limits = attrs.field(init=False)
     _losses: Losses = attrs.field(init=False)
     _endings: Endings = attrs.field(init=False)
+    _ranks: Ranks = attrs.field(init=False)
+    _pairing: Pairing = attrs.field(init=False)
     _streams: Streams = attrs.field(init=False)
     _prices: QuotedPrices = attrs.field(init=False)
     _posted: list[tuple[float, float]] = attrs.field(factory=list)  # by both clocks
@@ -126,7 +130,8 @@ class Rules:
         self.refusals = Refusals(self.exchange, self.address, self.break_, self.now_s, gone)
         judging = (self.exchange, self.now_s, self.once, self._since.lasts)
         self._limits, self._losses = Limits(*judging), Losses(*judging)
-        self._endings = Endings(*judging)
+        self._endings, self._ranks = Endings(*judging), Ranks(self.exchange, self.once)
+        self._pairing = Pairing(self.exchange, self.address, self.once, self._since.lasts)
         self._streams = Streams(self.network, self.ports, self.once, self._since.lasts)
         self._prices = QuotedPrices(self.exchange, self._strikes, self.once)
         wallet = self.exchange.wallet
@@ -166,6 +171,8 @@ class Rules:
         self._streams.look(owner, bot)
         self._limits.look(bot, self.live())
         self._losses.look(bot)
+        self._ranks.look(bot)
+        self._pairing.look(bot, self.live())
         self._redeemed(bot)
         if self.calm:
             self._quoted(bot)
@@ -173,6 +180,7 @@ class Rules:
     def _begin_anew(self) -> None:
         self._since.forget()
         self.approvals.forget()
+        self._ranks.forget()
         self._losses.passed_s = 0.0
 
     def _books(self, bot: Bot) -> None:
@@ -346,9 +354,7 @@ class Rules:
         self._limits.decided(slug, decision["fair"])
         alive = self.bot()
         scope = alive[1].supervisor.scopes.get(slug) if alive is not None else None
-        if (
-            scope is not None
-        ):  # it has just judged its books, which may not hold until the next look
+        if scope is not None:  # it has just judged its books, for the next look perhaps too early
             self._judge_books(scope)
         if decision["quotes"]:
             self._prices.judge(slug, fair)
@@ -359,10 +365,9 @@ class Rules:
         if not order.post_only and order.kind.value in ("GTC", "GTD"):
             self.break_("S2", f"{order.market.slug}: a resting order that may take")
         alive = self.bot()
-        scope = self._scope(alive[1], order) if alive is not None else None
-        if scope is None:
-            return
-        self._identity(scope, order)
+        scopes = alive[1].supervisor.scopes if alive is not None else {}
+        if (scope := scopes.get(order.market.slug)) is not None:
+            self._identity(scope, order)
 
     def _verified(self, bot: Bot, body: bytes) -> None:
         """S10: when an order is sent its token's book has been verified of late; S2: and there is
@@ -385,10 +390,6 @@ class Rules:
         late = self.now_s() - self.halted_at > HALTED_MOST_S
         if late and order.id not in self.written:
             self.break_("S12", f"{order.market.slug}: an order after a halt")
-
-    @staticmethod
-    def _scope(bot: Bot, order: Order) -> MarketScope | None:
-        return bot.supervisor.scopes.get(order.market.slug)
 
     def _identity(self, scope: MarketScope, order: Order) -> None:
         """S11: tokens, window and market are what the bot takes them for."""

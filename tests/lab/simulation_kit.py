@@ -11,11 +11,13 @@ import attrs
 
 from polybot import context
 from polybot.domain.orders import SignedOrder
-from polybot.exchange.faults.plan import load
+from polybot.exchange.faults.plan import Plan, load
+from polybot.exchange.model import Order
 from polybot.lab.simulation import Outcome, simulate
 from polybot.lab.simulation_case import Case, End, Life
 from polybot.lab.simulation_draw import draw
 from polybot.lab.simulation_keep import Keep
+from polybot.lab.stage import Sniper
 from polybot.venue import signing as signing_of
 
 SHORT_H = 0.05  # three minutes, and the quiet time after them
@@ -34,6 +36,31 @@ def calm(seed: int = 1, *, length_s: float = SHORT_H * 3600, plan: str = "none")
     return attrs.evolve(
         case, quiet_s=40.0, length_s=length_s, lives=lives, sniped=0.3, plan=load(plan)
     )
+
+
+def over_the_stop(plan: Plan = Plan()) -> Case:
+    """A minute in which a wallet gets much of one side, comes to the stop, and buys of the other
+    what it lacks, all at once; to be lived through with `by_who_knows`.
+    """
+    settings = (
+        ("quote", "gamma_per_share", 0.02), ("quote", "stop_twap_s", 150.0),
+        ("quote", "cutoff_twap_s", 110.0), ("quote", "sell_held", "never"),
+        ("completion", "medium_from", 0.0), ("completion", "high_from", 0.0),
+    )  # fmt: skip
+    return attrs.evolve(
+        calm(5, length_s=60.0), later_s=100, quiet_s=0.0, sniped=0.9, settings=settings, plan=plan
+    )
+
+
+def by_who_knows() -> Any:
+    """Of our bids only those for Down are taken."""
+    shoot = Sniper.shoot
+
+    def knowing(self: Sniper, order: Order) -> None:
+        if order.token == order.market.tokens[1]:
+            shoot(self, order)
+
+    return mock.patch.object(Sniper, "shoot", knowing)
 
 
 def broken(outcome: Outcome) -> set[str]:

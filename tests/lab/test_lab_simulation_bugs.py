@@ -26,6 +26,7 @@ from polybot.exchange.faults.kinds import CANCELLING, PLACING
 from polybot.exchange.faults.plan import Entry, Plan
 from polybot.execution.doubts import Doubts
 from polybot.execution.firewall import Firewall
+from polybot.execution.lifecycle import Event
 from polybot.execution.reconcile import Difference, order_differences
 from polybot.execution.table import OrderTable
 from polybot.execution.tracked import Tracked
@@ -36,6 +37,7 @@ from polybot.lab.simulation import simulate
 from polybot.lab.simulation_case import Ail, Case, DiskTrouble, End, Life, Where
 from polybot.lab.stage import lab_config
 from polybot.orders_task import OrdersTask
+from polybot.quote_task import QuoteTask
 from polybot.quoter import Quoter
 from polybot.reconciler import Reconciler
 from polybot.risk import checks
@@ -290,31 +292,41 @@ def test_as_we_are(with_: Callable[[Case], Case]) -> None:
 # --- one writer -----------------------------------------------------------------------------------
 
 
-def test_one_writer_for_each_fact() -> None:
-    """In a whole life with a stop, a kill and two starts every change of the ledger comes from the
-    task that holds the account's lock, and every order is moved by its market's orders task, or by
-    the scope that flattens it when this has ended (S18).
-    """
-    ledgers, movers = set[str](), set[str]()
-    take, move = Account.take, OrderTable.move
+MOVERS = {"orders …", "polybot.supervisor.Supervisor._run_window"}  # whoever may move an order
 
-    def taking(self: Account, facts: Sequence[Any], now_ms: int) -> None:
-        held = self._booking.statistics().owner is trio.lowlevel.current_task()
-        ledgers.add("its writer" if held else trio.lowlevel.current_task().name)
-        take(self, facts, now_ms)
+
+def moved_by(movers: set[str]) -> Any:
+    """Notes the names of the tasks that move orders."""
+    move = OrderTable.move
 
     def moving(self: OrderTable, tracked: Tracked, *words: Any) -> None:
         slug = tracked.order.market.slug
         movers.add(trio.lowlevel.current_task().name.replace(slug, "…"))
         move(self, tracked, *words)
 
+    return mock.patch.object(OrderTable, "move", moving)
+
+
+def test_one_writer_for_each_fact() -> None:
+    """In a whole life with a stop, a kill and two starts every change of the ledger comes from the
+    task that holds the account's lock, and every order is moved by its market's orders task, or by
+    the scope that flattens it when this has ended (S18).
+    """
+    ledgers, movers = set[str](), set[str]()
+    take = Account.take
+
+    def taking(self: Account, facts: Sequence[Any], now_ms: int) -> None:
+        held = self._booking.statistics().owner is trio.lowlevel.current_task()
+        ledgers.add("its writer" if held else trio.lowlevel.current_task().name)
+        take(self, facts, now_ms)
+
     lives = (Life(15.0, End.KILL, 1.0), Life(10.0, End.STOP, 1.0), Life(5.0, End.STOP, 0.0))
     case = attrs.evolve(calm(length_s=30.0), lives=lives, quiet_s=0.0)
-    with mock.patch.object(Account, "take", taking), mock.patch.object(OrderTable, "move", moving):
+    with mock.patch.object(Account, "take", taking), moved_by(movers):
         sound(case)
 
     assert ledgers == {"its writer"}
-    assert movers <= {"orders …", "polybot.supervisor.Supervisor._run_window"}
+    assert movers <= MOVERS
     assert "orders …" in movers
 
 
@@ -330,3 +342,21 @@ def test_whoever_else_writes_is_found() -> None:
 
     assert broken(outcome) == {"S19"}
     assert "NotTheWriter" in outcome.violations[0].what
+
+
+def test_whoever_else_moves_an_order_is_found() -> None:
+    """A quote task that takes for live what it has asked for moves orders that are not its own; no
+    rule of the venue's is broken, and who has moved them tells (S18).
+    """
+    step, movers = QuoteTask.step, set[str]()
+
+    def believing(self: QuoteTask, now_ms: int) -> None:
+        table = self.quoter.desk.table
+        for tracked in list(table.open()):
+            table.move(tracked, Event.ACK_LIVE, now_ms)
+        step(self, now_ms)
+
+    with moved_by(movers), mock.patch.object(QuoteTask, "step", believing):
+        simulate(calm(length_s=10.0))
+
+    assert movers - MOVERS == {"quote …"}

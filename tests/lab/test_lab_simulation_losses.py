@@ -6,13 +6,11 @@ from typing import Any
 from unittest import mock
 
 import attrs
-from simulation_kit import all_of, calm, found_with, sound
+from simulation_kit import all_of, by_who_knows, calm, found_with, sound
 
-from polybot.exchange.model import Order
 from polybot.lab.simulation_case import Case
 from polybot.lab.simulation_reach import LOST
 from polybot.lab.simulation_settings import Means
-from polybot.lab.stage import Sniper
 from polybot.loss_watch import LossWatch
 
 LOSING_SEED = 5  # in its first window Up wins
@@ -21,17 +19,6 @@ SETTINGS = (
     ("quote", "sell_held", "never"),
     ("completion", "enabled", False),
 )
-
-
-def by_who_knows() -> Any:
-    """Of our bids only those for Down are taken."""
-    shoot = Sniper.shoot
-
-    def knowing(self: Sniper, order: Order) -> None:
-        if order.token == order.market.tokens[1]:
-            shoot(self, order)
-
-    return mock.patch.object(Sniper, "shoot", knowing)
 
 
 def looking_away() -> Any:

@@ -8,39 +8,19 @@ from unittest import mock
 
 import attrs
 import pytest
-from simulation_kit import all_of, broken, calm, sound
+from simulation_kit import all_of, broken, by_who_knows, over_the_stop, sound
 
 from polybot import quoter
 from polybot.domain.orders import NewOrder, PostResult, Reject, Rejected, SignedOrder, Unknown
 from polybot.exchange.faults.kinds import PLACING
 from polybot.exchange.faults.plan import Entry, Plan
-from polybot.exchange.model import Order
 from polybot.execution.actions import Action, Post
 from polybot.execution.firewall import Firewall
 from polybot.lab.simulation import simulate
 from polybot.lab.simulation_case import Case
-from polybot.lab.stage import Sniper
 from polybot.order_messages import Message, Posted
 from polybot.orders_task import OrdersTask, intent_of
 from polybot.venue.clob import ClobClient
-
-SEED = 5  # takes all that is missing, as soon as the stop has come
-SETTINGS = (
-    ("quote", "gamma_per_share", 0.02), ("quote", "stop_twap_s", 150.0),
-    ("quote", "cutoff_twap_s", 110.0), ("quote", "sell_held", "never"),
-    ("completion", "medium_from", 0.0), ("completion", "high_from", 0.0),
-)  # fmt: skip
-
-
-def by_who_knows() -> Any:
-    """Of our bids only those for Down are taken: much is missing at the stop."""
-    shoot = Sniper.shoot
-
-    def knowing(self: Sniper, order: Order) -> None:
-        if order.token == order.market.tokens[1]:
-            shoot(self, order)
-
-    return mock.patch.object(Sniper, "shoot", knowing)
 
 
 def asking_again() -> Any:
@@ -88,23 +68,17 @@ def a_slip_of_the_finger() -> Any:
     )
 
 
-def taking(fault: str = "", **values: tuple[int, int]) -> Case:
-    """A minute over the stop, in which what a wallet has too little of is bought from others; when
-    it begins to be, a fault strikes all that is placed.
-    """
-    faults = (Entry(fault, match=PLACING, from_ms=20_000, values=values),) if fault else ()
-    return attrs.evolve(
-        calm(SEED, length_s=60.0), later_s=100, quiet_s=0.0, sniped=0.9, settings=SETTINGS,
-        plan=Plan(faults),
-    )  # fmt: skip
+def placing(fault: str, **values: tuple[int, int]) -> Case:
+    """When what is missing begins to be bought, a fault strikes all that is placed."""
+    return over_the_stop(Plan((Entry(fault, match=PLACING, from_ms=20_000, values=values),)))
 
 
-LOST, HELD = taking("reply_lost"), taking("request_delayed", delay_ms=(20_000, 20_000))
+LOST, HELD = placing("reply_lost"), placing("request_delayed", delay_ms=(20_000, 20_000))
 BUGS: list[tuple[Callable[[], Any], Case, str]] = [
     (asking_again, LOST, "missing"),
     (asking_again, HELD, "nothing was told"),
     (never_in_doubt, HELD, "nothing was told"),
-    (a_slip_of_the_finger, taking(), "missing"),
+    (a_slip_of_the_finger, over_the_stop(), "missing"),
 ]
 
 
@@ -120,7 +94,7 @@ def test_a_planted_bug_is_found(bug: Callable[[], Any], case: Case, says: str) -
     assert says in outcome.violations[0].what
 
 
-@pytest.mark.parametrize("case", [taking(), LOST, HELD], ids=["answered", "lost", "held"])
+@pytest.mark.parametrize("case", [over_the_stop(), LOST, HELD], ids=["answered", "lost", "held"])
 def test_as_we_are(case: Case) -> None:
     """In the same lives much is taken, and no rule is broken."""
     with (
