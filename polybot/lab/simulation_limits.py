@@ -29,6 +29,9 @@ DECIDED_WITHIN_S = 4.0  # an order waits for the disk, and a request for the one
 OVER_MOST_S = 8.0  # an order that the edge held back is cancelled within this time
 WINDOW_S = 10.0
 PART = 2  # half of what the venue documents (reliability.md 4, G19)
+# Of the relayer's requests all that it documents (onchain.md 7.4): an operator may set the bot to
+# as many. Its client is not ours, asks again by itself, and has a wire of its own.
+SUBMITTING, SUBMITS_MOST, MINUTE_S = b"POST /submit ", 25, 60.0
 RULES = {"rest clob": CLOB_RULES, "rest gamma": GAMMA_RULES}
 HELD_MOST = 150_000  # a bot of three series holds some thirty thousand objects
 HELD_EVERY_S = 240.0
@@ -157,13 +160,24 @@ class Limits:
                 self._count(stream, rule)
 
     def _count(self, stream: str, rule: Rule) -> None:
+        seen = self._lately(f"{stream} {rule.name}", WINDOW_S)
+        if seen * PART > rule.per_10_s:
+            self.once("S13", rule.name, f"{seen} requests of {rule.name} in {WINDOW_S:g} s")
+
+    def submitted(self) -> None:
+        """S13: a transaction goes to the relayer."""
+        seen = self._lately("submit", MINUTE_S)
+        if seen > SUBMITS_MOST:
+            self.once("S13", "submit", f"{seen} transactions for the relayer in {MINUTE_S:g} s")
+
+    def _lately(self, name: str, within_s: float) -> int:
+        """One more request; how many there have been of late."""
         now_s = self.now_s()
-        seen = self._requests[f"{stream} {rule.name}"]
+        seen = self._requests[name]
         seen.append(now_s)
-        while seen[0] <= now_s - WINDOW_S:
+        while seen[0] <= now_s - within_s:
             seen.popleft()
-        if len(seen) * PART > rule.per_10_s:
-            self.once("S13", rule.name, f"{len(seen)} requests of {rule.name} in {WINDOW_S:g} s")
+        return len(seen)
 
 
 def _exposure(market: Market, books: MarketBooks | None, orders: list[Order]) -> _Exposure:

@@ -22,6 +22,7 @@ from polybot.lab.simulation_case import End, Life, Where
 from polybot.lab.simulation_clock import WrongClock
 from polybot.lab.simulation_disk import intents_in, rearm
 from polybot.lab.simulation_life import Process, put_together
+from polybot.lab.simulation_limits import SUBMITTING
 from polybot.lab.simulation_reach import (
     EMPTIED,
     JOURNAL_LOST,
@@ -79,6 +80,8 @@ class Lives:
         """What is about to be put on a wire, and will arrive whatever becomes of us."""
         ours = OWNER.get() != OPERATOR
         self._withdrawals += ours and data[:18] == b"DELETE /cancel-all"
+        if data.startswith(SUBMITTING):
+            self.sim.rules.limits.submitted()
         if self._doomed is not None and b'"salt"' in data:
             self._die(self._doomed, SENT)
 

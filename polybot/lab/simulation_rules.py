@@ -110,7 +110,7 @@ class Rules:
     _strikes: ToldStrikes = attrs.field(init=False)
     _grid: HeardGrid = attrs.field(init=False)
     _told: ToldOrders = attrs.field(init=False)
-    _limits: Limits = attrs.field(init=False)
+    limits: Limits = attrs.field(init=False)
     _losses: Losses = attrs.field(init=False)
     _endings: Endings = attrs.field(init=False)
     _ranks: Ranks = attrs.field(init=False)
@@ -129,7 +129,7 @@ class Rules:
         gone = lambda: self.approvals.gone_of_late  # noqa: E731
         self.refusals = Refusals(self.exchange, self.address, self.break_, self.now_s, gone)
         judging = (self.exchange, self.now_s, self.once, self._since.lasts)
-        self._limits, self._losses = Limits(*judging), Losses(*judging)
+        self.limits, self._losses = Limits(*judging), Losses(*judging)
         self._endings, self._ranks = Endings(*judging), Ranks(self.exchange, self.once)
         self._pairing = Pairing(self.exchange, self.address, self.once, self._since.lasts)
         self._streams = Streams(self.network, self.ports, self.once, self._since.lasts)
@@ -169,7 +169,7 @@ class Rules:
         self._unwithdrawn(bot)
         self._halt(bot)
         self._streams.look(owner, bot)
-        self._limits.look(bot, self.live())
+        self.limits.look(bot, self.live())
         self._losses.look(bot)
         self._ranks.look(bot)
         self._pairing.look(bot, self.live())
@@ -300,7 +300,7 @@ class Rules:
         alive = self.bot()
         if alive is None:
             return
-        self._limits.sent(stream, body)
+        self.limits.sent(stream, body)
         self._told.sent(stream, body)
         if body.startswith(BEATING) and not alive[1].ctx.stopping:
             self._holding_off(alive[1])
@@ -319,7 +319,7 @@ class Rules:
         for what in (
             *self._grid.off(body),
             *too_short(body, now_ms),
-            *self._limits.beyond_the_collar(body, config),
+            *self.limits.beyond_the_collar(body, config),
         ):
             self.break_("S2", what)
         per_s, own_s = alive[1].ctx.config.orders.orders_per_s, alive[1].ctx.clock.now_ms() / 1000
@@ -351,7 +351,7 @@ class Rules:
             return
         fair, decision = quote_of(body)
         slug = stream.removeprefix("quote ")
-        self._limits.decided(slug, decision["fair"])
+        self.limits.decided(slug, decision["fair"])
         alive = self.bot()
         scope = alive[1].supervisor.scopes.get(slug) if alive is not None else None
         if scope is not None:  # it has just judged its books, for the next look perhaps too early

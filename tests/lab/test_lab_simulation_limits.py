@@ -22,6 +22,7 @@ from polybot.lab.simulation_limits import USD, objects_held
 from polybot.lab.stage import lab_config
 from polybot.market_feed import MarketFeed
 from polybot.risk import checks
+from polybot.venue import sdk
 
 Patches = Iterator[None]
 CROWDED = ("btc-5m", "btc-15m", "btc-1h")
@@ -61,6 +62,17 @@ def never_at_rest() -> Any:
     )
 
 
+def pressing_the_relayer() -> Any:
+    """S13: what a busy wallet refuses is asked for again, as its client does by itself."""
+    submitted = sdk._submitted
+
+    def pressing(*words: Any) -> Any:
+        answers = [submitted(*words) for _ in range(4)]
+        return answers[0]
+
+    return mock.patch.object(sdk, "_submitted", pressing)
+
+
 def forgetting_nothing() -> Any:
     """S20: every frame that was ever read is kept, in pieces."""
     on_text = MarketFeed.on_text
@@ -88,6 +100,7 @@ BUGS: list[tuple[Callable[[], Any], Callable[[Case], Case], str, str]] = [
     (fat_fingers, as_it_is, "S2", "beyond the collar"),
     (each_for_itself, in_three_markets, "S7", "dollars more than the limit"),
     (never_at_rest, as_it_is, "S13", "requests of /balance-allowance"),
+    (pressing_the_relayer, as_it_is, "S13", "transactions for the relayer"),
     (forgetting_nothing, as_it_is, "S20", "objects"),
 ]
 

@@ -11,6 +11,7 @@ from simulation_kit import all_of, broken, by_who_knows, calm, found_with, over_
 
 from polybot import quoter
 from polybot.domain import ledger
+from polybot.domain.booking import book
 from polybot.domain.market_books import MarketBooks
 from polybot.domain.market_states import MarketState
 from polybot.domain.orders import FillLeg, TradeSeen
@@ -18,6 +19,7 @@ from polybot.exchange.faults.plan import Entry, Plan
 from polybot.execution.lifecycle import TRANSITIONS, Event, State
 from polybot.lab.simulation import simulate
 from polybot.lab.simulation_case import Case
+from polybot.quoting.decide import decide
 from polybot.quoting.model import Decision, QuoteInputs
 
 OVERTAKEN = Entry("frame_overtaken", ("user_ws",), probability=0.5, values={"by": (1, 12)})
@@ -25,7 +27,6 @@ OVERTAKEN = Entry("frame_overtaken", ("user_ws",), probability=0.5, values={"by"
 
 def the_last_word_counts() -> Any:
     """S23: of a trade's statuses the one that was heard last is the true one."""
-    book = ledger.book
 
     def booking(books: MarketBooks, trade: TradeSeen, order_id: str, legs: list[FillLeg]) -> bool:
         changed = book(books, trade, order_id, legs)
@@ -65,7 +66,6 @@ def test_old_news_brings_nothing_back() -> None:
 
 def going_home_at_the_stop() -> Any:
     """L9: quotes end, and what is held is nobody's business any more."""
-    decide = quoter.decide
 
     def deciding(inputs: QuoteInputs, *words: Any) -> Decision:
         found = decide(inputs, *words)
