@@ -26,6 +26,7 @@ VIOLATIONS_MOST = 20
 ORPHANED_MOST_S = 25.0  # the reconciler's cadence and a little
 ORDER_ID = re.compile(rb"0x[0-9a-f]{64}")
 PLACING = (b"POST /order\n", b"POST /orders\n")  # and no other that begins like them
+FIGURES = re.compile(r"[-+]?\b\w*\d[\w.]*")
 TOKEN = re.compile(rb'"tokenId":"(\d+)"')
 IGNORED = "cancel_ignored"  # the fault that makes a cancel do nothing
 TWINS_MOST_S = 6.0  # a cancel that was lost is repeated so soon, after the grace that is set
@@ -43,6 +44,11 @@ class Violation:
     rule: str
     at_s: float
     what: str
+
+    @property
+    def kind(self) -> str:
+        """The rule and its words, without figures and ids: what stays where the case is smaller."""
+        return f"{self.rule}: {FIGURES.sub('…', self.what)}"
 
     def __str__(self) -> str:
         return f"{self.rule} at {self.at_s:.3f} s: {self.what}"

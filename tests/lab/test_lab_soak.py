@@ -17,7 +17,7 @@ from polybot.lab.simulation import Outcome, Tapes, simulate
 from polybot.lab.simulation_case import Case
 from polybot.lab.simulation_keep import PARTS, Keep
 from polybot.lab.simulation_watch import Violation
-from polybot.lab.soak import Found, Lived, Task, live, main, story
+from polybot.lab.soak import Found, Lived, Task, breaks, live, main, story
 
 SOUND = Outcome(1, "ab" * 20, 900.0, (), {"PLACEMENT": 7, "kill": 1}, {"stall": 3}, (), 1800.0)
 BROKEN = attrs.evolve(SOUND, seed=2, violations=(Violation("S3", 1.5, "twice"),))
@@ -182,3 +182,23 @@ def test_a_replay_that_differs_is_made_smaller(monkeypatch: pytest.MonkeyPatch) 
 
     every = " ".join(f"--no-{part}" for part in PARTS)
     assert smallest.endswith(f"soak --seeds 1 --brief {every} --links none"), smallest
+
+
+@pytest.mark.parametrize(
+    ("what", "same"),
+    [
+        ("BUY 25 at 0.3 in btc-updown-15m-1795202100 again, and 0x0a1b2c3d was to stay", True),
+        ("BUY 5 at 0.41 in btc-updown-5m-1795201200 rests twice", False),
+    ],
+)
+def test_a_smaller_case_breaks_for_the_same_reason(
+    what: str,
+    same: bool,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The same rule in the same words, with other figures; in other words it is another fault."""
+    told = "BUY 5 at 0.41 in btc-updown-5m-1795201200 again, and 0xdeadbeef was to stay"
+    smaller = attrs.evolve(SOUND, violations=(Violation("S3", 9.0, what),))
+    monkeypatch.setattr(soak, "simulate", lambda *_, **__: smaller)
+
+    assert breaks(Task(2, 0.25), Violation("S3", 1.5, told), Keep()) is same
