@@ -22,7 +22,8 @@ import orjson
 from polybot.exchange.mirror_messages import Beat, Outcomes, read_message
 from polybot.exchange.model import DOWN, UP
 from polybot.exchange.recording_files import Warnings, readable, rows, unlike
-from polybot.exchange.recording_model import Recording, Tape, window_of
+from polybot.exchange.recording_model import Recording, Tape, of_btc, window_of
+from polybot.exchange.recording_sound import Sound
 
 NAME = "market-ws.sorted.jsonl.zst"
 MARKETS = "markets.json"
@@ -38,20 +39,23 @@ def load(files: list[Path], warnings: Warnings) -> Recording:
     """Every market of the capture that has messages."""
     path = next(file for file in files if file.name == NAME)
     slugs, outcomes = _markets(path.parent / MARKETS)
+    windows = {market: Sound.of(slug) for market, slug in slugs.items()}
     firsts: dict[str, int] = {}
-    for beat in _beats(path, outcomes, Warnings()):
+    for beat in _beats(path, outcomes, windows, warnings):
         firsts.setdefault(beat.market, beat.at_ms)
     tapes = tuple(
-        Tape(slugs[one], first_ms, partial(_of, path, outcomes, one, warnings))
+        Tape(slugs[one], first_ms, partial(_of, path, outcomes, windows, one, warnings))
         for one, first_ms in firsts.items()
     )
     if not tapes:
         raise ValueError(f"{path} has no message of the markets in {MARKETS}: fetch both again")
+    begins_ms = min(firsts.values())
+    running = [tape for tape in tapes if tape.start_ms <= begins_ms]
     return Recording(
         f"{len(tapes)} market(s) at full rate, prices inferred from the book",
         (window_of(tapes[0].slug)[0],),
-        min(firsts.values()) - EARLY_MS,
-        max(tape.end_ms for tape in tapes if tape.start_ms <= min(firsts.values())) + SETTLE_MS,
+        begins_ms - EARLY_MS,
+        max(tape.end_ms for tape in running or tapes) + SETTLE_MS,
         tapes,
         warnings=warnings,
     )
@@ -67,6 +71,8 @@ def _markets(path: Path) -> tuple[dict[str, str], Outcomes]:
             for one in described
             for key, outcome in (("upTokenId", UP), ("downTokenId", DOWN))
         }
+        for slug in slugs.values():
+            of_btc(slug)
     except OSError as error:
         raise ValueError(f"{path} is missing: it names the tokens; restore it") from error
     except (KeyError, TypeError, ValueError, AttributeError) as error:
@@ -74,11 +80,22 @@ def _markets(path: Path) -> tuple[dict[str, str], Outcomes]:
     return slugs, outcomes
 
 
-def _beats(path: Path, outcomes: Outcomes, warnings: Warnings) -> Iterator[Beat]:
-    read: Any = lambda row: list(read_message(row["msg"], outcomes))  # noqa: E731
+def _beats(
+    path: Path, outcomes: Outcomes, windows: dict[str, Sound], warnings: Warnings
+) -> Iterator[Beat]:
+    def read(row: dict[str, Any]) -> list[Beat]:
+        return [windows[beat.market](beat) for beat in read_message(row["msg"], outcomes)]
+
+    last_ms = 0
     for beats in readable(path, warnings, rows(path, warnings), read):
-        yield from beats
+        for beat in beats:
+            if beat.at_ms < last_ms:
+                warnings.tell(f"{path.name}: its stamps go back; the order of the file stands")
+            last_ms = beat.at_ms
+            yield beat
 
 
-def _of(path: Path, outcomes: Outcomes, market: str, warnings: Warnings) -> Iterator[Beat]:
-    return (beat for beat in _beats(path, outcomes, warnings) if beat.market == market)
+def _of(
+    path: Path, outcomes: Outcomes, windows: dict[str, Sound], market: str, warnings: Warnings
+) -> Iterator[Beat]:
+    return (beat for beat in _beats(path, outcomes, windows, warnings) if beat.market == market)

@@ -22,7 +22,7 @@ import zstandard
 
 from polybot.exchange.mirror_messages import Beat, Changes, NewTick, Print, Snapshot
 from polybot.exchange.model import BUY, SELL
-from polybot.exchange.recording_files import Warnings, chunks, unlike
+from polybot.exchange.recording_files import Warnings, chunks, dollars, unlike
 from polybot.exchange.recording_model import EARLY_MS, Recording, Tape, window_of
 from polybot.exchange.recording_prices import Point, RecordedPrices
 
@@ -146,7 +146,7 @@ def _head(path: Path) -> Window:
 
 
 def _points(rows: Iterable[Any]) -> tuple[Point, ...]:
-    return tuple((int(at_ms), float(value)) for at_ms, value in rows)
+    return tuple((int(at_ms), dollars(value)) for at_ms, value in rows)
 
 
 def _beats(path: Path, warnings: Warnings) -> Iterator[Beat]:

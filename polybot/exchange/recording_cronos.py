@@ -14,7 +14,6 @@ the message's stamp: the recorder's own clock drifts.
 
 from __future__ import annotations
 
-import csv
 import re
 from collections.abc import Iterator
 from functools import partial
@@ -23,8 +22,9 @@ from typing import Any
 
 from polybot.exchange.mirror_messages import Beat, Snapshot, mirrored, totals
 from polybot.exchange.model import DOWN, UP
-from polybot.exchange.recording_files import Warnings, readable, rows, unlike
-from polybot.exchange.recording_model import EARLY_MS, Recording, Tape, window_of
+from polybot.exchange.recording_files import Warnings, readable, rows, table, unlike
+from polybot.exchange.recording_model import EARLY_MS, Recording, Tape, of_btc, window_of
+from polybot.exchange.recording_sound import Sound
 
 SUFFIX = ".jsonl.zst"
 INDEX = "index.csv"
@@ -41,7 +41,7 @@ def load(files: list[Path], warnings: Warnings) -> Recording:
     tapes = tuple(sorted(_tapes(files, warnings), key=lambda tape: tape.start_ms))
     return Recording(
         f"{len(tapes)} market(s) of books, trades and prices inferred from the book",
-        (tapes[0].series,),
+        tuple(dict.fromkeys(tape.series for tape in tapes)),
         tapes[0].start_ms - EARLY_MS,
         tapes[-1].paid_ms,
         tapes,
@@ -53,39 +53,47 @@ def _tapes(files: list[Path], warnings: Warnings) -> Iterator[Tape]:
     index = files[0].parent / INDEX
     if not index.is_file():
         raise ValueError(f"{index} is missing: it says which token won; restore it")
-    with index.open(newline="") as text:
-        known = {row.get("slug", ""): row for row in csv.DictReader(text)}
+    known = {row["slug"]: row for row in readable(index, warnings, table(index, warnings), _row)}
     for file in files:
         row = known.get(file.name.removesuffix(SUFFIX))
         if row is None:
             raise ValueError(f"{index} has no row for {file.name}: add it or remove the file")
-        try:
-            winner = {"a": UP, "b": DOWN}[row["winner_token"]]
-            first_ms = window_of(row["slug"])[1]
-            yield Tape(
-                row["slug"],
-                first_ms,
-                partial(_read, file, row["token_a"], warnings),
-                winner=winner,
-                infer_prints=True,
-            )
-        except KeyError as error:
-            raise unlike(index, error) from error
+        winner = {"a": UP, "b": DOWN}.get(row["winner_token"])
+        if winner is None or not row["token_a"]:
+            raise unlike(index, f"the row of {row['slug']}")
+        slug = of_btc(row["slug"])
+        tokens = (row["token_a"], row.get("token_b", ""))
+        beats = partial(_read, file, Sound.of(slug), tokens, warnings)
+        next(beats())  # a file of which nothing can be read is told of now, not when its time comes
+        yield Tape(slug, window_of(slug)[1], beats, winner=winner, infer_prints=True)
 
 
-def _read(path: Path, up_token: str, warnings: Warnings) -> Iterator[Beat]:
+def _row(row: dict[str, str]) -> dict[str, str]:
+    """A row of the index; KeyError without the columns that are needed."""
+    for name in ("slug", "token_a", "winner_token"):
+        row[name]
+    return row
+
+
+def _read(path: Path, sound: Sound, tokens: tuple[str, str], warnings: Warnings) -> Iterator[Beat]:
     """As it is asked for, so that a market of 10 MB is never held whole."""
     at_ms = 0
     source = rows(path, warnings)
-    for snapshot in readable(path, warnings, source, partial(_snapshot, up_token)):
+    for snapshot in readable(path, warnings, source, partial(_snapshot, sound, tokens)):
+        if snapshot.at_ms < at_ms:
+            warnings.tell(f"{path.name} is not in order of time: what is told late is left out")
         if snapshot.at_ms > at_ms:  # the second copy of a mirrored event has the same stamp
             at_ms = snapshot.at_ms
             yield snapshot
 
 
-def _snapshot(up_token: str, row: dict[str, Any]) -> Snapshot:
+def _snapshot(sound: Sound, tokens: tuple[str, str], row: dict[str, Any]) -> Snapshot:
+    """`tokens`: of Up and of Down, this one "" where nobody knows it."""
     message = row["msg"]
     bids, asks = totals(message["bids"]), totals(message["asks"])
-    if message["asset_id"] != up_token:
+    up, down = tokens
+    if message["asset_id"] != up:
+        if message["asset_id"] != (down or message["asset_id"]):
+            raise ValueError(f"token {message['asset_id']} is of another market")
         bids, asks = mirrored(asks), mirrored(bids)
-    return Snapshot(int(message["timestamp"]), bids, asks)
+    return sound(Snapshot(int(message["timestamp"]), bids, asks))

@@ -14,7 +14,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from polybot.exchange.calendar import SERIES
-from polybot.exchange.recording_files import Warnings, readable, table
+from polybot.exchange.recording_files import Warnings, dollars, readable, stamp_ms, table
 from polybot.exchange.recording_model import Recording
 from polybot.exchange.recording_prices import Point, RecordedPrices, agreeing
 
@@ -36,9 +36,12 @@ def load(files: list[Path], warnings: Warnings) -> Recording:
         for start_ms, up, opened, closed in readable(
             path, warnings, table(path, warnings), _window
         ):
-            points += [(start_ms, opened), (start_ms + WINDOW_MS - 1, closed)]
             slug = f"btc-updown-5m-{start_ms // 1000}"
-            outcomes[slug] = (opened, agreeing(opened, closed, up=up))
+            told = (opened, agreeing(opened, closed, up=up))
+            if outcomes.setdefault(slug, told) != told:
+                warnings.tell(f"{path.name} tells {slug} twice, and not the same: the first stands")
+                continue
+            points += [(start_ms, opened), (start_ms + WINDOW_MS - 1, closed)]
     points.sort()
     return Recording(
         f"{len(outcomes)} outcomes as recorded, prices drawn between opens and closes, "
@@ -55,7 +58,7 @@ def load(files: list[Path], warnings: Warnings) -> Recording:
 
 def _window(row: dict[str, str]) -> tuple[int, bool, float, float]:
     up = {"up": True, "down": False}[row["outcome"]]
-    start_ms, opened, closed = int(row["timestamp"]) * 1000, row["btc_open"], row["btc_close"]
+    start_ms = stamp_ms(int(row["timestamp"]) * 1000)
     if start_ms % WINDOW_MS:
         raise ValueError(f"{start_ms} is no start of a window")
-    return start_ms, up, float(opened), float(closed)
+    return start_ms, up, dollars(row["btc_open"]), dollars(row["btc_close"])

@@ -8,6 +8,8 @@ remedy.
 from __future__ import annotations
 
 import csv
+import math
+import zlib
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any, TypeVar
@@ -18,8 +20,15 @@ from loguru import logger
 
 MOST_LINE = 1_000_000  # bytes; the longest real line is 12 kB
 CHUNK = 65_536
+FIRST_MS, LAST_MS = 10**12, 10**13  # 2001 to 2286: times in s, µs and ns lie outside
 
 T = TypeVar("T")
+
+# One stream of each: both end where it does, and tell what follows it.
+_UNPACKERS: dict[str, Callable[[], Any]] = {
+    ".zst": lambda: zstandard.ZstdDecompressor().decompressobj(),
+    ".gz": lambda: zlib.decompressobj(wbits=31),
+}
 
 
 class Warnings(list[str]):
@@ -32,7 +41,7 @@ class Warnings(list[str]):
 
 
 def lines(path: Path, warnings: Warnings) -> Iterator[bytes]:
-    """The lines of a plain or zstd file, blank ones left out, up to the first damage."""
+    """The lines of a plain, zstd or gzip file, blank ones left out, up to the first damage."""
     rest, read_any = b"", False
     try:
         for chunk in chunks(path):
@@ -45,7 +54,7 @@ def lines(path: Path, warnings: Warnings) -> Iterator[bytes]:
         if rest and not rest.isspace():
             read_any = True
             yield rest
-    except (OSError, zstandard.ZstdError, ValueError) as error:
+    except (OSError, zstandard.ZstdError, zlib.error, ValueError) as error:
         if not read_any:
             raise ValueError(f"{path} cannot be read ({error}): fetch it again") from error
         warnings.tell(f"{path.name} is damaged ({error}): only the part before it is used")
@@ -54,21 +63,22 @@ def lines(path: Path, warnings: Warnings) -> Iterator[bytes]:
 
 
 def chunks(path: Path) -> Iterator[bytes]:
-    """The bytes of a plain or zstd file, as much at a time as is sound. ValueError at its end when
-    it was cut short, ZstdError where it is broken.
+    """The bytes of a plain or packed file, as much at a time as is sound. ValueError at its end
+    when it was cut short, ZstdError or zlib.error where it is broken.
     """
+    unpacker = _UNPACKERS.get(path.suffix)
     with path.open("rb") as raw:
-        if path.suffix != ".zst":
+        if unpacker is None:
             while chunk := raw.read(CHUNK):
                 yield chunk
             return
-        decoder = zstandard.ZstdDecompressor().decompressobj()
+        decoder = unpacker()
         while chunk := raw.read(CHUNK):
-            yield decoder.decompress(chunk)
-            while decoder.unused_data:  # the next frame of several
-                chunk = decoder.unused_data
-                decoder = zstandard.ZstdDecompressor().decompressobj()
+            while chunk:
+                if decoder.eof:  # the next frame of several
+                    decoder = unpacker()
                 yield decoder.decompress(chunk)
+                chunk = decoder.unused_data
         if not decoder.eof:
             raise ValueError("it is cut short")
 
@@ -101,13 +111,21 @@ def _object(line: bytes) -> dict[str, Any]:
 
 
 def table(path: Path, warnings: Warnings) -> Iterator[dict[str, str]]:
-    """The rows of a CSV file by their column names; a short row ends the reading."""
+    """The rows of a CSV file by their column names; one of other columns ends the reading."""
     text = (line.decode(errors="replace") for line in lines(path, warnings))
-    for row in csv.DictReader(text):
-        if None in row.values():
-            warnings.tell(f"{path.name} ends within a row: only the part before it is used")
-            return
-        yield row
+    read_any = False
+    try:
+        for row in csv.DictReader(text):
+            if None in row.values() or None in row:
+                fault = "ends within a row" if None in row.values() else "has too long a row"
+                warnings.tell(f"{path.name} {fault}: only the part before it is used")
+                break
+            read_any = True
+            yield row
+    except csv.Error as error:
+        warnings.tell(f"{path.name} is damaged ({error}): only the part before it is used")
+    if not read_any:
+        raise ValueError(f"{path} holds no whole row: fetch it again")
 
 
 def readable(
@@ -132,3 +150,19 @@ def unlike(path: Path, error: object) -> ValueError:
     return ValueError(
         f"{path} is not what its name promises ({error!r}): fetch it again or leave it out"
     )
+
+
+def stamp_ms(value: object) -> int:
+    """A Unix time in milliseconds; another unit is told by its size. ValueError."""
+    at_ms = int(str(value))
+    if not FIRST_MS <= at_ms < LAST_MS:
+        raise ValueError(f"{value} is no Unix time in milliseconds")
+    return at_ms
+
+
+def dollars(value: Any) -> float:
+    """A price of the underlying, finite and above nought. ValueError."""
+    price = float(value)
+    if not 0 < price < math.inf:
+        raise ValueError(f"{value} is no price")
+    return price

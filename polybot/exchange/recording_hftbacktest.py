@@ -15,7 +15,7 @@ from pathlib import Path
 import orjson
 
 from polybot.exchange.calendar import SERIES
-from polybot.exchange.recording_files import Warnings, lines, readable
+from polybot.exchange.recording_files import Warnings, dollars, lines, readable, stamp_ms
 from polybot.exchange.recording_model import Recording
 from polybot.exchange.recording_prices import Point, RecordedPrices
 
@@ -51,4 +51,4 @@ def _trade(line: bytes) -> Point | None:
     message = orjson.loads(line.partition(b" ")[2])
     if not message["stream"].endswith("@trade"):
         return None
-    return message["data"]["T"], float(message["data"]["p"])
+    return stamp_ms(message["data"]["T"]), dollars(message["data"]["p"])

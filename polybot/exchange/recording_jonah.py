@@ -22,9 +22,10 @@ import orjson
 
 from polybot.exchange.mirror_messages import Beat, Outcomes, read_frame
 from polybot.exchange.model import DOWN, UP
-from polybot.exchange.recording_files import Warnings, readable, rows
+from polybot.exchange.recording_files import Warnings, dollars, readable, rows, stamp_ms
 from polybot.exchange.recording_model import Recording, Tape, window_of
 from polybot.exchange.recording_prices import Point, RecordedPrices
+from polybot.exchange.recording_sound import Sound
 
 SUFFIX = ".raw_messages.jsonl.zst"
 MARKETS = ".markets.jsonl"
@@ -40,6 +41,7 @@ class _Session:
     """Everything of one session that we use."""
 
     outcomes: Outcomes
+    windows: dict[str, Sound]  # by condition id
     beats: dict[str, list[Beat]] = attrs.field(factory=dict)
     chainlink: dict[str, dict[int, float]] = attrs.field(factory=dict)
     binance: dict[str, dict[int, float]] = attrs.field(factory=dict)
@@ -48,20 +50,22 @@ class _Session:
         source, text = row["source"], row["payload"]
         if source == "polymarket_clob":
             for beat in read_frame(text, self.outcomes):
-                self.beats.setdefault(beat.market, []).append(beat)
+                sound = self.windows[beat.market](beat)
+                self.beats.setdefault(beat.market, []).append(sound)
         elif source == "polymarket_rtds_chainlink":
             self._chainlink(orjson.loads(text)["payload"])
         elif source == "binance":
             data = orjson.loads(text).get("data")
             if data is not None and data["s"] in QUOTE:
-                self.binance.setdefault(QUOTE[data["s"]], {})[data["T"]] = float(data["p"])
+                prices = self.binance.setdefault(QUOTE[data["s"]], {})
+                prices[stamp_ms(data["T"])] = dollars(data["p"])
 
     def _chainlink(self, payload: dict[str, Any]) -> None:
         """An update is one point, an answer to a subscription a minute of them."""
         asset = payload["symbol"].partition("/")[0]
         points = self.chainlink.setdefault(asset, {})
         for point in payload.get("data", [payload]):
-            points[point["timestamp"]] = float(point["value"])
+            points[stamp_ms(point["timestamp"])] = dollars(point["value"])
 
 
 def load(files: list[Path], warnings: Warnings) -> Recording:
@@ -69,7 +73,7 @@ def load(files: list[Path], warnings: Warnings) -> Recording:
     sessions = [file for file in files if file.name.endswith(SUFFIX)]
     path = max(sessions, key=lambda file: (file.stat().st_size, file.name))
     slugs, outcomes = _markets(path, warnings)
-    session = _Session(outcomes)
+    session = _Session(outcomes, {market: Sound.of(slug) for market, slug in slugs.items()})
     for _ in readable(path, warnings, rows(path, warnings), session.take):
         pass
     prices: dict[str, tuple[list[Point], list[Point]]] = {

@@ -18,9 +18,10 @@ from typing import Any
 from polybot.exchange.mirror_messages import Snapshot, scaled
 from polybot.exchange.model import DOWN, UP
 from polybot.exchange.money import ONE, UNIT
-from polybot.exchange.recording_files import Warnings, readable, rows, unlike
-from polybot.exchange.recording_model import EARLY_MS, Recording, Tape
+from polybot.exchange.recording_files import Warnings, dollars, readable, rows, stamp_ms, unlike
+from polybot.exchange.recording_model import EARLY_MS, Recording, Tape, of_btc
 from polybot.exchange.recording_prices import Point, RecordedPrices
+from polybot.exchange.recording_sound import Sound
 
 SUFFIX = ".orderbook.jsonl.zst"
 MOST_ROWS = 100_000  # of a file kept in memory: a window at 1 Hz has 2,500
@@ -42,7 +43,7 @@ def load(files: list[Path], warnings: Warnings) -> Recording:
     history_ms = min(at_ms for at_ms, _ in chainlink) + HISTORY_MS
     return Recording(
         f"{len(tapes)} market(s), books, prices and outcome as recorded",
-        (tapes[0].series,),
+        tuple(dict.fromkeys(tape.series for tape in tapes)),
         min(max(start_ms - EARLY_MS, history_ms), start_ms),
         max(tape.paid_ms for tape in tapes),
         tapes,
@@ -52,7 +53,7 @@ def load(files: list[Path], warnings: Warnings) -> Recording:
 
 
 def _tape(path: Path, warnings: Warnings, chainlink: list[Point], binance: list[Point]) -> Tape:
-    slug = path.name.removesuffix(SUFFIX)
+    slug: str | None = None
     result: tuple[int, float, float] | None = None
     snapshots: list[Snapshot] = []
     for number, item in enumerate(readable(path, warnings, rows(path, warnings), _item)):
@@ -62,6 +63,8 @@ def _tape(path: Path, warnings: Warnings, chainlink: list[Point], binance: list[
             )
         kind, value = item
         if kind == "slot":
+            if slug not in {None, value}:
+                raise ValueError(f"{path} holds several markets: cut it into one market a file")
             slug = value
         elif kind == "resolution":
             result = value
@@ -72,28 +75,31 @@ def _tape(path: Path, warnings: Warnings, chainlink: list[Point], binance: list[
             binance.append((value[0], value[2]))
     if not snapshots:
         raise ValueError(f"{path} holds no book: choose another recording")
+    slug = of_btc(slug or path.name.removesuffix(SUFFIX))
+    sound = readable(path, warnings, snapshots, Sound.of(slug))
+    beats = sorted(sound, key=lambda beat: beat.at_ms)
     if result is None:
         warnings.tell(f"{path.name} has no outcome (cut short?): the last mid decides")
-        return Tape(slug, snapshots[0].at_ms, lambda: iter(snapshots))
+        return Tape(slug, beats[0].at_ms, lambda: iter(beats))
     winner, strike, final = result
     if (winner == UP) != (final >= strike):
         raise unlike(path, "its prices contradict its outcome")
-    return Tape(slug, snapshots[0].at_ms, lambda: iter(snapshots), winner, strike, final)
+    return Tape(slug, beats[0].at_ms, lambda: iter(beats), winner, strike, final)
 
 
 def _item(row: dict[str, Any]) -> tuple[str, Any]:
     """One line as (kind, value); "" for what is not needed."""
-    kind, at_ms = row["type"], row["ts"]
+    kind, at_ms = row["type"], stamp_ms(row["ts"])
     if kind == "slot":
         return kind, row["slug"]
     if kind == "resolution":
         winner = {"UP": UP, "DOWN": DOWN}[row["direction"]]
-        return kind, (winner, float(row["openPrice"]), float(row["closePrice"]))
+        return kind, (winner, dollars(row["openPrice"]), dollars(row["closePrice"]))
     if kind == "orderbook_snapshot" and row["up"] is not None:
         up = row["up"]
         return "snapshot", Snapshot(at_ms, _pairs(up["bids"]), _pairs(up["asks"]))
     if kind == "ticker":
-        return "prices", (at_ms, float(row["assetPrice"]), float(row["binancePrice"]))
+        return "prices", (at_ms, dollars(row["assetPrice"]), dollars(row["binancePrice"]))
     return "", None
 
 

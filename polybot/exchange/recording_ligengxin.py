@@ -19,7 +19,14 @@ from typing import Any
 
 from polybot.exchange.calendar import SERIES
 from polybot.exchange.model import DOWN, UP
-from polybot.exchange.recording_files import Warnings, readable, rows, table
+from polybot.exchange.recording_files import (
+    Warnings,
+    dollars,
+    readable,
+    rows,
+    stamp_ms,
+    table,
+)
 from polybot.exchange.recording_model import Recording, window_of
 from polybot.exchange.recording_prices import RecordedPrices, agreeing
 
@@ -66,10 +73,13 @@ def load(files: list[Path], warnings: Warnings) -> Recording:
 
 
 def _point(row: dict[str, str]) -> tuple[int, float]:
-    return int(row["feed_ts_ms"]), float(row["value"])
+    return stamp_ms(row["feed_ts_ms"]), dollars(row["value"])
 
 
 def _market(row: dict[str, Any]) -> tuple[int, float | None, int]:
     winner = {"1": UP, "0": DOWN}[row["outcome_prices"][0]]
     told = row["strike_value"]
-    return window_of(row["slug"])[1], None if told is None else int(told) / 1e18, winner
+    series, start_ms = window_of(row["slug"])
+    if series != SERIES["btc-5m"]:
+        raise ValueError(f"{row['slug']} is no BTC 5m market")
+    return start_ms, None if told is None else dollars(int(told) / 1e18), winner

@@ -83,3 +83,12 @@ def window_of(slug: str) -> tuple[Series, int]:
     if found is None:
         raise ValueError(f"{slug} is no 5m, 15m, 1h or 4h window of a coin we know: leave it out")
     return found
+
+
+def of_btc(slug: str) -> str:
+    """The slug, of a data set that tells prices of BTC or none. ValueError for another coin's."""
+    if window_of(slug)[0].asset != "btc":
+        raise ValueError(
+            f"{slug} is no market of BTC, all that this data set tells of: leave it out"
+        )
+    return slug

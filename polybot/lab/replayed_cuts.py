@@ -15,8 +15,15 @@ import attrs
 
 from polybot.domain.market import Market
 from polybot.domain.prices import Feed
-from polybot.exchange.recording_files import Warnings, table
-from polybot.lab.replayed_prices import KNOWN_AFTER_MS, TICKS, WINDOW_MS, sample, spot_market
+from polybot.exchange.recording_files import Warnings, readable, table
+from polybot.lab.replayed_prices import (
+    KNOWN_AFTER_MS,
+    TICKS,
+    WINDOW_MS,
+    read_tick,
+    sample,
+    spot_market,
+)
 from polybot.pricing.board import PriceBoard
 from polybot.pricing.calibration import Row, Sampler, log_loss
 from polybot.pricing.params import PricingParams
@@ -50,9 +57,9 @@ def cut(folder: Path, params: PricingParams, shifts_s: Sequence[int] = SHIFTS_S)
     """
     paths = sorted(path for path in folder.rglob(f"{TICKS}*") if path.is_file())
     ticks = sorted(
-        (int(row["recv_ms"]), int(row["feed_ts_ms"]), float(row["value"]))
+        (tick.recv_ms, tick.stamp_ms, tick.value)
         for path in paths
-        for row in table(path, Warnings())
+        for tick in readable(path, Warnings(), table(path, Warnings()), read_tick)
     )
     exact = {stamp_ms: value for _, stamp_ms, value in ticks}
     board, windows = PriceBoard(params), dict[tuple[int, int], _Window]()

@@ -7,7 +7,6 @@ rule differs from today's, the board is the same.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +14,15 @@ import attrs
 
 from polybot.domain.market import FeeSchedule, Market, Outcome, TwapPair
 from polybot.domain.prices import Feed
-from polybot.exchange.recording_files import Warnings, rows, table
+from polybot.exchange.recording_files import (
+    Warnings,
+    dollars,
+    readable,
+    rows,
+    stamp_ms,
+    table,
+)
+from polybot.exchange.recording_model import window_of
 from polybot.pricing.blend import micro_price
 from polybot.pricing.board import PriceBoard
 from polybot.pricing.calibration import Row, Sampler
@@ -80,16 +87,20 @@ def vendor(
     windows = {
         one.market.start_ms: one
         for path in market_files
-        for row in rows(path, warnings)
-        for one in _recorded(row)
+        for found in readable(path, warnings, rows(path, warnings), _recorded)
+        for one in found
     }
-    ticks = [row for path in tick_files for row in table(path, warnings)]
-    exact = {int(row["feed_ts_ms"]): row["full_accuracy_value"] for row in ticks}
+    ticks = [
+        tick
+        for path in tick_files
+        for tick in readable(path, warnings, table(path, warnings), read_tick)
+    ]
+    exact = {tick.stamp_ms: tick.exact for tick in ticks}
     board = PriceBoard(params)
     samplers = {start_ms: Sampler() for start_ms in windows}
-    for row in sorted(ticks, key=lambda row: int(row["recv_ms"])):
-        recv_ms, stamp_ms = int(row["recv_ms"]), int(row["feed_ts_ms"])
-        board.on_tick(Feed.CHAINLINK, "btcusd", float(row["value"]), stamp_ms, recv_ms)
+    for tick in sorted(ticks, key=lambda tick: tick.recv_ms):
+        recv_ms = tick.recv_ms
+        board.on_tick(Feed.CHAINLINK, "btcusd", tick.value, tick.stamp_ms, recv_ms)
         start_ms = recv_ms - recv_ms % WINDOW_MS
         one = windows.get(start_ms)
         if one is not None:
@@ -104,15 +115,35 @@ def vendor(
     return Replayed(told, *_judged(windows, exact))
 
 
-def _recorded(row: dict[str, Any]) -> Iterator[Recorded]:
+@attrs.frozen
+class Tick:
+    """A price of the oracle, when it was heard and whose time it is; `exact` in 10⁻¹⁸."""
+
+    recv_ms: int
+    stamp_ms: int
+    value: float
+    exact: int
+
+
+def read_tick(row: dict[str, str]) -> Tick:
+    """One row of the vendor's table; KeyError or ValueError."""
+    return Tick(
+        stamp_ms(row["recv_ms"]),
+        stamp_ms(row["feed_ts_ms"]),
+        dollars(row["value"]),
+        int(row["full_accuracy_value"]),
+    )
+
+
+def _recorded(row: dict[str, Any]) -> list[Recorded]:
+    """The market of a row, if it is one; KeyError or ValueError for a row that tells no result."""
     market = parse_market(row["raw"], "btc-5m")
-    if isinstance(market, Market):
-        told = row["strike_value"]
-        strike = None if told is None else int(told) / 1e18
-        yield Recorded(market, strike, int(row["outcome_prices"] == ["1", "0"]))
+    told, up = row["strike_value"], {"1": 1, "0": 0}[row["outcome_prices"][0]]
+    strike = None if told is None else dollars(int(told) / 1e18)
+    return [Recorded(market, strike, up)] if isinstance(market, Market) else []
 
 
-def _judged(windows: dict[int, Recorded], exact: dict[int, str]) -> tuple[int, int]:
+def _judged(windows: dict[int, Recorded], exact: dict[int, int]) -> tuple[int, int]:
     """How many markets have both readings, and how many of them the rule settles as paid."""
     count = agreed = 0
     for one in windows.values():
@@ -125,8 +156,8 @@ def _judged(windows: dict[int, Recorded], exact: dict[int, str]) -> tuple[int, i
     return count, agreed
 
 
-def _text(scaled: str) -> str:
-    return f"{int(scaled) // 10**18}.{int(scaled) % 10**18:018d}"
+def _text(scaled: int) -> str:
+    return f"{scaled // 10**18}.{scaled % 10**18:018d}"
 
 
 # --- one market with everything -----------------------------------------------------------------
@@ -134,29 +165,42 @@ def _text(scaled: str) -> str:
 
 def joined(path: Path, params: PricingParams, warnings: Warnings) -> Replayed:
     """Both prices and the market's own, at 1 Hz, for one window."""
-    lines = list(rows(path, warnings))
-    result = next((row for row in lines if row["type"] == "resolution"), None)
+    lines = list(readable(path, warnings, rows(path, warnings), _line))
+    result = next((value for _, kind, value in lines if kind == "resolution"), None)
     slug = path.name.split(JOINED)[0]
     if result is None:
+        warnings.tell(f"{path.name} has no outcome: nothing of it is scored")
         return Replayed([])
-    start_ms = int(slug.rsplit("-", 1)[1]) * 1000
+    start_ms = window_of(slug)[1]
     market = spot_market(slug, start_ms)
     board, sampler, mid = PriceBoard(params), Sampler(), None
-    for row in lines:
-        now_ms = row["ts"]
-        if row["type"] == "ticker":
-            oracle, exchange = float(row["assetPrice"]), float(row["binancePrice"])
+    opened, ended, up = result
+    for now_ms, kind, value in lines:
+        if kind == "ticker":
+            oracle, exchange = value
             board.on_tick(Feed.BINANCE, "BTCUSDT", exchange, now_ms, now_ms)
             board.on_tick(Feed.CHAINLINK, "btcusd", oracle, now_ms, now_ms)
-        elif row["type"] == "orderbook_snapshot":
-            mid = _micro(row["up"])
+        elif kind == "orderbook_snapshot":
+            mid = value
         if now_ms >= start_ms:
-            board.official_strike(market, float(result["openPrice"]), start_ms)
+            board.official_strike(market, opened, start_ms)
             sample(board, market, now_ms, sampler, mid)
-    outcome = settled(SPOT_RULE, str(result["openPrice"]), str(result["closePrice"]))
-    up = int(result["direction"] == "UP")
+    outcome = settled(SPOT_RULE, str(opened), str(ended))
     agreed = int(outcome is (Outcome.UP if up else Outcome.DOWN))
     return Replayed([Row(slug, sample, up) for sample in sampler.samples], 1, agreed)
+
+
+def _line(row: dict[str, Any]) -> tuple[int, str, Any]:
+    """(time, kind, what is used of it); KeyError, TypeError or ValueError."""
+    at_ms, kind = stamp_ms(row["ts"]), row["type"]
+    if kind == "ticker":
+        return at_ms, kind, (dollars(row["assetPrice"]), dollars(row["binancePrice"]))
+    if kind == "orderbook_snapshot":
+        return at_ms, kind, _micro(row["up"])
+    if kind == "resolution":
+        up = {"UP": 1, "DOWN": 0}[row["direction"]]
+        return at_ms, kind, (dollars(row["openPrice"]), dollars(row["closePrice"]), up)
+    return at_ms, kind, None
 
 
 def spot_market(slug: str, start_ms: int) -> Market:

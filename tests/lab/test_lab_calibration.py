@@ -256,6 +256,50 @@ def test_a_recording_of_which_a_part_was_read(
     assert f"{path.name} ends within a row" in said.err
 
 
+@pytest.mark.parametrize(
+    ("old", "new", "said"),
+    [
+        (b",60", b",nan60", "could not convert"),
+        (b"value,full", b"price,full", "KeyError"),
+        (b"feed_ts_ms,", b"feed_ts_ms,more,", "whole row"),
+        (b"1784850", b"178", "milliseconds"),
+    ],
+)
+def test_prices_of_another_form_are_refused(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], old: bytes, new: bytes, said: str
+) -> None:
+    """A missing column, another unit and what is no number are named, not a fault of ours."""
+    write_vendor(tmp_path, outcome=["1", "0"])
+    path = tmp_path / "BTCUSD-x.csv.zst"
+    text = zstandard.ZstdDecompressor().decompress(path.read_bytes()).replace(old, new)
+    path.write_bytes(zstandard.ZstdCompressor().compress(text))
+
+    assert calibration.main(["--recordings", str(tmp_path), "--cuts"]) == 2
+    told = capsys.readouterr().err
+    assert path.name in told
+    assert said in told
+
+
+def test_a_market_without_a_result_is_no_win_of_down(tmp_path: Path) -> None:
+    """Halves, or nothing yet, counted as Down's."""
+    write_vendor(tmp_path, outcome=["0.5", "0.5"])
+
+    with pytest.raises(ValueError, match="BTC-5m-markets-x"):
+        replay(tmp_path, PricingParams())
+
+
+def test_a_market_at_1_hz_without_an_outcome_is_told(tmp_path: Path) -> None:
+    """Nothing of it is scored; a row that is none ends its reading, and its name has its start."""
+    write_vendor(tmp_path, outcome=["1", "0"])
+    row = orjson.dumps({"type": "ticker", "ts": START_MS, "assetPrice": 6e4, "binancePrice": 6e4})
+    path = tmp_path / f"btc-updown-5m-{START_MS // 1000}.orderbook.jsonl"
+    path.write_bytes(row)
+    assert "no outcome" in replay(tmp_path, PricingParams()).faults[0]
+
+    path.write_bytes(row + b'\n{"type": "ticker", "ts": "soon"}')
+    assert "damaged" in replay(tmp_path, PricingParams()).faults[0]
+
+
 def test_windows_are_cut_out_of_the_same_prices(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
