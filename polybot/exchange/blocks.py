@@ -35,6 +35,8 @@ class Receipt:
     reason: str = ""
     nonce: int = 0
     index: int = 0  # in its block
+    gas_before: int = 0  # of those before it there
+    kind: int = 0  # 2 for an EIP-1559 one
 
 
 class Blocks:
@@ -64,7 +66,8 @@ class Blocks:
         """Put it after those that its block has already."""
         newest = self._order[-1] if self._order else None
         if newest is not None and newest.block == receipt.block:
-            receipt = attrs.evolve(receipt, index=newest.index + 1)
+            gas_before = newest.gas_before + newest.gas
+            receipt = attrs.evolve(receipt, index=newest.index + 1, gas_before=gas_before)
         self.receipts[receipt.tx_hash] = receipt
         self._order.append(receipt)
         if len(self._order) > KEPT:

@@ -78,5 +78,5 @@ class Mempool:
             outcome = chain.execute(tx.sender, [tx.call], now_ms)
         chain.record(
             tx.tx_hash, tx.sender, tx.call.target, outcome, now_ms,
-            gas=used, gas_price=tx.gas_price, nonce=tx.nonce,
+            gas=used, gas_price=tx.gas_price, nonce=tx.nonce, kind=tx.kind,
         )  # fmt: skip

@@ -26,6 +26,7 @@ class RawTransaction:
     gas_price: int
     gas: int
     call: Call
+    kind: int = 0  # 2 for EIP-1559
 
     @property
     def cost(self) -> int:
@@ -71,7 +72,7 @@ def _dynamic_fee(raw: bytes) -> RawTransaction:
     sender = _signer(digest, r, s, _int(parity))
     return RawTransaction(
         "0x" + keccak(raw).hex(), sender, _int(nonce), _int(price), _int(gas),
-        _call(target, value, data),
+        _call(target, value, data), kind=2,
     )  # fmt: skip
 
 

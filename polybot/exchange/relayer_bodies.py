@@ -13,7 +13,7 @@ from polybot.exchange import contracts, eip712, relayer_signatures as signatures
 from polybot.exchange.abi import BadCalldata, address_word, selector, word
 from polybot.exchange.chain_calls import MULTI_SEND, sent_by_safe
 from polybot.exchange.chain_contract import Call
-from polybot.exchange.chain_logs import address_of
+from polybot.exchange.chain_logs import ZERO, address_of
 from polybot.exchange.wallets import wallets_of
 
 METADATA_MOST = 500
@@ -64,6 +64,7 @@ def _batch(fields: dict[str, object]) -> Work:
     calls = params.get("calls")
     if not isinstance(calls, list) or not calls:
         raise Rejected("depositWalletParams.calls must not be empty")
+    _to_factory(fields)
     return batch(
         owner=_address(fields, "from"),
         wallet=_address(params, "depositWallet"),
@@ -103,16 +104,20 @@ def _creation(fields: dict[str, object]) -> Work:
     """Anybody may have a wallet made for anybody: the address is a function of the owner."""
     owner = _address(fields, "from")
     wallet = wallets_of(owner).deposit
-    factory = contracts.DEPOSIT_FACTORY
-    if _address(fields, "to") != factory:
+    _to_factory(fields)
+    return Work("WALLET-CREATE", owner, wallet, wallet, (), contracts.DEPOSIT_FACTORY, owner)
+
+
+def _to_factory(fields: dict[str, object]) -> None:
+    if _address(fields, "to") != contracts.DEPOSIT_FACTORY:
         raise Rejected("to must be the deposit wallet factory")
-    return Work("WALLET-CREATE", owner, wallet, wallet, (), factory, owner)
 
 
 def _safe(fields: dict[str, object]) -> Work:
     owner, nonce = _address(fields, "from"), _number(fields, "nonce")
     params = _object(fields.get("signatureParams"))
     operation = _number(params, "operation")
+    _for_nothing(params, ("baseGas", "gasPrice", "safeTxnGas"), ("gasToken", "refundReceiver"))
     value = _number(fields, "value") if "value" in fields else 0
     call = Call(_address(fields, "to"), _data(fields, "data"), value)
     safe = wallets_of(owner).safe
@@ -123,6 +128,18 @@ def _safe(fields: dict[str, object]) -> Work:
         raise Rejected(BAD_SIGNATURE)
     calls = _of_operation(operation, call)
     return Work("SAFE", owner, safe, safe, calls, safe, owner, nonce)
+
+
+def _for_nothing(
+    params: dict[str, object], amounts: tuple[str, ...], addresses: tuple[str, ...]
+) -> None:
+    """Nobody pays the relayer: what was signed has noughts there, another figure was not signed."""
+    for name in amounts:
+        if _number(params, name):
+            raise Rejected(f"signatureParams.{name} must be 0")
+    for name in addresses:
+        if _address(params, name) != ZERO:
+            raise Rejected(f"signatureParams.{name} must be the zero address")
 
 
 def _of_operation(operation: int, call: Call) -> tuple[Call, ...]:
@@ -146,6 +163,7 @@ def _proxy(fields: dict[str, object]) -> Work:
         raise Rejected("to must be the proxy factory")
     if _address(fields, "proxyWallet") != proxy:
         raise Rejected("proxyWallet is not the signer's proxy")
+    _for_nothing(params, ("gasPrice", "relayerFee"), ())
     relay = _address(params, "relay")
     digest = signatures.proxy_digest(owner, data, _number(params, "gasLimit"), nonce, relay)
     if signatures.signer_of_message(digest, _data(fields, "signature")) != owner:

@@ -168,6 +168,8 @@ class RpcService:
         asked = _at(params, 0)
         if not isinstance(asked, dict):
             raise RpcError(BAD_PARAMS, "expected a filter object")
+        if asked.get("blockHash") is not None:  # passed over, it would mean the newest block
+            raise RpcError(BAD_PARAMS, "filters by blockHash are not supported: name the number")
         first, last = self._number(asked.get("fromBlock")), self._number(asked.get("toBlock"))
         if last - first > LOG_BLOCKS_MOST:
             raise RpcError(REFUSED, f"block range is too wide, most is {LOG_BLOCKS_MOST}")

@@ -51,8 +51,10 @@ class Filter:
 
 
 def _choice(value: object) -> frozenset[str] | None:
-    """One value or several, in lower case; None for any. TypeError for anything else."""
-    if value is None:
+    """One value or several, in lower case; None for any, which an empty list means as well.
+    TypeError for anything else.
+    """
+    if value is None or value == []:
         return None
     values = value if isinstance(value, list) else [value]
     texts = [one.lower() for one in values if isinstance(one, str)]
@@ -94,14 +96,14 @@ def receipt_json(blocks: Blocks, receipt: Receipt) -> Row:
         "blockNumber": quantity(receipt.block),
         "from": receipt.sender.lower(),
         "to": receipt.target.lower(),
-        "cumulativeGasUsed": quantity(receipt.gas),
+        "cumulativeGasUsed": quantity(receipt.gas_before + receipt.gas),
         "gasUsed": quantity(receipt.gas),
         "effectiveGasPrice": quantity(receipt.gas_price),
         "contractAddress": None,
         "logs": list(log_rows(blocks, receipt, Filter(None, ()))),
         "logsBloom": NO_BLOOM,
         "status": "0x1" if receipt.ok else "0x0",
-        "type": "0x0",
+        "type": quantity(receipt.kind),
     }
 
 
@@ -136,6 +138,7 @@ def transaction_json(
             "blockHash": blocks.hash_of(receipt.block),
             "transactionIndex": quantity(receipt.index),
             "gasPrice": quantity(receipt.gas_price),
+            "type": quantity(receipt.kind),
         }
     if waiting is None:
         return None
@@ -148,6 +151,7 @@ def transaction_json(
         "blockHash": None,
         "transactionIndex": None,
         "gasPrice": quantity(waiting.gas_price),
+        "type": quantity(waiting.kind),
         "gas": quantity(waiting.gas),
         "value": quantity(waiting.call.value),
         "input": "0x" + waiting.call.data.hex(),

@@ -13,6 +13,7 @@ from polybot.domain.market import Market
 from polybot.exchange import contracts, relayer_signatures as signatures, rlp
 from polybot.exchange.chain_calls import FUNCTIONS
 from polybot.exchange.chain_contract import Call
+from polybot.exchange.chain_logs import ZERO
 from polybot.exchange.eip712 import keccak
 from polybot.exchange.faults.catalogue import CATALOGUE
 from polybot.exchange.faults.plan import presets
@@ -118,7 +119,10 @@ class ChainFuzzer:
             "type": "SAFE", "from": owner, "to": call.target, "proxyWallet": safe,
             "data": "0x" + call.data.hex(), "nonce": str(nonce),
             "signature": "0x" + trader.wallet.sign_digest(digest).hex(),
-            "signatureParams": {"operation": str(self._rng.choice((0, 0, 0, 1)))},
+            "signatureParams": {
+                "operation": str(self._rng.choice((0, 0, 0, 1))), "baseGas": "0",
+                "gasPrice": "0", "safeTxnGas": "0", "gasToken": ZERO, "refundReceiver": ZERO,
+            },
         }  # fmt: skip
 
     def _proxy(self, trader: Trader) -> tuple[str, object]:
@@ -133,6 +137,7 @@ class ChainFuzzer:
             "signature": "0x" + trader.wallet.sign_digest(message).hex(),
             "signatureParams": {
                 "gasLimit": str(10**7), "relay": RELAY, "relayHub": contracts.RELAY_HUB,
+                "gasPrice": "0", "relayerFee": "0",
             },
         }  # fmt: skip
 

@@ -390,6 +390,30 @@ async def test_malformed_bodies_are_refused(change: dict[str, Any]) -> None:
     await kit.submit(body)
 
 
+@pytest.mark.parametrize(
+    ("kind", "name", "value"),
+    [
+        ("WALLET", "to", contracts.SAFE_FACTORY),
+        ("SAFE", "gasPrice", "1"),
+        ("SAFE", "baseGas", "1"),
+        ("SAFE", "safeTxnGas", "1"),
+        ("SAFE", "gasToken", contracts.COLLATERAL),
+        ("SAFE", "refundReceiver", contracts.COLLATERAL),
+        ("PROXY", "gasPrice", "1"),
+        ("PROXY", "relayerFee", "1"),
+    ],
+)
+async def test_what_was_not_signed_is_not_taken(kind: str, name: str, value: str) -> None:
+    """The chain would check the signature over the body's own figures; another factory is nobody's
+    (onchain.md 7.3).
+    """
+    kit = RelayerKit()
+    body = body_of(kit, kind)
+    (body if name == "to" else body["signatureParams"])[name] = value
+
+    assert name in await kit.refused(body)
+
+
 async def test_only_multisend_is_delegated_to() -> None:
     """Operation 1 with any other target could do anything (onchain.md 7.3)."""
     kit = RelayerKit()
