@@ -63,7 +63,7 @@ def _tapes(files: list[Path], warnings: Warnings) -> Iterator[Tape]:
             raise unlike(index, f"the row of {row['slug']}")
         slug = of_btc(row["slug"])
         tokens = (row["token_a"], row.get("token_b", ""))
-        beats = partial(_read, file, Sound.of(slug), tokens, warnings)
+        beats = partial(_heard, file, Sound.of(slug), tokens, warnings)
         next(beats())  # a file of which nothing can be read is told of now, not when its time comes
         yield Tape(slug, window_of(slug)[1], beats, winner=winner, infer_prints=True)
 
@@ -73,6 +73,10 @@ def _row(row: dict[str, str]) -> dict[str, str]:
     for name in ("slug", "token_a", "winner_token"):
         row[name]
     return row
+
+
+def _heard(path: Path, sound: Sound, tokens: tuple[str, str], warnings: Warnings) -> Iterator[Beat]:
+    return sound.heard(_read(path, sound, tokens, warnings), path.name, warnings)
 
 
 def _read(path: Path, sound: Sound, tokens: tuple[str, str], warnings: Warnings) -> Iterator[Beat]:

@@ -76,8 +76,9 @@ def _tape(path: Path, warnings: Warnings, chainlink: list[Point], binance: list[
     if not snapshots:
         raise ValueError(f"{path} holds no book: choose another recording")
     slug = of_btc(slug or path.name.removesuffix(SUFFIX))
-    sound = readable(path, warnings, snapshots, Sound.of(slug))
-    beats = sorted(sound, key=lambda beat: beat.at_ms)
+    sound = Sound.of(slug)
+    ordered = sorted(readable(path, warnings, snapshots, sound), key=lambda beat: beat.at_ms)
+    beats = list(sound.heard(ordered, path.name, warnings))
     if result is None:
         warnings.tell(f"{path.name} has no outcome (cut short?): the last mid decides")
         return Tape(slug, beats[0].at_ms, lambda: iter(beats))

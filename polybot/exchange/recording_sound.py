@@ -6,6 +6,7 @@ book has; what was played of it would be an empty or an invented market, and nob
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
 from typing import TypeVar
 
 import attrs
@@ -14,11 +15,13 @@ from polybot.exchange.calendar import end_of
 from polybot.exchange.mirror_messages import Beat, Changes, NewTick, Print, Snapshot, Totals
 from polybot.exchange.model import BUY, SELL
 from polybot.exchange.money import ONE
+from polybot.exchange.recording_files import Warnings
 from polybot.exchange.recording_model import window_of
 from polybot.exchange.rules import TICKS
 
 AHEAD_MS = 172_800_000  # a market opens a day before its window (clob.md 8)
 AFTER_MS = 3_600_000  # and its book is told of for minutes after it
+SILENT_MS = 30_000  # within a window: a book that stood still so long was not heard
 
 B = TypeVar("B", bound=Beat)
 
@@ -28,22 +31,37 @@ class Sound:
     """What beats of one market must be."""
 
     slug: str
-    first_ms: int
-    last_ms: int
+    start_ms: int
+    end_ms: int
 
     @classmethod
     def of(cls, slug: str) -> Sound:
         """ValueError for a slug of no window that can be replayed."""
         series, start_ms = window_of(slug)
-        return cls(slug, start_ms - AHEAD_MS, end_of(series, start_ms) + AFTER_MS)
+        return cls(slug, start_ms, end_of(series, start_ms))
 
     def __call__(self, beat: B) -> B:
         """The beat, when it can be one. ValueError."""
-        if not self.first_ms <= beat.at_ms <= self.last_ms:
+        if not self.start_ms - AHEAD_MS <= beat.at_ms <= self.end_ms + AFTER_MS:
             raise ValueError(f"{beat.at_ms} is no time of {self.slug} in Unix milliseconds")
         if not _possible(beat):
             raise ValueError(f"no book of a market is told so: {beat!r:.200}")
         return beat
+
+    def heard(self, beats: Iterable[B], name: str, warnings: Warnings) -> Iterator[B]:
+        """The beats, in order of time; told is where the file is silent within the window."""
+        last_ms = self.start_ms
+        for beat in beats:
+            self._listen(last_ms, beat.at_ms, name, warnings)
+            last_ms = beat.at_ms
+            yield beat
+        self._listen(last_ms, self.end_ms, name, warnings)
+
+    def _listen(self, from_ms: int, to_ms: int, name: str, warnings: Warnings) -> None:
+        begin_ms, end_ms = max(from_ms, self.start_ms), min(to_ms, self.end_ms)
+        if end_ms - begin_ms >= SILENT_MS:
+            span = f"{(begin_ms - self.start_ms) // 1000} to {(end_ms - self.start_ms) // 1000} s"
+            warnings.tell(f"{name} is silent from {span} of {self.slug}: its book stands still")
 
 
 def _possible(beat: Beat) -> bool:

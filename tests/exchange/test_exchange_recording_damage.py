@@ -312,6 +312,22 @@ def test_another_coin_has_no_price_here(tmp_path: Path) -> None:
         RecordedWorld(tmp_path / "hz")
 
 
+def test_a_silence_is_told(tmp_path: Path) -> None:
+    """At the beginning, in the middle, at the end; 29 seconds are none, nor is it before the window
+    or after it.
+    """
+    seconds = [-300, 29, 58, 88, 110, 290, 400]
+    name = played(books(tmp_path, [message(OPEN_MS + n * 1000) for n in seconds]))
+    assert "silent from 58 to 88 s" in name
+    assert "silent from 110 to 290 s" in name
+    assert name.count("silent") == 2
+
+    rows = [row for n in (40, 60) for row in second(n)]
+    one = RecordedWorld(write_rows(tmp_path / f"{SLUG}.orderbook.jsonl.zst", rows))
+    assert "silent from 0 to 40 s" in one.name
+    assert "silent from 60 to 300 s" in one.name
+
+
 # --- one market at 1 Hz ---------------------------------------------------------------------------
 
 
