@@ -34,6 +34,9 @@ async def certify(ctx: Context, series: tuple[str, ...]) -> None:
     last = ctx.recovered.certified_ms
     if last is not None and ctx.clock.now_ms() - last < FRESH_MS:
         return
+    # By a wrong clock it is not even known which windows are under way (S9).
+    if (why := await ctx.reconciler.time.settle()) is not None:
+        raise StartFailed(f"the dead-man switch could not be tried: {why}; start again")
     market = await _market(ctx, series)
     wanted = await far_order(ctx.client, market)
     if isinstance(wanted, Failure):

@@ -67,6 +67,20 @@ class RightTime:
         self.judge(asked_ms, venue_s)
         return None
 
+    async def settle(self) -> str | None:
+        """Before anything that leaves ahead of the reconciler's first look: ask, and set the clock
+        where it is off. Why it is not known to be right, if so.
+        """
+        for _ in range(2):
+            silent = await self.ask()
+            if silent is not None:
+                return f"the venue does not tell its time: {silent.what}"
+            await self.make_sure()
+            if CLOCK not in self.health.troubles:
+                return None
+            await self.set()
+        return f"the clock is {self.health.troubles[CLOCK]}"
+
     async def make_sure(self) -> None:
         """Ask on while it may be off and may be right: answers of one beat are all of the same part
         of a second, and nine of them tell no more than one.

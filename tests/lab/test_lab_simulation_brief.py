@@ -34,12 +34,13 @@ AS_THEN = Keep(
     pace=False,
 )
 FOUND = (239, 312, 322, 367, 523, 986, 1242, 1281, 2314, 2681, 3776, 4159)
+SINCE = (3569,)  # and with all that is drawn now
 LOTS = [range(first, first + TOGETHER) for first in range(1, SEEDS + 1, TOGETHER)]
 
 
 @pytest.mark.parametrize(
     "seeds",
-    [*LOTS, FOUND],
+    [*LOTS, FOUND, SINCE],
     ids=lambda seeds: f"{seeds[0]} to {seeds[-1]}",
 )
 def test_a_seed_is_the_same_twice(seeds: Sequence[int]) -> None:

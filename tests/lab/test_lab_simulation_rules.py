@@ -465,8 +465,14 @@ def test_a_planted_bug_is_found(
         well_at_once,
     ],
     ids=[
-        "no books", "mute prices", "lost answers", "another rule", "no orders", "no trading",
-        "no switch", "nothing",
+        "no books",
+        "mute prices",
+        "lost answers",
+        "another rule",
+        "no orders",
+        "no trading",
+        "no switch",
+        "nothing",
     ],
 )
 def test_as_we_are(with_: Callable[[Case], Case]) -> None:

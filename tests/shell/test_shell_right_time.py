@@ -95,6 +95,32 @@ async def test_an_answer_is_not_waited_for(
     assert clock.now_ms() > TRUE_S * 1000 + 59_000
 
 
+@pytest.mark.parametrize("off_s", [-3_600, -3, 0.3, 3, 29])
+async def test_it_is_right_before_anything_leaves(off_s: float, autojump_clock: MockClock) -> None:
+    """Brief seed 3569: the trial of the dead-man switch left three seconds ahead of the time."""
+    clock, venue = off_by(off_s), Venue()
+    time = right_time(venue, clock)
+
+    assert await time.settle() is None
+    true_ms = (TRUE_S + trio.current_time() - venue.began) * 1000
+    assert abs(clock.now_ms() - true_ms) < 500
+    assert CLOCK not in time.health.troubles
+
+
+async def test_a_time_that_cannot_be_settled(
+    autojump_clock: MockClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nobody tells it, or what is told does not stay: why is said, and nothing waits for ever."""
+    assert await right_time(Venue(answers=False), off_by(0)).settle() == (
+        "the venue does not tell its time: nobody there"
+    )
+
+    monkeypatch.setattr(Clock, "set_right", lambda *_: None)
+    why = await right_time(Venue(), off_by(5)).settle()
+    assert why is not None
+    assert why.startswith("the clock is +5")
+
+
 def watched(venue: Any, clock: Clock) -> tuple[Account, Reconciler]:
     nothing: Any = None
     health = Health(Admission())
