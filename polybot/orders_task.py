@@ -288,18 +288,20 @@ class OrdersTask:
 
     async def _may_leave(self, orders: Sequence[SignedOrder]) -> bool:
         """Write the intents down first (S16); then nothing may have closed the gate meanwhile, nor
-        may the disk or a new tick have made a quote of the past of them.
+        may the disk, a new tick or the market's timetable have made a quote of the past of them.
         """
         if self._closed():
             return False
-        asked = trio.current_time()
+        asked, asked_ms, firewall = trio.current_time(), self.clock.now_ms(), self.desk.firewall
         try:
             await self.account.journal.append(*(intent_of(order) for order in orders))
         except JournalFailed as failed:
             self.account.health.bad("journal", str(failed))
         if trio.current_time() - asked > WRITTEN_WITHIN_S or self._closed():
             return False
-        return all(self.desk.firewall.on_grid(signed.order) for signed in orders)
+        if firewall.machine.table.turns(asked_ms, self.clock.now_ms()):
+            return False  # what may be asked for now is another turn's to say (S1)
+        return all(firewall.on_grid(signed.order) for signed in orders)
 
     def _closed(self) -> bool:
         """A stop may come between the decision and the wire: then nothing leaves any more."""
@@ -313,9 +315,10 @@ class OrdersTask:
         Called when every task of the market has ended, so nothing can place an order behind it. The
         caller shields and bounds it. A venue that cannot be reached is asked less and less often.
         """
-        self.core.fed(Closing(self.desk.market.slug))
-        self.close()
         self._drain()
+        at_ns = self.clock.now_ns()
+        self.core.fed(Closing(self.desk.market.slug), at_ns)
+        self.close(at_ns // NS)
         ever = self.account.placed_in(self.condition_id)
         resting: list[OrderRow] | Failure | None = None if ever else []
         pause_s = FLATTEN_PAUSE_S
@@ -329,10 +332,11 @@ class OrdersTask:
                 pause_s = min(2 * pause_s, FLATTEN_PAUSE_MOST_S)
         self.account.emptied(self.condition_id)
 
-    def close(self) -> None:
+    def close(self, now_ms: int) -> None:
         """From now on everything is withdrawn, whatever is wished."""
         self.desk.closing = True
-        self.desk.doubts.forget_requests()  # an earlier flatten may have been cut off
+        # All have ended, and what they came to is heard; an earlier flatten may have been cut off.
+        self.desk.doubts.forget_requests(now_ms)
 
     def _anything_open(self) -> bool:
         return len(self.desk.table.open()) > 0

@@ -136,11 +136,15 @@ class Doubts:
                 return tracked
         return None
 
-    def forget_requests(self) -> None:
-        """No read is under way any more, whatever became of it."""
+    def forget_requests(self, now_ms: int) -> None:
+        """No request is under way any more, whatever became of it: an order that still waits for
+        its answer gets none, for the inbox had no room for it.
+        """
         self.surveying = False
-        for tracked in self.table.open():
+        for tracked in list(self.table.open()):
             tracked.look_up_pending = False
+            if tracked.state is State.IN_FLIGHT:
+                self.table.move(tracked, Event.NO_ANSWER, now_ms)
 
     # --- what was read ------------------------------------------------------------------------
 

@@ -156,7 +156,7 @@ class Core:
             ScopeBegan: self._scope_began,
             ScopeEnded: self._scope_ended,
             WindowClosed: lambda it, _: self.scopes[it.slug].ears.board.ended(),
-            Closing: lambda it, _: self.scopes[it.slug].orders.close(),
+            Closing: lambda it, at_ns: self.scopes[it.slug].orders.close(at_ns // NS),
             Stepped: self._stepped,
             Applied: self._applied,
             Acted: self._acted,

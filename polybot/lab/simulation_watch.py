@@ -31,6 +31,7 @@ TOKEN = re.compile(rb'"tokenId":"(\d+)"')
 IGNORED = "cancel_ignored"  # the fault that makes a cancel do nothing
 TWINS_MOST_S = 6.0  # a cancel that was lost is repeated so soon, after the grace that is set
 WRITTEN_MOST_MS = 2_500  # a quote that the disk holds up for longer is one of the past
+LEAVING_MOST_MS = 500  # from the last look at the clock to the wire
 CLOCK_RIGHT_MS = 1_700  # what answers in whole seconds cannot tell apart from the second allowed
 AHEAD_MOST_S = 25.0  # the reconciler asks for the venue's time every twenty seconds
 BEHIND_MOST_S = 6.0  # stamps from the future are seen at once
@@ -152,8 +153,8 @@ class Watch:
 
     def _in_its_windows(self, body: bytes) -> None:
         """S1: an order that leaves before its market opens or after its cutoff was sent by nobody
-        who saw a clock, but for the time that its writing down may take. It may come as late as the
-        links like (seed 878). The trial of the venue's switch takes a window that lasts.
+        who saw a clock, however long its writing down has taken. It may come as late as the links
+        like (seed 878). The trial of the venue's switch takes a window that lasts.
         """
         quote, now_ms = self.config.quote, self.exchange.clock.now_ms()
         ahead_ms = self.ahead_ms()  # for how long: another rule's
@@ -163,10 +164,10 @@ class Watch:
                 continue  # another rule's
             left_ms, early_ms = market.end_ms - now_ms, market.start_ms - now_ms
             last_s = quote.cutoff_twap_s if market.series.rule == "twap" else quote.cutoff_candle_s
-            if left_ms < last_s * 1000 - WRITTEN_MOST_MS - max(0.0, -ahead_ms):
+            if left_ms < last_s * 1000 - LEAVING_MOST_MS - max(0.0, -ahead_ms):
                 what = f"an order left {left_ms / 1000:.1f} s before the end of {market.slug}"
                 self.break_("S1", what)
-            opens_ms = quote.preopen_s * 1000 + WRITTEN_MOST_MS + max(0.0, ahead_ms)
+            opens_ms = quote.preopen_s * 1000 + LEAVING_MOST_MS + max(0.0, ahead_ms)
             if early_ms > opens_ms and not self.trying():
                 what = f"an order left {early_ms / 1000:.1f} s before the start of {market.slug}"
                 self.break_("S1", what)

@@ -99,6 +99,12 @@ class Timetable:
             self.cutoff_ms - now_ms, self.fixing_ms - now_ms, self.end_ms + PAYOUT_MS - now_ms
         )
 
+    def turns(self, after_ms: int, until_ms: int) -> bool:
+        """Whether less is allowed at the second time than at the first: a stop or cutoff between
+        them.
+        """
+        return any(after_ms < turn <= until_ms for turn in (self.stop_ms, self.cutoff_ms))
+
     def ratchet_ppm(self, now_ms: int) -> int:
         """The part of a market's limits that is left so near its close: the time to the cutoff over
         0.3 of the window, between a fifth and all (strategy.md 14).

@@ -232,14 +232,14 @@ def test_an_order_against_our_own(
 @pytest.mark.parametrize(
     ("at_s", "ahead_ms", "broken"),
     [
-        (-63.0, 0.0, True), (-62.0, 0.0, False), (-63.0, 1_000.0, False), (-63.0, -1_000.0, True),
-        (100.0, 0.0, False), (252.0, 0.0, False), (253.0, 0.0, True), (253.0, -1_000.0, False),
-        (253.0, 1_000.0, True),
+        (-61.0, 0.0, True), (-60.4, 0.0, False), (-61.0, 1_000.0, False), (-61.0, -1_000.0, True),
+        (100.0, 0.0, False), (250.4, 0.0, False), (251.0, 0.0, True), (251.0, -1_000.0, False),
+        (251.0, 1_000.0, True),
     ],
 )  # fmt: skip
 def test_an_order_outside_its_window(at_s: float, ahead_ms: float, *, broken: bool) -> None:
     """S1: before the market opens, here a minute early, or after its cutoff, here fifty seconds
-    before the end; but for the time of its writing down, and for what its sender's clock is off.
+    before the end; but for its way to the wire, and for what its sender's clock is off.
     """
     watch: Any = watched([], set(), [0.0])
     watch.config = SimpleNamespace(

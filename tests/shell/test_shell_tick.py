@@ -1,4 +1,6 @@
-"""A tick that changes while an order waits for the disk: nothing of the old grid leaves (F08)."""
+"""What happens while an order waits for the disk: nothing leaves of a grid (F08) or a phase (S1)
+that is over.
+"""
 
 from __future__ import annotations
 
@@ -10,6 +12,7 @@ import pytest
 import trio
 from desk_kit import MARKET, desk
 
+from polybot.clock import Clock
 from polybot.core_tape import CoreTape
 from polybot.domain.market import Outcome, Side
 from polybot.domain.orders import NewOrder, SignedOrder, TimeInForce
@@ -50,13 +53,22 @@ class Venue:
         return []
 
 
-async def asked(tick: int) -> tuple[Message | None, list[SignedOrder]]:
-    """What becomes of two bids, at 0.48 and 0.485, when the tick is this after the write."""
+async def asked(
+    tick: int = 10, left_ms: int = 200_000, takes_ms: int = 0
+) -> tuple[Message | None, list[SignedOrder]]:
+    """What becomes of two bids, at 0.48 and 0.485, so long before the window's end, when the write
+    takes this long and the tick is this after it.
+    """
     made, ticks, venue = desk(), [10], Venue()
     made.firewall.heard_tick = lambda: ticks[0]
-    account: Any = Account(Disk(lambda: ticks.__setitem__(0, tick)))
+    clock = Clock.starting_at(MARKET.end_ms - left_ms)
+
+    def write() -> None:
+        ticks[0] = tick
+        clock.set_right(takes_ms)
+
+    account: Any = Account(Disk(write))
     client: Any = venue
-    clock: Any = None  # nobody reads it
     orders = OrdersTask(made, client, account, clock, CoreTape(NOBODY, clock))
     market = attrs.evolve(MARKET, tick=10)
     bids = tuple(
@@ -76,6 +88,21 @@ async def test_what_leaves_is_on_the_grid_of_now(tick: int, left: int) -> None:
     next turn asks for better ones (S2).
     """
     answer, placed = await asked(tick)
+
+    assert len(placed) == left
+    assert answer == (Posted(()) if left else Unsent(("0x4800", "0x4850")))
+
+
+@pytest.mark.parametrize(
+    ("left_ms", "left"),
+    [(122_000, 2), (120_500, 0), (119_000, 2), (62_000, 2), (60_500, 0)],
+    ids=["before the stop", "over the stop", "after it", "before the cutoff", "over the cutoff"],
+)
+async def test_what_leaves_is_of_the_phase_of_now(left_ms: int, left: int) -> None:
+    """A disk that took a second and a half let orders leave up to as much after the cutoff, or
+    after the stop, where only what pairs may be asked for.
+    """
+    answer, placed = await asked(left_ms=left_ms, takes_ms=1_500)
 
     assert len(placed) == left
     assert answer == (Posted(()) if left else Unsent(("0x4800", "0x4850")))
