@@ -69,6 +69,7 @@ class _Read:
     reserved: dict[str, int]
     bids: dict[str, OpenBids]
     pledges: dict[str, dict[str, int]]
+    coming: dict[str, dict[str, int]]
     claims: dict[str, int]
 
 
@@ -87,6 +88,7 @@ class Account(WalletStanding):
     bids: dict[str, OpenBids] = attrs.field(factory=dict)  # the part of it known by outcome
     # Shares that asks may sell, by who answers for these and then by token.
     pledges: dict[str, dict[str, int]] = attrs.field(factory=dict)
+    coming: dict[str, dict[str, int]] = attrs.field(factory=dict)  # likewise, toward its outcome
     claims: dict[str, int] = attrs.field(factory=dict)  # pairs that merges want or are under way
     unmergeable: dict[str, str] = attrs.field(factory=dict)  # markets whose pairs cannot be merged
     day_loss: int = 0  # dollars, by the loss watch: what today has cost so far, 0 or more
@@ -146,11 +148,16 @@ class Account(WalletStanding):
         self.bids.pop(condition_id, None)
         self.pledges.pop(condition_id, None)
 
-    def answer_for(self, who: str, dollars: int, shares: dict[str, int]) -> None:
-        """Count orders that no desk knows: what they may cost, and the shares they bind."""
-        if (dollars, shares) != (self.reserved.get(who, 0), self.pledges.get(who, {})):
-            self.core.fed(AnsweredFor(who, dollars, shares))
-        self.reserved[who], self.pledges[who] = dollars, shares
+    def answer_for(
+        self, who: str, dollars: int, shares: dict[str, int], coming: dict[str, int]
+    ) -> None:
+        """Count orders that no desk knows: what they may cost, the shares they bind, and those they
+        may bring toward an outcome.
+        """
+        known = self.reserved.get(who, 0), self.pledges.get(who, {}), self.coming.get(who, {})
+        if (dollars, shares, coming) != known:
+            self.core.fed(AnsweredFor(who, dollars, shares, coming))
+        self.reserved[who], self.pledges[who], self.coming[who] = dollars, shares, coming
 
     def outside(self, condition_id: str, closed_because: str | None) -> Seen:
         """What a market's turn reads of what others own."""
@@ -181,7 +188,7 @@ class Account(WalletStanding):
         payouts = [books.up_payout for books in self.ledger.books.values()]
         now = _Read(
             self.ledger.accounts.changes, payouts, self.day_loss,
-            self.reserved, self.bids, self.pledges, self.claims,
+            self.reserved, self.bids, self.pledges, self.coming, self.claims,
         )  # fmt: skip
         kept = self._standings.get(condition_id)
         if kept is not None and kept[0] == now:
@@ -190,6 +197,7 @@ class Account(WalletStanding):
         own = attrs.evolve(
             now, reserved=dict(self.reserved), bids=dict(self.bids), claims=dict(self.claims),
             pledges={who: dict(shares) for who, shares in self.pledges.items()},
+            coming={who: dict(shares) for who, shares in self.coming.items()},
         )  # fmt: skip
         self._standings[condition_id] = (own, found)
         return found

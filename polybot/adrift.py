@@ -16,9 +16,9 @@ import trio
 from polybot.account import Account
 from polybot.asking import Asking
 from polybot.clock import Clock
-from polybot.domain.market import Side
+from polybot.domain.market import Outcome, Side
 from polybot.domain.orders import EDGE_S, OrderRow, OrderSeen, as_bid
-from polybot.domain.units import ONE, notional
+from polybot.domain.units import notional
 from polybot.execution.table import KEEP_DEAD_MS
 from polybot.execution.tracked import Tracked
 from polybot.journal.entries import ABSENT, Ended, Entry, Intent, Told
@@ -47,10 +47,13 @@ class _Lagging:
 
 @attrs.frozen
 class _Remainder:
-    """An order that no desk knows: what is left of it, and its price as a bid."""
+    """An order that no desk knows: what is left of it, and the bid that it stands for. Of a market
+    without books tokens are not known.
+    """
 
     token: str
     side: Side
+    toward: str  # the token of the outcome that its fills make us hold more of, net
     bid_price: int
     left: int
 
@@ -96,16 +99,18 @@ class Adrift:
     def _answer_for_lagging(self) -> None:
         now, dollars = trio.current_time(), 0
         pledges: Counter[str] = Counter()
+        coming: Counter[str] = Counter()
         for order_id, lagging in list(self._lagging.items()):
             one = self._as_told(lagging.tracked)
             if now > lagging.until or not one.untold:
                 del self._lagging[order_id]
                 continue
             dollars += one.unbooked
+            coming[one.order.market.token(one.order.toward)] += one.untold
             if one.order.selling:  # its risk counts as that of the bid that it stands for
                 dollars += notional(one.order.bid_price, one.untold)
                 pledges[one.order.token] += one.untold
-        self.account.answer_for(UNTOLD, dollars, dict(pledges))
+        self.account.answer_for(UNTOLD, dollars, dict(pledges), dict(coming))
 
     def _as_told(self, tracked: Tracked) -> Tracked:
         """With what the ledger has learnt since its desk has gone."""
@@ -189,12 +194,20 @@ class Adrift:
     def _answer_for_doubtful(self) -> None:
         found: list[_Remainder] = []
         for doubt in self._doubtful.values():
-            intent = doubt.intent
-            books = self.account.ledger.books.get(intent.condition_id)
-            token = books.market.token(intent.outcome) if books is not None else ""
-            _, price = as_bid(intent.outcome, intent.side, intent.price)
-            found.append(_Remainder(token, intent.side, price, intent.size))
+            it, books = doubt.intent, self.account.ledger.books.get(doubt.intent.condition_id)
+            token = books.market.token(it.outcome) if books is not None else ""
+            found.append(self._remainder(it.condition_id, token, it.side, it.price, it.size))
         self._answer_for(DOUBTFUL, found)
+
+    def _remainder(
+        self, condition_id: str, token: str, side: Side, price: int, left: int
+    ) -> _Remainder:
+        _, bid_price = as_bid(Outcome.UP, side, price)  # of either outcome the same
+        books, toward = self.account.ledger.books.get(condition_id), token
+        if side is Side.SELL:
+            pair = map(books.market.token, Outcome) if books is not None else ()
+            toward = next((one for one in pair if one != token), "")
+        return _Remainder(token, side, toward, bid_price, left)
 
     def answer_for_late(self, rows: Iterable[OrderRow]) -> None:
         """Count those that the venue's list shows."""
@@ -207,20 +220,22 @@ class Adrift:
         self._shown = {order_id: row for order_id, row in shown.items() if order_id in strays}
         counted = self._doubtful.keys() | {row.order_id for row in self._listed}
         unlisted = [row for order_id, row in self._shown.items() if order_id not in counted]
-        self._answer_for(LATE, [_late(row) for row in (*self._listed, *unlisted)])
+        late = [
+            self._remainder(it.condition_id, it.token, it.side, it.price, it.size - it.matched)
+            for it in (*self._listed, *unlisted)
+        ]
+        self._answer_for(LATE, late)
 
     def _answer_for(self, who: str, orders: Sequence[_Remainder]) -> None:
         """Count orders that no desk knows. A sale binds its shares; of its risk nobody could tell
-        the market's desk, so it counts as the bid that it stands for.
+        the market's desk, so it counts as the bid that it stands for. What either may bring leaves
+        the desk less room, and no reason to take the same once more (S7).
         """
         dollars = sum(notional(order.bid_price, order.left) for order in orders)
         pledges: Counter[str] = Counter()
+        coming: Counter[str] = Counter()
         for order in orders:
+            coming[order.toward] += order.left
             if order.side is Side.SELL:
                 pledges[order.token] += order.left
-        self.account.answer_for(who, dollars, dict(pledges))
-
-
-def _late(row: OrderRow) -> _Remainder:
-    price = row.price if row.side is Side.BUY else ONE - row.price
-    return _Remainder(row.token, row.side, price, row.size - row.matched)
+        self.account.answer_for(who, dollars, dict(pledges), dict(coming))

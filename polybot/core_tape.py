@@ -173,11 +173,14 @@ class Outside:
 
 @attrs.frozen
 class AnsweredFor:
-    """What orders that no desk knows may cost, and the shares they bind by token."""
+    """What orders that no desk knows may cost, the shares they bind by token, and those they may
+    bring toward its outcome.
+    """
 
     who: str
     dollars: int
     shares: dict[str, int]
+    coming: dict[str, int] = attrs.field(factory=dict)
 
 
 @attrs.frozen

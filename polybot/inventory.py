@@ -199,7 +199,7 @@ class Inventory:
         self.ctx.account.claims = dict(found.claims) | merging
         asked: list[Moved | Operation] = [*under_way, *found.operations]
         taken = sum(one.shares for one in asked if one.kind == "split")
-        self.ctx.account.answer_for(SPLITS, taken, {})
+        self.ctx.account.answer_for(SPLITS, taken, {}, {})
 
     def _tell_unmergeable(self, why: str | None) -> None:
         """For the quotes: where a pair that is bought now would not be a dollar soon."""

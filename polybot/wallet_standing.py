@@ -23,6 +23,8 @@ class WalletStanding:
     reserved: dict[str, int]  # dollars open orders may spend, by market
     bids: dict[str, OpenBids]  # the part of it known by outcome
     pledges: dict[str, dict[str, int]]  # shares that asks may sell, by who answers, then by token
+    # What orders that no desk knows may bring toward an outcome, by who answers, then by its token.
+    coming: dict[str, dict[str, int]]
     claims: dict[str, int]  # pairs that merges want or are under way
     unmergeable: dict[str, str]  # markets whose pairs cannot be merged, and why
     day_loss: int  # dollars: what today has cost so far, 0 or more
@@ -43,6 +45,7 @@ class WalletStanding:
         loose -= self.reserved.get(SPLITS, 0)
         here = books.get(condition_id)
         up, down = self.sellable(condition_id, UP), self.sellable(condition_id, DOWN)
+        coming_up, coming_down = self._coming(here, UP), self._coming(here, DOWN)
         return Standing(
             free_cash=self.ledger.cash - self.ledger.promised - reserved,
             equity=self.ledger.equity,
@@ -51,6 +54,8 @@ class WalletStanding:
             day_loss=self.day_loss,
             sellable_up=up,
             sellable_down=down,
+            coming_up=coming_up,
+            coming_down=coming_down,
         )
 
     def pledged(self, token: str, besides: str = "") -> int:
@@ -68,6 +73,12 @@ class WalletStanding:
         claimed = self.claims.get(condition_id, 0)
         adrift = self.pledged(books.market.token(outcome), besides=condition_id)
         return max(0, books.shares(outcome, final=True) - claimed - adrift)
+
+    def _coming(self, books: MarketBooks | None, outcome: Outcome) -> int:
+        if books is None:
+            return 0
+        token = books.market.token(outcome)
+        return sum(shares.get(token, 0) for shares in self.coming.values())
 
     def _exposure(self, books: MarketBooks, market: str = "") -> Exposure:
         """A market's holdings, with its open orders where it is named."""

@@ -361,8 +361,8 @@ class Desk:
             held=attrs.evolve(standing.held, loose=spent + given),
             sellable_up=standing.sellable_up - sold[UP],
             sellable_down=standing.sellable_down - sold[DOWN],
-            coming_up=self.table.untold_toward(UP),
-            coming_down=self.table.untold_toward(DOWN),
+            coming_up=standing.coming_up + self.table.untold_toward(UP),
+            coming_down=standing.coming_down + self.table.untold_toward(DOWN),
         )
 
     def _blocked(self, order: NewOrder, now_ms: int) -> str | None:

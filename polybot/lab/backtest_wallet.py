@@ -47,6 +47,7 @@ class Wallet(WalletStanding):
     reserved: dict[str, int] = attrs.field(factory=dict)
     bids: dict[str, OpenBids] = attrs.field(factory=dict)
     pledges: dict[str, dict[str, int]] = attrs.field(factory=dict)
+    coming: dict[str, dict[str, int]] = attrs.field(factory=dict)
     claims: dict[str, int] = attrs.field(factory=dict)
     unmergeable: dict[str, str] = attrs.field(factory=dict)
     day_loss: int = 0

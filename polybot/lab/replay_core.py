@@ -164,7 +164,7 @@ class Core:
             InTime: lambda it, _: self.scopes[it.slug].feed.lateness.in_time(),
             Scored: self._scored,
             Outside: self._outside,
-            AnsweredFor: lambda it, _: self.ctx.account.answer_for(it.who, it.dollars, it.shares),
+            AnsweredFor: lambda it, _: self.ctx.account.answer_for(*attrs.astuple(it)),
             Learnt: lambda it, at_ns: self.ctx.account.take(it.facts, at_ns // NS),
             Settled: lambda it, _: self.ctx.settled(it.condition_id, it.up_payout),
             Emptied: lambda it, _: self.ctx.account.emptied(it.condition_id),

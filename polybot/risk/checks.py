@@ -47,7 +47,7 @@ class Standing:
     without its open orders, which the desk knows best; `day_loss` is what has been lost since the
     day began, 0 or more. `sellable_*`: confirmed shares of this market that its asks may offer,
     those that merges claim and orders no desk counts taken off. `coming_*`: shares that are matched
-    toward an outcome and not in `held` yet.
+    toward an outcome and not in `held` yet, or that orders no desk counts may still bring.
     """
 
     free_cash: int

@@ -78,7 +78,7 @@ def taking_its_word() -> Any:
         return True
 
     async def flatten(self: OrdersTask) -> None:
-        self.close()
+        self.close(self.clock.now_ms())
         await self.client.cancel_market(self.condition_id)
         self.account.emptied(self.condition_id)
 

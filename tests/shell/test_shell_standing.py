@@ -8,20 +8,34 @@ from typing import Any
 import attrs
 import pytest
 import trio
-from desk_kit import MARKET, START
+from desk_kit import MARKET, START, desk
 from trio.testing import MockClock
 
 from polybot.account import Account
-from polybot.adrift import DOUBTFUL
+from polybot.adrift import DOUBTFUL, Adrift
 from polybot.balances import CASH
 from polybot.core_tape import CoreTape
 from polybot.domain.ledger import Ledger
 from polybot.domain.market import Outcome, Side
-from polybot.domain.orders import EDGE_S, FillLeg, OrderSeen, TimeInForce, TradeSeen, TradeStatus
+from polybot.domain.orders import (
+    EDGE_S,
+    FillLeg,
+    NewOrder,
+    OrderRow,
+    OrderSeen,
+    SignedOrder,
+    TimeInForce,
+    TradeSeen,
+    TradeStatus,
+)
 from polybot.domain.units import SHARE, USD
+from polybot.execution.lifecycle import State
+from polybot.execution.tracked import Tracked
+from polybot.execution.wish import Desired
 from polybot.journal.entries import Intent, Moved, Paid, Told
 from polybot.move_proof import MoveProof
 from polybot.reconciler import Reconciler
+from polybot.risk.checks import Limit
 from polybot.risk.exposure import OpenBids
 from polybot.venue.tap import NOBODY
 from polybot.wallet_standing import SPLITS, WalletStanding
@@ -84,7 +98,7 @@ def test_what_a_split_takes_is_spent_already() -> None:
     """
     made = account()
     before = made.standing(MARKET.condition_id)
-    made.answer_for(SPLITS, 400 * USD, {})
+    made.answer_for(SPLITS, 400 * USD, {}, {})
     under_way = made.standing(MARKET.condition_id)
 
     assert before.free_cash - under_way.free_cash == 400 * USD
@@ -95,7 +109,7 @@ def test_what_a_split_takes_is_spent_already() -> None:
     assert after.free_cash == under_way.free_cash, "in one step it is pairs"
     assert not made.reserved[SPLITS]
 
-    made.answer_for(SPLITS, 100 * USD, {})
+    made.answer_for(SPLITS, 100 * USD, {}, {})
     made.take([done.done_again("shares on the chain")], START)
     assert made.reserved[SPLITS] == 100 * USD, "what was done again has been asked for by nobody"
 
@@ -268,6 +282,79 @@ async def test_orders_without_a_desk_bind_what_they_may_take(autojump_clock: Moc
     assert (made.reserved[DOUBTFUL], sellable(made)) == (0, (100, 0))
 
 
+def intent(order_id: str, side: Side, price: int, shares: int) -> Intent:
+    """An order for Down."""
+    return Intent(
+        order_id, MARKET.condition_id, Outcome.DOWN, side, price, shares * SHARE,
+        TimeInForce.FAK, 0, False, 0, "completion", b"",
+    )  # fmt: skip
+
+
+def left_out(made: Account, wanted: NewOrder) -> str | None:
+    """Why a new scope's desk does not send this order, with the wallet as it stands."""
+    fresh, take = desk(), wanted if wanted.taking else None
+    rest = () if wanted.taking else (wanted,)
+    fresh.desired = Desired(rest, 9900, 9900, 9900, 5000, take=take, take_number=1)
+    stands = made.standing(MARKET.condition_id)
+    assert len(fresh.act(START, stands)) == len(fresh.table), "one request for each order"
+    return next(iter(fresh.counts.withheld), None)
+
+
+async def test_what_an_order_without_a_desk_may_bring_is_not_taken_again(
+    autojump_clock: MockClock,
+) -> None:
+    """A take of the missing hundred Down whose request the edge holds back: proven absent, and its
+    scope ended. The next scope's desk does not know it, and took the same once more; and bids like
+    it passed the net limit together with it (F18, S7).
+    """
+    made = account()
+    blank: Any = Blank()
+    made.journal = blank
+    adrift = Adrift(blank, made.clock, made)
+    take = NewOrder(
+        MARKET, Outcome.DOWN, Side.BUY, 5000, 100 * SHARE, TimeInForce.FAK, post_only=False
+    )
+    bid = NewOrder(MARKET, Outcome.DOWN, Side.BUY, 4800, 150 * SHARE)
+    assert (left_out(made, take), left_out(made, bid)) == (None, None)
+
+    adrift.look_after([intent("0x1", Side.BUY, 5000, 100)])
+    assert made.standing(MARKET.condition_id).coming_down == 100 * SHARE
+    assert left_out(made, take) == "takes more than is missing"
+    assert left_out(made, bid) == Limit.NET.value
+    adrift.look_after([intent("0x2", Side.SELL, 5000, 7)])
+    assert made.standing(MARKET.condition_id).coming_up == 7 * SHARE, "a sale brings the twin"
+    assert made.standing(OTHER.condition_id).coming_down == 0
+
+    await trio.sleep(EDGE_S)
+    await adrift.visit()
+    assert (left_out(made, take), left_out(made, bid)) == (None, None)
+
+
+async def test_what_it_has_brought_and_no_trade_has_told_is_not_taken_again() -> None:
+    """The same of a take that the last scope's desk had an answer for, and no trade."""
+    made = account()
+    take = NewOrder(
+        MARKET, Outcome.DOWN, Side.BUY, 5000, 100 * SHARE, TimeInForce.FAK, post_only=False
+    )
+    filled = Tracked(SignedOrder("0x1", take, b""), 0, 0, State.FILLED, matched=100 * SHARE)
+    Adrift(made.client, made.clock, made).await_told([filled])
+
+    assert left_out(made, take) == "takes more than is missing"
+
+
+async def test_what_the_list_shows_and_no_desk_knows_may_come(autojump_clock: MockClock) -> None:
+    """Also where its token is none of the market's, which is nobody's business here."""
+    made = account()
+    adrift = Adrift(made.client, made.clock, made)
+    for token, coming in ((MARKET.up_token, 6 * SHARE), ("strange", 0)):
+        row = OrderRow(
+            "0x1", MARKET.condition_id, token, Side.BUY, 4000, 10 * SHARE, 4 * SHARE,
+            OrderSeen.Kind.LIVE, "LIVE",
+        )  # fmt: skip
+        adrift.answer_for_late([row])
+        assert made.standing(MARKET.condition_id).coming_up == coming
+
+
 def test_a_released_market_leaves_nothing_behind() -> None:
     """Closed markets are forgotten (S20)."""
     made = account()
@@ -287,6 +374,7 @@ CHANGES: dict[str, Callable[[Account], object]] = {
     "money promised elsewhere": lambda it: it.reserved.update({OTHER.condition_id: 3 * USD}),
     "known by outcome": lambda it: it.bids.update({OTHER.condition_id: OpenBids(up=USD, orders=1)}),
     "a token pledged": lambda it: it.pledges.update({"who": {MARKET.up_token: 9 * SHARE}}),
+    "shares that may come": lambda it: it.coming.update({"who": {MARKET.up_token: 9 * SHARE}}),
     "pledged within": lambda it: it.pledges["desk"].update({MARKET.up_token: 2 * SHARE}),
     "a claim": lambda it: it.claims.update({MARKET.condition_id: 4 * SHARE}),
     "other claims": lambda it: setattr(it, "claims", {MARKET.condition_id: 5 * SHARE}),
