@@ -312,8 +312,9 @@ class Account(WalletStanding):
             why = self.undone.ended(event.trade_id, event.status, now_ms)
             if why is not None:
                 self.health.bad(UNDONE, why)
-        if isinstance(event, TradeSeen) and route is not None:
-            self._suspect(*(leg.order_id for leg in event.legs))
+        if isinstance(event, TradeSeen):
+            orders = (leg.order_id for leg in event.legs)
+            self._suspect(*(o for o in orders if self.is_foreign(o, fact.condition_id)))
         if isinstance(event, OrderSeen):
             if event.kind in ENDED:
                 self.strays.pop(event.order_id, None)

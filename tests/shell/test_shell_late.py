@@ -19,13 +19,21 @@ from polybot.clock import Clock
 from polybot.core_tape import CoreTape
 from polybot.domain.ledger import Ledger
 from polybot.domain.market import Outcome, Side
-from polybot.domain.orders import NewOrder, OrderSeen, SignedOrder, TimeInForce
+from polybot.domain.orders import (
+    FillLeg,
+    NewOrder,
+    OrderSeen,
+    SignedOrder,
+    TimeInForce,
+    TradeSeen,
+    TradeStatus,
+)
 from polybot.domain.units import SHARE
 from polybot.exchange.model import Market
 from polybot.exchange.request import Request, Response
 from polybot.execution.firewall import Admission
 from polybot.health import Health
-from polybot.journal.entries import Told
+from polybot.journal.entries import Known, Told
 from polybot.orders_task import OrdersTask
 from polybot.patient_clock import PatientClock
 from polybot.reconciler import LEAST_S, Reconciler
@@ -96,6 +104,24 @@ async def test_what_others_placed_is_not_withdrawn(account: Account) -> None:
     account.take([Told("", told("0x3"))], 1_000)
 
     assert not account.strays
+
+
+@pytest.mark.parametrize("whose", ["nobody's", "ours", "forgotten"])
+async def test_a_fill_between_two_scopes_is_looked_at_as_well(account: Account, whose: str) -> None:
+    """Somebody else's order that takes never rests: only its trade tells of it. Where no scope ran
+    just then its shares were booked as ours, and trading went on (F27).
+    """
+    account.take([Known(MARKET)], 1_000)
+    leg = FillLeg("0x3", MARKET.up_token, Side.BUY, 4800, 10 * SHARE, maker=False)
+    trade = TradeSeen("t1", MARKET.condition_id, TradeStatus.MATCHED, (leg,), 1_000)
+    if whose == "ours":
+        account.own("0x3", MARKET.condition_id)
+    elif whose == "forgotten":
+        account.release(MARKET.condition_id)
+    account.take([Told(MARKET.condition_id, trade)], 1_000)
+
+    assert (account.unplaced == {"0x3"}) is (whose == "nobody's")
+    assert account.doubt._rung is (whose == "nobody's")
 
 
 async def test_a_market_that_is_run_hears_it_itself(account: Account) -> None:
