@@ -186,19 +186,23 @@ class Restart:
     async def _agree_on_shares(self, market: Market) -> None:
         for outcome in Outcome:
             token = market.token(outcome)
-            expected = self.ctx.account.ledger.settling(Kind.SHARES, market.condition_id, token)
-            there, _ = await self._balance(token, partial(_always, expected))
+            there, expected = await self._balance(token, partial(self._known_shares, market, token))
             if beyond(there, expected):
                 found, known = amount_text(there), amount_text(expected.total)
                 why = f"{market.slug}: the venue shows {found} shares, the journal knows {known}"
                 self.ctx.health.halt(Halt.SHARES_DIFFER, why)
 
+    async def _known_shares(self, market: Market, token: str) -> Settling:
+        await trio.lowlevel.checkpoint()
+        return self.ctx.account.ledger.settling(Kind.SHARES, market.condition_id, token)
+
     async def _balance(
         self, token: str | None, known: Callable[[], Awaitable[Settling]]
     ) -> tuple[int, Settling]:
         """The venue's figure and ours, given time to agree: either may be behind. Where they differ
-        it is told to look at the chain (clob.md 5.1); a first start knows nothing to wait for, and
-        takes what it then shows.
+        it is told to look at the chain (clob.md 5.1), and trades are read again: they may be listed
+        later than balances show them, and no stream tells of any yet. A first start knows nothing
+        to wait for, and takes what it then shows.
 
         Ours is never the later one: of what is paid in between the balance shows more, and the
         payment's row explains that. The other way round it would be booked as gone.
@@ -220,6 +224,8 @@ class Restart:
                     if looked and not patient:
                         continue
                 await trio.sleep(AGREE_POLL_S)
+                if patient:
+                    await self.ctx.reconciler.read_trades()
         raise StartFailed(f"the balance could not be read: {why}")
 
     # --- the record -----------------------------------------------------------------------
@@ -230,11 +236,6 @@ class Restart:
         ledger, since_s, paid = ctx.account.ledger, ctx.reconciler.since_s, ctx.reconciler.payments
         sums = carried(ledger, since_s, paid.recent(), paid.unexplained, paid.found_s)
         ctx.account.journal.note(sums, start)
-
-
-async def _always(known: Settling) -> Settling:
-    await trio.lowlevel.checkpoint()
-    return known
 
 
 def beyond(there: int, known: Settling) -> int:

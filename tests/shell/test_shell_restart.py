@@ -12,7 +12,7 @@ import orjson
 import pytest
 import trio
 from shell_kit import HOUR_MS, OWNER, Scene, clean, put_together, scene, shell_config
-from venue_bent import answer, silence
+from venue_bent import Act, Handler, answer, silence
 
 from polybot.config import Config
 from polybot.domain.halts import Halt
@@ -20,6 +20,7 @@ from polybot.domain.market_books import Holdings
 from polybot.domain.market_states import Happened, MarketState
 from polybot.domain.units import SHARE
 from polybot.exchange.model import UP
+from polybot.exchange.request import Request, Response
 from polybot.execution.inventory import InventoryParams
 from polybot.journal.entries import Entered, Halted, Moved, Rearmed
 from polybot.journal.recovery import recover
@@ -27,6 +28,8 @@ from polybot.journal.store import Store
 from polybot.patient_clock import PatientClock
 
 GRACE_S = 150.0  # in which something may be mined, in place of eleven minutes
+NO_TRADES = b'{"data": [], "next_cursor": "LTE=", "limit": 500, "count": 0}'
+LISTED_LATE_S = 3.0
 METHODS = ("GET", "POST", "DELETE")
 PATHS = ("/order", "/orders", "/data", "/cancel-all", "/cancel-market-orders", "/v1/heartbeats")
 
@@ -196,6 +199,30 @@ async def test_fills_while_we_were_dead_are_learnt(fast_clock: PatientClock) -> 
     clean(report)
 
 
+async def test_fills_that_are_listed_late_are_waited_for(fast_clock: PatientClock) -> None:
+    """Trades may be listed after the balances show them. Only the balances were read again: the
+    dollars were booked as gone, once more with their trades, and for the shares trading halted.
+    """
+    since: list[float] = []
+
+    async def listed_late(request: Request, handle: Handler) -> Response:
+        since.append(trio.current_time())
+        if since[-1] < since[0] + LISTED_LATE_S:
+            return Response(200, NO_TRADES)
+        return await handle(request)
+
+    async with started() as it, killed_with_fills(it, listed_late) as (again, bought):
+        await again.until(lambda: again.bot.ready, "venue and journal agree")
+        merged = again.bot.ctx.account.ledger.books[again.market.condition_id].merged
+        assert holdings(again).up + holdings(again).down + 2 * merged >= bought
+        told = [event.text for event in again.bot.ctx.events]
+        assert not again.bot.ctx.health.halted
+        report = await again.end()
+
+    assert not any("cash differs" in text for text in told)
+    clean(report)
+
+
 async def test_fills_that_still_settle_do_not_cost_the_window(
     fast_clock: PatientClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -277,8 +304,12 @@ async def test_a_window_with_shares_of_somebody_else_is_skipped(fast_clock: Pati
 
 
 @asynccontextmanager
-async def killed_with_fills(it: Scene) -> AsyncGenerator[tuple[Scene, int]]:
-    """As `killed`, but somebody takes every bid of ours while nobody is at home."""
+async def killed_with_fills(
+    it: Scene, listed: Act | None = None
+) -> AsyncGenerator[tuple[Scene, int]]:
+    """As `killed`, but somebody takes every bid of ours while nobody is at home; how the trades are
+    `listed` then.
+    """
     orders = list(it.venue.live)
     matched = sum(order.matched for order in orders)
     for line in it.venue.lines.values():
@@ -291,6 +322,8 @@ async def killed_with_fills(it: Scene) -> AsyncGenerator[tuple[Scene, int]]:
     assert bought > 0
     for bend in bends:
         it.venue.bends.remove(bend)
+    if listed is not None:
+        it.venue.bend("GET", "/data/trades", act=listed)
     async with killed(it) as again:
         yield again, bought
 
