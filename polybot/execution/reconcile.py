@@ -58,7 +58,8 @@ class Kind(enum.Enum):
 @attrs.frozen
 class OurOrder:
     """One order of a desk's table. `matched` 10⁻⁶ shares; `moved_ms` when its state last changed,
-    or more of it was told to be matched.
+    or more of it was told to be matched. What is `taking` was signed in dollars (clob.md 3.4): its
+    shares, and a price made of both, are others than were wanted.
     """
 
     order_id: str
@@ -70,6 +71,7 @@ class OurOrder:
     matched: int
     open: bool
     moved_ms: int
+    taking: bool = False
 
     @classmethod
     def of(cls, tracked: Tracked) -> OurOrder:
@@ -84,6 +86,7 @@ class OurOrder:
             matched=made.size - tracked.remaining,
             open=tracked.state in OPEN,
             moved_ms=max(tracked.changed_ms, tracked.matched_ms),
+            taking=made.taking,
         )
 
 
@@ -140,8 +143,8 @@ def order_differences(
 
 def _against(order: OurOrder, row: OrderRow, *, settled: bool) -> Iterator[Difference]:
     where = (order.order_id, order.condition_id)
-    signed = (order.token, order.side, order.price, order.size)
-    if signed != (row.token, row.side, row.price, row.size):
+    amounts = order.taking or (order.price, order.size) == (row.price, row.size)
+    if not amounts or (order.token, order.side) != (row.token, row.side):
         yield Difference(Kind.PRICE, *where, order.price, row.price, row)
     resting = row.kind in (OrderSeen.Kind.LIVE, OrderSeen.Kind.DELAYED)
     if settled and not order.open and resting:

@@ -7,9 +7,9 @@ import pytest
 from execution_kit import MARKET, T0, Kind as Seen, row
 from hypothesis import given, strategies as st
 
-from polybot.domain.market import Side
-from polybot.domain.orders import OrderRow
-from polybot.domain.units import SHARE
+from polybot.domain.market import Outcome, Side
+from polybot.domain.orders import NewOrder, OrderRow, SignedOrder, TimeInForce
+from polybot.domain.units import ONE, SHARE
 from polybot.execution.reconcile import (
     DRIFT_MS,
     LAG_MOST_MS,
@@ -23,6 +23,8 @@ from polybot.execution.reconcile import (
     OurOrder,
     order_differences,
 )
+from polybot.execution.tracked import Tracked
+from polybot.venue.signing import amounts
 
 GRACE = 2000
 LATER = T0 + LAG_MOST_MS
@@ -68,6 +70,23 @@ def test_any_other_term_than_signed_counts(other: dict[str, object]) -> None:
     changed = attrs.evolve(row("0x1"), **other)  # type: ignore[arg-type]  # of one field each
 
     assert kinds([ours()], [changed]) == [Kind.PRICE]
+
+
+def test_one_that_takes_is_signed_in_dollars() -> None:
+    """It spends whole cents, for the shares that these buy at its limit: 21.37 at 0.53 are 21.3584.
+    A list that shows it while the venue delays takers would have stopped trading for good.
+    """
+    take = NewOrder(
+        MARKET, Outcome.UP, Side.BUY, 5300, 21_370_000, TimeInForce.FAK, post_only=False
+    )
+    dollars, shares = amounts(take)
+    price = dollars * ONE // shares
+    held = attrs.evolve(row("0x1", Seen.DELAYED), size=shares, price=price)
+    mine = OurOrder.of(Tracked(SignedOrder("0x1", take, b""), T0, T0))
+
+    assert shares != take.size
+    assert kinds([mine], [held]) == []
+    assert kinds([mine], [attrs.evolve(held, token="222")]) == [Kind.PRICE]
 
 
 @pytest.mark.parametrize(
