@@ -100,8 +100,9 @@ class Account(WalletStanding):
     # Markets of which the chain leaves open whether a move was done again, and since when: nothing
     # more is moved there, and what differs is no drift yet.
     unclear: dict[str, int] = attrs.field(factory=dict)
-    # Called before facts about money are booked.
+    # Called before facts about money are booked, and after any are.
     before_booking: list[Callable[[int], None]] = attrs.field(factory=list)
+    after_booking: list[Callable[[], None]] = attrs.field(factory=list)
     stream: StreamTrust = attrs.field(factory=StreamTrust)  # the user stream
     doubt: Bell = attrs.field(factory=Bell)  # rung when the reconciler should look now
     # Orders that rest and that no desk knows, and Trio's time at which they were told of last.
@@ -293,6 +294,8 @@ class Account(WalletStanding):
             finally:
                 accounts.sealed = True
             self._tell(fact, now_ms, changed=changed)
+        for heed in self.after_booking:
+            heed()
 
     def _tell(self, fact: Entry, now_ms: int, *, changed: bool) -> None:
         if isinstance(fact, Moved) and fact.step == "done":
@@ -312,9 +315,8 @@ class Account(WalletStanding):
             why = self.undone.ended(event.trade_id, event.status, now_ms)
             if why is not None:
                 self.health.bad(UNDONE, why)
-        if isinstance(event, TradeSeen):
-            orders = (leg.order_id for leg in event.legs)
-            self._suspect(*(o for o in orders if self.is_foreign(o, fact.condition_id)))
+        if isinstance(event, TradeSeen) and fact.condition_id not in self._released:
+            self._suspect(*(leg.order_id for leg in event.legs))
         if isinstance(event, OrderSeen):
             if event.kind in ENDED:
                 self.strays.pop(event.order_id, None)

@@ -75,6 +75,9 @@ class Adrift:
     _patient_from: dict[str, float] = attrs.field(factory=dict)
     _stay: set[str] = attrs.field(factory=set)  # strays that have been told of as such
 
+    def __attrs_post_init__(self) -> None:
+        self.account.after_booking.append(self._booked)
+
     def look_after(self, intents: Iterable[Intent]) -> int:
         """Take over orders whose end is not proven, of an earlier run or of a scope that has ended:
         they count like every order whose fate is not known, for as long as the edge may hold them.
@@ -95,6 +98,11 @@ class Adrift:
         until = trio.current_time() + KEEP_DEAD_MS / 1000
         self._lagging |= {one.id: _Lagging(one, until) for one in lagging}
         self._answer_for_lagging()
+
+    def _booked(self) -> None:
+        """What a trade has told is in the books from this step on, and not to come as well."""
+        if self._lagging:
+            self._answer_for_lagging()
 
     def _answer_for_lagging(self) -> None:
         now, dollars = trio.current_time(), 0

@@ -60,7 +60,7 @@ def flatten(venue: Any) -> Callable[[], Awaitable[object]]:
 
 def cancel_everything(venue: Any) -> Callable[[], Awaitable[object]]:
     nothing: Any = None
-    account: Any = SimpleNamespace(doubt=nothing, before_booking=[])
+    account: Any = SimpleNamespace(doubt=nothing, before_booking=[], after_booking=[])
     return Reconciler(
         venue, nothing, nothing, account, nothing, nothing, nothing, grace_ms=2_000
     ).cancel_everything

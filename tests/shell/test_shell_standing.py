@@ -338,8 +338,14 @@ async def test_what_it_has_brought_and_no_trade_has_told_is_not_taken_again() ->
     )
     filled = Tracked(SignedOrder("0x1", take, b""), 0, 0, State.FILLED, matched=100 * SHARE)
     Adrift(made.client, made.clock, made).await_told([filled])
-
     assert left_out(made, take) == "takes more than is missing"
+
+    leg = FillLeg("0x1", MARKET.down_token, Side.BUY, 5000, 40 * SHARE, maker=False)
+    trade = TradeSeen("t1", MARKET.condition_id, TradeStatus.MATCHED, (leg,), START)
+    made.own("0x1", MARKET.condition_id)
+    made.take([Told(MARKET.condition_id, trade)], START)
+    stands = made.standing(MARKET.condition_id)
+    assert (stands.held.down, stands.coming_down) == (40 * SHARE, 60 * SHARE), "counted once"
 
 
 async def test_what_the_list_shows_and_no_desk_knows_may_come(autojump_clock: MockClock) -> None:
