@@ -135,6 +135,7 @@ class Inventory:
     async def _act(self) -> None:
         silence = await self.results.silence()
         if self.way is None:
+            self._claim(Plan())  # what an earlier run has asked for may have ended since
             self._tell_unmergeable(self.why)
         elif not self.ctx.stopping:
             await self._ask_for(self.way, silence)

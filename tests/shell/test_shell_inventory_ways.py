@@ -3,25 +3,34 @@
 from __future__ import annotations
 
 from collections import Counter
+from types import SimpleNamespace
+from typing import Any, cast
 
 import attrs
 import orjson
 import pytest
 import trio
+from desk_kit import MARKET
 from shell_kit import LATE_MS, Scene, clean, playing, scene, shell_config
 from test_shell_inventory import UNMERGED, merged_there, merging, moved, steps
 from venue_bent import answer
 
+from polybot.account import Account
+from polybot.clock import Clock
 from polybot.config import BotParams
+from polybot.core_tape import CoreTape
 from polybot.domain.units import SHARE
 from polybot.exchange.resolution import Bend
 from polybot.exchange.terms import Terms
+from polybot.execution.firewall import Admission
 from polybot.execution.inventory import InventoryParams
-from polybot.inventory import UNCLEAR
-from polybot.journal.entries import Moved
+from polybot.health import Health
+from polybot.inventory import UNCLEAR, Inventory
+from polybot.journal.entries import Known, Moved
 from polybot.move_proof import MoveProof
 from polybot.patient_clock import PatientClock
 from polybot.venue.relayer import GAS_LEAST
+from polybot.venue.tap import NOBODY
 from polybot.wallet_standing import SPLITS
 
 BUSY = {"error": "wallet busy: 0xw has an active action"}
@@ -212,3 +221,27 @@ async def test_no_merge_beside_what_may_be_one_done_again(
         report = await it.end()
 
     clean(report)
+
+
+async def test_what_a_split_was_to_take_is_free_when_it_has_failed() -> None:
+    """Also where there is no way onto the chain any more: the run before had asked for it, this one
+    follows it to its end, and held its dollars back for as long as it ran.
+    """
+    nothing: Any = None
+    clock = Clock(0.0)
+    health, journal = Health(Admission()), SimpleNamespace(note=lambda *_: None)
+    account = Account(nothing, clock, health, cast(Any, journal), CoreTape(NOBODY, clock))
+    account.take([Known(MARKET)], 0)
+    ctx: Any = SimpleNamespace(
+        account=account, clock=clock, health=health, tell=lambda _: None,
+        recovered=SimpleNamespace(submissions_ms=[], moves=[]),
+    )  # fmt: skip
+    chain: Any = SimpleNamespace(reads=SimpleNamespace(silence=None))
+    inventory = Inventory(ctx, InventoryParams(), chain, None, "no relayer key")
+    asked = Moved(MARKET.condition_id, "split", "asked", "polybot-1.0", 20 * SHARE)
+    inventory.take_over([asked])
+    assert account.reserved[SPLITS] == 20 * SHARE
+
+    inventory.under_way._failed(inventory.under_way.flights[0], asked, "it never came to the chain")
+    await inventory._act()
+    assert account.reserved[SPLITS] == 0
