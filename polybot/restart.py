@@ -58,6 +58,7 @@ class Restart:
 
     async def run(self) -> None:
         """Raises StartFailed when the venue does not let us find out where we stand."""
+        self._own_orders()
         with trio.move_on_after(ANSWER_S):
             self.empty = await self.ctx.reconciler.cancel_everything()
         if not self.empty:
@@ -75,10 +76,14 @@ class Restart:
 
     # --- orders ---------------------------------------------------------------------------
 
-    def _take_over_orders(self) -> None:
-        """Orders of the journal are ours, wherever they may still show up."""
+    def _own_orders(self) -> None:
+        """Orders of the journal are ours, wherever they may still show up: also for a start that is
+        ended before it has asked anything, whose last look reads trades as well (brief seed 24017).
+        """
         for intent in self.ctx.recovered.intents.values():
             self.ctx.account.own(intent.order_id, intent.condition_id)
+
+    def _take_over_orders(self) -> None:
         doubtful = self.ctx.reconciler.adrift.look_after(self.ctx.recovered.doubtful)
         if not self.ctx.recovered.orderly:
             logger.warning("the last run did not end by itself; {} orders to look up", doubtful)

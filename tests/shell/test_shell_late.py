@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
 from typing import Any
 
 import orjson
@@ -37,6 +38,7 @@ from polybot.journal.entries import Known, Told
 from polybot.orders_task import OrdersTask
 from polybot.patient_clock import PatientClock
 from polybot.reconciler import LEAST_S, Reconciler
+from polybot.restart import Restart
 from polybot.venue.tap import NOBODY
 
 KNOWN, LATE = "0x1", "0x2"
@@ -122,6 +124,24 @@ async def test_a_fill_between_two_scopes_is_looked_at_as_well(account: Account, 
 
     assert (account.unplaced == {"0x3"}) is (whose == "nobody's")
     assert account.doubt._rung is (whose == "nobody's")
+
+
+async def test_a_start_that_is_ended_at_once_knows_its_orders() -> None:
+    """Brief seed 24017: the disk was full at once, the program's last look read the trades, and an
+    order of the run before was taken for somebody else's: trading halted for good.
+    """
+    owned: list[tuple[str, str]] = []
+    intent = SimpleNamespace(order_id="0x1", condition_id="0xc")
+    ctx: Any = SimpleNamespace(
+        recovered=SimpleNamespace(intents={"0x1": intent}),
+        account=SimpleNamespace(own=lambda *those: owned.append(those)),
+        reconciler=SimpleNamespace(cancel_everything=trio.sleep_forever),
+    )
+    with trio.CancelScope() as scope:
+        scope.cancel()
+        await Restart(ctx, trio.sleep_forever).run()
+
+    assert owned == [("0x1", "0xc")]
 
 
 async def test_a_market_that_is_run_hears_it_itself(account: Account) -> None:
