@@ -11,6 +11,7 @@ import attrs
 import pytest
 import trio
 
+from polybot import restart as starting
 from polybot.domain.orders import SignedOrder
 from polybot.exchange.request import Request, Response, json_response
 from polybot.journal.entries import Halted
@@ -66,14 +67,16 @@ def test_orders_without_intents_are_seen(monkeypatch: pytest.MonkeyPatch) -> Non
 
 
 def test_quotes_before_the_books_agree_are_seen(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A start that learns nothing of what happened meanwhile is not ready, and the sweep says so:
-    within a few lives, for what is filled just before a death depends on the wall's time, too.
+    """A start that learns nothing of what happened meanwhile, and does not wait until balances and
+    books meet, is not ready, and the sweep says so: within a few lives, for what is filled just
+    before a death depends on the wall's time, too.
     """
 
     async def hasty(restart: Restart) -> None:
         return None
 
     monkeypatch.setattr(Restart, "_catch_up", hasty)
+    monkeypatch.setattr(starting, "AGREE_S", 0.0)
     monkeypatch.setattr(crash_sweep, "SNIPED", 1.0)
     monkeypatch.setattr(crash_sweep, "SNIPE_WITHIN_S", 0.1)
     rows = (wrong(lives(seed, 2)) for seed in range(317, 324))

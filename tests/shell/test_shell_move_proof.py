@@ -444,7 +444,8 @@ async def test_a_start_asks_before_it_judges_the_cash(monkeypatch: pytest.Monkey
     for name in ("_take_over_orders", "_write_start"):
         monkeypatch.setattr(Restart, name, lambda *_: None)
     reconciler = SimpleNamespace(cancel_everything=step("cancel"), moved_again=step("moved again"))
-    ctx: Any = SimpleNamespace(reconciler=reconciler, recovered=SimpleNamespace(markets={}))
+    recovered = SimpleNamespace(markets={}, intents={})
+    ctx: Any = SimpleNamespace(reconciler=reconciler, recovered=recovered)
 
     await Restart(ctx, step("resolve")).run()
 
