@@ -127,7 +127,7 @@ class StrikeTerms:
 @attrs.frozen
 class Life:
     """`down_s`: from its end until the next start. A stop is this signal, and the other one after
-    `again_s`, if any. `lost`: the next one begins without this one's journal. `now`:
+    `again_s`, if any. `lost`: the next one begins without this one's journal. `emptied`:
     an operator empties the wallet by `stop --now`, in place of a signal or after a death.
     """
 
@@ -138,7 +138,7 @@ class Life:
     again_s: float | None = None
     where: Where = Where.ANYWHERE
     lost: bool = False
-    now: bool = False
+    emptied: bool = False
 
 
 @attrs.frozen
@@ -199,7 +199,7 @@ class Case:
     def text(self) -> str:
         """All that was drawn, in a line for a report."""
         ends = " ".join(
-            f"{life.lasts_s:.0f}s-{life.end.value}{'-now' * life.now}{'-lost' * life.lost}"
+            f"{life.lasts_s:.0f}s-{life.end.value}{'-emptied' * life.emptied}{'-lost' * life.lost}"
             for life in self.lives
         )
         harms = ", ".join(f"{t.harm.value} {t.port} {t.at_s:.0f}s" for t in self.troubles)

@@ -132,7 +132,7 @@ def _lost(rng: random.Random, lives: tuple[Life, ...]) -> tuple[Life, ...]:
 def _emptied(rng: random.Random, lives: tuple[Life, ...]) -> tuple[Life, ...]:
     """In one seed of eight every other life ends by `stop --now`, or is dead when it comes."""
     chance = rng.choice((0.0,) * 7 + (0.5,))
-    return tuple(attrs.evolve(one, now=rng.random() < chance) for one in lives)
+    return tuple(attrs.evolve(one, emptied=rng.random() < chance) for one in lives)
 
 
 def _troubles(rng: random.Random, length_s: float) -> tuple[Trouble, ...]:

@@ -26,7 +26,7 @@ PARTS = {
     "terms": "other answers to what is open about the venue",
     "regime": "another market than the calibrated one",
     "amnesia": "the loss of journals",
-    "now": "wallets that an operator empties by `stop --now`",
+    "emptied": "wallets that an operator empties by `stop --now`",
     "certify": "the trial of the venue's dead-man switch at each start",
     "silence": "tokens of which the market stream tells nothing",
     "node": "a node of the chain that is behind",
@@ -58,7 +58,7 @@ class Keep:
     terms: bool = True
     regime: bool = True
     amnesia: bool = True
-    now: bool = True
+    emptied: bool = True
     certify: bool = True
     silence: bool = True
     node: bool = True
@@ -97,7 +97,7 @@ class Keep:
     def _lives(self, case: Case) -> tuple[Life, ...]:
         lives = case.lives if self.deaths else (Life(case.length_s, End.STOP, 0.0),)
         return tuple(
-            attrs.evolve(one, lost=one.lost and self.amnesia, now=one.now and self.now)
+            attrs.evolve(one, lost=one.lost and self.amnesia, emptied=one.emptied and self.emptied)
             for one in lives
         )
 

@@ -134,9 +134,9 @@ class Lives:
             self._ended_itself(process)
         elif life.end is End.KILL:
             await self._end(process, life.where)
-        elif not life.now:
+        elif not life.emptied:
             await self._stop(process, life)
-        if life.now:
+        if life.emptied:
             await self._empty(process)
         if process.killed:
             await self._dead_man()

@@ -28,7 +28,7 @@ def calm(seed: int = 1, *, length_s: float = SHORT_H * 3600, plan: str = "none")
     nothing = Keep(
         storm=False, delays=False, deaths=False, disks=False, clock=False, foreign=False,
         engine=False, strikes=False, series=False, settings=False, means=False,
-        terms=False, regime=False, amnesia=False, now=False, certify=False, silence=False,
+        terms=False, regime=False, amnesia=False, emptied=False, certify=False, silence=False,
         node=False, bar=False, revoked=False, pace=False, links=(),
     )  # fmt: skip
     case = nothing.of(draw(seed, SHORT_H))

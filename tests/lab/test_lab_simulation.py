@@ -238,7 +238,7 @@ def test_the_smallest_case_that_still_breaks() -> None:
     assert small == Keep(
         delays=False, deaths=False, sniper=False, disks=False, clock=False, foreign=False,
         engine=False, strikes=False, series=False, settings=False, means=False,
-        terms=False, regime=False, amnesia=False, now=False, certify=False, silence=False,
+        terms=False, regime=False, amnesia=False, emptied=False, certify=False, silence=False,
         node=False, bar=False, revoked=False, pace=False,
         links=(2, 5),
     )  # fmt: skip

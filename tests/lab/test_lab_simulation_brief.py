@@ -25,7 +25,7 @@ AS_THEN = Keep(
     terms=False,
     regime=False,
     amnesia=False,
-    now=False,
+    emptied=False,
     certify=False,
     silence=False,
     node=False,
@@ -106,7 +106,7 @@ def kinds(case: Case) -> Counter[str]:
         + ["bar"] * (case.bar is not None)
         + ["revoked"] * (case.revoked is not None)
         + ["pace"] * (case.pace_ms > 0)
-        + ["now"] * any(life.now for life in case.lives)
+        + ["emptied"] * any(life.emptied for life in case.lives)
         + ["again"] * (len(case.lives) > 1)
     )
 

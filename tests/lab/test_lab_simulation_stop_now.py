@@ -19,7 +19,7 @@ from polybot.operator import stop
 
 def emptied(case: Case, end: End = End.STOP) -> Case:
     """Half a minute of trading, `stop --now`, and another life."""
-    lives = (Life(30.0, end, 10.0, now=True), Life(60.0, End.STOP, 0.0))
+    lives = (Life(30.0, end, 10.0, emptied=True), Life(60.0, End.STOP, 0.0))
     return attrs.evolve(calm(case.seed, length_s=100.0), lives=lives)
 
 
@@ -38,7 +38,7 @@ def test_the_wallet_is_emptied_and_halted(end: End) -> None:
 
 def test_one_at_the_end_of_all() -> None:
     """After the quiet, where nothing excuses it."""
-    lives = (Life(40.0, End.STOP, 0.0, now=True),)
+    lives = (Life(40.0, End.STOP, 0.0, emptied=True),)
     found = sound(attrs.evolve(calm(length_s=40.0), lives=lives))
 
     assert found.seen[EMPTIED] == 1
@@ -107,10 +107,12 @@ def test_a_stop_that_tells_no_engine_is_found() -> None:
 def test_one_seed_in_eight_has_some() -> None:
     """Some after a death, some in place of a signal; and they can be left out."""
     cases = [draw(seed, 1.0) for seed in range(1, 401)]
-    with_some = [case for case in cases if any(life.now for life in case.lives)]
-    ends = {life.end for case in with_some for life in case.lives if life.now}
+    with_some = [case for case in cases if any(life.emptied for life in case.lives)]
+    ends = {life.end for case in with_some for life in case.lives if life.emptied}
 
     assert 25 <= len(with_some) <= 60
     assert ends == set(End)
-    assert all(not life.now for case in with_some for life in Keep(now=False).of(case).lives)
-    assert "-now" in with_some[0].text()
+    assert all(
+        not life.emptied for case in with_some for life in Keep(emptied=False).of(case).lives
+    )
+    assert "-emptied" in with_some[0].text()
