@@ -22,7 +22,6 @@ from polybot.domain.units import ONE, SHARE
 from polybot.execution.desk import Desk
 from polybot.execution.lifecycle import State
 from polybot.execution.wish import Desired
-from polybot.market_times import cutoff_ms
 from polybot.pricing.board import PriceBoard
 from polybot.pricing.fair import Fair, NoFair, WhyNoFair
 from polybot.pricing.strikes import Strike
@@ -33,7 +32,6 @@ from polybot.quoting.ladder import grid_floor
 from polybot.quoting.model import BookView, Decision, QuoteInputs, Stock
 from polybot.quoting.orders import OrderMaker
 from polybot.quoting.pairs import target as pair_target
-from polybot.quoting.params import QuoteParams
 from polybot.risk.checks import Over, Standing, over_losses
 from polybot.risk.timetable import Known, MarketMachine
 from polybot.signal.regime import DEPTH_WITHIN
@@ -49,6 +47,7 @@ REWARD_PAUSE_MS = 60_000  # after a refusal: by then holdings and limits have mo
 NOTHING_HELD = Holdings()
 REDUCE = MarketState.REDUCE
 GTC, GTD = TimeInForce.GTC, TimeInForce.GTD
+EARLY_S, LEAD_MS = GTD_EARLY_S.value, (GTD_LEAD_S.value + 5) * 1000
 
 
 class Scoring(Protocol):
@@ -140,11 +139,9 @@ class Quoter:
         if self.decision.market is not None:
             self._compared_ms = now_ms
         self.ears.decided(self.decision, now_ms)
-        percent = config.orders.hysteresis_percent
+        percent, last_ms = config.orders.hysteresis_percent, self.machine.table.cutoff_ms
         pair_cap, _ = pair_target(inputs, config.quote)
-        wanted = wish(
-            self.market, self.decision, config.quote, now_ms, percent, self._maker, pair_cap
-        )
+        wanted = wish(self.market, self.decision, pair_cap, last_ms, now_ms, percent, self._maker)
         desired = self._with_take(wanted, now_ms)
         before, self.desired = self.desired, desired
         return desired != before
@@ -281,27 +278,27 @@ class Quoter:
 def wish(
     market: Market,
     decision: Decision,
-    params: QuoteParams,
+    pair_cap: int,
+    last_ms: int,
     now_ms: int,
     hold_percent: int = 0,
     maker: OrderMaker | None = None,
-    pair_cap: int | None = None,
 ) -> Desired:
-    """A decision as orders: caps are rounded down to the tick, exactly as the ladder did. A bid
-    keeps its place within `hold_percent` of the edge, and while no pair with it costs more than
-    `pair_cap` (10⁻⁴; None: the target without penalties). One `maker` gives the same orders for the
-    same quotes, so that two wishes are told apart at a glance.
+    """A decision as orders that rest until `last_ms` at most: caps are rounded down to the tick,
+    exactly as the ladder did. A bid keeps its place within `hold_percent` of the edge, and while no
+    pair with it costs more than `pair_cap` (10⁻⁴). One `maker` gives the same orders for the same
+    quotes, so that two wishes are told apart at a glance.
     """
     if decision.fair is None or not (decision.quotes or decision.take):
         cause = decision.reasons[0].why.value if decision.reasons else "no quote"
         return Desired(cause=cause)
-    tif, expires_s = _backstop(market.end_ms - cutoff_ms(market, params), now_ms)
+    tif, expires_s = _backstop(last_ms, now_ms)
     maker, tick = maker or OrderMaker(), market.tick
     return Desired(
         maker.orders(market, decision.quotes, tif, expires_s),
         grid_floor(decision.cap_up or 0, tick),
         grid_floor(decision.cap_down or 0, tick),
-        params.target_total if pair_cap is None else pair_cap,
+        pair_cap,
         round(decision.fair * ONE),
         hold=grid_floor((decision.edge or 0) * hold_percent / 100, tick),
     )
@@ -313,8 +310,8 @@ def _backstop(last_ms: int, now_ms: int) -> tuple[TimeInForce, int]:
     The venue kills a GTD order `GTD_EARLY_S` before its stated expiration and takes none closer
     than `GTD_LEAD_S`: a backstop for the case that we are gone, not a tool for the last minutes.
     """
-    expires_s = last_ms // 1000 + GTD_EARLY_S.value
-    if expires_s * 1000 >= now_ms + (GTD_LEAD_S.value + 5) * 1000:
+    expires_s = last_ms // 1000 + EARLY_S
+    if expires_s * 1000 >= now_ms + LEAD_MS:
         return GTD, expires_s
     return GTC, 0
 

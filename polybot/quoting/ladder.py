@@ -7,10 +7,11 @@ afterwards but downwards.
 from __future__ import annotations
 
 import functools
-import math
+from math import floor
 
 from polybot.domain import units
 from polybot.domain.market import Outcome
+from polybot.domain.units import ONE
 from polybot.quoting.model import Quote
 from polybot.quoting.params import Rungs
 from polybot.quoting.reasons import Reason, Why
@@ -19,7 +20,7 @@ from polybot.quoting.reasons import Reason, Why
 def grid_floor(probability: float, tick: int) -> int:
     """The highest price on the grid not above `probability`; 0 or less when there is none."""
     # Half a billionth forgives binary noise (0.53 is 5299.999…): a ten-thousandth of a price unit.
-    return math.floor(probability * units.ONE / tick + 5e-10) * tick
+    return floor(probability * ONE / tick + 5e-10) * tick
 
 
 # The first bid of one outcome: price 10⁻⁴ on the grid, and the cap it was held to.

@@ -101,5 +101,6 @@ def test_a_penalty_lowers_the_pair_and_is_told() -> None:
     (reason,) = [one for one in found.reasons if one.why is Why.COMBINED_CAP]
     assert ("apart", 0.09) in reason.figures
     cap, _ = target(made, params)
-    assert wish(made.market, found, params, made.now_ms, pair_cap=cap).pair_cap == 9100
+    last_ms = made.table.cutoff_ms
+    assert wish(made.market, found, cap, last_ms, made.now_ms).pair_cap == 9100
     assert {UP, DOWN} == {quote.outcome for quote in found.quotes}

@@ -21,6 +21,7 @@ import decision_kit
 from golden import digest
 from market_kit import BTC_5M
 
+from polybot.market_times import cutoff_ms
 from polybot.pricing.fair import Fair, NoFair
 from polybot.quoter import wish
 from polybot.quoting.completion import Held
@@ -68,10 +69,12 @@ def test_wishes_are_the_same() -> None:
     for n in range(1500):
         inputs = decision_kit.situation(rng)
         params, completion, rewards = decision_kit.settings(rng)
+        market = inputs.market if n % 3 else BTC_5M
         made = wish(
-            inputs.market if n % 3 else BTC_5M,
+            market,
             decide(inputs, params, completion, rewards),
-            params,
+            params.target_total,
+            market.end_ms - cutoff_ms(market, params),
             inputs.now_ms,
             rng.choice((0, 30)),
             maker,

@@ -14,7 +14,7 @@ from polybot.domain.units import ONE, SHARE
 from polybot.execution.wish import Desired
 from polybot.market_times import cutoff_ms
 from polybot.pricing.fair import WhyNoFair
-from polybot.quoter import wish
+from polybot.quoter import wish as wish_until
 from polybot.quoting.ladder import grid_floor
 from polybot.quoting.model import Decision, Quote
 from polybot.quoting.orders import OrderMaker
@@ -24,6 +24,20 @@ from polybot.quoting.reasons import Reason, Why
 PARAMS = QuoteParams()
 UP, DOWN = Outcome.UP, Outcome.DOWN
 HOUR = attrs.evolve(MARKET, rule=Candle("BTCUSDT", "1h"), end_ms=START + 3_600_000)
+
+
+def wish(
+    market: Market,
+    decision: Decision,
+    params: QuoteParams,
+    now_ms: int,
+    percent: int = 0,
+    maker: OrderMaker | None = None,
+) -> Desired:
+    """A wish of a window with the cutoff and the target of these parameters."""
+    last_ms = market.end_ms - cutoff_ms(market, params)
+    total = params.target_total
+    return wish_until(market, decision, total, last_ms, now_ms, percent, maker)
 
 
 def decided(price: int = 4800, cap: float = 0.49, fair: float | None = 0.5) -> Decision:
