@@ -53,6 +53,11 @@ class TapeParams:
 Row = tuple[int, int, str, bytes]
 
 
+def by_part(path: Path) -> tuple[int, str]:
+    """The order of one run's files: from the ten thousandth on the number has a digit more."""
+    return len(path.name), path.name
+
+
 @attrs.frozen
 class Flushed:
     """A file as it stood at a flush: `size` bytes of whole blocks, and what would end it there; a
@@ -130,7 +135,7 @@ class Recorder:
 
     def files(self) -> list[Path]:
         """This run's files so far, first to last, as far as they are still there."""
-        return sorted(self.folder.glob(f"{self.header.run}-*{SUFFIX}"))
+        return sorted(self.folder.glob(f"{self.header.run}-*{SUFFIX}"), key=by_part)
 
     async def flush(self) -> None:
         """Hand everything noted so far to the operating system."""
@@ -192,7 +197,7 @@ class Recorder:
 
     def _next_file(self) -> None:
         if self._writer is not None:
-            self._writer.close()
+            self._writer.close(goes_on=True)
         self.folder.mkdir(parents=True, exist_ok=True)
         while True:
             name = f"{self.header.run}-{self._part:04d}{SUFFIX}"

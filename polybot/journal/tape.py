@@ -20,7 +20,10 @@ is, where from or where to, and the bytes themselves, undecoded. Reading pays fo
 hot path does not.
 
 A file that its writer has closed ends with a head alone, which says how many blocks there are:
-without it a tape that a kill or a copy cut at the edge of a block would pass for a whole one.
+without it a tape that a kill or a copy cut at the edge of a block would pass for a whole one. Where
+the sum of a block would be it says whether the run goes on in another file, so that a run whose
+last files are missing does not pass for a whole one either. Tapes written before say that none
+does.
 """
 
 from __future__ import annotations
@@ -45,6 +48,7 @@ VERSION = 6
 ENDED_SINCE = 5
 _HEAD = struct.Struct("<4sIII")  # kind, number, bytes that follow, CRC-32 of them
 _MARK, _END = b"blk\n", b"end\n"
+_RUN_ENDS, _RUN_GOES_ON = 0, 1  # in the place of an end's sum
 LEVEL = 1  # zstd; 3 costs a quarter more time for nothing (performance.md 7)
 NO_END = "it has no end: its program was killed, writes it still, or this is a part of it"
 FLUSH = zstandard.COMPRESSOBJ_FLUSH_BLOCK
@@ -151,12 +155,17 @@ class Writer:
     @property
     def end(self) -> bytes:
         """What would end the file where it stands."""
-        return _HEAD.pack(_END, self._number, 0, 0)
+        return self._ends(_RUN_ENDS)
 
-    def close(self) -> None:
-        """Write the end, and let go of the file in any case. Raises OSError."""
+    def _ends(self, how: int) -> bytes:
+        return _HEAD.pack(_END, self._number, 0, how)
+
+    def close(self, *, goes_on: bool = False) -> None:
+        """Write the end, and let go of the file in any case; `goes_on`: the run does, in the next
+        file. Raises OSError.
+        """
         try:
-            self._put(self.end)
+            self._put(self._ends(_RUN_GOES_ON if goes_on else _RUN_ENDS))
         finally:
             self.abandon()
 
@@ -171,7 +180,8 @@ class Reader:
     Blocks that come twice are read once, and counted in `repeated`; a number that is missing is
     damage, for what it held may have changed everything after it. `backwards` counts the events
     stamped before the one they follow: clocks are stepped, and the order of the tape stands. `told`
-    is what the tape says of itself: that events are missing in it.
+    is what the tape says of itself: that events are missing in it. `goes_on`: its run does, in
+    another file.
     """
 
     def __init__(self, path: Path) -> None:
@@ -181,7 +191,7 @@ class Reader:
         self.blocks = self.events_read = self.repeated = self.backwards = 0
         self.first_ns = self.last_ns = 0
         self.told: list[str] = []
-        self._ended = False
+        self._ended = self.goes_on = False
         self._plain = zstandard.ZstdDecompressor().decompressobj()
         self._file = path.open("rb")
         try:
@@ -267,8 +277,9 @@ class Reader:
         """Whether this is the file's own end, behind all the blocks that it counts."""
         if len(head) < _HEAD.size:
             return False
-        mark, number, length, _ = _HEAD.unpack(head)
-        self._ended |= (mark, number, length) == (_END, self.blocks, 0)
+        mark, number, length, how = _HEAD.unpack(head)
+        if (mark, number, length) == (_END, self.blocks, 0):
+            self._ended, self.goes_on = True, how != _RUN_ENDS
         return bool(mark == _END and number <= self.blocks)
 
     def _block(self, at: int, head: bytes) -> tuple[int, bytes] | None:
@@ -297,15 +308,38 @@ class Reader:
         self._file.close()
 
 
-def hole(before: Header | None, header: Header) -> str | None:
+def hole(before: Header, header: Header) -> str | None:
     """What is missing between two files of a folder that are read one after the other, if anything
     is: a run numbers its files.
     """
-    if before is None or (before.run == header.run and header.part == before.part + 1):
-        return None
     if before.run != header.run:
         return f"run {header.run} follows run {before.run}"
+    if header.part == before.part + 1:
+        return None
     return f"part {header.part} follows part {before.part}: what is between them is missing"
+
+
+def gap(before: Reader, reader: Reader) -> str | None:
+    """What is missing between two files for those to whom one event is the ground of the next: a
+    book that missed its changes is another book.
+    """
+    if before.damage is not None:
+        return f"what {before.path.name} lacks is missing before it"
+    return hole(before.header, reader.header)
+
+
+def lost_before(header: Header) -> str | None:
+    """What is missing before the first file that is read of a run, if anything is."""
+    if not header.part:
+        return None
+    return f"the run's first {header.part} files are missing ([tape] keep_mb)"
+
+
+def lost_after(reader: Reader) -> str | None:
+    """What is missing behind the last file, if that is known: a killed run has no end at all."""
+    if not reader.goes_on:
+        return None
+    return f"the run goes on in part {reader.header.part + 1}, which is missing"
 
 
 def _header(value: object) -> Header:

@@ -33,7 +33,15 @@ from polybot.exchange.recording_beats import Window
 from polybot.exchange.recording_model import paid_ms, window_of
 from polybot.exchange.recording_prices import Point, agreeing
 from polybot.journal.recorder import SUFFIX
-from polybot.journal.tape import Event, Header, Kind, Reader, TapeError, hole
+from polybot.journal.tape import (
+    Event,
+    Kind,
+    Reader,
+    TapeError,
+    gap,
+    lost_after,
+    lost_before,
+)
 from polybot.lab.tape import tapes
 from polybot.venue.price_messages import PolyBolt, decode_binance, decode_rtds
 from polybot.venue.secret import Credentials, Secret
@@ -82,17 +90,38 @@ def bring(files: Sequence[Path], folder: Path, brought: Brought) -> None:
     is written. Raises TapeError, or OSError, where not even a header can be.
     """
     bringer = Bringer(folder, brought)
-    before: Header | None = None
+    try:
+        brought.faults += _take(files, bringer)
+    finally:
+        bringer.finish()
+
+
+def _take(files: Sequence[Path], bringer: Bringer) -> Iterator[str]:
+    """Take every event up to what is missing: a book that missed its changes is another book. Tells
+    what is wrong.
+    """
+    before: Reader | None = None
     for path in files:
-        with Reader(path) as reader:
-            if (why := hole(before, reader.header)) is not None:
-                brought.faults.append(f"{path.name}: {why}; only what is before it is used")
-                break
-            before = reader.header
+        try:
+            reader = Reader(path)
+        except TapeError as error:
+            if before is None:
+                raise
+            yield f"{error}; only what is before it is used"
+            return
+        with reader:
+            why = None if before is None else gap(before, reader)
+            if why is not None:
+                yield f"{path.name}: {why}; only what is before it is used"
+                return
+            if before is None and (why := lost_before(reader.header)) is not None:
+                yield f"{path.name}: {why}"
             for event in reader.events():
                 bringer.take(event)
-        brought.faults += _damage(reader)
-    bringer.finish()
+        yield from _damage(reader)
+        before = reader
+    if before is not None and (why := lost_after(before)) is not None:
+        yield f"{before.path.name}: {why}"
 
 
 def _damage(reader: Reader) -> Iterator[str]:

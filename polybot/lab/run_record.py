@@ -128,7 +128,7 @@ def read(path: Path) -> tuple[Run, bool]:
                 f"{path}: not a run: give a file of `backtest --runs`, or a tape"
             ) from error
     with tapes(path) as files:
-        found = Tapes(files)
+        found = Tapes(files, gapless=True)
         run = of_tape(path.name, found.events())
     return run, found.whole
 

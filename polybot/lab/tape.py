@@ -15,7 +15,7 @@ import tempfile
 import zipfile
 from collections import Counter, deque
 from collections.abc import Callable, Generator, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import closing, contextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -24,8 +24,17 @@ import msgpack
 import orjson
 
 from polybot.core_tape import INPUTS, quote_of
-from polybot.journal.recorder import SUFFIX
-from polybot.journal.tape import Event, Header, Kind, Reader, TapeError, hole
+from polybot.journal.recorder import SUFFIX, by_part
+from polybot.journal.tape import (
+    Event,
+    Kind,
+    Reader,
+    TapeError,
+    gap,
+    hole,
+    lost_after,
+    lost_before,
+)
 from polybot.lab import numbers
 from polybot.lab.places import file_place, reason
 
@@ -106,11 +115,11 @@ def tapes(path: Path) -> Iterator[list[Path]]:
 
 def _newest_run(path: Path) -> list[Path]:
     runs: dict[str, list[Path]] = {}
-    for file in sorted(path.glob(f"*{SUFFIX}")):
+    for file in path.glob(f"*{SUFFIX}"):
         runs.setdefault(file.stem.rpartition("-")[0], []).append(file)
     if not runs:
         raise ValueError(f"{path}: no tape in this folder")
-    return runs[max(runs)]
+    return sorted(runs[max(runs)], key=by_part)
 
 
 @attrs.frozen
@@ -134,8 +143,11 @@ class Chosen:
 
 @attrs.define
 class Tapes:
-    """The events of several files in order, and how whole they were. `gapless`: none behind what is
-    missing.
+    """The events of several files in order, and how whole they were: what is missing before the
+    first, between two, or behind the last is said on stderr, as is what is wrong in one.
+
+    `gapless`: none behind what is missing, within a file as well, for those to whom one event is
+    the ground of the next.
     """
 
     files: Sequence[Path]
@@ -154,17 +166,47 @@ class Tapes:
         """Every readable event, up to the first hole between two files. Close it where it is not
         read to its end.
         """
-        before: Header | None = None
-        for path in self.files:
-            with Reader(path) as reader:
-                if not _follows(before, reader):
-                    self.whole = False
-                    return
-                before = reader.header
+        with closing(self.readers()) as readers:
+            for reader in readers:
                 yield from reader.events()
-            self.whole &= tell_damage(reader)
-            if self.gapless and not self.whole:
+
+    def readers(self) -> Generator[Reader]:
+        """Each file in turn, to be read before the next is asked for. Raises TapeError where
+        nothing of the first can be.
+        """
+        before: Reader | None = None
+        for path in self.files:
+            try:
+                reader = Reader(path)
+            except TapeError as error:
+                if before is None:
+                    raise
+                self._lacks(f"{error}; it and what follows are not read")
                 return
+            with reader:
+                if not self._follows(before, reader):
+                    return
+                yield reader
+            self.whole &= tell_damage(reader)
+            before = reader
+        if before is not None and (why := lost_after(before)) is not None:
+            self._lacks(f"{before.path.name}: {why}")
+
+    def _follows(self, before: Reader | None, reader: Reader) -> bool:
+        """Whether a file is the next one of its run; the first follows on nothing."""
+        name = reader.path.name
+        if before is None:
+            if (why := lost_before(reader.header)) is not None:
+                self._lacks(f"{name}: {why}")
+            return True
+        why = gap(before, reader) if self.gapless else hole(before.header, reader.header)
+        if why is not None:
+            self._lacks(f"{name}: {why}; it and what follows are not read")
+        return why is None
+
+    def _lacks(self, why: str) -> None:
+        self.whole = False
+        sys.stderr.write(f"{why}\n")
 
     @property
     def code(self) -> int:
@@ -173,23 +215,16 @@ class Tapes:
 
 def read_runs(paths: Sequence[Path], take: Callable[[Iterator[Event]], object]) -> bool:
     """Give the events of each path's run to `take`, one run after the other. Returns whether all
-    tapes were whole; what was wrong is on stderr. Raises TapeError, OSError or ValueError.
+    tapes were whole; what was wrong is on stderr, and what is behind it is not read. Raises
+    TapeError, OSError or ValueError.
     """
     whole = True
     for path in paths:
         with tapes(path) as files:
-            read = Tapes(files)
+            read = Tapes(files, gapless=True)
             take(read.events())
             whole &= read.whole
     return whole
-
-
-def _follows(before: Header | None, reader: Reader) -> bool:
-    """Whether a file is the next one of its run; if not, say so on stderr."""
-    why = hole(before, reader.header)
-    if why is not None:
-        sys.stderr.write(f"{reader.path.name}: {why}; it and what follows are not read\n")
-    return why is None
 
 
 def tell_damage(reader: Reader) -> bool:
@@ -216,24 +251,18 @@ def tell_damage(reader: Reader) -> bool:
 
 def info(files: Sequence[Path]) -> int:
     """What each file holds, by stream, and whether it is whole."""
-    whole = True
-    before: Header | None = None
-    for path in files:
+    read = Tapes(files)
+    for reader in read.readers():
         counts: Counter[tuple[str, str]] = Counter()
         sizes: Counter[tuple[str, str]] = Counter()
-        with Reader(path) as reader:
-            if not _follows(before, reader):
-                return EXIT_DAMAGED
-            before = reader.header
-            for event in reader.events():
-                key = event.kind.name.lower(), event.stream
-                counts[key] += 1
-                sizes[key] += len(event.body)
+        for event in reader.events():
+            key = event.kind.name.lower(), event.stream
+            counts[key] += 1
+            sizes[key] += len(event.body)
         sys.stdout.write("\n".join(_facts(reader, sizes.total())) + "\n")
         for (kind, stream), count in sorted(counts.items()):
             sys.stdout.write(f"  {kind:8}{stream:40}{count:>10}{sizes[kind, stream]:>14,} bytes\n")
-        whole &= tell_damage(reader)
-    return EXIT_WHOLE if whole else EXIT_DAMAGED
+    return read.code
 
 
 def _facts(reader: Reader, raw: int) -> list[str]:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import attrs
+
 from polybot.journal.tape import Event, Header, Kind, Reader, Writer
 
 HEADER = Header("run-1", 0, 1_795_132_800_000, "c0ffee", {"polybot": "0.1.0"}, {"mode": "paper"})
@@ -26,6 +28,18 @@ def written(path: Path, blocks: int = 3, each: int = 10) -> Path:
         writer.write(events(each, block * each))
     writer.close()
     return path
+
+
+def three_parts(folder: Path) -> list[Path]:
+    """A run of three files."""
+    paths = []
+    for part in range(3):
+        path = folder / f"run-1-{part:04}.tape"
+        writer = Writer(path, attrs.evolve(HEADER, part=part))
+        writer.write(events(2, 2 * part))
+        writer.close(goes_on=part < 2)
+        paths.append(path)
+    return paths
 
 
 def read(path: Path) -> tuple[list[Event], Reader]:

@@ -86,7 +86,9 @@ async def test_a_thread_writes_on_the_walls_clock(tmp_path: Path) -> None:
 async def test_full_files_are_followed_by_new_ones(
     tmp_path: Path, autojump_clock: MockClock
 ) -> None:
-    """Parts are numbered, each has the header, and none is much larger than allowed."""
+    """Parts are numbered, each has the header, none is much larger than allowed, and each but the
+    last says that the run goes on: of a run without its last files the rest passed for all of it.
+    """
     async with tape(tmp_path, TapeParams(file_mb=1)) as made:
         for n in range(6):
             made.heard("a", os.urandom(400_000), 0)
@@ -95,7 +97,10 @@ async def test_full_files_are_followed_by_new_ones(
 
     files = tapes(tmp_path)
     assert [file.name for file in files] == ["run-1-0000.tape", "run-1-0001.tape"]
-    assert [read(file)[1].header.part for file in files] == [0, 1]
+    readers = [read(file)[1] for file in files]
+    assert [reader.header.part for reader in readers] == [0, 1]
+    assert [reader.goes_on for reader in readers] == [True, False]
+    assert [reader.damage for reader in readers] == [None, None]
     assert all(file.stat().st_size < 1_400_000 for file in files)
 
 

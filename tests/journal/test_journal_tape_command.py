@@ -6,10 +6,9 @@ import csv
 import json
 from pathlib import Path
 
-import attrs
 import pyarrow.parquet as pq
 import pytest
-from tape_kit import END_SIZE, HEADER, T0_NS, events, written
+from tape_kit import END_SIZE, HEADER, T0_NS, events, three_parts, written
 
 from polybot.journal.tape import Kind, Writer
 from polybot.lab.tape import main, tapes
@@ -117,18 +116,6 @@ def test_damage_is_said_and_ends_with_one(path: Path, capsys: pytest.CaptureFixt
     path.write_bytes(data[: -3 - END_SIZE] + b"xyz" + data[-END_SIZE:])
     assert main(["info", str(path)]) == 1
     assert "block 2 does not match its sum" in capsys.readouterr().err
-
-
-def three_parts(folder: Path) -> list[Path]:
-    """A run of three files."""
-    paths = []
-    for part in range(3):
-        path = folder / f"run-1-{part:04}.tape"
-        writer = Writer(path, attrs.evolve(HEADER, part=part))
-        writer.write(events(2, 2 * part))
-        writer.close()
-        paths.append(path)
-    return paths
 
 
 def test_a_file_that_is_missing_is_a_hole(
