@@ -36,6 +36,7 @@ from polybot.exchange.faults.plan import load as load_plan
 from polybot.exchange.latency_models import latencies
 from polybot.exchange.mirror_live import LiveWorld
 from polybot.exchange.queue_models import queue_model
+from polybot.exchange.recording import RecordedWorld
 from polybot.exchange.server import Exchange, Urls
 from polybot.exchange.terms import Terms
 from polybot.exchange.terms_file import read_terms
@@ -131,8 +132,13 @@ async def run_paper(config: Config, options: BotOptions) -> tuple[Summary, int]:
         summary = judged(summary_of(bot), verdict)
         nursery.cancel_scope.cancel()
     store.close()
+    damage = world.damage if isinstance(world, RecordedWorld) else ()
+    if damage:
+        summary = attrs.evolve(summary, world=world.name, notes=(*summary.notes, *damage))
     if summary.live_orders_at_exit:
         code = EXIT_ORDERS_LIVE
+    elif damage and code == EXIT_CLEAN:
+        code = EXIT_OTHER  # clean, but not of the whole recording
     return summary, code
 
 

@@ -184,6 +184,11 @@ class RecordedWorld:
         told = f"recording {self._named}: {self._recording.told}"
         return "; ".join([told, *self._recording.warnings])
 
+    @property
+    def damage(self) -> tuple[str, ...]:
+        """What is wrong with it so far, where a part of it cannot be read."""
+        return tuple(self._recording.warnings) if self._recording.warnings.cut else ()
+
     def attach(self, engine: Engine, oracle: Oracle, lifecycle: Lifecycle) -> None:
         """Fund the outside and find the markets by their slugs. Call once."""
         for slug, (strike, final) in self._fixed(oracle):

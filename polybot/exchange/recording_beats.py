@@ -168,9 +168,7 @@ def _beats(path: Path, warnings: Warnings) -> Iterator[Beat]:
         else:
             raise ValueError("it is cut short")
     except (OSError, zstandard.ZstdError, *_UNLIKE) as error:
-        warnings.tell(
-            f"{path.name} is damaged ({error}): only the {count} beats before it are used"
-        )
+        warnings.cuts(path.name, f"is damaged ({error})", f" at beat {count + 1}")
     if back:
         warnings.tell(
             f"{path.name}: the clock went back {back} times; the order of the file stands"

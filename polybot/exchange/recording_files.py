@@ -32,33 +32,42 @@ _UNPACKERS: dict[str, Callable[[], Any]] = {
 
 
 class Warnings(list[str]):
-    """What a reader found wrong, in the order found; each is logged when it is added."""
+    """What a reader found wrong, in the order found; each is logged when it is added. `cut`: a part
+    of it could not be read, where the rest is only to be known.
+    """
+
+    cut: bool = False
 
     def tell(self, text: str) -> None:
         if text not in self:
             self.append(text)
             logger.warning("recording: {}", text)
 
+    def cuts(self, name: str, what: str, where: str = "") -> None:
+        """A file's reading ends before the file does: what follows rests on what is missing."""
+        self.cut = True
+        self.tell(f"{name} {what}{where}: only the part before it is used")
+
 
 def lines(path: Path, warnings: Warnings) -> Iterator[bytes]:
     """The lines of a plain, zstd or gzip file, blank ones left out, up to the first damage."""
-    rest, read_any = b"", False
+    rest, read = b"", 0
     try:
         for chunk in chunks(path):
             *whole, rest = (rest + chunk).split(b"\n")
             _check_length(rest)
             for line in whole:
                 if not line.isspace() and line:
-                    read_any = True
+                    read += 1
                     yield line
         if rest and not rest.isspace():
-            read_any = True
+            read += 1
             yield rest
     except (OSError, zstandard.ZstdError, zlib.error, ValueError) as error:
-        if not read_any:
+        if not read:
             raise ValueError(f"{path} cannot be read ({error}): fetch it again") from error
-        warnings.tell(f"{path.name} is damaged ({error}): only the part before it is used")
-    if not read_any:
+        warnings.cuts(path.name, f"is damaged ({error})", f" after row {read}")
+    if not read:
         raise ValueError(f"{path} is empty: fetch it again")
 
 
@@ -85,16 +94,14 @@ def chunks(path: Path) -> Iterator[bytes]:
 
 def rows(path: Path, warnings: Warnings) -> Iterator[dict[str, Any]]:
     """JSON lines as objects; a line that is none ends the reading with a warning."""
-    read_any = False
-    for line in lines(path, warnings):
+    for number, line in enumerate(lines(path, warnings), 1):
         try:
             row = _object(line)
         except ValueError as error:
-            if not read_any:
+            if number == 1:
                 raise ValueError(f"{path} holds no JSON lines: fetch it again") from error
-            warnings.tell(f"{path.name} is damaged ({error}): only the part before it is used")
+            warnings.cuts(path.name, f"is damaged ({error})", f" at row {number}")
             return
-        read_any = True
         yield row
 
 
@@ -113,35 +120,37 @@ def _object(line: bytes) -> dict[str, Any]:
 def table(path: Path, warnings: Warnings) -> Iterator[dict[str, str]]:
     """The rows of a CSV file by their column names; one of other columns ends the reading."""
     text = (line.decode(errors="replace") for line in lines(path, warnings))
-    read_any = False
+    read = 0
     try:
         for row in csv.DictReader(text):
             if None in row.values() or None in row:
                 fault = "ends within a row" if None in row.values() else "has too long a row"
-                warnings.tell(f"{path.name} {fault}: only the part before it is used")
+                warnings.cuts(path.name, fault, f", row {read + 1}")
                 break
-            read_any = True
+            read += 1
             yield row
     except csv.Error as error:
-        warnings.tell(f"{path.name} is damaged ({error}): only the part before it is used")
-    if not read_any:
+        warnings.cuts(path.name, f"is damaged ({error})", f" at row {read + 1}")
+    if not read:
         raise ValueError(f"{path} holds no whole row: fetch it again")
 
 
 def readable(
-    path: Path, warnings: Warnings, source: Iterable[Any], read: Callable[[Any], T]
+    path: Path,
+    warnings: Warnings,
+    source: Iterable[Any],
+    read: Callable[[Any], T],
+    what: str = "row",
 ) -> Iterator[T]:
     """`read` of every row, until one is not what the format promises."""
-    read_any = False
-    for row in source:
+    for number, row in enumerate(source, 1):
         try:
             item = read(row)
         except (KeyError, TypeError, ValueError, ArithmeticError, IndexError) as error:
-            if not read_any:
+            if number == 1:
                 raise unlike(path, error) from error
-            warnings.tell(f"{path.name} is damaged ({error!r}): only the part before it is used")
+            warnings.cuts(path.name, f"is damaged ({error!r})", f" at {what} {number}")
             return
-        read_any = True
         yield item
 
 

@@ -77,7 +77,8 @@ def _tape(path: Path, warnings: Warnings, chainlink: list[Point], binance: list[
         raise ValueError(f"{path} holds no book: choose another recording")
     slug = of_btc(slug or path.name.removesuffix(SUFFIX))
     sound = Sound.of(slug)
-    ordered = sorted(readable(path, warnings, snapshots, sound), key=lambda beat: beat.at_ms)
+    sounding = readable(path, warnings, snapshots, sound, "book")
+    ordered = sorted(sounding, key=lambda beat: beat.at_ms)
     beats = list(sound.heard(ordered, path.name, warnings))
     if result is None:
         warnings.tell(f"{path.name} has no outcome (cut short?): the last mid decides")

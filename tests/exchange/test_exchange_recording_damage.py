@@ -356,3 +356,30 @@ def test_two_markets_in_one_file(tmp_path: Path) -> None:
 
     with pytest.raises(ValueError, match="one market a file"):
         RecordedWorld(path)
+
+
+@pytest.mark.parametrize(
+    ("bad", "said"), [("{", "at row 3"), ('{"msg": 7}', "at row 3"), ("[1]", "at row 3")]
+)
+def test_the_row_is_named(tmp_path: Path, bad: str, said: str) -> None:
+    """A line that is none, or none of the format, ends the reading, and is told with its number."""
+    folder = full_rate(tmp_path, [message(OPEN_MS), message(OPEN_MS + 1)])
+    path = folder / recording_alihakan.NAME
+    good = zstandard.ZstdDecompressor().stream_reader(path.read_bytes()).read().decode()
+    write_text(path, f"{good.rstrip()}\n{bad}\n{good}")
+
+    world = RecordedWorld(folder)
+
+    assert said in world.name
+    assert world.damage
+
+
+def test_what_is_only_to_be_known_is_no_damage(tmp_path: Path) -> None:
+    """A file that is silent, or not in order, is told, and has been read to its end."""
+    folder = books(tmp_path, [message(OPEN_MS + n) for n in (5, 9, 7)])
+    world = RecordedWorld(folder)
+    stage = Stage(world)
+    stage.run(OPEN_MS + WINDOW_MS)
+
+    assert "not in order" in world.name
+    assert not world.damage
