@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import json
 import os
+import shutil
 import sys
 from collections.abc import Callable
 
@@ -47,6 +48,7 @@ from polybot.patient_clock import PatientClock
 from polybot.restart import StartFailed
 from polybot.signals import stop_on_signals
 
+STDERR = 2
 LAST_WORDS_S = 2.0  # for whoever reads the log to take its end
 
 
@@ -93,7 +95,7 @@ def _run_bot(options: BotOptions) -> int:
         logger.exception("the run failed")
         report, code = _failed(config, type(error).__name__), EXIT_OTHER
     written = _written(report, options.summary)  # first: a terminal may be held for long (Ctrl-S)
-    _say(closing_report(report))
+    _say(closing_report(report, _width()))
     if not written and code != EXIT_ORDERS_LIVE:
         return EXIT_STORAGE
     return code
@@ -124,6 +126,13 @@ def _written(report: summary.Summary, place: str | None) -> bool:
         logger.exception("the summary could not be written")
         return False
     return True
+
+
+def _width() -> int | None:
+    """The terminal's, if stderr is one. Asked of the descriptor: the stream may be closed, and
+    nothing may be raised here, for the exit code must tell.
+    """
+    return shutil.get_terminal_size().columns if os.isatty(STDERR) else None
 
 
 def _say(text: str) -> None:

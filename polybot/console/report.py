@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from polybot.console.fold import folded
 from polybot.console.snapshot import LostLine
 from polybot.console.view import counts, gain_text, lost_text, money_text
 from polybot.summary import Activity, Interval, Summary
@@ -12,21 +13,31 @@ _HEAD = f"{'interval':<44}{'result':<8}{'fills':>6}{'volume':>10}{'sold':>10}"
 _HEAD += f"{'merged':>10}{'P&L':>10}"
 
 
-def closing_report(summary: Summary) -> str:
-    """A table of the intervals that were touched, then the totals, line by line."""
+def closing_report(summary: Summary, width: int | None = None) -> str:
+    """A table of the intervals that were touched, then the totals, line by line; sentences folded
+    to the terminal's width, where there is one.
+    """
     touched = [interval for interval in summary.intervals if interval.orders or interval.fills]
     lines = ["", _HEAD, *(_row(interval) for interval in touched), ""]
+    told = [
+        _ended(summary, len(touched)),
+        *why_not(summary),
+        _equity(summary),
+        _resting(summary.live_orders_at_exit),
+        *(f"note: {note}" for note in summary.notes),
+    ]
+    if width is not None:
+        told = [piece for line in told for piece in folded(line, width)]
+    return "\n".join([*lines, *told]) + "\n"
+
+
+def _ended(summary: Summary, touched: int) -> str:
     totals = summary.totals
-    lines.append(
-        f"ended: {summary.exit_reason}.  {len(touched)} intervals, {_fills(totals)}, "
+    return (
+        f"ended: {summary.exit_reason}.  {touched} intervals, {_fills(totals)}, "
         f"realised {gain_text(totals.realised_pnl)}, quoted {_share(summary.quoted_share)} of the "
         "time it could"
     )
-    lines += why_not(summary)
-    lines.append(_equity(summary))
-    lines.append(_resting(summary.live_orders_at_exit))
-    lines += [f"note: {note}" for note in summary.notes]
-    return "\n".join(lines) + "\n"
 
 
 def why_not(summary: Summary) -> list[str]:

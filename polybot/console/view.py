@@ -1,15 +1,18 @@
 """One screen, or one line, out of a snapshot: pure text, no terminal.
 
 The screen is written over the one before it, line by line and without clearing first, so that it
-does not flicker. Texts from the venue (slugs, reasons) are stripped of control characters: they
-reach a terminal.
+does not flicker. What is wider than the terminal is folded where there is room below, and ends with
+a word where there is none; of the table whole columns are shown. Texts from the venue (slugs,
+reasons) are stripped of control characters: they reach a terminal.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from datetime import datetime, timezone
+from itertools import accumulate
 
+from polybot.console.fold import MORE, folded, shortened
 from polybot.console.snapshot import LostLine, MarketSnapshot, QuoteLine, Snapshot
 
 HOME = "\x1b[H"
@@ -41,22 +44,63 @@ def render(snapshot: Snapshot, width: int, height: int) -> str:
     events = [
         ("", f"  {clock_text(event.at_ms)}  {plain(event.text)}") for event in snapshot.events[-8:]
     ]
+    columns = _columns(snapshot, width)
     lines = [
         (_BOLD, _header(snapshot)),
         (_state_colour(snapshot.state), f"state {plain(snapshot.state)}"),
         ("", _totals(snapshot)),
         ("" if snapshot.heartbeat_lag_s is not None else _YELLOW, _open(snapshot)),
         ("", ""),
-        (_DIM, "".join(title.ljust(size) for title, size in _COLUMNS)),
-        *(line for market in snapshot.markets for line in _market(market, snapshot.now_ms)),
+        (_DIM, _row([title for title, _ in _COLUMNS], columns)),
+        *(
+            line
+            for market in snapshot.markets
+            for line in _market(market, snapshot.now_ms, columns)
+        ),
         ("", ""),
         (_DIM, "last events"),
         *events,
     ]
     # The last line stays unused: a newline there would scroll the screen.
-    shown = lines[: max(1, height - 1)]
-    body = "\r\n".join(_coloured(colour, text[:width]) + CLEAR_LINE for colour, text in shown)
+    shown = _fitted(lines, width, max(1, height - 1))
+    body = "\r\n".join(_coloured(colour, text) + CLEAR_LINE for colour, text in shown)
     return f"{HOME}{body}{CLEAR_BELOW}"
+
+
+def _fitted(lines: Sequence[tuple[str, str]], width: int, room: int) -> Sequence[tuple[str, str]]:
+    """The lines as they fit: all of each, or the beginning of each, or of the first of them."""
+    all_told = [(colour, piece) for colour, text in lines for piece in folded(text, width)]
+    if len(all_told) <= room:
+        return all_told
+    begun = [(colour, shortened(text, width)) for colour, text in lines]
+    if len(begun) <= room:
+        return begun
+    left = (_DIM, shortened(f"{MORE} {len(begun) - room + 1} lines more", width))
+    return [*begun[: room - 1], left]
+
+
+def _columns(snapshot: Snapshot, width: int) -> list[int]:
+    """The sizes of the table's columns that are wholly on the screen. That of the markets is no
+    wider than it must be.
+    """
+    longest = max((len(_name(market)) for market in snapshot.markets), default=0)
+    (title, most), *others = _COLUMNS
+    sizes = [min(most, max(longest, len(title)) + 2), *(size for _, size in others)]
+    ends = accumulate(sizes)
+    shown = [size for size, end in zip(sizes, ends, strict=True) if end - 1 <= width]
+    return shown or sizes[:1]
+
+
+def _row(cells: Sequence[str], columns: Sequence[int]) -> str:
+    """A cell never runs into the next: the last column of each stays blank."""
+    return "".join(
+        cell[: size - 1].ljust(size) for cell, size in zip(cells, columns, strict=False)
+    ).rstrip()
+
+
+def _name(market: MarketSnapshot) -> str:
+    """What tells one market from the next stands at the end of its slug."""
+    return plain(market.slug).replace("-up-or-down-", " ").replace("-updown-", " ")
 
 
 def plain_line(snapshot: Snapshot) -> str:
@@ -147,13 +191,14 @@ def _gain(micro: int | None) -> str:
     return NOTHING if micro is None else gain_text(micro)
 
 
-def _market(market: MarketSnapshot, now_ms: int) -> Iterable[tuple[str, str]]:
+def _market(
+    market: MarketSnapshot, now_ms: int, columns: Sequence[int]
+) -> Iterable[tuple[str, str]]:
     waiting = now_ms < market.start_ms
     left = (market.start_ms if waiting else market.end_ms) - now_ms
     held = (shares_text(amount) for amount in (market.up, market.down, market.pairs))
     cells = (
-        # What tells one market from the next stands at the end of its slug.
-        plain(market.slug).replace("-up-or-down-", " ").replace("-updown-", " "),
+        _name(market),
         plain(market.state),
         ("in " if waiting else "") + duration_text(left / 1000),
         _observed(market.spot),
@@ -164,10 +209,7 @@ def _market(market: MarketSnapshot, now_ms: int) -> Iterable[tuple[str, str]]:
         gain_text(market.realised),
         _gain(market.unrealised),
     )
-    sizes = (size for _, size in _COLUMNS)
-    # A cell never runs into the next: the last column of each stays blank.
-    row = "".join(cell[: size - 1].ljust(size) for cell, size in zip(cells, sizes, strict=True))
-    yield _state_colour(market.state), row
+    yield _state_colour(market.state), _row(cells, columns)
     yield "", f"    Up {_quotes(market.up_quotes)}   Down {_quotes(market.down_quotes)}"
     if market.signals:
         yield _DIM, f"    {'; '.join(plain(said) for said in market.signals)}"
