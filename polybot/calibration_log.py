@@ -91,9 +91,9 @@ def line(row: Row) -> bytes:
     return orjson.dumps(told, option=orjson.OPT_APPEND_NEWLINE)
 
 
-def read(path: Path) -> list[Row]:
-    """The rows of a log; a last line cut short by a crash is left out. Raises ValueError for any
-    other line that is none, naming it.
+def read(path: Path, faults: list[str]) -> list[Row]:
+    """The rows of a log; a last line cut short, by a crash or a copy, is left out, and told among
+    `faults`. Raises ValueError for any other line that is none, naming it.
     """
     rows: list[Row] = []
     lines = path.read_bytes().split(b"\n")
@@ -104,6 +104,7 @@ def read(path: Path) -> list[Row]:
             rows.append(_row(orjson.loads(text)))
         except (ValueError, KeyError, TypeError) as error:
             if number == len(lines):
+                faults.append(f"{path}, line {number}: cut short, and left out")
                 continue
             raise ValueError(f"{path}, line {number}: not a calibration row: {error}") from None
     return rows

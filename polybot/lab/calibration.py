@@ -10,7 +10,7 @@ nobody traded, cut out of the same prices at other seconds. What is wrong there 
 is wrong only at the true windows is what their ends did to the price.
 
 Ends with 1 where the rule engine settles a recorded market otherwise than it was paid, or where
-only a part of a recording could be read; with 2 where there is nothing to score.
+only a part of a recording or a log could be read; with 2 where there is nothing to score.
 """
 
 from __future__ import annotations
@@ -55,16 +55,19 @@ def main(argv: Sequence[str]) -> int:
     parser.add_argument("--vol-error", type=float, default=PricingParams().vol_error)
     parser.add_argument("--diagram", type=file_place, metavar="FILE.png")
     said = parser.parse_args(argv)
+    faults: list[str] = []
     try:
         if said.diagram is not None:
             check_name(said.diagram)
         params = PricingParams(vol_error=said.vol_error)
-        logged = [row for path in said.log for row in calibration_log.read(path)]
+        logged = [row for path in said.log for row in calibration_log.read(path, faults)]
         played = _played(said.recordings, params) if said.recordings else Replayed([])
         cuts = cut(said.recordings, params) if said.recordings and said.cuts else []
     except (OSError, ValueError) as error:
         sys.stderr.write(f"{reason(error)}\n")
         return 2
+    faults += played.faults
+    sys.stderr.writelines(f"{fault}\n" for fault in faults)
     rows = logged + played.rows
     if said.crowd > 0:
         rows += watch(said.crowd, said.seed, said.intensity, params)
@@ -78,8 +81,7 @@ def main(argv: Sequence[str]) -> int:
         tell_cuts(sys.stdout, cuts)
     if said.diagram is not None:
         diagram(said.diagram, rows)
-    sys.stderr.writelines(f"{fault}\n" for fault in played.faults)
-    return 0 if played.agreed == played.settled and not played.faults else 1
+    return 0 if played.agreed == played.settled and not faults else 1
 
 
 def _played(folder: Path, params: PricingParams) -> Replayed:

@@ -13,6 +13,8 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from importlib import import_module
 
+from polybot.lab.shares import WorkerDied
+
 Command = Callable[[Sequence[str]], int]
 
 COMMANDS: dict[str, str] = {
@@ -38,6 +40,7 @@ COMMANDS: dict[str, str] = {
 
 
 UNSEEN = 1  # the exit code of what nobody read to its end
+DIED = 1  # of work that one of its processes has left
 STOPPED = 130  # of what Ctrl-C has ended, as every shell has it
 
 
@@ -74,6 +77,9 @@ def _read_to_its_end(command: Command, words: Sequence[str]) -> int:
     try:
         code = command(words)
         sys.stdout.flush()
+    except WorkerDied as error:
+        sys.stderr.write(f"{error}; what it was at is lost, and nothing is told of a part\n")
+        return DIED
     except BrokenPipeError:
         # Python flushes once more at its end, and would complain of the same.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

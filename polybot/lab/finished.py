@@ -1,11 +1,12 @@
 """Finished pieces of long work on the disk: what was interrupted goes on where it was.
 
-One line of JSON a piece. A line that a crash cut short is no piece, and the next one takes its
-place.
+One line of JSON a piece. A line that a crash cut short is no piece, which is said, and the next one
+takes its place.
 """
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 from typing import TypeVar
 
@@ -22,6 +23,7 @@ def read(path: Path | None, kind: type[T]) -> list[T]:
     found = []
     for line in path.read_bytes().splitlines(keepends=True):
         if not line.endswith(b"\n"):
+            sys.stderr.write(f"{path}: its last line was cut short, and that piece is not known\n")
             break
         try:
             found.append(cattrs.structure(orjson.loads(line), kind))

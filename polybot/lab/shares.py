@@ -9,6 +9,7 @@ import sys
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
+from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from multiprocessing.connection import wait
 from pathlib import Path
@@ -32,6 +33,10 @@ def processors() -> int:
 PROCESSES = processors()
 
 
+class WorkerDied(Exception):
+    """A worker ended before its work did, and nobody knows what this would have come to."""
+
+
 def each_of(
     work: Callable[[A], T],
     arguments: Sequence[A],
@@ -41,7 +46,8 @@ def each_of(
 ) -> Iterator[T]:
     """Yield `work` of each argument, in the order in which they are done. `work` and what goes in
     and out must be picklable; what it raises is raised here. Whoever stops listening, by Ctrl-C or
-    otherwise, waits for what is under way only where `work` itself keeps what it has done.
+    otherwise, waits for what is under way only where `work` itself keeps what it has done. Raises
+    WorkerDied where a process did.
     """
     context = multiprocessing.get_context("spawn")
     pool = ProcessPoolExecutor(processes, mp_context=context, initializer=hush)
@@ -50,6 +56,10 @@ def each_of(
             futures = [pool.submit(work, one) for one in arguments]
         for future in as_completed(futures):
             yield future.result()
+    except BrokenProcessPool as error:
+        raise WorkerDied(
+            "a worker process ended before its work did: too little memory, or somebody killed it"
+        ) from error
     except (KeyboardInterrupt, GeneratorExit):
         if keeps:
             sys.stderr.write("stopping: what is under way ends first, unless Ctrl-C comes again\n")

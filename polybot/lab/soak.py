@@ -27,7 +27,7 @@ from polybot.lab import finished
 from polybot.lab.places import file_place
 from polybot.lab.replay import replay
 from polybot.lab.replay_pace import Pace
-from polybot.lab.shares import each_of
+from polybot.lab.shares import WorkerDied, each_of
 from polybot.lab.simulation import Outcome, Tapes, simulate
 from polybot.lab.simulation_brief import brief
 from polybot.lab.simulation_case import Case
@@ -129,14 +129,14 @@ def main(argv: Sequence[str]) -> int:
     if said.links and (why := _unlinked(tasks, max(said.links))):
         parser.error(why)
     try:
-        before = finished.read(said.done, Lived)
+        # By task: a file put together from two may have a seed twice.
+        before = {one.task: one for one in finished.read(said.done, Lived)}
     except ValueError as error:
         sys.stderr.write(f"{error}\n")
         return 2
-    known, here = {one.task for one in before}, commit()
-    tasks = [task for task in tasks if task not in known]
-    done: list[Found] = [one.found for one in before]
-    stopped = False
+    here, tasks = commit(), [task for task in tasks if task not in before]
+    done: list[Found] = [one.found for one in before.values()]
+    ended = 0
     try:
         for count, lived in enumerate(each_of(_lived, tasks), 1):
             found = attrs.evolve(lived.found, by=here)
@@ -144,13 +144,16 @@ def main(argv: Sequence[str]) -> int:
             finished.note(said.done, Lived(lived.task, found))
             sys.stderr.write(f"{count} of {len(tasks)}: {line(found)}\n")
     except KeyboardInterrupt:
-        stopped = True
+        ended = 130
         sys.stderr.write("stopped; this is what was finished:\n")
+    except WorkerDied as error:
+        ended = 1
+        sys.stderr.write(f"{error}; this is what was finished:\n")
     sys.stdout.write("\n".join(report(done)) + "\n")
     failed = [found for found in done if not found.sound]
     sys.stdout.writelines(f"{line(found)}\n" for found in failed)
-    if stopped:
-        return 130
+    if ended:
+        return ended
     for found in [found for found in done[len(before) :] if not found.sound][:1]:
         failed_task = attrs.evolve(task, seed=found.outcome.seed)
         for told in story(found, failed_task):

@@ -34,7 +34,7 @@ from polybot.lab.backtest_input import find
 from polybot.lab.backtest_tape import with_tapes
 from polybot.lab.backtest_words import check, common, count
 from polybot.lab.places import folder_place
-from polybot.lab.shares import each_of
+from polybot.lab.shares import WorkerDied, each_of
 from polybot.lab.sweep_grid import Axis, Point, grid
 from polybot.lab.sweep_stats import Estimate, Forward, Witness, better_than, mean_of, walk_forward
 from polybot.lab.sweep_store import Piece, Store
@@ -104,7 +104,7 @@ def on_cluster(store: Store, address: str) -> Worked:
 
 def run(asked: Sweep, store: Store, worked: Worked, progress: Progress) -> tuple[Findings, bool]:
     """Play what has no result yet. Returns all there is, and whether it is everything: Ctrl-C
-    ends the waiting, and what is finished by then counts.
+    ends the waiting, as does a worker that dies, and what is finished by then counts.
     """
     findings, missing = Findings(), list[Piece]()
     for piece in asked.pieces:
@@ -121,6 +121,9 @@ def run(asked: Sweep, store: Store, worked: Worked, progress: Progress) -> tuple
             findings.take(piece, *held)
             progress.take(len(piece.task.chunk.slugs))
     except KeyboardInterrupt:
+        return findings, False
+    except WorkerDied as error:
+        sys.stderr.write(f"{error}\n")
         return findings, False
     return findings, True
 

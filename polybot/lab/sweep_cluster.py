@@ -19,6 +19,7 @@ import attrs
 
 from polybot.lab.backtest import Done, Task, perform
 from polybot.lab.run_record import Run
+from polybot.lab.shares import WorkerDied
 from polybot.lab.sweep_store import Piece, mark, models, sources
 
 PATIENCE_S = 10
@@ -77,7 +78,8 @@ def run_errand(asked: Errand) -> Done:
 
 def each_on(address: str, pieces: Sequence[Piece]) -> Generator[tuple[Piece, Done]]:
     """Every piece with what it came to, in the order in which they are done. What nobody waits for
-    any more is taken back; what is under way on a worker then is lost. Raises ClusterError.
+    any more is taken back; what is under way on a worker then is lost. Raises ClusterError, and
+    WorkerDied where workers die with a piece again and again, or the scheduler is gone.
     """
     dask = _distributed()
     try:
@@ -92,6 +94,9 @@ def each_on(address: str, pieces: Sequence[Piece]) -> Generator[tuple[Piece, Don
             futures[future] = piece
         for future in dask.as_completed(futures, loop=client.loop):
             yield futures[future], future.result()
+    except (dask.KilledWorker, dask.CancelledError) as error:
+        why = str(error).partition("\n")[0]
+        raise WorkerDied(f"the cluster has lost a piece: {why}") from error
     finally:
         client.cancel(list(futures), force=True)
         client.close(timeout=PATIENCE_S)

@@ -5,7 +5,8 @@ named by a hash of all that it depends on: the configuration's own digest, what 
 and in the files that models and seasons are read from, and the program itself, for results of two
 programs are not to be compared. A sweep that is run again, or a larger one over the same
 recordings, plays only what has no file yet. A file is written under another name until it is
-complete.
+complete, and holds a sum of what it says: a bit that fell over may be another profit, and Parquet
+would not know.
 
 Any reader of Parquet takes the folder as one table.
 """
@@ -14,7 +15,7 @@ from __future__ import annotations
 
 import functools
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +29,7 @@ from polybot.lab.backtest_sources import Sources
 from polybot.lab.sweep_stats import Witness
 
 SUFFIX = ".parquet"
+FAULTS, SUM = b"polybot.faults", b"polybot.sum"
 MAY_PASS = b"polybot.may_pass"  # beside faults that are not the recording's
 PARTS = tuple(field.name for field in attrs.fields(Sources))
 _POLYBOT = Path(__file__).resolve().parents[1]
@@ -106,9 +108,10 @@ class Store:
         rows = [_row(piece, one) for one in done.results]
         columns = {name: [row[name] for row in rows] for name in _schema_names()}
         table = pa.table(columns, schema=_schema(pa))
-        said = {b"polybot.faults": orjson.dumps(done.faults)}
+        said = {FAULTS: orjson.dumps(done.faults)}
         if done.may_pass:
             said[MAY_PASS] = b"true"
+        said[SUM] = _sum(table.to_pylist(), said)
         pq.write_table(table.replace_schema_metadata(said), part)
         part.rename(path)
 
@@ -125,13 +128,16 @@ class Store:
         try:
             table = pq.read_table(self.path(piece))
             said = table.schema.metadata or {}
-            faults = orjson.loads(said[b"polybot.faults"])
-            rows = table.select(["slug", "start_ms", "end_ms", "seed", "profit"]).to_pylist()
-        except (OSError, KeyError, pa.ArrowInvalid, orjson.JSONDecodeError):
+            rows = table.to_pylist()
+            if said[SUM] != _sum(rows, said):
+                return None
+            faults = orjson.loads(said[FAULTS])
+        except (OSError, KeyError, ValueError, pa.ArrowException):
             return None
         if MAY_PASS in said and not just_played:
             return None
-        return [Witness(**row) for row in rows], tuple(faults)
+        names = [field.name for field in attrs.fields(Witness)]
+        return [Witness(**{name: row[name] for name in names}) for row in rows], tuple(faults)
 
 
 _TEXTS = ("point", "queue", "latency", "slug", "winner", "halted")
@@ -155,6 +161,12 @@ def _schema_names() -> Sequence[str]:
 def _schema(pa: Any) -> Any:
     texts = [(name, pa.string()) for name in _TEXTS]
     return pa.schema([*texts, *((name, pa.int64()) for name in _NUMBERS)])
+
+
+def _sum(rows: Sequence[dict[str, Any]], said: Mapping[bytes, bytes]) -> bytes:
+    """Of all that a file tells."""
+    told = orjson.dumps([rows, MAY_PASS in said]) + said[FAULTS]
+    return hashlib.sha256(told).hexdigest().encode()
 
 
 def _row(piece: Piece, one: Any) -> dict[str, Any]:

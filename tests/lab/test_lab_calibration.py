@@ -40,7 +40,7 @@ def test_a_log_is_read_as_it_was_written(tmp_path: Path) -> None:
     path = tmp_path / "log.jsonl"
     path.write_bytes(b"".join(map(line, ROWS)))
 
-    assert read(path) == ROWS
+    assert read(path, []) == ROWS
 
 
 def test_a_line_cut_short_by_a_crash_is_left_out(tmp_path: Path) -> None:
@@ -48,14 +48,29 @@ def test_a_line_cut_short_by_a_crash_is_left_out(tmp_path: Path) -> None:
     path = tmp_path / "log.jsonl"
     whole = b"".join(map(line, ROWS))
     path.write_bytes(whole + line(ROWS[0])[:20])
-    assert read(path) == ROWS
+    faults: list[str] = []
+    assert read(path, faults) == ROWS
+    assert faults == [f"{path}, line {len(ROWS) + 1}: cut short, and left out"]
 
     path.write_bytes(b'{"slug": "x"}\n' + whole)
     with pytest.raises(ValueError, match="line 1"):
-        read(path)
+        read(path, [])
     path.write_bytes(line(ROWS[0]).replace(b"0.7", b'"a"') + whole)
     with pytest.raises(ValueError, match="line 1"):
-        read(path)
+        read(path, [])
+
+
+def test_a_log_that_was_cut_is_told(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """What is left is scored, with a line that says so and code 1; it was 0 and no word."""
+    path = tmp_path / "log.jsonl"
+    path.write_bytes(b"".join(map(line, ROWS)))
+    assert calibration.main(["--log", str(path)]) == 0
+    whole = capsys.readouterr()
+    assert whole.err == ""
+
+    path.write_bytes(path.read_bytes()[:-9])
+    assert calibration.main(["--log", str(path)]) == 1
+    assert f"line {len(ROWS)}: cut short" in capsys.readouterr().err
 
 
 def records(outcome: str | None) -> Records:
@@ -82,7 +97,7 @@ async def test_samples_are_written_once_when_the_result_is_known(tmp_path: Path)
     await log.write()
     await log.write()
 
-    assert read(path) == [Row("m", Sample(60.0, 0.6, 0.25, 8e-5, 0.55, 0.57), 0)]
+    assert read(path, []) == [Row("m", Sample(60.0, 0.6, 0.25, 8e-5, 0.55, 0.57), 0)]
 
 
 @pytest.mark.parametrize(
@@ -98,7 +113,7 @@ async def test_a_cut_line_spoils_none_behind_it(tmp_path: Path, tail: bytes, kep
     await CalibrationLog(records("Down"), path).write()
 
     added = Row("m", Sample(60.0, 0.6, 0.25, 8e-5, 0.55, 0.57), 0)
-    assert read(path) == [*ROWS[:kept], added]
+    assert read(path, []) == [*ROWS[:kept], added]
 
 
 async def test_a_file_of_another_kind_keeps_its_end(tmp_path: Path) -> None:

@@ -72,6 +72,21 @@ def test_an_interrupted_comparison_goes_on(tmp_path: Path, monkeypatch: pytest.M
     assert asked[6:] == [Task("naive", 1, 2, 0.02, "wild")]
 
 
+def test_what_another_commit_has_played_is_told(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its policies may have been others, and one table was made of both without a word."""
+    done, task = tmp_path / "done.jsonl", Task("naive", 1, 1, 0.01)
+    monkeypatch.setattr(maker_done, "commit", lambda: "before")
+    maker_done.note(done, task, Result(()))
+    assert maker_done.read(done) == {task: Result(())}
+    assert capsys.readouterr().err == ""
+
+    monkeypatch.setattr(maker_done, "commit", lambda: "now")
+    assert maker_done.read(done) == {task: Result(())}
+    assert "1 of 1 matches are of another commit" in capsys.readouterr().err
+
+
 def test_another_file_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """A file of something else is one clear line and exit code 2, and is not written to."""
     other = tmp_path / "other.jsonl"

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from polybot.lab.commands import STOPPED, interruptible
+from polybot.lab.commands import DIED, STOPPED, interruptible
 from polybot.lab.shares import processors
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -159,6 +159,36 @@ def test_workers_die_with_their_parent(tmp_path: Path) -> None:
         process.kill()
         process.wait()
         until(lambda: not any(map(alive, workers)))
+
+
+# A command whose second piece takes its process with it, as the kernel does where memory ends.
+DYING = """
+import os
+from polybot.lab.commands import to_its_reader
+from polybot.lab.shares import each_of
+
+def work(n):
+    if n == 2:
+        os.kill(os.getpid(), 9)
+    return n
+
+if __name__ == "__main__":
+    raise SystemExit(to_its_reader(lambda _: sum(each_of(work, [1, 2, 3], 1)), ()))
+"""
+
+
+def test_a_worker_that_dies_is_told(tmp_path: Path) -> None:
+    """One line and 1: it was a traceback of Python's own."""
+    script = tmp_path / "dying.py"
+    script.write_text(DYING)
+    done = subprocess.run(  # noqa: S603 - our own program
+        [sys.executable, str(script)], env=os.environ | {"PYTHONPATH": str(ROOT)}, timeout=60,
+        capture_output=True, text=True, check=False,
+    )  # fmt: skip
+
+    assert done.returncode == DIED
+    (said,) = done.stderr.splitlines()
+    assert said.startswith("a worker process ended before its work did: too little memory")
 
 
 def test_the_handler_before_is_the_handler_after() -> None:

@@ -13,6 +13,7 @@ from simulation_kit import calm
 from polybot.journal.tape import Event, Kind
 from polybot.lab import finished, soak
 from polybot.lab.replay import Difference, Result
+from polybot.lab.shares import WorkerDied
 from polybot.lab.simulation import Outcome, Tapes, simulate
 from polybot.lab.simulation_case import Case
 from polybot.lab.simulation_keep import PARTS, Keep
@@ -75,6 +76,36 @@ def test_a_soak_that_is_stopped_tells_what_it_has(
     assert "stopped; this is what was finished" in said.err
     assert "0.50 market-hours quoted in 1 seeds" in said.out
     assert len(finished.read(path, Lived)) == 1
+
+
+def test_a_soak_whose_worker_dies_tells_what_it_has(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The kernel ends a worker where memory ends: what was finished is told, and the code is 1."""
+
+    def each_of(_work: object, tasks: list[Task]) -> Iterator[Lived]:
+        yield Lived(tasks[0], Found(SOUND))
+        raise WorkerDied("a worker process ended")
+
+    monkeypatch.setattr("polybot.lab.soak.each_of", each_of)
+
+    assert main(["--seeds", "1-3", "--done", str(tmp_path / "done.jsonl")]) == 1
+    said = capsys.readouterr()
+    assert "a worker process ended; this is what was finished" in said.err
+    assert "0.50 market-hours quoted in 1 seeds" in said.out
+
+
+def test_a_file_of_seeds_that_was_cut_or_joined(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A seed that two files had is one; one whose line was cut short is told to be missing."""
+    path = noted(tmp_path / "done.jsonl", SOUND, attrs.evolve(SOUND, seed=3), SOUND)
+    path.write_bytes(path.read_bytes() + path.read_bytes()[:50])
+
+    assert main(["--seeds", "1", "--hours", "0.25", "--done", str(path)]) == 0
+    said = capsys.readouterr()
+    assert "1.00 market-hours quoted in 2 seeds" in said.out
+    assert "its last line was cut short, and that piece is not known" in said.err
 
 
 def test_what_a_life_has_frozen_ends_with_it(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -48,3 +48,24 @@ def test_what_may_have_passed_is_played_again(
     findings, _ = sweep.run(asked, store, here(store, 1), progress())
     assert bool(findings.by_point[asked.points[0].name]) is again
     assert bool(findings.faults) is not again
+
+
+def test_a_bit_that_fell_over_is_no_result(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A file is what was written, or is played again: in one place of twenty, a changed bit was
+    another profit, and in some it was a traceback.
+    """
+    asked, store = pieces(1), Store(tmp_path)
+    (piece,) = asked.pieces
+    store.write(piece, played(piece.task))
+    whole = store.path(piece).read_bytes()
+    kept = store.read(piece)
+    assert kept is not None
+
+    for place in range(0, len(whole), 7):
+        changed = bytearray(whole)
+        changed[place] ^= 1
+        store.path(piece).write_bytes(changed)
+        assert store.read(piece) in (None, kept), place
+    for size in range(0, len(whole), 97):
+        store.path(piece).write_bytes(whole[:size])
+        assert store.read(piece) is None

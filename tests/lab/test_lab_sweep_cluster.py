@@ -78,6 +78,12 @@ def test_another_piece_is_refused(bent: Callable[[Errand], Errand], said: str) -
 class Stub:
     """`distributed`, as far as it is used: what is submitted is done when it is asked for."""
 
+    class KilledWorker(Exception):
+        """As Dask has it, of a task whose workers have died."""
+
+    class CancelledError(Exception):
+        """As Dask has it, of a task whose scheduler is gone."""
+
     def __init__(self, *, stop_after: int | None = None, refuse: bool = False) -> None:
         self.stop_after, self.refuse = stop_after, refuse
         self.played = 0
@@ -139,6 +145,32 @@ def test_a_stop_keeps_what_is_finished(tmp_path: Path, monkeypatch: pytest.Monke
     stub.played = 0
     sweep.run(asked, store, on_cluster(store, "tcp://x:1"), progress())
     assert stub.played == 0, "nobody is asked for what is there"
+
+
+@pytest.mark.parametrize("lost", [Stub.KilledWorker, Stub.CancelledError])
+def test_workers_that_die(
+    lost: type[Exception],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """It was a traceback, and what had been finished was not told."""
+    asked, store, stub = pieces(), Store(tmp_path), Stub()
+    monkeypatch.setitem(sys.modules, "distributed", stub)
+    for place in (sweep, sweep_cluster):
+        monkeypatch.setattr(place, "perform", played)
+
+    def second_dies(sent: Errand) -> Done:
+        if stub.played > 1:
+            raise lost("tried on 4 workers\nlook into their logs")
+        return run_errand(sent)
+
+    monkeypatch.setattr(sweep_cluster, "run_errand", second_dies)
+    findings, whole = sweep.run(asked, store, on_cluster(store, "tcp://x:1"), progress())
+
+    assert (len(findings.by_point), whole) == (1, False)
+    assert "the cluster has lost a piece: tried on 4 workers\n" in capsys.readouterr().err
+    assert stub.closed
 
 
 def words(out: Path) -> list[str]:

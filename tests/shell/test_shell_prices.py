@@ -169,10 +169,10 @@ async def test_chances_are_logged_when_the_result_is_known(
         slug = it.market.slug
         await it.until(lambda: it.market.slug != slug, "the end of the window", 200)
         await it.idle()
-        await it.until(lambda: path.exists() and read(path), "the log is written", 500)
+        await it.until(lambda: path.exists() and read(path, []), "the log is written", 500)
         report = await it.end()
 
-    rows = read(path)
+    rows = read(path, [])
     assert {row.slug for row in rows} == {slug}
     assert len(rows) >= 5
     assert any(row.sample.market is not None for row in rows)
