@@ -23,7 +23,13 @@ import zstandard
 from polybot.exchange.mirror_messages import Beat, Changes, NewTick, Print, Snapshot
 from polybot.exchange.model import BUY, SELL
 from polybot.exchange.recording_files import Warnings, chunks, dollars, unlike
-from polybot.exchange.recording_model import EARLY_MS, Recording, Tape, window_of
+from polybot.exchange.recording_model import (
+    EARLY_MS,
+    Recording,
+    Tape,
+    each_once,
+    window_of,
+)
 from polybot.exchange.recording_prices import Point, RecordedPrices
 
 SUFFIX = ".beats.zst"
@@ -70,14 +76,14 @@ def recognise(files: list[Path]) -> bool:
 
 def load(files: list[Path], warnings: Warnings) -> Recording:
     """The windows of the given files, in turn, on one price history. ValueError with the remedy."""
-    read = sorted(((_head(path), path) for path in files), key=lambda one: _start_ms(one[0]))
-    tapes = tuple(
+    read = sorted(((window_in(path), path) for path in files), key=lambda one: _start_ms(one[0]))
+    tapes = each_once((
         Tape(
             head.slug, window_of(head.slug)[1] - EARLY_MS, partial(_beats, path, warnings),
             head.winner, head.strike, head.final, head.infer_prints,
         )
         for head, path in read
-    )  # fmt: skip
+    ), warnings)  # fmt: skip
     heads = [head for head, _ in read]
     prices = _prices(heads)
     return Recording(
@@ -124,7 +130,8 @@ def _objects(path: Path) -> Iterator[Any]:
         yield from unpacker
 
 
-def _head(path: Path) -> Window:
+def window_in(path: Path) -> Window:
+    """What a file tells of its window before the beats. ValueError with the remedy."""
     try:
         value = next(_objects(path))
         if value["polybot"] != "beats":

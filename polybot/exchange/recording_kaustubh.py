@@ -19,7 +19,7 @@ from polybot.exchange.mirror_messages import Snapshot, scaled
 from polybot.exchange.model import DOWN, UP
 from polybot.exchange.money import ONE, UNIT
 from polybot.exchange.recording_files import Warnings, dollars, readable, rows, stamp_ms, unlike
-from polybot.exchange.recording_model import EARLY_MS, Recording, Tape, of_btc
+from polybot.exchange.recording_model import EARLY_MS, Recording, Tape, each_once, of_btc
 from polybot.exchange.recording_prices import Point, RecordedPrices
 from polybot.exchange.recording_sound import Sound
 
@@ -36,7 +36,7 @@ def load(files: list[Path], warnings: Warnings) -> Recording:
     """The markets of the given files, with one price history."""
     chainlink: list[Point] = []
     binance: list[Point] = []
-    tapes = tuple(_tape(path, warnings, chainlink, binance) for path in files)
+    tapes = each_once((_tape(path, warnings, chainlink, binance) for path in files), warnings)
     if not chainlink:
         raise ValueError(f"{files[0]} holds no price: choose another recording")
     start_ms = min(tape.start_ms for tape in tapes)

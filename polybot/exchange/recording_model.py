@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 
 import attrs
 
@@ -68,6 +68,17 @@ class Recording:
     )  # slug → (strike, final)
     crowded: bool = False  # no books were recorded: an invented crowd trades on the prices
     warnings: Warnings = attrs.field(factory=Warnings)
+
+
+def each_once(tapes: Iterable[Tape], warnings: Warnings) -> tuple[Tape, ...]:
+    """The tapes in their order, the first of each window: a copy under another name is another file
+    and no other market.
+    """
+    known: dict[str, Tape] = {}
+    for tape in tapes:
+        if known.setdefault(tape.slug, tape) is not tape:
+            warnings.tell(f"{tape.slug} comes a second time: left out")
+    return tuple(known.values())
 
 
 def paid_ms(series: Series, start_ms: int) -> int:

@@ -188,7 +188,9 @@ def _tell(outcome: Outcome, found: Found, said: argparse.Namespace) -> int:
     if said.runs is not None:
         said.runs.mkdir(parents=True, exist_ok=True)
         for queue in results:
-            save(joined(queue, outcome.runs[queue]), said.runs / f"{_file_name(queue)}.json")
+            run = joined(queue, outcome.runs[queue])
+            run.whole = not outcome.faults
+            save(run, said.runs / f"{_file_name(queue)}.json")
     if said.picture is not None:
         backtest_curve.draw(said.picture, results, f"{found.windows} windows, {said.latency} ms")
     return EXIT_PART if outcome.faults else EXIT_WHOLE

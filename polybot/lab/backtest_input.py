@@ -34,6 +34,11 @@ class Chunk:
         else:
             recording = recording_formats.read(self.paths[0])
         tapes = tuple(tape for tape in recording.tapes if tape.slug in self.slugs)
+        missing = ", ".join(sorted({*self.slugs} - {tape.slug for tape in tapes}))
+        if not tapes:
+            raise ValueError(f"{missing}: in no file of that name")
+        if missing:
+            recording.warnings.tell(f"{missing}: in no file of that name, left out")
         start_ms = min(tape.start_ms for tape in tapes) - EARLY_MS
         return attrs.evolve(
             recording,

@@ -18,6 +18,7 @@ from typing import TextIO
 import attrs
 
 from polybot.exchange.recording_cronos import SUFFIX
+from polybot.exchange.recording_files import Warnings
 from polybot.lab import numbers
 from polybot.lab.crowd_figures import Figures, book_figures, price_figures, sample_figures
 from polybot.lab.crowd_meter import Meters
@@ -52,8 +53,9 @@ def main(argv: Sequence[str]) -> int:
         if not any(said.sample.glob(f"*{SUFFIX}")):
             sys.stderr.write(f"{said.sample}: no folder of recorded books (*{SUFFIX})\n")
             return 2
-        sys.stdout.write(sample_table(said.sample, said.seed))
-        return 0
+        warnings = Warnings()
+        sys.stdout.write(sample_table(said.sample, said.seed, warnings))
+        return 1 if warnings.cut else 0
     figures = measure(said.seed, said.markets, sys.stderr) | price_figures(said.seed)
     rows = [
         Compared.of(target, figures.get(target.path, math.nan), said.markets)
@@ -75,9 +77,9 @@ def measure(seed: int, markets: int, progress: TextIO, intensity: float = 1.0) -
     return book_figures(tally)
 
 
-def sample_table(folder: Path, seed: int) -> str:
+def sample_table(folder: Path, seed: int, warnings: Warnings) -> str:
     """Every target that recorded books show: the table's value and theirs, and both errors."""
-    markets = tallies(sorted(folder.glob(f"*{SUFFIX}")))
+    markets = tallies(sorted(folder.glob(f"*{SUFFIX}")), warnings)
     shown = sample_figures(Tally.together(markets))
     spread = errors(markets, len(markets), random.Random(seed))
     lines = [_line(("figure", "target", "sample", "error", "its error", ""))]

@@ -25,6 +25,7 @@ from typing import TextIO
 import attrs
 
 from polybot import calibration_log
+from polybot.exchange.recording_files import Warnings
 from polybot.lab import numbers
 from polybot.lab.backtest import quiet
 from polybot.lab.crowd_chances import watch
@@ -62,11 +63,11 @@ def main(argv: Sequence[str]) -> int:
         params = PricingParams(vol_error=said.vol_error)
         logged = [row for path in said.log for row in calibration_log.read(path, faults)]
         played = _played(said.recordings, params) if said.recordings else Replayed([])
-        cuts = cut(said.recordings, params) if said.recordings and said.cuts else []
+        cuts = _cuts(said.recordings, params, faults) if said.recordings and said.cuts else []
     except (OSError, ValueError) as error:
         sys.stderr.write(f"{reason(error)}\n")
         return 2
-    faults += played.faults
+    faults = [*dict.fromkeys((*faults, *played.faults))]
     sys.stderr.writelines(f"{fault}\n" for fault in faults)
     rows = logged + played.rows
     if said.crowd > 0:
@@ -89,6 +90,14 @@ def _played(folder: Path, params: PricingParams) -> Replayed:
         raise ValueError(f"{folder}: no folder of recordings")
     with quiet():  # what readers find wrong is told with the scores
         return replay(folder, params)
+
+
+def _cuts(folder: Path, params: PricingParams, faults: list[str]) -> list[Cut]:
+    warnings = Warnings()
+    with quiet():
+        found = cut(folder, params, warnings=warnings)
+    faults += warnings
+    return found
 
 
 def tell(out: TextIO, rows: Sequence[Row], played: Replayed) -> None:

@@ -23,9 +23,11 @@ from polybot.lab.crowd_tally import Tally, Watch
 DRAWS = 200
 
 
-def tallies(files: Sequence[Path]) -> list[Tally]:
-    """One tally for each recorded market, by time. ValueError when a file is not of the sample."""
-    recording = load(list(files), Warnings())
+def tallies(files: Sequence[Path], warnings: Warnings) -> list[Tally]:
+    """One tally for each recorded market, by time; what cannot be read is among the warnings.
+    ValueError when a file is not of the sample.
+    """
+    recording = load(list(files), warnings)
     return [_tally(tape) for tape in recording.tapes]
 
 

@@ -263,7 +263,7 @@ def table(found: Comparison) -> Iterator[str]:
 
 
 def main(argv: Sequence[str]) -> int:
-    """The command: 0 when every fill is the same, 1 when not."""
+    """The command: 0 when every fill is the same, 1 when not, or where a part was not read."""
     parser = argparse.ArgumentParser(
         prog="polybot lab paper-twin", allow_abbrev=False,
         description="A backtest beside paper on the same recorded windows.",
@@ -283,4 +283,6 @@ def main(argv: Sequence[str]) -> int:
     recording, config = found.chunks[0].read(), load(said.config, os.environ)
     result = compare(*twins(recording, config, models))
     sys.stdout.write("\n".join(table(result)) + "\n")
-    return 0 if result.agree else 1
+    faults = (*found.faults, *recording.warnings)
+    sys.stderr.writelines(f"{fault}\n" for fault in faults)
+    return 0 if result.agree and not faults else 1

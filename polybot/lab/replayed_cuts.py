@@ -51,15 +51,22 @@ class _Window:
     sampler: Sampler
 
 
-def cut(folder: Path, params: PricingParams, shifts_s: Sequence[int] = SHIFTS_S) -> list[Cut]:
+def cut(
+    folder: Path,
+    params: PricingParams,
+    shifts_s: Sequence[int] = SHIFTS_S,
+    warnings: Warnings | None = None,
+) -> list[Cut]:
     """The cuts of every recording of oracle ticks in `folder`; the first is that of the true
-    windows. ValueError when there is none, or a window of one shift has no sample.
+    windows. What cannot be read is among the warnings. ValueError when there is none, or a window
+    of one shift has no sample.
     """
+    told = Warnings() if warnings is None else warnings
     paths = sorted(path for path in folder.rglob(f"{TICKS}*") if path.is_file())
     ticks = sorted(
         (tick.recv_ms, tick.stamp_ms, tick.value)
         for path in paths
-        for tick in readable(path, Warnings(), table(path, Warnings()), read_tick)
+        for tick in readable(path, told, table(path, told), read_tick)
     )
     exact = {stamp_ms: value for _, stamp_ms, value in ticks}
     board, windows = PriceBoard(params), dict[tuple[int, int], _Window]()

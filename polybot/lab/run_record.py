@@ -6,6 +6,7 @@ told as the bid that it stands for (`as_bid`).
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -100,12 +101,15 @@ class MarketRun:
 
 @attrs.define
 class Run:
-    """`from_ms` to `to_ms`: when the run could have quoted at all."""
+    """`from_ms` to `to_ms`: when the run could have quoted at all. `whole`: nothing of what it was
+    played on could not be read, which a file of it says as its tape would.
+    """
 
     name: str
     from_ms: int = 0
     to_ms: int = 0
     markets: dict[str, MarketRun] = attrs.field(factory=dict)  # by slug
+    whole: bool = True
 
 
 _CONVERTER = cattrs.Converter(forbid_extra_keys=True)
@@ -122,11 +126,14 @@ def read(path: Path) -> tuple[Run, bool]:
     """
     if path.suffix == ".json":
         try:
-            return _CONVERTER.structure(orjson.loads(path.read_bytes()), Run), True
+            run = _CONVERTER.structure(orjson.loads(path.read_bytes()), Run)
         except (cattrs.BaseValidationError, orjson.JSONDecodeError) as error:
             raise ValueError(
                 f"{path}: not a run: give a file of `backtest --runs`, or a tape"
             ) from error
+        if not run.whole:
+            sys.stderr.write(f"{path}: a part of what it was played on could not be read\n")
+        return run, run.whole
     with tapes(path) as files:
         found = Tapes(files, gapless=True)
         run = of_tape(path.name, found.events())

@@ -44,12 +44,15 @@ def closes(files: Sequence[Path]) -> list[tuple[int, float]]:
     """(Unix ms, price) of every candle, by time, each once. ValueError names a bad line."""
     found: dict[int, float] = {}
     for path in files:
+        columns = 0
         with path.open(newline="", encoding="utf-8") as file:
             for number, row in enumerate(csv.reader(file), 1):
                 if number == 1 and row and not row[0].isdigit():
                     continue  # a heading
+                columns = columns or len(row)
                 try:
-                    at, price = int(row[0]), float(row[4])
+                    # A row cut short may hold half of a price.
+                    at, price = int(row[0]), float(row[4] if len(row) >= columns else "")
                 except (ValueError, IndexError):
                     raise ValueError(f"{path}, line {number}: not a candle") from None
                 if not (math.isfinite(price) and price > 0):

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import attrs
@@ -40,6 +40,19 @@ class Task:
     seed: int
     intensity: float
     every_ms: int
+
+    @property
+    def told(self) -> str:
+        """What its windows say of themselves: another day's are not taken for them."""
+        return (
+            f"an invented crowd's books, prints and prices, seed {self.seed}, "
+            f"intensity {self.intensity:g}, every {self.every_ms} ms"
+        )
+
+    @property
+    def files(self) -> list[Path]:
+        starts_s = (FIRST_MS // 1000 + (self.first + n) * 300 for n in range(self.count))
+        return [self.folder / f"btc-updown-5m-{start_s}{SUFFIX}" for start_s in starts_s]
 
 
 @attrs.define(eq=False)
@@ -96,18 +109,18 @@ def perform(task: Task) -> int:
         recorder.begin(market, market.start_ms)
         venue.until(market.end_ms - 1)
         recorder.flush()
-        recording_beats.write(task.folder, described(venue, market), recorder.beats)
+        recording_beats.write(task.folder, described(venue, market, task.told), recorder.beats)
     return task.count
 
 
-def described(venue: CrowdVenue, market: Market) -> Window:
+def described(venue: CrowdVenue, market: Market, told: str) -> Window:
     """What a recording knows of a window beside its beats."""
     strike, final = venue.value(market.start_ms), venue.value(market.end_ms)
     source, begin_ms = venue.source, market.start_ms - PRICES_MS
     end_ms = market.end_ms + CHAINLINK_MS
     return Window(
         market.slug,
-        "an invented crowd's books, prints and prices",
+        told,
         UP if final >= strike else 1 - UP,
         strike,
         final,
@@ -123,9 +136,22 @@ def described(venue: CrowdVenue, market: Market) -> Window:
 
 def left(task: Task) -> bool:
     """Whether a window of the chunk has no file yet."""
-    starts_s = (FIRST_MS // 1000 + (task.first + n) * 300 for n in range(task.count))
-    files = (task.folder / f"btc-updown-5m-{start_s}{SUFFIX}" for start_s in starts_s)
-    return not all(file.exists() for file in files)
+    return not all(file.exists() for file in task.files)
+
+
+def strangers(tasks: Sequence[Task]) -> Iterator[str]:
+    """What is wrong with windows that are there already: another day's would be half of this one,
+    and nobody would know.
+    """
+    for task in tasks:
+        for file in task.files:
+            try:
+                told = recording_beats.window_in(file).told if file.exists() else task.told
+            except ValueError as error:
+                yield str(error)
+            else:
+                if told != task.told:
+                    yield f"{file} is of another day ({told}): name another folder"
 
 
 def main(argv: Sequence[str]) -> int:
@@ -155,6 +181,9 @@ def main(argv: Sequence[str]) -> int:
         )
         for first in range(0, said.windows, CHUNK)
     ]  # fmt: skip
+    if (why := next(strangers(tasks), None)) is not None:
+        sys.stderr.write(f"{why}\n")
+        return 2
     missing = [task for task in tasks if left(task)]
     done = said.windows - sum(task.count for task in missing)
     alone = said.processes == 1

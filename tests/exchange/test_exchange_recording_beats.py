@@ -204,3 +204,16 @@ def test_prices_of_overlapping_windows_count_once(tmp_path: Path) -> None:
 
     assert [tape.slug for tape in recording.tapes] == [WINDOW.slug, later.slug]
     assert recording.end_ms - recording.start_ms == 600_000 + 90_000 + 200_000
+
+
+def test_a_window_that_comes_twice(tmp_path: Path) -> None:
+    """A copy under another name is told and left out: its player had no place, and the exchange
+    ended in a traceback.
+    """
+    path = write(tmp_path, WINDOW, BEATS)
+    copy = tmp_path / path.name.replace(SLUG, "a-copy")
+    copy.write_bytes(path.read_bytes())
+    stage = Stage(RecordedWorld(tmp_path))
+    stage.run(OPEN_MS + 1_000)
+
+    assert f"{SLUG} comes a second time: left out" in stage.world.name

@@ -115,6 +115,25 @@ def test_a_cut_file_is_played_as_far_as_it_goes(
     assert SLUGS[0] in told.out
 
 
+def test_a_copy_under_another_windows_name(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """It is told and left out, by the runs' files as well; it was a traceback."""
+    shutil.copy(files()[0], tmp_path)
+    shutil.copy(files()[0], tmp_path / files()[1].name)
+    runs = tmp_path / "runs"
+
+    assert backtest.main([str(tmp_path), *WORDS, "--runs", str(runs)]) == EXIT_PART
+    said = capsys.readouterr().err
+    assert f"{SLUGS[0]} comes a second time: left out" in said
+    assert f"{SLUGS[1]}: in no file of that name, left out" in said
+    assert not run_record.read(runs / "pessimistic.json")[1]
+
+    (tmp_path / files()[0].name).unlink()
+    assert backtest.main([str(tmp_path), *WORDS]) == EXIT_NOTHING
+    assert f"{SLUGS[1]}: in no file of that name\n" in capsys.readouterr().err
+
+
 def test_nothing_to_play(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """No path can be read: no table, exit code 2."""
     assert backtest.main([str(tmp_path / "gone"), *WORDS]) == EXIT_NOTHING

@@ -420,7 +420,9 @@ def test_bad_candles_are_refused(tmp_path: Path, capsys: pytest.CaptureFixture[s
     torn.write_text("1790553600000,0,0,0,60000\nx,y\n")
     negative = tmp_path / "negative.csv"
     negative.write_text("1790553600000,0,0,0,-5\n")
-    for path in (few, torn, negative, tmp_path / "none.csv"):
+    cut = candles(tmp_path / "cut.csv")
+    cut.write_text(cut.read_text()[:-17])  # within the last price, of which half is one, too
+    for path in (few, torn, negative, cut, tmp_path / "none.csv"):
         assert season.main(["--candles", str(path), "--symbol", "b", "--out", str(out)]) == 2
 
     assert "line 2" in capsys.readouterr().err

@@ -15,6 +15,7 @@ from polybot.exchange.crowd_hand import Hand
 from polybot.exchange.invariants import check
 from polybot.exchange.model import BUY, DOWN, SELL, UP, Market
 from polybot.exchange.money import UNIT
+from polybot.exchange.recording_files import Warnings
 from polybot.lab import calibrate_crowd, commands
 from polybot.lab.crowd_figures import book_figures, quantile
 from polybot.lab.crowd_meter import Meters
@@ -169,7 +170,7 @@ def test_recorded_markets_are_measured_as_in_the_file() -> None:
     if not folder.is_dir():
         pytest.skip("the recorded books are not there")
     listed = json.loads(CALIBRATION.read_text())["book_events_btc5m"]["per_market"]
-    markets = tallies(sorted(folder.glob("*.jsonl.zst"))[:2])
+    markets = tallies(sorted(folder.glob("*.jsonl.zst"))[:2], Warnings())
 
     for market, row in zip(markets, listed, strict=False):
         seconds = [count for counts in market.per_second.values() for count in counts]

@@ -373,6 +373,18 @@ def test_the_command(
     assert set(told["windows"][0]["causes"]) == set(CAUSES)
 
 
+def test_a_run_that_was_played_in_part(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Its file says so: what the backtest had told was forgotten by the next command."""
+    window = MarketRun("m", 0, 300_000, SHARE, spans=[Span(Outcome.UP, 5000, 1, 0, 300_000)])
+    for name, whole in (("a", True), ("b", False)):
+        save(Run(name, 0, 300_000, {"m": window}, whole), tmp_path / f"{name}.json")
+    a, b = (str(tmp_path / f"{name}.json") for name in "ab")
+
+    assert main([a, a]) == 0
+    assert main([a, b]) == 1
+    assert f"{b}: a part of what it was played on" in capsys.readouterr().err
+
+
 def test_what_is_no_run(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """Code 2 for what cannot be read, 1 where nothing could be compared."""
     (tmp_path / "a.json").write_text('{"nom": 1}')

@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
-import attrs
-from backtest_kit import models, odd_pace, still_recording
+from pathlib import Path
 
+import attrs
+import pytest
+from backtest_kit import ROOT, SLUGS, files, models, odd_pace, still_recording
+
+from polybot.exchange.recording_beats import SUFFIX
+from polybot.lab import paper_twin
 from polybot.lab.paper_twin import Comparison, Filled, compare, in_backtest, table, twins
 
 ONE = Filled(1_000, "Up", "BUY", 4900, 10_000_000, maker=True)
@@ -27,6 +32,21 @@ def test_another_latency_does_not_agree() -> None:
     slow = in_backtest(still_recording(), odd_pace(), models(latency="250"))
 
     assert not compare(fast, slow).agree
+
+
+def test_what_was_not_read_is_no_agreement(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Two runs agree on the part of a recording that both could read: that is told, with code 1."""
+    monkeypatch.setattr(paper_twin, "twins", lambda *_: ([ONE], [ONE]))
+    words = ["--config", str(ROOT / "config.toml")]
+    assert paper_twin.main([str(files()[0]), *words]) == 0
+    copy = tmp_path / files()[0].name
+    copy.write_bytes(files()[0].read_bytes())
+    (tmp_path / f"{SLUGS[1]}{SUFFIX}").write_bytes(files()[0].read_bytes())
+
+    assert paper_twin.main([str(tmp_path), *words, "--windows", "2"]) == 1
+    assert "comes a second time" in capsys.readouterr().err
 
 
 def test_fills_are_paired_once() -> None:

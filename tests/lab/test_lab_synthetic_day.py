@@ -104,10 +104,35 @@ def test_a_stopped_run_goes_on(
 
     monkeypatch.setattr(synthetic_day, "perform", made_one)
 
-    assert synthetic_day.main([str(tmp_path), "--windows", "3", "--processes", "1"]) == 0
+    words = [str(tmp_path), "--windows", "3", "--processes", "1", "--intensity", "0.1"]
+    assert synthetic_day.main(words) == 0
     assert [task.first for task in made] == [2]
     assert left(made[0])
     assert "3 of 3 windows" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("other", [["--seed", "2"], ["--intensity", "0.2"], ["--every", "30"]])
+def test_another_days_windows_are_not_taken_for_this_one(
+    tmp_path: Path, other: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    """They were counted as made: the folder held seed 1, and the command for seed 2 was content."""
+    for path in files():
+        (tmp_path / path.name).write_bytes(path.read_bytes())
+    words = [str(tmp_path), "--windows", "2", "--intensity", "0.1"]
+    assert synthetic_day.main(words) == 0
+
+    assert synthetic_day.main([*words, *other]) == 2
+    assert "is of another day" in capsys.readouterr().err
+
+
+def test_a_window_that_cannot_be_read_is_not_taken_for_made(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A file without its head is named, and nothing is made beside it."""
+    (tmp_path / files()[0].name).write_bytes(b"")
+
+    assert synthetic_day.main([str(tmp_path), "--windows", "1"]) == 2
+    assert files()[0].name in capsys.readouterr().err
 
 
 def test_the_tick_is_on_record() -> None:
