@@ -37,6 +37,7 @@ from polybot.exchange.latency_models import latencies
 from polybot.exchange.mirror_live import LiveWorld
 from polybot.exchange.queue_models import queue_model
 from polybot.exchange.recording import RecordedWorld
+from polybot.exchange.recording_files import Warnings
 from polybot.exchange.server import Exchange, Urls
 from polybot.exchange.terms import Terms
 from polybot.exchange.terms_file import read_terms
@@ -132,12 +133,12 @@ async def run_paper(config: Config, options: BotOptions) -> tuple[Summary, int]:
         summary = judged(summary_of(bot), verdict)
         nursery.cancel_scope.cancel()
     store.close()
-    damage = world.damage if isinstance(world, RecordedWorld) else ()
-    if damage:
-        summary = attrs.evolve(summary, world=world.name, notes=(*summary.notes, *damage))
+    wrong = world.warnings if isinstance(world, RecordedWorld) else Warnings()
+    if wrong:
+        summary = attrs.evolve(summary, world=world.name, notes=(*summary.notes, *wrong))
     if summary.live_orders_at_exit:
         code = EXIT_ORDERS_LIVE
-    elif damage and code == EXIT_CLEAN:
+    elif wrong.cut and code == EXIT_CLEAN:
         code = EXIT_OTHER  # clean, but not of the whole recording
     return summary, code
 

@@ -32,6 +32,7 @@ from polybot.exchange.oracle import Oracle, PriceSource
 from polybot.exchange.outside import Outside
 from polybot.exchange.outside_book import OutsideBook
 from polybot.exchange.queue_models import AHEAD_FIRST, QueueModel
+from polybot.exchange.recording_files import Warnings
 from polybot.exchange.recording_model import Recording, Tape, window_of
 from polybot.exchange.recording_prices import NOMINAL_PRICE, InferredPrices, agreeing
 
@@ -182,12 +183,12 @@ class RecordedWorld:
     def name(self) -> str:
         """What it is, what of it is real, and what is wrong with it as far as it was read."""
         told = f"recording {self._named}: {self._recording.told}"
-        return "; ".join([told, *self._recording.warnings])
+        return "; ".join([told, *self.warnings])
 
     @property
-    def damage(self) -> tuple[str, ...]:
-        """What is wrong with it so far, where a part of it cannot be read."""
-        return tuple(self._recording.warnings) if self._recording.warnings.cut else ()
+    def warnings(self) -> Warnings:
+        """What is wrong with it, as far as it was read."""
+        return self._recording.warnings
 
     def attach(self, engine: Engine, oracle: Oracle, lifecycle: Lifecycle) -> None:
         """Fund the outside and find the markets by their slugs. Call once."""

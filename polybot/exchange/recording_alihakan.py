@@ -98,4 +98,6 @@ def _beats(
 def _of(
     path: Path, outcomes: Outcomes, windows: dict[str, Sound], market: str, warnings: Warnings
 ) -> Iterator[Beat]:
-    return (beat for beat in _beats(path, outcomes, windows, warnings) if beat.market == market)
+    every = _beats(path, outcomes, windows, warnings)
+    own = (beat for beat in every if beat.market == market)
+    return windows[market].heard(own, path.name, warnings)

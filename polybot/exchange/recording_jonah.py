@@ -83,7 +83,10 @@ def load(files: list[Path], warnings: Warnings) -> Recording:
     }
     if not prices:
         raise ValueError(f"{path} holds no prices: choose another session")
-    tapes = tuple(_tape(slugs[one], beats) for one, beats in session.beats.items())
+    tapes = tuple(
+        _tape(session.windows[one], beats, path.name, warnings)
+        for one, beats in session.beats.items()
+    )
     stamps = [at_ms for pair in prices.values() for points in pair for at_ms, _ in points]
     told = f"{path.name.removesuffix(SUFFIX)}: {len(tapes)} quiet market(s) of a day later"
     others = "" if len(sessions) == 1 else f" (one of {len(sessions)} sessions: name a file)"
@@ -107,9 +110,9 @@ def _points(feed: dict[str, dict[int, float]], asset: str) -> list[Point]:
     return sorted(feed.get(asset, {}).items())
 
 
-def _tape(slug: str, beats: list[Beat]) -> Tape:
+def _tape(sound: Sound, beats: list[Beat], name: str, warnings: Warnings) -> Tape:
     ordered = sorted(beats, key=lambda beat: beat.at_ms)
-    return Tape(slug, ordered[0].at_ms, lambda: iter(ordered))
+    return Tape(sound.slug, ordered[0].at_ms, lambda: sound.heard(ordered, name, warnings))
 
 
 def _markets(path: Path, warnings: Warnings) -> tuple[dict[str, str], Outcomes]:

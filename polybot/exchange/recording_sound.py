@@ -52,16 +52,18 @@ class Sound:
         """The beats, in order of time; told is where the file is silent within the window."""
         last_ms = self.start_ms
         for beat in beats:
-            self._listen(last_ms, beat.at_ms, name, warnings)
+            if (span := self._silence(last_ms, beat.at_ms)) is not None:
+                warnings.tell(f"{name} is silent from {span} of {self.slug}: its book stands still")
             last_ms = beat.at_ms
             yield beat
-        self._listen(last_ms, self.end_ms, name, warnings)
+        if (span := self._silence(last_ms, self.end_ms)) is not None:
+            warnings.tell(f"{name} is silent from {span} of {self.slug}, its end: no book then")
 
-    def _listen(self, from_ms: int, to_ms: int, name: str, warnings: Warnings) -> None:
+    def _silence(self, from_ms: int, to_ms: int) -> str | None:
         begin_ms, end_ms = max(from_ms, self.start_ms), min(to_ms, self.end_ms)
-        if end_ms - begin_ms >= SILENT_MS:
-            span = f"{(begin_ms - self.start_ms) // 1000} to {(end_ms - self.start_ms) // 1000} s"
-            warnings.tell(f"{name} is silent from {span} of {self.slug}: its book stands still")
+        if end_ms - begin_ms < SILENT_MS:
+            return None
+        return f"{(begin_ms - self.start_ms) // 1000} to {(end_ms - self.start_ms) // 1000} s"
 
 
 def _possible(beat: Beat) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -371,7 +372,7 @@ def test_the_row_is_named(tmp_path: Path, bad: str, said: str) -> None:
     world = RecordedWorld(folder)
 
     assert said in world.name
-    assert world.damage
+    assert world.warnings.cut
 
 
 def test_what_is_only_to_be_known_is_no_damage(tmp_path: Path) -> None:
@@ -382,4 +383,23 @@ def test_what_is_only_to_be_known_is_no_damage(tmp_path: Path) -> None:
     stage.run(OPEN_MS + WINDOW_MS)
 
     assert "not in order" in world.name
-    assert not world.damage
+    assert not world.warnings.cut
+
+
+@pytest.mark.parametrize("kind", [books, full_rate])
+def test_a_silence_within_the_window_is_told(tmp_path: Path, kind: Callable[..., Path]) -> None:
+    """A capture that began late, paused, or ended early: the full channel's was played without a
+    word, and a market nobody heard passed for a quiet one.
+    """
+    at_s = (40, 50, 120, 200)
+    folder = kind(tmp_path, [message(OPEN_MS + n * 1000, size=f"{n}") for n in at_s])
+    name = next(path.name for path in folder.iterdir() if path.name.endswith(".jsonl.zst"))
+    told = played(folder)
+
+    for said in (
+        f"{name} is silent from 0 to 40 s of {SLUG}: its book stands still",
+        f"{name} is silent from 50 to 120 s of {SLUG}: its book stands still",
+        f"{name} is silent from 200 to 300 s of {SLUG}, its end: no book then",
+    ):
+        assert said in told
+    assert "from 40 to 50" not in told

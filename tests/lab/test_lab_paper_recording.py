@@ -71,9 +71,12 @@ def test_a_damaged_recording_is_told_at_the_end(tmp_path: Path, bad: str) -> Non
     assert summary.live_orders_at_exit == 0
 
 
-def test_a_whole_recording_ends_clean(tmp_path: Path) -> None:
-    """Blank lines are none."""
+def test_a_silence_is_told_and_no_damage(tmp_path: Path) -> None:
+    """A recording that was read to its end, blank lines and all, ends clean; what it does not hold
+    of its window is a note.
+    """
     summary, code = paper_on(tmp_path, "")
 
     assert code == EXIT_CLEAN
     assert "damaged" not in closing_report(summary)
+    assert f"note: {NAME} is silent from 19 to 300 s" in closing_report(summary)
