@@ -12,11 +12,13 @@ import sys
 from importlib import import_module
 from types import FrameType
 
+from polybot.console.outlet import stand_in
 from polybot.lab.commands import Command, to_its_reader
 from polybot.operator import COMMANDS
 
 
 def main(argv: list[str] | None = None) -> int:
+    stand_in()
     words = sys.argv[1:] if argv is None else argv
     module = COMMANDS.get(words[0]) if words else None
     if module is None:

@@ -15,6 +15,7 @@ import contextlib
 import errno
 import os
 import queue
+import sys
 import threading
 from typing import Protocol
 
@@ -95,6 +96,21 @@ def put(stream: Sink, text: str) -> None:
         if error.errno in (errno.EIO, errno.EPIPE):
             with contextlib.suppress(OSError):  # no file may be free: with the next text, then
                 _give_up(stream)
+
+
+def stand_in() -> None:
+    """Put nowhere in the place of each standard stream that whoever started us has closed. Python
+    has none at all for it then, and the first word would end us, `stop --now` before anything is
+    cancelled; and the next file, a journal or a connection, would bear its number, and get what is
+    meant for a screen.
+    """
+    for number, (name, mode) in enumerate((("stdin", "r"), ("stdout", "w"), ("stderr", "w"))):
+        try:
+            os.fstat(number)
+        except OSError:
+            os.open(os.devnull, os.O_RDWR)  # it gets the lowest number that is free
+        if getattr(sys, name) is None:
+            setattr(sys, name, open(number, mode, encoding="utf-8", closefd=False))  # noqa: SIM115
 
 
 def _give_up(stream: Sink) -> None:

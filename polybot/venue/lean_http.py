@@ -28,6 +28,7 @@ CONNECTIONS_MOST = 40
 # And so many more for what withdraws, and for the heartbeat: reads that hang, on whatever host, may
 # take every place there is, and a cancel is not to wait for them (S13, G8).
 URGENT_MOST = 16
+SILENT_S = 0.5  # without an answer for so long a connection is doubted; half of any patience here
 IDLE_S = 60.0  # a kept connection is let go after that; servers close theirs after 75 and more
 READ_BYTES = 64 * 1024
 HEAD_MOST = 100 * 1024
@@ -264,19 +265,24 @@ class LeanTransport(httpx.AsyncBaseTransport):
         self, connection: Connection, method: bytes, target: bytes, headers: Fields, body: bytes
     ) -> Answer:
         """Ask, and keep the connection if it can be; one that was left halfway cannot."""
-        keeps = answered = False
+        keeps, doubted = False, True
         asked_at = trio.current_time()
         try:
             answer = await connection.ask(method, target, headers, body)
-            keeps, answered = answer.keeps, True
+            keeps, doubted = answer.keeps, False
             return answer
+        except trio.Cancelled:
+            # A scope that ends takes its reads with it, however young: they say nothing, and its
+            # cancels need what is kept.
+            doubted = trio.current_time() - asked_at >= SILENT_S
+            raise
         finally:
             if keeps and not self._closed:
                 connection.idle_since = trio.current_time()
                 self._idle.setdefault(connection.origin, []).append(connection)
             else:
                 connection.close()
-            if not answered:
+            if doubted:
                 self._drop_silent(connection.origin, asked_at)
 
     def _drop_silent(self, origin: Origin, since: float) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import io
 import os
+import subprocess
 import sys
 import threading
 from collections.abc import Iterator
@@ -15,6 +16,7 @@ import pytest
 
 from polybot.console.outlet import Outlet, put
 
+ROOT = Path(__file__).parents[2]
 FULL = 65_536  # of a pipe
 PATIENCE_S = 10.0
 
@@ -161,3 +163,44 @@ def test_a_stream_that_cannot_be_given_up_yet(
         outlet.write("lost\n")
 
         assert outlet.drain(PATIENCE_S)
+
+
+CLOSED = 'exec "$@" {}'
+# Which files have the numbers of the standard streams, for who reads the code.
+HELD = """
+import os, sys
+from polybot.console.outlet import put, stand_in
+stand_in()
+put(sys.stdout, "nobody hears this"), put(sys.stderr, "nor this"), sys.stdin.read()
+sys.exit([os.fstat(n).st_rdev for n in range(3)] != 3 * [os.stat(os.devnull).st_rdev])
+"""
+
+
+@pytest.mark.parametrize("closed", [">&-", "2>&-", "<&- >&- 2>&-"])
+@pytest.mark.parametrize(
+    ("words", "code"),
+    [
+        (["-m", "polybot", "stop", "--now", "--world", "exchange:nowhere"], 2),
+        (["-m", "polybot", "--config", "nowhere.toml"], 2),
+        (["-m", "polybot", "exchange", "--faults", "list"], 0),
+    ],
+)
+def test_a_stream_that_is_closed_is_no_fault(
+    closed: str, words: list[str], code: int, tmp_path: Path
+) -> None:
+    """As a hook, or a service of another kind, may start us: what is told goes nowhere."""
+    command = ["sh", "-c", CLOSED.format(closed), "sh", sys.executable, *words]
+    path = os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH", "")]))
+    done = subprocess.run(  # noqa: S603 - our own words
+        command, cwd=tmp_path, env={**os.environ, "PYTHONPATH": path}, check=False
+    )
+
+    assert done.returncode == code
+
+
+def test_no_file_of_ours_takes_the_place_of_a_stream() -> None:
+    """All three are there, and lead nowhere."""
+    command = ["sh", "-c", CLOSED.format("<&- >&- 2>&-"), "sh", sys.executable, "-c", HELD]
+    done = subprocess.run(command, cwd=ROOT, check=False)  # noqa: S603 - our own words
+
+    assert done.returncode == 0

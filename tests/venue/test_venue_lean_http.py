@@ -284,7 +284,9 @@ async def gathered(client: LeanClient, url: str, number: int) -> None:
             nursery.start_soon(client.get, url)
 
 
-async def test_after_a_cut_one_dead_connection_answers_for_all() -> None:
+async def test_after_a_cut_one_dead_connection_answers_for_all(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     """A path that is cut without a word leaves each kept connection dead: a cancel may wait in vain
     for one of them, not for one after another.
     """
@@ -304,6 +306,7 @@ async def test_after_a_cut_one_dead_connection_answers_for_all() -> None:
             await together.wait()
             await stream.send_all(OK)
 
+    monkeypatch.setattr(lean_http, "SILENT_S", 0.02)
     async with peer(cut_after_one) as url, LeanClient() as client:
         await gathered(client, url, kept)
         with trio.move_on_after(0.05) as given_up:
@@ -334,6 +337,29 @@ async def test_what_has_answered_meanwhile_is_kept() -> None:
                 await trio.testing.wait_all_tasks_blocked(0.01)
             assert (await client.delete(url)).content == b"ok"
             nursery.cancel_scope.cancel()
+        assert (await client.delete(url)).content == b"ok"
+    assert len(accepted) == 2
+
+
+async def test_a_question_given_up_at_once_lets_no_connection_go() -> None:
+    """A scope that ends takes its reads with it, and what rests is to be cancelled just then: by a
+    connection that is there, for a new one costs two ways, and all of it where no name is found.
+    """
+    accepted: list[int] = []
+
+    async def mute_of_books(stream: trio.SocketStream) -> None:
+        accepted.append(1)
+        while data := await stream.receive_some():
+            if data.startswith(b"GET /book"):
+                await trio.sleep_forever()
+            await trio.sleep(0.01)
+            await stream.send_all(OK)
+
+    async with peer(mute_of_books) as url, LeanClient() as client:
+        await gathered(client, url, 2)
+        with trio.move_on_after(0.01) as given_up:
+            await client.get(url + "/book")
+        assert given_up.cancelled_caught
         assert (await client.delete(url)).content == b"ok"
     assert len(accepted) == 2
 
