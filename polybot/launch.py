@@ -47,7 +47,7 @@ from polybot.host import ask_exchange
 from polybot.journal.repair import kept_journal
 from polybot.journal.store import JournalFailed, JournalInUse, Store, live_journal_place
 from polybot.operator.patient import Patient
-from polybot.operator.preflight import Patience, preflight
+from polybot.operator.preflight import Patience, preflight, punctual
 from polybot.options import BotOptions, check_pace
 from polybot.purse import Purse
 from polybot.restart import StartFailed
@@ -154,13 +154,15 @@ async def run_live(config: Config, options: BotOptions) -> tuple[Summary, int]:
 
 
 async def _run_live(config: Config, keys: LiveKeys, options: BotOptions) -> tuple[Summary, int]:
-    clock = Clock.from_system()
-    credentials = await live_credentials(keys)
-    secrets = (*keys.secrets, credentials.secret, credentials.passphrase)
-    set_up_logs(bot_log(), secrets=secrets)
-    store = live_journal(Path(config.journal.folder), credentials.address)
-    tape = tape_of(config, clock, wallet=credentials.address, speed=1.0)
     async with http_client() as http:
+        clock = await punctual(http, POLYMARKET)
+        if isinstance(clock, Failure):
+            raise StartFailed(clock.what)
+        credentials = await live_credentials(keys)
+        secrets = (*keys.secrets, credentials.secret, credentials.passphrase)
+        set_up_logs(bot_log(), secrets=secrets)
+        store = live_journal(Path(config.journal.folder), credentials.address)
+        tape = tape_of(config, clock, wallet=credentials.address, speed=1.0)
         bot = build(
             config, options, clock, keys.site(POLYMARKET), keys.private_key, credentials,
             Purse.of_config(config), http, store,

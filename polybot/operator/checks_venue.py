@@ -17,6 +17,7 @@ from polybot.quoting.asks import NEVER
 from polybot.venue import permissions
 from polybot.venue.chain import Chain
 from polybot.venue.clob import StaleHeartbeat
+from polybot.venue.clob_reads import ClobReads
 from polybot.venue.permissions import Approval
 from polybot.venue.site import CHAIN, CONTRACTS, exchange_of
 
@@ -67,14 +68,18 @@ async def geoblock(patient: Patient) -> Finding:
 
 
 async def clock(patient: Patient) -> Finding:
+    return await clock_of(patient.client)
+
+
+async def clock_of(client: ClobReads) -> Finding:
     """Ours less the venue's, the median of several looks; `/time` tells whole seconds."""
     offsets: list[float] = []
     for _ in range(CLOCK_LOOKS):
-        asked_ms = patient.clock.now_ms()
-        venue_s = await patient.client.server_time()
+        asked_ms = client.rest.clock.now_ms()
+        venue_s = await client.server_time()
         if isinstance(venue_s, Failure):
             return passing(venue_s.what, UNREAD)
-        ours_s = (asked_ms + patient.clock.now_ms()) / 2000
+        ours_s = (asked_ms + client.rest.clock.now_ms()) / 2000
         offsets.append(ours_s - (venue_s + 0.5))
         await trio.sleep(CLOCK_PAUSE_S)
     offset = statistics.median(offsets)

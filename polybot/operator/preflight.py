@@ -13,13 +13,20 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import attrs
+import httpx
 import trio
 from loguru import logger
 
+from polybot.clock import Clock
+from polybot.domain.orders import Failure
 from polybot.operator import checks_here, checks_venue
 from polybot.operator.doctor import in_turn
 from polybot.operator.findings import Finding, Grade
 from polybot.operator.patient import Patient
+from polybot.venue.clob_reads import ClobReads
+from polybot.venue.private_rows import Me
+from polybot.venue.rest import Rest
+from polybot.venue.site import Site
 
 CHECKS = tuple(check for check in (*checks_here.CHECKS, *checks_venue.CHECKS) if check.preflight)
 # Longer than a fifth of an hour: a service manager that starts us five times in one never gives up.
@@ -51,6 +58,22 @@ class Patience:
             logger.warning("the start waits: {}", why)
         await trio.sleep(AGAIN_S)
         return True
+
+
+async def punctual(http: httpx.AsyncClient, site: Site) -> Clock | Failure:
+    """The machine's time, read when it is right by the venue's. Ours is read once, and what a time
+    service does to the machine's later does not move it: keys would be asked for, and the books
+    begun, by a time that no waiting sets right.
+    """
+    patience = Patience()
+    while True:
+        clock = Clock.from_system()
+        found = await checks_venue.clock_of(ClobReads(Rest(http, site.clob, clock), Me("", "")))
+        if found.grade is not Grade.FAILED:
+            return clock
+        why = _line("clock", found)
+        if not await patience.lasts(why):
+            return Failure(why)
 
 
 async def preflight(patient: Patient) -> Forbidden | None:

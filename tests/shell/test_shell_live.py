@@ -29,6 +29,7 @@ from polybot.console.log import bot_log
 from polybot.domain.orders import Failure
 from polybot.exchange.terms import Terms
 from polybot.journal.store import live_journal_place
+from polybot.operator.preflight import AGAIN_S
 from polybot.options import BotOptions
 from polybot.patient_clock import PatientClock
 from polybot.program import main
@@ -36,7 +37,8 @@ from polybot.restart import StartFailed
 from polybot.secrets_file import LiveKeys
 from polybot.summary import Summary
 from polybot.venue import lean_http, sockets
-from polybot.venue.secret import Secret
+from polybot.venue.keys import derive_credentials
+from polybot.venue.secret import Credentials, Secret
 from polybot.venue.signing import Wallet
 from polybot.venue.site import Site
 from polybot.watchdog import READY
@@ -170,6 +172,39 @@ async def test_a_start_while_the_venue_is_away(
     assert manager.recv(100) == READY
     said = "".join(capfd.readouterr())
     assert said.count("the start waits: API credentials: /auth/api-keys: HTTP 503") == 1
+
+
+async def test_a_clock_that_is_set_after_the_boot(
+    fast_clock: PatientClock, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """Of a machine without a battery, whose network comes up late as well: the time service sets
+    the machine's clock, not ours, which was read before. A start that waited for ours did so in
+    vain; and by a wrong one a venue gives no keys, which ends a start at once, five times an hour.
+    """
+    monkeypatch.setattr("polybot.operator.preflight.PASSES_WITHIN_S", 60.0)
+    async with scene(at_ms=HOUR_MS + 10_000, terms=ANY_TIME) as it:
+        set_at, asked = trio.current_time() + 3 * AGAIN_S, list[float]()
+
+        def from_system() -> Clock:
+            read = it.venue.clock.copy()
+            read.set_right(0 if trio.current_time() >= set_at else -3_600_000)
+            return read
+
+        async def keys(site: Site, key: Secret) -> Credentials | Failure:
+            asked.append(trio.current_time())
+            return await derive_credentials(site, key)
+
+        it.venue.bend("GET", "/time", act=answer(503), times=1)
+        monkeypatch.setattr(launch, "POLYMARKET", it.bot.ctx.site)
+        monkeypatch.setattr(launch, "derive_credentials", keys)
+        monkeypatch.setattr(Clock, "from_system", from_system)
+        options = BotOptions(Path("config.toml"), run_ms=RUN_MS)
+        summary, code = await launch.run_live(live_config(it, tmp_path), options)
+        assert len(it.venue.placed()) > 1
+
+    assert (code, summary.live_orders_at_exit) == (0, 0)
+    assert len(asked) == 1
+    assert asked[0] >= set_at, "they are asked for by the machine's time"
 
 
 async def test_a_start_that_waits_in_vain(
@@ -318,7 +353,12 @@ async def test_over_tls(
 
 @pytest.fixture
 def words(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> list[str]:
-    """A command line of a live run, with all that its configuration needs."""
+    """A command line of a live run, with all that its configuration needs. Its clock is right."""
+
+    async def right(*_: object) -> Clock:
+        return Clock.from_system()
+
+    monkeypatch.setattr(launch, "punctual", right)
     wallet = Wallet(Secret(f"0x{'11' * 32}"))
     file = tmp_path / "live.toml"
     file.write_text(f'[bot]\nmode = "live"\n[live]\nwallet = "{wallet.address}"\n')
