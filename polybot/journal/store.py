@@ -120,7 +120,7 @@ class Store:
         written by a newer version; JournalCorrupt when it is damaged.
         """
         try:
-            path.parent.mkdir(parents=True, exist_ok=True)
+            path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
             lock = _take_lock(path)
         except OSError as error:
             raise JournalFailed(f"{path}: cannot be opened: {error.strerror}") from error

@@ -11,6 +11,7 @@ from polybot.far_order import far_order, refusal, rests
 from polybot.journal.store import holder
 from polybot.operator.findings import Check, Finding, failed, ok
 from polybot.operator.patient import Patient
+from polybot.signals import stop_on_signals
 from polybot.venue.signing import SALT_MAX, sign_order
 
 LOOKS = 10
@@ -30,9 +31,22 @@ async def order(patient: Patient) -> Finding:
     if not markets:
         return failed("no market to place it in", "see the check of the windows")
     latest = max(markets, key=lambda market: market.end_ms)
-    with trio.move_on_after(TRY_S):
-        return await _placed(patient, latest)
-    return failed(f"no end within {TRY_S:g} s: the order may rest", REMEDY)
+    trying, signals = trio.CancelScope(), list[str]()
+
+    def stop(name: str) -> None:
+        signals.append(name)
+        trying.cancel()
+
+    found: Finding | None = None
+    async with trio.open_nursery() as nursery:
+        # Unheard, a signal ends the process where it is, and the order stays.
+        await nursery.start(stop_on_signals, stop)
+        trying.deadline = trio.current_time() + TRY_S
+        with trying:
+            found = await _placed(patient, latest)
+        nursery.cancel_scope.cancel()
+    why = signals[0] if signals else f"no end within {TRY_S:g} s"
+    return found or failed(f"{why}: the order may rest", REMEDY)
 
 
 async def _placed(patient: Patient, market: Market) -> Finding:

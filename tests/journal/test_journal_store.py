@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import random
 import shutil
 import sqlite3
@@ -50,6 +51,20 @@ def test_appended_is_read_back_in_order(path: Path) -> None:
     assert [stamped.seq for stamped in found] == sorted({stamped.seq for stamped in found})
     assert reopened(path) == list(written)
     assert path.stat().st_mode & 0o777 == 0o600
+
+
+def test_the_folder_is_its_owners_alone(path: Path) -> None:
+    """Also under a mask that takes nothing away, as of some containers: who may write there could
+    put another journal in this one's place, or take the lock away that a second engine is to find.
+    """
+    before = os.umask(0)
+    try:
+        Store.open(path, OWNER).close()
+    finally:
+        os.umask(before)
+
+    assert path.parent.stat().st_mode & 0o777 == 0o700
+    assert {one.stat().st_mode & 0o777 for one in path.parent.iterdir()} == {0o600}
 
 
 def test_closing_a_market_retires_its_entries(path: Path) -> None:

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import os
+import signal
+from collections.abc import Iterator
+
 import pytest
 import trio
-from shell_kit import HOUR_MS, scene
+from shell_kit import HOUR_MS, Scene, scene
 from venue_bent import Handler, silence
 
 from polybot.exchange.request import Request, Response
 from polybot.operator import check_order
 from polybot.operator.doctor import CHECK_S, in_turn
-from polybot.operator.findings import Grade
+from polybot.operator.findings import Finding, Grade
 from polybot.operator.patient import Patient
 from polybot.patient_clock import PatientClock
 
@@ -23,17 +27,22 @@ async def late(request: Request, handle: Handler) -> Response:
     return await handle(request)
 
 
+def patient(it: Scene) -> Patient:
+    """A wallet without a journal yet."""
+    ctx = it.bot.ctx
+    return Patient(
+        config=ctx.config, site=ctx.site, wallet=ctx.wallet, client=ctx.client, http=it.http,
+        rng=ctx.rng, journal=it.journal.with_name("none yet"), owner="scene",
+    )  # fmt: skip
+
+
 @pytest.mark.parametrize("cancels", ["late", "lost"])
 async def test_an_order_whose_end_nobody_tells(cancels: str, fast_clock: PatientClock) -> None:
     """Look-ups get no answer: the check was given up as one that is slow, its last cancel after
     three seconds, and nobody was told to look for the order.
     """
     async with scene(at_ms=HOUR_MS + 60_000) as it:
-        ctx = it.bot.ctx
-        one = Patient(
-            config=ctx.config, site=ctx.site, wallet=ctx.wallet, client=ctx.client, http=it.http,
-            rng=ctx.rng, journal=it.journal.with_name("none yet"), owner="scene",
-        )  # fmt: skip
+        one = patient(it)
         it.venue.bend("GET", "/data/order", act=silence)
         it.venue.bend("DELETE", "/order", act=late if cancels == "late" else silence)
         began = trio.current_time()
@@ -45,3 +54,40 @@ async def test_an_order_whose_end_nobody_tells(cancels: str, fast_clock: Patient
     assert (name, found.grade) == ("far order", Grade.FAILED)
     assert "may rest" in found.found
     assert found.remedy == check_order.REMEDY
+
+
+@pytest.fixture
+def gone() -> Iterator[list[int]]:
+    """The signals that ended the process: as `__main__` has it, at once."""
+    numbers: list[int] = []
+    heard = (signal.SIGINT, signal.SIGTERM)
+    before = [signal.signal(one, lambda number, _: numbers.append(number)) for one in heard]
+    yield numbers
+    for one, handler in zip(heard, before, strict=True):
+        signal.signal(one, handler)
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+async def test_whoever_cannot_wait_leaves_no_order_behind(
+    number: signal.Signals, gone: list[int], fast_clock: PatientClock
+) -> None:
+    """Ctrl-C while the order rests: the process was gone in that step, and the order stayed, under
+    no dead-man switch, to the end of its window.
+    """
+    found: list[tuple[str, Finding]] = []
+    async with scene(at_ms=HOUR_MS + 60_000) as it, trio.open_nursery() as nursery:
+        it.venue.bend("GET", "/data/order", act=silence)
+
+        async def look() -> None:
+            found.extend(await in_turn(patient(it), [check_order.CHECK]))
+
+        nursery.start_soon(look)
+        await it.until(lambda: bool(it.venue.live), "the order rests", 20)
+        os.kill(os.getpid(), number)
+        await it.until(lambda: bool(found), "an end", 20)
+
+        assert it.venue.live == []
+        assert len(it.venue.placed()) == 1
+    assert gone == []
+    assert found[0][1].grade is Grade.FAILED
+    assert "may rest" in found[0][1].found
