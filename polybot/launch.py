@@ -161,7 +161,9 @@ async def _run_live(config: Config, keys: LiveKeys, options: BotOptions) -> tupl
         credentials = await live_credentials(keys)
         secrets = (*keys.secrets, credentials.secret, credentials.passphrase)
         set_up_logs(bot_log(), secrets=secrets)
-        store = live_journal(Path(config.journal.folder), credentials.address)
+        folder = Path(config.journal.folder)
+        # Each of its pages is looked at: the loop turns meanwhile, and the watchdog hears that.
+        store = await trio.to_thread.run_sync(live_journal, folder, credentials.address)
         tape = tape_of(config, clock, wallet=credentials.address, speed=1.0)
         bot = build(
             config, options, clock, keys.site(POLYMARKET), keys.private_key, credentials,
