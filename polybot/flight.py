@@ -9,11 +9,14 @@ in the way of a cancel; that it could not be written is told, and is no fault of
 
 from __future__ import annotations
 
+import errno
+import shutil
 import sqlite3
 import zipfile
 from collections.abc import Callable, Sequence
 from contextlib import closing, suppress
 from functools import partial
+from itertools import accumulate
 from pathlib import Path
 from typing import IO, Any
 
@@ -29,6 +32,8 @@ from polybot.journal.recorder import Flushed, Recorder
 
 FOLDER = "flights"
 KEPT = 20
+ALL_MOST = 8_000_000_000  # bytes of all flights, but for the newest: each has the journal in it
+ROOM_LEFT = 200_000_000  # bytes of the disk that are not ours: who writes the last has no journal
 TAPES_MOST = 512_000_000  # bytes of tape in one flight: then the first parts are left out
 PIECE = 1 << 20  # bytes of tape read at once
 WAIT_S = 10.0  # for the disk, at the end of the process
@@ -129,6 +134,7 @@ class FlightRecorder:
 
 def _write(path: Path, facts: bytes, journal: Path, tapes: Sequence[Flushed]) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
+    _check_room(path.parent, journal, tapes)
     part = path.with_suffix(".part")
     copy = path.with_suffix(".sqlite3")
     try:
@@ -149,18 +155,32 @@ def _write(path: Path, facts: bytes, journal: Path, tapes: Sequence[Flushed]) ->
     _prune(path)
 
 
+def _check_room(folder: Path, journal: Path, tapes: Sequence[Flushed]) -> None:
+    """Raises OSError where a flight would take what the journal needs, which stops all trading."""
+    files = (journal, journal.with_name(f"{journal.name}-wal"))
+    copied = sum(one.stat().st_size for one in files if one.exists())  # and once more into the zip
+    need = 2 * copied + sum(tape.size for tape in tapes) + ROOM_LEFT
+    if shutil.disk_usage(folder).free < need:
+        raise OSError(errno.ENOSPC, f"less than {need // 1_000_000} MB are free", str(folder))
+
+
 def _prune(written: Path) -> None:
-    """Remove all but the newest few. Their names go by venues' clocks, which may be set back and on
-    paper are of any year, so age is the disk's word, and what was written just now is the newest.
-    What a killed process has left half written goes, too; another may be writing now.
+    """Remove all but the newest few, as far as there is room for them. Their names go by venues'
+    clocks, which may be set back and on paper are of any year, so age is the disk's word, and what
+    was written just now is the newest. What a killed process has left half written goes, too;
+    another may be writing now.
     """
     at: dict[Path, float] = {}
+    size: dict[Path, int] = {}
     for one in written.parent.glob("flight-*"):
         with suppress(FileNotFoundError):  # another run prunes, too
-            at[one] = one.stat().st_mtime
+            status = one.stat()
+            at[one], size[one] = status.st_mtime, status.st_size
     whole = sorted((p for p in at if p.suffix == ".zip"), key=lambda p: (p == written, at[p], p))
+    behind = accumulate(size[p] for p in reversed(whole))  # each with all that are newer
+    fit = sum(total <= ALL_MOST for total in behind)
     left = [p for p in at if p.suffix != ".zip" and at[p] < at[written] - STALE_S]
-    for old in (*whole[:-KEPT], *left):
+    for old in (*whole[: -max(1, min(KEPT, fit))], *left):
         with suppress(OSError):
             old.unlink()
 

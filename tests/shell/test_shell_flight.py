@@ -177,6 +177,41 @@ def test_the_newest_is_not_the_one_of_the_latest_name(
     assert sorted(path.name for path in tmp_path.iterdir()) == [now.name, "flight-2000-0.zip"]
 
 
+@pytest.mark.parametrize(("most", "left"), [(3, "543"), (2, "54"), (1, "5"), (0, "5")])
+def test_all_together_are_bounded(
+    most: int, left: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each has the whole journal in it, of hundreds of megabytes a series: twenty would fill the
+    disk, and a journal that cannot be written ends all trading. The newest stays.
+    """
+    monkeypatch.setattr(flight, "ALL_MOST", most)
+    files(tmp_path, {f"flight-{n}000-0.zip": 10.0 * (5 - n) for n in range(1, 6)})
+
+    flight._prune(tmp_path / "flight-5000-0.zip")
+
+    assert {path.name[7] for path in tmp_path.iterdir()} == set(left)
+
+
+async def test_a_record_takes_no_room_from_the_journal(
+    fast_clock: PatientClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With little left it would be written to the last byte, and the journal of a halted bot, whose
+    fills go on, could not be written any more.
+    """
+    usage = shutil.disk_usage
+    async with playing() as it:
+        with monkeypatch.context() as full:
+            full.setattr(
+                shutil, "disk_usage", lambda place: usage(place)._replace(free=flight.ROOM_LEFT)
+            )
+            assert await it.bot.flight.write("a test") is None
+        assert list((it.journal.parent / flight.FOLDER).iterdir()) == []
+        assert await it.bot.flight.write("another")
+        await it.end()
+
+    assert it.code == 0
+
+
 def test_what_was_left_half_written_goes(tmp_path: Path) -> None:
     """A record and a copy of the journal are half a gigabyte. Who was killed in the middle of them
     left both for good, and a crash at every start filled the disk.
