@@ -146,7 +146,12 @@ class LeanSocket:
                 self._protocol.receive_data(None)
                 return list(self._protocol.events())
             return list(self._parsed(bytes(data)))
-        except (trio.BrokenResourceError, trio.ClosedResourceError, RemoteProtocolError) as error:
+        except (
+            trio.BrokenResourceError,
+            trio.ClosedResourceError,
+            RemoteProtocolError,
+            UnicodeDecodeError,  # of a header that wsproto takes for ASCII
+        ) as error:
             self._closed = CloseReason(ABNORMAL, type(error).__name__)
             raise ConnectionClosed(self._closed) from error
 

@@ -155,6 +155,26 @@ async def test_a_refused_handshake_says_the_status() -> None:
     assert closed.value.reason.code == 403
 
 
+@pytest.mark.parametrize("name", ["Connection", "Upgrade", "Sec-WebSocket-Extensions", "Server"])
+async def test_an_answer_in_no_letters_is_no_handshake_and_no_more(name: str) -> None:
+    """Of some headers wsproto takes for granted that they are ASCII: what stands in front of the
+    venue ended the whole bot by a single byte of one.
+    """
+    ours, far = memory_stream_pair()
+    near: Any = ours
+    head = f"HTTP/1.1 101 Switching Protocols\r\n{name}: up\xe9\r\n\r\n".encode("latin-1")
+
+    async def answer() -> None:
+        await Peer(far).hear()
+        await far.send_all(head)
+        await far.aclose()
+
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(answer)
+        with pytest.raises(ConnectionClosed):
+            await LeanSocket.open(near, "peer", "/", most_bytes=10)
+
+
 async def read_on(socket: LeanSocket) -> None:
     while True:
         await socket.get_message()
