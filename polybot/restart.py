@@ -30,14 +30,16 @@ from polybot.journal.recovery import carried
 
 AGREE_S = 10.0  # how long a balance may lag behind trades we know of
 # How long an answer is waited for. Nothing rests meanwhile, and at night nobody is there to start
-# a program again that has given up.
-ANSWER_S = 60.0
+# a program again that has given up; a service manager that starts us five times an hour is, but no
+# more often: so it is longer than a fifth of one, as the preflight waits (preflight.py).
+ANSWER_S = 720.0
+TOLD_S = 15.0  # what is waited for longer is told
 AGREE_POLL_S = 0.5
 OPERATIONS_POLL_S = 2.0  # the chain makes a block in that time
 OPERATIONS_S = 720.0  # a signature that has not been mined by then never will be
 # A first start, and trades of before it: how long it waits for them, and how far back it looks. A
 # trade settles in seconds; one that is retried has no documented end (clob.md 5.1).
-SETTLING_S, SETTLED_POLL_S, BEFORE_S = 120.0, 2.0, 900
+SETTLING_S, SETTLED_POLL_S, BEFORE_S = ANSWER_S, 2.0, 900
 UNSETTLED = "trades of before this journal have not settled"
 LOOK_UPS = 10  # at a time
 
@@ -55,24 +57,46 @@ class Restart:
     ctx: Context
     resolve: Callable[[], Awaitable[bool]]
     empty: bool = False
+    _doing: str = ""  # in the words of who waits for it
 
     async def run(self) -> None:
         """Raises StartFailed when the venue does not let us find out where we stand."""
         self._own_orders()
+        self._doing = "no open order of ours may be left"
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(self._tell_of_waiting)
+            await self._agree()
+            nursery.cancel_scope.cancel()
+        self._write_start()
+
+    async def _tell_of_waiting(self) -> None:
+        """Once for each step that takes long: twelve minutes of silence are no news to anybody."""
+        told = ""
+        while True:
+            doing = self._doing
+            await trio.sleep(TOLD_S)
+            if doing == self._doing != told:
+                told = doing
+                logger.warning("the start waits: {}", doing)
+
+    async def _agree(self) -> None:
         with trio.move_on_after(ANSWER_S):
             self.empty = await self.ctx.reconciler.cancel_everything()
         if not self.empty:
             raise StartFailed("open orders could not be read back as none")
         self._take_over_orders()
+        self._doing = "orders of the last run are looked up"
         await self._resolve_orders()
+        self._doing = "trades of before are read"
         await self._catch_up()
+        self._doing = "what the last run asked of the chain is looked up"
         await self._resolve_operations()
+        self._doing = "balances are compared"
         # Before the cash is judged: what was merged twice would be taken for a deposit.
         await self.ctx.reconciler.moved_again()
         await self._agree_on_cash()
         for market in self.ctx.recovered.markets.values():
             await self._agree_on_shares(market)
-        self._write_start()
 
     # --- orders ---------------------------------------------------------------------------
 

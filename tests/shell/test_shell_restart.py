@@ -267,11 +267,12 @@ async def test_a_new_journal_begins_when_trades_of_before_have_settled(
     ("status", "said"), [("", "could not be read"), ("MINED", "have not settled")]
 )
 async def test_a_first_start_says_what_it_waited_for(
-    status: str, said: str, fast_clock: PatientClock
+    status: str, said: str, fast_clock: PatientClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Trades that stay on their way, and a list of them that cannot be read, end it in two minutes:
-    each in its own words, and with nothing placed.
+    """Trades that stay on their way, and a list of them that cannot be read, end it in time: each
+    in its own words, and with nothing placed.
     """
+    monkeypatch.setattr("polybot.restart.SETTLING_S", 120.0)
     async with scene() as it:
         mined = {"data": [trade(it.venue.account, status)], "next_cursor": "LTE="}
         reply = answer(200, orjson.dumps(mined)) if status else answer(503)
