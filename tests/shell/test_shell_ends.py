@@ -159,8 +159,11 @@ async def test_a_venue_that_comes_back_in_time(fast_clock: PatientClock) -> None
     clean(report)
 
 
-async def test_a_venue_that_cannot_be_read_at_the_start(fast_clock: PatientClock) -> None:
+async def test_a_venue_that_cannot_be_read_at_the_start(
+    fast_clock: PatientClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Without proof that nothing rests the bot does not start, and says so: exit 3, no order."""
+    monkeypatch.setattr("polybot.restart.ANSWER_S", 60.0)
     async with scene() as it, trio.open_nursery() as nursery:
         it.venue.bend("GET", "/data/orders", act=answer(500))
         nursery.start_soon(it.run)
@@ -171,8 +174,11 @@ async def test_a_venue_that_cannot_be_read_at_the_start(fast_clock: PatientClock
     assert it.venue.events == []
 
 
-async def test_a_balance_that_cannot_be_read_at_the_start(fast_clock: PatientClock) -> None:
+async def test_a_balance_that_cannot_be_read_at_the_start(
+    fast_clock: PatientClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Without knowing its cash the bot does not start: exit 1, with the reason."""
+    monkeypatch.setattr("polybot.restart.ANSWER_S", 60.0)
     async with scene() as it, trio.open_nursery() as nursery:
         it.venue.bend("GET", "/balance-allowance", act=answer(500))
         nursery.start_soon(it.run)

@@ -75,8 +75,10 @@ async def another(it: Scene) -> AsyncGenerator[Scene]:
 async def fail_to_start(it: Scene) -> None:
     """A start that finds out what became of orders, writes that down, and can read no trade."""
     away = it.venue.bend("GET", "/data/trades", act=answer(503))
-    async with another(it) as again:
-        await again.until(again.ended.is_set, "it gives up", 120)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("polybot.restart.ANSWER_S", 60.0)
+        async with another(it) as again:
+            await again.until(again.ended.is_set, "it gives up", 120)
     assert "trades of the time since the last run" in again.bot.exit_reason
     it.venue.bends.remove(away)
 
