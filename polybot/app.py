@@ -29,6 +29,7 @@ from polybot.domain.accounts import Kind as AccountKind
 from polybot.domain.halts import Halt
 from polybot.domain.market_books import MarketBooks
 from polybot.domain.orders import EDGE_S
+from polybot.first_cancel import cancel_at_once
 from polybot.flight import FlightRecorder
 from polybot.health import leaves
 from polybot.inventory import Inventory
@@ -219,13 +220,9 @@ class Bot:
             )
 
     async def _cancel_now(self, since: float, what: str) -> None:
-        """The first cancel-all: its only purpose is to be on the wire at once."""
         withdrawn = self._withdrawn
         with trio.move_on_after(EMPTY_S, shield=True):
-            answer = await self.ctx.client.cancel_all()
-            took_ms = (wall_seconds() - since) * 1000
-            said = answer.failure or f"{len(answer.cancelled)} orders cancelled"
-            logger.info("cancel-all answered {:.0f} ms after {}: {}", took_ms, what, said)
+            await cancel_at_once(self.ctx.client, since, what, lambda: self.empty)
         withdrawn.set()
 
     async def until_withdrawn(self) -> None:

@@ -56,6 +56,16 @@ def test_a_venue_that_takes_no_connection_is_told_nothing() -> None:
     assert outcome.seen["double signal"] == 1
 
 
+def test_a_venue_that_takes_one_again_is_told_before_anybody_leaves() -> None:
+    """Brief seed 88016: the stop's cancel-all was refused and not tried again, though the venue was
+    there before the second signal; who left had withdrawn nothing.
+    """
+    refused = Trouble(14.5, "clob", Harm.REFUSED, 0.75)
+    outcome = sound(attrs.evolve(stopped(signal.SIGINT, 0.3), troubles=(refused,)))
+
+    assert outcome.seen["double signal"] == 1
+
+
 def test_signals_are_drawn_apart() -> None:
     """Both kinds, once and twice, at once and later; the last life ends by one."""
     lives = [life for seed in range(200) for life in draw(seed, 1.0).lives]
