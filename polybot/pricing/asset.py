@@ -98,20 +98,21 @@ class Asset:
 
     def plausible(self, average: float, stamp_ms: int) -> bool:
         """Whether a minute's average can have come this far since the last one (F60). A single
-        wrong one at a window's start would be its strike, in its last minute the fair price.
+        wrong one at a window's start would be its strike, in its last minute the fair price. One
+        that is told of a second before, or again, is held against what is known of that second.
         """
-        held = self.average
+        held, second = self.average, whole_second(stamp_ms)
         passed_s = (stamp_ms - held.stamp_ms) / 1000
-        if held.live_ms is None or not 0 < passed_s < LOOKBACK_S:
+        if held.live_ms is None or passed_s >= LOOKBACK_S:
             return True
-        moved_bp = abs(average / held.value - 1) * 1e4
-        if moved_bp <= AVERAGE_MOST_BP:
+        known = held.value if passed_s >= 0 else held.at(second)
+        moved_bp = 0.0 if known is None else abs(average / known - 1) * 1e4
+        if known is not None and moved_bp <= AVERAGE_MOST_BP:
             return True
-        second = whole_second(stamp_ms)
         own = self.oracle.mean(second - LOOKBACK_S + 1, second)
         if own is not None:
             return abs(average / own - 1) * 1e4 <= AVERAGE_APART_BP
-        return passed_s >= AVERAGE_DOUBTED_S or moved_bp <= AVERAGE_MOST_BP * passed_s
+        return passed_s >= AVERAGE_DOUBTED_S or moved_bp <= AVERAGE_MOST_BP * max(0.0, passed_s)
 
     def confirmed(self, value: float, stamp_ms: int, recv_ms: int) -> bool:
         """Whether a print of the exchange is near the one before it, or near another that leapt

@@ -339,6 +339,29 @@ def test_a_few_basis_points_are_much(off_bp: int) -> None:
     assert board.strike(TWAP) is None
 
 
+@pytest.mark.parametrize("minute_known", [True, False])
+@pytest.mark.parametrize(("back_s", "snapshot"), [(0, False), (0, True), (3, True), (40, True)])
+def test_a_second_is_not_told_anew_otherwise(
+    back_s: int, snapshot: bool, minute_known: bool
+) -> None:
+    """A wrong average under the stamp that was believed last, or replayed for an earlier second,
+    was held against nothing, and replaced a strike that had been read at its very second.
+    """
+    board = PriceBoard()
+    for at_ms in range(START - 80_000, START + back_s * 1000 + 1, 1000):
+        if minute_known:
+            board.on_tick(Feed.CHAINLINK, "btcusd", 90_000.0, at_ms, at_ms + 50)
+        board.on_tick(Feed.TWAP60, "btcusd", 90_000.0, at_ms, at_ms + 50)
+
+    def again(value: float) -> TickRefusal | None:
+        now_ms = START + back_s * 1000 + 90
+        return board.on_tick(Feed.TWAP60, "btcusd", value, START, now_ms, snapshot=snapshot)
+
+    assert again(90_000.1) is None
+    assert again(90_108.0) is TickRefusal.IMPLAUSIBLE
+    assert board.strike(TWAP) == Strike(90_000.1, Trust.EXACT)
+
+
 @pytest.mark.parametrize("off", [0.1, -0.1, 0.0012])
 @pytest.mark.parametrize("at_s", [200, 270])
 def test_one_wild_print_is_not_quoted_on(at_s: int, off: float) -> None:
