@@ -28,6 +28,7 @@ LOOKBACK_S = 60  # the only average the venue publishes (feeds.md 5.2)
 AVERAGE_MOST_BP, AVERAGE_DOUBTED_S = 1.0, 5.0
 # A lag of three seconds makes 1.1 at most in those hours, six wrong prices of twelve make 1.2.
 AVERAGE_APART_BP = 2.5
+STILL_S = 2  # a minute's average of a price that moves is never the same for so long
 # Between two prints of a recorded exchange lay 2 bp at most, and the oracle of those twelve hours
 # moved by 9 in a second. What leaps further is a wrong print, or a move that no quote should stand
 # in: either way there is no price until a print of another moment decides.
@@ -109,10 +110,25 @@ class Asset:
         moved_bp = 0.0 if known is None else abs(average / known - 1) * 1e4
         if known is not None and moved_bp <= AVERAGE_MOST_BP:
             return True
-        own = self.oracle.mean(second - LOOKBACK_S + 1, second)
-        if own is not None:
-            return abs(average / own - 1) * 1e4 <= AVERAGE_APART_BP
+        apart_bp = self._own_apart_bp(average, second)
+        if apart_bp is not None:
+            return apart_bp <= AVERAGE_APART_BP
         return passed_s >= AVERAGE_DOUBTED_S or moved_bp <= AVERAGE_MOST_BP * max(0.0, passed_s)
+
+    def may_be_strike(self, average: float, stamp_ms: int) -> bool:
+        """Whether a window may start from this average. One that stands still moves by nothing, and
+        may be frozen (F59): while it is nothing is priced, and thawed it would have left a strike
+        of before.
+        """
+        second = whole_second(stamp_ms)
+        apart_bp, still = self._own_apart_bp(average, second), self.average.at(second - STILL_S)
+        most_bp = self.params.strike_correction_bp if still == average else AVERAGE_APART_BP
+        return apart_bp is None or apart_bp <= most_bp
+
+    def _own_apart_bp(self, average: float, second: int) -> float | None:
+        """How far an average is from the mean of the oracle's own minute, where that is known."""
+        own = self.oracle.mean(second - LOOKBACK_S + 1, second)
+        return None if own is None else abs(average / own - 1) * 1e4
 
     def confirmed(self, value: float, stamp_ms: int, recv_ms: int) -> bool:
         """Whether a print of the exchange is near the one before it, or near another that leapt

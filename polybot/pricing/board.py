@@ -130,11 +130,12 @@ class PriceBoard:
         if not (taken or snapshot):
             # The slower of two connections is no fault.
             return None if len(race.wires) > 1 else TickRefusal.OUT_OF_ORDER
-        if feed is not Feed.BINANCE:
-            # A replayed tick is too old for the track, but may be the strike that was missed.
-            lookback_s = LOOKBACK_S if feed is Feed.TWAP60 else 0
-            self._strikes.seen(symbol, lookback_s, value, stamp_ms, before_ms, recv_ms)
-        elif not snapshot:
+        # A replayed tick is too old for the track, but may be the strike that was missed.
+        if feed is Feed.CHAINLINK:
+            self._strikes.seen(symbol, 0, value, stamp_ms, before_ms, recv_ms)
+        elif feed is Feed.TWAP60 and asset.may_be_strike(value, stamp_ms):
+            self._strikes.seen(symbol, LOOKBACK_S, value, stamp_ms, before_ms, recv_ms)
+        elif feed is Feed.BINANCE and not snapshot:
             self._strikes.traded(symbol, value, stamp_ms, before_ms)
         return None
 

@@ -362,6 +362,21 @@ def test_a_second_is_not_told_anew_otherwise(
     assert board.strike(TWAP) == Strike(90_000.1, Trust.EXACT)
 
 
+@pytest.mark.parametrize(("moved_bp", "exact"), [(0.0, True), (3.0, False), (12.0, False)])
+def test_an_average_that_stands_still_is_no_strike(moved_bp: float, exact: bool) -> None:
+    """F59: an average frozen over the start, while the oracle moved, was its strike as soon as it
+    thawed. It was priced against for a minute, until the official one was told.
+    """
+    board = PriceBoard()
+    for second in range(-90, 6):
+        at_ms = START + second * 1000
+        value = 90_000.0 * (1 + max(0.0, moved_bp * (second > -30)) / 1e4)
+        board.on_tick(Feed.CHAINLINK, "btcusd", value, at_ms, at_ms + 50)
+        board.on_tick(Feed.TWAP60, "btcusd", 90_000.0, at_ms, at_ms + 50)
+
+    assert (board.strike(TWAP) == Strike(90_000.0, Trust.EXACT)) is exact
+
+
 @pytest.mark.parametrize("off", [0.1, -0.1, 0.0012])
 @pytest.mark.parametrize("at_s", [200, 270])
 def test_one_wild_print_is_not_quoted_on(at_s: int, off: float) -> None:
