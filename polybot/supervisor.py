@@ -20,9 +20,9 @@ from polybot.inventory import Inventory
 from polybot.journal.entries import Known
 from polybot.market_scope import Ended, MarketScope
 from polybot.market_times import stop_ms
+from polybot.quoting.params import WARM_UP_S
 from polybot.venue import slugs
 
-WARM_UP_S = 15.0
 RESTART_FIRST_S, RESTART_MOST_S = 0.5, 15.0
 AGREE_S = 10.0  # for balances and books to meet
 ASK_MOST_S = 4.0  # for each window that begins: the venue limits how often balances are read

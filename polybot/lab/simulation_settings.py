@@ -48,7 +48,7 @@ SECTIONS: dict[str, dict[str, tuple[Any, ...]]] = {
         "cutoff_twap_s": (20.0, 110.0),
         "cutoff_candle_s": (5.0, 50.0),
         "sell_held": ("always", "never"),
-        "preopen_s": (60.0,),
+        "preopen_s": (15.0,),
     },
     "completion": {
         "enabled": (False,),

@@ -14,6 +14,7 @@ from polybot.domain import units
 from polybot.pricing.blend import BlendParams
 
 SELL_HELD = ("when short", "always", "never")
+WARM_UP_S = 15.0  # so long before its open a window's books are read (supervisor.py)
 
 
 def _between(low: float, high: float) -> Callable[[Any, attrs.Attribute[Any], Any], None]:
@@ -134,8 +135,8 @@ class QuoteParams:
     under the limits on dollars, or of the means to merge the pair in time), always, or never.
     """
 
-    preopen_s: float = attrs.field(default=0.0, validator=_between(0.0, 3600.0))
-    """Seconds before the open when quoting may begin."""
+    preopen_s: float = attrs.field(default=0.0, validator=_between(0.0, WARM_UP_S))
+    """Seconds before the open when quoting may begin; there are no books before that."""
 
     def __attrs_post_init__(self) -> None:
         if self.cutoff_twap_s > self.stop_twap_s or self.cutoff_candle_s > self.stop_candle_s:

@@ -69,7 +69,7 @@ GROWING = (
 DYING = (
     ("pricing", "strike_pause_s", 0.0), ("orders", "orders_per_s", 5), ("risk", "repeat_most", 0),
     ("quote", "target_total_max", 0.999), ("inventory", "seed_shares", 20),
-    ("quote", "sell_held", "never"), ("quote", "preopen_s", 60.0),
+    ("quote", "sell_held", "never"), ("quote", "preopen_s", 15.0),
     ("inventory", "merge_shares", 1000), ("signals", "earn_calls", 0.0),
     ("orders", "hysteresis_ticks", 0), ("pricing", "oracle_stale_s", 1.5),
 )  # fmt: skip

@@ -579,6 +579,7 @@ def test_a_higher_fair_never_lowers_the_up_cap(
         {"target_total_max": 1.0},
         {"stop_twap_s": 30.0},
         {"cutoff_candle_s": 90.0},
+        {"preopen_s": 15.1},
     ],
 )
 def test_wrong_settings_are_refused(wrong: dict[str, float]) -> None:

@@ -12,7 +12,8 @@ from trio.testing import MockClock
 from polybot.app import Bot
 from polybot.clock import Clock
 from polybot.lab.simulation_clock import WrongClock
-from polybot.supervisor import WARM_UP_S, Supervisor
+from polybot.quoting.params import WARM_UP_S
+from polybot.supervisor import Supervisor
 from polybot.venue.slugs import Window
 
 HOUR_MS = 1_795_201_200_000  # a whole one
