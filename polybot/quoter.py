@@ -32,6 +32,7 @@ from polybot.quoting.ladder import grid_floor
 from polybot.quoting.model import BookView, Decision, QuoteInputs, Stock
 from polybot.quoting.orders import OrderMaker
 from polybot.quoting.pairs import target as pair_target
+from polybot.quoting.reasons import withholds
 from polybot.risk.checks import Over, Standing, over_losses
 from polybot.risk.timetable import Known, MarketMachine
 from polybot.signal.regime import DEPTH_WITHIN
@@ -290,8 +291,9 @@ def wish(
     quotes, so that two wishes are told apart at a glance.
     """
     if decision.fair is None or not (decision.quotes or decision.take):
-        cause = decision.reasons[0].why.value if decision.reasons else "no quote"
-        return Desired(cause=cause)
+        told = [reason.why for reason in decision.reasons]
+        cause = next(filter(withholds, told), told[0] if told else None)
+        return Desired(cause="no quote" if cause is None else cause.value)
     tif, expires_s = _backstop(last_ms, now_ms)
     maker, tick = maker or OrderMaker(), market.tick
     return Desired(

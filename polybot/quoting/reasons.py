@@ -84,6 +84,11 @@ class NoReward(enum.Enum):
     __hash__ = object.__hash__
 
 
+def withholds(why: object) -> bool:
+    """Whether it is a reason for a side to have no quote at all."""
+    return not (why in REDUCING or why in NOTES or isinstance(why, NoReward | Held))
+
+
 class Reason(NamedTuple):
     """One link of the chain; `outcome` is None when it holds for both. Figures are texts, or
     numbers that are made texts when somebody looks.

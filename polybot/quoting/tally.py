@@ -24,7 +24,7 @@ from polybot.domain.market import Outcome
 from polybot.pricing.fair import Caution, WhyNoFair
 from polybot.quoting.completion import Held
 from polybot.quoting.model import Decision
-from polybot.quoting.reasons import NOTES, REDUCING, NoReward, Why
+from polybot.quoting.reasons import NOTES, NoReward, Why, withholds
 
 ON_ITS_WAY = "our order is on its way"
 NOBODY = "no quoter was running"
@@ -37,7 +37,7 @@ def _withholding(chain: list[Link]) -> list[Link]:
     """The links that leave a side without a quote: all, where what was left was too small."""
     if Why.BELOW_MINIMUM in chain:
         return chain
-    return [why for why in chain if why not in REDUCING and not isinstance(why, NoReward)]
+    return [why for why in chain if withholds(why)]
 
 
 @attrs.define

@@ -9,7 +9,9 @@ for nothing is sold whose book is not believed, which was so in five of the 4000
 2026-11-28: where model and market are apart, completion goes by the less favourable of the two, and
 a turn without a view of the market hands on since when they are. It was 0a751416199e7271. The first
 is of 2026-11-29: in one of the 200 a return beyond six σ is taken back by the next and counts with
-it as one, which lowers σ by half a percent. It was b3f6cc28b69e40bd.
+it as one, which lowers σ by half a percent. It was b3f6cc28b69e40bd. The third is of that day, too:
+a wish without quotes names what withheld them, and not what came first in the chain. It was
+550bc1c1ed2b8151.
 """
 
 from __future__ import annotations
@@ -81,4 +83,4 @@ def test_wishes_are_the_same() -> None:
         )
         wishes.append(made)
 
-    assert digest(wishes) == "550bc1c1ed2b8151"
+    assert digest(wishes) == "7be3a73066269d87"

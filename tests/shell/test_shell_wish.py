@@ -13,8 +13,9 @@ from polybot.domain.orders import TimeInForce
 from polybot.domain.units import ONE, SHARE
 from polybot.execution.wish import Desired
 from polybot.market_times import cutoff_ms
-from polybot.pricing.fair import WhyNoFair
+from polybot.pricing.fair import Caution, WhyNoFair
 from polybot.quoter import wish as wish_until
+from polybot.quoting.completion import Held
 from polybot.quoting.ladder import grid_floor
 from polybot.quoting.model import Decision, Quote
 from polybot.quoting.orders import OrderMaker
@@ -135,6 +136,16 @@ def test_the_first_reason_is_the_cause(why: Why | WhyNoFair) -> None:
     reasons = (Reason(why), Reason(Why.NO_BOOK, UP))
 
     assert wish(MARKET, Decision((), reasons), PARAMS, START) == Desired(cause=why.value)
+
+
+@pytest.mark.parametrize("said", [Caution.JUMP, Why.UNSURE, Why.UNPROVEN, Held.PATIENT])
+def test_what_withholds_nothing_is_no_cause(said: Why | Caution | Held) -> None:
+    """Cancels were counted as if the price's jump had withdrawn them, where nothing was left to
+    pair: what makes a quote smaller comes first in the chain.
+    """
+    reasons = (Reason(said), Reason(Why.BALANCED, UP), Reason(Why.BALANCED, DOWN))
+    assert wish(MARKET, Decision((), reasons, 0.5), PARAMS, START).cause == Why.BALANCED.value
+    assert wish(MARKET, Decision((), reasons[:1], 0.5), PARAMS, START).cause == said.value
 
 
 def test_the_same_decision_is_the_same_wish() -> None:
