@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import pytest
 from hypothesis import given, strategies as st
 
@@ -68,6 +70,56 @@ def test_history_is_bounded_and_contiguous(gaps_ms: list[int]) -> None:
     assert held[0] == float(len(gaps_ms))
     assert sum(known) <= HISTORY_S
     assert known == sorted(known, reverse=True)
+
+
+def replayed(told: list[tuple[int, float | None]]) -> tuple[dict[int, float], int]:
+    """What is known of each second after these ticks, (stamp, value) with None for a loss, worked
+    out from the first one on; and the last second.
+    """
+    known: dict[int, float] = {}
+    torn, latest = False, 0
+    for stamp_ms, value in told:
+        if value is None:
+            torn = True
+        elif stamp_ms >= latest:
+            second, last = whole_second(stamp_ms), max(known, default=0)
+            if second - last > BRIDGE_S or (torn and second - last > 1):
+                known = {}
+            else:
+                known |= dict.fromkeys(range(last + 1, second), known.get(last, 0.0))
+            known[second], torn, latest = value, False, stamp_ms
+    return known, max(known)
+
+
+@given(
+    st.lists(
+        st.tuples(st.integers(-2000, 4000) | st.just(12_000), st.none() | st.floats(0.5, 1e5)),
+        max_size=300,
+    )
+)
+def test_it_is_what_its_ticks_say(steps: list[tuple[int, float | None]]) -> None:
+    """Ticks early, late, twice, with holes and losses: every second and every mean is what comes of
+    all of them, told from the first one on.
+    """
+    track, now, told = Track(), T0 * 1000, list[tuple[int, float | None]]()
+    before = [(1000, 1.0 + n % 7) for n in range(160)]
+    for gap_ms, value in [*before, *steps]:
+        now += gap_ms
+        told.append((now, value))
+        if value is None:
+            track.tear()
+        else:
+            track.take(value, now, now, snapshot=False)
+
+    known, last = replayed(told)
+    kept = {second: known.get(second) for second in range(last - HISTORY_S + 1, last + 1)}
+    assert {second: track.at(second) for second in kept} == kept
+    for first, until in ((0, 59), (10, 69), (-5, 60), (40, 99), (90, 149)):
+        path = [kept.get(max(last - back, 0)) for back in range(first, until + 1) if back >= 0]
+        path += [known[last]] * -min(first, 0)
+        mean = track.mean(last - until, last - first)
+        assert (mean is None) is (None in path)
+        assert mean == pytest.approx(math.fsum(filter(None, path)) / len(path)) or mean is None
 
 
 def test_late_ticks_change_nothing() -> None:

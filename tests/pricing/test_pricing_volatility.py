@@ -376,3 +376,38 @@ def test_asking_and_crowding_change_nothing(
             asked.smooth(1e-4)
 
     assert attrs.asdict(plain) == attrs.asdict(asked)
+
+
+@given(
+    st.lists(
+        st.tuples(st.floats(-1.5e-4, 1.5e-4), st.integers(-1000, 3000) | st.just(11_000)),
+        max_size=200,
+    )
+)
+def test_it_is_the_sum_of_its_returns(steps: list[tuple[float, int]]) -> None:
+    """Ticks late, crowded and with holes between them, none beyond six σ at the floor: σ is what
+    all returns of at most ten seconds come to, each weighed by the time since.
+    """
+    vol, x, now = Volatility(), 0.0, 0
+    vol.observe(1.0, now)
+    at_ms, at, returns = now, x, list[tuple[float, float]]()
+    for slope, wait_ms in steps:
+        now += wait_ms
+        seconds = (now - at_ms) / 1000
+        x = at + slope * math.sqrt(max(seconds, 0.0))
+        vol.observe(math.exp(x), now)
+        if seconds >= 1:
+            returns += [(x - at, seconds)] * (seconds <= 10)
+            at_ms, at = now, x
+
+    variance = 0.0
+    for weight, life_s in zip((0.2, 0.4, 0.4), (30.0, 120.0, 1800.0), strict=True):
+        squares = length = since = 0.0
+        for move, seconds in reversed(returns):
+            kept = 0.5 ** (since / life_s)
+            squares, length = squares + kept * move * move, length + kept * seconds
+            since += seconds
+        variance += weight * squares / max(length, 1.0)
+    found = vol.measured(now) or per_root_second(0.15)
+    known = sum(seconds for _, seconds in returns) >= 30
+    assert found == pytest.approx(max(math.sqrt(variance) * known, per_root_second(0.15)))
