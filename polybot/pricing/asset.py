@@ -29,6 +29,9 @@ AVERAGE_MOST_BP, AVERAGE_DOUBTED_S = 1.0, 5.0
 # A lag of three seconds makes 1.1 at most in those hours, six wrong prices of twelve make 1.2.
 AVERAGE_APART_BP = 2.5
 STILL_S = 2  # a minute's average of a price that moves is never the same for so long
+# An oracle that trails an average by less is a witness of its minute: its last price stands for the
+# rest, which at a basis point a second moves the mean by two.
+TRAILS_S = 15
 # Between two prints of a recorded exchange lay 2 bp at most, and the oracle of those twelve hours
 # moved by 9 in a second. What leaps further is a wrong print, or a move that no quote should stand
 # in: either way there is no price until a print of another moment decides.
@@ -126,7 +129,11 @@ class Asset:
         return apart_bp is None or apart_bp <= most_bp
 
     def _own_apart_bp(self, average: float, second: int) -> float | None:
-        """How far an average is from the mean of the oracle's own minute, where that is known."""
+        """How far an average is from the mean of the oracle's own minute, where that is known. What
+        the oracle last said is no witness of seconds that it has told nothing of.
+        """
+        if self.oracle.at(second - TRAILS_S) is None:
+            return None
         own = self.oracle.mean(second - LOOKBACK_S + 1, second)
         return None if own is None else abs(average / own - 1) * 1e4
 

@@ -377,6 +377,22 @@ def test_an_average_that_stands_still_is_no_strike(moved_bp: float, exact: bool)
     assert (board.strike(TWAP) == Strike(90_000.0, Trust.EXACT)) is exact
 
 
+def test_a_strike_that_a_snapshot_brings_needs_no_oracle() -> None:
+    """Both streams were away over the start, and the average's snapshot comes first: what the
+    oracle last said is no witness of the seconds since.
+    """
+    board = PriceBoard()
+    for second in range(-90, 11):
+        at_ms = START + second * 1000
+        value, away = 90_000.0 + 4.0 * max(0, second + 40), second > -40
+        if not away:
+            board.on_tick(Feed.CHAINLINK, "btcusd", value, at_ms, at_ms + 50)
+        now_ms = START + 12_000 if away else at_ms + 50
+        board.on_tick(Feed.TWAP60, "btcusd", value, at_ms, now_ms, snapshot=away)
+
+    assert board.strike(TWAP) == Strike(90_160.0, Trust.EXACT)
+
+
 @pytest.mark.parametrize("off", [0.1, -0.1, 0.0012])
 @pytest.mark.parametrize("at_s", [200, 270])
 def test_one_wild_print_is_not_quoted_on(at_s: int, off: float) -> None:
