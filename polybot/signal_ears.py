@@ -104,9 +104,12 @@ class SignalEars:
         )
 
     def decided(self, decision: Decision, now_ms: int) -> None:
-        """After it: the blended fair price and the edge, if there was a decision to speak of."""
+        """After it: the blended fair price and the edge, if there was a decision to speak of. What
+        signals have moved that price by is taken off: none is judged by what it does itself.
+        """
         if decision.fair is not None and decision.edge is not None:
-            self.board.decided(decision.fair, decision.edge, now_ms)
+            fair = decision.fair - self.board.advice.shift
+            self.board.decided(fair, decision.edge, now_ms)
 
 
 def _others(

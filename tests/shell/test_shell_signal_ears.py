@@ -91,6 +91,26 @@ def test_a_sale_is_heard_as_the_bid_in_its_place() -> None:
     assert tallies.by_horizon["1% of the window"].mean == pytest.approx(-0.01)
 
 
+def test_no_signal_is_judged_by_a_price_that_it_has_moved() -> None:
+    """Takers go on buying Up, and the others' price stands still: that the flow moves our own price
+    by what it says was a call come true, and let it act on.
+    """
+    params = SignalParams(acting=("flow",), earn_calls=0.0)
+    heard = SignalEars(MARKET, SignalMemory(params).board(MARKET, 0.15))
+    moved = set[float]()
+    for second in range(40):
+        at_ms = START + second * 1000
+        heard.printed(last_trade(MARKET.up_token, Side.BUY), at_ms)
+        shift = heard.look(FAIR, None, None, {}, at_ms).shift
+        heard.decided(Decision((), (), fair=0.5 + shift, edge=0.01), at_ms)
+        moved.add(shift)
+
+    score = heard.board.scores.by_name["flow"]
+    assert max(moved) > 0
+    assert score.calls > 0
+    assert (score.hits, score.gain) == (0, pytest.approx(0.0))
+
+
 def test_looking_takes_our_own_orders_out() -> None:
     """A book that is only ours is no book of others."""
     heard = ears()
