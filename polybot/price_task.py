@@ -86,7 +86,7 @@ class PriceTask:
         symbols = [f"{asset.upper()}USDT" for asset in self.assets]
         await run_socket(
             binance_url(self.ctx.site.binance_ws, symbols),
-            greet=(),
+            greet=self._greet_exchange,
             on_text=self.on_binance,
             on_state=lambda state: self._note(Source.BINANCE, state),
             ping=None,
@@ -132,6 +132,16 @@ class PriceTask:
         """
         self._tear(Source.POLYBOLT, ORACLES, 0)
         return self._polybolt.greet()
+
+    def _greet_exchange(self) -> tuple[str, ...]:
+        self.ctx.core.fed(Restarted(BINANCE))
+        self.exchange_greeted()
+        return ()
+
+    def exchange_greeted(self) -> None:
+        """Of the exchange no snapshot brings the trades that came while nobody listened."""
+        for asset in self.assets:
+            self.ctx.board.on_loss(Source.BINANCE, Feed.BINANCE, f"{asset.upper()}USDT", 0)
 
     def on_polybolt(self, text: str, at_ms: int) -> tuple[str, ...]:
         """Take a frame; returns what the dialogue wants answered."""

@@ -238,6 +238,8 @@ class Core:
     def _restarted(self, it: Restarted, _at_ns: int) -> None:
         if it.stream == POLYBOLT:
             self.prices.greeted()
+        elif it.stream == BINANCE:
+            self.prices.exchange_greeted()
         else:
             self.scopes[it.stream.removeprefix("market ")].feed.book.restart()
 

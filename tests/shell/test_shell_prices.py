@@ -108,6 +108,29 @@ async def test_a_loss_is_everybodys(fault: str, fast_clock: PatientClock) -> Non
     assert track.mean(start + 104, start + 139) is not None
 
 
+@pytest.mark.parametrize("dialled", [True, False])
+async def test_an_exchange_dialled_anew_was_not_still(
+    dialled: bool, fast_clock: PatientClock
+) -> None:
+    """Seconds without a trade are seconds without a move, unless nobody listened: a mean over the
+    five that a connection was away had them at the price of before, in a window's last minute.
+    """
+    async with scene() as it:
+        task = PriceTask(it.bot.ctx, ["btc"])
+        start = HOUR_MS // 1000
+        for second in range(140):
+            if dialled and second == 105:
+                task.exchange_greeted()
+            if not 100 <= second < 105:
+                at_ms = HOUR_MS + 1_000 * second
+                trade = {"e": "trade", "s": "BTCUSDT", "p": str(80_000 + second), "T": at_ms}
+                task.on_binance(orjson.dumps(trade).decode(), at_ms)
+        track = it.bot.ctx.board._assets["btcusd"].exchange
+
+    assert (track.mean(start + 80, start + 139) is None) is dialled
+    assert track.mean(start + 106, start + 139) is not None
+
+
 def tick(asset: str, number: int, second: int, *, bad: bool) -> str:
     """One update of the oracle's spot, as PolyBolt sends it."""
     value = {"btc": 80_000.0, "eth": 3_000.0}[asset] + second % 100
