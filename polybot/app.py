@@ -272,9 +272,10 @@ class Bot:
         self.ended_at = wall_seconds()
 
     async def _last_accounts(self) -> None:
-        """Late fills and results, so that the books are complete when they are written."""
-        await self.ctx.reconciler.reconcile()
-        await self.inventory.round(final=True)
+        """Late fills and results, for books that know by now from when on they count."""
+        if self.ready:
+            await self.ctx.reconciler.reconcile()
+            await self.inventory.round(final=True)
         if self.calibration is not None:
             await self.calibration.write()
 

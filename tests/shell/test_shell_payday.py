@@ -5,7 +5,8 @@ from __future__ import annotations
 import attrs
 import orjson
 import pytest
-from shell_kit import HOUR_MS, Scene, clean, playing
+import trio
+from shell_kit import HOUR_MS, Scene, clean, playing, scene
 from test_shell_inventory import FEW
 from test_shell_restart import killed, started
 from venue_bent import Handler, answer
@@ -216,3 +217,20 @@ async def test_a_payment_while_a_start_compares_cash(fast_clock: PatientClock) -
             report = await again.end()
 
     clean(report)
+
+
+async def test_a_start_that_is_stopped_at_once_books_nothing(fast_clock: PatientClock) -> None:
+    """What was paid before the journal's first balance is in it. A start that was stopped before it
+    had said from when on anything counts took the payments of two days for new ones with its last
+    look, and all trades there had ever been.
+    """
+    async with scene() as it, trio.open_nursery() as nursery:
+        it.venue.data._history.lag_ms = 0
+        pay(it, 7)
+        await trio.sleep(1)
+        nursery.start_soon(it.run)
+        await it.until(lambda: it.venue.asked("DELETE", "/cancel-all"), "the first request")
+        await it.end("SIGINT")
+        assert (it.code, it.bot.ready) == (0, False)
+        assert paid(it, Kind.REWARDS) == it.bot.ctx.account.ledger.cash == 0
+        assert not it.venue.asked("GET", "/data/trades")
