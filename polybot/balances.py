@@ -1,4 +1,5 @@
-"""Balances of the venue beside the ledger, for the wallet's cash and every market we traded.
+"""Balances of the venue beside the ledger, for the wallet's cash and every market we traded in
+or split pairs of.
 
 Part of every reconciliation, after its trades have been learnt. What lasts is drift: somebody moved
 our money, or we have missed or invented a fill. Either way nothing more may be placed until an
@@ -95,9 +96,13 @@ class Balances:
         return there if agrees else await self.client.balance(token)
 
     def remember(self, now_ms: int) -> None:
-        """The books are about to change: what they say until now the venue may still show."""
-        for belief in self._beliefs(moving=frozenset()):
-            self.watch.remember(belief, now_ms)
+        """The books are about to change: what they say until now the venue may still show. So it
+        may of a market in which nothing has happened yet, and whose pairs a split is about to make.
+        """
+        self.watch.remember(self._cash(), now_ms)
+        for books in self.account.ledger.books.values():
+            for outcome in Outcome:
+                self.watch.remember(self._shares(books, outcome), now_ms)
 
     def halt(self, drift: Difference) -> bool:
         """Stop trading for good, with both figures; whether it does so now. A halted bot goes on
@@ -168,5 +173,5 @@ class Balances:
         if self._at_peace(moving):
             yield self._cash()
         for key, books in self.account.ledger.books.items():
-            if key not in moving and books.trades:
+            if key not in moving and books.transactions:
                 yield from (self._shares(books, outcome) for outcome in Outcome)

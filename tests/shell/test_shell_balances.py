@@ -16,6 +16,7 @@ from polybot.domain.market import Market, Side
 from polybot.domain.orders import Failure, FillLeg, TradeSeen, TradeStatus
 from polybot.domain.units import SHARE, USD
 from polybot.execution.firewall import Admission
+from polybot.execution.reconcile import STALE_MS
 from polybot.health import Health
 
 OVER_MS = BTC_5M.end_ms + 1
@@ -216,6 +217,28 @@ async def test_what_may_be_a_move_done_again_is_no_drift_yet(
     assert await drifting(it, until_ms=UNCLEAR_MOST_MS - 20_000) == {}
     assert it.balances.differing, "it is looked at again soon"
     assert await drifting(it, until_ms=20_000)
+
+
+async def test_pairs_of_a_split_are_compared_before_anything_is_traded() -> None:
+    """Shares that only a split had made were held against nothing before their window's first fill:
+    whoever took them was not noticed. What the venue's cache shows of before is no drift.
+    """
+    seeded = attrs.evolve(LATER, condition_id="0xe", up_token="555", down_token="666")
+    it = Scene()
+    it.ledger.open(seeded)
+    it.there |= {"555": 0, "666": 0}
+    assert await it.look() == OF_BOTH
+    it.balances.remember(it.now)
+    it.ledger.split("0xe", 10 * SHARE, "receipt")
+    it.there[None] = 80 * USD
+    for _ in range(STALE_MS // 2_000):
+        await it.look(2_000)
+
+    it.there |= {"555": 10 * SHARE, "666": 10 * SHARE}
+    assert {"555", "666"} <= await it.look()
+    assert await drifting(it, until_ms=60_000) == {}
+    it.there["666"] = 0
+    assert await drifting(it, until_ms=40_000)
 
 
 async def test_what_is_unclear_elsewhere_hides_no_drift() -> None:
