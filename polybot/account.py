@@ -298,9 +298,9 @@ class Account(WalletStanding):
             heed()
 
     def _tell(self, fact: Entry, now_ms: int, *, changed: bool) -> None:
-        if isinstance(fact, Moved) and fact.step == "done":
+        if isinstance(fact, Moved) and fact.step == "done" and not fact.again:
             self.claims.pop(fact.condition_id, None)  # in the step in which its shares go
-            if fact.kind == "split" and not fact.again:
+            if fact.kind == "split":
                 self.reserved[SPLITS] = max(0, self.reserved.get(SPLITS, 0) - fact.shares)
         if changed:
             bell = self.changed.get(getattr(fact, "condition_id", ""))

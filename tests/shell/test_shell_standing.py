@@ -114,6 +114,23 @@ def test_what_a_split_takes_is_spent_already() -> None:
     assert made.reserved[SPLITS] == 100 * USD, "what was done again has been asked for by nobody"
 
 
+def test_what_a_merge_under_way_takes_stays_claimed() -> None:
+    """An earlier merge of its market that is found done again ended the claim of the one under way:
+    asks could offer the pairs that this was about to burn (S8).
+    """
+    made, key = account(), MARKET.condition_id
+    leg = FillLeg("o2", MARKET.down_token, Side.BUY, 3000, 100 * SHARE, maker=True)
+    made.take([Told(key, TradeSeen("t2", key, TradeStatus.CONFIRMED, (leg,), START))], START)
+    made.claims[key] = 30 * SHARE
+    earlier = Moved(key, "merge", "done", "polybot-1.0", 20 * SHARE, 20 * SHARE)
+    made.take([earlier.done_again("shares on the chain")], START)
+    assert made.standing(key).sellable_up == (100 - 20 - 30) * SHARE
+
+    made.take([Moved(key, "merge", "done", "polybot-2.0", 30 * SHARE, 30 * SHARE)], START)
+    assert made.standing(key).sellable_up == (100 - 20 - 30) * SHARE
+    assert not made.claims
+
+
 def test_holdings_here_and_losses_elsewhere() -> None:
     """This market by outcome; of the others what they may lose, in the cluster and in all."""
     stands = account().standing(MARKET.condition_id)
