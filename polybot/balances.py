@@ -174,4 +174,5 @@ class Balances:
             yield self._cash()
         for key, books in self.account.ledger.books.items():
             if key not in moving and books.transactions:
-                yield from (self._shares(books, outcome) for outcome in Outcome)
+                held = (one for one in Outcome if not books.lost(one))
+                yield from (self._shares(books, outcome) for outcome in held)

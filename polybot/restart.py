@@ -213,7 +213,8 @@ class Restart:
         return self.ctx.account.ledger.settling(Kind.CASH)
 
     async def _agree_on_shares(self, market: Market) -> None:
-        for outcome in Outcome:
+        books = self.ctx.account.ledger.books[market.condition_id]
+        for outcome in (one for one in Outcome if not books.lost(one)):
             token = market.token(outcome)
             there, expected = await self._balance(token, partial(self._known_shares, market, token))
             if beyond(there, expected):

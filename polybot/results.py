@@ -4,11 +4,12 @@ Gamma says when to look for a result, the chain says what it is (F37). While the
 books follow the chain and nothing is redeemed.
 
 An operator of the venue's may redeem for us, unasked (onchain.md 10): the shares of an ended window
-are gone then, and dollars are there. Where the chain shows a payout and not one share of ours, with
-no trade on its way, nor such a wallet in the books of a short while ago, which a node may still
-show, that is what has happened: it is booked as a redemption, for a look at balances would take it
-for a drift, and a start for a deposit. Whoever took them otherwise has left no
-dollars, and their want halts.
+are gone then, all of them or those that pay, and dollars are there. Where the chain shows a payout
+and not one share of ours that is paid for, with no trade on its way, nor such a wallet in the books
+of a short while ago, which a node may still show, that is what has happened: it is booked as a
+redemption, for a look at balances would take it for a drift, and a start for a deposit. Whoever
+took them otherwise has left no dollars, and their want halts. Shares that have lost are worth as
+much in our books as in the wallet, and are left there.
 """
 
 from __future__ import annotations
@@ -23,9 +24,9 @@ from polybot.context import Context
 from polybot.domain.market import Market
 from polybot.domain.market_books import MarketBooks
 from polybot.domain.orders import Failure
-from polybot.domain.units import amount_text
+from polybot.domain.units import SHARE, amount_text
 from polybot.journal.entries import Moved, Resolved
-from polybot.move_proof import MoveProof
+from polybot.move_proof import MoveProof, Pair
 from polybot.records import outcome_text
 from polybot.venue.chain import Chain
 from polybot.venue.gamma import MarketMeta, market_by_slug
@@ -130,23 +131,26 @@ class Results:
     async def _redeemed_without_us(self, books: MarketBooks) -> bool:
         market = books.market
         key = market.condition_id
-        if await self.proof.there(key) != (0, 0) or self.proof.behind(key, (0, 0)):
+        held, there = self.proof.held(key), await self.proof.there(key)
+        if there is None or there == held or self.proof.behind(key, there):
             return False
         payout = await self.chain.up_payout(market)
         # While these answers were on their way trades may have been learnt, or another look booked.
         if not isinstance(payout, int) or not self._may_be_redeemed(books):
             return False
+        if not _paid_out(held, there, payout):
+            return False
         await self._learn(market, payout, "chain")
-        return await self._book(books)
+        return await self._book(books, held)
 
-    async def _book(self, books: MarketBooks) -> bool:
+    async def _book(self, books: MarketBooks, held: Pair) -> bool:
         market = books.market
 
         def redeemed() -> tuple[Moved, ...]:
-            if not self._may_be_redeemed(books):
+            if not self._may_be_redeemed(books) or self.proof.held(market.condition_id) != held:
                 return ()
             key, name = market.condition_id, f"seen-{self.ctx.clock.now_ms()}.0"
-            shares, how = sum(self.proof.held(key)), "shares on the chain"
+            shares, how = sum(held), "shares on the chain"
             return (Moved(key, "redeem", "done", name, shares, books.worst_value, how),)
 
         booked = await self.ctx.account.learn_as(redeemed)
@@ -156,3 +160,10 @@ class Results:
             for token in (None, market.up_token, market.down_token):
                 await self.ctx.client.refresh(token)
         return bool(booked)
+
+
+def _paid_out(held: Pair, there: Pair, up_payout: int) -> bool:
+    """Whether what is there lacks all that pays, and of the rest all or nothing."""
+    each = zip(held, there, (up_payout, SHARE - up_payout), strict=True)
+    left = all(now == 0 or (pays == 0 and now == before) for before, now, pays in each)
+    return left and there != held

@@ -151,6 +151,12 @@ class MarketBooks:
             return paid_for(held.up, self.up_payout) + paid_for(held.down, SHARE - self.up_payout)
         return held.pairs
 
+    def lost(self, outcome: Outcome) -> bool:
+        """Whether shares of it pay nothing, and none is held: some may be in the wallet all the
+        same, where somebody else has redeemed the others.
+        """
+        return self.up_payout == (0 if outcome is UP else SHARE) and not self.shares(outcome)
+
     def marked(self, fair_up: int) -> int:
         """What the holdings are worth with Up at `fair_up` (10⁻⁴): pairs at 1, the rest at fair."""
         held = self.holdings()

@@ -110,33 +110,46 @@ async def test_a_node_that_is_silent_is_told_of(fast_clock: PatientClock) -> Non
 
 
 async def _held_to_the_end(it: Scene) -> Market:
-    """Fill some bids, and let them settle; the window they are of."""
-    await it.filled(3)
-    market = it.market
+    """Fill bids on both outcomes, and let them settle; the window they are of."""
+    market, accounts = it.market, it.venue.engine.accounts
+
+    def both() -> bool:
+        it.hit()
+        return all(accounts.shares(it.venue.account, token) for token in market.tokens)
+
+    await it.until(both, "shares of both")
     await it.idle()
     books = it.bot.ctx.account.ledger.books[market.condition_id]
     await it.until(lambda: books.trades and not books.unsettled(), "they settle")
     return market
 
 
-async def _redeemed_by_the_venue(it: Scene, market: Market) -> None:
-    """Its operator redeems for us as soon as there is a result (onchain.md 10)."""
+async def _redeemed_by_the_venue(it: Scene, market: Market, whole: str) -> None:
+    """Its operator redeems for us as soon as there is a result (onchain.md 10): all that is there,
+    or what pays alone.
+    """
     await it.until(lambda: market.payouts is not None, "a result", 500)
-    wallet = it.venue.account
-    assert any(it.venue.engine.accounts.shares(wallet, token) for token in market.tokens)
-    it.venue.engine.redeem(wallet, market, it.venue.clock.now_ms())
+    wallet, accounts = it.venue.account, it.venue.engine.accounts
+    up, down = (accounts.shares(wallet, token) for token in market.tokens)
+    assert up
+    assert down
+    assert market.payouts is not None
+    pays = None if whole == "all" else (up * market.payouts[0], down * market.payouts[1])
+    it.venue.engine.redeem(wallet, market, it.venue.clock.now_ms(), pays)
 
 
+@pytest.mark.parametrize("whole", ["all", "what pays"])
 @pytest.mark.parametrize("way", [True, False], ids=["with a way", "without"])
-async def test_the_venue_redeems_for_us(way: bool, fast_clock: PatientClock) -> None:
+async def test_the_venue_redeems_for_us(way: bool, whole: str, fast_clock: PatientClock) -> None:
     """Shares that are dollars without a transaction of ours are booked as redeemed: it is told,
-    nothing halts, and no redemption is asked for.
+    nothing halts, and no redemption is asked for. Those that lost may stay: they are worth nothing,
+    and were taken for a wallet that nobody can explain.
     """
     async with playing(at_ms=LATE_MS, config=UNMERGED) as it:
         if not way:
             it.bot.inventory.way = None
         market = await _held_to_the_end(it)
-        await _redeemed_by_the_venue(it, market)
+        await _redeemed_by_the_venue(it, market, whole)
         watched = it.bot.inventory.watched
         await it.until(lambda: market.condition_id not in watched, "its books are closed", 700)
         assert it.bot.ctx.health.halted == {}
@@ -147,7 +160,10 @@ async def test_the_venue_redeems_for_us(way: bool, fast_clock: PatientClock) -> 
     clean(report)
 
 
-async def test_the_venue_redeems_for_us_while_we_are_away(fast_clock: PatientClock) -> None:
+@pytest.mark.parametrize("whole", ["all", "what pays"])
+async def test_the_venue_redeems_for_us_while_we_are_away(
+    whole: str, fast_clock: PatientClock
+) -> None:
     """A start books it before it judges cash: the dollars are no deposit, and count once."""
     async with scene(at_ms=LATE_MS, config=UNMERGED) as it, trio.open_nursery() as nursery:
         nursery.start_soon(it.run)
@@ -155,7 +171,7 @@ async def test_the_venue_redeems_for_us_while_we_are_away(fast_clock: PatientClo
         market = await _held_to_the_end(it)
         capital = it.bot.ctx.account.ledger.capital
         await it.end()
-        await _redeemed_by_the_venue(it, market)
+        await _redeemed_by_the_venue(it, market, whole)
         it.bot.ctx.account.journal.store.close()
         store = Store.open(it.journal, OWNER)
         bot = put_together(it.venue, it.urls, it.http, it.bot.ctx.config, None, store)

@@ -7,18 +7,31 @@ from typing import Any
 
 import pytest
 
+from polybot.domain.units import SHARE
+from polybot.move_proof import Pair
 from polybot.results import Results
 
 
 class _Ended:
-    """A window that is over, with shares in the books and none on the chain."""
+    """A window that is over and that Up has won, with shares in the books and others on the chain.
+    One more is bought while what is `late` is waited for.
+    """
 
-    def __init__(self, *, behind: bool) -> None:
+    def __init__(
+        self,
+        *,
+        behind: bool = False,
+        held: Pair = (5, 0),
+        there: Pair = (0, 0),
+        payout: int = SHARE,
+        late: str = "",
+    ) -> None:
         self.booked: list[object] = []
+        self.held, self.shown, self.payout, self.late = held, there, payout, late
         market = SimpleNamespace(
             condition_id="0xc0", slug="w", end_ms=0, up_token="u", down_token="d"
         )
-        books = SimpleNamespace(market=market, up_payout=1_000_000, worst_value=5)
+        books = SimpleNamespace(market=market, up_payout=payout, worst_value=5)
         ledger = SimpleNamespace(books={"0xc0": books})
         account = SimpleNamespace(ledger=ledger, moving=set(), learn_as=self._learn_as)
         clock = SimpleNamespace(now_ms=lambda: 1_000)
@@ -26,23 +39,28 @@ class _Ended:
         ctx: Any = SimpleNamespace(account=account, clock=clock, client=client, tell=lambda _: None)
         proof: Any = SimpleNamespace(
             still=lambda _: True,
-            held=lambda _: (5, 0),
+            held=lambda _: self.held,
             there=self._there,
             behind=lambda _key, there: behind and there == (0, 0),
         )
         chain: Any = SimpleNamespace(up_payout=self._payout)
         self.results = Results(ctx, chain, proof)
 
-    async def _there(self, _: str) -> tuple[int, int]:
-        return 0, 0
+    async def _there(self, _: str) -> Pair:
+        return self.shown
+
+    def _meanwhile(self, what: str) -> None:
+        self.held = self.held[0] + (what == self.late), self.held[1]
 
     async def _payout(self, _: object) -> int:
-        return 1_000_000
+        self._meanwhile("node")
+        return self.payout
 
     async def _refresh(self, _: object) -> None:
         return None
 
     async def _learn_as(self, make: Any) -> Any:
+        self._meanwhile("disk")
         done = make()
         self.booked += done
         return done
@@ -57,3 +75,34 @@ async def test_a_node_that_lags_redeems_nothing(behind: bool) -> None:
 
     assert await made.results.redeemed() is not behind
     assert len(made.booked) == (not behind)
+
+
+@pytest.mark.parametrize(
+    ("held", "there", "payout", "redeemed"),
+    [
+        ((5, 3), (0, 3), SHARE, True),
+        ((5, 3), (0, 0), SHARE, True),
+        ((5, 3), (5, 0), SHARE, False),
+        ((5, 3), (0, 2), SHARE, False),
+        ((5, 3), (0, 3), SHARE // 2, False),
+        ((0, 3), (0, 3), SHARE, False),
+        ((0, 3), (0, 0), SHARE, True),
+    ],
+)
+async def test_what_has_lost_may_stay(held: Pair, there: Pair, payout: int, redeemed: bool) -> None:
+    """Whoever redeems for us has no reason to burn what pays nothing; all that pays is gone."""
+    made = _Ended(held=held, there=there, payout=payout)
+
+    assert await made.results.redeemed() is redeemed
+    assert len(made.booked) == redeemed
+
+
+@pytest.mark.parametrize("late", ["node", "disk"])
+async def test_what_comes_meanwhile_is_not_redeemed(late: str) -> None:
+    """A fill that is learnt before the redemption gets its turn has not been redeemed by whoever
+    took the shares of before: it was burnt with them, and its dollars were booked.
+    """
+    made = _Ended(late=late)
+
+    assert not await made.results.redeemed()
+    assert made.booked == []
