@@ -62,6 +62,7 @@ class Restart:
     async def run(self) -> None:
         """Raises StartFailed when the venue does not let us find out where we stand."""
         self._own_orders()
+        self._take_over_orders()
         self._doing = "no open order of ours may be left"
         async with trio.open_nursery() as nursery:
             nursery.start_soon(self._tell_of_waiting)
@@ -84,7 +85,6 @@ class Restart:
             self.empty = await self.ctx.reconciler.cancel_everything()
         if not self.empty:
             raise StartFailed("open orders could not be read back as none")
-        self._take_over_orders()
         self._doing = "orders of the last run are looked up"
         await self._resolve_orders()
         self._doing = "trades of before are read"
@@ -101,13 +101,16 @@ class Restart:
     # --- orders ---------------------------------------------------------------------------
 
     def _own_orders(self) -> None:
-        """Orders of the journal are ours, wherever they may still show up: also for a start that is
-        ended before it has asked anything, whose last look reads trades as well (brief seed 24017).
+        """Orders of the journal are ours, wherever they may still show up: also to a start that is
+        ended before it has asked anything (brief seed 24017).
         """
         for intent in self.ctx.recovered.intents.values():
             self.ctx.account.own(intent.order_id, intent.condition_id)
 
     def _take_over_orders(self) -> None:
+        """Count those whose end is not known. Before anything is awaited: a start that is stopped
+        by then has to wait, like any other end, for what may come to rest behind it (S15).
+        """
         doubtful = self.ctx.reconciler.adrift.look_after(self.ctx.recovered.doubtful)
         if not self.ctx.recovered.orderly:
             logger.warning("the last run did not end by itself; {} orders to look up", doubtful)

@@ -131,17 +131,20 @@ async def test_a_start_that_is_ended_at_once_knows_its_orders() -> None:
     order of the run before was taken for somebody else's: trading halted for good.
     """
     owned: list[tuple[str, str]] = []
+    awaited: list[object] = []
     intent = SimpleNamespace(order_id="0x1", condition_id="0xc")
+    adrift = SimpleNamespace(look_after=awaited.extend)
     ctx: Any = SimpleNamespace(
-        recovered=SimpleNamespace(intents={"0x1": intent}),
+        recovered=SimpleNamespace(intents={"0x1": intent}, doubtful=[intent], orderly=True),
         account=SimpleNamespace(own=lambda *those: owned.append(those)),
-        reconciler=SimpleNamespace(cancel_everything=trio.sleep_forever),
+        reconciler=SimpleNamespace(cancel_everything=trio.sleep_forever, adrift=adrift),
     )
     with trio.CancelScope() as scope:
         scope.cancel()
         await Restart(ctx, trio.sleep_forever).run()
 
     assert owned == [("0x1", "0xc")]
+    assert awaited == [intent], "a request of the run before may come to rest behind us (S15)"
 
 
 async def test_a_market_that_is_run_hears_it_itself(account: Account) -> None:
