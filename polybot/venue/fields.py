@@ -8,6 +8,7 @@ of a peer's value is told by `shown`.
 from __future__ import annotations
 
 import functools
+import re
 from collections.abc import Mapping
 from typing import TypeGuard
 
@@ -20,8 +21,18 @@ Json = Mapping[str, object]
 # as Binance's may be (feeds.md 7): each is thousands of years away in the other's unit.
 _MILLISECONDS_FROM, _MICROSECONDS_FROM = 10**11, 10**14
 
+_STRUCTURAL = re.compile(r"0x0[12][0-9a-f]{60}")  # a market of Protocol V2 on the chain: 31 bytes
+
 # Level prices repeat without end; parsing one costs more than looking it up.
 price_of_text = functools.lru_cache(maxsize=20_000)(units.parse_price)
+
+
+def padded(condition_id: str) -> str:
+    """The id of a market of Protocol V2 as the CLOB's books have it, where it is told as it is on
+    the chain (clob.md 3.2); any other as it is.
+    """
+    lower = condition_id.lower()
+    return f"{lower}00" if _STRUCTURAL.fullmatch(lower) else condition_id
 
 
 def tick_of_text(text: str) -> int:

@@ -24,7 +24,6 @@ _CONDITION = re.compile(r"0x[0-9a-fA-F]{64}")
 # the years 1 and 9999, and not with a ValueError.
 YEARS = range(2000, 2200)
 _TOKEN_DIGITS_MOST = 78
-_STRUCTURAL = re.compile(r"0x0[12][0-9a-f]{60}")  # a market of Protocol V2 on the chain: 31 bytes
 
 
 @attrs.frozen
@@ -163,9 +162,7 @@ def _condition(row: Json, version: str) -> str:
     by it: of Protocol V2 in lower case and padded, as the venue's SDK does it (clob.md 3.2).
     """
     told = fields.text(row, "conditionId")
-    condition = told.lower() if version == "v2" else told
-    if version == "v2" and _STRUCTURAL.fullmatch(condition):
-        condition += "00"
+    condition = fields.padded(told.lower()) if version == "v2" else told
     if not _CONDITION.fullmatch(condition):
         raise ValueError(f"expected a condition id, was {told[:80]!r}")
     return condition

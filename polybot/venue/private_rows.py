@@ -74,7 +74,7 @@ def decode_order_row(value: object) -> OrderRow:
     status = fields.text(row, "status")
     return OrderRow(
         order_id=fields.text(row, "id"),
-        condition_id=fields.text(row, "market"),
+        condition_id=fields.padded(fields.text(row, "market")),
         token=fields.text(row, "asset_id"),
         side=fields.side(row),
         price=fields.price(row, "price"),
@@ -102,7 +102,7 @@ def decode_trade(value: object, me: Me, source: str) -> TradeSeen:
         elsewhere += [fields.text(row, "taker_order_id")] * me.elsewhere(row)
     return TradeSeen(
         trade_id=fields.text(row, "id"),
-        condition_id=fields.text(row, "market"),
+        condition_id=fields.padded(fields.text(row, "market")),
         status=status,
         legs=tuple(legs),
         at_ms=fields.first_stamp_ms(row, "timestamp", "last_update", "match_time", "matchtime"),

@@ -67,6 +67,25 @@ def test_a_makers_part_among_strangers() -> None:
     assert (leg.side, leg.price, leg.shares, leg.maker) == (Side.SELL, 5180, 5_000_000, True)
 
 
+@pytest.mark.parametrize(
+    ("told", "known"),
+    [
+        ("0x01" + "AB" * 30, "0x01" + "ab" * 30 + "00"),
+        ("0x01" + "ab" * 30 + "00", "0x01" + "ab" * 30 + "00"),
+        ("0xAB" + "ab" * 31, "0xAB" + "ab" * 31),
+    ],
+)
+def test_a_market_of_protocol_v2_is_known_by_either_of_its_ids(told: str, known: str) -> None:
+    """Which of them these rows name nobody has seen (clob.md 3.2): with the shorter one every fill
+    was of a market without books, and none of them booked.
+    """
+    row = json.loads(wire("nt_user_trade_maker_mined_2024.json")) | {"market": told}
+    event = only(decode_user(json.dumps(row), me(KEY)))
+
+    assert isinstance(event, TradeSeen)
+    assert event.condition_id == known
+
+
 def test_a_maker_of_the_other_outcome_has_the_takers_side() -> None:
     """Where the tokens differ both sides buy, a mint, or both sell, a merge."""
     owner = "78132bc3-22af-6aa2-79ae-11929f821cae"
