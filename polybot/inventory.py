@@ -223,7 +223,7 @@ class Inventory:
             None if market.condition_id in self.results.conflicts else books.up_payout,
             open=now_ms < market.end_ms,
             settled=not (books.unsettled() or up or down),
-            fresh=not books.transactions,
+            fresh=not (books.transactions or self.ctx.health.halted),
             pledged_up=up,
             pledged_down=down,
         )

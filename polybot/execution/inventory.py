@@ -63,7 +63,8 @@ class Place:
     """One market as the engine sees it. `up_payout`: what the chain says that one Up share pays.
 
     `settled`: no trade of it may still confirm or fail, and no order of ours match. `fresh`:
-    nothing has ever happened in it. `pledged_*`: shares that our asks may still sell.
+    nothing has ever happened in it, and it may be quoted. `pledged_*`: shares that our asks may
+    still sell.
     """
 
     condition_id: str

@@ -74,7 +74,7 @@ class Wallet:
         )  # fmt: skip
         ctx: Any = SimpleNamespace(
             account=self.account, clock=clock, records=Records(), tell=lambda _: None,
-            stopping=False,
+            stopping=False, health=SimpleNamespace(halted={}),
             client=SimpleNamespace(refresh=self._none),
         )  # fmt: skip
         hears = SimpleNamespace(silence=None)
@@ -290,18 +290,23 @@ async def test_no_merge_is_asked_for_behind_one_that_is_booked(
     assert len(inventory.under_way.flights) == way.sent
 
 
-async def test_a_split_does_not_stand_in_its_own_way(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("halted", [{}, {"ledger drift": "cash"}], ids=["well", "halted"])
+async def test_a_split_does_not_stand_in_its_own_way(
+    halted: dict[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
     """What it will take is withheld from the bids at once, and it is called for once more before it
-    leaves, with most of the cash: the second time it found its own dollars gone.
+    leaves, with most of the cash: the second time it found its own dollars gone. While trading is
+    halted every window still took its pairs, which nobody would offer.
     """
     wallet = Wallet(at_ms=START - 60_000)
     way: Any = OpenWay()
     wallet.inventory.way, wallet.inventory.params = way, InventoryParams(seed_shares=600)
     monkeypatch.setattr(calls, "split", lambda *_: ["a call"])
+    wallet.inventory.ctx.health.halted |= halted
     wallet.disk.answers.set()
     await wallet.inventory.round()
 
-    assert way.sent == 1
+    assert way.sent == (not halted)
 
 
 async def test_orders_are_forgotten_once_where_shares_stay(monkeypatch: pytest.MonkeyPatch) -> None:
