@@ -6,7 +6,8 @@ without a reason, and at a start before cash is judged. A payment is known by it
 booked within OVERLAP_S stays in the journal, so that no start books it twice.
 
 The index may lag behind the wallet. A start that meets such cash books it as of unknown origin;
-when the row appears, the dollars move to the account they belong to.
+when the row appears, the dollars move to the account they belong to. So they do where the start has
+found less, for what had been paid by then was in the cash that it compared.
 """
 
 from __future__ import annotations
@@ -26,6 +27,7 @@ from polybot.venue.rest import Rest
 
 OVERLAP_S = 2 * 86_400  # how far back rows are read again: the index has been seen hours late
 UNASKED_S = 600.0  # how often it is asked without a reason
+SHOWN_S = 30  # a balance shows by then what was paid
 
 
 @attrs.define(eq=False)
@@ -74,7 +76,7 @@ class Payments:
         return tuple((name, at_s) for name, at_s in self.known.items() if at_s >= oldest)
 
     def found(self, change: int) -> None:
-        """A start has booked cash that nobody explains yet; what is gone explains no payment."""
+        """A start has booked cash that nobody explains yet, more of it or less."""
         self.unexplained += max(0, change)
         self.found_s = self._now_s()
 
@@ -96,8 +98,9 @@ class Payments:
     async def _book(self, one: Payment) -> None:
         self.known[one.evidence] = one.at_s
         facts = [Paid(one.account, one.amount, one.evidence, one.at_s)]
-        if one.at_s <= self.found_s and one.amount <= self.unexplained:
-            self.unexplained -= one.amount
+        in_it = one.at_s <= self.found_s and one.amount <= self.unexplained
+        if in_it or one.at_s < self.found_s - SHOWN_S:
+            self.unexplained = max(0, self.unexplained - one.amount)
             facts.append(Paid("deposit", -one.amount, ORIGIN_KNOWN + one.evidence))
         await self.account.learn(*facts)
         self.tell(f"{one.account} of {amount_text(one.amount)} received")

@@ -253,6 +253,6 @@ def _remember_payment(found: Recovered, paid: Paid, at_ms: int) -> None:
         found.unexplained += max(0, paid.amount)
         found.found_s = at_ms // 1000
     elif paid.evidence.startswith(ORIGIN_KNOWN):
-        found.unexplained += paid.amount
+        found.unexplained = max(0, found.unexplained + paid.amount)
     elif paid.at_s:
         found.payments[paid.evidence] = paid.at_s

@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 from pathlib import Path
 
+import attrs
 import pytest
 from journal_kit import CONDITION, OWNER, T0, intent, market
 
@@ -266,6 +267,14 @@ def test_payments_of_late_are_known_by_their_evidence() -> None:
     found = recover(Stamped(n, T0, entry) for n, entry in enumerate(entries))
 
     assert found.payments == {"old": 5, "new": 9}
+
+
+def test_what_starts_have_found_explains_no_more_than_that() -> None:
+    """Of seven dollars beside a withdrawal of a hundred none were left over to be explained."""
+    found = e.Paid("deposit", -93, e.UNKNOWN_ORIGIN)
+    entries = [found, e.Paid("deposit", -7, e.ORIGIN_KNOWN + "row"), attrs.evolve(found, amount=5)]
+
+    assert recover(Stamped(n, T0, it) for n, it in enumerate(entries)).unexplained == 5
 
 
 def test_how_far_trades_were_read_is_what_was_last_said_of_it() -> None:

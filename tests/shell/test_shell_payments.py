@@ -9,7 +9,7 @@ import pytest
 
 from polybot.account import Account
 from polybot.clock import Clock
-from polybot.journal.entries import Entry
+from polybot.journal.entries import Entry, Paid
 from polybot.payments import OVERLAP_S, Payments
 from polybot.venue.rest import Rest
 
@@ -84,3 +84,30 @@ async def test_a_row_that_tells_its_transaction_later_is_one_payment(
         assert await made.read()
         assert await made.read()
         assert len(booking.facts) == 1 + len(others)
+
+
+@pytest.mark.parametrize(
+    ("change", "age_s", "explained"),
+    [(7, 0, True), (1, 0, False), (-93, 0, False), (-93, 3_600, True), (0, 3_600, False)],
+)
+async def test_what_a_start_has_found_beside_a_withdrawal(
+    change: int, age_s: int, explained: bool
+) -> None:
+    """A payment of before the last start that missed dollars, or found any, is in what it found,
+    whatever else came or went: with a hundred dollars withdrawn beside seven that were paid it was
+    booked as new, and the books had seven too many. One of that very second may not be in it.
+    """
+    reply = lambda _: httpx.Response(  # noqa: E731
+        200, json={"data": [row("0x1")], "pagination": {"has_more": False, "next_cursor": None}}
+    )
+    async with httpx.AsyncClient(transport=httpx.MockTransport(reply)) as http:
+        rest = Rest(http, "http://data", Clock.starting_at((NOW_S + age_s) * 1000))
+        booking = _Booking()
+        made = Payments(rest, cast("Account", booking), "0xwallet")
+        if change:
+            made.found(change * 1_000_000)
+        assert await made.read()
+
+    amounts = [fact.amount for fact in booking.facts if isinstance(fact, Paid)]
+    assert amounts == ([1_400_000, -1_400_000] if explained else [1_400_000])
+    assert made.unexplained >= 0
