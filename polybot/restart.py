@@ -234,8 +234,9 @@ class Restart:
     ) -> tuple[int, Settling]:
         """The venue's figure and ours, given time to agree: either may be behind. Where they differ
         it is told to look at the chain (clob.md 5.1), and trades are read again: they may be listed
-        later than balances show them, and no stream tells of any yet. A first start knows nothing
-        to wait for, and takes what it then shows.
+        later than balances show them, and no stream tells of any yet. So is the chain, whose node
+        may have been silent, or behind. A first start knows nothing to wait for, and takes what it
+        then shows.
 
         Ours is never the later one: of what is paid in between the balance shows more, and the
         payment's row explains that. The other way round it would be booked as gone.
@@ -259,6 +260,8 @@ class Restart:
                 await trio.sleep(AGREE_POLL_S)
                 if patient:
                     await self.ctx.reconciler.read_trades()
+                    with trio.move_on_after(AGREE_S):
+                        await self.ctx.reconciler.moved_again()
         raise StartFailed(f"the balance could not be read: {why}")
 
     # --- the record -----------------------------------------------------------------------

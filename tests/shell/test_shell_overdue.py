@@ -160,11 +160,16 @@ async def test_the_venue_redeems_for_us(way: bool, whole: str, fast_clock: Patie
     clean(report)
 
 
-@pytest.mark.parametrize("whole", ["all", "what pays"])
+@pytest.mark.parametrize(
+    ("whole", "silent_s"), [("all", 0), ("what pays", 0), ("all", 4)],
+    ids=["all", "what pays", "a node that is silent at first"],
+)  # fmt: skip
 async def test_the_venue_redeems_for_us_while_we_are_away(
-    whole: str, fast_clock: PatientClock
+    whole: str, silent_s: float, fast_clock: PatientClock
 ) -> None:
-    """A start books it before it judges cash: the dollars are no deposit, and count once."""
+    """A start books it before it judges cash: the dollars are no deposit, and count once. A node
+    that did not answer at that moment was not asked again: they were one.
+    """
     async with scene(at_ms=LATE_MS, config=UNMERGED) as it, trio.open_nursery() as nursery:
         nursery.start_soon(it.run)
         await it.quoting()
@@ -177,7 +182,10 @@ async def test_the_venue_redeems_for_us_while_we_are_away(
         bot = put_together(it.venue, it.urls, it.http, it.bot.ctx.config, None, store)
         again = attrs.evolve(it, bot=bot, code=None, summary=None, ended=trio.Event())
         async with trio.open_nursery() as next_run:
+            bend = it.venue.bend("POST", "", "/", act=answer(503), service="rpc")
             next_run.start_soon(again.run)
+            await trio.sleep(silent_s)
+            it.venue.bends.remove(bend)
             await again.until(lambda: again.bot.ready, "venue and journal agree", 120)
             await again.idle()
             ctx = again.bot.ctx
