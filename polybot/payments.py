@@ -7,7 +7,7 @@ booked within OVERLAP_S stays in the journal, so that no start books it twice.
 
 The index may lag behind the wallet. A start that meets such cash books it as of unknown origin;
 when the row appears, the dollars move to the account they belong to. So they do where the start has
-found less, for what had been paid by then was in the cash that it compared.
+found less, or nothing: what had been paid by then was in the cash that the books were made to be.
 """
 
 from __future__ import annotations
@@ -33,8 +33,8 @@ SHOWN_S = 30  # a balance shows by then what was paid
 @attrs.define(eq=False)
 class Payments:
     """`since_s`: rows up to this Unix second are in the wallet's first balance. `unexplained`
-    dollars of unknown origin were found at starts, at this or of earlier runs, the last of them at
-    the second `found_s`: the index may be later than the next start.
+    dollars of unknown origin were found at starts, at this or of earlier runs: the index may be
+    later than the next start. `found_s`: when a start last compared the books with the wallet.
     """
 
     rest: Rest
@@ -76,7 +76,7 @@ class Payments:
         return tuple((name, at_s) for name, at_s in self.known.items() if at_s >= oldest)
 
     def found(self, change: int) -> None:
-        """A start has booked cash that nobody explains yet, more of it or less."""
+        """A start has made the books what the wallet has; `change` nobody explains yet."""
         self.unexplained += max(0, change)
         self.found_s = self._now_s()
 

@@ -198,15 +198,18 @@ class Restart:
         raise StartFailed("a transaction of the last run has no end yet; look at it, then start")
 
     async def _agree_on_cash(self) -> None:
-        """Cash the books do not explain came from, or went, outside: it is booked and told."""
+        """Cash the books do not explain came from, or went, outside: it is booked and told. The
+        venue looks at the chain first, or what was paid might come to its figure only later.
+        """
         first = self.ctx.recovered.since_s is None
+        looked = await self.ctx.client.refresh(None) is None
         change = beyond(*await self._balance(None, self._known_cash))
-        if not change:
-            return
-        what = "balance at the start" if first else UNKNOWN_ORIGIN
-        await self.ctx.account.learn(Paid("deposit", change, what))
-        if not first:
-            self.ctx.reconciler.payments.found(change)
+        if change:
+            what = "balance at the start" if first else UNKNOWN_ORIGIN
+            await self.ctx.account.learn(Paid("deposit", change, what))
+        if looked or change:
+            self.ctx.reconciler.payments.found(0 if first else change)
+        if change and not first:
             self.ctx.tell(f"cash differs from the journal by {amount_text(change)}: booked")
 
     async def _known_cash(self) -> Settling:

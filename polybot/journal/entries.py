@@ -194,7 +194,7 @@ class Carried:
 
     `since_s`: trades before this Unix second were in the wallet before its first journal.
     `payments` are those of late, (evidence, second): their rows may be read again. `unexplained`
-    dollars of unknown origin were found at starts, the last of them at the second `found_s`.
+    dollars of unknown origin were found at starts. `found_s`: when one last compared all dollars.
     """
 
     capital: int

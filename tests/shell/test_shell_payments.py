@@ -88,14 +88,14 @@ async def test_a_row_that_tells_its_transaction_later_is_one_payment(
 
 @pytest.mark.parametrize(
     ("change", "age_s", "explained"),
-    [(7, 0, True), (1, 0, False), (-93, 0, False), (-93, 3_600, True), (0, 3_600, False)],
+    [(7, 0, True), (1, 0, False), (-93, 0, False), (-93, 3_600, True), (0, 3_600, True)],
 )
 async def test_what_a_start_has_found_beside_a_withdrawal(
     change: int, age_s: int, explained: bool
 ) -> None:
-    """A payment of before the last start that missed dollars, or found any, is in what it found,
-    whatever else came or went: with a hundred dollars withdrawn beside seven that were paid it was
-    booked as new, and the books had seven too many. One of that very second may not be in it.
+    """A payment of before the last start is in the cash that this compared, whatever else came or
+    went: with a hundred dollars withdrawn beside seven that were paid it was booked as new, and the
+    books had seven too many. One of that very second may not be in it.
     """
     reply = lambda _: httpx.Response(  # noqa: E731
         200, json={"data": [row("0x1")], "pagination": {"has_more": False, "next_cursor": None}}
@@ -104,8 +104,7 @@ async def test_what_a_start_has_found_beside_a_withdrawal(
         rest = Rest(http, "http://data", Clock.starting_at((NOW_S + age_s) * 1000))
         booking = _Booking()
         made = Payments(rest, cast("Account", booking), "0xwallet")
-        if change:
-            made.found(change * 1_000_000)
+        made.found(change * 1_000_000)
         assert await made.read()
 
     amounts = [fact.amount for fact in booking.facts if isinstance(fact, Paid)]
