@@ -39,6 +39,7 @@ from polybot.wallet_standing import SPLITS
 
 ROUND_S = 2.0
 QUIET_AFTER_END_S = 10.0  # late trades of the last second are told by then
+PARKED_MS = 600_000  # L5: what has a result for so long and is not paid is told of
 FAILED = "its last merge failed"
 UNCLEAR = "the chain shows what may be a move done again"
 
@@ -58,6 +59,8 @@ class Inventory:
     proof: MoveProof = attrs.field(init=False)
     under_way: UnderWay = attrs.field(init=False)
     results: Results = attrs.field(init=False)
+    # Since when markets with a result wait to be redeemed; None where it has been told.
+    _parked: dict[str, int | None] = attrs.field(factory=dict)
     _one_round: trio.Lock = attrs.field(factory=trio.Lock)
 
     @budget.default
@@ -139,6 +142,19 @@ class Inventory:
             self._tell_unmergeable(self.why)
         elif not self.ctx.stopping:
             await self._ask_for(self.way, silence)
+            self._tell_parked()
+
+    def _tell_parked(self) -> None:
+        """A redemption may wait for ever, for a trade that never settles (clob.md 5.1)."""
+        now_ms, books = self.ctx.clock.now_ms(), self.ctx.account.ledger.books
+        due = [key for key in self.waits if key in books and books[key].up_payout is not None]
+        self._parked = {key: self._parked.get(key, now_ms) for key in due}
+        for key, since_ms in self._parked.items():
+            if since_ms is not None and now_ms >= since_ms + PARKED_MS:
+                self._parked[key] = None
+                why = f"not redeemed for {PARKED_MS // 60_000} minutes: {self.waits[key]}"
+                self.ctx.tell(f"{books[key].market.slug}: {why}")
+                logger.warning("{}: {}", books[key].market.slug, why)
 
     async def _ask_for(self, way: Way, silence: str | None) -> None:
         """Ask for what is due, once the chain has shown nothing that the books lack or may lack: a

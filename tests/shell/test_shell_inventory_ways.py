@@ -13,6 +13,7 @@ import trio
 from desk_kit import MARKET
 from shell_kit import LATE_MS, Scene, clean, playing, scene, shell_config
 from test_shell_inventory import UNMERGED, merged_there, merging, moved, steps
+from test_shell_turns import AFTER, OTHER
 from venue_bent import answer
 
 from polybot.account import Account
@@ -25,8 +26,8 @@ from polybot.exchange.terms import Terms
 from polybot.execution.firewall import Admission
 from polybot.execution.inventory import InventoryParams
 from polybot.health import Health
-from polybot.inventory import UNCLEAR, Inventory
-from polybot.journal.entries import Known, Moved
+from polybot.inventory import PARKED_MS, UNCLEAR, Inventory
+from polybot.journal.entries import Known, Moved, Resolved
 from polybot.move_proof import MoveProof
 from polybot.patient_clock import PatientClock
 from polybot.venue.relayer import GAS_LEAST
@@ -245,3 +246,36 @@ async def test_what_a_split_was_to_take_is_free_when_it_has_failed() -> None:
     inventory.under_way._failed(inventory.under_way.flights[0], asked, "it never came to the chain")
     await inventory._act()
     assert account.reserved[SPLITS] == 0
+
+
+async def test_what_has_won_and_is_not_paid_is_told() -> None:
+    """A trade that never settles keeps its market's shares from being redeemed, and nobody heard of
+    it (L5). Told once, after minutes that each market has to itself.
+    """
+    nothing: Any = None
+    told: list[str] = []
+    clock = SimpleNamespace(ms=AFTER, now_ms=lambda: clock.ms, now_ns=lambda: clock.ms * 10**6)
+    account = Account(
+        nothing, cast(Any, clock), nothing, nothing, CoreTape(NOBODY, cast(Any, clock))
+    )
+    account.take([Known(MARKET), Known(OTHER), Resolved(MARKET.condition_id, SHARE, "chain")], 0)
+    ctx: Any = SimpleNamespace(account=account, clock=clock, tell=told.append)
+    inventory = Inventory(ctx, InventoryParams(), nothing, nothing)
+    for later_ms in (0, PARKED_MS - 1, 2, 1_000):
+        clock.ms += later_ms
+        inventory.waits = {
+            MARKET.condition_id: "a fill",
+            OTHER.condition_id: "no result",
+            "0xe": "",
+        }
+        inventory._tell_parked()
+        assert bool(told) is (clock.ms > AFTER + PARKED_MS)
+    assert told == [f"{MARKET.slug}: not redeemed for 10 minutes: a fill"]
+
+    inventory.waits = {}
+    inventory._tell_parked()
+    inventory.waits = {MARKET.condition_id: "no gas"}
+    inventory._tell_parked()
+    clock.ms += PARKED_MS
+    inventory._tell_parked()
+    assert told[1:] == [f"{MARKET.slug}: not redeemed for 10 minutes: no gas"]
