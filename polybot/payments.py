@@ -75,10 +75,10 @@ class Payments:
         oldest = min(self._now_s(), max(self.known.values(), default=0)) - OVERLAP_S
         return tuple((name, at_s) for name, at_s in self.known.items() if at_s >= oldest)
 
-    def found(self, change: int) -> None:
-        """A start has made the books what the wallet has; `change` nobody explains yet."""
+    def found(self, change: int, at_s: int) -> None:
+        """A start has made the books what the wallet had then; `change` nobody explains yet."""
         self.unexplained += max(0, change)
-        self.found_s = self._now_s()
+        self.found_s = at_s
 
     def _knows(self, one: Payment) -> bool:
         """Whether it is booked. The row of a payment may be read before it tells its transaction

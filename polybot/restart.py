@@ -199,16 +199,19 @@ class Restart:
 
     async def _agree_on_cash(self) -> None:
         """Cash the books do not explain came from, or went, outside: it is booked and told. The
-        venue looks at the chain first, or what was paid might come to its figure only later.
+        venue looks at the chain first, or what was paid might come to its figure only later; and by
+        a clock that is ahead what is paid next would have been paid before.
         """
         first = self.ctx.recovered.since_s is None
-        looked = await self.ctx.client.refresh(None) is None
+        at_s, venue_s = self.ctx.clock.now_ms() // 1000, await self.ctx.client.server_time()
+        looked = await self.ctx.client.refresh(None) is None and not isinstance(venue_s, Failure)
+        at_s = at_s if isinstance(venue_s, Failure) else min(at_s, venue_s)
         change = beyond(*await self._balance(None, self._known_cash))
         if change:
             what = "balance at the start" if first else UNKNOWN_ORIGIN
             await self.ctx.account.learn(Paid("deposit", change, what))
         if looked or change:
-            self.ctx.reconciler.payments.found(0 if first else change)
+            self.ctx.reconciler.payments.found(0 if first else change, at_s)
         if change and not first:
             self.ctx.tell(f"cash differs from the journal by {amount_text(change)}: booked")
 

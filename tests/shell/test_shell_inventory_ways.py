@@ -254,10 +254,9 @@ async def test_what_has_won_and_is_not_paid_is_told() -> None:
     """
     nothing: Any = None
     told: list[str] = []
-    clock = SimpleNamespace(ms=AFTER, now_ms=lambda: clock.ms, now_ns=lambda: clock.ms * 10**6)
-    account = Account(
-        nothing, cast(Any, clock), nothing, nothing, CoreTape(NOBODY, cast(Any, clock))
-    )
+    clock: Any = SimpleNamespace(ms=AFTER)
+    clock.now_ms, clock.now_ns = lambda: clock.ms, lambda: clock.ms * 10**6
+    account = Account(nothing, clock, nothing, nothing, CoreTape(NOBODY, clock))
     account.take([Known(MARKET), Known(OTHER), Resolved(MARKET.condition_id, SHARE, "chain")], 0)
     ctx: Any = SimpleNamespace(account=account, clock=clock, tell=told.append)
     inventory = Inventory(ctx, InventoryParams(), nothing, nothing)

@@ -20,7 +20,7 @@ from polybot.payments import Payments
 from polybot.restart import Restart
 from polybot.venue.rest import Rest
 
-DEAF = Failure("503")
+AHEAD_S, DEAF = 60, Failure("503")
 LIVES = 150
 BEGAN_S = 1_800_000_000
 LAGS_S = (0, 0, 300, 4_000, 9_000)  # of the index, and of the transaction in its rows
@@ -75,7 +75,7 @@ class Life:
         change = self.cash - self.ledger.cash
         if change:
             await self.learn(Paid("deposit", change, "at first" if first else UNKNOWN_ORIGIN))
-        made.found(0 if first else change)
+        made.found(0 if first else change, self.now_s)
         sums = (made.since_s, made.recent(), made.unexplained, made.found_s)
         self.journal.append((self.now_ms(), carried(self.ledger, *sums)))
 
@@ -133,17 +133,27 @@ async def test_what_was_paid_and_what_was_brought_are_told_apart() -> None:
         assert found == (life.cash, life.paid, life.brought), seed
 
 
-@pytest.mark.parametrize(("deaf", "shown", "found"), [
-    (None, 9, [0]), (DEAF, 9, []), (None, 7, [-2 * USD]), (DEAF, 7, [-2 * USD]),
+@pytest.mark.parametrize(("deaf", "venue_s", "shown", "found"), [
+    (None, BEGAN_S, 9, (0, BEGAN_S)),
+    (None, BEGAN_S, 7, (-2 * USD, BEGAN_S)),
+    (DEAF, BEGAN_S, 9, None),
+    (DEAF, BEGAN_S, 7, (-2 * USD, BEGAN_S)),
+    (None, DEAF, 9, None),
+    (None, DEAF, 7, (-2 * USD, BEGAN_S + AHEAD_S)),
 ])  # fmt: skip
 async def test_a_start_compares_what_the_venue_has_just_looked_up(
-    deaf: Failure | None, shown: int, found: list[int], autojump_clock: MockClock
+    deaf: Failure | None,
+    venue_s: int | Failure,
+    shown: int,
+    found: tuple[int, int] | None,
+    autojump_clock: MockClock,
 ) -> None:
     """Its figure may not follow what was paid until it is told to look (clob.md 5.1): what agreed
-    with such a one would be taken for cash that has the payment in it.
+    with such a one would be taken for cash that has the payment in it. So would what is paid next,
+    by a clock that is ahead.
     """
     asked: list[str] = []
-    told: list[int] = []
+    told: list[tuple[int, int]] = []
 
     async def refresh(_: object) -> Failure | None:
         asked.append("look")
@@ -153,14 +163,18 @@ async def test_a_start_compares_what_the_venue_has_just_looked_up(
         asked.append("balance")
         return shown * USD
 
+    async def time() -> int | Failure:
+        return venue_s
+
     async def nothing(*_: object) -> None:
         return None
 
     ledger = Ledger()
     ledger.deposit(9 * USD, "a test")
-    payments = SimpleNamespace(read=nothing, found=told.append)
+    payments = SimpleNamespace(read=nothing, found=lambda *those: told.append(those))
     ctx: Any = SimpleNamespace(
-        client=SimpleNamespace(refresh=refresh, balance=balance),
+        clock=SimpleNamespace(now_ms=lambda: (BEGAN_S + AHEAD_S) * 1000),
+        client=SimpleNamespace(refresh=refresh, balance=balance, server_time=time),
         recovered=SimpleNamespace(since_s=BEGAN_S),
         account=SimpleNamespace(ledger=ledger, learn=nothing),
         reconciler=SimpleNamespace(payments=payments, read_trades=nothing, moved_again=nothing),
@@ -169,4 +183,4 @@ async def test_a_start_compares_what_the_venue_has_just_looked_up(
     await Restart(ctx, nothing)._agree_on_cash()  # type: ignore[arg-type]  # nothing to resolve
 
     assert asked[:2] == ["look", "balance"]
-    assert told == found
+    assert told == ([found] if found else [])

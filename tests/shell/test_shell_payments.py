@@ -104,7 +104,7 @@ async def test_what_a_start_has_found_beside_a_withdrawal(
         rest = Rest(http, "http://data", Clock.starting_at((NOW_S + age_s) * 1000))
         booking = _Booking()
         made = Payments(rest, cast("Account", booking), "0xwallet")
-        made.found(change * 1_000_000)
+        made.found(change * 1_000_000, NOW_S + age_s)
         assert await made.read()
 
     amounts = [fact.amount for fact in booking.facts if isinstance(fact, Paid)]
