@@ -63,6 +63,7 @@ def brief(seed: int) -> Case:
         strikes=_strikes(case.strikes),
         silence=_spell(case.silence),
         node=_spell(case.node),
+        listing=_spell(case.listing),
         bar=_spell(case.bar),
         revoked=_revoked(case.revoked),
         quiet_s=0.0,

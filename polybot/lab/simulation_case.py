@@ -167,6 +167,7 @@ class Case:
     certify: bool = False  # as a live start does: the venue's switch is tried first
     silence: Spell | None = None  # one token of each market falls silent
     node: Spell | None = None  # the chain's node is behind
+    listing: Spell | None = None  # trades are listed late
     bar: Spell | None = None  # our key or our region is refused
     revoked: RevokedTerms | None = None
     pace_ms: int = 0  # what a write of the journal takes in the mean, with a sound disk
@@ -192,7 +193,7 @@ class Case:
             last = {"last_s": (self.revoked.last_s, self.revoked.last_s)}
             at_ms = int(self.revoked.at_s * 1000)
             more += (Entry("allowance_revoked", from_ms=at_ms, times=1, values=last),)
-        spells = (self.bar, self.silence, self.node)
+        spells = (self.bar, self.silence, self.node, self.listing)
         more += tuple(spell.entry for spell in spells if spell is not None)
         return attrs.evolve(self.plan, entries=(*self.plan.entries, *more))
 
@@ -213,6 +214,7 @@ class Case:
             f"foreign order {'none' if self.foreign_s is None else f'{self.foreign_s:.0f}s'}; "
             f"engine {self._engine_text()}; strikes {self._strikes_text()}; "
             f"silent tokens {_spell_text(self.silence)}; node behind {_spell_text(self.node)}; "
+            f"trades listed late {_spell_text(self.listing)}; "
             f"barred {_spell_text(self.bar)}; approvals {self._approvals_text()}; "
             f"a write takes {self.pace_ms} ms; "
             f"begins {self.later_s} s later; settings {settings_text(self.settings)}; "

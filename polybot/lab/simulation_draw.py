@@ -29,7 +29,7 @@ from polybot.lab.simulation_case import (
     Trouble,
     Where,
 )
-from polybot.lab.simulation_plan import draw_bar, draw_node, draw_plan, draw_silence
+from polybot.lab.simulation_plan import draw_bar, draw_listing, draw_node, draw_plan, draw_silence
 from polybot.lab.simulation_regime import draw_conditions
 from polybot.lab.simulation_settings import draw_means, draw_settings
 from polybot.lab.simulation_terms import draw_terms
@@ -87,6 +87,7 @@ def draw(seed: int, hours: float) -> Case:
         node=draw_node(random.Random(f"node {seed}"), WARM_UP_S),
         bar=draw_bar(random.Random(f"bar {seed}"), WARM_UP_S),
         revoked=_revoked(random.Random(f"revoked {seed}"), length_s),
+        listing=draw_listing(random.Random(f"listing {seed}"), WARM_UP_S),
         pace_ms=random.Random(f"pace {seed}").choice(PACES_MS),
     )
 

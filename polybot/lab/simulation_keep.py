@@ -30,6 +30,7 @@ PARTS = {
     "certify": "the trial of the venue's dead-man switch at each start",
     "silence": "tokens of which the market stream tells nothing",
     "node": "a node of the chain that is behind",
+    "listing": "a list of trades that is behind their matches",
     "bar": "a venue that refuses our key or our region",
     "revoked": "approvals that are gone from the chain",
     "pace": "the milliseconds that a write of a sound disk takes",
@@ -62,6 +63,7 @@ class Keep:
     certify: bool = True
     silence: bool = True
     node: bool = True
+    listing: bool = True
     bar: bool = True
     revoked: bool = True
     pace: bool = True
@@ -89,6 +91,7 @@ class Keep:
             certify=case.certify and self.certify,
             silence=case.silence if self.silence else None,
             node=case.node if self.node else None,
+            listing=case.listing if self.listing else None,
             bar=case.bar if self.bar else None,
             revoked=case.revoked if self.revoked else None,
             pace_ms=case.pace_ms if self.pace else 0,

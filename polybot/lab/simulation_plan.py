@@ -18,6 +18,8 @@ AGAIN_S = (60.0, 600.0)  # from the end of one to the next
 BARRED_S, BARRED_WITHIN_S, BARRED_EVERY_S = (20.0, 90.0), 600.0, (1_200.0, 2_400.0)
 BARRING = ("unauthorized", "geoblocked")
 LAGS_MS = (2_000, 8_000, 20_000)
+LATE_S = (20.0, 300.0)
+LISTED_MS = (1_000, 3_000, 8_000, 30_000)  # after the match; the last is longer than a start waits
 
 
 @attrs.frozen
@@ -46,9 +48,12 @@ class Spell:
 
 
 def draw_plan(rng: random.Random, warm_up_s: float) -> Plan:
-    """Half of all seeds are storms; the others meet one family of faults all the time."""
+    """Half of all seeds are storms; the others meet one family of faults all the time, but for what
+    came to it later than the seeds, and is drawn apart.
+    """
     name = rng.choice(("storm", "storm", "storm", "orders", "settlement", "feeds"))
-    return attrs.evolve(load(name), storm=_storm(rng, warm_up_s) if name == "storm" else None)
+    entries = tuple(entry for entry in load(name).entries if not entry.kind.apart)
+    return Plan(entries, _storm(rng, warm_up_s) if name == "storm" else None)
 
 
 def _storm(rng: random.Random, warm_up_s: float) -> StormTerms:
@@ -70,6 +75,12 @@ def draw_node(rng: random.Random, warm_up_s: float) -> Spell | None:
     """One seed in six: the chain's node has the balances of some blocks ago."""
     lag_ms = rng.choice(LAGS_MS)
     return _spell(rng, "node_behind", warm_up_s, BEHIND_S, lag_ms=(lag_ms, lag_ms))
+
+
+def draw_listing(rng: random.Random, warm_up_s: float) -> Spell | None:
+    """One seed in six: the list of trades is some seconds behind their matches."""
+    lag_ms = rng.choice(LISTED_MS)
+    return _spell(rng, "trades_lag", warm_up_s, LATE_S, lag_ms=(lag_ms, lag_ms))
 
 
 def draw_bar(rng: random.Random, warm_up_s: float) -> Spell | None:

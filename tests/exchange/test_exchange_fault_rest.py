@@ -241,6 +241,26 @@ async def test_orders_lag(patient_jumps: MockClock) -> None:
         assert (await stage.ask("GET", "/data/orders"))[1]["count"] == 1
 
 
+async def test_trades_lag(patient_jumps: MockClock) -> None:
+    """A fresh trade is not in the list, by its id neither, and is when it is older; its order, the
+    stream and the balances have it (F29, F48).
+    """
+    async with rest_stage({"fault": "trades_lag", "lag_ms": 2_000}) as stage:
+        order_id = (await stage.place())[1]["orderID"]
+        stage.kit.crowd(SELL, UP_TOKEN, 4000, 6)
+
+        assert (await stage.ask("GET", "/data/trades"))[1]["data"] == []
+        row = (await stage.ask("GET", f"/data/order/{order_id}"))[1]
+        assert row["size_matched"] == "6"
+        named = {"id": row["associate_trades"][0]}
+        assert (await stage.ask("GET", "/data/trades", **named))[1]["count"] == 0
+        assert stage.struck == {"trades_lag": 2}
+        await stage.kit.clock.sleep_until(stage.kit.clock.now_ms() + 3_500)
+        assert (await stage.ask("GET", "/data/trades"))[1]["count"] == 1
+        assert (await stage.ask("GET", "/data/trades", **named))[1]["count"] == 1
+        assert stage.struck == {"trades_lag": 2}
+
+
 async def test_page_loop(patient_jumps: MockClock) -> None:
     """Whoever follows the cursor comes back to the same page (F47)."""
     async with rest_stage({"fault": "page_loop"}) as stage:

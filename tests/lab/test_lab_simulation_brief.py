@@ -29,6 +29,7 @@ AS_THEN = Keep(
     certify=False,
     silence=False,
     node=False,
+    listing=False,
     bar=False,
     revoked=False,
     pace=False,
@@ -103,6 +104,7 @@ def kinds(case: Case) -> Counter[str]:
         + ["strikes"] * (case.strikes is not None)
         + ["silence"] * (case.silence is not None)
         + ["node"] * (case.node is not None)
+        + ["listing"] * (case.listing is not None)
         + ["bar"] * (case.bar is not None)
         + ["revoked"] * (case.revoked is not None)
         + ["pace"] * (case.pace_ms > 0)

@@ -6,6 +6,7 @@ import attrs
 import pytest
 from simulation_kit import calm, sound
 
+from polybot.exchange.faults.plan import load
 from polybot.lab import simulation, soak
 from polybot.lab.simulation import Outcome
 from polybot.lab.simulation_case import End, EngineTerms, Life, StrikeTerms, Where
@@ -145,24 +146,38 @@ def test_where_and_who_is_drawn_apart() -> None:
 
 
 def test_spells_are_drawn_apart() -> None:
-    """A silent token and a node that lags in one seed of six each; both can be left out, say what
-    they are, and are entries of the plan behind whatever else there is.
+    """A silent token, a node that lags and a list of trades that does in one seed of six each; all
+    can be left out, say what they are, and are entries of the plan behind whatever else there is.
     """
     cases = [draw(seed, 1.0) for seed in range(400)]
-    none = Keep(silence=False, node=False)
+    none = Keep(silence=False, node=False, listing=False)
     silent = [case for case in cases if case.silence is not None]
     lagging = [case for case in cases if case.node is not None]
+    late = [case for case in cases if case.listing is not None]
 
-    assert 40 < len(silent) < 95
-    assert 40 < len(lagging) < 95
-    assert set(map(id, silent)) & set(map(id, lagging))
-    assert all(case.faults.entries[-1].fault == "node_behind" for case in lagging)
+    for some in (silent, lagging, late):
+        assert 40 < len(some) < 95
+        assert all({*map(id, some)} & {*map(id, other)} for other in (silent, lagging, late))
+    assert all(case.faults.entries[-1].fault == "trades_lag" for case in late)
+    assert all("node_behind" in {it.fault for it in case.faults.entries} for case in lagging)
     assert all("token_silent" in {it.fault for it in case.faults.entries} for case in silent)
     assert all("silent tokens never" not in case.text() for case in silent)
-    assert all("; silent tokens never; node behind never; " in none.of(it).text() for it in cases)
+    never = "; silent tokens never; node behind never; trades listed late never; "
+    assert all(never in none.of(it).text() for it in cases)
     assert all(
-        none.of(it).faults.entries == it.faults.entries[:-1] for it in lagging if it.silence is None
+        none.of(it).faults.entries == it.faults.entries[:-1]
+        for it in late
+        if it.silence is None and it.node is None
     )
+
+
+def test_what_older_seeds_drew_stays() -> None:
+    """A preset that has got what came later does not bring it to them: it is drawn apart."""
+    cases = [Keep(listing=False).of(draw(seed, 1.0)) for seed in range(100)]
+
+    assert "trades_lag" in {entry.fault for entry in load("orders").entries}
+    assert any("orders_lag" in {entry.fault for entry in case.faults.entries} for case in cases)
+    assert all("trades_lag" not in {it.fault for it in case.faults.entries} for case in cases)
 
 
 def test_the_venues_own_troubles_are_drawn_apart() -> None:

@@ -47,7 +47,7 @@ class Kind:
     `match` is what it meets unless an entry says otherwise: routes on REST links, texts in a frame
     on streams. `lasting`: a sound client stops for good and waits for its operator, so a storm,
     which wants to see recovery, leaves the kind out. `apart`: what seeds draw for a storm was known
-    before the kind was, so whoever wants it names it.
+    before the kind was, so whoever wants it names it, as a preset may.
     """
 
     name: str
@@ -62,7 +62,7 @@ class Kind:
 
     @property
     def storms(self) -> bool:
-        """Whether storms draw it, and presets have it."""
+        """Whether storms draw it."""
         return not (self.lasting or self.apart)
 
 

@@ -71,6 +71,8 @@ LIES = (
     Kind("batch_shuffled", "the reply to a batch is in another order", "F22", CLOB, match=BATCH),
     Kind("orders_lag", "the order list lacks what is younger than this", "F48", CLOB,
          match=("GET /data/orders",), params=(millis("lag_ms", 500, 5_000),)),
+    Kind("trades_lag", "the list of trades lacks what was matched later than this", "F29 F48", CLOB,
+         match=("GET /data/trades",), params=(millis("lag_ms", 500, 8_000),), apart=True),
     Kind("page_loop", "the cursor leads to the same page again", "F47", CLOB, match=LISTS),
     Kind("rows_twice", "rows of a page come twice", "F47", CLOB, match=LISTS, params=(_COUNT,)),
     Kind("cancelled_says_matched", "a partly filled, cancelled order reads MATCHED", "F25", CLOB,

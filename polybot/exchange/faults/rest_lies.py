@@ -80,6 +80,18 @@ def orders_lag(value: Any, strike: Strike, request: Request, now_ms: int) -> Any
     return {**value, "data": old, "count": len(old)}
 
 
+def trades_lag(value: Any, strike: Strike, _request: Request, now_ms: int) -> Any:
+    """Also of one that is asked for by its id: the venue's own clients ask for up to thirty seconds
+    (clob.md 3.6). Its match is in the balances, on the stream and in its orders all the same.
+    """
+    rows = _rows(value)
+    if rows is None:
+        return None
+    late_ms = now_ms - strike["lag_ms"]
+    old = [row for row in rows if int(row["match_time"]) * 1000 + 999 <= late_ms]
+    return {**value, "data": old, "count": len(old)}
+
+
 def page_loop(value: Any, _strike: Strike, request: Request, _now_ms: int) -> Any:
     if not _rows(value):
         return None
@@ -121,6 +133,6 @@ LIES: dict[str, Lie] = {
     lie.__name__: lie
     for lie in (
         cancel_acked_when_matched, batch_short, batch_ids_empty, batch_shuffled, orders_lag,
-        page_loop, rows_twice, cancelled_says_matched, server_time_skewed,
+        trades_lag, page_loop, rows_twice, cancelled_says_matched, server_time_skewed,
     )
 }  # fmt: skip
