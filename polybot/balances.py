@@ -4,7 +4,8 @@ or split pairs of.
 Part of every reconciliation, after its trades have been learnt. What lasts is drift: somebody moved
 our money, or we have missed or invented a fill. Either way nothing more may be placed until an
 operator has looked (G14 in reliability.md). But where the venue cannot be told to look at the
-chain, its figure may be an old one: until it can, or for five minutes, trading only pauses.
+chain, its figure may be an old one: until it can, or for five minutes, trading only pauses. So it
+does for a minute where a trade may have made the difference that is not listed yet.
 """
 
 from __future__ import annotations
@@ -26,11 +27,15 @@ from polybot.execution.reconcile import STALE_MS, Belief, Difference, DriftWatch
 from polybot.venue.clob import ClobClient
 
 CASH = "cash"
+REFRESH_EVERY_S = (
+    0.5  # the venue may be told so five times a second, and half of that is ours (G19)
+)
 # Of a window that is over nothing is offered or bought any more, and dozens may wait for their
 # results: each look read two balances of every one, and the venue limits how many may be read.
 OVER_EVERY_MS = 300_000
 DRIFT = Halt.LEDGER_DRIFT.value
 UNSURE = "balances"  # the trouble's name
+UNLISTED = "dollars and shares differ as by a trade that is not listed yet"
 UNSURE_MOST_MS = 300_000
 UNCLEAR_MOST_MS = 2 * STALE_MS  # what a node that is behind shows is clear after one
 
@@ -41,6 +46,7 @@ class Balances:
     clock: Clock
     account: Account
     watch: DriftWatch = attrs.field(factory=DriftWatch)
+    refreshed: int = 0  # how often the last look has told the venue to look at the chain
     _told: set[str] = attrs.field(factory=set)
     _unsure: dict[str, int] = attrs.field(factory=dict)  # since when the venue takes no word of it
 
@@ -52,6 +58,11 @@ class Balances:
         return self.watch.differing and DRIFT not in self.account.health.halted
 
     @property
+    def soonest_s(self) -> float:
+        """From one look to the next: many that differ are looked at as often as the venue likes."""
+        return self.refreshed * REFRESH_EVERY_S
+
+    @property
     def surplus(self) -> bool:
         """Whether there was more cash at the last look than we know of."""
         return self.watch.surplus(CASH)
@@ -59,6 +70,7 @@ class Balances:
     async def compare(self) -> list[Difference]:
         """Read every balance that may be judged; the drifts among them."""
         found: list[Difference] = []
+        self.refreshed = 0
         beliefs = list(self._beliefs())
         asked_for = [belief.subject for belief in beliefs]
         every = [belief.subject for belief in self._beliefs(moving=frozenset())]
@@ -75,7 +87,9 @@ class Balances:
                 found.append(drift)
         # Not where nothing was found: what could not be read has not become right.
         self._unsure = {key: at_ms for key, at_ms in self._unsure.items() if key in every}
-        if not self._unsure:
+        if self.watch.unlisted(self.clock.now_ms()):
+            self.account.health.bad(UNSURE, UNLISTED)
+        elif not (self._unsure or self.watch.differing):
             self.account.health.good(UNSURE)
         return found
 
@@ -89,6 +103,7 @@ class Balances:
         if isinstance(there, Failure):
             return there
         agrees = not asked.off(there)
+        self.refreshed += not agrees
         if agrees or await self.client.refresh(token) is None:
             self._unsure.pop(asked.subject, None)
         else:
@@ -110,6 +125,8 @@ class Balances:
         """
         if drift.subject in self._told or self._left_open(drift):
             return False
+        if drift.subject in self.watch.unlisted(self.clock.now_ms()):
+            return False  # nothing is placed meanwhile
         since_ms = self._unsure.get(drift.subject)
         if since_ms is not None and self.clock.now_ms() < since_ms + UNSURE_MOST_MS:
             self.account.health.bad(UNSURE, "differ, and the venue does not look at the chain")

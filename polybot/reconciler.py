@@ -103,9 +103,10 @@ class Reconciler:
             if CLOCK in self.health.troubles:
                 await self.time.set()
                 continue
-            with trio.move_on_after(self._pause_s() if agreed else RECONCILE_RETRY_S):
+            pause_s = self._pause_s() if agreed else RECONCILE_RETRY_S
+            with trio.move_on_after(max(pause_s, self.balances.soonest_s)):
                 await self.account.doubt.wait()
-                await trio.sleep_until(began + LEAST_S)
+                await trio.sleep_until(began + max(LEAST_S, self.balances.soonest_s))
 
     def _pause_s(self) -> float:
         """Until the next look, where the books agree: sooner where somebody waits for it."""

@@ -25,10 +25,12 @@ from polybot.domain.market_books import SETTLED
 from polybot.domain.orders import Failure, OrderRow
 from polybot.domain.settling import Settling
 from polybot.domain.units import amount_text
+from polybot.execution.reconcile import LISTED_MS
 from polybot.journal.entries import UNKNOWN_ORIGIN, Intent, Paid, Session
 from polybot.journal.recovery import carried
 
-AGREE_S = 10.0  # how long a balance may lag behind trades we know of
+AGREE_S = 10.0  # how long a balance may lag behind trades we know of, and the other way round …
+LISTED_S = LISTED_MS / 1000  # … where it shows both sides of such a trade
 # How long an answer is waited for. Nothing rests meanwhile, and at night nobody is there to start
 # a program again that has given up; a service manager that starts us five times an hour is, but no
 # more often: so it is longer than a fifth of one, as the preflight waits (preflight.py).
@@ -240,26 +242,32 @@ class Restart:
     ) -> tuple[int, Settling]:
         """The venue's figure and ours, given time to agree: either may be behind. Where they differ
         it is told to look at the chain (clob.md 5.1), and trades are read again: they may be listed
-        later than balances show them, and no stream tells of any yet. So is the chain, whose node
-        may have been silent, or behind. A first start knows nothing to wait for, and takes what it
-        then shows.
+        later than balances show them, by up to a minute, and no stream tells of any yet. So is the
+        chain, whose node may have been silent, or behind. A first start knows nothing to wait for,
+        and takes what it then shows.
 
         Ours is never the later one: of what is paid in between the balance shows more, and the
         payment's row explains that. The other way round it would be booked as gone.
         """
         patient, looked = self.ctx.recovered.since_s is not None, False
-        why, first_at = "no answer", math.inf
-        with trio.move_on_after(ANSWER_S):
+        why, first_at, wait_s = "no answer", math.inf, AGREE_S
+        with trio.move_on_after(ANSWER_S) as patience:
             while True:
                 expected = await known()
                 answer = await self.ctx.client.balance(token)
                 if isinstance(answer, Failure):
                     why = answer.what
                 else:
-                    first_at = min(first_at, trio.current_time())
-                    late = trio.current_time() >= first_at + AGREE_S
-                    if late or (looked and not patient) or not beyond(answer, expected):
+                    now = trio.current_time()
+                    first_at, patience.deadline = min(first_at, now), now + ANSWER_S
+                    change = beyond(answer, expected)
+                    if not change or (looked and not patient):
                         return answer, expected
+                    if now >= first_at + wait_s:
+                        if wait_s == LISTED_S or not await self._may_be_traded(token, change):
+                            return answer, expected
+                        wait_s = LISTED_S
+                        logger.info("waiting for trades that are not listed yet")
                     looked = await self.ctx.client.refresh(token) is None
                     if looked and not patient:
                         continue
@@ -269,6 +277,25 @@ class Restart:
                     with trio.move_on_after(AGREE_S):
                         await self.ctx.reconciler.moved_again()
         raise StartFailed(f"the balance could not be read: {why}")
+
+    async def _may_be_traded(self, token: str | None, change: int) -> bool:
+        """Whether a change of cash (None), or of a token's shares, may be one side of trades that
+        are not listed yet: the other side has changed as well, the other way round, or cannot be
+        read. All of it is asked for once: the venue limits how often.
+        """
+        ledger = self.ctx.account.ledger
+        others: dict[str | None, Settling] = {None: ledger.settling(Kind.CASH)}
+        if token is None:
+            others = {
+                market.token(outcome): ledger.settling(Kind.SHARES, key, market.token(outcome))
+                for key, market in self.ctx.recovered.markets.items()
+                for outcome in Outcome
+            }
+        for other, expected in others.items():
+            there = await self.ctx.client.balance(other)
+            if isinstance(there, Failure) or beyond(there, expected) * change < 0:
+                return True
+        return False
 
     # --- the record -----------------------------------------------------------------------
 

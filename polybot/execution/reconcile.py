@@ -40,6 +40,9 @@ DRIFT_MS = 5_000  # G14 in reliability.md
 # beyond those we know of may wait for their evidence. A fill undone unseen shows in shares, too.
 PAYMENT_MS = 600_000
 STALE_MS = 30_000  # how far back the venue's cache of balances has been seen to lie (F34)
+# How late the venue may list a trade. Its own clients ask half a minute for one that it has just
+# told them of (clob.md 3.6).
+LISTED_MS = 60_000
 TOLERANCE = LOT  # a hundredth of a share; of a dollar, for cash
 
 
@@ -178,6 +181,7 @@ class _Watched:
     belief: Belief
     since_ms: int | None = None  # when the present difference was first seen
     off: int = 0  # and how large it was at the last look
+    shown: int = 0  # the difference of the last look, also of a figure that is taken for an old one
     agreed_ms: int | None = None  # when the venue last showed what is believed, if it does
 
     def undecided(self, there: int, *, stale: bool) -> bool:
@@ -189,6 +193,12 @@ class _Watched:
             return False
         open_ = stale or belief.most - belief.least > TOLERANCE
         return open_ and belief.least - TOLERANCE <= there - self.off <= belief.most + TOLERANCE
+
+    def lasts_since(self, now_ms: int) -> int | None:
+        """Since when it differs, if for longer than it may, and while a trade may be listed yet."""
+        if self.since_ms is None or self.patience_ms != DRIFT_MS:
+            return None
+        return self.since_ms if DRIFT_MS < now_ms - self.since_ms <= LISTED_MS else None
 
     @property
     def patience_ms(self) -> int:
@@ -233,7 +243,7 @@ class DriftWatch:
         if news:
             self.remember(watched.belief, now_ms)
             watched.belief = belief
-        watched.agreed_ms = None if off else now_ms
+        watched.agreed_ms, watched.shown = None if off else now_ms, off
         late, past = now_ms - STALE_MS, self._past.get(belief.subject, ())
         stale = off != 0 and any(not old.off(there) for until_ms, old in past if until_ms >= late)
         self.stale += stale
@@ -248,6 +258,25 @@ class DriftWatch:
         if now_ms - watched.since_ms <= watched.patience_ms:
             return None
         return Difference(belief.kind, belief.subject, belief.condition_id, belief.total, there)
+
+    def unlisted(self, now_ms: int) -> set[str]:
+        """Of what has lasted, what trades may have done that the venue has not listed yet (F29):
+        they move dollars one way and shares the other. Dollars that were right after the shares
+        began to differ prove that there was no trade; where an operation has kept them from being
+        asked for since, nothing is proven.
+        """
+        watched = self._watched
+        cash = next((one for one in watched.values() if one.belief.kind is Kind.CASH), None)
+        dollars, right_ms = (0, 0) if cash is None else (cash.shown, cash.agreed_ms)
+        traded = any(
+            one.belief.kind is not Kind.CASH and one.shown * dollars < 0 for one in watched.values()
+        )
+        return {
+            subject
+            for subject, one in watched.items()
+            if (since_ms := one.lasts_since(now_ms)) is not None
+            and (traded or (right_ms is not None and right_ms <= since_ms))
+        }
 
     def agreed(self, belief: Belief, since_ms: int) -> bool:
         """Whether the venue has shown this very belief since then."""

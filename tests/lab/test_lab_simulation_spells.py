@@ -9,6 +9,7 @@ import attrs
 import pytest
 from simulation_kit import calm, found_with, sound
 
+from polybot.exchange.faults import plan
 from polybot.lab.simulation_case import Case
 from polybot.lab.simulation_plan import Spell
 from polybot.market_feed import MarketFeed
@@ -52,3 +53,20 @@ def test_a_node_is_behind(seed: int, lag_ms: int) -> None:
     found = sound(attrs.evolve(calm(seed, length_s=120.0), sniped=0.9, settings=MERGING, node=node))
 
     assert found.struck["node_behind"] > 0
+
+
+@pytest.mark.parametrize(("seed", "lag_ms"), [(2, 30_000), (4, 8_000)])
+def test_trades_are_listed_late(seed: int, lag_ms: int) -> None:
+    """While the user stream stands still fills are in the balances alone: trading waits for their
+    trades, and does not halt for them (F29, G25).
+    """
+    muted = plan.read(
+        {"fault": [{"fault": "stall", "at": "user_ws", "from_s": 15, "for_s": 8, "every_s": 40}]}
+    )
+    listing = Spell("trades_lag", 0.0, 90.0, 1_000.0, {"lag_ms": (lag_ms, lag_ms)})
+    case = attrs.evolve(calm(seed, length_s=90.0), sniped=0.9, plan=muted, listing=listing)
+
+    found = sound(case)
+
+    assert found.struck["trades_lag"] > 5
+    assert found.seen["TRADE"] > 20

@@ -10,13 +10,20 @@ import attrs
 import pytest
 from market_kit import BTC_5M
 
-from polybot.balances import OVER_EVERY_MS, UNCLEAR_MOST_MS, UNSURE, UNSURE_MOST_MS, Balances
+from polybot.balances import (
+    OVER_EVERY_MS,
+    UNCLEAR_MOST_MS,
+    UNLISTED,
+    UNSURE,
+    UNSURE_MOST_MS,
+    Balances,
+)
 from polybot.domain.ledger import Ledger
 from polybot.domain.market import Market, Side
 from polybot.domain.orders import Failure, FillLeg, TradeSeen, TradeStatus
 from polybot.domain.units import SHARE, USD
 from polybot.execution.firewall import Admission
-from polybot.execution.reconcile import STALE_MS
+from polybot.execution.reconcile import LISTED_MS, STALE_MS
 from polybot.health import Health
 
 OVER_MS = BTC_5M.end_ms + 1
@@ -248,3 +255,90 @@ async def test_what_is_unclear_elsewhere_hides_no_drift() -> None:
     it.account.unclear["0xc"] = it.now
 
     assert await drifting(it, until_ms=40_000)
+
+
+async def halted_after(it: Scene, most_ms: int) -> int | None:
+    """Look every second for so long: after how many milliseconds there is a halt."""
+    begun_ms = it.now
+    while it.now - begun_ms < most_ms:
+        it.now += 1_000
+        for drift in await it.balances.compare():
+            it.balances.halt(drift)
+        if it.account.health.halted:
+            return it.now - begun_ms
+    return None
+
+
+def unlisted(it: Scene, shares: int = 4, dollars: int = -2) -> None:
+    """The venue shows a trade in its balances alone."""
+    it.there["333"] += shares * SHARE  # type: ignore[operator]
+    it.there[None] += dollars * USD  # type: ignore[operator]
+
+
+@pytest.mark.parametrize(("shares", "dollars"), [(4, -2), (-4, 2)])
+async def test_a_trade_that_is_listed_late_pauses(shares: int, dollars: int) -> None:
+    """The stream was cut, and the list of trades is half a minute behind the balances: for five
+    seconds nothing counts, then nothing is placed until the trade is known, and nothing halts.
+    """
+    it = Scene()
+    await it.look()
+    unlisted(it, shares, dollars)
+
+    assert await halted_after(it, 6_000) is None
+    assert it.account.health.troubles == {}
+    assert await halted_after(it, 30_000) is None
+    assert it.account.health.troubles == {UNSURE: UNLISTED}
+
+    leg = FillLeg("0x2", "333", Side.BUY if shares > 0 else Side.SELL, 5000, 4 * SHARE, maker=True)
+    trade = TradeSeen("t2", "0xd", TradeStatus.CONFIRMED, (leg,), it.now)
+    it.ledger.book(trade)
+    assert await halted_after(it, 1_000) is None
+    assert it.account.health.troubles == {}
+
+
+async def test_what_no_trade_explains_within_a_minute_halts() -> None:
+    """Somebody has our key, and trades where no list shows it."""
+    it = Scene()
+    await it.look()
+    unlisted(it)
+
+    assert await halted_after(it, 90_000) == LISTED_MS + 2_000
+    assert UNSURE in it.account.health.troubles, "nothing is placed until then"
+
+
+@pytest.mark.parametrize(("shares", "dollars"), [(4, 0), (0, -2), (-4, -2), (-4, 0)])
+async def test_what_is_no_trade_halts_at_once(shares: int, dollars: int) -> None:
+    """A trade moves dollars one way and shares the other; a thief has both, or one of them."""
+    it = Scene()
+    await it.look()
+    unlisted(it, shares, dollars)
+
+    assert await halted_after(it, 90_000) == 7_000
+
+
+async def test_dollars_that_cannot_be_asked_for_prove_nothing() -> None:
+    """A merge of another window is under way: the shares that differ may have cost dollars."""
+    it = Scene()
+    await it.look()
+    unlisted(it)
+    it.account.moving.add(BTC_5M.condition_id)
+
+    assert await halted_after(it, 30_000) is None
+    it.there[None] = 90 * USD
+    it.account.moving.clear()
+    assert await halted_after(it, 2_000) == 1_000
+
+
+async def test_it_pauses_while_trades_are_listed_one_after_the_other() -> None:
+    """What comes makes the difference another one, which begins anew: nothing is placed yet."""
+    it = Scene()
+    await it.look()
+    unlisted(it, 8, -4)
+    await halted_after(it, 10_000)
+    it.ledger.book(bought(LATER, 4, "t2"))
+
+    assert await halted_after(it, 2_000) is None
+    assert UNSURE in it.account.health.troubles
+    it.ledger.book(bought(LATER, 4, "t3"))
+    await halted_after(it, 1_000)
+    assert it.account.health.troubles == {}
