@@ -60,6 +60,7 @@ class Restart:
     resolve: Callable[[], Awaitable[bool]]
     empty: bool = False
     _doing: str = ""  # in the words of who waits for it
+    _began: float = attrs.field(factory=trio.current_time)
 
     async def run(self) -> None:
         """Raises StartFailed when the venue does not let us find out where we stand."""
@@ -182,11 +183,15 @@ class Restart:
         raise StartFailed(f"{UNSETTLED}; wait, then start again")
 
     async def _unsettled(self, now_s: int) -> int | Failure:
-        """How many trades are on their way."""
+        """How many trades are on their way. For a minute those of the minute before count whatever
+        they say: later ones may not be listed yet.
+        """
         trades = await self.ctx.client.trades(after_s=now_s - BEFORE_S)
         if isinstance(trades, Failure):
             return trades
-        return sum(trade.status not in SETTLED for trade in trades)
+        early = trio.current_time() < self._began + LISTED_S
+        late_ms = (now_s * 1000 - LISTED_MS) if early else math.inf
+        return sum(trade.status not in SETTLED or trade.at_ms >= late_ms for trade in trades)
 
     async def _resolve_operations(self) -> None:
         """Wait for what the last run asked of the chain: cash it has freed by now would look as if

@@ -13,6 +13,7 @@ from polybot.lab.simulation_brief import brief
 from polybot.lab.simulation_case import Case, End, Life
 from polybot.lab.simulation_draw import draw
 from polybot.lab.simulation_keep import Keep
+from polybot.lab.simulation_plan import Spell
 from polybot.lab.simulation_reach import FOREIGN, JOURNAL_LOST
 from polybot.restart import Restart
 
@@ -53,6 +54,22 @@ def test_a_life_without_the_journal_of_the_one_before() -> None:
 
     assert found.seen[JOURNAL_LOST] == 1
     assert found.seen["TRADE"] > 0
+
+
+@pytest.mark.parametrize("lag_ms", [8_000, 30_000])
+def test_trades_of_before_that_are_listed_late(lag_ms: int) -> None:
+    """Where trades of the last minute are listed, others may not be yet: a journal that began
+    without them took their orders for a stranger's, and what they moved for drift (brief seed 3741
+    with a lost journal).
+    """
+    listing = Spell("trades_lag", 0.0, 200.0, 1_000.0, {"lag_ms": (lag_ms, lag_ms)})
+    lives = (Life(50.0, End.STOP, 1.0, lost=True), Life(90.0, End.STOP, 0.0))
+    case = attrs.evolve(forgotten(), length_s=141.0, lives=lives, listing=listing)
+
+    found = sound(case)
+
+    assert found.seen[JOURNAL_LOST] == 1
+    assert found.struck["trades_lag"] > 0
 
 
 def test_a_journal_that_begins_too_soon_is_found(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -53,10 +53,11 @@ def test_a_switch_that_does_nothing() -> None:
 
 def test_the_stream_of_the_bot_before_owes_nothing() -> None:
     """One that had a stream is gone with its journal; its heir tries the switch in vain, and once
-    more: of neither order any stream could tell (seed 1356, an hour).
+    more: of neither order any stream could tell (seed 1356, an hour). It waits for a minute first:
+    trades may not be listed yet.
     """
-    ignored = Plan(entries=(Entry("heartbeat_lapse_ignored", from_ms=40_000, for_ms=30_000),))
-    lives = (Life(40.0, End.STOP, 1.0, lost=True), Life(70.0, End.STOP, 0.0))
+    ignored = Plan(entries=(Entry("heartbeat_lapse_ignored", from_ms=40_000, for_ms=90_000),))
+    lives = (Life(40.0, End.STOP, 1.0, lost=True), Life(130.0, End.STOP, 0.0))
 
     outcome = sound(trying(*lives, plan=ignored))
 

@@ -250,7 +250,8 @@ async def test_a_new_journal_begins_when_trades_of_before_have_settled(
 ) -> None:
     """The journal is lost, or was moved away, and a trade of the run before is on its way: cash
     that it gives back, or that the venue takes for it later, is no drift (six-minute seeds 101 and
-    102 with a new journal).
+    102 with a new journal). Ten seconds after a minute it has started: for so long others may not
+    be listed.
     """
     steps = (("RETRYING", 500), (end[0], 60_000), *((step, 3_000) for step in end[1:]))
     monkeypatch.setattr("polybot.exchange.settlement.schedule", lambda *_: steps)
@@ -258,7 +259,7 @@ async def test_a_new_journal_begins_when_trades_of_before_have_settled(
         await it.filled(2)
         new = it.journal.with_name("new.sqlite3")
         async with killed(it, new) as again:
-            await again.until(lambda: again.bot.ready, "it has started", 60)
+            await again.until(lambda: again.bot.ready, "it has started", 75)
             await trio.sleep(90)
             assert again.bot.ctx.health.halted == {}
             cash = again.venue.engine.accounts.cash(again.venue.demo_wallets.deposit)
