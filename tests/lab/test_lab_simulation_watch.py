@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from polybot.exchange.faults.plan import Entry
 from polybot.exchange.model import Traded
 from polybot.execution.tracked import DUST
 from polybot.lab.simulation_watch import ORPHANED_MOST_S, Watch
@@ -21,7 +22,7 @@ def watched(resting: list[Any], known: set[str], now: list[float]) -> Watch:
     exchange: Any = SimpleNamespace(
         engine=engine, wallet=SimpleNamespace(api_key="ours"),
         acts=SimpleNamespace(foreign={"somebody's"}),
-        faults=SimpleNamespace(struck=Counter()),
+        faults=SimpleNamespace(struck=Counter(), running={}),
     )  # fmt: skip
     config: Any = SimpleNamespace(orders=SimpleNamespace(unknown_grace_s=2))
     return Watch(
@@ -195,6 +196,46 @@ def test_a_fill_beyond_the_limit(makers: list[Any], taker: Any, *, broken: bool)
 
     assert said == ["btc-updown: +102.00 shares net"] * broken
     assert not over_limit(115, 15, makers, taker)
+
+
+@pytest.mark.parametrize(
+    ("status", "ago_s", "lag_s", "broken"),
+    [
+        ("FAILED", 54, 30, False),
+        ("FAILED", 56, 30, True),
+        ("FAILED", 30, 3, True),
+        ("FAILED", 10, None, True),
+        ("CONFIRMED", 10, 30, True),
+    ],
+)
+def test_a_failure_that_no_list_shows(
+    status: str, ago_s: int, lag_s: int | None, *, broken: bool
+) -> None:
+    """Ninety Down of a trade that has failed are held for good by whoever heard of no failure, and
+    can read of none yet: a fill for Up is within his limit (brief seed 3807).
+    """
+    watch: Any = watched([], set(), [0.0])
+    watch.config = SimpleNamespace(risk=SimpleNamespace(max_net_shares=100))
+    accounts = SimpleNamespace(shares=lambda _, token: {"up": 102, "down": 0}[token] * 1_000_000)
+    market = SimpleNamespace(tokens=("up", "down"), slug="btc-updown")
+    sold, bought = fill("down", "SELL", 90, THEIRS), fill("up", "SELL", 5, THEIRS)
+    watch._trades["failed"] = SimpleNamespace(
+        market=market, status=status, matched_ms=(100 - ago_s) * 1000,
+        makers=[fill("down", "BUY", 90, OURS)], taker=sold.order, shares=sold.shares,
+    )  # fmt: skip
+    watch.exchange.engine.accounts = accounts
+    watch.exchange.clock = SimpleNamespace(now_ms=lambda: 100_000)
+    if lag_s is not None:
+        lag_ms = (lag_s * 1000, lag_s * 1000)
+        entry = Entry("trades_lag", values={"lag_ms": lag_ms})
+        watch.exchange.faults.running[1] = SimpleNamespace(entry=entry)
+    trade: Any = SimpleNamespace(
+        id="trade", market=market, makers=[fill("up", "BUY", 5, OURS)], taker=bought.order,
+        shares=bought.shares, status="MATCHED", matched_ms=100_000,
+    )  # fmt: skip
+    watch.hear(Traded(trade, 0))
+
+    assert [violation.rule for violation in watch.violations] == ["S7"] * broken
 
 
 @pytest.mark.parametrize(
