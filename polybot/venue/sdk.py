@@ -29,6 +29,9 @@ if TYPE_CHECKING:
 # asked eleven times by then (onchain.md 7.4). A minute's limit is over by then, a day's quota is
 # not, and is asked for no oftener.
 UNTOLD_S = 300.0
+# By the time we hear of it, the client has asked eleven times in twenty seconds, and the relayer
+# takes 25 a minute: whatever it says, the next eleven come when these are forgotten.
+HAMMERED_S = 45.0
 # Errors name whole URLs, and a node's may have a key behind its host.
 _URL_TAIL = re.compile(r"(?<=://)([^/?\s]+)[/?]\S*")
 REFUSAL = re.compile(r"wallet busy|in-flight action|does not match on-chain nonce", re.IGNORECASE)
@@ -116,10 +119,13 @@ def _submitted(client: SecureClient, name: str, calls: Sequence[Call]) -> Answer
     except (errors.UserInputError, errors.SigningError) as error:
         return Refused(_text(error))
     except errors.RateLimitError as error:
-        return Refused(_text(error), UNTOLD_S if error.retry_after is None else error.retry_after)
+        again_s = UNTOLD_S if error.retry_after is None else error.retry_after
+        return Refused(_text(error), max(HAMMERED_S, again_s))
     except errors.RequestRejectedError as error:
         if _unclear(error.status, str(error)):
             return Failure(_text(error))  # it may have been taken all the same
+        if error.status == 400 and REFUSAL.search(str(error)):
+            return Refused(_text(error), max(HAMMERED_S, error.retry_after or 0.0))
         return Refused(_text(error), error.retry_after)
     except Exception as error:  # noqa: BLE001 - time-outs, cut connections, replies unread
         return Failure(_text(error))

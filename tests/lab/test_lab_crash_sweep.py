@@ -77,6 +77,7 @@ def test_quotes_before_the_books_agree_are_seen(monkeypatch: pytest.MonkeyPatch)
 
     monkeypatch.setattr(Restart, "_catch_up", hasty)
     monkeypatch.setattr(starting, "AGREE_S", 0.0)
+    monkeypatch.setattr(starting, "LISTED_S", 0.0)
     monkeypatch.setattr(crash_sweep, "SNIPED", 1.0)
     monkeypatch.setattr(crash_sweep, "SNIPE_WITHIN_S", 0.1)
     rows = (wrong(lives(seed, 2)) for seed in range(317, 324))

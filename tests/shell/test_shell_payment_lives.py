@@ -175,7 +175,7 @@ async def test_a_start_compares_what_the_venue_has_just_looked_up(
     ctx: Any = SimpleNamespace(
         clock=SimpleNamespace(now_ms=lambda: (BEGAN_S + AHEAD_S) * 1000),
         client=SimpleNamespace(refresh=refresh, balance=balance, server_time=time),
-        recovered=SimpleNamespace(since_s=BEGAN_S),
+        recovered=SimpleNamespace(since_s=BEGAN_S, markets={}),
         account=SimpleNamespace(ledger=ledger, learn=nothing),
         reconciler=SimpleNamespace(payments=payments, read_trades=nothing, moved_again=nothing),
         tell=lambda _: None,
