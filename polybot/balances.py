@@ -27,9 +27,8 @@ from polybot.execution.reconcile import STALE_MS, Belief, Difference, DriftWatch
 from polybot.venue.clob import ClobClient
 
 CASH = "cash"
-REFRESH_EVERY_S = (
-    0.5  # the venue may be told so five times a second, and half of that is ours (G19)
-)
+# The venue may be told to look at the chain five times a second, and half of that is ours (G19).
+REFRESH_EVERY_S = 0.5
 # Of a window that is over nothing is offered or bought any more, and dozens may wait for their
 # results: each look read two balances of every one, and the venue limits how many may be read.
 OVER_EVERY_MS = 300_000
