@@ -105,8 +105,11 @@ async def _place(ctx: Context, signed: SignedOrder) -> None:
 
 
 async def _vanished(ctx: Context, intent: Intent, beaten_at: float) -> float:
-    """Seconds from the beat until the order was read as cancelled. It must have been read alive."""
+    """Seconds from the beat until the order was read as cancelled. It must have been read alive;
+    and what cannot be read at the end may be gone.
+    """
     alive = False
+    row: OrderRow | Failure | None = None
     while trio.current_time() < beaten_at + VANISH_S:
         row = await ctx.client.order(intent.order_id)
         if isinstance(row, OrderRow):
@@ -121,6 +124,8 @@ async def _vanished(ctx: Context, intent: Intent, beaten_at: float) -> float:
                 await ctx.reconciler.adrift.found(intent, row)
                 return took_s
         await trio.sleep(LOOK_S)
+    if isinstance(row, Failure):
+        raise StartFailed(f"the dead-man switch could not be tried: {row.what}; start again")
     raise StartFailed(f"the dead-man switch {await _why(ctx, alive=alive)}")
 
 
@@ -133,4 +138,8 @@ async def _why(ctx: Context, *, alive: bool) -> str:
     answer = await ctx.client.cancel_all()
     if answer.away:
         return f"could not be tried: {answer.failure}; start again"
-    return f"did not cancel an order within {VANISH_S:g} s: do not trade"
+    # An engine that was away when the lapse came, and is back, has cancelled nothing either.
+    return (
+        f"did not cancel an order within {VANISH_S:g} s: unless the engine has restarted "
+        "meanwhile, do not trade; start again to see"
+    )

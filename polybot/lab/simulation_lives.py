@@ -44,6 +44,7 @@ if TYPE_CHECKING:
 COULD_NOT = ("could not be tried", "takes no heartbeat", "no window to try")  # the switch, in words
 DID_NOT = "did not cancel an order"
 LAPSE_IGNORED = "heartbeat_lapse_ignored"  # the fault of a venue whose switch does nothing
+RESTARTED = "engine_restarted"  # an engine that is away when a lapse comes has missed it
 SETTLED_S = 30.0  # after the last fault: from then on liveness is judged
 DEAD_MAN_S = 18.0  # G11: no live order fifteen seconds after a kill; the sweep of the venue's own
 STOP_S = 200.0  # an engine restart is waited for
@@ -71,7 +72,9 @@ class Lives:
     _doomed: Process | None = None  # to be killed with the next order that it sends
     _newest: Process | None = None
     _emptied: bool = False  # an operator has been told that nothing rests, nor can come
-    _ignored: int = 0  # how often the venue's switch had done nothing when the last bot started
+    # When the last bot started: how often the switch had done nothing, the engine been away.
+    _ignored: int = 0
+    _away: int = 0
 
     def alive(self) -> tuple[str, Bot] | None:
         return None if self.bot is None else (self.owner, self.bot)
@@ -180,7 +183,8 @@ class Lives:
         OWNER.set(self.owner)
         process = put_together(self.sim, self.owner, journal)
         self.bot, self.clock, self._newest = process.bot, process.clock, process
-        self._ignored = self.sim.exchange.faults.struck[LAPSE_IGNORED]
+        struck = self.sim.exchange.faults.struck
+        self._ignored, self._away = struck[LAPSE_IGNORED], struck[RESTARTED]
         processes.start_soon(self._run_process, process)
         return process
 
@@ -216,10 +220,11 @@ class Lives:
 
     def _untried(self, bot: Bot) -> bool:
         """Whether it says that the venue's switch could not be tried; or that it did nothing, where
-        a fault let it do nothing.
+        a fault let it do nothing, or the engine was away when it should have.
         """
         said = any(words in bot.exit_reason for words in COULD_NOT)
-        return said or (self._lapse_ignored() and DID_NOT in bot.exit_reason)
+        away = self.sim.exchange.faults.struck[RESTARTED] > self._away
+        return said or ((self._lapse_ignored() or away) and DID_NOT in bot.exit_reason)
 
     def _lapse_ignored(self) -> bool:
         return self.sim.exchange.faults.struck[LAPSE_IGNORED] > self._ignored

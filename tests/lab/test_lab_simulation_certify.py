@@ -51,6 +51,17 @@ def test_a_switch_that_does_nothing() -> None:
     assert (outcome.seen[UNTRIED], outcome.seen[TRIED]) == (1, 1)
 
 
+def test_an_engine_that_is_away_when_the_beats_lapse() -> None:
+    """It has missed the lapse, and is back when the start asks why its order stays: nothing is
+    wrong with the switch, and the next start sees that (brief seed 3736, with a certificate).
+    """
+    away = Entry("engine_restarted", from_ms=10_000, times=1, values={"last_s": (9, 9)})
+
+    outcome = sound(trying(plan=Plan(entries=(away,))))
+
+    assert (outcome.seen[UNTRIED], outcome.seen[TRIED]) == (1, 1)
+
+
 def test_the_stream_of_the_bot_before_owes_nothing() -> None:
     """One that had a stream is gone with its journal; its heir tries the switch in vain, and once
     more: of neither order any stream could tell (seed 1356, an hour). It waits for a minute first:

@@ -79,6 +79,23 @@ async def test_an_engine_that_restarts_meanwhile(fast_clock: PatientClock) -> No
     assert report.live_orders_at_exit == 0
 
 
+async def test_an_order_that_cannot_be_read_any_more(fast_clock: PatientClock) -> None:
+    """It may be gone: that says nothing of the switch (a clock set back by a minute, after which
+    the venue refuses every request; brief seed 3713, with a certificate).
+    """
+    async with scene(at_ms=HOUR_MS + 30_000) as it, trio.open_nursery() as nursery:
+        it.bot.certify = True
+        nursery.start_soon(it.run)
+        await it.until(lambda: it.venue.live, "the order rests")
+        await trio.sleep(2)
+        it.venue.bend("GET", "/data/order", act=answer(401))
+        report = await it.ending(120)
+
+    assert "could not be tried: GET /data/order" in report.exit_reason
+    assert "did not cancel" not in report.exit_reason
+    assert report.live_orders_at_exit == 0
+
+
 async def test_a_switch_that_takes_no_beat(fast_clock: PatientClock) -> None:
     """Without an accepted beat the order is not even placed."""
     async with scene(at_ms=HOUR_MS + 30_000) as it, trio.open_nursery() as nursery:
