@@ -7,33 +7,27 @@ import re
 import attrs
 import pytest
 from hypothesis import given, strategies as st
+from test_console_view import MARKET as QUOTED, NOON
 
 from polybot.console import view
 from polybot.console.fold import MORE, folded, shortened
 from polybot.console.report import closing_report
-from polybot.console.snapshot import Event, LostLine, MarketSnapshot, Snapshot
+from polybot.console.snapshot import Event, LostLine, Snapshot
 from polybot.summary import ReasonShare, Summary
 
-NOON = 1_795_176_000_000  # 2026-11-20 12:00:00 UTC
 ANSI = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
 REASONS = (
     "the fair price is not known well enough this far from the end",
     "what rests may already cost as much as the limit of this market allows",
     "the book of the other outcome is crossed by more than a tick",
 )
-MARKET = MarketSnapshot(
-    slug="btc-updown-5m-1795176000",
-    state="quoting",
-    start_ms=NOON,
-    end_ms=NOON + 300_000,
-    spot=91_234.5,
-    strike=91_200.25,
-    fair=0.5437,
-    bid=5300,
-    ask=5500,
-    up=30_000_000,
+MARKET = attrs.evolve(
+    QUOTED,
+    down=0,
+    fills=0,
+    signals=(),
+    rewards="",
     realised=123_450_000,
-    unrealised=-450_000,
     reasons=REASONS,
     lost=tuple(LostLine("Up", why, 0.12, 0.3) for why in REASONS),
 )
