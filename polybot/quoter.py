@@ -31,7 +31,6 @@ from polybot.quoting.decide import decide
 from polybot.quoting.ladder import grid_floor
 from polybot.quoting.model import BookView, Decision, QuoteInputs, Stock
 from polybot.quoting.orders import OrderMaker
-from polybot.quoting.pairs import target as pair_target
 from polybot.quoting.reasons import withholds
 from polybot.risk.checks import Over, Standing, over_losses
 from polybot.risk.timetable import Known, MarketMachine
@@ -141,8 +140,7 @@ class Quoter:
             self._compared_ms = now_ms
         self.ears.decided(self.decision, now_ms)
         percent, last_ms = config.orders.hysteresis_percent, self.machine.table.cutoff_ms
-        pair_cap, _ = pair_target(inputs, config.quote)
-        wanted = wish(self.market, self.decision, pair_cap, last_ms, now_ms, percent, self._maker)
+        wanted = wish(self.market, self.decision, last_ms, now_ms, percent, self._maker)
         desired = self._with_take(wanted, now_ms)
         before, self.desired = self.desired, desired
         return desired != before
@@ -279,30 +277,29 @@ class Quoter:
 def wish(
     market: Market,
     decision: Decision,
-    pair_cap: int,
     last_ms: int,
     now_ms: int,
     hold_percent: int = 0,
     maker: OrderMaker | None = None,
 ) -> Desired:
-    """A decision as orders that rest until `last_ms` at most: caps are rounded down to the tick,
-    exactly as the ladder did. A bid keeps its place within `hold_percent` of the edge, and while no
-    pair with it costs more than `pair_cap` (10⁻⁴). One `maker` gives the same orders for the same
-    quotes, so that two wishes are told apart at a glance.
+    """A decision as orders that rest until `last_ms` at most, and the caps that its bids were held
+    to. A bid keeps its place within `hold_percent` of the edge, and while no pair with it costs
+    more than the decision's. One `maker` gives the same orders for the same quotes, so that two
+    wishes are told apart at a glance.
     """
     if decision.fair is None or not (decision.quotes or decision.take):
         told = [reason.why for reason in decision.reasons]
         cause = next(filter(withholds, told), told[0] if told else None)
         return Desired(cause="no quote" if cause is None else cause.value)
     tif, expires_s = _backstop(last_ms, now_ms)
-    maker, tick = maker or OrderMaker(), market.tick
+    maker = maker or OrderMaker()
     return Desired(
         maker.orders(market, decision.quotes, tif, expires_s),
-        grid_floor(decision.cap_up or 0, tick),
-        grid_floor(decision.cap_down or 0, tick),
-        pair_cap,
+        decision.cap_up or 0,
+        decision.cap_down or 0,
+        decision.pair_cap,
         round(decision.fair * ONE),
-        hold=grid_floor((decision.edge or 0) * hold_percent / 100, tick),
+        hold=grid_floor((decision.edge or 0) * hold_percent / 100, market.tick),
     )
 
 

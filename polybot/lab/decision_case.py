@@ -23,7 +23,6 @@ from polybot.quoter import wish
 from polybot.quoting.decide import decide
 from polybot.quoting.model import BookView, Decision, QuoteInputs
 from polybot.quoting.orders import OrderMaker
-from polybot.quoting.pairs import target as pair_target
 from polybot.quoting.params import CompletionParams, QuoteParams, RewardParams
 from polybot.risk.breakers import ErrorRate, MarketBrakes
 from polybot.risk.checks import Standing
@@ -152,9 +151,8 @@ class Decisions:
             apart_since_ms=self.decision.apart_since_ms,
         )
         self.decision = decide(inputs, self.params, self.completion, self.rewards)
-        pair_cap, _ = pair_target(inputs, self.params)
         last_ms = self.table.cutoff_ms
-        desk.desired = wish(market, self.decision, pair_cap, last_ms, moment.now_ms, 30, self.maker)
+        desk.desired = wish(market, self.decision, last_ms, moment.now_ms, 30, self.maker)
         self.actions = desk.act(moment.now_ms, self.standing)
 
     def check(self) -> None:

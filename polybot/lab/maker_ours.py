@@ -32,7 +32,6 @@ from polybot.pricing.board import PriceBoard
 from polybot.pricing.fair import Fair, NoFair, WhyNoFair
 from polybot.quoting.completion import Take
 from polybot.quoting.decide import decide
-from polybot.quoting.ladder import grid_floor
 from polybot.quoting.model import BookView, Decision, QuoteInputs
 from polybot.quoting.params import CompletionParams, QuoteParams, RewardParams
 from polybot.risk.exposure import inventory_room
@@ -104,7 +103,7 @@ class Ours:
         self.machine.learn(Known(book, strike, len(sight.live)), sight.now_ms)
         self.fair = self.board.fair(self.priced, sight.now_ms)
         self.decision = decide(self._inputs(sight), self.params, self._completion, self._rewards)
-        resting = kept(self.decision, sight, self.params)
+        resting = kept(self.decision, sight)
         return [*resting, *self._taken(self.decision.take, sight.now_ms)]
 
     def _inputs(self, sight: Sight) -> QuoteInputs:
@@ -172,20 +171,18 @@ def views(sight: Sight, own: dict[tuple[Outcome, int], int]) -> tuple[BookView, 
     )
 
 
-def kept(decision: Decision, sight: Sight, params: QuoteParams) -> list[Quote]:
+def kept(decision: Decision, sight: Sight) -> list[Quote]:
     """The wanted bids; one that rests near enough, inside its cap, keeps its place for them, as the
     order desk has it.
     """
-    tick = sight.market.tick
-    slack, pair_cap = OrderParams().hysteresis_ticks * tick, params.target_total
+    slack, pair_cap = OrderParams().hysteresis_ticks * sight.market.tick, decision.pair_cap
     wanted = [(q, model.UP if q.outcome is Outcome.UP else model.DOWN) for q in decision.quotes]
     live = [one for one in sight.live if one.side == model.BUY]
     found = []
     for reach in (0, slack):
         for pair in list(wanted):
             quote, outcome = pair
-            cap = decision.cap_up if outcome == model.UP else decision.cap_down
-            most = grid_floor(cap or 0, tick)
+            most = (decision.cap_up if outcome == model.UP else decision.cap_down) or 0
             dearest = max((q.price for q, other in wanted if other != outcome), default=0)
             near = (
                 one

@@ -183,7 +183,7 @@ def twap_inside_window(
     origin: Origin = FRESH,
 ) -> Fair | NoFair:
     """While the final average forms: `expected` is its mean as known now (strategy.md 2.2)."""
-    bad = _refuse(tau_s, spot, strike, sigma, expected, lookback_s)
+    bad = _refuse(tau_s, spot, strike, sigma) or _unlikely(expected=expected, lookback_s=lookback_s)
     if bad is not None:
         return bad
     if tau_s > lookback_s:
@@ -266,18 +266,22 @@ def _fair(
     return Fair(q, d, v, slope, sigma, tau_s, spot, strike, age_s, quality, provisional, decay)
 
 
-_NAMES = ("spot", "strike", "sigma", "expected", "lookback_s")
-
-
-def _refuse(tau_s: float, *positive: float) -> NoFair | None:
-    """What is wrong with the inputs, `positive` in the order of `_NAMES`."""
-    for value in positive:
-        if not LEAST <= value <= MOST:
-            return _bad(_NAMES[positive.index(value)], value)
-    if not _CLOCK_S <= tau_s <= MOST:
+def _refuse(tau_s: float, spot: float, strike: float, sigma: float) -> NoFair | None:
+    """What is wrong with what every formula takes."""
+    if LEAST <= spot <= MOST and LEAST <= strike <= MOST and LEAST <= sigma <= MOST:
+        if _CLOCK_S <= tau_s <= MOST:
+            return None
         if math.isfinite(tau_s) and tau_s < _CLOCK_S:
             return NoFair(WhyNoFair.ENDED, (("tau_s", f"{tau_s:g}"),))
         return _bad("tau_s", tau_s)
+    return _unlikely(spot=spot, strike=strike, sigma=sigma)
+
+
+def _unlikely(**positive: float) -> NoFair | None:
+    """The first of these that nothing we price can be."""
+    for name, value in positive.items():
+        if not LEAST <= value <= MOST:
+            return _bad(name, value)
     return None
 
 

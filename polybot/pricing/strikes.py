@@ -57,7 +57,8 @@ class Strikes:
 
     def of(self, key: Key) -> Strike | None:
         """None also while two opens of one candle contradict each other."""
-        return None if key in self._contested else self._held.get(key)
+        contested = self._contested
+        return None if contested and key in contested else self._held.get(key)
 
     def seen(
         self,

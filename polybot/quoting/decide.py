@@ -21,8 +21,9 @@ from polybot.quoting import ladder, rewards as pools, sizes
 from polybot.quoting.asks import with_asks
 from polybot.quoting.books import Touch, market_view, offers, touch
 from polybot.quoting.completion import Held, Take, Unpaired, plan, relieve
+from polybot.quoting.ladder import grid_floor
 from polybot.quoting.model import Decision, Quote, QuoteInputs, Terms
-from polybot.quoting.pairs import target as pair_target
+from polybot.quoting.pairs import Penalties, target as pair_target
 from polybot.quoting.params import CompletionParams, QuoteParams, RewardParams
 from polybot.quoting.reasons import NoReward, Reason, Why
 from polybot.quoting.reservation import Value, edge, value
@@ -107,9 +108,15 @@ def _unproven(one: Unproven) -> Reason:
 
 
 class _Bids(Struct, frozen=True, gc=False):
-    """The first bid of each side that has one, what they were held to, and what was said."""
+    """The first bid of each side that has one, what they were held to, and what was said.
+
+    `most_up` and `most_down` are the caps on the grid, `pair_cap` what a pair may cost, 10⁻⁴.
+    """
 
     worth: Value
+    most_up: int
+    most_down: int
+    pair_cap: int
     tops: dict[Outcome, ladder.Top]
     reasons: list[Reason]
 
@@ -166,8 +173,9 @@ class _Quoter(Struct, gc=False):
             worth.q,
             worth.reservation_up,
             worth.edge,
-            worth.cap_up,
-            worth.cap_down,
+            bids.most_up,
+            bids.most_down,
+            bids.pair_cap,
             market.q,
             view.apart_since_ms,
             self.take,
@@ -234,14 +242,16 @@ class _Quoter(Struct, gc=False):
 
     def _bids(self, q: float, keep: float, view: Blend, credit: float = 0.0) -> _Bids:
         """The first bid of each side at this edge, lowered to what a pair may cost."""
-        inputs = self.inputs
-        fees, tick, net = inputs.market.fees, inputs.tick / units.ONE, self.net
-        worth = value(q, net / units.SHARE, keep, tick, self.params, fees, credit)
-        bids = _Bids(worth, {}, [])
-        self._top(UP, self.up, worth.cap_up, view, bids, light=net < 0)
-        self._top(DOWN, self.down, worth.cap_down, view, bids, light=net > 0)
+        inputs, net = self.inputs, self.net
+        fees, tick, shares = inputs.market.fees, inputs.tick, net / units.SHARE
+        worth = value(q, shares, keep, tick / units.ONE, self.params, fees, credit)
+        most_up, most_down = grid_floor(worth.cap_up, tick), grid_floor(worth.cap_down, tick)
+        pair_cap, penalties = pair_target(inputs, self.params)
+        bids = _Bids(worth, most_up, most_down, pair_cap, {}, [])
+        self._top(UP, self.up, worth.cap_up, most_up, view, bids, light=net < 0)
+        self._top(DOWN, self.down, worth.cap_down, most_down, view, bids, light=net > 0)
         if len(bids.tops) == 2:
-            self._combine(bids)
+            self._combine(bids, penalties)
         return bids
 
     def _top(
@@ -249,6 +259,7 @@ class _Quoter(Struct, gc=False):
         outcome: Outcome,
         others: Touch | Reason,
         cap: float,
+        most: int,
         view: Blend,
         bids: _Bids,
         *,
@@ -277,8 +288,7 @@ class _Quoter(Struct, gc=False):
         if competitive >= ask:
             competitive = ask - tick
         competitive -= advice.deeper * tick + competitive % tick
-        capped = ladder.grid_floor(cap, tick)
-        price = capped if capped < competitive else competitive
+        price = most if most < competitive else competitive
         if price < tick:
             bids.reasons.append(Reason(Why.CAP_BELOW_TICK, outcome, (("cap", cap),)))
             return
@@ -292,13 +302,12 @@ class _Quoter(Struct, gc=False):
         told = (("limit", over.limit.value), ("over", units.amount_text(over.dollars)))
         return Reason(Why.OVER_LIMIT, outcome, told)
 
-    def _combine(self, bids: _Bids) -> None:
+    def _combine(self, bids: _Bids, penalties: Penalties) -> None:
         """Hold both first bids to the combined cap; every deeper pair costs less."""
         up, down = bids.tops[UP], bids.tops[DOWN]
-        target, penalties = pair_target(self.inputs, self.params)
-        if up[0] + down[0] <= target:
+        if up[0] + down[0] <= bids.pair_cap:
             return
-        prices = ladder.combine(up, down, self.net, target, self.inputs.tick)
+        prices = ladder.combine(up, down, self.net, bids.pair_cap, self.inputs.tick)
         for outcome, (was, cap), price in zip(Outcome, (up, down), prices, strict=True):
             if price != was:
                 told = (("was", was / units.ONE), ("now", price / units.ONE), *penalties)
@@ -374,7 +383,7 @@ class _Quoter(Struct, gc=False):
                 said.append(told)
             if part < floor:
                 part = sizes.floored(part, floor)
-            deepest = ladder.grid_floor(cap - edge, tick)
+            deepest = grid_floor(cap - edge, tick)
             room = inventory_room(outcome, net, limit, self.kept_back)
             side, reasons = ladder.side(outcome, price, deepest, tick, room, part, by, rungs)
             quotes += side

@@ -130,8 +130,10 @@ class Terms(NamedTuple):
 class Decision(Struct, frozen=True, gc=False):
     """Desired quotes with the figures behind them, and why anything is missing or smaller.
 
-    `market` is what others think of Up, None where nobody looked; `apart_since_ms` is since when
-    the model has been too far from it, to be given to the next decision.
+    Caps are prices on the grid, 10⁻⁴: no bid of an outcome costs more than its own, no pair of bids
+    more than `pair_cap`. `market` is what others think of Up, None where nobody looked;
+    `apart_since_ms` is since when the model has been too far from it, to be given to the next
+    decision.
     """
 
     quotes: tuple[Quote, ...]
@@ -139,8 +141,9 @@ class Decision(Struct, frozen=True, gc=False):
     fair: float | None = None  # blended with the market
     reservation_up: float | None = None
     edge: float | None = None
-    cap_up: float | None = None
-    cap_down: float | None = None
+    cap_up: int | None = None
+    cap_down: int | None = None
+    pair_cap: int = 0
     market: float | None = None
     apart_since_ms: int | None = None
     take: Take | None = None  # beside the quotes: the missing side, now or never

@@ -93,7 +93,7 @@ def test_it_quotes_as_the_bot_does() -> None:
             cap = decision.cap_up if quote.outcome == UP else decision.cap_down
             light = net < 0 if quote.outcome == UP else net > 0
             assert light or state is MarketState.QUOTING
-            assert quote.immediate or quote.price <= round((cap or 0) * ONE)
+            assert quote.immediate or quote.price <= (cap or 0)
             assert quote.price % sight.market.tick == 0
         for outcome, toward in ((UP, net), (DOWN, -net)):
             wanted = sum(quote.size for quote in found if quote.outcome == outcome)
@@ -194,32 +194,32 @@ def test_the_book_is_shown_with_our_own_orders_in_it() -> None:
     assert touch(inputs, Outcome.DOWN) == Touch(4700, 5100, 30 * UNIT, 30 * UNIT)
 
 
-def decision_for(*prices: tuple[Outcome, int], cap_up: float, cap_down: float) -> Decision:
+def decision_for(*prices: tuple[Outcome, int], cap_up: int, cap_down: int) -> Decision:
     from polybot.quoting.model import Quote as Wanted  # noqa: PLC0415 - two kinds of one name
 
     quotes = tuple(Wanted(outcome, price, 10 * UNIT, 0) for outcome, price in prices)
-    return Decision(quotes, (), 0.5, 0.5, 0.01, cap_up, cap_down)
+    return Decision(quotes, (), 0.5, 0.5, 0.01, cap_up, cap_down, 9900)
 
 
 def test_an_order_a_tick_away_keeps_its_place() -> None:
     """Within the hysteresis and its cap it serves; above the cap, or where the pair would be too
     dear, or two ticks away, it goes (strategy.md 6.2).
     """
-    wanted = decision_for((Outcome.UP, 5000), (Outcome.DOWN, 4800), cap_up=0.51, cap_down=0.5)
+    wanted = decision_for((Outcome.UP, 5000), (Outcome.DOWN, 4800), cap_up=5100, cap_down=5000)
     near = sight_of(live=(Quote(UP, 4900, 10 * UNIT), Quote(DOWN, 4800, 8 * UNIT)))
-    assert kept(wanted, near, QuoteParams()) == [
+    assert kept(wanted, near) == [
         Quote(DOWN, 4800, 10 * UNIT),
         Quote(UP, 4900, 10 * UNIT),
     ]
 
     above = sight_of(live=(Quote(UP, 5100, 10 * UNIT),))
-    assert Quote(UP, 5100, 10 * UNIT) in kept(wanted, above, QuoteParams())
-    tight = replace(wanted, cap_up=0.5)
-    assert Quote(UP, 5000, 10 * UNIT) in kept(tight, above, QuoteParams())
-    dear = decision_for((Outcome.UP, 5000), (Outcome.DOWN, 4900), cap_up=0.51, cap_down=0.5)
-    assert Quote(UP, 5000, 10 * UNIT) in kept(dear, above, QuoteParams())
+    assert Quote(UP, 5100, 10 * UNIT) in kept(wanted, above)
+    tight = replace(wanted, cap_up=5000)
+    assert Quote(UP, 5000, 10 * UNIT) in kept(tight, above)
+    dear = decision_for((Outcome.UP, 5000), (Outcome.DOWN, 4900), cap_up=5100, cap_down=5000)
+    assert Quote(UP, 5000, 10 * UNIT) in kept(dear, above)
     far = sight_of(live=(Quote(UP, 4800, 10 * UNIT),))
-    assert Quote(UP, 5000, 10 * UNIT) in kept(wanted, far, QuoteParams())
+    assert Quote(UP, 5000, 10 * UNIT) in kept(wanted, far)
 
 
 def test_the_fixed_one_keeps_our_limits() -> None:

@@ -158,7 +158,7 @@ def test_a_core_that_decides_otherwise_is_noticed(tape: Rows) -> None:
     """A change of the quoter shows at the first quote that it changes."""
     real = ladder.grid_floor
     lower = lambda price, tick: max(tick, real(price, tick) - tick)  # noqa: E731
-    with mock.patch("polybot.quoting.ladder.grid_floor", lower):
+    with mock.patch("polybot.quoting.decide.grid_floor", lower):
         found = again(tape).difference
 
     assert found is not None

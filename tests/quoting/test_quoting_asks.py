@@ -274,7 +274,7 @@ def test_a_decision_tells_what_it_sells() -> None:
     downs = [quote for quote in usual.quotes if quote.outcome is DOWN]
     assert downs
     assert sells(found.quotes) == [(UP, ONE - q.price, q.size // SHARE) for q in downs]
-    assert all(ONE - q.price <= (found.cap_down or 0) * ONE for q in found.quotes if q.side is SELL)
+    assert all(ONE - q.price <= (found.cap_down or 0) for q in found.quotes if q.side is SELL)
     assert Why.SELLS in [reason.why for reason in found.reasons]
     assert decide(poor, QuoteParams(sell_held="never")).quotes == usual.quotes
 

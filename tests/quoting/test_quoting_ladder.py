@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given, strategies as st
 
 from polybot.domain.market import Outcome
+from polybot.domain.units import ONE
 from polybot.quoting.ladder import (
     Sizing,
     combine,
@@ -88,6 +89,15 @@ def test_combined_bids_never_exceed_the_target(
 def test_grid_floor(probability: float, tick: int, price: int) -> None:
     """Bids round down, and binary noise does not cost a tick."""
     assert grid_floor(probability, tick) == price
+
+
+@given(st.floats(-0.1, 1.1), TICKS)
+def test_grid_floor_never_rounds_up(cap: float, tick: int) -> None:
+    """A cap on the grid is at most the cap itself, and less by under one tick."""
+    found = grid_floor(cap, tick)
+
+    assert found % tick == 0
+    assert cap * ONE - tick - 1e-6 < found <= cap * ONE + 1e-6
 
 
 @given(st.integers(1, 9999), TICKS)

@@ -11,7 +11,9 @@ a turn without a view of the market hands on since when they are. It was 0a75141
 is of 2026-11-29: in one of the 200 a return beyond six σ is taken back by the next and counts with
 it as one, which lowers σ by half a percent. It was b3f6cc28b69e40bd. The third is of that day, too:
 a wish without quotes names what withheld them, and not what came first in the chain. It was
-550bc1c1ed2b8151.
+550bc1c1ed2b8151. The last two are once more of that day: a decision tells its caps on the grid, as
+they bind, and what a pair may cost, and a wish takes them from it. Rounded as wishes had rounded
+them, the decisions of before are the same; they were 769beaf1e28c75e7 and 7be3a73066269d87.
 """
 
 from __future__ import annotations
@@ -61,7 +63,7 @@ def test_decisions_are_the_same() -> None:
 
     missed = [why for why in (*Why, *NoReward, *Held, "take", "rewards") if not seen[why]]
     assert set(missed) <= RARE
-    assert digest(decisions) == "769beaf1e28c75e7"
+    assert digest(decisions) == "6aabc273b857eaec"
 
 
 def test_wishes_are_the_same() -> None:
@@ -75,7 +77,6 @@ def test_wishes_are_the_same() -> None:
         made = wish(
             market,
             decide(inputs, params, completion, rewards),
-            params.target_total,
             market.end_ms - cutoff_ms(market, params),
             inputs.now_ms,
             rng.choice((0, 30)),
@@ -83,4 +84,4 @@ def test_wishes_are_the_same() -> None:
         )
         wishes.append(made)
 
-    assert digest(wishes) == "7be3a73066269d87"
+    assert digest(wishes) == "782026fb2cad64d6"

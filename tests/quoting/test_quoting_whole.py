@@ -12,7 +12,6 @@ from polybot.domain.market import Outcome, Side
 from polybot.domain.units import LOT, ONE
 from polybot.pricing.fair import Fair
 from polybot.quoting.decide import decide
-from polybot.quoting.ladder import grid_floor
 from polybot.quoting.model import Decision, Quote, QuoteInputs
 from polybot.quoting.pairs import target
 
@@ -32,12 +31,13 @@ def priced(found: Decision, inputs: QuoteInputs) -> None:
     """Below its cap and the fair price, on the grid, no pair too dear."""
     assert found.fair is not None
     caps = {UP: (found.cap_up, found.fair), DOWN: (found.cap_down, 1 - found.fair)}
-    assert all(math.isfinite(each or 0) for pair in caps.values() for each in pair)
+    assert all((cap or 0) % inputs.tick == 0 for cap, _ in caps.values())
+    assert math.isfinite(found.fair)
     for quote in found.quotes:
         cap, fair = caps[quote.toward]
         assert 0 < quote.price < ONE
         assert quote.price % inputs.tick == 0
-        assert as_bid(quote) <= grid_floor(cap or 0, inputs.tick)
+        assert as_bid(quote) <= (cap or 0)
         assert as_bid(quote) / ONE <= fair - inputs.tick / ONE / 2 + 1e-9
 
 
@@ -82,6 +82,7 @@ def test_every_decision_is_lawful() -> None:
 
         assert found == decide(inputs, *settings)
         assert min(tops) == 0 or sum(tops) <= most
+        assert found.fair is None or found.pair_cap == most
         if found.quotes or found.take is not None:
             lawful(found, inputs)
         seen["pair"] += min(tops) > 0

@@ -147,7 +147,7 @@ def test_no_cap_is_ever_broken_by_what_stays(
         params = attrs.evolve(params, target_total_max=moment.total)
         decision = decided(made, moment, params, now_ms)
         last_ms = made.firewall.machine.table.cutoff_ms
-        made.desired = wish(made.market, decision, params.target_total, last_ms, now_ms, percent)
+        made.desired = wish(made.market, decision, last_ms, now_ms, percent)
         held = Exposure(
             up=moment.held_up,
             down=moment.held_down,

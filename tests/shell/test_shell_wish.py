@@ -5,18 +5,16 @@ from __future__ import annotations
 import attrs
 import pytest
 from desk_kit import MARKET, START
-from hypothesis import given, strategies as st
 from msgspec.structs import replace
 
 from polybot.domain.market import Candle, Market, Outcome, Side
 from polybot.domain.orders import TimeInForce
-from polybot.domain.units import ONE, SHARE
+from polybot.domain.units import SHARE
 from polybot.execution.wish import Desired
 from polybot.market_times import cutoff_ms
 from polybot.pricing.fair import Caution, WhyNoFair
 from polybot.quoter import wish as wish_until
 from polybot.quoting.completion import Held
-from polybot.quoting.ladder import grid_floor
 from polybot.quoting.model import Decision, Quote
 from polybot.quoting.orders import OrderMaker
 from polybot.quoting.params import QuoteParams
@@ -35,15 +33,14 @@ def wish(
     percent: int = 0,
     maker: OrderMaker | None = None,
 ) -> Desired:
-    """A wish of a window with the cutoff and the target of these parameters."""
+    """A wish of a window with the cutoff of these parameters."""
     last_ms = market.end_ms - cutoff_ms(market, params)
-    total = params.target_total
-    return wish_until(market, decision, total, last_ms, now_ms, percent, maker)
+    return wish_until(market, decision, last_ms, now_ms, percent, maker)
 
 
-def decided(price: int = 4800, cap: float = 0.49, fair: float | None = 0.5) -> Decision:
+def decided(price: int = 4800, fair: float | None = 0.5) -> Decision:
     quotes = (Quote(UP, price, 10 * SHARE, 0), Quote(DOWN, price - 100, 12 * SHARE, 1))
-    return Decision(quotes, (), fair, 0.5, 0.01, cap, cap)
+    return Decision(quotes, (), fair, 0.5, 0.01, 4900, 4900, 9900)
 
 
 def test_quotes_become_post_only_bids() -> None:
@@ -72,44 +69,9 @@ def test_an_ask_becomes_a_post_only_sale() -> None:
 
 def test_caps_belong_to_their_outcome() -> None:
     """Up's cap never stands in for Down's."""
-    made = wish(MARKET, replace(decided(), cap_up=0.61, cap_down=0.37), PARAMS, START)
+    made = wish(MARKET, replace(decided(), cap_up=6100, cap_down=3700), PARAMS, START)
 
     assert (made.cap(UP), made.cap(DOWN)) == (6100, 3700)
-
-
-def test_a_cap_between_ticks_is_rounded_down() -> None:
-    """A bid one tick above what the cap allows is never inside it."""
-    made = wish(MARKET, decided(cap=0.4899999), PARAMS, START)
-
-    assert made.cap_up == 4800
-
-
-@given(st.integers(1, 99), st.sampled_from((100, 50, 25, 10)))
-def test_what_the_ladder_allowed_is_inside_its_cap(cents: int, tick: int) -> None:
-    """A quote at its own cap is not refused as above it, whatever binary noise the cap has."""
-    market = attrs.evolve(MARKET, tick=tick)
-    cap = cents / 100
-    top = grid_floor(cap, tick)
-
-    assert wish(market, decided(top, cap), PARAMS, START).cap_up == top == cents * 100
-
-
-@given(st.floats(-0.1, 1.1), st.sampled_from((100, 50, 25, 10, 1)))
-def test_a_cap_is_never_rounded_up(cap: float, tick: int) -> None:
-    """The integer cap is at most the cap itself, and less by under one tick."""
-    made = wish(attrs.evolve(MARKET, tick=tick), decided(cap=cap), PARAMS, START)
-
-    assert made.cap_up <= cap * ONE + 1e-6
-    assert made.cap_up > cap * ONE - tick - 1e-6
-
-
-@given(st.floats(0.9, 0.999), st.floats(0, 0.05))
-def test_the_pair_cap_is_the_ladder_s_own(total: float, base_edge: float) -> None:
-    """What rests is held to the total that the bids were made for (strategy.md 6.2, 4)."""
-    params = QuoteParams(target_total_max=total, base_edge=base_edge)
-
-    made = wish(MARKET, decided(), params, START)
-    assert made.pair_cap == params.target_total <= total * ONE + 1e-6
 
 
 @pytest.mark.parametrize(
