@@ -2,8 +2,8 @@
 
 The screen is written over the one before it, line by line and without clearing first, so that it
 does not flicker. What is wider than the terminal is folded where there is room below, and ends with
-a word where there is none; of the table whole columns are shown. Texts from the venue (slugs,
-reasons) are stripped of control characters: they reach a terminal.
+a word where there is none; what the table has no room for stands below its row. Texts from the
+venue (slugs, reasons) are stripped of control characters: they reach a terminal.
 """
 
 from __future__ import annotations
@@ -31,10 +31,11 @@ _COLUMNS = (
     ("strike", 11),
     ("fair", 7),
     ("bid/ask Up", 12),
-    ("Up  D pairs", 17),
+    ("Up/Down/pairs", 17),
     ("P&L", 10),
     ("open P&L", 10),
 )
+_TITLES = [title for title, _ in _COLUMNS]
 NOTHING = "–"
 LEAST_TOLD = 0.005  # of a side's time: less than that is noise
 
@@ -51,7 +52,7 @@ def render(snapshot: Snapshot, width: int, height: int) -> str:
         ("", _totals(snapshot)),
         ("" if snapshot.heartbeat_lag_s is not None else _YELLOW, _open(snapshot)),
         ("", ""),
-        (_DIM, _row([title for title, _ in _COLUMNS], columns)),
+        (_DIM, _row(_TITLES, columns)),
         *(
             line
             for market in snapshot.markets
@@ -210,6 +211,8 @@ def _market(
         _gain(market.unrealised),
     )
     yield _state_colour(market.state), _row(cells, columns)
+    if others := list(zip(_TITLES, cells, strict=True))[len(columns) :]:
+        yield "", f"    {'  '.join(f'{title} {cell}' for title, cell in others)}"
     yield "", f"    Up {_quotes(market.up_quotes)}   Down {_quotes(market.down_quotes)}"
     if market.signals:
         yield _DIM, f"    {'; '.join(plain(said) for said in market.signals)}"

@@ -141,6 +141,17 @@ def test_columns_stand_under_their_titles() -> None:
     assert cut.index("54.4") == normal.index("54.4") == shown[5].index("fair")
 
 
+@pytest.mark.parametrize("width", [50, 60, 80, 100, 120])
+def test_what_the_table_has_no_room_for_stands_below(width: int) -> None:
+    """On a usual terminal of 80 columns nobody saw what a market had won or lost."""
+    market = attrs.evolve(MARKET, realised=650_000, unrealised=-310_000)
+    shown = lines(attrs.evolve(SNAPSHOT, markets=(market,)), width)
+    screen = " ".join(" ".join(shown).split())
+
+    for words in ("91234.50", "54.4", "53/55", "30 12.34 12.34", "+0.65", "-0.31"):
+        assert words in screen, words
+
+
 @given(st.text(max_size=30))
 def test_texts_cannot_command_the_terminal(text: str) -> None:
     """A slug or reason with escape codes in it is shown, not obeyed."""
