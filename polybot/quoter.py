@@ -8,6 +8,7 @@ taken as it was found: our resting orders, the standing, the orders made of the 
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Protocol
 
 import attrs
@@ -29,7 +30,7 @@ from polybot.quoting.asks import NEVER, too_late
 from polybot.quoting.completion import Take
 from polybot.quoting.decide import decide
 from polybot.quoting.ladder import grid_floor
-from polybot.quoting.model import BookView, Decision, QuoteInputs, Stock
+from polybot.quoting.model import BookView, Decision, Quote, QuoteInputs, Stock
 from polybot.quoting.orders import OrderMaker
 from polybot.quoting.reasons import withholds
 from polybot.risk.checks import Over, Standing, over_losses
@@ -300,7 +301,13 @@ def wish(
         decision.pair_cap,
         round(decision.fair * ONE),
         hold=grid_floor((decision.edge or 0) * hold_percent / 100, market.tick),
+        spare=None if decision.to_pair is None else _spare(decision.quotes, decision.to_pair),
     )
+
+
+def _spare(quotes: Sequence[Quote], to_pair: int) -> int:
+    """By how much each of these may be larger, all of them together being what is to pair."""
+    return (to_pair - sum(quote.size for quote in quotes)) // max(1, len(quotes))
 
 
 def _backstop(last_ms: int, now_ms: int) -> tuple[TimeInForce, int]:

@@ -216,7 +216,8 @@ class Desk:
         """
         desired, table = self.desired, self.table
         near, hold = self.params.hysteresis_ticks * self.market.tick, desired.hold
-        bounds = (desired.cap_up, desired.cap_down, desired.pair_cap, near, hold, table.changes)
+        caps = desired.cap_up, desired.cap_down, desired.pair_cap, desired.spare
+        bounds = (*caps, near, hold, table.changes)
         before = self._compared
         if before is None or before.orders is not desired.orders or before.bounds != bounds:
             slack = max(near, hold)
@@ -224,9 +225,7 @@ class Desk:
         return before
 
     def _routine_due(self, now_ms: int) -> bool:
-        """Whether moves that can wait may leave: together and not too often, for each request costs
-        the venue and us, and most quotes of a fast second are gone by the next.
-        """
+        """Whether moves that can wait may leave, together: of quotes many are soon gone again."""
         waited_ms = now_ms - self._routine_at_ms
         return waited_ms >= self.params.routine_every_ms or not self.table.open()
 

@@ -17,6 +17,7 @@ from polybot.execution.lifecycle import State
 from polybot.execution.tracked import Tracked
 
 Prices = Sequence[tuple[Outcome, int]]  # as bids
+Bounds = tuple[int | None, ...]
 
 _KEPT = (State.IN_FLIGHT, State.LIVE, State.DELAYED)
 _CERTAIN = (State.LIVE, State.IN_FLIGHT)
@@ -28,7 +29,8 @@ class Desired(Struct, frozen=True, gc=False):
 
     `take` is bought now or never, once for each `take_number`: wanting it still is a new wish.
     An empty `orders` means: nothing should rest. Caps, `pair_cap` and `hold` in 10⁻⁴; an order no
-    further than `hold` from a wanted price keeps its place.
+    further than `hold` from a wanted price keeps its place. `spare`: what is wanted only pairs what
+    is held, and each order may be larger by so many shares (10⁻⁶) without being more than that.
     """
 
     orders: tuple[NewOrder, ...] = ()
@@ -40,18 +42,23 @@ class Desired(Struct, frozen=True, gc=False):
     take: NewOrder | None = None
     take_number: int = 0
     hold: int = 0
+    spare: int | None = None
 
     def cap(self, outcome: Outcome) -> int:
         return self.cap_up if outcome is UP else self.cap_down
 
     def serves(self, tracked: Tracked, wanted: NewOrder) -> bool:
         """Whether an order that rests on the wanted side is within its cap, on the market's grid,
-        which may have become coarser since, and about the size.
+        which may have become coarser since, and about the size. Where it only pairs what is held,
+        no share above that: it would turn the position around, and hold up what takes for as long
+        as it rests.
         """
         made, left, size = tracked.order, tracked.remaining, wanted.size
         if made.price % wanted.market.tick:
             return False
         if made.side is not wanted.side or made.bid_price > self.cap(made.toward):
+            return False
+        if self.spare is not None and left > size + self.spare:
             return False
         return size <= 2 * left and 4 * left <= 5 * size
 
@@ -107,7 +114,7 @@ class Compared(Struct, frozen=True, eq=False, gc=False):
     """
 
     orders: tuple[NewOrder, ...]
-    bounds: tuple[int, ...]
+    bounds: Bounds
     keep: AbstractSet[str]
     missing: Sequence[NewOrder]
     asks: bool
@@ -116,7 +123,7 @@ class Compared(Struct, frozen=True, eq=False, gc=False):
 
     @classmethod
     def of(
-        cls, desired: Desired, resting: Collection[Tracked], bounds: tuple[int, ...], slack: int
+        cls, desired: Desired, resting: Collection[Tracked], bounds: Bounds, slack: int
     ) -> Compared:
         keep, missing = match(desired, resting, slack)
         asks, certain = False, True

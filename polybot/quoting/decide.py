@@ -176,6 +176,7 @@ class _Quoter(Struct, gc=False):
             bids.most_up,
             bids.most_down,
             bids.pair_cap,
+            abs(self.net) - self.kept_back if self.reduce else None,
             market.q,
             view.apart_since_ms,
             self.take,

@@ -131,9 +131,9 @@ class Decision(Struct, frozen=True, gc=False):
     """Desired quotes with the figures behind them, and why anything is missing or smaller.
 
     Caps are prices on the grid, 10⁻⁴: no bid of an outcome costs more than its own, no pair of bids
-    more than `pair_cap`. `market` is what others think of Up, None where nobody looked;
-    `apart_since_ms` is since when the model has been too far from it, to be given to the next
-    decision.
+    more than `pair_cap`. Where bids only pair what is held `to_pair` is how much of it (10⁻⁶
+    shares). `market` is what others think of Up, None where nobody looked; `apart_since_ms` is
+    since when the model has been too far from it, to be given to the next decision.
     """
 
     quotes: tuple[Quote, ...]
@@ -144,6 +144,7 @@ class Decision(Struct, frozen=True, gc=False):
     cap_up: int | None = None
     cap_down: int | None = None
     pair_cap: int = 0
+    to_pair: int | None = None
     market: float | None = None
     apart_since_ms: int | None = None
     take: Take | None = None  # beside the quotes: the missing side, now or never

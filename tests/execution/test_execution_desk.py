@@ -95,6 +95,26 @@ def test_a_resting_size_serves_when_it_is_about_right(shares: int, kept: bool) -
     assert (cancels(made.act(T0, RICH)) == []) == kept
 
 
+@pytest.mark.parametrize(
+    ("wanted", "spare", "kept"),
+    [(8, 0, False), (9.99, 0, False), (10, 0, True), (20, 0, True), (9, 1, True), (9, 0.99, False)],
+)
+def test_what_only_pairs_is_no_larger_than_what_is_to_pair(
+    wanted: float, spare: float, kept: bool
+) -> None:
+    """A quarter more would turn the position around. What is smaller for some other reason may be
+    larger by as much, and keeps its place.
+    """
+    made = desk()
+    resting(made, order(UP, 4800, 10))
+    one = attrs.evolve(order(UP, 4800), size=int(wanted * SHARE))
+    made.desired = wanting(one)
+    made.act(T0, RICH)
+    made.desired = replace(made.desired, spare=int(spare * SHARE))
+
+    assert (cancels(made.act(T0, RICH)) == []) == kept
+
+
 def test_an_exact_match_goes_before_a_near_one() -> None:
     """Two resting orders each serve the wish at their own price: nothing moves."""
     made = desk()

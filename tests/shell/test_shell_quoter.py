@@ -249,6 +249,30 @@ def test_a_take_has_a_number_and_the_next_one_waits() -> None:
     assert numbers == [1, 0, 0, 2, 0]
 
 
+def test_past_a_limit_and_past_the_stop_orders_only_pair() -> None:
+    """Then no order that rests may be larger than what is to pair: a take waits until there is room
+    for it beside what rests, and a limit that is passed has no last call that would end the
+    waiting.
+    """
+    made, reducing = quoter(), near_the_cutoff()
+    assert made.config.risk.max_market_loss_percent == 3, (
+        "48 dollars may be lost, and 30 are allowed"
+    )
+    for one, at_ms in ((made, NOW), (reducing, LATE)):
+        wanted = late_turn(one, at_ms)
+        held = one.holdings()
+        taken = one.decision.take.size if one.decision.take is not None else 0
+        assert one.decision.to_pair == abs(held.net) - taken
+        resting = sum(order.size for order in wanted.orders)
+        assert resting or taken
+        assert wanted.spare == (abs(held.net) - taken - resting) // max(1, len(wanted.orders))
+    reducing.wallet.ledger = made.wallet.ledger = Ledger()
+    late_turn(reducing, LATE + 50)
+    assert reducing.decision.to_pair == 0
+
+    assert late_turn(made, NOW + 50).spare is None
+
+
 def test_no_take_beside_one_that_is_under_way() -> None:
     """The decision hears of it from the desk."""
     made = near_the_cutoff()
