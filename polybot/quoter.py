@@ -266,12 +266,14 @@ class Quoter:
         return now_ms < self._reward_again_ms
 
     def _with_take(self, desired: Desired, now_ms: int) -> Desired:
-        """Each try has a number of its own, so that one wish is never carried out twice."""
-        take = self.decision.take
-        if take is None or now_ms < self._take_at_ms:
+        """Each try has a number of its own, so that one wish is never carried out twice. A clock
+        that is set back makes no pause between two longer: the last seconds are few.
+        """
+        take, every_ms = self.decision.take, int(self.config.completion.every_s * 1000)
+        if take is None or 0 < self._take_at_ms - now_ms <= every_ms:
             return desired
         self._takes += 1
-        self._take_at_ms = now_ms + int(self.config.completion.every_s * 1000)
+        self._take_at_ms = now_ms + every_ms
         return replace(desired, take=taking_order(self.market, take), take_number=self._takes)
 
 

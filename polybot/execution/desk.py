@@ -227,7 +227,7 @@ class Desk:
     def _routine_due(self, now_ms: int) -> bool:
         """Whether moves that can wait may leave, together: of quotes many are soon gone again."""
         waited_ms = now_ms - self._routine_at_ms
-        return waited_ms >= self.params.routine_every_ms or not self.table.open()
+        return not 0 <= waited_ms < self.params.routine_every_ms or not self.table.open()
 
     def _naked(self, standing: Standing) -> set[str]:
         """Asks whose shares are gone or wanted for a merge: those that go anyway first, then the
@@ -275,9 +275,9 @@ class Desk:
     def _cancel_due(self, tracked: Tracked, now_ms: int) -> bool:
         if tracked.state in _NOT_YET:
             return False  # nothing to cancel yet: the ack or the delay's end brings it back here
-        if tracked.cancel_sent_ms is None:
-            return True
-        return now_ms - tracked.cancel_sent_ms >= RECANCEL_MS
+        sent_ms = tracked.cancel_sent_ms
+        # One of a time to come was sent before the clock was set back.
+        return sent_ms is None or not 0 <= now_ms - sent_ms < RECANCEL_MS
 
     def _cause(self, tracked: Tracked, naked: AbstractSet[str]) -> tuple[str, bool]:
         if self.closing:

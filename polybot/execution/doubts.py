@@ -107,7 +107,9 @@ class Doubts:
         wait = LOOK_UP_AFTER_MS[min(tracked.look_ups, len(LOOK_UP_AFTER_MS) - 1)]
         if tracked.state is State.DELAYED:
             wait = max(wait, DELAY_MOST_MS)
-        last = max(tracked.changed_ms, tracked.looked_up_ms)
+        moments = (tracked.changed_ms, tracked.looked_up_ms)
+        # What is of a time to come was stamped by a clock that has been set back.
+        last = max((at for at in moments if at <= now_ms), default=0)
         grace_over = tracked.sent_ms + self.grace_ms
         if tracked.state is State.UNKNOWN and last < grace_over <= now_ms:
             return True  # what is read from now on counts: do not wait for the next turn

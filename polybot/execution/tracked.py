@@ -99,7 +99,7 @@ class Tracked:
     def ask_away(self, now_ms: int) -> None:
         """Note a cancel that leaves. Of an order that nobody has shown yet it proves nothing."""
         in_row = now_ms - (self.cancel_sent_ms or 0) <= CANCEL_ROW_MS
-        if self.cancel_since_ms is None or not in_row:
+        if self.cancel_since_ms is None or not in_row or now_ms < self.cancel_since_ms:
             self.cancel_since_ms = now_ms if self.existed else None
             self.away_since_ms = None
         self.cancel_sent_ms = now_ms

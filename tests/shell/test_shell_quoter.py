@@ -249,6 +249,13 @@ def test_a_take_has_a_number_and_the_next_one_waits() -> None:
     assert numbers == [1, 0, 0, 2, 0]
 
 
+def test_a_clock_that_is_set_back_puts_off_no_take() -> None:
+    """A second back is a second more until the last call, not one more to wait."""
+    made = near_the_cutoff()
+
+    assert [late_turn(made, at).take_number for at in (LATE, LATE - 1000, LATE - 950)] == [1, 2, 0]
+
+
 def test_past_a_limit_and_past_the_stop_orders_only_pair() -> None:
     """Then no order that rests may be larger than what is to pair: a take waits until there is room
     for it beside what rests, and a limit that is passed has no last call that would end the
