@@ -264,7 +264,10 @@ class OrderTable:
             self.move(tracked, Event.RESTS_STILL, now_ms)
 
     def _count(self, tracked: Tracked, matched: int, now_ms: int) -> None:
-        """Order messages tell a sum: an old one arriving late says nothing."""
+        """Order messages tell a sum: an old one arriving late says nothing, and no more than can be
+        matched is: a number gone wild would bind every dollar until the order is forgotten.
+        """
+        matched = min(matched, tracked.most_shares)
         if matched > tracked.matched:
             tracked.matched, tracked.matched_ms = matched, now_ms
             self.changes += 1

@@ -11,7 +11,7 @@ import attrs
 from polybot.domain.booking import outranks
 from polybot.domain.market import most_spent
 from polybot.domain.orders import NewOrder, SignedOrder, TradeSeen, TradeStatus
-from polybot.domain.units import LOT, notional
+from polybot.domain.units import LOT, ONE, notional
 from polybot.execution.lifecycle import State
 
 # Settlement arithmetic may leave up to a hundredth of a share unmatched (feeds.md 4.5): that is
@@ -140,6 +140,14 @@ class Tracked:
         return notional(self.order.price, self.order.size)
 
     @property
+    def most_shares(self) -> int:
+        """Shares (10⁻⁶) that it can get or give. One that takes is filled by dollars: at the lowest
+        price for all of them.
+        """
+        order = self.order
+        return self.worth * ONE // order.market.tick if order.taking else order.size
+
+    @property
     def overfilled(self) -> bool:
         """Whether its trades come to more than was sent (F30)."""
         if self.order.taking:
@@ -161,5 +169,5 @@ class Tracked:
         """Dollars (10⁻⁶) that those have spent."""
         if self.order.selling:
             return 0
-        dollars = notional(self.order.price, self.untold)
+        dollars = min(self.worth, notional(self.order.price, self.untold))
         return most_spent(self.order.market.fees, dollars) if self.order.taking else dollars

@@ -71,7 +71,9 @@ def decode_order_row(value: object) -> OrderRow:
     row = fields.as_object(value)
     size = fields.amount(row, "original_size")
     matched = fields.amount_or_zero(row, "size_matched")
-    status = fields.text(row, "status")
+    status, order_type = fields.text(row, "status"), fields.optional_text(row, "order_type")
+    if order_type not in _NEVER_REST:  # those are filled by dollars, and may get more shares
+        matched = min(matched, size)
     return OrderRow(
         order_id=fields.text(row, "id"),
         condition_id=fields.padded(fields.text(row, "market")),
@@ -80,7 +82,7 @@ def decode_order_row(value: object) -> OrderRow:
         price=fields.price(row, "price"),
         size=size,
         matched=matched,
-        kind=order_kind(status, matched, size, fields.optional_text(row, "order_type")),
+        kind=order_kind(status, matched, size, order_type),
         text=status,
         trade_ids=fields.texts(row.get("associate_trades")),
     )

@@ -2,7 +2,8 @@
 
 The digests are those of the code before it was (2026-11-26); who changes what leaves on purpose
 writes down the new one, and says so (2026-11-28: nothing is placed beside a cancel in vain, and a
-take that found nothing keeps no other waiting).
+take that found nothing keeps no other waiting; 2026-11-29: a take whose shares came cheaper binds
+no more dollars than it was sent for).
 """
 
 from __future__ import annotations
@@ -51,7 +52,7 @@ def test_lives_are_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
         assert failed is None
         left.append((play.desk.counts.cancels, play.table.rare))
 
-    assert digest(left) == "8c0cf7f117a191c7"
+    assert digest(left) == "07d5958ca2aeb560"
 
 
 def _random_order(rng: random.Random, outcome: Outcome, level: int, top: int) -> NewOrder:

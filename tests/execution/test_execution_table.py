@@ -180,6 +180,18 @@ def test_what_the_ledger_does_not_know_yet_is_still_reserved() -> None:
     assert table.unbooked == 0
 
 
+def test_no_more_is_reserved_than_the_order_can_spend() -> None:
+    """A number gone wild in an order's message: a hundred million dollars were bound, all there
+    are, until a minute after its end.
+    """
+    table = made("0x1")
+    table.seen(seen("0x1", Kind.LIVE, 200_000_000), T0)
+    assert table.unbooked == 4_800_000
+
+    table.traded(fill("0x1", 10), T0)
+    assert table.unbooked == 0
+
+
 def test_a_pair_outside_the_life_cycle_is_counted_and_changes_nothing() -> None:
     """A contradiction is shown, not raised: the order still has to be managed (S19)."""
     table = made("0x1")

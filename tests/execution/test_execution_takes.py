@@ -195,6 +195,17 @@ def test_what_it_may_spend_is_reserved_with_its_fee() -> None:
     assert made.promised.reserved == most_spent(MARKET.fees, 5 * SHARE - notional(4000, 5 * SHARE))
 
 
+def test_a_take_spends_no_more_than_it_was_sent_for() -> None:
+    """Cheaper shares are more shares, down to the lowest price; the dollars stay what they were."""
+    made = desk()
+    sent(made, take())
+    made.table.seen(seen("0x1", Kind.MATCHED, 200_000_000), T0)
+    tracked = made.table["0x1"]
+
+    assert tracked.untold == tracked.most_shares == 500 * SHARE
+    assert tracked.unbooked == most_spent(MARKET.fees, 5_000_000)
+
+
 def test_a_partial_match_told_by_the_stream_is_its_end() -> None:
     """MATCHED with shares missing: a bid would rest on, what takes does not (F25)."""
     made = desk()

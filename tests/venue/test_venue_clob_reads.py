@@ -168,6 +168,19 @@ async def test_order_statuses(
     assert found.kind is kind
 
 
+@pytest.mark.parametrize(("order_type", "matched"), [("GTC", 10), ("GTD", 10), ("FAK", 12)])
+async def test_what_rests_matches_no_more_than_its_size(order_type: str, matched: int) -> None:
+    """More is a number gone wild, and what is left of the order would free dollars that are bound;
+    a take is filled by dollars, and gets more shares where they are cheaper.
+    """
+    body = order_json(A, original_size="10", size_matched="12", order_type=order_type)
+
+    found = await make_client(answering(body)).order(A)
+
+    assert isinstance(found, OrderRow)
+    assert found.matched == matched * 1_000_000
+
+
 async def test_trades_list_our_legs_only() -> None:
     """Of a trade only our makers' parts are listed; trades without one are left out."""
     maker = {
