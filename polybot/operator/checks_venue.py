@@ -180,6 +180,23 @@ async def node(patient: Patient) -> Finding:
     return ok(f"answers for chain {chain}")
 
 
+async def contract(patient: Patient) -> Finding:
+    """A proxy, Safe or deposit wallet has its address before it has its code. Until that is there
+    nothing signs for what was paid in, and no approval can be granted (onchain.md 4, 5).
+    """
+    if not patient.signature_type:
+        return ok("a plain key's wallet, which needs none")
+    there = await Chain(patient.rest(patient.site.rpc), patient.funder).deployed()
+    if isinstance(there, Failure):
+        return passing(there.what, NODE)
+    if not there:
+        return failed(
+            f"{patient.funder} has no code on the chain: the wallet is not deployed",
+            "sign in on Polymarket's site with its key, which deploys it, and grant the approvals",
+        )
+    return ok(f"{patient.funder} is deployed")
+
+
 async def operators(patient: Patient) -> Finding:
     """What merges and redeems for us may do so, by the chain itself (onchain.md 4)."""
     markets = await patient.markets()
@@ -251,6 +268,7 @@ CHECKS = (
     Check("cash and sizes", sizes, preflight=True),
     Check("allowances", allowances, preflight=True),
     Check("Polygon node", node, preflight=True),
+    Check("wallet contract", contract, preflight=True),
     Check("chain approvals", operators),
     Check("open orders", open_orders),
     Check("heartbeat", heartbeat),

@@ -112,6 +112,15 @@ class Chain:
         answer = await self._ask("eth_getBalance", [self.wallet, "latest"])
         return answer if isinstance(answer, Failure) else _number(answer, "eth_getBalance")
 
+    async def deployed(self) -> bool | Failure:
+        """Whether the wallet is a contract: that of a key is derived long before there is one."""
+        answer = await self._ask("eth_getCode", [self.wallet, "latest"])
+        if isinstance(answer, Failure):
+            return answer
+        if not isinstance(answer, str) or not answer.startswith("0x"):
+            return Failure("eth_getCode: unreadable")
+        return len(answer) > len("0x")
+
     async def chain_id(self) -> int | Failure:
         """Which chain the node is of."""
         answer = await self._ask("eth_chainId", [])

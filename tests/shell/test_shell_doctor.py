@@ -31,7 +31,7 @@ from polybot.operator.checks_here import (
     key_and_funder,
     shares,
 )
-from polybot.operator.checks_venue import CLOCK_LOOKS, node
+from polybot.operator.checks_venue import CLOCK_LOOKS, contract, node
 from polybot.operator.doctor import examine, in_turn
 from polybot.operator.findings import Grade, json_text, text, well
 from polybot.operator.patient import Patient
@@ -215,6 +215,27 @@ async def test_a_funder_of_another_key(fast_clock: PatientClock) -> None:
     assert "its own would be 0x" in wrong.remedy
 
 
+async def test_a_wallet_that_is_not_deployed(fast_clock: PatientClock) -> None:
+    """The address of a deposit wallet is known, and may hold money, before there is a contract: a
+    start is refused for it, and not for what only follows from it. A node that does not say may
+    say so later.
+    """
+    async with patient() as (it, one):
+        assert (await contract(one)).grade is Grade.OK, "a plain key needs none"
+        deposit = it.venue.demo_wallets.deposit
+        live = _live(one, deposit, 3)
+        assert (await contract(live)).grade is Grade.OK
+        it.venue.chain.chain.deployed.discard(deposit)
+        forbidden = await preflight(live)
+        it.venue.bend("POST", "", "/", act=answer(502), service="rpc")
+        unknown = await contract(live)
+
+    assert forbidden is not None
+    assert not forbidden.passing
+    assert any("wallet contract" in line and "not deployed" in line for line in forbidden.why)
+    assert unknown.passing
+
+
 async def test_sizes_that_cannot_trade(fast_clock: PatientClock) -> None:
     """A clip below the venue's minimum and limits below it are told before a start quotes nothing
     for hours.
@@ -318,7 +339,7 @@ def test_the_preflight_is_a_part_of_the_doctor() -> None:
     """The start looks at what can lose money at once, and at nothing that takes long."""
     assert [check.name for check in PREFLIGHT] == [
         "key and funder", "disk space", "API credentials", "closed-only flag", "geoblock", "clock",
-        "cash and sizes", "allowances", "Polygon node",
+        "cash and sizes", "allowances", "Polygon node", "wallet contract",
     ]  # fmt: skip
 
 
