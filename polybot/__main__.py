@@ -34,6 +34,11 @@ def _leave(number: int, _frame: FrameType | None) -> None:
     os._exit(128 + number)
 
 
-if __name__ == "__main__":
+def run() -> None:
+    """The program, by whichever name it was called."""
     signal.signal(signal.SIGINT, _leave)
     sys.exit(main())
+
+
+if __name__ == "__main__":
+    run()

@@ -6,6 +6,7 @@ import contextlib
 import os
 import re
 import shutil
+import signal
 import subprocess
 import sys
 import tomllib
@@ -239,3 +240,22 @@ def test_compiled_files_are_kept() -> None:
     )
 
     assert done.stdout == "[]\n"
+
+
+def test_a_signal_before_the_run_ends_the_installed_program_quietly() -> None:
+    """By whichever name it was called: the script's entry point is what `python -m polybot` runs,
+    and Ctrl-C while it loads is an exit code, not a traceback.
+    """
+    module, name = PROJECT["project"]["scripts"]["polybot"].split(":")
+    script = (
+        "import os, signal, importlib\n"
+        f"program = importlib.import_module({module!r})\n"
+        "program.main = lambda: os.kill(os.getpid(), signal.SIGINT)\n"
+        f"program.{name}()\n"
+    )
+
+    done = subprocess.run(  # noqa: S603 - fixed words
+        [sys.executable, "-c", script], capture_output=True, text=True, check=False, cwd=ROOT
+    )
+
+    assert (done.returncode, done.stderr) == (128 + signal.SIGINT, "")
