@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import os
 import shutil
+from collections.abc import Mapping
 from pathlib import Path
 
 import trio
@@ -26,6 +27,7 @@ MEGABYTE = 1_000_000
 DISK_LEAST = 100 * MEGABYTE  # some three hours of a busy series' journal
 DISK_GOOD = 1_000 * MEGABYTE
 WORTH_LEAST = 10_000  # 10⁻⁶ dollars: a cent
+PROXIES = ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY")
 SHOWN = 3  # markets, in a finding of one line
 UNTAKEN = (
     "what another version wrote needs that one; else a start puts it aside and halts: see "
@@ -49,6 +51,23 @@ async def secrets_file(patient: Patient) -> Finding:
     if faults:
         return failed(str(faults[0]), f"chmod 600 {path}, owned by the user who runs the bot")
     return ok(f"{path} is ours alone")
+
+
+async def proxies(_patient: Patient) -> Finding:
+    return proxies_of(os.environ)
+
+
+def proxies_of(environment: Mapping[str, str]) -> Finding:
+    """An operator behind a proxy learns here that none is used: connections are our own, each
+    counted and timed, and a detour that holds them up is no way to the venue.
+    """
+    named = [name for name in PROXIES for name in (name, name.lower()) if environment.get(name)]
+    if not named:
+        return ok("none named, and none would be used")
+    return warning(
+        f"{', '.join(named)}: not used, connections go straight to the venue",
+        "where only a proxy leads out, let this machine out by itself: by a route, or a tunnel",
+    )
 
 
 async def key_and_funder(patient: Patient) -> Finding:
@@ -184,6 +203,7 @@ def _halts(path: Path, owner: str) -> Finding:
 CHECKS = (
     Check("configuration", configuration),
     Check("secrets file", secrets_file),
+    Check("proxies", proxies),
     Check("key and funder", key_and_funder, preflight=True),
     Check("journal", journal),
     Check("halts", halts),

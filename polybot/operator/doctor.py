@@ -6,6 +6,7 @@ check is run, whatever the others say.
 
 from __future__ import annotations
 
+import os
 import random
 import sys
 from collections.abc import Iterable, Sequence
@@ -18,7 +19,7 @@ from polybot.domain.orders import Failure
 from polybot.host import clock_at
 from polybot.operator import check_order, checks_feeds, checks_here, checks_venue
 from polybot.operator.access import Access, parser
-from polybot.operator.findings import Check, Finding, failed, json_text, passing, text, well
+from polybot.operator.findings import Check, Finding, Grade, failed, json_text, passing, text, well
 from polybot.operator.patient import Patient
 from polybot.venue.rest import http_client
 from polybot.venue.signing import Wallet
@@ -56,7 +57,10 @@ async def _examine(access: Access, speed: float, *, place_order: bool) -> list[t
             return [("venue", failed(str(error), "is the exchange running?"))]
         if isinstance(client, Failure):
             remedy = "check the key and the way to the venue; nothing else can be looked at"
-            return [("API credentials", failed(client.what, remedy))]
+            why = [("API credentials", failed(client.what, remedy))]
+            # It may be why: the program does not take the way that others take here.
+            way = checks_here.proxies_of(os.environ)
+            return why if way.grade is Grade.OK else [*why, ("proxies", way)]
         patient = Patient(
             config=access.config,
             site=access.site,

@@ -20,12 +20,15 @@ from polybot.clock import Clock
 from polybot.config import JournalParams, LiveParams
 from polybot.discovery import current_market
 from polybot.domain.market import Market
+from polybot.domain.orders import Failure
 from polybot.domain.units import SHARE
 from polybot.exchange.net import Request, Response
 from polybot.journal.entries import Halted, Known, Resolved
 from polybot.journal.store import Store, live_journal_place
+from polybot.operator import doctor
 from polybot.operator.checks_here import (
     CHECKS as HERE,
+    PROXIES,
     disk_space,
     halts,
     key_and_funder,
@@ -68,10 +71,13 @@ async def patient() -> AsyncGenerator[tuple[Scene, Patient]]:
         )
 
 
-async def test_all_is_well(fast_clock: PatientClock) -> None:
+async def test_all_is_well(fast_clock: PatientClock, monkeypatch: pytest.MonkeyPatch) -> None:
     """Every check of the doctor passes on a sound venue, `--order` leaves nothing resting, and both
     forms of the report say so.
     """
+    for name in PROXIES:
+        monkeypatch.delenv(name, raising=False)
+        monkeypatch.delenv(name.lower(), raising=False)
     async with patient() as (it, one):
         report = await examine(one, place_order=True)
         assert [n for n, f in report if f.grade is not Grade.OK] == []
@@ -213,6 +219,28 @@ async def test_a_funder_of_another_key(fast_clock: PatientClock) -> None:
 
     assert wrong.grade is Grade.FAILED
     assert "its own would be 0x" in wrong.remedy
+
+
+@pytest.mark.parametrize("name", ["HTTP_PROXY", "https_proxy", "ALL_PROXY"])
+async def test_a_proxy_that_is_not_used(
+    name: str, fast_clock: PatientClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whoever is behind one is told that no connection takes it, and where nothing can be reached
+    it is told beside that.
+    """
+    monkeypatch.setenv(name, "http://10.0.0.1:3128")
+    async with patient() as (_, one):
+        report = dict(await examine(one, place_order=False))
+
+    class Nowhere:
+        async def client(self, *_: object) -> Failure:
+            return Failure("GET /auth/derive-api-key: ConnectError")
+
+    told = dict(await doctor._examine(Nowhere(), 1.0, place_order=False))  # type: ignore[arg-type]
+    assert report["proxies"] == told["proxies"]
+    assert report["proxies"].grade is Grade.WARNING
+    assert name in report["proxies"].found
+    assert told["API credentials"].grade is Grade.FAILED
 
 
 async def test_a_wallet_that_is_not_deployed(fast_clock: PatientClock) -> None:
