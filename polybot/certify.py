@@ -45,7 +45,8 @@ async def certify(ctx: Context, series: tuple[str, ...]) -> None:
     until = trio.current_time() + AWAY_MOST_S
     while True:
         try:
-            return await _try(ctx, series)
+            await _try(ctx, series)
+            return
         except EngineAway as away:
             if not await _is_back(ctx, until, str(away)):
                 raise

@@ -44,12 +44,14 @@ def read(path: Path) -> Recording:
     files = sorted(one for one in path.iterdir() if one.is_file()) if path.is_dir() else [path]
     data = [file for file in files if file.name not in _BESIDE and file.is_file()]
     known = [one for one in _FORMATS if one.recognise(data)]
-    if known:
+    # Others know their own by one file among many, and would pass over windows beside it.
+    mixed = any(file.name.endswith(recording_beats.SUFFIX) for file in data)
+    if known and (known[0] is recording_beats or not mixed):
         return known[0].load(data, Warnings())
     refused = recording_refused.refusal(data)
     if refused is not None:
         raise ValueError(refused)
-    if any(file.name.endswith(recording_cronos.SUFFIX) for file in data):
+    if mixed or any(file.name.endswith(recording_cronos.SUFFIX) for file in data):
         raise ValueError(f"{path} mixes recordings with other files: name one file instead")
     known_names = "*.beats.zst, or *.jsonl.zst, *.csv.zst, *.txt.zst of a known data set"
     raise ValueError(f"no recording at {path}: give a file or a folder of {known_names}")

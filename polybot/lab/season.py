@@ -30,13 +30,14 @@ def main(argv: Sequence[str]) -> int:
     parser.add_argument("--out", type=file_place, required=True, metavar="FILE.json")
     said = parser.parse_args(argv)
     try:
-        season = fit(moves(closes(said.candles)))
+        prices = closes(said.candles)
+        season = fit(moves(prices))
         others = season_file.read(said.out) if said.out.exists() else {}
         put(said.out, season_file.text(others | {said.symbol: season}))
     except (OSError, ValueError) as error:
         sys.stderr.write(f"{reason(error)}\n")
         return 2
-    sys.stdout.write(told(said.symbol, season))
+    sys.stdout.write(told(said.symbol, season) + left_out(prices))
     return 0
 
 
@@ -67,6 +68,17 @@ def moves(prices: Sequence[tuple[int, float]]) -> Iterator[tuple[int, float, flo
         seconds = (at_ms - from_ms) / 1000
         if seconds <= LONGEST_S:
             yield at_ms, math.log(after / before), seconds
+
+
+def left_out(prices: Sequence[tuple[int, float]]) -> str:
+    """A line about the holes that no step was taken over: a month that was not downloaded."""
+    steps = ((after - before) / 1000 for (before, _), (after, _) in itertools.pairwise(prices))
+    holes = [seconds for seconds in steps if seconds > LONGEST_S]
+    if not holes:
+        return ""
+    return (
+        f"not in it: {len(holes)} holes of {sum(holes) / 3600:.0f} h in all between the candles\n"
+    )
 
 
 def told(symbol: str, season: Season) -> str:

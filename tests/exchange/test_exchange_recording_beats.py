@@ -54,6 +54,16 @@ def test_what_is_written_is_read(tmp_path: Path) -> None:
     assert [file.name for file in tmp_path.iterdir()] == [f"{SLUG}{SUFFIX}"], "no .part is left"
 
 
+@pytest.mark.parametrize("name", ["market-ws.sorted.jsonl.zst", "btcusdt_1.txt.gz", "notes.txt"])
+def test_a_folder_of_windows_holds_nothing_else(name: str, tmp_path: Path) -> None:
+    """Of what stands beside them one or the other would be passed over without a word."""
+    write(tmp_path, WINDOW, BEATS)
+    (tmp_path / name).write_bytes(b"")
+
+    with pytest.raises(ValueError, match="name one file"):
+        recording_formats.read(tmp_path)
+
+
 SIZES = st.dictionaries(st.integers(1, ONE - 1), st.integers(1, 10**12), max_size=5)
 SIDES = st.sampled_from((BUY, SELL))
 

@@ -412,6 +412,18 @@ def test_a_season_is_fitted_and_read_back(
     assert found["btcusd"].factors[14] > 2 * found["btcusd"].factors[3]
 
 
+def test_holes_between_candles_are_told(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """A file of the archive that was forgotten is a day of the week less to go by."""
+    source, words = candles(tmp_path / "c.csv"), ["--symbol", "b", "--out", str(tmp_path / "s")]
+    assert season.main(["--candles", str(source), *words]) == 0
+    assert "holes" not in capsys.readouterr().out
+    lines = source.read_text().splitlines()
+    source.write_text("\n".join(lines[:400] + lines[688:3000] + lines[3100:]))
+
+    assert season.main(["--candles", str(source), *words]) == 0
+    assert "not in it: 2 holes of 32 h in all" in capsys.readouterr().out
+
+
 def test_bad_candles_are_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """Too few weeks, a line that is none, a price that is none: exit code 2, nothing written."""
     out = tmp_path / "s.json"
