@@ -2,7 +2,9 @@
 
 Looks one window ahead in every series, so that a rollover never waits for metadata. A market is
 offered only when two sources agree about it: Gamma for rule and window, the CLOB for tokens, tick
-and size. Windows that do not check out are skipped with a reason, never guessed (F52–F55).
+and size. Windows that do not check out are skipped with a reason, never guessed (F52–F55). That two
+windows have ids in common neither source would notice: the CLOB is asked by the id that Gamma has
+told. Then nobody knows whose they are, and neither is quoted.
 """
 
 from __future__ import annotations
@@ -37,14 +39,20 @@ class Discovery:
     markets: dict[tuple[str, int], Market] = attrs.field(factory=dict)  # (series, start) → market
     skipped: dict[str, str] = attrs.field(factory=dict)  # slug → why
     _struck: dict[str, float] = attrs.field(factory=dict)  # slug → when its strike was read
+    _told: dict[str, Market] = attrs.field(factory=dict)  # slug → as Gamma has told it last
     _found: trio.Event = attrs.field(factory=trio.Event)
 
     async def run(self) -> None:
+        """Each series by itself: one of which nothing is answered takes no other's time."""
+        async with trio.open_nursery() as nursery:
+            for series in self.series:
+                nursery.start_soon(self._run_series, series, name=f"discovery {series}")
+
+    async def _run_series(self, series: str) -> None:
         while True:
             now_ms = self.ctx.clock.now_ms()
-            for series in self.series:
-                for window in slugs.windows_from(series, now_ms, AHEAD):
-                    await self._look(series, window.start_ms)
+            for window in slugs.windows_from(series, now_ms, AHEAD):
+                await self._look(series, window.start_ms)
             self._forget(now_ms)
             await trio.sleep(LOOK_EVERY_S)
 
@@ -62,6 +70,8 @@ class Discovery:
         meta = await market_by_slug(self.ctx.gamma, series, slug)
         if meta is None or isinstance(meta, Failure):
             return  # not listed yet, or Gamma is slow: the next look is soon
+        if isinstance(meta, MarketMeta):
+            self._note_told(meta.market)
         if known is None:
             if not isinstance(meta, MarketMeta):
                 self._skip(slug, meta.text)
@@ -77,7 +87,7 @@ class Discovery:
         terms = await self.ctx.client.clob_market(market.condition_id)
         if isinstance(terms, Failure):
             return False
-        why = mismatch(market, start_ms, terms)
+        why = mismatch(market, start_ms, terms) or self._shared(market)
         if why is not None:
             self._skip(market.slug, why)
             return False
@@ -117,14 +127,32 @@ class Discovery:
         """Whether Gamma still tells the terms that the market was admitted by. While it does not,
         nothing is priced, and its strike may be that of another rule.
         """
-        why = other_terms(meta, known)
+        why = other_terms(meta, known) or self._shared(known)
+        self._judge(known, why)
+        return why is None
+
+    def _judge(self, known: Market, why: str | None) -> None:
         if self._doubt(known, why):
             for ring in self.ctx.on_price:
                 ring()
             told = f"told otherwise than before: {why}" if why else "told as before"
             self.ctx.tell(f"{known.slug}: {told}")
             logger.warning("{}: {}", known.slug, told)
-        return why is None
+
+    def _note_told(self, market: Market) -> None:
+        """Whoever is quoted under an id of this one is withdrawn in the same step."""
+        self._told[market.slug] = market
+        for known in self.markets.values():
+            if known.slug != market.slug and _ids(known) & _ids(market):
+                self._judge(known, f"{market.slug} has ids of it")
+
+    def _shared(self, market: Market) -> str | None:
+        """Which other window has an id of this one, by what Gamma tells or by our books."""
+        booked = (books.market for books in self.ctx.account.ledger.books.values())
+        for other in (*self._told.values(), *booked):
+            if other.slug != market.slug and _ids(other) & _ids(market):
+                return f"{other.slug} has ids of it"
+        return None
 
     def _doubt(self, market: Market, why: str | None) -> bool:
         news = self.ctx.board.doubt(market.condition_id, why)
@@ -154,6 +182,12 @@ class Discovery:
                 self._doubt(market, None)
         alive = {market.slug for market in self.markets.values()}
         self._struck = {slug: at for slug, at in self._struck.items() if slug in alive}
+        looked_at = {
+            slugs.slug(series, window.start_ms)
+            for series in self.series
+            for window in slugs.windows_from(series, now_ms, AHEAD)
+        }
+        self._told = {slug: told for slug, told in self._told.items() if slug in looked_at}
 
 
 async def current_market(client: ClobClient, gamma: Rest, series: str, now_ms: int) -> Market | str:
@@ -215,6 +249,11 @@ def mismatch(market: Market, start_ms: int, terms: ClobMarket) -> str | None:
     if not terms.accepting:
         return NOT_ACCEPTING
     return None
+
+
+def _ids(market: Market) -> set[str]:
+    """What orders and money of a window go by."""
+    return {_padded(market.condition_id), market.up_token, market.down_token}
 
 
 def _padded(condition_id: str) -> str:

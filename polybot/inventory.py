@@ -38,6 +38,9 @@ from polybot.venue.relayer import Way
 from polybot.wallet_standing import SPLITS
 
 ROUND_S = 2.0
+# Of a round, for results: dozens of windows may wait for theirs, Gamma may answer none of them, and
+# what is quoted now is to be merged all the same.
+RESULTS_S = 5.0
 QUIET_AFTER_END_S = 10.0  # late trades of the last second are told by then
 PARKED_MS = 600_000  # L5: what has a result for so long and is not paid is told of
 FAILED = "its last merge failed"
@@ -115,8 +118,11 @@ class Inventory:
         async with self._one_round:
             await self.under_way.follow(self.way)
             await self._refresh()
-            for market in list(self.watched.values()):
+            until = trio.current_time() + RESULTS_S
+            for market in self.results.in_turn(self.watched.values()):
                 await self._settle(market, final=final)
+                if trio.current_time() >= until:
+                    break  # the next round begins with the others
             if not final:
                 await self._act()
 

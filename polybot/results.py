@@ -14,7 +14,7 @@ much in our books as in the wallet, and are left there.
 
 from __future__ import annotations
 
-from collections.abc import Set as AbstractSet
+from collections.abc import Iterable, Set as AbstractSet
 
 import attrs
 import trio
@@ -64,6 +64,10 @@ class Results:
         return why
 
     # --- results -----------------------------------------------------------------------------
+
+    def in_turn(self, markets: Iterable[Market]) -> list[Market]:
+        """Those first that have been asked about longest ago, or never."""
+        return sorted(markets, key=lambda market: self._asked_at.get(market.slug, 0))
 
     async def look(self, market: Market, *, final: bool) -> None:
         """Learn the result from the chain, once Gamma tells one, or has told nothing for long."""

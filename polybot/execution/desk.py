@@ -337,7 +337,7 @@ class Desk:
             refusal = self._blocked(order, now_ms) or self.firewall.check(
                 order, self.desired, self.table.possible(), standing, now_ms
             )
-            if refusal is None and not self.budget.places.take(1, now_ms):
+            if refusal is None and not self.budget.place(now_ms, taking=order.taking):
                 refusal = "message budget"
             if refusal is not None:
                 self.counts.withheld[refusal] += 1

@@ -4,7 +4,8 @@ The venue counts orders, not requests (clob.md 7.2): a batch of four costs four.
 below the lowest tier. Cancels have a bucket of their own, of which routine requotes may use only
 the part above the reserve. Violations and withdrawals are outside the throttle: they leave at once
 and put the bucket into debt, which requotes wait off. There are never more of them than orders
-rest, once a second each; cancel-all asks nobody.
+rest, once a second each; cancel-all asks nobody. So do orders that take: one market's last seconds
+are not to be spent by another's requotes, and each sends one now and then.
 """
 
 from __future__ import annotations
@@ -52,6 +53,12 @@ class Budget:
     places: Bucket
     cancels: Bucket
     cancel_reserve: int
+
+    def place(self, now_ms: int, *, taking: bool) -> bool:
+        """Whether one more order may leave."""
+        if taking:
+            self.places.spend(1, now_ms)
+        return taking or self.places.take(1, now_ms) == 1
 
     @classmethod
     def from_params(cls, params: OrderParams) -> Budget:

@@ -63,6 +63,17 @@ def sent(made: Desk, wish: Desired, standing: Standing = LONG_UP, *, now_ms: int
     return [each.id for each in posts(made.act(now_ms, standing))]
 
 
+def test_a_take_does_not_wait_for_what_other_markets_have_sent() -> None:
+    """All desks share one budget: while another market followed its prices, the last seconds of
+    this one went by without its missing shares. What it has taken is waited off by quotes.
+    """
+    made = desk()
+    made.budget.places.take(100, T0)
+
+    assert len(sent(made, take(1))) == 1
+    assert made.budget.places.available(T0 + 100) == 1, "of two that came back"
+
+
 def test_no_take_beside_an_end_that_is_not_proven() -> None:
     """A cancel's reply does not say what the order matched before it (F20): until the stream has
     told its end, and a late fill would be told, its shares may be ours already, and are not taken
