@@ -218,7 +218,7 @@ def other_terms(meta: MarketMeta | Refusal, known: Market) -> str | None:
     rule = meta.rule
     if rule != known.rule:
         return rule.why if isinstance(rule, UnknownRule) else f"settles by {rule}"
-    other = _otherwise(meta.market, known) if isinstance(meta, MarketMeta) else None
+    other = _otherwise(meta.market, known) if isinstance(meta, MarketMeta) else meta.strange
     return other if other or meta.accepting else NOT_ACCEPTING
 
 

@@ -29,7 +29,8 @@ _TOKEN_DIGITS_MOST = 78
 @attrs.frozen
 class Refusal:
     """Metadata we will not trade on, and why. Of a market that is traded already what it says of
-    rule, strike and whether orders are taken counts all the same, where it can be read.
+    rule, strike and whether orders are taken counts all the same, where it can be read; and so does
+    `strange`, what it says and does not merely lack, and no market that we trade says.
     """
 
     text: str
@@ -37,6 +38,7 @@ class Refusal:
     rule: Rule | None = None
     price_to_beat: float | None = None
     accepting: bool = True
+    strange: str = ""
 
 
 @attrs.frozen
@@ -121,9 +123,24 @@ def _refusal(why: str, value: object, series: str) -> Refusal:
         row = fields.as_object(value)
         rule = read_rule(row, series, _iso_ms(row, "eventStartTime"))
         strike = _reference(_event_metadata(row).get("priceToBeat"))
-        return Refusal(why, fields.text(row, "slug"), rule, strike, _accepting(row))
+        slug, strange = fields.text(row, "slug"), _strange(row, series)
+        return Refusal(why, slug, rule, strike, _accepting(row), strange)
     except ValueError:
         return Refusal(why)
+
+
+def _strange(row: Json, series: str) -> str:
+    """A window that was put off lies beside the calendar (F54); a fee that we cannot reckon may be
+    one of makers (F56).
+    """
+    try:
+        if row.get("endDate"):
+            _window(row, series)
+        if row.get("feeSchedule"):
+            _fees(row)
+    except ValueError as error:
+        return str(error)
+    return ""
 
 
 def _accepting(row: Json) -> bool:
@@ -136,9 +153,7 @@ def _market(row: Json, series: str) -> Market:
     version = fields.optional_text(row, "version") or "v1"
     condition = _condition(row, version)
     tokens = _tokens(row, version)
-    window = Window(_iso_ms(row, "eventStartTime"), _iso_ms(row, "endDate"))
-    if window != window_at(series, window.start_ms):
-        raise ValueError(f"not a window of {series}: {window.start_ms} to {window.end_ms}")
+    window = _window(row, series)
     return Market(
         series=series,
         slug=fields.text(row, "slug"),
@@ -155,6 +170,13 @@ def _market(row: Json, series: str) -> Market:
         version=version,
         up_index=_outcomes(row).index(Outcome.UP),
     )
+
+
+def _window(row: Json, series: str) -> Window:
+    window = Window(_iso_ms(row, "eventStartTime"), _iso_ms(row, "endDate"))
+    if window != window_at(series, window.start_ms):
+        raise ValueError(f"not a window of {series}: {window.start_ms} to {window.end_ms}")
+    return window
 
 
 def _condition(row: Json, version: str) -> str:

@@ -1,17 +1,18 @@
 from __future__ import annotations
 
+import datetime as dt
 from collections.abc import Callable
 from typing import Any
 
 import pytest
 import trio
-from shell_kit import HOUR_MS, Scene, clean, playing, scene
+from shell_kit import HOUR_MS, SERIES, Scene, clean, playing, scene
 from venue_bent import HTML, PLACING, Act, Handler, answer, changed
 
 from polybot.exchange.request import Request, Response
 from polybot.exchange.terms import Terms
 from polybot.patient_clock import PatientClock
-from polybot.pricing.fair import WhyNoFair
+from polybot.pricing.fair import NoFair, WhyNoFair
 from polybot.pricing.strikes import Trust
 
 SLUG = f"btc-updown-5m-{HOUR_MS // 1000}"
@@ -95,6 +96,38 @@ async def test_a_window_that_does_not_check_out(how: str, fast_clock: PatientClo
 
     assert it.code == 0
     clean(report)
+
+
+def put_off(row: Any) -> None:
+    for key in ("eventStartTime", "endDate"):
+        later = dt.datetime.fromisoformat(row[key]) + dt.timedelta(seconds=90)
+        row[key] = later.isoformat()
+
+
+def made_longer(row: Any) -> None:
+    row["endDate"] = row["endDate"].replace(":05:00", ":06:00")
+
+
+def fees_of_makers(row: Any) -> None:
+    row["feeSchedule"]["takerOnly"] = False
+
+
+@pytest.mark.parametrize("change", [put_off, made_longer, fees_of_makers])
+async def test_a_window_that_no_calendar_has(
+    change: Callable[[Any], None], fast_clock: PatientClock
+) -> None:
+    """A window that was put off by a minute and a half, or whose makers are to pay, was quoted on:
+    what cannot be read lacked something, and only what could be was compared (F54, F56).
+    """
+    async with scene() as it:
+        discovery, board = it.bot.discovery, it.bot.ctx.board
+        await discovery._look(SERIES, HOUR_MS)
+        bend = it.venue.bend("GET", PATH, act=changed(change), service="gamma")
+        await discovery._look(SERIES, HOUR_MS)
+        assert bend.met
+        found = board.fair(discovery.markets[SERIES, HOUR_MS], it.venue.clock.now_ms())
+        assert isinstance(found, NoFair)
+        assert found.why is WhyNoFair.TERMS_CHANGED
 
 
 def stops_accepting(row: Any) -> None:
