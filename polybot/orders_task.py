@@ -325,12 +325,21 @@ class OrdersTask:
         while self._anything_open() or resting != []:
             if self._anything_open() or resting:
                 await self._cancel_round()
-            resting = await self.client.open_orders(self.condition_id)
+            resting = self._here(await self.client.open_orders(self.condition_id))
             self._drain()
             if self._anything_open() or resting != []:
                 await trio.sleep(pause_s)
                 pause_s = min(2 * pause_s, FLATTEN_PAUSE_MOST_S)
         self.account.emptied(self.condition_id)
+
+    def _here(self, rows: list[OrderRow] | Failure) -> list[OrderRow] | Failure:
+        """Without orders that are known to be another market's: where the venue tells of all, none
+        could be proven empty while any other is quoted, and all would be stopped for it.
+        """
+        if isinstance(rows, Failure):
+            return rows
+        maybe = (self.condition_id, None)
+        return [row for row in rows if self.account.owner(row.order_id) in maybe]
 
     def close(self, now_ms: int) -> None:
         """From now on everything is withdrawn, whatever is wished."""

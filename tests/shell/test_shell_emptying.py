@@ -9,12 +9,13 @@ from typing import Any, cast
 import attrs
 import pytest
 import trio
-from desk_kit import desk
+from desk_kit import MARKET, desk
 from trio.testing import MockClock
 
 from polybot.clock import Clock
 from polybot.core_tape import CoreTape
-from polybot.domain.orders import CancelResult, Failure, OrderRow
+from polybot.domain.market import Side
+from polybot.domain.orders import CancelResult, Failure, OrderRow, OrderSeen
 from polybot.orders_task import OrdersTask
 from polybot.reconciler import Reconciler
 from polybot.venue.tap import NOBODY
@@ -46,8 +47,13 @@ class Venue:
 
 
 class Account:
+    owner = {"ours": MARKET.condition_id, "of another market": "0x1"}.get
+
     def placed_in(self, _condition_id: str) -> bool:
         return True
+
+    def emptied(self, _condition_id: str) -> None:
+        pass
 
 
 def flatten(venue: Any) -> Callable[[], Awaitable[object]]:
@@ -79,3 +85,20 @@ async def test_it_asks_less_and_less_often(
     assert venue.looks[2] < 0.5
     assert 20 < len(venue.looks) <= SOME_S * MOST_A_SECOND
     assert len(venue.cancels) <= SOME_S * MOST_A_SECOND
+
+
+@pytest.mark.parametrize(
+    ("whose", "proven"), [("of another market", True), ("ours", False), ("nobody knows", False)]
+)
+async def test_other_markets_orders_are_none_of_ours(
+    whose: str, proven: bool, autojump_clock: MockClock
+) -> None:
+    """A venue that told of all markets' orders, whichever was asked for, let no window prove itself
+    empty while another was quoted: ten seconds later nothing was quoted anywhere, and the switch
+    was let fall. What nobody knows may rest here all the same.
+    """
+    row = OrderRow(whose, "0x1", "1", Side.BUY, 4000, 5, 0, OrderSeen.Kind.LIVE, "LIVE")
+    with trio.move_on_after(SOME_S) as patience:
+        await flatten(Venue([row]))()
+
+    assert patience.cancelled_caught is not proven
