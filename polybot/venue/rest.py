@@ -4,7 +4,7 @@ redirects, no exceptions for what peers do.
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Callable, Mapping
+from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from typing import TypeVar
 
@@ -18,7 +18,7 @@ from polybot.domain.orders import Failure
 from polybot.venue.auth import l2_headers
 from polybot.venue.lean_http import LeanClient
 from polybot.venue.secret import Credentials
-from polybot.venue.tap import NOBODY, Tap
+from polybot.venue.tap import NOBODY, Tap, secrets_among, veiled
 
 T = TypeVar("T")
 
@@ -128,7 +128,7 @@ class Rest:
         # in its URL is left out.
         line = method.encode() + b" " + self._target(request.url)
         self.tap.sent(self.name, line + b"\n" + body)
-        answer = await self._answer(request, f"{method} {path}")
+        answer = await self._answer(request, f"{method} {path}", secrets_among(headers))
         if isinstance(answer, Failure):
             self._heard(b"- " + line + b"\n" + answer.what.encode())
         else:
@@ -144,7 +144,9 @@ class Rest:
     def _heard(self, body: bytes) -> None:
         self.tap.heard(self.name, body, self.clock.now_ns())
 
-    async def _answer(self, request: httpx.Request, what: str) -> Reply | Failure:
+    async def _answer(
+        self, request: httpx.Request, what: str, secrets: Sequence[bytes]
+    ) -> Reply | Failure:
         try:
             with trio.fail_after(self.timeout_s):
                 response = await self.http.send(request, follow_redirects=False)
@@ -152,4 +154,4 @@ class Rest:
             return Failure(f"{what}: no answer within {self.timeout_s:g} s")
         except httpx.HTTPError as error:
             return Failure(f"{what}: {type(error).__name__} {error}")
-        return Reply(response.status_code, response.headers, response.content)
+        return Reply(response.status_code, response.headers, veiled(response.content, secrets))

@@ -24,7 +24,7 @@ from trio_websocket import ConnectionClosed
 
 from polybot.clock import NS, Clock
 from polybot.venue.lean_socket import LeanSocket, Refused
-from polybot.venue.tap import NOBODY, Tap, without_credentials
+from polybot.venue.tap import NOBODY, Tap, secrets_of, veiled, without_credentials
 
 _MESSAGE_MAX = 4 * 1024 * 1024
 
@@ -97,10 +97,21 @@ class _Session:
     clock: Clock
     tap: Tap
     name: str
+    secrets: list[bytes] = attrs.field(factory=list)  # what a peer that quotes us is not to tell
 
     def sent(self, frames: Sequence[str]) -> None:
         for frame in frames:
+            self.secrets.extend(secrets_of(frame))
             self.tap.sent(self.name, without_credentials(frame))
+
+    def heard(self, text: str, at_ns: int) -> None:
+        self.tap.heard(self.name, veiled(text.encode(), self.secrets), at_ns)
+
+    def veil(self, words: str) -> str:
+        """Words of the peer's, or of the system's: these may hold what is no text."""
+        return veiled(words.encode("utf-8", "surrogatepass"), self.secrets).decode(
+            "utf-8", "surrogatepass"
+        )
 
 
 async def run_socket(
@@ -139,6 +150,7 @@ async def run_socket(
         frames = greet if callable(greet) else (lambda fixed=greet: fixed)
         session = _Session(url, frames, on_text, ping, silence_s, limits, opened, clock, tap, name)
         end = await _run_session(session)
+        end = attrs.evolve(end, why=session.veil(end.why))
         lived = trio.current_time() - opened_at[0] if opened_at else 0
         early = early + 1 if opened_at and lived < limits.early_s else 0
         attempt = 1 if lived >= limits.settled_s else attempt + 1
@@ -251,7 +263,7 @@ async def _read(session: _Session, socket: LeanSocket) -> _End:
                 return _closing(closed)
             watchdog.deadline = trio.current_time() + session.silence_s
             at_ns = session.clock.now_ns()
-            session.tap.heard(session.name, text.encode(), at_ns)
+            session.heard(text, at_ns)
             answer = session.on_text(text, at_ns // NS)
             if answer:
                 try:

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Protocol
 
 import orjson
 
 HIDDEN = b"(credentials)"
+# Of headers and of logins. The API key is none of them: every order and every row names it.
+_SECRET_HEADERS = ("POLY_PASSPHRASE", "POLY_SIGNATURE", "RELAYER_API_KEY")
+_SECRET_KEYS = ("secret", "passphrase")
+_SHORTEST = 8  # what is shorter may be a part of any hash
 
 
 class Tap(Protocol):
@@ -65,3 +70,31 @@ def without_credentials(frame: str) -> bytes:
         return HIDDEN
     logs_in = not isinstance(said, dict) or "auth" in said or said.get("op") == "auth"
     return HIDDEN if logs_in else frame.encode()
+
+
+def secrets_of(frame: str) -> list[bytes]:
+    """What a frame of ours that logs in must not be quoted with."""
+    said = orjson.loads(frame) if '"auth"' in frame else None
+    auth = said.get("auth") if isinstance(said, dict) else None
+    if not isinstance(auth, dict):
+        return []
+    return _telling(auth[key] for key in _SECRET_KEYS if auth.get(key))
+
+
+def secrets_among(headers: dict[str, str]) -> list[bytes]:
+    """The same of the headers of a request."""
+    return _telling(headers[name] for name in _SECRET_HEADERS if headers.get(name))
+
+
+def _telling(secrets: Iterable[str]) -> list[bytes]:
+    return [secret.encode() for secret in secrets if len(secret) >= _SHORTEST]
+
+
+def veiled(body: bytes, secrets: Iterable[bytes]) -> bytes:
+    """What a peer says, without what we have told it in confidence: a gateway that objects to a
+    request may quote it, and its words go to the screen, the journal and the tape.
+    """
+    for secret in secrets:
+        if secret in body:
+            body = body.replace(secret, HIDDEN)
+    return body
