@@ -8,7 +8,7 @@ the account, for every desk's last check; what rests is withdrawn.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 
 import attrs
 import trio
@@ -27,6 +27,24 @@ from polybot.venue.clob import ClobClient
 # Exposure that no desk counts: until their end is proven, and until the venue shows them no more.
 DOUBTFUL, LATE = "orders without a desk", "late orders"
 UNTOLD = "fills without a desk"  # spent, and not booked: their trades lag behind
+
+
+LOOK_UPS = 10  # at a time
+
+
+async def _each(ids: Sequence[str], look: Callable[[str], Awaitable[None]]) -> None:
+    """Some at once: where none is answered, one market's orders would else hold up for minutes what
+    compares the wallet's books for all.
+    """
+    limit = trio.CapacityLimiter(LOOK_UPS)
+
+    async def one(order_id: str) -> None:
+        async with limit:
+            await look(order_id)
+
+    async with trio.open_nursery() as nursery:
+        for order_id in ids:
+            nursery.start_soon(one, order_id)
 
 
 @attrs.frozen
@@ -161,15 +179,17 @@ class Adrift:
         due = self.again.due(strays)
         if due:
             await self.client.cancel(due)
-        for order_id in due:
-            row = await self.client.order(order_id)
-            if isinstance(row, OrderRow):
-                seen = OrderSeen(order_id, row.kind, row.matched, row.text, self.clock.now_ms())
-                self._shown[order_id] = row
-                await self.account.learn_of([seen])
-            if order_id in strays and trio.current_time() > self._patient_from[order_id]:
-                self._stays(order_id)
+        await _each(due, self._look_for_stray)
         self._answer_for_late()
+
+    async def _look_for_stray(self, order_id: str) -> None:
+        row = await self.client.order(order_id)
+        if isinstance(row, OrderRow):
+            seen = OrderSeen(order_id, row.kind, row.matched, row.text, self.clock.now_ms())
+            self._shown[order_id] = row
+            await self.account.learn_of([seen])
+        if order_id in self.account.strays and trio.current_time() > self._patient_from[order_id]:
+            self._stays(order_id)
 
     def _stays(self, order_id: str) -> None:
         self.again.in_vain(order_id)
@@ -181,18 +201,22 @@ class Adrift:
         """Look again for orders that nobody has seen; after the edge's patience they never were.
         What cannot be looked up counts for as long, and is asked for less and less often.
         """
-        due = [(one, self._doubtful[one]) for one in self._looked_up.due(self._doubtful)]
-        for order_id, doubt in due:
-            late, intent = trio.current_time() >= doubt.until, doubt.intent
-            row = await self.client.order(order_id)
-            if isinstance(row, OrderRow):
-                await self.found(intent, row)
-            elif row is None and late:
-                await self.ended(intent, ABSENT)
-            elif late:
-                self._looked_up.in_vain(order_id)
+        await _each(self._looked_up.due(self._doubtful), self._look_for_doubtful)
         self._answer_for_doubtful()
         self._answer_for_lagging()
+
+    async def _look_for_doubtful(self, order_id: str) -> None:
+        doubt = self._doubtful.get(order_id)
+        if doubt is None:
+            return  # its end was told while it waited for its turn
+        late, intent = trio.current_time() >= doubt.until, doubt.intent
+        row = await self.client.order(order_id)
+        if isinstance(row, OrderRow):
+            await self.found(intent, row)
+        elif row is None and late:
+            await self.ended(intent, ABSENT)
+        elif late:
+            self._looked_up.in_vain(order_id)
 
     @property
     def may_come(self) -> int:

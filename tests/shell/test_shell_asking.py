@@ -40,6 +40,13 @@ def row() -> OrderRow:
     )  # fmt: skip
 
 
+def intent(order_id: str) -> Intent:
+    return Intent(
+        order_id, MARKET.condition_id, Outcome.UP, Side.BUY, 4000, 10 * SHARE,
+        TimeInForce.GTC, 0, True, 0, "quote", b"",
+    )  # fmt: skip
+
+
 @attrs.define
 class Venue:
     """One answer to each look-up, and no cancel that does anything; when it was asked, in s."""
@@ -47,10 +54,11 @@ class Venue:
     answer: OrderRow | Failure | None
     asked: list[float] = attrs.field(factory=list)
     cancels: list[float] = attrs.field(factory=list)
+    takes_s: float = 0.0  # for an answer
 
     async def order(self, _: str) -> OrderRow | Failure | None:
         self.asked.append(trio.current_time())
-        await trio.lowlevel.checkpoint()
+        await trio.sleep(self.takes_s)
         return self.answer
 
     async def cancel(self, ids: list[str]) -> None:
@@ -154,12 +162,7 @@ async def test_a_doubtful_order_that_cannot_be_looked_up_stays_in_doubt(
     to have ended.
     """
     adrift, venue = scene.reconciler.adrift, scene.venue
-    adrift.look_after(
-        [Intent(
-            ORDER, MARKET.condition_id, Outcome.UP, Side.BUY, 4000, 10 * SHARE,
-            TimeInForce.GTC, 0, True, 0, "quote", b"",
-        )]
-    )  # fmt: skip
+    adrift.look_after([intent(ORDER)])
     began = trio.current_time()
     while trio.current_time() < began + LONG_S:
         await adrift.visit()
@@ -172,6 +175,27 @@ async def test_a_doubtful_order_that_cannot_be_looked_up_stays_in_doubt(
     await trio.sleep(MOST_S)
     await adrift.visit()
     assert adrift.may_come == 0
+
+
+@pytest.mark.parametrize("kind", ["doubtful", "strays"])
+async def test_many_that_are_not_answered_hold_nobody_up(
+    kind: str, autojump_clock: MockClock, scene: Scene
+) -> None:
+    """A market that was given up leaves a dozen and more. Each look-up was waited for before the
+    next: the wallet's books were compared again, for all markets, after more than a minute.
+    """
+    reconciler, venue, ids = scene.reconciler, scene.venue, [f"0x{n}" for n in range(16)]
+    venue.takes_s = 5.0
+    if kind == "doubtful":
+        reconciler.adrift.look_after(map(intent, ids))
+        look = reconciler.adrift.visit
+    else:
+        reconciler.account.strays.update(dict.fromkeys(ids, trio.current_time()))
+        look = reconciler.adrift.withdraw_strays
+    began = trio.current_time()
+    await look()
+    assert len(venue.asked) == len(ids)
+    assert trio.current_time() - began <= 10
 
 
 async def test_who_has_gone_begins_again(autojump_clock: MockClock) -> None:
