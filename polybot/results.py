@@ -42,11 +42,13 @@ class Results:
     proof: MoveProof
     conflicts: dict[str, str] = attrs.field(factory=dict)  # markets whose result is disputed
     _asked_at: dict[str, float] = attrs.field(factory=dict)
+    _unresolved: set[str] = attrs.field(factory=set)  # that have been told as such, by slug
     _unheard: bool = False  # it has been told that the chain cannot be read
     _looking: trio.Lock = attrs.field(factory=trio.Lock)
 
     def forget(self, market: Market) -> None:
         self._asked_at.pop(market.slug, None)
+        self._unresolved.discard(market.slug)
 
     async def silence(self) -> str | None:
         """Why the chain cannot be read for minutes now: told once, and asked for again."""
@@ -79,6 +81,7 @@ class Results:
             return
         payout = await self.chain.up_payout(market)
         if payout is None or isinstance(payout, Failure):
+            self._tell_unresolved(market)
             return
         source = "chain" if said is None else "chain and Gamma"
         if said is not None and said != payout:
@@ -87,6 +90,16 @@ class Results:
         else:
             self.conflicts.pop(market.condition_id, None)
         await self._learn(market, payout, source)
+
+    def _tell_unresolved(self, market: Market) -> None:
+        """Money that waits for a result may wait for hours, or for ever (F36): told once."""
+        late = self.ctx.clock.now_ms() >= market.end_ms + GAMMA_LATE_S * 1000
+        holds = any(self.proof.held(market.condition_id))
+        if late and holds and market.slug not in self._unresolved:
+            self._unresolved.add(market.slug)
+            why = f"no result for {GAMMA_LATE_S / 60:g} minutes; its shares wait for one"
+            self.ctx.tell(f"{market.slug}: {why}")
+            logger.warning("{}: {}", market.slug, why)
 
     def _may_ask(self, market: Market, *, final: bool) -> bool:
         now = trio.current_time()

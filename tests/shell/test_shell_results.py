@@ -7,9 +7,10 @@ from typing import Any
 
 import pytest
 
+from polybot.domain.orders import Failure
 from polybot.domain.units import SHARE
 from polybot.move_proof import Pair
-from polybot.results import Results
+from polybot.results import GAMMA_LATE_S, Results
 
 
 class _Ended:
@@ -106,3 +107,25 @@ async def test_what_comes_meanwhile_is_not_redeemed(late: str) -> None:
 
     assert not await made.results.redeemed()
     assert made.booked == []
+
+
+@pytest.mark.parametrize(("held", "told"), [((5, 0), 1), ((0, 0), 0)])
+async def test_a_window_that_gets_no_result_is_told(held: Pair, told: int) -> None:
+    """Its shares may wait for hours, and nobody heard of it (F36)."""
+    made, heard = _Ended(held=held), list[str]()
+
+    async def nobody(*_: object) -> Failure:
+        return Failure("away")
+
+    async def nothing(_: object) -> None:
+        return None
+
+    ctx: Any = made.results.ctx
+    ctx.gamma, ctx.tell = SimpleNamespace(call=nobody), heard.append
+    made.results.chain.up_payout = nothing  # type: ignore[method-assign,assignment]
+    market = ctx.account.ledger.books["0xc0"].market
+    market.series = "btc-5m"
+    for late_s in (-1, 0, 60):
+        ctx.clock.now_ms = lambda at_s=GAMMA_LATE_S + late_s: at_s * 1000
+        await made.results.look(market, final=True)
+    assert len(heard) == told
