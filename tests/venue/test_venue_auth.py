@@ -19,9 +19,12 @@ from py_clob_client_v2.headers.headers import create_level_1_headers
 from py_clob_client_v2.signer import Signer
 from venue_kit import CREDENTIALS, KEY, WALLET
 
-from polybot.domain.orders import Failure
+from polybot.clock import Clock
+from polybot.domain.orders import Failure, Unknown
 from polybot.venue import keys
 from polybot.venue.auth import l1_headers, l2_headers
+from polybot.venue.replies import decode_post
+from polybot.venue.rest import Reply, Rest
 from polybot.venue.secret import Credentials, Secret
 from polybot.venue.site import POLYMARKET
 
@@ -171,3 +174,25 @@ async def test_a_venue_that_does_not_answer_is_given_up(
 
     gate.set()
     assert made == Failure("no API credentials within 30 s")
+
+
+@pytest.mark.parametrize("status", [302, 307, 308])
+@pytest.mark.parametrize("method", ["GET", "POST"])
+async def test_no_redirect_takes_them_elsewhere(method: str, status: int) -> None:
+    """Whoever stands before the venue could have headers and orders sent to anybody: a redirect is
+    an answer like any other, and of an order it tells nothing.
+    """
+    hosts: list[str] = []
+
+    async def answer(request: httpx.Request) -> httpx.Response:
+        hosts.append(request.url.host)
+        return httpx.Response(status, headers={"Location": "https://elsewhere/order"})
+
+    transport = httpx.MockTransport(answer)
+    async with httpx.AsyncClient(transport=transport, follow_redirects=True) as http:
+        rest = Rest(http, "https://venue", Clock(0.0), CREDENTIALS)
+        reply = await rest.call(method, "/order", body=b"{}")
+    assert isinstance(reply, Reply)
+    assert reply.status == status
+    assert hosts == ["venue"]
+    assert [type(one) for one in decode_post(["0x1"], reply, batch=False)] == [Unknown]
