@@ -347,7 +347,9 @@ def _live(
 ) -> LiveKeys | None:
     """Check the three statements of intent; adds to `faults` whichever is missing."""
     if asked != "live":
-        faults.append(Fault("bot.mode", 'live trading needs mode = "live" in the file as well'))
+        remedy = "where another file is meant, name it with --config"
+        problem = f'live trading needs mode = "live" in the file as well; {remedy}'
+        faults.append(Fault("bot.mode", problem))
     if overrides.mode != "live":
         remedy = "add it, or say --mode paper"
         faults.append(

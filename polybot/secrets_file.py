@@ -7,6 +7,7 @@ shows them.
 from __future__ import annotations
 
 import os
+import pwd
 import stat
 import tomllib
 from collections.abc import Mapping
@@ -133,11 +134,20 @@ def _unsafe(status: os.stat_result, path: Path) -> str | None:
     if not stat.S_ISREG(status.st_mode):
         return f"{path} is not a regular file"
     if status.st_uid != os.geteuid():
-        return f"{path} belongs to another user; chown it to the user who runs the bot"
+        # Who gives `stop --now` as root must not take the file from the bot: so not chown first.
+        owner = _name_of(status.st_uid)
+        return f"{path} belongs to {owner}: run this as that user, or chown it to the bot's own"
     if stat.S_IMODE(status.st_mode) & 0o077:
         mode = stat.S_IMODE(status.st_mode)
         return f"{path} can be read by others (mode {mode:04o}); run: chmod 600 {path}"
     return None
+
+
+def _name_of(uid: int) -> str:
+    try:
+        return pwd.getpwuid(uid).pw_name
+    except KeyError:  # a container's user may be a number alone
+        return f"user {uid}"
 
 
 def _parse(raw: bytes, path: Path, faults: list[Fault]) -> dict[str, str]:

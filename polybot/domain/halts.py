@@ -24,6 +24,8 @@ class Halt(enum.Enum):
     DRAWDOWN = "drawdown"
     VENUE_REFUSES = "venue refuses us"
     NOT_APPROVED = "approval gone"
+    JOURNAL_DAMAGED = "journal damaged"
+    REASON_LOST = "halt of which the reason was lost"
 
     @property
     def means(self) -> str:
@@ -92,6 +94,17 @@ _EXPLAINED = {
         "wallet was revoked, or is used up.",
         "If it was not you, somebody else has the key: move what is left to another wallet. Else "
         "grant the standard approvals, see with `python -m polybot doctor` that they hold, re-arm.",
+    ),
+    Halt.JOURNAL_DAMAGED: _Explained(
+        "The journal was damaged, or its entries contradicted each other: it was put aside, and a "
+        "new one begun.",
+        "Compare the venue's page with the file that lies aside: what its shares cost is not known "
+        "any more. What the new journal does not know, redeem or sell by hand, then re-arm.",
+    ),
+    Halt.REASON_LOST: _Explained(
+        "Trading was halted while the journal's disk failed, and the reason could not be kept.",
+        "The log of that run has the reason: do what this table says of it. See that the disk is "
+        "sound, then re-arm.",
     ),
 }
 

@@ -13,12 +13,13 @@ from pathlib import Path
 
 import attrs
 
+from polybot.domain.halts import Halt
 from polybot.journal.damage import aside_of, inode
 from polybot.journal.entries import Halted
 from polybot.journal.recovery import recover
 from polybot.journal.store import JournalCorrupt, JournalFailed, Store, quarantine
 
-DAMAGED = "journal damaged"
+DAMAGED = Halt.JOURNAL_DAMAGED.value
 
 
 @attrs.frozen

@@ -16,9 +16,10 @@ import os
 from collections.abc import Sequence
 from pathlib import Path
 
+from polybot.domain.halts import Halt
 from polybot.journal.entries import Halted, decode, encode
 
-UNREADABLE = Halted("halt of which the reason was lost", "the journal's disk failed as it came")
+UNREADABLE = Halted(Halt.REASON_LOST.value, "the journal's disk failed as it came")
 KIND = Halted.__name__
 SPARE = ".halted"  # what its name has more than the journal's
 

@@ -123,7 +123,7 @@ class Store:
             path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
             lock = _take_lock(path)
         except OSError as error:
-            raise JournalFailed(f"{path}: cannot be opened: {error.strerror}") from error
+            raise _shut(path, error) from error
         try:
             if fresh:
                 _remove(path)
@@ -134,7 +134,7 @@ class Store:
             raise kind(f"{path}: {error}") from error
         except OSError as error:  # another user's file
             os.close(lock)
-            raise JournalFailed(f"{path}: cannot be opened: {error.strerror}") from error
+            raise _shut(path, error) from error
         except JournalFailed:
             os.close(lock)
             raise
@@ -330,6 +330,11 @@ def holder(path: Path) -> int | None:
         os.close(lock)
 
 
+def _shut(path: Path, error: OSError) -> JournalFailed:
+    whose = "; run this as the user who runs the bot" if isinstance(error, PermissionError) else ""
+    return JournalFailed(f"{path}: cannot be opened: {error.strerror}{whose}")
+
+
 def _take_lock(path: Path) -> int:
     """Hold the lock file for as long as the process lives; the kernel releases it at its death."""
     lock = os.open(
@@ -372,7 +377,8 @@ def _check_owner(database: sqlite3.Connection, path: Path, owner: str) -> None:
         )
         return
     if meta.get("owner") != owner:
-        raise JournalFailed(f"{path} belongs to {meta.get('owner')}, not to {owner}")
+        whose = f"{path} belongs to {meta.get('owner')}, not to {owner}"
+        raise JournalFailed(f"{whose}; move it away, or name another folder: [journal]")
     try:
         written = int(meta.get("schema", "0"))
     except ValueError:

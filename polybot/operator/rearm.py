@@ -6,16 +6,22 @@ import getpass
 import os
 import sys
 from collections.abc import Sequence
+from pathlib import Path
 
 from polybot.clock import system_ms
 from polybot.config_read import ConfigError
 from polybot.domain.halts import what_to_do
 from polybot.journal.entries import Rearmed
 from polybot.journal.recovery import recover
+from polybot.journal.spare import spare_of
 from polybot.journal.store import JournalFailed, Store
 from polybot.operator.access import Access, parser
 
 EXIT_CLEAN, EXIT_CONFIG, EXIT_STORAGE = 0, 2, 4
+NONE = (
+    "no journal at {}: either no run has begun one, or the engine was started with another "
+    "configuration; name that with --config\n"
+)
 
 
 def main(words: Sequence[str]) -> int:
@@ -25,6 +31,9 @@ def main(words: Sequence[str]) -> int:
     said = made.parse_args(words)
     try:
         access = Access.of(said)
+        if not _begun(access.journal):
+            sys.stderr.write(NONE.format(access.journal))
+            return EXIT_STORAGE
         store = Store.open(access.journal, access.owner)
     except (ConfigError, ValueError) as error:
         sys.stderr.write(f"{error}\n")
@@ -39,6 +48,14 @@ def main(words: Sequence[str]) -> int:
         return EXIT_STORAGE
     finally:
         store.close()
+
+
+def _begun(journal: Path) -> bool:
+    """Whether there is anything to look at; of another user's folder only opening it can tell."""
+    try:
+        return journal.exists() or spare_of(journal).exists()
+    except OSError:
+        return True
 
 
 def _rearm(store: Store, *, show_only: bool) -> int:

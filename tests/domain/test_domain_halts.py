@@ -8,6 +8,8 @@ from pathlib import Path
 import pytest
 
 from polybot.domain.halts import Halt, what_to_do
+from polybot.journal import spare
+from polybot.journal.repair import DAMAGED
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -19,6 +21,14 @@ def test_every_halt_is_explained(halt: Halt) -> None:
     assert halt.means.endswith(".")
     assert halt.act.endswith(".")
     assert what_to_do(halt.value) == halt.act
+
+
+@pytest.mark.parametrize("name", [DAMAGED, spare.UNREADABLE.name])
+def test_a_halt_that_only_a_journal_tells(name: str) -> None:
+    """What is found at an opening is no event of the venue's, but a halt that this version writes:
+    `rearm` and the doctor called it unknown, in the night in which a journal was lost.
+    """
+    assert what_to_do(name) == Halt(name).act
 
 
 def test_a_halt_of_another_version() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import sqlite3
 from contextlib import closing
 from pathlib import Path
@@ -36,6 +37,31 @@ def test_a_file_of_another_user(path: Path, monkeypatch: pytest.MonkeyPatch) -> 
             Store.open(path, OWNER)
 
     Store.open(path, OWNER).close()
+
+
+def test_a_folder_of_another_user(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """`stop --now` by somebody else than the service's user: whom to give it as is told. What no
+    other user would help with says nothing of one.
+    """
+
+    def barred(_path: Path, **_how: object) -> None:
+        raise PermissionError(errno.EACCES, "Permission denied")
+
+    def full(_path: Path, **_how: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(Path, "mkdir", barred)
+    with pytest.raises(JournalFailed, match="run this as the user who runs the bot"):
+        Store.open(path, OWNER)
+    monkeypatch.setattr(Path, "mkdir", full)
+    with pytest.raises(JournalFailed, match=r"device$"):
+        Store.open(path, OWNER)
+
+
+def test_a_journal_of_another_venue_says_what_to_do(path: Path) -> None:
+    """A rehearsal's exchange was started again: it is another venue, and knows nothing of it."""
+    with pytest.raises(JournalFailed, match="move it away, or name another folder"):
+        Store.open(path, "0x1 on http://127.0.0.1:2")
 
 
 def test_a_schema_that_is_no_number(path: Path) -> None:

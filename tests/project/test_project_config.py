@@ -207,6 +207,16 @@ def test_live_needs_three_statements(write: Write) -> None:
     assert faults_of(paper, env, Overrides(mode="live")) == ["bot.mode"]
 
 
+def test_a_live_command_on_the_wrong_file_says_how_to_name_another(write: Write) -> None:
+    """`stop --now` looks for config.toml where nobody names the engine's own: whoever is in a hurry
+    is told the word that was left out, and not only what is wrong with a file for paper.
+    """
+    with pytest.raises(ConfigError) as caught:
+        load(write(""), {}, Overrides(mode="live"))
+
+    assert "--config" in str(caught.value.faults[0])
+
+
 def test_a_live_file_runs_on_paper_when_told_to(write: Write) -> None:
     """`make paper` with a live configuration is paper, and touches no key."""
     path = write('[bot]\nmode = "live"')

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+import pwd
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -67,7 +69,33 @@ def test_another_users_file_is_refused(tmp_path: Path, monkeypatch: pytest.Monke
     monkeypatch.setattr(os, "geteuid", lambda: path.stat().st_uid + 1)
 
     assert read_file(path, faults) == {}
-    assert "another user" in faults[0].problem
+    assert "belongs to" in faults[0].problem
+
+
+def test_a_command_given_as_root_names_the_user(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """`stop --now` as root, where a service's user has the file: to chown it would take it from the
+    bot, so its owner is named first, as whom to give the command. One without a name is a number.
+    """
+    path, faults = private(tmp_path / "s", f'PM_PRIVATE_KEY = "{KEY}"'), list[Fault]()
+    uid = path.stat().st_uid
+    monkeypatch.setattr(os, "geteuid", lambda: uid + 1)
+
+    def known(asked: int) -> object:
+        assert asked == uid
+        return SimpleNamespace(pw_name="polybot")
+
+    def unknown(_asked: int) -> object:
+        raise KeyError("uid not found")
+
+    monkeypatch.setattr(pwd, "getpwuid", known)
+    read_file(path, faults)
+    monkeypatch.setattr(pwd, "getpwuid", unknown)
+    read_file(path, faults)
+
+    assert "belongs to polybot: run this as that user" in faults[0].problem
+    assert f"belongs to user {uid}:" in faults[1].problem
 
 
 def test_only_a_regular_file_will_do(tmp_path: Path) -> None:
