@@ -13,12 +13,14 @@ from polybot.domain.units import SHARE, USD, amount_text, price_text
 from polybot.journal.store import holder
 from polybot.operator.findings import Check, Finding, failed, ok, passing, warning
 from polybot.operator.patient import Patient
+from polybot.purse import NO_KEY
 from polybot.quoting.asks import NEVER
 from polybot.venue import permissions
 from polybot.venue.chain import Chain
 from polybot.venue.clob import StaleHeartbeat
 from polybot.venue.clob_reads import ClobReads
 from polybot.venue.permissions import Approval
+from polybot.venue.relayer import GAS_LEAST, POL
 from polybot.venue.site import CHAIN, CONTRACTS, exchange_of
 
 NODE = "name a Polygon node of your own in PM_RPC, in the environment or the secrets file"
@@ -197,6 +199,25 @@ async def contract(patient: Patient) -> Finding:
     return ok(f"{patient.funder} is deployed")
 
 
+async def way(patient: Patient) -> Finding:
+    """Pairs become dollars, and what has won is paid, by the relayer; or, for a plain wallet, by
+    transactions of its own, and those want gas (onchain.md 7, 8).
+    """
+    if patient.signature_type:
+        keys = patient.config.keys
+        if keys is not None and keys.relayer_key is None:
+            return warning(NO_KEY, "make a key for the relayer, and set PM_RELAYER_API_KEY")
+        return ok("by the relayer, who pays for it")
+    gas = await Chain(patient.rest(patient.site.rpc), patient.funder).gas()
+    if isinstance(gas, Failure):
+        return warning(gas.what, NODE)
+    found = f"by transactions of our own, with {gas / POL:.3f} POL"
+    if gas < GAS_LEAST:
+        remedy = f"send POL to {patient.funder}: pairs are not merged and winnings not redeemed"
+        return warning(found, remedy)
+    return ok(found)
+
+
 async def operators(patient: Patient) -> Finding:
     """What merges and redeems for us may do so, by the chain itself (onchain.md 4)."""
     markets = await patient.markets()
@@ -269,6 +290,7 @@ CHECKS = (
     Check("allowances", allowances, preflight=True),
     Check("Polygon node", node, preflight=True),
     Check("wallet contract", contract, preflight=True),
+    Check("way onto the chain", way),
     Check("chain approvals", operators),
     Check("open orders", open_orders),
     Check("heartbeat", heartbeat),
