@@ -82,6 +82,7 @@ class Bot:
         self.ctx.health.on_halt.append(self._halted)
         self.flight = FlightRecorder(self.ctx, lambda: text(self.summary()))
         self.ctx.health.on_halt.append(self.flight.halted)
+        self.ctx.tell_halts()
         named = self.ctx.config.journal.calibration
         self.loop = LoopWatch(self.ctx.health, self.ctx.account.doubt, self.speed)
         self.calibration = CalibrationLog(self.ctx.records, Path(named)) if named else None

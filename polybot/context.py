@@ -9,6 +9,7 @@ from collections.abc import Callable
 
 import attrs
 import trio
+from loguru import logger
 
 from polybot.account import Account
 from polybot.channels import Published
@@ -106,6 +107,18 @@ class Context:
         earned = self.signals.evidence.news()
         if earned is not None:
             self.account.journal.note(earned)
+
+    def tell_halts(self) -> None:
+        """Tell of each halt, and log it, for there may be nobody at the screen: those of before,
+        and new ones when all who withdraw for them have heard.
+        """
+        for name, why in self.health.halted.items():
+            self._tell_halt(name, why)
+        self.health.on_halt.append(self._tell_halt)
+
+    def _tell_halt(self, name: str, why: str) -> None:
+        logger.error("trading is halted: {}: {}", name, why)
+        self.tell(f"halted: {name}: {why}")
 
     def tell(self, text: str) -> None:
         """Put a line before the operator: fills, halts, settlements."""
