@@ -58,7 +58,7 @@ class RiskParams:
     """Loss since the start of the day, in percent of equity, at which loss limits are smallest."""
 
     shrink_to_percent: int = attrs.field(default=25, validator=and_(ge(0), le(100)))
-    """What is left of the loss limits then; 100 leaves them alone. Profits never raise them."""
+    """What is left of the loss limits then; 100 leaves them alone. No profit makes it more."""
 
     price_collar: float = attrs.field(default=0.10, validator=and_(gt(0.0), le(1.0)))
     """How far above the fair price a bid may be, as a price (0.10 = ten cents); 1 is no collar."""

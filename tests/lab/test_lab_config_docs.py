@@ -57,7 +57,13 @@ def test_defaults_and_ranges_as_the_file_says_them() -> None:
 
 
 def test_it_takes_no_words(capsys: pytest.CaptureFixture[str]) -> None:
-    """The command prints the page, and refuses what it does not know."""
+    """The command prints the page, refuses what it does not know, and has a help, as `lab --help`
+    says of each.
+    """
     assert main([]) == 0
     assert capsys.readouterr().out == page()
-    assert main(["--oops"]) == 2
+    for word, code in (("--oops", 2), ("--help", 0)):
+        with pytest.raises(SystemExit) as left:
+            main([word])
+        assert left.value.code == code
+    assert "docs/config.md" in capsys.readouterr().out
