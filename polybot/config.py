@@ -112,7 +112,9 @@ class PaperParams:
     """File with a [venue] table: how the exchange behaves where it may behave otherwise."""
 
     faults: str = attrs.field(default="none", validator=_passing(load_plan))
-    """What goes wrong at the exchange: none, feeds, orders, metadata, venue, storm, or a file."""
+    """What goes wrong at the exchange: none, feeds, orders, settlement, metadata, venue, storm, or
+    a file.
+    """
 
 
 @attrs.frozen
