@@ -27,6 +27,12 @@ async def order(patient: Patient) -> Finding:
     """
     if patient.journal is not None and (pid := holder(patient.journal)) is not None:
         return failed(f"not placed: process {pid} trades with this wallet", "stop the engine first")
+    # One on another machine, or of another user, has a lock that is not seen from here.
+    rows = await patient.client.open_orders()
+    if isinstance(rows, Failure):
+        return failed(f"not placed: {rows.what}", "try again when the venue answers")
+    if rows:
+        return failed(f"not placed: {len(rows)} orders rest", "stop whoever trades first")
     markets = await patient.markets()
     if not markets:
         return failed("no market to place it in", "see the check of the windows")

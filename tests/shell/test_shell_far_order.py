@@ -6,10 +6,11 @@ import os
 import signal
 from collections.abc import Iterator
 
+import orjson
 import pytest
 import trio
 from shell_kit import HOUR_MS, Scene, scene
-from venue_bent import Handler, silence
+from venue_bent import Act, Handler, answer, silence
 
 from polybot.exchange.request import Request, Response
 from polybot.operator import check_order
@@ -54,6 +55,29 @@ async def test_an_order_whose_end_nobody_tells(cancels: str, fast_clock: Patient
     assert (name, found.grade) == ("far order", Grade.FAILED)
     assert "may rest" in found.found
     assert found.remedy == check_order.REMEDY
+
+
+ROW = {
+    "id": "0x1", "status": "LIVE", "asset_id": "1", "market": "0x2", "side": "BUY", "owner": "x",
+    "original_size": "5", "size_matched": "0", "price": "0.1", "order_type": "GTC",
+}  # fmt: skip
+
+
+RESTS = answer(200, orjson.dumps({"data": [ROW], "next_cursor": "LTE="}))
+
+
+@pytest.mark.parametrize("resting", [RESTS, answer(503)], ids=["rests", "unread"])
+async def test_an_engine_that_no_lock_tells_of(resting: Act, fast_clock: PatientClock) -> None:
+    """On another machine, or with a journal that this user cannot see: its orders rest, and one
+    beside them would be a stranger's to it, and halt it.
+    """
+    async with scene(at_ms=HOUR_MS + 60_000) as it:
+        it.venue.bend("GET", "/data/orders", act=resting)
+        ((_, found),) = await in_turn(patient(it), [check_order.CHECK])
+
+        assert it.venue.placed() == []
+    assert found.grade is Grade.FAILED
+    assert found.found.startswith("not placed: ")
 
 
 @pytest.fixture
