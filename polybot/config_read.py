@@ -111,9 +111,13 @@ def _exact(value: object, hint: type) -> Any:
 def _float(value: object, _: type) -> float:
     if not isinstance(value, (int, float)) or isinstance(value, bool):
         raise _refuse(float, value)
-    if not math.isfinite(value):
+    try:
+        number = float(value)
+    except OverflowError:  # a whole number beyond them all
+        number = math.inf
+    if not math.isfinite(number):
         raise ValueError(f"expected a finite number, was {_shown(value)}")
-    return float(value)
+    return number
 
 
 def _is_tuple(hint: Any) -> bool:

@@ -152,7 +152,7 @@ def _name_of(uid: int) -> str:
 
 def _parse(raw: bytes, path: Path, faults: list[Fault]) -> dict[str, str]:
     try:
-        table = tomllib.loads(raw.decode())
+        table = tomllib.loads(raw.decode("utf-8-sig"))
     except (tomllib.TOMLDecodeError, UnicodeDecodeError):
         # The parser's own words may quote the line, and the line may be a key.
         faults.append(Fault("live.secrets_file", f'{path} is not TOML; expected PM_… = "…" lines'))

@@ -166,6 +166,19 @@ def test_bytes_that_are_not_utf8_are_a_fault(tmp_path: Path) -> None:
     assert faults_of(path, {}) == [str(path)]
 
 
+def test_a_mark_before_the_text_is_none_of_it(tmp_path: Path) -> None:
+    """An editor elsewhere may have put one there, and ended lines in its own way (BOM, CRLF)."""
+    path = tmp_path / "config.toml"
+    path.write_bytes(b'\xef\xbb\xbf[bot]\r\nseries = ["eth-1h"]\r\n')
+
+    assert load(path, {}).bot.series == ("eth-1h",)
+
+
+def test_a_number_that_no_float_holds_is_out_of_range(write: Write) -> None:
+    """TOML's whole numbers have no end: it is a fault like any other, at its path."""
+    assert faults_of(write(f"[quote]\nkappa = 1{'0' * 400}"), {}) == ["quote.kappa"]
+
+
 def test_the_command_line_wins(write: Write) -> None:
     """Overrides take the place of the file's values and pass the same checks."""
     path = write('[bot]\nseries = ["eth-1h"]\n[paper]\nspeed = 5')

@@ -34,6 +34,15 @@ def test_a_private_file_is_read(tmp_path: Path) -> None:
     assert (keys.private_key.reveal(), keys.funder, keys.api) == (KEY, "0x1", None)
 
 
+def test_a_mark_before_the_text_is_none_of_it(tmp_path: Path) -> None:
+    """As in the configuration: an editor elsewhere may have put it there (BOM)."""
+    faults: list[Fault] = []
+    path = private(tmp_path / "s", f'\ufeffPM_PRIVATE_KEY = "{KEY}"\r\n')
+
+    assert read_file(path, faults) == {"PM_PRIVATE_KEY": KEY}
+    assert not faults
+
+
 def test_all_that_no_log_may_show(tmp_path: Path) -> None:
     """Whatever is secret among the names, known to the log before anything is asked: the node's
     URL as well, for its path is a key; without the others it is the key alone.
