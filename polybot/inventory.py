@@ -314,7 +314,7 @@ class Inventory:
         def closed() -> tuple[Closed, ...]:
             if not books.done:
                 return ()  # a trade was told while the disk was waited for
-            final = self.ctx.records.of(market).closed(books, self.ctx.clock.now_ms())
+            final = self.ctx.records.close(market, books, self.ctx.clock.now_ms())
             return (Closed(key, books.realised, final.fees, final.rebate_estimate),)
 
         if not await account.learn_as(closed):

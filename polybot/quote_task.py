@@ -117,7 +117,11 @@ class QuoteTask:
             record.strike = quoter.strike.value
 
     def _sample(self, now_ms: int) -> None:
-        """Keep what is thought at fixed times, to be scored when the result is known."""
+        """Keep what is thought at fixed times, to be scored when the result is known, where a log
+        is to have it: nobody else takes it away again.
+        """
+        if not self.ctx.config.journal.calibration:
+            return
         quoter, sampler = self.quoter, self.record.sampler
         left_s = (quoter.market.end_ms - now_ms) / 1000
         if not sampler.due(left_s) or left_s > quoter.market.length_s:

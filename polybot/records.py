@@ -25,6 +25,7 @@ from polybot.summary import Interval, ReasonShare
 
 # A step longer than this was not one: the scope was gone or stalled, and what rested is not known.
 LONGEST_STEP_MS = 2_000
+SPENT = WhyTally()  # of a closed market: its quotable time is long over, so nothing is added to it
 
 
 @attrs.define(eq=False)
@@ -120,6 +121,7 @@ class Records:
     doubts_ms: list[int] = attrs.field(factory=list)  # how long each doubt about an order lasted
     states: Mapping[str, MarketState] = attrs.field(factory=dict)  # as an earlier run left markets
     on_move: Callable[[Market, Moved], None] = lambda *_: None
+    _lost: WhyTally = attrs.field(factory=WhyTally)  # by closed markets
 
     def of(self, market: Market) -> IntervalRecord:
         record = self.by_market.get(market.condition_id)
@@ -138,6 +140,17 @@ class Records:
                 market, table, state, on_move=partial(self.on_move, market)
             )
         return record.machine
+
+    def close(self, market: Market, books: MarketBooks, now_ms: int) -> Interval:
+        """A market's books agree with the balances: its figures are frozen, and little else is kept
+        of it, for hundreds are closed in a day.
+        """
+        record = self.of(market)
+        final = record.closed(books, now_ms)
+        if record.quotable_ms(now_ms):
+            self._lost.include(record.why)
+        record.why, record.machine = SPENT, None
+        return final
 
     def take(self, record: IntervalRecord, desk: Desk) -> None:
         """Add up what a desk did, when its scope ends."""
@@ -170,6 +183,8 @@ class Records:
                 quotable += ours_ms
                 tally.include(record.why)
                 tally.nobody(ours_ms - record.counted_ms)
+        if quotable:
+            tally.include(self._lost)
         return {
             side.value: {
                 text: ReasonShare(

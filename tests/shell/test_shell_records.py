@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import gc
+
 import attrs
 import pytest
 from desk_kit import MARKET, START, desk
@@ -9,7 +11,7 @@ from desk_kit import MARKET, START, desk
 from polybot.domain.booking import book
 from polybot.domain.ledger import Ledger
 from polybot.domain.market import Candle, Outcome, Rule, Side, TwapPair, UnknownRule
-from polybot.domain.market_states import MarketState
+from polybot.domain.market_states import Happened, MarketState
 from polybot.domain.orders import FillLeg, TradeSeen, TradeStatus
 from polybot.domain.units import SHARE
 from polybot.quoting.model import Decision
@@ -260,3 +262,43 @@ def test_reasons_are_shares_of_all_quotable_time() -> None:
     }  # fmt: skip
     assert told["Down"] == {NOBODY: ReasonShare(0.7, 0.0)}
     assert Records().reasons(START) == {"Up": {}, "Down": {}}
+
+
+def test_a_closed_market_leaves_its_figures_alone() -> None:
+    """Hundreds are closed in a day, for weeks. What each of them kept of its quotes was walked by
+    every whole collection, with the loop standing still: a tenth of a second after a month.
+    """
+    records, table = Records(), Timetable.of(MARKET, Times(120_000, 60_000))
+    crossed = Decision((), (Reason(Why.CROSSED), Reason(Why.BELOW_MINIMUM), Reason(Why.NO_BOOK)))
+    gc.collect()
+    before = len(gc.get_objects())
+    for number in range(100):
+        market = attrs.evolve(MARKET, condition_id=f"0x{number}")
+        record, machine = records.of(market), records.machine(market, table)
+        record.quotable_from_ms, record.quotable_to_ms = START, START + 1000
+        for at_ms in (START, START + 500):
+            ms = record.time(at_ms, bids_up=False, bids_down=False)
+            record.why.add(ms, crossed, (), {})
+        machine.hear(Happened.PAYOUT, MARKET.end_ms)
+        told = records.reasons(MARKET.end_ms)
+        records.close(market, Ledger().open(market), MARKET.end_ms + 90_000)
+        assert records.reasons(MARKET.end_ms) == told
+    gc.collect()
+
+    assert len(gc.get_objects()) - before < 100 * 10
+    assert told["Up"][Why.CROSSED.value] == ReasonShare(0.5, 0.0)
+
+
+def test_a_clock_that_went_back_before_everything_has_no_reasons() -> None:
+    """No time was quotable by then, whatever closed markets have lost."""
+    records = Records()
+    record = records.of(MARKET)
+    record.quotable_from_ms, record.quotable_to_ms = START, START + 1000
+    for at_ms in (START, START + 500):
+        record.why.add(
+            record.time(at_ms, bids_up=False, bids_down=False),
+            Decision((), (Reason(Why.CROSSED),)), (), {},
+        )  # fmt: skip
+    records.close(MARKET, Ledger().open(MARKET), MARKET.end_ms + 90_000)
+
+    assert records.reasons(START - 1) == {"Up": {}, "Down": {}}
