@@ -16,6 +16,7 @@ from loguru import logger
 from polybot.context import Context
 from polybot.domain.market import Market, Outcome
 from polybot.domain.orders import Failure
+from polybot.domain.units import USD
 from polybot.execution.inventory import (
     Capital,
     InventoryParams,
@@ -204,8 +205,10 @@ class Inventory:
         ledger, left = account.ledger, self.under_way.left
         # What a split was to take that has not been asked for is free: it may be called for again.
         spent = sum(dollars for who, dollars in account.reserved.items() if who != SPLITS)
-        spent += sum(one.shares for one in left if one.kind == "split")
-        capital = Capital(ledger.equity, ledger.cash - ledger.promised - spent)
+        splits = sum(one.shares for one in left if one.kind == "split")
+        free = ledger.cash - ledger.promised - spent - splits
+        most = self.ctx.config.risk.max_total_usd * USD
+        capital = Capital(ledger.equity, free, most - account.at_risk - splits)
         busy = frozenset(one.condition_id for one in left)
         places = [self._place(market, now_ms) for market in self.watched.values()]
         found = plan(
@@ -237,8 +240,9 @@ class Inventory:
         return "another transaction is on its way" if young else None
 
     def _place(self, market: Market, now_ms: int) -> Place:
-        books = self.ctx.account.ledger.books[market.condition_id]
-        up, down = (self.ctx.account.pledged(market.token(outcome)) for outcome in Outcome)
+        account = self.ctx.account
+        books = account.ledger.books[market.condition_id]
+        up, down = (account.pledged(market.token(outcome)) for outcome in Outcome)
         return Place(
             market.condition_id,
             books.holdings(),
@@ -246,6 +250,7 @@ class Inventory:
             open=now_ms < market.end_ms,
             settled=not (books.unsettled() or up or down),
             fresh=not (books.transactions or self.ctx.health.halted),
+            room=account.room_to_split(market.condition_id, self.ctx.config.risk),
             pledged_up=up,
             pledged_down=down,
         )

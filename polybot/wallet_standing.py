@@ -6,11 +6,15 @@ bind in the one as they bind in the other.
 
 from __future__ import annotations
 
+import attrs
+
 from polybot.domain.ledger import Ledger
 from polybot.domain.market import DOWN, UP, Outcome
 from polybot.domain.market_books import MarketBooks
+from polybot.domain.units import USD
 from polybot.risk.checks import Standing
 from polybot.risk.exposure import Exposure, OpenBids, cluster_of, elsewhere
+from polybot.risk.limits import RiskParams
 
 NO_BIDS = OpenBids()
 SPLITS = "splits under way"  # whom dollars are reserved for that will be pairs
@@ -32,7 +36,7 @@ class WalletStanding:
     def standing(self, condition_id: str) -> Standing:
         """Where the wallet stands, seen from one market's desk. What is promised and not known by
         outcome – trades that lag, orders in doubt elsewhere – may be lost whole; what sales bring
-        is no cash before it is confirmed, and what a split is to take is none any more.
+        is no cash before it is confirmed; what a split is to take is none any more, but at risk.
         """
         books = self.ledger.books
         others = [
@@ -44,19 +48,39 @@ class WalletStanding:
         loose = reserved - sum(exposure.bids.total for _, exposure in others)
         loose -= self.reserved.get(SPLITS, 0)
         here = books.get(condition_id)
+        cluster = cluster_of(here.market.series) if here else ""
+        beside = elsewhere(others, cluster, max(0, loose))
         up, down = self.sellable(condition_id, UP), self.sellable(condition_id, DOWN)
         coming_up, coming_down = self._coming(here, UP), self._coming(here, DOWN)
         return Standing(
             free_cash=self.ledger.cash - self.ledger.promised - reserved,
             equity=self.ledger.equity,
             held=self._exposure(here) if here is not None else Exposure(),
-            others=elsewhere(others, cluster_of(here.market.series) if here else "", max(0, loose)),
+            others=attrs.evolve(beside, at_risk=beside.at_risk + self.reserved.get(SPLITS, 0)),
             day_loss=self.day_loss,
             sellable_up=up,
             sellable_down=down,
             coming_up=coming_up,
             coming_down=coming_down,
         )
+
+    @property
+    def at_risk(self) -> int:
+        """Dollars at risk over all markets; what splits are to take is not among them."""
+        books = self.ledger.books.items()
+        found = [self._exposure(of, market) for market, of in books if of.up_payout is None]
+        reserved = sum(self.reserved.values()) - self.reserved.get(SPLITS, 0)
+        loose = reserved - sum(exposure.bids.total for exposure in found)
+        return sum(exposure.at_risk for exposure in found) + max(0, loose)
+
+    def room_to_split(self, condition_id: str, limits: RiskParams) -> int:
+        """What pairs of one market may cost under its own limits: half of it counts for each
+        outcome.
+        """
+        here = self._exposure(self.ledger.books[condition_id], condition_id)
+        most = limits.max_position_usd_per_token * USD
+        each = min(most - here.of(outcome) for outcome in Outcome)
+        return min(2 * each, limits.max_position_usd_per_market * USD - here.at_risk)
 
     def pledged(self, token: str, besides: str = "") -> int:
         """Shares of a token that asks may sell, those of one desk left out where it is named."""

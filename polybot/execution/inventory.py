@@ -63,8 +63,8 @@ class Place:
     """One market as the engine sees it. `up_payout`: what the chain says that one Up share pays.
 
     `settled`: no trade of it may still confirm or fail, and no order of ours match. `fresh`:
-    nothing has ever happened in it, and it may be quoted. `pledged_*`: shares that our asks may
-    still sell.
+    nothing has ever happened in it, and it may be quoted; then `room` is what pairs of it may cost
+    under the limits of `[risk]`. `pledged_*`: shares that our asks may still sell.
     """
 
     condition_id: str
@@ -73,6 +73,7 @@ class Place:
     open: bool = True  # its window has not ended
     settled: bool = True
     fresh: bool = False
+    room: int = 0
     pledged_up: int = 0
     pledged_down: int = 0
 
@@ -85,10 +86,13 @@ class Place:
 
 @attrs.frozen
 class Capital:
-    """`free`: confirmed cash that no open order may spend."""
+    """`free`: confirmed cash that no open order may spend; `room`: dollars that may be at risk
+    beyond what is, over all markets.
+    """
 
     equity: int
     free: int
+    room: int
 
 
 @attrs.frozen
@@ -127,6 +131,8 @@ def due(params: InventoryParams, place: Place, capital: Capital) -> Operation | 
     if seed and place.open and place.fresh:
         if capital.free < seed:
             return "too little cash to split for inventory"
+        if min(place.room, capital.room) < seed:
+            return "a split would pass the limits of [risk] on dollars at risk"
         return Operation("split", place.condition_id, seed, -seed)
     return None
 
@@ -263,7 +269,7 @@ def plan(
         elif isinstance(wanted, Operation):
             found.append(wanted)
     found.sort(key=lambda operation: (operation.kind != "redeem", -operation.paid))
-    chosen = _batch(found, capital.free, setbacks, batches=batches)
+    chosen = _batch(found, min(capital.free, capital.room), setbacks, batches=batches)
     return Plan(chosen, tuple(waits), tuple(claims))
 
 
@@ -285,7 +291,7 @@ def _hindrance(
 def _batch(
     found: list[Operation], free: int, setbacks: Setbacks, *, batches: bool
 ) -> tuple[Operation, ...]:
-    """As many as go together; never more splits than there is cash for."""
+    """As many as go together; never more splits than there is cash, and room, for."""
     chosen: list[Operation] = []
     for operation in found:
         if chosen and (not batches or setbacks.alone(operation.condition_id)):

@@ -17,6 +17,7 @@ from polybot.domain.ledger import Ledger
 from polybot.domain.market import Market, Outcome
 from polybot.domain.market_books import MarketBooks
 from polybot.domain.orders import TradeSeen
+from polybot.domain.units import USD
 from polybot.exchange.model import Refused
 from polybot.exchange.server import DEMO_FUNDS
 from polybot.execution.desk import Desk
@@ -114,10 +115,12 @@ class Wallet(WalletStanding):
         ledger = self.ledger
         self._read_desks()
         free = ledger.cash - ledger.promised - sum(self.reserved.values())
+        room = self.config.risk.max_total_usd * USD - self.at_risk - self.reserved.get(SPLITS, 0)
         found = plan(
             self.config.inventory, [self._place(books, now_ms) for books in ledger.books.values()],
-            Capital(ledger.equity, free), busy=frozenset(self._moving), setbacks=self._setbacks,
-            obstacle=self._budget.obstacle(now_ms), batches=True, now_ms=now_ms,
+            Capital(ledger.equity, free, room), busy=frozenset(self._moving),
+            setbacks=self._setbacks, obstacle=self._budget.obstacle(now_ms), batches=True,
+            now_ms=now_ms,
         )  # fmt: skip
         self.claims = dict(found.claims) | {
             key: shares for key, shares in self.claims.items() if key in self._moving
@@ -137,6 +140,7 @@ class Wallet(WalletStanding):
             open=now_ms < market.end_ms,
             settled=not books.unsettled(),
             fresh=not books.transactions and not self.reserved.get(key),
+            room=self.room_to_split(key, self.config.risk),
             pledged_up=self.pledged(market.up_token),
             pledged_down=self.pledged(market.down_token),
         )

@@ -26,8 +26,9 @@ from polybot.execution.inventory import (
 )
 
 PARAMS = InventoryParams()
-RICH = Capital(1_000 * SHARE, 900 * SHARE)  # five per cent are fifty shares
-SHORT = Capital(1_000 * SHARE, 100 * SHARE)
+ROOM = 1_000 * SHARE
+RICH = Capital(1_000 * SHARE, 900 * SHARE, ROOM)  # five per cent are fifty shares
+SHORT = Capital(1_000 * SHARE, 100 * SHARE, ROOM)
 
 
 def held(up: int, down: int, pending: int = 0) -> Holdings:
@@ -61,8 +62,8 @@ def planned(
         (49, 90, 0, RICH, 0),
         (50, 90, 0, RICH, 50),
         (60, 90, 11, RICH, 0),  # only confirmed pairs count
-        (19, 19, 0, Capital(100 * SHARE, 90 * SHARE), 0),
-        (20, 20, 0, Capital(100 * SHARE, 90 * SHARE), 20),
+        (19, 19, 0, Capital(100 * SHARE, 90 * SHARE, ROOM), 0),
+        (20, 20, 0, Capital(100 * SHARE, 90 * SHARE, ROOM), 20),
         (5, 9, 0, SHORT, 5),
         (4, 9, 0, SHORT, 0),
     ],
@@ -147,13 +148,27 @@ def test_nothing_is_redeemed_while_a_fill_is_on_its_way(unready: Place) -> None:
 def test_inventory_is_split_once_when_configured() -> None:
     """Only into a market nothing has happened in, and only from cash that is free."""
     params = InventoryParams(seed_shares=40)
-    fresh = place(held(0, 0), fresh=True)
+    fresh = place(held(0, 0), fresh=True, room=ROOM)
 
     assert due(params, fresh, RICH) == Operation("split", "m", 40 * SHARE, -40 * SHARE)
     assert due(PARAMS, fresh, RICH) is None
     assert due(params, place(held(0, 0)), RICH) is None
-    assert due(params, place(held(0, 0), fresh=True, open=False), RICH) is None
-    assert isinstance(due(params, fresh, Capital(100 * SHARE, 39 * SHARE)), str)
+    assert due(params, place(held(0, 0), fresh=True, open=False, room=ROOM), RICH) is None
+    assert isinstance(due(params, fresh, Capital(100 * SHARE, 39 * SHARE, ROOM)), str)
+
+
+@pytest.mark.parametrize(("each", "all_of_them", "split"), [(40, 90, 2), (39, 90, 0), (40, 79, 1)])
+def test_no_split_passes_the_limits_on_dollars_at_risk(
+    each: int, all_of_them: int, split: int
+) -> None:
+    """Pairs are no order, and no firewall sees them; what they cost is at risk all the same."""
+    fresh = [place(held(0, 0), name, fresh=True, room=each * SHARE) for name in "ab"]
+    capital = Capital(1_000 * SHARE, 900 * SHARE, all_of_them * SHARE)
+    told = planned(*fresh, params=InventoryParams(seed_shares=40), capital=capital)
+
+    assert [one.kind for one in told.operations] == ["split"] * split
+    if each < 40:
+        assert "[risk]" in dict(told.waits)["a"]
 
 
 def test_one_operation_a_market() -> None:
@@ -247,25 +262,28 @@ def test_a_clock_that_was_far_ahead_holds_no_pause() -> None:
         st.tuples(st.integers(0, 200), st.integers(0, 200), st.sampled_from([None, 0, SHARE]))
     ),
     st.integers(0, 1_000),
+    st.integers(0, 1_000),
     st.integers(0, 100),
     st.booleans(),
 )
 def test_no_plan_spends_what_is_not_there(
-    rows: list[tuple[int, int, int | None]], free: int, seed: int, batches: bool
+    rows: list[tuple[int, int, int | None]], free: int, room: int, seed: int, batches: bool
 ) -> None:
-    """Splits never exceed free cash, merges never what is confirmed, one operation a market."""
+    """Splits exceed neither free cash nor what may be at risk, merges never what is confirmed; one
+    operation a market.
+    """
     params = InventoryParams(seed_shares=seed)
     places = [
-        place(held(up, down), str(n), up_payout=payout, fresh=up == down == 0)
+        place(held(up, down), str(n), up_payout=payout, fresh=up == down == 0, room=ROOM)
         for n, (up, down, payout) in enumerate(rows)
     ]
-    told = planned(
-        *places, params=params, capital=Capital(1_000 * SHARE, free * SHARE), batches=batches
-    )
+    capital = Capital(1_000 * SHARE, free * SHARE, room * SHARE)
+    told = planned(*places, params=params, capital=capital, batches=batches)
 
     names = [one.condition_id for one in told.operations]
     assert len(set(names)) == len(names) <= (BATCH_MOST if batches else 1)
-    assert sum(one.shares for one in told.operations if one.kind == "split") <= free * SHARE
+    split = sum(one.shares for one in told.operations if one.kind == "split")
+    assert split <= min(free, room) * SHARE
     for one in told.operations:
         if one.kind == "merge":
             assert one.shares <= places[int(one.condition_id)].held.mergeable

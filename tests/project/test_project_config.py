@@ -136,6 +136,7 @@ def test_every_fault_is_named_at_once(write: Write) -> None:
         ('[live]\nwallet = "me"', "live.wallet"),
         ("[orders]\nrequote_min_ms = 300", "orders"),
         ("[risk]\nmax_total_usd = 100", "risk"),
+        ("[inventory]\nseed_shares = 501", "inventory.seed_shares"),
         ("bot = 3", "bot"),
     ],
 )

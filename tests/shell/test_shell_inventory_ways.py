@@ -30,6 +30,7 @@ from polybot.inventory import PARKED_MS, UNCLEAR, Inventory
 from polybot.journal.entries import Known, Moved, Resolved
 from polybot.move_proof import MoveProof
 from polybot.patient_clock import PatientClock
+from polybot.risk.limits import RiskParams
 from polybot.venue.relayer import GAS_LEAST
 from polybot.venue.tap import NOBODY
 from polybot.wallet_standing import SPLITS
@@ -146,6 +147,24 @@ async def test_inventory_is_split_before_a_window_is_quoted(fast_clock: PatientC
         report = await it.end()
 
     assert split
+    clean(report)
+
+
+async def test_no_window_gets_more_pairs_than_the_limits_allow(fast_clock: PatientClock) -> None:
+    """What pairs cost is at risk like any bid (S7)."""
+    limits = RiskParams(max_order_usd=9, max_position_usd_per_market=9, max_total_usd=9)
+    seeded = attrs.evolve(
+        shell_config(),
+        inventory=InventoryParams(seed_shares=10, merge_shares=1_000),
+        risk=limits,
+    )
+    async with playing(config=seeded) as it:
+        await it.until(lambda: it.bot.inventory.waits or moved(it), "a window waits", 100)
+        waits, moves = it.bot.inventory.waits, steps(it)
+        report = await it.end()
+
+    assert all("limits of [risk]" in why for why in waits.values())
+    assert not moves
     clean(report)
 
 

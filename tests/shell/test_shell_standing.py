@@ -94,7 +94,8 @@ def account() -> Account:
 
 def test_what_a_split_takes_is_spent_already() -> None:
     """Brief seed 620: a wallet of 120 dollars split forty of them while its bids were for all of
-    them; the venue cancelled what rested and refused what came. It can be lost in no market.
+    them; the venue cancelled what rested and refused what came. It can be lost in no market,
+    and is at risk as the pairs will be.
     """
     made = account()
     before = made.standing(MARKET.condition_id)
@@ -102,11 +103,14 @@ def test_what_a_split_takes_is_spent_already() -> None:
     under_way = made.standing(MARKET.condition_id)
 
     assert before.free_cash - under_way.free_cash == 400 * USD
-    assert under_way.others == before.others
+    assert under_way.others == attrs.evolve(
+        before.others, at_risk=before.others.at_risk + 400 * USD
+    )
     done = Moved(OTHER.condition_id, "split", "done", "split.0", 400 * SHARE, -400 * USD)
     made.take([done], START)
     after = made.standing(MARKET.condition_id)
     assert after.free_cash == under_way.free_cash, "in one step it is pairs"
+    assert after.others == under_way.others
     assert not made.reserved[SPLITS]
 
     made.answer_for(SPLITS, 100 * USD, {}, {})
