@@ -133,11 +133,29 @@ async def sizes(patient: Patient) -> Finding:
         if patient.holds:
             return warning(found, "shares are sold, merged and redeemed before anything is bought")
         return failed(found, f"deposit pUSD to {patient.funder}")
+    if (lossy := _may_lose(cash, pair // 2, risk.max_market_loss_percent)) and not patient.holds:
+        return lossy
     wanted = clip * USD // SHARE * patient.config.quote.levels * max(1, len(markets))
     if cash < wanted:
         found = f"{amount_text(cash)} pUSD, quoting everything takes {amount_text(wanted)}"
         return warning(found, "deposit more, quote fewer series, or smaller")
     return ok(f"{amount_text(cash)} pUSD; quoting everything takes {amount_text(wanted)}")
+
+
+def _may_lose(cash: int, bid: int, percent: int) -> Finding | None:
+    """Whether the smallest bid at even odds, which costs that much, may lose more of such a wallet
+    than one market may: the limit would withhold it, and smaller quotes are none.
+    """
+    most = cash * percent // 100
+    if bid <= most:
+        return None
+    enough = -(-bid * 100 // percent // USD)
+    return warning(
+        f"of {amount_text(cash)} pUSD a market may lose {amount_text(most)}, and the least bid at "
+        f"50 cents {amount_text(bid)}",
+        f"only what costs up to {50 * most // bid} cents is bid for: deposit up to {enough} pUSD, "
+        "or raise risk.max_market_loss_percent",
+    )
 
 
 async def allowances(patient: Patient) -> Finding:
