@@ -40,7 +40,7 @@ from polybot.outlasting import Outlasting
 from polybot.price_task import PriceTask
 from polybot.restart import Restart, StartFailed, end_of
 from polybot.signal.board import SignalMemory
-from polybot.summary import SignalScore, Summary, text, total
+from polybot.summary import SignalScore, Summary, total
 from polybot.supervisor import Supervisor
 from polybot.user_task import UserTask
 
@@ -80,7 +80,7 @@ class Bot:
         self.ctx.reconciler.on_late = self.ctx.lapse.late
         self.ctx.account.journal.on_failure = self._journal_failed
         self.ctx.health.on_halt.append(self._halted)
-        self.flight = FlightRecorder(self.ctx, lambda: text(self.summary()))
+        self.flight = FlightRecorder(self.ctx, self.summary)
         self.ctx.health.on_halt.append(self.flight.halted)
         self.ctx.tell_halts()
         named = self.ctx.config.journal.calibration

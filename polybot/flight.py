@@ -29,6 +29,7 @@ from polybot.context import Context
 from polybot.domain.market import Outcome
 from polybot.journal.disk import InThread
 from polybot.journal.recorder import Flushed, Recorder
+from polybot.summary import Summary, text
 
 FOLDER = "flights"
 KEPT = 20
@@ -42,10 +43,10 @@ STALE_S = 600.0  # how old a file must be that nobody finishes writing any more
 
 @attrs.define(eq=False)
 class FlightRecorder:
-    """`told` gives the summary, as JSON, when it is asked for."""
+    """`told` gives the summary when it is asked for."""
 
     ctx: Context
-    told: Callable[[], str]
+    told: Callable[[], Summary]
     written: list[Path] = attrs.field(factory=list)
     _halted: trio.Event = attrs.field(factory=trio.Event)
     _cause: str = ""
@@ -67,10 +68,9 @@ class FlightRecorder:
         try:
             with trio.move_on_after(WAIT_S, shield=True) as patience:
                 tapes, whole = await self._tapes()
-                facts = orjson.dumps(
-                    self._facts(cause, tapes, whole=whole), option=orjson.OPT_INDENT_2
-                )
-                write = partial(_write, path, facts, self.ctx.account.journal.store.path, tapes)
+                facts, told = self._facts(cause, tapes, whole=whole), self.told()
+                journal = self.ctx.account.journal.store.path
+                write = partial(_write, path, facts, told, journal, tapes)
                 if isinstance(self.ctx.account.journal.disk, InThread):
                     await trio.to_thread.run_sync(write, abandon_on_cancel=True)
                 else:  # a clock that would run on meanwhile
@@ -116,8 +116,8 @@ class FlightRecorder:
             "versions": ctx.tape.header.versions if isinstance(ctx.tape, Recorder) else {},
             "tapes": [file.path.name for file in tapes],
             "tape_whole": whole,
-            "troubles": ctx.health.troubles,
-            "halts": ctx.health.halted,
+            "troubles": dict(ctx.health.troubles),
+            "halts": dict(ctx.health.halted),
             "ledger": {
                 "cash": ledger.cash,
                 "equity": ledger.equity,
@@ -128,11 +128,13 @@ class FlightRecorder:
                     for books in ledger.books.values()
                 },
             },
-            "summary": orjson.Fragment(self.told()),
         }
 
 
-def _write(path: Path, facts: bytes, journal: Path, tapes: Sequence[Flushed]) -> None:
+def _write(
+    path: Path, facts: dict[str, Any], told: Summary, journal: Path, tapes: Sequence[Flushed]
+) -> None:
+    facts["summary"] = orjson.Fragment(text(told))  # long, of a long run: no loop waits for it
     path.parent.mkdir(parents=True, exist_ok=True)
     _check_room(path.parent, journal, tapes)
     part = path.with_suffix(".part")
@@ -141,7 +143,7 @@ def _write(path: Path, facts: bytes, journal: Path, tapes: Sequence[Flushed]) ->
         part.touch(mode=0o600)
         # Tapes are compressed already.
         with zipfile.ZipFile(part, "w", zipfile.ZIP_STORED) as archive:
-            archive.writestr("flight.json", facts)
+            archive.writestr("flight.json", orjson.dumps(facts, option=orjson.OPT_INDENT_2))
             copy.touch(mode=0o600)
             _copy_journal(journal, copy)
             archive.write(copy, "journal.sqlite3")

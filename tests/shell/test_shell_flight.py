@@ -6,6 +6,7 @@ import json
 import os
 import shutil
 import stat
+import threading
 import zipfile
 from pathlib import Path
 from typing import Any
@@ -16,11 +17,13 @@ from shell_kit import OWNER, Scene, playing, scene
 
 from polybot import flight
 from polybot.domain.units import SHARE
+from polybot.journal.disk import InThread
 from polybot.journal.store import JournalFailed, Store
 from polybot.lab.replay import main as replay
 from polybot.lab.tape import main as tape
 from polybot.patient_clock import PatientClock
 from polybot.quote_task import QuoteTask
+from polybot.summary import Summary, text
 
 
 def facts(path: Path) -> dict[str, Any]:
@@ -140,7 +143,7 @@ async def test_a_summary_that_breaks_takes_no_exit_code_with_it(fast_clock: Pati
     """
     async with playing() as it:
 
-        def broken() -> str:
+        def broken() -> Summary:
             raise ZeroDivisionError
 
         it.bot.flight.told = broken
@@ -160,6 +163,29 @@ def files(folder: Path, ages_s: dict[str, float]) -> None:
         (folder / name).write_bytes(b"x")
         at = (folder / name).stat().st_mtime - age_s
         os.utime(folder / name, (at, at))
+
+
+async def test_the_loop_writes_no_summary(
+    fast_clock: PatientClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """After a month that of all its windows takes half a second to spell, just when a halt's
+    cancels have their answers.
+    """
+    spelt: list[threading.Thread] = []
+
+    def spelling(told: Summary) -> str:
+        spelt.append(threading.current_thread())
+        return text(told)
+
+    monkeypatch.setattr(flight, "text", spelling)
+    async with scene() as it:
+        it.bot.ctx.account.journal.disk = InThread()
+        path = await it.bot.flight.write("a test")
+        assert path is not None
+        assert facts(path)["summary"]["mode"] == "paper"
+
+    assert spelt
+    assert threading.main_thread() not in spelt
 
 
 def test_the_newest_is_not_the_one_of_the_latest_name(
