@@ -81,9 +81,17 @@ def paper_journal(folder: Path) -> Store:
     raise JournalFailed(f"{folder}: {PAPER_RUNS_MOST} paper runs are under way; stop some")
 
 
-def live_journal(folder: Path, wallet: str) -> Store:
-    """The wallet's own journal, opened or begun. Raises JournalFailed with the remedy."""
-    return open_journal(*live_journal_place(folder, wallet))
+def live_journal(folder: Path, wallet: str, funder: str) -> Store:
+    """The wallet's own journal, opened or begun. Raises JournalFailed with the remedy, also where
+    it is of another address's money.
+    """
+    store = open_journal(*live_journal_place(folder, wallet))
+    try:
+        store.keep_funder(funder)
+    except JournalFailed:
+        store.close()
+        raise
+    return store
 
 
 def open_journal(path: Path, owner: str) -> Store:
@@ -163,7 +171,8 @@ async def _run_live(config: Config, keys: LiveKeys, options: BotOptions) -> tupl
         set_up_logs(bot_log(), secrets=secrets)
         folder = Path(config.journal.folder)
         # Each of its pages is looked at: the loop turns meanwhile, and the watchdog hears that.
-        store = await trio.to_thread.run_sync(live_journal, folder, credentials.address)
+        funder = config.live.funder or credentials.address
+        store = await trio.to_thread.run_sync(live_journal, folder, credentials.address, funder)
         tape = tape_of(config, clock, wallet=credentials.address, speed=1.0)
         bot = build(
             config, options, clock, keys.site(POLYMARKET), keys.private_key, credentials,

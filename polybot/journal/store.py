@@ -28,7 +28,7 @@ import attrs
 from polybot.domain.baseline import Baseline
 from polybot.domain.earned import Earned
 from polybot.domain.orders import TradeSeen
-from polybot.journal import spare
+from polybot.journal import funder, spare
 from polybot.journal.damage import inode, judge
 from polybot.journal.entries import (
     Carried,
@@ -276,6 +276,14 @@ class Store:
             for at_ms, entry in told
             if isinstance(entry, Told) and isinstance(entry.event, TradeSeen)
         ]
+
+    def keep_funder(self, address: str) -> None:
+        """Be of the money at this address from now on (`funder`). Raises JournalFailed."""
+        try:
+            funder.keep(self._database, self.path, address)
+        except (funder.AnotherFunder, sqlite3.Error) as error:
+            what = "" if isinstance(error, funder.AnotherFunder) else "it could not be written: "
+            raise JournalFailed(f"{what}{error}") from error
 
     def close(self) -> None:
         """Let the file and the lock go. Once is enough, more is no fault."""

@@ -31,7 +31,8 @@ def aged(path: Path, markets: int) -> Store:
             for n in range(4)
         ]
         moved = e.Moved(market, "merge", "asked", f"polybot-{number}.0", 5)
-        store.append([(at_ms, entry) for entry in (*told, moved, e.Closed(market, 5, 2, 1))])
+        lived: list[e.Entry] = [*told, moved, e.Closed(market, 5, 2, 1)]
+        store.append([(at_ms, entry) for entry in lived])
     store.append([(T0, e.Carried(0, 0, 0, 0, 0, 0, T0 // 1000))])
     return store
 
