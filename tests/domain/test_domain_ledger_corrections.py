@@ -12,6 +12,7 @@ from ledger_kit import BUY, DOWN, MARKET, SELL, UP, funded, leg, trade
 
 from polybot.domain.booking import REST
 from polybot.domain.ledger import Ledger
+from polybot.domain.market_books import Holdings
 from polybot.domain.orders import FillLeg, TradeSeen, TradeStatus
 from polybot.domain.units import ONE, SHARE
 
@@ -82,18 +83,34 @@ def test_a_correction_is_evidence_like_everything_else() -> None:
     )
 
 
-def test_a_late_old_word_corrects_nothing() -> None:
-    """A lower rank that comes late has nothing to say about amounts (F14)."""
-    late = trade("t", leg(shares=10), status=MATCHED)
+@pytest.mark.parametrize("source", ["user stream", REST])
+def test_a_late_old_word_corrects_nothing(source: str) -> None:
+    """A lower rank that comes late has nothing to say about amounts, whoever says it (F14)."""
+    late = attrs.evolve(trade("t", leg(shares=10), status=MATCHED), source=source)
     right = trade("t", leg(shares=9), status=CONFIRMED)
     assert figures(life(right, late)) == figures(life(right))
     assert life(right).knows(late)
 
 
 def test_a_failure_with_other_amounts_takes_back_what_was_booked() -> None:
-    """FAILED reverses the postings, not the message's amounts (F31)."""
+    """FAILED reverses the postings, not the message's amounts (F31), and once, whoever tells it."""
     ledger = life(trade("t", leg(shares=10)), trade("t", leg(shares=9), status=FAILED))
     assert figures(ledger) == figures(life())
+    ledger.book(attrs.evolve(trade("t", leg(shares=8), status=FAILED), source=REST))
+    assert figures(ledger) == figures(life())
+
+
+@pytest.mark.parametrize("held", [0, 10])
+def test_a_sale_told_before_what_it_sold(held: int) -> None:
+    """More is sold than is held as yet: it takes the cost there is, and the later buy its own."""
+    bought = [trade("b", leg(shares=held), status=CONFIRMED)] if held else []
+    ledger = life(*bought, trade("s", leg(price=6_000, shares=20, side=SELL), status=CONFIRMED))
+    assert ledger.books[KEY].holdings().cost == 0
+    ledger.book(trade("late", leg(shares=20 - held), status=CONFIRMED))
+
+    assert ledger.books[KEY].holdings() == Holdings()
+    assert ledger.realised == 2 * SHARE
+    assert ledger.cash == 1_002 * SHARE
 
 
 def test_one_order_s_correction_leaves_the_other_alone() -> None:
