@@ -229,9 +229,12 @@ def test_f17_an_order_with_a_fill_did_exist() -> None:
 
 
 def test_f17_an_old_absence_does_not_count_in_a_new_doubt() -> None:
-    """A read begun before the stream showed the order says nothing about a later doubt (F48)."""
+    """A read begun before the stream showed the order says nothing about a later doubt (F48), nor
+    does one of the doubt before.
+    """
     made = sent(answer=False)
     made.act(T0, RICH)
+    made.surveyed(surveyed(T0), T0)
     made.heard(seen("0x1"), T0 + 100)
     made.looked_up("0x1", None, T0 + 150)
     made.cancelled(["0x1"], CancelResult(frozenset(), {"0x1": "not found"}), T0 + 9000)
@@ -239,6 +242,10 @@ def test_f17_an_old_absence_does_not_count_in_a_new_doubt() -> None:
 
     made.looked_up("0x1", None, T0 + 9100)
     assert made.table["0x1"].state is State.UNKNOWN
+    for ms in (9200, 9300):
+        assert made.table["0x1"].state is State.UNKNOWN, "two sources, each of them twice"
+        made.surveyed(surveyed(T0 + ms), T0 + ms)
+    assert made.table["0x1"].state is State.CANCELLED
 
 
 def test_f18_an_order_that_lands_late_is_adopted_and_cancelled() -> None:

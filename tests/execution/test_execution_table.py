@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import attrs
 import pytest
-from execution_kit import T0, Kind, acked, fill, order, refused, seen, signed, unknown
+from execution_kit import DOWN, T0, UP, Kind, acked, fill, order, refused, seen, signed, unknown
 from hypothesis import given, strategies as st
 
 from polybot.domain.booking import REST
 from polybot.domain.market import Side
-from polybot.domain.orders import Acked, OrderSeen, TradeSeen, TradeStatus
+from polybot.domain.orders import Acked, OrderSeen, TimeInForce, TradeSeen, TradeStatus
 from polybot.domain.units import LOT, SHARE
 from polybot.execution.lifecycle import OPEN, Event, State
 from polybot.execution.table import KEEP_DEAD_MS, LATE_FILL_MS, OrderTable
@@ -190,6 +190,26 @@ def test_no_more_is_reserved_than_the_order_can_spend() -> None:
 
     table.traded(fill("0x1", 10), T0)
     assert table.unbooked == 0
+
+
+def test_untold_shares_move_us_one_way() -> None:
+    """What a bid has matched without its trade moves us toward its own outcome alone."""
+    table = made("0x1")
+    table.seen(seen("0x1", matched=4), T0)
+
+    assert [table.untold_toward(outcome) for outcome in (UP, DOWN)] == [4 * SHARE, 0]
+
+
+def test_a_take_whose_trade_failed_may_spend_it_again() -> None:
+    """It is filled by dollars: those of a trade that came to nothing are not spent (F31, S7)."""
+    table = OrderTable()
+    table.record(signed("0x1", attrs.evolve(order(), tif=TimeInForce.FAK, post_only=False)), T0)
+    whole = table["0x1"].reserved
+    table.traded(fill("0x1", 4), T0)
+    assert table["0x1"].reserved < whole
+    table.traded(fill("0x1", 4, status=FAILED), T0)
+
+    assert table["0x1"].reserved == whole
 
 
 def test_a_pair_outside_the_life_cycle_is_counted_and_changes_nothing() -> None:
