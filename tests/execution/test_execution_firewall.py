@@ -296,6 +296,13 @@ ALLOWED: dict[str, Callable[[Case], None]] = {
     ),
     "smallest size": with_order(size=5 * SHARE),
     "largest size": with_order(size=200 * SHARE, price=4900),
+    "largest value": with_case(
+        order=attrs.evolve(GOOD, size=200 * SHARE, price=5000), wish=wanting(cap=5000)
+    ),
+    "token limit": with_case(
+        limits=attrs.evolve(LIMITS, max_position_usd_per_token=5),
+        standing=standing(100 * SHARE, 200_000),
+    ),
     "cap": with_case(wish=wanting(cap=4800)),
     "collar": with_case(wish=replace(wanting(), fair_up=3800)),
     "pair cap": with_case(resting=(tracked(order(DOWN, 5100)),)),

@@ -36,6 +36,8 @@ def test_a_refusal_is_answered_with_quiet(reason: Reject) -> None:
     assert [each.order.outcome for each in posts(made.act(later - 1, RICH))] == [DOWN]
     assert [each.order.outcome for each in posts(made.act(later, RICH))] == [UP]
     assert made.counts.rejects == {reason.value: 1}
+    restarted = reason in {Reject.RESTARTING, Reject.POST_ONLY_MODE}
+    assert made.pauses.post_only(later) is restarted, "nobody else keeps what takes waiting"
 
 
 def test_a_short_pause_does_not_end_a_long_one() -> None:

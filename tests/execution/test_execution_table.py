@@ -12,7 +12,7 @@ from polybot.domain.market import Side
 from polybot.domain.orders import Acked, OrderSeen, TimeInForce, TradeSeen, TradeStatus
 from polybot.domain.units import LOT, SHARE
 from polybot.execution.lifecycle import OPEN, Event, State
-from polybot.execution.table import KEEP_DEAD_MS, LATE_FILL_MS, OrderTable
+from polybot.execution.table import KEEP_DEAD_MS, LATE_FILL_MS, OVERFILLED, OrderTable
 from polybot.execution.tracked import DUST, Tracked
 
 FAILED, CONFIRMED = TradeStatus.FAILED, TradeStatus.CONFIRMED
@@ -99,6 +99,25 @@ def test_more_than_the_size_leaves_nothing_negative() -> None:
 
     assert table["0x1"].remaining == 0
     assert table["0x1"].state is State.FILLED
+
+
+@pytest.mark.parametrize("tif", [TimeInForce.GTC, TimeInForce.FAK])
+@pytest.mark.parametrize(("beyond", "fault"), [(0, False), (DUST, False), (2 * LOT, True)])
+def test_more_than_dust_beyond_the_size_is_a_fault(
+    tif: TimeInForce, beyond: int, fault: bool
+) -> None:
+    """The venue has broken its word (F30): trading halts for it. A take is held to its dollars, and
+    spends none beyond them.
+    """
+    table = OrderTable()
+    resting = tif is TimeInForce.GTC
+    table.record(signed("0x1", attrs.evolve(order(), tif=tif, post_only=resting)), T0)
+    told = fill("0x1", 10)
+    leg = attrs.evolve(told.legs[0], shares=10 * SHARE + beyond)
+    table.traded(attrs.evolve(told, legs=(leg,)), T0)
+
+    assert (OVERFILLED in table.faults) is fault
+    assert table["0x1"].reserved == 0
 
 
 def test_strangers_are_ignored() -> None:

@@ -40,6 +40,15 @@ def test_fractions_are_not_lost_between_looks() -> None:
     assert bucket.available(T0 + 1001) == 10
 
 
+def test_a_clock_set_back_costs_nothing() -> None:
+    """No token is earned by it, none is lost, and what comes after is earned as always."""
+    bucket = Bucket(10, 10)
+    bucket.take(5, T0)
+
+    assert bucket.available(T0 - 3_600_000) == 5
+    assert bucket.available(T0 - 3_600_000 + 200) == 7
+
+
 def test_the_reserve_is_left_for_others() -> None:
     """`keep` tokens stay; one who keeps nothing may have them."""
     bucket = Bucket(40, 40)

@@ -388,6 +388,26 @@ def test_markets_of_a_cluster_give_back_in_proportion() -> None:
     assert over_losses(held_by(1_700, others=others), WIDE) == Over(Limit.CLUSTER_LOSS, dollars(12))
 
 
+@pytest.mark.parametrize(
+    ("elsewhere", "over"),
+    [(240, Over(Limit.CLUSTER_LOSS, dollars(24))), (130, Over(Limit.MARKET_LOSS, dollars(15)))],
+)
+def test_of_two_limits_the_one_that_asks_for_most(elsewhere: int, over: Over) -> None:
+    """Of 1,500 the market is 15 over its 45; with 240 elsewhere the cluster is 120 over its 180, a
+    fifth of them ours, and with 130 it is 10 over, of which ours are three.
+    """
+    others = Elsewhere(cluster_loss=dollars(elsewhere), total_loss=dollars(elsewhere))
+
+    assert over_losses(held_by(1_440 - elsewhere, others=others), WIDE) == over
+
+
+def test_who_can_lose_nothing_gives_nothing_back() -> None:
+    """However far the others are over their limit."""
+    others = Elsewhere(cluster_loss=dollars(900), total_loss=dollars(900))
+
+    assert over_losses(Standing(0, dollars(100), Exposure(), others), WIDE) is None
+
+
 @given(st.integers(1, 200), st.integers(1, 99), st.integers(100, 5_000))
 def test_no_order_leads_over_a_limit_by_its_own_fill(shares: int, cents: int, equity: int) -> None:
     """What the firewall lets pass is over no limit once it is filled and its dollars are gone."""
