@@ -67,7 +67,11 @@ def test_a_pause_doubles_when_it_comes_back_soon() -> None:
 
     assert lengths[:5] == [1_000, 2_000, 4_000, 8_000, 16_000]
     assert max(lengths) == 1_000 << DOUBLINGS_MOST
-    now += 4 * (1_000 << DOUBLINGS_MOST) + 1
+    longest = 1_000 << DOUBLINGS_MOST
+    now += 4 * longest
+    pause.begin(now)
+    assert pause.until_ms == now + longest
+    now += 5 * longest + 1
     pause.begin(now)
     assert pause.until_ms == now + 1_000
 
@@ -94,6 +98,7 @@ def test_too_many_failures_hold_the_wallet() -> None:
     errors.note(T0 + 20, failed=True)
 
     assert held.holds(UP, T0 + 21) == other.holds(DOWN, T0 + 21) == "too many requests fail"
+    assert held.holds(UP, T0 + 20 + 19_999) is not None
     assert held.holds(UP, T0 + 20 + 20_000) is None
     assert errors.opened == 1
 
@@ -110,6 +115,66 @@ def test_a_share_at_the_limit_holds_nothing() -> None:
     assert not errors.open(T0 + 41_000)
 
 
+@pytest.mark.parametrize(
+    ("first", "then", "after_ms", "opens"),
+    [
+        ((19, 0), (0, 1), 29_999, True),  # 19 failures of 20
+        ((19, 0), (1, 0), 30_000, False),  # one of one
+        ((0, 100), (20, 0), 29_999, False),  # 20 of 120
+        ((0, 100), (20, 0), 30_000, True),  # 20 of 20
+    ],
+)
+def test_both_counts_are_of_one_window(
+    first: tuple[int, int], then: tuple[int, int], after_ms: int, opens: bool
+) -> None:
+    """Failures are held against what was sent within the same half minute, to the millisecond."""
+    errors = ErrorRate(PARAMS)
+    for at_ms, (bad, good) in ((T0, first), (T0 + after_ms, then)):
+        for n in range(bad + good):
+            errors.note(at_ms, failed=n < bad)
+
+    assert errors.open(T0 + after_ms) is opens
+
+
+def test_what_was_judged_is_not_judged_again() -> None:
+    """After a pause that is shorter than its window, one more opens neither brake."""
+    params = RiskParams(error_window_s=60, error_pause_s=1, reject_window_s=60, reject_pause_s=1)
+    made = brakes(params)
+    for at_ms, errors, refusals in ((T0, 20, 10), (T0 + 1_000, 1, 1)):
+        for _ in range(errors):
+            made.errors.note(at_ms, failed=True)
+        for _ in range(refusals):
+            made.refused(Reject.TICK, at_ms)
+        assert (made.holds(UP, at_ms) is None) is (at_ms > T0)
+    made.errors.note(T0 + 1_000, failed=False)
+    assert made.holds(UP, T0 + 1_000) is None
+
+
+@pytest.mark.parametrize(
+    ("after_ms", "fills_ms", "held"), [(9_999, 59_999, 1), (10_000, 60_000, 0)]
+)
+def test_the_windows_of_a_market(after_ms: int, fills_ms: int, held: bool) -> None:
+    """Ten refusals within ten seconds, sixty fills within sixty: to the millisecond."""
+    refused, filled = brakes(), brakes()
+    for n in range(10):
+        refused.refused(Reject.TICK, T0 + (after_ms if n == 9 else 0))
+    for n in range(60):
+        filled.filled(UP, T0 + (fills_ms if n == 59 else 0))
+
+    assert (refused.holds(UP, T0 + after_ms) is not None) == held
+    assert (filled.holds(UP, T0 + fills_ms) is not None) == held
+
+
+def test_brakes_that_are_switched_off() -> None:
+    """Nought is never, not at once."""
+    made = brakes(RiskParams(reject_most=0, repeat_most=0))
+    for _ in range(100):
+        made.refused(Reject.TICK, T0)
+        made.filled(UP, T0)
+
+    assert made.holds(UP, T0) is None
+
+
 def test_a_storm_of_refusals_leaves_the_market_alone() -> None:
     """Ten refusals within ten seconds, of whatever kind but a moved book."""
     made = brakes()
@@ -121,6 +186,7 @@ def test_a_storm_of_refusals_leaves_the_market_alone() -> None:
 
     assert made.holds(UP, T0 + 9_001) == "storm of refusals"
     assert made.holds(DOWN, T0 + 9_001) == "storm of refusals"
+    assert made.holds(UP, T0 + 9_000 + 14_999) is not None
     assert made.holds(UP, T0 + 9_000 + 15_000) is None
 
 
@@ -150,6 +216,7 @@ def test_one_sided_fills_end_in_a_pause_of_that_side() -> None:
 
     assert made.holds(UP, T0 + 30_000) == "too many fills on one side"
     assert made.holds(DOWN, T0 + 30_000) is None, "what pairs is not held"
+    assert made.holds(UP, T0 + 29_500 + 59_999) is not None
     assert made.holds(UP, T0 + 29_500 + 60_000) is None
 
 

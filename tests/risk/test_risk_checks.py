@@ -64,6 +64,22 @@ def test_the_example_of_the_reference() -> None:
     assert attrs.evolve(EXAMPLE, down=300 * SHARE).worst_loss == dollars(6.2)
 
 
+def test_dollars_at_risk_are_those_of_bids_and_of_all_that_may_come_back() -> None:
+    """Each outcome's own, and what was spent on shares of either."""
+    held = Exposure(
+        1, 20, 300, 300, OpenBids(4_000, 50_000, 2, 7, 7), 600_000, 7 * 10**6, 8 * 10**7
+    )
+
+    assert held.of(UP) == 7_604_001
+    assert held.of(DOWN) == 80_650_020
+    assert held.at_risk == 87_654_021
+
+
+def test_a_sure_profit_is_no_loss_of_less_than_nothing() -> None:
+    """Or another market might lose so much more."""
+    assert Exposure(dollars(4), dollars(5), 10 * SHARE, 10 * SHARE).worst_loss == 0
+
+
 AMOUNTS = st.integers(0, 1_000 * USD)
 
 
@@ -206,9 +222,8 @@ def test_others_add_up(others: list[tuple[str, Exposure]], unexplained: int) -> 
     assert found.total_loss == unexplained + sum(e.worst_loss for _, e in others)
     assert found.at_risk == unexplained + sum(e.at_risk for _, e in others)
     assert found.orders == sum(e.bids.orders for _, e in others)
-    assert unexplained <= found.cluster_loss <= found.total_loss
-    if all(cluster == "btc" for cluster, _ in others):
-        assert found.cluster_loss == found.total_loss
+    ours = sum(e.worst_loss for cluster, e in others if cluster == "btc")
+    assert found.cluster_loss == unexplained + ours
 
 
 # --- limits ---------------------------------------------------------------------------------------

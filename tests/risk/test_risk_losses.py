@@ -58,7 +58,7 @@ def test_a_clock_that_is_set_back_forgives_no_day() -> None:
     anew: what had been lost since the morning was forgotten, and the limits full again.
     """
     made = limits()
-    after(made, standing(1_000), standing(980), standing(980, NEXT), standing(979))
+    after(made, standing(1_000), standing(980), *[standing(980, NEXT)] * 2, standing(979))
 
     assert made.today(standing(979)) == -21 * USD
     assert halted(after(made, standing(970), standing(970))) is Halt.DAILY_LOSS
@@ -114,6 +114,28 @@ def test_a_loss_that_a_price_may_make_up_for_waits_for_it() -> None:
     assert after(made, *[attrs.evolve(standing(960), hope=10_000_001)] * 2).halt is None
     lost = [attrs.evolve(standing(960), hope=10 * USD)] * 2
     assert halted(after(made, *lost)) is Halt.DAILY_LOSS
+
+
+@pytest.mark.parametrize(
+    ("baseline", "equity", "halt"),
+    [
+        (Baseline("2026-11-25", *[1_000 * USD] * 3), 960, None),  # 4 % since yesterday's morning
+        (Baseline("2026-11-25", *[1_000 * USD] * 3), 900, Halt.DRAWDOWN),
+        (None, 500, None),
+    ],
+)
+def test_while_prices_are_waited_for_only_marks_that_have_begun_count(
+    baseline: Baseline | None, equity: int, halt: Halt | None
+) -> None:
+    """A start into a new day has the highest of before, and no morning yet; a first one neither."""
+    made = limits(baseline)
+    assert halted(after(made, *[attrs.evolve(standing(equity), hope=USD)] * 2)) is halt
+
+
+def test_a_first_look_has_lost_nothing() -> None:
+    """What a wallet had lost before the first of all starts, and one that is empty."""
+    for equity, capital in ((500, 1_000), (0, 0)):
+        assert after(limits(), *[standing(equity, capital=capital)] * 3).halt is None
 
 
 @pytest.mark.parametrize("brought", [500, -500])

@@ -236,6 +236,9 @@ def test_before_the_start_only_from_the_opening_on() -> None:
     assert not machine.allows(A.QUOTE, START - 10_001, halted=False)
     assert machine.allows(A.QUOTE, START - 10_000, halted=False)
     assert not machine.allows(A.QUOTE, START - 10_000, halted=True)
+    for halted in (False, True):
+        assert machine.allows(A.CANCEL, START - 10_001, halted=halted)
+        assert machine.allows(A.MERGE, START - 10_001, halted=halted)
     assert not MarketMachine(FIVE, TABLE, known=READY).allows(A.QUOTE, START - 1, halted=False)
 
 
