@@ -46,18 +46,20 @@ from polybot.domain.units import SHARE
 from polybot.execution.desk import RECANCEL_MS, Desk
 from polybot.execution.doubts import DELAY_MOST_MS, EDGE_MS, Surveyed
 from polybot.execution.lifecycle import State
+from polybot.execution.params import OrderParams
 from polybot.execution.reconcile import LAG_MOST_MS
 from polybot.execution.table import KEEP_DEAD_MS, OrderTable
 from polybot.execution.wish import Desired
 
 Kind = OrderSeen.Kind
 GRACE = 2000
+PATIENT = OrderParams(routine_every_ms=0, unknown_grace_s=10)
 NOTHING = CancelResult(frozenset(), {}, "timed out")
 
 
-def sent(*, answer: bool = True) -> Desk:
+def sent(*, answer: bool = True, params: OrderParams | None = None) -> Desk:
     """A desk whose one order, 0x1, 10 Up at 0.48, is on the wire or has lost its answer."""
-    made = desk()
+    made = desk(params=params)
     made.desired = wanting(order())
     assert [each.id for each in posts(made.act(T0, RICH))] == ["0x1"]
     if not answer:
@@ -65,9 +67,9 @@ def sent(*, answer: bool = True) -> Desk:
     return made
 
 
-def withdrawing() -> Desk:
+def withdrawing(params: OrderParams | None = None) -> Desk:
     """A desk that has asked for the cancel of its one order."""
-    made = desk()
+    made = desk(params=params)
     resting(made, order())
     made.desired = Desired()
     assert cancels(made.act(T0, RICH)) == ["0x1"]
@@ -191,6 +193,23 @@ def test_f17_a_list_that_cannot_be_read_is_no_source() -> None:
     assert made.table["0x1"].state is State.UNKNOWN
 
 
+def test_f17_trades_that_cannot_be_read_are_no_source() -> None:
+    """Nor does the list alone."""
+    made = sent(answer=False)
+    for at in (T0, T0 + LAG_MOST_MS):
+        made.surveyed(surveyed(at, trades=False), at)
+
+    assert made.table["0x1"].state is State.UNKNOWN
+
+
+def test_f17_a_long_grace_is_waited_for_without_look_ups_too() -> None:
+    """Where it is longer than any lag of a list."""
+    made = sent(answer=False, params=PATIENT)
+    for ms, state in ((0, State.UNKNOWN), (9_999, State.UNKNOWN), (10_000, State.ABSENT)):
+        made.surveyed(surveyed(T0 + ms), T0 + ms)
+        assert made.table["0x1"].state is state
+
+
 def test_f17_all_three_sources_are_asked_again_and_again() -> None:
     """Look-up and survey leave together, none while one is under way, at once when the grace ends,
     and trades are wanted from when the order was sent.
@@ -242,9 +261,9 @@ def test_f17_an_old_absence_does_not_count_in_a_new_doubt() -> None:
 
     made.looked_up("0x1", None, T0 + 9100)
     assert made.table["0x1"].state is State.UNKNOWN
-    for ms in (9200, 9300):
+    for begun_ms in (8_999, 9_200, 9_300):
         assert made.table["0x1"].state is State.UNKNOWN, "two sources, each of them twice"
-        made.surveyed(surveyed(T0 + ms), T0 + ms)
+        made.surveyed(surveyed(T0 + begun_ms), T0 + 9_400)
     assert made.table["0x1"].state is State.CANCELLED
 
 
@@ -378,6 +397,16 @@ def test_f21_a_cancel_confirmed_by_a_list_is_settled() -> None:
     made.surveyed(surveyed(T0 + 2050), T0 + 2100)
 
     assert surveys(made.act(T0 + 9000, RICH)) == []
+
+
+def test_f21_what_a_list_still_shows_stays_under_watch() -> None:
+    """Too soon after its end to be a ghost, and no proof that it is gone."""
+    made = withdrawing(PATIENT)
+    made.cancelled(["0x1"], CancelResult(frozenset({"0x1"}), {}), T0 + 50)
+    made.surveyed(surveyed(T0 + 9_000, row("0x1")), T0 + 9_000)
+
+    assert made.table["0x1"].state is State.CANCELLED
+    assert len(surveys(made.act(T0 + 12_000, RICH))) == 1
 
 
 def test_f21_a_list_begun_before_the_end_proves_no_ghost() -> None:
