@@ -107,6 +107,12 @@ def test_what_moved_just_before_is_not_judged(
     assert kinds([known], rows, begun_ms=begun_ms) == found
 
 
+def test_a_long_grace_is_waited_for_before_an_order_is_missed() -> None:
+    """Where it is longer than any lag of a list."""
+    for begun_ms, missed in ((T0 + 9_999, 0), (T0 + 10_000, 1)):
+        assert len(order_differences([ours()], "".__contains__, [], begun_ms, 10_000)) == missed
+
+
 def test_an_old_amount_is_no_difference() -> None:
     """Sums never shrink: a list that shows less than we were told is merely older."""
     assert kinds([ours(matched=5)], [row("0x1", matched=2)]) == []
