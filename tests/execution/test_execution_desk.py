@@ -182,6 +182,10 @@ def test_routine_moves_wait_for_their_moment_together() -> None:
 
     assert cancels(actions) == [first[0].id]
     assert sorted(each.order.price for each in posts(actions)) == [4600, 5000]
+    made.posted([acked(each.id) for each in posts(actions)], T0 + 201)
+    made.desired = wanting(order(UP, 4400), order(DOWN, 5000))
+    assert made.act(T0 + 399, RICH) == []
+    assert cancels(made.act(T0 + 400, RICH)) == ["0x2"]
 
 
 def test_a_broken_cap_does_not_wait() -> None:
@@ -372,6 +376,18 @@ def test_lost_answers_of_many_requests_hold_new_orders() -> None:
     assert made.act(T0 + 30, RICH) == []
     assert made.counts.withheld == {"too many requests fail": 1}
     assert posts(made.act(T0 + 20_020, RICH))
+
+
+@pytest.mark.parametrize("failed", [False, True])
+def test_every_answer_counts_in_the_error_rate(failed: bool) -> None:
+    """Of a POST and of a cancel, once each: twenty are judged, whatever became of their orders."""
+    made = desk()
+    failure = "timed out" if failed else None
+    for _ in range(10):
+        made.posted([unknown("0x8") if failed else acked("0x8"), acked("0x9")], T0)
+        made.cancelled([], CancelResult(frozenset(), {}, failure), T0)
+
+    assert made.firewall.brakes.errors.open(T0) is failed
 
 
 def test_a_storm_of_refusals_leaves_the_market_alone() -> None:

@@ -644,3 +644,16 @@ def test_a_look_up_that_a_sleeping_machine_reads_too_late(
     made.looked_up("0x1", answer, T0 + 70_000)
 
     assert "0x1" not in made.table
+
+
+def test_lists_and_cancels_that_a_sleeping_machine_reads_too_late() -> None:
+    """The same of one that a cancel names, or a list that was read for all markets."""
+    made = withdrawing()
+    made.heard(seen("0x1", Kind.DEAD), T0)
+    slept(made)
+    made.cancelled(["0x1"], CancelResult(frozenset({"0x1"}), {}), T0 + 70_000)
+    made.missing("0x1", T0 + 69_000, T0 + 70_000)
+    made.resting("0x1", T0 + 69_000, T0 + 70_000)
+    made.surveyed(surveyed(T0 + 69_000, row("0x1")), T0 + 70_000)
+
+    assert "0x1" not in made.table

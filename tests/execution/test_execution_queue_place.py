@@ -26,7 +26,7 @@ from msgspec.structs import replace
 from polybot.domain.orders import NewOrder
 from polybot.execution.actions import Cancel
 from polybot.execution.desk import Desk
-from polybot.execution.lifecycle import State
+from polybot.execution.lifecycle import Event, State
 from polybot.execution.params import OrderParams
 from polybot.execution.throttle import Bucket
 from polybot.execution.wish import Desired
@@ -95,10 +95,37 @@ def nothing_wanted(made: Desk) -> Desired:
     return Desired(cause="past the cutoff")
 
 
-@pytest.mark.parametrize("wish", [broken_cap, broken_pair, side_withdrawn, nothing_wanted])
+def closing(made: Desk) -> Desired:
+    made.closing = True
+    return made.desired
+
+
+def in_doubt(made: Desk) -> Desired:
+    made.table.move(made.table["0x1"], Event.CANCEL_REFUSED, T0)
+    return made.desired
+
+
+def back_from_the_dead(made: Desk) -> Desired:
+    for event in (Event.CANCEL_DONE, Event.RESTS_STILL, Event.SEEN_LIVE):
+        made.table.move(made.table["0x1"], event, T0)
+    return made.desired
+
+
+@pytest.mark.parametrize(
+    "wish",
+    [
+        broken_cap,
+        broken_pair,
+        side_withdrawn,
+        nothing_wanted,
+        closing,
+        in_doubt,
+        back_from_the_dead,
+    ],
+)
 def test_a_violation_leaves_outside_the_throttle(wish: object) -> None:
-    """Neither the pace of routine moves nor an empty cancel budget holds back what breaks a cap or
-    is not wanted at all (strategy.md 6.2, 6).
+    """Neither the pace of routine moves nor an empty cancel budget holds back what breaks a cap, is
+    not wanted at all (strategy.md 6.2, 6), or is where it should not be.
     """
     made = desk(params=PATIENT)
     made.desired = wanting(order(UP, 4800), order(DOWN, 4300))

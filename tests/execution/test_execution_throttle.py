@@ -120,3 +120,4 @@ def test_requotes_leave_the_reserve_to_withdrawals(urgent: bool) -> None:
 
     assert len(cancels(made.act(T0, RICH))) == (8 if urgent else 6)
     assert made.counts.withheld["cancel budget"] == (0 if urgent else 2), "and it is told"
+    assert made.budget.cancels.available(T0) == (2 if urgent else 4)
