@@ -43,6 +43,7 @@ from polybot.execution.pauses import QUIET_MS
 from polybot.execution.table import OrderTable
 from polybot.risk.checks import Standing
 from polybot.risk.exposure import OpenBids
+from polybot.risk.limits import RiskParams
 
 LATER = T0 + 300
 
@@ -197,6 +198,45 @@ def test_shares_sold_are_bound_until_the_ledger_knows() -> None:
     made.heard(sale(only, 4), LATER)  # and the ledger has six left
     assert made.promised.pledged(UP) == 6 * SHARE
     assert cancels(made.act(LATER, stands(6))) == []
+
+
+@pytest.mark.parametrize("outcome", Outcome)
+def test_what_is_sold_and_not_booked_is_not_offered_again(outcome: Outcome) -> None:
+    """The ledger has ten still, and ten of the other outcome, which are nobody's yet."""
+    made = desk()
+    made.desired = wanting(ask(outcome))
+    (first,) = posts(made.act(T0, stands(10, 10)))
+    made.posted([acked(first.id)], T0)
+    made.heard(seen(first.id, Kind.MATCHED, 10), T0)
+    made.desired = wanting(ask(outcome, 5300), ask(outcome.other, 5300))
+
+    sent = posts(made.act(LATER, stands(10, 10)))
+    assert [each.order.outcome for each in sent] == [outcome.other]
+    assert made.counts.withheld == {"more than may be sold of it": 1}
+
+
+@pytest.mark.parametrize(("spare", "sent"), [(0, 1), (-1, 0)])
+def test_what_is_spent_and_not_booked_is_not_spent_again(spare: int, sent: int) -> None:
+    """A bid for 4.80 was filled by its own message: cash for two of them is left for one."""
+    made = desk()
+    asking(made, order(UP, 4800))
+    made.heard(seen("0x1", Kind.MATCHED, 10), T0)
+    made.desired = wanting(order(DOWN, 4800))
+
+    poor = attrs.evolve(RICH, free_cash=2 * 4_800_000 + spare)
+    assert len(posts(made.act(LATER, poor))) == sent
+
+
+@pytest.mark.parametrize(("limit", "sent"), [(15, 1), (14, 0)])
+def test_what_was_matched_unbooked_is_at_risk_whichever_way(limit: int, sent: int) -> None:
+    """4.80 for a bid, and 4.80 that an ask has given away: with one more bid 14.40."""
+    made = desk(limits=RiskParams(max_order_usd=10, max_position_usd_per_market=limit))
+    asking(made, order(UP, 4800), ask(UP, 5200))
+    for order_id in ("0x1", "0x2"):
+        made.heard(seen(order_id, Kind.MATCHED, 10), T0)
+    made.desired = wanting(order(DOWN, 4800))
+
+    assert len(posts(made.act(LATER, stands(10)))) == sent
 
 
 @pytest.mark.parametrize("failed_first", [False, True])

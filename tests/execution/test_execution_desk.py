@@ -26,7 +26,14 @@ from execution_kit import (
 )
 from msgspec.structs import replace
 
-from polybot.domain.orders import CancelResult, Failure, OrderSeen, Reject, TradeStatus
+from polybot.domain.orders import (
+    CancelResult,
+    Failure,
+    OrderSeen,
+    PostResult,
+    Reject,
+    TradeStatus,
+)
 from polybot.domain.units import SHARE
 from polybot.execution.actions import Cancel, Post
 from polybot.execution.desk import BATCH
@@ -378,13 +385,21 @@ def test_lost_answers_of_many_requests_hold_new_orders() -> None:
     assert posts(made.act(T0 + 20_020, RICH))
 
 
-@pytest.mark.parametrize("failed", [False, True])
-def test_every_answer_counts_in_the_error_rate(failed: bool) -> None:
+@pytest.mark.parametrize(
+    ("reply", "failed"),
+    [
+        (acked("0x8"), False),
+        (unknown("0x8"), True),
+        (refused("0x8", Reject.RESTARTING), True),
+        (refused("0x8", Reject.TICK), False),
+    ],
+)
+def test_every_answer_counts_in_the_error_rate(reply: PostResult, failed: bool) -> None:
     """Of a POST and of a cancel, once each: twenty are judged, whatever became of their orders."""
     made = desk()
     failure = "timed out" if failed else None
     for _ in range(10):
-        made.posted([unknown("0x8") if failed else acked("0x8"), acked("0x9")], T0)
+        made.posted([reply, acked("0x9")], T0)
         made.cancelled([], CancelResult(frozenset(), {}, failure), T0)
 
     assert made.firewall.brakes.errors.open(T0) is failed

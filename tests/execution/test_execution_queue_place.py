@@ -163,6 +163,17 @@ def test_an_improvement_waits() -> None:
     assert [made.act(T0 + ms, RICH) for ms in (0, 300, 5000)] == [[], [], []]
 
 
+def test_one_order_serves_one_wish() -> None:
+    """Near enough to two of them, it stands for the better."""
+    made = desk()
+    resting(made, order(UP, 4800))
+    made.desired = wanting(order(UP, 4900), order(UP, 4700, level=1))
+
+    actions = made.act(T0, RICH)
+    assert [each.order.price for each in posts(actions)] == [4700]
+    assert cancels(actions) == []
+
+
 cents = st.integers(30, 60).map(lambda price: price * 100)
 sides = st.lists(cents, max_size=3, unique=True)
 
