@@ -90,6 +90,7 @@ def test_without_risk_aversion_it_is_all_or_nothing() -> None:
     """Then a share is worth its fair price, however many there are."""
     assert worth_taking(0.6, 0.0, 100, 0.39) == 100
     assert worth_taking(0.6, 0.0, 100, 0.41) == 0
+    assert worth_taking(0.4, 0.0, -100, 0.39) == 100
     assert worth_taking(0.6, 0.002, 100, 1.0) == 0
 
 
@@ -110,7 +111,8 @@ def test_urgency_grows_to_the_last_call() -> None:
     """Zero at the stop, one from the last call on, slowly first."""
     seen = [urgency(left, 60.0, PARAMS) for left in (60, 45, 30, 15, 5, 0)]
 
-    assert seen[0] == 0
+    assert seen[0] == urgency(75, 60.0, PARAMS) == 0
+    assert urgency(32.5, 60.0, PARAMS) == pytest.approx(0.25)
     assert seen[-2:] == [1, 1]
     assert seen == sorted(seen)
     assert urgency(1.0, 3.0, PARAMS) == 1, "a window that is all last call"

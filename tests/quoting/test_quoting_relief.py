@@ -11,6 +11,7 @@ from msgspec.structs import replace
 from test_quoting_completion import MARKET, SHARE, long_up
 from test_quoting_decide import DOWN, SHARES, START, TWAP, UP, book, fair, inputs, whys
 
+from polybot.domain.market import Outcome
 from polybot.domain.market_states import MarketState
 from polybot.domain.orders import TimeInForce
 from polybot.domain.units import USD, notional
@@ -77,6 +78,40 @@ def test_only_what_is_near_its_fair_price_is_taken() -> None:
     assert isinstance(most, Take)
     assert (most.price, most.size) == (5000, 60 * SHARE)
     assert relieve(long_up(), 1_000 * USD, 0.0) is Held.DEAR
+
+
+def test_a_walk_through_levels_counts_what_each_of_them_saves() -> None:
+    """Ten at 0.50 save 4.825 dollars, and 11.19 at 0.52 and its fee the other 5.175: $10.818 buy
+    20.80 at the worst price. What is offered beyond that is left alone, as is what is not missing.
+    """
+    offers = ((5000, 10 * SHARE), (5200, 60 * SHARE), (5300, 60 * SHARE))
+    found = relieve(long_up(offers=offers), 10 * USD, 0.06)
+    assert found == Take(DOWN, TimeInForce.FAK, 5200, 20_800_000, Stage.RELIEF)
+
+    all_of_it = relieve(long_up(30, offers=offers), 1_000 * USD, 0.06)
+    assert isinstance(all_of_it, Take)
+    assert (all_of_it.price, all_of_it.size) == (5200, 29_610_000)
+
+
+@pytest.mark.parametrize(
+    ("net", "offer", "found"),
+    [(100, 2100, DOWN), (100, 2300, None), (-100, 8100, UP), (-100, 8300, None)],
+)
+def test_the_fair_price_is_that_of_the_missing_side(
+    net: int, offer: int, found: Outcome | None
+) -> None:
+    """With Up at 0.80 Down is worth 0.20; three cents more may be paid, fee included."""
+    offers = ((offer, 60 * SHARE),)
+    taken = relieve(long_up(net, q=0.8, offers=offers), 10 * USD, 0.03)
+
+    assert (taken.outcome if isinstance(taken, Take) else None) is found
+
+
+def test_an_offer_at_a_dollar_saves_nothing() -> None:
+    """A broken book; what is all but certain may cost nearly as much."""
+    offers = ((10_000, 60 * SHARE),)
+
+    assert relieve(long_up(-100, q=0.99, offers=offers), 10 * USD, 0.05) is Held.DEAR
 
 
 @pytest.mark.parametrize(
