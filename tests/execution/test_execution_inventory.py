@@ -66,6 +66,8 @@ def planned(
         (20, 20, 0, Capital(100 * SHARE, 90 * SHARE, ROOM), 20),
         (5, 9, 0, SHORT, 5),
         (4, 9, 0, SHORT, 0),
+        (5, 9, 0, Capital(1_000 * SHARE, 200 * SHARE - 1), 5),  # short of a fifth
+        (5, 9, 0, Capital(1_000 * SHARE, 200 * SHARE), 0),
     ],
 )
 def test_pairs_are_merged_for_the_capital_they_free(
@@ -101,6 +103,7 @@ def test_pairs_that_asks_bind_are_claimed() -> None:
     assert told.operations == ()
     assert told.claims == (("m", 60 * SHARE),)
     assert "withdrawn" in dict(told.waits)["m"]
+    assert due(PARAMS, asked(50, 60, 20), RICH) == Claim("m", 50 * SHARE)
     assert due(PARAMS, asked(49, 60, 20), RICH) is None, "not enough in any case"
 
 
@@ -131,6 +134,7 @@ def test_everything_is_redeemed_at_its_payout(payout: int, paid: int) -> None:
     wanted = due(PARAMS, place(held(30, 10), up_payout=payout, open=False), RICH)
 
     assert wanted == Operation("redeem", "m", 40 * SHARE, paid * SHARE)
+    assert due(PARAMS, place(held(0, 0), up_payout=payout, open=False), RICH) is None
 
 
 @pytest.mark.parametrize(
@@ -150,7 +154,9 @@ def test_inventory_is_split_once_when_configured() -> None:
     params = InventoryParams(seed_shares=40)
     fresh = place(held(0, 0), fresh=True, room=ROOM)
 
-    assert due(params, fresh, RICH) == Operation("split", "m", 40 * SHARE, -40 * SHARE)
+    split = Operation("split", "m", 40 * SHARE, -40 * SHARE)
+    assert due(params, fresh, RICH) == split
+    assert due(params, fresh, Capital(100 * SHARE, 40 * SHARE)) == split
     assert due(PARAMS, fresh, RICH) is None
     assert due(params, place(held(0, 0)), RICH) is None
     assert due(params, place(held(0, 0), fresh=True, open=False, room=ROOM), RICH) is None
@@ -195,6 +201,9 @@ def test_what_is_due_goes_together_redemptions_first() -> None:
 
     assert len(together.operations) == BATCH_MOST
     assert together.operations[0] == Operation("redeem", "won", 7 * SHARE, 7 * SHARE)
+    assert [one.paid for one in together.operations[1:]] == [
+        (60 + n) * SHARE for n in range(BATCH_MOST + 2, 3, -1)
+    ]
     assert [one.condition_id for one in single.operations] == ["won"]
 
 
@@ -206,8 +215,12 @@ def test_what_has_failed_goes_alone_and_later() -> None:
 
     assert [one.condition_id for one in planned(bad, setbacks=setbacks).operations] == ["bad"]
     assert len(planned(good, bad, setbacks=setbacks).operations) == 1
+    better = place(held(99, 99), "better")
+    chosen = planned(good, bad, better, setbacks=setbacks).operations
+    assert [one.condition_id for one in chosen] == ["better", "good"], "not with others after them"
     for count in range(2, 12):
         assert setbacks.failed("bad", 0) == count
+    assert dict(planned(bad, setbacks=setbacks).waits) == {"bad": "its last operation failed"}
     assert setbacks.waits("bad", LONGEST_PAUSE_MS - 1)
     assert not setbacks.waits("bad", LONGEST_PAUSE_MS)
     setbacks.cleared("bad")
@@ -255,6 +268,17 @@ def test_a_clock_that_was_far_ahead_holds_no_pause() -> None:
 
     assert budget.obstacle(DAY_MS) is None
     assert not setbacks.waits("bad", DAY_MS)
+
+
+@pytest.mark.parametrize(("free", "splits"), [(39, 0), (79, 1), (80, 2)])
+def test_splits_of_one_batch_share_the_cash(free: int, splits: int) -> None:
+    """Each by itself has enough; a merge needs none, and goes with them."""
+    params = InventoryParams(seed_shares=40)
+    fresh = [place(held(0, 0), name, fresh=True) for name in "ab"]
+    capital = Capital(1_000 * SHARE, free * SHARE)
+    told = planned(*fresh, place(held(90, 90)), capital=capital, params=params)
+
+    assert [one.kind for one in told.operations] == ["merge", *["split"] * splits]
 
 
 @given(

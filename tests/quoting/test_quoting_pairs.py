@@ -21,8 +21,11 @@ PLAIN = QuoteParams()
 ALL = QuoteParams(pair_jump=0.01, pair_apart=0.02, pair_unpaired=0.03, pair_late=0.04)
 
 
-def seen(*, at_s: float = 20.0, held_up: int = 0, **changes: Any) -> QuoteInputs:
+def seen(
+    *, at_s: float = 20.0, held_up: int = 0, held_down: int = 0, **changes: Any
+) -> QuoteInputs:
     made = inputs(book(4000, 6000), at_s=at_s, held_up=held_up * SHARES, q=fair(0.5))
+    made = replace(made, held_down=held_down * SHARES)
     return replace(made, **changes)
 
 
@@ -53,11 +56,13 @@ def test_what_the_prices_say_costs(caution: Caution, name: str, dollars: float) 
 
 
 def test_what_is_unpaired_costs_less_the_more_was_paired() -> None:
-    """Fifty unpaired of a limit of a hundred, with no history and with four hundred pairs."""
+    """Fifty unpaired of a limit of a hundred, of either outcome, with no history and with four
+    hundred pairs.
+    """
     alone = penalised(seen(held_up=50))
     paired = penalised(seen(held_up=50, paired=400 * SHARES))
 
-    assert alone == {"unpaired": pytest.approx(0.015)}
+    assert alone == penalised(seen(held_down=50)) == {"unpaired": pytest.approx(0.015)}
     assert paired == {"unpaired": pytest.approx(0.003)}
 
 
