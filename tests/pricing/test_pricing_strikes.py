@@ -85,7 +85,10 @@ def test_a_correction_is_reported_with_its_size() -> None:
     strikes, key = Strikes(), ("BTCUSDT", 0, START)
     assert strikes.official(("ethusd", 60, START), 4000.0, NOW) is None
     strikes.open_seen("BTCUSDT", 100_000.0, START, START + 500)
-    assert strikes.official(key, 100_004.0, NOW) is None
+    assert strikes.official(key, 100_004.9, NOW) is None
+    strikes.official(key, 100_000.0, NOW)
+    assert strikes.official(key, 100_005.1, NOW) is not None
+    strikes.official(key, 100_004.0, NOW)
 
     found = strikes.official(key, 100_104.0, NOW)
 
@@ -165,13 +168,20 @@ def test_what_the_venue_says_ends_the_contest_of_two_opens() -> None:
     assert strikes.of(CANDLE) == Strike(101.0, Trust.OFFICIAL, HOUR + 41_000)
 
 
-@pytest.mark.parametrize("before_ms", [None, HOUR + 10])
-def test_a_trade_seen_too_late_opens_nothing(before_ms: int | None) -> None:
-    """Who connects within the hour cannot know that it saw the first trade."""
+@pytest.mark.parametrize(
+    ("late_ms", "before_ms", "known"),
+    [(40, None, False), (40, HOUR + 10, False), (500, HOUR - 1, True), (501, HOUR - 1, False)],
+)
+def test_a_trade_seen_too_late_opens_nothing(
+    late_ms: int, before_ms: int | None, known: bool
+) -> None:
+    """Who connects within the hour cannot know that it saw the first trade, and who saw none for so
+    long has missed some.
+    """
     strikes = Strikes()
-    strikes.traded("BTCUSDT", 100.0, HOUR + 40, before_ms)
+    strikes.traded("BTCUSDT", 100.0, HOUR + late_ms, before_ms)
 
-    assert strikes.of(CANDLE) is None
+    assert (strikes.of(CANDLE) is not None) is known
 
 
 def test_a_daily_strike_outlives_its_day() -> None:
