@@ -11,7 +11,7 @@ from ledger_kit import BUY, DOWN, MARKET, SELL, UP, funded, leg, market, trade
 
 from polybot.domain.accounts import Kind, NotTheWriter
 from polybot.domain.ledger import Ledger
-from polybot.domain.market import taker_fee
+from polybot.domain.market import Outcome, taker_fee
 from polybot.domain.market_books import Holdings, MarketBooks, Sales
 from polybot.domain.orders import TradeStatus
 from polybot.domain.settling import Settling
@@ -255,6 +255,30 @@ def test_redeeming_pays_the_winner_and_writes_off_the_loser() -> None:
     assert books.holdings() == Holdings()
     assert ledger.realised == ledger.cash == 10 * SHARE
     assert books.redeemed == 20 * SHARE
+
+
+@pytest.mark.parametrize(
+    ("held", "payout", "marked", "lost"),
+    [
+        (DOWN, None, 6, ()),
+        (UP, None, 4, ()),
+        (DOWN, SHARE, 0, ()),
+        (DOWN, 0, 10, (UP,)),
+        (UP, SHARE, 10, (DOWN,)),
+    ],
+)
+def test_what_holdings_are_worth_at_fair(
+    held: Outcome, payout: int | None, marked: int, lost: tuple[Outcome, ...]
+) -> None:
+    """Ten of them at a fair 0.40 for Up, until the payout is known: then at that. An outcome that
+    pays nothing, and of which nothing is held, has no balance that anybody would miss.
+    """
+    ledger, books = opened()
+    ledger.book(trade("a", leg(held, 5000, 10)))
+    books.up_payout = payout
+
+    assert books.marked(4_000) == marked * SHARE
+    assert tuple(outcome for outcome in Outcome if books.lost(outcome)) == lost
 
 
 @pytest.mark.parametrize(

@@ -152,6 +152,7 @@ def test_open_bids_elsewhere_count_by_outcome() -> None:
     made = account()
     made.reserved["0xd"] = 40 * USD
     made.bids["0xd"] = OpenBids(up=30 * USD, down=10 * USD, orders=4)
+    made.reserved[MARKET.condition_id] = 5 * USD  # its desk counts them
 
     stands = made.standing(MARKET.condition_id)
 
@@ -172,6 +173,8 @@ def test_what_nobody_explains_may_be_lost_whole() -> None:
     assert stands.others.cluster_loss == 22 * USD
     assert stands.others.total_loss == 37 * USD
     assert stands.free_cash == 915 * USD
+    made.bids["0xe"] = OpenBids(up=20 * USD, orders=1)  # told before its dollars are
+    assert made.standing(MARKET.condition_id).others.at_risk == 50 * USD, "it explains no others"
 
 
 def test_a_settled_market_risks_nothing() -> None:
@@ -254,8 +257,10 @@ def test_what_a_sale_promises_is_no_cash() -> None:
     made.ledger.book(sale(TradeStatus.CONFIRMED))
     stands = made.standing(MARKET.condition_id)
     assert stands.free_cash == 946 * USD
-    assert stands.held.back_up == 0
-    assert sellable(made) == (60, 0)
+    assert (stands.held.back_up, sellable(made)) == (0, (60, 0))
+    leg = FillLeg("o3", OTHER.down_token, Side.SELL, 6000, 20 * SHARE, maker=True)
+    made.ledger.book(TradeSeen("t3", "0xd", TradeStatus.MATCHED, (leg,), START))
+    assert made.standing("0xd").held.back_down == 6 * USD
 
 
 def test_asks_elsewhere_count_as_losses_and_not_as_cash() -> None:
