@@ -99,21 +99,19 @@ def test_what_a_split_takes_is_spent_already() -> None:
     """
     made = account()
     before = made.standing(MARKET.condition_id)
-    made.answer_for(SPLITS, 400 * USD, {}, {})
+    made.answer_for(SPLITS, 500 * USD, {}, {})
     under_way = made.standing(MARKET.condition_id)
 
-    assert before.free_cash - under_way.free_cash == 400 * USD
+    assert before.free_cash - under_way.free_cash == 500 * USD
     assert under_way.others == attrs.evolve(
-        before.others, at_risk=before.others.at_risk + 400 * USD
+        before.others, at_risk=before.others.at_risk + 500 * USD
     )
     done = Moved(OTHER.condition_id, "split", "done", "split.0", 400 * SHARE, -400 * USD)
     made.take([done], START)
     after = made.standing(MARKET.condition_id)
     assert after.free_cash == under_way.free_cash, "in one step it is pairs"
     assert after.others == under_way.others
-    assert not made.reserved[SPLITS]
-
-    made.answer_for(SPLITS, 100 * USD, {}, {})
+    assert made.reserved[SPLITS] == 100 * USD, "of a second one"
     made.take([done.done_again("shares on the chain")], START)
     assert made.reserved[SPLITS] == 100 * USD, "what was done again has been asked for by nobody"
 
@@ -126,6 +124,7 @@ def test_what_a_merge_under_way_takes_stays_claimed() -> None:
     leg = FillLeg("o2", MARKET.down_token, Side.BUY, 3000, 100 * SHARE, maker=True)
     made.take([Told(key, TradeSeen("t2", key, TradeStatus.CONFIRMED, (leg,), START))], START)
     made.claims[key] = 30 * SHARE
+    made.take([Moved(key, "merge", "sent", "polybot-2.0", 30 * SHARE, 30 * SHARE)], START)
     earlier = Moved(key, "merge", "done", "polybot-1.0", 20 * SHARE, 20 * SHARE)
     made.take([earlier.done_again("shares on the chain")], START)
     assert made.standing(key).sellable_up == (100 - 20 - 30) * SHARE
