@@ -115,6 +115,16 @@ def test_a_limit_on_dollars_is_a_shortage(limits: RiskParams, because: str) -> N
     assert dict(reasons[-1].figures)["because"] == because
 
 
+def test_a_token_is_short_for_its_own_bids_alone() -> None:
+    """25 dollars are in one outcome: more than its limit for the bids that would add to it."""
+    limits = RiskParams(max_position_usd_per_token=34)
+    full = with_asks(BIDS[2:], stock(10, 50, limits=limits), MIN, "when short")
+    assert sells(full[0]) == [(UP, 5000, 10)]
+
+    limits = RiskParams(max_position_usd_per_token=20)
+    assert with_asks(BIDS[2:], stock(50, limits=limits), MIN, "when short") == (BIDS[2:], [])
+
+
 def test_losses_never_decide() -> None:
     """An ask loses what the bid in its place loses: no limit on losses makes one better."""
     tight = RiskParams(max_market_loss_percent=1, max_cluster_loss_percent=1)
