@@ -23,23 +23,28 @@ class _Ended:
         *,
         behind: bool = False,
         held: Pair = (5, 0),
-        there: Pair = (0, 0),
-        payout: int = SHARE,
+        there: Pair | None = (0, 0),
+        payout: int | Failure | None = SHARE,
         late: str = "",
+        end_ms: int = 0,
+        moving: bool = False,
+        still: bool = True,
     ) -> None:
         self.booked: list[object] = []
         self.held, self.shown, self.payout, self.late = held, there, payout, late
         market = SimpleNamespace(
-            condition_id="0xc0", slug="w", end_ms=0, up_token="u", down_token="d"
+            condition_id="0xc0", slug="w", end_ms=end_ms, up_token="u", down_token="d"
         )
-        books = SimpleNamespace(market=market, up_payout=payout, worst_value=5)
+        books = SimpleNamespace(market=market, up_payout=SHARE, worst_value=5)
         ledger = SimpleNamespace(books={"0xc0": books})
-        account = SimpleNamespace(ledger=ledger, moving=set(), learn_as=self._learn_as)
+        account = SimpleNamespace(
+            ledger=ledger, moving={"0xc0"} if moving else set(), learn_as=self._learn_as
+        )
         clock = SimpleNamespace(now_ms=lambda: 1_000)
         client = SimpleNamespace(refresh=self._refresh)
         ctx: Any = SimpleNamespace(account=account, clock=clock, client=client, tell=lambda _: None)
         proof: Any = SimpleNamespace(
-            still=lambda _: True,
+            still=lambda _: still,
             held=lambda _: self.held,
             there=self._there,
             behind=lambda _key, there: behind and there == (0, 0),
@@ -47,13 +52,13 @@ class _Ended:
         chain: Any = SimpleNamespace(up_payout=self._payout)
         self.results = Results(ctx, chain, proof)
 
-    async def _there(self, _: str) -> Pair:
+    async def _there(self, _: str) -> Pair | None:
         return self.shown
 
     def _meanwhile(self, what: str) -> None:
         self.held = self.held[0] + (what == self.late), self.held[1]
 
-    async def _payout(self, _: object) -> int:
+    async def _payout(self, _: object) -> int | Failure | None:
         self._meanwhile("node")
         return self.payout
 
@@ -96,6 +101,35 @@ async def test_what_has_lost_may_stay(held: Pair, there: Pair, payout: int, rede
 
     assert await made.results.redeemed() is redeemed
     assert len(made.booked) == redeemed
+
+
+@pytest.mark.parametrize(
+    "spoilt",
+    [
+        {"end_ms": 1_000},
+        {"moving": True},
+        {"still": False},
+        {"there": None},
+        {"payout": None},
+        {"payout": Failure("timed out")},
+    ],
+)
+async def test_what_is_not_known_to_be_redeemed_is_not_booked(spoilt: dict[str, Any]) -> None:
+    """While the window lasts, while anything of it is on its way, and where the chain says nothing:
+    shares that are gone may be a trade's, or our own operation's.
+    """
+    made = _Ended(**spoilt)
+
+    assert not await made.results.redeemed()
+    assert made.booked == []
+
+
+async def test_only_the_markets_asked_for_are_looked_at() -> None:
+    """Who follows an operation asks for its market alone."""
+    made = _Ended()
+
+    assert not await made.results.redeemed({"0xd0"})
+    assert await made.results.redeemed({"0xc0"})
 
 
 @pytest.mark.parametrize("late", ["node", "disk"])
