@@ -18,8 +18,9 @@ import orjson
 from attrs.validators import and_, ge, gt, in_, le
 
 from polybot import options
+from polybot.config_places import beside, is_there, place_files
 from polybot.config_read import ConfigError, Fault, read_section, unknown_key
-from polybot.exchange.faults.plan import load as load_plan, presets
+from polybot.exchange.faults.plan import load as load_plan
 from polybot.exchange.latency_models import latencies
 from polybot.exchange.queue_models import queue_model
 from polybot.execution.inventory import InventoryParams
@@ -191,7 +192,7 @@ def load(path: Path, env: Mapping[str, str], overrides: Overrides = Overrides())
     sections = {field.name: field for field in attrs.fields(Config) if field.name != "keys"}
     faults += [Fault(key, unknown_key(key, sections)) for key in tables if key not in sections]
     asked_live = tables["bot"].get("mode") if isinstance(tables.get("bot"), dict) else None
-    _place_files(tables, path.parent)
+    place_files(tables, path.parent, JournalParams().folder)
     _override(tables, overrides)
 
     def section(cls: type[T], name: str) -> T:
@@ -224,16 +225,19 @@ def load(path: Path, env: Mapping[str, str], overrides: Overrides = Overrides())
     _check_guest(config, overrides, faults)
     _check_seed(config, faults)
     named = config.live.secrets_file
-    secrets = _beside(path.parent, named, "live.secrets_file") if named else None
+    secrets = beside(path.parent, named, "live.secrets_file") if named else None
     if "live" in (asked_live, overrides.mode) and overrides.mode != "paper":
         config = attrs.evolve(
             config, keys=_live(config, asked_live, overrides, secrets, env, faults)
         )
-    elif secrets is not None and _is_there(secrets):
+    elif secrets is not None and is_there(secrets):
         read_file(secrets, faults)  # paper needs no key, but a readable one is a fault today
     if faults:
         raise ConfigError(faults)
     return config
+
+
+_EXCHANGES_FILES = ("queue", "latency", "terms", "faults")
 
 
 def restored(settings: bytes) -> Config:
@@ -266,61 +270,6 @@ def _toml(path: Path) -> dict[str, Any]:
         raise ConfigError([Fault(str(path), f"cannot read it: {error.strerror}")]) from None
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise ConfigError([Fault(str(path), f"not TOML: {error}")]) from None
-
-
-_EXCHANGES_FILES = ("queue", "latency", "terms", "faults")
-_BESIDE = (("pricing", "vol_seasons"), ("journal", "calibration"), ("journal", "folder"))
-# Words of [paper] before a colon and a file.
-_WITH_FILE = {*options.PATH_WORLDS, "fitted", "measured"}
-
-
-def _place_files(tables: dict[str, Any], folder: Path) -> None:
-    """A file named in the configuration lies beside it, one named on the command line where the
-    operator stands. So does the folder of the journals, named or not: `stop --now`, called from
-    wherever somebody is at night, must find the one that the engine has.
-    """
-    journal = tables.setdefault("journal", {})
-    if isinstance(journal, dict):
-        journal.setdefault("folder", JournalParams().folder)
-    for section, key in _BESIDE:
-        table = tables.get(section)
-        if isinstance(table, dict) and isinstance(table.get(key), str) and table[key]:
-            table[key] = str(_beside(folder, table[key], f"{section}.{key}"))
-    paper = tables.get("paper")
-    for key in ("terms", "faults"):
-        named = paper.get(key) if isinstance(paper, dict) else None
-        if isinstance(paper, dict) and isinstance(named, str) and named not in presets():
-            paper[key] = str(_beside(folder, named, f"paper.{key}"))
-    for key in ("world", "queue", "latency"):
-        named = paper.get(key) if isinstance(paper, dict) else None
-        if isinstance(paper, dict) and isinstance(named, str):
-            ways = named.split(",") if key == "latency" else [named]  # each may have its own
-            paper[key] = ",".join(_placed(way, folder, f"paper.{key}") for way in ways)
-
-
-def _beside(folder: Path, named: str, key: str) -> Path:
-    """Where the file lies that the configuration names under `key`. Raises ConfigError."""
-    try:
-        return folder / Path(named).expanduser()
-    except RuntimeError:
-        problem = f"{named}: nobody here has that home; write its folder out"
-        raise ConfigError([Fault(key, problem)]) from None
-
-
-def _is_there(path: Path) -> bool:
-    """Whether there is such a file for us: another user's folder may be closed."""
-    try:
-        return path.exists()
-    except OSError:
-        return False
-
-
-def _placed(named: str, folder: Path, key: str) -> str:
-    """`kind:FILE`, of a way or of all, with the file where it lies."""
-    head, _, file = named.partition(":")
-    if not file or head.rpartition("=")[2].strip() not in _WITH_FILE:
-        return named
-    return f"{head}:{_beside(folder, file.strip(), key)}"
 
 
 def _override(tables: dict[str, Any], overrides: Overrides) -> None:

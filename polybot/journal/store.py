@@ -17,7 +17,6 @@ at every page; and VACUUM, which writes the whole file anew while orders wait.
 
 from __future__ import annotations
 
-import fcntl
 import os
 import sqlite3
 from collections.abc import Iterator, Sequence
@@ -28,7 +27,7 @@ import attrs
 from polybot.domain.baseline import Baseline
 from polybot.domain.earned import Earned
 from polybot.domain.orders import TradeSeen
-from polybot.journal import funder, spare
+from polybot.journal import funder, lock_file, spare
 from polybot.journal.damage import inode, judge
 from polybot.journal.entries import (
     Carried,
@@ -325,43 +324,17 @@ def _remove(path: Path) -> None:
         path.with_name(path.name + tail).unlink(missing_ok=True)
 
 
-def holder(path: Path) -> int | None:
-    """The process that has this journal open; None when none has."""
-    try:
-        lock = os.open(path.with_name(path.name + ".lock"), os.O_RDONLY | os.O_CLOEXEC)
-    except OSError:
-        return None
-    try:
-        fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
-    except OSError:
-        text = os.pread(lock, 32, 0).decode(errors="replace").strip()
-        return int(text) if text.isdigit() else None
-    else:
-        return None
-    finally:
-        os.close(lock)
-
-
 def _shut(path: Path, error: OSError) -> JournalFailed:
     whose = "; run this as the user who runs the bot" if isinstance(error, PermissionError) else ""
     return JournalFailed(f"{path}: cannot be opened: {error.strerror}{whose}")
 
 
 def _take_lock(path: Path) -> int:
-    """Hold the lock file for as long as the process lives; the kernel releases it at its death."""
-    lock = os.open(
-        path.with_name(path.name + ".lock"), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600
-    )
     try:
-        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError:
-        holder = os.pread(lock, 32, 0).decode(errors="replace").strip() or "unknown"
-        os.close(lock)
-        text = f"{path} is in use by process {holder}: one engine per wallet; stop the other first"
+        return lock_file.take(path)
+    except lock_file.Held as by:
+        text = f"{path} is in use by process {by}: one engine per wallet; stop the other first"
         raise JournalInUse(text) from None
-    os.ftruncate(lock, 0)
-    os.pwrite(lock, f"{os.getpid()}\n".encode(), 0)
-    return lock
 
 
 def _connect(path: Path, owner: str) -> sqlite3.Connection:

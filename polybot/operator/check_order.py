@@ -8,7 +8,7 @@ from polybot.domain.market import Market
 from polybot.domain.orders import Failure
 from polybot.domain.units import amount_text, price_text
 from polybot.far_order import far_order, refusal, rests
-from polybot.journal.store import holder
+from polybot.journal.lock_file import holder
 from polybot.operator.findings import Check, Finding, failed, ok
 from polybot.operator.patient import Patient
 from polybot.signals import stop_on_signals

@@ -15,8 +15,9 @@ from polybot.config_read import Fault
 from polybot.domain.halts import what_to_do
 from polybot.domain.orders import Failure
 from polybot.domain.units import amount_text
+from polybot.journal.lock_file import holder
 from polybot.journal.recovery import recover
-from polybot.journal.store import JournalCorrupt, JournalFailed, Store, holder
+from polybot.journal.store import JournalCorrupt, JournalFailed, Store
 from polybot.operator.findings import Check, Finding, failed, ok, warning
 from polybot.operator.patient import Patient
 from polybot.secrets_file import read_file

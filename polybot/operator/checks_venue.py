@@ -10,7 +10,7 @@ import trio
 from polybot.domain.market import Market
 from polybot.domain.orders import Failure
 from polybot.domain.units import SHARE, USD, amount_text, price_text
-from polybot.journal.store import holder
+from polybot.journal.lock_file import holder
 from polybot.operator.findings import Check, Finding, failed, ok, passing, warning
 from polybot.operator.patient import Patient
 from polybot.purse import NO_KEY

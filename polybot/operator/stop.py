@@ -27,8 +27,9 @@ from polybot.domain.halts import Halt
 from polybot.domain.orders import EDGE_S, Failure, OrderRow, OrderSeen
 from polybot.journal import spare
 from polybot.journal.entries import Halted, Intent
+from polybot.journal.lock_file import holder
 from polybot.journal.recovery import recover
-from polybot.journal.store import JournalCorrupt, JournalFailed, Stamped, Store, holder
+from polybot.journal.store import JournalCorrupt, JournalFailed, Stamped, Store
 from polybot.operator.access import Access, parser
 from polybot.venue.clob import ClobClient
 from polybot.venue.rest import http_client

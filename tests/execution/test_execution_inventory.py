@@ -66,8 +66,8 @@ def planned(
         (20, 20, 0, Capital(100 * SHARE, 90 * SHARE, ROOM), 20),
         (5, 9, 0, SHORT, 5),
         (4, 9, 0, SHORT, 0),
-        (5, 9, 0, Capital(1_000 * SHARE, 200 * SHARE - 1), 5),  # short of a fifth
-        (5, 9, 0, Capital(1_000 * SHARE, 200 * SHARE), 0),
+        (5, 9, 0, Capital(1_000 * SHARE, 200 * SHARE - 1, ROOM), 5),  # short of a fifth
+        (5, 9, 0, Capital(1_000 * SHARE, 200 * SHARE, ROOM), 0),
     ],
 )
 def test_pairs_are_merged_for_the_capital_they_free(
@@ -156,7 +156,7 @@ def test_inventory_is_split_once_when_configured() -> None:
 
     split = Operation("split", "m", 40 * SHARE, -40 * SHARE)
     assert due(params, fresh, RICH) == split
-    assert due(params, fresh, Capital(100 * SHARE, 40 * SHARE)) == split
+    assert due(params, fresh, Capital(100 * SHARE, 40 * SHARE, ROOM)) == split
     assert due(PARAMS, fresh, RICH) is None
     assert due(params, place(held(0, 0)), RICH) is None
     assert due(params, place(held(0, 0), fresh=True, open=False, room=ROOM), RICH) is None
@@ -274,8 +274,8 @@ def test_a_clock_that_was_far_ahead_holds_no_pause() -> None:
 def test_splits_of_one_batch_share_the_cash(free: int, splits: int) -> None:
     """Each by itself has enough; a merge needs none, and goes with them."""
     params = InventoryParams(seed_shares=40)
-    fresh = [place(held(0, 0), name, fresh=True) for name in "ab"]
-    capital = Capital(1_000 * SHARE, free * SHARE)
+    fresh = [place(held(0, 0), name, fresh=True, room=ROOM) for name in "ab"]
+    capital = Capital(1_000 * SHARE, free * SHARE, ROOM)
     told = planned(*fresh, place(held(90, 90)), capital=capital, params=params)
 
     assert [one.kind for one in told.operations] == ["merge", *["split"] * splits]

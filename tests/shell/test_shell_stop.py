@@ -28,8 +28,9 @@ from polybot.domain.orders import (
 from polybot.domain.units import SHARE
 from polybot.far_order import far_order
 from polybot.journal.entries import Ended, Entry, Halted, Intent, Resolved
+from polybot.journal.lock_file import holder
 from polybot.journal.recovery import recover
-from polybot.journal.store import JournalFailed, Stamped, Store, holder
+from polybot.journal.store import JournalFailed, Stamped, Store
 from polybot.operator.access import Access
 from polybot.operator.rearm import main as rearm
 from polybot.operator.stop import (
