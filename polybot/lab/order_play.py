@@ -157,8 +157,8 @@ class Play:
         held = self.books.holdings()
         if not self.claimed:
             self.claimed = max(0, held.mergeable) * percent // 100
-        pledged = (self.desk.promised.pledged(outcome) for outcome in (Outcome.UP, Outcome.DOWN))
-        place = Place(MARKET.condition_id, held, None, True, True, False, *pledged)
+        up, down = (self.desk.promised.pledged(outcome) for outcome in (Outcome.UP, Outcome.DOWN))
+        place = Place(MARKET.condition_id, held, pledged_up=up, pledged_down=down)
         if 0 < self.claimed <= place.free_pairs:
             self.truth.merge(self.claimed)
             self.claimed = 0
