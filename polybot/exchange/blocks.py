@@ -37,6 +37,9 @@ class Receipt:
     index: int = 0  # in its block
     gas_before: int = 0  # of those before it there
     kind: int = 0  # 2 for an EIP-1559 one
+    limit: int = 0  # of its gas; 0: it needed no more than it used
+    value: int = 0
+    data: bytes = b""
 
 
 class Blocks:

@@ -101,7 +101,14 @@ class Chain:
         return outcome
 
     def record(
-        self, tx_hash: str, sender: str, target: str, outcome: Outcome, now_ms: int, **more: int
+        self,
+        tx_hash: str,
+        sender: str,
+        target: str,
+        outcome: Outcome,
+        now_ms: int,
+        data: bytes = b"",
+        **more: int,
     ) -> Receipt:
         """Put a transaction that was run at `now_ms` into its block."""
         receipt = Receipt(
@@ -112,6 +119,7 @@ class Chain:
             ok=outcome.reverted is None,
             logs=lambda: outcome.logs,
             reason=outcome.reverted or "",
+            data=data,
             **more,
         )
         self.blocks.add(receipt)

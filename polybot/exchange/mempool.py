@@ -77,6 +77,7 @@ class Mempool:
         else:
             outcome = chain.execute(tx.sender, [tx.call], now_ms)
         chain.record(
-            tx.tx_hash, tx.sender, tx.call.target, outcome, now_ms,
+            tx.tx_hash, tx.sender, tx.call.target, outcome, now_ms, tx.call.data,
             gas=used, gas_price=tx.gas_price, nonce=tx.nonce, kind=tx.kind,
+            limit=tx.gas, value=tx.call.value,
         )  # fmt: skip

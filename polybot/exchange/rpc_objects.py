@@ -139,6 +139,9 @@ def transaction_json(
             "transactionIndex": quantity(receipt.index),
             "gasPrice": quantity(receipt.gas_price),
             "type": quantity(receipt.kind),
+            "gas": quantity(receipt.limit or receipt.gas),
+            "value": quantity(receipt.value),
+            "input": "0x" + receipt.data.hex(),
         }
     if waiting is None:
         return None

@@ -107,7 +107,8 @@ async def windows(patient: Patient) -> Finding:
 
 def _terms(market: Market) -> str:
     fees = market.fees
-    fee = f"fee {fees.rate_ppm / 10_000:g} %" if fees.rate_ppm else "free"
+    rate, back = (f"{ppm / 10_000:g} %" for ppm in (fees.rate_ppm, fees.rebate_ppm))
+    fee = f"fee {rate}, {back} of it to makers" if fees.rate_ppm else "free"
     rule = type(market.rule).__name__
     tick, least = price_text(market.tick), amount_text(market.min_size)
     return f"{rule}, tick {tick}, from {least} shares, {fee}, {market.version}"

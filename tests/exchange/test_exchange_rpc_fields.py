@@ -78,6 +78,21 @@ async def test_a_transaction_is_of_its_type() -> None:
     assert [waiting["type"], receipt["type"], mined["type"]] == ["0x2"] * 3
 
 
+async def test_a_transaction_is_told_whole_when_mined() -> None:
+    """What it asked for and could spend, as while it waited: clients read no other than whole ones,
+    and of a block's it was missing.
+    """
+    node = Node()
+    waiting = await node.ask("eth_getTransactionByHash", await node.send(0, DYNAMIC))
+    node.advance(2_000)
+    mined = await node.ask("eth_getTransactionByHash", waiting["hash"])
+
+    assert mined.keys() == waiting.keys()
+    places = {"blockNumber", "blockHash", "transactionIndex"}
+    assert {key for key in mined if mined[key] != waiting[key]} == places
+    assert len(mined["input"]) > 10
+
+
 @pytest.mark.parametrize("asked", [{"address": []}, {"topics": [[]]}, {"topics": []}])
 async def test_an_empty_list_in_a_filter_means_any(asked: dict[str, object]) -> None:
     """A node finds every log where a list names none; here none was found."""

@@ -81,6 +81,7 @@ async def test_all_is_well(fast_clock: PatientClock, monkeypatch: pytest.MonkeyP
     async with patient() as (it, one):
         report = await examine(one, place_order=True)
         assert [n for n, f in report if f.grade is not Grade.OK] == []
+        assert "fee 7 %, 20 % of it to makers" in dict(report)["windows"].found
         assert len(it.venue.placed()) == 1, "one order, sent once"
         assert it.venue.live == []
 
