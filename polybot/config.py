@@ -37,13 +37,8 @@ from polybot.venue.secret import Secret
 
 T = TypeVar("T", bound=attrs.AttrsInstance)
 
-PAPER_ONLY = (
-    "world",
-    "speed",
-    "seed",
-    "terms",
-    "faults",
-)  # overrides that a live run must not have
+# Overrides that a live run must not have.
+PAPER_ONLY = ("world", "speed", "seed", "terms", "faults")
 HOSTS_OWN = ("speed", "terms", "faults")  # nor the guest of an exchange that runs already
 
 _ADDRESS = re.compile(r"0x[0-9a-fA-F]{40}")

@@ -41,10 +41,15 @@ def place_files(tables: dict[str, Any], folder: Path, journals: str) -> None:
 def beside(folder: Path, named: str, key: str) -> Path:
     """Where the file lies that the configuration names under `key`. Raises ConfigError."""
     try:
-        return folder / Path(named).expanduser()
+        placed = folder / Path(named).expanduser()
+        str(placed).encode()
+    except UnicodeEncodeError:
+        problem = f"{placed} is no UTF-8: give the folder a name that is, or name another"
     except RuntimeError:
         problem = f"{named}: nobody here has that home; write its folder out"
-        raise ConfigError([Fault(key, problem)]) from None
+    else:
+        return placed
+    raise ConfigError([Fault(key, problem)])
 
 
 def is_there(path: Path) -> bool:

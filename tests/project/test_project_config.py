@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from pathlib import Path
 
@@ -173,6 +174,15 @@ def test_a_mark_before_the_text_is_none_of_it(tmp_path: Path) -> None:
     path.write_bytes(b'\xef\xbb\xbf[bot]\r\nseries = ["eth-1h"]\r\n')
 
     assert load(path, {}).bot.series == ("eth-1h",)
+
+
+def test_a_folder_whose_name_is_no_utf8_is_a_fault(tmp_path: Path) -> None:
+    """Neither a summary nor a tape can tell of it: the start ended in a traceback."""
+    folder = tmp_path / os.fsdecode(b"gr\xfcn")
+    folder.mkdir()
+    (folder / "config.toml").write_text("")
+
+    assert faults_of(folder / "config.toml", {}) == ["journal.folder"]
 
 
 def test_a_number_that_no_float_holds_is_out_of_range(write: Write) -> None:
