@@ -30,7 +30,13 @@ from polybot.venue.site import POLYMARKET, Site
 def parser(name: str, about: str) -> argparse.ArgumentParser:
     """The words every operator's command understands."""
     made = argparse.ArgumentParser(prog=f"polybot {name}", description=about, allow_abbrev=False)
-    made.add_argument("--config", type=Path, default=Path("config.toml"), metavar="FILE")
+    made.add_argument(
+        "--config",
+        type=Path,
+        default=Path("config.toml"),
+        metavar="FILE",
+        help="the file that the engine is started with (config.toml)",
+    )
     made.add_argument(
         "--world",
         metavar="exchange:FILE",
