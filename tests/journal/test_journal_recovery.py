@@ -269,6 +269,21 @@ def test_payments_of_late_are_known_by_their_evidence() -> None:
     assert found.payments == {"old": 5, "new": 9}
 
 
+def test_what_the_venue_has_paid_is_no_capital() -> None:
+    """Rebates and rewards are told apart from deposits, and a sum of everything before adds nothing
+    to books that have gone all the way.
+    """
+    paid = (e.Paid("rebate", 3 * SHARE, "0x1", T0), e.Paid("reward", 2 * SHARE, "0x2", T0))
+    for more in ((), (carried(recovered(*FIRST, *paid).ledger, since_s=0),)):
+        ledger = recovered(*FIRST, *paid, *more).ledger
+        assert (ledger.received(Kind.REBATES), ledger.received(Kind.REWARDS)) == (
+            3 * SHARE,
+            2 * SHARE,
+        )
+        assert ledger.received() == 5 * SHARE
+        assert (ledger.capital, ledger.cash) == (100 * SHARE, 105 * SHARE)
+
+
 def test_what_starts_have_found_explains_no_more_than_that() -> None:
     """Of seven dollars beside a withdrawal of a hundred none were left over to be explained."""
     found = e.Paid("deposit", -93, e.UNKNOWN_ORIGIN)

@@ -139,6 +139,25 @@ async def test_what_an_operation_may_change_is_left_alone() -> None:
     assert not it.balances.watch.differing
 
 
+async def test_what_is_learnt_while_an_answer_is_on_its_way_makes_it_no_evidence() -> None:
+    """The venue shows a fill that the books did not have when it was asked, and have by now."""
+    it = Scene()
+    it.there |= {None: 87 * USD + USD // 2, "333": 15 * SHARE}
+    it.meanwhile = lambda: it.ledger.book(bought(LATER, 5, "t2"))
+    await it.look()
+
+    assert not it.balances.watch.differing
+
+
+def test_what_nobody_knows_whether_it_was_done_may_be_in_the_cash() -> None:
+    """A merge of twenty and a split of forty, both long overdue: each of them, or neither."""
+    it = Scene()
+    it.account.overdue = {"0xc": 20 * USD, "0xd": -40 * USD}
+    cash = next(it.balances._beliefs())
+
+    assert (cash.least, cash.most, cash.total) == (50 * USD, 110 * USD, 90 * USD)
+
+
 async def test_what_differs_is_judged_after_the_venue_has_looked_at_the_chain() -> None:
     """Its cache may not follow what was merged or split until it is told to (clob.md 5.1). What
     agrees is not asked for: the venue takes few such requests.
