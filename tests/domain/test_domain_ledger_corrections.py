@@ -60,6 +60,18 @@ def test_rest_corrects_the_stream_and_not_the_other_way_round() -> None:
     assert life(rest).knows(stream)
 
 
+def test_what_is_known_of_a_trade_at_all() -> None:
+    """Whichever of its orders; in a market without books nothing is, and nothing need be of a trade
+    in which no order is ours.
+    """
+    both = trade("t", leg(order_id="0x1"), leg(DOWN, 3_000, order_id="0x2"))
+    assert life(trade("t", leg(order_id="0x1"))).has(both)
+    assert not life(trade("u", leg(order_id="0x1"))).has(both)
+    assert not Ledger().has(both)
+    assert not Ledger().knows(both)
+    assert Ledger().knows(trade("t"))
+
+
 def test_a_confirmation_by_the_stream_does_not_vouch_for_rest() -> None:
     """Told at the match by REST and confirmed by the stream with the same amounts, a trade that
     REST then confirms with others was held for known for ever, and the books for adrift.
