@@ -126,7 +126,7 @@ class OrdersTask:
                 for scope in self._requests:
                     scope.deadline = min(scope.deadline, trio.current_time() + LAST_PATIENCE_S)
                 if self._anything_open():
-                    requests.start_soon(self._perform, self._everything())
+                    requests.start_soon(self._perform, CancelMarket())
 
     async def _work(self, requests: trio.Nursery) -> None:
         while True:
@@ -324,7 +324,7 @@ class OrdersTask:
         pause_s = FLATTEN_PAUSE_S
         while self._anything_open() or resting != []:
             if self._anything_open() or resting:
-                await self._cancel_round(resting if isinstance(resting, list) else ())
+                await self._cancel_round()
             resting = self._here(await self.client.open_orders(self.condition_id))
             self._drain()
             if self._anything_open() or resting != []:
@@ -334,24 +334,12 @@ class OrdersTask:
 
     def _here(self, rows: list[OrderRow] | Failure) -> list[OrderRow] | Failure:
         """Without orders that are known to be another market's: where the venue tells of all, none
-        could be proven empty while any other is quoted, and all would be stopped for it. Nor with
-        somebody else's that are left where they are.
+        could be proven empty while any other is quoted, and all would be stopped for it.
         """
         if isinstance(rows, Failure):
             return rows
-        maybe = (self.condition_id, None)[: 1 + self._key_is_ours]
+        maybe = (self.condition_id, None)
         return [row for row in rows if self.account.owner(row.order_id) in maybe]
-
-    @property
-    def _key_is_ours(self) -> bool:
-        return Halt.FOREIGN_ORDERS.value not in self.account.health.halted
-
-    def _everything(self, resting: Sequence[OrderRow] = ()) -> Cancel | CancelMarket:
-        """All of the market; but not the orders of somebody else, which are evidence (F27)."""
-        if self._key_is_ours:
-            return CancelMarket()
-        ids = [tracked.id for tracked in self.desk.table.open()] + [row.order_id for row in resting]
-        return Cancel(tuple(dict.fromkeys(ids)), "closing")
 
     def close(self, now_ms: int) -> None:
         """From now on everything is withdrawn, whatever is wished."""
@@ -362,9 +350,9 @@ class OrdersTask:
     def _anything_open(self) -> bool:
         return len(self.desk.table.open()) > 0
 
-    async def _cancel_round(self, resting: Sequence[OrderRow]) -> None:
+    async def _cancel_round(self) -> None:
         """All of the market first, then what the desk still doubts, one by one."""
-        await self._ask_and_apply(self._everything(resting))
+        await self._ask_and_apply(CancelMarket())
         for action in self.act(self.clock.now_ns()):
             await self._ask_and_apply(action)
 
@@ -379,11 +367,19 @@ def intent_of(signed: SignedOrder) -> Intent:
     """What the journal must know of an order before it is sent."""
     order = signed.order
     return Intent(
-        order_id=signed.id, condition_id=order.market.condition_id, outcome=order.outcome,
-        side=order.side, price=order.price, size=order.size, tif=order.tif,
-        expires_s=order.expires_s, post_only=order.post_only, level=order.level,
-        cause=order.cause, body=signed.body,
-    )  # fmt: skip
+        order_id=signed.id,
+        condition_id=order.market.condition_id,
+        outcome=order.outcome,
+        side=order.side,
+        price=order.price,
+        size=order.size,
+        tif=order.tif,
+        expires_s=order.expires_s,
+        post_only=order.post_only,
+        level=order.level,
+        cause=order.cause,
+        body=signed.body,
+    )
 
 
 def _given_up(action: Action | CancelMarket) -> Message | None:

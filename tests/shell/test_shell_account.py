@@ -99,20 +99,6 @@ async def test_a_foreign_order_halts_trading(fast_clock: PatientClock) -> None:
     clean(report)
 
 
-async def test_a_foreign_order_beside_ours_is_left_alone(fast_clock: PatientClock) -> None:
-    """In a market that was quoted all orders of the key were withdrawn at once, and somebody else's
-    with them: what an operator is to look at had gone (F27).
-    """
-    async with playing(at_ms=HOUR_MS + 20_000) as it:
-        foreign = rest_by_hand(it, it.market, 0xF0)
-        await it.until(lambda: (it.gate or "").startswith("foreign orders"), "the gate closes", 30)
-        await it.until(lambda: not it.bot.supervisor.scopes, "every market is proven empty", 10)
-        assert it.venue.live == [foreign]
-        report = await it.end()
-
-    clean(report)
-
-
 async def test_a_late_row_of_a_market_that_is_settled_halts_nothing(
     fast_clock: PatientClock,
 ) -> None:

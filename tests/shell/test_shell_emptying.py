@@ -16,8 +16,6 @@ from polybot.clock import Clock
 from polybot.core_tape import CoreTape
 from polybot.domain.market import Side
 from polybot.domain.orders import CancelResult, Failure, OrderRow, OrderSeen
-from polybot.execution.firewall import Admission
-from polybot.health import Health
 from polybot.orders_task import OrdersTask
 from polybot.reconciler import Reconciler
 from polybot.venue.tap import NOBODY
@@ -50,7 +48,6 @@ class Venue:
 
 class Account:
     owner = {"ours": MARKET.condition_id, "of another market": "0x1"}.get
-    health = Health(Admission())
 
     def placed_in(self, _condition_id: str) -> bool:
         return True
