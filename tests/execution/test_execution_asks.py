@@ -140,6 +140,16 @@ def test_asks_whose_shares_are_gone_are_cancelled_at_once() -> None:
     assert cancels(made.act(LATER + 2, stands(9))) == [near]
 
 
+def test_an_ask_on_the_other_outcome_covers_nothing() -> None:
+    """It stays, though it is the farther one."""
+    made = desk()
+    made.desired = wanting(ask(UP), ask(DOWN, 5300))
+    up, down = posts(made.act(T0, stands(10, 10)))
+    made.posted([acked(up.id), acked(down.id)], T0)
+
+    assert cancels(made.act(LATER, stands(0, 10))) == [up.id]
+
+
 def test_one_that_goes_anyway_is_enough() -> None:
     """What is being cancelled still binds, and is the first to make room."""
     made = desk()

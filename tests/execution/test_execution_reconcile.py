@@ -72,6 +72,16 @@ def test_any_other_term_than_signed_counts(other: dict[str, object]) -> None:
     assert kinds([ours()], [changed]) == [Kind.PRICE]
 
 
+@pytest.mark.parametrize(("changed_ms", "matched_ms"), [(T0 + 7, T0 + 3), (T0 + 3, T0 + 7)])
+def test_an_order_of_a_table_is_compared_as_it_moved_last(changed_ms: int, matched_ms: int) -> None:
+    """With what is gone of it, by whoever told more, and since when nothing has moved."""
+    wanted = NewOrder(MARKET, Outcome.UP, Side.BUY, 4800, 10 * SHARE)
+    tracked = Tracked(SignedOrder("0x1", wanted, b""), T0, changed_ms)
+    tracked.matched, tracked.matched_ms = 4 * SHARE, matched_ms
+
+    assert OurOrder.of(tracked) == attrs.evolve(ours(matched=4), moved_ms=T0 + 7)
+
+
 def test_one_that_takes_is_signed_in_dollars() -> None:
     """It spends whole cents, for the shares that these buy at its limit: 21.37 at 0.53 are 21.3584.
     A list that shows it while the venue delays takers would have stopped trading for good.

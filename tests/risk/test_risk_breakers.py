@@ -136,18 +136,23 @@ def test_both_counts_are_of_one_window(
     assert errors.open(T0 + after_ms) is opens
 
 
-def test_what_was_judged_is_not_judged_again() -> None:
-    """After a pause that is shorter than its window, one more opens neither brake."""
-    params = RiskParams(error_window_s=60, error_pause_s=1, reject_window_s=60, reject_pause_s=1)
-    made = brakes(params)
-    for at_ms, errors, refusals in ((T0, 20, 10), (T0 + 1_000, 1, 1)):
-        for _ in range(errors):
-            made.errors.note(at_ms, failed=True)
-        for _ in range(refusals):
-            made.refused(Reject.TICK, at_ms)
-        assert (made.holds(UP, at_ms) is None) is (at_ms > T0)
-    made.errors.note(T0 + 1_000, failed=False)
-    assert made.holds(UP, T0 + 1_000) is None
+@pytest.mark.parametrize(("bad", "good"), [(10, 0), (1, 19)])
+def test_what_was_judged_is_not_judged_again(bad: int, good: int) -> None:
+    """After pauses that are shorter than their windows only what came since counts: ten failures of
+    ten are too few to say anything, one of twenty is nothing; and one refusal is no storm.
+    """
+    made = brakes(
+        RiskParams(error_window_s=60, error_pause_s=1, reject_window_s=60, reject_pause_s=1)
+    )
+    for _ in range(20):
+        made.errors.note(T0, failed=True)
+        made.refused(Reject.TICK, T0)
+    assert made.holds(UP, T0) is not None
+    made.refused(Reject.TICK, T0 + 2_000)
+    for n in range(bad + good):
+        made.errors.note(T0 + 2_000, failed=n < bad)
+
+    assert made.holds(UP, T0 + 2_000) is None
 
 
 @pytest.mark.parametrize(

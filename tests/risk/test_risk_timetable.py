@@ -228,6 +228,15 @@ def test_a_rule_not_understood_is_never_quoted() -> None:
     assert not machine.allows(A.QUOTE, START + 1_000, halted=False)
 
 
+@pytest.mark.parametrize("known", [Known(book=False, strike=True), Known(book=True, strike=False)])
+def test_nothing_is_quoted_before_book_and_strike_are_known(known: Known) -> None:
+    """The one without the other is not enough."""
+    machine = MarketMachine(FIVE, TABLE, known=known)
+
+    assert not machine.allows(A.QUOTE, START + 1_000, halted=False)
+    assert not machine.allows(A.REDUCE, START + 1_000, halted=False)
+
+
 def test_before_the_start_only_from_the_opening_on() -> None:
     """Quotes before the window are the operator's choice (strategy.md 13, PREOPEN)."""
     early = Timetable.of(FIVE, attrs.evolve(TIMES, preopen_ms=10_000))
