@@ -50,10 +50,9 @@ class Discovery:
 
     async def _run_series(self, series: str) -> None:
         while True:
-            now_ms = self.ctx.clock.now_ms()
-            for window in slugs.windows_from(series, now_ms, AHEAD):
+            for window in slugs.windows_from(series, self.ctx.clock.now_ms(), AHEAD):
                 await self._look(series, window.start_ms)
-            self._forget(now_ms)
+            self._forget(self.ctx.clock.now_ms())
             await trio.sleep(LOOK_EVERY_S)
 
     async def wait(self, series: str, start_ms: int) -> Market:
