@@ -34,6 +34,8 @@ _LENGTHS = (
     ("5m", 300, "twap"), ("15m", 900, "twap"), ("1h", 3600, "candle"),
     ("4h", 14_400, "twap"), ("daily", 86_400, "noon"),
 )  # fmt: skip
+# Windows that the oracle decides and that start earlier were decided by its spot (feeds.md 10.1).
+SPOT_UNTIL_MS = 1_786_060_800_000  # 2026-08-07
 _ABSENT = {("zec", "1h"), ("zec", "daily")}  # feeds.md 8.1
 _NEW_YORK_HOURS: dict[str, Sequence[int]] = {"4h": range(0, 24, 4), "daily": (12,)}
 
@@ -46,6 +48,11 @@ SERIES: dict[str, Series] = {
         if (asset, name) not in _ABSENT
     )
 }
+
+
+def by_spot(series: Series, start_ms: int) -> bool:
+    """Whether the oracle's spot, and not its average, decides the window that starts then."""
+    return series.rule == "twap" and start_ms < SPOT_UNTIL_MS
 
 
 def slug_of(series: Series, start_ms: int) -> str | None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
 
-from polybot.exchange.calendar import COIN, SERIES
+from polybot.exchange.calendar import COIN, SERIES, by_spot
 from polybot.exchange.fees import told_rebate_percent
 from polybot.exchange.gamma_figures import GammaFigures, in_string
 from polybot.exchange.lifecycle import Lifecycle
@@ -25,6 +25,14 @@ _TWAP_TEXT = (
     "in the title is greater than or equal to the TWAP at the beginning of that range. Otherwise, "
     'it will resolve to "Down".\nThe resolution source for this market is information from '
     "Chainlink, specifically the {asset}/USD 60-second TWAP data stream available at {source}.\n"
+    "Please note that this market is about the price according to Chainlink data stream "
+    "{asset}/USD, not according to other sources or spot markets."
+)
+_SPOT_TEXT = (
+    'This market will resolve to "Up" if the {coin} price at the end of the time range specified '
+    "in the title is greater than or equal to the price at the beginning of that range. Otherwise, "
+    'it will resolve to "Down".\nThe resolution source for this market is information from '
+    "Chainlink, specifically the {asset}/USD data stream available at {source}.\n"
     "Please note that this market is about the price according to Chainlink data stream "
     "{asset}/USD, not according to other sources or spot markets."
 )
@@ -45,7 +53,7 @@ _NOON_TEXT = (
     'market is Binance, specifically the {asset}/USDT "Close" prices available at {source} with '
     '"1m" and "Candles" selected on the top bar.'
 )
-_TEXT = {"twap": _TWAP_TEXT, "candle": _CANDLE_TEXT, "noon": _NOON_TEXT}
+_TEXT = {"twap": _TWAP_TEXT, "spot": _SPOT_TEXT, "candle": _CANDLE_TEXT, "noon": _NOON_TEXT}
 
 
 def iso(at_ms: int, *, micros: bool = False) -> str:
@@ -59,26 +67,32 @@ def plain_number(value: int, scale: int) -> object:
     return value / scale if value % scale else value // scale
 
 
-def resolution_source(series: Series) -> str:
+def _rule_of(market: Market) -> str:
+    return "spot" if by_spot(market.series, market.start_ms) else market.series.rule
+
+
+def resolution_source(market: Market) -> str:
+    series, rule = market.series, _rule_of(market)
     if series is STANDING:
         return ""
-    if series.rule != "twap":
+    if rule not in {"twap", "spot"}:
         return f"https://www.binance.com/en/trade/{series.asset.upper()}_USDT"
-    return f"https://data.chain.link/streams/{series.asset}-usd-twap-60s-streams"
+    stream = f"https://data.chain.link/streams/{series.asset}-usd"
+    return stream if rule == "spot" else f"{stream}-twap-60s-streams"
 
 
 def description(market: Market) -> str:
     series = market.series
     if series is STANDING:
         return market.description
-    return _TEXT[series.rule].format(
-        coin=COIN[series.asset], asset=series.asset.upper(), source=resolution_source(series)
+    return _TEXT[_rule_of(market)].format(
+        coin=COIN[series.asset], asset=series.asset.upper(), source=resolution_source(market)
     )
 
 
-def crypto_config(series: Series) -> dict[str, object]:
-    """`cryptoMarketConfig`: the rule in machine-readable form."""
-    twap = series.rule == "twap"
+def crypto_config(series: Series, rule: str | None = None) -> dict[str, object]:
+    """`cryptoMarketConfig`: the rule in machine-readable form; that of today if none is given."""
+    twap = (rule or series.rule) == "twap"
     return {
         "id": f"{series.key}-twap-60" if twap else series.key,
         "asset": series.asset,
@@ -214,7 +228,7 @@ def _common(market: Market, now_ms: int) -> dict[str, object]:
     return {
         "slug": market.slug,
         "description": description(market),
-        "resolutionSource": resolution_source(market.series),
+        "resolutionSource": resolution_source(market),
         "startDate": iso(market.listed_ms, micros=True),
         "endDate": iso(market.end_ms),
         "createdAt": iso(market.listed_ms, micros=True),
@@ -248,7 +262,7 @@ def _rule(market: Market) -> dict[str, object]:
     """The machine-readable rule of an interval market and the kind of its fees."""
     if market.series is STANDING:
         return {"secondsDelay": market.seconds_delay} if market.seconds_delay else {}
-    config = crypto_config(market.series)
+    config = crypto_config(market.series, _rule_of(market))
     return {
         "cryptoMarketConfigId": config["id"],
         "cryptoMarketConfig": config,

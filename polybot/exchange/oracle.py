@@ -17,6 +17,8 @@ from typing import Protocol
 
 import attrs
 
+from polybot.exchange.calendar import SPOT_UNTIL_MS
+
 TWAP_WINDOW_S = 60
 HISTORY_MS = 120_000
 DELAY_MS, DELAY_SPREAD = 1631, 0.187  # of Chainlink: median, and deviation of the logarithm
@@ -147,11 +149,19 @@ class Oracle:
         for listener in self.listeners:
             listener(tick)
 
+    def spot(self, asset: str, stamp_ms: int) -> float:
+        """Chainlink's value of that moment, if not fixed: until August 2026 windows were decided by
+        it, and what is fixed then is fixed of the spot.
+        """
+        fixed = self.fixings.get((asset, stamp_ms)) if stamp_ms < SPOT_UNTIL_MS else None
+        return self.source.chainlink(asset, stamp_ms) if fixed is None else fixed
+
     def twap(self, asset: str, stamp_ms: int, lag_s: int = 0) -> float:
         """Mean of the 60 whole-second Chainlink values ending at
         `stamp_ms` less `lag_s`, if not fixed.
         """
-        if (fixed := self.fixings.get((asset, stamp_ms))) is not None:
+        fixed = self.fixings.get((asset, stamp_ms))
+        if fixed is not None and stamp_ms >= SPOT_UNTIL_MS:
             return fixed
         last = stamp_ms // 1000 * 1000 - lag_s * 1000
         value = self.source.chainlink
@@ -191,7 +201,7 @@ class Oracle:
 
     def _tick(self, feed: str, asset: str, stamp_ms: int, at_ms: int) -> PriceTick:
         if feed == "chainlink":
-            return PriceTick(feed, asset, self.source.chainlink(asset, stamp_ms), stamp_ms, at_ms)
+            return PriceTick(feed, asset, self.spot(asset, stamp_ms), stamp_ms, at_ms)
         if feed == "twap60":
             return PriceTick(feed, asset, self.twap(asset, stamp_ms), stamp_ms, at_ms)
         self._trade_ids[asset] += 1

@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from polybot.exchange import recording_formats
-from polybot.exchange.calendar import end_of
+from polybot.exchange.calendar import by_spot, end_of
 from polybot.exchange.crowd import Crowd
 from polybot.exchange.engine import Engine
 from polybot.exchange.lifecycle import Lifecycle
@@ -145,8 +145,9 @@ def _read_off(oracle: Oracle, tape: Tape, *, up: bool) -> tuple[float, float]:
     nominal strike beside them would make a certainty of every market.
     """
     asset = tape.series.asset
-    strike = oracle.twap(asset, tape.start_ms)
-    return strike, agreeing(strike, oracle.twap(asset, tape.end_ms), up=up)
+    told = oracle.spot if by_spot(tape.series, tape.start_ms) else oracle.twap
+    strike = told(asset, tape.start_ms)
+    return strike, agreeing(strike, told(asset, tape.end_ms), up=up)
 
 
 class RecordedWorld:

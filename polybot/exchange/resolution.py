@@ -13,6 +13,7 @@ from collections.abc import Callable
 
 import attrs
 
+from polybot.exchange.calendar import by_spot
 from polybot.exchange.model import DOWN, UP, Market, Series
 from polybot.exchange.oracle import Kline, Oracle
 
@@ -88,7 +89,7 @@ class Readings:
                 return self._candle(market).open
             case "noon":
                 return self._minute(market, market.start_ms)
-        return self._oracle.twap(market.series.asset, market.start_ms)
+        return self._told(market, market.start_ms)
 
     def final(self, market: Market) -> float:
         given = self._settlement(market) if self._settlement else None
@@ -99,7 +100,12 @@ class Readings:
                 return self._candle(market).close
             case "noon":
                 return self._minute(market, market.end_ms)
-        return self._oracle.twap(market.series.asset, market.end_ms)
+        return self._told(market, market.end_ms)
+
+    def _told(self, market: Market, at_ms: int) -> float:
+        """What the oracle says then: its average, or its spot where that decides."""
+        spot = by_spot(market.series, market.start_ms)
+        return (self._oracle.spot if spot else self._oracle.twap)(market.series.asset, at_ms)
 
     def _candle(self, market: Market) -> Kline:
         series = market.series
