@@ -237,6 +237,22 @@ def test_f17_a_read_without_an_answer_is_no_absence() -> None:
     assert made.table["0x1"].state is State.UNKNOWN
 
 
+def test_f16_answers_that_found_no_room_are_asked_for_again() -> None:
+    """No request is under way any more: an order without its reply is in doubt, one that rests is
+    not, and look-up and survey leave anew.
+    """
+    made = desk()
+    resting(made, order(UP, 4700))
+    made.desired = wanting(order(UP, 4700), order(UP, 4800))
+    assert len(posts(made.act(T0, RICH))) == 1
+    for ms in (1_000, 2_000):
+        made.doubts.forget_requests(T0 + ms)
+        actions = made.act(T0 + ms, RICH)
+        assert (look_ups(actions), len(surveys(actions))) == (["0x2"], 1)
+
+    assert [tracked.state for tracked in made.table.open()] == [State.LIVE, State.UNKNOWN]
+
+
 def test_f17_an_order_with_a_fill_did_exist() -> None:
     """When reads no longer show an order that traded, it is over, not absent."""
     made = sent(answer=False)

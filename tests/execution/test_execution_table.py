@@ -231,6 +231,19 @@ def test_a_take_whose_trade_failed_may_spend_it_again() -> None:
     assert table["0x1"].reserved == whole
 
 
+def test_what_the_edge_may_still_hold_back() -> None:
+    """Who has no time to wait for it hands over what no read has shown: nothing else may come."""
+    table = made("live", "cancelled")
+    for order_id in ("on its way", "unknown", "absent"):
+        table.record(signed(order_id), T0)
+    table.move(table["cancelled"], Event.CANCEL_DONE, T0)
+    for order_id in ("unknown", "absent"):
+        table.posted(unknown(order_id), T0)
+    table.move(table["absent"], Event.PROVEN_ABSENT, T0)
+
+    assert {order.id for order in table.unseen()} == {"on its way", "unknown", "absent"}
+
+
 def test_a_pair_outside_the_life_cycle_is_counted_and_changes_nothing() -> None:
     """A contradiction is shown, not raised: the order still has to be managed (S19)."""
     table = made("0x1")
