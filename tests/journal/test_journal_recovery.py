@@ -289,7 +289,10 @@ def test_what_starts_have_found_explains_no_more_than_that() -> None:
     found = e.Paid("deposit", -93, e.UNKNOWN_ORIGIN)
     entries = [found, e.Paid("deposit", -7, e.ORIGIN_KNOWN + "row"), attrs.evolve(found, amount=5)]
 
-    assert recover(Stamped(n, T0, it) for n, it in enumerate(entries)).unexplained == 5
+    left = recover(Stamped(n, T0, it) for n, it in enumerate(entries))
+    assert (left.unexplained, left.found_s) == (5, T0 // 1000)
+    more = [*entries, e.Paid("deposit", -3, e.ORIGIN_KNOWN + "other")]
+    assert recover(Stamped(n, T0, it) for n, it in enumerate(more)).unexplained == 2
 
 
 def test_how_far_trades_were_read_is_what_was_last_said_of_it() -> None:

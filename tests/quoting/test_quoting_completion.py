@@ -143,6 +143,33 @@ def test_slices_first_then_all_then_a_last_call() -> None:
     assert last.size == 60 * SHARE, "never more than is offered: a FOK would be killed"
 
 
+def test_a_slice_is_the_least_that_can_be_taken_and_no_more_than_is_confirmed() -> None:
+    """A quarter of twelve is too little for the venue; of three confirmed ones five are too many.
+    The rest of the position is far over its risk, so that all of it is worth its price.
+    """
+    offers = ((4000, 60 * SHARE),)
+    slice_ = planned(long_up(12, left_s=25, net_told=400 * SHARE, offers=offers))
+    assert isinstance(slice_, Take)
+    assert (slice_.stage, slice_.size) == (Stage.MEDIUM, 5 * SHARE)
+
+    few = long_up(400, left_s=25, net_confirmed=3 * SHARE, offers=offers)
+    assert planned(few) is Held.SMALL
+
+
+@pytest.mark.parametrize(
+    ("confirmed", "told", "shares"),
+    [(100, 60, 60), (60, 100, 60), (-100, -60, 60), (-60, -100, 60), (100, -60, 0), (0, 60, 0)],
+)
+def test_what_may_be_paired_is_confirmed_and_still_there(
+    confirmed: int, told: int, shares: int
+) -> None:
+    """Fills that are not confirmed yet may be alone tomorrow, and those told may have paired it."""
+    seen = long_up(net_confirmed=confirmed * SHARE, net_told=told * SHARE)
+
+    assert seen.shares == shares * SHARE
+    assert seen.missing is (Outcome.DOWN if told > 0 else Outcome.UP)
+
+
 def test_only_as_much_as_is_worth_it() -> None:
     """At 0.50 and a fee of 1.75 c the last 35 shares are kept: their risk costs less."""
     found = planned(long_up(left_s=4, offers=((5000, 200 * SHARE),)))

@@ -8,6 +8,7 @@ import pytest
 from test_shell_move_proof import PAIRS, Wallet
 
 from polybot.domain.units import SHARE
+from polybot.execution.reconcile import STALE_MS
 from polybot.journal.entries import Moved
 
 TWENTY = 20 * SHARE
@@ -26,6 +27,17 @@ def test_shares_where_they_were_have_not_moved(kind: str, change: int) -> None:
     assert not proof.unmoved(move(kind), (left, left))
     assert not proof.unmoved(move(kind), (PAIRS, left))
     assert proof.after(move(kind)) == (left, left)
+
+
+async def test_of_two_different_shortages_no_move_explains_one_alone() -> None:
+    """Five Up and ten Down have gone, and ten pairs had been merged: it was not done again."""
+    wallet = Wallet()
+    wallet.merge(10 * SHARE)
+    wallet.now_ms = STALE_MS + 1
+    wallet.there, wallet.come = wallet.there - 10 * SHARE, 5 * SHARE
+
+    assert not await wallet.proof.moved_again()
+    assert not wallet.learned
 
 
 def test_trades_on_their_way_may_have_come() -> None:
