@@ -73,21 +73,13 @@ def common_cuts(
     return cuts
 
 
-def heavy_part(toward: int, limit: int, rungs: Rungs) -> float:
-    """The factor of the side we hold `toward` more of (10⁻⁶ shares): one for the light side and
-    when flat, nought where one more fill reaches the limit.
-    """
-    if toward <= 0:
-        return 1.0
-    return max(0.0, 1 - (toward + rungs.sizes[0]) / max(limit, 1))
-
-
 @functools.lru_cache(maxsize=64)
 def heavy(outcome: Outcome, toward: int, limit: int, rungs: Rungs) -> tuple[float, Reason]:
-    """The factor of the inventory on the side that we hold more of, and the reason for it; both
-    stand until a fill moves the position.
+    """The factor of the inventory on the side that we hold `toward` more of (10⁻⁶ shares), nought
+    where one more fill reaches the limit, and the reason for it; both stand until a fill moves the
+    position.
     """
-    part = heavy_part(toward, limit, rungs)
+    part = max(0.0, 1 - (toward + rungs.sizes[0]) / max(limit, 1))
     return part, Reason(Why.HEAVY, outcome, (("factor", part),))
 
 

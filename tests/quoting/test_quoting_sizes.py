@@ -101,7 +101,9 @@ def test_a_stale_exchange_is_told_once() -> None:
     assert whys(found) == [Caution.EXCHANGE_STALE]
 
 
-@pytest.mark.parametrize(("shares", "part"), [(1, 0.899), (400, 0.5), (800, 0.1), (900, 0.0)])
+@pytest.mark.parametrize(
+    ("shares", "part"), [(1, 0.899), (400, 0.5), (800, 0.1), (900, 0.0), (950, 0.0)]
+)
 def test_the_heavy_side_shrinks_with_what_a_fill_would_leave(shares: int, part: float) -> None:
     """f_inv = 1 − |I after| / I_max on the heavy side, 1 on the light one (strategy.md 9)."""
     found = decide(held(shares), HUNDRED)
