@@ -29,6 +29,7 @@ from polybot.journal.entries import Closed, Entry, Known, Moved, Paid, Resolved,
 from polybot.journal.recovery import recover
 from polybot.journal.store import Stamped
 from polybot.records import Records
+from polybot.risk.limits import RiskParams
 from polybot.venue import calls
 from polybot.venue.relayer import Fate, Progress, Sent
 from polybot.venue.tap import NOBODY
@@ -56,6 +57,9 @@ class SlowDisk:
         await self.answers.wait()
 
 
+WIDE = RiskParams(max_position_usd_per_token=1_000, max_position_usd_per_market=1_000)
+
+
 class Wallet:
     """An account whose journal is slow, the inventory engine, and a slow chain: it shows `there`,
     no shares unless said otherwise.
@@ -75,7 +79,7 @@ class Wallet:
         ctx: Any = SimpleNamespace(
             account=self.account, clock=clock, records=Records(), tell=lambda _: None,
             stopping=False, health=SimpleNamespace(halted={}),
-            client=SimpleNamespace(refresh=self._none),
+            client=SimpleNamespace(refresh=self._none), config=SimpleNamespace(risk=WIDE),
         )  # fmt: skip
         hears = SimpleNamespace(silence=None)
         chain: Any = SimpleNamespace(shares=self._shares, up_payout=self._payout, reads=hears)
