@@ -14,23 +14,26 @@ from polybot.exchange.model import BUY, SELL
 from polybot.exchange.net import Request, Response
 from polybot.patient_clock import PatientClock
 
-EAGER = 0.1  # gamma per share: ten shares are a great risk to this maker
+EAGER = 0.02  # gamma per share: fifty shares are a great risk to this maker
 LATE_MS = HOUR_MS + 180_000  # twenty seconds before the stop
 CUTOFF_S = 20.0
 
 
 def config(*, enabled: bool = True) -> Config:
     """Merges wait, so that the pairs can be counted; our own bids are far, so that nobody's are
-    better. The market's word counts most: the model alone might come to call the missing side
-    too dear. Sizes do not fade: five shares of a cheap side are less than the dollar a taker needs.
+    better. The market's word counts most, however far the two are apart: the model alone might come
+    to call the missing side too dear. Sizes are large and do not fade: of ten shares of a cheap
+    side a slice is less than the dollar a taker needs.
     """
     made = shell_config(
         fade_fraction=0.0,
+        size_shares=50,
         gamma_per_share=EAGER,
         stop_twap_s=100.0,
         cutoff_twap_s=CUTOFF_S,
         levels=1,
         model_weight_max=0.2,
+        disagree_log_odds=5.0,
     )
     return attrs.evolve(
         made,
