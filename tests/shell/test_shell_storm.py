@@ -16,7 +16,7 @@ HARD = StormTerms(warm_up_s=1, round_s=60, quiet_s=45, fewest=4, most=8)
 NEXT_WINDOW_S = 360.0  # one that is decided early has no two-sided book to quote in
 
 
-@pytest.mark.parametrize("seed", range(1, 4))
+@pytest.mark.parametrize("seed", [1, 2])
 async def test_a_storm_is_weathered(seed: int, fast_clock: PatientClock) -> None:
     """Two rounds of drawn faults: quoting comes back in the quiet, and the end is clean (S15)."""
     async with playing(seed=seed) as it:
