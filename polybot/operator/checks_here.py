@@ -60,13 +60,14 @@ async def proxies(_patient: Patient) -> Finding:
 
 def proxies_of(environment: Mapping[str, str]) -> Finding:
     """An operator behind a proxy learns here that none is used: connections are our own, each
-    counted and timed, and a detour that holds them up is no way to the venue.
+    counted and timed, and a detour that holds them up is no way to the venue. The venue's own
+    package, which is asked for the API key alone, takes it.
     """
     named = [name for name in PROXIES for name in (name, name.lower()) if environment.get(name)]
     if not named:
-        return ok("none named, and none would be used")
+        return ok("none named")
     return warning(
-        f"{', '.join(named)}: not used, connections go straight to the venue",
+        f"{', '.join(named)}: not used but to ask for the API key, all else goes straight",
         "where only a proxy leads out, let this machine out by itself: by a route, or a tunnel",
     )
 

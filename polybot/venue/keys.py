@@ -15,7 +15,8 @@ from polybot.venue.site import CHAIN, Site
 UNAUTHORIZED = 401
 REFUSED = "; the signature has the machine's time in it: is its clock right?"
 
-_one_at_a_time = trio.CapacityLimiter(1)
+# Of each run its own: a thread that a run has left behind gives nothing back to the next.
+_one_at_a_time: trio.lowlevel.RunVar[trio.CapacityLimiter] = trio.lowlevel.RunVar("API keys")
 
 
 async def derive_credentials(
@@ -26,13 +27,18 @@ async def derive_credentials(
     Asking again gives the same key. A timed-out thread is left to finish by itself.
     """
     try:
+        limiter = _one_at_a_time.get()
+    except LookupError:
+        limiter = trio.CapacityLimiter(1)
+        _one_at_a_time.set(limiter)
+    try:
         with trio.fail_after(timeout_s):
             return await trio.to_thread.run_sync(
                 _create_or_derive,
                 site.clob,
                 private_key,
                 abandon_on_cancel=True,
-                limiter=_one_at_a_time,
+                limiter=limiter,
             )
     except trio.TooSlowError:
         return Failure(f"no API credentials within {timeout_s:g} s")

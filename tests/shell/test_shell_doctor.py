@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import random
 import resource
 from collections.abc import AsyncGenerator
@@ -229,6 +230,8 @@ async def test_a_proxy_that_is_not_used(
     """Whoever is behind one is told that no connection takes it, and where nothing can be reached
     it is told beside that.
     """
+    # The venue's package connects as its surroundings are when it is read, for the whole process.
+    importlib.import_module("py_clob_client_v2.client")
     monkeypatch.setenv(name, "http://10.0.0.1:3128")
     async with patient() as (_, one):
         report = dict(await examine(one, place_order=False))

@@ -6,6 +6,7 @@ import base64
 import pickle
 import threading
 import types
+from functools import partial
 from typing import Any
 
 import httpx
@@ -108,6 +109,28 @@ async def test_credentials_come_from_the_official_package(monkeypatch: pytest.Mo
     made = await keys.derive_credentials(POLYMARKET, KEY)
 
     assert made == Credentials(WALLET.address, "uuid", Secret("c2VjcmV0"), Secret("pass"))
+
+
+def test_a_thread_that_is_left_behind_holds_up_no_other_run(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """One at a time, and one that hangs has its turn for as long: not beyond its own run."""
+    stuck = threading.Event()
+
+    def hang(self: Any, nonce: Any = None) -> type[Creds]:
+        stuck.wait(20)
+        return Creds
+
+    ask = partial(keys.derive_credentials, POLYMARKET, KEY)
+    monkeypatch.setattr(official.ClobClient, "create_or_derive_api_key", hang)
+    assert trio.run(partial(ask, timeout_s=0.2)) == Failure("no API credentials within 0.2 s")
+    monkeypatch.setattr(
+        official.ClobClient, "create_or_derive_api_key", lambda self, nonce=None: Creds
+    )
+    made = trio.run(partial(ask, timeout_s=5))
+    stuck.set()
+
+    assert isinstance(made, Credentials)
 
 
 async def test_a_refusal_is_a_value_that_tells_no_secret(monkeypatch: pytest.MonkeyPatch) -> None:
