@@ -14,7 +14,7 @@ from loguru import logger
 from polybot.context import Context
 from polybot.discovery import current_market
 from polybot.domain.market import Market
-from polybot.domain.orders import Failure, OrderRow, OrderSeen, Reject, Rejected, SignedOrder
+from polybot.domain.orders import Failure, OrderRow, OrderSeen, SignedOrder
 from polybot.execution.lifecycle import State
 from polybot.far_order import far_order, refusal
 from polybot.journal.entries import Certified, Intent, Known
@@ -27,42 +27,13 @@ FRESH_MS = 7 * 24 * 3600 * 1000  # how long a certificate holds
 VANISH_S = 20.0  # the venue says 10 to 15 s after the last beat
 LOOK_S = 0.5
 LEAST_LEFT_MS = 60_000  # of the window: its end would cancel the order, too
-# Engines restart within two minutes; a start waits for the venue no longer anywhere else.
-AWAY_MOST_S, AGAIN_S = 720.0, 5.0
-
-
-class EngineAway(StartFailed):
-    """The engine restarts: it takes no order, and cancels for nobody."""
 
 
 async def certify(ctx: Context, series: tuple[str, ...]) -> None:
-    """Raises StartFailed when the switch does not do its work, or cannot be tried. An engine that
-    restarts is waited for: at night nobody makes a start again that has failed for it.
-    """
+    """Raises StartFailed when the switch does not do its work, or cannot be tried."""
     last = ctx.recovered.certified_ms
     if last is not None and ctx.clock.now_ms() - last < FRESH_MS:
         return
-    until = trio.current_time() + AWAY_MOST_S
-    while True:
-        try:
-            await _try(ctx, series)
-            return
-        except EngineAway as away:
-            if not await _is_back(ctx, until, str(away)):
-                raise
-
-
-async def _is_back(ctx: Context, until: float, why: str) -> bool:
-    """Whether the engine takes cancels again in time. What rested for the trial is gone then."""
-    logger.warning("the start waits for the engine: {}", why)
-    while trio.current_time() < until:
-        await trio.sleep(AGAIN_S)
-        if (await ctx.client.cancel_all()).failure is None:
-            return True
-    return False
-
-
-async def _try(ctx: Context, series: tuple[str, ...]) -> None:
     # By a wrong clock it is not even known which windows are under way (S9).
     if (why := await ctx.reconciler.time.settle()) is not None:
         raise StartFailed(f"the dead-man switch could not be tried: {why}; start again")
@@ -130,9 +101,7 @@ async def _place(ctx: Context, signed: SignedOrder) -> None:
     why = refusal(answer)
     if why is not None:
         await ctx.reconciler.adrift.ended(intent, State.REJECTED.value)
-        away = isinstance(answer, Rejected) and answer.reason is Reject.RESTARTING
-        failure = EngineAway if away else StartFailed
-        raise failure(f"the dead-man switch could not be tried: the order was refused: {why}")
+        raise StartFailed(f"the dead-man switch could not be tried: the order was refused: {why}")
 
 
 async def _vanished(ctx: Context, intent: Intent, beaten_at: float) -> float:
@@ -168,7 +137,7 @@ async def _why(ctx: Context, *, alive: bool) -> str:
         return f"could not be tried: the order never showed within {VANISH_S:g} s; start again"
     answer = await ctx.client.cancel_all()
     if answer.away:
-        raise EngineAway(f"the dead-man switch could not be tried: {answer.failure}; start again")
+        return f"could not be tried: {answer.failure}; start again"
     # An engine that was away when the lapse came, and is back, has cancelled nothing either.
     return (
         f"did not cancel an order within {VANISH_S:g} s: unless the engine has restarted "

@@ -65,37 +65,8 @@ async def test_a_switch_that_does_nothing(
     assert len(it.venue.placed()) == 1
 
 
-@pytest.mark.parametrize("before", [False, True])
-async def test_an_engine_that_restarts_is_waited_for(
-    before: bool, fast_clock: PatientClock
-) -> None:
-    """It cancels nothing, for nobody, and takes no order: that says nothing of the switch. Once it
-    is back the trial is made again, and what rested for the first is gone by then.
-    """
-    async with scene(at_ms=HOUR_MS + 30_000) as it, trio.open_nursery() as nursery:
-        it.bot.certify = True
-        if before:
-            it.venue.clob.modes.restart(it.venue.clock.now_ms(), 40)
-        nursery.start_soon(it.run)
-        await it.until(lambda: before or it.venue.live, "the order rests")
-        if not before:
-            it.venue.clob.modes.restart(it.venue.clock.now_ms(), 30)
-        store = it.bot.ctx.account.journal.store
-        await it.until(
-            lambda: any(isinstance(one.entry, Certified) for one in store.live()),
-            "a certificate",
-            120,
-        )
-        assert len(it.venue.placed()) == 2 - before, "a refused one was none"
-        await it.quoting()
-        clean(await it.end())
-
-
-async def test_an_engine_that_stays_away(
-    fast_clock: PatientClock, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_an_engine_that_restarts_meanwhile(fast_clock: PatientClock) -> None:
     """It cancels nothing, for nobody: that says nothing of the switch (seed 1247)."""
-    monkeypatch.setattr("polybot.certify.AWAY_MOST_S", 15.0)
     async with scene(at_ms=HOUR_MS + 30_000) as it, trio.open_nursery() as nursery:
         it.bot.certify = True
         nursery.start_soon(it.run)
