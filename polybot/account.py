@@ -83,6 +83,7 @@ class Account(WalletStanding):
     ledger: Ledger = attrs.field(factory=Ledger)
     undone: Undone = attrs.field(factory=lambda: Undone(RiskParams()))
     began_ms: int = 0  # when this run began: trades of before may be an earlier one's
+    since_s: int = 0  # trades before this Unix second are in the balance we began with
     routes: dict[str, Route] = attrs.field(factory=dict)  # by condition id
     reserved: dict[str, int] = attrs.field(factory=dict)  # dollars open orders may spend, by market
     bids: dict[str, OpenBids] = attrs.field(factory=dict)  # the part of it known by outcome
@@ -137,9 +138,7 @@ class Account(WalletStanding):
         return self._owners.get(order_id)
 
     def placed_in(self, condition_id: str) -> bool:
-        """Whether a market ever had an order of ours, so that it must
-        be read to be called empty.
-        """
+        """Whether a market ever had an order of ours, and must be read to be called empty."""
         return condition_id in self._placed_in
 
     def emptied(self, condition_id: str) -> None:
@@ -237,10 +236,12 @@ class Account(WalletStanding):
     async def read(self, trades: Sequence[TradeSeen]) -> None:
         """Learn trades that REST has told. Of those that are new here the stream owes us word."""
         for trade in trades:
-            ours = any(self.owner(leg.order_id) is not None for leg in trade.legs)
-            if ours and not self.ledger.has(trade):
+            if self._placed(trade) and not self.ledger.has(trade):
                 self.stream.read(trade, self.clock.now_ms())
         await self.learn_of(trades)
+
+    def _placed(self, trade: TradeSeen) -> bool:
+        return any(self.owner(leg.order_id) is not None for leg in trade.legs)
 
     async def learn_of(self, events: Iterable[PrivateEvent]) -> None:
         """Learn private events, those left out that say nothing new about money."""
@@ -284,7 +285,7 @@ class Account(WalletStanding):
         and nothing in it waits (S18).
         """
         accounts = self.ledger.accounts
-        if not all(map(_of_an_order, facts)):
+        if not all(isinstance(f, Told) and isinstance(f.event, OrderSeen) for f in facts):
             for hear in self.before_booking:
                 hear(now_ms)
         for fact in facts:
@@ -354,19 +355,22 @@ class Account(WalletStanding):
             self.unplaced |= unplaced
             self.doubt.ring()
 
-    def _nobodys(self, trade: TradeSeen) -> None:
-        """A trade in a market that our books do not know: of one that an earlier run has settled,
-        or somebody else's.
+    def _has_no_books(self, trade: TradeSeen) -> bool:
+        """Whether it is of before our books, of a run whose journal is lost (brief seed 4430), or
+        of a market that they do not know: one that an earlier run has settled, or somebody else's.
         """
-        if trade.at_ms >= self.began_ms:
+        if trade.matched_s < self.since_s and trade.matched_s and not self._placed(trade):
+            return True
+        if trade.condition_id in self.ledger.books:
+            return False
+        if (trade.matched_s or trade.at_ms // 1000) >= self.began_ms // 1000:
             orders = {*(leg.order_id for leg in trade.legs), *trade.elsewhere} - self._asked_after
             self._asked_after |= orders
             self._suspect(*(o for o in orders if self.is_foreign(o, trade.condition_id)))
+        return True
 
     def is_foreign(self, order_id: str, condition_id: str) -> bool:
-        """Whether an order of that market is somebody else's, as far as we have not forgotten our
-        own there.
-        """
+        """Whether an order is somebody else's, as far as we have not forgotten our own there."""
         return self.owner(order_id) is None and condition_id not in self._released
 
     def _here(self, event: PrivateEvent) -> PrivateEvent:
@@ -374,8 +378,7 @@ class Account(WalletStanding):
         for. An order that we placed is ours whatever the row says: to miss a fill would be worse
         than to doubt one.
         """
-        if isinstance(event, TradeSeen) and event.condition_id not in self.ledger.books:
-            self._nobodys(event)
+        if isinstance(event, TradeSeen) and self._has_no_books(event):
             return attrs.evolve(event, legs=(), elsewhere=())
         if not isinstance(event, TradeSeen) or not event.elsewhere:
             return event
@@ -393,8 +396,3 @@ class Account(WalletStanding):
         if isinstance(event, OrderSeen):
             return self._owners.get(event.order_id, "")
         return event.condition_id
-
-
-def _of_an_order(fact: Entry) -> bool:
-    """Whether it tells of an order only, and leaves all money as it is."""
-    return isinstance(fact, Told) and isinstance(fact.event, OrderSeen)

@@ -56,9 +56,7 @@ async def _never() -> bool:
 
 @attrs.define(eq=False, slots=False)
 class Reconciler:
-    """`since_s`: trades before this Unix second are in the balance we began with; `read_until_s`:
-    those before this have been read.
-    """
+    """`read_until_s`: trades before this Unix second have been read."""
 
     client: ClobClient
     clock: Clock
@@ -70,7 +68,6 @@ class Reconciler:
     grace_ms: int  # how old an order's last move must be before a list that contradicts it counts
     moved_again: Callable[[], Awaitable[bool]] = _never
     on_late: Callable[[Sequence[OrderRow]], None] = lambda _: None
-    since_s: int = 0
     read_until_s: int = 0
     engine_away: str | None = None  # what the venue said when it last took no cancels
     time: RightTime = attrs.field(init=False)
@@ -203,7 +200,7 @@ class Reconciler:
         """
         settling = filter(self._listed, self.account.ledger.unsettled().values())
         until_s = min([self.read_until_s, *(told_ms // 1000 for told_ms in settling)])
-        return max(self.since_s, until_s - TRADES_OVERLAP_S)
+        return max(self.account.since_s, until_s - TRADES_OVERLAP_S)
 
     # --- who we are --------------------------------------------------------------------------
 

@@ -135,12 +135,12 @@ class Restart:
     async def _catch_up(self) -> None:
         """Learn the trades of the time we were away; a first start waits for those of before."""
         reconciler, recovered = self.ctx.reconciler, self.ctx.recovered
-        since_s = recovered.since_s
-        reconciler.since_s = await self._first_second() if since_s is None else since_s
-        reconciler.payments.since_s = reconciler.since_s
+        known_s = recovered.since_s
+        since_s = await self._first_second() if known_s is None else known_s
+        self.ctx.account.since_s = reconciler.payments.since_s = since_s
         reconciler.read_until_s = recovered.read_until_s
-        if since_s is None:
-            await self._all_settled(reconciler.since_s)
+        if known_s is None:
+            await self._all_settled(since_s)
             return
         with trio.move_on_after(ANSWER_S):
             while True:
@@ -307,8 +307,10 @@ class Restart:
     def _write_start(self) -> None:
         ctx = self.ctx
         start = Session("start", program_version(), ctx.config.digest)
-        ledger, since_s, paid = ctx.account.ledger, ctx.reconciler.since_s, ctx.reconciler.payments
-        sums = carried(ledger, since_s, paid.recent(), paid.unexplained, paid.found_s)
+        account, paid = ctx.account, ctx.reconciler.payments
+        sums = carried(
+            account.ledger, account.since_s, paid.recent(), paid.unexplained, paid.found_s
+        )
         ctx.account.journal.note(sums, start)
 
 

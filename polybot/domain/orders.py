@@ -153,7 +153,8 @@ class TradeSeen:
     """A trade with the legs of it that are ours. The same (id, status) may come many times.
 
     `elsewhere`: those orders among them whose row names another wallet of our key. Whoever knows
-    which orders we placed leaves them out before anything is booked.
+    which orders we placed leaves them out before anything is booked. `matched_s` is the Unix second
+    of the match, where it is told (0): `at_ms` is that of the latest word.
     """
 
     trade_id: str
@@ -163,6 +164,7 @@ class TradeSeen:
     at_ms: int
     source: str = ""  # which wire told us, for the evidence
     elsewhere: tuple[str, ...] = ()
+    matched_s: int = 0
 
 
 PrivateEvent = OrderSeen | TradeSeen

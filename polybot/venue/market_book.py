@@ -79,6 +79,7 @@ class MarketBook:
     changed_ms: int = attrs.field(default=0, init=False)
     winner: Outcome | None = attrs.field(default=None, init=False)
     counts: BookCounts = attrs.field(factory=BookCounts, init=False)
+    _tick_ms: int = attrs.field(default=0, init=False)  # since when it is, as far as we were told
     _tokens: dict[str, _Token] = attrs.field(init=False)
     _belief: LastTradeBelief = attrs.field(factory=LastTradeBelief, init=False)
 
@@ -101,6 +102,7 @@ class MarketBook:
     def restart(self) -> None:
         """A new connection: nothing held is believed until the next snapshot of each token."""
         self.epoch += 1
+        self._tick_ms = 0
         for token in self._tokens.values():
             token.snapshot_ms = token.latest_ms = 0
             token.told, token.judged = None, True
@@ -280,7 +282,7 @@ class MarketBook:
             self.counts.foreign += token is None
             return ()
         stamp = message.timestamp_ms
-        if stamp < token.latest_ms:
+        if stamp < token.latest_ms or self._of_an_older_tick(message):
             self.counts.late += 1
             return ()
         self._terms(message, token)
@@ -295,6 +297,18 @@ class MarketBook:
         self.counts.snapshots += 1
         self._passes(token, proven=proven)
         return (token.outcome,)
+
+    def _of_an_older_tick(self, message: BookMessage) -> bool:
+        """Whether a book was read before its tick changed, and its answer came after the news: no
+        level need differ, so only its tick and stamp can tell (brief seed 4205). A book that was
+        read since may be stamped as early, with its last change, but it has the new tick.
+        """
+        if message.timestamp_ms >= self._tick_ms or not message.tick_text:
+            return False
+        try:
+            return fields.tick_of_text(message.tick_text) != self.tick
+        except ValueError:
+            return False
 
     def _terms(self, message: BookMessage, token: _Token) -> None:
         """The tick and the last trade of a dump; later snapshots leave them out."""
@@ -326,7 +340,10 @@ class MarketBook:
             return ()
         if token.hashed.tick_text == message.new or token.state is BookState.RESOLVED:
             return ()  # told twice
-        self.tick = message.tick
+        if message.timestamp_ms < self._tick_ms:
+            self.counts.late += 1
+            return ()
+        self.tick, self._tick_ms = message.tick, message.timestamp_ms
         token.hashed.tick_text = message.new
         if token.state is not BookState.AWAITING_SNAPSHOT:
             token.state = BookState.TICK_CHANGED

@@ -110,6 +110,7 @@ def decode_trade(value: object, me: Me, source: str) -> TradeSeen:
         at_ms=fields.first_stamp_ms(row, "timestamp", "last_update", "match_time", "matchtime"),
         source=source,
         elsewhere=tuple(elsewhere),
+        matched_s=fields.first_stamp_ms(row, "match_time", "matchtime") // 1000,
     )
 
 

@@ -135,7 +135,7 @@ async def test_the_first_trades_are_never_thought_to_be_in_the_first_balance(
         async with trio.open_nursery() as nursery:
             nursery.start_soon(it.run)
             await it.until(lambda: it.bot.ready, "it has started")
-            since_s = it.bot.ctx.reconciler.since_s
+            since_s = it.bot.ctx.account.since_s
             report = await it.end()
 
     assert now_s + min(off_s, 0) <= since_s <= now_s + min(off_s, 0) + 5

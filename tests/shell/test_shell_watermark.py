@@ -186,11 +186,10 @@ def looks(matched_s: list[int], late_s: int = 0) -> Looks:
     account: Any = SimpleNamespace(
         doubt=nothing, learn_of=learn_of, read=learn_of, journal=SimpleNamespace(note=note),
         ledger=SimpleNamespace(unsettled=lambda: unsettled), before_booking=[],
-        after_booking=[],
+        after_booking=[], since_s=500,
     )  # fmt: skip
     client: Any = venue
     made = Reconciler(client, clock, nothing, account, nothing, nothing, nothing, grace_ms=2_000)
-    made.since_s = 500
     return Looks(venue, made, known, noted, unsettled)
 
 
