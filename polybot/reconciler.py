@@ -126,16 +126,16 @@ class Reconciler:
         stream, heart = self.account.stream, self.heartbeat
         session, was_beating, lost = stream.sessions, heart.beating, heart.lost
         stood = self.health.standing(*LOOKED_AFTER)
-        known = await self.read_trades()
+        unread = await self.read_trades()
         await self._judge_unplaced()  # before what they have changed is taken for a drift
         rows = await self.client.open_orders()
         asked_ms = self.clock.now_ms()
         venue_s = await self.client.server_time()
-        if not known or isinstance(rows, Failure) or isinstance(venue_s, Failure):
+        if unread or isinstance(rows, Failure) or isinstance(venue_s, Failure):
             self._misses += 1
             if self._misses >= BLIND_AFTER:
-                failed = [r.what for r in (rows, venue_s) if isinstance(r, Failure)]
-                self.health.bad("reconciler", (failed or ["trades could not be read"])[0])
+                failed = [r.what for r in (rows, venue_s, unread) if isinstance(r, Failure)]
+                self.health.bad("reconciler", failed[0])
             return False
         self._misses = 0
         self.time.judge(asked_ms, venue_s)
@@ -159,17 +159,17 @@ class Reconciler:
             self.health.good("heartbeat")
         return True
 
-    async def read_trades(self) -> bool:
-        """Learn trades since the watermark; False when they could not be read."""
+    async def read_trades(self) -> Failure | None:
+        """Learn trades since the watermark; why they could not be read, if so."""
         started_ms = self.clock.now_ms()
         trades = await self.client.trades(after_s=self._trades_wanted_from_s())
         if isinstance(trades, Failure):
-            return False
+            return trades
         await self.account.read(trades)
         await self._read_stuck()
         self.read_until_s = started_ms // 1000
         self._note_watermark()
-        return True
+        return None
 
     def _note_watermark(self) -> None:
         """Write down for the next start how far trades were read, behind what they have said. By a

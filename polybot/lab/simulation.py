@@ -42,7 +42,7 @@ from polybot.lab.light_loop import light_loop
 from polybot.lab.lockstep import lockstep_only
 from polybot.lab.memory_net import OWNER, Network, memory_network
 from polybot.lab.seeded import no_collector, seeded_scheduler
-from polybot.lab.simulation_case import Case
+from polybot.lab.simulation_case import Case, Edited
 from polybot.lab.simulation_life import Process
 from polybot.lab.simulation_lives import Lives
 from polybot.lab.simulation_plan import BARRING
@@ -135,11 +135,7 @@ class Simulation:
 
     async def run(self) -> Outcome:
         case = self.case
-        usual = attrs.evolve(
-            lab_config(case.seed, SPEED), bot=BotParams(series=case.series),
-            inventory=INVENTORY, orders=ORDERS,
-        )  # fmt: skip
-        self.config = with_settings(usual, case.settings)
+        self.config = self._file(Edited(case.series, case.settings))
         start_ms, series = MID_WINDOW_MS + case.later_s * 1000, [SERIES[key] for key in case.series]
         conditions = case.conditions
         world = SyntheticWorld(case.seed, start_ms, series, conditions.intensity, conditions.regime)
@@ -176,6 +172,18 @@ class Simulation:
             last=self.trace.kept,
             quoted_s=self.watch.quoted_s(),
         )
+
+    def _file(self, edited: Edited) -> Config:
+        usual = attrs.evolve(
+            lab_config(self.case.seed, SPEED), bot=BotParams(series=edited.series),
+            inventory=INVENTORY, orders=ORDERS,
+        )  # fmt: skip
+        return with_settings(usual, edited.settings)
+
+    def edit(self, edited: Edited) -> None:
+        """Another file for the next start, and for those who judge by it."""
+        self.config = self.watch.config = self._file(edited)
+        self.watch.takes.grace_s = self.config.orders.unknown_grace_s
 
     async def _run(self) -> None:
         async with trio.open_nursery() as nursery:

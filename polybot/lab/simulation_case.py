@@ -125,10 +125,19 @@ class StrikeTerms:
 
 
 @attrs.frozen
+class Edited:
+    """What the operator has in his file from a start on, in place of what was there."""
+
+    series: tuple[str, ...]
+    settings: tuple[Setting, ...]
+
+
+@attrs.frozen
 class Life:
     """`down_s`: from its end until the next start. A stop is this signal, and the other one after
     `again_s`, if any. `lost`: the next one begins without this one's journal. `emptied`:
     an operator empties the wallet by `stop --now`, in place of a signal or after a death.
+    `edited`: it begins with another file than the one before.
     """
 
     lasts_s: float
@@ -139,6 +148,7 @@ class Life:
     where: Where = Where.ANYWHERE
     lost: bool = False
     emptied: bool = False
+    edited: Edited | None = None
 
 
 @attrs.frozen
@@ -175,7 +185,9 @@ class Case:
     @property
     def usual(self) -> bool:
         """Whether nothing of bot, wallet or crowd is a good reason not to quote."""
-        return not self.settings and (self.means, self.conditions) == (Means(), Conditions())
+        edited = any(life.edited for life in self.lives)
+        usual = (self.means, self.conditions) == (Means(), Conditions())
+        return usual and not (self.settings or edited)
 
     @property
     def faults(self) -> Plan:
@@ -200,7 +212,8 @@ class Case:
     def text(self) -> str:
         """All that was drawn, in a line for a report."""
         ends = " ".join(
-            f"{life.lasts_s:.0f}s-{life.end.value}{'-emptied' * life.emptied}{'-lost' * life.lost}"
+            f"{_edit_text(life.edited)}{life.lasts_s:.0f}s-{life.end.value}"
+            f"{'-emptied' * life.emptied}{'-lost' * life.lost}"
             for life in self.lives
         )
         harms = ", ".join(f"{t.harm.value} {t.port} {t.at_s:.0f}s" for t in self.troubles)
@@ -233,6 +246,12 @@ class Case:
     def _strikes_text(self) -> str:
         wrong = self.strikes
         return "right" if wrong is None else f"{wrong.error_bp:+d} bp for {wrong.for_s:.0f}s"
+
+
+def _edit_text(edited: Edited | None) -> str:
+    if edited is None:
+        return ""
+    return f"(then {' '.join(edited.series)}, {settings_text(edited.settings)}) "
 
 
 def _spell_text(spell: Spell | None) -> str:

@@ -19,6 +19,7 @@ from polybot.lab.simulation_case import (
     Case,
     ClockTerms,
     DiskTrouble,
+    Edited,
     End,
     EngineTerms,
     Harm,
@@ -63,11 +64,12 @@ DISK_OVER_S = 60.0  # before the end: a bot that its disk has ended is started a
 def draw(seed: int, hours: float) -> Case:
     """The case of a seed: the same for ever, for a given length."""
     length_s = hours * 3600
+    series = random.Random(f"series {seed}").choice(SERIES)
     return Case(
         seed=seed,
         length_s=length_s,
-        series=random.Random(f"series {seed}").choice(SERIES),
-        lives=_all_lives(seed, length_s),
+        series=series,
+        lives=_all_lives(seed, length_s, series),
         troubles=_troubles(random.Random(f"links {seed}"), length_s),
         disks=_disks(random.Random(f"disks {seed}"), length_s),
         clock=_clock(random.Random(f"clock {seed}"), length_s),
@@ -92,11 +94,12 @@ def draw(seed: int, hours: float) -> Case:
     )
 
 
-def _all_lives(seed: int, length_s: float) -> tuple[Life, ...]:
+def _all_lives(seed: int, length_s: float, series: tuple[str, ...]) -> tuple[Life, ...]:
     lives = _lives(random.Random(f"lives {seed}"), length_s)
     lives = _signalled(random.Random(f"signals {seed}"), lives)
     lives = _lost(random.Random(f"journals {seed}"), lives)
-    return _emptied(random.Random(f"emptied {seed}"), lives)
+    lives = _emptied(random.Random(f"emptied {seed}"), lives)
+    return _edited(random.Random(f"edits {seed}"), lives, series)
 
 
 def _lives(rng: random.Random, length_s: float) -> tuple[Life, ...]:
@@ -134,6 +137,22 @@ def _emptied(rng: random.Random, lives: tuple[Life, ...]) -> tuple[Life, ...]:
     """In one seed of eight every other life ends by `stop --now`, or is dead when it comes."""
     chance = rng.choice((0.0,) * 7 + (0.5,))
     return tuple(attrs.evolve(one, emptied=rng.random() < chance) for one in lives)
+
+
+def _edited(
+    rng: random.Random, lives: tuple[Life, ...], series: tuple[str, ...]
+) -> tuple[Life, ...]:
+    """In one seed of three every other start is made with another file: of the same series or
+    fewer, and with other settings or the usual ones.
+    """
+    chance = rng.choice((0.0, 0.0, 0.5))
+
+    def edit() -> Edited | None:
+        some = tuple(one for one in series if rng.random() < 0.5) or series
+        edited = Edited(some, draw_settings(rng))
+        return edited if rng.random() < chance else None
+
+    return (lives[0], *(attrs.evolve(one, edited=edit()) for one in lives[1:]))
 
 
 def _troubles(rng: random.Random, length_s: float) -> tuple[Trouble, ...]:

@@ -26,6 +26,7 @@ PARTS = {
     "terms": "other answers to what is open about the venue",
     "regime": "another market than the calibrated one",
     "amnesia": "the loss of journals",
+    "edits": "starts with another configuration than the one before",
     "emptied": "wallets that an operator empties by `stop --now`",
     "certify": "the trial of the venue's dead-man switch at each start",
     "silence": "tokens of which the market stream tells nothing",
@@ -59,6 +60,7 @@ class Keep:
     terms: bool = True
     regime: bool = True
     amnesia: bool = True
+    edits: bool = True
     emptied: bool = True
     certify: bool = True
     silence: bool = True
@@ -100,7 +102,12 @@ class Keep:
     def _lives(self, case: Case) -> tuple[Life, ...]:
         lives = case.lives if self.deaths else (Life(case.length_s, End.STOP, 0.0),)
         return tuple(
-            attrs.evolve(one, lost=one.lost and self.amnesia, emptied=one.emptied and self.emptied)
+            attrs.evolve(
+                one,
+                lost=one.lost and self.amnesia,
+                emptied=one.emptied and self.emptied,
+                edited=one.edited if self.edits else None,
+            )
             for one in lives
         )
 

@@ -24,6 +24,7 @@ from polybot.lab.simulation_disk import intents_in, rearm
 from polybot.lab.simulation_life import Process, put_together
 from polybot.lab.simulation_limits import SUBMITTING
 from polybot.lab.simulation_reach import (
+    EDITED,
     EMPTIED,
     JOURNAL_LOST,
     SENT,
@@ -100,6 +101,9 @@ class Lives:
         journal = self.sim.folder / "journal-0"
         for number, life in enumerate(self.sim.case.lives):
             last = number == len(self.sim.case.lives) - 1
+            if life.edited is not None:
+                self.sim.counts[EDITED] += 1
+                self.sim.edit(life.edited)
             journal = await self._live(processes, life, journal, last=last)
             if life.lost:
                 journal = self._lose(journal)

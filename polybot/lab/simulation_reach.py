@@ -40,13 +40,14 @@ WRITTEN, SENT = "killed between journal and wire", "killed between wire and answ
 TWICE = "double signal"
 EMPTIED = "stop --now"
 JOURNAL_LOST = "journal lost"
+EDITED = "started with another file"
 TRIED, UNTRIED = "switch tried", "switch could not be tried"
 REACHED = (
     "PLACEMENT", "CANCELLATION", "TRADE", "stop", "kill", "link cut", "link held", "link refused",
     "ended by its disk", "tape ended by its disk", "clock stepped back", "clock stepped ahead",
     TO_LIVE, TO_ABSENT, EARLY_FILL, LOST_RACE, REVERSED, WRITTEN, SENT, TWICE, EMPTIED,
     TICK, POST_ONLY, SWITCHED, FOREIGN, CORRECTED, LOST, REFUSED, UNAPPROVED, JOURNAL_LOST,
-    TRIED, UNTRIED,
+    TRIED, UNTRIED, EDITED,
 )  # fmt: skip
 POLYBOLT = b"prices polybolt"
 AVERAGE_MS, GRID_MS = 60_000, 300_000  # every window of ours ends on the grid of five minutes

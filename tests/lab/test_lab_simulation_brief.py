@@ -33,9 +33,10 @@ AS_THEN = Keep(
     bar=False,
     revoked=False,
     pace=False,
+    edits=False,
 )
 FOUND = (239, 312, 322, 367, 523, 986, 1242, 1281, 2314, 2681, 3776, 4159)
-SINCE = (3569, 4205, 4338, 4430, 4841)  # and with all that is drawn now
+SINCE = (3569, 4205, 4338, 4430, 4841, 5197)  # and with all that is drawn now
 LOTS = [range(first, first + TOGETHER) for first in range(1, SEEDS + 1, TOGETHER)]
 
 
@@ -116,6 +117,7 @@ def kinds(case: Case) -> Counter[str]:
         + ["revoked"] * (case.revoked is not None)
         + ["pace"] * (case.pace_ms > 0)
         + ["emptied"] * any(life.emptied for life in case.lives)
+        + ["edited"] * any(life.edited for life in case.lives)
         + ["again"] * (len(case.lives) > 1)
     )
 

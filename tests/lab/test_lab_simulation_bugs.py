@@ -333,9 +333,8 @@ def test_one_writer_for_each_fact() -> None:
 def test_whoever_else_writes_is_found() -> None:
     """A task that books by itself what it has learnt meets the seal, and S19 (S18)."""
 
-    async def read_trades(self: Reconciler) -> bool:
+    async def read_trades(self: Reconciler) -> None:
         self.account.ledger.deposit(1, "found in the street")
-        return True
 
     with mock.patch.object(Reconciler, "read_trades", read_trades):
         outcome = simulate(calm(length_s=20.0), until="S19")

@@ -4,11 +4,12 @@ orders that nobody here has placed, and what they traded is in the balance that 
 
 from __future__ import annotations
 
-import attrs
 import pytest
-from test_shell_turns import AFTER, BOUGHT, KEY, MARKET, Wallet, trade
+from desk_kit import MARKET
+from test_shell_turns import AFTER, PAIRS, Wallet
 
 from polybot.domain.market import Side
+from polybot.domain.orders import FillLeg, TradeSeen, TradeStatus
 
 BEGAN_S = AFTER // 1000
 HELD = {MARKET.condition_id: True, "0xelsewhere": False}
@@ -34,12 +35,11 @@ async def test_a_trade_that_settles_when_its_journal_is_lost(
     """
     wallet = Wallet()
     wallet.disk.answers.set()
-    account, token = wallet.account, MARKET.up_token
+    account, leg = wallet.account, FillLeg("0x1", MARKET.up_token, Side.BUY, 5_000, PAIRS, True)
     account.since_s = BEGAN_S
     if ours:
         account.own("0x1", key)
-    told = trade("t", Side.BUY, BOUGHT, token).event
-    told = attrs.evolve(told, condition_id=key, at_ms=AFTER + 3_000, matched_s=matched_s)
+    told = TradeSeen("t", key, TradeStatus.CONFIRMED, (leg,), AFTER + 3_000, matched_s=matched_s)
 
     await account.learn_of([told])
 

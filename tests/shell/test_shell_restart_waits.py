@@ -2,15 +2,22 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
+from typing import Any
+
 import pytest
 import trio
 from loguru import logger
 from shell_kit import HOUR_MS, scene
+from trio.testing import MockClock
 from venue_bent import answer
 
 from polybot import restart
+from polybot.domain.ledger import Ledger
+from polybot.domain.orders import Failure
 from polybot.operator.preflight import PASSES_WITHIN_S
 from polybot.patient_clock import PatientClock
+from polybot.restart import Restart
 
 OUTAGE_S = 130.0
 STARTS_AN_HOUR = 5  # that a service manager makes (docs/operations.md)
@@ -53,3 +60,58 @@ async def test_an_outage_after_the_preflight_is_waited_for(
 
     assert it.code == 0
     assert [line for line in said if "waits" in line] == [f"the start waits: {doing}\n"]
+
+
+class Slept:
+    """A venue that refuses what is signed with our time, until somebody sets the clock."""
+
+    right = False
+
+    async def agree(self) -> None:
+        await trio.lowlevel.checkpoint()
+        self.right = True
+
+    async def answer(self, right: object) -> object:
+        await trio.lowlevel.checkpoint()
+        return right if self.right else Failure("401", refused=True)
+
+    async def server_time(self) -> int:
+        await trio.lowlevel.checkpoint()
+        return 1_000
+
+
+@pytest.mark.parametrize(
+    ("since_s", "doing"),
+    [(900, "_catch_up"), (None, "_catch_up"), (900, "_agree_on_cash"), (None, "_agree_on_cash")],
+    ids=["trades", "a first start's trades", "balances", "a first start's balances"],
+)
+async def test_a_machine_that_sleeps_while_it_starts(
+    since_s: int | None, doing: str, autojump_clock: MockClock
+) -> None:
+    """All that is signed is refused from then on: the clock is set, and the start goes on. It was
+    asked again for twelve minutes, refused each time, and the start had failed.
+    """
+    it, ledger = Slept(), Ledger()
+    ledger.deposit(5, "a test")
+
+    async def nothing(*_: object) -> None:
+        await trio.lowlevel.checkpoint()
+
+    reconciler = SimpleNamespace(
+        time=it, read_trades=lambda: it.answer(None), moved_again=nothing, read_until_s=0,
+        payments=SimpleNamespace(since_s=0, read=nothing, found=lambda *_: None),
+    )  # fmt: skip
+    ctx: Any = SimpleNamespace(
+        clock=SimpleNamespace(now_ms=lambda: 1_000_000), reconciler=reconciler,
+        client=SimpleNamespace(
+            server_time=it.server_time, trades=lambda **_: it.answer([]), refresh=nothing,
+            balance=lambda _: it.answer(5),
+        ),
+        recovered=SimpleNamespace(since_s=since_s, read_until_s=0, markets={}),
+        account=SimpleNamespace(ledger=ledger, learn=nothing), tell=print,
+    )  # fmt: skip
+    began = trio.current_time()
+    await getattr(Restart(ctx, nothing), doing)()  # type: ignore[arg-type]  # nothing to resolve
+
+    assert it.right
+    assert trio.current_time() - began < 5

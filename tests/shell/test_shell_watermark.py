@@ -199,7 +199,7 @@ async def test_a_trade_that_is_listed_late_is_read_all_the_same(
     """Looks in between have read past its second: each one goes back by the overlap (F29)."""
     it = looks([1_030, 1_100], late_s=90)
     for _ in range(12):
-        assert await it.reconciler.read_trades()
+        assert await it.reconciler.read_trades() is None
         await trio.sleep(RECONCILE_EVERY_S)
 
     assert it.known == {"t1030", "t1100"}
@@ -211,12 +211,12 @@ async def test_the_watermark_is_written_down_now_and_then(autojump_clock: MockCl
     """
     it = looks([])
     for _ in range(12):
-        assert await it.reconciler.read_trades()
+        assert await it.reconciler.read_trades() is None
         assert 0 <= it.reconciler.read_until_s - it.noted[-1] < WATERMARK_EVERY_S
         await trio.sleep(RECONCILE_EVERY_S)
     assert it.noted == [1_000, 1_040, 1_080, 1_120, 1_160, 1_200]
     it.venue.clock.set_right(-100_000)
-    assert await it.reconciler.read_trades()
+    assert await it.reconciler.read_trades() is None
 
     assert it.noted[-1] == 1_140
 
@@ -231,7 +231,7 @@ async def test_a_trade_that_never_settles_does_not_make_the_list_grow(
     it.reconciler.read_until_s = 1_000
     it.unsettled |= {"t1000": 1_000_000, "t1001": 1_001_000, GONE: 600_000}
     for _ in range(200):
-        assert await it.reconciler.read_trades()
+        assert await it.reconciler.read_trades() is None
         assert it.venue.clock.now_ms() // 1000 - it.venue.asked[-1] < REACHES_MOST_S
         await trio.sleep(RECONCILE_EVERY_S)
 
@@ -247,7 +247,7 @@ async def test_a_trade_that_settles_is_in_the_list(autojump_clock: MockClock) ->
     it.reconciler.read_until_s = 1_000
     it.unsettled["t1000"] = 1_000_000
     for _ in range(14):
-        assert await it.reconciler.read_trades()
+        assert await it.reconciler.read_trades() is None
         assert it.venue.asked[-1] == 1_000 - TRADES_OVERLAP_S
         await trio.sleep(RECONCILE_EVERY_S)
 
