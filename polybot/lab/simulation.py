@@ -136,8 +136,8 @@ class Simulation:
     async def run(self) -> Outcome:
         case = self.case
         self.config = self._file(Edited(case.series, case.settings))
-        start_ms, series = MID_WINDOW_MS + case.later_s * 1000, [SERIES[key] for key in case.series]
-        conditions = case.conditions
+        start_ms = MID_WINDOW_MS + case.later_s * 1000 if case.date is None else case.date.begins_ms
+        conditions, series = case.conditions, [SERIES[key] for key in case.series]
         world = SyntheticWorld(case.seed, start_ms, series, conditions.intensity, conditions.regime)
         clock = Clock.starting_at(world.start_ms)
         means = case.means

@@ -13,6 +13,7 @@ import signal
 import attrs
 
 from polybot.exchange.faults.plan import Entry, Plan
+from polybot.lab.simulation_dates import Date
 from polybot.lab.simulation_plan import Spell
 from polybot.lab.simulation_regime import Conditions
 from polybot.lab.simulation_settings import Means, Setting, settings_text
@@ -174,6 +175,7 @@ class Case:
     conditions: Conditions = Conditions()
     quiet_s: float = QUIET_S
     later_s: int = 0  # than the middle of a window it begins
+    date: Date | None = None  # when it begins instead
     certify: bool = False  # as a live start does: the venue's switch is tried first
     silence: Spell | None = None  # one token of each market falls silent
     node: Spell | None = None  # the chain's node is behind
@@ -230,10 +232,13 @@ class Case:
             f"trades listed late {_spell_text(self.listing)}; "
             f"barred {_spell_text(self.bar)}; approvals {self._approvals_text()}; "
             f"a write takes {self.pace_ms} ms; "
-            f"begins {self.later_s} s later; settings {settings_text(self.settings)}; "
+            f"{self._date_text()}; settings {settings_text(self.settings)}; "
             f"{self.means.text()}; switch {'tried' if self.certify else 'trusted'}; "
             f"venue {terms_text(self.terms)}; regime {self.conditions.text()}"
         )
+
+    def _date_text(self) -> str:
+        return f"begins {self.later_s} s later" if self.date is None else self.date.text()
 
     def _engine_text(self) -> str:
         engine = self.engine

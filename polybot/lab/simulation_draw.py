@@ -30,6 +30,7 @@ from polybot.lab.simulation_case import (
     Trouble,
     Where,
 )
+from polybot.lab.simulation_dates import draw_date
 from polybot.lab.simulation_plan import draw_bar, draw_listing, draw_node, draw_plan, draw_silence
 from polybot.lab.simulation_regime import draw_conditions
 from polybot.lab.simulation_settings import draw_means, draw_settings
@@ -91,6 +92,7 @@ def draw(seed: int, hours: float) -> Case:
         revoked=_revoked(random.Random(f"revoked {seed}"), length_s),
         listing=draw_listing(random.Random(f"listing {seed}"), WARM_UP_S),
         pace_ms=random.Random(f"pace {seed}").choice(PACES_MS),
+        date=draw_date(random.Random(f"date {seed}"), length_s),
     )
 
 

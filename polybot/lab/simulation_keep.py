@@ -34,6 +34,7 @@ PARTS = {
     "listing": "a list of trades that is behind their matches",
     "bar": "a venue that refuses our key or our region",
     "revoked": "approvals that are gone from the chain",
+    "date": "another day than the usual one",
     "pace": "the milliseconds that a write of a sound disk takes",
 }
 
@@ -68,6 +69,7 @@ class Keep:
     listing: bool = True
     bar: bool = True
     revoked: bool = True
+    date: bool = True
     pace: bool = True
     links: tuple[int, ...] | None = None
 
@@ -96,6 +98,7 @@ class Keep:
             listing=case.listing if self.listing else None,
             bar=case.bar if self.bar else None,
             revoked=case.revoked if self.revoked else None,
+            date=case.date if self.date else None,
             pace_ms=case.pace_ms if self.pace else 0,
         )
 
