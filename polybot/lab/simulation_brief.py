@@ -68,6 +68,7 @@ def brief(seed: int) -> Case:
         revoked=_revoked(case.revoked),
         quiet_s=0.0,
         later_s=random.Random(f"begins {seed}").choice(_LATER_S),
+        sent=tuple(one.squeezed(_TIMES) for one in case.sent),
         date=None if case.date is None else case.date.squeezed(_TIMES),
     )
 

@@ -14,6 +14,7 @@ import attrs
 
 from polybot.exchange.faults.plan import Entry, Plan
 from polybot.lab.simulation_dates import Date
+from polybot.lab.simulation_money import Sent, sent_text
 from polybot.lab.simulation_plan import Spell
 from polybot.lab.simulation_regime import Conditions
 from polybot.lab.simulation_settings import Means, Setting, settings_text
@@ -138,7 +139,8 @@ class Life:
     """`down_s`: from its end until the next start. A stop is this signal, and the other one after
     `again_s`, if any. `lost`: the next one begins without this one's journal. `emptied`:
     an operator empties the wallet by `stop --now`, in place of a signal or after a death.
-    `edited`: it begins with another file than the one before.
+    `edited`: it begins with another file than the one before. `by_hand`: before the next one begins
+    the operator redeems what has won.
     """
 
     lasts_s: float
@@ -150,6 +152,7 @@ class Life:
     lost: bool = False
     emptied: bool = False
     edited: Edited | None = None
+    by_hand: bool = False
 
 
 @attrs.frozen
@@ -176,6 +179,7 @@ class Case:
     quiet_s: float = QUIET_S
     later_s: int = 0  # than the middle of a window it begins
     date: Date | None = None  # when it begins instead
+    sent: tuple[Sent, ...] = ()
     certify: bool = False  # as a live start does: the venue's switch is tried first
     silence: Spell | None = None  # one token of each market falls silent
     node: Spell | None = None  # the chain's node is behind
@@ -215,7 +219,7 @@ class Case:
         """All that was drawn, in a line for a report."""
         ends = " ".join(
             f"{_edit_text(life.edited)}{life.lasts_s:.0f}s-{life.end.value}"
-            f"{'-emptied' * life.emptied}{'-lost' * life.lost}"
+            f"{'-emptied' * life.emptied}{'-lost' * life.lost}{'-redeemed' * life.by_hand}"
             for life in self.lives
         )
         harms = ", ".join(f"{t.harm.value} {t.port} {t.at_s:.0f}s" for t in self.troubles)
@@ -231,7 +235,7 @@ class Case:
             f"silent tokens {_spell_text(self.silence)}; node behind {_spell_text(self.node)}; "
             f"trades listed late {_spell_text(self.listing)}; "
             f"barred {_spell_text(self.bar)}; approvals {self._approvals_text()}; "
-            f"a write takes {self.pace_ms} ms; "
+            f"a write takes {self.pace_ms} ms; money {sent_text(self.sent)}; "
             f"{self._date_text()}; settings {settings_text(self.settings)}; "
             f"{self.means.text()}; switch {'tried' if self.certify else 'trusted'}; "
             f"venue {terms_text(self.terms)}; regime {self.conditions.text()}"

@@ -31,6 +31,7 @@ from polybot.lab.simulation_case import (
     Where,
 )
 from polybot.lab.simulation_dates import draw_date
+from polybot.lab.simulation_money import draw_sent
 from polybot.lab.simulation_plan import draw_bar, draw_listing, draw_node, draw_plan, draw_silence
 from polybot.lab.simulation_regime import draw_conditions
 from polybot.lab.simulation_settings import draw_means, draw_settings
@@ -93,6 +94,7 @@ def draw(seed: int, hours: float) -> Case:
         listing=draw_listing(random.Random(f"listing {seed}"), WARM_UP_S),
         pace_ms=random.Random(f"pace {seed}").choice(PACES_MS),
         date=draw_date(random.Random(f"date {seed}"), length_s),
+        sent=draw_sent(random.Random(f"money {seed}"), length_s),
     )
 
 
@@ -101,7 +103,8 @@ def _all_lives(seed: int, length_s: float, series: tuple[str, ...]) -> tuple[Lif
     lives = _signalled(random.Random(f"signals {seed}"), lives)
     lives = _lost(random.Random(f"journals {seed}"), lives)
     lives = _emptied(random.Random(f"emptied {seed}"), lives)
-    return _edited(random.Random(f"edits {seed}"), lives, series)
+    lives = _edited(random.Random(f"edits {seed}"), lives, series)
+    return _by_hand(random.Random(f"hands {seed}"), lives)
 
 
 def _lives(rng: random.Random, length_s: float) -> tuple[Life, ...]:
@@ -155,6 +158,12 @@ def _edited(
         return edited if rng.random() < chance else None
 
     return (lives[0], *(attrs.evolve(one, edited=edit()) for one in lives[1:]))
+
+
+def _by_hand(rng: random.Random, lives: tuple[Life, ...]) -> tuple[Life, ...]:
+    """In one seed of four every other pause sees the operator redeem what has won."""
+    chance = rng.choice((0.0, 0.0, 0.0, 0.5))
+    return tuple(attrs.evolve(one, by_hand=rng.random() < chance) for one in lives)
 
 
 def _troubles(rng: random.Random, length_s: float) -> tuple[Trouble, ...]:

@@ -34,6 +34,7 @@ PARTS = {
     "listing": "a list of trades that is behind their matches",
     "bar": "a venue that refuses our key or our region",
     "revoked": "approvals that are gone from the chain",
+    "money": "dollars that come from outside, and what an operator redeems by hand",
     "date": "another day than the usual one",
     "pace": "the milliseconds that a write of a sound disk takes",
 }
@@ -69,6 +70,7 @@ class Keep:
     listing: bool = True
     bar: bool = True
     revoked: bool = True
+    money: bool = True
     date: bool = True
     pace: bool = True
     links: tuple[int, ...] | None = None
@@ -98,6 +100,7 @@ class Keep:
             listing=case.listing if self.listing else None,
             bar=case.bar if self.bar else None,
             revoked=case.revoked if self.revoked else None,
+            sent=case.sent if self.money else (),
             date=case.date if self.date else None,
             pace_ms=case.pace_ms if self.pace else 0,
         )
@@ -110,6 +113,7 @@ class Keep:
                 lost=one.lost and self.amnesia,
                 emptied=one.emptied and self.emptied,
                 edited=one.edited if self.edits else None,
+                by_hand=one.by_hand and self.money,
             )
             for one in lives
         )

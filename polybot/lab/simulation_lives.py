@@ -23,6 +23,7 @@ from polybot.lab.simulation_clock import WrongClock
 from polybot.lab.simulation_disk import intents_in, rearm
 from polybot.lab.simulation_life import Process, put_together
 from polybot.lab.simulation_limits import SUBMITTING
+from polybot.lab.simulation_money import redeem_by_hand, send
 from polybot.lab.simulation_reach import (
     EDITED,
     EMPTIED,
@@ -98,6 +99,7 @@ class Lives:
             self.sim.watch.break_("S15", what)
 
     async def run(self, processes: trio.Nursery) -> None:
+        processes.start_soon(send, self.sim)
         journal = self.sim.folder / "journal-0"
         for number, life in enumerate(self.sim.case.lives):
             last = number == len(self.sim.case.lives) - 1
@@ -108,6 +110,8 @@ class Lives:
             if life.lost:
                 journal = self._lose(journal)
             await trio.sleep(life.down_s)
+            if life.by_hand:
+                redeem_by_hand(self.sim)
 
     def _lose(self, journal: Path) -> Path:
         """The next one begins with what the venue shows; what it finds strange it leaves alone. A
