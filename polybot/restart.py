@@ -215,13 +215,20 @@ class Restart:
     async def _agree_on_cash(self) -> None:
         """Cash the books do not explain came from, or went, outside: it is booked and told. The
         venue looks at the chain first, or what was paid might come to its figure only later; and by
-        a clock that is ahead what is paid next would have been paid before.
+        a clock that is ahead what is paid next would have been paid before. The time is that of the
+        end: what was paid while we asked is in the figure, and its row comes later, if not at a
+        first start with its trades (brief seed 230: it was booked twice).
         """
         first = self.ctx.recovered.since_s is None
-        at_s, venue_s = self.ctx.clock.now_ms() // 1000, await self.ctx.client.server_time()
-        looked = await self.ctx.client.refresh(None) is None and not isinstance(venue_s, Failure)
-        at_s = at_s if isinstance(venue_s, Failure) else min(at_s, venue_s)
+        looked = await self.ctx.client.refresh(None) is None
         change = beyond(*await self._balance(None, self._known_cash))
+        at_s, venue_s = self.ctx.clock.now_ms() // 1000, await self.ctx.client.server_time()
+        if isinstance(venue_s, Failure):
+            looked = False
+        else:
+            at_s = min(at_s, venue_s)
+        if first:
+            self.ctx.account.since_s = self.ctx.reconciler.payments.since_s = at_s
         if change:
             what = "balance at the start" if first else UNKNOWN_ORIGIN
             await self.ctx.account.learn(Paid("deposit", change, what))

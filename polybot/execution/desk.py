@@ -214,14 +214,13 @@ class Desk:
         """Wish and table side by side. Between two moves of the market neither changes, and what
         was found then holds.
         """
-        desired, table = self.desired, self.table
-        near, hold = self.params.hysteresis_ticks * self.market.tick, desired.hold
-        caps = desired.cap_up, desired.cap_down, desired.pair_cap, desired.spare
-        bounds = (*caps, near, hold, table.changes)
+        want, table = self.desired, self.table
+        near, hold = self.params.hysteresis_ticks * self.market.tick, want.hold
+        bounds = (want.cap_up, want.cap_down, want.pair_cap, want.spare, near, hold, table.changes)
         before = self._compared
-        if before is None or before.orders is not desired.orders or before.bounds != bounds:
+        if before is None or before.orders is not want.orders or before.bounds != bounds:
             slack = max(near, hold)
-            before = self._compared = Compared.of(desired, table.open(), bounds, slack)
+            before = self._compared = Compared.of(want, table.open(), bounds, slack)
         return before
 
     def _routine_due(self, now_ms: int) -> bool:

@@ -208,23 +208,27 @@ class Auditor:
 
 
 def differences(
-    bot: Bot, exchange: Exchange, address: str | None = None, done: Iterable[Moved] = ()
+    bot: Bot,
+    exchange: Exchange,
+    address: str | None = None,
+    done: Iterable[Moved] = (),
+    paid: int = 0,
 ) -> list[str]:
     """What the bot's books and the exchange's say differently of a wallet at this moment, as if
-    those operations had been booked; None: of the deposit wallet.
+    those operations and payments (10⁻⁶ dollars) had been booked; None: of the deposit wallet.
     """
     ledger, accounts = bot.ctx.account.ledger, exchange.engine.accounts
     address = address or exchange.demo_wallets.deposit
-    cash, gone = ledger.cash, Counter[str]()
+    cash, gone = ledger.cash + paid, Counter[str]()
     for one in done:
         books, shares = ledger.books[one.condition_id], one.shares
         held = books.holdings()
-        paid, less = {
+        brought, less = {
             "redeem": (books.worst_value, max(held.up, held.down)),
             "merge": (shares, shares),
             "split": (-shares, -shares),
         }[one.kind]
-        cash += paid
+        cash += brought
         gone[one.condition_id] += less
     pairs = [("cash", cash, accounts.cash(address))]
     for books in ledger.books.values():
@@ -240,14 +244,17 @@ def differences(
     ]
 
 
-def unexplained(bot: Bot, exchange: Exchange, address: str) -> list[str]:
+def unexplained(
+    bot: Bot, exchange: Exchange, address: str, unread: Sequence[int] = (0,)
+) -> list[str]:
     """The same, but for what operations under way explain: the chain has done with a block what we
-    book when the relayer calls it confirmed, and with pairs always being merged one always is.
+    book when the relayer calls it confirmed, and with pairs always being merged one always is. So
+    may payments, which come to one of `unread` (10⁻⁶ dollars).
     """
     left = [one for flight in bot.inventory.under_way.flights for one in flight.left]
     for count in range(len(left) + 1):
         for done in itertools.combinations(left, count):
-            if not differences(bot, exchange, address, done):
+            if not all(differences(bot, exchange, address, done, paid) for paid in unread):
                 return []
     return differences(bot, exchange, address)
 

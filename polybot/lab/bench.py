@@ -1,7 +1,8 @@
 """`python -m polybot.lab.bench`: what the hot path costs, and whether stopping is safe.
 
 First a table of single steps: every case takes its turn in every round, beside its floor, and each
-figure is a median, because a shared machine drifts by a factor of two. Then the drills, with a real
+figure is a median, because a shared machine drifts by a factor of two. Each turn is made twice and
+counts once, for the cases before it leave the caches full of theirs. Then the drills, with a real
 exchange and the real bot over loopback sockets. Ends with 1 when a target is missed.
 """
 
@@ -35,10 +36,13 @@ class _Timed:
     floor: list[float] = attrs.field(factory=list)
 
     def turn(self) -> None:
-        case = self.case
-        self.work.append(_time(case.work, self.calls) / 1000 / case.per)
-        if case.floor is not None:
-            self.floor.append(_time(case.floor, self.calls) / 1000 / case.per)
+        self.work.append(self._us(self.case.work))
+        if self.case.floor is not None:
+            self.floor.append(self._us(self.case.floor))
+
+    def _us(self, work: Work) -> float:
+        _time(work, self.calls)
+        return _time(work, self.calls) / 1000 / self.case.per
 
     def row(self) -> Row:
         case, ours = self.case, statistics.median(self.work)
@@ -73,10 +77,12 @@ def steps() -> list[Row]:
         case.work()
         case.check()
         timed.append(_Timed(case, max(1, int(TURN_NS / _time(case.work, 3)))))
+    gc.freeze()  # as the bot does when it has started
     for _ in range(ROUNDS):
         for one in timed:
             gc.collect()
             one.turn()
+    gc.unfreeze()
     for one in timed:
         one.case.check()
     return [one.row() for one in timed]

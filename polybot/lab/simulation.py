@@ -26,15 +26,13 @@ from loguru import logger
 
 from polybot.app import Bot
 from polybot.clock import Clock
-from polybot.config import BotParams, Config
+from polybot.config import Config
 from polybot.domain.halts import LOSSES, Halt
 from polybot.exchange import invariants
 from polybot.exchange.calendar import SERIES
 from polybot.exchange.crowd import SyntheticWorld
 from polybot.exchange.model import Order
 from polybot.exchange.server import Exchange, Urls
-from polybot.execution.inventory import InventoryParams
-from polybot.execution.params import OrderParams
 from polybot.journal.tape import Event
 from polybot.lab.agreement import unexplained
 from polybot.lab.alarms import light_sleep
@@ -45,30 +43,25 @@ from polybot.lab.seeded import no_collector, seeded_scheduler
 from polybot.lab.simulation_case import Case, Edited
 from polybot.lab.simulation_life import Process
 from polybot.lab.simulation_lives import Lives
+from polybot.lab.simulation_money import unread
 from polybot.lab.simulation_plan import BARRING
 from polybot.lab.simulation_reach import HALTED, LOST, Reach
 from polybot.lab.simulation_rules import Rules
-from polybot.lab.simulation_settings import with_settings
+from polybot.lab.simulation_settings import usual_config, with_settings
 from polybot.lab.simulation_streams import LOOK_EVERY_S
 from polybot.lab.simulation_strikes import mislead
 from polybot.lab.simulation_terms import terms_of
 from polybot.lab.simulation_trace import Trace
 from polybot.lab.simulation_troubles import Troubles
 from polybot.lab.simulation_watch import CLOCK_RIGHT_MS, Violation, Watch
-from polybot.lab.stage import MID_WINDOW_MS, Sniper, lab_config, until
+from polybot.lab.stage import MID_WINDOW_MS, Sniper, until
 from polybot.lab.virtual_clock import virtual_clock
 
-SPEED = 1.0  # a second of Trio's virtual clock is one of the venue's
 STREAMS = ("user_ws", "prices_ws", "binance_ws", "market_ws")
 CHECK_EVERY_S = 5.0
 OLDEST, LOOKS_A_SWEEP = 2, 48  # all generations of garbage every four minutes, the young each time
 SIGNAL_S = 0.01
 AGREE_S = 90.0  # reconciler, reconnection, and the chain's own time
-# Quick enough to meet every race, slow enough that a simulated hour is half a minute.
-ORDERS = OrderParams(
-    requote_min_ms=250, requote_max_ms=500, routine_every_ms=1000, hysteresis_ticks=2
-)
-INVENTORY = InventoryParams(merge_shares=10, merge_equity_percent=0)
 
 
 @attrs.frozen
@@ -125,6 +118,7 @@ class Simulation:
     rules: Rules = attrs.field(init=False)
     confirmed: dict[str, int] = attrs.field(factory=dict)  # as `WitnessedStore` has it
     forgotten: set[str] = attrs.field(factory=set)  # as well
+    came: list[tuple[float, int]] = attrs.field(factory=list)  # payments: when, 10⁻⁶ dollars
     _begun: float = 0.0
     lives: Lives = attrs.field(init=False)
     reach: Reach = attrs.field(init=False)
@@ -174,10 +168,7 @@ class Simulation:
         )
 
     def _file(self, edited: Edited) -> Config:
-        usual = attrs.evolve(
-            lab_config(self.case.seed, SPEED), bot=BotParams(series=edited.series),
-            inventory=INVENTORY, orders=ORDERS,
-        )  # fmt: skip
+        usual = usual_config(self.case.seed, edited.series)
         return with_settings(usual, edited.settings)
 
     def edit(self, edited: Edited) -> None:
@@ -324,11 +315,13 @@ class Simulation:
             self.watch.break_("S19", repr(error.value)[:500])
 
     async def agree(self, process: Process) -> None:
-        """L2: in quiet times both books say the same; but for a bot that its disk has ended, or
-        that waits for trades of a lost journal to begin its own.
+        """L2: in quiet times both books say the same, but for payments that nobody has asked for
+        yet; not those of a bot that its disk has ended, or that waits for trades of a lost journal
+        to begin its own.
         """
         bot, ended = process.bot, process.ended
-        off = partial(unexplained, bot, self.exchange, self.address)
+        paid = unread(self.came, self.now_s())
+        off = partial(unexplained, bot, self.exchange, self.address, paid)
         with suppress(trio.TooSlowError):
             await until(lambda: ended.is_set() or not off(), every_s=0.25, within_s=AGREE_S)
         waits = bool(self.rules.strange) and not bot.ready

@@ -4,17 +4,22 @@ venue pays, and what an operator redeems on the venue's page while no bot runs.
 
 from __future__ import annotations
 
+import math
 import random
 from typing import TYPE_CHECKING
 
 import attrs
 import trio
 
+from polybot.lab.stage import until
+from polybot.payments import UNASKED_S
+
 if TYPE_CHECKING:
     from polybot.lab.simulation import Simulation
 
 PER_HOUR = (0, 0, 0, 12)
 AMOUNTS = (1, 10_000, 1_500_000, 60_000_000)  # 10⁻⁶ dollars
+UNREAD_S = UNASKED_S + 60.0
 COME, REDEEMED = "dollars that came", "redeemed by hand"
 
 
@@ -39,14 +44,35 @@ def draw_sent(rng: random.Random, length_s: float) -> tuple[Sent, ...]:
     return tuple(found)
 
 
+def unread(came: list[tuple[float, int]], now_s: float) -> list[int]:
+    """What the latest payments may come to that a bot has not read yet, 10⁻⁶ dollars: it asks for
+    them where it finds more than it knows of, which trades under way may hide, or now and then.
+    `came`: when, and how much.
+    """
+    late = [amount for at_s, amount in came if now_s < at_s + UNREAD_S]
+    return [sum(late[first:]) for first in range(len(late) + 1)]
+
+
 async def send(sim: Simulation) -> None:
-    """Let it come as drawn, whether a bot lives or not."""
+    """Let it come as drawn, whether a bot lives or not; but not in the seconds in which a journal
+    begins: whether its first balance had a payment in it the payment's whole second does not tell.
+    """
     engine = sim.exchange.engine
     for sent in sim.case.sent:
         await trio.sleep(max(0.0, sent.at_s - sim.now_s()))
+        if _begins(sim):
+            await until(lambda: not _begins(sim), every_s=1.0, within_s=math.inf)
         give = engine.pay_reward if sent.reward else engine.deposit
         give(sim.address, sent.amount, sim.exchange.clock.now_ms())
+        sim.came.append((sim.now_s(), sent.amount))
         sim.counts[COME] += 1
+
+
+def _begins(sim: Simulation) -> bool:
+    bot, now_s = sim.lives.bot, sim.exchange.clock.now_ms() // 1000
+    if bot is None or bot.ctx.recovered.since_s is not None:
+        return False
+    return not bot.ready or now_s <= bot.ctx.account.since_s
 
 
 def redeem_by_hand(sim: Simulation) -> None:

@@ -16,13 +16,23 @@ from typing import Any
 import attrs
 
 from polybot.app import Bot
-from polybot.config import Config
+from polybot.config import BotParams, Config
 from polybot.exchange.model import Market
 from polybot.exchange.server import DEMO_FUNDS
+from polybot.execution.inventory import InventoryParams
+from polybot.execution.params import OrderParams
+from polybot.lab.stage import lab_config
 from polybot.risk.undone import UNDONE
 from polybot.signal.params import NAMES
 
 Setting = tuple[str, str, Any]  # section, key, value
+
+SPEED = 1.0  # a second of Trio's virtual clock is one of the venue's
+# Quick enough to meet every race, slow enough that a simulated hour is half a minute.
+ORDERS = OrderParams(
+    requote_min_ms=250, requote_max_ms=500, routine_every_ms=1000, hysteresis_ticks=2
+)
+INVENTORY = InventoryParams(merge_shares=10, merge_equity_percent=0)
 
 MOST = 12  # settings that are others, in one seed
 SECTIONS: dict[str, dict[str, tuple[Any, ...]]] = {
@@ -138,6 +148,13 @@ def draw_means(rng: random.Random) -> Means:
     if rng.random() < 0.5:
         return Means()
     return Means(rng.randrange(4), rng.choice(FUNDS))
+
+
+def usual_config(seed: int, series: tuple[str, ...]) -> Config:
+    """What the other half trades with."""
+    return attrs.evolve(
+        lab_config(seed, SPEED), bot=BotParams(series=series), inventory=INVENTORY, orders=ORDERS
+    )
 
 
 def with_settings(config: Config, settings: tuple[Setting, ...]) -> Config:

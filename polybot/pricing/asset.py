@@ -225,9 +225,12 @@ class Asset:
     def official(self, now_ms: int) -> Track | NoFair:
         """The oracle's average, if it is fresh and not frozen."""
         params, track = self.params, self.average
-        if not track.is_fresh(now_ms, params.oracle_stale_s, params.oracle_lag_s):
+        stale_s, lag_s, frozen_s = params.oracle_stale_s, params.oracle_lag_s, params.frozen_s
+        if track.is_lively(now_ms, stale_s, lag_s, frozen_s):
+            return track
+        if not track.is_fresh(now_ms, stale_s, lag_s):
             return _stale(WhyNoFair.ORACLE_STALE, track, now_ms)
-        if track.is_frozen(now_ms, self.exchange, params.frozen_s, params.frozen_move_bp):
+        if track.is_frozen(now_ms, self.exchange, frozen_s, params.frozen_move_bp):
             return _frozen(track, self.exchange)
         return track
 
@@ -238,11 +241,14 @@ class Asset:
 
     def _exchange_ill(self, now_ms: int) -> NoFair | None:
         track, params = self.exchange, self.params
-        if not track.is_fresh(now_ms, params.spot_stale_s, params.spot_stale_s):
+        stale_s, frozen_s = params.spot_stale_s, params.frozen_s
+        if self._leapt is None and track.is_lively(now_ms, stale_s, stale_s, frozen_s):
+            return None
+        if not track.is_fresh(now_ms, stale_s, stale_s):
             return _stale(WhyNoFair.SPOT_STALE, track, now_ms)
         if self._leapt is not None:
             return _unconfirmed(track.value, self._leapt[0])
-        if track.is_frozen(now_ms, self.oracle, params.frozen_s, params.frozen_move_bp):
+        if track.is_frozen(now_ms, self.oracle, frozen_s, params.frozen_move_bp):
             return _frozen(track, self.oracle)
         return None
 
@@ -252,12 +258,14 @@ class Asset:
         The oracle itself must be fresh in both cases: without it nobody knows the level (F58).
         """
         params, oracle, exchange = self.params, self.oracle, self.exchange
-        if not oracle.is_fresh(now_ms, params.oracle_spot_stale_s, params.oracle_lag_s):
+        stale_s, lag_s, frozen_s = params.oracle_spot_stale_s, params.oracle_lag_s, params.frozen_s
+        lively = oracle.is_lively(now_ms, stale_s, lag_s, frozen_s)
+        if not lively and not oracle.is_fresh(now_ms, stale_s, lag_s):
             return _stale(WhyNoFair.ORACLE_STALE, oracle, now_ms)
         ill = self._exchange_ill(now_ms)
         if ill is not None and ill.why is not WhyNoFair.SPOT_STALE:
             return ill
-        if oracle.is_frozen(now_ms, exchange, params.frozen_s, params.frozen_move_bp):
+        if not lively and oracle.is_frozen(now_ms, exchange, frozen_s, params.frozen_move_bp):
             return _frozen(oracle, exchange)
         held = self._basis
         if ill is not None or held is None or now_ms - held.at_ms > LEVEL_KEPT_MS:

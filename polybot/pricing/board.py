@@ -231,7 +231,7 @@ class PriceBoard:
         asset = self._assets.get(rule.symbol)
         if asset is None:
             return NoFair(WhyNoFair.SPOT_STALE, (("symbol", rule.symbol),))
-        strike = self._strikes.of(_key(market, rule))
+        strike = self._strikes.of((rule.symbol, rule.lookback_s, market.start_ms))
         return value(market, rule, asset, strike, self.params, self._tails, now_ms)
 
 

@@ -257,7 +257,7 @@ def _fair(
         if not math.isfinite(d):
             return _bad("d", d)
         d = math.copysign(D_MAX, d)
-    q, slope = tails.chance(d, sigma, seconds)
+    q, slope = tails.chance(d, sigma, seconds) if tails.jump_rate > 0 else tails.curve(d)
     least = Q_MIN_FAR if tau_s > NEAR_S else Q_MIN_NEAR
     if not least <= q <= 1 - least:
         q = least if q < least else 1 - least

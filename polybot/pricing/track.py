@@ -112,6 +112,20 @@ class Track:
             return False
         return now_ms - self.stamp_ms <= stamp_s * 1000
 
+    def is_lively(self, now_ms: int, receipt_s: float, stamp_s: float, still_s: float) -> bool:
+        """Whether it is fresh and has changed within `still_s`, and so is not frozen whatever any
+        witness says: one question for two where nothing is wrong, asked of three tracks for every
+        decision.
+        """
+        live_ms, changed_ms = self.live_ms, self.changed_ms
+        return (
+            live_ms is not None
+            and changed_ms is not None
+            and now_ms - live_ms <= receipt_s * 1000
+            and now_ms - self.stamp_ms <= stamp_s * 1000
+            and now_ms - changed_ms < still_s * 1000
+        )
+
     def is_frozen(self, now_ms: int, witness: Track, still_s: float, move_bp: float) -> bool:
         """Whether this value stood still for `still_s` while `witness` moved (reliability.md F59).
 

@@ -251,7 +251,7 @@ class _Quoter(Struct, gc=False):
         bids = _Bids(worth, most_up, most_down, pair_cap, {}, [])
         self._top(UP, self.up, worth.cap_up, most_up, view, bids, light=net < 0)
         self._top(DOWN, self.down, worth.cap_down, most_down, view, bids, light=net > 0)
-        if len(bids.tops) == 2:
+        if len(bids.tops) == 2 and bids.tops[UP][0] + bids.tops[DOWN][0] > pair_cap:
             self._combine(bids, penalties)
         return bids
 
@@ -306,8 +306,6 @@ class _Quoter(Struct, gc=False):
     def _combine(self, bids: _Bids, penalties: Penalties) -> None:
         """Hold both first bids to the combined cap; every deeper pair costs less."""
         up, down = bids.tops[UP], bids.tops[DOWN]
-        if up[0] + down[0] <= bids.pair_cap:
-            return
         prices = ladder.combine(up, down, self.net, bids.pair_cap, self.inputs.tick)
         for outcome, (was, cap), price in zip(Outcome, (up, down), prices, strict=True):
             if price != was:

@@ -95,7 +95,10 @@ def _rebated(cap: float, pays: float, exponent: int) -> float:
     if not 0 < cap < 1:
         return cap
     low = cap * (1 - cap)
-    most = cap + pays * (low if exponent == 1 else low * low)
+    if exponent != 1:
+        low *= low
+    most = cap + pays * low
     high = most * (1 - most)
-    least = low if low < high else high
-    return cap + pays * (least if exponent == 1 else least * least)
+    if exponent != 1:
+        high *= high
+    return cap + pays * (low if low < high else high)

@@ -36,7 +36,7 @@ from polybot.execution.throttle import Bucket
 from polybot.health import Health
 from polybot.heartbeat import Heartbeat
 from polybot.inventory import Inventory
-from polybot.lab import simulation, simulation_rules
+from polybot.lab import simulation, simulation_rules, simulation_settings
 from polybot.lab.simulation_case import Case, End, Harm, Life, Trouble
 from polybot.lab.stage import MID_WINDOW_MS, lab_config
 from polybot.market_times import timetable
@@ -131,7 +131,7 @@ def selling_what_is_promised() -> Any:
 
     return all_of(
         mock.patch.object(WalletStanding, "sellable", sellable),
-        mock.patch.object(simulation, "lab_config", config),
+        mock.patch.object(simulation_settings, "lab_config", config),
     )
 
 
@@ -192,9 +192,9 @@ def without_a_budget() -> Any:
     return all_of(
         mock.patch.object(Bucket, "take", lambda _self, wanted, _now_ms, **_: wanted),
         mock.patch.object(
-            simulation, "ORDERS", attrs.evolve(simulation.ORDERS, orders_per_s=1)
+            simulation_settings, "ORDERS", attrs.evolve(simulation_settings.ORDERS, orders_per_s=1)
         ),
-    )  # fmt: skip
+    )
 
 
 def another_strike() -> Any:

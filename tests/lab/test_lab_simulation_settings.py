@@ -12,16 +12,22 @@ from simulation_kit import broken, calm, sound
 
 from polybot.config import Config
 from polybot.domain.halts import Halt
-from polybot.lab.simulation import INVENTORY, ORDERS, simulate
+from polybot.lab.simulation import simulate
 from polybot.lab.simulation_case import Case
 from polybot.lab.simulation_draw import draw
 from polybot.lab.simulation_keep import Keep
-from polybot.lab.simulation_settings import CHOICES, FUNDS, Means, said_why, with_settings
-from polybot.lab.stage import lab_config
+from polybot.lab.simulation_settings import (
+    CHOICES,
+    FUNDS,
+    Means,
+    said_why,
+    usual_config,
+    with_settings,
+)
 from polybot.risk.losses import LossLimits
 from polybot.risk.undone import UNDONE
 
-USUAL = attrs.evolve(lab_config(1, 1.0), orders=ORDERS, inventory=INVENTORY)
+USUAL = usual_config(1, ("btc-5m",))
 DRAWN = [draw(seed, 1.0) for seed in range(1, 401)]
 
 

@@ -130,7 +130,7 @@ async def test_the_first_trades_are_never_thought_to_be_in_the_first_balance(
     async with scene() as it:
         now_s = it.venue.clock.now_ms() // 1000
         word = answer(200, str(now_s + off_s).encode())
-        it.venue.bend("GET", "/time", act=word, times=1)
+        it.venue.bend("GET", "/time", act=word, times=2)  # before the balance, and after it
         it.venue.bend("GET", "/time", act=answer(503), times=2)  # these come first
         async with trio.open_nursery() as nursery:
             nursery.start_soon(it.run)
