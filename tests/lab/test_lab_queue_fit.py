@@ -234,7 +234,7 @@ def test_before_the_book_is_shown_nothing_is_known() -> None:
 @pytest.fixture(scope="module")
 def tape(tmp_path_factory: pytest.TempPathFactory) -> Path:
     lives: list[list[Event]] = []
-    case = Keep(deaths=False, series=False, pace=False, revoked=False).of(draw(3, 0.1))
+    case = Keep(deaths=False, series=False, pace=False, revoked=False, date=False).of(draw(3, 0.1))
     one = (Life(60.0, End.STOP, 0.0),)
     simulate(attrs.evolve(case, lives=one, quiet_s=0.0, sniped=0.3), lives)
     path = tmp_path_factory.mktemp("tapes") / "run-1-0000.tape"
