@@ -123,7 +123,7 @@ class Simulation:
     lives: Lives = attrs.field(init=False)
     reach: Reach = attrs.field(init=False)
     _deaf_since: float = math.inf
-    _worth_most: int = 0  # 10⁻⁶ dollars
+    worth_most: int = 0  # 10⁻⁶ dollars
     _astray: int = 0  # 1: the bot's clock is ahead by too much, -1: behind
     _astray_since: float = math.inf
 
@@ -277,7 +277,7 @@ class Simulation:
             daily = name == Halt.DAILY_LOSS.value
             percent = risk.max_daily_loss_percent if daily else risk.max_drawdown_percent
             sure = self.exchange.engine.equity(self.address)
-            return percent < 100 and sure * 100 <= self._worth_most * (100 - percent)
+            return percent < 100 and sure * 100 <= self.worth_most * (100 - percent)
         if name == Halt.LEDGER_DRIFT.value:
             return self._inexplicable(self.lives.bot)
         if name == Halt.VENUE_REFUSES.value:
@@ -374,7 +374,7 @@ class Simulation:
             if market.payouts is None:
                 alone[market.condition_id] += shares if token == market.tokens[0] else -shares
         most = engine.equity(self.address) + sum(map(abs, alone.values()))
-        self._worth_most = max(self._worth_most, most)
+        self.worth_most = max(self.worth_most, most)
 
     def ahead_ms(self) -> float:
         """How far the bot's clock is ahead of the venue's."""

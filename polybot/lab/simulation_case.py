@@ -140,7 +140,7 @@ class Life:
     `again_s`, if any. `lost`: the next one begins without this one's journal. `emptied`:
     an operator empties the wallet by `stop --now`, in place of a signal or after a death.
     `edited`: it begins with another file than the one before. `by_hand`: before the next one begins
-    the operator redeems what has won.
+    the operator redeems what has won, and takes out `taken` dollars (10⁻⁶).
     """
 
     lasts_s: float
@@ -153,6 +153,7 @@ class Life:
     emptied: bool = False
     edited: Edited | None = None
     by_hand: bool = False
+    taken: int = 0
 
 
 @attrs.frozen
@@ -220,6 +221,7 @@ class Case:
         ends = " ".join(
             f"{_edit_text(life.edited)}{life.lasts_s:.0f}s-{life.end.value}"
             f"{'-emptied' * life.emptied}{'-lost' * life.lost}{'-redeemed' * life.by_hand}"
+            f"{f'-less-{life.taken / 1e6:g}' if life.taken else ''}"
             for life in self.lives
         )
         harms = ", ".join(f"{t.harm.value} {t.port} {t.at_s:.0f}s" for t in self.troubles)

@@ -31,7 +31,7 @@ from polybot.lab.simulation_case import (
     Where,
 )
 from polybot.lab.simulation_dates import draw_date
-from polybot.lab.simulation_money import draw_sent
+from polybot.lab.simulation_money import TAKEN, draw_sent
 from polybot.lab.simulation_plan import draw_bar, draw_listing, draw_node, draw_plan, draw_silence
 from polybot.lab.simulation_regime import draw_conditions
 from polybot.lab.simulation_settings import draw_means, draw_settings
@@ -161,9 +161,14 @@ def _edited(
 
 
 def _by_hand(rng: random.Random, lives: tuple[Life, ...]) -> tuple[Life, ...]:
-    """In one seed of four every other pause sees the operator redeem what has won."""
-    chance = rng.choice((0.0, 0.0, 0.0, 0.5))
-    return tuple(attrs.evolve(one, by_hand=rng.random() < chance) for one in lives)
+    """In one seed of four every other pause sees the operator redeem what has won, and perhaps take
+    some of the dollars out.
+    """
+    chance, found = rng.choice((0.0, 0.0, 0.0, 0.5)), list[Life]()
+    for one in lives:
+        by_hand, taken = rng.random() < chance, rng.choice(TAKEN)
+        found.append(attrs.evolve(one, by_hand=by_hand, taken=taken if by_hand else 0))
+    return tuple(found)
 
 
 def _troubles(rng: random.Random, length_s: float) -> tuple[Trouble, ...]:

@@ -114,6 +114,7 @@ class Keep:
                 emptied=one.emptied and self.emptied,
                 edited=one.edited if self.edits else None,
                 by_hand=one.by_hand and self.money,
+                taken=one.taken if self.money else 0,
             )
             for one in lives
         )

@@ -23,7 +23,7 @@ from polybot.lab.simulation_clock import WrongClock
 from polybot.lab.simulation_disk import intents_in, rearm
 from polybot.lab.simulation_life import Process, put_together
 from polybot.lab.simulation_limits import SUBMITTING
-from polybot.lab.simulation_money import redeem_by_hand, send
+from polybot.lab.simulation_money import redeem_by_hand, send, take_out
 from polybot.lab.simulation_reach import (
     EDITED,
     EMPTIED,
@@ -112,6 +112,7 @@ class Lives:
             await trio.sleep(life.down_s)
             if life.by_hand:
                 redeem_by_hand(self.sim)
+                take_out(self.sim, life.taken)
 
     def _lose(self, journal: Path) -> Path:
         """The next one begins with what the venue shows; what it finds strange it leaves alone. A

@@ -1,5 +1,5 @@
 """Money that moves by other hands than the bot's: dollars that somebody sends to its wallet or the
-venue pays, and what an operator redeems on the venue's page while no bot runs.
+venue pays, and what an operator redeems or takes out on the venue's page while no bot runs.
 """
 
 from __future__ import annotations
@@ -20,7 +20,8 @@ if TYPE_CHECKING:
 PER_HOUR = (0, 0, 0, 12)
 AMOUNTS = (1, 10_000, 1_500_000, 60_000_000)  # 10⁻⁶ dollars
 UNREAD_S = UNASKED_S + 60.0
-COME, REDEEMED = "dollars that came", "redeemed by hand"
+TAKEN = (0, 10_000, 25_000_000)
+COME, REDEEMED, WITHDRAWN = "dollars that came", "redeemed by hand", "taken out by hand"
 
 
 @attrs.frozen
@@ -82,6 +83,17 @@ def redeem_by_hand(sim: Simulation) -> None:
         held = any(engine.accounts.shares(sim.address, token) for token in market.tokens)
         if held and market.payouts is not None:
             sim.counts[REDEEMED] += isinstance(engine.redeem(sim.address, market, now_ms), int)
+
+
+def take_out(sim: Simulation, amount: int) -> None:
+    """So many dollars (10⁻⁶), or what there is. They are no loss, though nobody explains them."""
+    engine = sim.exchange.engine
+    amount = min(amount, engine.settled_cash(sim.address), engine.accounts.cash(sim.address))
+    if amount > 0:
+        engine.accounts.withdraw(sim.address, amount)
+        engine.shed([sim.address], sim.exchange.clock.now_ms())
+        sim.worth_most -= amount
+        sim.counts[WITHDRAWN] += 1
 
 
 def sent_text(those: tuple[Sent, ...]) -> str:

@@ -17,7 +17,7 @@ from polybot.exchange.server import Exchange
 from polybot.execution.lifecycle import State
 from polybot.execution.tracked import Tracked
 from polybot.journal.recorder import CORE
-from polybot.lab.simulation_money import COME, REDEEMED
+from polybot.lab.simulation_money import COME, REDEEMED, WITHDRAWN
 
 # The reference's list, and what else a large run must have reached at least once.
 TO_LIVE, TO_ABSENT = "unknown was live", "unknown was absent"
@@ -48,7 +48,7 @@ REACHED = (
     "ended by its disk", "tape ended by its disk", "clock stepped back", "clock stepped ahead",
     TO_LIVE, TO_ABSENT, EARLY_FILL, LOST_RACE, REVERSED, WRITTEN, SENT, TWICE, EMPTIED,
     TICK, POST_ONLY, SWITCHED, FOREIGN, CORRECTED, LOST, REFUSED, UNAPPROVED, JOURNAL_LOST,
-    TRIED, UNTRIED, EDITED, COME, REDEEMED,
+    TRIED, UNTRIED, EDITED, COME, REDEEMED, WITHDRAWN,
 )  # fmt: skip
 POLYBOLT = b"prices polybolt"
 AVERAGE_MS, GRID_MS = 60_000, 300_000  # every window of ours ends on the grid of five minutes
