@@ -355,9 +355,10 @@ class Account(WalletStanding):
             self.unplaced |= unplaced
             self.doubt.ring()
 
-    def _has_no_books(self, trade: TradeSeen) -> bool:
+    def _left_out(self, trade: TradeSeen) -> bool:
         """Whether it is of before our books, of a run whose journal is lost (brief seed 4430), or
-        of a market that they do not know: one that an earlier run has settled, or somebody else's.
+        of a market that they do not know: one that an earlier run has settled, or somebody else's,
+        which is looked into.
         """
         if trade.matched_s < self.since_s and trade.matched_s and not self._placed(trade):
             return True
@@ -378,7 +379,7 @@ class Account(WalletStanding):
         for. An order that we placed is ours whatever the row says: to miss a fill would be worse
         than to doubt one.
         """
-        if isinstance(event, TradeSeen) and self._has_no_books(event):
+        if isinstance(event, TradeSeen) and self._left_out(event):
             return attrs.evolve(event, legs=(), elsewhere=())
         if not isinstance(event, TradeSeen) or not event.elsewhere:
             return event

@@ -137,7 +137,7 @@ class Restart:
         reconciler, recovered = self.ctx.reconciler, self.ctx.recovered
         known_s = recovered.since_s
         since_s = await self._first_second() if known_s is None else known_s
-        self.ctx.account.since_s = reconciler.payments.since_s = since_s
+        self.ctx.account.since_s, reconciler.payments.since_s = since_s, recovered.paid_s
         reconciler.read_until_s = recovered.read_until_s
         if known_s is None:
             await self._all_settled(since_s)
@@ -214,10 +214,10 @@ class Restart:
 
     async def _agree_on_cash(self) -> None:
         """Cash the books do not explain came from, or went, outside: it is booked and told. The
-        venue looks at the chain first, or what was paid might come to its figure only later; and by
-        a clock that is ahead what is paid next would have been paid before. The time is that of the
-        end: what was paid while we asked is in the figure, and its row comes later, if not at a
-        first start with its trades (brief seed 230: it was booked twice).
+        venue looks at the chain first, or what was paid might come to its figure only later. The
+        time is that of the end, for what was paid while we asked is in the figure, and its row may
+        come later (brief seed 230: it was booked twice); and the venue's, for our clock may be
+        ahead, when what is paid next would have been paid before, or behind (brief seed 992).
         """
         first = self.ctx.recovered.since_s is None
         looked = await self.ctx.client.refresh(None) is None
@@ -226,9 +226,9 @@ class Restart:
         if isinstance(venue_s, Failure):
             looked = False
         else:
-            at_s = min(at_s, venue_s)
+            at_s = venue_s
         if first:
-            self.ctx.account.since_s = self.ctx.reconciler.payments.since_s = at_s
+            self.ctx.reconciler.payments.since_s = at_s
         if change:
             what = "balance at the start" if first else UNKNOWN_ORIGIN
             await self.ctx.account.learn(Paid("deposit", change, what))
@@ -323,9 +323,8 @@ class Restart:
         ctx = self.ctx
         start = Session("start", program_version(), ctx.config.digest)
         account, paid = ctx.account, ctx.reconciler.payments
-        sums = carried(
-            account.ledger, account.since_s, paid.recent(), paid.unexplained, paid.found_s
-        )
+        kept = paid.recent(), paid.unexplained, paid.found_s, paid.since_s
+        sums = carried(account.ledger, account.since_s, *kept)
         ctx.account.journal.note(sums, start)
 
 

@@ -192,9 +192,10 @@ class Closed:
 class Carried:
     """Sums over everything before, markets still open left out; dollars 10⁻⁶.
 
-    `since_s`: trades before this Unix second were in the wallet before its first journal.
-    `payments` are those of late, (evidence, second): their rows may be read again. `unexplained`
-    dollars of unknown origin were found at starts. `found_s`: when one last compared all dollars.
+    `since_s`: trades before this Unix second were in the wallet before its first journal, `paid_s`:
+    payments until then were; 0 where a journal of before does not tell them apart. `payments` are
+    those of late, (evidence, second): their rows may be read again. `unexplained` dollars of
+    unknown origin were found at starts. `found_s`: when one last compared all dollars.
     """
 
     capital: int
@@ -207,6 +208,7 @@ class Carried:
     payments: tuple[tuple[str, int], ...] = ()
     unexplained: int = 0
     found_s: int = 0
+    paid_s: int = 0
 
 
 @attrs.frozen

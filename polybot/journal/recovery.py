@@ -76,8 +76,9 @@ class Recovered:
     since_s: int | None = None
     submissions_ms: list[int] = attrs.field(factory=list)
     payments: dict[str, int] = attrs.field(factory=dict)
-    unexplained: int = 0  # as in `Carried`, and `found_s`
+    unexplained: int = 0  # as in `Carried`, and `found_s`, `paid_s`
     found_s: int = 0
+    paid_s: int = 0
     certified_ms: int | None = None  # when the dead-man switch was last seen to work
     read_s: int | None = None
     busy_ms: int = 0
@@ -179,6 +180,7 @@ def carried(
     payments: tuple[tuple[str, int], ...] = (),
     unexplained: int = 0,
     found_s: int = 0,
+    paid_s: int = 0,
 ) -> Carried:
     """The sums of a wallet as they stand."""
     return Carried(
@@ -192,6 +194,7 @@ def carried(
         payments=payments,
         unexplained=unexplained,
         found_s=found_s,
+        paid_s=paid_s,
     )
 
 
@@ -239,6 +242,7 @@ def _remember(found: Recovered, entry: Entry, at_ms: int) -> None:
             found.since_s = since_s
             found.payments |= dict(payments)
             found.unexplained, found.found_s = entry.unexplained, entry.found_s
+            found.paid_s = entry.paid_s or since_s
         case Paid():
             _remember_payment(found, entry, at_ms)
         case Session(what):

@@ -42,7 +42,7 @@ from polybot.journal.entries import (
     market_of,
 )
 
-SCHEMA = 8  # raised with every change of the table, and of what an entry may be
+SCHEMA = 9  # raised with every change of the table, and of what an entry may be
 
 _TABLES = """
 CREATE TABLE IF NOT EXISTS meta (key TEXT PRIMARY KEY, value TEXT NOT NULL) STRICT;

@@ -119,6 +119,7 @@ class Simulation:
     confirmed: dict[str, int] = attrs.field(factory=dict)  # as `WitnessedStore` has it
     forgotten: set[str] = attrs.field(factory=set)  # as well
     came: list[tuple[float, int]] = attrs.field(factory=list)  # payments: when, 10⁻⁶ dollars
+    unknown_moves: bool = False  # a journal was lost with operations under way
     _begun: float = 0.0
     lives: Lives = attrs.field(init=False)
     reach: Reach = attrs.field(init=False)
@@ -289,13 +290,14 @@ class Simulation:
 
     def _inexplicable(self, bot: Bot | None) -> bool:
         """Whether there is cash that this bot cannot explain: a journal was lost while a merge was
-        under way, of which it waits ten minutes for a word, and halts; or somebody else's order,
-        for which it has halted, was filled in a market that it has no books of (brief seed 160).
+        under way, of which it waits ten minutes for a word, and halts, or a split (brief seed
+        1084); or somebody else's order, for which it has halted, was filled in a market that it has
+        no books of (brief seed 160).
         """
         if bot is None:
             return False
-        windfall = bool(self.rules.strange) and bot.ctx.reconciler.balances.surplus
-        return windfall or (
+        surplus = bot.ctx.reconciler.balances.surplus
+        return (bool(self.rules.strange) and (surplus or self.unknown_moves)) or (
             Halt.FOREIGN_ORDERS.value in bot.ctx.health.halted and self._filled_elsewhere(bot)
         )
 

@@ -55,6 +55,7 @@ def brief(seed: int) -> Case:
             for one in case.lives
         ),
         troubles=tuple(map(_squeezed, case.troubles)),
+        index=tuple(map(_squeezed, case.index)),
         disks=tuple(map(_squeezed, case.disks)),
         clock=_clock(case.clock),
         plan=attrs.evolve(case.plan, storm=storm),

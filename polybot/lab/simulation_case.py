@@ -181,6 +181,7 @@ class Case:
     later_s: int = 0  # than the middle of a window it begins
     date: Date | None = None  # when it begins instead
     sent: tuple[Sent, ...] = ()
+    index: tuple[Trouble, ...] = ()  # of the links to the Data API alone
     certify: bool = False  # as a live start does: the venue's switch is tried first
     silence: Spell | None = None  # one token of each market falls silent
     node: Spell | None = None  # the chain's node is behind
@@ -224,7 +225,8 @@ class Case:
             f"{f'-less-{life.taken / 1e6:g}' if life.taken else ''}"
             for life in self.lives
         )
-        harms = ", ".join(f"{t.harm.value} {t.port} {t.at_s:.0f}s" for t in self.troubles)
+        links = (*self.troubles, *self.index)
+        harms = ", ".join(f"{t.harm.value} {t.port} {t.at_s:.0f}s" for t in links)
         slow = ", ".join(f"{port} {delay:g}s" for port, delay in self.delays if delay)
         ails = ", ".join(f"{d.ail.value} {d.file} {d.at_s:.0f}s" for d in self.disks)
         steps = "".join(f", {step.by_ms:+d} ms {step.at_s:.0f}s" for step in self.clock.steps)

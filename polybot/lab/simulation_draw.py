@@ -95,6 +95,7 @@ def draw(seed: int, hours: float) -> Case:
         pace_ms=random.Random(f"pace {seed}").choice(PACES_MS),
         date=draw_date(random.Random(f"date {seed}"), length_s),
         sent=draw_sent(random.Random(f"money {seed}"), length_s),
+        index=_index(random.Random(f"index {seed}"), length_s),
     )
 
 
@@ -172,13 +173,23 @@ def _by_hand(rng: random.Random, lives: tuple[Life, ...]) -> tuple[Life, ...]:
 
 
 def _troubles(rng: random.Random, length_s: float) -> tuple[Trouble, ...]:
-    per_hour = rng.choice(TROUBLES_PER_HOUR)
+    return _harms(rng, length_s, rng.choice(TROUBLES_PER_HOUR), PORTS)
+
+
+def _index(rng: random.Random, length_s: float) -> tuple[Trouble, ...]:
+    """None in three seeds of four."""
+    return _harms(rng, length_s, rng.choice((0, 0, 0, 20)), ("data",))
+
+
+def _harms(
+    rng: random.Random, length_s: float, per_hour: float, ports: tuple[str, ...]
+) -> tuple[Trouble, ...]:
     found: list[Trouble] = []
     at_s = WARM_UP_S
     while per_hour and (at_s := at_s + rng.expovariate(per_hour / 3600)) < length_s:
         harm = rng.choice(list(Harm))
         for_s = 0.0 if harm is Harm.CUT else rng.uniform(0.5, 30)
-        found.append(Trouble(at_s, rng.choice(PORTS), harm, for_s))
+        found.append(Trouble(at_s, rng.choice(ports), harm, for_s))
     return tuple(found)
 
 

@@ -119,6 +119,8 @@ class Lives:
         halt was in the journal, and is gone with it.
         """
         self.sim.confirmed.clear()
+        if self._newest is not None:
+            self.sim.unknown_moves |= bool(self._newest.bot.inventory.under_way.flights)
         self.halt = trio.Event()
         self.sim.rules.rearmed()
         self.sim.rules.strange = self.sim.watch.forget()

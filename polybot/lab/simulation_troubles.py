@@ -27,7 +27,8 @@ class Troubles:
     async def run(self) -> None:
         async with trio.open_nursery() as nursery:
             nursery.start_soon(self._step_clock)
-            for trouble in self.case.troubles:
+            links = (*self.case.troubles, *self.case.index)
+            for trouble in sorted(links, key=lambda one: one.at_s):
                 await trio.sleep(max(0.0, trouble.at_s - self.now_s()))
                 nursery.start_soon(self._harm, trouble)
 

@@ -36,6 +36,7 @@ AS_THEN = Keep(
     edits=False,
     date=False,
     money=False,
+    index=False,
 )
 FOUND = (239, 312, 322, 367, 523, 986, 1242, 1281, 2314, 2681, 3776, 4159)
 SINCE = (3569, 4205, 4338, 4430, 4841, 5197)  # and with all that is drawn now
@@ -122,6 +123,7 @@ def kinds(case: Case) -> Counter[str]:
         + ["edited"] * any(life.edited for life in case.lives)
         + ["by hand"] * any(life.by_hand for life in case.lives)
         + ["money"] * bool(case.sent)
+        + ["index"] * bool(case.index)
         + [case.date.moment if case.date is not None else "usual date"]
         + ["again"] * (len(case.lives) > 1)
     )

@@ -107,7 +107,7 @@ async def test_a_machine_that_sleeps_while_it_starts(
             server_time=it.server_time, trades=lambda **_: it.answer([]), refresh=nothing,
             balance=lambda _: it.answer(5),
         ),
-        recovered=SimpleNamespace(since_s=since_s, read_until_s=0, markets={}),
+        recovered=SimpleNamespace(since_s=since_s, read_until_s=0, paid_s=900, markets={}),
         account=SimpleNamespace(ledger=ledger, learn=nothing), tell=print,
     )  # fmt: skip
     began = trio.current_time()
