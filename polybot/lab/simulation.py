@@ -296,9 +296,11 @@ class Simulation:
         """
         if bot is None:
             return False
-        surplus = bot.ctx.reconciler.balances.surplus
-        return (bool(self.rules.strange) and (surplus or self.unknown_moves)) or (
-            Halt.FOREIGN_ORDERS.value in bot.ctx.health.halted and self._filled_elsewhere(bot)
+        windfall = bool(self.rules.strange) and bot.ctx.reconciler.balances.surplus
+        return (
+            windfall
+            or self.unknown_moves
+            or (Halt.FOREIGN_ORDERS.value in bot.ctx.health.halted and self._filled_elsewhere(bot))
         )
 
     def _filled_elsewhere(self, bot: Bot) -> bool:
