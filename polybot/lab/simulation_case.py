@@ -140,7 +140,8 @@ class Life:
     `again_s`, if any. `lost`: the next one begins without this one's journal. `emptied`:
     an operator empties the wallet by `stop --now`, in place of a signal or after a death.
     `edited`: it begins with another file than the one before. `by_hand`: before the next one begins
-    the operator redeems what has won, and takes out `taken` dollars (10⁻⁶).
+    the operator redeems what has won, and takes out `taken` dollars (10⁻⁶). `hasty`: it ends while
+    it starts, or soon after.
     """
 
     lasts_s: float
@@ -154,6 +155,7 @@ class Life:
     edited: Edited | None = None
     by_hand: bool = False
     taken: int = 0
+    hasty: bool = False
 
 
 @attrs.frozen

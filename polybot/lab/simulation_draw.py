@@ -57,6 +57,7 @@ ERRORS_BP = (-20, -3, 3, 20)
 CORRECTED_S = (5.0, 60.0)
 DISKS_PER_HOUR = (0, 0, 4, 12)
 REVOKED_S = (20, 60, 240)
+HASTE_S = 6.0  # a start takes up to four seconds, and fifteen more where it tries the switch
 CLOCK_OVER_S = 30.0  # before the end: it is noticed within twenty
 PACES_MS = (0, 0, 2, 8, 40)  # a sync of a good disk takes some, of a shared one many
 REVOKED_OVER_S = 120.0  # before the end: who halts for it is re-armed in time
@@ -105,7 +106,8 @@ def _all_lives(seed: int, length_s: float, series: tuple[str, ...]) -> tuple[Lif
     lives = _lost(random.Random(f"journals {seed}"), lives)
     lives = _emptied(random.Random(f"emptied {seed}"), lives)
     lives = _edited(random.Random(f"edits {seed}"), lives, series)
-    return _by_hand(random.Random(f"hands {seed}"), lives)
+    lives = _by_hand(random.Random(f"hands {seed}"), lives)
+    return _hasty(random.Random(f"haste {seed}"), lives)
 
 
 def _lives(rng: random.Random, length_s: float) -> tuple[Life, ...]:
@@ -170,6 +172,16 @@ def _by_hand(rng: random.Random, lives: tuple[Life, ...]) -> tuple[Life, ...]:
         by_hand, taken = rng.random() < chance, rng.choice(TAKEN)
         found.append(attrs.evolve(one, by_hand=by_hand, taken=taken if by_hand else 0))
     return tuple(found)
+
+
+def _hasty(rng: random.Random, lives: tuple[Life, ...]) -> tuple[Life, ...]:
+    """In one seed of four every other start is ended before it is done, or soon after."""
+    chance, found = rng.choice((0.0, 0.0, 0.0, 0.5)), list[Life]()
+    for one in lives[:-1]:
+        hasty, lasts_s = rng.random() < chance, rng.uniform(0, HASTE_S)
+        soon = attrs.evolve(one, lasts_s=lasts_s, where=Where.ANYWHERE, hasty=True)
+        found.append(soon if hasty else one)
+    return (*found, lives[-1])
 
 
 def _troubles(rng: random.Random, length_s: float) -> tuple[Trouble, ...]:

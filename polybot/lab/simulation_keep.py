@@ -26,6 +26,7 @@ PARTS = {
     "terms": "other answers to what is open about the venue",
     "regime": "another market than the calibrated one",
     "amnesia": "the loss of journals",
+    "haste": "starts that are ended before they are done",
     "edits": "starts with another configuration than the one before",
     "emptied": "wallets that an operator empties by `stop --now`",
     "certify": "the trial of the venue's dead-man switch at each start",
@@ -63,6 +64,7 @@ class Keep:
     terms: bool = True
     regime: bool = True
     amnesia: bool = True
+    haste: bool = True
     edits: bool = True
     emptied: bool = True
     certify: bool = True
@@ -110,6 +112,7 @@ class Keep:
 
     def _lives(self, case: Case) -> tuple[Life, ...]:
         lives = case.lives if self.deaths else (Life(case.length_s, End.STOP, 0.0),)
+        lives = tuple(one for one in lives if self.haste or not one.hasty)
         return tuple(
             attrs.evolve(
                 one,
