@@ -183,12 +183,16 @@ class Balances:
 
     def _beliefs(self, moving: AbstractSet[str] | None = None) -> Iterator[Belief]:
         """What may be judged: nothing of a market with an operation under way, and no cash then,
-        but where that should have ended long ago.
+        but where that should have ended long ago. While dollars differ also what an order may have
+        bought first of a market: without its shares a trade that is not listed yet would be a theft
+        (brief seed 1425).
         """
         moving = self.account.moving if moving is None else moving
         if self._at_peace(moving):
             yield self._cash()
+        off = self.watch.shown(CASH) != 0
         for key, books in self.account.ledger.books.items():
-            if key not in moving and books.transactions:
+            touched = books.transactions or (off and self.account.placed_in(key))
+            if key not in moving and touched:
                 held = (one for one in Outcome if not books.lost(one))
                 yield from (self._shares(books, outcome) for outcome in held)

@@ -236,6 +236,11 @@ class DriftWatch:
         watched = self._watched.get(subject)
         return watched is not None and watched.since_ms is not None and watched.off > 0
 
+    def shown(self, subject: str) -> int:
+        """How far off a balance was at the last look, also by a figure taken for an old one."""
+        watched = self._watched.get(subject)
+        return 0 if watched is None else watched.shown
+
     def judge(self, belief: Belief, there: int, now_ms: int) -> Difference | None:
         """Compare one balance; the difference, if it has lasted."""
         watched = self._watched.setdefault(belief.subject, _Watched(belief))
