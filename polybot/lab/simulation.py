@@ -16,7 +16,6 @@ import random
 import tempfile
 from collections import Counter
 from contextlib import suppress
-from functools import partial
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -324,8 +323,11 @@ class Simulation:
         to begin its own.
         """
         bot, ended = process.bot, process.ended
-        paid = unread(self.came, self.now_s())
-        off = partial(unexplained, bot, self.exchange, self.address, paid)
+
+        def off() -> list[str]:
+            paid = unread(self.came, self.now_s())
+            return unexplained(bot, self.exchange, self.address, paid)
+
         with suppress(trio.TooSlowError):
             await until(lambda: ended.is_set() or not off(), every_s=0.25, within_s=AGREE_S)
         waits = bool(self.rules.strange) and not bot.ready

@@ -15,6 +15,7 @@ from venue_bent import answer
 from polybot import restart
 from polybot.domain.ledger import Ledger
 from polybot.domain.orders import Failure
+from polybot.domain.settling import Settling
 from polybot.operator.preflight import PASSES_WITHIN_S
 from polybot.patient_clock import PatientClock
 from polybot.restart import Restart
@@ -115,3 +116,36 @@ async def test_a_machine_that_sleeps_while_it_starts(
 
     assert it.right
     assert trio.current_time() - began < 5
+
+
+@pytest.mark.parametrize(("settles_at", "known"), [(30.0, 2_000), (30.0, 1_953), (2_000.0, 1_953)])
+async def test_what_came_or_went_beside_trades_under_way(
+    settles_at: float, known: int, autojump_clock: MockClock
+) -> None:
+    """Some dollars were taken out while a trade was being retried: how many is known when it has
+    settled, or has failed, and only then. One that does not for twelve minutes is taken for
+    settled.
+    """
+    it = Slept()
+    it.right = True
+
+    async def nothing(*_: object) -> None:
+        await trio.lowlevel.checkpoint()
+
+    async def expected() -> Settling:
+        await trio.lowlevel.checkpoint()
+        settled = trio.current_time() - began >= settles_at
+        return Settling(known, ()) if settled else Settling(2_000, (-47,))
+
+    ctx: Any = SimpleNamespace(
+        reconciler=SimpleNamespace(time=it, read_trades=nothing, moved_again=nothing),
+        client=SimpleNamespace(refresh=nothing, balance=lambda _: it.answer(1_950)),
+        recovered=SimpleNamespace(since_s=900, markets={}),
+        account=SimpleNamespace(ledger=Ledger()),
+    )
+    began = trio.current_time()
+    there, found = await Restart(ctx, nothing)._balance(None, expected)  # type: ignore[arg-type]
+
+    waited_s = trio.current_time() - began
+    assert restart.beyond(there, found) == 1_950 - known
+    assert waited_s == pytest.approx(min(settles_at, restart.SETTLING_S), abs=11)
