@@ -75,6 +75,7 @@ class Approvals:
 
     def __init__(self) -> None:
         self._allowed: dict[str, dict[Pair, int]] = {}
+        self._revoked: set[tuple[str, str, str]] = set()
 
     def allowance(self, owner: str, token: str, spender: str) -> int:
         """How much `spender` may take; 0 or `UNLIMITED` for an ERC-1155."""
@@ -83,10 +84,12 @@ class Approvals:
     def approve(self, owner: str, token: str, spender: str, amount: int) -> None:
         """Set an allowance, whatever it was; for an operator `UNLIMITED` or 0."""
         self._allowed.setdefault(owner, {})[token, spender] = amount
+        (self._revoked.discard if amount else self._revoked.add)((owner, token, spender))
 
     def approve_all(self, owner: str) -> None:
         """Give the standard 17, unlimited."""
-        self._allowed.setdefault(owner, {}).update(dict.fromkeys(STANDARD, UNLIMITED))
+        for token, spender in STANDARD:
+            self.approve(owner, token, spender, UNLIMITED)
 
     def introduce(self, owner: str) -> None:
         """Give the standard 17 to an account that has never approved or revoked anything."""
@@ -94,10 +97,13 @@ class Approvals:
             self.approve_all(owner)
 
     def spend(self, owner: str, token: str, spender: str, amount: int) -> None:
-        """Use up a limited allowance. A negative amount gives back what a failed trade had used."""
+        """Use up a limited allowance. A negative amount gives back what a failed trade had used; of
+        what has been revoked since there is nothing to have back.
+        """
         allowed = self._allowed.get(owner, {})
         left = allowed.get((token, spender), 0)
-        if left != UNLIMITED:
+        revoked = amount < 0 and (owner, token, spender) in self._revoked
+        if left != UNLIMITED and not revoked:
             allowed[token, spender] = left - amount
 
     def allowances(self, wallet: str, asset: str) -> dict[str, int]:

@@ -151,6 +151,24 @@ def test_a_failed_trade_gives_a_limited_allowance_back() -> None:
     assert allowed[contracts.EXCHANGE] == 10 * DOLLAR
 
 
+@pytest.mark.parametrize(("anew", "left"), [(0, 0), (3 * DOLLAR, 8 * DOLLAR)])
+def test_a_failed_trade_gives_nothing_back_of_what_was_revoked(anew: int, left: int) -> None:
+    """The chain has taken nothing of it: five dollars of an approval that was gone were back, and
+    nobody gave the rest (brief seed 1682).
+    """
+    approvals = ChainKit().engine.accounts.approvals
+    pair = contracts.COLLATERAL, contracts.EXCHANGE
+    approvals.approve(str(ANN.address), *pair, 10 * DOLLAR)
+    approvals.spend(str(ANN.address), *pair, 5 * DOLLAR)
+    approvals.approve(str(ANN.address), *pair, 0)
+    if anew:
+        approvals.approve(str(ANN.address), *pair, anew)
+
+    approvals.spend(str(ANN.address), *pair, -5 * DOLLAR)
+
+    assert approvals.allowance(str(ANN.address), *pair) == left
+
+
 @given(
     steps=st.lists(
         st.tuples(

@@ -138,12 +138,10 @@ class SettlementActs:
         self.faults.later(now_ms + strike["last_s"] * 1000, partial(self._give_back, had))
 
     def _give_back(self, had: dict[tuple[str, str, str], int], _now_ms: int) -> None:
-        """Who has approved more in the meantime keeps that. Less may be what a trade had used that
-        has failed, and is no approval.
-        """
+        """Who has approved anew in the meantime keeps that."""
         approvals = self.engine.accounts.approvals
         for (wallet, token, spender), amount in had.items():
-            if approvals.allowance(wallet, token, spender) < amount:
+            if approvals.allowance(wallet, token, spender) == 0:
                 approvals.approve(wallet, token, spender, amount)
 
     # --- resolutions ---------------------------------------------------------------------------
