@@ -118,7 +118,7 @@ class Simulation:
     confirmed: dict[str, int] = attrs.field(factory=dict)  # as `WitnessedStore` has it
     forgotten: set[str] = attrs.field(factory=set)  # as well
     came: list[tuple[float, int]] = attrs.field(factory=list)  # payments: when, 10⁻⁶ dollars
-    unknown_moves: bool = False  # a journal was lost with operations under way
+    unknown_moves: bool = False  # a journal was lost while something was under way
     _begun: float = 0.0
     lives: Lives = attrs.field(init=False)
     reach: Reach = attrs.field(init=False)
@@ -182,6 +182,8 @@ class Simulation:
             self._judge()
             for name, delay_s in self.case.delays:
                 self.network.delays[self._port(name)] = delay_s
+            if self.case.lag is not None:
+                self.network.delays[self._port(self.case.lag[0])] = self.case.lag[1]
             nursery.start_soon(self._check)
             nursery.start_soon(self._troubles().run)
             if self.case.strikes is not None:
@@ -290,8 +292,8 @@ class Simulation:
     def _inexplicable(self, bot: Bot | None) -> bool:
         """Whether there is cash that this bot cannot explain: a journal was lost while a merge was
         under way, of which it waits ten minutes for a word, and halts, or a split (brief seed
-        1084); or somebody else's order, for which it has halted, was filled in a market that it has
-        no books of (brief seed 160).
+        1084), or before a trade was listed (1548); or somebody else's order, for which it has
+        halted, was filled in a market that it has no books of (160).
         """
         if bot is None:
             return False

@@ -182,6 +182,7 @@ class Case:
     quiet_s: float = QUIET_S
     later_s: int = 0  # than the middle of a window it begins
     date: Date | None = None  # when it begins instead
+    lag: tuple[str, float] | None = None  # one service is that many seconds away, each way
     sent: tuple[Sent, ...] = ()
     index: tuple[Trouble, ...] = ()  # of the links to the Data API alone
     certify: bool = False  # as a live start does: the venue's switch is tried first
@@ -197,7 +198,7 @@ class Case:
         """Whether nothing of bot, wallet or crowd is a good reason not to quote."""
         edited = any(life.edited for life in self.lives)
         usual = (self.means, self.conditions) == (Means(), Conditions())
-        return usual and not (self.settings or edited)
+        return usual and not (self.settings or edited or self.lag)
 
     @property
     def faults(self) -> Plan:
@@ -234,7 +235,8 @@ class Case:
         steps = "".join(f", {step.by_ms:+d} ms {step.at_s:.0f}s" for step in self.clock.steps)
         return (
             f"{' '.join(self.series)}; lives {ends}; links {harms or 'sound'}; "
-            f"delays {slow or 'none'}; disks {ails or 'sound'}; clock {self.clock.skew_ms:+d} ms "
+            f"delays {slow or 'none'}; lag {self._lag_text()}; "
+            f"disks {ails or 'sound'}; clock {self.clock.skew_ms:+d} ms "
             f"{self.clock.drift_ppm:+d} ppm{steps}; "
             f"foreign order {'none' if self.foreign_s is None else f'{self.foreign_s:.0f}s'}; "
             f"engine {self._engine_text()}; strikes {self._strikes_text()}; "
@@ -246,6 +248,9 @@ class Case:
             f"{self.means.text()}; switch {'tried' if self.certify else 'trusted'}; "
             f"venue {terms_text(self.terms)}; regime {self.conditions.text()}"
         )
+
+    def _lag_text(self) -> str:
+        return "none" if self.lag is None else f"{self.lag[0]} {self.lag[1]:g}s"
 
     def _date_text(self) -> str:
         return f"begins {self.later_s} s later" if self.date is None else self.date.text()

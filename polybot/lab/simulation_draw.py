@@ -39,6 +39,7 @@ from polybot.lab.simulation_terms import draw_terms
 
 WARM_UP_S = 60.0
 DELAYS_S = (0.0, 0.0, 0.01, 0.03, 0.1, 0.2)  # one way; half of all seeds have a quick link
+LAGS_S = (0.6, 1.5, 2.4)  # each way: below half of what an answer is waited for
 TROUBLES_PER_HOUR = (0, 6, 20, 60)
 DEATHS_PER_HOUR = 2.0
 STEPS_PER_HOUR = (0, 0, 6)
@@ -96,6 +97,7 @@ def draw(seed: int, hours: float) -> Case:
         pace_ms=random.Random(f"pace {seed}").choice(PACES_MS),
         date=draw_date(random.Random(f"date {seed}"), length_s),
         sent=draw_sent(random.Random(f"money {seed}"), length_s),
+        lag=_lag(random.Random(f"lag {seed}")),
         index=_index(random.Random(f"index {seed}"), length_s),
     )
 
@@ -261,6 +263,12 @@ def _strikes(rng: random.Random) -> StrikeTerms | None:
     """One seed in four."""
     terms = StrikeTerms(rng.choice(ERRORS_BP), rng.uniform(*CORRECTED_S))
     return terms if rng.randrange(4) == 0 else None
+
+
+def _lag(rng: random.Random) -> tuple[str, float] | None:
+    """One seed in six: a bad way to one service, or a gateway that dozes."""
+    lag = rng.choice((*PORTS, "data")), rng.choice(LAGS_S)
+    return lag if rng.randrange(6) == 0 else None
 
 
 def _delays(rng: random.Random) -> tuple[tuple[str, float], ...]:

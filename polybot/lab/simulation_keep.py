@@ -35,6 +35,7 @@ PARTS = {
     "listing": "a list of trades that is behind their matches",
     "bar": "a venue that refuses our key or our region",
     "revoked": "approvals that are gone from the chain",
+    "lag": "a service that is seconds away",
     "index": "troubles of the links to the Data API",
     "money": "dollars that come from outside, and what an operator redeems by hand",
     "date": "another day than the usual one",
@@ -73,6 +74,7 @@ class Keep:
     listing: bool = True
     bar: bool = True
     revoked: bool = True
+    lag: bool = True
     index: bool = True
     money: bool = True
     date: bool = True
@@ -104,6 +106,7 @@ class Keep:
             listing=case.listing if self.listing else None,
             bar=case.bar if self.bar else None,
             revoked=case.revoked if self.revoked else None,
+            lag=case.lag if self.lag else None,
             index=case.index if self.index else (),
             sent=case.sent if self.money else (),
             date=case.date if self.date else None,

@@ -120,7 +120,8 @@ class Lives:
         """
         self.sim.confirmed.clear()
         if self._newest is not None:
-            self.sim.unknown_moves |= bool(self._newest.bot.inventory.under_way.flights)
+            under_way = bool(self._newest.bot.inventory.under_way.flights)
+            self.sim.unknown_moves |= under_way or self.sim.case.listing is not None
         self.halt = trio.Event()
         self.sim.rules.rearmed()
         self.sim.rules.strange = self.sim.watch.forget()

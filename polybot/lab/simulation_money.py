@@ -73,7 +73,7 @@ def _begins(sim: Simulation) -> bool:
     bot, now_s = sim.lives.bot, sim.exchange.clock.now_ms() // 1000
     if bot is None or bot.ctx.recovered.since_s is not None:
         return False
-    return not bot.ready or now_s <= bot.ctx.account.since_s
+    return not bot.ready or now_s <= bot.ctx.reconciler.payments.since_s
 
 
 def redeem_by_hand(sim: Simulation) -> None:

@@ -31,7 +31,7 @@ def calm(seed: int = 1, *, length_s: float = SHORT_H * 3600, plan: str = "none")
         terms=False, regime=False, amnesia=False, emptied=False, certify=False, silence=False,
         node=False, listing=False, bar=False, revoked=False, pace=False, edits=False,
         haste=False,
-        date=False, money=False, index=False, links=(),
+        date=False, money=False, index=False, lag=False, links=(),
     )  # fmt: skip
     case = nothing.of(draw(seed, SHORT_H))
     lives = (Life(length_s, End.STOP, 0.0),)

@@ -38,6 +38,7 @@ AS_THEN = Keep(
     date=False,
     money=False,
     index=False,
+    lag=False,
 )
 FOUND = (239, 312, 322, 367, 523, 986, 1242, 1281, 2314, 2681, 3776, 4159)
 SINCE = (1425, 1786, 3569, 4205, 4338, 4430, 4841, 5197)  # and with all that is drawn now
@@ -126,6 +127,7 @@ def kinds(case: Case) -> Counter[str]:
         + ["by hand"] * any(life.by_hand for life in case.lives)
         + ["money"] * bool(case.sent)
         + ["index"] * bool(case.index)
+        + ["lag"] * bool(case.lag)
         + [case.date.moment if case.date is not None else "usual date"]
         + ["again"] * (len(case.lives) > 1)
     )
