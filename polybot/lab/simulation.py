@@ -322,7 +322,7 @@ class Simulation:
     async def agree(self, process: Process) -> None:
         """L2: in quiet times both books say the same, but for payments that nobody has asked for
         yet; not those of a bot that its disk has ended, or that waits for trades of a lost journal
-        to begin its own.
+        to begin its own, or for the engine.
         """
         bot, ended = process.bot, process.ended
 
@@ -332,7 +332,7 @@ class Simulation:
 
         with suppress(trio.TooSlowError):
             await until(lambda: ended.is_set() or not off(), every_s=0.25, within_s=AGREE_S)
-        waits = bool(self.rules.strange) and not bot.ready
+        waits = (bool(self.rules.strange) or self.lives.restarting()) and not bot.ready
         if ended.is_set() or waits or self._inexplicable(bot):
             return
         for text in off():

@@ -368,12 +368,12 @@ class Lives:
         with trio.fail_after(STOP_S):
             while self.sim.now_s() < back_s + DEAD_MAN_S:
                 await trio.sleep(1)
-                if self._restarting():
+                if self.restarting():
                     back_s = self.sim.now_s()
         if not self._lapse_ignored() and (live := self.sim.watch.live()):
             self.sim.watch.break_("G11", f"{len(live)} orders rest {DEAD_MAN_S:g} s after a kill")
 
-    def _restarting(self) -> bool:
+    def restarting(self) -> bool:
         exchange = self.sim.exchange
         return exchange.clob.modes.at(exchange.clock.now_ms()) is Mode.RESTARTING
 
