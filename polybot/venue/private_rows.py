@@ -110,8 +110,16 @@ def decode_trade(value: object, me: Me, source: str) -> TradeSeen:
         at_ms=fields.first_stamp_ms(row, "timestamp", "last_update", "match_time", "matchtime"),
         source=source,
         elsewhere=tuple(elsewhere),
-        matched_s=fields.first_stamp_ms(row, "match_time", "matchtime") // 1000,
+        matched_s=_matched_s(row),
     )
+
+
+def _matched_s(row: Json) -> int:
+    """0 also where it cannot be read: a fill is not to be missed for it."""
+    try:
+        return fields.first_stamp_ms(row, "match_time", "matchtime") // 1000
+    except ValueError:
+        return 0
 
 
 def _maker_leg(trade: Json, maker: Json) -> FillLeg:

@@ -129,6 +129,24 @@ def test_our_part_as_the_taker() -> None:
     assert (leg.price, leg.shares, leg.side) == (5200, 5_000_000, Side.BUY)
 
 
+@pytest.mark.parametrize(
+    ("said", "known"),
+    [("1762776430", 1_762_776_430), ("", 0), (None, 0), ("soon", 0), ([], 0)],
+)
+def test_when_a_trade_was_matched(said: object, known: int) -> None:
+    """To the second where it is told; what cannot be read of it costs no fill."""
+    row = json.loads(wire("nt_user_trade_taker_matched_2024.json"))
+    for name in ("match_time", "matchtime"):
+        row.pop(name, None)
+    row["timestamp"] = "1762776436000"
+
+    event = only(decode_user(json.dumps(row | {"matchtime": said}), me(KEY)))
+
+    assert isinstance(event, TradeSeen)
+    assert (event.matched_s, event.at_ms) == (known, 1_762_776_436_000)
+    assert event.legs
+
+
 def maker_row(token: str, price: str, amount: str, owner: str = "x") -> dict[str, object]:
     return {
         "order_id": f"0xm{price}",
