@@ -248,6 +248,7 @@ class Restart:
         for outcome in (one for one in Outcome if not books.lost(one)):
             token = market.token(outcome)
             there, expected = await self._balance(token, partial(self._known_shares, market, token))
+            self.ctx.reconciler.balances.found(books, outcome, there)
             if beyond(there, expected):
                 found, known = amount_text(there), amount_text(expected.total)
                 why = f"{market.slug}: the venue shows {found} shares, the journal knows {known}"
