@@ -19,7 +19,6 @@ from polybot.lab.simulation_case import (
     ClockTerms,
     DiskTrouble,
     EngineTerms,
-    Life,
     RevokedTerms,
     StrikeTerms,
     Trouble,
@@ -50,7 +49,9 @@ def brief(seed: int) -> Case:
         case,
         length_s=BRIEF_S,
         lives=tuple(
-            attrs.evolve(one, lasts_s=_lasts_s(one), down_s=one.down_s / _TIMES)
+            attrs.evolve(
+                one, lasts_s=max(_READY_S, one.lasts_s / _TIMES), down_s=one.down_s / _TIMES
+            )
             for one in case.lives
         ),
         troubles=tuple(map(_squeezed, case.troubles)),
@@ -71,10 +72,6 @@ def brief(seed: int) -> Case:
         sent=tuple(one.squeezed(_TIMES) for one in case.sent),
         date=None if case.date is None else case.date.squeezed(_TIMES),
     )
-
-
-def _lasts_s(one: Life) -> float:
-    return one.lasts_s if one.hasty else max(_READY_S, one.lasts_s / _TIMES)
 
 
 def _squeezed(one: Harmful) -> Harmful:

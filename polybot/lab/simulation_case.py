@@ -140,8 +140,8 @@ class Life:
     `again_s`, if any. `lost`: the next one begins without this one's journal. `emptied`:
     an operator empties the wallet by `stop --now`, in place of a signal or after a death.
     `edited`: it begins with another file than the one before. `by_hand`: before the next one begins
-    the operator redeems what has won, and takes out `taken` dollars (10⁻⁶). `hasty`: it ends while
-    it starts, or soon after.
+    the operator redeems what has won, and takes out `taken` dollars (10⁻⁶). `haste_s`: it ends so
+    soon instead, at any moment, perhaps while it starts.
     """
 
     lasts_s: float
@@ -155,7 +155,12 @@ class Life:
     edited: Edited | None = None
     by_hand: bool = False
     taken: int = 0
-    hasty: bool = False
+    haste_s: float | None = None
+
+    @property
+    def ends_s(self) -> float:
+        """After its start."""
+        return self.lasts_s if self.haste_s is None else self.haste_s
 
 
 @attrs.frozen
@@ -223,7 +228,7 @@ class Case:
     def text(self) -> str:
         """All that was drawn, in a line for a report."""
         ends = " ".join(
-            f"{_edit_text(life.edited)}{life.lasts_s:.0f}s-{life.end.value}"
+            f"{_edit_text(life.edited)}{life.ends_s:.0f}s-{life.end.value}"
             f"{'-emptied' * life.emptied}{'-lost' * life.lost}{'-redeemed' * life.by_hand}"
             f"{f'-less-{life.taken / 1e6:g}' if life.taken else ''}"
             for life in self.lives

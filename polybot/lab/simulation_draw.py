@@ -180,9 +180,8 @@ def _hasty(rng: random.Random, lives: tuple[Life, ...]) -> tuple[Life, ...]:
     """In one seed of four every other start is ended before it is done, or soon after."""
     chance, found = rng.choice((0.0, 0.0, 0.0, 0.5)), list[Life]()
     for one in lives[:-1]:
-        hasty, lasts_s = rng.random() < chance, rng.uniform(0, HASTE_S)
-        soon = attrs.evolve(one, lasts_s=lasts_s, where=Where.ANYWHERE, hasty=True)
-        found.append(soon if hasty else one)
+        hasty, haste_s = rng.random() < chance, rng.uniform(0, HASTE_S)
+        found.append(attrs.evolve(one, haste_s=haste_s if hasty else None))
     return (*found, lives[-1])
 
 

@@ -115,7 +115,6 @@ class Keep:
 
     def _lives(self, case: Case) -> tuple[Life, ...]:
         lives = case.lives if self.deaths else (Life(case.length_s, End.STOP, 0.0),)
-        lives = tuple(one for one in lives if self.haste or not one.hasty)
         return tuple(
             attrs.evolve(
                 one,
@@ -124,6 +123,7 @@ class Keep:
                 edited=one.edited if self.edits else None,
                 by_hand=one.by_hand and self.money,
                 taken=one.taken if self.money else 0,
+                haste_s=one.haste_s if self.haste else None,
             )
             for one in lives
         )

@@ -135,7 +135,7 @@ class Lives:
 
         The tasks of a killed one still run to their ends, as nobody's: they reach nothing.
         """
-        process = await self._keep_up(processes, journal, trio.current_time() + life.lasts_s)
+        process = await self._keep_up(processes, journal, trio.current_time() + life.ends_s)
         if last:
             self.sim.exchange.faults.clear()
             with trio.move_on_after(self.sim.case.quiet_s):
@@ -148,7 +148,7 @@ class Lives:
         if process.ended.is_set():
             self._ended_itself(process)
         elif life.end is End.KILL:
-            await self._end(process, life.where)
+            await self._end(process, life.where if life.haste_s is None else Where.ANYWHERE)
         elif not life.emptied:
             await self._stop(process, life)
         if life.emptied:

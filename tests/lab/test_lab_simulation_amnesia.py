@@ -103,6 +103,10 @@ def test_trades_of_before_that_do_not_settle(monkeypatch: pytest.MonkeyPatch) ->
 
 def test_a_halt_is_lost_with_its_journal() -> None:
     """Nothing is left that could tell the next life of it: it trades."""
-    found = sound(Keep(settings=False, means=False, terms=False, node=False).of(brief(2436)))
+    keep = Keep(
+        settings=False, means=False, terms=False, node=False, haste=False, edits=False, date=False,
+        money=False, index=False, lag=False,
+    )  # fmt: skip
+    found = sound(keep.of(brief(2436)))
 
     assert found.seen[FOREIGN] == found.seen[JOURNAL_LOST] == 1

@@ -123,7 +123,7 @@ def kinds(case: Case) -> Counter[str]:
         + ["pace"] * (case.pace_ms > 0)
         + ["emptied"] * any(life.emptied for life in case.lives)
         + ["edited"] * any(life.edited for life in case.lives)
-        + ["hasty"] * any(life.hasty for life in case.lives)
+        + ["hasty"] * any(life.haste_s for life in case.lives)
         + ["by hand"] * any(life.by_hand for life in case.lives)
         + ["money"] * bool(case.sent)
         + ["index"] * bool(case.index)

@@ -32,7 +32,7 @@ from polybot.execution.table import OrderTable
 from polybot.execution.tracked import Tracked
 from polybot.execution.wish import Desired
 from polybot.journal.tape import Writer
-from polybot.lab import simulation, simulation_lives
+from polybot.lab import simulation_lives, simulation_settings
 from polybot.lab.simulation import simulate
 from polybot.lab.simulation_case import Ail, Case, DiskTrouble, End, Life, Where
 from polybot.lab.stage import lab_config
@@ -66,7 +66,7 @@ def in_another_unit() -> Any:
     return all_of(
         mock.patch.object(checks, "SHARE", 10 * SHARE),
         mock.patch.object(quoter, "SHARE", 10 * SHARE),
-        mock.patch.object(simulation, "lab_config", config),
+        mock.patch.object(simulation_settings, "lab_config", config),
     )
 
 

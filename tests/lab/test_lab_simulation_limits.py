@@ -16,7 +16,7 @@ from polybot.domain.market_books import Holdings
 from polybot.domain.orders import TradeStatus
 from polybot.domain.units import ONE, SHARE
 from polybot.exchange.model import BUY
-from polybot.lab import simulation, simulation_limits
+from polybot.lab import simulation_limits, simulation_settings
 from polybot.lab.simulation_case import Case
 from polybot.lab.simulation_limits import USD, objects_held
 from polybot.lab.stage import lab_config
@@ -41,7 +41,7 @@ def few_dollars() -> Any:
         one = {f"max_{name}_loss_percent": 1 for name in ("market", "cluster", "total")}
         return attrs.evolve(made, risk=attrs.evolve(made.risk, **one))
 
-    return mock.patch.object(simulation, "lab_config", config)
+    return mock.patch.object(simulation_settings, "lab_config", config)
 
 
 def each_for_itself() -> Any:
@@ -124,7 +124,7 @@ def test_as_we_are() -> None:
 def test_what_hangs_on_something() -> None:
     """Its own objects, each once, and no code, no module and nothing of the exchange's."""
     shared = [1.5, 2.5]
-    held = {"a": shared, "b": shared, "code": test_as_we_are, "module": simulation}
+    held = {"a": shared, "b": shared, "code": test_as_we_are, "module": simulation_limits}
     few = objects_held(held)
 
     assert few == 4, "a dict, a list, its two figures"
