@@ -84,6 +84,7 @@ class Account(WalletStanding):
     undone: Undone = attrs.field(factory=lambda: Undone(RiskParams()))
     began_ms: int = 0  # when this run began: trades of before may be an earlier one's
     since_s: int = 0  # trades before this Unix second are in the balance we began with
+    begun_s: int = 0  # the venue's second in which that was read: `since_s` may be earlier
     routes: dict[str, Route] = attrs.field(factory=dict)  # by condition id
     reserved: dict[str, int] = attrs.field(factory=dict)  # dollars open orders may spend, by market
     bids: dict[str, OpenBids] = attrs.field(factory=dict)  # the part of it known by outcome
@@ -360,7 +361,7 @@ class Account(WalletStanding):
         of a market that they do not know: one that an earlier run has settled, or somebody else's,
         which is looked into.
         """
-        if trade.matched_s < self.since_s and trade.matched_s and not self._placed(trade):
+        if trade.matched_s < self.begun_s and trade.matched_s and not self._placed(trade):
             return True
         if trade.condition_id in self.ledger.books:
             return False

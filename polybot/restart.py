@@ -137,7 +137,8 @@ class Restart:
         reconciler, recovered = self.ctx.reconciler, self.ctx.recovered
         known_s = recovered.since_s
         since_s = await self._first_second() if known_s is None else known_s
-        self.ctx.account.since_s, reconciler.payments.since_s = since_s, recovered.paid_s
+        self.ctx.account.since_s = since_s
+        self.ctx.account.begun_s = reconciler.payments.since_s = recovered.paid_s
         reconciler.read_until_s = recovered.read_until_s
         if known_s is None:
             await self._all_settled(since_s)
@@ -228,7 +229,7 @@ class Restart:
         else:
             at_s = venue_s
         if first:
-            self.ctx.reconciler.payments.since_s = at_s
+            self.ctx.account.begun_s = self.ctx.reconciler.payments.since_s = at_s
         if change:
             what = "balance at the start" if first else UNKNOWN_ORIGIN
             await self.ctx.account.learn(Paid("deposit", change, what))

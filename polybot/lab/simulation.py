@@ -332,8 +332,8 @@ class Simulation:
 
         with suppress(trio.TooSlowError):
             await until(lambda: ended.is_set() or not off(), every_s=0.25, within_s=AGREE_S)
-        waits = (bool(self.rules.strange) or self.lives.restarting()) and not bot.ready
-        if ended.is_set() or waits or self._inexplicable(bot):
+        waits = self.case.far or self.lives.restarting() or bool(self.rules.strange)
+        if ended.is_set() or (waits and not bot.ready) or self._inexplicable(bot):
             return
         for text in off():
             self.watch.break_("L2", text)

@@ -206,6 +206,13 @@ class Case:
         return usual and not (self.settings or edited or self.lag)
 
     @property
+    def far(self) -> bool:
+        """Whether a clock that is off may stay so, for the venue's time is not known well enough,
+        and hold up a start for good.
+        """
+        return self.lag is not None and self.lag[0] == "clob"
+
+    @property
     def faults(self) -> Plan:
         """The plan, with the foreign order, the engine's restart, what is revoked and the spells
         in it.

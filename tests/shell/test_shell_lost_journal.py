@@ -36,7 +36,7 @@ async def test_a_trade_that_settles_when_its_journal_is_lost(
     wallet = Wallet()
     wallet.disk.answers.set()
     account, leg = wallet.account, FillLeg("0x1", MARKET.up_token, Side.BUY, 5_000, PAIRS, True)
-    account.since_s = BEGAN_S
+    account.begun_s = BEGAN_S
     if ours:
         account.own("0x1", key)
     told = TradeSeen("t", key, TradeStatus.CONFIRMED, (leg,), AFTER + 3_000, matched_s=matched_s)
