@@ -274,7 +274,8 @@ class Lives:
     async def _empty(self, process: Process) -> None:
         """`stop --now`: who lives is told to stop, and told again; the next start is halted."""
         self.sim.counts[EMPTIED] += 1
-        self._withdrawals = 0
+        if not process.bot.ctx.stopping:  # as in `_stop`
+            self._withdrawals = 0
         self._emptied = await empty(self.sim, process)
         with trio.move_on_after(STOP_S) as patience:
             await process.ended.wait()
