@@ -17,6 +17,7 @@ from polybot.pricing.fair import GOOD, Caution, NoFair, Quality, WhyNoFair
 from polybot.pricing.lag import Lag
 from polybot.pricing.params import PricingParams
 from polybot.pricing.season import FLAT, Season
+from polybot.pricing.strikes import Trust
 from polybot.pricing.track import Basis, Track, basis, whole_second
 from polybot.pricing.volatility import Volatility
 
@@ -118,15 +119,18 @@ class Asset:
             return apart_bp <= AVERAGE_APART_BP
         return passed_s >= AVERAGE_DOUBTED_S or moved_bp <= AVERAGE_MOST_BP * max(0.0, passed_s)
 
-    def may_be_strike(self, average: float, stamp_ms: int) -> bool:
-        """Whether a window may start from this average. One that stands still moves by nothing, and
-        may be frozen (F59): while it is nothing is priced, and thawed it would have left a strike
-        of before.
+    def strike_trust(self, average: float, stamp_ms: int) -> Trust | None:
+        """How far a window may start from this average; None: not at all. One that stands still
+        moves by nothing, and may be frozen (F59): while it is nothing is priced, and thawed it
+        would have left a strike of before. One of a minute that the oracle has told nothing of
+        nobody bears out: a whole stream that is off would be the strike until the venue's own.
         """
         second = whole_second(stamp_ms)
         apart_bp, still = self._own_apart_bp(average, second), self.average.at(second - STILL_S)
+        if apart_bp is None:
+            return Trust.UNPROVEN
         most_bp = self.params.strike_correction_bp if still == average else AVERAGE_APART_BP
-        return apart_bp is None or apart_bp <= most_bp
+        return Trust.EXACT if apart_bp <= most_bp else None
 
     def _own_apart_bp(self, average: float, second: int) -> float | None:
         """How far an average is from the mean of the oracle's own minute, where that is known. What

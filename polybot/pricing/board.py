@@ -18,7 +18,7 @@ from polybot.pricing.asset import LOOKBACK_S, Asset, exchange_symbol, oracle_sym
 from polybot.pricing.fair import LEAST, MOST, Fair, NoFair, WhyNoFair
 from polybot.pricing.params import PricingParams
 from polybot.pricing.season import FLAT, Season
-from polybot.pricing.strikes import Key, Strike, StrikeCorrection, Strikes
+from polybot.pricing.strikes import Key, Strike, StrikeCorrection, Strikes, Trust
 from polybot.pricing.tails import Tails
 from polybot.pricing.valuation import value
 from polybot.pricing.wires import Race, RaceLine, lead_s, report
@@ -133,11 +133,22 @@ class PriceBoard:
         # A replayed tick is too old for the track, but may be the strike that was missed.
         if feed is Feed.CHAINLINK:
             self._strikes.seen(symbol, 0, value, stamp_ms, before_ms, recv_ms)
-        elif feed is Feed.TWAP60 and asset.may_be_strike(value, stamp_ms):
-            self._strikes.seen(symbol, LOOKBACK_S, value, stamp_ms, before_ms, recv_ms)
+            self._prove(symbol, asset, recv_ms)
+        elif feed is Feed.TWAP60:
+            most = asset.strike_trust(value, stamp_ms)
+            if most is not None:
+                self._strikes.seen(symbol, LOOKBACK_S, value, stamp_ms, before_ms, recv_ms, most)
         elif feed is Feed.BINANCE and not snapshot:
             self._strikes.traded(symbol, value, stamp_ms, before_ms)
         return None
+
+    def _prove(self, symbol: str, asset: Asset, recv_ms: int) -> None:
+        """The averages of a connection come before the oracle's own prices, which bear them out."""
+        unproven = self._strikes.unproven.get(symbol)
+        if unproven is not None:
+            value, start_ms = unproven
+            if asset.strike_trust(value, start_ms) is Trust.EXACT:
+                self._strikes.seen(symbol, LOOKBACK_S, value, start_ms, None, recv_ms)
 
     def _asset(self, symbol: str) -> Asset | None:
         found = self._assets.get(symbol)

@@ -17,8 +17,9 @@ class Trust(enum.IntEnum):
     """Rank of a strike's evidence; a lower rank never replaces a higher one."""
 
     PROVISIONAL = 0  # first observation within half a second of the start
-    EXACT = 1  # stamped exactly at the start
-    OFFICIAL = 2  # published by the venue
+    UNPROVEN = 1  # stamped exactly at the start, but borne out by nothing else
+    EXACT = 2  # stamped exactly at the start
+    OFFICIAL = 3  # published by the venue
 
 
 @attrs.frozen
@@ -52,6 +53,7 @@ class Strikes:
     """Strikes by what is read and when, oldest forgotten first."""
 
     tolerance_bp: float = 0.5
+    unproven: dict[str, tuple[float, int]] = attrs.field(factory=dict, init=False)
     _held: dict[Key, Strike] = attrs.field(factory=dict)
     _contested: dict[Key, tuple[float, int]] = attrs.field(factory=dict)  # another open, since when
 
@@ -68,11 +70,18 @@ class Strikes:
         stamp_ms: int,
         before_ms: int | None,
         recv_ms: int,
+        most: Trust = Trust.EXACT,
     ) -> None:
-        """Take a tick of what the oracle settles by; `before_ms` is the stamp before it."""
+        """Take a tick of what the oracle settles by; `before_ms` is the stamp before it, `most` how
+        far it may be trusted. What is stamped with a start and waits for a witness is `unproven`,
+        by symbol: its value and its stamp.
+        """
         start_ms = stamp_ms - stamp_ms % GRID_MS
         if stamp_ms == start_ms:
-            trust = Trust.EXACT
+            trust = most
+            self.unproven.pop(symbol, None)
+            if most is Trust.UNPROVEN:
+                self.unproven[symbol] = value, start_ms
         elif stamp_ms - start_ms <= PROVISIONAL_MS and _precedes(before_ms, start_ms):
             trust = Trust.PROVISIONAL
         else:

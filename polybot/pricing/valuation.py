@@ -16,7 +16,7 @@ from polybot.pricing.strikes import Strike, Trust
 from polybot.pricing.tails import Tails
 from polybot.pricing.track import Track, whole_second
 
-PROVISIONAL = Trust.PROVISIONAL
+EXACT = Trust.EXACT
 
 
 def value(
@@ -99,7 +99,7 @@ def _digital(
     left_s: float,
 ) -> Fair | NoFair:
     """Value against value: a candle, or the oracle's spot as it was until August 2026."""
-    origin = (spot.age_s, spot.quality, strike.trust is PROVISIONAL)
+    origin = (spot.age_s, spot.quality, strike.trust < EXACT)
     if isinstance(rule, Candle):
         return models.candle(spot.value, strike.value, sigma, left_s, tails, origin)
     return models.twap_before_window(spot.value, strike.value, sigma, left_s, 0.0, tails, origin)
@@ -114,7 +114,7 @@ def _twap(
     tails: Tails,
     left_s: float,
 ) -> Fair | NoFair:
-    origin = (spot.age_s, spot.quality, strike.trust is PROVISIONAL)
+    origin = (spot.age_s, spot.quality, strike.trust < EXACT)
     tau_s = left_s - spot.lag_s
     if tau_s >= LOOKBACK_S:
         return models.twap_before_window(

@@ -359,7 +359,8 @@ def test_a_second_is_not_told_anew_otherwise(
 
     assert again(90_000.1) is None
     assert again(90_108.0) is TickRefusal.IMPLAUSIBLE
-    assert board.strike(TWAP) == Strike(90_000.1, Trust.EXACT)
+    trust = Trust.EXACT if minute_known else Trust.UNPROVEN
+    assert board.strike(TWAP) == Strike(90_000.1, trust)
 
 
 @pytest.mark.parametrize(("moved_bp", "exact"), [(0.0, True), (3.0, False), (12.0, False)])
@@ -377,20 +378,47 @@ def test_an_average_that_stands_still_is_no_strike(moved_bp: float, exact: bool)
     assert (board.strike(TWAP) == Strike(90_000.0, Trust.EXACT)) is exact
 
 
-def test_a_strike_that_a_snapshot_brings_needs_no_oracle() -> None:
+@pytest.mark.parametrize(
+    ("off_bp", "trust"), [(0.0, Trust.EXACT), (2.4, Trust.EXACT), (12.0, Trust.UNPROVEN)]
+)
+def test_a_strike_that_a_snapshot_brings_waits_for_the_oracle(off_bp: float, trust: Trust) -> None:
     """Both streams were away over the start, and the average's snapshot comes first: what the
-    oracle last said is no witness of the seconds since.
+    oracle last said is no witness of the seconds since. Its own snapshot is.
     """
     board = PriceBoard()
-    for second in range(-90, 11):
-        at_ms = START + second * 1000
-        value, away = 90_000.0 + 4.0 * max(0, second + 40), second > -40
-        if not away:
-            board.on_tick(Feed.CHAINLINK, "btcusd", value, at_ms, at_ms + 50)
-        now_ms = START + 12_000 if away else at_ms + 50
-        board.on_tick(Feed.TWAP60, "btcusd", value, at_ms, now_ms, snapshot=away)
+    for feed in (Feed.TWAP60, Feed.CHAINLINK):
+        for second in (*range(-120, -39), *range(-34, 11)):
+            at_ms, away = START + second * 1000, second > -40
+            off = off_bp / 1e4 if feed is Feed.TWAP60 and away else 0.0
+            now_ms = START + 12_000 if away else at_ms + 50
+            value = (90_000.0 + second / 100) * (1 + off)
+            board.on_tick(feed, "btcusd", value, at_ms, now_ms, snapshot=away)
+        if feed is Feed.TWAP60:
+            assert board.strike(TWAP) == Strike(90_000.0 * (1 + off_bp / 1e4), Trust.UNPROVEN)
 
-    assert board.strike(TWAP) == Strike(90_160.0, Trust.EXACT)
+    assert board.strike(TWAP) == Strike(90_000.0 * (1 + off_bp / 1e4), trust)
+
+
+@pytest.mark.parametrize("known_s", [8, 58, 59])
+def test_a_model_counts_nothing_against_a_strike_that_no_minute_bears_out(known_s: int) -> None:
+    """Brief seed 5546: the oracle's history began anew some seconds before the start, and both its
+    streams were off by 12 basis points. So was the strike, for a minute.
+    """
+    board = PriceBoard()
+    for second in range(-130, 21):
+        at_ms = START + second * 1000
+        board.on_tick(Feed.BINANCE, "BTCUSDT", 90_000.0 + second % 2, at_ms, at_ms + 20)
+        if second >= -known_s:
+            board.on_tick(Feed.CHAINLINK, "btcusd", 90_108.0, at_ms, at_ms + 50)
+        board.on_tick(Feed.TWAP60, "btcusd", 90_108.0, at_ms, at_ms + 50)
+
+    found = board.fair(TWAP, START + 20_100)
+    assert isinstance(found, Fair)
+    assert found.provisional_strike is (known_s < 59)
+    assert board.official_strike(TWAP, 90_108.0, START + 20_100) is None, "as it was taken to be"
+    found = board.fair(TWAP, START + 20_200)
+    assert isinstance(found, Fair)
+    assert not found.provisional_strike
 
 
 @pytest.mark.parametrize("off", [0.1, -0.1, 0.0012])
