@@ -165,13 +165,14 @@ class Network(trio.abc.SocketFactory):
     `delays` are the seconds that bytes take to and from a port, for wires made from now on;
     `refused` the ports that take no connection, `dead` the owners of whom nothing more is heard;
     `on_send` hears what is put on a wire, and the port at its other end; `dials` counts the wires
-    that ever were, by owner and port.
+    that ever were, by owner and port; `refused_s` is when a port last took none, in Trio's time.
     """
 
     listening: dict[int, Socket] = attrs.field(factory=dict)
     wires: list[Wire] = attrs.field(factory=list)
     delays: dict[int, float] = attrs.field(factory=dict)
     refused: set[int] = attrs.field(factory=set)
+    refused_s: dict[int, float] = attrs.field(factory=dict)
     dead: set[str] = attrs.field(factory=set)
     on_send: Callable[[int, bytes], None] = lambda *_: None
     dials: Counter[tuple[str, int]] = attrs.field(factory=Counter)
@@ -206,10 +207,15 @@ class Network(trio.abc.SocketFactory):
             if wire.owner == owner:
                 wire.die()
 
+    def refuses(self, port: int, since: float) -> bool:
+        """Whether a port takes no connection, or has taken none from somebody since then."""
+        return port in self.refused or self.refused_s.get(port, -math.inf) >= since
+
     def connect(self, client: Socket, port: int) -> None:
         """Join a client's socket to whoever listens. Raises OSError where nobody does."""
         server, owner = self.listening.get(port), OWNER.get()
         if server is None or port in self.refused:
+            self.refused_s[port] = trio.current_time()
             raise OSError(errno.ECONNREFUSED, "connection refused")
         delay_s = self.delays.get(port, 0.0)
         wire = Wire(port, owner, Pipe(delay_s), Pipe(delay_s))

@@ -245,9 +245,9 @@ class Simulation:
         assert port is not None, "every service has a port of its own"
         return port
 
-    def refuses(self, name: str) -> bool:
-        """Whether a service takes no connection now."""
-        return self._port(name) in self.network.refused
+    def refuses(self, name: str, lately_s: float) -> bool:
+        """Whether a service takes no connection now, or did not when lately asked for one."""
+        return self.network.refuses(self._port(name), trio.current_time() - lately_s)
 
     # --- what a bot says -------------------------------------------------------------------------
 

@@ -49,6 +49,7 @@ LAPSE_IGNORED = "heartbeat_lapse_ignored"  # the fault of a venue whose switch d
 RESTARTED = "engine_restarted"  # an engine that is away when a lapse comes has missed it
 SETTLED_S = 30.0  # after the last fault: from then on liveness is judged
 DEAD_MAN_S = 18.0  # G11: no live order fifteen seconds after a kill; the sweep of the venue's own
+LAST_TRY_S = 0.2  # the longest pause between two within the patience of a second signal
 STOP_S = 200.0  # an engine restart is waited for
 LOOKED_S = 15.0  # an operator looks at a halt
 GRANTED_S = 600.0  # an approval that is missing is given back by then
@@ -322,10 +323,10 @@ class Lives:
 
     def _left(self, process: Process, code: int) -> None:
         """The second signal: the process leaves where it stands, and withdrew everything before,
-        where the venue took a connection.
+        unless the venue took no connection when it last tried to (brief seed 7403).
         """
         self.sim.trace.note(f"{process.owner} leaves with {code}")
-        if not (self._withdrawals or self.sim.refuses("clob")):
+        if not (self._withdrawals or self.sim.refuses("clob", LAST_TRY_S)):
             self.sim.watch.break_("G9", "left at a second signal before any cancel-all was sent")
         self._kill(process)
 

@@ -10,6 +10,7 @@ import pytest
 from simulation_kit import broken, calm, sound
 
 from polybot.app import Bot
+from polybot.lab.memory_net import Network
 from polybot.lab.simulation import simulate
 from polybot.lab.simulation_case import Case, End, Harm, Life, Trouble
 from polybot.lab.simulation_draw import draw
@@ -54,6 +55,24 @@ def test_a_venue_that_takes_no_connection_is_told_nothing() -> None:
     outcome = sound(attrs.evolve(stopped(signal.SIGINT, 2.0), troubles=(refused,)))
 
     assert outcome.seen["double signal"] == 1
+
+
+def test_a_venue_that_takes_one_as_somebody_leaves_was_told_in_vain() -> None:
+    """Brief seed 7403: it took none until then, which is not G9 either."""
+    refused = Trouble(14.0, "clob", Harm.REFUSED, 1.399)
+    networks: list[Network] = []
+    refuses = Network.refuses
+
+    def asked(self: Network, port: int, since: float) -> bool:
+        networks.append(self)
+        assert port not in self.refused, "it takes connections again"
+        return refuses(self, port, since)
+
+    with mock.patch.object(Network, "refuses", asked):
+        outcome = sound(attrs.evolve(stopped(signal.SIGINT, 0.0), troubles=(refused,)))
+
+    assert outcome.seen["double signal"] == 1
+    assert networks
 
 
 def test_a_venue_that_takes_one_again_is_told_before_anybody_leaves() -> None:
