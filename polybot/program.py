@@ -50,6 +50,10 @@ from polybot.signals import stop_on_signals
 
 STDERR = 2
 LAST_WORDS_S = 2.0  # for whoever reads the log to take its end
+NOTHING_SENT = (
+    "no order was sent; what an earlier run may have left is withdrawn by `python -m polybot stop "
+    "--now`\n"
+)
 
 
 def main(argv: list[str]) -> int:
@@ -74,6 +78,7 @@ def run_bot(options: BotOptions) -> int:
 
 
 def _run_bot(options: BotOptions) -> int:
+    closing = ""
     try:
         config = load(options.config, os.environ, options.overrides)
     except ConfigError as error:
@@ -91,11 +96,15 @@ def _run_bot(options: BotOptions) -> int:
     except StartFailed as error:
         sys.stderr.write(f"cannot start: {error}\n")
         report, code = _failed(config, str(error)), EXIT_OTHER
+        closing = NOTHING_SENT
     except Exception as error:  # noqa: BLE001 - the summary is written on failure too
         logger.exception("the run failed")
         report, code = _failed(config, type(error).__name__), EXIT_OTHER
+        # A venue of our own has ended with us; of any other nobody knows what rests there.
+        if config.bot.mode == "live" or host_of(config.paper.world) is not None:
+            code = EXIT_ORDERS_LIVE
     written = _written(report, options.summary)  # first: a terminal may be held for long (Ctrl-S)
-    _say(closing_report(report, _width()))
+    _say(closing or closing_report(report, _width()))
     if not written and code != EXIT_ORDERS_LIVE:
         return EXIT_STORAGE
     return code

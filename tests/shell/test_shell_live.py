@@ -241,7 +241,8 @@ def test_a_fault_of_a_live_run_is_no_bad_configuration(
     capsys: pytest.CaptureFixture[str],
 ) -> None:  # fmt: skip
     """A ValueError that nobody foresaw was told as a start that cannot be, with the code on which a
-    service manager never starts the program again.
+    service manager never starts the program again. What it left at the venue nobody knows, which
+    was said, and not by the code.
     """
 
     async def strange(*_: object) -> Failure:
@@ -249,9 +250,11 @@ def test_a_fault_of_a_live_run_is_no_bad_configuration(
 
     monkeypatch.setattr(launch, "derive_credentials", strange)
 
-    assert main(words) == launch.EXIT_OTHER
+    assert main(words) == launch.EXIT_ORDERS_LIVE
 
-    assert "cannot start" not in capsys.readouterr().err
+    said = capsys.readouterr().err
+    assert "cannot start" not in said
+    assert "ORDERS MAY STILL BE LIVE" in said
     told = json.loads((tmp_path / "summary.json").read_text())
     assert (told["world"], told["exit_reason"]) == ("Polymarket", "error: ValueError")
 
@@ -302,5 +305,7 @@ def test_no_credentials(
     code = main(words)
 
     assert code == launch.EXIT_OTHER
-    assert capsys.readouterr().err.startswith("cannot start: no API credentials: HTTP 401\n")
+    said = capsys.readouterr().err
+    assert said.startswith("cannot start: no API credentials: HTTP 401\nno order was sent;")
+    assert "LIVE" not in said
     assert "error: no API credentials: HTTP 401" in (tmp_path / "summary.json").read_text()

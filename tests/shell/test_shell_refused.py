@@ -43,9 +43,11 @@ def test_a_fault_of_a_guest_is_no_bad_configuration(
     line.write_text(json.dumps(LINE))
     monkeypatch.setattr(guest, "clock_of", strange)
 
-    assert main([*words, "--world", f"exchange:{line}"]) == launch.EXIT_OTHER
+    assert main([*words, "--world", f"exchange:{line}"]) == launch.EXIT_ORDERS_LIVE
 
-    assert "cannot start" not in capsys.readouterr().err
+    said = capsys.readouterr().err
+    assert "cannot start" not in said
+    assert "ORDERS MAY STILL BE LIVE" in said
     told = json.loads((tmp_path / "summary.json").read_text())
     assert told["exit_reason"] == "error: ValueError"
 
