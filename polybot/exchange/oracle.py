@@ -106,6 +106,10 @@ class Oracle:
         # What the average reads at (asset, stamp) where a recording knows it: its markets settled
         # by the rule of their day, and the strike on the stream must be the strike of the market.
         self.fixings: dict[tuple[str, int], float] = {}
+        # The first stamp of (feed, asset) that a recording knows: what its source holds for the
+        # time before would be a price that stood still, and a distance between two feeds of which
+        # only one does, which takes a bot minutes to forget. So it is not published.
+        self.begins: dict[tuple[str, str], int] = {}
         self._rng = rng
         self._now_ms = start_ms
         self._due: list[tuple[int, int, str, str, int]] = []  # at, order, feed, asset, stamp
@@ -129,8 +133,9 @@ class Oracle:
             tick = self._tick(feed, asset, stamp_ms, at_ms)
             self._keep(tick)
             self._schedule(feed, asset, stamp_ms if feed == "binance" else stamp_ms + 1000)
-            for listener in self.listeners:
-                listener(tick)
+            if self._is_known(tick):
+                for listener in self.listeners:
+                    listener(tick)
         self._now_ms = max(self._now_ms, now_ms)
 
     def next_due_ms(self) -> int:
@@ -171,7 +176,16 @@ class Oracle:
 
     def history(self, feed: str, asset: str, since_ms: int) -> list[PriceTick]:
         """What was published with a stamp at or after `since_ms`; two minutes are kept."""
-        return [tick for tick in self._ticks[feed, asset] if tick.stamp_ms >= since_ms]
+        return [
+            tick
+            for tick in self._ticks[feed, asset]
+            if tick.stamp_ms >= since_ms and self._is_known(tick)
+        ]
+
+    def _is_known(self, tick: PriceTick) -> bool:
+        begin_ms = self.begins.get((tick.feed, tick.asset), 0)
+        fixed = tick.feed != "binance" and (tick.asset, tick.stamp_ms) in self.fixings
+        return tick.stamp_ms >= begin_ms or fixed
 
     def candle(self, asset: str, length_s: int, at_ms: int) -> Kline:
         """The candle `at_ms` falls into. LookupError when no print made it, or it is forgotten."""

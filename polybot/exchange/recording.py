@@ -34,7 +34,12 @@ from polybot.exchange.outside_book import OutsideBook
 from polybot.exchange.queue_models import AHEAD_FIRST, QueueModel
 from polybot.exchange.recording_files import Warnings
 from polybot.exchange.recording_model import Recording, Tape, window_of
-from polybot.exchange.recording_prices import NOMINAL_PRICE, InferredPrices, agreeing
+from polybot.exchange.recording_prices import (
+    NOMINAL_PRICE,
+    InferredPrices,
+    RecordedPrices,
+    agreeing,
+)
 
 NOMINAL_MOVE = 1e-4  # where only the winner is known, the final price is this far from the strike
 FINE_TICK = 10
@@ -193,6 +198,8 @@ class RecordedWorld:
 
     def attach(self, engine: Engine, oracle: Oracle, lifecycle: Lifecycle) -> None:
         """Fund the outside and find the markets by their slugs. Call once."""
+        if isinstance(self.source, RecordedPrices):
+            oracle.begins |= self.source.begins()
         for slug, (strike, final) in self._fixed(oracle):
             series, start_ms = window_of(slug)
             if series.rule == "twap":  # a candle is the exchange's: no average is fixed by it

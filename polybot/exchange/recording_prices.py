@@ -53,6 +53,14 @@ class RecordedPrices:
         self._of(asset)
         return self._sigmas[asset]
 
+    def begins(self) -> dict[tuple[str, str], int]:
+        """The first stamp of each feed, by (feed, asset); an average's is that of its prices."""
+        return {
+            (feed, asset): pair[place].points[0][0]
+            for asset, pair in self._feeds.items()
+            for feed, place in (("chainlink", 0), ("twap60", 0), ("binance", 1))
+        }
+
     def _of(self, asset: str) -> tuple[_Feed, _Feed]:
         if asset not in self._feeds:
             raise LookupError(f"the recording holds {', '.join(self._feeds)} only, not {asset}")

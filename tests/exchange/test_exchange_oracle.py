@@ -107,6 +107,28 @@ def test_the_twap_is_the_mean_of_sixty_whole_seconds() -> None:
     assert oracle.twap("btc", stamp, lag_s=3) == pytest.approx(1000 + 97 - 29.5)
 
 
+def test_what_nobody_recorded_is_not_published() -> None:
+    """Neither on a stream nor in its snapshot; but what settles a window is known by itself."""
+    oracle = Oracle(Ramp(), ["btc"], START, random.Random(1))
+    second = START // 1000 * 1000
+    oracle.begins = {("binance", "btc"): START + 20_000, ("chainlink", "btc"): START - 60_000}
+    oracle.begins["twap60", "btc"] = START + 50_000
+    oracle.fixings["btc", second + 30_000] = 1000.0
+
+    past = {feed: oracle.history(feed, "btc", 0) for feed in ("binance", "chainlink", "twap60")}
+    assert {feed: bool(ticks) for feed, ticks in past.items()} == {
+        "binance": False, "chainlink": True, "twap60": False
+    }  # fmt: skip
+    assert past["chainlink"][0].stamp_ms >= START - 60_000
+
+    first: dict[str, list[int]] = {}
+    for tick in published(oracle, 100):
+        first.setdefault(tick.feed, []).append(tick.stamp_ms)
+    assert START + 20_000 <= first["binance"][0] < START + 20_400
+    assert first["chainlink"][0] < START
+    assert first["twap60"][:2] == [second + 30_000, second + 51_000]
+
+
 def test_published_averages_equal_the_mean_of_spot_values() -> None:
     """Sixty whole seconds of Chainlink make each average, those that were left out included."""
     source = synthetic()

@@ -11,6 +11,7 @@ from backtest_kit import SLUGS, config, models, recording
 from polybot.domain.market import Outcome
 from polybot.exchange import invariants
 from polybot.exchange.model import Event, Traded
+from polybot.exchange.recording_prices import RecordedPrices
 from polybot.lab.backtest_run import Play, WindowResult
 from polybot.lab.backtest_stage import Stage
 from polybot.lab.backtest_venue import KEY, told
@@ -65,6 +66,32 @@ def test_the_bot_trades_and_what_it_earned_adds_up() -> None:
     assert result.orders > result.fills
     assert result.sources.total == result.profit
     assert play.wallet.ledger.equity == play.venue.engine.equity("0x" + "b0" * 20)
+
+
+def test_a_feed_that_begins_late_is_silent_until_then() -> None:
+    """Its first price was told all along before: it stood still while the other moved, and the
+    distance that was taken for usual widened every edge to 25 cents for minutes after.
+    """
+    whole = recording()
+    assert isinstance(whole.prices, RecordedPrices)
+    seconds = range(whole.start_ms - 200_000, whole.end_ms, 1000)
+    oracle = [(at_ms, whole.prices.chainlink("btc", at_ms)) for at_ms in seconds]
+    spot = [(at_ms, whole.prices.binance("btc", at_ms)) for at_ms in seconds]
+    start_ms = whole.tapes[0].start_ms
+    moved = [  # by a tenth of a per cent in the two minutes before Binance's first price
+        (at_ms, value * (1 + 1e-3 * min(0, at_ms - start_ms) / 120_000)) for at_ms, value in oracle
+    ]
+    late = [point for point in spot if point[0] >= start_ms]
+    play = Play(
+        attrs.evolve(
+            whole, start_ms=start_ms - 120_000, prices=RecordedPrices({"btc": (moved, late)})
+        ),
+        config(),
+        models(),
+    )
+    (found,) = play.run()
+
+    assert found.fills > outcome()[1].fills / 2
 
 
 def test_every_step_keeps_the_exchange_whole() -> None:
