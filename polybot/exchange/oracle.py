@@ -106,10 +106,10 @@ class Oracle:
         # What the average reads at (asset, stamp) where a recording knows it: its markets settled
         # by the rule of their day, and the strike on the stream must be the strike of the market.
         self.fixings: dict[tuple[str, int], float] = {}
-        # The first stamp of (feed, asset) that a recording knows: what its source holds for the
-        # time before would be a price that stood still, and a distance between two feeds of which
-        # only one does, which takes a bot minutes to forget. So it is not published.
-        self.begins: dict[tuple[str, str], int] = {}
+        # Whether a recording knows what (feed, asset, stamp) was. What its source holds meanwhile
+        # would be a price that stood still, and a distance between two feeds of which only one
+        # does, which takes a bot minutes to forget. So it is not published.
+        self.knows: Callable[[str, str, int], bool] = lambda *_: True
         self._rng = rng
         self._now_ms = start_ms
         self._due: list[tuple[int, int, str, str, int]] = []  # at, order, feed, asset, stamp
@@ -183,9 +183,9 @@ class Oracle:
         ]
 
     def _is_known(self, tick: PriceTick) -> bool:
-        begin_ms = self.begins.get((tick.feed, tick.asset), 0)
-        fixed = tick.feed != "binance" and (tick.asset, tick.stamp_ms) in self.fixings
-        return tick.stamp_ms >= begin_ms or fixed
+        if tick.feed != "binance" and (tick.asset, tick.stamp_ms) in self.fixings:
+            return True
+        return self.knows(tick.feed, tick.asset, tick.stamp_ms)
 
     def candle(self, asset: str, length_s: int, at_ms: int) -> Kline:
         """The candle `at_ms` falls into. LookupError when no print made it, or it is forgotten."""

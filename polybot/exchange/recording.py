@@ -199,7 +199,7 @@ class RecordedWorld:
     def attach(self, engine: Engine, oracle: Oracle, lifecycle: Lifecycle) -> None:
         """Fund the outside and find the markets by their slugs. Call once."""
         if isinstance(self.source, RecordedPrices):
-            oracle.begins |= self.source.begins()
+            oracle.knows = self.source.knows
         for slug, (strike, final) in self._fixed(oracle):
             series, start_ms = window_of(slug)
             if series.rule == "twap":  # a candle is the exchange's: no average is fixed by it

@@ -1,6 +1,7 @@
 """What the underlying cost during a recording: as recorded, or inferred from the book.
 
-Both hold their first value before they begin and their last one after they end. US dollars, floats.
+Both hold their first value before they begin and their last one after they end; only what was
+recorded is known, and published. US dollars, floats.
 """
 
 from __future__ import annotations
@@ -15,6 +16,8 @@ from polybot.exchange.money import ONE
 
 ASSET = "btc"
 Point = tuple[int, float]  # (Unix ms, US dollars)
+# In the recordings of every print two lie 2 s apart at most: after more the feed was not heard.
+SILENT_MS = 5_000
 SIGMA_STEP_MS = 5_000  # over a single second Chainlink's own smoothing hides half the movement
 GAP_MS = 400_000  # what is further apart says nothing about the movement in between
 LEAST_MOVE = 1e-8
@@ -53,13 +56,12 @@ class RecordedPrices:
         self._of(asset)
         return self._sigmas[asset]
 
-    def begins(self) -> dict[tuple[str, str], int]:
-        """The first stamp of each feed, by (feed, asset); an average's is that of its prices."""
-        return {
-            (feed, asset): pair[place].points[0][0]
-            for asset, pair in self._feeds.items()
-            for feed, place in (("chainlink", 0), ("twap60", 0), ("binance", 1))
-        }
+    def knows(self, feed: str, asset: str, at_ms: int) -> bool:
+        """Whether something was recorded of that moment; an average is known where its prices are.
+        On a straight line all between two values is.
+        """
+        known = self._of(asset)[feed == "binance"]
+        return known.spans(at_ms) if self._straight else known.age_ms(at_ms) <= SILENT_MS
 
     def _of(self, asset: str) -> tuple[_Feed, _Feed]:
         if asset not in self._feeds:
@@ -71,6 +73,14 @@ class _Feed:
     def __init__(self, points: Sequence[Point]) -> None:
         self.points = points
         self._times = [at_ms for at_ms, _ in points]
+
+    def spans(self, at_ms: int) -> bool:
+        return self._times[0] <= at_ms <= self._times[-1]
+
+    def age_ms(self, at_ms: int) -> float:
+        """How old the last value was then; infinite where there was none."""
+        place = bisect.bisect_right(self._times, at_ms)
+        return at_ms - self._times[place - 1] if place else math.inf
 
     def at(self, at_ms: int, *, straight: bool) -> float:
         place = max(0, bisect.bisect_right(self._times, at_ms) - 1)

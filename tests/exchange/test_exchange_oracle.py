@@ -111,8 +111,8 @@ def test_what_nobody_recorded_is_not_published() -> None:
     """Neither on a stream nor in its snapshot; but what settles a window is known by itself."""
     oracle = Oracle(Ramp(), ["btc"], START, random.Random(1))
     second = START // 1000 * 1000
-    oracle.begins = {("binance", "btc"): START + 20_000, ("chainlink", "btc"): START - 60_000}
-    oracle.begins["twap60", "btc"] = START + 50_000
+    begins = {"binance": START + 20_000, "chainlink": START - 60_000, "twap60": START + 50_000}
+    oracle.knows = lambda feed, _, stamp_ms: stamp_ms >= begins[feed]
     oracle.fixings["btc", second + 30_000] = 1000.0
 
     past = {feed: oracle.history(feed, "btc", 0) for feed in ("binance", "chainlink", "twap60")}
