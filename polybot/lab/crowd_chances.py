@@ -11,8 +11,9 @@ import random
 
 import attrs
 
-from polybot.domain.market import FeeSchedule, Market, TwapPair
+from polybot.domain.market import Candle, FeeSchedule, Market, TwapPair
 from polybot.domain.prices import Feed
+from polybot.exchange import model
 from polybot.exchange.model import UP
 from polybot.lab.crowd_venue import CrowdVenue
 from polybot.pricing.blend import BlendParams, MarketView, blend, micro_price
@@ -39,7 +40,7 @@ class Watcher:
 
     def watch(self, windows: int) -> list[Row]:
         for traded in self.venue.windows(windows):
-            market, sampler = market_seen(traded.slug, traded.start_ms, traded.end_ms), Sampler()
+            market, sampler = market_seen(traded), Sampler()
             begin = traded.start_ms - (0 if self.rows else WARM_UP_MS - STEP_MS)
             for now_ms in range(begin, traded.end_ms, STEP_MS):
                 self._tell(now_ms)
@@ -89,16 +90,19 @@ def watch(windows: int, seed: int, intensity: float, params: PricingParams) -> l
     return Watcher(venue, PriceBoard(params), random.Random(f"{seed} feeds")).watch(windows)
 
 
-def market_seen(slug: str, start_ms: int, end_ms: int) -> Market:
+def market_seen(traded: model.Market) -> Market:
+    """A market as the bot knows it."""
+    series, slug = traded.series, traded.slug
+    candle = series.rule == "candle"
     return Market(
-        series="btc-5m",
+        series=series.key,
         slug=slug,
         condition_id=slug,
         up_token=f"{slug} up",
         down_token=f"{slug} down",
-        start_ms=start_ms,
-        end_ms=end_ms,
-        rule=TwapPair("btcusd", 60),
+        start_ms=traded.start_ms,
+        end_ms=traded.end_ms,
+        rule=Candle("BTCUSDT", series.name) if candle else TwapPair("btcusd", 60),
         tick=100,
         min_size=5_000_000,
         fees=FeeSchedule(70_000, 1, 200_000),

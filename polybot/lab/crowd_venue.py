@@ -1,5 +1,7 @@
 """A venue with nobody on it but the crowd: engine, prices, windows one after the other, no sockets.
 
+Its windows are of one series of BTC: five minutes, a quarter of an hour, or an hour.
+
 The books of calibration.json were recorded in April 2026, when a five-minute market was settled
 from point to point and a book rarely came to the fine tick. A measurement that is compared with
 them runs under those `Rules`; today's are for everything else.
@@ -28,22 +30,31 @@ RESOLVED_MS = 21_000  # after it (calibration: gamma_btc5m, closed_minus_end_s)
 
 @attrs.frozen
 class Rules:
-    """What the venue's rules were on a day: how it settles, and whether the tick turns fine."""
+    """What the venue's rules were on a day: how it settles, and whether the tick turns fine; and of
+    which series its windows are.
+    """
 
     rule: str
     auto_tick: bool
+    key: str = "btc-5m"
 
     @property
     def series(self) -> Series:
-        return attrs.evolve(SERIES["btc-5m"], rule=self.rule)
+        return attrs.evolve(SERIES[self.key], rule=self.rule)
 
 
 SAMPLE_DAY = Rules("point", auto_tick=False)  # Chainlink at the first and the last instant
 TODAY = Rules("twap", auto_tick=True)
+PLAYED = ("btc-5m", "btc-15m", "btc-1h")
+
+
+def today(key: str) -> Rules:
+    """Today's rules for one of the series `PLAYED`."""
+    return Rules(SERIES[key].rule, auto_tick=True, key=key)
 
 
 class CrowdVenue:
-    """BTC 5m windows in a row, and the crowd in them."""
+    """Windows in a row, and the crowd in them."""
 
     def __init__(
         self, seed: int, intensity: float, rules: Rules = TODAY, first_ms: int = FIRST_MS,
@@ -80,6 +91,8 @@ class CrowdVenue:
 
     def value(self, at_ms: int) -> float:
         """What the settlement rule reads at a window's boundary."""
+        if self.rules.rule == "candle":
+            return self.source.binance("btc", at_ms)
         samples = range(SAMPLES[self.rules.rule])
         ticks = [self.source.chainlink("btc", at_ms - 1000 * k) for k in samples]
         return math.fsum(ticks) / len(ticks)
@@ -87,7 +100,9 @@ class CrowdVenue:
     def _market(self, start_ms: int) -> Market:
         market = self._markets.get(start_ms)
         if market is None:
-            market = self._markets[start_ms] = market_for(SERIES["btc-5m"], start_ms, self._seed)
+            market = self._markets[start_ms] = market_for(
+                SERIES[self.rules.key], start_ms, self._seed
+            )
             market.series = self.rules.series
         return market
 

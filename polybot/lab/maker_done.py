@@ -17,13 +17,14 @@ from polybot.version import commit
 
 @attrs.frozen
 class Task:
-    """One policy in one world, whose regime is named (`synthetic.REGIMES`)."""
+    """One policy in one world, whose regime is named (`synthetic.REGIMES`), and in one series."""
 
     policy: str
     seed: int
     intervals: int
     intensity: float
     regime: str = "measured"
+    series: str = "btc-5m"
 
 
 @attrs.frozen

@@ -18,7 +18,7 @@ from collections.abc import Sequence
 
 import attrs
 
-from polybot.domain.market import Market, Outcome, TwapPair
+from polybot.domain.market import Candle, Market, Outcome, TwapPair
 from polybot.domain.prices import Feed
 from polybot.domain.units import ONE, SHARE, floor_to
 from polybot.exchange import model
@@ -76,7 +76,7 @@ class Ours:
     _taking_ms: int = 0  # until when one is under way
 
     def on_open(self, market: model.Market) -> None:
-        self.market = market_seen(market.slug, market.start_ms, market.end_ms)
+        self.market = market_seen(market)
         rule = TwapPair("btcusd", SPOT_LOOKBACK_S) if self.spot_rule else self.market.rule
         self.priced = attrs.evolve(self.market, rule=rule)
         times = Times(stop_ms(self.market, self.params), cutoff_ms(self.market, self.params))
@@ -88,6 +88,15 @@ class Ours:
     def on_price(self, tick: PriceTick) -> None:
         feed, symbol = FEEDS[tick.feed]
         self.board.on_tick(feed, symbol, tick.value, tick.stamp_ms, tick.at_ms)
+        if feed is Feed.BINANCE and isinstance(self.market.rule, Candle):
+            self._tell_open(symbol, tick.at_ms)
+
+    def _tell_open(self, symbol: str, now_ms: int) -> None:
+        """The stream of candles tells a new one's open with its first print, and ever again."""
+        start_ms = self.market.start_ms
+        if now_ms >= start_ms:
+            opened = self.arena.source.binance("btc", start_ms)
+            self.board.on_tick(Feed.CANDLE_OPEN, symbol, opened, start_ms, now_ms)
 
     def on_fill(self, fill: Fill) -> None:
         self._fresh.append(fill)

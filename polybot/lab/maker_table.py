@@ -26,6 +26,7 @@ import attrs
 
 from polybot.exchange.synthetic import REGIMES
 from polybot.lab import maker_done, numbers
+from polybot.lab.crowd_venue import PLAYED, today
 from polybot.lab.maker_done import Task
 from polybot.lab.maker_match import Arena, Interval, Policy, Result, play
 from polybot.lab.places import file_place
@@ -72,20 +73,23 @@ def made(name: str) -> Callable[[Arena], Policy]:
 
 
 def perform(task: Task) -> tuple[Task, Result]:
-    regime = REGIMES[task.regime]
-    return task, play(made(task.policy), task.seed, task.intervals, task.intensity, regime=regime)
+    rules, regime = today(task.series), REGIMES[task.regime]
+    policy = made(task.policy)
+    return task, play(policy, task.seed, task.intervals, task.intensity, rules=rules, regime=regime)
 
 
 def compare(
     policies: Sequence[str], seeds: Sequence[int], intervals: int, intensity: float,
     progress: TextIO, done: Path | None = None, processes: int = PROCESSES,
-    regime: str = "measured",
+    regime: str = "measured", series: str = "btc-5m",
 ) -> list[Row]:  # fmt: skip
     """Let every policy play every seed; one row each, in the order given. What the file `done` has
     is not played again, and what is finished goes there.
     """
     tasks = [
-        Task(policy, seed, intervals, intensity, regime) for seed in seeds for policy in policies
+        Task(policy, seed, intervals, intensity, regime, series)
+        for seed in seeds
+        for policy in policies
     ]
     before = maker_done.read(done)
     results = {task: before[task] for task in tasks if task in before}
@@ -201,6 +205,7 @@ def main(argv: Sequence[str]) -> int:
         "--regime", default="measured", choices=REGIMES,
         help="how restless the price is: as measured, or as it has not been yet",
     )  # fmt: skip
+    parser.add_argument("--series", default=PLAYED[0], choices=PLAYED, help="of which windows")
     parser.add_argument(
         "--done", type=file_place, metavar="FILE",
         help="note finished seeds there, and leave those out that it has",
@@ -212,7 +217,7 @@ def main(argv: Sequence[str]) -> int:
         seeds = range(said.seed, said.seed + said.seeds)
         found = compare(
             said.policies, seeds, said.intervals, said.intensity, sys.stderr, said.done,
-            said.processes, said.regime,
+            said.processes, said.regime, said.series,
         )  # fmt: skip
     except ValueError as error:
         parser.error(str(error))
