@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from polybot.exchange.calendar import SERIES
 from polybot.exchange.crowd_hand import Hand
 from polybot.exchange.invariants import check
 from polybot.exchange.model import BUY, DOWN, SELL, UP, Market
@@ -22,7 +23,7 @@ from polybot.lab.crowd_meter import Meters
 from polybot.lab.crowd_sample import errors, tallies
 from polybot.lab.crowd_tally import Span, Tally, bucket_of
 from polybot.lab.crowd_targets import BOOKS, PRICES, SURE, Target
-from polybot.lab.crowd_venue import SAMPLE_DAY, TODAY, CrowdVenue
+from polybot.lab.crowd_venue import FIRST_MS, SAMPLE_DAY, TODAY, CrowdVenue, today
 
 CALIBRATION = Path(__file__).resolve().parents[2].parent / "shared" / "data" / "calibration.json"
 
@@ -120,17 +121,34 @@ def test_quantiles_lie_between_order_statistics() -> None:
     assert math.isnan(quantile([], 0.5))
 
 
-@pytest.mark.parametrize("rules", [SAMPLE_DAY, TODAY])
+@pytest.mark.parametrize("rules", [SAMPLE_DAY, TODAY, today("btc-15m"), today("btc-1h")])
 def test_windows_follow_each_other_and_stay_sound(rules: Any) -> None:
-    """Two windows of the pure venue under either day's rules; every invariant holds in each."""
-    venue = CrowdVenue(3, 0.02, rules)
+    """Two windows of the pure venue under either day's rules; every invariant holds in each, and
+    each is as long as its series says.
+    """
+    venue = CrowdVenue(3, 0.002 if rules.key == "btc-1h" else 0.02, rules)
+    length_ms, starts = SERIES[rules.key].length_s * 1000, []
     for market in venue.windows(2):
         venue.until(market.end_ms - 5_000)
         check(venue.engine)
+        assert market.series.key == rules.key
+        assert market.end_ms - market.start_ms == length_ms
+        starts.append(market.start_ms)
+    assert starts == [FIRST_MS, FIRST_MS + length_ms]
     resolved = [one for one in venue.engine.markets.values() if one.winner is not None]
 
     assert len(resolved) == 2
     check(venue.engine)
+
+
+def test_an_hour_is_decided_by_what_binance_says_at_its_ends() -> None:
+    """And an average by the oracle's minute (strategy.md 1)."""
+    hour, quarter = (CrowdVenue(3, 0.02, today(key)) for key in ("btc-1h", "btc-15m"))
+    at_ms = FIRST_MS + 3_600_000
+    minute = [quarter.source.chainlink("btc", at_ms - 1000 * k) for k in range(60)]
+
+    assert hour.value(at_ms) == hour.source.binance("btc", at_ms)
+    assert quarter.value(at_ms) == pytest.approx(math.fsum(minute) / 60)
 
 
 @pytest.mark.conforms("clob-8-late-tick")

@@ -9,7 +9,7 @@ import attrs
 from hypothesis import given, strategies as st
 from msgspec.structs import replace
 
-from polybot.domain.market import Outcome, TwapPair
+from polybot.domain.market import Candle, Outcome, TwapPair
 from polybot.domain.market_states import MarketState
 from polybot.exchange import model
 from polybot.exchange.crowd_hand import Hand
@@ -17,7 +17,7 @@ from polybot.exchange.invariants import check
 from polybot.exchange.model import DOWN, SELL, UP
 from polybot.exchange.money import ONE, UNIT
 from polybot.exchange.oracle import PriceTick
-from polybot.lab.crowd_venue import TODAY, CrowdVenue
+from polybot.lab.crowd_venue import TODAY, CrowdVenue, today
 from polybot.lab.maker_account import Account, Fill, Quote
 from polybot.lab.maker_match import LATENCY_MS, Arena, Match, Sight
 from polybot.lab.maker_ours import (
@@ -33,6 +33,7 @@ from polybot.lab.maker_ours import (
 from polybot.lab.maker_sources import AFTER_MS, Sources, Truth, sources
 from polybot.pricing.board import PriceBoard
 from polybot.pricing.fair import Fair
+from polybot.pricing.strikes import Strike, Trust
 from polybot.quoting.books import Touch, touch
 from polybot.quoting.decide import decide
 from polybot.quoting.model import Decision, QuoteInputs
@@ -99,6 +100,24 @@ def test_it_quotes_as_the_bot_does() -> None:
             wanted = sum(quote.size for quote in found if quote.outcome == outcome)
             assert not wanted or toward + wanted <= LIMIT
     assert sum(one.fills for one in match.account.settled) > 0
+
+
+def test_an_hour_is_quoted_against_its_open() -> None:
+    """The candle's first print tells it, exactly; what was printed before it says nothing."""
+    venue = CrowdVenue(3, 0.002, today("btc-1h"))
+    ours = Ours(Arena(venue.source, 3))
+    market = next(venue.windows(1))
+    ours.on_open(market)
+
+    def printed(at_ms: int) -> None:
+        ours.on_price(PriceTick("binance", "btc", venue.source.binance("btc", at_ms), at_ms, at_ms))
+
+    printed(market.start_ms - 200)
+    assert ours.board.strike(ours.market) is None
+    printed(market.start_ms + 200)
+    opened = venue.source.binance("btc", market.start_ms)
+    assert ours.board.strike(ours.market) == Strike(opened, Trust.EXACT)
+    assert ours.market.rule == Candle("BTCUSDT", "1h")
 
 
 def test_the_decision_is_the_production_one() -> None:
