@@ -35,7 +35,7 @@ from polybot.risk.limits import RiskParams
 from polybot.risk.undone import UNDONE, Undone
 from polybot.stream_trust import StreamTrust
 from polybot.venue.clob import ClobClient
-from polybot.wallet_standing import SPLITS, WalletStanding
+from polybot.wallet_standing import SPLITS, Read, WalletStanding
 
 ENDED = (OrderSeen.Kind.DEAD, OrderSeen.Kind.MATCHED)
 INBOX = 10_000  # a burst of two minutes at the busiest rate ever seen on a user stream
@@ -55,22 +55,6 @@ class Route:
     missing: Callable[[str, int], None]
     resting: Callable[[str, int], None]
     orders: Callable[[], list[OurOrder]]
-
-
-@attrs.define
-class _Read:
-    """All that a standing is read from, as it was: the ledger by its count of changes, and what
-    others have written beside it.
-    """
-
-    changes: int
-    payouts: list[int | None]
-    day_loss: int
-    reserved: dict[str, int]
-    bids: dict[str, OpenBids]
-    pledges: dict[str, dict[str, int]]
-    coming: dict[str, dict[str, int]]
-    claims: dict[str, int]
 
 
 @attrs.define(eq=False, slots=False)
@@ -118,7 +102,7 @@ class Account(WalletStanding):
     _owners: dict[str, str] = attrs.field(factory=dict)  # order id → condition id
     _placed_in: set[str] = attrs.field(factory=set)  # markets that ever had an order of ours
     _booking: trio.Lock = attrs.field(factory=trio.Lock)
-    _standings: dict[str, tuple[_Read, Standing]] = attrs.field(factory=dict)  # by condition id
+    _standings: dict[str, tuple[Read, Standing]] = attrs.field(factory=dict)  # by condition id
 
     def __attrs_post_init__(self) -> None:
         self.ledger.accounts.sealed = True
@@ -186,21 +170,12 @@ class Account(WalletStanding):
         every turn. What it is read from is compared, rather than whoever writes it trusted to say
         so: nothing can be forgotten.
         """
-        payouts = [books.up_payout for books in self.ledger.books.values()]
-        now = _Read(
-            self.ledger.accounts.changes, payouts, self.day_loss,
-            self.reserved, self.bids, self.pledges, self.coming, self.claims,
-        )  # fmt: skip
+        now = self.read_for(condition_id)
         kept = self._standings.get(condition_id)
         if kept is not None and kept[0] == now:
             return kept[1]
         found = super().standing(condition_id)
-        own = attrs.evolve(
-            now, reserved=dict(self.reserved), bids=dict(self.bids), claims=dict(self.claims),
-            pledges={who: dict(shares) for who, shares in self.pledges.items()},
-            coming={who: dict(shares) for who, shares in self.coming.items()},
-        )  # fmt: skip
-        self._standings[condition_id] = (own, found)
+        self._standings[condition_id] = (now.own(), found)
         return found
 
     # --- facts in ------------------------------------------------------------------------

@@ -6,6 +6,8 @@ bind in the one as they bind in the other.
 
 from __future__ import annotations
 
+from typing import TypeVar
+
 import attrs
 
 from polybot.domain.ledger import Ledger
@@ -16,8 +18,35 @@ from polybot.risk.checks import Standing
 from polybot.risk.exposure import Exposure, OpenBids, cluster_of, elsewhere
 from polybot.risk.limits import RiskParams
 
+T = TypeVar("T")
 NO_BIDS = OpenBids()
 SPLITS = "splits under way"  # whom dollars are reserved for that will be pairs
+
+
+@attrs.define
+class Read:
+    """All that a market's standing is read from, as it is: the ledger by its count of changes, and
+    what others have written beside it. What the market's own orders bind is no part of it, and
+    nearly all that changes.
+    """
+
+    changes: int
+    payouts: list[int | None]
+    day_loss: int
+    reserved: dict[str, int]
+    bids: dict[str, OpenBids]
+    pledges: dict[str, dict[str, int]]
+    coming: dict[str, dict[str, int]]
+    claims: dict[str, int]
+
+    def own(self) -> Read:
+        """The same, whatever is written after it."""
+        return Read(
+            self.changes, self.payouts, self.day_loss, self.reserved, self.bids,
+            {who: dict(shares) for who, shares in self.pledges.items()},
+            {who: dict(shares) for who, shares in self.coming.items()},
+            dict(self.claims),
+        )  # fmt: skip
 
 
 class WalletStanding:
@@ -32,6 +61,19 @@ class WalletStanding:
     claims: dict[str, int]  # pairs that merges want or are under way
     unmergeable: dict[str, str]  # markets whose pairs cannot be merged, and why
     day_loss: int  # dollars: what today has cost so far, 0 or more
+
+    def read_for(self, condition_id: str) -> Read:
+        """What `standing` makes an answer of: equal ones, equal answers."""
+        return Read(
+            self.ledger.accounts.changes,
+            [books.up_payout for books in self.ledger.books.values()],
+            self.day_loss,
+            _besides(condition_id, self.reserved),
+            _besides(condition_id, self.bids),
+            _besides(condition_id, self.pledges),
+            self.coming,
+            self.claims,
+        )
 
     def standing(self, condition_id: str) -> Standing:
         """Where the wallet stands, seen from one market's desk. What is promised and not known by
@@ -116,3 +158,8 @@ class WalletStanding:
             back_up=max(0, sales.cost_up),
             back_down=max(0, sales.cost_down),
         )
+
+
+def _besides(market: str, bound: dict[str, T]) -> dict[str, T]:
+    """What is bound by all others."""
+    return {who: what for who, what in bound.items() if who != market}

@@ -424,6 +424,18 @@ def test_a_standing_is_reckoned_anew_whatever_changes(change: Callable[[Account]
     assert it.standing(MARKET.condition_id) == WalletStanding.standing(it, MARKET.condition_id)
 
 
+def test_what_a_markets_own_orders_bind_is_no_news_to_it() -> None:
+    """It is told to the others; its own desk counts its orders itself, and they change all day."""
+    it, own = account(), MARKET.condition_id
+    before, elsewhere = it.standing(own), it.standing(OTHER.condition_id)
+    it.reserved[own], it.bids[own] = 3 * USD, OpenBids(up=2 * USD, orders=1)
+    it.pledges[own] = {MARKET.up_token: 9 * SHARE}
+
+    assert it.standing(own) is before
+    assert before == WalletStanding.standing(it, own)
+    assert it.standing(OTHER.condition_id) != elsewhere
+
+
 def test_what_the_books_said_until_now_is_remembered() -> None:
     """Before anything about money is booked: the venue's cache may still show it (F34). Words of
     orders alone change no balance.
