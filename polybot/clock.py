@@ -93,9 +93,8 @@ def system_ms() -> int:
     return int(time.time() * 1000)
 
 
-def stopwatch_ns() -> int:
-    """Nanoseconds of the machine's finest counter: to measure ourselves."""
-    return time.perf_counter_ns()
+# Nanoseconds of the machine's finest counter: to measure ourselves, at each end of every call.
+stopwatch_ns = time.perf_counter_ns
 
 
 def wait_blocking(seconds: float) -> None:

@@ -11,7 +11,7 @@ from collections.abc import Iterable
 
 import attrs
 
-from polybot.domain.market import Side
+from polybot.domain.market import BUY, Side
 from polybot.domain.units import ONE
 
 Level = tuple[int, int]  # price 10⁻⁴, size 10⁻⁶
@@ -34,22 +34,22 @@ class Book:
 
     def set(self, side: Side, price: int, size: int) -> int:
         """Make `size` the total at `price`; 0 removes the level. Returns the old total."""
-        if side is Side.BUY:
-            sizes, prices = self._bids, self.bid_prices
-        else:
-            sizes, prices = self._asks, self.ask_prices
+        bids = side is BUY
+        sizes = self._bids if bids else self._asks
         old = sizes.get(price, 0)
+        if size and old:  # nine in ten
+            sizes[price] = size
+            return old
+        prices = self.bid_prices if bids else self.ask_prices
         if size:
             sizes[price] = size
-            if old:
-                return old
             insort(prices, price)
         elif old:
             del sizes[price]
             del prices[bisect_left(prices, price)]
         else:
             return 0
-        if side is Side.BUY:
+        if bids:
             self.best_bid = prices[-1] if prices else None
         else:
             self.best_ask = prices[0] if prices else None
@@ -66,11 +66,11 @@ class Book:
 
     def size_at(self, side: Side, price: int) -> int:
         """The total resting at one price, 0 if none."""
-        return (self._bids if side is Side.BUY else self._asks).get(price, 0)
+        return (self._bids if side is BUY else self._asks).get(price, 0)
 
     def levels(self, side: Side, n: int | None = None) -> list[Level]:
         """The best `n` levels (all if None), best first."""
-        if side is Side.BUY:
+        if side is BUY:
             chosen = self.bid_prices[::-1] if n is None else self.bid_prices[: -n - 1 : -1]
             return [(price, self._bids[price]) for price in chosen]
         return [(price, self._asks[price]) for price in self.ask_prices[:n]]

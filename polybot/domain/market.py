@@ -34,6 +34,9 @@ class Side(enum.Enum):
     __hash__ = object.__hash__  # as Outcome's
 
 
+BUY, SELL = Side.BUY, Side.SELL  # as UP and DOWN
+
+
 @attrs.frozen
 class TwapPair:
     """Up if the oracle's time-weighted average at the end is at or above that at the start.

@@ -24,8 +24,8 @@ class Durations:
 
     def add(self, ns: int) -> None:
         self.total_ns += ns
-        cut = max(0, ns.bit_length() - DIGITS)
-        rounded = (ns >> cut) << cut
+        cut = ns.bit_length() - DIGITS
+        rounded = ns >> cut << cut if cut > 0 else ns
         self.counts[rounded] = self.counts.get(rounded, 0) + 1
 
     @property

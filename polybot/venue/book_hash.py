@@ -8,12 +8,12 @@ levels.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 import attrs
 
 from polybot.domain.book import Book
-from polybot.domain.market import Side
+from polybot.domain.market import BUY
 from polybot.venue.fields import price_of_text
 from polybot.venue.market_messages import Change, WireLevel, amount_of_text
 
@@ -47,25 +47,38 @@ class HashedBook:
     def apply(self, change: Change) -> int | None:
         """Set one level. Returns its price if it shrank, as a trade makes it do."""
         price, size = price_of_text(change.price_text), amount_of_text(change.size_text)
-        texts = self._bid_texts if change.side is Side.BUY else self._ask_texts
+        side = change.side
+        texts = self._bid_texts if side is BUY else self._ask_texts
         if size:
-            texts[price] = _fragment(change)
+            texts[price] = f'{{"price":"{change.price_text}","size":"{change.size_text}"}}'
         else:
             texts.pop(price, None)
-        return price if size < self.book.set(change.side, price, size) else None
+        return price if size < self.book.set(side, price, size) else None
 
     def hash(self, timestamp: str, last_trade_text: str) -> str:
-        """The hash the venue would give this book at `timestamp`: bids ascend, asks descend."""
+        """The hash the venue would give this book at `timestamp`."""
+        return self.hashes(timestamp)(last_trade_text)
+
+    def hashes(self, timestamp: str) -> Callable[[str], str]:
+        """The same by the text of the last trade, which comes at the end: one whose belief is wrong
+        is asked for several. Bids ascend, asks descend.
+        """
         bids = ",".join(map(self._bid_texts.__getitem__, self.book.bid_prices))
         asks = ",".join(map(self._ask_texts.__getitem__, reversed(self.book.ask_prices)))
         text = (
             f'{{"market":"{self.market}","asset_id":"{self.asset}","timestamp":"{timestamp}",'
             f'"hash":"","bids":[{bids}],"asks":[{asks}],'
             f'"min_order_size":"{self.min_size_text}","tick_size":"{self.tick_text}",'
-            f'"neg_risk":{"true" if self.neg_risk else "false"},'
-            f'"last_trade_price":"{last_trade_text}"}}'
+            f'"neg_risk":{"true" if self.neg_risk else "false"},"last_trade_price":"'
         )
-        return hashlib.sha1(text.encode(), usedforsecurity=False).hexdigest()
+        book = hashlib.sha1(text.encode(), usedforsecurity=False)
+
+        def ended(last_trade_text: str) -> str:
+            whole = book.copy()
+            whole.update(f'{last_trade_text}"}}'.encode())
+            return whole.hexdigest()
+
+        return ended
 
 
 def _fragment(level: WireLevel) -> str:

@@ -34,6 +34,7 @@ from polybot.venue.market_messages import (
     PriceChange,
     Resolved,
     TickSize,
+    stamp_of_text,
 )
 
 Changed = Sequence[Outcome]
@@ -180,10 +181,11 @@ class MarketBook:
     # --- deltas ----------------------------------------------------------------------------
 
     def _price_change(self, message: PriceChange) -> Changed:
-        stamp = message.timestamp_ms
+        stamp = stamp_of_text(message.timestamp)
+        tokens, counts, perhaps = self._tokens, self.counts, self._belief.perhaps
         changed: list[Outcome] = []
         for change in message.entries:
-            token = self._tokens.get(change.asset)
+            token = tokens.get(change.asset)
             if token is None or token.state not in _KNOWN or stamp < token.snapshot_ms:
                 self._leave_out(token)
                 continue
@@ -198,8 +200,8 @@ class MarketBook:
             token.changes.append(change)
             shrunk = token.hashed.apply(change)
             if shrunk is not None:
-                self._belief.perhaps(shrunk)
-            self.counts.deltas += 1
+                perhaps(shrunk)
+            counts.deltas += 1
         return changed
 
     def _leave_out(self, token: _Token | None) -> None:
@@ -256,11 +258,12 @@ class MarketBook:
         self, token: _Token, timestamp: str, hashes: set[str], tops: Sequence[int] = ()
     ) -> bool:
         """Whether our book has one of these hashes, with the last trade believed or another."""
-        if token.hashed.hash(timestamp, self._belief.text) in hashes:
+        ours = token.hashed.hashes(timestamp)
+        if ours(self._belief.text) in hashes:
             self.counts.verified += 1
             return True
         for text in self._belief.candidates(tops or token.tops):
-            if token.hashed.hash(timestamp, text) in hashes:
+            if ours(text) in hashes:
                 self._belief.believe(text)
                 self.counts.learned += 1
                 return True
