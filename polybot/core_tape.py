@@ -295,10 +295,13 @@ class CoreTape:
         """
         if not self.tape.on:
             return
+        if not actions:
+            self.fed(Acted(slug, ()), at_ns)
+            return
         posts = [action for action in actions if isinstance(action, Post)]
-        self.fed(Acted(slug, tuple([order.id for post in posts for order in post.orders])), at_ns)
-        if actions:
-            self.tape.decided(f"orders {slug}", msgpack.packb([*map(_plain, actions)]), at_ns)
+        ids = tuple([order.id for post in posts for order in post.orders])
+        self.fed(Acted(slug, ids), at_ns)
+        self.tape.decided(f"orders {slug}", msgpack.packb([*map(_plain, actions)]), at_ns)
 
     def forget(self, slug: str) -> None:
         """A scope ends: the next of its market tells everything anew."""

@@ -20,7 +20,6 @@ from polybot.account import Account, Route
 from polybot.clock import NS, Clock
 from polybot.core_tape import Applied, Closing, CoreTape
 from polybot.domain.halts import Halt
-from polybot.domain.market import Outcome
 from polybot.domain.orders import (
     Failure,
     OrderRow,
@@ -160,7 +159,10 @@ class OrdersTask:
         if account.bids.get(key) is promised.bids:
             return  # as it was told before
         account.reserved[key], account.bids[key] = promised.reserved, promised.bids
-        account.pledges[key] = {market.token(o): promised.pledged(o) for o in Outcome}
+        account.pledges[key] = {
+            market.up_token: promised.pledged_up,
+            market.down_token: promised.pledged_down,
+        }
 
     def _drain(self) -> None:
         while (message := self.waiting()) is not None:

@@ -350,6 +350,8 @@ class Desk:
 
     def _unbooked_off(self, standing: Standing) -> Standing:
         """The standing without what is spent or sold and not in the ledger yet."""
+        if not self.table.lags:
+            return standing
         spent, sales = self.table.unbooked, list(self.table.unbooked_sales())
         given = sum(given_away(order.price, shares) for order, shares in sales)
         sold = {o: sum(n for order, n in sales if order.outcome is o) for o in Outcome}

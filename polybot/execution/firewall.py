@@ -76,17 +76,20 @@ def open_bids(resting: Iterable[Tracked], sales: Iterable[tuple[NewOrder, int]] 
     """What orders that may still match, or may have, may spend or give away, by outcome; how many
     are open. `sales`: shares sold without the ledger yet.
     """
-    bids, sold, count = {UP: 0, DOWN: 0}, {UP: 0, DOWN: 0}, 0
+    up = down = count = 0
+    sold = {UP: 0, DOWN: 0}
     for tracked in resting:
         order = tracked.order
+        count += tracked.state in OPEN
         if order.selling:
             sold[order.outcome] += given_away(order.price, tracked.pledged)
+        elif order.outcome is UP:
+            up += tracked.reserved
         else:
-            bids[order.outcome] += tracked.reserved
-        count += tracked.state in OPEN
+            down += tracked.reserved
     for order, shares in sales:
         sold[order.outcome] += given_away(order.price, shares)
-    return OpenBids(bids[UP], bids[DOWN], count, sold[UP], sold[DOWN])
+    return OpenBids(up, down, count, sold[UP], sold[DOWN])
 
 
 @attrs.define(eq=False)

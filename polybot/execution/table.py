@@ -117,6 +117,11 @@ class OrderTable:
         doubtful = (State.IN_FLIGHT, State.UNKNOWN)
         return absent + [t.signed for t in self._open.values() if t.state in doubtful]
 
+    @property
+    def lags(self) -> bool:
+        """Whether trades lag behind what orders have matched."""
+        return bool(self._untold)
+
     def lagging(self) -> list[Tracked]:
         """Orders of which more is matched than trades have told."""
         return [*self._untold.values()]
@@ -143,11 +148,11 @@ class OrderTable:
         """Shares (10⁻⁶) of an outcome that may still be sold, or are sold without the ledger yet:
         what our asks bind, whatever is known of them.
         """
-        asks = (
-            t.pledged for t in self.possible() if t.order.selling and t.order.outcome is outcome
-        )
-        sales = (n for order, n in self.unbooked_sales() if order.outcome is outcome)
-        return sum(asks) + sum(sales)
+        asks = [tracked for tracked in self.possible() if tracked.order.selling]
+        if not (asks or self._untold):
+            return 0  # as most of the time: we sell what cannot be merged
+        bound = sum(ask.pledged for ask in asks if ask.order.outcome is outcome)
+        return bound + sum(n for order, n in self.unbooked_sales() if order.outcome is outcome)
 
     def record(self, signed: SignedOrder, now_ms: int) -> None:
         """Take an order in before its POST leaves. The same hash twice is our bug."""

@@ -127,12 +127,13 @@ class Tracked:
         """Dollars (10⁻⁶) this order may still spend: none where it sells. One that takes is filled
         by dollars, and may have got its shares for less than its limit.
         """
-        if self.order.selling:
+        order = self.order
+        if order.selling:
             return 0
-        if self.order.taking:
+        if order.taking:
             left = max(0, self.worth - sum(self.paid.values()))
-            return most_spent(self.order.market.fees, left)
-        return notional(self.order.price, self.remaining)
+            return most_spent(order.market.fees, left)
+        return notional(order.price, self.remaining)
 
     @property
     def worth(self) -> int:
