@@ -50,18 +50,15 @@ class HashedBook:
         side = change.side
         texts = self._bid_texts if side is BUY else self._ask_texts
         if size:
-            texts[price] = f'{{"price":"{change.price_text}","size":"{change.size_text}"}}'
+            texts[price] = _fragment(change)
         else:
             texts.pop(price, None)
         return price if size < self.book.set(side, price, size) else None
 
-    def hash(self, timestamp: str, last_trade_text: str) -> str:
-        """The hash the venue would give this book at `timestamp`."""
-        return self.hashes(timestamp)(last_trade_text)
-
     def hashes(self, timestamp: str) -> Callable[[str], str]:
-        """The same by the text of the last trade, which comes at the end: one whose belief is wrong
-        is asked for several. Bids ascend, asks descend.
+        """The hash the venue would give this book at `timestamp`, by the text of the last trade:
+        that comes at the end, and where the one that is believed is not it, others are tried. Bids
+        ascend, asks descend.
         """
         bids = ",".join(map(self._bid_texts.__getitem__, self.book.bid_prices))
         asks = ",".join(map(self._ask_texts.__getitem__, reversed(self.book.ask_prices)))

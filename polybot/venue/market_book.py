@@ -34,7 +34,6 @@ from polybot.venue.market_messages import (
     PriceChange,
     Resolved,
     TickSize,
-    stamp_of_text,
 )
 
 Changed = Sequence[Outcome]
@@ -181,7 +180,7 @@ class MarketBook:
     # --- deltas ----------------------------------------------------------------------------
 
     def _price_change(self, message: PriceChange) -> Changed:
-        stamp = stamp_of_text(message.timestamp)
+        stamp = message.timestamp_ms
         tokens, counts, perhaps = self._tokens, self.counts, self._belief.perhaps
         changed: list[Outcome] = []
         for change in message.entries:

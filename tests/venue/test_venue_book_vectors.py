@@ -42,7 +42,7 @@ def test_captured_snapshots_hash_to_their_hash(name: str, index: int, last_trade
     record = decode_market(wire(name))[index]
 
     assert isinstance(record, BookMessage)
-    assert hashed(record).hash(record.timestamp, last_trade) == record.hash
+    assert hashed(record).hashes(record.timestamp)(last_trade) == record.hash
 
 
 @pytest.mark.parametrize(
@@ -63,7 +63,7 @@ def test_captured_changes_hash_to_their_hash(
 
     ours.apply(change.entries[entry])
 
-    assert ours.hash(change.timestamp, last_trade) == change.entries[entry].hash
+    assert ours.hashes(change.timestamp)(last_trade) == change.entries[entry].hash
 
 
 def test_a_trade_not_printed_yet_is_learned_from_the_level_it_shrank() -> None:
