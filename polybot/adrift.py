@@ -8,7 +8,7 @@ the account, for every desk's last check; what rests is withdrawn.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Awaitable, Callable, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Sequence, Set as AbstractSet
 
 import attrs
 import trio
@@ -217,6 +217,11 @@ class Adrift:
             await self.ended(intent, ABSENT)
         elif late:
             self._looked_up.in_vain(order_id)
+
+    @property
+    def doubtful(self) -> AbstractSet[str]:
+        """Those whose end is not proven, by id: they count as if they rested."""
+        return self._doubtful.keys()
 
     @property
     def may_come(self) -> int:

@@ -19,21 +19,56 @@ from polybot.execution.lifecycle import State
 from polybot.far_order import far_order, refusal
 from polybot.journal.entries import Certified, Intent, Known
 from polybot.orders_task import intent_of
-from polybot.restart import StartFailed
+from polybot.restart import ANSWER_S, StartFailed
 from polybot.venue import slugs
 from polybot.venue.clob import StaleHeartbeat
+from polybot.venue.site import HEARTBEAT_EVERY_S
 
 FRESH_MS = 7 * 24 * 3600 * 1000  # how long a certificate holds
 VANISH_S = 20.0  # the venue says 10 to 15 s after the last beat
+SOONEST_S = HEARTBEAT_EVERY_S.value  # a switch that falls sooner would fall between two beats
 LOOK_S = 0.5
 LEAST_LEFT_MS = 60_000  # of the window: its end would cancel the order, too
 
 
+class EngineAway(StartFailed):
+    """The engine restarts: it takes no order, and cancels for nobody."""
+
+
 async def certify(ctx: Context, series: tuple[str, ...]) -> None:
-    """Raises StartFailed when the switch does not do its work, or cannot be tried."""
+    """Raises StartFailed when the switch does not do its work, or cannot be tried. An engine that
+    restarts is waited for, and the trial begun anew: at night nobody makes a start again.
+    """
     last = ctx.recovered.certified_ms
     if last is not None and ctx.clock.now_ms() - last < FRESH_MS:
         return
+    until = trio.current_time() + ANSWER_S
+    while True:
+        try:
+            await _try(ctx, series)
+            return
+        except EngineAway as away:
+            logger.warning("the start waits for the engine: {}", away)
+            if not await _back(ctx, until):
+                raise
+
+
+async def _back(ctx: Context, until: float) -> bool:
+    """Whether the engine takes cancels again in time, and nothing rests of what was tried. The
+    heart beats meanwhile: the lapse that the engine has missed has ended the venue's watch, and
+    who died now would leave the order behind (clob.md 4.2).
+    """
+    empty = False
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(ctx.heartbeat.run)
+        with trio.move_on_at(until):
+            empty = await ctx.reconciler.cancel_everything()
+            await ctx.reconciler.adrift.visit()
+        nursery.cancel_scope.cancel()
+    return empty
+
+
+async def _try(ctx: Context, series: tuple[str, ...]) -> None:
     # By a wrong clock it is not even known which windows are under way (S9).
     if (why := await ctx.reconciler.time.settle()) is not None:
         raise StartFailed(f"the dead-man switch could not be tried: {why}; start again")
@@ -86,7 +121,7 @@ async def _beat(ctx: Context) -> float:
     if isinstance(answer, StaleHeartbeat):
         answer = await ctx.client.heartbeat(answer.expected)
     if not isinstance(answer, str):
-        raise StartFailed("the dead-man switch takes no heartbeat")
+        raise await _failed(ctx, "takes no heartbeat")
     return asked_at
 
 
@@ -101,7 +136,7 @@ async def _place(ctx: Context, signed: SignedOrder) -> None:
     why = refusal(answer)
     if why is not None:
         await ctx.reconciler.adrift.ended(intent, State.REJECTED.value)
-        raise StartFailed(f"the dead-man switch could not be tried: the order was refused: {why}")
+        raise await _failed(ctx, f"could not be tried: the order was refused: {why}")
 
 
 async def _vanished(ctx: Context, intent: Intent, beaten_at: float) -> float:
@@ -122,24 +157,29 @@ async def _vanished(ctx: Context, intent: Intent, beaten_at: float) -> float:
             if row.kind is OrderSeen.Kind.DEAD and alive:
                 took_s = trio.current_time() - beaten_at
                 await ctx.reconciler.adrift.found(intent, row)
-                return took_s
+                if took_s >= SOONEST_S:
+                    return took_s
+                why = f"something cancelled the order {took_s:.1f} s after a beat"
+                raise await _failed(ctx, f"could not be tried: {why}; start again")
         await trio.sleep(LOOK_S)
     if isinstance(row, Failure):
-        raise StartFailed(f"the dead-man switch could not be tried: {row.what}; start again")
-    raise StartFailed(f"the dead-man switch {await _why(ctx, alive=alive)}")
+        why = f"could not be tried: {row.what}; start again"
+    elif not alive:
+        why = f"could not be tried: the order never showed within {VANISH_S:g} s; start again"
+    else:
+        # An engine that was away when the lapse came, and is back, has cancelled nothing either.
+        why = (
+            f"did not cancel an order within {VANISH_S:g} s: unless the engine has restarted "
+            "meanwhile, do not trade; start again to see"
+        )
+    raise await _failed(ctx, why)
 
 
-async def _why(ctx: Context, *, alive: bool) -> str:
-    """What an order that has not vanished says of the switch. Nothing where the engine is away: it
-    cancels for nobody then, and takes no cancel of ours either.
+async def _failed(ctx: Context, why: str) -> StartFailed:
+    """What a failure says of the switch. Nothing where the engine is away: it cancels for nobody
+    then, and takes nothing of ours either.
     """
-    if not alive:
-        return f"could not be tried: the order never showed within {VANISH_S:g} s; start again"
     answer = await ctx.client.cancel_all()
     if answer.away:
-        return f"could not be tried: {answer.failure}; start again"
-    # An engine that was away when the lapse came, and is back, has cancelled nothing either.
-    return (
-        f"did not cancel an order within {VANISH_S:g} s: unless the engine has restarted "
-        "meanwhile, do not trade; start again to see"
-    )
+        return EngineAway(f"the dead-man switch could not be tried: {answer.failure}; start again")
+    return StartFailed(f"the dead-man switch {why}")

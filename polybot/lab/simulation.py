@@ -219,8 +219,7 @@ class Simulation:
             self.exchange, self.address, self.network, ports, alive, watch.break_, self.now_s,
             watch.taken_back, usual=self.case.usual,
         )  # fmt: skip
-        leaving = lambda: self.watch.unwanted  # noqa: E731
-        self.reach = Reach(self.exchange, self.address, alive, leaving, self.counts)
+        self.reach = Reach(self.exchange, self.address, alive, lambda: watch.unwanted, self.counts)
         refusals = self.rules.refusals
         self.exchange.engine.listen(refusals.hear, *refusals.hears)
         self.exchange.engine.listen(self.reach.hear, *self.reach.hears)
@@ -252,12 +251,16 @@ class Simulation:
     # --- what a bot says -------------------------------------------------------------------------
 
     def _known(self) -> set[str] | None:
-        """The orders that the living bot holds for possible."""
+        """The orders that the living bot holds for possible. The one that tries the switch is at
+        no desk, and rests until an engine that is away is back (brief seeds 4338, 4841).
+        """
         bot = self.lives.bot
         if bot is None or not bot.ready or bot.ctx.stopping:
             return None
         scopes = bot.supervisor.scopes.values()
-        return {tracked.id for scope in scopes for tracked in scope.orders.desk.table.open()}
+        known = {tracked.id for scope in scopes for tracked in scope.orders.desk.table.open()}
+        tries = self._trying() and self.lives.restarting()
+        return known | bot.ctx.reconciler.adrift.doubtful if tries else known
 
     def halted(self, name: str, why: str) -> None:
         """Every halt is a false one but for a foreign order, for a venue that refuses us, for
@@ -298,11 +301,8 @@ class Simulation:
         if bot is None:
             return False
         windfall = bool(self.rules.strange) and bot.ctx.reconciler.balances.surplus
-        return (
-            windfall
-            or self.unknown_moves
-            or (Halt.FOREIGN_ORDERS.value in bot.ctx.health.halted and self._filled_elsewhere(bot))
-        )
+        foreign = Halt.FOREIGN_ORDERS.value in bot.ctx.health.halted
+        return windfall or self.unknown_moves or (foreign and self._filled_elsewhere(bot))
 
     def _filled_elsewhere(self, bot: Bot) -> bool:
         foreign, books = self.exchange.acts.foreign, bot.ctx.account.ledger.books

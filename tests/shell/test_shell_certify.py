@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 import trio
-from shell_kit import HOUR_MS, clean, scene
+from shell_kit import HOUR_MS, Scene, clean, scene
 from test_shell_account import windows_to_come
 from test_shell_restart import killed, started
 from venue_bent import PLACING, Handler, answer
@@ -65,18 +65,92 @@ async def test_a_switch_that_does_nothing(
     assert len(it.venue.placed()) == 1
 
 
-async def test_an_engine_that_restarts_meanwhile(fast_clock: PatientClock) -> None:
-    """It cancels nothing, for nobody: that says nothing of the switch (seed 1247)."""
+def certified(it: Scene) -> list[Certified]:
+    live = it.bot.ctx.account.journal.store.live()
+    return [one.entry for one in live if isinstance(one.entry, Certified)]
+
+
+@pytest.mark.parametrize("before", [False, True])
+async def test_an_engine_that_restarts_is_waited_for(
+    before: bool, fast_clock: PatientClock
+) -> None:
+    """It cancels nothing, for nobody, and takes no order: that says nothing of the switch (seed
+    1247). Once it is back the trial is made again, and what rested for the first is gone by then.
+    """
+    async with scene(at_ms=HOUR_MS + 30_000) as it, trio.open_nursery() as nursery:
+        it.bot.certify = True
+
+        async def beaten(request: Request, handle: Handler) -> Response:
+            if not restarted:
+                restarted.append(it.venue.clob.modes.restart(it.venue.clock.now_ms(), 30))
+            return await handle(request)
+
+        restarted: list[None] = []
+        if before:  # the start has proven that nothing rests
+            it.venue.bend("POST", "/v1/heartbeats", act=beaten)
+        nursery.start_soon(it.run)
+        if not before:
+            await it.until(lambda: it.venue.live, "the order rests")
+            it.venue.clob.modes.restart(it.venue.clock.now_ms(), 30)
+        await it.until(lambda: certified(it), "a certificate", 120)
+        assert len(it.venue.placed()) == 2 - before, "a refused one was none"
+        await it.quoting()
+        assert it.bot.ctx.reconciler.adrift.may_come == 0
+        clean(await it.end())
+
+
+async def test_the_heart_beats_for_an_engine_that_is_waited_for(fast_clock: PatientClock) -> None:
+    """The lapse that it has missed ended the venue's watch: who dies while he waits would leave the
+    far order behind, and nobody to cancel it when the engine is back.
+    """
     async with scene(at_ms=HOUR_MS + 30_000) as it, trio.open_nursery() as nursery:
         it.bot.certify = True
         nursery.start_soon(it.run)
         await it.until(lambda: it.venue.live, "the order rests")
-        it.venue.clob.modes.restart(it.venue.clock.now_ms(), 30)
+        (far,) = it.venue.live
+        it.venue.clob.modes.restart(it.venue.clock.now_ms(), 60)
+        await trio.sleep(35)
+        beat_ms = it.venue.clob.heartbeats.beat_ms(far.owner)
+        assert beat_ms is not None
+        assert it.venue.clock.now_ms() - beat_ms < 10_000
+        it.bot.stop("test")
+        clean(await it.ending(90))
+
+
+async def test_an_engine_that_stays_away(
+    fast_clock: PatientClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is not waited for for ever, and the start says why it has ended."""
+    monkeypatch.setattr("polybot.certify.ANSWER_S", 25.0)
+    async with scene(at_ms=HOUR_MS + 30_000) as it, trio.open_nursery() as nursery:
+        it.bot.certify = True
+        nursery.start_soon(it.run)
+        await it.until(lambda: it.venue.live, "the order rests")
+        it.venue.clob.modes.restart(it.venue.clock.now_ms(), 50)
         report = await it.ending(90)
 
     assert it.code == 1
     assert "could not be tried: HTTP 425" in report.exit_reason
     assert report.live_orders_at_exit == 0
+
+
+async def test_somebody_cancels_the_order(fast_clock: PatientClock) -> None:
+    """By hand, or by a request of long ago that was held back: a switch that would fall sooner than
+    we beat is none, and was certified for a week.
+    """
+    async with scene(at_ms=HOUR_MS + 30_000) as it, trio.open_nursery() as nursery:
+        it.bot.certify = True
+        nursery.start_soon(it.run)
+        await it.until(lambda: it.venue.live, "the order rests")
+        (far,) = it.venue.live
+        await trio.sleep(2)
+        it.venue.engine.cancel(far.id, far.owner, it.venue.clock.now_ms())
+        report = await it.ending()
+        assert certified(it) == []
+
+    assert it.code == 1
+    assert "could not be tried: something cancelled the order" in report.exit_reason
+    assert it.bot.ctx.reconciler.adrift.may_come == 0
 
 
 async def test_an_order_that_cannot_be_read_any_more(fast_clock: PatientClock) -> None:
