@@ -207,8 +207,8 @@ class Case:
 
     @property
     def far(self) -> bool:
-        """Whether a clock that is off may stay so, for the venue's time is not known well enough,
-        and hold up a start for good.
+        """Whether a start may take longer than is waited for here: each request takes seconds, and
+        a clock that is off twenty of them.
         """
         return self.lag is not None and self.lag[0] == "clob"
 

@@ -132,7 +132,7 @@ class Rules:
         self.limits, self._losses = Limits(*judging), Losses(*judging)
         self._endings, self._ranks = Endings(*judging), Ranks(self.exchange, self.once)
         self._pairing = Pairing(self.exchange, self.address, self.once, self._since.lasts)
-        self._streams = Streams(self.network, self.ports, self.once, self._since.lasts)
+        self._streams = Streams(self.network, self.ports, self.exchange, *judging[2:])
         self._prices = QuotedPrices(self.exchange, self._strikes, self.once)
         wallet = self.exchange.wallet
         key = wallet.private_key.removeprefix("0x").encode()

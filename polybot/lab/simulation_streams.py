@@ -10,6 +10,8 @@ import attrs
 import trio
 
 from polybot.app import Bot
+from polybot.exchange.modes import Mode
+from polybot.exchange.server import Exchange
 from polybot.lab.memory_net import Network
 
 LOOK_EVERY_S = 0.25  # a wire that is freed and held up again between two looks may carry something
@@ -28,6 +30,7 @@ class Streams:
 
     network: Network
     ports: Mapping[str, int]
+    exchange: Exchange
     once: Callable[[str, str, str], None]
     lasts: Callable[[str, bool], float]
 
@@ -38,6 +41,7 @@ class Streams:
     def _carry(self, owner: str, bot: Bot) -> None:
         """L3, L8: whatever carries nothing is replaced, whatever is down dialled again."""
         scopes = list(bot.supervisor.scopes.values())
+        tries = self._tries(owner, bot)
         for name, port in self.ports.items():
             # One that its client has left may hang on, and is nobody's stream.
             wires = [it for it in self.network.wires_to(port, owner) if not it.up.ended]
@@ -46,10 +50,16 @@ class Streams:
                 self.once("L3", name, f"{name} has been mute for {REPLACED_WITHIN_S[name]:g} s")
             # A scope that is being flattened needs no book any more.
             wanted = name != "market_ws" or not all(it.state for it in scopes)
-            down = wanted and not wires and port not in self.network.refused
+            down = wanted and not wires and port not in self.network.refused and not tries
             dialled = f"down {name} after {self.network.dials[owner, port]}"
             if self.lasts(dialled, down) > DIALLED_WITHIN_S:
                 self.once("L8", name, f"nobody has dialled {name} for {DIALLED_WITHIN_S:g} s")
+
+    def _tries(self, owner: str, bot: Bot) -> bool:
+        """Whether it waits, before it asks for any stream, for the engine to try the switch on."""
+        exchange, dials = self.exchange, self.network.dials[owner, self.ports["user_ws"]]
+        away = exchange.clob.modes.at(exchange.clock.now_ms()) is Mode.RESTARTING
+        return bot.certify and not dials and away
 
     def _bounds(self, owner: str) -> None:
         """S20."""

@@ -62,6 +62,18 @@ def test_an_engine_that_is_away_when_the_beats_lapse() -> None:
     assert (outcome.seen[UNTRIED], outcome.seen[TRIED]) == (1, 1)
 
 
+def test_an_engine_that_is_waited_for() -> None:
+    """As long as a restart takes, with the far order at rest and no stream asked for: the same
+    start tries the switch again (S19), and who waits has broken neither S4 nor L8.
+    """
+    away = Entry("engine_restarted", from_ms=5_000, times=1, values={"last_s": (90, 90)})
+
+    outcome = sound(trying(Life(150.0, End.STOP, 0.0), plan=Plan(entries=(away,))))
+
+    assert outcome.seen[TRIED] == 1
+    assert UNTRIED not in outcome.seen
+
+
 def test_the_stream_of_the_bot_before_owes_nothing() -> None:
     """One that had a stream is gone with its journal; its heir tries the switch in vain, and once
     more: of neither order any stream could tell (seed 1356, an hour). It waits for a minute first:
