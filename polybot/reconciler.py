@@ -129,7 +129,7 @@ class Reconciler:
         unread = await self.read_trades()
         await self._judge_unplaced()  # before what they have changed is taken for a drift
         rows = await self.client.open_orders()
-        asked_ms = self.clock.now_ms()
+        asked_at = trio.current_time()
         venue_s = await self.client.server_time()
         if unread or isinstance(rows, Failure) or isinstance(venue_s, Failure):
             self._misses += 1
@@ -138,7 +138,7 @@ class Reconciler:
                 self.health.bad("reconciler", failed[0])
             return False
         self._misses = 0
-        self.time.judge(asked_ms, venue_s)
+        self.time.judge(asked_at, venue_s)
         await self._compare(rows, started_ms)
         await self.adrift.visit()
         drifts = await self.balances.compare()

@@ -22,7 +22,7 @@ from polybot.venue_time import OFF_MOST_MS, SURE_MS, Offset, VenueTime
 CLOCK = "clock"  # the trouble's name
 TIMES_ASKED, TIMES_PAUSE_S = 9, 0.37  # to know the venue's time well; at all parts of a second
 SURE_ASKED = 4  # times at most, beside each look of the reconciler
-FIRST_S = 2.0  # for an answer: what rests is to be withdrawn soon
+FIRST_S = 5.0  # for an answer, as for any: who is refused withdraws nothing meanwhile
 
 
 @attrs.define(eq=False)
@@ -49,22 +49,19 @@ class RightTime:
         venue says. Rejected: to ask before the first request of a start. No stamp has been heard by
         then that could contradict a venue whose time is wrong.
         """
-        off = False
+        known: Offset | Failure | None = None
         with trio.move_on_after(FIRST_S):
-            asked_ms = self.clock.now_ms()
-            venue_s = await self.client.server_time()
-            if not isinstance(venue_s, Failure):
-                off = self._time.heard(asked_ms, venue_s, self.clock.now_ms()).off
-        if off:
+            known = await self._ask()
+        if isinstance(known, Offset) and known.off:
             await self.set()
 
     async def ask(self) -> Failure | None:
         """Judge the clock by an answer of now; why there was none."""
-        asked_ms = self.clock.now_ms()
+        asked_at = trio.current_time()
         venue_s = await self.client.server_time()
         if isinstance(venue_s, Failure):
             return venue_s
-        self.judge(asked_ms, venue_s)
+        self.judge(asked_at, venue_s)
         return None
 
     async def settle(self) -> str | None:
@@ -92,9 +89,9 @@ class RightTime:
             if await self.ask() is not None:
                 return
 
-    def judge(self, asked_ms: int, venue_s: int) -> None:
-        """Whether it is right, by what the venue has just said."""
-        known = self._time.heard(asked_ms, venue_s, self.clock.now_ms())
+    def judge(self, asked_at: float, venue_s: int) -> None:
+        """Whether it is right, by what the venue has just said, asked at that time of Trio's."""
+        known = self._heard(asked_at, venue_s)
         self._unsure = not known.off and max(known.most, -known.least) > OFF_MOST_MS
         if (doubt := self._contradicted(known)) is not None:
             self.health.bad(CLOCK, doubt)
@@ -125,20 +122,42 @@ class RightTime:
 
     async def set(self) -> None:
         """Go by the venue's time from now on, as soon as it is known well: a machine that has slept
-        would stand still until it is started anew. The gate is closed meanwhile; the next look
-        opens it.
+        would stand still until it is started anew. Where nine answers more do not tell it well, it
+        is no slow moment: the way is long, nobody over it can know more than how long, and what is
+        sure not to make it worse is done. The gate is closed meanwhile; the next look opens it.
         """
         self._time.forget()
-        for _ in range(TIMES_ASKED):
-            await trio.sleep(TIMES_PAUSE_S)
-            asked_ms = self.clock.now_ms()
-            venue_s = await self.client.server_time()
-            if isinstance(venue_s, Failure):
-                return  # the next round begins again
-            known = self._time.heard(asked_ms, venue_s, self.clock.now_ms())
+        known = await self._ask_often()
+        if known is not None and known.width > SURE_MS:
+            known = await self._ask_often()
+        if known is None:
+            return  # the next round begins again
         off = known.off or self._behind_ms() > OFF_MOST_MS
-        if off and known.width <= SURE_MS and self._contradicted(known) is None:
-            self.clock.set_right(-known.middle)
+        by_ms = known.middle if known.width <= SURE_MS else known.nearer
+        if off and by_ms and self._contradicted(known) is None:
+            self.clock.set_right(-by_ms)
             self._set_at = trio.current_time()
             self._time.forget()
-            logger.warning("the clock was {:+.1f} s off the venue's: set", known.middle / 1000)
+            logger.warning("the clock was {:+.1f} s off the venue's: set", by_ms / 1000)
+
+    async def _ask_often(self) -> Offset | None:
+        known: Offset | Failure | None = None
+        for _ in range(TIMES_ASKED):
+            await trio.sleep(TIMES_PAUSE_S)
+            known = await self._ask()
+            if isinstance(known, Failure):
+                return None
+        return known
+
+    async def _ask(self) -> Offset | Failure:
+        asked_at = trio.current_time()
+        venue_s = await self.client.server_time()
+        return venue_s if isinstance(venue_s, Failure) else self._heard(asked_at, venue_s)
+
+    def _heard(self, asked_at: float, venue_s: int) -> Offset:
+        """An answer that has come now. When it was asked for is told by the clock as it is now:
+        somebody else may have set it meanwhile.
+        """
+        took_ms = math.ceil((trio.current_time() - asked_at) * 1000)
+        told_ms = self.clock.now_ms()
+        return self._time.heard(told_ms - took_ms, venue_s, told_ms)

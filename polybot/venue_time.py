@@ -2,8 +2,9 @@
 
 `GET /time` tells whole seconds: an answer is worth an interval of a second and its way there and
 back. Answers asked at different parts of a second cut each other down, so that a few of them tell
-the offset to a tenth (reliability.md F49). Rejected: their median, which is as coarse as the second
-they are told in when all are asked on one beat.
+the offset to a tenth (reliability.md F49); over a long way to no less than there and back take, for
+nobody can know which of them takes how much. Rejected: their median, which is as coarse as the
+second they are told in when all are asked on one beat.
 """
 
 from __future__ import annotations
@@ -32,6 +33,16 @@ class Offset:
     @property
     def middle(self) -> int:
         return (self.least + self.most) // 2
+
+    @property
+    def nearer(self) -> int:
+        """What to take off our clock where the venue's time is not known well: as much of `middle`
+        as leaves us no further off than we were, wherever in it we are. Nothing where we may be
+        right.
+        """
+        if self.least > 0:
+            return min(self.middle, 2 * self.least)
+        return max(self.middle, 2 * self.most) if self.most < 0 else 0
 
     @property
     def off(self) -> bool:

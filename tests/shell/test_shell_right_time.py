@@ -32,7 +32,8 @@ class Venue:
     """Tells the time, or does not; refuses every heartbeat, and lists no order or says why not."""
 
     answers: bool = True
-    takes_s: float = 0.02
+    takes_s: float = 0.02  # until it has the question
+    back_s: float = 0.0  # until its answer is there
     rest: Any = attrs.field(factory=lambda: SimpleNamespace(timeout_s=10))
     began: float = attrs.field(factory=trio.current_time)
     asked: int = 0
@@ -43,6 +44,7 @@ class Venue:
         self.asked += 1
         await trio.sleep(self.takes_s)
         now_s = TRUE_S + trio.current_time() - self.began
+        await trio.sleep(self.back_s)
         return int(now_s) if self.answers else self.no_time
 
     async def heartbeat(self, _previous: str) -> Failure:
@@ -72,6 +74,53 @@ async def test_a_clock_that_is_off_is_set(off_s: float, autojump_clock: MockCloc
 
     true_ms = (TRUE_S + trio.current_time() - venue.began) * 1000
     assert abs(clock.now_ms() - true_ms) < 500
+
+
+def off_ms(clock: Clock, venue: Venue) -> float:
+    return clock.exact_ms() - (TRUE_S + trio.current_time() - venue.began) * 1000
+
+
+@pytest.mark.parametrize("off_s", [-3_600, -15, -4, 4, 17.791, 29])
+@pytest.mark.parametrize(("there_s", "back_s"), [(1.1, 1.1), (2.4, 2.4), (0.2, 2.5), (2.5, 0.2)])
+async def test_a_clock_that_is_off_is_set_over_a_long_way(
+    off_s: float, there_s: float, back_s: float, autojump_clock: MockClock
+) -> None:
+    """Brief seed 5613: of which way an answer spends its time on nobody can know more than both
+    take together. The start went on being refused; the middle is right to half of that.
+    """
+    clock, venue = off_by(off_s), Venue(takes_s=there_s, back_s=back_s)
+    await right_time(venue, clock).agree()
+
+    assert abs(off_ms(clock, venue)) < (there_s + back_s) * 500 + 200
+
+
+async def test_a_slow_moment_is_outwaited(autojump_clock: MockClock) -> None:
+    """What nine answers have left open is not yet what the way leaves open."""
+    clock, venue = off_by(20), Venue(takes_s=0.1, back_s=2.5)
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(right_time(venue, clock).agree)
+        await trio.sleep(30)
+        venue.back_s = 0.1
+
+    assert abs(off_ms(clock, venue)) < 300
+
+
+@pytest.mark.parametrize("after_s", [0.05, 0.2, 0.4])
+@pytest.mark.parametrize("off_s", [-20, 20])
+async def test_a_clock_that_is_set_by_two_at_once(
+    off_s: float, after_s: float, autojump_clock: MockClock
+) -> None:
+    """A start or an end asks beside the reconciler: the last answer of the one was asked for by
+    the old clock, came by the new one, and set it wrong by half of what it had been off.
+    """
+    clock, venue = off_by(off_s), Venue(takes_s=0.15, back_s=0.15)
+    ours = right_time(venue, clock)
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(ours.set)
+        await trio.sleep(after_s)
+        nursery.start_soon(ours.set)
+
+    assert abs(off_ms(clock, venue)) < 300
 
 
 async def test_a_good_clock_is_left_alone(autojump_clock: MockClock) -> None:

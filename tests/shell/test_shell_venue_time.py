@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from hypothesis import given, strategies as st
 
-from polybot.venue_time import OFF_MOST_MS, Offset, VenueTime
+from polybot.venue_time import KEPT, OFF_MOST_MS, SURE_MS, Offset, VenueTime
 
 T0 = 1_795_201_110_000
 
@@ -24,12 +24,16 @@ def answer(
     ),
 )
 def test_the_truth_is_always_within(off_ms: int, asked: list[tuple[int, int, int]]) -> None:
-    """However slow each way is, and whenever it is asked."""
-    time, at_ms = VenueTime(), T0
-    for pause_ms, there_ms, back_ms in asked:
+    """However slow each way is, and whenever it is asked; and each answer leaves no more open than
+    the one before it, until that is forgotten.
+    """
+    time, at_ms, known = VenueTime(), T0, Offset(-(10**9), 10**9)
+    for number, (pause_ms, there_ms, back_ms) in enumerate(asked):
         at_ms += pause_ms
-        known = answer(time, at_ms, off_ms, there_ms, back_ms)
+        before, known = known, answer(time, at_ms, off_ms, there_ms, back_ms)
         assert known.least <= off_ms <= known.most
+        assert known.width <= there_ms + back_ms + 999
+        assert number >= KEPT or before.both(known) == known
         assert not (known.off and abs(off_ms) <= OFF_MOST_MS)
 
 
@@ -58,3 +62,17 @@ def test_a_clock_that_is_stepped() -> None:
 
     assert known.off
     assert known.least <= -60_000 <= known.most
+
+
+@given(
+    off_ms=st.integers(-100_000, 100_000), less=st.integers(0, 5_000), more=st.integers(0, 5_000)
+)
+def test_a_clock_is_never_set_further_off(off_ms: int, less: int, more: int) -> None:
+    """Wherever in what is known it is: and it is not surely off any more."""
+    known = Offset(off_ms - less, off_ms + more)
+    by = known.nearer
+
+    assert abs(off_ms - by) <= abs(off_ms)
+    assert not Offset(known.least - by, known.most - by).off
+    if known.off and known.width <= SURE_MS:
+        assert by == known.middle
