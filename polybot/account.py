@@ -66,7 +66,8 @@ class Account(WalletStanding):
     core: CoreTape
     ledger: Ledger = attrs.field(factory=Ledger)
     undone: Undone = attrs.field(factory=lambda: Undone(RiskParams()))
-    began_ms: int = 0  # when this run began: trades of before may be an earlier one's
+    began_ms: int = 0  # when this run began
+    left_ms: int = 0  # when its journal was left: trades of before may be of what that has settled
     since_s: int = 0  # trades before this Unix second are in the balance we began with
     begun_s: int = 0  # the venue's second in which that was read: `since_s` may be earlier
     routes: dict[str, Route] = attrs.field(factory=dict)  # by condition id
@@ -108,8 +109,6 @@ class Account(WalletStanding):
         self.ledger.accounts.sealed = True
         self.approvals = ApprovalWatch(self.health)
         self._send, self._receive = trio.open_memory_channel[PrivateEvent](INBOX)
-        if not self.undone.over(self.began_ms):
-            self.health.bad(UNDONE, f"{self.undone.why}, before this start")
 
     # --- who owns which order -------------------------------------------------------------
 
@@ -334,13 +333,14 @@ class Account(WalletStanding):
     def _left_out(self, trade: TradeSeen) -> bool:
         """Whether it is of before our books, of a run whose journal is lost (brief seed 4430), or
         of a market that they do not know: one that an earlier run has settled, or somebody else's,
-        which is looked into.
+        or of a later run than these books are of, which are looked into.
         """
         if trade.matched_s < self.begun_s and trade.matched_s and not self._placed(trade):
             return True
         if trade.condition_id in self.ledger.books:
             return False
-        if (trade.matched_s or trade.at_ms // 1000) >= self.began_ms // 1000:
+        since_ms = self.left_ms if trade.matched_s else self.began_ms
+        if (trade.matched_s or trade.at_ms // 1000) >= since_ms // 1000:
             orders = {*(leg.order_id for leg in trade.legs), *trade.elsewhere} - self._asked_after
             self._asked_after |= orders
             self._suspect(*(o for o in orders if self.is_foreign(o, trade.condition_id)))

@@ -40,7 +40,7 @@ from polybot.reconciler import Reconciler
 from polybot.records import Records
 from polybot.risk.breakers import ErrorRate
 from polybot.risk.timetable import Moved
-from polybot.risk.undone import Undone
+from polybot.risk.undone import UNDONE, Undone
 from polybot.season_file import read as read_seasons
 from polybot.signal.board import SignalMemory
 from polybot.venue.clob import ClobClient
@@ -78,8 +78,8 @@ def build(
         http, site, credentials, clock, funder=purse.funder, signature_type=purse.signature_type,
         timeout_s=config.orders.post_timeout_s, tap=tape, took=took,
     )  # fmt: skip
-    books, undone = recovered.ledger, _undone(store, config, clock.now_ms())
-    account = Account(client, clock, health, journal, core, books, undone, clock.now_ms())
+    undone = _undone(store, config, clock.now_ms())
+    account = _account(client, health, journal, core, recovered, undone)
     records = Records(states=recovered.states, on_move=partial(_note_move, journal))
     grace_ms = config.orders.unknown_grace_s * 1000
     data = Rest(http, site.data, clock, tap=tape, name="rest data")
@@ -145,6 +145,22 @@ def _undone(store: Store, config: Config, now_ms: int) -> Undone:
     undone = Undone(config.risk)
     undone.recall(store.trades(now_ms - undone.kept_ms) if undone.kept_ms else ())
     return undone
+
+
+def _account(
+    client: ClobClient,
+    health: Health,
+    journal: Journal,
+    core: CoreTape,
+    recovered: Recovered,
+    undone: Undone,
+) -> Account:
+    """The wallet as its journal has left it."""
+    clock, now_ms = core.clock, core.clock.now_ms()
+    if not undone.over(now_ms):
+        health.bad(UNDONE, f"{undone.why}, before this start")
+    left_ms = recovered.latest_ms or now_ms
+    return Account(client, clock, health, journal, core, recovered.ledger, undone, now_ms, left_ms)
 
 
 def _note_move(journal: Journal, market: Market, moved: Moved) -> None:

@@ -41,6 +41,7 @@ WATERMARK_EVERY_S = 30  # an older one than the last is as good: some trades are
 # One that is retried for longer, perhaps for ever (clob.md 5.1), is asked for by its id: a list of
 # all trades since would grow until it cannot be read.
 SETTLES_WITHIN_S = 300
+UNPLACED_AT_ONCE = 10  # look-ups in one look
 CANCEL_PAUSE_S, CANCEL_PAUSE_MOST_S = 0.05, 0.4
 # Requests that a link has held up come together; who refuses us otherwise does so soon again.
 SLIP_LASTS_S, SLIP_AGAIN_S = 5.0, 60.0
@@ -314,16 +315,19 @@ class Reconciler:
         """Look up what we were told of and have not placed: where the venue has it as ours,
         somebody else has our key. Word of long ago is no proof: of a settled market we have
         forgotten which orders were ours. One that cannot be looked up is asked for again, less and
-        less often.
+        less often. A journal that is an old copy has missed thousands, and a few of them tell it.
         """
-        for order_id in self._asking.due(sorted(self.account.unplaced)):
+        for order_id in self._asking.due(sorted(self.account.unplaced))[:UNPLACED_AT_ONCE]:
             row = await self.client.order(order_id)
             if isinstance(row, Failure):
                 self._asking.in_vain(order_id)
                 continue
             self.account.unplaced.discard(order_id)
             if row is not None and self.account.is_foreign(order_id, row.condition_id):
-                self.health.halt(Halt.FOREIGN_ORDERS, f"we did not place {order_id[:10]}")
+                why = f"by this journal we did not place {order_id[:10]}: it may be an old copy"
+                self.health.halt(Halt.FOREIGN_ORDERS, why)
+                self.account.unplaced.clear()
+                return
 
     async def _halt_terms(self, those: Sequence[Difference], _begun_ms: int) -> None:
         self.health.halt(Halt.ORDER_TERMS, f"{those[0].subject} rests on terms we did not sign")

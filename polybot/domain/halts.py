@@ -51,9 +51,11 @@ _EXPLAINED = {
     ),
     Halt.FOREIGN_ORDERS: _Explained(
         "The venue shows orders of this API key that no journal of ours knows; also of another "
-        "wallet that the key signs for, for a cancel-all would take them.",
+        "wallet that the key signs for, for a cancel-all would take them. At a start: the journal "
+        "is an old copy, or somebody has traded since it ended.",
         "Find out which program or person placed them and end that: one engine per key, and no "
-        "hand at the web page beside it. Then cancel them (`stop --now` does) and re-arm.",
+        "hand at the web page beside it. Then cancel them (`stop --now` does) and re-arm. A copy "
+        "is moved away, and the newest journal put back.",
     ),
     Halt.SHARES_DIFFER: _Explained(
         "At the start the venue showed other share balances than the journal.",

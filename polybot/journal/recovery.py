@@ -83,6 +83,7 @@ class Recovered:
     read_s: int | None = None
     busy_ms: int = 0
     last_ms: int = 0
+    latest_ms: int = 0  # the latest stamp of all: a clock may have been behind since
     orderly: bool = True  # the last session ended by its own hand
 
     @property
@@ -108,6 +109,7 @@ def recover(entries: Iterable[Stamped]) -> Recovered:
     for stamped in entries:
         if not isinstance(stamped.entry, Halted):
             found.last_ms = stamped.at_ms
+        found.latest_ms = max(found.latest_ms, stamped.at_ms)
         try:
             apply(found.ledger, stamped.entry, stamped.at_ms)
         except REFUSED as error:
