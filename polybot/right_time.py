@@ -141,12 +141,13 @@ class RightTime:
             logger.warning("the clock was {:+.1f} s off the venue's: set", by_ms / 1000)
 
     async def _ask_often(self) -> Offset | None:
-        known: Offset | Failure | None = None
+        known: Offset | None = None
         for _ in range(TIMES_ASKED):
             await trio.sleep(TIMES_PAUSE_S)
-            known = await self._ask()
-            if isinstance(known, Failure):
+            answer = await self._ask()
+            if isinstance(answer, Failure):
                 return None
+            known = answer
         return known
 
     async def _ask(self) -> Offset | Failure:

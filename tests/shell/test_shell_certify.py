@@ -81,13 +81,11 @@ async def test_an_engine_that_restarts_is_waited_for(
         it.bot.certify = True
 
         async def beaten(request: Request, handle: Handler) -> Response:
-            if not restarted:
-                restarted.append(it.venue.clob.modes.restart(it.venue.clock.now_ms(), 30))
+            it.venue.clob.modes.restart(it.venue.clock.now_ms(), 30)
             return await handle(request)
 
-        restarted: list[None] = []
         if before:  # the start has proven that nothing rests
-            it.venue.bend("POST", "/v1/heartbeats", act=beaten)
+            it.venue.bend("POST", "/v1/heartbeats", act=beaten, times=1)
         nursery.start_soon(it.run)
         if not before:
             await it.until(lambda: it.venue.live, "the order rests")
