@@ -16,6 +16,7 @@ from polybot.lab.memory_net import Network
 
 LOOK_EVERY_S = 0.25  # a wire that is freed and held up again between two looks may carry something
 DIALLED_WITHIN_S = 45.0  # L8: the longest pause between two dials, and a dial
+TRIED_WITHIN_S = 180.0  # twenty requests of five seconds, and the trial
 # L3: a stream that carries nothing is replaced: the user stream within the six seconds of G12, the
 # books' within eight. Prices have ten in which they may be stale, and end the market after them.
 REPLACED_WITHIN_S = {"user_ws": 6.0, "prices_ws": 15.0, "binance_ws": 15.0, "market_ws": 8.0}
@@ -56,10 +57,13 @@ class Streams:
                 self.once("L8", name, f"nobody has dialled {name} for {DIALLED_WITHIN_S:g} s")
 
     def _tries(self, owner: str, bot: Bot) -> bool:
-        """Whether it waits, before it asks for any stream, for the engine to try the switch on."""
+        """Whether it tries the switch, before it asks for any stream: that takes longer where each
+        answer takes seconds, and an engine that is away is waited for.
+        """
         exchange, dials = self.exchange, self.network.dials[owner, self.ports["user_ws"]]
         away = exchange.clob.modes.at(exchange.clock.now_ms()) is Mode.RESTARTING
-        return bot.certify and not dials and away
+        tried_s = self.lasts("trial", not away)
+        return bot.certify and not dials and tried_s <= TRIED_WITHIN_S
 
     def _bounds(self, owner: str) -> None:
         """S20."""

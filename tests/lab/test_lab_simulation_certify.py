@@ -74,6 +74,16 @@ def test_an_engine_that_is_waited_for() -> None:
     assert UNTRIED not in outcome.seen
 
 
+def test_a_venue_that_is_far() -> None:
+    """A second and a half each way: more than a minute goes by before any stream is asked for."""
+    case = attrs.evolve(trying(Life(110.0, End.STOP, 0.0)), lag=("clob", 1.5))
+
+    outcome = sound(case)
+
+    assert outcome.seen["PLACEMENT"] == 1, "and nothing is quoted over such a way"
+    assert UNTRIED not in outcome.seen
+
+
 def test_the_stream_of_the_bot_before_owes_nothing() -> None:
     """One that had a stream is gone with its journal; its heir tries the switch in vain, and once
     more: of neither order any stream could tell (seed 1356, an hour). It waits for a minute first:
