@@ -145,7 +145,7 @@ class Bot:
     async def _take_over(self) -> None:
         """Before anything else: no order of an earlier run may rest, and the books are right."""
         self.inventory.take_over(list(self.ctx.recovered.operations.values()))
-        restart = Restart(self.ctx, self.inventory.resolve)
+        restart = Restart(self.ctx, self.inventory.resolve, way=self.inventory.way)
         try:
             await restart.run()
         finally:

@@ -28,6 +28,8 @@ from polybot.domain.units import amount_text
 from polybot.execution.reconcile import LISTED_MS
 from polybot.journal.entries import UNKNOWN_ORIGIN, Intent, Paid, Session
 from polybot.journal.recovery import carried
+from polybot.new_journal import all_ended
+from polybot.venue.relayer import Way
 
 AGREE_S = 10.0  # how long a balance may lag behind trades we know of, and the other way round …
 LISTED_S = LISTED_MS / 1000  # … where it shows both sides of such a trade
@@ -59,6 +61,7 @@ class Restart:
     ctx: Context
     resolve: Callable[[], Awaitable[bool]]
     empty: bool = False
+    way: Way | None = None  # onto the chain
     _doing: str = ""  # in the words of who waits for it
     _began: float = attrs.field(factory=trio.current_time)
 
@@ -142,6 +145,9 @@ class Restart:
         reconciler.read_until_s = recovered.read_until_s
         if known_s is None:
             await self._all_settled(since_s)
+            self._doing = "transactions of before are on their way"
+            waited = await all_ended(self.way, self.ctx.clock, SETTLING_S)
+            await trio.sleep(AGREE_S if waited else 0)  # balances trail them
             return
         with trio.move_on_after(ANSWER_S):
             while (unread := await reconciler.read_trades()) is not None:

@@ -118,7 +118,7 @@ class Simulation:
     confirmed: dict[str, int] = attrs.field(factory=dict)  # as `WitnessedStore` has it
     forgotten: set[str] = attrs.field(factory=set)  # as well
     came: list[tuple[float, int]] = attrs.field(factory=list)  # payments: when, 10⁻⁶ dollars
-    unknown_moves: bool = False  # a journal was lost while something was under way
+    unknown_moves: bool = False  # a journal was lost while something was listed nowhere yet
     _begun: float = 0.0
     lives: Lives = attrs.field(init=False)
     reach: Reach = attrs.field(init=False)
@@ -293,10 +293,10 @@ class Simulation:
         return name == Halt.FOREIGN_ORDERS.value and foreign
 
     def _inexplicable(self, bot: Bot | None) -> bool:
-        """Whether there is cash that this bot cannot explain: a journal was lost while a merge was
-        under way, of which it waits ten minutes for a word, and halts, or a split (brief seed
-        1084), or before a trade was listed (1548); or somebody else's order, for which it has
-        halted, was filled in a market that it has no books of (160).
+        """Whether there is cash that this bot cannot explain: a journal was lost while a merge or a
+        split was on its way to the relayer (brief seed 1084), or before a trade was listed (1548);
+        or somebody else's order, for which it has halted, was filled in a market that it has no
+        books of (160).
         """
         if bot is None:
             return False

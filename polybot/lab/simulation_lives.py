@@ -23,7 +23,7 @@ from polybot.lab.simulation_clock import WrongClock
 from polybot.lab.simulation_disk import intents_in, rearm
 from polybot.lab.simulation_life import Process, put_together
 from polybot.lab.simulation_limits import SUBMITTING
-from polybot.lab.simulation_money import redeem_by_hand, send, take_out
+from polybot.lab.simulation_money import on_the_wire, redeem_by_hand, send, take_out
 from polybot.lab.simulation_reach import (
     EDITED,
     EMPTIED,
@@ -121,8 +121,8 @@ class Lives:
         """
         self.sim.confirmed.clear()
         if self._newest is not None:
-            under_way = bool(self._newest.bot.inventory.under_way.flights)
-            self.sim.unknown_moves |= under_way or self.sim.case.listing is not None
+            unlisted = on_the_wire(self.sim, self._newest.bot)
+            self.sim.unknown_moves |= unlisted or self.sim.case.listing is not None
         self.halt = trio.Event()
         self.sim.rules.rearmed()
         self.sim.rules.strange = self.sim.watch.forget()

@@ -15,6 +15,7 @@ from polybot.lab.stage import until
 from polybot.payments import UNASKED_S
 
 if TYPE_CHECKING:
+    from polybot.app import Bot
     from polybot.lab.simulation import Simulation
 
 PER_HOUR = (0, 0, 0, 12)
@@ -74,6 +75,16 @@ def _begins(sim: Simulation) -> bool:
     if bot is None or bot.ctx.recovered.since_s is not None:
         return False
     return not bot.ready or now_s <= bot.ctx.reconciler.payments.since_s
+
+
+def on_the_wire(sim: Simulation, bot: Bot) -> bool:
+    """Whether a bot has asked the chain for something that no list shows yet: a new journal
+    waits for what is listed, and cannot know of the rest.
+    """
+    queue, key = sim.exchange.chain.relayer.queue, sim.exchange.demo_wallets.relayer_api_key
+    listed = {one.work.metadata for one in queue.of_key(key)}
+    flights = bot.inventory.under_way.flights
+    return any(not one.evidence and one.name not in listed for one in flights)
 
 
 def redeem_by_hand(sim: Simulation) -> None:

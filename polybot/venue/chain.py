@@ -112,6 +112,19 @@ class Chain:
         answer = await self._ask("eth_getBalance", [self.wallet, "latest"])
         return answer if isinstance(answer, Failure) else _number(answer, "eth_getBalance")
 
+    async def pending(self) -> int | Failure:
+        """How many transactions of the wallet's own the node knows that no block holds."""
+        asked, held = await self._count("pending"), await self._count("latest")
+        if isinstance(asked, Failure) or isinstance(held, Failure):
+            return asked if isinstance(asked, Failure) else held
+        return max(0, asked - held)
+
+    async def _count(self, tag: str) -> int | Failure:
+        answer = await self._ask("eth_getTransactionCount", [self.wallet, tag])
+        if isinstance(answer, Failure):
+            return answer
+        return _number(answer, "eth_getTransactionCount")
+
     async def deployed(self) -> bool | Failure:
         """Whether the wallet is a contract: that of a key is derived long before there is one."""
         answer = await self._ask("eth_getCode", [self.wallet, "latest"])

@@ -12,6 +12,7 @@ from __future__ import annotations
 import enum
 import threading
 from collections.abc import Awaitable, Callable, Sequence
+from datetime import UTC, datetime
 from typing import Any, Protocol
 
 import attrs
@@ -21,11 +22,14 @@ from polybot.domain.orders import Failure
 from polybot.venue import fields
 from polybot.venue.calls import Call
 from polybot.venue.chain import Chain
-from polybot.venue.rest import Rest, decoded
+from polybot.venue.rest import Reply, Rest, decoded
 from polybot.venue.secret import Secret
 
 SEND_S = 90.0  # the SDK tries up to eleven times, two seconds apart, with 10 s for each answer
 ABANDONED_MOST = 64
+CONFIRMED, FAILED = "STATE_CONFIRMED", ("STATE_FAILED", "STATE_INVALID")  # onchain.md 7.2
+ENDED = (CONFIRMED, *FAILED)
+NO_LIST = (404, 410)  # the list is of its older API
 POL = 10**18
 GAS_LEAST, GAS_LOW = POL // 20, POL // 2  # a redemption costs about a hundredth of a POL
 
@@ -91,6 +95,11 @@ class Way(Protocol):
 
     async def listed(self, name: str) -> Sent | Failure | None:
         """What was sent under this name as the relayer lists it; None when it does not."""
+
+    async def unended(self, since_ms: int) -> int | Failure:
+        """How many transactions of the wallet were begun since then and have no end, whoever has
+        asked for them.
+        """
 
     async def progress(self, evidence: str) -> Progress | Failure: ...
 
@@ -178,6 +187,16 @@ class SdkWay:
         reply = await self.relayer.call("GET", "/transactions")
         return decoded("GET /transactions", reply, lambda said: _named(name, said))
 
+    async def unended(self, since_ms: int) -> int | Failure:
+        """By the relayer's list of our key's; a plain wallet's are those that no block holds."""
+        if self.own_gas:
+            return await self.chain.pending()
+        reply = await self.relayer.call("GET", "/transactions")
+        if isinstance(reply, Reply) and reply.status in NO_LIST:
+            return Failure("GET /transactions: there is none", refused=True)
+        wallet = self.chain.wallet
+        return decoded("GET /transactions", reply, lambda said: _unended(wallet, since_ms, said))
+
     async def progress(self, evidence: str) -> Progress | Failure:
         """How a transaction fares, by its id at the relayer or its hash on the chain."""
         if evidence.startswith("0x"):
@@ -211,12 +230,34 @@ def _named(name: str, said: object) -> Sent | None:
     return Sent(fields.text(mine[0], "transactionID")) if mine else None
 
 
+def _unended(wallet: str, since_ms: int, said: object) -> int:
+    """How many rows of a list are of this wallet, begun since then and without an end. What a row
+    does not tell speaks for its counting. Raises ValueError.
+    """
+    rows = [fields.as_object(row) for row in fields.as_list(said)]
+    return sum(
+        fields.text(row, "state") not in ENDED
+        and (fields.optional_text(row, "proxyAddress") or wallet).lower() == wallet.lower()
+        and not _begun_before(row, since_ms)
+        for row in rows
+    )
+
+
+def _begun_before(row: fields.Json, since_ms: int) -> bool:
+    try:
+        begun = datetime.fromisoformat(fields.optional_text(row, "createdAt"))
+    except ValueError:
+        return False
+    begun = begun if begun.tzinfo else begun.replace(tzinfo=UTC)
+    return begun < datetime.fromtimestamp(since_ms / 1000, UTC)
+
+
 def _progress(evidence: str, said: object) -> Progress:
     """What the relayer's row of one transaction says. Raises ValueError."""
     row = fields.as_object(said)
     state, hash_ = fields.text(row, "state"), row.get("transaction_hash")
     shown = hash_ if isinstance(hash_, str) and hash_ else evidence
-    if state in ("STATE_FAILED", "STATE_INVALID"):
+    if state in FAILED:
         return Progress(Fate.FAILED, shown, fields.shown(row.get("error_msg") or state, 200))
-    done = state == "STATE_CONFIRMED"  # not at MINED: the next call may fail (onchain.md 7.2)
+    done = state == CONFIRMED  # not at MINED: the next call may fail (onchain.md 7.2)
     return Progress(Fate.DONE if done else Fate.UNDER_WAY, shown)

@@ -83,6 +83,36 @@ def test_a_journal_that_begins_too_soon_is_found(monkeypatch: pytest.MonkeyPatch
     assert "G25" in broken(simulate(forgotten()))
 
 
+def splitting() -> Case:
+    """A bot stopped while a split is under way, for forty seconds; nobody takes anything."""
+    slow = (("relayer_mined_least_ms", 40_000), ("relayer_mined_most_ms", 40_000))
+    lives = (Life(8.0, End.STOP, 1.0, lost=True), Life(90.0, End.STOP, 0.0))
+    seeded = (("inventory", "seed_shares", 10),)
+    return attrs.evolve(calm(length_s=99.0), lives=lives, sniped=0.0, settings=seeded, terms=slow)
+
+
+def test_transactions_of_before() -> None:
+    """What a lost run has asked the chain for is no drift: the next one waits for its end."""
+    found = sound(splitting())
+
+    assert found.seen[JOURNAL_LOST] == 1
+    assert found.seen["PLACEMENT"] > 0
+
+
+def test_a_journal_that_begins_beside_a_transaction_is_found(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """G25: its dollars go, and its pairs come, after the first balance has been read."""
+
+    async def at_once(*_: object) -> bool:
+        await trio.lowlevel.checkpoint()
+        return False
+
+    monkeypatch.setattr(restart, "all_ended", at_once)
+
+    assert "G25" in broken(simulate(splitting()))
+
+
 def test_trades_of_before_that_do_not_settle(monkeypatch: pytest.MonkeyPatch) -> None:
     """A start that has waited for them ends, and says what to do: a bot that nobody need mend (seed
     1130: the venue tried one trade again and again).

@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 
 import attrs
 import httpx
+import orjson
 import pytest
 import trio
 from venue_kit import NOW_MS, WALLET, Handler, answering
@@ -31,6 +32,7 @@ from polybot.venue.rest import Rest
 CALLS = (Call("0xto", "0xdata"),)
 PATIENCE_S = 60  # no hang, only a limit for a machine that is busy
 HASH = "0x" + "ab" * 32
+BEGUN = "2027-01-15T09:00:00.819782Z"
 
 
 def rest(handler: Handler) -> Rest:
@@ -247,3 +249,75 @@ async def test_gas_that_cannot_be_read_is_an_obstacle() -> None:
     told = await way(Submitter(), answering({}, 500), own_gas=True).obstacle()
     assert told is not None
     assert "could not be read" in told
+
+
+def listed(
+    state: object = "STATE_NEW", wallet: object = WALLET.address, begun: object = BEGUN
+) -> dict[str, object]:
+    """A row of the relayer's list, as its documentation has it."""
+    return {"transactionID": "id", "state": state, "proxyAddress": wallet, "createdAt": begun}
+
+
+@pytest.mark.parametrize(
+    ("row", "counts"),
+    [
+        (listed("STATE_NEW"), True),
+        (listed("STATE_EXECUTED"), True),
+        (listed("STATE_MINED"), True),
+        (listed("STATE_SUBMITTED"), True),
+        (listed("STATE_CONFIRMED"), False),
+        (listed("STATE_FAILED"), False),
+        (listed("STATE_INVALID"), False),
+        (listed(wallet="0x" + "ab" * 20), False),
+        (listed(wallet=WALLET.address.upper().replace("0X", "0x")), True),
+        (listed(wallet=""), True),
+        (listed(wallet=None), True),
+        (listed(begun="2026-07-14T21:13:08.819Z"), False),
+        (listed(begun="2026-07-14T21:13:08.819782"), False),
+        (listed(begun="2027-01-15T08:00:01.819782Z"), True),
+        (listed(begun="yesterday"), True),
+        (listed(begun=None), True),
+        (listed(begun=7), True),
+    ],
+)
+async def test_what_is_on_its_way_by_the_list(row: dict[str, object], *, counts: bool) -> None:
+    """A state that nobody knows is no end; what a row does not tell of its wallet or its time
+    speaks for its counting. Another wallet of the key, and what is long past, do not count.
+    """
+    found = await way(Submitter(), answering([row, listed("STATE_CONFIRMED")])).unended(NOW_MS)
+    assert found == counts
+
+
+@pytest.mark.parametrize(
+    ("said", "status", "refused"),
+    [
+        ({}, 500, False), ({}, 200, False), ([{}], 200, False), ([listed(7)], 200, False),
+        ([7], 200, False), ({}, 401, True), ({"error": "no"}, 404, True), ({}, 410, True),
+    ],
+)  # fmt: skip
+async def test_a_list_that_cannot_be_read(said: object, status: int, *, refused: bool) -> None:
+    """Is not taken for an empty one; and it is told where it makes no sense to ask again."""
+    found = await way(Submitter(), answering(said, status)).unended(NOW_MS)
+    assert isinstance(found, Failure)
+    assert found.refused is refused
+
+
+@pytest.mark.parametrize(("held", "asked", "left"), [(4, 6, 2), (4, 4, 0), (5, 4, 0)])
+async def test_what_is_on_its_way_of_a_plain_wallet(held: int, asked: int, left: int) -> None:
+    """It has no relayer: what its node knows beyond the newest block. Two nodes behind one address
+    may contradict each other.
+    """
+
+    def node(request: httpx.Request) -> httpx.Response:
+        row = orjson.loads(request.content)
+        assert (row["method"], row["params"][0]) == ("eth_getTransactionCount", WALLET.address)
+        count = asked if row["params"][1] == "pending" else held
+        return httpx.Response(200, json={"jsonrpc": "2.0", "id": 1, "result": hex(count)})
+
+    assert await way(Submitter(), node, own_gas=True).unended(NOW_MS) == left
+
+
+async def test_a_node_that_does_not_count_is_no_proof() -> None:
+    """Nor what is no number."""
+    for answer in (answering({}, 500), answering({"jsonrpc": "2.0", "id": 1, "result": 7})):
+        assert isinstance(await way(Submitter(), answer, own_gas=True).unended(NOW_MS), Failure)
