@@ -46,6 +46,9 @@ class Balances:
     account: Account
     watch: DriftWatch = attrs.field(factory=DriftWatch)
     refreshed: int = 0  # how often the last look has told the venue to look at the chain
+    # How much more cash the last look has seen than we know of, where that is known to the last
+    # part: with no trade under way, and by a venue that has looked at the chain.
+    more: int | None = None
     _told: set[str] = attrs.field(factory=set)
     _unsure: dict[str, int] = attrs.field(factory=dict)  # since when the venue takes no word of it
 
@@ -72,10 +75,12 @@ class Balances:
         """
         self.watch.judge(self._shares(books, outcome), there, self.clock.now_ms())
 
-    async def compare(self) -> list[Difference]:
-        """Read every balance that may be judged; the drifts among them."""
+    async def compare(self, *, doubt: bool = False) -> list[Difference]:
+        """Read every balance that may be judged; the drifts among them. In `doubt` it counts that
+        cash agrees, too, and the venue is told to look at the chain for that.
+        """
         found: list[Difference] = []
-        self.refreshed = 0
+        self.refreshed, self.more = 0, None
         beliefs = list(self._beliefs())
         asked_for = [belief.subject for belief in beliefs]
         every = [belief.subject for belief in self._beliefs(moving=frozenset())]
@@ -83,10 +88,12 @@ class Balances:
         for asked in beliefs:
             if self._at_rest(asked):
                 continue
-            there = await self._read(asked)
+            there = await self._read(asked, doubt=doubt and asked.kind is Kind.CASH)
             # What was learnt or begun while the answer was on its way makes it no evidence.
             if isinstance(there, Failure) or not self._holds(asked):
                 continue
+            if asked.subject == CASH and asked.least == asked.most and CASH not in self._unsure:
+                self.more = there - asked.total
             drift = self.watch.judge(asked, there, self.clock.now_ms())
             if drift is not None:
                 found.append(drift)
@@ -98,7 +105,7 @@ class Balances:
             self.account.health.good(UNSURE)
         return found
 
-    async def _read(self, asked: Belief) -> int | Failure:
+    async def _read(self, asked: Belief, *, doubt: bool = False) -> int | Failure:
         """The venue's figure. It may follow what the chain does only when it is told to look there
         (clob.md 5.1), and the one word of that may have got lost: it is told so before what differs
         is judged.
@@ -107,7 +114,7 @@ class Balances:
         there = await self.client.balance(token)
         if isinstance(there, Failure):
             return there
-        agrees = not asked.off(there)
+        agrees = not (asked.off(there) or doubt)
         self.refreshed += not agrees
         if agrees or await self.client.refresh(token) is None:
             self._unsure.pop(asked.subject, None)

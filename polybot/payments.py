@@ -8,11 +8,18 @@ booked within OVERLAP_S stays in the journal, so that no start books it twice.
 The index may lag behind the wallet. A start that meets such cash books it as of unknown origin;
 when the row appears, the dollars move to the account they belong to. So they do where the start has
 found less, or nothing: what had been paid by then was in the cash that the books were made to be.
+
+A new journal begins with a balance, and stamps are whole seconds: of what is paid about the second
+in which that was read no row tells whether it is in it. The wallet does: it has just as much more
+than the books as came later. So such rows wait until both agree, or differ by just what the newest
+of them come to.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import itertools
+import math
+from collections.abc import Callable, Sequence
 
 import attrs
 import trio
@@ -21,6 +28,7 @@ from loguru import logger
 from polybot.account import Account
 from polybot.domain.orders import Failure
 from polybot.domain.units import amount_text
+from polybot.execution.reconcile import PAYMENT_MS
 from polybot.journal.entries import ORIGIN_KNOWN, Paid
 from polybot.venue.data_reads import Payment, payments, without_transaction
 from polybot.venue.rest import Rest
@@ -28,6 +36,11 @@ from polybot.venue.rest import Rest
 OVERLAP_S = 2 * 86_400  # how far back rows are read again: the index has been seen hours late
 UNASKED_S = 600.0  # how often it is asked without a reason
 SHOWN_S = 30  # a balance shows by then what was paid
+# Dollars wait no longer for their evidence; half of that for a row of surely later, which the index
+# may list only then, and which may be of as much.
+DOUBT_MOST_S = PAYMENT_MS / 1000
+DOUBT_LEAST_S = DOUBT_MOST_S / 2
+FEW = 8  # rows of which any may have come later: within a second nobody knows their order
 
 
 @attrs.define(eq=False)
@@ -35,6 +48,7 @@ class Payments:
     """`since_s`: rows up to this Unix second are in the wallet's first balance. `unexplained`
     dollars of unknown origin were found at starts, at this or of earlier runs: the index may be
     later than the next start. `found_s`: when a start last compared the books with the wallet.
+    `doubt_s`: of this second and later, up to `since_s`, they may be in it or not; 0: none.
     """
 
     rest: Rest
@@ -44,29 +58,60 @@ class Payments:
     since_s: int = 0
     unexplained: int = 0
     found_s: int = 0
+    doubt_s: int = 0
     tell: Callable[[str], None] = lambda _: None
     _asked_at: float | None = None
+    _began_at: float = -math.inf  # Trio's time, of the journal
 
-    async def look(self, *, surplus: bool) -> None:
-        """Read payments if there is a reason to, or if it is time."""
+    def begin(self, before_s: int, since_s: int) -> None:
+        """A new journal begins with a balance that was read between these seconds of the venue."""
+        self.since_s, self.doubt_s = since_s, before_s - SHOWN_S
+        self._began_at = trio.current_time()
+
+    async def look(self, *, surplus: bool, more: int | None = None) -> None:
+        """Read payments if there is a reason to, or if it is time. `more`: how much more the wallet
+        has than the books, if that has just been seen.
+        """
         now = trio.current_time()
-        if surplus or self._asked_at is None or now >= self._asked_at + UNASKED_S:
-            await self.read()
+        reason = surplus or (self.doubt_s and more)
+        if reason or self._asked_at is None or now >= self._asked_at + UNASKED_S:
+            await self.read(more)
+        if self.doubt_s:
+            self._settle(now - self._began_at, agreed=more == 0)
 
-    async def read(self) -> bool:
+    def _settle(self, after_s: float, *, agreed: bool) -> None:
+        """Where wallet and books agree, what was paid half a minute before is in both."""
+        if agreed:
+            self.doubt_s = max(self.doubt_s, self.since_s + int(after_s) - SHOWN_S + 1)
+        if self.doubt_s > self.since_s or after_s >= DOUBT_MOST_S:
+            self.doubt_s = 0
+
+    async def read(self, more: int | None = None) -> bool:
         """Book every payment not booked yet; False when they could not be read, which decides
         nothing.
         """
         self._asked_at = trio.current_time()
         since_s = max(self.since_s + 1, self._now_s() - OVERLAP_S)
-        found = await payments(self.rest, self.wallet, since_s)
+        found = await payments(self.rest, self.wallet, self.doubt_s or since_s)
         if isinstance(found, Failure):
             logger.warning("payments could not be read: {}", found.what)
             return False
-        for one in found:
-            if one.at_s >= since_s and not self._knows(one):
-                await self._book(one)
+        new = [one for one in found if one.at_s >= since_s and not self._knows(one)]
+        for one in new:
+            await self._book(one)
+        if self.doubt_s and more and self._asked_at >= self._began_at + DOUBT_LEAST_S:
+            await self._book_doubtful(found, more - sum(one.amount for one in new))
         return True
+
+    async def _book_doubtful(self, found: list[Payment], more: int) -> None:
+        """Of those about the second in which the first balance was read some came after it: those
+        that come to what more there is.
+        """
+        between = range(self.doubt_s, self.since_s + 1)
+        for one in coming_to(
+            [one for one in found if one.at_s in between and not self._knows(one)], more
+        ):
+            await self._book(one, late=True)
 
     def recent(self) -> tuple[tuple[str, int], ...]:
         """What a later start must know to book nothing twice, whatever our clock says now: it may
@@ -95,11 +140,11 @@ class Payments:
         self.known[one.evidence] = one.at_s
         return True
 
-    async def _book(self, one: Payment) -> None:
+    async def _book(self, one: Payment, *, late: bool = False) -> None:
         self.known[one.evidence] = one.at_s
         facts = [Paid(one.account, one.amount, one.evidence, one.at_s)]
         in_it = one.at_s <= self.found_s and one.amount <= self.unexplained
-        if in_it or one.at_s < self.found_s - SHOWN_S:
+        if not late and (in_it or one.at_s < self.found_s - SHOWN_S):
             self.unexplained = max(0, self.unexplained - one.amount)
             facts.append(Paid("deposit", -one.amount, ORIGIN_KNOWN + one.evidence))
         await self.account.learn(*facts)
@@ -107,3 +152,12 @@ class Payments:
 
     def _now_s(self) -> int:
         return self.rest.clock.now_ms() // 1000
+
+
+def coming_to(those: list[Payment], dollars: int) -> Sequence[Payment]:
+    """Of payments, oldest first, some that come to so many dollars: the last ones, else any."""
+    last = (those[-count:] for count in range(1, len(those) + 1))
+    few = those if len(those) <= FEW else []
+    any_ = (some for count in range(1, len(few)) for some in itertools.combinations(few, count))
+    found = itertools.chain(last, any_)
+    return next((some for some in found if sum(one.amount for one in some) == dollars), ())

@@ -142,13 +142,13 @@ class Reconciler:
         self.time.judge(asked_at, venue_s)
         await self._compare(rows, started_ms)
         await self.adrift.visit()
-        drifts = await self.balances.compare()
+        drifts = await self.balances.compare(doubt=self.payments.doubt_s > 0)
         if drifts and await self.moved_again():
             drifts = []  # the books are others now
         for drift in drifts:
             if self.balances.halt(drift):
                 self._note(drift)
-        await self.payments.look(surplus=self.balances.surplus)
+        await self.payments.look(surplus=self.balances.surplus, more=self.balances.more)
         self.health.good("reconciler")
         for name, told in stood.items():  # what comes meanwhile may be of later than what was read
             self.health.good(name, told)

@@ -170,12 +170,15 @@ class Restart:
         between, and a clock ahead would hide the trades of the first seconds from every later
         reading (brief seeds 312, 1281).
         """
+        return min(self.ctx.clock.now_ms() // 1000, await self._venue_second())
+
+    async def _venue_second(self) -> int:
+        """By the venue's own time."""
         with trio.move_on_after(ANSWER_S):
             while True:
-                now_s = self.ctx.clock.now_ms() // 1000
                 venue_s = await self.ctx.client.server_time()
                 if not isinstance(venue_s, Failure):
-                    return min(now_s, venue_s)
+                    return venue_s
                 await trio.sleep(AGREE_POLL_S)
         raise StartFailed("the venue's time could not be read")
 
@@ -219,6 +222,20 @@ class Restart:
             return
         raise StartFailed("a transaction of the last run has no end yet; look at it, then start")
 
+    async def _begin_with_cash(self) -> None:
+        """A first start takes what there is. What is paid meanwhile is in it or not, whatever
+        second its row tells: the wallet will show (`Payments.begin`).
+        """
+        account, payments = self.ctx.account, self.ctx.reconciler.payments
+        before_s = await self._venue_second()
+        await self.ctx.client.refresh(None)
+        there = beyond(*await self._balance(None, self._known_cash))
+        account.begun_s = await self._venue_second()
+        payments.begin(before_s, account.begun_s)
+        payments.found(0, account.begun_s)
+        if there:
+            await account.learn(Paid("deposit", there, "balance at the start"))
+
     async def _agree_on_cash(self) -> None:
         """Cash the books do not explain came from, or went, outside: it is booked and told. The
         venue looks at the chain first, or what was paid might come to its figure only later. The
@@ -226,7 +243,9 @@ class Restart:
         come later (brief seed 230: it was booked twice); and the venue's, for our clock may be
         ahead, when what is paid next would have been paid before, or behind (brief seed 992).
         """
-        first = self.ctx.recovered.since_s is None
+        if self.ctx.recovered.since_s is None:
+            await self._begin_with_cash()
+            return
         looked = await self.ctx.client.refresh(None) is None
         change = beyond(*await self._balance(None, self._known_cash))
         at_s, venue_s = self.ctx.clock.now_ms() // 1000, await self.ctx.client.server_time()
@@ -234,14 +253,11 @@ class Restart:
             looked = False
         else:
             at_s = venue_s
-        if first:
-            self.ctx.account.begun_s = self.ctx.reconciler.payments.since_s = at_s
         if change:
-            what = "balance at the start" if first else UNKNOWN_ORIGIN
-            await self.ctx.account.learn(Paid("deposit", change, what))
+            await self.ctx.account.learn(Paid("deposit", change, UNKNOWN_ORIGIN))
         if looked or change:
-            self.ctx.reconciler.payments.found(0 if first else change, at_s)
-        if change and not first:
+            self.ctx.reconciler.payments.found(change, at_s)
+        if change:
             self.ctx.tell(f"cash differs from the journal by {amount_text(change)}: booked")
 
     async def _known_cash(self) -> Settling:

@@ -42,7 +42,7 @@ from polybot.lab.seeded import no_collector, seeded_scheduler
 from polybot.lab.simulation_case import Case, Edited
 from polybot.lab.simulation_life import Process
 from polybot.lab.simulation_lives import Lives
-from polybot.lab.simulation_money import unread
+from polybot.lab.simulation_money import unbooked
 from polybot.lab.simulation_plan import BARRING
 from polybot.lab.simulation_reach import HALTED, LOST, Reach
 from polybot.lab.simulation_rules import Rules
@@ -327,8 +327,7 @@ class Simulation:
         bot, ended = process.bot, process.ended
 
         def off() -> list[str]:
-            paid = unread(self.came, self.now_s())
-            return unexplained(bot, self.exchange, self.address, paid)
+            return unexplained(bot, self.exchange, self.address, unbooked(self, bot))
 
         with suppress(trio.TooSlowError):
             await until(lambda: ended.is_set() or not off(), every_s=0.25, within_s=AGREE_S)

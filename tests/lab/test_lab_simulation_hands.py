@@ -4,6 +4,7 @@ start, an end before it is done, another day, and a service that is far away.
 
 from __future__ import annotations
 
+from types import SimpleNamespace
 from typing import Any
 from unittest import mock
 
@@ -18,7 +19,7 @@ from polybot.lab.simulation_case import Case, Edited, End, Harm, Life, Trouble
 from polybot.lab.simulation_dates import MOMENTS, Date
 from polybot.lab.simulation_draw import draw
 from polybot.lab.simulation_keep import Keep
-from polybot.lab.simulation_money import COME, REDEEMED, WITHDRAWN, Sent, unread
+from polybot.lab.simulation_money import COME, REDEEMED, WITHDRAWN, Sent, unbooked, unread
 from polybot.lab.simulation_reach import EDITED
 from polybot.payments import Payments
 
@@ -52,6 +53,22 @@ def test_what_is_booked_twice_is_found() -> None:
 def test_what_may_not_have_been_read(now_s: float, sums: list[int]) -> None:
     """The latest payments, one after the other; what a bot has surely asked for by now is known."""
     assert unread([(1.0, 3), (20.0, 4)], now_s) == sums
+
+
+@pytest.mark.parametrize(
+    ("doubt_s", "sums"), [(0, [0, 4]), (103, [0, 2, 4, 6]), (101, [0, 1, 2, 3, 4, 5, 6, 7])]
+)
+def test_what_may_be_in_the_first_balance(doubt_s: int, sums: list[int]) -> None:
+    """Any of what came while it is in doubt, beside the latest that came later."""
+    clock = SimpleNamespace(now_ms=lambda: 800_000)
+    payments = SimpleNamespace(doubt_s=doubt_s, since_s=105)
+    bot: Any = SimpleNamespace(ctx=SimpleNamespace(reconciler=SimpleNamespace(payments=payments)))
+    sim: Any = SimpleNamespace(
+        came=[(1.0, 1), (3.5, 2), (60.0, 4)], now_s=lambda: 700.0,
+        exchange=SimpleNamespace(clock=clock),
+    )  # fmt: skip
+
+    assert unbooked(sim, bot) == sums
 
 
 def test_an_operator_redeems_and_takes_out() -> None:

@@ -100,7 +100,9 @@ async def test_a_machine_that_sleeps_while_it_starts(
 
     reconciler = SimpleNamespace(
         time=it, read_trades=lambda: it.answer(None), moved_again=nothing, read_until_s=0,
-        payments=SimpleNamespace(since_s=0, read=nothing, found=lambda *_: None),
+        payments=SimpleNamespace(
+            since_s=0, read=nothing, found=lambda *_: None, begin=lambda *_: None
+        ),
     )  # fmt: skip
     ctx: Any = SimpleNamespace(
         clock=SimpleNamespace(now_ms=lambda: 1_000_000), reconciler=reconciler,
