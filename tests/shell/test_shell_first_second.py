@@ -74,7 +74,7 @@ class World:
         await trio.sleep(self.way_s)
 
     def index(self, request: httpx.Request) -> httpx.Response:
-        rows = [
+        rows: list[dict[str, Any]] = [
             {
                 "type": "DEPOSIT", "transaction_hash": f"0x{number}", "usdc_size": much / USD,
                 "timestamp": int(BEGAN_S + self.phase + at_s), "condition_id": "",
@@ -108,7 +108,7 @@ class World:
                 recovered=SimpleNamespace(since_s=None, markets={}),
                 reconciler=SimpleNamespace(payments=payments),
             )  # fmt: skip
-            await Restart(ctx, trio.sleep_forever)._agree_on_cash()  # type: ignore[arg-type]
+            await Restart(ctx, trio.sleep_forever)._agree_on_cash()
             balances = Balances(client, clock, account)
             while self.passed() < LOOKED_S:
                 self.drifts += await balances.compare(doubt=payments.doubt_s > 0)
