@@ -57,7 +57,9 @@ class Balances:
         """Whether something differed at the last look, so that the next should come soon; once it
         has stopped trading there is nothing to hurry for.
         """
-        return self.watch.differing and DRIFT not in self.account.health.halted
+        if DRIFT in self.account.health.halted:
+            return False
+        return self.watch.differing or (UNSURE in self.account.health.troubles and self.watch.off)
 
     @property
     def soonest_s(self) -> float:
@@ -97,11 +99,12 @@ class Balances:
             drift = self.watch.judge(asked, there, self.clock.now_ms())
             if drift is not None:
                 found.append(drift)
-        # Not where nothing was found: what could not be read has not become right.
+        # Not where nothing was found: what could not be read has not become right, nor what may be
+        # an old figure.
         self._unsure = {key: at_ms for key, at_ms in self._unsure.items() if key in every}
         if self.watch.unlisted(self.clock.now_ms()):
             self.account.health.bad(UNSURE, UNLISTED)
-        elif not (self._unsure or self.watch.differing):
+        elif not (self._unsure or self.watch.differing or self.watch.off):
             self.account.health.good(UNSURE)
         return found
 

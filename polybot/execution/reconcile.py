@@ -231,6 +231,17 @@ class DriftWatch:
             if subject not in self._paused
         )
 
+    @property
+    def off(self) -> bool:
+        """Whether a balance was off at its last look, also by a figure that was taken for an old
+        one: while many trades are under way almost any may be. Dollars beyond those we know of may
+        wait for their evidence.
+        """
+        watched = self._watched.values()
+        return any(
+            one.shown < 0 or (one.shown and one.belief.kind is not Kind.CASH) for one in watched
+        )
+
     def surplus(self, subject: str) -> bool:
         """Whether the venue showed more of a balance at the last look than we know of."""
         watched = self._watched.get(subject)

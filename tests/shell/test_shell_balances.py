@@ -340,6 +340,26 @@ async def test_what_no_trade_explains_within_a_minute_halts() -> None:
     assert UNSURE in it.account.health.troubles, "nothing is placed until then"
 
 
+async def test_what_may_be_an_old_figure_ends_no_pause() -> None:
+    """Many trades were under way half a minute ago: what the books said then would allow for what
+    differs, and it was quoted again, with the fills unknown (calm seed 2, listed 150 s late; S7).
+    """
+    it = Scene()
+    await it.look()
+    unlisted(it)
+    assert await halted_after(it, 10_000) is None
+    for belief in it.balances._beliefs():
+        wide = attrs.evolve(belief, least=belief.least - 9 * SHARE, most=belief.most + 9 * SHARE)
+        it.balances.watch.remember(wide, it.now)
+
+    for _ in range(20):
+        assert await halted_after(it, 1_000) is None
+        assert it.account.health.troubles == {UNSURE: UNLISTED}
+    it.ledger.book(bought(LATER, 4, "t2"))
+    assert await halted_after(it, 1_000) is None
+    assert it.account.health.troubles == {}
+
+
 @pytest.mark.parametrize(("shares", "dollars"), [(4, 0), (0, -2), (-4, -2), (-4, 0)])
 async def test_what_is_no_trade_halts_at_once(shares: int, dollars: int) -> None:
     """A trade moves dollars one way and shares the other; a thief has both, or one of them."""
