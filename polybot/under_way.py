@@ -84,7 +84,7 @@ class UnderWay:
             return
         if isinstance(progress, Progress) and progress.fate is Fate.FAILED:
             flight.over = progress.why or "failed"
-        told = flight.evidence and not flight.over and not isinstance(progress, Failure)
+        told = isinstance(progress, Progress) and not flight.over
         if not told or flight.late(now_ms):
             await self._by_shares(flight, now_ms)
         if flight.late(now_ms):
