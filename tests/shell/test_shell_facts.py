@@ -44,7 +44,7 @@ def trade(
     trade_id: str, *order_ids: str, status: TradeStatus = CONFIRMED, **known: Any
 ) -> TradeSeen:
     """A bid of each is filled, by default in our market and just now."""
-    where = {"condition_id": KEY, "at_ms": BEGAN_S * 1000} | known
+    where: dict[str, Any] = {"condition_id": KEY, "at_ms": BEGAN_S * 1000, **known}
     return TradeSeen(trade_id, status=status, legs=tuple(map(leg, order_ids)), **where)
 
 
@@ -150,7 +150,12 @@ async def test_what_is_heard_is_learnt_in_its_order(monkeypatch: pytest.MonkeyPa
     monkeypatch.setattr(module, "INBOX", 3)
     it = Scene()
     it.account.own("0x1", KEY)
-    events = [seen("0x1"), trade("t1", "0x1"), trade("t2", "0x1"), trade("t3", "0x1")]
+    events: list[PrivateEvent] = [
+        seen("0x1"),
+        trade("t1", "0x1"),
+        trade("t2", "0x1"),
+        trade("t3", "0x1"),
+    ]
     it.account.heard(events[:3])
     assert (it.account.waiting, it.health.troubles) == (3, {})
     it.account.heard(events[3:])
@@ -178,7 +183,7 @@ async def test_what_says_nothing_new_is_not_kept() -> None:
     await it.account.read([first])
     await it.account.read([first, second, trade("t3", "0x9"), trade("t4")])
 
-    assert [one.event.trade_id for one in it.kept if isinstance(one, Told)] == ["t1", "t2", "t3"]
+    assert it.kept == [Told(KEY, one) for one in (first, second, trade("t3", "0x9"))]
     assert it.owed == ["t1", "t2"]
     await it.account.read([trade("t1", "0x1")])
     assert it.kept[-1] == Told(KEY, trade("t1", "0x1")), "its end is news"
@@ -305,7 +310,7 @@ def test_an_order_that_we_did_not_place_is_looked_into() -> None:
         ({"matched_s": BEGAN_S - 1, "at_ms": BEGAN_S * 1000}, False),
     ],
 )
-async def test_trades_of_a_market_without_books(told: dict[str, int], *, suspect: bool) -> None:
+async def test_trades_of_a_market_without_books(told: dict[str, Any], *, suspect: bool) -> None:
     """One of before this run was perhaps an earlier run's, and is settled; one of after it is
     somebody's who has our key. It is looked into once, and booked in no case.
     """
@@ -347,7 +352,7 @@ async def test_trades_of_before_our_books_are_in_the_balance_they_begin_with() -
     it = Scene()
     it.account.begun_s = BEGAN_S
     it.account.own("0x1", KEY)
-    of_before = {"matched_s": BEGAN_S - 1}
+    of_before: dict[str, Any] = {"matched_s": BEGAN_S - 1}
     await it.account.learn_of([trade("t1", "0x9", **of_before), trade("t2", "0x1", **of_before)])
 
     assert it.trades == [("t2", "0x1")]

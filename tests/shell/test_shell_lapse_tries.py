@@ -62,7 +62,10 @@ class Scene:
 
     async def open_orders(self) -> list[OrderRow] | Failure:
         await trio.lowlevel.checkpoint()
-        return self.lists.pop(0) if len(self.lists) > 1 else self.lists[0]
+        shown: list[OrderRow] | Failure = self.lists[0]
+        if len(self.lists) > 1:
+            del self.lists[0]
+        return shown
 
     @asynccontextmanager
     async def unproven(self) -> AsyncGenerator[None]:

@@ -168,9 +168,11 @@ async def test_an_earlier_merge_again_beside_one_under_way_where_outcomes_differ
     wallet.there -= 10 * SHARE + TWENTY
     wallet.come = 7 * SHARE
     wallet.bought = (7 * SHARE,)
-    wallet.proof.account.ledger.settling = (  # type: ignore[method-assign]
-        lambda _kind, _key, token: Settling(wallet.booked + wallet.come * (token == "up"), ())
-    )
+
+    def settling(_kind: object, _key: str, token: str) -> Settling:
+        return Settling(wallet.booked + wallet.come * (token == "up"), ())
+
+    wallet.proof.account.ledger.settling = settling  # type: ignore[method-assign, assignment]
     wallet.proof.account.moving.add("0xc0")
 
     assert await wallet.proof.moved_again(move("merge"))

@@ -25,7 +25,7 @@ def stamped(time: RightTime, lies_s: float = 0.0, streams: int = 2) -> None:
 def error_s(time: RightTime) -> float:
     """How far our clock is ahead of the true time."""
     true_s = TRUE_S + trio.current_time() - time.client.began  # type: ignore[attr-defined]
-    return time.clock.now_ms() / 1000 - true_s
+    return float(time.clock.now_ms() / 1000 - true_s)
 
 
 @pytest.mark.parametrize("lies_s", [-60.0, -3.0, 5.0, 60.0])
