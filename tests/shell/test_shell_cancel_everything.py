@@ -65,3 +65,20 @@ async def test_what_may_come_to_rest_is_waited_for(autojump_clock: MockClock) ->
     assert len(waits.visits) == 4
     assert waits.visits[1] - waits.visits[0] >= LEAST_S
     assert scene.cancelled == ["all"] * 4
+
+
+async def test_what_rests_on_is_asked_for_less_and_less_often(autojump_clock: MockClock) -> None:
+    """The venue takes few cancel-alls; one that fails is no word of the engine's (S13)."""
+    scene = Scene([[row("0x1")]], answer=CancelResult(frozenset(), {}, "HTTP 500"))
+    counts = []
+    for _ in range(4):
+        with trio.move_on_after(1):
+            await scene.it.cancel_everything()
+        counts.append(len(scene.cancelled))
+        scene.cancelled.clear()
+    assert counts == [4] * 4
+
+    with trio.move_on_after(4):
+        await scene.it.cancel_everything()
+    assert len(scene.cancelled) == 11
+    assert scene.it.engine_away is None
