@@ -10,11 +10,11 @@ from test_quoting_decide import DOWN, PARAMS, SHARES, TWAP, UP, any_inputs, book
 
 from polybot.domain.market import FeeSchedule, RewardPool
 from polybot.quoting.decide import decide
-from polybot.quoting.model import BookView, Decision, QuoteInputs
+from polybot.quoting.model import BookView, Decision, QuoteInputs, Terms
 from polybot.quoting.params import QuoteParams, RewardParams
-from polybot.quoting.reasons import NoReward, Why
+from polybot.quoting.reasons import NoReward, Reason, Why
 from polybot.quoting.reservation import block_value, reservation_up, value
-from polybot.quoting.rewards import midpoint2, score
+from polybot.quoting.rewards import judge, midpoint2, score
 from polybot.signal.advice import Advice
 
 POOL = RewardPool(per_day=1_000 * SHARES, min_size=50 * SHARES, max_spread=450)
@@ -118,6 +118,45 @@ def test_only_while_it_brings_more_than_it_costs() -> None:
     figures = dict(said.figures)
     assert 0 < float(figures["brings_an_hour"]) < float(figures["costs"])
     assert rewarded(pooled(SEEN)).rewards is not None
+
+
+def test_what_a_pool_brings_and_costs_is_reckoned_by_hand() -> None:
+    """A book that is not its own mirror, ours in it, a price that is no half, and more held of one
+    outcome: each side by its own distance, its own orders and its own worth.
+
+    The midpoint is 0.54. Ours score (1 - 1/4.5)²·50 for Up at 0.53, (1 - 3/4.5)²·50 for Down at
+    0.43; of the others' 100 Up at 0.53 thirty are ours, as are twenty of the 80 at 0.55.
+    """
+    seen = BookView(
+        ((5300, 100 * SHARES), (5100, 60 * SHARES)), ((5500, 80 * SHARES), (5900, 200 * SHARES))
+    )
+    own = {(UP, 5300): 30 * SHARES, (DOWN, 4500): 20 * SHARES}
+    of = replace(pooled(inputs(seen, own=own, held_up=20 * SHARES)), scoring=0.5, rewarded=True)
+    rewards = RewardParams(fill_s=60.0, counts=0.25)
+    prices = {UP: 5300, DOWN: 4300}
+    found = judge(of, prices, 0.52, 0.01, attrs.evolve(CALM, gamma_per_share=0.002), rewards)
+
+    near, far = (1 - 1 / 4.5) ** 2, (1 - 3 / 4.5) ** 2
+    ours, theirs = far * 50, (near * 70 + far * 60 + near * 60) / 2
+    brings = 1_000_000 / 86_400 * ours / (ours + theirs) * 0.5
+    losses = [
+        max(0.0, price - (block_value(q, 0.002, net, 50) - 0.01)) * 50
+        for price, q, net in ((0.53, 0.52, 20), (0.43, 0.48, -20))
+    ]
+    assert isinstance(found, Terms)
+    assert found.reward == pytest.approx(brings * 3600)
+    assert losses[0] > 0
+    assert found.cost == pytest.approx(sum(losses) * 60)
+    assert found.credit == pytest.approx(0.25 * brings * 60 / 100)
+
+
+def test_an_edge_or_a_side_too_far_is_told() -> None:
+    """On the widest spread is beyond it, seen from either side."""
+    for prices, outcome in (({UP: 5050, DOWN: 4400}, UP), ({UP: 5400, DOWN: 4050}, DOWN)):
+        found = judge(SEEN, prices, 0.55, 0.01, CALM, ON)
+        assert isinstance(found, Reason)
+        assert (found.why, found.outcome) == (NoReward.TOO_FAR, outcome)
+        assert found.figures == (("away", 0.045),)
 
 
 def test_to_begin_it_must_bring_twice_what_it_costs() -> None:

@@ -14,7 +14,7 @@ from trio.testing import MockClock
 from polybot.domain.halts import Halt
 from polybot.domain.ledger import Ledger
 from polybot.domain.market import Outcome, Side
-from polybot.domain.orders import Failure, FillLeg, TradeSeen, TradeStatus
+from polybot.domain.orders import Failure, FillLeg, OrderRow, OrderSeen, TradeSeen, TradeStatus
 from polybot.domain.units import SHARE, USD
 from polybot.execution.firewall import Admission
 from polybot.health import Health
@@ -38,6 +38,11 @@ CONFIRMED, MATCHED = TradeStatus.CONFIRMED, TradeStatus.MATCHED
 def bought(status: TradeStatus = CONFIRMED, at_ms: int = 0, trade_id: str = "t1") -> TradeSeen:
     leg = FillLeg("0x1", MARKET.up_token, Side.BUY, 5000, TEN, maker=True)
     return TradeSeen(trade_id, KEY, status, (leg,), at_ms)
+
+
+def row(order_id: str) -> OrderRow:
+    kind = OrderSeen.Kind.LIVE
+    return OrderRow(order_id, KEY, MARKET.up_token, Side.BUY, 4000, TEN, 0, kind, "LIVE")
 
 
 @attrs.define(eq=False)
@@ -364,3 +369,47 @@ async def test_transactions_of_the_last_run_are_followed_to_their_end(
     with pytest.raises(StartFailed):
         await Restart(it.ctx, never)._resolve_operations()
     assert trio.current_time() - began >= OPERATIONS_S - 1
+
+
+# --- the whole of it -------------------------------------------------------------------------
+
+
+async def test_a_start_takes_its_steps_in_their_order(
+    autojump_clock: MockClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nothing is believed of money while an order of ours may rest, and its record comes last."""
+    it = Scene()
+    for name in ("_catch_up", "_resolve_operations", "_agree_on_cash", "_agree_on_shares"):
+        monkeypatch.setattr(Restart, name, it._step(name))
+    monkeypatch.setattr(Restart, "_write_start", lambda _: it.read.append("record"))
+    rows: dict[str, Any] = {"0x1": SILENT, "0x2": None, "0x3": row("0x3")}
+    doubtful = [SimpleNamespace(order_id=one, condition_id=KEY) for one in rows]
+
+    async def order(order_id: str) -> Any:
+        await trio.lowlevel.checkpoint()
+        return rows[order_id]
+
+    async def found(_: object, one: OrderRow) -> None:
+        await trio.lowlevel.checkpoint()
+        it.read.append(one.order_id)
+
+    async def emptied() -> bool:
+        await trio.lowlevel.checkpoint()
+        it.read.append("emptied")
+        return True
+
+    it.ctx.client = SimpleNamespace(order=order)
+    it.ctx.recovered.intents, it.ctx.recovered.orderly = {}, True
+    it.ctx.recovered.doubtful = doubtful
+    it.ctx.reconciler.adrift = SimpleNamespace(found=found, look_after=len)
+    it.ctx.reconciler.cancel_everything = emptied
+    await it.start.run()
+    assert it.read == [
+        "emptied", "0x3", "_catch_up", "_resolve_operations", "moved again",
+        "_agree_on_cash", "_agree_on_shares", "record",
+    ]  # fmt: skip
+
+    it.ctx.reconciler.cancel_everything = trio.sleep_forever
+    with pytest.raises(StartFailed, match="open orders"):
+        await it.start._agree()
+    assert it.read[-1] == "record", "and nothing else was done"
