@@ -225,13 +225,13 @@ async def test_dollars_that_a_trade_may_have_taken_are_waited_for(
     They were booked as gone, and once more when it was.
     """
     it, began = Scene(), trio.current_time()
-    it.there |= {None: 93 * USD} | others
+    it.there |= {None: 93 * USD, **others}
     await it.start._agree_on_cash()
     assert (trio.current_time() - began >= LISTED_S) is patient
     assert it.learnt == [Paid("deposit", -2 * USD, UNKNOWN_ORIGIN)]
 
     it = Scene()
-    it.there |= {None: 90 * USD} | others
+    it.there |= {None: 90 * USD, **others}
     it.listed = [[]] * 30 + [[bought(trade_id="t2")], []]
     await it.start._agree_on_cash()
     assert (it.learnt == []) is patient, "it is listed within that time"

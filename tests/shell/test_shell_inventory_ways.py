@@ -26,7 +26,7 @@ from polybot.exchange.terms import Terms
 from polybot.execution.firewall import Admission
 from polybot.execution.inventory import InventoryParams
 from polybot.health import Health
-from polybot.inventory import PARKED_MS, UNCLEAR, Inventory
+from polybot.inventory import FAILED, PARKED_MS, UNCLEAR, Inventory
 from polybot.journal.entries import Known, Moved, Resolved
 from polybot.move_proof import MoveProof
 from polybot.patient_clock import PatientClock
@@ -265,6 +265,35 @@ async def test_what_a_split_was_to_take_is_free_when_it_has_failed() -> None:
     inventory.under_way._failed(inventory.under_way.flights[0], asked, "it never came to the chain")
     await inventory._act()
     assert account.reserved[SPLITS] == 0
+
+
+async def test_what_is_under_way_is_claimed_and_what_failed_is_told() -> None:
+    """No ask may sell the pairs of a merge, which a split under way is none of; and quotes know
+    where pairs stay pairs: everywhere without a way, else where the last merge has failed.
+    """
+    nothing: Any = None
+    clock = Clock(0.0)
+    health, journal = Health(Admission()), SimpleNamespace(note=lambda *_: None)
+    account = Account(nothing, clock, health, cast(Any, journal), CoreTape(NOBODY, clock))
+    account.take([Known(MARKET), Known(OTHER)], 0)
+    ctx: Any = SimpleNamespace(
+        account=account, clock=clock, health=health, tell=lambda _: None,
+        recovered=SimpleNamespace(submissions_ms=[1, 2], moves=[]),
+    )  # fmt: skip
+    inventory = Inventory(ctx, InventoryParams(), nothing, None, "no relayer key")
+    for market in (MARKET, OTHER):
+        inventory.watch(market)
+    merge = Moved(MARKET.condition_id, "merge", "asked", "polybot-1.0", 20 * SHARE)
+    split = Moved(OTHER.condition_id, "split", "asked", "polybot-2.0", 7 * SHARE)
+    inventory.take_over([merge, split])
+    assert account.claims == {MARKET.condition_id: 20 * SHARE}
+    assert account.reserved[SPLITS] == 7 * SHARE
+
+    inventory.under_way._failed(inventory.under_way.flights[0], merge, "reverted")
+    inventory._tell_unmergeable(None)
+    assert account.unmergeable == {MARKET.condition_id: FAILED}
+    inventory._tell_unmergeable("no gas")
+    assert account.unmergeable == dict.fromkeys((MARKET.condition_id, "0xd"), "no gas")
 
 
 async def test_what_has_won_and_is_not_paid_is_told() -> None:
