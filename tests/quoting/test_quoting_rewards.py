@@ -56,6 +56,8 @@ def test_the_midpoint_is_cut_by_size() -> None:
 
     assert midpoint2(seen, POOL) == 5400 + 5800
     assert midpoint2(BookView(seen.bids, ()), POOL) is None
+    assert midpoint2(BookView((), seen.asks), POOL) is None
+    assert midpoint2(BookView(seen.bids, ((5600, 50 * SHARES),)), POOL) == 5400 + 5600
 
 
 def test_a_pool_that_pays_raises_both_first_bids() -> None:
@@ -124,8 +126,8 @@ def test_what_a_pool_brings_and_costs_is_reckoned_by_hand() -> None:
     """A book that is not its own mirror, ours in it, a price that is no half, and more held of one
     outcome: each side by its own distance, its own orders and its own worth.
 
-    The midpoint is 0.54. Ours score (1 - 1/4.5)²·50 for Up at 0.53, (1 - 3/4.5)²·50 for Down at
-    0.43; of the others' 100 Up at 0.53 thirty are ours, as are twenty of the 80 at 0.55.
+    The midpoint is 0.54. Ours score (1 - 1/4.5)²·50 for Up at 0.53, (1 - 1.5/4.5)²·50 for Down
+    at 0.475; of the others' 100 Up at 0.53 thirty are ours, as are twenty of the 80 at 0.55.
     """
     seen = BookView(
         ((5300, 100 * SHARES), (5100, 60 * SHARES)), ((5500, 80 * SHARES), (5900, 200 * SHARES))
@@ -133,19 +135,19 @@ def test_what_a_pool_brings_and_costs_is_reckoned_by_hand() -> None:
     own = {(UP, 5300): 30 * SHARES, (DOWN, 4500): 20 * SHARES}
     of = replace(pooled(inputs(seen, own=own, held_up=20 * SHARES)), scoring=0.5, rewarded=True)
     rewards = RewardParams(fill_s=60.0, counts=0.25)
-    prices = {UP: 5300, DOWN: 4300}
+    prices = {UP: 5300, DOWN: 4750}
     found = judge(of, prices, 0.52, 0.01, attrs.evolve(CALM, gamma_per_share=0.002), rewards)
 
     near, far = (1 - 1 / 4.5) ** 2, (1 - 3 / 4.5) ** 2
-    ours, theirs = far * 50, (near * 70 + far * 60 + near * 60) / 2
+    ours, theirs = (1 - 1.5 / 4.5) ** 2 * 50, (near * 70 + far * 60 + near * 60) / 2
     brings = 1_000_000 / 86_400 * ours / (ours + theirs) * 0.5
     losses = [
         max(0.0, price - (block_value(q, 0.002, net, 50) - 0.01)) * 50
-        for price, q, net in ((0.53, 0.52, 20), (0.43, 0.48, -20))
+        for price, q, net in ((0.53, 0.52, 20), (0.475, 0.48, -20))
     ]
     assert isinstance(found, Terms)
     assert found.reward == pytest.approx(brings * 3600)
-    assert losses[0] > 0
+    assert min(losses) > 0
     assert found.cost == pytest.approx(sum(losses) * 60)
     assert found.credit == pytest.approx(0.25 * brings * 60 / 100)
 
