@@ -7,6 +7,7 @@ import math
 import pytest
 from hypothesis import given, strategies as st
 
+from polybot.domain.market import FeeSchedule
 from polybot.pricing import fair as models
 from polybot.pricing.fair import Fair
 from polybot.pricing.volatility import per_root_second
@@ -91,6 +92,23 @@ def test_caps_keep_twice_the_edge() -> None:
     assert found.reservation_up == pytest.approx(0.5475, abs=1e-4)
     assert found.cap_up == pytest.approx(0.5325, abs=1e-4)
     assert found.cap_up + found.cap_down == pytest.approx(1 - 2 * 0.015)
+
+
+@pytest.mark.parametrize(
+    ("q", "exponent", "cap"),
+    [(0.5, 1, 0.462375), (0.5, 2, 0.4530628), (0.7, 1, 0.6611979), (0.7, 2, 0.6525700)],
+)
+def test_caps_with_the_part_of_a_rebate_that_counts(q: float, exponent: int, cap: float) -> None:
+    """A tenth of p(1 - p), or of its square, half of which counts, at an edge of five cents: of the
+    cap without it and the one with all of it, the end at which it brings less.
+    """
+    fees = FeeSchedule(rate_ppm=200_000, exponent=exponent, rebate_ppm=500_000)
+    found = value(q, 0, 0.05, 0.01, QuoteParams(rebate_counts=0.5), fees)
+
+    assert found.cap_up == pytest.approx(cap, abs=1e-6)
+    assert value(1 - q, 0, 0.05, 0.01, QuoteParams(rebate_counts=0.5), fees).cap_down == (
+        pytest.approx(cap, abs=1e-6)
+    )
 
 
 @given(QS, st.floats(-1000, 1000), st.floats(0, 0.2), st.sampled_from([0.01, 0.001]))

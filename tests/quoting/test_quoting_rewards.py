@@ -204,6 +204,7 @@ def test_a_block_is_worth_less_than_its_first_share_and_more_than_its_last(
 def test_block_price_of_the_reference() -> None:
     """q = 0.5, I = 0, n = 50, γ = 0.002: bid 0.4875 (strategy.md 5.1)."""
     assert block_value(0.5, 0.002, 0, 50) == pytest.approx(0.4875, abs=1e-4)
+    assert block_value(0.6, 1e-6, 1e6, 1e-6) == pytest.approx(reservation_up(0.6, 1e-6, 1e6))
     assert block_value(0.5, 0.1, -1e6, 50) == pytest.approx(1)
     assert block_value(0.5, 0.1, 1e6, 50) == pytest.approx(0)
 
