@@ -34,7 +34,8 @@ from polybot.venue.data_reads import Payment, payments, without_transaction
 from polybot.venue.rest import Rest
 
 OVERLAP_S = 2 * 86_400  # how far back rows are read again: the index has been seen hours late
-UNASKED_S = 600.0  # how often it is asked without a reason
+UNASKED_S = 600.0  # how often it is asked without a reason …
+AGAIN_S = 30.0  # … and where it has told nothing: a start books as brought in what it cannot tell
 SHOWN_S = 30  # a balance shows by then what was paid
 # Dollars wait no longer for their evidence; half of that for a row of surely later, which the index
 # may list only then, and which may be of as much.
@@ -60,7 +61,7 @@ class Payments:
     found_s: int = 0
     doubt_s: int = 0
     tell: Callable[[str], None] = lambda _: None
-    _asked_at: float | None = None
+    _due_at: float = -math.inf  # when it is asked without a reason
     _began_at: float = -math.inf  # Trio's time, of the journal
 
     def begin(self, before_s: int, since_s: int) -> None:
@@ -73,8 +74,7 @@ class Payments:
         has than the books, if that has just been seen.
         """
         now = trio.current_time()
-        reason = surplus or (self.doubt_s and more)
-        if reason or self._asked_at is None or now >= self._asked_at + UNASKED_S:
+        if surplus or (self.doubt_s and more) or now >= self._due_at:
             await self.read(more)
         if self.doubt_s:
             self._settle(now - self._began_at, agreed=more == 0)
@@ -90,16 +90,18 @@ class Payments:
         """Book every payment not booked yet; False when they could not be read, which decides
         nothing.
         """
-        self._asked_at = trio.current_time()
+        now = trio.current_time()
+        self._due_at = now + AGAIN_S
         since_s = max(self.since_s + 1, self._now_s() - OVERLAP_S)
         found = await payments(self.rest, self.wallet, self.doubt_s or since_s)
         if isinstance(found, Failure):
             logger.warning("payments could not be read: {}", found.what)
             return False
+        self._due_at += UNASKED_S - AGAIN_S
         new = [one for one in found if one.at_s >= since_s and not self._knows(one)]
         for one in new:
             await self._book(one)
-        if self.doubt_s and more and self._asked_at >= self._began_at + DOUBT_LEAST_S:
+        if self.doubt_s and more and now >= self._began_at + DOUBT_LEAST_S:
             await self._book_doubtful(found, more - sum(one.amount for one in new))
         return True
 

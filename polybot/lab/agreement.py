@@ -14,7 +14,7 @@ import itertools
 import random
 import sys
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from functools import partial
 
@@ -207,19 +207,30 @@ class Auditor:
         return Interval(slug, trio.current_time() - begun)
 
 
+@attrs.frozen
+class Unknown:
+    """What a wallet may have got that no book knows of: 10⁻⁶ dollars, and 10⁻⁶ shares by token."""
+
+    cash: int = 0
+    shares: Mapping[str, int] = attrs.field(factory=dict)
+
+
+NOTHING = Unknown()
+
+
 def differences(
     bot: Bot,
     exchange: Exchange,
     address: str | None = None,
     done: Iterable[Moved] = (),
-    paid: int = 0,
+    beside: Unknown = NOTHING,
 ) -> list[str]:
     """What the bot's books and the exchange's say differently of a wallet at this moment, as if
-    those operations and payments (10⁻⁶ dollars) had been booked; None: of the deposit wallet.
+    those operations and what is `beside` them had been booked; None: of the deposit wallet.
     """
     ledger, accounts = bot.ctx.account.ledger, exchange.engine.accounts
     address = address or exchange.demo_wallets.deposit
-    cash, gone = ledger.cash + paid, Counter[str]()
+    cash, gone = ledger.cash + beside.cash, Counter[str]()
     for one in done:
         books, shares = ledger.books[one.condition_id], one.shares
         held = books.holdings()
@@ -235,7 +246,7 @@ def differences(
         market, held = books.market, books.holdings()
         for token, ours in ((market.up_token, held.up), (market.down_token, held.down)):
             there = accounts.shares(address, token)
-            left = max(0, ours - gone[market.condition_id])
+            left = max(0, ours - gone[market.condition_id]) + beside.shares.get(token, 0)
             pairs.append((f"shares of {market.slug}", left, there))
     return [
         f"{what}: {amount_text(ours)} here, {amount_text(theirs)} there"
@@ -245,16 +256,17 @@ def differences(
 
 
 def unexplained(
-    bot: Bot, exchange: Exchange, address: str, unread: Sequence[int] = (0,)
+    bot: Bot, exchange: Exchange, address: str, unknown: Iterable[Unknown] = (NOTHING,)
 ) -> list[str]:
     """The same, but for what operations under way explain: the chain has done with a block what we
     book when the relayer calls it confirmed, and with pairs always being merged one always is. So
-    may payments, which come to one of `unread` (10⁻⁶ dollars).
+    may what the books need not know of, which comes to one of `unknown`.
     """
     left = [one for flight in bot.inventory.under_way.flights for one in flight.left]
+    unknown = list(unknown)
     for count in range(len(left) + 1):
         for done in itertools.combinations(left, count):
-            if not all(differences(bot, exchange, address, done, paid) for paid in unread):
+            if not all(differences(bot, exchange, address, done, beside) for beside in unknown):
                 return []
     return differences(bot, exchange, address)
 

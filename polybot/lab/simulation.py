@@ -23,10 +23,8 @@ import attrs
 import trio
 from loguru import logger
 
-from polybot.app import Bot
 from polybot.clock import Clock
 from polybot.config import Config
-from polybot.domain.halts import LOSSES, Halt
 from polybot.exchange import invariants
 from polybot.exchange.calendar import SERIES
 from polybot.exchange.crowd import SyntheticWorld
@@ -39,20 +37,23 @@ from polybot.lab.light_loop import light_loop
 from polybot.lab.lockstep import lockstep_only
 from polybot.lab.memory_net import OWNER, Network, memory_network
 from polybot.lab.seeded import no_collector, seeded_scheduler
+from polybot.lab.simulation_bars import Bars
+from polybot.lab.simulation_brought import Brought
 from polybot.lab.simulation_case import Case, Edited
+from polybot.lab.simulation_file import File
+from polybot.lab.simulation_halts import Halts
 from polybot.lab.simulation_life import Process
 from polybot.lab.simulation_lives import Lives
-from polybot.lab.simulation_money import unbooked
-from polybot.lab.simulation_plan import BARRING
-from polybot.lab.simulation_reach import HALTED, LOST, Reach
+from polybot.lab.simulation_reach import Reach
 from polybot.lab.simulation_rules import Rules
-from polybot.lab.simulation_settings import usual_config, with_settings
+from polybot.lab.simulation_settings import PATIENCE, usual_config, with_settings
 from polybot.lab.simulation_streams import LOOK_EVERY_S
 from polybot.lab.simulation_strikes import mislead
 from polybot.lab.simulation_terms import terms_of
 from polybot.lab.simulation_trace import Trace
 from polybot.lab.simulation_troubles import Troubles
 from polybot.lab.simulation_watch import CLOCK_RIGHT_MS, Violation, Watch
+from polybot.lab.simulation_worth import Worth
 from polybot.lab.stage import MID_WINDOW_MS, Sniper, until
 from polybot.lab.virtual_clock import virtual_clock
 
@@ -115,15 +116,17 @@ class Simulation:
     config: Config = attrs.field(init=False)
     watch: Watch = attrs.field(init=False)
     rules: Rules = attrs.field(init=False)
+    file: File = attrs.field(init=False)
+    bars: Bars = attrs.field(init=False)
+    halts: Halts = attrs.field(init=False)
+    worth: Worth = attrs.field(init=False)
+    brought: Brought = attrs.field(init=False)
     confirmed: dict[str, int] = attrs.field(factory=dict)  # as `WitnessedStore` has it
     forgotten: set[str] = attrs.field(factory=set)  # as well
-    came: list[tuple[float, int]] = attrs.field(factory=list)  # payments: when, 10⁻⁶ dollars
-    unknown_moves: bool = False  # a journal was lost while something was listed nowhere yet
     _begun: float = 0.0
     lives: Lives = attrs.field(init=False)
     reach: Reach = attrs.field(init=False)
     _deaf_since: float = math.inf
-    worth_most: int = 0  # 10⁻⁶ dollars
     _astray: int = 0  # 1: the bot's clock is ahead by too much, -1: behind
     _astray_since: float = math.inf
 
@@ -141,12 +144,15 @@ class Simulation:
         )  # fmt: skip
         self.address = self.exchange.wallet_of_kind(means.signature_type)
         self._begun = trio.current_time()
+        self.halts, self.worth = Halts(self), Worth(self.exchange, self.address)
+        self.brought = Brought(self.exchange, self.address, self.now_s)
         self.watch = Watch(
             self.exchange, self.address, self.config, self._blind_since, self.now_s,
             self._known, self.confirmed, self.ahead_ms, lambda: self._astray_since, self._trying,
             self.until,
         )  # fmt: skip
         self.exchange.engine.listen(self.watch.hear, *self.watch.hears)
+        self.exchange.engine.listen(self.brought.hear, *self.brought.hears)
         self.trace.on_sent = self.watch.sent
         self.lives = Lives(self)
         self.network.on_send = lambda _, data: self.lives.on_wire(bytes(data))
@@ -169,7 +175,8 @@ class Simulation:
 
     def _file(self, edited: Edited) -> Config:
         usual = usual_config(self.case.seed, edited.series)
-        return with_settings(usual, edited.settings)
+        patience = PATIENCE if self.case.far and self.case.patient else ()
+        return with_settings(usual, (*patience, *edited.settings))
 
     def edit(self, edited: Edited) -> None:
         """Another file for the next start, and for those who judge by it."""
@@ -224,15 +231,23 @@ class Simulation:
         self.exchange.engine.listen(refusals.hear, *refusals.hears)
         self.exchange.engine.listen(self.reach.hear, *self.reach.hears)
         self.trace.on_decided, self.trace.on_kept = self.rules.decided, self._kept
-        self.watch.on_placed, self.watch.on_sent = self._placed, self.rules.sent
+        self.watch.on_placed, self.watch.on_sent = self._placed, self._sent
+        self.file = File(lambda: self.config, self.rules.once)
+        self.bars = Bars(self.now_s, self.ahead_ms, self.rules.once)
 
     def _placed(self, order: Order) -> None:
         self.rules.placed(order)
+        self.file.placed(order)
         self.lives.placed(order)
+
+    def _sent(self, stream: str, body: bytes) -> None:
+        self.rules.sent(stream, body)
+        self.file.sent(stream, body)
 
     def _kept(self, stream: str, body: bytes) -> None:
         self.rules.heard_by(stream, body)
         self.watch.takes.heard(stream, body)
+        self.bars.heard(stream, body)
         self.reach.kept(stream, body)
 
     def now_s(self) -> float:
@@ -262,56 +277,6 @@ class Simulation:
         tries = self._trying() and self.lives.restarting()
         return known | bot.ctx.reconciler.adrift.doubtful if tries else known
 
-    def halted(self, name: str, why: str) -> None:
-        """Every halt is a false one but for a foreign order, for a venue that refuses us, for
-        approvals that are gone, and for a loss where there is one.
-        """
-        if not self._may_halt(name):
-            self.watch.break_("G25", f"halted: {name}: {why}")
-        self.rules.halted_at, self.rules.written = self.now_s(), frozenset(self.confirmed)
-        if not self.lives.halt.is_set():
-            self.counts[HALTED.get(name, LOST)] += 1
-        self.lives.halt.set()
-
-    def _may_halt(self, name: str) -> bool:
-        """A loss is one if what the wallet is worth for sure, with open shares for nothing, is that
-        far below the most that it may ever have been worth, with open shares at a dollar.
-        """
-        if name in LOSSES:
-            risk = self.config.risk
-            daily = name == Halt.DAILY_LOSS.value
-            percent = risk.max_daily_loss_percent if daily else risk.max_drawdown_percent
-            sure = self.exchange.engine.equity(self.address)
-            return percent < 100 and sure * 100 <= self.worth_most * (100 - percent)
-        if name == Halt.LEDGER_DRIFT.value:
-            return self._inexplicable(self.lives.bot)
-        if name == Halt.VENUE_REFUSES.value:
-            return any(self.exchange.faults.struck[fault] for fault in BARRING)
-        if name == Halt.NOT_APPROVED.value:
-            return self.rules.approvals.gone_of_late
-        foreign = self.exchange.faults.struck["foreign_order"] > 0
-        return name == Halt.FOREIGN_ORDERS.value and foreign
-
-    def _inexplicable(self, bot: Bot | None) -> bool:
-        """Whether there is cash that this bot cannot explain: a journal was lost while a merge or a
-        split was on its way to the relayer (brief seed 1084), or before a trade was listed (1548);
-        or somebody else's order, for which it has halted, was filled in a market that it has no
-        books of (160).
-        """
-        if bot is None:
-            return False
-        windfall = bool(self.rules.strange) and bot.ctx.reconciler.balances.surplus
-        foreign = Halt.FOREIGN_ORDERS.value in bot.ctx.health.halted
-        return windfall or self.unknown_moves or (foreign and self._filled_elsewhere(bot))
-
-    def _filled_elsewhere(self, bot: Bot) -> bool:
-        foreign, books = self.exchange.acts.foreign, bot.ctx.account.ledger.books
-        return any(
-            fill.order.id in foreign and trade.market.condition_id not in books
-            for trade in self.exchange.engine.trades.values()
-            for fill in trade.makers
-        )
-
     def _complained(self, message: object) -> None:
         """A log line of a living bot with an exception in it is a bug of ours (S19)."""
         record = getattr(message, "record", {})
@@ -326,15 +291,20 @@ class Simulation:
         """
         bot, ended = process.bot, process.ended
 
-        def off() -> list[str]:
-            return unexplained(bot, self.exchange, self.address, unbooked(self, bot))
+        def off(*, patient: bool) -> list[str]:
+            unknown = self.halts.unknown(patient=patient)
+            found = unexplained(bot, self.exchange, self.address, unknown)
+            lost = [one.cash for one in self.halts.forgotten.done()]
+            ledger = bot.ctx.account.ledger
+            return [*found, *self.brought.unlike(ledger, lost, patient=patient)]
 
         with suppress(trio.TooSlowError):
-            await until(lambda: ended.is_set() or not off(), every_s=0.25, within_s=AGREE_S)
+            agreed = lambda: ended.is_set() or not off(patient=False)  # noqa: E731
+            await until(agreed, every_s=0.25, within_s=AGREE_S)
         waits = self.case.far or self.lives.restarting() or bool(self.rules.strange)
-        if ended.is_set() or (waits and not bot.ready) or self._inexplicable(bot):
+        if ended.is_set() or (waits and not bot.ready) or self.halts.filled_elsewhere(bot):
             return
-        for text in off():
+        for text in off(patient=True):
             self.watch.break_("L2", text)
         for text in self.watch.legs_unlike(bot.ctx.account.ledger):
             self.watch.break_("S5", text)
@@ -355,11 +325,20 @@ class Simulation:
         while True:
             self._deaf_since = self._blind_since()
             self._look_at_clock()
-            self._look_at_worth()
+            self.worth.look()
             self.watch.look()
             self.rules.look()
+            self._look_at_books()
             self.reach.look()
             await trio.sleep(LOOK_EVERY_S)
+
+    def _look_at_books(self) -> None:
+        bot = self.lives.bot
+        if bot is not None and bot.ready and not bot.ctx.stopping:
+            self.file.look(bot)
+            self.bars.look(bot)
+            self.brought.look(bot)
+            self.halts.forgotten.look()
 
     def _blind_since(self) -> float:
         """By now: who hears again may send at once, however long ago the last look was."""
@@ -373,15 +352,6 @@ class Simulation:
         """
         dials = self.network.dials[self.lives.owner, self._port("user_ws")]
         return self.case.certify and not dials
-
-    def _look_at_worth(self) -> None:
-        engine, alone = self.exchange.engine, Counter[str]()
-        for token, shares in engine.accounts.wallet(self.address).shares.items():
-            market = engine.by_token[token]
-            if market.payouts is None:
-                alone[market.condition_id] += shares if token == market.tokens[0] else -shares
-        most = engine.equity(self.address) + sum(map(abs, alone.values()))
-        self.worth_most = max(self.worth_most, most)
 
     def ahead_ms(self) -> float:
         """How far the bot's clock is ahead of the venue's."""

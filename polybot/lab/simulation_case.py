@@ -141,7 +141,8 @@ class Life:
     an operator empties the wallet by `stop --now`, in place of a signal or after a death.
     `edited`: it begins with another file than the one before. `by_hand`: before the next one begins
     the operator redeems what has won, and takes out `taken` dollars (10⁻⁶). `haste_s`: it ends so
-    soon instead, at any moment, perhaps while it starts.
+    soon instead, at any moment, perhaps while it starts. `soon_s`: the next one starts so soon
+    after its end instead, perhaps while what rested at a death does so still.
     """
 
     lasts_s: float
@@ -156,6 +157,7 @@ class Life:
     by_hand: bool = False
     taken: int = 0
     haste_s: float | None = None
+    soon_s: float | None = None
 
     @property
     def ends_s(self) -> float:
@@ -188,6 +190,7 @@ class Case:
     later_s: int = 0  # than the middle of a window it begins
     date: Date | None = None  # when it begins instead
     lag: tuple[str, float] | None = None  # one service is that many seconds away, each way
+    patient: bool = False  # slow answers are no trouble, says the operator: it trades with them
     sent: tuple[Sent, ...] = ()
     index: tuple[Trouble, ...] = ()  # of the links to the Data API alone
     certify: bool = False  # as a live start does: the venue's switch is tried first
@@ -237,6 +240,7 @@ class Case:
         ends = " ".join(
             f"{_edit_text(life.edited)}{life.ends_s:.0f}s-{life.end.value}"
             f"{'-emptied' * life.emptied}{'-lost' * life.lost}{'-redeemed' * life.by_hand}"
+            f"{'' if life.soon_s is None else f'-{life.soon_s:.1f}s-later'}"
             f"{f'-less-{life.taken / 1e6:g}' if life.taken else ''}"
             for life in self.lives
         )
@@ -262,7 +266,8 @@ class Case:
         )
 
     def _lag_text(self) -> str:
-        return "none" if self.lag is None else f"{self.lag[0]} {self.lag[1]:g}s"
+        patience = ", with patience" if self.patient else ""
+        return "none" if self.lag is None else f"{self.lag[0]} {self.lag[1]:g}s{patience}"
 
     def _date_text(self) -> str:
         return f"begins {self.later_s} s later" if self.date is None else self.date.text()

@@ -59,6 +59,7 @@ CORRECTED_S = (5.0, 60.0)
 DISKS_PER_HOUR = (0, 0, 4, 12)
 REVOKED_S = (20, 60, 240)
 HASTE_S = 6.0  # a start takes up to four seconds, and fifteen more where it tries the switch
+SOON_S = 8.0  # a service manager waits some seconds
 CLOCK_OVER_S = 30.0  # before the end: it is noticed within twenty
 PACES_MS = (0, 0, 2, 8, 40)  # a sync of a good disk takes some, of a shared one many
 REVOKED_OVER_S = 120.0  # before the end: who halts for it is re-armed in time
@@ -98,6 +99,7 @@ def draw(seed: int, hours: float) -> Case:
         date=draw_date(random.Random(f"date {seed}"), length_s),
         sent=draw_sent(random.Random(f"money {seed}"), length_s),
         lag=_lag(random.Random(f"lag {seed}")),
+        patient=random.Random(f"patience {seed}").random() < 0.5,
         index=_index(random.Random(f"index {seed}"), length_s),
     )
 
@@ -109,7 +111,8 @@ def _all_lives(seed: int, length_s: float, series: tuple[str, ...]) -> tuple[Lif
     lives = _emptied(random.Random(f"emptied {seed}"), lives)
     lives = _edited(random.Random(f"edits {seed}"), lives, series)
     lives = _by_hand(random.Random(f"hands {seed}"), lives)
-    return _hasty(random.Random(f"haste {seed}"), lives)
+    lives = _hasty(random.Random(f"haste {seed}"), lives)
+    return _soon(random.Random(f"soon {seed}"), lives)
 
 
 def _lives(rng: random.Random, length_s: float) -> tuple[Life, ...]:
@@ -182,6 +185,17 @@ def _hasty(rng: random.Random, lives: tuple[Life, ...]) -> tuple[Life, ...]:
     for one in lives[:-1]:
         hasty, haste_s = rng.random() < chance, rng.uniform(0, HASTE_S)
         found.append(attrs.evolve(one, haste_s=haste_s if hasty else None))
+    return (*found, lives[-1])
+
+
+def _soon(rng: random.Random, lives: tuple[Life, ...]) -> tuple[Life, ...]:
+    """In one seed of four whoever looks after the program starts it again at once after every other
+    death, before the venue's switch has done its work.
+    """
+    chance, found = rng.choice((0.0, 0.0, 0.0, 0.5)), list[Life]()
+    for one in lives[:-1]:
+        soon, soon_s = rng.random() < chance, rng.uniform(0, SOON_S)
+        found.append(attrs.evolve(one, soon_s=soon_s if soon and not one.emptied else None))
     return (*found, lives[-1])
 
 

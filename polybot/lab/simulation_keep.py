@@ -27,6 +27,7 @@ PARTS = {
     "regime": "another market than the calibrated one",
     "amnesia": "the loss of journals",
     "haste": "starts that are ended before they are done",
+    "soon": "starts so soon after a death that orders rest still",
     "edits": "starts with another configuration than the one before",
     "emptied": "wallets that an operator empties by `stop --now`",
     "certify": "the trial of the venue's dead-man switch at each start",
@@ -66,6 +67,7 @@ class Keep:
     regime: bool = True
     amnesia: bool = True
     haste: bool = True
+    soon: bool = True
     edits: bool = True
     emptied: bool = True
     certify: bool = True
@@ -107,6 +109,7 @@ class Keep:
             bar=case.bar if self.bar else None,
             revoked=case.revoked if self.revoked else None,
             lag=case.lag if self.lag else None,
+            patient=case.patient and self.lag,
             index=case.index if self.index else (),
             sent=case.sent if self.money else (),
             date=case.date if self.date else None,
@@ -124,6 +127,7 @@ class Keep:
                 by_hand=one.by_hand and self.money,
                 taken=one.taken if self.money else 0,
                 haste_s=one.haste_s if self.haste else None,
+                soon_s=one.soon_s if self.soon else None,
             )
             for one in lives
         )

@@ -126,5 +126,5 @@ def _bot(
     way = bot.inventory.way
     assert isinstance(way, SdkWay)
     way.run_sync = Lockstep(http).run_sync
-    bot.ctx.health.on_halt.append(simulation.halted)
+    bot.ctx.health.on_halt.append(simulation.halts.halted)
     return bot

@@ -23,7 +23,7 @@ from polybot.lab.simulation_clock import WrongClock
 from polybot.lab.simulation_disk import intents_in, rearm
 from polybot.lab.simulation_life import Process, put_together
 from polybot.lab.simulation_limits import SUBMITTING
-from polybot.lab.simulation_money import on_the_wire, redeem_by_hand, send, take_out
+from polybot.lab.simulation_money import redeem_by_hand, send, take_out
 from polybot.lab.simulation_reach import (
     EDITED,
     EMPTIED,
@@ -110,7 +110,7 @@ class Lives:
             journal = await self._live(processes, life, journal, last=last)
             if life.lost:
                 journal = self._lose(journal)
-            await trio.sleep(life.down_s)
+            await trio.sleep(life.down_s if life.soon_s is None else life.soon_s)
             if life.by_hand:
                 redeem_by_hand(self.sim)
                 take_out(self.sim, life.taken)
@@ -120,9 +120,9 @@ class Lives:
         halt was in the journal, and is gone with it.
         """
         self.sim.confirmed.clear()
+        self.sim.brought.lost()
         if self._newest is not None:
-            unlisted = on_the_wire(self.sim, self._newest.bot)
-            self.sim.unknown_moves |= unlisted or self.sim.case.listing is not None
+            self.sim.halts.forgotten.lose(self._newest.bot)
         self.halt = trio.Event()
         self.sim.rules.rearmed()
         self.sim.rules.strange = self.sim.watch.forget()
@@ -154,7 +154,7 @@ class Lives:
             await self._stop(process, life)
         if life.emptied:
             await self._empty(process)
-        if process.killed:
+        if process.killed and life.soon_s is None:
             await self._dead_man()
         return process.heir
 

@@ -5,22 +5,22 @@ venue pays, and what an operator redeems or takes out on the venue's page while 
 from __future__ import annotations
 
 import random
-from itertools import combinations
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
 import attrs
 import trio
 
+from polybot.domain.accounts import Kind
 from polybot.payments import UNASKED_S
 
 if TYPE_CHECKING:
-    from polybot.app import Bot
     from polybot.lab.simulation import Simulation
 
 PER_HOUR = (0, 0, 0, 12)
 AMOUNTS = (1, 10_000, 1_500_000, 60_000_000)  # 10⁻⁶ dollars
 UNREAD_S = UNASKED_S + 60.0
-DOUBTED = 6  # of them any may have been in the first balance
+NOTICED_S, HIDDEN_MOST = 75.0, 30_000_000  # so much is seen by then, whatever trades may explain
 TAKEN = (0, 10_000, 25_000_000)
 COME, REDEEMED, WITHDRAWN = "dollars that came", "redeemed by hand", "taken out by hand"
 
@@ -46,27 +46,28 @@ def draw_sent(rng: random.Random, length_s: float) -> tuple[Sent, ...]:
     return tuple(found)
 
 
-def unread(came: list[tuple[float, int]], now_s: float) -> list[int]:
-    """What the latest payments may come to that a bot has not read yet, 10⁻⁶ dollars: it asks for
-    them where it finds more than it knows of, which trades under way may hide, or now and then.
-    `came`: when, and how much.
+@attrs.frozen
+class Came:
+    """Dollars (10⁻⁶) from outside, at a second of the run and one of the venue's; with a negative
+    amount to it.
     """
-    late = [amount for at_s, amount in came if now_s < at_s + UNREAD_S]
-    return [sum(late[first:]) for first in range(len(late) + 1)]
+
+    at_s: float
+    kind: Kind
+    amount: int
+    stamp_s: int = 0
 
 
-def unbooked(sim: Simulation, bot: Bot) -> list[int]:
-    """What the payments that a bot has not booked yet may come to: the latest, and any of those
-    about the second in which a new journal read its first balance. Which of these were in it the
-    wallet tells, and for five minutes others may yet be listed that would come to as much.
+def unread(came: Sequence[Came], now_s: float) -> Iterator[list[Came]]:
+    """Which of the latest payments a bot may not have read yet: it asks for them now and then, and
+    where it finds more than it knows of. Trades under way may hide a few dollars from it, and not
+    many for long.
     """
-    payments, now_s = bot.ctx.reconciler.payments, sim.now_s()
-    began_s = sim.exchange.clock.now_ms() / 1000 - now_s
-    doubt = range(payments.doubt_s, payments.since_s + 1 if payments.doubt_s else 0)
-    open_ = [much for at_s, much in sim.came if int(began_s + at_s) in doubt][-DOUBTED:]
-    sure = [(at_s, much) for at_s, much in sim.came if int(began_s + at_s) not in doubt]
-    some = {sum(those) for n in range(len(open_) + 1) for those in combinations(open_, n)}
-    return sorted({late + more for late in unread(sure, now_s) for more in some})
+    late = [one for one in came if one.amount > 0 and now_s < one.at_s + UNREAD_S]
+    for first in range(len(late) + 1):
+        some = late[first:]
+        if sum(one.amount for one in some if now_s >= one.at_s + NOTICED_S) < HIDDEN_MOST:
+            yield some
 
 
 async def send(sim: Simulation) -> None:
@@ -76,18 +77,7 @@ async def send(sim: Simulation) -> None:
         await trio.sleep(max(0.0, sent.at_s - sim.now_s()))
         give = engine.pay_reward if sent.reward else engine.deposit
         give(sim.address, sent.amount, sim.exchange.clock.now_ms())
-        sim.came.append((sim.now_s(), sent.amount))
         sim.counts[COME] += 1
-
-
-def on_the_wire(sim: Simulation, bot: Bot) -> bool:
-    """Whether a bot has asked the chain for something that no list shows yet: a new journal
-    waits for what is listed, and cannot know of the rest.
-    """
-    queue, key = sim.exchange.chain.relayer.queue, sim.exchange.demo_wallets.relayer_api_key
-    listed = {one.work.metadata for one in queue.of_key(key)}
-    flights = bot.inventory.under_way.flights
-    return any(not one.evidence and one.name not in listed for one in flights)
 
 
 def redeem_by_hand(sim: Simulation) -> None:
@@ -106,7 +96,8 @@ def take_out(sim: Simulation, amount: int) -> None:
     if amount > 0:
         engine.accounts.withdraw(sim.address, amount)
         engine.shed([sim.address], sim.exchange.clock.now_ms())
-        sim.worth_most -= amount
+        sim.worth.took(amount)
+        sim.brought.taken_out(amount)
         sim.counts[WITHDRAWN] += 1
 
 

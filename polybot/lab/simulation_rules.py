@@ -162,6 +162,7 @@ class Rules:
         if owner != self._owner:
             self._owner = owner
             self._begin_anew()
+            self._posted.clear()  # its budget is a new one, perhaps another
         self._books(bot)
         self._endings.look(bot, calm=self.calm)
         self._backlog(bot)
@@ -181,7 +182,7 @@ class Rules:
         self._since.forget()
         self.approvals.forget()
         self._ranks.forget()
-        self._losses.passed_s = 0.0
+        self._losses.another()
 
     def _books(self, bot: Bot) -> None:
         """S10: since when a market's books are not verified, or not each other's mirrors."""

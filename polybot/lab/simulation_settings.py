@@ -150,6 +150,11 @@ def draw_means(rng: random.Random) -> Means:
     return Means(rng.randrange(4), rng.choice(FUNDS))
 
 
+# Who is a second away from the venue would place nothing by the default, and has to say that slow
+# answers are none.
+PATIENCE: tuple[Setting, ...] = (("risk", "slow_answer_s", 0.0),)
+
+
 def usual_config(seed: int, series: tuple[str, ...]) -> Config:
     """What the other half trades with."""
     return attrs.evolve(

@@ -76,8 +76,11 @@ def _judge(sim: Simulation, code: int, said: str) -> None:
 
 
 def _cut_off(sim: Simulation) -> bool:
-    """Whether anything was wrong with a link, and may be."""
-    return not sim.rules.calm and any(what.startswith("link ") for what in sim.counts)
+    """Whether anything was wrong with a link, and may be; or the venue is further away than an
+    operator waits (brief seed 9204).
+    """
+    links = not sim.rules.calm and any(what.startswith("link ") for what in sim.counts)
+    return links or sim.case.far
 
 
 def _desk(sim: Simulation, process: Process) -> Desk:

@@ -30,7 +30,7 @@ def calm(seed: int = 1, *, length_s: float = SHORT_H * 3600, plan: str = "none")
         engine=False, strikes=False, series=False, settings=False, means=False,
         terms=False, regime=False, amnesia=False, emptied=False, certify=False, silence=False,
         node=False, listing=False, bar=False, revoked=False, pace=False, edits=False,
-        haste=False,
+        haste=False, soon=False,
         date=False, money=False, index=False, lag=False, links=(),
     )  # fmt: skip
     case = nothing.of(draw(seed, SHORT_H))

@@ -34,6 +34,7 @@ AS_THEN = Keep(
     revoked=False,
     pace=False,
     haste=False,
+    soon=False,
     edits=False,
     date=False,
     money=False,

@@ -13,13 +13,15 @@ import pytest
 from simulation_kit import broken, calm, sound
 
 from polybot.config import BotParams
+from polybot.domain.accounts import Kind
 from polybot.lab.memory_net import Network
 from polybot.lab.simulation import Simulation, simulate
+from polybot.lab.simulation_brought import Brought
 from polybot.lab.simulation_case import Case, Edited, End, Harm, Life, Trouble
 from polybot.lab.simulation_dates import MOMENTS, Date
 from polybot.lab.simulation_draw import draw
 from polybot.lab.simulation_keep import Keep
-from polybot.lab.simulation_money import COME, REDEEMED, WITHDRAWN, Sent, unbooked, unread
+from polybot.lab.simulation_money import COME, REDEEMED, WITHDRAWN, Came, Sent, unread
 from polybot.lab.simulation_reach import EDITED
 from polybot.payments import Payments
 
@@ -46,13 +48,31 @@ def test_what_is_booked_twice_is_found() -> None:
     assert broken(found) & {"L2", "G25"}
 
 
+MANY = 100_000_000
+
+
 @pytest.mark.parametrize(
-    ("now_s", "sums"),
-    [(100.0, [7, 4, 0]), (655.0 + 10, [4, 0]), (700.0, [0])],
+    ("now_s", "amounts", "sums"),
+    [
+        (100.0, (3, 4), [7, 4, 0]),
+        (655.0 + 10, (3, 4), [4, 0]),
+        (700.0, (3, 4), [0]),
+        (50.0, (MANY, 4), [MANY + 4, 4, 0]),
+        (100.0, (MANY, 4), [4, 0]),
+        (100.0, (-3, 4), [4, 0]),
+    ],
 )
-def test_what_may_not_have_been_read(now_s: float, sums: list[int]) -> None:
-    """The latest payments, one after the other; what a bot has surely asked for by now is known."""
-    assert unread([(1.0, 3), (20.0, 4)], now_s) == sums
+def test_what_may_not_have_been_read(
+    now_s: float, amounts: tuple[int, ...], sums: list[int]
+) -> None:
+    """The latest payments, one after the other; what a bot has surely asked for by now is known,
+    and so is what is too much to be overlooked.
+    """
+    came = [
+        Came(at_s, Kind.CAPITAL, amount) for at_s, amount in zip((1.0, 20.0), amounts, strict=True)
+    ]
+
+    assert [sum(one.amount for one in late) for late in unread(came, now_s)] == sums
 
 
 @pytest.mark.parametrize(
@@ -60,15 +80,19 @@ def test_what_may_not_have_been_read(now_s: float, sums: list[int]) -> None:
 )
 def test_what_may_be_in_the_first_balance(doubt_s: int, sums: list[int]) -> None:
     """Any of what came while it is in doubt, beside the latest that came later."""
-    clock = SimpleNamespace(now_ms=lambda: 800_000)
-    payments = SimpleNamespace(doubt_s=doubt_s, since_s=105)
-    bot: Any = SimpleNamespace(ctx=SimpleNamespace(reconciler=SimpleNamespace(payments=payments)))
-    sim: Any = SimpleNamespace(
-        came=[(1.0, 1), (3.5, 2), (60.0, 4)], now_s=lambda: 700.0,
-        exchange=SimpleNamespace(clock=clock),
-    )  # fmt: skip
+    payments = SimpleNamespace(doubt_s=doubt_s, since_s=105, known={})
+    ledger = SimpleNamespace(ledger=SimpleNamespace(capital=0))
+    bot: Any = SimpleNamespace(
+        ctx=SimpleNamespace(account=ledger, reconciler=SimpleNamespace(payments=payments))
+    )
+    nowhere: Any = None
+    brought = Brought(nowhere, "0x", lambda: 700.0)
+    for at_s, amount in ((1.0, 1), (3.5, 2), (60.0, 4)):
+        brought.came.append(Came(at_s, Kind.CAPITAL, amount, 100 + int(at_s)))
+    brought.look(bot)
 
-    assert unbooked(sim, bot) == sums
+    assert brought.unread(patient=True) == sums
+    assert brought.unread(patient=False) == [0]
 
 
 def test_an_operator_redeems_and_takes_out() -> None:
@@ -144,10 +168,14 @@ def test_a_service_is_far_away() -> None:
 def test_all_of_it_can_be_left_out() -> None:
     """Each part by its own switch, and what was drawn beside it stays."""
     cases = [draw(seed, 1.0) for seed in range(1, 60)]
-    none = Keep(haste=False, edits=False, lag=False, index=False, money=False, date=False)
+    none = Keep(
+        haste=False, soon=False, edits=False, lag=False, index=False, money=False, date=False
+    )
     for case in cases:
         left = none.of(case)
         assert (left.lag, left.index, left.sent, left.date) == (None, (), (), None)
+        assert not left.patient
         for one, was in zip(left.lives, case.lives, strict=True):
             assert (one.haste_s, one.edited, one.by_hand, one.taken) == (None, None, False, 0)
+            assert one.soon_s is None
             assert (one.lasts_s, one.end, one.where) == (was.lasts_s, was.end, was.where)

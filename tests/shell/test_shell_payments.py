@@ -6,11 +6,13 @@ from typing import cast
 
 import httpx
 import pytest
+import trio
+from trio.testing import MockClock
 
 from polybot.account import Account
 from polybot.clock import Clock
 from polybot.journal.entries import Entry, Paid
-from polybot.payments import OVERLAP_S, Payments
+from polybot.payments import AGAIN_S, OVERLAP_S, UNASKED_S, Payments
 from polybot.venue.rest import Rest
 
 NOW_S = 1_800_000_000
@@ -132,3 +134,27 @@ async def test_what_the_first_balance_has_in_it_is_not_booked(since_s: int, book
         assert await Payments(rest, cast("Account", booking), "0xwallet", since_s=since_s).read()
 
     assert len(booking.facts) == booked
+
+
+async def test_what_could_not_be_read_is_asked_for_again(autojump_clock: MockClock) -> None:
+    """A start that the index did not answer has booked what was paid as brought in, and nothing
+    was missing then that would have let anybody ask before ten minutes were over.
+    """
+    asked: list[float] = []
+
+    def index(_: httpx.Request) -> httpx.Response:
+        asked.append(trio.current_time())
+        if len(asked) == 1:
+            return httpx.Response(503)
+        return httpx.Response(200, json={"data": [row("0x1")], "pagination": {"has_more": False}})
+
+    booking = _Booking()
+    async with httpx.AsyncClient(transport=httpx.MockTransport(index)) as http:
+        rest = Rest(http, "http://data", Clock.starting_at(NOW_S * 1000))
+        made = Payments(rest, cast("Account", booking), "0xwallet", since_s=NOW_S - 60)
+        for _ in range(800):
+            await made.look(surplus=False)
+            await trio.sleep(1)
+
+    assert [at - asked[0] for at in asked] == [0.0, AGAIN_S, AGAIN_S + UNASKED_S]
+    assert len(booking.facts) == 1

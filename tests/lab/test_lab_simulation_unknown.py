@@ -1,0 +1,118 @@
+"""A lost journal excuses what it knew of, by its amount, and nothing else (L2, G25)."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+from typing import Any
+from unittest import mock
+
+import attrs
+import pytest
+from simulation_kit import broken, calm
+
+from polybot import payments
+from polybot.domain.orders import Failure
+from polybot.lab import simulation
+from polybot.lab.simulation import simulate
+from polybot.lab.simulation_case import Case, End, Life
+from polybot.lab.simulation_money import COME, Sent
+from polybot.lab.simulation_reach import JOURNAL_LOST
+from polybot.lab.simulation_unknown import Forgotten
+from polybot.venue import data_reads
+from polybot.venue.data_reads import Payment
+
+PAIRS, WORTH = 27_000_000, 40_000_000
+
+
+def rows_count_twice() -> Any:
+    """L2: a row is another one when it is read again."""
+    read = data_reads.payments
+
+    async def twice(*words: Any) -> list[Payment] | Failure:
+        rows = await read(*words)
+        if isinstance(rows, Failure):
+            return rows
+        return [attrs.evolve(one, evidence=f"{one.evidence} {n}") for n in (1, 2) for one in rows]
+
+    return mock.patch.object(payments, "payments", twice)
+
+
+def merging_when_it_is_lost() -> Case:
+    """A journal is lost with a merge under way, and dollars come in the life after it, which waits
+    a minute for trades of before.
+    """
+    first, second = Life(20.0, End.KILL, 1.0, lost=True), Life(84.0, End.STOP, 0.0)
+    reward = Sent(118.0, 60_000_000, reward=True)
+    return attrs.evolve(
+        calm(length_s=105.0), quiet_s=0.0, lives=(first, second), sniped=0.9, sent=(reward,),
+        settings=(("inventory", "merge_shares", 5),),
+    )  # fmt: skip
+
+
+def test_what_a_lost_journal_does_not_explain_is_found() -> None:
+    """Sixty dollars too many: what may have been merged is 27. All differences of cash were excused
+    for the rest of such a life.
+    """
+    lost: list[int] = []
+    lose = Forgotten.lose
+
+    def noted(self: Forgotten, bot: Any) -> None:
+        lose(self, bot)
+        lost.extend(one.cash for one in self.done())
+
+    with (
+        mock.patch.object(Forgotten, "lose", noted),
+        mock.patch.object(simulation, "AGREE_S", 20.0),
+        rows_count_twice(),
+    ):
+        found = simulate(merging_when_it_is_lost())
+
+    assert lost == [0, PAIRS]
+    assert found.seen[COME] == found.seen[JOURNAL_LOST] == 1
+    assert "L2" in broken(found)
+
+
+def operation(kind: str) -> Any:
+    return SimpleNamespace(operation_id=kind, kind=kind, shares=PAIRS, condition_id="0x1")
+
+
+def bot_with(*kinds: str) -> Any:
+    market = SimpleNamespace(up_token="up", down_token="down")
+    books = SimpleNamespace(
+        market=market, worst_value=WORTH, holdings=lambda: SimpleNamespace(up=WORTH, down=3)
+    )
+    flight = SimpleNamespace(left=[operation(kind) for kind in kinds])
+    ledger = SimpleNamespace(books={"0x1": books})
+    return SimpleNamespace(
+        inventory=SimpleNamespace(under_way=SimpleNamespace(flights=[flight])),
+        ctx=SimpleNamespace(account=SimpleNamespace(ledger=ledger)),
+    )
+
+
+@pytest.mark.parametrize(
+    ("kinds", "ends"),
+    [
+        ((), [(0, 0, 0)]),
+        (("merge",), [(0, 0, 0), (PAIRS, -PAIRS, -PAIRS)]),
+        (("split",), [(0, 0, 0), (-PAIRS, PAIRS, PAIRS)]),
+        (("redeem",), [(0, 0, 0), (WORTH, -WORTH, -3)]),
+        (
+            ("merge", "redeem"),
+            [
+                (0, 0, 0),
+                (PAIRS, -PAIRS, -PAIRS),
+                (WORTH, -WORTH, -3),
+                (PAIRS + WORTH, -PAIRS - WORTH, -PAIRS - 3),
+            ],
+        ),
+    ],
+)
+def test_what_may_have_been_done(kinds: tuple[str, ...], ends: list[tuple[int, int, int]]) -> None:
+    """Each operation may have come to the chain or not, in dollars and in shares."""
+    forgotten = Forgotten(SimpleNamespace(), "0xwallet")  # type: ignore[arg-type]
+    forgotten.lose(bot_with(*kinds))
+
+    found = [
+        (one.cash, one.shares.get("up", 0), one.shares.get("down", 0)) for one in forgotten.done()
+    ]
+    assert found == ends
