@@ -31,7 +31,8 @@ Sums = dict[Kind, int]  # 10⁻⁶ dollars
 
 @attrs.define(eq=False)
 class Brought:
-    """What came into one wallet. `_base` is what a journal began with, None until one has. Of what
+    """What came into one wallet. `_base` is what a journal began with; None until one has, or where
+    the bot that began it was never ready: nothing is judged by that journal (seed 9102). Of what
     was paid from the venue's second `_doubt_s` to `_since_s` the bot cannot know whether it was in
     that balance, and finds out: from `_open_s` on it has not yet.
     """
@@ -74,7 +75,7 @@ class Brought:
         payments = bot.ctx.reconciler.payments
         settled_s = payments.since_s + 1
         self._open_s = payments.doubt_s or settled_s
-        if self._base is None:
+        if self._base is None and bot.ctx.recovered.since_s is None:
             capital = bot.ctx.account.ledger.capital
             self._since_s, self._doubt_s = payments.since_s, self._open_s
             if payments.known:  # what came since the balance is booked already
@@ -108,6 +109,14 @@ class Brought:
         for count in range(len(those) + 1):
             yield from map(list, combinations(those, count))
 
+    def _perhaps_booked(self) -> Iterator[list[Came]]:
+        """The same of all that was ever in doubt: as what it was or, where a start compared cash
+        before the bot had found out, as brought in (brief seed 8659).
+        """
+        for those in self._any_from(self._doubt_s):
+            found = ((one, attrs.evolve(one, kind=Kind.CAPITAL)) for one in those)
+            yield from map(list, product(*found))
+
     def unlike(self, ledger: Ledger, unknown: Collection[int], *, patient: bool) -> Iterator[str]:
         """What is booked otherwise than it came. A start takes for brought in what it does not
         know of, which comes to one of `unknown` (10⁻⁶ dollars).
@@ -118,7 +127,7 @@ class Brought:
         came = self._since()
         there = {kind: base[kind] + _sum(came, kind) for kind in KINDS}
         off = {kind: here[kind] - there[kind] for kind in KINDS}
-        every = product(self._late(patient=patient), self._any_from(self._doubt_s), unknown)
+        every = product(self._late(patient=patient), self._perhaps_booked(), unknown)
         for late, booked, dollars in every:
             expected = {kind: _sum(booked, kind) - _sum(late, kind) for kind in KINDS}
             expected[Kind.CAPITAL] += dollars

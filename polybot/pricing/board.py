@@ -94,7 +94,9 @@ class PriceBoard:
             refusal = TickRefusal.FUTURE_STAMP
         elif feed is Feed.CANDLE_OPEN:
             # Candles of several lengths share a symbol: their stamps follow no order.
-            self._strikes.open_seen(symbol, value, stamp_ms, recv_ms)
+            asset = self._assets.get(symbol)
+            before = None if asset is None else asset.exchange.at(stamp_ms // 1000)
+            self._strikes.open_seen(symbol, value, stamp_ms, recv_ms, before)
         else:
             came = source or _USUAL[feed]
             refusal = self._take(feed, symbol, value, stamp_ms, recv_ms, came, snapshot=snapshot)

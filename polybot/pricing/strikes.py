@@ -11,6 +11,7 @@ HOUR_MS = 3_600_000
 PROVISIONAL_MS = 500  # strategy.md 1, strike policy
 KEPT = 8192  # forty hours of eight assets' windows: a daily one's strike is a day old at its end
 OPEN_PROVEN_MS = 30_000  # how long another open of the same candle is told before it counts
+OPEN_APART_BP = 1.0  # between the last trade of an hour and the next's first lies seldom more
 
 
 class Trust(enum.IntEnum):
@@ -96,13 +97,17 @@ class Strikes:
         if stamp_ms - start_ms <= PROVISIONAL_MS and _precedes(before_ms, start_ms):
             self._keep((symbol, 0, start_ms), Strike(value, Trust.PROVISIONAL), stamp_ms)
 
-    def open_seen(self, symbol: str, value: float, start_ms: int, recv_ms: int) -> None:
+    def open_seen(
+        self, symbol: str, value: float, start_ms: int, recv_ms: int, before: float | None = None
+    ) -> None:
         """Take the open of the exchange candle that starts at `start_ms`. It never changes: another
-        one is a lie, or the one before it was. Which, shows when one of them is told on.
+        one is a lie, or the one before it was; and so may be one that is far from `before`, what
+        the exchange traded at last before the start: a candle was told with the open of the last
+        one (brief seed 8903). Which, shows when one of them is told on.
         """
         key = (symbol, 0, start_ms)
         held, told = self._held.get(key), Strike(value, Trust.EXACT)
-        if held is None or held.trust is not Trust.EXACT or self._alike(held, value):
+        if not self._contests(held, value, before):
             self._contested.pop(key, None)
         else:
             other, since_ms = self._contested.get(key, (value, recv_ms))
@@ -137,6 +142,11 @@ class Strikes:
             return None
         self._held[key] = attrs.evolve(strike, corrected_ms=recv_ms)
         return StrikeCorrection(key[0], key[2], held.value, strike.value)
+
+    def _contests(self, held: Strike | None, opened: float, before: float | None) -> bool:
+        if held is not None and (held.trust is not Trust.PROVISIONAL or self._alike(held, opened)):
+            return held.trust is Trust.EXACT and not self._alike(held, opened)
+        return before is not None and abs(opened / before - 1) * 1e4 > OPEN_APART_BP
 
     def _alike(self, held: Strike, value: float) -> bool:
         return abs(value / held.value - 1) * 1e4 <= self.tolerance_bp

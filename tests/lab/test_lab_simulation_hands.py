@@ -83,7 +83,11 @@ def test_what_may_be_in_the_first_balance(doubt_s: int, sums: list[int]) -> None
     payments = SimpleNamespace(doubt_s=doubt_s, since_s=105, known={})
     ledger = SimpleNamespace(ledger=SimpleNamespace(capital=0))
     bot: Any = SimpleNamespace(
-        ctx=SimpleNamespace(account=ledger, reconciler=SimpleNamespace(payments=payments))
+        ctx=SimpleNamespace(
+            account=ledger,
+            reconciler=SimpleNamespace(payments=payments),
+            recovered=SimpleNamespace(since_s=None),
+        )
     )
     nowhere: Any = None
     brought = Brought(nowhere, "0x", lambda: 700.0)

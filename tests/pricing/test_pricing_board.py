@@ -194,12 +194,12 @@ def test_candle_before_its_open_is_even(tape: Tape) -> None:
 
 def test_candle_opens_of_several_lengths_do_not_disturb(tape: Tape) -> None:
     """An older candle's open arriving between is kept for its own window."""
-    now = tape.run(-60, 10)
+    now, opened = tape.run(-60, 10), tape.path[0] + BASIS + 2.0
     for _ in range(2):
-        tape.board.on_tick(Feed.CANDLE_OPEN, "BTCUSDT", 100_010.0, START, now)
+        tape.board.on_tick(Feed.CANDLE_OPEN, "BTCUSDT", opened, START, now)
         tape.board.on_tick(Feed.CANDLE_OPEN, "BTCUSDT", 90_000.0, START - 3_600_000, now)
 
-    assert tape.board.strike(HOUR) == Strike(100_010.0, Trust.EXACT)
+    assert tape.board.strike(HOUR) == Strike(opened, Trust.EXACT)
     assert not tape.board.refused
 
 
@@ -376,6 +376,22 @@ def test_an_average_that_stands_still_is_no_strike(moved_bp: float, exact: bool)
         board.on_tick(Feed.TWAP60, "btcusd", 90_000.0, at_ms, at_ms + 50)
 
     assert (board.strike(TWAP) == Strike(90_000.0, Trust.EXACT)) is exact
+
+
+def test_an_hour_opens_near_what_was_traded_before() -> None:
+    """A candle told with the last one's open is no strike, and the right one is."""
+    board = PriceBoard()
+    hour = START - START % 3_600_000
+    market = attrs.evolve(
+        TWAP, start_ms=hour, end_ms=hour + 3_600_000, rule=Candle("BTCUSDT", "1h")
+    )
+    for at_ms in range(hour - 20_000, hour + 500, 500):
+        board.on_tick(Feed.BINANCE, "BTCUSDT", 90_000.0, at_ms, at_ms + 20)
+
+    board.on_tick(Feed.CANDLE_OPEN, "BTCUSDT", 90_025.0, hour, hour + 520)
+    assert board.strike(market) is None
+    board.on_tick(Feed.CANDLE_OPEN, "BTCUSDT", 90_000.0, hour, hour + 2_500)
+    assert board.strike(market) == Strike(90_000.0, Trust.EXACT)
 
 
 @pytest.mark.parametrize(

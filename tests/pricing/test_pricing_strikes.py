@@ -154,6 +154,35 @@ def test_an_open_that_changes_is_no_strike_until_one_is_told_on() -> None:
     assert strikes.of(CANDLE) == Strike(88_870.5, Trust.EXACT, HOUR + 50_000)
 
 
+@pytest.mark.parametrize(
+    ("before", "believed"), [(None, True), (99.991, True), (99.98, False), (100.02, False)]
+)
+def test_an_open_far_from_the_trade_before_it_is_none_until_it_is_told_on(
+    before: float | None, believed: bool
+) -> None:
+    """Brief seed 8903: an hour's candle was told with the open of the last hour's."""
+    strikes = Strikes()
+    opened = Strike(100.0, Trust.EXACT)
+    strikes.open_seen("BTCUSDT", 100.0, HOUR, HOUR + 100, before)
+    assert strikes.of(CANDLE) == (opened if believed else None)
+
+    strikes.open_seen("BTCUSDT", 100.0, HOUR, HOUR + 30_099, before)
+    assert strikes.of(CANDLE) == (opened if believed else None)
+    strikes.open_seen("BTCUSDT", 100.0, HOUR, HOUR + 30_100, before)
+    assert strikes.of(CANDLE) == opened
+
+
+def test_an_open_that_was_traded_first_is_believed_wherever_it_is() -> None:
+    """An hour may begin with a leap; another open than its first trade's is held against both."""
+    strikes = Strikes()
+    strikes.traded("BTCUSDT", 100.0, HOUR + 40, HOUR - 5)
+    strikes.open_seen("BTCUSDT", 99.5, HOUR, HOUR + 100, 99.0)
+    assert strikes.of(CANDLE) is None
+
+    strikes.open_seen("BTCUSDT", 100.0, HOUR, HOUR + 2_100, 99.0)
+    assert strikes.of(CANDLE) == Strike(100.0, Trust.EXACT)
+
+
 def test_what_the_venue_says_ends_the_contest_of_two_opens() -> None:
     """And no open that comes later begins it again."""
     strikes = Strikes()
