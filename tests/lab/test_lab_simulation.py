@@ -44,6 +44,7 @@ def test_one_seed_is_one_hash() -> None:
     tasks = [
         "Task(4, 1.0, Keep(series=False), twice=False, brief=True)",
         "Task(7, 1.0, twice=False, brief=True)",  # a merge, and three balances to be looked at anew
+        "Task(14, 1.0, twice=False, brief=True)",  # `stop --now`, which tells a process's number
     ]
     told = []
     for hash_seed in ("1", "2"):
@@ -57,7 +58,7 @@ def test_one_seed_is_one_hash() -> None:
         told.append(done.stdout.split())
 
     assert told[0] == told[1]
-    assert [len(each) for each in told[0]] == [64, 64]
+    assert [len(each) for each in told[0]] == [64, 64, 64]
 
 
 def short(seed: int, plan: str) -> Case:
