@@ -338,7 +338,7 @@ class Simulation:
             self.file.look(bot)
             self.bars.look(bot)
             self.brought.look(bot)
-            self.halts.forgotten.look()
+            self.halts.forgotten.look(bot)
 
     def _blind_since(self) -> float:
         """By now: who hears again may send at once, however long ago the last look was."""

@@ -3,8 +3,9 @@
 The journal after it begins when what the relayer lists has ended, and trades have. A merge that was
 on its way to the relayer brings dollars later that nobody explains: the bot waits ten minutes for a
 word of them, and halts, as it does for a split at once (brief seed 1084), and for a trade that no
-list showed when it began (1548). That much is excused, in dollars and in shares of its market, and
-nothing else.
+list showed when it began (1548). Nor does it book what somebody else's order has bought in a window
+that is never traded: when it is re-armed the next start takes its dollars for taken out (9646).
+That much is excused, in dollars and in shares of its market, and nothing else.
 """
 
 from __future__ import annotations
@@ -36,6 +37,7 @@ class Forgotten:
     address: str
     _moves: dict[str, Unknown] = attrs.field(factory=dict)  # by the id of operation or trade
     _begins: bool = False  # the next journal is still to begin
+    _traded_in: set[str] = attrs.field(factory=set)  # markets that any bot had books of, by id
 
     def lose(self, bot: Bot) -> None:
         """The journal of this bot is gone."""
@@ -52,8 +54,9 @@ class Forgotten:
             if not flight.evidence and flight.name not in listed:
                 yield flight
 
-    def look(self) -> None:
+    def look(self, bot: Bot) -> None:
         """To be called with a bot that is ready."""
+        self._traded_in.update(bot.ctx.account.ledger.books)
         if self._begins:
             self._begins = False
             self._moves |= {one.id: _traded(self.address, one) for one in self._unlisted()}
@@ -66,9 +69,17 @@ class Forgotten:
                 if self.address in parties(trade) and trade.status not in ("CONFIRMED", "FAILED"):
                     yield trade
 
+    def _elsewhere(self) -> Iterator[Trade]:
+        """Trades in windows that no bot ever had books of."""
+        for trade in self.exchange.engine.trades.values():
+            never = trade.market.condition_id not in self._traded_in
+            if never and self.address in parties(trade):
+                yield trade
+
     def done(self) -> Iterator[Unknown]:
         """What it may come to, in whatever way each of them ends; nothing comes first."""
-        latest = list(self._moves.values())[-MOST:]
+        elsewhere = {one.id: _traded(self.address, one) for one in self._elsewhere()}
+        latest = list((self._moves | elsewhere).values())[-MOST:]
         for count in range(len(latest) + 1):
             for those in itertools.combinations(latest, count):
                 shares: Counter[str] = Counter()
