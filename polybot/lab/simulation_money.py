@@ -20,7 +20,9 @@ if TYPE_CHECKING:
 PER_HOUR = (0, 0, 0, 12)
 AMOUNTS = (1, 10_000, 1_500_000, 60_000_000)  # 10⁻⁶ dollars
 UNREAD_S = UNASKED_S + 60.0
-NOTICED_S, HIDDEN_MOST = 75.0, 30_000_000  # so much is seen by then, whatever trades may explain
+# So much is seen by then, whatever trades may explain; not sooner by a wallet whose books change
+# with every look (brief seed 10473).
+NOTICED_S, HIDDEN_MOST = 120.0, 30_000_000
 TAKEN = (0, 10_000, 25_000_000)
 COME, REDEEMED, WITHDRAWN = "dollars that came", "redeemed by hand", "taken out by hand"
 

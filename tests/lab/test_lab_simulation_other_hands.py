@@ -321,7 +321,7 @@ def risen_from_the_dead() -> Any:
 
 def far_away(_: Case) -> Case:
     """From the venue's orders, of which the stream tells at once."""
-    return life(30.0, lag=("clob", 0.6), patient=True)
+    return life(60.0, lag=("clob", 0.6), patient=True)
 
 
 MANY = (
