@@ -78,6 +78,7 @@ class Scene:
     rest: Any = attrs.field(factory=lambda: SimpleNamespace(timeout_s=10))
     began: float = attrs.field(factory=trio.current_time)
     again: bool = False  # whether the chain shows moves done again
+    doubt_s: int = 0  # of payments about a first balance: none
     health: Health = attrs.field(factory=lambda: Health(Admission()))
     account: Account = attrs.field(init=False)
     heart: Any = attrs.field(factory=lambda: SimpleNamespace(beating=True, lost=0))
@@ -140,7 +141,7 @@ class Scene:
         self.cancelled.append("all")
         return self.answer
 
-    async def look(self, *, surplus: bool) -> None:
+    async def look(self, *, surplus: bool, more: int | None) -> None:
         await trio.lowlevel.checkpoint()
         self.paid.append(surplus)
 
