@@ -361,7 +361,7 @@ def reconciler(it: Scene, during: Any) -> Reconciler:
         journal=SimpleNamespace(note=lambda *_: None),  # type: ignore[arg-type]
         ledger=Ledger(), doubt=it.doubt,
     )  # fmt: skip
-    payments: Any = SimpleNamespace(look=lambda **_: answered(None))
+    payments: Any = SimpleNamespace(doubt_s=0, look=lambda **_: answered(None))
     return Reconciler(venue, clock, it.health, account, it.heart, nothing, payments, grace_ms=2_000)
 
 

@@ -180,7 +180,7 @@ async def test_a_venue_that_talks_without_end_does_not_make_us_ask_without_end(
             await trio.sleep(0.01)
 
     monkeypatch.setattr(Reconciler, "reconcile", look)
-    health = Health(Admission())
+    account.health = health = Health(Admission())
     reconciler = Reconciler(
         nothing, nothing, health, account, nothing, nothing, nothing, grace_ms=2_000
     )
