@@ -19,7 +19,7 @@ from polybot.execution.inventory import InventoryParams
 from polybot.patient_clock import PatientClock
 from polybot.restart import Restart
 
-BLOCK_S = 150.0  # until a transaction is in a block
+BLOCK_S = 50.0  # until a transaction is in a block
 DOWN, REFUSED = Failure("503"), Failure("401", refused=True)
 BEGAN_S = 1_800_000_000
 
