@@ -9,8 +9,8 @@ from unittest import mock
 
 import attrs
 
-from polybot import context
-from polybot.domain.orders import SignedOrder
+from polybot import context, payments
+from polybot.domain.orders import Failure, SignedOrder
 from polybot.exchange.faults.plan import Plan, load
 from polybot.exchange.model import Order
 from polybot.lab.simulation import Outcome, simulate
@@ -18,7 +18,8 @@ from polybot.lab.simulation_case import Case, End, Life
 from polybot.lab.simulation_draw import draw
 from polybot.lab.simulation_keep import Keep
 from polybot.lab.stage import Sniper
-from polybot.venue import signing as signing_of
+from polybot.venue import data_reads, signing as signing_of
+from polybot.venue.data_reads import Payment
 
 SHORT_H = 0.05  # three minutes, and the quiet time after them
 
@@ -30,8 +31,7 @@ def calm(seed: int = 1, *, length_s: float = SHORT_H * 3600, plan: str = "none")
         engine=False, strikes=False, series=False, settings=False, means=False,
         terms=False, regime=False, amnesia=False, emptied=False, certify=False, silence=False,
         node=False, listing=False, bar=False, revoked=False, pace=False, edits=False,
-        haste=False, soon=False,
-        date=False, money=False, index=False, lag=False, links=(),
+        haste=False, soon=False, date=False, money=False, index=False, lag=False, links=(),
     )  # fmt: skip
     case = nothing.of(draw(seed, SHORT_H))
     lives = (Life(length_s, End.STOP, 0.0),)
@@ -111,3 +111,16 @@ def found_with(
     assert rule in broken(outcome), told
     assert broken(outcome) <= {rule, *also}, told
     return outcome
+
+
+def rows_count_twice() -> Any:
+    """L2: a row is another one when it is read again."""
+    read = data_reads.payments
+
+    async def twice(*words: Any) -> list[Payment] | Failure:
+        rows = await read(*words)
+        if isinstance(rows, Failure):
+            return rows
+        return [attrs.evolve(one, evidence=f"{one.evidence} {n}") for n in (1, 2) for one in rows]
+
+    return mock.patch.object(payments, "payments", twice)

@@ -11,7 +11,7 @@ from unittest import mock
 
 import attrs
 import pytest
-from simulation_kit import all_of, broken, calm
+from simulation_kit import all_of, broken, calm, rows_count_twice
 
 from polybot import composition, market_scope, payments, reconciler, restart
 from polybot.account import Account
@@ -39,7 +39,6 @@ from polybot.results import Results
 from polybot.risk.limits import RiskParams
 from polybot.risk.losses import Standing
 from polybot.venue import data_reads, fields, slugs
-from polybot.venue.data_reads import Payment
 from polybot.venue.rest import Rest
 
 DOLLARS = 60_000_000
@@ -285,19 +284,6 @@ def paid_unheard(_: Case) -> Case:
 
 
 # --- the index, and a service that is far away ------------------------------------------------
-
-
-def rows_count_twice() -> Any:
-    """L2: a row is another one when it is read again."""
-    read = data_reads.payments
-
-    async def twice(*words: Any) -> list[Payment] | Failure:
-        rows = await read(*words)
-        if isinstance(rows, Failure):
-            return rows
-        return [attrs.evolve(one, evidence=f"{one.evidence} {n}") for n in (1, 2) for one in rows]
-
-    return mock.patch.object(payments, "payments", twice)
 
 
 def the_first_page_is_all() -> Any:

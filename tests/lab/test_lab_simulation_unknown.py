@@ -8,10 +8,8 @@ from unittest import mock
 
 import attrs
 import pytest
-from simulation_kit import broken, calm
+from simulation_kit import broken, calm, rows_count_twice
 
-from polybot import payments
-from polybot.domain.orders import Failure
 from polybot.lab import simulation, simulation_unknown
 from polybot.lab.agreement import Unknown
 from polybot.lab.simulation import simulate
@@ -19,23 +17,8 @@ from polybot.lab.simulation_case import Case, End, Life
 from polybot.lab.simulation_money import COME, Sent
 from polybot.lab.simulation_reach import JOURNAL_LOST
 from polybot.lab.simulation_unknown import Forgotten
-from polybot.venue import data_reads
-from polybot.venue.data_reads import Payment
 
 PAIRS, WORTH = 27_000_000, 40_000_000
-
-
-def rows_count_twice() -> Any:
-    """L2: a row is another one when it is read again."""
-    read = data_reads.payments
-
-    async def twice(*words: Any) -> list[Payment] | Failure:
-        rows = await read(*words)
-        if isinstance(rows, Failure):
-            return rows
-        return [attrs.evolve(one, evidence=f"{one.evidence} {n}") for n in (1, 2) for one in rows]
-
-    return mock.patch.object(payments, "payments", twice)
 
 
 def merging_when_it_is_lost() -> Case:
