@@ -119,7 +119,8 @@ class Brought:
 
     def unlike(self, ledger: Ledger, unknown: Collection[int], *, patient: bool) -> Iterator[str]:
         """What is booked otherwise than it came. A start takes for brought in what it does not
-        know of, which comes to one of `unknown` (10⁻⁶ dollars).
+        know of: what comes to one of `unknown` (10⁻⁶ dollars), and what it has not read yet (brief
+        seed 10933).
         """
         if self._base is None:
             return
@@ -127,10 +128,11 @@ class Brought:
         came = self._since()
         there = {kind: base[kind] + _sum(came, kind) for kind in KINDS}
         off = {kind: here[kind] - there[kind] for kind in KINDS}
-        every = product(self._late(patient=patient), self._perhaps_booked(), unknown)
-        for late, booked, dollars in every:
+        late_ones, found_or_not = self._late(patient=patient), (False, True)
+        every = product(late_ones, found_or_not, self._perhaps_booked(), unknown)
+        for late, found, booked, dollars in every:
             expected = {kind: _sum(booked, kind) - _sum(late, kind) for kind in KINDS}
-            expected[Kind.CAPITAL] += dollars
+            expected[Kind.CAPITAL] += dollars + (sum(one.amount for one in late) if found else 0)
             if off == expected:
                 return
         for kind in KINDS:
