@@ -12,7 +12,8 @@ found less, or nothing: what had been paid by then was in the cash that the book
 A new journal begins with a balance, and stamps are whole seconds: of what is paid about the second
 in which that was read no row tells whether it is in it. The wallet does: it has just as much more
 than the books as came later. So such rows wait until both agree, or differ by just what the newest
-of them come to.
+of them come to. A start that has found less than its books is in the same doubt of the half minute
+before it: dollars went, and what was paid then may be in the difference or come after it.
 """
 
 from __future__ import annotations
@@ -49,7 +50,8 @@ class Payments:
     """`since_s`: rows up to this Unix second are in the wallet's first balance. `unexplained`
     dollars of unknown origin were found at starts, at this or of earlier runs: the index may be
     later than the next start. `found_s`: when a start last compared the books with the wallet.
-    `doubt_s`: of this second and later, up to `since_s`, they may be in it or not; 0: none.
+    `doubt_s`: of this second and later, up to `until_s`, they may be in the balance that the last
+    start compared, or not; 0: none.
     """
 
     rest: Rest
@@ -60,13 +62,19 @@ class Payments:
     unexplained: int = 0
     found_s: int = 0
     doubt_s: int = 0
+    until_s: int = 0
     tell: Callable[[str], None] = lambda _: None
     _due_at: float = -math.inf  # when it is asked without a reason
-    _began_at: float = -math.inf  # Trio's time, of the journal
+    _began_at: float = -math.inf  # Trio's time, of the doubt
+    _short: bool = False  # the last start found less than its books
 
     def begin(self, before_s: int, since_s: int) -> None:
         """A new journal begins with a balance that was read between these seconds of the venue."""
-        self.since_s, self.doubt_s = since_s, before_s - SHOWN_S
+        self.since_s = since_s
+        self._doubt(before_s, since_s)
+
+    def _doubt(self, before_s: int, until_s: int) -> None:
+        self.doubt_s, self.until_s = before_s - SHOWN_S, until_s
         self._began_at = trio.current_time()
 
     async def look(self, *, surplus: bool, more: int | None = None) -> None:
@@ -82,8 +90,8 @@ class Payments:
     def _settle(self, after_s: float, *, agreed: bool) -> None:
         """Where wallet and books agree, what was paid half a minute before is in both."""
         if agreed:
-            self.doubt_s = max(self.doubt_s, self.since_s + int(after_s) - SHOWN_S + 1)
-        if self.doubt_s > self.since_s or after_s >= DOUBT_MOST_S:
+            self.doubt_s = max(self.doubt_s, self.until_s + int(after_s) - SHOWN_S + 1)
+        if self.doubt_s > self.until_s or after_s >= DOUBT_MOST_S:
             self.doubt_s = 0
 
     async def read(self, more: int | None = None) -> bool:
@@ -93,12 +101,13 @@ class Payments:
         now = trio.current_time()
         self._due_at = now + AGAIN_S
         since_s = max(self.since_s + 1, self._now_s() - OVERLAP_S)
-        found = await payments(self.rest, self.wallet, self.doubt_s or since_s)
+        found = await payments(self.rest, self.wallet, min(since_s, self.doubt_s or since_s))
         if isinstance(found, Failure):
             logger.warning("payments could not be read: {}", found.what)
             return False
         self._due_at += UNASKED_S - AGAIN_S
-        new = [one for one in found if one.at_s >= since_s and not self._knows(one)]
+        sure = [one for one in found if one.at_s >= since_s and one.at_s not in self._doubtful()]
+        new = [one for one in sure if not self._knows(one)]
         for one in new:
             await self._book(one)
         if self.doubt_s and more and now >= self._began_at + DOUBT_LEAST_S:
@@ -106,14 +115,17 @@ class Payments:
         return True
 
     async def _book_doubtful(self, found: list[Payment], more: int) -> None:
-        """Of those about the second in which the first balance was read some came after it: those
-        that come to what more there is.
+        """Of those about the second in which the balance was read some came after it: those that
+        come to what more there is.
         """
-        between = range(self.doubt_s, self.since_s + 1)
+        between = self._doubtful()
         for one in coming_to(
             [one for one in found if one.at_s in between and not self._knows(one)], more
         ):
             await self._book(one, late=True)
+
+    def _doubtful(self) -> range:
+        return range(self.doubt_s, self.until_s + 1 if self.doubt_s else 0)
 
     def recent(self) -> tuple[tuple[str, int], ...]:
         """What a later start must know to book nothing twice, whatever our clock says now: it may
@@ -125,7 +137,9 @@ class Payments:
     def found(self, change: int, at_s: int) -> None:
         """A start has made the books what the wallet had then; `change` nobody explains yet."""
         self.unexplained += max(0, change)
-        self.found_s = at_s
+        self.found_s, self._short = at_s, change < 0
+        if self._short:
+            self._doubt(at_s, at_s)
 
     def _knows(self, one: Payment) -> bool:
         """Whether it is booked. The row of a payment may be read before it tells its transaction
@@ -145,7 +159,7 @@ class Payments:
     async def _book(self, one: Payment, *, late: bool = False) -> None:
         self.known[one.evidence] = one.at_s
         facts = [Paid(one.account, one.amount, one.evidence, one.at_s)]
-        in_it = one.at_s <= self.found_s and one.amount <= self.unexplained
+        in_it = one.at_s <= self.found_s and (self._short or one.amount <= self.unexplained)
         if not late and (in_it or one.at_s < self.found_s - SHOWN_S):
             self.unexplained = max(0, self.unexplained - one.amount)
             facts.append(Paid("deposit", -one.amount, ORIGIN_KNOWN + one.evidence))

@@ -29,6 +29,7 @@ from polybot.execution.reconcile import LISTED_MS
 from polybot.journal.entries import UNKNOWN_ORIGIN, Intent, Paid, Session
 from polybot.journal.recovery import carried
 from polybot.new_journal import all_ended
+from polybot.payments import SHOWN_S
 from polybot.venue.relayer import Way
 
 AGREE_S = 10.0  # how long a balance may lag behind trades we know of, and the other way round …
@@ -307,10 +308,8 @@ class Restart:
                     change = beyond(answer, expected)
                     if not change or (looked and not patient):
                         return answer, expected
-                    # With trades under way nobody knows how much it is that came or went: it was
-                    # booked as if all of them had settled, and one had failed (brief seed 1786).
-                    open_ = expected.steps and now < first_at + SETTLING_S
-                    if now >= first_at + wait_s and not open_:
+                    open_s = self._open_s(expected, change if token is None else 0)
+                    if now >= first_at + max(wait_s, open_s):
                         if wait_s == LISTED_S or not await self._may_be_traded(token, change):
                             return answer, expected
                         wait_s = LISTED_S
@@ -324,6 +323,15 @@ class Restart:
                     with trio.move_on_after(AGREE_S):
                         await self.ctx.reconciler.moved_again()
         raise StartFailed(f"the balance could not be read: {why}")
+
+    def _open_s(self, expected: Settling, change: int) -> float:
+        """How long nobody knows how much it is that came or went: with trades under way it was
+        booked as if all of them had settled, and one had failed (brief seed 1786); and a payment
+        that is booked may not be in the balance yet.
+        """
+        newest_s = max(self.ctx.reconciler.payments.known.values(), default=0)
+        just_paid = newest_s >= self.ctx.clock.now_ms() // 1000 - SHOWN_S
+        return SETTLING_S if expected.steps or (change < 0 and just_paid) else 0.0
 
     async def _may_be_traded(self, token: str | None, change: int) -> bool:
         """Whether a change of cash (None), or of a token's shares, may be one side of trades that

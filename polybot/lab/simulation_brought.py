@@ -8,7 +8,7 @@ cash alone.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from itertools import combinations, product
 
 import attrs
@@ -34,7 +34,8 @@ class Brought:
     """What came into one wallet. `_base` is what a journal began with; None until one has, or where
     the bot that began it was never ready: nothing is judged by that journal (seed 9102). Of what
     was paid from the venue's second `_doubt_s` to `_since_s` the bot cannot know whether it was in
-    that balance, and finds out: from `_open_s` on it has not yet.
+    that balance, and finds out: from `_open_s` on it has not yet. So it is of what was paid just
+    before a later start that found less than its books (`_doubted`).
     """
 
     exchange: Exchange
@@ -45,6 +46,7 @@ class Brought:
     _since_s: int = 0  # the venue's second in which the first balance was read
     _doubt_s: int = 0
     _open_s: int = 0
+    _doubted: range = range(0)
 
     hears = (Paid, Moved)
 
@@ -75,6 +77,8 @@ class Brought:
         payments = bot.ctx.reconciler.payments
         settled_s = payments.since_s + 1
         self._open_s = payments.doubt_s or settled_s
+        until_s = payments.until_s + 1 if payments.doubt_s > payments.since_s else 0
+        self._doubted = range(payments.doubt_s, until_s)
         if self._base is None and bot.ctx.recovered.since_s is None:
             capital = bot.ctx.account.ledger.capital
             self._since_s, self._doubt_s = payments.since_s, self._open_s
@@ -100,14 +104,17 @@ class Brought:
         )
 
     def _late(self, *, patient: bool) -> Iterator[list[Came]]:
-        return unread(self._since(), self.now_s()) if patient else iter([[]])
+        if not patient:
+            yield []
+            return
+        for late in unread(self._since(), self.now_s()):
+            for some in _any(one for one in self._since() if one.stamp_s in self._doubted):
+                yield late + [one for one in some if one not in late]
 
     def _any_from(self, first_s: int) -> Iterator[list[Came]]:
         """Any of what was paid from a second on that is in doubt."""
         between = range(first_s, self._since_s + 1)
-        those = [one for one in self.came if one.stamp_s in between and one.amount > 0][-DOUBTED:]
-        for count in range(len(those) + 1):
-            yield from map(list, combinations(those, count))
+        yield from _any(one for one in self.came if one.stamp_s in between)
 
     def _perhaps_booked(self) -> Iterator[list[Came]]:
         """The same of all that was ever in doubt: as what it was or, where a start compared cash
@@ -139,6 +146,12 @@ class Brought:
             if here[kind] != there[kind]:
                 figures = f"{amount_text(here[kind])} here, {amount_text(there[kind])} there"
                 yield f"{WORDS[kind]}: {figures}"
+
+
+def _any(came: Iterable[Came]) -> Iterator[list[Came]]:
+    those = [one for one in came if one.amount > 0][-DOUBTED:]
+    for count in range(len(those) + 1):
+        yield from map(list, combinations(those, count))
 
 
 def _sum(those: list[Came], kind: Kind) -> int:

@@ -71,7 +71,9 @@ class Scene:
             self.ledger.open(MARKET)
             self.ledger.book(bought())
         self.there = {None: 95 * USD, MARKET.up_token: TEN, MARKET.down_token: 0}
-        payments = SimpleNamespace(since_s=0, found=lambda *those: self.found.append(those))
+        payments = SimpleNamespace(
+            since_s=0, known={}, found=lambda *those: self.found.append(those)
+        )
         payments.begin = lambda _, since_s: setattr(payments, "since_s", since_s)
         payments.read = self._step("payments")
         reconciler = SimpleNamespace(

@@ -1,5 +1,6 @@
-"""What is paid about the second in which a new journal reads its first balance: stamps are whole
-seconds, balances trail the chain, and the index of payments trails both. It is booked just once.
+"""What is paid about the second in which a new journal reads its first balance, or a later start
+finds that dollars have gone: stamps are whole seconds, balances trail the chain, and the index of
+payments trails both. It is booked just once.
 """
 
 from __future__ import annotations
@@ -35,7 +36,8 @@ LOOK_S, LOOKED_S = 20.0, 700.0
 class World:
     """A wallet that is paid so much at such times, as seconds after the first balance is asked for.
     A balance shows it `lag_s` later, and the index `index_s`; each answer takes `way_s`, half of it
-    there and half of it back. `phase`: the part of a second in which it all begins.
+    there and half of it back. `phase`: the part of a second in which it all begins. `gone`: what
+    was taken out since the last run, which the journal does not know; None: it is a new one.
     """
 
     paid: tuple[tuple[float, int], ...]
@@ -43,6 +45,7 @@ class World:
     lag_s: float = 0.0
     index_s: float = 0.0
     way_s: float = 0.0
+    gone: int | None = None
     ledger: Ledger = attrs.field(factory=Ledger)
     booked: list[Paid] = attrs.field(factory=list)
     drifts: list[object] = attrs.field(factory=list)
@@ -92,21 +95,26 @@ class World:
             apply(self.ledger, fact, self.now_ms())
 
     async def live(self) -> None:
-        """A first start, and looks of the reconciler for ten minutes."""
+        """A start, and looks of the reconciler for ten minutes."""
         clock: Any = SimpleNamespace(now_ms=self.now_ms, now_ns=self.now_ns)
         account: Any = SimpleNamespace(
             ledger=self.ledger, learn=self.learn, health=Health(Admission()), moving=set(),
-            overdue={}, placed_in=lambda _: False, since_s=BEGAN_S,
+            overdue={}, placed_in=lambda _: False, since_s=BEGAN_S, read=trio.lowlevel.checkpoint,
         )  # fmt: skip
         client: Any = SimpleNamespace(
             balance=self.balance, server_time=self.server_time, refresh=self.refresh
         )
         async with httpx.AsyncClient(transport=httpx.MockTransport(self.index)) as http:
             payments = Payments(Rest(http, "http://data", clock), account, "0xwallet")
+            if self.gone is not None:
+                self.ledger.deposit(HAD + self.gone, "the last run")
+                payments.since_s = BEGAN_S - 10_000
             ctx: Any = SimpleNamespace(
                 clock=clock, account=account, client=client, tell=lambda _: None,
-                recovered=SimpleNamespace(since_s=None, markets={}),
-                reconciler=SimpleNamespace(payments=payments),
+                recovered=SimpleNamespace(since_s=self.gone, markets={}),
+                reconciler=SimpleNamespace(
+                    payments=payments, read_trades=account.read, moved_again=account.read
+                ),
             )  # fmt: skip
             await Restart(ctx, trio.sleep_forever)._agree_on_cash()
             balances = Balances(client, clock, account)
@@ -126,16 +134,18 @@ def right(world: World) -> bool:
 TIMES = (-40.0, -31.0, -1.0, -0.3, 0.0, 0.05, 0.15, 0.25, 0.35, 0.7, 1.2, 40.0)
 
 
+@pytest.mark.parametrize("gone", [None, 0, 100 * USD], ids=["a first balance", "none gone", "gone"])
 @pytest.mark.parametrize("lag_s", [0.0, 2.0, 29.0])
 @pytest.mark.parametrize("index_s", [0.0, 45.0, 400.0])
-async def test_a_payment_about_the_first_balance(
-    lag_s: float, index_s: float, autojump_clock: MockClock
+async def test_a_payment_about_a_start(
+    lag_s: float, index_s: float, gone: int | None, autojump_clock: MockClock
 ) -> None:
     """Before, while and after it is read, in each part of a second, shown at once or late: what
-    was paid in that very second, or not shown yet, was never booked, and halted as drift.
+    was paid in that very second, or not shown yet, was never booked, and halted as drift; where
+    dollars had gone meanwhile, it was booked once more (brief seed 10596).
     """
     for at_s, phase, way_s in itertools.product(TIMES, (0.0, 0.4, 0.9), (0.0, 0.2)):
-        world = World(((at_s, 3 * USD),), phase, lag_s, index_s, way_s)
+        world = World(((at_s, 3 * USD),), phase, lag_s, index_s, way_s, gone)
         await world.live()
         assert right(world), world
 

@@ -241,7 +241,7 @@ async def test_a_start_compares_what_the_venue_has_just_looked_up(
 
     ledger = Ledger()
     ledger.deposit(9 * USD, "a test")
-    payments = SimpleNamespace(read=nothing, found=lambda *those: told.append(those))
+    payments = SimpleNamespace(read=nothing, known={}, found=lambda *those: told.append(those))
     ctx: Any = SimpleNamespace(
         clock=SimpleNamespace(now_ms=lambda: (BEGAN_S + AHEAD_S) * 1000),
         client=SimpleNamespace(refresh=refresh, balance=balance, server_time=time),
