@@ -8,6 +8,7 @@ import gc
 import itertools
 import os
 import shutil
+import sys
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
@@ -15,6 +16,7 @@ from pathlib import Path
 import pytest
 import tls_kit
 from hypothesis import HealthCheck, settings
+from loguru import logger
 
 MEMORY = Path("/dev/shm")  # noqa: S108 - only a place; names in it are drawn by tempfile
 ROOM = 256 * 2**20
@@ -28,6 +30,16 @@ settings.register_profile(
     "any machine", deadline=None, suppress_health_check=[HealthCheck.too_slow]
 )
 settings.load_profile("any machine")
+
+# What a program's own log does as well (console/log.py). By default a traceback tells the value of
+# every name in it, which of a bot is its whole state: seconds for each exception that is logged.
+logger.remove()
+logger.add(
+    lambda line: print(line, end="", file=sys.stderr),
+    level="INFO",
+    diagnose=False,
+    backtrace=False,
+)
 
 # A worker holds what every scene before has left: with the usual thresholds looking through all of
 # it costs a tenth of a scene's work.
