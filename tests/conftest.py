@@ -35,7 +35,7 @@ settings.load_profile("any machine")
 # every name in it, which of a bot is its whole state: seconds for each exception that is logged.
 logger.remove()
 logger.add(
-    lambda line: print(line, end="", file=sys.stderr),
+    lambda line: sys.stderr.write(line),
     level="INFO",
     diagnose=False,
     backtrace=False,

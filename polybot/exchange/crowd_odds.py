@@ -24,6 +24,9 @@ BASIS_WEIGHT = 0.005  # per slot: the basis is learnt over about 20 s
 FLOOR_S = 0.05  # least remaining variance, in seconds of σ²: keeps the last instant finite
 NOON_MS = 60_000 - 1  # a day settles on the close of the minute that begins at its end
 SURE = 0.0005
+# In a window of five minutes volatility goes nowhere that a belief would show (log loss to three
+# digits on 480 invented windows); over an hour, which is twice what it takes to forget, it does.
+SAME_MS = 300_000
 
 
 @attrs.frozen
@@ -90,6 +93,7 @@ class MarketOdds:
         self._settles_ms = market.end_ms + (NOON_MS if market.series.rule == "noon" else 0)
         self._basis: float | None = None
         self._slots: dict[int, View] = {}
+        self._known_sigma = (-1, 0.0)
 
     def at(self, at_ms: int) -> View:
         """The belief at `at_ms`."""
@@ -106,12 +110,24 @@ class MarketOdds:
             return View(1 - SURE if self._gap(self._settles_ms) >= 0 else SURE, 0.0)
         market = self._market
         to_start, to_end = (market.start_ms - at_ms) / 1000, (self._settles_ms - at_ms) / 1000
-        sigma = self._source.sigma(market.series.asset, at_ms)
+        sigma = self._sigma(at_ms)
         if self._samples:
             return self._average(at_ms, to_start - LEAD_S, to_end - LEAD_S, sigma)
         if to_start > 0:
             return _view(0.0, sigma, to_end - to_start, 0.0)
         return _view(self._gap(at_ms), sigma, to_end, 1.0)
+
+    def _sigma(self, at_ms: int) -> float:
+        """Of the time to go, and once a second: its mean square is a sum of eight parts."""
+        asset, market = self._market.series.asset, self._market
+        if self._settles_ms - market.start_ms <= SAME_MS:
+            return self._source.sigma(asset, at_ms)
+        second, sigma = self._known_sigma
+        if second != at_ms // 1000:
+            second, left_s = at_ms // 1000, (self._settles_ms - at_ms) / 1000
+            sigma = self._source.sigma(asset, at_ms, left_s)
+            self._known_sigma = second, sigma
+        return sigma
 
     def _average(self, at_ms: int, to_start: float, to_end: float, sigma: float) -> View:
         weight = min(1.0, max(to_end, 0.0) / self._samples)

@@ -45,7 +45,7 @@ class HeardPrices:
         feed = "chainlink" if times and times[0] <= at_ms else "binance"
         return self._at(feed, asset, at_ms)
 
-    def sigma(self, asset: str, at_ms: int) -> float:
+    def sigma(self, asset: str, at_ms: int, ahead_s: float = 0.0) -> float:
         """Nominal: nobody invents a crowd on these prices."""
         return NOMINAL_SIGMA
 

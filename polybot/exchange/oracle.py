@@ -34,8 +34,10 @@ class PriceSource(Protocol):
 
     def binance(self, asset: str, at_ms: int) -> float: ...
 
-    def sigma(self, asset: str, at_ms: int) -> float:
-        """True volatility of the log price per √s, jumps included."""
+    def sigma(self, asset: str, at_ms: int, ahead_s: float = 0.0) -> float:
+        """True volatility of the log price per √s, jumps included: that of now, or of the mean
+        square to expect over the next `ahead_s` where the source knows more of that.
+        """
         ...
 
 

@@ -51,7 +51,7 @@ class RecordedPrices:
     def binance(self, asset: str, at_ms: int) -> float:
         return self._of(asset)[1].at(at_ms, straight=self._straight)
 
-    def sigma(self, asset: str, at_ms: int) -> float:
+    def sigma(self, asset: str, at_ms: int, ahead_s: float = 0.0) -> float:
         """The recording's realised volatility, one number for all of it."""
         self._of(asset)
         return self._sigmas[asset]
@@ -132,7 +132,7 @@ class InferredPrices:
         """The same number: no lead and no basis can be inferred."""
         return self.chainlink(asset, at_ms)
 
-    def sigma(self, asset: str, at_ms: int) -> float:
+    def sigma(self, asset: str, at_ms: int, ahead_s: float = 0.0) -> float:
         return NOMINAL_SIGMA
 
 

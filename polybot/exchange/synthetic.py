@@ -16,13 +16,10 @@ from collections.abc import Mapping
 
 import attrs
 
+from polybot.exchange import vol_path
+
 GRID_MS = 100
 _STEPS_PER_S = 1000 // GRID_MS
-_YEAR_S = 365.25 * 86_400
-_SIGMA = 0.27 / math.sqrt(_YEAR_S)  # per √s; the median, the mean square is 0.40
-_SIGMA_MIN, _SIGMA_MAX = 0.10 / math.sqrt(_YEAR_S), 1.50 / math.sqrt(_YEAR_S)
-_VOL_REVERSION = 1 / 1800  # half an hour to forget
-_VOL_OF_VOL = 0.65 * math.sqrt(2 / 1800)  # stationary deviation 0.65 in the logarithm
 # News comes in bursts: a factor on each second's σ, its mean square 1, forgotten in four seconds.
 _BURST, _BURST_MEMORY = 0.8, math.exp(-1 / 4)
 _BURST_NEWS = math.sqrt(1 - _BURST_MEMORY**2)
@@ -84,10 +81,9 @@ class _Path:
     def _extend_one_second(self) -> None:
         """Ornstein–Uhlenbeck log volatilities, Gaussian steps, now and then a jump."""
         gauss = self.rng.gauss
-        self.log_vol += -self.log_vol * _VOL_REVERSION + _VOL_OF_VOL * gauss(0.0, 1.0)
+        self.log_vol = vol_path.next_log(self.log_vol, gauss(0.0, 1.0))
         regime, log_price = self.regime, math.log(self.prices[-1])
-        sigma = min(max(_SIGMA * math.exp(self.log_vol), _SIGMA_MIN), _SIGMA_MAX)
-        sigma *= regime.volatility
+        sigma = vol_path.bounded(self.log_vol) * regime.volatility
         self.per_second.append(sigma)
         self.burst = _BURST_MEMORY * self.burst + _BURST_NEWS * gauss(0.0, 1.0)
         factor = math.exp(_BURST * self.burst - _BURST**2)
@@ -192,12 +188,15 @@ class SyntheticSource:
         recent = path.prices[max(last + 1 - self.SMOOTH_STEPS, 0) : last + 1]
         return math.fsum(recent) / len(recent)
 
-    def sigma(self, asset: str, at_ms: int) -> float:
+    def sigma(self, asset: str, at_ms: int, ahead_s: float = 0.0) -> float:
         """σ over minutes: what passes within seconds is averaged out of it."""
         path = self._paths[asset]
         self._price(asset, at_ms + GRID_MS)  # σ of a second exists once the path has entered it
         second = max(at_ms - path.first_ms, 0) // 1000
-        return math.sqrt(path.per_second[second] ** 2 + self._regime.jump_variance)
+        sigma, regime = path.per_second[second], self._regime
+        if ahead_s:
+            sigma = vol_path.ahead(sigma / regime.volatility, ahead_s) * regime.volatility
+        return math.sqrt(sigma**2 + regime.jump_variance)
 
     def _price(self, asset: str, at_ms: int) -> float:
         path = self._paths[asset]

@@ -209,8 +209,10 @@ class Asset:
             cautions = (*cautions, (Caution.JUMP, told))
         self._quality = Quality(error, abs(apart), 1.0, cautions)
 
-    def sigma(self, now_ms: int) -> float | NoFair:
-        """Volatility per √s: the exchange's, else the oracle's spot's, else the configured prior.
+    def sigma(self, now_ms: int, ahead_s: float = 0.0) -> tuple[float, float] | NoFair:
+        """Volatility per √s to expect over the next `ahead_s`, and how many times that it is now.
+
+        It is the exchange's, else the oracle's spot's, else the configured prior.
         Of an exchange that has said nothing for a while, the larger of the first two: what it moved
         then is no measure of now, and calm may be no news at all (strategy.md 3.1).
 
@@ -223,8 +225,11 @@ class Asset:
                 used, found = self._slow_volatility, slow
         if found is None:
             found = self.volatility.sigma(now_ms)
-            return NoFair(WhyNoFair.VOLATILITY_UNKNOWN) if found is None else found
-        return found if self.params.jumps_per_hour == 0 else used.smooth(found)
+            return NoFair(WhyNoFair.VOLATILITY_UNKNOWN) if found is None else (found, 1.0)
+        ahead = used.ahead(ahead_s)
+        if self.params.jumps_per_hour:
+            found, ahead = used.smooth(found), used.smooth(ahead)
+        return ahead, found / ahead
 
     def official(self, now_ms: int) -> Track | NoFair:
         """The oracle's average, if it is fresh and not frozen."""

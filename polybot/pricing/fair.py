@@ -80,17 +80,18 @@ class Quality(Struct, frozen=True, gc=False):
 
 GOOD = Quality()
 
-# Of the inputs: age of the spot in seconds, its quality, whether the strike is provisional.
-Origin = tuple[float, Quality, bool]
-FRESH: Origin = (0.0, GOOD, False)
+# Of the inputs: age of the spot in seconds, its quality, whether the strike is provisional; and how
+# much faster the spot moves now than over the time to go (σ now over σ ahead).
+Origin = tuple[float, Quality, bool, float]
+FRESH: Origin = (0.0, GOOD, False, 1.0)
 
 
 class Fair(Struct, frozen=True, gc=False, tag=True):
     """Probability of Up and how fast and how far it may be wrong; Down is one minus it.
 
     `q` is clipped to what the tails can bear, `d` to ±4; `phi_d` is ∂q/∂d; `v` is the
-    probability's own volatility per √s (strategy.md 2.3), `sigma` that of the underlying; `decay`
-    is the share of the effective horizon that a second takes. `age_s` is the age of `spot`;
+    probability's own volatility per √s (strategy.md 2.3), `sigma` that of the underlying, both now;
+    `decay` is the share of the effective horizon that a second takes. `age_s` is the age of `spot`;
     `strike` is None before the open.
     """
 
@@ -261,8 +262,8 @@ def _fair(
     least = Q_MIN_FAR if tau_s > NEAR_S else Q_MIN_NEAR
     if not least <= q <= 1 - least:
         q = least if q < least else 1 - least
-    v = slope * lean / math.sqrt(seconds)
-    age_s, quality, provisional = origin
+    age_s, quality, provisional, pace = origin
+    v, sigma = slope * lean / math.sqrt(seconds) * pace, sigma * pace
     return Fair(q, d, v, slope, sigma, tau_s, spot, strike, age_s, quality, provisional, decay)
 
 

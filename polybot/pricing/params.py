@@ -17,7 +17,8 @@ def _add_to_one(_: object, attribute: attrs.Attribute[_Three], value: _Three) ->
 
 
 _FRACTIONS = v.and_(v.deep_iterable(v.and_(v.ge(0.0), v.le(1.0))), _add_to_one)
-_LIVES = v.deep_iterable(v.and_(v.ge(1.0), v.le(86_400.0)))
+_LIVE = v.and_(v.ge(1.0), v.le(86_400.0))
+_LIVES = v.deep_iterable(_LIVE)
 
 
 @attrs.frozen
@@ -29,6 +30,9 @@ class PricingParams:
 
     vol_weights: _Three = attrs.field(default=(0.2, 0.4, 0.4), validator=_FRACTIONS)
     """How the three variances are mixed; they add to 1."""
+
+    vol_quick_s: float = attrs.field(default=300.0, validator=_LIVE)
+    """How far ahead the fast and the medium estimate tell: of a longer way, of that share alone."""
 
     vol_sample_s: float = attrs.field(default=1.0, validator=v.and_(v.ge(0.1), v.le(60.0)))
     """Ticks closer than this are coalesced: faster sampling measures noise, not volatility."""

@@ -17,6 +17,7 @@ from polybot.pricing.tails import Tails
 from polybot.pricing.track import Track, whole_second
 
 EXACT = Trust.EXACT
+Sigma = tuple[float, float]  # per √s over the time to go, and how many times that it is now
 
 
 def value(
@@ -39,15 +40,16 @@ def value(
     spot = asset.oracle_spot(now_ms) if twap else asset.exchange_spot(now_ms)
     if not isinstance(spot, Spot):
         return spot
-    sigma = asset.sigma(now_ms)
-    if not isinstance(sigma, float):
+    left_s = left_ms / 1000 + spot.age_s
+    sigma = asset.sigma(now_ms, left_s)
+    if isinstance(sigma, NoFair):
         return sigma
     until_ms = market.start_ms - now_ms
     if until_ms <= 0:
         ill = _strike_ill(strike, asset, params, left_ms if twap else None, now_ms)
         if ill is not None:
             return ill
-    left_s, until_s = left_ms / 1000 + spot.age_s, until_ms / 1000 + spot.age_s
+    until_s = until_ms / 1000 + spot.age_s
     if not lookback_s:
         if until_ms > 0 or strike is None:
             return _even(market, spot, sigma, tails, until_s)
@@ -82,54 +84,57 @@ def _strike_ill(
     return None
 
 
-def _even(market: Market, spot: Spot, sigma: float, tails: Tails, until_s: float) -> Fair | NoFair:
+def _even(market: Market, spot: Spot, sigma: Sigma, tails: Tails, until_s: float) -> Fair | NoFair:
     """A window that opens with a single value: until then nothing speaks for either side."""
-    origin = (spot.age_s, spot.quality, False)
+    ahead, pace = sigma
+    origin = (spot.age_s, spot.quality, False, pace)
     return models.before_open(
-        spot.value, spot.value, sigma, max(0.0, until_s), market.length_s, 0.0, tails, origin
+        spot.value, spot.value, ahead, max(0.0, until_s), market.length_s, 0.0, tails, origin
     )
 
 
 def _digital(
     rule: TwapPair | Candle,
     spot: Spot,
-    sigma: float,
+    sigma: Sigma,
     strike: Strike,
     tails: Tails,
     left_s: float,
 ) -> Fair | NoFair:
     """Value against value: a candle, or the oracle's spot as it was until August 2026."""
-    origin = (spot.age_s, spot.quality, strike.trust < EXACT)
+    ahead, pace = sigma
+    origin = (spot.age_s, spot.quality, strike.trust < EXACT, pace)
     if isinstance(rule, Candle):
-        return models.candle(spot.value, strike.value, sigma, left_s, tails, origin)
-    return models.twap_before_window(spot.value, strike.value, sigma, left_s, 0.0, tails, origin)
+        return models.candle(spot.value, strike.value, ahead, left_s, tails, origin)
+    return models.twap_before_window(spot.value, strike.value, ahead, left_s, 0.0, tails, origin)
 
 
 def _twap(
     market: Market,
     average: Track,
     spot: Spot,
-    sigma: float,
+    sigma: Sigma,
     strike: Strike,
     tails: Tails,
     left_s: float,
 ) -> Fair | NoFair:
-    origin = (spot.age_s, spot.quality, strike.trust < EXACT)
+    ahead, pace = sigma
+    origin = (spot.age_s, spot.quality, strike.trust < EXACT, pace)
     tau_s = left_s - spot.lag_s
     if tau_s >= LOOKBACK_S:
         return models.twap_before_window(
-            spot.value, strike.value, sigma, tau_s, LOOKBACK_S, tails, origin
+            spot.value, strike.value, ahead, tau_s, LOOKBACK_S, tails, origin
         )
     mean = _expected(average, spot, market.end_ms)
     if isinstance(mean, NoFair):
         return mean
     return models.twap_inside_window(
-        mean, spot.value, strike.value, sigma, tau_s, LOOKBACK_S, tails, origin
+        mean, spot.value, strike.value, ahead, tau_s, LOOKBACK_S, tails, origin
     )
 
 
 def _before_open(
-    market: Market, average: Track, spot: Spot, sigma: float, tails: Tails, until_s: float
+    market: Market, average: Track, spot: Spot, sigma: Sigma, tails: Tails, until_s: float
 ) -> Fair | NoFair:
     until_s = max(0.0, until_s - spot.lag_s)
     mean: float | NoFair = spot.value
@@ -137,9 +142,10 @@ def _before_open(
         mean = _expected(average, spot, market.start_ms)
     if isinstance(mean, NoFair):
         return mean
-    origin = (spot.age_s, spot.quality, False)
+    ahead, pace = sigma
+    origin = (spot.age_s, spot.quality, False, pace)
     return models.before_open(
-        spot.value, mean, sigma, until_s, market.length_s, LOOKBACK_S, tails, origin
+        spot.value, mean, ahead, until_s, market.length_s, LOOKBACK_S, tails, origin
     )
 
 

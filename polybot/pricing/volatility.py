@@ -107,6 +107,9 @@ class Volatility:
     _forgiven_ms: int | None = attrs.field(default=None, init=False)
     _seen_s: float = attrs.field(default=0.0, init=False)
     _sigma: float = attrs.field(default=0.0, init=False)
+    # Variances per second: what the quick estimates add to the mixture, and the slow one whole.
+    _quick: float = attrs.field(default=0.0, init=False)
+    _slow: float = attrs.field(default=0.0, init=False)
     _smooth: float = attrs.field(default=1.0, init=False)
     _floor: float = attrs.field(default=0.0, init=False)
 
@@ -186,17 +189,32 @@ class Volatility:
         noise = self._noise.added()
         weights = self.params.vol_weights
         usual = self.season.factor(at_ms) or 1.0
-        variance = (
-            weights[0] * fast.variance(noise)
-            + weights[1] * medium.variance(noise)
-            + weights[2] * slow.variance(noise / usual) * usual
-        )
+        self._quick = weights[0] * fast.variance(noise) + weights[1] * medium.variance(noise)
+        self._slow = slow.variance(noise / usual) * usual
         if fast.samples >= JUMP_SAMPLES and fast.squares > 0:
             self.jump_share = max(0.0, 1 - fast.bipower / fast.squares)
         self._smooth = min(1.0, medium.bipower / medium.squares) if medium.squares > 0 else 1.0
         low = max(self.params.vol_floor_annual, self.season.floor(at_ms))
-        self._floor, cap = per_root_second(low), per_root_second(self.params.vol_cap_annual)
+        self._floor = per_root_second(low)
+        return self._bounded(self._quick + weights[2] * self._slow)
+
+    def _bounded(self, variance: float) -> float:
+        cap = per_root_second(self.params.vol_cap_annual)
         return min(max(math.sqrt(variance), self._floor), cap)
+
+    def ahead(self, seconds: float) -> float:
+        """σ per √s to expect over so many seconds, once there is a `measured` one.
+
+        What was quick in the last minutes says little of an hour: beyond `vol_quick_s` the quick
+        estimates keep the weight they have over that much of the way, and the slow one takes the
+        rest. On the thirteen recorded hours of the oracle the best weight of the medium estimate
+        (QLIKE) is 0.4, 0.2, 0.15 and 0 at 5, 10, 15 and 60 minutes ahead.
+        """
+        share = self.params.vol_quick_s / seconds if seconds > 0 else 1.0
+        if share >= 1.0:
+            return self._sigma
+        slow = 1.0 - share * (1.0 - self.params.vol_weights[2])
+        return self._bounded(share * self._quick + slow * self._slow)
 
     def sigma(self, now_ms: int) -> float | None:
         """Volatility per √s, or None until enough has been seen and no prior is configured."""

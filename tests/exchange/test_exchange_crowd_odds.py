@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import statistics
 from collections.abc import Callable
 
 import attrs
@@ -18,7 +19,7 @@ START_MS = 1_795_132_800_000
 LEAD_MS = int(LEAD_S * 1000)
 
 
-@attrs.frozen
+@attrs.define
 class Path:
     """A source that follows one function of time; Binance is there the usual lead earlier."""
 
@@ -30,7 +31,7 @@ class Path:
     def binance(self, asset: str, at_ms: int) -> float:
         return self.price(at_ms + LEAD_MS)
 
-    def sigma(self, asset: str, at_ms: int) -> float:
+    def sigma(self, asset: str, at_ms: int, ahead_s: float = 0.0) -> float:
         return SIGMA
 
 
@@ -183,3 +184,34 @@ def test_a_slot_is_computed_once() -> None:
 
     assert believed.at(START_MS + 10_099) is first
     assert len(asked) == count
+
+
+@attrs.define
+class Restless(Path):
+    """A source whose volatility will be half of what it is now."""
+
+    asked: list[tuple[int, float]] = attrs.field(factory=list)
+
+    def sigma(self, asset: str, at_ms: int, ahead_s: float = 0.0) -> float:
+        self.asked.append((at_ms, ahead_s))
+        return SIGMA / 2 if ahead_s else SIGMA
+
+
+@pytest.mark.parametrize(("key", "after"), [("btc-5m", 0.5), ("btc-15m", 1.0), ("btc-1h", 1.0)])
+def test_a_long_window_is_believed_by_what_volatility_will_be(key: str, after: float) -> None:
+    """Within five minutes it goes nowhere; of an hour the present says little. Asked for once a
+    second, for what is left.
+    """
+    market = market_for(SERIES[key], START_MS, 1)
+    source = Restless(lambda t: 100_000 if t <= START_MS + LEAD_MS else 100_040)
+    believed = MarketOdds(market, source)
+    seconds = [start / 10 for start in range(1_000, 1_020)]
+    found = [believed.at(START_MS + int(second * 1000)).up for second in seconds]
+
+    calm = odds(market, source.price)
+    usual = [calm.at(START_MS + int(second * 1000)).up for second in seconds]
+    ratio = statistics.NormalDist().inv_cdf(found[0]) / statistics.NormalDist().inv_cdf(usual[0])
+    assert ratio == pytest.approx(2 * after, rel=1e-6)
+    left_s = (market.end_ms - START_MS) / 1000 - 100
+    if after == 1.0:
+        assert source.asked == [(START_MS + 100_000 + n * 1000, left_s - n) for n in (0, 1)]

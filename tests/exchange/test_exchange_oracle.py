@@ -29,7 +29,7 @@ class Ramp:
     def binance(self, asset: str, at_ms: int) -> float:
         return self.chainlink(asset, at_ms)
 
-    def sigma(self, asset: str, at_ms: int) -> float:
+    def sigma(self, asset: str, at_ms: int, ahead_s: float = 0.0) -> float:
         return 1e-4
 
 

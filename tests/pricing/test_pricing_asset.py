@@ -201,13 +201,19 @@ def test_a_loss_without_a_hole_is_none() -> None:
     assert coin.asset.exchange.mean(T0 + 50, T0 + 100) is not None
 
 
+def sigma(coin: Coin, now_ms: int, ahead_s: float = 0.0) -> float:
+    found = coin.asset.sigma(now_ms, ahead_s)
+    assert not isinstance(found, NoFair), found
+    return found[0]
+
+
 def test_volatility_of_the_oracle_stands_in() -> None:
     """An exchange never heard leaves the oracle's spot, sampled every ten seconds."""
     coin = Coin()
     now = coin.run(3600, silent=frozenset({Feed.BINANCE}))
 
     assert coin.asset.volatility.measured(now) is None
-    assert coin.asset.sigma(now) == pytest.approx(SIGMA, rel=0.25)
+    assert sigma(coin, now) == pytest.approx(SIGMA, rel=0.25)
 
 
 @pytest.mark.parametrize("times", [6.0, 1 / 6])
@@ -216,14 +222,12 @@ def test_an_exchange_that_fell_silent_is_not_asked_alone(times: float) -> None:
     of both counts, for a calm that nobody has seen end is no calm.
     """
     coin = Coin()
-    before = coin.asset.sigma(coin.run(1800))
+    before = sigma(coin, coin.run(1800))
     coin.sigma *= times
     now = coin.run(40, silent=frozenset({Feed.BINANCE}))
-    assert coin.asset.sigma(now) == before, "a gap is none yet"
-    after = coin.asset.sigma(coin.run(560, silent=frozenset({Feed.BINANCE})))
+    assert sigma(coin, now) == before, "a gap is none yet"
+    after = sigma(coin, coin.run(560, silent=frozenset({Feed.BINANCE})))
 
-    assert isinstance(before, float)
-    assert isinstance(after, float)
     assert after == pytest.approx(before) if times < 1 else after > 2 * before
 
 
@@ -237,7 +241,8 @@ def test_the_smooth_part_has_the_same_floor() -> None:
         stamp = (T0 + second) * 1000
         coin.asset.take(Feed.BINANCE, price, stamp, stamp + 100, snapshot=False)
 
-    assert coin.asset.sigma((T0 + 900) * 1000) == per_root_second(0.15)
+    for ahead_s in (0.0, 3_600.0):
+        assert coin.asset.sigma((T0 + 900) * 1000, ahead_s) == (per_root_second(0.15), 1.0)
 
 
 def test_an_oracle_that_stands_still_is_not_believed() -> None:
@@ -300,10 +305,8 @@ def test_with_jumps_priced_apart_volatility_is_the_smooth_part() -> None:
         coin.run(3)
     now = plain.second * 1000 + 100
 
-    whole, smooth = plain.asset.sigma(now), jumping.asset.sigma(now)
-    assert isinstance(whole, float)
-    assert isinstance(smooth, float)
-    assert smooth < 0.75 * whole
+    for ahead_s in (0.0, 3_600.0):
+        assert sigma(jumping, now, ahead_s) < 0.75 * sigma(plain, now, ahead_s)
 
 
 def test_a_jump_is_a_caution() -> None:

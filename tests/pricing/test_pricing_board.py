@@ -14,7 +14,7 @@ from polybot.domain.prices import Feed, Source
 from polybot.pricing import fair as models
 from polybot.pricing.asset import exchange_symbol, oracle_symbol
 from polybot.pricing.board import MAX_ASSETS, PriceBoard, TickRefusal
-from polybot.pricing.fair import GOOD, Caution, Fair, NoFair, WhyNoFair
+from polybot.pricing.fair import FRESH, Caution, Fair, NoFair, WhyNoFair
 from polybot.pricing.params import PricingParams
 from polybot.pricing.strikes import Strike, StrikeCorrection, Trust
 from polybot.pricing.tails import Tails
@@ -78,9 +78,13 @@ class Tape:
         return math.fsum(last) / len(last)
 
 
+# A single volatility, for now and for any time to go.
+ALIKE = PricingParams(vol_error=0.0, vol_quick_s=86_400.0)
+
+
 @pytest.fixture
 def tape() -> Tape:
-    return Tape(PriceBoard(PricingParams(vol_prior_annual=0.45, vol_error=0.0)))
+    return Tape(PriceBoard(attrs.evolve(ALIKE, vol_prior_annual=0.45)))
 
 
 def fair_of(board: PriceBoard, of: Market, now_ms: int) -> Fair:
@@ -684,7 +688,7 @@ def test_the_spot_rule_of_july_is_priced_by_the_oracle_alone() -> None:
 
 def test_a_measured_lag_is_used_in_the_last_minute() -> None:
     """An average that trails by three seconds has three seconds less left to move."""
-    tape = Tape(PriceBoard(PricingParams(vol_error=0.0)), lag_s=3)
+    tape = Tape(PriceBoard(ALIKE), lag_s=3)
     now = tape.run(-300, 270)
 
     found = fair_of(tape.board, TWAP, now)
@@ -708,7 +712,7 @@ def test_an_average_that_trails_is_rolled_by_its_own_seconds(at_s: int, late_s: 
     """What trails by three seconds averages the minute up to three seconds before the end: the
     seconds that enter and those that leave are three earlier, whether or not the average is late.
     """
-    tape = Tape(PriceBoard(PricingParams(vol_error=0.0)), lag_s=3)
+    tape = Tape(PriceBoard(ALIKE), lag_s=3)
     tape.run(-300, at_s - late_s)
     now = tape.run(at_s - late_s, at_s, silent=frozenset({Feed.TWAP60}) if late_s else frozenset())
     left = 297 - at_s
@@ -731,7 +735,7 @@ def test_an_average_that_trails_has_its_last_minute_later() -> None:
     """62 seconds before the end it has 59 left to form, 63 seconds before it still has all sixty:
     what it is then says nothing of the end.
     """
-    tape = Tape(PriceBoard(PricingParams(vol_error=0.0)), lag_s=3)
+    tape = Tape(PriceBoard(ALIKE), lag_s=3)
     now = tape.run(-300, 237)
     beside(tape, tape.price)
 
@@ -747,7 +751,7 @@ def test_an_average_that_trails_forms_the_strike_later(before_s: int) -> None:
     """Before the open the same: the strike is the minute up to three seconds before the start, and
     two seconds before it that minute is over.
     """
-    tape = Tape(PriceBoard(PricingParams(vol_error=0.0)), lag_s=3)
+    tape = Tape(PriceBoard(ALIKE), lag_s=3)
     now = tape.run(-400, -before_s)
 
     found = fair_of(tape.board, TWAP, now)
@@ -757,7 +761,7 @@ def test_an_average_that_trails_forms_the_strike_later(before_s: int) -> None:
     realised = [tape.path[k] for k in range(-62, min(-before_s, -3) + 1)]
     strike = (math.fsum(realised) + left * tape.price) / 60
     expected = models.before_open(
-        tape.price, strike, found.sigma, float(left), 300.0, 60.0, Tails(0.0), (0.0, GOOD, False)
+        tape.price, strike, found.sigma, float(left), 300.0, 60.0, Tails(0.0), FRESH
     )
     assert found.d == pytest.approx(fair_of_model(expected).d, rel=1e-6, abs=1e-12)
     assert found.v == pytest.approx(fair_of_model(expected).v, rel=1e-6)
@@ -795,7 +799,7 @@ def test_an_average_stamped_at_the_fixing_is_the_fixing(tape: Tape) -> None:
 
     strike = tape.average(0)
     expected = models.before_open(
-        tape.price, strike, found.sigma, 0.5, 300.0, 60.0, Tails(0.0), (0.0, GOOD, False)
+        tape.price, strike, found.sigma, 0.5, 300.0, 60.0, Tails(0.0), FRESH
     )
     assert found.d == pytest.approx(fair_of_model(expected).d, rel=1e-6)
     assert abs(found.d) > 1e-3
@@ -834,3 +838,34 @@ def test_ages_for_the_operator(tape: Tape) -> None:
 
     assert ages[Feed.BINANCE, "BTCUSDT"] == 1.0
     assert ages[Feed.TWAP60, "ethusd"] is None
+
+
+@pytest.mark.parametrize("left_s", [3_000, 1_200, 301, 300, 60])
+def test_an_hour_is_priced_by_what_volatility_will_be(left_s: int) -> None:
+    """Minutes of unrest are over long before an hour is: they make the probability move faster now,
+    and say little of where the hour ends. In the last five minutes there is no difference.
+    """
+    tape = Tape(PriceBoard(PricingParams(vol_error=0.0)))
+    now = tape.run(-600, 3_600 - left_s - 120)
+    tape.board.on_tick(Feed.CANDLE_OPEN, "BTCUSDT", tape.price * 1.0005 + BASIS, START, now)
+    for second in range(120):
+        tape.price *= 1.0005 if second % 2 else 1 / 1.0005
+        stamp = now + (second + 1) * 1000
+        tape.board.on_tick(Feed.BINANCE, "BTCUSDT", tape.price + BASIS, stamp, stamp + 5)
+    now = HOUR.end_ms - left_s * 1000
+
+    found = fair_of(tape.board, HOUR, now)
+
+    volatility = tape.board._assets["btcusd"].volatility
+    present, ahead = volatility.measured(now), volatility.ahead(float(left_s))
+    assert present is not None
+    assert found.sigma == pytest.approx(present)
+    assert found.strike is not None
+    told = models.candle(found.spot, found.strike, ahead, float(left_s))
+    assert found.d == pytest.approx(fair_of_model(told).d)
+    assert found.v == pytest.approx(fair_of_model(told).v * present / ahead)
+    moved = models.candle(found.spot + 0.01, found.strike, ahead, float(left_s))
+    slope = (fair_of_model(moved).q - fair_of_model(told).q) / 0.01
+    assert found.delta == pytest.approx(slope, rel=1e-3)
+    assert (present > 1.2 * ahead) == (left_s > 1_000)
+    assert (present == ahead) == (left_s <= 300)

@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given, strategies as st
 
 from polybot.pricing.params import PricingParams
+from polybot.pricing.season import FLAT, Season
 from polybot.pricing.volatility import Volatility, per_root_second, qlike
 
 SIGMA = per_root_second(0.45)
@@ -405,3 +406,41 @@ def test_it_is_the_sum_of_its_returns(seed: int) -> None:
             since += seconds
         variance += weight * squares / length
     assert vol.measured(now) == pytest.approx(math.sqrt(variance))
+
+
+def stirred(vol: Volatility) -> int:
+    """Feed a quarter of an hour, and a minute four times as lively; the last stamp."""
+    rng = random.Random(1)
+    now, x = walk(vol, rng, seconds=1_000, gap_s=1.0), 0.0
+    for second in range(1, 61):
+        x += 4 * SIGMA * rng.gauss(0, 1)
+        vol.observe(100_000 * math.exp(x), now + second * 1000)
+    return now + 60_000
+
+
+@pytest.mark.parametrize("season", [FLAT, Season(factors=(4.0,) * 168)], ids=["flat", "lively"])
+def test_of_a_long_way_the_quick_estimates_know_a_part(season: Season) -> None:
+    """Over five minutes they keep their weight, of an hour they know a twelfth; the slow one has
+    the rest.
+    """
+    vol, variances = Volatility(season=season), []
+    now = stirred(vol)
+    for only in ((1.0, 0.0, 0.0), (0.0, 1.0, 0.0), (0.0, 0.0, 1.0)):
+        one = Volatility(PricingParams(vol_weights=only), season)
+        variances.append((one.measured(stirred(one)) or math.nan) ** 2)
+
+    for seconds, share in ((0.0, 1.0), (300.0, 1.0), (600.0, 0.5), (3_600.0, 1 / 12)):
+        weights = (0.2 * share, 0.4 * share, 1 - 0.6 * share)
+        expected = sum(w * variance for w, variance in zip(weights, variances, strict=True))
+        assert vol.ahead(seconds) == pytest.approx(math.sqrt(expected)), seconds
+    assert vol.ahead(300.0) == vol.measured(now)
+    assert vol.ahead(300.0) > 1.1 * vol.ahead(600.0) > 1.1 * vol.ahead(3_600.0)
+
+
+def test_a_calm_hour_ahead_is_no_calmer_than_the_floor() -> None:
+    """And no wilder than the cap."""
+    for annual, slope in ((0.15, 1e-7), (3.0, 5e-3)):
+        vol = Volatility()
+        for second in range(100):
+            vol.observe(100_000 * (1 + slope * (second % 2)), second * 1000)
+        assert vol.ahead(3_600.0) == per_root_second(annual)
