@@ -186,6 +186,7 @@ class QuoteTask:
             signals=words(self.ears.board.readings),
             reasons=tuple(reason.text() for reason in quoter.decision.reasons),
             lost=self._lost(now_ms),
+            ahead=quoter.machine.table.ahead,
             rewards=self._rewards(),
         )
 

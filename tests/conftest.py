@@ -35,7 +35,7 @@ settings.load_profile("any machine")
 # every name in it, which of a bot is its whole state: seconds for each exception that is logged.
 logger.remove()
 logger.add(
-    lambda line: sys.stderr.write(line),
+    lambda line: sys.stderr.write(line),  # noqa: PLW0108 - each test has a stderr of its own
     level="INFO",
     diagnose=False,
     backtrace=False,

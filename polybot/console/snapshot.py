@@ -55,6 +55,7 @@ class MarketSnapshot:
     reasons: tuple[str, ...] = ()
     lost: tuple[LostLine, ...] = ()
     signals: tuple[str, ...] = ()  # what the signals say, acting or not
+    ahead: tuple[tuple[str, int], ...] = ()  # what comes when, Unix ms: cutoff, averaging, payout
     rewards: str = ""  # what liquidity rewards are quoted for, empty where they are not
 
     @property

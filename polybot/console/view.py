@@ -214,6 +214,10 @@ def _market(
     if others := list(zip(_TITLES, cells, strict=True))[len(columns) :]:
         yield "", f"    {'  '.join(f'{title} {cell}' for title, cell in others)}"
     yield "", f"    Up {_quotes(market.up_quotes)}   Down {_quotes(market.down_quotes)}"
+    coming = [(word, at_ms - now_ms) for word, at_ms in market.ahead if at_ms > now_ms]
+    if coming and not waiting:
+        said = ", ".join(f"{word} in {duration_text(left_ms / 1000)}" for word, left_ms in coming)
+        yield _DIM, f"    {said}"
     if market.signals:
         yield _DIM, f"    {'; '.join(plain(said) for said in market.signals)}"
     if market.rewards:

@@ -64,10 +64,6 @@ class Book:
         self.best_bid = self.bid_prices[-1] if self.bid_prices else None
         self.best_ask = self.ask_prices[0] if self.ask_prices else None
 
-    def size_at(self, side: Side, price: int) -> int:
-        """The total resting at one price, 0 if none."""
-        return (self._bids if side is BUY else self._asks).get(price, 0)
-
     def levels(self, side: Side, n: int | None = None) -> list[Level]:
         """The best `n` levels (all if None), best first."""
         if side is BUY:

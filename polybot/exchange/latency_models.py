@@ -8,7 +8,6 @@ overtaking); requests go over several connections and may overtake.
 
 from __future__ import annotations
 
-import bisect
 import math
 import random
 from collections.abc import Callable
@@ -39,10 +38,6 @@ class Measured:
 
     def __call__(self, rng: random.Random) -> int:
         return self.sorted_ms[rng.randrange(len(self.sorted_ms))]
-
-    def share_within(self, ms: int) -> float:
-        """The part of the values that is not above `ms`."""
-        return bisect.bisect_right(self.sorted_ms, ms) / len(self.sorted_ms)
 
 
 @attrs.frozen

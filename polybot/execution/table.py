@@ -95,11 +95,6 @@ class OrderTable:
         """The orders that may still match, oldest first."""
         return self._open.values()
 
-    @property
-    def unknown_resolved(self) -> int:
-        """How many doubts have ended."""
-        return len(self.doubts_ms)
-
     def possible(self) -> list[Tracked]:
         """The open orders and those that may yet turn out to have matched: what limits count (S7).
         One may have matched just before a cancel that only its reply has confirmed (F20), or that

@@ -204,17 +204,6 @@ class PriceBoard:
 
     # --- for the operator ---------------------------------------------------------------------
 
-    def ages_s(self, now_ms: int) -> dict[tuple[Feed, str], float | None]:
-        """Seconds since each stream's last live tick (None: never)."""
-        ages: dict[tuple[Feed, str], float | None] = {}
-        for symbol, asset in self._assets.items():
-            for feed in _STREAMS:
-                track = asset.track(feed)
-                if track.stamp_ms and symbol.endswith("usd") == (feed is not Feed.BINANCE):
-                    live_ms = track.live_ms
-                    ages[feed, symbol] = None if live_ms is None else (now_ms - live_ms) / 1000
-        return ages
-
     def race(self) -> list[RaceLine]:
         """What each connection delivered, how late, and which one led."""
         return [

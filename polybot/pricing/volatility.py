@@ -232,10 +232,3 @@ class Volatility:
         no less than σ may be: of few moves bipower sees next to nothing.
         """
         return max(sigma * math.sqrt(self._smooth), self._floor)
-
-
-def qlike(variance: float, squared: float) -> float:
-    """Loss of a variance forecast against what came: least for the truth, in the mean, however
-    noisy `squared` is (strategy.md 3.1).
-    """
-    return squared / variance + math.log(variance)

@@ -94,10 +94,13 @@ class Timetable:
             end_ms=market.end_ms,
         )
 
-    def countdowns(self, now_ms: int) -> Countdowns:
-        return Countdowns(
-            self.cutoff_ms - now_ms, self.fixing_ms - now_ms, self.end_ms + PAYOUT_MS - now_ms
-        )
+    @property
+    def ahead(self) -> tuple[tuple[str, int], ...]:
+        """The three times that a window counts down to, in words and Unix ms: nothing rests from
+        the cutoff on, the averaging begins (of an averaged one), and it pays out as a rule.
+        """
+        averaged = (("averaging", self.fixing_ms),) if self.fixing_ms < self.end_ms else ()
+        return ("cutoff", self.cutoff_ms), *averaged, ("payout", self.end_ms + PAYOUT_MS)
 
     def turns(self, after_ms: int, until_ms: int) -> bool:
         """Whether less is allowed at the second time than at the first: a stop or cutoff between
@@ -112,15 +115,6 @@ class Timetable:
         last = max(1, (self.end_ms - self.start_ms) * RATCHET_PART // 10)
         left = (self.cutoff_ms - now_ms) * PPM // last
         return min(max(left, RATCHET_LEAST_PPM), PPM)
-
-
-@attrs.frozen
-class Countdowns:
-    """Milliseconds to the cutoff, to the fixing and to the payout as a rule; negative: past."""
-
-    cutoff_ms: int
-    fixing_ms: int
-    payout_ms: int
 
 
 @attrs.frozen

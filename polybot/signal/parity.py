@@ -98,11 +98,6 @@ def leg_risk(chance: float, v: float, latency_s: float, spread: float, fee: floa
     return chance * (v * math.sqrt(latency_s) + spread + fee)
 
 
-def dearest_pair(fees: FeeSchedule, up: int, down: int) -> float:
-    """What a pair at these prices costs with both fees, in dollars."""
-    return (SHARE - pair_gain(fees, Way.BUY, up, down, SHARE)) / SHARE
-
-
 @attrs.frozen
 class ParityView:
     """A gap and what it leaves after the risk of the second leg, in dollars per pair."""

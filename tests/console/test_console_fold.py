@@ -91,7 +91,7 @@ def test_lines_that_are_not_shown_are_counted() -> None:
     shown = screen(attrs.evolve(SNAPSHOT, markets=(MARKET,) * 6), 80, 24)
 
     assert len(shown) == 23
-    assert shown[-1] == f"{MORE} 17 lines more"
+    assert shown[-1] == f"{MORE} 23 lines more"
 
 
 @pytest.mark.parametrize(("width", "last"), [(80, "53/55"), (120, "-0.45"), (60, "91200.25")])

@@ -36,6 +36,7 @@ MARKET = MarketSnapshot(
         LostLine("Up", "of no account", 0.0, 0.001),
         LostLine("Down", "thin book", 0.0, 0.5),
     ),
+    ahead=(("cutoff", NOON + 240_000), ("averaging", NOON + 30_000), ("payout", NOON + 386_000)),
     signals=("liquidity low", "flow +0.40 (n 31)"),
     rewards="rewards: 3.20 an hour expected",
 )
@@ -93,6 +94,7 @@ def test_the_screen_tells_everything() -> None:
         "54.4",
         "53/55",
         "Up 52.5×10 52×12.5",
+        "    cutoff in 3:05, payout in 5:31",
         "Down 44×10 ask 49×5",
         "30 12.34 12.34",
         "-0.45",
@@ -136,7 +138,7 @@ def test_columns_stand_under_their_titles() -> None:
     long = attrs.evolve(MARKET, slug="x" * 80, spot=1e12)
 
     shown = lines(attrs.evolve(SNAPSHOT, markets=(MARKET, long)))
-    normal, cut = shown[6], shown[13]
+    normal, cut = shown[6], shown[14]
 
     assert cut.index("54.4") == normal.index("54.4") == shown[5].index("fair")
 

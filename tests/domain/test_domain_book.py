@@ -65,8 +65,7 @@ def test_empty_sizes_are_no_levels() -> None:
     assert book.levels(Side.BUY) == [(4900, 10)]
     assert book.set(Side.SELL, 5100, 0) == 0
     assert book.best_ask is None
-    assert book.size_at(Side.BUY, 4900) == 10
-    assert book.size_at(Side.SELL, 4900) == 0
+    assert not book.levels(Side.SELL)
 
 
 def test_the_mirror_is_the_other_outcomes_book() -> None:

@@ -37,7 +37,6 @@ def test_measured_values_are_drawn_as_often_as_they_were(tmp_path: Path) -> None
     assert isinstance(model, Measured)
     assert set(drawn) == {10, 30}
     assert 0.22 < drawn.count(30) / len(drawn) < 0.28
-    assert model.share_within(10) == 0.75
 
 
 def test_a_draw_is_the_seeds() -> None:

@@ -125,7 +125,7 @@ def test_f16_a_lost_ack_is_looked_up_cancelled_and_never_sent_again() -> None:
     made.looked_up("0x1", row("0x1", matched=3), T0 + 200)
     assert made.table["0x1"].state is State.LIVE
     assert made.table["0x1"].remaining == 7 * SHARE
-    assert made.table.unknown_resolved == 1
+    assert len(made.table.doubts_ms) == 1
     assert posts(made.act(T0 + 200, RICH)) == []
 
 

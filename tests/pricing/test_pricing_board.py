@@ -829,17 +829,6 @@ def test_the_exchange_leads_by_what_its_stamps_say(tape: Tape) -> None:
     assert tape.board.exchange_lead_s("nousd") is None
 
 
-def test_ages_for_the_operator(tape: Tape) -> None:
-    """Every stream's age is there to be shown; a stream known only from history has none."""
-    now = tape.run(-10, 0)
-    tape.board.on_tick(Feed.TWAP60, "ethusd", 4000.0, now, now, snapshot=True)
-
-    ages = tape.board.ages_s(now + 1005)
-
-    assert ages[Feed.BINANCE, "BTCUSDT"] == 1.0
-    assert ages[Feed.TWAP60, "ethusd"] is None
-
-
 @pytest.mark.parametrize("left_s", [3_000, 1_200, 301, 300, 60])
 def test_an_hour_is_priced_by_what_volatility_will_be(left_s: int) -> None:
     """Minutes of unrest are over long before an hour is: they make the probability move faster now,

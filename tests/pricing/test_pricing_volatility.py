@@ -11,9 +11,16 @@ from hypothesis import given, strategies as st
 
 from polybot.pricing.params import PricingParams
 from polybot.pricing.season import FLAT, Season
-from polybot.pricing.volatility import Volatility, per_root_second, qlike
+from polybot.pricing.volatility import Volatility, per_root_second
 
 SIGMA = per_root_second(0.45)
+
+
+def qlike(variance: float, squared: float) -> float:
+    """Loss of a variance forecast against what came: least for the truth, in the mean, however
+    noisy `squared` is (strategy.md 3.1).
+    """
+    return squared / variance + math.log(variance)
 
 
 def walk(

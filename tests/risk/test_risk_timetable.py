@@ -40,12 +40,11 @@ def test_three_countdowns_of_an_averaged_window() -> None:
     """The averaging begins a look-back before the end, less the oracle's lag (strategy.md 13)."""
     table = Timetable.of(FIVE, TIMES, oracle_lag_ms=3_000)
 
-    left = table.countdowns(START + 200_000)
-
-    assert left.cutoff_ms == 40_000
-    assert left.fixing_ms == 300_000 - 60_000 - 3_000 - 200_000
-    assert left.payout_ms == 100_000 + 86_000
-    assert table.countdowns(START + 400_000).cutoff_ms < 0
+    assert table.ahead == (
+        ("cutoff", START + 240_000),
+        ("averaging", START + 300_000 - 60_000 - 3_000),
+        ("payout", START + 300_000 + 86_000),
+    )
 
 
 def test_a_candle_is_fixed_at_its_end() -> None:

@@ -192,7 +192,7 @@ async def test_an_ask_without_an_answer_is_not_repeated(fast_clock: PatientClock
         def resolved() -> bool:
             assert covered(it)
             assert all(table.pledged(o) >= offered(it, o) for o in Outcome)
-            return table.unknown_resolved > 0
+            return len(table.doubts_ms) > 0
 
         await it.until(resolved, "the doubt has ended", 60)
         it.venue.lines["user_ws"].flow()

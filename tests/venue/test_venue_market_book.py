@@ -99,7 +99,7 @@ def test_a_doubled_delta_does_no_harm() -> None:
     book.apply(delta)
 
     assert book.valid
-    assert book.book(Outcome.UP).size_at(Side.BUY, 5000) == 3_000_000
+    assert dict(book.book(Outcome.UP).levels(Side.BUY))[5000] == 3_000_000
 
 
 def test_without_a_hash_the_best_prices_decide() -> None:
