@@ -7,7 +7,8 @@ its book, ours left out.
 
 `--cuts` asks the recorded prices a second question: how good we would have been at windows that
 nobody traded, cut out of the same prices at other seconds. What is wrong there is our model; what
-is wrong only at the true windows is what their ends did to the price.
+is wrong only at the true windows is what their ends did to the price. `--ahead` asks them how well
+volatility was told of the minutes and the hour to come.
 
 Ends with 1 where the rule engine settles a recorded market otherwise than it was paid, or where
 only a part of a recording or a log could be read; with 2 where there is nothing to score.
@@ -26,7 +27,7 @@ import attrs
 
 from polybot import calibration_log
 from polybot.exchange.recording_files import Warnings
-from polybot.lab import numbers
+from polybot.lab import numbers, vol_forecast
 from polybot.lab.backtest import quiet
 from polybot.lab.crowd_chances import watch
 from polybot.lab.places import file_place, reason
@@ -48,6 +49,9 @@ def main(argv: Sequence[str]) -> int:
     parser.add_argument(
         "--cuts", action="store_true", help="score the recordings cut elsewhere, too"
     )
+    parser.add_argument(
+        "--ahead", action="store_true", help="judge the volatility that was told ahead, too"
+    )
     parser.add_argument("--crowd", type=numbers.whole(0), default=0, metavar="WINDOWS")
     parser.add_argument("--seed", type=numbers.seed, default=1, help="of the crowd (1)")
     parser.add_argument(
@@ -64,6 +68,7 @@ def main(argv: Sequence[str]) -> int:
         logged = [row for path in said.log for row in calibration_log.read(path, faults)]
         played = _played(said.recordings, params) if said.recordings else Replayed([])
         cuts = _cuts(said.recordings, params, faults) if said.recordings and said.cuts else []
+        ahead = _ahead(said.recordings, params) if said.recordings and said.ahead else {}
     except (OSError, ValueError) as error:
         sys.stderr.write(f"{reason(error)}\n")
         return 2
@@ -72,14 +77,17 @@ def main(argv: Sequence[str]) -> int:
     rows = logged + played.rows
     if said.crowd > 0:
         rows += watch(said.crowd, said.seed, said.intensity, params)
-    if not rows:
+    if not rows and not ahead:
         given = [str(path) for path in (*said.log, said.recordings) if path is not None]
         where = f" in {', '.join(given)}" if given else ": give --log, --recordings or --crowd"
         sys.stderr.write(f"no sample with a known result{where}\n")
         return 2
-    tell(sys.stdout, rows, played)
+    if rows:
+        tell(sys.stdout, rows, played)
     if cuts:
         tell_cuts(sys.stdout, cuts)
+    if ahead:
+        vol_forecast.tell(sys.stdout, ahead)
     if said.diagram is not None:
         diagram(said.diagram, rows)
     return 0 if played.agreed == played.settled and not faults else 1
@@ -98,6 +106,11 @@ def _cuts(folder: Path, params: PricingParams, faults: list[str]) -> list[Cut]:
         found = cut(folder, params, warnings=warnings)
     faults += warnings
     return found
+
+
+def _ahead(folder: Path, params: PricingParams) -> dict[int, list[vol_forecast.Look]]:
+    with quiet():  # what readers find wrong is told with the scores
+        return vol_forecast.looks(vol_forecast.recorded(folder, Warnings()), params)
 
 
 def tell(out: TextIO, rows: Sequence[Row], played: Replayed) -> None:
