@@ -329,9 +329,11 @@ class Restart:
         booked as if all of them had settled, and one had failed (brief seed 1786); and a payment
         that is booked may not be in the balance yet.
         """
+        return SETTLING_S if expected.steps or (change < 0 and self._just_paid()) else 0.0
+
+    def _just_paid(self) -> bool:
         newest_s = max(self.ctx.reconciler.payments.known.values(), default=0)
-        just_paid = newest_s >= self.ctx.clock.now_ms() // 1000 - SHOWN_S
-        return SETTLING_S if expected.steps or (change < 0 and just_paid) else 0.0
+        return newest_s >= self.ctx.clock.now_ms() // 1000 - SHOWN_S
 
     async def _may_be_traded(self, token: str | None, change: int) -> bool:
         """Whether a change of cash (None), or of a token's shares, may be one side of trades that

@@ -140,7 +140,10 @@ async def test_what_came_or_went_beside_trades_under_way(
         return Settling(known, ()) if settled else Settling(2_000, (-47,))
 
     ctx: Any = SimpleNamespace(
-        reconciler=SimpleNamespace(time=it, read_trades=nothing, moved_again=nothing),
+        clock=SimpleNamespace(now_ms=lambda: 1_000_000),
+        reconciler=SimpleNamespace(
+            time=it, read_trades=nothing, moved_again=nothing, payments=SimpleNamespace(known={})
+        ),
         client=SimpleNamespace(refresh=nothing, balance=lambda _: it.answer(1_950)),
         recovered=SimpleNamespace(since_s=900, markets={}),
         account=SimpleNamespace(ledger=Ledger()),
