@@ -99,6 +99,30 @@ def test_what_may_be_in_the_first_balance(doubt_s: int, sums: list[int]) -> None
     assert brought.unread(patient=False) == [0]
 
 
+@pytest.mark.parametrize(("doubt_s", "sums"), [(0, [0]), (150, [0, 4]), (161, [0])])
+def test_what_may_be_in_a_later_balance(doubt_s: int, sums: list[int]) -> None:
+    """A start that found less than its books does not know of what was paid just before it, and
+    books it long after it came.
+    """
+    payments = SimpleNamespace(doubt_s=doubt_s, until_s=180, since_s=105, known={})
+    bot: Any = SimpleNamespace(
+        ctx=SimpleNamespace(
+            account=SimpleNamespace(ledger=SimpleNamespace(capital=0)),
+            reconciler=SimpleNamespace(payments=payments),
+            recovered=SimpleNamespace(since_s=1),
+        )
+    )
+    nowhere: Any = None
+    brought = Brought(nowhere, "0x", lambda: 7_000.0)
+    brought._since_s = 105
+    brought.came += [Came(60.0, Kind.CAPITAL, 4, 160), Came(61.0, Kind.CAPITAL, -9, 161)]
+
+    brought.look(bot)
+
+    assert brought.unread(patient=True) == sums
+    assert brought.unread(patient=False) == [0]
+
+
 def test_an_operator_redeems_and_takes_out() -> None:
     """Between two lives, while a result is told: the books of the next one agree (L2)."""
     by_hand = Life(60.0, End.KILL, 420.0, by_hand=True, taken=25_000_000)
