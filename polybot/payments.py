@@ -106,7 +106,8 @@ class Payments:
             logger.warning("payments could not be read: {}", found.what)
             return False
         self._due_at += UNASKED_S - AGAIN_S
-        sure = [one for one in found if one.at_s >= since_s and one.at_s not in self._doubtful()]
+        doubtful = self._doubtful()
+        sure = [one for one in found if one.at_s >= since_s and one.at_s not in doubtful]
         new = [one for one in sure if not self._knows(one)]
         for one in new:
             await self._book(one)
@@ -119,9 +120,8 @@ class Payments:
         come to what more there is.
         """
         between = self._doubtful()
-        for one in coming_to(
-            [one for one in found if one.at_s in between and not self._knows(one)], more
-        ):
+        those = [one for one in found if one.at_s in between and not self._knows(one)]
+        for one in coming_to(those, more):
             await self._book(one, late=True)
 
     def _doubtful(self) -> range:

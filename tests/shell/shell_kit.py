@@ -44,7 +44,7 @@ from polybot.venue.rest import http_client
 from polybot.venue.secret import Credentials, Secret
 from polybot.venue.tap import NOBODY, Nobody
 
-RATE = 40.0
+RATE = 100.0
 OWNER = "scene"
 SERIES = "btc-5m"
 SEED = 1
