@@ -226,8 +226,9 @@ class Asset:
         if found is None:
             found = self.volatility.sigma(now_ms)
             return NoFair(WhyNoFair.VOLATILITY_UNKNOWN) if found is None else (found, 1.0)
-        ahead = used.ahead(ahead_s)
-        if self.params.jumps_per_hour:
+        params = self.params
+        ahead = found if ahead_s <= params.vol_quick_s else used.ahead(ahead_s)
+        if params.jumps_per_hour:
             found, ahead = used.smooth(found), used.smooth(ahead)
         return ahead, found / ahead
 

@@ -42,7 +42,7 @@ def value(
         return spot
     left_s = left_ms / 1000 + spot.age_s
     sigma = asset.sigma(now_ms, left_s)
-    if isinstance(sigma, NoFair):
+    if not isinstance(sigma, tuple):
         return sigma
     until_ms = market.start_ms - now_ms
     if until_ms <= 0:

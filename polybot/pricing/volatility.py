@@ -210,9 +210,10 @@ class Volatility:
         rest. On the thirteen recorded hours of the oracle the best weight of the medium estimate
         (QLIKE) is 0.4, 0.2, 0.15 and 0 at 5, 10, 15 and 60 minutes ahead.
         """
-        share = self.params.vol_quick_s / seconds if seconds > 0 else 1.0
-        if share >= 1.0:
+        quick_s = self.params.vol_quick_s
+        if seconds <= quick_s:
             return self._sigma
+        share = quick_s / seconds
         slow = 1.0 - share * (1.0 - self.params.vol_weights[2])
         return self._bounded(share * self._quick + slow * self._slow)
 
