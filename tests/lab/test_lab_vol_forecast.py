@@ -65,7 +65,7 @@ def test_minutes_of_unrest_are_not_taken_for_the_hour() -> None:
     """Five lively minutes in every two hours: after them the next hour is calm. Told so, it is off
     by less than what is now; over five minutes, or without the difference, both are one.
     """
-    prices = walked(14, lambda second: CALM * (4 if second % 7_200 < 300 else 1))
+    prices = walked(8, lambda second: CALM * (4 if second % 7_200 < 300 else 1))
 
     found = looks(prices, PricingParams())
     alike = looks(prices, PricingParams(vol_quick_s=86_400.0))

@@ -144,7 +144,7 @@ async def test_a_payment_about_a_start(
     was paid in that very second, or not shown yet, was never booked, and halted as drift; where
     dollars had gone meanwhile, it was booked once more (brief seed 10596).
     """
-    for at_s, phase, way_s in itertools.product(TIMES, (0.0, 0.4, 0.9), (0.0, 0.2)):
+    for at_s, phase, way_s in itertools.product(TIMES, (0.0, 0.6), (0.0, 0.2)):
         world = World(((at_s, 3 * USD),), phase, lag_s, index_s, way_s, gone)
         await world.live()
         assert right(world), world
