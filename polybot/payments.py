@@ -12,8 +12,8 @@ found less, or nothing: what had been paid by then was in the cash that the book
 A new journal begins with a balance, and stamps are whole seconds: of what is paid about the second
 in which that was read no row tells whether it is in it. The wallet does: it has just as much more
 than the books as came later. So such rows wait until both agree, or differ by just what the newest
-of them come to. A start that has found less than its books is in the same doubt of the half minute
-before it: dollars went, and what was paid then may be in the difference or come after it.
+of them come to. A start that has found another sum than its books is in the same doubt of the half
+minute before it: dollars came or went, and what was paid then may be in it or come after it.
 """
 
 from __future__ import annotations
@@ -66,7 +66,7 @@ class Payments:
     tell: Callable[[str], None] = lambda _: None
     _due_at: float = -math.inf  # when it is asked without a reason
     _began_at: float = -math.inf  # Trio's time, of the doubt
-    _short: bool = False  # the last start found less than its books
+    _differed: bool = False  # the last start found another sum than its books
 
     def begin(self, before_s: int, since_s: int) -> None:
         """A new journal begins with a balance that was read between these seconds of the venue."""
@@ -137,8 +137,8 @@ class Payments:
     def found(self, change: int, at_s: int) -> None:
         """A start has made the books what the wallet had then; `change` nobody explains yet."""
         self.unexplained += max(0, change)
-        self.found_s, self._short = at_s, change < 0
-        if self._short:
+        self.found_s, self._differed = at_s, change != 0
+        if self._differed:
             self._doubt(at_s, at_s)
 
     def _knows(self, one: Payment) -> bool:
@@ -159,7 +159,7 @@ class Payments:
     async def _book(self, one: Payment, *, late: bool = False) -> None:
         self.known[one.evidence] = one.at_s
         facts = [Paid(one.account, one.amount, one.evidence, one.at_s)]
-        in_it = one.at_s <= self.found_s and (self._short or one.amount <= self.unexplained)
+        in_it = one.at_s <= self.found_s and (self._differed or one.amount <= self.unexplained)
         if not late and (in_it or one.at_s < self.found_s - SHOWN_S):
             self.unexplained = max(0, self.unexplained - one.amount)
             facts.append(Paid("deposit", -one.amount, ORIGIN_KNOWN + one.evidence))

@@ -62,6 +62,7 @@ CHECK_EVERY_S = 5.0
 OLDEST, LOOKS_A_SWEEP = 2, 48  # all generations of garbage every four minutes, the young each time
 SIGNAL_S = 0.01
 AGREE_S = 90.0  # reconciler, reconnection, and the chain's own time
+NEWS_S = 10.0  # of a fill, for one that the wallet does not wait for
 
 
 @attrs.frozen
@@ -304,6 +305,8 @@ class Simulation:
         waits = self.case.far or self.lives.restarting() or bool(self.rules.strange)
         if ended.is_set() or (waits and not bot.ready) or self.halts.filled_elsewhere(bot):
             return
+        with suppress(trio.TooSlowError):  # a fill may be on its way just now (brief seed 11843)
+            await until(lambda: not off(patient=True), every_s=0.25, within_s=NEWS_S)
         for text in off(patient=True):
             self.watch.break_("L2", text)
         for text in self.watch.legs_unlike(bot.ctx.account.ledger):

@@ -119,7 +119,7 @@ class Lives:
         """The next one begins with what the venue shows; what it finds strange it leaves alone. A
         halt was in the journal, and is gone with it.
         """
-        self.sim.confirmed.clear()
+        self.sim.forgotten |= self.sim.confirmed.keys()  # of which some may be on their way yet
         self.sim.brought.lost()
         if self._newest is not None:
             self.sim.halts.forgotten.lose(self._newest.bot)

@@ -45,7 +45,7 @@ FOUND = (239, 312, 322, 367, 523, 986, 1242, 1281, 2314, 2681, 3776, 4159)
 # And with all that is drawn now.
 SINCE = (
     1425, 1786, 3569, 4205, 4338, 4430, 4841, 5197, 5546, 5690, 7403, 8659, 8903, 9102, 9646, 10473,
-    10596,
+    10596, 11843, 12243, 12695, 12732,
 )  # fmt: skip
 LOTS = [range(first, first + TOGETHER) for first in range(1, SEEDS + 1, TOGETHER)]
 

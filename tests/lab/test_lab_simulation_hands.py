@@ -16,7 +16,7 @@ from polybot.config import BotParams
 from polybot.domain.accounts import Kind
 from polybot.lab.memory_net import Network
 from polybot.lab.simulation import Simulation, simulate
-from polybot.lab.simulation_brought import Brought
+from polybot.lab.simulation_brought import KINDS, Brought
 from polybot.lab.simulation_case import Case, Edited, End, Harm, Life, Trouble
 from polybot.lab.simulation_dates import MOMENTS, Date
 from polybot.lab.simulation_draw import draw
@@ -121,6 +121,28 @@ def test_what_may_be_in_a_later_balance(doubt_s: int, sums: list[int]) -> None:
 
     assert brought.unread(patient=True) == sums
     assert brought.unread(patient=False) == [0]
+
+
+def test_some_of_what_is_listed_late_may_be_booked_as_brought_in() -> None:
+    """Of a reward and a deposit the start had one in its balance, and took it for brought in: that
+    is right as long as both may be unread, and not for another sum (brief seed 12732).
+    """
+    now_s = 30.0
+    nowhere: Any = None
+    brought = Brought(nowhere, "0x", lambda: now_s)
+    brought._base, brought._since_s = dict.fromkeys(KINDS, 0), 100
+    brought.came += [Came(20.0, Kind.REWARDS, 150, 120), Came(25.0, Kind.CAPITAL, 1, 125)]
+
+    def off(capital: int) -> list[str]:
+        ledger: Any = SimpleNamespace(capital=capital, received=lambda _: 0)
+        return list(brought.unlike(ledger, [0], patient=True))
+
+    assert not off(150), "the reward, as brought in"
+    assert not off(151), "both"
+    assert not off(0), "neither"
+    assert off(149)
+    now_s = 7_000.0
+    assert off(150)
 
 
 def test_an_operator_redeems_and_takes_out() -> None:

@@ -134,7 +134,9 @@ def right(world: World) -> bool:
 TIMES = (-40.0, -31.0, -1.0, -0.3, 0.0, 0.05, 0.15, 0.25, 0.35, 0.7, 1.2, 40.0)
 
 
-@pytest.mark.parametrize("gone", [None, 0, 100 * USD], ids=["a first balance", "none gone", "gone"])
+@pytest.mark.parametrize(
+    "gone", [None, 0, USD, 100 * USD], ids=["a first balance", "none gone", "less gone", "gone"]
+)
 @pytest.mark.parametrize("lag_s", [0.0, 2.0, 29.0])
 @pytest.mark.parametrize("index_s", [0.0, 45.0, 400.0])
 async def test_a_payment_about_a_start(

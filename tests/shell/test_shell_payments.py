@@ -91,9 +91,9 @@ async def test_a_row_that_tells_its_transaction_later_is_one_payment(
 @pytest.mark.parametrize(
     ("change", "age_s", "explained"),
     [
-        (7, 0, True),
+        (7, 0, None),
         (7, -1, False),  # paid after that start
-        (1, 0, False),
+        (1, 0, None),
         (-93, 0, None),
         (-93, 30, None),
         (-93, 31, True),
@@ -105,8 +105,8 @@ async def test_what_a_start_has_found_beside_a_withdrawal(
 ) -> None:
     """A payment of before the last start is in the cash that this compared, whatever else came or
     went: with a hundred dollars withdrawn beside seven that were paid it was booked as new, and the
-    books had seven too many. One of that very second may not be in it; with less there than in the
-    books nobody can tell, and it waits.
+    books had seven too many. One of that very second may not be in it; with another sum than the
+    books had nobody can tell, and it waits.
     """
     reply = lambda _: httpx.Response(  # noqa: E731
         200, json={"data": [row("0x1")], "pagination": {"has_more": False, "next_cursor": None}}
