@@ -24,8 +24,8 @@ BASIS_WEIGHT = 0.005  # per slot: the basis is learnt over about 20 s
 FLOOR_S = 0.05  # least remaining variance, in seconds of σ²: keeps the last instant finite
 NOON_MS = 60_000 - 1  # a day settles on the close of the minute that begins at its end
 SURE = 0.0005
-# In a window of five minutes volatility goes nowhere that a belief would show (log loss to three
-# digits on 480 invented windows); over an hour, which is twice what it takes to forget, it does.
+# In a window of five minutes volatility goes nowhere that a belief would show (log loss within a
+# thousandth on 480 invented windows); over an hour, twice what it takes to forget, it does.
 SAME_MS = 300_000
 
 

@@ -208,7 +208,7 @@ class Volatility:
         What was quick in the last minutes says little of an hour: beyond `vol_quick_s` the quick
         estimates keep the weight they have over that much of the way, and the slow one takes the
         rest. On the thirteen recorded hours of the oracle the best weight of the medium estimate
-        (QLIKE) is 0.4, 0.2, 0.15 and 0 at 5, 10, 15 and 60 minutes ahead.
+        (QLIKE) is 0.3, 0.2, 0.15 and 0 at 5, 10, 15 and 60 minutes ahead.
         """
         quick_s = self.params.vol_quick_s
         if seconds <= quick_s:
