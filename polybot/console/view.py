@@ -238,7 +238,7 @@ def counts(line: LostLine) -> bool:
 def lost_text(line: LostLine) -> str:
     """How much of its time a side was without a bid, or with less of one, and why."""
     parts = (("none", line.withheld), ("less", line.reduced))
-    shares = ", ".join(f"{word} {part:.0%}" for word, part in parts if part >= LEAST_TOLD)
+    shares = ", ".join(f"{word} {part:.0%}" for word, part in parts if part > LEAST_TOLD)
     return f"{shares or f'less {LEAST_TOLD:.1%}'} – {plain(line.why)}"
 
 

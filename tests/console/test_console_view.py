@@ -220,3 +220,10 @@ def test_what_is_not_known_is_not_a_number() -> None:
     shown = "\n".join(lines(unknown))
 
     assert "today –  open P&L – at fair, -8.12 at worst  heartbeat silent" in shown
+
+
+def test_half_a_percent_is_not_told_as_none() -> None:
+    """Half of one, rounded to an even number, is 0 %: left out beside more, and told alone."""
+    assert view.lost_text(LostLine("Up", "why", 0.02, 0.005)) == "none 2% – why"
+    assert view.lost_text(LostLine("Up", "why", 0.005, 0.0)) == "less 0.5% – why"
+    assert view.lost_text(LostLine("Up", "why", 0.0051, 0.0)) == "none 1% – why"
