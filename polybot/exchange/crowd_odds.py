@@ -31,10 +31,15 @@ SAME_MS = 300_000
 
 @attrs.frozen
 class View:
-    """One belief: probability of Up, and how far that moves per √s (strategy.md 2.3)."""
+    """One belief: probability of Up, and how far that moves per √s (strategy.md 2.3).
+
+    `distance` is what both are made of: the log distance to the strike over the root of the seconds
+    to go, to be held against a σ.
+    """
 
     up: float
     speed: float
+    distance: float = 0.0
 
 
 class Average:
@@ -77,7 +82,8 @@ def _view(gap: float, sigma: float, variance_s: float, weight: float) -> View:
     spread = math.sqrt(max(variance_s, FLOOR_S))
     d = gap / (sigma * spread)
     density = math.exp(-d * d / 2) / math.sqrt(2 * math.pi)
-    return View(min(1 - SURE, max(SURE, _normal(d))), density * weight / spread)
+    up = min(1 - SURE, max(SURE, _normal(d)))
+    return View(up, density * weight / spread, gap / spread)
 
 
 class MarketOdds:

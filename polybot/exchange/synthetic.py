@@ -20,9 +20,6 @@ from polybot.exchange import vol_path
 
 GRID_MS = 100
 _STEPS_PER_S = 1000 // GRID_MS
-# News comes in bursts: a factor on each second's σ, its mean square 1, forgotten in four seconds.
-_BURST, _BURST_MEMORY = 0.8, math.exp(-1 / 4)
-_BURST_NEWS = math.sqrt(1 - _BURST_MEMORY**2)
 _PULL_EVERY_S = 300  # the shortest windows
 PAST_MS = 3_660_000  # before the start, for candles and averages that are under way then
 
@@ -85,9 +82,8 @@ class _Path:
         regime, log_price = self.regime, math.log(self.prices[-1])
         sigma = vol_path.bounded(self.log_vol) * regime.volatility
         self.per_second.append(sigma)
-        self.burst = _BURST_MEMORY * self.burst + _BURST_NEWS * gauss(0.0, 1.0)
-        factor = math.exp(_BURST * self.burst - _BURST**2)
-        step = factor * sigma * math.sqrt(GRID_MS / 1000)
+        self.burst = vol_path.next_burst(self.burst, gauss(0.0, 1.0))
+        step = vol_path.burst_factor(self.burst) * sigma * math.sqrt(GRID_MS / 1000)
         if (self.first_ms // 1000 + len(self.prices) // _STEPS_PER_S) % _PULL_EVERY_S == 0:
             self.anchor = log_price
         log_price += regime.pull * (self.anchor - log_price)

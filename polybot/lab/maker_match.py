@@ -21,7 +21,7 @@ import attrs
 
 from polybot.exchange.book import Ladder
 from polybot.exchange.crowd_hand import Hand
-from polybot.exchange.crowd_odds import MarketOdds
+from polybot.exchange.crowd_odds import SAMPLES, MarketOdds
 from polybot.exchange.model import BUY, SELL, Market
 from polybot.exchange.oracle import Oracle, PriceSource, PriceTick
 from polybot.exchange.resolution import delays
@@ -29,6 +29,7 @@ from polybot.exchange.synthetic import MEASURED, PriceRegime
 from polybot.lab.crowd_venue import TODAY, CrowdVenue, Rules
 from polybot.lab.maker_account import Account, Fill, Quote, Settled
 from polybot.lab.maker_sources import Truth
+from polybot.lab.true_odds import TrueOdds
 
 LATENCY_MS = 150  # from a decision to its orders' arrival, and from a match to the news of it
 LOOK_MS = 150  # between two decisions
@@ -180,7 +181,7 @@ def play(
     progress: Callable[[int], None] = lambda _number: None,
 ) -> Result:  # fmt: skip
     """Let a policy trade so many windows of a seed's world. `progress` hears each number done."""
-    match = Match(policy, CrowdVenue(seed, intensity, rules, regime=regime), seed)
+    match = Match(policy, CrowdVenue(seed, intensity, rules, regime=regime), seed, regime)
     for number, market in enumerate(match.venue.windows(intervals), 1):
         match.window(market)
         progress(number)
@@ -190,8 +191,12 @@ def play(
 class Match:
     """A policy, its account and its world."""
 
-    def __init__(self, policy: Callable[[Arena], Policy], venue: CrowdVenue, seed: int) -> None:
+    def __init__(
+        self, policy: Callable[[Arena], Policy], venue: CrowdVenue, seed: int,
+        regime: PriceRegime = MEASURED,
+    ) -> None:  # fmt: skip
         self.venue, self._seed = venue, seed
+        self._true_odds = TrueOdds(regime, SAMPLES.get(venue.rules.rule, 0))
         self.policy = policy(Arena(venue.source, seed))
         self.account = Account(
             Hand.make(venue.engine, "policy"), self.policy.on_fill, self.policy.on_settled,
@@ -215,9 +220,14 @@ class Match:
             self._oracle.advance(at_ms)
             self.account.advance(at_ms)
             if number % looks == 0:
-                truth.up.append(odds.at(at_ms).up)
+                truth.up.append(self._true_up(market, odds, at_ms))
                 self.account.want(self.policy.quotes(self._sight(market, at_ms)), at_ms)
         self.account.leave(market, market.end_ms, truth)
+
+    def _true_up(self, market: Market, odds: MarketOdds, now_ms: int) -> float:
+        left_s = (market.end_ms - now_ms) / 1000
+        sigma = self.venue.source.sigma("btc", now_ms, left_s)
+        return self._true_odds.up(odds.at(now_ms).distance, sigma, left_s)
 
     def _on_price(self, tick: PriceTick) -> None:
         self._prices[tick.feed] = tick
