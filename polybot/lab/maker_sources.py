@@ -1,10 +1,10 @@
-"""Where a window's profit came from: what the crowd's own truth says of every fill.
+"""Where a window's profit came from: what the truth says of every fill.
 
-The yardstick is the true probability of Up as the window went on (`MarketOdds`), not a price of the
-book: a maker who is wrong together with the book learns nothing from the book. Ten seconds after a
-fill whoever knew something has been proven right; what comes later has a mean of zero over many
-windows if the truth is one. It nearly is: it takes returns for normal, and the world's have bursts
-and jumps, so favourites win a little more often than it says.
+The yardstick is the true probability of Up as the window went on (`true_odds`), not a price of the
+book: a maker who is wrong together with the book learns nothing from the book. Nor is it what the
+crowd believes, which takes returns for normal where the world's have bursts and jumps. Ten seconds
+after a fill whoever knew something has been proven right; what comes later has a mean of zero over
+many windows.
 """
 
 from __future__ import annotations

@@ -8,8 +8,9 @@ there is no interval.
 
 Two profits are told. The plain one has each window's result in it, which is most of its spread.
 `known` leaves that out: rebates, fees, and what every fill was truly worth ten seconds after it,
-above its cost (`maker_sources`). Its mean is the same as far as the crowd's truth is one; where
-`held` is not zero by chance, it is not, and the plain profit is the word that counts.
+above its cost (`maker_sources`). Its mean is the same, for what is left out, `held`, is luck; only
+where the price is pulled back to the strike (the regime "pinned") the truth is none, and the plain
+profit is the word that counts.
 """
 
 from __future__ import annotations

@@ -72,6 +72,10 @@ NO_BEGINNING = "the tape does not hold the beginning of its run"
 Decided = tuple[str, bytes]  # by whom, what
 
 
+def _unasked(request: httpx.Request) -> httpx.Response:
+    raise AssertionError(f"a replay asks nobody: {request.url}")
+
+
 class NotReplayable(Exception):
     """The tape does not hold what a replay needs; the text says what."""
 
@@ -219,7 +223,8 @@ class Core:
         self.store.append([(one.at_ms, _entry(one)) for one in self._kept])
         bot = build(
             config, BotOptions(Path("config.toml")), self.clock, _NOWHERE, _KEY, _NOBODY, Purse(),
-            httpx.AsyncClient(), self.store, world="tape", speed=1.0, tape=self.examiner,
+            httpx.AsyncClient(transport=httpx.MockTransport(_unasked)), self.store, world="tape",
+            speed=1.0, tape=self.examiner,
         )  # fmt: skip
         self.ctx = bot.ctx
         self.ctx.core = self.ctx.account.core = self.examiner

@@ -69,9 +69,9 @@ class Asset:
 
     params: PricingParams = attrs.field(factory=PricingParams)
     season: Season = FLAT
-    average: Track = attrs.field(factory=Track, init=False)
-    oracle: Track = attrs.field(factory=Track, init=False)
-    exchange: Track = attrs.field(factory=Track, init=False)
+    average: Track = attrs.field(init=False)
+    oracle: Track = attrs.field(init=False)
+    exchange: Track = attrs.field(init=False)
     volatility: Volatility = attrs.field(init=False)
     _slow_volatility: Volatility = attrs.field(init=False)
     _basis: Basis | None = attrs.field(default=None, init=False)
@@ -87,6 +87,10 @@ class Asset:
 
     def __attrs_post_init__(self) -> None:
         params = self.params
+        stale_s, lag_s, frozen_s = params.spot_stale_s, params.oracle_lag_s, params.frozen_s
+        self.average = Track(patience_s=(params.oracle_stale_s, lag_s, frozen_s))
+        self.oracle = Track(patience_s=(params.oracle_spot_stale_s, lag_s, frozen_s))
+        self.exchange = Track(patience_s=(stale_s, stale_s, frozen_s))
         self.volatility = Volatility(params, self.season)
         step_s = params.vol_oracle_sample_s
         coarse = attrs.evolve(
@@ -234,13 +238,13 @@ class Asset:
 
     def official(self, now_ms: int) -> Track | NoFair:
         """The oracle's average, if it is fresh and not frozen."""
-        params, track = self.params, self.average
-        stale_s, lag_s, frozen_s = params.oracle_stale_s, params.oracle_lag_s, params.frozen_s
-        if track.is_lively(now_ms, stale_s, lag_s, frozen_s):
+        track = self.average
+        if track.is_lively(now_ms):
             return track
-        if not track.is_fresh(now_ms, stale_s, lag_s):
+        params = self.params
+        if not track.is_fresh(now_ms, params.oracle_stale_s, params.oracle_lag_s):
             return _stale(WhyNoFair.ORACLE_STALE, track, now_ms)
-        if track.is_frozen(now_ms, self.exchange, frozen_s, params.frozen_move_bp):
+        if track.is_frozen(now_ms, self.exchange, params.frozen_s, params.frozen_move_bp):
             return _frozen(track, self.exchange)
         return track
 
@@ -251,9 +255,9 @@ class Asset:
 
     def _exchange_ill(self, now_ms: int) -> NoFair | None:
         track, params = self.exchange, self.params
-        stale_s, frozen_s = params.spot_stale_s, params.frozen_s
-        if self._leapt is None and track.is_lively(now_ms, stale_s, stale_s, frozen_s):
+        if self._leapt is None and track.is_lively(now_ms):
             return None
+        stale_s, frozen_s = params.spot_stale_s, params.frozen_s
         if not track.is_fresh(now_ms, stale_s, stale_s):
             return _stale(WhyNoFair.SPOT_STALE, track, now_ms)
         if self._leapt is not None:
@@ -268,14 +272,17 @@ class Asset:
         The oracle itself must be fresh in both cases: without it nobody knows the level (F58).
         """
         params, oracle, exchange = self.params, self.oracle, self.exchange
-        stale_s, lag_s, frozen_s = params.oracle_spot_stale_s, params.oracle_lag_s, params.frozen_s
-        lively = oracle.is_lively(now_ms, stale_s, lag_s, frozen_s)
-        if not lively and not oracle.is_fresh(now_ms, stale_s, lag_s):
+        lively = oracle.is_lively(now_ms)
+        if not lively and not oracle.is_fresh(
+            now_ms, params.oracle_spot_stale_s, params.oracle_lag_s
+        ):
             return _stale(WhyNoFair.ORACLE_STALE, oracle, now_ms)
         ill = self._exchange_ill(now_ms)
         if ill is not None and ill.why is not WhyNoFair.SPOT_STALE:
             return ill
-        if not lively and oracle.is_frozen(now_ms, exchange, frozen_s, params.frozen_move_bp):
+        if not lively and oracle.is_frozen(
+            now_ms, exchange, params.frozen_s, params.frozen_move_bp
+        ):
             return _frozen(oracle, exchange)
         held = self._basis
         if ill is not None or held is None or now_ms - held.at_ms > LEVEL_KEPT_MS:

@@ -21,6 +21,7 @@ def whole_second(stamp_ms: int) -> int:
 class Track:
     """What one stream said. Times in Unix ms; `live_ms` counts receipts of live ticks only.
 
+    `patience_s` is what it may be without before it is doubted: a receipt, a stamp, and a change.
     Beside the prices of whole seconds their running sums are kept, so that a mean over any minute
     is one subtraction. Sums are of differences to the first price: they lose no digits.
     """
@@ -29,6 +30,9 @@ class Track:
     stamp_ms: int = 0
     live_ms: int | None = None
     changed_ms: int | None = None
+    patience_s: tuple[float, float, float] = (math.inf, math.inf, math.inf)
+    # Until when it is lively, once somebody has asked since the last tick.
+    _lively_ms: float | None = attrs.field(default=None, eq=False)
     _last_second: int | None = None
     _prices: list[float] = attrs.field(factory=list)
     _sums: list[float] = attrs.field(factory=lambda: [0.0])  # of all before the place
@@ -40,7 +44,7 @@ class Track:
             return False
         if value != self.value or self.changed_ms is None:
             self.changed_ms = recv_ms
-        self.value, self.stamp_ms = value, stamp_ms
+        self.value, self.stamp_ms, self._lively_ms = value, stamp_ms, None
         if not snapshot:
             self.live_ms = recv_ms
         self._remember(value, whole_second(stamp_ms))
@@ -112,19 +116,23 @@ class Track:
             return False
         return now_ms - self.stamp_ms <= stamp_s * 1000
 
-    def is_lively(self, now_ms: int, receipt_s: float, stamp_s: float, still_s: float) -> bool:
-        """Whether it is fresh and has changed within `still_s`, and so is not frozen whatever any
-        witness says: one question for two where nothing is wrong, asked of three tracks for every
-        decision.
+    def is_lively(self, now_ms: int) -> bool:
+        """Whether it is fresh and has changed within its patience, and so is not frozen whatever
+        any witness says: one question for two where nothing is wrong, asked of three tracks for
+        every decision.
         """
-        live_ms, changed_ms = self.live_ms, self.changed_ms
-        return (
-            live_ms is not None
-            and changed_ms is not None
-            and now_ms - live_ms <= receipt_s * 1000
-            and now_ms - self.stamp_ms <= stamp_s * 1000
-            and now_ms - changed_ms < still_s * 1000
-        )
+        until_ms = self._lively_ms
+        if until_ms is None:
+            until_ms = self._lively_ms = self._lively_until_ms()
+        return now_ms < until_ms
+
+    def _lively_until_ms(self) -> float:
+        if self.live_ms is None or self.changed_ms is None:
+            return -math.inf
+        receipt_s, stamp_s, still_s = self.patience_s
+        last_ms = min(self.live_ms + receipt_s * 1000, self.stamp_ms + stamp_s * 1000)
+        still_ms = self.changed_ms + still_s * 1000
+        return still_ms if still_ms <= last_ms else math.floor(last_ms) + 1
 
     def is_frozen(self, now_ms: int, witness: Track, still_s: float, move_bp: float) -> bool:
         """Whether this value stood still for `still_s` while `witness` moved (reliability.md F59).

@@ -4,6 +4,7 @@ redirects, no exceptions for what peers do.
 
 from __future__ import annotations
 
+import functools
 from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from typing import TypeVar
@@ -84,6 +85,12 @@ def decoded(what: str, reply: Reply | Failure, decode: Callable[[object], T]) ->
         return Failure(f"{what}: unreadable: {error}")
 
 
+@functools.lru_cache(maxsize=256)
+def _url(text: str) -> httpx.URL:
+    """Most calls are to the same few places; to read a URL takes a third of making a request."""
+    return httpx.URL(text)
+
+
 @attrs.frozen
 class Rest:
     """Calls to one base URL. Private calls are signed with the API
@@ -117,7 +124,7 @@ class Rest:
         try:
             request = self.http.build_request(
                 method,
-                self.base + path,
+                _url(self.base + path),
                 content=body or None,
                 params=dict(params) if params else None,
                 headers=headers,

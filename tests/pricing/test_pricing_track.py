@@ -159,6 +159,44 @@ def test_a_snapshot_is_not_life() -> None:
     assert not track.is_fresh((T0 + 1) * 1000 + 100, 2.5, 6.0)
 
 
+@given(
+    st.lists(
+        st.tuples(st.integers(0, 9_000), st.integers(-3_000, 3_000), st.booleans(), st.booleans()),
+        max_size=12,
+    ),
+    st.tuples(*[st.sampled_from([0.0005, 1.0, 2.5, 7.1234, math.inf])] * 3),
+    st.lists(st.integers(-2_000, 9_000), min_size=1, max_size=4),
+)
+def test_lively_is_fresh_and_moving(
+    ticks: list[tuple[int, int, bool, bool]],
+    patience_s: tuple[float, float, float],
+    asked: list[int],
+) -> None:
+    """Whatever came when, asked again and again between: a receipt and a stamp within its patience,
+    and a change sooner ago than that.
+    """
+    track, now_ms = Track(patience_s=patience_s), T0 * 1000
+    receipt_s, stamp_s, still_s = patience_s
+
+    for after_ms, stamped_ms, same, snapshot in [(0, 0, False, False), *ticks]:
+        now_ms += after_ms
+        value = track.value if same else track.value + 1
+        track.take(value, now_ms - stamped_ms, now_ms, snapshot=snapshot)
+        for later_ms in asked:
+            at_ms = now_ms + later_ms
+            fresh = track.is_fresh(at_ms, receipt_s, stamp_s)
+            moving = track.changed_ms is not None and at_ms - track.changed_ms < still_s * 1000
+            assert track.is_lively(at_ms) is (fresh and moving)
+
+
+def test_what_has_told_nothing_is_not_lively() -> None:
+    """Not even where nothing is asked of it; nor what has only replayed its past."""
+    track = Track()
+    assert not track.is_lively(T0 * 1000)
+    feed(track, {0: 1.0, 1: 2.0}, snapshot=True)
+    assert not track.is_lively((T0 + 1) * 1000)
+
+
 def test_frozen_only_if_the_witness_moved() -> None:
     """Standing still is suspicious only while the other source moves by two basis points."""
     still, quiet, moving = Track(), Track(), Track()

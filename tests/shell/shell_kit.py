@@ -33,7 +33,7 @@ from polybot.journal.recorder import Recorder
 from polybot.journal.store import Store
 from polybot.launch import PAPER_START_MS, demo_site, judged, run_watched
 from polybot.options import BotOptions
-from polybot.patient_clock import PatientClock
+from polybot.patient_clock import ROUNDED_S, PatientClock
 from polybot.pricing.params import PricingParams
 from polybot.purse import Purse
 from polybot.quoting.params import QuoteParams
@@ -95,10 +95,11 @@ class SceneClock(PatientClock):
         return run
 
     def deadline_to_sleep_time(self, deadline: float) -> float:
-        wait_s = super().deadline_to_sleep_time(deadline)
-        if self._working:
-            self._may_pass = 0.0
-        return wait_s
+        if not self._working:
+            return super().deadline_to_sleep_time(deadline)
+        wait_s = (deadline - self.current_time()) / self.rate
+        self._may_pass = 0.0
+        return max(wait_s, ROUNDED_S)  # the thread's end wakes Trio
 
 
 @attrs.define(eq=False)
