@@ -277,9 +277,11 @@ class Asset:
             now_ms, params.oracle_spot_stale_s, params.oracle_lag_s
         ):
             return _stale(WhyNoFair.ORACLE_STALE, oracle, now_ms)
-        ill = self._exchange_ill(now_ms)
-        if ill is not None and ill.why is not WhyNoFair.SPOT_STALE:
-            return ill
+        ill = None
+        if self._leapt is not None or not exchange.is_lively(now_ms):
+            ill = self._exchange_ill(now_ms)
+            if ill is not None and ill.why is not WhyNoFair.SPOT_STALE:
+                return ill
         if not lively and oracle.is_frozen(
             now_ms, exchange, params.frozen_s, params.frozen_move_bp
         ):
@@ -291,9 +293,14 @@ class Asset:
             return self._stand_in(GOOD if ill is None else self._slower, now_ms)
         if self._apart is not None:
             return self._apart
-        lag_s = self._exchange_lag.seconds(params.twap_lag_s)
-        age_s = exchange.lag_ms(now_ms) / 1000
-        return Spot(exchange.value + held.offset, exchange, age_s, self._quality, lag_s)
+        lag_s, age_ms = self._exchange_lag.found_s, now_ms - exchange.stamp_ms
+        return Spot(
+            exchange.value + held.offset,
+            exchange,
+            age_ms / 1000 if age_ms > 0 else 0.0,
+            self._quality,
+            params.twap_lag_s if lag_s is None else lag_s,
+        )
 
     def _stand_in(self, quality: Quality, now_ms: int) -> Spot | NoFair:
         """The oracle's own spot. Nothing is held against it then but itself, second by second."""

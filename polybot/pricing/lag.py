@@ -47,7 +47,7 @@ class Lag:
     seen: int = 0
     _waiting: deque[tuple[int, float]] = attrs.field(factory=lambda: deque(maxlen=WAITING))
     _lags: tuple[_Scatter, ...] = attrs.field(factory=lambda: tuple(map(_new, range(LAGS))))
-    _found: int | None = None
+    found_s: float | None = None
 
     def observe(self, second: int, average: float, prices: Track, lookback_s: int) -> None:
         """Take the official average stamped `second`; it is compared with our own of `prices` as
@@ -65,19 +65,19 @@ class Lag:
             if own is not None:
                 scatter.step((average - own) / average)
         self.seen += 1
-        self._found = self._clearest()
+        self.found_s = self._clearest()
 
-    def _clearest(self) -> int | None:
+    def _clearest(self) -> float | None:
         if self.seen < ENOUGH:
             return None
         ranked = sorted((scatter.variance(), lag) for lag, scatter in enumerate(self._lags))
         (best, lag), (second, _) = ranked[:2]
         # Where nothing moves every lag fits, and none is told.
-        return lag if second > best * CLEAR else None
+        return float(lag) if second > best * CLEAR else None
 
     def seconds(self, otherwise: float) -> float:
         """The measured lag, or `otherwise`."""
-        return otherwise if self._found is None else float(self._found)
+        return otherwise if self.found_s is None else self.found_s
 
 
 def _new(_: int) -> _Scatter:
