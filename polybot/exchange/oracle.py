@@ -235,13 +235,18 @@ class Oracle:
                 self._print(tick, length_s)
 
     def _print(self, tick: PriceTick, length_s: int) -> None:
-        bars = self._bars[tick.asset, length_s]
+        bars, price = self._bars[tick.asset, length_s], tick.value
         open_ms = tick.stamp_ms // (length_s * 1000) * length_s * 1000
-        price = tick.value
-        if not bars or bars[-1].open_ms != open_ms:
-            bars.append(_Bar(open_ms, price, price, price, price, 0.0, 0, tick.trade_id))
-        bar = bars[-1]
-        bar.high, bar.low, bar.close = max(bar.high, price), min(bar.low, price), price
+        if bars and bars[-1].open_ms == open_ms:
+            bar = bars[-1]
+        else:
+            bar = _Bar(open_ms, price, price, price, price, 0.0, 0, tick.trade_id)
+            bars.append(bar)
+        if price > bar.high:
+            bar.high = price
+        elif price < bar.low:
+            bar.low = price
+        bar.close = price
         bar.volume += tick.quantity
         bar.trades += 1
 
@@ -260,10 +265,15 @@ class Oracle:
             self._bars[asset, length_s] = deque(maxlen=kept)
         hour_ms = start_ms // 3_600_000 * 3_600_000
         begin_ms = min(hour_ms, start_ms // 1000 * 1000 - HISTORY_MS)
-        for stamp_ms in range(begin_ms, start_ms, 1000):
-            self._keep(self._tick("binance", asset, stamp_ms, stamp_ms))
-        for length_s in CANDLES_KEPT:
+        prints = [
+            self._tick("binance", asset, stamp_ms, stamp_ms)
+            for stamp_ms in range(begin_ms, start_ms, 1000)
+        ]
+        self._ticks["binance", asset].extend(prints[-1 - HISTORY_MS // 1000 :])
+        for length_s, kept in CANDLES_KEPT.items():
             bars = self._bars[asset, length_s]
+            for tick in prints[-kept * length_s :]:
+                self._print(tick, length_s)
             while bars and bars[0].open_ms < begin_ms:  # its open was never seen
                 bars.popleft()
         last = start_ms // 1000 * 1000
