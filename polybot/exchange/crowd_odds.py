@@ -1,7 +1,8 @@
-"""What the crowd believes: the true probability of Up, from the price source itself.
+"""What the crowd believes: the probability of Up, from the price source itself.
 
 The crowd stands for everyone else on the venue, so it may read the truth (prices at any instant,
-the volatility that makes them); how late each member reads it is what makes its quotes wrong.
+the volatility that makes them); how late each member reads it is what makes its quotes wrong. It
+takes returns for normal, as most do; what its beliefs come to in truth `lab/true_odds.py` says.
 Derived from the settlement rule (strategy.md 1 and 2); shares no code with the bot's pricing.
 """
 
