@@ -2,8 +2,7 @@
 
 The venue hashes the JSON text of the whole book after every change. Each level keeps its ready-made
 fragment of that text, so that a check is one join and one SHA-1, a few microseconds for a hundred
-levels. The fragment of a level that has changed is made when the book is next hashed: until then
-the touch may change a dozen times.
+levels.
 """
 
 from __future__ import annotations
@@ -29,10 +28,8 @@ class HashedBook:
     tick_text: str
     neg_risk: bool
     book: Book = attrs.field(factory=Book, init=False)
-    _bid_texts: dict[int, str] = attrs.field(factory=dict, init=False)  # by price …
+    _bid_texts: dict[int, str] = attrs.field(factory=dict, init=False)  # by price
     _ask_texts: dict[int, str] = attrs.field(factory=dict, init=False)
-    _bid_news: dict[int, Change] = attrs.field(factory=dict, init=False)  # … and what is newer
-    _ask_news: dict[int, Change] = attrs.field(factory=dict, init=False)
 
     def replace(self, bids: Iterable[WireLevel], asks: Iterable[WireLevel]) -> None:
         """Take a snapshot, in any order. Raises ValueError for a level that is none, and has then
@@ -42,7 +39,6 @@ class HashedBook:
         ask_rows = [(level.price, level.size, _fragment(level)) for level in asks]
         self._bid_texts = {price: text for price, size, text in bid_rows if size}
         self._ask_texts = {price: text for price, size, text in ask_rows if size}
-        self._bid_news, self._ask_news = {}, {}
         self.book.replace(
             [(price, size) for price, size, _ in bid_rows],
             [(price, size) for price, size, _ in ask_rows],
@@ -52,13 +48,11 @@ class HashedBook:
         """Set one level. Returns its price if it shrank, as a trade makes it do."""
         price, size = price_of_text(change.price_text), amount_of_text(change.size_text)
         side = change.side
-        bids = side is BUY
-        news = self._bid_news if bids else self._ask_news
+        texts = self._bid_texts if side is BUY else self._ask_texts
         if size:
-            news[price] = change
+            texts[price] = _fragment(change)
         else:
-            news.pop(price, None)
-            (self._bid_texts if bids else self._ask_texts).pop(price, None)
+            texts.pop(price, None)
         return price if size < self.book.set(side, price, size) else None
 
     def hashes(self, timestamp: str) -> Callable[[str], str]:
@@ -66,8 +60,6 @@ class HashedBook:
         that comes at the end, and where the one that is believed is not it, others are tried. Bids
         ascend, asks descend.
         """
-        _write(self._bid_news, self._bid_texts)
-        _write(self._ask_news, self._ask_texts)
         bids = ",".join(map(self._bid_texts.__getitem__, self.book.bid_prices))
         asks = ",".join(map(self._ask_texts.__getitem__, reversed(self.book.ask_prices)))
         text = (
@@ -84,12 +76,6 @@ class HashedBook:
             return whole.hexdigest()
 
         return ended
-
-
-def _write(news: dict[int, Change], texts: dict[int, str]) -> None:
-    for price, change in news.items():
-        texts[price] = _fragment(change)
-    news.clear()
 
 
 def _fragment(level: WireLevel) -> str:
