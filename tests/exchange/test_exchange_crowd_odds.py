@@ -147,6 +147,19 @@ def test_speed_is_the_derivative_of_the_belief() -> None:
     assert view.speed == pytest.approx(0.0247, abs=2e-4)
 
 
+@pytest.mark.parametrize("left_s", [290, 120, 40])
+def test_the_distance_is_what_the_belief_is_made_of(left_s: int) -> None:
+    """Held against the σ that the crowd goes by it is the belief again."""
+    market = market_for(SERIES["btc-5m"], START_MS, 1)
+
+    view = odds(market, lambda t: 100_000 if t <= START_MS else 100_040).at(
+        market.end_ms - left_s * 1000
+    )
+
+    assert view.up == pytest.approx(statistics.NormalDist().cdf(view.distance / SIGMA))
+    assert 0.55 < view.up < 0.99
+
+
 def test_beliefs_come_true() -> None:
     """Over many windows beliefs sum to the outcomes, and are as sure as they deserve to be."""
     source = SyntheticSource(11, START_MS, {"btc": 90_000.0})
