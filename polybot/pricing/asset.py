@@ -293,6 +293,7 @@ class Asset:
             return self._stand_in(GOOD if ill is None else self._slower, now_ms)
         if self._apart is not None:
             return self._apart
+        # Not by `seconds` and `lag_ms`: every decision comes through here.
         lag_s, age_ms = self._exchange_lag.found_s, now_ms - exchange.stamp_ms
         return Spot(
             exchange.value + held.offset,

@@ -87,7 +87,7 @@ def decoded(what: str, reply: Reply | Failure, decode: Callable[[object], T]) ->
 
 @functools.lru_cache(maxsize=256)
 def _url(text: str) -> httpx.URL:
-    """Most calls are to the same few places; to read a URL takes a third of making a request."""
+    """Most calls are to the same few places; to read a URL is half of making a request."""
     return httpx.URL(text)
 
 
