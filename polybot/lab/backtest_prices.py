@@ -15,6 +15,7 @@ from polybot.lab.backtest_time import Stream, Timeline
 from polybot.pricing.board import PriceBoard
 
 HOUR_MS = 3_600_000
+CANDLE_MS = 2_000  # how often the stream tells the candle under way
 HISTORY_MS = 120_000  # of prices, which the streams repeat to whoever subscribes (feeds.md 5)
 SYMBOLS = {
     "binance": (Feed.BINANCE, "{}USDT", str.upper),
@@ -36,7 +37,7 @@ class HeardPrices:
     ring: Callable[[int], None]
     candles: bool
     _feeds: set[str] = attrs.field(factory=set)
-    _hours: dict[str, int] = attrs.field(factory=dict)  # whose open has been told, by asset
+    _opens: dict[str, int] = attrs.field(factory=dict)  # when one was told last, by asset
 
     def join(self, oracle_ms: int, binance_ms: int) -> None:
         """Subscribe at these times."""
@@ -60,13 +61,13 @@ class HeardPrices:
                 self._tell_open(tick)
 
     def _tell_open(self, tick: PriceTick) -> None:
-        """The stream of candles tells a new one with its first trade, and the one under way with
-        the first that is heard.
+        """The stream of candles tells the one under way every two seconds, a new one with its first
+        trade: an open is believed when it has been told for some seconds.
         """
-        hour_ms = tick.stamp_ms // HOUR_MS * HOUR_MS
-        if self._hours.get(tick.asset) == hour_ms:
+        hour_ms, told_ms = tick.stamp_ms // HOUR_MS * HOUR_MS, self._opens.get(tick.asset, 0)
+        if tick.stamp_ms < told_ms + CANDLE_MS and told_ms >= hour_ms:
             return
-        self._hours[tick.asset] = hour_ms
+        self._opens[tick.asset] = tick.stamp_ms
         opened = self.oracle.candle(tick.asset, HOUR_MS // 1000, tick.stamp_ms).open
         symbol = f"{tick.asset.upper()}USDT"
 

@@ -37,6 +37,8 @@ TRAILS_S = 15
 # moved by 9 in a second. What leaps further is a wrong print, or a move that no quote should stand
 # in: either way there is no price until a print of another moment decides.
 LEAP_BP = 10.0
+OPEN_COMPARED_MS = 3_000  # most of the seconds that tell how far the two are apart are of the hour
+OPEN_ALONE_S = 30
 LEVEL_KEPT_MS = 60_000  # it is the last minute's: an older one says nothing of now
 VOL_ALONE_S = 60.0  # after that much silence the exchange's volatility is not the only one asked
 
@@ -135,6 +137,19 @@ class Asset:
             return Trust.UNPROVEN
         most_bp = self.params.strike_correction_bp if still == average else AVERAGE_APART_BP
         return Trust.EXACT if apart_bp <= most_bp else None
+
+    def open_trust(self, start_ms: int, now_ms: int) -> Trust:
+        """How far an hour may start from what the exchange tells of it now. All of that may be off,
+        the last trade before the hour as well (brief seeds 8986, 14727): the oracle, by which hours
+        are not settled, stands elsewhere then, and shows it some seconds later. Where the oracle
+        says nothing nobody contradicts an exchange that has been heard for a while.
+        """
+        oracle, held = self.oracle, self._basis
+        if oracle.live_ms is None or now_ms - oracle.live_ms > LEVEL_KEPT_MS:
+            heard = self.exchange.at(now_ms // 1000 - OPEN_ALONE_S) is not None
+            return Trust.EXACT if heard else Trust.UNPROVEN
+        compared = held is not None and oracle.stamp_ms >= start_ms + OPEN_COMPARED_MS
+        return Trust.EXACT if compared and self._quality.apart == 0.0 else Trust.UNPROVEN
 
     def _own_apart_bp(self, average: float, second: int) -> float | None:
         """How far an average is from the mean of the oracle's own minute, where that is known. What

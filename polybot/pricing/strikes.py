@@ -18,7 +18,7 @@ class Trust(enum.IntEnum):
     """Rank of a strike's evidence; a lower rank never replaces a higher one."""
 
     PROVISIONAL = 0  # first observation within half a second of the start
-    UNPROVEN = 1  # stamped exactly at the start, but borne out by nothing else
+    UNPROVEN = 1  # stamped exactly at the start, but borne out by nothing else, or contradicted
     EXACT = 2  # stamped exactly at the start
     OFFICIAL = 3  # published by the venue
 
@@ -98,22 +98,30 @@ class Strikes:
             self._keep((symbol, 0, start_ms), Strike(value, Trust.PROVISIONAL), stamp_ms)
 
     def open_seen(
-        self, symbol: str, value: float, start_ms: int, recv_ms: int, before: float | None = None
+        self,
+        symbol: str,
+        value: float,
+        start_ms: int,
+        recv_ms: int,
+        before: float | None = None,
+        most: Trust = Trust.EXACT,
     ) -> None:
         """Take the open of the exchange candle that starts at `start_ms`. It never changes: another
         one is a lie, or the one before it was; and so may be one that is far from `before`, what
         the exchange traded at last before the start: a candle was told with the open of the last
-        one (brief seed 8903). Which, shows when one of them is told on.
+        one (brief seed 8903). Which, shows when one of them is told on, by an exchange that may be
+        trusted: `most` is how far it may be now.
         """
         key = (symbol, 0, start_ms)
-        held, told = self._held.get(key), Strike(value, Trust.EXACT)
+        held, told = self._held.get(key), Strike(value, most)
         if not self._contests(held, value, before):
             self._contested.pop(key, None)
         else:
             other, since_ms = self._contested.get(key, (value, recv_ms))
             if other != value:
                 since_ms = recv_ms
-            if recv_ms - since_ms < OPEN_PROVEN_MS:
+            weaker = held is not None and most < held.trust
+            if weaker or recv_ms - since_ms < OPEN_PROVEN_MS:
                 self._contested[key] = (value, since_ms)
                 return
             self._contested.pop(key, None)

@@ -41,22 +41,25 @@ def beats() -> Iterator[Beat]:
         yield Print(at_ms + 5_000, UP, SELL, 4_800, 30 * UNIT)
 
 
-def played(folder: Path) -> Play:
-    """The hour, looked at once a second."""
+def played(folder: Path, *, oracle: bool) -> Play:
+    """The hour, looked at once a second; `oracle`: whether its prices were recorded as well."""
     assert SLUG is not None
     ticks = tuple((at, price(at)) for at in range(START_MS - 200_000, END_MS + 1, 1_000))
     window = Window(SLUG, "a test", UP, price(START_MS), price(END_MS), binance=ticks)
+    window = attrs.evolve(window, chainlink=ticks if oracle else ())
     recording_beats.write(folder, window, beats())
     (chunk,) = find([folder]).chunks
     slow = attrs.evolve(config().orders, requote_min_ms=1_000, requote_max_ms=1_000)
     return Play(chunk.read(), attrs.evolve(config(), orders=slow), models("touch"))
 
 
-def test_an_hour_is_priced_by_its_candle_and_paid(tmp_path: Path) -> None:
-    """The rule is the candle's, its open is heard from the exchange, the bot trades against it,
-    and the result comes thirteen minutes after the end (strategy.md 2.1, clob.md 8).
+@pytest.mark.parametrize("oracle", [False, True])
+def test_an_hour_is_priced_by_its_candle_and_paid(tmp_path: Path, oracle: bool) -> None:
+    """The rule is the candle's, its open is heard from the exchange again and again, for the first
+    time before the oracle has spoken of its hour; the bot trades against it, and the result comes
+    thirteen minutes after the end (strategy.md 2.1, clob.md 8).
     """
-    play, seen = played(tmp_path), list[tuple[Fair, Trust]]()
+    play, seen = played(tmp_path, oracle=oracle), list[tuple[Fair, Trust]]()
     halfway = START_MS + 1_800_000
 
     def look(_now_ms: int) -> None:

@@ -103,20 +103,27 @@ def test_it_quotes_as_the_bot_does() -> None:
 
 
 def test_an_hour_is_quoted_against_its_open() -> None:
-    """The candle's first print tells it, exactly; what was printed before it says nothing."""
+    """The candle's first print tells it, exactly, and what was printed before it says nothing; it
+    is believed when the oracle has spoken of the hour, too.
+    """
     venue = CrowdVenue(3, 0.002, today("btc-1h"))
     ours = Ours(Arena(venue.source, 3))
     market = next(venue.windows(1))
     ours.on_open(market)
-
-    def printed(at_ms: int) -> None:
-        ours.on_price(PriceTick("binance", "btc", venue.source.binance("btc", at_ms), at_ms, at_ms))
-
-    printed(market.start_ms - 200)
-    assert ours.board.strike(ours.market) is None
-    printed(market.start_ms + 200)
     opened = venue.source.binance("btc", market.start_ms)
-    assert ours.board.strike(ours.market) == Strike(opened, Trust.EXACT)
+
+    def told(second: int) -> Strike | None:
+        at_ms = market.start_ms + second * 1000
+        for feed, value in (
+            ("chainlink", venue.source.chainlink),
+            ("binance", venue.source.binance),
+        ):
+            ours.on_price(PriceTick(feed, "btc", value("btc", at_ms), at_ms, at_ms))
+        return ours.board.strike(ours.market)
+
+    assert [told(second) for second in range(-10, 0)] == [None] * 10
+    assert [told(second) for second in range(3)] == [Strike(opened, Trust.UNPROVEN)] * 3
+    assert told(3) == Strike(opened, Trust.EXACT)
     assert ours.market.rule == Candle("BTCUSDT", "1h")
 
 

@@ -389,13 +389,122 @@ def test_an_hour_opens_near_what_was_traded_before() -> None:
     market = attrs.evolve(
         TWAP, start_ms=hour, end_ms=hour + 3_600_000, rule=Candle("BTCUSDT", "1h")
     )
-    for at_ms in range(hour - 20_000, hour + 500, 500):
+    for at_ms in range(hour - 40_000, hour + 500, 500):
         board.on_tick(Feed.BINANCE, "BTCUSDT", 90_000.0, at_ms, at_ms + 20)
 
     board.on_tick(Feed.CANDLE_OPEN, "BTCUSDT", 90_025.0, hour, hour + 520)
     assert board.strike(market) is None
     board.on_tick(Feed.CANDLE_OPEN, "BTCUSDT", 90_000.0, hour, hour + 2_500)
     assert board.strike(market) == Strike(90_000.0, Trust.EXACT)
+
+
+def told_open(board: PriceBoard, opened: float, from_s: int, to_s: int, off_bp: float) -> None:
+    """An hour's candle, told every two seconds by an exchange that is off by so much."""
+    off = 1 + off_bp / 1e4
+    for second in range(from_s, to_s):
+        at_ms = START + second * 1000
+        board.on_tick(Feed.CHAINLINK, "btcusd", 90_000.0, at_ms, at_ms + 50)
+        board.on_tick(Feed.BINANCE, "BTCUSDT", 90_020.0 * off, at_ms, at_ms + 50)
+        if second >= 0 and second % 2 == 0:
+            board.on_tick(Feed.CANDLE_OPEN, "BTCUSDT", opened * off, START, at_ms + 500)
+
+
+@pytest.mark.parametrize(
+    ("off_bp", "trust"), [(2.0, Trust.EXACT), (4.0, Trust.UNPROVEN), (-12.0, Trust.UNPROVEN)]
+)
+def test_an_open_of_an_exchange_that_is_off_is_proven_by_nothing_it_says(
+    off_bp: float, trust: Trust
+) -> None:
+    """Brief seeds 8986 and 14727: all that the exchange told was off over an hour's start, by 4 and
+    by 12 basis points, its last trade before it as well. The oracle stands elsewhere meanwhile. Not
+    priced against until the two are together again, and tell the same.
+    """
+    board = PriceBoard(PricingParams(vol_prior_annual=0.45))
+    told_open(board, 90_020.0, -120, -20, 0.0)
+    told_open(board, 90_020.0, -20, 60, off_bp)
+
+    held = board.strike(HOUR)
+    assert held is not None
+    assert held.trust is trust
+    assert fair_of(board, HOUR, START + 60_000).provisional_strike is (trust < Trust.EXACT)
+
+    told_open(board, 90_020.0, 60, 120, 0.0)
+    held = board.strike(HOUR)
+    assert held is not None
+    assert held.trust is Trust.EXACT
+    assert held.value == pytest.approx(90_020.0)
+
+
+def test_an_open_told_while_the_two_are_apart_is_proven_when_they_are_together() -> None:
+    """The exchange had moved, and was right: the same open is told on, and nothing is corrected."""
+    board = PriceBoard(PricingParams(vol_prior_annual=0.45))
+    told_open(board, 90_020.0, -120, -20, 0.0)
+    told_open(board, 90_020.0, -20, 30, 5.0)
+    held = board.strike(HOUR)
+    assert held is not None
+    assert held.trust is Trust.UNPROVEN
+
+    told_open(board, held.value, 30, 60, 0.0)
+
+    assert board.strike(HOUR) == Strike(held.value, Trust.EXACT)
+
+
+def test_an_exchange_that_is_off_moves_no_strike() -> None:
+    """Told on for half a minute another open is believed; not where the oracle contradicts. While
+    the two opens contradict each other nothing is priced.
+    """
+    board = PriceBoard(PricingParams(vol_prior_annual=0.45))
+    told_open(board, 90_020.0, -120, 60, 0.0)
+    for from_s in range(60, 180, 2):
+        told_open(board, 90_020.0, from_s, from_s + 2, 12.0)
+        assert from_s < 64 or board.strike(HOUR) is None
+
+    told_open(board, 90_020.0, 180, 190, 0.0)
+    assert board.strike(HOUR) == Strike(90_020.0, Trust.EXACT)
+
+
+@pytest.mark.parametrize("from_s", [-2, -1, 0])
+def test_an_open_waits_until_the_oracle_has_spoken_of_its_hour(from_s: int) -> None:
+    """The lie may begin with the hour, and the oracle is a second late."""
+    board = PriceBoard(PricingParams(vol_prior_annual=0.45))
+    told_open(board, 90_020.0, -120, from_s, 0.0)
+    for second in range(from_s, 20):
+        told_open(board, 90_020.0, second, second + 1, 12.0)
+        held = board.strike(HOUR)
+        assert held is None or held.trust < Trust.EXACT
+
+
+def test_who_starts_within_an_hour_believes_its_open_when_two_have_told_the_price() -> None:
+    """Brief seed 14727: a start's first message of the exchange was 12 basis points off. Until
+    exchange and oracle share a few seconds nobody knows how far apart they usually are.
+    """
+    board = PriceBoard(PricingParams(vol_prior_annual=0.45))
+    told_open(board, 90_020.0, 1_200, 1_204, -12.0)
+    held = board.strike(HOUR)
+    assert held is not None
+    assert held.trust is Trust.UNPROVEN
+
+    told_open(board, 90_020.0, 1_210, 1_216, 0.0)
+    assert board.strike(HOUR) == Strike(90_020.0, Trust.EXACT, START + 1_210_500)
+
+
+@pytest.mark.parametrize("oracle", ["never heard", "gone"])
+def test_without_an_oracle_an_open_is_what_an_exchange_says_that_was_heard_for_a_while(
+    oracle: str,
+) -> None:
+    """Hours are settled by the exchange, and priced where no oracle is heard (any more)."""
+    board = PriceBoard(PricingParams(vol_prior_annual=0.45))
+    if oracle == "gone":
+        told_open(board, 90_020.0, -300, -120, 0.0)
+        told_open(board, 90_020.0, -120, -100, 12.0)
+    for second in range(-20, 14, 2):
+        at_ms = START + second * 1000
+        board.on_tick(Feed.BINANCE, "BTCUSDT", 90_100.0, at_ms, at_ms + 50)
+        if second >= 0:
+            board.on_tick(Feed.CANDLE_OPEN, "BTCUSDT", 90_100.0, START, at_ms + 500)
+            held = board.strike(HOUR)
+            assert held is not None
+            assert (held.trust is Trust.EXACT) is (second >= 10)
 
 
 @pytest.mark.parametrize(
@@ -657,7 +766,8 @@ def test_near_the_end_both_sources_must_stand_on_one_side(tape: Tape) -> None:
 
 def test_the_first_trade_of_the_hour_is_a_provisional_strike(tape: Tape) -> None:
     """The candle's open is the first trade after the hour; until its own message comes that trade
-    stands for it, and says so (strategy.md 2.1).
+    stands for it, and says so (strategy.md 2.1). The message is believed some seconds later, when
+    the oracle has spoken of the hour as well.
     """
     hour = attrs.evolve(HOUR, start_ms=START - START % 3_600_000 + 3_600_000)
     hour = attrs.evolve(hour, end_ms=hour.start_ms + 3_600_000)
@@ -668,6 +778,10 @@ def test_the_first_trade_of_the_hour_is_a_provisional_strike(tape: Tape) -> None
 
     found = fair_of(tape.board, hour, now)
     assert (found.strike, found.provisional_strike) == (100_007.0, True)
+    for second in (1, 2):
+        tape.board.on_tick(Feed.CANDLE_OPEN, "BTCUSDT", 100_007.0, hour.start_ms, now)
+        assert fair_of(tape.board, hour, now).provisional_strike
+        now = tape.run(first_s + second, first_s + second + 1)
     tape.board.on_tick(Feed.CANDLE_OPEN, "BTCUSDT", 100_007.0, hour.start_ms, now)
     assert not fair_of(tape.board, hour, now).provisional_strike
 
