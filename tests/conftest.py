@@ -4,6 +4,7 @@ milliseconds on a disk, and no test here is about a disk.
 
 from __future__ import annotations
 
+import contextlib
 import gc
 import itertools
 import os
@@ -31,15 +32,7 @@ settings.register_profile(
 )
 settings.load_profile("any machine")
 
-# What a program's own log does as well (console/log.py). By default a traceback tells the value of
-# every name in it, which of a bot is its whole state: seconds for each exception that is logged.
-logger.remove()
-logger.add(
-    lambda line: sys.stderr.write(line),  # noqa: PLW0108 - each test has a stderr of its own
-    level="INFO",
-    diagnose=False,
-    backtrace=False,
-)
+logger.remove()  # see `logged`
 
 # A worker holds what every scene before has left: with the usual thresholds looking through all of
 # it costs a tenth of a scene's work.
@@ -63,6 +56,22 @@ def _counted() -> None:
 
 
 gc.freeze = _counted
+
+
+@pytest.fixture(autouse=True)
+def logged() -> Iterator[None]:
+    """A log as a program has it (console/log.py), also after a test that has ended it. By default a
+    traceback tells the value of every name in it, which of a bot is its whole state: seconds for
+    each exception that is logged.
+
+    It goes to one stream, and not to where that is redirected meanwhile: what a command of a
+    simulated life said was told with lines of a bot's log and the wall's time in them, and no such
+    life was the same twice, unless a test before it had ended the log.
+    """
+    sink = logger.add(sys.stderr.write, level="INFO", diagnose=False, backtrace=False)
+    yield
+    with contextlib.suppress(ValueError):
+        logger.remove(sink)
 
 
 @pytest.fixture(autouse=True)

@@ -1,8 +1,14 @@
-"""What is true of the tests themselves: no verdict of theirs is how fast the machine is."""
+"""What is true of the tests themselves: no verdict of theirs is how fast the machine is, nor which
+tests were run before.
+"""
 
 from __future__ import annotations
 
+import contextlib
+import io
+
 from hypothesis import HealthCheck, given, settings, strategies as st
+from loguru import logger
 
 
 @given(st.integers())
@@ -23,3 +29,11 @@ def test_an_example_has_no_deadline() -> None:
 def test_a_property_with_settings_of_its_own_has_none_either() -> None:
     """What says only how many examples it wants has the rest from here."""
     assert settings(max_examples=3).deadline is None
+
+
+def test_the_log_is_not_what_a_command_says() -> None:
+    """Two tests of the suite failed where no other of their worker had ended the log before."""
+    with contextlib.redirect_stderr(io.StringIO()) as said:
+        logger.warning("a bot's")
+
+    assert not said.getvalue()

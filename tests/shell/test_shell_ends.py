@@ -301,7 +301,7 @@ async def test_an_order_that_comes_after_we_broke(
         else:
             assert it.bot._services is not None
             it.bot._services.cancel_scope.cancel()
-        await it.ending(2 * EDGE_S)
+        await it.ending()
 
         assert len(it.venue.placed()) > before, "it came, and was waited for"
         assert waits_for_late(it)
@@ -330,7 +330,7 @@ async def test_the_heart_beats_until_nothing_can_come(
         await it.until(lambda: len(it.venue.placed()) > before, "it comes", EDGE_S)
         assert heart.beating
         assert heart.beats >= beats + 3
-        await it.ending(2 * EDGE_S)
+        await it.ending()
 
 
 async def test_an_order_that_never_comes(fast_clock: PatientClock) -> None:
@@ -341,7 +341,7 @@ async def test_an_order_that_never_comes(fast_clock: PatientClock) -> None:
         began = trio.current_time()
         it.venue.crowd.hushed = True
         it.bot.stop("SIGINT")
-        report = await it.ending(2 * EDGE_S)
+        report = await it.ending()
 
         assert EDGE_S < trio.current_time() - began < EDGE_S + 15
     assert it.code == 0
@@ -357,7 +357,7 @@ async def test_an_order_that_may_have_come_since_nobody_answers(fast_clock: Pati
         it.bot.stop("SIGINT")
         await it.until(lambda: waits_for_late(it), "it is waited for")
         it.venue.bend("GET", "/data", act=answer(503))
-        await it.ending(2 * EDGE_S)
+        await it.ending()
 
     assert it.code == 3
 
