@@ -96,7 +96,7 @@ class PriceBoard:
             # Candles of several lengths share a symbol: their stamps follow no order.
             asset = self._assets.get(symbol)
             before = None if asset is None else asset.exchange.at(stamp_ms // 1000)
-            most = Trust.EXACT if asset is None else asset.open_trust(stamp_ms, recv_ms)
+            most = Trust.UNPROVEN if asset is None else asset.open_trust(stamp_ms, recv_ms)
             self._strikes.open_seen(symbol, value, stamp_ms, recv_ms, before, most)
         else:
             came = source or _USUAL[feed]

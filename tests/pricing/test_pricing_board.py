@@ -474,6 +474,14 @@ def test_an_open_waits_until_the_oracle_has_spoken_of_its_hour(from_s: int) -> N
         assert held is None or held.trust < Trust.EXACT
 
 
+def test_an_open_told_before_any_price_is_not_proven() -> None:
+    """Of a new connection the candle may come first."""
+    board = PriceBoard()
+    board.on_tick(Feed.CANDLE_OPEN, "BTCUSDT", 90_100.0, START, START + 500)
+
+    assert board.strike(HOUR) == Strike(90_100.0, Trust.UNPROVEN)
+
+
 def test_who_starts_within_an_hour_believes_its_open_when_two_have_told_the_price() -> None:
     """Brief seed 14727: a start's first message of the exchange was 12 basis points off. Until
     exchange and oracle share a few seconds nobody knows how far apart they usually are.
