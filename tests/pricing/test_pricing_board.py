@@ -465,7 +465,7 @@ def test_an_exchange_that_is_off_moves_no_strike() -> None:
 
 @pytest.mark.parametrize("from_s", [-2, -1, 0])
 def test_an_open_waits_until_the_oracle_has_spoken_of_its_hour(from_s: int) -> None:
-    """The lie may begin with the hour, and the oracle is a second late."""
+    """The lie may begin with the hour: how far the two are apart shows some seconds later."""
     board = PriceBoard(PricingParams(vol_prior_annual=0.45))
     told_open(board, 90_020.0, -120, from_s, 0.0)
     for second in range(from_s, 20):

@@ -57,9 +57,6 @@ HIT_EVERY_MS = 500
 QUIET_MS = 2_000
 POLL_S = 0.1
 WITHIN_S = 60.0  # of venue time, for anything a test waits for
-# A stop may wait all of the edge's time for an order without an answer: eleven tests were within a
-# few seconds of sixty, on which side chance decided.
-ENDS_S = EDGE_S + WITHIN_S
 
 
 def shell_config(series: str = SERIES, **quote: float) -> Config:
@@ -142,8 +139,19 @@ class Scene:
         self.bot.stop(reason)
         return await self.ending()
 
-    async def ending(self, within_s: float = ENDS_S) -> Summary:
-        await self.until(self.ended.is_set, "the bot ends", within_s)
+    @property
+    def waits_for_late(self) -> bool:
+        """Whether it has told that orders without an answer may come to rest yet."""
+        return any("may come to rest yet" in event.text for event in self.bot.ctx.events)
+
+    async def ending(self, within_s: float = WITHIN_S) -> Summary:
+        """The edge's time more where orders got no answer, for as long are they waited for: eleven
+        tests were within a few seconds of the same sixty, on which side chance decided.
+        """
+        await self.until(
+            lambda: self.ended.is_set() or self.waits_for_late, "the bot ends, or waits", within_s
+        )
+        await self.until(self.ended.is_set, "the bot ends", within_s + EDGE_S)
         assert self.summary is not None
         return self.summary
 

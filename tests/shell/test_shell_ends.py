@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 import trio
 from loguru import logger
-from shell_kit import Scene, clean, playing, scene
+from shell_kit import clean, playing, scene
 from venue_bent import PLACING, Handler, answer, lose_reply, silence
 
 from polybot import launch
@@ -262,10 +262,6 @@ async def held_back(request: Request, handle: Handler) -> Response:
     return await handle(request)
 
 
-def waits_for_late(it: Scene) -> bool:
-    return any("may come to rest yet" in event.text for event in it.bot.ctx.events)
-
-
 async def test_an_order_that_comes_after_everything_was_withdrawn(
     fast_clock: PatientClock,
 ) -> None:
@@ -279,7 +275,7 @@ async def test_an_order_that_comes_after_everything_was_withdrawn(
         report = await it.end("SIGINT")
 
         assert len(it.venue.placed()) > before, "it came, and was waited for"
-        assert waits_for_late(it)
+        assert it.waits_for_late
     assert it.code == 0
     clean(report)
 
@@ -304,7 +300,7 @@ async def test_an_order_that_comes_after_we_broke(
         await it.ending()
 
         assert len(it.venue.placed()) > before, "it came, and was waited for"
-        assert waits_for_late(it)
+        assert it.waits_for_late
         assert not it.venue.live
         assert it.bot.empty
 
@@ -355,7 +351,7 @@ async def test_an_order_that_may_have_come_since_nobody_answers(fast_clock: Pati
         await it.until(lambda: bend.met, "an order is on its way")
         it.venue.crowd.hushed = True
         it.bot.stop("SIGINT")
-        await it.until(lambda: waits_for_late(it), "it is waited for")
+        await it.until(lambda: it.waits_for_late, "it is waited for")
         it.venue.bend("GET", "/data", act=answer(503))
         await it.ending()
 
@@ -385,7 +381,7 @@ async def test_an_order_that_comes_after_its_flatten_was_given_up(
         report = await it.ending()
 
         assert len(it.venue.placed()) > before, "it came, and was waited for"
-        assert waits_for_late(it)
+        assert it.waits_for_late
     assert it.code == 0
     clean(report)
 

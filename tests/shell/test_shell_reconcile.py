@@ -70,7 +70,7 @@ async def test_shares_nobody_told_us_of_halt(fast_clock: PatientClock) -> None:
         it.venue.bend("GET", "/data/trades", act=hide)
         it.venue.lines["user_ws"].stall()
         await it.filled()
-        await it.until(lambda: halted(it), "trading halts", 90)
+        await it.until(lambda: halted(it), "trading halts", 75)
         it.venue.bends.clear()
         await it.end()
 

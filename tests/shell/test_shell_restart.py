@@ -260,7 +260,7 @@ async def test_a_new_journal_begins_when_trades_of_before_have_settled(
         await it.filled(2)
         new = it.journal.with_name("new.sqlite3")
         async with killed(it, new) as again:
-            await again.until(lambda: again.bot.ready, "it has started", 120)
+            await again.until(lambda: again.bot.ready, "it has started", 75)
             await trio.sleep(90)
             assert again.bot.ctx.health.halted == {}
             cash = again.venue.engine.accounts.cash(again.venue.demo_wallets.deposit)
