@@ -18,7 +18,6 @@ from polybot.domain.orders import Failure, OrderRow, OrderSeen, SignedOrder
 from polybot.execution.lifecycle import State
 from polybot.far_order import far_order, refusal
 from polybot.journal.entries import Certified, Intent, Known
-from polybot.orders_task import intent_of
 from polybot.restart import ANSWER_S, StartFailed
 from polybot.venue import slugs
 from polybot.venue.clob import StaleHeartbeat
@@ -81,7 +80,7 @@ async def _try(ctx: Context, series: tuple[str, ...]) -> None:
     beaten_at = await _beat(ctx)
     signed = ctx.sign(wanted)
     await _place(ctx, signed)
-    took_s = await _vanished(ctx, intent_of(signed), beaten_at)
+    took_s = await _vanished(ctx, Intent.of(signed), beaten_at)
     await ctx.account.learn(Certified(round(took_s * 1000)))
     logger.info("dead-man switch certified: the order was gone {:.1f} s after a beat", took_s)
 
@@ -129,7 +128,7 @@ async def _place(ctx: Context, signed: SignedOrder) -> None:
     """Send the order. No desk knows it: from here on until its end is proven the reconciler looks
     after it, or a stop whose request is held back would leave before it comes to rest (S15).
     """
-    intent = intent_of(signed)
+    intent = Intent.of(signed)
     await ctx.account.journal.append(intent)
     ctx.reconciler.adrift.look_after([intent])
     (answer,) = await ctx.client.place([signed])

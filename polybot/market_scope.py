@@ -25,9 +25,10 @@ from polybot.domain.orders import PrivateEvent
 from polybot.execution.desk import Desk
 from polybot.execution.firewall import Firewall
 from polybot.health import Fault, leaves
+from polybot.journal.entries import Intent
 from polybot.market_feed import MarketFeed
 from polybot.market_times import timetable
-from polybot.orders_task import OrdersTask, intent_of
+from polybot.orders_task import OrdersTask
 from polybot.quote_task import QuoteTask
 from polybot.risk.breakers import MarketBrakes
 from polybot.scoring_watch import ScoringWatch
@@ -174,7 +175,7 @@ class MarketScope:
         self.ctx.records.take(record, self.orders.desk)
         del self.ctx.account.routes[self.market.condition_id]
         adrift, table = self.ctx.reconciler.adrift, self.orders.desk.table
-        adrift.look_after(map(intent_of, table.unseen()))
+        adrift.look_after(map(Intent.of, table.unseen()))
         if not emptied:
             raise Unflattened(self.market.slug)
         adrift.await_told(table.lagging())  # in the step in which the account has let go of them

@@ -50,11 +50,13 @@ from polybot.order_messages import (
     Resting,
     Unsent,
     Wish,
+    given_up,
 )
 from polybot.venue.clob import ClobClient
 
 INBOX = 10_000  # a burst of two minutes at the busiest rate ever seen on a user stream
 LAST_PATIENCE_S = 1.0  # how long a request may still tell its fate once the scope is ending
+LAST_ANSWER_S = 2.5  # and a POST, whose answer alone tells of orders that were refused
 SURVEY_OVERLAP_S = 5  # our clock may be ahead of the venue's, by less than stops trading
 WRITTEN_WITHIN_S = 2.0  # an order whose intent took longer to write is not sent: prices have moved
 # Between reads: at first long enough for a POST in flight to land on a quick venue.
@@ -80,7 +82,7 @@ class OrdersTask:
     _wish: Desired | None = None
     _ending: bool = False
     _told: set[Reject] = attrs.field(factory=set)
-    _requests: set[trio.CancelScope] = attrs.field(factory=set)
+    _requests: dict[trio.CancelScope, Action | CancelMarket] = attrs.field(factory=dict)
 
     def __attrs_post_init__(self) -> None:
         self._send, self._receive = trio.open_memory_channel[Message](INBOX)
@@ -122,10 +124,11 @@ class OrdersTask:
             finally:
                 # Whatever ended us: no waiting for a slow POST before the first cancel leaves.
                 self._ending = True
-                for scope in self._requests:
-                    scope.deadline = min(scope.deadline, trio.current_time() + LAST_PATIENCE_S)
+                for scope, action in self._requests.items():
+                    limit = LAST_ANSWER_S if isinstance(action, Post) else LAST_PATIENCE_S
+                    scope.deadline = min(scope.deadline, trio.current_time() + limit)
                 if self._anything_open():
-                    requests.start_soon(self._perform, CancelMarket())
+                    requests.start_soon(self._withdraw)
 
     async def _work(self, requests: trio.Nursery) -> None:
         while True:
@@ -242,16 +245,33 @@ class OrdersTask:
 
     # --- requests ----------------------------------------------------------------------------
 
+    async def _withdraw(self) -> None:
+        """Cancel what rests, and again while a POST is under way that may bring more. An order that
+        is refused leaves no trace at the venue: without its answer it has to be waited for as long
+        as the edge may hold one. Those that the stream has told of need none.
+        """
+        await self._perform(CancelMarket())
+        while self._posting() and self.desk.table.unseen():
+            with trio.CancelScope(shield=True):
+                await trio.sleep(FLATTEN_PAUSE_MOST_S)
+            await self._perform(CancelMarket())
+            self._drain()
+        for scope in self._posting():
+            scope.cancel()
+
+    def _posting(self) -> list[trio.CancelScope]:
+        return [scope for scope, action in self._requests.items() if isinstance(action, Post)]
+
     async def _perform(self, action: Action | CancelMarket) -> None:
         """Ask, shielded until the answer or the time-out, and put what it came to in the inbox."""
         limit = LAST_PATIENCE_S if self._ending else self.desk.params.post_timeout_s + 1
-        answer = _given_up(action)
+        answer = given_up(action)
         with trio.move_on_after(limit, shield=True) as scope:
-            self._requests.add(scope)
+            self._requests[scope] = action
             try:
                 answer = await self._ask(action)
             finally:
-                self._requests.discard(scope)
+                del self._requests[scope]
         if answer is not None:
             self._put(answer)
 
@@ -296,7 +316,7 @@ class OrdersTask:
             return False
         asked, asked_ms, firewall = trio.current_time(), self.clock.now_ms(), self.desk.firewall
         try:
-            await self.account.journal.append(*(intent_of(order) for order in orders))
+            await self.account.journal.append(*map(Intent.of, orders))
         except JournalFailed as failed:
             self.account.health.bad("journal", str(failed))
         if trio.current_time() - asked > WRITTEN_WITHIN_S or self._closed():
@@ -363,36 +383,3 @@ class OrdersTask:
         if answer is not None:
             self._take(answer)
         self._drain()
-
-
-def intent_of(signed: SignedOrder) -> Intent:
-    """What the journal must know of an order before it is sent."""
-    order = signed.order
-    return Intent(
-        order_id=signed.id,
-        condition_id=order.market.condition_id,
-        outcome=order.outcome,
-        side=order.side,
-        price=order.price,
-        size=order.size,
-        tif=order.tif,
-        expires_s=order.expires_s,
-        post_only=order.post_only,
-        level=order.level,
-        cause=order.cause,
-        body=signed.body,
-    )
-
-
-def _given_up(action: Action | CancelMarket) -> Message | None:
-    """What we know of a request that we stopped waiting for:
-    nothing, which is said in its terms.
-    """
-    match action:
-        case Post(orders):
-            return Posted(tuple(Unknown(o.id, "given up while ending") for o in orders))
-        case LookUp(order_id):
-            return LookedUp(order_id, Failure("given up while ending"))
-        case Survey():
-            return Surveyed(0, Failure("given up while ending"), trades=False)
-    return None

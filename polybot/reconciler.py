@@ -48,6 +48,7 @@ SLIP_LASTS_S, SLIP_AGAIN_S = 5.0, 60.0
 SHUT_MOST_S = 300.0  # for a venue that refuses us even the time to think better of it
 UNAUTHORISED = "HTTP 401"
 LOOKED_AFTER = ("orders inbox", "private events", LOOP)  # troubles that a look ends
+LATE_LOOK_S = 0.5  # from look to look for what may come late, when nothing else is left to do
 AWAY_PAUSE_S = 1.0  # between cancel-alls to an engine that says it takes none
 
 
@@ -374,7 +375,7 @@ class Reconciler:
     async def outwait(self) -> None:
         """Look until no order can come to rest any more, and withdraw those that do."""
         while self.adrift.may_come:
-            await trio.sleep(LEAST_S)
+            await trio.sleep(LATE_LOOK_S)
             await self.adrift.visit()
             if await self.client.open_orders() != []:
                 await self.cancel_everything()

@@ -43,6 +43,7 @@ from polybot.domain.orders import (
     OrderSeen,
     PostResult,
     PrivateEvent,
+    SignedOrder,
     TimeInForce,
     TradeSeen,
 )
@@ -90,6 +91,24 @@ class Intent:
     level: int
     cause: str
     body: bytes
+
+    @classmethod
+    def of(cls, signed: SignedOrder) -> Intent:
+        order = signed.order
+        return cls(
+            order_id=signed.id,
+            condition_id=order.market.condition_id,
+            outcome=order.outcome,
+            side=order.side,
+            price=order.price,
+            size=order.size,
+            tif=order.tif,
+            expires_s=order.expires_s,
+            post_only=order.post_only,
+            level=order.level,
+            cause=order.cause,
+            body=signed.body,
+        )
 
 
 @attrs.frozen

@@ -20,7 +20,7 @@ from polybot.exchange.crowd_hand import Hand
 from polybot.exchange.model import SELL, Market as VenueMarket
 from polybot.exchange.request import Request, Response
 from polybot.exchange.server import Exchange
-from polybot.journal.entries import Carried, Ended, Entry, Known, Paid, Session, Told
+from polybot.journal.entries import Carried, Ended, Entry, Intent, Known, Paid, Session, Told
 from polybot.journal.store import Store
 from polybot.lab.stage import (
     SERIES,
@@ -33,7 +33,6 @@ from polybot.lab.stage import (
     scratch_journal,
     serving,
 )
-from polybot.orders_task import intent_of
 from polybot.venue.gamma import MarketMeta, market_by_slug
 
 INTENSITY = 0.001  # of the crowd: the book is ours
@@ -95,7 +94,7 @@ class _Past:
         ctx = self.bot.ctx
         order = NewOrder(self.market, Outcome.UP, Side.BUY, price, shares * SHARE)
         made = [ctx.sign(order) for _ in range(count)]
-        self.write(*map(intent_of, made))
+        self.write(*map(Intent.of, made))
         for start in range(0, count, BATCH):
             results = await ctx.client.place(made[start : start + BATCH])
             refused = [result for result in results if not isinstance(result, Acked)]

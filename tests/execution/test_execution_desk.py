@@ -368,7 +368,7 @@ def test_look_ups_back_off_and_never_overlap() -> None:
             assert look_ups(made.act(T0 + ms, RICH)) == []
             made.looked_up(sent.id, Failure("timed out"), T0 + ms)
 
-    assert asked == [0, 200, 700, 1200, 1700, 2000, 3000, 5000, 7000]
+    assert asked == [0, 200, 700, 1200, 1700, 2000, 2250, 3250, 5250, 7250]
 
 
 def test_lost_answers_of_many_requests_hold_new_orders() -> None:

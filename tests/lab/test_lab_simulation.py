@@ -23,7 +23,7 @@ from polybot.exchange.faults.plan import load
 from polybot.execution.actions import Action, Post
 from polybot.execution.tracked import Tracked
 from polybot.health import Health
-from polybot.journal.entries import Entry, Told
+from polybot.journal.entries import Entry, Intent, Told
 from polybot.journal.recovery import apply
 from polybot.lab.simulation import Outcome, simulate
 from polybot.lab.simulation_case import Case, End, Harm, Trouble
@@ -31,7 +31,7 @@ from polybot.lab.simulation_draw import draw
 from polybot.lab.simulation_keep import PARTS, Keep
 from polybot.lab.soak import Found, Task, line, live, report, shrink
 from polybot.order_messages import Message, Posted
-from polybot.orders_task import OrdersTask, intent_of
+from polybot.orders_task import OrdersTask
 from polybot.quote_task import QuoteTask
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -88,7 +88,7 @@ def retrying_posts() -> Iterator[None]:
         )
         if silent and isinstance(action, Post):
             again = [self.desk.sign(signed.order) for signed in action.orders]
-            await self.account.journal.append(*map(intent_of, again))
+            await self.account.journal.append(*map(Intent.of, again))
             await self.client.place(again)
         return answer
 

@@ -23,7 +23,7 @@ from polybot.lab.simulation_clock import WrongClock
 from polybot.lab.simulation_disk import SickDisk, WitnessedStore, files_of, intents_in
 from polybot.lab.simulation_draw import draw
 from polybot.lab.simulation_keep import Keep
-from polybot.orders_task import OrdersTask, intent_of
+from polybot.orders_task import OrdersTask
 
 
 def ailing(file: str, ail: Ail, *, wait_s: float = 3.0, for_s: float = 20.0) -> Case:
@@ -97,7 +97,7 @@ def writing_afterwards() -> AbstractContextManager[object]:
     """The intent is handed over and not waited for."""
 
     async def may_leave(self: OrdersTask, orders: Sequence[SignedOrder]) -> bool:
-        self.account.journal.note(*map(intent_of, orders))
+        self.account.journal.note(*map(Intent.of, orders))
         return not self._closed()
 
     return mock.patch.object(OrdersTask, "_may_leave", may_leave)

@@ -16,10 +16,11 @@ from polybot.exchange.faults.kinds import PLACING
 from polybot.exchange.faults.plan import Entry, Plan
 from polybot.execution.actions import Action, Post
 from polybot.execution.firewall import Firewall
+from polybot.journal.entries import Intent
 from polybot.lab.simulation import simulate
 from polybot.lab.simulation_case import Case
 from polybot.order_messages import Message, Posted
-from polybot.orders_task import OrdersTask, intent_of
+from polybot.orders_task import OrdersTask
 from polybot.venue.clob import ClobClient
 
 
@@ -32,7 +33,7 @@ def asking_again() -> Any:
         silent = isinstance(answer, Posted) and isinstance(answer.results[0], Unknown)
         if silent and isinstance(action, Post) and action.orders[0].order.taking:
             again = [self.desk.sign(signed.order) for signed in action.orders]
-            await self.account.journal.append(*map(intent_of, again))
+            await self.account.journal.append(*map(Intent.of, again))
             await self.client.place(again)
         return answer
 

@@ -8,7 +8,7 @@ from test_shell_look import SILENT, TAKEN, TRUE_S, Scene, row
 from trio.testing import MockClock
 
 from polybot.domain.orders import CancelResult, Failure
-from polybot.reconciler import AWAY_PAUSE_S, LEAST_S
+from polybot.reconciler import AWAY_PAUSE_S, LATE_LOOK_S
 
 
 async def test_all_is_cancelled_until_two_lists_show_nothing(autojump_clock: MockClock) -> None:
@@ -63,7 +63,7 @@ async def test_what_may_come_to_rest_is_waited_for(autojump_clock: MockClock) ->
     scene.it.adrift = waits = Waits()  # type: ignore[assignment]
     await scene.it.outwait()
     assert len(waits.visits) == 4
-    assert waits.visits[1] - waits.visits[0] >= LEAST_S
+    assert waits.visits[1] - waits.visits[0] >= LATE_LOOK_S
     assert scene.cancelled == ["all"] * 4
 
 
