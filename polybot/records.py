@@ -106,6 +106,7 @@ class IntervalRecord:
             merged=done.merged,
             redeemed=done.redeemed,
             realised_pnl=done.realised,
+            unpaid_pnl=done.unpaid,
         )
 
 

@@ -37,6 +37,7 @@ class Activity:
     `quotes` are decisions that wanted at least one order; `orders` were sent; `sales` of the
     `fills` sold held shares. `volume` is dollars traded, `sold` what of it came in; `merged` and
     `redeemed` are dollars received, too. `rebate_estimate` is the maker's share as we reckon it.
+    `unpaid_pnl` is what results that are known will add to `realised_pnl` when they are paid.
     """
 
     quotes: int = 0
@@ -50,6 +51,7 @@ class Activity:
     merged: int = _money()
     redeemed: int = _money()
     realised_pnl: int = _money()
+    unpaid_pnl: int = _money()
 
 
 @attrs.frozen(kw_only=True)

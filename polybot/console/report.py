@@ -33,10 +33,11 @@ def closing_report(summary: Summary, width: int | None = None) -> str:
 
 def _ended(summary: Summary, touched: int) -> str:
     totals = summary.totals
+    unpaid = f" ({gain_text(totals.unpaid_pnl)} to be paid yet)" if totals.unpaid_pnl else ""
     return (
         f"ended: {summary.exit_reason}.  {touched} intervals, {_fills(totals)}, "
-        f"realised {gain_text(totals.realised_pnl)}, quoted {_share(summary.quoted_share)} of the "
-        "time it could"
+        f"realised {gain_text(totals.realised_pnl)}{unpaid}, "
+        f"quoted {_share(summary.quoted_share)} of the time it could"
     )
 
 
@@ -52,10 +53,12 @@ def why_not(summary: Summary) -> list[str]:
 
 
 def _row(interval: Interval) -> str:
+    """What an interval has come to: from its result on, whether or not that is paid already."""
+    gain = interval.realised_pnl + interval.unpaid_pnl
     return (
         f"{interval.slug:<44}{interval.outcome or 'open':<8}{interval.fills:>6}"
         f"{money_text(interval.volume):>10}{money_text(interval.sold):>10}"
-        f"{money_text(interval.merged):>10}{gain_text(interval.realised_pnl):>10}"
+        f"{money_text(interval.merged):>10}{gain_text(gain):>10}"
     )
 
 

@@ -151,6 +151,13 @@ class MarketBooks:
             return paid_for(held.up, self.up_payout) + paid_for(held.down, SHARE - self.up_payout)
         return held.pairs
 
+    @property
+    def unpaid(self) -> int:
+        """What a known result adds to `realised` when it is paid: the payout of what is held, less
+        its cost. Nought until the result is known.
+        """
+        return 0 if self.up_payout is None else self.worst_value - self.holdings().cost
+
     def lost(self, outcome: Outcome) -> bool:
         """Whether shares of it pay nothing, and none is held: some may be in the wallet all the
         same, where somebody else has redeemed the others.

@@ -54,6 +54,18 @@ def test_a_good_end_is_told_in_figures() -> None:
     assert "note: own latency" in said
 
 
+def test_a_result_that_is_not_paid_yet_counts() -> None:
+    """It is paid minutes after it is known: whoever stops meanwhile was told that the interval had
+    come to nothing.
+    """
+    known = attrs.evolve(TRADED, realised_pnl=0, unpaid_pnl=2_250_000)
+    said = closing_report(attrs.evolve(GOOD, intervals=(known,), totals=total((known,))))
+
+    row = next(line for line in said.splitlines() if TRADED.slug in line)
+    assert row.split()[-1] == "+2.25"
+    assert "realised +0.00 (+2.25 to be paid yet)" in said
+
+
 def test_an_untouched_interval_is_left_out() -> None:
     """Windows that were only watched are no result."""
     assert IDLE.slug not in closing_report(GOOD)

@@ -80,6 +80,7 @@ INTERVAL_NAMES = {
     "merged",
     "redeemed",
     "realised_pnl",
+    "unpaid_pnl",
 }
 
 

@@ -137,15 +137,18 @@ def test_money_comes_from_the_ledger() -> None:
     books = ledger.open(MARKET)
     leg = FillLeg("0x1", MARKET.up_token, Side.BUY, 4000, 10 * SHARE, maker=True)
     ledger.book(TradeSeen("t", MARKET.condition_id, TradeStatus.CONFIRMED, (leg,), 0))
-    ledger.resolve(MARKET.condition_id, SHARE)
-    ledger.redeem(MARKET.condition_id, "receipt")
     record = IntervalRecord(MARKET, strike=100_000.5, outcome="Up", quotes=9, orders=4)
+    assert record.interval(books).unpaid_pnl == 0, "nobody knows yet"
+    ledger.resolve(MARKET.condition_id, SHARE)
+    known = record.interval(books)
+    assert (known.realised_pnl, known.unpaid_pnl) == (0, 6 * SHARE)
+    ledger.redeem(MARKET.condition_id, "receipt")
     told = record.interval(books)
 
     assert (told.slug, told.outcome, told.strike) == (MARKET.slug, "Up", 100_000.5)
     assert (told.quotes, told.orders, told.fills) == (9, 4, 1)
     assert (told.volume, told.fees, told.redeemed) == (4 * SHARE, 0, 10 * SHARE)
-    assert told.realised_pnl == 6 * SHARE
+    assert (told.realised_pnl, told.unpaid_pnl) == (6 * SHARE, 0)
     assert told.rebate_estimate == 33_600
 
 
