@@ -373,9 +373,14 @@ class Reconciler:
         return True
 
     async def outwait(self) -> None:
-        """Look until no order can come to rest any more, and withdraw those that do."""
+        """Look until no order can come to rest any more, and withdraw those that do. The list shows
+        them all in one request; a look-up is one for each of them.
+        """
+        visit_at = trio.current_time() + LEAST_S
         while self.adrift.may_come:
             await trio.sleep(LATE_LOOK_S)
-            await self.adrift.visit()
+            if trio.current_time() >= visit_at:
+                await self.adrift.visit()
+                visit_at = trio.current_time() + LEAST_S
             if await self.client.open_orders() != []:
                 await self.cancel_everything()

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import attrs
 import trio
 from test_shell_look import SILENT, TAKEN, TRUE_S, Scene, row
 from trio.testing import MockClock
 
 from polybot.domain.orders import CancelResult, Failure
-from polybot.reconciler import AWAY_PAUSE_S, LATE_LOOK_S
+from polybot.reconciler import AWAY_PAUSE_S, LATE_LOOK_S, LEAST_S
 
 
 async def test_all_is_cancelled_until_two_lists_show_nothing(autojump_clock: MockClock) -> None:
@@ -63,8 +65,22 @@ async def test_what_may_come_to_rest_is_waited_for(autojump_clock: MockClock) ->
     scene.it.adrift = waits = Waits()  # type: ignore[assignment]
     await scene.it.outwait()
     assert len(waits.visits) == 4
-    assert waits.visits[1] - waits.visits[0] >= LATE_LOOK_S
     assert scene.cancelled == ["all"] * 4
+
+
+async def test_the_list_is_read_more_often_than_each_is_looked_up(
+    autojump_clock: MockClock,
+) -> None:
+    """It is one request for all of them: what comes rests for half a second, not for two."""
+    scene = Scene([[], [row("0x1")], [], []])
+    scene.it.adrift = waits = Waits()  # type: ignore[assignment]
+    with trio.move_on_after(2.5 * LATE_LOOK_S):
+        await scene.it.outwait()
+    assert scene.cancelled
+    assert not waits.visits
+
+    await scene.it.outwait()
+    assert min(b - a for a, b in pairwise(waits.visits)) >= LEAST_S
 
 
 async def test_what_rests_on_is_asked_for_less_and_less_often(autojump_clock: MockClock) -> None:
