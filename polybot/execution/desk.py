@@ -236,8 +236,6 @@ class Desk:
         asks = [tracked for tracked in self.table.open() if tracked.order.selling]
         for outcome in Outcome:
             over = self.table.pledged(outcome) - standing.sellable(outcome)
-            if over <= 0:
-                continue
             those = [ask for ask in asks if ask.order.outcome is outcome]
             for ask in sorted(those, key=lambda t: (stands(t), t.order.bid_price)):
                 if over > 0:

@@ -32,7 +32,7 @@ from polybot.domain.orders import CancelResult
 from polybot.execution.actions import Cancel
 from polybot.execution.desk import RECANCEL_MS, Desk
 from polybot.execution.lifecycle import State
-from polybot.execution.tracked import AWAY_MOST_MS
+from polybot.execution.tracked import AWAY_MOST_MS, CANCEL_ROW_MS
 from polybot.execution.wish import Desired
 
 STEP_MS = 100
@@ -236,3 +236,19 @@ def test_a_refusal_counts_no_more_once_the_order_was_seen_alive(listed: bool) ->
     made.looked_up("0x1", attrs.evolve(row("0x1", matched=4), text="MATCHED"), T0 + 3)
 
     assert [tracked.id for tracked in made.table.open()] == ["0x1"]
+
+
+def test_an_engine_puts_off_only_what_is_asked_for_now() -> None:
+    """A cancel that nobody repeats any more waits for no engine: a window that is emptied much
+    later would have spent its patience before its first request.
+    """
+    made = desk()
+    tracked = made.table[resting(made, order(UP, 4800))[0]]
+    assert tracked.put_off_ms(T0) == 0
+    tracked.ask_away(T0)
+    assert tracked.put_off_ms(T0 + 500) == 0, "nobody has said that it is away"
+    tracked.await_engine(T0 + 500)
+
+    assert tracked.put_off_ms(T0 + 2_500) == 2_000
+    assert tracked.put_off_ms(T0 + CANCEL_ROW_MS) == CANCEL_ROW_MS - 500
+    assert tracked.put_off_ms(T0 + CANCEL_ROW_MS + 1) == 0

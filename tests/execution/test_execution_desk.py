@@ -352,6 +352,22 @@ def test_the_desk_looks_again_soon_while_in_doubt() -> None:
     assert made.next_due_ms(T0) == T0 + 200
 
 
+def test_what_never_left_is_taken_back() -> None:
+    """The gate closed, or the disk was slow, when it was signed already: it counts as no order, it
+    binds nothing, and its place is free for the next.
+    """
+    made = desk()
+    made.desired = wanting(order())
+    (sent,) = posts(made.act(T0, RICH))
+    made.unsent((sent.id,), T0)
+
+    assert made.table[sent.id].state is State.REJECTED
+    assert not made.table.open()
+    assert (made.counts.orders, sum(made.counts.withheld.values())) == (0, 1)
+    later = T0 + made.params.routine_every_ms
+    assert [each.order for each in posts(made.act(later, RICH))] == [order()]
+
+
 def test_look_ups_back_off_and_never_overlap() -> None:
     """Reads by id come after 0, 200 and then every 500 ms, when the grace is over, from then on
     less and less often, and one at a time (F16; twice a second for each of many was half of what

@@ -52,6 +52,14 @@ def test_agreement_is_no_difference() -> None:
     assert kinds([ours(), ours("0x2", open_=False)], [row("0x1")]) == []
 
 
+def test_a_ghost_is_as_large_as_what_rests_of_it() -> None:
+    """Not as what it was placed with."""
+    (ghost,) = order_differences(
+        [ours(open_=False)], lambda _: True, [row("0x1", matched=4)], LATER, GRACE
+    )
+    assert (ghost.ours, ghost.theirs) == (0, 6 * SHARE)
+
+
 def test_each_kind_has_its_sign() -> None:
     """Missing here, missing there, size, price, foreign and ghost are told apart (issue C, 5)."""
     assert kinds([], [row("0x1")], signed=("0x1",)) == [Kind.MISSING_HERE]

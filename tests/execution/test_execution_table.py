@@ -169,19 +169,36 @@ def test_a_late_old_word_corrects_no_amount() -> None:
 
 def test_a_fill_that_was_less_leaves_an_order_in_doubt() -> None:
     """An order that trades alone had called filled may rest, once they came to less: it counts
-    with what is left, and is looked up. One that the venue called filled is so.
+    with what is left, and is looked up. One that the venue called filled is so, and what takes at
+    once or not at all never rests.
     """
     table = made("0x1", "0x2")
-    for order_id in ("0x1", "0x2"):
+    taking = attrs.evolve(order(), tif=TimeInForce.FAK, post_only=False)
+    table.record(signed("0x3", taking), T0)
+    table.posted(acked("0x3"), T0)
+    for order_id in ("0x1", "0x2", "0x3"):
         table.traded(fill(order_id, 10), T0)
     table.seen(seen("0x2", Kind.MATCHED, 10), T0)
     assert not table.open()
 
-    for order_id in ("0x1", "0x2"):
+    for order_id in ("0x1", "0x2", "0x3"):
         table.traded(fill(order_id, 4, status=CONFIRMED), T0)
     assert [(t.id, t.state, t.remaining) for t in table.open()] == [
         ("0x1", State.UNKNOWN, 6 * SHARE)
     ]
+
+
+def test_each_end_is_told_once() -> None:
+    """The journal learns of it, or a start would look up every order there has ever been."""
+    table, told = made("0x1", "0x2"), list[str]()
+    table.on_end = lambda tracked: told.append(f"{tracked.id} {tracked.state.value}")
+    table.seen(seen("0x1", Kind.DEAD), T0)
+    table.seen(seen("0x1", Kind.DEAD), T0)
+    assert told == [f"0x1 {State.CANCELLED.value}"]
+
+    table.move(table["0x1"], Event.RESTS_STILL, T0)
+    table.seen(seen("0x1", Kind.DEAD), T0)
+    assert told == [f"0x1 {State.CANCELLED.value}"] * 2
 
 
 def test_what_the_ledger_does_not_know_yet_is_still_reserved() -> None:
