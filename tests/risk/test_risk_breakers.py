@@ -39,6 +39,16 @@ def test_a_window_takes_a_clock_that_goes_back() -> None:
     assert window.sum(T0 + 1_000) == 0
 
 
+def test_a_window_takes_a_clock_that_goes_back_twice() -> None:
+    """What lies too far ahead of now is forgotten, whatever was counted since."""
+    window = Window(1_000)
+    window.add(T0)
+    window.add(T0 - 600)
+
+    assert window.sum(T0 - 999) == 2
+    assert window.sum(T0 - 1_000) == 0
+
+
 def test_a_clock_that_was_far_ahead_hides_no_outage() -> None:
     """What it had stamped counted until the time came round again, and with it all that was sent
     meanwhile: an hour of good answers hid the failures of now.

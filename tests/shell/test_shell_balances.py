@@ -230,6 +230,28 @@ async def test_an_old_figure_pauses_and_does_not_halt() -> None:
     assert it.account.health.troubles == {}
 
 
+async def test_in_doubt_the_chain_is_looked_at_for_dollars_that_agree() -> None:
+    """For dollars alone, and while the venue does not look their figure may be an old one: what
+    else has come right meanwhile opens nothing.
+    """
+    it = Scene()
+    await it.balances.compare()
+    assert it.refreshed == []
+    await it.balances.compare(doubt=True)
+    assert it.refreshed == [None]
+
+    it = Scene(deaf=Failure("503"))
+    it.there["333"] = 7 * SHARE
+    assert await drifting(it, until_ms=200_000) == {}
+    it.there["333"] = 10 * SHARE
+    it.now += STALE_MS
+    await it.balances.compare(doubt=True)
+    assert UNSURE in it.account.health.troubles
+    it.deaf = None
+    await it.balances.compare(doubt=True)
+    assert it.account.health.troubles == {}
+
+
 async def test_what_differs_for_minutes_halts_all_the_same() -> None:
     """A theft must not hide behind a venue that does not answer; nor behind one that did not."""
     it = Scene(deaf=Failure("503"))
