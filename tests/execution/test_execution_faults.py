@@ -184,6 +184,19 @@ def test_f17_lists_alone_need_the_longest_lag(ms: int, state: State | None) -> N
     assert made.table["0x1"].state is (state or State.ABSENT)
 
 
+def test_f17_the_lists_of_others_count() -> None:
+    """What reads the whole wallet's open orders has not seen it, either: with the look-ups that is
+    two sources, where the market's own list cannot be read.
+    """
+    made = sent(answer=False)
+    for ms in (GRACE, GRACE + 500):
+        assert made.table["0x1"].state is State.UNKNOWN
+        read(made, T0 + ms)
+        made.missing("0x1", T0 + ms, T0 + ms)
+
+    assert made.table["0x1"].state is State.ABSENT
+
+
 def test_f17_a_list_that_cannot_be_read_is_no_source() -> None:
     """Trades alone agree with nobody."""
     made = sent(answer=False)

@@ -212,8 +212,10 @@ def test_what_the_ledger_does_not_know_yet_is_still_reserved() -> None:
     assert table.unbooked == 4 * 480_000
     table.traded(fill("0x1", 6), T0)
     assert table.unbooked == 4 * 480_000
+    assert table.lags
     table.traded(fill("0x1", 4, "t2", FAILED), T0)
     assert table.unbooked == 0
+    assert not table.lags
 
 
 def test_no_more_is_reserved_than_the_order_can_spend() -> None:
