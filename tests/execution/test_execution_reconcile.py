@@ -52,12 +52,13 @@ def test_agreement_is_no_difference() -> None:
     assert kinds([ours(), ours("0x2", open_=False)], [row("0x1")]) == []
 
 
-def test_a_ghost_is_as_large_as_what_rests_of_it() -> None:
-    """Not as what it was placed with."""
-    (ghost,) = order_differences(
-        [ours(open_=False)], lambda _: True, [row("0x1", matched=4)], LATER, GRACE
-    )
+def test_a_difference_is_as_large_as_what_is_left() -> None:
+    """Not as what was placed."""
+    there = [row("0x1", matched=4)]
+    (ghost,) = order_differences([ours(open_=False)], lambda _: True, there, LATER, GRACE)
     assert (ghost.ours, ghost.theirs) == (0, 6 * SHARE)
+    (gone,) = order_differences([ours(matched=4)], lambda _: True, [], LATER, GRACE)
+    assert (gone.ours, gone.theirs) == (6 * SHARE, 0)
 
 
 def test_each_kind_has_its_sign() -> None:
