@@ -80,7 +80,7 @@ class Marks:
     def unrealised_worst(self) -> int:
         """The same at worst: what is lost if every single share loses."""
         books = self.account.ledger.books.values()
-        return sum(one.worst_value - one.holdings().cost for one in books)
+        return sum(one.worst_gain for one in books)
 
     def _fair(self, books: MarketBooks) -> int | None:
         found = self.board.fair(books.market, self.clock.now_ms())

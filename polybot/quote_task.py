@@ -182,7 +182,7 @@ class QuoteTask:
             fills=books.fills if books else 0,
             realised=books.realised if books else 0,
             unrealised=_unrealised(books, fair),
-            unrealised_worst=books.worst_value - held.cost if books else 0,
+            unrealised_worst=books.worst_gain if books else 0,
             signals=words(self.ears.board.readings),
             reasons=tuple(reason.text() for reason in quoter.decision.reasons),
             lost=self._lost(now_ms),

@@ -152,11 +152,14 @@ class MarketBooks:
         return held.pairs
 
     @property
+    def worst_gain(self) -> int:
+        """What the holdings have surely gained on their cost."""
+        return self.worst_value - self.holdings().cost
+
+    @property
     def unpaid(self) -> int:
-        """What a known result adds to `realised` when it is paid: the payout of what is held, less
-        its cost. Nought until the result is known.
-        """
-        return 0 if self.up_payout is None else self.worst_value - self.holdings().cost
+        """What a known result adds to `realised` when it is paid; nought until it is known."""
+        return 0 if self.up_payout is None else self.worst_gain
 
     def lost(self, outcome: Outcome) -> bool:
         """Whether shares of it pay nothing, and none is held: some may be in the wallet all the

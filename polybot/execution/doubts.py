@@ -33,8 +33,8 @@ from polybot.execution.tracked import Source, Tracked
 
 # A doubt blocks its outcome, and most end at once. What has not ended by then is an outage: twelve
 # orders looked up twice a second, with the lists beside, were half of what the venue takes. The
-# sixth look is the first after the grace, and most doubts end by its word: where there was none, it
-# is repeated soon.
+# sixth look is the first after the usual grace, and most doubts end by its word: where there was
+# none, it is repeated soon.
 LOOK_UP_AFTER_MS = (0, 200, 500, 500, 500, 500, 250, 1000, 2000)
 DELAY_MOST_MS = 3000  # many times any taker delay there has been (clob.md 3.9)
 CANCEL_MOST_MS = 3000  # a cancel without proof for so long is a doubt of its own (F21)

@@ -184,7 +184,7 @@ def test_f17_lists_alone_need_the_longest_lag(ms: int, state: State | None) -> N
     assert made.table["0x1"].state is (state or State.ABSENT)
 
 
-def test_f17_the_lists_of_others_count() -> None:
+def test_f17_the_list_of_the_whole_wallet_counts() -> None:
     """What reads the whole wallet's open orders has not seen it, either: with the look-ups that is
     two sources, where the market's own list cannot be read.
     """
