@@ -33,7 +33,11 @@ def closing_report(summary: Summary, width: int | None = None) -> str:
 
 def _ended(summary: Summary, touched: int) -> str:
     totals = summary.totals
-    unpaid = f" ({gain_text(totals.unpaid_pnl)} to be paid yet)" if totals.unpaid_pnl else ""
+    unpaid = (
+        f" ({gain_text(totals.unpaid_pnl)} more once known results are paid)"
+        if totals.unpaid_pnl
+        else ""
+    )
     return (
         f"ended: {summary.exit_reason}.  {touched} intervals, {_fills(totals)}, "
         f"realised {gain_text(totals.realised_pnl)}{unpaid}, "

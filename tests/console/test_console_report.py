@@ -63,7 +63,7 @@ def test_a_result_that_is_not_paid_yet_counts() -> None:
 
     row = next(line for line in said.splitlines() if TRADED.slug in line)
     assert row.split()[-1] == "+2.25"
-    assert "realised +0.00 (+2.25 to be paid yet)" in said
+    assert "realised +0.00 (+2.25 more once known results are paid)" in said
 
 
 def test_an_untouched_interval_is_left_out() -> None:
