@@ -4,18 +4,8 @@ from __future__ import annotations
 
 import attrs
 
-from polybot.domain.orders import (
-    CancelResult,
-    Failure,
-    OrderRow,
-    PostResult,
-    PrivateEvent,
-    Unknown,
-)
-from polybot.execution.actions import Post
-from polybot.execution.doubts import LookUp, Survey, Surveyed
-
-GIVEN_UP = "given up while ending"
+from polybot.domain.orders import CancelResult, Failure, OrderRow, PostResult, PrivateEvent
+from polybot.execution.doubts import Surveyed
 
 
 @attrs.frozen
@@ -60,15 +50,3 @@ class Resting:
 Message = (
     Wish | Posted | Unsent | CancelAnswered | LookedUp | Surveyed | Missing | Resting | PrivateEvent
 )
-
-
-def given_up(action: object) -> Message | None:
-    """What we know of a request that we stopped waiting for: nothing, said in its terms."""
-    match action:
-        case Post(orders):
-            return Posted(tuple(Unknown(order.id, GIVEN_UP) for order in orders))
-        case LookUp(order_id):
-            return LookedUp(order_id, Failure(GIVEN_UP))
-        case Survey():
-            return Surveyed(0, Failure(GIVEN_UP), trades=False)
-    return None

@@ -50,24 +50,16 @@ from polybot.order_messages import (
     Resting,
     Unsent,
     Wish,
-    given_up,
 )
+from polybot.order_requests import CancelMarket, Request
 from polybot.venue.clob import ClobClient
+from polybot.venue.leave import Leave
 
 INBOX = 10_000  # a burst of two minutes at the busiest rate ever seen on a user stream
-LAST_PATIENCE_S = 1.0  # how long a request may still tell its fate once the scope is ending
-LAST_ANSWER_S = 2.5  # and a POST, whose answer alone tells of orders that were refused
 SURVEY_OVERLAP_S = 5  # our clock may be ahead of the venue's, by less than stops trading
-WRITTEN_WITHIN_S = 2.0  # an order whose intent took longer to write is not sent: prices have moved
+LEAVES_WITHIN_S = 2.0  # an order that disk or dialling held up for longer is not sent: prices moved
 # Between reads: at first long enough for a POST in flight to land on a quick venue.
 FLATTEN_PAUSE_S, FLATTEN_PAUSE_MOST_S = 0.05, 0.4
-
-
-@attrs.frozen
-class CancelMarket:
-    """The one action that is not the desk's: everything of this market, by the venue's own list."""
-
-
 # Refusals that no other order will escape.
 FATAL = frozenset({Reject.NOT_AUTHORISED, Reject.GEOBLOCKED})
 
@@ -82,7 +74,7 @@ class OrdersTask:
     _wish: Desired | None = None
     _ending: bool = False
     _told: set[Reject] = attrs.field(factory=set)
-    _requests: dict[trio.CancelScope, Action | CancelMarket] = attrs.field(factory=dict)
+    _requests: list[Request] = attrs.field(factory=list)
 
     def __attrs_post_init__(self) -> None:
         self._send, self._receive = trio.open_memory_channel[Message](INBOX)
@@ -100,8 +92,8 @@ class OrdersTask:
         return self.desk.market.condition_id
 
     def _put(self, message: Message) -> None:
-        """Hand over a message. One that finds no room ends every
-        scope; the reconciler finds out what it said.
+        """Hand over a message. One that finds no room ends every scope; the reconciler finds out
+        what it said.
         """
         try:
             self._send.send_nowait(message)
@@ -124,9 +116,8 @@ class OrdersTask:
             finally:
                 # Whatever ended us: no waiting for a slow POST before the first cancel leaves.
                 self._ending = True
-                for scope, action in self._requests.items():
-                    limit = LAST_ANSWER_S if isinstance(action, Post) else LAST_PATIENCE_S
-                    scope.deadline = min(scope.deadline, trio.current_time() + limit)
+                for request in self._requests:
+                    request.wind_up()
                 if self._anything_open():
                     requests.start_soon(self._withdraw)
 
@@ -251,39 +242,45 @@ class OrdersTask:
         as the edge may hold one. Those that the stream has told of need none.
         """
         await self._perform(CancelMarket())
-        while self._posting() and self.desk.table.unseen():
+        while self._posts() and self.desk.table.unseen():
             with trio.CancelScope(shield=True):
                 await trio.sleep(FLATTEN_PAUSE_MOST_S)
             await self._perform(CancelMarket())
             self._drain()
-        for scope in self._posting():
-            scope.cancel()
+        for request in self._posts():
+            request.scope.cancel()
 
-    def _posting(self) -> list[trio.CancelScope]:
-        return [scope for scope, action in self._requests.items() if isinstance(action, Post)]
+    def _posts(self) -> list[Request]:
+        return [request for request in self._requests if request.posting]
 
     async def _perform(self, action: Action | CancelMarket) -> None:
         """Ask, shielded until the answer or the time-out, and put what it came to in the inbox."""
-        limit = LAST_PATIENCE_S if self._ending else self.desk.params.post_timeout_s + 1
-        answer = given_up(action)
-        with trio.move_on_after(limit, shield=True) as scope:
-            self._requests[scope] = action
+        request, answer = self.request(action), None
+        limit = self.desk.params.post_timeout_s + 1
+        with trio.move_on_after(limit, shield=True) as request.scope:
+            if self._ending:
+                request.wind_up()
+            self._requests.append(request)
             try:
-                answer = await self._ask(action)
+                answer = await self.ask(request)
             finally:
-                del self._requests[scope]
+                self._requests.remove(request)
+        if request.scope.cancelled_caught:
+            answer = request.given_up()
         if answer is not None:
             self._put(answer)
 
-    async def _ask(self, action: Action | CancelMarket) -> Message | None:
-        match action:
+    def request(self, action: Action | CancelMarket) -> Request:
+        """An action as something to ask, from now on."""
+        orders = action.orders if isinstance(action, Post) else ()
+        asked, asked_ms = trio.current_time(), self.clock.now_ms()
+        return Request(action, Leave(lambda: self._may_leave(orders, asked, asked_ms)))
+
+    async def ask(self, request: Request) -> Message | None:
+        """What a request comes to; None where nothing is to be heard."""
+        match request.action:
             case Post(orders):
-                if not await self._may_leave(orders):
-                    return Unsent(tuple(order.id for order in orders))
-                sent_at = trio.current_time()
-                results = await self.client.place(orders)
-                self.account.stream.accepted(results, sent_at)
-                return Posted(tuple(results))
+                return await self._post(orders, request.leave)
             case Cancel(ids):
                 return CancelAnswered(ids, await self.client.cancel(ids))
             case LookUp(order_id):
@@ -308,18 +305,35 @@ class OrdersTask:
         rows = await self.client.open_orders(self.condition_id)
         return Surveyed(begun_ms, rows, not isinstance(trades, Failure))
 
-    async def _may_leave(self, orders: Sequence[SignedOrder]) -> bool:
-        """Write the intents down first (S16); then nothing may have closed the gate meanwhile, nor
-        may the disk, a new tick or the market's timetable have made a quote of the past of them.
+    async def _post(self, orders: Sequence[SignedOrder], leave: Leave) -> Message:
+        """Write the intents down first (S16). Leave is asked for before that, after that, and by
+        the client once it has a connection.
         """
-        if self._closed():
-            return False
-        asked, asked_ms, firewall = trio.current_time(), self.clock.now_ms(), self.desk.firewall
+        unsent = Unsent(tuple(order.id for order in orders))
+        if not leave.still():
+            return unsent
+        await self._write_down(orders)
+        if not leave.still():
+            return unsent
+        sent_at = trio.current_time()
+        results = await self.client.place(orders, leave)
+        if leave.denied:
+            return unsent
+        self.account.stream.accepted(results, sent_at)
+        return Posted(tuple(results))
+
+    async def _write_down(self, orders: Sequence[SignedOrder]) -> None:
         try:
             await self.account.journal.append(*map(Intent.of, orders))
         except JournalFailed as failed:
             self.account.health.bad("journal", str(failed))
-        if trio.current_time() - asked > WRITTEN_WITHIN_S or self._closed():
+
+    def _may_leave(self, orders: Sequence[SignedOrder], asked: float, asked_ms: int) -> bool:
+        """Nothing may have closed the gate since that was asked, nor may the disk, the dialling, a
+        new tick or the market's timetable have made a quote of the past of it.
+        """
+        firewall = self.desk.firewall
+        if trio.current_time() - asked > LEAVES_WITHIN_S or self._closed():
             return False
         if firewall.machine.table.turns(asked_ms, self.clock.now_ms()):
             return False  # what may be asked for now is another turn's to say (S1)
@@ -379,7 +393,7 @@ class OrdersTask:
             await self._ask_and_apply(action)
 
     async def _ask_and_apply(self, action: Action | CancelMarket) -> None:
-        answer = await self._ask(action)
+        answer = await self.ask(self.request(action))
         if answer is not None:
             self._take(answer)
         self._drain()

@@ -174,7 +174,7 @@ PrivateEvent = OrderSeen | TradeSeen
 
 
 class Reject(enum.Enum):
-    """Why the venue refused an order, typed from its texts (clob.md 3.6)."""
+    """Why the venue refused an order, typed from its texts (clob.md 3.6), or never heard of it."""
 
     POST_ONLY_CROSSES = "post-only would cross"
     NOT_ENOUGH_BALANCE = "not enough balance or allowance"
@@ -192,6 +192,7 @@ class Reject(enum.Enum):
     POST_ONLY_MODE = "venue in post-only mode"
     CANCEL_ONLY = "venue cancel-only or disabled"
     GEOBLOCKED = "region refused"
+    UNREACHABLE = "no connection to the venue"
     OTHER = "other refusal"
 
 
@@ -255,7 +256,9 @@ class Failure:
     """A read that did not answer: transport, timeout, HTTP error or a body we cannot read.
 
     `refused`: the venue says that we may not ask (401, 403), which will not pass by itself.
+    `unsent`: not a byte of the request has left; only of one that had a leave to take is it known.
     """
 
     what: str
     refused: bool = False
+    unsent: bool = False

@@ -112,12 +112,14 @@ class Desk:
 
     def unsent(self, ids: Sequence[str], now_ms: int) -> None:
         """Take back orders whose POST never left: once they were signed, the gate closed, the tick
-        changed, or the disk was too slow to write them down.
+        changed, or the disk was too slow to write them down, or the venue to be dialled.
         """
         for order_id in ids:
             self.table.move(self.table[order_id], Event.REFUSED, now_ms)
         self.counts.orders -= len(ids)
-        self.counts.withheld["not sent: gate closed, another tick, or slow disk"] += len(ids)
+        self.counts.withheld["not sent: gate closed, another tick, slow disk or dialling"] += len(
+            ids
+        )
 
     def cancelled(self, ids: Sequence[str], result: CancelResult, now_ms: int) -> None:
         """Apply a cancel's reply; ids it names nowhere stay CANCELLING and are asked for again."""

@@ -21,6 +21,7 @@ QUIET_MS = {
     Reject.RESTARTING: 5000,
     Reject.CANCEL_ONLY: 5000,
     Reject.POST_ONLY_MODE: 2000,
+    Reject.UNREACHABLE: 2000,
 }
 QUIET_OTHER_MS = 10_000  # a refusal we do not understand: do not drum on the venue
 POST_ONLY_MS = 120_000  # after a restart of the engine nobody takes (clob.md 7.3)
@@ -35,7 +36,7 @@ class Pauses:
     _post_only_until_ms: int = 0
 
     def refused(self, order: NewOrder, reason: Reject, now_ms: int) -> None:
-        """The venue has refused this order."""
+        """The venue has refused this order, or cannot be asked."""
         self._rest((order.outcome, order.side), now_ms + QUIET_MS.get(reason, QUIET_OTHER_MS))
         if reason in _RESTARTED:
             self._post_only_until_ms = now_ms + POST_ONLY_MS

@@ -28,6 +28,7 @@ VENUE_TROUBLE = frozenset(
         Reject.RESTARTING,
         Reject.CANCEL_ONLY,
         Reject.POST_ONLY_MODE,
+        Reject.UNREACHABLE,
     }
 )
 

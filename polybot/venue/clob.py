@@ -17,6 +17,7 @@ from polybot.clock import Clock
 from polybot.domain.orders import CancelResult, Failure, PostResult, SignedOrder
 from polybot.venue import fields
 from polybot.venue.clob_reads import ClobReads
+from polybot.venue.leave import Leave
 from polybot.venue.private_rows import Me
 from polybot.venue.replies import decode_cancel, decode_post
 from polybot.venue.rest import Reply, Rest
@@ -69,8 +70,11 @@ class ClobClient(ClobReads):
             took,
         )
 
-    async def place(self, orders: Sequence[SignedOrder]) -> list[PostResult]:
-        """Post 1 to 15 orders in one request; one result each, in order.
+    async def place(
+        self, orders: Sequence[SignedOrder], leave: Leave | None = None
+    ) -> list[PostResult]:
+        """Post 1 to 15 orders in one request; one result each, in order. With a `leave` it is known
+        of a request that finds no connection that it never left.
 
         Raises ValueError for any other number of orders. Never re-posts.
         """
@@ -78,10 +82,10 @@ class ClobClient(ClobReads):
             raise ValueError(f"expected 1 to {ORDERS_PER_BATCH.value} orders, was {len(orders)}")
         ids = [order.id for order in orders]
         if len(orders) == 1:
-            reply = await self.rest.call("POST", "/order", body=orders[0].body)
+            reply = await self.rest.call("POST", "/order", body=orders[0].body, leave=leave)
         else:
             body = b"[" + b",".join(order.body for order in orders) + b"]"
-            reply = await self.rest.call("POST", "/orders", body=body)
+            reply = await self.rest.call("POST", "/orders", body=body, leave=leave)
         return decode_post(ids, reply, batch=len(orders) > 1)
 
     async def cancel(self, ids: Sequence[str]) -> CancelResult:

@@ -24,6 +24,8 @@ import h11
 import httpx
 import trio
 
+from polybot.venue.leave import EXTENSION, Leave
+
 CONNECTIONS_MOST = 40
 # And so many more for what withdraws, and for the heartbeat: reads that hang, on whatever host, may
 # take every place there is, and a cancel is not to wait for them (S13, G8).
@@ -44,6 +46,10 @@ DISCONNECTED = "Server disconnected without sending a response."
 Stream = trio.SocketStream | trio.SSLStream[trio.SocketStream]
 Fields = list[tuple[bytes, bytes]]
 Origin = tuple[bytes, str, int]
+
+
+class Withheld(httpx.TransportError):
+    """The request was not to be written any more; nothing of it was."""
 
 
 @attrs.frozen
@@ -243,7 +249,12 @@ class LeanTransport(httpx.AsyncBaseTransport):
         self._closed = False
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
-        """One request and its whole answer. Raises httpx.TransportError."""
+        """One request and its whole answer. Raises httpx.TransportError: Withheld where it may not
+        be written any more once there is a connection.
+        """
+        leave: Leave | None = request.extensions.get(EXTENSION)
+        if leave is not None:
+            leave.unsent = True
         url, body = request.url, await request.aread()
         port = url.port or (443 if url.scheme == "https" else 80)
         origin = url.raw_scheme, url.raw_host.decode("ascii"), port
@@ -256,6 +267,9 @@ class LeanTransport(httpx.AsyncBaseTransport):
             await places.acquire()
         try:
             connection = self._kept(origin) or await Connection.dial(origin)
+            if leave is not None and not leave.take():
+                self._keep(connection)
+                raise Withheld("may not leave any more")
             answer = await self._ask(connection, method, url.raw_path, request.headers.raw, body)
         finally:
             places.release()
@@ -277,9 +291,8 @@ class LeanTransport(httpx.AsyncBaseTransport):
             doubted = trio.current_time() - asked_at >= SILENT_S
             raise
         finally:
-            if keeps and not self._closed:
-                connection.idle_since = trio.current_time()
-                self._idle.setdefault(connection.origin, []).append(connection)
+            if keeps:
+                self._keep(connection)
             else:
                 connection.close()
             if doubted:
@@ -294,6 +307,13 @@ class LeanTransport(httpx.AsyncBaseTransport):
             if connection.idle_since <= since:
                 connection.close()
         kept[:] = [one for one in kept if one.idle_since > since]
+
+    def _keep(self, connection: Connection) -> None:
+        if self._closed:
+            connection.close()
+            return
+        connection.idle_since = trio.current_time()
+        self._idle.setdefault(connection.origin, []).append(connection)
 
     def _kept(self, origin: Origin) -> Connection | None:
         kept = self._idle.get(origin, [])

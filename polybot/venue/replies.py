@@ -79,6 +79,8 @@ def reject_of(text: str) -> Reject:
 def decode_post(ids: Sequence[str], reply: Reply | Failure, *, batch: bool) -> list[PostResult]:
     """One result per id, in order, from the answer to POST /order or POST /orders."""
     if isinstance(reply, Failure):
+        if reply.unsent:
+            return [Rejected(order_id, Reject.UNREACHABLE, reply.what) for order_id in ids]
         return [Unknown(order_id, reply.what) for order_id in ids]
     if reply.status != 200:
         return [_refusal(order_id, reply) for order_id in ids]

@@ -18,6 +18,7 @@ from polybot.clock import Clock
 from polybot.domain.orders import Failure
 from polybot.venue.auth import l2_headers
 from polybot.venue.lean_http import LeanClient
+from polybot.venue.leave import EXTENSION, Leave
 from polybot.venue.secret import Credentials
 from polybot.venue.tap import NOBODY, Tap, secrets_among, veiled
 
@@ -113,8 +114,9 @@ class Rest:
         *,
         body: bytes = b"",
         params: Mapping[str, str] | None = None,
+        leave: Leave | None = None,
     ) -> Reply | Failure:
-        """Send and read the whole answer within `timeout_s`."""
+        """Send and read the whole answer within `timeout_s`, if it still has leave to go."""
         headers = dict(self.headers)
         if body:
             headers["Content-Type"] = "application/json"
@@ -128,6 +130,7 @@ class Rest:
                 content=body or None,
                 params=dict(params) if params else None,
                 headers=headers,
+                extensions={} if leave is None else {EXTENSION: leave},
             )
         except httpx.InvalidURL as error:  # of an id, or a cursor, that a peer has made up
             return Failure(f"{method} {path[:80]}: {error}")
@@ -135,7 +138,7 @@ class Rest:
         # in its URL is left out.
         line = method.encode() + b" " + self._target(request.url)
         self.tap.sent(self.name, line + b"\n" + body)
-        answer = await self._answer(request, f"{method} {path}", secrets_among(headers))
+        answer = await self._answer(request, f"{method} {path}", secrets_among(headers), leave)
         if isinstance(answer, Failure):
             self._heard(b"- " + line + b"\n" + answer.what.encode())
         else:
@@ -152,13 +155,17 @@ class Rest:
         self.tap.heard(self.name, body, self.clock.now_ns())
 
     async def _answer(
-        self, request: httpx.Request, what: str, secrets: Sequence[bytes]
+        self, request: httpx.Request, what: str, secrets: Sequence[bytes], leave: Leave | None
     ) -> Reply | Failure:
+        if leave is not None:
+            leave.unsent = False  # a client that asks for no leave would not say
         try:
             with trio.fail_after(self.timeout_s):
                 response = await self.http.send(request, follow_redirects=False)
         except trio.TooSlowError:
-            return Failure(f"{what}: no answer within {self.timeout_s:g} s")
+            why = f"{what}: no answer within {self.timeout_s:g} s"
         except httpx.HTTPError as error:
-            return Failure(f"{what}: {type(error).__name__} {error}")
-        return Reply(response.status_code, response.headers, veiled(response.content, secrets))
+            why = f"{what}: {type(error).__name__} {error}"
+        else:
+            return Reply(response.status_code, response.headers, veiled(response.content, secrets))
+        return Failure(why, unsent=leave is not None and leave.unsent)

@@ -408,6 +408,7 @@ def test_lost_answers_of_many_requests_hold_new_orders() -> None:
         (acked("0x8"), False),
         (unknown("0x8"), True),
         (refused("0x8", Reject.RESTARTING), True),
+        (refused("0x8", Reject.UNREACHABLE), True),
         (refused("0x8", Reject.TICK), False),
     ],
 )

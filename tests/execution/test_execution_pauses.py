@@ -10,7 +10,8 @@ from polybot.execution.pauses import QUIET_MS
 from polybot.execution.wish import Desired
 
 # Said here once more, for these are the venue's conduct and not ours: 200 ms until a book that
-# moved is seen, as long as a limit or a balance takes, and a restart asked for every five seconds.
+# moved is seen, as long as a limit, a balance or a connection takes, and a restart asked for every
+# five seconds.
 QUIET = dict.fromkeys(Reject, 10_000) | {
     Reject.POST_ONLY_CROSSES: 200,
     Reject.NO_MATCH: 0,
@@ -19,6 +20,7 @@ QUIET = dict.fromkeys(Reject, 10_000) | {
     Reject.RESTARTING: 5_000,
     Reject.CANCEL_ONLY: 5_000,
     Reject.POST_ONLY_MODE: 2_000,
+    Reject.UNREACHABLE: 2_000,
 }
 AWAY = CancelResult(frozenset(), {}, "HTTP 425", away=True)
 

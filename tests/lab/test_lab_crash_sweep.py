@@ -58,10 +58,10 @@ def test_a_death_costs_nothing() -> None:
 def test_orders_without_intents_are_seen(monkeypatch: pytest.MonkeyPatch) -> None:
     """A bot that sends first and writes afterwards loses intents, and the sweep says so."""
 
-    async def careless(task: OrdersTask, orders: Sequence[SignedOrder]) -> bool:
-        return not task._closed()
+    async def careless(task: OrdersTask, orders: Sequence[SignedOrder]) -> None:
+        return None
 
-    monkeypatch.setattr(OrdersTask, "_may_leave", careless)
+    monkeypatch.setattr(OrdersTask, "_write_down", careless)
 
     assert "without an intent" in wrong(lives(7, 2))
 

@@ -20,7 +20,7 @@ from polybot import account
 from polybot.domain.ledger import Ledger
 from polybot.domain.orders import TradeSeen, Unknown
 from polybot.exchange.faults.plan import load
-from polybot.execution.actions import Action, Post
+from polybot.execution.actions import Post
 from polybot.execution.tracked import Tracked
 from polybot.health import Health
 from polybot.journal.entries import Entry, Intent, Told
@@ -31,6 +31,7 @@ from polybot.lab.simulation_draw import draw
 from polybot.lab.simulation_keep import PARTS, Keep
 from polybot.lab.soak import Found, Task, line, live, report, shrink
 from polybot.order_messages import Message, Posted
+from polybot.order_requests import Request
 from polybot.orders_task import OrdersTask
 from polybot.quote_task import QuoteTask
 
@@ -79,10 +80,10 @@ def found_by(seeds: Sequence[int], plan: str, until: str) -> Outcome:
 @contextmanager
 def retrying_posts() -> Iterator[None]:
     """What every naive client does: no answer, so ask again (py-clob-client #273)."""
-    ask = OrdersTask._ask
+    ask = OrdersTask.ask
 
-    async def asking_twice(self: OrdersTask, action: Action) -> Message | None:
-        answer = await ask(self, action)
+    async def asking_twice(self: OrdersTask, request: Request) -> Message | None:
+        answer, action = await ask(self, request), request.action
         silent = isinstance(answer, Posted) and any(
             isinstance(result, Unknown) for result in answer.results
         )
@@ -92,7 +93,7 @@ def retrying_posts() -> Iterator[None]:
             await self.client.place(again)
         return answer
 
-    with mock.patch.object(OrdersTask, "_ask", asking_twice):
+    with mock.patch.object(OrdersTask, "ask", asking_twice):
         yield
 
 

@@ -88,7 +88,7 @@ def test_what_the_dead_write_is_nobodys() -> None:
 def patient_with_the_disk() -> AbstractContextManager[object]:
     """However long the disk has taken, the order leaves: as we did it until this was tried."""
     return all_of(
-        mock.patch.object(orders_task, "WRITTEN_WITHIN_S", 1e9),
+        mock.patch.object(orders_task, "LEAVES_WITHIN_S", 1e9),
         mock.patch.object(disk_watch, "SLOW_S", 1e9),
     )
 
@@ -96,11 +96,10 @@ def patient_with_the_disk() -> AbstractContextManager[object]:
 def writing_afterwards() -> AbstractContextManager[object]:
     """The intent is handed over and not waited for."""
 
-    async def may_leave(self: OrdersTask, orders: Sequence[SignedOrder]) -> bool:
+    async def write_down(self: OrdersTask, orders: Sequence[SignedOrder]) -> None:
         self.account.journal.note(*map(Intent.of, orders))
-        return not self._closed()
 
-    return mock.patch.object(OrdersTask, "_may_leave", may_leave)
+    return mock.patch.object(OrdersTask, "_write_down", write_down)
 
 
 def trading_without_a_journal() -> AbstractContextManager[object]:

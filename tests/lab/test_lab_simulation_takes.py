@@ -14,22 +14,24 @@ from polybot import quoter
 from polybot.domain.orders import NewOrder, PostResult, Reject, Rejected, SignedOrder, Unknown
 from polybot.exchange.faults.kinds import PLACING
 from polybot.exchange.faults.plan import Entry, Plan
-from polybot.execution.actions import Action, Post
+from polybot.execution.actions import Post
 from polybot.execution.firewall import Firewall
 from polybot.journal.entries import Intent
 from polybot.lab.simulation import simulate
 from polybot.lab.simulation_case import Case
 from polybot.order_messages import Message, Posted
+from polybot.order_requests import Request
 from polybot.orders_task import OrdersTask
 from polybot.venue.clob import ClobClient
+from polybot.venue.leave import Leave
 
 
 def asking_again() -> Any:
     """No answer, so ask again, as it was right for bids that nobody had (py-clob-client #273)."""
-    ask = OrdersTask._ask
+    ask = OrdersTask.ask
 
-    async def asking_twice(self: OrdersTask, action: Action) -> Message | None:
-        answer = await ask(self, action)
+    async def asking_twice(self: OrdersTask, request: Request) -> Message | None:
+        answer, action = await ask(self, request), request.action
         silent = isinstance(answer, Posted) and isinstance(answer.results[0], Unknown)
         if silent and isinstance(action, Post) and action.orders[0].order.taking:
             again = [self.desk.sign(signed.order) for signed in action.orders]
@@ -37,19 +39,21 @@ def asking_again() -> Any:
             await self.client.place(again)
         return answer
 
-    return mock.patch.object(OrdersTask, "_ask", asking_twice)
+    return mock.patch.object(OrdersTask, "ask", asking_twice)
 
 
 def never_in_doubt() -> Any:
     """What was not answered has failed, and the next try is not far."""
     place = ClobClient.place
 
-    async def placing(self: ClobClient, orders: Sequence[SignedOrder]) -> list[PostResult]:
+    async def placing(
+        self: ClobClient, orders: Sequence[SignedOrder], leave: Leave | None = None
+    ) -> list[PostResult]:
         return [
             Rejected(result.order_id, Reject.NO_MATCH, "no answer")
             if isinstance(result, Unknown) and signed.order.taking
             else result
-            for signed, result in zip(orders, await place(self, orders), strict=True)
+            for signed, result in zip(orders, await place(self, orders, leave), strict=True)
         ]
 
     return mock.patch.object(ClobClient, "place", placing)

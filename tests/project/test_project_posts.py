@@ -78,7 +78,7 @@ def test_orders_leave_through_one_call() -> None:
     assert not any(loop for _, _, loop in calls)
     assert {name for name, _, _ in calls} == {"orders_task.py"} | SINGLE
     assert [call for call in calls if call[0] == "orders_task.py"] == [
-        ("orders_task.py", "_ask", False)
+        ("orders_task.py", "_post", False)
     ]
     assert len(calls) == 3
 

@@ -9,7 +9,7 @@ from venue_bent import PLACING, Act, Handler, lose_reply
 
 from polybot.domain.orders import EDGE_S
 from polybot.exchange.request import Request, Response, error_response
-from polybot.orders_task import LAST_ANSWER_S
+from polybot.order_requests import LAST_ANSWER_S
 from polybot.patient_clock import PatientClock
 
 COMES_S, SLOW_S = 0.3, 2.0

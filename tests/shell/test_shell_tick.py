@@ -1,5 +1,5 @@
-"""What happens while an order waits for the disk: nothing leaves of a grid (F08) or a phase (S1)
-that is over.
+"""What happens while an order waits for the disk, or for a connection: nothing leaves of a grid
+(F08) or a phase (S1) that is over.
 """
 
 from __future__ import annotations
@@ -21,7 +21,10 @@ from polybot.execution.actions import Post
 from polybot.order_messages import Message, Posted, Unsent
 from polybot.orders_task import OrdersTask
 from polybot.stream_trust import StreamTrust
+from polybot.venue.leave import Leave
 from polybot.venue.tap import NOBODY
+
+WHERE = pytest.mark.parametrize("where", ["disk", "dialling"])
 
 
 @attrs.define
@@ -41,34 +44,40 @@ class Account:
     stream: StreamTrust = attrs.field(factory=StreamTrust)
 
 
+@attrs.define
 class Venue:
-    """Notes what has been sent."""
+    """Notes what has been sent; something happens while it is dialled."""
 
-    def __init__(self) -> None:
-        self.placed: list[SignedOrder] = []
+    meanwhile: Callable[[], object]
+    placed: list[SignedOrder] = attrs.field(factory=list)
 
-    async def place(self, orders: tuple[SignedOrder, ...]) -> list[object]:
-        self.placed += orders
+    async def place(self, orders: tuple[SignedOrder, ...], leave: Leave) -> list[object]:
+        self.meanwhile()
         await trio.lowlevel.checkpoint()
+        if leave.take():
+            self.placed += orders
         return []
 
 
+def nothing() -> None: ...
+
+
 async def asked(
-    tick: int = 10, left_ms: int = 200_000, takes_ms: int = 0
+    where: str, tick: int = 10, left_ms: int = 200_000, takes_ms: int = 0
 ) -> tuple[Message | None, list[SignedOrder]]:
     """What becomes of two bids, at 0.48 and 0.485, so long before the window's end, when the write
-    takes this long and the tick is this after it.
+    or the dialling takes this long and the tick is this after it.
     """
-    made, ticks, venue = desk(), [10], Venue()
+    made, ticks = desk(), [10]
     made.firewall.heard_tick = lambda: ticks[0]
     clock = Clock.starting_at(MARKET.end_ms - left_ms)
 
-    def write() -> None:
+    def wait() -> None:
         ticks[0] = tick
         clock.set_right(takes_ms)
 
-    account: Any = Account(Disk(write))
-    client: Any = venue
+    account: Any = Account(Disk(wait if where == "disk" else nothing))
+    client: Any = (venue := Venue(wait if where == "dialling" else nothing))
     orders = OrdersTask(made, client, account, clock, CoreTape(NOBODY, clock))
     market = attrs.evolve(MARKET, tick=10)
     bids = tuple(
@@ -79,30 +88,32 @@ async def asked(
         )
         for price in (4800, 4850)
     )
-    return await orders._ask(Post(bids)), venue.placed
+    return await orders.ask(orders.request(Post(bids))), venue.placed
 
 
+@WHERE
 @pytest.mark.parametrize(("tick", "left"), [(10, 2), (50, 2), (100, 0)])
-async def test_what_leaves_is_on_the_grid_of_now(tick: int, left: int) -> None:
+async def test_what_leaves_is_on_the_grid_of_now(where: str, tick: int, left: int) -> None:
     """A request goes as it was signed, or not at all: its orders are taken back, and the quoter's
     next turn asks for better ones (S2).
     """
-    answer, placed = await asked(tick)
+    answer, placed = await asked(where, tick)
 
     assert len(placed) == left
     assert answer == (Posted(()) if left else Unsent(("0x4800", "0x4850")))
 
 
+@WHERE
 @pytest.mark.parametrize(
     ("left_ms", "left"),
     [(122_000, 2), (120_500, 0), (119_000, 2), (62_000, 2), (60_500, 0)],
     ids=["before the stop", "over the stop", "after it", "before the cutoff", "over the cutoff"],
 )
-async def test_what_leaves_is_of_the_phase_of_now(left_ms: int, left: int) -> None:
+async def test_what_leaves_is_of_the_phase_of_now(where: str, left_ms: int, left: int) -> None:
     """A disk that took a second and a half let orders leave up to as much after the cutoff, or
     after the stop, where only what pairs may be asked for.
     """
-    answer, placed = await asked(left_ms=left_ms, takes_ms=1_500)
+    answer, placed = await asked(where, left_ms=left_ms, takes_ms=1_500)
 
     assert len(placed) == left
     assert answer == (Posted(()) if left else Unsent(("0x4800", "0x4850")))

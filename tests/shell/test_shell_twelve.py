@@ -47,6 +47,7 @@ from polybot.patient_clock import PatientClock
 from polybot.risk.breakers import MarketBrakes
 from polybot.venue import clob_reads, gamma, private_rows, user_messages
 from polybot.venue.clob import ClobClient
+from polybot.venue.leave import Leave
 from polybot.venue.private_rows import Me
 
 Patch = pytest.MonkeyPatch
@@ -105,8 +106,10 @@ def posts_by_order(it: Scene) -> Counter[str]:
 def posts_again(patch: Patch) -> None:
     place = ClobClient.place
 
-    async def retrying(self: ClobClient, orders: list[SignedOrder]) -> list[PostResult]:
-        results = await place(self, orders)
+    async def retrying(
+        self: ClobClient, orders: list[SignedOrder], leave: Leave
+    ) -> list[PostResult]:
+        results = await place(self, orders, leave)
         lost = any(isinstance(result, Unknown) for result in results)
         return await place(self, orders) if lost else results
 
@@ -137,12 +140,14 @@ async def test_1_a_post_is_not_retried_after_its_time_out(
 def time_out_means_rejected(patch: Patch) -> None:
     place = ClobClient.place
 
-    async def guessing(self: ClobClient, orders: list[SignedOrder]) -> list[PostResult]:
+    async def guessing(
+        self: ClobClient, orders: list[SignedOrder], leave: Leave
+    ) -> list[PostResult]:
         return [
             Rejected(one.order_id, Reject.POST_ONLY_CROSSES, "timed out")
             if isinstance(one, Unknown)
             else one
-            for one in await place(self, orders)
+            for one in await place(self, orders, leave)
         ]
 
     patch.setattr(ClobClient, "place", guessing)
