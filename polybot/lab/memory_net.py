@@ -6,8 +6,9 @@ only when nothing is under way. The kernel is left out, everything above it is t
 
 A wire carries bytes in order, at most `WINDOW` unread. What can happen to real ones happens to
 these by the network's hand: every wire of a port may be slow, cut (a reset on both sides), or held
-up in silence, and a port may refuse. Rejected: patching our own dial and serve functions, which
-would prove other code than runs at night; Trio's `memory_stream_pair`, which is unbounded.
+up in silence, and a port may refuse, or be out of reach: who dials it waits. Rejected: patching our
+own dial and serve functions, which would prove other code than runs at night; Trio's
+`memory_stream_pair`, which is unbounded.
 
 A call that can be answered at once takes one pass of the loop, as with Trio's own sockets, and a
 read that waits is woken once, when its bytes are there. Only what a server sends takes none: its
@@ -35,6 +36,7 @@ from polybot.lab.moments import moment
 WINDOW = 1 << 18  # bytes a sender may be ahead of its reader: loopback's default, about
 HOST = "127.0.0.1"
 FIRST_PORT = 20_000
+AGAIN_S = 1.0  # until a kernel asks for a connection anew, at first
 Address = tuple[str, int]
 
 # Whose a connection is that is made in this context: a killed program's are cut, nobody else's.
@@ -163,15 +165,19 @@ class Network(trio.abc.SocketFactory):
     """Every socket of a run, and the hand that troubles them.
 
     `delays` are the seconds that bytes take to and from a port, for wires made from now on;
-    `refused` the ports that take no connection, `dead` the owners of whom nothing more is heard;
-    `on_send` hears what is put on a wire, and the port at its other end; `dials` counts the wires
-    that ever were, by owner and port; `refused_s` is when a port last took none, in Trio's time.
+    `refused` the ports that take no connection, `dark` those that no packet comes to or from,
+    `dead` the owners of whom nothing more is heard; `trips` is how often a way is gone to and fro
+    until a connection is there: once, and once more with TLS; `on_send` hears what is put on a
+    wire, and the port at its other end; `dials` counts the wires that ever were, by owner and port;
+    `refused_s` is when a port last took none, in Trio's time.
     """
 
     listening: dict[int, Socket] = attrs.field(factory=dict)
     wires: list[Wire] = attrs.field(factory=list)
     delays: dict[int, float] = attrs.field(factory=dict)
     refused: set[int] = attrs.field(factory=set)
+    dark: set[int] = attrs.field(factory=set)
+    trips: int = 0
     refused_s: dict[int, float] = attrs.field(factory=dict)
     dead: set[str] = attrs.field(factory=set)
     on_send: Callable[[int, bytes], None] = lambda *_: None
@@ -209,7 +215,23 @@ class Network(trio.abc.SocketFactory):
 
     def refuses(self, port: int, since: float) -> bool:
         """Whether a port takes no connection, or has taken none from somebody since then."""
-        return port in self.refused or self.refused_s.get(port, -math.inf) >= since
+        return self.shut(port) or self.refused_s.get(port, -math.inf) >= since
+
+    def shut(self, port: int) -> bool:
+        """Whether a port takes no connection now."""
+        return port in self.refused or port in self.dark
+
+    async def reach(self, port: int) -> None:
+        """Ask for a connection and hear that it is there. Where the question is lost it is asked
+        again, as the kernel does, each time after twice as long.
+        """
+        again_s = AGAIN_S
+        while port in self.dark:
+            self.refused_s[port] = trio.current_time()
+            await trio.sleep(again_s)
+            again_s *= 2
+        if delay_s := self.trips * self.delays.get(port, 0.0):
+            await trio.sleep(2 * delay_s)
 
     def connect(self, client: Socket, port: int) -> None:
         """Join a client's socket to whoever listens. Raises OSError where nobody does."""
@@ -308,6 +330,7 @@ class Socket(trio.socket.SocketType):
 
     async def connect(self, address: Any) -> None:
         await trio.lowlevel.checkpoint()
+        await self._network.reach(address[1])
         if OWNER.get() in self._network.dead:
             await trio.sleep_forever()  # nobody is there to be told, or to try again and again
         self._network.connect(self, address[1])

@@ -40,6 +40,7 @@ from polybot.lab.seeded import no_collector, seeded_scheduler
 from polybot.lab.simulation_bars import Bars
 from polybot.lab.simulation_brought import Brought
 from polybot.lab.simulation_case import Case, Edited
+from polybot.lab.simulation_departures import CLOCK_RIGHT_MS, Departures
 from polybot.lab.simulation_file import File
 from polybot.lab.simulation_halts import Halts
 from polybot.lab.simulation_life import Process
@@ -52,7 +53,7 @@ from polybot.lab.simulation_strikes import mislead
 from polybot.lab.simulation_terms import terms_of
 from polybot.lab.simulation_trace import Trace
 from polybot.lab.simulation_troubles import Troubles
-from polybot.lab.simulation_watch import CLOCK_RIGHT_MS, Violation, Watch
+from polybot.lab.simulation_watch import Violation, Watch
 from polybot.lab.simulation_worth import Worth
 from polybot.lab.stage import MID_WINDOW_MS, Sniper, until
 from polybot.lab.virtual_clock import virtual_clock
@@ -116,6 +117,7 @@ class Simulation:
     urls: Urls = attrs.field(init=False)
     config: Config = attrs.field(init=False)
     watch: Watch = attrs.field(init=False)
+    departures: Departures = attrs.field(init=False)
     rules: Rules = attrs.field(init=False)
     file: File = attrs.field(init=False)
     bars: Bars = attrs.field(init=False)
@@ -148,15 +150,18 @@ class Simulation:
         self.halts, self.worth = Halts(self), Worth(self.exchange, self.address)
         self.brought = Brought(self.exchange, self.address, self.now_s)
         self.watch = Watch(
-            self.exchange, self.address, self.config, self._blind_since, self.now_s,
-            self._known, self.confirmed, self.ahead_ms, lambda: self._astray_since, self._trying,
+            self.exchange, self.address, self.config, self.now_s, self._known, self.confirmed,
             self.until,
+        )  # fmt: skip
+        self.departures = Departures(
+            self.exchange, self.watch.takes, lambda: self.config, self.now_s, self._blind_since,
+            self.ahead_ms, lambda: self._astray_since, self._trying, self.watch.break_,
         )  # fmt: skip
         self.exchange.engine.listen(self.watch.hear, *self.watch.hears)
         self.exchange.engine.listen(self.brought.hear, *self.brought.hears)
         self.trace.on_sent = self.watch.sent
         self.lives = Lives(self)
-        self.network.on_send = lambda _, data: self.lives.on_wire(bytes(data))
+        self.network.on_send = lambda _, data: self._on_wire(bytes(data))
         self.watch.on_first = self.trace.keep
         complaints = logger.add(self._complained, level="ERROR", filter="polybot")
         try:
@@ -188,6 +193,7 @@ class Simulation:
         async with trio.open_nursery() as nursery:
             self.urls = await nursery.start(self.exchange.run)
             self._judge()
+            self.network.trips = self.case.trips
             for name, delay_s in self.case.delays:
                 self.network.delays[self._port(name)] = delay_s
             if self.case.lag is not None:
@@ -242,8 +248,13 @@ class Simulation:
         self.lives.placed(order)
 
     def _sent(self, stream: str, body: bytes) -> None:
+        self.departures.sent(stream, body)
         self.rules.sent(stream, body)
         self.file.sent(stream, body)
+
+    def _on_wire(self, data: bytes) -> None:
+        self.lives.on_wire(data)
+        self.departures.on_wire(data)
 
     def _kept(self, stream: str, body: bytes) -> None:
         self.rules.heard_by(stream, body)

@@ -56,6 +56,7 @@ def brief(seed: int) -> Case:
         ),
         troubles=tuple(map(_squeezed, case.troubles)),
         index=tuple(map(_squeezed, case.index)),
+        dark=tuple(map(_squeezed, case.dark)),
         disks=tuple(map(_squeezed, case.disks)),
         clock=_clock(case.clock),
         plan=attrs.evolve(case.plan, storm=storm),

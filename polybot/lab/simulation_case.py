@@ -21,6 +21,7 @@ from polybot.lab.simulation_settings import Means, Setting, settings_text
 from polybot.lab.simulation_terms import Term, terms_text
 
 QUIET_S = 150.0  # at the end, without faults: then everything must have recovered
+EVERY = "every"  # port: the machine has no network
 PORTS = ("clob", "market_ws", "user_ws", "prices_ws", "binance_ws", "gamma", "relayer", "rpc")
 
 
@@ -30,6 +31,7 @@ class Harm(enum.Enum):
     CUT = "cut"  # reset, once
     HELD = "held"  # carry nothing for a while; both ends believe that all is well
     REFUSED = "refused"  # cut, and none is taken for a while
+    DARK = "dark"  # carry nothing, and new ones that are asked for wait as long
 
 
 class Ail(enum.Enum):
@@ -193,6 +195,8 @@ class Case:
     patient: bool = False  # slow answers are no trouble, says the operator: it trades with them
     sent: tuple[Sent, ...] = ()
     index: tuple[Trouble, ...] = ()  # of the links to the Data API alone
+    dark: tuple[Trouble, ...] = ()  # no packet comes through
+    trips: int = 0  # until a connection is there
     certify: bool = False  # as a live start does: the venue's switch is tried first
     silence: Spell | None = None  # one token of each market falls silent
     node: Spell | None = None  # the chain's node is behind
@@ -214,6 +218,11 @@ class Case:
         a clock that is off twenty of them.
         """
         return self.lag is not None and self.lag[0] == "clob"
+
+    @property
+    def links(self) -> tuple[Trouble, ...]:
+        """All troubles of links."""
+        return (*self.troubles, *self.index, *self.dark)
 
     @property
     def faults(self) -> Plan:
@@ -244,14 +253,13 @@ class Case:
             f"{f'-less-{life.taken / 1e6:g}' if life.taken else ''}"
             for life in self.lives
         )
-        links = (*self.troubles, *self.index)
-        harms = ", ".join(f"{t.harm.value} {t.port} {t.at_s:.0f}s" for t in links)
+        harms = ", ".join(f"{t.harm.value} {t.port} {t.at_s:.0f}s" for t in self.links)
         slow = ", ".join(f"{port} {delay:g}s" for port, delay in self.delays if delay)
         ails = ", ".join(f"{d.ail.value} {d.file} {d.at_s:.0f}s" for d in self.disks)
         steps = "".join(f", {step.by_ms:+d} ms {step.at_s:.0f}s" for step in self.clock.steps)
         return (
             f"{' '.join(self.series)}; lives {ends}; links {harms or 'sound'}; "
-            f"delays {slow or 'none'}; lag {self._lag_text()}; "
+            f"delays {slow or 'none'}, dialled in {self.trips} trips; lag {self._lag_text()}; "
             f"disks {ails or 'sound'}; clock {self.clock.skew_ms:+d} ms "
             f"{self.clock.drift_ppm:+d} ppm{steps}; "
             f"foreign order {'none' if self.foreign_s is None else f'{self.foreign_s:.0f}s'}; "

@@ -12,6 +12,7 @@ import signal
 import attrs
 
 from polybot.lab.simulation_case import (
+    EVERY,
     FILES,
     PORTS,
     QUIET_S,
@@ -61,6 +62,7 @@ REVOKED_S = (20, 60, 240)
 HASTE_S = 6.0  # a start takes up to four seconds, and fifteen more where it tries the switch
 SOON_S = 8.0  # a service manager waits some seconds
 CLOCK_OVER_S = 30.0  # before the end: it is noticed within twenty
+TRIPS = (0, 0, 1, 2)
 PACES_MS = (0, 0, 2, 8, 40)  # a sync of a good disk takes some, of a shared one many
 REVOKED_OVER_S = 120.0  # before the end: who halts for it is re-armed in time
 DISK_OVER_S = 60.0  # before the end: a bot that its disk has ended is started again in time
@@ -101,6 +103,8 @@ def draw(seed: int, hours: float) -> Case:
         lag=_lag(random.Random(f"lag {seed}")),
         patient=random.Random(f"patience {seed}").random() < 0.5,
         index=_index(random.Random(f"index {seed}"), length_s),
+        dark=_dark(random.Random(f"dark {seed}"), length_s),
+        trips=random.Random(f"trips {seed}").choice(TRIPS),
     )
 
 
@@ -208,13 +212,23 @@ def _index(rng: random.Random, length_s: float) -> tuple[Trouble, ...]:
     return _harms(rng, length_s, rng.choice((0, 0, 0, 20)), ("data",))
 
 
+def _dark(rng: random.Random, length_s: float) -> tuple[Trouble, ...]:
+    """None in three seeds of four; every other one is the whole network's."""
+    ports = (EVERY,) * len(PORTS) + PORTS
+    return _harms(rng, length_s, rng.choice((0, 0, 0, 20)), ports, (Harm.DARK,))
+
+
 def _harms(
-    rng: random.Random, length_s: float, per_hour: float, ports: tuple[str, ...]
+    rng: random.Random,
+    length_s: float,
+    per_hour: float,
+    ports: tuple[str, ...],
+    harms: tuple[Harm, ...] = (Harm.CUT, Harm.HELD, Harm.REFUSED),
 ) -> tuple[Trouble, ...]:
     found: list[Trouble] = []
     at_s = WARM_UP_S
     while per_hour and (at_s := at_s + rng.expovariate(per_hour / 3600)) < length_s:
-        harm = rng.choice(list(Harm))
+        harm = rng.choice(harms)
         for_s = 0.0 if harm is Harm.CUT else rng.uniform(0.5, 30)
         found.append(Trouble(at_s, rng.choice(ports), harm, for_s))
     return tuple(found)

@@ -38,6 +38,8 @@ PARTS = {
     "revoked": "approvals that are gone from the chain",
     "lag": "a service that is seconds away",
     "index": "troubles of the links to the Data API",
+    "dark": "links, or a whole network, that no packet passes",
+    "trips": "the time that it takes to connect",
     "money": "dollars that come from outside, and what an operator redeems by hand",
     "date": "another day than the usual one",
     "pace": "the milliseconds that a write of a sound disk takes",
@@ -78,6 +80,8 @@ class Keep:
     revoked: bool = True
     lag: bool = True
     index: bool = True
+    dark: bool = True
+    trips: bool = True
     money: bool = True
     date: bool = True
     pace: bool = True
@@ -111,6 +115,8 @@ class Keep:
             lag=case.lag if self.lag else None,
             patient=case.patient and self.lag,
             index=case.index if self.index else (),
+            dark=case.dark if self.dark else (),
+            trips=case.trips if self.trips else 0,
             sent=case.sent if self.money else (),
             date=case.date if self.date else None,
             pace_ms=case.pace_ms if self.pace else 0,

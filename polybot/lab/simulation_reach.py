@@ -43,14 +43,17 @@ EMPTIED = "stop --now"
 JOURNAL_LOST = "journal lost"
 EDITED = "started with another file"
 TRIED, UNTRIED = "switch tried", "switch could not be tried"
+NEVER_LEFT = "orders that found no connection"
 REACHED = (
     "PLACEMENT", "CANCELLATION", "TRADE", "stop", "kill", "link cut", "link held", "link refused",
+    "link dark", NEVER_LEFT,
     "ended by its disk", "tape ended by its disk", "clock stepped back", "clock stepped ahead",
     TO_LIVE, TO_ABSENT, EARLY_FILL, LOST_RACE, REVERSED, WRITTEN, SENT, TWICE, EMPTIED,
     TICK, POST_ONLY, SWITCHED, FOREIGN, CORRECTED, LOST, REFUSED, UNAPPROVED, JOURNAL_LOST,
     TRIED, UNTRIED, EDITED, COME, REDEEMED, WITHDRAWN,
 )  # fmt: skip
 POLYBOLT = b"prices polybolt"
+CLOB, NO_POST, UNMET = "rest clob", b"- POST /order", b"ConnectError"
 AVERAGE_MS, GRID_MS = 60_000, 300_000  # every window of ours ends on the grid of five minutes
 
 
@@ -138,6 +141,7 @@ class Reach:
 
     def kept(self, stream: str, body: bytes) -> None:
         """The price stream's count begins anew: it has been dialled, not for the first time."""
+        self.met[NEVER_LEFT] += stream == CLOB and body.startswith(NO_POST) and UNMET in body
         if stream != CORE or b"Restarted" not in body or POLYBOLT not in body:
             return
         alive = self.bot()

@@ -21,6 +21,7 @@ from polybot.exchange.modes import Mode
 from polybot.exchange.server import Exchange
 from polybot.lab.memory_net import Network
 from polybot.lab.simulation_approvals import Approvals
+from polybot.lab.simulation_departures import PLACING
 from polybot.lab.simulation_endings import Endings
 from polybot.lab.simulation_grid import HeardGrid, resting_orders, too_short
 from polybot.lab.simulation_limits import Limits
@@ -33,7 +34,6 @@ from polybot.lab.simulation_settings import said_why
 from polybot.lab.simulation_streams import Streams
 from polybot.lab.simulation_strikes import ToldStrikes
 from polybot.lab.simulation_told import ToldOrders
-from polybot.lab.simulation_watch import PLACING
 from polybot.market_scope import MarketScope
 from polybot.venue.book_state import BookState
 from polybot.venue.market_book import MarketBook

@@ -51,7 +51,7 @@ class Streams:
                 self.once("L3", name, f"{name} has been mute for {REPLACED_WITHIN_S[name]:g} s")
             # A scope that is being flattened needs no book any more.
             wanted = name != "market_ws" or not all(it.state for it in scopes)
-            down = wanted and not wires and port not in self.network.refused and not tries
+            down = wanted and not wires and not self.network.shut(port) and not tries
             dialled = f"down {name} after {self.network.dials[owner, port]}"
             if self.lasts(dialled, down) > DIALLED_WITHIN_S:
                 self.once("L8", name, f"nobody has dialled {name} for {DIALLED_WITHIN_S:g} s")

@@ -9,7 +9,7 @@ import attrs
 import trio
 
 from polybot.lab.memory_net import Network
-from polybot.lab.simulation_case import Case, Harm, Trouble
+from polybot.lab.simulation_case import EVERY, PORTS, Case, Harm, Trouble
 from polybot.lab.simulation_clock import WrongClock
 
 
@@ -27,8 +27,7 @@ class Troubles:
     async def run(self) -> None:
         async with trio.open_nursery() as nursery:
             nursery.start_soon(self._step_clock)
-            links = (*self.case.troubles, *self.case.index)
-            for trouble in sorted(links, key=lambda one: one.at_s):
+            for trouble in sorted(self.case.links, key=lambda one: one.at_s):
                 await trio.sleep(max(0.0, trouble.at_s - self.now_s()))
                 nursery.start_soon(self._harm, trouble)
 
@@ -42,18 +41,19 @@ class Troubles:
 
     async def _harm(self, trouble: Trouble) -> None:
         self.met[f"link {trouble.harm.value}"] += 1
-        port = self.port(trouble.port)
-        wires = self.network.wires_to(port)
-        if trouble.harm is Harm.HELD:
+        names = (*PORTS, "data") if trouble.port == EVERY else (trouble.port,)
+        ports = {self.port(name) for name in names}
+        wires = [wire for port in sorted(ports) for wire in self.network.wires_to(port)]
+        shut = {Harm.REFUSED: self.network.refused, Harm.DARK: self.network.dark}
+        closed = shut.get(trouble.harm, set[int]())
+        if trouble.harm in (Harm.CUT, Harm.REFUSED):
             for wire in wires:
-                wire.hold(held=True)
-            await trio.sleep(trouble.for_s)
-            for wire in wires:
-                wire.hold(held=False)
-            return
+                wire.cut()
+            wires = []
         for wire in wires:
-            wire.cut()
-        if trouble.harm is Harm.REFUSED:
-            self.network.refused.add(port)
-            await trio.sleep(trouble.for_s)
-            self.network.refused.discard(port)
+            wire.hold(held=True)
+        closed.update(ports)
+        await trio.sleep(trouble.for_s)
+        closed.difference_update(ports)
+        for wire in wires:
+            wire.hold(held=False)

@@ -26,17 +26,10 @@ VIOLATIONS_MOST = 20
 LATE, LISTED_MS = "trades_lag", (0, 8_000)  # the fault, and by how much unless it says otherwise
 ORPHANED_MOST_S = 25.0  # the reconciler's cadence and a little
 ORDER_ID = re.compile(rb"0x[0-9a-f]{64}")
-PLACING = (b"POST /order\n", b"POST /orders\n")  # and no other that begins like them
 FIGURES = re.compile(r"[-+]?\b\w*\d[\w.]*")
-TOKEN = re.compile(rb'"tokenId":"(\d+)"')
 IGNORED = "cancel_ignored"  # the fault that makes a cancel do nothing
 TWINS_MOST_S = 6.0  # a cancel that was lost is repeated so soon, after the grace that is set
 WRITTEN_MOST_MS = 2_500  # a quote that the disk holds up for longer is one of the past
-LEAVING_MOST_MS = 500  # from the last look at the clock to the wire
-CLOCK_RIGHT_MS = 1_700  # what answers in whole seconds cannot tell apart from the second allowed
-AHEAD_MOST_S = 25.0  # the reconciler asks for the venue's time every twenty seconds
-BEHIND_MOST_S = 6.0  # stamps from the future are seen at once
-BLIND_MOST_S = 8.0  # a silent stream is noticed after five seconds, a request takes some more
 
 
 @attrs.frozen
@@ -58,23 +51,17 @@ class Violation:
 
 @attrs.define(eq=False)
 class Watch:
-    """One run's judge. `blind_since` tells since when the bot cannot have heard its fills, by the
-    run's clock; infinity: it hears. `known` are the ids of the orders that it holds for possible,
-    None while it has just started or is dead, `confirmed` those whose intent its journal has
-    confirmed, each with the milliseconds that this took. `ahead_ms` is how far its clock is
-    ahead of the venue's, `astray_since` since when by too much.
+    """One run's judge. `known` are the ids of the orders that the bot holds for possible, None
+    while it has just started or is dead, `confirmed` those whose intent its journal has confirmed,
+    each with the milliseconds that this took.
     """
 
     exchange: Exchange
     address: str
     config: Config
-    blind_since: Callable[[], float]
     now_s: Callable[[], float]
     known: Callable[[], set[str] | None]
     confirmed: dict[str, int]
-    ahead_ms: Callable[[], float]
-    astray_since: Callable[[], float]
-    trying: Callable[[], bool] = lambda: False  # whether the venue's switch is tried
     until: str | None = None  # the rule after whose breach nothing more is wanted
     over: trio.Event = attrs.field(factory=trio.Event)
     on_first: Callable[[], None] = lambda: None
@@ -152,38 +139,10 @@ class Watch:
             self._live[order.id] = order
             self._quoted_since.setdefault(order.market.condition_id, at_ms)
 
-    def _in_its_windows(self, body: bytes) -> None:
-        """S1: an order that leaves before its market opens or after its cutoff was sent by nobody
-        who saw a clock, however long its writing down has taken. It may come as late as the links
-        like (seed 878). The trial of the venue's switch takes a window that lasts.
-        """
-        quote, now_ms = self.config.quote, self.exchange.clock.now_ms()
-        ahead_ms = self.ahead_ms()  # for how long: another rule's
-        for token in TOKEN.findall(body):
-            market = self.exchange.engine.by_token.get(token.decode())
-            if market is None:
-                continue  # another rule's
-            left_ms, early_ms = market.end_ms - now_ms, market.start_ms - now_ms
-            last_s = quote.cutoff_twap_s if market.series.rule == "twap" else quote.cutoff_candle_s
-            if left_ms < last_s * 1000 - LEAVING_MOST_MS - max(0.0, -ahead_ms):
-                what = f"an order left {left_ms / 1000:.1f} s before the end of {market.slug}"
-                self.break_("S1", what)
-            opens_ms = quote.preopen_s * 1000 + LEAVING_MOST_MS + max(0.0, ahead_ms)
-            if early_ms > opens_ms and not self.trying():
-                what = f"an order left {early_ms / 1000:.1f} s before the start of {market.slug}"
-                self.break_("S1", what)
-
     def sent(self, stream: str, body: bytes) -> None:
-        """What the bot has put on the wire: orders, and which of them it wants to be gone."""
+        """What the bot has sent, and which of its orders it wants to be gone."""
         self.on_sent(stream, body)
-        if stream != "rest clob":
-            return
-        if body.startswith(PLACING):
-            self._hearing()
-            self._on_time()
-            self._in_its_windows(body)
-            self.takes.sent(body)
-        elif body.startswith(b"DELETE "):
+        if stream == "rest clob" and body.startswith(b"DELETE "):
             # Also those that the venue does not have yet: a request may come later than its cancel.
             self.unwanted |= {found.decode() for found in ORDER_ID.findall(body)}
             if body.startswith((b"DELETE /cancel-all", b"DELETE /cancel-market")):
@@ -244,14 +203,6 @@ class Watch:
             if other.market is order.market and theirs != outcome and bid + price >= ONE:
                 self.break_("S24", f"{name(order)} beside {name(other)}")
 
-    def _hearing(self) -> None:
-        """S9: no order leaves somebody who has not heard of his fills for longer than it takes to
-        notice. What comes later may have been under way for long (seed 860).
-        """
-        blind_s = self.now_s() - self.blind_since()
-        if blind_s > BLIND_MOST_S:
-            self.break_("S9", f"an order left after {blind_s:.1f} s without a user stream")
-
     def _written(self, order: Order) -> None:
         """S16: no order whose intent is not durable. S9: nor one that the disk has made old."""
         waited_ms = self.confirmed.get(order.id)
@@ -259,17 +210,6 @@ class Watch:
             self.break_("S16", f"{name(order)} was sent before its intent was durable")
         elif waited_ms > WRITTEN_MOST_MS:
             self.break_("S9", f"{name(order)} was decided {waited_ms / 1000:.1f} s before it left")
-
-    def _on_time(self) -> None:
-        """S9: nor somebody whose clock has been wrong for longer than it takes to notice. It may
-        have been set right since it was last looked at (brief seed 3460).
-        """
-        astray_s, ahead_ms = self.now_s() - self.astray_since(), self.ahead_ms()
-        if abs(ahead_ms) <= CLOCK_RIGHT_MS:
-            return
-        if astray_s > (AHEAD_MOST_S if ahead_ms > 0 else BEHIND_MOST_S):
-            what = f"with a clock {ahead_ms / 1000:+.1f} s off since {astray_s:.1f} s"
-            self.break_("S9", f"an order left {what}")
 
     def _traded(self, event: Traded) -> None:
         """S7: whatever fills, one market's position stays within its limit. What is beyond it for

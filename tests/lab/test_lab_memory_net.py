@@ -58,12 +58,12 @@ async def test_bytes_take_their_time(autojump_clock: MockClock) -> None:
     with memory_network() as network:
         (listener,) = await trio.open_tcp_listeners(0, host="127.0.0.1")
         port = listener.socket.getsockname()[1]
-        network.delays[port] = 0.5
+        network.delays[port], network.trips = 0.5, 2
         async with await trio.open_tcp_stream("127.0.0.1", port) as client:
             server = await listener.accept()
             await client.send_all(b"1")
             assert await server.receive_some() == b"1"
-            assert trio.current_time() == pytest.approx(0.5)
+            assert trio.current_time() == pytest.approx(2.5), "twice to and fro for the connection"
             await trio.aclose_forcefully(server)
         await listener.aclose()
 
@@ -93,6 +93,30 @@ async def test_a_held_wire_says_nothing() -> None:
 
         one.hold(held=False)
         assert await server.receive_some() == b"late"
+
+
+@pytest.mark.parametrize(("dark_s", "after_s"), [(0.9, 1.0), (2.5, 3.0), (3.5, 7.0)])
+async def test_a_connection_waits_for_a_dark_port(
+    dark_s: float, after_s: float, autojump_clock: MockClock
+) -> None:
+    """It is asked for again after one second, two and four, as a kernel does; a port that takes
+    none now, or took none from somebody, is known to.
+    """
+    async with wire() as (network, _, server), trio.open_nursery() as nursery:
+        port, began = server.socket.getsockname()[1], trio.current_time()
+        assert not network.refuses(port, began)
+        network.dark.add(port)
+
+        async def lighten() -> None:
+            await trio.sleep(dark_s)
+            assert network.shut(port)
+            network.dark.discard(port)
+
+        nursery.start_soon(lighten)
+        async with await trio.open_tcp_stream("127.0.0.1", port):
+            assert trio.current_time() - began == pytest.approx(after_s)
+        assert not network.shut(port)
+        assert network.refuses(port, began)
 
 
 async def test_nobody_there() -> None:

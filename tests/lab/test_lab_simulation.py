@@ -242,7 +242,8 @@ def test_the_smallest_case_that_still_breaks() -> None:
         engine=False, strikes=False, series=False, settings=False, means=False,
         terms=False, regime=False, amnesia=False, emptied=False, certify=False, silence=False,
         node=False, listing=False, bar=False, revoked=False, pace=False, edits=False,
-        haste=False, soon=False, date=False, money=False, index=False, lag=False, links=(2, 5),
+        haste=False, soon=False, date=False, money=False, index=False, dark=False, lag=False,
+        trips=False, links=(2, 5),
     )  # fmt: skip
     gone = tuple(part for part in PARTS if part != "storm")
     assert small.words() == " ".join(f"--no-{part}" for part in gone) + " --links 2,5"
@@ -258,7 +259,7 @@ def test_the_report_adds_up() -> None:
     assert "0.50 market-hours quoted in 2 seeds, 1.00 hours of the venue" in text
     assert "faults by kind: reply_lost 4, link cut 2" in text
     assert "reached: PLACEMENT 10, stop 2" in text
-    assert "never reached: CANCELLATION, TRADE, kill, link held, link refused, ended" in text
+    assert "never reached: CANCELLATION, TRADE, kill, link held, link refused, link dark" in text
     assert "violations: none; runs that differed: 1" in text
     assert "NOT THE SAME TWICE" in line(Found(one, differs=True))
 

@@ -219,11 +219,20 @@ def test_all_of_it_can_be_left_out() -> None:
     """Each part by its own switch, and what was drawn beside it stays."""
     cases = [draw(seed, 1.0) for seed in range(1, 60)]
     none = Keep(
-        haste=False, soon=False, edits=False, lag=False, index=False, money=False, date=False
+        haste=False,
+        soon=False,
+        edits=False,
+        lag=False,
+        index=False,
+        dark=False,
+        trips=False,
+        money=False,
+        date=False,
     )
     for case in cases:
         left = none.of(case)
         assert (left.lag, left.index, left.sent, left.date) == (None, (), (), None)
+        assert (left.dark, left.trips) == ((), 0)
         assert not left.patient
         for one, was in zip(left.lives, case.lives, strict=True):
             assert (one.haste_s, one.edited, one.by_hand, one.taken) == (None, None, False, 0)

@@ -701,6 +701,14 @@ def test_rules_not_understood_are_not_priced(rule: Rule, tape: Tape) -> None:
     assert why(tape.board, market(rule), now) is WhyNoFair.RULE_UNKNOWN
 
 
+def test_a_price_to_beat_of_an_unknown_rule_is_no_strike(tape: Tape) -> None:
+    """Whatever the venue publishes: of what it would be the strike is not known."""
+    asked, now = market(UnknownRule("new kind")), tape.run(-120, 30)
+
+    assert tape.board.official_strike(asked, 100_000.0, now) is None
+    assert tape.board.strike(asked) is None
+
+
 def test_an_ended_window_is_not_priced(tape: Tape) -> None:
     """From the last millisecond on there is nothing to price."""
     now = tape.run(-120, 300)

@@ -51,6 +51,7 @@ def test_mean_over_past_and_future() -> None:
 
     assert track.mean(T0, T0 + 2) == 3.0
     assert track.mean(T0 + 2, T0 + 5) == 6.0
+    assert track.mean(T0 + 5, T0 + 9) == 6.0
     assert track.mean(T0 - 1, T0 + 2) is None
     assert track.mean(T0 + 2, T0 + 1) is None
     assert Track().mean(T0, T0 + 1) is None

@@ -1,0 +1,45 @@
+"""Lives on a network that no packet passes: who dials waits, and what waits may not leave late."""
+
+from __future__ import annotations
+
+from contextlib import AbstractContextManager
+from unittest import mock
+
+import attrs
+import pytest
+from simulation_kit import calm, found_with, sound
+
+from polybot.lab.simulation_case import EVERY, Case, Harm, Trouble
+from polybot.venue.leave import Leave
+
+AT_S = 15.0
+
+
+def dark(case: Case, port: str = "clob", for_s: float = 2.5) -> Case:
+    """What is open is cut, and who dials anew hears nothing for a while."""
+    first = Trouble(AT_S, "clob", Harm.CUT, 0.0)
+    return attrs.evolve(case, troubles=(first,), dark=(Trouble(AT_S, port, Harm.DARK, for_s),))
+
+
+@pytest.mark.parametrize("port", ["clob", "user_ws", EVERY])
+@pytest.mark.parametrize("for_s", [0.5, 2.5, 12.0])
+def test_a_dark_network(port: str, for_s: float) -> None:
+    """Of one service, or of the whole machine, for a moment or until the switch does its work."""
+    outcome = sound(dark(calm(length_s=60.0), port, for_s))
+
+    assert outcome.seen["link dark"] == 1
+
+
+def leaving_whenever_it_can() -> AbstractContextManager[object]:
+    """What was decided is sent, as soon as there is a connection to send it."""
+
+    def take(leave: Leave) -> bool:
+        leave.unsent = False
+        return True
+
+    return mock.patch.object(Leave, "take", take)
+
+
+def test_an_order_that_leaves_behind_its_connection_is_found() -> None:
+    """It was right when it was decided, seconds before."""
+    found_with(leaving_whenever_it_can, dark, "S9")
