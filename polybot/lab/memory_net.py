@@ -166,10 +166,10 @@ class Network(trio.abc.SocketFactory):
 
     `delays` are the seconds that bytes take to and from a port, for wires made from now on;
     `refused` the ports that take no connection, `dark` those that no packet comes to or from,
-    `dead` the owners of whom nothing more is heard; `trips` is how often a way is gone to and fro
-    until a connection is there: once, and once more with TLS; `on_send` hears what is put on a
-    wire, and the port at its other end; `dials` counts the wires that ever were, by owner and port;
-    `refused_s` is when a port last took none, in Trio's time.
+    `dead` the owners of whom nothing more is heard; `connects` are the seconds until a connection
+    to a port is there; `on_send` hears what is put on a wire, and the port at its other end;
+    `dials` counts the wires that ever were, by owner and port; `refused_s` is when a port last took
+    none, in Trio's time.
     """
 
     listening: dict[int, Socket] = attrs.field(factory=dict)
@@ -177,7 +177,7 @@ class Network(trio.abc.SocketFactory):
     delays: dict[int, float] = attrs.field(factory=dict)
     refused: set[int] = attrs.field(factory=set)
     dark: set[int] = attrs.field(factory=set)
-    trips: int = 0
+    connects: dict[int, float] = attrs.field(factory=dict)
     refused_s: dict[int, float] = attrs.field(factory=dict)
     dead: set[str] = attrs.field(factory=set)
     on_send: Callable[[int, bytes], None] = lambda *_: None
@@ -230,8 +230,8 @@ class Network(trio.abc.SocketFactory):
             self.refused_s[port] = trio.current_time()
             await trio.sleep(again_s)
             again_s *= 2
-        if delay_s := self.trips * self.delays.get(port, 0.0):
-            await trio.sleep(2 * delay_s)
+        if connects_s := self.connects.get(port, 0.0):
+            await trio.sleep(connects_s)
 
     def connect(self, client: Socket, port: int) -> None:
         """Join a client's socket to whoever listens. Raises OSError where nobody does."""

@@ -193,9 +193,9 @@ class Simulation:
         async with trio.open_nursery() as nursery:
             self.urls = await nursery.start(self.exchange.run)
             self._judge()
-            self.network.trips = self.case.trips
             for name, delay_s in self.case.delays:
                 self.network.delays[self._port(name)] = delay_s
+                self.network.connects[self._port(name)] = 2 * self.case.trips * delay_s
             if self.case.lag is not None:
                 self.network.delays[self._port(self.case.lag[0])] = self.case.lag[1]
             nursery.start_soon(self._check)

@@ -196,7 +196,7 @@ class Case:
     sent: tuple[Sent, ...] = ()
     index: tuple[Trouble, ...] = ()  # of the links to the Data API alone
     dark: tuple[Trouble, ...] = ()  # no packet comes through
-    trips: int = 0  # until a connection is there
+    trips: int = 0  # until a connection is there; a service that lags takes it at once
     certify: bool = False  # as a live start does: the venue's switch is tried first
     silence: Spell | None = None  # one token of each market falls silent
     node: Spell | None = None  # the chain's node is behind

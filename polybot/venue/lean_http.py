@@ -30,6 +30,7 @@ CONNECTIONS_MOST = 40
 # And so many more for what withdraws, and for the heartbeat: reads that hang, on whatever host, may
 # take every place there is, and a cancel is not to wait for them (S13, G8).
 URGENT_MOST = 16
+BEAT = "/v1/heartbeats"
 SILENT_S = 0.5  # without an answer for so long a connection is doubted; half of any patience here
 IDLE_S = 60.0  # a kept connection is let go after that; servers close theirs after 75 and more
 READ_BYTES = 64 * 1024
@@ -240,13 +241,19 @@ async def _by_h11(
 
 
 class LeanTransport(httpx.AsyncBaseTransport):
-    """Connections that are kept between requests, the last used first."""
+    """Connections that are kept between requests, the last used first.
+
+    Where anything urgent is ever asked, one is left for that: a cancel that found all of them in
+    use had to dial, which is two trips to the venue more, or never came about. Heartbeats take the
+    one that nobody has used for the longest, so that it does not grow old.
+    """
 
     def __init__(self) -> None:
         self._idle: dict[Origin, list[Connection]] = {}
         self._places = trio.Semaphore(CONNECTIONS_MOST)
         self._urgent = trio.Semaphore(URGENT_MOST)
         self._closed = False
+        self._left_one: set[Origin] = set()
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
         """One request and its whole answer. Raises httpx.TransportError: Withheld where it may not
@@ -259,14 +266,19 @@ class LeanTransport(httpx.AsyncBaseTransport):
         port = url.port or (443 if url.scheme == "https" else 80)
         origin = url.raw_scheme, url.raw_host.decode("ascii"), port
         method = request.method.encode("ascii")
-        urgent = method == b"DELETE" or url.path == "/v1/heartbeats"
+        beats = url.path == BEAT
+        urgent = beats or method == b"DELETE"
         places = self._urgent if urgent else self._places
+        if urgent:
+            self._left_one.add(origin)
+        left = 1 if origin in self._left_one and not urgent else 0
         try:
             places.acquire_nowait()
         except trio.WouldBlock:
             await places.acquire()
         try:
-            connection = self._kept(origin) or await Connection.dial(origin)
+            kept = self._kept(origin, left, oldest=beats)
+            connection = kept or await Connection.dial(origin)
             if leave is not None and not leave.take():
                 self._keep(connection)
                 raise Withheld("may not leave any more")
@@ -315,10 +327,11 @@ class LeanTransport(httpx.AsyncBaseTransport):
         connection.idle_since = trio.current_time()
         self._idle.setdefault(connection.origin, []).append(connection)
 
-    def _kept(self, origin: Origin) -> Connection | None:
+    def _kept(self, origin: Origin, left: int, *, oldest: bool) -> Connection | None:
+        """One that can still be used, if so many are `left`."""
         kept = self._idle.get(origin, [])
-        while kept:
-            connection = kept.pop()
+        while len(kept) > left:
+            connection = kept.pop(0 if oldest else -1)
             if connection.usable:
                 return connection
             connection.close()

@@ -58,12 +58,12 @@ async def test_bytes_take_their_time(autojump_clock: MockClock) -> None:
     with memory_network() as network:
         (listener,) = await trio.open_tcp_listeners(0, host="127.0.0.1")
         port = listener.socket.getsockname()[1]
-        network.delays[port], network.trips = 0.5, 2
+        network.delays[port], network.connects[port] = 0.5, 2.0
         async with await trio.open_tcp_stream("127.0.0.1", port) as client:
             server = await listener.accept()
             await client.send_all(b"1")
             assert await server.receive_some() == b"1"
-            assert trio.current_time() == pytest.approx(2.5), "twice to and fro for the connection"
+            assert trio.current_time() == pytest.approx(2.5), "two for the connection"
             await trio.aclose_forcefully(server)
         await listener.aclose()
 

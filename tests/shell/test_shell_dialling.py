@@ -57,8 +57,8 @@ def dialling(monkeypatch: pytest.MonkeyPatch) -> Dialling:
             await made.meet()
         return await dial(origin)
 
-    def none_kept(self: LeanTransport, origin: Origin) -> Connection | None:
-        return None if _placing.get() and made.meet is not None else kept(self, origin)
+    def none_kept(self: LeanTransport, origin: Origin, left: int, **how: bool) -> Connection | None:
+        return None if _placing.get() and made.meet is not None else kept(self, origin, left, **how)
 
     monkeypatch.setattr(LeanTransport, "handle_async_request", handled)
     monkeypatch.setattr(LeanTransport, "_kept", none_kept)
