@@ -19,8 +19,9 @@ from polybot.risk.limits import RiskParams
 DOUBLINGS_MOST = 4
 
 # A book that moved under a post-only order is the market's doing, and the desk waits for it anyway.
-# So is one that has nothing for an order that takes: that is how such an order ends (F28).
-HARMLESS = frozenset({Reject.POST_ONLY_CROSSES, Reject.NO_MATCH})
+# So is one that has nothing for an order that takes: that is how such an order ends (F28). What has
+# found no connection was refused by nobody: the error rate judges the way.
+HARMLESS = frozenset({Reject.POST_ONLY_CROSSES, Reject.NO_MATCH, Reject.UNREACHABLE})
 # Refusals that say how the venue is, not how the order was.
 VENUE_TROUBLE = frozenset(
     {

@@ -205,11 +205,14 @@ def test_a_storm_of_refusals_leaves_the_market_alone() -> None:
     assert made.holds(UP, T0 + 9_000 + 15_000) is None
 
 
-def test_a_book_that_moved_is_no_storm() -> None:
-    """Post-only refusals come with every fast second; the desk waits for them by itself."""
+@pytest.mark.parametrize("reason", [Reject.POST_ONLY_CROSSES, Reject.NO_MATCH, Reject.UNREACHABLE])
+def test_what_no_order_is_refused_for_is_no_storm(reason: Reject) -> None:
+    """A book that moved comes with every fast second, and the desk waits for it by itself; so does
+    a take that finds nothing. What has found no connection is no refusal.
+    """
     made = brakes()
     for n in range(100):
-        made.refused(Reject.POST_ONLY_CROSSES, T0 + n)
+        made.refused(reason, T0 + n)
 
     assert made.holds(UP, T0 + 100) is None
 
