@@ -275,6 +275,10 @@ class Simulation:
         """Whether a service takes no connection now, or did not when lately asked for one."""
         return self.network.refuses(self._port(name), trio.current_time() - lately_s)
 
+    def connects_s(self, name: str) -> float:
+        """How long a connection to a service takes to come about."""
+        return self.network.connects.get(self._port(name), 0.0)
+
     # --- what a bot says -------------------------------------------------------------------------
 
     def _known(self) -> set[str] | None:

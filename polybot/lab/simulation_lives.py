@@ -38,6 +38,7 @@ from polybot.lab.simulation_watch import name
 from polybot.lab.stage import until
 from polybot.launch import EXIT_ORDERS_LIVE, EXIT_STORAGE, run_watched
 from polybot.restart import UNSETTLED
+from polybot.signals import LEAVE_S
 from polybot.taping import taping
 
 if TYPE_CHECKING:
@@ -323,10 +324,12 @@ class Lives:
 
     def _left(self, process: Process, code: int) -> None:
         """The second signal: the process leaves where it stands, and withdrew everything before,
-        unless the venue took no connection when it last tried to (brief seed 7403).
+        unless the venue took no connection when it last tried to (brief seed 7403), or it had none
+        for that yet and one takes longer than it may wait (brief seed 25).
         """
         self.sim.trace.note(f"{process.owner} leaves with {code}")
-        if not (self._withdrawals or self.sim.refuses("clob", LAST_TRY_S)):
+        far = self.sim.connects_s("clob") >= LEAVE_S and not process.bot.ready
+        if not (self._withdrawals or far or self.sim.refuses("clob", LAST_TRY_S)):
             self.sim.watch.break_("G9", "left at a second signal before any cancel-all was sent")
         self._kill(process)
 

@@ -37,6 +37,19 @@ def test_two_signals(again_s: float) -> None:
     assert outcome.seen["double signal"] == 1
 
 
+@pytest.mark.parametrize("at_s", [1.3, 15.0])
+def test_two_signals_far_away(at_s: float) -> None:
+    """A connection takes 0.8 s, longer than the second signal waits. One that is ready has one for
+    its cancel-all, whatever the reads of that moment take (brief seed 17926); at a start none may
+    be there yet (brief seed 25).
+    """
+    first = Life(at_s, End.STOP, 5.0, signal.SIGINT, 0.0)
+    lives = (first, Life(15.0, End.STOP, 0.0))
+    outcome = sound(attrs.evolve(calm(), lives=lives, delays=(("clob", 0.2),), trips=2))
+
+    assert outcome.seen["double signal"] == 1
+
+
 def test_who_leaves_before_anything_is_withdrawn_is_found() -> None:
     """As we did it until both were sent at once: G9 says so."""
 
