@@ -47,6 +47,7 @@ from polybot.risk.breakers import VENUE_TROUBLE
 from polybot.risk.checks import Standing, given_away
 
 BATCH = 15  # clob.md 3.7
+UNSENT = "not sent: gate closed, another tick, slow disk or dialling"
 RECANCEL_MS = 1000  # a cancel is idempotent: ask again while there is no proof
 
 
@@ -114,12 +115,10 @@ class Desk:
         """Take back orders whose POST never left: once they were signed, the gate closed, the tick
         changed, or the disk was too slow to write them down, or the venue to be dialled.
         """
-        for order_id in ids:
+        for order_id in filter(self.table.__contains__, ids):  # see `posted`
             self.table.move(self.table[order_id], Event.REFUSED, now_ms)
         self.counts.orders -= len(ids)
-        self.counts.withheld["not sent: gate closed, another tick, slow disk or dialling"] += len(
-            ids
-        )
+        self.counts.withheld[UNSENT] += len(ids)
 
     def cancelled(self, ids: Sequence[str], result: CancelResult, now_ms: int) -> None:
         """Apply a cancel's reply; ids it names nowhere stay CANCELLING and are asked for again."""

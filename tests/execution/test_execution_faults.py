@@ -662,6 +662,16 @@ def test_a_reply_that_a_sleeping_machine_reads_too_late(result: PostResult) -> N
     assert not made.counts.unknowns
 
 
+def test_what_never_left_is_told_too_late() -> None:
+    """The same of one that waited for its connection for as long (the desk raised KeyError)."""
+    made = sent()
+    slept(made)
+    made.unsent(("0x1",), T0 + 70_000)
+
+    assert "0x1" not in made.table
+    assert made.counts.orders == 0
+
+
 @pytest.mark.parametrize("answer", [row("0x1"), None, Failure("timed out")])
 def test_a_look_up_that_a_sleeping_machine_reads_too_late(
     answer: OrderRow | Failure | None,
