@@ -43,7 +43,7 @@ EMPTIED = "stop --now"
 JOURNAL_LOST = "journal lost"
 EDITED = "started with another file"
 TRIED, UNTRIED = "switch tried", "switch could not be tried"
-NEVER_LEFT = "orders that found no connection"
+NEVER_LEFT = "POST that never left"
 REACHED = (
     "PLACEMENT", "CANCELLATION", "TRADE", "stop", "kill", "link cut", "link held", "link refused",
     "link dark", NEVER_LEFT,
@@ -53,7 +53,8 @@ REACHED = (
     TRIED, UNTRIED, EDITED, COME, REDEEMED, WITHDRAWN,
 )  # fmt: skip
 POLYBOLT = b"prices polybolt"
-CLOB, NO_POST, UNMET = "rest clob", b"- POST /order", b"ConnectError"
+CLOB, NO_POST = "rest clob", b"- POST /order"
+UNMET = (b"ConnectError", b"no connection within", b"Withheld")
 AVERAGE_MS, GRID_MS = 60_000, 300_000  # every window of ours ends on the grid of five minutes
 
 
@@ -140,8 +141,11 @@ class Reach:
                 self.met[CORRECTED] += 1
 
     def kept(self, stream: str, body: bytes) -> None:
-        """The price stream's count begins anew: it has been dialled, not for the first time."""
-        self.met[NEVER_LEFT] += stream == CLOB and body.startswith(NO_POST) and UNMET in body
+        """What is told on the tape: a POST that never left, or that the count of the price stream
+        begins anew, which has been dialled then, and not for the first time.
+        """
+        if stream == CLOB and body.startswith(NO_POST):
+            self.met[NEVER_LEFT] += any(words in body for words in UNMET)
         if stream != CORE or b"Restarted" not in body or POLYBOLT not in body:
             return
         alive = self.bot()

@@ -17,6 +17,7 @@ from polybot.clock import Clock
 from polybot.domain.orders import CancelResult, Failure, PostResult, SignedOrder
 from polybot.venue import fields
 from polybot.venue.clob_reads import ClobReads
+from polybot.venue.lean_http import BEAT
 from polybot.venue.leave import Leave
 from polybot.venue.private_rows import Me
 from polybot.venue.replies import decode_cancel, decode_post
@@ -118,10 +119,9 @@ class ClobClient(ClobReads):
         Returns the id for the next beat. Sends must not overlap. After a Failure the beat may have
         been accepted: send `previous` again and take the id from StaleHeartbeat.
         """
-        path = "/v1/heartbeats"
         body = orjson.dumps({"heartbeat_id": previous})
-        reply = await self._timed("POST", path, body)
-        return reply if isinstance(reply, Failure) else _beat(reply, f"POST {path}")
+        reply = await self._timed("POST", BEAT, body)
+        return reply if isinstance(reply, Failure) else _beat(reply, f"POST {BEAT}")
 
     async def _delete(self, path: str, value: object) -> CancelResult:
         body = b"" if value is None else orjson.dumps(value)

@@ -163,7 +163,8 @@ class Rest:
             with trio.fail_after(self.timeout_s):
                 response = await self.http.send(request, follow_redirects=False)
         except trio.TooSlowError:
-            why = f"{what}: no answer within {self.timeout_s:g} s"
+            missed = "answer" if leave is None or not leave.unsent else "connection"
+            why = f"{what}: no {missed} within {self.timeout_s:g} s"
         except httpx.HTTPError as error:
             why = f"{what}: {type(error).__name__} {error}"
         else:

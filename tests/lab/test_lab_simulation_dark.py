@@ -10,6 +10,7 @@ import pytest
 from simulation_kit import calm, found_with, sound
 
 from polybot.lab.simulation_case import EVERY, Case, Harm, Trouble
+from polybot.lab.simulation_reach import NEVER_LEFT
 from polybot.venue.leave import Leave
 
 AT_S = 15.0
@@ -28,6 +29,13 @@ def test_a_dark_network(port: str, for_s: float) -> None:
     outcome = sound(dark(calm(length_s=60.0), port, for_s))
 
     assert outcome.seen["link dark"] == 1
+
+
+def test_an_order_that_waits_for_its_connection_stays() -> None:
+    """It waited for three seconds: until it was asked for again, and came about."""
+    outcome = sound(dark(calm(length_s=60.0)))
+
+    assert outcome.seen[NEVER_LEFT] >= 1
 
 
 def leaving_whenever_it_can() -> AbstractContextManager[object]:

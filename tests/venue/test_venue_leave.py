@@ -77,6 +77,7 @@ async def test_a_dialling_that_takes_too_long_is_one(monkeypatch: pytest.MonkeyP
     monkeypatch.setattr(Connection, "dial", never)
     async with LeanClient() as http:
         results, leave = await placed(http, "http://127.0.0.1:1")
+    assert all("no connection within" in str(each) for each in results)
     assert kinds(results) == [Reject.UNREACHABLE] * 2
     assert leave.unsent
 
