@@ -239,6 +239,7 @@ class Simulation:
         self.exchange.engine.listen(self.reach.hear, *self.reach.hears)
         self.trace.on_decided, self.trace.on_kept = self.rules.decided, self._kept
         self.watch.on_placed, self.watch.on_sent = self._placed, self._sent
+        self.departures.leaving = self.rules.leaving
         self.file = File(lambda: self.config, self.rules.once)
         self.bars = Bars(self.now_s, self.ahead_ms, self.rules.once)
 

@@ -29,7 +29,7 @@ BLIND_MOST_S = 8.0  # a silent stream is noticed after five seconds, a request t
 class Departures:
     """`blind_since` tells since when the bot cannot have heard its fills, by the run's clock;
     infinity: it hears. `ahead_ms` is how far its clock is ahead of the venue's, `astray_since`
-    since when by too much. `trying`: the venue's switch is tried.
+    since when by too much. `trying`: the venue's switch is tried. `leaving` judges them too.
     """
 
     exchange: Exchange
@@ -41,6 +41,7 @@ class Departures:
     astray_since: Callable[[], float]
     trying: Callable[[], bool]
     break_: Callable[[str, str], None]
+    leaving: Callable[[bytes], None] = lambda _: None
     _handed: dict[bytes, float] = attrs.field(factory=dict)  # to the client, by what is posted
 
     def sent(self, stream: str, body: bytes) -> None:
@@ -61,6 +62,7 @@ class Departures:
         self._in_its_windows(body)
         self._at_once(body)
         self.takes.sent(body)
+        self.leaving(body)
 
     def _hearing(self) -> None:
         """S9: no order leaves somebody who has not heard of his fills for longer than it takes to

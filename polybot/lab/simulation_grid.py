@@ -18,7 +18,7 @@ from polybot.exchange.money import ONE
 from polybot.exchange.rules import GTD_NOTICE_MS
 from polybot.exchange.server import Exchange
 
-OBEYED_WITHIN_S = 0.05  # a request that has been handed to the client is not called back
+OBEYED_WITHIN_S = 0.05  # from the wire to where orders are asked about it
 RESTING = ("GTC", "GTD")  # the amounts of an order that takes are rounded otherwise
 
 

@@ -69,6 +69,7 @@ class Limits:
         factory=lambda: defaultdict(deque)
     )  # by slug: when, what Up was thought to be worth
     _requests: defaultdict[str, deque[float]] = attrs.field(factory=lambda: defaultdict(deque))
+    _handed: list[tuple[float, float]] = attrs.field(factory=list)  # orders, by both clocks
     _equity: int = 0  # the most that there has been
     _held_at: float = 0.0
 
@@ -163,6 +164,22 @@ class Limits:
         seen = self._lately(f"{stream} {rule.name}", WINDOW_S)
         if seen * PART > rule.per_10_s:
             self.once("S13", rule.name, f"{seen} requests of {rule.name} in {WINDOW_S:g} s")
+
+    def begin_anew(self) -> None:
+        """Another bot's budget of orders is a new one, perhaps another."""
+        self._handed.clear()
+
+    def handed(self, bot: Bot, body: bytes) -> None:
+        """S13: of orders no more than the operator has allowed."""
+        per_s, own_s = bot.ctx.config.orders.orders_per_s, bot.ctx.clock.now_ms() / 1000
+        # A clock that is set ahead fills the budget up, once (seed 1049).
+        late = (self.now_s() - WINDOW_S, own_s - WINDOW_S)
+        self._handed = [at for at in self._handed if at[0] > late[0] and at[1] > late[1]]
+        # Not those that take, which wait for no budget: one at a time, that is S3.
+        orders = body.count(b'"salt"') - body.count(b'"orderType":"F')
+        self._handed += [(self.now_s(), own_s)] * orders
+        if len(self._handed) > per_s * (WINDOW_S + 1):
+            self.once("S13", "", f"{len(self._handed)} orders sent within {WINDOW_S:g} s")
 
     def submitted(self) -> None:
         """S13: a transaction goes to the relayer."""

@@ -47,10 +47,8 @@ TOLD_WITHIN_S = 1.0  # L10
 WITHDRAWN_WITHIN_S, HOLDS_OFF_S = 18.0, 10.0
 BEATING = b"POST /v1/heartbeats\n"
 LISTS_LIE = ("stale_reply", "orders_lag")  # who reads that nothing rests may believe it
-HALTED_MOST_S = 6.0  # S12: what was on its way when the halt came is there …
-HALTED_SENT_S = 1.0  # … and nothing leaves any more
+HALTED_MOST_S = 6.0  # S12: what was on its way when the halt came is there
 QUOTED_WITHIN_S = 60.0  # L7, in the quiet at the end
-BUDGET_S = 10.0  # S13
 UNTOLD_MOST_S = 7.0  # S9: three in which the word may come, and a request takes some more
 REDEEMED_WITHIN_S = 600.0  # L5, without a fault of the chain
 DISPUTED = "Gamma says"  # how the reason begins why what is disputed is not redeemed
@@ -117,7 +115,6 @@ class Rules:
     _pairing: Pairing = attrs.field(init=False)
     _streams: Streams = attrs.field(init=False)
     _prices: QuotedPrices = attrs.field(init=False)
-    _posted: list[tuple[float, float]] = attrs.field(factory=list)  # by both clocks
     _secrets: tuple[bytes, bytes, bytes] = attrs.field(init=False)
     _owner: str = ""
     _said: set[tuple[str, str]] = attrs.field(factory=set)
@@ -162,7 +159,7 @@ class Rules:
         if owner != self._owner:
             self._owner = owner
             self._begin_anew()
-            self._posted.clear()  # its budget is a new one, perhaps another
+            self.limits.begin_anew()
         self._books(bot)
         self._endings.look(bot, calm=self.calm)
         self._backlog(bot)
@@ -295,8 +292,8 @@ class Rules:
         return self.exchange.engine.live_orders(self.exchange.wallet.api_key)
 
     def sent(self, stream: str, body: bytes) -> None:
-        """S13: within the budgets, in any ten seconds. S2: on the grid, within the collar. S12: no
-        order when all is halted. S9: none while the user stream keeps back the word of another.
+        """What is handed to a client is within its sender's budgets (S13), an order within the
+        collar, and lives long enough to be taken (S2).
         """
         alive = self.bot()
         if alive is None:
@@ -307,28 +304,29 @@ class Rules:
             self._holding_off(alive[1])
         if stream != "rest clob" or not body.startswith(PLACING):
             return
-        if self.now_s() - self.halted_at > HALTED_SENT_S:
+        self.limits.handed(alive[1], body)
+        config = alive[1].ctx.config
+        # A clock that has just been set ahead says of a good order that it is none.
+        now_ms = min(alive[1].ctx.clock.now_ms(), self.exchange.clock.now_ms())
+        for what in (*too_short(body, now_ms), *self.limits.beyond_the_collar(body, config)):
+            self.break_("S2", what)
+
+    def leaving(self, body: bytes) -> None:
+        """An order is about to be put on a wire. S12: none when all is halted. S9: none while the
+        user stream keeps back the word of another. S2: on the grid. S10: of a verified book.
+        """
+        alive = self.bot()
+        if alive is None:
+            return
+        if self.now_s() > self.halted_at:
             self.once("S12", "sent", "an order sent after a halt")
         self._losses.sent()
         self.approvals.sent()
         if self._told.owing_s > UNTOLD_MOST_S:
             self.break_("S9", f"an order {self._told.owing_s:.1f} s after one that nobody told of")
         self._verified(alive[1], body)
-        config = alive[1].ctx.config
-        # A clock that has just been set ahead says of a good order that it is none.
-        now_ms = min(alive[1].ctx.clock.now_ms(), self.exchange.clock.now_ms())
-        dear = self.limits.beyond_the_collar(body, config)
-        for what in (*self._grid.off(body), *too_short(body, now_ms), *dear):
+        for what in self._grid.off(body):
             self.break_("S2", what)
-        per_s, own_s = alive[1].ctx.config.orders.orders_per_s, alive[1].ctx.clock.now_ms() / 1000
-        # A clock that is set ahead fills the budget up, once (seed 1049).
-        late = (self.now_s() - BUDGET_S, own_s - BUDGET_S)
-        self._posted = [at for at in self._posted if at[0] > late[0] and at[1] > late[1]]
-        # Not those that take, which wait for no budget: one at a time, that is S3.
-        posted = body.count(b'"salt"') - body.count(b'"orderType":"F')
-        self._posted += [(self.now_s(), own_s)] * posted
-        if len(self._posted) > per_s * (BUDGET_S + 1):
-            self.once("S13", "", f"{len(self._posted)} orders sent within {BUDGET_S:g} s")
 
     # --- when something is sent, decided, or taken by the venue ----------------------------------
 

@@ -26,6 +26,7 @@ class Here:
     trying: bool = False
     broke: list[str] = attrs.field(factory=list)
     took: list[bytes] = attrs.field(factory=list)
+    left: list[bytes] = attrs.field(factory=list)
 
 
 def judge(here: Here) -> Departures:
@@ -56,6 +57,7 @@ def judge(here: Here) -> Departures:
         astray_since=lambda: 0.0,
         trying=lambda: here.trying,
         break_=lambda rule, _: here.broke.append(rule),
+        leaving=here.left.append,
     )
 
 
@@ -124,13 +126,13 @@ def test_an_order_that_has_waited(waited_s: float, *, trying: bool) -> None:
 
 
 def test_what_never_leaves_is_judged_by_nobody() -> None:
-    """Nor is what leaves and is no order; of one that does the judge of takes is told."""
+    """Nor is what leaves and is no order; of one that does the other judges are told."""
     here = Here(400.0)
     made = judge(here)
     made.sent("rest clob", HANDED)
     made.on_wire(b"GET /order HTTP/1.1\r\n\r\n")
     made.on_wire(b"POST /orders-scoring HTTP/1.1\r\n\r\n[]")
-    assert (here.broke, here.took) == ([], [])
+    assert (here.broke, here.took, here.left) == ([], [], [])
 
     made.on_wire(LEAVES)
-    assert (here.broke, here.took) == (["S1"], [HANDED])
+    assert (here.broke, here.took, here.left) == (["S1"], [HANDED], [HANDED])
