@@ -23,6 +23,7 @@ import attrs
 import trio
 from loguru import logger
 
+from polybot.app import Bot
 from polybot.clock import Clock
 from polybot.config import Config
 from polybot.exchange import invariants
@@ -56,6 +57,7 @@ from polybot.lab.simulation_troubles import Troubles
 from polybot.lab.simulation_watch import Violation, Watch
 from polybot.lab.simulation_worth import Worth
 from polybot.lab.stage import MID_WINDOW_MS, Sniper, until
+from polybot.lab.standstill import Standstill
 from polybot.lab.virtual_clock import virtual_clock
 
 STREAMS = ("user_ws", "prices_ws", "binance_ws", "market_ws")
@@ -112,6 +114,7 @@ class Simulation:
     until: str | None = None
     trace: Trace = attrs.field(factory=Trace)
     counts: Counter[str] = attrs.field(factory=Counter)
+    still: Standstill = attrs.field(init=False)
     exchange: Exchange = attrs.field(init=False)
     address: str = attrs.field(init=False)  # whose money the bot trades
     urls: Urls = attrs.field(init=False)
@@ -146,7 +149,7 @@ class Simulation:
             funds=means.funds, kind=means.signature_type,
         )  # fmt: skip
         self.address = self.exchange.wallet_of_kind(means.signature_type)
-        self._begun = trio.current_time()
+        self._begun, self.still = trio.current_time(), Standstill(self.now_s)
         self.halts, self.worth = Halts(self), Worth(self.exchange, self.address)
         self.brought = Brought(self.exchange, self.address, self.now_s)
         self.watch = Watch(
@@ -155,7 +158,7 @@ class Simulation:
         )  # fmt: skip
         self.departures = Departures(
             self.exchange, self.watch.takes, lambda: self.config, self.now_s, self._blind_since,
-            self.ahead_ms, lambda: self._astray_since, self._trying, self.watch.break_,
+            self.ahead_ms, lambda: self._astray_since, self._trying, self.watch.break_, self.still,
         )  # fmt: skip
         self.exchange.engine.listen(self.watch.hear, *self.watch.hears)
         self.exchange.engine.listen(self.brought.hear, *self.brought.hears)
@@ -223,15 +226,16 @@ class Simulation:
 
     def _troubles(self) -> Troubles:
         return Troubles(
-            self.case, self.network, self._port, lambda: self.lives.clock, self.now_s, self.counts
-        )
+            self.case, self.network, self._port, lambda: self.lives.clock, self.now_s, self.counts,
+            self.still, lambda: self.lives.owner if self._up() else "",
+        )  # fmt: skip
 
     def _judge(self) -> None:
         ports, alive = {name: self._port(name) for name in STREAMS}, self.lives.alive
         watch = self.watch
         self.rules = Rules(
             self.exchange, self.address, self.network, ports, alive, watch.break_, self.now_s,
-            watch.taken_back, usual=self.case.usual,
+            watch.taken_back, self.still, usual=self.case.usual,
         )  # fmt: skip
         self.reach = Reach(self.exchange, self.address, alive, lambda: watch.unwanted, self.counts)
         refusals = self.rules.refusals
@@ -282,12 +286,16 @@ class Simulation:
 
     # --- what a bot says -------------------------------------------------------------------------
 
+    def _up(self) -> Bot | None:
+        """The bot that is up, neither about to end nor at a standstill."""
+        bot = None if self.still.whose else self.lives.bot
+        return bot if bot is not None and bot.ready and not bot.ctx.stopping else None
+
     def _known(self) -> set[str] | None:
         """The orders that the living bot holds for possible. The one that tries the switch is at
         no desk, and rests until an engine that is away is back (brief seeds 4338, 4841).
         """
-        bot = self.lives.bot
-        if bot is None or not bot.ready or bot.ctx.stopping:
+        if (bot := self._up()) is None:
             return None
         scopes = bot.supervisor.scopes.values()
         known = {tracked.id for scope in scopes for tracked in scope.orders.desk.table.open()}
@@ -352,8 +360,7 @@ class Simulation:
             await trio.sleep(LOOK_EVERY_S)
 
     def _look_at_books(self) -> None:
-        bot = self.lives.bot
-        if bot is not None and bot.ready and not bot.ctx.stopping:
+        if (bot := self._up()) is not None:
             self.file.look(bot)
             self.bars.look(bot)
             self.brought.look(bot)
@@ -362,7 +369,7 @@ class Simulation:
     def _blind_since(self) -> float:
         """By now: who hears again may send at once, however long ago the last look was."""
         wires = self.network.wires_to(self._port("user_ws"), self.lives.owner)
-        hears = self._trying() or any(wire.mute_s <= LOOK_EVERY_S for wire in wires)
+        hears = self._excused() or any(wire.mute_s <= LOOK_EVERY_S for wire in wires)
         return math.inf if hears else min(self._deaf_since, self.now_s())
 
     def _trying(self) -> bool:
@@ -371,6 +378,10 @@ class Simulation:
         """
         dials = self.network.dials[self.lives.owner, self._port("user_ws")]
         return self.case.certify and not dials
+
+    def _excused(self) -> bool:
+        """Whether our bot need notice nothing now."""
+        return self._trying() or bool(self.still.whose)
 
     def ahead_ms(self) -> float:
         """How far the bot's clock is ahead of the venue's."""
@@ -382,7 +393,7 @@ class Simulation:
         when the venue is asked.
         """
         ahead_ms = self.ahead_ms()
-        right = abs(ahead_ms) <= CLOCK_RIGHT_MS or self._trying()
+        right = abs(ahead_ms) <= CLOCK_RIGHT_MS or self._excused()
         astray = 0 if right else 1 if ahead_ms > 0 else -1
         if astray != self._astray:
             self._astray, self._astray_since = astray, self.now_s() if astray else math.inf

@@ -20,13 +20,14 @@ from polybot.lab.simulation_case import (
     DiskTrouble,
     EngineTerms,
     RevokedTerms,
+    Stand,
     StrikeTerms,
     Trouble,
 )
 from polybot.lab.simulation_draw import draw
 from polybot.lab.simulation_plan import Spell
 
-Harmful = TypeVar("Harmful", Trouble, DiskTrouble)
+Harmful = TypeVar("Harmful", Trouble, DiskTrouble, Stand)
 
 BRIEF_S = 20.0
 DRAWN_H = 0.25
@@ -57,6 +58,7 @@ def brief(seed: int) -> Case:
         troubles=tuple(map(_squeezed, case.troubles)),
         index=tuple(map(_squeezed, case.index)),
         dark=tuple(map(_squeezed, case.dark)),
+        stands=tuple(map(_squeezed, case.stands)),
         disks=tuple(map(_squeezed, case.disks)),
         clock=_clock(case.clock),
         plan=attrs.evolve(case.plan, storm=storm),

@@ -92,6 +92,14 @@ class Step:
 
 
 @attrs.frozen
+class Stand:
+    """The bot's process stands still, and the world goes on."""
+
+    at_s: float
+    for_s: float
+
+
+@attrs.frozen
 class ClockTerms:
     """The bot's clock beside the venue's: how far ahead at every start, how much faster, and when
     it jumps. Trio's own clock, by which everybody sleeps, goes on.
@@ -196,6 +204,7 @@ class Case:
     sent: tuple[Sent, ...] = ()
     index: tuple[Trouble, ...] = ()  # of the links to the Data API alone
     dark: tuple[Trouble, ...] = ()  # no packet comes through
+    stands: tuple[Stand, ...] = ()
     trips: int = 0  # until a connection is there; a service that lags takes it at once
     certify: bool = False  # as a live start does: the venue's switch is tried first
     silence: Spell | None = None  # one token of each market falls silent
@@ -257,11 +266,12 @@ class Case:
         slow = ", ".join(f"{port} {delay:g}s" for port, delay in self.delays if delay)
         ails = ", ".join(f"{d.ail.value} {d.file} {d.at_s:.0f}s" for d in self.disks)
         steps = "".join(f", {step.by_ms:+d} ms {step.at_s:.0f}s" for step in self.clock.steps)
+        stands = ", ".join(f"{one.for_s:.1f}s at {one.at_s:.0f}s" for one in self.stands)
         return (
             f"{' '.join(self.series)}; lives {ends}; links {harms or 'sound'}; "
             f"delays {slow or 'none'}, dialled in {self.trips} trips; lag {self._lag_text()}; "
             f"disks {ails or 'sound'}; clock {self.clock.skew_ms:+d} ms "
-            f"{self.clock.drift_ppm:+d} ppm{steps}; "
+            f"{self.clock.drift_ppm:+d} ppm{steps}; stands still {stands or 'never'}; "
             f"foreign order {'none' if self.foreign_s is None else f'{self.foreign_s:.0f}s'}; "
             f"engine {self._engine_text()}; strikes {self._strikes_text()}; "
             f"silent tokens {_spell_text(self.silence)}; node behind {_spell_text(self.node)}; "

@@ -6,6 +6,7 @@ here, nor is it an order that could be filled.
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Callable
 
@@ -14,6 +15,7 @@ import attrs
 from polybot.config import Config
 from polybot.exchange.server import Exchange
 from polybot.lab.simulation_takes import Takes
+from polybot.lab.standstill import Standstill
 
 PLACING = (b"POST /order\n", b"POST /orders\n")  # and no other that begins like them
 TOKEN = re.compile(rb'"tokenId":"(\d+)"')
@@ -22,6 +24,8 @@ HELD_UP_MOST_S = 2.5  # what waits for longer for its connection is a quote of t
 CLOCK_RIGHT_MS = 1_700  # what answers in whole seconds cannot tell apart from the second allowed
 AHEAD_MOST_S = 25.0  # the reconciler asks for the venue's time every twenty seconds
 BEHIND_MOST_S = 6.0  # stamps from the future are seen at once
+LOOKS = (b"DELETE /", b"GET /data/orders")  # withdraws what rests, or asks for it
+STOOD_S = 0.65  # what the watch of the loop must see: half a second, asked every tenth
 BLIND_MOST_S = 8.0  # a silent stream is noticed after five seconds, a request takes some more
 
 
@@ -41,7 +45,9 @@ class Departures:
     astray_since: Callable[[], float]
     trying: Callable[[], bool]
     break_: Callable[[str, str], None]
+    still: Standstill
     leaving: Callable[[bytes], None] = lambda _: None
+    _looked_at: float = -math.inf  # by the run's clock
     _handed: dict[bytes, float] = attrs.field(factory=dict)  # to the client, by what is posted
 
     def sent(self, stream: str, body: bytes) -> None:
@@ -55,14 +61,26 @@ class Departures:
         """What is put on a wire, head and body."""
         head, _, posted = data.partition(b"\r\n\r\n")
         body = head.partition(b" HTTP/")[0] + b"\n" + posted
+        if body.startswith(LOOKS):
+            self._looked_at = self.now_s()
         if not body.startswith(PLACING):
             return
+        self._looking_first(body)
         self._hearing()
         self._on_time()
         self._in_its_windows(body)
         self._at_once(body)
         self.takes.sent(body)
         self.leaving(body)
+
+    def _looking_first(self, body: bytes) -> None:
+        """S9: nor somebody who has stood still, and has looked at nothing of his since. One that
+        was at the client already may be on the wire before anybody could know.
+        """
+        on_at, stood_s = self.still.ended_s, self.still.lasted_s
+        handed_s = self._handed.get(body, -math.inf)
+        if stood_s > STOOD_S and handed_s >= on_at > self._looked_at and not self.trying():
+            self.break_("S9", f"an order of who stood still for {stood_s:.1f} s and did not look")
 
     def _hearing(self) -> None:
         """S9: no order leaves somebody who has not heard of his fills for longer than it takes to

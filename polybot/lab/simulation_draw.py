@@ -26,6 +26,7 @@ from polybot.lab.simulation_case import (
     Harm,
     Life,
     RevokedTerms,
+    Stand,
     Step,
     StrikeTerms,
     Trouble,
@@ -63,6 +64,8 @@ HASTE_S = 6.0  # a start takes up to four seconds, and fifteen more where it tri
 SOON_S = 8.0  # a service manager waits some seconds
 CLOCK_OVER_S = 30.0  # before the end: it is noticed within twenty
 TRIPS = (0, 0, 1, 2)
+STANDS_PER_HOUR = (0, 0, 0, 12)
+STANDS_S = (0.2, 0.6, 2.0, 8.0, 30.0)  # a collector, a neighbour, a backup, a laptop that sleeps
 PACES_MS = (0, 0, 2, 8, 40)  # a sync of a good disk takes some, of a shared one many
 REVOKED_OVER_S = 120.0  # before the end: who halts for it is re-armed in time
 DISK_OVER_S = 60.0  # before the end: a bot that its disk has ended is started again in time
@@ -105,6 +108,7 @@ def draw(seed: int, hours: float) -> Case:
         index=_index(random.Random(f"index {seed}"), length_s),
         dark=_dark(random.Random(f"dark {seed}"), length_s),
         trips=random.Random(f"trips {seed}").choice(TRIPS),
+        stands=_stands(random.Random(f"stands {seed}"), length_s),
     )
 
 
@@ -231,6 +235,15 @@ def _harms(
         harm = rng.choice(harms)
         for_s = 0.0 if harm is Harm.CUT else rng.uniform(0.5, 30)
         found.append(Trouble(at_s, rng.choice(ports), harm, for_s))
+    return tuple(found)
+
+
+def _stands(rng: random.Random, length_s: float) -> tuple[Stand, ...]:
+    """None in three seeds of four."""
+    per_hour, at_s, found = rng.choice(STANDS_PER_HOUR), WARM_UP_S, list[Stand]()
+    while per_hour and (at_s := at_s + rng.expovariate(per_hour / 3600)) < length_s:
+        found.append(Stand(at_s, rng.choice(STANDS_S) * rng.uniform(0.5, 2)))
+        at_s += found[-1].for_s
     return tuple(found)
 
 

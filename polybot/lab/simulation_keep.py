@@ -40,6 +40,7 @@ PARTS = {
     "index": "troubles of the links to the Data API",
     "dark": "links, or a whole network, that no packet passes",
     "trips": "the time that it takes to connect",
+    "stands": "moments in which the bot's process stands still",
     "money": "dollars that come from outside, and what an operator redeems by hand",
     "date": "another day than the usual one",
     "pace": "the milliseconds that a write of a sound disk takes",
@@ -82,6 +83,7 @@ class Keep:
     index: bool = True
     dark: bool = True
     trips: bool = True
+    stands: bool = True
     money: bool = True
     date: bool = True
     pace: bool = True
@@ -117,6 +119,7 @@ class Keep:
             index=case.index if self.index else (),
             dark=case.dark if self.dark else (),
             trips=case.trips if self.trips else 0,
+            stands=case.stands if self.stands else (),
             sent=case.sent if self.money else (),
             date=case.date if self.date else None,
             pace_ms=case.pace_ms if self.pace else 0,

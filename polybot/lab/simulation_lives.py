@@ -36,6 +36,7 @@ from polybot.lab.simulation_reach import (
 from polybot.lab.simulation_stop_now import OPERATOR, empty, signalled
 from polybot.lab.simulation_watch import name
 from polybot.lab.stage import until
+from polybot.lab.standstill import PROCESS
 from polybot.launch import EXIT_ORDERS_LIVE, EXIT_STORAGE, run_watched
 from polybot.restart import UNSETTLED
 from polybot.signals import LEAVE_S
@@ -203,6 +204,7 @@ class Lives:
         return process
 
     async def _run_process(self, process: Process) -> None:
+        PROCESS.set(process.owner)
         leave = partial(self._left, process)
         try:
             with process.scope:
@@ -246,6 +248,7 @@ class Lives:
     async def _stop(self, process: Process, life: Life) -> None:
         """The operator's signals, as the kernel delivers them."""
         bot, ended = process.bot, process.ended
+        self.sim.still.end(process.owner)  # who is signalled hears it
         self.sim.counts["stop"] += 1
         itself = bot.ctx.stopping
         if not itself:  # one that ends itself has withdrawn everything before
@@ -276,6 +279,7 @@ class Lives:
     async def _empty(self, process: Process) -> None:
         """`stop --now`: who lives is told to stop, and told again; the next start is halted."""
         self.sim.counts[EMPTIED] += 1
+        self.sim.still.end(process.owner)
         if not process.bot.ctx.stopping:  # as in `_stop`
             self._withdrawals = 0
         self._emptied = await empty(self.sim, process)
@@ -340,6 +344,7 @@ class Lives:
 
     def _kill(self, process: Process) -> None:
         """The process is no more: its connections end, and its files are as they lie."""
+        self.sim.still.end(process.owner)
         self.bot = None
         process.killed = True
         self.sim.counts["kill"] += 1

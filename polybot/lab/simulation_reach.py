@@ -44,9 +44,10 @@ JOURNAL_LOST = "journal lost"
 EDITED = "started with another file"
 TRIED, UNTRIED = "switch tried", "switch could not be tried"
 NEVER_LEFT = "POST that never left"
+STOOD = "stood still"
 REACHED = (
     "PLACEMENT", "CANCELLATION", "TRADE", "stop", "kill", "link cut", "link held", "link refused",
-    "link dark", NEVER_LEFT,
+    "link dark", NEVER_LEFT, STOOD,
     "ended by its disk", "tape ended by its disk", "clock stepped back", "clock stepped ahead",
     TO_LIVE, TO_ABSENT, EARLY_FILL, LOST_RACE, REVERSED, WRITTEN, SENT, TWICE, EMPTIED,
     TICK, POST_ONLY, SWITCHED, FOREIGN, CORRECTED, LOST, REFUSED, UNAPPROVED, JOURNAL_LOST,

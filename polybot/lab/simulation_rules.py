@@ -34,6 +34,7 @@ from polybot.lab.simulation_settings import said_why
 from polybot.lab.simulation_streams import Streams
 from polybot.lab.simulation_strikes import ToldStrikes
 from polybot.lab.simulation_told import ToldOrders
+from polybot.lab.standstill import Standstill
 from polybot.market_scope import MarketScope
 from polybot.venue.book_state import BookState
 from polybot.venue.market_book import MarketBook
@@ -96,6 +97,7 @@ class Rules:
     break_: Callable[[str, str], None]
     now_s: Callable[[], float]
     taken_back: Callable[[str], int]  # shares of a market that a block had and has no more
+    still: Standstill
     usual: bool = True  # settings, money and the crowd are as ever
     strange: frozenset[str] = frozenset()  # markets traded under a journal that was lost
     calm: bool = False
@@ -152,7 +154,7 @@ class Rules:
         self.approvals.look()
         self.refusals.look()  # of a bot that has died since, too: what excuses them passes
         alive = self.bot()
-        if alive is None or alive[1].ctx.stopping or not alive[1].ready:
+        if alive is None or alive[1].ctx.stopping or not alive[1].ready or self.still.whose:
             self._begin_anew()
             return
         owner, bot = alive

@@ -32,7 +32,7 @@ def calm(seed: int = 1, *, length_s: float = SHORT_H * 3600, plan: str = "none")
         terms=False, regime=False, amnesia=False, emptied=False, certify=False, silence=False,
         node=False, listing=False, bar=False, revoked=False, pace=False, edits=False,
         haste=False, soon=False, date=False, money=False, index=False, dark=False, lag=False,
-        trips=False, links=(),
+        trips=False, stands=False, links=(),
     )  # fmt: skip
     case = nothing.of(draw(seed, SHORT_H))
     lives = (Life(length_s, End.STOP, 0.0),)

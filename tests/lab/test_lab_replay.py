@@ -37,7 +37,7 @@ def tape() -> Rows:
     lives: list[Rows] = []
     alone = Keep(
         deaths=False, series=False, disks=False, foreign=False, revoked=False, dark=False,
-        trips=False,
+        trips=False, stands=False,
     )  # fmt: skip
     one = (Life(120.0, End.STOP, 0.0),)
     case = attrs.evolve(alone.of(draw(3, SHORT)), lives=one, sniped=0.5, quiet_s=0.0)

@@ -243,7 +243,7 @@ def test_the_smallest_case_that_still_breaks() -> None:
         terms=False, regime=False, amnesia=False, emptied=False, certify=False, silence=False,
         node=False, listing=False, bar=False, revoked=False, pace=False, edits=False,
         haste=False, soon=False, date=False, money=False, index=False, dark=False, lag=False,
-        trips=False, links=(2, 5),
+        trips=False, stands=False, links=(2, 5),
     )  # fmt: skip
     gone = tuple(part for part in PARTS if part != "storm")
     assert small.words() == " ".join(f"--no-{part}" for part in gone) + " --links 2,5"

@@ -135,7 +135,7 @@ def test_a_halt_is_lost_with_its_journal() -> None:
     """Nothing is left that could tell the next life of it: it trades."""
     keep = Keep(
         settings=False, means=False, terms=False, node=False, haste=False, edits=False, date=False,
-        money=False, index=False, dark=False, trips=False, lag=False,
+        money=False, index=False, dark=False, trips=False, stands=False, lag=False,
         soon=False,
     )  # fmt: skip
     found = sound(keep.of(brief(2436)))

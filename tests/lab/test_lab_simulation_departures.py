@@ -8,7 +8,8 @@ from typing import Any
 import attrs
 import pytest
 
-from polybot.lab.simulation_departures import HELD_UP_MOST_S, Departures
+from polybot.lab.simulation_departures import HELD_UP_MOST_S, STOOD_S, Departures
+from polybot.lab.standstill import Standstill
 
 START_MS, WINDOW_MS = 1_000_000, 300_000
 POSTED = b'{"tokenId":"71"}'
@@ -27,6 +28,10 @@ class Here:
     broke: list[str] = attrs.field(factory=list)
     took: list[bytes] = attrs.field(factory=list)
     left: list[bytes] = attrs.field(factory=list)
+    still: Standstill = attrs.field(init=False)
+
+    def __attrs_post_init__(self) -> None:
+        self.still = Standstill(lambda: self.at_s)
 
 
 def judge(here: Here) -> Departures:
@@ -57,6 +62,7 @@ def judge(here: Here) -> Departures:
         astray_since=lambda: 0.0,
         trying=lambda: here.trying,
         break_=lambda rule, _: here.broke.append(rule),
+        still=here.still,
         leaving=here.left.append,
     )
 
@@ -123,6 +129,28 @@ def test_an_order_that_has_waited(waited_s: float, *, trying: bool) -> None:
     made.on_wire(LEAVES)
 
     assert here.broke == ["S9"] * (waited_s > HELD_UP_MOST_S and not trying)
+
+
+@pytest.mark.parametrize("stood_s", [STOOD_S + 0.1, STOOD_S - 0.1])
+@pytest.mark.parametrize("look", [None, b"DELETE /orders HTTP/1.1\r\n\r\n", b"GET /data/orders?x"])
+@pytest.mark.parametrize("handed", ["before", "after"])
+def test_an_order_of_who_stood_still(stood_s: float, look: bytes | None, handed: str) -> None:
+    """S9: before it has withdrawn or asked what rests. What was at the client before may be on the
+    wire first; to have looked before it stood says nothing.
+    """
+    here = Here(100.0)
+    made = judge(here)
+    made.on_wire(b"GET /data/orders HTTP/1.1\r\n\r\n")
+    if handed == "before":
+        made.sent("rest clob", HANDED)
+    here.still.ended_s, here.still.lasted_s = 100.0 + stood_s, stood_s
+    here.at_s += stood_s
+    if handed == "after":
+        made.sent("rest clob", HANDED)
+    made.on_wire(look or b"GET /time HTTP/1.1\r\n\r\n")
+    made.on_wire(LEAVES)
+
+    assert here.broke == ["S9"] * (look is None and handed == "after" and stood_s > STOOD_S)
 
 
 def test_what_never_leaves_is_judged_by_nobody() -> None:

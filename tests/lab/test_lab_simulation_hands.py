@@ -226,13 +226,14 @@ def test_all_of_it_can_be_left_out() -> None:
         index=False,
         dark=False,
         trips=False,
+        stands=False,
         money=False,
         date=False,
     )
     for case in cases:
         left = none.of(case)
         assert (left.lag, left.index, left.sent, left.date) == (None, (), (), None)
-        assert (left.dark, left.trips) == ((), 0)
+        assert (left.dark, left.trips, left.stands) == ((), 0, ())
         assert not left.patient
         for one, was in zip(left.lives, case.lives, strict=True):
             assert (one.haste_s, one.edited, one.by_hand, one.taken) == (None, None, False, 0)
