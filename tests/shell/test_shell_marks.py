@@ -136,6 +136,7 @@ def test_the_last_price_stands_when_the_feed_is_gone() -> None:
     seen = it.figures()
     it.board.q.clear()
     it.now = MARKET.end_ms + 60_000
+    it.marks.note()
     assert it.figures() == seen == (1_004 * USD, 4 * USD, -5 * USD)
     it.ledger.resolve("0xc", 0)
     assert it.figures() == (995 * USD, -5 * USD, -5 * USD)

@@ -4,13 +4,20 @@ from __future__ import annotations
 
 from types import SimpleNamespace
 from typing import Any
+from unittest import mock
+from unittest.mock import Mock
 
 import pytest
+import trio
+from trio.testing import MockClock
 
+from polybot import results
 from polybot.domain.orders import Failure
 from polybot.domain.units import SHARE
+from polybot.journal.entries import Resolved
 from polybot.move_proof import Pair
-from polybot.results import GAMMA_LATE_S, Results
+from polybot.results import GAMMA_LATE_S, RESULT_POLL_S, Results
+from polybot.venue.gamma import MarketMeta
 
 
 class _Ended:
@@ -163,3 +170,40 @@ async def test_a_window_that_gets_no_result_is_told(held: Pair, told: int) -> No
         ctx.clock.now_ms = lambda at_s=GAMMA_LATE_S + late_s: at_s * 1000
         await made.results.look(market, final=True)
     assert len(heard) == told
+
+
+@pytest.mark.parametrize(("said", "source"), [(SHARE, "chain and Gamma"), (None, "chain")])
+async def test_a_result_is_asked_for_now_and_then(
+    said: int | None, source: str, autojump_clock: MockClock
+) -> None:
+    """Every five seconds, or at once where it is for the last time; without Gamma's word only when
+    that is late. Who has it learns it once, and from whom is written down.
+    """
+    made, asked, learnt = _Ended(), list[float](), list[Resolved]()
+    known = Resolved("0xc0", SHARE, source)
+    ctx: Any = made.results.ctx
+    books = ctx.account.ledger.books["0xc0"]
+    books.market.series, books.up_payout = "btc-5m", None
+
+    async def gamma(*_: object) -> Mock:
+        asked.append(trio.current_time())
+        return Mock(spec=MarketMeta, up_payout=said)
+
+    async def learn(fact: Resolved) -> None:
+        learnt.append(fact)
+        books.up_payout = fact.up_payout
+
+    ctx.account.learn, ctx.settled, ctx.gamma = learn, lambda *_: None, None
+    with mock.patch.object(results, "market_by_slug", gamma):
+        ctx.clock.now_ms = lambda: GAMMA_LATE_S * 1000 - 1
+        await trio.sleep(100)
+        for _ in range(3):
+            await made.results.look(books.market, final=False)
+            await trio.sleep(RESULT_POLL_S / 2)
+        await made.results.look(books.market, final=True)
+        assert asked == [100.0, 105.0, 107.5]
+        assert learnt == [known] * (said is not None)
+
+        ctx.clock.now_ms = lambda: GAMMA_LATE_S * 1000
+        await made.results.look(books.market, final=True)
+    assert learnt == [known]

@@ -123,3 +123,14 @@ async def test_words_are_kept_for_a_while(autojump_clock: trio.testing.MockClock
     stream.accepted([live("0x99"), live("0x1")], trio.current_time())
     assert len(stream._told) <= KEPT_S + 1
     assert await untold_after(stream, 60) == "0x1"
+
+
+async def test_each_opening_is_another_session(autojump_clock: trio.testing.MockClock) -> None:
+    """By which a look that began before knows that it says nothing of this one."""
+    stream = await opened()
+    first = stream.sessions
+    stream.ends()
+    assert stream.sessions == first
+    stream.opens()
+
+    assert stream.sessions == first + 1
