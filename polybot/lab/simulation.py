@@ -49,6 +49,7 @@ from polybot.lab.simulation_lives import Lives
 from polybot.lab.simulation_reach import Reach
 from polybot.lab.simulation_rules import Rules
 from polybot.lab.simulation_settings import PATIENCE, usual_config, with_settings
+from polybot.lab.simulation_stands import Stands
 from polybot.lab.simulation_streams import LOOK_EVERY_S
 from polybot.lab.simulation_strikes import mislead
 from polybot.lab.simulation_terms import terms_of
@@ -158,7 +159,7 @@ class Simulation:
         )  # fmt: skip
         self.departures = Departures(
             self.exchange, self.watch.takes, lambda: self.config, self.now_s, self._blind_since,
-            self.ahead_ms, lambda: self._astray_since, self._trying, self.watch.break_, self.still,
+            self.ahead_ms, lambda: self._astray_since, self.trying, self.watch.break_, self.still,
         )  # fmt: skip
         self.exchange.engine.listen(self.watch.hear, *self.watch.hears)
         self.exchange.engine.listen(self.brought.hear, *self.brought.hears)
@@ -203,6 +204,7 @@ class Simulation:
                 self.network.delays[self._port(self.case.lag[0])] = self.case.lag[1]
             nursery.start_soon(self._check)
             nursery.start_soon(self._troubles().run)
+            nursery.start_soon(Stands(self).run)
             if self.case.strikes is not None:
                 nursery.start_soon(mislead, self.exchange, self.case.strikes)
             nursery.start_soon(self._listen_in)
@@ -226,9 +228,8 @@ class Simulation:
 
     def _troubles(self) -> Troubles:
         return Troubles(
-            self.case, self.network, self._port, lambda: self.lives.clock, self.now_s, self.counts,
-            self.still, lambda: self.lives.owner if self._up() else "",
-        )  # fmt: skip
+            self.case, self.network, self._port, lambda: self.lives.clock, self.now_s, self.counts
+        )
 
     def _judge(self) -> None:
         ports, alive = {name: self._port(name) for name in STREAMS}, self.lives.alive
@@ -286,7 +287,7 @@ class Simulation:
 
     # --- what a bot says -------------------------------------------------------------------------
 
-    def _up(self) -> Bot | None:
+    def up(self) -> Bot | None:
         """The bot that is up, neither about to end nor at a standstill."""
         bot = None if self.still.whose else self.lives.bot
         return bot if bot is not None and bot.ready and not bot.ctx.stopping else None
@@ -295,11 +296,11 @@ class Simulation:
         """The orders that the living bot holds for possible. The one that tries the switch is at
         no desk, and rests until an engine that is away is back (brief seeds 4338, 4841).
         """
-        if (bot := self._up()) is None:
+        if (bot := self.up()) is None:
             return None
         scopes = bot.supervisor.scopes.values()
         known = {tracked.id for scope in scopes for tracked in scope.orders.desk.table.open()}
-        tries = self._trying() and self.lives.restarting()
+        tries = self.trying() and self.lives.restarting()
         return known | bot.ctx.reconciler.adrift.doubtful if tries else known
 
     def _complained(self, message: object) -> None:
@@ -360,7 +361,7 @@ class Simulation:
             await trio.sleep(LOOK_EVERY_S)
 
     def _look_at_books(self) -> None:
-        if (bot := self._up()) is not None:
+        if (bot := self.up()) is not None:
             self.file.look(bot)
             self.bars.look(bot)
             self.brought.look(bot)
@@ -372,7 +373,7 @@ class Simulation:
         hears = self._excused() or any(wire.mute_s <= LOOK_EVERY_S for wire in wires)
         return math.inf if hears else min(self._deaf_since, self.now_s())
 
-    def _trying(self) -> bool:
+    def trying(self) -> bool:
         """Whether our bot tries the venue's switch: it has asked for no stream yet, and wants
         nothing filled; and a live start has had its clock examined before (`preflight`).
         """
@@ -381,7 +382,7 @@ class Simulation:
 
     def _excused(self) -> bool:
         """Whether our bot need notice nothing now."""
-        return self._trying() or bool(self.still.whose)
+        return self.trying() or bool(self.still.whose)
 
     def ahead_ms(self) -> float:
         """How far the bot's clock is ahead of the venue's."""

@@ -1,6 +1,4 @@
-"""What befalls the simulated bot from outside: its links, its clock, and its process itself, as the
-case has drawn.
-"""
+"""What befalls the simulated bot from outside: its links and its clock, as the case has drawn."""
 
 from __future__ import annotations
 
@@ -13,15 +11,11 @@ import trio
 from polybot.lab.memory_net import Network
 from polybot.lab.simulation_case import EVERY, PORTS, Case, Harm, Trouble
 from polybot.lab.simulation_clock import WrongClock
-from polybot.lab.simulation_reach import STOOD
-from polybot.lab.standstill import Standstill
 
 
 @attrs.define(eq=False)
 class Troubles:
-    """`clock` is the living bot's, None before the first; `running` is who is up and not about to
-    end, "" where nobody is; `met` counts what has befallen them.
-    """
+    """`clock` is the living bot's, None before the first; `met` counts what has befallen it."""
 
     case: Case
     network: Network
@@ -29,13 +23,10 @@ class Troubles:
     clock: Callable[[], WrongClock | None]
     now_s: Callable[[], float]
     met: Counter[str]
-    still: Standstill
-    running: Callable[[], str]
 
     async def run(self) -> None:
         async with trio.open_nursery() as nursery:
             nursery.start_soon(self._step_clock)
-            nursery.start_soon(self._stand_still)
             for trouble in sorted(self.case.links, key=lambda one: one.at_s):
                 await trio.sleep(max(0.0, trouble.at_s - self.now_s()))
                 nursery.start_soon(self._harm, trouble)
@@ -47,15 +38,6 @@ class Troubles:
             if clock is not None:
                 self.met["clock stepped back" if step.by_ms < 0 else "clock stepped ahead"] += 1
                 clock.step(step.by_ms)
-
-    async def _stand_still(self) -> None:
-        for stand in self.case.stands:
-            await trio.sleep(max(0.0, stand.at_s - self.now_s()))
-            if whose := self.running():
-                self.met[STOOD] += 1
-                self.still.begin(whose)
-                await trio.sleep(stand.for_s)
-                self.still.end(whose)
 
     async def _harm(self, trouble: Trouble) -> None:
         self.met[f"link {trouble.harm.value}"] += 1

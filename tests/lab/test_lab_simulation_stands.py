@@ -51,8 +51,9 @@ def nobody_watches_the_loop() -> AbstractContextManager[object]:
 
 
 def test_a_bot_that_takes_no_notice_is_found() -> None:
-    """It goes on as if nothing had been, with an order."""
+    """It goes on as if nothing had been: with an order at once, and with what rests."""
     found_with(nobody_watches_the_loop, standing, "S9")
+    found_with(nobody_watches_the_loop, lambda case: standing(case, at_s=20.0), "S9")
 
 
 def test_it_is_drawn_by_some() -> None:
