@@ -87,3 +87,29 @@ async def test_one_that_cannot_be_read_hides_no_other(monkeypatch: pytest.Monkey
     await watch.judge(client)
 
     assert list(health.halted) == [GONE]
+
+
+@pytest.mark.parametrize("side", list(Side))
+@pytest.mark.parametrize(("short", "halts"), [(1, True), (0, False)])
+async def test_it_is_an_approval_only_where_that_is_less_than_was_needed(
+    side: Side, short: int, halts: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """To the millionth, of the least of what was refused; one that suffices has refused nothing."""
+    health, least = Health(Admission()), 10 * SHARE
+    watch = ApprovalWatch(health)
+    for size in (least, 2 * least):
+        watch.refused(NewOrder(MARKET, Outcome.UP, side, 5_000, size))
+    needed = least if side is Side.SELL else least // 2
+
+    async def allowances(*_: object) -> dict[str, int]:
+        await trio.lowlevel.checkpoint()
+        return {contracts.EXCHANGE.lower(): needed - short}
+
+    async def refresh(_: object) -> None:
+        await trio.lowlevel.checkpoint()
+
+    monkeypatch.setattr(permissions, "allowances", allowances)
+    client: Any = SimpleNamespace(refresh=refresh)
+    await watch.judge(client)
+
+    assert list(health.halted) == [GONE] * halts

@@ -37,6 +37,7 @@ from polybot.move_proof import MoveProof
 from polybot.reconciler import Reconciler
 from polybot.risk.checks import Limit
 from polybot.risk.exposure import OpenBids
+from polybot.risk.limits import RiskParams
 from polybot.venue.tap import NOBODY
 from polybot.wallet_standing import SPLITS, WalletStanding
 
@@ -114,6 +115,24 @@ def test_what_a_split_takes_is_spent_already() -> None:
     assert made.reserved[SPLITS] == 100 * USD, "of a second one"
     made.take([done.done_again("shares on the chain")], START)
     assert made.reserved[SPLITS] == 100 * USD, "what was done again has been asked for by nobody"
+
+
+@pytest.mark.parametrize(
+    ("per_token", "per_market", "room"),
+    [(100, 1_000, 40), (100, 110, 30), (80, 1_000, 0), (60, 1_000, -40), (100, 60, -20)],
+)
+def test_what_a_split_may_cost(per_token: int, per_market: int, room: int) -> None:
+    """Half of it counts for each outcome: here 48 dollars of Up are held and 32 more are bid for,
+    none of Down. Where a limit is passed already nothing is left, and less.
+    """
+    made = account()
+    made.bids[MARKET.condition_id] = OpenBids(up=32 * USD)
+    limits = RiskParams(
+        max_order_usd=50, max_position_usd_per_token=per_token,
+        max_position_usd_per_market=per_market,
+    )  # fmt: skip
+
+    assert made.room_to_split(MARKET.condition_id, limits) == room * USD
 
 
 def test_what_a_merge_under_way_takes_stays_claimed() -> None:
