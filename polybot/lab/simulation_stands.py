@@ -20,7 +20,7 @@ WITHDRAWN_WITHIN_S = 2.0  # its watch of the loop looks at once; a turn may wait
 
 @attrs.frozen
 class Stands:
-    """Befall whoever is up, and not about to end."""
+    """Befall whoever is there, starts perhaps, and is not about to end."""
 
     sim: Simulation
 
@@ -28,13 +28,16 @@ class Stands:
         sim = self.sim
         for stand in sim.case.stands:
             await trio.sleep(max(0.0, stand.at_s - sim.now_s()))
-            if sim.up() is not None:
+            bot = sim.lives.bot
+            if bot is not None and not bot.ctx.stopping:
                 sim.counts[STOOD] += 1
                 whose, known = sim.lives.owner, sim.watch.known() or set()
                 resting = {order.id for order in sim.watch.live() if order.id in known}
                 sim.still.begin(whose)
-                await trio.sleep(stand.for_s)
-                sim.still.end(whose)
+                try:
+                    await trio.sleep(stand.for_s)
+                finally:
+                    sim.still.end(whose)  # also where the run ends with it
                 await self._withdrawn(whose, resting)
 
     async def _withdrawn(self, whose: str, resting: set[str]) -> None:
