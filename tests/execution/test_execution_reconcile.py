@@ -245,6 +245,19 @@ def test_what_was_believed_between_two_looks_is_old_too() -> None:
     assert not watch._past
 
 
+def test_each_belief_of_late_may_be_shown() -> None:
+    """Until as long after it was the last; what is said twice of one is the later."""
+    watch = DriftWatch()
+    for belief, until_ms in ((TEN, 1_000), (holding(7), 2_000), (holding(7), 3_000)):
+        watch.remember(belief, T0 + until_ms)
+
+    for shown, last_ms in ((10 * SHARE, 1_000), (7 * SHARE, 3_000)):
+        assert judged(watch, holding(4), shown, STALE_MS + last_ms) == [False]
+        assert not watch.differing, "an old figure is no difference"
+        assert judged(watch, holding(4), shown, STALE_MS + last_ms + 1) == [False]
+        assert watch.differing
+
+
 def test_dollars_more_than_known_wait_for_their_evidence() -> None:
     """Rebates are paid unannounced and told elsewhere; shares, and dollars that are missing, have
     five seconds.
