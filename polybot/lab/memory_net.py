@@ -169,7 +169,7 @@ class Network(trio.abc.SocketFactory):
     `dead` the owners of whom nothing more is heard; `connects` are the seconds until a connection
     to a port is there; `on_send` hears what is put on a wire, and the port at its other end;
     `dials` counts the wires that ever were, by owner and port; `refused_s` is when a port last took
-    none, in Trio's time.
+    none, in Trio's time, or until when one whose question was lost in the dark can have none.
     """
 
     listening: dict[int, Socket] = attrs.field(factory=dict)
@@ -225,12 +225,12 @@ class Network(trio.abc.SocketFactory):
         """Ask for a connection and hear that it is there. Where the question is lost it is asked
         again, as the kernel does, each time after twice as long.
         """
-        again_s = AGAIN_S
+        again_s, connects_s = AGAIN_S, self.connects.get(port, 0.0)
         while port in self.dark:
-            self.refused_s[port] = trio.current_time()
+            self.refused_s[port] = trio.current_time() + again_s + connects_s
             await trio.sleep(again_s)
             again_s *= 2
-        if connects_s := self.connects.get(port, 0.0):
+        if connects_s:
             await trio.sleep(connects_s)
 
     def connect(self, client: Socket, port: int) -> None:

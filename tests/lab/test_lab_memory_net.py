@@ -111,12 +111,14 @@ async def test_a_connection_waits_for_a_dark_port(
             await trio.sleep(dark_s)
             assert network.shut(port)
             network.dark.discard(port)
+            assert network.refuses(port, began + after_s), "who has asked asks again only then"
 
         nursery.start_soon(lighten)
         async with await trio.open_tcp_stream("127.0.0.1", port):
             assert trio.current_time() - began == pytest.approx(after_s)
         assert not network.shut(port)
         assert network.refuses(port, began)
+        assert not network.refuses(port, trio.current_time() + 0.1)
 
 
 async def test_nobody_there() -> None:
