@@ -5,14 +5,20 @@ from __future__ import annotations
 import os
 import signal
 from collections.abc import Iterator
+from types import SimpleNamespace
+from typing import Any
 
 import orjson
 import pytest
 import trio
+from desk_kit import MARKET
 from shell_kit import HOUR_MS, Scene, scene
 from venue_bent import Act, Handler, answer, silence
 
+from polybot.domain.market import Outcome, Side
+from polybot.domain.orders import Failure, NewOrder
 from polybot.exchange.request import Request, Response
+from polybot.far_order import far_order
 from polybot.operator import check_order
 from polybot.operator.doctor import CHECK_S, in_turn
 from polybot.operator.findings import Finding, Grade
@@ -115,3 +121,46 @@ async def test_whoever_cannot_wait_leaves_no_order_behind(
     assert gone == []
     assert found[0][1].grade is Grade.FAILED
     assert "may rest" in found[0][1].found
+
+
+class Books:
+    """A venue that has these books: bids and asks, best first, or no answer."""
+
+    def __init__(self, *those: tuple[tuple[int, ...], tuple[int, ...]] | None) -> None:
+        self.by_token = dict(zip((MARKET.up_token, MARKET.down_token), those, strict=True))
+
+    async def book(self, token: str) -> Any:
+        await trio.lowlevel.checkpoint()
+        sides = self.by_token[token]
+        if sides is None:
+            return Failure("no answer")
+        bids, asks = ([SimpleNamespace(price=price) for price in side] for side in sides)
+        return SimpleNamespace(bids=bids, asks=asks)
+
+
+@pytest.mark.parametrize(
+    ("up", "down", "where"),
+    [
+        (((6_000, 5_900), (6_100,)), ((3_900,), (4_000,)), Outcome.UP),
+        (((3_900,), (4_000,)), ((6_000,), (6_100,)), Outcome.DOWN),
+        (((), (400,)), ((), (9_700,)), Outcome.DOWN),  # nobody bids: whoever comes may, below asks
+        (((400,), ()), ((), (500,)), Outcome.UP),
+        (((399,), (500,)), ((300,), (400,)), "no price is far from the market"),
+        (None, ((6_000,), (6_100,)), "no answer"),
+        (((6_000,), (6_100,)), None, "no answer"),
+    ],
+)
+async def test_it_rests_where_the_market_is_furthest(
+    up: tuple[Any, Any] | None, down: tuple[Any, Any] | None, where: Outcome | str
+) -> None:
+    """At the lowest price, on the outcome with the better bid, and nowhere that is not read."""
+    client: Any = Books(up, down)
+    found = await far_order(client, MARKET)
+
+    if isinstance(where, str):
+        assert isinstance(found, Failure)
+        assert where in found.what
+    else:
+        assert isinstance(found, NewOrder)
+        assert (found.outcome, found.side) == (where, Side.BUY)
+        assert (found.price, found.size, found.post_only) == (MARKET.tick, MARKET.min_size, True)
