@@ -20,6 +20,7 @@ from polybot.journal.tape import Kind, Reader
 from polybot.lab.replay import main as replay
 
 SPEED = "4"
+LOOKS = (b"DELETE /", b"GET /data/orders")
 
 
 @attrs.frozen
@@ -172,6 +173,33 @@ def test_the_tape_of_a_run(desk: Desk) -> None:
         secret = wallet[name].removeprefix("0x").encode()
         assert secret not in everything, name
     assert replay([str(path)]) == 0, "every decision is made again from it"
+
+
+def test_a_process_that_stood_still(desk: Desk) -> None:
+    """Stopped by a SIGSTOP until the venue's own switch has withdrawn everything: it asks what
+    rests, or withdraws, before it places anything again, and both books agree (F50).
+    """
+    summary = desk.folder / "summary.json"
+    engine = desk.engine("--summary", str(summary))
+    desk.until(lambda state: state["live_orders"], "the first quotes")
+    engine.send_signal(signal.SIGSTOP)
+    placed = desk.until(lambda state: not state["live_orders"], "a lapse")["orders_received"]
+    engine.send_signal(signal.SIGCONT)
+    desk.until(lambda state: state["orders_received"] > placed, "it trades on")
+    engine.send_signal(signal.SIGINT)
+    assert engine.wait(PATIENCE_S) == 0
+    state, report = desk.state(), json.loads(summary.read_text(encoding="utf-8"))
+    assert round(report["equity_bot"] * 1_000_000) == state["equity"]
+    assert report["invalid_orders"] == state["live_orders"] == 0
+
+    (path,) = (desk.folder / "journal" / "tapes").glob("*.tape")
+    with Reader(path) as reader:
+        events = list(reader.events())
+    stood = max(range(1, len(events)), key=lambda n: events[n].at_ns - events[n - 1].at_ns)
+    sent = [event.body for event in events[stood:] if event.kind is Kind.SENT]
+    first = next(body for body in sent if body.startswith((*LOOKS, b"POST /order")))
+    assert first.startswith(LOOKS)
+    assert replay([str(path)]) == 0, "every decision is made again, over the standstill"
 
 
 @pytest.mark.parametrize("words", [("stop",), ("rearm", "--nonsense")])
