@@ -25,7 +25,8 @@ def standing(case: Case, for_s: float = 0.7, at_s: float = AT_S) -> Case:
 @pytest.mark.parametrize("for_s", [0.3, 0.7, 2.0, 8.0, 30.0])
 def test_a_standstill(for_s: float) -> None:
     """As long as somebody's backup, or as a laptop that sleeps: over the venue's own switch."""
-    found = sound(standing(calm(length_s=AT_S + for_s + 40), for_s))
+    case = attrs.evolve(calm(length_s=AT_S + for_s + 15), quiet_s=0.0)
+    found = sound(standing(case, for_s))
 
     assert found.seen[STOOD] == 1
     assert found.seen["PLACEMENT"] > 20
@@ -37,9 +38,10 @@ def test_whose_end_comes_while_it_stands(end: End, *, emptied: bool) -> None:
     """A kill reaches it there; what signals and an operator want is done when it goes on."""
     lives = (
         Life(AT_S + 3, end, 5.0, emptied=emptied),
-        Life(40.0, End.STOP, 0.0),
+        Life(15.0, End.STOP, 0.0),
     )
-    found = sound(attrs.evolve(standing(calm(length_s=90.0), 20.0), lives=lives))
+    case = attrs.evolve(calm(length_s=60.0), lives=lives, quiet_s=0.0)
+    found = sound(standing(case, 20.0))
 
     assert (found.seen[STOOD], found.seen.get(EMPTIED, 0)) == (1, int(emptied))
     assert found.seen.get("kill", 0) == (end is End.KILL)
