@@ -1,5 +1,6 @@
-"""A process that stands still while the world goes on: a virtual machine that is paused, a laptop
-that sleeps, somebody's SIGSTOP (F50, F69).
+"""A process that stands still while the world goes on: a virtual machine that is paused,
+somebody's SIGSTOP (F50, F69). A laptop that sleeps is another thing: there the clock by which its
+timers go stands as well.
 
 None of its tasks gets a turn. What comes meanwhile is there when it goes on, and only then do its
 timers find that they are over: who has waited for bytes with a limit gets the bytes. So it is where

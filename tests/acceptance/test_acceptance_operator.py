@@ -18,9 +18,9 @@ from acceptance_kit import PATIENCE_S, ROOT, command, window_start_s
 
 from polybot.journal.tape import Kind, Reader
 from polybot.lab.replay import main as replay
+from polybot.lab.simulation_departures import LOOKS
 
 SPEED = "4"
-LOOKS = (b"DELETE /", b"GET /data/orders")
 
 
 @attrs.frozen

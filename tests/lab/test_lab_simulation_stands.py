@@ -24,7 +24,7 @@ def standing(case: Case, for_s: float = 0.7, at_s: float = AT_S) -> Case:
 
 @pytest.mark.parametrize("for_s", [0.3, 0.7, 2.0, 8.0, 30.0])
 def test_a_standstill(for_s: float) -> None:
-    """As long as somebody's backup, or as a laptop that sleeps: over the venue's own switch."""
+    """As long as a neighbour's backup, or a pause: over the venue's own switch."""
     case = attrs.evolve(calm(length_s=AT_S + for_s + 15), quiet_s=0.0)
     found = sound(standing(case, for_s))
 
