@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 import trio
 from desk_kit import MARKET
-from shell_kit import HOUR_MS, Scene, clean
+from shell_kit import HOUR_MS, Scene
 from test_shell_restart import killed, started
 from test_shell_right_time import off_by, watched
 from test_shell_turns import PAIRS, Wallet
@@ -18,6 +18,7 @@ from test_shell_turns import PAIRS, Wallet
 from polybot.domain.halts import Halt
 from polybot.domain.market import Side
 from polybot.domain.orders import FillLeg, TradeSeen, TradeStatus
+from polybot.exchange.model import Market as Listed
 from polybot.journal.entries import Session
 from polybot.journal.recovery import recover
 from polybot.journal.store import Stamped
@@ -36,17 +37,26 @@ def copied(it: Scene) -> Path:
     return copy
 
 
+def paired(it: Scene, market: Listed) -> int:
+    """Shares of it that the wallet has of both outcomes."""
+    accounts = it.venue.engine.accounts
+    return min(accounts.shares(it.venue.account, token) for token in market.tokens)
+
+
 @pytest.mark.parametrize("old", [True, False], ids=["an old copy", "its own"])
 async def test_a_copy_of_before_what_was_traded(old: bool, fast_clock: PatientClock) -> None:
     """An order that no journal has written down was filled after the last entry of this one, in a
     window that it does not know. It traded on without those shares, and without any halt that had
-    come since; now it halts by the venue's word, before it places anything.
+    come since; now it halts by the venue's word, before it places anything. What its books lack of
+    the exchange's is then what the pairs of that window are worth, to the micro-dollar.
     """
     async with started(at_ms=LATE_MS) as it:
         first, copy = it.market, copied(it)
         await it.until(lambda: it.market is not first, "the window is over", 120)
         await it.quoting()
-        await it.filled()
+        while not paired(it, it.market):
+            await it.filled()
+        unknown = it.market
         async with killed(it, copy if old else it.journal) as again:
             after = len(again.venue.seen)
             if old:
@@ -56,7 +66,12 @@ async def test_a_copy_of_before_what_was_traded(old: bool, fast_clock: PatientCl
                 assert again.venue.placed(after=after) == []
             else:
                 await again.quoting()
-            clean(await again.end())
+            summary = await again.end()
+            assert summary.equity_bot is not None
+            assert summary.equity_exchange is not None
+            missed = summary.equity_exchange - summary.equity_bot
+            assert missed == (paired(again, unknown) if old else 0)
+            assert summary.live_orders_at_exit == 0
 
 
 @pytest.mark.parametrize(
