@@ -125,6 +125,11 @@ class Result:
         """The same without what came of the shares that were held, ten seconds after each fill."""
         return [(one.profit - one.sources.held) / 1e6 for one in self.settled]
 
+    @property
+    def at_fill(self) -> list[float]:
+        """The same, right after each fill: less of it is luck."""
+        return [(one.profit - one.sources.held - one.sources.adverse) / 1e6 for one in self.settled]
+
 
 @attrs.frozen
 class Interval:

@@ -2,9 +2,9 @@
 
 The yardstick is the true probability of Up as the window went on (`true_odds`), not a price of the
 book: a maker who is wrong together with the book learns nothing from the book. Nor is it what the
-crowd believes, which takes returns for normal where the world's have bursts and jumps. Ten seconds
-after a fill whoever knew something has been proven right; what comes later has a mean of zero over
-many windows.
+crowd believes, which takes returns for normal where the world's have bursts and jumps. From the
+first note after a fill on all that it does has a mean of zero, whoever knew what: the price is that
+of now, and nobody knows the next one. Ten seconds are told for those who would rather see it.
 """
 
 from __future__ import annotations
@@ -45,8 +45,10 @@ class Truth:
     up: list[float] = attrs.field(factory=list)
 
     def at(self, at_ms: int, outcome: int) -> float:
-        """That of one outcome, as last noted by then. IndexError when nothing has been."""
-        index = min(max(0, (at_ms - self.start_ms) // self.step_ms), len(self.up) - 1)
+        """That of one outcome, as first noted then or later: an earlier note lacks what somebody
+        may have traded on. The last one when there is none; IndexError when there never was.
+        """
+        index = min(max(0, -((self.start_ms - at_ms) // self.step_ms)), len(self.up) - 1)
         return self.up[index] if outcome == UP else 1 - self.up[index]
 
 

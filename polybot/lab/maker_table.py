@@ -8,9 +8,10 @@ there is no interval.
 
 Two profits are told. The plain one has each window's result in it, which is most of its spread.
 `known` leaves that out: rebates, fees, and what every fill was truly worth ten seconds after it,
-above its cost (`maker_sources`). Its mean is the same, for what is left out, `held`, is luck; only
-where the price is pulled back to the strike (the regime "pinned") the truth is none, and the plain
-profit is the word that counts.
+above its cost (`maker_sources`). Its mean is the same, for what is left out, `held`, is luck; and
+so is what these ten seconds bring, `adverse`, that is left out as well of how much more the first
+earns "at the fill". Only where the price is pulled back to the strike (the regime "pinned") the
+truth is none, and the plain profit is the word that counts.
 """
 
 from __future__ import annotations
@@ -48,7 +49,7 @@ USUAL = ("ours", "fixed", "spot-rule", "no-shift")
 class Row:
     """One policy over all seeds; dollars and shares a window. `sources` in the order of `SOURCES`.
 
-    `better`, `known_better`: how much more the first policy earns; None for that one itself.
+    `better` and the like: how much more the first policy earns; None for that one itself.
     """
 
     policy: str
@@ -56,6 +57,7 @@ class Row:
     known: Interval
     better: Interval | None
     known_better: Interval | None
+    at_fill_better: Interval | None
     deviation: float  # of one window's profit
     shares: float
     sources: tuple[float, ...]
@@ -136,18 +138,24 @@ def _row(policy: str, results: Sequence[Result], first: Sequence[Result] | None)
         policy,
         Interval.of_groups(earned),
         Interval.of_groups(known),
-        None if first is None else _better([one.profits for one in first], earned),
-        None if first is None else _better([one.known for one in first], known),
+        _better(first, results, lambda one: one.profits),
+        _better(first, results, lambda one: one.known),
+        _better(first, results, lambda one: one.at_fill),
         Interval.of([value for group in earned for value in group]).deviation,
         sum(one.shares for one in settled) / 1e6 / count,
         tuple(value / 1e6 / count for value in sums),
     )
 
 
-def _better(first: Sequence[Sequence[float]], other: Sequence[Sequence[float]]) -> Interval:
-    pairs = zip(first, other, strict=True)
+def _better(
+    first: Sequence[Result] | None, other: Sequence[Result], by: Callable[[Result], list[float]]
+) -> Interval | None:
+    """How much more the first ones earn in the same windows."""
+    if first is None:
+        return None
+    pairs = [(by(mine), by(its)) for mine, its in zip(first, other, strict=True)]
     return Interval.of_groups(
-        [[mine - theirs for mine, theirs in zip(*pair, strict=True)] for pair in pairs]
+        [[mine - its for mine, its in zip(*pair, strict=True)] for pair in pairs]
     )
 
 
@@ -171,9 +179,9 @@ def as_table(rows: Sequence[Row]) -> str:
         )
     lines += [
         f"{first} earns more than {row.policy:10} {_interval(row.better)}, "
-        f"known {_interval(row.known_better)}"
+        f"known {_interval(row.known_better)}, at the fill {_interval(row.at_fill_better)}"
         for row in rows
-        if row.better is not None and row.known_better is not None
+        if row.better and row.known_better and row.at_fill_better
     ]
     return "\n".join(lines) + "\n"
 

@@ -317,6 +317,8 @@ def test_a_profit_is_split_by_the_truth() -> None:
     fill = fill_of(UP, model.BUY, 10 * UNIT, 4900, 4_000)
 
     assert sources([fill], truth, 5_100_000) == Sources(100_000, -50_000, 0, 5_050_000)
+    late = attrs.evolve(fill, matched_ms=9_001)  # what a racer saw then is in the next note
+    assert sources([late], truth, 5_100_000) == Sources(50_000, 0, 0, 5_050_000)
     assert sources([], truth, 0) == Sources()
 
 

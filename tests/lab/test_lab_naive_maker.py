@@ -15,7 +15,7 @@ from polybot.lab import commands, maker_done, maker_table, naive_maker
 from polybot.lab.maker_done import Task
 from polybot.lab.maker_match import Interval, Result, play, student
 from polybot.lab.maker_policies import Careful, Naive
-from polybot.lab.maker_table import Row, as_table, compare, made, perform
+from polybot.lab.maker_table import SOURCES, Row, as_table, compare, made, perform
 
 played = functools.cache(perform)  # what a table tells of results does not ask for other ones
 
@@ -38,9 +38,12 @@ def test_the_table_compares_with_the_first(monkeypatch: pytest.MonkeyPatch) -> N
     rows = compare(["naive", "careful"], [1, 2], 2, 0.01, heard)
 
     assert [row.policy for row in rows] == ["naive", "careful"]
-    assert (rows[0].better, rows[0].known_better) == (None, None)
+    assert (rows[0].better, rows[0].known_better, rows[0].at_fill_better) == (None, None, None)
     assert rows[1].better is not None
     assert rows[1].better.mean == pytest.approx(rows[0].earned.mean - rows[1].earned.mean)
+    assert rows[1].at_fill_better is not None
+    known = [row.known.mean - row.sources[SOURCES.index("adverse")] for row in rows]
+    assert rows[1].at_fill_better.mean == pytest.approx(known[0] - known[1])
     assert (rows[0].earned.windows, rows[0].earned.groups) == (4, 2)
     for row in rows:
         assert sum(row.sources) == pytest.approx(row.earned.mean)
@@ -138,7 +141,12 @@ def test_one_seed_has_no_interval(windows: list[float]) -> None:
     assert (found.low, found.high) == (-math.inf, math.inf)
 
     few, many = (
-        [attrs.evolve(row, earned=one, known=one, better=one, known_better=one) for row in rows]
+        [
+            attrs.evolve(
+                row, earned=one, known=one, better=one, known_better=one, at_fill_better=one
+            )
+            for row in rows
+        ]
         for rows, one in (
             (rows_with(0.1), found),
             (rows_with(0.1), Interval.of_groups([[1.0], [3.0]])),
@@ -146,7 +154,7 @@ def test_one_seed_has_no_interval(windows: list[float]) -> None:
     )
     told = as_table(few)
     assert f"{len(windows)} windows of 1 seeds" in told
-    assert told.count("+2.00 [one seed]") == 8
+    assert told.count("+2.00 [one seed]") == 10
     assert "inf" not in told
     assert [*map(len, told.splitlines()[1:4])] == [*map(len, as_table(many).splitlines()[1:4])]
 
@@ -176,7 +184,8 @@ def rows_with(high: float) -> list[Row]:
     earned = Interval(9, -2.0, -4.0, high)
     parts = (1.0, -1.0, 0.0, 0.5, -2.5)
     return [
-        Row(name, earned, earned, None, None, 9.0, 50.0, parts) for name in ("naive", "careful")
+        Row(name, earned, earned, None, None, None, 9.0, 50.0, parts)
+        for name in ("naive", "careful")
     ]
 
 
