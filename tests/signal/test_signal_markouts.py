@@ -275,10 +275,39 @@ def test_toxic_passes_by_itself() -> None:
     assert standing(series) is Standing.CLEAN
 
 
-def test_settlement_alone_does_not_stop() -> None:
-    """Its noise is half a dollar: a few lost bets are no verdict (strategy.md 11)."""
+@pytest.mark.parametrize(
+    ("mean", "fills", "expected"),
+    [(-0.5, 12, Standing.CLEAN), (-0.05, 60, Standing.CLEAN), (-0.5, 60, Standing.TOXIC)],
+    ids=["a few", "by chance", "beyond doubt"],
+)
+def test_settlement_alone_does_not_stop(mean: float, fills: int, expected: Standing) -> None:
+    """Its noise is half a dollar: a few lost bets are no verdict (strategy.md 11), nor are many
+    that came to nothing; and none stops, however sure it is.
+    """
     series = SeriesToxicity(PARAMS)
-    for n in range(12):
-        series.marked(Marked(fill(n), Bucket(1, UP, 0), SETTLEMENT, -0.5))
+    for n in range(fills):
+        value = mean + (0.4 if n % 2 else -0.4)
+        series.marked(Marked(fill(n), Bucket(1, UP, 0), SETTLEMENT, value))
+    assert standing(series) is Standing.CLEAN, "it starts nothing in the present window"
+    series.marked(Marked(fill(fills), Bucket(1, UP, 0), NEAR, 0.01))
 
+    assert standing(series) is expected
+
+
+def test_a_sure_statistic_of_a_few_is_not_toxic() -> None:
+    """t < -2, but fewer than thirty fills and less than they were meant to earn (strategy.md 11)"""
+    series = SeriesToxicity(PARAMS)
+    learn(series, -0.006, 20, sd=0.005)
+
+    assert series.reading.t < -2
     assert standing(series) is Standing.CLEAN
+
+
+@pytest.mark.parametrize(("at_part", "third"), [(0.0, 2), (0.3, 2), (0.5, 1), (0.7, 0), (1.0, 0)])
+def test_a_fill_belongs_to_the_third_of_the_window_that_is_left(at_part: float, third: int) -> None:
+    """Two with all of it to come, none at its end (strategy.md 11)."""
+    markouts, known = market_markouts()
+    markouts.filled(fill(1), START + int(at_part * (MARKET.end_ms - START)))
+    markouts.settled(0)
+
+    assert [each.bucket.third for each in known] == [third]
