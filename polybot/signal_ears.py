@@ -67,7 +67,8 @@ class SignalEars:
         if not isinstance(event, TradeSeen) or event.status is TradeStatus.FAILED:
             return
         for leg in event.legs:
-            if leg.token not in (self.market.up_token, self.market.down_token):
+            # What we take ourselves says nothing of those who trade with us: it pays by choice.
+            if not leg.maker or leg.token not in (self.market.up_token, self.market.down_token):
                 continue
             outcome, price = as_bid(self.market.outcome_of(leg.token), leg.side, leg.price)
             fill = Filled(
@@ -76,9 +77,8 @@ class SignalEars:
                 price=price,
                 size=leg.shares,
                 level=table[leg.order_id].order.level if leg.order_id in table else 0,
-                maker=leg.maker,
                 half_spread=self.board.earns(outcome, price),
-                rebate=_rebate(self.market, leg.price) if leg.maker else 0.0,
+                rebate=_rebate(self.market, leg.price),
             )
             self.board.filled(fill, now_ms)
 

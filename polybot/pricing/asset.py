@@ -148,7 +148,8 @@ class Asset:
         if oracle.live_ms is None or now_ms - oracle.live_ms > LEVEL_KEPT_MS:
             heard = self.exchange.at(now_ms // 1000 - OPEN_ALONE_S) is not None
             return Trust.EXACT if heard else Trust.UNPROVEN
-        compared = held is not None and oracle.stamp_ms >= start_ms + OPEN_COMPARED_MS
+        # A connection that is made anew begins its seconds anew: those of before prove nothing.
+        compared = held is not None and held.second * 1000 >= start_ms + OPEN_COMPARED_MS
         return Trust.EXACT if compared and self._quality.apart == 0.0 else Trust.UNPROVEN
 
     def _own_apart_bp(self, average: float, second: int) -> float | None:
@@ -223,9 +224,9 @@ class Asset:
             apart = 0.0
         else:
             cautions = ((Caution.SOURCES_APART, figures),)
-        if self.volatility.jump_share >= params.jump_share:
-            told = (("share", f"{self.volatility.jump_share:.2f}"),)
-            cautions = (*cautions, (Caution.JUMP, told))
+        jumps = self._jumps()
+        if jumps is not None:
+            cautions = (*cautions, jumps)
         self._quality = Quality(error, abs(apart), 1.0, cautions)
 
     def sigma(self, now_ms: int, ahead_s: float = 0.0) -> tuple[float, float] | NoFair:
@@ -266,7 +267,18 @@ class Asset:
     def exchange_spot(self, now_ms: int) -> Spot | NoFair:
         """The exchange's own price, for markets that settle on it."""
         track = self.exchange
-        return self._exchange_ill(now_ms) or Spot(track.value, track, track.lag_ms(now_ms) / 1000)
+        ill = self._exchange_ill(now_ms)
+        if ill is not None:
+            return ill
+        jumps = self._jumps()
+        quality = Quality(cautions=(jumps,)) if jumps is not None else GOOD
+        return Spot(track.value, track, track.lag_ms(now_ms) / 1000, quality)
+
+    def _jumps(self) -> tuple[Caution, tuple[tuple[str, str], ...]] | None:
+        share = self.volatility.jump_share
+        if share < self.params.jump_share:
+            return None
+        return Caution.JUMP, (("share", f"{share:.2f}"),)
 
     def _exchange_ill(self, now_ms: int) -> NoFair | None:
         track, params = self.exchange, self.params
@@ -302,7 +314,7 @@ class Asset:
         ):
             return _frozen(oracle, exchange)
         held = self._basis
-        if ill is not None or held is None or now_ms - held.at_ms > LEVEL_KEPT_MS:
+        if ill is not None or held is None or now_ms - held.second * 1000 > LEVEL_KEPT_MS:
             # Until a few common seconds have told the level, or told it again, nothing is wrong
             # with the exchange.
             return self._stand_in(GOOD if ill is None else self._slower, now_ms)

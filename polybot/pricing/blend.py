@@ -12,7 +12,7 @@ import attrs
 from msgspec import Struct
 
 from polybot.domain.market import DOWN, UP, Outcome
-from polybot.pricing.fair import Fair
+from polybot.pricing.fair import NEAR_S, Q_MIN_FAR, Q_MIN_NEAR, Fair
 
 EDGE = 1e-4  # a market's probability this near to certainty has no usable log-odds
 MOST = 1 - EDGE
@@ -114,6 +114,12 @@ def model_weight(model_error: float, market_error: float, most: float) -> float:
     return weight if weight < most else most
 
 
+def _cut_short(fair: Fair, seen: float) -> bool:
+    """Whether the model says all it may, and the market is surer still: it does not contradict."""
+    least = Q_MIN_FAR if fair.tau_s > NEAR_S else Q_MIN_NEAR
+    return seen < fair.q <= least or seen > fair.q >= 1 - least
+
+
 def blend(
     fair: Fair,
     view: MarketView,
@@ -134,7 +140,7 @@ def blend(
     if fair.provisional_strike:
         weight = 0.0  # against a strike that nobody has confirmed a model knows nothing
     since_ms = disputed = None
-    if abs(gap) > params.disagree_log_odds:
+    if abs(gap) > params.disagree_log_odds and not _cut_short(fair, seen):
         since_ms = now_ms if apart_since_ms is None else min(apart_since_ms, now_ms)
         if now_ms - since_ms >= params.disagree_s * 1000:
             disputed = UP if gap > 0 else DOWN

@@ -254,11 +254,12 @@ def _fair(
     origin: Origin,
 ) -> Fair | NoFair:
     """`seconds` is the effective horizon, `lean` what a move of the spot moves of the outcome."""
+    far = d  # a jump makes less of a distance: only what is left of it is cut off
     if not -D_MAX <= d <= D_MAX:
         if not math.isfinite(d):
             return _bad("d", d)
         d = math.copysign(D_MAX, d)
-    q, slope = tails.chance(d, sigma, seconds) if tails.jump_rate > 0 else tails.curve(d)
+    q, slope = tails.chance(far, sigma, seconds) if tails.jump_rate > 0 else tails.curve(d)
     least = Q_MIN_FAR if tau_s > NEAR_S else Q_MIN_NEAR
     if not least <= q <= 1 - least:
         q = least if q < least else 1 - least

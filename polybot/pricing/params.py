@@ -38,7 +38,7 @@ class PricingParams:
     """Ticks closer than this are coalesced: faster sampling measures noise, not volatility."""
 
     vol_gap_s: float = attrs.field(default=10.0, validator=_POSITIVE)
-    """A longer silence is not one step of the price and is left out."""
+    """A longer silence is no step of the price and left out; at least twice `vol_sample_s`."""
 
     vol_forget_s: float = attrs.field(default=900.0, validator=_POSITIVE)
     """After a silence this long the estimate starts again."""
@@ -47,7 +47,8 @@ class PricingParams:
     """Seconds of prices that must have been seen before the estimate is used."""
 
     vol_prior_annual: float = attrs.field(default=0.0, validator=v.and_(v.ge(0.0), v.le(3.0)))
-    """Annual volatility to use until the warm-up is over (0.45 is 45 %); 0 means wait instead."""
+    """Annual volatility to use until the warm-up is over (0.45 is 45 %), from the floor to the cap;
+    0 means wait instead."""
 
     vol_floor_annual: float = attrs.field(default=0.15, validator=v.and_(v.gt(0.0), v.le(1.0)))
     """Lowest annual volatility ever used."""
@@ -127,3 +128,10 @@ class PricingParams:
     def __attrs_post_init__(self) -> None:
         if self.apart_halt_bp < self.apart_warn_bp:
             raise ValueError("expected apart_halt_bp no lower than apart_warn_bp")
+        prior = self.vol_prior_annual
+        if prior and not self.vol_floor_annual <= prior <= self.vol_cap_annual:
+            raise ValueError(
+                "expected vol_prior_annual between vol_floor_annual and vol_cap_annual"
+            )
+        if self.vol_gap_s < 2 * self.vol_sample_s:  # a tick that is a little late is no gap
+            raise ValueError("expected vol_gap_s no lower than twice vol_sample_s")

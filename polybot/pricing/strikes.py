@@ -118,7 +118,7 @@ class Strikes:
             self._contested.pop(key, None)
         else:
             other, since_ms = self._contested.get(key, (value, recv_ms))
-            if other != value:
+            if other != value or recv_ms < since_ms:  # another, or the clock was ahead
                 since_ms = recv_ms
             weaker = held is not None and most < held.trust
             if weaker or recv_ms - since_ms < OPEN_PROVEN_MS:

@@ -20,7 +20,7 @@ _ROOT_2PI = math.sqrt(2 * math.pi)
 # where the error of σ stays below one half.
 _NODES = (0.0, 1.355626179974266, -1.355626179974266, 2.856970013872806, -2.856970013872806)
 _WEIGHTS = (8 / 15, *(0.22207592200561263,) * 2, *(0.011257411327720691,) * 2)
-_JUMPS_MOST = 8  # jumps counted apart within one horizon
+_JUMPS_LEAST = 8  # jumps counted apart within one horizon, and eight deviations above the mean
 
 
 def _slope(d: float, mix: list[tuple[float, float]]) -> float:
@@ -90,9 +90,9 @@ class Tails:
         expected = self.jump_rate * seconds
         variance = sigma * sigma * seconds
         weight, left, q, slope = math.exp(-expected), 1.0, 0.0, 0.0
-        for jumps in range(_JUMPS_MOST):
+        for jumps in range(_JUMPS_LEAST + int(expected + 8 * math.sqrt(expected))):
             shrink = math.sqrt(variance / (variance + jumps * self.jump_size**2))
-            part, part_slope = self.curve(d * shrink)
+            part, part_slope = self.curve(min(max(d * shrink, -D_MAX), D_MAX))
             q += weight * part
             slope += weight * part_slope * shrink
             left -= weight

@@ -141,7 +141,7 @@ class Track:
         """
         if self.changed_ms is None or now_ms - self.changed_ms < still_s * 1000:
             return False
-        before = witness.at(whole_second(witness.stamp_ms) - math.ceil(still_s))
+        before = witness.at(whole_second(now_ms) - math.ceil(still_s))
         return before is not None and abs(witness.value / before - 1) * 1e4 >= move_bp
 
 
@@ -150,13 +150,14 @@ class Basis:
     """Oracle minus exchange, in dollars.
 
     `offset` is the median of the last minute, `latest` that of the last `LATEST` pairs, `error` the
-    spread of the minute relative to the price.
+    spread of the minute relative to the price, `second` the last that both have told.
     """
 
     offset: float
     error: float
     at_ms: int
     latest: float = 0.0
+    second: int = 0
 
 
 LATEST = 5
@@ -168,13 +169,15 @@ def basis(oracle: Track, exchange: Track, min_pairs: int, now_ms: int) -> Basis 
     Medians, because the oracle trails the exchange by a second or two and a jump must not leak in.
     """
     last = whole_second(oracle.stamp_ms)
-    gaps = []
+    gaps, common = [], 0
     for second in range(last - 59, last + 1):
         theirs, ours = oracle.at(second), exchange.at(second)
         if theirs is not None and ours is not None:
             gaps.append(theirs - ours)
+            common = second
     if len(gaps) < min_pairs:
         return None
     middle = statistics.median(gaps)
     spread = statistics.median([abs(gap - middle) for gap in gaps])
-    return Basis(middle, spread / exchange.value, now_ms, statistics.median(gaps[-LATEST:]))
+    latest = statistics.median(gaps[-LATEST:])
+    return Basis(middle, spread / exchange.value, now_ms, latest, common)

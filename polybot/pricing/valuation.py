@@ -77,7 +77,7 @@ def _strike_ill(
     if strike is None:
         return NoFair(WhyNoFair.STRIKE_UNKNOWN)
     moved_ms = strike.corrected_ms
-    if moved_ms is not None and now_ms < moved_ms + params.strike_pause_s * 1000:
+    if moved_ms is not None and 0 <= now_ms - moved_ms < params.strike_pause_s * 1000:
         return NoFair(WhyNoFair.STRIKE_CORRECTED, (("strike", f"{strike.value:.10g}"),))
     if left_ms is not None and left_ms <= params.apart_sides_s * 1000:
         return asset.straddles(strike.value)

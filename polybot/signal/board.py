@@ -16,7 +16,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from polybot.domain.earned import Earned
-from polybot.domain.market import DOWN, UP, Market, Outcome
+from polybot.domain.market import DOWN, UP, Market, Outcome, UnknownRule
 from polybot.domain.units import ONE
 from polybot.signal.advice import NEUTRAL, Advice, Readings, advise
 from polybot.signal.competitors import Competitors, Response
@@ -27,7 +27,7 @@ from polybot.signal.flow import Flow, FlowImbalance
 from polybot.signal.inputs import Depth, Filled, Priced, Print, Refusal
 from polybot.signal.markouts import SETTLEMENT, Marked, Markouts
 from polybot.signal.params import SignalParams
-from polybot.signal.parity import ParityView, view
+from polybot.signal.parity import ParityView, may_gap, view
 from polybot.signal.regime import LiquidityRegime, Regime
 from polybot.signal.scores import Score, Scores
 from polybot.signal.toxicity import SeriesToxicity, Standing
@@ -112,6 +112,7 @@ class SignalBoard:
     scores: Scores = attrs.field(init=False)
     markouts: Markouts = attrs.field(init=False)
     _asset: str = attrs.field(init=False)
+    _source: str = attrs.field(init=False)  # whose level this market is priced on
     _flow: FlowImbalance = attrs.field(init=False)
     _fast: FastMove = attrs.field(init=False)
     _regime: LiquidityRegime = attrs.field(init=False)
@@ -123,6 +124,9 @@ class SignalBoard:
     _over: bool = False
     _q: float | None = None  # the last blended fair price
     _edge: float = 0.0
+    _model: float | None = None  # the model's price of the last look, and of the last decision
+    _model_then: float | None = None
+    _calls: tuple[tuple[str, int, float], ...] = ()  # of the look that is being decided on
     _looked_ms: int | None = None
     _unproven: tuple[Unproven, ...] = ()
     _sister: tuple[int, str, float, float] | None = None  # judged when, who, both fair prices then
@@ -135,7 +139,8 @@ class SignalBoard:
             lambda name, hit, gain: self.memory.evidence.judged(name, hit=hit, gain=gain),
         )
         self.markouts = Markouts(market.start_ms, market.end_ms, self._marked)
-        self._asset = market.series.partition("-")[0]
+        self._asset, rule = market.series.partition("-")[0], market.rule
+        self._source = "" if isinstance(rule, UnknownRule) else rule.symbol
         self._flow = FlowImbalance(params.flow_memory * length_s)
         self._fast = FastMove(params.fast_over_s, params.fast_sigmas, params.fast_hold_s)
         self._regime = LiquidityRegime(params)
@@ -226,9 +231,10 @@ class SignalBoard:
         self._looked_ms = seen.now_ms
         priced = self._believed(seen.priced, seen.now_ms)
         self.readings = self._read(seen, priced)
-        if priced is not None:
-            self._call(priced, seen.now_ms)
         self._advise()
+        self._calls = self._called_out(priced, seen.now_ms) if priced is not None else ()
+        if self.advice.veto is not None and priced is not None:
+            self._open_calls(self._carried(priced), seen.now_ms)  # nothing will be decided
         return self.advice
 
     def decided(self, q: float, edge: float, now_ms: int) -> None:
@@ -238,9 +244,24 @@ class SignalBoard:
         if not (math.isfinite(q) and 0 < q < 1 and math.isfinite(edge)):
             self.memory.refuse(Refusal.NOT_FINITE)
             return
-        self._q, self._edge = q, edge
+        self._q, self._edge, self._model_then = q, edge, self._model
         self.markouts.fair(q, now_ms)
         self.scores.fair(q, now_ms)
+        self._open_calls(q, now_ms)
+
+    def _open_calls(self, q: float, now_ms: int) -> None:
+        """What signals say is held against the price of that very moment: what has moved by then
+        is what they were made of.
+        """
+        for name, direction, v in self._calls:
+            self.scores.call(name, direction, q, v, now_ms)
+        self._calls = ()
+
+    def _carried(self, priced: Priced) -> float:
+        """The last decision's price, moved on by what the model has moved since."""
+        if self._q is None or self._model_then is None:
+            return priced.q
+        return min(max(self._q + priced.q - self._model_then, 1e-6), 1 - 1e-6)
 
     def earns(self, outcome: Outcome, price: int) -> float:
         """What a fill at this price was meant to earn against the last fair price, in dollars per
@@ -253,8 +274,9 @@ class SignalBoard:
 
     def _take_price(self, priced: Priced, now_ms: int) -> None:
         memory, market, asset = self.memory, self.market, self._asset
+        self._model = priced.q
         memory.refuse(self._fast.spot(priced.spot, priced.sigma, now_ms))
-        memory.refuse(memory.correlations.spot(asset, priced.spot, now_ms))
+        memory.refuse(memory.correlations.spot(asset, priced.spot, now_ms, self._source))
         left_s = (market.end_ms - now_ms) / 1000
         memory.windows[market.condition_id] = OpenWindow(asset, left_s, priced.q)
         log = math.log(priced.spot)
@@ -300,7 +322,12 @@ class SignalBoard:
         params = self.memory.params
         late = seen.now_ms > self.market.end_ms - params.parity_off_s * 1000
         found = None
-        if seen.up is not None and seen.down is not None and not late and _may_gap(seen):
+        if (
+            seen.up is not None
+            and seen.down is not None
+            and not late
+            and may_gap(seen.up, seen.down)
+        ):
             found = view(
                 self.market,
                 seen.up,
@@ -356,26 +383,14 @@ class SignalBoard:
                 self.scores.judge("correlation", hit=together > 0)
             self._sister = None
 
-    def _call(self, priced: Priced, now_ms: int) -> None:
-        """Let every signal that says something make its call."""
-        seen, v = self.readings, priced.v
-        q = self._q if self._q is not None else priced.q
+    def _called_out(self, priced: Priced, now_ms: int) -> tuple[tuple[str, int, float], ...]:
+        """What every signal that says something has to say: name, direction, v."""
+        seen, v, calls = self.readings, priced.v, []
         if seen.flow is not None and seen.flow.significant:
-            self.scores.call("flow", 1 if seen.flow.imbalance > 0 else -1, q, v, now_ms)
+            calls.append(("flow", 1 if seen.flow.imbalance > 0 else -1, v))
         if seen.move.fast:
-            self.scores.call("fast_move", 0, q, v, now_ms)
+            calls.append(("fast_move", 0, v))
         if seen.liquidity is not None and seen.liquidity.regime in (Regime.LOW, Regime.CRISIS):
-            self.scores.call("regime", 0, q, v, now_ms)
+            calls.append(("regime", 0, v))
         self._score_sister(priced, now_ms)
-
-
-def _may_gap(seen: Look) -> bool:
-    """Whether the best prices of both books leave room for a gap before any fee: mostly not, and
-    then nothing more is reckoned.
-    """
-    up, down = seen.up, seen.down
-    if up is None or down is None:
-        return False
-    if up.ask is not None and down.ask is not None and up.ask + down.ask < ONE:
-        return True
-    return up.bid is not None and down.bid is not None and up.bid + down.bid > ONE
+        return tuple(calls)

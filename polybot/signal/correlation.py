@@ -35,13 +35,14 @@ class Correlations:
     """One for all markets of the wallet: prices in, correlations of pairs of assets out."""
 
     params: SignalParams
-    _prices: dict[str, tuple[float, int]] = attrs.field(factory=dict)  # log price, when
-    _before: dict[str, float] = attrs.field(factory=dict)
+    # By asset and source, for each has a level of its own: log price, when.
+    _prices: dict[tuple[str, str], tuple[float, int]] = attrs.field(factory=dict)
+    _before: dict[tuple[str, str], float] = attrs.field(factory=dict)
     _pairs: dict[tuple[str, str], _Pair] = attrs.field(factory=dict)
     _step_ms: int | None = None
 
-    def spot(self, asset: str, price: float, now_ms: int) -> Refusal | None:
-        """Take one price of one asset."""
+    def spot(self, asset: str, price: float, now_ms: int, source: str = "") -> Refusal | None:
+        """Take one price of one asset; what two sources are apart is no move."""
         if not 0 < price < math.inf:
             return Refusal.NOT_A_PRICE if math.isfinite(price) else Refusal.NOT_FINITE
         step_ms = int(self.params.correlation_step_s * 1000)
@@ -53,7 +54,7 @@ class Correlations:
             return Refusal.TIME_BACKWARDS
         elif now_ms - self._step_ms >= step_ms:
             self._step(now_ms)
-        self._prices[asset] = (math.log(price), now_ms)
+        self._prices[asset, source] = (math.log(price), now_ms)
         return None
 
     def _step(self, now_ms: int) -> None:
@@ -66,7 +67,9 @@ class Correlations:
             return
         logs = {a: log for a, (log, at_ms) in self._prices.items() if at_ms >= self._step_ms}
         both = sorted(logs.keys() & self._before.keys())
-        moves = {asset: logs[asset] - self._before[asset] for asset in both}
+        moves: dict[str, float] = {}
+        for key in both:  # of several sources of an asset one is enough
+            moves.setdefault(key[0], logs[key] - self._before[key])
         fade = 0.5 ** (self.params.correlation_step_s / self.params.correlation_half_life_s)
         for n, one in enumerate(moves):
             for other in list(moves)[n + 1 :]:

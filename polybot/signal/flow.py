@@ -7,7 +7,7 @@ import math
 import attrs
 from msgspec import Struct
 
-from polybot.signal.inputs import Print, Refusal
+from polybot.signal.inputs import SET_BACK_MS, Print, Refusal
 
 
 class Flow(Struct, frozen=True, gc=False):
@@ -44,6 +44,8 @@ class FlowImbalance:
     def trade(self, seen: Print, now_ms: int) -> Refusal | None:
         """Take one print; the reason if it was not taken."""
         refusal = seen.refusal
+        if self._at_ms is not None and self._at_ms - now_ms > SET_BACK_MS:
+            self._at_ms = now_ms  # the clock was ahead
         if refusal is None and self._at_ms is not None and now_ms < self._at_ms:
             refusal = Refusal.TIME_BACKWARDS
         if refusal is not None:

@@ -108,8 +108,9 @@ class Priced(Struct, frozen=True, gc=False):
 
 @attrs.frozen
 class Filled:
-    """One fill of ours. `half_spread` is what it was meant to earn against the fair price, in
-    dollars per share, and `rebate` what the venue pays for it, as far as anybody can tell.
+    """One fill of a resting order of ours. `half_spread` is what it was meant to earn against the
+    fair price, in dollars per share, and `rebate` what the venue pays for it, as far as anybody can
+    tell.
     """
 
     key: tuple[str, str]  # trade, order
@@ -117,6 +118,5 @@ class Filled:
     price: int
     size: int
     level: int
-    maker: bool = True
     half_spread: float = 0.0
     rebate: float = 0.0

@@ -19,6 +19,8 @@ NAMES = ("flow", "toxicity", "competitors", "regime", "fast_move", "parity", "co
 
 # So many times its half-life a fading count comes to at most: 2/ln 2, rounded down.
 EFFECTIVE_MOST = 2.8
+# Calls judged in another way are no evidence: those of 1 were held against a price of before them.
+JUDGED_BY = 2
 
 
 def _between(low: float, high: float) -> Callable[[Any, attrs.Attribute[Any], Any], None]:
@@ -159,14 +161,15 @@ class SignalParams:
     @property
     def made_by(self) -> str:
         """A name for the settings that make the calls what they are: all but those that say who
-        acts, and on what evidence.
+        acts, and on what evidence; and for the way they are judged.
         """
         calls = {
             name: value
             for name, value in attrs.asdict(self).items()
             if name not in ("acting", "shadow_every_s") and not name.startswith("earn_")
         }
-        return hashlib.sha256(repr(sorted(calls.items())).encode()).hexdigest()[:16]
+        told = f"{JUDGED_BY} {sorted(calls.items())}"
+        return hashlib.sha256(told.encode()).hexdigest()[:16]
 
     def __attrs_post_init__(self) -> None:
         spreads = (self.regime_high_spread, self.regime_low_spread, self.regime_crisis_spread)

@@ -86,6 +86,15 @@ def _total(levels: tuple[Level, ...]) -> int:
     return sum(size for _, size in levels)
 
 
+def may_gap(up: Depth, down: Depth) -> bool:
+    """Whether the best prices of both books leave room for a gap before any fee: mostly not, and
+    then nothing more is reckoned.
+    """
+    if up.ask is not None and down.ask is not None and up.ask + down.ask < ONE:
+        return True
+    return up.bid is not None and down.bid is not None and up.bid + down.bid > ONE
+
+
 def leg_risk(chance: float, v: float, latency_s: float, spread: float, fee: float) -> float:
     """What trying costs in dollars per pair: the chance that the second leg fails, times the move
     over our latency, the spread and the fee of getting out (strategy.md 12).

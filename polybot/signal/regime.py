@@ -36,6 +36,9 @@ RESPONSE = {
 }
 
 
+_ORDER = (Regime.HIGH, Regime.NORMAL, Regime.LOW, Regime.CRISIS)
+
+
 class Liquidity(Struct, frozen=True, gc=False):
     """The regime believed, and the figures of now: dollars, shares, seconds, trades per minute.
     `spread` and `depth` are None where a side is missing or the book crossed.
@@ -88,6 +91,10 @@ class LiquidityRegime:
         if seen != self._book:
             self._book, self._changed_ms = seen, now_ms
             self._figures = _measure(seen)
+        since_ms = self._wanted_since_ms
+        if since_ms is not None and now_ms < since_ms:  # the clock was ahead
+            self._wanted_since_ms, self._changed_ms = now_ms, min(self._changed_ms, now_ms)
+            self._prints.clear()
         while self._prints and now_ms - self._prints[0] >= MINUTE_MS:
             self._prints.popleft()
         age_s = max(0, now_ms - self._changed_ms) / 1000
@@ -108,8 +115,16 @@ class LiquidityRegime:
         return Regime.HIGH if tight else Regime.NORMAL
 
     def _follow(self, wanted: Regime, now_ms: int) -> None:
-        if wanted is not self._wanted or self._wanted_since_ms is None:
+        """To the first that all have been beyond for long enough: a book that is now liquid and now
+        normal has left a crisis.
+        """
+        calmness = _ORDER.index(wanted) - _ORDER.index(self.regime)
+        before = _ORDER.index(self._wanted) - _ORDER.index(self.regime)
+        if calmness * before <= 0 or self._wanted_since_ms is None:
             self._wanted, self._wanted_since_ms = wanted, now_ms
-        lasted = now_ms - self._wanted_since_ms >= self.params.regime_hold_s * 1000
-        if wanted is Regime.CRISIS or lasted:
+        elif abs(calmness) < abs(before):
+            self._wanted = wanted
+        if wanted is Regime.CRISIS:
             self.regime = wanted
+        elif now_ms - self._wanted_since_ms >= self.params.regime_hold_s * 1000:
+            self.regime = self._wanted

@@ -133,3 +133,31 @@ def test_thresholds_in_the_wrong_order_are_refused() -> None:
         attrs.evolve(PARAMS, regime_low_depth=5_000.0)
     with pytest.raises(ValueError, match="weather"):
         SignalParams(acting=("weather",))
+
+
+def test_a_book_that_is_now_liquid_and_now_normal_is_no_crisis() -> None:
+    """One moment without a price; then five minutes of a book of one cent, now and then of two: it
+    was a crisis to the end, and nothing was quoted.
+    """
+    made = LiquidityRegime(SignalParams())
+    made.book(None, START, fast=False)
+    seen = [
+        made.book(depth(4900 - second % 2 * 100, 5000), START + 1_000 * second, fast=False).regime
+        for second in range(1, 300)
+    ]
+
+    assert seen[9] is Regime.CRISIS, "ten seconds are asked for"
+    assert Regime.CRISIS not in seen[11:]
+
+
+def test_a_thin_book_that_is_now_liquid_and_now_normal_is_thin_no_more() -> None:
+    """The same one step further down."""
+    made = LiquidityRegime(SignalParams())
+    for second in range(12):
+        made.book(depth(4400, 5000 + second % 2), START + 1_000 * second, fast=False)
+    seen = [made.regime]
+    for second in range(12, 60):
+        made.book(depth(4900 - second % 2 * 100, 5000), START + 1_000 * second, fast=False)
+    seen.append(made.regime)
+
+    assert seen == [Regime.LOW, Regime.NORMAL]
