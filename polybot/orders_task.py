@@ -256,7 +256,7 @@ class OrdersTask:
     async def _perform(self, action: Action | CancelMarket) -> None:
         """Ask, shielded until the answer or the time-out, and put what it came to in the inbox."""
         request, answer = self.request(action), None
-        limit = self.desk.params.post_timeout_s + 1
+        limit = self.desk.params.post_timeout_s * (1 + isinstance(action, Survey)) + 1  # two reads
         with trio.move_on_after(limit, shield=True) as request.scope:
             if self._ending:
                 request.wind_up()
@@ -387,13 +387,14 @@ class OrdersTask:
         return len(self.desk.table.open()) > 0
 
     async def _cancel_round(self) -> None:
-        """All of the market first, then what the desk still doubts, one by one."""
+        """All of the market first, then all that is in doubt at once: each read may be slow."""
         await self._ask_and_apply(CancelMarket())
-        for action in self.act(self.clock.now_ns()):
-            await self._ask_and_apply(action)
+        async with trio.open_nursery() as requests:
+            for action in self.act(self.clock.now_ns()):
+                requests.start_soon(self._ask_and_apply, action)
 
     async def _ask_and_apply(self, action: Action | CancelMarket) -> None:
         answer = await self.ask(self.request(action))
+        self._drain()  # trades before the survey that has read them
         if answer is not None:
             self._take(answer)
-        self._drain()

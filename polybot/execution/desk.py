@@ -316,9 +316,8 @@ class Desk:
         """Whether a cancelled order that moves us toward this outcome may have matched before its
         cancel (F20): its shares would be taken a second time.
         """
-        return any(
-            t.state is State.CANCELLED and t.order.toward is outcome for t in self.table.possible()
-        )
+        ended = (*self.table.possible(), *self.table.ending.values())
+        return any(t.state is State.CANCELLED and t.order.toward is outcome for t in ended)
 
     @property
     def taking(self) -> bool:
@@ -348,7 +347,7 @@ class Desk:
         return [Post(tuple(batch))] if batch else []
 
     def _unbooked_off(self, standing: Standing) -> Standing:
-        """The standing without what is spent or sold and not in the ledger yet."""
+        """The standing without what is spent or sold and not in the ledger yet, or may be."""
         if not self.table.lags:
             return standing
         spent, sales = self.table.unbooked, list(self.table.unbooked_sales())
@@ -384,12 +383,14 @@ class Desk:
 
     def next_due_ms(self, now_ms: int) -> int:
         """When `act` has something to do even if nothing happens: look-ups, repeated cancels."""
-        if self._held_back:
-            return max(now_ms + 1, self._routine_at_ms + self.params.routine_every_ms)
         doubtful = (State.UNKNOWN, State.CANCELLING, State.DELAYED)
         waiting = any(t.state in doubtful for t in self.table.open())
         late = self.refused and self.table.ending
-        return now_ms + (200 if waiting or late else 1000)
+        due_ms = now_ms + (200 if waiting or late else 1000)
+        if self._held_back:
+            routine_ms = max(now_ms + 1, self._routine_at_ms + self.params.routine_every_ms)
+            due_ms = min(due_ms, routine_ms)
+        return due_ms
 
 
 def _is_failure(result: PostResult) -> bool:

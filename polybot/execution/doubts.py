@@ -87,6 +87,9 @@ class Doubts:
         for tracked in list(self.table.open()):
             if tracked.state is State.LIVE:
                 continue  # as nearly all of them, nearly always
+            if tracked.state is State.UNKNOWN and now_ms < tracked.changed_ms:
+                tracked.sent_ms = tracked.changed_ms = now_ms  # the clock was ahead
+                tracked.absences.clear()
             late = now_ms - tracked.changed_ms >= CANCEL_MOST_MS
             if tracked.state is State.CANCELLING and late:
                 self.table.move(tracked, Event.OVERDUE, now_ms)
@@ -99,8 +102,9 @@ class Doubts:
         watched = bool(self.table.unproven) and self._watch_due(now_ms)
         if (unknown or watched) and not self.surveying:
             self.surveying, self._surveyed_ms = True, now_ms
-            doubtful = (t for t in self.table.open() if t.state is State.UNKNOWN)
-            reads.append(Survey(min((t.sent_ms for t in doubtful), default=now_ms)))
+            since = [t.sent_ms for t in self.table.open() if t.state is State.UNKNOWN]
+            since += [t.changed_ms for t in self.table.unproven.values() if t.existed]
+            reads.append(Survey(min(since, default=now_ms)))
         return reads
 
     def _look_up_due(self, tracked: Tracked, now_ms: int) -> bool:
@@ -132,7 +136,7 @@ class Doubts:
         """An order whose doubt, or whose cancelling, has lasted longer than any may."""
         for tracked in self.table.open():
             lasts = 0
-            if tracked.state is State.UNKNOWN:
+            if tracked.state in (State.UNKNOWN, State.DELAYED):
                 lasts = now_ms - tracked.changed_ms
             elif tracked.state is State.CANCELLING:
                 lasts = tracked.unheeded_ms(now_ms)
@@ -159,7 +163,7 @@ class Doubts:
         if isinstance(answer, OrderRow):
             kind = answer.kind
             _heed_life(tracked, answer)
-            if tracked.cancel_refused and "MATCHED" in answer.text.upper():
+            if tracked.cancel_refused and _says_matched(answer.text):
                 # Said of a partly filled order that will match no more (F25): it refuses its
                 # cancel, so nothing of it rests. Without that the same is said of live ones.
                 kind = OrderSeen.Kind.DEAD
@@ -182,7 +186,8 @@ class Doubts:
                     self._absent(tracked, Source.LIST, found.begun_ms, now_ms)
             for tracked in list(self.table.unproven.values()):
                 quiet = found.begun_ms - tracked.changed_ms >= CONFIRM_MS
-                if tracked.state is not State.ABSENT and quiet and tracked.id not in shown:
+                gone = found.trades and quiet and tracked.id not in shown
+                if tracked.state is not State.ABSENT and gone:
                     del self.table.unproven[tracked.id]
         if found.trades:
             for tracked in self._doubtful():
@@ -237,5 +242,10 @@ class Doubts:
 
 def _heed_life(tracked: Tracked, row: OrderRow) -> None:
     """What a row shows alive had its cancel refused for another reason than its end."""
-    if row.kind is OrderSeen.Kind.LIVE and "MATCHED" not in row.text.upper():
+    if row.kind is OrderSeen.Kind.LIVE and not _says_matched(row.text):
         tracked.cancel_refused = False
+
+
+def _says_matched(text: str) -> bool:
+    """Not "unmatched", the word for one that rests (clob.md 3.6)."""
+    return "MATCHED" in text.upper().replace("UNMATCHED", "")

@@ -56,8 +56,8 @@ _UNPROVEN = frozenset({Event.CANCEL_DONE, Event.PROVEN_ABSENT, Event.PROVEN_GONE
 class OrderTable:
     """`changes` counts all that may change what an order serves: its coming, its state, its fills.
     `faults`: what happened outside the life-cycle table; `unproven`: ended orders to keep an eye
-    on; `ending`: bids whose end is told, and perhaps not yet their last fill; `doubts_ms`: how long
-    each doubt lasted that has ended. `on_end` and `on_fault` are told.
+    on; `ending`: those whose end is told, and perhaps not yet their last fill; `doubts_ms`: how
+    long each doubt lasted that has ended. `on_end` and `on_fault` are told.
     """
 
     _orders: dict[str, Tracked] = attrs.field(factory=dict)
@@ -100,9 +100,10 @@ class OrderTable:
         One may have matched just before a cancel that only its reply has confirmed (F20), or that
         overtook the word of its fill; one that no read has shown may be a request that the edge
         still holds back (F18). An ask binds nothing beyond its end: the venue has the shares or
-        refuses the next one.
+        refuses the next one; that it may have moved us, `untold_toward` tells.
         """
-        return [*self._open.values(), *self.unproven.values(), *self.ending.values()]
+        ending = [t for t in self.ending.values() if not t.order.selling]
+        return [*self._open.values(), *self.unproven.values(), *ending]
 
     def unseen(self) -> list[SignedOrder]:
         """What the edge may still hold back: what no read has shown, and what no read has been
@@ -114,8 +115,8 @@ class OrderTable:
 
     @property
     def lags(self) -> bool:
-        """Whether trades lag behind what orders have matched."""
-        return bool(self._untold)
+        """Whether trades lag behind what orders have matched, or may."""
+        return bool(self._untold or self.ending)
 
     def lagging(self) -> list[Tracked]:
         """Orders of which more is matched than trades have told."""
@@ -129,9 +130,14 @@ class OrderTable:
         return sum(tracked.unbooked for tracked in self._untold.values())
 
     def untold_toward(self, outcome: Outcome) -> int:
-        """Shares (10⁻⁶) that orders have moved us toward an outcome without the ledger yet."""
-        lagging = self._untold.values()
-        return sum(tracked.untold for tracked in lagging if tracked.order.toward is outcome)
+        """Shares (10⁻⁶) that orders have moved us toward an outcome without the ledger yet, or may
+        have: the last fill of an ask that has ended is told a moment later. That the venue refuses
+        the next ask for want of those shares holds neither for a bid or a take of the twin nor
+        where more is held.
+        """
+        told = sum(t.untold for t in self._untold.values() if t.order.toward is outcome)
+        asks = (t for t in self.ending.values() if t.order.selling and t.order.toward is outcome)
+        return told + sum(ask.remaining for ask in asks)
 
     def unbooked_sales(self) -> Iterator[tuple[NewOrder, int]]:
         """The same of asks, whose shares the ledger still has: the order, and how many."""
@@ -164,7 +170,9 @@ class OrderTable:
         tracked.existed |= event in _EXISTS
         if event in (Event.SEEN_DEAD, Event.SEEN_FILLED):
             self.unproven.pop(tracked.id, None)
-            if after is State.CANCELLED and not tracked.order.selling:
+            if tracked.end_told_ms is None:
+                tracked.end_told_ms = now_ms
+            if after is State.CANCELLED:
                 self.ending[tracked.id] = tracked
         if after is not before:
             self._changed(tracked, before, after, now_ms)
@@ -180,7 +188,10 @@ class OrderTable:
         tracked.late |= before not in OPEN and after in OPEN
         tracked.state, tracked.changed_ms = after, now_ms
         self.changes += 1
+        if after is State.LIVE:
+            tracked.cancel_refused = False  # what lives had it refused for another reason
         if after in OPEN:
+            tracked.end_told_ms = None
             self._open[tracked.id] = tracked
             self.unproven.pop(tracked.id, None)
             self.ending.pop(tracked.id, None)
@@ -284,7 +295,7 @@ class OrderTable:
     def forget(self, now_ms: int) -> None:
         """Drop dead orders nobody will tell us about any more, so that a long run stays bounded."""
         for tracked in list(self.ending.values()) if self.ending else ():
-            if now_ms - tracked.changed_ms >= LATE_FILL_MS:
+            if now_ms - (tracked.end_told_ms or tracked.changed_ms) >= LATE_FILL_MS:
                 del self.ending[tracked.id]
         if now_ms < self._forget_at_ms:
             return

@@ -265,14 +265,13 @@ class Play:
             self.venue.fill(chosen, lots * 10_000, self.now)
 
     def fill_untold(self, n: int, lots: int) -> None:
-        """Somebody takes some of a bid, and it is told later; perhaps the venue withdraws the bid
-        then and there, and we hear of that at once.
+        """Somebody takes some of an order, and it is told later; perhaps the venue withdraws the
+        order then and there, and we hear of that at once.
         """
         live = [i for i, o in self.venue.orders.items() if o.kind is OrderSeen.Kind.LIVE]
-        bids = [i for i in live if not self.table[i].order.selling]
-        if not bids:
+        if not live:
             return
-        chosen, ends = bids[n % len(bids)], n & 32 > 0
+        chosen, ends = live[n % len(live)], n & 32 > 0
         end = self.venue.fill_untold(chosen, lots * 10_000, self.now, ends=ends)
         if end is not None:
             self._hear(end)

@@ -9,15 +9,18 @@ order's messages have the amount of before, also that of its end (feeds.md 4.5).
 from __future__ import annotations
 
 import enum
+from collections.abc import Callable
 from itertools import cycle
 
 import attrs
 
+from polybot.domain.market import Outcome
 from polybot.domain.orders import (
     Acked,
     CancelResult,
     Failure,
     FillLeg,
+    NewOrder,
     OrderRow,
     OrderSeen,
     PostResult,
@@ -37,6 +40,7 @@ from polybot.execution.doubts import LookUp, Survey
 Kind = OrderSeen.Kind
 
 EDGE_MS = 30_000  # the longest the edge ever held a request (F18)
+MUCH = 10**15
 LATE_MS = 600  # after which at the latest a match is told
 
 
@@ -143,6 +147,8 @@ class ToyVenue:
     untold: list[tuple[int, TradeSeen]] = attrs.field(factory=list)  # and when they will be
     late: set[str] = attrs.field(factory=set)  # every order the edge ever held
     pretended: set[str] = attrs.field(factory=set)  # whose cancel was acknowledged and not done
+    sold_untold: set[Outcome] = attrs.field(factory=set)  # some of it, at some time
+    holds: Callable[[Outcome], int] = lambda _: MUCH  # shares in the wallet
 
     def possible(self) -> list[tuple[SignedOrder, int]]:
         """Every order that may still match, now or once it arrives, with what is left of it."""
@@ -176,7 +182,7 @@ class ToyVenue:
         return Found(begun_ms, self.open_orders(now_ms - lag_ms), list(self.trades.values()))
 
     def _post(self, each: SignedOrder, fate: PostFate, fates: Fates, now_ms: int) -> PostResult:
-        if fate is PostFate.REFUSE and each.order.selling:
+        if self._gone(each.order) or (fate is PostFate.REFUSE and each.order.selling):
             return Rejected(each.id, Reject.NOT_ENOUGH_BALANCE, "the cache is behind")
         if fate is PostFate.REFUSE:
             return Rejected(each.id, Reject.POST_ONLY_CROSSES, "would cross")
@@ -189,6 +195,16 @@ class ToyVenue:
         if fate in (PostFate.ACCEPT, PostFate.DELAY):
             return self._answer(self.orders[each.id])
         return Unknown(each.id, fate.value)
+
+    def _gone(self, order: NewOrder) -> bool:
+        """Whether the shares that an ask offers are gone by a sale that nobody had been told of: it
+        is refused then. What is offered for no such reason is taken, and for the truth to judge.
+        """
+        if not order.selling or order.outcome not in self.sold_untold:
+            return False
+        same = (o for o in self.orders.values() if o.signed.order.token == order.token)
+        bound = sum(o.remaining for o in same if o.alive and o.signed.order.selling)
+        return self.holds(order.outcome) < order.size + bound
 
     @staticmethod
     def _answer(found: Resting) -> PostResult:
@@ -311,6 +327,8 @@ class ToyVenue:
             return None
         found.matched += some
         found.hidden += some
+        if found.signed.order.selling:
+            self.sold_untold.add(found.signed.order.outcome)
         made, trade_id = found.signed.order, f"t{len(self.trades)}"
         leg = FillLeg(order_id, made.token, made.side, made.price, some, maker=True)
         where = (trade_id, made.market.condition_id, TradeStatus.MATCHED)
@@ -346,7 +364,8 @@ class ToyVenue:
         for until, each in list(self.edge):
             if now_ms >= until:
                 self.edge.remove((until, each))
-                self._accept(each, Kind.LIVE, now_ms)
+                if not self._gone(each.order):
+                    self._accept(each, Kind.LIVE, now_ms)
         for order_id, found in self.orders.items():
             if found.kind is Kind.DELAYED and now_ms - found.accepted_ms >= 150:
                 found.kind = Kind.LIVE

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pytest
 from execution_kit import (
     RICH,
     T0,
@@ -12,13 +13,15 @@ from execution_kit import (
     order,
     posts,
     resting,
+    surveyed,
     unknown,
     wanting,
 )
 
 from polybot.domain.orders import CancelResult
 from polybot.execution.desk import RECANCEL_MS, Desk
-from polybot.execution.doubts import DOUBT_MOST_MS
+from polybot.execution.doubts import DOUBT_MOST_MS, LookUp, Survey
+from polybot.execution.lifecycle import State
 from polybot.execution.params import OrderParams
 from polybot.execution.wish import Desired
 
@@ -83,3 +86,22 @@ def test_a_routine_move_waits_for_its_usual_pause_alone() -> None:
     made.desired = wanting(order(UP, 4500))
 
     assert cancels(made.act(THEN, RICH)) == ["0x1"]
+
+
+@pytest.mark.parametrize("then_ms", [T0 + 100, THEN], ids=["it goes on", "it is set back"])
+def test_a_doubt_ends_in_time(then_ms: int) -> None:
+    """By proof: absences were of before the order then, for as long as the clock had been ahead."""
+    made = desk()
+    made.desired = wanting(order(UP, 4800))
+    assert posts(made.act(T0, RICH))
+    made.posted([unknown("0x1")], T0 + 10)
+    now_ms = then_ms
+    while made.table["0x1"].state is State.UNKNOWN and now_ms < then_ms + 60_000:
+        now_ms += 100
+        for action in made.act(now_ms, RICH):
+            if isinstance(action, LookUp):
+                made.looked_up("0x1", None, now_ms)
+            elif isinstance(action, Survey):
+                made.surveyed(surveyed(now_ms), now_ms)
+
+    assert now_ms - then_ms <= DOUBT_MOST_MS
