@@ -112,11 +112,21 @@ class Outcome:
         self.faults.update(dict.fromkeys(done.faults))
 
     def results(self) -> dict[str, list[WindowResult]]:
-        """In the order in which the models were named."""
+        """In the order in which the models were named: of the windows that all of them have
+        played, so that they can be told side by side; others are a fault.
+        """
+        played = {queue: self.by_queue[queue] for queue in self.queues if self.by_queue.get(queue)}
+        slugs = [{one.slug for one in found} for found in played.values()]
+        shared = set.intersection(*slugs) if slugs else set()
+        for slug in sorted(set().union(*slugs) - shared):
+            self.faults[f"{slug}: not played under every queue model, left out"] = None
         return {
-            queue: sorted(self.by_queue[queue], key=lambda one: (one.start_ms, one.slug))
-            for queue in self.queues
-            if self.by_queue.get(queue)
+            queue: sorted(
+                (one for one in found if one.slug in shared),
+                key=lambda one: (one.start_ms, one.slug),
+            )
+            for queue, found in played.items()
+            if shared
         }
 
 
@@ -176,9 +186,9 @@ def main(argv: Sequence[str]) -> int:
 
 
 def _tell(outcome: Outcome, found: Found, said: argparse.Namespace) -> int:
+    results = outcome.results()
     for fault in outcome.faults:
         sys.stderr.write(f"{fault}\n")
-    results = outcome.results()
     if not results:
         sys.stderr.write("nothing could be played\n")
         return EXIT_NOTHING

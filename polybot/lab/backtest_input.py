@@ -64,7 +64,7 @@ def find(paths: Sequence[Path], size: int = CHUNK) -> Found:
     """The chunks of all paths; what cannot be read, or comes a second time, is a fault."""
     faults: list[str] = []
     known: set[str] = set()
-    chunks: list[Chunk] = []
+    groups: dict[Path, list[tuple[str, Path]]] = {}
     for path in paths:
         try:
             places = _places(path)
@@ -77,6 +77,10 @@ def find(paths: Sequence[Path], size: int = CHUNK) -> Found:
                 f"{path}: {len(places) - len(fresh)} windows come a second time: left out"
             )
         known |= {slug for slug, _ in fresh}
+        # Files of one folder that are named one by one are what the folder is.
+        groups.setdefault(path.parent if _is_beats(path) else path, []).extend(fresh)
+    chunks: list[Chunk] = []
+    for fresh in groups.values():
         fresh.sort(key=lambda place: window_of(place[0])[1])
         for begin in range(0, len(fresh), size):
             some = fresh[begin : begin + size]

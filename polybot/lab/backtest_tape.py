@@ -69,6 +69,11 @@ def with_tapes(paths: Sequence[Path], folder: Path) -> Brought:
         if not _is_tape(path):
             brought.paths.append(path)
             continue
+        if path.is_dir() and any(path.glob("*.zst")):
+            brought.faults.append(
+                f"{path} mixes recordings with tapes: only the tapes are played; name the "
+                "recordings one by one"
+            )
         place = folder / str(number)
         place.mkdir()
         try:

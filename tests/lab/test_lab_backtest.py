@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import functools
 import io
 import re
@@ -27,7 +28,7 @@ from polybot.lab.backtest import (
     perform,
 )
 from polybot.lab.backtest_curve import curve
-from polybot.lab.backtest_input import Chunk, find
+from polybot.lab.backtest_input import Chunk, Found, find
 from polybot.lab.backtest_report import drawdown, report
 from polybot.lab.backtest_run import WindowResult
 from polybot.lab.sweep_stats import DAY_MS
@@ -45,6 +46,14 @@ def test_windows_become_chunks_in_order_of_time() -> None:
     assert find([folder()]).chunks == (Chunk(tuple(files()), SLUGS),)
     assert found.windows == 2
     assert not found.faults
+
+
+@pytest.mark.parametrize("size", [1, 12])
+def test_files_by_name_are_what_their_folder_is(size: int) -> None:
+    """`day/*.zst` and `day` are the same windows, and share wallets alike: each file had a wallet
+    of its own, and so what was earned hung on how the day was named.
+    """
+    assert find(files(), size).chunks == find([folder()], size).chunks
 
 
 def test_a_window_that_comes_twice_is_played_once(tmp_path: Path) -> None:
@@ -180,6 +189,27 @@ def test_results_are_in_order_whoever_is_first() -> None:
     assert [one.slug for one in results["pessimistic"]] == list(SLUGS)
     assert list(results) == ["pessimistic"]
     assert "2 windows" in report(results)
+
+
+def test_models_are_told_of_the_same_windows(capsys: pytest.CaptureFixture[str]) -> None:
+    """What could be read for one model and not for another (too many files) is left out under
+    both, and said: their sums stood side by side and were of different windows.
+    """
+    outcome = Outcome(["pessimistic", "touch"])
+    for number in (0, 1):
+        one = done(number)
+        touch = attrs.evolve(one, task=attrs.evolve(one.task, queue="touch"))
+        failed = attrs.evolve(touch, results=(), faults=("too many files",))
+        outcome.take(one)
+        outcome.take(failed if number else touch)
+    found = Found(tuple(done(number).task.chunk for number in (0, 1)))
+    said = argparse.Namespace(json=None, runs=None, picture=None)
+
+    assert backtest._tell(outcome, found, said) == EXIT_PART
+    told = capsys.readouterr()
+    assert SLUGS[0] in told.out
+    assert SLUGS[1] not in told.out
+    assert f"too many files\n{SLUGS[1]}: not played under every queue model" in told.err
 
 
 def test_an_interval_is_of_days() -> None:

@@ -266,6 +266,17 @@ def test_recordings_pass_through(tmp_path: Path) -> None:
     assert found == attrs.evolve(Brought(), paths=[tmp_path / "x.beats.zst"])
 
 
+def test_recordings_beside_tapes_are_not_passed_over(tmp_path: Path) -> None:
+    """A folder is of one kind: what of it is not played was left out without a word."""
+    path = taped(tmp_path, whole())
+    assert brought(tmp_path, tmp_path).faults == []
+
+    (path.parent / "x.beats.zst").touch()
+    (tmp_path / "again").mkdir()
+    (fault,) = with_tapes([tmp_path], tmp_path / "again").faults
+    assert "only the tapes are played; name the recordings one by one" in fault
+
+
 def test_an_hour_is_kept_until_it_is_paid(tmp_path: Path) -> None:
     """The candle's markets have names of their own, and results that come late (feeds.md 8.2)."""
     found = brought(tmp_path, taped(tmp_path, hour()))
