@@ -10,6 +10,7 @@ from __future__ import annotations
 import argparse
 import csv
 import itertools
+import shutil
 import sys
 import tempfile
 import zipfile
@@ -102,15 +103,24 @@ def tapes(path: Path) -> Iterator[list[Path]]:
     with tempfile.TemporaryDirectory() as folder:
         try:
             with zipfile.ZipFile(path) as flight:
-                names = [name for name in flight.namelist() if name.endswith(SUFFIX)]
+                found = [one for one in flight.infolist() if one.filename.endswith(SUFFIX)]
                 # By their own names: an archive from elsewhere decides nothing about where.
-                for name in names:
-                    (Path(folder) / Path(name).name).write_bytes(flight.read(name))
+                for one in found:
+                    _unpack(flight, one, Path(folder) / Path(one.filename).name)
         except zipfile.BadZipFile as error:
             raise ValueError(f"{path}: not a flight record: {error}") from error
-        if not names:
+        if not found:
             raise ValueError(f"{path}: no tape in this flight record")
         yield _newest_run(Path(folder))
+
+
+def _unpack(flight: zipfile.ZipFile, one: zipfile.ZipInfo, place: Path) -> None:
+    """A tape out of a record, whatever the archive's sum of it says: one that was changed says
+    itself where, and what is before that place can be read.
+    """
+    del one.CRC  # where there is none, none is checked
+    with flight.open(one) as packed, place.open("wb") as out:
+        shutil.copyfileobj(packed, out)
 
 
 def _newest_run(path: Path) -> list[Path]:
@@ -218,13 +228,29 @@ def read_runs(paths: Sequence[Path], take: Callable[[Iterator[Event]], object]) 
     tapes were whole; what was wrong is on stderr, and what is behind it is not read. Raises
     TapeError, OSError or ValueError.
     """
-    whole = True
+    whole, known = True, set[tuple[str, int, int]]()
     for path in paths:
         with tapes(path) as files:
+            parts = set(filter(None, map(_part_of, files)))
+            for run, part, _ in sorted(parts & known):
+                raise ValueError(
+                    f"{path}: part {part} of run {run} was named before: "
+                    "name each run once, or what it holds counts twice"
+                )
+            known |= parts
             read = Tapes(files, gapless=True)
             take(read.events())
             whole &= read.whole
     return whole
+
+
+def _part_of(path: Path) -> tuple[str, int, int] | None:
+    """Which run a file is of, which part of it, and when that began; None where it does not say."""
+    try:
+        with Reader(path) as reader:
+            return reader.header.run, reader.header.part, reader.header.started_ms
+    except TapeError:
+        return None
 
 
 def tell_damage(reader: Reader) -> bool:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import zipfile
 from pathlib import Path
 
 import pyarrow.parquet as pq
@@ -116,6 +117,25 @@ def test_damage_is_said_and_ends_with_one(path: Path, capsys: pytest.CaptureFixt
     path.write_bytes(data[: -3 - END_SIZE] + b"xyz" + data[-END_SIZE:])
     assert main(["info", str(path)]) == 1
     assert "block 2 does not match its sum" in capsys.readouterr().err
+
+
+def test_a_record_with_a_changed_byte_is_read_up_to_it(
+    path: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """As its tape would be outside of it; the archive's own sum only says that something is wrong
+    somewhere, and nothing of the evidence was shown.
+    """
+    record, data = tmp_path / "flight.zip", path.read_bytes()
+    with zipfile.ZipFile(record, "w", zipfile.ZIP_STORED) as archive:
+        archive.write(path, f"tapes/{path.name}")
+    held = record.read_bytes()
+    at = held.index(data) + len(data) - END_SIZE - 3
+    record.write_bytes(held[:at] + bytes([held[at] ^ 1]) + held[at + 1 :])
+
+    assert main(["cat", str(record)]) == 1
+    told = capsys.readouterr()
+    assert len(told.out.splitlines()) == 3
+    assert "block 2 does not match its sum; the 3 events before it were read" in told.err
 
 
 def test_a_file_that_is_missing_is_a_hole(

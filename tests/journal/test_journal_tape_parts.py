@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
+import attrs
 import pytest
 from tape_kit import END_SIZE, HEADER, events, read, rows, three_parts
 
@@ -103,6 +104,21 @@ def test_the_same_of_runs_that_are_compared_and_traded(
     (tmp_path / "out").mkdir()
     brought = backtest_tape.with_tapes([tmp_path], tmp_path / "out")
     assert any(said in fault for fault in brought.faults)
+
+
+@pytest.mark.parametrize("again", [0, 2])
+def test_a_part_that_is_named_twice_is_refused(tmp_path: Path, again: int) -> None:
+    """By its folder and by its name: a fit would take one order for two witnesses. The files of a
+    folder are parts of one run, and a part of another beginning is of another run.
+    """
+    parts, found = three_parts(tmp_path), list[Event]()
+    (tmp_path / "other").mkdir()
+    other = tmp_path / "other" / "run-1-0000.tape"
+    Writer(other, attrs.evolve(HEADER, started_ms=HEADER.started_ms + 1)).close()
+
+    assert read_runs([tmp_path, other], found.extend)
+    with pytest.raises(ValueError, match=f"part {again} of run run-1 was named before: name each"):
+        read_runs([tmp_path, parts[again]], found.extend)
 
 
 def test_what_follows_damage_is_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

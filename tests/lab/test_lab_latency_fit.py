@@ -129,7 +129,7 @@ def test_a_file_keeps_the_spread() -> None:
 
 
 def tape_of(path: Path, events: list[Event]) -> str:
-    writer = Writer(path, Header("run-1", 0, T0, "", {}, {}))
+    writer = Writer(path, Header(path.stem, 0, T0, "", {}, {}))
     writer.write([(one.at_ns, int(one.kind), one.stream, one.body) for one in events])
     writer.close()
     return str(path)
@@ -149,12 +149,17 @@ def test_the_file_is_a_backtests_model(tmp_path: Path, capsys: pytest.CaptureFix
 def test_several_tapes_are_one_measurement(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """Of each all is read that can be; one that was cut is told, and code 1 says so."""
+    """Of each all is read that can be; one that was cut is told, and code 1 says so. The same one
+    twice is none, and is refused.
+    """
     out = tmp_path / "latency.json"
-    good, cut = (tape_of(tmp_path / f"{name}.tape", a_day()) for name in ("good", "cut"))
+    names = ("good", "other", "cut")
+    good, other, cut = (tape_of(tmp_path / f"{name}.tape", a_day()) for name in names)
     Path(cut).write_bytes(Path(cut).read_bytes()[:-1])
 
-    assert main([good, good, "--out", str(out)]) == 0
+    assert main([good, good, "--out", str(out)]) == 2
+    assert "good.tape: part 0 of run good was named before" in capsys.readouterr().err
+    assert main([good, other, "--out", str(out)]) == 0
     assert f"feed{2 * LEAST:>14}" in capsys.readouterr().out
     assert main([cut, good, "--out", str(out)]) == 1
     told = capsys.readouterr()

@@ -251,6 +251,14 @@ def test_the_command(tape: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main([str(tape.parent / "nothing.tape")]) == 2
 
 
+def test_an_order_is_one_witness(tape: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """A run named by its folder and by its file made 60 orders of 30, and a choice surer than its
+    fills are.
+    """
+    assert main([str(tape.parent), str(tape)]) == 2
+    assert "name each run once" in capsys.readouterr().err
+
+
 def test_the_ways_of_the_same_tape(tape: Path) -> None:
     """The other half of a calibration: of a bot's own run each way is seen. Its clock is ahead of
     its venue's, too little to be set, which is found; there and back is right all the same.
