@@ -218,7 +218,7 @@ def load(path: Path, env: Mapping[str, str], overrides: Overrides = Overrides())
         except ValueError as error:
             faults.append(Fault("pricing.vol_seasons", str(error)))
     _check_guest(config, overrides, faults)
-    _check_seed(config, faults)
+    check_seed(config, faults)
     named = config.live.secrets_file
     secrets = beside(path.parent, named, "live.secrets_file") if named else None
     if "live" in (asked_live, overrides.mode) and overrides.mode != "paper":
@@ -284,7 +284,7 @@ def _check_guest(config: Config, overrides: Overrides, faults: list[Fault]) -> N
         faults.append(Fault(words, "a running exchange has its own; leave them out"))
 
 
-def _check_seed(config: Config, faults: list[Fault]) -> None:
+def check_seed(config: Config, faults: list[Fault]) -> None:
     """Pairs that a limit never lets be split would be missing without a word."""
     risk = config.risk
     most = min(risk.max_position_usd_per_market, 2 * risk.max_position_usd_per_token)

@@ -137,13 +137,17 @@ class Progress:
     whole: int
     out: TextIO
     done: int = 0
+    kept: int = 0  # of these, from before: nobody has played them now
     _begun: float = attrs.field(factory=wall_seconds)
     _tenth: int = 0
 
-    def take(self, count: int) -> None:
+    def take(self, count: int, *, kept: bool = False) -> None:
         self.done += count
+        self.kept += count if kept else 0
         spent = max(wall_seconds() - self._begun, 1e-9)
-        told = f"{self.done} of {self.whole} windows, {self.done / spent:.1f} a second"
+        told = (
+            f"{self.done} of {self.whole} windows, {(self.done - self.kept) / spent:.1f} a second"
+        )
         if self.out.isatty():
             bar = "#" * (BAR * self.done // max(self.whole, 1))
             end = "\n" if self.done == self.whole else ""

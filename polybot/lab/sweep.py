@@ -113,19 +113,27 @@ def run(asked: Sweep, store: Store, worked: Worked, progress: Progress) -> tuple
             missing.append(piece)
         else:
             findings.take(piece, *held)
-            progress.take(len(piece.task.chunk.slugs))
+            progress.take(len(piece.task.chunk.slugs), kept=True)
+    heard: set[tuple[str, str]] = set()
+    whole = True
     try:
         for piece in worked(missing) if missing else ():
             held = store.read(piece, just_played=True)
             assert held is not None, "it has just been written"
+            heard.add((piece.point, piece.key))  # first: a stop in between costs it, and no more
             findings.take(piece, *held)
             progress.take(len(piece.task.chunk.slugs))
     except KeyboardInterrupt:
-        return findings, False
+        whole = False
     except WorkerDied as error:
         sys.stderr.write(f"{error}\n")
-        return findings, False
-    return findings, True
+        whole = False
+    # What ended while it was stopping is kept, and nobody was told.
+    for piece in () if whole else missing:
+        held = None if (piece.point, piece.key) in heard else store.read(piece)
+        if held is not None:
+            findings.take(piece, *held)
+    return findings, whole
 
 
 # --- the report ------------------------------------------------------------------------------
@@ -192,6 +200,8 @@ def main(argv: Sequence[str]) -> int:
     """The command; its exit code."""
     parser = _parser()
     said = parser.parse_args(argv)
+    if said.picture is not None and not said.set:
+        parser.error("--picture: there is nothing to draw without --set")
     try:
         axes = [Axis.read(text) for text in said.set]
         points = grid(load(said.config, os.environ), axes)
@@ -242,8 +252,10 @@ def _tell(
     sys.stdout.write("\n".join(lines) + "\n")
     means = {name: mean_of(found) for name, found in findings.by_point.items() if found}
     complete = len(means) == len(asked.points)
-    if said.picture is not None and complete and axes:
+    if said.picture is not None and complete:
         sweep_map.draw(said.picture, axes, asked.points, means)
+    elif said.picture is not None:
+        sys.stderr.write("no picture: not every combination has been played\n")
     if not (whole and sound):
         sys.stderr.write("not everything: the same command goes on where this one was\n")
     return EXIT_WHOLE if whole and sound else EXIT_PART

@@ -9,12 +9,14 @@ from __future__ import annotations
 import itertools
 import tomllib
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import attrs
 
-from polybot.config import Config
+from polybot.config import Config, check_seed
 from polybot.config_read import ConfigError, Fault, read_section, unknown_key
+from polybot.season_file import read as read_seasons
 
 POINTS_MOST = 10_000
 _SECTIONS = {field.name: field for field in attrs.fields(Config) if field.name != "keys"}
@@ -53,6 +55,10 @@ class Axis:
             ) from None
         if not values:
             raise ValueError(f"{text!r}: expected a value at least")
+        if len({_text(value) for value in values}) < len(values):
+            raise ValueError(
+                f"{text!r}: a value is named twice, and would count twice: once is enough"
+            )
         return cls(key.strip(), tuple(values))
 
 
@@ -92,7 +98,17 @@ def _with(config: Config, values: Mapping[str, Any], faults: list[Fault]) -> Con
         before = {field.name: getattr(held, field.name) for field in attrs.fields(type(held))}
         told = {name: _plain(value) for name, value in before.items() if value is not None}
         changed[section] = read_section(type(held), told | table, section, faults)
-    return None if faults else attrs.evolve(config, **changed)
+    named = values.get("pricing.vol_seasons")
+    if isinstance(named, str) and named:
+        try:
+            read_seasons(Path(named))
+        except ValueError as error:
+            faults.append(Fault("pricing.vol_seasons", str(error)))
+    if faults:
+        return None
+    made = attrs.evolve(config, **changed)
+    check_seed(made, faults)
+    return None if faults else made
 
 
 def _plain(value: Any) -> Any:
@@ -101,4 +117,8 @@ def _plain(value: Any) -> Any:
 
 
 def _text(value: Any) -> str:
-    return f"{value:g}" if isinstance(value, float) else str(value)
+    """As short as it can be told from all others: results are kept by it."""
+    if not isinstance(value, float):
+        return str(value)
+    short = f"{value:g}"
+    return short if float(short) == value else repr(value)

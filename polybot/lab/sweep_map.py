@@ -6,6 +6,7 @@ Needs matplotlib, which only the lab has (`pip install polybot[lab]`).
 from __future__ import annotations
 
 import math
+import statistics
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -42,12 +43,13 @@ def cells(
     down: Axis, across: Axis, points: Sequence[Point], means: Mapping[str, Estimate]
 ) -> list[list[float]]:
     """Mean dollars a window for each value of one parameter by each of the other."""
-    found: defaultdict[tuple[Any, Any], list[float]] = defaultdict(list)
+    found: defaultdict[tuple[str, str], list[float]] = defaultdict(list)  # a value may be a list
     for point in points:
         values = dict(point.values)
-        found[values[down.key], values[across.key]].append(means[point.name].mean)
+        place = repr(values[down.key]), repr(values[across.key])
+        found[place].append(means[point.name].mean)
     return [
-        [math.fsum(found[row, column]) / len(found[row, column]) for column in across.values]
+        [statistics.fmean(found[repr(row), repr(column)]) for column in across.values]
         for row in down.values
     ]
 

@@ -284,6 +284,13 @@ def test_progress_in_lines_and_as_a_bar() -> None:
     assert screen.getvalue().endswith("\n")
 
 
+def test_what_was_kept_is_not_played_now() -> None:
+    """A sweep that goes on tells how fast it plays, not how fast it reads its own files."""
+    out = io.StringIO()
+    Progress(10, out).take(9, kept=True)
+    assert out.getvalue() == "9 of 10 windows, 0.0 a second\n"
+
+
 QUEUES = ["pessimistic", "probabilistic:2.5"]
 
 

@@ -17,6 +17,7 @@ from polybot.config_read import ConfigError
 from polybot.lab import sweep, sweep_store
 from polybot.lab.backtest import EXIT_PART, EXIT_WHOLE, Done, Task
 from polybot.lab.backtest_input import Chunk
+from polybot.lab.shares import WorkerDied
 from polybot.lab.sweep import Findings, here, report
 from polybot.lab.sweep_grid import Axis, Point, grid
 from polybot.lab.sweep_map import cells
@@ -246,6 +247,25 @@ def test_a_stop_keeps_what_is_finished(tmp_path: Path, monkeypatch: pytest.Monke
     assert (len(findings.by_point), whole, len(begun)) == (2, True, 1)
 
 
+@pytest.mark.parametrize("stop", [KeyboardInterrupt, WorkerDied("a process has died")])
+def test_what_ends_while_it_is_stopping_counts(
+    tmp_path: Path, stop: BaseException | type[BaseException]
+) -> None:
+    """Its file is written, so it is in the report; what was heard before is not counted twice."""
+    asked, store = pieces(3), Store(tmp_path)
+
+    def worked(missing: Sequence[Piece]) -> Iterator[Piece]:
+        for number, piece in enumerate(missing[:2]):
+            store.write(piece, played(piece.task))
+            if number == 1:
+                raise stop  # before anybody could be told
+            yield piece
+
+    findings, whole = sweep.run(asked, store, worked, progress())
+    assert not whole
+    assert [len(findings.by_point[point.name]) for point in asked.points] == [1, 1, 0]
+
+
 def test_a_stop_before_the_first_piece(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -411,7 +431,11 @@ def test_the_command(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None
     assert "gone" in capsys.readouterr().err
 
 
-@pytest.mark.parametrize("words", [["--seeds", "3-1"], ["--seeds", "x"], ["--set", "x=1"], []])
+@pytest.mark.parametrize(
+    "words",
+    [["--seeds", "3-1"], ["--seeds", "x"], ["--set", "x=1"], [],
+     ["--picture", "nothing-spans-it.png"]],
+)  # fmt: skip
 def test_bad_words(words: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     """Bad words, or no folder for the results: 2 and a line."""
     out = ["--out", "x"] if words else []
