@@ -114,9 +114,12 @@ def _row(told: dict[str, object]) -> Row:
     names = [field.name for field in attrs.fields(Sample)]
     values = {name: told[name] for name in names}
     for name, value in values.items():
-        missing = value is None and name in ("market", "blended")
-        if not missing and not isinstance(value, int | float):
+        if value is None and name in ("market", "blended"):
+            continue  # it was not seen
+        if not isinstance(value, int | float):
             raise ValueError(f"{name} is {value!r}")
+        if name in ("q", "market", "blended") and not 0 <= value <= 1:
+            raise ValueError(f"{name} is {value!r}: a probability is between 0 and 1")
     if told["up"] not in (0, 1):
         raise ValueError(f"up is {told['up']!r}")
     return Row(str(told["slug"]), Sample(**values), int(told["up"] == 1))  # type: ignore[arg-type]

@@ -10,8 +10,9 @@ nobody traded, cut out of the same prices at other seconds. What is wrong there 
 is wrong only at the true windows is what their ends did to the price. `--ahead` asks them how well
 volatility was told of the minutes and the hour to come.
 
-Ends with 1 where the rule engine settles a recorded market otherwise than it was paid, or where
-only a part of a recording or a log could be read; with 2 where there is nothing to score.
+Ends with 1 where the rule engine settles a recorded market otherwise than it was paid, where only
+a part of a recording or a log could be read, or where there is no sample for a diagram; with 2 for
+bad words, or where there is nothing to score.
 """
 
 from __future__ import annotations
@@ -60,6 +61,8 @@ def main(argv: Sequence[str]) -> int:
     parser.add_argument("--vol-error", type=float, default=PricingParams().vol_error)
     parser.add_argument("--diagram", type=file_place, metavar="FILE.png")
     said = parser.parse_args(argv)
+    if said.recordings is None and (said.cuts or said.ahead):
+        parser.error("--cuts and --ahead ask about recordings: give --recordings")
     faults: list[str] = []
     try:
         if said.diagram is not None:
@@ -88,8 +91,11 @@ def main(argv: Sequence[str]) -> int:
         tell_cuts(sys.stdout, cuts)
     if ahead:
         vol_forecast.tell(sys.stdout, ahead)
-    if said.diagram is not None:
+    if said.diagram is not None and rows:
         diagram(said.diagram, rows)
+    elif said.diagram is not None:
+        sys.stderr.write("no diagram: there is no sample with a known result\n")
+        return 1
     return 0 if played.agreed == played.settled and not faults else 1
 
 

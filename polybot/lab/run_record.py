@@ -113,6 +113,7 @@ class Run:
 
 
 _CONVERTER = cattrs.Converter(forbid_extra_keys=True)
+_NO_RUN = (cattrs.BaseValidationError, TypeError, AttributeError)  # the latter two of no object
 
 
 def save(run: Run, path: Path) -> None:
@@ -127,7 +128,7 @@ def read(path: Path) -> tuple[Run, bool]:
     if path.suffix == ".json":
         try:
             run = _CONVERTER.structure(orjson.loads(path.read_bytes()), Run)
-        except (cattrs.BaseValidationError, orjson.JSONDecodeError) as error:
+        except (*_NO_RUN, orjson.JSONDecodeError) as error:
             raise ValueError(
                 f"{path}: not a run: give a file of `backtest --runs`, or a tape"
             ) from error

@@ -8,6 +8,7 @@ import re
 import sys
 from pathlib import Path
 
+import attrs
 import orjson
 import pytest
 import zstandard
@@ -15,10 +16,10 @@ import zstandard
 from polybot import season_file
 from polybot.calibration_log import CalibrationLog, line, read
 from polybot.domain.market import FeeSchedule, Market, TwapPair
-from polybot.lab import calibration, reliability, season
+from polybot.lab import calibration, reliability, season, vol_forecast
 from polybot.lab.crowd_chances import watch
 from polybot.lab.replayed_cuts import cut
-from polybot.lab.replayed_prices import replay
+from polybot.lab.replayed_prices import Replayed, replay
 from polybot.pricing.calibration import Row, Sample
 from polybot.pricing.fair import Fair
 from polybot.pricing.params import PricingParams
@@ -194,6 +195,49 @@ def test_without_the_lab_the_rest_works(
     assert calibration.main(["--log", str(path)]) == 0
     assert calibration.main(["--log", str(path), "--diagram", str(tmp_path / "d.png")]) == 2
     assert "polybot[lab]" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("name", ["q", "market", "blended"])
+@pytest.mark.parametrize("value", [1.9, -0.9])
+def test_a_chance_is_between_nothing_and_certainty(
+    name: str, value: float, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A table was made of what no probability can be; the row is named, and code 2."""
+    path = tmp_path / "log.jsonl"
+    row = attrs.evolve(ROWS[0], sample=attrs.evolve(ROWS[0].sample, **{name: value}))
+    path.write_bytes(line(row) + line(ROWS[1]))
+
+    assert calibration.main(["--log", str(path)]) == 2
+    assert f"line 1: not a calibration row: {name} is {value}" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("word", ["--cuts", "--ahead"])
+def test_a_question_about_recordings_wants_some(
+    word: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Of a log alone it cannot be answered: it was passed over, with code 0."""
+    path = tmp_path / "log.jsonl"
+    path.write_bytes(line(ROWS[0]))
+
+    with pytest.raises(SystemExit) as ended:
+        calibration.main(["--log", str(path), word])
+    assert ended.value.code == 2
+    assert "give --recordings" in capsys.readouterr().err
+
+
+def test_a_diagram_of_no_sample_is_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Volatility is judged without results; a picture was drawn of nothing. Code 1, and none is."""
+    picture = tmp_path / "d.png"
+    monkeypatch.setattr(calibration, "_played", lambda *_: Replayed([]))
+    monkeypatch.setattr(calibration, "_ahead", lambda *_: {60: []})
+    monkeypatch.setattr(vol_forecast, "tell", lambda *_: None)
+
+    words = ["--recordings", str(tmp_path), "--ahead", "--diagram", str(picture)]
+    assert calibration.main(words) == 1
+    assert "no diagram" in capsys.readouterr().err
+    assert not picture.exists()
 
 
 @pytest.mark.parametrize("content", [b"", b"not json\n{}\n"])

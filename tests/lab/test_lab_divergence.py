@@ -385,12 +385,16 @@ def test_a_run_that_was_played_in_part(tmp_path: Path, capsys: pytest.CaptureFix
     assert f"{b}: a part of what it was played on" in capsys.readouterr().err
 
 
-def test_what_is_no_run(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """Code 2 for what cannot be read, 1 where nothing could be compared."""
-    (tmp_path / "a.json").write_text('{"nom": 1}')
+@pytest.mark.parametrize("text", ['{"nom": 1}', "null", "1", "[]", '"a"', ""])
+def test_what_is_no_run(tmp_path: Path, capsys: pytest.CaptureFixture[str], text: str) -> None:
+    """Code 2 for what cannot be read, whatever JSON it is: what was no object was a traceback."""
+    (tmp_path / "a.json").write_text(text)
     assert main([str(tmp_path / "a.json"), str(tmp_path / "a.json")]) == 2
-    assert "not a run" in capsys.readouterr().err
+    assert "not a run: give a file of `backtest --runs`, or a tape" in capsys.readouterr().err
 
+
+def test_nothing_to_compare(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Two runs of nothing are read, and told with code 1."""
     save(Run("a"), tmp_path / "b.json")
     assert main([str(tmp_path / "b.json"), str(tmp_path / "b.json")]) == 1
     assert "nothing to compare" in capsys.readouterr().out
