@@ -36,6 +36,7 @@ from polybot.lab.backtest_words import check, common
 from polybot.lab.places import file_place, folder_place, put
 from polybot.lab.run_record import Run, joined, save
 from polybot.lab.shares import each_of
+from polybot.options import Overrides
 from polybot.season_file import read as read_seasons
 
 QUEUES = "pessimistic,probabilistic:2.5,touch"
@@ -164,7 +165,7 @@ def main(argv: Sequence[str]) -> int:
     said = parser.parse_args(argv)
     queues = list(dict.fromkeys(said.queue.split(",")))
     try:
-        config = load(said.config, os.environ)
+        config = load(said.config, os.environ, Overrides(mode="paper"))  # needs no keys
         check(said, queues)
     except (ValueError, ConfigError) as error:
         parser.error(str(error))

@@ -33,6 +33,7 @@ from polybot.app import Bot
 from polybot.clock import NS, Clock
 from polybot.composition import build
 from polybot.config import Config, load
+from polybot.config_read import ConfigError
 from polybot.exchange import server
 from polybot.exchange.latency_models import Constant, latencies
 from polybot.exchange.model import BUY, UP, Event, Order, Traded
@@ -48,7 +49,7 @@ from polybot.lab.lockstep import Lockstep, lockstep_only
 from polybot.lab.memory_net import OWNER, Network, memory_network
 from polybot.lab.moments import decisions_last
 from polybot.launch import demo_site
-from polybot.options import BotOptions
+from polybot.options import BotOptions, Overrides
 from polybot.price_task import BINANCE, POLYBOLT
 from polybot.purse import Purse
 from polybot.venue.lean_http import LeanClient
@@ -279,8 +280,12 @@ def main(argv: Sequence[str]) -> int:
     found = find([said.path], said.windows)
     if not found.chunks:
         parser.error("; ".join(found.faults) or "nothing to play")
-    models = Models(queue_model(said.queue), latencies(str(said.latency)), said.seed)
-    recording, config = found.chunks[0].read(), load(said.config, os.environ)
+    try:
+        models = Models(queue_model(said.queue), latencies(str(said.latency)), said.seed)
+        config = load(said.config, os.environ, Overrides(mode="paper"))
+        recording = found.chunks[0].read()
+    except (ValueError, OSError, ConfigError) as error:
+        parser.error(str(error))
     result = compare(*twins(recording, config, models))
     sys.stdout.write("\n".join(table(result)) + "\n")
     faults = (*found.faults, *recording.warnings)

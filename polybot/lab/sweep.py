@@ -38,6 +38,7 @@ from polybot.lab.shares import WorkerDied, each_of
 from polybot.lab.sweep_grid import Axis, Point, grid
 from polybot.lab.sweep_stats import Estimate, Forward, Witness, better_than, mean_of, walk_forward
 from polybot.lab.sweep_store import Piece, Store
+from polybot.options import Overrides
 
 SPLITS = 3
 SEEDS_MOST = 1_000
@@ -204,7 +205,8 @@ def main(argv: Sequence[str]) -> int:
         parser.error("--picture: there is nothing to draw without --set")
     try:
         axes = [Axis.read(text) for text in said.set]
-        points = grid(load(said.config, os.environ), axes)
+        config = load(said.config, os.environ, Overrides(mode="paper"))  # needs no keys
+        points = grid(config, axes)
         check(said, [said.queue])
         sweep_store.check()
         if said.cluster is not None:

@@ -49,6 +49,22 @@ def test_what_was_not_read_is_no_agreement(
     assert "comes a second time" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize(
+    ("words", "why"),
+    [
+        (["--queue", "hopeful"], "unknown queue model"),
+        (["--config", "gone.toml"], "gone.toml"),
+    ],
+)
+def test_bad_words(words: list[str], why: str, capsys: pytest.CaptureFixture[str]) -> None:
+    """2 and a line, as of a backtest; each was a traceback."""
+    with pytest.raises(SystemExit) as ended:
+        paper_twin.main([str(files()[0]), "--config", str(ROOT / "config.toml"), *words])
+
+    assert ended.value.code == 2
+    assert why in capsys.readouterr().err
+
+
 def test_fills_are_paired_once() -> None:
     """Two that are alike on one side and one on the other leave one over; a little later is near,
     much later is another.
