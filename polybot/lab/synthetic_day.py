@@ -22,6 +22,7 @@ from polybot.exchange.model import UP, Event, LevelChanged, Market, TickChanged,
 from polybot.exchange.recording_beats import SUFFIX, Window
 from polybot.lab import numbers
 from polybot.lab.crowd_venue import FIRST_MS, WINDOW_MS, CrowdVenue
+from polybot.lab.places import folder_place
 from polybot.lab.shares import PROCESSES, each_of
 
 CHUNK = 4  # windows that one crowd trades in a row, half a minute's work
@@ -160,7 +161,7 @@ def main(argv: Sequence[str]) -> int:
         prog="polybot lab synthetic-day", allow_abbrev=False,
         description="The invented crowd's BTC 5m windows as recordings for backtests.",
     )  # fmt: skip
-    parser.add_argument("folder", type=Path, help="is made where it is not there")
+    parser.add_argument("folder", type=folder_place, help="is made where it is not there")
     parser.add_argument(
         "--windows", type=numbers.count, default=DAY, help=f"in a row ({DAY}: a day)"
     )
@@ -187,7 +188,7 @@ def main(argv: Sequence[str]) -> int:
     missing = [task for task in tasks if left(task)]
     done = said.windows - sum(task.count for task in missing)
     alone = said.processes == 1
-    made = map(perform, missing) if alone else each_of(perform, missing, keeps=True)
+    made = map(perform, missing) if alone else each_of(perform, missing, said.processes, keeps=True)
     try:
         for count in made:
             done += count

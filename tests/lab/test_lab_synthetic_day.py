@@ -142,6 +142,31 @@ def test_the_tick_is_on_record() -> None:
     assert {beat.tick for beat in beats if isinstance(beat, NewTick)} <= {10, 100}
 
 
+def test_as_many_processes_as_were_asked_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """`--processes 2` of a machine with more took all of them."""
+    asked: list[int] = []
+
+    def each_of(_do: object, _tasks: object, processes: int = 99, **_: object) -> list[int]:
+        asked.append(processes)
+        return []
+
+    monkeypatch.setattr(synthetic_day, "each_of", each_of)
+    assert synthetic_day.main([str(tmp_path), "--windows", "1", "--processes", "2"]) == 0
+    assert asked == [2]
+
+
+def test_a_place_that_is_no_folder(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """2 and a line; it was a traceback."""
+    (tmp_path / "file").touch()
+
+    with pytest.raises(SystemExit) as ended:
+        synthetic_day.main([str(tmp_path / "file"), "--windows", "1"])
+    assert ended.value.code == 2
+    assert "is no folder" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize("words", [["--windows", "0"], ["--intensity", "0"], ["--every", "-1"]])
 def test_bad_words(tmp_path: Path, words: list[str]) -> None:
     """Numbers that mean nothing are refused before anything is made."""
