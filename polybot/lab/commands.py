@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from importlib import import_module
 
+from polybot.lab.places import NO_ROOM
 from polybot.lab.shares import WorkerDied
 
 Command = Callable[[Sequence[str]], int]
@@ -40,6 +41,7 @@ COMMANDS: dict[str, str] = {
 
 
 UNSEEN = 1  # the exit code of what nobody read to its end
+UNWRITTEN = 4  # of what found no room for its files, as of a bot whose journal does not
 DIED = 1  # of work that one of its processes has left
 STOPPED = 130  # of what Ctrl-C has ended, as every shell has it
 
@@ -84,4 +86,12 @@ def _read_to_its_end(command: Command, words: Sequence[str]) -> int:
         # Python flushes once more at its end, and would complain of the same.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return UNSEEN
+    except OSError as error:
+        if error.errno not in NO_ROOM:
+            raise
+        sys.stderr.write(
+            f"a file could not be written: {error.strerror}; what was whole before stays, and what "
+            "was told above holds. Make room, or name another place, and say the same again\n"
+        )
+        return UNWRITTEN
     return code

@@ -6,8 +6,11 @@ half of a file, and what was there before stays until the new one is whole.
 from __future__ import annotations
 
 import argparse
+import errno
 import os
 from pathlib import Path
+
+NO_ROOM = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS})  # nothing is written
 
 
 def file_place(text: str) -> Path:

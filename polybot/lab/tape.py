@@ -37,7 +37,7 @@ from polybot.journal.tape import (
     lost_before,
 )
 from polybot.lab import numbers
-from polybot.lab.places import file_place, reason
+from polybot.lab.places import NO_ROOM, file_place, reason
 
 EXIT_WHOLE, EXIT_DAMAGED, EXIT_UNREADABLE = 0, 1, 2
 ROWS = 50_000  # of a Parquet row group, and of what is held in memory
@@ -58,6 +58,8 @@ def main(argv: Sequence[str]) -> int:
         sys.stderr.close()
         return EXIT_WHOLE
     except (TapeError, OSError, ValueError) as error:
+        if isinstance(error, OSError) and error.errno in NO_ROOM:
+            raise  # not of what is read: who calls all commands has the words and the code
         sys.stderr.write(f"{reason(error)}\n")
         return EXIT_UNREADABLE
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import errno
 import json
 import zipfile
 from pathlib import Path
@@ -12,6 +13,8 @@ import pytest
 from tape_kit import END_SIZE, HEADER, T0_NS, events, three_parts, written
 
 from polybot.journal.tape import Kind, Writer
+from polybot.lab import tape
+from polybot.lab.commands import UNWRITTEN, to_its_reader
 from polybot.lab.tape import main, tapes
 
 
@@ -136,6 +139,21 @@ def test_a_record_with_a_changed_byte_is_read_up_to_it(
     told = capsys.readouterr()
     assert len(told.out.splitlines()) == 3
     assert "block 2 does not match its sum; the 3 events before it were read" in told.err
+
+
+def test_no_room_is_not_what_a_tape_has(
+    path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A disk that is full has the program's own code for it, and half of a table is not left."""
+
+    def full(*_: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(tape, "_csv", full)
+    words = ["export", str(path), str(tmp_path / "out.csv")]
+    assert to_its_reader(main, words) == UNWRITTEN
+    assert "could not be written: No space left on device" in capsys.readouterr().err
+    assert not (tmp_path / "out.csv").exists()
 
 
 def test_a_file_that_is_missing_is_a_hole(
