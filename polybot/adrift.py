@@ -164,6 +164,14 @@ class Adrift:
         if self._doubtful.pop(intent.order_id, None) is not None:
             await self.account.learn(Ended(intent.condition_id, intent.order_id, state))
 
+    def note_strays(self, rows: Iterable[OrderRow]) -> None:
+        """Of a look that is not whole: what no desk knows is withdrawn by its id all the same."""
+        known = {it.order_id for route in self.account.routes.values() for it in route.orders()}
+        for row in rows:
+            if row.order_id not in known:
+                at_ms = self.clock.now_ms()
+                self.account.stray(OrderSeen(row.order_id, row.kind, row.matched, row.text, at_ms))
+
     async def withdraw_strays(self) -> None:
         """Cancel what rests and no desk knows, by its id: the list may not show it yet (F48). Asked
         again until the venue says that it has ended, or nobody has told of it for long. One that

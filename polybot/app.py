@@ -78,6 +78,7 @@ class Bot:
         self.supervisor = Supervisor(self.ctx, self.discovery, self.inventory)
         self.ctx.reconciler.moved_again = self.inventory.explained
         self.ctx.reconciler.on_late = self.ctx.lapse.late
+        self.ctx.reconciler.on_unlisted = self.ctx.lapse.unlisted
         self.ctx.account.journal.on_failure = self._journal_failed
         self.ctx.health.on_halt.append(self._halted)
         self.flight = FlightRecorder(self.ctx, self.summary)

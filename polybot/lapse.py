@@ -27,7 +27,7 @@ from __future__ import annotations
 
 import enum
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 import attrs
 import trio
@@ -71,6 +71,7 @@ class Lapse:
     tell: Callable[[str], None]
     markets: dict[str, str] = attrs.field(factory=dict)
     _late: dict[str, float] = attrs.field(factory=dict)  # orders: since when they are seen
+    _strays: dict[str, float] = attrs.field(factory=dict)  # likewise, while no look is whole
     _put_off: dict[str, float] = attrs.field(factory=dict)  # markets: since when, by an engine away
     _away_since: float | None = None
     _wanted: Bell = attrs.field(factory=Bell)
@@ -94,11 +95,23 @@ class Lapse:
         at every look.
         """
         now = trio.current_time()
+        self._strays.clear()  # those that rest are among these
         self._late = {row.order_id: self._late.get(row.order_id, now) for row in rows}
         if stuck := [row for row in rows if now - self._late[row.order_id] > LATE_MOST_S]:
             self.unproven(NO_DESK, stuck[0].condition_id)
         elif NO_DESK in self.markets:
             self.proven(NO_DESK)
+
+    def unlisted(self, strays: Iterable[str]) -> None:
+        """A look was not whole. What rested by the last whole one may rest still, and so do strays,
+        by the stream's word or by a list that was read: until the venue says that they have ended.
+        """
+        now = trio.current_time()
+        self._strays = {order_id: self._strays.get(order_id, now) for order_id in strays}
+        for order_id, since in {**self._strays, **self._late}.items():
+            if now - since > LATE_MOST_S and (market := self.owner(order_id)) is not None:
+                self.unproven(NO_DESK, market)
+                return
 
     async def run(self) -> None:
         """Try for the wallet while a market is not proven empty, and until the heart beats."""

@@ -8,7 +8,7 @@ logged and in the summary. Nothing is decided on one absent read.
 from __future__ import annotations
 
 import math
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 
 import attrs
 import trio
@@ -70,6 +70,7 @@ class Reconciler:
     grace_ms: int  # how old an order's last move must be before a list that contradicts it counts
     moved_again: Callable[[], Awaitable[bool]] = _never
     on_late: Callable[[Sequence[OrderRow]], None] = lambda _: None
+    on_unlisted: Callable[[Iterable[str]], None] = lambda _: None
     read_until_s: int = 0
     engine_away: str | None = None  # what the venue said when it last took no cancels
     time: RightTime = attrs.field(init=False)
@@ -134,6 +135,8 @@ class Reconciler:
         asked_at = trio.current_time()
         venue_s = await self.client.server_time()
         if unread or isinstance(rows, Failure) or isinstance(venue_s, Failure):
+            self.adrift.note_strays([] if isinstance(rows, Failure) else rows)
+            self.on_unlisted(self.account.strays)
             self._misses += 1
             if self._misses >= BLIND_AFTER:
                 failed = [r.what for r in (rows, venue_s, unread) if isinstance(r, Failure)]

@@ -210,3 +210,26 @@ async def test_late_orders_that_stay_are_of_no_market(autojump_clock: MockClock)
     await trio.sleep(LATE_MOST_S)
     it.lapse.late([row("0x1", "0xb")])
     assert it.lapse.markets == {}, "it has come once more"
+
+
+async def test_what_rests_by_no_list_is_forgotten_by_the_venues_word_alone(
+    autojump_clock: MockClock,
+) -> None:
+    """While looks fail nothing tells that a stray has gone, but that it is none any more; what the
+    last whole look has shown is gone by the next one that lacks it.
+    """
+    it = Scene()
+    it.lapse.unlisted(["ours"])
+    await trio.sleep(LATE_MOST_S + 1)
+    it.lapse.unlisted([])
+    assert it.lapse.markets == {}, "the venue has said that it ended"
+    it.lapse.late([row("ours")])
+    await trio.sleep(LATE_MOST_S + 1)
+    it.lapse.unlisted([])
+    assert it.lapse.markets == {NO_DESK: "0xa"}, "it may rest still"
+    it.lapse.late([])
+    assert it.lapse.markets == {}
+    it.lapse.unlisted(["of a settled market"])
+    await trio.sleep(LATE_MOST_S + 1)
+    it.lapse.unlisted(["of a settled market"])
+    assert it.lapse.markets == {}, "nothing rests there, and nobody knows whose it was"
