@@ -2,8 +2,8 @@
 
 The reader only decodes and applies: no await between the socket and the book. Silence is judged by
 asking, not by waiting: a quiet market is normal (F03), so after some quiet the REST books are
-compared, and only a difference condemns the connection (F01). Where only one of the two tokens has
-fallen silent, its twin tells: their books are mirrors.
+compared, and a difference condemns the connection (F01); so does it that nobody could tell for
+long. Where only one of the two tokens has fallen silent, its twin tells: their books are mirrors.
 """
 
 from __future__ import annotations
@@ -39,6 +39,7 @@ CHECK_EVERY_S = 0.5
 QUIET_S = 6.0
 PING_S = 2.0
 SOCKET_SILENCE_S = 7.0
+UNREAD_S = 10.0  # of quiet in which its books could not be read by REST either
 LATE_QUIET_S = 1.0  # after which a stream that was late is compared as well
 MEND_AFTER = 2  # checks: most mismatches heal with the next message (feeds.md 3)
 MENDS_MOST = 6  # checks that a broken book is given before it costs the connection
@@ -228,6 +229,8 @@ class MarketFeed:
                 self.changed.ring()
         elif same is False and quiet_s > QUIET_S:
             self._redial("silent while the book moved")
+        elif same is None and trio.current_time() - self.heard_at > UNREAD_S:
+            self._redial("silent, and its books cannot be read")  # a fresh one tells them
 
     async def _compare(self) -> bool | None:
         """Whether the venue's own books are ours; None: it does not say, or a change has come. Only
