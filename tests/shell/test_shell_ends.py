@@ -121,6 +121,25 @@ async def test_a_bug_while_a_market_cannot_prove_itself_empty(
     clean(report)
 
 
+async def test_a_bug_in_a_market_that_cannot_prove_itself_empty(
+    monkeypatch: pytest.MonkeyPatch, fast_clock: PatientClock
+) -> None:
+    """A bug in the task of one market, while the venue cancels nothing for longer than its scope
+    asks: the bug is named all the same, and the exit code is not that of an orderly end.
+    """
+    async with playing() as it:
+        await it.answered()
+        bend = it.venue.bend("DELETE", *CANCELS, act=answer(425))
+        monkeypatch.setattr(QuoteTask, "step", boom)
+        await it.until(lambda: it.bot.ctx.stopping, "it ends", FLATTEN_S + 30)
+        it.venue.bends.remove(bend)
+        report = await it.ending()
+
+    assert it.code == 1
+    assert "Bug" in report.exit_reason
+    clean(report)
+
+
 async def test_a_venue_that_cannot_be_emptied(fast_clock: PatientClock) -> None:
     """When cancels and reads fail at the stop, the exit code is 3 and the summary says that orders
     may be live.
