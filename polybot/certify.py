@@ -64,6 +64,7 @@ async def _back(ctx: Context, until: float) -> bool:
             empty = await ctx.reconciler.cancel_everything()
             await ctx.reconciler.adrift.visit()
         nursery.cancel_scope.cancel()
+    ctx.heartbeat.rest()  # what follows lets the switch fall: no beat of before holds it off
     return empty
 
 

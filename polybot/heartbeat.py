@@ -93,6 +93,11 @@ class Heartbeat:
             self.pulse = Pulse.FAILING
             self._resumed.set()
 
+    def rest(self) -> None:
+        """Nobody beats any more, until `run` is called again: that is no pulse to trade by."""
+        if self.beating:
+            self._lose(Pulse.FAILING)
+
     def _accepted(self) -> None:
         self.beats += 1
         if self.pulse is Pulse.LAPSING:
