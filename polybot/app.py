@@ -76,7 +76,7 @@ class Bot:
     def __attrs_post_init__(self) -> None:
         self.discovery = Discovery(self.ctx, self.series)
         self.supervisor = Supervisor(self.ctx, self.discovery, self.inventory)
-        self.ctx.reconciler.moved_again = self.inventory.explained
+        self.ctx.reconciler.moved_again = self.inventory.moved_again
         self.ctx.reconciler.on_late = self.ctx.lapse.late
         self.ctx.reconciler.on_unlisted = self.ctx.lapse.unlisted
         self.ctx.account.journal.on_failure = self._journal_failed

@@ -7,7 +7,7 @@ end is not known.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Set as AbstractSet
 
 import attrs
 import trio
@@ -187,6 +187,13 @@ class Inventory:
         again = await self.proof.moved_again()
         redeemed = {one.condition_id for one in wanted or () if one.kind == "redeem"}
         return await self.results.redeemed(None if wanted is None else redeemed) or again
+
+    async def moved_again(self, first: AbstractSet[str] = frozenset()) -> bool:
+        """Whether the chain shows what our books do not, of these markets before all others: who
+        asks does not wait until a slow node has told of every one.
+        """
+        again = await self.proof.moved_again(markets=first)
+        return await self.results.redeemed(first) or again or await self.explained()
 
     async def _decide(self, way: Way, silence: str | None) -> Plan:
         """What to ask for now, claimed before anything is awaited: no ask takes it any more."""

@@ -17,6 +17,7 @@ from __future__ import annotations
 
 import itertools
 from collections import deque
+from collections.abc import Set as AbstractSet
 
 import attrs
 import trio
@@ -113,15 +114,18 @@ class MoveProof:
         self._moved.pop(condition_id, None)
         self._said.pop(condition_id, None)
 
-    async def moved_again(self, under_way: Moved | None = None) -> bool:
-        """Look whether moves of any market, or of that of an operation `under_way`, were done
-        again, and book them; whether any was. Who asks while another looks waits for what that one
-        books. A market with an operation under way is left to who follows that: the chain may have
-        it already, beside the repetition of an earlier one.
+    async def moved_again(
+        self, under_way: Moved | None = None, markets: AbstractSet[str] | None = None
+    ) -> bool:
+        """Look whether moves of any market, of some `markets`, or of that of an operation
+        `under_way`, were done again, and book them; whether any was. Who asks while another
+        looks waits for what that one books. A market with an operation under way is left to who
+        follows that: the chain may have it already, beside the repetition of an earlier one.
         """
         found, moving = False, self.account.moving
         async with self._looking:
-            keys = [key for key in self._moved if key not in moving]
+            wanted = [key for key in self._moved if markets is None or key in markets]
+            keys = [key for key in wanted if key not in moving]
             for condition_id in keys if under_way is None else [under_way.condition_id]:
                 if condition_id not in self.account.ledger.books:
                     continue

@@ -8,7 +8,7 @@ logged and in the summary. Nothing is decided on one absent read.
 from __future__ import annotations
 
 import math
-from collections.abc import Awaitable, Callable, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Sequence, Set as AbstractSet
 
 import attrs
 import trio
@@ -48,11 +48,12 @@ SLIP_LASTS_S, SLIP_AGAIN_S = 5.0, 60.0
 SHUT_MOST_S = 300.0  # for a venue that refuses us even the time to think better of it
 UNAUTHORISED = "HTTP 401"
 LOOKED_AFTER = ("orders inbox", "private events", LOOP)  # troubles that a look ends
+PROOF_S = 10.0  # for the chain to explain what differs; a start gives it as long (restart.py)
 LATE_LOOK_S = 0.5  # from look to look for what may come late, when nothing else is left to do
 AWAY_PAUSE_S = 1.0  # between cancel-alls to an engine that says it takes none
 
 
-async def _never() -> bool:
+async def _never(_markets: AbstractSet[str] = frozenset()) -> bool:
     return False
 
 
@@ -68,7 +69,7 @@ class Reconciler:
     records: Records
     payments: Payments
     grace_ms: int  # how old an order's last move must be before a list that contradicts it counts
-    moved_again: Callable[[], Awaitable[bool]] = _never
+    moved_again: Callable[..., Awaitable[bool]] = _never  # may be told which markets come first
     on_late: Callable[[Sequence[OrderRow]], None] = lambda _: None
     on_unlisted: Callable[[Iterable[str]], None] = lambda _: None
     read_until_s: int = 0
@@ -147,8 +148,11 @@ class Reconciler:
         await self._compare(rows, started_ms)
         await self.adrift.visit()
         drifts = await self.balances.compare(doubt=self.payments.doubt_s > 0)
-        if drifts and await self.moved_again():
-            drifts = []  # the books are others now
+        if drifts:
+            # A node that hangs takes its time for each of dozens of windows.
+            with trio.move_on_after(PROOF_S):
+                if await self.moved_again({drift.condition_id for drift in drifts}):
+                    drifts = []  # the books are others now
         for drift in drifts:
             if self.balances.halt(drift):
                 self._note(drift)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Set as AbstractSet
 from types import SimpleNamespace
 from typing import Any
 
@@ -29,10 +30,10 @@ from polybot.domain.orders import (
 )
 from polybot.domain.units import SHARE, USD
 from polybot.execution.firewall import Admission
-from polybot.execution.reconcile import LAG_MOST_MS, Kind, OurOrder
+from polybot.execution.reconcile import DRIFT_MS, LAG_MOST_MS, Kind, OurOrder
 from polybot.health import Health
 from polybot.journal.entries import Intent, Known, Paid
-from polybot.reconciler import RECONCILE_EVERY_S, Reconciler
+from polybot.reconciler import PROOF_S, RECONCILE_EVERY_S, Reconciler
 from polybot.records import Records
 from polybot.right_time import CLOCK
 from polybot.risk.limits import RiskParams
@@ -78,6 +79,8 @@ class Scene:
     rest: Any = attrs.field(factory=lambda: SimpleNamespace(timeout_s=10))
     began: float = attrs.field(factory=trio.current_time)
     again: bool = False  # whether the chain shows moves done again
+    chain_s: float = 0.01  # how long it takes to tell
+    first: AbstractSet[str] = frozenset()  # the markets that it was asked about first
     doubt_s: int = 0  # of payments about a first balance: none
     health: Health = attrs.field(factory=lambda: Health(Admission()))
     account: Account = attrs.field(init=False)
@@ -145,8 +148,9 @@ class Scene:
         await trio.lowlevel.checkpoint()
         self.paid.append(surplus)
 
-    async def moved_again(self) -> bool:
-        await trio.lowlevel.checkpoint()
+    async def moved_again(self, first: AbstractSet[str]) -> bool:
+        self.first = first
+        await trio.sleep(self.chain_s)
         return self.again
 
     def note(self, *_: object) -> None:
@@ -225,6 +229,18 @@ async def test_the_pause_after_trades_that_failed_ends(autojump_clock: MockClock
     await trio.sleep(2)
     assert await scene.it.reconcile()
     assert scene.health.troubles == {}
+
+
+async def test_a_chain_that_does_not_answer_hides_no_theft(autojump_clock: MockClock) -> None:
+    """A node that hangs for each of dozens of windows held up the halt for minutes, and with it all
+    that a look does.
+    """
+    scene = Scene(cash=90 * USD, again=True, chain_s=600.0)
+    with trio.fail_after(DRIFT_MS / 1000 + PROOF_S + 3):
+        while not scene.health.halted:
+            assert await scene.it.reconcile()
+            await trio.sleep(1)
+    assert scene.first == {""}, "dollars are of no market"
 
 
 @pytest.mark.parametrize("again", [True, False])

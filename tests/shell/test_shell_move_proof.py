@@ -450,3 +450,12 @@ async def test_a_start_asks_before_it_judges_the_cash(monkeypatch: pytest.Monkey
     await Restart(ctx, step("resolve")).run()
 
     assert order[-3:] == ["_resolve_operations", "moved again", "_agree_on_cash"]
+
+
+async def test_only_the_markets_that_are_asked_about() -> None:
+    """Who has little time asks about those that differ before all others."""
+    wallet = Wallet()
+    wallet.merge(10 * SHARE)
+    wallet.there -= 10 * SHARE
+    assert not await wallet.proof.moved_again(markets={"0xc1"})
+    assert await wallet.proof.moved_again(markets={"0xc0"})
