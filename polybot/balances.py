@@ -13,6 +13,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Set as AbstractSet
 
 import attrs
+import trio
 from loguru import logger
 
 from polybot.account import Account
@@ -32,6 +33,7 @@ REFRESH_EVERY_S = 0.5
 # Of a window that is over nothing is offered or bought any more, and dozens may wait for their
 # results: each look read two balances of every one, and the venue limits how many may be read.
 OVER_EVERY_MS = 300_000
+FAILING_S = 5.0  # of a look: dozens that nobody answers must not hold up all else that it does
 DRIFT = Halt.LEDGER_DRIFT.value
 UNSURE = "balances"  # the trouble's name
 UNLISTED = "dollars and shares differ as by a trade that is not listed yet"
@@ -50,6 +52,7 @@ class Balances:
     # part: with no trade under way, and by a venue that has looked at the chain.
     more: int | None = None
     _told: set[str] = attrs.field(factory=set)
+    _left: list[str] = attrs.field(factory=list)  # not asked for in the last look, in their order
     _unsure: dict[str, int] = attrs.field(factory=dict)  # since when the venue takes no word of it
 
     @property
@@ -87,10 +90,16 @@ class Balances:
         asked_for = [belief.subject for belief in beliefs]
         every = [belief.subject for belief in self._beliefs(moving=frozenset())]
         self.watch.keep(asked_for, self.clock.now_ms(), paused=every)
-        for asked in beliefs:
+        failing_s, waited, self._left = 0.0, {one: n for n, one in enumerate(self._left)}, []
+        for asked in sorted(beliefs, key=lambda one: waited.get(one.subject, len(waited))):
             if self._at_rest(asked):
                 continue
+            if failing_s >= FAILING_S:
+                self._left.append(asked.subject)
+                continue
+            began = trio.current_time()
             there = await self._read(asked, doubt=doubt and asked.kind is Kind.CASH)
+            failing_s += (trio.current_time() - began) * isinstance(there, Failure)
             # What was learnt or begun while the answer was on its way makes it no evidence.
             if isinstance(there, Failure) or not self._holds(asked):
                 continue

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from test_shell_balances import LATER, Scene, drifting, halted_after
+import attrs
+import trio
+from test_shell_balances import LATER, OF_BOTH, Scene, drifting, halted_after
+from trio.testing import MockClock
 
-from polybot.balances import REFRESH_EVERY_S, UNSURE
+from polybot.balances import FAILING_S, REFRESH_EVERY_S, UNSURE
 from polybot.domain.orders import Failure
 from polybot.domain.units import SHARE, USD
 
@@ -101,3 +104,41 @@ async def test_a_side_that_lost_and_is_not_held_is_not_read() -> None:
 
     assert "444" not in await it.look()
     assert not it.balances.watch.differing
+
+
+@attrs.define(eq=False)
+class Slow(Scene):
+    """Some balances are not answered before the request is given up, five seconds on."""
+
+    hanging: set[str | None] = attrs.field(factory=set)
+
+    async def balance(self, token: str | None) -> int | Failure:
+        there = await super().balance(token)
+        if token not in self.hanging:
+            return there
+        await trio.sleep(FAILING_S)
+        return Failure("GET: no answer")
+
+
+async def test_balances_that_hang_do_not_hold_up_a_look(autojump_clock: MockClock) -> None:
+    """A dozen windows, of which nothing is answered, took two minutes of each look: one at a time
+    is enough to see that. All come to their turn.
+    """
+    it = Slow(hanging={*OF_BOTH})
+    asked: list[str | None] = []
+    for _ in OF_BOTH:
+        began = trio.current_time()
+        asked += await it.look(2_000)
+        assert trio.current_time() - began <= FAILING_S
+    assert len(asked) == len(set(asked))
+    assert {*asked} == OF_BOTH
+
+
+async def test_one_balance_that_hangs_hides_no_other(autojump_clock: MockClock) -> None:
+    """What there was no time for comes first in the next look; the dollars are asked for first
+    otherwise, and would keep every share from being read.
+    """
+    it = Slow(hanging={None})
+    assert await it.look(2_000) == {None}
+    assert await it.look(2_000) == OF_BOTH
+    assert it.asked[-1] is None
