@@ -121,6 +121,7 @@ class Bot:
         try:
             with self.ctx.trading:
                 await self._take_over()
+                self.empty = False  # from now on orders may rest
                 if self.certify and not self.ctx.health.halted:  # who may not place needs no switch
                     await certify(self.ctx, self.series)
                 # What is there now stays: a collection that walks it all stops the loop for 60 ms.
