@@ -81,7 +81,8 @@ class MarketScope:
             ctx.config.risk,
             ctx.records.machine(market, timetable(market, ctx.config)),
         )
-        brakes = MarketBrakes(limits, ctx.errors)
+        record = ctx.records.of(market)
+        brakes = record.brakes = record.brakes or MarketBrakes(limits, ctx.errors)
         firewall = Firewall(market, limits, machine, ctx.admission, brakes)
         desk = Desk(market, ctx.config.orders, firewall, ctx.budget, ctx.sign)
         self.orders = OrdersTask(desk, ctx.client, ctx.account, ctx.clock, ctx.core)

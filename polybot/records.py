@@ -20,6 +20,7 @@ from polybot.domain.units import SHARE, amount_text
 from polybot.execution.desk import Desk
 from polybot.pricing.calibration import Sampler
 from polybot.quoting.tally import WhyTally
+from polybot.risk.breakers import MarketBrakes
 from polybot.risk.timetable import MarketMachine, Moved, Timetable
 from polybot.summary import Interval, ReasonShare
 
@@ -47,6 +48,7 @@ class IntervalRecord:
     why: WhyTally = attrs.field(factory=WhyTally)  # what withheld or reduced quotes meanwhile
     final: Interval | None = None  # set when the books are closed
     machine: MarketMachine | None = None  # set by its first scope
+    brakes: MarketBrakes | None = None  # likewise: what a side is left alone for outlasts a scope
     sampler: Sampler = attrs.field(factory=Sampler)
     _at_ms: int | None = None
 
@@ -150,7 +152,7 @@ class Records:
         final = record.closed(books, now_ms)
         if record.quotable_ms(now_ms):
             self._lost.include(record.why)
-        record.why, record.machine = SPENT, None
+        record.why, record.machine, record.brakes = SPENT, None, None
         return final
 
     def take(self, record: IntervalRecord, desk: Desk) -> None:
