@@ -24,6 +24,7 @@ from polybot.quoting.params import WARM_UP_S
 from polybot.venue import slugs
 
 RESTART_FIRST_S, RESTART_MOST_S = 0.5, 15.0
+SETTLED_S = 30.0  # a scope that has lived for so long forgives earlier faults
 AGREE_S = 10.0  # for balances and books to meet
 ASK_MOST_S = 4.0  # for each window that begins: the venue limits how often balances are read
 
@@ -102,10 +103,13 @@ class Supervisor:
             with trio.move_on_at(self.ctx.clock.trio_time(market.end_ms)):
                 await self.ctx.health.well()
             scope = self.scopes[market.slug] = MarketScope(self.ctx, market)
+            began = trio.current_time()
             try:
                 if await scope.run() is Ended.CLOSED:
                     return
             finally:
                 del self.scopes[market.slug]
+            if trio.current_time() - began >= SETTLED_S:
+                pause = RESTART_FIRST_S
             await trio.sleep(pause)
             pause = min(2 * pause, RESTART_MOST_S)
