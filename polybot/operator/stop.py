@@ -41,6 +41,7 @@ PATIENCE_S = 20.0  # to see nothing rest, twice
 POLITE_S = 10.0  # a graceful stop takes so long at most (G8); then the engine is told again
 LEAVES_S = 3.0  # told again it leaves within half a second (G9)
 PAUSE_S = 0.25
+ROUNDS = 3  # for engines that a service manager starts meanwhile, one after the other
 AGAIN_S = 2.0  # between two looks for orders that got no answer, and two tries for credentials
 ENDED = (OrderSeen.Kind.DEAD, OrderSeen.Kind.MATCHED)
 
@@ -73,11 +74,15 @@ async def stop_now(
     """Empty the wallet and halt it; the exit code. `now_ms` is the machine's clock, `tell` sends a
     signal to a process.
     """
-    outcome = Outcome()
-    async with trio.open_nursery() as nursery:
-        nursery.start_soon(_end_engine, access.journal, tell or os.kill)
-        with trio.move_on_after(PATIENCE_S):
-            await _empty(access, outcome)
+    for _ in range(ROUNDS):
+        known, outcome = holder(access.journal), Outcome()
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(_end_engine, access.journal, tell or os.kill)
+            with trio.move_on_after(PATIENCE_S):
+                await _empty(access, outcome)
+        if holder(access.journal) in (None, known):
+            break
+        # A service manager has started one meanwhile: it may have placed something since.
     if not outcome.empty:
         put(sys.stderr, f"ORDERS MAY STILL BE LIVE: {outcome.said}. Look at the venue now.\n")
     else:
