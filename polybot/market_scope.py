@@ -99,7 +99,6 @@ class MarketScope:
     async def run(self) -> Ended:
         """Run the interval to its end; raises Unflattened, or whatever bug a task of ours had."""
         account, key, core = self.ctx.account, self.market.condition_id, self.ctx.core
-        core.forget(self.market.slug)
         core.fed(ScopeBegan(self.market, self.quote.quoter.machine.state))
         account.routes[key] = attrs.evolve(self.orders.route, hear=self._hear)
         ended = Ended.FAULT
@@ -178,6 +177,7 @@ class MarketScope:
 
     def _close_books(self, *, emptied: bool, bug: bool) -> None:
         self.ctx.core.fed(ScopeEnded(self.market.slug))
+        self.ctx.core.forget(self.market.slug)
         record = self.ctx.records.of(self.market)
         self.ctx.records.take(record, self.orders.desk)
         del self.ctx.account.routes[self.market.condition_id]
