@@ -40,7 +40,7 @@ from polybot.exchange.faults.state import Faults
 from polybot.exchange.faults.stream_link import StreamLink
 from polybot.exchange.faults.venue_acts import VenueActs
 from polybot.exchange.gamma import GammaService
-from polybot.exchange.ip_limits import CLOB_RULES, GAMMA_RULES, Rule, limited
+from polybot.exchange.ip_limits import CLOB_RULES, DATA_RULES, GAMMA_RULES, Rule, limited
 from polybot.exchange.latency_models import NEAR, Latencies
 from polybot.exchange.lifecycle import Lifecycle
 from polybot.exchange.mirror_live import LiveWorld
@@ -267,7 +267,7 @@ class Exchange:
             (("binance_rest http", "binance_ws ws"), binance.service),
             (("admin http",), self.admin.service),
             (("site http",), SiteService(clob.geoblock).service),
-            (("data http",), self.data.service),
+            (("data http",), self._edge(DATA_RULES, self.data.service)),
             (("relayer http",), self._after_the_world(self.chain.service_relayer)),
             (("rpc http",), self._after_the_world(self.chain.service_rpc)),
         ]

@@ -8,8 +8,11 @@ import trio
 from clob_kit import T0
 from hypothesis import given, strategies as st
 from trio.testing import MockClock
+from world_kit import START_MS
 
 from polybot.clock import Clock
+from polybot.exchange.calendar import SERIES
+from polybot.exchange.crowd import SyntheticWorld
 from polybot.exchange.ip_limits import (
     CLOB_RULES,
     DATA_RULES,
@@ -21,6 +24,7 @@ from polybot.exchange.ip_limits import (
 )
 from polybot.exchange.net import Service, serve
 from polybot.exchange.request import Request, Response, text_response
+from polybot.exchange.server import Exchange
 
 THREE = (Rule("all", ("*",), 1_000), Rule("/a", ("/a",), 3))
 START = T0 // 600_000 * 600_000  # the beginning of both windows
@@ -211,3 +215,20 @@ async def test_the_key_is_the_peers_address(nursery: trio.Nursery) -> None:
     assert statuses == [(200, False), (429, False), (200, False)]
     assert seen == ["127.0.0.1", "127.0.0.2"]
     nursery.cancel_scope.cancel()
+
+
+@pytest.mark.parametrize("path", ["/v2/positions", "/v2/trades"])
+async def test_the_data_api_has_limits_too(path: str, autojump_clock: MockClock) -> None:
+    """Who asks 200 times in ten seconds for trades or positions is refused: a changing dummy
+    parameter gets past the cache, not past the limit (feeds.md 11).
+    """
+    world = SyntheticWorld(1, START_MS, [SERIES["btc-5m"]], 0.1)
+    exchange = Exchange(world, Clock.starting_at(START_MS), 1)
+    [data] = [service for names, service in exchange.services() if names == ("data http",)]
+    assert data.http is not None
+    statuses = []
+    for number in range(203):
+        query = {"user": exchange.wallet.address, "_": str(number)}
+        reply = await data.http(Request("GET", path, query, {}, b"", "127.0.0.1"))
+        statuses.append(reply.status)
+    assert statuses == [200] * 200 + [429] * 3
