@@ -6,10 +6,13 @@ are in checksum form, amounts in base units (10⁻⁶); `UNLIMITED` is never use
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from polybot.exchange import contracts
 from polybot.exchange.model import BUY, Market, Order
 
 UNLIMITED = 2**256 - 1
+KEPT_CHANGES = 20  # of one approval: more within seconds is no client's doing
 
 SPENDERS = (
     contracts.EXCHANGE,
@@ -74,7 +77,10 @@ class Approvals:
     """The approvals of every wallet. A wallet that never approved anything has none."""
 
     def __init__(self) -> None:
+        self.now_ms: Callable[[], int] = int  # the engine's clock, once it has one
         self._allowed: dict[str, dict[Pair, int]] = {}
+        # By owner, token and spender: when the owner changed it, and what it was before.
+        self._before: dict[tuple[str, str, str], tuple[tuple[int, int], ...]] = {}
         self._revoked: set[tuple[str, str, str]] = set()
 
     def allowance(self, owner: str, token: str, spender: str) -> int:
@@ -83,8 +89,19 @@ class Approvals:
 
     def approve(self, owner: str, token: str, spender: str, amount: int) -> None:
         """Set an allowance, whatever it was; for an operator `UNLIMITED` or 0."""
+        now_ms, key = self.now_ms(), (owner, token, spender)
+        if now_ms:  # what a wallet begins with has always been so
+            changes = (*self._before.get(key, ()), (now_ms, self.allowance(*key)))
+            self._before[key] = changes[-KEPT_CHANGES:]
         self._allowed.setdefault(owner, {})[token, spender] = amount
-        (self._revoked.discard if amount else self._revoked.add)((owner, token, spender))
+        (self._revoked.discard if amount else self._revoked.add)(key)
+
+    def indexed(self, owner: str, token: str, spender: str, seen_ms: int) -> int:
+        """The allowance as an index shows it that has seen the chain up to `seen_ms`."""
+        for changed_ms, before in self._before.get((owner, token, spender), ()):
+            if changed_ms > seen_ms:
+                return before
+        return self.allowance(owner, token, spender)
 
     def approve_all(self, owner: str) -> None:
         """Give the standard 17, unlimited."""

@@ -77,6 +77,7 @@ class Engine:
         # whoever enters orders asks first: the CLOB's door for its clients, the crowd's hands.
         self.modes = Modes()
         self._now_ms = 0
+        self.accounts.approvals.now_ms = lambda: self._now_ms
 
     # --- markets ---------------------------------------------------------------------
 

@@ -216,9 +216,9 @@ class Exchange:
 
     def _approvals(self, wallet: str) -> Iterator[tuple[str, str, int]]:
         """The standard pairs as the Data API's index shows them."""
-        allowed = self.engine.accounts.approvals
+        allowed, seen_ms = self.engine.accounts.approvals, self.clock.now_ms() - OWN_LAG_MS
         for token, spender in STANDARD:
-            yield token, spender, allowed.allowance(wallet, token, spender)
+            yield token, spender, allowed.indexed(wallet, token, spender, seen_ms)
 
     def _life(self, rng: random.Random, start_ms: int, terms: Terms) -> Lifecycle:
         """Markets live by the calendar, or as another venue says that they do."""
