@@ -18,15 +18,24 @@ from polybot.exchange.engine import Engine
 from polybot.exchange.lifecycle import Lifecycle
 from polybot.exchange.mirror_gamma import Published
 from polybot.exchange.mirror_life import MirroredLife
-from polybot.exchange.mirror_messages import Beat, Changes, NewTick, Print, Resolution, Snapshot
+from polybot.exchange.mirror_messages import (
+    Beat,
+    Changes,
+    NewTick,
+    Print,
+    Resolution,
+    Snapshot,
+    Totals,
+)
 from polybot.exchange.mirror_prices import HeardPrices
-from polybot.exchange.model import Event, Market, MarketResolved, Phase, Series
+from polybot.exchange.model import BUY, Event, Market, MarketResolved, Phase, Series
 from polybot.exchange.oracle import Oracle
 from polybot.exchange.outside import Outside
 from polybot.exchange.outside_book import OutsideBook
 from polybot.exchange.queue_models import AHEAD_FIRST, QueueModel
 
 MOST_WAITING = 20_000  # facts: half a minute of the busiest stream seen (feeds.md 2.2)
+MOST_RECENT = 1_000  # changes of a book, for a snapshot that is older: of seconds at the busiest
 MISSES = 3  # messages in a row whose best prices are not ours: one alone happens on the venue
 
 
@@ -70,6 +79,9 @@ class MirrorWorld:
         self._inbox: deque[tuple[int, Fact]] = deque()
         self._books: dict[str, OutsideBook] = {}
         self._misses: dict[str, int] = {}
+        # By condition id, since the stream began: the newest snapshot's stamp, and changes.
+        self._held_ms: dict[str, int] = {}
+        self._recent: dict[str, deque[Changes]] = {}
         self.relayed = relayed
         self._oracle: Oracle | None = None
         self._life: MirroredLife | None = None
@@ -156,15 +168,18 @@ class MirrorWorld:
         if book is None:
             return
         match beat:
-            case Snapshot():
+            case Snapshot() if beat.at_ms >= self._held_ms.get(beat.market, 0):
+                self._held_ms[beat.market] = beat.at_ms
                 if beat.tick is not None:
                     self._turn(book.market, beat.tick, at_ms)
                 if beat.last_trade is not None:
                     book.market.last_trade_price = beat.last_trade
-                book.replace(beat.bids, beat.asks, at_ms)
+                book.replace(*self._up_to_date(beat), at_ms)
                 self.doubtful.discard(beat.market)
             case Changes() if book.valid:
                 book.change(beat.changes, at_ms)
+                recent = self._recent.setdefault(beat.market, deque(maxlen=MOST_RECENT))
+                recent.append(beat)
                 self._doubt(beat, book)
             case Print() if book.valid:
                 token = book.market.tokens[beat.outcome]
@@ -173,6 +188,17 @@ class MirrorWorld:
                 self._turn(book.market, beat.tick, at_ms)
             case Resolution() if self._life is not None:
                 self._life.resolve(book.market, beat.winner, at_ms)
+
+    def _up_to_date(self, beat: Snapshot) -> tuple[Totals, Totals]:
+        """A snapshot with what the stream has told since: the book of a resync races with it, and
+        to drop every one that loses would leave a busy book in doubt.
+        """
+        bids, asks = dict(beat.bids), dict(beat.asks)
+        for later in self._recent.get(beat.market, ()):
+            if later.at_ms > beat.at_ms:
+                for side, price, size in later.changes:
+                    (bids if side == BUY else asks)[price] = size
+        return bids, asks
 
     def _doubt(self, beat: Changes, book: OutsideBook) -> None:
         """Ask for a snapshot when the best prices are not what the sender says, again and again."""
@@ -187,6 +213,8 @@ class MirrorWorld:
 
     def _lose(self, at_ms: int) -> None:
         self.lost += 1
+        self._held_ms.clear()
+        self._recent.clear()
         for book in self._books.values():
             if book.valid:
                 book.clear(at_ms)
@@ -195,5 +223,7 @@ class MirrorWorld:
         if isinstance(event, MarketResolved) and self._outside is not None:
             self._books.pop(event.market.condition_id, None)
             self._misses.pop(event.market.condition_id, None)
+            self._held_ms.pop(event.market.condition_id, None)
+            self._recent.pop(event.market.condition_id, None)
             self.doubtful.discard(event.market.condition_id)
             self._outside.engine.redeem(self._outside.account, event.market, event.at_ms)
