@@ -38,6 +38,7 @@ def read_market(raw: dict[str, Any], series: Series, taker_delay_ms: int) -> Mar
         ids = raw["positionIds"] if version == "v2" else raw["clobTokenIds"]
         tokens = dict(zip(_array(raw["outcomes"]), _array(ids), strict=True))
         schedule = raw.get("feeSchedule") or {}
+        share = schedule.get("rebateRate")
         rate = scaled(schedule.get("rate", 0), UNIT) if raw.get("feesEnabled", True) else 0
         return Market(
             condition_id=raw["conditionId"],
@@ -55,6 +56,7 @@ def read_market(raw: dict[str, Any], series: Series, taker_delay_ms: int) -> Mar
             neg_risk=raw.get("negRisk", False),
             version=version,
             fee_rate_ppm=rate,
+            rebate_percent=None if share is None else scaled(share, UNIT) * 100 // UNIT,
             fee_exponent=int(schedule.get("exponent", 1)),
             taker_delay_ms=taker_delay_ms,
         )
