@@ -11,6 +11,7 @@ from __future__ import annotations
 import random
 from collections.abc import Awaitable, Callable
 from functools import partial
+from itertools import islice
 from typing import Any
 
 import httpx
@@ -24,7 +25,7 @@ from trio_websocket import (
 )
 
 from polybot.clock import Clock
-from polybot.exchange.calendar import slug_of
+from polybot.exchange.calendar import LISTED_AHEAD_MS, slug_of, under_way, windows
 from polybot.exchange.mirror_gamma import read_market, read_published
 from polybot.exchange.mirror_messages import Snapshot, read_frame, read_message
 from polybot.exchange.mirror_polybolt import MirrorPolybolt
@@ -137,9 +138,10 @@ class MirrorFeed:
     async def _discover(self, http: httpx.AsyncClient, now_ms: int, hear: Hear) -> None:
         """List the current windows and the next, and ask after those whose life moves."""
         for series in self._world.series:
-            length_ms = series.length_s * 1000
-            for number in range(AHEAD + 1):
-                slug = slug_of(series, now_ms // length_ms * length_ms + number * length_ms)
+            first_ms = under_way(series, now_ms)
+            starts = windows(series, first_ms, first_ms + 4 * LISTED_AHEAD_MS)  # days are longest
+            for start_ms in islice(starts, AHEAD + 1):
+                slug = slug_of(series, start_ms)
                 if slug is not None and slug not in self._markets:
                     await self._list(http, slug, series, hear)
         for market in list(self._markets.values()):
