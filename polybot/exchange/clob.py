@@ -99,7 +99,7 @@ class ClobServer:
         self._reads = PublicReads(engine, clock, self._market_stream.book)
         self.prices, bell = PriceHistory(engine, clock), Notifications(engine, self.keys)
         engine.listen(self._note_taker_side, Traded, MarketResolved)
-        engine.listen(self._account.on_event, Traded)
+        engine.listen(self._account.on_event, OrderEvent, Traded)
         engine.listen(self.prices.on_event, Traded)
         engine.listen(bell.on_event, OrderEvent, Traded, TradeUpdated, MarketResolved)
         engine.listen(self._market_stream.on_event, *self._market_stream.hears)

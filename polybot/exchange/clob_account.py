@@ -9,7 +9,7 @@ from polybot.exchange import eip712
 from polybot.exchange.auth import ApiKey, KeyStore
 from polybot.exchange.engine import Engine
 from polybot.exchange.identities import full_condition_id
-from polybot.exchange.model import Event, Order, Trade, Traded
+from polybot.exchange.model import Event, Order, OrderEvent, Trade, Traded
 from polybot.exchange.paging import page
 from polybot.exchange.request import (
     Request,
@@ -19,7 +19,8 @@ from polybot.exchange.request import (
 )
 from polybot.exchange.wire_records import order_row, trade_row
 
-KEPT_TRADES = 20_000  # per API key; the engine forgets resolved markets, the venue does not
+# Per API key; the engine forgets resolved markets, the venue does not.
+KEPT_TRADES = KEPT_ORDERS = 20_000
 
 BAD_ORDER_QUERY = "invalid order params payload"
 BAD_TRADE_QUERY = "Invalid trade params payload"
@@ -32,9 +33,13 @@ class AccountReads:
         self._engine = engine
         self._keys = keys
         self._trades: dict[str, deque[Trade]] = {}  # by API key, oldest first
+        # By API key and id, those first of which nothing has been told for longest.
+        self._orders: dict[str, dict[str, Order]] = {}
 
     def on_event(self, event: Event) -> None:
-        """The engine's listener: remember the trades of every API key, and of nobody else."""
+        """The engine's listener: remember what is every API key's, and nobody else's."""
+        if isinstance(event, OrderEvent):
+            self._remember(event.order)
         if not isinstance(event, Traded):
             return
         trade = event.trade
@@ -42,6 +47,14 @@ class AccountReads:
         for owner in owners:
             if owner in self._keys:
                 self._trades.setdefault(owner, deque(maxlen=KEPT_TRADES)).append(trade)
+
+    def _remember(self, order: Order) -> None:
+        if order.owner in self._keys:
+            mine = self._orders.setdefault(order.owner, {})
+            mine.pop(order.id, None)
+            mine[order.id] = order
+            if len(mine) > KEPT_ORDERS:
+                del mine[next(iter(mine))]
 
     # --- orders ------------------------------------------------------------------------------
 
@@ -61,7 +74,7 @@ class AccountReads:
         return json_response(order_row(order)) if order else error_response("Order not found", 404)
 
     def _own(self, order_id: str, key: ApiKey) -> Order | None:
-        order = self._engine.orders.get(order_id)
+        order = self._engine.orders.get(order_id) or self._orders.get(key.key, {}).get(order_id)
         return order if order is not None and order.owner == key.key else None
 
     # --- trades ------------------------------------------------------------------------------
