@@ -65,7 +65,7 @@ class Lifecycle:
         *,
         settlement: Settlement | None = None,
         hydration_ms: int = 0,
-        keep_ms: int = 3_600_000,
+        keep_ms: int = 172_800_000,  # two days: the venue never forgets, but memory ends
         terms: Terms = Terms(),
     ) -> None:
         self.series = tuple(series)

@@ -16,7 +16,7 @@ from polybot.exchange.mirror_gamma import Published
 from polybot.exchange.model import Market, Phase, Series
 from polybot.exchange.oracle import Oracle
 
-KEEP_MS = 3_600_000  # a resolved market can be looked up this long
+KEEP_MS = 172_800_000  # a resolved market can be looked up this long, like those of `Lifecycle`
 NEVER_MS = 10**15
 
 

@@ -247,6 +247,21 @@ async def test_an_hour_is_proposed_with_both_prices_while_still_open() -> None:
     assert hour["outcomePrices"] == '["0.5", "0.5"]'
 
 
+async def test_a_market_is_found_hours_after_its_result() -> None:
+    """A slug works for closed markets (feeds.md 8.3), and nothing has to be redeemed by a time
+    (onchain.md 6.1): a bot that was away asks here for what it held, as the SDK's redeem does.
+    """
+    gamma = Gamma()
+    gamma.to(HOUR_START + 300_000 + 163_000)
+    before = await get(gamma, f"/markets/slug/{SLUG}")
+    gamma.to(HOUR_START + 300_000 + 2 * 3_600_000)
+
+    after = await get(gamma, f"/markets/slug/{SLUG}")
+    assert after["outcomePrices"] == before["outcomePrices"]
+    query = f"condition_ids={after['conditionId']}&closed=true"
+    assert len((await get(gamma, f"/markets/keyset?{query}"))["markets"]) == 1
+
+
 @pytest.mark.conforms("feeds-12.6-closed-hidden")
 async def test_lists_hide_closed_markets_and_lookups_do_not() -> None:
     """`closed` defaults to false on every list (feeds.md 8.3)."""

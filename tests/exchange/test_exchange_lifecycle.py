@@ -47,6 +47,7 @@ class World:
         start_ms: int = START,
         settlement: Callable[[Market], tuple[float, float] | None] | None = None,
         hydration_ms: int = 0,
+        keep_ms: int = 172_800_000,
         terms: Terms = Terms(),
     ) -> None:
         series: list[Series] = [SERIES[key] for key in keys]
@@ -57,7 +58,7 @@ class World:
         self.oracle = Oracle(source, ["btc"], start_ms, random.Random(2))
         self.lifecycle = Lifecycle(
             self.engine, self.oracle, series, random.Random(3), start_ms,
-            settlement=settlement, hydration_ms=hydration_ms, terms=terms,
+            settlement=settlement, hydration_ms=hydration_ms, keep_ms=keep_ms, terms=terms,
         )  # fmt: skip
 
     def to(self, now_ms: int) -> None:
@@ -205,8 +206,8 @@ def test_resolutions_are_told_once_with_their_own_times() -> None:
 
 
 def test_old_markets_are_forgotten() -> None:
-    """An hour after its resolution a market is gone here; the number known stays the same."""
-    world = World("btc-5m")
+    """After its time a resolved market is gone here; the number known stays the same."""
+    world = World("btc-5m", keep_ms=3_600_000)
     first, known = world.five(0), len(world.lifecycle.by_slug)
     order = Order("0x1", "key", "wallet", first, first.tokens[UP], BUY, 5_000, 5_000_000, Kind.GTC)
     world.engine.accounts.deposit("wallet", 100_000_000)
