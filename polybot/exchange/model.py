@@ -215,6 +215,7 @@ class OrderEvent:
     status: str  # as the wire shows it at this moment
     matched: int
     at_ms: int
+    trades: tuple[str, ...] = ()  # the order's at this moment
 
 
 @attrs.frozen

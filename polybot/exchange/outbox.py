@@ -99,7 +99,9 @@ class Act:
         self._trades.append(Traded(trade, self.now_ms))
 
     def order(self, kind: str, order: Order, status: str, matched: int) -> None:
-        self._orders.append(OrderEvent(kind, order, status, matched, self.now_ms))
+        self._orders.append(
+            OrderEvent(kind, order, status, matched, self.now_ms, tuple(order.trades))
+        )
 
     def events(self) -> list[Event]:
         """All levels in one event with their totals as of now, then trades, then orders."""

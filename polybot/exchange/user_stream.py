@@ -120,7 +120,7 @@ class UserStream:
     def _tell_order(self, event: OrderEvent) -> None:
         order = event.order
         if order.owner in self._listeners:
-            record = order_event(order, event.kind, event.status, event.matched, event.at_ms)
+            record = order_event(event)
             self._tell(order.owner, order.market, record)
 
     def _on_trade(self, trade: Trade, at_ms: int) -> None:

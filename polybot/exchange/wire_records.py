@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from polybot.exchange.book_wire import price_text, size_text
-from polybot.exchange.model import MakerFill, Order, Trade
+from polybot.exchange.model import MakerFill, Order, OrderEvent, Trade
 
 Record = dict[str, object]
 
@@ -33,17 +33,18 @@ def order_row(order: Order) -> Record:
     }
 
 
-def order_event(order: Order, kind: str, status: str, matched: int, at_ms: int) -> Record:
+def order_event(event: OrderEvent) -> Record:
     """An `order` event of the user channel, as of that event rather than as of now."""
+    order = event.order
     return {
         **order_row(order),
-        "status": status,
-        "size_matched": size_text(matched),
-        "associate_trades": list(order.trades) or None,
+        "status": event.status,
+        "size_matched": size_text(event.matched),
+        "associate_trades": list(event.trades) or None,
         "order_owner": order.owner,
         "created_at": str(order.created_ms // 1000),
-        "timestamp": str(at_ms),
-        "type": kind,
+        "timestamp": str(event.at_ms),
+        "type": event.kind,
         "event_type": "order",
     }
 

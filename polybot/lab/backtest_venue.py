@@ -176,7 +176,7 @@ def told(event: Event) -> tuple[PrivateEvent, ...]:
     if isinstance(event, OrderEvent):
         if event.order.owner != KEY:
             return ()
-        record = order_event(event.order, event.kind, event.status, event.matched, event.at_ms)
+        record = order_event(event)
     elif isinstance(event, Traded | TradeUpdated) and _concerns_us(event.trade):
         role = "TAKER" if event.trade.taker.owner == KEY else "MAKER"
         record = trade_event(event.trade, role, event.at_ms)

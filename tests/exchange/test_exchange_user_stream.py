@@ -96,6 +96,24 @@ async def test_a_trade_is_told_to_both_sides(users: Users, autojump_clock: MockC
     assert theirs[0]["maker_orders"] == trade["maker_orders"]
 
 
+async def test_a_placement_names_no_trade_that_comes_after_it(
+    users: Users, autojump_clock: MockClock
+) -> None:
+    """The venue tells an order that matches at once by a PLACEMENT without trades, then an UPDATE
+    with them (feeds.md 4.2): events of one act are told together, each as of itself.
+    """
+    users.kit.crowd(SELL, UP_TOKEN, 5_000, 6)
+    await users.place(users.kit.ann, BUY, UP_TOKEN, 50, 10)
+
+    messages = users.ann.take()
+    [trade] = [m["id"] for m in messages if m["event_type"] == "trade"]
+    orders = [m for m in messages if m["event_type"] == "order"]
+    assert [(m["type"], m["size_matched"], m["associate_trades"]) for m in orders] == [
+        ("PLACEMENT", "0", None),
+        ("UPDATE", "6", [trade]),
+    ]
+
+
 @pytest.mark.conforms("feeds-12.3-trade-matched")
 async def test_a_trade_goes_on_to_be_mined_and_confirmed(
     users: Users, autojump_clock: MockClock
