@@ -166,6 +166,7 @@ class MarketStream:
 
     def _on_resolved(self, event: MarketResolved) -> None:
         market = event.market
+        self._hasten_prints(market.condition_id)
         watched = self._watched.pop(market.condition_id, None)
         self._changed_ms.pop(market.condition_id, None)
         watching = watched.watchers if watched else {}
@@ -207,6 +208,17 @@ class MarketStream:
     def _send_due_prints(self, now_ms: int) -> None:
         while self._prints and self._prints[0][0] <= now_ms:
             _, _, condition_id, event = heapq.heappop(self._prints)
+            watched = self._watched.get(condition_id)
+            if watched is not None:
+                text = market_messages.last_trade_price(event.trade, event.at_ms)
+                _broadcast(watched.watchers, text)
+
+    def _hasten_prints(self, condition_id: str) -> None:
+        """Send what waits of a market that is over: after its result nobody watches it."""
+        waiting = sorted(one for one in self._prints if one[2] == condition_id)
+        self._prints = [one for one in self._prints if one[2] != condition_id]
+        heapq.heapify(self._prints)
+        for *_, event in waiting:
             watched = self._watched.get(condition_id)
             if watched is not None:
                 text = market_messages.last_trade_price(event.trade, event.at_ms)
