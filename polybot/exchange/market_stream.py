@@ -207,11 +207,15 @@ class MarketStream:
 
     def _send_due_prints(self, now_ms: int) -> None:
         while self._prints and self._prints[0][0] <= now_ms:
-            _, _, condition_id, event = heapq.heappop(self._prints)
-            watched = self._watched.get(condition_id)
-            if watched is not None:
-                text = market_messages.last_trade_price(event.trade, event.at_ms)
-                _broadcast(watched.watchers, text)
+            *_, event = heapq.heappop(self._prints)
+            self._print(event)
+
+    def _print(self, event: Traded) -> None:
+        market, taker = event.trade.market, event.trade.taker
+        watched = self._watched.get(market.condition_id)
+        if watched is not None:
+            text = market_messages.last_trade_price(event.trade, event.at_ms)
+            _broadcast(self._hearing(watched, market.outcome_of(taker.token)), text)
 
     def _hasten_prints(self, condition_id: str) -> None:
         """Send what waits of a market that is over: after its result nobody watches it."""
@@ -219,10 +223,7 @@ class MarketStream:
         self._prints = [one for one in self._prints if one[2] != condition_id]
         heapq.heapify(self._prints)
         for *_, event in waiting:
-            watched = self._watched.get(condition_id)
-            if watched is not None:
-                text = market_messages.last_trade_price(event.trade, event.at_ms)
-                _broadcast(watched.watchers, text)
+            self._print(event)
 
     # --- sessions ----------------------------------------------------------------------------
 
