@@ -51,6 +51,27 @@ Hear = Callable[[Fact], None]
 Reader = Callable[[Hear], Awaitable[None]]
 
 
+class Thinned:
+    """Of many trades a few: the first and the last of each second, with which candles begin and
+    end, and between them one each `THIN_MS`.
+    """
+
+    def __init__(self) -> None:
+        self._told_ms: dict[str, int] = {}  # by asset
+        self._left_out: dict[str, Price] = {}  # by asset: the newest of them
+
+    def take(self, price: Price) -> list[Price]:
+        """What is to be told now that this one is known."""
+        told_ms = self._told_ms.get(price.asset, 0)
+        turned = price.stamp_ms // 1000 != told_ms // 1000
+        if not turned and price.stamp_ms < told_ms + THIN_MS:
+            self._left_out[price.asset] = price
+            return []
+        self._told_ms[price.asset] = price.stamp_ms
+        last = self._left_out.pop(price.asset, None)
+        return [last, price] if turned and last is not None else [price]
+
+
 class MirrorFeed:
     """Reads one site for one world. `run` never returns; call `prepare` before it."""
 
@@ -236,15 +257,15 @@ class MirrorFeed:
 
     async def _binance(self, hear: Hear) -> None:
         names = "/".join(f"{asset}usdt@aggTrade" for asset in self._world.assets)
-        last: dict[str, int] = {}
+        thinned = Thinned()
         async with connected(f"{self._site.binance_ws}/stream?streams={names}", None) as socket:
             while True:
                 data = (await next_object(socket)).get("data", {})
                 asset = str(data.get("s", "")).lower().removesuffix("usdt")
-                if asset in self._world.assets and data["T"] >= last.get(asset, 0) + THIN_MS:
-                    last[asset] = data["T"]
-                    hear(Price("binance", asset, data["T"], float(data["p"])))
-                    self._heard += 1
+                if asset in self._world.assets:
+                    for price in thinned.take(Price("binance", asset, data["T"], float(data["p"]))):
+                        hear(price)
+                        self._heard += 1
 
     async def _rtds(self, hear: Hear) -> None:
         """Without a filter, as the official client: the safest form (feeds.md 6)."""

@@ -25,7 +25,7 @@ class LiveWorld(MirrorWorld):
         model: QueueModel = AHEAD_FIRST, *, silent_s: float = SILENT_S,
     ) -> None:  # fmt: skip
         self._clock = Clock.starting_at(start_ms)
-        relayed = ("chainlink", "twap60") if site.polybolt else ()
+        relayed = ("binance", "chainlink", "twap60") if site.polybolt else ("binance",)
         super().__init__(series, start_ms, urlsplit(site.clob).netloc, model, relayed)
         self._feed = MirrorFeed(self, site, random.Random(f"{seed} mirror"), silent_s=silent_s)
 

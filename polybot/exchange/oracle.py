@@ -21,8 +21,10 @@ from polybot.exchange.calendar import SPOT_UNTIL_MS
 
 TWAP_WINDOW_S = 60
 HISTORY_MS = 120_000
+LOT = 0.01  # coins of a relayed trade: sizes are invented anyhow (exchange.md)
 DELAY_MS, DELAY_SPREAD = 1631, 0.187  # of Chainlink: median, and deviation of the logarithm
 FIXED_MS = 7_200_000  # as long as a heard average is remembered
+NEVER_MS = 10**15
 LEFT_OUT = 0.044  # of Chainlink's stamps
 CANDLES_KEPT = {1: 180, 60: 180, 3600: 48}  # length in seconds → how many
 
@@ -129,9 +131,9 @@ class Oracle:
 
     def advance(self, now_ms: int) -> None:
         """Publish everything due up to and including `now_ms`."""
-        while self._due[0][0] <= now_ms:
+        while self._due and self._due[0][0] <= now_ms:
             at_ms, _, feed, asset, stamp_ms = heapq.heappop(self._due)
-            self._now_ms = at_ms
+            self._now_ms = max(self._now_ms, at_ms)
             tick = self._tick(feed, asset, stamp_ms, at_ms)
             self._keep(tick)
             self._schedule(feed, asset, stamp_ms if feed == "binance" else stamp_ms + 1000)
@@ -141,14 +143,19 @@ class Oracle:
         self._now_ms = max(self._now_ms, now_ms)
 
     def next_due_ms(self) -> int:
-        return self._due[0][0]
+        return self._due[0][0] if self._due else NEVER_MS
 
     def publish(self, feed: str, asset: str, value: float, stamp_ms: int, at_ms: int) -> None:
         """A tick as somebody else has published it; what is not newer is known already."""
         kept = self._ticks[feed, asset]
-        if kept and stamp_ms <= kept[-1].stamp_ms:
-            return
+        newest_ms = kept[-1].stamp_ms if kept else 0
+        if stamp_ms < newest_ms or (stamp_ms == newest_ms and feed != "binance"):
+            return  # but trades may share a stamp
+        self._now_ms = max(self._now_ms, at_ms, stamp_ms)  # their clock may be before ours
         tick = PriceTick(feed, asset, value, stamp_ms, at_ms)
+        if feed == "binance":
+            self._trade_ids[asset] += 1
+            tick = attrs.evolve(tick, quantity=LOT, trade_id=self._trade_ids[asset])
         self._keep(tick)
         if feed == "twap60":
             self.fixings[asset, stamp_ms] = value
@@ -278,8 +285,9 @@ class Oracle:
                 bars.popleft()
         last = start_ms // 1000 * 1000
         for stamp_ms in range(last - HISTORY_MS, last, 1000):
-            if self._relayed:
-                break  # their past comes with the first of them
-            if stamp_ms < last - 1000:  # the youngest is still under way
+            # The past of what is relayed comes with the first of it; Chainlink's youngest is still
+            # under way.
+            if stamp_ms < last - 1000 and "chainlink" not in self._relayed:
                 self._keep(self._tick("chainlink", asset, stamp_ms, stamp_ms + DELAY_MS))
-            self._keep(self._tick("twap60", asset, stamp_ms, stamp_ms + 1000))
+            if "twap60" not in self._relayed:
+                self._keep(self._tick("twap60", asset, stamp_ms, stamp_ms + 1000))
