@@ -65,6 +65,13 @@ class BalanceCache:
         self.behind += figure < self._settled(order.account, asset)
         return figure
 
+    def incoming(self, order: Order) -> int:
+        """What an order must not count on, by the same distinction as `known`."""
+        if order.owner in self._engine.unread:
+            return 0
+        asset = None if order.side == BUY else order.token
+        return self._engine.desk.clearing.incoming(order.account, asset)
+
     def refresh(self, wallet: str, asset: Asset) -> None:
         """Read the chain now, all of it."""
         self._unseen.pop((wallet, asset), None)

@@ -47,15 +47,14 @@ class State:
 
     def cash(self, account: str) -> int:
         """pUSD that a transaction can move: settled, and not already promised to a trade."""
-        promised = self.engine.settled_cash(account) - self.engine.accounts.cash(account)
-        return self.accounts.cash(account) + min(promised, 0)
+        return max(0, self.accounts.cash(account) - self._incoming(account, None))
 
     def shares(self, account: str, token: str) -> int:
         """Shares that a transaction can move, like `cash`."""
-        engine = self.engine
-        on_chain = engine.settled_shares(account, token)
-        promised = on_chain - engine.accounts.shares(account, token)
-        return self.accounts.shares(account, token) + min(promised, 0)
+        return max(0, self.accounts.shares(account, token) - self._incoming(account, token))
+
+    def _incoming(self, account: str, token: str | None) -> int:
+        return self.engine.desk.clearing.incoming(account, token)
 
     def split(self, account: str, market: Market, amount: int) -> Refused | int:
         return self.engine.split(account, market, amount, self.now_ms)

@@ -67,6 +67,8 @@ class Desk:
         self.clearing = Clearing(accounts, agenda, rng, policy, outbox.tell, self._failed)
         # The balance by which an order is judged: the books', or what the venue believes.
         self.known: Callable[[Order], int] = accounts.booked
+        # What of the books' figure no block holds yet; nothing where the books are what counts.
+        self.incoming: Callable[[Order], int] = _none
         self._sequence = 0
 
     # --- placing ---------------------------------------------------------------------
@@ -98,7 +100,11 @@ class Desk:
             or rules.term_refusal(order, now_ms)
             or (f"order {order.id} is invalid. Duplicated." if order.id in self.orders else None)
             or rules.balance_refusal(
-                order, self._accounts, self.known(order), marketable=marketable
+                order,
+                self._accounts,
+                self.known(order),
+                self.incoming(order),
+                marketable=marketable,
             )
             or (rules.POST_ONLY_CROSSES if order.post_only and crosses else None)
         )
@@ -275,6 +281,10 @@ class Desk:
     def _next_sequence(self) -> int:
         self._sequence += 1
         return self._sequence
+
+
+def _none(_: Order) -> int:
+    return 0
 
 
 def _nobody(_: Accepted | Refused) -> None:

@@ -10,6 +10,7 @@ from polybot.exchange.book import Book
 from polybot.exchange.engine import Engine
 from polybot.exchange.model import BUY, DOWN, SELL, UP, Market, Order, Phase, Status
 from polybot.exchange.money import UNIT
+from polybot.exchange.settlement import income
 
 REBATE_PERCENT_MAX = 25  # the largest share any category has (clob.md 6.1)
 
@@ -47,10 +48,13 @@ def _check_balances(accounts: Accounts) -> None:
 
 def _check_unmined(engine: Engine) -> None:
     """What the chain lacks is the sum of the trades that no block holds, and of nothing else."""
-    unmined = Accounts()
+    unmined, on_the_way = Accounts(), Counter[tuple[str, str | None]]()
     for trade in engine.trades.values():
         if trade.block_ms is None and trade.status != "FAILED":
             unmined.settle(trade)
+            for account, token, amount in income(trade):
+                on_the_way[account, token] += amount
+    assert engine.desk.clearing.on_the_way == on_the_way, "income on its way is wrong"
     for account, wallet in engine.desk.clearing.unmined.wallets.items():
         expected = unmined.wallet(account)
         assert (wallet.cash, wallet.shares) == (expected.cash, expected.shares), (

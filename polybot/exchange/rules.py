@@ -114,9 +114,10 @@ def term_refusal(order: Order, now_ms: int) -> str | None:
 
 
 def balance_refusal(
-    order: Order, accounts: Accounts, known: int, *, marketable: bool
+    order: Order, accounts: Accounts, known: int, incoming: int, *, marketable: bool
 ) -> str | None:
-    """`known` is the balance that the venue has read from the chain.
+    """`known` is the balance that the venue has read from the chain, `incoming` what trades that no
+    block holds yet bring, which pays for nothing.
 
     Clients found the rule by the figures of hundreds of refusals: balance ≥ active orders + matched
     orders + this one's amount, matched being what trades have spent that no block holds yet
@@ -125,7 +126,7 @@ def balance_refusal(
     """
     amount = needed(order, marketable=marketable)
     active = accounts.active(order)
-    matched = max(0, known - accounts.booked(order))
+    matched = max(0, known - (accounts.booked(order) - incoming))
     if known < active + matched + amount:
         figures = _figures(active, matched, amount)
         return f"{NO_BALANCE}: the balance is not enough -> balance: {known}, {figures}"

@@ -171,6 +171,7 @@ class Exchange:
         self.clob.balances.figure = self.balances.read
         self.clob.balances.refresh = self.balances.refresh
         self.engine.desk.known = self.balances.known
+        self.engine.desk.incoming = self.balances.incoming
         self.engine.listen(self.counters.on_event, OrderEvent, Traded, TradeUpdated)
         wallet = self.wallet
         self.clob.keys.add_key(wallet.address, wallet.api_key, wallet.api_secret, wallet.passphrase)

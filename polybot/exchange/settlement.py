@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import math
 import random
-from collections.abc import Callable
+from collections import Counter
+from collections.abc import Callable, Iterator
 from functools import partial
 
 import attrs
 
-from polybot.exchange.accounts import Accounts
+from polybot.exchange.accounts import Accounts, leg_cash
 from polybot.exchange.agenda import Agenda
-from polybot.exchange.model import Event, Trade, TradeUpdated
+from polybot.exchange.model import BUY, Event, Order, Trade, TradeUpdated
 
 FINAL = ("CONFIRMED", "FAILED")
 Step = tuple[str, int]  # (status, milliseconds after the step before)
@@ -84,7 +85,7 @@ class Clearing:
     the other is put right.
 
     `unmined` is the sum of all trades that no block holds yet: what the venue's books have moved
-    and the chain has not.
+    and the chain has not. `on_the_way` is what they bring alone, by account and token or None.
     """
 
     def __init__(
@@ -100,13 +101,14 @@ class Clearing:
         # How one trade goes; a fault plan may say otherwise than the policy.
         self.policy_of: Callable[[Trade, ClearingPolicy], ClearingPolicy] = _as_usual
         self.unmined = Accounts()
+        self.on_the_way: Counter[tuple[str, str | None]] = Counter()
         self._accounts, self._agenda, self._rng = accounts, agenda, rng
         self._tell, self._on_failed = tell, on_failed
 
     def begin(self, trade: Trade) -> None:
         """Move the balances of a fresh trade and put its first step on the agenda."""
         self._accounts.settle(trade)
-        self.unmined.settle(trade)
+        self._count_unmined(trade, 1)
         trade.broadcast_ms = trade.matched_ms + self.policy.broadcast_ms
         self._next(trade, schedule(self.policy_of(trade, self.policy), self._rng))
 
@@ -128,7 +130,20 @@ class Clearing:
         """
         books = self._accounts
         booked = books.cash(account) if token is None else books.shares(account, token)
-        return min(booked, self.settled(account, token))
+        return max(0, booked - self.incoming(account, token))
+
+    def incoming(self, account: str, token: str | None) -> int:
+        """pUSD, or shares of `token`, that trades which no block holds bring a wallet, whatever
+        others of them take: nobody can count on that yet.
+        """
+        return self.on_the_way[account, token]
+
+    def _count_unmined(self, trade: Trade, sign: int) -> None:
+        self.unmined.settle(trade, sign)
+        for account, token, amount in income(trade):
+            self.on_the_way[account, token] += sign * amount
+            if not self.on_the_way[account, token]:
+                del self.on_the_way[account, token]
 
     def _next(self, trade: Trade, steps: tuple[Step, ...]) -> None:
         if steps:
@@ -151,7 +166,7 @@ class Clearing:
                 return
             status, rest = "MINED", [("CONFIRMED", self._rng.randint(*self.policy.confirm_ms))]
         if trade.block_ms is None and status == "MINED":
-            self.unmined.settle(trade, -1)
+            self._count_unmined(trade, -1)
         if status in {"MINED", "RETRYING"}:
             trade.tx_hash = f"0x{self._rng.getrandbits(256):064x}"
         if status == "MINED":
@@ -163,7 +178,7 @@ class Clearing:
     def _undo(self, trade: Trade, now_ms: int) -> None:
         """The rest of a reversal that the books have taken."""
         if trade.block_ms is None:
-            self.unmined.settle(trade, -1)
+            self._count_unmined(trade, -1)
         trade.status, trade.updated_ms = "FAILED", now_ms
         self._on_failed(trade, now_ms)
 
@@ -189,6 +204,22 @@ class Clearing:
 
 def _as_usual(_trade: Trade, policy: ClearingPolicy) -> ClearingPolicy:
     return policy
+
+
+def income(trade: Trade) -> Iterator[tuple[str, str | None, int]]:
+    """What a trade brings to whom: (account, token or None for pUSD, amount)."""
+    taker, proceeds = trade.taker, -trade.fee
+    for fill in trade.makers:
+        theirs, ours = leg_cash(taker, fill.order, fill.shares)
+        proceeds += ours
+        yield _receipt(fill.order, fill.shares, theirs)
+    yield _receipt(taker, trade.shares, proceeds)
+
+
+def _receipt(order: Order, shares: int, cash: int) -> tuple[str, str | None, int]:
+    if order.side == BUY:
+        return order.account, order.token, shares
+    return order.account, None, cash
 
 
 def parties(trade: Trade) -> list[str]:
