@@ -62,6 +62,11 @@ class Blocks:
         """The first block after a time: when what is sent at that time is mined."""
         return self.at_ms(self.number(now_ms) + 1)
 
+    def nearest_ms(self, at_ms: int, since_ms: int) -> int:
+        """The block nearest to a time, of those made after `since_ms`."""
+        nearest_ms = self.at_ms(self.number(at_ms + self.block_ms // 2))
+        return max(nearest_ms, self.next_ms(since_ms))
+
     def hash_of(self, number: int) -> str:
         return "0x" + keccak(b"block %d" % number).hex()
 

@@ -62,6 +62,7 @@ class Chain:
         # What a node says of a holder's shares of a token: the figure, unless somebody bends it.
         self.shown: Callable[[str, str, int], int] = lambda _holder, _token, figure: figure
         engine.listen(self._hear, TradeUpdated, MarketResolved)
+        engine.desk.clearing.to_block = self.blocks.nearest_ms
 
     # --- time --------------------------------------------------------------------------
 

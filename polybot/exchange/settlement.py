@@ -15,6 +15,7 @@ from polybot.exchange.agenda import Agenda
 from polybot.exchange.model import BUY, Event, Order, Trade, TradeUpdated
 
 FINAL = ("CONFIRMED", "FAILED")
+IN_A_BLOCK = ("MINED", "RETRYING")  # a transaction that did it, or one that reverted
 Step = tuple[str, int]  # (status, milliseconds after the step before)
 Span = tuple[int, int]  # milliseconds, drawn evenly from first to last
 MILLION = 1_000_000
@@ -22,7 +23,8 @@ MILLION = 1_000_000
 
 @attrs.define
 class ClearingPolicy:
-    """Times of the chain (feeds.md 4.5: block median 2.2 s, p90 about 3 s), odds of trouble.
+    """Times of the chain (feeds.md 4.5: block median 2.2 s, p90 about 3 s), odds of trouble. What
+    is drawn of them is moved to the nearest block.
 
     Mutable: a fault plan turns these knobs while the exchange runs, and they count for the trades
     matched from then on. The odds are in parts per million of trades. Nothing is drawn for odds of
@@ -100,6 +102,8 @@ class Clearing:
         self.policy = policy
         # How one trade goes; a fault plan may say otherwise than the policy.
         self.policy_of: Callable[[Trade, ClearingPolicy], ClearingPolicy] = _as_usual
+        # (about when, after when) → the time of the block that holds it; blocks are the chain's.
+        self.to_block: Callable[[int, int], int] = lambda due_ms, _after_ms: due_ms
         self.unmined = Accounts()
         self.on_the_way: Counter[tuple[str, str | None]] = Counter()
         self._accounts, self._agenda, self._rng = accounts, agenda, rng
@@ -146,8 +150,13 @@ class Clearing:
                 del self.on_the_way[account, token]
 
     def _next(self, trade: Trade, steps: tuple[Step, ...]) -> None:
-        if steps:
-            self._agenda.add(trade.updated_ms + steps[0][1], partial(self._step, trade, steps))
+        if not steps:
+            return
+        status, after_ms = steps[0]
+        due_ms = trade.updated_ms + after_ms
+        if status in IN_A_BLOCK:
+            due_ms = self.to_block(due_ms, max(trade.updated_ms, trade.broadcast_ms))
+        self._agenda.add(due_ms, partial(self._step, trade, steps))
 
     def fail(self, trade: Trade, now_ms: int) -> None:
         """Have a trade fail now, wherever it is on its way; one that was built upon goes on."""
@@ -167,7 +176,7 @@ class Clearing:
             status, rest = "MINED", [("CONFIRMED", self._rng.randint(*self.policy.confirm_ms))]
         if trade.block_ms is None and status == "MINED":
             self._count_unmined(trade, -1)
-        if status in {"MINED", "RETRYING"}:
+        if status in IN_A_BLOCK:
             trade.tx_hash = f"0x{self._rng.getrandbits(256):064x}"
         if status == "MINED":
             trade.block_ms = now_ms
