@@ -92,9 +92,7 @@ class OrdersTask:
         return self.desk.market.condition_id
 
     def _put(self, message: Message) -> None:
-        """Hand over a message. One that finds no room ends every scope; the reconciler finds out
-        what it said.
-        """
+        """Hand a message over. With no room all scopes end; the reconciler learns what it said."""
         try:
             self._send.send_nowait(message)
         except trio.WouldBlock:
@@ -388,13 +386,15 @@ class OrdersTask:
 
     async def _cancel_round(self) -> None:
         """All of the market first, then all that is in doubt at once: each read may be slow."""
-        await self._ask_and_apply(CancelMarket())
-        async with trio.open_nursery() as requests:
-            for action in self.act(self.clock.now_ns()):
-                requests.start_soon(self._ask_and_apply, action)
+        await self._ask_and_put(CancelMarket())
+        self._drain()
+        try:
+            async with trio.open_nursery() as requests:
+                for action in self.act(self.clock.now_ns()):
+                    requests.start_soon(self._ask_and_put, action)
+        finally:
+            self._drain()  # who flattens alone moves orders (S18)
 
-    async def _ask_and_apply(self, action: Action | CancelMarket) -> None:
-        answer = await self.ask(self.request(action))
-        self._drain()  # trades before the survey that has read them
-        if answer is not None:
-            self._take(answer)
+    async def _ask_and_put(self, action: Action | CancelMarket) -> None:
+        if (answer := await self.ask(self.request(action))) is not None:
+            self._put(answer)

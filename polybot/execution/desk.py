@@ -81,7 +81,7 @@ class Desk:
     pauses: Pauses = attrs.field(factory=Pauses)
     refused: dict[Outcome, str] = attrs.field(factory=dict)  # why something is missing there now
     _routine_at_ms: int = 0
-    _held_back: bool = False  # something waits for the next routine moment
+    held_back: bool = False  # something waits for the next routine moment
     _stale: set[str] = attrs.field(factory=set)  # tokens whose balance the venue has wrong
     _takes_tried: int = 0
     _compared: Compared | None = None
@@ -175,7 +175,7 @@ class Desk:
         table.forget(now_ms)
         compared = self._compare()
         if compared.at_rest and not self._in_motion():
-            self._held_back = False
+            self.held_back = False
             return []
         keep, missing = (compared.keep, compared.missing) if not self.closing else _NOTHING
         naked = self._naked(standing) if compared.asks else _NONE
@@ -183,7 +183,7 @@ class Desk:
             wanting = {order.toward for order in missing}
             self.refused = {side: why for side, why in self.refused.items() if side in wanting}
         routine = self._routine_due(now_ms)
-        self._held_back = False
+        self.held_back = False
         actions: list[Action] = []
         if naked or len(keep) < len(table.open()):
             kept = keep - naked if naked else keep
@@ -196,7 +196,7 @@ class Desk:
         actions += self._takes(now_ms, standing)
         if missing and routine:
             actions += self._posts(missing, now_ms, standing)
-        self._held_back |= bool(missing) and not routine
+        self.held_back |= bool(missing) and not routine
         if actions and any(isinstance(action, Post) for action in actions):
             self._routine_at_ms = now_ms
         return actions
@@ -256,7 +256,7 @@ class Desk:
                 continue
             cause, urgent = self._cause(tracked, naked)
             if not urgent and not routine:
-                self._held_back = True
+                self.held_back = True
                 continue
             if urgent:
                 self.budget.cancels.spend(1, now_ms)
@@ -387,7 +387,7 @@ class Desk:
         waiting = any(t.state in doubtful for t in self.table.open())
         late = self.refused and self.table.ending
         due_ms = now_ms + (200 if waiting or late else 1000)
-        if self._held_back:
+        if self.held_back:
             routine_ms = max(now_ms + 1, self._routine_at_ms + self.params.routine_every_ms)
             due_ms = min(due_ms, routine_ms)
         return due_ms

@@ -166,8 +166,7 @@ class Decisions:
             assert not self.actions, self.actions
             fairs.add(self.decision.fair)
             tops.update((q.outcome, q.price) for q in self.decision.quotes if not q.level)
-            now_ms = self.moments[self.n].now_ms
-            waits += self.desk.next_due_ms(now_ms) > now_ms + 1000
+            waits += self.desk.held_back
         assert len(fairs) == MOMENTS, "the fair price moves"
         assert len(tops) == 4, "and so do the quotes"
         assert 0 < waits < MOMENTS, waits

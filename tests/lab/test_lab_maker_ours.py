@@ -104,7 +104,7 @@ def test_it_quotes_as_the_bot_does() -> None:
 
 def test_an_hour_is_quoted_against_its_open() -> None:
     """The candle's first print tells it, exactly, and what was printed before it says nothing; it
-    is believed when the oracle has spoken of the hour, too.
+    is believed when both have told three seconds of the hour.
     """
     venue = CrowdVenue(3, 0.002, today("btc-1h"))
     ours = Ours(Arena(venue.source, 3))
@@ -122,8 +122,8 @@ def test_an_hour_is_quoted_against_its_open() -> None:
         return ours.board.strike(ours.market)
 
     assert [told(second) for second in range(-10, 0)] == [None] * 10
-    assert [told(second) for second in range(3)] == [Strike(opened, Trust.UNPROVEN)] * 3
-    assert told(3) == Strike(opened, Trust.EXACT)
+    assert [told(second) for second in range(4)] == [Strike(opened, Trust.UNPROVEN)] * 4
+    assert told(4) == Strike(opened, Trust.EXACT)
     assert ours.market.rule == Candle("BTCUSDT", "1h")
 
 
