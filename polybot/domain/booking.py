@@ -71,7 +71,7 @@ def book(books: MarketBooks, trade: TradeSeen, order_id: str, legs: list[FillLeg
     elif trade.status is TradeStatus.FAILED:
         _post(books, booked, trade, opposite(booked.postings))
         _count(books, booked, -1)
-    _sweep(books, trade)
+    sweep(books, trade.at_ms, f"after trade {trade.trade_id} {trade.status.name}")
     return True
 
 
@@ -157,9 +157,10 @@ def _postings(books: MarketBooks, leg: FillLeg) -> list[Posting]:
     return [*postings, *memo, (books.account(Kind.MEMO), -fee - rebate)]
 
 
-def _sweep(books: MarketBooks, trade: TradeSeen) -> None:
+def sweep(books: MarketBooks, at_ms: int, evidence: str) -> None:
     """Where a reversal or correction came after a merge or sale of the same shares, their averages
-    differ: what cost is left on nothing is result.
+    differ: what cost is left on nothing is result. It may be nothing only later, when as many are
+    bought or split as the reversal took too many.
     """
     postings: list[Posting] = []
     for outcome in Outcome:
@@ -171,4 +172,4 @@ def _sweep(books: MarketBooks, trade: TradeSeen) -> None:
     left = -sum(amount for _, amount in postings)
     if any(amount for _, amount in postings):
         postings.append((books.account(Kind.CORRECTED), left))
-        books.post(trade.at_ms, f"after trade {trade.trade_id} {trade.status.name}", postings)
+        books.post(at_ms, evidence, postings)

@@ -30,7 +30,7 @@ from polybot.domain.accounts import (
     Transaction,
     opposite,
 )
-from polybot.domain.booking import book, by_order, corrects, part_of
+from polybot.domain.booking import book, by_order, corrects, part_of, sweep
 from polybot.domain.market import DOWN, UP, Market, Outcome
 from polybot.domain.market_books import SETTLED, MarketBooks
 from polybot.domain.orders import TradeSeen
@@ -149,6 +149,7 @@ class Ledger:
         for outcome, cost in ((UP, shares // 2), (DOWN, shares - shares // 2)):
             postings += _moved(books, outcome, shares, cost)
         books.post(at_ms, evidence, postings)
+        sweep(books, at_ms, f"after {evidence}")
 
     def merge(self, condition_id: str, shares: int, evidence: str, at_ms: int = 0) -> None:
         """Turn `shares` confirmed pairs into cash at 1."""

@@ -109,6 +109,7 @@ class SlowBooks:
             self._undo(done)
             done = []
         self.trades[told.trade_id] = (told.status, done)
+        self._sweep()
 
     def _holding(self, part: FillLeg) -> Holding:
         return self.held[self.market.outcome_of(part.token)]
@@ -142,6 +143,8 @@ class SlowBooks:
     def _undo(self, done: list[Done]) -> None:
         for part in done:
             self._move(part, -1)
+
+    def _sweep(self) -> None:
         for holding in self.held.values():
             if holding.shares == holding.confirmed == 0:
                 self.realised -= holding.cost
@@ -172,6 +175,7 @@ class SlowBooks:
             holding.confirmed += shares
             holding.cost += cost
             holding.confirmed_cost += cost
+        self._sweep()
 
     def redeem(self, up_payout: int) -> int:
         payouts = ((UP, up_payout), (DOWN, SHARE - up_payout))

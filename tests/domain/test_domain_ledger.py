@@ -242,6 +242,29 @@ def test_a_reversal_after_its_merge_still_sums_up() -> None:
     assert ledger.realised == ledger.cash == 60 * SHARE
 
 
+@pytest.mark.parametrize("by", ["a split", "a buy"])
+def test_as_many_as_a_reversal_took_too_many_cost_nothing(by: str) -> None:
+    """Ten pairs are bought, merged and then undone: ten of each are missing, at what they cost. As
+    many come back at another price, and nothing is held: what that cost more is result. After a
+    split it stayed a cost of nothing (S22).
+    """
+    ledger, books = opened()
+    legs = leg(UP, 4500), leg(DOWN, 4800)
+    ledger.book(trade("a", *legs, status=CONFIRMED))
+    ledger.merge(KEY, 10 * SHARE, "receipt")
+    ledger.book(trade("a", *legs, status=FAILED))
+    assert (books.shares(UP), books.shares(DOWN)) == (-10 * SHARE, -10 * SHARE)
+
+    if by == "a split":
+        ledger.split(KEY, 10 * SHARE, "receipt")
+    else:
+        ledger.book(trade("b", leg(UP, 4900), leg(DOWN, 5000), status=CONFIRMED))
+
+    assert books.holdings() == Holdings()
+    assert [books.cost(one) for one in Outcome] == [0, 0]
+    assert ledger.realised == ledger.cash
+
+
 def test_redeeming_pays_the_winner_and_writes_off_the_loser() -> None:
     """The winner's shares pay one dollar each, the loser's cost is lost, nothing stays."""
     ledger, books = opened()
