@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from shell_kit import playing
+from shell_kit import Scene, playing
 from test_shell_lapse import CANCELS, SWITCH_S, pulse
 from test_shell_late import held_back
 from venue_bent import PLACING, answer
@@ -14,6 +14,15 @@ from polybot.lapse import LATE_MOST_S, NO_DESK
 from polybot.patient_clock import PatientClock
 
 
+async def on_its_way(it: Scene) -> None:
+    """An order that the edge holds back, of a scope that has ended meanwhile."""
+    bend = it.venue.bend("POST", *PLACING, act=held_back, times=1)
+    await it.until(lambda: bend.met, "an order is on its way")
+    it.bot.ctx.health.bad("a test", "trouble")
+    await it.until(lambda: it.bot.ctx.account.reserved.get(DOUBTFUL), "it counts")
+    await it.until(lambda: not it.bot.supervisor.scopes, "its scope has ended")
+
+
 @pytest.mark.parametrize("path", ["/data/orders", "/data/trades", "/time"])
 async def test_a_stray_while_no_look_is_whole(path: str, fast_clock: PatientClock) -> None:
     """The stream has told that it rests, every cancel fails, and something that each look begins
@@ -21,11 +30,7 @@ async def test_a_stray_while_no_look_is_whole(path: str, fast_clock: PatientCloc
     L4).
     """
     async with playing() as it:
-        bend = it.venue.bend("POST", *PLACING, act=held_back, times=1)
-        await it.until(lambda: bend.met, "an order is on its way")
-        it.bot.ctx.health.bad("a test", "trouble")
-        await it.until(lambda: it.bot.ctx.account.reserved.get(DOUBTFUL), "it counts")
-        await it.until(lambda: not it.bot.supervisor.scopes, "its scope has ended")
+        await on_its_way(it)
         before = len(it.venue.placed())
         it.venue.bend("DELETE", *CANCELS, act=answer(503))
         it.venue.bend("GET", path, act=answer(503))
@@ -48,11 +53,7 @@ async def test_what_a_list_shows_is_withdrawn_while_no_look_is_whole(
     That something else cannot be read is no reason to leave it there (F18, S4).
     """
     async with playing() as it:
-        bend = it.venue.bend("POST", *PLACING, act=held_back, times=1)
-        await it.until(lambda: bend.met, "an order is on its way")
-        it.bot.ctx.health.bad("a test", "trouble")
-        await it.until(lambda: it.bot.ctx.account.reserved.get(DOUBTFUL), "it counts")
-        await it.until(lambda: not it.bot.supervisor.scopes, "its scope has ended")
+        await on_its_way(it)
         before = len(it.venue.placed())
         it.venue.lines["user_ws"].passes = lambda data: b"PLACEMENT" not in data
         it.venue.bend("GET", path, act=answer(503))
