@@ -346,8 +346,7 @@ class OrdersTask:
     async def flatten(self) -> None:
         """Cancel what rests in this market and prove it: returns only when nothing of ours is open.
 
-        Called when every task of the market has ended, so nothing can place an order behind it. The
-        caller shields and bounds it. A venue that cannot be reached is asked less and less often.
+        Nothing can place an order behind it; the caller bounds it. A silent venue is asked less.
         """
         self._drain()
         at_ns = self.clock.now_ns()
@@ -386,15 +385,16 @@ class OrdersTask:
 
     async def _cancel_round(self) -> None:
         """All of the market first, then all that is in doubt at once: each read may be slow."""
-        await self._ask_and_put(CancelMarket())
-        self._drain()
-        try:
-            async with trio.open_nursery() as requests:
-                for action in self.act(self.clock.now_ns()):
-                    requests.start_soon(self._ask_and_put, action)
-        finally:
-            self._drain()  # who flattens alone moves orders (S18)
+        for actions in ([CancelMarket()], None):
+            answers: list[Message | None] = []
+            try:
+                async with trio.open_nursery() as requests:
+                    for action in actions or self.act(self.clock.now_ns()):
+                        requests.start_soon(self._note, action, answers)
+            finally:
+                self._drain()  # trades before the survey that has read them
+                for answer in (one for one in answers if one is not None):
+                    self._take(answer)  # by who flattens alone (S18)
 
-    async def _ask_and_put(self, action: Action | CancelMarket) -> None:
-        if (answer := await self.ask(self.request(action))) is not None:
-            self._put(answer)
+    async def _note(self, action: Action | CancelMarket, answers: list[Message | None]) -> None:
+        answers.append(await self.ask(self.request(action)))
