@@ -24,12 +24,8 @@ from polybot.domain.orders import (
     Failure,
     OrderRow,
     OrderSeen,
-    PostResult,
     PrivateEvent,
-    Reject,
-    Rejected,
     SignedOrder,
-    Unknown,
 )
 from polybot.execution.actions import Action, Cancel, Post, Refresh
 from polybot.execution.desk import Desk
@@ -52,6 +48,7 @@ from polybot.order_messages import (
     Wish,
 )
 from polybot.order_requests import CancelMarket, Request
+from polybot.refusals import Refusals
 from polybot.venue.clob import ClobClient
 from polybot.venue.leave import Leave
 
@@ -60,8 +57,6 @@ SURVEY_OVERLAP_S = 5  # our clock may be ahead of the venue's, by less than stop
 LEAVES_WITHIN_S = 2.0  # an order that disk or dialling held up for longer is not sent: prices moved
 # Between reads: at first long enough for a POST in flight to land on a quick venue.
 FLATTEN_PAUSE_S, FLATTEN_PAUSE_MOST_S = 0.05, 0.4
-# Refusals that no other order will escape.
-FATAL = frozenset({Reject.NOT_AUTHORISED, Reject.GEOBLOCKED})
 
 
 @attrs.define(eq=False, slots=False)
@@ -73,7 +68,6 @@ class OrdersTask:
     core: CoreTape
     _wish: Desired | None = None
     _ending: bool = False
-    _told: set[Reject] = attrs.field(factory=set)
     _requests: list[Request] = attrs.field(factory=list)
 
     def __attrs_post_init__(self) -> None:
@@ -84,6 +78,7 @@ class OrdersTask:
             resting=lambda order_id, at_ms: self._put(Resting(order_id, at_ms)),
             orders=lambda: [OurOrder.of(tracked) for tracked in self.desk.table],
         )
+        self._refusals = Refusals(self.account, self.desk.table)
         self.desk.table.on_end = self._note_end
         self.desk.table.on_fault = self._note_fault
 
@@ -92,7 +87,9 @@ class OrdersTask:
         return self.desk.market.condition_id
 
     def _put(self, message: Message) -> None:
-        """Hand a message over. With no room all scopes end; the reconciler learns what it said."""
+        """Hand over a message. One that finds no room ends every scope; the reconciler finds out
+        what it said.
+        """
         try:
             self._send.send_nowait(message)
         except trio.WouldBlock:
@@ -181,7 +178,7 @@ class OrdersTask:
             case Posted(results):
                 self.account.journal.note(*(Answered(self.condition_id, r) for r in results))
                 self.desk.posted(results, now_ms)
-                self._tell_refusals(results)
+                self._refusals.hear(results)
             case Unsent(ids):
                 self.desk.unsent(ids, now_ms)
             case CancelAnswered(ids, result):
@@ -218,20 +215,6 @@ class OrdersTask:
         if what == OVERFILLED:
             self.account.health.halt(Halt.OVERFILLED, f"order {tracked.id} was {what}")
 
-    def _tell_refusals(self, results: Sequence[PostResult]) -> None:
-        for result in results:
-            if isinstance(result, Unknown):
-                logger.warning("order {} has no answer: {}", result.order_id[:10], result.why)
-            elif isinstance(result, Rejected):
-                if result.reason not in self._told:
-                    logger.info("refused: {} ({})", result.reason.value, result.text)
-                self._told.add(result.reason)
-                known = result.order_id in self.desk.table
-                if known and result.reason is Reject.NOT_ENOUGH_BALANCE:
-                    self.account.approvals.refused(self.desk.table[result.order_id].order)
-                if result.reason in FATAL:
-                    self.account.refused(f"{result.reason.value}: {result.text}"[:200])
-
     # --- requests ----------------------------------------------------------------------------
 
     async def _withdraw(self) -> None:
@@ -254,7 +237,8 @@ class OrdersTask:
     async def _perform(self, action: Action | CancelMarket) -> None:
         """Ask, shielded until the answer or the time-out, and put what it came to in the inbox."""
         request, answer = self.request(action), None
-        limit = self.desk.params.post_timeout_s * (1 + isinstance(action, Survey)) + 1  # two reads
+        reads = 2 if isinstance(action, Survey) else 1
+        limit = reads * self.desk.params.post_timeout_s + 1
         with trio.move_on_after(limit, shield=True) as request.scope:
             if self._ending:
                 request.wind_up()
@@ -346,7 +330,8 @@ class OrdersTask:
     async def flatten(self) -> None:
         """Cancel what rests in this market and prove it: returns only when nothing of ours is open.
 
-        Nothing can place an order behind it; the caller bounds it. A silent venue is asked less.
+        Called when every task of the market has ended, so nothing can place an order behind it. The
+        caller shields and bounds it. A venue that cannot be reached is asked less and less often.
         """
         self._drain()
         at_ns = self.clock.now_ns()
@@ -385,16 +370,24 @@ class OrdersTask:
 
     async def _cancel_round(self) -> None:
         """All of the market first, then all that is in doubt at once: each read may be slow."""
-        for actions in ([CancelMarket()], None):
-            answers: list[Message | None] = []
-            try:
-                async with trio.open_nursery() as requests:
-                    for action in actions or self.act(self.clock.now_ns()):
-                        requests.start_soon(self._note, action, answers)
-            finally:
-                self._drain()  # trades before the survey that has read them
-                for answer in (one for one in answers if one is not None):
-                    self._take(answer)  # by who flattens alone (S18)
+        await self._ask_at_once([CancelMarket()])
+        await self._ask_at_once(self.act(self.clock.now_ns()))
 
-    async def _note(self, action: Action | CancelMarket, answers: list[Message | None]) -> None:
-        answers.append(await self.ask(self.request(action)))
+    async def _ask_at_once(self, actions: Sequence[Action | CancelMarket]) -> None:
+        """What they come to is taken here, by who flattens alone (S18), and not through the inbox,
+        where it might find no room; trades go before the survey that has read them.
+        """
+        answers: list[Message | None] = []
+
+        async def ask(action: Action | CancelMarket) -> None:
+            answers.append(await self.ask(self.request(action)))
+
+        try:
+            async with trio.open_nursery() as requests:
+                for action in actions:
+                    requests.start_soon(ask, action)
+        finally:
+            self._drain()
+            for answer in answers:
+                if answer is not None:
+                    self._take(answer)

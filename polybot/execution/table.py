@@ -170,8 +170,7 @@ class OrderTable:
         tracked.existed |= event in _EXISTS
         if event in (Event.SEEN_DEAD, Event.SEEN_FILLED):
             self.unproven.pop(tracked.id, None)
-            if tracked.end_told_ms is None:
-                tracked.end_told_ms = now_ms
+            tracked.end_told_ms = tracked.end_told_ms or now_ms
             if after is State.CANCELLED:
                 self.ending[tracked.id] = tracked
         if after is not before:
@@ -191,7 +190,7 @@ class OrderTable:
         if after is State.LIVE:
             tracked.cancel_refused = False  # what lives had it refused for another reason
         if after in OPEN:
-            tracked.end_told_ms = None
+            tracked.end_told_ms = 0
             self._open[tracked.id] = tracked
             self.unproven.pop(tracked.id, None)
             self.ending.pop(tracked.id, None)
@@ -295,7 +294,8 @@ class OrderTable:
     def forget(self, now_ms: int) -> None:
         """Drop dead orders nobody will tell us about any more, so that a long run stays bounded."""
         for tracked in list(self.ending.values()) if self.ending else ():
-            if now_ms - (tracked.end_told_ms or tracked.changed_ms) >= LATE_FILL_MS:
+            tracked.end_told_ms = min(tracked.end_told_ms, now_ms)  # the clock may be set back
+            if now_ms - tracked.end_told_ms >= LATE_FILL_MS:
                 del self.ending[tracked.id]
         if now_ms < self._forget_at_ms:
             return

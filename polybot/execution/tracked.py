@@ -72,7 +72,7 @@ class Tracked:
     absences: dict[Source, tuple[int, int]] = attrs.field(factory=dict)
     existed: bool = False
     late: bool = False
-    end_told_ms: int | None = None  # when the venue's stream or a read first told of its end
+    end_told_ms: int = 0  # when the venue's stream or a read first told of its end
     id: str = attrs.field(init=False)
     order: NewOrder = attrs.field(init=False)
 

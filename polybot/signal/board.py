@@ -232,9 +232,12 @@ class SignalBoard:
         priced = self._believed(seen.priced, seen.now_ms)
         self.readings = self._read(seen, priced)
         self._advise()
-        self._calls = self._called_out(priced, seen.now_ms) if priced is not None else ()
-        if self.advice.veto is not None and priced is not None:
-            self._open_calls(self._carried(priced), seen.now_ms)  # nothing will be decided
+        self._calls = ()
+        if priced is not None:
+            self._calls = self._called_out(priced.v)
+            self._score_sister(priced, seen.now_ms)
+            if self.advice.veto is not None:
+                self._open_calls(self._carried(priced), seen.now_ms)  # nothing will be decided
         return self.advice
 
     def decided(self, q: float, edge: float, now_ms: int) -> None:
@@ -383,14 +386,13 @@ class SignalBoard:
                 self.scores.judge("correlation", hit=together > 0)
             self._sister = None
 
-    def _called_out(self, priced: Priced, now_ms: int) -> tuple[tuple[str, int, float], ...]:
+    def _called_out(self, v: float) -> tuple[tuple[str, int, float], ...]:
         """What every signal that says something has to say: name, direction, v."""
-        seen, v, calls = self.readings, priced.v, []
+        seen, calls = self.readings, []
         if seen.flow is not None and seen.flow.significant:
             calls.append(("flow", 1 if seen.flow.imbalance > 0 else -1, v))
         if seen.move.fast:
             calls.append(("fast_move", 0, v))
         if seen.liquidity is not None and seen.liquidity.regime in (Regime.LOW, Regime.CRISIS):
             calls.append(("regime", 0, v))
-        self._score_sister(priced, now_ms)
         return tuple(calls)

@@ -10,6 +10,7 @@ from polybot.domain.market import Outcome, Side
 from polybot.domain.market_states import MarketState
 from polybot.domain.orders import (
     Acked,
+    Failure,
     FillLeg,
     NewOrder,
     OrderRow,
@@ -126,6 +127,17 @@ def surveys(actions: list[Action]) -> list[int]:
 def surveyed(begun_ms: int, *rows: OrderRow, trades: bool = True) -> Surveyed:
     """What a survey begun then found; the list could be read."""
     return Surveyed(begun_ms, rows, trades)
+
+
+def answer_reads(
+    made: Desk, actions: list[Action], found: OrderRow | Failure | None, now_ms: int
+) -> None:
+    """Have look-ups come to that, and surveys to a list without anything."""
+    for action in actions:
+        if isinstance(action, LookUp):
+            made.looked_up(action.order_id, found, now_ms)
+        elif isinstance(action, Survey):
+            made.surveyed(surveyed(now_ms), now_ms)
 
 
 def acked(order_id: str, status: str = "live", taking: int = 0) -> Acked:

@@ -11,6 +11,7 @@ from execution_kit import (
     UP,
     Kind,
     acked,
+    answer_reads,
     cancels,
     desk,
     fill,
@@ -52,11 +53,7 @@ def test_a_delayed_order_has_a_bound(answer: OrderRow | Failure) -> None:
     now_ms = T0 + 100
     while made.doubts.overdue(now_ms) is None and now_ms < T0 + 60_000:
         now_ms += 100
-        for action in made.act(now_ms, SHORT):
-            if isinstance(action, LookUp):
-                made.looked_up("0x1", answer, now_ms)
-            elif isinstance(action, Survey):
-                made.surveyed(surveyed(now_ms), now_ms)
+        answer_reads(made, made.act(now_ms, SHORT), answer, now_ms)
 
     assert now_ms - T0 <= 100 + DOUBT_MOST_MS
 

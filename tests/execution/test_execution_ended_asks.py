@@ -106,3 +106,14 @@ def test_the_streams_word_of_an_end_leaves_room_whenever_the_reply_came() -> Non
     assert posts(made.act(told_ms, RICH)) == []
     assert posts(made.act(told_ms + LATE_FILL_MS - 1, RICH)) == []
     assert len(posts(made.act(told_ms + LATE_FILL_MS, RICH))) == 1
+
+
+def test_a_clock_that_is_set_back_makes_that_moment_no_longer() -> None:
+    """By the clock of before the end is still to come: the side waited for as long as it had been
+    ahead, half a minute here.
+    """
+    made, then_ms = withdrawn(RiskParams(max_net_shares=10)), ENDED_MS - 30_000
+    made.desired = wanting(order(DOWN, 4500, 20))
+    assert posts(made.act(then_ms, HELD)) == []
+
+    assert len(posts(made.act(then_ms + LATE_FILL_MS, HELD))) == 1

@@ -7,20 +7,20 @@ from execution_kit import (
     RICH,
     T0,
     UP,
+    answer_reads,
     cancels,
     desk,
     look_ups,
     order,
     posts,
     resting,
-    surveyed,
     unknown,
     wanting,
 )
 
 from polybot.domain.orders import CancelResult
 from polybot.execution.desk import RECANCEL_MS, Desk
-from polybot.execution.doubts import DOUBT_MOST_MS, LookUp, Survey
+from polybot.execution.doubts import DOUBT_MOST_MS
 from polybot.execution.lifecycle import State
 from polybot.execution.params import OrderParams
 from polybot.execution.wish import Desired
@@ -98,10 +98,6 @@ def test_a_doubt_ends_in_time(then_ms: int) -> None:
     now_ms = then_ms
     while made.table["0x1"].state is State.UNKNOWN and now_ms < then_ms + 60_000:
         now_ms += 100
-        for action in made.act(now_ms, RICH):
-            if isinstance(action, LookUp):
-                made.looked_up("0x1", None, now_ms)
-            elif isinstance(action, Survey):
-                made.surveyed(surveyed(now_ms), now_ms)
+        answer_reads(made, made.act(now_ms, RICH), None, now_ms)
 
     assert now_ms - then_ms <= DOUBT_MOST_MS

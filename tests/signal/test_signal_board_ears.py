@@ -29,42 +29,31 @@ def look(made: SignalBoard, at_ms: int, up: Depth, own: dict[Outcome, int] | Non
 
 
 @pytest.mark.parametrize(
-    ("outcome", "side", "price", "counts"),
+    ("outcome", "side", "price", "after", "counts"),
     [
-        (UP, Side.SELL, 4900, True),
-        (DOWN, Side.BUY, 5100, True),
-        (DOWN, Side.BUY, 4900, False),
-        (UP, Side.BUY, 4900, False),
-        (DOWN, Side.SELL, 5100, False),
+        (UP, Side.SELL, 4900, (4800, 5200), True),
+        (DOWN, Side.BUY, 5100, (4800, 5200), True),
+        (DOWN, Side.BUY, 4900, (4800, 5200), False),
+        (UP, Side.BUY, 4900, (4800, 5200), False),
+        (DOWN, Side.SELL, 5100, (4800, 5200), False),
+        (DOWN, Side.SELL, 4800, (4900, 5300), True),
+        (UP, Side.BUY, 5200, (4900, 5300), True),
     ],
 )
 def test_a_print_takes_from_the_bids_it_was_matched_with(
-    outcome: Outcome, side: Side, price: int, counts: bool
+    outcome: Outcome, side: Side, price: int, after: tuple[int, int], counts: bool
 ) -> None:
-    """Up sold at 0.49 and Down bought at 0.51 are the same bid for Up, which comes back."""
-    made, before, after = board(), depth(4900, 5200), depth(4800, 5200)
+    """Up sold at 0.49 and Down bought at 0.51 are the same bid for Up, Down sold at 0.48 and Up
+    bought at 0.52 the same for Down: each is gone, and comes back.
+    """
+    made, before = board(), depth(4900, 5200)
     look(made, 0, before)
     made.printed(printed(outcome, side, price), START + 50)
-    look(made, 100, after)
+    look(made, 100, depth(*after))
     look(made, 200, before)
     look(made, 1_300, before)
 
     assert made.readings.rivals.refill == (1.0 if counts else None)
-
-
-@pytest.mark.parametrize(
-    ("outcome", "side", "price"), [(DOWN, Side.SELL, 4800), (UP, Side.BUY, 5200)]
-)
-def test_a_print_takes_from_the_bids_for_down(outcome: Outcome, side: Side, price: int) -> None:
-    """Down sold at 0.48 and Up bought at 0.52 are the same bid for Down."""
-    made, before, after = board(), depth(4900, 5200), depth(4900, 5300)
-    look(made, 0, before)
-    made.printed(printed(outcome, side, price), START + 50)
-    look(made, 100, after)
-    look(made, 200, before)
-    look(made, 1_300, before)
-
-    assert made.readings.rivals.refill == 1.0
 
 
 def test_rivals_see_our_own_best_bid() -> None:
