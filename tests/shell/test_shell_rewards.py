@@ -93,6 +93,9 @@ async def test_a_withdrawn_order_is_none_that_does_not_score(fast_clock: Patient
         watch, ctx = under_way(it).scoring, it.bot.ctx
         assert watch is not None
         await it.until(lambda: len(large(it)) == 2, "bids of the least size on both sides", 120)
+        await (
+            it.answered()
+        )  # the venue shows them before we have its word, and those are asked about
 
         async def too_late(request: Request, handle: Handler) -> Response:
             ctx.health.bad("test", "all is withdrawn")
