@@ -49,14 +49,16 @@ class Lateness:
         self.unproven = False
 
     def held(self, now_ms: int) -> bool:
-        """Whether a change was late not long enough ago. A clock that is set back makes no while
-        longer.
+        """Whether a change was late not long enough ago. Asking changes nothing: the feed asks at
+        times of its own, which no tape knows.
         """
-        self._until_ms = min(self._until_ms, now_ms + self._while_ms)
         return now_ms < self._until_ms
 
     def late(self, now_ms: int) -> bool:
-        """Whether the books are of the past, by all we know."""
+        """Whether the books are of the past, by all we know, as a turn asks. A clock that is set
+        back makes no while longer.
+        """
+        self._until_ms = min(self._until_ms, now_ms + self._while_ms)
         return self.unproven or self.held(now_ms)
 
     def lasts(self, now_ms: int) -> bool:
@@ -64,7 +66,8 @@ class Lateness:
         is not the connection.
         """
         since_ms = self._since_ms
-        if since_ms is None or not self.late(now_ms) or now_ms - since_ms <= LASTING_MS:
+        late = self.unproven or self.held(now_ms)
+        if since_ms is None or not late or now_ms - since_ms <= LASTING_MS:
             return False
         self._since_ms = None
         return True

@@ -80,6 +80,21 @@ def test_a_clock_that_is_set_back() -> None:
     assert not late.late(T0 + FIRST_MS)
 
 
+def test_what_the_feed_asks_between_turns_decides_nothing() -> None:
+    """After a step of the clock as well: a tape has the turns, not the feed's own looks (20455)."""
+    asked, unasked = Lateness(), Lateness()
+    for late in (asked, unasked):
+        late.changed(LATE, T0 + 3_600_000)
+        late.in_time()
+    assert asked.held(T0)
+    assert not asked.lasts(T0)
+
+    for late in (asked, unasked):
+        assert late.late(T0 + 240)
+        assert late.late(T0 + FIRST_MS)
+        assert not late.late(T0 + 240 + FIRST_MS)
+
+
 def test_another_connection_is_tried_once() -> None:
     """When it has been late for as long as it might be silent; again where it was well between."""
     late = Lateness()
