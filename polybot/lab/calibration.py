@@ -68,7 +68,7 @@ def main(argv: Sequence[str]) -> int:
         if said.diagram is not None:
             check_name(said.diagram)
         params = PricingParams(vol_error=said.vol_error)
-        logged = [row for path in said.log for row in calibration_log.read(path, faults)]
+        logged = _logged(said.log, faults)
         played = _played(said.recordings, params) if said.recordings else Replayed([])
         cuts = _cuts(said.recordings, params, faults) if said.recordings and said.cuts else []
         ahead = _ahead(said.recordings, params) if said.recordings and said.ahead else {}
@@ -97,6 +97,15 @@ def main(argv: Sequence[str]) -> int:
         sys.stderr.write("no diagram: there is no sample with a known result\n")
         return 1
     return 0 if played.agreed == played.settled and not faults else 1
+
+
+def _logged(paths: Sequence[Path], faults: list[str]) -> list[Row]:
+    """The rows of all logs. One that is named twice would count twice, and seem twice as sure."""
+    files = [path.resolve() for path in paths]
+    for number, path in enumerate(files):
+        if path in files[:number]:
+            raise ValueError(f"{path}: named twice, and its samples would count twice")
+    return [row for path in files for row in calibration_log.read(path, faults)]
 
 
 def _played(folder: Path, params: PricingParams) -> Replayed:

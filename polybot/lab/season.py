@@ -17,16 +17,18 @@ from pathlib import Path
 
 from polybot import season_file
 from polybot.lab.places import file_place, put, reason
+from polybot.options import ASSETS
 from polybot.pricing.season import HOURS, Season, fit
 
 MICROSECONDS = 10**14  # a time of this size is no count of milliseconds (feeds.md 7)
+SYMBOLS = tuple(f"{asset}usd" for asset in ASSETS)  # the bot asks for no other
 LONGEST_S = 3600.0  # a step over a longer hole says nothing about one hour
 
 
 def main(argv: Sequence[str]) -> int:
     parser = argparse.ArgumentParser(prog="polybot lab season", description=__doc__)
     parser.add_argument("--candles", type=Path, nargs="+", required=True, metavar="FILE.csv")
-    parser.add_argument("--symbol", required=True, help="as the oracle names it: btcusd")
+    parser.add_argument("--symbol", required=True, choices=SYMBOLS, help="as the oracle names it")
     parser.add_argument("--out", type=file_place, required=True, metavar="FILE.json")
     said = parser.parse_args(argv)
     try:
