@@ -9,6 +9,7 @@ is told to look at the chain, and asked what it may take.
 from __future__ import annotations
 
 import attrs
+import trio
 
 from polybot.domain.halts import Halt
 from polybot.domain.orders import Failure, NewOrder
@@ -36,17 +37,24 @@ class ApprovalWatch:
 
     async def judge(self, client: ClobClient) -> None:
         """Halt where an exchange may not take as much as the least of these orders needed. Of what
-        the venue does not tell the next refusal asks again.
+        the venue does not tell the next refusal asks again. All are asked about at once: each may
+        take seconds, and the reconciler's next look waits for it.
         """
         short, self._short = self._short, {}
-        for (token, exchange), needed in short.items():
-            if await client.refresh(token) is not None:
-                continue  # its own idea of it may be an old one
-            allowed = await permissions.allowances(client, token)
-            if isinstance(allowed, Failure):
-                continue
-            may = allowed.get(exchange.lower())
-            if may is not None and may < needed:
-                what = "pUSD" if token is None else "shares"
-                why = f"{exchange} may take {amount_text(may)} {what}: an order needed"
-                self.health.halt(Halt.NOT_APPROVED, f"{why} {amount_text(needed)}")
+        async with trio.open_nursery() as nursery:
+            for (token, exchange), needed in short.items():
+                nursery.start_soon(self._judge, client, token, exchange, needed)
+
+    async def _judge(
+        self, client: ClobClient, token: str | None, exchange: str, needed: int
+    ) -> None:
+        if await client.refresh(token) is not None:
+            return  # its own idea of it may be an old one
+        allowed = await permissions.allowances(client, token)
+        if isinstance(allowed, Failure):
+            return
+        may = allowed.get(exchange.lower())
+        if may is not None and may < needed:
+            what = "pUSD" if token is None else "shares"
+            why = f"{exchange} may take {amount_text(may)} {what}: an order needed"
+            self.health.halt(Halt.NOT_APPROVED, f"{why} {amount_text(needed)}")

@@ -41,7 +41,7 @@ WATERMARK_EVERY_S = 30  # an older one than the last is as good: some trades are
 # One that is retried for longer, perhaps for ever (clob.md 5.1), is asked for by its id: a list of
 # all trades since would grow until it cannot be read.
 SETTLES_WITHIN_S = 300
-UNPLACED_AT_ONCE = 10  # look-ups in one look
+UNPLACED_AT_ONCE, UNPLACED_S = 10, 5.0  # look-ups in one look, and from when on none is begun
 CANCEL_PAUSE_S, CANCEL_PAUSE_MOST_S = 0.05, 0.4
 # Requests that a link has held up come together; who refuses us otherwise does so soon again.
 SLIP_LASTS_S, SLIP_AGAIN_S = 5.0, 60.0
@@ -97,8 +97,8 @@ class Reconciler:
         while True:
             began = trio.current_time()
             await self._judge_refusal()
-            await self.account.approvals.judge(self.client)
             await self.adrift.withdraw_strays()
+            await self.account.approvals.judge(self.client)
             agreed = await self.reconcile() and not self.balances.differing
             await self.time.make_sure()
             if CLOCK in self.health.troubles:
@@ -324,8 +324,12 @@ class Reconciler:
         somebody else has our key. Word of long ago is no proof: of a settled market we have
         forgotten which orders were ours. One that cannot be looked up is asked for again, less and
         less often. A journal that is an old copy has missed thousands, and a few of them tell it.
+        Where reads take seconds those that are left come with the next look: all else waits here.
         """
+        until = trio.current_time() + UNPLACED_S
         for order_id in self._asking.due(sorted(self.account.unplaced))[:UNPLACED_AT_ONCE]:
+            if trio.current_time() > until:
+                return
             row = await self.client.order(order_id)
             if isinstance(row, Failure):
                 self._asking.in_vain(order_id)

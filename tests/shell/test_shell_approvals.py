@@ -9,6 +9,7 @@ import pytest
 import trio
 from desk_kit import MARKET
 from shell_kit import Scene, clean, playing
+from trio.testing import MockClock
 from venue_bent import PLACING, answer
 
 from polybot.approval_watch import ApprovalWatch
@@ -113,3 +114,30 @@ async def test_it_is_an_approval_only_where_that_is_less_than_was_needed(
     await watch.judge(client)
 
     assert list(health.halted) == [GONE] * halts
+
+
+async def test_slow_answers_hold_a_look_up_once(
+    monkeypatch: pytest.MonkeyPatch, autojump_clock: MockClock
+) -> None:
+    """Three tokens were asked about one after the other, ten seconds for each where the venue is
+    slow, and no order that strays was withdrawn meanwhile.
+    """
+    health = Health(Admission())
+    watch = ApprovalWatch(health)
+    for outcome in Outcome:
+        watch.refused(NewOrder(MARKET, outcome, Side.SELL, 5_000, 10 * SHARE))
+    watch.refused(NewOrder(MARKET, Outcome.UP, Side.BUY, 5_000, 10 * SHARE))
+
+    async def allowances(_: object, token: str | None) -> dict[str, int]:
+        await trio.sleep(4.5)
+        return {contracts.EXCHANGE.lower(): 0 if token is None else 10 * SHARE}
+
+    async def refresh(_: object) -> None:
+        await trio.sleep(4.5)
+
+    monkeypatch.setattr(permissions, "allowances", allowances)
+    client: Any = SimpleNamespace(refresh=refresh)
+    await watch.judge(client)
+
+    assert list(health.halted) == [GONE]
+    assert trio.current_time() < 10
