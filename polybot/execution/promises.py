@@ -14,7 +14,8 @@ from polybot.risk.exposure import OpenBids
 class Promised:
     """`reserved`: dollars (10⁻⁶) that orders may spend, or have spent without the ledger yet;
     `bids`: the part that may still match, by outcome, and what asks give away; `pledged_*`: shares
-    (10⁻⁶) that asks may sell, or have sold without the ledger yet. Read from a table with `mark`.
+    (10⁻⁶) that asks may sell, or may have sold without the ledger yet. Read from a table with
+    `mark`.
     """
 
     mark: tuple[int, int, int, int]
@@ -27,7 +28,7 @@ class Promised:
     def of(cls, table: OrderTable) -> Promised:
         bids = open_bids(table.possible(), table.unbooked_sales())
         reserved = bids.total + table.unbooked
-        return cls(table.mark, reserved, bids, table.pledged(UP), table.pledged(DOWN))
+        return cls(table.mark, reserved, bids, table.bound(UP), table.bound(DOWN))
 
     def pledged(self, outcome: Outcome) -> int:
         return self.pledged_up if outcome is UP else self.pledged_down

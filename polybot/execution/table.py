@@ -155,6 +155,14 @@ class OrderTable:
         bound = sum(ask.pledged for ask in asks if ask.order.outcome is outcome)
         return bound + sum(n for order, n in self.unbooked_sales() if order.outcome is outcome)
 
+    def bound(self, outcome: Outcome) -> int:
+        """Shares (10⁻⁶) of an outcome that no merge may take: pledged ones, and what an ask that
+        has ended may have sold at last, which is told a moment later. Its trade would find none
+        and fail.
+        """
+        ending = (t for t in self.ending.values() if t.order.outcome is outcome)
+        return self.pledged(outcome) + sum(ask.pledged for ask in ending)
+
     def record(self, signed: SignedOrder, now_ms: int) -> None:
         """Take an order in before its POST leaves. The same hash twice is our bug."""
         if signed.id in self._orders:

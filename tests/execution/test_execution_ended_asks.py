@@ -117,3 +117,15 @@ def test_a_clock_that_is_set_back_makes_that_moment_no_longer() -> None:
     assert posts(made.act(then_ms, HELD)) == []
 
     assert len(posts(made.act(then_ms + LATE_FILL_MS, HELD))) == 1
+
+
+def test_no_merge_takes_what_an_ended_ask_may_have_sold() -> None:
+    """Its trade would find the shares gone, and fail at the venue. Merges wait for asks that are
+    withdrawn for them, and were asked for in the moment in which the ask had ended.
+    """
+    made = withdrawn()
+    assert made.promised.pledged(UP) == 10 * SHARE
+    assert made.promised.pledged(DOWN) == 0
+
+    made.act(ENDED_MS + LATE_FILL_MS, HELD)
+    assert made.promised.pledged(UP) == 0
