@@ -147,7 +147,7 @@ class Balances:
         """Stop trading for good, with both figures; whether it does so now. A halted bot goes on
         comparing, and would fill its log with one difference through the night.
         """
-        if drift.subject in self._told or self._left_open(drift):
+        if drift.subject in self._told or self._left_open(drift) or self._by_now(drift):
             return False
         if drift.subject in self.watch.unlisted(self.clock.now_ms()):
             return False  # nothing is placed meanwhile
@@ -161,6 +161,19 @@ class Balances:
         logger.error("drift of {}: {} here, {} there", what, here, there)
         self.account.health.halt(Halt.LEDGER_DRIFT, f"{what}: {here} here, the venue shows {there}")
         return True
+
+    def _by_now(self, drift: Difference) -> bool:
+        """Whether the books say by now what was there. Seconds may have passed since it was read,
+        of other balances and of the chain: a trade was told meanwhile, or what the chain has shown
+        was being written down when the time for asking it was over.
+        """
+        books = self.account.ledger.books.get(drift.condition_id)
+        if drift.kind is Kind.CASH:
+            return not self._cash().off(drift.theirs)
+        if books is None:
+            return False
+        shares = self._shares(books, books.market.outcome_of(drift.subject))
+        return not shares.off(drift.theirs)
 
     def _left_open(self, drift: Difference) -> bool:
         """Whether it may be a move that was done again, or a node that is behind, and the chain is
