@@ -209,13 +209,13 @@ class Bot:
             )
         ctx.trading.cancel(reason=reason)
 
-    def _halted(self, name: str, _why: str) -> None:
+    def _halted(self, _name: str, _why: str) -> None:
         """The kill switch of the risk limits: the gate is closed, now everything is withdrawn at
         once. The market scopes end themselves, too, and prove that nothing rests; one request that
         needs none of them to get its turn is sooner on the wire, and reaches orders of no scope.
         Those of somebody else are left alone (F27): where there are any, the scopes withdraw ours.
         """
-        if name == Halt.FOREIGN_ORDERS.value:
+        if Halt.FOREIGN_ORDERS.value in self.ctx.health.halted:  # this halt's, or of before
             return
         if self._services is not None and not self.ctx.stopping:
             self._services.start_soon(
