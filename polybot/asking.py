@@ -18,9 +18,12 @@ class Asking:
     _next: dict[str, tuple[float, float]] = attrs.field(factory=dict)  # (Trio's time, pause) by id
 
     def due(self, ids: Iterable[str]) -> list[str]:
-        """Whose time it is. Of all others than these what was known is forgotten."""
+        """Whose time it is, who has waited longest first: there may not be time for all. Of all
+        others than these what was known is forgotten.
+        """
         self._next = {one: self._at(one) for one in ids}
-        return [one for one, (at, _) in self._next.items() if at <= trio.current_time()]
+        waiting = sorted(self._next, key=lambda one: self._next[one][0])
+        return [one for one in waiting if self._next[one][0] <= trio.current_time()]
 
     def in_vain(self, order_id: str) -> None:
         """It is asked for again after twice the pause before."""

@@ -328,7 +328,7 @@ class Reconciler:
         """
         until = trio.current_time() + UNPLACED_S
         for order_id in self._asking.due(sorted(self.account.unplaced))[:UNPLACED_AT_ONCE]:
-            if trio.current_time() > until:
+            if trio.current_time() >= until:
                 return
             row = await self.client.order(order_id)
             if isinstance(row, Failure):

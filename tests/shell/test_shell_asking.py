@@ -25,7 +25,7 @@ from polybot.domain.units import SHARE
 from polybot.execution.firewall import Admission
 from polybot.health import Health
 from polybot.journal.entries import Intent, Told
-from polybot.reconciler import RECONCILE_EVERY_S, Reconciler
+from polybot.reconciler import RECONCILE_EVERY_S, UNPLACED_AT_ONCE, UNPLACED_S, Reconciler
 from polybot.records import Records
 from polybot.venue.tap import NOBODY
 
@@ -55,9 +55,11 @@ class Venue:
     asked: list[float] = attrs.field(factory=list)
     cancels: list[float] = attrs.field(factory=list)
     takes_s: float = 0.0  # for an answer
+    ids: list[str] = attrs.field(factory=list)  # those asked for
 
-    async def order(self, _: str) -> OrderRow | Failure | None:
+    async def order(self, order_id: str) -> OrderRow | Failure | None:
         self.asked.append(trio.current_time())
+        self.ids.append(order_id)
         await trio.sleep(self.takes_s)
         return self.answer
 
@@ -127,6 +129,25 @@ async def test_what_cannot_be_looked_up_is_asked_for_less_and_less_often(
         await trio.sleep(MOST_S + 1)
         assert Halt.FOREIGN_ORDERS.value in health.halted
         nursery.cancel_scope.cancel()
+
+
+async def test_look_ups_that_hang_hold_no_look_up_for_longer_than_one(
+    autojump_clock: MockClock, scene: Scene
+) -> None:
+    """Ten of them, one after the other, took most of a minute of each look, and all that it does
+    had to wait: to withdraw strays, to compare balances, to open the gate. Each has its turn.
+    """
+    account, scene.venue.takes_s = scene.reconciler.account, UNPLACED_S
+    account.unplaced |= {f"0x{n}" for n in range(UNPLACED_AT_ONCE)}
+    for looks in range(1, UNPLACED_AT_ONCE):
+        began = trio.current_time()
+        await scene.reconciler._judge_unplaced()
+        assert trio.current_time() - began == pytest.approx(UNPLACED_S)
+        assert len(scene.venue.ids) == len({*scene.venue.ids}) == looks
+    scene.venue.takes_s = 0.0
+    await trio.sleep(MOST_S)
+    await scene.reconciler._judge_unplaced()
+    assert len(scene.venue.asked) == looks + UNPLACED_AT_ONCE, "all that are quick"
 
 
 async def test_a_stray_that_stays_is_told_of_and_never_left(

@@ -14,7 +14,6 @@ from shell_kit import HOUR_MS, Scene
 from test_shell_restart import killed, started
 from test_shell_right_time import off_by, watched
 from test_shell_turns import PAIRS, Wallet
-from trio.testing import MockClock
 
 from polybot.domain.halts import Halt
 from polybot.domain.market import Side
@@ -132,32 +131,3 @@ async def test_an_old_copy_asks_for_a_few(known: bool) -> None:
     assert venue.asked == (1 if known else UNPLACED_AT_ONCE)
     assert len(account.unplaced) == (0 if known else 1_000 - UNPLACED_AT_ONCE)
     assert [*account.health.halted] == [Halt.FOREIGN_ORDERS.value] * known
-
-
-class Slow:
-    """Every look-up takes its time, and finds nothing."""
-
-    asked = 0
-
-    async def order(self, order_id: str) -> None:
-        self.asked += 1
-        await trio.sleep(3.4)
-
-
-async def test_slow_look_ups_do_not_hold_up_a_look(autojump_clock: MockClock) -> None:
-    """Ten of them, one after the other, kept a look from the open orders for half a minute. Those
-    that are left come with the next.
-    """
-    venue: Any = Slow()
-    account, reconciler = watched(venue, off_by(0))
-    account._suspect(*(f"0x{number}" for number in range(10)))
-
-    await reconciler._judge_unplaced()
-    assert trio.current_time() < 10
-    left = len(account.unplaced)
-    assert left == 10 - venue.asked
-
-    for _ in range(left):
-        await reconciler._judge_unplaced()
-    assert not account.unplaced
-    assert venue.asked == 10
