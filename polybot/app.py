@@ -166,7 +166,7 @@ class Bot:
         self._hearts.start(services, self.ctx.heartbeat.run, "heartbeat")
         self._hearts.start(services, self.ctx.lapse.run, "lapse")
         services.start_soon(self.loop.run, name="loop watch")
-        services.start_soon(DiskWatch(self.ctx.health, account.journal).run, name="disk watch")
+        services.start_soon(DiskWatch(self.ctx).run, name="disk watch")
         services.start_soon(self.ctx.reconciler.run, name="reconciler")
         services.start_soon(PriceTask(self.ctx, assets).run, name="prices")
         services.start_soon(self.discovery.run, name="discovery")
