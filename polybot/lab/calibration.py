@@ -102,10 +102,10 @@ def main(argv: Sequence[str]) -> int:
 def _logged(paths: Sequence[Path], faults: list[str]) -> list[Row]:
     """The rows of all logs. One that is named twice would count twice, and seem twice as sure."""
     files = [path.resolve() for path in paths]
-    for number, path in enumerate(files):
-        if path in files[:number]:
+    for number, path in enumerate(paths):
+        if files[number] in files[:number]:
             raise ValueError(f"{path}: named twice, and its samples would count twice")
-    return [row for path in files for row in calibration_log.read(path, faults)]
+    return [row for path in paths for row in calibration_log.read(path, faults)]
 
 
 def _played(folder: Path, params: PricingParams) -> Replayed:
