@@ -167,9 +167,9 @@ class Balances:
         of other balances and of the chain: a trade was told meanwhile, or what the chain has shown
         was being written down when the time for asking it was over.
         """
-        books = self.account.ledger.books.get(drift.condition_id)
         if drift.kind is Kind.CASH:
             return not self._cash().off(drift.theirs)
+        books = self.account.ledger.books.get(drift.condition_id)
         if books is None:
             return False
         shares = self._shares(books, books.market.outcome_of(drift.subject))

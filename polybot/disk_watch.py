@@ -20,7 +20,8 @@ from polybot.domain.halts import Halt
 DISK = "journal disk"  # the trouble's name
 EVERY_S = 0.5
 SLOW_S = 2.0  # as long as an order may wait for its intent (orders_task.py)
-CANCEL_EVERY_S = 4.0  # far from what the venue takes (clob.md 7.1), and no late order rests longer
+# Far less often than the venue takes them (clob.md 7.1), and soon enough for an order that is late.
+CANCEL_EVERY_S = 4.0
 
 
 @attrs.define(eq=False)

@@ -59,6 +59,9 @@ class Lateness:
         back makes no while longer.
         """
         self._until_ms = min(self._until_ms, now_ms + self._while_ms)
+        return self._is_late(now_ms)
+
+    def _is_late(self, now_ms: int) -> bool:
         return self.unproven or self.held(now_ms)
 
     def lasts(self, now_ms: int) -> bool:
@@ -66,8 +69,7 @@ class Lateness:
         is not the connection.
         """
         since_ms = self._since_ms
-        late = self.unproven or self.held(now_ms)
-        if since_ms is None or not late or now_ms - since_ms <= LASTING_MS:
+        if since_ms is None or not self._is_late(now_ms) or now_ms - since_ms <= LASTING_MS:
             return False
         self._since_ms = None
         return True

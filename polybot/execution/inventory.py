@@ -64,7 +64,7 @@ class Place:
 
     `settled`: no trade of it may still confirm or fail, and no order of ours match. `fresh`:
     nothing has ever happened in it, and it may be quoted; then `room` is what pairs of it may cost
-    under the limits of `[risk]`. `pledged_*`: shares that our asks may still sell.
+    under the limits of `[risk]`. `pledged_*`: shares that our asks may sell, or may have sold.
     """
 
     condition_id: str

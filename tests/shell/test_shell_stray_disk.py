@@ -24,11 +24,13 @@ async def test_a_stray_is_withdrawn_by_a_disk_that_does_not_answer(
         before, journal = len(it.venue.placed()), it.bot.ctx.account.journal
         disk = journal.disk = _Stuck(journal.disk)
         it.venue.crowd.hushed = True
-        await it.until(lambda: len(it.venue.placed()) > before, "it comes to rest")
-        assert it.venue.live
-        await it.until(lambda: not it.venue.live, "it is withdrawn", WITHDRAWN_S)
-        assert DISK in it.bot.ctx.health.troubles
-        disk.answers.set()
+        try:
+            await it.until(lambda: len(it.venue.placed()) > before, "it comes to rest")
+            assert it.venue.live
+            await it.until(lambda: not it.venue.live, "it is withdrawn", WITHDRAWN_S)
+            assert DISK in it.bot.ctx.health.troubles
+        finally:
+            disk.answers.set()  # or the bot would wait for it for ever, and the test with it
         it.venue.crowd.hushed = False
         it.bot.ctx.health.good("a test")
         await it.requoting(120)
