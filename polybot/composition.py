@@ -126,7 +126,7 @@ def build(
 def _payments(data: Rest, account: Account, wallet: str, recovered: Recovered) -> Payments:
     return Payments(
         data, account, wallet, recovered.payments,
-        unexplained=recovered.unexplained, found_s=recovered.found_s,
+        unexplained=recovered.unexplained, found_s=recovered.found_s, read_s=recovered.summed_s,
     )  # fmt: skip
 
 

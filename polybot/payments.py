@@ -3,7 +3,9 @@
 The venue pays rebates and rewards once a day, unannounced (clob.md 6.2, 6.3): cash is then above
 what the books explain, and the Data API tells why. It is asked when that happens, now and then
 without a reason, and at a start before cash is judged. A payment is known by its evidence; what was
-booked within OVERLAP_S stays in the journal, so that no start books it twice.
+booked within OVERLAP_S stays in the journal, so that no start books it twice. Each reading goes
+back to the one before it, and by OVERLAP_S more: whoever was away for a week, and whose machine has
+slept so long, was paid each day of it.
 
 The index may lag behind the wallet. A start that meets such cash books it as of unknown origin;
 when the row appears, the dollars move to the account they belong to. So they do where the start has
@@ -50,6 +52,8 @@ class Payments:
     """`since_s`: rows up to this Unix second are in the wallet's first balance. `unexplained`
     dollars of unknown origin were found at starts, at this or of earlier runs: the index may be
     later than the next start. `found_s`: when a start last compared the books with the wallet.
+    `read_s`: rows of before were read as they were listed then, 0: not known. An earlier run's is
+    that of its sums in the journal, which name what it had booked within OVERLAP_S.
     `doubt_s`: of this second and later, up to `until_s`, they may be in the balance that the last
     start compared, or not; 0: none.
     """
@@ -61,6 +65,7 @@ class Payments:
     since_s: int = 0
     unexplained: int = 0
     found_s: int = 0
+    read_s: int = 0
     doubt_s: int = 0
     until_s: int = 0
     tell: Callable[[str], None] = lambda _: None
@@ -98,13 +103,14 @@ class Payments:
         """Book every payment not booked yet; False when they could not be read, which decides
         nothing.
         """
-        now = trio.current_time()
+        now, now_s = trio.current_time(), self._now_s()
         self._due_at = now + AGAIN_S
-        since_s = max(self.since_s + 1, self._now_s() - OVERLAP_S)
+        since_s = max(self.since_s + 1, min(now_s, self.read_s or now_s) - OVERLAP_S)
         found = await payments(self.rest, self.wallet, min(since_s, self.doubt_s or since_s))
         if isinstance(found, Failure):
             logger.warning("payments could not be read: {}", found.what)
             return False
+        self.read_s = now_s
         self._due_at += UNASKED_S - AGAIN_S
         doubtful = self._doubtful()
         sure = [one for one in found if one.at_s >= since_s and one.at_s not in doubtful]

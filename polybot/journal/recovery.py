@@ -79,6 +79,7 @@ class Recovered:
     unexplained: int = 0  # as in `Carried`, and `found_s`, `paid_s`
     found_s: int = 0
     paid_s: int = 0
+    summed_s: int = 0  # when the wallet's accounts were last summed up
     certified_ms: int | None = None  # when the dead-man switch was last seen to work
     read_s: int | None = None
     busy_ms: int = 0
@@ -241,7 +242,7 @@ def _remember(found: Recovered, entry: Entry, at_ms: int) -> None:
         case Earned():
             found.earned = entry
         case Carried(since_s=since_s, payments=payments):
-            found.since_s = since_s
+            found.since_s, found.summed_s = since_s, at_ms // 1000
             found.payments |= dict(payments)
             found.unexplained, found.found_s = entry.unexplained, entry.found_s
             found.paid_s = entry.paid_s or since_s
