@@ -100,10 +100,17 @@ class Discovery:
         return True
 
     async def _pool(self, market: Market, terms: ClobMarket) -> RewardPool | None:
-        """The market's liquidity rewards. One that cannot be read is quoted without, and said."""
+        """The market's liquidity rewards, of the days that are left of it: it is asked about before
+        it begins, which may be the day before. One that cannot be read is quoted without, and said.
+        """
         if not self.ctx.config.rewards.enabled:
             return None
-        pool = await self.ctx.client.reward_pool(market.condition_id, terms.reward_age_s)
+        pool = await self.ctx.client.reward_pool(
+            market.condition_id,
+            max(market.start_ms, self.ctx.clock.now_ms()),
+            market.end_ms,
+            terms.reward_age_s,
+        )
         if isinstance(pool, Failure):
             self.ctx.records.note_bad("liquidity rewards not read")
             return None

@@ -15,7 +15,7 @@ from polybot.venue import fields
 from polybot.venue.market_messages import BookMessage, decode_book
 from polybot.venue.private_rows import Me, decode_order_row, decode_trade
 from polybot.venue.rest import Rest, decoded
-from polybot.venue.reward_rows import decode_pools, decode_scoring, pool_of_day
+from polybot.venue.reward_rows import decode_pools, decode_scoring, pool_of_days
 from polybot.venue.site import is_position_id
 
 T = TypeVar("T")
@@ -133,15 +133,18 @@ class ClobReads:
         """A market's terms. A Protocol V2 condition (62 hex digits) is padded (clob.md 3.2)."""
         return await self._read(f"/clob-markets/{_padded(condition_id)}", {}, decode_clob_market)
 
-    async def reward_pool(self, condition_id: str, min_age_s: int) -> RewardPool | Failure | None:
-        """The liquidity rewards that a market pays today, None for none (clob.md 5.2, 6.3). The
-        terms that every market's metadata states say nothing about a pool.
+    async def reward_pool(
+        self, condition_id: str, from_ms: int, until_ms: int, min_age_s: int
+    ) -> RewardPool | Failure | None:
+        """The liquidity rewards that a market pays each day from one time until another, None for
+        none (clob.md 5.2, 6.3). The terms that every market's metadata states say nothing about a
+        pool.
         """
         path = f"/rewards/markets/{_padded(condition_id)}"
         rows = await self._pages(path, {}, decode_pools)
         if isinstance(rows, Failure):
             return rows
-        return pool_of_day(rows, self.rest.clock.now_ms(), min_age_s)
+        return pool_of_days(rows, from_ms, until_ms, min_age_s)
 
     async def scoring(self, ids: Sequence[str]) -> dict[str, bool] | Failure:
         """Which of these orders earn rewards now (clob.md 5.1)."""

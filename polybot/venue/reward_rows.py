@@ -11,6 +11,8 @@ from polybot.venue import fields
 from polybot.venue.fields import Json
 from polybot.venue.site import CHAIN, CONTRACTS
 
+DAY_S = 86_400
+DAY_MS = DAY_S * 1000
 CENTS = 100  # the widest spread is told in cents, to tenths
 
 
@@ -44,13 +46,23 @@ def _day(value: object) -> str:
     return datetime.fromisoformat(fields.as_text(value)).date().isoformat()
 
 
-def pool_of_day(
-    rows: Iterable[tuple[RewardPool, tuple[tuple[str, str, int], ...]]], now_ms: int, min_age_s: int
+def pool_of_days(
+    rows: Iterable[tuple[RewardPool, tuple[tuple[str, str, int], ...]]],
+    from_ms: int,
+    until_ms: int,
+    min_age_s: int,
 ) -> RewardPool | None:
-    """The pool of the day: what all configurations that cover it pay; None when none does."""
-    today = datetime.fromtimestamp(now_ms / 1000, tz=UTC).date().isoformat()
+    """The pool from one time until another: what all configurations that cover a day pay, on the
+    day of UTC that pays least; None when one of them pays nothing.
+    """
+    days = [
+        datetime.fromtimestamp(day * DAY_S, tz=UTC).date().isoformat()
+        for day in range(from_ms // DAY_MS, max(from_ms, until_ms - 1) // DAY_MS + 1)
+    ]
     for terms, configured in rows:
-        per_day = sum(rate for first, last, rate in configured if first <= today <= last)
+        per_day = min(
+            sum(rate for first, last, rate in configured if first <= day <= last) for day in days
+        )
         if per_day:
             return RewardPool(per_day, terms.min_size, terms.max_spread, min_age_s)
     return None

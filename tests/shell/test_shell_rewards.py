@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import attrs
 import orjson
 import pytest
-from shell_kit import HOUR_MS, Scene, clean, playing, shell_config
-from venue_bent import Handler, answer
+import trio
+from shell_kit import HOUR_MS, Scene, clean, playing, scene, shell_config
+from venue_bent import Handler, answer, changed
 
 from polybot.domain.units import SHARE
 from polybot.exchange import rewards as exchange_rewards
@@ -17,6 +20,9 @@ from polybot.patient_clock import PatientClock
 from polybot.quoting.params import RewardParams
 from polybot.quoting.reasons import NoReward
 
+DAY_MS = 86_400_000
+MIDNIGHT_MS = HOUR_MS // DAY_MS * DAY_MS + DAY_MS
+DAYS = ("2026-11-20", "2026-11-21")  # before that midnight and after
 LEAST = 20  # shares; more than the usual ten
 POOL = Terms(
     rewards_daily_pool=1_000_000 * SHARE,
@@ -117,3 +123,26 @@ async def test_without_a_pool_nobody_asks(fast_clock: PatientClock) -> None:
         assert scope.market.rewards is None
         assert scope.scoring is None
         clean(await it.end())
+
+
+@pytest.mark.parametrize("paid", [0, 1], ids=["until midnight", "from midnight on"])
+async def test_a_window_of_tomorrow_has_tomorrows_pool(paid: int, fast_clock: PatientClock) -> None:
+    """A window is read of before it begins, one of four hours as long before: the pool of that day
+    was taken for its own, quoted for when it had ended, and none that began after midnight.
+    """
+
+    def of_one_day(page: Any) -> None:
+        for row in page["data"]:
+            for one in row["rewards_config"]:
+                one["start_date"] = one["end_date"] = DAYS[paid]
+
+    async with scene(at_ms=MIDNIGHT_MS - 240_000, config=OFTEN, terms=POOL) as it:
+        it.venue.bend("GET", "/rewards/markets", act=changed(of_one_day))
+        found = it.bot.discovery.markets
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(it.run)
+            await it.until(lambda: len(found) == 2, "the window under way and the next", 60)
+            assert [
+                found[key].rewards is not None for key in sorted(found, key=lambda key: key[1])
+            ] == [paid == 0, paid == 1]
+            clean(await it.end())

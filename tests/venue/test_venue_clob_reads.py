@@ -5,7 +5,17 @@ from __future__ import annotations
 import httpx
 import orjson
 import pytest
-from venue_kit import CONDITION, CREDENTIALS, DOWN, POSITION, UP, answering, make_client, noting
+from venue_kit import (
+    CONDITION,
+    CREDENTIALS,
+    DOWN,
+    NOW_MS,
+    POSITION,
+    UP,
+    answering,
+    make_client,
+    noting,
+)
 
 from polybot.domain.market import FeeSchedule, RewardPool, Side
 from polybot.domain.orders import (
@@ -354,7 +364,8 @@ async def test_a_pool_is_what_pays_today(page: dict[str, object], per_day: int |
     and neither is a market that is not listed (clob.md 5.2, 6.3).
     """
     seen: list[httpx.Request] = []
-    found = await make_client(noting(seen, page)).reward_pool("0x" + "ab" * 31, 30)
+    client = make_client(noting(seen, page))
+    found = await client.reward_pool("0x" + "ab" * 31, NOW_MS, NOW_MS + 300_000, 30)
 
     expected = None if per_day is None else RewardPool(per_day, 50_000_000, 450, 30)
     assert found == expected
@@ -374,7 +385,8 @@ async def test_a_pool_is_what_pays_today(page: dict[str, object], per_day: int |
 )
 async def test_a_pool_that_cannot_be_read_is_a_failure(page: dict[str, object]) -> None:
     """A pool nobody understands is told, never guessed."""
-    assert isinstance(await make_client(answering(page)).reward_pool(CONDITION, 0), Failure)
+    found = await make_client(answering(page)).reward_pool(CONDITION, NOW_MS, NOW_MS + 1, 0)
+    assert isinstance(found, Failure)
 
 
 async def test_which_orders_score() -> None:
