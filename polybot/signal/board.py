@@ -64,10 +64,19 @@ class SignalMemory:
         """The market's board: one for all scopes that its window may have."""
         held = self.boards.get(market.condition_id)
         if held is None:
+            self._end_before(market.start_ms)
             held = self.boards[market.condition_id] = SignalBoard(market, self, latency_s)
             if len(self.boards) > BOARDS_MOST:
                 del self.boards[next(iter(self.boards))]
         return held
+
+    def _end_before(self, start_ms: int) -> None:
+        """A window whose last scope has ended by a fault is over all the same: its result may never
+        come, and it would crowd all others of its asset.
+        """
+        for board in self.boards.values():
+            if board.market.end_ms < start_ms:
+                board.ended()
 
     def settled(self, condition_id: str, up_payout: int) -> None:
         """A market's result: what one Up share pays, 10⁻⁶ dollars. Its board is done."""
@@ -324,22 +333,13 @@ class SignalBoard:
         """A gap between the two books; scored by whether it outlives our latency."""
         params = self.memory.params
         late = seen.now_ms > self.market.end_ms - params.parity_off_s * 1000
-        found = None
-        if (
-            seen.up is not None
-            and seen.down is not None
-            and not late
-            and may_gap(seen.up, seen.down)
-        ):
+        found, up, down = None, seen.up, seen.down
+        if up is not None and down is not None and not late and may_gap(up, down):
+            chance, v = params.parity_leg_fails, priced.v if priced is not None else 0.0
             found = view(
-                self.market,
-                seen.up,
-                seen.down,
-                buffer=params.parity_buffer,
-                chance=params.parity_leg_fails,
-                v=priced.v if priced is not None else 0.0,
+                self.market, up, down, buffer=params.parity_buffer, chance=chance, v=v,
                 latency_s=self.latency_s,
-            )
+            )  # fmt: skip
         self._score_gap(found, seen.now_ms)
         return found
 

@@ -178,6 +178,26 @@ def test_markets_of_one_driver_crowd_each_other() -> None:
     assert other.look(look(20)).shrinks == ()
 
 
+def test_a_window_that_no_scope_has_closed_is_over_all_the_same() -> None:
+    """A fault has ended its last scope, and its result never comes: sizes of its asset were halved
+    for as long as the program ran, and no sister but this was asked. One under way goes on.
+    """
+    memory = SignalMemory(SignalParams(acting=("correlation",), earn_calls=0.0))
+    memory.board(MARKET, 0.15).look(look(0))
+    length_ms = MARKET.end_ms - MARKET.start_ms
+
+    def window(number: int) -> SignalBoard:
+        start_ms = MARKET.start_ms + number * length_ms
+        later = attrs.evolve(MARKET, start_ms=start_ms, end_ms=start_ms + length_ms)
+        return memory.board(attrs.evolve(later, condition_id=f"0x{number}"), 0.15)
+
+    assert window(1).look(look(length_ms - 10)).shrinks
+    memory.windows.pop("0x1")
+    assert window(2).look(look(2 * length_ms)).shrinks == ()
+    assert list(memory.windows) == ["0x2"]
+    assert len(memory.boards) == 3
+
+
 def test_correlation_is_scored_by_the_sister_market() -> None:
     """Right when both fair prices went the same way over the horizon."""
     memory = SignalMemory(SignalParams())
