@@ -335,4 +335,4 @@ class Inventory:
         del self.watched[market.condition_id]
         self.proof.forget(market.condition_id)
         self.results.forget(market)
-        self.under_way.setbacks.cleared(market.condition_id)
+        self.under_way.forget(market)

@@ -16,6 +16,7 @@ from loguru import logger
 
 from polybot.context import Context
 from polybot.domain.halts import Halt
+from polybot.domain.market import Market
 from polybot.domain.orders import Failure
 from polybot.domain.units import amount_text
 from polybot.execution.inventory import Setbacks, SubmitBudget
@@ -64,6 +65,14 @@ class UnderWay:
         """Follow one that is about to be sent."""
         self.ctx.account.moving.update(one.condition_id for one in flight.left)
         self.flights.append(flight)
+
+    def forget(self, market: Market) -> None:
+        """Its books are closed, and nobody asks for its balances any more: a venue that never looks
+        at them would be told to for ever, and at those of later markets ever more rarely.
+        """
+        self.setbacks.cleared(market.condition_id)
+        for token in (market.up_token, market.down_token):
+            self.stale.pop(token, None)
 
     async def follow(self, way: Way | None) -> None:
         """Look once what became of each."""
