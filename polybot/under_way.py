@@ -159,13 +159,20 @@ class UnderWay:
                 self._failed(flight, one, f"{evidence} moved nothing")
 
     async def _by_shares(self, flight: InFlight, now_ms: int) -> None:
-        """Let the chain's balances decide, for each market once no trade is on its way in it. Where
+        """Let the chain's balances decide, for each market once no trade is on its way in it; or
+        where, long after anything of ours could come, none of the trades explains them but by its
+        not having come: one may be on its way for ever (clob.md 5.1), and no start would end. Where
         they are neither what was nor what should be, somebody else has moved shares: when nothing
         of ours can be mined any more it ends here, and who compares balances halts trading.
         """
         for one in list(flight.left):
             there = await self.proof.there(one.condition_id)
-            if there is None or not self.proof.still(one.condition_id):
+            if there is None:
+                continue
+            if not self.proof.still(one.condition_id):
+                in_vain = self.proof.unmoved(one, there) and flight.in_vain(now_ms)
+                if in_vain and flight.late(now_ms):
+                    self._failed(flight, one, flight.over or flight.never)
                 continue
             if there == self.proof.after(one):
                 if not self.proof.behind(one.condition_id, there):
