@@ -69,17 +69,20 @@ def order_kind(status: str, matched: int, size: int, order_type: str) -> OrderSe
 def decode_order_row(value: object) -> OrderRow:
     """One row of /data/orders or the answer of /data/order/{id}."""
     row = fields.as_object(value)
-    size = fields.amount(row, "original_size")
+    size, side = fields.amount(row, "original_size"), fields.side(row)
     matched = fields.amount_or_zero(row, "size_matched")
     status, order_type = fields.text(row, "status"), fields.optional_text(row, "order_type")
-    if order_type not in _NEVER_REST:  # those are filled by dollars, and may get more shares
-        matched = min(matched, size)
+    if order_type in _NEVER_REST:
+        # Filled by dollars, and may get more shares; its price is one by the other (clob.md 3.4).
+        price = _against_us(fields.number_text(row.get("price")), side)
+    else:
+        price, matched = fields.price(row, "price"), min(matched, size)
     return OrderRow(
         order_id=fields.text(row, "id"),
         condition_id=fields.padded(fields.text(row, "market")),
         token=fields.text(row, "asset_id"),
-        side=fields.side(row),
-        price=fields.price(row, "price"),
+        side=side,
+        price=price,
         size=size,
         matched=matched,
         kind=order_kind(status, matched, size, order_type),
