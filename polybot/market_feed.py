@@ -44,6 +44,9 @@ LATE_QUIET_S = 1.0  # after which a stream that was late is compared as well
 MEND_AFTER = 2  # checks: most mismatches heal with the next message (feeds.md 3)
 MENDS_MOST = 6  # checks that a broken book is given before it costs the connection
 SNAPSHOT_S = 3.0  # F05
+# Times that, after connections in a row that brought none: they may come late over a slow link, or
+# not at all for hours, and to dial helps against neither.
+PATIENCE_MOST = 4
 _MENDABLE = (BookState.MISMATCH, BookState.TICK_CHANGED)
 
 
@@ -63,6 +66,7 @@ class MarketFeed:
     _bad: int = 0  # unreadable messages that have been noted
     _broken_for: int = 0  # checks in a row that found a book broken …
     _awaited_for: int = 0  # … and that found one without a snapshot on an open connection
+    _patience: int = 1  # times the usual, as long as no connection brings a snapshot
     _behind: object = None  # what the last check found last told of a book that is not its twin's …
     _answers: dict[Outcome, BookMessage] = attrs.field(factory=dict)  # … and what REST told of each
     _connection: trio.CancelScope = attrs.field(factory=trio.CancelScope)
@@ -144,6 +148,8 @@ class MarketFeed:
             self._broken_for = self._broken_for + 1 if broken else 0
             # By a time of its own: the other book may be heard of all the while (seed 812).
             missing = self._missing()
+            if len(missing) < len(Outcome):
+                self._patience = 1
             self._awaited_for = self._awaited_for + 1 if self._open and missing else 0
             behind = self._left_behind()
             if not self._open:
@@ -152,8 +158,9 @@ class MarketFeed:
                 self._redial("book stays broken")
             elif self._broken_for >= MEND_AFTER:
                 await self._mend(broken)
-            elif self._awaited_for * CHECK_EVERY_S > SNAPSHOT_S:
+            elif self._awaited_for * CHECK_EVERY_S > SNAPSHOT_S * self._patience:
                 if len(missing) == len(Outcome):
+                    self._patience = min(2 * self._patience, PATIENCE_MOST)
                     self._redial("no snapshot")  # who has told nothing may go on telling nothing
                 else:
                     await self._mend(missing)
