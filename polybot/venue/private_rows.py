@@ -53,14 +53,15 @@ def order_kind(status: str, matched: int, size: int, order_type: str) -> OrderSe
     """What a status means for the order's future.
 
     MATCHED with a remainder is a partial fill: a resting order lives on, one that never rests is
-    done. A hundredth of a share is dust that the venue never fills (feeds.md 4.5). A status we do
-    not know is taken for alive, the assumption that cannot leave an orphan.
+    done. So it is where the size is not told, for then nobody knows the remainder. A hundredth of a
+    share is dust that the venue never fills (feeds.md 4.5). A status we do not know is taken for
+    alive, the assumption that cannot leave an orphan.
     """
     word = status.upper().removeprefix("ORDER_STATUS_")
     if word.startswith(_DEAD):
         return OrderSeen.Kind.DEAD
     if word == "MATCHED":
-        if matched + units.LOT >= size:
+        if 0 < size <= matched + units.LOT:
             return OrderSeen.Kind.MATCHED
         return OrderSeen.Kind.DEAD if order_type in _NEVER_REST else OrderSeen.Kind.LIVE
     return OrderSeen.Kind.DELAYED if word == "DELAYED" else OrderSeen.Kind.LIVE
