@@ -312,14 +312,16 @@ class OrdersTask:
 
     def _may_leave(self, orders: Sequence[SignedOrder], asked: float, asked_ms: int) -> bool:
         """Nothing may have closed the gate since that was asked, nor may the disk, the dialling, a
-        new tick or the market's timetable have made a quote of the past of it.
+        new tick, the market's timetable or a newer wish have made a quote of the past of it: what
+        is in flight no cancel reaches.
         """
         firewall = self.desk.firewall
         if trio.current_time() - asked > LEAVES_WITHIN_S or self._closed():
             return False
         if firewall.machine.table.turns(asked_ms, self.clock.now_ms()):
             return False  # what may be asked for now is another turn's to say (S1)
-        return all(firewall.on_grid(signed.order) for signed in orders)
+        newest = self._wish or self.desk.desired
+        return all(firewall.on_grid(it.order) and newest.bears(it.order) for it in orders)
 
     def _closed(self) -> bool:
         """A stop may come between the decision and the wire: then nothing leaves any more."""

@@ -47,7 +47,7 @@ from polybot.risk.breakers import VENUE_TROUBLE
 from polybot.risk.checks import Standing, given_away
 
 BATCH = 15  # clob.md 3.7
-UNSENT = "not sent: gate closed, another tick, slow disk or dialling"
+UNSENT = "not sent: gate closed, prices moved, another tick, slow disk or dialling"
 RECANCEL_MS = 1000  # a cancel is idempotent: ask again while there is no proof
 
 

@@ -69,6 +69,13 @@ class Desired(Struct, frozen=True, gc=False):
                 return True
         return False
 
+    def bears(self, order: NewOrder) -> bool:
+        """Whether an order that an earlier wish has asked for would not be withdrawn at once. One
+        that takes is asked for once, and no later wish says whether it still should be.
+        """
+        within = order.bid_price <= self.cap(order.toward)
+        return order.taking or (within and self.wants(order.toward))
+
     def pairs_hold(self, outcome: Outcome, price: int, prices: Prices) -> bool:
         """Whether a bid at this price makes no pair with those `prices` that is too dear."""
         most = self.pair_cap - price
