@@ -141,12 +141,11 @@ class Desk:
         if isinstance(event, OrderSeen):
             self.table.seen(event, now_ms)
             return
-        for leg in event.legs if event.status is not TradeStatus.FAILED else ():
-            if leg.order_id not in self.table:
-                continue
-            filled = self.table[leg.order_id]
-            if event.trade_id not in filled.fills:
-                self.firewall.brakes.filled(filled.order.toward, now_ms)
+        failed = event.status is TradeStatus.FAILED
+        # One fill for each order: who takes has a leg for each price that it met.
+        for order_id in () if failed else dict.fromkeys(leg.order_id for leg in event.legs):
+            if order_id in self.table and event.trade_id not in self.table[order_id].fills:
+                self.firewall.brakes.filled(self.table[order_id].order.toward, now_ms)
         self.table.traded(event, now_ms)
 
     def missing(self, order_id: str, begun_ms: int, now_ms: int) -> None:

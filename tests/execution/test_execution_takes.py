@@ -41,6 +41,7 @@ from polybot.execution.table import LATE_FILL_MS
 from polybot.execution.wish import Desired
 from polybot.risk.checks import Standing
 from polybot.risk.exposure import Exposure
+from polybot.risk.limits import RiskParams
 
 LONG_UP = attrs.evolve(RICH, held=Exposure(up=10 * SHARE))
 
@@ -245,3 +246,18 @@ def test_a_bid_that_it_would_meet_goes_first() -> None:
 
     assert sent(made, take(1)) == []
     assert made.counts.withheld["pair with a resting order too dear"] == 1
+
+
+def test_a_take_is_one_fill_at_however_many_prices() -> None:
+    """Each price it met counted as a fill of its own: one sweep of a thin book stopped its side for
+    a minute, in the last of which what is missing is to be taken (`repeat_most`).
+    """
+    made = desk(limits=RiskParams(repeat_most=3))
+    (taker,) = sent(made, take(shares=30), attrs.evolve(RICH, held=Exposure(up=60 * SHARE)))
+    legs = [taken(taker, 10, price).legs[0] for price in (4800, 4900, 5000)]
+    made.heard(attrs.evolve(taken(taker, 30), legs=tuple(legs)), T0)
+    assert made.firewall.brakes.holds(DOWN, T0) is None
+
+    for n in range(2):
+        made.heard(attrs.evolve(taken(taker, 1), trade_id=f"t{n}"), T0)
+    assert made.firewall.brakes.holds(DOWN, T0) == "too many fills on one side"
