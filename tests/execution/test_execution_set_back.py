@@ -13,16 +13,18 @@ from execution_kit import (
     look_ups,
     order,
     posts,
+    refused,
     resting,
     unknown,
     wanting,
 )
 
-from polybot.domain.orders import CancelResult
+from polybot.domain.orders import CancelResult, Reject
 from polybot.execution.desk import RECANCEL_MS, Desk
 from polybot.execution.doubts import DOUBT_MOST_MS
 from polybot.execution.lifecycle import State
 from polybot.execution.params import OrderParams
+from polybot.execution.pauses import POST_ONLY_MS, QUIET_MS, Pauses
 from polybot.execution.wish import Desired
 
 BACK_MS = 30_000
@@ -101,3 +103,24 @@ def test_a_doubt_ends_in_time(then_ms: int) -> None:
         answer_reads(made, made.act(now_ms, RICH), None, now_ms)
 
     assert now_ms - then_ms <= DOUBT_MOST_MS
+
+
+def test_a_side_rests_no_longer_after_a_refusal() -> None:
+    """Half a minute without a bid, where two tenths of a second were meant."""
+    made = desk()
+    made.desired = wanting(order())
+    (sent,) = posts(made.act(T0, RICH))
+    made.posted([refused(sent.id)], T0)
+
+    assert posts(made.act(THEN, RICH)) == []
+    assert len(posts(made.act(THEN + QUIET_MS[Reject.POST_ONLY_CROSSES], RICH))) == 1
+
+
+def test_an_engine_that_restarted_takes_again_in_its_time() -> None:
+    """Two minutes without orders that take, and no more: past the stop each second counts."""
+    pauses = Pauses()
+    pauses.engine_left(T0)
+
+    assert pauses.post_only(THEN)
+    assert not pauses.post_only(THEN + POST_ONLY_MS)
+    assert not pauses.holds(order(), THEN + POST_ONLY_MS)
