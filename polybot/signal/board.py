@@ -129,7 +129,7 @@ class SignalBoard:
     _reference: tuple[float, int] | None = None  # log spot, when
     _gap_since_ms: int | None = None
     _gap_judged: bool = False
-    _called: dict[tuple[str, str], bool] = attrs.field(factory=dict)  # toxic, by fill
+    _called: dict[str, str | None] = attrs.field(factory=dict)  # toxic: whose fill tells, by trade
     _over: bool = False
     _q: float | None = None  # the last blended fair price
     _edge: float = 0.0
@@ -178,13 +178,15 @@ class SignalBoard:
 
     def filled(self, fill: Filled, now_ms: int) -> None:
         """A fill of ours, at its first sight."""
-        # What is said at the fill is the call; a later verdict, or a fill told again, makes none.
-        toxic = self._series.reading.standing is not Standing.CLEAN
-        self._called.setdefault(fill.key, toxic)
+        # What is said at the fill is the call: no later verdict, nor another of the sweep's fills.
+        toxic, (trade, order) = self._series.reading.standing is not Standing.CLEAN, fill.key
+        self._called.setdefault(trade, order if toxic else None)
         self.memory.refuse(self.markouts.filled(fill, now_ms))
 
     def _marked(self, marked: Marked) -> None:
-        if self._called.get(marked.fill.key) and marked.horizon != SETTLEMENT:
+        trade, order = marked.fill.key
+        if self._called.get(trade) == order and marked.horizon != SETTLEMENT:
+            self._called[trade] = None
             self.scores.judge("toxicity", hit=marked.value < 0, gain=-marked.value)
         self._series.marked(marked)
 

@@ -121,6 +121,25 @@ def test_toxicity_is_scored_by_what_it_said_at_the_fill() -> None:
     assert made.memory.summary()["toxicity"].calls <= 2, "its own two horizons"
 
 
+def test_a_sweep_under_a_toxic_verdict_is_one_call() -> None:
+    """Three of our levels went to one taker, and the price fell once: nine judged calls of three
+    fills and three horizons had `toxicity` earn its right to act by a fourth of the evidence.
+    """
+    made = board("toxicity")
+    for n in range(40):
+        made.filled(fill(n, price=5000), START + 100 * n)
+    for second in range(3, 11):
+        made.decided(0.45, 0.01, START + 1_000 * second)
+    for level in range(3):
+        swept = attrs.evolve(fill(40, price=4900 - 100 * level), key=("sweep", f"0x{level}"))
+        made.filled(swept, START + 10_500)
+    for second in range(11, 90):
+        made.decided(0.45, 0.01, START + 1_000 * second)
+    made.ended()
+
+    assert made.memory.summary()["toxicity"].calls == 1
+
+
 def test_a_fast_move_is_a_crisis_at_once() -> None:
     """A jump of the spot reaches move, regime and, where they act, the quoter, in one step."""
     made = board("fast_move", "regime")
