@@ -139,7 +139,7 @@ class MarketScope:
         self.orders.route.hear(event, now_ms)
 
     def _printed(self, trade: LastTrade, at_ms: int) -> None:
-        self.ears.printed(trade, at_ms)
+        self.ears.printed(trade, at_ms, self.orders.desk.table)
 
     def _away_since(self) -> float:
         """Since when, in Trio's time, an engine that is away has put off what should be gone; never

@@ -14,13 +14,17 @@ from msgspec import Struct
 from polybot.domain.market import DOWN, UP, Market, Outcome
 from polybot.domain.orders import PrivateEvent, TradeSeen, TradeStatus, as_bid
 from polybot.domain.units import ONE
+from polybot.execution.lifecycle import OPEN
 from polybot.execution.table import OrderTable
+from polybot.execution.tracked import Tracked
 from polybot.pricing.fair import Fair, NoFair
 from polybot.quoting.model import BookView, Decision
 from polybot.signal.advice import Advice
 from polybot.signal.board import Look, SignalBoard
 from polybot.signal.inputs import Depth, Filled, Priced, Print, of_others
 from polybot.venue.market_messages import LastTrade
+
+PRINTED_MS = 500  # a print comes on another stream than the end of the order that took
 
 
 class _Seen(Struct, frozen=True, gc=False):
@@ -54,8 +58,13 @@ class SignalEars:
     board: SignalBoard
     _seen: _Seen | None = None
 
-    def printed(self, trade: LastTrade, now_ms: int) -> None:
-        """A print of either token; another market's is none of ours."""
+    def printed(self, trade: LastTrade, now_ms: int, table: OrderTable | None = None) -> None:
+        """A print of either token; another market's is none of ours. Nor are those of what we take
+        ourselves, as far as the table tells: the flow would be told to go where we have gone, and
+        our next bid with it.
+        """
+        if table is not None and any(_took(tracked, trade, now_ms) for tracked in table):
+            return
         if trade.asset in (self.market.up_token, self.market.down_token):
             outcome = self.market.outcome_of(trade.asset)
             self.board.printed(Print(outcome, trade.side, trade.price, trade.size), now_ms)
@@ -116,6 +125,15 @@ def _others(
     outcome: Outcome, view: BookView | None, own: Mapping[tuple[Outcome, int], int]
 ) -> Depth | None:
     return of_others(outcome, view.bids, view.asks, own) if view is not None else None
+
+
+def _took(tracked: Tracked, trade: LastTrade, now_ms: int) -> bool:
+    """Whether a print may be of this order, which takes: it buys, and the tape is of takers."""
+    order = tracked.order
+    if not order.taking or order.token != trade.asset or trade.side is not order.side:
+        return False
+    recent = tracked.state in OPEN or now_ms - tracked.changed_ms <= PRINTED_MS
+    return recent and trade.price <= order.price
 
 
 def _rebate(market: Market, price: int) -> float:
