@@ -24,6 +24,7 @@ from polybot.domain.market import Market
 from polybot.domain.orders import PrivateEvent
 from polybot.execution.desk import Desk
 from polybot.execution.firewall import Firewall
+from polybot.execution.pauses import Pauses
 from polybot.health import Fault, leaves
 from polybot.journal.entries import Intent
 from polybot.market_feed import MarketFeed
@@ -83,8 +84,9 @@ class MarketScope:
         )
         record = ctx.records.of(market)
         brakes = record.brakes = record.brakes or MarketBrakes(limits, ctx.errors)
+        pauses = record.pauses = record.pauses or Pauses()
         firewall = Firewall(market, limits, machine, ctx.admission, brakes)
-        desk = Desk(market, ctx.config.orders, firewall, ctx.budget, ctx.sign)
+        desk = Desk(market, ctx.config.orders, firewall, ctx.budget, ctx.sign, pauses=pauses)
         self.orders = OrdersTask(desk, ctx.client, ctx.account, ctx.clock, ctx.core)
         self.ears = SignalEars(market, ctx.signals.board(market, ctx.config.quote.latency_s))
         self.feed = MarketFeed(ctx, market, bell, self._printed)

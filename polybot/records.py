@@ -18,6 +18,7 @@ from polybot.domain.market_books import MarketBooks
 from polybot.domain.market_states import Happened, MarketState
 from polybot.domain.units import SHARE, amount_text
 from polybot.execution.desk import Desk
+from polybot.execution.pauses import Pauses
 from polybot.pricing.calibration import Sampler
 from polybot.quoting.tally import WhyTally
 from polybot.risk.breakers import MarketBrakes
@@ -49,6 +50,7 @@ class IntervalRecord:
     final: Interval | None = None  # set when the books are closed
     machine: MarketMachine | None = None  # set by its first scope
     brakes: MarketBrakes | None = None  # likewise: what a side is left alone for outlasts a scope
+    pauses: Pauses | None = None  # likewise: so does an engine that has restarted
     sampler: Sampler = attrs.field(factory=Sampler)
     _at_ms: int | None = None
 
@@ -152,7 +154,7 @@ class Records:
         final = record.closed(books, now_ms)
         if record.quotable_ms(now_ms):
             self._lost.include(record.why)
-        record.why, record.machine, record.brakes = SPENT, None, None
+        record.why, record.machine, record.brakes, record.pauses = SPENT, None, None, None
         return final
 
     def take(self, record: IntervalRecord, desk: Desk) -> None:
