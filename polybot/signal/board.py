@@ -162,7 +162,7 @@ class SignalBoard:
     # --- what happens ------------------------------------------------------------------------
 
     def printed(self, seen: Print, now_ms: int) -> None:
-        """A trade of the tape, ours included: whoever hit us is flow like any other."""
+        """A trade of the tape, fills of ours included: whoever hit us is flow like any other."""
         refusal = self._flow.trade(seen, now_ms)
         self.memory.refuse(refusal)
         if refusal is not None:
