@@ -13,6 +13,7 @@ from desk_kit import MARKET
 from trio.testing import MockClock
 
 from polybot.account import Account
+from polybot.approval_watch import ApprovalWatch
 from polybot.asking import MOST_S, Asking
 from polybot.channels import Bell
 from polybot.clock import Clock
@@ -174,6 +175,27 @@ async def test_a_stray_that_stays_is_told_of_and_never_left(
         assert min(late([at - began for at in times])) > MOST_S - 1.5
     assert records.differences == {"stays, whatever is cancelled": 1}
     assert list(account.strays) == [ORDER]
+
+
+async def test_a_stray_waits_for_no_approval(
+    autojump_clock: MockClock, scene: Scene, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Approvals are for the operator, and what rests unseen is ours: it was cancelled after."""
+    account, began = scene.reconciler.account, trio.current_time()
+
+    async def judge(*_: object) -> None:
+        await trio.sleep(5)
+
+    monkeypatch.setattr(ApprovalWatch, "judge", judge)
+    account.own(ORDER, MARKET.condition_id)
+    live = OrderSeen(ORDER, OrderSeen.Kind.LIVE, 0, "LIVE", 0)
+    account.take([Told(MARKET.condition_id, live)], 0)
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(scene.reconciler.run)
+        await trio.sleep(4)
+        nursery.cancel_scope.cancel()
+
+    assert scene.venue.cancels == [began]
 
 
 async def test_a_doubtful_order_that_cannot_be_looked_up_stays_in_doubt(
