@@ -19,6 +19,7 @@ from polybot.lab.lockstep import Lockstep
 from polybot.lab.simulation_case import DiskTrouble
 from polybot.lab.simulation_clock import WrongClock
 from polybot.lab.simulation_disk import SickDisk, WitnessedStore, paced, tape_size
+from polybot.lab.simulation_trace import LifeTrace
 from polybot.launch import demo_site
 from polybot.options import BotOptions
 from polybot.purse import Purse
@@ -41,6 +42,7 @@ class Process:
     tape: Recorder
     heir: Path
     clock: WrongClock
+    trace: LifeTrace
     scope: trio.CancelScope = attrs.field(factory=trio.CancelScope)
     ended: trio.Event = attrs.field(factory=trio.Event)
     code: int | None = None
@@ -73,13 +75,16 @@ def put_together(simulation: Simulation, owner: str, journal: Path) -> Process:
     store.confirmed, store.forgotten = simulation.confirmed, simulation.forgotten
     store.clock = clock
     tape = _tape(simulation, owner, clock)
-    bot = _bot(simulation, store, clock, http := LeanClient())
-    simulation.trace.file = tape
+    trace = LifeTrace(simulation.trace, tape)
+    if simulation.tapes is not None:
+        trace.tape = []
+        simulation.tapes.append(trace.tape)
+    bot = _bot(simulation, store, clock, http := LeanClient(), trace)
     disk = _disk(simulation, "journal")
     disk.store = store
     disk.pace = paced(f"pace {simulation.case.seed} {owner}", simulation.case.pace_ms)
     bot.ctx.account.journal.disk = disk
-    return Process(owner, bot, http, store, tape, journal, clock)
+    return Process(owner, bot, http, store, tape, journal, clock, trace)
 
 
 def _disk(simulation: Simulation, file: str) -> SickDisk:
@@ -98,11 +103,12 @@ def _tape(simulation: Simulation, owner: str, clock: Clock) -> Recorder:
 
 
 def _bot(
-    simulation: Simulation, store: WitnessedStore, clock: Clock, http: httpx.AsyncClient
+    simulation: Simulation,
+    store: WitnessedStore,
+    clock: Clock,
+    http: httpx.AsyncClient,
+    trace: LifeTrace,
 ) -> Bot:
-    if simulation.tapes is not None:
-        simulation.trace.tape = []
-        simulation.tapes.append(simulation.trace.tape)
     wallet, relayer_key = (
         simulation.exchange.wallet,
         simulation.exchange.demo_wallets.relayer_api_key,
@@ -121,7 +127,7 @@ def _bot(
         world="simulation",
         speed=simulation.config.paper.speed,
         certify=simulation.case.certify,
-        tape=simulation.trace,
+        tape=trace,
     )
     way = bot.inventory.way
     assert isinstance(way, SdkWay)

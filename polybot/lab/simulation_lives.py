@@ -346,7 +346,7 @@ class Lives:
         """The process is no more: its connections end, and its files are as they lie."""
         self.sim.still.end(process.owner)
         self.bot = None
-        process.killed = True
+        process.killed, process.trace.on = True, False
         self.sim.counts["kill"] += 1
         self.sim.network.kill(process.owner)
         self.sim.trace.note(f"{process.owner} is killed")

@@ -18,51 +18,27 @@ LAST_KEPT = 50
 
 @attrs.define(eq=False)
 class Trace:
-    """The hash of a run. The last events are kept; `file` is the tape that the bot itself keeps,
-    `tape` what of it a replay needs, of the life that is on, where that is wanted.
-    """
+    """The hash of a run, over all its lives. The last events are kept."""
 
     events: int = 0
     last: deque[tuple[float, str, str, bytes]] = attrs.field(
         factory=lambda: deque(maxlen=LAST_KEPT)
     )
     kept: tuple[str, ...] = ()
-    tape: list[Event] | None = None
-    file: Tap = NOBODY
     on_sent: Callable[[str, bytes], None] = lambda *_: None
     on_decided: Callable[[str, bytes], None] = lambda *_: None
     on_kept: Callable[[str, bytes], None] = lambda *_: None
     _hash: hashlib._Hash = attrs.field(factory=hashlib.sha256)
 
-    on = True
-
-    def heard(self, stream: str, body: bytes, at_ns: int) -> None:
-        self._add("heard", stream, body)
-        self._keep(at_ns, Kind.HEARD, stream, body)
-        self.file.heard(stream, body, at_ns)
-
-    def sent(self, stream: str, body: bytes) -> None:
-        self._add("sent", stream, body)
-        self.on_sent(stream, body)
-        self.file.sent(stream, body)
-
     def fed(self, body: bytes, at_ns: int) -> None:
         self._hash.update(b"%d " % at_ns + body)
         self.on_kept(CORE, body)
-        self._keep(at_ns, Kind.FED, CORE, body)
-        self.file.fed(body, at_ns)
 
     def decided(self, stream: str, body: bytes, at_ns: int) -> None:
         self._hash.update(b"%d %s " % (at_ns, stream.encode()) + body)
-        self._keep(at_ns, Kind.DECIDED, stream, body)
         self.on_decided(stream, body)
-        self.file.decided(stream, body, at_ns)
 
-    def _keep(self, at_ns: int, kind: Kind, stream: str, body: bytes) -> None:
-        if self.tape is not None:
-            self.tape.append(Event(at_ns, kind, stream, body))
-
-    def _add(self, kind: str, stream: str, body: bytes) -> None:
+    def add(self, kind: str, stream: str, body: bytes) -> None:
         at_s = trio.current_time()
         self.events += 1
         self.on_kept(stream, body)
@@ -70,7 +46,7 @@ class Trace:
         self.last.append((at_s, kind, stream, body))
 
     def note(self, text: str) -> None:
-        self._add("told", "simulation", text.encode())
+        self.add("told", "simulation", text.encode())
 
     def keep(self) -> None:
         """The last events as they are now: what led to what has just been found."""
@@ -82,3 +58,46 @@ class Trace:
     @property
     def digest(self) -> str:
         return self._hash.hexdigest()
+
+
+@attrs.define(eq=False)
+class LifeTrace:
+    """What one life adds to the run's trace. `file` is the tape that the bot itself keeps, `tape`
+    what of it a replay needs, where that is wanted.
+
+    The tasks of a killed one still run to their ends and decide: as nobody's, on no tape, least of
+    all on that of the life after it (brief seed 20480).
+    """
+
+    whole: Trace
+    file: Tap = NOBODY
+    tape: list[Event] | None = None
+    on: bool = True
+
+    def heard(self, stream: str, body: bytes, at_ns: int) -> None:
+        if self.on:
+            self.whole.add("heard", stream, body)
+            self._keep(at_ns, Kind.HEARD, stream, body)
+            self.file.heard(stream, body, at_ns)
+
+    def sent(self, stream: str, body: bytes) -> None:
+        if self.on:
+            self.whole.add("sent", stream, body)
+            self.whole.on_sent(stream, body)
+            self.file.sent(stream, body)
+
+    def fed(self, body: bytes, at_ns: int) -> None:
+        if self.on:
+            self.whole.fed(body, at_ns)
+            self._keep(at_ns, Kind.FED, CORE, body)
+            self.file.fed(body, at_ns)
+
+    def decided(self, stream: str, body: bytes, at_ns: int) -> None:
+        if self.on:
+            self._keep(at_ns, Kind.DECIDED, stream, body)
+            self.whole.decided(stream, body, at_ns)
+            self.file.decided(stream, body, at_ns)
+
+    def _keep(self, at_ns: int, kind: Kind, stream: str, body: bytes) -> None:
+        if self.tape is not None:
+            self.tape.append(Event(at_ns, kind, stream, body))

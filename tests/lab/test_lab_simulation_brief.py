@@ -54,7 +54,8 @@ SINCE = (
 # And with dark networks, and connections that take their time.
 DARK = Keep(stands=False)
 NEWEST = (25, 17926, 19142)
-LOTS = [range(first, first + TOGETHER) for first in range(1, SEEDS + 1, TOGETHER)]
+# Beyond them 20480, where a killed life had decided on the tape of the life after it.
+LOTS = [range(first, first + TOGETHER) for first in (*range(1, SEEDS + 1, TOGETHER), 20480)]
 
 
 @pytest.mark.parametrize("seeds", LOTS, ids=lambda seeds: f"{seeds[0]} to {seeds[-1]}")
