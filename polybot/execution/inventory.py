@@ -19,7 +19,7 @@ Amounts are 10⁻⁶ dollars and shares, times milliseconds.
 
 from __future__ import annotations
 
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Iterable
 from typing import TypeGuard
 
@@ -155,8 +155,7 @@ class SubmitBudget:
     per_minute: int
     per_day: int
     _recent: deque[int] = attrs.field(factory=deque)
-    _day: int = 0
-    _today: int = 0
+    _by_day: Counter[int] = attrs.field(factory=Counter)  # a clock set back finds its day's again
     _until_ms: int = 0
     _why: str = ""
 
@@ -165,8 +164,7 @@ class SubmitBudget:
         first.
         """
         self._recent.append(now_ms)
-        self._turn(now_ms)
-        self._today += 1
+        self._by_day[now_ms // DAY_MS] += 1
 
     def pause(self, until_ms: int, why: str) -> None:
         """Send nothing before then: the venue has said so."""
@@ -174,7 +172,6 @@ class SubmitBudget:
 
     def obstacle(self, now_ms: int) -> str | None:
         """Why nothing may leave now; None when something may."""
-        self._turn(now_ms)
         if self._recent and self._recent[-1] > now_ms + MINUTE_MS:
             self._recent.clear()  # stamped by a clock that has been set right since
         while self._recent and self._recent[0] <= now_ms - MINUTE_MS:
@@ -183,15 +180,11 @@ class SubmitBudget:
             self._until_ms = 0  # likewise: quotas are of a day at most
         if now_ms < self._until_ms:
             return self._why
-        if self._today >= self.per_day:
+        if self._by_day[now_ms // DAY_MS] >= self.per_day:
             return f"{self.per_day} transactions today: no more before midnight UTC"
         if len(self._recent) >= self.per_minute:
             return f"{self.per_minute} transactions within a minute"
         return None
-
-    def _turn(self, now_ms: int) -> None:
-        if self._day != now_ms // DAY_MS:
-            self._day, self._today = now_ms // DAY_MS, 0
 
 
 @attrs.define

@@ -258,6 +258,17 @@ def test_a_clock_that_was_far_ahead_holds_no_submission() -> None:
     assert "within a minute" in (budget.obstacle(MINUTE_MS) or "")
 
 
+def test_a_clock_that_is_set_back_over_midnight_has_that_days_submissions() -> None:
+    """They were forgotten at the first look of the next day: the day's quota could be spent twice.
+    """
+    budget = SubmitBudget(10, 2)
+    for _ in range(2):
+        budget.spend(DAY_MS - 1_000)
+
+    assert budget.obstacle(DAY_MS) is None
+    assert "midnight" in (budget.obstacle(DAY_MS - 500) or "")
+
+
 def test_a_clock_that_was_far_ahead_holds_no_pause() -> None:
     """A wait that the venue had asked for, and one after a failure, lasted for as long as the clock
     had been ahead: nothing was merged or redeemed.
