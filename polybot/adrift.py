@@ -236,6 +236,15 @@ class Adrift:
         """Orders that nobody has seen, and that may come to rest yet."""
         return len(self._doubtful)
 
+    def left_in(self, condition_id: str) -> bool:
+        """Whether an order of this market may be filled yet, or has been and no trade has told it,
+        and no desk knows of it any more.
+        """
+        markets = {doubt.intent.condition_id for doubt in self._doubtful.values()}
+        markets |= {one.tracked.order.market.condition_id for one in self._lagging.values()}
+        owners = map(self.account.owner, self.account.strays)
+        return condition_id in markets or condition_id in owners
+
     def _answer_for_doubtful(self) -> None:
         found: list[_Remainder] = []
         for doubt in self._doubtful.values():

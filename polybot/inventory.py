@@ -312,11 +312,21 @@ class Inventory:
         if books.up_payout is None:
             return
         self.ctx.records.of(market).resolved(books.up_payout, now_ms)
+        if self._may_be_filled(market.condition_id):
+            return
         if books.done and market.condition_id not in self.ctx.account.moving:
             await self._close(market)
         elif self.way is None and market.condition_id not in self.waits:
             self.waits[market.condition_id] = self.why
             self.ctx.account.release(market.condition_id)  # nothing more is heard of its orders
+
+    def _may_be_filled(self, condition_id: str) -> bool:
+        """Whether an order there has no proven end: its scope asks the venue on, or it rests where
+        no desk knows it. Forgotten it would be nobody's: no fill of it would be booked, and a look
+        at the wallet call it empty, so that the venue's switch was held off over it.
+        """
+        asked = condition_id in self.ctx.account.routes
+        return asked or self.ctx.reconciler.adrift.left_in(condition_id)
 
     async def _close(self, market: Market) -> None:
         """Freeze the interval's figures and forget the market."""
@@ -324,8 +334,8 @@ class Inventory:
         books = account.ledger.books[key]
 
         def closed() -> tuple[Closed, ...]:
-            if not books.done:
-                return ()  # a trade was told while the disk was waited for
+            if not books.done or self._may_be_filled(key):
+                return ()  # something was told while the disk was waited for
             final = self.ctx.records.close(market, books, self.ctx.clock.now_ms())
             return (Closed(key, books.realised, final.fees, final.rebate_estimate),)
 

@@ -15,6 +15,7 @@ from desk_kit import MARKET, START
 from trio.testing import wait_all_tasks_blocked
 
 from polybot.account import Account
+from polybot.adrift import Adrift
 from polybot.core_tape import CoreTape
 from polybot.domain.ledger import Ledger
 from polybot.domain.market import Side
@@ -76,10 +77,12 @@ class Wallet:
             client=nothing, clock=clock, health=nothing, journal=disk,
             core=CoreTape(NOBODY, clock), ledger=Ledger(), began_ms=AFTER,
         )  # fmt: skip
+        self.adrift = Adrift(self._venue(), clock, self.account)
         ctx: Any = SimpleNamespace(
             account=self.account, clock=clock, records=Records(), tell=lambda _: None,
             stopping=False, health=SimpleNamespace(halted={}),
             client=SimpleNamespace(refresh=self._none), config=SimpleNamespace(risk=WIDE),
+            reconciler=SimpleNamespace(adrift=self.adrift),
         )  # fmt: skip
         hears = SimpleNamespace(silence=None)
         chain: Any = SimpleNamespace(shares=self._shares, up_payout=self._payout, reads=hears)
@@ -87,6 +90,9 @@ class Wallet:
         self.learnt(Known(MARKET), Known(OTHER))
         self.inventory.watch(MARKET)
         self.learnt(Paid("deposit", 1_000 * USD, "a test"), *known)
+
+    def _venue(self) -> Any:
+        return SimpleNamespace(order=self._none)
 
     def learnt(self, *entries: Entry) -> None:
         """Facts of before: no node is that far behind."""
