@@ -25,7 +25,8 @@ from polybot.risk.breakers import MarketBrakes
 from polybot.risk.timetable import MarketMachine, Moved, Timetable
 from polybot.summary import Interval, ReasonShare
 
-# A step longer than this was not one: the scope was gone or stalled, and what rested is not known.
+# A step longer than this was not one: the scope was gone or stalled, and what rested is not known;
+# or the clock was set, back as well, and what was lived by it is not taken away again.
 LONGEST_STEP_MS = 2_000
 SPENT = WhyTally()  # of a closed market: its quotable time is long over, so nothing is added to it
 
@@ -60,7 +61,8 @@ class IntervalRecord:
         """
         since = now_ms - self._at_ms if self._at_ms is not None else 0
         self._at_ms = now_ms
-        if not self.quotable_from_ms <= now_ms <= self.quotable_to_ms or since > LONGEST_STEP_MS:
+        quotable = self.quotable_from_ms <= now_ms <= self.quotable_to_ms
+        if not quotable or abs(since) > LONGEST_STEP_MS:
             return 0
         self.counted_ms += since
         self.quoted_ms += since * (bids_up or bids_down)
