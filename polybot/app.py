@@ -106,6 +106,7 @@ class Bot:
                 with writing:
                     async with trio.open_nursery() as services:
                         self._services = services
+                        services.start_soon(self._publish, name="view")  # a start may take long
                         with self._hearts:
                             await self._trade(services)
                         services.cancel_scope.cancel()
@@ -172,7 +173,6 @@ class Bot:
         services.start_soon(self.discovery.run, name="discovery")
         services.start_soon(self.inventory.run, name="inventory")
         services.start_soon(self.ctx.losses.run, name="losses")
-        services.start_soon(self._publish, name="view")
         services.start_soon(self.flight.run, name="flight recorder")
         if self.calibration is not None:
             services.start_soon(self.calibration.run, name="calibration")
@@ -302,7 +302,7 @@ class Bot:
             world=self.world,
             now_ms=now_ms,
             speed=self.speed,
-            uptime_s=(now_ms - self.started_ms) / 1000,
+            uptime_s=(now_ms - (self.started_ms or now_ms)) / 1000,
             state=self._state(),
             markets=tuple(scope.snapshot() for scope in scopes),
             equity=ledger.equity,

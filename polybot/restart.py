@@ -86,6 +86,7 @@ class Restart:
             if doing == self._doing != told:
                 told = doing
                 logger.warning("the start waits: {}", doing)
+                self.ctx.tell(f"the start waits: {doing}")
 
     async def _agree(self) -> None:
         with trio.move_on_after(ANSWER_S):
