@@ -52,13 +52,22 @@ class Supervisor:
                 window = slugs.window_at(series, max(window.end_ms, now_ms))
 
     async def _run_window(self, series: str, window: slugs.Window) -> None:
-        market = None
+        market, began_ms = None, self.ctx.clock.now_ms()
         # A window that nobody can describe, or whose balances cannot be read, is over at its end.
         with trio.move_on_at(self.ctx.clock.trio_time(window.end_ms)):
             known = await self.discovery.wait(series, window.start_ms)
+            self._owe(known, began_ms)
             market = known if await self._is_empty(known) else None
         if market is not None:
             await self._keep(market)
+
+    def _owe(self, market: Market, began_ms: int) -> None:
+        """From now on its time counts as ours to quote, back to its start: one that is described
+        late, or skipped, would else be no time at all.
+        """
+        record = self.ctx.records.of(market)
+        record.quotable_from_ms = max(market.start_ms, began_ms)
+        record.quotable_to_ms = market.end_ms - stop_ms(market, self.ctx.config.quote)
 
     async def _is_empty(self, market: Market) -> bool:
         """Whether we start this window with no more shares in it than our books explain: what
@@ -96,9 +105,6 @@ class Supervisor:
         if market.condition_id not in self.ctx.account.ledger.books:
             await self.ctx.account.learn(Known(market))
         self.inventory.watch(market)
-        record = self.ctx.records.of(market)
-        record.quotable_from_ms = max(market.start_ms, self.ctx.clock.now_ms())
-        record.quotable_to_ms = market.end_ms - stop_ms(market, self.ctx.config.quote)
         while self.ctx.clock.now_ms() < market.end_ms:
             with trio.move_on_at(self.ctx.clock.trio_time(market.end_ms)):
                 await self.ctx.health.well()
