@@ -232,6 +232,12 @@ class Adrift:
         return self._doubtful.keys()
 
     @property
+    def orders(self) -> AbstractSet[str]:
+        """All that rest or may, and that no desk knows, by id."""
+        listed = {row.order_id for row in self._listed}
+        return self._doubtful.keys() | self.account.strays.keys() | listed
+
+    @property
     def may_come(self) -> int:
         """Orders that nobody has seen, and that may come to rest yet."""
         return len(self._doubtful)

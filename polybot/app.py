@@ -294,9 +294,9 @@ class Bot:
     def snapshot(self) -> Snapshot:
         ctx, now_ms = self.ctx, self.ctx.clock.now_ms()
         scopes = sorted(self.supervisor.scopes.values(), key=lambda s: s.market.end_ms)
-        ledger = ctx.account.ledger
-        done = [r for r in ctx.records.by_market.values() if r.final is not None]
-        fills = sum(books.fills for books in ledger.books.values())
+        ledger, done = ctx.account.ledger, ctx.records.final()
+        books = ledger.books | done  # what is frozen counts, while the disk writes that it is
+        tables = [scope.orders.desk.table.open() for scope in scopes]
         return Snapshot(
             mode=ctx.config.bot.mode,
             world=self.world,
@@ -312,9 +312,9 @@ class Bot:
             unrealised_worst=ctx.marks.unrealised_worst(),
             today=ctx.losses.today(),
             heartbeat_lag_s=ctx.heartbeat.lag_s if ctx.heartbeat.beating else None,
-            fills=fills + sum(r.final.fills for r in done if r.final is not None),
-            open_orders=sum(len(s.orders.desk.table.open()) for s in scopes),
-            intervals_settled=sum(r.outcome is not None for r in done),
+            fills=sum(one.fills for one in books.values()),
+            open_orders=sum(map(len, tables)) + len(ctx.reconciler.adrift.orders),
+            intervals_settled=len(done),
             events=tuple(ctx.events),
         )
 

@@ -159,6 +159,11 @@ class Records:
         record.why, record.machine, record.brakes, record.pauses = SPENT, None, None, None
         return final
 
+    def final(self) -> dict[str, Interval]:
+        """The figures of markets whose books are closed, by condition id."""
+        records = self.by_market.items()
+        return {key: record.final for key, record in records if record.final is not None}
+
     def take(self, record: IntervalRecord, desk: Desk) -> None:
         """Add up what a desk did, when its scope ends."""
         counts = desk.counts
