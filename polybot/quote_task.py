@@ -30,7 +30,7 @@ from polybot.orders_task import OrdersTask
 from polybot.pricing.fair import Fair, NoFair, WhyNoFair
 from polybot.quoter import Quoter
 from polybot.quoting.books import market_now
-from polybot.quoting.model import BookView
+from polybot.quoting.model import BookView, Decision
 from polybot.records import IntervalRecord
 from polybot.scoring_watch import ScoringWatch
 from polybot.signal.texts import words
@@ -158,13 +158,18 @@ class QuoteTask:
     # --- for the operator ---------------------------------------------------------------------
 
     def snapshot(self, state: str) -> MarketSnapshot:
-        now_ms = self.ctx.clock.now_ms()
+        """`state` is the scope's own word, empty while its tasks run: else the last turn is of the
+        past, and nothing of it is shown as if it were of now.
+        """
+        now_ms, turning = self.ctx.clock.now_ms(), not state
         quoter, market = self.quoter, self.quoter.market
-        fair = quoter.fair if isinstance(quoter.fair, Fair) else None
+        decision = quoter.decision if turning else Decision((), ())
+        fair = quoter.fair if turning and isinstance(quoter.fair, Fair) else None
         strike = self.ctx.board.strike(market)
         books = self.ctx.account.ledger.books.get(market.condition_id)
         held = quoter.holdings()
-        up = self.feed.book.book(UP)
+        believed = turning and self.feed.book.judged_state(UP) is BookState.VALID
+        up = self.feed.book.book(UP) if believed else None
         return MarketSnapshot(
             slug=market.slug,
             state=state or quoter.machine.state.value,
@@ -172,9 +177,9 @@ class QuoteTask:
             end_ms=market.end_ms,
             spot=fair.spot if fair else None,
             strike=strike.value if strike else None,
-            fair=quoter.decision.fair or (fair.q if fair else None),
-            bid=up.best_bid,
-            ask=up.best_ask,
+            fair=decision.fair or (fair.q if fair else None),
+            bid=None if up is None else up.best_bid,
+            ask=None if up is None else up.best_ask,
             up_quotes=self._lines(UP),
             down_quotes=self._lines(DOWN),
             up=held.up,
@@ -183,11 +188,11 @@ class QuoteTask:
             realised=books.realised if books else 0,
             unrealised=_unrealised(books, fair),
             unrealised_worst=books.worst_gain if books else 0,
-            signals=words(self.ears.board.readings),
-            reasons=tuple(reason.text() for reason in quoter.decision.reasons),
+            signals=words(self.ears.board.readings) if turning else (),
+            reasons=tuple(reason.text() for reason in decision.reasons),
             lost=self._lost(now_ms),
             ahead=quoter.machine.table.ahead,
-            rewards=self._rewards(),
+            rewards=self._rewards(decision),
         )
 
     def _lines(self, outcome: Outcome) -> tuple[QuoteLine, ...]:
@@ -201,8 +206,8 @@ class QuoteTask:
         best_first = sorted(sizes, key=lambda key: (key[0], key[1] if key[0] else -key[1]))
         return tuple(QuoteLine(price, sizes[asks, price], asks) for asks, price in best_first)
 
-    def _rewards(self) -> str:
-        terms = self.quoter.decision.rewards
+    def _rewards(self, decision: Decision) -> str:
+        terms = decision.rewards
         if terms is None or self.scoring is None:
             return ""
         said = f"{self.scoring.scored} of {self.scoring.asked} orders asked about scored"
