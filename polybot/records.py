@@ -183,9 +183,10 @@ class Records:
 
     def share(self, part: Callable[[IntervalRecord], int], ended_ms: int) -> float | None:
         """The part of all quotable time that `part` counts; None if there was none."""
-        records = self.by_market.values()
-        quotable = sum(record.quotable_ms(ended_ms) for record in records)
-        return round(sum(map(part, records)) / quotable, 4) if quotable else None
+        ours = {one: one.quotable_ms(ended_ms) for one in self.by_market.values()}
+        counted = sum(part(one) for one, quotable_ms in ours.items() if quotable_ms)
+        quotable = sum(ours.values())
+        return round(counted / quotable, 4) if quotable else None
 
     def reasons(self, ended_ms: int) -> dict[str, dict[str, ReasonShare]]:
         """By side, for which part of all quotable time each reason withheld or reduced quotes."""

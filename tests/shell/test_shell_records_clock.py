@@ -1,7 +1,8 @@
-"""What is counted of a window whose clock is set back under way."""
+"""What is counted of a window: where the clock is set back, and where nobody else trades."""
 
 from __future__ import annotations
 
+import attrs
 import pytest
 from desk_kit import MARKET, START
 
@@ -29,3 +30,18 @@ def test_a_clock_that_is_set_back_takes_no_counted_time_away(back_ms: int) -> No
     assert record.quoted_ms == record.two_sided_ms == record.counted_ms
     told = records.reasons(START + 100_000)["Up"].get(NOBODY)
     assert told is None or told.withheld <= 0.02
+
+
+def test_time_in_a_market_that_nobody_trades_is_no_share_of_the_others() -> None:
+    """Its quotable time is left out, and with it what was quoted of it: more than all of the time
+    read as quoted.
+    """
+    records = Records()
+    for key, two_sided in (("0xa", False), ("0xb", True)):
+        record = records.of(attrs.evolve(MARKET, condition_id=key))
+        record.quotable_from_ms, record.quotable_to_ms = START, START + 1_000
+        record.book_read, record.book_two_sided = True, two_sided
+        for at_ms in (START, START + 1_000):
+            record.time(at_ms, bids_up=True, bids_down=False)
+
+    assert records.share(lambda record: record.quoted_ms, START + 2_000) == 1.0
