@@ -106,8 +106,11 @@ class Supervisor:
             await self.ctx.account.learn(Known(market))
         self.inventory.watch(market)
         while self.ctx.clock.now_ms() < market.end_ms:
-            with trio.move_on_at(self.ctx.clock.trio_time(market.end_ms)):
+            with trio.move_on_at(self.ctx.clock.trio_time(market.end_ms)) as patience:
                 await self.ctx.health.well()
+            if patience.cancelled_caught:
+                await trio.sleep(pause)  # it is over; or the clock was set back, and it goes on
+                continue
             scope = self.scopes[market.slug] = MarketScope(self.ctx, market)
             began = trio.current_time()
             try:
