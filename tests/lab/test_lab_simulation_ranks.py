@@ -46,8 +46,8 @@ def risen_from_the_dead() -> Any:
 
 
 def out_of_order(case: Case) -> Case:
-    """Frames of the user stream come after later ones."""
-    return attrs.evolve(case, plan=Plan((OVERTAKEN,)))
+    """Frames of the user stream come after later ones, and many of them tell of trades."""
+    return attrs.evolve(case, plan=Plan((OVERTAKEN,)), sniped=0.9)
 
 
 @pytest.mark.parametrize(
